@@ -212,7 +212,7 @@ fn errors_contain_the_cause_and_the_remedy() {
     std::fs::write(folder.path().join("own.toml"), own.unwrap().replace("\"lte\"", "\"own\"")).unwrap();
     for (arguments, words) in [
         (&["effort", "--bearer", "pigeon"][..], "there is no bearer \"pigeon\""),
-        (&["effort", "--bearers", "own.toml", "--bearer", "own"], "add a [[price]] with its id"),
+        (&["effort", "--bearers", "own.toml", "--bearer", "own"], "add a [[price]] with its ID"),
         (&["effort", "--bearers", "bad.toml"], "unknown field `offer`"),
         (&["show", "89049032000000000000000000500004"], "not in the records"),
         (&["recovery", "--came-back", "60", "--lost", "60"], "more than 100 percent"),
@@ -239,10 +239,7 @@ fn remarked(folder: &tempfile::TempDir, arguments: &[&str]) -> String {
 fn a_query_without_matching_devices_fails_or_warns() {
     let folder = imported();
     for (arguments, words) in [
-        (
-            ["breaches", "--group", "nobody"],
-            "no device is of group \"nobody\"\n  why:  there are north, south",
-        ),
+        (["breaches", "--group", "nobody"], "no device has group \"nobody\"\n  why:  there are north, south"),
         (["list", "--account", "acne"], "there are acme"),
         (["decide", "--model", "m1"], "no device has a model"),
         (["breaches", "--country", "XX"], "there is no country XX"),

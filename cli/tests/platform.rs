@@ -171,9 +171,9 @@ fn errors_of_fleet_commands_contain_a_remedy() {
         (&["campaign", "create", &bad][..], "line 3"),
         (&["campaign", "create", &zero], "at a pace of 0"),
         (&["campaign", "start", "none"], "there is no campaign none"),
-        (&["campaign", "pause", "No"], "no name of a campaign"),
-        (&["retire", "89049032000000000000000000000260"], "not one of the fleet"),
-        (&["edit", "89049032000000000000000000000260", "--label", "x"], "not one of the fleet"),
+        (&["campaign", "pause", "No"], "not a campaign name"),
+        (&["retire", "89049032000000000000000000000260"], "not part of the fleet"),
+        (&["edit", "89049032000000000000000000000260", "--label", "x"], "not part of the fleet"),
         (&["serve", "--supplier", "724-02"], "724-02=127.0.0.1:8443"),
     ] {
         let errors = fail(landfall(folder).arg("fleet").args(arguments));

@@ -1,17 +1,18 @@
-//! A fleet of 100,000 devices: imported from CSV into records in memory, read back, and asked every question; and the same in
-//! a file of SQLite, with check-ins over the platform's HTTP API.
+//! Benchmark of a fleet of 100,000 devices: import from CSV into records in memory, reading, and
+//! every report; then the same with an SQLite file and check-ins over the platform's HTTP API.
 //!
-//! `cargo bench -p fleet`; `LANDFALL_DEVICES` says how many. Times of the answers are held against one reading of
-//! the records in the same run, so that a slow machine changes neither. Resident memory is asked of the system (Linux).
+//! Run it with `cargo bench -p fleet`; `LANDFALL_DEVICES` sets the number of devices. Report times
+//! are relative to one reading of the records in the same run, so that a slow machine does not
+//! change the result. Resident memory is measured on Linux only.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a benchmark that fails says so"
+    reason = "a failing benchmark panics"
 )]
-#![allow(clippy::disallowed_methods, reason = "a benchmark asks the real clock")]
+#![allow(clippy::disallowed_methods, reason = "a benchmark uses the real clock")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -37,16 +38,17 @@ use rsp::time::Timestamp;
 use world::{ManualClock, MemoryRecords, NullEvents, Records, SeededDice, World};
 
 const NOW: &str = "2026-11-22T00:00:00Z";
-/// Where the devices are, and each one's home now and then.
+/// The visited networks, and the home network of each device over time.
 const NETWORKS: [&str; 12] = [
     "724-05", "724-02", "286-01", "460-00", "404-10", "262-01", "310-410", "505-01", "440-10", "530-01",
     "420-01", "234-15",
 ];
-/// How many readings of the records an answer may take: two tell an answer that looks at each device once from one that does not.
-const MOST_READINGS: f64 = 2.0;
-/// What a device may take in memory.
-const MOST_OCTETS: u64 = 2048;
-/// So many devices check in at records on the disk, where each waits for it.
+/// Maximum duration of a report in readings of the records. The limit of two detects reports that
+/// visit devices more than once.
+const MAX_READINGS: f64 = 2.0;
+/// Maximum octets of memory per device.
+const MAX_OCTETS: u64 = 2048;
+/// Number of devices that check in with records on disk, where each check-in waits for the disk.
 const CHECK_INS_ON_DISK: usize = 5000;
 
 fn main() {
@@ -72,9 +74,9 @@ async fn run(devices: usize) {
             read_devices(&mut rows, "devices.csv", device_rows.as_bytes(), &book).unwrap();
             read_stays(&mut rows, "stays.csv", stay_rows.as_bytes(), &book).unwrap();
         });
-        for again in ["imported", "imported again, nothing new"] {
+        for again in ["imported", "imported again, unchanged"] {
             let start = Instant::now();
-            let done = fleet::import(&records, &rows, now, false).await.unwrap().unwrap();
+            let done = fleet::import(&records, &rows, now, false).await.unwrap();
             println!(
                 "{again:<34} {:>8.2} s  {} added, {} unchanged",
                 start.elapsed().as_secs_f64(),
@@ -84,13 +86,8 @@ async fn run(devices: usize) {
         }
         on_disk(&rows, &book, now).await;
     }
-    let stored: usize = records
-        .list(fleet::DEVICES.name(), "")
-        .await
-        .unwrap()
-        .iter()
-        .map(|(_, stored)| stored.bytes.len())
-        .sum();
+    let stored: usize =
+        records.list("devices", "").await.unwrap().iter().map(|(_, stored)| stored.bytes.len()).sum();
     println!("{:<34} {:>8} octets a device", "as records", stored / devices);
 
     drop(fleet::load(&records).await.unwrap());
@@ -99,7 +96,7 @@ async fn run(devices: usize) {
     let reading = start.elapsed().as_secs_f64();
     println!("{:<34} {reading:>8.2} s", "records read");
     let each = live(&fleet) / devices as u64;
-    println!("{:<34} {each:>8} octets a device, at most {MOST_OCTETS}", "in memory");
+    println!("{:<34} {each:>8} octets a device, at most {MAX_OCTETS}", "in memory");
 
     let policy = Policy { strategy: Strategy::built_in(&book).unwrap(), ..Policy::default() };
     let question = Question { now, book: &book, policy: &policy, offers: &[] };
@@ -140,9 +137,9 @@ async fn run(devices: usize) {
     });
     ask("export", &mut || export(fleet.devices()).unwrap().devices.split(|octet| *octet == b'\n').count());
     check_ins(&records, &fleet, &book, now, reading).await;
-    println!("the slowest takes {worst:.2} readings, at most {MOST_READINGS}");
-    assert!(each <= MOST_OCTETS, "a device takes {each} octets");
-    assert!(worst <= MOST_READINGS, "an answer takes {worst:.2} readings of the records");
+    println!("the slowest report takes {worst:.2} readings, at most {MAX_READINGS}");
+    assert!(each <= MAX_OCTETS, "a device takes {each} octets of memory");
+    assert!(worst <= MAX_READINGS, "a report takes {worst:.2} readings of the records");
 }
 
 /// Each device checks in twice.
@@ -151,7 +148,7 @@ async fn check_ins(records: &MemoryRecords, fleet: &Fleet, book: &RuleBook, now:
     for round in ["checked in", "checked in again"] {
         let start = Instant::now();
         for device in fleet.devices() {
-            black_box(platform.check_in(&said(device, now)).await.unwrap());
+            black_box(platform.check_in(&check_in_of(device, now)).await.unwrap());
         }
         let took = start.elapsed().as_secs_f64();
         let each = took * 1e6 / fleet.devices().len() as f64;
@@ -159,29 +156,30 @@ async fn check_ins(records: &MemoryRecords, fleet: &Fleet, book: &RuleBook, now:
     }
 }
 
-/// The fleet in a file of SQLite, each commit on the disk before it is answered: imported, surveyed, and each of some devices
-/// checks in as a request of HTTP, so many at a time.
+/// The fleet in an SQLite file that syncs each commit before the reply: import, survey, and
+/// check-ins of some devices as parallel HTTP requests.
 async fn on_disk(rows: &Rows, book: &RuleBook, now: Timestamp) {
     let folder = tempfile::tempdir().unwrap();
     let records = Arc::new(SqliteRecords::open(folder.path().join("records.sqlite")).unwrap());
     let start = Instant::now();
-    let done = fleet::import(&*records, rows, now, false).await.unwrap().unwrap();
+    let done = fleet::import(&*records, rows, now, false).await.unwrap();
     println!("{:<34} {:>8.2} s  {} added", "imported into SQLite", start.elapsed().as_secs_f64(), done.added);
     let platform = standing(Arc::clone(&records), book, now).await;
     let fleet = fleet::load(&*records).await.unwrap();
     let mut devices = fleet.devices().iter().cycle();
     for at_once in [1, 64] {
-        let said: Vec<_> = devices.by_ref().take(CHECK_INS_ON_DISK).map(|device| said(device, now)).collect();
+        let check_in_of: Vec<_> =
+            devices.by_ref().take(CHECK_INS_ON_DISK).map(|device| check_in_of(device, now)).collect();
         let start = Instant::now();
         let mut asked = tokio::task::JoinSet::new();
-        for said in said {
+        for check_in_of in check_in_of {
             if asked.len() == at_once {
                 assert_eq!(asked.join_next().await.unwrap().unwrap(), 200);
             }
             let link = platform.link();
             asked.spawn(async move {
                 let request = Request::post(CHECK_IN).header(CONTENT_TYPE, "application/json");
-                let request = request.body(serde_json::to_vec(&said).unwrap().into()).unwrap();
+                let request = request.body(serde_json::to_vec(&check_in_of).unwrap().into()).unwrap();
                 world::send(&link, request).await.unwrap().status().as_u16()
             });
         }
@@ -193,7 +191,8 @@ async fn on_disk(rows: &Rows, book: &RuleBook, now: Timestamp) {
     }
 }
 
-/// A platform with a standing campaign in which nobody has to move: nothing can be ordered.
+/// A platform with a standing campaign in which no device has to move, because nothing can be
+/// ordered.
 async fn standing(records: impl Records + 'static, book: &RuleBook, now: Timestamp) -> Platform {
     let setup = Setup {
         book: book.clone(),
@@ -210,8 +209,8 @@ async fn standing(records: impl Records + 'static, book: &RuleBook, now: Timesta
     platform
 }
 
-/// What a device says whose card is as the records have it.
-fn said(device: &Device, now: Timestamp) -> CheckIn {
+/// The check-in of a device whose card matches the records.
+fn check_in_of(device: &Device, now: Timestamp) -> CheckIn {
     let held = device.connection.held.iter();
     let on_card = held.map(|held| OnCard {
         iccid: held.iccid,
@@ -227,7 +226,8 @@ fn said(device: &Device, now: Timestamp) -> CheckIn {
     }
 }
 
-/// What a fleet takes, by copies of it. The first copies fill what the import has left free.
+/// Memory of a fleet, measured with copies of it. The first copies fill space that the import left
+/// free.
 fn live(fleet: &Fleet) -> u64 {
     let mut copies: Vec<Fleet> = (0..12).map(|_| fleet.clone()).collect();
     let before = resident();
@@ -249,7 +249,7 @@ fn timed(name: &str, work: impl FnOnce()) {
     println!("{name:<34} {:>8.2} s", start.elapsed().as_secs_f64());
 }
 
-/// Two profiles and three stays each.
+/// CSV files with two profiles and three stays per device.
 fn csv(devices: usize, now: Timestamp) -> (String, String) {
     let mut rows = String::from("eid,label,group,model,account,criticality,latency,profiles,last_seen\n");
     let mut stays = String::from("eid,network,home,from,until\n");

@@ -1,6 +1,7 @@
-//! Bearers, what lies between a device and the rest of the world, as dated data: how fast, how late, how lossy.
+//! Bearers as dated data: speed, delay and loss of the connection between a device and the network.
 //!
-//! The head of `fleet/data/bearers.toml` describes the form. What one costs is a [`Price`](crate::costs::Price) of the same id.
+//! The header of `fleet/data/bearers.toml` describes the format. Prices are in
+//! [`Price`](crate::costs::Price) under the same ID.
 
 use std::time::Duration;
 
@@ -11,99 +12,99 @@ use world::Fault;
 
 use crate::costs::checked;
 
-/// The bearers that come with Landfall.
+/// The built-in bearers.
 pub const BUILT_IN_BEARERS: &str = include_str!("../data/bearers.toml");
 
-/// One way for octets between a device and the rest.
+/// A bearer: a way to carry octets to and from a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bearer {
-    /// Its name for commands, prices and scenario files.
+    /// ID used by commands, prices and scenario files.
     pub id: String,
-    /// For people.
+    /// Display name.
     pub name: String,
-    /// One way, milliseconds, without the octets' own time.
+    /// One-way delay in milliseconds, without the transmission time of the octets.
     pub delay_ms: u64,
-    /// Share of messages that are lost, 0 to 0.9; they are sent again.
+    /// Share of lost messages, 0 to 0.9. Lost messages are sent again.
     pub loss: f64,
-    /// How often a message is sent before it is given up.
+    /// Number of attempts to send a message.
     pub tries: u32,
-    /// How long it takes to notice that one was lost, milliseconds.
+    /// Time until a loss is noticed, in milliseconds.
     pub retransmit_ms: u64,
-    /// Share of time in which it is there, 0 to 1.
+    /// Share of time in which the bearer is available, 0 to 1.
     pub availability: f64,
-    /// It is there, or not, for so many seconds at a time.
+    /// Length of an interval of availability or outage, in seconds.
     pub window_s: u64,
-    /// How many seconds a device waits for it before it gives up.
+    /// Time that a device waits for an available bearer, in seconds.
     pub patience_s: u64,
-    /// Where the figures were read.
+    /// Source of the figures.
     pub source: String,
-    /// When somebody last checked them.
+    /// Date of the last review.
     pub reviewed: Day,
-    /// How far to trust them.
+    /// Confidence in the figures.
     pub confidence: Confidence,
-    /// For people.
+    /// Free-text note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// How it carries packets, if it does.
+    /// Packet transport, if the bearer has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packets: Option<Packets>,
-    /// How it carries short messages, if it does.
+    /// Short-message transport, if the bearer has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Messages>,
 }
 
-/// How a bearer carries packets, and HTTP over TLS in them.
+/// Packet transport of a bearer, with HTTP over TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Packets {
-    /// Bits per second towards the device.
+    /// Bits per second to the device.
     pub down_bps: u64,
     /// Bits per second from the device.
     pub up_bps: u64,
     /// Octets of application data in a packet.
     pub payload: u64,
-    /// Octets round them.
+    /// Octets of headers per packet.
     pub overhead: u64,
-    /// Octets of a TLS handshake towards the device.
+    /// Octets of a TLS handshake to the device.
     pub tls_down: u64,
     /// Octets of a TLS handshake from the device.
     pub tls_up: u64,
     /// Round trips before the first request.
     pub tls_round_trips: u32,
-    /// How many seconds a connection that nobody uses stays open.
+    /// Idle time after which a connection closes, in seconds.
     pub keep_s: u64,
 }
 
-/// How a bearer carries short messages.
+/// Short-message transport of a bearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Messages {
-    /// Octets of application data in one.
+    /// Octets of application data in a short message.
     pub payload: u64,
-    /// Octets round them.
+    /// Octets of headers per short message.
     pub overhead: u64,
-    /// What one occupies the channel for, milliseconds.
+    /// Channel time of a short message, in milliseconds.
     pub message_ms: u64,
 }
 
 impl Packets {
-    /// What so many octets of application data are on the bearer.
+    /// Returns the octets on the bearer for so many octets of application data.
     pub fn octets(&self, data: u64) -> u64 {
         data.saturating_add(data.div_ceil(self.payload.max(1)).saturating_mul(self.overhead))
     }
 
-    /// How long so many octets on the bearer take towards the device.
+    /// Transmission time of octets to the device.
     pub fn down(&self, octets: u64) -> Duration {
         airtime(octets, self.down_bps)
     }
 
-    /// How long they take from it.
+    /// Transmission time of octets from the device.
     pub fn up(&self, octets: u64) -> Duration {
         airtime(octets, self.up_bps)
     }
 
-    /// What a TLS handshake takes, journeys of so many milliseconds included.
+    /// Duration of a TLS handshake, including its round trips with this one-way delay.
     pub fn handshake(&self, delay_ms: u64) -> Duration {
         let journeys = Duration::from_millis(delay_ms) * 2 * self.tls_round_trips;
         journeys + self.down(self.tls_down) + self.up(self.tls_up)
@@ -111,13 +112,13 @@ impl Packets {
 }
 
 impl Messages {
-    /// As how many short messages so many octets of application data go.
+    /// Number of short messages for so many octets of application data.
     pub fn parts(&self, data: u64) -> u64 {
         data.div_ceil(self.payload.max(1))
     }
 }
 
-/// In whole milliseconds, rounded up.
+/// Transmission time in whole milliseconds, rounded up.
 fn airtime(octets: u64, bps: u64) -> Duration {
     Duration::from_millis(octets.saturating_mul(8_000).div_ceil(bps.max(1)))
 }
@@ -133,47 +134,47 @@ struct File {
 }
 
 impl Bearers {
-    /// The bearers that come with Landfall.
+    /// Returns the built-in bearers.
     ///
     /// # Errors
-    /// They are damaged.
+    /// The built-in table is invalid.
     pub fn built_in() -> Result<Self, DataError> {
         Self::parse(BUILT_IN_BEARERS)
     }
 
-    /// Bearers in the form of `bearers.toml`.
+    /// Parses bearers in the format of `bearers.toml`.
     ///
     /// # Errors
-    /// An entry cannot be meant.
+    /// An entry is invalid.
     pub fn parse(text: &str) -> Result<Self, DataError> {
         let source = DataText { file: "bearers", text };
         let file: File = source.read()?;
         checked(&source, file.bearer, |bearer| (bearer.id.clone(), bearer.wrong())).map(Self)
     }
 
-    /// Every bearer, in the order of the table.
+    /// All bearers, in the order of the table.
     pub fn all(&self) -> &[Bearer] {
         &self.0
     }
 
-    /// The bearer of this id.
+    /// Returns the bearer with this ID.
     ///
     /// # Errors
-    /// There is none; says which there are.
+    /// The table has no such bearer. The error lists the known ones.
     pub fn named(&self, id: &str) -> Result<&Bearer, Fault> {
         self.0.iter().find(|bearer| bearer.id == id).ok_or_else(|| {
             let ids: Vec<_> = self.0.iter().map(|bearer| bearer.id.as_str()).collect();
             Fault::new(
                 format!("there is no bearer {id:?}"),
                 "it is not in the table",
-                format!("take one of {}, or add it to a table of your own", ids.join(", ")),
+                format!("use one of {}, or add it to your own table", ids.join(", ")),
             )
         })
     }
 }
 
 impl Bearer {
-    /// How often something is lost before it arrives, on average.
+    /// Average number of losses before a message arrives.
     pub fn losses(&self) -> f64 {
         self.loss / (1.0 - self.loss)
     }
@@ -184,17 +185,17 @@ impl Bearer {
         let what = if self.id.is_empty() {
             "it has no id"
         } else if !(0.0..=0.9).contains(&self.loss) {
-            "loss is a share, from 0 to 0.9"
+            "loss must be from 0 to 0.9"
         } else if !(0.0..=1.0).contains(&self.availability) {
-            "availability is a share, from 0 to 1"
+            "availability must be from 0 to 1"
         } else if self.tries == 0 || self.window_s == 0 {
-            "tries and window_s are at least 1"
+            "tries and window_s must be at least 1"
         } else if self.packets.as_ref().is_some_and(no_rate) {
-            "down_bps, up_bps and payload are at least 1"
+            "down_bps, up_bps and payload must be at least 1"
         } else if self.messages.is_some_and(|one| one.payload == 0 || one.payload + one.overhead > 140) {
             "a short message has 1 to 140 octets"
         } else if self.packets.is_none() && self.messages.is_none() {
-            return Some(("it carries nothing", "add [bearer.packets] or [bearer.messages]"));
+            return Some(("it has no transport", "add [bearer.packets] or [bearer.messages]"));
         } else {
             return None;
         };
@@ -207,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bearers_that_come_along_are_those_of_the_trade() {
+    fn the_built_in_bearers_are_complete() {
         let bearers = Bearers::built_in().unwrap();
         let ids: Vec<_> = bearers.all().iter().map(|bearer| bearer.id.as_str()).collect();
         assert_eq!(ids, ["2g-sms", "nb-iot", "lte-m", "lte"]);
@@ -217,15 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn bad_figures_are_refused_with_their_line_and_what_to_do() {
+    fn invalid_figures_are_refused_with_line_and_advice() {
         for (from, to, words) in [
-            ("loss = 0.02", "loss = 0.95", "\"2g-sms\": loss is a share, from 0 to 0.9; correct"),
-            ("availability = 0.99", "availability = 99", "\"2g-sms\": availability is a share"),
-            ("tries = 3", "tries = 0", "\"2g-sms\": tries and window_s are at least 1"),
-            ("up_bps = 62000", "up_bps = 0", "\"nb-iot\": down_bps, up_bps and payload are at least 1"),
-            ("id = \"lte-m\"", "id = \"nb-iot\"", "\"nb-iot\": the id is there twice"),
+            ("loss = 0.02", "loss = 0.95", "\"2g-sms\": loss must be from 0 to 0.9; correct"),
+            ("availability = 0.99", "availability = 99", "\"2g-sms\": availability must be"),
+            ("tries = 3", "tries = 0", "\"2g-sms\": tries and window_s must be at least 1"),
+            ("up_bps = 62000", "up_bps = 0", "\"nb-iot\": down_bps, up_bps and payload must be at least 1"),
+            ("id = \"lte-m\"", "id = \"nb-iot\"", "\"nb-iot\": the ID occurs twice"),
             ("overhead = 20", "overhead = 21", "\"2g-sms\": a short message has 1 to 140 octets"),
-            ("[bearer.messages]\npayload = 120\noverhead = 20\nmessage_ms = 4000", "", "it carries nothing"),
+            ("[bearer.messages]\npayload = 120\noverhead = 20\nmessage_ms = 4000", "", "it has no transport"),
             ("tries = 3", "trys = 3", "unknown field `trys`"),
             ("reviewed = \"2026-11-22\"", "reviewed = \"lately\"", "lately"),
         ] {
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn octets_and_their_time_are_rounded_up() {
+    fn octets_and_transmission_times_are_rounded_up() {
         let packets = Bearers::built_in().unwrap().named("nb-iot").unwrap().packets.unwrap();
         assert_eq!(packets.octets(0), 0);
         assert_eq!(packets.octets(1), 70);
@@ -243,7 +244,7 @@ mod tests {
         let packets = Packets { down_bps: 8000, up_bps: 1_000_000, ..packets };
         assert_eq!((packets.down(1000), packets.up(1)), (Duration::from_secs(1), Duration::from_millis(1)));
         assert_eq!(packets.down(0), Duration::ZERO);
-        // Three journeys there and back, 3200 octets down and 2600 up.
+        // Three round trips, 3200 octets to the device and 2600 from it.
         assert_eq!(packets.handshake(100), Duration::from_millis(600 + 3200 + 21));
     }
 }

@@ -1,4 +1,4 @@
-//! What a device's own program and the platform say to each other.
+//! Messages of the check-in interface between devices and the platform.
 
 use std::fmt;
 
@@ -11,151 +11,156 @@ use rsp::{
 use serde::{Deserialize, Serialize};
 use world::World;
 
-/// What a device says when it checks in: what it knows of itself, whether or not the platform knows it already.
+/// A check-in: the device reports its own state, whether or not the platform already knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckIn {
     /// The identity of its eUICC.
     pub eid: Eid,
-    /// What time it was for the device.
+    /// The device's local time.
     pub at: Timestamp,
-    /// Where it is registered; none if it reaches the platform in another way.
+    /// The registration, or `None` if the device reaches the platform in another way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<Registration>,
-    /// What its card says that it holds (ES10c.GetProfilesInfo); none if the card was not asked.
+    /// Profiles on the card (ES10c.GetProfilesInfo), or `None` if the device did not query the
+    /// card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profiles: Option<Vec<OnCard>>,
-    /// Who has refused it since it checked in last, or has no profile for it.
+    /// Networks that refused the device since its last check-in, and operators that had no profile
+    /// for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedBy>,
-    /// How the move ended that it was told to make. Said again until it was answered.
+    /// Result of the last instructed move, repeated until the platform
+    /// acknowledges it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<MoveEnded>,
 }
 
 impl CheckIn {
-    /// Of a device that has nothing to say.
+    /// Returns a check-in that reports nothing.
     pub fn new(eid: Eid, at: Timestamp) -> Self {
         Self { eid, at, registered: None, profiles: None, refused: Vec::new(), ended: None }
     }
 }
 
-/// An attachment to a network with a profile.
+/// A registration in a network with a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
     /// The network.
     pub network: Plmn,
-    /// The profile in use.
+    /// The enabled profile.
     pub iccid: Iccid,
-    /// As whom, if the device knows: a profile with several identities can be several subscribers.
+    /// The subscriber, if the device knows it. A profile with several identities can be several
+    /// subscribers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imsi: Option<Imsi>,
 }
 
-/// A profile as the card lists it.
+/// A profile as the card reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OnCard {
-    /// Its number.
+    /// The ICCID.
     pub iccid: Iccid,
-    /// Whether it is in use.
+    /// True if the profile is enabled.
     pub enabled: bool,
-    /// Its home network, if its metadata names one (profileOwner of SGP.22 section 5.7.15).
+    /// The home network, if the metadata name one (profileOwner of SGP.22 section 5.7.15).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<Plmn>,
 }
 
-/// A network that did not take the device, or an operator that was to bring a profile and has none.
+/// A network that refused the device, or an operator that could not supply a profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RefusedBy {
-    /// The home network of the subscriber that was refused, or would be one.
+    /// The home network of the refused subscriber, or of the missing profile.
     pub network: Plmn,
-    /// The cause, in words or as a number.
+    /// The cause as text or as a number.
     pub cause: Box<str>,
 }
 
-/// How a move ended.
+/// Result of a move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveEnded {
-    /// Which.
-    pub order: OrderId,
-    /// How.
+    /// The move.
+    pub order: MoveId,
+    /// Its result.
     #[serde(flatten)]
     pub ending: Ending,
 }
 
-/// The ends of a move.
+/// Results of a move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ending", rename_all = "snake_case")]
 pub enum Ending {
-    /// The new profile carries the device.
+    /// The device is in service with the new profile.
     Moved,
-    /// It does not, and the former one is in use again.
+    /// The new profile has no service, and the former profile is enabled again.
     CameBack {
-        /// Why.
+        /// The reason.
         why: Box<str>,
     },
-    /// There is no new profile on the card.
+    /// No new profile is on the card.
     NotInstalled {
-        /// Why.
+        /// The reason.
         why: Box<str>,
     },
 }
 
-/// What the platform answers.
+/// The platform's answer to a check-in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instruction {
-    /// What the device is to do.
+    /// The action for the device.
     pub what: What,
-    /// When it checks in next, unless something happens before.
+    /// The time of the next check-in, unless an event causes an earlier one.
     pub next_check_in: Timestamp,
 }
 
-/// What a device is to do.
+/// An action for a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// Nothing.
+    /// No action.
     Nothing,
-    /// Come onto another profile, and say how that ended. The same order is the same move, however often it is given.
+    /// Move to another profile and report the result. An instruction with the same ID is a
+    /// repetition of the same move.
     Move {
-        /// Which move it is.
-        order: OrderId,
-        /// By which profile.
+        /// ID of the move.
+        order: MoveId,
+        /// The profile to move to.
         to: Target,
-        /// The profile to enable again if the new one does not carry.
+        /// The profile to enable again if the new one gets no service.
         fall_back_to: Option<Iccid>,
     },
 }
 
-/// Where a move goes.
+/// The profile to which a device moves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// Enable a profile that the card holds.
+    /// Enable a profile that is on the card.
     Enable(Iccid),
     /// Download a profile and enable it.
     Download {
-        /// Which it will be.
+        /// Its ICCID.
         iccid: Iccid,
-        /// From where.
+        /// Its activation code.
         #[serde(with = "activation_code")]
         code: ActivationCode,
     },
-    /// Have the operator bring a profile and enable it (ES2.DownloadProfile of SGP.02): said to who acts for a device that has
-    /// no LPA.
+    /// Have the operator install and enable a profile (ES2.DownloadProfile of SGP.02). This
+    /// instruction is for the M2M agent of a device without an LPA.
     Order {
-        /// Whose.
+        /// The operator.
         operator: Plmn,
-        /// Which, or of which type.
+        /// The profile, or the profile type.
         what: Orderable,
     },
 }
 
 impl Target {
-    /// The profile that is to be enabled in the end, if that is known.
+    /// The ICCID of the profile to enable, if it is known.
     pub fn iccid(&self) -> Option<Iccid> {
         match self {
             Self::Enable(iccid) | Self::Download { iccid, .. } => Some(*iccid),
@@ -164,102 +169,100 @@ impl Target {
     }
 }
 
-/// The name of a move: no two have the same.
+/// The unique ID of a move.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct OrderId(Box<str>);
+pub struct MoveId(Box<str>);
 
-impl OrderId {
-    /// A new one.
+impl MoveId {
+    /// Returns a new ID.
     pub fn drawn(world: &World) -> Self {
         Self(hex::encode(world.random::<8>()).into())
     }
-
-    /// One that stands as the key of a record.
-    pub(crate) fn from_key(key: &str) -> Self {
-        Self(key.into())
-    }
 }
 
-impl AsRef<str> for OrderId {
+impl AsRef<str> for MoveId {
     fn as_ref(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Display for OrderId {
+impl fmt::Display for MoveId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// What a check-in and the records do not agree about. It is written into the device's trail, and the records are made to
-/// say what the card says.
+/// A difference between a check-in and the records. It is added to the device's trail, and the
+/// records are updated from the card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "found", rename_all = "snake_case")]
 pub enum Discrepancy {
-    /// A profile was recorded, and the card does not have it.
+    /// The card no longer has a recorded profile.
     Gone {
-        /// Which.
+        /// The profile.
         iccid: Iccid,
     },
     /// The card has a profile that was not recorded.
     Appeared {
-        /// Which.
+        /// The profile.
         iccid: Iccid,
     },
-    /// The same, and nobody knows whose it is: it cannot be recorded.
+    /// The card has a profile that was not recorded and whose home network is unknown, so it cannot
+    /// be recorded.
     Stranger {
-        /// Which.
+        /// The profile.
         iccid: Iccid,
     },
-    /// Another profile is in use than was recorded.
+    /// The enabled profile is not the recorded one.
     OtherEnabled {
-        /// Which is in use; none if none is.
+        /// The enabled profile, if there is one.
         iccid: Option<Iccid>,
     },
-    /// It is registered as a subscriber who is neither the profile's own nor one of the identities that are recorded.
+    /// The device is registered as a subscriber that belongs neither to the profile nor to a
+    /// recorded identity.
     OtherIdentity {
-        /// As whom.
+        /// The IMSI.
         imsi: Imsi,
     },
-    /// A move is said to have ended on a profile that the card does not have in use.
+    /// The device reports that it moved, but the profile is not enabled.
     NotThere {
-        /// Which.
+        /// The profile.
         iccid: Iccid,
     },
-    /// The device is where it was to go, and never said so.
+    /// The device is on its new profile, but never reported the end of the move.
     Unreported {
-        /// By which profile.
+        /// The new profile.
         iccid: Iccid,
     },
-    /// The profile is on the card, and its SM-DP+ was never told: the notification was lost, or could not be read.
+    /// The profile is on the card, but its SM-DP+ did not receive the notification or could not
+    /// read it.
     NotNotified {
-        /// Which.
+        /// The profile.
         iccid: Iccid,
     },
-    /// The SM-DP+ takes the profile for installed, and the card does not have it.
+    /// The SM-DP+ reports the profile as installed, but the card does not have it.
     NotInstalled {
-        /// Which.
+        /// The profile.
         iccid: Iccid,
     },
-    /// An order stays at the SM-DP+, which does not let it be cancelled.
+    /// The SM-DP+ refuses to cancel an order.
     NotCancelled {
-        /// Of which profile.
+        /// The ordered profile.
         iccid: Iccid,
-        /// What the SM-DP+ says.
+        /// The reason given by the SM-DP+.
         why: Box<str>,
     },
-    /// A move has been under way for too long.
+    /// The move takes longer than allowed.
     TooLong,
-    /// It is registered in a network whose country is not known.
+    /// The country of the device's network is unknown.
     UnknownNetwork {
-        /// Which.
+        /// The network.
         network: Plmn,
     },
-    /// What it reports is older than what is recorded of where it was.
+    /// The reported stay is older than the recorded history.
     OldReport {
-        /// Where it says that it was.
+        /// The reported country.
         country: Country,
     },
 }
@@ -268,44 +271,44 @@ impl fmt::Display for Discrepancy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gone { iccid } => write!(f, "profile {iccid} is no longer on the card"),
-            Self::Appeared { iccid } => write!(f, "profile {iccid} is on the card and was not recorded"),
+            Self::Appeared { iccid } => write!(f, "profile {iccid} is on the card but was not recorded"),
             Self::Stranger { iccid } => {
-                write!(f, "profile {iccid} is on the card, and nobody knows its home network")
+                write!(f, "profile {iccid} is on the card, but its home network is unknown")
             }
             Self::OtherEnabled { iccid: Some(iccid) } => {
-                write!(f, "profile {iccid} is in use, and another was recorded")
+                write!(f, "profile {iccid} is enabled, but another one was recorded")
             }
-            Self::OtherEnabled { iccid: None } => write!(f, "no profile is in use"),
+            Self::OtherEnabled { iccid: None } => write!(f, "no profile is enabled"),
             Self::OtherIdentity { imsi } => {
-                write!(f, "registered as IMSI {imsi}, which is no identity that was recorded")
+                write!(f, "registered as IMSI {imsi}, which is no recorded identity")
             }
             Self::NotThere { iccid } => {
-                write!(f, "said to have moved to profile {iccid}, which is not in use")
+                write!(f, "the device reported a move to profile {iccid}, which is not enabled")
             }
             Self::Unreported { iccid } => {
-                write!(f, "moved to profile {iccid} without ever saying so")
+                write!(f, "moved to profile {iccid} without reporting it")
             }
             Self::NotNotified { iccid } => {
-                write!(f, "profile {iccid} is on the card, and its SM-DP+ was not told of it")
+                write!(f, "profile {iccid} is on the card, but its SM-DP+ was not notified")
             }
             Self::NotInstalled { iccid } => {
-                write!(f, "profile {iccid} is installed for its SM-DP+, and is not on the card")
+                write!(f, "the SM-DP+ reports profile {iccid} as installed, but it is not on the card")
             }
             Self::NotCancelled { iccid, why } => {
                 write!(f, "the order of profile {iccid} cannot be cancelled: {why}")
             }
-            Self::TooLong => f.write_str("the move has been under way for too long"),
+            Self::TooLong => f.write_str("the move takes longer than allowed"),
             Self::UnknownNetwork { network } => {
-                write!(f, "no country is known for network {network}; add a [[place]] for it")
+                write!(f, "the country of network {network} is unknown; add a [[place]] for it")
             }
             Self::OldReport { country } => {
-                write!(f, "what it reports of {country} is older than the records")
+                write!(f, "the report of {country} is older than the records")
             }
         }
     }
 }
 
-/// An activation code as the text that people scan.
+/// Serde format of an activation code: the text of its QR code.
 pub(crate) mod activation_code {
     use rsp::activation_code::ActivationCode;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

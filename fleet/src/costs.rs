@@ -1,4 +1,4 @@
-//! Prices of bearers, moves and visits as dated data, and money.
+//! Prices of bearers, moves and site visits as dated data, and the money type.
 
 use std::fmt;
 
@@ -6,10 +6,11 @@ use localize::{Country, DataError, DataText, Day};
 use serde::{Deserialize, Serialize, Serializer};
 use toml::Spanned;
 
-/// The figures that come with Landfall.
+/// The built-in costs.
 pub const BUILT_IN_COSTS: &str = include_str!("../data/costs.toml");
 
-/// An amount in millionths of the currency's unit, so that sums are exact. In JSON the decimal number.
+/// An amount in millionths of the currency unit, so that sums are exact. JSON has the decimal
+/// number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(from = "f64")]
 pub struct Money(pub i64);
@@ -21,19 +22,19 @@ impl From<f64> for Money {
 }
 
 impl Money {
-    /// So many times the amount, where `number` counts parts of which one has `of`.
+    /// Returns the amount times `number` divided by `of`.
     #[must_use]
     pub fn times(self, number: u64, of: u64) -> Self {
         let product = i128::from(self.0) * i128::from(number) / i128::from(of.max(1));
         Self(i64::try_from(product).unwrap_or(i64::MAX))
     }
 
-    /// In units of the currency, to the millionth.
+    /// The amount in currency units, with six decimals.
     pub fn units(self) -> f64 {
         self.0 as f64 / 1e6
     }
 
-    /// The sum.
+    /// Returns the sum.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
@@ -41,7 +42,7 @@ impl Money {
 }
 
 impl fmt::Display for Money {
-    /// With two decimals.
+    /// Writes the amount with two decimals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cents = (i128::from(self.0) + 5000).div_euclid(10_000);
         write!(f, "{}.{:02}", cents / 100, cents % 100)
@@ -54,80 +55,80 @@ impl Serialize for Money {
     }
 }
 
-/// What a bearer costs.
+/// Price of a bearer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// The bearer's.
+    /// ID of the bearer.
     pub id: String,
-    /// Of 1,000,000 octets.
+    /// Price of 1,000,000 octets.
     pub per_mb: Money,
-    /// Of a short message.
+    /// Price of a short message.
     pub per_sms: Money,
-    /// Where the figures come from.
+    /// Source of the figures.
     pub source: String,
-    /// When somebody last checked them.
+    /// Date of the last review.
     pub reviewed: Day,
-    /// For people.
+    /// Free-text note.
     pub note: Option<String>,
 }
 
-/// What one device's move consists of.
+/// Traffic and time that one device's move takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Move {
-    /// Its name.
+    /// ID of the move.
     pub id: String,
-    /// TLS connections.
+    /// Number of TLS connections.
     pub connections: u32,
-    /// HTTP requests.
+    /// Number of HTTP requests.
     pub requests: u32,
-    /// Bodies of HTTP messages to the device.
+    /// Octets of HTTP bodies to the device.
     pub octets_down: u64,
-    /// Bodies of HTTP messages from it.
+    /// Octets of HTTP bodies from the device.
     pub octets_up: u64,
-    /// Octets of a connection beside them.
+    /// Further octets per connection.
     pub overhead_per_connection: u64,
-    /// Octets of a request beside them.
+    /// Further octets per request.
     pub overhead_per_request: u64,
-    /// Short messages to the device.
+    /// Number of short messages to the device.
     pub sms_down: u32,
-    /// Short messages from it.
+    /// Number of short messages from the device.
     pub sms_up: u32,
-    /// Between device and card.
+    /// Number of APDUs between device and card.
     pub apdus: u32,
-    /// What card and modem take besides.
+    /// Further time that card and modem take, in seconds.
     pub switch_seconds: u32,
-    /// Where the figures come from.
+    /// Source of the figures.
     pub source: String,
-    /// When somebody last checked them.
+    /// Date of the last review.
     pub reviewed: Day,
-    /// For people.
+    /// Free-text note.
     pub note: Option<String>,
 }
 
-/// What it costs that somebody goes to a device.
+/// Cost of a site visit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Visit {
-    /// A country's code, or `default`.
+    /// A country code, or `default`.
     pub id: String,
-    /// Of one visit.
+    /// Price of one visit.
     pub price: Money,
-    /// How long it takes until somebody is there.
+    /// Days until somebody is on site.
     pub days: u32,
-    /// Where the figures come from.
+    /// Source of the figures.
     pub source: String,
-    /// When somebody last checked them.
+    /// Date of the last review.
     pub reviewed: Day,
-    /// For people.
+    /// Free-text note.
     pub note: Option<String>,
 }
 
-/// All figures.
+/// All cost figures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Costs {
-    /// In which all prices are.
+    /// Currency of all prices.
     pub currency: String,
     prices: Vec<Price>,
     moves: Vec<Move>,
@@ -147,65 +148,65 @@ struct File {
     visit: Vec<Spanned<Visit>>,
 }
 
-/// Higher is a slip of the keyboard, and sums stay exact below it.
+/// Highest plausible price. A higher one is a typing error, and sums stay exact below it.
 const HIGHEST_PRICE: Money = Money(1_000_000_000_000);
 const MOST: u64 = 1_000_000_000;
 
 impl Costs {
-    /// The figures that come with Landfall.
+    /// Returns the built-in costs.
     ///
     /// # Errors
-    /// They are damaged.
+    /// The built-in table is invalid.
     pub fn built_in() -> Result<Self, DataError> {
         Self::parse(BUILT_IN_COSTS)
     }
 
-    /// Figures in the form of `costs.toml`.
+    /// Parses costs in the format of `costs.toml`.
     ///
     /// # Errors
-    /// An entry cannot be meant.
+    /// An entry is invalid.
     pub fn parse(text: &str) -> Result<Self, DataError> {
         let source = DataText { file: "costs", text };
         let file: File = source.read()?;
-        let prices = checked(&source, file.price, |price| (price.id.clone(), price.wrong()))?;
-        let moves = checked(&source, file.r#move, |one| (one.id.clone(), one.wrong()))?;
-        let visits = checked(&source, file.visit, |visit| (visit.id.clone(), visit.wrong()))?;
+        let prices = checked(&source, file.price, |price| (price.id.clone(), price.error()))?;
+        let moves = checked(&source, file.r#move, |one| (one.id.clone(), one.error()))?;
+        let visits = checked(&source, file.visit, |visit| (visit.id.clone(), visit.error()))?;
         let Some(default_visit) = visits.iter().find(|visit| visit.id == "default").cloned() else {
-            let what = "there is no visit with the id \"default\"".to_owned();
+            let what = "no visit has the id \"default\"".to_owned();
             return Err(source.error_at(
                 0,
                 "visit",
                 what,
-                "add one, for countries without a price of their own",
+                "add one for countries without a price of their own",
             ));
         };
         Ok(Self { currency: file.currency, prices, moves, visits, default_visit })
     }
 
-    /// What the bearer of that name costs.
+    /// Returns the price of a bearer.
     pub fn price(&self, bearer: &str) -> Option<&Price> {
         self.prices.iter().find(|price| price.id == bearer)
     }
 
-    /// The move of that name.
+    /// Returns the move with this ID.
     pub fn r#move(&self, id: &str) -> Option<&Move> {
         self.moves.iter().find(|one| one.id == id)
     }
 
-    /// A visit in that country.
+    /// Returns the cost of a visit in this country.
     pub fn visit(&self, country: Option<Country>) -> &Visit {
         let own =
             country.and_then(|country| self.visits.iter().find(|visit| visit.id == country.to_string()));
         own.unwrap_or(&self.default_visit)
     }
 
-    /// The names of the moves.
+    /// IDs of all moves.
     pub fn moves(&self) -> Vec<&str> {
         self.moves.iter().map(|one| one.id.as_str()).collect()
     }
 }
 
-/// The entries of one kind, each with an id of its own and nothing wrong.
+/// Checks the entries of one kind: the IDs are unique and every entry is valid.
 pub(crate) fn checked<T>(
     source: &DataText<'_>,
     entries: Vec<Spanned<T>>,
@@ -216,8 +217,7 @@ pub(crate) fn checked<T>(
     for entry in entries {
         let (offset, entry) = (entry.span().start, entry.into_inner());
         let (id, wrong) = look(&entry);
-        let twice =
-            ids.contains(&id).then_some(("the id is there twice", "give each entry an id of its own"));
+        let twice = ids.contains(&id).then_some(("the ID occurs twice", "give each entry a unique ID"));
         if let Some((what, next)) = wrong.or(twice) {
             return Err(source.error_at(offset, &id, what.into(), next));
         }
@@ -232,14 +232,14 @@ fn is_price(money: Money) -> bool {
 }
 
 impl Price {
-    fn wrong(&self) -> Option<(&'static str, &'static str)> {
+    fn error(&self) -> Option<(&'static str, &'static str)> {
         let sound = is_price(self.per_mb) && is_price(self.per_sms);
-        (!sound).then_some(("a price is from 0 to 1,000,000", "correct the number"))
+        (!sound).then_some(("a price must be from 0 to 1,000,000", "correct the number"))
     }
 }
 
 impl Move {
-    fn wrong(&self) -> Option<(&'static str, &'static str)> {
+    fn error(&self) -> Option<(&'static str, &'static str)> {
         let octets =
             [self.octets_down, self.octets_up, self.overhead_per_connection, self.overhead_per_request];
         let counts = [self.connections, self.requests, self.sms_down, self.sms_up, self.switch_seconds];
@@ -251,11 +251,11 @@ impl Move {
 }
 
 impl Visit {
-    fn wrong(&self) -> Option<(&'static str, &'static str)> {
+    fn error(&self) -> Option<(&'static str, &'static str)> {
         if self.id != "default" && self.id.parse::<Country>().is_err() {
-            return Some(("it is for no country", "use a country's code, such as BR, or default"));
+            return Some(("the ID is no country code", "use a country code, such as BR, or default"));
         }
-        (!is_price(self.price)).then_some(("a price is from 0 to 1,000,000", "correct the number"))
+        (!is_price(self.price)).then_some(("a price must be from 0 to 1,000,000", "correct the number"))
     }
 }
 
@@ -265,7 +265,7 @@ mod tests {
     use crate::bearers::Bearers;
 
     #[test]
-    fn the_figures_that_come_along_are_sound() {
+    fn the_built_in_costs_are_valid() {
         let costs = Costs::built_in().unwrap();
         assert_eq!(costs.moves(), ["consumer", "consumer-ts48", "m2m"]);
         for bearer in Bearers::built_in().unwrap().all() {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn money_is_exact_and_rounds_when_it_is_shown() {
+    fn money_is_exact_and_is_rounded_for_display() {
         let price = Money::from(0.1);
         assert_eq!(price.times(3, 1), Money(300_000));
         assert_eq!(price.times(2_000_000, 1_000_000), Money(200_000));
@@ -286,14 +286,14 @@ mod tests {
     }
 
     #[test]
-    fn bad_figures_are_refused_with_their_line_and_what_to_do() {
+    fn invalid_figures_are_refused_with_line_and_advice() {
         let text = |from: &str, to: &str| BUILT_IN_COSTS.replacen(from, to, 1);
         for (text, words) in [
-            (text("per_mb = 0.10", "per_mb = -1"), "a price is"),
+            (text("per_mb = 0.10", "per_mb = -1"), "a price must be"),
             (text("per_mb = 0.10", "per_kb = 0.10"), "unknown field"),
             (text("id = \"nb-iot\"", "id = \"2g-sms\""), "twice"),
-            (text("id = \"DE\"", "id = \"Germany\""), "no country"),
-            (text("id = \"default\"", "id = \"FR\""), "no visit with the id"),
+            (text("id = \"DE\"", "id = \"Germany\""), "no country code"),
+            (text("id = \"default\"", "id = \"FR\""), "no visit has the id"),
         ] {
             let error = Costs::parse(&text).unwrap_err();
             assert!(error.to_string().contains(words) && error.line.is_some(), "{error}");

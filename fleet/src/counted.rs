@@ -1,4 +1,4 @@
-//! A fleet held against rules, policy and offers at one time.
+//! A fleet evaluated under rules, policy and offers at one point in time.
 
 use std::collections::BTreeMap;
 
@@ -9,29 +9,30 @@ use rsp::time::Timestamp;
 
 use crate::device::{Device, Fleet, Name};
 
-/// Under what a fleet is looked at.
+/// The conditions of an evaluation.
 #[derive(Clone, Copy)]
 pub struct Question<'a> {
-    /// When.
+    /// The time.
     pub now: Timestamp,
-    /// The rules.
+    /// The rule book.
     pub book: &'a RuleBook,
-    /// How the owner wants decisions made; the fleet's numbers in it are counted anew.
+    /// The owner's policy. The fleet's numbers in it are replaced by a fresh count.
     pub policy: &'a Policy,
-    /// What can be ordered.
+    /// The offers.
     pub offers: &'a [Offer],
 }
 
-/// A fleet that has been counted: what every answer begins with.
+/// A fleet with its counts. Every report starts from one.
 pub struct Counted<'a> {
-    /// The devices.
+    /// The fleet.
     pub fleet: &'a Fleet,
-    /// Under what it was counted.
+    /// The conditions.
     pub question: Question<'a>,
     policies: Policies,
 }
 
-/// The owner's policy with a fleet's counts in it, and one for each account if a rule counts by account.
+/// The owner's policy with the fleet's counts. If a rule counts by account, there is one more
+/// policy for each account.
 #[derive(Clone, Debug)]
 pub(crate) struct Policies {
     owner: Policy,
@@ -39,12 +40,12 @@ pub(crate) struct Policies {
 }
 
 impl Policies {
-    /// The policy for a device, with the counts that its account goes by.
+    /// Returns the policy for a device, with the counts of its account.
     pub(crate) fn of(&self, device: &Device) -> &Policy {
         self.accounts.get(&device.account).unwrap_or(&self.owner)
     }
 
-    /// With the counts of these devices, which are in service: of each its account and its history.
+    /// Counts devices in service, given as pairs of account and history.
     pub(crate) fn counted(devices: &[(&Name, &History)], question: Question<'_>) -> Self {
         let Question { now, book, policy, .. } = question;
         let of_owner = count(devices.iter().map(|(_, history)| *history), book, now);
@@ -64,14 +65,15 @@ impl Policies {
 }
 
 impl<'a> Counted<'a> {
-    /// Counts the devices that are in service.
+    /// Counts the devices in service.
     pub fn new(fleet: &'a Fleet, question: Question<'a>) -> Self {
         let devices: Vec<_> =
             fleet.in_service().map(|device| (&device.account, &device.connection.history)).collect();
         Self { fleet, question, policies: Policies::counted(&devices, question) }
     }
 
-    /// The same with another lead time: each rule presses that is broken or will be within so many days.
+    /// Returns the same fleet with another lead time: a rule presses if it is broken or will be
+    /// within so many days.
     #[must_use]
     pub fn ahead(&self, days: u32) -> Self {
         let ahead = |policy: &Policy| Policy { lead_time_days: days, ..policy.clone() };
@@ -81,18 +83,18 @@ impl<'a> Counted<'a> {
         Self { fleet: self.fleet, question: self.question, policies }
     }
 
-    /// The policy for a device, with the counts that its account goes by.
+    /// Returns the policy for a device, with the counts of its account.
     pub fn policy(&self, device: &Device) -> &Policy {
         self.policies.of(device)
     }
 
-    /// What to do with a device, and why.
+    /// Decides what to do with a device.
     pub fn decide(&self, device: &Device) -> Decision {
         let Question { now, book, offers, .. } = self.question;
         decide(now, &device.connection, offers, book, self.policy(device))
     }
 
-    /// What each rule with a number comes to for the device, most urgent first.
+    /// Returns the finding of each quantitative rule for the device, most urgent first.
     pub fn findings(&self, device: &Device) -> Vec<Finding> {
         findings(self.question.now, &device.connection, self.question.book, self.policy(device))
     }
@@ -104,7 +106,7 @@ fn count<'d>(histories: impl Iterator<Item = &'d History>, book: &RuleBook, now:
     census.finish()
 }
 
-/// The row of the strategy among the reasons of a decision.
+/// Returns the row of the strategy among the reasons of a decision.
 pub(crate) fn strategy_row(decision: &Decision) -> Option<String> {
     decision.reasons().iter().find_map(|reason| match reason {
         Reason::Strategy { row, .. } => Some(row.to_string()),

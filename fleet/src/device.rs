@@ -1,4 +1,4 @@
-//! One device as a record, and all of them as read at one moment.
+//! The record of a device, and the fleet as a snapshot of all records.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -12,7 +12,7 @@ use world::Fault;
 
 use crate::state::{Happening, NotPossible, State, Tally, Trail, follow};
 
-/// A name that many devices have: of a group, a model, an account. All that are read together share its text.
+/// The name of a group, model or account. Devices that are loaded together share the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
 
@@ -55,35 +55,35 @@ impl<'de> Deserialize<'de> for Name {
 /// A device of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
-    /// The identity of its eUICC, and its key in the records.
+    /// EID of its eUICC, which is its key in the records.
     pub eid: Eid,
-    /// What its owner calls it.
+    /// The owner's name for the device.
     pub label: Box<str>,
-    /// What it belongs to.
+    /// The group of the device.
     pub group: Name,
-    /// What it is.
+    /// The model of the device.
     pub model: Name,
-    /// By which account its subscriptions are paid.
+    /// The account that pays for its subscriptions.
     pub account: Name,
-    /// What a decision needs to know: history, profiles, needs.
+    /// Input of decisions: history, profiles, needs.
     pub connection: localize::Device,
-    /// As whom it was registered when it checked in last, if it said so.
+    /// The IMSI at the last check-in, if it was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imsi: Option<Imsi>,
-    /// How much it used in the last 30 days, if that is known.
+    /// Kilobytes used in the last 30 days, if known.
     pub usage_kb: Option<u32>,
-    /// When it was last heard of.
+    /// Time of the last check-in.
     pub last_seen: Option<Timestamp>,
-    /// What it waits for.
+    /// The state of the device.
     pub state: State,
-    /// How its moves have ended.
+    /// Results of its moves.
     pub tally: Tally,
-    /// What was done with it.
+    /// Audit trail.
     pub trail: Trail,
 }
 
 impl Device {
-    /// A device of which nothing is known but its card.
+    /// Returns a device of which only the EID is known.
     pub fn new(eid: Eid) -> Self {
         Self {
             eid,
@@ -101,10 +101,10 @@ impl Device {
         }
     }
 
-    /// Writes down what has happened, in state, tally and trail.
+    /// Records an event in state, tally and trail.
     ///
     /// # Errors
-    /// It cannot have happened to a device in this state; nothing is changed.
+    /// The event is impossible in the device's state. Nothing is changed.
     pub fn happened(&mut self, at: Timestamp, happening: Happening) -> Result<(), NotPossible> {
         let mut tally = self.tally;
         let state = follow(&self.state, &mut tally, at, &happening)?;
@@ -116,25 +116,26 @@ impl Device {
         Ok(())
     }
 
-    /// Whether it is part of the answers.
+    /// True unless the device is retired. Only devices in service are part of reports.
     pub fn is_in_service(&self) -> bool {
         !matches!(self.state, State::Retired { .. })
     }
 
-    /// Where it is, as far as its history tells.
+    /// The present country according to the history.
     pub fn country(&self, now: Timestamp) -> Option<Country> {
         self.connection.history.present(now).map(|stay| stay.country)
     }
 }
 
-/// The devices as read at one moment, in the order of their EIDs.
+/// A snapshot of all devices, in the order of their EIDs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fleet {
     devices: Vec<Device>,
 }
 
 impl Fleet {
-    /// A fleet of these devices. Equal names are held once, and no more memory than is used.
+    /// Returns a fleet of these devices. Equal names share their text, and spare memory is
+    /// released.
     pub fn new(mut devices: Vec<Device>) -> Self {
         let mut names = BTreeSet::new();
         for device in &mut devices {
@@ -158,41 +159,41 @@ impl Fleet {
         &self.devices
     }
 
-    /// The devices that are part of the answers.
+    /// The devices in service.
     pub fn in_service(&self) -> impl Iterator<Item = &Device> {
         self.devices.iter().filter(|device| device.is_in_service())
     }
 
-    /// The device with that card.
+    /// The device with this EID.
     pub fn device(&self, eid: Eid) -> Option<&Device> {
         let found = self.devices.binary_search_by_key(&eid, |device| device.eid);
         found.ok().and_then(|place| self.devices.get(place))
     }
 }
 
-/// Some of the devices; what is not said leaves none out.
+/// A selection of devices. A field that is `None` selects all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Selection {
-    /// Those that are in this country.
+    /// Devices in this country.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
-    /// Those of this group.
+    /// Devices of this group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Name>,
-    /// Those of this model.
+    /// Devices of this model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Name>,
-    /// Those of this account.
+    /// Devices of this account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<Name>,
-    /// Those in this state, by its word.
+    /// Devices in this state, by its keyword.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<Name>,
 }
 
 impl Selection {
-    /// Whether the device is one of them.
+    /// True if the device is selected.
     pub fn has(&self, device: &Device, now: Timestamp) -> bool {
         let is =
             |wanted: &Option<Name>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted.as_ref() == name);
@@ -203,23 +204,23 @@ impl Selection {
             && is(&self.state, device.state.word())
     }
 
-    /// Whether something is named that can be meant: an answer about none would be good news. That no device is in a country,
-    /// or in a state, may well be.
+    /// Checks that the selection names existing things, so that a typing error does not look like
+    /// an empty result. A country or state without devices is valid.
     ///
     /// # Errors
-    /// No device is of that group, model or account, or there is no such country or state.
+    /// The group, model or account has no devices, or the country or state does not exist.
     pub fn means_something(&self, fleet: &Fleet, book: &RuleBook) -> Result<(), Fault> {
         let names = |of: fn(&Device) -> &str| fleet.devices().iter().map(of).collect::<BTreeSet<&str>>();
-        for (what, asked, of) in [
+        for (what, wanted, of) in [
             ("group", &self.group, (|device| device.group.as_ref()) as fn(&Device) -> &str),
             ("model", &self.model, |device| device.model.as_ref()),
             ("account", &self.account, |device| device.account.as_ref()),
         ] {
-            let Some(asked) = asked.as_ref().map(Name::as_ref) else { continue };
+            let Some(wanted) = wanted.as_ref().map(Name::as_ref) else { continue };
             let known = names(of);
-            if !known.contains(asked) {
+            if !known.contains(wanted) {
                 return Err(Fault::new(
-                    format!("no device is of {what} {asked:?}"),
+                    format!("no device has {what} {wanted:?}"),
                     match listed(known.into_iter().filter(|name| !name.is_empty())) {
                         Some(known) => format!("there are {known}"),
                         None => format!("no device has a {what}"),
@@ -239,14 +240,14 @@ impl Selection {
             Some(country) => Err(Fault::new(
                 format!("there is no country {country}"),
                 "it is not in crates/localize/data/networks.toml",
-                "use a code after ISO 3166-1 alpha-2, such as BR",
+                "use an ISO 3166-1 alpha-2 code, such as BR",
             )),
             None => Ok(()),
         }
     }
 }
 
-/// The first of them, and how many more there are; none if there are none.
+/// Formats the first items and the number of further ones, or returns `None` without items.
 pub fn listed(all: impl IntoIterator<Item: fmt::Display>) -> Option<String> {
     const MOST: usize = 20;
     let mut all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();

@@ -1,24 +1,26 @@
-//! The devices of a fleet's owner: their records, and the answers that the owner needs. No sockets.
+//! The fleet owner's platform: device records, campaigns, check-in and reports. No sockets.
 //!
-//! A [`Device`] is a durable record: who it is, what its card holds, where it has been, what it waits for ([`State`]) and what
-//! was done with it ([`Trail`]). [`Fleet`] is all of them as read at one moment. Records come from CSV files ([`files`]) and go
-//! back into them.
+//! A [`Device`] is a stored record: its card, its profiles, where it has been, its state
+//! ([`State`]) and its audit trail ([`Trail`]). [`Fleet`] is a snapshot of all devices. Devices are
+//! imported from CSV files and exported to them ([`files`]).
 //!
-//! [`Counted`] holds a fleet against a rule book, the owner's policy and offers at one time; each answer is a pure function of it,
-//! and a value that serializes:
+//! [`Counted`] evaluates a fleet under a rule book, the owner's policy and offers at one point in
+//! time. Each report is a pure function of it, with a result that serializes:
 //!
-//! - [`residents`](answers::residents): where foreign subscriptions are in fact resident,
-//! - [`breaches`](answers::breaches): which devices break which rule, and when,
-//! - [`markets`](answers::markets): which countries must move, by when, and whether there is an offer,
-//! - [`effort`](answers::effort): how long moving takes and what it costs over a bearer,
-//! - [`recovery`](answers::recovery): what it costs when moves fail,
-//! - [`what_if`](answers::what_if): whom another rule book affects.
+//! - [`residents`](answers::residents): countries in which foreign subscriptions are in fact
+//!   resident,
+//! - [`breaches`](answers::breaches): devices that break a rule, and when,
+//! - [`markets`](answers::markets): countries in which devices must move, by when, and the offers
+//!   there,
+//! - [`effort`](answers::effort): duration and cost of moves over a bearer,
+//! - [`recovery`](answers::recovery): cost of failed moves,
+//! - [`what_if`](answers::what_if): devices that another rule book affects.
 //!
-//! How fast, late and lossy a bearer is stands in one table ([`bearers`]), what it and all else costs in another ([`costs`]).
+//! [`bearers`] is the table of speed, delay and loss of bearers; [`costs`] is the table of prices.
 //!
-//! [`Platform`] is the party that acts on all that: devices check in ([`CheckIn`]) and are told what to do ([`Instruction`]),
-//! campaigns ([`Spec`]) say who moves and how many at a time, and profiles are ordered at the SM-DP+ of an operator, or brought by
-//! the operator itself ([`Supplier`]).
+//! [`Platform`] is the party that acts on these data. Devices check in ([`CheckIn`]) and receive an
+//! [`Instruction`]. Campaigns ([`Spec`]) decide which devices move and at what rate. Profiles are
+//! ordered at the SM-DP+ of an operator or supplied by the operator itself ([`Supplier`]).
 
 pub mod answers;
 mod api;
@@ -29,10 +31,13 @@ pub mod costs;
 mod counted;
 mod device;
 pub mod files;
+mod invariants;
+mod moves;
 mod owner;
 mod plan;
 mod platform;
 mod problem;
+mod profile_order;
 mod reconcile;
 mod state;
 mod store;
@@ -40,22 +45,25 @@ mod supplier;
 
 pub use api::{CHECK_IN, DOCUMENT, ROUTES};
 pub use campaign::{
-    CAMPAIGNS, Campaign, CampaignId, Canary, Destination, Devices, Forgiven, MEMBERS, Member, MemberState,
-    NotACampaignId, Pace, Progress, Retries, Share, Spec, State as CampaignState, Stop, Weekday, Window,
+    AttemptCounts, CAMPAIGNS, Campaign, CampaignId, Canary, Destination, Devices, Forgiven, MEMBERS, Member,
+    MemberState, MemberStatus, NotACampaignId, Pace, Progress, Retries, Share, Spec, State as CampaignState,
+    Stop, Weekday, Window,
 };
 pub use check_in::{
-    CheckIn, Discrepancy, Ending, Instruction, MoveEnded, OnCard, OrderId, RefusedBy, Registration, Target,
+    CheckIn, Discrepancy, Ending, Instruction, MoveEnded, MoveId, OnCard, RefusedBy, Registration, Target,
     What,
 };
 pub use counted::{Counted, Question};
 pub use device::{Device, Fleet, Name, Selection, listed};
+pub use invariants::violations;
+pub use moves::{Direction, MOVES, Move, ProfileSource};
 pub use owner::Owner;
 pub use plan::Plan;
 pub use platform::{
-    By, Code, Config, Decided, Edit, Heard, InCampaign, MOVES, Move, ORDERS, Planned, Platform, ProfileOrder,
-    Setup, Shown, Step, Told, decisions,
+    Config, Decided, Edit, InCampaign, Planned, Platform, Processed, Setup, Shown, decisions,
 };
 pub use problem::Problem;
+pub use profile_order::{Code, DownloadProgress, ORDERS, ProfileOrder, ProfileOrderId, Step};
 pub use state::{Entry, Happening, NotPossible, State, Tally, Trail};
-pub use store::{DEVICES, dry_run, import, load, put};
+pub use store::{ImportError, dry_run, get, import, load, put};
 pub use supplier::{Es2Plus, Supplier};

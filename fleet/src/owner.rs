@@ -1,16 +1,16 @@
-//! What the owner brings along: policy, offers, networks of a laboratory.
+//! The owner's configuration: policy, offers and laboratory networks.
 
 use localize::{Country, DataError, DataText, Offer, Orderable, Policy, ProfileType, RuleBook};
 use rsp::ids::{Iccid, Plmn};
 use serde::Deserialize;
 use toml::Spanned;
 
-/// The owner's side of a decision, from a TOML file whose form docs/fleet.md describes.
+/// Policy and offers from the owner's TOML file. docs/fleet.md describes its format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
-    /// How decisions are to be made.
+    /// The policy for decisions.
     pub policy: Policy,
-    /// What can be ordered.
+    /// Profiles that can be ordered.
     pub offers: Vec<Offer>,
 }
 
@@ -50,10 +50,10 @@ fn first() -> u32 {
 }
 
 impl Owner {
-    /// Reads the file. Networks that it places are placed in the book.
+    /// Parses the file, and adds its `[[place]]` entries to the rule book.
     ///
     /// # Errors
-    /// An entry cannot be meant.
+    /// An entry is invalid.
     pub fn parse(text: &str, book: &mut RuleBook) -> Result<Self, DataError> {
         let source = DataText { file: "owner", text };
         let fields = "docs/fleet.md describes the fields of an owner's file".to_owned();
@@ -64,7 +64,11 @@ impl Owner {
         for entry in &file.place {
             if !book.knows(entry.country) {
                 let next = "use an ISO 3166-1 alpha-2 code that networks.toml has";
-                return Err(source.error(&entry.network, format!("{} is no country", entry.country), next));
+                return Err(source.error(
+                    &entry.network,
+                    format!("{} is not a country", entry.country),
+                    next,
+                ));
             }
             book.place_network(network(&entry.network)?, entry.country);
         }
@@ -77,7 +81,7 @@ impl Owner {
                 (Some(name), None) => Orderable::ProfileType(ProfileType(name.clone())),
                 (None, Some(iccid)) => Orderable::Iccid(iccid),
                 _ => {
-                    let what = "an offer is of one profile or of any of a type".to_owned();
+                    let what = "an offer needs either a profile type or an ICCID".to_owned();
                     return Err(source.error(&entry.network, what, "give either type or iccid"));
                 }
             };

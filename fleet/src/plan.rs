@@ -1,4 +1,4 @@
-//! Where a campaign sends a device: one function, for what is done and for what is only asked.
+//! Decides where a campaign sends a device. The same function serves real moves and dry runs.
 
 use localize::{Decision, Destination, HeldState, Offer, Policy, Reason, Role, RuleBook, decide};
 use rsp::{
@@ -9,40 +9,40 @@ use serde::Serialize;
 
 use crate::{campaign, device::Device};
 
-/// What a campaign means for a device.
+/// A campaign's plan for a device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "plan", rename_all = "snake_case")]
 pub enum Plan {
-    /// Nothing.
+    /// The device stays.
     Nothing {
-        /// When that may change by the passing of time.
+        /// The next time at which the plan can change on its own.
         next_check: Option<Timestamp>,
-        /// Why; empty if it is where it is to go.
+        /// The reasons. Empty if the device is at its destination.
         reasons: Vec<Reason>,
     },
-    /// A move.
+    /// The device moves.
     Move {
-        /// Where.
+        /// The destination.
         to: Destination,
         /// The profile to enable again if it fails.
         fall_back_to: Option<Iccid>,
-        /// When the first rule is broken, if one presses.
+        /// The deadline of the first rule that presses, if there is one.
         deadline: Option<Timestamp>,
-        /// Why.
+        /// The reasons.
         reasons: Vec<Reason>,
     },
-    /// It should move, and there is nowhere to go.
+    /// The device should move, but has no destination.
     Stuck {
-        /// What is missing.
+        /// Description of the missing profile or supplier.
         why: Box<str>,
-        /// When that may change by the passing of time.
+        /// The next time at which the plan can change on its own.
         next_check: Option<Timestamp>,
-        /// Why it should.
+        /// The reasons for a move.
         reasons: Vec<Reason>,
     },
 }
 
-/// What a campaign with this target means for a device now.
+/// Returns the plan of a campaign with this target for a device.
 pub(crate) fn plan(
     now: Timestamp,
     device: &Device,
@@ -58,7 +58,7 @@ pub(crate) fn plan(
 fn decided(decision: Decision) -> Plan {
     match decision {
         Decision::Stay { reasons, next_check } => Plan::Nothing { next_check, reasons },
-        // The applet of the card changes its identity by itself.
+        // The applet on the card changes the identity by itself.
         Decision::Move { to, reasons, .. } if matches!(*to, Destination::Identity(_)) => {
             Plan::Nothing { next_check: None, reasons }
         }
@@ -67,7 +67,7 @@ fn decided(decision: Decision) -> Plan {
         }
         Decision::Stuck { next_check, reasons, .. } => {
             let why = reasons.iter().rev().find(|reason| matches!(reason, Reason::NoLocalProfile { .. }));
-            let why = why.map_or_else(|| "there is nowhere to go".to_owned(), ToString::to_string);
+            let why = why.map_or_else(|| "there is no destination".to_owned(), ToString::to_string);
             Plan::Stuck { why: why.into(), next_check, reasons }
         }
     }
@@ -76,7 +76,8 @@ fn decided(decision: Decision) -> Plan {
 fn to_network(now: Timestamp, device: &Device, network: Plmn, offers: &[Offer]) -> Plan {
     let held = &device.connection.held;
     let there = held.iter().filter(|held| held.home.plmn == network);
-    // By a profile of it, or by one of the identities of another.
+    // The device can be on the network with a profile of its own or with an identity of another
+    // profile.
     let present = device.connection.history.present(now);
     let is_its_subscriber = present.is_some_and(|stay| stay.home_network == Some(network));
     if is_its_subscriber || there.clone().any(|held| held.state == HeldState::Enabled) {
@@ -88,7 +89,9 @@ fn to_network(now: Timestamp, device: &Device, network: Plmn, offers: &[Offer]) 
         (Some(held), _) => Destination::Held(held.clone()),
         (None, Some(offer)) => Destination::Offer(offer.clone()),
         (None, None) => {
-            let why = format!("its card holds no profile of network {network}, and there is no offer of one");
+            let why = format!(
+                "its card holds no profile of network {network}, and no offer for that network exists"
+            );
             return Plan::Stuck { why: why.into(), next_check: None, reasons: Vec::new() };
         }
     };

@@ -1,24 +1,24 @@
-//! The ways in which the platform says no.
+//! Error responses of the platform.
 
 use std::fmt;
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use world::Fault;
+use world::{BoxFuture, Fault, Records, Tx, transact};
 
-/// What could not be done, why, and what to do next; and the status of HTTP that says whose fault it is.
+/// An error: what failed, why, what to do, and the HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Whose fault it is.
+    /// HTTP status of the response.
     #[serde(skip)]
     pub status: StatusCode,
-    /// What could not be done.
+    /// What failed.
     pub what: String,
-    /// Why.
+    /// Why it failed.
     pub why: String,
-    /// What to do.
+    /// The suggested remedy.
     pub next: String,
-    /// The methods that a path knows, if it is about that.
+    /// Methods that the path accepts, for status 405.
     #[serde(skip)]
     pub(crate) allow: String,
 }
@@ -72,5 +72,57 @@ impl From<Fault> for Problem {
 impl From<Problem> for Fault {
     fn from(Problem { what, why, next, .. }: Problem) -> Self {
         Self::new(what, why, next)
+    }
+}
+
+/// Reason why a transaction has no result.
+#[derive(Debug)]
+pub(crate) enum Rejected {
+    /// The records failed.
+    Fault(Fault),
+    /// The caller asked for something impossible.
+    Refused(Problem),
+}
+
+impl From<Fault> for Rejected {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Problem> for Rejected {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<Rejected> for Problem {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Fault(fault) => fault.into(),
+            Rejected::Refused(problem) => problem,
+        }
+    }
+}
+
+/// Runs a transaction that can refuse. It must refuse before it writes. A refusal is based on
+/// unchanged records, because a conflict repeats the transaction.
+pub(crate) async fn decide<'r, T: Send + 'static>(
+    records: &'r dyn Records,
+    mut decide: impl for<'t> FnMut(&'t mut Tx<'r>) -> BoxFuture<'t, Result<T, Rejected>>,
+) -> Result<T, Problem> {
+    let decided = transact(records, |tx| {
+        let decided = decide(tx);
+        Box::pin(async move {
+            match decided.await {
+                Ok(value) => Ok(Ok(value)),
+                Err(Rejected::Refused(problem)) => Ok(Err(problem)),
+                Err(Rejected::Fault(fault)) => Err(fault),
+            }
+        })
+    });
+    match decided.await {
+        Ok(result) => result,
+        Err(fault) => Err(fault.into()),
     }
 }

@@ -1,4 +1,4 @@
-//! A device's record held against what it says of itself. The card is right.
+//! Reconciles a device's record with what the device reports. The card is authoritative.
 
 use localize::{HeldProfile, HeldState, Home, Identity, Place, Refused, Role, RuleBook};
 use rsp::{
@@ -11,19 +11,20 @@ use crate::{
     device::Device,
 };
 
-/// More networks than a country has.
+/// More than the number of networks in a country.
 const MOST_REFUSED: usize = 16;
 
-/// A profile that is to come onto the card: nobody is surprised by it.
+/// A profile that is expected on the card, so that its appearance is not a discrepancy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
-    /// Which; none if that is up to its operator.
+    /// The ICCID, or `None` if the operator chooses the profile.
     pub(crate) iccid: Option<Iccid>,
     pub(crate) home: Place,
 }
 
 impl Expected {
-    /// Whether it is this one. What its operator picks may name no home.
+    /// True if this is the expected profile. A profile chosen by its operator may name no home
+    /// network.
     fn is(&self, iccid: Iccid, home: Option<Plmn>) -> bool {
         match self.iccid {
             Some(own) => own == iccid,
@@ -32,24 +33,25 @@ impl Expected {
     }
 }
 
-/// Makes the record say what the device says; what that was not to be expected of is said.
-pub(crate) fn hold(
+/// Updates the record from the report and returns the discrepancies.
+pub(crate) fn reconcile(
     device: &mut Device,
-    said: &CheckIn,
+    report: &CheckIn,
     expected: &[Expected],
     book: &RuleBook,
     now: Timestamp,
 ) -> Vec<Discrepancy> {
     let mut found = Vec::new();
     let was_in_use = enabled(&device.connection.held);
-    let in_use = match (&said.profiles, said.registered) {
+    let in_use = match (&report.profiles, report.registered) {
         (Some(profiles), _) => {
-            hold_card(device, profiles, expected, book, &mut found);
+            reconcile_profiles(device, profiles, expected, book, &mut found);
             profiles.iter().find(|profile| profile.enabled).map(|profile| profile.iccid)
         }
-        // The card was not asked; but it has in use what it is registered with.
+        // The device did not query the card, but the profile that it registered with must be
+        // enabled.
         (None, Some(registered)) => {
-            use_alone(&mut device.connection.held, registered.iccid);
+            enable_only(&mut device.connection.held, registered.iccid);
             enabled(&device.connection.held)
         }
         (None, None) => was_in_use,
@@ -62,14 +64,15 @@ pub(crate) fn hold(
     if in_use != was_in_use && !was_to_be {
         found.push(Discrepancy::OtherEnabled { iccid: in_use });
     }
-    found.extend(observe(device, said, expected, book, now));
-    for refused in &said.refused {
+    found.extend(observe(device, report, expected, book, now));
+    for refused in &report.refused {
         refuse(device, Refused { operator: refused.network, at: now });
     }
     found
 }
 
-/// The device is left alone by that operator for a while; only the last time counts.
+/// Records a refusal by an operator. The device then avoids that operator for a while; only the
+/// latest refusal counts.
 pub(crate) fn refuse(device: &mut Device, refused: Refused) {
     let known = &mut device.connection.refused;
     known.retain(|known| known.operator != refused.operator);
@@ -79,7 +82,7 @@ pub(crate) fn refuse(device: &mut Device, refused: Refused) {
     known.push(refused);
 }
 
-fn hold_card(
+fn reconcile_profiles(
     device: &mut Device,
     profiles: &[OnCard],
     expected: &[Expected],
@@ -117,8 +120,8 @@ fn hold_card(
     }
 }
 
-/// This profile is in use and no other, if it is known.
-fn use_alone(held: &mut [HeldProfile], iccid: Iccid) {
+/// Marks the profile as the only enabled one, if the record has it.
+fn enable_only(held: &mut [HeldProfile], iccid: Iccid) {
     if held.iter().any(|held| held.iccid == iccid) {
         for held in held {
             held.state = if held.iccid == iccid { HeldState::Enabled } else { HeldState::Disabled };
@@ -126,24 +129,25 @@ fn use_alone(held: &mut [HeldProfile], iccid: Iccid) {
     }
 }
 
-/// The profile in use.
+/// Returns the ICCID of the enabled profile.
 pub(crate) fn enabled(held: &[HeldProfile]) -> Option<Iccid> {
     held.iter().find(|held| held.state == HeldState::Enabled).map(|held| held.iccid)
 }
 
-/// Where it is, and as whom, goes into its history, by its own clock as far as that can be right. What cannot be put there
-/// ends what was: no more days are counted where the device is no longer, or as whom it is no longer there.
+/// Adds the reported network and subscriber to the history, at the device's own time but never in
+/// the future. If they cannot be added, the open stay ends, so that no further days are counted for
+/// a place or subscriber that is no longer right.
 fn observe(
     device: &mut Device,
-    said: &CheckIn,
+    report: &CheckIn,
     expected: &[Expected],
     book: &RuleBook,
     now: Timestamp,
 ) -> Vec<Discrepancy> {
-    let at = said.at.min(now);
+    let at = report.at.min(now);
     let connection = &mut device.connection;
-    // A report that came late ends nothing.
-    let Some(registered) = said.registered else {
+    // A late report does not end a stay.
+    let Some(registered) = report.registered else {
         let _ = connection.history.detached(at);
         return Vec::new();
     };
@@ -166,19 +170,21 @@ fn observe(
             None => (by_country(imsi, book).unwrap_or(own.into()), Some(Discrepancy::OtherIdentity { imsi })),
         },
     };
-    let report = connection.history.observe_with(place, home, at);
-    let late = report.err().map(|_| Discrepancy::OldReport { country: place.country });
+    let observed = connection.history.observe_with(place, home, at);
+    let late = observed.err().map(|_| Discrepancy::OldReport { country: place.country });
     stranger.into_iter().chain(late).collect()
 }
 
-/// The home network of the subscriber: that of the profile, or of an identity. Of two that begin alike it is the longer.
+/// Returns the home network of the subscriber: that of the profile or of one of the identities. The
+/// longest matching network code wins.
 fn recorded(imsi: Imsi, own: Place, identities: &[Identity]) -> Option<Place> {
     let digits = |place: &Place| place.plmn.mnc().len();
     let all = std::iter::once(own).chain(identities.iter().map(|identity| identity.operator));
     all.filter(|place| imsi.plmn(digits(place)) == Some(place.plmn)).max_by_key(digits)
 }
 
-/// How many digits its network code has nobody has said; its country is plain.
+/// Returns the home country of an IMSI. The length of its network code is unknown, but its country
+/// is not.
 fn by_country(imsi: Imsi, book: &RuleBook) -> Option<Home> {
     let somewhere: Plmn = imsi.plmn(2)?;
     Some(book.locate(somewhere).ok()?.country.into())

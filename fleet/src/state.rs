@@ -1,50 +1,52 @@
-//! What a device waits for, and what was done with it.
+//! The state of a device, its audit trail and the tally of its moves.
 
 use std::{fmt, str::FromStr};
 
 use rsp::{ids::Plmn, time::Timestamp};
 use serde::{Deserialize, Serialize};
+use world::Fault;
 
 use crate::check_in::Discrepancy;
 
-/// A device, by what it waits for.
+/// The state of a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum State {
-    /// For nothing.
+    /// In service, with nothing to do.
     #[default]
     Working,
-    /// For the end of a move.
+    /// Moving to another profile. The store derives this state from the open move of the device and
+    /// does not write it.
     Moving {
-        /// To the profile of this network.
+        /// The network of the new profile.
         to: Plmn,
-        /// Since when.
+        /// Start of the move.
         since: Timestamp,
     },
-    /// For a sign of life.
+    /// Not heard of for too long, or lost in a move.
     Unreachable {
-        /// Since when.
+        /// Start of this state.
         since: Timestamp,
     },
-    /// For somebody who does what it needs.
+    /// Needs a move that is impossible at present.
     Stuck {
-        /// Since when.
+        /// Start of this state.
         since: Timestamp,
-        /// What it needs.
+        /// The reason.
         why: Box<str>,
     },
-    /// For nothing any more: it is no part of any answer.
+    /// Out of service and excluded from all reports.
     Retired {
-        /// Since when.
+        /// Time of retirement.
         since: Timestamp,
     },
 }
 
 impl State {
-    /// The words of all states.
+    /// The keywords of all states.
     pub const WORDS: [&str; 5] = ["working", "moving", "unreachable", "stuck", "retired"];
 
-    /// The state without what belongs to it, as a filter names it.
+    /// The keyword of the state, as used in filters.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Working => "working",
@@ -57,7 +59,7 @@ impl State {
 }
 
 impl fmt::Display for State {
-    /// As the CSV file has it: the word, then what belongs to it.
+    /// Writes the state as in the CSV file: the keyword and its parameters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())?;
         match self {
@@ -69,9 +71,9 @@ impl fmt::Display for State {
     }
 }
 
-/// The text is no state.
+/// The text is not a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no state of a device")]
+#[error("{0:?} is not a state of a device")]
 pub struct NotAState(String);
 
 impl FromStr for State {
@@ -95,61 +97,61 @@ impl FromStr for State {
     }
 }
 
-/// Something that was done with a device, or found out about it.
+/// An event in the life of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Happening {
-    /// It came into the records.
+    /// The device was added to the records.
     Added,
-    /// A file said something new about it.
+    /// A CSV file changed the device.
     Changed,
-    /// Its owner said something new about it.
+    /// The owner edited the device.
     Edited {
-        /// What was changed, from what to what.
+        /// The changed fields, with old and new values.
         change: Box<str>,
     },
-    /// A move to a network's profile began.
+    /// A move began.
     MoveBegan {
-        /// Whose profile.
+        /// The network of the new profile.
         to: Plmn,
     },
-    /// There is no profile for it to be had of a network; it gets one of the next.
+    /// An operator refused the profile order, and the move continues with the next offer.
     PassedOver {
-        /// Whose profile there is none of.
+        /// The network of the operator that refused.
         network: Plmn,
-        /// Why.
+        /// The reason.
         why: Box<str>,
-        /// Whose it gets instead.
+        /// The network of the next offer.
         to: Plmn,
     },
-    /// It is on the profile that it was to move to.
+    /// The device is on the new profile.
     Moved,
-    /// The move failed, and it is back on a profile that works.
+    /// The move failed, and the device is back on a working profile.
     CameBack {
-        /// Why.
+        /// The reason.
         why: Box<str>,
     },
-    /// The move failed, and nothing has been heard of it since.
+    /// The move failed, and the device has not been heard of since.
     Lost {
-        /// Why.
+        /// The reason.
         why: Box<str>,
     },
-    /// It has not been heard of for too long.
+    /// The device has not been heard of for too long.
     Silent,
-    /// It was heard of again.
+    /// The device was heard of again.
     Heard,
-    /// It needs what nobody has given it yet.
+    /// The device needs a move that is impossible at present.
     Stuck {
-        /// What it needs.
+        /// The reason.
         why: Box<str>,
     },
-    /// It has what it needed.
+    /// The device is no longer stuck.
     Helped,
-    /// Somebody went there and repaired it.
+    /// A technician visited and repaired the device.
     Visited,
-    /// It is out of service.
+    /// The device was taken out of service.
     Retired,
-    /// A check-in and the records did not agree.
+    /// A check-in differed from the records.
     Found(Discrepancy),
 }
 
@@ -161,7 +163,7 @@ impl fmt::Display for Happening {
             Self::Edited { change } => write!(f, "edited: {change}"),
             Self::MoveBegan { to } => write!(f, "move to {to} began"),
             Self::PassedOver { network, why, to } => {
-                write!(f, "to {to} instead, as {network} gives no profile: {why}")
+                write!(f, "move to {to} instead, because {network} supplies no profile: {why}")
             }
             Self::Moved => f.write_str("moved"),
             Self::CameBack { why } => write!(f, "came back: {why}"),
@@ -177,21 +179,21 @@ impl fmt::Display for Happening {
     }
 }
 
-/// A line of the audit trail.
+/// An entry of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When.
+    /// Time of the event.
     pub at: Timestamp,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub happening: Happening,
 }
 
-/// The last things that happened to a device, oldest first.
+/// The latest events of a device, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trail {
     entries: Vec<Entry>,
-    /// How many older ones are no longer there.
+    /// Number of older entries that were dropped.
     #[serde(default, skip_serializing_if = "is_zero")]
     forgotten: u32,
 }
@@ -201,15 +203,15 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Trail {
-    /// Ten moves with what led to them; the tally keeps counting.
+    /// Maximum number of entries: enough for ten moves. The tally has no such limit.
     pub const MAX: usize = 32;
 
-    /// Oldest first.
+    /// The entries, oldest first.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// How many older ones are no longer there.
+    /// Number of older entries that were dropped.
     pub fn forgotten(&self) -> u32 {
         self.forgotten
     }
@@ -218,7 +220,8 @@ impl Trail {
         self.entries.shrink_to_fit();
     }
 
-    /// What a check-in found, unless it stands here already: some things are found again at each one.
+    /// Adds a discrepancy, unless one of the latest entries is the same: some discrepancies recur
+    /// at each check-in.
     pub(crate) fn found(&mut self, at: Timestamp, discrepancy: Discrepancy) {
         let happening = Happening::Found(discrepancy);
         let latest = self.entries.iter().rev().take(Self::MAX / 4);
@@ -236,35 +239,43 @@ impl Trail {
     }
 }
 
-/// How moves have ended.
+/// Results of the moves of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// On the profile that was meant.
+    /// Number of moves that ended on the new profile.
     pub moved: u32,
-    /// Back on one that works.
+    /// Number of moves that ended on the former profile.
     pub came_back: u32,
-    /// With a device that nobody hears of.
+    /// Number of moves after which the device was unreachable.
     pub lost: u32,
 }
 
 impl Tally {
-    /// How many moves have ended.
+    /// Number of moves that have ended.
     pub fn ended(self) -> u32 {
         self.moved.saturating_add(self.came_back).saturating_add(self.lost)
     }
 }
 
-/// What is said to have happened cannot have, as the records stand.
+/// The event is impossible in this state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{happening}\" cannot follow on \"{state}\"; read the device's record again and decide anew")]
+#[error(
+    "the event \"{happening}\" is impossible in the state \"{state}\"; read the device's record again and retry"
+)]
 pub struct NotPossible {
-    /// What the device waits for.
+    /// The state of the device.
     pub state: State,
-    /// What is said to have happened.
+    /// The event.
     pub happening: Happening,
 }
 
-/// What a device waits for after something has happened, and the tally of its moves.
+impl From<NotPossible> for Fault {
+    fn from(error: NotPossible) -> Self {
+        Self::caused_by(error, "cannot record an event of a device", "report this as a bug")
+    }
+}
+
+/// Returns the state of a device after an event, and updates the tally of its moves.
 pub(crate) fn follow(
     state: &State,
     tally: &mut Tally,
@@ -280,8 +291,7 @@ pub(crate) fn follow(
         (State::Moving { .. }, H::MoveBegan { .. }) => return not_possible(state, happening),
         (_, H::MoveBegan { to }) => State::Moving { to: *to, since: at },
         (State::Moving { since, .. }, H::PassedOver { to, .. }) => State::Moving { to: *to, since: *since },
-        // A file may have said meanwhile that it does not move.
-        (_, H::PassedOver { .. }) => state.clone(),
+        (_, H::PassedOver { .. }) => return not_possible(state, happening),
         (State::Moving { .. }, H::Moved) => {
             one_more(&mut tally.moved);
             State::Working
@@ -314,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_prints_as_it_is_read() {
+    fn a_state_survives_formatting_and_parsing() {
         for text in [
             "working",
             "moving 724-05 2026-11-21T08:00:00Z",
@@ -338,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_move_ends_once_and_a_retired_device_moves_no_more() {
+    fn a_move_ends_once_and_a_retired_device_does_not_move() {
         let (at, to) = (Timestamp(0), "724-05".parse().unwrap());
         let mut tally = Tally::default();
         let mut then = |state: &State, happening| follow(state, &mut tally, at, &happening);
@@ -349,13 +359,18 @@ mod tests {
         assert_eq!(then(&lost, Happening::Heard).unwrap(), State::Working);
         assert_eq!(then(&moving, Happening::CameBack { why: "#11".into() }).unwrap(), State::Working);
         assert_eq!(then(&moving, Happening::Moved).unwrap(), State::Working);
-        assert!(then(&State::Working, Happening::Moved).unwrap_err().to_string().contains("decide anew"));
+        assert!(
+            then(&State::Working, Happening::Moved)
+                .unwrap_err()
+                .to_string()
+                .contains("is impossible in the state")
+        );
         assert!(then(&State::Retired { since: at }, Happening::Heard).is_err());
         assert_eq!(tally, Tally { moved: 1, came_back: 1, lost: 1 });
     }
 
     #[test]
-    fn a_trail_has_a_limit_and_says_how_much_it_forgot() {
+    fn a_trail_is_limited_and_counts_dropped_entries() {
         let mut trail = Trail::default();
         (0..40).for_each(|n| trail.push(Timestamp(n), Happening::Changed));
         assert_eq!((trail.entries().len(), trail.forgotten()), (Trail::MAX, 8));

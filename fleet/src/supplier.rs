@@ -1,4 +1,4 @@
-//! Who brings the profiles of an operator; and ES2+ (SGP.22 section 5.3), as an owner's platform calls it: orders at its SM-DP+.
+//! Suppliers of profiles, and ES2+ (SGP.22 section 5.3) as the platform of a fleet owner calls it.
 
 use std::fmt;
 
@@ -19,20 +19,21 @@ use world::{Fault, Link};
 
 use localize::Orderable;
 
-/// The version of SGP.22 that the platform names.
+/// The version of SGP.22 that the platform names in its requests.
 const PROTOCOL: Version = Version([2, 5, 0]);
 
-/// Who brings the profiles of an operator.
+/// The supplier of an operator's profiles.
 #[derive(Clone)]
 pub enum Supplier {
-    /// Its SM-DP+, at which the platform orders them; the device fetches them.
+    /// The operator's SM-DP+. The platform orders profiles there, and the devices download them.
     SmDpPlus(Es2Plus),
-    /// The operator itself, from an SM-DP of SGP.02: the platform calls nobody, and says what it wants to who acts for the device.
+    /// The operator itself, with an SM-DP of SGP.02. The platform calls no server; its instruction
+    /// tells the device's M2M agent which profile to order.
     Operator,
 }
 
 impl Supplier {
-    /// The SM-DP+, if it is one.
+    /// The SM-DP+, if the supplier is one.
     pub(crate) fn sm_dp_plus(&self) -> Option<&Es2Plus> {
         match self {
             Self::SmDpPlus(sm_dp_plus) => Some(sm_dp_plus),
@@ -44,32 +45,33 @@ impl Supplier {
 /// The SM-DP+ of an operator.
 #[derive(Clone)]
 pub struct Es2Plus {
-    /// The way to its SM-DP+.
+    /// Connection to the SM-DP+.
     pub link: Link,
-    /// Where devices find that SM-DP+, if it does not say so itself.
+    /// Address for downloads, used if the SM-DP+ does not return one.
     pub address: SmdpAddress,
-    /// The name in its CERT.DP.TLS, which it shows as a client too: by it, it is known when it tells how a download goes.
+    /// The name in its CERT.DP.TLS. The SM-DP+ uses the same certificate as a client, and the
+    /// platform identifies the sender of a progress report by it.
     pub name: ServerName,
-    /// The OID by which it knows us.
+    /// The OID by which the SM-DP+ identifies the platform.
     pub requester: String,
-    /// Whether it tells how downloads go (ES2+.HandleDownloadProgressInfo).
+    /// True if the SM-DP+ reports download progress (ES2+.HandleDownloadProgressInfo).
     pub tells: bool,
 }
 
-/// Why there is no order.
+/// Reason for a failed ES2+ call.
 #[derive(Debug)]
-pub(crate) enum NoOrder {
-    /// The SM-DP+ says no. It will say so again.
+pub(crate) enum Es2PlusError {
+    /// The SM-DP+ refused the call. A repetition would be refused too.
     Refused(StatusCodeData),
-    /// It is not known whether it was done.
-    Away(Fault),
+    /// The SM-DP+ did not answer, or its answer is unusable. It may have executed the call.
+    Unreachable(Fault),
 }
 
-impl fmt::Display for NoOrder {
+impl fmt::Display for Es2PlusError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(status) => write!(f, "the SM-DP+ refused: {status}"),
-            Self::Away(fault) => fmt::Display::fmt(fault, f),
+            Self::Unreachable(fault) => fmt::Display::fmt(fault, f),
         }
     }
 }
@@ -81,7 +83,7 @@ impl Es2Plus {
         call: &str,
         eid: Eid,
         what: &Orderable,
-    ) -> Result<Iccid, NoOrder> {
+    ) -> Result<Iccid, Es2PlusError> {
         let (iccid, profile_type) = match what {
             Orderable::Iccid(iccid) => (Some(*iccid), None),
             Orderable::ProfileType(name) => (None, Some(name.0.clone())),
@@ -91,13 +93,13 @@ impl Es2Plus {
         Ok(reply.iccid)
     }
 
-    /// ES2+.ConfirmOrder, and released at once: the activation code.
+    /// ES2+.ConfirmOrder with the release flag. Returns the activation code.
     pub(crate) async fn confirm_order(
         &self,
         call: &str,
         eid: Eid,
         iccid: Iccid,
-    ) -> Result<ActivationCode, NoOrder> {
+    ) -> Result<ActivationCode, Es2PlusError> {
         let request = ConfirmOrderRequest {
             header: self.header(call),
             iccid,
@@ -115,15 +117,20 @@ impl Es2Plus {
             smdp_oid: None,
             confirmation_code_required: false,
         };
-        // What no device could read would not be read back from the records either.
+        // Devices could not read such a code, and neither could the platform read it back from its
+        // records.
         code.to_string().parse().map_err(|why: InvalidActivationCode| {
-            let next = "have the SM-DP+ give MatchingIDs of A-Z, 0-9 and - (SGP.22 section 4.1)";
-            NoOrder::Away(Fault::caused_by(why, "no usable answer to ES2+ confirmOrder", next))
+            let next = "configure the SM-DP+ to use MatchingIDs of A-Z, 0-9 and - (SGP.22 section 4.1)";
+            Es2PlusError::Unreachable(Fault::caused_by(
+                why,
+                "cannot use the answer to ES2+ confirmOrder",
+                next,
+            ))
         })
     }
 
-    /// ES2+.CancelOrder: the profile may be ordered again.
-    pub(crate) async fn cancel_order(&self, call: &str, eid: Eid, iccid: Iccid) -> Result<(), NoOrder> {
+    /// ES2+.CancelOrder: makes the profile available for another order.
+    pub(crate) async fn cancel_order(&self, call: &str, eid: Eid, iccid: Iccid) -> Result<(), Es2PlusError> {
         #[derive(Deserialize)]
         struct NoOutput {}
 
@@ -137,7 +144,8 @@ impl Es2Plus {
         self.call::<NoOutput>("cancelOrder", &request).await.map(|_| ())
     }
 
-    /// An SM-DP+ takes a call with an identifier that it knows for a repetition, and answers as before (section 5.2.1).
+    /// An SM-DP+ treats a call with a known identifier as a repetition and returns the same answer
+    /// (section 5.2.1).
     fn header(&self, call: &str) -> RequestHeader {
         RequestHeader {
             function_requester_identifier: self.requester.clone(),
@@ -149,16 +157,18 @@ impl Es2Plus {
         &self,
         function: &'static str,
         body: &impl Serialize,
-    ) -> Result<T, NoOrder> {
+    ) -> Result<T, Es2PlusError> {
         let request = json::request(&es2plus::path(function), PROTOCOL, body);
-        let response = world::send(&self.link, request).await.map_err(|fault| NoOrder::Away(fault.into()))?;
+        let response = world::send(&self.link, request)
+            .await
+            .map_err(|fault| Es2PlusError::Unreachable(fault.into()))?;
         match json::answer::<T>(&response) {
             Ok(Answer::Done(reply)) => Ok(reply),
-            Ok(Answer::Refused(status)) => Err(NoOrder::Refused(status)),
-            Err(error) => Err(NoOrder::Away(Fault::caused_by(
+            Ok(Answer::Refused(status)) => Err(Es2PlusError::Refused(status)),
+            Err(error) => Err(Es2PlusError::Unreachable(Fault::caused_by(
                 error,
-                format!("no usable answer to ES2+ {function}"),
-                "check that the address is that of an SM-DP+ which knows the platform's certificate",
+                format!("cannot use the answer to ES2+ {function}"),
+                "check that the address is that of an SM-DP+ that accepts the platform's certificate",
             ))),
         }
     }
@@ -173,8 +183,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_activation_code_that_no_device_could_read_is_no_answer() {
-        for (matching_id, is_one) in [("FIRST-1", true), ("First_1", false), ("A$B", false)] {
+    async fn an_invalid_activation_code_is_not_accepted() {
+        for (matching_id, is_valid) in [("FIRST-1", true), ("First_1", false), ("A$B", false)] {
             let link = link_from(tower::service_fn(move |_: Request<Bytes>| {
                 let matching_id = matching_id.to_owned();
                 let reply = ConfirmOrderReply { eid: None, matching_id, smdp_address: None };
@@ -186,9 +196,11 @@ mod tests {
             let eid = "89049032000000000000000000000163".parse().unwrap();
             let iccid = "89724990000000000019".parse().unwrap();
             match supplier.confirm_order("call", eid, iccid).await {
-                Ok(code) => assert!(is_one && code.matching_id == matching_id, "{code}"),
-                Err(NoOrder::Away(fault)) => assert!(!is_one && fault.next.contains("MatchingID"), "{fault}"),
-                Err(NoOrder::Refused(status)) => panic!("{status}"),
+                Ok(code) => assert!(is_valid && code.matching_id == matching_id, "{code}"),
+                Err(Es2PlusError::Unreachable(fault)) => {
+                    assert!(!is_valid && fault.next.contains("MatchingID"), "{fault}")
+                }
+                Err(Es2PlusError::Refused(status)) => panic!("{status}"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! CSV into records and back.
+//! CSV import and export.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,7 +8,10 @@
     reason = "clippy takes only #[test] functions for tests, not the helpers beside them"
 )]
 
-use fleet::files::{BadRow, Imported, Rows, export, read_devices, read_stays};
+use fleet::{
+    ImportError,
+    files::{BadRow, Imported, Rows, export, read_devices, read_stays},
+};
 use localize::RuleBook;
 use rsp::time::Timestamp;
 use world::MemoryRecords;
@@ -31,14 +34,18 @@ fn rows(devices: &str, stays: &str) -> Rows {
 }
 
 async fn import(records: &MemoryRecords, devices: &str, stays: &str) -> Result<Imported, Vec<BadRow>> {
-    fleet::import(records, &rows(devices, stays), NOW, false).await.unwrap()
+    match fleet::import(records, &rows(devices, stays), NOW, false).await {
+        Ok(imported) => Ok(imported),
+        Err(ImportError::BadRows(bad)) => Err(bad),
+        Err(ImportError::Fault(fault)) => panic!("{fault}"),
+    }
 }
 
 fn counts(imported: &Imported) -> (usize, usize, usize) {
     (imported.added, imported.changed, imported.unchanged)
 }
 
-/// All that a device can have, and one of which only the number is known.
+/// A device with every column filled, and one with an EID only.
 fn full() -> (String, String) {
     let devices = format!(
         "eid,label,group,model,account,criticality,bandwidth,latency,profiles,identities,imei_registered_in,usage_kb,\
@@ -57,7 +64,7 @@ fn full() -> (String, String) {
 }
 
 #[tokio::test]
-async fn the_same_files_again_change_nothing_and_what_is_exported_imports_to_the_same() {
+async fn repeated_imports_change_nothing_and_exports_import_to_the_same_devices() {
     let (records, (devices, stays)) = (MemoryRecords::default(), full());
     assert_eq!(counts(&import(&records, &devices, &stays).await.unwrap()), (2, 0, 0));
     assert_eq!(counts(&import(&records, &devices, &stays).await.unwrap()), (0, 0, 2));
@@ -81,7 +88,7 @@ async fn the_same_files_again_change_nothing_and_what_is_exported_imports_to_the
 }
 
 #[tokio::test]
-async fn columns_come_in_any_order_and_what_a_file_does_not_say_stays() {
+async fn columns_can_have_any_order_and_missing_columns_change_nothing() {
     let (records, (devices, stays)) = (MemoryRecords::default(), full());
     import(&records, &devices, &stays).await.unwrap().added.checked_sub(2).unwrap();
     let update = format!("\u{feff}Label , EID\nNew name,{E1}\n");
@@ -95,7 +102,7 @@ async fn columns_come_in_any_order_and_what_a_file_does_not_say_stays() {
 }
 
 #[tokio::test]
-async fn the_present_network_alone_is_taken_as_a_stay_that_follows_on_the_last() {
+async fn the_present_network_becomes_a_stay_after_the_last_one() {
     let records = MemoryRecords::default();
     let row = |network: &str, since: &str| format!("eid,network,home,since\n{E1},{network},GB,{since}\n");
     let stays = async || {
@@ -122,7 +129,7 @@ async fn the_present_network_alone_is_taken_as_a_stay_that_follows_on_the_last()
 }
 
 #[tokio::test]
-async fn a_bad_row_names_line_and_column_and_what_to_do_and_none_is_taken() {
+async fn a_bad_row_names_line_and_column_and_prevents_the_import() {
     let records = MemoryRecords::default();
     let cases = [
         ("label", "x", "89049032000000000000000000000164", "column eid: the check digits"),
@@ -139,38 +146,35 @@ async fn a_bad_row_names_line_and_column_and_what_to_do_and_none_is_taken() {
         ),
         ("identities", "Telefonica", E1, "is not a network"),
         ("imei_registered_in", "Brazil", E1, "is not a country code"),
-        ("usage_kb", "1.5 MB", E1, "is not such a number"),
-        ("last_seen", "yesterday", E1, "is no date and no time"),
-        ("state", "asleep", E1, "is no state of a device"),
+        ("usage_kb", "1.5 MB", E1, "is not a whole number"),
+        ("last_seen", "yesterday", E1, "is not a date or a time"),
+        ("state", "asleep", E1, "is not a state of a device"),
         ("since", "2026-01-01", E1, "column network: it is empty"),
-        ("label", "a,b", E1, "the row has 3 cells, and the heading 2"),
+        ("label", "a,b", E1, "the row has 3 cells and the heading has 2"),
     ];
     for (column, cell, eid, words) in cases {
         let text = format!("{column},eid\n{cell},{eid}\n");
         let bad = import(&records, &text, "").await.unwrap_err();
-        let said = bad[0].to_string();
-        assert!(said.starts_with("devices.csv, line 2") && said.contains(words), "{said}");
+        let error = bad[0].to_string();
+        assert!(error.starts_with("devices.csv, line 2") && error.contains(words), "{error}");
         assert!(!bad[0].next.is_empty());
     }
     let text = format!("eid,label\n{E1},\"two\nlines\"\n{},b\n{E1},c\n{},d,\n", eid(2), eid(3));
     let bad = import(&records, &text, "").await.unwrap_err();
-    let said: Vec<String> = bad.iter().map(ToString::to_string).collect();
-    assert!(
-        said[0].starts_with("devices.csv, line 5, column eid: the device is in line 2 already"),
-        "{said:?}"
-    );
-    assert!(said[1].starts_with("devices.csv, line 6: the row has 3 cells"), "{said:?}");
+    let error: Vec<String> = bad.iter().map(ToString::to_string).collect();
+    assert!(error[0].starts_with("devices.csv, line 5, column eid: line 2 has the same device"), "{error:?}");
+    assert!(error[1].starts_with("devices.csv, line 6: the row has 3 cells"), "{error:?}");
     assert_eq!(fleet::load(&records).await.unwrap().devices().len(), 0);
 
-    let skipped = fleet::import(&records, &rows(&text, ""), NOW, true).await.unwrap().unwrap();
+    let skipped = fleet::import(&records, &rows(&text, ""), NOW, true).await.unwrap();
     assert_eq!((counts(&skipped), skipped.bad.len()), ((2, 0, 0), 2));
     let dry = fleet::dry_run(&records, &rows(&format!("eid\n{}\n", eid(9)), ""), NOW, false).await.unwrap();
-    assert_eq!(counts(&dry.unwrap()), (1, 0, 0));
+    assert_eq!(counts(&dry), (1, 0, 0));
     assert_eq!(fleet::load(&records).await.unwrap().devices().len(), 2);
 }
 
 #[tokio::test]
-async fn a_bad_stay_names_its_row_and_the_device_is_left_as_it_was() {
+async fn a_bad_stay_names_its_row_and_leaves_the_device_unchanged() {
     let records = MemoryRecords::default();
     let devices = format!("eid\n{E1}\n");
     let stays = |rows: &str| format!("eid,network,home,from,until\n{rows}");
@@ -184,7 +188,7 @@ async fn a_bad_stay_names_its_row_and_the_device_is_left_as_it_was() {
             format!("{E1},724-05,GB,2026-02-01,2026-03-01\n{E1},262-01,GB,2026-01-01,2026-02-10\n"),
             "line 2, column from: at 2026-02-01T00:00:00Z is before",
         ),
-        (format!("{},724-05,GB,2026-02-01,\n", eid(5)), "line 2, column eid: no device"),
+        (format!("{},724-05,GB,2026-02-01,\n", eid(5)), "line 2, column eid: device"),
         (format!("{E1},724-05,England,2026-02-01,\n"), "line 2, column home"),
         (format!("{E1},,GB,2026-02-01,\n"), "line 2, column network: it is empty"),
     ] {
@@ -195,13 +199,13 @@ async fn a_bad_stay_names_its_row_and_the_device_is_left_as_it_was() {
 }
 
 #[test]
-fn a_heading_that_cannot_be_meant_is_refused() {
+fn an_invalid_heading_is_refused() {
     let book = RuleBook::built_in().unwrap();
     for (text, words) in [
         ("eid,colour\n", "there is no column \"colour\""),
         ("eid;label\n", "with commas"),
         ("label\n", "column eid is missing"),
-        ("eid,label,eid\n", "there twice"),
+        ("eid,label,eid\n", "occurs twice"),
         ("", "column eid is missing"),
     ] {
         let fault = read_devices(&mut Rows::default(), "d.csv", text.as_bytes(), &book).unwrap_err();
@@ -214,7 +218,7 @@ fn a_heading_that_cannot_be_meant_is_refused() {
 }
 
 #[tokio::test]
-async fn a_report_of_the_future_is_a_bad_row() {
+async fn a_time_in_the_future_is_a_bad_row() {
     let records = MemoryRecords::default();
     for (columns, cells, column) in [
         ("last_seen", "2030-01-01", "last_seen"),
@@ -222,7 +226,7 @@ async fn a_report_of_the_future_is_a_bad_row() {
     ] {
         let bad = import(&records, &format!("eid,{columns}\n{E1},{cells}\n"), "").await.unwrap_err();
         assert_eq!((bad[0].line, bad[0].column), (2, Some(column)), "{bad:?}");
-        assert!(bad[0].to_string().contains("has not come yet"), "{}", bad[0]);
+        assert!(bad[0].to_string().contains("is in the future"), "{}", bad[0]);
     }
     for (from, until, column) in [("2027-05-05", "", "from"), ("2026-01-01", "2030-01-01", "until")] {
         let stays = format!("eid,network,home,from,until\n{E1},724-05,234-15,{from},{until}\n");

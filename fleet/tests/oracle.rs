@@ -1,4 +1,5 @@
-//! The answers against a model that walks through every day of every device with sets of days.
+//! Compares the reports with a model that walks through every day of every device and keeps sets of
+//! days.
 
 #![allow(
     clippy::unwrap_used,
@@ -82,7 +83,7 @@ fn random_fleet(rolls: &mut Rolls, book: &RuleBook) -> Fleet {
     Fleet::new(devices.collect())
 }
 
-/// The days, counted from 1970, on which a stay that counts touched the device.
+/// The days since 1970 that a counted stay touches.
 fn days(history: &History, counts: impl Fn(&localize::Stay) -> bool) -> BTreeSet<i64> {
     let mut days = BTreeSet::new();
     for stay in history.stays().iter().filter(|stay| counts(stay) && stay.from <= now()) {
@@ -110,9 +111,9 @@ fn roams_in(device: &Device, country: &str) -> bool {
 }
 
 #[test]
-fn the_answers_are_what_a_walk_through_the_days_finds() {
+fn the_reports_equal_those_of_a_day_by_day_model() {
     let seed = std::env::var("LANDFALL_SEED").unwrap_or_else(|_| "20261122".into());
-    println!("seed {seed}; LANDFALL_SEED=n runs another");
+    println!("seed {seed}; set LANDFALL_SEED for another one");
     let mut rolls = Rolls(SeededDice::from_text(&seed));
     let book = RuleBook::parse(RULES).unwrap();
     let brazil: Country = "BR".parse().unwrap();
@@ -124,7 +125,7 @@ fn the_answers_are_what_a_walk_through_the_days_finds() {
         let counted =
             Counted::new(&fleet, Question { now: now(), book: &book, policy: &policy, offers: &offers });
 
-        // Residents: days within 90, threshold 30.
+        // Residents: at least 30 days within 90.
         let mut model: BTreeMap<(Country, Country), (u32, u32, usize)> = BTreeMap::new();
         for device in fleet.in_service() {
             let history = &device.connection.history;
@@ -144,7 +145,7 @@ fn the_answers_are_what_a_walk_through_the_days_finds() {
             .collect();
         assert_eq!(found, model, "seed {seed}, round {round}");
 
-        // Brazil: on which day the 61st within 180 is, if the device stays.
+        // Brazil: the day that would be the 61st within 180 if the device stayed.
         let mut model: BTreeMap<Eid, i64> = BTreeMap::new();
         for device in fleet.in_service().filter(|device| roams_in(device, "BR")) {
             let mut days = days(&device.connection.history, |s| s.country == brazil && s.home != brazil);
@@ -172,7 +173,8 @@ fn the_answers_are_what_a_walk_through_the_days_finds() {
         let expected = model.values().filter(|day| **day <= today() + 10).count();
         assert_eq!(soon.iter().filter(|b| b.rule.to_string() == "br").count(), expected);
 
-        // Turkiye: by account, a tenth of those that were attached in 30 days; who has been there longest leaves.
+        // Turkiye, by account: a tenth of the devices that were attached in the last 30 days. Those
+        // that have been there longest leave.
         let mut model = BTreeSet::new();
         for account in ["acme", "zenith"] {
             let members: Vec<&Device> =
@@ -199,7 +201,7 @@ fn the_answers_are_what_a_walk_through_the_days_finds() {
         assert_eq!(found, model, "seed {seed}, round {round}");
         sent_away += model.len();
 
-        // The other answers agree with these, for a horizon below the lead time too.
+        // The other reports agree with these, also for a horizon below the lead time.
         let days = [3, 10][round % 2];
         let soon = breaches(&counted, &Selection::default(), Some(days));
         let must: BTreeSet<Eid> = who_must_move(&counted, &Selection::default(), Some(days))
@@ -217,11 +219,11 @@ fn the_answers_are_what_a_walk_through_the_days_finds() {
         }
     }
     println!("{broken} broken in Brazil, {sent_away} sent away from Turkiye");
-    assert!(broken > 50 && sent_away > 20, "the fleets have become too tame");
+    assert!(broken > 50 && sent_away > 20, "the random fleets contain too few breaches");
 }
 
 #[test]
-fn another_rule_book_is_answered_by_who_is_affected_and_how() {
+fn a_what_if_report_lists_affected_devices_and_changes() {
     let before_book = RuleBook::parse(RULES).unwrap();
     let ban = "[[rule]]\nid = \"ban\"\nnetworks = [\"724-05\"]\nkind = \"banned\"\neffective = \"2026-12-01\"\nsource = \"s\"\n\
                reviewed = \"2026-11-22\"\nconfidence = \"high\"\n";
@@ -250,13 +252,13 @@ fn another_rule_book_is_answered_by_who_is_affected_and_how() {
                     assert!(now < then && now.is_some_and(|day| day.to_string() == "2026-12-01"))
                 }
                 Change::Comes => assert!(then.is_none() && now.is_some()),
-                other => panic!("a ban that is added brings no {other:?}"),
+                other => panic!("an additional ban cannot cause {other:?}"),
             }
             assert_eq!(one.after.rule.as_ref().map(ToString::to_string).as_deref(), Some("ban"));
         }
         let changed = now_first.iter().filter(|(eid, day)| then.get(eid) != Some(day)).count();
         assert_eq!(answer.affected.len(), changed);
-        // The other way round each deadline goes back.
+        // In the reverse comparison each deadline goes back.
         let back = what_if(&after, &before, &Selection::default());
         assert_eq!(back.affected.len(), changed);
         assert!(back.affected.iter().all(|one| matches!(one.change, Change::Later | Change::Goes)));
@@ -268,7 +270,7 @@ fn another_rule_book_is_answered_by_who_is_affected_and_how() {
 }
 
 #[test]
-fn chances_come_from_the_record_once_it_is_long_enough() {
+fn probabilities_come_from_the_record_once_it_is_long_enough() {
     let mut device = Device::new("89049032000000000000000000000163".parse().unwrap());
     let to = "724-05".parse().unwrap();
     let play = |device: &mut Device, end: Happening| {

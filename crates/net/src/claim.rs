@@ -1,4 +1,4 @@
-//! One server at a time on a folder.
+//! Exclusive use of a folder or file by one process.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -7,8 +7,8 @@ use std::path::Path;
 
 use world::Fault;
 
-/// A claim on a file or on the records of a party. As long as it lives no other process gets the same one; with the
-/// process it ends, however that ends.
+/// A claim on a file or on the records of a party. While it exists, no other process can take the
+/// same claim. It ends with the process, however that ends.
 #[derive(Debug)]
 pub struct Claim {
     lock: File,
@@ -16,34 +16,36 @@ pub struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // A child that is just being started has the file open as well: closing it here alone would leave the claim to that
-        // one. An error would leave it to the end of the process.
+        // A child process that is just starting has inherited the open file, so closing it is not
+        // enough to release the lock. If unlocking fails, the lock ends with the process.
         let _ = self.lock.unlock();
     }
 }
 
 impl Claim {
-    /// Claims what `party` ("sm-dp") has in `folder`, which is made if it is not there.
+    /// Claims the records of `party` (such as "sm-dp") in `folder`, and creates the folder if it is
+    /// missing.
     ///
     /// # Errors
-    /// Another process has it, or the folder cannot be written.
+    /// Another process has the claim, or the folder is not writable.
     pub fn take(folder: &Path, party: &str) -> Result<Self, Fault> {
         let path = folder.join(party);
         let what = || format!("cannot use {}", path.display());
-        let claim = fs::create_dir_all(folder).and_then(|()| Self::of(&path)).map_err(|error| {
-            Fault::caused_by(error, what(), "choose a folder that can be written (--data-dir)")
-        })?;
+        let claim = fs::create_dir_all(folder)
+            .and_then(|()| Self::of(&path))
+            .map_err(|error| Fault::caused_by(error, what(), "choose a writable folder with --data-dir"))?;
         claim.ok_or_else(|| {
-            let next = "stop that process, or give this one a folder of its own (--data-dir)";
-            Fault::new(what(), "another process does already", next)
+            let next = "stop that process, or choose another folder with --data-dir";
+            Fault::new(what(), "another process is using it", next)
         })
     }
 
-    /// Claims what is at `path`, by a file beside it whose name ends in `.lock`; none if another process has it. The file
-    /// stays: who removed it would take it from one that has just opened it.
+    /// Claims `path` with a lock file beside it whose name ends in `.lock`, or returns `None` if
+    /// another process has the claim. The lock file is never removed: another process may have just
+    /// opened it.
     ///
     /// # Errors
-    /// The lock file cannot be written.
+    /// The lock file is not writable.
     pub fn of(path: &Path) -> io::Result<Option<Self>> {
         let mut lock = OsString::from(path);
         lock.push(".lock");
@@ -65,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_holds_against_others_until_it_ends() {
+    fn a_claim_is_exclusive_until_it_ends() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("deep");
         let first = Claim::take(&folder, "sm-dp").unwrap();

@@ -1,4 +1,4 @@
-//! Doors to a card: each module is one kind.
+//! Access to cards. Each module implements one kind.
 
 pub mod csim;
 pub mod lpac;

@@ -1,4 +1,4 @@
-//! A card's or a device's non-volatile memory in one file: a journal of batches.
+//! Non-volatile memory of a card or device in a file: a journal of batches.
 //!
 //! ```text
 //! journal    = "landfall-memory 2 begun\n" batch*
@@ -6,13 +6,15 @@
 //! change     = length of the name (2), name, and 0: the cell is gone; or 1, length (4), content: the cell is this
 //! ```
 //!
-//! Integers are big endian; batches are numbered one by one; the checksum is the first half of SHA-256 over number,
-//! length and changes. A commit appends one batch and brings it to the disk before it returns. What a power cut left of
-//! a batch at the end was promised to nobody and is dropped; anything else that does not check is damage, and said so.
+//! Integers are big-endian, and batches are numbered consecutively. The checksum is the first half
+//! of SHA-256 over number, length and changes. A commit appends one batch and syncs it to disk
+//! before it returns. An incomplete batch at the end is the remainder of a power cut during a
+//! commit that never returned, and is dropped. Any other mismatch is reported as damage.
 //!
-//! When what is outdated outweighs what is not, a new file with one batch is written beside the old one, brought to the
-//! disk, and renamed over it. Its first line ends in `compacted`: its first batch was whole before the file had its
-//! name, so that it cannot be one that was cut off.
+//! When outdated octets outweigh live ones, the memory is written as a single batch to a new file,
+//! which is synced and renamed over the old one. The first line of such a file ends in `compacted`:
+//! its first batch was complete before the file got its name, so it cannot be the remainder of a
+//! power cut.
 
 mod journal;
 
@@ -26,30 +28,31 @@ use world::{Batch, Cells, Fault, Memory};
 use crate::Claim;
 use journal::{BEGUN, COMPACTED, Replay, batch_octets, header, live_octets, replay};
 
-/// A journal shorter than this is not worth compacting.
+/// Minimum length of a journal that is worth compacting.
 const MIN_JOURNAL: usize = 32 << 10;
 
-/// [`Memory`] in a file. While it lives, no other process can open the same one.
+/// [`Memory`] in a file. While it exists, no other process can open the same file.
 #[derive(Debug)]
 pub struct FileMemory {
     path: PathBuf,
-    /// The journal itself cannot carry the lock: a compacted one replaces it.
+    /// Lock on a separate file, because compaction replaces the journal itself.
     _claim: Claim,
-    /// How much of the file counts; what is behind it was never committed.
+    /// Length of the committed part of the file.
     length: usize,
     /// The number of the next batch.
     next: u64,
-    /// At which length the outdated octets are counted.
+    /// Length at which the outdated octets are counted.
     count_at: usize,
-    /// Whether the file's name has been brought to the disk.
+    /// True if the name of the file has been synced to disk.
     is_named: bool,
 }
 
 impl FileMemory {
-    /// Opens the memory at `path`, creating its folder where needed. A file that is not there is a memory that is new.
+    /// Opens the memory at `path`, and creates its folder if needed. A missing file is an empty
+    /// memory.
     ///
     /// # Errors
-    /// Another process holds it, it cannot be read, or it is damaged.
+    /// Another process uses the file, or the file is unreadable or damaged.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Fault> {
         let path = path.into();
         fs::create_dir_all(folder(&path)).map_err(|error| unusable(&path, error))?;
@@ -57,28 +60,29 @@ impl FileMemory {
         let claim = claim.ok_or_else(|| {
             Fault::new(
                 format!("cannot use {}", path.display()),
-                "another process holds it",
-                "stop that process, or reach the card through it: `landfall up` and `landfall euicc serve` say where, for --card",
+                "another process is using it",
+                "stop that process, or use the card through it: `landfall up` and `landfall euicc serve` print the address for --card",
             )
         })?;
         let Replay { cells, length, next, dropped } = read(&path)?;
         if dropped > 0 {
-            tracing::warn!(path = %path.display(), octets = dropped, "dropped what a power cut left of a commit");
+            tracing::warn!(path = %path.display(), octets = dropped, "dropped the remainder of an interrupted commit");
         }
         let count_at = count_at(live_octets(&cells));
         Ok(Self { path, _claim: claim, length, next, count_at, is_named: false })
     }
 
-    /// Where the memory lies.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends octets to what counts, durably.
+    /// Appends octets to the committed part and syncs them.
     fn append(&mut self, octets: &[u8]) -> io::Result<()> {
-        // One that is not there although something was committed has been removed: a new one would have lost it.
+        // A file that is missing although something was committed has been removed. A new file
+        // would hide the loss.
         let mut file = owner_only().create(self.length == 0).open(&self.path)?;
-        self.cut_off_the_rest(&file)?;
+        self.truncate_to_committed(&file)?;
         file.seek(SeekFrom::Start(self.length as u64))?;
         file.write_all(octets)?;
         file.sync_data()?;
@@ -89,12 +93,13 @@ impl FileMemory {
         Ok(())
     }
 
-    /// Leaves what counts. A file that is shorter has lost some of it, and is left as it is.
-    fn cut_off_the_rest(&self, file: &File) -> io::Result<()> {
+    /// Cuts the file to its committed part. A file that is too short has lost data and is left
+    /// unchanged.
+    fn truncate_to_committed(&self, file: &File) -> io::Result<()> {
         let length = self.length as u64;
         match file.metadata()?.len() {
             found if found < length => {
-                let why = format!("it has {found} octets, and had {length}");
+                let why = format!("it has {found} octets instead of {length}");
                 Err(io::Error::new(io::ErrorKind::UnexpectedEof, why))
             }
             found if found > length => file.set_len(length),
@@ -102,19 +107,19 @@ impl FileMemory {
         }
     }
 
-    /// Takes away what a commit that failed has left. If that fails too, the next commit does it.
-    fn take_back(&self) {
+    /// Removes the remainder of a failed commit. If that fails too, the next commit does it.
+    fn remove_remainder(&self) {
         let file = OpenOptions::new().write(true).open(&self.path);
-        let taken_back = file.and_then(|file| {
-            self.cut_off_the_rest(&file)?;
+        let removed = file.and_then(|file| {
+            self.truncate_to_committed(&file)?;
             file.sync_all()
         });
-        if let Err(error) = taken_back {
-            tracing::warn!(path = %self.path.display(), %error, "could not take back a commit that failed");
+        if let Err(error) = removed {
+            tracing::warn!(path = %self.path.display(), %error, "could not remove the remainder of a failed commit");
         }
     }
 
-    /// Puts a new file in the place of one that is outdated for the greater part.
+    /// Replaces a file of which the greater part is outdated.
     fn compact(&mut self) -> Result<(), Fault> {
         let cells = read(&self.path)?.cells;
         let live = live_octets(&cells);
@@ -129,7 +134,8 @@ impl FileMemory {
         self.replace(&octets).map_err(unwritable)?;
         (self.length, self.count_at) = (octets.len(), count_at(live));
         self.next = self.next.saturating_add(1);
-        // The next commit brings the name to the disk before it returns; until then the old file says the same.
+        // The next commit syncs the name before it returns. Until then the old file has the same
+        // content.
         self.is_named = false;
         Ok(())
     }
@@ -153,7 +159,7 @@ impl Memory for FileMemory {
         let octets = batch_octets(self.next, &batch).map(|octets| [start, octets].concat());
         let written = octets.and_then(|octets| self.append(&octets).map(|()| octets.len()));
         let written = written.map_err(|error| {
-            self.take_back();
+            self.remove_remainder();
             unwritable(&self.path, error)
         })?;
         self.length = self.length.saturating_add(written);
@@ -161,13 +167,13 @@ impl Memory for FileMemory {
         if self.length >= self.count_at
             && let Err(fault) = self.compact()
         {
-            tracing::warn!(%fault, "a memory could not be compacted; what was committed stands");
+            tracing::warn!(%fault, "a memory could not be compacted; all commits are intact");
         }
         Ok(())
     }
 }
 
-/// Twice what is live: then the outdated octets may outweigh it.
+/// At twice the live octets, the outdated ones can outweigh them.
 fn count_at(live: usize) -> usize {
     live.saturating_mul(2).max(MIN_JOURNAL)
 }
@@ -184,7 +190,7 @@ fn damaged(path: &Path, why: &str) -> Fault {
     Fault::new(
         format!("cannot use {}", path.display()),
         why,
-        "restore a copy of it, or move it away to begin with an empty memory",
+        "restore a copy of it, or move it away to start with an empty memory",
     )
 }
 
@@ -199,14 +205,14 @@ fn unusable(path: &Path, error: io::Error) -> Fault {
 fn unwritable(path: &Path, error: io::Error) -> Fault {
     let next = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => {
-            "somebody else has removed or shortened it while it was in use: restore a copy of it, and start again"
+            "another program removed or truncated the file while it was in use: restore a copy of it and restart"
         }
-        _ => "check that the folder is writable and the disk is not full; the old content still stands",
+        _ => "check that the folder is writable and the disk is not full; the old content is intact",
     };
     Fault::caused_by(error, format!("cannot write {}", path.display()), next)
 }
 
-/// The content is secret: keys of a card.
+/// The content is secret, because it contains the keys of a card.
 fn owner_only() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true);

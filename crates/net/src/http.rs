@@ -1,7 +1,7 @@
-//! HTTP requests over sockets: a server that asks a service, a client that is a [`Link`](world::Link).
+//! HTTP over sockets: a server that calls a service, and a client that is a [`Link`](world::Link).
 //!
-//! HTTP/1.1 and HTTP/2, chosen by ALPN under TLS. Bodies are whole: a message of remote provisioning is at most a few
-//! hundred kilobytes, and a signature can only be checked over all of it.
+//! HTTP/1.1 and HTTP/2 are supported, chosen by ALPN under TLS. Bodies are buffered: a message of
+//! remote provisioning has at most a few hundred kilobytes, and its signature covers all of it.
 
 mod body;
 mod client;

@@ -1,19 +1,20 @@
-//! The honest outside: sockets, TLS, OS clock and dice, SQLite, files.
+//! Implementations of the traits of `world` over the operating system: sockets, TLS, clock,
+//! randomness, SQLite, files.
 //!
-//! Everything here implements a trait of `world`, or turns a socket into one of its seams. No protocol knowledge: what
-//! the bytes mean is for the crates that are handed them.
+//! Each module implements a trait of `world` or turns a socket into one of its interfaces. The
+//! crate has no knowledge of protocols above TLS, HTTP and SMPP: other crates interpret the octets.
 //!
-//! | module | what it gives |
+//! | module | contents |
 //! |---|---|
-//! | [`os`] | the operating system's clock, dice and limits |
-//! | [`sqlite`] | durable records in one file |
-//! | [`file_memory`] | a card's non-volatile memory in one file |
-//! | [`tls`] | TLS for servers and clients, judged by the world's clock |
+//! | [`os`] | clock, randomness and limits of the operating system |
+//! | [`sqlite`] | durable records in an SQLite file |
+//! | [`file_memory`] | non-volatile memory of a card in a file |
+//! | [`tls`] | TLS for servers and clients, with certificates checked against the world's clock |
 //! | [`psk`] | TLS with pre-shared keys for cards |
-//! | [`http`] | a server that asks a service, a client that is a link |
-//! | [`door`] | doors to a card |
+//! | [`http`] | an HTTP server that calls a service, and a client that is a link |
+//! | [`door`] | access to cards: modem, PC/SC, lpac, TCP |
 //! | [`stream`] | connections that a device opens for its card |
-//! | [`smpp`] | short messages between hosts: a door to a message centre, and the writer's end |
+//! | [`smpp`] | SMPP 3.4: an SMSC server, and an ESME client |
 
 mod claim;
 pub mod door;

@@ -1,4 +1,4 @@
-//! The operating system's clock, dice and limits.
+//! Clock, randomness and limits of the operating system.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,12 +6,12 @@ use rsp::time::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use world::{Clock, Dice, Fault};
 
-/// The operating system's clock, UTC.
+/// The clock of the operating system, in UTC.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsClock;
 
 impl Clock for OsClock {
-    #[allow(clippy::disallowed_methods)] // The one place that asks the operating system; all others take a `Clock`.
+    #[allow(clippy::disallowed_methods)] // The only use of the system clock; all other code takes a `Clock`.
     fn now(&self) -> Timestamp {
         let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -21,20 +21,21 @@ impl Clock for OsClock {
     }
 }
 
-/// The operating system's dice: a system call for each throw.
+/// Randomness of the operating system. Each draw is a system call.
 ///
-/// TLS has a generator of its own (AWS-LC's), which gathers jitter of the processor's clock before its first throw. That
-/// takes longer than everything else that a server does until it listens, so it is left to the first handshake.
+/// TLS uses the generator of AWS-LC, which collects processor jitter before its first draw. That
+/// takes longer than the rest of a server's start, so it is left to the first handshake.
 #[derive(Clone, Copy, Debug)]
 pub struct OsDice(());
 
 impl OsDice {
-    /// Dice that have been thrown once, so that a system without randomness is found at the start.
+    /// Returns a source that has been tested with one draw, so that a system without randomness is
+    /// detected at start.
     pub fn new() -> Result<Self, Fault> {
         getrandom::fill(&mut [0; 32]).map_err(|error| {
             Fault::caused_by(
                 error,
-                "cannot throw dice",
+                "cannot get random numbers",
                 "check that getrandom(2) or /dev/urandom works for this process",
             )
         })?;
@@ -45,22 +46,24 @@ impl OsDice {
 impl Dice for OsDice {
     fn fill(&self, bytes: &mut [u8]) {
         if getrandom::fill(bytes).is_err() {
-            // There is no answer worth giving without randomness: a key of known bytes would be worse than none.
-            tracing::error!("the operating system gives no random bytes any more; stopping at once");
+            // Without randomness there is no safe way to continue: a predictable key would be worse
+            // than none.
+            tracing::error!("the operating system no longer supplies random numbers; the process stops");
             std::process::abort();
         }
     }
 }
 
-/// Allows this process as many open files, sockets among them, as it may allow itself; gives their number.
+/// Raises the limit of open files, including sockets, to the maximum for this process, and returns
+/// the limit.
 ///
-/// The usual limit of 1024 is there for programs that count files in a bit set of that size; these do not.
+/// The usual limit of 1024 protects programs that use select(2), which this program does not.
 pub fn raise_open_files() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-    // What cannot be raised stays as it is.
+    // If the limit cannot be raised, the present one remains.
     let holds = if raised.is_ok() { limit.maximum } else { limit.current };
-    // No number is no limit.
+    // `None` stands for an unlimited number.
     holds.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX))
 }
 
@@ -69,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn open_files_are_raised_once_and_for_all() {
+    fn the_limit_of_open_files_is_raised_to_its_maximum() {
         let raised = raise_open_files();
         assert!(raised > 3, "{raised}");
         assert_eq!(raise_open_files(), raised);
@@ -78,12 +81,12 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_is_past_the_day_this_was_written() {
+    fn the_clock_is_later_than_the_date_of_this_test() {
         assert!(OsClock.now() > "2026-11-01T00:00:00Z".parse().unwrap());
     }
 
     #[test]
-    fn the_dice_do_not_repeat() {
+    fn random_numbers_do_not_repeat() {
         let dice = OsDice::new().unwrap();
         let (mut a, mut b) = ([0; 32], [0; 32]);
         dice.fill(&mut a);

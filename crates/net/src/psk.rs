@@ -1,12 +1,13 @@
-//! The door for cards: HTTP/1.1 over TLS 1.2 with pre-shared keys (SGP.02 section 2.4.4, GlobalPlatform Amendment B).
+//! HTTP/1.1 over TLS 1.2 with pre-shared keys for cards (SGP.02 section 2.4.4, GlobalPlatform
+//! Amendment B).
 //!
-//! Two suites and nothing beside them: PSK-AES128-GCM-SHA256 and PSK-AES128-CBC-SHA256. No other version of TLS, no
-//! certificates, no tickets, no compression, no renegotiation. encrypt_then_mac is not acknowledged: cards are known
-//! that break off if it is.
+//! Only the suites PSK-AES128-GCM-SHA256 and PSK-AES128-CBC-SHA256 are supported. There are no
+//! other TLS versions, no certificates, tickets, compression or renegotiation. encrypt_then_mac is
+//! not acknowledged, because some cards abort if it is.
 //!
-//! OpenSSL asks for the key in the middle of the handshake and cannot be told to wait for the records. So the octets of
-//! the handshake pass a gate on their way in (`psk/gate.rs`), which reads along until the card has named itself, has the key
-//! looked up, and only then lets OpenSSL see the name.
+//! OpenSSL requests the key during the handshake in a synchronous callback, which cannot wait for
+//! the records. The incoming octets therefore pass a gate (`psk/gate.rs`). The gate reads the
+//! identity of the card, looks up the key, and only then passes the identity on to OpenSSL.
 
 mod gate;
 
@@ -34,28 +35,32 @@ use tokio_openssl::SslStream;
 use tower::Service;
 use world::{BoxFuture, ByteStream, Fault, PskIdentity};
 
-use crate::http::server::{BoxError, HANDSHAKE_TIMEOUT, HEADER_READ_TIMEOUT, answer, let_go, serve_each};
+use crate::http::server::{
+    BoxError, HANDSHAKE_TIMEOUT, HEADER_READ_TIMEOUT, answer, close_gracefully, serve_each,
+};
 use gate::{Gate, Known};
 
-/// Both of SGP.02, the better one first.
+/// The two suites of SGP.02 in order of preference.
 const SUITES: &str = "PSK-AES128-GCM-SHA256:PSK-AES128-CBC-SHA256";
-/// SSL_OP_NO_ENCRYPT_THEN_MAC, which the openssl crate has no name for. The same in OpenSSL 1.1.1 and 3.
+/// SSL_OP_NO_ENCRYPT_THEN_MAC, which the openssl crate does not define. The value is the same in
+/// OpenSSL 1.1.1 and 3.
 const NO_ENCRYPT_THEN_MAC: u64 = 1 << 19;
 
-/// Knows the keys of those who may come in.
+/// Source of pre-shared keys.
 pub trait PskKeys: Send + Sync {
-    /// The key of an identity; `None` when there is no such identity.
+    /// Returns the key of an identity, or `None` if the identity is unknown.
     fn key<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<Option<Secret<Vec<u8>>>, Fault>>;
 }
 
-/// What, when it is run, asks `service` for the answer to every request that comes to `listener` over TLS with a key that
-/// `keys` knows, until `shutdown`; then lets the requests under way finish. Limits and times are those of
-/// [`serve`](crate::serve).
+/// Returns a future that serves requests over TLS-PSK: it passes every request on `listener` to
+/// `service` until `shutdown`, and then lets requests under way finish. Clients are authenticated
+/// with the keys of `keys`. The limits and time-outs are those of [`serve`](crate::serve).
 ///
-/// The identity is a [`PskIdentity`] extension of the requests. Bodies of answers are sent chunked, as cards want them.
+/// The identity is a [`PskIdentity`] extension of the requests. Response bodies are sent chunked,
+/// as cards require.
 ///
 /// # Errors
-/// OpenSSL cannot be had as it is needed. That is known before anybody is told of the door.
+/// OpenSSL is unusable. The error occurs before the server accepts connections.
 pub fn serve_psk<S>(
     listener: TcpListener,
     keys: Arc<dyn PskKeys>,
@@ -78,7 +83,8 @@ where
     Ok(serve_each(listener, each, shutdown))
 }
 
-/// The same door at streams that somebody else accepts, such as those of a world in memory. A clone is the same door.
+/// A TLS-PSK server for streams that the caller accepts, such as in-memory streams. Clones share
+/// the configuration.
 #[derive(Clone)]
 pub struct PskDoor {
     tls: Arc<PskTls>,
@@ -86,10 +92,10 @@ pub struct PskDoor {
 }
 
 impl PskDoor {
-    /// For those whose keys `keys` knows.
+    /// Returns a server that authenticates clients with these keys.
     ///
     /// # Errors
-    /// As those of [`serve_psk`].
+    /// The same as those of [`serve_psk`].
     pub fn new(keys: Arc<dyn PskKeys>) -> Result<Self, Fault> {
         let tls = Arc::new(PskTls::new().map_err(|error| {
             Fault::caused_by(
@@ -101,10 +107,10 @@ impl PskDoor {
         Ok(Self { tls, keys })
     }
 
-    /// Asks `service` for the answer to every request on this stream, until it ends.
+    /// Passes every request on this stream to `service` until the stream ends.
     ///
     /// # Errors
-    /// What broke it off: the stream, TLS, HTTP or the service.
+    /// The stream, TLS, HTTP or the service failed.
     pub async fn serve<S>(
         &self,
         stream: impl ByteStream,
@@ -135,7 +141,7 @@ impl PskDoor {
         ssl.set_ex_data(self.tls.known, known.clone());
         let mut stream = SslStream::new(ssl, Gate::new(stream, Arc::clone(&self.keys), known.clone()))?;
         if let Err(error) = timeout(HANDSHAKE_TIMEOUT, Pin::new(&mut stream).accept()).await? {
-            let_go(stream.get_mut()).await;
+            close_gracefully(stream.get_mut()).await;
             return Err(error.into());
         }
         let peer = known.identity().map(PskIdentity);
@@ -145,7 +151,7 @@ impl PskDoor {
 
 struct PskTls {
     context: SslContext,
-    /// Where a connection keeps what its gate has learnt.
+    /// Slot of a connection for the result of its gate.
     known: Index<Ssl, Known>,
 }
 
@@ -165,7 +171,7 @@ impl PskTls {
                 | SslOptions::from_bits_retain(NO_ENCRYPT_THEN_MAC),
         );
         builder.set_psk_server_callback(move |ssl: &mut SslRef, identity, key| {
-            // No key: OpenSSL tells the card that its identity is not known.
+            // Without a key, OpenSSL tells the card that its identity is unknown.
             Ok(ssl.ex_data(known).and_then(|known| known.copy_key(identity?, key)).unwrap_or(0))
         });
         Ok(Self { context: builder.build(), known })
@@ -195,14 +201,14 @@ where
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
     tokio::select! {
         ended = &mut connection => return ended.map_err(Into::into),
-        // An error means that the server itself has gone, which is the same news.
+        // An error means that the server has been dropped, which also ends the connection.
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
     connection.as_mut().graceful_shutdown();
     connection.await.map_err(Into::into)
 }
 
-/// A body that does not say how long it is, so that it is sent chunked; none at all stays none.
+/// A body without a declared length, so that it is sent chunked. An empty body stays empty.
 struct Chunked(Full<Bytes>);
 
 impl Chunked {

@@ -1,8 +1,9 @@
-//! Durable records in one SQLite file.
+//! Durable records in an SQLite file.
 //!
-//! WAL mode with `synchronous = FULL`: a commit is on the disk when it is answered. One thread writes; it takes every
-//! commit that is waiting into one SQLite transaction, so that they share one fsync, and answers them all when it is
-//! through. Reads have connections of their own and never wait for the writer. Several processes may share the file.
+//! The file uses WAL mode with `synchronous = FULL`: when a commit returns, it is on disk. One
+//! thread writes. It combines all waiting commits into one SQLite transaction, so that they share
+//! one fsync, and then completes them. Reads use their own connections and never wait for the
+//! writer. Several processes can share the file.
 
 mod writer;
 
@@ -17,9 +18,9 @@ use world::{BoxFuture, ChangeSet, Committed, Fault, Records, Stored, Version};
 
 use writer::Writer;
 
-/// "LFLD": says whose file it is, to us and to file(1).
+/// "LFLD": identifies the file to this program and to file(1).
 const APPLICATION_ID: i32 = 0x4c46_4c44;
-/// Raised whenever an older program could not work with the file.
+/// Increased by every change that older programs cannot handle.
 const SCHEMA_VERSION: i32 = 1;
 const SCHEMA: &str = "
     CREATE TABLE records (
@@ -32,12 +33,12 @@ const SCHEMA: &str = "
     CREATE TABLE last_version (version INTEGER NOT NULL) STRICT;
     INSERT INTO last_version VALUES (0);
 ";
-/// As many reads at a time as a small machine has cores; more would only wait for each other.
+/// Number of parallel reads. More than the cores of a small machine would only wait for each other.
 const READERS: usize = 4;
-/// How long to wait for another process that writes to the same file.
+/// Maximum wait for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// [`Records`] in a SQLite file.
+/// [`Records`] in an SQLite file.
 pub struct SqliteRecords {
     path: PathBuf,
     readers: Vec<Mutex<Connection>>,
@@ -46,7 +47,8 @@ pub struct SqliteRecords {
 }
 
 impl SqliteRecords {
-    /// Opens the file, creating it and its folder where needed. A file that is damaged, newer, or somebody else's is refused.
+    /// Opens the file, and creates it and its folder if needed. A file that is damaged, has a newer
+    /// schema or belongs to another program is refused.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Fault> {
         let path = path.into();
         create_owner_only(&path)?;
@@ -57,8 +59,8 @@ impl SqliteRecords {
         Ok(Self { path, readers, next_reader: AtomicUsize::new(0), writer })
     }
 
-    /// Runs a query on one of the reading connections, on the caller's thread: a record comes from the page cache in
-    /// microseconds, less than handing the query to another thread and back would take.
+    /// Runs a query on a reading connection in the caller's thread. Reading a record from the page
+    /// cache takes microseconds, which is less than a handover to another thread.
     fn query<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Fault> {
         let turn = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
         let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
@@ -126,7 +128,8 @@ impl Records for SqliteRecords {
     }
 }
 
-/// Creates the file for its owner alone, because records hold keys; SQLite gives its other files the same permissions.
+/// Creates the file with access for its owner only, because records contain keys. SQLite gives its
+/// other files the same permissions.
 fn create_owner_only(path: &Path) -> Result<(), Fault> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut options = std::fs::OpenOptions::new();
@@ -153,7 +156,7 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
     open().map_err(|error| fault(path, "open", error))
 }
 
-/// Looks whose file it is before anything is written to it.
+/// Checks the owner and version of the file before anything is written to it.
 fn prepare(connection: &Connection, path: &Path) -> Result<(), Fault> {
     let sql = |error| fault(path, "open", error);
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(sql);
@@ -188,7 +191,8 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), Fault> {
     if health != "ok" { refused(format!("it is damaged: {health}"), RESTORE) } else { Ok(()) }
 }
 
-/// All of it or nothing; looks again inside the transaction, because another process may have been quicker.
+/// Creates the schema in one transaction. The version is checked again inside it, because another
+/// process may have been faster.
 fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let done = connection
@@ -203,23 +207,24 @@ fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
         })
         .and_then(|()| connection.execute_batch("COMMIT"));
     if done.is_err() {
-        // The first error is the one to tell; a rollback that fails too adds nothing.
+        // The first error is the relevant one, whether or not the rollback succeeds.
         let _ = connection.execute_batch("ROLLBACK");
     }
     done
 }
 
-const RESTORE: &str = "restore a copy of it, or move it (with its -wal and -shm files) away to begin anew";
+const RESTORE: &str =
+    "restore a copy of it, or move it (with its -wal and -shm files) away to start with an empty one";
 
 fn fault(path: &Path, verb: &str, error: rusqlite::Error) -> Fault {
     let next = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => RESTORE,
-        Some(ErrorCode::DiskFull) => "make room on the disk; nothing of this request was written",
+        Some(ErrorCode::DiskFull) => "free some disk space; nothing of this request was written",
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             "check that the file and its folder are writable, or choose another with --data-dir"
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another process has held the file too long; stop it, or ask again"
+            "another process has locked the file for too long; stop it or try again"
         }
         Some(_) | None => "check the disk and the system log; nothing of this request was written",
     };
@@ -254,13 +259,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sqlite_records_keep_the_contract() {
+    async fn sqlite_records_fulfil_the_contract() {
         let (_folder, _path, records) = new();
         world::records::contract::check(Arc::new(records)).await.unwrap();
     }
 
     #[tokio::test]
-    async fn records_outlive_the_store_and_versions_go_on() {
+    async fn records_and_versions_survive_reopening() {
         let (_folder, path, records) = new();
         assert_eq!(write(&records, "a", "kept").await.unwrap(), Committed::Yes);
         let before = records.read("notes", "a").await.unwrap().unwrap();
@@ -272,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn many_who_count_at_once_lose_no_count() {
+    async fn concurrent_increments_lose_no_update() {
         const COUNTER: Collection<u32> = Collection::new("counter");
         async fn count(records: Arc<SqliteRecords>) -> Result<u32, Fault> {
             transact(&records, |tx| {
@@ -296,15 +301,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_stores_on_one_file_see_each_other() {
-        let (_folder, path, ours) = new();
-        let theirs = SqliteRecords::open(&path).unwrap();
-        let mut tx = Tx::begin(&ours);
+    async fn two_stores_on_one_file_detect_conflicts() {
+        let (_folder, path, first) = new();
+        let second = SqliteRecords::open(&path).unwrap();
+        let mut tx = Tx::begin(&first);
         assert_eq!(tx.get(&NOTES, "a").await.unwrap(), None);
-        assert_eq!(write(&theirs, "a", "theirs").await.unwrap(), Committed::Yes);
-        tx.put(&NOTES, "a", &"ours".to_owned()).unwrap();
+        assert_eq!(write(&second, "a", "second").await.unwrap(), Committed::Yes);
+        tx.put(&NOTES, "a", &"first".to_owned()).unwrap();
         assert_eq!(tx.commit().await.unwrap(), Committed::Conflict);
-        assert_eq!(Tx::begin(&ours).get(&NOTES, "a").await.unwrap().unwrap(), "theirs");
+        assert_eq!(Tx::begin(&first).get(&NOTES, "a").await.unwrap().unwrap(), "second");
     }
 
     #[tokio::test]
@@ -314,18 +319,18 @@ mod tests {
         drop(records);
         let connection = connect(&path).unwrap();
         prepare(&connection, &path).unwrap();
-        // SQLite answers at this bound exactly as it does when the disk is full.
+        // At this limit SQLite fails exactly as with a full disk.
         let _: i64 = connection.query_row("PRAGMA max_page_count = 10", [], |row| row.get(0)).unwrap();
         let mut records = SqliteRecords::open(&path).unwrap();
         records.writer = Writer::start(connection, path.clone()).unwrap();
         let fault = write(&records, "large", &"x".repeat(100_000)).await.unwrap_err();
-        assert!(fault.next.starts_with("make room"), "{fault}");
+        assert!(fault.next.starts_with("free some"), "{fault}");
         assert_eq!(Tx::begin(&records).get(&NOTES, "large").await.unwrap(), None);
         assert_eq!(write(&records, "small", "still works").await.unwrap(), Committed::Yes);
     }
 
     #[tokio::test]
-    async fn a_damaged_file_is_refused_in_words() {
+    async fn a_damaged_file_is_refused_with_advice() {
         let (_folder, path, records) = new();
         for i in 0..100 {
             assert_eq!(write(&records, &i.to_string(), &"x".repeat(300)).await.unwrap(), Committed::Yes);
@@ -355,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_another_program_is_refused_and_left_alone() {
+    fn a_database_of_another_program_is_refused_and_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("other.db");
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
@@ -365,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_written_is_a_fault() {
+    fn an_unwritable_folder_is_a_fault() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "x").unwrap();
@@ -380,7 +385,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
         if std::fs::write(folder.path().join("probe"), "").is_ok() {
-            println!("skipped: this user may write everywhere");
+            println!("skipped: this user can write everywhere");
             return;
         }
         assert!(refused(&folder.path().join("records.db")).next.contains("--data-dir"));
@@ -388,7 +393,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_file_is_for_its_owner_alone() {
+    fn only_the_owner_has_access_to_the_file() {
         use std::os::unix::fs::PermissionsExt;
         let (_folder, path, _records) = new();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);

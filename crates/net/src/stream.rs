@@ -1,4 +1,4 @@
-//! Connections that a device opens for its card: TCP, and nothing on top of it.
+//! TCP connections that a device opens for its card.
 
 use std::io;
 use std::time::Duration;
@@ -7,17 +7,18 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use world::{BoxByteStream, BoxFuture, Dial, LinkFault, LinkFaultKind};
 
-/// A card gives up after its device does; cards that open channels are used to mobile networks, and to seconds.
+/// Shorter than the time-out of a card. Cards that open channels expect the delays of mobile
+/// networks.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Dials over TCP. Names that are in no DNS can be told where they are.
+/// Opens TCP connections. Host names without a DNS entry can be mapped to addresses.
 #[derive(Clone, Debug, Default)]
 pub struct TcpDial {
     connect_to: Vec<(String, String)>,
 }
 
 impl TcpDial {
-    /// The same, connecting to `address` (`host:port`) whenever `host` is dialled, whatever the port.
+    /// Maps `host` to `address` (`host:port`), whatever port is requested.
     #[must_use]
     pub fn with_connect_to(mut self, host: impl Into<String>, address: impl Into<String>) -> Self {
         self.connect_to.push((host.into(), address.into()));
@@ -25,10 +26,10 @@ impl TcpDial {
     }
 
     async fn connect(&self, host: &str, port: u16) -> Result<BoxByteStream, LinkFault> {
-        let told = self.connect_to.iter().find(|(name, _)| name.eq_ignore_ascii_case(host));
+        let mapped = self.connect_to.iter().find(|(name, _)| name.eq_ignore_ascii_case(host));
         let bracketed =
             if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        let address = told.map_or(bracketed, |(_, address)| address.clone());
+        let address = mapped.map_or(bracketed, |(_, address)| address.clone());
         let fault = |kind, why: String| LinkFault::new(kind, address.clone(), why);
         match timeout(CONNECT_TIMEOUT, TcpStream::connect(&address)).await {
             Ok(Ok(stream)) => {
@@ -67,17 +68,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_host_is_dialled_where_it_is_said_to_be() {
+    async fn a_mapped_host_is_reached_at_its_address() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let dial = TcpDial::default().with_connect_to("sm-sr.example.com", address.to_string());
-        let mut own = dial.dial("SM-SR.example.com", 443).await.unwrap();
-        let (mut theirs, _) = listener.accept().await.unwrap();
-        own.write_all(b"hello").await.unwrap();
-        own.shutdown().await.unwrap();
-        let mut heard = Vec::new();
-        theirs.read_to_end(&mut heard).await.unwrap();
-        assert_eq!(heard, b"hello");
+        let mut stream = dial.dial("SM-SR.example.com", 443).await.unwrap();
+        let (mut accepted, _) = listener.accept().await.unwrap();
+        stream.write_all(b"hello").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut received = Vec::new();
+        accepted.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, b"hello");
         drop(listener);
         let refused = dial.dial("127.0.0.1", address.port()).await.err().map(|fault| fault.kind);
         assert_eq!(refused, Some(LinkFaultKind::Refused));

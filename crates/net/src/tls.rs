@@ -1,11 +1,14 @@
-//! TLS for servers and clients: versions 1.2 and 1.3, ECDHE only, certificates judged by the world's clock.
+//! TLS for servers and clients: versions 1.2 and 1.3, ECDHE only. Certificates are checked against
+//! the world's clock.
 //!
-//! Chains are verified by webpki, which is stricter than the GSMA profile asks for: SAN names only, EKU, path length
-//! and dates on every certificate below the root. The root itself counts as a name and a key, so its own unusual shape
-//! (a registeredID as SAN, a critical policy) does not matter. What webpki refuses, and we with it, before anybody
-//! connects: a critical certificate policy below the root.
+//! webpki verifies the chains and is stricter than the GSMA profile: it uses SAN names only, and
+//! checks EKU, path length and validity of every certificate below the root. Of the root only name
+//! and key count, so its unusual content (a registeredID as SAN, a critical policy) does not
+//! matter. webpki refuses a critical certificate policy below the root, so [`Identity`]s with one
+//! are refused before any connection.
 //!
-//! Sessions are never resumed: a resumed session would skip the verification, and the clock may have moved since.
+//! Sessions are never resumed: resumption would skip the verification, although the clock may have
+//! moved since.
 
 mod brainpool;
 mod pkcs8;
@@ -33,48 +36,50 @@ const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// A certificate chain and the key of its first certificate.
 #[derive(Clone)]
 pub struct Identity {
-    /// DER, the own certificate first, then each issuer's; the root can be left out.
+    /// The certificates in DER: the own one first, then the issuers. The root can be omitted.
     pub chain: Vec<Vec<u8>>,
-    /// PKCS#8 DER; [`pkcs8_p256`] makes it from a scalar.
+    /// The key in PKCS#8 DER; [`pkcs8_p256`] creates it from a scalar.
     pub key: Zeroizing<Vec<u8>>,
 }
 
 const SERVE: &str = "serve TLS with this certificate";
 
-/// Whether a server asks its clients for a certificate.
+/// Policy of a server for client certificates.
 #[derive(Clone, Debug)]
 pub enum ClientAuth {
-    /// It does not.
+    /// The server does not request a client certificate.
     None,
-    /// It asks; whoever shows one must show one that leads to these roots (DER), whoever shows none is let in without.
-    /// The router tells the two apart by [`world::PeerCertificate`], so that ES2+ and ES9+ can share a port.
+    /// The server requests a client certificate. A certificate must lead to one of these roots
+    /// (DER); clients without a certificate are accepted too. The router distinguishes the two by
+    /// [`world::PeerCertificate`], so that ES2+ and ES9+ can share a port.
     Optional(Vec<Vec<u8>>),
 }
 
-/// A server's side of TLS. A clone is the same.
+/// TLS configuration of a server. Clones share it.
 #[derive(Clone)]
 pub struct ServerTls(pub(crate) Arc<ServerConfig>);
 
-/// A client's side of TLS. A clone is the same.
+/// TLS configuration of a client. Clones share it.
 #[derive(Clone)]
 pub struct ClientTls(pub(crate) Arc<ClientConfig>);
 
 impl ServerTls {
-    /// Shows `identity`, asks for client certificates as `client_auth` says, judges them by `clock`.
+    /// Returns a configuration with this identity and policy, and with certificates checked against
+    /// `clock`.
     ///
     /// # Errors
-    /// The certificate, its key or a root cannot be used.
+    /// The certificate, its key or a root is unusable.
     pub fn new(identity: &Identity, client_auth: &ClientAuth, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
         let fault = |error| cannot_use(error, SERVE);
         let certified = Arc::new(identity.certified().map_err(fault)?);
         Self::showing(Arc::new(SingleCertAndKey::from(certified)), client_auth, clock)
     }
 
-    /// The same for clients on either curve: whoever can verify NIST P-256 is shown `identity`, whoever speaks only
-    /// Brainpool `brainpool`.
+    /// Returns a configuration with certificates on two curves: clients that can verify NIST P-256
+    /// get `identity`, clients that support only Brainpool get `brainpool`.
     ///
     /// # Errors
-    /// A certificate, its key or a root cannot be used.
+    /// A certificate, its key or a root is unusable.
     pub fn on_both_curves(
         identity: &Identity,
         brainpool: &Identity,
@@ -115,7 +120,8 @@ impl ServerTls {
 }
 
 impl ClientTls {
-    /// Trusts servers whose certificate leads to `roots` (DER) at the time of `clock`; shows `identity` if asked.
+    /// Returns a configuration that trusts servers whose certificate leads to `roots` (DER) at the
+    /// time of `clock`, and that presents `identity` on request.
     pub fn new(roots: &[Vec<u8>], identity: Option<&Identity>, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
         let fault = |error| cannot_use(error, "use TLS with this certificate");
         let verifier = WebPkiServerVerifier::builder_with_provider(store(roots)?, provider())
@@ -165,7 +171,8 @@ impl fmt::Debug for ClientTls {
     }
 }
 
-/// The provider is given explicitly everywhere: a process default would let two users of rustls disagree at run time.
+/// The provider is always given explicitly. A process-wide default could differ between two users
+/// of rustls.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(brainpool::beside(ring::default_provider()))
 }
@@ -194,7 +201,7 @@ fn cannot_use(error: rustls::Error, what: &str) -> Fault {
     )
 }
 
-/// The world's clock as rustls asks for it.
+/// Adapter of the world's clock for rustls.
 struct WorldTime(Arc<dyn Clock>);
 
 impl WorldTime {
@@ -205,7 +212,7 @@ impl WorldTime {
 
 impl TimeProvider for WorldTime {
     fn current_time(&self) -> Option<UnixTime> {
-        // A clock before 1970 has no time to give, and rustls then refuses the handshake.
+        // A clock before 1970 yields no time, and rustls refuses the handshake.
         let millis = u64::try_from(self.0.now().0).ok()?;
         Some(UnixTime::since_unix_epoch(Duration::from_millis(millis)))
     }

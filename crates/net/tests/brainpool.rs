@@ -1,4 +1,5 @@
-//! OpenSSL on brainpoolP256r1 with our server and our client. It knows the curve in TLS 1.2; in TLS 1.3 since version 3.2.
+//! Interoperability with OpenSSL on brainpoolP256r1 as client and server. OpenSSL supports the
+//! curve in TLS 1.2, and in TLS 1.3 since version 3.2.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
 
@@ -41,7 +42,7 @@ fn there_is_openssl() -> bool {
     there
 }
 
-/// What `openssl s_client` says of a server that it reaches with these arguments.
+/// The output of `openssl s_client` with these arguments.
 async fn s_client(address: String, arguments: &'static [&'static str]) -> String {
     let client = move || {
         let connect = ["s_client", "-connect", &address, "-servername", NAME];
@@ -53,7 +54,7 @@ async fn s_client(address: String, arguments: &'static [&'static str]) -> String
 }
 
 #[tokio::test]
-async fn a_client_is_shown_the_certificate_of_the_curve_that_it_speaks() {
+async fn a_client_gets_the_certificate_of_its_curve() {
     if !there_is_openssl() {
         return;
     }
@@ -68,15 +69,15 @@ async fn a_client_is_shown_the_certificate_of_the_curve_that_it_speaks() {
         (&["-tls1_3"], "Server Temp Key", "ASN1 OID: prime256v1"),
     ];
     for (arguments, exchange, key) in cases {
-        let said = s_client(address.clone(), arguments).await;
-        assert!(said.contains(exchange) && said.contains("Cipher is "), "{arguments:?}: {said}");
-        let (_, certificate) = said.split_once("-----BEGIN CERTIFICATE-----").unwrap();
+        let output = s_client(address.clone(), arguments).await;
+        assert!(output.contains(exchange) && output.contains("Cipher is "), "{arguments:?}: {output}");
+        let (_, certificate) = output.split_once("-----BEGIN CERTIFICATE-----").unwrap();
         let (certificate, _) = certificate.split_once("-----END CERTIFICATE-----").unwrap();
         assert!(curve_of(certificate).contains(key), "{arguments:?}");
     }
 }
 
-/// `openssl x509 -text` of a certificate in base64.
+/// The output of `openssl x509 -text` for a certificate in base64.
 fn curve_of(base64: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("leaf.pem");
@@ -86,18 +87,18 @@ fn curve_of(base64: &str) -> String {
     String::from_utf8(output.unwrap().stdout).unwrap()
 }
 
-/// `openssl s_server`, ended with the test.
+/// An `openssl s_server` that ends with the test.
 struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // If it has ended by itself there is nothing to end.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Starts `openssl s_server` with a certificate and its key; its address.
+/// Starts `openssl s_server` with a certificate and its key, and returns its address.
 fn s_server(folder: &Path, credential: &Credential) -> (Server, String) {
     let (certificate, key) = (folder.join("leaf.der"), folder.join("key.pem"));
     std::fs::write(&certificate, credential.certificate.der()).unwrap();
@@ -108,13 +109,13 @@ fn s_server(folder: &Path, credential: &Credential) -> (Server, String) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let address = lines.find_map(|line| line.unwrap().strip_prefix("ACCEPT ").map(str::to_owned)).unwrap();
-    // Somebody must read on, or the server waits for a reader.
+    // The output must be read, or the server blocks.
     std::thread::spawn(move || lines.for_each(drop));
     (Server(child), address)
 }
 
 #[tokio::test]
-async fn our_client_reads_a_page_of_a_server_that_speaks_brainpool_only() {
+async fn the_client_works_with_a_brainpool_only_server() {
     if !there_is_openssl() {
         return;
     }

@@ -1,4 +1,5 @@
-//! The HTTP server and client against each other, and against peers that misbehave, on loopback without TLS.
+//! Tests of the HTTP server and client with each other, and with peers that misbehave, on loopback
+//! without TLS.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
 
@@ -18,7 +19,7 @@ use tokio::sync::{Notify, oneshot};
 use world::{CanDrip, Drip, LinkFault, LinkFaultKind, send};
 
 #[tokio::test]
-async fn a_request_reaches_the_service_and_its_answer_comes_back() {
+async fn a_request_reaches_the_service_and_is_answered() {
     let (address, _server) = serve_mirror(None).await;
     let link = Client::default().link(&address, None).unwrap();
     for _ in 0..2 {
@@ -28,12 +29,12 @@ async fn a_request_reaches_the_service_and_its_answer_comes_back() {
 }
 
 #[tokio::test]
-async fn an_answer_that_drips_comes_octet_by_octet() {
+async fn a_dripping_response_arrives_octet_by_octet() {
     let listener = listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let dripping = tower::service_fn(|request: Request<Bytes>| async move {
         let mut answer = Response::new(Bytes::from_static(b"drip"));
-        // Slowly to those who ask for it: nobody waits for the second octet.
+        // Drips the body for clients that request it. No client waits for the second octet.
         let pause = Duration::from_secs(if request.uri().path() == "/slow" { 3600 } else { 0 });
         if request.extensions().get() == Some(&CanDrip) {
             answer.extensions_mut().insert(Drip(pause));
@@ -138,7 +139,7 @@ async fn connections_are_used_again() {
 }
 
 #[tokio::test]
-async fn faults_of_a_link_are_told_apart() {
+async fn link_faults_are_distinguished() {
     let nobody = address_of_nobody().await;
     assert_eq!(kind(&nobody).await, LinkFaultKind::Refused);
     assert_eq!(kind(&peer_that(Behaviour::ClosesAtOnce).await).await, LinkFaultKind::Reset);
@@ -153,12 +154,12 @@ async fn faults_of_a_link_are_told_apart() {
 }
 
 #[test]
-fn an_address_that_is_none_is_a_fault() {
+fn an_invalid_address_is_a_fault() {
     assert!(Client::default().link("http://x/y", None).unwrap_err().next.contains("host:port"));
 }
 
 async fn kind(address: &str) -> LinkFaultKind {
-    // Long enough for every peer that does anything at all; only the silent one makes it pass.
+    // Long enough for every peer that sends something; only the silent peer reaches the time-out.
     let client = Client::default().with_answer_timeout(Duration::from_secs(1));
     let link = client.link(address, None).unwrap();
     send(&link, Request::default()).await.unwrap_err().kind

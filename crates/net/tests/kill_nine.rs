@@ -1,9 +1,9 @@
-//! Records survive kill -9: no acknowledged commit is lost, no commit is seen in part.
+//! Records survive kill -9: no acknowledged commit is lost, and no commit is partial.
 //!
-//! The test runs itself again as a child that commits as fast as it can and prints each commit once it is
-//! acknowledged. After a random number of those the child is killed with SIGKILL, and the store is opened again.
-//! That goes on for some rounds over the same file. (What a power cut does beyond that is SQLite's promise for
-//! WAL with `synchronous = FULL`.)
+//! The test runs itself as a child process that commits as fast as possible and prints each
+//! acknowledged commit. After a random number of commits it kills the child with SIGKILL and
+//! reopens the store. It repeats this for some rounds on the same file. The effects of a power cut
+//! beyond that are covered by SQLite's guarantee for WAL with `synchronous = FULL`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
 #![cfg(unix)]
@@ -19,7 +19,8 @@ use world::{Collection, Dice, Fault, SeededDice, Tx, transact};
 
 const ROUNDS: u32 = 8;
 const WRITERS: u32 = 4;
-/// Each commit sets these three of its writer to the same number, and adds one record to the log.
+/// Each commit sets these three records of its writer to the same number, and adds one record to
+/// the log.
 const PARTS: [&str; 3] = ["a", "b", "c"];
 const COUNTERS: Collection<u32> = Collection::new("counters");
 const LOG: Collection<u32> = Collection::new("log");
@@ -28,7 +29,7 @@ const CHILD: &str = "LANDFALL_TEST_KILL_NINE";
 const SEED: &str = "LANDFALL_TEST_SEED";
 
 #[tokio::test]
-async fn no_acknowledged_commit_is_lost_and_none_is_seen_in_part() {
+async fn no_acknowledged_commit_is_lost_and_none_is_partial() {
     let seed = std::env::var(SEED).unwrap_or_else(|_| {
         let mut bytes = [0; 8];
         OsDice::new().unwrap().fill(&mut bytes);
@@ -60,15 +61,15 @@ fn commit_until_killed(path: &Path, commits: usize, acknowledged: &mut BTreeMap<
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let mut seen = 0;
     for line in lines {
-        // Besides what the child says there is what the test harness says.
-        let Some((_, said)) = line.split_once("ack ") else { continue };
-        let (writer, number) = said.split_once(' ').unwrap();
-        // The last line may be cut; what was not said whole was not acknowledged.
+        // The output also contains lines of the test harness.
+        let Some((_, commit)) = line.split_once("ack ") else { continue };
+        let (writer, number) = commit.split_once(' ').unwrap();
+        // The last line may be incomplete, and an incomplete line does not count as an acknowledgement.
         let Some(number) = number.strip_suffix(" .") else { continue };
         acknowledged.insert(writer.parse().unwrap(), number.parse().unwrap());
         seen += 1;
         if seen == commits {
-            // `kill` is SIGKILL. What is in the pipe already is still read: it was acknowledged too.
+            // `kill` sends SIGKILL. Lines that are already in the pipe are acknowledgements too.
             child.kill().unwrap();
         }
     }
@@ -90,7 +91,10 @@ async fn check(path: &Path, acknowledged: &BTreeMap<u32, u32>) -> Result<(), Str
             return Err(format!("a commit of writer {writer} is there in part: {parts:?}"));
         }
         if parts[0] < number {
-            return Err(format!("writer {writer} was told {number}, and {} is there", parts[0]));
+            return Err(format!(
+                "writer {writer} got an acknowledgement of {number}, but {} is stored",
+                parts[0]
+            ));
         }
         let log = tx.list(&LOG, &format!("{writer}/")).await.map_err(|fault| fault.to_string())?;
         let logged: Vec<u32> = log.into_iter().map(|(_, number)| number).collect();

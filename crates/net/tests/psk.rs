@@ -1,4 +1,4 @@
-//! The door for cards, opened by OpenSSL's own client: which suites and versions, which keys, what the card is told.
+//! Tests of the TLS-PSK server with OpenSSL's client: suites and versions, keys, and alerts.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
 
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use world::{BoxFuture, Fault, LinkFault, PskIdentity};
 
-/// As long as that of a card (SGP.02): 90 characters.
+/// As long as the identity of a card (SGP.02): 90 characters.
 const IDENTITY: &str =
     "8001028110890490321234512345123456789012354F10A0000005591010FFFFFFFF8900000100820101830140";
 const KEY: [u8; 16] = *b"\x01key of one card";
@@ -26,7 +26,7 @@ struct OneKey;
 impl net::PskKeys for OneKey {
     fn key<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<Option<Secret<Vec<u8>>>, Fault>> {
         Box::pin(async move {
-            // Looked up somewhere: the handshake has to wait.
+            // The lookup is asynchronous, so the handshake has to wait.
             tokio::task::yield_now().await;
             match identity {
                 IDENTITY => Ok(Some(KEY.to_vec().into())),
@@ -37,7 +37,7 @@ impl net::PskKeys for OneKey {
     }
 }
 
-/// Answers with whom it saw and how much; with 204 to whoever asks for nothing.
+/// Answers with the identity and the size of the request, or with 204 to an empty request.
 async fn mirror(request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
     let identity = request.extensions().get::<PskIdentity>().unwrap().0.clone();
     if request.uri().path() == "/end" {
@@ -55,7 +55,8 @@ async fn serve() -> (String, AbortOnDrop) {
     (address, AbortOnDrop(tokio::spawn(server.unwrap())))
 }
 
-/// What the server says to `openssl s_client` with these arguments that says `input`, and what the client makes of it.
+/// Returns what the server sends to `openssl s_client` with these arguments and this `input`, and
+/// the output of the client.
 async fn s_client(address: &str, arguments: &[&str], input: &str) -> (bool, String) {
     let mut client = Command::new("openssl")
         .args(["s_client", "-connect", address, "-ign_eof"])
@@ -80,22 +81,22 @@ const TWO_REQUESTS: &str = "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: ch
     POST /end HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
 
 #[tokio::test]
-async fn both_suites_open_the_door_and_the_identity_comes_with_the_request() {
+async fn both_suites_work_and_requests_carry_the_identity() {
     let (address, _server) = serve().await;
     let key = hex::encode(KEY);
     for suite in ["PSK-AES128-GCM-SHA256", "PSK-AES128-CBC-SHA256"] {
         let arguments = [with_key(IDENTITY, &key), vec!["-cipher", suite]].concat();
-        let (ok, said) = s_client(&address, &arguments, TWO_REQUESTS).await;
-        assert!(ok, "{suite}: {said}");
-        assert!(said.contains(&format!("Cipher is {suite}")), "{said}");
-        assert!(said.contains(&format!("{IDENTITY} HTTP/1.1 3")), "{said}");
-        assert!(said.contains("transfer-encoding: chunked"), "{said}");
-        assert!(said.contains("204 No Content"), "{said}");
-        // The end of the session is told, not only that of the connection.
-        assert!(said.contains("closed"), "{said}");
-        assert!(!said.contains("unexpected eof"), "{said}");
-        assert!(!said.contains("TLS session ticket:"), "{said}");
-        assert!(!said.contains("Extended master secret: no"), "{said}");
+        let (ok, output) = s_client(&address, &arguments, TWO_REQUESTS).await;
+        assert!(ok, "{suite}: {output}");
+        assert!(output.contains(&format!("Cipher is {suite}")), "{output}");
+        assert!(output.contains(&format!("{IDENTITY} HTTP/1.1 3")), "{output}");
+        assert!(output.contains("transfer-encoding: chunked"), "{output}");
+        assert!(output.contains("204 No Content"), "{output}");
+        // The server closes the TLS session, not only the connection.
+        assert!(output.contains("closed"), "{output}");
+        assert!(!output.contains("unexpected eof"), "{output}");
+        assert!(!output.contains("TLS session ticket:"), "{output}");
+        assert!(!output.contains("Extended master secret: no"), "{output}");
     }
 }
 
@@ -105,14 +106,14 @@ async fn encrypt_then_mac_is_not_acknowledged() {
     let key = hex::encode(KEY);
     let arguments =
         [with_key(IDENTITY, &key), vec!["-cipher", "PSK-AES128-CBC-SHA256", "-tlsextdebug"]].concat();
-    let (ok, said) = s_client(&address, &arguments, TWO_REQUESTS).await;
-    assert!(ok, "{said}");
-    assert!(said.contains("TLS server extension"), "{said}");
-    assert!(!said.contains("encrypt-then-mac"), "{said}");
+    let (ok, output) = s_client(&address, &arguments, TWO_REQUESTS).await;
+    assert!(ok, "{output}");
+    assert!(output.contains("TLS server extension"), "{output}");
+    assert!(!output.contains("encrypt-then-mac"), "{output}");
 }
 
 #[tokio::test]
-async fn whoever_has_no_right_key_is_told_so_by_an_alert() {
+async fn a_wrong_key_is_answered_with_an_alert() {
     let (address, _server) = serve().await;
     let (right, wrong) = (hex::encode(KEY), hex::encode([9; 16]));
     let unknown = "unknown psk identity";
@@ -120,13 +121,14 @@ async fn whoever_has_no_right_key_is_told_so_by_an_alert() {
         (with_key("someone else", &right), unknown),
         (with_key(&IDENTITY[1..], &right), unknown),
         (with_key("broken", &right), unknown),
-        // The Finished message cannot be read (RFC 4279 section 2 has decrypt_error; OpenSSL says the other).
+        // The Finished message cannot be decrypted (RFC 4279 section 2 requires decrypt_error;
+        // OpenSSL sends another alert).
         (with_key(IDENTITY, &wrong), "bad record mac"),
     ];
     for (arguments, alert) in refused {
-        let (ok, said) = s_client(&address, &arguments, TWO_REQUESTS).await;
-        assert!(!ok, "{said}");
-        assert!(said.contains(alert), "{arguments:?}: {said}");
+        let (ok, output) = s_client(&address, &arguments, TWO_REQUESTS).await;
+        assert!(!ok, "{output}");
+        assert!(output.contains(alert), "{arguments:?}: {output}");
     }
 }
 
@@ -146,22 +148,22 @@ async fn other_versions_and_suites_are_refused() {
         (&["-tls1_2", "-cipher", "PSK-AES256-GCM-SHA384:ECDHE-PSK-AES128-CBC-SHA256"], "handshake failure"),
     ];
     for (arguments, alert) in refused {
-        let (ok, said) = s_client(&address, &[&psk, arguments].concat(), "").await;
-        assert!(!ok, "{arguments:?}: {said}");
-        assert!(said.contains(alert), "{arguments:?}: {said}");
+        let (ok, output) = s_client(&address, &[&psk, arguments].concat(), "").await;
+        assert!(!ok, "{arguments:?}: {output}");
+        assert!(output.contains(alert), "{arguments:?}: {output}");
     }
 }
 
 #[tokio::test]
-async fn what_is_no_tls_is_closed_and_others_are_served_meanwhile() {
+async fn connections_without_tls_are_closed_while_others_are_served() {
     let (address, _server) = serve().await;
     let mut silent = TcpStream::connect(&address).await.unwrap();
     silent.write_all(&[22, 3, 1, 0, 200, 1]).await.unwrap();
     let mut other = TcpStream::connect(&address).await.unwrap();
     other.write_all(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    let mut said = Vec::new();
-    other.read_to_end(&mut said).await.unwrap();
-    assert!(!said.starts_with(b"HTTP"), "{said:?}");
+    let mut output = Vec::new();
+    other.read_to_end(&mut output).await.unwrap();
+    assert!(!output.starts_with(b"HTTP"), "{output:?}");
     let key = hex::encode(KEY);
     assert!(s_client(&address, &with_key(IDENTITY, &key), TWO_REQUESTS).await.0);
 }

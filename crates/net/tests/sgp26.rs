@@ -1,4 +1,5 @@
-//! GSMA's own test certificates (SGP.26, variant O): a live handshake with the published TLS certificate of the SM-DP+.
+//! Test with GSMA's test certificates (SGP.26, variant O): a handshake with the published TLS
+//! certificate of the SM-DP+.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
 
@@ -39,7 +40,8 @@ async fn the_published_tls_certificate_is_accepted_under_the_published_root() {
     );
 }
 
-/// The same certificate is made for both ends: its extended key usage has serverAuth and clientAuth.
+/// Both ends use the same certificate, because its extended key usage has serverAuth and
+/// clientAuth.
 #[tokio::test]
 async fn the_published_tls_certificate_serves_a_client_too() {
     let Some(data) = Data::find() else { return };
@@ -112,7 +114,7 @@ impl Data {
         let scalars = String::from_utf8(self.read("test-scalars.csv")).unwrap();
         let row = scalars.lines().find(|line| line.contains(",SK_S_SM_DP_TLS_NIST,")).unwrap();
         let scalar = hex::decode(row.rsplit(',').next().unwrap()).unwrap();
-        // The point follows its BIT STRING header, 66 bytes with no unused bits, and is uncompressed.
+        // The uncompressed point follows its BIT STRING header of 66 bytes without unused bits.
         let at = leaf.windows(4).position(|window| window == [0x03, 0x42, 0x00, 0x04]).unwrap() + 3;
         let point: [u8; 65] = leaf[at..at + 65].try_into().unwrap();
         Identity { chain: vec![leaf], key: pkcs8_p256(&scalar.try_into().unwrap(), &point) }

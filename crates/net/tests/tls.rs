@@ -1,4 +1,5 @@
-//! TLS on loopback with throwaway certificates: who is let in, who is not, and what each side is told.
+//! TLS tests on loopback with temporary certificates: accepted and refused clients and servers, and
+//! their alerts.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
 
@@ -17,7 +18,8 @@ use world::{LinkFault, LinkFaultKind, send};
 
 const NAME: &str = "smdp.example.com";
 
-/// What the mirror at `address` answers to a client with this TLS, asking for `name`.
+/// Returns the answer of the mirror at `address` to a client with this TLS configuration and server
+/// `name`.
 async fn ask(name: &str, address: &str, tls: &ClientTls) -> Result<String, LinkFault> {
     let link = Client::default().with_connect_to(name, address).link(name, Some(tls.clone())).unwrap();
     let answer = send(&link, post("/x", "abc")).await?;
@@ -42,7 +44,7 @@ async fn https_speaks_http_2_and_verifies_the_name_not_the_address() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_an_ip_address_will_do() {
+async fn a_certificate_for_an_ip_address_is_accepted() {
     let ca = Ca::new("root");
     let tls = server_tls(&ca.leaf("127.0.0.1"), &ClientAuth::None);
     let (address, _server) = serve_mirror(Some(tls)).await;
@@ -59,13 +61,14 @@ async fn a_server_of_another_root_is_refused() {
 }
 
 #[tokio::test]
-async fn dates_are_judged_by_the_worlds_clock_at_every_connection() {
+async fn validity_is_checked_with_the_worlds_clock_at_every_connection() {
     let ca = Ca::new("root");
     let (address, _server) = serve_mirror(Some(server_tls(&ca.leaf(NAME), &ClientAuth::None))).await;
     let clock = clock();
     let tls = ClientTls::new(std::slice::from_ref(&ca.root), None, Arc::new(clock.clone())).unwrap();
     ask(NAME, &address, &tls).await.unwrap();
-    // The same configuration again: a session that was resumed would hide that the certificate has expired.
+    // The same configuration is used again. A resumed session would hide that the certificate has
+    // expired.
     clock.set(time("2027-01-02T00:00:00Z"));
     let fault = refused(NAME, &address, &tls).await;
     assert!(fault.why.contains("xpired"), "{fault}");
@@ -74,7 +77,7 @@ async fn dates_are_judged_by_the_worlds_clock_at_every_connection() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_optional_but_must_be_right() {
+async fn a_client_certificate_is_optional_but_must_be_valid() {
     let (servers, operators) = (Ca::new("servers"), Ca::new("operators"));
     let auth = ClientAuth::Optional(vec![operators.root.clone()]);
     let (address, _server) = serve_mirror(Some(server_tls(&servers.leaf(NAME), &auth))).await;
@@ -102,14 +105,15 @@ async fn an_expired_client_certificate_is_refused_by_the_servers_clock() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_ask_sees_nobody() {
+async fn a_server_that_requests_no_certificate_gets_none() {
     let ca = Ca::new("root");
     let (address, _server) = serve_mirror(Some(server_tls(&ca.leaf(NAME), &ClientAuth::None))).await;
     let answer = ask(NAME, &address, &ca.client_tls(Some(&ca.leaf("operator")))).await.unwrap();
     assert_eq!(answer, "HTTP/2.0 /x 3 nobody");
 }
 
-/// webpki knows no certificate policies; SGP.22's TLS certificates carry them uncritical.
+/// webpki does not support certificate policies. The TLS certificates of SGP.22 contain
+/// non-critical ones.
 #[tokio::test]
 async fn a_policy_is_accepted_and_a_critical_one_is_not() {
     // CertificatePolicies { id-rspRole-dp-tls 2.23.146.1.2.1.3 }
@@ -156,7 +160,7 @@ async fn a_client_of_tls_1_2_without_alpn_gets_http_1_1() {
 }
 
 #[test]
-fn a_key_that_does_not_belong_is_a_fault_before_anybody_connects() {
+fn a_key_of_another_certificate_is_a_fault_at_the_start() {
     let ca = Ca::new("root");
     let mixed = Identity { chain: ca.leaf(NAME).chain, key: ca.leaf(NAME).key };
     let fault = ServerTls::new(&mixed, &ClientAuth::None, Arc::new(clock())).unwrap_err();

@@ -1,4 +1,4 @@
-//! Which devices break which rule, and when.
+//! Report of rule breaches: which devices break which rule, and when.
 
 use localize::{Country, Day, Finding, Limit, RuleId, Status};
 use rsp::ids::{Eid, Plmn};
@@ -6,35 +6,36 @@ use serde::Serialize;
 
 use crate::{counted::Counted, device::Selection};
 
-/// A rule that a device breaks, or will if it stays where it is.
+/// A rule that a device breaks, or will break if it stays where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Breach {
     /// The device.
     pub eid: Eid,
-    /// What its owner calls it.
+    /// The owner's name for the device.
     pub label: Box<str>,
-    /// Where it is.
+    /// The present country of the device.
     pub country: Country,
-    /// On which network.
+    /// The present network.
     pub network: Plmn,
-    /// The home of its subscription.
+    /// The home country of its subscription.
     pub home: Country,
     /// The rule.
     pub rule: RuleId,
-    /// How close it is.
+    /// Status of the rule: how close the breach is.
     pub status: Status,
-    /// What counts today.
+    /// The value measured today.
     pub measured: u32,
-    /// What is allowed.
+    /// The limit.
     #[serde(flatten)]
     pub limit: Limit,
-    /// The first day on which it is broken; past if it is broken already.
+    /// The first day of the breach. It is in the past if the rule is already broken.
     pub day: Day,
-    /// The first day on which the device may be cut off.
+    /// The first day on which the device can be blocked.
     pub blocked_from: Day,
 }
 
-/// The breaches among the selected devices, first things first; with `within`, those in so many days at most.
+/// Returns the breaches of the selected devices, earliest first. `within` limits them to so many
+/// days ahead.
 pub fn breaches(counted: &Counted<'_>, selection: &Selection, within: Option<u32>) -> Vec<Breach> {
     let now = counted.question.now;
     let last = within.map(|days| Day::of(now).plus(days));
@@ -61,7 +62,7 @@ pub fn breaches(counted: &Counted<'_>, selection: &Selection, within: Option<u32
             });
         }
     }
-    // The order of devices is that of their EIDs, and the sort keeps it.
+    // The devices are in the order of their EIDs, and the sort is stable.
     found.sort_by_key(|breach| breach.day);
     found
 }

@@ -1,4 +1,4 @@
-//! How long moving devices takes, and what it costs over a bearer.
+//! Report of the effort of moving devices: time, traffic and cost over a bearer.
 
 use localize::{Decision, Destination};
 use serde::Serialize;
@@ -12,12 +12,12 @@ use crate::{
     device::{Device, Selection},
 };
 
-/// How fast devices are moved.
+/// Rate at which devices are moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// So many moves begin in a minute at most.
+    /// Maximum number of moves that begin in a minute.
     pub per_minute: u32,
-    /// So many are under way at a time at most.
+    /// Maximum number of moves under way at a time.
     pub parallel: u32,
 }
 
@@ -27,50 +27,53 @@ impl Default for Pace {
     }
 }
 
-/// What moving so many devices takes. Octets and messages are expected values: what is lost is sent again.
+/// The effort of moving a number of devices. Octets and messages are expected values that include
+/// retransmissions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Effort {
-    /// How many are moved.
+    /// Number of devices that move.
     pub devices: u32,
-    /// How many change their identity besides: the applet on the card does it by itself, and nothing is downloaded.
+    /// Number of further devices that only change their identity. The applet on the card does that,
+    /// without a download.
     pub by_identity: u32,
-    /// Over which bearer.
+    /// ID of the bearer.
     pub bearer: String,
-    /// By which move.
+    /// ID of the move.
     #[serde(rename = "move")]
     pub one: String,
-    /// What one device takes.
+    /// Duration of one device's move, in seconds.
     pub seconds_each: f64,
-    /// What all of them take at the pace.
+    /// Duration of all moves at the given rate, in seconds.
     pub seconds: f64,
     /// Octets of one device's move, both directions.
     pub octets_each: u64,
-    /// Of all.
+    /// Octets of all moves.
     pub octets: u64,
     /// Short messages of one device's move, both directions.
     pub messages_each: f64,
-    /// Of all.
+    /// Short messages of all moves.
     pub messages: u64,
-    /// Between devices and cards, of all.
+    /// APDUs between devices and cards, of all moves.
     pub apdus: u64,
-    /// What one device's move costs.
+    /// Cost of one device's move.
     pub money_each: Money,
-    /// What all cost.
+    /// Cost of all moves.
     pub money: Money,
-    /// In which currency.
+    /// Currency of the costs.
     pub currency: String,
 }
 
-/// Devices that move.
+/// Devices that must move.
 #[derive(Clone, Debug, Default)]
 pub struct Moving<'f> {
-    /// To another profile, or to one that is yet to be found.
+    /// Devices that need another profile, including those without a known destination.
     pub by_profile: Vec<&'f Device>,
-    /// To an identity that their card's applet puts on by itself.
+    /// Devices that only change to another identity, which the applet on their card does.
     pub by_identity: Vec<&'f Device>,
 }
 
-/// The selected devices that move within so many days: by a rule, wherever to, or by the owner's strategy.
+/// Returns the selected devices that move within so many days because of a rule (to any
+/// destination) or because of the owner's strategy.
 pub fn who_must_move<'f>(counted: &Counted<'f>, selection: &Selection, within: Option<u32>) -> Moving<'f> {
     let now = counted.question.now;
     let ahead = counted.ahead(within.unwrap_or(u32::MAX));
@@ -88,10 +91,10 @@ pub fn who_must_move<'f>(counted: &Counted<'f>, selection: &Selection, within: O
     moving
 }
 
-/// What it takes to move so many devices.
+/// Computes the effort of moving so many devices.
 ///
 /// # Errors
-/// The bearer has no price, or does not carry what the move needs.
+/// The bearer has no price or lacks a transport that the move needs.
 pub fn effort(devices: u32, costs: &Costs, bearer: &Bearer, one: &Move, pace: Pace) -> Result<Effort, Fault> {
     let each = Each::of(costs, bearer, one)?;
     let number = u64::from(devices);
@@ -113,12 +116,12 @@ pub fn effort(devices: u32, costs: &Costs, bearer: &Bearer, one: &Move, pace: Pa
     })
 }
 
-/// To the millisecond: what is below says nothing, and would differ from machine to machine.
+/// Rounds to milliseconds. Smaller digits are not significant and would differ between machines.
 fn rounded(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
 }
 
-/// What one device's move takes.
+/// Effort of one device's move.
 struct Each {
     seconds: f64,
     octets: f64,
@@ -129,12 +132,12 @@ struct Each {
 impl Each {
     fn of(costs: &Costs, bearer: &Bearer, one: &Move) -> Result<Self, Fault> {
         let cannot = |why, next| {
-            Fault::new(format!("cannot reckon the move {} over {}", one.id, bearer.id), why, next)
+            Fault::new(format!("cannot compute the effort of move {} over {}", one.id, bearer.id), why, next)
         };
         let Some(price) = costs.price(&bearer.id) else {
             return Err(cannot(
                 "the bearer has no price",
-                "add a [[price]] with its id to a file for --costs",
+                "add a [[price]] with its ID to a file for --costs",
             ));
         };
         let own = u64::from(one.sms_down) + u64::from(one.sms_up);
@@ -150,10 +153,10 @@ impl Each {
             Some(form) => form.message_ms,
             None if messages == 0 => 0,
             None => {
-                return Err(cannot("the bearer carries no short messages", "take another bearer or move"));
+                return Err(cannot("the bearer carries no short messages", "use another bearer or move"));
             }
         };
-        let by_message = messages as f64 * way(bearer, message_ms);
+        let by_message = messages as f64 * one_way_seconds(bearer, message_ms);
         let sent = |number: u64| number as f64 * (1.0 + bearer.losses());
         let (octets, messages) = (sent(octets), sent(messages));
         let money = price.per_mb.times(octets.round() as u64, 1_000_000);
@@ -163,37 +166,39 @@ impl Each {
     }
 }
 
-/// The octets of the move's connections and requests, and how many seconds they take.
+/// Returns the octets of the move's connections and requests, and their duration in seconds.
 fn by_packets(bearer: &Bearer, packets: &Packets, one: &Move) -> (u64, f64) {
     let (connections, requests) = (u64::from(one.connections), u64::from(one.requests));
     let overhead = connections * one.overhead_per_connection + requests * one.overhead_per_request;
     let (down, up) = (one.octets_down + overhead / 2, one.octets_up + overhead.div_ceil(2));
     let line = (packets.down(down) + packets.up(up)).as_secs_f64();
     let handshakes = (connections * u64::from(packets.tls_round_trips) * 2 * bearer.delay_ms) as f64 / 1000.0;
-    (down + up, line + handshakes + (requests * 2) as f64 * way(bearer, 0))
+    (down + up, line + handshakes + (requests * 2) as f64 * one_way_seconds(bearer, 0))
 }
 
-/// How many seconds a message takes one way that occupies the channel for so long. One that is lost is missed only after a time.
-fn way(bearer: &Bearer, message_ms: u64) -> f64 {
+/// One-way duration of a message that occupies the channel for so long, in seconds. The duration
+/// includes the expected time until losses are noticed.
+fn one_way_seconds(bearer: &Bearer, message_ms: u64) -> f64 {
     ((bearer.delay_ms + message_ms) as f64 + bearer.losses() * bearer.retransmit_ms as f64) / 1000.0
 }
 
-/// When the last of so many moves ends that take as long each: a move begins when its turn has come and one of the places is
-/// free.
+/// Returns when the last of these equally long moves ends. A move begins when the rate allows it
+/// and a place is free.
 fn duration(devices: u32, each: f64, pace: Pace) -> f64 {
     let Some(last) = devices.checked_sub(1) else { return 0.0 };
     let gap = 60.0 / f64::from(pace.per_minute.max(1));
     let parallel = pace.parallel.max(1);
     let (wave, in_wave) = (last / parallel, last % parallel);
-    // A full wave takes as long as a move, or as the rate takes to begin it, whichever is longer.
+    // A full wave takes as long as one move, or as long as the rate needs to begin it, whichever is
+    // longer.
     f64::from(wave) * each.max(gap * f64::from(parallel)) + f64::from(in_wave) * gap + each
 }
 
 impl Effort {
-    /// The same for those that move, with those that only change their identity.
+    /// Computes the effort of these devices, including those that only change their identity.
     ///
     /// # Errors
-    /// As [`effort`].
+    /// The same as those of [`effort`].
     pub fn of(
         moving: &Moving<'_>,
         costs: &Costs,
@@ -216,7 +221,7 @@ mod tests {
     use crate::{bearers::Bearers, counted::Question, device::Fleet};
 
     #[test]
-    fn the_duration_is_what_a_queue_played_through_takes() {
+    fn the_duration_equals_that_of_a_simulated_queue() {
         for (devices, each, per_minute, parallel) in [
             (0, 5.0, 60, 1),
             (1, 5.0, 60, 1),
@@ -240,30 +245,34 @@ mod tests {
     }
 
     #[test]
-    fn a_move_is_reckoned_as_by_hand() {
+    fn the_effort_equals_a_manual_calculation() {
         let (costs, bearers) = (Costs::built_in().unwrap(), Bearers::built_in().unwrap());
         let (lte_m, sms) = (bearers.named("lte-m").unwrap(), bearers.named("2g-sms").unwrap());
         let (consumer, m2m) = (costs.r#move("consumer").unwrap(), costs.r#move("m2m").unwrap());
-        // 5050 + 6304 in bodies, 6000 + 6 x 500 beside them, a hundredth of it again.
+        // 5050 + 6304 octets of bodies, 6000 + 6 x 500 octets of overhead, and one hundredth of the
+        // sum again.
         let all = effort(100, &costs, lte_m, consumer, Pace::default()).unwrap();
         assert_eq!(all.octets_each, 20_560); // 20354 / 0.99
         assert_eq!((all.octets, all.messages, all.apdus), (2_055_960, 0, 8100));
-        // Line: 9550 octets down at 300 kbit/s take 255 ms, 10804 up at 375 take 231; the handshake three journeys of 150 ms.
-        // Twelve times 75 ms one way, and a ninety-ninth of a second until it is missed; 45 s besides.
+        // Line: 9550 octets to the device take 255 ms at 300 kbit/s, 10804 octets from it take 231
+        // ms at 375 kbit/s. The handshake takes three round trips of 150 ms. There are twelve
+        // one-way delays of 75 ms, each with an expected 1/99 s for losses, and 45 s for card and
+        // modem.
         let seconds = 0.255 + 0.231 + 0.450 + 12.0 * (0.075 + 1.0 / 99.0) + 45.0;
         assert_eq!(all.seconds_each, rounded(seconds));
         assert_eq!(all.money_each, Money(6168)); // 20560 octets at 0.30 a megabyte
         assert_eq!(all.seconds, rounded(99.0 + seconds));
-        // By short messages alone: 9, and 20 with 2298 octets in them; a fiftieth is lost, which is seen after a minute.
+        // Short messages only: 9, and 20 that carry 2298 octets. One in fifty is lost, which takes
+        // a minute to notice.
         let all = effort(1, &costs, sms, m2m, Pace::default()).unwrap();
         assert_eq!((all.octets, all.messages_each), (0, 29.592)); // 29 / 0.98
         assert_eq!(all.money_each, Money(1_183_680));
         assert_eq!(all.seconds_each, rounded(29.0 * (2.0 + 4.0 + 60.0 / 49.0) + 45.0));
     }
 
-    /// The strategy that comes along wants identities from 50 devices on.
+    /// The built-in strategy uses identities from 50 devices on.
     #[test]
-    fn a_change_of_identity_is_no_download_and_costs_nothing() {
+    fn a_change_of_identity_costs_nothing() {
         let book = RuleBook::parse("").unwrap();
         let policy = Policy { strategy: Strategy::built_in(&book).unwrap(), ..Policy::default() };
         let now: Timestamp = "2026-11-21T08:00:00Z".parse().unwrap();
@@ -288,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_reckoned_is_said() {
+    fn missing_prices_and_transports_are_reported() {
         let (costs, bearers) = (Costs::built_in().unwrap(), Bearers::built_in().unwrap());
         let refused = |bearer: &Bearer, one: &str| {
             effort(1, &costs, bearer, costs.r#move(one).unwrap(), Pace::default()).unwrap_err().to_string()

@@ -1,4 +1,4 @@
-//! Which countries must move, and by when.
+//! Report of markets: the countries in which devices must move, and by when.
 
 use std::collections::BTreeMap;
 
@@ -11,37 +11,37 @@ use crate::{
     device::Device,
 };
 
-/// A country with devices that have to leave their foreign subscriptions, or are to.
+/// A country with devices that have to leave their foreign subscription, or should.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Market {
-    /// Which.
+    /// The country.
     pub country: NamedCountry,
-    /// Devices that are there.
+    /// Number of devices in the country.
     pub devices: u32,
-    /// Those of them that roam.
+    /// Number of roaming devices among them.
     pub roaming: u32,
-    /// Those of them that break a rule within the horizon if they stay.
+    /// Number of roaming devices that break a rule within the horizon if they stay.
     pub must_move: u32,
-    /// Those that break one already.
+    /// Number of devices that already break a rule.
     pub broken: u32,
-    /// The day of the first break; none if the owner's strategy alone moves devices.
+    /// Day of the first breach, or none if only the owner's strategy moves devices.
     pub first: Option<Day>,
-    /// The day of the last one within the horizon.
+    /// Day of the last breach within the horizon.
     pub last: Option<Day>,
-    /// Those that no rule moves, but the owner's strategy.
+    /// Number of devices that only the owner's strategy moves.
     pub by_strategy: u32,
-    /// Those that have a local profile or identity on their card.
+    /// Number of devices with a local profile or identity on the card.
     pub ready: u32,
-    /// Those that have to move and have nowhere to go.
+    /// Number of devices that have to move and have no destination.
     pub stuck: u32,
-    /// How many devices each row of the strategy applies to.
+    /// Number of devices to which each row of the strategy applies.
     pub rows: BTreeMap<String, u32>,
-    /// Whose profiles can be ordered.
+    /// Networks whose profiles can be ordered.
     pub offers: Vec<Plmn>,
 }
 
-/// The countries with devices that move by a rule within so many days (without an end: ever), or by the strategy; first things
-/// first.
+/// Returns the countries in which devices move because of the strategy, or because of a rule within
+/// so many days (without a limit if `None`). The earliest breach comes first.
 pub fn markets(counted: &Counted<'_>, within: Option<u32>) -> Vec<Market> {
     let ahead = counted.ahead(within.unwrap_or(u32::MAX));
     let mut found: BTreeMap<Country, Market> = BTreeMap::new();
@@ -109,7 +109,7 @@ impl Market {
     }
 }
 
-/// When the first rule is broken that presses, whatever the decision makes of it.
+/// The deadline of the first rule that presses, regardless of the decision.
 pub(super) fn pressing(decision: &Decision) -> Option<rsp::time::Timestamp> {
     let pressing = decision.reasons().iter().filter_map(|reason| match reason {
         localize::Reason::Rule(finding) if finding.status != localize::Status::Clear => {

@@ -1,4 +1,5 @@
-//! The answers, each a pure function of a counted fleet, and a value that serializes.
+//! Reports about a fleet. Each is a pure function of a [`Counted`](crate::Counted) fleet, and each
+//! result serializes.
 
 mod breaches;
 mod effort;

@@ -1,4 +1,4 @@
-//! What it costs when moves fail and devices cannot be repaired from afar.
+//! Report of recovery: the cost of failed moves and of devices that cannot be repaired remotely.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,43 +14,43 @@ use crate::{
     state::State,
 };
 
-/// Where the chances come from.
+/// Basis of the probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "basis", rename_all = "snake_case")]
 pub enum Basis {
-    /// Somebody has assumed them.
+    /// An assumption.
     Assumed,
-    /// From how the fleet's own moves have ended.
+    /// The recorded results of the fleet's own moves.
     Record {
-        /// How many have.
+        /// Number of moves that ended.
         ended: u64,
     },
 }
 
-/// How likely it is that a move fails.
+/// Probabilities of failed moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Chances {
-    /// Of a million moves, those that end on the profile before; they are tried again.
+    /// Of a million moves, the number that end on the former profile and are retried.
     pub came_back_ppm: u32,
-    /// Of a million moves, those that end with a device out of reach; somebody goes there.
+    /// Of a million moves, the number after which the device is unreachable and needs a site visit.
     pub lost_ppm: u32,
-    /// Where that comes from.
+    /// Basis of these numbers.
     #[serde(flatten)]
     pub basis: Basis,
 }
 
 impl Default for Chances {
-    /// One in fifty comes back, one in a thousand is lost: an assumption.
+    /// Assumes that one move in fifty comes back and that one in a thousand loses the device.
     fn default() -> Self {
         Self { came_back_ppm: 20_000, lost_ppm: 1000, basis: Basis::Assumed }
     }
 }
 
 impl Chances {
-    /// Fewer moves say little about seldom failures.
+    /// Fewer moves say little about rare failures.
     pub const MIN_RECORD: u64 = 100;
 
-    /// From how the fleet's own moves have ended; none if too few have.
+    /// Returns the probabilities from the fleet's recorded moves, or `None` if too few have ended.
     pub fn of_record(fleet: &Fleet) -> Option<Self> {
         let sum =
             |of: fn(&Device) -> u32| fleet.devices().iter().map(|device| u64::from(of(device))).sum::<u64>();
@@ -67,46 +67,47 @@ impl Chances {
 /// Devices of one criticality in one country.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecoveryRow {
-    /// Where they were last.
+    /// Last known country.
     pub country: Option<Country>,
-    /// What it means when one is out of reach.
+    /// Criticality of the devices.
     pub criticality: Criticality,
-    /// Those that move.
+    /// Number of devices that move.
     pub moving: u32,
-    /// Those of them without a bootstrap profile: a failed move has no sure way back.
+    /// Number of moving devices without a bootstrap profile. If their move fails, there is no
+    /// certain fallback.
     pub without_way_back: u32,
-    /// Those that are out of reach or stuck already.
+    /// Number of devices that are unreachable or stuck already.
     pub silent: u32,
-    /// Expected moves that come back and are tried again, in thousandths.
+    /// Expected moves that come back and are retried, in thousandths.
     pub retries_milli: u64,
-    /// Expected visits, the silent ones included, in thousandths.
+    /// Expected site visits in thousandths, including those to silent devices.
     pub visits_milli: u64,
-    /// How long it takes until somebody is there.
+    /// Days until somebody is on site.
     pub days: u32,
-    /// What retries and visits cost.
+    /// Expected cost of retries and visits.
     pub money: Money,
-    /// What it costs if somebody has to go to each of them.
+    /// Cost if every device needs a visit.
     pub worst: Money,
 }
 
-/// What recovery costs.
+/// Cost of recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Recovery {
-    /// How likely failures are taken to be.
+    /// Assumed probabilities of failures.
     #[serde(flatten)]
     pub chances: Chances,
-    /// The most critical first, then by country.
+    /// Rows by criticality, highest first, then by country.
     pub rows: Vec<RecoveryRow>,
-    /// Expected, of all.
+    /// Expected cost of all rows.
     pub money: Money,
-    /// If somebody has to go to each device.
+    /// Cost if every device needs a visit.
     pub worst: Money,
-    /// In which currency.
+    /// Currency of the costs.
     pub currency: String,
 }
 
-/// What recovery costs for the selected devices that move within so many days, and for those that are out of reach or stuck.
-/// `each` is what one move costs.
+/// Returns the cost of recovery for the selected devices that move within so many days, and for
+/// those that are unreachable or stuck. `each` is the cost of one move.
 pub fn recovery(
     counted: &Counted<'_>,
     selection: &Selection,
@@ -146,14 +147,14 @@ pub fn recovery(
         row.without_way_back += u32::from(moves && !has_way_back);
     }
     let mut rows: Vec<RecoveryRow> = groups.into_values().collect();
-    rows.iter_mut().for_each(|row| row.reckon(costs, chances, each));
+    rows.iter_mut().for_each(|row| row.compute(costs, chances, each));
     let sum = |of: fn(&RecoveryRow) -> Money| rows.iter().map(of).fold(Money(0), Money::plus);
     let (money, worst) = (sum(|row| row.money), sum(|row| row.worst));
     Recovery { chances, rows, money, worst, currency: costs.currency.clone() }
 }
 
 impl RecoveryRow {
-    fn reckon(&mut self, costs: &Costs, chances: Chances, each: Money) {
+    fn compute(&mut self, costs: &Costs, chances: Chances, each: Money) {
         let visit = costs.visit(self.country);
         let milli = |ppm: u32| u64::from(self.moving) * u64::from(ppm) / 1000;
         self.days = visit.days;

@@ -1,4 +1,4 @@
-//! Where foreign subscriptions are in fact resident.
+//! Report of residents: countries in which foreign subscriptions are in fact resident.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use crate::counted::Counted;
 
-/// What counts as resident.
+/// Definition of a resident device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Residence {
-    /// Looked at are that many days, up to today.
+    /// Length of the window in days. The window ends today.
     pub window_days: u32,
-    /// From so many days of them on a device is resident.
+    /// Minimum number of days in the window that make a device resident.
     pub threshold_days: u32,
 }
 
@@ -23,28 +23,30 @@ impl Default for Residence {
     }
 }
 
-/// Subscriptions of one home in one country.
+/// Subscriptions of one home country in one visited country.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Resident {
-    /// Where they roam.
+    /// The visited country.
     pub country: NamedCountry,
-    /// Where they are from.
+    /// The home country.
     pub home: NamedCountry,
-    /// Devices with a day there.
+    /// Number of devices with at least one day there.
     pub devices: u32,
-    /// Those of them that are resident.
+    /// Number of resident devices.
     pub resident: u32,
-    /// Days of the residents, of all together.
+    /// Sum of the days of all resident devices.
     pub days: u64,
-    /// Half of the residents have that many days or more.
+    /// Half of the resident devices have at least so many days.
     pub median_days: u32,
-    /// The most days in a row that a resident has been there, be they before the window.
+    /// The longest uninterrupted stay of a resident device, in days. It may begin before the
+    /// window.
     pub longest_stay_days: u32,
-    /// Of a hundred days, those on the network on which the device was most: a visited network recognises residents by it.
+    /// Percentage of days on the network that each device used most. A visited network recognises
+    /// residents by this figure.
     pub same_network_percent: u32,
 }
 
-/// Countries and homes with foreign devices, the most residents first.
+/// Returns the pairs of countries with foreign devices, those with most resident devices first.
 pub fn residents(counted: &Counted<'_>, residence: Residence) -> Vec<Resident> {
     let (now, book) = (counted.question.now, counted.question.book);
     let mut found: BTreeMap<(Country, Country), Found> = BTreeMap::new();
@@ -81,7 +83,7 @@ struct Found {
     residents: Vec<Days>,
 }
 
-/// Of one device in one country with subscriptions of one home.
+/// Days of one device in one country with subscriptions of one home country.
 struct Days {
     all: u32,
     on_one_network: u32,

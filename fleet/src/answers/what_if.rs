@@ -1,4 +1,4 @@
-//! Whom another rule book affects.
+//! What-if report: the devices that another rule book affects.
 
 use std::collections::BTreeMap;
 
@@ -14,64 +14,65 @@ use crate::{
     device::{Device, Selection},
 };
 
-/// What becomes of a device's deadline.
+/// Change of a device's deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// It has one where it had none.
+    /// The device gets a deadline.
     Comes,
-    /// It is earlier.
+    /// The deadline is earlier.
     Nearer,
-    /// It is later.
+    /// The deadline is later.
     Later,
-    /// It has none any more.
+    /// The device no longer has a deadline.
     Goes,
-    /// It stays, and the decision is another one, or another rule is behind it.
+    /// The deadline stays, but the decision or the rule behind it differs.
     OtherDecision,
 }
 
-/// What is decided under one of the books.
+/// Result under one of the two rule books.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// stay, move or stuck.
+    /// The decision: stay, move or stuck.
     pub decision: &'static str,
-    /// When the first rule is broken if the device stays, be it far away.
+    /// Time of the first breach if the device stays, however distant.
     pub deadline: Option<Timestamp>,
-    /// Which rule that is.
+    /// The rule of that breach.
     pub rule: Option<RuleId>,
 }
 
-/// A device for which the other book makes a difference.
+/// A device for which the two rule books differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Affected {
     /// The device.
     pub eid: Eid,
-    /// What its owner calls it.
+    /// The owner's name for the device.
     pub label: Box<str>,
-    /// Where it is.
+    /// The present country of the device.
     pub country: Country,
-    /// What becomes of its deadline.
+    /// Change of its deadline.
     pub change: Change,
-    /// Under the book that holds.
+    /// Result under the current rule book.
     pub before: Verdict,
-    /// Under the other.
+    /// Result under the other rule book.
     pub after: Verdict,
 }
 
-/// Whom another rule book affects.
+/// Result of a comparison of two rule books.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WhatIf {
-    /// How many devices were held against both.
+    /// Number of devices that were compared.
     pub devices: u32,
-    /// How many are affected, by what becomes of their deadlines.
+    /// Number of affected devices by change of deadline.
     pub changes: BTreeMap<Change, u32>,
-    /// How many decisions change, as "stay > move".
+    /// Number of changed decisions, by a key such as "stay > move".
     pub decisions: BTreeMap<String, u32>,
-    /// Who they are: the earliest deadline after the change first, those without one last.
+    /// The affected devices, ordered by their new deadline; those without one come last.
     pub affected: Vec<Affected>,
 }
 
-/// The rule of a carrier that ends permanent roaming on its network on a day, in the form of `countries.toml`.
+/// Returns a rule in the format of `countries.toml` for a network that ends permanent roaming on a
+/// day.
 pub fn carrier_ends(network: Plmn, day: Day) -> String {
     format!(
         "\n[[rule]]\nid = \"what-if-{network}-{day}\"\nnetworks = [\"{network}\"]\nkind = \"banned\"\n\
@@ -79,7 +80,8 @@ pub fn carrier_ends(network: Plmn, day: Day) -> String {
     )
 }
 
-/// Holds the selected devices against two books. Both must have counted the same fleet at the same time.
+/// Compares the selected devices under two rule books. Both must have counted the same fleet at the
+/// same time.
 pub fn what_if(before: &Counted<'_>, after: &Counted<'_>, selection: &Selection) -> WhatIf {
     let now = before.question.now;
     let mut answer =

@@ -1,4 +1,4 @@
-//! What each function does.
+//! Implementation of each API function.
 
 use std::collections::BTreeMap;
 
@@ -23,25 +23,25 @@ use crate::{
     problem::Problem,
 };
 
-/// Who pauses a campaign.
+/// Body of a request to pause a campaign.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PausedBy {
     by: Box<str>,
 }
 
-/// Other rules than those that hold.
+/// Body of a what-if request: rules that replace or extend those in force.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OtherRules {
-    /// In the form of `countries.toml`, instead of those that hold.
+    /// Rules in the form of `countries.toml` that replace the rules in force.
     rules: Option<String>,
-    /// Carriers that end permanent roaming on their networks, and when.
+    /// Networks that end permanent roaming, with the day on which they do.
     #[serde(default)]
     carrier_ends: BTreeMap<Plmn, Day>,
 }
 
-/// By what devices are moved if nobody says so.
+/// Default bearer of a move.
 const BEARER: &str = "lte-m";
 const MOVE: &str = "consumer-ts48";
 
@@ -102,8 +102,12 @@ impl Platform {
         let mut book = match &other.rules {
             Some(rules) => asked.book.with_rules(rules).map_err(cannot)?,
             None if other.carrier_ends.is_empty() => {
-                let next = "say a carrier that ends roaming, or rules to hold instead";
-                return Err(Problem::bad_request("cannot say what would be", "no other rule is given", next));
+                let next = "give a carrier that ends roaming, or rules that replace those in force";
+                return Err(Problem::bad_request(
+                    "cannot answer the what-if request",
+                    "it contains no rules",
+                    next,
+                ));
             }
             None => asked.book.clone(),
         };
@@ -136,26 +140,27 @@ impl Platform {
             Function::Breaches => ok(&answers::breaches(&counted, &selection, within)),
             Function::Markets => ok(&answers::markets(&counted, within)),
             _ => {
-                let costs = Costs::built_in().map_err(figures)?;
-                let bearers = Bearers::built_in().map_err(figures)?;
-                let bearer = bearers.named(query.bearer.as_deref().unwrap_or(BEARER)).map_err(named_badly)?;
+                let costs = Costs::built_in().map_err(invalid_tables)?;
+                let bearers = Bearers::built_in().map_err(invalid_tables)?;
+                let bearer =
+                    bearers.named(query.bearer.as_deref().unwrap_or(BEARER)).map_err(unknown_name)?;
                 let one = query.one.as_deref().unwrap_or(MOVE);
                 let one = costs.r#move(one).ok_or_else(|| {
                     let next = format!("take one of {}", costs.moves().join(", "));
                     Problem::bad_request(
                         format!("there is no move {one:?}"),
-                        "it is not in the figures",
+                        "the cost table has no such move",
                         next,
                     )
                 })?;
                 if function == Function::Effort {
                     let moving = answers::who_must_move(&counted, &selection, within);
                     return ok(&Effort::of(&moving, &costs, bearer, one, answers::Pace::default())
-                        .map_err(named_badly)?);
+                        .map_err(unknown_name)?);
                 }
                 let chances = Chances::of_record(fleet).unwrap_or_default();
                 let each = answers::effort(1, &costs, bearer, one, answers::Pace::default())
-                    .map_err(named_badly)?
+                    .map_err(unknown_name)?
                     .money_each;
                 ok(&answers::recovery(&counted, &selection, within, &costs, chances, each))
             }
@@ -167,12 +172,12 @@ fn ok(body: &impl Serialize) -> Result<Response<Bytes>, Problem> {
     Ok(response(StatusCode::OK, body)?)
 }
 
-fn figures(error: DataError) -> Fault {
+fn invalid_tables(error: DataError) -> Fault {
     let next = error.next.clone();
     Fault::caused_by(error, "cannot use the built-in figures", next)
 }
 
-/// Something in the query is in no table.
-fn named_badly(Fault { what, why, next, .. }: Fault) -> Problem {
+/// Converts a fault about an unknown name in the query into a bad request.
+fn unknown_name(Fault { what, why, next, .. }: Fault) -> Problem {
     Problem::bad_request(what, why, next)
 }

@@ -1,8 +1,9 @@
-//! The platform's API: HTTP and JSON. docs/fleet-api.json describes it, is served as GET /openapi.json, and tests hold everything
-//! that is said against it.
+//! The platform's API: HTTP and JSON. docs/fleet-api.json describes it and is served at GET
+//! /openapi.json. Tests check every response against that document.
 //!
-//! There are two doors. Devices and SM-DP+s come to one, whose server knows who they are; the owner's has all functions, asks for
-//! no password and is meant for the loopback.
+//! The platform has two entry points. Devices and SM-DP+s use one, whose server authenticates them.
+//! The owner's entry point offers all functions, has no password and is meant for the loopback
+//! interface.
 
 mod door;
 mod functions;
@@ -23,22 +24,22 @@ use world::{Fault, Link, LinkFault, PeerCertificate, link_from};
 
 use crate::{
     check_in::CheckIn,
-    platform::{Heard, Platform},
+    platform::{Platform, Processed},
     problem::Problem,
 };
 
 pub use route::ROUTES;
 
-/// Where devices check in.
+/// Path at which devices check in.
 pub const CHECK_IN: &str = "/v1/check-in";
-/// The description of the API: OpenAPI 3.1.
+/// The OpenAPI 3.1 description of the API.
 pub const DOCUMENT: &str = include_str!("../../../docs/fleet-api.json");
 
-/// Answers to notifications of ES2+ name this version of SGP.22.
+/// Version of SGP.22 that replies to ES2+ notifications name.
 const PROTOCOL: Version = Version([2, 5, 0]);
 
 impl Platform {
-    /// All of the API, as a link.
+    /// The complete API as a link.
     pub fn link(&self) -> Link {
         let platform = self.clone();
         link_from(tower::service_fn(move |request| {
@@ -47,8 +48,9 @@ impl Platform {
         }))
     }
 
-    /// What is for devices and SM-DP+s, as a link: check-in with a token that `admits` the device, and
-    /// ES2+.HandleDownloadProgressInfo with the certificate of the SM-DP+ at which the order stands.
+    /// The API for devices and SM-DP+s as a link. It has two functions: check-in with a token that
+    /// `admits` accepts for the device, and ES2+.HandleDownloadProgressInfo with the certificate of
+    /// the SM-DP+ that holds the order.
     pub fn devices_link(&self, admits: impl Fn(Eid, &str) -> bool + Clone + Send + Sync + 'static) -> Link {
         let platform = self.clone();
         link_from(tower::service_fn(move |request| {
@@ -61,7 +63,7 @@ impl Platform {
         if request.uri().path() == progress_path() {
             return self.answer_progress(request).await;
         }
-        said(match door::check(request) {
+        respond(match door::check(request) {
             Ok(()) => self.execute(request).await,
             Err(problem) => Err(problem),
         })
@@ -77,53 +79,53 @@ impl Platform {
             return self.answer_progress(request).await;
         }
         if path != CHECK_IN {
-            return said(Err(Problem::not_found(
+            return respond(Err(Problem::not_found(
                 format!("cannot {} {path}", request.method()),
-                "this door is for devices that check in",
-                "the owner's API is on a port of its own",
+                "this port only accepts check-ins of devices",
+                "use the port of the owner's API",
             )));
         }
         let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        let admitted = route::body::<CheckIn>(request).and_then(|said| match admits(said.eid, token) {
+        let admitted = route::body::<CheckIn>(request).and_then(|check_in| match admits(check_in.eid, token) {
             true => Ok(()),
             false => Err(Problem::new(
                 StatusCode::UNAUTHORIZED,
-                format!("device {} may not check in", said.eid),
-                "its token is not the one of this device",
-                "`landfall fleet token EID` says it; it stands in Authorization, after Bearer",
+                format!("device {} may not check in", check_in.eid),
+                "its token is not the token of this device",
+                "print the token with `landfall fleet token EID` and send it as Authorization: Bearer TOKEN",
             )),
         });
-        said(match admitted {
+        respond(match admitted {
             Ok(()) => self.execute(request).await,
             Err(problem) => Err(problem),
         })
     }
 
-    /// ES2+.HandleDownloadProgressInfo: SGP.22 section 5.3.5. It has no answer with a status code, so who may not say it is
-    /// told so by HTTP.
+    /// ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5). The function has no response with a
+    /// status code, so an unauthorised sender gets an HTTP status.
     async fn answer_progress(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let status = |status: StatusCode| {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = status;
             response
         };
-        let Some(teller) = request.extensions().get::<PeerCertificate>().and_then(sm_dp_names) else {
+        let Some(sender) = request.extensions().get::<PeerCertificate>().and_then(sm_dp_names) else {
             return status(StatusCode::FORBIDDEN);
         };
         match serde_json::from_slice::<HandleDownloadProgressInfoRequest>(request.body()) {
             Err(_) => status(StatusCode::BAD_REQUEST),
-            Ok(told) => match self.hear(&teller, &told).await {
-                Ok(Heard::Taken) => json::no_content(PROTOCOL),
-                Ok(Heard::AnothersOrder) => status(StatusCode::FORBIDDEN),
-                // It is not taken; the SM-DP+ says it again.
+            Ok(report) => match self.process_progress(&sender, &report).await {
+                Ok(Processed::Accepted) => json::no_content(PROTOCOL),
+                Ok(Processed::WrongSmDp) => status(StatusCode::FORBIDDEN),
+                // The report was not recorded. The SM-DP+ sends it again.
                 Err(_) => status(StatusCode::SERVICE_UNAVAILABLE),
             },
         }
     }
 }
 
-/// The names of the SM-DP+ whose client certificate TLS has verified; none if it is not CERT.DP.TLS.
+/// Returns the names in a verified TLS client certificate, or `None` if it is not a CERT.DP.TLS.
 fn sm_dp_names(certificate: &PeerCertificate) -> Option<Vec<ServerName>> {
     let certificate = Certificate::from_der(certificate.0.clone()).ok()?;
     (certificate.role() == Some(Role::DpTls)).then(|| certificate.server_names().to_vec())
@@ -133,8 +135,8 @@ fn progress_path() -> String {
     es2plus::path("handleDownloadProgressInfo")
 }
 
-fn said(answer: Result<Response<Bytes>, Problem>) -> Response<Bytes> {
-    answer.unwrap_or_else(|problem| {
+fn respond(result: Result<Response<Bytes>, Problem>) -> Response<Bytes> {
+    result.unwrap_or_else(|problem| {
         let mut response = response(problem.status, &problem).unwrap_or_default();
         if let Ok(allow) = HeaderValue::from_str(&problem.allow)
             && !allow.is_empty()

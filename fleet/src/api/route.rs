@@ -1,4 +1,4 @@
-//! Which function a request asks for, and with what.
+//! Routes of the API: maps a request to its function and its parameters.
 
 use std::str::FromStr;
 
@@ -12,69 +12,69 @@ use crate::{
     problem::Problem,
 };
 
-/// A function, by what it does.
+/// A function of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
-    /// The description of the API.
+    /// Returns the OpenAPI description.
     Document,
-    /// A device says how it is, and is told what to do.
+    /// Processes a check-in and returns an instruction.
     CheckIn,
-    /// Devices.
+    /// Lists devices.
     Devices,
-    /// A device.
+    /// Returns one device.
     Device,
-    /// Something new about a device.
+    /// Edits or adds a device.
     Edit,
-    /// A device goes out of service.
+    /// Takes a device out of service.
     Retire,
-    /// What is decided about each device, and why.
+    /// Returns the decision about each device, with its reasons.
     Decisions,
-    /// Where foreign subscriptions are in fact resident.
+    /// Lists the countries in which foreign subscriptions are resident.
     Residents,
-    /// Which device breaks which rule, and when.
+    /// Lists rule breaches by device and day.
     Breaches,
-    /// Which countries must move.
+    /// Lists the countries in which devices must move.
     Markets,
-    /// What moving takes.
+    /// Returns the effort of moving devices.
     Effort,
-    /// What it costs when moves fail.
+    /// Returns the cost of failed moves.
     Recovery,
-    /// Whom other rules affect.
+    /// Lists the devices that other rules affect.
     WhatIf,
-    /// Campaigns.
+    /// Lists campaigns.
     Campaigns,
-    /// A new campaign.
+    /// Creates a campaign.
     Create,
-    /// What a campaign would do.
+    /// Returns what a campaign would do.
     DryRun,
-    /// A campaign, and where its devices stand.
+    /// Returns a campaign and the state of its devices.
     Campaign,
-    /// A campaign is forgotten.
+    /// Deletes a campaign.
     Remove,
-    /// A campaign starts.
+    /// Starts a campaign.
     Start,
-    /// A campaign begins nothing more.
+    /// Pauses a campaign.
     Pause,
-    /// A campaign goes on.
+    /// Resumes a campaign.
     Resume,
-    /// A campaign's devices go back.
+    /// Rolls a campaign back.
     RollBack,
 }
 
-/// A row of the table of functions.
+/// A row of the routing table.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
-    /// The method of HTTP.
+    /// The HTTP method.
     pub method: &'static str,
-    /// The path; a segment in braces is any.
+    /// The path. A segment in braces matches any text.
     pub path: &'static str,
-    /// What may stand behind the `?`.
+    /// Query parameters that the function accepts.
     pub query: &'static [&'static str],
     pub(super) function: Function,
 }
 
-const WHICH: &[&str] = &["country", "group", "model", "account", "state"];
-const WHICH_WITHIN: &[&str] = &["country", "group", "model", "account", "state", "within"];
+const SELECTION: &[&str] = &["country", "group", "model", "account", "state"];
+const SELECTION_WITHIN: &[&str] = &["country", "group", "model", "account", "state", "within"];
 const MEANS: &[&str] = &["country", "group", "model", "account", "state", "within", "bearer", "move"];
 
 const fn route(
@@ -86,21 +86,21 @@ const fn route(
     Route { method, path, query, function }
 }
 
-/// Everything there is.
+/// All routes of the API.
 pub const ROUTES: &[Route] = &[
     route("GET", "/openapi.json", &[], Function::Document),
     route("POST", super::CHECK_IN, &[], Function::CheckIn),
-    route("GET", "/v1/devices", WHICH, Function::Devices),
+    route("GET", "/v1/devices", SELECTION, Function::Devices),
     route("GET", "/v1/devices/{eid}", &[], Function::Device),
     route("PUT", "/v1/devices/{eid}", &[], Function::Edit),
     route("DELETE", "/v1/devices/{eid}", &[], Function::Retire),
-    route("GET", "/v1/decisions", WHICH, Function::Decisions),
+    route("GET", "/v1/decisions", SELECTION, Function::Decisions),
     route("GET", "/v1/answers/residents", &["days", "threshold"], Function::Residents),
-    route("GET", "/v1/answers/breaches", WHICH_WITHIN, Function::Breaches),
+    route("GET", "/v1/answers/breaches", SELECTION_WITHIN, Function::Breaches),
     route("GET", "/v1/answers/markets", &["within"], Function::Markets),
     route("GET", "/v1/answers/effort", MEANS, Function::Effort),
     route("GET", "/v1/answers/recovery", MEANS, Function::Recovery),
-    route("POST", "/v1/answers/what-if", WHICH, Function::WhatIf),
+    route("POST", "/v1/answers/what-if", SELECTION, Function::WhatIf),
     route("GET", "/v1/campaigns", &[], Function::Campaigns),
     route("POST", "/v1/campaigns", &[], Function::Create),
     route("POST", "/v1/dry-run", &[], Function::DryRun),
@@ -113,7 +113,8 @@ pub const ROUTES: &[Route] = &[
 ];
 
 impl Route {
-    /// What stands in its braces, empty if it has none; `None` if this is not the path.
+    /// Returns the text that matches the braces (empty if there are none), or `None` if the path
+    /// does not match.
     fn id_in<'p>(&self, path: &'p str) -> Option<&'p str> {
         let Some((before, after)) = self.path.split_once('{') else {
             return (path == self.path).then_some("");
@@ -124,7 +125,7 @@ impl Route {
     }
 }
 
-/// The function of a request, and what its path names.
+/// Returns the route of a request and the parameter in its path.
 pub(super) fn find(request: &Request<Bytes>) -> Result<(&'static Route, &str), Problem> {
     let (method, path) = (request.method().as_str(), request.uri().path());
     let here: Vec<_> = ROUTES.iter().filter_map(|route| Some((route, route.id_in(path)?))).collect();
@@ -136,17 +137,17 @@ pub(super) fn find(request: &Request<Bytes>) -> Result<(&'static Route, &str), P
         return Err(Problem::not_found(
             what,
             "the API has no such path",
-            "GET /openapi.json lists what there is",
+            "GET /openapi.json lists all paths",
         ));
     }
     let allow: Vec<&str> = here.iter().map(|(route, _)| route.method).collect();
-    let why = format!("the path knows {}", allow.join(", "));
+    let why = format!("the path accepts {}", allow.join(", "));
     let next = "use one of these methods; GET /openapi.json says what each does";
     let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, what, why, next);
     Err(Problem { allow: allow.join(", "), ..problem })
 }
 
-/// What stands behind the `?`, for all functions; the table says what each takes.
+/// Query parameters of all functions. The routing table lists the parameters of each function.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Query {
@@ -176,8 +177,7 @@ impl Query {
     }
 }
 
-const NEXT: &str =
-    "docs/fleet-api.json, which GET /openapi.json at the owner's door answers with, says what is understood";
+const NEXT: &str = "docs/fleet-api.json describes the API; GET /openapi.json on the owner's port returns it";
 
 pub(super) fn query(route: &Route, request: &Request<Bytes>) -> Result<Query, Problem> {
     let text = request.uri().query().unwrap_or_default();
@@ -186,7 +186,7 @@ pub(super) fn query(route: &Route, request: &Request<Bytes>) -> Result<Query, Pr
     };
     let names = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next());
     if let Some(name) = names.flatten().find(|name| !route.query.contains(name)) {
-        return Err(unreadable(format!("it has {name:?}, which means nothing there")));
+        return Err(unreadable(format!("the parameter {name:?} is not known there")));
     }
     serde_urlencoded::from_str(text).map_err(|error| unreadable(error.to_string()))
 }

@@ -1,5 +1,6 @@
-//! Campaigns: which devices move where, how many at a time, and when they stop by themselves.
+//! Campaigns: which devices move where, at what rate, and when the campaign stops on its own.
 
+mod progress;
 mod spec;
 mod turn;
 mod window;
@@ -13,32 +14,34 @@ use rsp::{
 use serde::{Deserialize, Deserializer, Serialize};
 use world::Collection;
 
-use crate::{check_in::OrderId, device::Selection};
+use crate::{check_in::MoveId, device::Selection};
 
-pub(crate) use turn::{Try, Turn};
+pub(crate) use progress::OpenMove;
+pub use progress::{Forgiven, Progress};
+pub(crate) use turn::{AttemptResult, Turn};
 pub use window::{Weekday, Window};
 
-/// Campaigns by name.
+/// Campaigns by ID.
 pub const CAMPAIGNS: Collection<Campaign> = Collection::new("campaigns");
-/// What became of a campaign's devices: the key is the campaign's name and the EID.
+/// Devices of campaigns. The key is the campaign ID and the EID.
 pub const MEMBERS: Collection<Member> = Collection::new("campaign-devices");
 
-/// The key of a device in a campaign.
+/// The key of a device in [`MEMBERS`].
 pub(crate) fn member_key(campaign: &CampaignId, eid: Eid) -> String {
     format!("{campaign}/{eid}")
 }
 
-/// The name of a campaign: lower-case letters, digits and hyphens.
+/// The ID of a campaign: lower-case letters, digits and hyphens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct CampaignId(Box<str>);
 
-/// The text is no name of a campaign.
+/// The text is not a campaign ID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no name of a campaign; write lower-case letters, digits and hyphens, {MAX_ID} at most")]
+#[error("{0:?} is not a campaign name; use at most {MAX_ID} lower-case letters, digits and hyphens")]
 pub struct NotACampaignId(String);
 
-/// Fits into a line of a table.
+/// Maximum length, so that an ID fits into a line of a table.
 const MAX_ID: usize = 40;
 
 impl FromStr for CampaignId {
@@ -65,40 +68,41 @@ impl fmt::Display for CampaignId {
     }
 }
 
-/// What the owner wants.
+/// The specification of a campaign, as its owner writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
-    /// What it is called.
+    /// The ID.
     pub id: CampaignId,
-    /// Where devices go.
+    /// The destination of the devices.
     pub target: Destination,
-    /// Which devices.
+    /// The devices.
     #[serde(default)]
     pub devices: Devices,
-    /// Without end: a device is one of them whenever it is selected. Otherwise those are that are selected when the
-    /// campaign starts, and it is done when each of them is.
+    /// True for a campaign without end: it includes every device that is selected at the time of
+    /// its check-in. Otherwise the devices are those selected when the campaign starts, and the
+    /// campaign is done when all of them are.
     #[serde(default)]
     pub standing: bool,
-    /// How many begin, and how many are under way.
+    /// Limits on the rate of moves.
     #[serde(default)]
     pub pace: Pace,
-    /// Who goes first.
+    /// Canary phase, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
-    /// When it stops by itself.
+    /// Conditions under which the campaign stops on its own.
     #[serde(default)]
     pub stop: Stop,
-    /// When moves may begin; always if there is none.
+    /// Hours in which moves can begin. Without windows, moves can begin at any time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Window>,
-    /// How often a device tries.
+    /// Retry limits.
     #[serde(default)]
     pub retries: Retries,
 }
 
 impl Spec {
-    /// A campaign without end that moves every device where `localize::decide` says.
+    /// Returns a standing campaign that moves every device as `localize::decide` says.
     pub fn decided(id: CampaignId) -> Self {
         Self {
             id,
@@ -114,13 +118,13 @@ impl Spec {
     }
 }
 
-/// Where a campaign's devices go.
+/// The destination of a campaign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Destination {
-    /// Where rules and strategy send each: `localize::decide`.
+    /// The destination that rules and strategy choose for each device (`localize::decide`).
     Decided,
-    /// To a profile of this network.
+    /// A profile of this network.
     Network(Plmn),
 }
 
@@ -133,43 +137,43 @@ impl fmt::Display for Destination {
     }
 }
 
-/// Which devices a campaign is about.
+/// The devices of a campaign.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Devices {
-    /// Those that are selected.
+    /// All devices of a selection.
     Selected(Selection),
-    /// These. Whoever reads what is wanted of a campaign reads it at each check-in, so a campaign that is made has them as
-    /// [`MEMBERS`] and lists nobody any more.
+    /// Listed devices. The specification is read at each check-in, so a created campaign stores its
+    /// devices in [`MEMBERS`] and leaves this list empty.
     Listed(BTreeSet<Eid>),
 }
 
 impl Default for Devices {
-    /// All of them.
+    /// Selects all devices.
     fn default() -> Self {
         Self::Selected(Selection::default())
     }
 }
 
-/// How many moves there are.
+/// Limits on the rate of moves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pace {
-    /// So many begin in a clock hour at most.
+    /// Maximum number of moves that begin in a clock hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_hour: Option<u32>,
-    /// So many are under way at most.
+    /// Maximum number of moves under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_once: Option<u32>,
 }
 
-/// Who goes first: the others wait until so many have ended, and some time has passed.
+/// The canary phase: the other devices wait until these have finished and some time has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
-    /// How many.
+    /// Number of canary devices.
     pub devices: Share,
-    /// How long to watch them after the last of them has ended.
+    /// Observation time in hours after the last canary has finished.
     #[serde(default)]
     pub wait_hours: u32,
 }
@@ -178,14 +182,14 @@ pub struct Canary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Share {
-    /// As such.
+    /// An absolute number.
     Count(u32),
-    /// As a part of the campaign's devices, at least one.
+    /// A percentage of the campaign's devices, rounded up to at least one.
     Percent(u32),
 }
 
 impl Share {
-    /// Of so many devices, how many.
+    /// Returns the share of so many devices.
     pub fn of(self, devices: u32) -> u32 {
         match self {
             Self::Count(count) => count,
@@ -197,16 +201,17 @@ impl Share {
     }
 }
 
-/// When a campaign stops by itself: tries are counted since it was last started or resumed.
+/// Conditions under which a campaign stops on its own. Attempts are counted since it was last
+/// started or resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stop {
-    /// From so many percent of failed tries on.
+    /// Percentage of failed attempts from which the campaign stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_percent: Option<u32>,
-    /// That share is looked at after so many tries have ended.
+    /// Minimum number of finished attempts before the percentage counts.
     pub after: u32,
-    /// From so many devices on that nobody hears of.
+    /// Number of lost devices from which the campaign stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<u32>,
 }
@@ -217,15 +222,15 @@ impl Default for Stop {
     }
 }
 
-/// How often a device tries.
+/// Retry limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retries {
-    /// So many times again after the first.
+    /// Number of retries after the first attempt.
     pub times: u32,
-    /// So long after a try that failed; twice as long after each further one.
+    /// Hours until the first retry, doubled for each further one.
     pub after_hours: u32,
-    /// A standing campaign begins anew with a device so long after its last try.
+    /// Days after the last failed attempt until a standing campaign tries the device again.
     pub rest_days: u32,
 }
 
@@ -235,64 +240,64 @@ impl Default for Retries {
     }
 }
 
-/// A campaign as it stands.
+/// A campaign and its progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Campaign {
-    /// What the owner wants.
+    /// The specification.
     pub spec: Spec,
-    /// What it does.
+    /// The state.
     pub state: State,
-    /// When it was made.
+    /// Time of creation.
     pub made: Timestamp,
-    /// Whether the canaries are through, or there are none.
+    /// True if the canary phase is over or was not requested.
     pub past_canary: bool,
-    /// Whether devices go back to where they came from.
+    /// True if the campaign is rolled back.
     #[serde(default)]
     pub goes_back: bool,
-    /// How its devices and their tries have ended.
+    /// Counts of its devices and attempts, derived from its members and their open moves.
     pub progress: Progress,
-    /// How many have begun in this hour.
+    /// Number of moves that began in the present clock hour.
     #[serde(default)]
     pub(crate) hour: turn::Hour,
-    /// To which hour the last device was put off.
+    /// Clock hour to which the last device was put off.
     #[serde(default)]
     pub(crate) put_off: turn::Hour,
 }
 
-/// What a campaign does.
+/// The state of a campaign.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum State {
-    /// Nothing yet.
+    /// Created, but not started.
     Draft,
-    /// Only the first devices move.
+    /// Only the canary devices move.
     Canary,
-    /// Devices move.
+    /// All devices move.
     Running,
-    /// No move begins, because somebody said so.
+    /// Paused: no move begins.
     Paused {
-        /// Who.
+        /// Name of the person who paused it.
         by: Box<str>,
-        /// Since when.
+        /// Time of the pause.
         since: Timestamp,
     },
-    /// No move begins, because too many failed.
+    /// Stopped after too many failures: no move begins.
     Stopped {
-        /// What made it stop.
+        /// The condition that stopped it.
         why: Box<str>,
-        /// Since when.
+        /// Time of the stop.
         since: Timestamp,
     },
-    /// Each of its devices is where it was to go, or failed for good.
+    /// All devices have reached the destination or failed finally.
     Done,
-    /// Devices go back to where they came from.
+    /// Devices move back to their former profiles.
     RollingBack,
-    /// They did.
+    /// All devices have moved back or failed finally.
     RolledBack,
 }
 
 impl State {
-    /// The state without what belongs to it.
+    /// The keyword of the state.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Draft => "draft",
@@ -306,7 +311,7 @@ impl State {
         }
     }
 
-    /// Whether moves begin.
+    /// True if moves can begin.
     pub fn is_active(&self) -> bool {
         matches!(self, Self::Canary | Self::Running | Self::RollingBack)
     }
@@ -323,126 +328,93 @@ impl fmt::Display for State {
     }
 }
 
-/// How a campaign's devices and their tries have ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Progress {
-    /// How many devices it has; of a standing one, how many it has had to do with.
-    pub devices: u32,
-    /// Tries that began.
-    pub begun: u32,
-    /// Tries that are under way.
-    pub under_way: u32,
-    /// Tries that ended well.
-    pub moved: u32,
-    /// Tries that ended on the former profile.
-    pub came_back: u32,
-    /// Tries that brought no profile onto the card.
-    pub not_installed: u32,
-    /// Tries after which nobody heard of the device.
-    pub lost: u32,
-    /// Devices that have begun.
-    pub started: u32,
-    /// Those of them for which there is nothing more to do.
-    pub settled: u32,
-    /// All devices for which there is nothing more to do.
-    pub finished: u32,
-    /// Devices that were brought back.
-    pub rolled_back: u32,
-    /// Devices that are still to be brought back.
-    pub to_roll_back: u32,
-    /// When a try ended last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_ended: Option<Timestamp>,
-    /// Tries and failures that the stop condition does not count, as it was resumed after them.
-    pub forgiven: Forgiven,
-}
-
-/// What had ended when a campaign was last resumed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Forgiven {
-    /// Tries.
-    pub ended: u32,
-    /// Tries that failed.
-    pub failed: u32,
-    /// Devices that were lost.
-    pub lost: u32,
-}
-
-impl Progress {
-    /// Tries that ended.
-    pub fn ended(&self) -> u32 {
-        self.moved.saturating_add(self.failed())
-    }
-
-    /// Tries that ended badly.
-    pub fn failed(&self) -> u32 {
-        self.came_back.saturating_add(self.not_installed).saturating_add(self.lost)
-    }
-}
-
-/// A device in a campaign.
+/// A device of a campaign: what the campaign did with it so far. An open move is not part of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Member {
-    /// Tries that have begun since it was last where it should be.
+    /// Attempts since the device last reached its destination.
     pub tries: u32,
-    /// Where it stands.
+    /// The state of the device between two moves.
     pub state: MemberState,
-    /// Whether it has ever begun.
+    /// True if the device has begun an attempt.
     #[serde(default)]
     pub started: bool,
-    /// Whether it was one of the canaries.
+    /// True if the device was a canary.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub canary: bool,
-    /// The profile that it had in use before its first move, to go back to.
+    /// The profile that was enabled before the first attempt. A rollback returns to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub came_from: Option<Iccid>,
-    /// What was ordered for a try that failed, if its SM-DP+ still has it.
+    /// Ended attempts.
+    #[serde(default)]
+    pub ended: AttemptCounts,
+    /// End of the latest attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) left_over: Option<OrderId>,
+    pub last_ended: Option<Timestamp>,
 }
 
-/// Where a device stands in a campaign.
+/// Ended attempts of a device by their result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AttemptCounts {
+    /// Attempts that succeeded.
+    pub moved: u32,
+    /// Attempts that ended on the former profile.
+    pub came_back: u32,
+    /// Attempts that installed no profile.
+    pub not_installed: u32,
+    /// Attempts after which the device was unreachable.
+    pub lost: u32,
+}
+
+impl AttemptCounts {
+    fn add(&mut self, result: AttemptResult) {
+        let count = match result {
+            AttemptResult::Moved => &mut self.moved,
+            AttemptResult::CameBack => &mut self.came_back,
+            AttemptResult::NotInstalled => &mut self.not_installed,
+            AttemptResult::Lost => &mut self.lost,
+        };
+        *count = count.saturating_add(1);
+    }
+}
+
+/// The state of a device in a campaign between two moves. A device with an open move is waiting.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum MemberState {
-    /// It has not had its turn.
+    /// Waits for its turn.
     #[default]
     Waiting,
-    /// It has its turn then, and not before.
+    /// Waits for a given time.
     PutOff {
-        /// When.
+        /// The time.
         until: Timestamp,
     },
-    /// It is on its way.
-    Moving {
-        /// By which move.
-        order: OrderId,
-    },
-    /// It is to try again.
+    /// Retries later.
     Again {
-        /// Not before.
+        /// The earliest time of the retry.
         after: Timestamp,
-        /// What went wrong.
+        /// The reason of the failure.
         why: Box<str>,
     },
-    /// It is where it was to go.
+    /// Has reached its destination.
     Moved {
-        /// Since when.
+        /// Time of arrival.
         at: Timestamp,
     },
-    /// There was nothing to do.
+    /// Had nothing to do.
     NothingToDo,
-    /// It has tried as often as it may, or there is nowhere to go.
+    /// Has no attempts left, or no destination.
     Failed {
-        /// Since when.
+        /// Time of the failure.
         at: Timestamp,
-        /// What went wrong last.
+        /// The reason of the last failure.
         why: Box<str>,
     },
-    /// It is back where it was before.
+    /// Is back on its former profile.
     RolledBack {
-        /// Since when.
+        /// Time of the return.
         at: Timestamp,
     },
 }
@@ -450,21 +422,36 @@ pub enum MemberState {
 impl fmt::Display for MemberState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Waiting => f.write_str("waits for its turn"),
-            Self::PutOff { until } => write!(f, "has its turn at {until}"),
-            Self::Moving { .. } => f.write_str("is on its way"),
-            Self::Again { after, why } => write!(f, "tries again at {after}: {why}"),
+            Self::Waiting => f.write_str("waiting for its turn"),
+            Self::PutOff { until } => write!(f, "waiting until {until}"),
+            Self::Again { after, why } => write!(f, "retry at {after}: {why}"),
             Self::Moved { at } => write!(f, "moved at {at}"),
-            Self::NothingToDo => f.write_str("had nothing to do"),
+            Self::NothingToDo => f.write_str("nothing to do"),
             Self::Failed { at, why } => write!(f, "failed at {at}: {why}"),
-            Self::RolledBack { at } => write!(f, "back since {at}"),
+            Self::RolledBack { at } => write!(f, "rolled back at {at}"),
         }
     }
 }
 
-impl MemberState {
-    /// Whether there is nothing more to do.
-    pub fn is_final(&self) -> bool {
-        matches!(self, Self::Moved { .. } | Self::NothingToDo | Self::Failed { .. } | Self::RolledBack { .. })
+/// The state of a device in a campaign as it is shown: its open move, or else its state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum MemberStatus {
+    /// Is moving.
+    Moving {
+        /// The ID of the move.
+        order: MoveId,
+    },
+    /// Has no open move.
+    #[serde(untagged)]
+    BetweenMoves(MemberState),
+}
+
+impl fmt::Display for MemberStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Moving { .. } => f.write_str("moving"),
+            Self::BetweenMoves(state) => fmt::Display::fmt(state, f),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What may be wanted of a campaign, and what it is at first.
+//! Creation of campaigns, and checks of their specifications.
 
 use localize::{DataError, DataText};
 use rsp::time::Timestamp;
@@ -7,7 +7,7 @@ use super::{Campaign, Destination, Devices, Forgiven, Progress, Share, Spec, Sta
 use crate::{device::Device, problem::Problem};
 
 impl Campaign {
-    /// One that does nothing yet.
+    /// Returns a campaign that has not started.
     pub(crate) fn new(spec: Spec, made: Timestamp) -> Self {
         let past_canary = spec.canary.is_none();
         let (hour, put_off) = Default::default();
@@ -23,7 +23,7 @@ impl Campaign {
         }
     }
 
-    /// What it does when it does something.
+    /// The state in which the campaign moves devices.
     pub(crate) fn active(&self) -> State {
         match (self.goes_back, self.past_canary) {
             (true, _) => State::RollingBack,
@@ -32,14 +32,14 @@ impl Campaign {
         }
     }
 
-    /// What has failed until now no longer makes it stop.
+    /// Excludes all attempts so far from the stop conditions.
     pub(crate) fn forgive(&mut self) {
         let Progress { lost, .. } = self.progress;
         self.progress.forgiven =
             Forgiven { ended: self.progress.ended(), failed: self.progress.failed(), lost };
     }
 
-    /// It is in no state for that.
+    /// Returns the error for a command that is impossible in the campaign's state.
     pub(crate) fn cannot(&self, be: &str, next: &str) -> Problem {
         let what = format!("campaign {} cannot {be}", self.spec.id);
         Problem::conflict(what, format!("it is {}", self.state), next)
@@ -47,10 +47,10 @@ impl Campaign {
 }
 
 impl Spec {
-    /// Reads a campaign from TOML, in the form that docs/fleet.md describes.
+    /// Parses a campaign from TOML in the format of docs/fleet.md.
     ///
     /// # Errors
-    /// It is not of that form; whether it can be meant is checked when it is made.
+    /// The text does not have this format. [`check`](Self::check) finds invalid values later.
     pub fn parse(text: &str) -> Result<Self, DataError> {
         let read = DataText { file: "campaign", text }.read();
         read.map_err(|error| DataError {
@@ -59,7 +59,7 @@ impl Spec {
         })
     }
 
-    /// Whether the device is one that it is about.
+    /// True if the campaign includes the device.
     pub(crate) fn has(&self, device: &Device, now: Timestamp) -> bool {
         device.is_in_service()
             && match &self.devices {
@@ -68,50 +68,56 @@ impl Spec {
             }
     }
 
-    /// That it can be meant.
+    /// Checks the values of the specification.
     ///
     /// # Errors
-    /// What cannot, why, and what to do.
+    /// A value is invalid.
     pub fn check(&self) -> Result<(), Problem> {
         let spec = self;
-        let no = |why: &str, next: &str| {
-            let what = format!("cannot make campaign {}", spec.id);
+        let invalid = |why: &str, next: &str| {
+            let what = format!("cannot create campaign {}", spec.id);
             Err(Problem::bad_request(what, why, next))
         };
         if spec.pace.per_hour == Some(0) || spec.pace.at_once == Some(0) {
-            return no("at a pace of 0 nothing ever moves", "give 1 at least, or leave it out");
+            return invalid("at a pace of 0 no device would ever move", "use at least 1, or omit the limit");
         }
         if let Some(canary) = spec.canary {
             match canary.devices {
                 Share::Percent(_) if spec.standing => {
-                    return no(
+                    return invalid(
                         "a standing campaign has no number of devices",
-                        "give the canaries as a count",
+                        "give the number of canaries as a count",
                     );
                 }
                 Share::Percent(percent) if !(1..=100).contains(&percent) => {
-                    return no("the share of canaries is no percentage", "give 1 to 100");
+                    return invalid("the share of canaries is not a percentage", "use 1 to 100");
                 }
-                Share::Count(0) => return no("there are 0 canaries", "give 1 at least, or leave canary out"),
+                Share::Count(0) => return invalid("there are 0 canaries", "use at least 1, or omit canary"),
                 Share::Count(_) | Share::Percent(_) => {}
             }
         }
         if spec.stop.failed_percent.is_some_and(|percent| !(1..=100).contains(&percent)) {
-            return no("the share that makes it stop is no percentage", "give 1 to 100");
+            return invalid("failed_percent is not a percentage", "use 1 to 100");
         }
         if spec.stop.lost == Some(0) {
-            return no("it would stop before it begins", "give 1 lost device at least, or leave it out");
+            return invalid(
+                "it would stop before it begins",
+                "use at least 1 lost device, or omit the limit",
+            );
         }
-        if !spec.windows.iter().all(Window::is_sound) {
-            return no("a window is from an hour 0 to 23 until an hour 1 to 24", "correct the window");
+        if !spec.windows.iter().all(Window::is_valid) {
+            return invalid(
+                "a window needs a from_hour of 0 to 23 and an until_hour of 1 to 24",
+                "correct the window",
+            );
         }
         if spec.standing
             && matches!(spec.target, Destination::Network(_))
             && spec.devices == Devices::default()
         {
-            return no(
-                "every device would move to that network for ever",
-                "select devices, or do not let it stand",
+            return invalid(
+                "it would move every device to that network for ever",
+                "select devices, or do not make the campaign standing",
             );
         }
         Ok(())

@@ -1,48 +1,49 @@
-//! Whose turn it is, and what the end of a try means to a campaign. Nothing here reads a clock or a record.
+//! Scheduling of a campaign's devices, and the effect of finished attempts. This module reads
+//! neither clock nor records.
 
 use std::time::Duration;
 
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::check_in::OrderId;
+use crate::moves::Direction;
 
 use super::{
-    Campaign, Member, MemberState, State,
+    Campaign, Member, MemberState, OpenMove, State,
     window::{HOUR, hour_of, is_open, next_open, start_of},
 };
 
-/// A move seldom takes longer; so often in an hour a place becomes free.
-const MOVES_AN_HOUR: u32 = 12;
-/// So many are invited for an hour at most: one a second.
-const MOST_INVITED: u32 = 3600;
-/// More failures than this do not make a device wait longer.
-const MOST_DOUBLINGS: u32 = 6;
+/// A move seldom takes longer than five minutes, so a place becomes free so often in an hour.
+const MOVES_PER_HOUR: u32 = 12;
+/// Maximum number of devices that are scheduled for the same hour: one per second.
+const MAX_APPOINTMENTS_PER_HOUR: u32 = 3600;
+/// Further failures do not increase the retry delay.
+const MAX_DOUBLINGS: u32 = 6;
 
 const AN_HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Something that is counted by the clock hour.
+/// A count within one clock hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hour {
     number: i64,
     count: u32,
 }
 
-/// Whether a device has its turn.
+/// The answer to a device that wants to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Now.
+    /// The device begins now.
     Now,
-    /// Then, and it is to come then.
+    /// The device comes back at this time.
     At(Timestamp),
-    /// Not before others have ended; it need not come for that.
+    /// The device waits for others and needs no appointment.
     Later,
 }
 
-/// How a try ended, as a campaign counts it.
+/// Result of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Try {
+pub(crate) enum AttemptResult {
     Moved,
     CameBack,
     NotInstalled,
@@ -50,7 +51,8 @@ pub(crate) enum Try {
 }
 
 impl Campaign {
-    /// Whether a device for which there is something to do begins now. One that does not is put off to a time of its own.
+    /// Decides whether a device begins now. A device that must wait for a place gets an
+    /// appointment.
     pub(crate) fn turn(&mut self, member: &mut Member, now: Timestamp) -> Turn {
         self.settle(now);
         if !self.state.is_active() {
@@ -59,7 +61,9 @@ impl Campaign {
         match member.state {
             MemberState::Again { after, .. } if after > now => return Turn::At(after),
             MemberState::PutOff { until } if until > now => return Turn::At(until),
-            MemberState::Failed { at, .. } if self.rested(at) > now => return Turn::At(self.rested(at)),
+            MemberState::Failed { at, .. } if self.rested_at(at) > now => {
+                return Turn::At(self.rested_at(at));
+            }
             _ => {}
         }
         if self.state == State::Canary && !member.started && self.progress.started >= self.canaries() {
@@ -72,111 +76,102 @@ impl Campaign {
         } else if self.spec.pace.per_hour.is_some_and(|most| begun >= most) {
             start_of(hour.saturating_add(1))
         } else if self.spec.pace.at_once.is_some_and(|most| self.progress.under_way >= most) {
-            Timestamp(now.0.saturating_add(HOUR / i64::from(MOVES_AN_HOUR)))
+            Timestamp(now.0.saturating_add(HOUR / i64::from(MOVES_PER_HOUR)))
         } else {
             return Turn::Now;
         };
         let until = self.place_from(free_from);
         if !matches!(member.state, MemberState::Again { .. }) {
-            member.state = MemberState::PutOff { until };
+            self.update(member, OpenMove::None, |member| member.state = MemberState::PutOff { until });
         }
         Turn::At(until)
     }
 
-    /// A device begins.
-    pub(crate) fn begins(&mut self, member: &mut Member, order: &OrderId, now: Timestamp) {
-        let one_more = u32::from(!member.started);
-        let progress = &mut self.progress;
-        progress.started = progress.started.saturating_add(one_more);
-        if self.spec.standing {
-            progress.devices = progress.devices.saturating_add(one_more);
-        }
-        if member.state.is_final() && !self.goes_back {
-            progress.settled = progress.settled.saturating_sub(1);
-            progress.finished = progress.finished.saturating_sub(1);
-        }
-        member.canary |= self.state == State::Canary && !member.started;
-        member.started = true;
-        member.tries = member.tries.saturating_add(1);
-        member.state = MemberState::Moving { order: order.clone() };
+    /// Records that a device begins an attempt.
+    pub(crate) fn begins(&mut self, member: &mut Member, now: Timestamp) {
+        let is_canary = self.state == State::Canary && !member.started;
+        self.update(member, OpenMove::Begins, |member| {
+            member.canary |= is_canary;
+            member.started = true;
+            member.tries = member.tries.saturating_add(1);
+            member.state = MemberState::Waiting;
+        });
         let number = hour_of(now);
         if self.hour.number != number {
             self.hour = Hour { number, count: 0 };
         }
         self.hour.count = self.hour.count.saturating_add(1);
-        self.progress.begun = self.progress.begun.saturating_add(1);
-        self.progress.under_way = self.progress.under_way.saturating_add(1);
     }
 
-    /// A try of a device has ended. Says when it tries again, if it does.
+    /// Records the end of an attempt. Returns the time of the retry, if there is one.
     pub(crate) fn ends(
         &mut self,
         member: &mut Member,
-        rolls_back: bool,
-        (how, why): (Try, Box<str>),
+        direction: Direction,
+        (result, why): (AttemptResult, Box<str>),
         now: Timestamp,
     ) -> Option<Timestamp> {
-        self.count(how, now);
-        let again = match how {
-            Try::Moved | Try::Lost => None,
-            // Those that went nowhere are where they are to go back to.
-            Try::CameBack | Try::NotInstalled if self.goes_back && !rolls_back => None,
-            Try::CameBack | Try::NotInstalled => self.tries_again(member.tries, now),
+        let retry = match result {
+            AttemptResult::Moved | AttemptResult::Lost => None,
+            // During a rollback, a device that did not move is already where it should be.
+            AttemptResult::CameBack | AttemptResult::NotInstalled
+                if self.goes_back && direction == Direction::Forward =>
+            {
+                None
+            }
+            AttemptResult::CameBack | AttemptResult::NotInstalled => self.retry_after(member.tries, now),
         };
-        member.state = match again {
-            Some(after) => MemberState::Again { after, why },
-            None if how == Try::Moved && rolls_back => MemberState::RolledBack { at: now },
-            None if how == Try::Moved => MemberState::Moved { at: now },
-            None => MemberState::Failed { at: now, why },
-        };
-        if again.is_some() {
-            return again;
-        }
-        member.tries = 0;
-        // One that has just arrived is yet to go back.
-        if !(self.goes_back && how == Try::Moved && !rolls_back) {
-            self.finishes(member);
-        }
-        None
-    }
-
-    /// There is nothing more to do with a device that had not finished.
-    pub(crate) fn finishes(&mut self, member: &Member) {
-        let progress = &mut self.progress;
-        progress.finished = progress.finished.saturating_add(1);
-        progress.settled = progress.settled.saturating_add(u32::from(member.started));
-        if self.goes_back {
-            let is_back = matches!(member.state, MemberState::RolledBack { .. });
-            progress.rolled_back = progress.rolled_back.saturating_add(u32::from(is_back));
-            progress.to_roll_back = progress.to_roll_back.saturating_sub(1);
-        }
-    }
-
-    fn count(&mut self, how: Try, now: Timestamp) {
-        let progress = &mut self.progress;
-        let count = match how {
-            Try::Moved => &mut progress.moved,
-            Try::CameBack => &mut progress.came_back,
-            Try::NotInstalled => &mut progress.not_installed,
-            Try::Lost => &mut progress.lost,
-        };
-        *count = count.saturating_add(1);
-        progress.under_way = progress.under_way.saturating_sub(1);
-        progress.last_ended = Some(now);
+        self.update(member, OpenMove::Ends, |member| {
+            member.ended.add(result);
+            member.last_ended = Some(now);
+            member.state = match (retry, result, direction) {
+                (Some(after), ..) => MemberState::Again { after, why },
+                (None, AttemptResult::Moved, Direction::Back) => MemberState::RolledBack { at: now },
+                (None, AttemptResult::Moved, Direction::Forward) => MemberState::Moved { at: now },
+                (None, ..) => MemberState::Failed { at: now, why },
+            };
+            if retry.is_none() {
+                member.tries = 0;
+            }
+        });
         if let Some(why) = self.must_stop(self.spec.stop.after).filter(|_| self.state.is_active()) {
             self.state = State::Stopped { why: why.into(), since: now };
         }
+        retry
     }
 
-    /// When a device tries again after its try number `tries` has failed; `None` if it does not.
-    fn tries_again(&self, tries: u32, now: Timestamp) -> Option<Timestamp> {
+    /// Records that a device needs no further attempt.
+    pub(crate) fn finishes(&mut self, member: &mut Member, state: MemberState) {
+        self.update(member, OpenMove::None, |member| member.state = state);
+    }
+
+    /// Starts the rollback: devices that have not moved stay where they are. The members come with
+    /// the information whether they have an open move.
+    pub(crate) fn roll_back(&mut self, members: &mut [(Member, bool)]) {
+        self.goes_back = true;
+        self.state = State::RollingBack;
+        self.forgive();
+        for (member, is_moving) in &mut *members {
+            if !*is_moving
+                && !self.is_finished(&member.state)
+                && !matches!(member.state, MemberState::Moved { .. })
+            {
+                member.state = MemberState::NothingToDo;
+            }
+        }
+        self.recount(members.iter().map(|(member, is_moving)| (member, *is_moving)));
+    }
+
+    /// Returns the time of the retry after attempt number `tries` failed, or `None` if no retries
+    /// are left.
+    fn retry_after(&self, tries: u32, now: Timestamp) -> Option<Timestamp> {
         let retries = self.spec.retries;
-        let factor = 2u32.saturating_pow(tries.saturating_sub(1).min(MOST_DOUBLINGS));
+        let factor = 2u32.saturating_pow(tries.saturating_sub(1).min(MAX_DOUBLINGS));
         let wait = AN_HOUR * retries.after_hours.saturating_mul(factor);
         (tries <= retries.times).then(|| now.plus(wait))
     }
 
-    /// What the passing of time and the end of others bring about.
+    /// Updates the state of the campaign after time has passed or attempts have ended.
     pub(crate) fn settle(&mut self, now: Timestamp) {
         let watched = self.progress.last_ended.is_none_or(|ended| now >= self.watched_until(ended));
         if self.state == State::Canary && self.canaries_are_through() {
@@ -197,7 +192,7 @@ impl Campaign {
         }
     }
 
-    /// When something happens by the passing of time alone.
+    /// The next time at which the campaign's state changes without a check-in.
     pub(crate) fn next_step(&self) -> Option<Timestamp> {
         let waits = self.state == State::Canary && self.canaries_are_through();
         let ended = self.progress.last_ended.filter(|_| waits)?;
@@ -213,18 +208,19 @@ impl Campaign {
         self.spec.canary.map_or(0, |canary| canary.devices.of(self.progress.devices))
     }
 
-    /// Whether all canaries have begun, and nothing more is to be done with any of them.
+    /// True if all canaries have begun and need no further attempt.
     pub(crate) fn canaries_are_through(&self) -> bool {
         self.progress.started >= self.canaries() && self.progress.settled >= self.progress.started
     }
 
-    /// Canaries are few: their share counts however many they are, and none that moved is no good sign in any case.
+    /// Returns why the canary phase failed, if it did. Canaries are few, so the failure limit
+    /// applies to any number of attempts, and the phase also fails if no canary moved.
     fn canaries_failed(&self) -> Option<String> {
         let none = self.progress.moved == 0 && self.progress.ended() > 0;
         self.must_stop(0).or_else(|| none.then(|| "none of the canaries moved".to_owned()))
     }
 
-    fn rested(&self, since: Timestamp) -> Timestamp {
+    fn rested_at(&self, since: Timestamp) -> Timestamp {
         since.plus(DAY * self.spec.retries.rest_days)
     }
 
@@ -234,25 +230,26 @@ impl Campaign {
         let failed = progress.failed().saturating_sub(progress.forgiven.failed);
         let lost = progress.lost.saturating_sub(progress.forgiven.lost);
         if stop.lost.is_some_and(|most| lost >= most) {
-            return Some(format!("{lost} devices were not heard of again"));
+            return Some(format!("{lost} devices were lost"));
         }
         let share = u64::from(failed) * 100;
         let too_many = |percent: u32| failed > 0 && share >= u64::from(percent) * u64::from(ended);
         (ended >= after && stop.failed_percent.is_some_and(too_many))
-            .then(|| format!("{failed} of {ended} tries failed"))
+            .then(|| format!("{failed} of {ended} attempts failed"))
     }
 
-    /// A time of its own for one more device that is put off, in an hour in which moves may begin and others are not too many.
+    /// Returns an appointment for a device that is put off: a distinct time in an hour in which
+    /// moves can begin and which has a free place.
     fn place_from(&mut self, from: Timestamp) -> Timestamp {
         let pace = self.spec.pace;
-        let places = pace.at_once.map(|most| most.saturating_mul(MOVES_AN_HOUR));
-        let places = [pace.per_hour, places, Some(MOST_INVITED)].into_iter().flatten().min();
-        let places = places.unwrap_or(MOST_INVITED).max(1);
+        let places = pace.at_once.map(|most| most.saturating_mul(MOVES_PER_HOUR));
+        let places = [pace.per_hour, places, Some(MAX_APPOINTMENTS_PER_HOUR)].into_iter().flatten().min();
+        let places = places.unwrap_or(MAX_APPOINTMENTS_PER_HOUR).max(1);
         let apart = HOUR / i64::from(places);
         let Hour { mut number, mut count } = self.put_off;
         let first = hour_of(from);
         if number <= first {
-            // The places of that hour that are past are no longer to be had.
+            // The part of that hour that has passed has no free places.
             let passed = from.0.saturating_sub(start_of(first).0).saturating_add(apart - 1) / apart;
             let passed = u32::try_from(passed).unwrap_or(u32::MAX);
             (number, count) = (first, if number < first { passed } else { count.max(passed) });

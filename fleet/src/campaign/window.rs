@@ -1,4 +1,4 @@
-//! Hours in which moves may begin.
+//! Time windows in which moves can begin.
 
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,38 +23,38 @@ pub enum Weekday {
     Sun,
 }
 
-/// Hours of days, UTC.
+/// A daily time window in UTC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
-    /// On these days; on all if none is named.
+    /// Days of the week on which the window opens. Empty means every day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days: Vec<Weekday>,
-    /// From this hour on, 0 to 23.
+    /// First hour, 0 to 23.
     pub from_hour: u8,
-    /// Until this hour, 1 to 24. One that is not later than the first is of the next day.
+    /// End hour, 1 to 24. If it is not later than the first hour, the window ends on the next day.
     pub until_hour: u8,
 }
 
-/// Milliseconds.
+/// Milliseconds of an hour.
 pub(super) const HOUR: i64 = 3_600_000;
 const HOURS_A_WEEK: i64 = 168;
 /// The epoch began on a Thursday.
 const EPOCH_IN_WEEK: i64 = 3 * 24;
 
-/// The clock hour of a time, counted from the epoch.
+/// Returns the clock hour of a time, counted from the epoch.
 pub(super) fn hour_of(at: Timestamp) -> i64 {
     at.0.div_euclid(HOUR)
 }
 
-/// When a clock hour begins.
+/// Returns the start of a clock hour.
 pub(super) fn start_of(hour: i64) -> Timestamp {
     Timestamp(hour.saturating_mul(HOUR))
 }
 
 impl Window {
-    /// Whether its hours can be meant.
-    pub(crate) fn is_sound(&self) -> bool {
+    /// True if the hours are in their ranges.
+    pub(crate) fn is_valid(&self) -> bool {
         self.from_hour < 24 && (1..=24).contains(&self.until_hour)
     }
 
@@ -68,12 +68,12 @@ impl Window {
     }
 }
 
-/// Whether moves may begin in this clock hour.
+/// True if moves can begin in this clock hour.
 pub(super) fn is_open(windows: &[Window], hour: i64) -> bool {
     windows.is_empty() || windows.iter().any(|window| window.has(hour))
 }
 
-/// The first clock hour from this one on in which moves may begin.
+/// Returns the first clock hour, from this one on, in which moves can begin.
 pub(super) fn next_open(windows: &[Window], hour: i64) -> i64 {
     (hour..).take(168).find(|hour| is_open(windows, *hour)).unwrap_or(hour)
 }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_open_in_its_hours_of_its_days() {
+    fn a_window_is_open_during_its_hours_on_its_days() {
         let nights = [Window { days: vec![Weekday::Fri, Weekday::Sat], from_hour: 22, until_hour: 4 }];
         // 2026-11-20 is a Friday.
         for (at, open) in [
@@ -106,11 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn the_next_opening_is_found_over_the_end_of_the_week() {
+    fn the_next_opening_can_be_in_the_following_week() {
         let mondays = [Window { days: vec![Weekday::Mon], from_hour: 9, until_hour: 17 }];
-        let asked = |at: &str| start_of(next_open(&mondays, hour_of(at.parse().unwrap()))).to_string();
-        assert_eq!(asked("2026-11-21T08:00:00Z"), "2026-11-23T09:00:00Z");
-        assert_eq!(asked("2026-11-23T16:30:00Z"), "2026-11-23T16:00:00Z");
-        assert_eq!(asked("2026-11-23T17:00:00Z"), "2026-11-30T09:00:00Z");
+        let next = |at: &str| start_of(next_open(&mondays, hour_of(at.parse().unwrap()))).to_string();
+        assert_eq!(next("2026-11-21T08:00:00Z"), "2026-11-23T09:00:00Z");
+        assert_eq!(next("2026-11-23T16:30:00Z"), "2026-11-23T16:00:00Z");
+        assert_eq!(next("2026-11-23T17:00:00Z"), "2026-11-30T09:00:00Z");
     }
 }

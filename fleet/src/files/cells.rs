@@ -1,4 +1,5 @@
-//! One cell of a row: read, or refused with what to do.
+//! Parsers for the cells of a CSV row. An invalid cell becomes a [`BadRow`] that says how to
+//! correct it.
 
 use std::str::FromStr;
 
@@ -11,7 +12,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer, value::StrDeserializer};
 
 use super::BadRow;
 
-/// A row with its place, to read cells from.
+/// A row of a CSV file and its position.
 pub(super) struct Row<'a> {
     pub(super) file: &'a str,
     pub(super) line: u64,
@@ -25,13 +26,13 @@ impl Row<'_> {
         BadRow { file: self.file.into(), line: self.line, column, what: what.into(), next: next.into() }
     }
 
-    /// The text of a cell, without blanks round it; none if the file does not have the column.
+    /// The trimmed text of a cell, or `None` if the file does not have the column.
     pub(super) fn cell(&self, column: &str) -> Option<&str> {
         let (_, place) = self.columns.iter().find(|(name, _)| *name == column)?;
         self.cells.get(*place).map(str::trim)
     }
 
-    /// The same; none if it is empty too.
+    /// The trimmed text of a cell, or `None` if the cell is missing or empty.
     fn filled(&self, column: &str) -> Option<&str> {
         self.cell(column).filter(|text| !text.is_empty())
     }
@@ -40,7 +41,7 @@ impl Row<'_> {
         self.cell(column).map(Into::into)
     }
 
-    /// A value that has a parser of its own.
+    /// Parses a cell with the `FromStr` implementation of its type.
     pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(
         &self,
         column: &'static str,
@@ -51,7 +52,7 @@ impl Row<'_> {
         self.filled(column).map(parse).transpose()
     }
 
-    /// One of the words that a type has; an empty cell is its default.
+    /// Parses a cell as a serde keyword. An empty cell is the default.
     pub(super) fn word<T: DeserializeOwned + Default>(
         &self,
         column: &'static str,
@@ -69,7 +70,7 @@ impl Row<'_> {
     pub(super) fn number(&self, column: &'static str) -> Result<Option<u32>, BadRow> {
         let next = "write a whole number below 4294967296, or leave it empty";
         let number = |text: &str| {
-            text.parse().map_err(|_| self.bad(Some(column), format!("{text:?} is not such a number"), next))
+            text.parse().map_err(|_| self.bad(Some(column), format!("{text:?} is not a whole number"), next))
         };
         self.filled(column).map(number).transpose()
     }
@@ -81,7 +82,7 @@ impl Row<'_> {
             text.parse::<Timestamp>()
                 .ok()
                 .or_else(day)
-                .ok_or_else(|| self.bad(Some(column), format!("{text:?} is no date and no time"), next))
+                .ok_or_else(|| self.bad(Some(column), format!("{text:?} is not a date or a time"), next))
         };
         self.filled(column).map(time).transpose()
     }
@@ -89,7 +90,7 @@ impl Row<'_> {
     fn place_of(&self, column: &'static str, text: &str) -> Result<Place, BadRow> {
         let plmn: Plmn =
             text.parse().map_err(|error| self.bad(Some(column), format!("{error}"), "write it as 724-05"))?;
-        let next = "correct the number; for a network of a laboratory add a [[place]] to the file of --owner";
+        let next = "correct the number; add a [[place]] for a laboratory network to the file of --owner";
         let unknown = |_| self.bad(Some(column), format!("no country is known for network {plmn}"), next);
         self.book.locate(plmn).map_err(unknown)
     }
@@ -103,7 +104,7 @@ impl Row<'_> {
             Ok(country) if self.book.knows(country) => Ok(country.into()),
             Ok(country) => {
                 let next = "use an ISO 3166-1 alpha-2 code that networks.toml has";
-                Err(self.bad(Some(column), format!("{country} is no country"), next))
+                Err(self.bad(Some(column), format!("{country} is not a country"), next))
             }
             Err(_) => self.place_of(column, text).map(Home::from).map_err(|mut bad| {
                 bad.next = "write the home network, such as 234-15, or its country, such as GB".into();
@@ -115,8 +116,9 @@ impl Row<'_> {
 
     pub(super) fn countries(&self, column: &'static str) -> Result<Option<Vec<Country>>, BadRow> {
         let country = |text: &str| {
-            text.parse()
-                .map_err(|error| self.bad(Some(column), format!("{error}"), "put blanks between countries"))
+            text.parse().map_err(|error| {
+                self.bad(Some(column), format!("{error}"), "separate the countries with blanks")
+            })
         };
         self.cell(column).map(|text| text.split_whitespace().map(country).collect()).transpose()
     }
@@ -127,12 +129,12 @@ impl Row<'_> {
     }
 
     pub(super) fn refused(&self, column: &'static str) -> Result<Option<Vec<Refused>>, BadRow> {
-        let next = "write network and time, such as 724-05 2026-11-21T08:00:00Z, with ; between several";
+        let next = "write network and time, such as 724-05 2026-11-21T08:00:00Z, separated by ;";
         let one = |text: &str| {
             let parsed = text.split_once(' ').and_then(|(operator, at)| {
                 Some(Refused { operator: operator.parse().ok()?, at: at.trim().parse().ok()? })
             });
-            parsed.ok_or_else(|| self.bad(Some(column), format!("{text:?} is no refusal"), next))
+            parsed.ok_or_else(|| self.bad(Some(column), format!("{text:?} is not a refusal"), next))
         };
         let all = |text: &str| -> Result<Vec<Refused>, BadRow> {
             text.split(';').map(str::trim).filter(|text| !text.is_empty()).map(one).collect()
@@ -146,7 +148,7 @@ impl Row<'_> {
         let profiles: Vec<HeldProfile> =
             profiles.map(|text| self.profile(column, text)).collect::<Result<_, _>>()?;
         if profiles.iter().filter(|profile| profile.state == HeldState::Enabled).count() > 1 {
-            let next = "a card has one profile in use; write disabled for the others";
+            let next = "a card has at most one enabled profile; write disabled for the others";
             return Err(self.bad(Some(column), "two profiles are enabled", next));
         }
         Ok(Some(profiles))

@@ -1,4 +1,4 @@
-//! From records to CSV.
+//! Export of device records to CSV.
 
 use localize::{HeldProfile, Stay};
 use rsp::time::Timestamp;
@@ -8,7 +8,8 @@ use world::Fault;
 use super::{DEVICE_COLUMNS, STAY_COLUMNS, TRAIL_COLUMNS};
 use crate::device::Device;
 
-/// The files. Imported into empty records, the first two give the same devices, but for their audit trails.
+/// The exported files. An import of the first two into empty records restores the same devices
+/// without their audit trails. A move that is under way is not part of the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
     /// `devices.csv`.
@@ -19,10 +20,7 @@ pub struct Exported {
     pub trails: Vec<u8>,
 }
 
-/// Writes these devices.
-///
-/// # Errors
-/// There is no memory for it.
+/// Exports devices.
 pub fn export<'d>(devices: impl IntoIterator<Item = &'d Device>) -> Result<Exported, Fault> {
     let mut rows = Table::new(DEVICE_COLUMNS)?;
     let mut stays = Table::new(STAY_COLUMNS)?;
@@ -59,7 +57,7 @@ impl Table {
 }
 
 fn cannot(error: &dyn std::fmt::Display) -> Fault {
-    Fault::new("cannot write the devices as CSV", error.to_string(), "free some memory, and try again")
+    Fault::new("cannot write the devices as CSV", error.to_string(), "free some memory and try again")
 }
 
 fn device_row(device: &Device) -> Vec<String> {
@@ -112,7 +110,7 @@ fn time(time: Option<Timestamp>) -> String {
     time.map(|time| time.to_string()).unwrap_or_default()
 }
 
-/// The word that serde writes such a value as.
+/// The keyword that serde writes for a value.
 fn word(value: impl Serialize) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();
     value.as_str().unwrap_or_default().to_owned()

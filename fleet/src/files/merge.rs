@@ -1,4 +1,4 @@
-//! What rows change in the records.
+//! Merging of CSV rows into device records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,15 +6,18 @@ use localize::{Day, History};
 use rsp::{ids::Eid, time::Timestamp};
 
 use super::{BadRow, DeviceRow, Imported, Rows, StayRow};
-use crate::{device::Device, state::Happening};
+use crate::{
+    device::Device,
+    state::{Happening, State},
+};
 
-/// What is to be written, and what it comes to.
+/// The result of a merge: devices to write, and the import report.
 pub(crate) struct Merged {
     pub(crate) changed: Vec<Device>,
     pub(crate) imported: Imported,
 }
 
-/// Holds the rows against the devices that are known.
+/// Merges rows into the known devices.
 pub(crate) fn merge(mut known: BTreeMap<Eid, Device>, rows: &Rows, now: Timestamp) -> Merged {
     let mut merged =
         Merged { changed: Vec::new(), imported: Imported { bad: rows.bad.clone(), ..Imported::default() } };
@@ -31,7 +34,7 @@ pub(crate) fn merge(mut known: BTreeMap<Eid, Device>, rows: &Rows, now: Timestam
                 file: stay.file.clone(),
                 line: stay.line,
                 column: Some("eid"),
-                what: format!("no device {eid} is in the records or in devices.csv"),
+                what: format!("device {eid} is neither in the records nor in devices.csv"),
                 next: "add the device to devices.csv".into(),
             })),
         }
@@ -59,9 +62,10 @@ impl Merged {
                 Err(refused) => bad.push(refused),
             }
         }
-        bad.extend(stays.iter().filter_map(|stay| of_the_future(stay, now)));
+        bad.extend(stays.iter().filter_map(|stay| stay_in_the_future(stay, now)));
         if let Some(row) = row {
-            bad.extend(not_yet(row, now));
+            bad.extend(row_in_the_future(row, now));
+            bad.extend(retired_while_moving(&before, row));
             apply(&mut device, row);
             bad.extend(observe(&mut device.connection.history, row).err());
         }
@@ -78,16 +82,29 @@ impl Merged {
     }
 }
 
-/// A report of a time that has not come: nobody has seen it.
-fn not_yet(row: &DeviceRow, now: Timestamp) -> Option<BadRow> {
+/// Returns an error if the row retires a device that has an open move, which the platform must end
+/// first.
+fn retired_while_moving(device: &Device, row: &DeviceRow) -> Option<BadRow> {
+    let is_retired = matches!(row.state, Some(State::Retired { .. }));
+    (is_retired && matches!(device.state, State::Moving { .. })).then(|| BadRow {
+        file: row.file.clone(),
+        line: row.line,
+        column: Some("state"),
+        what: format!("device {} is moving", device.eid),
+        next: "retire it with `landfall fleet retire`".into(),
+    })
+}
+
+/// Returns an error if the row has a time in the future.
+fn row_in_the_future(row: &DeviceRow, now: Timestamp) -> Option<BadRow> {
     let since = row.present.map(|(_, _, since)| ("since", since));
     let last_seen = row.last_seen.flatten().map(|at| ("last_seen", at));
     let (column, at) = [since, last_seen].into_iter().flatten().find(|(_, at)| *at > now)?;
     Some(in_the_future((&row.file, row.line), column, at))
 }
 
-/// The same of a stay.
-fn of_the_future(row: &StayRow, now: Timestamp) -> Option<BadRow> {
+/// Returns an error if the stay has a time in the future.
+fn stay_in_the_future(row: &StayRow, now: Timestamp) -> Option<BadRow> {
     let ends = row.stay.until.map(|until| ("until", until));
     let (column, at) =
         [Some(("from", row.stay.from)), ends].into_iter().flatten().find(|(_, at)| *at > now)?;
@@ -99,15 +116,15 @@ fn in_the_future((file, line): (&str, u64), column: &'static str, at: Timestamp)
         file: file.into(),
         line,
         column: Some(column),
-        what: format!("{at} has not come yet"),
-        next: "give a time that has passed, or leave it empty".into(),
+        what: format!("{at} is in the future"),
+        next: "give a time in the past, or leave it empty".into(),
     }
 }
 
 fn apply(device: &mut Device, row: &DeviceRow) {
-    fn set<T: Clone>(field: &mut T, said: &Option<T>) {
-        if let Some(said) = said {
-            *field = said.clone();
+    fn set<T: Clone>(field: &mut T, given: &Option<T>) {
+        if let Some(given) = given {
+            *field = given.clone();
         }
     }
     let named = |name: &Option<Box<str>>| name.as_deref().map(Into::into);
@@ -125,14 +142,20 @@ fn apply(device: &mut Device, row: &DeviceRow) {
     set(&mut device.connection.imei_registered_in, &countries);
     set(&mut device.usage_kb, &row.usage_kb);
     set(&mut device.last_seen, &row.last_seen);
-    set(&mut device.state, &row.state);
+    match (&device.state, &row.state) {
+        // A file neither starts nor ends a move.
+        (State::Moving { .. }, _) | (_, None) => {}
+        (_, Some(State::Moving { .. })) => device.state = State::Working,
+        (_, Some(state)) => device.state = state.clone(),
+    }
     set(&mut device.tally.moved, &row.moved);
     set(&mut device.tally.came_back, &row.came_back);
     set(&mut device.tally.lost, &row.lost);
     set(&mut device.connection.refused, &row.refused);
 }
 
-/// The present stay that a row of `devices.csv` tells: the one that is recorded, or one that follows on it.
+/// Adds the present stay of a row of `devices.csv`: either the open stay in the records or a stay
+/// that follows it.
 fn observe(history: &mut History, row: &DeviceRow) -> Result<(), BadRow> {
     let Some((place, home, since)) = row.present else { return Ok(()) };
     let lasting = history.stays().last().filter(|last| {
@@ -140,10 +163,10 @@ fn observe(history: &mut History, row: &DeviceRow) -> Result<(), BadRow> {
             home.network.is_none() || last.home_network.is_none_or(|known| Some(known) == home.network);
         last.plmn == place.plmn && last.home == home.country && same_home && last.until.is_none()
     });
-    // Platforms round: the same day is the same stay.
+    // The owner's platforms round times, so a stay that begins on the same day is the same stay.
     let since = match lasting.filter(|last| Day::of(last.from) == Day::of(since)) {
         Some(last) if home.network.is_none() || last.home_network == home.network => return Ok(()),
-        // The home network is new.
+        // The stay is known, its home network is not.
         Some(last) => since.max(last.from),
         None => since,
     };
@@ -156,14 +179,14 @@ fn observe(history: &mut History, row: &DeviceRow) -> Result<(), BadRow> {
     })
 }
 
-/// The stays of one device, whatever their order in the file.
+/// Builds the history of one device from stays in any order.
 fn history(rows: &[StayRow]) -> Result<History, BadRow> {
     let mut rows: Vec<&StayRow> = rows.iter().collect();
     rows.sort_by_key(|row| (row.stay.from, row.stay.until.unwrap_or(Timestamp(i64::MAX))));
     let mut good = Vec::with_capacity(rows.len());
     for row in rows {
         good.push(row.stay);
-        // The row to blame is the one with which the record becomes impossible.
+        // Blames the row with which the history becomes inconsistent.
         let last_two = good.get(good.len().saturating_sub(2)..).unwrap_or_default();
         if let Err(error) = History::from_stays(last_two.iter().copied()) {
             return Err(BadRow {
@@ -171,7 +194,7 @@ fn history(rows: &[StayRow]) -> Result<History, BadRow> {
                 line: row.line,
                 column: Some("from"),
                 what: error.to_string(),
-                next: "stays of a device follow one another without overlap".into(),
+                next: "make sure that the stays of a device do not overlap".into(),
             });
         }
     }

@@ -1,8 +1,9 @@
-//! CSV files: devices, and stays. docs/fleet.md has the columns with examples.
+//! CSV import and export of devices and stays. docs/fleet.md describes the columns with examples.
 //!
-//! `devices.csv` has a row a device; only `eid` must be there, and what a column does not say stays as it is in the records.
-//! `stays.csv` has a row a stay: a device that is in it has these stays and no others. Where the present network is all that is
-//! known, the columns `network`, `home` and `since` of `devices.csv` do.
+//! `devices.csv` has one row per device. Only `eid` is mandatory; a missing column leaves the
+//! recorded value unchanged. `stays.csv` has one row per stay and replaces all stays of the devices
+//! that it names. If only the present network is known, the columns `network`, `home` and `since`
+//! of `devices.csv` are enough.
 
 mod cells;
 mod export;
@@ -18,62 +19,62 @@ use serde::Serialize;
 use crate::state::State;
 
 pub use export::{Exported, export};
-pub(crate) use merge::merge;
+pub(crate) use merge::{Merged, merge};
 pub use read::{read_devices, read_stays};
 
-/// The columns of `devices.csv`, as they are exported, with what a cell holds.
+/// Exported columns of `devices.csv`, each with a description of its cells.
 pub const DEVICE_COLUMNS: &[(&str, &str)] = &[
-    ("eid", "32 digits; the only column that must be there"),
-    ("label", "what the owner calls the device"),
-    ("group", "what it belongs to"),
-    ("model", "what it is"),
-    ("account", "by which account its subscriptions are paid"),
+    ("eid", "32 digits; the only mandatory column"),
+    ("label", "the owner's name for the device"),
+    ("group", "the group of the device"),
+    ("model", "the model of the device"),
+    ("account", "the account that pays for its subscriptions"),
     ("criticality", "low, normal or high; empty: normal"),
     ("bandwidth", "low, medium or high; empty: low"),
     ("latency", "relaxed, interactive or tight; empty: relaxed"),
-    ("profiles", "what the card holds: ICCID, home network, role, state; several with ; between them"),
-    ("identities", "home networks of the identities in its multi-IMSI applet, with blanks between them"),
-    ("imei_registered_in", "countries, with blanks between them"),
+    ("profiles", "profiles on the card: ICCID, home network, role, state; separated by ;"),
+    ("identities", "home networks of the identities in its multi-IMSI applet, separated by blanks"),
+    ("imei_registered_in", "countries, separated by blanks"),
     ("usage_kb", "kilobytes in the last 30 days"),
     ("last_seen", "a date, or date and time"),
-    ("state", "working, or as it was exported; empty: working"),
-    ("moved", "how many moves have succeeded"),
-    ("came_back", "how many have ended on the profile before"),
-    ("lost", "how many have ended with a device out of reach"),
-    ("refused", "networks that did not take it: network and time; several with ; between them"),
+    ("state", "working, or an exported state; empty: working; ignored while the device is moving"),
+    ("moved", "number of successful moves"),
+    ("came_back", "number of moves that ended on the former profile"),
+    ("lost", "number of moves after which the device was unreachable"),
+    ("refused", "networks that refused the device: network and time; separated by ;"),
 ];
 
-/// Columns that `devices.csv` may have besides: the present stay.
+/// Optional import columns of `devices.csv` that describe the present stay.
 pub const PRESENT_COLUMNS: &[(&str, &str)] = &[
-    ("network", "where the device is now; empty: not known"),
+    ("network", "the network of the device now; empty: unknown"),
     ("home", "the home of the subscription in use: a network or a country"),
-    ("since", "since when; a date, or date and time"),
+    ("since", "begin of the stay; a date, or date and time"),
 ];
 
-/// The columns of `stays.csv`. All must be there.
+/// Columns of `stays.csv`, all mandatory.
 pub const STAY_COLUMNS: &[(&str, &str)] = &[
     ("eid", "32 digits"),
-    ("network", "where"),
+    ("network", "the visited network"),
     ("home", "the home of the subscription in use: a network or a country"),
-    ("from", "a date, or date and time"),
-    ("until", "likewise; empty while it lasts"),
+    ("from", "begin of the stay; a date, or date and time"),
+    ("until", "end of the stay, in the same form; empty while it lasts"),
 ];
 
-/// The columns of `trails.csv`, which is written and not read.
-pub const TRAIL_COLUMNS: &[(&str, &str)] = &[("eid", "32 digits"), ("at", "when"), ("what", "what happened")];
+/// Columns of `trails.csv`, which is only exported.
+pub const TRAIL_COLUMNS: &[(&str, &str)] = &[("eid", "32 digits"), ("at", "the time"), ("what", "the event")];
 
-/// A row that cannot be taken.
+/// A row that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadRow {
-    /// In which file.
+    /// The file.
     pub file: Box<str>,
-    /// In which line, counted from 1.
+    /// The line, counted from 1.
     pub line: u64,
-    /// In which column, if it is about one.
+    /// The column, if the error concerns a single one.
     pub column: Option<&'static str>,
-    /// What is wrong.
+    /// The error.
     pub what: String,
-    /// What to do about it.
+    /// The correction.
     pub next: String,
 }
 
@@ -87,16 +88,16 @@ impl fmt::Display for BadRow {
     }
 }
 
-/// What the files say: good rows, and what is wrong with the others.
+/// The rows that were read, and the rejected ones.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
     devices: Vec<DeviceRow>,
     stays: BTreeMap<Eid, Vec<StayRow>>,
-    /// Rows that cannot be taken.
+    /// Rejected rows.
     pub bad: Vec<BadRow>,
 }
 
-/// What a row says of a device; what it does not say is none.
+/// A row of `devices.csv`. A missing column is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct DeviceRow {
     file: Box<str>,
@@ -129,15 +130,15 @@ struct StayRow {
     stay: Stay,
 }
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Imported {
-    /// Devices that were not in the records.
+    /// Number of new devices.
     pub added: usize,
-    /// Devices of which the files say something new.
+    /// Number of devices whose records changed.
     pub changed: usize,
-    /// Devices of which they say what the records say.
+    /// Number of devices whose records did not change.
     pub unchanged: usize,
-    /// Rows that were left out.
+    /// Rejected rows.
     pub bad: Vec<BadRow>,
 }

@@ -1,4 +1,4 @@
-//! From CSV to rows.
+//! Parsing of CSV files into rows.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::{BadRow, DEVICE_COLUMNS, DeviceRow, PRESENT_COLUMNS, Rows, STAY_COLUM
 /// Reads `devices.csv` and adds its rows.
 ///
 /// # Errors
-/// The file has no heading that can be meant. What is wrong with a row is among [`Rows::bad`].
+/// The heading is invalid. Errors in a row are added to [`Rows::bad`] instead.
 pub fn read_devices(rows: &mut Rows, file: &str, text: &[u8], book: &RuleBook) -> Result<(), Fault> {
     let columns: Vec<&'static str> =
         DEVICE_COLUMNS.iter().chain(PRESENT_COLUMNS).map(|(name, _)| *name).collect();
@@ -19,8 +19,12 @@ pub fn read_devices(rows: &mut Rows, file: &str, text: &[u8], book: &RuleBook) -
     each_row(file, text, book, &columns, &["eid"], &mut rows.bad, |row| {
         let device = device_row(row)?;
         if let Some(line) = seen.insert(device.eid, row.line) {
-            let what = format!("the device is in line {line} already");
-            return Err(row.bad(Some("eid"), what, "leave it in one row; more stays go into stays.csv"));
+            let what = format!("line {line} has the same device");
+            return Err(row.bad(
+                Some("eid"),
+                what,
+                "keep one row for each device; put further stays into stays.csv",
+            ));
         }
         rows.devices.push(device);
         Ok(())
@@ -30,7 +34,7 @@ pub fn read_devices(rows: &mut Rows, file: &str, text: &[u8], book: &RuleBook) -
 /// Reads `stays.csv` and adds its rows.
 ///
 /// # Errors
-/// As [`read_devices`].
+/// The same as those of [`read_devices`].
 pub fn read_stays(rows: &mut Rows, file: &str, text: &[u8], book: &RuleBook) -> Result<(), Fault> {
     let columns: Vec<&'static str> = STAY_COLUMNS.iter().map(|(name, _)| *name).collect();
     each_row(file, text, book, &columns, &columns, &mut rows.bad, |row| {
@@ -50,7 +54,7 @@ fn each_row(
     bad: &mut Vec<BadRow>,
     mut take: impl FnMut(&Row<'_>) -> Result<(), BadRow>,
 ) -> Result<(), Fault> {
-    // Spreadsheets put a byte order mark before the heading.
+    // Spreadsheet programs write a byte order mark before the heading.
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
     let mut reader = ::csv::ReaderBuilder::new().flexible(true).from_reader(text);
     let heading =
@@ -69,8 +73,8 @@ fn each_row(
         let taken = match &record {
             Err(error) => Err(row.bad(None, error.to_string(), "save the file as UTF-8")),
             Ok(cells) if cells.len() != heading.len() => {
-                let what = format!("the row has {} cells, and the heading {}", cells.len(), heading.len());
-                Err(row.bad(None, what, "put quotation marks round cells that have commas in them"))
+                let what = format!("the row has {} cells and the heading has {}", cells.len(), heading.len());
+                Err(row.bad(None, what, "put quotation marks around cells that contain commas"))
             }
             Ok(_) => take(&row),
         };
@@ -79,7 +83,7 @@ fn each_row(
     Ok(())
 }
 
-/// Which known column is in which place.
+/// Maps the columns of the file to their positions.
 fn columns(
     file: &str,
     heading: &::csv::StringRecord,
@@ -91,13 +95,13 @@ fn columns(
         let name = name.trim().to_ascii_lowercase();
         let Some(column) = known.iter().find(|column| **column == name) else {
             let next = match name.contains(';') {
-                true => "save the file with commas between the cells".to_owned(),
+                true => "save the file with commas as separators".to_owned(),
                 false => format!("remove it, or use one of {}", known.join(", ")),
             };
             return Err(refused(file, format!("there is no column {name:?}"), &next));
         };
         if columns.iter().any(|(other, _)| other == column) {
-            return Err(refused(file, format!("column {name} is there twice"), "remove one of them"));
+            return Err(refused(file, format!("column {name} occurs twice"), "remove one of them"));
         }
         columns.push((column, place));
     }
@@ -115,12 +119,12 @@ fn refused(file: &str, why: String, next: &str) -> Fault {
 
 fn eid(row: &Row<'_>) -> Result<Eid, BadRow> {
     let eid = row.parsed::<Eid>("eid", "copy it from the card; a spreadsheet may have rounded it")?;
-    let eid = eid.ok_or_else(|| row.bad(Some("eid"), "it is empty", "each row needs one"))?;
+    let eid = eid.ok_or_else(|| row.bad(Some("eid"), "it is empty", "each row needs an EID"))?;
     match eid.has_valid_check_digits() {
         true => Ok(eid),
         false => Err(row.bad(
             Some("eid"),
-            format!("the check digits of {eid} do not fit"),
+            format!("the check digits of {eid} are wrong"),
             "copy it from the card; a spreadsheet may have rounded it",
         )),
     }
@@ -170,17 +174,13 @@ fn present(row: &Row<'_>) -> Result<Option<(localize::Place, localize::Home, rsp
                 "since"
             };
             let next = "fill network, home and since, or leave all three empty";
-            Err(row.bad(
-                Some(column),
-                "it is empty, and others of the three that belong together are not",
-                next,
-            ))
+            Err(row.bad(Some(column), "it is empty, but network, home and since belong together", next))
         }
     }
 }
 
 fn stay_row(row: &Row<'_>) -> Result<(Eid, Stay), BadRow> {
-    let empty = |column| row.bad(Some(column), "it is empty", "each stay needs one");
+    let empty = |column| row.bad(Some(column), "it is empty", "each stay needs a value");
     let place = row.place("network")?.ok_or_else(|| empty("network"))?;
     let home = row.home("home")?.ok_or_else(|| empty("home"))?;
     let from = row.time("from")?.ok_or_else(|| empty("from"))?;

@@ -1,34 +1,35 @@
-//! Campaigns, as their owner commands them.
+//! Commands of the owner for campaigns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use localize::Decision;
-use rsp::ids::Eid;
+use rsp::ids::{Eid, Iccid};
 use serde::{Deserialize, Serialize};
-use world::{Fault, Tx, transact};
+use world::{Fault, Tx};
 
 use super::{Platform, Setup};
 use crate::{
     campaign::{
-        CAMPAIGNS, Campaign, CampaignId, Devices, MEMBERS, Member, MemberState, Progress, Spec, State,
-        member_key,
+        CAMPAIGNS, Campaign, CampaignId, Devices, MEMBERS, Member, MemberStatus, Spec, State, member_key,
     },
+    check_in::MoveId,
     counted::Counted,
     device::{Device, Fleet, Selection},
+    moves::MOVES,
     plan::{Plan, plan},
-    problem::Problem,
+    problem::{Problem, Rejected, decide},
     store::load,
 };
 
-/// Each is looked at whenever a device checks in.
-const MOST: usize = 100;
+/// Maximum number of campaigns. Each check-in reads all of them.
+const MAX_CAMPAIGNS: usize = 100;
 
 impl Platform {
-    /// Makes a campaign. It does nothing before it is started. Devices that are listed are its devices from now on, and no
-    /// longer stand in what it says of itself.
+    /// Creates a campaign, which does nothing until it is started. Listed devices are stored as
+    /// members of the campaign and are no longer part of its specification.
     ///
     /// # Errors
-    /// There is one of that name, or it cannot be meant.
+    /// The ID is in use, or the specification is invalid.
     pub async fn create_campaign(&self, spec: &Spec) -> Result<Campaign, Problem> {
         spec.check()?;
         let made = self.now();
@@ -37,27 +38,28 @@ impl Platform {
             Devices::Listed(listed) => std::mem::take(listed),
             Devices::Selected(_) => BTreeSet::new(),
         };
-        transact(self.records(), |tx| Box::pin(create(tx, &campaign, &listed))).await??;
+        decide(self.records(), |tx| Box::pin(create(tx, &campaign, &listed))).await?;
         Ok(campaign)
     }
 
-    /// Starts a campaign. The devices of one that is not standing are those that are selected now.
+    /// Starts a campaign. Unless the campaign is standing, its devices are those that are selected
+    /// now.
     ///
     /// # Errors
-    /// There is none of that name, or it was started before.
+    /// The campaign does not exist or has already started.
     pub async fn start_campaign(&self, id: &CampaignId) -> Result<Campaign, Problem> {
-        transact(self.records(), |tx| Box::pin(self.start(tx, id))).await?
+        decide(self.records(), |tx| Box::pin(self.start(tx, id))).await
     }
 
-    /// No move begins any more; those that are under way go on.
+    /// Pauses a campaign: no move begins, and moves under way continue.
     ///
     /// # Errors
-    /// There is none of that name, or it does not run.
+    /// The campaign does not exist or is not active.
     pub async fn pause_campaign(&self, id: &CampaignId, by: &str) -> Result<Campaign, Problem> {
         let since = self.now();
         self.change(id, |campaign| {
             if !campaign.state.is_active() {
-                return Err(campaign.cannot("be paused", "only one that runs can be"));
+                return Err(campaign.cannot("be paused", "only an active campaign can be paused"));
             }
             campaign.state = State::Paused { by: by.into(), since };
             Ok(())
@@ -65,11 +67,11 @@ impl Platform {
         .await
     }
 
-    /// A campaign that is paused or has stopped goes on. What has failed until now no longer makes it stop, and canaries that
-    /// are through are taken to have done well.
+    /// Resumes a campaign that is paused or stopped. The stop conditions ignore all failures so
+    /// far, and canaries that have finished count as successful.
     ///
     /// # Errors
-    /// There is none of that name, or it is neither.
+    /// The campaign does not exist, or is neither paused nor stopped.
     pub async fn resume_campaign(&self, id: &CampaignId) -> Result<Campaign, Problem> {
         self.change(id, |campaign| {
             match campaign.state {
@@ -78,7 +80,11 @@ impl Platform {
                     campaign.forgive();
                     campaign.past_canary |= campaign.canaries_are_through();
                 }
-                _ => return Err(campaign.cannot("be resumed", "only one that is paused or stopped can be")),
+                _ => {
+                    return Err(
+                        campaign.cannot("be resumed", "only a paused or stopped campaign can be resumed")
+                    );
+                }
             }
             campaign.state = campaign.active();
             Ok(())
@@ -86,42 +92,50 @@ impl Platform {
         .await
     }
 
-    /// Devices go back to the profile that they had in use before the campaign moved them, at the campaign's pace. Those that
-    /// are on the move arrive first.
+    /// Rolls a campaign back: devices return at the campaign's pace to the profiles that they had
+    /// before it. Moves under way end first.
     ///
     /// # Errors
-    /// There is none of that name, or it has moved nobody or moves them back already.
+    /// The campaign does not exist, has not started, or is already rolled back.
     pub async fn roll_back_campaign(&self, id: &CampaignId) -> Result<Campaign, Problem> {
-        transact(self.records(), |tx| Box::pin(self.roll_back(tx, id))).await?
+        decide(self.records(), |tx| Box::pin(self.roll_back(tx, id))).await
     }
 
-    /// Forgets a campaign and what became of its devices.
+    /// Deletes a campaign and the state of its devices.
     ///
     /// # Errors
-    /// There is none of that name, or it is not at an end.
+    /// The campaign does not exist or has not ended.
     pub async fn remove_campaign(&self, id: &CampaignId) -> Result<(), Problem> {
-        transact(self.records(), |tx| Box::pin(remove(tx, id))).await?
+        decide(self.records(), |tx| Box::pin(remove(tx, id))).await
     }
 
-    /// A campaign, and where each device stands that has begun or is to begin.
+    /// Returns a campaign and the state of its devices.
     ///
     /// # Errors
-    /// There is none of that name, or the records fail.
+    /// The campaign does not exist, or the records fail.
     pub async fn campaign(&self, id: &CampaignId) -> Result<Shown, Problem> {
         let mut tx = Tx::begin(self.records());
-        let campaign = get(&mut tx, id).await??;
+        let campaign = get(&mut tx, id).await?;
+        let open: BTreeMap<String, MoveId> = tx
+            .glance(&MOVES, "")
+            .await?
+            .into_iter()
+            .filter(|(_, open)| open.campaign == *id)
+            .map(|(key, open)| (key, open.id))
+            .collect();
         let members = tx.glance(&MEMBERS, &members_of(id)).await?;
         let devices = members.into_iter().filter_map(|(key, member)| {
-            let eid = key.rsplit('/').next()?.parse().ok()?;
-            Some(InCampaign { eid, member })
+            let eid = key.rsplit('/').next()?;
+            Some(InCampaign::new(eid.parse().ok()?, member, open.get(eid).cloned()))
         });
         Ok(Shown { devices: devices.collect(), campaign })
     }
 
-    /// What the campaign would do with each of its devices if it had its turn now: the same decision, and nothing is written.
+    /// Returns what the campaign would do with each of its devices now. It makes the same decisions
+    /// as a running campaign and writes nothing.
     ///
     /// # Errors
-    /// The campaign cannot be meant, or the records fail.
+    /// The specification is invalid, or the records fail.
     pub async fn dry_run(&self, spec: &Spec) -> Result<Vec<Planned>, Problem> {
         spec.check()?;
         let now = self.now();
@@ -136,10 +150,10 @@ impl Platform {
         Ok(planned.collect())
     }
 
-    /// What is decided about each selected device, and why.
+    /// Returns the decision about each selected device, with its reasons.
     ///
     /// # Errors
-    /// The selection names what is not there, or the records fail.
+    /// The selection is invalid, or the records fail.
     pub async fn decisions(&self, selection: &Selection) -> Result<Vec<Decided>, Problem> {
         let now = self.now();
         let fleet = self.fleet_of(selection).await?;
@@ -147,7 +161,7 @@ impl Platform {
         Ok(decisions(&counted, selection))
     }
 
-    /// All campaigns, by name.
+    /// Returns all campaigns in the order of their IDs.
     ///
     /// # Errors
     /// The records fail.
@@ -156,35 +170,32 @@ impl Platform {
         Ok(all.into_iter().map(|(_, campaign)| campaign).collect())
     }
 
-    async fn start(&self, tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<Campaign, Problem>, Fault> {
-        let mut campaign = match get(tx, id).await? {
-            Ok(campaign) => campaign,
-            Err(problem) => return Ok(Err(problem)),
-        };
+    async fn start(&self, tx: &mut Tx<'_>, id: &CampaignId) -> Result<Campaign, Rejected> {
+        let mut campaign = get(tx, id).await?;
         if campaign.state != State::Draft {
-            return Ok(Err(campaign.cannot("be started", "resume one that is paused or stopped")));
+            return Err(campaign.cannot("be started", "use resume for a paused or stopped campaign").into());
         }
+        campaign.state = campaign.active();
         if !campaign.spec.standing {
             let now = self.now();
             let devices = load(self.records()).await?;
-            // What befell listed devices until now is not this campaign's doing.
-            campaign.progress = Progress::default();
-            let members: Vec<Eid> = match &campaign.spec.devices {
+            let eids: Vec<Eid> = match &campaign.spec.devices {
                 Devices::Selected(_) => {
                     let selected = devices.devices().iter().filter(|device| campaign.spec.has(device, now));
                     selected.map(|device| device.eid).collect()
                 }
                 Devices::Listed(_) => still_there(tx, id, &devices).await?,
             };
-            for eid in members {
-                tx.put(&MEMBERS, &member_key(id, eid), &Member::default())?;
-                campaign.progress.devices = campaign.progress.devices.saturating_add(1);
+            // Events before the start do not count.
+            let member = Member::default();
+            for eid in &eids {
+                tx.put(&MEMBERS, &member_key(id, *eid), &member)?;
             }
+            campaign.recount(eids.iter().map(|_| (&member, false)));
         }
-        campaign.state = campaign.active();
         campaign.settle(self.now());
         tx.put(&CAMPAIGNS, &id.to_string(), &campaign)?;
-        Ok(Ok(campaign))
+        Ok(campaign)
     }
 
     async fn change(
@@ -193,54 +204,49 @@ impl Platform {
         change: impl Fn(&mut Campaign) -> Result<(), Problem> + Send + Sync,
     ) -> Result<Campaign, Problem> {
         let (change, now) = (&change, self.now());
-        transact(self.records(), |tx| {
+        decide(self.records(), |tx| {
             Box::pin(async move {
-                let mut campaign = match get(tx, id).await? {
-                    Ok(campaign) => campaign,
-                    Err(problem) => return Ok(Err(problem)),
-                };
-                if let Err(problem) = change(&mut campaign) {
-                    return Ok(Err(problem));
-                }
+                let mut campaign = get(tx, id).await?;
+                change(&mut campaign)?;
                 campaign.settle(now);
                 tx.put(&CAMPAIGNS, &id.to_string(), &campaign)?;
-                Ok(Ok(campaign))
+                Ok(campaign)
             })
         })
-        .await?
+        .await
     }
 
-    async fn roll_back(&self, tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<Campaign, Problem>, Fault> {
-        let mut campaign = match get(tx, id).await? {
-            Ok(campaign) => campaign,
-            Err(problem) => return Ok(Err(problem)),
-        };
+    async fn roll_back(&self, tx: &mut Tx<'_>, id: &CampaignId) -> Result<Campaign, Rejected> {
+        let mut campaign = get(tx, id).await?;
         if campaign.state == State::Draft || campaign.goes_back {
-            return Ok(Err(campaign.cannot("be rolled back", "one that has moved devices can be, once")));
+            let next = "only a started campaign can be rolled back, and only once";
+            return Err(campaign.cannot("be rolled back", next).into());
         }
-        campaign.goes_back = true;
-        campaign.state = State::RollingBack;
-        campaign.forgive();
-        for (key, mut member) in tx.list(&MEMBERS, &members_of(id)).await? {
-            match member.state {
-                MemberState::Moved { .. } => {
-                    campaign.progress.to_roll_back = campaign.progress.to_roll_back.saturating_add(1);
-                    campaign.progress.finished = campaign.progress.finished.saturating_sub(1);
-                }
-                MemberState::Moving { .. } => {
-                    campaign.progress.to_roll_back = campaign.progress.to_roll_back.saturating_add(1);
-                }
-                MemberState::Waiting | MemberState::PutOff { .. } | MemberState::Again { .. } => {
-                    member.state = MemberState::NothingToDo;
-                    campaign.progress.finished = campaign.progress.finished.saturating_add(1);
-                    tx.put(&MEMBERS, &key, &member)?;
-                }
-                _ => {}
+        let open = tx.list(&MOVES, "").await?;
+        let moving: BTreeSet<String> = open
+            .into_iter()
+            .filter(|(_, open)| open.campaign == *id)
+            .map(|(eid, _)| format!("{}{eid}", members_of(id)))
+            .collect();
+        let (keys, mut members): (Vec<String>, Vec<(Member, bool)>) = tx
+            .list(&MEMBERS, &members_of(id))
+            .await?
+            .into_iter()
+            .map(|(key, member)| {
+                let is_moving = moving.contains(&key);
+                (key, (member, is_moving))
+            })
+            .unzip();
+        let before = members.clone();
+        campaign.roll_back(&mut members);
+        for ((key, (member, _)), (was, _)) in keys.iter().zip(&members).zip(&before) {
+            if member != was {
+                tx.put(&MEMBERS, key, member)?;
             }
         }
         campaign.settle(self.now());
         tx.put(&CAMPAIGNS, &id.to_string(), &campaign)?;
-        Ok(Ok(campaign))
+        Ok(campaign)
     }
 }
 
@@ -250,45 +256,65 @@ pub struct Shown {
     /// The campaign.
     #[serde(flatten)]
     pub campaign: Campaign,
-    /// Its devices, in the order of their EIDs.
+    /// The devices in the order of their EIDs.
     pub devices: Vec<InCampaign>,
 }
 
 /// A device of a campaign.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InCampaign {
-    /// Which.
+    /// The EID.
     pub eid: Eid,
-    /// Where it stands.
-    #[serde(flatten)]
-    pub member: Member,
+    /// Attempts since the device last reached its destination.
+    pub tries: u32,
+    /// Its open move, or its state.
+    pub state: MemberStatus,
+    /// True if the device has begun an attempt.
+    pub started: bool,
+    /// True if the device was a canary.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub canary: bool,
+    /// The profile that was enabled before the first attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub came_from: Option<Iccid>,
 }
 
-/// What a campaign means for a device.
+impl InCampaign {
+    fn new(eid: Eid, member: Member, open: Option<MoveId>) -> Self {
+        let Member { tries, state, started, canary, came_from, .. } = member;
+        let state = match open {
+            Some(order) => MemberStatus::Moving { order },
+            None => MemberStatus::BetweenMoves(state),
+        };
+        Self { eid, tries, state, started, canary, came_from }
+    }
+}
+
+/// The plan of a campaign for a device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Planned {
-    /// Which.
+    /// The EID.
     pub eid: Eid,
-    /// What its owner calls it.
+    /// The owner's name for the device.
     pub label: Box<str>,
-    /// What would be done.
+    /// The plan.
     #[serde(flatten)]
     pub plan: Plan,
 }
 
-/// A device and its decision.
+/// The decision about a device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Decided {
-    /// Which.
+    /// The EID.
     pub eid: Eid,
-    /// What its owner calls it.
+    /// The owner's name for the device.
     pub label: Box<str>,
-    /// What is decided.
+    /// The decision.
     #[serde(flatten)]
     pub decision: Decision,
 }
 
-/// What is decided about each selected device that is in service.
+/// Returns the decision about each selected device in service.
 pub fn decisions(counted: &Counted<'_>, selection: &Selection) -> Vec<Decided> {
     let now = counted.question.now;
     let selected = counted.fleet.in_service().filter(|device| selection.has(device, now));
@@ -300,26 +326,23 @@ pub fn decisions(counted: &Counted<'_>, selection: &Selection) -> Vec<Decided> {
     decided.collect()
 }
 
-async fn remove(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<(), Problem>, Fault> {
-    let campaign = match get(tx, id).await? {
-        Ok(campaign) => campaign,
-        Err(problem) => return Ok(Err(problem)),
-    };
+async fn remove(tx: &mut Tx<'_>, id: &CampaignId) -> Result<(), Rejected> {
+    let campaign = get(tx, id).await?;
     if campaign.state.is_active() || campaign.progress.under_way > 0 {
-        return Ok(Err(campaign.cannot("be removed", "pause it, and wait for those that are on the move")));
+        return Err(campaign.cannot("be removed", "pause it and wait until no moves are under way").into());
     }
     tx.delete(&CAMPAIGNS, &id.to_string());
     for (key, _) in tx.list(&MEMBERS, &members_of(id)).await? {
         tx.delete(&MEMBERS, &key);
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 fn members_of(id: &CampaignId) -> String {
     format!("{id}/")
 }
 
-/// Of the devices that were listed those that are in service; the others are forgotten.
+/// Returns the listed devices that are still in service, and deletes the other members.
 async fn still_there(tx: &mut Tx<'_>, id: &CampaignId, devices: &Fleet) -> Result<Vec<Eid>, Fault> {
     let mut there = Vec::new();
     for (key, _) in tx.list(&MEMBERS, &members_of(id)).await? {
@@ -332,35 +355,40 @@ async fn still_there(tx: &mut Tx<'_>, id: &CampaignId, devices: &Fleet) -> Resul
     Ok(there)
 }
 
-async fn create(
-    tx: &mut Tx<'_>,
-    campaign: &Campaign,
-    listed: &BTreeSet<Eid>,
-) -> Result<Result<(), Problem>, Fault> {
+async fn create(tx: &mut Tx<'_>, campaign: &Campaign, listed: &BTreeSet<Eid>) -> Result<(), Rejected> {
     let id = &campaign.spec.id;
-    let what = || format!("cannot make campaign {id}");
+    let what = || format!("cannot create campaign {id}");
     let all = tx.list(&CAMPAIGNS, "").await?;
     if all.iter().any(|(_, other)| other.spec.id == *id) {
-        return Ok(Err(Problem::conflict(what(), "there is one of that name", "choose another name")));
+        let next = "choose another name";
+        return Err(Problem::conflict(what(), "a campaign of this name exists", next).into());
     }
-    if all.len() >= MOST {
-        let why = format!("there are {MOST}, and each is looked at whenever a device checks in");
-        return Ok(Err(Problem::conflict(what(), why, "remove those that are done")));
+    if all.len() >= MAX_CAMPAIGNS {
+        let why = format!(
+            "there are {MAX_CAMPAIGNS} campaigns, which is the limit because each check-in reads all of them"
+        );
+        return Err(Problem::conflict(what(), why, "remove campaigns that are done").into());
     }
     for eid in listed {
         tx.put(&MEMBERS, &member_key(id, *eid), &Member::default())?;
     }
     tx.put(&CAMPAIGNS, &id.to_string(), campaign)?;
-    Ok(Ok(()))
+    Ok(())
 }
 
-/// The campaign of that name.
-pub(super) async fn get(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<Campaign, Problem>, Fault> {
-    Ok(tx.get(&CAMPAIGNS, &id.to_string()).await?.ok_or_else(|| {
+/// Returns the campaign with this ID, or refuses.
+async fn get(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Campaign, Rejected> {
+    let unknown = || {
         Problem::not_found(
             format!("there is no campaign {id}"),
-            "nobody has made it, or it was removed",
-            "`landfall fleet campaign list` shows those that there are",
+            "it was never created, or it was removed",
+            "list the campaigns with `landfall fleet campaign list`",
         )
-    }))
+    };
+    Ok(find(tx, id).await?.ok_or_else(unknown)?)
+}
+
+/// Returns the campaign with this ID, if there is one.
+pub(super) async fn find(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Option<Campaign>, Fault> {
+    tx.get(&CAMPAIGNS, &id.to_string()).await
 }

@@ -1,4 +1,4 @@
-//! A device checks in: read one device, decide, write one device.
+//! Processing of a check-in: read one device, decide, write one device.
 
 use std::time::Duration;
 
@@ -6,82 +6,79 @@ use localize::HeldState;
 use rsp::{ids::Iccid, time::Timestamp};
 use world::{Fault, Tx, transact};
 
-use super::{
-    By, MOVES, Move, ORDERS, Platform, ProfileOrder, Step,
-    ending::impossible,
-    offer::Offered,
-    orders::{self, Driven},
-};
+use super::{Platform, offer::Offered, orders::Driven};
 use crate::{
-    campaign::Try,
-    check_in::{CheckIn, Discrepancy, Ending, Instruction, OrderId, Target, What},
+    campaign::AttemptResult,
+    check_in::{CheckIn, Discrepancy, Ending, Instruction, Target, What},
     counted::Policies,
     device::Device,
-    problem::Problem,
+    moves::{MOVES, Move, ProfileSource},
+    problem::{Problem, Rejected, decide},
+    profile_order::{ORDERS, ProfileOrder, ProfileOrderId, Step, prefix},
     reconcile::{self, Expected},
     state::{Happening, State},
-    store::{self, DEVICES},
+    store,
 };
 
-/// What is to be done once the check-in is written down.
-enum Taken {
-    /// This is said.
-    Say(Instruction),
-    /// The profile of the move is ordered first.
-    Order(OrderId),
+/// Next step after a check-in was recorded.
+enum Recorded {
+    /// Send this instruction.
+    Reply(Instruction),
+    /// Order the profile of the move first.
+    OrderFirst(ProfileOrderId),
 }
 
 impl Platform {
-    /// A device says how it is, and is told what to do.
+    /// Processes a check-in and returns the instruction for the device.
     ///
     /// # Errors
-    /// The device is not one of the fleet, or the records fail.
-    pub async fn check_in(&self, said: &CheckIn) -> Result<Instruction, Problem> {
+    /// The device is not part of the fleet, or the records fail.
+    pub async fn check_in(&self, report: &CheckIn) -> Result<Instruction, Problem> {
         let policies = self.policies().await?;
         let policies = &*policies;
-        match transact(self.records(), |tx| Box::pin(self.take_in(tx, said, policies))).await?? {
-            Taken::Say(instruction) => Ok(instruction),
-            Taken::Order(order) => {
+        match decide(self.records(), |tx| Box::pin(self.record_check_in(tx, report, policies))).await? {
+            Recorded::Reply(instruction) => Ok(instruction),
+            Recorded::OrderFirst(order) => {
                 let driven = self.drive(&order).await?;
                 let wait = match driven {
                     Driven::Settled => self.config().shortest,
-                    Driven::Away => self.config().order_again,
+                    Driven::Unreachable => self.config().order_again,
                 };
-                Ok(transact(self.records(), |tx| Box::pin(self.say(tx, said, wait))).await?)
+                Ok(transact(self.records(), |tx| Box::pin(self.reply(tx, report, wait))).await?)
             }
         }
     }
 
-    async fn take_in(
+    async fn record_check_in(
         &self,
         tx: &mut Tx<'_>,
-        said: &CheckIn,
+        report: &CheckIn,
         policies: &Policies,
-    ) -> Result<Result<Taken, Problem>, Fault> {
-        let (now, key) = (self.now(), said.eid.to_string());
-        let Some(mut device) = tx.get(&DEVICES, &key).await? else {
-            return Ok(Err(Problem::not_found(
+    ) -> Result<Recorded, Rejected> {
+        let (now, key) = (self.now(), report.eid.to_string());
+        let Some(mut device) = store::get(tx, report.eid).await? else {
+            return Err(Rejected::Refused(Problem::not_found(
                 format!("device {key} cannot check in"),
-                "it is not one of the fleet",
-                "bring it in with `landfall fleet import`",
+                "it is not part of the fleet",
+                "add it with `landfall fleet import`",
             )));
         };
         if !device.is_in_service() {
-            return Ok(Ok(Taken::Say(self.nothing_before(None))));
+            return Ok(Recorded::Reply(self.no_action(None)));
         }
         if matches!(device.state, State::Unreachable { .. }) {
-            device.happened(now, Happening::Heard).map_err(impossible)?;
+            device.happened(now, Happening::Heard).map_err(Fault::from)?;
         }
         device.last_seen = Some(now);
         let mut open = tx.get(&MOVES, &key).await?;
-        let ordered = tx.list(&ORDERS, &orders::prefix(said.eid)).await?;
+        let ordered = tx.list(&ORDERS, &prefix(report.eid)).await?;
         let expected = self.expected(&ordered, open.as_ref());
-        let mut found = reconcile::hold(&mut device, said, &expected, &self.0.setup.book, now);
+        let mut found = reconcile::reconcile(&mut device, report, &expected, &self.0.setup.book, now);
         let mut not_before = None;
-        let by_orders = self.hold_orders(tx, said, (&ordered, open.as_ref()), &mut found).await?;
+        let by_orders = self.reconcile_orders(tx, report, (&ordered, open.as_ref()), &mut found).await?;
         if let Some(ended) = &open
             && let Some((how, why)) =
-                how_it_ended(said, ended, target(tx, ended, &device).await?, &mut found).or(by_orders)
+                how_it_ended(report, ended, target(tx, ended, &device).await?, &mut found).or(by_orders)
         {
             not_before = self.end(tx, &mut device, ended, (how, &why)).await?;
             open = None;
@@ -96,22 +93,23 @@ impl Platform {
             }
         }
         store::put(tx, &device)?;
-        Ok(Ok(match open {
-            None => Taken::Say(self.nothing_before(not_before)),
-            Some(open) => match (self.instruction(tx, &open, &device).await?, open.by) {
-                (Some(instruction), _) => Taken::Say(instruction),
-                (None, By::Ordered(order)) => Taken::Order(order),
-                (None, By::Held(_) | By::Operator(_)) => Taken::Say(self.nothing_before(None)),
+        Ok(match open {
+            None => Recorded::Reply(self.no_action(not_before)),
+            Some(open) => match (self.instruction(tx, &open, &device).await?, open.order()) {
+                (Some(instruction), _) => Recorded::Reply(instruction),
+                (None, Some(order)) => Recorded::OrderFirst(order.clone()),
+                (None, None) => Recorded::Reply(self.no_action(None)),
             },
-        }))
+        })
     }
 
-    /// The profiles that are to come onto the card of a device: by its move, and by what was ordered for it and not cancelled.
+    /// Returns the profiles that are expected on the card of a device: that of its move, and those
+    /// ordered for it.
     fn expected(&self, ordered: &[(String, ProfileOrder)], open: Option<&Move>) -> Vec<Expected> {
-        let by_move = open.and_then(|open| match open.by {
-            By::Held(iccid) => Some(Expected { iccid: Some(iccid), home: open.to }),
-            By::Operator(_) => Some(Expected { iccid: None, home: open.to }),
-            By::Ordered(_) => None,
+        let by_move = open.and_then(|open| match open.source {
+            ProfileSource::Card(iccid) => Some(Expected { iccid: Some(iccid), home: open.to }),
+            ProfileSource::Operator(_) => Some(Expected { iccid: None, home: open.to }),
+            ProfileSource::Order { .. } => None,
         });
         let ordered = ordered.iter().filter_map(|(_, order)| {
             let home = self.0.setup.book.locate(order.operator).ok()?;
@@ -120,18 +118,19 @@ impl Platform {
         by_move.into_iter().chain(ordered).collect()
     }
 
-    /// What is said after the profile was ordered, or was not.
-    async fn say(&self, tx: &mut Tx<'_>, said: &CheckIn, wait: Duration) -> Result<Instruction, Fault> {
-        let key = said.eid.to_string();
-        let (open, device) = (tx.get(&MOVES, &key).await?, tx.get(&DEVICES, &key).await?);
-        let told = match (&open, &device) {
+    /// Returns the instruction after an attempt to order the profile.
+    async fn reply(&self, tx: &mut Tx<'_>, report: &CheckIn, wait: Duration) -> Result<Instruction, Fault> {
+        let key = report.eid.to_string();
+        let (open, device) = (tx.get(&MOVES, &key).await?, store::get(tx, report.eid).await?);
+        let instruction = match (&open, &device) {
             (Some(open), Some(device)) => self.instruction(tx, open, device).await?,
             _ => None,
         };
-        Ok(told.unwrap_or_else(|| self.nothing_before(Some(self.now().plus(wait)))))
+        Ok(instruction.unwrap_or_else(|| self.no_action(Some(self.now().plus(wait)))))
     }
 
-    /// What a device is told whose move has begun; none if its profile must be ordered first.
+    /// Returns the instruction for a device whose move has begun, or `None` if its profile must be
+    /// ordered first.
     async fn instruction(
         &self,
         tx: &mut Tx<'_>,
@@ -139,20 +138,24 @@ impl Platform {
         device: &Device,
     ) -> Result<Option<Instruction>, Fault> {
         let held = |iccid: &Iccid| device.connection.held.iter().any(|held| held.iccid == *iccid);
-        let to = match (&open.by, target(tx, open, device).await?) {
-            (By::Held(iccid), _) => Target::Enable(*iccid),
+        let to = match (&open.source, target(tx, open, device).await?) {
+            (ProfileSource::Card(iccid), _) => Target::Enable(*iccid),
             (_, Some(iccid)) if held(&iccid) => Target::Enable(iccid),
-            (By::Operator(what), _) => Target::Order { operator: open.to.plmn, what: what.clone() },
-            (By::Ordered(order), _) => match tx.get(&ORDERS, order.as_ref()).await?.map(|order| order.step) {
-                Some(Step::Released { iccid, code }) => Target::Download { iccid, code },
-                _ => return Ok(None),
-            },
+            (ProfileSource::Operator(what), _) => {
+                Target::Order { operator: open.to.plmn, what: what.clone() }
+            }
+            (ProfileSource::Order { id, .. }, _) => {
+                match tx.get(&ORDERS, id.as_ref()).await?.map(|order| order.step) {
+                    Some(Step::Released { iccid, code }) => Target::Download { iccid, code },
+                    _ => return Ok(None),
+                }
+            }
         };
-        let what = What::Move { order: open.order.clone(), to, fall_back_to: open.fall_back_to };
+        let what = What::Move { order: open.id.clone(), to, fall_back_to: open.fall_back_to };
         Ok(Some(Instruction { what, next_check_in: self.now().plus(self.config().report_within) }))
     }
 
-    fn nothing_before(&self, time: Option<Timestamp>) -> Instruction {
+    fn no_action(&self, time: Option<Timestamp>) -> Instruction {
         let (now, config) = (self.now(), self.config());
         let latest = now.plus(config.longest);
         let next_check_in = time.unwrap_or(latest).clamp(now.plus(config.shortest), latest);
@@ -160,43 +163,53 @@ impl Platform {
     }
 }
 
-/// The profile that a move is about, as soon as that is known: which one an operator has brought, the card says.
+/// Returns the profile of a move once it is known. If the operator chooses the profile, the card
+/// reports it.
 async fn target(tx: &mut Tx<'_>, open: &Move, device: &Device) -> Result<Option<Iccid>, Fault> {
-    Ok(match &open.by {
-        By::Held(iccid) => Some(*iccid),
-        By::Ordered(order) => tx.get(&ORDERS, order.as_ref()).await?.and_then(|order| order.step.iccid()),
-        By::Operator(_) => {
-            let its = device.connection.held.iter().filter(|held| held.home.plmn == open.to.plmn);
-            its.max_by_key(|held| held.state == HeldState::Enabled).map(|held| held.iccid)
+    Ok(match &open.source {
+        ProfileSource::Card(iccid) => Some(*iccid),
+        ProfileSource::Order { id, .. } => {
+            tx.get(&ORDERS, id.as_ref()).await?.and_then(|order| order.step.iccid())
+        }
+        ProfileSource::Operator(_) => {
+            let profiles = device.connection.held.iter().filter(|held| held.home.plmn == open.to.plmn);
+            profiles.max_by_key(|held| held.state == HeldState::Enabled).map(|held| held.iccid)
         }
     })
 }
 
-/// How a move has ended by what the device says, and its card.
+/// Determines from the report and the card how a move has ended, if it has.
 fn how_it_ended(
-    said: &CheckIn,
+    report: &CheckIn,
     open: &Move,
     target: Option<Iccid>,
     found: &mut Vec<Discrepancy>,
-) -> Option<(Try, Box<str>)> {
-    let on_card = said.profiles.as_ref().and_then(|profiles| profiles.iter().find(|profile| profile.enabled));
-    let in_use = on_card.map(|profile| profile.iccid).or(said.registered.map(|registered| registered.iccid));
-    let ended = said.ended.as_ref().filter(|ended| ended.order == open.order);
+) -> Option<(AttemptResult, Box<str>)> {
+    let on_card =
+        report.profiles.as_ref().and_then(|profiles| profiles.iter().find(|profile| profile.enabled));
+    let in_use =
+        on_card.map(|profile| profile.iccid).or(report.registered.map(|registered| registered.iccid));
+    let ended = report.ended.as_ref().filter(|ended| ended.order == open.id);
     match (ended.map(|ended| &ended.ending), target) {
         (Some(Ending::Moved), Some(iccid)) if in_use.is_some_and(|in_use| in_use != iccid) => {
             found.push(Discrepancy::NotThere { iccid });
-            Some((Try::CameBack, format!("it says that it moved, and profile {iccid} is not in use").into()))
+            Some((
+                AttemptResult::CameBack,
+                format!("it reports that it moved, but profile {iccid} is not enabled").into(),
+            ))
         }
-        (Some(Ending::Moved), None) if matches!(open.by, By::Operator(_)) && said.profiles.is_some() => {
-            let why = format!("it says that it moved, and no profile of {} is on its card", open.to.plmn);
-            Some((Try::NotInstalled, why.into()))
+        (Some(Ending::Moved), None)
+            if matches!(open.source, ProfileSource::Operator(_)) && report.profiles.is_some() =>
+        {
+            let why = format!("it reports that it moved, but its card has no profile of {}", open.to.plmn);
+            Some((AttemptResult::NotInstalled, why.into()))
         }
-        (Some(Ending::Moved), _) => Some((Try::Moved, "".into())),
-        (Some(Ending::CameBack { why }), _) => Some((Try::CameBack, why.clone())),
-        (Some(Ending::NotInstalled { why }), _) => Some((Try::NotInstalled, why.clone())),
-        (None, Some(iccid)) if in_use == Some(iccid) && said.registered.is_some() => {
+        (Some(Ending::Moved), _) => Some((AttemptResult::Moved, "".into())),
+        (Some(Ending::CameBack { why }), _) => Some((AttemptResult::CameBack, why.clone())),
+        (Some(Ending::NotInstalled { why }), _) => Some((AttemptResult::NotInstalled, why.clone())),
+        (None, Some(iccid)) if in_use == Some(iccid) && report.registered.is_some() => {
             found.push(Discrepancy::Unreported { iccid });
-            Some((Try::Moved, "".into()))
+            Some((AttemptResult::Moved, "".into()))
         }
         (None, _) => None,
     }

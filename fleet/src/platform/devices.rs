@@ -1,45 +1,46 @@
-//! Devices, as their owner commands them.
+//! Commands of the owner for devices.
 
 use localize::Needs;
 use rsp::ids::Eid;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, transact};
 
-use super::{MOVES, Platform, ending::impossible};
+use super::Platform;
 use crate::{
-    campaign::{CAMPAIGNS, MemberState, Try},
+    campaign::{AttemptResult, CAMPAIGNS, MemberState},
     device::{Device, Fleet, Name, Selection},
-    problem::Problem,
+    moves::MOVES,
+    problem::{Problem, Rejected, decide},
     state::Happening,
-    store::{self, DEVICES, load},
+    store::{self, load},
 };
 
-/// What an owner says anew about a device; what is left out stays.
+/// New values for a device. A field that is `None` stays unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Edit {
-    /// What it is called.
+    /// The owner's name for the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<Box<str>>,
-    /// What it belongs to.
+    /// The group of the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Name>,
-    /// What it is.
+    /// The model of the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Name>,
-    /// By which account its subscriptions are paid.
+    /// The account that pays for its subscriptions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<Name>,
-    /// What it needs of its connection.
+    /// The device's connectivity needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,
 }
 
 impl Edit {
     fn apply(&self, device: &mut Device) {
-        fn set<T: Clone>(field: &mut T, said: &Option<T>) {
-            if let Some(said) = said {
-                field.clone_from(said);
+        fn set<T: Clone>(field: &mut T, given: &Option<T>) {
+            if let Some(given) = given {
+                field.clone_from(given);
             }
         }
         set(&mut device.label, &self.label);
@@ -50,9 +51,9 @@ impl Edit {
     }
 }
 
-/// What an edit changed, from what to what; none if nothing.
+/// Describes the changed fields with old and new values, or returns `None` if nothing changed.
 fn change(before: &Device, after: &Device) -> Option<Box<str>> {
-    let said = |device: &Device| {
+    let fields = |device: &Device| {
         let Needs { criticality, bandwidth, latency } = device.connection.needs;
         [
             ("label", format!("{:?}", device.label)),
@@ -64,23 +65,23 @@ fn change(before: &Device, after: &Device) -> Option<Box<str>> {
             ("latency", format!("{latency:?}").to_lowercase()),
         ]
     };
-    let pairs = said(before).into_iter().zip(said(after)).filter(|(before, after)| before != after);
+    let pairs = fields(before).into_iter().zip(fields(after)).filter(|(before, after)| before != after);
     let changes: Vec<String> =
         pairs.map(|((name, before), (_, after))| format!("{name} from {before} to {after}")).collect();
     (!changes.is_empty()).then(|| changes.join(", ").into())
 }
 
 impl Platform {
-    /// The devices that are selected, in the order of their EIDs.
+    /// Returns the selected devices in the order of their EIDs.
     ///
     /// # Errors
-    /// The selection names what is not there, or the records fail.
+    /// The selection is invalid, or the records fail.
     pub async fn devices(&self, selection: &Selection) -> Result<Vec<Device>, Problem> {
         let (fleet, now) = (self.fleet_of(selection).await?, self.now());
         Ok(fleet.devices().iter().filter(|device| selection.has(device, now)).cloned().collect())
     }
 
-    /// All devices, if that selection of them means something.
+    /// Loads all devices after checking the selection.
     pub(crate) async fn fleet_of(&self, selection: &Selection) -> Result<Fleet, Problem> {
         let fleet = load(self.records()).await?;
         let meant = selection.means_something(&fleet, &self.0.setup.book);
@@ -88,15 +89,15 @@ impl Platform {
         Ok(fleet)
     }
 
-    /// A device.
+    /// Returns a device.
     ///
     /// # Errors
-    /// It is not one of the fleet.
+    /// The device is not part of the fleet.
     pub async fn device(&self, eid: Eid) -> Result<Device, Problem> {
-        get(&mut Tx::begin(self.records()), eid).await?
+        Ok(get(&mut Tx::begin(self.records()), eid).await?)
     }
 
-    /// Says something anew about a device, or adds one of which only that is known.
+    /// Edits a device, or adds it if it is unknown.
     ///
     /// # Errors
     /// The records fail.
@@ -104,7 +105,7 @@ impl Platform {
         let now = self.now();
         let edited = transact(self.records(), |tx| {
             Box::pin(async move {
-                let known = tx.get(&DEVICES, &eid.to_string()).await?;
+                let known = store::get(tx, eid).await?;
                 let mut device = known.clone().unwrap_or_else(|| Device::new(eid));
                 edit.apply(&mut device);
                 let happening = match &known {
@@ -112,7 +113,7 @@ impl Platform {
                     None => Some(Happening::Added),
                 };
                 if let Some(happening) = happening {
-                    device.happened(now, happening).map_err(impossible)?;
+                    device.happened(now, happening)?;
                     store::put(tx, &device)?;
                 }
                 Ok(device)
@@ -121,44 +122,39 @@ impl Platform {
         Ok(edited.await?)
     }
 
-    /// A device goes out of service: it is moved no more, and what is ordered for it is cancelled.
+    /// Takes a device out of service: it no longer moves, and its orders are cancelled.
     ///
     /// # Errors
-    /// It is not one of the fleet, or has been out of service already.
+    /// The device is not part of the fleet, or it has already been retired.
     pub async fn retire(&self, eid: Eid) -> Result<Device, Problem> {
-        transact(self.records(), |tx| Box::pin(self.retire_in(tx, eid))).await?
+        decide(self.records(), |tx| Box::pin(self.retire_in(tx, eid))).await
     }
 
-    async fn retire_in(&self, tx: &mut Tx<'_>, eid: Eid) -> Result<Result<Device, Problem>, Fault> {
+    async fn retire_in(&self, tx: &mut Tx<'_>, eid: Eid) -> Result<Device, Rejected> {
+        const WHY: &str = "the device was taken out of service";
         let now = self.now();
-        let mut device = match get(tx, eid).await? {
-            Ok(device) => device,
-            Err(problem) => return Ok(Err(problem)),
-        };
+        let mut device = get(tx, eid).await?;
         if !device.is_in_service() {
             let what = format!("cannot retire device {eid}");
-            return Ok(Err(Problem::conflict(
-                what,
-                format!("it is {}", device.state),
-                "there is nothing to do",
-            )));
+            return Err(
+                Problem::conflict(what, format!("it is {}", device.state), "there is nothing to do").into()
+            );
         }
-        const WHY: &str = "it went out of service";
         if let Some(open) = tx.get(&MOVES, &eid.to_string()).await? {
-            self.end(tx, &mut device, &open, (Try::NotInstalled, WHY)).await?;
+            self.end(tx, &mut device, &open, (AttemptResult::NotInstalled, WHY)).await?;
         }
         for (_, campaign) in tx.glance(&CAMPAIGNS, "").await? {
             self.finish(tx, &campaign, eid, MemberState::Failed { at: now, why: WHY.into() }).await?;
         }
-        device.happened(now, Happening::Retired).map_err(impossible)?;
+        device.happened(now, Happening::Retired).map_err(Fault::from)?;
         store::put(tx, &device)?;
-        Ok(Ok(device))
+        Ok(device)
     }
 }
 
-async fn get(tx: &mut Tx<'_>, eid: Eid) -> Result<Result<Device, Problem>, Fault> {
-    Ok(tx.get(&DEVICES, &eid.to_string()).await?.ok_or_else(|| {
-        let next = "`landfall fleet list` shows those that are";
-        Problem::not_found(format!("there is no device {eid}"), "it is not one of the fleet", next)
-    }))
+async fn get(tx: &mut Tx<'_>, eid: Eid) -> Result<Device, Rejected> {
+    let next = "list the devices with `landfall fleet list`";
+    let unknown =
+        || Problem::not_found(format!("there is no device {eid}"), "it is not part of the fleet", next);
+    Ok(store::get(tx, eid).await?.ok_or_else(unknown)?)
 }

@@ -1,16 +1,17 @@
-//! The owner's platform: a party to which devices check in, and which moves them by campaigns.
+//! The owner's platform: devices check in, and campaigns move them.
 //!
-//! Everything that it knows is in its records. A door commits before it speaks; what is ordered at an SM-DP+ is written down with
-//! the identifier of the call before it is asked for, so that whoever starts again asks the same.
+//! All its knowledge is in its records. A handler commits before it replies. A call to an SM-DP+ is
+//! recorded with its identifier before it is sent, so that the platform repeats the same call after
+//! a restart.
 
 mod campaigns;
 mod check_in;
 mod devices;
-mod ending;
+mod download_progress;
+mod moving;
 mod offer;
 mod orders;
 mod survey;
-mod word;
 
 use std::{
     collections::BTreeMap,
@@ -18,17 +19,11 @@ use std::{
     time::Duration,
 };
 
-use localize::{Orderable, Place, RuleBook};
-use rsp::{
-    ids::{Iccid, Plmn},
-    time::Timestamp,
-};
-use serde::{Deserialize, Serialize};
-use world::{Collection, Event, Events, Fault, Records, World};
+use localize::RuleBook;
+use rsp::{ids::Plmn, time::Timestamp};
+use world::{Event, Events, Fault, Records, World};
 
 use crate::{
-    campaign::CampaignId,
-    check_in::OrderId,
     counted::{Policies, Question},
     owner::Owner,
     supplier::Supplier,
@@ -36,74 +31,40 @@ use crate::{
 
 pub use campaigns::{Decided, InCampaign, Planned, Shown, decisions};
 pub use devices::Edit;
-pub use orders::{Code, ORDERS, ProfileOrder, Step};
-pub use word::{Heard, Told};
+pub use download_progress::Processed;
 
-/// Moves that are under way, by EID: a device has one at most.
-pub const MOVES: Collection<Move> = Collection::new("moves");
-
-/// A move that is under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Move {
-    /// Its name.
-    pub order: OrderId,
-    /// Who wants it.
-    pub campaign: CampaignId,
-    /// To the profile of this network.
-    pub to: Place,
-    /// By which profile.
-    pub by: By,
-    /// The profile to enable again if it fails.
-    pub fall_back_to: Option<Iccid>,
-    /// Whether the device goes back to where it came from.
-    pub rolls_back: bool,
-    /// Since when.
-    pub begun: Timestamp,
-}
-
-/// By which profile a device moves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum By {
-    /// One that its card holds.
-    Held(Iccid),
-    /// One that is ordered: the key in [`ORDERS`].
-    Ordered(OrderId),
-    /// One that its operator brings when it is told to: which, or of which type.
-    Operator(Orderable),
-}
-
-/// What a platform is made of besides its records.
+/// The configuration of a platform.
 #[derive(Clone)]
 pub struct Setup {
-    /// The rules, and which network is where.
+    /// The rule book, which also locates networks.
     pub book: RuleBook,
     /// The owner's policy and offers.
     pub owner: Owner,
-    /// Who brings profiles, by the network of their operator.
+    /// Suppliers of profiles by the network of their operator.
     pub suppliers: BTreeMap<Plmn, Supplier>,
-    /// How patient it is.
+    /// Time limits.
     pub config: Config,
 }
 
-/// How patient a platform is.
+/// Time limits of a platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// A device checks in so often at least.
+    /// Maximum interval between check-ins of a device.
     pub longest: Duration,
-    /// And not sooner than this after an answer.
+    /// Minimum interval between check-ins of a device.
     pub shortest: Duration,
-    /// When it comes again if an SM-DP+ is away.
+    /// Interval until the next check-in if an SM-DP+ is unreachable.
     pub order_again: Duration,
-    /// When a device that was told to move comes again if it has nothing to say before.
+    /// Interval until the next check-in of a device with a move, if it has nothing to
+    /// report earlier.
     pub report_within: Duration,
-    /// A move that takes longer is lost.
+    /// Time after which a move counts as lost.
     pub longest_move: Duration,
-    /// A device that was not heard of for longer is unreachable.
+    /// Time without a check-in after which a device counts as unreachable.
     pub silent_after: Duration,
-    /// How long an SM-DP+ may take to say that a profile is installed which is.
+    /// Time in which an SM-DP+ has to report that an installed profile is installed.
     pub notified_within: Duration,
-    /// How often the fleet is counted, and looked through for devices that are silent.
+    /// Interval between surveys, which count the fleet and look for silent devices.
     pub survey_every: Duration,
 }
 
@@ -125,7 +86,7 @@ impl Default for Config {
     }
 }
 
-/// The owner's platform. A clone is the same platform.
+/// The owner's platform. Clones share its state.
 #[derive(Clone)]
 pub struct Platform(Arc<Inner>);
 
@@ -139,7 +100,7 @@ struct Inner {
 }
 
 impl Platform {
-    /// A platform on these records.
+    /// Returns a platform on these records.
     pub fn new(
         records: impl Records + 'static,
         world: World,
@@ -157,7 +118,7 @@ impl Platform {
         }))
     }
 
-    /// The records, for commands that write devices beside the platform.
+    /// The records, for commands that change devices beside the platform.
     pub fn records(&self) -> &dyn Records {
         &*self.0.records
     }
@@ -170,13 +131,13 @@ impl Platform {
         self.0.setup.config
     }
 
-    /// What every decision is made under, but for the fleet's counts.
+    /// The conditions of all decisions, except for the fleet's counts.
     pub(crate) fn question(&self, now: Timestamp) -> Question<'_> {
         let Setup { book, owner, .. } = &self.0.setup;
         Question { now, book, policy: &owner.policy, offers: &owner.offers }
     }
 
-    /// The policy with the fleet's counts, as they were when it was counted last.
+    /// Returns the policy with the fleet's counts from the last survey.
     async fn policies(&self) -> Result<Arc<Policies>, Fault> {
         let known = self.0.surveyed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match known {
@@ -185,21 +146,22 @@ impl Platform {
         }
     }
 
-    /// Has this called whenever [`due`](Self::due) has something to do before it said. The first one stays.
+    /// Registers a callback that is called when [`due`](Self::due) has work earlier than it
+    /// announced. Only the first registration counts.
     #[must_use]
     pub fn with_waker(self, wake: impl Fn() + Send + Sync + 'static) -> Self {
         let _ = self.0.wake.set(Box::new(wake));
         self
     }
 
-    /// There will be something to do once this is written.
+    /// Calls the waker after the commit.
     fn wake_after(&self, tx: &mut world::Tx<'_>) {
         let inner = Arc::clone(&self.0);
         tx.after_commit(move || inner.wake.get().into_iter().for_each(|wake| wake()));
     }
 
-    /// Told once what it is about is written.
-    fn teller(&self) -> impl Fn(&mut world::Tx<'_>, Event) + Send + Sync + use<> {
+    /// Returns a function that reports an event after the commit.
+    fn reporter(&self) -> impl Fn(&mut world::Tx<'_>, Event) + Send + Sync + use<> {
         let events = Arc::clone(&self.0.events);
         move |tx, event| {
             let events = Arc::clone(&events);

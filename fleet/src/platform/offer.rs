@@ -1,43 +1,46 @@
-//! What the campaigns have for a device that is not on the move.
+//! Selection of the next move for a device that is not moving.
 
 use localize::{Destination, HeldState, Offer};
 use rsp::{ids::Eid, time::Timestamp};
 use world::{Fault, Tx};
 
-use super::{Move, Platform, Setup, ending::impossible};
+use super::{Platform, Setup};
 use crate::{
     campaign::{CAMPAIGNS, Campaign, MEMBERS, Member, MemberState, Turn, member_key},
     counted::Policies,
     device::Device,
+    moves::Move,
     plan::{Plan, plan},
     reconcile::enabled,
     state::{Happening, State},
 };
 
-/// What came of asking them.
+/// Result of asking the campaigns.
 pub(super) enum Offered {
     /// A move has begun.
     Begun(Move),
-    /// Nothing is to be done before then, if ever.
+    /// No move begins, and asking again is useless before this time. `None` means that no time is
+    /// known.
     NotBefore(Option<Timestamp>),
 }
 
-/// What one of them has.
-enum One {
+/// Result of asking one campaign.
+enum CampaignOffer {
     /// A move, which has begun.
     Begun(Move),
-    /// A move that is to wait; so do the campaigns behind it.
+    /// A move that must wait. Later campaigns are not asked.
     Waits(Option<Timestamp>),
-    /// Nothing.
+    /// No move.
     Nothing(Option<Timestamp>),
-    /// A move that is needed and cannot be made.
+    /// A move that is needed but impossible.
     Stuck(Box<str>, Option<Timestamp>),
-    /// The device is none of its own.
+    /// The campaign does not include the device.
     NotConcerned,
 }
 
 impl Platform {
-    /// Asks the campaigns that are active, in the order of their names; the first that moves the device does.
+    /// Asks the active campaigns in the order of their IDs. The first one with a move for the
+    /// device starts it.
     pub(super) async fn offer(
         &self,
         tx: &mut Tx<'_>,
@@ -51,17 +54,17 @@ impl Platform {
                 continue;
             }
             let time = match self.offer_of(tx, device, campaign, policies).await? {
-                One::Begun(begun) => return Ok(Offered::Begun(begun)),
-                One::NotConcerned => None,
-                One::Nothing(time) => {
+                CampaignOffer::Begun(begun) => return Ok(Offered::Begun(begun)),
+                CampaignOffer::NotConcerned => None,
+                CampaignOffer::Nothing(time) => {
                     nothing = true;
                     time
                 }
-                One::Stuck(why, time) => {
+                CampaignOffer::Stuck(why, time) => {
                     stuck.get_or_insert(why);
                     time
                 }
-                One::Waits(time) => {
+                CampaignOffer::Waits(time) => {
                     not_before = [not_before, time].into_iter().flatten().min();
                     break;
                 }
@@ -70,9 +73,9 @@ impl Platform {
         }
         match (&device.state, stuck) {
             (State::Stuck { why: known, .. }, Some(why)) if *known == why => {}
-            (_, Some(why)) => device.happened(now, Happening::Stuck { why }).map_err(impossible)?,
+            (_, Some(why)) => device.happened(now, Happening::Stuck { why })?,
             (State::Stuck { .. }, None) if nothing => {
-                device.happened(now, Happening::Helped).map_err(impossible)?;
+                device.happened(now, Happening::Helped)?;
             }
             _ => {}
         }
@@ -85,20 +88,22 @@ impl Platform {
         device: &mut Device,
         glanced: Campaign,
         policies: &Policies,
-    ) -> Result<One, Fault> {
+    ) -> Result<CampaignOffer, Fault> {
         let (now, spec) = (self.now(), &glanced.spec);
         let key = member_key(&spec.id, device.eid);
         let mut member = match tx.get(&MEMBERS, &key).await? {
             Some(member) => member,
             None if spec.standing && spec.has(device, now) => Member::default(),
-            None => return Ok(One::NotConcerned),
+            None => return Ok(CampaignOffer::NotConcerned),
         };
         let planned = match (glanced.goes_back, &member.state) {
+            (_, state) if glanced.is_finished(state) && !spec.standing => {
+                return Ok(CampaignOffer::NotConcerned);
+            }
             (true, MemberState::Moved { .. } | MemberState::Again { .. } | MemberState::PutOff { .. }) => {
                 way_back(device, &member)
             }
-            (true, _) => return Ok(One::NotConcerned),
-            (false, state) if state.is_final() && !spec.standing => return Ok(One::NotConcerned),
+            (true, _) => return Ok(CampaignOffer::NotConcerned),
             (false, _) => {
                 let Setup { book, owner, .. } = &self.0.setup;
                 plan(now, device, spec.target, (book, &owner.offers, policies.of(device)))
@@ -112,23 +117,24 @@ impl Platform {
                     false => MemberState::NothingToDo,
                 };
                 self.finish(tx, &glanced, device.eid, state).await?;
-                return Ok(One::Nothing(next_check));
+                return Ok(CampaignOffer::Nothing(next_check));
             }
             Plan::Stuck { why, next_check, .. } => {
                 let state = MemberState::Failed { at: now, why: why.clone() };
                 self.finish(tx, &glanced, device.eid, state).await?;
-                return Ok(One::Stuck(why, next_check));
+                return Ok(CampaignOffer::Stuck(why, next_check));
             }
         };
-        // Until now it was only looked at: what is decided about it now rests on how it is now.
+        // Until here the campaign was only glanced at, which detects no conflicts. From here on,
+        // the decision depends on its present state.
         let Some(mut campaign) = tx.get(&CAMPAIGNS, &spec.id.to_string()).await? else {
-            return Ok(One::NotConcerned);
+            return Ok(CampaignOffer::NotConcerned);
         };
         let before = (campaign.clone(), member.clone());
         let turn = campaign.turn(&mut member, now);
         if turn == Turn::Now {
             let begun = self.begin(tx, device, (&mut campaign, &mut member), (&to, fall_back_to)).await?;
-            return Ok(One::Begun(begun));
+            return Ok(CampaignOffer::Begun(begun));
         }
         if campaign != before.0 {
             tx.put(&CAMPAIGNS, &spec.id.to_string(), &campaign)?;
@@ -136,13 +142,14 @@ impl Platform {
         if member != before.1 {
             tx.put(&MEMBERS, &key, &member)?;
         }
-        Ok(One::Waits(match turn {
+        Ok(CampaignOffer::Waits(match turn {
             Turn::At(time) => Some(time),
             Turn::Now | Turn::Later => None,
         }))
     }
 
-    /// A campaign that is not for ever has nothing more to do with the device.
+    /// Records that a campaign needs no further attempt of the device, unless the campaign is
+    /// standing.
     pub(super) async fn finish(
         &self,
         tx: &mut Tx<'_>,
@@ -153,23 +160,30 @@ impl Platform {
         let id = &glanced.spec.id;
         let key = member_key(id, eid);
         let Some(mut member) = tx.get(&MEMBERS, &key).await? else { return Ok(()) };
-        if !glanced.goes_back && (glanced.spec.standing || member.state.is_final()) {
+        let is_done = |campaign: &Campaign, member: &Member| {
+            campaign.is_finished(&member.state) || (campaign.spec.standing && !campaign.goes_back)
+        };
+        // The glance comes first, because most check-ins must not depend on the campaign's record.
+        if is_done(glanced, &member) {
             return Ok(());
         }
         let Some(mut campaign) = tx.get(&CAMPAIGNS, &id.to_string()).await? else { return Ok(()) };
-        member.state = state;
-        campaign.finishes(&member);
+        if is_done(&campaign, &member) {
+            return Ok(());
+        }
+        campaign.finishes(&mut member, state);
         campaign.settle(self.now());
         tx.put(&MEMBERS, &key, &member)?;
         tx.put(&CAMPAIGNS, &id.to_string(), &campaign)
     }
 
-    /// What cannot be ordered anywhere is no way out.
+    /// Turns a move to a network without a supplier into a stuck plan.
     pub(super) fn supplied(&self, planned: Plan) -> Plan {
         let is_supplied = |offer: &Offer| self.0.setup.suppliers.contains_key(&offer.operator.plmn);
         match planned {
             Plan::Move { to: Destination::Offer(offer), reasons, .. } if !is_supplied(&offer) => {
-                let why = format!("nobody is known who brings profiles of network {}", offer.operator.plmn);
+                let why =
+                    format!("no supplier is configured for profiles of network {}", offer.operator.plmn);
                 Plan::Stuck { why: why.into(), next_check: None, reasons }
             }
             planned => planned,
@@ -177,7 +191,7 @@ impl Platform {
     }
 }
 
-/// Back to the profile that the device had in use before the campaign moved it.
+/// Plans the return to the profile that the device used before the campaign moved it.
 fn way_back(device: &Device, member: &Member) -> Plan {
     let held = &device.connection.held;
     let (next_check, reasons) = (None, Vec::new());
@@ -190,7 +204,7 @@ fn way_back(device: &Device, member: &Member) -> Plan {
             reasons,
         },
         None => {
-            let why = "the profile to go back to is no longer on its card".into();
+            let why = "the former profile is no longer on its card".into();
             Plan::Stuck { why, next_check, reasons }
         }
     }

@@ -1,169 +1,87 @@
-//! Profiles that are ordered for a device (ES2+): each step is written down with the identifier of its call before it is asked
-//! for, and written down again when it is answered.
+//! Profile orders (ES2+). Each step is recorded with its call identifier before the call is sent,
+//! and again after the answer.
 
-use localize::{Destination, Offer, Orderable};
+use localize::{Destination, Offer};
 use rsp::{
-    activation_code::ActivationCode,
-    ids::{Eid, Iccid, Plmn},
+    ids::{Eid, Plmn},
     status::Status,
     time::Timestamp,
 };
-use serde::{Deserialize, Serialize};
-use world::{Collection, Event, Fault, Outcome, Tx, transact};
+use world::{Event, Fault, Outcome, Tx, transact};
 
-use super::{By, MOVES, Move, Platform, Setup, Told, campaigns, ending::impossible};
+use super::{Platform, Setup, campaigns};
 use crate::{
-    campaign::Try,
-    check_in::{Discrepancy, OrderId},
+    campaign::AttemptResult,
+    check_in::Discrepancy,
     counted::Policies,
     device::Device,
+    moves::{MOVES, Move, ProfileSource},
     plan::{Plan, plan},
+    profile_order::{Code, DownloadProgress, ORDERS, ProfileOrder, ProfileOrderId, Step, prefix},
     state::Happening,
-    store::{self, DEVICES},
-    supplier::{Es2Plus, NoOrder, Supplier},
+    store,
+    supplier::{Es2Plus, Es2PlusError, Supplier},
 };
 
-/// Orders at SM-DP+s, by EID and a name of our own: the number of the profile is not known at first.
-pub const ORDERS: Collection<ProfileOrder> = Collection::new("profile-orders");
-
-/// A profile that is ordered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProfileOrder {
-    /// For which device.
-    pub eid: Eid,
-    /// Of which operator.
-    pub operator: Plmn,
-    /// Which profile, or of which type.
-    pub what: Orderable,
-    /// How far it has come.
-    pub step: Step,
-    /// Since when it is so far.
-    pub since: Timestamp,
-    /// What the SM-DP+ has said of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<Told>,
-    /// Operators that had nothing for this move before.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub passed_over: Vec<Plmn>,
-}
-
-/// How far an order has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
-pub enum Step {
-    /// To be reserved by DownloadOrder.
-    Reserving {
-        /// The functionCallIdentifier.
-        call: Box<str>,
-        /// Whether it is no longer wanted, and cancelled as soon as its number is known.
-        unwanted: bool,
-    },
-    /// To be confirmed and released by ConfirmOrder.
-    Confirming {
-        /// Which profile it is.
-        iccid: Iccid,
-        /// The functionCallIdentifier.
-        call: Box<str>,
-    },
-    /// Ready to be downloaded.
-    Released {
-        /// Which profile it is.
-        iccid: Iccid,
-        /// From where.
-        #[serde(with = "crate::check_in::activation_code")]
-        code: ActivationCode,
-    },
-    /// To be cancelled by CancelOrder.
-    Cancelling {
-        /// Which profile it is.
-        iccid: Iccid,
-        /// The functionCallIdentifier.
-        call: Box<str>,
-        /// Its code, if it was released: should it turn out that it cannot be cancelled, it can be downloaded.
-        code: Option<Code>,
-    },
-    /// The profile is on the card.
-    Fulfilled {
-        /// Which profile it is.
-        iccid: Iccid,
-    },
-}
-
-/// An activation code in a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Code(#[serde(with = "crate::check_in::activation_code")] pub ActivationCode);
-
-impl Step {
-    /// Which profile it is, once that is known.
-    pub fn iccid(&self) -> Option<Iccid> {
-        match self {
-            Self::Reserving { .. } => None,
-            Self::Confirming { iccid, .. }
-            | Self::Released { iccid, .. }
-            | Self::Cancelling { iccid, .. }
-            | Self::Fulfilled { iccid } => Some(*iccid),
-        }
-    }
-}
-
-/// What came of driving an order.
+/// Result of driving an order.
 pub(super) enum Driven {
-    /// It is where it is to be: released, cancelled, or gone.
+    /// The order needs no further call: it is released, cancelled or gone.
     Settled,
-    /// Its SM-DP+ is away.
-    Away,
+    /// The SM-DP+ is unreachable.
+    Unreachable,
 }
 
 impl Platform {
-    /// An order for the device: what is left over of another one, or a new one.
+    /// Returns an order for a device without open move: either one that fits the offer and that an
+    /// earlier attempt has left over, or a new one.
     pub(super) async fn order(
         &self,
         tx: &mut Tx<'_>,
         eid: Eid,
         offer: &Offer,
-        left_over: Option<OrderId>,
-    ) -> Result<OrderId, Fault> {
-        if let Some(id) = left_over
-            && let Some(mut kept) = tx.get(&ORDERS, id.as_ref()).await?
-            && kept.operator == offer.operator.plmn
-        {
-            kept.step = match kept.step {
-                Step::Reserving { call, .. } => Step::Reserving { call, unwanted: false },
-                Step::Cancelling { iccid, code: Some(Code(code)), .. } => Step::Released { iccid, code },
-                Step::Cancelling { iccid, code: None, .. } => Step::Confirming { iccid, call: self.call() },
-                step => step,
-            };
-            (kept.since, kept.told, kept.passed_over) = (self.now(), None, Vec::new());
-            tx.put(&ORDERS, id.as_ref(), &kept)?;
-            return Ok(id);
-        }
-        self.order_new(tx, eid, offer, Vec::new())
+    ) -> Result<ProfileOrderId, Fault> {
+        let fits = |order: &ProfileOrder| {
+            order.operator == offer.operator.plmn
+                && order.what == offer.order
+                && order.reported.is_none()
+                && !matches!(order.step, Step::Fulfilled { .. })
+        };
+        let all = tx.list(&ORDERS, &prefix(eid)).await?;
+        let Some((key, mut kept)) = all.into_iter().find(|(_, order)| fits(order)) else {
+            return self.order_new(tx, eid, offer);
+        };
+        kept.step = match kept.step {
+            Step::Reserving { call, .. } => Step::Reserving { call, unwanted: false },
+            Step::Cancelling { iccid, code: Some(Code(code)), .. } => Step::Released { iccid, code },
+            Step::Cancelling { iccid, code: None, .. } => {
+                Step::Confirming { iccid, call: self.new_call_id() }
+            }
+            step => step,
+        };
+        kept.since = self.now();
+        tx.put(&ORDERS, &key, &kept)?;
+        Ok(ProfileOrderId::from_key(&key))
     }
 
-    fn order_new(
-        &self,
-        tx: &mut Tx<'_>,
-        eid: Eid,
-        offer: &Offer,
-        passed_over: Vec<Plmn>,
-    ) -> Result<OrderId, Fault> {
-        let id = OrderId::from_key(&format!("{}{}", prefix(eid), OrderId::drawn(&self.0.world)));
-        let step = Step::Reserving { call: self.call(), unwanted: false };
+    fn order_new(&self, tx: &mut Tx<'_>, eid: Eid, offer: &Offer) -> Result<ProfileOrderId, Fault> {
+        let id = ProfileOrderId::drawn(eid, &self.0.world);
+        let step = Step::Reserving { call: self.new_call_id(), unwanted: false };
         let (operator, what) = (offer.operator.plmn, offer.order.clone());
-        let order = ProfileOrder { eid, operator, what, step, since: self.now(), told: None, passed_over };
+        let order = ProfileOrder { eid, operator, what, step, since: self.now(), reported: None };
         tx.put(&ORDERS, id.as_ref(), &order)?;
         Ok(id)
     }
 
-    /// The order is no longer wanted: it is cancelled after the commit.
-    pub(super) async fn give_up(&self, tx: &mut Tx<'_>, id: &OrderId) -> Result<(), Fault> {
+    /// Gives an order up. It is cancelled after the commit.
+    pub(super) async fn give_up(&self, tx: &mut Tx<'_>, id: &ProfileOrderId) -> Result<(), Fault> {
         let Some(mut order) = tx.get(&ORDERS, id.as_ref()).await? else { return Ok(()) };
         order.step = match order.step {
             Step::Reserving { call, .. } => Step::Reserving { call, unwanted: true },
-            Step::Confirming { iccid, .. } => Step::Cancelling { iccid, call: self.call(), code: None },
+            Step::Confirming { iccid, .. } => {
+                Step::Cancelling { iccid, call: self.new_call_id(), code: None }
+            }
             Step::Released { iccid, code } => {
-                Step::Cancelling { iccid, call: self.call(), code: Some(Code(code)) }
+                Step::Cancelling { iccid, call: self.new_call_id(), code: Some(Code(code)) }
             }
             step => step,
         };
@@ -172,15 +90,15 @@ impl Platform {
         tx.put(&ORDERS, id.as_ref(), &order)
     }
 
-    /// Asks the SM-DP+ what the order waits for, until it waits for nothing of it. If the SM-DP+ refuses, the move goes on with
-    /// the next offer.
-    pub(super) async fn drive(&self, id: &OrderId) -> Result<Driven, Fault> {
+    /// Calls the SM-DP+ until the order needs no further call. If the SM-DP+ refuses, the move
+    /// continues with the next offer.
+    pub(super) async fn drive(&self, id: &ProfileOrderId) -> Result<Driven, Fault> {
         let mut id = id.clone();
         loop {
             let Some(order) = Tx::begin(self.records()).get(&ORDERS, id.as_ref()).await? else {
                 return Ok(Driven::Settled);
             };
-            let Some(supplier) = self.sm_dp_plus(order.operator) else { return Ok(Driven::Away) };
+            let Some(supplier) = self.sm_dp_plus(order.operator) else { return Ok(Driven::Unreachable) };
             let (eid, function) = (order.eid, order.step.function());
             let answer = match &order.step {
                 Step::Released { .. } | Step::Fulfilled { .. } => return Ok(Driven::Settled),
@@ -188,8 +106,8 @@ impl Platform {
                     let reserved = supplier.download_order(call, eid, &order.what).await;
                     reserved.map(|iccid| {
                         Some(match unwanted {
-                            false => Step::Confirming { iccid, call: self.call() },
-                            true => Step::Cancelling { iccid, call: self.call(), code: None },
+                            false => Step::Confirming { iccid, call: self.new_call_id() },
+                            true => Step::Cancelling { iccid, call: self.new_call_id(), code: None },
                         })
                     })
                 }
@@ -203,8 +121,8 @@ impl Platform {
             };
             let outcome = match &answer {
                 Ok(_) => Outcome::Done,
-                Err(NoOrder::Refused(status)) => Outcome::Refused(status.to_string()),
-                Err(NoOrder::Away(fault)) => Outcome::Failed(fault.to_string()),
+                Err(Es2PlusError::Refused(status)) => Outcome::Refused(status.to_string()),
+                Err(Es2PlusError::Unreachable(fault)) => Outcome::Failed(fault.to_string()),
             };
             self.0.events.tell(
                 Event::new(self.now(), "platform", function)
@@ -213,7 +131,7 @@ impl Platform {
             );
             match answer {
                 Ok(step) => self.write_step(&id, &order, step).await?,
-                Err(NoOrder::Refused(status)) => {
+                Err(Es2PlusError::Refused(status)) => {
                     let why = status.to_string();
                     let is_under_way = status.status() == Some(Status::IccidInvalidTransition);
                     let policies = self.policies().await?;
@@ -224,13 +142,18 @@ impl Platform {
                         id = next;
                     }
                 }
-                Err(NoOrder::Away(_)) => return Ok(Driven::Away),
+                Err(Es2PlusError::Unreachable(_)) => return Ok(Driven::Unreachable),
             }
         }
     }
 
-    /// The next step, unless somebody else has taken one meanwhile.
-    async fn write_step(&self, id: &OrderId, was: &ProfileOrder, step: Option<Step>) -> Result<(), Fault> {
+    /// Records the next step, unless the order has changed meanwhile.
+    async fn write_step(
+        &self,
+        id: &ProfileOrderId,
+        was: &ProfileOrder,
+        step: Option<Step>,
+    ) -> Result<(), Fault> {
         let next = step.map(|step| ProfileOrder { step, since: self.now(), ..was.clone() });
         transact(self.records(), |tx| {
             let next = next.as_ref();
@@ -248,23 +171,24 @@ impl Platform {
         .await
     }
 
-    /// The SM-DP+ has said no. Gives the order with which the move goes on, if there is another offer.
+    /// Processes a refusal of the SM-DP+. Returns the order with which the move continues, if there
+    /// is another offer.
     async fn refused(
         &self,
         tx: &mut Tx<'_>,
-        (id, was): (&OrderId, &ProfileOrder),
+        (id, was): (&ProfileOrderId, &ProfileOrder),
         is_under_way: bool,
         why: &str,
         policies: &Policies,
-    ) -> Result<Option<OrderId>, Fault> {
+    ) -> Result<Option<ProfileOrderId>, Fault> {
         if tx.get(&ORDERS, id.as_ref()).await?.as_ref() != Some(was) {
             return Ok(None);
         }
-        let key = was.eid.to_string();
         match &was.step {
             Step::Cancelling { iccid, code, .. } => {
                 match code {
-                    // It was handed out, and how that ended is not known there: it can be downloaded once more.
+                    // The profile was handed out, but the SM-DP+ does not know the result: the
+                    // profile can be downloaded once more.
                     Some(Code(code)) if is_under_way => {
                         let step = Step::Released { iccid: *iccid, code: code.clone() };
                         let kept = ProfileOrder { step, since: self.now(), ..was.clone() };
@@ -272,7 +196,7 @@ impl Platform {
                     }
                     _ => tx.delete(&ORDERS, id.as_ref()),
                 }
-                if let Some(mut device) = tx.get(&DEVICES, &key).await? {
+                if let Some(mut device) = store::get(tx, was.eid).await? {
                     let found = Discrepancy::NotCancelled { iccid: *iccid, why: why.into() };
                     device.trail.found(self.now(), found);
                     store::put(tx, &device)?;
@@ -283,13 +207,13 @@ impl Platform {
                     Some(_) => self.give_up(tx, id).await?,
                     None => tx.delete(&ORDERS, id.as_ref()),
                 }
-                let open = tx.get(&MOVES, &key).await?;
-                if let Some(open) = open.filter(|open| open.by == By::Ordered(id.clone()))
-                    && let Some(mut device) = tx.get(&DEVICES, &key).await?
+                let open = tx.get(&MOVES, &was.eid.to_string()).await?;
+                if let Some(open) = open.filter(|open| open.order() == Some(id))
+                    && let Some(mut device) = store::get(tx, was.eid).await?
                 {
                     let next = self.next_offer(tx, &mut device, &open, (was, why), policies).await?;
                     if next.is_none() {
-                        self.end(tx, &mut device, &open, (Try::NotInstalled, why)).await?;
+                        self.end(tx, &mut device, &open, (AttemptResult::NotInstalled, why)).await?;
                     }
                     store::put(tx, &device)?;
                     return Ok(next);
@@ -299,7 +223,8 @@ impl Platform {
         Ok(None)
     }
 
-    /// The move goes on with the best offer that an SM-DP+ has not refused yet, if there is one.
+    /// Continues the move with the best offer of an operator that has not refused yet, if there is
+    /// one.
     async fn next_offer(
         &self,
         tx: &mut Tx<'_>,
@@ -307,60 +232,45 @@ impl Platform {
         open: &Move,
         (was, why): (&ProfileOrder, &str),
         policies: &Policies,
-    ) -> Result<Option<OrderId>, Fault> {
-        let Ok(campaign) = campaigns::get(tx, &open.campaign).await? else { return Ok(None) };
-        let passed_over: Vec<Plmn> = was.passed_over.iter().copied().chain([was.operator]).collect();
+    ) -> Result<Option<ProfileOrderId>, Fault> {
+        let Some(campaign) = campaigns::find(tx, &open.campaign).await? else { return Ok(None) };
+        let ProfileSource::Order { refused_by, .. } = &open.source else { return Ok(None) };
+        let refused_by: Vec<Plmn> = refused_by.iter().copied().chain([was.operator]).collect();
         let Setup { book, owner, .. } = &self.0.setup;
         let is_left = |offer: &&Offer| {
             let network = offer.operator.plmn;
-            !passed_over.contains(&network) && self.sm_dp_plus(network).is_some()
+            !refused_by.contains(&network) && self.sm_dp_plus(network).is_some()
         };
         let offers: Vec<Offer> = owner.offers.iter().filter(is_left).cloned().collect();
         let (now, policy) = (self.now(), policies.of(device));
         let planned = plan(now, device, campaign.spec.target, (book, &offers, policy));
         let Plan::Move { to: Destination::Offer(offer), .. } = planned else { return Ok(None) };
         let to = offer.operator;
-        let next = self.order_new(tx, device.eid, &offer, passed_over)?;
+        let next = self.order_new(tx, device.eid, &offer)?;
         let happening = Happening::PassedOver { network: was.operator, why: why.into(), to: to.plmn };
-        device.happened(now, happening).map_err(impossible)?;
-        let moves = Move { to, by: By::Ordered(next.clone()), ..open.clone() };
-        tx.put(&MOVES, &device.eid.to_string(), &moves)?;
+        device.happened(now, happening)?;
+        let source = ProfileSource::Order { id: next.clone(), refused_by };
+        tx.put(&MOVES, &device.eid.to_string(), &Move { to, source, ..open.clone() })?;
         Ok(Some(next))
     }
 
-    /// Where profiles of that operator are ordered, if they are.
+    /// The SM-DP+ at which profiles of this operator are ordered, if there is one.
     pub(super) fn sm_dp_plus(&self, operator: Plmn) -> Option<&Es2Plus> {
         self.0.setup.suppliers.get(&operator).and_then(Supplier::sm_dp_plus)
     }
 
-    /// The identifier of a call that no other has.
-    fn call(&self) -> Box<str> {
+    /// Returns a new, unique function call identifier.
+    fn new_call_id(&self) -> Box<str> {
         format!("landfall-{}", hex::encode(self.0.world.random::<16>())).into()
     }
 }
 
-impl Step {
-    fn function(&self) -> &'static str {
-        match self {
-            Self::Reserving { .. } => "DownloadOrder",
-            Self::Confirming { .. } => "ConfirmOrder",
-            Self::Cancelling { .. } => "CancelOrder",
-            Self::Released { .. } | Self::Fulfilled { .. } => "",
-        }
-    }
-}
-
-/// What the keys of a device's orders begin with.
-pub(super) fn prefix(eid: Eid) -> String {
-    format!("{eid}/")
-}
-
-/// The profile is on the card.
-pub(super) async fn fulfilled(tx: &mut Tx<'_>, id: &OrderId, now: Timestamp) -> Result<(), Fault> {
+/// Records that the profile of an order is on the card.
+pub(super) async fn fulfilled(tx: &mut Tx<'_>, id: &ProfileOrderId, now: Timestamp) -> Result<(), Fault> {
     let Some(order) = tx.get(&ORDERS, id.as_ref()).await? else { return Ok(()) };
     match order.step.iccid() {
-        // Its SM-DP+ knows it already.
-        Some(iccid) if order.told != Some(Told::Installed) => {
+        // If the SM-DP+ has already reported the installation, the order is finished.
+        Some(iccid) if order.reported != Some(DownloadProgress::Installed) => {
             let step = Step::Fulfilled { iccid };
             tx.put(&ORDERS, id.as_ref(), &ProfileOrder { step, since: now, ..order })
         }

@@ -1,5 +1,5 @@
-//! What is due by the passing of time: orders that are to be cancelled, moves that take too long, the count of the fleet, devices
-//! that are silent.
+//! Background work: cancelling orders, ending overlong moves, counting the fleet, finding silent
+//! devices.
 
 use std::{
     collections::BTreeSet,
@@ -12,24 +12,23 @@ use rsp::{ids::Eid, time::Timestamp};
 use serde::Deserialize;
 use world::{Collection, Fault, Tx, transact};
 
-use super::{
-    MOVES, ORDERS, Platform, Step,
-    ending::impossible,
-    orders::{Driven, ProfileOrder},
-};
+use super::{Platform, orders::Driven};
 use crate::{
-    campaign::{CAMPAIGNS, Try},
-    check_in::{Discrepancy, OrderId},
+    campaign::{AttemptResult, CAMPAIGNS},
+    check_in::Discrepancy,
     counted::Policies,
     device::Name,
+    moves::MOVES,
+    profile_order::{ORDERS, ProfileOrderId},
     state::{Happening, State},
     store::{self, DEVICES},
 };
 
-/// What else is due will be looked at when this has passed, as it depends on nobody who could tell.
-const AGAIN: Duration = Duration::from_secs(3600);
+/// Maximum interval between two runs of the background work.
+const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// What a survey goes by of a device: the rest of its record is passed over, because every record of the fleet is read.
+/// The part of a device that a survey needs. The rest of the record is skipped, because a survey
+/// reads every device.
 #[derive(Deserialize)]
 struct Surveyed {
     eid: Eid,
@@ -47,17 +46,17 @@ struct Whereabouts {
 const SURVEYED: Collection<Surveyed> = Collection::new(DEVICES.name());
 
 impl Platform {
-    /// Does what is due, and says when something is due next.
+    /// Runs the work that is due, and returns the time of the next run.
     ///
     /// # Errors
-    /// The records fail. What was done stays done.
+    /// The records fail. Completed work remains done.
     pub async fn due(&self) -> Result<Timestamp, Fault> {
         let now = self.now();
-        let mut next = now.plus(AGAIN);
+        let mut next = now.plus(MAX_INTERVAL);
         let mut later = |at: Timestamp| next = next.min(at.max(now.plus(self.config().shortest)));
         for (key, open) in Tx::begin(self.records()).glance(&MOVES, "").await? {
             match open.begun.plus(self.config().longest_move) {
-                // A device that was to move and was not heard of since is lost.
+                // The move takes longer than allowed.
                 longest if longest <= now => {
                     transact(self.records(), |tx| Box::pin(self.lose(tx, &key, now))).await?;
                 }
@@ -79,52 +78,57 @@ impl Platform {
             Some(due) => later(due),
             None => self.survey(now).await?,
         }
-        // Last, because an SM-DP+ may be slow.
+        // Orders come last, because an SM-DP+ can be slow.
         later(self.cancel_orders().await?);
         Ok(next)
     }
 
-    /// Drives the orders that nobody waits for; says when the next of them is due. An SM-DP+ that is away is not asked for each.
+    /// Drives orders that are to be cancelled and returns the time of the next attempt. After an
+    /// SM-DP+ was unreachable, its other orders are skipped.
     async fn cancel_orders(&self) -> Result<Timestamp, Fault> {
         let now = self.now();
-        let mut away = BTreeSet::new();
+        let mut unreachable = BTreeSet::new();
         for (key, order) in Tx::begin(self.records()).glance(&ORDERS, "").await? {
             if order.is_to_be_cancelled()
-                && !away.contains(&order.operator)
-                && let Driven::Away = self.drive(&OrderId::from_key(&key)).await?
+                && !unreachable.contains(&order.operator)
+                && let Driven::Unreachable = self.drive(&ProfileOrderId::from_key(&key)).await?
             {
-                away.insert(order.operator);
+                unreachable.insert(order.operator);
             }
         }
-        let again = if away.is_empty() { AGAIN } else { self.config().order_again };
+        let again = if unreachable.is_empty() { MAX_INTERVAL } else { self.config().order_again };
         Ok(now.plus(again))
     }
 
     async fn lose(&self, tx: &mut Tx<'_>, key: &str, now: Timestamp) -> Result<(), Fault> {
-        let (Some(open), Some(mut device)) = (tx.get(&MOVES, key).await?, tx.get(&DEVICES, key).await?)
-        else {
+        let Ok(eid) = key.parse::<Eid>() else { return Ok(()) };
+        let (Some(open), Some(mut device)) = (tx.get(&MOVES, key).await?, store::get(tx, eid).await?) else {
             return Ok(());
         };
         if open.begun.plus(self.config().longest_move) > now {
             return Ok(());
         }
         device.trail.found(now, Discrepancy::TooLong);
-        // One that was heard of since is not lost, though nobody knows what became of its move.
+        // A device that has checked in since is not lost, although the result of its move is
+        // unknown.
         let heard = device.last_seen.is_some_and(|seen| seen > open.begun);
-        let how = if heard { Try::NotInstalled } else { Try::Lost };
-        self.end(tx, &mut device, &open, (how, "nothing was heard of its end")).await?;
+        let how = if heard { AttemptResult::NotInstalled } else { AttemptResult::Lost };
+        self.end(tx, &mut device, &open, (how, "the device did not report its end")).await?;
         store::put(tx, &device)
     }
 
     async fn survey(&self, now: Timestamp) -> Result<(), Fault> {
         let devices = self.surveyed().await?;
+        let open = Tx::begin(self.records()).glance(&MOVES, "").await?;
+        let moving: BTreeSet<String> = open.into_iter().map(|(key, _)| key).collect();
         self.keep_count(&devices, now);
         let silent = |device: &Surveyed| {
             matches!(device.state, State::Working | State::Stuck { .. })
                 && device.last_seen.is_some_and(|seen| seen.plus(self.config().silent_after) <= now)
+                && !moving.contains(&device.eid.to_string())
         };
         for device in devices.iter().filter(|device| silent(device)) {
-            transact(self.records(), |tx| Box::pin(fall_silent(tx, device.eid, device.last_seen, now)))
+            transact(self.records(), |tx| Box::pin(mark_silent(tx, device.eid, device.last_seen, now)))
                 .await?;
         }
         Ok(())
@@ -135,7 +139,7 @@ impl Platform {
         Ok(self.keep_count(&self.surveyed().await?, self.now()))
     }
 
-    /// The devices that are in service.
+    /// Loads the devices in service.
     async fn surveyed(&self) -> Result<Vec<Surveyed>, Fault> {
         let all =
             Tx::begin(self.records()).glance(&SURVEYED, "").await?.into_iter().map(|(_, device)| device);
@@ -159,23 +163,18 @@ async fn settle(tx: &mut Tx<'_>, key: &str, now: Timestamp) -> Result<(), Fault>
     Ok(())
 }
 
-async fn fall_silent(
+async fn mark_silent(
     tx: &mut Tx<'_>,
     eid: Eid,
     last_seen: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    if let Some(mut device) = tx.get(&DEVICES, &eid.to_string()).await?
+    if let Some(mut device) = store::get(tx, eid).await?
         && device.last_seen == last_seen
+        && !matches!(device.state, State::Moving { .. })
     {
-        device.happened(now, Happening::Silent).map_err(impossible)?;
+        device.happened(now, Happening::Silent)?;
         store::put(tx, &device)?;
     }
     Ok(())
-}
-
-impl ProfileOrder {
-    fn is_to_be_cancelled(&self) -> bool {
-        matches!(self.step, Step::Cancelling { .. } | Step::Reserving { unwanted: true, .. })
-    }
 }

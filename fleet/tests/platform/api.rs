@@ -1,4 +1,4 @@
-//! The API over a link; whatever is said is held against the OpenAPI document.
+//! Tests of the API over a link. All messages are checked against the OpenAPI document.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use world::{Link, PeerCertificate};
 
 use crate::{
-    bench::{Agent, Bench, How, SM_DP, bootstrap, campaign, eid},
     openapi::OpenApi,
     operator::restarted,
+    testbed::{Agent, MoveResult, SM_DP, Testbed, bootstrap, campaign, eid},
 };
 
 struct Api {
@@ -21,8 +21,8 @@ struct Api {
 }
 
 impl Api {
-    fn of(bench: &Bench) -> Self {
-        Self { link: bench.platform.link(), document: OpenApi(serde_json::from_str(DOCUMENT).unwrap()) }
+    fn of(testbed: &Testbed) -> Self {
+        Self { link: testbed.platform.link(), document: OpenApi(serde_json::from_str(DOCUMENT).unwrap()) }
     }
 
     async fn ask(&self, method: Method, target: &str, body: Option<Value>) -> (StatusCode, Value) {
@@ -30,20 +30,20 @@ impl Api {
         let request = Request::builder().method(&method).uri(target);
         let request = request.header(header::CONTENT_TYPE, "application/json").body(sent).unwrap();
         let response = world::send(&self.link, request).await.unwrap();
-        let said: Option<Value> =
+        let report: Option<Value> =
             (!response.body().is_empty()).then(|| serde_json::from_slice(response.body()).unwrap());
         let status = response.status();
         if status.is_success() {
             self.document.check_request(&method, target, body.as_ref()).unwrap();
         }
-        self.document.check_response(&method, target, status, said.as_ref()).unwrap();
-        (status, said.unwrap_or_default())
+        self.document.check_response(&method, target, status, report.as_ref()).unwrap();
+        (status, report.unwrap_or_default())
     }
 
     async fn get(&self, target: &str) -> Value {
-        let (status, said) = self.ask(Method::GET, target, None).await;
-        assert_eq!(status, StatusCode::OK, "{target}: {said}");
-        said
+        let (status, report) = self.ask(Method::GET, target, None).await;
+        assert_eq!(status, StatusCode::OK, "{target}: {report}");
+        report
     }
 
     async fn post(&self, target: &str, body: Option<Value>) -> (StatusCode, Value) {
@@ -52,9 +52,9 @@ impl Api {
 }
 
 #[tokio::test]
-async fn the_document_names_all_that_is_served_and_nothing_else() {
-    let bench = Bench::new(0).await;
-    let api = Api::of(&bench);
+async fn the_document_lists_exactly_the_served_routes() {
+    let testbed = Testbed::new(0).await;
+    let api = Api::of(&testbed);
     let mut described = api.document.operations();
     let mut served: Vec<_> =
         ROUTES.iter().map(|route| (route.method.parse::<Method>().unwrap(), route.path.to_owned())).collect();
@@ -76,23 +76,23 @@ async fn the_document_names_all_that_is_served_and_nothing_else() {
     assert_eq!(api.get("/openapi.json").await, api.document.0);
 }
 
-/// Said by who acts for a device of SGP.02.
+/// The check-in comes from the M2M agent of a device of SGP.02.
 #[tokio::test]
-async fn what_an_operator_is_to_bring_is_said_as_the_document_has_it() {
-    let bench = restarted(&Bench::new(1).await, 1).decided().await;
-    let api = Api::of(&bench);
-    let mut said = serde_json::to_value(bench.says(0, &[bootstrap(0)])).unwrap();
-    said["profiles"][0]["home"] = json!("234-15");
-    let (status, told) = api.post(CHECK_IN, Some(said)).await;
+async fn an_instruction_to_order_from_an_operator_matches_the_document() {
+    let testbed = restarted(&Testbed::new(1).await, 1).decided().await;
+    let api = Api::of(&testbed);
+    let mut report = serde_json::to_value(testbed.check_in_of(0, &[bootstrap(0)])).unwrap();
+    report["profiles"][0]["home"] = json!("234-15");
+    let (status, instruction) = api.post(CHECK_IN, Some(report)).await;
     assert_eq!(status, StatusCode::OK);
     let order = json!({ "operator": "724-02", "what": { "profile_type": "local-br" } });
-    assert_eq!(told["what"]["move"]["to"], json!({ "order": order }));
+    assert_eq!(instruction["what"]["move"]["to"], json!({ "order": order }));
 }
 
 #[tokio::test]
-async fn a_campaign_is_driven_over_the_api() {
-    let bench = Bench::new(3).await;
-    let api = Api::of(&bench);
+async fn a_campaign_can_be_operated_over_the_api() {
+    let testbed = Testbed::new(3).await;
+    let api = Api::of(&testbed);
     let spec = json!({
         "id": "to-brazil", "target": { "network": "724-02" },
         "devices": { "selected": { "country": "BR" } },
@@ -108,17 +108,17 @@ async fn a_campaign_is_driven_over_the_api() {
     let (_, started) = api.post("/v1/campaigns/to-brazil/start", None).await;
     assert_eq!(started["progress"]["devices"], 3);
 
-    let said = serde_json::to_value(bench.says(0, &[bootstrap(0)])).unwrap();
-    let (status, told) = api.post(CHECK_IN, Some(said)).await;
+    let report = serde_json::to_value(testbed.check_in_of(0, &[bootstrap(0)])).unwrap();
+    let (status, instruction) = api.post(CHECK_IN, Some(report)).await;
     assert_eq!(status, StatusCode::OK);
-    let order = told["what"]["move"]["order"].clone();
-    assert!(told["what"]["move"]["to"]["download"]["code"].as_str().unwrap().starts_with("LPA:1$"));
-    let mut back = serde_json::to_value(bench.says(0, &[bootstrap(0)])).unwrap();
+    let order = instruction["what"]["move"]["order"].clone();
+    assert!(instruction["what"]["move"]["to"]["download"]["code"].as_str().unwrap().starts_with("LPA:1$"));
+    let mut back = serde_json::to_value(testbed.check_in_of(0, &[bootstrap(0)])).unwrap();
     back["ended"] = json!({ "order": order, "ending": "came_back", "why": "no network" });
-    let (_, told) = api.post(CHECK_IN, Some(back)).await;
-    assert_eq!(told["what"], "nothing");
+    let (_, instruction) = api.post(CHECK_IN, Some(back)).await;
+    assert_eq!(instruction["what"], "nothing");
     let mut other = Agent::new(1);
-    other.settle(&bench, How::Moves).await;
+    other.settle(&testbed, MoveResult::Moves).await;
 
     let by = Some(json!({ "by": "Ada" }));
     let (status, paused) = api.post("/v1/campaigns/to-brazil/pause", by.clone()).await;
@@ -130,15 +130,15 @@ async fn a_campaign_is_driven_over_the_api() {
     assert_eq!(shown["devices"][0]["state"]["is"], "again");
     assert_eq!(api.ask(Method::DELETE, "/v1/campaigns/to-brazil", None).await.0, StatusCode::CONFLICT);
     let (_, back) = api.post("/v1/campaigns/to-brazil/roll-back", None).await;
-    assert_eq!(back["state"]["is"], "rolled_back", "there was nobody to bring back");
+    assert_eq!(back["state"]["is"], "rolled_back", "no device had moved");
     assert_eq!(api.ask(Method::DELETE, "/v1/campaigns/to-brazil", None).await.0, StatusCode::NO_CONTENT);
     assert_eq!(api.get("/v1/campaigns").await, json!([]));
 }
 
 #[tokio::test]
-async fn devices_and_answers_are_had_over_the_api() {
-    let bench = Bench::new(2).await;
-    let api = Api::of(&bench);
+async fn devices_and_reports_are_available_over_the_api() {
+    let testbed = Testbed::new(2).await;
+    let api = Api::of(&testbed);
     assert_eq!(api.get("/v1/devices?country=BR&state=working").await.as_array().unwrap().len(), 2);
     let path = format!("/v1/devices/{}", eid(0));
     let needs = json!({ "criticality": "high", "bandwidth": "low", "latency": "tight" });
@@ -152,8 +152,8 @@ async fn devices_and_answers_are_had_over_the_api() {
     assert_eq!(status, StatusCode::OK, "a new device");
     assert_eq!(api.get("/v1/devices?group=kiosks").await[0], api.get(&path).await);
     for (query, what, why) in [
-        ("group=nobody", "no device is of group \"nobody\"", "there are kiosks"),
-        ("model=x", "no device is of model \"x\"", "no device has a model"),
+        ("group=nobody", "no device has group \"nobody\"", "there are kiosks"),
+        ("model=x", "no device has model \"x\"", "no device has a model"),
         (
             "state=asleep",
             "there is no state \"asleep\"",
@@ -167,7 +167,7 @@ async fn devices_and_answers_are_had_over_the_api() {
             assert_eq!((&problem["what"], &problem["why"]), (&json!(what), &json!(why)), "{path}?{query}");
         }
     }
-    assert_eq!(api.get("/v1/devices?country=DE").await, json!([]), "nobody may well be there");
+    assert_eq!(api.get("/v1/devices?country=DE").await, json!([]), "a country without devices is valid");
     let decided = api.get("/v1/decisions?country=BR").await;
     assert_eq!(decided[0]["decision"], "move", "{decided}");
     for answer in [
@@ -185,34 +185,34 @@ async fn devices_and_answers_are_had_over_the_api() {
 }
 
 #[tokio::test]
-async fn whom_another_rule_affects_is_had_over_the_api() {
-    let bench = Bench::new(2).await;
-    let api = Api::of(&bench);
+async fn what_if_reports_are_available_over_the_api() {
+    let testbed = Testbed::new(2).await;
+    let api = Api::of(&testbed);
     let ends = json!({ "carrier_ends": { "724-05": "2026-10-29" } });
-    let (status, told) = api.post("/v1/answers/what-if?country=BR", Some(ends.clone())).await;
+    let (status, instruction) = api.post("/v1/answers/what-if?country=BR", Some(ends.clone())).await;
     assert_eq!(
-        (status, &told["devices"], &told["changes"]),
+        (status, &instruction["devices"], &instruction["changes"]),
         (StatusCode::OK, &json!(2), &json!({ "nearer": 2 }))
     );
-    assert_eq!(told["affected"][0]["after"]["rule"], "what-if-724-05-2026-10-29");
-    assert_eq!(told["affected"][0]["before"]["rule"], "br-90-in-365");
+    assert_eq!(instruction["affected"][0]["after"]["rule"], "what-if-724-05-2026-10-29");
+    assert_eq!(instruction["affected"][0]["before"]["rule"], "br-90-in-365");
     let (_, elsewhere) = api.post("/v1/answers/what-if?country=TR", Some(ends)).await;
     assert_eq!(elsewhere["devices"], 0);
     let rule = "[[rule]]\nid = \"none\"\nnetworks = [\"262-01\"]\nkind = \"banned\"\nsource = \"a test\"\n\
                 reviewed = \"2026-10-01\"\nconfidence = \"high\"\n";
     let (_, without) = api.post("/v1/answers/what-if", Some(json!({ "rules": rule }))).await;
-    assert_eq!(without["changes"], json!({ "goes": 2 }), "no rule is left that is about them: {without}");
+    assert_eq!(without["changes"], json!({ "goes": 2 }), "no remaining rule applies to them: {without}");
     assert_eq!(
         api.get(&format!("/v1/devices/{}", eid(0))).await["state"]["is"],
         "working",
-        "nothing was done"
+        "a what-if changes nothing"
     );
 }
 
 #[tokio::test]
-async fn what_cannot_be_meant_is_said_with_a_way_on() {
-    let bench = Bench::new(1).await;
-    let api = Api::of(&bench);
+async fn invalid_requests_are_refused_with_advice() {
+    let testbed = Testbed::new(1).await;
+    let api = Api::of(&testbed);
     let unknown = format!("/v1/devices/{}", eid(7));
     for (method, target, body, status) in [
         (Method::GET, unknown.as_str(), None, 404),
@@ -229,20 +229,20 @@ async fn what_cannot_be_meant_is_said_with_a_way_on() {
         (Method::POST, "/v1/campaigns", Some(json!({ "id": "Big", "target": "decided" })), 400),
         (Method::POST, "/v1/campaigns", Some(json!({ "id": "a", "target": "decided", "speed": 1 })), 400),
     ] {
-        let (said, problem) = api.ask(method, target, body).await;
-        assert_eq!(said.as_u16(), status, "{target}: {problem}");
+        let (report, problem) = api.ask(method, target, body).await;
+        assert_eq!(report.as_u16(), status, "{target}: {problem}");
         assert!(!problem["next"].as_str().unwrap().is_empty());
     }
 }
 
 #[tokio::test]
-async fn at_the_door_for_devices_each_shows_its_token() {
-    let bench = Bench::new(2).await;
-    let link = bench.platform.devices_link(|eid, token| token == format!("token of {eid}"));
-    let said = serde_json::to_vec(&bench.says(0, &[bootstrap(0)])).unwrap();
+async fn each_device_needs_its_token_on_the_device_port() {
+    let testbed = Testbed::new(2).await;
+    let link = testbed.platform.devices_link(|eid, token| token == format!("token of {eid}"));
+    let report = serde_json::to_vec(&testbed.check_in_of(0, &[bootstrap(0)])).unwrap();
     let ask = async |path: &str, token: String| {
         let request = Request::post(path).header(header::AUTHORIZATION, token);
-        world::send(&link, request.body(said.clone().into()).unwrap()).await.unwrap().status()
+        world::send(&link, request.body(report.clone().into()).unwrap()).await.unwrap().status()
     };
     assert_eq!(ask(CHECK_IN, format!("Bearer token of {}", eid(0))).await, StatusCode::OK);
     assert_eq!(ask(CHECK_IN, format!("Bearer token of {}", eid(1))).await, StatusCode::UNAUTHORIZED);
@@ -251,11 +251,11 @@ async fn at_the_door_for_devices_each_shows_its_token() {
 }
 
 #[tokio::test]
-async fn only_the_sm_dp_of_an_order_tells_how_it_goes() {
-    let bench = Bench::new(1).await;
-    bench.run(&campaign("c")).await;
+async fn only_the_sm_dp_of_an_order_can_report_its_progress() {
+    let testbed = Testbed::new(1).await;
+    testbed.run(&campaign("c")).await;
     let mut device = Agent::new(0);
-    device.settle(&bench, How::Moves).await;
+    device.settle(&testbed, MoveResult::Moves).await;
     let body = json!({
         "header": { "functionRequesterIdentifier": "2.999.10", "functionCallIdentifier": "1" },
         "eid": eid(0), "iccid": device.profiles[0], "profileType": "local-br",
@@ -265,7 +265,8 @@ async fn only_the_sm_dp_of_an_order_tells_how_it_goes() {
     let path = rsp::sgp22::es2plus::path("handleDownloadProgressInfo");
     let pki = Pki::from_seed(b"platform", &PkiOptions::default()).unwrap();
     let named = |name: &str| {
-        let year = Validity { from: bench.now(), to: bench.now().plus(Duration::from_secs(365 * 86_400)) };
+        let year =
+            Validity { from: testbed.now(), to: testbed.now().plus(Duration::from_secs(365 * 86_400)) };
         let credential = pki.issue_dp_tls(&[name.parse().unwrap()], year).unwrap();
         PeerCertificate(credential.certificate.der().to_vec())
     };
@@ -274,9 +275,9 @@ async fn only_the_sm_dp_of_an_order_tells_how_it_goes() {
         if let Some(shown) = shown {
             request.extensions_mut().insert(shown);
         }
-        world::send(&bench.platform.link(), request).await.unwrap().status()
+        world::send(&testbed.platform.link(), request).await.unwrap().status()
     };
-    let orders = async || world::Tx::begin(&*bench.records).glance(&fleet::ORDERS, "").await.unwrap();
+    let orders = async || world::Tx::begin(&*testbed.records).glance(&fleet::ORDERS, "").await.unwrap();
     let before = orders().await;
     let operator = PeerCertificate(pki.operator("Operator").unwrap().certificate.der().to_vec());
     for not_it in [None, Some(PeerCertificate(vec![])), Some(operator), Some(named("another.example.com"))] {
@@ -284,9 +285,9 @@ async fn only_the_sm_dp_of_an_order_tells_how_it_goes() {
     }
     let it = || Some(named(SM_DP));
     assert_eq!(tell(it(), "{}".into()).await, StatusCode::BAD_REQUEST);
-    assert_eq!(orders().await, before, "none of them had anything to say about it");
+    assert_eq!(orders().await, before, "none of these senders may report on the order");
     assert_eq!(tell(it(), body.to_string()).await, StatusCode::NO_CONTENT);
     assert!(orders().await.is_empty(), "card and SM-DP+ agree");
-    // What is about no order of ours is nothing to us, whoever tells.
+    // A report about an unknown order is accepted from any SM-DP+ and ignored.
     assert_eq!(tell(Some(named("another.example.com")), body.to_string()).await, StatusCode::NO_CONTENT);
 }

@@ -1,4 +1,5 @@
-//! The platform dies at each commit, before and after it, and is started again: nothing is lost, and nothing ordered twice.
+//! Crash tests: the platform stops before and after each commit and is restarted. Nothing is lost,
+//! and nothing is ordered twice.
 
 use std::sync::{
     Arc,
@@ -10,20 +11,20 @@ use rsp::sgp22::{es2plus::NotificationPointId, json::ExecutionStatus};
 use world::{BoxFuture, ChangeSet, Committed, Fault, Outcome, Records, Stored};
 
 use crate::{
-    bench::{Agent, Bench, How, SM_DP, Stands, campaign, iccid},
-    reconciler::told,
+    reconciler::progress_report,
+    testbed::{Agent, MoveResult, OrderState, SM_DP, Testbed, campaign, iccid},
 };
 
-/// Records of a process that dies at a commit: from then on nothing is answered.
+/// Records of a process that stops at a commit. After that, every operation fails.
 struct Mortal {
     records: Arc<dyn Records>,
     left: AtomicI64,
-    /// Whether the commit at which it dies takes place.
+    /// True if the last commit takes place.
     after: bool,
 }
 
 fn dead() -> Fault {
-    Fault::new("the process is dead", "the test has it so", "start it again")
+    Fault::new("the process has stopped", "the test stops it", "restart it")
 }
 
 impl Mortal {
@@ -70,70 +71,72 @@ impl Records for Mortal {
 }
 
 #[tokio::test]
-async fn a_word_of_an_sm_dp_that_cannot_be_written_down_is_told() {
-    let born = Bench::new(1).await;
+async fn a_progress_report_that_cannot_be_recorded_is_reported_as_an_event() {
+    let born = Testbed::new(1).await;
     let dead = Mortal { records: Arc::clone(&born.records), left: AtomicI64::new(-1), after: false };
-    let bench = Bench::in_life(Arc::new(dead), born.clock.clone(), born.sm_dp.clone(), 1);
-    let installed = told(iccid(5), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::ExecutedSuccess);
-    bench.platform.hear(&[SM_DP.parse().unwrap()], &installed).await.unwrap_err();
-    let events = bench.events.all();
+    let testbed = Testbed::in_process(Arc::new(dead), born.clock.clone(), born.sm_dp.clone(), 1);
+    let installed =
+        progress_report(iccid(5), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::ExecutedSuccess);
+    testbed.platform.process_progress(&[SM_DP.parse().unwrap()], &installed).await.unwrap_err();
+    let events = testbed.events.all();
     let [event] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!(event.function, "HandleDownloadProgressInfo");
     assert!(
-        matches!(&event.outcome, Outcome::Failed(why) if why.contains("the process is dead")),
+        matches!(&event.outcome, Outcome::Failed(why) if why.contains("the process has stopped")),
         "{event:?}"
     );
 }
 
-/// Two devices, of which one fails once; the platform lives for so many commits first. Says whether it died.
+/// Runs a campaign of two devices, of which one fails once, in a process that stops after so many
+/// commits. Returns true if the process stopped.
 async fn story(lives_for: i64, after: bool) -> bool {
-    let born = Bench::new(2).await;
+    let born = Testbed::new(2).await;
     let spec = Spec { retries: Retries { times: 3, ..Retries::default() }, ..campaign("c") };
     born.run(&spec).await;
     let mortal =
         Arc::new(Mortal { records: Arc::clone(&born.records), left: AtomicI64::new(lives_for), after });
     let first: Arc<dyn Records> = Arc::<Mortal>::clone(&mortal);
-    let mut bench = Bench::in_life(first, born.clock.clone(), born.sm_dp.clone(), 1);
+    let mut testbed = Testbed::in_process(first, born.clock.clone(), born.sm_dp.clone(), 1);
     let mut agents = [Agent::new(0), Agent::new(1)];
     let mut failed = false;
     for _ in 0..40 {
         for agent in &mut agents {
-            if agent.next.is_some_and(|next| next > bench.now()) {
+            if agent.next.is_some_and(|next| next > testbed.now()) {
                 continue;
             }
-            let how = if agent.number == 0 && !failed { How::Fails } else { How::Moves };
-            match agent.wake(&bench, how).await {
-                Ok(moved) => failed |= moved && how == How::Fails,
-                // It has no answer, and asks again.
-                Err(_) => bench = again(&born),
+            let result = if agent.number == 0 && !failed { MoveResult::Fails } else { MoveResult::Moves };
+            match agent.wake(&testbed, result).await {
+                Ok(moved) => failed |= moved && result == MoveResult::Fails,
+                // The device got no answer and checks in again.
+                Err(_) => testbed = again(&born),
             }
         }
-        if bench.platform.due().await.is_err() {
-            bench = again(&born);
-            bench.platform.due().await.unwrap();
+        if testbed.platform.due().await.is_err() {
+            testbed = again(&born);
+            testbed.platform.due().await.unwrap();
         }
-        bench.clock.advance(std::time::Duration::from_secs(900));
+        testbed.clock.advance(std::time::Duration::from_secs(900));
     }
     let what = format!("after {lives_for} commits, {}", if after { "written" } else { "not written" });
-    let stands = bench.campaign("c").await;
-    assert_eq!(stands.state, CampaignState::Done, "{what}: {:?}", stands.progress);
-    assert_eq!((stands.progress.moved, stands.progress.under_way), (2, 0), "{what}");
-    assert_eq!(stands.progress.begun, 3, "{what}: {:?}", stands.progress);
+    let current = testbed.campaign("c").await;
+    assert_eq!(current.state, CampaignState::Done, "{what}: {:?}", current.progress);
+    assert_eq!((current.progress.moved, current.progress.under_way), (2, 0), "{what}");
+    assert_eq!(current.progress.begun, 3, "{what}: {:?}", current.progress);
     for agent in &agents {
-        let device = bench.device(agent.number).await;
+        let device = testbed.device(agent.number).await;
         assert_eq!((device.state, device.tally.moved), (State::Working, 1), "{what}");
         assert_eq!(agent.profiles.len(), 2, "{what}");
-        assert_eq!(bench.sm_dp.order(agent.profiles[0]), Stands::Downloaded, "{what}");
+        assert_eq!(testbed.sm_dp.order(agent.profiles[0]), OrderState::Downloaded, "{what}");
     }
-    let orders = bench.sm_dp.0.lock().unwrap().orders.clone();
-    let left = orders.values().filter(|(_, stands)| *stands != Stands::Cancelled).count();
-    assert_eq!(left, 2, "{what}: an order for each device and no other: {orders:?}");
+    let orders = testbed.sm_dp.0.lock().unwrap().orders.clone();
+    let left = orders.values().filter(|(_, order_state)| *order_state != OrderState::Cancelled).count();
+    assert_eq!(left, 2, "{what}: each device has exactly one order: {orders:?}");
     mortal.left.load(Ordering::SeqCst) < 0
 }
 
-/// The platform on the same records, with dice that were not thrown yet.
-fn again(born: &Bench) -> Bench {
-    Bench::in_life(Arc::clone(&born.records), born.clock.clone(), born.sm_dp.clone(), 2)
+/// Restarts the platform on the same records, with fresh random numbers.
+fn again(born: &Testbed) -> Testbed {
+    Testbed::in_process(Arc::clone(&born.records), born.clock.clone(), born.sm_dp.clone(), 2)
 }
 
 #[tokio::test]

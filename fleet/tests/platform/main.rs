@@ -1,4 +1,4 @@
-//! The owner's platform, with an SM-DP+ that only keeps orders.
+//! Tests of the owner's platform, with a simulated SM-DP+ that only stores orders.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,13 +9,15 @@
 )]
 
 mod api;
-mod bench;
 mod campaigns;
 mod check_in;
 mod crash;
+mod invariants;
 #[path = "../../../sm-dp/tests/support/openapi.rs"]
 mod openapi;
 mod operator;
 mod pace;
 mod reads;
 mod reconciler;
+mod records;
+mod testbed;

@@ -1,58 +1,60 @@
-//! An operator that brings its profiles itself (SGP.02): the platform calls nobody, and says what it wants to who acts for the device.
+//! Tests with an operator that supplies its profiles itself (SGP.02). The platform calls no server
+//! and instructs the M2M agent of the device instead.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use fleet::{
-    CheckIn, Discrepancy, Ending, Happening, MoveEnded, ORDERS, OrderId, Setup, State, Supplier, Target, What,
+    CheckIn, Discrepancy, Ending, Happening, MoveEnded, MoveId, ORDERS, Setup, State, Supplier, Target, What,
 };
 use localize::{Orderable, Role};
 use rsp::ids::Iccid;
 use world::Tx;
 
-use crate::bench::{Bench, HOME, LOCAL, SmDp, bootstrap, campaign, iccid, plmn, setup};
+use crate::testbed::{HOME, LOCAL, SmDp, Testbed, bootstrap, campaign, iccid, plmn, setup};
 
-/// The profile that the operator picks.
+/// The number of the profile that the operator chooses.
 const ITS: u32 = 500;
 
 fn its() -> Iccid {
     iccid(ITS)
 }
 
-/// The local operator brings its profiles itself.
+/// A configuration in which the local operator supplies its profiles itself.
 fn brought(sm_dp: &SmDp) -> Setup {
     Setup { suppliers: BTreeMap::from([(plmn(LOCAL), Supplier::Operator)]), ..setup(sm_dp) }
 }
 
-async fn bench() -> Bench {
-    let bench = restarted(&Bench::new(1).await, 1);
-    bench.decided().await
+async fn testbed() -> Testbed {
+    let testbed = restarted(&Testbed::new(1).await, 1);
+    testbed.decided().await
 }
 
-/// Another process of the platform, on the same records.
-pub(crate) fn restarted(bench: &Bench, life: u32) -> Bench {
-    let (records, setup) = (Arc::clone(&bench.records), brought(&bench.sm_dp));
-    Bench::set_up(records, bench.clock.clone(), bench.sm_dp.clone(), life, setup)
+/// Another process of the platform on the same records.
+pub(crate) fn restarted(testbed: &Testbed, process: u32) -> Testbed {
+    let (records, setup) = (Arc::clone(&testbed.records), brought(&testbed.sm_dp));
+    Testbed::set_up(records, testbed.clock.clone(), testbed.sm_dp.clone(), process, setup)
 }
 
-/// What is said for the device: the first of these profiles is in use, and each has its home network.
-fn says(bench: &Bench, profiles: &[Iccid], ended: Option<(&OrderId, Ending)>) -> CheckIn {
-    let mut said = bench.says(0, profiles);
-    for profile in said.profiles.iter_mut().flatten() {
+/// A check-in of the M2M agent: the first of these profiles is enabled, and each has its home
+/// network.
+fn check_in_of(testbed: &Testbed, profiles: &[Iccid], ended: Option<(&MoveId, Ending)>) -> CheckIn {
+    let mut report = testbed.check_in_of(0, profiles);
+    for profile in report.profiles.iter_mut().flatten() {
         profile.home = Some(plmn(if profile.iccid == its() { LOCAL } else { HOME }));
     }
-    said.ended = ended.map(|(order, ending)| MoveEnded { order: order.clone(), ending });
-    said
+    report.ended = ended.map(|(order, ending)| MoveEnded { order: order.clone(), ending });
+    report
 }
 
-async fn told_to_move(bench: &Bench, said: &CheckIn) -> (OrderId, Target) {
-    match bench.check_in(said).await.what {
+async fn told_to_move(testbed: &Testbed, report: &CheckIn) -> (MoveId, Target) {
+    match testbed.check_in(report).await.what {
         What::Move { order, to, .. } => (order, to),
-        What::Nothing => panic!("nothing is to be done"),
+        What::Nothing => panic!("the device got no move"),
     }
 }
 
-async fn found(bench: &Bench) -> Vec<Discrepancy> {
-    let trail = bench.device(0).await.trail;
+async fn found(testbed: &Testbed) -> Vec<Discrepancy> {
+    let trail = testbed.device(0).await.trail;
     let found = trail.entries().iter().filter_map(|entry| match &entry.happening {
         Happening::Found(found) => Some(found.clone()),
         _ => None,
@@ -61,71 +63,74 @@ async fn found(bench: &Bench) -> Vec<Discrepancy> {
 }
 
 #[tokio::test]
-async fn the_operator_is_to_bring_a_profile_and_the_same_order_is_the_same_move_in_every_life() {
-    let bench = bench().await;
-    let at_home = says(&bench, &[bootstrap(0)], None);
-    let (order, to) = told_to_move(&bench, &at_home).await;
+async fn an_operator_supplies_a_profile_and_restarts_keep_the_move() {
+    let testbed = testbed().await;
+    let at_home = check_in_of(&testbed, &[bootstrap(0)], None);
+    let (order, to) = told_to_move(&testbed, &at_home).await;
     let Target::Order { operator, what: Orderable::ProfileType(kind) } = &to else { panic!("{to:?}") };
     assert_eq!((operator, kind.0.as_str()), (&plmn(LOCAL), "local-br"));
 
-    let bench = restarted(&bench, 2);
-    assert_eq!(told_to_move(&bench, &at_home).await, (order.clone(), to));
-    let bench = restarted(&bench, 3);
-    let moved = says(&bench, &[its(), bootstrap(0)], Some((&order, Ending::Moved)));
-    assert_eq!(bench.check_in(&moved).await.what, What::Nothing);
-    assert_eq!(bench.check_in(&moved).await.what, What::Nothing, "its answer was lost");
+    let testbed = restarted(&testbed, 2);
+    assert_eq!(told_to_move(&testbed, &at_home).await, (order.clone(), to));
+    let testbed = restarted(&testbed, 3);
+    let moved = check_in_of(&testbed, &[its(), bootstrap(0)], Some((&order, Ending::Moved)));
+    assert_eq!(testbed.check_in(&moved).await.what, What::Nothing);
+    assert_eq!(testbed.check_in(&moved).await.what, What::Nothing, "the answer was lost");
 
-    let device = bench.device(0).await;
+    let device = testbed.device(0).await;
     assert_eq!((device.state, device.tally.moved), (State::Working, 1));
     let held = device.connection.held.iter().find(|held| held.iccid == its()).unwrap();
     assert_eq!((held.home.plmn, held.role), (plmn(LOCAL), Role::Local));
-    assert_eq!(found(&bench).await, [], "it was to be expected");
-    assert!(bench.sm_dp.0.lock().unwrap().calls.is_empty());
-    assert!(Tx::begin(&*bench.records).glance(&ORDERS, "").await.unwrap().is_empty());
+    assert_eq!(found(&testbed).await, [], "the profile was expected");
+    assert!(testbed.sm_dp.0.lock().unwrap().calls.is_empty());
+    assert!(Tx::begin(&*testbed.records).glance(&ORDERS, "").await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_profile_that_was_brought_and_did_not_carry_is_enabled_the_next_time() {
-    let bench = Bench::new(1).await;
-    let bench = restarted(&bench, 1);
+async fn a_profile_without_service_is_enabled_in_the_next_attempt() {
+    let testbed = Testbed::new(1).await;
+    let testbed = restarted(&testbed, 1);
     let mut spec = campaign("c");
     spec.retries.times = 1;
-    bench.run(&spec).await;
-    let (order, _) = told_to_move(&bench, &says(&bench, &[bootstrap(0)], None)).await;
+    testbed.run(&spec).await;
+    let (order, _) = told_to_move(&testbed, &check_in_of(&testbed, &[bootstrap(0)], None)).await;
     let ending = Ending::CameBack { why: "the network refuses it".into() };
-    let back = says(&bench, &[bootstrap(0), its()], Some((&order, ending)));
-    assert_eq!(bench.check_in(&back).await.what, What::Nothing);
-    assert_eq!(bench.device(0).await.tally.came_back, 1);
+    let back = check_in_of(&testbed, &[bootstrap(0), its()], Some((&order, ending)));
+    assert_eq!(testbed.check_in(&back).await.what, What::Nothing);
+    assert_eq!(testbed.device(0).await.tally.came_back, 1);
 
-    bench.later(1);
-    let (again, to) = told_to_move(&bench, &says(&bench, &[bootstrap(0), its()], None)).await;
+    testbed.later(1);
+    let (again, to) = told_to_move(&testbed, &check_in_of(&testbed, &[bootstrap(0), its()], None)).await;
     assert_ne!(again, order);
     assert_eq!(to, Target::Enable(its()));
 
-    // It says nothing of the end, which is seen nevertheless.
-    let there = says(&bench, &[its(), bootstrap(0)], None);
-    assert_eq!(bench.check_in(&there).await.what, What::Nothing);
-    assert_eq!(found(&bench).await, [Discrepancy::Unreported { iccid: its() }]);
+    // The device does not report the end of the move, but the platform detects it.
+    let there = check_in_of(&testbed, &[its(), bootstrap(0)], None);
+    assert_eq!(testbed.check_in(&there).await.what, What::Nothing);
+    assert_eq!(found(&testbed).await, [Discrepancy::Unreported { iccid: its() }]);
 
-    // The card has fallen back by itself, and is no longer where it was.
-    bench.check_in(&says(&bench, &[bootstrap(0), its()], None)).await;
-    assert_eq!(found(&bench).await[1..], [Discrepancy::OtherEnabled { iccid: Some(bootstrap(0)) }]);
+    // The card has fallen back on its own.
+    testbed.check_in(&check_in_of(&testbed, &[bootstrap(0), its()], None)).await;
+    assert_eq!(found(&testbed).await[1..], [Discrepancy::OtherEnabled { iccid: Some(bootstrap(0)) }]);
 }
 
 #[tokio::test]
-async fn what_was_not_brought_is_ordered_again() {
-    let bench = bench().await;
+async fn a_missing_profile_is_ordered_again() {
+    let testbed = testbed().await;
     let at_home = [bootstrap(0)];
     let mut ends = [Ending::NotInstalled { why: "none is left".into() }, Ending::Moved].into_iter();
-    // The second says that it moved, and its card has no such profile.
+    // The second attempt is reported as successful, but the card does not have the profile.
     for hours in [1, 2] {
-        let (order, to) = told_to_move(&bench, &says(&bench, &at_home, None)).await;
+        let (order, to) = told_to_move(&testbed, &check_in_of(&testbed, &at_home, None)).await;
         assert!(matches!(to, Target::Order { .. }), "{to:?}");
-        let ended = says(&bench, &at_home, Some((&order, ends.next().unwrap())));
-        assert_eq!(bench.check_in(&ended).await.what, What::Nothing);
-        bench.later(hours);
+        let ended = check_in_of(&testbed, &at_home, Some((&order, ends.next().unwrap())));
+        assert_eq!(testbed.check_in(&ended).await.what, What::Nothing);
+        testbed.later(hours);
     }
-    let progress = bench.platform.campaigns().await.unwrap()[0].progress;
+    let progress = testbed.platform.campaigns().await.unwrap()[0].progress;
     assert_eq!((progress.begun, progress.moved, progress.not_installed), (2, 0, 2));
-    assert!(matches!(told_to_move(&bench, &says(&bench, &at_home, None)).await.1, Target::Order { .. }));
+    assert!(matches!(
+        told_to_move(&testbed, &check_in_of(&testbed, &at_home, None)).await.1,
+        Target::Order { .. }
+    ));
 }

@@ -1,21 +1,22 @@
-//! What the platform reads of its records, counted: a check-in is about one device, however many others there are.
+//! Tests that count what the platform reads from its records: a check-in concerns one device,
+//! regardless of the size of the fleet.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-use fleet::{Devices, Heard, MemberState, Spec, What};
+use fleet::{Devices, MemberStatus, Processed, Spec, What};
 use rsp::sgp22::{
     es2plus::{HandleDownloadProgressInfoRequest, NotificationPointId},
     json::ExecutionStatus,
 };
 use world::{BoxFuture, ChangeSet, Committed, Fault, Records, Stored};
 
-use crate::bench::{Bench, SM_DP, bootstrap, campaign, eid};
-use crate::reconciler::told;
+use crate::reconciler::progress_report;
+use crate::testbed::{SM_DP, Testbed, bootstrap, campaign, eid};
 
-/// Records that count the octets of what is read of them.
+/// Records that count the octets that are read.
 struct Counting {
     inner: Arc<dyn Records>,
     octets: AtomicUsize,
@@ -53,54 +54,54 @@ impl Records for Counting {
     }
 }
 
-/// A fleet of so many, all of them listed in a campaign without end, and the records that count.
-async fn listed(devices: u32) -> (Bench, Arc<Counting>) {
-    let bench = Bench::new(devices).await;
+/// A fleet of so many devices that are all listed in a standing campaign, and records that count.
+async fn listed(devices: u32) -> (Testbed, Arc<Counting>) {
+    let testbed = Testbed::new(devices).await;
     let listed = Devices::Listed((0..devices).map(eid).collect());
-    bench.run(&Spec { devices: listed, standing: true, ..campaign("listed") }).await;
-    let counting = Arc::new(Counting { inner: Arc::clone(&bench.records), octets: AtomicUsize::new(0) });
+    testbed.run(&Spec { devices: listed, standing: true, ..campaign("listed") }).await;
+    let counting = Arc::new(Counting { inner: Arc::clone(&testbed.records), octets: AtomicUsize::new(0) });
     let records = Arc::<Counting>::clone(&counting) as Arc<dyn Records>;
-    let bench = Bench::in_life(records, bench.clock.clone(), bench.sm_dp.clone(), 1);
-    // The fleet is counted before the first answer.
-    bench.platform.due().await.unwrap();
-    (bench, counting)
+    let testbed = Testbed::in_process(records, testbed.clock.clone(), testbed.sm_dp.clone(), 1);
+    // The survey before the first check-in counts the fleet.
+    testbed.platform.due().await.unwrap();
+    (testbed, counting)
 }
 
-/// Of an order of another device it is told at the end alone, when the EID is known.
+/// Without an EID, only the final report of an order is relevant.
 #[tokio::test]
-async fn a_step_of_a_download_that_names_no_device_reads_no_orders() {
-    let bench = Bench::new(2).await.decided().await;
-    let told_to = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+async fn a_progress_report_without_eid_about_an_intermediate_step_reads_no_orders() {
+    let testbed = Testbed::new(2).await.decided().await;
+    let told_to = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
     let What::Move { to, .. } = told_to.what else { panic!("{told_to:?}") };
-    let counting = Arc::new(Counting { inner: Arc::clone(&bench.records), octets: AtomicUsize::new(0) });
+    let counting = Arc::new(Counting { inner: Arc::clone(&testbed.records), octets: AtomicUsize::new(0) });
     let records = Arc::<Counting>::clone(&counting) as Arc<dyn Records>;
-    let bench = Bench::in_life(records, bench.clock.clone(), bench.sm_dp.clone(), 1);
+    let testbed = Testbed::in_process(records, testbed.clock.clone(), testbed.sm_dp.clone(), 1);
     let read_for = async |eid, point| {
         counting.octets.store(0, Ordering::Relaxed);
-        let told = HandleDownloadProgressInfoRequest {
+        let report = HandleDownloadProgressInfoRequest {
             eid,
-            ..told(to.iccid().unwrap(), point, ExecutionStatus::ExecutedSuccess)
+            ..progress_report(to.iccid().unwrap(), point, ExecutionStatus::ExecutedSuccess)
         };
-        let heard = bench.platform.hear(&[SM_DP.parse().unwrap()], &told).await.unwrap();
-        assert_eq!(heard, Heard::Taken);
+        let processed = testbed.platform.process_progress(&[SM_DP.parse().unwrap()], &report).await.unwrap();
+        assert_eq!(processed, Processed::Accepted);
         counting.octets.load(Ordering::Relaxed)
     };
     assert_eq!(read_for(None, NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK).await, 0);
     assert!(read_for(Some(eid(0)), NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK).await > 0);
-    assert!(read_for(None, NotificationPointId::BPP_INSTALLATION).await > 0, "the end is looked for");
+    assert!(read_for(None, NotificationPointId::BPP_INSTALLATION).await > 0, "the final report is processed");
 }
 
 #[tokio::test]
-async fn a_check_in_reads_as_much_of_many_listed_devices_as_of_few() {
+async fn the_cost_of_a_check_in_does_not_depend_on_the_number_of_listed_devices() {
     let mut read = Vec::new();
     for devices in [3, 300] {
-        let (bench, counting) = listed(devices).await;
+        let (testbed, counting) = listed(devices).await;
         counting.octets.store(0, Ordering::Relaxed);
-        bench.check_in(&bench.says(1, &[bootstrap(1)])).await;
+        testbed.check_in(&testbed.check_in_of(1, &[bootstrap(1)])).await;
         read.push(counting.octets.load(Ordering::Relaxed));
-        let shown = bench.platform.campaign(&"listed".parse().unwrap()).await.unwrap();
+        let shown = testbed.platform.campaign(&"listed".parse().unwrap()).await.unwrap();
         assert_eq!(shown.devices.len(), usize::try_from(devices).unwrap());
-        let moving = shown.devices.iter().filter(|it| matches!(it.member.state, MemberState::Moving { .. }));
+        let moving = shown.devices.iter().filter(|it| matches!(it.state, MemberStatus::Moving { .. }));
         assert_eq!(moving.map(|it| it.eid).collect::<Vec<_>>(), [eid(1)]);
     }
     assert!(read[1] < read[0] + 100, "{read:?} octets were read");

@@ -143,8 +143,7 @@ fn of_campaign(shown: &Shown) -> String {
     let progress = shown.campaign.progress;
     let mut table = Table::new(&["EID", "tries", "state"]);
     for device in &shown.devices {
-        let member = &device.member;
-        table.row([device.eid.to_string(), member.tries.to_string(), member.state.to_string()]);
+        table.row([device.eid.to_string(), device.tries.to_string(), device.state.to_string()]);
     }
     format!(
         "{}{} came back, {} not installed, {} lost, {} under way\n\n{}",

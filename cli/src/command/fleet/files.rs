@@ -50,10 +50,14 @@ impl Import {
         }
         let (records, now) = (open(settings)?, net::OsClock.now());
         let done = match self.dry_run {
-            true => fleet::dry_run(&records, &rows, now, self.skip_bad_rows).await?,
-            false => fleet::import(&records, &rows, now, self.skip_bad_rows).await?,
+            true => fleet::dry_run(&records, &rows, now, self.skip_bad_rows).await,
+            false => fleet::import(&records, &rows, now, self.skip_bad_rows).await,
         };
-        let imported = done.map_err(|bad| {
+        let imported = done.map_err(|error| {
+            let bad = match error {
+                fleet::ImportError::BadRows(bad) => bad,
+                fleet::ImportError::Fault(fault) => return fault,
+            };
             bad.iter().take(SHOWN_BAD_ROWS).for_each(|row| remark(&row.to_string()));
             if bad.len() > SHOWN_BAD_ROWS {
                 remark(&format!("... and {} more", bad.len() - SHOWN_BAD_ROWS));

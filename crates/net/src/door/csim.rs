@@ -1,6 +1,7 @@
-//! A card in a modem: AT+CSIM (TS 27.007 section 8.17) on a serial port, or over TCP where a port is served there.
+//! A card in a modem: AT+CSIM (TS 27.007 section 8.17) on a serial port, or over TCP if the port is
+//! served there.
 //!
-//! The modem's own radio stays off (+CFUN=4): nobody but us uses the card then.
+//! The radio of the modem is switched off (AT+CFUN=4), so that only this program uses the card.
 
 use std::io;
 use std::time::Duration;
@@ -13,47 +14,48 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use world::{Atr, BoxByteStream, CardDoor, DoorFault};
 
-/// A card may take seconds for one command, and a modem to switch it on.
+/// A card can take seconds for a command, and so can a modem to power it up.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// A line has 520 digits of an APDU, and some letters. What is longer is no modem's.
+/// Maximum length of an answer. A line has the 520 digits of an APDU and some letters.
 const MAX_ANSWER: usize = 4096;
 
-/// A modem with a card.
+/// A card behind a modem.
 pub struct AtCard {
     place: String,
-    /// Gone after any failure: an answer that comes late must not be taken for the answer to the next command.
+    /// `None` after a failure, so that a late answer is not taken for that of the next command.
     modem: Option<BoxByteStream>,
 }
 
 impl AtCard {
-    /// The modem at `place`: the path of a serial port, or `host:port`.
+    /// Opens the modem at `place`: the path of a serial port, or `host:port`.
     ///
     /// # Errors
-    /// There is nothing, or it does not answer as a modem does.
+    /// Nothing is there, or it does not answer like a modem.
     pub async fn open(place: &str) -> Result<Self, DoorFault> {
         let mut card = Self { place: place.to_owned(), modem: None };
-        card.find().await?;
+        card.connect().await?;
         Ok(card)
     }
 
-    async fn find(&mut self) -> Result<(), DoorFault> {
+    async fn connect(&mut self) -> Result<(), DoorFault> {
         let opened = match self.place.contains('/') {
             true => serial(&self.place),
             false => TcpStream::connect(&self.place).await.map(|stream| Box::new(stream) as BoxByteStream),
         };
         let no_card = |why: io::Error| DoorFault::NoCard(format!("{}: {why}", self.place));
         self.modem = Some(opened.map_err(no_card)?);
-        // No echo, and refusals as ERROR.
+        // Switches off echo and reports refusals as ERROR.
         for command in ["ATE0", "AT+CMEE=0"] {
-            self.say(command).await?;
+            self.command(command).await?;
         }
         Ok(())
     }
 
-    /// The lines of a command's answer, without the OK behind them.
-    async fn say(&mut self, command: &str) -> Result<Vec<String>, DoorFault> {
+    /// Sends a command and returns the lines of the answer, without the final OK.
+    async fn command(&mut self, command: &str) -> Result<Vec<String>, DoorFault> {
         let broken = |why: String| DoorFault::Broken(format!("{}: {why}", self.place));
-        let mut modem = self.modem.take().ok_or_else(|| broken("it broke earlier".to_owned()))?;
+        let mut modem =
+            self.modem.take().ok_or_else(|| broken("the connection failed earlier".to_owned()))?;
         let answered = timeout(ANSWER_TIMEOUT, exchange(&mut modem, command)).await;
         match answered {
             Ok(Ok(Some(lines))) => {
@@ -63,7 +65,7 @@ impl AtCard {
             Ok(Ok(None)) => {
                 self.modem = Some(modem);
                 let what = command.split('=').next().unwrap_or(command);
-                Err(DoorFault::Card(format!("{}: the modem refuses {what}", self.place)))
+                Err(DoorFault::Card(format!("{}: the modem refused {what}", self.place)))
             }
             Ok(Err(error)) => Err(DoorFault::Broken(format!("{}: {error}", self.place))),
             Err(_) => Err(DoorFault::Timeout(self.place.clone())),
@@ -74,25 +76,26 @@ impl AtCard {
 impl CardDoor for AtCard {
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
         let digits = hex::encode_upper(command);
-        let lines = self.say(&format!("AT+CSIM={},\"{digits}\"", digits.len())).await?;
+        let lines = self.command(&format!("AT+CSIM={},\"{digits}\"", digits.len())).await?;
         let response = lines.iter().find_map(|line| response(line));
-        let garbled = || DoorFault::Garbled(format!("{}: +CSIM was answered with {lines:?}", self.place));
+        let garbled = || DoorFault::Garbled(format!("{}: the answer to +CSIM was {lines:?}", self.place));
         response.filter(|response| response.len() >= 2).ok_or_else(garbled)
     }
 
-    /// Also mends a broken connection. The modem does not tell the answer to reset.
+    /// Restores a broken connection too. The modem does not report the answer to reset, so it is
+    /// empty.
     async fn reset(&mut self) -> Result<Atr, DoorFault> {
         if self.modem.is_none() {
-            self.find().await?;
+            self.connect().await?;
         }
         for functionality in ["AT+CFUN=0", "AT+CFUN=4"] {
-            self.say(functionality).await?;
+            self.command(functionality).await?;
         }
         Ok(Atr::default())
     }
 }
 
-/// The APDU of `+CSIM: <length>,<response>`, in quotes or not.
+/// Parses the APDU of `+CSIM: <length>,<response>`, with or without quotes.
 fn response(line: &str) -> Option<Vec<u8>> {
     let (length, digits) = line.strip_prefix("+CSIM:")?.split_once(',')?;
     let digits = digits.trim().trim_matches('"');
@@ -100,37 +103,38 @@ fn response(line: &str) -> Option<Vec<u8>> {
     hex::decode(digits).ok().filter(|_| is_whole)
 }
 
-/// Nothing if the modem refuses.
+/// Sends a command and returns the lines of the answer, or `None` if the modem refuses.
 async fn exchange(modem: &mut BoxByteStream, command: &str) -> io::Result<Option<Vec<String>>> {
     modem.write_all(format!("{command}\r").as_bytes()).await?;
     let (mut lines, mut line) = (Vec::new(), Vec::new());
     for _ in 0..MAX_ANSWER {
         match modem.read_u8().await? {
             b'\r' | b'\n' => {
-                let said = String::from_utf8_lossy(&line).trim().to_owned();
+                let text = String::from_utf8_lossy(&line).trim().to_owned();
                 line.clear();
-                match said.as_str() {
+                match text.as_str() {
                     "OK" => return Ok(Some(lines)),
                     "ERROR" => return Ok(None),
                     refusal if refusal.starts_with("+CME ERROR") => return Ok(None),
                     "" => {}
-                    _ => lines.push(said),
+                    _ => lines.push(text),
                 }
             }
             octet => line.push(octet),
         }
     }
-    Err(io::Error::other("it says more than a modem does"))
+    Err(io::Error::other("the answer is longer than that of a modem"))
 }
 
-/// A serial port, raw and without echo.
+/// Opens a serial port in raw mode without echo.
 fn serial(path: &str) -> io::Result<BoxByteStream> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let port = rustix::fs::open(path, flags, Mode::empty())?;
     let mut raw = tcgetattr(&port)?;
     raw.make_raw();
     tcsetattr(&port, OptionalActions::Now, &raw)?;
-    // Not pipes, but tokio drives any file that can be waited for, and these without `unsafe`.
+    // These files are not pipes, but the pipe types of tokio drive any pollable file without
+    // `unsafe`.
     let from_modem = pipe::Receiver::from_owned_fd_unchecked(port.try_clone()?)?;
     let to_modem = pipe::Sender::from_owned_fd_unchecked(port)?;
     Ok(Box::new(tokio::io::join(from_modem, to_modem)))
@@ -144,7 +148,7 @@ mod tests {
     use super::super::Pty;
     use super::*;
 
-    /// A modem's answer to a line; its card says the command again.
+    /// The answer of a simulated modem to a line. Its card echoes the command.
     fn answer(line: &str, resets: &mut u8) -> String {
         match line.split_once('=') {
             Some(("AT+CSIM", apdu)) if apdu.contains("FF") => "\r\n+CME ERROR: 13\r\n".to_owned(),
@@ -163,7 +167,7 @@ mod tests {
         }
     }
 
-    async fn is_a_card_behind_it(place: &str) {
+    async fn check_card(place: &str) {
         let mut card = AtCard::open(place).await.unwrap();
         assert_eq!(card.reset().await.unwrap(), Atr::default());
         assert_eq!(card.transmit(&[0, 0xa4, 0, 4]).await.unwrap(), [0, 0xa4, 0, 4, 1, 0x90, 0]);
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_card_is_used_over_at_commands_on_tcp() {
+    async fn a_card_is_usable_over_at_commands_on_tcp() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move {
@@ -181,37 +185,37 @@ mod tests {
             let (reader, mut writer) = stream.into_split();
             serve(BufReader::new(reader), &mut writer).await;
         });
-        is_a_card_behind_it(&address).await;
+        check_card(&address).await;
     }
 
     async fn serve(mut reader: impl AsyncBufReadExt + Unpin, writer: &mut (impl AsyncWrite + Unpin)) {
         let (mut line, mut resets) = (Vec::new(), 0);
         while reader.read_until(b'\r', &mut line).await.unwrap() > 0 {
-            let said = answer(String::from_utf8(std::mem::take(&mut line)).unwrap().trim(), &mut resets);
-            writer.write_all(said.as_bytes()).await.unwrap();
+            let answer = answer(String::from_utf8(std::mem::take(&mut line)).unwrap().trim(), &mut resets);
+            writer.write_all(answer.as_bytes()).await.unwrap();
         }
     }
 
     #[tokio::test]
-    async fn a_card_is_used_over_at_commands_on_a_serial_port() {
+    async fn a_card_is_usable_over_at_commands_on_a_serial_port() {
         let port = Pty::open(None).unwrap();
         let path = port.path().display().to_string();
         tokio::spawn(async move {
             let (mut line, mut resets) = (String::new(), 0);
             loop {
                 line += &String::from_utf8(port.read().await.unwrap()).unwrap();
-                while let Some((said, rest)) = line.split_once('\r') {
-                    let answer = answer(said, &mut resets);
+                while let Some((command, rest)) = line.split_once('\r') {
+                    let answer = answer(command, &mut resets);
                     line = rest.to_owned();
                     port.write(answer.as_bytes()).await.unwrap();
                 }
             }
         });
-        is_a_card_behind_it(&path).await;
+        check_card(&path).await;
     }
 
     #[test]
-    fn only_whole_answers_are_responses() {
+    fn only_complete_answers_are_responses() {
         assert_eq!(response("+CSIM: 4,\"9000\""), Some(vec![0x90, 0]));
         assert_eq!(response("+CSIM: 4,9000"), Some(vec![0x90, 0]));
         for bad in ["+CSIM: 6,\"9000\"", "+CSIM: 4,\"90ZZ\"", "+CRSM: 4,\"9000\"", "+CSIM: 9000"] {

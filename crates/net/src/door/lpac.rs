@@ -1,7 +1,8 @@
-//! lpac's stdio door: lpac runs as a child, asks for APDUs on its standard output, and gets them on its standard input.
+//! The stdio interface of lpac: lpac runs as a child process, requests APDUs on its standard
+//! output, and reads the responses on its standard input.
 //!
-//! One JSON object a line, as lpac's `docs/backends/stdio.md` describes it. What is not a question for the card
-//! (progress, results) is handed to the caller as it is.
+//! Each line is a JSON object, as described in `docs/backends/stdio.md` of lpac. Lines that are no
+//! requests for the card (progress, results) are passed to the caller.
 
 use std::process::Stdio;
 
@@ -12,7 +13,7 @@ use tokio::{
 };
 use world::{CardDoor, Fault};
 
-/// A line of lpac that concerns the card.
+/// A line of lpac that is a request for the card.
 #[derive(Deserialize)]
 struct Question {
     #[serde(rename = "type")]
@@ -46,18 +47,18 @@ impl Executed {
     }
 }
 
-/// Runs `lpac` (its program, arguments and environment set by the caller) against `card`. Lines that are not for the
-/// card go to `line`. Returns lpac's exit status.
+/// Runs `lpac` against `card`. The caller sets program, arguments and environment. Lines that are
+/// no requests for the card are passed to `line`. Returns the exit status of lpac.
 ///
 /// # Errors
-/// lpac cannot be started or its pipes break.
+/// lpac cannot be started, or its pipes fail.
 pub async fn run_lpac(
     mut lpac: Command,
     mut card: impl CardDoor,
     mut line: impl FnMut(&str),
 ) -> Result<std::process::ExitStatus, Fault> {
     let fault =
-        |e| Fault::caused_by(e, "cannot talk to lpac", "see what lpac said of it above, and run it again");
+        |e| Fault::caused_by(e, "cannot talk to lpac", "read the output of lpac above, and run it again");
     let program = lpac.as_std().get_program().display().to_string();
     let mut child = lpac
         .env("LPAC_APDU", "stdio")
@@ -66,7 +67,7 @@ pub async fn run_lpac(
         .kill_on_drop(true)
         .spawn()
         .map_err(|e| {
-            let next = "install lpac 2.3 or later, or say where it is with --lpac";
+            let next = "install lpac 2.3 or later, or give its path with --lpac";
             Fault::caused_by(e, format!("cannot start {program}"), next)
         })?;
     let (Some(mut to_lpac), Some(from_lpac)) = (child.stdin.take(), child.stdout.take()) else {
@@ -110,7 +111,7 @@ async fn answer(card: &mut impl CardDoor, question: Payload) -> Executed {
     }
 }
 
-/// MANAGE CHANNEL open and SELECT by name, as any driver does it.
+/// Opens a channel with MANAGE CHANNEL and selects an application by name.
 async fn open_channel(card: &mut impl CardDoor, aid: &[u8]) -> Option<u8> {
     let opened = card.transmit(&[0x00, 0x70, 0x00, 0x00, 0x01]).await.ok()?;
     let [channel @ 1..=3, 0x90, 0x00] = opened.as_slice() else { return None };
@@ -137,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    /// Opens channel 2, knows one AID, echoes the rest.
+    /// A card that opens channel 2, has one AID, and echoes other commands.
     struct Card;
 
     impl CardDoor for Card {
@@ -155,7 +156,8 @@ mod tests {
         }
     }
 
-    /// What lpac would say, said by the shell: each line it asks, then its answers as a result.
+    /// Runs a shell script in place of lpac: it prints each request and then the answer as a
+    /// result.
     async fn conversation(questions: &[&str]) -> Vec<String> {
         let script: String =
             questions.iter().map(|q| format!("echo '{q}'; read answer; echo \"got $answer\"; ")).collect();
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_is_not_there_is_a_fault() {
+    async fn a_missing_program_is_a_fault() {
         let fault = run_lpac(Command::new("no-such-lpac"), Card, |_| ()).await.unwrap_err();
         assert!(fault.what.contains("no-such-lpac") && fault.next.contains("--lpac"), "{fault}");
     }

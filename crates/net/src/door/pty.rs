@@ -1,4 +1,4 @@
-//! A pseudo-terminal: what a program opens as the serial port of a modem, and the end that the modem is at.
+//! A pseudo-terminal that a program opens as the serial port of a modem.
 
 use std::fs;
 use std::io;
@@ -15,20 +15,21 @@ use world::Fault;
 
 use crate::Claim;
 
-/// For how long a modem waits for a program to read; then octets are lost, as on a line without flow control. A program
-/// that has gone must not hold up the next one.
+/// Maximum wait for a program that does not read. Then octets are lost, as on a line without flow
+/// control, so that a program that has ended does not block the next one.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Octets read at a time.
+/// Maximum number of octets per read.
 const CHUNK: usize = 4096;
 
-/// The modem's end of a serial port.
+/// The modem's side of a serial port.
 #[derive(Debug)]
 pub struct Pty {
-    /// The two directions of the modem's end. Not pipes, but tokio drives any file that can be waited for, and these without `unsafe`.
+    /// The two directions of the modem's side. They are not pipes, but the pipe types of tokio
+    /// drive any pollable file without `unsafe`.
     from_program: pipe::Receiver,
     to_program: pipe::Sender,
-    /// Open as long as the modem is there: without it each program that closes the port would look like the end.
+    /// Kept open, because otherwise a program that closes the port would cause an end of file.
     _port: OwnedFd,
     path: PathBuf,
     link: Option<PathBuf>,
@@ -36,20 +37,25 @@ pub struct Pty {
 }
 
 impl Pty {
-    /// A new port, raw and without echo; `link` is made to lead to it. To be called within a tokio runtime.
+    /// Opens a new port in raw mode without echo, and creates `link` as a symbolic link to it. It
+    /// must be called within a tokio runtime.
     ///
     /// # Errors
-    /// The system has no pseudo-terminal left, or something else is where the link should be.
+    /// The system has no pseudo-terminal left, or something else exists at the path of the link.
     pub fn open(link: Option<&Path>) -> Result<Self, Fault> {
         let mut pty = Self::new().map_err(|error| {
-            let next = "check that /dev/pts is mounted; raise kernel.pty.max or the limit of open files if they are used up";
-            Fault::caused_by(error, "cannot make a serial port", next)
+            let next = "check that /dev/pts is mounted; if all pseudo-terminals or files are in use, raise kernel.pty.max or the limit of open files";
+            Fault::caused_by(error, "cannot create a serial port", next)
         })?;
         if let Some(link) = link {
-            let claim = Claim::of(link).map_err(|error| no_link(link, error))?;
+            let claim = Claim::of(link).map_err(|error| link_fault(link, error))?;
             pty._claim = Some(claim.ok_or_else(|| {
-                let what = format!("cannot make {} a link to the serial port", link.display());
-                Fault::new(what, "another process has one there", "stop that process, or choose another path")
+                let what = format!("cannot create {} as a link to the serial port", link.display());
+                Fault::new(
+                    what,
+                    "another process uses this link",
+                    "stop that process, or choose another path",
+                )
             })?);
             make_link(link, &pty.path)?;
             pty.link = Some(link.to_owned());
@@ -64,15 +70,15 @@ impl Pty {
         Ok(Self { from_program, to_program, _port: port, path, link: None, _claim: None })
     }
 
-    /// What a program opens: the link, or the port itself.
+    /// The path that a program opens: the link, or the port itself.
     pub fn path(&self) -> &Path {
         self.link.as_deref().unwrap_or(&self.path)
     }
 
-    /// The next octets that a program has written; one at least.
+    /// Returns the next octets from the program, at least one.
     ///
     /// # Errors
-    /// The port has broken.
+    /// The port has failed.
     pub async fn read(&self) -> io::Result<Vec<u8>> {
         let mut octets = vec![0; CHUNK];
         loop {
@@ -87,14 +93,14 @@ impl Pty {
         }
     }
 
-    /// Hands octets to whoever reads; what nobody reads in time is lost.
+    /// Sends octets to the program. Octets that nobody reads in time are lost.
     ///
     /// # Errors
-    /// The port has broken.
+    /// The port has failed.
     pub async fn write(&self, mut octets: &[u8]) -> io::Result<()> {
         while !octets.is_empty() {
             let Ok(ready) = timeout(PATIENCE, self.to_program.writable()).await else {
-                tracing::debug!(path = %self.path.display(), lost = octets.len(), "nobody reads");
+                tracing::debug!(path = %self.path.display(), lost = octets.len(), "no program reads");
                 return Ok(());
             };
             ready?;
@@ -112,7 +118,7 @@ impl Drop for Pty {
         if let Some(link) = &self.link
             && fs::read_link(link).is_ok_and(|target| target == self.path)
         {
-            // If it cannot be removed it dangles, and the next port of this name replaces it.
+            // If the link cannot be removed, the next port of this name replaces it.
             let _ = fs::remove_file(link);
         }
     }
@@ -134,19 +140,20 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd, PathBuf)> {
 
 fn make_link(link: &Path, port: &Path) -> Result<(), Fault> {
     let replaced = if was_left_behind(link, port) { fs::remove_file(link) } else { Ok(()) };
-    replaced.and_then(|()| std::os::unix::fs::symlink(port, link)).map_err(|error| no_link(link, error))
+    replaced.and_then(|()| std::os::unix::fs::symlink(port, link)).map_err(|error| link_fault(link, error))
 }
 
-fn no_link(link: &Path, error: io::Error) -> Fault {
+fn link_fault(link: &Path, error: io::Error) -> Fault {
     let next = match error.kind() {
-        io::ErrorKind::AlreadyExists => "remove what is there, or choose another path",
-        _ => "choose a path in a folder that exists and can be written",
+        io::ErrorKind::AlreadyExists => "remove the existing file, or choose another path",
+        _ => "choose a path in an existing, writable folder",
     };
-    Fault::caused_by(error, format!("cannot make {} a link to the serial port", link.display()), next)
+    Fault::caused_by(error, format!("cannot create {} as a link to the serial port", link.display()), next)
 }
 
-/// Whether a modem that was killed has left the link. Nobody claims it, and it leads to where ports are, to one that may be
-/// somebody else's by now, or to nothing; a link to anything else is not ours to remove.
+/// True if the link is the remainder of a modem process that was killed: nobody claims it, and it
+/// leads to a pseudo-terminal (perhaps of another process by now) or to nothing. Any other link
+/// belongs to the user and is not removed.
 fn was_left_behind(link: &Path, port: &Path) -> bool {
     let leads_to_a_port = |target: PathBuf| port.parent().is_some_and(|ports| target.starts_with(ports));
     fs::read_link(link).is_ok_and(|target| leads_to_a_port(target) || !link.exists())
@@ -169,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn octets_cross_unchanged_and_are_not_echoed() {
+    async fn octets_are_unchanged_and_not_echoed() {
         let pty = Pty::open(None).unwrap();
         let all: Vec<u8> = (0..=255).collect();
         let mut first = program(pty.path());
@@ -181,7 +188,7 @@ mod tests {
         assert_eq!(got, all);
         pty.write(&all).await.unwrap();
         assert_eq!(read(&mut first, 256), all);
-        // One program after the other.
+        // Another program opens the port after the first one.
         drop(first);
         let mut second = program(pty.path());
         second.write_all(b"AT\r").unwrap();
@@ -189,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_program_that_does_not_read_loses_what_it_is_told() {
+    async fn a_program_that_does_not_read_loses_octets() {
         let pty = Pty::open(None).unwrap();
         pty.write(&[b'x'; 1 << 20]).await.unwrap();
         let mut late = program(pty.path());
@@ -197,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_link_leads_to_the_port_as_long_as_it_is_there() {
+    async fn a_link_leads_to_the_port_while_it_exists() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("modem");
         let pty = Pty::open(Some(&link)).unwrap();
@@ -220,9 +227,9 @@ mod tests {
         Pty::open(Some(&link)).unwrap_err();
         assert_eq!(fs::read_link(&link).unwrap(), elsewhere);
         fs::remove_file(&link).unwrap();
-        fs::write(&link, "a file of somebody's").unwrap();
+        fs::write(&link, "a file of the user").unwrap();
         Pty::open(Some(&link)).unwrap_err();
-        assert_eq!(fs::read_to_string(&link).unwrap(), "a file of somebody's");
+        assert_eq!(fs::read_to_string(&link).unwrap(), "a file of the user");
         let fault = Pty::open(Some(&link.join("below a file"))).unwrap_err();
         assert!(fault.next.contains("folder"), "{fault}");
         Pty::open(Some(&folder.path().join("missing/modem"))).unwrap_err();

@@ -1,4 +1,5 @@
-//! The reader's end of vpcd's protocol (see [`vpcd`](super::vpcd)): cards that connect to a virtual reader come to us instead.
+//! The reader's side of the vpcd protocol (see [`vpcd`](super::vpcd)): cards that would connect to
+//! a virtual reader connect to this program.
 
 use std::io;
 use std::time::Duration;
@@ -10,25 +11,25 @@ use world::{Atr, CardDoor, DoorFault, Fault};
 use super::tcp::{receive, send};
 use super::vpcd::control;
 
-/// A card may take seconds for one command: generating a key, installing a profile.
+/// A card can take seconds for a command that generates a key or installs a profile.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// For how long a slot waits for a card. One that has lost its reader tries again within a second.
+/// Maximum wait for a card. A card that has lost its reader retries within a second.
 const INSERT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A slot, and the card in it if there is one.
+/// A slot with or without a card.
 #[derive(Debug)]
 pub struct VpcdSlot {
     listener: TcpListener,
     address: String,
-    /// Gone after any failure: an answer that comes late must not be taken for the answer to the next command.
+    /// `None` after a failure, so that a late answer is not taken for that of the next command.
     card: Option<TcpStream>,
 }
 
 impl VpcdSlot {
-    /// An empty slot at `address`, `host:port`.
+    /// Opens an empty slot at `address` (`host:port`).
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// The address is unusable.
     pub async fn listen(address: &str) -> Result<Self, Fault> {
         let listener = crate::listen(address).await?;
         let address =
@@ -36,7 +37,7 @@ impl VpcdSlot {
         Ok(Self { listener, address, card: None })
     }
 
-    /// Where cards connect.
+    /// The address to which cards connect.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -52,11 +53,11 @@ impl VpcdSlot {
                 Ok(card)
             }
             Ok(Err(error)) => Err(no_card(error.to_string())),
-            Err(_) => Err(no_card(format!("none within {} s", INSERT_TIMEOUT.as_secs()))),
+            Err(_) => Err(no_card(format!("no card within {} s", INSERT_TIMEOUT.as_secs()))),
         }
     }
 
-    /// Sends these messages; the last one has an answer.
+    /// Sends messages, of which the last one has an answer.
     async fn exchange(&mut self, messages: &[&[u8]]) -> Result<Vec<u8>, DoorFault> {
         let mut card = self.inserted().await?;
         let exchange = async {
@@ -80,7 +81,7 @@ impl VpcdSlot {
 
 impl CardDoor for VpcdSlot {
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
-        // One octet is a word to the card, no command.
+        // One octet is a control message, not a command.
         if command.len() < 4 || u16::try_from(command.len()).is_err() {
             return Err(DoorFault::Garbled(format!("a command of {} bytes", command.len())));
         }
@@ -91,7 +92,7 @@ impl CardDoor for VpcdSlot {
         }
     }
 
-    /// Waits for a card if there is none.
+    /// Waits for a card if the slot is empty.
     async fn reset(&mut self) -> Result<Atr, DoorFault> {
         self.exchange(&[&[control::POWER_OFF], &[control::POWER_ON], &[control::ATR]]).await.map(Atr)
     }
@@ -102,13 +103,13 @@ mod tests {
     use super::super::vpcd::insert_into_vpcd;
     use super::*;
 
-    /// Counts its commands since the reset; fails at INS FF.
+    /// A card that counts commands since its reset and fails at INS FF.
     struct Counter(u8);
 
     impl CardDoor for Counter {
         async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
             if command.get(1) == Some(&0xff) {
-                return Err(DoorFault::Card("told to".into()));
+                return Err(DoorFault::Card("simulated failure".into()));
             }
             self.0 += 1;
             Ok([command, &[self.0, 0x90, 0x00]].concat())
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_card_that_connects_as_to_vpcd_is_used_and_comes_back_after_it_failed() {
+    async fn a_card_that_connects_is_usable_and_returns_after_a_failure() {
         let mut slot = VpcdSlot::listen("127.0.0.1:0").await.unwrap();
         let address = slot.address().to_owned();
         tokio::spawn(async move { insert_into_vpcd(&address, Counter(9), |_| ()).await });

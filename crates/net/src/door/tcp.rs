@@ -1,6 +1,6 @@
 //! A card behind a TCP socket.
 //!
-//! The device sends a command, the card answers; nothing else crosses. Each message is two bytes of length, big-endian,
+//! The device sends commands and the card answers. Each message is a big-endian length of two bytes
 //! and as many bytes:
 //!
 //! | device -> card | card -> device |
@@ -8,8 +8,9 @@
 //! | length, command APDU | length, response APDU |
 //! | length 0: reset | length, answer to reset (may be empty) |
 //!
-//! A card that fails closes the connection. A new connection is a card put into a device: the card is reset first.
-//! The longest extended APDU (65544 bytes) does not fit; commands to a card stay far below.
+//! A card that fails closes the connection. A new connection is like inserting the card into a
+//! device: the card is reset first. The longest extended APDU (65544 bytes) does not fit, but
+//! commands to cards are much shorter.
 
 use std::io;
 use std::time::Duration;
@@ -19,18 +20,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use world::{Atr, CardDoor, DoorFault};
 
-/// A real card may take seconds for one command: generating a key, installing a profile.
+/// A card can take seconds for a command that generates a key or installs a profile.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// As after a failed accept of the HTTP server: another one at once would spin.
+/// Pause after a failed accept. Without it the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Lends a card to whoever connects, one at a time; the next one waits. Ends only when it is dropped.
+/// Gives access to a card to one connection at a time; further ones wait. It runs until it is
+/// dropped.
 pub async fn serve_card(listener: TcpListener, mut card: impl CardDoor) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => match serve_device(stream, &mut card).await {
-                Ok(()) => tracing::debug!(%peer, "the device has let go of the card"),
+                Ok(()) => tracing::debug!(%peer, "the device has disconnected from the card"),
                 Err(error) => tracing::warn!(%peer, %error, "the device's connection to the card ended"),
             },
             Err(error) => {
@@ -55,11 +57,11 @@ async fn serve_device(mut stream: TcpStream, card: &mut impl CardDoor) -> io::Re
     Ok(())
 }
 
-/// The device's end: a card somewhere else.
+/// Client for a card behind a TCP socket.
 #[derive(Debug)]
 pub struct TcpCard {
     address: String,
-    /// Gone after any failure: an answer that comes late must not be taken for the answer to the next command.
+    /// `None` after a failure, so that a late answer is not taken for that of the next command.
     stream: Option<TcpStream>,
 }
 
@@ -76,7 +78,7 @@ impl TcpCard {
     }
 
     async fn exchange(&mut self, message: &[u8]) -> Result<Vec<u8>, DoorFault> {
-        let mut stream = self.stream.take().ok_or_else(|| self.broken("it broke earlier"))?;
+        let mut stream = self.stream.take().ok_or_else(|| self.broken("the connection failed earlier"))?;
         let exchange = async {
             send(&mut stream, message).await?;
             receive(&mut stream).await
@@ -111,7 +113,7 @@ impl CardDoor for TcpCard {
         Ok(answer)
     }
 
-    /// Also mends a broken connection: a reset begins anew in any case.
+    /// Restores a broken connection too, because a reset discards all state anyway.
     async fn reset(&mut self) -> Result<Atr, DoorFault> {
         if self.stream.is_none() {
             *self = Self::connect(&self.address).await?;
@@ -122,7 +124,7 @@ impl CardDoor for TcpCard {
 
 pub(super) async fn send(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
     let length = u16::try_from(message.len()).map_err(io::Error::other)?;
-    // One write, so that it leaves in one segment.
+    // A single write sends a single segment.
     let mut framed = length.to_be_bytes().to_vec();
     framed.extend_from_slice(message);
     stream.write_all(&framed).await
@@ -134,7 +136,7 @@ pub(super) async fn receive(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// The end is proper only between messages.
+/// Receives a message, or `None` at a proper end, which is only possible between messages.
 pub(super) async fn receive_or_end(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
     let mut first = [0];
     if stream.read(&mut first).await? == 0 {
@@ -151,14 +153,14 @@ pub(super) async fn receive_or_end(stream: &mut TcpStream) -> io::Result<Option<
 mod tests {
     use super::*;
 
-    /// Counts commands since the reset; fails at INS FF.
+    /// A card that counts commands since its reset and fails at INS FF.
     #[derive(Default)]
     struct Counter(u8);
 
     impl CardDoor for Counter {
         async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
             if command.get(1) == Some(&0xff) {
-                return Err(DoorFault::Card("told to".into()));
+                return Err(DoorFault::Card("simulated failure".into()));
             }
             self.0 += 1;
             Ok([command, &[self.0], &[0x90, 0x00]].concat())
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn commands_and_resets_cross_the_door() {
+    async fn commands_and_resets_work() {
         let mut card = TcpCard::connect(&card().await).await.unwrap();
         assert_eq!(card.reset().await.unwrap(), Atr(vec![0x3b, 0x00]));
         assert_eq!(card.transmit(&[0, 1]).await.unwrap(), [0, 1, 1, 0x90, 0]);
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_card_that_fails_breaks_the_door_and_a_reset_mends_it() {
+    async fn a_failed_card_breaks_the_connection_and_a_reset_restores_it() {
         let mut card = TcpCard::connect(&card().await).await.unwrap();
         assert!(matches!(card.transmit(&[0, 0xff]).await, Err(DoorFault::Broken(_))));
         assert!(matches!(card.transmit(&[0, 1]).await, Err(DoorFault::Broken(_))));
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_next_device_finds_a_card_that_was_reset() {
+    async fn each_connection_starts_with_a_reset_card() {
         let address = card().await;
         let mut first = TcpCard::connect(&address).await.unwrap();
         first.transmit(&[0, 1]).await.unwrap();
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_there_is_no_card_and_nonsense_is_not_sent() {
+    async fn a_missing_card_and_invalid_commands_are_reported() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);

@@ -1,7 +1,9 @@
-//! A card in a virtual reader: PC/SC through vpcd, the virtual smart card reader of the vsmartcard project.
+//! A card in a virtual PC/SC reader through vpcd, the virtual smart card reader of the vsmartcard
+//! project.
 //!
-//! vpcd is a reader driver of pcscd. It listens, on a port for each slot, and the card connects: a connection is a card
-//! in the slot, its end is the card taken out. Each message is two bytes of length, big-endian, and as many bytes:
+//! vpcd is a reader driver of pcscd. It listens on one port per slot, and cards connect: a
+//! connection is an inserted card, and its end is the removal. Each message is a big-endian length
+//! of two bytes and as many bytes:
 //!
 //! | reader -> card | card -> reader |
 //! |---|---|
@@ -19,31 +21,33 @@ use world::{Atr, CardDoor, DoorFault, Fault};
 
 use super::tcp::{receive_or_end, send};
 
-/// Where vpcd listens for the card of its first slot, unless told otherwise; the ports of the others follow.
+/// Default address of the first slot of vpcd. The ports of further slots follow.
 pub const VPCD: &str = "127.0.0.1:35963";
 
-/// While pcscd is not there. It comes back with the next program that asks for a reader, which then waits for the card.
+/// Retry interval while pcscd does not run. pcscd starts with the next program that requests a
+/// reader, which then waits for the card.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How a card and its reader stand.
+/// Status of a card and its reader.
 #[derive(Debug)]
 pub enum Insertion {
-    /// The card is in the slot: the reader has asked for something. One whose slot is taken lets the card connect too, and
-    /// asks nothing.
+    /// The card is in the slot, and the reader has sent a message. If the slot is occupied, vpcd
+    /// accepts the connection but sends nothing.
     Inserted,
-    /// The reader has gone, as pcscd does when it is stopped or nobody uses it. The card waits for it.
+    /// The reader has disconnected, for example because pcscd was stopped or is idle. The card
+    /// reconnects later.
     Withdrawn,
-    /// There is no reader yet. The card waits for it.
+    /// The reader is not reachable yet. The card retries.
     NoReader(Fault),
-    /// The card itself failed, and is out of the slot. It tries again.
+    /// The card failed and left the slot. It retries.
     CardFailed(Fault),
 }
 
-/// Puts a card into the slot of vpcd at `address` (`host:port`), and again whenever the reader comes back. `tell` hears
-/// of every change. Ends only when it is dropped.
+/// Inserts a card into the slot of vpcd at `address` (`host:port`), and again whenever the reader
+/// returns. `tell` is called at every change of status. It runs until it is dropped.
 pub async fn insert_into_vpcd(address: &str, mut card: impl CardDoor, mut tell: impl FnMut(Insertion)) {
-    // What was told, and has not changed since.
-    let (mut said_out, mut said_failed) = (false, false);
+    // True if this status was reported and has not changed since.
+    let (mut reported_out, mut reported_failed) = (false, false);
     loop {
         match TcpStream::connect(address).await {
             Ok(stream) => {
@@ -61,23 +65,23 @@ pub async fn insert_into_vpcd(address: &str, mut card: impl CardDoor, mut tell: 
                     Err(Ended::Card(why)) => Some(why),
                 };
                 if is_inserted {
-                    (said_out, said_failed) = (false, false);
+                    (reported_out, reported_failed) = (false, false);
                 }
                 match failed {
-                    Some(why) if !said_failed => {
+                    Some(why) if !reported_failed => {
                         tell(Insertion::CardFailed(card_failed(address, why)));
-                        (said_out, said_failed) = (true, true);
+                        (reported_out, reported_failed) = (true, true);
                     }
                     None if is_inserted => {
                         tell(Insertion::Withdrawn);
-                        said_out = true;
+                        reported_out = true;
                     }
                     _ => {}
                 }
             }
-            Err(error) if !said_out => {
+            Err(error) if !reported_out => {
                 tell(Insertion::NoReader(no_reader(address, error)));
-                said_out = true;
+                reported_out = true;
             }
             Err(_) => {}
         }
@@ -86,7 +90,7 @@ pub async fn insert_into_vpcd(address: &str, mut card: impl CardDoor, mut tell: 
 }
 
 fn card_failed(address: &str, why: DoorFault) -> Fault {
-    let next = "see what is wrong with the card's memory; the card is put in again by itself";
+    let next = "check the memory of the card; the card is inserted again automatically";
     Fault::caused_by(why, format!("the card at {address} does not work"), next)
 }
 
@@ -94,12 +98,12 @@ fn no_reader(address: &str, error: io::Error) -> Fault {
     Fault::caused_by(
         error,
         format!("no virtual reader at {address}"),
-        "install pcscd and vsmartcard-vpcd and start pcscd (`systemctl start pcscd`, or `pcscd -f`); a port that is \
-         free for the slot is in /etc/reader.conf.d/vpcd",
+        "install pcscd and vsmartcard-vpcd and start pcscd (`systemctl start pcscd`, or `pcscd -f`); the free port \
+         of the slot is in /etc/reader.conf.d/vpcd",
     )
 }
 
-/// Why a connection ended before the reader closed it.
+/// Reason for the end of a connection that the reader did not close.
 #[derive(Debug)]
 enum Ended {
     Reader(io::Error),
@@ -118,14 +122,15 @@ impl From<DoorFault> for Ended {
     }
 }
 
-/// One connection: the card is in the slot from the first message, which is `noticed`, until it ends.
+/// Serves one connection. `noticed` is called at the first message, which shows that the card is in
+/// the slot.
 async fn serve_reader(
     mut stream: TcpStream,
     card: &mut impl CardDoor,
     noticed: impl FnOnce(),
 ) -> Result<(), Ended> {
     stream.set_nodelay(true)?;
-    // The reader wants to know the answer to reset before it gives power.
+    // The reader requests the answer to reset before it powers the card.
     let Atr(mut atr) = card.reset().await?;
     let mut noticed = Some(noticed);
     while let Some(message) = receive_or_end(&mut stream).await? {
@@ -133,7 +138,7 @@ async fn serve_reader(
             noticed();
         }
         match message.as_slice() {
-            // What power off takes away is gone when power comes back, at the latest.
+            // Volatile state is cleared at the next power-on.
             [] | [control::POWER_OFF] => {}
             [control::POWER_ON | control::RESET] => Atr(atr) = card.reset().await?,
             [control::ATR] => send(&mut stream, &atr).await?,
@@ -147,7 +152,7 @@ async fn serve_reader(
     Ok(())
 }
 
-/// What the reader says in one byte.
+/// One-byte control messages of the reader.
 pub(super) mod control {
     pub(in crate::door) const POWER_OFF: u8 = 0;
     pub(in crate::door) const POWER_ON: u8 = 1;
@@ -163,19 +168,20 @@ mod tests {
     use super::super::tcp::receive;
     use super::*;
 
-    /// Counts its commands since the reset, and its resets in the answer to reset; fails at INS FF.
+    /// A card that counts commands since its reset, reports its resets in the answer to reset, and
+    /// fails at INS FF.
     #[derive(Default)]
     struct Counter {
         commands: u8,
         resets: u8,
-        /// Whether it does not even start.
+        /// True if the card fails at start.
         is_broken: bool,
     }
 
     impl CardDoor for Counter {
         async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
             if command.get(1) == Some(&0xff) {
-                return Err(DoorFault::Card("told to".into()));
+                return Err(DoorFault::Card("simulated failure".into()));
             }
             self.commands += 1;
             Ok([command, &[self.commands, 0x90, 0x00]].concat())
@@ -191,34 +197,34 @@ mod tests {
         }
     }
 
-    /// vpcd with one slot, and what the card's side tells.
+    /// A simulated vpcd with one slot, and the statuses that the card reports.
     struct Reader {
         listener: TcpListener,
-        told: mpsc::UnboundedReceiver<Insertion>,
+        statuses: mpsc::UnboundedReceiver<Insertion>,
     }
 
     impl Reader {
         async fn new() -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap().to_string();
-            Self { listener, told: card_for(address, Counter::default()) }
+            Self { listener, statuses: card_for(address, Counter::default()) }
         }
 
-        /// The next card, and its answer to reset.
+        /// Accepts the next card and returns its answer to reset.
         async fn card(&mut self) -> (TcpStream, Vec<u8>) {
             let (mut card, _) = self.listener.accept().await.unwrap();
             let atr = ask(&mut card, &[control::ATR]).await;
-            assert!(matches!(self.told.recv().await, Some(Insertion::Inserted)));
+            assert!(matches!(self.statuses.recv().await, Some(Insertion::Inserted)));
             (card, atr)
         }
     }
 
     fn card_for(address: String, card: Counter) -> mpsc::UnboundedReceiver<Insertion> {
-        let (tell, told) = mpsc::unbounded_channel();
+        let (tell, statuses) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             insert_into_vpcd(&address, card, |insertion| tell.send(insertion).unwrap()).await;
         });
-        told
+        statuses
     }
 
     async fn ask(card: &mut TcpStream, message: &[u8]) -> Vec<u8> {
@@ -227,11 +233,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn power_answer_to_reset_and_commands_cross_the_door() {
+    async fn power_reset_and_commands_work() {
         let mut reader = Reader::new().await;
         let (mut card, atr) = reader.card().await;
         assert_eq!(atr, [0x3b, 1]);
-        // To ask whether the card is there is not to reset it.
+        // A presence check is not a reset.
         assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 1]);
         send(&mut card, &[control::POWER_ON]).await.unwrap();
         assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 2]);
@@ -247,66 +253,66 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_card_comes_back_with_the_reader() {
+    async fn the_card_returns_with_the_reader() {
         let mut reader = Reader::new().await;
         let (mut card, _) = reader.card().await;
         ask(&mut card, &[0, 0xa4]).await;
-        // Even in the middle of a message.
+        // The connection ends in the middle of a message.
         tokio::io::AsyncWriteExt::write_all(&mut card, &[0, 5, 1]).await.unwrap();
         drop(card);
-        assert!(matches!(reader.told.recv().await, Some(Insertion::Withdrawn)));
+        assert!(matches!(reader.statuses.recv().await, Some(Insertion::Withdrawn)));
         let (mut card, _) = reader.card().await;
         assert_eq!(ask(&mut card, &[0, 0xa4]).await, [0, 0xa4, 1, 0x90, 0]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_card_that_fails_is_out_of_the_reader_and_comes_back() {
+    async fn a_failed_card_leaves_the_reader_and_returns() {
         let mut reader = Reader::new().await;
         let (mut card, _) = reader.card().await;
         send(&mut card, &[0, 0xff]).await.unwrap();
         assert!(receive(&mut card).await.is_err());
-        let Some(Insertion::CardFailed(fault)) = reader.told.recv().await else { panic!("not told") };
-        assert!(fault.why.contains("told to"), "{fault}");
+        let Some(Insertion::CardFailed(fault)) = reader.statuses.recv().await else { panic!("not reported") };
+        assert!(fault.why.contains("simulated failure"), "{fault}");
         let (_card, atr) = reader.card().await;
         assert_eq!(atr, [0x3b, 2]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_card_that_does_not_start_is_told_of_once() {
+    async fn a_card_that_fails_at_start_is_reported_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let mut told = card_for(address, Counter { is_broken: true, ..Counter::default() });
+        let mut statuses = card_for(address, Counter { is_broken: true, ..Counter::default() });
         for _ in 0..3 {
             let (mut card, _) = listener.accept().await.unwrap();
             assert!(receive_or_end(&mut card).await.unwrap().is_none());
         }
-        let Some(Insertion::CardFailed(fault)) = told.recv().await else { panic!("not told") };
+        let Some(Insertion::CardFailed(fault)) = statuses.recv().await else { panic!("not reported") };
         assert!(fault.why.contains("no memory"), "{fault}");
-        assert!(told.try_recv().is_err());
+        assert!(statuses.try_recv().is_err());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slot_that_is_taken_is_not_one_that_the_card_is_in() {
+    async fn an_occupied_slot_does_not_contain_the_card() {
         let mut reader = Reader::new().await;
         let (waiting, _) = reader.listener.accept().await.unwrap();
         drop(waiting);
-        // Had anything been told of the first connection, it would come before this.
+        // A report about the first connection would come before this one.
         reader.card().await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_there_is_said_once_with_what_to_do_and_waited_for() {
-        // A port that is taken, and where nobody listens.
+    async fn a_missing_reader_is_reported_once_and_awaited() {
+        // The port is bound, but nothing listens on it.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
-        let mut told = card_for(address.to_string(), Counter::default());
-        let Some(Insertion::NoReader(fault)) = told.recv().await else { panic!("not told") };
+        let mut statuses = card_for(address.to_string(), Counter::default());
+        let Some(Insertion::NoReader(fault)) = statuses.recv().await else { panic!("not reported") };
         assert!(fault.what.contains(&address.to_string()), "{fault}");
         assert!(fault.next.contains("vsmartcard-vpcd"), "{fault}");
         let listener = socket.listen(1).unwrap();
         let (mut card, _) = listener.accept().await.unwrap();
         ask(&mut card, &[control::ATR]).await;
-        assert!(matches!(told.recv().await, Some(Insertion::Inserted)));
+        assert!(matches!(statuses.recv().await, Some(Insertion::Inserted)));
     }
 }

@@ -1,4 +1,4 @@
-//! The octets of a journal, and what they say.
+//! Encoding and decoding of a journal.
 
 use std::io;
 
@@ -8,32 +8,33 @@ use world::{Batch, Cells, Content};
 const MAGIC: &str = "landfall-memory";
 const VERSION: &str = "2";
 
-/// Last word of the first line of a journal that grew from nothing.
+/// Last word of the first line of a journal that started empty.
 pub(super) const BEGUN: &str = "begun";
-/// Last word of the first line of a journal whose first batch was whole before the file had its name.
+/// Last word of the first line of a compacted journal, whose first batch was complete before the
+/// file got its name.
 pub(super) const COMPACTED: &str = "compacted";
 
 const MARK: &[u8; 4] = b"LFb\n";
 const CHECKSUM: usize = 16;
 
-/// What a journal says.
+/// The decoded content of a journal.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     pub(super) cells: Cells,
-    /// How much of the file counts.
+    /// Length of the committed part of the file.
     pub(super) length: usize,
     /// The number of the next batch.
     pub(super) next: u64,
-    /// Octets behind what counts: a batch that was not finished.
+    /// Octets of an incomplete batch at the end.
     pub(super) dropped: usize,
 }
 
-/// The first line.
+/// Returns the first line.
 pub(super) fn header(kind: &str) -> Vec<u8> {
     format!("{MAGIC} {VERSION} {kind}\n").into_bytes()
 }
 
-/// A batch as it stands in a journal.
+/// Encodes a batch.
 pub(super) fn batch_octets(number: u64, batch: &Batch) -> io::Result<Vec<u8>> {
     let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "a batch has 4 GiB at most");
     let mut changes = Vec::new();
@@ -51,7 +52,7 @@ pub(super) fn batch_octets(number: u64, batch: &Batch) -> io::Result<Vec<u8>> {
     Ok([&MARK[..], &number, &length, &checksum(number, length, &changes), &changes].concat())
 }
 
-/// How many octets a journal with nothing but these cells has.
+/// Returns the length of a journal that contains only these cells.
 pub(super) fn live_octets(cells: &Cells) -> usize {
     const BATCH: usize = 4 + 8 + 4 + CHECKSUM;
     const CHANGE: usize = 2 + 1 + 4;
@@ -59,10 +60,10 @@ pub(super) fn live_octets(cells: &Cells) -> usize {
     header(COMPACTED).len() + BATCH + cells.sum::<usize>()
 }
 
-/// Reads a journal from its first octet to its last.
+/// Decodes a journal.
 ///
 /// # Errors
-/// It is not a journal, one of another version, or damaged.
+/// The file is not a journal, has another version, or is damaged.
 pub(super) fn replay(file: &[u8]) -> Result<Replay, String> {
     let Some(is_compacted) = first_line(file)? else {
         return Ok(Replay { next: 1, dropped: file.len(), ..Replay::default() });
@@ -74,16 +75,14 @@ pub(super) fn replay(file: &[u8]) -> Result<Replay, String> {
         let Some((number, batch, after)) = batch_at_start(rest) else {
             let at = replay.length;
             if is_first && is_compacted || (1..rest.len()).any(|next| starts_with_batch(rest, next)) {
-                return Err(format!(
-                    "the batch at octet {at} is damaged, and it is not the last to be written"
-                ));
+                return Err(format!("the batch at octet {at} is damaged, although it is not the last one"));
             }
             replay.dropped = rest.len();
             break;
         };
         if !is_first && number != replay.next {
             let (at, next) = (replay.length, replay.next);
-            return Err(format!("the batch at octet {at} has number {number}, where {next} comes next"));
+            return Err(format!("the batch at octet {at} has number {number} instead of {next}"));
         }
         batch.apply_to(&mut replay.cells);
         replay.length = file.len().saturating_sub(after.len());
@@ -91,14 +90,14 @@ pub(super) fn replay(file: &[u8]) -> Result<Replay, String> {
         is_first = false;
     }
     if is_first && is_compacted {
-        return Err("it ends where the cells should be".to_owned());
+        return Err("it ends before its first batch".to_owned());
     }
     replay.next = replay.next.max(1);
     Ok(replay)
 }
 
-/// Whether the first line says that the journal was compacted; nothing if the file ends within it, as one does whose
-/// first commit was cut off.
+/// Returns true if the first line marks a compacted journal, or `None` if the file ends within the
+/// line, which happens when the first commit was interrupted.
 fn first_line(file: &[u8]) -> Result<Option<bool>, String> {
     let Some(end) = file.iter().take(64).position(|octet| *octet == b'\n') else {
         return match header(BEGUN).starts_with(file) {
@@ -111,14 +110,15 @@ fn first_line(file: &[u8]) -> Result<Option<bool>, String> {
         [MAGIC, VERSION, BEGUN] => Ok(Some(false)),
         [MAGIC, VERSION, COMPACTED] => Ok(Some(true)),
         [MAGIC, version, ..] if version != VERSION => {
-            Err(format!("it has version {version}, and this program knows version {VERSION}"))
+            Err(format!("it has version {version}, but this program supports version {VERSION}"))
         }
         [MAGIC, ..] => Err("its first line is damaged".to_owned()),
         _ => Err("it is not a memory file".to_owned()),
     }
 }
 
-/// The batch at the start of the octets, its number, and what follows it; nothing if it does not check.
+/// Returns the number of the first batch, the batch, and the octets after it, or `None` if the
+/// batch is invalid.
 fn batch_at_start(octets: &[u8]) -> Option<(u64, Batch, &[u8])> {
     let rest = octets.strip_prefix(MARK)?;
     let (number, rest) = rest.split_first_chunk::<8>()?;

@@ -1,4 +1,4 @@
-//! Every cut and every damaged bit of a journal.
+//! Tests that truncate a journal at every octet and flip every bit.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use super::*;
 
 const CELLS: [&str; 4] = ["a", "card", "content/7", "long"];
 
-/// A journal of some batches: its folder and path, and what the cells were after each.
+/// A journal of some batches, with its folder and path, and the cells after each batch.
 struct Journal {
     _folder: tempfile::TempDir,
     path: PathBuf,
-    /// Length of the file and cells, from before the first batch to after the last.
+    /// Length of the file and cells, before the first batch and after each one.
     states: Vec<(usize, Cells)>,
 }
 
@@ -41,13 +41,13 @@ impl Journal {
         fs::read(&self.path).unwrap()
     }
 
-    /// What the cells must be when the file ends there.
+    /// The expected cells if the file ends at this length.
     fn state_at(&self, length: usize) -> &Cells {
         &self.states.iter().rev().find(|(end, _)| *end <= length).unwrap().1
     }
 }
 
-/// Batches of all shapes, none of them the same.
+/// Different batches of all shapes.
 fn some_batches(count: u8) -> impl Iterator<Item = Batch> {
     (1..=count).map(|number| {
         let mut batch = Batch::of(CELLS[usize::from(number) % 4], vec![number; 3 * usize::from(number)]);
@@ -59,20 +59,20 @@ fn some_batches(count: u8) -> impl Iterator<Item = Batch> {
     })
 }
 
-/// Octets of a cell.
+/// A batch that writes one cell.
 fn cell(length: usize, octet: u8) -> Batch {
     Batch::of("cell", vec![octet; length])
 }
 
 #[test]
-fn what_was_committed_is_loaded_and_a_file_that_is_not_there_is_empty() {
+fn commits_are_loaded_and_a_missing_file_is_empty() {
     let journal = Journal::new(some_batches(9));
     assert_eq!(journal.cells().unwrap(), journal.states[9].1);
     assert_eq!(FileMemory::open(journal.path.with_extension("other")).unwrap().load().unwrap(), Cells::new());
 }
 
 #[test]
-fn a_journal_cut_at_any_octet_is_that_before_a_batch_or_after_it_and_goes_on_from_there() {
+fn a_journal_cut_at_any_octet_has_all_complete_batches_and_can_be_continued() {
     let journal = Journal::new(some_batches(7));
     let whole = journal.octets();
     for length in 0..=whole.len() {
@@ -80,7 +80,7 @@ fn a_journal_cut_at_any_octet_is_that_before_a_batch_or_after_it_and_goes_on_fro
         let mut expected = journal.state_at(length).clone();
         let mut memory = journal.open().unwrap();
         assert_eq!(memory.load().unwrap(), expected, "cut to {length} octets");
-        // To bring a commit to the disk takes its time; the last octets of the journal are tried one by one.
+        // Commits sync to disk, which is slow. Only the last octets are tested one by one.
         if length % 10 != 0 && length < journal.states[6].0 {
             continue;
         }
@@ -92,7 +92,7 @@ fn a_journal_cut_at_any_octet_is_that_before_a_batch_or_after_it_and_goes_on_fro
 }
 
 #[test]
-fn a_wrong_bit_is_told_unless_it_may_be_a_commit_that_was_cut_off() {
+fn a_wrong_bit_is_damage_unless_it_is_in_the_last_batch() {
     let journal = Journal::new(some_batches(5));
     let whole = journal.octets();
     let (last, before) = (journal.states[4].0, &journal.states[4].1);
@@ -109,7 +109,7 @@ fn a_wrong_bit_is_told_unless_it_may_be_a_commit_that_was_cut_off() {
 }
 
 #[test]
-fn batches_that_are_missing_or_out_of_order_are_told() {
+fn missing_and_reordered_batches_are_damage() {
     let journal = Journal::new(some_batches(3));
     let whole = journal.octets();
     let ends: Vec<usize> = journal.states.iter().map(|(end, _)| *end).collect();
@@ -120,12 +120,12 @@ fn batches_that_are_missing_or_out_of_order_are_told() {
     for order in [[first.clone(), third.clone()], [second.clone(), first.clone()], [first.clone(), first]] {
         let octets: Vec<u8> = [whole[..start].to_vec(), parts(&order)].concat();
         fs::write(&journal.path, octets).unwrap();
-        assert!(journal.cells().unwrap_err().why.contains("comes next"), "{order:?}");
+        assert!(journal.cells().unwrap_err().why.contains("instead of"), "{order:?}");
     }
 }
 
 #[test]
-fn a_small_change_adds_little_and_outdated_octets_do_not_pile_up() {
+fn small_changes_add_little_and_outdated_octets_are_compacted() {
     let mut large = Batch::of("image", vec![0xAB; 200_000]);
     large.put("gone", vec![0xCD; 100_000]);
     let journal = Journal::new([large]);
@@ -142,7 +142,7 @@ fn a_small_change_adds_little_and_outdated_octets_do_not_pile_up() {
         let content = number.to_be_bytes().repeat(2500);
         memory.commit(Batch::of("cell", content.clone())).unwrap();
         expected.insert("cell".to_owned(), content.into());
-        // Twice what was there at most.
+        // At most twice the live octets.
         assert!(journal.octets().len() <= 610_000, "after {number}");
     }
     assert_eq!(memory.load().unwrap(), expected);
@@ -151,7 +151,7 @@ fn a_small_change_adds_little_and_outdated_octets_do_not_pile_up() {
     assert!(journal.octets().starts_with(&header(COMPACTED)));
 }
 
-/// A journal that has just been compacted and has had one more commit; its octets, and where its first batch ends.
+/// A journal with one commit after its compaction, its octets, and the end of its first batch.
 fn compacted() -> (Journal, Vec<u8>, usize) {
     let journal = Journal::new([Batch::of("kept", vec![1, 2, 3]), cell(20_000, 1)]);
     let mut memory = journal.open().unwrap();
@@ -167,7 +167,7 @@ fn compacted() -> (Journal, Vec<u8>, usize) {
 }
 
 #[test]
-fn a_compacted_journal_is_never_taken_for_one_whose_first_commit_was_cut_off() {
+fn a_cut_compacted_journal_is_damage() {
     let (journal, whole, end) = compacted();
     let kept = |journal: &Journal| journal.cells().map(|cells| cells["kept"].to_vec());
     assert_eq!(kept(&journal).unwrap(), [5]);
@@ -186,16 +186,16 @@ fn a_compacted_journal_is_never_taken_for_one_whose_first_commit_was_cut_off() {
 }
 
 #[test]
-fn a_compaction_that_was_cut_off_leaves_the_journal_as_it_was() {
+fn an_interrupted_compaction_leaves_the_journal_unchanged() {
     let journal = Journal::new(some_batches(3));
     fs::write(beside(&journal.path, ".new"), "landfall-memory 2 compacted\nLFb").unwrap();
     assert_eq!(journal.cells().unwrap(), journal.states[3].1);
 }
 
 #[test]
-fn a_compaction_that_fails_is_no_fault_of_the_commit() {
+fn a_failed_compaction_does_not_fail_the_commit() {
     let journal = Journal::new([]);
-    // In the way of the new file.
+    // This folder blocks the new file.
     fs::create_dir_all(beside(&journal.path, ".new")).unwrap();
     let mut memory = journal.open().unwrap();
     for number in 0..20 {
@@ -206,7 +206,7 @@ fn a_compaction_that_fails_is_no_fault_of_the_commit() {
 }
 
 #[test]
-fn an_older_form_and_a_newer_one_are_refused_by_their_versions() {
+fn older_and_newer_versions_are_refused() {
     let journal = Journal::new([]);
     for (file, version) in
         [("landfall-memory 1 00ff 12\n{\"eid\": ...}", "1"), ("landfall-memory 3 begun\n", "3")]
@@ -221,7 +221,7 @@ fn an_older_form_and_a_newer_one_are_refused_by_their_versions() {
 }
 
 #[test]
-fn two_at_once_are_refused_and_one_after_the_other_are_not() {
+fn a_memory_has_one_user_at_a_time() {
     let journal = Journal::new([cell(1, 1)]);
     let first = journal.open().unwrap();
     assert!(journal.open().unwrap_err().why.contains("another process"));
@@ -230,21 +230,21 @@ fn two_at_once_are_refused_and_one_after_the_other_are_not() {
 }
 
 #[test]
-fn a_commit_on_top_of_what_somebody_else_has_removed_is_a_fault() {
+fn a_commit_to_a_truncated_or_removed_file_is_a_fault() {
     let journal = Journal::new([cell(10, 1)]);
     let whole = journal.octets();
     let mut memory = journal.open().unwrap();
     for shorter in [&whole[..whole.len() - 1], &[]] {
         fs::write(&journal.path, shorter).unwrap();
         let fault = memory.commit(cell(10, 2)).unwrap_err();
-        assert!(fault.next.contains("somebody else"), "{fault}");
+        assert!(fault.next.contains("another program"), "{fault}");
         assert_eq!(journal.octets(), shorter);
     }
     fs::remove_file(&journal.path).unwrap();
     let fault = memory.commit(cell(10, 2)).unwrap_err();
-    assert!(fault.next.contains("somebody else"), "{fault}");
+    assert!(fault.next.contains("another program"), "{fault}");
     assert!(!journal.path.exists());
-    // Longer is what a commit leaves that was cut off.
+    // A longer file is the remainder of an interrupted commit.
     fs::write(&journal.path, [whole, vec![0; 5]].concat()).unwrap();
     memory.commit(cell(10, 2)).unwrap();
     drop(memory);
@@ -252,13 +252,14 @@ fn a_commit_on_top_of_what_somebody_else_has_removed_is_a_fault() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_a_fault() {
+fn a_folder_that_cannot_be_created_is_a_fault() {
     let journal = Journal::new([cell(1, 1)]);
     let fault = FileMemory::open(journal.path.join("below a file/card")).unwrap_err();
     assert!(fault.what.starts_with("cannot use"), "{fault}");
 }
 
-/// The child of the next test: commits until the disk is full, says what it was told, and then once more.
+/// The child process of the next test. It commits until the disk is full, prints the fault, and
+/// commits once more.
 #[test]
 #[ignore = "the child of a_full_disk_leaves_the_cells_as_they_were"]
 fn child_on_a_full_disk() {
@@ -273,9 +274,10 @@ fn child_on_a_full_disk() {
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_cells_as_they_were() {
-    // Enough that nothing is outdated for the greater part, and so not compacted.
+    // The live octets prevent a compaction.
     let journal = Journal::new([Batch::of("image", vec![1; 300_000])]);
-    // A limit on the size of files does what a full disk does: some octets are written, and then an error.
+    // A limit on the file size acts like a full disk: some octets are written, and then an error
+    // occurs.
     let child = std::process::Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 700; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
@@ -283,11 +285,11 @@ fn a_full_disk_leaves_the_cells_as_they_were() {
         .env("LANDFALL_TEST_FULL_DISK", &journal.path)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout).into_owned();
-    assert!(child.status.success(), "{said}{}", String::from_utf8_lossy(&child.stderr));
-    assert!(said.contains("the old content still stands"), "{said}");
+    let output = String::from_utf8_lossy(&child.stdout).into_owned();
+    assert!(child.status.success(), "{output}{}", String::from_utf8_lossy(&child.stderr));
+    assert!(output.contains("the old content is intact"), "{output}");
     let cells = journal.cells().unwrap();
-    assert!(said.contains(&format!("cells: {}", cells["cell"].len())), "{said}");
+    assert!(output.contains(&format!("cells: {}", cells["cell"].len())), "{output}");
     assert!((20_000..20_020).contains(&cells["cell"].len()));
     assert_eq!(cells["small"].to_vec(), [1]);
     assert_eq!(cells["image"].len(), 300_000);

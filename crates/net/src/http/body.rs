@@ -1,4 +1,4 @@
-//! The body of an answer: at once, or octet by octet.
+//! Response bodies that are sent at once or octet by octet.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -11,13 +11,13 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use world::Drip;
 
-/// What is left to be sent.
+/// The part of the body that remains to be sent.
 pub(crate) struct Answer {
     rest: Bytes,
     drip: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
-/// The answer with the body that its extensions ask for.
+/// Returns the response with the body that its extensions request.
 pub(crate) fn with_body(response: Response<Bytes>) -> Response<Answer> {
     let drip = response.extensions().get::<Drip>().copied();
     let drip = drip.map(|Drip(pause)| (pause, Box::pin(sleep(Duration::ZERO))));

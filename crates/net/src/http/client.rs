@@ -1,4 +1,4 @@
-//! The client's side: a [`Link`] over a socket.
+//! HTTP client: a [`Link`] over a socket.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -25,15 +25,16 @@ use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind, link_from};
 
 use crate::tls::ClientTls;
 
-/// The largest answer that is read: a bound profile package with room to spare.
+/// Maximum size of a response: a bound profile package with a margin.
 pub const MAX_ANSWER: usize = 16 << 20;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Shorter than servers usually keep an idle connection, so that a request seldom meets one that is being closed.
+/// Shorter than the idle time-out of most servers, so that a request seldom meets a closing
+/// connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Makes links to servers.
+/// Factory of links to servers.
 #[derive(Clone, Debug)]
 pub struct Client {
     connect_to: HashMap<String, String>,
@@ -47,24 +48,26 @@ impl Default for Client {
 }
 
 impl Client {
-    /// Connects to `address` (`host:port`) whenever `name` is asked for, whatever its port. The certificate is still
-    /// verified for `name`. For a name such as testsmdpplus1.example.com that is in a certificate but in no DNS.
+    /// Maps `name` to `address` (`host:port`), whatever port is requested. The certificate is still
+    /// verified for `name`. This is for names such as testsmdpplus1.example.com that have a
+    /// certificate but no DNS entry.
     #[must_use]
     pub fn with_connect_to(mut self, name: &str, address: &str) -> Self {
         self.connect_to.insert(name.to_ascii_lowercase(), address.to_owned());
         self
     }
 
-    /// Waits this long for a whole answer, connecting included.
+    /// Sets the time-out of a complete exchange, including the connection.
     #[must_use]
     pub fn with_answer_timeout(mut self, answer_timeout: Duration) -> Self {
         self.answer_timeout = answer_timeout;
         self
     }
 
-    /// A link to the server at `address`, `host` or `host:port`: https with `tls`, http without.
+    /// Returns a link to the server at `address` (`host` or `host:port`): https with `tls`, http
+    /// without.
     ///
-    /// Of a request's URI only path and query count. Connections are kept and used again.
+    /// Only path and query of a request's URI are used. Connections are reused.
     pub fn link(&self, address: &str, tls: Option<ClientTls>) -> Result<Link, Fault> {
         let authority: Authority = address.parse().map_err(|error| {
             Fault::caused_by(
@@ -126,7 +129,7 @@ impl Server {
         match timeout(self.answer_timeout, self.exchange(request)).await {
             Ok(answer) => answer,
             Err(_) => {
-                let why = format!("waited {} s", self.answer_timeout.as_secs_f32());
+                let why = format!("no answer within {} s", self.answer_timeout.as_secs_f32());
                 Err(self.fault(LinkFaultKind::Timeout, why))
             }
         }
@@ -135,7 +138,7 @@ impl Server {
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
         let (mut head, body) = request.into_parts();
         head.uri = self.absolute(&head.uri)?;
-        // The client negotiates it; a version set by a caller would only be able to contradict.
+        // The client negotiates the version. A version set by the caller could only contradict it.
         head.version = http::Version::HTTP_11;
         let answer = self.pool.request(Request::from_parts(head, Full::new(body))).await;
         let (head, body) = answer.map_err(|error| self.explain(&error))?.into_parts();
@@ -157,7 +160,7 @@ impl Server {
             .map_err(|error| self.fault(LinkFaultKind::Protocol, error.to_string()))
     }
 
-    /// Finds in the chain of causes the one that says what happened.
+    /// Finds the most specific cause in the error chain.
     fn explain(&self, error: &(dyn Error + 'static)) -> LinkFault {
         let mut kind = LinkFaultKind::Protocol;
         let mut why = error.to_string();
@@ -198,14 +201,15 @@ fn kind_of(error: &io::Error) -> LinkFaultKind {
         io::ErrorKind::NetworkUnreachable
         | io::ErrorKind::HostUnreachable
         | io::ErrorKind::AddrNotAvailable => LinkFaultKind::Unreachable,
-        // The kind that rustls gives its errors; no socket has it. Under TLS 1.3 a server judges the client's
-        // certificate after the client thinks that the handshake is over, so its refusal may come with the first read.
+        // rustls uses this kind for its errors; sockets do not. Under TLS 1.3, a server checks the
+        // client's certificate after the client has completed its handshake, so a refusal can
+        // arrive with the first read.
         io::ErrorKind::InvalidData => LinkFaultKind::Tls,
         _ => LinkFaultKind::Reset,
     }
 }
 
-/// Opens a connection: the address decided beforehand, the name verified.
+/// Opens connections to a fixed address and verifies the server name.
 #[derive(Clone)]
 struct Connector {
     connect_to: Arc<str>,
@@ -227,14 +231,14 @@ impl Connector {
         let addresses: Vec<_> = addresses.collect();
         let stream = TcpStream::connect(&addresses[..]).await;
         let stream = stream.map_err(|error| self.fault(kind_of(&error), error))?;
-        // Requests are small and waited for.
+        // Requests are small and latency matters.
         stream.set_nodelay(true).map_err(|error| self.fault(LinkFaultKind::Reset, error))?;
         let Some((connector, name)) = &self.tls else {
             return Ok(Stream::Plain(TokioIo::new(stream)));
         };
         match connector.connect(name.clone(), stream).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(TokioIo::new(stream)))),
-            // A server that went away in the middle has refused nothing.
+            // A connection that ends during the handshake is not a TLS refusal.
             Err(error) => Err(self.fault(kind_of(&error), error)),
         }
     }
@@ -253,7 +257,7 @@ impl tower::Service<Uri> for Connector {
         Poll::Ready(Ok(()))
     }
 
-    /// The URI says nothing new: each pool has one server.
+    /// The URI is irrelevant, because each pool has one server.
     fn call(&mut self, _: Uri) -> Self::Future {
         Box::pin(self.clone().connect())
     }

@@ -1,4 +1,4 @@
-//! The server's side: sockets in, requests out to a service.
+//! HTTP server: passes requests from sockets to a service.
 
 use std::error::Error;
 use std::io;
@@ -25,30 +25,34 @@ use super::body::with_body;
 use crate::os::raise_open_files;
 use crate::tls::ServerTls;
 
-/// The largest request body that is read. What a card or an operator sends is far below; more is answered with 413.
+/// Maximum size of a request body. Requests of cards and operators are far smaller; larger ones get
+/// status 413.
 pub const MAX_REQUEST: u64 = 1 << 20;
-/// How long a connection may take to send a request's head, the idle time before it included.
+/// Time-out for the head of a request, including the idle time before it.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many connections are open at a time, where the process may open as many files; the next one waits in the
-/// listener's queue. A connection takes some 35 KiB with its TLS, so this is 140 MiB.
+/// Maximum number of connections, if the process may open as many files. Further ones wait in the
+/// listener's queue. A connection with TLS takes about 35 KiB, so this limit corresponds to 140
+/// MiB.
 pub const MAX_CONNECTIONS: usize = 4096;
 
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// How much of what is not wanted is read nevertheless, so that the peer comes to see the answer.
+/// Maximum number of unwanted octets that are read so that the peer sees the response.
 const MAX_DISCARDED: u64 = 16 << 20;
-const LET_GO_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long requests that are under way may go on after the shutdown.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for requests under way to finish after a shutdown.
 const GRACE: Duration = Duration::from_secs(5);
-/// Connections whose handshake the kernel has finished and nobody has accepted yet. A thousand devices may call at the
-/// same moment, and one that finds the queue full comes back a second later; the kernel has a bound of its own.
+/// Backlog of connections that the kernel has established but the server has not accepted. A
+/// thousand devices can connect at the same moment, and a device that finds the queue full retries
+/// a second later. The kernel has a limit of its own.
 const BACKLOG: u32 = 4096;
-/// Files that the process has open beside its connections: records, logs, listeners, peers that it calls itself.
+/// Open files besides connections: records, logs, listeners, outgoing connections.
 const OTHER_FILES: usize = 124;
-/// After a failed accept (mostly: no file descriptor left) another one at once would spin.
+/// Pause after a failed accept, which usually means that no file descriptor is left. Without it the
+/// loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Listens at `address`, `host:port`; port 0 takes a free one.
+/// Listens on `address` (`host:port`); port 0 selects a free port.
 pub async fn listen(address: &str) -> Result<TcpListener, Fault> {
     bind(address).await.map_err(|error| {
         let next = match error.kind() {
@@ -61,7 +65,7 @@ pub async fn listen(address: &str) -> Result<TcpListener, Fault> {
     })
 }
 
-/// The first of the addresses that can be had.
+/// Binds the first usable address.
 async fn bind(address: &str) -> io::Result<TcpListener> {
     let mut failed = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
     for address in tokio::net::lookup_host(address).await? {
@@ -75,17 +79,17 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
 
 fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A server that is started again need not wait until the connections of the last one are forgotten.
+    // A restarted server must not wait until the kernel has forgotten old connections.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Asks `service` for the answer to every request that comes to `listener`, until `shutdown`; then lets the requests
-/// under way finish.
+/// Passes every request on `listener` to `service` until `shutdown`, and then lets requests under
+/// way finish.
 ///
-/// A client certificate that was verified is a [`PeerCertificate`] extension of its requests. An error of the service
-/// breaks the connection off: to the peer it is a link that failed.
+/// A verified client certificate is a [`PeerCertificate`] extension of the requests. An error of
+/// the service aborts the connection, which the peer sees as a link failure.
 pub async fn serve<S>(
     listener: TcpListener,
     tls: Option<ServerTls>,
@@ -101,7 +105,7 @@ pub async fn serve<S>(
     serve_each(listener, each, shutdown).await;
 }
 
-/// Gives every connection that comes to `listener` to `each`, together with what tells it of the end; until `shutdown`.
+/// Passes every connection on `listener` to `each`, with a receiver that signals the shutdown.
 pub(crate) async fn serve_each<E, F>(
     listener: TcpListener,
     each: E,
@@ -119,7 +123,7 @@ pub(crate) async fn serve_each<E, F>(
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             accepted = accept(&listener, &places) => accepted,
-            // Only so that finished connections do not pile up in the set.
+            // Removes finished connections from the set.
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
@@ -139,7 +143,7 @@ pub(crate) async fn serve_each<E, F>(
         }
     }
     drop(listener);
-    // Nobody to tell is nobody to wait for.
+    // Sending fails if no connection is left, which is not an error.
     let _ = stop.send(true);
     let all_done = async { while connections.join_next().await.is_some() {} };
     if timeout(GRACE, all_done).await.is_err() {
@@ -149,7 +153,8 @@ pub(crate) async fn serve_each<E, F>(
 
 type Place = tokio::sync::OwnedSemaphorePermit;
 
-/// Takes a place first, so that what there is no place for stays in the listener's queue.
+/// Waits for a free place before accepting, so that further connections stay in the listener's
+/// queue.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
@@ -172,7 +177,7 @@ where
     S::Future: Send,
     S::Error: Into<BoxError>,
 {
-    // Answers are small and waited for.
+    // Responses are small and latency matters.
     stream.set_nodelay(true)?;
     let Some(acceptor) = acceptor else {
         return serve_connection(stream, None, service, stopped).await;
@@ -180,7 +185,7 @@ where
     let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream).into_fallible()).await? {
         Ok(stream) => stream,
         Err((error, mut stream)) => {
-            let_go(&mut stream).await;
+            close_gracefully(&mut stream).await;
             return Err(error.into());
         }
     };
@@ -189,15 +194,15 @@ where
     serve_connection(stream, peer, service, stopped).await
 }
 
-/// Closes so that the peer reads our alert: closing while its bytes are unread would make the kernel send a reset, which
-/// can overtake the alert.
-pub(crate) async fn let_go(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+/// Closes the connection so that the peer can read the TLS alert. If its octets were unread at the
+/// close, the kernel would send a reset, which can overtake the alert.
+pub(crate) async fn close_gracefully(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let drain = async {
         stream.shutdown().await?;
         tokio::io::copy(&mut stream.take(MAX_DISCARDED), &mut tokio::io::sink()).await
     };
-    // Nothing depends on it: the connection is over either way.
-    let _ = timeout(LET_GO_TIMEOUT, drain).await;
+    // The result is irrelevant, because the connection is over.
+    let _ = timeout(CLOSE_TIMEOUT, drain).await;
 }
 
 async fn serve_connection<S>(
@@ -211,7 +216,8 @@ where
     S::Future: Send,
     S::Error: Into<BoxError>,
 {
-    // An io::Error, because with a boxed one the compiler cannot prove this future `Send`.
+    // This is an io::Error, because with a boxed error the compiler cannot prove that the future is
+    // `Send`.
     let answer = hyper::service::service_fn(move |request| {
         let (service, peer) = (service.clone().map_request(can_drip), peer.clone());
         async move {
@@ -225,7 +231,7 @@ where
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
     tokio::select! {
         ended = &mut connection => return ended,
-        // An error means that the server itself has gone, which is the same news.
+        // An error means that the server has been dropped, which also ends the connection.
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -237,7 +243,7 @@ fn can_drip(mut request: Request<Bytes>) -> Request<Bytes> {
     request
 }
 
-/// Asks `service`, who is told of the `peer` as an extension of its request.
+/// Passes a request to `service`, with `peer` as an extension.
 pub(crate) async fn answer<P, S>(
     request: Request<Incoming>,
     peer: Option<P>,
@@ -253,7 +259,7 @@ where
         Ok(body) => body,
         Err(unread) => return Ok(unread.response()),
     };
-    // Extensions are ours alone: whatever else hyper put there does not cross the seam.
+    // Only extensions of this crate are passed on, none of hyper.
     head.extensions.clear();
     if let Some(peer) = peer {
         head.extensions.insert(peer);
@@ -261,11 +267,11 @@ where
     service.oneshot(Request::from_parts(head, body)).await.map_err(Into::into)
 }
 
-/// Why there is no body to ask the service with.
+/// Reason for a missing request body.
 enum Unread {
     TooLarge,
     TooSlow,
-    BrokenOff,
+    Incomplete,
 }
 
 impl Unread {
@@ -274,19 +280,19 @@ impl Unread {
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("its body has more than {MAX_REQUEST} octets"),
-                "send less at a time",
+                "send a smaller request",
             ),
             Self::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
-                format!("its body did not come within {} seconds", BODY_READ_TIMEOUT.as_secs()),
-                "send it again, faster",
+                format!("its body did not arrive within {} seconds", BODY_READ_TIMEOUT.as_secs()),
+                "send it again with a faster connection",
             ),
-            Self::BrokenOff => {
-                (StatusCode::BAD_REQUEST, "its body broke off".to_owned(), "send it again, whole")
+            Self::Incomplete => {
+                (StatusCode::BAD_REQUEST, "its body is incomplete".to_owned(), "send it again")
             }
         };
-        // Whatever the service speaks: these are words for the person who looks why it was not asked.
-        let fault = Fault::new("cannot take the request", why, next);
+        // The response is readable text for an operator, regardless of the protocol of the service.
+        let fault = Fault::new("cannot accept the request", why, next);
         let mut response = Response::new(serde_json::to_vec(&fault).unwrap_or_default().into());
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -301,13 +307,13 @@ async fn read(body: Incoming) -> Result<Bytes, Unread> {
     }
 }
 
-/// Of a body that is too large the rest is read and dropped, within bounds: most clients look for an answer only once
-/// they have sent everything.
+/// The rest of an oversized body is read and dropped up to a limit, because most clients read the
+/// response only after sending everything.
 async fn read_to_end(mut body: Incoming) -> Result<Bytes, Unread> {
     let mut kept = BytesMut::new();
     let mut length: u64 = 0;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Unread::BrokenOff)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| Unread::Incomplete)?.into_data() else { continue };
         length += u64::try_from(data.len()).unwrap_or(u64::MAX);
         if length <= MAX_REQUEST {
             kept.extend_from_slice(&data);

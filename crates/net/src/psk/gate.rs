@@ -1,8 +1,9 @@
-//! Reads along in the handshake until the client has named itself: RFC 4279 section 2, RFC 5246 sections 6.2 and 7.4.
+//! Reads the PSK identity from the TLS handshake: RFC 4279 section 2, RFC 5246 sections 6.2 and
+//! 7.4.
 //!
-//! ClientKeyExchange is the only message that is looked at, and it comes before anything is enciphered. What the gate
-//! reads wrongly opens nothing: OpenSSL reads the same octets itself and is given a key only for the identity that it
-//! has read.
+//! The gate examines only ClientKeyExchange, which precedes all encrypted messages. A misreading
+//! has no security impact: OpenSSL parses the same octets and gets a key only for the identity that
+//! it has read.
 
 use std::io;
 use std::pin::Pin;
@@ -17,10 +18,11 @@ use super::PskKeys;
 
 const HANDSHAKE_RECORD: u8 = 22;
 const CLIENT_KEY_EXCHANGE: u8 = 16;
-/// How much a client may say before it names itself. A ClientHello has some hundred octets; OpenSSL takes 128 KiB.
+/// Maximum octets before the identity. A ClientHello has some hundred octets, and OpenSSL accepts
+/// 128 KiB.
 const MAX_BEFORE_IDENTITY: usize = 16 << 10;
 
-/// What is known of the client of one connection. A clone is the same knowledge.
+/// The identified client of a connection. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Known(Arc<Mutex<Option<Client>>>);
 
@@ -34,13 +36,13 @@ impl Known {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Client { identity, key });
     }
 
-    /// Who it is.
+    /// The identity, if it is known.
     pub(super) fn identity(&self) -> Option<String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.as_ref().map(|client| client.identity.clone())
     }
 
-    /// Copies the key of this identity into `to`, if it is the one that was looked up; gives its length.
+    /// Copies the key of this identity into `to` if it has been looked up, and returns its length.
     pub(super) fn copy_key(&self, identity: &[u8], to: &mut [u8]) -> Option<usize> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let client = known.as_ref().filter(|client| client.identity.as_bytes() == identity)?;
@@ -50,7 +52,7 @@ impl Known {
     }
 }
 
-/// A stream whose reader does not see the identity before its key has been looked up.
+/// A stream that withholds the identity until its key has been looked up.
 pub(super) struct Gate<S> {
     inner: S,
     keys: Arc<dyn PskKeys>,
@@ -59,18 +61,18 @@ pub(super) struct Gate<S> {
 }
 
 enum State {
-    /// Holds what the client has said so far.
-    ReadsAlong(Vec<u8>),
-    /// Holds back what the client has said last.
-    LooksUp(BoxFuture<'static, ()>, Vec<u8>),
-    /// Still has something of it.
-    LetsOut(Vec<u8>),
-    Open,
+    /// Collects the octets from the start of the connection.
+    Reading(Vec<u8>),
+    /// Waits for the key and withholds the latest octets.
+    LookingUp(BoxFuture<'static, ()>, Vec<u8>),
+    /// Passes on the withheld octets.
+    Releasing(Vec<u8>),
+    PassThrough,
 }
 
 impl<S> Gate<S> {
     pub(super) fn new(inner: S, keys: Arc<dyn PskKeys>, known: Known) -> Self {
-        Self { inner, keys, known, state: State::ReadsAlong(Vec::new()) }
+        Self { inner, keys, known, state: State::Reading(Vec::new()) }
     }
 
     fn look_up(&self, identity: Vec<u8>) -> BoxFuture<'static, ()> {
@@ -80,8 +82,8 @@ impl<S> Gate<S> {
             match keys.key(&identity).await {
                 Ok(Some(key)) => known.learn(identity, key),
                 Ok(None) => {}
-                // To the client it is the same as an unknown identity; it comes back.
-                Err(fault) => tracing::error!(%fault, "the key of a card could not be looked up"),
+                // The client sees the same error as for an unknown identity, and can retry.
+                Err(fault) => tracing::error!(%fault, "cannot look up the key of a card"),
             }
         })
     }
@@ -92,33 +94,33 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
         let gate = self.get_mut();
         loop {
             match &mut gate.state {
-                State::ReadsAlong(said) => {
+                State::Reading(received) => {
                     let before = buf.filled().len();
                     ready!(Pin::new(&mut gate.inner).poll_read(cx, buf))?;
                     let new = buf.filled().get(before..).unwrap_or_default().to_vec();
-                    said.extend_from_slice(&new);
-                    match identity_in(said) {
-                        Identity::NotYet if said.len() <= MAX_BEFORE_IDENTITY => {}
-                        Identity::NotYet | Identity::Never => gate.state = State::Open,
+                    received.extend_from_slice(&new);
+                    match identity_in(received) {
+                        Identity::NotYet if received.len() <= MAX_BEFORE_IDENTITY => {}
+                        Identity::NotYet | Identity::Never => gate.state = State::PassThrough,
                         Identity::Is(identity) => {
                             buf.set_filled(before);
-                            gate.state = State::LooksUp(gate.look_up(identity), new);
+                            gate.state = State::LookingUp(gate.look_up(identity), new);
                             continue;
                         }
                     }
                     return Poll::Ready(Ok(()));
                 }
-                State::LooksUp(lookup, held) => {
+                State::LookingUp(lookup, held) => {
                     ready!(lookup.as_mut().poll(cx));
-                    gate.state = State::LetsOut(std::mem::take(held));
+                    gate.state = State::Releasing(std::mem::take(held));
                 }
-                State::LetsOut(held) => {
+                State::Releasing(held) => {
                     let rest = held.split_off(held.len().min(buf.remaining()));
                     buf.put_slice(held);
-                    gate.state = if rest.is_empty() { State::Open } else { State::LetsOut(rest) };
+                    gate.state = if rest.is_empty() { State::PassThrough } else { State::Releasing(rest) };
                     return Poll::Ready(Ok(()));
                 }
-                State::Open => return Pin::new(&mut gate.inner).poll_read(cx, buf),
+                State::PassThrough => return Pin::new(&mut gate.inner).poll_read(cx, buf),
             }
         }
     }
@@ -142,16 +144,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
 enum Identity {
     Is(Vec<u8>),
     NotYet,
-    /// This is no handshake in which one comes.
+    /// The octets cannot contain an identity.
     Never,
 }
 
-/// The identity in what a client has said from the beginning of its connection on.
-fn identity_in(said: &[u8]) -> Identity {
-    // Messages may be cut into records and joined in them as the client likes.
+/// Finds the identity in the octets from the start of a connection.
+fn identity_in(received: &[u8]) -> Identity {
+    // A client can split and join messages in records at will.
     let mut messages = Vec::new();
-    let mut rest = said;
-    // Whether something else than a handshake has begun.
+    let mut rest = received;
+    // True if something other than a handshake has begun.
     let is_over = loop {
         match rest.split_first_chunk::<5>() {
             Some(([HANDSHAKE_RECORD, _, _, high, low], body)) => {
@@ -194,22 +196,26 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_is_found_however_the_messages_are_cut_and_not_before_it_is_whole() {
+    fn the_identity_is_found_in_any_fragmentation_once_it_is_complete() {
         let messages = hello_and_identity();
         for size in 1..=messages.len() {
-            let said: Vec<u8> = messages.chunks(size).flat_map(record).collect();
+            let received: Vec<u8> = messages.chunks(size).flat_map(record).collect();
             let is = Identity::Is(b"abc".to_vec());
-            assert_eq!(identity_in(&said), is, "records of {size}");
-            // ChangeCipherSpec comes in the same breath.
-            assert_eq!(identity_in(&[&said[..], &[20, 3, 3, 0, 1, 1]].concat()), is);
-            for length in 0..said.len() {
-                assert_eq!(identity_in(&said[..length]), Identity::NotYet, "{length} of records of {size}");
+            assert_eq!(identity_in(&received), is, "records of {size}");
+            // ChangeCipherSpec can follow in the same segment.
+            assert_eq!(identity_in(&[&received[..], &[20, 3, 3, 0, 1, 1]].concat()), is);
+            for length in 0..received.len() {
+                assert_eq!(
+                    identity_in(&received[..length]),
+                    Identity::NotYet,
+                    "{length} of records of {size}"
+                );
             }
         }
     }
 
     #[test]
-    fn what_is_no_handshake_is_let_through() {
+    fn octets_other_than_a_handshake_pass_through() {
         assert_eq!(identity_in(b"GET / HTTP/1.1"), Identity::Never);
         assert_eq!(identity_in(&[21]), Identity::Never);
         assert_eq!(identity_in(&record(&[16, 0, 0, 3, 0, 9, 1])), Identity::Never);
@@ -230,22 +236,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_reads_the_identity_before_its_key_is_there() {
+    async fn the_identity_is_withheld_until_its_key_is_known() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let said = [record(&hello_and_identity()), b"and more".to_vec()].concat();
+        let received = [record(&hello_and_identity()), b"and more".to_vec()].concat();
         let (mut client, server) = tokio::io::duplex(1024);
-        client.write_all(&said).await.unwrap();
+        client.write_all(&received).await.unwrap();
         let keys = Arc::new(Slow(tokio::sync::Semaphore::new(0)));
         let known = Known::default();
         let mut gate = Gate::new(server, keys.clone(), known.clone());
-        let mut heard = vec![0; said.len()];
-        let mut read = Box::pin(gate.read_exact(&mut heard));
+        let mut read_octets = vec![0; received.len()];
+        let mut read = Box::pin(gate.read_exact(&mut read_octets));
         assert!(std::future::poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx).is_pending())).await);
         assert_eq!(known.identity(), None);
         keys.0.add_permits(1);
         read.await.unwrap();
         assert_eq!(known.identity().as_deref(), Some("abc"));
-        assert_eq!(heard, said);
+        assert_eq!(read_octets, received);
         let mut key = [0; 32];
         assert_eq!(known.copy_key(b"abc", &mut key), Some(16));
         assert_eq!(key[..17], [[7; 16].as_slice(), &[0]].concat());

@@ -17,10 +17,10 @@ pub(super) struct Connection {
     sequence: u32,
 }
 
-/// What came.
+/// The next item of the peer's stream.
 pub(super) enum Incoming {
     Frame(Frame),
-    /// Nothing after this can be understood.
+    /// The stream is out of step, and nothing after this can be parsed.
     OutOfStep(OutOfStep),
     End,
 }
@@ -32,7 +32,7 @@ impl Connection {
         Ok(Self { read, write, buffer: Vec::new(), sequence: 0 })
     }
 
-    /// The next PDU. Nothing is lost when it is not waited for to the end.
+    /// Returns the next PDU. The future can be dropped without losing octets.
     pub(super) async fn next(&mut self) -> io::Result<Incoming> {
         loop {
             match Frame::take(&mut self.buffer) {
@@ -47,13 +47,14 @@ impl Connection {
         }
     }
 
-    /// Sends a PDU whole. To be waited for to the end: half a PDU puts the peer out of step.
+    /// Sends a complete PDU. The future must not be dropped, because half a PDU would put the peer
+    /// out of step.
     pub(super) async fn send(&mut self, frame: &Frame) -> io::Result<()> {
         let written = timeout(RESPONSE_TIMEOUT, self.write.write_all(&frame.to_bytes())).await;
         written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// The number of the next request of ours: section 3.2, 1 to 7FFFFFFF.
+    /// Returns the sequence number of the next request: section 3.2, 1 to 7FFFFFFF.
     pub(super) fn sequence(&mut self) -> u32 {
         self.sequence = if self.sequence >= 0x7FFF_FFFF { 1 } else { self.sequence.saturating_add(1) };
         self.sequence

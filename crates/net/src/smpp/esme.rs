@@ -1,4 +1,4 @@
-//! The writer's end of SMPP 3.4: one session as transceiver, opened again whenever it ends.
+//! ESME client for SMPP 3.4: one transceiver session, reopened whenever it ends.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -16,17 +16,17 @@ use super::pdu::{Bind, CommandId, Frame, Sm, Status, VERSION, message_id, read_m
 use super::{ENQUIRE_AFTER, RESPONSE_TIMEOUT, translate};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two tries to bind; doubled each time up to the second.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
-/// Submissions under way at a time: section 2.8 calls 10 a guideline.
-const WINDOW: usize = 10;
-/// Submissions that wait for the window.
-const WAITING: usize = 256;
-/// Deliveries that wait until the one before is taken.
+/// Pause between two bind attempts, doubled each time up to the maximum.
+const MIN_PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// Maximum number of unanswered submissions: section 2.8 gives 10 as a guideline.
+const MAX_UNANSWERED: usize = 10;
+/// Maximum number of submissions that wait for the window.
+const MAX_WAITING: usize = 256;
+/// Maximum number of deliveries that wait while one is processed.
 const MAX_INCOMING: usize = 64;
 
-/// Where a message centre is, and as whom to go there.
+/// Address of an SMSC, and the account to use there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EsmeSettings {
     /// `host:port`.
@@ -35,7 +35,7 @@ pub struct EsmeSettings {
     pub system_id: String,
     /// Its password, at most 8 characters.
     pub password: String,
-    /// What kind of writer it is, where the centre wants to know.
+    /// The type of ESME, if the SMSC requires it.
     pub system_type: String,
 }
 
@@ -45,7 +45,7 @@ impl std::fmt::Debug for EsmeSettings {
     }
 }
 
-/// A writer at a message centre. Sessions end when it is dropped.
+/// An ESME with an account at an SMSC. Its session ends when it is dropped.
 #[derive(Debug)]
 pub struct Esme {
     requests: mpsc::Sender<Request>,
@@ -60,22 +60,23 @@ struct Request {
 }
 
 impl Esme {
-    /// Binds, and binds again whenever the session ends. What the centre brings goes to `sink`.
+    /// Starts an ESME that binds, and binds again whenever the session ends. Deliveries of the SMSC
+    /// are passed to `sink`.
     pub fn start(settings: EsmeSettings, sink: Arc<dyn ShortMessageSink>, clock: Arc<dyn Clock>) -> Self {
-        let (requests, receiver) = mpsc::channel(WAITING);
+        let (requests, receiver) = mpsc::channel(MAX_WAITING);
         let (tell, bound) = watch::channel(false);
         let task = tokio::spawn(run(settings, sink, clock, receiver, tell));
         Self { requests, bound, task }
     }
 
-    /// Whether there is a session now.
+    /// True if a session is bound.
     pub fn is_bound(&self) -> bool {
         *self.bound.borrow()
     }
 
-    /// Waits until there is a session.
+    /// Waits until a session is bound.
     pub async fn bound(&self) {
-        // The task lives as long as this does.
+        // The task runs as long as this value exists.
         let _ = self.bound.clone().wait_for(|bound| *bound).await;
     }
 }
@@ -89,11 +90,11 @@ impl Drop for Esme {
 impl ShortMessages for Esme {
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
         Box::pin(async move {
-            // Nobody waits for a session: whoever writes knows best when to write again.
+            // Submissions do not wait for a session, because the caller knows best when to retry.
             if !self.is_bound() {
                 return Err(SubmitFault::Unbound);
             }
-            let gone = || SubmitFault::Unreachable("there is no session, or it has just ended".into());
+            let gone = || SubmitFault::Unreachable("no session is bound, or it has just ended".into());
             let (answer, answered) = oneshot::channel();
             let ask = async {
                 let request = Request { submission, answer };
@@ -115,14 +116,14 @@ async fn run(
     mut requests: mpsc::Receiver<Request>,
     tell: watch::Sender<bool>,
 ) {
-    let mut pause = FIRST_PAUSE;
+    let mut pause = MIN_PAUSE;
     let mut is_refused = false;
     loop {
         match bind(&settings).await {
             Ok(connection) => {
-                (pause, is_refused) = (FIRST_PAUSE, false);
+                (pause, is_refused) = (MIN_PAUSE, false);
                 tell.send_replace(true);
-                tracing::debug!(address = settings.address, "bound to the message centre");
+                tracing::debug!(address = settings.address, "bound to the SMSC");
                 let now = Instant::now();
                 let mut session = Session {
                     connection,
@@ -130,31 +131,31 @@ async fn run(
                     clock: &*clock,
                     pending: BTreeMap::new(),
                     incoming: VecDeque::new(),
-                    heard: now,
+                    last_received: now,
                     enquired: None,
                 };
                 let why = session.run(&mut requests).await;
                 tell.send_replace(false);
                 while let Ok(request) = requests.try_recv() {
-                    // Whoever asked may have stopped waiting.
+                    // The caller may have stopped waiting.
                     let _ = request.answer.send(Err(SubmitFault::Unbound));
                 }
                 match why {
-                    Ok(Ended::NobodyAsks) => return,
-                    Ok(Ended::ByPeer) => tracing::warn!("the message centre has ended the session"),
-                    Err(error) => tracing::warn!(%error, "the session with the message centre broke off"),
+                    Ok(Ended::Dropped) => return,
+                    Ok(Ended::ByPeer) => tracing::warn!("the SMSC has ended the session"),
+                    Err(error) => tracing::warn!(%error, "the session with the SMSC failed"),
                 }
             }
             Err(no_session) => {
                 match no_session {
-                    // It is not right the next time by itself, and is said once.
+                    // A refusal does not change by itself, so it is logged once.
                     NoSession::Refused(fault) if is_refused => tracing::debug!(%fault, "still refused"),
                     NoSession::Refused(fault) => {
-                        tracing::error!(%fault, "the message centre does not let this account in; it is asked again");
+                        tracing::error!(%fault, "the SMSC refuses this account; binding is retried");
                         is_refused = true;
                     }
-                    NoSession::Away(fault) => {
-                        tracing::warn!(%fault, "no session with the message centre; it is tried again");
+                    NoSession::Unreachable(fault) => {
+                        tracing::warn!(%fault, "cannot bind to the SMSC; binding is retried");
                         is_refused = false;
                     }
                 }
@@ -164,22 +165,22 @@ async fn run(
             }
         }
         sleep(pause).await;
-        pause = pause.saturating_mul(2).min(LAST_PAUSE);
+        pause = pause.saturating_mul(2).min(MAX_PAUSE);
     }
 }
 
-/// Why there is no session.
+/// Reason for a failed bind.
 enum NoSession {
-    /// The centre is there, and does not know the account.
+    /// The SMSC is reachable, but refuses the account.
     Refused(Fault),
-    /// Whatever may pass.
-    Away(Fault),
+    /// Any other failure, which can be temporary.
+    Unreachable(Fault),
 }
 
 async fn bind(settings: &EsmeSettings) -> Result<Connection, NoSession> {
     let EsmeSettings { address, system_id, password, system_type } = settings;
-    let what = format!("cannot bind to the message centre at {address}");
-    let fault = |why: String, next: &str| NoSession::Away(Fault::new(what.clone(), why, next));
+    let what = format!("cannot bind to the SMSC at {address}");
+    let fault = |why: String, next: &str| NoSession::Unreachable(Fault::new(what.clone(), why, next));
     let start = "start it, or correct the address";
     let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
@@ -196,33 +197,33 @@ async fn bind(settings: &EsmeSettings) -> Result<Connection, NoSession> {
     let sequence = connection.sequence();
     let request = Frame::request(CommandId::BIND_TRANSCEIVER, sequence, bind.to_bytes());
     connection.send(&request).await.map_err(|error| fault(error.to_string(), start))?;
-    let no_centre = "check that a message centre that speaks SMPP 3.4 is there";
+    let no_centre = "check that the address is that of an SMSC with SMPP 3.4";
     match timeout(RESPONSE_TIMEOUT, connection.next()).await {
         Ok(Ok(Incoming::Frame(frame))) if frame.sequence == sequence && frame.command.is_answer() => {
             match frame.status {
                 Status::OK => Ok(connection),
                 status @ (Status::BIND_FAILED | Status::INVALID_PASSWORD | Status::INVALID_SYSTEM_ID) => {
-                    let next = "correct account and password on one of the two sides";
+                    let next = "correct account and password here or at the SMSC";
                     let why = format!("it refused with {status}");
                     Err(NoSession::Refused(Fault::new(what.clone(), why, next)))
                 }
-                status => Err(fault(format!("it refused with {status}"), "look at what the centre says")),
+                status => Err(fault(format!("it refused with {status}"), "check the log of the SMSC")),
             }
         }
         Ok(Ok(Incoming::End)) => Err(fault("it closed the connection".into(), no_centre)),
-        Ok(Ok(_)) => Err(fault("its answer is no answer to a bind".into(), no_centre)),
+        Ok(Ok(_)) => Err(fault("its answer is not an answer to a bind".into(), no_centre)),
         Ok(Err(error)) => Err(fault(error.to_string(), no_centre)),
         Err(_) => Err(fault(format!("no answer within {RESPONSE_TIMEOUT:?}"), no_centre)),
     }
 }
 
 enum Ended {
-    /// The handle is gone.
-    NobodyAsks,
+    /// The handle was dropped.
+    Dropped,
     ByPeer,
 }
 
-/// A submission that has not been answered.
+/// A submission without an answer.
 struct Pending {
     since: Instant,
     answer: oneshot::Sender<Result<MessageId, SubmitFault>>,
@@ -232,29 +233,30 @@ struct Session<'a> {
     connection: Connection,
     sink: &'a dyn ShortMessageSink,
     clock: &'a dyn Clock,
-    /// Submissions by their sequence number.
+    /// Unanswered submissions by sequence number.
     pending: BTreeMap<u32, Pending>,
-    /// Deliveries that wait.
+    /// Waiting deliveries.
     incoming: VecDeque<(Frame, world::Arrived)>,
-    heard: Instant,
+    last_received: Instant,
     enquired: Option<Instant>,
 }
 
 impl Session<'_> {
     fn deadline(&self) -> Instant {
-        let silence = self.enquired.map_or(self.heard + ENQUIRE_AFTER, |at| at + RESPONSE_TIMEOUT);
-        self.oldest().map_or(silence, |since| silence.min(since + RESPONSE_TIMEOUT))
+        let silence = self.enquired.map_or(self.last_received + ENQUIRE_AFTER, |at| at + RESPONSE_TIMEOUT);
+        self.oldest_unanswered().map_or(silence, |since| silence.min(since + RESPONSE_TIMEOUT))
     }
 
-    /// Since when the submission is out that has waited longest.
-    fn oldest(&self) -> Option<Instant> {
+    /// Start of the oldest unanswered submission.
+    fn oldest_unanswered(&self) -> Option<Instant> {
         self.pending.values().map(|pending| pending.since).min()
     }
 
-    /// Asks a centre that says nothing whether it is there. One that owes an answer is gone, whatever else it says.
+    /// Sends enquire_link to a silent SMSC. An SMSC that owes an answer for too long counts as
+    /// gone, even if it sends other PDUs.
     async fn time_is_up(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        let is_overdue = self.oldest().is_some_and(|since| now >= since + RESPONSE_TIMEOUT);
+        let is_overdue = self.oldest_unanswered().is_some_and(|since| now >= since + RESPONSE_TIMEOUT);
         if is_overdue || self.enquired.is_some() {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -264,7 +266,8 @@ impl Session<'_> {
     }
 
     async fn run(&mut self, requests: &mut mpsc::Receiver<Request>) -> io::Result<Ended> {
-        // The delivery that is being taken. A message that is half taken when the session ends comes again.
+        // The delivery in progress. If the session ends before it is acknowledged, the SMSC repeats
+        // it.
         let mut taking: Option<(Frame, BoxFuture<'_, Result<(), Fault>>)> = None;
         let sink = self.sink;
         loop {
@@ -277,7 +280,7 @@ impl Session<'_> {
             tokio::select! {
                 incoming = self.connection.next() => match incoming? {
                     Incoming::Frame(frame) => {
-                        self.heard = Instant::now();
+                        self.last_received = Instant::now();
                         self.enquired = None;
                         if !self.take(frame).await? {
                             return Ok(Ended::ByPeer);
@@ -286,12 +289,12 @@ impl Session<'_> {
                     Incoming::OutOfStep(wrong) => return Err(io::Error::other(wrong)),
                     Incoming::End => return Ok(Ended::ByPeer),
                 },
-                request = requests.recv(), if self.pending.len() < WINDOW => match request {
+                request = requests.recv(), if self.pending.len() < MAX_UNANSWERED => match request {
                     Some(request) => self.submit(request).await?,
                     None => {
                         let sequence = self.connection.sequence();
                         self.connection.send(&Frame::request(CommandId::UNBIND, sequence, vec![])).await?;
-                        return Ok(Ended::NobodyAsks);
+                        return Ok(Ended::Dropped);
                     }
                 },
                 taken = async {
@@ -304,7 +307,7 @@ impl Session<'_> {
                         let status = match taken {
                             Ok(()) => Status::OK,
                             Err(fault) => {
-                                tracing::warn!(%fault, "a short message could not be taken");
+                                tracing::warn!(%fault, "a short message could not be processed");
                                 Status::TEMPORARY_RECEIVER_ERROR
                             }
                         };
@@ -319,7 +322,7 @@ impl Session<'_> {
     async fn submit(&mut self, request: Request) -> io::Result<()> {
         let Request { submission, answer } = request;
         if answer.is_closed() {
-            // Nobody waits any more, and has been told that it was not sent.
+            // The caller has stopped waiting and treats the message as not sent.
             return Ok(());
         }
         let sequence = self.connection.sequence();
@@ -328,7 +331,7 @@ impl Session<'_> {
         self.connection.send(&Frame::request(CommandId::SUBMIT_SM, sequence, body)).await
     }
 
-    /// Answers a PDU; whether the session goes on.
+    /// Answers a PDU. Returns true if the session continues.
     async fn take(&mut self, frame: Frame) -> io::Result<bool> {
         let answer = match frame.command {
             command if command.is_answer() => {
@@ -338,11 +341,11 @@ impl Session<'_> {
                             Ok(MessageId(id))
                         }
                         (Status::OK, _) => {
-                            Err(SubmitFault::Unreachable("its answer names no message".into()))
+                            Err(SubmitFault::Unreachable("its answer contains no message ID".into()))
                         }
                         (status, _) => Err(translate::fault_of(status)),
                     };
-                    // Whoever asked may have stopped waiting.
+                    // The caller may have stopped waiting.
                     let _ = waiting.send(answer);
                 }
                 return Ok(true);
@@ -355,7 +358,7 @@ impl Session<'_> {
                     }
                     Ok(_) => Frame::answer(&frame, Status::QUEUE_FULL, message_id("")),
                     Err(status) => {
-                        tracing::warn!(%status, "the message centre brought what cannot be understood");
+                        tracing::warn!(%status, "the SMSC delivered an invalid message");
                         Frame::answer(&frame, Status::PERMANENT_RECEIVER_ERROR, message_id(""))
                     }
                 }

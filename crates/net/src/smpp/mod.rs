@@ -1,16 +1,18 @@
-//! Short messages between hosts: SMPP 3.4 over TCP.
+//! SMPP 3.4 over TCP: short messages between hosts.
 //!
-//! | part | what it is | clause |
+//! | part | contents | clause |
 //! |---|---|---|
-//! | [`pdu`] | the PDUs that are used here, octets and back | sections 3 to 5 |
-//! | `translate` | PDUs as short messages and receipts | section 5.2, appendix B |
-//! | [`serve_centre`] | a message centre for writers (ESMEs) elsewhere | section 2.3 |
-//! | [`Esme`] | the writer's end: a session that is opened again whenever it ends | section 2.2 |
+//! | [`pdu`] | encoding and decoding of the supported PDUs | sections 3 to 5 |
+//! | `translate` | conversion of PDUs to short messages and receipts | section 5.2, appendix B |
+//! | [`serve_centre`] | SMSC server for ESMEs | section 2.3 |
+//! | [`Esme`] | ESME client, which reopens its session whenever it ends | section 2.2 |
 //!
-//! SMPP has no security of its own: a password in clear. It belongs on a loopback or inside a tunnel.
+//! SMPP has no security of its own and sends passwords in clear text. Use it only on a loopback
+//! interface or in a tunnel.
 
 mod connection;
 mod esme;
+mod numbers;
 pub mod pdu;
 mod reader;
 mod server;
@@ -24,7 +26,7 @@ pub use server::{CentreSettings, serve_centre};
 
 use std::time::Duration;
 
-/// How long an answer is waited for; a peer that does not answer is gone.
+/// Time-out for answers. A peer that does not answer in time counts as gone.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
-/// After so much silence the peer is asked whether it is still there.
+/// Silence after which the peer gets an enquire_link.
 const ENQUIRE_AFTER: Duration = Duration::from_secs(30);

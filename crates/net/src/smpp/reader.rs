@@ -1,8 +1,8 @@
-//! Reads the body of a PDU: SMPP 3.4 section 3.1.
+//! Decoding of PDU bodies: SMPP 3.4 section 3.1.
 
-use super::pdu::{Status, Tag};
+use super::numbers::{Status, Tag};
 
-/// Optional parameters in one PDU; a message needs a handful.
+/// Maximum number of optional parameters in a PDU. Messages need a few.
 const MAX_PARAMETERS: usize = 64;
 
 pub(super) struct Reader<'a>(&'a [u8]);
@@ -28,8 +28,8 @@ impl<'a> Reader<'a> {
         Ok(u16::from_be_bytes([self.octet()?, self.octet()?]))
     }
 
-    /// A C-octet string of at most `size` octets with its end; only printable ASCII, as nothing else is an address, an
-    /// account or a time.
+    /// Reads a C-octet string of at most `size` octets including its end. Only printable ASCII is
+    /// accepted, because addresses, accounts and times contain nothing else.
     pub(super) fn text(&mut self, size: usize, bad: Status) -> Result<String, Status> {
         let end = self.0.iter().take(size).position(|octet| *octet == 0).ok_or(bad)?;
         let octets = self.octets(end).ok_or(bad)?;
@@ -38,7 +38,7 @@ impl<'a> Reader<'a> {
         is_printable.then(|| String::from_utf8_lossy(octets).into_owned()).ok_or(bad)
     }
 
-    /// Everything that is left, as optional parameters.
+    /// Reads the rest of the body as optional parameters.
     pub(super) fn parameters(&mut self) -> Result<Vec<(Tag, Vec<u8>)>, Status> {
         let mut parameters = Vec::new();
         while !self.0.is_empty() {

@@ -1,4 +1,4 @@
-//! A message centre for writers elsewhere: SMPP 3.4 sections 2.2 (states of a session), 2.3 and 4.
+//! SMSC server for ESMEs: SMPP 3.4 sections 2.2 (session states), 2.3 and 4.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,29 +17,29 @@ use super::pdu::{
 };
 use super::{ENQUIRE_AFTER, RESPONSE_TIMEOUT, translate};
 
-/// Sessions at a time; the next one waits in the listener's queue.
+/// Maximum number of sessions. Further connections wait in the listener's queue.
 const MAX_SESSIONS: usize = 256;
-/// Who has connected has this long to bind: section 7.2, session_init_timer.
+/// Time-out for the bind after a connection: section 7.2, session_init_timer.
 const BIND_TIMEOUT: Duration = Duration::from_secs(10);
-/// As after a failed accept of the HTTP server: another one at once would spin.
+/// Pause after a failed accept. Without it the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How a centre shows itself.
+/// Settings of an SMSC.
 #[derive(Clone)]
 pub struct CentreSettings {
-    /// What it calls itself in answers to a bind, at most 15 characters.
+    /// The system ID in answers to a bind, at most 15 characters.
     pub system_id: String,
-    /// By which absolute validity periods are understood.
+    /// Clock for absolute validity periods.
     pub clock: Arc<dyn Clock>,
-    /// How many messages a session may submit in a second; any number if none.
+    /// Maximum number of submissions per session and second, unlimited if `None`.
     pub submits_per_second: Option<u32>,
-    /// After how long a writer that could not take a message is brought it again.
+    /// Delay before a delivery that the ESME did not accept is repeated.
     pub retry_after: Duration,
 }
 
 impl CentreSettings {
-    /// A centre of this name and clock that takes what comes.
+    /// Returns settings with this system ID and clock, and without a rate limit.
     pub fn new(system_id: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
         Self {
             system_id: system_id.into(),
@@ -50,7 +50,7 @@ impl CentreSettings {
     }
 }
 
-/// Lets writers in until `shutdown` is done, then unbinds them.
+/// Serves ESMEs until `shutdown` is done, then unbinds their sessions.
 pub async fn serve_centre(
     listener: TcpListener,
     centre: Arc<dyn MessageCentre>,
@@ -70,7 +70,7 @@ pub async fn serve_centre(
                     sessions.spawn(async move {
                         match serve(stream, &door, stopped).await {
                             Ok(()) => tracing::debug!(%peer, "an SMPP session has ended"),
-                            Err(error) => tracing::debug!(%peer, %error, "an SMPP session broke off"),
+                            Err(error) => tracing::debug!(%peer, %error, "an SMPP session failed"),
                         }
                         drop(place);
                     });
@@ -87,7 +87,7 @@ pub async fn serve_centre(
         () = accept => {}
         () = shutdown => {}
     }
-    // Nobody left to hear it is as good as told.
+    // Sending fails if no session is left, which is not an error.
     let _ = stop.send(true);
     while sessions.join_next().await.is_some() {}
 }
@@ -95,7 +95,8 @@ pub async fn serve_centre(
 struct Door {
     centre: Arc<dyn MessageCentre>,
     settings: CentreSettings,
-    /// One session of an account at a time is brought messages, so that none is brought twice without need.
+    /// Locks by account. Only one session of an account at a time gets deliveries, so that none is
+    /// delivered twice unnecessarily.
     leases: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -106,24 +107,24 @@ impl Door {
     }
 }
 
-/// What a session is good for.
+/// The state of a bound session.
 struct Bound {
     account: String,
     may_submit: bool,
     deliveries: Option<Deliveries>,
 }
 
-/// Messages to the writer, one at a time.
+/// Deliveries to the ESME, one at a time.
 struct Deliveries {
     lease: Arc<tokio::sync::Mutex<()>>,
     held: Option<OwnedMutexGuard<()>>,
-    /// What was sent and is not answered.
+    /// The unanswered delivery.
     outstanding: Option<(u32, DeliveryTicket, Instant)>,
     not_before: Option<Instant>,
 }
 
 impl Deliveries {
-    /// The next message, when there is one and the writer may have it. Can be given up at any time.
+    /// Waits for the next delivery that the ESME may have. The future can be dropped at any time.
     async fn next(&mut self, centre: &dyn MessageCentre, account: &str) -> QueuedDelivery {
         if self.outstanding.is_some() {
             std::future::pending::<()>().await;
@@ -144,7 +145,7 @@ async fn serve(stream: TcpStream, door: &Door, mut stopped: watch::Receiver<bool
         connection: Connection::new(stream)?,
         door,
         bound: None,
-        heard: now,
+        last_received: now,
         began: now,
         enquired: None,
         window: (now, 0),
@@ -154,7 +155,7 @@ async fn serve(stream: TcpStream, door: &Door, mut stopped: watch::Receiver<bool
         tokio::select! {
             incoming = session.connection.next() => match incoming? {
                 Incoming::Frame(frame) => {
-                    session.heard = Instant::now();
+                    session.last_received = Instant::now();
                     session.enquired = None;
                     if !session.take(frame).await? {
                         return Ok(());
@@ -168,7 +169,7 @@ async fn serve(stream: TcpStream, door: &Door, mut stopped: watch::Receiver<bool
             },
             delivery = next_delivery(&mut session.bound, &*door.centre) => session.deliver(delivery).await?,
             () = sleep_until(deadline) => if !session.time_is_up().await? { return Ok(()) },
-            // An error says that nobody can stop it any more.
+            // An error means that the server has been dropped.
             _ = stopped.changed() => {
                 let sequence = session.connection.sequence();
                 return session.connection.send(&Frame::request(CommandId::UNBIND, sequence, vec![])).await;
@@ -189,22 +190,22 @@ struct Session<'a> {
     door: &'a Door,
     bound: Option<Bound>,
     began: Instant,
-    heard: Instant,
-    /// When the peer was asked whether it is there.
+    last_received: Instant,
+    /// Time of an unanswered enquire_link.
     enquired: Option<Instant>,
-    /// Since when, and how many messages were submitted.
+    /// Start of the present rate window, and submissions in it.
     window: (Instant, u32),
 }
 
 impl Session<'_> {
     fn deadline(&self) -> Instant {
         let Some(bound) = &self.bound else { return self.began + BIND_TIMEOUT };
-        let silence = self.enquired.map_or(self.heard + ENQUIRE_AFTER, |at| at + RESPONSE_TIMEOUT);
+        let silence = self.enquired.map_or(self.last_received + ENQUIRE_AFTER, |at| at + RESPONSE_TIMEOUT);
         let outstanding = bound.deliveries.as_ref().and_then(|deliveries| deliveries.outstanding.as_ref());
         outstanding.map_or(silence, |(.., since)| silence.min(*since + RESPONSE_TIMEOUT))
     }
 
-    /// Whether the session goes on.
+    /// Returns true if the session continues.
     async fn time_is_up(&mut self) -> io::Result<bool> {
         let now = Instant::now();
         let is_overdue = self.bound.as_ref().is_none_or(|bound| {
@@ -234,7 +235,7 @@ impl Session<'_> {
         self.connection.send(&Frame::request(CommandId::DELIVER_SM, sequence, body)).await
     }
 
-    /// Answers a PDU; whether the session goes on.
+    /// Answers a PDU. Returns true if the session continues.
     async fn take(&mut self, frame: Frame) -> io::Result<bool> {
         if frame.command.is_answer() {
             self.answered(&frame);
@@ -296,7 +297,7 @@ impl Session<'_> {
             Ok(submission) => {
                 let submitted = self.door.centre.submit(&account, submission).await;
                 submitted.map_err(|fault| {
-                    tracing::debug!(account, %fault, "a message was not taken");
+                    tracing::debug!(account, %fault, "a message was not accepted");
                     translate::status_of(&fault)
                 })
             }
@@ -344,7 +345,7 @@ impl Session<'_> {
         Frame::answer(frame, status, body)
     }
 
-    /// An answer of the writer. One that belongs to nothing is passed over.
+    /// Processes an answer of the ESME. An answer without a request is ignored.
     fn answered(&mut self, frame: &Frame) {
         let Some(Bound { account, deliveries: Some(deliveries), .. }) = &mut self.bound else { return };
         let is_answer = matches!(frame.command, CommandId::GENERIC_NACK)
@@ -359,12 +360,12 @@ impl Session<'_> {
         match frame.status {
             Status::OK | Status::PERMANENT_RECEIVER_ERROR => {
                 if let Err(fault) = self.door.centre.taken(account, &ticket) {
-                    tracing::warn!(%fault, "a delivery could not be written down; it will be repeated");
+                    tracing::warn!(%fault, "an acknowledged delivery could not be recorded; it will be repeated");
                     deliveries.not_before = Some(Instant::now() + self.door.settings.retry_after);
                 }
             }
             status => {
-                tracing::debug!(account, %status, "the writer did not take a message; it will be repeated");
+                tracing::debug!(account, %status, "the ESME did not accept a message; it will be repeated");
                 deliveries.not_before = Some(Instant::now() + self.door.settings.retry_after);
             }
         }

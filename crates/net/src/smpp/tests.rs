@@ -1,4 +1,4 @@
-//! Sessions over loopback, and our PDUs against another's.
+//! Session tests over loopback, and a comparison of the PDU codec with a third-party one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use world::{
 use super::pdu::{Bind, CommandId, Frame, HEADER, Sm, Status, Tag, VERSION, message_id, read_message_id};
 use super::{CentreSettings, Esme, EsmeSettings, serve_centre, translate};
 
-/// A centre that keeps what it is given. Refuses messages to 666, has too much to do for 429.
+/// An SMSC that records all submissions. It refuses messages to 666 and throttles those to 429.
 #[derive(Default)]
 struct FakeCentre {
     submitted: Mutex<Vec<(String, Submission)>>,
@@ -28,7 +28,7 @@ struct FakeCentre {
     taken: Mutex<Vec<DeliveryTicket>>,
     states: Mutex<BTreeMap<MessageId, MessageState>>,
     changed: Notify,
-    /// Nothing can be written down.
+    /// True if the records fail.
     fails: AtomicBool,
 }
 
@@ -95,9 +95,9 @@ impl MessageCentre for FakeCentre {
     }
 }
 
-/// What a writer hears; says no as often as told.
+/// An ESME that records its deliveries and refuses a given number of them.
 struct Sink {
-    heard: mpsc::UnboundedSender<Arrived>,
+    deliveries: mpsc::UnboundedSender<Arrived>,
     refusals: Mutex<u32>,
 }
 
@@ -106,9 +106,9 @@ impl ShortMessageSink for Sink {
         let mut refusals = self.refusals.lock().unwrap();
         let answer = if *refusals > 0 {
             *refusals -= 1;
-            Err(Fault::new("cannot", "told so", "wait"))
+            Err(Fault::new("cannot record", "simulated by the test", "wait"))
         } else {
-            self.heard.send(arrived).unwrap();
+            self.deliveries.send(arrived).unwrap();
             Ok(())
         };
         Box::pin(async { answer })
@@ -170,12 +170,12 @@ fn esme_at(address: &str, refusals: u32) -> (Esme, mpsc::UnboundedReceiver<Arriv
         password: "secret".into(),
         system_type: String::new(),
     };
-    let (heard, hears) = mpsc::unbounded_channel();
-    let sink = Sink { heard, refusals: Mutex::new(refusals) };
-    (Esme::start(settings, Arc::new(sink), clock()), hears)
+    let (deliveries, received) = mpsc::unbounded_channel();
+    let sink = Sink { deliveries, refusals: Mutex::new(refusals) };
+    (Esme::start(settings, Arc::new(sink), clock()), received)
 }
 
-/// A peer that says what it likes.
+/// A peer that sends arbitrary PDUs.
 struct Raw {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -196,7 +196,7 @@ impl Raw {
         self.send(command, body).await.status
     }
 
-    /// None when the peer has closed.
+    /// Returns `None` if the peer has closed.
     async fn receive(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = Frame::take(&mut self.buffer).unwrap() {
@@ -234,9 +234,9 @@ fn from_device(octets: &[u8]) -> Arrived {
 }
 
 #[tokio::test]
-async fn a_writer_submits_and_is_brought_what_comes() {
+async fn an_esme_submits_and_gets_deliveries() {
     let bench = bench().await;
-    let (esme, mut hears) = bench.esme(0);
+    let (esme, mut received) = bench.esme(0);
     esme.bound().await;
     let id = esme.submit(submission("+492")).await.unwrap();
     assert_eq!(id, MessageId("m1".into()));
@@ -247,28 +247,28 @@ async fn a_writer_submits_and_is_brought_what_comes() {
         bench.centre.bring(&octets[3].to_string(), from_device(&octets));
     }
     for octets in [[2, 0x71, 0, 1], [2, 0x71, 0, 2], [2, 0x71, 0, 3]] {
-        assert_eq!(hears.recv().await.unwrap(), from_device(&octets));
+        assert_eq!(received.recv().await.unwrap(), from_device(&octets));
     }
     let (centre, _) = bench.stop().await;
     assert_eq!(centre.taken.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]
-async fn a_session_that_ends_is_opened_again_and_nothing_is_lost() {
+async fn a_session_is_reopened_and_nothing_is_lost() {
     let bench = bench().await;
-    let (esme, mut hears) = bench.esme(0);
+    let (esme, mut received) = bench.esme(0);
     esme.bound().await;
     let (centre, address) = bench.stop().await;
     centre.bring("1", from_device(&[1]));
     let bench = serve_at(&address, centre, None).await;
-    assert_eq!(hears.recv().await.unwrap(), from_device(&[1]));
+    assert_eq!(received.recv().await.unwrap(), from_device(&[1]));
     assert!(esme.is_bound());
     esme.submit(submission("+492")).await.unwrap();
     assert_eq!(bench.centre.submitted.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn what_a_writer_cannot_take_stays_in_the_centre() {
+async fn a_delivery_that_the_esme_refuses_stays_in_the_smsc() {
     let bench = bench().await;
     let mut raw = bench.raw().await;
     raw.bind(CommandId::BIND_RECEIVER).await;
@@ -276,7 +276,7 @@ async fn what_a_writer_cannot_take_stays_in_the_centre() {
     let delivery = raw.receive().await.unwrap();
     let refusal = Frame::answer(&delivery, Status::TEMPORARY_RECEIVER_ERROR, message_id(""));
     raw.stream.write_all(&refusal.to_bytes()).await.unwrap();
-    // It comes again, here or, when this session has ended, elsewhere.
+    // The delivery is repeated in this session, or in another one if this session has ended.
     let again = raw.receive().await.unwrap();
     assert_eq!(again.body, delivery.body);
     assert!(bench.centre.taken.lock().unwrap().is_empty());
@@ -291,7 +291,7 @@ async fn what_a_writer_cannot_take_stays_in_the_centre() {
 }
 
 #[tokio::test]
-async fn a_centre_that_cannot_write_brings_the_same_again_only_after_a_pause() {
+async fn an_smsc_that_cannot_record_repeats_a_delivery_after_a_pause() {
     let settings =
         CentreSettings { retry_after: Duration::from_secs(3600), ..CentreSettings::new("SMSC", clock()) };
     let bench = serve_with("127.0.0.1:0", Arc::default(), settings).await;
@@ -301,7 +301,7 @@ async fn a_centre_that_cannot_write_brings_the_same_again_only_after_a_pause() {
     bench.centre.bring("1", from_device(&[1]));
     let delivery = raw.receive().await.unwrap();
     raw.stream.write_all(&Frame::answer(&delivery, Status::OK, message_id("")).to_bytes()).await.unwrap();
-    // Nothing but the answers to these comes.
+    // Only answers to these requests arrive.
     for _ in 0..50 {
         assert_eq!(raw.status(CommandId::ENQUIRE_LINK, vec![]).await, Status::OK);
     }
@@ -309,7 +309,7 @@ async fn a_centre_that_cannot_write_brings_the_same_again_only_after_a_pause() {
 }
 
 #[tokio::test]
-async fn each_session_is_good_for_what_it_is_bound_for() {
+async fn a_session_allows_what_it_is_bound_for() {
     let bench = bench().await;
     let body = || translate::submit_sm(&submission("+492")).to_bytes();
     let mut raw = bench.raw().await;
@@ -328,7 +328,7 @@ async fn each_session_is_good_for_what_it_is_bound_for() {
     assert_eq!(raw.status(CommandId::BIND_RECEIVER, bind("sm-sr", "secret")).await, Status::ALREADY_BOUND);
     let submitted = raw.send(CommandId::SUBMIT_SM, body()).await;
     assert_eq!(read_message_id(&submitted.body).as_deref(), Some("m1"));
-    // query_sm: state ENROUTE; cancel_sm; and then it is gone.
+    // query_sm returns the state ENROUTE; cancel_sm removes the message.
     let named = [message_id("m1"), vec![0, 0, 0]].concat();
     let state = raw.send(CommandId::QUERY_SM, named.clone()).await;
     assert_eq!((state.status, state.body), (Status::OK, b"m1\0\0\x01\0".to_vec()));
@@ -345,19 +345,19 @@ async fn each_session_is_good_for_what_it_is_bound_for() {
 }
 
 #[tokio::test]
-async fn hostile_pdus_are_answered_and_the_session_goes_on_where_it_can() {
+async fn invalid_pdus_are_answered_and_the_session_continues_where_possible() {
     let bench = bench().await;
     let good = translate::submit_sm(&submission("+492"));
     let mut raw = bench.raw().await;
     raw.bind(CommandId::BIND_TRANSCEIVER).await;
     let nack = raw.send(CommandId(0x0000_0ABC), vec![1, 2, 3]).await;
     assert_eq!((nack.command, nack.status), (CommandId::GENERIC_NACK, Status::INVALID_COMMAND_ID));
-    // Every prefix of a good body is refused, and none ends the session.
+    // Every prefix of a valid body is refused, and none ends the session.
     let whole = good.to_bytes();
     for length in 0..whole.len() {
         assert_ne!(raw.status(CommandId::SUBMIT_SM, whole[..length].to_vec()).await, Status::OK, "{length}");
     }
-    // Optional parameters that do not add up, a message without end, a text that is not one.
+    // Inconsistent optional parameters, a message without an end, and an invalid text.
     for (tail, status) in [
         (&[0x04][..], Status::INVALID_OPTIONAL_PART),
         (&[0x04, 0x24, 0xFF, 0xFF], Status::INVALID_PARAMETER_LENGTH),
@@ -376,7 +376,7 @@ async fn hostile_pdus_are_answered_and_the_session_goes_on_where_it_can() {
         ..good.clone()
     };
     assert_eq!(raw.status(CommandId::SUBMIT_SM, long.to_bytes()).await, Status::INVALID_MESSAGE_LENGTH);
-    // Answers to nothing are passed over.
+    // Answers without a request are ignored.
     for command in [CommandId::DELIVER_SM.answer(), CommandId::GENERIC_NACK, CommandId(0xFFFF_FFFF)] {
         raw.stream.write_all(&Frame::request(command, 99, vec![0xFF; 40]).to_bytes()).await.unwrap();
     }
@@ -391,7 +391,7 @@ async fn hostile_pdus_are_answered_and_the_session_goes_on_where_it_can() {
         assert_eq!((nack.status, nack.command), (Status::INVALID_COMMAND_LENGTH, CommandId::GENERIC_NACK));
         assert_eq!(raw.receive().await, None, "the session is over");
     }
-    // Half a PDU and the end.
+    // Half a PDU and the end of the stream.
     let mut raw = bench.raw().await;
     raw.stream.write_all(&[0, 0, 0, 32, 0]).await.unwrap();
     raw.stream.shutdown().await.unwrap();
@@ -399,12 +399,13 @@ async fn hostile_pdus_are_answered_and_the_session_goes_on_where_it_can() {
 }
 
 #[tokio::test]
-async fn whoever_submits_too_fast_is_throttled() {
+async fn fast_submissions_are_throttled() {
     let bench = serve_at("127.0.0.1:0", Arc::default(), Some(2)).await;
     let mut raw = bench.raw().await;
     raw.bind(CommandId::BIND_TRANSMITTER).await;
     let body = translate::submit_sm(&submission("+492")).to_bytes();
-    // More than two windows' worth in far less than a second: at least one is refused whenever the second ends.
+    // The submissions of more than two windows arrive in far less than a second, so at least one is
+    // refused, wherever the second ends.
     let mut refused = 0;
     for _ in 0..9 {
         let status = raw.status(CommandId::SUBMIT_SM, body.clone()).await;
@@ -415,7 +416,7 @@ async fn whoever_submits_too_fast_is_throttled() {
 }
 
 #[tokio::test]
-async fn two_sessions_of_a_writer_are_not_brought_the_same() {
+async fn two_sessions_of_an_account_get_no_delivery_twice() {
     let bench = bench().await;
     let (mut first, mut second) = (bench.raw().await, bench.raw().await);
     first.bind(CommandId::BIND_RECEIVER).await;
@@ -423,44 +424,44 @@ async fn two_sessions_of_a_writer_are_not_brought_the_same() {
     let delivery = first.receive().await.unwrap();
     second.bind(CommandId::BIND_RECEIVER).await;
     assert_eq!(second.status(CommandId::ENQUIRE_LINK, vec![]).await, Status::OK);
-    // The first goes without having answered: now the second is brought it.
+    // The first session ends without an answer, so the second one gets the delivery.
     drop(first);
     assert_eq!(second.receive().await.unwrap().body, delivery.body);
 }
 
 #[tokio::test]
-async fn a_refused_delivery_comes_again_to_the_same_writer() {
+async fn a_refused_delivery_is_repeated_to_the_same_account() {
     let bench = bench().await;
-    let (esme, mut hears) = bench.esme(2);
+    let (esme, mut received) = bench.esme(2);
     let delivery = from_device(&[1]);
     bench.centre.bring("1", delivery.clone());
-    assert_eq!(hears.recv().await.unwrap(), delivery);
-    // The centre is told that it was taken, and brings it no more.
+    assert_eq!(received.recv().await.unwrap(), delivery);
+    // The delivery is acknowledged and not repeated.
     while bench.centre.taken.lock().unwrap().is_empty() {
         bench.centre.changed.notified().await;
     }
     drop(esme);
     let (centre, _) = bench.stop().await;
     assert_eq!(*centre.taken.lock().unwrap(), [DeliveryTicket("1".into())]);
-    assert!(hears.try_recv().is_err(), "once");
+    assert!(received.try_recv().is_err(), "once");
 }
 
-/// Another's codec reads what we write, field by field, and writes what we read.
+/// The third-party codec reads what this codec writes, field by field, and vice versa.
 #[test]
-fn another_codec_agrees_with_ours() {
+fn a_third_party_codec_agrees() {
     use rusmpp::pdus::{BindTransceiver, SubmitSm};
     use rusmpp::types::{COctetString, OctetString};
     use rusmpp::values::{DataCoding, EsmClass, InterfaceVersion, Npi, RegisteredDelivery, Ton};
     use rusmpp::{Command, CommandStatus, Pdu};
     use tokio_util::codec::{Decoder, Encoder};
 
-    let ours = Frame::request(CommandId::SUBMIT_SM, 7, translate::submit_sm(&submission("+492")).to_bytes());
-    let mut octets = bytes::BytesMut::from(ours.to_bytes().as_slice());
+    let frame = Frame::request(CommandId::SUBMIT_SM, 7, translate::submit_sm(&submission("+492")).to_bytes());
+    let mut octets = bytes::BytesMut::from(frame.to_bytes().as_slice());
     let read = CommandCodec::new().decode(&mut octets).unwrap().unwrap();
-    let Some(Pdu::SubmitSm(theirs)) = read.pdu() else { panic!("{read:?}") };
-    assert_eq!(theirs.destination_addr.to_string(), "492");
-    assert_eq!(theirs.short_message().as_ref(), [2, 0x70, 0, 7]);
-    assert_eq!((theirs.protocol_id, theirs.dest_addr_ton), (0x7F, Ton::International));
+    let Some(Pdu::SubmitSm(decoded)) = read.pdu() else { panic!("{read:?}") };
+    assert_eq!(decoded.destination_addr.to_string(), "492");
+    assert_eq!(decoded.short_message().as_ref(), [2, 0x70, 0, 7]);
+    assert_eq!((decoded.protocol_id, decoded.dest_addr_ton), (0x7F, Ton::International));
 
     let written = SubmitSm::builder()
         .source_addr(COctetString::from_slice(b"1000\0").unwrap())
@@ -481,33 +482,34 @@ fn another_codec_agrees_with_ours() {
     expected.source.npi = sm.source.npi;
     assert_eq!((frame.sequence, sm), (7, expected));
 
-    let theirs = BindTransceiver::builder()
+    let request = BindTransceiver::builder()
         .system_id(COctetString::from_slice(b"sm-sr\0").unwrap())
         .password(COctetString::from_slice(b"secret\0").unwrap())
         .system_type(COctetString::from_slice(b"EC\0").unwrap())
         .interface_version(InterfaceVersion::Smpp3_4)
         .build();
     let mut octets = bytes::BytesMut::new();
-    CommandCodec::new().encode(Command::new(CommandStatus::EsmeRok, 1, theirs), &mut octets).unwrap();
+    CommandCodec::new().encode(Command::new(CommandStatus::EsmeRok, 1, request), &mut octets).unwrap();
     assert_eq!(octets[HEADER..], bind("sm-sr", "secret"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_centre_that_is_not_there_is_a_passing_fault() {
+async fn a_missing_smsc_is_a_temporary_fault() {
     let (esme, _hears) = esme_at("127.0.0.1:1", 0);
     let began = tokio::time::Instant::now();
     let fault = esme.submit(submission("+492")).await.unwrap_err();
     assert_eq!(fault, SubmitFault::Unbound);
     assert!(fault.is_passing() && fault.is_certain());
-    assert_eq!(began.elapsed(), Duration::ZERO, "nobody waits for a session");
+    assert_eq!(began.elapsed(), Duration::ZERO, "submissions do not wait for a session");
     assert!(!esme.is_bound());
-    // As long as nobody is there, there is nothing to wait for.
+    // While no SMSC is reachable, there is nothing to wait for.
     assert!(tokio::time::timeout(Duration::from_secs(60), esme.bound()).await.is_err());
 }
 
-/// A centre that says that it is there, but owes answers: the session ends, and the next one is good.
+/// An SMSC that answers enquire_link but owes other answers: the session ends, and the next one
+/// works.
 #[tokio::test(start_paused = true)]
-async fn a_centre_that_owes_answers_is_left_however_much_else_it_says() {
+async fn an_smsc_that_owes_answers_is_abandoned() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let accept = async || Raw { stream: listener.accept().await.unwrap().0, buffer: vec![], sequence: 0 };
@@ -549,20 +551,20 @@ async fn a_centre_that_owes_answers_is_left_however_much_else_it_says() {
     assert_eq!(id.unwrap(), MessageId("m1".into()));
 }
 
-/// `LANDFALL_SMSC=host:port` is a stranger's centre that admits sm-sr with the password secret, takes any message, answers it
-/// with a receipt, and then brings a message of eight-bit data.
+/// `LANDFALL_SMSC=host:port` is a third-party SMSC that admits sm-sr with the password secret,
+/// accepts any message, returns a receipt for it, and then delivers a message with eight-bit data.
 #[tokio::test]
-async fn a_strangers_centre_is_as_good_as_ours() {
+async fn a_third_party_smsc_works() {
     let Ok(address) = std::env::var("LANDFALL_SMSC") else {
-        eprintln!("skipped: LANDFALL_SMSC=host:port names no message centre that is not ours");
+        eprintln!("skipped: LANDFALL_SMSC=host:port names no third-party SMSC");
         return;
     };
-    let (esme, mut hears) = esme_at(&address, 0);
+    let (esme, mut received) = esme_at(&address, 0);
     esme.bound().await;
     let id = esme.submit(submission("+492")).await.unwrap();
-    let Some(Arrived::Receipt(receipt)) = hears.recv().await else { panic!() };
+    let Some(Arrived::Receipt(receipt)) = received.recv().await else { panic!() };
     assert_eq!((receipt.id, receipt.state), (id, MessageState::Delivered));
-    let Some(Arrived::Message(message)) = hears.recv().await else { panic!() };
+    let Some(Arrived::Message(message)) = received.recv().await else { panic!() };
     assert_eq!(message.data_coding, ShortMessage::CLASS_2_DATA);
     assert!(message.has_header);
 }

@@ -1,4 +1,5 @@
-//! Short messages as PDUs: SMPP 3.4 sections 5.2 and appendix B, against the types of `world`.
+//! Conversion between PDUs and the short-message types of `world`: SMPP 3.4 section 5.2 and
+//! appendix B.
 
 use std::time::Duration;
 
@@ -12,21 +13,23 @@ use super::pdu::{Address, Sm, Status, Tag};
 /// `esm_class`: section 5.2.12.
 const MESSAGE_TYPE: u8 = 0x3C;
 const DELIVERY_RECEIPT: u8 = 0x04;
-/// What a card gave in its delivery report has no type of its own; this one is "from the SME itself, on delivery".
+/// The response data of a card in its delivery report have no message type of their own. This type
+/// means "from the SME, on delivery".
 const SME_DELIVERY_ACKNOWLEDGEMENT: u8 = 0x08;
 const HAS_HEADER: u8 = 0x40;
-/// Messaging modes: default and store and forward are what this is; datagram and transaction are not.
+/// Messaging modes: default and store-and-forward are supported; datagram and transaction are not.
 const MODE: u8 = 0x03;
 const STORE_AND_FORWARD: u8 = 0x03;
 
-/// User data: TS 23.040 section 9.2.3.24. Of text in the default alphabet one octet is one character here.
+/// User data: TS 23.040 section 9.2.3.24. Text in the default alphabet has one octet per character
+/// here.
 const MAX_OCTETS: usize = 140;
 const MAX_CHARACTERS: usize = 160;
 
-/// What a writer submits.
+/// Converts a `submit_sm` to a submission.
 ///
 /// # Errors
-/// What is wrong, as the status of the answer.
+/// The error as the status of the answer.
 pub(super) fn submission(sm: &Sm, now: Timestamp) -> Result<Submission, Status> {
     if !matches!(sm.esm_class & MODE, 0 | STORE_AND_FORWARD) || sm.esm_class & MESSAGE_TYPE != 0 {
         return Err(Status::INVALID_ESM_CLASS);
@@ -57,10 +60,10 @@ pub(super) fn submission(sm: &Sm, now: Timestamp) -> Result<Submission, Status> 
     Ok(Submission { message, validity, receipts })
 }
 
-/// A message in either direction.
+/// Converts a message in either direction.
 ///
 /// # Errors
-/// What is wrong, as the status of the answer.
+/// The error as the status of the answer.
 pub(super) fn short_message(sm: &Sm) -> Result<ShortMessage, Status> {
     let message = sm.message()?;
     let data_coding = to_dcs(sm.data_coding);
@@ -81,8 +84,9 @@ pub(super) fn short_message(sm: &Sm) -> Result<ShortMessage, Status> {
     })
 }
 
-/// `data_coding` (section 5.2.19) as TP-DCS: the groups from C0 on are the same; below, SMPP numbers alphabets.
-/// IA5 and Latin 1 go as the default alphabet, which has their letters and digits in the same places.
+/// Converts `data_coding` (section 5.2.19) to TP-DCS. The groups from C0 on are the same; lower
+/// values number alphabets. IA5 and Latin 1 become the default alphabet, which has letters and
+/// digits in the same places.
 fn to_dcs(data_coding: u8) -> u8 {
     match data_coding {
         0x01 | 0x03 => 0x00,
@@ -99,7 +103,7 @@ fn is_default_alphabet(dcs: u8) -> bool {
     }
 }
 
-/// A submission as a writer sends it.
+/// Converts a submission to a `submit_sm`.
 pub(super) fn submit_sm(submission: &Submission) -> Sm {
     let mut sm = body_of(&submission.message);
     sm.registered_delivery = match submission.receipts {
@@ -127,7 +131,7 @@ fn address(number: &PhoneNumber) -> Address {
     Address { ton: number.ton(), npi: number.npi(), digits: number.digits().to_owned() }
 }
 
-/// What the centre brings to a writer.
+/// Converts a delivery to a `deliver_sm`.
 pub(super) fn deliver_sm(arrived: &Arrived) -> Sm {
     match arrived {
         Arrived::Message(message) => body_of(message),
@@ -151,10 +155,10 @@ pub(super) fn deliver_sm(arrived: &Arrived) -> Sm {
     }
 }
 
-/// What a centre has brought.
+/// Converts a `deliver_sm` to a delivery.
 ///
 /// # Errors
-/// What is wrong, as the status of the answer.
+/// The error as the status of the answer.
 pub(super) fn arrived(sm: &Sm, now: Timestamp) -> Result<Arrived, Status> {
     match sm.esm_class & MESSAGE_TYPE {
         DELIVERY_RECEIPT => receipt(sm, now).map(Arrived::Receipt),
@@ -169,7 +173,7 @@ pub(super) fn arrived(sm: &Sm, now: Timestamp) -> Result<Arrived, Status> {
     }
 }
 
-/// Appendix B: the text that every vendor's receipt has, more or less.
+/// Formats a receipt as in appendix B, which most vendors follow more or less.
 fn receipt_text(receipt: &Receipt) -> String {
     let delivered = u8::from(receipt.state == MessageState::Delivered);
     let excerpt: String =
@@ -183,11 +187,11 @@ fn receipt_text(receipt: &Receipt) -> String {
     )
 }
 
-/// A receipt: by its optional parameters where there are any, else by its text.
+/// Converts a receipt from its optional parameters, or from its text if they are missing.
 fn receipt(sm: &Sm, now: Timestamp) -> Result<Receipt, Status> {
-    let said = String::from_utf8_lossy(sm.message()?).into_owned();
+    let text = String::from_utf8_lossy(sm.message()?).into_owned();
     let word = |name: &str| {
-        let (_, rest) = said.split_once(name)?;
+        let (_, rest) = text.split_once(name)?;
         rest.split_whitespace().next().map(str::to_owned)
     };
     let id = sm.parameter(Tag::RECEIPTED_MESSAGE_ID).and_then(untext).or_else(|| word("id:"));
@@ -199,7 +203,7 @@ fn receipt(sm: &Sm, now: Timestamp) -> Result<Receipt, Status> {
     let number = |address: &Address, bad| {
         PhoneNumber::new(address.ton, address.npi, address.digits.as_str()).map_err(|_| bad)
     };
-    let why = said.split_once("ext:").map(|(_, why)| why.trim().to_owned()).unwrap_or_default();
+    let why = text.split_once("ext:").map(|(_, why)| why.trim().to_owned()).unwrap_or_default();
     Ok(Receipt {
         id: MessageId(id.ok_or(Status::MISSING_PARAMETER)?),
         to: number(&sm.source, Status::INVALID_SOURCE_ADDRESS)?,
@@ -211,7 +215,7 @@ fn receipt(sm: &Sm, now: Timestamp) -> Result<Receipt, Status> {
     })
 }
 
-/// The status of a submission that the centre did not take.
+/// Returns the status of a submission that the SMSC did not accept.
 pub(super) fn status_of(fault: &SubmitFault) -> Status {
     match fault {
         SubmitFault::Unreachable(_) | SubmitFault::Unbound => Status::SYSTEM_ERROR,
@@ -220,7 +224,7 @@ pub(super) fn status_of(fault: &SubmitFault) -> Status {
     }
 }
 
-/// Why a centre elsewhere did not take a submission.
+/// Converts the status of a third-party SMSC to the reason for a refused submission.
 pub(super) fn fault_of(status: Status) -> SubmitFault {
     match status {
         Status::THROTTLED | Status::QUEUE_FULL => SubmitFault::Throttled,
@@ -229,7 +233,7 @@ pub(super) fn fault_of(status: Status) -> SubmitFault {
     }
 }
 
-/// Section 5.2.28: number, word of appendix B.
+/// Section 5.2.28: numbers, and keywords of appendix B.
 const STATES: [(MessageState, u8, &str); 7] = [
     (MessageState::Enroute, 1, "ENROUTE"),
     (MessageState::Delivered, 2, "DELIVRD"),
@@ -268,25 +272,27 @@ fn untext(octets: &[u8]) -> Option<String> {
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
-/// What a relative period means by a month and a year depends on today; nobody notices.
+/// The length of a relative month or year depends on the date. These fixed lengths are close
+/// enough.
 const MONTH: u64 = 30 * DAY;
 const YEAR: u64 = 365 * DAY;
 
 /// Section 7.1.1.2: YYMMDDhhmmss000R.
 fn relative(period: Duration) -> String {
-    // Rounded up: no time at all would be the centre's own choice.
+    // Rounded up, because a period of zero would mean the default of the SMSC.
     let seconds = period.as_secs().saturating_add(u64::from(period.subsec_nanos() > 0)).max(1);
     let part = |of: u64, below: u64| seconds % below / of;
     let years = (seconds / YEAR).min(99);
     let rest = seconds % YEAR;
     let (months, days) = (rest / MONTH, rest % MONTH / DAY);
-    // Twelve months of 30 days leave five days that would be a month 12.
+    // Twelve months of 30 days leave five days, which must not become a month 12.
     let (months, days) = if months > 11 { (11, days.saturating_add(30)) } else { (months, days) };
     let (hours, minutes, seconds) = (part(HOUR, DAY), part(MINUTE, HOUR), part(1, MINUTE));
     format!("{years:02}{months:02}{days:02}{hours:02}{minutes:02}{seconds:02}000R")
 }
 
-/// Section 7.1.1: how long from now; none if it is no time, or not after now.
+/// Section 7.1.1: returns the period from now, or `None` if the text is invalid or not in the
+/// future.
 fn period(text: &str, now: Timestamp) -> Option<Duration> {
     if text.len() != 16 || !text.is_ascii() || !text.get(..15)?.bytes().all(|each| each.is_ascii_digit()) {
         return None;
@@ -336,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_for_a_card_keeps_class_header_and_identifier() {
+    fn a_message_to_a_card_keeps_class_header_and_identifier() {
         let message = ShortMessage::to_card(number("+491"), number("+492"), vec![2, 0x70, 0, 0, 1]);
         let validity = Some(Duration::from_secs(3661));
         let sent = Submission { message, validity, receipts: Receipts::Always };
@@ -345,7 +351,7 @@ mod tests {
         assert_eq!(sm.validity_period, "000000010101000R");
         assert_eq!(Sm::parse(&sm.to_bytes()).unwrap(), sm);
         assert_eq!(submission(&sm, NOW).unwrap(), sent);
-        // The payload in its other place is the same message.
+        // The payload in its alternative place is the same message.
         let elsewhere = Sm {
             short_message: vec![],
             parameters: vec![(Tag::MESSAGE_PAYLOAD, sm.short_message.clone())],
@@ -357,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_centre_brings_comes_back_as_it_was() {
+    fn deliveries_survive_encoding_and_decoding() {
         let message = ShortMessage::to_card(number("+491"), number("1000"), vec![2, 0x71, 0, 9]);
         let minute = Timestamp(NOW.0 / 60_000 * 60_000);
         let receipt = Receipt {
@@ -377,7 +383,7 @@ mod tests {
             let sm = Sm::parse(&deliver_sm(&brought).to_bytes()).unwrap();
             assert_eq!(arrived(&sm, NOW).unwrap(), brought);
         }
-        // As centres have it that know no optional parameters, or write their text in capitals.
+        // Receipts of SMSCs without optional parameters, or with capitals in their text.
         let mut plain = deliver_sm(&Arrived::Receipt(receipt.clone()));
         plain.parameters.clear();
         assert_eq!(arrived(&plain, NOW).unwrap(), Arrived::Receipt(receipt));
@@ -413,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_centre_does_here_is_refused_by_name() {
+    fn unsupported_features_are_refused_with_their_status() {
         let good = submit_sm(&Submission {
             message: ShortMessage::to_card(number("1"), number("+492"), vec![0; 140]),
             validity: None,
@@ -422,7 +428,7 @@ mod tests {
         let changed = |change: fn(&mut Sm)| {
             let mut sm = good.clone();
             change(&mut sm);
-            // As it comes over the wire.
+            // As received from the network.
             submission(&Sm::parse(&sm.to_bytes()).unwrap(), NOW).err()
         };
         assert_eq!(changed(|_| {}), None);
@@ -441,7 +447,7 @@ mod tests {
         ] {
             assert_eq!(changed(change), Some(status));
         }
-        // Text in the default alphabet: an octet a character, 160 of them.
+        // Text in the default alphabet: one octet per character, 160 characters.
         assert_eq!(changed(|sm| (sm.data_coding, sm.short_message) = (0, vec![b'a'; 160])), None);
         assert_eq!(
             changed(|sm| (sm.data_coding, sm.short_message) = (8, vec![0; 142])),

@@ -1,4 +1,4 @@
-//! The one thread that writes.
+//! The writer thread.
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -10,12 +10,14 @@ use world::{ChangeSet, Committed, Fault};
 
 use super::fault;
 
-/// How many commits may wait before those who ask wait too.
+/// Maximum number of waiting commits. Further callers wait for a place.
 const QUEUE: usize = 1024;
-/// How many commits share one fsync at most. Far above what waits in practice; it bounds how long the first one waits.
+/// Maximum number of commits that share one fsync. The limit is far above what waits in practice,
+/// and bounds the delay of the first commit.
 const MAX_GROUP: usize = 256;
 
-/// The handle of the writing thread. Dropping it lets the thread finish what waits and end.
+/// Handle of the writer thread. When it is dropped, the thread completes the waiting commits and
+/// ends.
 pub(super) struct Writer {
     path: PathBuf,
     queue: Option<mpsc::Sender<Waiting>>,
@@ -63,7 +65,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // It has nothing to tell; and whoever opens the file next finds it closed.
+            // The thread returns nothing. After the join, the file is closed.
             let _ = thread.join();
         }
     }
@@ -79,7 +81,7 @@ fn write_until_closed(connection: &Connection, path: &Path, mut queue: mpsc::Rec
         }
         let (changes, answers): (Vec<_>, Vec<_>) =
             group.into_iter().map(|waiting| (waiting.changes, waiting.answer)).unzip();
-        // Whoever has stopped waiting does not hear the answer; what was committed stays committed.
+        // A caller that no longer waits misses the result; its commit remains.
         match write_group(connection, &changes) {
             Ok(committed) => {
                 for (answer, committed) in answers.into_iter().zip(committed) {
@@ -96,16 +98,17 @@ fn write_until_closed(connection: &Connection, path: &Path, mut queue: mpsc::Rec
     }
 }
 
-/// All commits of the group in one SQLite transaction: all that do not conflict are durable when it returns, or none is.
+/// Writes all commits of a group in one SQLite transaction. When it returns, all commits without
+/// conflict are durable, or none is.
 fn write_group(connection: &Connection, group: &[ChangeSet]) -> rusqlite::Result<Vec<Committed>> {
-    // Takes the write lock now: what is compared cannot change before it is set, even by another process.
+    // Takes the write lock, so that no other process can change the compared records.
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let written = write_each(connection, group).and_then(|committed| {
         connection.execute_batch("COMMIT")?;
         Ok(committed)
     });
     if written.is_err() && !connection.is_autocommit() {
-        // If this fails too, the next BEGIN will say so.
+        // If this fails too, the next BEGIN reports it.
         let _ = connection.execute_batch("ROLLBACK");
     }
     written
@@ -116,7 +119,8 @@ fn write_each(connection: &Connection, group: &[ChangeSet]) -> rusqlite::Result<
     let mut version = before;
     let mut committed = Vec::with_capacity(group.len());
     for set in group {
-        // Compared in full before anything is set, so a conflict leaves nothing behind in the shared transaction.
+        // All comparisons precede all changes, so a conflict leaves nothing in the shared
+        // transaction.
         if !is_as_read(connection, set)? {
             committed.push(Committed::Conflict);
             continue;

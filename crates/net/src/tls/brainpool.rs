@@ -1,7 +1,8 @@
-//! brainpoolP256r1 for rustls, over the arithmetic of `crypto`: RFC 7027 for TLS 1.2, RFC 8734 for TLS 1.3.
+//! brainpoolP256r1 for rustls, based on the arithmetic of `crypto`: RFC 7027 for TLS 1.2, RFC 8734
+//! for TLS 1.3.
 //!
-//! rustls and AWS-LC have no code for the curve, but rustls takes key exchange, signing and verification from whoever
-//! offers them. Everything on other curves stays with AWS-LC.
+//! rustls and ring do not support the curve, but rustls accepts other implementations of key
+//! exchange, signatures and verification. All other curves are left to ring.
 
 use std::sync::{Arc, LazyLock};
 
@@ -24,7 +25,7 @@ const CURVE: Curve = Curve::BrainpoolP256r1;
 /// ecdsa_brainpoolP256r1tls13_sha256: RFC 8734 section 3.2.
 const TLS13_SCHEME: SignatureScheme = SignatureScheme::Unknown(0x081A);
 
-/// ecdsa with SHA-256: in TLS 1.2 on any curve, in TLS 1.3 on NIST P-256 alone.
+/// ECDSA with SHA-256: on any curve in TLS 1.2, only on NIST P-256 in TLS 1.3.
 const TLS12_SCHEME: SignatureScheme = SignatureScheme::ECDSA_NISTP256_SHA256;
 
 /// id-ecPublicKey (1.2.840.10045.2.1) on brainpoolP256r1 (1.3.36.3.3.2.8.1.1.7).
@@ -33,7 +34,7 @@ const KEY_ALGORITHM: AlgorithmIdentifier = AlgorithmIdentifier::from_slice(&[
     0x01, 0x01, 0x07,
 ]);
 
-/// The provider, and Brainpool after everything that it offers itself.
+/// Adds Brainpool to a provider, after all its own algorithms.
 pub(super) fn beside(mut provider: CryptoProvider) -> CryptoProvider {
     provider.kx_groups.extend([&TLS13_GROUP as &dyn SupportedKxGroup, &TLS12_GROUP]);
     provider.signature_verification_algorithms = *VERIFICATION;
@@ -47,7 +48,7 @@ static TLS13_GROUP: Group = Group(NamedGroup::Unknown(0x001F), ProtocolVersion::
 /// brainpoolP256r1: RFC 7027 section 2.
 static TLS12_GROUP: Group = Group(NamedGroup::Unknown(0x001A), ProtocolVersion::TLSv1_2);
 
-/// The curve under the number that one version of TLS has for it.
+/// The curve with its group number in one version of TLS.
 #[derive(Debug)]
 struct Group(NamedGroup, ProtocolVersion);
 
@@ -67,7 +68,7 @@ impl SupportedKxGroup for Group {
     }
 }
 
-/// A number that is no key, of which there are hardly any, is drawn again.
+/// Repeats the draw in the very unlikely case that the number is not a valid key.
 fn draw_key() -> Result<SecretKey, GetRandomFailed> {
     loop {
         let mut octets = zeroize::Zeroizing::new([0; 32]);
@@ -110,8 +111,8 @@ pub(super) struct ByCurve {
 }
 
 impl ResolvesServerCert for ByCurve {
-    /// The schemes tell what a client of TLS 1.3 can verify; in TLS 1.2 its groups are those of certificates too
-    /// (RFC 8422 section 5.1.1).
+    /// In TLS 1.3 the schemes show which signatures a client can verify. In TLS 1.2 the groups
+    /// apply to certificates too (RFC 8422 section 5.1.1).
     fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let groups = client.named_groups().unwrap_or_default();
         let verifies_nist = client.signature_schemes().contains(&TLS12_SCHEME)
@@ -120,13 +121,14 @@ impl ResolvesServerCert for ByCurve {
     }
 }
 
-/// What ring verifies, and Brainpool with SHA-256. That hash is named first, or a peer would choose a longer one in
-/// TLS 1.2; SGP.22 section 2.6.6 asks for no other. Made once: rustls wants it to live for ever.
+/// The algorithms of ring, and Brainpool with SHA-256. SHA-256 comes first; otherwise a TLS 1.2
+/// peer would choose a longer hash, which SGP.22 section 2.6.6 does not require. The value is
+/// leaked once, because rustls requires a static lifetime.
 static VERIFICATION: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
     let own: &'static dyn SignatureVerificationAlgorithm = &Verification;
-    let theirs = ring::default_provider().signature_verification_algorithms;
-    let all: Vec<_> = theirs.all.iter().copied().chain([own]).collect();
-    let mut mapping = theirs.mapping.to_vec();
+    let base = ring::default_provider().signature_verification_algorithms;
+    let all: Vec<_> = base.all.iter().copied().chain([own]).collect();
+    let mut mapping = base.mapping.to_vec();
     for (scheme, algorithms) in &mut mapping {
         if *scheme == TLS12_SCHEME {
             let more: Vec<_> = algorithms.iter().copied().chain([own]).collect();
@@ -163,7 +165,7 @@ impl SignatureVerificationAlgorithm for Verification {
     }
 }
 
-/// Reads keys on Brainpool, and leaves the others to ring.
+/// Loads keys on Brainpool, and leaves other keys to ring.
 #[derive(Debug)]
 struct Keys;
 
@@ -180,7 +182,8 @@ impl KeyProvider for Keys {
     }
 }
 
-/// The scalar in a PrivateKeyInfo (RFC 5958) with an ECPrivateKey (RFC 5915); none if it is on another curve.
+/// Returns the scalar of a PrivateKeyInfo (RFC 5958) with an ECPrivateKey (RFC 5915), or `None` if
+/// it is on another curve.
 fn scalar(pkcs8: &[u8]) -> Result<Option<zeroize::Zeroizing<[u8; 32]>>, DecodeError> {
     let mut info = Reader::new(pkcs8).enter(Tag::SEQUENCE)?;
     info.contents(Tag::INTEGER)?;
@@ -196,7 +199,8 @@ fn scalar(pkcs8: &[u8]) -> Result<Option<zeroize::Zeroizing<[u8; 32]>>, DecodeEr
 struct Key(Arc<SecretKey>);
 
 impl SigningKey for Key {
-    /// In TLS 1.3 a peer that does not offer the curve's own scheme cannot be served; it says so itself.
+    /// In TLS 1.3 a peer that does not offer the scheme of the curve cannot be served, and the peer
+    /// reports that itself.
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
         let scheme = [TLS13_SCHEME, TLS12_SCHEME].into_iter().find(|scheme| offered.contains(scheme))?;
         Some(Box::new(Signing { key: Arc::clone(&self.0), scheme }))
@@ -249,14 +253,14 @@ mod tests {
         pki.issue_dp_tls_on(curve, &[ServerName::Dns("smdp.example.com".into())], validity).unwrap()
     }
 
-    /// Nothing but Brainpool for the key exchange.
+    /// A provider that supports only Brainpool for the key exchange.
     fn provider() -> Arc<CryptoProvider> {
         let mut provider = beside(ring::default_provider());
         provider.kx_groups = vec![&TLS13_GROUP, &TLS12_GROUP];
         Arc::new(provider)
     }
 
-    /// A handshake in memory; the group that was agreed on, or why there is none.
+    /// Runs a handshake in memory. Returns the negotiated group, or the error.
     fn handshake(
         version: &'static SupportedProtocolVersion,
         trusted: Curve,
@@ -293,21 +297,21 @@ mod tests {
     }
 
     #[test]
-    fn keys_signatures_and_certificates_are_on_brainpool_in_both_versions() {
+    fn brainpool_works_in_both_tls_versions() {
         assert_eq!(handshake(&rustls::version::TLS13, CURVE, CURVE), Ok(TLS13_GROUP.0));
         assert_eq!(handshake(&rustls::version::TLS12, CURVE, CURVE), Ok(TLS12_GROUP.0));
     }
 
     #[test]
-    fn the_other_curve_is_as_good_with_the_same_provider() {
+    fn nist_p256_works_with_the_same_provider() {
         for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
             assert!(handshake(version, Curve::P256, Curve::P256).is_ok());
-            assert!(handshake(version, Curve::P256, CURVE).is_err(), "a root that is not trusted");
+            assert!(handshake(version, Curve::P256, CURVE).is_err(), "the root is not trusted");
         }
     }
 
     #[test]
-    fn a_signature_of_another_key_or_message_is_none() {
+    fn a_signature_of_another_key_or_message_is_invalid() {
         let credential = leaf(&pki(), CURVE);
         let key = Keys.load_private_key(PrivatePkcs8KeyDer::from(credential.key_pkcs8()).into()).unwrap();
         let signature = key.choose_scheme(&[TLS12_SCHEME]).unwrap().sign(b"message").unwrap();

@@ -1,9 +1,10 @@
-//! A P-256 key as rustls wants it.
+//! PKCS#8 encoding of P-256 keys for rustls.
 
 use zeroize::Zeroizing;
 
-/// PrivateKeyInfo v1 (RFC 5958) for id-ecPublicKey on secp256r1, up to the 32 bytes of the scalar: the AlgorithmIdentifier
-/// and the opening of the ECPrivateKey (RFC 5915) inside. Every length is fixed because the curve is.
+/// PrivateKeyInfo v1 (RFC 5958) for id-ecPublicKey on secp256r1, up to the 32 bytes of the scalar:
+/// the AlgorithmIdentifier and the start of the inner ECPrivateKey (RFC 5915). All lengths are
+/// fixed because the curve is.
 const BEFORE_SCALAR: [u8; 36] = [
     0x30, 0x81, 0x87, 0x02, 0x01, 0x00, // PrivateKeyInfo, version 0
     0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
@@ -14,9 +15,9 @@ const BEFORE_SCALAR: [u8; 36] = [
 /// The publicKey `[1]` BIT STRING of the ECPrivateKey, up to the 65 bytes of the point.
 const BEFORE_POINT: [u8; 5] = [0xa1, 0x44, 0x03, 0x42, 0x00];
 
-/// PKCS#8 DER of a P-256 key: its scalar, and its public point uncompressed.
+/// Returns the PKCS#8 DER of a P-256 key, given its scalar and its uncompressed public point.
 pub fn pkcs8_p256(scalar: &[u8; 32], public: &[u8; 65]) -> Zeroizing<Vec<u8>> {
-    // One allocation of the final size, so that no copy of the scalar is left behind.
+    // A single allocation of the final size leaves no copy of the scalar in freed memory.
     let mut der = Zeroizing::new(Vec::with_capacity(BEFORE_SCALAR.len() + 32 + BEFORE_POINT.len() + 65));
     der.extend_from_slice(&BEFORE_SCALAR);
     der.extend_from_slice(scalar);
@@ -29,13 +30,13 @@ pub fn pkcs8_p256(scalar: &[u8; 32], public: &[u8; 65]) -> Zeroizing<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// rcgen writes its keys by the same RFCs, through AWS-LC.
+    /// rcgen implements the same RFCs with ring.
     #[test]
-    fn the_der_is_that_of_another_writer() {
+    fn the_der_equals_that_of_rcgen() {
         let key = rcgen::KeyPair::generate().unwrap();
-        let theirs = key.serialize_der();
+        let expected = key.serialize_der();
         let public: [u8; 65] = key.public_key_raw().try_into().unwrap();
-        let scalar: [u8; 32] = theirs[BEFORE_SCALAR.len()..][..32].try_into().unwrap();
-        assert_eq!(pkcs8_p256(&scalar, &public).as_slice(), theirs);
+        let scalar: [u8; 32] = expected[BEFORE_SCALAR.len()..][..32].try_into().unwrap();
+        assert_eq!(pkcs8_p256(&scalar, &public).as_slice(), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Throwaway certificates and servers on loopback.
+//! Temporary certificates and servers on loopback.
 
 #![allow(dead_code)] // Each test file uses its own part of it.
 
@@ -12,7 +12,7 @@ use rsp::time::Timestamp;
 use tokio::task::JoinHandle;
 use world::{LinkFault, ManualClock, PeerCertificate};
 
-/// When the tests take place. The throwaway certificates are valid in 2026.
+/// The time of the tests. The temporary certificates are valid in 2026.
 pub(crate) fn clock() -> ManualClock {
     ManualClock::at(time("2026-11-01T00:00:00Z"))
 }
@@ -21,7 +21,7 @@ pub(crate) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A root that issues.
+/// A root CA.
 pub(crate) struct Ca {
     issuer: Issuer<'static, KeyPair>,
     pub(crate) root: Vec<u8>,
@@ -49,7 +49,7 @@ impl Ca {
         Identity { chain: vec![leaf.der().to_vec()], key: key.serialize_der().into() }
     }
 
-    /// A leaf below an intermediate, with both in the chain.
+    /// A leaf certificate below an intermediate CA, with both in the chain.
     pub(crate) fn leaf_below_intermediate(&self, name: &str) -> Identity {
         let key = KeyPair::generate().unwrap();
         let mut params = params("intermediate", &[]);
@@ -80,7 +80,8 @@ pub(crate) fn server_tls(identity: &Identity, client_auth: &ClientAuth) -> Serve
     ServerTls::new(identity, client_auth, Arc::new(clock())).unwrap()
 }
 
-/// Answers with what it saw: HTTP version, path, size of the body, and the hex of the peer's certificate.
+/// Answers with the HTTP version, path and body size of the request, and the peer's certificate in
+/// hex.
 pub(crate) async fn mirror(request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
     let peer = request.extensions().get::<PeerCertificate>().map(|peer| hex::encode(&peer.0));
     let seen = format!(
@@ -93,7 +94,7 @@ pub(crate) async fn mirror(request: Request<Bytes>) -> Result<Response<Bytes>, L
     Ok(Response::new(seen.into()))
 }
 
-/// Serves [`mirror`] on a free port until dropped; gives its address.
+/// Serves [`mirror`] on a free port until it is dropped, and returns the address.
 pub(crate) async fn serve_mirror(tls: Option<ServerTls>) -> (String, AbortOnDrop) {
     let listener = net::listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

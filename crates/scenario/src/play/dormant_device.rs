@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::{MoveEnded, OnCard, OrderId, RefusedBy};
+use fleet::{MoveEnded, OnCard, MoveId, RefusedBy};
 use localize::{Country, History};
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
@@ -35,7 +35,7 @@ pub(super) struct Attached {
 /// A move that the platform has instructed.
 #[derive(Clone, Debug)]
 pub(super) struct Ordered {
-    pub(super) order: OrderId,
+    pub(super) order: MoveId,
     pub(super) target: Iccid,
     /// The profile for the way back.
     pub(super) back: Option<Iccid>,
@@ -44,7 +44,7 @@ pub(super) struct Ordered {
 /// A move after which the device is registered, but has not reached a server yet.
 #[derive(Clone, Debug)]
 pub(super) struct Unproven {
-    pub(super) order: OrderId,
+    pub(super) order: MoveId,
     pub(super) target: Iccid,
     pub(super) back: Iccid,
     /// Number of attempts in which the network carried nothing.

@@ -242,7 +242,7 @@ impl SimulatedWorld {
         world::transact(&records, |tx| {
             let registered = registered.clone();
             Box::pin(async move {
-                if let Some(mut device) = tx.get(&fleet::DEVICES, &eid.to_string()).await? {
+                if let Some(mut device) = fleet::get(tx, eid).await? {
                     device.connection.imei_registered_in = registered;
                     fleet::put(tx, &device)?;
                 }

@@ -9,7 +9,7 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use fleet::{CheckIn, Ending, MoveEnded, OnCard, OrderId, RefusedBy, Registration, Target, What};
+use fleet::{CheckIn, Ending, MoveEnded, OnCard, MoveId, RefusedBy, Registration, Target, What};
 use rsp::ids::{Eid, Iccid};
 use rsp::sgp02::eis::ProfileState;
 use rsp::sgp02::status::Status;
@@ -81,7 +81,7 @@ struct M2mAgent {
 
 /// A move in progress.
 struct MoveInProgress {
-    order: OrderId,
+    order: MoveId,
     to: Target,
     /// The answer, once there is one. The EIS then shows how the move ended.
     answer: Option<String>,
@@ -256,7 +256,7 @@ impl M2mAgent {
     }
 
     /// Executes an instruction of the platform.
-    async fn execute(&mut self, sim: &SimulatedWorld, order: OrderId, to: Target) -> Result<(), Fault> {
+    async fn execute(&mut self, sim: &SimulatedWorld, order: MoveId, to: Target) -> Result<(), Fault> {
         let testbed = Self::testbed(sim)?;
         self.begun = Some(MoveInProgress { order, to: to.clone(), answer: None });
         let answer = match &to {

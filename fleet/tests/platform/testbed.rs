@@ -1,4 +1,4 @@
-//! A platform of few devices, and an SM-DP+ that only keeps orders.
+//! Testbed: a platform with a few devices, and a simulated SM-DP+ that only stores orders.
 
 use std::{
     collections::BTreeMap,
@@ -32,34 +32,38 @@ pub(crate) const HOME: &str = "234-15";
 pub(crate) const BRAZIL: &str = "724-05";
 pub(crate) const LOCAL: &str = "724-02";
 pub(crate) const SECOND: &str = "724-03";
-/// The SM-DP+, as it is found and as its certificate has it.
+/// The address of the SM-DP+, which is also the name in its certificate.
 pub(crate) const SM_DP: &str = "smdp.example.com";
 
-/// Where an order of the pretended SM-DP+ stands.
+/// The state of an order at the simulated SM-DP+.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Stands {
+pub(crate) enum OrderState {
     Reserved,
     Released,
-    /// Its package was handed out, so that it cannot be cancelled.
+    /// The package was handed out, so the order cannot be cancelled.
     Downloaded,
     Cancelled,
 }
 
-/// What the pretended SM-DP+ knows.
+/// The state of the simulated SM-DP+.
 #[derive(Default)]
-pub(crate) struct Stock {
-    pub(crate) orders: BTreeMap<Iccid, (Eid, Stands)>,
-    /// The calls that came, answered or not.
+pub(crate) struct SmDpState {
+    pub(crate) orders: BTreeMap<Iccid, (Eid, OrderState)>,
+    /// All received calls, including those without an answer.
     pub(crate) calls: Vec<String>,
     answers: BTreeMap<String, serde_json::Value>,
-    /// It is away.
-    pub(crate) away: bool,
-    /// It has nothing.
+    /// True if the SM-DP+ is unreachable.
+    pub(crate) unreachable: bool,
+    /// True if the SM-DP+ has no profiles left.
     pub(crate) empty: bool,
+    /// Number of replies that arrive before further ones are lost. `None` loses no replies.
+    pub(crate) replies_left: Option<u32>,
+    /// Offset of the numbers of its profiles, so that two SM-DP+s have different ones.
+    pub(crate) offset: u32,
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct SmDp(pub(crate) Arc<Mutex<Stock>>);
+pub(crate) struct SmDp(pub(crate) Arc<Mutex<SmDpState>>);
 
 impl SmDp {
     pub(crate) fn link(&self) -> Link {
@@ -70,12 +74,12 @@ impl SmDp {
         }))
     }
 
-    pub(crate) fn order(&self, iccid: Iccid) -> Stands {
+    pub(crate) fn order(&self, iccid: Iccid) -> OrderState {
         self.0.lock().unwrap().orders[&iccid].1.clone()
     }
 
-    pub(crate) fn set(&self, iccid: Iccid, stands: Stands) {
-        self.0.lock().unwrap().orders.get_mut(&iccid).unwrap().1 = stands;
+    pub(crate) fn set(&self, iccid: Iccid, order_state: OrderState) {
+        self.0.lock().unwrap().orders.get_mut(&iccid).unwrap().1 = order_state;
     }
 
     fn answer(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
@@ -83,8 +87,8 @@ impl SmDp {
         let function = request.uri().path().rsplit('/').next().unwrap().to_owned();
         let mut stock = self.0.lock().unwrap();
         stock.calls.push(function.clone());
-        if stock.away {
-            return Err(LinkFault::new(LinkFaultKind::Refused, "sm-dp", "away"));
+        if stock.unreachable {
+            return Err(LinkFault::new(LinkFaultKind::Refused, "sm-dp", "unreachable"));
         }
         let body = request.body();
         let value: serde_json::Value = serde_json::from_slice(body).unwrap();
@@ -96,16 +100,19 @@ impl SmDp {
             "downloadOrder" if stock.empty => Err(Status::ProfileTypeUnavailable.because("none is left")),
             "downloadOrder" => {
                 let asked: DownloadOrderRequest = serde_json::from_slice(body).unwrap();
-                let free = (100..).map(iccid).find(|iccid| {
-                    stock.orders.get(iccid).is_none_or(|(_, stands)| *stands == Stands::Cancelled)
+                let free = (100 + stock.offset..).map(iccid).find(|iccid| {
+                    stock
+                        .orders
+                        .get(iccid)
+                        .is_none_or(|(_, order_state)| *order_state == OrderState::Cancelled)
                 });
                 let iccid = asked.iccid.or(free).unwrap();
-                stock.orders.insert(iccid, (asked.eid.unwrap(), Stands::Reserved));
+                stock.orders.insert(iccid, (asked.eid.unwrap(), OrderState::Reserved));
                 Ok(serde_json::to_value(DownloadOrderReply { iccid }).unwrap())
             }
             "confirmOrder" => {
                 let asked: ConfirmOrderRequest = serde_json::from_slice(body).unwrap();
-                stock.orders.get_mut(&asked.iccid).unwrap().1 = Stands::Released;
+                stock.orders.get_mut(&asked.iccid).unwrap().1 = OrderState::Released;
                 let matching_id = format!("M-{}", asked.iccid);
                 let reply = ConfirmOrderReply { eid: asked.eid, matching_id, smdp_address: None };
                 Ok(serde_json::to_value(reply).unwrap())
@@ -115,9 +122,9 @@ impl SmDp {
                 let order = stock.orders.get_mut(&asked.iccid).unwrap();
                 assert_eq!(asked.eid, Some(order.0));
                 match order.1 {
-                    Stands::Downloaded => Err(Status::IccidInvalidTransition.because("it is Downloaded")),
+                    OrderState::Downloaded => Err(Status::IccidInvalidTransition.because("it is Downloaded")),
                     _ => {
-                        order.1 = Stands::Cancelled;
+                        order.1 = OrderState::Cancelled;
                         Ok(serde_json::json!({}))
                     }
                 }
@@ -127,11 +134,16 @@ impl SmDp {
         if let Ok(done) = &done {
             stock.answers.insert(call, done.clone());
         }
+        match &mut stock.replies_left {
+            Some(0) => return Err(LinkFault::new(LinkFaultKind::Reset, "sm-dp", "the reply was lost")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
         Ok(json::response(version, done.as_ref().map_err(Clone::clone)))
     }
 }
 
-pub(crate) struct Bench {
+pub(crate) struct Testbed {
     pub(crate) clock: ManualClock,
     pub(crate) records: Arc<dyn Records>,
     pub(crate) sm_dp: SmDp,
@@ -147,19 +159,19 @@ pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A number with the right check digit, from a small one.
+/// Returns the ICCID with this number and the right check digit.
 pub(crate) fn iccid(number: u32) -> Iccid {
     let digits = format!("894447650000{number:06}");
     (0..10).find_map(|check| format!("{digits}{check}").parse().ok()).unwrap()
 }
 
-/// An EID with the right check digits, from a small number.
+/// Returns the EID with this number and the right check digits.
 pub(crate) fn eid(number: u32) -> Eid {
     let digits = format!("890490320000000000000000{number:06}");
-    (0..100).find_map(|check| format!("{digits}{check:02}").parse().ok()).unwrap()
+    Eid::with_check_digits(&digits).unwrap()
 }
 
-/// The number of the profile that a device comes with.
+/// The profile that a device has from the start.
 pub(crate) fn bootstrap(number: u32) -> Iccid {
     iccid(900_000 + number)
 }
@@ -182,7 +194,7 @@ fn es2plus(sm_dp: &SmDp) -> Es2Plus {
     }
 }
 
-/// The same, and a second operator that is asked after the first, with its profiles at this SM-DP+.
+/// The same configuration with a second operator of lower priority, whose SM-DP+ is `second`.
 pub(crate) fn setup_with_second(sm_dp: &SmDp, second: &SmDp) -> Setup {
     let mut setup = setup(sm_dp);
     let owner = format!("[[offer]]\nnetwork = \"{SECOND}\"\ntype = \"second-br\"\npriority = 2\n");
@@ -191,8 +203,8 @@ pub(crate) fn setup_with_second(sm_dp: &SmDp, second: &SmDp) -> Setup {
     setup
 }
 
-impl Bench {
-    /// So many devices that come from Britain, and have been in Brazil since the first of August.
+impl Testbed {
+    /// A fleet of so many British devices that have been in Brazil since the first of August.
     pub(crate) async fn new(devices: u32) -> Self {
         let records = MemoryRecords::default();
         let clock = ManualClock::at(at("2026-10-29T08:00:00Z"));
@@ -206,16 +218,21 @@ impl Bench {
     }
 
     pub(crate) fn on(records: Arc<dyn Records>, clock: ManualClock, sm_dp: SmDp) -> Self {
-        Self::in_life(records, clock, sm_dp, 0)
+        Self::in_process(records, clock, sm_dp, 0)
     }
 
-    /// No life throws what another has thrown.
-    pub(crate) fn in_life(records: Arc<dyn Records>, clock: ManualClock, sm_dp: SmDp, life: u32) -> Self {
+    /// Another process on the same records. Each `process` number has its own random numbers.
+    pub(crate) fn in_process(
+        records: Arc<dyn Records>,
+        clock: ManualClock,
+        sm_dp: SmDp,
+        process: u32,
+    ) -> Self {
         let setup = setup(&sm_dp);
-        Self::set_up(records, clock, sm_dp, life, setup)
+        Self::set_up(records, clock, sm_dp, process, setup)
     }
 
-    /// The same, and a second operator with profiles.
+    /// The same testbed with a second operator.
     pub(crate) fn and_second(self, second: &SmDp) -> Self {
         let setup = setup_with_second(&self.sm_dp, second);
         Self::set_up(self.records, self.clock, self.sm_dp, 1, setup)
@@ -225,10 +242,10 @@ impl Bench {
         records: Arc<dyn Records>,
         clock: ManualClock,
         sm_dp: SmDp,
-        life: u32,
+        process: u32,
         setup: Setup,
     ) -> Self {
-        let world = World::new(clock.clone(), SeededDice::from_text(&format!("7 {life}")));
+        let world = World::new(clock.clone(), SeededDice::from_text(&format!("7 {process}")));
         let events = MemoryEvents::default();
         let platform = Platform::new(Arc::clone(&records), world, events.clone(), setup);
         Self { clock, records, sm_dp, platform, events }
@@ -249,7 +266,7 @@ impl Bench {
         self.clock.advance(Duration::from_secs(3600 * hours));
     }
 
-    /// Writes a record over.
+    /// Overwrites a device record.
     pub(crate) async fn put(&self, device: &Device) {
         world::transact(&*self.records, |tx| Box::pin(async move { fleet::put(tx, device) })).await.unwrap();
     }
@@ -264,19 +281,19 @@ impl Bench {
         self.clock.now()
     }
 
-    /// What a device says that is in Brazil with these profiles, the first of them in use.
-    pub(crate) fn says(&self, number: u32, profiles: &[Iccid]) -> CheckIn {
+    /// A check-in of a device in Brazil with these profiles, of which the first is enabled.
+    pub(crate) fn check_in_of(&self, number: u32, profiles: &[Iccid]) -> CheckIn {
         let on_card = profiles.iter().enumerate();
         let on_card = on_card.map(|(place, iccid)| OnCard { iccid: *iccid, enabled: place == 0, home: None });
-        let mut said = CheckIn::new(eid(number), self.now());
+        let mut report = CheckIn::new(eid(number), self.now());
         let registered = |iccid: &Iccid| Registration { network: plmn(BRAZIL), iccid: *iccid, imsi: None };
-        said.registered = profiles.first().map(registered);
-        said.profiles = Some(on_card.collect());
-        said
+        report.registered = profiles.first().map(registered);
+        report.profiles = Some(on_card.collect());
+        report
     }
 
-    pub(crate) async fn check_in(&self, said: &CheckIn) -> Instruction {
-        self.platform.check_in(said).await.unwrap()
+    pub(crate) async fn check_in(&self, report: &CheckIn) -> Instruction {
+        self.platform.check_in(report).await.unwrap()
     }
 }
 
@@ -295,21 +312,21 @@ fn roamer(number: u32) -> Device {
     device
 }
 
-/// How a device fares with a move.
+/// The result of a simulated move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum How {
+pub(crate) enum MoveResult {
     Moves,
     ComesBack,
     Fails,
-    /// It is not heard of again.
+    /// The device does not check in again.
     Vanishes,
 }
 
-/// The program of a device.
+/// The firmware of a simulated device.
 #[derive(Clone, Debug)]
 pub(crate) struct Agent {
     pub(crate) number: u32,
-    /// What its card holds, the one in use first.
+    /// The profiles on the card. The first one is enabled.
     pub(crate) profiles: Vec<Iccid>,
     pub(crate) ended: Option<MoveEnded>,
     pub(crate) next: Option<Timestamp>,
@@ -320,49 +337,49 @@ impl Agent {
         Self { number, profiles: vec![bootstrap(number)], ended: None, next: None }
     }
 
-    /// Checks in, and does what it is told. Says whether it was told to move.
-    pub(crate) async fn wake(&mut self, bench: &Bench, how: How) -> Result<bool, Problem> {
-        let mut said = bench.says(self.number, &self.profiles);
-        said.ended = self.ended.clone();
-        let told = bench.platform.check_in(&said).await?;
+    /// Checks in and follows the instruction. Returns true if the device got a move.
+    pub(crate) async fn wake(&mut self, testbed: &Testbed, result: MoveResult) -> Result<bool, Problem> {
+        let mut report = testbed.check_in_of(self.number, &self.profiles);
+        report.ended = self.ended.clone();
+        let instruction = testbed.platform.check_in(&report).await?;
         self.ended = None;
-        self.next = Some(told.next_check_in);
-        let What::Move { order, to, .. } = told.what else { return Ok(false) };
+        self.next = Some(instruction.next_check_in);
+        let What::Move { order, to, .. } = instruction.what else { return Ok(false) };
         let (iccid, is_new) = match to {
             Target::Enable(iccid) => (iccid, false),
             Target::Download { iccid, .. } => (iccid, true),
-            Target::Order { .. } => panic!("nobody acts for it"),
+            Target::Order { .. } => panic!("the device has no M2M agent"),
         };
-        let why = "as the test has it".into();
-        let ending = match how {
-            How::Vanishes => {
+        let why = "simulated by the test".into();
+        let ending = match result {
+            MoveResult::Vanishes => {
                 self.next = None;
                 return Ok(true);
             }
-            How::Moves => {
+            MoveResult::Moves => {
                 self.profiles.retain(|known| *known != iccid);
                 self.profiles.insert(0, iccid);
                 Ending::Moved
             }
-            How::ComesBack => {
+            MoveResult::ComesBack => {
                 self.profiles.extend(is_new.then_some(iccid));
                 Ending::CameBack { why }
             }
-            How::Fails => Ending::NotInstalled { why },
+            MoveResult::Fails => Ending::NotInstalled { why },
         };
-        if is_new && how != How::Fails {
-            bench.sm_dp.set(iccid, Stands::Downloaded);
+        if is_new && result != MoveResult::Fails {
+            testbed.sm_dp.set(iccid, OrderState::Downloaded);
         }
         self.ended = Some(MoveEnded { order, ending });
-        self.next = Some(bench.now());
+        self.next = Some(testbed.now());
         Ok(true)
     }
 
-    /// Checks in until there is nothing more to do at this time.
-    pub(crate) async fn settle(&mut self, bench: &Bench, how: How) -> u32 {
+    /// Checks in until nothing more can be done at the present time. Returns the number of moves.
+    pub(crate) async fn settle(&mut self, testbed: &Testbed, result: MoveResult) -> u32 {
         let mut moves = 0;
-        while self.next.is_none_or(|next| next <= bench.now()) {
-            moves += u32::from(self.wake(bench, how).await.unwrap());
+        while self.next.is_none_or(|next| next <= testbed.now()) {
+            moves += u32::from(self.wake(testbed, result).await.unwrap());
             if self.next.is_none() {
                 break;
             }
@@ -371,7 +388,7 @@ impl Agent {
     }
 }
 
-/// A campaign of those devices to the local network.
+/// A campaign of all devices to the local network, without retries.
 pub(crate) fn campaign(id: &str) -> Spec {
     Spec {
         target: Destination::Network(plmn(LOCAL)),
@@ -381,7 +398,7 @@ pub(crate) fn campaign(id: &str) -> Spec {
     }
 }
 
-impl Bench {
+impl Testbed {
     pub(crate) async fn campaign(&self, id: &str) -> Campaign {
         self.platform.campaign(&id.parse().unwrap()).await.unwrap().campaign
     }
