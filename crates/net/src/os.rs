@@ -23,8 +23,8 @@ impl Clock for OsClock {
 
 /// Randomness of the operating system. Each draw is a system call.
 ///
-/// TLS uses the generator of AWS-LC, which collects processor jitter before its first draw. That
-/// takes longer than the rest of a server's start, so it is left to the first handshake.
+/// The generator of a TLS library can collect processor jitter before its first draw (AWS-LC does), which
+/// takes longer than the rest of a server's start.
 #[derive(Clone, Copy, Debug)]
 pub struct OsDice(());
 
