@@ -337,7 +337,6 @@ pub struct Member {
     /// The state of the device between two moves.
     pub state: MemberState,
     /// True if the device has begun an attempt.
-    #[serde(default)]
     pub started: bool,
     /// True if the device was a canary.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -346,7 +345,6 @@ pub struct Member {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub came_from: Option<Iccid>,
     /// Ended attempts.
-    #[serde(default)]
     pub ended: AttemptCounts,
     /// End of the latest attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]

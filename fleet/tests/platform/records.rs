@@ -84,11 +84,13 @@ async fn records_of_an_earlier_form_are_reported() {
     });
     let member =
         json!({ "tries": 1, "state": { "is": "moving", "order": "0011223344556677" }, "started": true });
+    let without_counts = json!({ "tries": 0, "state": { "is": "waiting" }, "started": false });
     let key = eid(0).to_string();
     for (collection, key, record, words) in [
         ("devices", key.clone(), &device, "as an earlier version wrote it"),
         ("moves", key.clone(), &open, "unknown field `by`"),
         ("campaign-devices", format!("c/{key}"), &member, "unknown variant `moving`"),
+        ("campaign-devices", format!("c/{key}"), &without_counts, "missing field `ended`"),
     ] {
         write(&testbed, collection, &key, record).await;
         let report = testbed.check_in_of(0, &[bootstrap(0)]);
