@@ -46,7 +46,7 @@ pub struct Certificate {
     pub(crate) eid_range: EidRange,
     pub(crate) registered_ids: Vec<Oid>,
     pub(crate) server_names: Vec<ServerName>,
-    pub(crate) extensions: Vec<ExtensionSeen>,
+    pub(crate) extensions: Vec<ExtensionInfo>,
 }
 
 /// The reason why a certificate cannot be used in RSP.
@@ -171,7 +171,7 @@ pub struct PermittedName {
 
 /// An extension of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ExtensionSeen {
+pub struct ExtensionInfo {
     /// The object identifier.
     pub oid: Oid,
     /// True if a reader that does not know the extension must refuse the certificate.
@@ -316,7 +316,7 @@ impl Certificate {
 
     /// Returns all extensions in their order.
     #[must_use]
-    pub fn extensions(&self) -> &[ExtensionSeen] {
+    pub fn extensions(&self) -> &[ExtensionInfo] {
         &self.extensions
     }
 

@@ -56,7 +56,7 @@ pub struct Part {
 /// The error for octets that are not a usable list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a certificate revocation list: {0}")]
-pub struct NotACrl(String);
+pub struct InvalidCrl(String);
 
 /// The contents of a list to be issued.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,12 +79,12 @@ impl Crl {
     /// cRLNumber is missing; the list does not cover all of its issuer's certificates for all
     /// reasons (section 5.2.5); or the list or an entry has a duplicate extension or an unknown
     /// critical one.
-    pub fn from_der(der: Vec<u8>) -> Result<Self, NotACrl> {
-        let (tbs, signature) = envelope(&der).map_err(|why| NotACrl(why.to_string()))?;
+    pub fn from_der(der: Vec<u8>) -> Result<Self, InvalidCrl> {
+        let (tbs, signature) = envelope(&der).map_err(|why| InvalidCrl(why.to_string()))?;
         let (_, parsed) =
-            CertificateRevocationList::from_der(&der).map_err(|why| NotACrl(why.to_string()))?;
+            CertificateRevocationList::from_der(&der).map_err(|why| InvalidCrl(why.to_string()))?;
         if parsed.version() != Some(X509Version(1)) {
-            return Err(NotACrl("the version is not 2".to_owned()));
+            return Err(InvalidCrl("the version is not 2".to_owned()));
         }
         let extensions = Extensions::read(parsed.extensions())?;
         let mut revoked = BTreeSet::new();
@@ -116,7 +116,7 @@ struct Extensions {
 }
 
 impl Extensions {
-    fn read(extensions: &[X509Extension<'_>]) -> Result<Self, NotACrl> {
+    fn read(extensions: &[X509Extension<'_>]) -> Result<Self, InvalidCrl> {
         let (mut issuer_key_id, mut number, mut base) = (None, None, None);
         let (mut part, mut total) = (None, None);
         check_once(extensions)?;
@@ -140,12 +140,12 @@ impl Extensions {
         let part = match (part, total) {
             (None, None) => None,
             (Some(number), Some(total)) if (1..=total).contains(&number) => Some(Part { number, total }),
-            _ => return Err(NotACrl("the numbers of the partial list are inconsistent".to_owned())),
+            _ => return Err(InvalidCrl("the numbers of the partial list are inconsistent".to_owned())),
         };
         Ok(Self {
             issuer_key_id: issuer_key_id
-                .ok_or(NotACrl("the authorityKeyIdentifier is missing".to_owned()))?,
-            number: number.ok_or(NotACrl("the cRLNumber is missing".to_owned()))?,
+                .ok_or(InvalidCrl("the authorityKeyIdentifier is missing".to_owned()))?,
+            number: number.ok_or(InvalidCrl("the cRLNumber is missing".to_owned()))?,
             base,
             part,
         })
@@ -154,7 +154,7 @@ impl Extensions {
 
 /// Checks the extensions of an entry: sections 5.3.1 and 5.3.2. The only entry extension that a
 /// reader must process is certificateIssuer, which occurs in indirect lists.
-fn check_entry(extensions: &[X509Extension<'_>]) -> Result<(), NotACrl> {
+fn check_entry(extensions: &[X509Extension<'_>]) -> Result<(), InvalidCrl> {
     check_once(extensions)?;
     let understood = |oid: &str| [REASON_CODE, INVALIDITY_DATE].contains(&oid);
     let mut critical = extensions
@@ -168,14 +168,14 @@ fn check_entry(extensions: &[X509Extension<'_>]) -> Result<(), NotACrl> {
 }
 
 /// Checks that no extension occurs twice: RFC 5280 section 4.2.
-fn check_once(extensions: &[X509Extension<'_>]) -> Result<(), NotACrl> {
+fn check_once(extensions: &[X509Extension<'_>]) -> Result<(), InvalidCrl> {
     let mut seen = BTreeSet::new();
     match extensions
         .iter()
         .map(|extension| extension.oid.to_id_string())
         .find(|oid| !seen.insert(oid.clone()))
     {
-        Some(twice) => Err(NotACrl(format!("extension {twice} occurs twice"))),
+        Some(twice) => Err(InvalidCrl(format!("extension {twice} occurs twice"))),
         None => Ok(()),
     }
 }
@@ -183,27 +183,27 @@ fn check_once(extensions: &[X509Extension<'_>]) -> Result<(), NotACrl> {
 /// Checks issuingDistributionPoint: section 5.2.5. Certificates of servers are user certificates. A
 /// list that omits some of them, or some reasons, could be mistaken for a list on which they are
 /// not revoked.
-fn check_scope(extension: &X509Extension<'_>) -> Result<(), NotACrl> {
+fn check_scope(extension: &X509Extension<'_>) -> Result<(), InvalidCrl> {
     let ParsedExtension::IssuingDistributionPoint(point) = extension.parsed_extension() else {
-        return Err(NotACrl("the issuingDistributionPoint cannot be decoded".to_owned()));
+        return Err(InvalidCrl("the issuingDistributionPoint cannot be decoded".to_owned()));
     };
     let is_partial = point.only_contains_ca_certs
         || point.only_contains_attribute_certs
         || point.only_some_reasons.is_some();
     match (point.indirect_crl, is_partial) {
         (false, false) => Ok(()),
-        (true, _) => Err(NotACrl("indirect lists are not supported".to_owned())),
-        (_, true) => Err(NotACrl("the list does not cover all certificates of servers".to_owned())),
+        (true, _) => Err(InvalidCrl("indirect lists are not supported".to_owned())),
+        (_, true) => Err(InvalidCrl("the list does not cover all certificates of servers".to_owned())),
     }
 }
 
-fn not_understood(oid: &str) -> NotACrl {
-    NotACrl(format!("extension {oid} is critical and unknown"))
+fn not_understood(oid: &str) -> InvalidCrl {
+    InvalidCrl(format!("extension {oid} is critical and unknown"))
 }
 
-fn integer(extension: &X509Extension<'_>) -> Result<i64, NotACrl> {
+fn integer(extension: &X509Extension<'_>) -> Result<i64, InvalidCrl> {
     let number = <i64 as Asn1>::from_der(extension.value).ok().filter(|number| *number >= 0);
-    number.ok_or_else(|| NotACrl(format!("extension {} is not a number", extension.oid)))
+    number.ok_or_else(|| InvalidCrl(format!("extension {} is not a number", extension.oid)))
 }
 
 impl Pki {
@@ -308,7 +308,7 @@ mod tests {
     }
 
     /// Parses a list with one entry that has these extensions in addition to the mandatory ones.
-    fn read(of_entry: &[issue::Extension], more: &[issue::Extension]) -> Result<Crl, NotACrl> {
+    fn read(of_entry: &[issue::Extension], more: &[issue::Extension]) -> Result<Crl, InvalidCrl> {
         let pki = Pki::from_seed(b"lists", &PkiOptions::default()).unwrap();
         let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
         let always = [

@@ -25,16 +25,16 @@ mod pki;
 mod role;
 
 pub use certificate::{
-    BasicConstraints, Certificate, CertificateError, EidRange, ExtendedKeyUsage, ExtensionSeen, KeyUsage,
+    BasicConstraints, Certificate, CertificateError, EidRange, ExtendedKeyUsage, ExtensionInfo, KeyUsage,
     Name, PermittedName, Validity,
 };
 pub use chain::{
     ChainError, EuiccCertificate, Flaw, ServerCertificate, TrustAnchors, Verified, check_euicc, check_eum,
     check_server, same_operator,
 };
-pub use crl::{Crl, CrlPlan, NotACrl, Part};
+pub use crl::{Crl, CrlPlan, InvalidCrl, Part};
 pub use ids::numbered_eid;
-pub use names::{NotAServerName, ServerName};
+pub use names::{InvalidServerName, ServerName};
 pub use pki::{
     BrokenCredential, Credential, Defect, DpCredentials, DsCredentials, Entry, EuiccCredentials, Pki,
     PkiError, PkiOptions,

@@ -16,12 +16,12 @@ pub enum ServerName {
 /// The error for a text that is neither a DNS name nor an IP address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is neither a DNS name such as smdpp.example.com nor an IP address; leave out scheme and port")]
-pub struct NotAServerName(String);
+pub struct InvalidServerName(String);
 
 impl FromStr for ServerName {
-    type Err = NotAServerName;
+    type Err = InvalidServerName;
 
-    fn from_str(text: &str) -> Result<Self, NotAServerName> {
+    fn from_str(text: &str) -> Result<Self, InvalidServerName> {
         if let Ok(address) = text.parse() {
             return Ok(Self::Ip(address));
         }
@@ -34,7 +34,7 @@ impl FromStr for ServerName {
         if text.len() <= 253 && text.split('.').all(label_is_good) {
             return Ok(Self::Dns(text.to_ascii_lowercase()));
         }
-        Err(NotAServerName(text.to_owned()))
+        Err(InvalidServerName(text.to_owned()))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use certs::Pki;
 use crypto::Curve;
-use device::{Device, DownloadOptions, Ending, Lpa, LpaSettings, Modem, MoveReport, Slot, Teller};
+use device::{Device, DownloadOptions, Ending, EventSource, Lpa, LpaSettings, Modem, MoveReport, Slot};
 use euicc_sim::Card;
 use localize::{
     Country, Decision, Destination, HeldProfile, HeldState, Offer, Orderable, Place, Policy as MovePolicy,
@@ -301,7 +301,7 @@ impl Demonstration {
         let eid = nth_eid(&self.pki, number)?;
         let card = parties::card(&self.pki, eid, folder, &self.world)?;
         let name = format!("device {number}");
-        let teller = Teller::new(name.clone(), self.clock.clone(), Arc::clone(&self.events));
+        let teller = EventSource::new(name.clone(), self.clock.clone(), Arc::clone(&self.events));
         let tls = parties::device_tls(&self.pki, Arc::new(self.clock.clone()))?;
         let client = self.client.clone();
         let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));

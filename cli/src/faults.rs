@@ -215,7 +215,7 @@ impl FaultOptions {
             return Ok(Some(injector));
         }
         let pki = crate::pki::load_or_init(settings)?;
-        Ok(Some(injector.with_liar(TamperingPeer::new(Arc::new(pki)))))
+        Ok(Some(injector.with_tampering_peer(TamperingPeer::new(Arc::new(pki)))))
     }
 }
 

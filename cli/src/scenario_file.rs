@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scenario::file::{NotAScenario, Scenario};
+use scenario::file::{InvalidScenario, Scenario};
 use scenario::library;
 use world::Fault;
 
@@ -30,7 +30,7 @@ pub(crate) fn text(file: &Path) -> Result<String, Fault> {
 }
 
 /// Converts the error of an invalid scenario or places file into a fault.
-pub fn not_a_scenario(why: NotAScenario) -> Fault {
+pub fn not_a_scenario(why: InvalidScenario) -> Fault {
     let what = format!("{}:{}: {}", why.file, why.line, why.what);
     Fault::new("cannot run the scenario", what, why.next)
 }

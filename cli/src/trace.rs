@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Args;
-use trace::{Exchange, Form, Recorder, Traced};
+use trace::{Exchange, Form, Recorder, TracingCard};
 use world::{BoxCardDoor, CardDoor, Clock, Fault};
 
 use crate::output::remark;
@@ -68,7 +68,7 @@ impl Trace {
         let sink = move |exchange: &Exchange| {
             open.lock().unwrap_or_else(PoisonError::into_inner).write(exchange);
         };
-        BoxCardDoor::new(Traced::new(door, card, Arc::clone(clock), sink))
+        BoxCardDoor::new(TracingCard::new(door, card, Arc::clone(clock), sink))
     }
 }
 

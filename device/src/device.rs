@@ -8,7 +8,7 @@ use world::{BoxFuture, CardDoor, Memory};
 
 use super::lpa::{HttpTraffic, Lpa};
 use super::modem::{Modem, NotRegistered, Registered};
-use super::teller::Teller;
+use super::teller::EventSource;
 use super::terminal::Traffic;
 use super::toolkit::Toolkit;
 
@@ -21,7 +21,7 @@ pub struct Device<D> {
     pub(super) memory: Box<dyn Memory>,
     pub(super) settings: DeviceSettings,
     pub(super) pause: Box<dyn Pause>,
-    pub(super) teller: Teller,
+    pub(super) teller: EventSource,
     /// The toolkit; `None` if the device executes no proactive commands.
     pub(super) toolkit_state: Option<ToolkitState>,
 }
@@ -68,7 +68,7 @@ pub(super) struct ToolkitState {
 impl<D: CardDoor> Device<D> {
     /// Creates a device from these parts. `lpa` and `modem` must access the same card: see
     /// [`Slot`](super::Slot).
-    pub fn new(lpa: Lpa<D>, modem: Modem<D>, memory: impl Memory + 'static, teller: Teller) -> Self {
+    pub fn new(lpa: Lpa<D>, modem: Modem<D>, memory: impl Memory + 'static, teller: EventSource) -> Self {
         let settings = DeviceSettings::default();
         let (memory, pause) = (Box::new(memory), Box::new(NoPause));
         Self { lpa, modem, memory, settings, pause, teller, toolkit_state: None }

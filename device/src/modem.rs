@@ -10,7 +10,7 @@ use rsp::time::Timestamp;
 use serde::Serialize;
 use world::{CardDoor, Outcome};
 
-use super::teller::Teller;
+use super::teller::EventSource;
 use super::terminal::{CardError, Terminal, Traffic};
 use super::usim::{Usim, UsimError};
 use network::{
@@ -28,7 +28,7 @@ const MAX_CHALLENGES: usize = 3;
 pub struct Modem<D> {
     terminal: Terminal<D>,
     radio: Arc<dyn Radio>,
-    teller: Teller,
+    teller: EventSource,
     pin: Option<String>,
     visible: Vec<Plmn>,
     usim: Option<Usim>,
@@ -79,7 +79,7 @@ pub struct NotRegistered {
     /// The reason.
     pub why: NoService,
     /// The answer of each network, in the order of the attempts.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<AttachAttempt>,
 }
 
 /// The reason for a failed registration.
@@ -97,7 +97,7 @@ pub enum NoService {
 
 /// The answer of one network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Tried {
+pub struct AttachAttempt {
     /// The network.
     pub plmn: Plmn,
     /// "no coverage", or the cause of the refusal.
@@ -108,7 +108,7 @@ impl NotRegistered {
     /// True if the refusal is valid until the card is replaced or reset. A retry before that
     /// violates the standard.
     pub fn is_final(&self) -> bool {
-        matches!(self.why, NoService::Refused(cause) if cause.bars_the_usim())
+        matches!(self.why, NoService::Refused(cause) if cause.invalidates_usim())
     }
 }
 
@@ -120,7 +120,7 @@ impl fmt::Display for NotRegistered {
             NoService::Refused(cause) => write!(f, "not registered: refused with {cause}"),
             NoService::Lost(why) => write!(f, "not registered: {why}"),
         }?;
-        for Tried { plmn, answer } in &self.tried {
+        for AttachAttempt { plmn, answer } in &self.tried {
             write!(f, "; {plmn}: {answer}")?;
         }
         Ok(())
@@ -137,7 +137,7 @@ enum Attempt {
 
 impl<D: CardDoor> Modem<D> {
     /// Creates a modem for the card behind `door`. It receives no network yet.
-    pub fn new(door: D, radio: impl Radio + 'static, teller: Teller) -> Self {
+    pub fn new(door: D, radio: impl Radio + 'static, teller: EventSource) -> Self {
         let radio = Arc::new(radio);
         let terminal = Terminal::new(door);
         Self {
@@ -316,7 +316,7 @@ impl<D: CardDoor> Modem<D> {
     pub async fn search_home(&mut self) -> Option<Result<Registered, NotRegistered>> {
         let Registered { plmn, home_search, .. } = self.registered.clone()?;
         self.home_search = home_search.map(|period| self.teller.now().plus(period));
-        match self.hears_home_from(plmn).await {
+        match self.is_home_network_received(plmn).await {
             true => Some(self.register().await),
             false => None,
         }
@@ -325,7 +325,7 @@ impl<D: CardDoor> Modem<D> {
     /// True if a home network in the same country is received besides the serving one. Home
     /// networks of other countries are not searched for from a visited network (TS 23.122 section
     /// 4.4.3.3.1 f).
-    pub async fn hears_home_from(&mut self, serving: Plmn) -> bool {
+    pub async fn is_home_network_received(&mut self, serving: Plmn) -> bool {
         if self.usim.is_none() && self.read_card().await.is_err() {
             return false;
         }
@@ -368,19 +368,19 @@ impl<D: CardDoor> Modem<D> {
                     self.registered = Some(registered.clone());
                     return Ok(registered);
                 }
-                Ok(Attempt::NotReceived) => tried.push(Tried { plmn, answer: "no coverage".into() }),
+                Ok(Attempt::NotReceived) => tried.push(AttachAttempt { plmn, answer: "no coverage".into() }),
                 Ok(Attempt::Refused(cause)) => {
-                    tried.push(Tried { plmn, answer: cause.to_string() });
+                    tried.push(AttachAttempt { plmn, answer: cause.to_string() });
                     why = NoService::Refused(cause);
                     if cause == EmmCause::PLMN_NOT_ALLOWED {
                         self.forbid(plmn, &usim).await;
                     }
-                    if cause.bars_the_usim() {
+                    if cause.invalidates_usim() {
                         break;
                     }
                 }
                 Err(NoService::Lost(lost)) => {
-                    tried.push(Tried { plmn, answer: lost.clone() });
+                    tried.push(AttachAttempt { plmn, answer: lost.clone() });
                     why = NoService::Lost(lost);
                 }
                 Err(error) => return Err(NotRegistered { why: error, tried }),

@@ -39,7 +39,7 @@ enum Target<'a> {
     /// A profile that is downloaded first.
     Download(&'a ActivationCode, DownloadOptions),
     /// A profile that is already on the card.
-    OnCard(Iccid),
+    CardProfile(Iccid),
 }
 
 /// The report of a change of profiles.
@@ -148,7 +148,7 @@ impl<D: CardDoor> Device<D> {
 
     /// Like [`move_to`](Self::move_to), for a profile that is already on the card.
     pub async fn switch_to(&mut self, iccid: Iccid, back: Option<Iccid>) -> MoveReport {
-        self.change_profile(Target::OnCard(iccid), back).await
+        self.change_profile(Target::CardProfile(iccid), back).await
     }
 
     async fn change_profile(&mut self, target: Target<'_>, back: Option<Iccid>) -> MoveReport {
@@ -158,7 +158,7 @@ impl<D: CardDoor> Device<D> {
         let mut bootstrap = back;
         let mut installed = None;
         let ready = match target {
-            Target::OnCard(iccid) => self.find_fallback(&mut bootstrap).await.map(|()| iccid),
+            Target::CardProfile(iccid) => self.find_fallback(&mut bootstrap).await.map(|()| iccid),
             Target::Download(code, options) => self
                 .download(code, options, &mut bootstrap)
                 .await

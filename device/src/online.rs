@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use world::{BoxFuture, CardDoor, Dial, Outcome};
 
 use super::modem::{Modem, NoService, NotRegistered, Registered};
-use super::teller::Teller;
+use super::teller::EventSource;
 use super::terminal::{Abilities, Answer, CardError, StatusWord};
 use super::toolkit::{self, Environment, ExecutedCommand, FollowUp, Identity, Toolkit};
 use network::smsc::tpdu;
@@ -23,7 +23,7 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The identity of the device and its delays.
 #[derive(Clone, Debug)]
-pub struct OnlineSettings {
+pub struct AlwaysOnSettings {
     /// The IMEI.
     pub imei: Imei,
     /// The delay between two searches for a network.
@@ -33,7 +33,7 @@ pub struct OnlineSettings {
     pub refusal_holds: Duration,
 }
 
-impl Default for OnlineSettings {
+impl Default for AlwaysOnSettings {
     /// The IMEI of a test device, and a search delay that is shorter than that of TS 23.122 because
     /// a person watches.
     fn default() -> Self {
@@ -48,10 +48,10 @@ pub struct Online<D> {
     modem: Modem<D>,
     radio: Arc<dyn Radio>,
     toolkit: Toolkit,
-    settings: OnlineSettings,
-    teller: Teller,
+    settings: AlwaysOnSettings,
+    teller: EventSource,
     orders: mpsc::UnboundedReceiver<Order>,
-    handle: OnlineHandle,
+    handle: AlwaysOnHandle,
     /// The time of the next search, while the device is not registered.
     search: Option<Instant>,
     /// The time until which a permanent refusal is respected.
@@ -73,9 +73,9 @@ enum Order {
 
 /// Controls a running device.
 #[derive(Clone)]
-pub struct OnlineHandle(mpsc::UnboundedSender<Order>);
+pub struct AlwaysOnHandle(mpsc::UnboundedSender<Order>);
 
-impl OnlineHandle {
+impl AlwaysOnHandle {
     /// Moves the device: sets the networks that are received, strongest first.
     pub fn set_visible(&self, visible: Vec<Plmn>) {
         // Has no effect if the device has stopped.
@@ -104,8 +104,8 @@ impl<D: CardDoor> Online<D> {
     pub fn new(
         mut modem: Modem<D>,
         dial: impl Dial + 'static,
-        settings: OnlineSettings,
-        teller: Teller,
+        settings: AlwaysOnSettings,
+        teller: EventSource,
     ) -> Self {
         // Without an LPA the device has no eUICC-related capabilities.
         let capability = vec![0xA9, 0x00];
@@ -118,7 +118,7 @@ impl<D: CardDoor> Online<D> {
             settings,
             teller,
             orders,
-            handle: OnlineHandle(sender),
+            handle: AlwaysOnHandle(sender),
             search: None,
             refused_until: None,
             service: None,
@@ -128,7 +128,7 @@ impl<D: CardDoor> Online<D> {
     }
 
     /// Returns the handle that moves and stops the device while it runs.
-    pub fn handle(&self) -> OnlineHandle {
+    pub fn handle(&self) -> AlwaysOnHandle {
         self.handle.clone()
     }
 

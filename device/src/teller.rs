@@ -8,13 +8,13 @@ use world::{Clock, Event, Events, NullEvents};
 
 /// The event source of one party.
 #[derive(Clone)]
-pub struct Teller {
+pub struct EventSource {
     party: Cow<'static, str>,
     clock: Arc<dyn Clock>,
     events: Arc<dyn Events>,
 }
 
-impl Teller {
+impl EventSource {
     /// Creates a source for the party called `party`. Events get the time of `clock` and are sent
     /// to `events`.
     pub fn new(

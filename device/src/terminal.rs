@@ -133,7 +133,7 @@ impl CardError {
     }
 
     /// True if the card may have executed the command although its answer is unknown.
-    pub fn leaves_doubt(&self) -> bool {
+    pub fn outcome_is_unknown(&self) -> bool {
         matches!(self, Self::Door { .. } | Self::Answer { .. })
     }
 }

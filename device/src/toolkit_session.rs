@@ -31,7 +31,7 @@ impl<D: CardDoor> Device<D> {
     /// Enables the toolkit: the device reports the location status to its card after every attempt
     /// to register, and performs the change of identity that the card requests then.
     #[must_use]
-    pub fn serving_its_card(mut self, imei: Imei) -> Self {
+    pub fn with_toolkit(mut self, imei: Imei) -> Self {
         self.modem.terminal().set_abilities(Abilities::serving(toolkit::profile_with_lpa().0));
         let toolkit = Toolkit::new(Identity { imei }, Arc::new(NoDial));
         self.toolkit_state = Some(ToolkitState { toolkit, idle_time: Duration::ZERO });
@@ -40,7 +40,7 @@ impl<D: CardDoor> Device<D> {
 
     /// Records idle time in which the device was on and did nothing but poll its card, which uses
     /// the polls as its clock. The polls are made up for at the next registration.
-    pub fn has_rested(&mut self, idle_time: Duration) {
+    pub fn record_idle_time(&mut self, idle_time: Duration) {
         if let Some(state) = &mut self.toolkit_state {
             state.idle_time = idle_time.min(MAX_IDLE_TIME);
         }

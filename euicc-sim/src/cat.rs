@@ -15,7 +15,7 @@ mod deferred;
 
 use std::mem;
 
-use rsp::ota::cat::{Facility, RefreshMode, TerminalProfile};
+use rsp::ota::cat::{RefreshMode, TerminalCapability, TerminalProfile};
 
 use super::StatusWord;
 use super::apdu::{Command, Le};
@@ -145,8 +145,11 @@ pub(crate) fn fetch(context: &mut Context<'_>, command: &Command<'_>) -> Result<
         return Ok(command);
     }
     let Refresh::Waiting(mode) = cat.refresh else { return Err(StatusWord::CONDITIONS_NOT_SATISFIED) };
-    let mode =
-        if cat.terminal.can(Facility::REFRESH_PROFILE_STATE_CHANGE) { mode } else { RefreshMode::UiccReset };
+    let mode = if cat.terminal.can(TerminalCapability::REFRESH_PROFILE_STATE_CHANGE) {
+        mode
+    } else {
+        RefreshMode::UiccReset
+    };
     cat.refresh = Refresh::Fetched(mode);
     Ok(refresh::command(mode))
 }

@@ -11,7 +11,7 @@ pub(crate) mod package;
 mod result;
 pub(crate) mod stream;
 
-use crypto::bsp::{BspError, KEY_LENGTH_AES_128, KEY_TYPE_AES, SessionKeys, Unprotect};
+use crypto::bsp::{BppReceiver, BspError, KEY_LENGTH_AES_128, KEY_TYPE_AES, SessionKeys};
 use crypto::{PublicKey, SecretKey, Signature};
 use profile::EuiccResponse;
 use rsp::der::{Asn1, Tag, tlv, write_tlv};
@@ -203,7 +203,7 @@ fn initialise_secure_channel(
     context: &Context<'_>,
     prepared: &PreparedDownload,
     octets: &[u8],
-) -> Result<Unprotect, ErrorReason> {
+) -> Result<BppReceiver, ErrorReason> {
     let request =
         InitialiseSecureChannelRequest::from_der(octets).map_err(|_| ErrorReason::INCORRECT_INPUT_VALUES)?;
     let certificate = &prepared.profile_binding.certificate;
@@ -236,7 +236,7 @@ fn initialise_secure_channel(
         &template.host_id,
         &context.description.eid.0,
     );
-    let bsp = Unprotect::new(keys);
+    let bsp = BppReceiver::new(keys);
     Ok(match context.description.quirks.contains(&Quirk::LongSegments) {
         true => bsp.tolerating_long_tlvs(),
         false => bsp,

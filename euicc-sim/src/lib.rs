@@ -224,7 +224,7 @@ fn card_kind_mismatch(eid: Eid) -> Fault {
 
 /// True if a card could not be opened because its memory is of a consumer card and its description
 /// of an M2M eUICC, or the other way round. The caller can handle this case separately.
-pub fn is_another_kind(fault: &Fault) -> bool {
+pub fn is_card_kind_mismatch(fault: &Fault) -> bool {
     std::error::Error::source(fault).is_some_and(|cause| cause.is::<CardKindMismatch>())
 }
 

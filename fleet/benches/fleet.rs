@@ -26,7 +26,7 @@ use fleet::bearers::Bearers;
 use fleet::costs::Costs;
 use fleet::files::{Rows, export, read_devices, read_stays};
 use fleet::{
-    CHECK_IN, CampaignId, CheckIn, Config, Counted, Device, Fleet, OnCard, Owner, Platform, Question,
+    CHECK_IN, CampaignId, CardProfile, CheckIn, Config, Counted, Device, Fleet, Owner, Platform, Question,
     Registration, Selection, Setup, Spec,
 };
 use http::Request;
@@ -212,7 +212,7 @@ async fn standing(records: impl Records + 'static, book: &RuleBook, now: Timesta
 /// The check-in of a device whose card matches the records.
 fn check_in_of(device: &Device, now: Timestamp) -> CheckIn {
     let held = device.connection.held.iter();
-    let on_card = held.map(|held| OnCard {
+    let on_card = held.map(|held| CardProfile {
         iccid: held.iccid,
         enabled: held.state == localize::HeldState::Enabled,
         home: None,

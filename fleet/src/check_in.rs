@@ -25,7 +25,7 @@ pub struct CheckIn {
     /// Profiles on the card (ES10c.GetProfilesInfo), or `None` if the device did not query the
     /// card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profiles: Option<Vec<OnCard>>,
+    pub profiles: Option<Vec<CardProfile>>,
     /// Networks that refused the device since its last check-in, and operators that had no profile
     /// for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -60,7 +60,7 @@ pub struct Registration {
 /// A profile as the card reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OnCard {
+pub struct CardProfile {
     /// The ICCID.
     pub iccid: Iccid,
     /// True if the profile is enabled.

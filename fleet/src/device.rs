@@ -10,7 +10,7 @@ use rsp::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use world::Fault;
 
-use crate::state::{Happening, NotPossible, State, Tally, Trail, follow};
+use crate::state::{DeviceEvent, NotPossible, State, Tally, Trail, follow};
 
 /// The name of a group, model or account. Devices that are loaded together share the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,10 +105,10 @@ impl Device {
     ///
     /// # Errors
     /// The event is impossible in the device's state. Nothing is changed.
-    pub fn happened(&mut self, at: Timestamp, happening: Happening) -> Result<(), NotPossible> {
+    pub fn happened(&mut self, at: Timestamp, happening: DeviceEvent) -> Result<(), NotPossible> {
         let mut tally = self.tally;
         let state = follow(&self.state, &mut tally, at, &happening)?;
-        if matches!(happening, Happening::Heard | Happening::Moved | Happening::CameBack { .. }) {
+        if matches!(happening, DeviceEvent::Heard | DeviceEvent::Moved | DeviceEvent::CameBack { .. }) {
             self.last_seen = self.last_seen.max(Some(at));
         }
         (self.state, self.tally) = (state, tally);

@@ -20,11 +20,11 @@ use crate::{
 /// The records cannot be read.
 pub async fn violations(records: &dyn Records) -> Result<Vec<String>, Fault> {
     let tx = Tx::begin(records);
-    let devices: BTreeMap<_, _> = tx.glance(&DEVICES, "").await?.into_iter().collect();
-    let moves: BTreeMap<_, _> = tx.glance(&MOVES, "").await?.into_iter().collect();
-    let orders: BTreeMap<_, _> = tx.glance(&ORDERS, "").await?.into_iter().collect();
-    let campaigns = tx.glance(&CAMPAIGNS, "").await?;
-    let members: BTreeMap<_, _> = tx.glance(&MEMBERS, "").await?.into_iter().collect();
+    let devices: BTreeMap<_, _> = tx.peek_list(&DEVICES, "").await?.into_iter().collect();
+    let moves: BTreeMap<_, _> = tx.peek_list(&MOVES, "").await?.into_iter().collect();
+    let orders: BTreeMap<_, _> = tx.peek_list(&ORDERS, "").await?.into_iter().collect();
+    let campaigns = tx.peek_list(&CAMPAIGNS, "").await?;
+    let members: BTreeMap<_, _> = tx.peek_list(&MEMBERS, "").await?.into_iter().collect();
     let mut found = Vec::new();
     for (eid, open) in &moves {
         match devices.get(eid).map(|stored| stored.clone().with(None)) {

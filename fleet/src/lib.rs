@@ -50,8 +50,8 @@ pub use campaign::{
     Stop, Weekday, Window,
 };
 pub use check_in::{
-    CheckIn, Discrepancy, Ending, Instruction, MoveEnded, MoveId, OnCard, RefusedBy, Registration, Target,
-    What,
+    CardProfile, CheckIn, Discrepancy, Ending, Instruction, MoveEnded, MoveId, RefusedBy, Registration,
+    Target, What,
 };
 pub use counted::{Counted, Question};
 pub use device::{Device, Fleet, Name, Selection, listed};
@@ -60,10 +60,10 @@ pub use moves::{Direction, MOVES, Move, ProfileSource};
 pub use owner::Owner;
 pub use plan::Plan;
 pub use platform::{
-    Config, Decided, Edit, InCampaign, Planned, Platform, Processed, Setup, Shown, decisions,
+    CampaignDevice, Config, Decided, Edit, Planned, Platform, Processed, Setup, Shown, decisions,
 };
 pub use problem::Problem;
 pub use profile_order::{Code, DownloadProgress, ORDERS, ProfileOrder, ProfileOrderId, Step};
-pub use state::{Entry, Happening, NotPossible, State, Tally, Trail};
+pub use state::{DeviceEvent, Entry, NotPossible, State, Tally, Trail};
 pub use store::{ImportError, dry_run, get, import, load, put};
 pub use supplier::{Es2Plus, Supplier};

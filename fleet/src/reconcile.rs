@@ -7,7 +7,7 @@ use rsp::{
 };
 
 use crate::{
-    check_in::{CheckIn, Discrepancy, OnCard},
+    check_in::{CardProfile, CheckIn, Discrepancy},
     device::Device,
 };
 
@@ -84,7 +84,7 @@ pub(crate) fn refuse(device: &mut Device, refused: Refused) {
 
 fn reconcile_profiles(
     device: &mut Device,
-    profiles: &[OnCard],
+    profiles: &[CardProfile],
     expected: &[Expected],
     book: &RuleBook,
     found: &mut Vec<Discrepancy>,
@@ -97,7 +97,7 @@ fn reconcile_profiles(
         }
         is_there
     });
-    for OnCard { iccid, enabled, home } in profiles {
+    for CardProfile { iccid, enabled, home } in profiles {
         let state = if *enabled { HeldState::Enabled } else { HeldState::Disabled };
         if let Some(known) = held.iter_mut().find(|held| held.iccid == *iccid) {
             known.state = state;

@@ -100,7 +100,7 @@ impl FromStr for State {
 /// An event in the life of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
-pub enum Happening {
+pub enum DeviceEvent {
     /// The device was added to the records.
     Added,
     /// A CSV file changed the device.
@@ -155,7 +155,7 @@ pub enum Happening {
     Found(Discrepancy),
 }
 
-impl fmt::Display for Happening {
+impl fmt::Display for DeviceEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Added => f.write_str("added"),
@@ -186,7 +186,7 @@ pub struct Entry {
     pub at: Timestamp,
     /// The event.
     #[serde(flatten)]
-    pub happening: Happening,
+    pub happening: DeviceEvent,
 }
 
 /// The latest events of a device, oldest first.
@@ -223,14 +223,14 @@ impl Trail {
     /// Adds a discrepancy, unless one of the latest entries is the same: some discrepancies recur
     /// at each check-in.
     pub(crate) fn found(&mut self, at: Timestamp, discrepancy: Discrepancy) {
-        let happening = Happening::Found(discrepancy);
+        let happening = DeviceEvent::Found(discrepancy);
         let latest = self.entries.iter().rev().take(Self::MAX / 4);
         if latest.into_iter().all(|entry| entry.happening != happening) {
             self.push(at, happening);
         }
     }
 
-    pub(crate) fn push(&mut self, at: Timestamp, happening: Happening) {
+    pub(crate) fn push(&mut self, at: Timestamp, happening: DeviceEvent) {
         if self.entries.len() >= Self::MAX {
             self.entries.remove(0);
             self.forgotten = self.forgotten.saturating_add(1);
@@ -266,7 +266,7 @@ pub struct NotPossible {
     /// The state of the device.
     pub state: State,
     /// The event.
-    pub happening: Happening,
+    pub happening: DeviceEvent,
 }
 
 impl From<NotPossible> for Fault {
@@ -280,9 +280,9 @@ pub(crate) fn follow(
     state: &State,
     tally: &mut Tally,
     at: Timestamp,
-    happening: &Happening,
+    happening: &DeviceEvent,
 ) -> Result<State, NotPossible> {
-    use Happening as H;
+    use DeviceEvent as H;
     let one_more = |count: &mut u32| *count = count.saturating_add(1);
     Ok(match (state, happening) {
         (_, H::Added | H::Changed | H::Edited { .. } | H::Found(_)) => state.clone(),
@@ -315,7 +315,7 @@ pub(crate) fn follow(
     })
 }
 
-fn not_possible(state: &State, happening: &Happening) -> Result<State, NotPossible> {
+fn not_possible(state: &State, happening: &DeviceEvent) -> Result<State, NotPossible> {
     Err(NotPossible { state: state.clone(), happening: happening.clone() })
 }
 
@@ -352,27 +352,27 @@ mod tests {
         let (at, to) = (Timestamp(0), "724-05".parse().unwrap());
         let mut tally = Tally::default();
         let mut then = |state: &State, happening| follow(state, &mut tally, at, &happening);
-        let moving = then(&State::Working, Happening::MoveBegan { to }).unwrap();
-        assert!(then(&moving, Happening::MoveBegan { to }).is_err());
-        let lost = then(&moving, Happening::Lost { why: "no answer".into() }).unwrap();
+        let moving = then(&State::Working, DeviceEvent::MoveBegan { to }).unwrap();
+        assert!(then(&moving, DeviceEvent::MoveBegan { to }).is_err());
+        let lost = then(&moving, DeviceEvent::Lost { why: "no answer".into() }).unwrap();
         assert_eq!(lost, State::Unreachable { since: at });
-        assert_eq!(then(&lost, Happening::Heard).unwrap(), State::Working);
-        assert_eq!(then(&moving, Happening::CameBack { why: "#11".into() }).unwrap(), State::Working);
-        assert_eq!(then(&moving, Happening::Moved).unwrap(), State::Working);
+        assert_eq!(then(&lost, DeviceEvent::Heard).unwrap(), State::Working);
+        assert_eq!(then(&moving, DeviceEvent::CameBack { why: "#11".into() }).unwrap(), State::Working);
+        assert_eq!(then(&moving, DeviceEvent::Moved).unwrap(), State::Working);
         assert!(
-            then(&State::Working, Happening::Moved)
+            then(&State::Working, DeviceEvent::Moved)
                 .unwrap_err()
                 .to_string()
                 .contains("is impossible in the state")
         );
-        assert!(then(&State::Retired { since: at }, Happening::Heard).is_err());
+        assert!(then(&State::Retired { since: at }, DeviceEvent::Heard).is_err());
         assert_eq!(tally, Tally { moved: 1, came_back: 1, lost: 1 });
     }
 
     #[test]
     fn a_trail_is_limited_and_counts_dropped_entries() {
         let mut trail = Trail::default();
-        (0..40).for_each(|n| trail.push(Timestamp(n), Happening::Changed));
+        (0..40).for_each(|n| trail.push(Timestamp(n), DeviceEvent::Changed));
         assert_eq!((trail.entries().len(), trail.forgotten()), (Trail::MAX, 8));
         assert_eq!(trail.entries()[0].at, Timestamp(8));
     }

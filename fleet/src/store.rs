@@ -57,8 +57,8 @@ impl StoredDevice {
 /// The records cannot be read.
 pub async fn load(records: &dyn Records) -> Result<Fleet, Fault> {
     let tx = Tx::begin(records);
-    let open: BTreeMap<String, Move> = tx.glance(&MOVES, "").await?.into_iter().collect();
-    let devices = tx.glance(&DEVICES, "").await?.into_iter();
+    let open: BTreeMap<String, Move> = tx.peek_list(&MOVES, "").await?.into_iter().collect();
+    let devices = tx.peek_list(&DEVICES, "").await?.into_iter();
     Ok(Fleet::new(devices.map(|(key, device)| device.with(open.get(&key))).collect()))
 }
 

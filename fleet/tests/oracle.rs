@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleet::{
-    Counted, Device, Fleet, Happening, Question, Selection,
+    Counted, Device, DeviceEvent, Fleet, Question, Selection,
     answers::{Chances, Change, Residence, breaches, markets, residents, what_if, who_must_move},
 };
 use localize::{Country, Day, Decision, History, Home, Offer, Policy, RuleBook};
@@ -76,7 +76,7 @@ fn random_fleet(rolls: &mut Rolls, book: &RuleBook) -> Fleet {
             }
         }
         if rolls.below(10) == 0 {
-            device.happened(now(), Happening::Retired).unwrap();
+            device.happened(now(), DeviceEvent::Retired).unwrap();
         }
         device
     });
@@ -273,14 +273,14 @@ fn a_what_if_report_lists_affected_devices_and_changes() {
 fn probabilities_come_from_the_record_once_it_is_long_enough() {
     let mut device = Device::new("89049032000000000000000000000163".parse().unwrap());
     let to = "724-05".parse().unwrap();
-    let play = |device: &mut Device, end: Happening| {
-        device.happened(now(), Happening::MoveBegan { to }).unwrap();
+    let play = |device: &mut Device, end: DeviceEvent| {
+        device.happened(now(), DeviceEvent::MoveBegan { to }).unwrap();
         device.happened(now(), end).unwrap();
     };
-    (0..96).for_each(|_| play(&mut device, Happening::Moved));
-    (0..3).for_each(|_| play(&mut device, Happening::CameBack { why: "#11".into() }));
+    (0..96).for_each(|_| play(&mut device, DeviceEvent::Moved));
+    (0..3).for_each(|_| play(&mut device, DeviceEvent::CameBack { why: "#11".into() }));
     assert_eq!(Chances::of_record(&Fleet::new(vec![device.clone()])), None);
-    play(&mut device, Happening::Lost { why: "no answer".into() });
+    play(&mut device, DeviceEvent::Lost { why: "no answer".into() });
     let chances = Chances::of_record(&Fleet::new(vec![device.clone()])).unwrap();
     assert_eq!((chances.came_back_ppm, chances.lost_ppm), (30_000, 10_000));
     assert_eq!(device.state.word(), "unreachable");

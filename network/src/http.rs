@@ -55,7 +55,7 @@ impl NetworksService {
     /// Uses another radio interface for the devices, such as the networks' own with fault injection
     /// in between.
     #[must_use]
-    pub fn heard_over(self, radio: impl Radio + 'static) -> Self {
+    pub fn with_radio(self, radio: impl Radio + 'static) -> Self {
         Self { radio: Arc::new(radio), ..self }
     }
 }

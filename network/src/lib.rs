@@ -35,7 +35,7 @@ pub use messages::{
 };
 pub use networks::{Network, Networks, Policy, RefusalRule, Roaming};
 pub use reach::Absent;
-pub use short_messages::{MobileOriginated, MobileTerminated, RpAnswer, RpCause, RpReport, ServiceCentre};
+pub use short_messages::{MessageReceiver, MobileOriginated, MobileTerminated, RpAnswer, RpCause, RpReport};
 pub use smsc::{Smsc, SmscSettings};
 pub use subscriber_server::{Keys, Subscriber, SubscriberServer};
 

@@ -175,7 +175,7 @@ causes! {
 impl EmmCause {
     /// True if the device must treat the subscription as invalid until the card is replaced or its
     /// profile is switched (section 5.5.1.2.5).
-    pub fn bars_the_usim(self) -> bool {
+    pub fn invalidates_usim(self) -> bool {
         matches!(
             self,
             Self::IMSI_UNKNOWN_IN_HSS

@@ -14,7 +14,9 @@ use super::messages::{
     AuthenticationResponse, EmmCause, NetworkAnswer, Service, SystemInformation,
 };
 use super::reach::{Absent, Attachments};
-use super::short_messages::{MobileOriginated, MobileTerminated, RpAnswer, RpCause, RpReport, ServiceCentre};
+use super::short_messages::{
+    MessageReceiver, MobileOriginated, MobileTerminated, RpAnswer, RpCause, RpReport,
+};
 use super::subscriber_server::SubscriberServer;
 use super::{Radio, RadioFault};
 
@@ -125,7 +127,7 @@ pub struct Networks {
     world: World,
     state: Mutex<State>,
     attachments: Attachments,
-    service_centre: Mutex<Option<Weak<dyn ServiceCentre>>>,
+    service_centre: Mutex<Option<Weak<dyn MessageReceiver>>>,
 }
 
 #[derive(Default)]
@@ -212,7 +214,7 @@ impl Networks {
     }
 
     /// Sets the SMSC that receives mobile-originated messages. Only a weak reference to it is kept.
-    pub fn set_service_centre(&self, centre: Weak<dyn ServiceCentre>) {
+    pub fn set_service_centre(&self, centre: Weak<dyn MessageReceiver>) {
         *self.service_centre.lock().unwrap_or_else(PoisonError::into_inner) = Some(centre);
     }
 

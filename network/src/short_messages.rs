@@ -77,7 +77,7 @@ impl RpCause {
 }
 
 /// The SMSC, as the networks see it: the receiver of mobile-originated messages.
-pub trait ServiceCentre: Send + Sync {
+pub trait MessageReceiver: Send + Sync {
     /// Accepts the SMS-SUBMIT of this subscriber. An RP-ACK means that the message is stored.
     fn submitted(&self, imsi: Imsi, tpdu: Vec<u8>) -> BoxFuture<'_, RpAnswer>;
 }

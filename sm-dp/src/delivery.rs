@@ -55,7 +55,7 @@ impl SmDpPlus {
     /// # Errors
     /// Fails if the records fail.
     pub async fn outbox(&self) -> Result<Vec<(String, Message)>, Fault> {
-        Tx::begin(self.records()).glance(&OUTBOX, "").await
+        Tx::begin(self.records()).peek_list(&OUTBOX, "").await
     }
 
     /// Delivers all due messages, to all addressees concurrently. Returns the time at which the
@@ -64,7 +64,7 @@ impl SmDpPlus {
     /// # Errors
     /// Fails if the records fail. Messages that were accepted before the failure may be sent again.
     pub async fn deliver_due(&self) -> Result<Option<Timestamp>, Fault> {
-        let addressees = Tx::begin(self.records()).glance(&ADDRESSEES, "").await?;
+        let addressees = Tx::begin(self.records()).peek_list(&ADDRESSEES, "").await?;
         let deliveries = addressees.into_iter().map(|(key, addressee)| -> BoxFuture<'_, _> {
             Box::pin(async move { self.deliver_to(&key, addressee).await })
         });
@@ -79,7 +79,7 @@ impl SmDpPlus {
         let mut held = None;
         loop {
             let now = self.0.world.now();
-            let waiting = Tx::begin(self.records()).glance(&OUTBOX, to).await?;
+            let waiting = Tx::begin(self.records()).peek_list(&OUTBOX, to).await?;
             let count = waiting.len();
             let is_held = |message: &Message| message.held_until.filter(|until| *until > now);
             held = [held, waiting.iter().filter_map(|(_, message)| is_held(message)).min()]

@@ -2,7 +2,7 @@
 
 use crypto::{
     Curve, PublicKey, SecretKey,
-    bsp::{KEY_LENGTH_AES_128, KEY_TYPE_AES, Protect, SessionKeys},
+    bsp::{BppSender, KEY_LENGTH_AES_128, KEY_TYPE_AES, SessionKeys},
 };
 use rsp::{
     der::{Asn1, Raw},
@@ -69,7 +69,7 @@ impl Binder<'_> {
 
         // Segments must be protected in the order in which the eUICC loads them, because the MAC
         // chains through all of them.
-        let mut protect = Protect::new(keys);
+        let mut protect = BppSender::new(keys);
         let configure = ConfigureIsdpRequest {
             dp_proprietary_data: Some(DpProprietaryData { dp_oid: self.smdp_oid.clone() }),
         };

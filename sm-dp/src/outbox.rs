@@ -172,7 +172,7 @@ async fn post(
     let to = peer.key();
     // This read is not part of the transaction's read set: the record exists from the first message
     // on, and only failed deliveries change it.
-    let known = context.tx.glance(&ADDRESSEES, &to).await?.into_iter().next();
+    let known = context.tx.peek_list(&ADDRESSEES, &to).await?.into_iter().next();
     match (known, &peer) {
         (None, _) => {
             let addressee = Addressee { peer, failures: 0, next_attempt: context.now, waiting: 0 };

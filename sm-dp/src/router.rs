@@ -191,22 +191,22 @@ impl Call {
                 encoder.say::<es9::CancelSession>(es9plus::cancel_session::execute(context, request).await)
             }
             Self::HandleNotification(request) => {
-                encoder.say_nothing(es9plus::handle_notification::execute(context, request).await)
+                encoder.encode_no_content(es9plus::handle_notification::execute(context, request).await)
             }
             Self::DownloadOrder(caller, request) => {
-                encoder.say_json(es2plus::download_order::execute(context, caller, request).await)
+                encoder.encode_json(es2plus::download_order::execute(context, caller, request).await)
             }
             Self::ConfirmOrder(caller, request) => {
-                encoder.say_json(es2plus::confirm_order::execute(context, caller, request).await)
+                encoder.encode_json(es2plus::confirm_order::execute(context, caller, request).await)
             }
             Self::CancelOrder(caller, request) => {
-                encoder.say_json(es2plus::cancel_order::execute(context, caller, request).await)
+                encoder.encode_json(es2plus::cancel_order::execute(context, caller, request).await)
             }
             Self::ReleaseProfile(caller, request) => {
-                encoder.say_json(es2plus::release_profile::execute(context, caller, request).await)
+                encoder.encode_json(es2plus::release_profile::execute(context, caller, request).await)
             }
             Self::Undecodable(function, refusal) => {
-                let mut reply = encoder.say_json::<()>(Err(refusal.clone().into()))?;
+                let mut reply = encoder.encode_json::<()>(Err(refusal.clone().into()))?;
                 // The caller only looks at the HTTP status. Any 2xx would acknowledge its
                 // notification.
                 if *function == Function::HandleNotification {

@@ -175,7 +175,7 @@ impl SmDpPlus {
         self.wake();
         match registered? {
             None => Ok(reply),
-            Some(refusal) => encoder.say_json::<()>(Err(refusal.into())),
+            Some(refusal) => encoder.encode_json::<()>(Err(refusal.into())),
         }
     }
 }

@@ -87,7 +87,7 @@ pub(crate) async fn any_of_type(
 ) -> Result<Option<Profile>, Fault> {
     let offset = u64::from_be_bytes(world.random());
     for most in [CANDIDATES, usize::MAX] {
-        let mut available = tx.glance_first(&AVAILABLE, &type_prefix(wanted), most).await?;
+        let mut available = tx.peek_first(&AVAILABLE, &type_prefix(wanted), most).await?;
         let seen = available.len();
         let first = offset.checked_rem(seen as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
         available.rotate_left(first);

@@ -158,12 +158,12 @@ impl Call {
             Self::AuthenticateClient(request) => encoder
                 .say::<ds11::AuthenticateClient>(es11::authenticate_client::execute(context, request).await),
             Self::RegisterEvent(caller, request) => {
-                encoder.say_json(es12::register_event::execute(context, caller, request).await)
+                encoder.encode_json(es12::register_event::execute(context, caller, request).await)
             }
             Self::DeleteEvent(caller, request) => {
-                encoder.say_json(es12::delete_event::execute(context, caller, request).await)
+                encoder.encode_json(es12::delete_event::execute(context, caller, request).await)
             }
-            Self::Invalid(_, refusal) => encoder.say_json::<()>(Err(refusal.clone().into())),
+            Self::Invalid(_, refusal) => encoder.encode_json::<()>(Err(refusal.clone().into())),
         }
     }
 

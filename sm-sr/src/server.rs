@@ -262,7 +262,7 @@ impl SmSr {
         let Inner { core, records, work_queue, .. } = &*self.0;
         let now = core.world.now();
         let mut due = Due::default();
-        for (key, deadline) in Tx::begin(&**records).glance_each(&DEADLINES, "").await? {
+        for (key, deadline) in Tx::begin(&**records).peek_each(&DEADLINES, "").await? {
             if let Some(at) = due_at(&key).filter(|at| *at > now) {
                 due.later(at);
                 break;

@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use certs::{Pki, PkiOptions};
 use crypto::Curve;
-use device::{DownloadOptions, Lpa, LpaSettings, Teller};
+use device::{DownloadOptions, EventSource, Lpa, LpaSettings};
 use euicc_sim::{Card, Shared};
 use net::FileMemory;
 use profile::element::{AlgoConfiguration, FileItem, FileSystemElement};
@@ -120,7 +120,7 @@ impl Testbed {
             async move { Ok(server.handle(request).await) }
         }));
         let links = move |_: &SmdpAddress| Ok::<Link, Fault>(link.clone());
-        let teller = Teller::silent(self.clock.clone());
+        let teller = EventSource::silent(self.clock.clone());
         let mut lpa = Lpa::new(card, links, LpaSettings::default(), teller);
         let began = Instant::now();
         lpa.download(&code, DownloadOptions::default()).await.unwrap();

@@ -23,7 +23,7 @@ use std::{
 
 use certs::{Pki, PkiOptions};
 use crypto::{Curve, SecretKey, bsp};
-use device::{DownloadOptions, Lpa, LpaSettings, Slot, Teller};
+use device::{DownloadOptions, EventSource, Lpa, LpaSettings, Slot};
 use euicc_sim::Card;
 use rsp::{
     activation_code::ActivationCode,
@@ -53,7 +53,7 @@ fn main() {
     let ts48 = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48/TS48v7_SAIP2.3_BERTLV_SUCI.der");
     match std::fs::read(ts48) {
         Ok(package) => packages.push(("TS.48 v7", package)),
-        Err(_) => println!("skipped: the TS.48 package is not next to the checkout"),
+        Err(_) => println!("without TS.48: the package is not next to the checkout"),
     }
     for (name, package) in packages {
         let (whole, server) = runtime.block_on(downloads(&package));
@@ -93,7 +93,7 @@ async fn downloads(package: &[u8]) -> (f64, f64) {
         let inside = Arc::new(AtomicU64::new(0));
         let link = timed(sm_dp, Arc::clone(&inside));
         let links = move |_: &SmdpAddress| Ok::<Link, Fault>(link.clone());
-        let mut lpa = Lpa::new(Slot::new(card), links, LpaSettings::default(), Teller::silent(clock));
+        let mut lpa = Lpa::new(Slot::new(card), links, LpaSettings::default(), EventSource::silent(clock));
 
         let start = Instant::now();
         lpa.download(&code, DownloadOptions::default()).await.unwrap();
@@ -186,7 +186,7 @@ impl Bare {
 /// Time for protecting the package. Unprotecting it needs the same operations.
 fn bsp_time(package: &[u8]) -> f64 {
     let keys = bsp::SessionKeys { initial_mac_chaining_value: [1; 16], s_enc: [2; 16], s_mac: [3; 16] };
-    time(|| drop(std::hint::black_box(bsp::Protect::new(keys.clone()).segments(0x86, package))))
+    time(|| drop(std::hint::black_box(bsp::BppSender::new(keys.clone()).segments(0x86, package))))
 }
 
 fn time(mut operation: impl FnMut()) -> f64 {

@@ -22,7 +22,7 @@ use std::{
 
 use certs::Pki;
 use crypto::Curve;
-use device::{Lpa, LpaSettings, Teller};
+use device::{EventSource, Lpa, LpaSettings};
 use euicc_sim::{Card, CardDescription};
 use net::{Client, ClientTls, OsClock, OsDice};
 use rsp::{
@@ -117,7 +117,7 @@ impl Device {
         let world = World::new(OsClock, OsDice::new().unwrap());
         let card = Card::open(description, RamMemory::default(), world).unwrap();
         let nowhere = |_: &SmdpAddress| Err::<Link, Fault>(Fault::new("no link", "none is needed", "-"));
-        let mut lpa = Lpa::new(card, nowhere, LpaSettings::default(), Teller::silent(OsClock));
+        let mut lpa = Lpa::new(card, nowhere, LpaSettings::default(), EventSource::silent(OsClock));
         let (info, _) = lpa.chip_info().await.unwrap();
         Self { client: Client::default(), tls, address: address.to_owned(), info }
     }

@@ -10,7 +10,7 @@ use certs::{Certificate, Pki, PkiOptions, Role};
 use cli::operator::Operator;
 use cli::parties::{self, Running};
 use crypto::Curve;
-use device::{DownloadOptions, Lpa, LpaSettings, Teller};
+use device::{DownloadOptions, EventSource, Lpa, LpaSettings};
 use euicc_sim::{Card, CardDescription};
 use http::{Request, Response};
 use net::{Client, ClientAuth, ClientTls, Identity, OsClock, ServerTls};
@@ -110,7 +110,7 @@ impl Server {
             let link = Client::default().link(address.as_str(), Some(tls.clone()))?;
             Ok(overheard(link, Arc::clone(&chosen)))
         };
-        let mut lpa = Lpa::new(card, links, LpaSettings::default(), Teller::silent(OsClock));
+        let mut lpa = Lpa::new(card, links, LpaSettings::default(), EventSource::silent(OsClock));
         let installed = lpa.download(&code, DownloadOptions::default()).await.unwrap();
         assert_eq!(installed.iccid, self.iccid);
         assert_eq!(installed.notification.failure(), None);

@@ -12,7 +12,7 @@ use cli::operator::Operator;
 use cli::parties::{self, Running, SmDpSetup};
 use cli::peers::{self, Delivery, Operators};
 use cli::settings::{Layer, Settings};
-use device::{DownloadOptions, Lpa, LpaSettings, Teller};
+use device::{DownloadOptions, EventSource, Lpa, LpaSettings};
 use http::StatusCode;
 use net::Client;
 use rsp::ids::{Eid, SmdpAddress, Version};
@@ -89,7 +89,7 @@ impl Testbed {
         let tls = parties::device_tls(&self.pki, Arc::clone(&self.clock)).unwrap();
         let client = parties::device_client(&self.settings);
         let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));
-        let teller = Teller::new("device", Arc::clone(&self.clock), self.events.clone());
+        let teller = EventSource::new("device", Arc::clone(&self.clock), self.events.clone());
         Lpa::new(card, links, LpaSettings::default(), teller)
     }
 }

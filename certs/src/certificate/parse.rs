@@ -15,7 +15,7 @@ use x509_parser::time::ASN1Time;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name, X509Version};
 
 use super::{
-    BasicConstraints, Certificate, CertificateError, EidRange, ExtendedKeyUsage, ExtensionSeen, KeyUsage,
+    BasicConstraints, Certificate, CertificateError, EidRange, ExtendedKeyUsage, ExtensionInfo, KeyUsage,
     Name, ORGANIZATION_NAME, PermittedName, SERIAL_NUMBER, Validity,
 };
 use crate::names::ServerName;
@@ -246,7 +246,7 @@ impl Certificate {
             _ if extension.critical => return Err(CertificateError::UnknownCriticalExtension(oid)),
             _ => {}
         }
-        self.extensions.push(ExtensionSeen { oid, critical: extension.critical });
+        self.extensions.push(ExtensionInfo { oid, critical: extension.critical });
         Ok(())
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use certs::Pki;
 use clap::{Args, Subcommand};
 use device::{
-    Device, DownloadOptions, Ending, Installed, Lpa, LpaSettings, Modem, Recovery, Registered, Slot, Teller,
+    Device, DownloadOptions, Ending, EventSource, Installed, Lpa, LpaSettings, Modem, Recovery, Registered,
+    Slot,
     lpa::{Delivery, Discovered},
 };
 use euicc_sim::Quirk;
@@ -390,7 +391,7 @@ impl Command {
     /// Replaces the advice of a fault that was caused by a card of the other kind (consumer or
     /// M2M).
     fn of_its_kind(&self, mut fault: Fault, m2m: bool) -> Fault {
-        if !euicc_sim::is_another_kind(&fault) {
+        if !euicc_sim::is_card_kind_mismatch(&fault) {
             return fault;
         }
         fault.next = match (&self.procedure, m2m) {
@@ -416,7 +417,7 @@ impl Command {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let (door, eid) = self.door(active_faults, settings, &pki, &world).await?;
-        let teller = Teller::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
+        let teller = EventSource::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
         let tls = parties::device_tls(&pki, Arc::new(clock) as Arc<dyn Clock>)?;
         let client = parties::device_client(settings);
         let (faulty, mut sm_ds) = (active_faults.clone(), vec![parties::root_sm_ds(settings)]);

@@ -96,7 +96,7 @@ pub fn radio_link(networks: Arc<Networks>, active_faults: &ActiveFaults) -> Link
     let radio = active_faults.radio(&networks);
     let service = NetworksService::new(networks);
     world::link_from(match radio {
-        Some(radio) => service.heard_over(radio),
+        Some(radio) => service.with_radio(radio),
         None => service,
     })
 }

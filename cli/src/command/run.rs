@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use scenario::file::{NotAScenario, Scenario};
+use scenario::file::{InvalidScenario, Scenario};
 use scenario::library;
 use scenario::play::play;
 use scenario::report::{Report, Verdict};
@@ -105,7 +105,7 @@ impl Command {
 /// Prints the built-in scenarios.
 fn list(json: bool) -> Result<ExitCode, Fault> {
     let read = library::all().map(|(name, text)| Ok((name, Scenario::parse(name, text)?.title)));
-    let read: Result<Vec<(&str, String)>, NotAScenario> = read.collect();
+    let read: Result<Vec<(&str, String)>, InvalidScenario> = read.collect();
     let all = read.map_err(|why| Fault::caused_by(why, "a built-in scenario is invalid", "report this"))?;
     if json {
         print_json(&all.into_iter().collect::<BTreeMap<_, _>>())?;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use clap::Args;
 use net::{
     FileMemory,
-    smpp::{CentreSettings, serve_centre},
+    smpp::{CentreSettings, serve_smsc},
 };
 use network::{Networks, Smsc, SmscSettings, smsc::Account};
 use rsp::ids::Imsi;
@@ -136,7 +136,7 @@ impl SmppListener {
         let address = parties::local_address(&listener)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let settings = CentreSettings::new("landfall", Arc::clone(&world.clock));
-        let task = tokio::spawn(serve_centre(listener, smsc, settings, async {
+        let task = tokio::spawn(serve_smsc(listener, smsc, settings, async {
             // The listener stops when the sender is dropped.
             let _ = stopped.await;
         }));

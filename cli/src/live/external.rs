@@ -12,7 +12,7 @@ use http::Request;
 use net::door::{AtCard, TcpCard, VpcdSlot};
 use net::{Client, ClientTls, OsClock};
 use scenario::file::{CardDoorAt, CardPlace, Places, SmDpPlace};
-use scenario::play::{InStock, TheirCard, TheirSmDp, Way};
+use scenario::play::{StockedProfile, ThirdPartyCard, ThirdPartySmDp, Way};
 use tokio::runtime::Handle;
 use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, link_from};
 
@@ -21,8 +21,8 @@ use crate::parties::{host_of, identity, tls_roots};
 
 /// External parties at the start of the scenario.
 pub(super) struct ExternalParties {
-    pub(super) sm_dps: BTreeMap<String, TheirSmDp>,
-    pub(super) cards: Vec<TheirCard>,
+    pub(super) sm_dps: BTreeMap<String, ThirdPartySmDp>,
+    pub(super) cards: Vec<ThirdPartyCard>,
     /// Descriptions for the report.
     pub(super) named: Vec<String>,
 }
@@ -51,7 +51,7 @@ impl ExternalParties {
                 real: real.clone(),
                 door: Some(open(real, place, at)?),
             }));
-            cards.push(TheirCard { group: group.to_owned(), number, door, packages });
+            cards.push(ThirdPartyCard { group: group.to_owned(), number, door, packages });
         }
         Ok(Self { sm_dps, cards, named })
     }
@@ -63,7 +63,7 @@ fn package(folder: &Path, file: &str) -> Result<Vec<u8>, Fault> {
     fs::read(&path).map_err(|why| Fault::caused_by(why, format!("cannot read {}", path.display()), next))
 }
 
-fn sm_dp(real: &Handle, place: &SmDpPlace, folder: &Path, pki: &Pki) -> Result<TheirSmDp, Fault> {
+fn sm_dp(real: &Handle, place: &SmDpPlace, folder: &Path, pki: &Pki) -> Result<ThirdPartySmDp, Fault> {
     let roots = match &place.trusts {
         Some(trusts) => tls_roots(&crate::pki::load(&folder.join(trusts))?),
         None => tls_roots(pki),
@@ -73,7 +73,7 @@ fn sm_dp(real: &Handle, place: &SmDpPlace, folder: &Path, pki: &Pki) -> Result<T
         client = client.with_connect_to(host_of(place.address.as_str()), at);
     }
     let stock = place.profiles.iter().map(|profile| {
-        Ok(InStock {
+        Ok(StockedProfile {
             package: package(folder, &profile.package)?,
             code: profile.code.as_ref().map(|code| code.get_ref().clone()),
         })
@@ -82,7 +82,7 @@ fn sm_dp(real: &Handle, place: &SmDpPlace, folder: &Path, pki: &Pki) -> Result<T
     let address = place.address.clone();
     let es2plus = place.es2plus.clone().unwrap_or_else(|| address.to_string());
     let way = ExternalServer { real: real.clone(), client, roots, es9plus: address.to_string(), es2plus };
-    Ok(TheirSmDp { address, way: Arc::new(way), stock })
+    Ok(ThirdPartySmDp { address, way: Arc::new(way), stock })
 }
 
 /// Connection to an external server. Virtual time stands still until it responds. Certificates are

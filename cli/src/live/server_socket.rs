@@ -52,7 +52,7 @@ struct Listener {
 enum RequestProgress {
     /// The server received the request. It sends its response over this channel, or drops it to
     /// reset the connection.
-    Arrived(Request<Bytes>, oneshot::Sender<Response<Bytes>>),
+    IncomingDelivery(Request<Bytes>, oneshot::Sender<Response<Bytes>>),
     /// The client received the response, or an error.
     Ended(Result<Response<Bytes>, LinkFault>),
 }
@@ -109,8 +109,9 @@ impl ServerSocket {
             async move {
                 let broken = |why| LinkFault::new(LinkFaultKind::Reset, "server", why);
                 let (answers, answer) = oneshot::channel();
-                let sent_on = asking
-                    .is_some_and(|asking| asking.send(RequestProgress::Arrived(request, answers)).is_ok());
+                let sent_on = asking.is_some_and(|asking| {
+                    asking.send(RequestProgress::IncomingDelivery(request, answers)).is_ok()
+                });
                 if !sent_on {
                     return Err(broken("the scenario sent no request"));
                 }
@@ -147,7 +148,7 @@ impl ServerSocket {
             let _ = tell.send(RequestProgress::Ended(world::send(&link, sent).await));
         });
         let (arrived, answers) = match progress.recv() {
-            Ok(RequestProgress::Arrived(arrived, answers)) => (arrived, answers),
+            Ok(RequestProgress::IncomingDelivery(arrived, answers)) => (arrived, answers),
             // The connection was refused because no process listens. The party itself
             // returns the exact error.
             Ok(RequestProgress::Ended(Err(_))) if process.is_none() => {
@@ -158,7 +159,7 @@ impl ServerSocket {
         };
         let ended = move || match progress.recv() {
             Ok(RequestProgress::Ended(end)) => end,
-            Ok(RequestProgress::Arrived(..)) => Err(no("a request arrived twice".to_owned())),
+            Ok(RequestProgress::IncomingDelivery(..)) => Err(no("a request arrived twice".to_owned())),
             Err(_) => Err(no("the socket runtime has ended".to_owned())),
         };
         match world::send(&server.link, arrived).await {

@@ -11,7 +11,7 @@ use std::{
 
 use certs::Pki;
 use crypto::Curve;
-use device::{DownloadOptions, Lpa, LpaSettings, Teller, lpa::Handled};
+use device::{DownloadOptions, EventSource, Lpa, LpaSettings, lpa::Handled};
 use euicc_sim::{Card, CardDescription, Quirk, Shared};
 use net::{Client, ClientTls};
 use rsp::{
@@ -135,7 +135,7 @@ fn device(options: &FleetOptions<'_>, eid: Eid, shared: &Arc<Shared>) -> Result<
         TimedCard { card, busy: Arc::clone(&busy) },
         move |address: &SmdpAddress| links.link(address),
         settings,
-        Teller::silent(net::OsClock),
+        EventSource::silent(net::OsClock),
     );
     Ok(Device { eid, lpa, busy })
 }

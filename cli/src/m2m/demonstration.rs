@@ -11,11 +11,11 @@ use std::{
 use ::sm_dp::{ProfileOptions, SmDp, SmDpPlus};
 use ::sm_sr::{es5::Es5Config, records::PeerRole};
 use certs::Pki;
-use device::{Modem, Online, OnlineHandle, OnlineSettings, Slot, Teller};
+use device::{AlwaysOnHandle, AlwaysOnSettings, EventSource, Modem, Online, Slot};
 use euicc_sim::Card;
 use net::{
     Client, FileMemory, SqliteRecords, TcpDial,
-    smpp::{CentreSettings, EsmeSettings, serve_centre},
+    smpp::{CentreSettings, EsmeSettings, serve_smsc},
 };
 use network::{
     EmmCause, Network, Networks, NetworksService, Policy, RemoteNetworks, Smsc, SmscSettings,
@@ -90,7 +90,7 @@ pub struct Demonstration {
 pub(super) struct DemoDevice {
     pub(super) name: String,
     pub(super) eid: Eid,
-    pub(super) handle: OnlineHandle,
+    pub(super) handle: AlwaysOnHandle,
     task: JoinHandle<()>,
 }
 
@@ -367,10 +367,11 @@ impl Demonstration {
         done::<es1::RegisterEis>(&registered.base)?;
         let memory = FileMemory::open(self.folder.join("cards").join(format!("{eid}.card")))?;
         let card = Slot::new(Card::open(description, memory, self.world.clone())?);
-        let teller = Teller::new(name.clone(), Arc::clone(&self.world.clock), Arc::clone(&self.events));
+        let teller = EventSource::new(name.clone(), Arc::clone(&self.world.clock), Arc::clone(&self.events));
         let radio = Client::default().link(&self.networks_address.to_string(), None)?;
         let modem = Modem::new(card, RemoteNetworks::new(radio), teller.clone());
-        let settings = OnlineSettings { search_pause: Duration::from_secs(1), ..OnlineSettings::default() };
+        let settings =
+            AlwaysOnSettings { search_pause: Duration::from_secs(1), ..AlwaysOnSettings::default() };
         let mut online = Online::new(modem, TcpDial::default(), settings, teller);
         let handle = online.handle();
         handle.set_visible(visible);
@@ -426,7 +427,7 @@ async fn start_smsc(
     let address = parties::local_address(&listener)?;
     let settings = CentreSettings::new("landfall", Arc::clone(clock));
     tasks.push(tokio::spawn(async move {
-        serve_centre(listener, smsc, settings, std::future::pending()).await;
+        serve_smsc(listener, smsc, settings, std::future::pending()).await;
     }));
     Ok(address)
 }

@@ -15,7 +15,7 @@ use rsp::{ids::Oid, ota::trigger::SessionTrigger, sgp02::Namespace};
 use sm_sr::{
     Config, Credentials, SmSr,
     config::CardAddress,
-    es5::{Engine, Es5Config, HttpsDoor, Wake},
+    es5::{Engine, Es5Config, HttpsEndpoint, Wake},
     records::{Key, Peer, PeerRole},
 };
 use tokio::{
@@ -25,7 +25,7 @@ use tokio::{
 };
 use world::{BoxFuture, Clock, Events, Fault, LinkFault, PhoneNumber, Records, World, link_from};
 
-use super::{factory::CardSide, messages::Messages, operator::SOAP_PATH};
+use super::{factory::CardAddresses, messages::Messages, operator::SOAP_PATH};
 use crate::{
     faults::ActiveFaults,
     parties::{Running, identity, local_address, tls_roots},
@@ -81,7 +81,7 @@ pub struct RunningSmSr {
     /// Address announced to other servers, `host:port`.
     pub address: String,
     /// Address and number for cards.
-    pub card_side: CardSide,
+    pub card_side: CardAddresses,
     soap: Running,
     cards: Option<CardListener>,
     /// SMPP client; runs until it is dropped.
@@ -161,12 +161,13 @@ pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
         (None, _) => None,
     };
     let mut config = Config::new(name, own.oid.clone());
-    let card_side = CardSide { number: number.clone(), https, path: CARD_PATH.to_owned() };
+    let card_side = CardAddresses { number: number.clone(), https, path: CARD_PATH.to_owned() };
     config.card_address = CardAddress { sms: Some(number.digits().to_owned()), https: card_side.session() };
     let mut es5 = setup.patience.unwrap_or_else(|| Es5Config::at(number));
     match &cards {
         Some(_) => {
-            es5.https = Some(HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() });
+            es5.https =
+                Some(HttpsEndpoint { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() });
         }
         // Without HTTPS, a download may use the maximum number of short messages per
         // packet.

@@ -95,9 +95,9 @@ impl Drop for SessionKeys {
 
 /// The sending side, in an SM-DP+.
 #[derive(Debug, Clone)]
-pub struct Protect(Chain);
+pub struct BppSender(Chain);
 
-impl Protect {
+impl BppSender {
     /// Starts a session.
     #[must_use]
     pub fn new(keys: SessionKeys) -> Self {
@@ -162,12 +162,12 @@ pub enum BspError {
 ///
 /// The first refused TLV ends the session: the keys are wiped and all later TLVs are refused.
 #[derive(Debug, Clone)]
-pub struct Unprotect {
+pub struct BppReceiver {
     chain: Option<Chain>,
     longest: usize,
 }
 
-impl Unprotect {
+impl BppReceiver {
     /// Starts a session.
     #[must_use]
     pub fn new(keys: SessionKeys) -> Self {

@@ -132,7 +132,7 @@ impl EstablishedKeys {
 
 /// The reason why a card's response does not establish a key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotEstablished {
+pub enum KeyEstablishmentError {
     /// The derivation random has this invalid length in octets.
     #[error(
         "what the card adds to the derivation has {DERIVATION_RANDOM_LENGTH} octets for a curve of 256 bits, and this has {0}"
@@ -145,20 +145,20 @@ pub enum NotEstablished {
 
 /// Returns the three keys of the new key set at the server if the card's receipt proves that it
 /// derived the same keys. The derivation includes no host ID and no card ID.
-pub fn three_keys(
+pub fn verify_three_keys(
     shared: &SharedSecret,
     control_reference: &[u8],
     derivation_random: Option<&[u8]>,
     receipt: &[u8],
-) -> Result<[Secret<[u8; KEY_LENGTH]>; 3], NotEstablished> {
+) -> Result<[Secret<[u8; KEY_LENGTH]>; 3], KeyEstablishmentError> {
     let wrong = derivation_random.filter(|random| random.len() != DERIVATION_RANDOM_LENGTH);
     if let Some(random) = wrong {
-        return Err(NotEstablished::DerivationRandom(random.len()));
+        return Err(KeyEstablishmentError::DerivationRandom(random.len()));
     }
     let info = SharedInfo { usage: KeyUsage::ThreeKeys, derivation_random, host_id: None, card_id: None };
     let derived = EstablishedKeys::derive(shared, &info);
     let is_proven = derived.is_receipt(receipt, control_reference, derivation_random);
-    derived.keys.try_into().ok().filter(|_| is_proven).ok_or(NotEstablished::Receipt)
+    derived.keys.try_into().ok().filter(|_| is_proven).ok_or(KeyEstablishmentError::Receipt)
 }
 
 impl fmt::Debug for EstablishedKeys {
@@ -253,17 +253,17 @@ mod tests {
         let (shared, random) = (shared(), (0..16).collect::<Vec<u8>>());
         let receipt = unhex("37dfe69d0e8d3ffa2309f6d5827b3d1d");
         let three = |random, receipt: &[u8]| {
-            let keys = three_keys(&shared, &control_reference(0x0B), Some(random), receipt);
+            let keys = verify_three_keys(&shared, &control_reference(0x0B), Some(random), receipt);
             keys.map(|keys| keys.map(|key| key.expose().to_vec()))
         };
         let expected = octets(&EstablishedKeys::derive(&shared, &info(Some(&random))));
         assert_eq!(three(&random, &receipt).map(Vec::from), Ok(expected));
-        assert_eq!(three(&random, &receipt[..15]), Err(NotEstablished::Receipt));
-        assert_eq!(three(&random, &[0; 16]), Err(NotEstablished::Receipt));
+        assert_eq!(three(&random, &receipt[..15]), Err(KeyEstablishmentError::Receipt));
+        assert_eq!(three(&random, &[0; 16]), Err(KeyEstablishmentError::Receipt));
         // A correct receipt over a derivation random of another length.
         let shorter = EstablishedKeys::derive(&shared, &info(Some(&random[..8])));
         let receipt = shorter.receipt(&control_reference(0x0B), Some(&random[..8]));
-        assert_eq!(three(&random[..8], &receipt), Err(NotEstablished::DerivationRandom(8)));
+        assert_eq!(three(&random[..8], &receipt), Err(KeyEstablishmentError::DerivationRandom(8)));
     }
 
     #[test]

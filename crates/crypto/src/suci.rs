@@ -59,7 +59,7 @@ pub struct Concealed {
 #[error(
     "the scheme output was not made under this key: compare Home Network Public Key Identifier and profile"
 )]
-pub struct NotConcealed;
+pub struct InvalidConcealment;
 
 impl HomeNetworkPublicKey {
     /// Decodes the octets in EF.SUCI_Calc_Info: 32 with profile A, 33 or 65 (SEC 1) with profile B.
@@ -113,21 +113,22 @@ impl HomeNetworkPrivateKey {
         }
     }
 
-    /// Reveals the plaintext that was concealed with the public key. Fails with [`NotConcealed`].
-    pub fn reveal(&self, concealed: &Concealed) -> Result<Vec<u8>, NotConcealed> {
+    /// Reveals the plaintext that was concealed with the public key. Fails with [`InvalidConcealment`].
+    pub fn reveal(&self, concealed: &Concealed) -> Result<Vec<u8>, InvalidConcealment> {
         let ephemeral_key = concealed.ephemeral_key.as_slice();
         let keys = match self {
             Self::A(key) => {
-                let peer = ephemeral_key.try_into().map_err(|_| NotConcealed)?;
+                let peer = ephemeral_key.try_into().map_err(|_| InvalidConcealment)?;
                 Keys::derive(&Zeroizing::new(x25519(*key.expose(), peer)), ephemeral_key)
             }
             Self::B(key) => {
-                let peer = PublicKey::from_sec1(Curve::P256, ephemeral_key).map_err(|_| NotConcealed)?;
-                Keys::derive(key.agree(&peer).map_err(|_| NotConcealed)?.expose(), ephemeral_key)
+                let peer =
+                    PublicKey::from_sec1(Curve::P256, ephemeral_key).map_err(|_| InvalidConcealment)?;
+                Keys::derive(key.agree(&peer).map_err(|_| InvalidConcealment)?.expose(), ephemeral_key)
             }
         };
         if !bool::from(keys.mac(&concealed.ciphertext).ct_eq(&concealed.mac)) {
-            return Err(NotConcealed);
+            return Err(InvalidConcealment);
         }
         let mut plaintext = concealed.ciphertext.clone();
         keys.encrypt(&mut plaintext);
@@ -282,7 +283,7 @@ mod tests {
                 let mut flipped = concealed.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 let flipped = Concealed::from_bytes(profile, &flipped).unwrap();
-                assert_eq!(key.reveal(&flipped), Err(NotConcealed), "{profile:?} bit {bit}");
+                assert_eq!(key.reveal(&flipped), Err(InvalidConcealment), "{profile:?} bit {bit}");
             }
         }
         assert_eq!(Concealed::from_bytes(Profile::A, &[0; 39]), None);

@@ -100,10 +100,10 @@ impl FaultInjector {
     /// installed lie never happens.
     ///
     /// Example in front of a server at a socket:
-    /// `faults.with_liar(TamperingPeer::new(pki)).link(server.link())`, where `pki` is the PKI of
+    /// `faults.with_tampering_peer(TamperingPeer::new(pki)).link(server.link())`, where `pki` is the PKI of
     /// the server and the cards. Only the first call has an effect.
     #[must_use]
-    pub fn with_liar(self, tampering_peer: TamperingPeer) -> Self {
+    pub fn with_tampering_peer(self, tampering_peer: TamperingPeer) -> Self {
         self.0.tampering_peer.get_or_init(|| Arc::new(tampering_peer));
         self
     }
@@ -178,7 +178,7 @@ impl FaultInjector {
     /// apply as well.
     pub fn inject_into(&self, centre: &Smsc) {
         let faults = self.clone();
-        centre.ask_of_each(move |direction| faults.next_sms_fault(direction));
+        centre.set_fault_source(move |direction| faults.next_sms_fault(direction));
     }
 
     fn next_sms_fault(&self, direction: Direction) -> Option<SmsFaultKind> {

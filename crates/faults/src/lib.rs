@@ -15,7 +15,7 @@
 //! - [`ProcessHandle`] and [`Power`] represent a process that can crash and a power supply that can
 //!   be cut.
 //! - The faults of the family `lie` are false statements under valid keys. They need a
-//!   [`TamperingPeer`], which has the keys of the parties: see [`FaultInjector::with_liar`].
+//!   [`TamperingPeer`], which has the keys of the parties: see [`FaultInjector::with_tampering_peer`].
 //!
 //! # Notation
 //!

@@ -7,7 +7,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::time::sleep;
 use tower::Layer;
-use world::{CanDrip, Drip, Link, LinkFault, LinkFaultKind, link_from};
+use world::{CanSendSlowly, Link, LinkFault, LinkFaultKind, SlowBody, link_from};
 
 use super::acts::{ANSWER_PATIENCE, LinkAct};
 use super::catalogue::FaultId;
@@ -158,10 +158,10 @@ async fn inject(
             Ok(answer)
         }
         LinkAct::SlowDrip => {
-            let can_drip = request.extensions().get::<CanDrip>().is_some();
+            let can_drip = request.extensions().get::<CanSendSlowly>().is_some();
             let mut answer = world::send(peer, request).await?;
             if can_drip {
-                answer.extensions_mut().insert(Drip(struck.time()));
+                answer.extensions_mut().insert(SlowBody(struck.time()));
                 return Ok(answer);
             }
             let octets = u32::try_from(answer.body().len()).unwrap_or(u32::MAX);

@@ -12,4 +12,4 @@ pub use lpac::run_lpac;
 pub use pty::Pty;
 pub use reader::VpcdSlot;
 pub use tcp::{TcpCard, serve_card};
-pub use vpcd::{Insertion, VPCD, insert_into_vpcd};
+pub use vpcd::{Insertion, VPCD, connect_to_vpcd};

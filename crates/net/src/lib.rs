@@ -31,7 +31,7 @@ pub use claim::Claim;
 pub use file_memory::FileMemory;
 pub use http::{Client, listen, serve};
 pub use os::{OsClock, OsDice, raise_open_files};
-pub use psk::{PskDoor, PskKeys, serve_psk};
+pub use psk::{PskKeys, PskServer, serve_psk};
 pub use sqlite::SqliteRecords;
 pub use stream::TcpDial;
 pub use tls::{ClientAuth, ClientTls, Identity, ServerTls};

@@ -72,7 +72,7 @@ where
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let door = PskDoor::new(keys)?;
+    let door = PskServer::new(keys)?;
     let each = move |stream: TcpStream, stopped| {
         let (door, service) = (door.clone(), service.clone());
         async move {
@@ -86,12 +86,12 @@ where
 /// A TLS-PSK server for streams that the caller accepts, such as in-memory streams. Clones share
 /// the configuration.
 #[derive(Clone)]
-pub struct PskDoor {
+pub struct PskServer {
     tls: Arc<PskTls>,
     keys: Arc<dyn PskKeys>,
 }
 
-impl PskDoor {
+impl PskServer {
     /// Returns a server that authenticates clients with these keys.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use net::{Client, listen, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
-use world::{CanDrip, Drip, LinkFault, LinkFaultKind, send};
+use world::{CanSendSlowly, LinkFault, LinkFaultKind, SlowBody, send};
 
 #[tokio::test]
 async fn a_request_reaches_the_service_and_is_answered() {
@@ -36,8 +36,8 @@ async fn a_dripping_response_arrives_octet_by_octet() {
         let mut answer = Response::new(Bytes::from_static(b"drip"));
         // Drips the body for clients that request it. No client waits for the second octet.
         let pause = Duration::from_secs(if request.uri().path() == "/slow" { 3600 } else { 0 });
-        if request.extensions().get() == Some(&CanDrip) {
-            answer.extensions_mut().insert(Drip(pause));
+        if request.extensions().get() == Some(&CanSendSlowly) {
+            answer.extensions_mut().insert(SlowBody(pause));
         }
         Ok::<_, LinkFault>(answer)
     });

@@ -69,7 +69,7 @@ impl ResponseEncoder {
         F::Reply: Serialize + Asn1,
     {
         match self.binding {
-            Binding::Json => self.say_json(decision),
+            Binding::Json => self.encode_json(decision),
             Binding::Asn1 => {
                 let decision = without_fault(decision)?;
                 Ok(Reply {
@@ -84,7 +84,7 @@ impl ResponseEncoder {
     ///
     /// # Errors
     /// Returns the fault of the decision.
-    pub fn say_json<T: Serialize>(self, decision: Decision<T>) -> Result<Reply, Fault> {
+    pub fn encode_json<T: Serialize>(self, decision: Decision<T>) -> Result<Reply, Fault> {
         let decision = without_fault(decision)?;
         let outcome = outcome(decision.as_ref().err());
         let response = match &decision {
@@ -99,7 +99,7 @@ impl ResponseEncoder {
     ///
     /// # Errors
     /// Returns the fault of the decision.
-    pub fn say_nothing(self, decision: Decision<Result<(), Refusal>>) -> Result<Reply, Fault> {
+    pub fn encode_no_content(self, decision: Decision<Result<(), Refusal>>) -> Result<Reply, Fault> {
         let refusal = without_fault(decision)?.and_then(|accepted| accepted).err();
         Ok(Reply { response: json::no_content(self.version), outcome: outcome(refusal.as_ref()) })
     }

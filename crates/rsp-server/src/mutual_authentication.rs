@@ -49,7 +49,7 @@ impl Challenge {
 
 /// Challenge of a session, as the server stored it.
 #[derive(Clone, Copy, Debug)]
-pub struct Challenged<'a> {
+pub struct SentChallenge<'a> {
     /// TransactionID of the session.
     pub transaction_id: &'a TransactionId,
     /// Challenge that was sent to the eUICC.
@@ -60,7 +60,7 @@ pub struct Challenged<'a> {
     pub euicc_ci: &'a SubjectKeyIdentifier,
 }
 
-impl Challenged<'_> {
+impl SentChallenge<'_> {
     /// Checks that the answer comes from an eUICC of a trusted CI and that it answers this
     /// challenge. Returns the eUICC's certificate and its answer.
     ///
@@ -76,7 +76,7 @@ impl Challenged<'_> {
         let answer = match answer {
             AuthenticateServerResponse::AuthenticateResponseOk(answer) => answer,
             AuthenticateServerResponse::AuthenticateResponseError(error) => {
-                same_transaction(self.transaction_id, &error.transaction_id)?;
+                check_transaction_id(self.transaction_id, &error.transaction_id)?;
                 return Err(Status::EuiccVerificationFailed
                     .because(format!("the eUICC refused this server: {}", error.authenticate_error_code)));
             }
@@ -93,7 +93,7 @@ impl Challenged<'_> {
         }
         let signed = &answer.euicc_signed1;
         verify(&euicc.public_key, signed.bytes(), &answer.euicc_signature1, "euiccSignature1")?;
-        same_transaction(self.transaction_id, &signed.transaction_id)?;
+        check_transaction_id(self.transaction_id, &signed.transaction_id)?;
         let wrong = |what| Err(Status::EuiccVerificationFailed.because(what));
         if signed.server_challenge.as_slice() != self.server_challenge {
             return wrong("serverChallenge differs from the challenge that this server sent");
@@ -109,7 +109,7 @@ impl Challenged<'_> {
 ///
 /// # Errors
 /// Refuses if they differ.
-pub fn same_transaction(outside: &TransactionId, signed: &TransactionId) -> Result<(), Refusal> {
+pub fn check_transaction_id(outside: &TransactionId, signed: &TransactionId) -> Result<(), Refusal> {
     if outside == signed {
         return Ok(());
     }

@@ -76,17 +76,18 @@ impl fmt::Display for Timestamp {
 /// The text is not an RFC 3339 date and time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a date and time such as 2026-11-21T08:00:00Z")]
-pub struct NotATime {
+pub struct InvalidTimestamp {
     text: String,
 }
 
 impl FromStr for Timestamp {
-    type Err = NotATime;
+    type Err = InvalidTimestamp;
 
-    fn from_str(text: &str) -> Result<Self, NotATime> {
-        let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotATime { text: text.to_owned() })?;
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let parsed =
+            OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp { text: text.to_owned() })?;
         let millis = parsed.unix_timestamp_nanos().div_euclid(1_000_000);
-        Ok(Self(i64::try_from(millis).map_err(|_| NotATime { text: text.to_owned() })?))
+        Ok(Self(i64::try_from(millis).map_err(|_| InvalidTimestamp { text: text.to_owned() })?))
     }
 }
 

@@ -10,7 +10,7 @@ use rsp::{
     der::Asn1,
     ids::Version,
     sgp22::{
-        asn1::{self, Answer, Exchange, NotAnAnswer, RemoteProfileProvisioningRequest as Request},
+        asn1::{self, Answer, Exchange, InvalidResponse, RemoteProfileProvisioningRequest as Request},
         es9plus::{
             AuthenticateClient, AuthenticateClientError, CancelSession, CancelSessionError,
             GetBoundProfilePackage, GetBoundProfilePackageError, InitiateAuthentication,
@@ -136,17 +136,17 @@ fn invalid_responses_are_refused() {
         "a207bf390381010300",
         "a208bf390581010381",
     ] {
-        assert!(matches!(answer(body), Err(NotAnAnswer::Asn1(_))), "{body}: {:?}", answer(body));
+        assert!(matches!(answer(body), Err(InvalidResponse::Asn1(_))), "{body}: {:?}", answer(body));
     }
     let mut failed = ok(octets(INITIATE_ERROR));
     *failed.status_mut() = StatusCode::BAD_REQUEST;
     let answer = asn1::answer::<InitiateAuthentication>(&failed);
-    assert!(matches!(answer, Err(NotAnAnswer::HttpStatus(StatusCode::BAD_REQUEST))));
+    assert!(matches!(answer, Err(InvalidResponse::HttpStatus(StatusCode::BAD_REQUEST))));
     for other in ["", "text/html", "application/json"] {
         let mut page = ok(octets(INITIATE_ERROR));
         page.headers_mut().insert("Content-Type", other.parse().unwrap());
         let answer = asn1::answer::<InitiateAuthentication>(&page);
-        assert!(matches!(answer, Err(NotAnAnswer::ContentType(_))), "{other}");
+        assert!(matches!(answer, Err(InvalidResponse::ContentType(_))), "{other}");
     }
 }
 

@@ -152,7 +152,7 @@ fn values_decode_into_the_right_fields() {
 #[test]
 fn a_bound_profile_package_is_split_as_the_standard_requires() {
     let bpp = hex::decode(BPP).unwrap();
-    let pieces = es8plus::loading_pieces(&bpp).unwrap();
+    let pieces = es8plus::store_data_segments(&bpp).unwrap();
     assert_eq!(pieces.concat(), bpp, "the pieces contain the whole package");
     let tails: Vec<String> = pieces[1..].iter().map(hex::encode).collect();
     assert_eq!(tails, ["a0058703010101", "a108", "8803020202", "880103", "a303", "860104"]);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use certs::Pki;
 use crypto::Curve;
-use device::{Device, DownloadOptions, Ending, Lpa, LpaSettings, Modem, Pause, Recovery, Slot, Teller};
+use device::{Device, DownloadOptions, Ending, EventSource, Lpa, LpaSettings, Modem, Pause, Recovery, Slot};
 use euicc_sim::{Card, CardDescription};
 use http::Request;
 use network::{Network, Networks, Policy, SubscriberServer};
@@ -171,7 +171,7 @@ impl Consumer {
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
         let liar = TamperingPeer::new(Arc::clone(&setup.pki));
-        let faults = FaultInjector::new(simulation.dice("mishaps"), []).with_liar(liar);
+        let faults = FaultInjector::new(simulation.dice("mishaps"), []).with_tampering_peer(liar);
         let records = start.records.copied();
         let at = (SM_DP_PLACE, SM_DP.to_owned());
         let alone = |server, _| server;
@@ -407,7 +407,7 @@ impl Parts<'_> {
                 false => Ok(nowhere(asked)),
             }
         };
-        let teller = Teller::new("device", simulation.clock(), (*events).clone());
+        let teller = EventSource::new("device", simulation.clock(), (*events).clone());
         let radio = FaultyRadio::new(Arc::clone(networks), (*faults).clone());
         let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.named("LPA"));
         let modem = Modem::new(slot, radio, teller.named("modem"));

@@ -44,7 +44,7 @@ use crate::file::{Place, Scenario, Stop, campaign_spec};
 use crate::report::{self, Kind, Report};
 use crate::time;
 pub use crate::transport::{Server, Way, Ways, Wire};
-pub use environment::{InStock, Outside, TheirCard, TheirSmDp};
+pub use environment::{Outside, StockedProfile, ThirdPartyCard, ThirdPartySmDp};
 use queue::Due;
 use simulated_world::{SimulatedWorld, SmDp};
 
@@ -343,7 +343,7 @@ impl SimulatedWorld {
     async fn campaigns(&self) -> Result<Vec<report::Campaign>, Fault> {
         let mut all = Vec::new();
         let records = self.platform_records();
-        let known = world::Tx::begin(&records).glance(&fleet::CAMPAIGNS, "").await?;
+        let known = world::Tx::begin(&records).peek_list(&fleet::CAMPAIGNS, "").await?;
         for said in &self.scenario.campaigns {
             let Some((_, campaign)) = known.iter().find(|(id, _)| id == said.name.get_ref()) else {
                 continue;
@@ -388,7 +388,7 @@ impl SimulatedWorld {
     async fn name_members(&self, campaign: &mut report::Campaign) -> Result<(), Fault> {
         let records = self.platform_records();
         let members =
-            world::Tx::begin(&records).glance(&fleet::MEMBERS, &format!("{}/", campaign.name)).await?;
+            world::Tx::begin(&records).peek_list(&fleet::MEMBERS, &format!("{}/", campaign.name)).await?;
         let members: BTreeMap<_, _> = members.into_iter().collect();
         for device in self.each_device() {
             let Some(member) = members.get(&format!("{}/{}", campaign.name, device.eid)) else { continue };

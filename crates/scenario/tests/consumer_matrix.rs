@@ -17,7 +17,7 @@ use device::Ending;
 use device::lpa::{Consent, Decision, DownloadOptions};
 use faults::catalogue::{self, Entry, Places};
 use faults::{Family, FaultId, LieAct, RadioAct, RecordsAct};
-use matrix::{Cell, LASTS, Tried, of};
+use matrix::{AttachAttempt, Cell, LASTS, of};
 use scenario::consumer::{BOOTSTRAP, LOCAL, Start, VISITED};
 use scenario::time::run;
 use tokio::time::Instant;
@@ -213,7 +213,7 @@ fn of_lies() -> Vec<Cell> {
 }
 
 /// Runs one cell in virtual time. Returns an error if the final state is inconsistent.
-fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
+fn try_cell(cell: &Cell, start: &Start) -> Result<AttachAttempt<Outcome>, String> {
     let told = |what: &str| format!("{:?}: {what}", cell.faults);
     run("matrix", BEGIN, async |simulation| {
         let mut run = abroad(&simulation, start).await;
@@ -251,7 +251,7 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
         if needs_a_reconciler(cell) && !wrong.is_empty() {
             let is_of_records = |each: &String| each.contains("server") || each.contains("notifications");
             return match wrong.iter().all(is_of_records) {
-                true => Ok(Tried { outcome: Outcome::ToBeReconciled, moving, coming_back }),
+                true => Ok(AttachAttempt { outcome: Outcome::ToBeReconciled, moving, coming_back }),
                 false => Err(told(&wrong.join("; "))),
             };
         }
@@ -261,7 +261,7 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
         if !truth.has(start.local) {
             can_still_be_moved(&mut run, start, truth.state).await.map_err(|why| told(&why))?;
         }
-        Ok(Tried { outcome, moving, coming_back })
+        Ok(AttachAttempt { outcome, moving, coming_back })
     })
     .map_err(|fault| told(&fault.to_string()))?
 }

@@ -25,8 +25,8 @@ use scenario::consumer::{Consumer, LOCAL, Setup, Start};
 use scenario::time::{Simulation, run};
 use tokio::time::Instant;
 use world::{
-    Batch, CanDrip, Cells, Collection, Drip, Link, LinkFault, LinkFaultKind, Memory, MemoryRecords,
-    RamMemory, Records, SeededDice, link_from, transact,
+    Batch, CanSendSlowly, Cells, Collection, Link, LinkFault, LinkFaultKind, Memory, MemoryRecords,
+    RamMemory, Records, SeededDice, SlowBody, link_from, transact,
 };
 
 const START: Timestamp = Timestamp(1_795_000_000_000);
@@ -175,11 +175,11 @@ fn a_server_that_can_drip_is_told_to() {
     simulate(async |_| {
         let link = faults(&["link/slow-drip=1m"]).link(echo().0);
         let mut asked = request("0123456789");
-        asked.extensions_mut().insert(CanDrip);
+        asked.extensions_mut().insert(CanSendSlowly);
         let began = Instant::now();
         let answer = world::send(&link, asked).await.unwrap();
         assert_eq!((began.elapsed(), answer.body().len()), (Duration::ZERO, 10));
-        assert_eq!(answer.extensions().get(), Some(&Drip(Duration::from_secs(60))));
+        assert_eq!(answer.extensions().get(), Some(&SlowBody(Duration::from_secs(60))));
     });
 }
 
@@ -405,7 +405,7 @@ fn a_crashed_server_restarts_with_its_records() {
             run.device.register().await.unwrap();
             run.faults.put(format!("{name}@sm-dp:profiles#1").parse().unwrap());
             let first = run.device.lpa.download(&start.code, DownloadOptions::default()).await;
-            assert!(first.unwrap_err().may_be_tried_again(), "a download does not wait for a restart");
+            assert!(first.unwrap_err().is_retryable(), "a download does not wait for a restart");
             assert_eq!((run.sm_dp.starts(), run.sm_dp.party().is_some()), (1, false));
             tokio::time::sleep(Duration::from_secs(5)).await;
             assert!(

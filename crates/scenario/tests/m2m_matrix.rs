@@ -17,7 +17,7 @@ use std::time::Duration;
 use certs::{Pki, PkiOptions};
 use faults::catalogue::{Entry, Places};
 use faults::{Family, FaultId, LieAct, M2mLie, RadioAct, RecordsAct};
-use matrix::{Cell, LASTS, Tried, of};
+use matrix::{AttachAttempt, Cell, LASTS, of};
 use rsp::sgp02::BaseResponse;
 use rsp::sgp02::common::ExecutionStatus;
 use rsp::time::Timestamp;
@@ -394,7 +394,7 @@ fn outcome(told: &Result<BaseResponse, Fault>) -> Outcome {
 }
 
 /// Runs one cell in virtual time. Returns an error if the final state is inconsistent.
-fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<Tried<Outcome>, String> {
+fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<AttachAttempt<Outcome>, String> {
     let (start, story) = (&from.1, Story::of(cell));
     let told = |what: &str| format!("{:?}: {what}", cell.faults);
     in_a_run(async |simulation| {
@@ -422,7 +422,7 @@ fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<Tried<Outcome>, String
         let wrong = truth.wrong(start.bootstrap, start.local);
         if needs_a_reconciler(cell) && !wrong.is_empty() {
             return match wrong.iter().all(|each| ObservedState::is_of_records(each)) {
-                true => Ok(Tried { outcome: Outcome::ToBeReconciled, moving, coming_back: back }),
+                true => Ok(AttachAttempt { outcome: Outcome::ToBeReconciled, moving, coming_back: back }),
                 false => Err(told(&format!("{} ({ended})", wrong.join("; ")))),
             };
         }
@@ -440,9 +440,9 @@ fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<Tried<Outcome>, String
             if !needs_a_reconciler(cell) || !wrong.all(|each| ObservedState::is_of_records(&each)) {
                 return Err(told(&format!("{why} (result of the move: {ended})")));
             }
-            return Ok(Tried { outcome: Outcome::ToBeReconciled, moving, coming_back });
+            return Ok(AttachAttempt { outcome: Outcome::ToBeReconciled, moving, coming_back });
         }
-        Ok(Tried { outcome, moving, coming_back })
+        Ok(AttachAttempt { outcome, moving, coming_back })
     })
 }
 

@@ -1,7 +1,7 @@
 //! Decrypts a Bound Profile Package like an eUICC and verifies every signature and MAC: SGP.22
 //! sections 2.5 and 5.5.
 
-use crypto::bsp::{KEY_LENGTH_AES_128, KEY_TYPE_AES, SessionKeys, Unprotect};
+use crypto::bsp::{BppReceiver, KEY_LENGTH_AES_128, KEY_TYPE_AES, SessionKeys};
 use crypto::{PublicKey, SecretKey, Signature};
 use rsp::der::Asn1;
 use rsp::ids::Eid;
@@ -62,7 +62,7 @@ pub(crate) fn open(
         .map_err(|e| bad("otPK.DP.ECKA", &e))?;
     let [key_type] = crt.key_type;
     let [key_len] = crt.key_len;
-    let mut chain = Unprotect::new(SessionKeys::derive(&shared, key_type, key_len, &crt.host_id, &eid.0));
+    let mut chain = BppReceiver::new(SessionKeys::derive(&shared, key_type, key_len, &crt.host_id, &eid.0));
 
     let configure = decrypt(&mut chain, "ConfigureISDP", &bpp.first_sequence_of87.0)?;
     let configure = ConfigureIsdpRequest::from_der(&configure).map_err(|e| bad("ConfigureISDP", &e))?;
@@ -91,7 +91,7 @@ pub(crate) fn open(
     })
 }
 
-fn decrypt(chain: &mut Unprotect, what: &str, segments: &[Vec<u8>]) -> Result<Vec<u8>, Stop> {
+fn decrypt(chain: &mut BppReceiver, what: &str, segments: &[Vec<u8>]) -> Result<Vec<u8>, Stop> {
     let mut data = Vec::new();
     for (number, segment) in segments.iter().enumerate() {
         let opened = chain.decrypt(segment);

@@ -1,6 +1,6 @@
 //! Traces of the APDUs exchanged with a card, decoded and exported. No I/O.
 //!
-//! [`Traced`] wraps any card interface and passes each [`Exchange`] to a function. A [`Recorder`]
+//! [`TracingCard`] wraps any card interface and passes each [`Exchange`] to a function. A [`Recorder`]
 //! converts exchanges to one of three formats: text for people, JSON lines for scripts, and pcapng
 //! for Wireshark.
 //!
@@ -75,14 +75,14 @@ pub enum Event {
 }
 
 /// A card interface that reports every exchange.
-pub struct Traced<D, S> {
+pub struct TracingCard<D, S> {
     door: D,
     card: String,
     clock: Arc<dyn Clock>,
     sink: S,
 }
 
-impl<D: CardDoor, S: FnMut(&Exchange) + Send> Traced<D, S> {
+impl<D: CardDoor, S: FnMut(&Exchange) + Send> TracingCard<D, S> {
     /// Wraps `door`. Each exchange is passed to `sink` with `card` as the name of the card.
     pub fn new(door: D, card: impl Into<String>, clock: Arc<dyn Clock>, sink: S) -> Self {
         Self { door, card: card.into(), clock, sink }
@@ -93,7 +93,7 @@ impl<D: CardDoor, S: FnMut(&Exchange) + Send> Traced<D, S> {
     }
 }
 
-impl<D: CardDoor, S: FnMut(&Exchange) + Send> CardDoor for Traced<D, S> {
+impl<D: CardDoor, S: FnMut(&Exchange) + Send> CardDoor for TracingCard<D, S> {
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
         let outcome = self.door.transmit(command).await;
         let command = command.to_vec();

@@ -4,7 +4,7 @@ use rsp::der::Shown;
 use rsp::time::Timestamp;
 use world::{Atr, CardDoor, DoorFault, ManualClock};
 
-use super::{Decoded, Decoder, Event, Exchange, Form, Recorder, Traced, pcapng, text};
+use super::{Decoded, Decoder, Event, Exchange, Form, Recorder, TracingCard, pcapng, text};
 
 fn octets(hex: &str) -> Vec<u8> {
     hex::decode(hex.replace(' ', "")).unwrap()
@@ -239,7 +239,7 @@ async fn a_traced_card_behaves_like_the_original_and_all_exchanges_are_reported(
     let mut reported = Vec::new();
     {
         let sink = |exchange: &Exchange| reported.push(exchange.clone());
-        let mut door = Traced::new(Once(false), "card", std::sync::Arc::new(clock.clone()), sink);
+        let mut door = TracingCard::new(Once(false), "card", std::sync::Arc::new(clock.clone()), sink);
         assert_eq!(door.reset().await, Ok(Atr(vec![0x3B, 0x00])));
         clock.set(Timestamp(7));
         assert_eq!(door.transmit(&[0, 1, 2, 3]).await, Ok(vec![0x90, 0x00]));

@@ -281,7 +281,7 @@ pub struct Receipt {
 /// A delivery from the SMSC to a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Arrived {
+pub enum IncomingDelivery {
     /// A message sent by a device.
     Message(ShortMessage),
     /// The user data of the delivery report of a message of this client, written by the device's
@@ -310,7 +310,7 @@ pub enum SubmitFault {
 
 impl SubmitFault {
     /// True if a retry can succeed.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         !matches!(self, Self::Refused(_))
     }
 
@@ -335,11 +335,11 @@ impl<S: ShortMessages + ?Sized> ShortMessages for Arc<S> {
 /// The direction from the SMSC to a client.
 pub trait ShortMessageSink: Send + Sync {
     /// Accepts a delivery. After `Ok` the SMSC deletes it; after a fault it repeats it.
-    fn take(&self, arrived: Arrived) -> BoxFuture<'_, Result<(), Fault>>;
+    fn take(&self, arrived: IncomingDelivery) -> BoxFuture<'_, Result<(), Fault>>;
 }
 
 impl<S: ShortMessageSink + ?Sized> ShortMessageSink for Arc<S> {
-    fn take(&self, arrived: Arrived) -> BoxFuture<'_, Result<(), Fault>> {
+    fn take(&self, arrived: IncomingDelivery) -> BoxFuture<'_, Result<(), Fault>> {
         (**self).take(arrived)
     }
 }
@@ -354,7 +354,7 @@ pub struct QueuedDelivery {
     /// The ticket with which the delivery is acknowledged.
     pub ticket: DeliveryTicket,
     /// The delivery.
-    pub arrived: Arrived,
+    pub arrived: IncomingDelivery,
 }
 
 /// The reason why an SMSC refuses a client's login.

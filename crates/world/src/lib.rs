@@ -32,16 +32,16 @@ mod tx;
 
 pub use clock::{Clock, ManualClock, ShiftedClock, TokioClock};
 pub use datagram::{
-    Arrived, CentreRefusal, DeliveryTicket, InvalidPhoneNumber, MAX_ACCOUNT, MAX_PASSWORD, MessageCentre,
-    MessageId, MessageState, PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage, ShortMessageSink,
-    ShortMessages, Submission, SubmitFault, check_account,
+    CentreRefusal, DeliveryTicket, IncomingDelivery, InvalidPhoneNumber, MAX_ACCOUNT, MAX_PASSWORD,
+    MessageCentre, MessageId, MessageState, PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage,
+    ShortMessageSink, ShortMessages, Submission, SubmitFault, check_account,
 };
 pub use dice::{Dice, SeededDice};
 pub use door::{Atr, BoxCardDoor, CardDoor, DoorFault};
 pub use events::{Event, Events, MemoryEvents, NullEvents, Outcome};
 pub use fault::Fault;
 pub use link::{
-    CanDrip, Drip, Link, LinkFault, LinkFaultKind, PeerCertificate, PskIdentity, link_from, send,
+    CanSendSlowly, Link, LinkFault, LinkFaultKind, PeerCertificate, PskIdentity, SlowBody, link_from, send,
 };
 pub use memory::{Batch, Cells, Content, Memory, RamMemory};
 pub use records::{ChangeSet, Committed, MemoryRecords, Records, Stored, Version};

@@ -46,16 +46,16 @@ pub struct PeerCertificate(pub Vec<u8>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PskIdentity(pub String);
 
-/// Request extension: the response is sent over a socket, so it can be a [`Drip`].
+/// Request extension: the response is sent over a socket, so it can be a [`SlowBody`].
 ///
 /// The code that accepts the connection inserts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CanDrip;
+pub struct CanSendSlowly;
 
 /// Response extension: the body is sent octet by octet with this delay in between. Valid only if
-/// the request has [`CanDrip`].
+/// the request has [`CanSendSlowly`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drip(pub Duration);
+pub struct SlowBody(pub Duration);
 
 /// A failure to obtain a response over a link.
 ///

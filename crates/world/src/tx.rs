@@ -179,28 +179,28 @@ impl<'r> Tx<'r> {
     /// Reads the list from the store now, without this transaction's writes and without making it
     /// an expectation of the commit. Use it to choose one of many records, and then read that
     /// record with [`get`](Self::get): other transactions may choose at the same time.
-    pub async fn glance<T: DeserializeOwned>(
+    pub async fn peek_list<T: DeserializeOwned>(
         &self,
         collection: &Collection<T>,
         prefix: &str,
     ) -> Result<Vec<(String, T)>, Fault> {
-        let all = self.glance_each(collection, prefix).await?;
+        let all = self.peek_each(collection, prefix).await?;
         all.into_iter().map(|(key, value)| value.map(|value| (key, value))).collect()
     }
 
-    /// Like [`glance`](Self::glance), but returns a fault in place of each record that cannot be
+    /// Like [`peek_list`](Self::glance), but returns a fault in place of each record that cannot be
     /// decoded.
-    pub async fn glance_each<T: DeserializeOwned>(
+    pub async fn peek_each<T: DeserializeOwned>(
         &self,
         collection: &Collection<T>,
         prefix: &str,
     ) -> Result<Vec<(String, Result<T, Fault>)>, Fault> {
-        self.glance_first(collection, prefix, usize::MAX).await
+        self.peek_first(collection, prefix, usize::MAX).await
     }
 
-    /// Reads at most the first `most` records of [`glance_each`](Self::glance_each). The others are
+    /// Reads at most the first `most` records of [`peek_each`](Self::glance_each). The others are
     /// not read.
-    pub async fn glance_first<T: DeserializeOwned>(
+    pub async fn peek_first<T: DeserializeOwned>(
         &self,
         collection: &Collection<T>,
         prefix: &str,
@@ -341,7 +341,7 @@ mod tests {
         let records = records();
         set(&records, "a1", 1).await;
         let mut tx = Tx::begin(&records);
-        assert_eq!(tx.glance(&COUNTERS, "a").await.unwrap(), vec![("a1".to_owned(), 1)]);
+        assert_eq!(tx.peek_list(&COUNTERS, "a").await.unwrap(), vec![("a1".to_owned(), 1)]);
         tx.put(&COUNTERS, "b", &1).unwrap();
         set(&records, "a1", 2).await;
         set(&records, "a2", 3).await;
@@ -425,8 +425,8 @@ mod tests {
         let mut tx = Tx::begin(&records);
         tx.put(&Collection::<String>::new("counters"), "b", &"torn".to_owned()).unwrap();
         assert_eq!(tx.commit().await.unwrap(), Committed::Yes);
-        assert!(Tx::begin(&records).glance(&COUNTERS, "").await.is_err());
-        let all = Tx::begin(&records).glance_each(&COUNTERS, "").await.unwrap();
+        assert!(Tx::begin(&records).peek_list(&COUNTERS, "").await.is_err());
+        let all = Tx::begin(&records).peek_each(&COUNTERS, "").await.unwrap();
         let [(a, one), (b, torn)] = &all[..] else { panic!("{all:?}") };
         assert_eq!((a.as_str(), one.as_ref().ok(), b.as_str()), ("a", Some(&1), "b"));
         assert!(torn.as_ref().unwrap_err().to_string().contains("counters/b"));

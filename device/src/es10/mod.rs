@@ -8,7 +8,7 @@ mod answers;
 
 use rsp::der::{Asn1, BitString, DecodeError, Raw};
 use rsp::ids::{Aid, Eid, Iccid, SmdpAddress, TransactionId};
-use rsp::sgp22::es8plus::{ProfileInstallationResult, loading_pieces};
+use rsp::sgp22::es8plus::{ProfileInstallationResult, store_data_segments};
 use rsp::sgp22::es10b::{
     AuthenticateServerRequest, AuthenticateServerResponse, CancelSessionRequest, CancelSessionResponse,
     EuiccConfiguredAddressesRequest, EuiccConfiguredAddressesResponse, GetEuiccChallengeRequest,
@@ -30,7 +30,7 @@ use rsp::sgp22::{
 };
 use world::{CardDoor, Outcome};
 
-use super::teller::Teller;
+use super::teller::EventSource;
 use super::terminal::{CardError, Command, Terminal, Traffic};
 pub use answers::ResultCode;
 use answers::Verdict;
@@ -42,7 +42,7 @@ const BLOCK: usize = 255;
 pub struct Es10<D> {
     terminal: Terminal<D>,
     channel: Option<u8>,
-    teller: Teller,
+    teller: EventSource,
 }
 
 /// The reason why a function of ES10 failed. The variant identifies the party at fault.
@@ -71,8 +71,8 @@ impl Es10Error {
     }
 
     /// True if the eUICC may have executed the function although its answer is unknown.
-    pub fn leaves_doubt(&self) -> bool {
-        matches!(self, Self::Card(error) if error.leaves_doubt())
+    pub fn outcome_is_unknown(&self) -> bool {
+        matches!(self, Self::Card(error) if error.outcome_is_unknown())
     }
 }
 
@@ -96,7 +96,7 @@ const ES10C: &str = "ES10c";
 
 impl<D: CardDoor> Es10<D> {
     /// Creates a client for the card behind `door`. Nothing is sent yet.
-    pub fn new(door: D, teller: Teller) -> Self {
+    pub fn new(door: D, teller: EventSource) -> Self {
         Self { terminal: Terminal::new(door), channel: None, teller }
     }
 
@@ -166,7 +166,7 @@ impl<D: CardDoor> Es10<D> {
         bound_profile_package: &[u8],
     ) -> Result<Raw<ProfileInstallationResult>, LoadError> {
         const FUNCTION: &str = "LoadBoundProfilePackage";
-        let pieces = loading_pieces(bound_profile_package).map_err(LoadError::Package)?;
+        let pieces = store_data_segments(bound_profile_package).map_err(LoadError::Package)?;
         let before = self.traffic();
         let mut result = Err(CardError::Answer {
             command: FUNCTION,

@@ -79,7 +79,7 @@ impl From<CardError> for SessionError {
 
 impl SessionError {
     /// True if a retry can succeed, because no refusal was final.
-    pub fn may_be_tried_again(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Setup(_) | Self::Card(Es10Error::Card(_)) => true,
             Self::Server(error) => match error {
@@ -230,7 +230,7 @@ fn check_initiate_authentication(
 }
 
 /// Checks that the transaction ID of a response is that of the session.
-pub(super) fn same_transaction(
+pub(super) fn check_transaction_id(
     function: &'static str,
     expected: &TransactionId,
     found: &TransactionId,

@@ -25,7 +25,7 @@ use world::{CardDoor, Fault, Outcome};
 
 use super::Lpa;
 use super::authenticate::{
-    AuthenticateClientAnywhere, ServerFlaw, ServerResponse, SessionError, same_transaction,
+    AuthenticateClientAnywhere, ServerFlaw, ServerResponse, SessionError, check_transaction_id,
 };
 use super::es9plus::Es9Error;
 use super::notifications::{Delivery, delivery};
@@ -85,7 +85,7 @@ pub enum Decision {
     /// The user postpones the download.
     Postpone,
     /// The user did not answer in time.
-    NoAnswer,
+    CallFailure,
 }
 
 /// A profile that was installed. It is disabled.
@@ -142,10 +142,10 @@ session_errors!(Fault, Es10Error, Es9Error, ServerFlaw, CardError);
 
 impl DownloadError {
     /// True if a retry with the same activation code can succeed, because no refusal was final.
-    pub fn may_be_tried_again(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Session(error) => error.may_be_tried_again(),
-            Self::Cancelled(cancelled) => cancelled.reason.keeps_the_order(),
+            Self::Session(error) => error.is_retryable(),
+            Self::Cancelled(cancelled) => cancelled.reason.allows_later_download(),
             Self::NotPrepared(_) | Self::NotInstalled { .. } => false,
         }
     }
@@ -232,7 +232,7 @@ impl<D: CardDoor> Lpa<D> {
         let (transaction_id, answer) = self.authenticate::<AuthenticateClientAnywhere>(code).await?;
         match answer {
             ServerResponse::Events(events) => {
-                same_transaction("AuthenticateClient", &transaction_id, &events.transaction_id)?;
+                check_transaction_id("AuthenticateClient", &transaction_id, &events.transaction_id)?;
                 Ok(Fetched::Events(events.event_entries))
             }
             ServerResponse::Profile(offered) => {
@@ -252,7 +252,7 @@ impl<D: CardDoor> Lpa<D> {
     ) -> Result<Installed, DownloadError> {
         let Session { address, transaction_id } = session;
         for found in [&offered.transaction_id, &offered.smdp_signed2.transaction_id] {
-            if let Err(flaw) = same_transaction("AuthenticateClient", transaction_id, found) {
+            if let Err(flaw) = check_transaction_id("AuthenticateClient", transaction_id, found) {
                 return Err(self.cancel_untrusted(session, flaw).await);
             }
         }
@@ -282,7 +282,8 @@ impl<D: CardDoor> Lpa<D> {
             return Err(DownloadError::NotPrepared(code));
         }
         let answer = answer?;
-        if let Err(flaw) = same_transaction("GetBoundProfilePackage", transaction_id, &answer.transaction_id)
+        if let Err(flaw) =
+            check_transaction_id("GetBoundProfilePackage", transaction_id, &answer.transaction_id)
         {
             return Err(self.cancel_untrusted(session, flaw).await);
         }
@@ -514,7 +515,7 @@ fn user_objection(offer: &Offer<'_>, consent: &mut Consent) -> Option<Objection>
         Decision::Accept => return None,
         Decision::Reject => (CancelSessionReason::END_USER_REJECTION, "the user rejected it"),
         Decision::Postpone => (CancelSessionReason::POSTPONED, "the user postponed it"),
-        Decision::NoAnswer => (CancelSessionReason::TIMEOUT, "the user did not answer"),
+        Decision::CallFailure => (CancelSessionReason::TIMEOUT, "the user did not answer"),
     };
     Some(Objection { reason, why: why.into() })
 }

@@ -3,13 +3,13 @@
 use http::header::{HeaderValue, USER_AGENT};
 use rsp::ids::Version;
 use rsp::sgp22::es9plus::{Function, HandleNotification, HandleNotificationRequest, path};
-use rsp::sgp22::json::{self, Answer, NotAnAnswer, StatusCodeData};
+use rsp::sgp22::json::{self, Answer, InvalidResponse, StatusCodeData};
 use rsp::status::Status;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use world::{Link, LinkFault, Outcome};
 
-use crate::Teller;
+use crate::EventSource;
 
 /// The User-Agent of an LPA in the device: SGP.22 section 6.2.
 const LPAD: HeaderValue = HeaderValue::from_static("gsma-rsp-lpad");
@@ -21,7 +21,7 @@ pub(super) struct Es9Plus<'a> {
     pub(super) version: Version,
     /// Maximum attempts for a request that gets no response.
     pub(super) tries: u32,
-    pub(super) teller: &'a Teller,
+    pub(super) teller: &'a EventSource,
     pub(super) traffic: &'a mut HttpTraffic,
 }
 
@@ -64,7 +64,7 @@ pub enum Es9Error {
         /// The function.
         function: &'static str,
         /// The violation.
-        why: NotAnAnswer,
+        why: InvalidResponse,
     },
 }
 
@@ -237,7 +237,7 @@ mod tests {
             (refused("8.2.6", "3.8"), "check the activation code, or ask the operator for another"),
             (refused("9.9", "9.9"), "see the server's log for details"),
             (
-                Es9Error::Answer { function, why: NotAnAnswer::NoStatusCode },
+                Es9Error::Answer { function, why: InvalidResponse::NoStatusCode },
                 "check that the address is that of an SM-DP+ or SM-DS, and check the server's log",
             ),
         ] {

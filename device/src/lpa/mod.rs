@@ -33,7 +33,7 @@ pub use es9plus::{Es9Error, HttpTraffic};
 pub use notifications::{Delivery, Handled};
 
 use super::es10::{Es10, Es10Error};
-use super::teller::Teller;
+use super::teller::EventSource;
 use super::terminal::{CardError, Traffic};
 
 /// Resolves the address in an activation code or a notification, `host` or `host:port`, to a link.
@@ -93,7 +93,7 @@ pub struct Lpa<D> {
     es10: Es10<D>,
     links: Arc<dyn Links>,
     settings: LpaSettings,
-    teller: Teller,
+    teller: EventSource,
     http: HttpTraffic,
 }
 
@@ -121,7 +121,7 @@ impl From<CardError> for ChangeError {
 
 impl<D: CardDoor> Lpa<D> {
     /// Creates an LPA for the card behind `door`.
-    pub fn new(door: D, links: impl Links + 'static, settings: LpaSettings, teller: Teller) -> Self {
+    pub fn new(door: D, links: impl Links + 'static, settings: LpaSettings, teller: EventSource) -> Self {
         let es10 = Es10::new(door, teller.clone());
         Self { es10, links: Arc::new(links), settings, teller, http: HttpTraffic::default() }
     }
@@ -181,7 +181,7 @@ impl<D: CardDoor> Lpa<D> {
                     Err(error) => return Err(error.into()),
                 }
             }
-            Err(error) if error.leaves_doubt() => self.es10.reset().await?,
+            Err(error) if error.outcome_is_unknown() => self.es10.reset().await?,
             Err(error) => return Err(error.into()),
         }
         self.expect_state(iccid, Some(ProfileState::ENABLED)).await
@@ -191,7 +191,7 @@ impl<D: CardDoor> Lpa<D> {
     pub async fn disable(&mut self, iccid: Iccid) -> Result<(), ChangeError> {
         match self.es10.disable_profile(iccid, true).await {
             Ok(()) => self.es10.refresh().await?,
-            Err(error) if error.leaves_doubt() => self.es10.reset().await?,
+            Err(error) if error.outcome_is_unknown() => self.es10.reset().await?,
             Err(error) => return Err(error.into()),
         }
         self.expect_state(iccid, Some(ProfileState::DISABLED)).await
@@ -201,7 +201,7 @@ impl<D: CardDoor> Lpa<D> {
     pub async fn delete(&mut self, iccid: Iccid) -> Result<(), ChangeError> {
         match self.es10.delete_profile(iccid).await {
             Ok(()) => Ok(()),
-            Err(error) if error.leaves_doubt() => {
+            Err(error) if error.outcome_is_unknown() => {
                 self.es10.reset().await?;
                 self.expect_state(iccid, None).await
             }

@@ -5,7 +5,7 @@ use rsp::time::Timestamp;
 use world::{Atr, CardDoor, DoorFault, ManualClock};
 
 use super::fake_usim::FakeUsim;
-use crate::Teller;
+use crate::EventSource;
 use crate::at::{AtModem, Identity, Quirk};
 use crate::modem::Modem;
 use network::{AttachRequest, AuthenticationResponse, NetworkAnswer, Radio, RadioFault, SystemInformation};
@@ -71,7 +71,7 @@ struct Port<D>(AtModem<D>);
 
 impl<D: CardDoor> Port<D> {
     fn new(card: D, quirks: &[Quirk]) -> Self {
-        let modem = Modem::new(card, NoCoverageRadio, Teller::silent(ManualClock::at(Timestamp(0))));
+        let modem = Modem::new(card, NoCoverageRadio, EventSource::silent(ManualClock::at(Timestamp(0))));
         Self(AtModem::new(modem, Identity::numbered(7), quirks.to_vec()))
     }
 

@@ -15,7 +15,7 @@ use world::{ManualClock, MemoryEvents, RamMemory, SeededDice, World, link_from};
 use super::fake_usim::{FakeUsim, K, OPC};
 use crate::at::{AtModem, Identity};
 use crate::modem::{Modem, NoService, Service};
-use crate::{Slot, Teller};
+use crate::{EventSource, Slot};
 use network::http::{NetworksService, RemoteNetworks};
 use network::{
     Absent, EmmCause, Keys, Network, Networks, Policy, RefusalRule, Roaming, Subscriber, SubscriberServer,
@@ -56,7 +56,7 @@ fn testbed() -> Testbed {
 
 impl Testbed {
     fn modem(&self, card: FakeUsim, visible: &[&str]) -> Modem<FakeUsim> {
-        let teller = Teller::new("modem", self.clock.clone(), MemoryEvents::default());
+        let teller = EventSource::new("modem", self.clock.clone(), MemoryEvents::default());
         let mut modem = Modem::new(card, Arc::clone(&self.networks), teller);
         modem.set_visible(visible.iter().map(|code| plmn(code)).collect());
         modem
@@ -332,7 +332,7 @@ async fn registration_works_over_an_http_link() {
     );
     let mut card = FakeUsim::new("001010000000002");
     card.sqn_ms = Sqn::from_seq_ind(7, 0).unwrap();
-    let teller = Teller::silent(testbed.clock.clone());
+    let teller = EventSource::silent(testbed.clock.clone());
     let mut modem = Modem::new(Slot::new(card), remote, teller);
     modem.set_visible(vec![plmn("999-99"), plmn("262-42")]);
     assert_eq!(modem.register().await.unwrap().service, Service::Roaming);

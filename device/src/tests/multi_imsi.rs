@@ -12,7 +12,7 @@ use rsp::ids::{Imsi, Plmn, SmdpAddress};
 use rsp::time::Timestamp;
 use world::{Atr, CardDoor, DoorFault, Fault, Link, MemoryHosts, RamMemory, SeededDice, TokioClock, World};
 
-use crate::{Device, Lpa, LpaSettings, Modem, Online, OnlineHandle, OnlineSettings, Slot, Teller};
+use crate::{AlwaysOnHandle, AlwaysOnSettings, Device, EventSource, Lpa, LpaSettings, Modem, Online, Slot};
 use euicc_sim::{Card, CardDescription};
 use network::{EmmCause, Keys, Network, Networks, Policy, RefusalRule, Subscriber, SubscriberServer};
 
@@ -48,7 +48,7 @@ impl CardDoor for Counted {
 
 struct Testbed {
     networks: Arc<Networks>,
-    handle: OnlineHandle,
+    handle: AlwaysOnHandle,
     resets: Arc<AtomicUsize>,
 }
 
@@ -68,7 +68,7 @@ fn home(world: &World, network: &str, imsi: &str, first: u8) -> Arc<SubscriberSe
 }
 
 /// Creates the networks with their home networks, and the card of the device.
-fn world() -> (Arc<Networks>, Counted, Teller) {
+fn world() -> (Arc<Networks>, Counted, EventSource) {
     let clock = TokioClock::starting(Timestamp(1_795_000_000_000));
     let world = World::new(clock, SeededDice::from_text("multi-imsi"));
     let networks = Arc::new(Networks::new(world.clone()));
@@ -85,7 +85,7 @@ fn world() -> (Arc<Networks>, Counted, Teller) {
     let mut card = Card::open(description, RamMemory::default(), world).unwrap();
     let package = Description::parse(DESCRIPTION).unwrap().build().unwrap();
     card.load_in_factory(&package.encode(), true).unwrap();
-    (networks, Counted(card, Arc::default()), Teller::silent(clock))
+    (networks, Counted(card, Arc::default()), EventSource::silent(clock))
 }
 
 /// Creates an always-on device that is switched on in Britain.
@@ -94,7 +94,7 @@ fn testbed() -> Testbed {
     let resets = Arc::clone(&card.1);
     let mut modem = Modem::new(card, Arc::clone(&networks), teller.clone());
     modem.set_visible(vec![plmn("234-15")]);
-    let mut device = Online::new(modem, MemoryHosts::default(), OnlineSettings::default(), teller);
+    let mut device = Online::new(modem, MemoryHosts::default(), AlwaysOnSettings::default(), teller);
     let handle = device.handle();
     tokio::spawn(async move { device.run().await });
     Testbed { networks, handle, resets }
@@ -188,7 +188,7 @@ fn refusing_brazilian(cause: EmmCause) -> Policy {
 #[tokio::test(start_paused = true)]
 async fn a_device_with_an_lpa_changes_its_identity_at_borders() {
     let (_networks, device, resets) = device_with_lpa();
-    let mut device = device.serving_its_card(OnlineSettings::default().imei);
+    let mut device = device.with_toolkit(AlwaysOnSettings::default().imei);
     for (network, expected, changes) in
         [("234-15", BRITISH, 0), ("724-05", BRAZILIAN, 1), ("208-01", BRITISH, 2), ("724-05", BRAZILIAN, 3)]
     {
@@ -209,21 +209,21 @@ async fn a_device_without_a_toolkit_keeps_the_first_identity() {
 #[tokio::test(start_paused = true)]
 async fn a_device_with_an_lpa_keeps_the_working_identity_and_retries_the_other_after_a_day() {
     let (networks, device, resets) = device_with_lpa();
-    let mut device = device.serving_its_card(OnlineSettings::default().imei);
+    let mut device = device.with_toolkit(AlwaysOnSettings::default().imei);
     networks.set_policy(plmn("724-05"), refusing_brazilian(EmmCause::PLMN_NOT_ALLOWED));
     assert_eq!(register_in(&mut device, "724-05").await, BRITISH);
     assert_eq!(resets.load(Ordering::Relaxed), 6, "three changes in each direction");
     networks.set_policy(plmn("724-05"), Policy::default());
-    device.has_rested(Duration::from_secs(86_000));
+    device.record_idle_time(Duration::from_secs(86_000));
     assert_eq!(register_in(&mut device, "724-05").await, BRITISH, "the retry comes after a full day");
-    device.has_rested(Duration::from_secs(86_400));
+    device.record_idle_time(Duration::from_secs(86_400));
     assert_eq!(register_in(&mut device, "724-05").await, BRAZILIAN);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_device_with_an_lpa_changes_its_identity_where_roaming_is_forbidden() {
     let (networks, device, _) = device_with_lpa();
-    let mut device = device.serving_its_card(OnlineSettings::default().imei);
+    let mut device = device.with_toolkit(AlwaysOnSettings::default().imei);
     let nobody = Policy { roaming: network::Roaming::Nobody, ..Policy::default() };
     networks.set_policy(plmn("724-05"), nobody);
     assert_eq!(register_in(&mut device, "724-05").await, BRAZILIAN);
@@ -232,13 +232,13 @@ async fn a_device_with_an_lpa_changes_its_identity_where_roaming_is_forbidden() 
 #[tokio::test(start_paused = true)]
 async fn a_device_with_an_lpa_gives_up_an_identity_without_service() {
     let (networks, device, resets) = device_with_lpa();
-    let mut device = device.serving_its_card(OnlineSettings::default().imei);
+    let mut device = device.with_toolkit(AlwaysOnSettings::default().imei);
     device.set_visible(vec![plmn("724-05")]);
     let as_british = device.register_current().await;
     assert!(device.run_toolkit_session(&as_british).await, "the Brazilian identity is selected");
     networks.set_coverage(plmn("724-05"), false);
     for (rested, changes) in [(300, 1), (900, 2), (900, 2)] {
-        device.has_rested(Duration::from_secs(rested));
+        device.record_idle_time(Duration::from_secs(rested));
         assert!(device.register().await.is_err());
         assert_eq!(resets.load(Ordering::Relaxed), changes, "after {rested} s");
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use rsp::ids::Plmn;
 use rsp::ota::cat::{
     Bearer, BipCause, ChannelParameters, ChannelState, ChannelStatus, Command, Envelope, Event,
-    EventDownload, Facility, GeneralResult, LocalInformation, LocationStatus, OpenChannel, Proactive,
-    RefreshMode, Response, TerminalProfile, TerminalResponse, TimerAction, TimerValue, TransportLevel,
+    EventDownload, GeneralResult, LocalInformation, LocationStatus, OpenChannel, Proactive, RefreshMode,
+    Response, TerminalCapability, TerminalProfile, TerminalResponse, TimerAction, TimerValue, TransportLevel,
     TransportProtocol,
 };
 use rsp::ota::sms::{Address, SmsDeliver, SmsSubmit, UserData};
@@ -19,13 +19,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use world::{
-    Arrived, Atr, CardDoor, DoorFault, MemoryHosts, MessageState, RamMemory, Receipts, SeededDice,
+    Atr, CardDoor, DoorFault, IncomingDelivery, MemoryHosts, MessageState, RamMemory, Receipts, SeededDice,
     ShortMessage, ShortMessages, Submission, TokioClock, World,
 };
 
 use super::fake_usim::{FakeUsim, K, OPC};
 use crate::terminal::CardError;
-use crate::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
+use crate::{AlwaysOnHandle, AlwaysOnSettings, EventSource, Modem, Online};
 use network::smsc::Account;
 use network::{EmmCause, Keys, Network, Networks, Policy, Smsc, SmscSettings, Subscriber, SubscriberServer};
 
@@ -115,7 +115,7 @@ struct Testbed {
     scripted: Arc<Mutex<ScriptedCommands>>,
     observed: mpsc::UnboundedReceiver<Observed>,
     device: JoinHandle<Result<(), CardError>>,
-    handle: OnlineHandle,
+    handle: AlwaysOnHandle,
 }
 
 fn plmn(text: &str) -> Plmn {
@@ -153,10 +153,10 @@ fn testbed_in(visible: &[&str]) -> Testbed {
     let (scripted, hosts) = (Arc::<Mutex<ScriptedCommands>>::default(), MemoryHosts::default());
     let (sender, observed) = mpsc::unbounded_channel();
     let card = ToolkitCard { usim: FakeUsim::new(IMSI), scripted: Arc::clone(&scripted), observed: sender };
-    let teller = Teller::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
+    let teller = EventSource::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
     let mut modem = Modem::new(card, Arc::clone(&networks), teller.clone());
     modem.set_visible(visible.iter().map(|code| plmn(code)).collect());
-    let mut device = Online::new(modem, hosts.clone(), OnlineSettings::default(), teller);
+    let mut device = Online::new(modem, hosts.clone(), AlwaysOnSettings::default(), teller);
     let handle = device.handle();
     let device = tokio::spawn(async move { device.run().await });
     Testbed { networks, smsc, hosts, scripted, observed, device, handle }
@@ -226,7 +226,7 @@ impl Testbed {
         self.smsc.account("sm-sr").submit(submission).await.unwrap();
     }
 
-    async fn next_delivery(&self) -> Arrived {
+    async fn next_delivery(&self) -> IncomingDelivery {
         let writer = self.smsc.account("sm-sr");
         let next = writer.next().await;
         writer.taken(&next.ticket).unwrap();
@@ -235,7 +235,7 @@ impl Testbed {
 
     async fn receipt_state(&self) -> MessageState {
         match self.next_delivery().await {
-            Arrived::Receipt(receipt) => receipt.state,
+            IncomingDelivery::Receipt(receipt) => receipt.state,
             other => panic!("{other:?}"),
         }
     }
@@ -257,10 +257,14 @@ async fn the_terminal_profile_announces_the_implemented_facilities() {
     let mut testbed = testbed_in(&["001-01"]);
     testbed.next_observed().await;
     let Observed::Profile(profile) = testbed.next_observed().await else { panic!() };
-    for facility in [Facility::SMS_PP_DOWNLOAD, Facility::TCP_CLIENT, Facility::TIMER_EXPIRATION] {
+    for facility in [
+        TerminalCapability::SMS_PP_DOWNLOAD,
+        TerminalCapability::TCP_CLIENT,
+        TerminalCapability::TIMER_EXPIRATION,
+    ] {
         assert!(profile.can(facility), "{facility:?}");
     }
-    assert!(!profile.can(Facility::UDP_CLIENT));
+    assert!(!profile.can(TerminalCapability::UDP_CLIENT));
     assert_eq!(profile.channels(), 7);
     testbed.handle.stop();
     testbed.device.await.unwrap().unwrap();
@@ -274,7 +278,7 @@ async fn a_message_reaches_the_card_and_its_answer_reaches_the_client() {
     let Envelope::SmsPpDownload { service_centre, tpdu } = testbed.next_envelope().await else { panic!() };
     assert_eq!(service_centre, Some("+491710000000".parse::<Address>().unwrap()));
     assert_eq!(SmsDeliver::parse(&tpdu).unwrap().user_data.octets, b"do it");
-    let Arrived::Report(_, report) = testbed.next_delivery().await else { panic!() };
+    let IncomingDelivery::Report(_, report) = testbed.next_delivery().await else { panic!() };
     assert_eq!((report.user_data, report.has_header), (vec![2, 0x71, 0, 0xAA], true));
     assert_eq!(testbed.receipt_state().await, MessageState::Delivered);
     // A refusal by the card is final. A busy card gets the message again.
@@ -298,7 +302,7 @@ async fn the_card_sends_short_messages_through_the_device() {
         Command::SendShortMessage { service_centre: None, tpdu }
     };
     assert_eq!(testbed.execute(submit("1000")).await.result, GeneralResult::PERFORMED);
-    let Arrived::Message(message) = testbed.next_delivery().await else { panic!() };
+    let IncomingDelivery::Message(message) = testbed.next_delivery().await else { panic!() };
     assert_eq!((message.from, message.user_data), (CARD.parse().unwrap(), vec![2, 0x70, 0, 7]));
     assert_eq!(testbed.execute_refused(submit("999")).await, (GeneralResult::SMS_RP_ERROR, vec![1]));
     let nonsense = Command::SendShortMessage { service_centre: None, tpdu: vec![0xFF] };

@@ -7,7 +7,7 @@ use rsp::time::Timestamp;
 use world::{Atr, CardDoor, DoorFault, ManualClock, MemoryEvents};
 
 use crate::terminal::{CardError, StatusWord, Terminal};
-use crate::{Es10, Es10Error, Teller};
+use crate::{Es10, Es10Error, EventSource};
 
 /// A card that checks each command against a script and returns the scripted answer.
 struct Script(VecDeque<(String, String)>);
@@ -45,7 +45,7 @@ fn es10(conversation: &[(&str, &str)]) -> (Es10<Script>, MemoryEvents) {
     let events = MemoryEvents::default();
     let clock = ManualClock::at(Timestamp(0));
     let script: Vec<_> = BEGIN.into_iter().chain([FCI]).chain(conversation.iter().copied()).collect();
-    (Es10::new(Script::new(&script), Teller::new("LPA", clock, events.clone())), events)
+    (Es10::new(Script::new(&script), EventSource::new("LPA", clock, events.clone())), events)
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn refusals_and_status_words_are_distinct_errors() {
     assert!(refused.to_string().contains("profile-not-in-disabled-state(2)"), "{refused}");
     let Es10Error::Card(error) = es10.delete_profile(iccid).await.unwrap_err() else { panic!() };
     assert_eq!(error.status(), Some(StatusWord::INCORRECT_DATA));
-    assert!(!error.leaves_doubt());
+    assert!(!error.outcome_is_unknown());
     let lines: Vec<_> = events.all().iter().map(ToString::to_string).collect();
     assert!(lines[0].contains("LPA -> eUICC ES10c.DeleteProfile"), "{}", lines[0]);
     assert!(lines[0].contains("refused: profile-not-in-disabled-state(2)"), "{}", lines[0]);
@@ -122,13 +122,13 @@ async fn refresh_causes_a_reset_and_other_proactive_commands_are_declined() {
 async fn a_broken_connection_is_reported_as_such() {
     let mut terminal = Terminal::new(Script::new(&[("80AA000005 A903830107", "?")]));
     let error = terminal.start().await.unwrap_err();
-    assert!(matches!(error, CardError::Door { .. }) && error.leaves_doubt(), "{error}");
+    assert!(matches!(error, CardError::Door { .. }) && error.outcome_is_unknown(), "{error}");
 }
 
 #[tokio::test]
 async fn a_lack_of_free_channels_is_reported() {
     let script = [BEGIN[0], BEGIN[1], ("0070000001", "6A81")];
-    let mut es10 = Es10::new(Script::new(&script), Teller::silent(ManualClock::at(Timestamp(0))));
+    let mut es10 = Es10::new(Script::new(&script), EventSource::silent(ManualClock::at(Timestamp(0))));
     let Es10Error::Card(error) = es10.get_eid().await.unwrap_err() else { panic!() };
     assert_eq!(error.status(), Some(StatusWord::FUNCTION_NOT_SUPPORTED));
 }

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use rsp::ids::Plmn;
 use rsp::ota::cat::{
-    Bearer, Command, CommandDetails, CommandKind, Envelope, Event, EventDownload, Facility, GeneralResult,
-    Imei, LocalInformation, LocationInformation, LocationStatus, OpenChannel, Proactive, RefreshMode,
-    Response, TerminalProfile, TerminalResponse, TimerAction,
+    Bearer, Command, CommandDetails, CommandKind, Envelope, Event, EventDownload, GeneralResult, Imei,
+    LocalInformation, LocationInformation, LocationStatus, OpenChannel, Proactive, RefreshMode, Response,
+    TerminalCapability, TerminalProfile, TerminalResponse, TimerAction,
 };
 use rsp::ota::sms::{Address, SmsSubmit};
 use tokio::time::Instant;
@@ -28,41 +28,41 @@ use timers::{Polling, Timers};
 
 /// The facilities of this terminal. REFRESH "eUICC Profile State Change" is implemented but not
 /// announced, because SGP.02 prefers the reset where a card has the choice.
-const FACILITIES: [Facility; 22] = [
-    Facility::PROFILE_DOWNLOAD,
-    Facility::SMS_PP_DOWNLOAD,
-    Facility::TIMER_EXPIRATION,
-    Facility::MORE_TIME,
-    Facility::POLL_INTERVAL,
-    Facility::POLLING_OFF,
-    Facility::REFRESH,
-    Facility::SEND_SHORT_MESSAGE,
-    Facility::LOCATION_AND_IMEI,
-    Facility::SET_UP_EVENT_LIST,
-    Facility::EVENT_LOCATION_STATUS,
-    Facility::EVENT_DATA_AVAILABLE,
-    Facility::EVENT_CHANNEL_STATUS,
-    Facility::TIMER_MANAGEMENT,
-    Facility::TIMER_TIME_LEFT,
-    Facility::OPEN_CHANNEL,
-    Facility::CLOSE_CHANNEL,
-    Facility::RECEIVE_DATA,
-    Facility::SEND_DATA,
-    Facility::GET_CHANNEL_STATUS,
-    Facility::BEARER_PACKET,
-    Facility::TCP_CLIENT,
+const FACILITIES: [TerminalCapability; 22] = [
+    TerminalCapability::PROFILE_DOWNLOAD,
+    TerminalCapability::SMS_PP_DOWNLOAD,
+    TerminalCapability::TIMER_EXPIRATION,
+    TerminalCapability::MORE_TIME,
+    TerminalCapability::POLL_INTERVAL,
+    TerminalCapability::POLLING_OFF,
+    TerminalCapability::REFRESH,
+    TerminalCapability::SEND_SHORT_MESSAGE,
+    TerminalCapability::LOCATION_AND_IMEI,
+    TerminalCapability::SET_UP_EVENT_LIST,
+    TerminalCapability::EVENT_LOCATION_STATUS,
+    TerminalCapability::EVENT_DATA_AVAILABLE,
+    TerminalCapability::EVENT_CHANNEL_STATUS,
+    TerminalCapability::TIMER_MANAGEMENT,
+    TerminalCapability::TIMER_TIME_LEFT,
+    TerminalCapability::OPEN_CHANNEL,
+    TerminalCapability::CLOSE_CHANNEL,
+    TerminalCapability::RECEIVE_DATA,
+    TerminalCapability::SEND_DATA,
+    TerminalCapability::GET_CHANNEL_STATUS,
+    TerminalCapability::BEARER_PACKET,
+    TerminalCapability::TCP_CLIENT,
 ];
 
 /// The facilities of a terminal with an LPA, which only reports its location to the card and
 /// performs resets.
-const FACILITIES_WITH_LPA: [Facility; 7] = [
-    Facility::PROFILE_DOWNLOAD,
-    Facility::MORE_TIME,
-    Facility::POLL_INTERVAL,
-    Facility::REFRESH,
-    Facility::LOCATION_AND_IMEI,
-    Facility::SET_UP_EVENT_LIST,
-    Facility::EVENT_LOCATION_STATUS,
+const FACILITIES_WITH_LPA: [TerminalCapability; 7] = [
+    TerminalCapability::PROFILE_DOWNLOAD,
+    TerminalCapability::MORE_TIME,
+    TerminalCapability::POLL_INTERVAL,
+    TerminalCapability::REFRESH,
+    TerminalCapability::LOCATION_AND_IMEI,
+    TerminalCapability::SET_UP_EVENT_LIST,
+    TerminalCapability::EVENT_LOCATION_STATUS,
 ];
 
 /// Additional information for "terminal currently unable": no service, section 8.12.2.

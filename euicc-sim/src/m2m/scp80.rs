@@ -12,7 +12,7 @@ mod packet;
 
 use rsp::der::{DecodeError, tlv};
 use rsp::ids::Aid;
-use rsp::ota::cat::{Command, Elements, Facility, Tag};
+use rsp::ota::cat::{Command, Elements, Tag, TerminalCapability};
 use rsp::ota::octets::Octets;
 use rsp::ota::script::{self as script_words, BadFormat, Form, ResponseApdu, Script, ScriptResponse};
 use rsp::ota::secured_packet::{CommandPacket, PorBearer, PorRule, ResponseStatus, Tar};
@@ -174,7 +174,7 @@ fn service_centre(context: &Context<'_>) -> Option<Address> {
 
 /// True if notifications can be sent by short message.
 pub(super) fn can_notify(context: &Context<'_>) -> bool {
-    context.volatile.cat.terminal().can(Facility::SEND_SHORT_MESSAGE)
+    context.volatile.cat.terminal().can(TerminalCapability::SEND_SHORT_MESSAGE)
         && notification_address(context).is_some()
 }
 

@@ -19,8 +19,8 @@ mod tests;
 pub(crate) mod timers;
 
 use rsp::ota::cat::{
-    ChannelState, Command, Duration, Envelope, Event, EventDownload, Facility, GeneralResult,
-    LocalInformation, LocationStatus, Response, TerminalResponse,
+    ChannelState, Command, Duration, Envelope, Event, EventDownload, GeneralResult, LocalInformation,
+    LocationStatus, Response, TerminalCapability, TerminalResponse,
 };
 
 use super::fallback;
@@ -51,8 +51,8 @@ pub(crate) fn begin(context: &mut Context<'_>) {
         .into_iter()
         .filter(|(event, is_wanted)| *is_wanted && reports_event(terminal, *event))
         .collect();
-    let reports_network =
-        terminal.can(Facility::SET_UP_EVENT_LIST) && reports_event(terminal, Event::LOCATION_STATUS);
+    let reports_network = terminal.can(TerminalCapability::SET_UP_EVENT_LIST)
+        && reports_event(terminal, Event::LOCATION_STATUS);
     if !events.is_empty() {
         let events = events.into_iter().map(|(event, _)| event).collect();
         cat.queue_command(Owner::Toolkit, Command::SetUpEventList(events));

@@ -7,7 +7,7 @@ pub(crate) mod refresh;
 
 use std::mem;
 
-use rsp::ota::cat::{self as toolkit_commands, Facility, RefreshMode, TerminalProfile};
+use rsp::ota::cat::{self as toolkit_commands, RefreshMode, TerminalCapability, TerminalProfile};
 
 use super::m2m::toolkit;
 use super::multi_imsi;
@@ -65,13 +65,14 @@ impl Cat {
 
     pub(crate) fn announced_refresh(&self) -> Option<RefreshMode> {
         let Refresh::Waiting(mode) = self.refresh else { return None };
-        let may_be = self.terminal.can(Facility::REFRESH) && self.queue.is_empty() && !self.refresh_is_held;
+        let may_be =
+            self.terminal.can(TerminalCapability::REFRESH) && self.queue.is_empty() && !self.refresh_is_held;
         may_be.then_some(mode)
     }
 
     /// True if a pending REFRESH blocks another profile switch.
     pub(crate) fn is_busy(&self) -> bool {
-        self.refresh != Refresh::None && self.terminal.can(Facility::REFRESH)
+        self.refresh != Refresh::None && self.terminal.can(TerminalCapability::REFRESH)
     }
 
     /// Announces a REFRESH for a profile switch.

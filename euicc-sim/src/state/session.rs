@@ -2,7 +2,7 @@
 //! and 3.1.3.
 
 use certs::{ServerCertificate, Verified};
-use crypto::bsp::Unprotect;
+use crypto::bsp::BppReceiver;
 use rsp::ids::{Iccid, Oid, SubjectKeyIdentifier, TransactionId};
 use rsp::sgp22::es8plus::StoreMetadataRequest;
 
@@ -75,13 +75,13 @@ pub(crate) enum Expects {
     #[default]
     InitialiseSecureChannel,
     /// In 87, encrypted.
-    ConfigureIsdp { bsp: Unprotect, data: Vec<u8> },
+    ConfigureIsdp { bsp: BppReceiver, data: Vec<u8> },
     /// In 88, plain with a MAC.
-    StoreMetadata { bsp: Unprotect, dp_oid: Option<Oid>, data: Vec<u8> },
+    StoreMetadata { bsp: BppReceiver, dp_oid: Option<Oid>, data: Vec<u8> },
     /// In 87 if the package has its own session keys; otherwise the first 86 follows.
-    ReplaceSessionKeys { bsp: Unprotect, outline: Box<Outline>, data: Vec<u8> },
+    ReplaceSessionKeys { bsp: BppReceiver, outline: Box<Outline>, data: Vec<u8> },
     /// In 86, until the end of the package.
-    LoadProfileElements { bsp: Unprotect, outline: Box<Outline>, loading: Box<Loading> },
+    LoadProfileElements { bsp: BppReceiver, outline: Box<Outline>, loading: Box<Loading> },
 }
 
 /// The properties of the profile known before its elements arrive.

@@ -123,7 +123,7 @@ fn an_interrupted_download_can_be_repeated_with_the_same_one_time_key() {
     let test_package = TestPackage::small(ICCID);
     let PrepareDownloadResponse::DownloadResponseOk(first) = server.prepare(&mut testbed) else { panic!() };
     let bound = server.bind_to(&testbed, &first, &test_package, |_| {});
-    let pieces = rsp::sgp22::es8plus::loading_pieces(&bound.to_der()).unwrap();
+    let pieces = rsp::sgp22::es8plus::store_data_segments(&bound.to_der()).unwrap();
     assert!(send(&mut testbed, &pieces[..3]).is_none());
     testbed.reset();
     assert!(testbed.profiles().is_empty());

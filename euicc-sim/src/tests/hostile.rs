@@ -5,7 +5,7 @@ use crypto::Curve;
 use profile::generic::Subscription;
 use rsp::der::{Asn1, Raw};
 use rsp::ids::{Aid, CertificateDer, Iccid, TransactionId};
-use rsp::sgp22::es8plus::{BoundProfilePackage, ErrorReason, ProfileInstallationResult, loading_pieces};
+use rsp::sgp22::es8plus::{BoundProfilePackage, ErrorReason, ProfileInstallationResult, store_data_segments};
 use rsp::sgp22::es10b::{
     AuthenticateServerRequest, AuthenticateServerResponse, PrepareDownloadRequest, PrepareDownloadResponse,
 };
@@ -186,7 +186,7 @@ const ATTACKS: [(&str, &str, Attack); 33] = [
         let prepared = server.prepare(testbed);
         let package = server.bind(testbed, &prepared, &TestPackage::small(ATTACK_ICCID)).to_der();
         testbed.reset();
-        testbed.es10(&loading_pieces(&package).unwrap()[0]).unwrap_err()
+        testbed.es10(&store_data_segments(&package).unwrap()[0]).unwrap_err()
     }),
     ("reordered segments", IN_MAC, |testbed, server| {
         install(testbed, server, |package| segments(package).swap(0, 1))
@@ -279,7 +279,7 @@ fn a_package_truncated_at_any_octet_installs_nothing() {
     let server = Server::new(&testbed, Curve::P256);
     let prepared = server.prepare(&mut testbed);
     let package = server.bind(&testbed, &prepared, &TestPackage::small(ATTACK_ICCID)).to_der();
-    let pieces = loading_pieces(&package).unwrap();
+    let pieces = store_data_segments(&package).unwrap();
     let (agreed, before) = (testbed.snapshot(), testbed.memory());
     let mut cuts = 0;
     for (number, piece) in pieces.iter().enumerate() {
@@ -339,7 +339,7 @@ fn random_commands_always_get_a_response() {
     let challenge = challenge(&mut testbed);
     requests.push(server.authenticate_server(challenge).to_der());
     let prepared = server.prepare(&mut testbed);
-    requests.extend(loading_pieces(&server.bind(&testbed, &prepared, &test_package).to_der()).unwrap());
+    requests.extend(store_data_segments(&server.bind(&testbed, &prepared, &test_package).to_der()).unwrap());
     requests.push(vec![0xBF, 0x2D, 0x06, 0x5C, 0x04, 0x5A, 0x9F, 0x70, 0x4F]);
     requests
         .push(vec![0xBF, 0x31, 0x11, 0xA0, 0x0C, 0x5A, 0x0A, 0x98, 0, 1, 3, 2, 5, 4, 7, 6, 9, 0x81, 1, 0xFF]);

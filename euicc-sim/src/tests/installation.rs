@@ -11,7 +11,7 @@ use profile::{EuiccResponse, Fid, Octets, Package, PeStatusCode, ProfileElement,
 use rsp::der::{Asn1, BitString};
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId, ErrorReason, FinalResult, InitialiseSecureChannelRequest,
-    StoreMetadataRequest, loading_pieces,
+    StoreMetadataRequest, store_data_segments,
 };
 use rsp::sgp22::es10b::{CancelSessionRequest, CancelSessionResponse, PrepareDownloadResponse};
 use rsp::sgp22::{CancelSessionReason, EuiccInfo2, IconType, ProfileClass, ppr};
@@ -228,7 +228,7 @@ fn an_incomplete_or_unexpected_package_installs_nothing() {
     let server = Server::new(&testbed, Curve::P256);
     let prepared = server.prepare(&mut testbed);
     let package = server.bind(&testbed, &prepared, &TestPackage::small(ICCID)).to_der();
-    let pieces = loading_pieces(&package).unwrap();
+    let pieces = store_data_segments(&package).unwrap();
     // All segments but the last, then another command: no result, no profile.
     assert!(send(&mut testbed, &pieces[..pieces.len() - 1]).is_none());
     challenge(&mut testbed);
@@ -311,7 +311,7 @@ fn an_aborted_installation_has_no_effect() {
         let mut test_package = TestPackage::small(ICCID);
         test_package.pad(3000);
         let prepared = server.prepare(&mut testbed);
-        let pieces = loading_pieces(&server.bind(&testbed, &prepared, &test_package).to_der()).unwrap();
+        let pieces = store_data_segments(&server.bind(&testbed, &prepared, &test_package).to_der()).unwrap();
         let (agreed, before) = (testbed.snapshot(), testbed.memory());
         for cut in 1..pieces.len() {
             testbed.restore(&agreed);
@@ -329,7 +329,7 @@ fn commands_on_another_channel_do_not_disturb_an_installation() {
     let server = Server::new(&testbed, Curve::P256);
     let prepared = server.prepare(&mut testbed);
     let test_package = TestPackage::small(ICCID);
-    let pieces = loading_pieces(&server.bind(&testbed, &prepared, &test_package).to_der()).unwrap();
+    let pieces = store_data_segments(&server.bind(&testbed, &prepared, &test_package).to_der()).unwrap();
     let (first, last) = pieces.split_at(pieces.len() / 2);
     assert!(send(&mut testbed, first).is_none());
     testbed.expect("00A4040C10 A0000005591010FFFFFFFF8900000100", "9000");

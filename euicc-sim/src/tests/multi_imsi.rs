@@ -7,7 +7,7 @@ use certs::Pki;
 use crypto::aka::{Amf, Sqn};
 use crypto::milenage::Milenage;
 use profile::Description;
-use rsp::ota::cat::{Facility, TerminalProfile};
+use rsp::ota::cat::{TerminalCapability, TerminalProfile};
 use world::{Cells, Memory, RamMemory};
 
 use super::cut_memory::CutMemory;
@@ -66,14 +66,14 @@ fn start() -> Testbed {
     testbed(RamMemory::of(START.clone()))
 }
 
-fn terminal_profile(without: &[Facility]) -> String {
+fn terminal_profile(without: &[TerminalCapability]) -> String {
     let facilities = [
-        Facility::PROFILE_DOWNLOAD,
-        Facility::POLL_INTERVAL,
-        Facility::REFRESH,
-        Facility::LOCATION_AND_IMEI,
-        Facility::SET_UP_EVENT_LIST,
-        Facility::EVENT_LOCATION_STATUS,
+        TerminalCapability::PROFILE_DOWNLOAD,
+        TerminalCapability::POLL_INTERVAL,
+        TerminalCapability::REFRESH,
+        TerminalCapability::LOCATION_AND_IMEI,
+        TerminalCapability::SET_UP_EVENT_LIST,
+        TerminalCapability::EVENT_LOCATION_STATUS,
     ];
     let facilities: Vec<_> = facilities.into_iter().filter(|facility| !without.contains(facility)).collect();
     let profile = TerminalProfile::of(&facilities, 0).0;
@@ -200,7 +200,8 @@ fn in_another_country_an_identity_is_selected_and_a_reset_requested() {
 #[test]
 fn without_refresh_the_identity_changes_at_the_next_reset() {
     let mut testbed = start();
-    testbed.expect(&terminal_profile(&[Facility::REFRESH, Facility::POLL_INTERVAL]), "910E");
+    testbed
+        .expect(&terminal_profile(&[TerminalCapability::REFRESH, TerminalCapability::POLL_INTERVAL]), "910E");
     testbed.expect(FETCH, "D00C 810302050082028182 990103 9000");
     assert_eq!(respond(&mut testbed, "020500", "00", ""), "910B");
     testbed.expect(FETCH, "D009 810303260082028182 9000");

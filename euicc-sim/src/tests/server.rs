@@ -2,7 +2,7 @@
 //! them.
 
 use certs::{Certificate, DpCredentials, check_euicc};
-use crypto::bsp::{Protect, SessionKeys};
+use crypto::bsp::{BppSender, SessionKeys};
 use crypto::{Curve, PublicKey, SecretKey, Signature};
 use profile::element::{End, PeHeader, ProfileHeader, ServicesList, UnknownElement};
 use profile::{Package, ProfileElement};
@@ -11,7 +11,7 @@ use rsp::ids::{CertificateDer, Iccid, Oid, SubjectKeyIdentifier, TransactionId};
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId, ConfigureIsdpRequest, ControlRefTemplate, ErrorReason, FinalResult,
     InitialiseSecureChannelRequest, ProfileInstallationResult, ReplaceSessionKeysRequest, Segments,
-    StoreMetadataRequest, loading_pieces,
+    StoreMetadataRequest, store_data_segments,
 };
 use rsp::sgp22::es10b::{
     AuthenticateServerRequest, AuthenticateServerResponse, GetEuiccChallengeRequest,
@@ -210,7 +210,7 @@ impl Server {
         let shared = secret.agree(&PublicKey::from_sec1(curve, euicc_otpk).unwrap()).unwrap();
         let host_id = vec![0x80; 8];
         let keys = SessionKeys::derive(&shared, 0x88, 0x10, &host_id, &testbed.card.eid().0);
-        let mut bsp = Protect::new(keys);
+        let mut bsp = BppSender::new(keys);
 
         let mut request = InitialiseSecureChannelRequest {
             remote_op_id: 1,
@@ -276,14 +276,14 @@ impl Server {
     ) -> Result<ProfileInstallationResult, String> {
         let prepared = self.try_prepare(testbed)?;
         let package = self.bind(testbed, &prepared, test_package);
-        let result = try_send(testbed, &loading_pieces(&package.to_der()).unwrap())?;
+        let result = try_send(testbed, &store_data_segments(&package.to_der()).unwrap())?;
         Ok(result.expect("an installation result"))
     }
 }
 
 /// Sends a package like an LPA until the card returns a result.
 pub(super) fn load(testbed: &mut Testbed, package: &[u8]) -> Option<ProfileInstallationResult> {
-    send(testbed, &loading_pieces(package).unwrap())
+    send(testbed, &store_data_segments(package).unwrap())
 }
 
 pub(super) fn send(testbed: &mut Testbed, pieces: &[Vec<u8>]) -> Option<ProfileInstallationResult> {

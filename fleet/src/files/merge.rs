@@ -8,7 +8,7 @@ use rsp::{ids::Eid, time::Timestamp};
 use super::{BadRow, DeviceRow, Imported, Rows, StayRow};
 use crate::{
     device::Device,
-    state::{Happening, State},
+    state::{DeviceEvent, State},
 };
 
 /// The result of a merge: devices to write, and the import report.
@@ -72,7 +72,7 @@ impl Merged {
         match bad.is_empty() {
             true if device == before && !is_new => self.imported.unchanged += 1,
             true => {
-                let happening = if is_new { Happening::Added } else { Happening::Changed };
+                let happening = if is_new { DeviceEvent::Added } else { DeviceEvent::Changed };
                 *(if is_new { &mut self.imported.added } else { &mut self.imported.changed }) += 1;
                 device.trail.push(now, happening);
                 self.changed.push(device);

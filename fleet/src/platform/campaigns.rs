@@ -117,16 +117,16 @@ impl Platform {
         let mut tx = Tx::begin(self.records());
         let campaign = get(&mut tx, id).await?;
         let open: BTreeMap<String, MoveId> = tx
-            .glance(&MOVES, "")
+            .peek_list(&MOVES, "")
             .await?
             .into_iter()
             .filter(|(_, open)| open.campaign == *id)
             .map(|(key, open)| (key, open.id))
             .collect();
-        let members = tx.glance(&MEMBERS, &members_of(id)).await?;
+        let members = tx.peek_list(&MEMBERS, &members_of(id)).await?;
         let devices = members.into_iter().filter_map(|(key, member)| {
             let eid = key.rsplit('/').next()?;
-            Some(InCampaign::new(eid.parse().ok()?, member, open.get(eid).cloned()))
+            Some(CampaignDevice::new(eid.parse().ok()?, member, open.get(eid).cloned()))
         });
         Ok(Shown { devices: devices.collect(), campaign })
     }
@@ -166,7 +166,7 @@ impl Platform {
     /// # Errors
     /// The records fail.
     pub async fn campaigns(&self) -> Result<Vec<Campaign>, Problem> {
-        let all = Tx::begin(self.records()).glance(&CAMPAIGNS, "").await?;
+        let all = Tx::begin(self.records()).peek_list(&CAMPAIGNS, "").await?;
         Ok(all.into_iter().map(|(_, campaign)| campaign).collect())
     }
 
@@ -257,12 +257,12 @@ pub struct Shown {
     #[serde(flatten)]
     pub campaign: Campaign,
     /// The devices in the order of their EIDs.
-    pub devices: Vec<InCampaign>,
+    pub devices: Vec<CampaignDevice>,
 }
 
 /// A device of a campaign.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct InCampaign {
+pub struct CampaignDevice {
     /// The EID.
     pub eid: Eid,
     /// Attempts since the device last reached its destination.
@@ -279,7 +279,7 @@ pub struct InCampaign {
     pub came_from: Option<Iccid>,
 }
 
-impl InCampaign {
+impl CampaignDevice {
     fn new(eid: Eid, member: Member, open: Option<MoveId>) -> Self {
         let Member { tries, state, started, canary, came_from, .. } = member;
         let state = match open {

@@ -16,7 +16,7 @@ use crate::{
     problem::{Problem, Rejected, decide},
     profile_order::{ORDERS, ProfileOrder, ProfileOrderId, Step, prefix},
     reconcile::{self, Expected},
-    state::{Happening, State},
+    state::{DeviceEvent, State},
     store,
 };
 
@@ -67,7 +67,7 @@ impl Platform {
             return Ok(Recorded::Reply(self.no_action(None)));
         }
         if matches!(device.state, State::Unreachable { .. }) {
-            device.happened(now, Happening::Heard).map_err(Fault::from)?;
+            device.happened(now, DeviceEvent::Heard).map_err(Fault::from)?;
         }
         device.last_seen = Some(now);
         let mut open = tx.get(&MOVES, &key).await?;

@@ -11,7 +11,7 @@ use crate::{
     device::{Device, Fleet, Name, Selection},
     moves::MOVES,
     problem::{Problem, Rejected, decide},
-    state::Happening,
+    state::DeviceEvent,
     store::{self, load},
 };
 
@@ -109,8 +109,8 @@ impl Platform {
                 let mut device = known.clone().unwrap_or_else(|| Device::new(eid));
                 edit.apply(&mut device);
                 let happening = match &known {
-                    Some(before) => change(before, &device).map(|change| Happening::Edited { change }),
-                    None => Some(Happening::Added),
+                    Some(before) => change(before, &device).map(|change| DeviceEvent::Edited { change }),
+                    None => Some(DeviceEvent::Added),
                 };
                 if let Some(happening) = happening {
                     device.happened(now, happening)?;
@@ -143,10 +143,10 @@ impl Platform {
         if let Some(open) = tx.get(&MOVES, &eid.to_string()).await? {
             self.end(tx, &mut device, &open, (AttemptResult::NotInstalled, WHY)).await?;
         }
-        for (_, campaign) in tx.glance(&CAMPAIGNS, "").await? {
+        for (_, campaign) in tx.peek_list(&CAMPAIGNS, "").await? {
             self.finish(tx, &campaign, eid, MemberState::Failed { at: now, why: WHY.into() }).await?;
         }
-        device.happened(now, Happening::Retired).map_err(Fault::from)?;
+        device.happened(now, DeviceEvent::Retired).map_err(Fault::from)?;
         store::put(tx, &device)?;
         Ok(device)
     }

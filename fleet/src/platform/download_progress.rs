@@ -69,7 +69,7 @@ impl Platform {
             return Ok(Processed::Accepted);
         }
         let about_device = report.eid.map(prefix).unwrap_or_default();
-        let all = tx.glance(&ORDERS, &about_device).await?;
+        let all = tx.peek_list(&ORDERS, &about_device).await?;
         let about = all.into_iter().find(|(_, order)| order.step.iccid() == Some(report.iccid));
         let Some((key, _)) = about else { return Ok(Processed::Accepted) };
         let Some(order) = tx.get(&ORDERS, &key).await? else { return Ok(Processed::Accepted) };
@@ -133,7 +133,7 @@ impl Platform {
     /// Deletes fulfilled orders whose SM-DP+ did not report the installation in time, and records
     /// the discrepancy.
     pub(super) async fn close_fulfilled(&self, now: Timestamp) -> Result<(), Fault> {
-        for (key, order) in Tx::begin(self.records()).glance(&ORDERS, "").await? {
+        for (key, order) in Tx::begin(self.records()).peek_list(&ORDERS, "").await? {
             let due = order.since.plus(self.config().notified_within);
             if matches!(order.step, Step::Fulfilled { .. }) && due <= now {
                 transact(self.records(), |tx| Box::pin(self.close(tx, &key, order.eid))).await?;

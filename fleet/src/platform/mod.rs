@@ -29,7 +29,7 @@ use crate::{
     supplier::Supplier,
 };
 
-pub use campaigns::{Decided, InCampaign, Planned, Shown, decisions};
+pub use campaigns::{CampaignDevice, Decided, Planned, Shown, decisions};
 pub use devices::Edit;
 pub use download_progress::Processed;
 

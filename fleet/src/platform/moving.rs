@@ -14,7 +14,7 @@ use crate::{
     device::Device,
     moves::{Direction, MOVES, Move, ProfileSource},
     reconcile::{enabled, refuse},
-    state::Happening,
+    state::DeviceEvent,
 };
 
 impl Platform {
@@ -52,7 +52,7 @@ impl Platform {
             fall_back_to,
             begun: now,
         };
-        device.happened(now, Happening::MoveBegan { to: begun.to.plmn })?;
+        device.happened(now, DeviceEvent::MoveBegan { to: begun.to.plmn })?;
         tx.put(&MOVES, &device.eid.to_string(), &begun)?;
         tx.put(&MEMBERS, &member_key(&campaign.spec.id, device.eid), member)?;
         tx.put(&CAMPAIGNS, &campaign.spec.id.to_string(), campaign)?;
@@ -72,9 +72,11 @@ impl Platform {
         let now = self.now();
         let why: Box<str> = why.into();
         let happening = match result {
-            AttemptResult::Moved => Happening::Moved,
-            AttemptResult::CameBack | AttemptResult::NotInstalled => Happening::CameBack { why: why.clone() },
-            AttemptResult::Lost => Happening::Lost { why: why.clone() },
+            AttemptResult::Moved => DeviceEvent::Moved,
+            AttemptResult::CameBack | AttemptResult::NotInstalled => {
+                DeviceEvent::CameBack { why: why.clone() }
+            }
+            AttemptResult::Lost => DeviceEvent::Lost { why: why.clone() },
         };
         device.happened(now, happening)?;
         if result == AttemptResult::CameBack {

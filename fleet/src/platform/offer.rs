@@ -12,7 +12,7 @@ use crate::{
     moves::Move,
     plan::{Plan, plan},
     reconcile::enabled,
-    state::{Happening, State},
+    state::{DeviceEvent, State},
 };
 
 /// Result of asking the campaigns.
@@ -49,7 +49,7 @@ impl Platform {
     ) -> Result<Offered, Fault> {
         let now = self.now();
         let (mut not_before, mut stuck, mut nothing) = (None, None, false);
-        for (_, campaign) in tx.glance(&CAMPAIGNS, "").await? {
+        for (_, campaign) in tx.peek_list(&CAMPAIGNS, "").await? {
             if !campaign.state.is_active() {
                 continue;
             }
@@ -73,9 +73,9 @@ impl Platform {
         }
         match (&device.state, stuck) {
             (State::Stuck { why: known, .. }, Some(why)) if *known == why => {}
-            (_, Some(why)) => device.happened(now, Happening::Stuck { why })?,
+            (_, Some(why)) => device.happened(now, DeviceEvent::Stuck { why })?,
             (State::Stuck { .. }, None) if nothing => {
-                device.happened(now, Happening::Helped)?;
+                device.happened(now, DeviceEvent::Helped)?;
             }
             _ => {}
         }

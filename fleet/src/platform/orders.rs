@@ -18,7 +18,7 @@ use crate::{
     moves::{MOVES, Move, ProfileSource},
     plan::{Plan, plan},
     profile_order::{Code, DownloadProgress, ORDERS, ProfileOrder, ProfileOrderId, Step, prefix},
-    state::Happening,
+    state::DeviceEvent,
     store,
     supplier::{Es2Plus, Es2PlusError, Supplier},
 };
@@ -247,7 +247,7 @@ impl Platform {
         let Plan::Move { to: Destination::Offer(offer), .. } = planned else { return Ok(None) };
         let to = offer.operator;
         let next = self.order_new(tx, device.eid, &offer)?;
-        let happening = Happening::PassedOver { network: was.operator, why: why.into(), to: to.plmn };
+        let happening = DeviceEvent::PassedOver { network: was.operator, why: why.into(), to: to.plmn };
         device.happened(now, happening)?;
         let source = ProfileSource::Order { id: next.clone(), refused_by };
         tx.put(&MOVES, &device.eid.to_string(), &Move { to, source, ..open.clone() })?;

@@ -20,7 +20,7 @@ use crate::{
     device::Name,
     moves::MOVES,
     profile_order::{ORDERS, ProfileOrderId},
-    state::{Happening, State},
+    state::{DeviceEvent, State},
     store::{self, DEVICES},
 };
 
@@ -54,7 +54,7 @@ impl Platform {
         let now = self.now();
         let mut next = now.plus(MAX_INTERVAL);
         let mut later = |at: Timestamp| next = next.min(at.max(now.plus(self.config().shortest)));
-        for (key, open) in Tx::begin(self.records()).glance(&MOVES, "").await? {
+        for (key, open) in Tx::begin(self.records()).peek_list(&MOVES, "").await? {
             match open.begun.plus(self.config().longest_move) {
                 // The move takes longer than allowed.
                 longest if longest <= now => {
@@ -64,7 +64,7 @@ impl Platform {
             }
         }
         self.close_fulfilled(now).await?;
-        for (key, campaign) in Tx::begin(self.records()).glance(&CAMPAIGNS, "").await? {
+        for (key, campaign) in Tx::begin(self.records()).peek_list(&CAMPAIGNS, "").await? {
             campaign.next_step().into_iter().for_each(&mut later);
             let mut settled = campaign.clone();
             settled.settle(now);
@@ -88,7 +88,7 @@ impl Platform {
     async fn cancel_orders(&self) -> Result<Timestamp, Fault> {
         let now = self.now();
         let mut unreachable = BTreeSet::new();
-        for (key, order) in Tx::begin(self.records()).glance(&ORDERS, "").await? {
+        for (key, order) in Tx::begin(self.records()).peek_list(&ORDERS, "").await? {
             if order.is_to_be_cancelled()
                 && !unreachable.contains(&order.operator)
                 && let Driven::Unreachable = self.drive(&ProfileOrderId::from_key(&key)).await?
@@ -119,7 +119,7 @@ impl Platform {
 
     async fn survey(&self, now: Timestamp) -> Result<(), Fault> {
         let devices = self.surveyed().await?;
-        let open = Tx::begin(self.records()).glance(&MOVES, "").await?;
+        let open = Tx::begin(self.records()).peek_list(&MOVES, "").await?;
         let moving: BTreeSet<String> = open.into_iter().map(|(key, _)| key).collect();
         self.keep_count(&devices, now);
         let silent = |device: &Surveyed| {
@@ -142,7 +142,7 @@ impl Platform {
     /// Loads the devices in service.
     async fn surveyed(&self) -> Result<Vec<Surveyed>, Fault> {
         let all =
-            Tx::begin(self.records()).glance(&SURVEYED, "").await?.into_iter().map(|(_, device)| device);
+            Tx::begin(self.records()).peek_list(&SURVEYED, "").await?.into_iter().map(|(_, device)| device);
         Ok(all.filter(|device| !matches!(device.state, State::Retired { .. })).collect())
     }
 
@@ -173,7 +173,7 @@ async fn mark_silent(
         && device.last_seen == last_seen
         && !matches!(device.state, State::Moving { .. })
     {
-        device.happened(now, Happening::Silent)?;
+        device.happened(now, DeviceEvent::Silent)?;
         store::put(tx, &device)?;
     }
     Ok(())

@@ -277,7 +277,7 @@ async fn only_the_sm_dp_of_an_order_can_report_its_progress() {
         }
         world::send(&testbed.platform.link(), request).await.unwrap().status()
     };
-    let orders = async || world::Tx::begin(&*testbed.records).glance(&fleet::ORDERS, "").await.unwrap();
+    let orders = async || world::Tx::begin(&*testbed.records).peek_list(&fleet::ORDERS, "").await.unwrap();
     let before = orders().await;
     let operator = PeerCertificate(pki.operator("Operator").unwrap().certificate.der().to_vec());
     for not_it in [None, Some(PeerCertificate(vec![])), Some(operator), Some(named("another.example.com"))] {

@@ -1,6 +1,6 @@
 //! Tests of check-ins that cause moves.
 
-use fleet::{Destination, Ending, Happening, MoveEnded, Spec, State, Target, What};
+use fleet::{Destination, DeviceEvent, Ending, MoveEnded, Spec, State, Target, What};
 use localize::{Identity, RuleBook};
 use rsp::ids::Imsi;
 
@@ -126,7 +126,7 @@ async fn a_device_registered_with_a_local_identity_does_not_move() {
     let stays = device.connection.history.stays();
     let homes: Vec<_> = stays.iter().map(|stay| stay.home_network.unwrap().to_string()).collect();
     assert_eq!(homes, [HOME, LOCAL], "the earlier days were roaming, those from now on are not");
-    assert!(device.trail.entries().iter().all(|entry| !matches!(entry.happening, Happening::Found(_))));
+    assert!(device.trail.entries().iter().all(|entry| !matches!(entry.happening, DeviceEvent::Found(_))));
 
     // The applet has switched back: the device is roaming again, and the rules count all its days
     // in the country.

@@ -191,7 +191,7 @@ impl Simulation {
 
     /// The SM-DP+ reports the end of a random order, rightly or wrongly.
     async fn report_progress(&self) {
-        let orders = Tx::begin(&*self.testbed.records).glance(&ORDERS, "").await.unwrap();
+        let orders = Tx::begin(&*self.testbed.records).peek_list(&ORDERS, "").await.unwrap();
         let known: Vec<_> =
             orders.iter().filter_map(|(_, order)| Some((order.eid, order.step.iccid()?))).collect();
         let Some((eid, iccid)) = known.get(usize::from(self.below(16))) else { return };
@@ -248,7 +248,7 @@ impl Simulation {
 
         let tx = Tx::begin(records);
         let open: BTreeMap<String, MoveId> =
-            tx.glance(&MOVES, "").await.unwrap().into_iter().map(|(eid, open)| (eid, open.id)).collect();
+            tx.peek_list(&MOVES, "").await.unwrap().into_iter().map(|(eid, open)| (eid, open.id)).collect();
         let ids: BTreeSet<MoveId> = open.values().cloned().collect();
         assert_eq!(ids.len(), open.len(), "seed {seed}: two devices have the same move");
         let reopened: Vec<_> = ids.intersection(&self.ended).collect();
@@ -260,7 +260,7 @@ impl Simulation {
             let is_moving = matches!(device.state, State::Moving { .. });
             assert_eq!(is_moving, open.contains_key(&device.eid.to_string()), "seed {seed}: {}", device.eid);
         }
-        let members = tx.glance(&fleet::MEMBERS, "").await.unwrap();
+        let members = tx.peek_list(&fleet::MEMBERS, "").await.unwrap();
         for (key, Member { state, tries, .. }) in members {
             let is_final = matches!(state, MemberState::Moved { .. } | MemberState::RolledBack { .. });
             assert!(!is_final || tries == 0, "seed {seed}: {key} is {state:?} after {tries} attempts");
@@ -277,7 +277,7 @@ async fn random_operations_keep_the_records_consistent() {
         for _ in 0..STEPS {
             simulation.step().await;
             simulation.check(seed).await;
-            let orders = Tx::begin(&*simulation.testbed.records).glance(&ORDERS, "").await.unwrap();
+            let orders = Tx::begin(&*simulation.testbed.records).peek_list(&ORDERS, "").await.unwrap();
             steps.extend(orders.iter().map(|(_, order)| match order.step {
                 Step::Reserving { .. } => 0,
                 Step::Confirming { .. } => 1,

@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fleet::{
-    CheckIn, Discrepancy, Ending, Happening, MoveEnded, MoveId, ORDERS, Setup, State, Supplier, Target, What,
+    CheckIn, DeviceEvent, Discrepancy, Ending, MoveEnded, MoveId, ORDERS, Setup, State, Supplier, Target,
+    What,
 };
 use localize::{Orderable, Role};
 use rsp::ids::Iccid;
@@ -56,7 +57,7 @@ async fn told_to_move(testbed: &Testbed, report: &CheckIn) -> (MoveId, Target) {
 async fn found(testbed: &Testbed) -> Vec<Discrepancy> {
     let trail = testbed.device(0).await.trail;
     let found = trail.entries().iter().filter_map(|entry| match &entry.happening {
-        Happening::Found(found) => Some(found.clone()),
+        DeviceEvent::Found(found) => Some(found.clone()),
         _ => None,
     });
     found.collect()
@@ -83,7 +84,7 @@ async fn an_operator_supplies_a_profile_and_restarts_keep_the_move() {
     assert_eq!((held.home.plmn, held.role), (plmn(LOCAL), Role::Local));
     assert_eq!(found(&testbed).await, [], "the profile was expected");
     assert!(testbed.sm_dp.0.lock().unwrap().calls.is_empty());
-    assert!(Tx::begin(&*testbed.records).glance(&ORDERS, "").await.unwrap().is_empty());
+    assert!(Tx::begin(&*testbed.records).peek_list(&ORDERS, "").await.unwrap().is_empty());
 }
 
 #[tokio::test]

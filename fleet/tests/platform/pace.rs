@@ -45,7 +45,7 @@ async fn the_pace_holds_and_no_device_makes_two_moves_at_a_time() {
                 }
                 let progress = testbed.campaign("c").await.progress;
                 *begun.entry(testbed.now().0 / 3_600_000).or_default() += progress.begun - before;
-                let open = Tx::begin(&*testbed.records).glance(&MOVES, "").await.unwrap();
+                let open = Tx::begin(&*testbed.records).peek_list(&MOVES, "").await.unwrap();
                 assert_eq!(u32::try_from(open.len()).unwrap(), progress.under_way, "seed {seed}");
                 assert!(progress.under_way <= pace.at_once.unwrap(), "seed {seed}: {progress:?}");
                 assert_eq!(progress.begun, progress.ended() + progress.under_way, "seed {seed}");

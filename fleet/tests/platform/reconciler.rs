@@ -1,7 +1,7 @@
 //! Tests of differences between check-ins and records.
 
 use fleet::{
-    CheckIn, Discrepancy, Ending, Happening, MoveEnded, ORDERS, OnCard, Processed, State, Step, What,
+    CardProfile, CheckIn, DeviceEvent, Discrepancy, Ending, MoveEnded, ORDERS, Processed, State, Step, What,
 };
 use localize::{HeldProfile, HeldState};
 use rsp::{
@@ -20,14 +20,14 @@ use crate::testbed::{
 async fn found(testbed: &Testbed, number: u32) -> Vec<Discrepancy> {
     let trail = testbed.device(number).await.trail;
     let found = trail.entries().iter().filter_map(|entry| match &entry.happening {
-        Happening::Found(discrepancy) => Some(discrepancy.clone()),
+        DeviceEvent::Found(discrepancy) => Some(discrepancy.clone()),
         _ => None,
     });
     found.collect()
 }
 
-fn card(profiles: &[(Iccid, bool, Option<&str>)]) -> Option<Vec<OnCard>> {
-    let on_card = |(iccid, enabled, home): &(Iccid, bool, Option<&str>)| OnCard {
+fn card(profiles: &[(Iccid, bool, Option<&str>)]) -> Option<Vec<CardProfile>> {
+    let on_card = |(iccid, enabled, home): &(Iccid, bool, Option<&str>)| CardProfile {
         iccid: *iccid,
         enabled: *enabled,
         home: home.map(plmn),
@@ -131,7 +131,7 @@ async fn a_lost_device_that_returns_has_the_state_of_its_card() {
     );
     let found = found(&testbed, 0).await;
     assert!(found.contains(&Discrepancy::TooLong), "{found:?}");
-    let orders = Tx::begin(&*testbed.records).glance(&ORDERS, "").await.unwrap();
+    let orders = Tx::begin(&*testbed.records).peek_list(&ORDERS, "").await.unwrap();
     assert!(orders.iter().all(|(_, order)| matches!(order.step, Step::Fulfilled { .. })), "{orders:?}");
 }
 
@@ -173,7 +173,7 @@ async fn a_missing_installation_report_is_detected() {
         let found = found(&testbed, 0).await;
         assert_eq!(found.len(), expected, "{found:?}");
         assert!(found.iter().all(|found| *found == Discrepancy::NotNotified { iccid: local }));
-        assert!(Tx::begin(&*testbed.records).glance(&ORDERS, "").await.unwrap().is_empty());
+        assert!(Tx::begin(&*testbed.records).peek_list(&ORDERS, "").await.unwrap().is_empty());
     }
 }
 

@@ -19,7 +19,7 @@ async fn write(testbed: &Testbed, collection: &'static str, key: &str, record: &
 
 async fn stored(testbed: &Testbed) -> Value {
     let devices =
-        Tx::begin(&*testbed.records).glance(&Collection::<Value>::new("devices"), "").await.unwrap();
+        Tx::begin(&*testbed.records).peek_list(&Collection::<Value>::new("devices"), "").await.unwrap();
     devices.into_iter().next().unwrap().1
 }
 

@@ -8,8 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use fleet::{
-    Campaign, CampaignId, CheckIn, Config, Destination, Device, Ending, Es2Plus, Instruction, MoveEnded,
-    OnCard, Owner, Platform, Problem, Registration, Retries, Setup, Spec, Supplier, Target, What,
+    Campaign, CampaignId, CardProfile, CheckIn, Config, Destination, Device, Ending, Es2Plus, Instruction,
+    MoveEnded, Owner, Platform, Problem, Registration, Retries, Setup, Spec, Supplier, Target, What,
 };
 use http::{Request, Response};
 use localize::{HeldProfile, HeldState, Role, RuleBook};
@@ -284,7 +284,8 @@ impl Testbed {
     /// A check-in of a device in Brazil with these profiles, of which the first is enabled.
     pub(crate) fn check_in_of(&self, number: u32, profiles: &[Iccid]) -> CheckIn {
         let on_card = profiles.iter().enumerate();
-        let on_card = on_card.map(|(place, iccid)| OnCard { iccid: *iccid, enabled: place == 0, home: None });
+        let on_card =
+            on_card.map(|(place, iccid)| CardProfile { iccid: *iccid, enabled: place == 0, home: None });
         let mut report = CheckIn::new(eid(number), self.now());
         let registered = |iccid: &Iccid| Registration { network: plmn(BRAZIL), iccid: *iccid, imsi: None };
         report.registered = profiles.first().map(registered);

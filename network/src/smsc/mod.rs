@@ -24,16 +24,17 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use world::{
-    Arrived, BoxFuture, CentreRefusal, DeliveryTicket, Fault, Memory, MessageCentre, MessageId, MessageState,
-    PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage, Submission, SubmitFault, World,
+    BoxFuture, CentreRefusal, DeliveryTicket, Fault, IncomingDelivery, Memory, MessageCentre, MessageId,
+    MessageState, PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage, Submission, SubmitFault,
+    World,
 };
 
 pub use faults::{Direction, SmsFaultKind};
-pub use writer::LocalWriter;
+pub use writer::LocalClient;
 
 use super::networks::Networks;
 use super::reach::Absent;
-use super::short_messages::{RpAnswer, RpCause, ServiceCentre};
+use super::short_messages::{MessageReceiver, RpAnswer, RpCause};
 use store::{Delivery, Store, Stored};
 
 /// Maximum messages stored at a time. Beyond it a client is throttled.
@@ -182,7 +183,7 @@ impl Smsc {
     }
 
     /// Sets the function that decides about the fault of each message.
-    pub fn ask_of_each(&self, what: impl Fn(Direction) -> Option<SmsFaultKind> + Send + 'static) {
+    pub fn set_fault_source(&self, what: impl Fn(Direction) -> Option<SmsFaultKind> + Send + 'static) {
         self.state().fault_source = Some(Box::new(what));
     }
 
@@ -192,8 +193,8 @@ impl Smsc {
     }
 
     /// Returns an in-process client with the account of this name.
-    pub fn account(self: &Arc<Self>, name: impl Into<String>) -> LocalWriter {
-        LocalWriter { smsc: Arc::clone(self), account: name.into() }
+    pub fn account(self: &Arc<Self>, name: impl Into<String>) -> LocalClient {
+        LocalClient { smsc: Arc::clone(self), account: name.into() }
     }
 
     /// Delivers messages to devices until the future is dropped.
@@ -355,9 +356,9 @@ impl Smsc {
                     Some(failure) => format!("RP-Cause {}, TP-FCS {failure:02X}", cause.0),
                     None => format!("RP-Cause {}", cause.0),
                 };
-                let is_passing = failure == Some(FAILURE_BUSY)
+                let is_temporary = failure == Some(FAILURE_BUSY)
                     || matches!(cause, RpCause::MEMORY_CAPACITY_EXCEEDED | RpCause::TEMPORARY_FAILURE);
-                if is_passing {
+                if is_temporary {
                     return Attempt::Later(why);
                 }
                 Attempt::Ended(MessageState::Undeliverable, why, report_of(message, user_data))
@@ -395,9 +396,9 @@ impl Smsc {
             let account = stored.account.clone()?;
             Some(Delivery { account, not_before: now, arrived })
         };
-        let report = report.map(|report| Arrived::Report(id.clone(), report));
+        let report = report.map(|report| IncomingDelivery::Report(id.clone(), report));
         let deliveries =
-            report.into_iter().chain(receipt.map(Arrived::Receipt)).filter_map(told_to).collect();
+            report.into_iter().chain(receipt.map(IncomingDelivery::Receipt)).filter_map(told_to).collect();
         let written = state.store.end(id, ended, deliveries);
         if self.is_written(state, id, written) {
             state.schedule.remove(id);
@@ -468,7 +469,7 @@ fn log_store_failure(fault: &Fault) {
     tracing::warn!(%fault, "the service centre could not store a change");
 }
 
-impl ServiceCentre for Smsc {
+impl MessageReceiver for Smsc {
     fn submitted(&self, imsi: Imsi, tpdu: Vec<u8>) -> BoxFuture<'_, RpAnswer> {
         Box::pin(async move {
             self.accept_from_device(imsi, &tpdu).unwrap_or_else(|cause| RpAnswer::Error(cause, Vec::new()))
@@ -496,7 +497,7 @@ impl Smsc {
                 Some(SmsFaultKind::Delay(by)) => (1, now.plus(by)),
                 Some(SmsFaultKind::LoseAnswer) | None => (1, now),
             };
-            let delivery = Delivery { account, not_before, arrived: Arrived::Message(message) };
+            let delivery = Delivery { account, not_before, arrived: IncomingDelivery::Message(message) };
             let kept = state.store.bring(vec![delivery; copies]);
             drop(state);
             if let Err(fault) = kept {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use world::{Arrived, Batch, Content, DeliveryTicket, Fault, Memory, MessageId, MessageState, Submission};
+use world::{
+    Batch, Content, DeliveryTicket, Fault, IncomingDelivery, Memory, MessageId, MessageState, Submission,
+};
 
 /// Maximum final states that are remembered for queries of clients. They are kept in memory only:
 /// after a restart the answer is "no such message".
@@ -32,7 +34,7 @@ pub(super) struct Stored {
 pub(super) struct Delivery {
     pub(super) account: String,
     pub(super) not_before: Timestamp,
-    pub(super) arrived: Arrived,
+    pub(super) arrived: IncomingDelivery,
 }
 
 pub(super) struct Store {

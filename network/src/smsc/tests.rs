@@ -14,8 +14,8 @@ use rsp::time::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use world::{
-    Arrived, Batch, Cells, Fault, Memory, MessageCentre, MessageId, MessageState, RamMemory, Receipts,
-    SeededDice, ShortMessage, ShortMessages, Submission, SubmitFault, TokioClock, World, link_from,
+    Batch, Cells, Fault, IncomingDelivery, Memory, MessageCentre, MessageId, MessageState, RamMemory,
+    Receipts, SeededDice, ShortMessage, ShortMessages, Submission, SubmitFault, TokioClock, World, link_from,
 };
 
 use super::{Account, Direction, SmsFaultKind, Smsc, SmscSettings, tpdu};
@@ -118,7 +118,7 @@ impl Testbed {
     }
 
     /// Receives and acknowledges the client's next delivery.
-    async fn next_delivery(&self) -> Arrived {
+    async fn next_delivery(&self) -> IncomingDelivery {
         let writer = self.smsc.account("sm-sr");
         let next = writer.next().await;
         writer.taken(&next.ticket).unwrap();
@@ -127,7 +127,7 @@ impl Testbed {
 
     async fn receipt_state(&self, id: &MessageId) -> MessageState {
         match self.next_delivery().await {
-            Arrived::Receipt(receipt) if receipt.id == *id => receipt.state,
+            IncomingDelivery::Receipt(receipt) if receipt.id == *id => receipt.state,
             other => panic!("{other:?}"),
         }
     }
@@ -254,7 +254,7 @@ async fn the_card_s_delivery_report_reaches_the_client_before_the_receipt() {
     let packet = UserData::parse(&[2, 0x71, 0, 9, 9], true).unwrap();
     let report = SmsDeliverReport::of_card(packet, None);
     receives(&*testbed.networks, &attach, RpAnswer::Ack(report.to_bytes())).await;
-    let Arrived::Report(of, report) = testbed.next_delivery().await else { panic!() };
+    let IncomingDelivery::Report(of, report) = testbed.next_delivery().await else { panic!() };
     assert_eq!(
         (of, report.user_data.as_slice(), report.has_header),
         (id.clone(), &[2, 0x71, 0, 9, 9][..], true)
@@ -274,7 +274,7 @@ async fn a_device_sends_to_a_client_and_to_another_device() {
     };
     let answer = |message| testbed.networks.submit_short_message(plmn(), message);
     assert!(matches!(answer(submit("1000", b"note")).await, Ok(RpAnswer::Ack(_))));
-    let Arrived::Message(message) = testbed.next_delivery().await else { panic!() };
+    let IncomingDelivery::Message(message) = testbed.next_delivery().await else { panic!() };
     assert_eq!((message.from, message.user_data), (CARD.parse().unwrap(), b"\x02\x70\x00note".to_vec()));
     assert!(matches!(answer(submit("+4915100000002", b"hello")).await, Ok(RpAnswer::Ack(_))));
     assert_eq!(receives(&*testbed.networks, &other, ack()).await, b"hello");
@@ -331,7 +331,7 @@ async fn a_failed_store_is_retried_with_a_delay() {
     };
     let next_delivery = async {
         for _ in 0..2 {
-            let Arrived::Receipt(receipt) = testbed.next_delivery().await else { panic!() };
+            let IncomingDelivery::Receipt(receipt) = testbed.next_delivery().await else { panic!() };
             states.insert(receipt.id, receipt.state);
         }
     };
@@ -370,7 +370,7 @@ async fn each_injected_fault_has_its_effect() {
     let attach = testbed.attach(IMSI).await;
     let injected: Arc<Mutex<Vec<(SmsFaultKind, Direction)>>> = Arc::default();
     let pending = Arc::clone(&injected);
-    testbed.smsc.ask_of_each(move |direction| {
+    testbed.smsc.set_fault_source(move |direction| {
         let mut pending = pending.lock().unwrap();
         let at = pending.iter().position(|(_, of)| *of == direction)?;
         Some(pending.remove(at).0)
@@ -416,7 +416,7 @@ async fn each_injected_fault_has_its_effect() {
     let mut received = Vec::new();
     for _ in 0..4 {
         match testbed.next_delivery().await {
-            Arrived::Message(message) => received.extend(message.user_data),
+            IncomingDelivery::Message(message) => received.extend(message.user_data),
             other => panic!("{other:?}"),
         }
     }

@@ -11,12 +11,12 @@ use super::Smsc;
 
 /// A client in the same process as the SMSC.
 #[derive(Clone)]
-pub struct LocalWriter {
+pub struct LocalClient {
     pub(super) smsc: Arc<Smsc>,
     pub(super) account: String,
 }
 
-impl LocalWriter {
+impl LocalClient {
     /// Waits for the next delivery. Returns the same delivery until it is acknowledged with
     /// [`taken`](Self::taken).
     pub async fn next(&self) -> QueuedDelivery {
@@ -32,7 +32,7 @@ impl LocalWriter {
     }
 }
 
-impl ShortMessages for LocalWriter {
+impl ShortMessages for LocalClient {
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
         self.smsc.submit(&self.account, submission)
     }

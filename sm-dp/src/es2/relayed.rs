@@ -9,7 +9,7 @@ use rsp::{
         status::Status,
     },
 };
-use rsp_server::soap::{Call, Decision, NoAnswer, Soap};
+use rsp_server::soap::{Call, CallFailure, Decision, Soap};
 
 use crate::m2m::{context::Context, relay};
 
@@ -68,8 +68,8 @@ async fn call_sm_sr<F: Function>(
     let peer = context.sm_sr(sm_sr).await?;
     soap.call::<F>(&peer, question).await.map_err(|no| {
         let status = match no {
-            NoAnswer::Unreachable(_) | NoAnswer::Expired => Status::SmsrInaccessible,
-            NoAnswer::Fault(_) | NoAnswer::Malformed(_) => Status::SmsrExecutionError,
+            CallFailure::Unreachable(_) | CallFailure::Expired => Status::SmsrInaccessible,
+            CallFailure::Fault(_) | CallFailure::Malformed(_) => Status::SmsrExecutionError,
         };
         status.because(format!("{}: {no}", F::NAME)).about(sm_sr).into()
     })

@@ -164,7 +164,7 @@ async fn check(
     let key = isd_p_key(eid, iccid);
     let installed = context.tx.get(&ISD_PS, &key).await?.map(|it| (it.operator, it.sm_sr));
     let left = context.tx.get(&REMNANTS, &key).await?.map(|it| (it.operator, it.sm_sr));
-    let under_way = context.tx.glance(&DOWNLOADS, &downloads_to(eid)).await?;
+    let under_way = context.tx.peek_list(&DOWNLOADS, &downloads_to(eid)).await?;
     let under_way = under_way.into_iter().map(|(_, it)| it).filter(|it| it.iccid == iccid);
     let under_way = under_way.map(|it| (it.operator, it.sm_sr));
     let mut known = installed.into_iter().chain(left).chain(under_way).peekable();

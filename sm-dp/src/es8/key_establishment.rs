@@ -8,7 +8,7 @@
 
 use crypto::{
     AesKey, Curve, PublicKey, Secret, SecretKey, SharedSecret,
-    key_establishment::{NotEstablished, three_keys},
+    key_establishment::{KeyEstablishmentError, verify_three_keys},
     scp03::StaticKeys,
 };
 use rsp::{
@@ -135,10 +135,11 @@ impl Agreement {
             ));
         }
         let shared = SharedSecret::from_bytes(*self.shared.expose());
-        let keys = three_keys(&shared, &self.template.to_bytes(), derivation_random.as_deref(), &receipt);
+        let keys =
+            verify_three_keys(&shared, &self.template.to_bytes(), derivation_random.as_deref(), &receipt);
         let [enc, mac, dek] = keys.map_err(|e| match e {
-            NotEstablished::Receipt => CardFault::NotAuthentic("receipt"),
-            NotEstablished::DerivationRandom(_) => CardFault::Unreadable(e.to_string()),
+            KeyEstablishmentError::Receipt => CardFault::NotAuthentic("receipt"),
+            KeyEstablishmentError::DerivationRandom(_) => CardFault::Unreadable(e.to_string()),
         })?;
         Ok(KeySet { version: self.template.key_version, enc, mac, dek })
     }

@@ -16,7 +16,7 @@ use rsp::{
     },
     status::{Refusal, Status},
 };
-use rsp_server::{Decision, Rejection, mutual_authentication::Challenged};
+use rsp_server::{Decision, Rejection, mutual_authentication::SentChallenge};
 
 use super::{advance, session, unknown, with_signature};
 use crate::{
@@ -57,7 +57,7 @@ async fn decide(
     server_challenge: &[u8],
 ) -> Decision<AuthenticateClientOk> {
     let id = &request.transaction_id;
-    let challenged = Challenged {
+    let challenged = SentChallenge {
         transaction_id: id,
         server_challenge,
         server_address: &session.server_address,

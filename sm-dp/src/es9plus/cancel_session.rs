@@ -15,7 +15,7 @@ use rsp::{
 };
 use rsp_server::{
     Decision, Rejection,
-    mutual_authentication::{same_transaction, verify},
+    mutual_authentication::{check_transaction_id, verify},
 };
 
 use super::{advance, offered, session, unknown};
@@ -51,14 +51,14 @@ pub(crate) async fn execute(
         }
     };
     verify(&offer.euicc_public_key()?, signed.bytes(), signature, "euiccCancelSessionSignature")?;
-    same_transaction(id, &signed.transaction_id)?;
+    check_transaction_id(id, &signed.transaction_id)?;
     if context.credentials.smdp_oid(&session.server_ci) != Some(&signed.smdp_oid) {
         return Err(Status::SmdpOidMismatch
             .because("the eUICC cancelled a session of another SM-DP+")
             .about(&signed.smdp_oid)
             .into());
     }
-    if !signed.reason.keeps_the_order() {
+    if !signed.reason.allows_later_download() {
         match offered(context, offer).await {
             Ok(mut profile) => {
                 if advance(context, &mut profile, ProfileEvent::DownloadEnded)? {

@@ -15,7 +15,7 @@ use rsp::{
 };
 use rsp_server::{
     Decision, Rejection,
-    mutual_authentication::{same_transaction, verify},
+    mutual_authentication::{check_transaction_id, verify},
 };
 use world::Fault;
 
@@ -67,7 +67,7 @@ async fn decide(
     let response = match &request.prepare_download_response {
         PrepareDownloadResponse::DownloadResponseOk(response) => response,
         PrepareDownloadResponse::DownloadResponseError(error) => {
-            same_transaction(id, &error.transaction_id)?;
+            check_transaction_id(id, &error.transaction_id)?;
             return Err(Status::EuiccVerificationFailed
                 .because(format!("the eUICC refused to prepare the download: {}", error.download_error_code))
                 .into());
@@ -75,7 +75,7 @@ async fn decide(
     };
     let signed = with_signature(response.euicc_signed2.bytes(), &smdp_signature2.0);
     verify(&offer.euicc_public_key()?, &signed, &response.euicc_signature2, "euiccSignature2")?;
-    same_transaction(id, &response.euicc_signed2.transaction_id)?;
+    check_transaction_id(id, &response.euicc_signed2.transaction_id)?;
 
     let mut profile = offered(context, &offer).await?;
     let confirmed = check_confirmation_code(context, &mut profile, &response.euicc_signed2);

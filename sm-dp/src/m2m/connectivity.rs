@@ -16,7 +16,7 @@ use rsp::{
     },
     time::Timestamp,
 };
-use rsp_server::soap::{Ended, NoAnswer};
+use rsp_server::soap::{CallFailure, Ended};
 use serde::{Deserialize, Serialize};
 use world::{Collection, Fault};
 
@@ -185,7 +185,7 @@ fn is_unanswered(ended: &Ended) -> bool {
             response.euicc_response_data.is_none()
                 && response.base.function_execution_status.status == ExecutionStatus::Expired
         }
-        Err(refuse) => matches!(refuse, NoAnswer::Expired | NoAnswer::Unreachable(_)),
+        Err(refuse) => matches!(refuse, CallFailure::Expired | CallFailure::Unreachable(_)),
     }
 }
 

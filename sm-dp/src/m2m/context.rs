@@ -11,7 +11,7 @@ use rsp::{
     },
     time::Timestamp,
 };
-use rsp_server::soap::{self, Ended, NoAnswer, Peer, Sender, Ticket};
+use rsp_server::soap::{self, CallFailure, Ended, Peer, Sender, Ticket};
 use world::{Fault, Tx, World};
 
 use super::{
@@ -107,10 +107,10 @@ pub(crate) fn response_of<F: Function>(ended: &Ended) -> Result<F::Response, Fun
     match ended.response::<F>() {
         Ok(response) if response.base().is_done() => Ok(response),
         Ok(response) => Err(response.base().function_execution_status.clone()),
-        Err(NoAnswer::Expired) => Err(Status::FunctionExpired
+        Err(CallFailure::Expired) => Err(Status::FunctionExpired
             .because(format!("{} got no response within its validity period", F::NAME))
             .to_status(ExecutionStatus::Expired)),
-        Err(NoAnswer::Unreachable(why)) => Err(failed(Status::SmsrInaccessible.because(why))),
+        Err(CallFailure::Unreachable(why)) => Err(failed(Status::SmsrInaccessible.because(why))),
         Err(no) => Err(failed(Status::SmsrExecutionError.because(format!("{}: {no}", F::NAME)))),
     }
 }

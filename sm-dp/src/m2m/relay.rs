@@ -231,7 +231,7 @@ pub(crate) async fn check_has_profile(
     eid: Eid,
 ) -> Decision<()> {
     let isd_ps = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
-    let ordered = context.tx.glance(&DOWNLOADS, &downloads_to(eid)).await?;
+    let ordered = context.tx.peek_list(&DOWNLOADS, &downloads_to(eid)).await?;
     let is_known = isd_ps.iter().any(|(_, isd_p)| isd_p.operator == *operator)
         || ordered.iter().any(|(_, download)| download.operator == *operator);
     match is_known {

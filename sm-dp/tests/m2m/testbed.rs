@@ -19,7 +19,7 @@ use rsp::{
         common::BaseRequest,
         eis::{
             Eis, EuiccCapabilities, EumSignedInfo, GpCertificate, Keyset, KeysetType, Pol2, ProfileInfo,
-            ProfileState as OnCard, SdRole, SecurityDomain,
+            ProfileState as CardProfile, SdRole, SecurityDomain,
         },
         es2, es3,
         signature::Canonical,
@@ -555,7 +555,7 @@ impl M2mTestbed {
             mno_id: self.id(of),
             fallback_attribute: false,
             subscription_address: rsp::sgp02::SubscriptionAddress { imsi: None, msisdn: None },
-            state: OnCard::Disabled,
+            state: CardProfile::Disabled,
             smdp_id: Some(self.id(SM_DP)),
             profile_type: None,
             allocated_memory: 50_000,

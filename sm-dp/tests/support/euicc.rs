@@ -2,7 +2,7 @@
 //! modify before it is signed and sent.
 
 use certs::EuiccCredentials;
-use crypto::bsp::{SessionKeys, Unprotect};
+use crypto::bsp::{BppReceiver, SessionKeys};
 use crypto::{Curve, PublicKey, SecretKey, hash_cc};
 use rsp::der::{Asn1, BitString, Raw, Reader, Tag, tlv_bytes};
 use rsp::ids::{Aid, CertificateDer, Eid, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version};
@@ -190,8 +190,8 @@ impl Euicc {
             &crt.host_id,
             &self.eid.0,
         );
-        let mut chain = Unprotect::new(keys);
-        let decrypt = |chain: &mut Unprotect, segments: &[Vec<u8>]| -> Vec<u8> {
+        let mut chain = BppReceiver::new(keys);
+        let decrypt = |chain: &mut BppReceiver, segments: &[Vec<u8>]| -> Vec<u8> {
             segments.iter().flat_map(|segment| chain.decrypt(segment).unwrap()).collect()
         };
         let configure = decrypt(&mut chain, &bpp.first_sequence_of87.0);

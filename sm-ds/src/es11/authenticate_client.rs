@@ -12,7 +12,7 @@ use rsp::{
     },
     status::{Refusal, Status},
 };
-use rsp_server::{Decision, mutual_authentication::Challenged};
+use rsp_server::{Decision, mutual_authentication::SentChallenge};
 
 use crate::{
     context::Context,
@@ -30,7 +30,7 @@ pub(crate) async fn execute(
     })?;
     // A challenge can be answered only once, whether the answer is valid or not.
     context.tx.delete(&SESSIONS, &id.to_string());
-    let challenged = Challenged {
+    let challenged = SentChallenge {
         transaction_id: id,
         server_challenge: &session.server_challenge,
         server_address: &session.server_address,

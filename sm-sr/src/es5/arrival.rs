@@ -9,7 +9,9 @@ use rsp::{
         sms::{Accepted, Address, PacketKind, UserData},
     },
 };
-use world::{Arrived, Event, Fault, MessageId, MessageState, Outcome, PhoneNumber, Receipt, ShortMessage};
+use world::{
+    Event, Fault, IncomingDelivery, MessageId, MessageState, Outcome, PhoneNumber, Receipt, ShortMessage,
+};
 
 use super::{
     Bearer, CardRefusal, JobId, JobOutcome,
@@ -20,20 +22,20 @@ use super::{
 };
 
 impl Context<'_, '_> {
-    pub(super) async fn arrived(&mut self, arrived: &Arrived) -> Result<(), Fault> {
+    pub(super) async fn arrived(&mut self, arrived: &IncomingDelivery) -> Result<(), Fault> {
         match arrived {
-            Arrived::Message(message) => {
+            IncomingDelivery::Message(message) => {
                 let eid = self.procedures.card_at(self.tx, &message.from).await?;
                 self.message(eid, message).await
             }
-            Arrived::Report(id, message) => {
+            IncomingDelivery::Report(id, message) => {
                 let eid = match self.tx.get(&MESSAGES, &id.0).await? {
                     Some(job) => Some(job.eid()),
                     None => self.procedures.card_at(self.tx, &message.from).await?,
                 };
                 self.message(eid, message).await
             }
-            Arrived::Receipt(receipt) => self.receipt(receipt).await,
+            IncomingDelivery::Receipt(receipt) => self.receipt(receipt).await,
         }
     }
 

@@ -9,8 +9,8 @@ use crypto::Secret;
 use rsp::{ids::Eid, sgp02::keys::PskIdentity, time::Timestamp};
 use rsp_server::due::{Due, WorkQueue};
 use world::{
-    Arrived, BoxFuture, Events, Fault, MessageId, Records, ShortMessageSink, ShortMessages, Submission,
-    SubmitFault, Tx, World,
+    BoxFuture, Events, Fault, IncomingDelivery, MessageId, Records, ShortMessageSink, ShortMessages,
+    Submission, SubmitFault, Tx, World,
 };
 
 use super::{
@@ -52,7 +52,7 @@ pub(super) enum EngineEvent {
     /// A deadline of a card.
     Due(Eid),
     /// Something arrived from the SMSC.
-    Arrived(Arrived),
+    IncomingDelivery(IncomingDelivery),
     /// The parts of a packet were submitted to the SMSC, with the results.
     Submitted(Packet, Vec<Result<MessageId, SubmitFault>>),
     /// A request of a card in its HTTPS session.
@@ -63,7 +63,7 @@ impl Context<'_, '_> {
     async fn dispatch(&mut self, engine_event: &EngineEvent) -> Result<Option<Offer>, Fault> {
         match engine_event {
             EngineEvent::Due(eid) => self.step(*eid).await?,
-            EngineEvent::Arrived(arrived) => self.arrived(arrived).await?,
+            EngineEvent::IncomingDelivery(arrived) => self.arrived(arrived).await?,
             EngineEvent::Submitted(packet, results) => self.submitted(packet, results).await?,
             EngineEvent::Called(call) => return self.handle_call(call).await.map(Some),
         }
@@ -135,7 +135,7 @@ impl Engine {
         let now = inner.world.now();
         let mut due = Due { next: inner.long_polls.tick(now), ..Due::default() };
         let mut cards = Vec::new();
-        for (name, at) in Tx::begin(&*inner.records).glance_each(&DUE, "").await? {
+        for (name, at) in Tx::begin(&*inner.records).peek_each(&DUE, "").await? {
             if let Ok(at) = at
                 && at > now
             {
@@ -193,8 +193,8 @@ impl Engine {
     ///
     /// # Errors
     /// Returns a fault if the records fail; nothing is stored.
-    pub async fn short_message(&self, arrived: Arrived) -> Result<(), Fault> {
-        self.handle(EngineEvent::Arrived(arrived)).await?;
+    pub async fn short_message(&self, arrived: IncomingDelivery) -> Result<(), Fault> {
+        self.handle(EngineEvent::IncomingDelivery(arrived)).await?;
         // The time of the next work may have changed.
         self.signal_work();
         Ok(())
@@ -261,7 +261,7 @@ impl Engine {
 }
 
 impl ShortMessageSink for Engine {
-    fn take(&self, arrived: Arrived) -> BoxFuture<'_, Result<(), Fault>> {
+    fn take(&self, arrived: IncomingDelivery) -> BoxFuture<'_, Result<(), Fault>> {
         Box::pin(self.short_message(arrived))
     }
 }

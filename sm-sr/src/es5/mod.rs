@@ -50,7 +50,7 @@ use serde::{Deserialize, Serialize};
 use world::{BoxFuture, Fault, PhoneNumber, Tx};
 
 pub use engine::{Engine, Wake};
-pub use policy::{Es5Config, HttpsDoor};
+pub use policy::{Es5Config, HttpsEndpoint};
 pub use queue::{cancel, enqueue, forget};
 pub use records::JOBS;
 

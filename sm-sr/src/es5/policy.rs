@@ -20,7 +20,7 @@ pub struct Es5Config {
     /// Number of the SM-SR: the source and destination of short messages.
     pub address: PhoneNumber,
     /// HTTPS endpoint for cards, if there is one.
-    pub https: Option<HttpsDoor>,
+    pub https: Option<HttpsEndpoint>,
     /// Bearer of responses; the table decides if `None`.
     pub por_bearer: Option<PorBearer>,
     /// Time to wait for the response to the first short message. Each repetition doubles it.
@@ -41,14 +41,14 @@ pub struct Es5Config {
     pub hold: Duration,
     /// Maximum number of short messages for a script that is sent by SMS although HTTPS is
     /// available.
-    pub few_messages: usize,
+    pub preferred_sms_limit: usize,
     /// Maximum number of short messages for a script if only SMS is available.
     pub most_messages: usize,
 }
 
 /// HTTPS endpoint for cards.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpsDoor {
+pub struct HttpsEndpoint {
     /// Parameters in the trigger. The card uses its stored value for each absent parameter.
     pub trigger: SessionTrigger,
     /// Path prefix of requests for scripts: `/es5` makes `/es5/next/..`.
@@ -69,7 +69,7 @@ impl Es5Config {
             unbound: Duration::from_secs(5),
             tries: 6,
             hold: Duration::from_secs(20),
-            few_messages: 3,
+            preferred_sms_limit: 3,
             most_messages: 32,
         }
     }
@@ -187,7 +187,7 @@ pub(super) fn bearer(
     } else {
         Ok(())
     };
-    let short = messages <= config.few_messages && !job.more_to_do;
+    let short = messages <= config.preferred_sms_limit && !job.more_to_do;
     match (job.via, https) {
         (Some(Bearer::Https), Err(why)) => Err(why.to_owned()),
         (Some(Bearer::Https), Ok(())) => Ok(Bearer::Https),
@@ -228,10 +228,11 @@ mod tests {
     #[test]
     fn the_bearer_follows_the_table() {
         let config = Es5Config {
-            https: Some(HttpsDoor { trigger: SessionTrigger::default(), path: String::new() }),
+            https: Some(HttpsEndpoint { trigger: SessionTrigger::default(), path: String::new() }),
             ..Es5Config::at("1000".parse().unwrap())
         };
-        let (few, many, too_many) = (config.few_messages, config.few_messages + 1, config.most_messages + 1);
+        let (few, many, too_many) =
+            (config.preferred_sms_limit, config.preferred_sms_limit + 1, config.most_messages + 1);
         let both = card(true, true);
         let by = |card: &CardAccess, job: &Job, messages| bearer(&config, card, job, messages);
         let plain = job(false, None);

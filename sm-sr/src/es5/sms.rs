@@ -216,7 +216,7 @@ impl Context<'_, '_> {
         let is_it = |by: &TransmissionRef| matches!(by, TransmissionRef::Packet { kvn, counter, .. } if (*kvn, *counter) == (packet.kvn, packet.counter));
         let fault = results.iter().find_map(|result| result.as_ref().err());
         if let Some(fault) = fault
-            && fault.is_passing()
+            && fault.is_temporary()
             && fault.is_certain()
         {
             pending.undo_transmission(is_it);
@@ -237,7 +237,7 @@ impl Context<'_, '_> {
             messages.extend(results.iter().flatten().cloned());
         }
         match fault {
-            Some(fault) if !fault.is_passing() => {
+            Some(fault) if !fault.is_temporary() => {
                 self.end(&packet.id, &pending, JobOutcome::NotDelivered(fault.to_string())).await?;
                 self.step(packet.id.eid()).await
             }

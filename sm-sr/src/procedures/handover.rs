@@ -16,7 +16,7 @@ use rsp::{
         status::{Refusal, Status},
     },
 };
-use rsp_server::soap::{self, NoAnswer, Rejection, Ticket};
+use rsp_server::soap::{self, CallFailure, Rejection, Ticket};
 use world::Fault;
 
 use super::{
@@ -233,7 +233,7 @@ pub(crate) async fn resumed(
     context: &mut Context<'_, '_>,
     eid: Eid,
     number: u64,
-    answer: Result<es7::HandoverEuiccResponse, NoAnswer>,
+    answer: Result<es7::HandoverEuiccResponse, CallFailure>,
 ) -> Result<(), Fault> {
     let Some(operation) = context.tx.get(&OPERATIONS, &numbered(eid, number)).await? else { return Ok(()) };
     let Some(mut card) = context.card(eid).await? else { return Ok(()) };

@@ -17,7 +17,7 @@ use rsp::{
         status::{Refusal, Status},
     },
 };
-use rsp_server::soap::{self, NoAnswer, Rejection, Ticket};
+use rsp_server::soap::{self, CallFailure, Rejection, Ticket};
 use world::Fault;
 
 use super::{
@@ -142,7 +142,7 @@ fn refused(base: &BaseResponse, what: &str) -> BaseResponse {
     BaseResponse::failed(&why)
 }
 
-fn no_response(no: &NoAnswer) -> BaseResponse {
+fn no_response(no: &CallFailure) -> BaseResponse {
     BaseResponse::failed(
         &Status::SmsrInaccessible.because(format!("cannot reach the SM-SR that manages the card: {no}")),
     )
@@ -152,7 +152,7 @@ fn no_response(no: &NoAnswer) -> BaseResponse {
 pub(crate) async fn challenge_received(
     context: &mut Context<'_, '_>,
     eid: Eid,
-    answer: Result<es7::AuthenticateSmsrResponse, NoAnswer>,
+    answer: Result<es7::AuthenticateSmsrResponse, CallFailure>,
 ) -> Result<(), Fault> {
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
     if !matches!(takeover.awaits, Awaits::Challenge) {
@@ -196,7 +196,7 @@ pub(crate) async fn challenge_received(
 pub(crate) async fn receipt_received(
     context: &mut Context<'_, '_>,
     eid: Eid,
-    answer: Result<es7::CreateAdditionalKeySetResponse, NoAnswer>,
+    answer: Result<es7::CreateAdditionalKeySetResponse, CallFailure>,
 ) -> Result<(), Fault> {
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
     let Awaits::Receipt { secret, agreement } = &takeover.awaits else { return Ok(()) };
@@ -250,9 +250,10 @@ fn key_set(
         return Err(bad("the card has contributed no random number to the derivation"));
     }
     let receipt = response.receipt.as_ref().map(Octets::as_slice).unwrap_or_default();
-    let [kic, kid, dek] = key_establishment::three_keys(&shared, &agreement.to_bytes(), random, receipt)
-        .map_err(|e| bad(&e.to_string()))?
-        .map(|key| Key::new(key.expose().to_vec()));
+    let [kic, kid, dek] =
+        key_establishment::verify_three_keys(&shared, &agreement.to_bytes(), random, receipt)
+            .map_err(|e| bad(&e.to_string()))?
+            .map(|key| Key::new(key.expose().to_vec()));
     let keys = Keys::Scp80 { kic, kid, dek, counter: 0 };
     Ok(KeySet { version: agreement.key_version, keys })
 }

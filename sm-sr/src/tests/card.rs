@@ -37,7 +37,7 @@ impl Testbed {
 
     /// Returns the jobs of the card, in order.
     pub(super) async fn jobs(&self) -> Vec<(JobId, Job)> {
-        let all = Tx::begin(self.records()).glance(&JOBS, &format!("{}/", eid())).await.unwrap();
+        let all = Tx::begin(self.records()).peek_list(&JOBS, &format!("{}/", eid())).await.unwrap();
         all.into_iter().map(|(key, pending)| (key.parse().unwrap(), pending.job)).collect()
     }
 

@@ -1,7 +1,7 @@
 //! Scripts over short messages.
 
 use sm_sr::es5::{self, Effect};
-use world::{Arrived, MessageId, MessageState, Receipt, SubmitFault};
+use world::{IncomingDelivery, MessageId, MessageState, Receipt, SubmitFault};
 
 use crate::{
     card::{self, Card, Says, State, isd_p},
@@ -285,9 +285,10 @@ async fn forged_responses_are_ignored() {
 #[tokio::test]
 async fn refusals_of_the_card_are_reported_with_their_status() {
     let (testbed, _) = (Testbed::new(), Card::new());
-    for (status, why) in
-        [(0x09, "the TAR is unknown (status 09)"), (0x0A, "the security level of the packet is insufficient (status 0A)")]
-    {
+    for (status, why) in [
+        (0x09, "the TAR is unknown (status 09)"),
+        (0x0A, "the security level of the packet is insufficient (status 0A)"),
+    ] {
         testbed.enqueue(enable(0x11)).await;
         testbed.run().await;
         let count = u8::try_from(testbed.told().await.len() + 1).unwrap();
@@ -469,7 +470,7 @@ async fn a_receipt_for_a_lost_message_causes_an_earlier_repetition() {
     let sent: Vec<_> = testbed.smsc.sent.lock().unwrap().iter().map(|(id, _)| id.clone()).collect();
     let receipt = |id: MessageId, state| {
         let (to, from, why) = (number(NUMBER), number(SM_SR), String::new());
-        Arrived::Receipt(Receipt { id, to, from, state, why, submitted: start(), ended: start() })
+        IncomingDelivery::Receipt(Receipt { id, to, from, state, why, submitted: start(), ended: start() })
     };
     let last = sent.last().unwrap().clone();
     testbed.take();

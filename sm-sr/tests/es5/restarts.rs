@@ -133,7 +133,7 @@ async fn every_kill_over_short_messages_is_survived() {
                     let arrived = || {
                         let from = NUMBER.parse().unwrap();
                         let to = crate::testbed::SM_SR.parse().unwrap();
-                        world::Arrived::Message(world::ShortMessage {
+                        world::IncomingDelivery::Message(world::ShortMessage {
                             from,
                             to,
                             protocol_identifier: 0,
@@ -217,7 +217,7 @@ async fn a_notification_is_reported_once_whenever_the_engine_is_killed() {
         let message = card::cut(0x70, &packet, 1).remove(0);
         killed.kill_after(commits);
         let arrived = || {
-            world::Arrived::Message(world::ShortMessage {
+            world::IncomingDelivery::Message(world::ShortMessage {
                 from: NUMBER.parse().unwrap(),
                 to: crate::testbed::SM_SR.parse().unwrap(),
                 protocol_identifier: 0,

@@ -18,13 +18,13 @@ use rsp::{
     time::Timestamp,
 };
 use sm_sr::es5::{
-    self, Bearer, CardAccess, Effect, Engine, Es5Config, HttpsDoor, Job, JobId, JobOutcome, Procedures,
+    self, Bearer, CardAccess, Effect, Engine, Es5Config, HttpsEndpoint, Job, JobId, JobOutcome, Procedures,
     PskKey, Scp80KeySet,
 };
 use world::{
-    Arrived, BoxFuture, Collection, Events, Fault, ManualClock, MemoryEvents, MemoryRecords, MessageId,
-    PhoneNumber, PskIdentity, Records, SeededDice, ShortMessage, ShortMessages, Submission, SubmitFault, Tx,
-    World,
+    BoxFuture, Collection, Events, Fault, IncomingDelivery, ManualClock, MemoryEvents, MemoryRecords,
+    MessageId, PhoneNumber, PskIdentity, Records, SeededDice, ShortMessage, ShortMessages, Submission,
+    SubmitFault, Tx, World,
 };
 
 use super::card::{self, Card, EID, KIC, KID, Says};
@@ -218,7 +218,7 @@ pub(crate) fn start() -> Timestamp {
 
 pub(crate) fn config() -> Es5Config {
     Es5Config {
-        https: Some(HttpsDoor { trigger: SessionTrigger::default(), path: "/es5".into() }),
+        https: Some(HttpsEndpoint { trigger: SessionTrigger::default(), path: "/es5".into() }),
         ..Es5Config::at(number(SM_SR))
     }
 }
@@ -306,16 +306,16 @@ impl Testbed {
             }
             Says::Report(data) => {
                 let report = message(NUMBER, data);
-                self.arrives(Arrived::Report(MessageId("nobody's".into()), report)).await;
+                self.arrives(IncomingDelivery::Report(MessageId("nobody's".into()), report)).await;
             }
         }
     }
 
     pub(crate) async fn comes_from(&self, from: &str, user_data: &[u8]) {
-        self.arrives(Arrived::Message(message(from, user_data))).await;
+        self.arrives(IncomingDelivery::Message(message(from, user_data))).await;
     }
 
-    pub(crate) async fn arrives(&self, arrived: Arrived) {
+    pub(crate) async fn arrives(&self, arrived: IncomingDelivery) {
         self.engine.short_message(arrived).await.unwrap();
     }
 
@@ -338,7 +338,7 @@ impl Testbed {
     }
 
     pub(crate) async fn waiting(&self) -> usize {
-        Tx::begin(&*self.records).glance(&es5::JOBS, "").await.unwrap().len()
+        Tx::begin(&*self.records).peek_list(&es5::JOBS, "").await.unwrap().len()
     }
 
     /// Returns the refusals in the timeline since the last call.

@@ -81,11 +81,11 @@ async fn the_order_depends_on_the_decision_of_the_user() {
     for (decision, reason) in [
         (Decision::Reject, CancelSessionReason::END_USER_REJECTION),
         (Decision::Postpone, CancelSessionReason::POSTPONED),
-        (Decision::NoAnswer, CancelSessionReason::TIMEOUT),
+        (Decision::CallFailure, CancelSessionReason::TIMEOUT),
     ] {
-        let Some(mut testbed) = Testbed::new().await else { return };
+        let mut testbed = Testbed::new().await;
         let error = ending(&mut testbed, LOCAL, deciding(decision), &[]).await;
-        assert_eq!(error.may_be_tried_again(), decision != Decision::Reject);
+        assert_eq!(error.is_retryable(), decision != Decision::Reject);
         is_cancelled(&mut testbed, LOCAL, reason, &error).await;
     }
 }
@@ -96,7 +96,7 @@ async fn another_profile_or_provider_than_expected_ends_the_order() {
         Expected { iccid: Some(iccid(BOOTSTRAP)), ..Expected::default() },
         Expected { service_provider_name: Some("Another provider".into()), ..Expected::default() },
     ] {
-        let Some(mut testbed) = Testbed::new().await else { return };
+        let mut testbed = Testbed::new().await;
         let error = ending(&mut testbed, LOCAL, expecting(expected), &[]).await;
         is_cancelled(&mut testbed, LOCAL, CancelSessionReason::METADATA_MISMATCH, &error).await;
     }
@@ -105,25 +105,25 @@ async fn another_profile_or_provider_than_expected_ends_the_order() {
 #[tokio::test]
 async fn a_policy_rule_that_the_card_does_not_allow_ends_the_order() {
     const RULED: (&str, &str) = ("89494200000000000020", "262420123456780");
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     // PPR3 of older versions is not in the card's rules authorisation table.
     let options =
         ProfileOptions { profile_policy_rules: Some(BitString::of(&[3])), ..ProfileOptions::default() };
-    testbed.server.add_profile(&package(RULED).unwrap(), &options).await.unwrap();
+    testbed.server.add_profile(&package(RULED), &options).await.unwrap();
     let error = ending(&mut testbed, RULED, DownloadOptions::default(), &[]).await;
     is_cancelled(&mut testbed, RULED, CancelSessionReason::PPR_NOT_ALLOWED, &error).await;
 }
 
 #[tokio::test]
 async fn a_profile_with_ppr1_must_be_the_only_operational_one() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let options = ProfileOptions {
         profile_policy_rules: Some(BitString::of(&[ppr::PPR1])),
         ..ProfileOptions::default()
     };
     let others = [("89494200000000000020", "262420123456780"), ("89494200000000000038", "262420123456781")];
     for profile in others {
-        testbed.server.add_profile(&package(profile).unwrap(), &options).await.unwrap();
+        testbed.server.add_profile(&package(profile), &options).await.unwrap();
     }
     let code = testbed.order(others[0], None).await;
     testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_profile_with_ppr1_must_be_the_only_operational_one() {
 
 #[tokio::test]
 async fn a_package_that_cannot_be_loaded_ends_the_order() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let torn = |answer: &mut Value| answer["boundProfilePackage"] = "vzYDvyMF".into();
     let inject = LinkFailure::Modified("getBoundProfilePackage", torn);
     let error = ending(&mut testbed, LOCAL, DownloadOptions::default(), &[inject]).await;
@@ -146,7 +146,7 @@ async fn a_package_that_cannot_be_loaded_ends_the_order() {
 #[tokio::test]
 async fn a_wrong_transaction_id_cancels_the_session_for_an_undefined_reason() {
     for function in ["authenticateClient", "getBoundProfilePackage"] {
-        let Some(mut testbed) = Testbed::new().await else { return };
+        let mut testbed = Testbed::new().await;
         let other = |answer: &mut Value| answer["transactionId"] = "00".into();
         let inject = LinkFailure::Modified(function, other);
         let error = ending(&mut testbed, LOCAL, DownloadOptions::default(), &[inject]).await;
@@ -167,7 +167,7 @@ async fn an_interrupted_cancellation_is_reported() {
         (LinkFailure::CutBeforeRequest("cancelSession"), ProfileState::Released),
         (LinkFailure::CutAfterRequest("cancelSession"), ProfileState::Error),
     ] {
-        let Some(mut testbed) = Testbed::new().await else { return };
+        let mut testbed = Testbed::new().await;
         let error = ending(&mut testbed, LOCAL, deciding(Decision::Reject), &[cut]).await;
         let DownloadError::Cancelled(cancelled) = &error else { panic!("{error}") };
         assert_eq!(cancelled.reason, CancelSessionReason::END_USER_REJECTION);

@@ -26,13 +26,13 @@ async fn discover(testbed: &mut Testbed) -> Vec<(String, Result<Iccid, Option<St
 
 #[tokio::test]
 async fn without_events_nothing_is_installed() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     assert_eq!(discover(&mut testbed).await, []);
 }
 
 #[tokio::test]
 async fn every_event_of_the_root_sm_ds_is_downloaded() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let ids =
         [testbed.order(LOCAL, None).await.matching_id, testbed.order(BOOTSTRAP, None).await.matching_id];
     for id in &ids {
@@ -52,7 +52,7 @@ async fn an_order_with_an_sm_ds_address_reaches_the_device_and_leaves_no_event()
     for inject in
         [None, Some(LinkFailure::ResponseLost("deleteEvent")), Some(LinkFailure::RequestLost("deleteEvent"))]
     {
-        let Some(mut testbed) = Testbed::new().await else { return };
+        let mut testbed = Testbed::new().await;
         let id = order_event(&testbed).await;
         assert_eq!(testbed.waiting().await, std::slice::from_ref(&id));
         testbed.inject(inject.as_slice());
@@ -69,7 +69,7 @@ async fn an_order_with_an_sm_ds_address_reaches_the_device_and_leaves_no_event()
 
 #[tokio::test]
 async fn cancelling_an_order_deletes_its_event() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     order_event(&testbed).await;
     testbed.cancel(LOCAL).await;
     testbed.server.deliver_due().await.unwrap();
@@ -89,7 +89,7 @@ async fn order_event(testbed: &Testbed) -> String {
 
 #[tokio::test]
 async fn an_event_can_refer_to_another_sm_ds() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let id = testbed.order(LOCAL, None).await.matching_id;
     testbed.register_event(ROOT_SM_DS, &id, OTHER_SM_DS).await;
     testbed.register_event(OTHER_SM_DS, &id, ADDRESS).await;
@@ -100,7 +100,7 @@ async fn an_event_can_refer_to_another_sm_ds() {
 
 #[tokio::test]
 async fn sm_dss_that_refer_to_each_other_are_queried_once_per_event() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     testbed.register_event(ROOT_SM_DS, "ROUND", OTHER_SM_DS).await;
     testbed.register_event(OTHER_SM_DS, "ROUND", ROOT_SM_DS).await;
     testbed.events.take();
@@ -118,7 +118,7 @@ async fn sm_dss_that_refer_to_each_other_are_queried_once_per_event() {
 
 #[tokio::test]
 async fn a_failed_event_does_not_prevent_the_other_downloads() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     testbed.register_event(ROOT_SM_DS, "NOBODY-ORDERED-IT", ADDRESS).await;
     testbed.clock.advance(std::time::Duration::from_secs(1));
     let id = testbed.order(LOCAL, None).await.matching_id;
@@ -130,7 +130,7 @@ async fn a_failed_event_does_not_prevent_the_other_downloads() {
 
 #[tokio::test]
 async fn a_lost_response_of_the_sm_ds_is_retried_in_a_new_session() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let id = testbed.order(LOCAL, None).await.matching_id;
     testbed.register_event(ROOT_SM_DS, &id, ADDRESS).await;
     for inject in
@@ -143,7 +143,7 @@ async fn a_lost_response_of_the_sm_ds_is_retried_in_a_new_session() {
 
 #[tokio::test]
 async fn an_activation_code_does_not_lead_to_an_sm_ds() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let code =
         ActivationCode { smdp_address: ROOT_SM_DS.parse().unwrap(), ..testbed.order(LOCAL, None).await };
     testbed.register_event(ROOT_SM_DS, &code.matching_id, ADDRESS).await;
@@ -154,7 +154,7 @@ async fn an_activation_code_does_not_lead_to_an_sm_ds() {
 
 #[tokio::test]
 async fn a_server_queried_for_events_can_be_an_sm_dp_plus_with_a_profile() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let eid = testbed.eid();
     testbed
         .order_as(LOCAL, |confirm| (confirm.eid, confirm.matching_id) = (Some(eid), Some(String::new())))
@@ -167,7 +167,7 @@ async fn a_server_queried_for_events_can_be_an_sm_dp_plus_with_a_profile() {
 
 #[tokio::test]
 async fn the_default_sm_dp_plus_delivers_the_profile_ordered_for_the_eid() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let eid = testbed.eid();
     let error = testbed.device.lpa.download_from_default(DownloadOptions::default()).await.unwrap_err();
     assert!(matches!(error, DownloadError::Session(SessionError::Setup(_))), "no address: {error}");

@@ -14,7 +14,7 @@ fn with_code(code: &str) -> DownloadOptions {
 
 #[tokio::test]
 async fn a_download_installs_and_its_result_reaches_the_server() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let code = testbed.order(LOCAL, None).await;
     let installed = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
     assert_eq!(installed.iccid, iccid(LOCAL));
@@ -40,7 +40,7 @@ async fn a_download_installs_and_its_result_reaches_the_server() {
 
 #[tokio::test]
 async fn a_confirmation_code_is_requested_checked_and_can_be_corrected() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let code = testbed.order(LOCAL, Some("1234")).await;
     let lpa = &mut testbed.device.lpa;
     let DownloadError::Cancelled(cancelled) =
@@ -50,7 +50,7 @@ async fn a_confirmation_code_is_requested_checked_and_can_be_corrected() {
     };
     assert_eq!((cancelled.reason, cancelled.not_told), (CancelSessionReason::POSTPONED, None));
     let wrong = lpa.download(&code, with_code("4321")).await.unwrap_err();
-    assert!(wrong.may_be_tried_again());
+    assert!(wrong.is_retryable());
     let DownloadError::Session(SessionError::Server(error)) = wrong else { panic!("{wrong}") };
     assert_eq!(error.status(), Some(Status::ConfirmationCodeRefused));
     lpa.download(&code, with_code("1234")).await.unwrap();
@@ -58,7 +58,7 @@ async fn a_confirmation_code_is_requested_checked_and_can_be_corrected() {
 
 #[tokio::test]
 async fn an_unknown_matching_id_or_oid_is_refused() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let mut code = testbed.order(LOCAL, None).await;
     code.smdp_oid = Some("2.999.77".parse().unwrap());
     let error = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
@@ -89,7 +89,7 @@ async fn lost_requests_and_responses_do_not_prevent_a_single_installation() {
         &[LinkFailure::RequestLost("getBoundProfilePackage"); 3],
         &[LinkFailure::ResponseLost("handleNotification")],
     ] {
-        let Some(mut testbed) = Testbed::new().await else { return };
+        let mut testbed = Testbed::new().await;
         let code = testbed.order(LOCAL, None).await;
         testbed.inject(failures);
         let result = testbed.device.lpa.download(&code, DownloadOptions::default()).await;
@@ -102,7 +102,7 @@ async fn lost_requests_and_responses_do_not_prevent_a_single_installation() {
 
 #[tokio::test]
 async fn an_undelivered_result_stays_on_the_card() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let code = testbed.order(LOCAL, None).await;
     testbed.inject(&[LinkFailure::RequestLost("handleNotification"); 3]);
     let installed = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
@@ -121,12 +121,12 @@ async fn an_undelivered_result_stays_on_the_card() {
 
 #[tokio::test]
 async fn an_unreachable_server_is_an_error_and_the_order_stays_valid() {
-    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut testbed = Testbed::new().await;
     let code = testbed.order(LOCAL, None).await;
     testbed.inject(&[LinkFailure::RequestLost("getBoundProfilePackage"); 6]);
     let error = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
     assert!(
-        error.may_be_tried_again()
+        error.is_retryable()
             && matches!(error, DownloadError::Session(SessionError::Server(Es9Error::Link { .. })))
     );
     assert_eq!(testbed.profiles().await.0, []);
@@ -135,7 +135,7 @@ async fn an_unreachable_server_is_an_error_and_the_order_stays_valid() {
 
 #[tokio::test]
 async fn local_profile_management_works() {
-    let Some(mut testbed) = Testbed::abroad().await else { return };
+    let mut testbed = Testbed::abroad().await;
     let lpa = &mut testbed.device.lpa;
     let bootstrap = iccid(BOOTSTRAP);
     lpa.set_nickname(bootstrap, "way back").await.unwrap();

@@ -21,7 +21,7 @@ use rsp::{
 };
 use sm_sr::es5::{Bearer, Effect, Engine, Job};
 use tokio::task::JoinHandle;
-use world::{Arrived, BoxFuture, Fault, LinkFault, MessageId};
+use world::{BoxFuture, Fault, IncomingDelivery, LinkFault, MessageId};
 
 use rig::{NUMBER, Testbed as Rig, eid_of_card, enable, job};
 use terminal::Terminal;
@@ -70,7 +70,7 @@ async fn pump(rig: &Rig, terminal: &mut Terminal) {
                     has_header: true,
                     user_data: report,
                 };
-                rig.arrives(Arrived::Report(MessageId("m0".into()), report)).await;
+                rig.arrives(IncomingDelivery::Report(MessageId("m0".into()), report)).await;
             }
         }
         printed.append(&mut terminal.sent);

@@ -21,9 +21,9 @@ use rsp::{
     ids::{Aid, Eid, Iccid},
     ota::{
         cat::{
-            ChannelParameters, ChannelState, ChannelStatus, Command, Envelope, EventDownload, Facility, Imei,
-            LocalInformation, LocationInformation, LocationStatus, Proactive, Response, TerminalProfile,
-            TerminalResponse, TransportLevel, TransportProtocol,
+            ChannelParameters, ChannelState, ChannelStatus, Command, Envelope, EventDownload, Imei,
+            LocalInformation, LocationInformation, LocationStatus, Proactive, Response, TerminalCapability,
+            TerminalProfile, TerminalResponse, TransportLevel, TransportProtocol,
         },
         sms::{Address, SmsDeliver, SmsSubmit, UserData},
         trigger::{HttpParameters, SessionParameters, SessionTrigger},
@@ -38,26 +38,26 @@ use crate::{
 
 /// Terminal profile without timers, so that the card measures time by its polls, which the test
 /// controls.
-const FACILITIES: [Facility; 19] = [
-    Facility::PROFILE_DOWNLOAD,
-    Facility::SMS_PP_DOWNLOAD,
-    Facility::MORE_TIME,
-    Facility::POLL_INTERVAL,
-    Facility::POLLING_OFF,
-    Facility::REFRESH,
-    Facility::SEND_SHORT_MESSAGE,
-    Facility::LOCATION_AND_IMEI,
-    Facility::SET_UP_EVENT_LIST,
-    Facility::EVENT_LOCATION_STATUS,
-    Facility::EVENT_DATA_AVAILABLE,
-    Facility::EVENT_CHANNEL_STATUS,
-    Facility::OPEN_CHANNEL,
-    Facility::CLOSE_CHANNEL,
-    Facility::RECEIVE_DATA,
-    Facility::SEND_DATA,
-    Facility::GET_CHANNEL_STATUS,
-    Facility::BEARER_PACKET,
-    Facility::TCP_CLIENT,
+const FACILITIES: [TerminalCapability; 19] = [
+    TerminalCapability::PROFILE_DOWNLOAD,
+    TerminalCapability::SMS_PP_DOWNLOAD,
+    TerminalCapability::MORE_TIME,
+    TerminalCapability::POLL_INTERVAL,
+    TerminalCapability::POLLING_OFF,
+    TerminalCapability::REFRESH,
+    TerminalCapability::SEND_SHORT_MESSAGE,
+    TerminalCapability::LOCATION_AND_IMEI,
+    TerminalCapability::SET_UP_EVENT_LIST,
+    TerminalCapability::EVENT_LOCATION_STATUS,
+    TerminalCapability::EVENT_DATA_AVAILABLE,
+    TerminalCapability::EVENT_CHANNEL_STATUS,
+    TerminalCapability::OPEN_CHANNEL,
+    TerminalCapability::CLOSE_CHANNEL,
+    TerminalCapability::RECEIVE_DATA,
+    TerminalCapability::SEND_DATA,
+    TerminalCapability::GET_CHANNEL_STATUS,
+    TerminalCapability::BEARER_PACKET,
+    TerminalCapability::TCP_CLIENT,
 ];
 
 pub(crate) struct Terminal {

@@ -38,7 +38,7 @@ use rsp::{
     ids::Version,
     sgp22::{
         EuiccInfo1, PendingNotification, asn1,
-        es8plus::{BoundProfilePackage, loading_pieces},
+        es8plus::{BoundProfilePackage, store_data_segments},
         es9plus,
         es10b::{AuthenticateServerRequest, AuthenticateServerResponse, PrepareDownloadResponse},
     },
@@ -89,7 +89,7 @@ fn read_as_any_message(mutated: &[u8]) {
     for tag in [[0xBF, 0x36], [0xBF, 0x38], [0xBF, 0x21], [0xBF, 0x20], [0xBF, 0x37]] {
         let message = [&tag, mutated].concat();
         let _ = BoundProfilePackage::from_der(&message);
-        let _ = loading_pieces(&message);
+        let _ = store_data_segments(&message);
         let _ = AuthenticateServerRequest::from_der(&message);
         let _ = AuthenticateServerResponse::from_der(&message);
         let _ = PrepareDownloadResponse::from_der(&message);

@@ -1,13 +1,13 @@
 //! A minimal SM-DP+ for one card, which binds any package.
 
 use certs::{DpCredentials, Pki};
-use crypto::bsp::{Protect, SessionKeys};
+use crypto::bsp::{BppSender, SessionKeys};
 use crypto::{Curve, PublicKey, SecretKey};
 use rsp::der::{Asn1, BitString, Raw, Tag, write_tlv};
 use rsp::ids::{CertificateDer, Eid, Iccid, SubjectKeyIdentifier, TransactionId};
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, ConfigureIsdpRequest, ControlRefTemplate, InitialiseSecureChannelRequest,
-    ReplaceSessionKeysRequest, Segments, StoreMetadataRequest, loading_pieces,
+    ReplaceSessionKeysRequest, Segments, StoreMetadataRequest, store_data_segments,
 };
 use rsp::sgp22::es10b::{
     AuthenticateServerRequest, AuthenticateServerResponse, PrepareDownloadRequest, PrepareDownloadResponse,
@@ -102,7 +102,7 @@ impl Server {
         let euicc_otpk = &ok.euicc_signed2.euicc_otpk;
         let shared = secret.agree(&PublicKey::from_sec1(curve, euicc_otpk).unwrap()).unwrap();
         let host_id = vec![0x80; 8];
-        let mut bsp = Protect::new(SessionKeys::derive(&shared, 0x88, 0x10, &host_id, &eid.0));
+        let mut bsp = BppSender::new(SessionKeys::derive(&shared, 0x88, 0x10, &host_id, &eid.0));
         let mut request = InitialiseSecureChannelRequest {
             remote_op_id: 1,
             transaction_id: self.transaction_id.clone(),
@@ -132,7 +132,7 @@ impl Server {
             second_sequence_of87: second,
             sequence_of86: Segments(bsp.segments(0x86, package)),
         };
-        Some(loading_pieces(&bound.to_der()).unwrap())
+        Some(store_data_segments(&bound.to_der()).unwrap())
     }
 }
 

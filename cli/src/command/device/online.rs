@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
-use device::{Modem, Online, OnlineSettings, Teller};
+use device::{AlwaysOnSettings, EventSource, Modem, Online};
 use euicc_sim::{Card, Quirk};
 use net::{Client, TcpDial};
 use network::RemoteNetworks;
@@ -14,7 +14,7 @@ use super::Command;
 use crate::{
     faults::ActiveFaults,
     m2m::{
-        factory::{self, CardSide},
+        factory::{self, CardAddresses},
         sm_sr::CARD_PATH,
     },
     output::{Lines, remark},
@@ -85,7 +85,7 @@ impl M2m<'_> {
     ) -> Result<Card, Fault> {
         let package = crate::files::read(self.package)?;
         let https = self.options.sm_sr_cards;
-        let side = CardSide { number: self.number.clone(), https, path: CARD_PATH.to_owned() };
+        let side = CardAddresses { number: self.number.clone(), https, path: CARD_PATH.to_owned() };
         let mut description = factory::card_with(pki, eid, &package, &side)?;
         if let Some(m2m) = description.m2m.as_mut().filter(|_| self.options.impatient) {
             m2m.toolkit = factory::impatient();
@@ -127,12 +127,12 @@ impl Command {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let (door, eid) = self.door(active_faults, settings, &pki, &world).await?;
-        let teller = Teller::new("device", clock, Arc::new(Lines::new(world.now(), json)));
+        let teller = EventSource::new("device", clock, Arc::new(Lines::new(world.now(), json)));
         let radio = Client::default().link(&settings.network, None)?;
         let mut modem = Modem::new(door, RemoteNetworks::new(radio), teller.clone());
         modem.set_visible(self.visible.clone());
-        let defaults = OnlineSettings::default();
-        let device = OnlineSettings {
+        let defaults = AlwaysOnSettings::default();
+        let device = AlwaysOnSettings {
             imei: options.imei.unwrap_or(defaults.imei),
             search_pause: Duration::from_secs(options.search_pause.max(1)),
             ..defaults

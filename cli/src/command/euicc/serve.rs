@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
-use device::{Modem, Teller, at};
+use device::{EventSource, Modem, at};
 use euicc_sim::Shared;
 use net::{
     Client, OsClock,
@@ -116,7 +116,7 @@ impl Serve {
                 OpenInterface::Vpcd(address) => {
                     tasks.spawn(async move {
                         let tell = |insertion| remark(&reader_message(eid, &address, &insertion));
-                        net::door::insert_into_vpcd(&address, card, tell).await;
+                        net::door::connect_to_vpcd(&address, card, tell).await;
                         Ok(())
                     });
                 }
@@ -182,7 +182,7 @@ fn modem(
     settings: &Settings,
 ) -> Result<at::AtModem<BoxCardDoor>, Fault> {
     let radio = Client::default().link(&settings.network, None)?;
-    let mut modem = Modem::new(card, RemoteNetworks::new(radio), Teller::silent(OsClock));
+    let mut modem = Modem::new(card, RemoteNetworks::new(radio), EventSource::silent(OsClock));
     modem.set_visible(entry.visible.clone());
     let number = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
     Ok(at::AtModem::new(modem, at::Identity::numbered(number), entry.at_quirks.clone()))

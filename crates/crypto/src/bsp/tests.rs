@@ -43,8 +43,8 @@ fn trace_of_a_commercial_sm_dp_plus() {
         ))
     );
 
-    let mut protect = Protect::new(session_keys.clone());
-    let mut unprotect = Unprotect::new(session_keys);
+    let mut protect = BppSender::new(session_keys.clone());
+    let mut unprotect = BppReceiver::new(session_keys);
 
     let configure_isdp = protect.encrypt_and_mac(0x87, &unhex("bf2400"));
     assert_eq!(configure_isdp, unhex("8718f6fe031e4b9cfe87c8e1e62f3fde85c49412d7722a6a2d89"));
@@ -113,17 +113,17 @@ fn second_key_derivation_of_pysim() {
 #[test]
 fn segments_of_the_length_that_pysim_makes() {
     let plain = some_data(2500);
-    let mut protect = Protect::new(some_keys());
+    let mut protect = BppSender::new(some_keys());
     let segments: Vec<Vec<u8>> =
         plain.chunks(1008).map(|piece| protect.encrypt_and_mac(0x86, piece)).collect();
     let digest = "b7d880cccb4f63baa4fef420f0ae8c292b42acb327b75d887521068b7af913ce";
     assert_eq!(Sha256::digest(segments.concat()).as_slice(), unhex(digest));
     assert_eq!(segments[0].len(), MAX_TLV_OF_PYSIM);
 
-    let mut tolerant = Unprotect::new(some_keys()).tolerating_long_tlvs();
+    let mut tolerant = BppReceiver::new(some_keys()).tolerating_long_tlvs();
     let read: Vec<u8> = segments.iter().flat_map(|tlv| tolerant.decrypt(tlv).unwrap()).collect();
     assert_eq!(read, plain);
-    let mut strict = Unprotect::new(some_keys());
+    let mut strict = BppReceiver::new(some_keys());
     assert_eq!(strict.decrypt(&segments[0]), Err(BspError::Structure("the TLV is longer than 1020 octets")));
 }
 
@@ -155,7 +155,7 @@ fn rfc_4493_vectors() {
 fn segmented_data_are_restored() {
     for octets in [0, 1, 15, 16].into_iter().chain(1003..=1012).chain([2014, 2015, 5000]) {
         let data = some_data(octets);
-        let (mut protect, mut unprotect) = (Protect::new(some_keys()), Unprotect::new(some_keys()));
+        let (mut protect, mut unprotect) = (BppSender::new(some_keys()), BppReceiver::new(some_keys()));
 
         let encrypted = protect.segments(0x86, &data);
         assert_eq!(encrypted.len(), octets.div_ceil(1007));
@@ -174,36 +174,36 @@ fn segmented_data_are_restored() {
 #[test]
 fn a_tlv_one_octet_over_the_limit_is_refused() {
     let too_long = Err(BspError::Structure("the TLV is longer than 1020 octets"));
-    let tlv = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(MAX_ENCRYPTED + 1));
-    assert_eq!(Unprotect::new(some_keys()).decrypt(&tlv), too_long);
-    let tlv = Protect::new(some_keys()).mac_only(0x88, &some_data(MAX_MAC_ONLY + 1));
-    assert_eq!(Unprotect::new(some_keys()).verify_mac_only(&tlv), too_long);
+    let tlv = BppSender::new(some_keys()).encrypt_and_mac(0x86, &some_data(MAX_ENCRYPTED + 1));
+    assert_eq!(BppReceiver::new(some_keys()).decrypt(&tlv), too_long);
+    let tlv = BppSender::new(some_keys()).mac_only(0x88, &some_data(MAX_MAC_ONLY + 1));
+    assert_eq!(BppReceiver::new(some_keys()).verify_mac_only(&tlv), too_long);
 }
 
 #[test]
 fn a_flipped_bit_is_refused() {
-    let encrypted = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(300));
-    let maced = Protect::new(some_keys()).mac_only(0x88, &some_data(100));
+    let encrypted = BppSender::new(some_keys()).encrypt_and_mac(0x86, &some_data(300));
+    let maced = BppSender::new(some_keys()).mac_only(0x88, &some_data(100));
     for bit in 0..8 * encrypted.len() {
         let mut flipped = encrypted.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(Unprotect::new(some_keys()).decrypt(&flipped).is_err(), "bit {bit}");
+        assert!(BppReceiver::new(some_keys()).decrypt(&flipped).is_err(), "bit {bit}");
     }
     for bit in 0..8 * maced.len() {
         let mut flipped = maced.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(Unprotect::new(some_keys()).verify_mac_only(&flipped).is_err(), "bit {bit}");
+        assert!(BppReceiver::new(some_keys()).verify_mac_only(&flipped).is_err(), "bit {bit}");
     }
 }
 
 #[test]
 fn truncated_and_extended_tlvs_are_refused() {
-    let tlv = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(20));
+    let tlv = BppSender::new(some_keys()).encrypt_and_mac(0x86, &some_data(20));
     for octets in 0..tlv.len() {
-        let refused = Unprotect::new(some_keys()).decrypt(&tlv[..octets]);
+        let refused = BppReceiver::new(some_keys()).decrypt(&tlv[..octets]);
         assert!(matches!(refused, Err(BspError::Structure(_))), "{octets}");
     }
-    let refused = Unprotect::new(some_keys()).decrypt(&[tlv.as_slice(), &[0]].concat());
+    let refused = BppReceiver::new(some_keys()).decrypt(&[tlv.as_slice(), &[0]].concat());
     assert!(matches!(refused, Err(BspError::Structure(_))));
 }
 
@@ -214,25 +214,25 @@ fn a_correct_mac_on_an_invalid_structure_is_refused() {
         (some_data(17), BspError::Structure("the ciphertext is not made of whole blocks")),
         (some_data(16), BspError::Security("the decrypted data do not end in padding")),
     ] {
-        let tlv = Protect::new(some_keys()).mac_only(0x86, &data);
-        assert_eq!(Unprotect::new(some_keys()).decrypt(&tlv), Err(refusal));
+        let tlv = BppSender::new(some_keys()).mac_only(0x86, &data);
+        assert_eq!(BppReceiver::new(some_keys()).decrypt(&tlv), Err(refusal));
     }
-    let maced = Protect::new(some_keys()).mac_only(0x88, &some_data(16));
-    assert!(matches!(Unprotect::new(some_keys()).decrypt(&maced), Err(BspError::Structure(_))));
-    let encrypted = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(16));
-    assert!(matches!(Unprotect::new(some_keys()).verify_mac_only(&encrypted), Err(BspError::Structure(_))));
+    let maced = BppSender::new(some_keys()).mac_only(0x88, &some_data(16));
+    assert!(matches!(BppReceiver::new(some_keys()).decrypt(&maced), Err(BspError::Structure(_))));
+    let encrypted = BppSender::new(some_keys()).encrypt_and_mac(0x86, &some_data(16));
+    assert!(matches!(BppReceiver::new(some_keys()).verify_mac_only(&encrypted), Err(BspError::Structure(_))));
     // A length that is not in its shortest form, with a MAC that covers that form.
     let mut long_form = vec![0x88, 0x81, 8];
     let mac = Chain::new(some_keys()).mac(&long_form);
     long_form.extend(&mac[..8]);
-    assert!(matches!(Unprotect::new(some_keys()).verify_mac_only(&long_form), Err(BspError::Structure(_))));
+    assert!(matches!(BppReceiver::new(some_keys()).verify_mac_only(&long_form), Err(BspError::Structure(_))));
 }
 
 #[test]
 fn swapped_omitted_and_repeated_tlvs_are_refused() {
-    let tlvs = Protect::new(some_keys()).segments(0x86, &some_data(3000));
+    let tlvs = BppSender::new(some_keys()).segments(0x86, &some_data(3000));
     for order in [&[1][..], &[0, 2], &[0, 0], &[1, 0], &[0, 1, 1], &[0, 2, 1]] {
-        let mut unprotect = Unprotect::new(some_keys());
+        let mut unprotect = BppReceiver::new(some_keys());
         let all: Result<Vec<_>, _> = order.iter().map(|at| unprotect.decrypt(&tlvs[*at])).collect();
         assert_eq!(all, Err(BspError::Security("the MAC does not match")), "{order:?}");
     }
@@ -240,8 +240,8 @@ fn swapped_omitted_and_repeated_tlvs_are_refused() {
 
 #[test]
 fn a_refused_tlv_ends_the_session() {
-    let tlvs = Protect::new(some_keys()).segments(0x86, &some_data(2000));
-    let mut unprotect = Unprotect::new(some_keys());
+    let tlvs = BppSender::new(some_keys()).segments(0x86, &some_data(2000));
+    let mut unprotect = BppReceiver::new(some_keys());
     assert!(unprotect.decrypt(&tlvs[1]).is_err());
     let ended = Err(BspError::Security("the session ended with an earlier refusal"));
     assert_eq!(unprotect.decrypt(&tlvs[0]), ended);
@@ -252,12 +252,12 @@ fn a_refused_tlv_ends_the_session() {
 #[test]
 fn replaced_keys_restart_the_chain() {
     let mut protect =
-        Protect::new(SessionKeys { initial_mac_chaining_value: [9; 16], s_enc: [9; 16], s_mac: [9; 16] });
+        BppSender::new(SessionKeys { initial_mac_chaining_value: [9; 16], s_enc: [9; 16], s_mac: [9; 16] });
     protect.encrypt_and_mac(0x87, b"before");
     protect.replace_session_keys(some_keys());
     assert_eq!(
         protect.encrypt_and_mac(0x86, b"after"),
-        Protect::new(some_keys()).encrypt_and_mac(0x86, b"after")
+        BppSender::new(some_keys()).encrypt_and_mac(0x86, b"after")
     );
 }
 
@@ -274,6 +274,6 @@ fn another_host_id_or_eid_gives_other_keys() {
 #[test]
 fn debug_does_not_show_keys() {
     let shown =
-        format!("{:?} {:?} {:?}", some_keys(), Protect::new(some_keys()), Unprotect::new(some_keys()));
+        format!("{:?} {:?} {:?}", some_keys(), BppSender::new(some_keys()), BppReceiver::new(some_keys()));
     assert!(!shown.contains("[1") && !shown.contains("0101") && shown.contains("SessionKeys(..)"), "{shown}");
 }

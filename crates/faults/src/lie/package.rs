@@ -5,7 +5,7 @@
 //! one-time key of the card and signed with the key of CERT.DPpb.
 
 use certs::Role;
-use crypto::bsp::{KEY_LENGTH_AES_128, KEY_TYPE_AES, Protect, SessionKeys};
+use crypto::bsp::{BppSender, KEY_LENGTH_AES_128, KEY_TYPE_AES, SessionKeys};
 use crypto::{PublicKey, SecretKey};
 use rsp::der::{Asn1, BitString, Raw, Tag, tlv_bytes};
 use rsp::ids::{Eid, Iccid};
@@ -175,7 +175,7 @@ fn bound(lie: Option<PackageLie>, plan: Plan, euicc_otpk: &[u8], own: SessionKey
         alter(&mut channel.smdp_sign);
     }
 
-    let mut protect = Protect::new(keys);
+    let mut protect = BppSender::new(keys);
     let first = protect.segments(0x87, &configure);
     let mut sequence_of88 = protect.mac_only_segments(0x88, &metadata);
     if let (Some(PackageLie::MetadataMac), Some(segment)) = (lie, sequence_of88.first_mut()) {
@@ -201,7 +201,7 @@ fn bound(lie: Option<PackageLie>, plan: Plan, euicc_otpk: &[u8], own: SessionKey
     .to_der())
 }
 
-fn segments(lie: Option<PackageLie>, protect: &mut Protect, package: &[u8]) -> Vec<Vec<u8>> {
+fn segments(lie: Option<PackageLie>, protect: &mut BppSender, package: &[u8]) -> Vec<Vec<u8>> {
     let mut segments = Vec::new();
     for (number, part) in package.chunks(SEGMENT).enumerate() {
         // A segment that is itself defective is inserted into the MAC chain after the first

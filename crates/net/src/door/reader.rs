@@ -100,7 +100,7 @@ impl CardDoor for VpcdSlot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::vpcd::insert_into_vpcd;
+    use super::super::vpcd::connect_to_vpcd;
     use super::*;
 
     /// A card that counts commands since its reset and fails at INS FF.
@@ -125,7 +125,7 @@ mod tests {
     async fn a_card_that_connects_is_usable_and_returns_after_a_failure() {
         let mut slot = VpcdSlot::listen("127.0.0.1:0").await.unwrap();
         let address = slot.address().to_owned();
-        tokio::spawn(async move { insert_into_vpcd(&address, Counter(9), |_| ()).await });
+        tokio::spawn(async move { connect_to_vpcd(&address, Counter(9), |_| ()).await });
         assert_eq!(slot.reset().await.unwrap(), Atr(vec![0x3b, 0]));
         assert_eq!(slot.transmit(&[0, 0xa4, 0, 0]).await.unwrap(), [0, 0xa4, 0, 0, 1, 0x90, 0]);
         assert_eq!(slot.transmit(&[0, 0xa4, 0, 0]).await.unwrap()[4], 2);

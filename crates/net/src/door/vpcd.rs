@@ -45,7 +45,7 @@ pub enum Insertion {
 
 /// Inserts a card into the slot of vpcd at `address` (`host:port`), and again whenever the reader
 /// returns. `tell` is called at every change of status. It runs until it is dropped.
-pub async fn insert_into_vpcd(address: &str, mut card: impl CardDoor, mut tell: impl FnMut(Insertion)) {
+pub async fn connect_to_vpcd(address: &str, mut card: impl CardDoor, mut tell: impl FnMut(Insertion)) {
     // True if this status was reported and has not changed since.
     let (mut reported_out, mut reported_failed) = (false, false);
     loop {
@@ -222,7 +222,7 @@ mod tests {
     fn card_for(address: String, card: Counter) -> mpsc::UnboundedReceiver<Insertion> {
         let (tell, statuses) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            insert_into_vpcd(&address, card, |insertion| tell.send(insertion).unwrap()).await;
+            connect_to_vpcd(&address, card, |insertion| tell.send(insertion).unwrap()).await;
         });
         statuses
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Response;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
-use world::Drip;
+use world::SlowBody;
 
 /// The part of the body that remains to be sent.
 pub(crate) struct Answer {
@@ -19,8 +19,8 @@ pub(crate) struct Answer {
 
 /// Returns the response with the body that its extensions request.
 pub(crate) fn with_body(response: Response<Bytes>) -> Response<Answer> {
-    let drip = response.extensions().get::<Drip>().copied();
-    let drip = drip.map(|Drip(pause)| (pause, Box::pin(sleep(Duration::ZERO))));
+    let drip = response.extensions().get::<SlowBody>().copied();
+    let drip = drip.map(|SlowBody(pause)| (pause, Box::pin(sleep(Duration::ZERO))));
     response.map(|rest| Answer { rest, drip })
 }
 

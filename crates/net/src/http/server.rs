@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
-use world::{CanDrip, Fault, PeerCertificate};
+use world::{CanSendSlowly, Fault, PeerCertificate};
 
 use super::body::with_body;
 use crate::os::raise_open_files;
@@ -239,7 +239,7 @@ where
 }
 
 fn can_drip(mut request: Request<Bytes>) -> Request<Bytes> {
-    request.extensions_mut().insert(CanDrip);
+    request.extensions_mut().insert(CanSendSlowly);
     request
 }
 

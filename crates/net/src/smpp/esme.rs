@@ -236,7 +236,7 @@ struct Session<'a> {
     /// Unanswered submissions by sequence number.
     pending: BTreeMap<u32, Pending>,
     /// Waiting deliveries.
-    incoming: VecDeque<(Frame, world::Arrived)>,
+    incoming: VecDeque<(Frame, world::IncomingDelivery)>,
     last_received: Instant,
     enquired: Option<Instant>,
 }

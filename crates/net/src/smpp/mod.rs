@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`pdu`] | encoding and decoding of the supported PDUs | sections 3 to 5 |
 //! | `translate` | conversion of PDUs to short messages and receipts | section 5.2, appendix B |
-//! | [`serve_centre`] | SMSC server for ESMEs | section 2.3 |
+//! | [`serve_smsc`] | SMSC server for ESMEs | section 2.3 |
 //! | [`Esme`] | ESME client, which reopens its session whenever it ends | section 2.2 |
 //!
 //! SMPP has no security of its own and sends passwords in clear text. Use it only on a loopback
@@ -22,7 +22,7 @@ mod translate;
 mod tests;
 
 pub use esme::{Esme, EsmeSettings};
-pub use server::{CentreSettings, serve_centre};
+pub use server::{CentreSettings, serve_smsc};
 
 use std::time::Duration;
 

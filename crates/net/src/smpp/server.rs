@@ -51,7 +51,7 @@ impl CentreSettings {
 }
 
 /// Serves ESMEs until `shutdown` is done, then unbinds their sessions.
-pub async fn serve_centre(
+pub async fn serve_smsc(
     listener: TcpListener,
     centre: Arc<dyn MessageCentre>,
     settings: CentreSettings,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rsp::time::Timestamp;
 use world::{
-    Arrived, MessageId, MessageState, PhoneNumber, Receipt, Receipts, ShortMessage, Submission, SubmitFault,
+    IncomingDelivery, MessageId, MessageState, PhoneNumber, Receipt, Receipts, ShortMessage, Submission,
+    SubmitFault,
 };
 
 use super::pdu::{Address, Sm, Status, Tag};
@@ -132,16 +133,16 @@ fn address(number: &PhoneNumber) -> Address {
 }
 
 /// Converts a delivery to a `deliver_sm`.
-pub(super) fn deliver_sm(arrived: &Arrived) -> Sm {
+pub(super) fn deliver_sm(arrived: &IncomingDelivery) -> Sm {
     match arrived {
-        Arrived::Message(message) => body_of(message),
-        Arrived::Report(id, message) => {
+        IncomingDelivery::Message(message) => body_of(message),
+        IncomingDelivery::Report(id, message) => {
             let mut sm = body_of(message);
             sm.esm_class |= SME_DELIVERY_ACKNOWLEDGEMENT;
             sm.parameters.push((Tag::RECEIPTED_MESSAGE_ID, text(&id.0)));
             sm
         }
-        Arrived::Receipt(receipt) => Sm {
+        IncomingDelivery::Receipt(receipt) => Sm {
             source: address(&receipt.to),
             destination: address(&receipt.from),
             esm_class: DELIVERY_RECEIPT,
@@ -159,17 +160,17 @@ pub(super) fn deliver_sm(arrived: &Arrived) -> Sm {
 ///
 /// # Errors
 /// The error as the status of the answer.
-pub(super) fn arrived(sm: &Sm, now: Timestamp) -> Result<Arrived, Status> {
+pub(super) fn arrived(sm: &Sm, now: Timestamp) -> Result<IncomingDelivery, Status> {
     match sm.esm_class & MESSAGE_TYPE {
-        DELIVERY_RECEIPT => receipt(sm, now).map(Arrived::Receipt),
+        DELIVERY_RECEIPT => receipt(sm, now).map(IncomingDelivery::Receipt),
         SME_DELIVERY_ACKNOWLEDGEMENT => {
             let message = short_message(sm)?;
             Ok(match sm.parameter(Tag::RECEIPTED_MESSAGE_ID).and_then(untext) {
-                Some(id) => Arrived::Report(MessageId(id), message),
-                None => Arrived::Message(message),
+                Some(id) => IncomingDelivery::Report(MessageId(id), message),
+                None => IncomingDelivery::Message(message),
             })
         }
-        _ => short_message(sm).map(Arrived::Message),
+        _ => short_message(sm).map(IncomingDelivery::Message),
     }
 }
 
@@ -376,17 +377,17 @@ mod tests {
             why: "never reached".into(),
         };
         for brought in [
-            Arrived::Message(message.clone()),
-            Arrived::Report(MessageId("7".into()), message),
-            Arrived::Receipt(receipt.clone()),
+            IncomingDelivery::Message(message.clone()),
+            IncomingDelivery::Report(MessageId("7".into()), message),
+            IncomingDelivery::Receipt(receipt.clone()),
         ] {
             let sm = Sm::parse(&deliver_sm(&brought).to_bytes()).unwrap();
             assert_eq!(arrived(&sm, NOW).unwrap(), brought);
         }
         // Receipts of SMSCs without optional parameters, or with capitals in their text.
-        let mut plain = deliver_sm(&Arrived::Receipt(receipt.clone()));
+        let mut plain = deliver_sm(&IncomingDelivery::Receipt(receipt.clone()));
         plain.parameters.clear();
-        assert_eq!(arrived(&plain, NOW).unwrap(), Arrived::Receipt(receipt));
+        assert_eq!(arrived(&plain, NOW).unwrap(), IncomingDelivery::Receipt(receipt));
         plain.short_message = b"something else".to_vec();
         assert_eq!(arrived(&plain, NOW), Err(Status::MISSING_PARAMETER));
     }

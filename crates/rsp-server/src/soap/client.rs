@@ -3,7 +3,7 @@
 
 use rsp::sgp02::{Function, Message as _, Request as _, soap};
 
-use super::{decision::Peer, party::NoAnswer, response::read_response, shell::Soap};
+use super::{decision::Peer, party::CallFailure, response::read_response, shell::Soap};
 
 impl Soap {
     /// Calls a synchronous function of a peer once and waits for as long as the link does. A caller
@@ -15,7 +15,7 @@ impl Soap {
         &self,
         peer: &Peer,
         mut request: F::Request,
-    ) -> Result<F::Response, NoAnswer> {
+    ) -> Result<F::Response, CallFailure> {
         let sender = &self.0.sender;
         let unique = sender.unique();
         let identifier = &mut request.base_mut().function_call_identifier;
@@ -27,12 +27,12 @@ impl Soap {
         header.message_id.transaction_id = Some(unique.clone());
         let text = soap::envelope(&header, peer.namespace, &request);
         let response = self.0.send(&peer.endpoint, &header.action, text).await;
-        let response = response.map_err(|fault| NoAnswer::Unreachable(fault.to_string()))?;
+        let response = response.map_err(|fault| CallFailure::Unreachable(fault.to_string()))?;
         match read_response(&response, Some(F::Response::ELEMENT), Some(&unique)) {
             Some(message) => F::Response::from_xml(&message?)
                 .map(|(_, response)| response)
-                .map_err(|e| NoAnswer::Malformed(e.to_string())),
-            None => Err(NoAnswer::Malformed(format!("HTTP {} without a message", response.status()))),
+                .map_err(|e| CallFailure::Malformed(e.to_string())),
+            None => Err(CallFailure::Malformed(format!("HTTP {} without a message", response.status()))),
         }
     }
 }

@@ -18,7 +18,7 @@ use rsp::{
 use world::{Event, Events as _, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 
 use super::{
-    party::NoAnswer,
+    party::CallFailure,
     records::{
         self, ADDRESSEES, ANSWERED, Addressee, CALLS, DUE, OUTBOX, Outgoing, ResponseMessage, SENT_CALLS,
         State, WAITING,
@@ -56,7 +56,7 @@ enum Delivered {
     /// The peer answered.
     Answered(String),
     /// The call has ended without a response.
-    Never(NoAnswer),
+    Never(CallFailure),
     /// The peer was reached and rejected the message for now. It may accept other messages.
     Rejected(String),
     /// The delivery failed. This message and all others for the peer must wait.
@@ -69,7 +69,7 @@ impl Soap {
     /// # Errors
     /// Returns a fault if the records fail.
     pub async fn outbox(&self) -> Result<Vec<(String, Outgoing)>, Fault> {
-        Tx::begin(&*self.0.records).glance(&OUTBOX, "").await
+        Tx::begin(&*self.0.records).peek_list(&OUTBOX, "").await
     }
 
     /// Handles expired deadlines and returns the deliveries that are due, one task for each
@@ -84,7 +84,7 @@ impl Soap {
         let mut due = inner.end_due().await?;
         let now = inner.sender.world.now();
         let mut addressees = Vec::new();
-        for (to, _) in Tx::begin(&*inner.records).glance_each(&WAITING, "").await? {
+        for (to, _) in Tx::begin(&*inner.records).peek_each(&WAITING, "").await? {
             match inner.addressee(&to).await.next_attempt {
                 at if at > now => due.later(at),
                 _ => addressees.push(to),
@@ -118,7 +118,7 @@ impl Soap {
         let mut addressee = inner.addressee(to).await;
         let mut rejected = BTreeSet::new();
         loop {
-            let waiting = Tx::begin(&*inner.records).glance_each(&OUTBOX, to).await?;
+            let waiting = Tx::begin(&*inner.records).peek_each(&OUTBOX, to).await?;
             let (mut sent, mut failure) = (false, None);
             for (key, message) in waiting {
                 let sequence =
@@ -204,12 +204,12 @@ impl Inner {
                 log_failure(&message, &why, addressee, now);
                 return Ok(Attempt::Rejected);
             }
-            Delivered::Failed(why) | Delivered::Rejected(why) => Some(Err(NoAnswer::Unreachable(why))),
+            Delivered::Failed(why) | Delivered::Rejected(why) => Some(Err(CallFailure::Unreachable(why))),
             Delivered::Accepted => None,
             Delivered::Answered(text) => Some(Ok(text)),
             Delivered::Never(why) => Some(Err(why)),
         };
-        let reached = !matches!(end, Some(Err(NoAnswer::Unreachable(_))));
+        let reached = !matches!(end, Some(Err(CallFailure::Unreachable(_))));
         let answered = matches!(end, Some(Ok(_)));
         self.settle(key, &message, end).await?;
         Ok(Attempt::Settled { answered, reached })
@@ -244,7 +244,7 @@ impl Inner {
     async fn end_due(&self) -> Result<Due, Fault> {
         self.delete_old_responses().await?;
         let mut due = Due::default();
-        for (key, record) in Tx::begin(&*self.records).glance_each(&DUE, "").await? {
+        for (key, record) in Tx::begin(&*self.records).peek_each(&DUE, "").await? {
             let now = self.sender.world.now();
             if let Some(at) = records::time_of(&key).filter(|at| *at > now) {
                 due.later(at);
@@ -270,7 +270,7 @@ impl Inner {
             }
             *next = now.plus(CLEANUP_INTERVAL);
         }
-        let all = Tx::begin(&*self.records).glance_each(&ANSWERED, "").await?;
+        let all = Tx::begin(&*self.records).peek_each(&ANSWERED, "").await?;
         let old = all.into_iter().take_while(|(at, _)| records::time_of(at).is_none_or(|at| at <= now));
         for (at, call) in old {
             match call {
@@ -300,7 +300,7 @@ impl Inner {
         }
         tx.delete(&DUE, at);
         match due {
-            records::Due::GiveUp(unique) => self.end(tx, now, unique, Err(NoAnswer::Expired)).await?,
+            records::Due::GiveUp(unique) => self.end(tx, now, unique, Err(CallFailure::Expired)).await?,
             records::Due::Expires(key) => {
                 let Some(received) = tx.get(&CALLS, key).await? else { return Ok(()) };
                 let State::Pending(ticket) = received.state else { return Ok(()) };
@@ -382,7 +382,7 @@ impl Inner {
         &self,
         key: &str,
         message: &Outgoing,
-        end: Option<Result<String, NoAnswer>>,
+        end: Option<Result<String, CallFailure>>,
     ) -> Result<(), Fault> {
         if let (None, Some(Err(why))) = (&message.call, &end) {
             tracing::warn!(%why, element = message.element, endpoint = message.endpoint, "giving up delivery of a message");
@@ -422,7 +422,7 @@ fn classify_response(
         return Delivered::Rejected(why.to_owned());
     }
     match read_response(response, expected, unique) {
-        Some(Err(NoAnswer::Fault(fault))) if fault.code == FaultCode::Receiver => {
+        Some(Err(CallFailure::Fault(fault))) if fault.code == FaultCode::Receiver => {
             temporary_failure(status, fault.to_string())
         }
         Some(Err(why)) if !status.is_success() && !is_final(status) => {
@@ -432,10 +432,10 @@ fn classify_response(
         Some(Ok(text)) if expected.is_some() => Delivered::Answered(text),
         Some(Ok(_)) => Delivered::Accepted,
         None if status.is_success() && is_synchronous => {
-            Delivered::Never(NoAnswer::Malformed(format!("HTTP {status} without a message")))
+            Delivered::Never(CallFailure::Malformed(format!("HTTP {status} without a message")))
         }
         None if status.is_success() => Delivered::Accepted,
-        None if is_final(status) => Delivered::Never(NoAnswer::Malformed(format!("HTTP {status}"))),
+        None if is_final(status) => Delivered::Never(CallFailure::Malformed(format!("HTTP {status}"))),
         None => temporary_failure(status, format!("HTTP {status}")),
     }
 }

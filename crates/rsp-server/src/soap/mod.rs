@@ -69,7 +69,7 @@ mod shell;
 pub use call::{Call, Reply};
 pub use decision::{Answer, Decision, Peer, Rejection};
 pub use delivery::{FIRST_REDELIVERY, SLOWEST_REDELIVERY};
-pub use party::{Ended, NoAnswer, Party, Peers};
+pub use party::{CallFailure, Ended, Party, Peers};
 pub use records::{Outgoing, Ticket};
 pub use sender::{ANSWERS_KEPT, DELIVERY_LIFETIME, Sender};
 pub use shell::Soap;

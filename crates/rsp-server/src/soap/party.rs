@@ -80,7 +80,7 @@ pub struct Ended {
     pub function: String,
     /// OID of the peer that was called.
     pub peer: Oid,
-    pub(super) outcome: Result<String, NoAnswer>,
+    pub(super) outcome: Result<String, CallFailure>,
 }
 
 impl Ended {
@@ -88,17 +88,17 @@ impl Ended {
     ///
     /// # Errors
     /// Returns the reason if there is no response, or if it is not a response of this function.
-    pub fn response<F: Function>(&self) -> Result<F::Response, NoAnswer> {
+    pub fn response<F: Function>(&self) -> Result<F::Response, CallFailure> {
         let message = self.outcome.as_ref().map_err(Clone::clone)?;
         F::Response::from_xml(message)
             .map(|(_, response)| response)
-            .map_err(|e| NoAnswer::Malformed(e.to_string()))
+            .map_err(|e| CallFailure::Malformed(e.to_string()))
     }
 }
 
 /// Reason why a call has no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoAnswer {
+pub enum CallFailure {
     /// No response arrived in time.
     Expired,
     /// The peer could not be reached.
@@ -109,7 +109,7 @@ pub enum NoAnswer {
     Malformed(String),
 }
 
-impl fmt::Display for NoAnswer {
+impl fmt::Display for CallFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Expired => f.write_str("no answer came in time"),
@@ -120,4 +120,4 @@ impl fmt::Display for NoAnswer {
     }
 }
 
-impl std::error::Error for NoAnswer {}
+impl std::error::Error for CallFailure {}

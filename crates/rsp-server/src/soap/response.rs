@@ -10,7 +10,7 @@ use rsp::sgp02::{
     xml::{self, Parts as _, Prefix, Writer},
 };
 
-use super::party::NoAnswer;
+use super::party::CallFailure;
 
 /// Returns the message or the fault in an HTTP response; `None` if its body is empty or no response
 /// message is expected.
@@ -18,18 +18,18 @@ pub(super) fn read_response(
     response: &Response<Bytes>,
     expected: Option<&str>,
     unique: Option<&str>,
-) -> Option<Result<String, NoAnswer>> {
+) -> Option<Result<String, CallFailure>> {
     if response.body().is_empty() {
         return None;
     }
     // A peer may acknowledge a notification or a callback with any body.
     let wanted = expected?;
     let read = || {
-        let malformed = |why: String| NoAnswer::Malformed(format!("HTTP {}: {why}", response.status()));
+        let malformed = |why: String| CallFailure::Malformed(format!("HTTP {}: {why}", response.status()));
         let text = soap::text(response.body()).map_err(|e| malformed(e.to_string()))?;
         let document = xml::parse(text).map_err(|e| malformed(e.to_string()))?;
         match Envelope::receive(&document).map_err(|e| malformed(e.to_string()))? {
-            Received::Fault(fault) => Err(NoAnswer::Fault(fault)),
+            Received::Fault(fault) => Err(CallFailure::Fault(fault)),
             Received::Message(envelope) if envelope.element() == wanted => {
                 let related = envelope.header.relates_to.as_deref().map(MessageId::key);
                 match (related.and_then(|uri| uri.rsplit('/').next()), unique) {

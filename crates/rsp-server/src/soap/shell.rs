@@ -354,7 +354,7 @@ impl Inner {
         tx: &mut Tx<'_>,
         now: rsp::time::Timestamp,
         unique: &str,
-        outcome: Result<String, super::NoAnswer>,
+        outcome: Result<String, super::CallFailure>,
     ) -> Result<(), Fault> {
         let Some(sent_call) = tx.get(&SENT_CALLS, unique).await? else { return Ok(()) };
         tx.delete(&SENT_CALLS, unique);

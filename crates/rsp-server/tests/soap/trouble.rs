@@ -463,7 +463,7 @@ async fn answered_calls_are_not_read_on_every_run() {
     sr.run_due().await.unwrap();
     assert!(
         Tx::begin(&*records)
-            .glance(&Collection::<String>::new("soap-answered"), "")
+            .peek_list(&Collection::<String>::new("soap-answered"), "")
             .await
             .unwrap()
             .is_empty()

@@ -21,7 +21,7 @@ pub use objects::{
 pub use proactive::{
     Command, CommandKind, LocalInformation, OpenChannel, Proactive, RefreshMode, TimerAction,
 };
-pub use profile::{Facility, TerminalProfile};
+pub use profile::{TerminalCapability, TerminalProfile};
 pub use response::{BipCause, GeneralResult, Response, TerminalResponse};
 pub use tlv::{Elements, Required, Tag, write};
 

@@ -109,7 +109,7 @@ pub enum Answer<T, E> {
 
 /// The response is not a valid response of the ASN.1 binding.
 #[derive(Debug, thiserror::Error)]
-pub enum NotAnAnswer {
+pub enum InvalidResponse {
     /// The HTTP status is not one that the binding uses.
     #[error("HTTP status {0}: the server did not accept the request as a call of this function")]
     HttpStatus(StatusCode),
@@ -125,11 +125,13 @@ pub enum NotAnAnswer {
 ///
 /// # Errors
 /// The response is not a valid response of the ASN.1 binding.
-pub fn answer<F: Exchange>(response: &Response<Bytes>) -> Result<Answer<F::Reply, F::Error>, NotAnAnswer> {
+pub fn answer<F: Exchange>(
+    response: &Response<Bytes>,
+) -> Result<Answer<F::Reply, F::Error>, InvalidResponse> {
     if response.status() != StatusCode::OK {
-        return Err(NotAnAnswer::HttpStatus(response.status()));
+        return Err(InvalidResponse::HttpStatus(response.status()));
     }
-    check_content_type(response.headers(), CONTENT_TYPE).map_err(NotAnAnswer::ContentType)?;
+    check_content_type(response.headers(), CONTENT_TYPE).map_err(InvalidResponse::ContentType)?;
     let mut body = Reader::new(response.body());
     let mut message = body.enter(MESSAGE)?;
     body.finish()?;

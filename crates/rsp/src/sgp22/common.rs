@@ -402,7 +402,7 @@ codes! {
 
 impl CancelSessionReason {
     /// True if the order can still be downloaded later (section 5.6.5).
-    pub fn keeps_the_order(self) -> bool {
+    pub fn allows_later_download(self) -> bool {
         [Self::POSTPONED, Self::TIMEOUT, Self::SESSION_ABORTED].contains(&self)
     }
 }

@@ -80,7 +80,7 @@ impl<const ELEMENT: u32> Asn1 for Segments<ELEMENT> {
 ///
 /// # Errors
 /// The octets are not a Bound Profile Package.
-pub fn loading_pieces(bpp: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
+pub fn store_data_segments(bpp: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
     let mut outer = Reader::new(bpp);
     let mut inner = outer.enter(BoundProfilePackage::TAG)?;
     outer.finish()?;

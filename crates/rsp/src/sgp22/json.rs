@@ -194,7 +194,7 @@ pub enum Answer<T> {
 
 /// The response is not a valid response of the JSON binding.
 #[derive(Debug, thiserror::Error)]
-pub enum NotAnAnswer {
+pub enum InvalidResponse {
     /// The HTTP status is not one that the binding uses.
     #[error("HTTP status {0}: the server did not accept the request as a call of this function")]
     HttpStatus(StatusCode),
@@ -213,16 +213,16 @@ pub enum NotAnAnswer {
 ///
 /// # Errors
 /// The response is not a valid response of the JSON binding.
-pub fn answer<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Answer<T>, NotAnAnswer> {
+pub fn answer<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Answer<T>, InvalidResponse> {
     #[derive(Deserialize)]
     struct WithHeader {
         header: ResponseHeader,
     }
 
     if response.status() != StatusCode::OK {
-        return Err(NotAnAnswer::HttpStatus(response.status()));
+        return Err(InvalidResponse::HttpStatus(response.status()));
     }
-    check_content_type(response.headers(), MEDIA_TYPE).map_err(NotAnAnswer::ContentType)?;
+    check_content_type(response.headers(), MEDIA_TYPE).map_err(InvalidResponse::ContentType)?;
     let with_header: WithHeader = serde_json::from_slice(response.body())?;
     let status = with_header.header.function_execution_status;
     match status.status {
@@ -230,7 +230,7 @@ pub fn answer<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Answer<
             Ok(Answer::Done(serde_json::from_slice(response.body())?))
         }
         ExecutionStatus::Failed | ExecutionStatus::Expired => {
-            status.status_code_data.map(Answer::Refused).ok_or(NotAnAnswer::NoStatusCode)
+            status.status_code_data.map(Answer::Refused).ok_or(InvalidResponse::NoStatusCode)
         }
     }
 }

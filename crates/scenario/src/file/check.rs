@@ -11,12 +11,12 @@ use toml::Spanned;
 
 use super::campaign_spec::campaign_spec;
 use super::data::is_country;
-use super::error::{NotAScenario, Text, nearest};
+use super::error::{InvalidScenario, Text, nearest};
 use super::{Action, At, Condition, Devices, Expected, Group, Length, Network, Part, Place, Scenario, Stop};
 use crate::fault_places;
 use fleet::bearers::Bearers;
 
-type Checked = Result<(), NotAScenario>;
+type Checked = Result<(), InvalidScenario>;
 
 /// Limit for the memory of a typical machine.
 const MOST_DEVICES: u32 = 1_000_000;
@@ -211,7 +211,7 @@ impl Check<'_> {
     }
 
     /// The time between the start of the journey and a stop.
-    fn after(&self, stop: &Stop) -> Result<Length, NotAScenario> {
+    fn after(&self, stop: &Stop) -> Result<Length, InvalidScenario> {
         match stop.at.get_ref() {
             At::After(after) => Ok(Length(*after)),
             At::On(time) if *time >= self.scenario.begins => Ok(Length(time.since(self.scenario.begins))),
@@ -369,7 +369,7 @@ impl Check<'_> {
 
     fn expectations(&self) -> Checked {
         for expectation in &self.scenario.expectations {
-            let here = |error: NotAScenario| NotAScenario { line: expectation.line, ..error };
+            let here = |error: InvalidScenario| InvalidScenario { line: expectation.line, ..error };
             self.moment(&Spanned::new(0..0, expectation.at)).map_err(here)?;
             match &expectation.what {
                 Expected::Devices { devices, conditions } => {
@@ -402,7 +402,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn moment(&self, at: &Spanned<At>) -> Result<rsp::time::Timestamp, NotAScenario> {
+    fn moment(&self, at: &Spanned<At>) -> Result<rsp::time::Timestamp, InvalidScenario> {
         self.scenario.when(*at.get_ref()).ok_or_else(|| {
             let Scenario { begins, lasts, .. } = self.scenario;
             let what =
@@ -483,7 +483,7 @@ impl Check<'_> {
         Err(self.unknown(kind, &plmn.get_ref().to_string(), &names, plmn.span()))
     }
 
-    fn unknown(&self, kind: &str, name: &str, known: &[&str], span: Range<usize>) -> NotAScenario {
+    fn unknown(&self, kind: &str, name: &str, known: &[&str], span: Range<usize>) -> InvalidScenario {
         let what = format!("there is no {kind} {name}");
         let mut known = known.to_vec();
         known.dedup();
@@ -495,7 +495,7 @@ impl Check<'_> {
         self.source.error(span, what, next)
     }
 
-    fn twice<T: std::fmt::Display>(&self, kind: &str, name: &Spanned<T>) -> NotAScenario {
+    fn twice<T: std::fmt::Display>(&self, kind: &str, name: &Spanned<T>) -> InvalidScenario {
         let what = format!("{kind} {} is defined twice", name.get_ref());
         self.source.error(name.span(), what, "merge the two, or rename one")
     }

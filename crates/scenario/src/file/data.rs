@@ -3,11 +3,11 @@
 use localize::{BUILT_IN_RULES, BUILT_IN_STRATEGY, Country, RuleBook, Strategy};
 use toml::Spanned;
 
-use super::error::{NotAScenario, Text};
+use super::error::{InvalidScenario, Text};
 use super::{File, Network, Operator, Source};
 
 /// The built-in rules, unless the owner does not use them, and those of the file.
-pub(super) fn rules(source: Text<'_>, file: &File) -> Result<RuleBook, NotAScenario> {
+pub(super) fn rules(source: Text<'_>, file: &File) -> Result<RuleBook, InvalidScenario> {
     let base = match file.owner.rules {
         Some(Source::None) => "",
         Some(Source::BuiltIn) | None => BUILT_IN_RULES,
@@ -16,7 +16,7 @@ pub(super) fn rules(source: Text<'_>, file: &File) -> Result<RuleBook, NotAScena
 }
 
 /// The rows of the file, followed by the built-in ones if the owner uses them.
-pub(super) fn strategy(source: Text<'_>, file: &File, book: &RuleBook) -> Result<Strategy, NotAScenario> {
+pub(super) fn strategy(source: Text<'_>, file: &File, book: &RuleBook) -> Result<Strategy, InvalidScenario> {
     let base = match file.owner.strategy {
         Source::None => "",
         Source::BuiltIn => BUILT_IN_STRATEGY,
@@ -32,7 +32,7 @@ fn tables<T>(
     added: &[Spanned<toml::Table>],
     source: Text<'_>,
     parse: impl Fn(&str) -> Result<T, localize::DataError>,
-) -> Result<T, NotAScenario> {
+) -> Result<T, InvalidScenario> {
     let mut text = base.to_owned();
     let mut parsed = None;
     for table in added {
@@ -54,7 +54,7 @@ pub(super) fn is_country(
     source: Text<'_>,
     country: &Spanned<Country>,
     book: &RuleBook,
-) -> Result<(), NotAScenario> {
+) -> Result<(), InvalidScenario> {
     if book.knows(*country.get_ref()) {
         return Ok(());
     }
@@ -68,7 +68,7 @@ pub(super) fn place_networks(
     networks: &[Network],
     operators: &[Operator],
     book: &mut RuleBook,
-) -> Result<(), NotAScenario> {
+) -> Result<(), InvalidScenario> {
     for network in networks {
         if let Some(country) = &network.country {
             is_country(source, country, book)?;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// An error in a scenario file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotAScenario {
+pub struct InvalidScenario {
     /// The file.
     pub file: String,
     /// The line, counted from 1.
@@ -16,7 +16,7 @@ pub struct NotAScenario {
     pub next: String,
 }
 
-impl fmt::Display for NotAScenario {
+impl fmt::Display for InvalidScenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, what, next } = self;
         write!(f, "{file}:{line}: {what}")?;
@@ -27,7 +27,7 @@ impl fmt::Display for NotAScenario {
     }
 }
 
-impl std::error::Error for NotAScenario {}
+impl std::error::Error for InvalidScenario {}
 
 /// The text of a file that is being parsed. It gives errors their line numbers.
 #[derive(Clone, Copy)]
@@ -43,8 +43,8 @@ impl Text<'_> {
         at: Range<usize>,
         what: impl Into<String>,
         next: impl Into<String>,
-    ) -> NotAScenario {
-        NotAScenario {
+    ) -> InvalidScenario {
+        InvalidScenario {
             file: self.file.to_owned(),
             line: self.line(at.start),
             what: what.into(),
@@ -53,7 +53,7 @@ impl Text<'_> {
     }
 
     /// Rewords an error of the TOML parser.
-    pub(super) fn not_toml(&self, error: &toml::de::Error) -> NotAScenario {
+    pub(super) fn not_toml(&self, error: &toml::de::Error) -> InvalidScenario {
         let at = error.span().unwrap_or_default();
         let message = error.message().trim();
         let line = self.text.lines().nth(self.line(at.start) - 1).unwrap_or_default().trim();

@@ -7,7 +7,7 @@ use rsp::ids::Plmn;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::error::{NotAScenario, Text};
+use super::error::{InvalidScenario, Text};
 use super::steps::SmSr;
 use super::values::{Amount, At, Devices, Length};
 
@@ -258,7 +258,7 @@ const CAMPAIGN_STATES: [&str; 8] =
     ["draft", "canary", "running", "paused", "stopped", "done", "rolling-back", "rolled-back"];
 
 impl ExpectEntry {
-    pub(super) fn check(entry: Spanned<Self>, source: Text<'_>) -> Result<Expectation, NotAScenario> {
+    pub(super) fn check(entry: Spanned<Self>, source: Text<'_>) -> Result<Expectation, InvalidScenario> {
         let span = entry.span();
         let entry = entry.into_inner();
         let bad = |what: &str, next: &str| Err(source.error(span.clone(), what, next));

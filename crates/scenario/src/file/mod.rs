@@ -1,7 +1,7 @@
 //! The scenario language: networks, servers, devices, events, faults and expectations in a TOML
 //! file. docs/scenarios.md describes it.
 //!
-//! Every error in a file is an [`NotAScenario`] with the file, the line, the problem and a
+//! Every error in a file is an [`InvalidScenario`] with the file, the line, the problem and a
 //! remedy. A parsed [`Scenario`] can be played: everything that it refers to exists.
 
 mod campaign_spec;
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub(crate) use campaign_spec::campaign_spec;
-pub use error::NotAScenario;
+pub use error::InvalidScenario;
 pub(crate) use error::nearest;
 pub use expect::{Condition, Counter, Expectation, Expected, Limit};
 pub use fleet::{Campaign, Canary, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
@@ -121,7 +121,7 @@ impl Scenario {
     /// # Errors
     /// The text is not TOML, has an unknown key or an invalid value, or refers to something that
     /// does not exist.
-    pub fn parse(file: &str, text: &str) -> Result<Self, NotAScenario> {
+    pub fn parse(file: &str, text: &str) -> Result<Self, InvalidScenario> {
         Self::read(file, text, None)
     }
 
@@ -129,11 +129,11 @@ impl Scenario {
     ///
     /// # Errors
     /// As [`parse`](Self::parse). In addition, a date in the file can be outside the run.
-    pub fn parse_to_begin(file: &str, text: &str, begins: Timestamp) -> Result<Self, NotAScenario> {
+    pub fn parse_to_begin(file: &str, text: &str, begins: Timestamp) -> Result<Self, InvalidScenario> {
         Self::read(file, text, Some(begins))
     }
 
-    fn read(file: &str, text: &str, begins: Option<Timestamp>) -> Result<Self, NotAScenario> {
+    fn read(file: &str, text: &str, begins: Option<Timestamp>) -> Result<Self, InvalidScenario> {
         let source = Text { file, text };
         let file: File = toml::from_str(text).map_err(|error| source.not_toml(&error))?;
         let mut book = data::rules(source, &file)?;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::Text;
-use super::{NotAScenario, Part, Scenario, Which};
+use super::{InvalidScenario, Part, Scenario, Which};
 
 /// The third-party parties of a scenario.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -94,7 +94,7 @@ impl Places {
     /// # Errors
     /// The text is not TOML, has an unknown key or an invalid value, or refers to something that is
     /// not in the scenario.
-    pub fn parse(file: &str, text: &str, scenario: &Scenario) -> Result<Self, NotAScenario> {
+    pub fn parse(file: &str, text: &str, scenario: &Scenario) -> Result<Self, InvalidScenario> {
         let source = Text { file, text };
         let places: Self = toml::from_str(text).map_err(|error| source.not_toml(&error))?;
         let first = places.sm_dp.first().map(|sm_dp| sm_dp.name.span());

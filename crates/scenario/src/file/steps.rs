@@ -9,7 +9,7 @@ use rsp::ids::Plmn;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::error::{NotAScenario, Text};
+use super::error::{InvalidScenario, Text};
 use super::values::{At, Devices, Length};
 use crate::fault_places;
 use faults::FaultSpec;
@@ -410,7 +410,7 @@ impl Do {
 }
 
 impl StepEntry {
-    pub(super) fn check(self, source: Text<'_>) -> Result<Step, NotAScenario> {
+    pub(super) fn check(self, source: Text<'_>) -> Result<Step, InvalidScenario> {
         let name = source.text.get(self.what.span()).unwrap_or_default().trim_matches(['"', '\'']).to_owned();
         let given = [
             ("devices", self.devices.as_ref().map(Spanned::span)),
@@ -441,7 +441,7 @@ impl StepEntry {
         Ok(Step { at, action: self.action(source, &name)? })
     }
 
-    fn action(self, source: Text<'_>, name: &str) -> Result<Action, NotAScenario> {
+    fn action(self, source: Text<'_>, name: &str) -> Result<Action, InvalidScenario> {
         let Self { what: said, devices, network, of, operator, country, hears, .. } = self;
         let missing = |key: &str, example: &str| {
             let what = format!("the step {name} needs {key}");

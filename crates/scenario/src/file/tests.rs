@@ -2,7 +2,7 @@ use super::*;
 
 const EXAMPLE: &str = include_str!("../../library/ninety-days-in-brazil.toml");
 
-fn parse(text: &str) -> Result<Scenario, NotAScenario> {
+fn parse(text: &str) -> Result<Scenario, InvalidScenario> {
     Scenario::parse("example.toml", text)
 }
 

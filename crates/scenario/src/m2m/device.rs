@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use device::{Modem, Online, OnlineSettings, Slot, Teller};
+use device::{AlwaysOnSettings, EventSource, Modem, Online, Slot};
 use euicc_sim::{Card, CardDescription};
 use network::Networks;
 use rsp::ids::Plmn;
@@ -54,10 +54,10 @@ impl Parts {
         let world = simulation.world(&format!("card {powered}"));
         let card = Card::open(description.clone(), memory, world)?;
         let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
-        let teller = Teller::new("device", simulation.clock(), events.clone());
+        let teller = EventSource::new("device", simulation.clock(), events.clone());
         let radio = FaultyRadio::new(Arc::clone(networks), faults.clone());
         let mut modem = Modem::new(slot, radio, teller.clone());
         modem.set_visible(visible.clone());
-        Ok(Online::new(modem, hosts.clone(), OnlineSettings::default(), teller))
+        Ok(Online::new(modem, hosts.clone(), AlwaysOnSettings::default(), teller))
     }
 }

@@ -46,7 +46,7 @@ const ECASD_KEY_VERSION: u8 = 0x74;
 
 /// The addresses at which cards reach an SM-SR.
 #[derive(Clone, Debug)]
-pub struct CardSide {
+pub struct CardAddresses {
     /// The number to which cards send short messages.
     pub number: PhoneNumber,
     /// The address for HTTPS sessions, if there is one.
@@ -78,7 +78,12 @@ impl fmt::Debug for FirstProfile {
 ///
 /// # Errors
 /// The PKI has no EUM that can certify the EID.
-pub fn card(pki: &Pki, eid: Eid, first: &FirstProfile, sm_sr: &CardSide) -> Result<CardDescription, Fault> {
+pub fn card(
+    pki: &Pki,
+    eid: Eid,
+    first: &FirstProfile,
+    sm_sr: &CardAddresses,
+) -> Result<CardDescription, Fault> {
     card_with(pki, eid, &first.package, sm_sr)
 }
 
@@ -86,7 +91,12 @@ pub fn card(pki: &Pki, eid: Eid, first: &FirstProfile, sm_sr: &CardSide) -> Resu
 ///
 /// # Errors
 /// As [`card`].
-pub fn card_with(pki: &Pki, eid: Eid, package: &[u8], sm_sr: &CardSide) -> Result<CardDescription, Fault> {
+pub fn card_with(
+    pki: &Pki,
+    eid: Eid,
+    package: &[u8],
+    sm_sr: &CardAddresses,
+) -> Result<CardDescription, Fault> {
     let ecasd = pki.ecasd(eid).map_err(cannot)?;
     let ci = pki.ci(Curve::P256).map_err(cannot)?;
     let keys = pki.isd_r_keys(eid).map_err(cannot)?;
@@ -145,7 +155,7 @@ const SDIN: &[u8] = &[0x01];
 /// Type of address: international, ISDN.
 const INTERNATIONAL: u8 = 0x91;
 
-impl CardSide {
+impl CardAddresses {
     /// Parameters of an HTTPS session that the card opens. `None` if there is no HTTPS address.
     pub fn session(&self) -> Option<SessionParameters> {
         self.https.map(|https| SessionParameters {
@@ -168,7 +178,7 @@ impl CardSide {
 }
 
 /// The addresses of the first SM-SR that are stored on the card.
-fn addressing(sm_sr: &CardSide) -> Addressing {
+fn addressing(sm_sr: &CardAddresses) -> Addressing {
     Addressing {
         sms: Address::new(INTERNATIONAL, sm_sr.number.digits()).map(|number| number.value().into()),
         https: sm_sr.session().map(|session| session.to_bytes().into()),

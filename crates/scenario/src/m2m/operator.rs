@@ -21,7 +21,7 @@ use rsp::{
 };
 use rsp_server::{
     due::Due,
-    soap::{Call, Ended, NoAnswer, Party, Peer, Peers, Rejection, Reply, Sender, Soap},
+    soap::{Call, CallFailure, Ended, Party, Peer, Peers, Rejection, Reply, Sender, Soap},
     soap_dispatch,
 };
 use serde::Serialize;
@@ -187,13 +187,13 @@ impl Operator {
         let answer = match F::PATTERN {
             Pattern::Synchronous => timeout(validity, self.soap.call::<F>(&known, request))
                 .await
-                .unwrap_or(Err(NoAnswer::Expired)),
+                .unwrap_or(Err(CallFailure::Expired)),
             Pattern::Asynchronous => {
                 request.base_mut().validity_period = Some(validity.as_secs().max(1));
                 let until = begun.plus(validity).plus(GRACE);
                 let ended = self.ask_later::<F>(&known, request, until).await?;
                 ended.response::<F>().map_err(|no| match (no, self.deliveries.last(peer)) {
-                    (NoAnswer::Expired, Some(why)) => NoAnswer::Unreachable(why),
+                    (CallFailure::Expired, Some(why)) => CallFailure::Unreachable(why),
                     (no, _) => no,
                 })
             }
@@ -277,16 +277,18 @@ impl Drop for Waiter {
     }
 }
 
-fn unanswered(function: &str, peer: &Oid, no: &NoAnswer) -> Fault {
+fn unanswered(function: &str, peer: &Oid, no: &CallFailure) -> Fault {
     let next = match no {
-        NoAnswer::Unreachable(_) => format!("start {peer}, or correct its address"),
-        NoAnswer::Expired => format!("call again with more time; the log of {peer} shows what it waits for"),
-        NoAnswer::Fault(_) => {
+        CallFailure::Unreachable(_) => format!("start {peer}, or correct its address"),
+        CallFailure::Expired => {
+            format!("call again with more time; the log of {peer} shows what it waits for")
+        }
+        CallFailure::Fault(_) => {
             format!(
                 "correct the OID and the address of {peer}, and register the caller there (--peer, --m2m-operator)"
             )
         }
-        NoAnswer::Malformed(_) => format!("check that the server at this address is {peer}"),
+        CallFailure::Malformed(_) => format!("check that the server at this address is {peer}"),
     };
     Fault::new(format!("no usable answer to {function}"), no.to_string(), next)
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use certs::m2m::Owner;
 use certs::{Credential, Pki, ServerName};
 use http::Request;
-use net::{PskDoor, PskKeys};
+use net::{PskKeys, PskServer};
 use rsp::ids::Oid;
 use rsp::ota::trigger::SessionTrigger;
 use rsp_server::due::Due;
@@ -16,7 +16,7 @@ use rsp_server::soap::Peer;
 use sm_dp::{SmDp, SmDpPlus};
 use sm_sr::CardAddress;
 use sm_sr::SmSr;
-use sm_sr::es5::{Bearer, Engine, Es5Config, HttpsDoor, Wake};
+use sm_sr::es5::{Bearer, Engine, Es5Config, HttpsEndpoint, Wake};
 use sm_sr::records::{Peer as SrPeer, PeerRole};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
@@ -27,9 +27,9 @@ use world::{
 };
 
 use network::Smsc;
-use network::smsc::LocalWriter;
+use network::smsc::LocalClient;
 
-use super::factory::CardSide;
+use super::factory::CardAddresses;
 use super::operator::{Heard, Operator, SOAP_PATH, peer};
 use super::web::{Caller, Web};
 use super::{CARD_PATH, SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_pki, factory, number};
@@ -92,9 +92,9 @@ pub(super) const SECOND: SmSrAt = SmSrAt {
 
 impl SmSrAt {
     /// The addresses at which a card reaches it.
-    pub(super) fn card_side(&self, has_https: bool) -> Result<CardSide, Fault> {
+    pub(super) fn card_side(&self, has_https: bool) -> Result<CardAddresses, Fault> {
         let https = has_https.then_some(self.cards);
-        Ok(CardSide { number: number(self.number)?, https, path: CARD_PATH.to_owned() })
+        Ok(CardAddresses { number: number(self.number)?, https, path: CARD_PATH.to_owned() })
     }
 }
 
@@ -248,7 +248,7 @@ impl Parts<'_> {
         let side = at.card_side(has_https)?;
         let card_address = CardAddress { sms: Some(side.number.digits().to_owned()), https: side.session() };
         let config = sm_sr::Config { card_address, ..sm_sr::Config::new(at.name, own.oid) };
-        let door = HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
+        let door = HttpsEndpoint { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
         let es5 = Es5Config {
             // A card without HTTPS gets whole profiles by short messages.
             most_messages: 255,
@@ -287,7 +287,7 @@ impl Parts<'_> {
                 let engine = server.engine().clone();
                 // All clones of the engine share these settings.
                 let _ = engine.with_wake(Arc::new(Woken(Arc::clone(&woken)))).with_short_messages(Arc::<
-                    LocalWriter,
+                    LocalClient,
                 >::clone(
                     &writer
                 ));
@@ -400,7 +400,7 @@ async fn drive<S: Clone>(
 }
 
 /// Passes messages from the SMSC to the engine, without end.
-async fn hear(writer: &LocalWriter, engine: &Engine) {
+async fn hear(writer: &LocalClient, engine: &Engine) {
     loop {
         let delivery = writer.next().await;
         let taken = match engine.take(delivery.arrived).await {
@@ -424,7 +424,7 @@ fn es5_link(engine: Engine) -> Link {
 /// Serves the HTTPS connections of cards, without end. Without a listener, it does nothing.
 async fn open(listener: Option<MemoryListener>, engine: Engine, cards: Link) {
     let Some(mut listener) = listener else { return std::future::pending().await };
-    let door = match PskDoor::new(Arc::new(Keys(engine))) {
+    let door = match PskServer::new(Arc::new(Keys(engine))) {
         Ok(door) => door,
         Err(fault) => {
             tracing::error!(%fault, "the HTTPS interface for cards cannot be created");

@@ -15,7 +15,7 @@ use rsp::ids::{Aid, Eid, Iccid, Oid};
 use rsp::sgp02::common::SubscriptionAddress;
 use rsp::sgp02::eis::{Eis, ProfileState};
 use rsp::sgp02::{BaseResponse, Namespace, es1, es2, es4};
-use sm_dp::{ProfileOptions, ProfileState as InStock, SmDp, SmDpPlus};
+use sm_dp::{ProfileOptions, ProfileState as StockedProfile, SmDp, SmDpPlus};
 use sm_sr::SmSr;
 use sm_sr::es5::Bearer;
 use tokio::sync::Notify;
@@ -389,7 +389,8 @@ impl M2mTestbed {
         }
         let is_there = |iccid| card.iter().any(|isd_p| isd_p.iccid == Some(iccid) && isd_p.isd_p != first);
         let orders = self.stock.orders().await?;
-        let wrong = orders.iter().find(|order| is_there(order.iccid) && order.state != InStock::Installed);
+        let wrong =
+            orders.iter().find(|order| is_there(order.iccid) && order.state != StockedProfile::Installed);
         Ok(wrong.map(|order| format!("has profile {}, which is {} at its SM-DP", order.iccid, order.state)))
     }
 

@@ -2,14 +2,14 @@
 
 use certs::Pki;
 use crypto::Curve;
-use device::{Lpa, LpaSettings, Slot, Teller};
+use device::{EventSource, Lpa, LpaSettings, Slot};
 use euicc_sim::{Card, CardDescription, Quirk};
-use fleet::OnCard;
+use fleet::CardProfile;
 use rsp::ids::{Eid, SmdpAddress};
 use rsp::sgp22::ProfileState;
 use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, RamMemory, TokioClock};
 
-use super::environment::TheirCard;
+use super::environment::ThirdPartyCard;
 use super::internal_fault::bug;
 use crate::consumer::{bad_pki, nowhere};
 
@@ -74,12 +74,15 @@ impl CardDoor for AnyCard {
 /// An LPA without links, which only talks to the card.
 pub(super) fn by_hand(card: AnyCard, clock: TokioClock) -> Lpa<AnyCard> {
     let links = |asked: &SmdpAddress| -> Result<Link, Fault> { Ok(nowhere(asked)) };
-    Lpa::new(card, links, LpaSettings::default(), Teller::silent(clock))
+    Lpa::new(card, links, LpaSettings::default(), EventSource::silent(clock))
 }
 
 /// Reads the EID and the profiles of a third-party card. The card does not report the operators of
 /// the profiles.
-pub(super) async fn found(card: &TheirCard, clock: TokioClock) -> Result<(Eid, Vec<OnCard>), Fault> {
+pub(super) async fn found(
+    card: &ThirdPartyCard,
+    clock: TokioClock,
+) -> Result<(Eid, Vec<CardProfile>), Fault> {
     let cannot = |why| {
         let what = format!("cannot use the card of {} {}", card.group, card.number);
         Fault::caused_by(why, what, "check that it is an eUICC and that no other program uses it")
@@ -89,7 +92,7 @@ pub(super) async fn found(card: &TheirCard, clock: TokioClock) -> Result<(Eid, V
     let listed = lpa.list().await.map_err(cannot)?;
     let on_card = listed.iter().filter_map(|profile| {
         let enabled = profile.profile_state == Some(ProfileState::ENABLED);
-        Some(OnCard { iccid: profile.iccid?, enabled, home: None })
+        Some(CardProfile { iccid: profile.iccid?, enabled, home: None })
     });
     Ok((eid, on_card.collect()))
 }

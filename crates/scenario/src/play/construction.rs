@@ -15,7 +15,7 @@ use sm_dp::SmDpPlus;
 use world::{Fault, MemoryRecords, NullEvents, RamMemory};
 
 use super::dormant_device::{DormantDevice, Hears};
-use super::environment::{Outside, TheirSmDp};
+use super::environment::{Outside, ThirdPartySmDp};
 use super::factory::{Factory, GroupMember, all_known, stock};
 use super::imei::imei;
 use super::internal_fault::bug;
@@ -46,7 +46,7 @@ impl SimulatedWorld {
         let report = Arc::new(Mutex::new(report));
         let reporter = EventReporter { report: Arc::clone(&report), clock: simulation.clock() };
         let servers = FaultInjector::new(simulation.dice("servers' mishaps"), [])
-            .with_liar(TamperingPeer::new(Arc::clone(&pki)))
+            .with_tampering_peer(TamperingPeer::new(Arc::clone(&pki)))
             .telling(reporter.clone().strikes());
         let shared = Arc::default();
         let networks = networks(&simulation, &scenario)?;
@@ -192,7 +192,7 @@ async fn sm_dps(
     simulation: &Simulation,
     scenario: &Scenario,
     pki: &Arc<Pki>,
-    theirs: &BTreeMap<String, TheirSmDp>,
+    theirs: &BTreeMap<String, ThirdPartySmDp>,
     ways: &dyn Ways,
     servers: &FaultInjector,
     reporter: &EventReporter,

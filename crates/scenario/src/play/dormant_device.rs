@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::{MoveEnded, OnCard, MoveId, RefusedBy};
+use fleet::{CardProfile, MoveEnded, MoveId, RefusedBy};
 use localize::{Country, History};
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
@@ -87,7 +87,7 @@ pub(super) struct DormantDevice {
     pub(super) memory: RamMemory,
     pub(super) hears: Hears,
     /// The profiles as the card reported them last.
-    pub(super) profiles: Vec<OnCard>,
+    pub(super) profiles: Vec<CardProfile>,
     /// The profiles that must be on the card.
     pub(super) expected_profiles: Vec<Iccid>,
     pub(super) service_state: ServiceState,

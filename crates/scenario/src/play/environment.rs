@@ -23,27 +23,27 @@ pub struct Outside {
     /// The transport to servers.
     pub ways: Arc<dyn Ways>,
     /// Third-party SM-DP+s by the name that operators of the scenario use.
-    pub sm_dps: BTreeMap<String, TheirSmDp>,
+    pub sm_dps: BTreeMap<String, ThirdPartySmDp>,
     /// Third-party cards.
-    pub cards: Vec<TheirCard>,
+    pub cards: Vec<ThirdPartyCard>,
     /// The description of the environment in the report.
     pub live: Option<Live>,
 }
 
 /// A third-party SM-DP+.
 #[derive(Clone)]
-pub struct TheirSmDp {
+pub struct ThirdPartySmDp {
     /// The address that devices use.
     pub address: SmdpAddress,
     /// The transport to it. A request blocks the whole run.
     pub way: Arc<dyn Way>,
     /// The profiles in its stock.
-    pub stock: Vec<InStock>,
+    pub stock: Vec<StockedProfile>,
 }
 
 /// A profile at a third-party SM-DP+.
 #[derive(Clone)]
-pub struct InStock {
+pub struct StockedProfile {
     /// The profile package, from which the home network gets the subscriber.
     pub package: Vec<u8>,
     /// The MatchingID for the download, if the SM-DP+ takes no orders.
@@ -52,7 +52,7 @@ pub struct InStock {
 
 /// A third-party card.
 #[derive(Clone)]
-pub struct TheirCard {
+pub struct ThirdPartyCard {
     /// The group of its device.
     pub group: String,
     /// The number of its device in the group.

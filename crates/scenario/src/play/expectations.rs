@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleet::{Fleet, Happening};
+use fleet::{DeviceEvent, Fleet};
 use localize::HeldState;
 use rsp::ids::Iccid;
 use rsp::sgp22;
@@ -25,7 +25,7 @@ const NAMED: usize = 3;
 struct ObservedState {
     records: Fleet,
     /// The profiles of each card. Empty if no condition needs them.
-    cards: BTreeMap<usize, OnCard>,
+    cards: BTreeMap<usize, CardProfile>,
     /// The states of the profiles in stock, at the SM-DP+s.
     servers: BTreeMap<Iccid, ProfileState>,
     /// For M2M devices: a difference between card, SM-SR and SM-DP, if there is one.
@@ -35,7 +35,7 @@ struct ObservedState {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct OnCard {
+struct CardProfile {
     profiles: Vec<Iccid>,
     enabled: Option<Iccid>,
 }
@@ -176,9 +176,9 @@ impl SimulatedWorld {
     }
 
     /// Reads the profiles of a card, which is powered up for this.
-    async fn ask_card(&self, index: usize) -> Result<OnCard, Fault> {
+    async fn ask_card(&self, index: usize) -> Result<CardProfile, Fault> {
         if let Some(isd_ps) = self.isd_ps(index)? {
-            return Ok(OnCard {
+            return Ok(CardProfile {
                 enabled: isd_ps.iter().find(|isd_p| isd_p.is_enabled).and_then(|isd_p| isd_p.iccid),
                 profiles: isd_ps.iter().filter_map(|isd_p| isd_p.iccid).collect(),
             });
@@ -190,11 +190,11 @@ impl SimulatedWorld {
                 CardAt::Theirs(_) if device.activity.is_awake => {
                     let enabled = device.profiles.iter().find(|profile| profile.enabled);
                     let profiles = device.profiles.iter().map(|profile| profile.iccid).collect();
-                    return Ok(OnCard { enabled: enabled.map(|profile| profile.iccid), profiles });
+                    return Ok(CardProfile { enabled: enabled.map(|profile| profile.iccid), profiles });
                 }
                 CardAt::Theirs(door) => (device.eid, CardAt::Theirs(door.clone())),
             },
-            None => return Ok(OnCard::default()),
+            None => return Ok(CardProfile::default()),
         };
         let card =
             self.card((eid, at), &format!("card {eid} is asked at {}", self.now()), |memory| memory)?;
@@ -204,7 +204,7 @@ impl SimulatedWorld {
         let is_enabled = |profile: &&sgp22::es10c::ProfileInfo| {
             profile.profile_state == Some(sgp22::ProfileState::ENABLED)
         };
-        Ok(OnCard {
+        Ok(CardProfile {
             enabled: listed.iter().find(is_enabled).and_then(|profile| profile.iccid),
             profiles: listed.iter().filter_map(|profile| profile.iccid).collect(),
         })
@@ -289,7 +289,7 @@ impl SimulatedWorld {
         &self,
         index: usize,
         device: &DormantDevice,
-        card: Option<&OnCard>,
+        card: Option<&CardProfile>,
         truth: &ObservedState,
     ) -> Option<String> {
         if let Some(Some(why)) = truth.m2m.get(&index) {
@@ -347,7 +347,7 @@ impl SimulatedWorld {
             Counter::Findings => {
                 let records = self.records().await?;
                 let found = records.devices().iter().flat_map(|device| device.trail.entries());
-                let found = found.filter(|entry| matches!(entry.happening, Happening::Found(_))).count();
+                let found = found.filter(|entry| matches!(entry.happening, DeviceEvent::Found(_))).count();
                 f64::from(u32::try_from(found).unwrap_or(u32::MAX))
             }
             Counter::Cost => self.report().costs.total().plus(self.visits_money()).units(),

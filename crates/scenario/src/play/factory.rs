@@ -8,7 +8,7 @@ use std::time::Duration;
 use certs::Pki;
 use crypto::Curve;
 use euicc_sim::{Card, Quirk, Shared};
-use fleet::OnCard;
+use fleet::CardProfile;
 use localize::{HeldProfile, HeldState, Place, Role};
 use network::Networks;
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
@@ -19,7 +19,7 @@ use super::cards::{self, CardAt, describe};
 use super::dormant_device::{
     Activity, Counts, DormantDevice, Hears, PlatformContact, Service, ServiceState, StayLog,
 };
-use super::environment::{TheirCard, TheirSmDp};
+use super::environment::{ThirdPartyCard, ThirdPartySmDp};
 use super::internal_fault::bug;
 use super::owner;
 use super::simulated_world::{Foreign, SmDp};
@@ -39,7 +39,7 @@ pub(super) async fn stock(
     operator: &file::Operator,
     networks: &Networks,
     sm_dp: &mut SmDp,
-    theirs: Option<&TheirSmDp>,
+    theirs: Option<&ThirdPartySmDp>,
     foreign: &mut Foreign,
 ) -> Result<(), Fault> {
     let home = *operator.network.get_ref();
@@ -69,7 +69,7 @@ pub(super) async fn stock(
 }
 
 /// Checks that every profile at a third-party SM-DP+ belongs to an operator that uses this SM-DP+.
-pub(super) fn all_known(name: &str, theirs: &TheirSmDp, foreign: &Foreign) -> Result<(), Fault> {
+pub(super) fn all_known(name: &str, theirs: &ThirdPartySmDp, foreign: &Foreign) -> Result<(), Fault> {
     for profile in &theirs.stock {
         let Subscription { iccid, home, .. } = Subscription::of(&profile.package)?;
         if !foreign.contains_key(&iccid) {
@@ -134,7 +134,7 @@ pub(super) struct Factory<'a> {
     pub(super) scenario: &'a Scenario,
     /// The M2M servers, if the devices are M2M devices.
     pub(super) testbed: Option<&'a M2mTestbed>,
-    pub(super) theirs: &'a [TheirCard],
+    pub(super) theirs: &'a [ThirdPartyCard],
 }
 
 /// The position of a device in its group.
@@ -152,7 +152,7 @@ struct Made {
     eid: Eid,
     card: CardAt,
     /// The profiles, each with its home network.
-    profiles: Vec<OnCard>,
+    profiles: Vec<CardProfile>,
 }
 
 impl Factory<'_> {
@@ -164,13 +164,13 @@ impl Factory<'_> {
         hears: &Hears,
         foreign: &mut Foreign,
     ) -> Result<(DormantDevice, Vec<HeldProfile>), Fault> {
-        let is_its = |card: &&TheirCard| card.group == *group.name.get_ref() && card.number == number;
+        let is_its = |card: &&ThirdPartyCard| card.group == *group.name.get_ref() && card.number == number;
         let Made { eid, card, profiles } = match self.theirs.iter().find(is_its) {
             Some(card) => self.their_card(card, group, foreign).await?,
             None => self.our_card(serial, group)?,
         };
         let mut held = Vec::new();
-        for OnCard { iccid, enabled, home } in &profiles {
+        for CardProfile { iccid, enabled, home } in &profiles {
             let home = home.ok_or_else(|| bug("a profile has no home network"))?;
             let role = match (enabled, self.operator(home)?.roaming) {
                 (true, _) => Role::Bootstrap,
@@ -258,7 +258,7 @@ impl Factory<'_> {
             if let Some(card) = &mut card {
                 card.load_in_factory(&package, enabled)?;
             }
-            profiles.push(OnCard { iccid, enabled, home: Some(plmn) });
+            profiles.push(CardProfile { iccid, enabled, home: Some(plmn) });
         }
         Ok(Made { eid, card: CardAt::Ours(memory), profiles })
     }
@@ -266,7 +266,7 @@ impl Factory<'_> {
     /// Uses a third-party card. It must match the scenario's description of the device.
     async fn their_card(
         &self,
-        card: &TheirCard,
+        card: &ThirdPartyCard,
         group: &Group,
         foreign: &mut Foreign,
     ) -> Result<Made, Fault> {

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use device::{
-    Device, DownloadOptions, Ending as MoveEnding, Lpa, LpaSettings, Modem, MoveReport, Recovery, Registered,
-    Slot, Teller,
+    Device, DownloadOptions, Ending as MoveEnding, EventSource, Lpa, LpaSettings, Modem, MoveReport,
+    Recovery, Registered, Slot,
 };
-use fleet::{CheckIn, Ending, Instruction, MoveEnded, OnCard, RefusedBy, Registration, Target, What};
+use fleet::{CardProfile, CheckIn, Ending, Instruction, MoveEnded, RefusedBy, Registration, Target, What};
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::ProfileState;
 use rsp::time::Timestamp;
@@ -188,14 +188,14 @@ impl<'a> Firmware<'a> {
             let known = known.iter().find(|(address, _)| address == asked.as_str());
             Ok(known.map_or_else(|| nowhere(asked), |(_, link)| link.clone()))
         };
-        let teller = Teller::silent(sim.simulation.clock());
+        let teller = EventSource::silent(sim.simulation.clock());
         let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone());
         let modem = Modem::new(slot, device_radio, teller.clone());
         let mut open_device = Device::new(lpa, modem, faulty("device", memory), teller).with_pause(Waits);
         if sim.scenario.operators.iter().any(|operator| !operator.identities.is_empty()) {
             // The cards of the other scenarios have no applet that needs these proactive commands.
-            open_device = open_device.serving_its_card(told_imei(imei(eid)));
-            open_device.has_rested(rested);
+            open_device = open_device.with_toolkit(told_imei(imei(eid)));
+            open_device.record_idle_time(rested);
         }
         open_device.set_visible(hears.to_vec());
         Ok(open_device)
@@ -246,7 +246,7 @@ impl<'a> Firmware<'a> {
             attached.network
         };
         let open_device = self.open_device().await?;
-        if !open_device.modem.hears_home_from(serving).await {
+        if !open_device.modem.is_home_network_received(serving).await {
             return Ok(());
         }
         match open_device.register().await {
@@ -504,7 +504,7 @@ impl<'a> Firmware<'a> {
             .filter_map(|profile| {
                 let iccid = profile.iccid?;
                 let enabled = profile.profile_state == Some(ProfileState::ENABLED);
-                Some(OnCard { iccid, enabled, home: self.sim.home_of_profile(iccid) })
+                Some(CardProfile { iccid, enabled, home: self.sim.home_of_profile(iccid) })
             })
             .collect();
         device.contact.has_pending_notifications = waiting;

@@ -14,7 +14,7 @@ pub(super) fn imei(eid: Eid) -> Imei {
 /// The IMEI in the form for cards: fifteen digits.
 pub(super) fn told_imei(imei: Imei) -> rsp::ota::cat::Imei {
     let digits = format!("{:015}", imei % 1_000_000_000_000_000);
-    rsp::ota::cat::Imei::of_digits(&digits).unwrap_or(device::OnlineSettings::default().imei)
+    rsp::ota::cat::Imei::of_digits(&digits).unwrap_or(device::AlwaysOnSettings::default().imei)
 }
 
 /// The IMEI of a thief's device, which no device of the fleet has.

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use device::{Modem, Online, OnlineSettings, Registered, Slot, Teller};
+use device::{AlwaysOnSettings, EventSource, Modem, Online, Registered, Slot};
 use euicc_sim::m2m::{Held, held};
 use euicc_sim::{Card, CardDescription};
-use fleet::OnCard;
+use fleet::CardProfile;
 use localize::{Orderable, ProfileType};
 use network::{
     AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationResponse, MobileOriginated,
@@ -158,7 +158,7 @@ impl SimulatedWorld {
         let card = held(device.card.memory()?.load()?, device.eid)?;
         let home = |iccid| self.home_of_profile(iccid);
         let of = |isd_p: &Held| {
-            Some(OnCard { iccid: isd_p.iccid?, enabled: isd_p.is_enabled, home: home(isd_p.iccid?) })
+            Some(CardProfile { iccid: isd_p.iccid?, enabled: isd_p.is_enabled, home: home(isd_p.iccid?) })
         };
         device.profiles = card.iter().filter_map(of).collect();
         Ok(card.iter().find(|isd_p| isd_p.is_enabled).and_then(|isd_p| isd_p.iccid))
@@ -397,11 +397,11 @@ fn begin(
     let channels = Channels { hosts, ways, line: line.clone() };
     let radio = OnlineRadio { device_radio, line };
     let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
-    let teller = Teller::silent(sim.simulation.clock());
+    let teller = EventSource::silent(sim.simulation.clock());
     let mut modem = Modem::new(slot, radio, teller.clone());
     modem.set_visible(hears.to_vec());
     let settings =
-        OnlineSettings { search_pause: SEARCH, imei: told_imei(imei(eid)), ..OnlineSettings::default() };
+        AlwaysOnSettings { search_pause: SEARCH, imei: told_imei(imei(eid)), ..AlwaysOnSettings::default() };
     let online = Online::new(modem, channels, settings, teller);
     *online_device.handle() = Some(online.handle());
     Some(Ok(online))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use device::OnlineHandle;
+use device::AlwaysOnHandle;
 use euicc_sim::CardDescription;
 use tokio::sync::Notify;
 
@@ -20,7 +20,7 @@ pub(super) struct M2m {
 /// The controls of a device that stays on.
 pub(super) struct OnlineDevice {
     pub(super) description: CardDescription,
-    handle: Mutex<Option<OnlineHandle>>,
+    handle: Mutex<Option<AlwaysOnHandle>>,
     pub(super) has_power: Notify,
 }
 
@@ -38,7 +38,7 @@ impl M2m {
 }
 
 impl OnlineDevice {
-    pub(super) fn handle(&self) -> MutexGuard<'_, Option<OnlineHandle>> {
+    pub(super) fn handle(&self) -> MutexGuard<'_, Option<AlwaysOnHandle>> {
         self.handle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

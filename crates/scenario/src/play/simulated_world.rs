@@ -108,7 +108,7 @@ impl SimulatedWorld {
         let dice = self.simulation.dice(&format!("mishaps of {}", device.eid));
         let made = || {
             let liar = TamperingPeer::new(Arc::clone(&self.pki));
-            FaultInjector::new(dice, []).with_liar(liar).telling(self.reporter().strikes())
+            FaultInjector::new(dice, []).with_tampering_peer(liar).telling(self.reporter().strikes())
         };
         device.faults.get_or_insert_with(made).clone()
     }

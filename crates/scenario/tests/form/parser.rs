@@ -55,7 +55,7 @@ fn place<'t>(base: &'t mut Table, name: &str) -> &'t mut Table {
     }
 }
 
-fn parse(file: &Table) -> Result<Scenario, scenario::file::NotAScenario> {
+fn parse(file: &Table) -> Result<Scenario, scenario::file::InvalidScenario> {
     Scenario::parse("x.toml", &toml::to_string(file).unwrap())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use scenario::file::{NotAScenario, Places, Scenario};
+use scenario::file::{InvalidScenario, Places, Scenario};
 use toml::{Table, Value};
 
 use crate::{Keys, docs};
@@ -26,7 +26,7 @@ pub(crate) fn keys() -> Keys {
     toml::from_str(include_str!("places.toml")).unwrap_or_else(|error| panic!("places.toml: {error}"))
 }
 
-fn parse(text: &str) -> Result<Places, NotAScenario> {
+fn parse(text: &str) -> Result<Places, InvalidScenario> {
     Places::parse("places.toml", text, &Scenario::parse("x.toml", SCENARIO).unwrap())
 }
 

@@ -32,7 +32,7 @@ impl Cell {
 
 /// The result of a cell, with the virtual time of the move and of the recovery after the fault.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tried<O> {
+pub(crate) struct AttachAttempt<O> {
     pub(crate) outcome: O,
     pub(crate) moving: Duration,
     pub(crate) coming_back: Duration,
@@ -59,7 +59,7 @@ pub(crate) fn tried<O: Debug + Send>(
     what: &str,
     all: &[Cell],
     stride: usize,
-    try_cell: impl Fn(&Cell) -> Result<Tried<O>, String> + Sync,
+    try_cell: impl Fn(&Cell) -> Result<AttachAttempt<O>, String> + Sync,
 ) {
     let wish = wish().filter(|wish| wish != "all");
     let cells: Vec<_> = match &wish {
@@ -89,8 +89,8 @@ fn some(all: &[Cell], stride: usize) -> Vec<&Cell> {
 /// distribution of the cells. The whole matrix takes minutes, so progress is printed.
 fn in_parallel<O: Send>(
     cells: &[&Cell],
-    try_cell: &(impl Fn(&Cell) -> Result<Tried<O>, String> + Sync),
-) -> Vec<Result<Tried<O>, String>> {
+    try_cell: &(impl Fn(&Cell) -> Result<AttachAttempt<O>, String> + Sync),
+) -> Vec<Result<AttachAttempt<O>, String>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let next = AtomicUsize::new(0);
     let one_after_another = || {
@@ -113,7 +113,7 @@ fn in_parallel<O: Send>(
 }
 
 /// Prints the number of cells by step and family, and by result.
-fn print<O: Debug>(what: &str, cells: &[&Cell], results: &[Result<Tried<O>, String>], of: usize) {
+fn print<O: Debug>(what: &str, cells: &[&Cell], results: &[Result<AttachAttempt<O>, String>], of: usize) {
     let mut by_step: BTreeMap<&str, BTreeMap<Family, usize>> = BTreeMap::new();
     let mut by_end: BTreeMap<String, BTreeMap<Family, usize>> = BTreeMap::new();
     for (cell, result) in cells.iter().zip(results) {
@@ -130,7 +130,8 @@ fn print<O: Debug>(what: &str, cells: &[&Cell], results: &[Result<Tried<O>, Stri
     for (end, row) in &by_end {
         row_of(end, row);
     }
-    let longest = |of: fn(&Tried<O>) -> Duration| results.iter().flatten().map(of).max().unwrap_or_default();
+    let longest =
+        |of: fn(&AttachAttempt<O>) -> Duration| results.iter().flatten().map(of).max().unwrap_or_default();
     let (moving, back) = (longest(|tried| tried.moving), longest(|tried| tried.coming_back));
     println!(
         "maximum virtual time: {} s for a move, {} s for the recovery",

@@ -15,13 +15,13 @@ use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 use rsp::time::Timestamp;
 use tokio::time::{Instant, timeout};
 use world::{
-    Arrived, NoDial, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages, Submission, TokioClock,
-    World,
+    IncomingDelivery, NoDial, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages, Submission,
+    TokioClock, World,
 };
 
 use super::testbed::{BOOTSTRAP, NO_DELETE, NO_RULES, SCP80, Testbed};
-use device::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
-use network::smsc::{Account, LocalWriter};
+use device::{AlwaysOnHandle, AlwaysOnSettings, EventSource, Modem, Online};
+use network::smsc::{Account, LocalClient};
 use network::{
     EmmCause, Keys, Network, Networks, Policy, RefusalRule, Smsc, SmscSettings, Subscriber, SubscriberServer,
 };
@@ -33,11 +33,11 @@ const HOME: &str = "001-01";
 /// The SM-SR, the network, and the device with the card.
 struct Environment {
     networks: Arc<Networks>,
-    writer: LocalWriter,
+    writer: LocalClient,
     counter: u64,
     notified: Reassembler,
-    early: VecDeque<Arrived>,
-    device: OnlineHandle,
+    early: VecDeque<IncomingDelivery>,
+    device: AlwaysOnHandle,
 }
 
 fn home() -> Plmn {
@@ -71,10 +71,10 @@ fn environment(subscribers: &[u16]) -> Environment {
     let settings = SmscSettings::new("+491710000000".parse().unwrap(), vec![account]);
     let smsc = Smsc::open(settings, Arc::clone(&networks), RamMemory::default(), world).unwrap();
     tokio::spawn(Arc::clone(&smsc).run());
-    let teller = Teller::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
+    let teller = EventSource::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
     let mut modem = Modem::new(Testbed::new().card, Arc::clone(&networks), teller.clone());
     modem.set_visible(vec![home()]);
-    let mut online = Online::new(modem, NoDial, OnlineSettings::default(), teller);
+    let mut online = Online::new(modem, NoDial, AlwaysOnSettings::default(), teller);
     let device = online.handle();
     tokio::spawn(async move { online.run().await });
     let (notified, early) = (Reassembler::default(), VecDeque::new());
@@ -108,7 +108,7 @@ impl Environment {
         // the report.
         let report = loop {
             match self.receive().await {
-                Arrived::Report(_, report) => break report,
+                IncomingDelivery::Report(_, report) => break report,
                 other => self.early.push_back(other),
             }
         };
@@ -124,7 +124,7 @@ impl Environment {
         assert_eq!(response.last_apdu().unwrap().status.0, 0x9000);
     }
 
-    async fn receive(&mut self) -> Arrived {
+    async fn receive(&mut self) -> IncomingDelivery {
         let next = self.writer.next().await;
         self.writer.taken(&next.ticket).unwrap();
         next.arrived
@@ -137,7 +137,7 @@ impl Environment {
                 Some(arrived) => arrived,
                 None => self.receive().await,
             };
-            let Arrived::Message(message) = arrived else { panic!("{arrived:?}") };
+            let IncomingDelivery::Message(message) = arrived else { panic!("{arrived:?}") };
             let user_data = UserData::parse(&message.user_data, message.has_header).unwrap();
             let from: Address = message.from.to_string().parse().unwrap();
             let Accepted::Whole(PacketKind::Command, packet) =

@@ -12,7 +12,7 @@ use rsp::der::{Asn1, BitString, Raw, Unknown};
 use rsp::ids::{Iccid, TransactionId};
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, InitialiseSecureChannelRequest, ProfileInstallationResult, StoreMetadataRequest,
-    loading_pieces,
+    store_data_segments,
 };
 use rsp::sgp22::es10b::{
     CancelSessionRequest, CancelSessionResponse, CertificateList, LoadCrlRequest, LoadCrlResponse,
@@ -432,7 +432,7 @@ fn load(
     let mut bound = server(testbed).bind_to(testbed, &prepared, &test_package, request);
     package(&mut bound);
     let result: Option<ProfileInstallationResult> =
-        try_send(testbed, &loading_pieces(&bound.to_der()).unwrap())?;
+        try_send(testbed, &store_data_segments(&bound.to_der()).unwrap())?;
     Ok(match outcome(&result.unwrap()) {
         Ok(()) => "installed".to_owned(),
         Err((command, reason)) => format!("{} {}", command.0, reason.0),

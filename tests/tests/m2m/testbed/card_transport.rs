@@ -6,20 +6,20 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use crypto::Secret;
 use http::Request;
-use net::{PskDoor, PskKeys};
-use network::smsc::LocalWriter;
+use net::{PskKeys, PskServer};
+use network::smsc::LocalClient;
 use sm_sr::es5::Engine;
 use tokio::task::JoinSet;
 use world::{
-    Arrived, BoxFuture, Fault, LinkFault, MemoryListener, MessageId, ShortMessageSink as _, ShortMessages,
-    Submission, SubmitFault, link_from,
+    BoxFuture, Fault, IncomingDelivery, LinkFault, MemoryListener, MessageId, ShortMessageSink as _,
+    ShortMessages, Submission, SubmitFault, link_from,
 };
 
 use super::wires::{Recorded, Recording, again};
 
 /// Connection of the SM-SR to the SMSC.
 pub(super) struct Writer {
-    pub(super) inner: LocalWriter,
+    pub(super) inner: LocalClient,
     pub(super) recording: Recording,
 }
 
@@ -34,7 +34,7 @@ impl ShortMessages for Writer {
 pub(super) async fn deliver_messages(writer: Arc<Writer>, engine: Engine) {
     loop {
         let delivery = writer.inner.next().await;
-        if let Arrived::Message(message) | Arrived::Report(_, message) = &delivery.arrived {
+        if let IncomingDelivery::Message(message) | IncomingDelivery::Report(_, message) = &delivery.arrived {
             writer.recording.lock().unwrap().push(Recorded::FromCard(message.user_data.clone()));
         }
         // A message that is not accepted is delivered again, to this process or the next
@@ -49,7 +49,7 @@ pub(super) async fn deliver_messages(writer: Arc<Writer>, engine: Engine) {
 
 /// Serves the cards' HTTPS sessions. Never returns.
 pub(super) async fn serve_cards(mut listener: MemoryListener, engine: Engine, recording: Recording) {
-    let door = PskDoor::new(Arc::new(Keys(engine.clone()))).unwrap();
+    let door = PskServer::new(Arc::new(Keys(engine.clone()))).unwrap();
     let service = link_from(tower::service_fn(move |request: Request<Bytes>| {
         let (engine, recording) = (engine.clone(), Arc::clone(&recording));
         async move {

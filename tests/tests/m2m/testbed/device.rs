@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use cli::m2m::{
-    factory::{self, CardSide, FirstProfile},
+    factory::{self, CardAddresses, FirstProfile},
     operator::blank,
 };
-use device::{Modem, Online, OnlineSettings, Slot, Teller};
+use device::{AlwaysOnSettings, EventSource, Modem, Online, Slot};
 use euicc_sim::{Card, m2m::toolkit::Numbers};
 use network::{EmmCause, Network, Policy, SubscriberServer};
 use rsp::{
@@ -83,7 +83,7 @@ impl Testbed {
         let msisdn = number(&format!("+44770091{serial:04}"));
         let package = self.subscriber(BOOTSTRAP, serial, &msisdn);
         let first = FirstProfile { package, operator: self.operator.id().clone(), msisdn };
-        let side = CardSide { number: sm_sr_number(), https: Some(CARDS), path: CARD_PATH.to_owned() };
+        let side = CardAddresses { number: sm_sr_number(), https: Some(CARDS), path: CARD_PATH.to_owned() };
         let mut description = factory::card(&self.parts.pki, eid, &first, &side).unwrap();
         description.m2m.as_mut().unwrap().toolkit = numbers;
         let mut eis = factory::eis(
@@ -103,10 +103,13 @@ impl Testbed {
         assert!(registered.base.is_done(), "{}", registered.base.function_execution_status);
         let world = self.parts.world(&format!("card {serial}"));
         let card = Slot::new(Card::open(description, RamMemory::default(), world).unwrap());
-        let teller =
-            Teller::new(format!("device {serial}"), Arc::clone(&self.world.clock), self.parts.events.clone());
+        let teller = EventSource::new(
+            format!("device {serial}"),
+            Arc::clone(&self.world.clock),
+            self.parts.events.clone(),
+        );
         let modem = Modem::new(card, Arc::clone(&self.networks), teller.clone());
-        let mut online = Online::new(modem, self.parts.hosts.clone(), OnlineSettings::default(), teller);
+        let mut online = Online::new(modem, self.parts.hosts.clone(), AlwaysOnSettings::default(), teller);
         let handle = online.handle();
         handle.set_visible(vec![plmn("724-97"), plmn(LOCAL), plmn(REFUSING)]);
         let task = tokio::spawn(async move { online.run().await.unwrap() });

@@ -15,7 +15,7 @@ use rsp_server::due::Due;
 use sm_dp::{SmDp, SmDpPlus};
 use sm_sr::{
     SmSr,
-    es5::{Es5Config, HttpsDoor, Wake},
+    es5::{Es5Config, HttpsEndpoint, Wake},
 };
 use tokio::{
     sync::Notify,
@@ -198,7 +198,7 @@ impl Parts {
         let own = self.pki.m2m_server(Owner::SmSr, "bench SM-SR", &names()).unwrap();
         let world = self.world("SM-SR");
         let clock = Arc::clone(&world.clock);
-        let door = HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
+        let door = HttpsEndpoint { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
         let https = (self.bearer == Bearer::Https).then_some(door);
         let es5 = Es5Config { most_messages: 255, https, ..Es5Config::at(sm_sr_number()) };
         let woken = Arc::new(Notify::new());

@@ -10,9 +10,9 @@ pub struct TerminalProfile(#[serde(with = "hex_text")] pub Vec<u8>);
 
 /// One capability of a terminal: its octet, counted from 1, and the bit in that octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Facility(u8, u8);
+pub struct TerminalCapability(u8, u8);
 
-impl Facility {
+impl TerminalCapability {
     /// The terminal sends its profile.
     pub const PROFILE_DOWNLOAD: Self = Self(1, 1);
     /// SMS-PP data download.
@@ -69,7 +69,7 @@ const CHANNELS: (usize, u32) = (12, 5);
 impl TerminalProfile {
     /// Creates the profile of a terminal with these capabilities and number of channels (at most
     /// 7).
-    pub fn of(facilities: &[Facility], channels: u8) -> Self {
+    pub fn of(facilities: &[TerminalCapability], channels: u8) -> Self {
         let mut octets = Vec::new();
         let mut set = |at: usize, bits: u8| {
             if octets.len() <= at {
@@ -79,7 +79,7 @@ impl TerminalProfile {
                 *octet |= bits;
             }
         };
-        for Facility(octet, bit) in facilities {
+        for TerminalCapability(octet, bit) in facilities {
             set(usize::from(octet.saturating_sub(1)), 1 << bit.saturating_sub(1));
         }
         if channels > 0 {
@@ -90,7 +90,7 @@ impl TerminalProfile {
 
     /// True if the terminal supports this capability. Capabilities beyond the end of the profile
     /// are not supported.
-    pub fn can(&self, Facility(octet, bit): Facility) -> bool {
+    pub fn can(&self, TerminalCapability(octet, bit): TerminalCapability) -> bool {
         self.0
             .get(usize::from(octet.saturating_sub(1)))
             .is_some_and(|octet| octet >> bit.saturating_sub(1) & 1 == 1)

@@ -273,25 +273,31 @@ fn a_terminal_profile_contains_the_capabilities_of_a_terminal() {
     // Octets and their meaning according to pySim's pySim/cat.py.
     let profile = TerminalProfile(unhex("7fe1e10e000000000000001f43000000ff"));
     for facility in [
-        Facility::PROFILE_DOWNLOAD,
-        Facility::SMS_PP_DOWNLOAD,
-        Facility::TIMER_EXPIRATION,
-        Facility::POLL_INTERVAL,
-        Facility::REFRESH,
-        Facility::SEND_SHORT_MESSAGE,
-        Facility::OPEN_CHANNEL,
-        Facility::GET_CHANNEL_STATUS,
-        Facility::BEARER_PACKET,
-        Facility::TCP_CLIENT,
+        TerminalCapability::PROFILE_DOWNLOAD,
+        TerminalCapability::SMS_PP_DOWNLOAD,
+        TerminalCapability::TIMER_EXPIRATION,
+        TerminalCapability::POLL_INTERVAL,
+        TerminalCapability::REFRESH,
+        TerminalCapability::SEND_SHORT_MESSAGE,
+        TerminalCapability::OPEN_CHANNEL,
+        TerminalCapability::GET_CHANNEL_STATUS,
+        TerminalCapability::BEARER_PACKET,
+        TerminalCapability::TCP_CLIENT,
     ] {
         assert!(profile.can(facility), "{facility:?}");
     }
-    for facility in [Facility::MORE_TIME, Facility::SET_UP_EVENT_LIST, Facility::REFRESH_PROFILE_STATE_CHANGE]
-    {
+    for facility in [
+        TerminalCapability::MORE_TIME,
+        TerminalCapability::SET_UP_EVENT_LIST,
+        TerminalCapability::REFRESH_PROFILE_STATE_CHANGE,
+    ] {
         assert!(!profile.can(facility), "{facility:?}");
     }
     assert_eq!(profile.channels(), 2);
-    let made = TerminalProfile::of(&[Facility::REFRESH, Facility::REFRESH_PROFILE_STATE_CHANGE], 7);
+    let made = TerminalProfile::of(
+        &[TerminalCapability::REFRESH, TerminalCapability::REFRESH_PROFILE_STATE_CHANGE],
+        7,
+    );
     assert_eq!((made.0.len(), made.0[2], made.0[33], made.channels()), (34, 0x80, 0x20, 7));
 }
 

@@ -104,7 +104,7 @@ impl Text for Timestamp {
     fn from_text(text: &str) -> Result<Self, String> {
         let text = text.trim();
         text.parse()
-            .or_else(|e: crate::time::NotATime| format!("{text}Z").parse().map_err(|_| e))
+            .or_else(|e: crate::time::InvalidTimestamp| format!("{text}Z").parse().map_err(|_| e))
             .map_err(|e| e.to_string())
     }
 }

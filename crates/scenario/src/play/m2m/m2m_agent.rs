@@ -9,7 +9,7 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use fleet::{CheckIn, Ending, MoveEnded, OnCard, MoveId, RefusedBy, Registration, Target, What};
+use fleet::{CardProfile, CheckIn, Ending, MoveEnded, MoveId, RefusedBy, Registration, Target, What};
 use rsp::ids::{Eid, Iccid};
 use rsp::sgp02::eis::ProfileState;
 use rsp::sgp02::status::Status;
@@ -65,7 +65,7 @@ struct M2mAgent {
     index: usize,
     eid: Eid,
     /// The profiles in the latest EIS.
-    eis: Vec<OnCard>,
+    eis: Vec<CardProfile>,
     /// The current move, until its end is known.
     begun: Option<MoveInProgress>,
     /// The end of the last move, until it has been reported to the platform.
@@ -89,8 +89,8 @@ struct MoveInProgress {
 
 impl MoveInProgress {
     /// The target profile, if it is in the EIS.
-    fn its<'a>(&self, eis: &'a [OnCard]) -> Option<&'a OnCard> {
-        let is_its = |profile: &&OnCard| match &self.to {
+    fn its<'a>(&self, eis: &'a [CardProfile]) -> Option<&'a CardProfile> {
+        let is_its = |profile: &&CardProfile| match &self.to {
             Target::Order { operator, .. } => profile.home == Some(*operator),
             Target::Enable(iccid) | Target::Download { iccid, .. } => profile.iccid == *iccid,
         };
@@ -104,7 +104,7 @@ struct DeviceStatus {
     /// The profile of the registered subscription.
     iccid: Iccid,
     /// The profiles on the card. `None` if they are not known for certain.
-    profiles: Option<Vec<OnCard>>,
+    profiles: Option<Vec<CardProfile>>,
 }
 
 impl M2mAgent {
@@ -185,7 +185,7 @@ impl M2mAgent {
             return Ok(None);
         };
         let is_its =
-            |profile: &&OnCard| sim.imsis_of(profile.iccid).contains(&(attached.home, attached.imsi));
+            |profile: &&CardProfile| sim.imsis_of(profile.iccid).contains(&(attached.home, attached.imsi));
         let Some(iccid) = self.eis.iter().find(is_its).map(|profile| profile.iccid) else {
             read?;
             let why = "the profile of the registered subscription is not in its EIS yet";
@@ -207,7 +207,7 @@ impl M2mAgent {
     async fn read_eis(&mut self, sim: &SimulatedWorld) -> Result<(), Fault> {
         let eis = Self::testbed(sim)?.eis(self.eid).await?;
         let profiles = eis.profile_info.iter().filter(|profile| profile.state != ProfileState::Created);
-        let on_card = profiles.map(|profile| OnCard {
+        let on_card = profiles.map(|profile| CardProfile {
             iccid: profile.iccid,
             enabled: profile.state == ProfileState::Enabled,
             home: sim.home_of_profile(profile.iccid),

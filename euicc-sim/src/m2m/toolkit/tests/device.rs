@@ -14,7 +14,7 @@ use rsp::time::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use world::{
-    Arrived, MemoryHosts, PhoneNumber, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages,
+    IncomingDelivery, MemoryHosts, PhoneNumber, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages,
     Submission, TokioClock, World,
 };
 
@@ -23,7 +23,7 @@ use super::terminal::{header, notification_of, opened, opened_packet, sealed};
 use crate::m2m::scp81::tls::tests::Server;
 use crate::m2m::tests::testbed::{BOOTSTRAP, DELETE_ON_DISABLE, NO_RULES, Testbed, naming, store_data};
 use crate::m2m::toolkit::Numbers;
-use device::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
+use device::{AlwaysOnHandle, AlwaysOnSettings, EventSource, Modem, Online};
 use network::smsc::Account;
 use network::{Keys, Network, Networks, Smsc, SmscSettings, Subscriber, SubscriberServer};
 
@@ -34,7 +34,7 @@ struct Environment {
     networks: Arc<Networks>,
     smsc: Arc<Smsc>,
     hosts: MemoryHosts,
-    device: OnlineHandle,
+    device: AlwaysOnHandle,
     counter: u64,
     /// The number at which the card is reachable.
     number: PhoneNumber,
@@ -78,11 +78,11 @@ impl Environment {
             },
             RamMemory::default(),
         );
-        let teller = Teller::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
+        let teller = EventSource::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
         let mut modem = Modem::new(testbed.card, Arc::clone(&networks), teller.clone());
         modem.set_visible(vec![plmn()]);
         let hosts = MemoryHosts::default();
-        let mut device = Online::new(modem, hosts.clone(), OnlineSettings::default(), teller);
+        let mut device = Online::new(modem, hosts.clone(), AlwaysOnSettings::default(), teller);
         let handle = device.handle();
         tokio::spawn(async move { device.run().await.unwrap() });
         Self {
@@ -124,14 +124,14 @@ impl Environment {
     async fn report(&mut self) -> Vec<u8> {
         loop {
             match self.receive().await {
-                Arrived::Report(_, report) => return report.user_data,
-                Arrived::Message(message) => self.early.push_back(message),
+                IncomingDelivery::Report(_, report) => return report.user_data,
+                IncomingDelivery::Message(message) => self.early.push_back(message),
                 other => panic!("{other:?}"),
             }
         }
     }
 
-    async fn receive(&self) -> Arrived {
+    async fn receive(&self) -> IncomingDelivery {
         let account = self.smsc.account("sm-sr");
         let next = account.next().await;
         account.taken(&next.ticket).unwrap();
@@ -143,7 +143,7 @@ impl Environment {
         let message = match self.early.pop_front() {
             Some(message) => message,
             None => match self.receive().await {
-                Arrived::Message(message) => message,
+                IncomingDelivery::Message(message) => message,
                 other => panic!("{other:?}"),
             },
         };
@@ -255,7 +255,7 @@ async fn a_response_by_submit_is_sent_in_parts() {
     environment.send(Spi::COMMAND_ANSWERED_BY_SUBMIT, &Script::of_apdus(apdus).to_bytes()).await;
     let mut reassembler = rsp::ota::sms::Reassembler::default();
     let packet = loop {
-        let Arrived::Message(message) = environment.receive().await else { continue };
+        let IncomingDelivery::Message(message) = environment.receive().await else { continue };
         let user_data = rsp::ota::sms::UserData::parse(&message.user_data, true).unwrap();
         let accepted = reassembler.accept(&super::terminal::sm_sr_address(), user_data).unwrap();
         if let rsp::ota::sms::Accepted::Whole(PacketKind::Response, packet) = accepted {

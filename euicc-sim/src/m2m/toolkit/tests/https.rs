@@ -3,7 +3,7 @@
 use profile::Octets;
 use rsp::ids::Aid;
 use rsp::ota::admin::Reply;
-use rsp::ota::cat::{Command, Facility, GeneralResult, LocationStatus};
+use rsp::ota::cat::{Command, GeneralResult, LocationStatus, TerminalCapability};
 use rsp::ota::script::{Form, Script, ScriptResponse};
 use rsp::ota::secured_packet::{CommandHeader, Spi, Tar};
 use rsp::ota::trigger::{HttpParameters, SecurityParameters, SessionParameters, SessionTrigger};
@@ -130,7 +130,7 @@ fn a_session_that_cannot_start_is_abandoned() {
     terminal.packet(Spi::UNANSWERED, &[0x81, 0x00]);
     assert!(is_over(&terminal));
     let mut terminal = TestTerminal::new(Testbed::new());
-    terminal.facilities = without(&[Facility::OPEN_CHANNEL]);
+    terminal.facilities = without(&[TerminalCapability::OPEN_CHANNEL]);
     terminal.settle();
     terminal.packet(Spi::UNANSWERED, &trigger());
     assert!(is_over(&terminal));

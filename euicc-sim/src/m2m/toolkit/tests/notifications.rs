@@ -1,7 +1,7 @@
 //! Tests of default notifications, roll-back and fallback: SGP.02 sections 3.15 and 3.16.
 
 use rsp::ids::Aid;
-use rsp::ota::cat::{Command, Facility, GeneralResult, LocationStatus, Response, TerminalResponse};
+use rsp::ota::cat::{Command, GeneralResult, LocationStatus, Response, TerminalCapability, TerminalResponse};
 use rsp::ota::script::{Script, ScriptResponse};
 use rsp::ota::secured_packet::Spi;
 use rsp::sgp02::notification::NotificationType;
@@ -104,7 +104,9 @@ fn a_message_that_cannot_be_sent_is_retried_earlier() {
 
 #[test]
 fn a_switch_sends_the_response_then_refresh_then_the_notification() {
-    for facilities in [super::terminal::ALL.to_vec(), without(&[Facility::REFRESH_PROFILE_STATE_CHANGE])] {
+    for facilities in
+        [super::terminal::ALL.to_vec(), without(&[TerminalCapability::REFRESH_PROFILE_STATE_CHANGE])]
+    {
         let mut terminal = TestTerminal::new(Testbed::new());
         terminal.facilities = facilities;
         terminal.settle();
@@ -253,7 +255,7 @@ fn a_pending_roll_back_is_not_replaced_by_a_fallback() {
 #[test]
 fn a_pending_switch_is_made_before_a_fallback() {
     let mut terminal = with_enabled(NO_RULES);
-    terminal.facilities = without(&[Facility::REFRESH]);
+    terminal.facilities = without(&[TerminalCapability::REFRESH]);
     terminal.reset();
     terminal.start();
     enable(&mut terminal, DELETE_ON_DISABLE);
@@ -383,7 +385,7 @@ fn terminal_profile_instead_of_a_response_to_refresh_delays_the_switch_to_the_re
 #[test]
 fn without_timers_status_commands_are_counted() {
     let mut terminal = TestTerminal::new(Testbed::new());
-    terminal.facilities = without(&[Facility::TIMER_MANAGEMENT]);
+    terminal.facilities = without(&[TerminalCapability::TIMER_MANAGEMENT]);
     terminal.settle();
     enable_without_running(&mut terminal, NO_RULES);
     terminal.network = LocationStatus::None;
@@ -423,7 +425,8 @@ fn if_a_timer_cannot_start_status_commands_are_counted() {
 #[test]
 fn a_network_is_assumed_if_the_terminal_cannot_report_it() {
     let mut terminal = TestTerminal::new(Testbed::new());
-    terminal.facilities = without(&[Facility::EVENT_LOCATION_STATUS, Facility::LOCATION_AND_IMEI]);
+    terminal.facilities =
+        without(&[TerminalCapability::EVENT_LOCATION_STATUS, TerminalCapability::LOCATION_AND_IMEI]);
     terminal.start();
     let notification = terminal.notification().unwrap();
     assert_eq!((notification.kind, notification.imei), (NotificationType::EuiccDeclaration, None));
@@ -432,7 +435,7 @@ fn a_network_is_assumed_if_the_terminal_cannot_report_it() {
 #[test]
 fn without_refresh_the_switch_is_made_at_the_next_reset() {
     let mut terminal = TestTerminal::new(Testbed::new());
-    terminal.facilities = without(&[Facility::REFRESH]);
+    terminal.facilities = without(&[TerminalCapability::REFRESH]);
     terminal.settle();
     enable(&mut terminal, NO_RULES);
     assert!(is_enabled(&terminal, BOOTSTRAP));

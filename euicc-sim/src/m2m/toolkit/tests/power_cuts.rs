@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use rsp::ids::Aid;
-use rsp::ota::cat::{Facility, LocationStatus};
+use rsp::ota::cat::{LocationStatus, TerminalCapability};
 use rsp::ota::script::Script;
 use rsp::ota::secured_packet::Spi;
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
@@ -221,7 +221,7 @@ fn a_switch_that_failed_at_the_reset_is_announced_again() {
     let start = start();
     let terminal_with = |memory| {
         let mut terminal = terminal_with(memory);
-        terminal.facilities = without(&[Facility::REFRESH_PROFILE_STATE_CHANGE]);
+        terminal.facilities = without(&[TerminalCapability::REFRESH_PROFILE_STATE_CHANGE]);
         terminal.start();
         terminal
     };

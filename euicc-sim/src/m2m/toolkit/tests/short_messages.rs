@@ -1,7 +1,7 @@
 //! Tests of SCP80 over SMS: TS 102 225, TS 31.115.
 
 use rsp::ids::Aid;
-use rsp::ota::cat::{Command, Envelope, Facility, GeneralResult};
+use rsp::ota::cat::{Command, Envelope, GeneralResult, TerminalCapability};
 use rsp::ota::script::{Script, ScriptResponse};
 use rsp::ota::secured_packet::{
     CommandHeader, CounterRule, Integrity, KeyReference, PorBearer, PorRule, ResponseStatus, Spi, Tar,
@@ -106,7 +106,7 @@ fn a_response_too_long_for_both_bearers_is_shortened() {
 
     // A terminal without SEND SHORT MESSAGE.
     let mut terminal = TestTerminal::new(Testbed::new());
-    terminal.facilities = without(&[Facility::SEND_SHORT_MESSAGE]);
+    terminal.facilities = without(&[TerminalCapability::SEND_SHORT_MESSAGE]);
     terminal.start();
     let report = terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &long_script(12));
     assert_eq!(summary(&opened(&report)), (Some(12), 0x62F1));
@@ -387,7 +387,7 @@ fn a_response_that_fails_temporarily_is_retried_a_limited_number_of_times() {
 #[test]
 fn unsupported_short_messages_are_not_requested() {
     let mut terminal = TestTerminal::new(Testbed::new());
-    terminal.facilities = without(&[Facility::SEND_SHORT_MESSAGE]);
+    terminal.facilities = without(&[TerminalCapability::SEND_SHORT_MESSAGE]);
     terminal.start();
     terminal.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script(&[RESOURCES]));
     assert!(!terminal.fetched.iter().any(|each| matches!(each, Command::SendShortMessage { .. })));

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crypto::scp80::{self, Head, Opened, Protection};
 use rsp::ids::Aid;
 use rsp::ota::cat::{
-    Bearer, ChannelState, ChannelStatus, Command, Envelope, EventDownload, Facility, GeneralResult, Imei,
-    LocalInformation, LocationInformation, LocationStatus, Proactive, RefreshMode, Response, TerminalProfile,
-    TerminalResponse, TimerAction, TimerValue,
+    Bearer, ChannelState, ChannelStatus, Command, Envelope, EventDownload, GeneralResult, Imei,
+    LocalInformation, LocationInformation, LocationStatus, Proactive, RefreshMode, Response,
+    TerminalCapability, TerminalProfile, TerminalResponse, TimerAction, TimerValue,
 };
 use rsp::ota::secured_packet::{CommandHeader, KeyReference, ResponseStatus, Spi, Tar};
 use rsp::ota::sms::{
@@ -22,31 +22,31 @@ use crate::m2m::tests::testbed::{SCP80, Testbed};
 const KIC: [u8; 16] = [0x01; 16];
 const KID: [u8; 16] = [0x02; 16];
 
-pub(super) const ALL: [Facility; 21] = [
-    Facility::PROFILE_DOWNLOAD,
-    Facility::SMS_PP_DOWNLOAD,
-    Facility::TIMER_EXPIRATION,
-    Facility::POLL_INTERVAL,
-    Facility::REFRESH,
-    Facility::SEND_SHORT_MESSAGE,
-    Facility::LOCATION_AND_IMEI,
-    Facility::SET_UP_EVENT_LIST,
-    Facility::EVENT_LOCATION_STATUS,
-    Facility::EVENT_DATA_AVAILABLE,
-    Facility::EVENT_CHANNEL_STATUS,
-    Facility::TIMER_MANAGEMENT,
-    Facility::TIMER_TIME_LEFT,
-    Facility::OPEN_CHANNEL,
-    Facility::CLOSE_CHANNEL,
-    Facility::RECEIVE_DATA,
-    Facility::SEND_DATA,
-    Facility::GET_CHANNEL_STATUS,
-    Facility::BEARER_PACKET,
-    Facility::TCP_CLIENT,
-    Facility::REFRESH_PROFILE_STATE_CHANGE,
+pub(super) const ALL: [TerminalCapability; 21] = [
+    TerminalCapability::PROFILE_DOWNLOAD,
+    TerminalCapability::SMS_PP_DOWNLOAD,
+    TerminalCapability::TIMER_EXPIRATION,
+    TerminalCapability::POLL_INTERVAL,
+    TerminalCapability::REFRESH,
+    TerminalCapability::SEND_SHORT_MESSAGE,
+    TerminalCapability::LOCATION_AND_IMEI,
+    TerminalCapability::SET_UP_EVENT_LIST,
+    TerminalCapability::EVENT_LOCATION_STATUS,
+    TerminalCapability::EVENT_DATA_AVAILABLE,
+    TerminalCapability::EVENT_CHANNEL_STATUS,
+    TerminalCapability::TIMER_MANAGEMENT,
+    TerminalCapability::TIMER_TIME_LEFT,
+    TerminalCapability::OPEN_CHANNEL,
+    TerminalCapability::CLOSE_CHANNEL,
+    TerminalCapability::RECEIVE_DATA,
+    TerminalCapability::SEND_DATA,
+    TerminalCapability::GET_CHANNEL_STATUS,
+    TerminalCapability::BEARER_PACKET,
+    TerminalCapability::TCP_CLIENT,
+    TerminalCapability::REFRESH_PROFILE_STATE_CHANGE,
 ];
 
-pub(super) fn without(missing: &[Facility]) -> Vec<Facility> {
+pub(super) fn without(missing: &[TerminalCapability]) -> Vec<TerminalCapability> {
     ALL.into_iter().filter(|facility| !missing.contains(facility)).collect()
 }
 
@@ -54,7 +54,7 @@ type Refusal = Box<dyn FnMut(&Command) -> Option<(GeneralResult, Vec<u8>)>>;
 
 pub(super) struct TestTerminal {
     pub(super) testbed: Testbed,
-    pub(super) facilities: Vec<Facility>,
+    pub(super) facilities: Vec<TerminalCapability>,
     /// The length announced by 91xx.
     announced: Option<u8>,
     pub(super) network: LocationStatus,
