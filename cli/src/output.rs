@@ -26,7 +26,7 @@ pub fn print(text: &str) -> Result<(), Fault> {
 /// Prints a value as JSON.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Fault> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Fault::caused_by(e, "cannot print the result as JSON", "report this"))?;
