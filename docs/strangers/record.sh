@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Writes docs/strangers.md: programs of others, as they are installed, at the doors of `landfall euicc serve`.
+# Writes docs/strangers.md: unmodified third-party programs at the interfaces of `landfall euicc serve`.
 #
 #   docs/strangers/record.sh PACKAGE > docs/strangers.md
 #
 # PACKAGE is a profile package of TS.48 (the GSMA's test profile, NoBERTLV). On the PATH: landfall, lpac, pySim-shell.py,
-# opensc-tool, scriptor, socat, jq; a running pcscd with the reader vpcd and nothing else in its slots. Ports 7443, 7444 and 7480 of
-# the loopback are used. A program that is missing is named and its section left out.
+# opensc-tool, scriptor, socat, jq. pcscd must be running, with the reader vpcd and no other card in its slots. The script uses ports
+# 7443, 7444 and 7480 of the loopback interface. It reports a missing program and omits its section.
 set -uo pipefail
-package=$(realpath "${1:?which package?}")
+package=$(realpath "${1:?PACKAGE is missing}")
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 cd "$work" || exit 1
@@ -17,7 +17,7 @@ unset REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE
 started=()
 trap 'kill "${started[@]}" 2>/dev/null; rm -rf "$work"' EXIT
 
-# What is served goes on in the background until the end.
+# Starts a server, which runs in the background until the script ends.
 serve() {
     "$@" >>"$work/served" 2>&1 &
     started+=($!)
@@ -30,7 +30,7 @@ serve() {
     exit 1
 }
 
-# One command and what it printed. Paths of this run, moments and what is drawn at random are made equal; lines are cut at 160 characters.
+# Prints a command and its output. Paths and random values of this run are replaced, and lines are cut at 160 characters.
 run() {
     printf '$ %s\n' "$*"
     bash -c "$*" 2>&1 | sed -E \
@@ -41,11 +41,13 @@ run() {
 }
 
 section() {
-    printf '\n## %s\n\n%s\n\n' "$1" "$2"
+    printf '\n## %s\n\n' "$1"
+    fmt -w 100 <<<"$2"
+    echo
 }
 
 has() {
-    command -v "$1" >/dev/null || { echo "$1 is not on the PATH: left out" >&2; return 1; }
+    command -v "$1" >/dev/null || { echo "$1 is not on PATH: its section is omitted" >&2; return 1; }
 }
 
 console() {

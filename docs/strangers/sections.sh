@@ -1,6 +1,6 @@
 # The sections of docs/strangers.md; read by record.sh.
 
-# Profiles that wait: one of ours, and the GSMA's test profile, of which an SM-DS knows too.
+# Profiles in stock: one created here, and the GSMA's test profile, for which an event is registered at the SM-DS.
 landfall profile new own.der --number 1 >/dev/null 2>&1
 until="SM-DP+ at" serve landfall sm-dp serve --profile own.der --profile "$package"
 until="SM-DS at" serve landfall sm-ds serve
@@ -13,7 +13,7 @@ test_profile=89000123456789012341
 landfall operator order --iccid $own --matching-id FIRST >/dev/null 2>&1
 waits=$(landfall operator order --iccid $test_profile --eid "$eid" --matching-id SECOND --event-at 127.0.0.1:7444 2>/dev/null)
 
-section "The card in a reader" "It was put there with \`landfall euicc serve --vpcd\`."
+section "The card in a reader" "\`landfall euicc serve --vpcd\` connected the card to the reader."
 if has opensc-tool; then
     opensc() {
         run opensc-tool -l
@@ -32,7 +32,7 @@ fi
 
 if has lpac; then
     export LPAC_APDU=pcsc
-    section "lpac: the chip" "Through PC/SC."
+    section "lpac: eUICC information" "lpac uses its PC/SC driver."
     chip() {
         run "lpac chip info | jq .payload"
         run lpac chip defaultsmdp smdp.example.com
@@ -40,7 +40,8 @@ if has lpac; then
     }
     lines=70 console chip
 
-    section "lpac: a profile, from activation code to deletion" "The notifications go to the SM-DP+, which then knows how the download ended."
+    section "lpac: a profile, from activation code to deletion" "lpac delivers the notifications to the SM-DP+. The \
+list of its profiles then shows the result of the download."
     profile() {
         run lpac profile download -a "'LPA:1\$127.0.0.1:7443\$FIRST'"
         run lpac profile nickname $own Office
@@ -60,7 +61,8 @@ if has lpac; then
     }
     console profile
 
-    section "lpac: what waits at an SM-DS" "An operator has ordered a profile for this EID and had it announced; lpac asks the SM-DS where."
+    section "lpac: event retrieval from an SM-DS" "An operator has ordered a profile for this EID, and the SM-DP+ has \
+registered an event at the SM-DS. lpac retrieves the address of the SM-DP+ from the SM-DS."
     discovery() {
         run lpac profile discovery -s 127.0.0.1:7444
         run lpac profile download -a "'$waits'"
@@ -77,7 +79,7 @@ if has pySim-shell.py; then
     script() {
         printf '%s\n' "${@:2}" >"$1"
     }
-    section "pySim-shell: the eUICC" "The commands stand in the script; what it prints of each follows in their order."
+    section "pySim-shell: the eUICC" "The script contains the commands. Their output follows in the same order."
     script euicc.pysim "select ADF.ISD-R" get_eid get_euicc_info1 get_euicc_info2 get_euicc_challenge get_euicc_configured_addresses \
         get_profiles_info list_notification "set_nickname $test_profile --profile-nickname Test" \
         "disable_profile --iccid $test_profile" get_profiles_info "enable_profile --iccid $test_profile" get_profiles_info \
@@ -88,9 +90,10 @@ if has pySim-shell.py; then
     }
     console euicc
 
-    section "pySim-shell: files, records and codes of the test profile" "The PIN is disabled in this profile: it is enabled, verified, changed and disabled again. The \
-first network that wants to authenticate does not know the key, which the card notices. The second does (test algorithm of TS 34.108, K 000102...0F, \
-SEQ 1); the same challenge again is answered with AUTS."
+    section "pySim-shell: files, records and PINs of the test profile" "The PIN is disabled in this profile. The \
+script enables, verifies and changes it, and disables it again. The first authentication challenge is from a network \
+that does not have the key, and the card refuses it. The second is from a network with the key (test algorithm of TS \
+34.108, K 000102...0F, SEQ 1). The card answers a repetition of the same challenge with AUTS."
     script files.pysim "select EF.ICCID" read_binary_decoded "select MF" "select EF.DIR" read_records_decoded "select ADF.USIM" "select EF.IMSI" \
         read_binary_decoded "select EF.AD" read_binary_decoded "select EF.ECC" "read_record_decoded 1" "select EF.FPLMN" \
         "update_binary 62f224ffffffffffffffffff" read_binary_decoded "select ADF.USIM" "enable_chv 0000" "verify_chv 9999" "verify_chv 0000" \
@@ -104,8 +107,9 @@ SEQ 1); the same challenge again is answered with AUTS."
     }
     lines=140 console files
 
-    section "pySim-shell: the whole file system" "\`export\` reads every file that pySim knows. What the profile does not have is not there, and what only an \
-administrator may read is refused."
+    section "pySim-shell: the whole file system" "\`export\` reads every file that pySim knows. pySim reports \"File \
+not found\" for files that the profile does not contain. The card refuses access to files that only an administrator \
+can read."
     whole() {
         run "pySim-shell.py -p 0 --noprompt export > export.txt 2>&1; grep -c '^update_' export.txt"
         run "grep -c 'File not found' export.txt"
@@ -118,7 +122,7 @@ fi
 kill "$card"
 wait "$card" 2>/dev/null
 
-section "A modem" "The same card in a modem: \`landfall euicc serve --at modem --visible 724-99 --visible 001-01\`."
+section "A modem" "The same card is in a modem: \`landfall euicc serve --at modem --visible 724-99 --visible 001-01\`."
 until="at *$work/modem" serve landfall euicc serve --at "$work/modem" --visible 724-99 --visible 001-01
 if has socat; then
     modem() {
@@ -136,8 +140,9 @@ if has socat; then
 fi
 if has lpac; then
     export LPAC_APDU=at LPAC_APDU_AT_DEVICE=$work/modem
-    section "lpac: through the modem" "By its driver at (+CCHO, +CGLA) and by at_csim (+CSIM). After the switch the modem has done the REFRESH, and is on the air with \
-the other profile. (lpac waits for OK or ERROR, and knows no +CME ERROR: +CMEE is 0, as ATZ leaves it.)"
+    section "lpac: through the modem" "lpac uses its driver \`at\` (+CCHO, +CGLA) and its driver \`at_csim\` (+CSIM). \
+After the profile is enabled, the modem executes REFRESH and registers with that profile. (lpac waits for OK or ERROR \
+and does not recognise +CME ERROR. +CMEE is 0, the value that ATZ sets.)"
     through() {
         run "LPAC_APDU=at lpac chip info | jq -c .payload.data.eidValue"
         run "LPAC_APDU=at_csim lpac chip info | jq -c .payload.data.eidValue"
