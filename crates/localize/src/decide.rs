@@ -265,7 +265,7 @@ impl fmt::Display for Decision {
     /// The decision in one line, then one line for each reason.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stay { next_check: Some(at), .. } => write!(f, "stay; to be decided again at {at}")?,
+            Self::Stay { next_check: Some(at), .. } => write!(f, "stay; next evaluation at {at}")?,
             Self::Stay { next_check: None, .. } => write!(f, "stay")?,
             Self::Move { to, country, fall_back_to, deadline, .. } => {
                 write!(f, "move to {to}, in {country}, ")?;
@@ -277,13 +277,13 @@ impl fmt::Display for Decision {
                     Some(held) => {
                         write!(f, "fall back to profile {} of network {}", held.iccid, held.home.plmn)?
                     }
-                    None => write!(f, "nothing to fall back to")?,
+                    None => write!(f, "without a fallback")?,
                 }
             }
             Self::Stuck { deadline, next_check, .. } => {
-                write!(f, "stuck: has to leave by {deadline} and has nowhere to go")?;
+                write!(f, "stuck: has to leave by {deadline} and has no destination")?;
                 if let Some(at) = next_check {
-                    write!(f, "; to be decided again at {at}")?;
+                    write!(f, "; next evaluation at {at}")?;
                 }
             }
         }

@@ -367,7 +367,7 @@ impl fmt::Display for Reason {
                 write!(f, "{country} allows permanent roaming {citation}")
             }
             Self::Registered { citation, country } => {
-                write!(f, "the registration that {country} asks for is there {citation}")
+                write!(f, "the registration that {country} requires exists {citation}")
             }
             Self::TooFewDevices { citation, devices, min_devices, devices_in } => {
                 let those = match devices_in {
@@ -381,7 +381,7 @@ impl fmt::Display for Reason {
                 write!(f, "{who} allows {}; ", InFleet(*says, share))?;
                 f.write_str(match share.is_exceeded() {
                     true => "others have been there longer and leave first",
-                    false => "nobody has to leave",
+                    false => "no device has to leave",
                 })?;
                 write!(f, " {citation}")
             }
@@ -396,7 +396,7 @@ impl fmt::Display for Reason {
                 let list = list.join(", ");
                 write!(
                     f,
-                    "the rule is for subscriptions of {list}, and whose this is is not known {citation}"
+                    "the rule is for subscriptions of {list}, and the home network of this one is unknown {citation}"
                 )
             }
             Self::Strategy { row, means, country, devices } => {
@@ -406,9 +406,9 @@ impl fmt::Display for Reason {
                 write!(f, "no rule is known for a subscription from {home} in {country}")
             }
             Self::AtHome { country } => write!(f, "the subscription in use is at home in {country}"),
-            Self::NotAttached => f.write_str("the device is attached nowhere, so that nothing counts"),
+            Self::NotAttached => f.write_str("the device is not attached, so no days are counted"),
             Self::CountsTooLow { forgotten_before } => {
-                write!(f, "stays before {forgotten_before} are not known any more, so counts may be too low")
+                write!(f, "stays before {forgotten_before} are no longer known, so counts may be too low")
             }
             Self::NoLocalProfile { country } => {
                 write!(
@@ -425,14 +425,14 @@ impl fmt::Display for Reason {
             Self::IdentityNotPutOn { operator, days } => {
                 write!(
                     f,
-                    "in {days} days the card's applet has not put on its identity of network {operator}"
+                    "the card's applet has not selected its identity of network {operator} within {days} days"
                 )
             }
             Self::OperatorRefused { operator, until } => {
-                write!(f, "network {operator} refused the device and is left alone until {until}")
+                write!(f, "network {operator} refused the device and is not tried before {until}")
             }
             Self::NoWayBack { criticality } => {
-                f.write_str("no profile on the card can be fallen back to")?;
+                f.write_str("no profile on the card can serve as a fallback")?;
                 match criticality {
                     Criticality::High => {
                         f.write_str(", and the device is critical: add a bootstrap profile first")

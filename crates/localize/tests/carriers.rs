@@ -85,7 +85,9 @@ fn a_carriers_rule_applies_on_its_networks_and_a_contracts_to_its_home_networks(
     let decision = decide(now, &moved, &[], &book, &policy);
     assert!(decision.to_string().contains("network 724-05 in Brazil allows 30 days in a row"), "{decision}");
     assert!(
-        decision.to_string().contains("for subscriptions of 234-15, and whose this is is not known"),
+        decision
+            .to_string()
+            .contains("for subscriptions of 234-15, and the home network of this one is unknown"),
         "{decision}"
     );
 }
@@ -181,7 +183,7 @@ fn a_device_that_left_counts_in_the_period_but_moves_no_other() {
     let share = policy.counts.under_rule.values().next().unwrap();
     assert_eq!((share.roaming, share.staying, share.is_exceeded()), (10, 9, false));
     let decision = decide(at("2026-01-20"), &fleet[1], &[offer("724-02")], &book, &policy);
-    assert!(decision.to_string().contains("nobody has to leave"), "{decision}");
+    assert!(decision.to_string().contains("no device has to leave"), "{decision}");
 }
 
 #[test]
@@ -253,7 +255,7 @@ fn the_first_matching_row_of_the_strategy_decides_and_is_a_reason() {
     zealand.identities.push(Identity { operator: place("530-24") });
     let decision = decided(&zealand, 50);
     assert!(matches!(decision, Decision::Stay { .. }), "in years its applet did nothing: {decision}");
-    assert!(decision.to_string().contains("has not put on its identity of network 530-24"), "{decision}");
+    assert!(decision.to_string().contains("has not selected its identity of network 530-24"), "{decision}");
     zealand.history = device("530-01", "234-15", &Day::of(now).to_string()).history;
     let decision = decided(&zealand, 50);
     let Decision::Move { to, .. } = &decision else { panic!("{decision}") };
@@ -284,7 +286,7 @@ fn an_identity_of_the_country_satisfies_its_row_and_otherwise_a_rule_moves_the_d
     let mut foreign = device("724-05", "234-15", "2026-01-01");
     for (identity, why) in [
         (None, "no profile on the card has an identity of Brazil"),
-        (Some("724-11"), "in 87 days the card's applet has not put on its identity of network 724-11"),
+        (Some("724-11"), "the card's applet has not selected its identity of network 724-11 within 87 days"),
     ] {
         foreign.identities = identity.map(|plmn| Identity { operator: place(plmn) }).into_iter().collect();
         let decision = decided(&foreign, "2026-03-28");

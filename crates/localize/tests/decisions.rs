@@ -361,7 +361,7 @@ fn installed_profiles_precede_orders_and_lower_priority_numbers_precede_higher()
         matches!(decision, Decision::Stuck { next_check: Some(next), .. } if next == at("2026-04-08")),
         "{decision}"
     );
-    assert!(decision.to_string().contains("nowhere to go; to be decided again at 2026-04-08T"), "{decision}");
+    assert!(decision.to_string().contains("no destination; next evaluation at 2026-04-08T"), "{decision}");
     device.held.push(held(LOCAL, "724-11", Role::Local, HeldState::Disabled));
     assert_eq!(destination(&device, now), "724-11");
 }
