@@ -101,7 +101,7 @@ fn keys_are_shown_only_with_the_secrets_option() {
 fn personalised_packages_have_their_own_keys() {
     let folder = packages();
     let page = page();
-    let (_, many) = page.split_once("\n## Many\n").unwrap();
+    let (_, many) = page.split_once("\n## Personalise many profiles\n").unwrap();
     let template = many.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     std::fs::write(folder.path().join("many.toml"), template).unwrap();
     let command = many.lines().find_map(|line| line.strip_prefix("landfall profile ")).unwrap();

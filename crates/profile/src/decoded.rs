@@ -133,7 +133,11 @@ fn administrative_data(ef: &[u8]) -> Option<String> {
 fn provider_name(ef: &[u8]) -> Option<String> {
     let (condition, name) = ef.split_first()?;
     let name = usim::in_default_alphabet(name)?;
-    let shown = if condition & 0x01 != 0 { "shown with the network's name" } else { "shown alone" };
+    let shown = if condition & 0x01 != 0 {
+        "shown with the network's name"
+    } else {
+        "shown without the network's name"
+    };
     Some(format!("{}, {shown}", name.escape_debug()))
 }
 

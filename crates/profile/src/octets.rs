@@ -135,7 +135,8 @@ impl Asn1 for SecretOctets {
     }
 }
 
-/// The stored form is plain: a stored profile includes its keys. Output goes through `show`.
+/// Writes the secret as plain hexadecimal digits, because a stored profile includes its keys.
+/// Output for users does not use this form: the module `show` hides secrets.
 impl Serialize for SecretOctets {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode_upper(&self.0))
@@ -148,7 +149,7 @@ impl<'de> Deserialize<'de> for SecretOctets {
     }
 }
 
-/// Both are hexadecimal digits in a JSON Schema.
+/// Implements `JsonSchema` for types that are hexadecimal digits in JSON.
 macro_rules! hex_schema {
     ($($name:ident),+) => { $(
         impl schemars::JsonSchema for $name {
@@ -227,7 +228,8 @@ impl<'de> Deserialize<'de> for Fid {
 pub struct Oid(Vec<u8>);
 
 impl Oid {
-    /// `2.23.143.1.2.<arcs>`: the templates of the TCA.
+    /// The identifier of a TCA template: `2.23.143.1.2.NUMBER`, followed by the version if that is
+    /// greater than 1.
     pub fn template(number: u8, version: u8) -> Self {
         let mut contents = vec![0x67, 0x81, 0x0F, 0x01, 0x02, number & 0x7F];
         if version > 1 {
@@ -319,7 +321,7 @@ impl Asn1 for Oid {
         let mut starts = std::iter::once(true).chain(contents.iter().map(|octet| octet & 0x80 == 0));
         let padded = contents.iter().any(|octet| starts.next() == Some(true) && *octet == 0x80);
         let longest = contents.split(|octet| octet & 0x80 == 0).map(<[u8]>::len).max().unwrap_or_default();
-        // No known identifier has an arc of more than 63 bits, and it would overflow here.
+        // An arc is limited to 63 bits, to prevent overflows. No known identifier has a longer one.
         if ends && !padded && longest < 9 { Ok(Self(contents.to_vec())) } else { Err(bad) }
     }
 }

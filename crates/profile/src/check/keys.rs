@@ -224,7 +224,7 @@ impl At<'_, '_> {
         let aid = &domain.instance.instance_aid;
         let in_toolkit = toolkit_tars(&domain.instance).is_some_and(|tars| !tars.is_empty());
         if by_air && !in_toolkit && aid.len() < 15 {
-            let what = format!("keys for the air, and {aid} has no TAR");
+            let what = format!("has over-the-air keys, but {aid} has no TAR");
             self.add(&rules::SD_WITHOUT_TAR, "applicationParameters", what);
         }
     }

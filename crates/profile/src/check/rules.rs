@@ -331,7 +331,7 @@ rules! {
         "add a keyList"
     SD_WITHOUT_TAR Note "sd-without-tar"
         "TS 101 220 7, TS 102 226 8.2.1.3: no toolkit parameters give the security domain a TAR, and its AID has none"
-        "give applicationParameters if it is to be reached over the air"
+        "add applicationParameters with a TAR if the security domain must be reachable over the air"
     TAR_SHAPE Error "tar-shape"
         "TS 101 220 7: a TAR has three bytes"
         "give three bytes"
