@@ -101,7 +101,7 @@ impl Context<'_, '_> {
             Some((id, pending, at))
         });
         let Some((id, pending, at)) = found else {
-            self.ignore(eid, "the job that it answers has ended");
+            self.ignore(eid, "this response's job has ended");
             return Ok(());
         };
         self.card_responded(eid).await?;

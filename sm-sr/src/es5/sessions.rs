@@ -6,17 +6,23 @@
 //! 204 and the connection ends. The URI has a number that was never used for this card before, so a
 //! response that arrives twice, or after a restart, is recognised.
 //!
-//! A repeated request with a response to a script means that the card did not get the server's
-//! answer, and it gets the same answer again. The first request of a session contains no response,
-//! so it is never a repetition, not even with X-Admin-Resume. That header says that the session was
-//! begun before. It does not say that no script was executed. A card sends it after it has executed
-//! a script, has given the session up because the server was unreachable, and tries to begin
-//! another one twice; so does a card that lost power during a script. Amendment B lets the server
-//! choose whether a dialogue continues or begins again. A script that can be executed twice is sent
-//! again and verified afterwards (`audit.rs`). Any other script is not: if its second execution
-//! were refused, the refusal would be taken for the result of the first one, and a key set that the
-//! card has created for one that it has not. Such a job ends as unknown, and the procedure that
-//! created it resolves the state.
+//! If a request with the response to a script arrives again, the card did not get the server's
+//! answer. The server then repeats that answer.
+//!
+//! The first request of a session contains no response, so it is never a repetition, not even with
+//! X-Admin-Resume. That header says that the session was begun before. It does not say that no
+//! script was executed. A card sends the header in two cases:
+//!
+//! - The card executed a script and gave the session up because the server was unreachable. It now
+//!   tries for the second time to begin another session.
+//! - The card lost power during a script.
+//!
+//! Amendment B lets the server choose whether a dialogue continues or begins again. A script that
+//! can be executed twice is sent again and verified afterwards (`audit.rs`). Any other script is
+//! not sent again: if the card refused the second execution, the server would take this refusal for
+//! the result of the first one. For example, it would conclude that the card has no new key set
+//! although the card has created it. Such a job ends with an unknown result, and the procedure that
+//! created the job determines the state of the card.
 
 use rsp::{
     ids::{Aid, Eid},
@@ -40,7 +46,7 @@ use super::{
 pub(super) struct Call {
     pub(super) eid: Eid,
     pub(super) content: Content,
-    /// Number in its URI, if it contains the response to the script with this number.
+    /// Number in the URI, if the request contains the response to the script with this number.
     pub(super) answers: Option<u32>,
     /// Time of arrival, if the request has waited for a script.
     pub(super) waited: Option<Timestamp>,
@@ -108,8 +114,9 @@ impl Context<'_, '_> {
             Some((id, pending, at))
         });
         let Some((id, pending, at)) = found else {
-            self.ignore(eid, "the job that it answers has ended");
-            // The answer to it may have been on its way to the card.
+            self.ignore(eid, "this response's job has ended");
+            // The server may have handled this response before, and its answer may have been lost.
+            // If the server had announced a script, this request waits for it too.
             let until = self.card(eid).await?.session_until;
             return Ok(until.is_some_and(|until| until > self.now));
         };
@@ -161,7 +168,7 @@ impl Context<'_, '_> {
             }
         };
         self.put_card(eid, &card)?;
-        // Jobs that the session cannot be given are sent by short messages.
+        // Jobs that cannot be given to the session are sent in short messages.
         self.step(eid).await?;
         Ok(offer)
     }

@@ -1,5 +1,5 @@
-//! The fall-back attribute and the emergency profile attribute: SGP.02 sections 3.12, 3.16 and
-//! 4.1.1.7, and version 4.
+//! The fall-back attribute (SGP.02 sections 3.12, 3.16 and 4.1.1.7) and the emergency profile
+//! attribute (SGP.02 version 4).
 
 use rsp::{
     ids::Iccid,
@@ -77,8 +77,8 @@ pub(super) async fn fallback_answered(
     Ok(Outcome::done().with_data(data))
 }
 
-/// Moves the attribute to this profile. At most one profile has it. It must be disabled and must
-/// not have the fall-back attribute.
+/// Moves the attribute to this profile. At most one profile has the attribute. The profile must be
+/// disabled and must not have the fall-back attribute.
 pub(super) fn start_emergency(
     card: &Card,
     operation: &Operation,
@@ -91,7 +91,8 @@ pub(super) fn start_emergency(
     }
     match card.emergency {
         Some(has_it) if has_it == iccid => return Ok(Started::Done(Outcome::done())),
-        // Its owner would have to agree (PLMA), for which this server has no function.
+        // The operator of that profile would have to agree (PLMA), and this server has no function
+        // for that.
         Some(_) if !owns_the_other(card, operation) => {
             return Err(Status::IccidNotAllowed
                 .because("another operator's profile has the emergency profile attribute")

@@ -109,7 +109,7 @@ async fn a_repeated_response_counts_once_and_gets_the_next_script() {
     let (next, answer) = run(&mut card, &second);
     assert_eq!(testbed.post(&next, Some(answer)).await.status(), 204);
     assert_eq!(testbed.told().await[1..], ["enable answered 9000"]);
-    assert!(testbed.refused().contains(&"the job that it answers has ended".to_owned()));
+    assert!(testbed.refused().contains(&"this response's job has ended".to_owned()));
 }
 
 #[tokio::test]

@@ -172,7 +172,7 @@ async fn an_audit_is_repeated_too_and_a_late_response_ends_it() {
     testbed.says(&audited[0]).await;
     testbed.says(&second[0]).await;
     assert_eq!(testbed.told().await.len(), 1);
-    assert_eq!(testbed.refused(), ["the job that it answers has ended", "the job that it answers has ended"]);
+    assert_eq!(testbed.refused(), ["this response's job has ended", "this response's job has ended"]);
 }
 
 #[tokio::test]
@@ -447,7 +447,7 @@ async fn an_unanswered_job_expires_and_the_next_begins() {
     assert_eq!(testbed.take().len(), 1, "the next one");
     testbed.says(&late[0]).await;
     assert_eq!(testbed.told().await.len(), 1);
-    assert!(testbed.refused().contains(&"the job that it answers has ended".to_owned()));
+    assert!(testbed.refused().contains(&"this response's job has ended".to_owned()));
 }
 
 #[tokio::test]
