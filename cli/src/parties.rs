@@ -95,7 +95,7 @@ pub async fn stop_signal() {
 /// The operating system does not report it.
 pub fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
     listener.local_addr().map_err(|e| {
-        Fault::caused_by(e, "cannot determine the local address of the listener", "start it again")
+        Fault::caused_by(e, "cannot determine the local address of the listener", "start the server again")
     })
 }
 
@@ -129,7 +129,7 @@ pub async fn listen_for_admin(settings: &mut Settings) -> Result<Option<TcpListe
 /// Parses a telephone number in international format, with or without the leading plus sign.
 ///
 /// # Errors
-/// The text is not a telephone number. The error is for a parser of options.
+/// The text is not a telephone number. The error is a message for the command-line parser.
 pub fn number(text: &str) -> Result<PhoneNumber, String> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|each| each.is_ascii_digit());
@@ -202,7 +202,7 @@ pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), F
             Fault::caused_by(
                 e,
                 format!("invalid server address {address:?}"),
-                "use a host name, with :PORT if it is not 443",
+                "use a host name, and add :PORT if the port is not 443",
             )
         })
     });
@@ -222,7 +222,6 @@ pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), F
 ///
 /// # Errors
 /// There is no certificate, and none can be issued.
-/// There is no certificate and none can be issued.
 pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
     let now = clock.now();
     let nist = sm_dp_credential(pki, names, now)?;
@@ -266,8 +265,8 @@ fn server_credential(
     now: Timestamp,
 ) -> Result<Credential, Fault> {
     let fits = |credential: &Credential| {
-        // Demonstrations advance the clock; half a year covers every rule that they wait
-        // for.
+        // Demonstrations advance the clock to the time when a rule applies, which is always less
+        // than half a year.
         credential.certificate.validity().contains(now)
             && credential.certificate.validity().contains(now_plus(now, HALF_A_YEAR))
             && names.iter().all(|name| credential.certificate.server_names().contains(name))
@@ -379,7 +378,7 @@ pub fn card_of(
     card_on(settings, pki, eid, memory, world, quirks)
 }
 
-/// Opens such a card on another memory.
+/// Opens a card as [`card_of`] does, but with the given memory.
 ///
 /// # Errors
 /// As [`card`].
@@ -409,7 +408,7 @@ pub fn card_path(data_dir: &Path, eid: Eid) -> PathBuf {
     data_dir.join("cards").join(format!("{eid}.card"))
 }
 
-/// Returns the description of a card with a certificate below every EUM of the PKI.
+/// Returns the description of a card with a certificate issued by every EUM of the PKI.
 ///
 /// # Errors
 /// The EID is in the range of no EUM of the PKI.

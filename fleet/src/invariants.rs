@@ -47,7 +47,7 @@ pub async fn violations(records: &dyn Records) -> Result<Vec<String>, Fault> {
             campaign.recounted(its_members.clone().map(|(eid, member)| (member, is_moving(eid).is_some())));
         if recounted != campaign.progress {
             found.push(format!(
-                "campaign {id} counts {:?}, and a recount is {recounted:?}",
+                "campaign {id} counts {:?}, but a recount gives {recounted:?}",
                 campaign.progress
             ));
         }
@@ -66,9 +66,9 @@ fn wrong_member(member: &Member, open: Option<&Move>) -> Option<&'static str> {
     let ended = member.ended;
     let has_ended = ended.moved + ended.came_back + ended.not_installed + ended.lost > 0;
     if member.started != (has_ended || open.is_some()) {
-        Some("it is marked as started without an attempt, or not marked with one")
+        Some("its mark as started does not match its attempts")
     } else if has_ended != member.last_ended.is_some() {
-        Some("the time of its last attempt does not fit its attempts")
+        Some("the time of its last attempt does not match its attempts")
     } else if open.is_some() && member.tries == 0 {
         Some("it has a move and no attempt")
     } else {
@@ -103,7 +103,7 @@ fn wrong_orders(moves: &BTreeMap<String, Move>, orders: &BTreeMap<String, Profil
             found.push(format!("order {key} is in progress and belongs to no move"));
         }
         if key.split('/').next().and_then(|eid| eid.parse::<Eid>().ok()) != Some(order.eid) {
-            found.push(format!("order {key} names device {}", order.eid));
+            found.push(format!("order {key} has the key of another device than {}", order.eid));
         }
     }
     found

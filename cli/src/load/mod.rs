@@ -1,8 +1,8 @@
 //! Load test: many concurrent downloads, and a check of each order afterwards.
 //!
-//! Devices and cards run in this process, with the same code as elsewhere, and each device has its
-//! own connections. The latency is that seen by the device: from sending a request until its
-//! response has arrived, including the TLS handshake and queueing.
+//! Devices and cards run in this process and use the same code as the other commands. Each device
+//! has its own connections. The latency is that seen by the device: from sending a request until
+//! its response has arrived, including the TLS handshake and queueing.
 
 mod figures;
 mod fleet;

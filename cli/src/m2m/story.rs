@@ -40,7 +40,7 @@ pub struct Story {
     pub eid: Eid,
     /// True if the story ended as expected.
     pub as_expected: bool,
-    /// Ending in words.
+    /// Description of the ending.
     pub ending: String,
     /// Last registration of the device: subscription and network.
     pub registered: String,
@@ -193,8 +193,8 @@ impl Demonstration {
             sleep(POLL_INTERVAL).await;
             eis = self.eis(device.eid, 0).await?;
         }
-        // The SM-SR notifies the operator after it was notified itself, so that the message
-        // may still be in transit.
+        // The card notifies the SM-SR, which then notifies the operator. The second message may
+        // still be in transit.
         let received = self.until_notified(&device, ENABLED).await;
         let as_expected = before.is_some()
             && enabled(&eis).is_some_and(|now| Some(now) != before)
@@ -274,8 +274,8 @@ impl Demonstration {
         all
     }
 
-    /// Starts a story, after the card has sent its first notification and no message of that is
-    /// in transit.
+    /// Starts a story. Waits first until the card has sent its first notification and no message of
+    /// that exchange is in transit.
     async fn begin(&self, device: &DemoDevice) -> Begun {
         let confirmed = self.until_quiet(device, 1).await;
         Begun { at: Instant::now(), over_the_air: self.observations.over_the_air(&device.name), confirmed }
@@ -295,7 +295,8 @@ impl Demonstration {
         timeout(PATIENCE, quiet).await.unwrap_or(notifications)
     }
 
-    /// Ends a story after the card has sent its notification; in every story it sends one.
+    /// Ends a story. Waits first until the card has sent its notification, which it does in every
+    /// story.
     async fn story(
         &mut self,
         device: &DemoDevice,

@@ -235,7 +235,7 @@ impl<M: Memory> FaultyMemory<M> {
     fn tear(&mut self, struck: &InjectedFault, batch: Batch) -> Result<(), Fault> {
         let Some(path) = self.file.clone() else { return Ok(()) };
         let cannot = |why: std::io::Error| {
-            Fault::caused_by(why, format!("cannot tear {}", path.display()), "give the memory's own file")
+            Fault::caused_by(why, format!("cannot truncate {}", path.display()), "give the memory's journal")
         };
         let length = || {
             std::fs::metadata(&path).map(|file| file.len()).or_else(|error| match error.kind() {
@@ -268,7 +268,7 @@ impl<M: Memory> Memory for FaultyMemory<M> {
 
     fn commit(&mut self, batch: Batch) -> Result<(), Fault> {
         if self.power.is_gone() {
-            return Err(Fault::new("cannot write", "there is no power", "switch it on again"));
+            return Err(Fault::new("cannot write", "there is no power", "restore the power"));
         }
         match self.next_fault(&batch) {
             None => self.inner.commit(batch),

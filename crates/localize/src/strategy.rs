@@ -17,7 +17,8 @@ use crate::{
 /// The built-in strategy.
 pub const BUILT_IN_STRATEGY: &str = include_str!("../data/strategy.toml");
 
-/// Rows, of which the first one that matches a device applies. Without a matching row, a device moves when a rule requires it.
+/// A list of rows. The first row that matches a device applies to it. If no row matches, a device
+/// moves when a rule requires it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Strategy {
@@ -35,11 +36,11 @@ impl fmt::Display for StrategyId {
     }
 }
 
-/// The connection of a device where it roams.
+/// The way in which a device is connected in a country where it roams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Means {
-    /// A local operator's profile on the eUICC: an installed one, otherwise one to order.
+    /// A local operator's profile on the eUICC. If none is installed, one is ordered.
     LocalProfile,
     /// A local identity of the card's multi-IMSI applet; without one, a local profile if a rule requires it.
     MultiImsi,
@@ -75,11 +76,12 @@ pub struct StrategyRow {
     pub id: StrategyId,
     /// If not empty: matches only in these countries.
     pub countries: Vec<Country>,
-    /// Matches from this number of devices in the country on.
+    /// Matches if at least this number of devices is in the country.
     pub min_devices: u32,
-    /// Matches up to this number.
+    /// If set: matches if at most this number of devices is in the country.
     pub max_devices: Option<u32>,
-    /// Matches only with (or without) a rule that could require the device to leave.
+    /// If true: matches only if a rule could require the device to leave. If false: matches only if
+    /// no rule could.
     pub limited: Option<bool>,
     /// Matches devices that are at least as critical.
     pub criticality: Option<Criticality>,
@@ -119,7 +121,8 @@ impl Strategy {
         Self::parse(BUILT_IN_STRATEGY, book)
     }
 
-    /// Parses a strategy in the format of `strategy.toml`. Countries are those of the book.
+    /// Parses a strategy in the format of `strategy.toml`. Countries that are missing in the book
+    /// are refused.
     pub fn parse(text: &str, book: &RuleBook) -> Result<Self, DataError> {
         let source = DataText { file: "strategy", text };
         let file: StrategyFile = source.read()?;
@@ -205,8 +208,8 @@ impl Entry {
         }
         if self.means == Means::Roam && self.when == When::Always {
             return Err(Wrong(
-                "a row that roams moves nobody, so when = \"always\" means nothing".into(),
-                "leave `when` out, or use another means",
+                "a row with use = \"roam\" moves no device, so when = \"always\" has no effect".into(),
+                "remove `when`, or change `use`",
             ));
         }
         Ok(StrategyRow {

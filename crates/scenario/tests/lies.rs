@@ -1,5 +1,6 @@
-//! Every lie of SGP.22: the lie is injected, the peer refuses it with the answer in the catalogue,
-//! it has no other effect, and afterwards everything works again.
+//! Injection of every lie of SGP.22. A lie is a false statement that a party makes under its own
+//! valid keys. The peer must refuse it with the answer in the catalogue, it must have no other
+//! effect, and afterwards everything must work again.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -27,7 +28,7 @@ fn lies() -> impl Iterator<Item = &'static Entry> {
     catalogue::all().filter(move |entry| entry.id.family() == Family::Lie && !is_of_m2m(entry))
 }
 
-/// A lie in one function, or consistently in all its functions.
+/// A lie in one function, or the same lie in every function that can contain it.
 #[derive(Clone, Debug)]
 struct Told {
     entry: &'static Entry,
@@ -52,8 +53,9 @@ fn all() -> Vec<Told> {
     all
 }
 
-/// The expected answer to a metadata lie in only one function. The LPA objects to some
-/// offers at once; otherwise the offer and the package differ.
+/// The expected answer to a metadata lie in only one function. If the lie is a policy rule in
+/// AuthenticateClient, the LPA refuses it at once. Otherwise the LPA finds that the metadata of
+/// AuthenticateClient and of the package differ.
 fn told_alone(entry: &Entry, place: &str) -> &'static str {
     match entry.answer.starts_with("ppr") && place.ends_with("AuthenticateClient") {
         true => entry.answer,
@@ -93,7 +95,7 @@ fn refusals(run: &Consumer, ending: Option<&Ending>) -> String {
     said
 }
 
-/// Tells a lie and returns an error if the outcome is wrong.
+/// Injects a lie and returns an error if the outcome is wrong.
 fn try_lie(told: &Told) -> Result<(), String> {
     run("lies", BEGIN, async |simulation| {
         let Told { entry, place, answer } = told;
@@ -115,7 +117,7 @@ fn try_lie(told: &Told) -> Result<(), String> {
         let ending = run.move_to_local(&START.code, options).await;
         let said = refusals(&run, ending.as_ref());
         if run.faults.strikes() == 0 {
-            return Err(format!("the lie was not told: {said}"));
+            return Err(format!("the lie was not injected: {said}"));
         }
         if !said.contains(answer) {
             return Err(format!("no party answered {answer:?}: {said}"));

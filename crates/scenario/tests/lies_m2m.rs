@@ -1,6 +1,6 @@
-//! Every lie between servers of SGP.02: the lie is injected, the peer refuses it with the answer in
-//! the
-//! catalogue, card and servers agree afterwards, and the device can still be moved.
+//! Injection of every lie between servers of SGP.02. A lie is a false statement that a party makes
+//! under its own valid keys. The peer must refuse it with the answer in the catalogue. Afterwards,
+//! card and servers must agree, and it must still be possible to move the device.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -20,7 +20,8 @@ const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
 /// Validity period of all functions.
 const VALIDITY: Duration = Duration::from_secs(3600);
 
-/// Time within which card and servers agree. An SM-SR and an SM-DP run their daily checks in it.
+/// Time within which card and servers must agree. It is long enough for the daily checks of the
+/// SM-SR and the SM-DP.
 const AGREE: Duration = Duration::from_secs(2 * 86_400);
 
 /// All refusals and failures of the run.
@@ -35,7 +36,7 @@ fn refusals(run: &M2m) -> String {
     refused.collect()
 }
 
-/// Tells a lie and returns an error if the outcome is wrong.
+/// Injects a lie and returns an error if the outcome is wrong.
 fn try_lie(entry: &Entry, lie: M2mLie, setup: &Setup, start: &Start) -> Result<(), String> {
     run("lies", BEGIN.plus(Duration::from_secs(3600)), async |simulation| {
         let run = M2m::begin(&simulation, setup, start).map_err(|why| why.to_string())?;
@@ -46,9 +47,10 @@ fn try_lie(entry: &Entry, lie: M2mLie, setup: &Setup, start: &Start) -> Result<(
         let answer = run.download(true, VALIDITY).await.map_err(|why| why.to_string())?;
         let said = format!("{}{}", answer.base.function_execution_status, refusals(&run));
         if run.faults.strikes() != 1 {
-            return Err(format!("the lie was not told: {said}"));
+            return Err(format!("the lie was not injected: {said}"));
         }
-        // A profile that is on the card is a success, and a failed activation is a warning.
+        // If only the enabling fails, the profile is on the card, and the download succeeds with a
+        // warning.
         let is_there = lie == M2mLie::NotEnabled;
         if answer.base.is_done() != is_there || !said.contains(entry.answer) {
             return Err(format!("no party answered {:?}: {said}", entry.answer));

@@ -229,7 +229,7 @@ impl Testbed {
         assert_eq!(kept.unwrap().signed.0.bytes(), result.to_der());
     }
 
-    /// The public key for the card's signatures below the CI on this curve.
+    /// The public key in the card's certificate that was issued under the CI on this curve.
     pub(super) fn public_key(&self, curve: Curve) -> PublicKey {
         let eid = self.pki.eids(Curve::P256)[0];
         self.pki.euicc(curve, eid).unwrap().euicc.certificate.public_key().clone()

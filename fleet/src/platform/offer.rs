@@ -125,8 +125,8 @@ impl Platform {
                 return Ok(CampaignOffer::Stuck(why, next_check));
             }
         };
-        // Until here the campaign was only glanced at, which detects no conflicts. From here on,
-        // the decision depends on its present state.
+        // The campaign was read without conflict detection so far. From here on, the decision
+        // depends on its current state, so it is read again with conflict detection.
         let Some(mut campaign) = tx.get(&CAMPAIGNS, &spec.id.to_string()).await? else {
             return Ok(CampaignOffer::NotConcerned);
         };
@@ -148,8 +148,8 @@ impl Platform {
         }))
     }
 
-    /// Records that a campaign needs no further attempt of the device, unless the campaign is
-    /// standing.
+    /// Records that a campaign does not have to move the device any more. A standing campaign that
+    /// is not rolled back stays unchanged.
     pub(super) async fn finish(
         &self,
         tx: &mut Tx<'_>,
@@ -163,7 +163,8 @@ impl Platform {
         let is_done = |campaign: &Campaign, member: &Member| {
             campaign.is_finished(&member.state) || (campaign.spec.standing && !campaign.goes_back)
         };
-        // The glance comes first, because most check-ins must not depend on the campaign's record.
+        // This first check uses the copy that was read without conflict detection, because most
+        // check-ins must not depend on the campaign's record.
         if is_done(glanced, &member) {
             return Ok(());
         }
@@ -204,7 +205,7 @@ fn way_back(device: &Device, member: &Member) -> Plan {
             reasons,
         },
         None => {
-            let why = "the former profile is no longer on its card".into();
+            let why = "the former profile is no longer on the card".into();
             Plan::Stuck { why, next_check, reasons }
         }
     }

@@ -300,8 +300,8 @@ pub(crate) fn is_unknown(why: &FunctionExecutionStatus) -> bool {
         .is_some_and(|data| Status::from_codes(&data.subject, &data.reason) == Some(Status::IccidUnknown))
 }
 
-/// Ends the download: sends the response to the operator, unless the shell has already reported the
-/// end of the validity period, and deletes the record.
+/// Ends the download: deletes the record and sends the response to the operator. No response is
+/// sent if the SOAP shell (`rsp_server::soap`) has already reported the end of the validity period.
 async fn finish(
     context: &mut Context<'_, '_>,
     id: &str,

@@ -1,5 +1,5 @@
-//! ES11.InitiateAuthentication: SGP.22 section 5.8.1, which is section 5.6.1 with the status
-//! subjects of an SM-DS.
+//! ES11.InitiateAuthentication: SGP.22 section 5.8.1. The function works as in section 5.6.1, but
+//! its errors have the status subjects of an SM-DS.
 //!
 //! The order of the checks is observable and must not change.
 

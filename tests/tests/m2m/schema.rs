@@ -1,6 +1,6 @@
 //! Validation of every message between operator, SM-DP, SM-SR and EUM against the GSMA's schemas.
-//! These can be obtained, but not redistributed: `LANDFALL_ESIM_XSD` is their folder, as for
-//! `crates/rsp/tests/sgp02/schema.rs`.
+//! The schemas can be obtained but not redistributed. `LANDFALL_ESIM_XSD` is the folder that
+//! contains them, as for `crates/rsp/tests/sgp02/schema.rs`.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, process::Command};
 
@@ -65,7 +65,8 @@ fn all_messages_are_valid_according_to_the_published_schemas() {
     }
 }
 
-/// Checks without the schemas that no message contains elements that they do not allow.
+/// Checks that no message contains certain elements that the schemas forbid. This test does not
+/// need the schemas.
 #[test]
 fn messages_contain_no_elements_that_the_schemas_forbid() {
     for namespace in Namespace::ALL {

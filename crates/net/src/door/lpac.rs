@@ -1,7 +1,7 @@
 //! The stdio interface of lpac: lpac runs as a child process, requests APDUs on its standard
 //! output, and reads the responses on its standard input.
 //!
-//! Each line is a JSON object, as described in `docs/backends/stdio.md` of lpac. Lines that are no
+//! Each line is a JSON object, as described in `docs/backends/stdio.md` of lpac. Lines that are not
 //! requests for the card (progress, results) are passed to the caller.
 
 use std::process::Stdio;
@@ -48,7 +48,7 @@ impl Executed {
 }
 
 /// Runs `lpac` against `card`. The caller sets program, arguments and environment. Lines that are
-/// no requests for the card are passed to `line`. Returns the exit status of lpac.
+/// not requests for the card are passed to `line`. Returns the exit status of lpac.
 ///
 /// # Errors
 /// lpac cannot be started, or its pipes fail.

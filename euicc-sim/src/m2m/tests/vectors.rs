@@ -1,5 +1,5 @@
-//! Worked examples of scenario 3 and SCP03t for SGP.02, which were computed independently of this
-//! project's code, compared octet by octet with the card.
+//! Comparison of the card, octet by octet, with worked examples of key establishment scenario 3 and
+//! of SCP03t for SGP.02. The examples were computed independently of this project's code.
 
 use profile::{EuiccResponse, PeStatusCode};
 use rsp::der::Asn1;
@@ -75,7 +75,7 @@ fn scp03t_matches_the_worked_example() {
     assert_eq!(hex::encode(&command), "840a30000102030405060708");
     let answer = tlvs(&mut testbed, 0x11, Some(Chaining::First), &[command]).concat();
     assert_eq!(answer.to_lowercase(), "842000000000000000000000300370ce2811c576f5fbb04cdbf8607d8abd6c000001");
-    // All octets of the host are those of the example.
+    // Everything that the host sends is copied from the example.
     let authenticate = unhex("851133b2169b5a8e068107e9b7d2041530b344");
     assert_eq!(tlvs(&mut testbed, 0x11, Some(Chaining::Following), &[authenticate]), ["8500"]);
     let segment = unhex("86189861d386b19dfe3779395c3c9373eff56d36468ae290cb2f");

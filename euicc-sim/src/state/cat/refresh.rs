@@ -8,7 +8,8 @@ pub(crate) enum Refresh {
     /// No REFRESH is pending.
     #[default]
     None,
-    /// Waiting for FETCH, with this mode if the terminal supports it.
+    /// Waiting for FETCH. The command has this mode if the terminal supports it, and otherwise the
+    /// mode "UICC Reset".
     Waiting(RefreshMode),
     /// Fetched, and waiting for TERMINAL RESPONSE.
     Fetched(RefreshMode),

@@ -1,4 +1,4 @@
-//! Checks of what M2M devices do not support.
+//! Checks that a scenario uses no settings that its kind of devices does not support.
 
 use std::ops::Range;
 
@@ -9,7 +9,8 @@ use super::{Check, Checked};
 const MOST_M2M: u32 = 1000;
 
 impl Check<'_> {
-    /// Checks that a group fits the kind of the devices, which is the same for all groups.
+    /// Checks that the settings of a group are valid for the kind of its devices, and that all
+    /// groups have devices of the same kind.
     pub(super) fn kind(&self, group: &Group) -> Checked {
         let no = |span: Range<usize>, what: &str, next: &str| Err(self.source.error(span, what, next));
         if !self.scenario.is_m2m() {
@@ -26,7 +27,7 @@ impl Check<'_> {
             return no(group.name.span(), "other groups have M2M devices", next);
         }
         if self.scenario.groups.iter().map(|group| *group.count.get_ref()).sum::<u32>() > MOST_M2M {
-            let what = format!("a run has at most {MOST_M2M} M2M devices, because they stay on");
+            let what = format!("a run can have at most {MOST_M2M} M2M devices, because all stay in memory");
             return no(group.count.span(), &what, "write a smaller count");
         }
         if let Some(held) = group.holds.first() {
