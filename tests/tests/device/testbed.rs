@@ -8,10 +8,11 @@ use std::sync::{Arc, LazyLock, Mutex};
 use bytes::Bytes;
 use certs::{Pki, PkiOptions};
 use crypto::Curve;
-use device::{Device, Lpa, LpaSettings, Modem, Slot, Teller};
+use device::{Device, EventSource, Lpa, LpaSettings, Modem, Slot};
 use euicc_sim::{Card, CardDescription};
 use http::{Request, Response};
 use network::{Keys, Network, Networks, Subscriber, SubscriberServer};
+use profile::generic::{Algorithm, Subscription};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress, Version};
 use rsp::sgp22::es2plus::{
@@ -23,7 +24,7 @@ use rsp::sgp22::json::{self, Answer, RequestHeader};
 use sm_dp::{Config, Credentials, Peers, ProfileOptions, ProfileState, SmDpPlus};
 use sm_ds::SmDs;
 use tokio::sync::Notify;
-use trace::{Exchange, Traced};
+use trace::{Exchange, TracingCard};
 use world::{
     Atr, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents,
     MemoryRecords, PeerCertificate, RamMemory, SeededDice, World, link_from,
@@ -81,20 +82,35 @@ impl LinkFailure {
     }
 }
 
-/// Returns the TS.48 profile with another ICCID and IMSI, or `None` if the packages are missing.
-pub(crate) fn package((iccid, imsi): (&str, &str)) -> Option<Vec<u8>> {
+/// Key of all subscribers, that of the TS.48 profiles.
+fn key() -> [u8; 16] {
+    std::array::from_fn(|at| u8::try_from(at).unwrap())
+}
+
+/// Generates a profile with this ICCID and IMSI, and with the authentication of the TS.48 profiles.
+pub(crate) fn package((iccid, imsi): (&str, &str)) -> Vec<u8> {
+    let iccid: Iccid = iccid.parse().unwrap();
+    profile::generic(&Subscription {
+        iccid: iccid.to_profile_header(),
+        imsi: imsi.to_owned(),
+        key: key(),
+        algorithm: Algorithm::UsimTest,
+        ..Subscription::default()
+    })
+    .encode()
+}
+
+/// Returns the TS.48 profile with another ICCID and IMSI. Tests that need it are ignored without
+/// `has_ts48`.
+pub(crate) fn ts48_package((iccid, imsi): (&str, &str)) -> Vec<u8> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48/TS48v7_SAIP2.3_NoBERTLV.der");
-    let Ok(mut package) = std::fs::read(path) else {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{path} is missing");
-        println!("skipped: {path} is missing");
-        return None;
-    };
+    let mut package = std::fs::read(path).unwrap();
     let from: (Iccid, Imsi) = (BOOTSTRAP.0.parse().unwrap(), BOOTSTRAP.1.parse().unwrap());
     let to: (Iccid, Imsi) = (iccid.parse().unwrap(), imsi.parse().unwrap());
     replace(&mut package, &from.0.to_profile_header(), &to.0.to_profile_header());
     replace(&mut package, &from.0.0, &to.0.0);
     replace(&mut package, &from.1.to_ef(), &to.1.to_ef());
-    Some(package)
+    package
 }
 
 fn replace(package: &mut [u8], from: &[u8], to: &[u8]) {
@@ -116,7 +132,7 @@ pub(crate) struct FailingCard {
 }
 
 /// Card interface that records all exchanges.
-pub(crate) type Door = Traced<FailingCard, Box<dyn FnMut(&Exchange) + Send>>;
+pub(crate) type Door = TracingCard<FailingCard, Box<dyn FnMut(&Exchange) + Send>>;
 pub(crate) type Exchanges = Arc<Mutex<Vec<Exchange>>>;
 
 /// Power of the card, and optionally of the whole device.
@@ -174,8 +190,13 @@ pub(crate) struct Testbed {
 impl Testbed {
     /// Returns a testbed with the bootstrap profile enabled and registered abroad, and the
     /// local profile in stock.
-    pub(crate) async fn abroad() -> Option<Self> {
-        let mut testbed = Self::new().await?;
+    pub(crate) async fn abroad() -> Self {
+        Self::abroad_with([package(BOOTSTRAP), package(LOCAL)]).await
+    }
+
+    /// As [`Testbed::abroad`], with these packages for the bootstrap and the local profile.
+    pub(crate) async fn abroad_with(packages: [Vec<u8>; 2]) -> Self {
+        let mut testbed = Self::with(packages).await;
         let code = testbed.order(BOOTSTRAP, None).await;
         testbed.device.lpa.download(&code, Default::default()).await.unwrap();
         testbed.device.lpa.enable(iccid(BOOTSTRAP)).await.unwrap();
@@ -183,12 +204,15 @@ impl Testbed {
         testbed.device.register().await.unwrap();
         testbed.device.lpa.process_notifications().await.unwrap();
         testbed.events.take();
-        Some(testbed)
+        testbed
     }
 
     /// Returns a testbed with an empty card and both profiles in stock.
-    pub(crate) async fn new() -> Option<Self> {
-        let packages = [package(BOOTSTRAP)?, package(LOCAL)?];
+    pub(crate) async fn new() -> Self {
+        Self::with([package(BOOTSTRAP), package(LOCAL)]).await
+    }
+
+    async fn with(packages: [Vec<u8>; 2]) -> Self {
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
         let dice = SeededDice::from_text("device tests");
         let world = |name: &str| World::new(clock.clone(), dice.branch(name));
@@ -217,10 +241,9 @@ impl Testbed {
             let home = SubscriberServer::open(plmn(code), RamMemory::default(), world(code)).unwrap();
             networks.put_home(Arc::new(home));
         }
-        let k = std::array::from_fn(|at| u8::try_from(at).unwrap());
         for (_, imsi) in [BOOTSTRAP, LOCAL] {
             let imsi = imsi.parse().unwrap();
-            let subscriber = Subscriber::new(Keys::UsimTest { k, res_length: 16 });
+            let subscriber = Subscriber::new(Keys::UsimTest { k: key(), res_length: 16 });
             networks.home_of(imsi).unwrap().provision(imsi, subscriber).unwrap();
         }
         let networks = Arc::new(networks);
@@ -234,7 +257,7 @@ impl Testbed {
             &card_memory,
             &device_memory,
         );
-        Some(Self {
+        Self {
             clock,
             events,
             server,
@@ -247,7 +270,7 @@ impl Testbed {
             exchanges,
             card_memory,
             device_memory,
-        })
+        }
     }
 
     fn device(
@@ -274,8 +297,8 @@ impl Testbed {
         let context = Arc::clone(&exchanges);
         let sink = Box::new(move |exchange: &Exchange| context.lock().unwrap().push(exchange.clone()));
         let socket = FailingCard { card, power: Arc::clone(&power) };
-        let slot = Slot::new(Traced::new(socket, eid.to_string(), Arc::new(clock.clone()), sink as _));
-        let teller = Teller::new("device", clock.clone(), events.clone());
+        let slot = Slot::new(TracingCard::new(socket, eid.to_string(), Arc::new(clock.clone()), sink as _));
+        let teller = EventSource::new("device", clock.clone(), events.clone());
         let servers = sm_ds.iter().map(|(address, sm_ds)| (*address, sm_ds.link()));
         let servers: Vec<_> = servers
             .chain([(ADDRESS, server.link())])

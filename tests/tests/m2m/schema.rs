@@ -24,13 +24,9 @@ use crate::testbed::{Bearer, LOCAL, REFUSING, Recorded, Testbed, VALIDITY};
 const FOLDER: &str = "LANDFALL_ESIM_XSD";
 
 #[test]
+#[cfg_attr(not(has_esim_xsd), ignore = "needs LANDFALL_ESIM_XSD, a folder with the schemas of SGP.02")]
 fn all_messages_are_valid_according_to_the_published_schemas() {
-    let Some(schemas) = std::env::var_os(FOLDER) else {
-        eprintln!(
-            "skipped: {FOLDER} is not set to a folder with the GSMA's schemas (docs/decisions/0010-soap.md)"
-        );
-        return;
-    };
+    let schemas = std::env::var_os(FOLDER).unwrap();
     for (namespace, name) in [(Namespace::V1, "1"), (Namespace::V3, "3")] {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let recorded = runtime.block_on(everything(namespace));
