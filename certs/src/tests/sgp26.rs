@@ -14,8 +14,9 @@ use crate::{
 const WITHIN: &str = "2026-09-01T00:00:00Z";
 
 #[test]
+#[cfg_attr(not(has_sgp26), ignore = "needs the SGP.26 test certificates (../shared/data/sgp26)")]
 fn the_published_chains_are_valid_on_both_curves() {
-    let Some(pki) = sgp26() else { return };
+    let pki = sgp26();
     let anchors = pki.anchors().unwrap();
     let now = at(WITHIN);
     for curve in CURVES {
@@ -34,8 +35,9 @@ fn the_published_chains_are_valid_on_both_curves() {
 }
 
 #[test]
+#[cfg_attr(not(has_sgp26), ignore = "needs the SGP.26 test certificates (../shared/data/sgp26)")]
 fn every_published_certificate_has_its_published_key() {
-    let Some(pki) = sgp26() else { return };
+    let pki = sgp26();
     assert_eq!(pki.entries().len(), 12);
     for entry in pki.entries() {
         assert!(pki.has_key(&entry.certificate), "{}", entry.path);
@@ -43,8 +45,9 @@ fn every_published_certificate_has_its_published_key() {
 }
 
 #[test]
+#[cfg_attr(not(has_sgp26), ignore = "needs the SGP.26 test certificates (../shared/data/sgp26)")]
 fn the_published_tls_certificate_expires() {
-    let Some(pki) = sgp26() else { return };
+    let pki = sgp26();
     let leaf = pki.dp(Curve::P256).unwrap().tls.certificate;
     let check = |when| check_server(&pki.anchors().unwrap(), &leaf, &[], Role::DpTls, at(when)).map(drop);
     assert_eq!(check("2027-02-06T13:39:07Z"), Ok(()));
@@ -57,8 +60,9 @@ fn the_published_tls_certificate_expires() {
 /// The issued and the published certificates of a role have the same extensions, order and
 /// criticality, except for key identifiers, CRL addresses and names.
 #[test]
+#[cfg_attr(not(has_sgp26), ignore = "needs the SGP.26 test certificates (../shared/data/sgp26)")]
 fn issued_certificates_have_the_structure_of_the_published_ones() {
-    let Some(published) = sgp26() else { return };
+    let published = sgp26();
     let mut options = crate::PkiOptions { smdp_names: Vec::new(), ..Default::default() };
     options.smdp_names.push("testsmdpplus1.example.com".parse().unwrap());
     let issued = Pki::from_seed(b"like SGP.26", &options).unwrap();
@@ -111,8 +115,9 @@ fn shape(certificate: &Certificate) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(not(has_sgp26), ignore = "needs the SGP.26 test certificates (../shared/data/sgp26)")]
 fn fresh_certificates_can_be_issued_below_the_published_ci() {
-    let Some(pki) = sgp26() else { return };
+    let pki = sgp26();
     let anchors = pki.anchors().unwrap();
     let now = at("2030-01-01T00:00:00Z");
     let names = ["smdpp.example".parse().unwrap(), "127.0.0.1".parse().unwrap()];
@@ -131,8 +136,9 @@ fn fresh_certificates_can_be_issued_below_the_published_ci() {
 }
 
 #[test]
+#[cfg_attr(not(has_sgp26), ignore = "needs the SGP.26 test certificates (../shared/data/sgp26)")]
 fn broken_certificates_can_be_issued_below_the_published_ci() {
-    let Some(pki) = sgp26() else { return };
+    let pki = sgp26();
     let anchors = pki.anchors().unwrap();
     for curve in CURVES {
         let held = pki.euicc(curve, pki.eids(curve)[0]).unwrap();
