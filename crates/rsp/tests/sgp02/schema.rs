@@ -18,17 +18,9 @@ use crate::samples::{self, Schema, Visitor};
 /// GSMA's `*.wsdl` and `xsd/euicc.*.xsd` of that namespace.
 const FOLDER: &str = "LANDFALL_ESIM_XSD";
 
-/// Returns the folder, or prints a note if it is not set.
-fn schemas() -> Option<PathBuf> {
-    match std::env::var_os(FOLDER) {
-        Some(folder) => Some(folder.into()),
-        None => {
-            eprintln!(
-                "skipped: {FOLDER} is not set to a folder with the GSMA's schemas (docs/decisions/0010-soap.md)"
-            );
-            None
-        }
-    }
+/// Returns the folder.
+fn schemas() -> PathBuf {
+    std::env::var_os(FOLDER).unwrap().into()
 }
 
 struct Validator {
@@ -72,8 +64,9 @@ fn wrapper(folder: &Path, namespace: Namespace) -> String {
 }
 
 #[test]
+#[cfg_attr(not(has_esim_xsd), ignore = "needs LANDFALL_ESIM_XSD, a folder with the schemas of SGP.02")]
 fn encoded_messages_are_valid_according_to_the_published_schemas() {
-    let Some(schemas) = schemas() else { return };
+    let schemas = schemas();
     for (namespace, name, expected) in [(Namespace::V1, "1", 89), (Namespace::V3, "3", 102)] {
         let folder = tempfile::tempdir().unwrap();
         let wrapper_file = folder.path().join("wrapper.xsd");
@@ -97,8 +90,9 @@ fn encoded_messages_are_valid_according_to_the_published_schemas() {
 
 /// Checks that the schemas detect errors.
 #[test]
+#[cfg_attr(not(has_esim_xsd), ignore = "needs LANDFALL_ESIM_XSD, a folder with the schemas of SGP.02")]
 fn the_schemas_refuse_invalid_messages() {
-    let Some(schemas) = schemas() else { return };
+    let schemas = schemas();
     let folder = tempfile::tempdir().unwrap();
     let wrapper_file = folder.path().join("wrapper.xsd");
     fs::write(&wrapper_file, wrapper(&schemas.join("3"), Namespace::V3)).unwrap();
@@ -135,8 +129,9 @@ fn actions(folder: &Path) -> BTreeSet<String> {
 }
 
 #[test]
+#[cfg_attr(not(has_esim_xsd), ignore = "needs LANDFALL_ESIM_XSD, a folder with the schemas of SGP.02")]
 fn the_actions_equal_those_of_the_published_wsdls() {
-    let Some(schemas) = schemas() else { return };
+    let schemas = schemas();
     let known: BTreeSet<String> = ["1", "3"].iter().flat_map(|name| actions(&schemas.join(name))).collect();
     let mut own_actions = Vec::new();
     macro_rules! functions {
