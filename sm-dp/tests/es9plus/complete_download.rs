@@ -43,15 +43,11 @@ async fn a_download_installs_the_profile_on_both_curves_with_both_protections() 
 }
 
 #[tokio::test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 async fn the_published_test_profiles_are_delivered_unchanged() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48");
-    let Ok(folder) = std::fs::read_dir(folder) else {
-        assert!(std::env::var_os("CI").is_none(), "../shared/data/ts48 is missing, and CI needs it");
-        println!("skipped: ../shared/data/ts48 is missing");
-        return;
-    };
     let mut delivered = 0;
-    for file in folder.map(|entry| entry.unwrap().path()) {
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
         if !name.starts_with("TS48v7") || !name.ends_with(".der") {
             continue;
