@@ -554,11 +554,9 @@ async fn an_smsc_that_owes_answers_is_abandoned() {
 /// `LANDFALL_SMSC=host:port` is a third-party SMSC that admits sm-sr with the password secret,
 /// accepts any message, returns a receipt for it, and then delivers a message with eight-bit data.
 #[tokio::test]
+#[cfg_attr(not(has_smsc), ignore = "needs LANDFALL_SMSC=host:port, a third-party SMSC")]
 async fn a_third_party_smsc_works() {
-    let Ok(address) = std::env::var("LANDFALL_SMSC") else {
-        eprintln!("skipped: LANDFALL_SMSC=host:port names no third-party SMSC");
-        return;
-    };
+    let address = std::env::var("LANDFALL_SMSC").unwrap();
     let (esme, mut received) = esme_at(&address, 0);
     esme.bound().await;
     let id = esme.submit(submission("+492")).await.unwrap();
