@@ -27,5 +27,5 @@ fn faults_are_listed_as_table_and_json_for_all_or_one_family() {
     let flapping = rows.iter().find(|row| row["id"] == "radio/flapping").unwrap();
     assert_eq!(flapping["value"]["default"], "1m");
     let errors = fail(landfall(folder.path()).args(["faults", "--family", "lies"]));
-    assert!(errors.contains("there are link, records, radio, power"), "{errors}");
+    assert!(errors.contains("Known families: link, records, radio, power"), "{errors}");
 }

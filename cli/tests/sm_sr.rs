@@ -87,7 +87,7 @@ fn a_wrong_password_for_the_smsc_is_reported() {
     let smsc = format!("sm-sr:wrong@{at}");
     let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "none"]);
     let running = Running::start(serve.args(["--smsc", &smsc]));
-    let printed = running.err.lines().find(|line| line.contains("does not let this account in")).unwrap();
+    let printed = running.err.lines().find(|line| line.contains("it refused with")).unwrap();
     assert!(printed.contains("ERROR") && printed.contains("correct account and password"), "{printed}");
 }
 

@@ -43,7 +43,7 @@ fn errors_of_m2m_commands_contain_a_remedy() {
         (landfall(data).args(on_it), "choose another with --listen"),
         (landfall(data).args(neither), "<--iccid <ICCID>|--type <TYPE>>"),
         (landfall(data).args(["sm-sr", "--name", "Nobody", "list"]), "correct --name or --data-dir"),
-        (landfall(data).args(["--network", &other, "network"]), "(--data-dir)"),
+        (landfall(data).args(["--network", &other, "network"]), "choose another folder with --data-dir"),
     ] {
         let errors = common::fail(command);
         assert!(errors.contains(helps), "{helps}: {errors}");

@@ -130,7 +130,7 @@ fn download_survives<Alive>(
     // A script that must not run twice is not repeated if its execution is uncertain. The SM-SR
     // reports that, the download is undone, and can be ordered again.
     let status = answer["status"].as_str().unwrap();
-    if doubt == Doubt::Possible && status.contains("whether the card has run it cannot be known") {
+    if doubt == Doubt::Possible && status.contains("it is unknown if the card has executed it") {
         answer = testbed.ask(&download);
     }
     assert_eq!(answer["status"], "EXECUTED_SUCCESS", "{steps:#?}");
