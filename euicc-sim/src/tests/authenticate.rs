@@ -13,7 +13,9 @@ use profile::element::{
 use profile::generic::Subscription;
 use profile::{Package, ProfileElement, generic};
 
-use super::files::{SELECT_USIM, VERIFY_ADM1, own_package, ts48, with_enabled, with_ts48};
+use super::files::{
+    SELECT_USIM, VERIFY_ADM1, generated, own_package, ts48, with_enabled, with_generated, with_ts48,
+};
 use super::server::TestPackage;
 use super::testbed::Testbed;
 
@@ -79,6 +81,7 @@ fn check_authentication(testbed: &mut Testbed, algorithm: &Algorithm) {
 }
 
 #[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn every_profile_authenticates_with_the_test_algorithm_it_names() {
     for (name, package) in ts48("der") {
         println!("{name}");
@@ -89,21 +92,19 @@ fn every_profile_authenticates_with_the_test_algorithm_it_names() {
     }
 }
 
-/// A TS.48 package with modified authentication parameters in all applications.
-fn package_with(change: impl Fn(&mut AkaParameter)) -> Option<TestPackage> {
-    let (_, package) = ts48("der").into_iter().next()?;
-    let mut package = Package::decode(&package).unwrap();
+/// A package with modified authentication parameters in all applications.
+fn changed(mut package: Package, change: impl Fn(&mut AkaParameter)) -> TestPackage {
     for element in &mut package.elements {
         if let ProfileElement::AkaParameter(aka) = element {
             change(aka);
         }
     }
-    Some(TestPackage::of(package.encode()))
+    TestPackage::of(package.encode())
 }
 
-/// A TS.48 package with another algorithm in all applications.
-fn with_algorithm(change: impl Fn(&mut AlgoParameter)) -> Option<TestPackage> {
-    package_with(|aka| {
+/// A generated package with another algorithm.
+fn with_algorithm(change: impl Fn(&mut AlgoParameter)) -> TestPackage {
+    changed(generated(), |aka| {
         if let AlgoConfiguration::AlgoParameter(own) = &mut aka.algo_configuration {
             change(own);
         }
@@ -112,12 +113,10 @@ fn with_algorithm(change: impl Fn(&mut AlgoParameter)) -> Option<TestPackage> {
 
 #[test]
 fn a_profile_authenticates_with_milenage() {
-    let Some(test_package) = with_algorithm(|own| {
+    let test_package = with_algorithm(|own| {
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
-    }) else {
-        return;
-    };
+    });
     let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
     check_authentication(&mut with_enabled(&test_package), &algorithm);
 }
@@ -143,14 +142,12 @@ fn a_built_profile_authenticates() {
 fn the_operators_own_constants_are_used() {
     let constants =
         Constants { r: [8, 24, 40, 104, 120], c: std::array::from_fn(|at| [0x10 + at as u8; 16]) };
-    let Some(test_package) = with_algorithm(|own| {
+    let test_package = with_algorithm(|own| {
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
         own.rotation_constants = Some(constants.r.into());
         own.xoring_constants = Some(constants.c.concat().into());
-    }) else {
-        return;
-    };
+    });
     let algorithm = Milenage::with_constants(KEY, [0x77; 16], constants);
     check_authentication(&mut with_enabled(&test_package), &Algorithm::Milenage(algorithm));
 }
@@ -228,8 +225,9 @@ fn an_application_requires_its_own_pin() {
 }
 
 #[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn an_application_authenticates_only_while_it_is_the_current_one() {
-    let Some(mut testbed) = with_ts48() else { return };
+    let mut testbed = with_ts48();
     let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
     testbed.read(SELECT_USIM);
     // Allowed in its directory, with a file of it, and in a subdirectory; not in another directory.
@@ -253,15 +251,13 @@ fn a_profile_authenticates_with_tuak() {
         (&KEY[..], 0x01, ResLength::Bits64, 3),
         (&[0xC3; 32][..], 0x02, ResLength::Bits128, 255),
     ] {
-        let Some(test_package) = with_algorithm(|own| {
+        let test_package = with_algorithm(|own| {
             own.algorithm_id = AlgorithmId::TUAK;
             own.algorithm_options = [options].into();
             own.key = key.into();
             own.opc = [0x77; 32].into();
             own.number_of_keccak = (iterations != 1).then_some(i64::from(iterations));
-        }) else {
-            return;
-        };
+        });
         let algorithm = Tuak::new(TuakKey::from_bytes(key).unwrap(), [0x77; 32])
             .with_res_length(length)
             .with_iterations(NonZeroU8::new(iterations).unwrap());
@@ -280,10 +276,11 @@ fn outcome_of(testbed: &mut Testbed, challenge: &str) -> String {
     }
 }
 
-/// A package whose ISIM shares the Milenage parameters of the USIM.
-fn with_mapping(change: impl Fn(&mut AkaParameter)) -> Option<TestPackage> {
+/// A TS.48 package whose ISIM shares the Milenage parameters of the USIM.
+fn with_mapping(change: impl Fn(&mut AkaParameter)) -> TestPackage {
     let usim = "A0000000871002FF49FF0589";
-    package_with(|aka| {
+    let (_, package) = ts48("der").swap_remove(0);
+    changed(Package::decode(&package).unwrap(), |aka| {
         let AlgoConfiguration::AlgoParameter(own) = &mut aka.algo_configuration else { panic!("own keys") };
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
@@ -301,10 +298,11 @@ fn with_mapping(change: impl Fn(&mut AkaParameter)) -> Option<TestPackage> {
 }
 
 #[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn usim_and_isim_with_shared_keys_share_their_counters() {
     let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
     let sqn = |seq, ind| Sqn::from_seq_ind(seq, ind).unwrap();
-    let Some(test_package) = with_mapping(|_| {}) else { return };
+    let test_package = with_mapping(|_| {});
     let mut testbed = with_enabled(&test_package);
     testbed.read(SELECT_USIM);
     let first = challenge(&algorithm, [0x5A; 16], sqn(4, 0));
@@ -319,13 +317,11 @@ fn usim_and_isim_with_shared_keys_share_their_counters() {
     assert_eq!(outcome_of(&mut testbed, &second), "DC");
 
     // The ISIM can have its own delta with shared sequence numbers.
-    let Some(test_package) = with_mapping(|aka| {
+    let test_package = with_mapping(|aka| {
         if matches!(aka.algo_configuration, AlgoConfiguration::MappingParameter(_)) {
             aka.sqn_delta = Some([0, 0, 0, 0, 0, 5].into());
         }
-    }) else {
-        return;
-    };
+    });
     let mut testbed = with_enabled(&test_package);
     for (select, seq, expected) in
         [(SELECT_USIM, 50, "DB"), (SELECT_ISIM, 56, "DC"), (SELECT_ISIM, 55, "DB"), (SELECT_USIM, 100, "DB")]
@@ -336,13 +332,11 @@ fn usim_and_isim_with_shared_keys_share_their_counters() {
 
     // With its own sequence numbers the ISIM counts separately.
     let init: Vec<_> = (0..32).map(|_| [0, 0, 0, 0, 0, 9].into()).collect();
-    let Some(test_package) = with_mapping(|aka| {
+    let test_package = with_mapping(|aka| {
         if matches!(aka.algo_configuration, AlgoConfiguration::MappingParameter(_)) {
             aka.sqn_init = Some(init.clone());
         }
-    }) else {
-        return;
-    };
+    });
     let mut testbed = with_enabled(&test_package);
     for (select, seq, expected) in
         [(SELECT_USIM, 9, "DB"), (SELECT_ISIM, 9, "DC"), (SELECT_ISIM, 10, "DB"), (SELECT_USIM, 10, "DB")]
@@ -353,8 +347,9 @@ fn usim_and_isim_with_shared_keys_share_their_counters() {
 }
 
 #[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn an_isim_has_no_gsm_values() {
-    let Some(test_package) = with_mapping(|_| {}) else { return };
+    let test_package = with_mapping(|_| {});
     let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
     let mut testbed = with_enabled(&test_package);
     testbed.read(SELECT_ISIM);
@@ -375,10 +370,10 @@ fn an_isim_has_no_gsm_values() {
 
 #[test]
 fn services_of_ef_ust_determine_the_gsm_functions() {
-    let Some(mut testbed) = with_ts48() else { return };
+    let mut testbed = with_generated();
     let algorithm = Algorithm::UsimTest(UsimTest::new(KEY));
     let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
-    // TS.48 has service 27 (octet 4, bit 3) and service 38 (octet 5, bit 6).
+    // Service 27 is bit 3 of octet 4, service 38 is bit 6 of octet 5.
     for (seq, table, length, gsm_outcome) in [
         (1, "9EFFBF1DFF", 1 + 3 * 17 + 9, "610E"),
         (2, "9EFFBF19FF", 1 + 3 * 17, "610E"),
@@ -396,13 +391,11 @@ fn services_of_ef_ust_determine_the_gsm_functions() {
 
 #[test]
 fn authentications_are_limited_if_the_package_says_so() {
-    let Some(test_package) = with_algorithm(|own| {
+    let test_package = with_algorithm(|own| {
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
         own.auth_counter_max = Some([0, 0, 4].into());
-    }) else {
-        return;
-    };
+    });
     let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
     let mut testbed = with_enabled(&test_package);
     testbed.read(SELECT_USIM);
@@ -421,7 +414,7 @@ fn authentications_are_limited_if_the_package_says_so() {
 
 #[test]
 fn a_test_usim_resynchronises_on_request() {
-    let Some(mut testbed) = with_ts48() else { return };
+    let mut testbed = with_generated();
     let algorithm = Algorithm::UsimTest(UsimTest::new(KEY));
     testbed.read(SELECT_USIM);
     let rand = [0x5A; 16];

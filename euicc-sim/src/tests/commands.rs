@@ -437,8 +437,9 @@ fn a_deactivated_file_is_selected_with_a_warning_and_cannot_be_used() {
 }
 
 #[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn response_data_are_available_to_the_next_command_only() {
-    let Some(mut testbed) = super::files::with_ts48() else { return };
+    let mut testbed = super::files::with_ts48();
     converse(
         &mut testbed,
         &[

@@ -3,7 +3,7 @@
 use profile::ProfileElement;
 use profile::generic::Subscription;
 
-use super::files::{own_package, with_enabled, with_ts48};
+use super::files::{own_package, with_enabled, with_generated, with_ts48};
 use super::server::TestPackage;
 use super::testbed::Testbed;
 
@@ -96,7 +96,7 @@ fn store_data_must_reach_the_isd_r_in_order() {
 
 #[test]
 fn a_channel_must_be_opened_and_inherits_nothing() {
-    let Some(mut testbed) = with_ts48() else { return };
+    let mut testbed = with_generated();
     converse(
         &mut testbed,
         &[
@@ -139,8 +139,9 @@ fn a_channel_must_be_opened_and_inherits_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn files_are_selected_by_identifier_path_parent_and_name() {
-    let Some(mut testbed) = with_ts48() else { return };
+    let mut testbed = with_ts48();
     converse(
         &mut testbed,
         &[
@@ -200,8 +201,9 @@ fn files_are_selected_by_identifier_path_parent_and_name() {
 }
 
 #[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn binary_and_record_files_can_be_read() {
-    let Some(mut testbed) = with_ts48() else { return };
+    let mut testbed = with_ts48();
     let usim = "61144F0CA0000000871002FF49FF058950045553494D";
     let usim = format!("{usim:F<66}9000");
     let isim = "61144F0CA0000000871004FF49FF058950044953494D";
@@ -243,8 +245,9 @@ fn binary_and_record_files_can_be_read() {
 }
 
 #[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn access_rights_are_checked_and_pin_attempts_counted() {
-    let Some(mut testbed) = with_ts48() else { return };
+    let mut testbed = with_ts48();
     let adm1 = super::files::VERIFY_ADM1;
     converse(
         &mut testbed,
@@ -317,7 +320,7 @@ fn access_rights_are_checked_and_pin_attempts_counted() {
 
 #[test]
 fn a_profile_switch_clears_the_selection_of_every_channel() {
-    let Some(mut testbed) = with_ts48() else { return };
+    let mut testbed = with_generated();
     let iccid = testbed.profiles()[0].iccid.unwrap();
     testbed.expect("00A4000C02 2FE2", "9000");
     testbed.disable(iccid, false);
@@ -331,7 +334,7 @@ fn a_profile_switch_clears_the_selection_of_every_channel() {
 
 #[test]
 fn unknown_classes_and_instructions_are_refused() {
-    let Some(mut testbed) = with_ts48() else { return };
+    let mut testbed = with_generated();
     converse(
         &mut testbed,
         &[
@@ -358,8 +361,9 @@ fn unknown_classes_and_instructions_are_refused() {
 }
 
 #[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn the_mno_sd_exists_with_its_profile_and_permits_no_authentication() {
-    let Some(mut testbed) = with_ts48() else { return };
+    let mut testbed = with_ts48();
     let iccid = testbed.profiles()[0].iccid.unwrap();
     converse(
         &mut testbed,

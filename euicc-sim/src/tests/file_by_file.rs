@@ -22,6 +22,7 @@ const WITHOUT_VALUE_NOTATION: [&str; 3] =
     ["TS48v2_SAIP2.1_BERTLV", "TS48v4_SAIP2.3_NoBERTLV", "TS48v5_SAIP2.3_BERTLV_SUCI"];
 
 #[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn every_file_matches_the_value_notation_of_its_package() {
     let notations = ts48("txt");
     for (name, package) in ts48("der") {
@@ -37,6 +38,7 @@ fn every_file_matches_the_value_notation_of_its_package() {
 /// For packages without value notation. This test does not check the decoder, only that the card
 /// has the files that the decoder found.
 #[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn every_file_matches_the_decoded_package() {
     for (name, package) in ts48("der") {
         if WITHOUT_VALUE_NOTATION.contains(&&*name) {
