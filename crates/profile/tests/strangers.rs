@@ -179,6 +179,7 @@ fn words(name: &str) -> BTreeSet<String> {
 }
 
 #[test]
+#[cfg_attr(not(has_pysim), ignore = "needs LANDFALL_PYSIM, a checkout of pySim")]
 fn pysim_numbers_services_and_5g_files_identically() {
     let pysim = pysim();
     let python = "from pySim.ts_31_102 import EF_UST_map, DF_USIM_5GS\nfrom pySim.ts_31_103 import EF_IST_map\n\

@@ -12,13 +12,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use world::{
-    Arrived, BoxFuture, CentreRefusal, DeliveryTicket, Fault, ManualClock, MessageCentre, MessageId,
+    BoxFuture, CentreRefusal, DeliveryTicket, Fault, IncomingDelivery, ManualClock, MessageCentre, MessageId,
     MessageState, QueuedDelivery, Receipts, ShortMessage, ShortMessageSink, ShortMessages, Submission,
     SubmitFault,
 };
 
 use super::pdu::{Bind, CommandId, Frame, HEADER, Sm, Status, Tag, VERSION, message_id, read_message_id};
-use super::{CentreSettings, Esme, EsmeSettings, serve_centre, translate};
+use super::{CentreSettings, Esme, EsmeSettings, serve_smsc, translate};
 
 /// An SMSC that records all submissions. It refuses messages to 666 and throttles those to 429.
 #[derive(Default)]
@@ -33,7 +33,7 @@ struct FakeCentre {
 }
 
 impl FakeCentre {
-    fn bring(&self, ticket: &str, arrived: Arrived) {
+    fn bring(&self, ticket: &str, arrived: IncomingDelivery) {
         let ticket = DeliveryTicket(ticket.into());
         self.queue.lock().unwrap().push_back(QueuedDelivery { ticket, arrived });
         self.changed.notify_waiters();
@@ -97,12 +97,12 @@ impl MessageCentre for FakeCentre {
 
 /// An ESME that records its deliveries and refuses a given number of them.
 struct Sink {
-    deliveries: mpsc::UnboundedSender<Arrived>,
+    deliveries: mpsc::UnboundedSender<IncomingDelivery>,
     refusals: Mutex<u32>,
 }
 
 impl ShortMessageSink for Sink {
-    fn take(&self, arrived: Arrived) -> BoxFuture<'_, Result<(), Fault>> {
+    fn take(&self, arrived: IncomingDelivery) -> BoxFuture<'_, Result<(), Fault>> {
         let mut refusals = self.refusals.lock().unwrap();
         let answer = if *refusals > 0 {
             *refusals -= 1;
@@ -137,7 +137,7 @@ async fn serve_with(address: &str, centre: Arc<FakeCentre>, settings: CentreSett
     let address = listener.local_addr().unwrap().to_string();
     let (stop, stopped) = oneshot::channel::<()>();
     let door: Arc<dyn MessageCentre> = Arc::<FakeCentre>::clone(&centre);
-    let served = tokio::spawn(serve_centre(listener, door, settings, async {
+    let served = tokio::spawn(serve_smsc(listener, door, settings, async {
         let _ = stopped.await;
     }));
     Bench { centre, address, stop: Some(stop), served }
@@ -154,7 +154,7 @@ impl Bench {
         (self.centre, self.address)
     }
 
-    fn esme(&self, refusals: u32) -> (Esme, mpsc::UnboundedReceiver<Arrived>) {
+    fn esme(&self, refusals: u32) -> (Esme, mpsc::UnboundedReceiver<IncomingDelivery>) {
         esme_at(&self.address, refusals)
     }
 
@@ -163,7 +163,7 @@ impl Bench {
     }
 }
 
-fn esme_at(address: &str, refusals: u32) -> (Esme, mpsc::UnboundedReceiver<Arrived>) {
+fn esme_at(address: &str, refusals: u32) -> (Esme, mpsc::UnboundedReceiver<IncomingDelivery>) {
     let settings = EsmeSettings {
         address: address.into(),
         system_id: "sm-sr".into(),
@@ -228,9 +228,9 @@ fn submission(to: &str) -> Submission {
     Submission { message, validity: None, receipts: Receipts::Always }
 }
 
-fn from_device(octets: &[u8]) -> Arrived {
+fn from_device(octets: &[u8]) -> IncomingDelivery {
     let (from, to) = ("+491".parse().unwrap(), "1000".parse().unwrap());
-    Arrived::Message(ShortMessage::to_card(from, to, octets.to_vec()))
+    IncomingDelivery::Message(ShortMessage::to_card(from, to, octets.to_vec()))
 }
 
 #[tokio::test]
@@ -499,7 +499,7 @@ async fn a_missing_smsc_is_a_temporary_fault() {
     let began = tokio::time::Instant::now();
     let fault = esme.submit(submission("+492")).await.unwrap_err();
     assert_eq!(fault, SubmitFault::Unbound);
-    assert!(fault.is_passing() && fault.is_certain());
+    assert!(fault.is_temporary() && fault.is_certain());
     assert_eq!(began.elapsed(), Duration::ZERO, "submissions do not wait for a session");
     assert!(!esme.is_bound());
     // While no SMSC is reachable, there is nothing to wait for.
@@ -560,9 +560,9 @@ async fn a_third_party_smsc_works() {
     let (esme, mut received) = esme_at(&address, 0);
     esme.bound().await;
     let id = esme.submit(submission("+492")).await.unwrap();
-    let Some(Arrived::Receipt(receipt)) = received.recv().await else { panic!() };
+    let Some(IncomingDelivery::Receipt(receipt)) = received.recv().await else { panic!() };
     assert_eq!((receipt.id, receipt.state), (id, MessageState::Delivered));
-    let Some(Arrived::Message(message)) = received.recv().await else { panic!() };
+    let Some(IncomingDelivery::Message(message)) = received.recv().await else { panic!() };
     assert_eq!(message.data_coding, ShortMessage::CLASS_2_DATA);
     assert!(message.has_header);
 }

@@ -94,7 +94,7 @@ async fn an_invalid_request_gets_a_fault_with_the_reason() {
             text("http://www.w3.org/2003/05/soap-envelope", "http://schemas.xmlsoap.org/soap/envelope/"),
             StatusCode::INTERNAL_SERVER_ERROR,
             "VersionMismatch",
-            "SOAP 1.1",
+            "SOAP version 1.1",
         ),
         (
             text(
