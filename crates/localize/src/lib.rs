@@ -55,11 +55,12 @@ mod entry;
 mod history;
 mod judge;
 mod network;
+mod network_table;
 mod reason;
 mod rules;
 mod strategy;
 
-pub use book::{BUILT_IN_NETWORKS, BUILT_IN_RULES, RuleBook, UnknownNetwork};
+pub use book::{BUILT_IN_RULES, RuleBook};
 pub use breach::{Breach, Measurement, measure};
 pub use counts::{Census, FleetCounts, Share};
 pub use data::{DataError, DataText};
@@ -72,6 +73,7 @@ pub use device::{
 pub use history::{History, HistoryError, Stay};
 pub use judge::findings;
 pub use network::{Country, Home, NotACountry, Place};
+pub use network_table::{BUILT_IN_NETWORKS, UnknownNetwork};
 pub use reason::{Citation, Finding, NamedCountry, Reason, Status};
 pub use rules::{Confidence, Counted, DevicesIn, Limit, Rule, RuleId, RuleKind, Scope, Unit};
 pub use strategy::{BUILT_IN_STRATEGY, Circumstances, Means, Strategy, StrategyId, StrategyRow, When};

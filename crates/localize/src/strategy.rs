@@ -211,7 +211,7 @@ impl Entry {
         }
         Ok(StrategyRow {
             id: StrategyId(self.id.get_ref().clone()),
-            countries: expand(&self.countries, book, groups)?,
+            countries: expand(&self.countries, book.networks(), groups)?,
             min_devices: self.min_devices,
             max_devices: self.max_devices,
             limited: self.limited,
