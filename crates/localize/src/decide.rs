@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     book::RuleBook,
-    device::{Destination, Device, HeldProfile, HeldState, Identity, Latency, Offer, Policy, Role},
+    device::{Destination, Device, HeldProfile, HeldState, Identity, Offer, Policy, Role},
     history::Stay,
     judge::{Judged, judge, next_check},
+    needs::Latency,
     network::{Country, Place},
     reason::{NamedCountry, Reason},
     strategy::{Circumstances, Means, StrategyRow, When},

@@ -1,4 +1,4 @@
-//! The device's profiles and needs, and the profiles that can be ordered for it.
+//! The device's profiles, and the profiles that can be ordered for it.
 
 use rsp::ids::Plmn;
 use std::{collections::BTreeSet, fmt};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     counts::FleetCounts,
     history::History,
+    needs::Needs,
     network::{Country, Place},
     strategy::Strategy,
 };
@@ -79,56 +80,6 @@ pub struct Offer {
     pub operator: Place,
     /// Lower numbers are tried first.
     pub priority: u32,
-}
-
-/// Effect of a device that is unreachable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Criticality {
-    /// Such as a washing machine: the outage is not noticed for days.
-    Low,
-    /// Such as a meter: data arrives late.
-    #[default]
-    Normal,
-    /// Such as a payment terminal or a drone: an activity stops.
-    High,
-}
-
-/// Amount of data that the device sends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bandwidth {
-    /// Kilobytes a day.
-    #[default]
-    Low,
-    /// Megabytes a day.
-    Medium,
-    /// Video and similar.
-    High,
-}
-
-/// Acceptable response time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Latency {
-    /// Seconds or longer.
-    #[default]
-    Relaxed,
-    /// At most a second.
-    Interactive,
-    /// At most a tenth of a second; home-routed roaming traffic is too slow.
-    Tight,
-}
-
-/// The device's requirements on its connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Needs {
-    /// Effect of a device that is unreachable.
-    pub criticality: Criticality,
-    /// Amount of data that it sends.
-    pub bandwidth: Bandwidth,
-    /// Acceptable response time.
-    pub latency: Latency,
 }
 
 /// A registration reject; the operator is not tried again for a while.

@@ -10,7 +10,7 @@ use crate::{
     breach::Measurement,
     counts::Share,
     day::Day,
-    device::Criticality,
+    needs::Criticality,
     network::Country,
     rules::{Confidence, DevicesIn, Rule, RuleId, RuleKind, Unit},
     strategy::{Means, StrategyId},

@@ -9,8 +9,8 @@ use crate::{
     book::RuleBook,
     data::{DataError, DataText, Wrong},
     day::Day,
-    device::{Bandwidth, Criticality, Latency, Needs},
     entry::{Groups, expand},
+    needs::{Bandwidth, Criticality, Latency, Needs},
     network::Country,
 };
 
