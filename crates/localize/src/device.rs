@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     counts::FleetCounts,
-    history::History,
+    history::{History, Stay},
     needs::Needs,
     network::{Country, Place},
     strategy::Strategy,
@@ -110,6 +110,20 @@ pub struct Device {
     /// Local operators that refused the device.
     #[serde(default)]
     pub refused: Vec<Refused>,
+}
+
+impl Device {
+    /// True if the device is at home where it is attached.
+    ///
+    /// The history names the subscription with which the device is attached. A profile that was enabled
+    /// since then and is at home here counts as well, because the device is about to use it, unless the
+    /// device is attached with another identity of that profile.
+    pub(crate) fn is_at_home(&self, present: &Stay) -> bool {
+        let is_local =
+            |held: &HeldProfile| held.state == HeldState::Enabled && held.home.country == present.country;
+        let is_identity = |identity: &Identity| Some(identity.operator.plmn) == present.home_network;
+        !present.is_roaming() || self.held.iter().any(is_local) && !self.identities.iter().any(is_identity)
+    }
 }
 
 /// The owner's policy for decisions.
