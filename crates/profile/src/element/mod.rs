@@ -14,7 +14,7 @@ mod file;
 mod file_system;
 mod file_system_kind;
 mod header;
-pub(crate) mod json;
+mod json;
 
 pub use access::{
     PinCodes, PinCodesChoice, PinConfiguration, PinKeyReference, PukCodes, PukConfiguration, PukKeyReference,
