@@ -1,38 +1,25 @@
-//! The rule book: parsing and validation of the data files.
+//! The rule book: the rules of all countries, and the table of networks that validates them.
+
+use std::collections::BTreeSet;
 
 use rsp::ids::{Mcc, Plmn};
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::Deserialize;
-use toml::Spanned;
 
 use crate::{
     data::{DataError, DataText, Wrong},
     entry::RulesFile,
     network::{Country, Place},
+    network_table::{BUILT_IN_NETWORKS, NetworkTable, UnknownNetwork},
     rules::Rule,
 };
 
-/// The built-in rules, and the countries of the networks that they name.
+/// The built-in rules.
 pub const BUILT_IN_RULES: &str = include_str!("../data/countries.toml");
-/// The built-in table of mobile country codes.
-pub const BUILT_IN_NETWORKS: &str = include_str!("../data/networks.toml");
-
 /// Validated rules, and the country of each network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleBook {
     rules: Vec<Rule>,
-    names: BTreeMap<Country, String>,
-    mccs: BTreeMap<Mcc, Country>,
-    plmns: BTreeMap<Plmn, Country>,
+    networks: NetworkTable,
 }
-
-/// The country of a network is unknown.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no country is known for network {0}; add its country code to networks.toml, or place the network in a country"
-)]
-pub struct UnknownNetwork(pub Plmn);
 
 impl RuleBook {
     /// The built-in rule book.
@@ -47,9 +34,7 @@ impl RuleBook {
 
     /// A rule book with these rules and these networks (in the format of `networks.toml`).
     pub fn parse_with(rules: &str, networks: &str) -> Result<Self, DataError> {
-        let mut book =
-            Self { rules: Vec::new(), names: BTreeMap::new(), mccs: BTreeMap::new(), plmns: BTreeMap::new() };
-        book.read_networks(networks)?;
+        let mut book = Self { rules: Vec::new(), networks: NetworkTable::parse(networks)? };
         book.read_rules(rules)?;
         Ok(book)
     }
@@ -64,62 +49,35 @@ impl RuleBook {
         self.rules.iter().filter(move |rule| rule.countries.contains(&country))
     }
 
+    /// The table of networks.
+    pub(crate) fn networks(&self) -> &NetworkTable {
+        &self.networks
+    }
+
     /// The readable name of the country, or its code if it has none.
     pub fn name(&self, country: Country) -> String {
-        self.names.get(&country).cloned().unwrap_or_else(|| country.to_string())
+        self.networks.name(country)
     }
 
     /// True if the country is in the table.
     pub fn knows(&self, country: Country) -> bool {
-        self.names.contains_key(&country)
+        self.networks.knows(country)
     }
 
     /// The country of a network.
     pub fn locate(&self, plmn: Plmn) -> Result<Place, UnknownNetwork> {
-        let country = self.plmns.get(&plmn).or_else(|| self.mccs.get(&plmn.mcc()));
-        country.map(|country| Place { country: *country, plmn }).ok_or(UnknownNetwork(plmn))
+        self.networks.locate(plmn)
     }
 
     /// The mobile country codes of a country.
     pub fn codes_of(&self, country: Country) -> Vec<Mcc> {
-        self.mccs.iter().filter(|(_, of)| **of == country).map(|(mcc, _)| *mcc).collect()
+        self.networks.codes_of(country)
     }
 
-    /// Assigns one network to a country, whatever its number says: a laboratory's 001-01 can act as a Brazilian network.
+    /// Assigns one network to a country, whatever its number says: a laboratory's 001-01 can act as a
+    /// Brazilian network.
     pub fn place_network(&mut self, plmn: Plmn, country: Country) {
-        self.plmns.insert(plmn, country);
-    }
-
-    fn read_networks(&mut self, text: &str) -> Result<(), DataError> {
-        let source = DataText { file: "networks", text };
-        for entry in source.read::<NetworksFile>()?.countries {
-            let code = entry.code.get_ref().as_str();
-            let bad = |what: String, next: &str| source.error(&entry.code, what, next);
-            let country: Country = code
-                .parse()
-                .map_err(|_| bad("not a country code".into(), "use two capital letters after ISO 3166-1"))?;
-            if self.names.insert(country, entry.name.clone()).is_some() {
-                return Err(bad("the country is listed twice".into(), "join the entries"));
-            }
-            for text in &entry.mcc {
-                let mcc: Mcc = text.parse().map_err(|_| {
-                    bad(
-                        format!("{text:?} is not a mobile country code"),
-                        "write three digits, such as \"724\"",
-                    )
-                })?;
-                if let Some(other) = self.mccs.insert(mcc, country) {
-                    return Err(bad(format!("{mcc} is given to {other} too"), "leave it with one of them"));
-                }
-            }
-            for text in &entry.plmn {
-                let plmn: Plmn = text.parse().map_err(|error| bad(format!("{error}"), "correct it"))?;
-                if let Some(other) = self.plmns.insert(plmn, country) {
-                    return Err(bad(format!("{plmn} is given to {other} too"), "leave it with one of them"));
-                }
-            }
-        }
-        Ok(())
+        self.networks.place_network(plmn, country);
     }
 
     /// A rule book with the same networks and these rules (in the format of `countries.toml`) instead of the present ones.
@@ -140,7 +98,7 @@ impl RuleBook {
         let mut seen: BTreeSet<_> = self.rules.iter().map(|rule| rule.id.clone()).collect();
         for entry in &file.rule {
             let rule = entry
-                .check(self, &file.groups)
+                .check(&self.networks, &file.groups)
                 .map_err(|Wrong(what, next)| source.error(&entry.id, what, next))?;
             if !seen.insert(rule.id.clone()) {
                 let next = "give each rule an id of its own";
@@ -150,23 +108,6 @@ impl RuleBook {
         }
         Ok(())
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NetworksFile {
-    countries: Vec<CountryEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CountryEntry {
-    code: Spanned<String>,
-    name: String,
-    #[serde(default)]
-    mcc: Vec<String>,
-    #[serde(default)]
-    plmn: Vec<String>,
 }
 
 #[cfg(test)]

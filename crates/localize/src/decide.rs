@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     book::RuleBook,
-    device::{Destination, Device, HeldProfile, HeldState, Identity, Latency, Offer, Policy, Role},
-    history::Stay,
+    device::{Destination, Device, HeldProfile, HeldState, Identity, Offer, Policy, Role},
     judge::{Judged, judge, next_check},
+    needs::Latency,
     network::{Country, Place},
     reason::{NamedCountry, Reason},
     strategy::{Circumstances, Means, StrategyRow, When},
@@ -72,8 +72,8 @@ pub fn decide(
     let Some(present) = device.history.present(now) else {
         return Decision::Stay { reasons: vec![Reason::NotAttached], next_check: None };
     };
-    let country = named(book, present.country);
-    if is_at_home(device, present) {
+    let country = NamedCountry::of(book, present.country);
+    if device.is_at_home(present) {
         return Decision::Stay { reasons: vec![Reason::AtHome { country }], next_check: None };
     }
 
@@ -90,7 +90,7 @@ pub fn decide(
     let deadline = urgent.first().map(|finding| finding.deadline);
     let due = others.iter().filter_map(|reason| next_check(reason, policy)).min();
     if others.is_empty() && urgent.is_empty() {
-        others.push(Reason::NoRule { country: country.clone(), home: named(book, present.home) });
+        others.push(Reason::NoRule { country: country.clone(), home: NamedCountry::of(book, present.home) });
     }
     let by_choice = row.is_some_and(|row| row.when == When::Always);
     if deadline.is_none() && !by_choice {
@@ -149,19 +149,6 @@ pub fn decide(
         deadline,
         reasons,
     }
-}
-
-/// The history names the subscription with which the device is attached. A profile that was enabled since then and is at home here
-/// counts as well, because the device is about to use it, unless the device is attached with another identity of that profile.
-pub(crate) fn is_at_home(device: &Device, present: &Stay) -> bool {
-    let is_local =
-        |held: &HeldProfile| held.state == HeldState::Enabled && held.home.country == present.country;
-    let is_identity = |identity: &Identity| Some(identity.operator.plmn) == present.home_network;
-    !present.is_roaming() || device.held.iter().any(is_local) && !device.identities.iter().any(is_identity)
-}
-
-pub(crate) fn named(book: &RuleBook, code: Country) -> NamedCountry {
-    NamedCountry { code, name: book.name(code) }
 }
 
 /// Operators that must not be tried yet.

@@ -1,4 +1,4 @@
-//! The device's profiles and needs, and the profiles that can be ordered for it.
+//! The device's profiles, and the profiles that can be ordered for it.
 
 use rsp::ids::Plmn;
 use std::{collections::BTreeSet, fmt};
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     counts::FleetCounts,
-    history::History,
+    history::{History, Stay},
+    needs::Needs,
     network::{Country, Place},
     strategy::Strategy,
 };
@@ -81,56 +82,6 @@ pub struct Offer {
     pub priority: u32,
 }
 
-/// Effect of a device that is unreachable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Criticality {
-    /// Such as a washing machine: the outage is not noticed for days.
-    Low,
-    /// Such as a meter: data arrives late.
-    #[default]
-    Normal,
-    /// Such as a payment terminal or a drone: an activity stops.
-    High,
-}
-
-/// Amount of data that the device sends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bandwidth {
-    /// Kilobytes a day.
-    #[default]
-    Low,
-    /// Megabytes a day.
-    Medium,
-    /// Video and similar.
-    High,
-}
-
-/// Acceptable response time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Latency {
-    /// Seconds or longer.
-    #[default]
-    Relaxed,
-    /// At most a second.
-    Interactive,
-    /// At most a tenth of a second; home-routed roaming traffic is too slow.
-    Tight,
-}
-
-/// The device's requirements on its connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Needs {
-    /// Effect of a device that is unreachable.
-    pub criticality: Criticality,
-    /// Amount of data that it sends.
-    pub bandwidth: Bandwidth,
-    /// Acceptable response time.
-    pub latency: Latency,
-}
-
 /// A registration reject; the operator is not tried again for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
@@ -159,6 +110,20 @@ pub struct Device {
     /// Local operators that refused the device.
     #[serde(default)]
     pub refused: Vec<Refused>,
+}
+
+impl Device {
+    /// True if the device is at home where it is attached.
+    ///
+    /// The history names the subscription with which the device is attached. A profile that was enabled
+    /// since then and is at home here counts as well, because the device is about to use it, unless the
+    /// device is attached with another identity of that profile.
+    pub(crate) fn is_at_home(&self, present: &Stay) -> bool {
+        let is_local =
+            |held: &HeldProfile| held.state == HeldState::Enabled && held.home.country == present.country;
+        let is_identity = |identity: &Identity| Some(identity.operator.plmn) == present.home_network;
+        !present.is_roaming() || self.held.iter().any(is_local) && !self.identities.iter().any(is_identity)
+    }
 }
 
 /// The owner's policy for decisions.

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{
-    book::RuleBook,
     data::Wrong,
     day::Day,
     network::Country,
+    network_table::NetworkTable,
     rules::{Confidence, Counted, DevicesIn, Rule, RuleId, RuleKind, Scope},
 };
 
@@ -83,19 +83,19 @@ const LONGEST_WINDOW_DAYS: u32 = 3660;
 const LONGEST_WINDOW_MONTHS: u32 = 120;
 
 impl RuleEntry {
-    pub(crate) fn check(&self, book: &RuleBook, groups: &Groups) -> Result<Rule, Wrong> {
+    pub(crate) fn check(&self, table: &NetworkTable, groups: &Groups) -> Result<Rule, Wrong> {
         if self.id.get_ref().trim().is_empty() {
             return Err(Wrong("the id is empty".into(), "give the rule a short name"));
         }
         self.refuse_impossible_dates()?;
         Ok(Rule {
             id: RuleId(self.id.get_ref().clone()),
-            countries: self.countries(book, groups)?,
+            countries: self.countries(table, groups)?,
             networks: self.networks.clone(),
             counted: self.counted,
-            homes: expand(&self.homes, book, groups)?,
-            except_homes: expand(&self.except_homes, book, groups)?,
-            home_networks: self.home_networks(book)?,
+            homes: expand(&self.homes, table, groups)?,
+            except_homes: expand(&self.except_homes, table, groups)?,
+            home_networks: self.home_networks(table)?,
             kind: self.kind()?,
             min_devices: self.min_devices.unwrap_or(1),
             devices_in: self.devices_in.unwrap_or_default(),
@@ -112,11 +112,11 @@ impl RuleEntry {
     }
 
     /// The countries of the rule. A rule about networks does not have to name them.
-    fn countries(&self, book: &RuleBook, groups: &Groups) -> Result<Vec<Country>, Wrong> {
-        let mut countries = expand(&self.countries, book, groups)?;
+    fn countries(&self, table: &NetworkTable, groups: &Groups) -> Result<Vec<Country>, Wrong> {
+        let mut countries = expand(&self.countries, table, groups)?;
         let stated = !countries.is_empty();
         for network in &self.networks {
-            let country = located(*network, book)?;
+            let country = located(*network, table)?;
             // A test network can be assigned to any country by its owner.
             let listed = countries.contains(&country) || country.is_of_test_networks();
             if stated && !listed {
@@ -137,9 +137,9 @@ impl RuleEntry {
         }
     }
 
-    fn home_networks(&self, book: &RuleBook) -> Result<Vec<Plmn>, Wrong> {
+    fn home_networks(&self, table: &NetworkTable) -> Result<Vec<Plmn>, Wrong> {
         for network in &self.home_networks {
-            located(*network, book)?;
+            located(*network, table)?;
         }
         Ok(self.home_networks.clone())
     }
@@ -238,12 +238,12 @@ impl RuleEntry {
 }
 
 /// The countries of a list of codes and groups.
-pub(crate) fn expand(names: &[String], book: &RuleBook, groups: &Groups) -> Result<Vec<Country>, Wrong> {
+pub(crate) fn expand(names: &[String], table: &NetworkTable, groups: &Groups) -> Result<Vec<Country>, Wrong> {
     names
         .iter()
         .flat_map(|name| groups.get(name).map_or(std::slice::from_ref(name), Vec::as_slice))
         .map(|name| {
-            name.parse().ok().filter(|country| book.knows(*country)).ok_or_else(|| {
+            name.parse().ok().filter(|country| table.knows(*country)).ok_or_else(|| {
                 Wrong(
                     format!("{name:?} is neither a country nor a group"),
                     "use an ISO 3166-1 alpha-2 code that networks.toml has, or define the group",
@@ -253,9 +253,10 @@ pub(crate) fn expand(names: &[String], book: &RuleBook, groups: &Groups) -> Resu
         .collect()
 }
 
-fn located(network: Plmn, book: &RuleBook) -> Result<Country, Wrong> {
+fn located(network: Plmn, table: &NetworkTable) -> Result<Country, Wrong> {
     let next = "correct the number, or add its country code to networks.toml";
-    book.locate(network)
+    table
+        .locate(network)
         .map(|place| place.country)
         .map_err(|error| Wrong(format!("no country is known for network {}", error.0), next))
 }

@@ -7,7 +7,6 @@ use crate::{
     breach::{Breach, Measurement, measure},
     counts::Share,
     day::Day,
-    decide::{is_at_home, named},
     device::{Device, Policy},
     history::Stay,
     network::Country,
@@ -28,7 +27,7 @@ pub(crate) struct Judged {
 ///
 /// Returns nothing for a device that is not attached or is at home. [`crate::decide`] acts on the rules that are broken or near.
 pub fn findings(now: Timestamp, device: &Device, book: &RuleBook, policy: &Policy) -> Vec<Finding> {
-    let Some(present) = device.history.present(now).filter(|present| !is_at_home(device, present)) else {
+    let Some(present) = device.history.present(now).filter(|present| !device.is_at_home(present)) else {
         return Vec::new();
     };
     let Judged { urgent, others, .. } = judge(now, device, present, book, policy);
@@ -53,7 +52,7 @@ pub(crate) fn judge(
     let today = Day::of(now);
     let holds = |rule: &&Rule| rule.is_known_on(today) && rule.covers_place(present);
     for rule in book.rules().iter().filter(holds) {
-        let country = named(book, present.country);
+        let country = NamedCountry::of(book, present.country);
         if !rule.covers(present) {
             judged.others.extend(home_network_not_known(rule, present, book));
             continue;

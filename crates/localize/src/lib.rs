@@ -54,24 +54,28 @@ mod device;
 mod entry;
 mod history;
 mod judge;
+mod needs;
 mod network;
+mod network_table;
 mod reason;
 mod rules;
 mod strategy;
 
-pub use book::{BUILT_IN_NETWORKS, BUILT_IN_RULES, RuleBook, UnknownNetwork};
+pub use book::{BUILT_IN_RULES, RuleBook};
 pub use breach::{Breach, Measurement, measure};
 pub use counts::{Census, FleetCounts, Share};
 pub use data::{DataError, DataText};
 pub use day::{Day, NotADay};
 pub use decide::{Decision, decide};
 pub use device::{
-    Bandwidth, Criticality, Destination, Device, HeldProfile, HeldState, Identity, Latency, Needs, Offer,
-    Orderable, Policy, ProfileType, Refused, Role,
+    Destination, Device, HeldProfile, HeldState, Identity, Offer, Orderable, Policy, ProfileType, Refused,
+    Role,
 };
 pub use history::{History, HistoryError, Stay};
 pub use judge::findings;
+pub use needs::{Bandwidth, Criticality, Latency, Needs};
 pub use network::{Country, Home, NotACountry, Place};
+pub use network_table::{BUILT_IN_NETWORKS, UnknownNetwork};
 pub use reason::{Citation, Finding, NamedCountry, Reason, Status};
 pub use rules::{Confidence, Counted, DevicesIn, Limit, Rule, RuleId, RuleKind, Scope, Unit};
 pub use strategy::{BUILT_IN_STRATEGY, Circumstances, Means, Strategy, StrategyId, StrategyRow, When};

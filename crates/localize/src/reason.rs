@@ -7,10 +7,11 @@ use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    book::RuleBook,
     breach::Measurement,
     counts::Share,
     day::Day,
-    device::Criticality,
+    needs::Criticality,
     network::Country,
     rules::{Confidence, DevicesIn, Rule, RuleId, RuleKind, Unit},
     strategy::{Means, StrategyId},
@@ -23,6 +24,13 @@ pub struct NamedCountry {
     pub code: Country,
     /// The name.
     pub name: String,
+}
+
+impl NamedCountry {
+    /// The country with its name in the book.
+    pub(crate) fn of(book: &RuleBook, code: Country) -> Self {
+        Self { code, name: book.name(code) }
+    }
 }
 
 impl fmt::Display for NamedCountry {

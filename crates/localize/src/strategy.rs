@@ -9,8 +9,8 @@ use crate::{
     book::RuleBook,
     data::{DataError, DataText, Wrong},
     day::Day,
-    device::{Bandwidth, Criticality, Latency, Needs},
     entry::{Groups, expand},
+    needs::{Bandwidth, Criticality, Latency, Needs},
     network::Country,
 };
 
@@ -214,7 +214,7 @@ impl Entry {
         }
         Ok(StrategyRow {
             id: StrategyId(self.id.get_ref().clone()),
-            countries: expand(&self.countries, book, groups)?,
+            countries: expand(&self.countries, book.networks(), groups)?,
             min_devices: self.min_devices,
             max_devices: self.max_devices,
             limited: self.limited,

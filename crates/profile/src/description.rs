@@ -14,9 +14,11 @@ use serde_json::{Map, Value};
 use crate::element::AlgorithmId;
 use crate::{Capabilities, InstalledProfile, Octets, Package, PeStatusCode, Refused, SecretOctets};
 
+mod adf;
 mod coding;
 mod decompile;
 mod identities;
+mod key_lengths;
 mod layout;
 mod metadata;
 mod mistakes;

@@ -17,6 +17,7 @@ pub mod generic;
 pub mod identities;
 mod install;
 mod interner;
+mod json;
 mod macros;
 mod octets;
 mod package;

@@ -70,12 +70,12 @@ macro_rules! fields {
             }
         }
 
-        impl $crate::element::json::FromJson for $name {
-            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::element::json::Misread> {
-                let object = $crate::element::json::object(value, &[ $( $asn1, )* "unknown" ])?;
+        impl $crate::json::FromJson for $name {
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::json::Misread> {
+                let object = $crate::json::object(value, &[ $( $asn1, )* "unknown" ])?;
                 Ok(Self {
-                    $( $field: $crate::element::json::field(object, $asn1)?, )*
-                    unknown: $crate::element::json::field(object, "unknown")?,
+                    $( $field: $crate::json::field(object, $asn1)?, )*
+                    unknown: $crate::json::field(object, "unknown")?,
                 })
             }
         }
@@ -86,12 +86,12 @@ pub(crate) use fields;
 /// A CHOICE with the ASN.1 name of each alternative. JSON uses the same names.
 macro_rules! alternatives_from_json {
     ($choice:ident { $( $asn1:literal $variant:ident ),+ $(,)? }) => {
-        impl $crate::element::json::FromJson for $choice {
-            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::element::json::Misread> {
-                let (name, inner) = $crate::element::json::alternative(value)?;
+        impl $crate::json::FromJson for $choice {
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::json::Misread> {
+                let (name, inner) = $crate::json::alternative(value)?;
                 match name {
-                    $( $asn1 => $crate::element::json::FromJson::from_json(inner).map(Self::$variant), )+
-                    _ => Err($crate::element::json::Misread::new(concat!("one of", $( " ", $asn1, )+ " is expected here"))),
+                    $( $asn1 => $crate::json::FromJson::from_json(inner).map(Self::$variant), )+
+                    _ => Err($crate::json::Misread::new(concat!("one of", $( " ", $asn1, )+ " is expected here"))),
                 }
                 .map_err(|misread| misread.within(name))
             }
@@ -124,10 +124,10 @@ macro_rules! named_integer {
 
         $crate::macros::always_present!($name);
 
-        impl $crate::element::json::FromJson for $name {
-            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::element::json::Misread> {
+        impl $crate::json::FromJson for $name {
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::json::Misread> {
                 serde::Deserialize::deserialize(value)
-                    .map_err(|_| $crate::element::json::Misread::new(concat!("one of", $( " ", $asn1, )+ ", or a number to 255, is expected here")))
+                    .map_err(|_| $crate::json::Misread::new(concat!("one of", $( " ", $asn1, )+ ", or a number to 255, is expected here")))
             }
         }
 

@@ -2,7 +2,9 @@
 
 use rsp::der::Null;
 use serde::Serialize;
+use serde_json::Value;
 
+use crate::json::{FromJson, Misread, by_serde};
 use crate::macros::{always_present, fields};
 
 rsp::codes! {
@@ -42,6 +44,12 @@ rsp::codes! {
 }
 
 always_present!(PeStatusCode);
+
+impl FromJson for PeStatusCode {
+    fn from_json(value: &Value) -> Result<Self, Misread> {
+        by_serde(value, "a status of PE is expected here")
+    }
+}
 
 fields! {
     /// PEStatus.

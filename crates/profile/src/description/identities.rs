@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use rsp::der::Unknown;
 
-use super::layout::{ISIM_FID, USIM_AID, USIM_FID};
+use super::adf::{ISIM_FID, USIM_AID, USIM_FID};
 use super::shapes::hex;
 use super::subscription::{self, LISTS, List};
-use super::{Algorithm, Description, Identity, Isim, UsimFiles};
+use super::{Algorithm, Description, Identity, Isim, UsimFiles, key_lengths};
 use crate::element::{
     Application, ApplicationInstance, MandatoryAid, PeHeader, ProfileElement, UiccApplicationParameters,
 };
@@ -193,7 +193,7 @@ pub(super) fn mistakes(d: &Description, say: &mut impl FnMut(&str, String, &str)
             }
             _ => {}
         }
-        super::mistakes::keys(own.algorithm, identity.ki.as_ref(), identity.opc.as_ref(), &mut say);
+        key_lengths::mistakes(own.algorithm, identity.ki.as_ref(), identity.opc.as_ref(), &mut say);
         if identity.access_classes.iter().flatten().any(|class| *class > 15) {
             say("access-classes", "there are classes 0 to 15".to_owned(), "give some of these");
         }

@@ -5,6 +5,7 @@
 
 use rsp::der::Unknown;
 
+use super::adf::{ISIM_AID, ISIM_FID, USIM_AID, USIM_FID};
 use super::shapes::{arr, arr_with_never_read, content, file, hex, in_order, in_records, of_size, sized};
 use super::subscription::{self, access_classes};
 use super::{Algorithm, Code, Description, FilesBy, Format, Isim, KeyType, coding, identities, own, paths};
@@ -17,15 +18,6 @@ use crate::element::{
 use crate::facts::{ROTATION_CONSTANTS, default_xoring_constants};
 use crate::template;
 use crate::{Fid, Octets, Oid, SecretOctets};
-
-/// The USIM's AID: 3GPP's RID and application code, the rest as in the TS.48 profile; and the ISIM's.
-pub(super) const USIM_AID: [u8; 12] =
-    [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02, 0xFF, 0x49, 0xFF, 0x05, 0x89];
-const ISIM_AID: [u8; 12] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x04, 0xFF, 0x49, 0xFF, 0x05, 0x89];
-
-/// Temporary identifiers by which paths in the package name the ADFs.
-pub(super) const USIM_FID: Fid = Fid(0x7FD0);
-pub(super) const ISIM_FID: Fid = Fid(0x7FB0);
 
 /// A published key, the default for tests.
 const TEST_KEY: [u8; 16] = *b"landfall mno-sd!";

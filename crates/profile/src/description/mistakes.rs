@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::SecretOctets;
-
-use super::{Algorithm, Description, identities};
+use super::{Algorithm, Description, identities, key_lengths};
 
 /// An error: place, cause, and remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,27 +106,6 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Errors in the lengths of keys, of the profile or of one of its identities.
-pub(super) fn keys(
-    algorithm: Algorithm,
-    ki: Option<&SecretOctets>,
-    opc: Option<&SecretOctets>,
-    say: &mut impl FnMut(&str, String, &str),
-) {
-    let length = |key: &SecretOctets| key.expose().len();
-    if let Some(ki) = ki.map(length).filter(|ki| !algorithm.ki_lengths().contains(ki)) {
-        let next = match algorithm {
-            Algorithm::Tuak => "give 16 or 32 octets",
-            Algorithm::Milenage | Algorithm::Test => "give 16 octets; TUAK may have 32",
-        };
-        say("ki", format!("it has {ki} octets"), next);
-    }
-    let (Some(opc), Some(right)) = (opc.map(length), algorithm.opc_length()) else { return };
-    if opc != right {
-        say("opc", format!("it has {opc} octets"), &format!("give {right} octets"));
-    }
-}
-
 /// Errors that can be found in the description alone.
 pub(super) fn of(description: &Description) -> Result<(), Mistakes> {
     let mut all = Vec::new();
@@ -160,7 +137,7 @@ pub(super) fn of(description: &Description) -> Result<(), Mistakes> {
     }
     let mut say_of_key =
         |name: &str, what: String, next: &str| say(&format!("authentication.{name}"), what, next);
-    self::keys(keys.algorithm, keys.ki.as_ref(), keys.opc.as_ref(), &mut say_of_key);
+    key_lengths::mistakes(keys.algorithm, keys.ki.as_ref(), keys.opc.as_ref(), &mut say_of_key);
     if let Some(op) = &keys.op {
         if keys.opc.is_some() {
             say("authentication.op", "there is opc as well".to_owned(), "leave one of the two out");

@@ -2,7 +2,7 @@
 
 use rsp::der::{Tag, write_tlv};
 
-use super::layout::USIM_FID;
+use super::adf::USIM_FID;
 use super::shapes::{ADMINISTRATOR, NEVER_READ, of_size};
 use super::{Description, OwnFile, identities};
 use crate::element::{Fcp, FileManagement};

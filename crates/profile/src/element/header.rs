@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::json::{self, FromJson, Misread};
+use crate::json::{self, FromJson, Misread};
 use crate::macros::{Present, fields};
 use crate::octets::{Octets, Oid};
 

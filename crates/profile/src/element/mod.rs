@@ -12,8 +12,9 @@ mod aka;
 mod application;
 mod file;
 mod file_system;
+mod file_system_kind;
 mod header;
-pub(crate) mod json;
+mod json;
 
 pub use access::{
     PinCodes, PinCodesChoice, PinConfiguration, PinKeyReference, PukCodes, PukConfiguration, PukKeyReference,
@@ -25,7 +26,8 @@ pub use application::{
     OpenPersoData, Rfm, SecurityDomain, UiccApplicationParameters,
 };
 pub use file::{Fcp, FileItem, FileManagement, GenericFileManagement, ProprietaryInfo};
-pub use file_system::{FileSystemElement, FileSystemKind, NamedFile};
+pub use file_system::{FileSystemElement, NamedFile};
+pub use file_system_kind::FileSystemKind;
 pub use header::{IotOptions, MandatoryAid, ProfileHeader, Service, ServicesList};
 
 fields! {

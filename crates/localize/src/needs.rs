@@ -1,0 +1,53 @@
+//! The device's requirements on its connection.
+
+use serde::{Deserialize, Serialize};
+
+/// Effect of a device that is unreachable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Criticality {
+    /// Such as a washing machine: the outage is not noticed for days.
+    Low,
+    /// Such as a meter: data arrives late.
+    #[default]
+    Normal,
+    /// Such as a payment terminal or a drone: an activity stops.
+    High,
+}
+
+/// Amount of data that the device sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bandwidth {
+    /// Kilobytes a day.
+    #[default]
+    Low,
+    /// Megabytes a day.
+    Medium,
+    /// Video and similar.
+    High,
+}
+
+/// Acceptable response time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Latency {
+    /// Seconds or longer.
+    #[default]
+    Relaxed,
+    /// At most a second.
+    Interactive,
+    /// At most a tenth of a second; home-routed roaming traffic is too slow.
+    Tight,
+}
+
+/// The device's requirements on its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// Effect of a device that is unreachable.
+    pub criticality: Criticality,
+    /// Amount of data that it sends.
+    pub bandwidth: Bandwidth,
+    /// Acceptable response time.
+    pub latency: Latency,
+}
