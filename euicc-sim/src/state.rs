@@ -30,6 +30,7 @@ pub(crate) const STORED_FORM: u32 = 3;
 /// The module `stored` defines the memory cells for it. Fields that are skipped in the serialised
 /// form have cells of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Persistent {
     pub(crate) stored_form: u32,
     /// The EID of the card that owns the memory. A memory with another EID is refused.
@@ -78,6 +79,7 @@ pub(crate) enum ProfileSwitch {
 
 /// An ISD-P and its profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct InstalledProfile {
     pub(crate) isd_p: Aid,
     pub(crate) metadata: InDer<StoreMetadataRequest>,
@@ -122,6 +124,7 @@ impl InstalledProfile {
 
 /// A notification that has not been removed yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct StoredNotification {
     pub(crate) sequence_number: i64,
     /// A bit of [`rsp::sgp22::notification_event`].
@@ -134,6 +137,7 @@ pub(crate) struct StoredNotification {
 
 /// otSK.EUICC.ECKA and its public half, kept for a retry: SGP.22 section 5.7.5.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct OneTimeKey {
     /// The SM-DP+ for which the key was generated.
     pub(crate) smdp_oid: Oid,
@@ -144,6 +148,7 @@ pub(crate) struct OneTimeKey {
 
 /// The serial numbers of the certificates revoked by a CI: SGP.22 section 5.7.12.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct StoredCrl {
     pub(crate) ci: SubjectKeyIdentifier,
     /// cRLNumber.

@@ -40,6 +40,7 @@ const PROFILE: &str = "profile/";
 
 /// PINs and the codes that unblock them.
 #[derive(PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Codes {
     pins: Vec<Pins>,
     puks: Vec<Puk>,
@@ -47,6 +48,7 @@ struct Codes {
 
 /// The file table, and the lengths of the contents that are concatenated in the cell of contents.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Table<Files> {
     files: Files,
     lengths: Vec<usize>,

@@ -24,5 +24,6 @@ mod profiles;
 mod results;
 mod revocation;
 mod server;
+pub(super) mod stored;
 mod testbed;
 mod value_notation;

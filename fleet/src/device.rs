@@ -54,6 +54,7 @@ impl<'de> Deserialize<'de> for Name {
 
 /// A device of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Device {
     /// EID of its eUICC, which is its key in the records.
     pub eid: Eid,

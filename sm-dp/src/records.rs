@@ -118,6 +118,7 @@ pub struct Profile {
 
 /// The stored form of a [`Profile`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ProfileRecord {
     /// The ICCID.
     pub iccid: Iccid,
@@ -274,6 +275,7 @@ impl From<Profile> for ProfileRecord {
 
 /// An ES2+ call and its reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LastCall {
     /// functionRequesterIdentifier.
     pub requester: String,
@@ -289,6 +291,7 @@ pub struct LastCall {
 
 /// A registered operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Operator {
     /// Its functionRequesterIdentifier.
     pub identifier: String,
@@ -420,6 +423,7 @@ impl ProfileOrderId {
 
 /// A download order.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Order {
     /// The identifier of the order.
     pub id: ProfileOrderId,
@@ -496,6 +500,7 @@ impl fmt::Debug for Order {
 
 /// An ES9+ session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Session {
     /// The server address in the signed challenge.
     pub server_address: String,
@@ -563,6 +568,7 @@ pub enum Awaits {
 
 /// The profile that a session offers, and the authenticated eUICC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Offer {
     /// The profile.
     pub iccid: Iccid,
@@ -581,6 +587,7 @@ pub struct Offer {
 
 /// A Bound Profile Package, kept for retries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Binding {
     /// The otPK.EUICC.ECKA that the package is bound to.
     pub euicc_otpk: Octets,
@@ -593,6 +600,7 @@ pub struct Binding {
 /// A message to a peer. It is written in the same transaction as the change it reports, and sent
 /// afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Message {
     /// The time at which it was posted.
     pub since: Timestamp,
@@ -634,6 +642,7 @@ pub struct OrderSnapshot {
 
 /// A peer that messages are delivered to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Addressee {
     /// The peer.
     pub peer: Peer,
@@ -659,6 +668,7 @@ pub enum Peer {
 
 /// A profile on an eUICC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Installation {
     /// The eUICC.
     pub eid: Eid,
@@ -668,6 +678,7 @@ pub struct Installation {
 
 /// A received notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TakenNotification {
     /// The time of receipt.
     pub at: Timestamp,

@@ -15,6 +15,7 @@ use crate::response::PeStatusCode;
 
 /// Everything in a package that is not a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Facts {
     /// Major and minor version of the package.
     pub version: (u8, u8),

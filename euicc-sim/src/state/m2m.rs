@@ -17,6 +17,7 @@ use toolkit_state::ToolkitState;
 /// The M2M part of the persistent state. The profiles themselves are stored as in a consumer card;
 /// a profile belongs to the ISD-P with its AID.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct State {
     /// Key sets of the ISD-R, by version.
     pub(crate) key_sets: Vec<KeySet>,

@@ -242,6 +242,7 @@ impl Default for Retries {
 
 /// A campaign and its progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Campaign {
     /// The specification.
     pub spec: Spec,

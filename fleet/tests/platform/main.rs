@@ -20,4 +20,7 @@ mod pace;
 mod reads;
 mod reconciler;
 mod records;
+mod stored;
+#[path = "../../../crates/world/tests/support/stored.rs"]
+mod stored_records;
 mod testbed;

@@ -206,15 +206,19 @@ pub(crate) fn setup_with_second(sm_dp: &SmDp, second: &SmDp) -> Setup {
 impl Testbed {
     /// A fleet of so many British devices that have been in Brazil since the first of August.
     pub(crate) async fn new(devices: u32) -> Self {
-        let records = MemoryRecords::default();
+        Self::new_in(Arc::new(MemoryRecords::default()), devices).await
+    }
+
+    /// The same fleet in an empty store.
+    pub(crate) async fn new_in(records: Arc<dyn Records>, devices: u32) -> Self {
         let clock = ManualClock::at(at("2026-10-29T08:00:00Z"));
         let sm_dp = SmDp::default();
-        let mut tx = world::Tx::begin(&records);
+        let mut tx = world::Tx::begin(&*records);
         for number in 0..devices {
             fleet::put(&mut tx, &roamer(number)).unwrap();
         }
         let _ = tx.commit().await.unwrap();
-        Self::on(Arc::new(records), clock, sm_dp)
+        Self::on(records, clock, sm_dp)
     }
 
     pub(crate) fn on(records: Arc<dyn Records>, clock: ManualClock, sm_dp: SmDp) -> Self {

@@ -18,6 +18,7 @@ mod online;
 mod personalisation;
 mod power_cuts;
 mod servers;
+mod stored;
 mod terminal;
 pub(crate) mod testbed;
 mod vectors;

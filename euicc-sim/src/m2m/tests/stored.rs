@@ -1,0 +1,32 @@
+//! The memory of an M2M eUICC of each release can be read: a fixture for each stored form.
+
+use world::{Memory, RamMemory};
+
+use super::oce::{Plan, establish};
+use super::testbed::{NEW, Testbed, aid, description};
+use crate::CardDescription;
+use crate::tests::stored::{checked, regenerate};
+
+/// Only the bootstrap profile is loaded in the factory.
+fn with_one_profile(description: &mut CardDescription) {
+    description.m2m.as_mut().unwrap().profiles.truncate(1);
+}
+
+#[test]
+fn the_memory_of_an_m2m_card_of_each_release_can_be_read() {
+    let name = "m2m-0.1.json";
+    regenerate(name, || {
+        let memory = RamMemory::default();
+        let mut testbed = Testbed::with(with_one_profile, memory.clone());
+        assert_eq!(testbed.create(NEW, None), "009000");
+        assert!(establish(&mut testbed, &Plan::for_isd_p(NEW)).1.ends_with("9000"));
+        memory.load().unwrap()
+    });
+    let cells = checked(name, description().eid);
+    let mut testbed = Testbed::with(with_one_profile, RamMemory::of(cells));
+    let persistent = testbed.memory();
+    assert_eq!(persistent.profiles.len(), 1);
+    assert!(persistent.enabled_profile().is_some() && persistent.m2m.is_some());
+    // The ISD-P from the fixture exists, so that its AID cannot be used again.
+    assert_ne!(testbed.create(NEW, None), "009000", "{}", aid(NEW));
+}
