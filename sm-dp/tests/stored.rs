@@ -104,7 +104,7 @@ async fn the_records_of_each_release_can_be_read() {
     assert_eq!(order.eid, Some(testbed.euicc().eid));
     assert!(order.confirmation_code_hash.is_some() && order.matching_id.is_some());
     let tx = Tx::begin(&*testbed.records);
-    let sessions = tx.glance(&SESSIONS, "").await.unwrap();
+    let sessions = tx.peek_list(&SESSIONS, "").await.unwrap();
     for is_next in [
         (|awaits| matches!(awaits, Awaits::AuthenticateClient { .. })) as fn(&Awaits) -> bool,
         |awaits| matches!(awaits, Awaits::GetBoundProfilePackage { .. }),

@@ -188,7 +188,7 @@ impl<'r> Tx<'r> {
         all.into_iter().map(|(key, value)| value.map(|value| (key, value))).collect()
     }
 
-    /// Like [`peek_list`](Self::glance), but returns a fault in place of each record that cannot be
+    /// Like [`peek_list`](Self::peek_list), but returns a fault in place of each record that cannot be
     /// decoded.
     pub async fn peek_each<T: DeserializeOwned>(
         &self,
@@ -198,7 +198,7 @@ impl<'r> Tx<'r> {
         self.peek_first(collection, prefix, usize::MAX).await
     }
 
-    /// Reads at most the first `most` records of [`peek_each`](Self::glance_each). The others are
+    /// Reads at most the first `most` records of [`peek_each`](Self::peek_each). The others are
     /// not read.
     pub async fn peek_first<T: DeserializeOwned>(
         &self,

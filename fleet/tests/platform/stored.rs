@@ -46,7 +46,7 @@ async fn the_records_of_each_release_can_be_read() {
     assert_eq!(moved.trail.entries().len(), 2);
 
     let tx = Tx::begin(&records);
-    let orders = tx.glance(&ORDERS, "").await.unwrap();
+    let orders = tx.peek_list(&ORDERS, "").await.unwrap();
     let steps: Vec<&Step> = orders.iter().map(|(_, order)| &order.step).collect();
     assert!(
         matches!(steps[..], [
