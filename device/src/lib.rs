@@ -25,7 +25,7 @@
 //! | [`toolkit`] | execution of proactive commands: messages, channels, timers, REFRESH | TS 102 223, TS 31.111 |
 //! | [`online`] | the device without an LPA | |
 //! | [`at`] | the modem's AT command interface | V.250, TS 27.007 |
-//! | [`teller`](Teller) | the events that a device reports | |
+//! | [`teller`](EventSource) | the events that a device reports | |
 
 pub mod at;
 mod device;

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_glance_is_not_an_expectation_of_the_commit() {
+    async fn a_peek_is_not_an_expectation_of_the_commit() {
         let records = records();
         set(&records, "a1", 1).await;
         let mut tx = Tx::begin(&records);

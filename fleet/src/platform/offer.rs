@@ -86,18 +86,18 @@ impl Platform {
         &self,
         tx: &mut Tx<'_>,
         device: &mut Device,
-        glanced: Campaign,
+        snapshot: Campaign,
         policies: &Policies,
     ) -> Result<CampaignOffer, Fault> {
-        let (now, spec) = (self.now(), &glanced.spec);
+        let (now, spec) = (self.now(), &snapshot.spec);
         let key = member_key(&spec.id, device.eid);
         let mut member = match tx.get(&MEMBERS, &key).await? {
             Some(member) => member,
             None if spec.standing && spec.has(device, now) => Member::default(),
             None => return Ok(CampaignOffer::NotConcerned),
         };
-        let planned = match (glanced.goes_back, &member.state) {
-            (_, state) if glanced.is_finished(state) && !spec.standing => {
+        let planned = match (snapshot.goes_back, &member.state) {
+            (_, state) if snapshot.is_finished(state) && !spec.standing => {
                 return Ok(CampaignOffer::NotConcerned);
             }
             (true, MemberState::Moved { .. } | MemberState::Again { .. } | MemberState::PutOff { .. }) => {
@@ -112,16 +112,16 @@ impl Platform {
         let (to, fall_back_to) = match self.supplied(planned) {
             Plan::Move { to, fall_back_to, .. } => (to, fall_back_to),
             Plan::Nothing { next_check, .. } => {
-                let state = match glanced.goes_back {
+                let state = match snapshot.goes_back {
                     true => MemberState::RolledBack { at: now },
                     false => MemberState::NothingToDo,
                 };
-                self.finish(tx, &glanced, device.eid, state).await?;
+                self.finish(tx, &snapshot, device.eid, state).await?;
                 return Ok(CampaignOffer::Nothing(next_check));
             }
             Plan::Stuck { why, next_check, .. } => {
                 let state = MemberState::Failed { at: now, why: why.clone() };
-                self.finish(tx, &glanced, device.eid, state).await?;
+                self.finish(tx, &snapshot, device.eid, state).await?;
                 return Ok(CampaignOffer::Stuck(why, next_check));
             }
         };
@@ -153,11 +153,11 @@ impl Platform {
     pub(super) async fn finish(
         &self,
         tx: &mut Tx<'_>,
-        glanced: &Campaign,
+        snapshot: &Campaign,
         eid: Eid,
         state: MemberState,
     ) -> Result<(), Fault> {
-        let id = &glanced.spec.id;
+        let id = &snapshot.spec.id;
         let key = member_key(id, eid);
         let Some(mut member) = tx.get(&MEMBERS, &key).await? else { return Ok(()) };
         let is_done = |campaign: &Campaign, member: &Member| {
@@ -165,7 +165,7 @@ impl Platform {
         };
         // This first check uses the copy that was read without conflict detection, because most
         // check-ins must not depend on the campaign's record.
-        if is_done(glanced, &member) {
+        if is_done(snapshot, &member) {
             return Ok(());
         }
         let Some(mut campaign) = tx.get(&CAMPAIGNS, &id.to_string()).await? else { return Ok(()) };
