@@ -39,7 +39,7 @@ pub enum Prerequisite {
     Unprivileged,
 }
 
-/// Where a prerequisite is looked for.
+/// The place of a prerequisite.
 enum Source {
     Program(&'static str),
     Variable(&'static str),
