@@ -331,7 +331,7 @@ fn an_invalid_strategy_is_refused_with_its_line_and_a_remedy() {
     let tail = "source = \"s\"\nreviewed = \"2026-11-22\"\n";
     let head = format!("[[row]]\nid = \"x\"\n{tail}");
     for (row, words) in [
-        ("use = \"roam\"\nwhen = \"always\"".to_owned(), "moves nobody"),
+        ("use = \"roam\"\nwhen = \"always\"".to_owned(), "moves no device"),
         ("use = \"roam\"\nmin_devices = 5\nmax_devices = 4".to_owned(), "no number of devices fits"),
         ("use = \"roam\"\ncountries = [\"BX\"]".to_owned(), "neither a country nor a group"),
         ("use = \"fly\"".to_owned(), "unknown variant"),

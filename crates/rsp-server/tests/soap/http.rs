@@ -103,7 +103,7 @@ async fn an_invalid_request_gets_a_fault_with_the_reason() {
             ),
             StatusCode::INTERNAL_SERVER_ERROR,
             "MustUnderstand",
-            "Security is not understood",
+            "Security is marked mustUnderstand",
         ),
     ] {
         let response = sr.handle(request).await;
