@@ -44,9 +44,9 @@ pub async fn register(
 ) -> Result<(), Fault> {
     let localhost =
         "localhost".parse().map_err(|e| Fault::caused_by(e, "cannot name the EUM", "report this"))?;
-    let tls = pki.m2m_eum(&[localhost]).map_err(|e| {
-        Fault::caused_by(e, "the EUM has no certificate", "create a PKI with `landfall certs init`")
-    })?;
+    let tls = pki
+        .m2m_eum(&[localhost])
+        .map_err(|e| crate::pki::missing_certificate(e, "the EUM has no certificate"))?;
     let names = Names::default();
     names.call(&sm_sr.id, "SM-SR");
     let client =

@@ -1,4 +1,4 @@
-//! Reading of files named on the command line.
+//! Reading and writing of files named on the command line.
 
 use std::path::Path;
 
@@ -25,4 +25,17 @@ pub fn read_text(file: &Path) -> Result<String, Fault> {
             "save it as UTF-8",
         )
     })
+}
+
+/// Writes a file.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(file: &Path, octets: impl AsRef<[u8]>) -> Result<(), Fault> {
+    std::fs::write(file, octets).map_err(|e| unwritable(file, e))
+}
+
+/// Fault of a file or folder that cannot be written.
+pub fn unwritable(place: &Path, cause: std::io::Error) -> Fault {
+    Fault::caused_by(cause, format!("cannot write {}", place.display()), "choose a writable path")
 }

@@ -27,6 +27,9 @@ use external::ExternalParties;
 use server_socket::ServerSocket;
 use wire::Wire;
 
+/// Reason of a fault: a socket was used after the end of the runtime.
+const RUNTIME_ENDED: &str = "the socket runtime has ended";
+
 /// Factory of server sockets.
 struct Sockets {
     real: Handle,

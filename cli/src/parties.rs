@@ -186,9 +186,8 @@ pub fn sm_dp_on(setup: &SmDpSetup<'_>, records: Arc<dyn Records>) -> Result<SmDp
     let (first, others) = parsed(&setup.addresses)?;
     let mut config = Config::new(first);
     config.other_addresses = others;
-    let credentials = Credentials::from_pki(setup.pki).map_err(|e| {
-        Fault::caused_by(e, "the SM-DP+ has no certificates", "create a PKI with `landfall certs init`")
-    })?;
+    let credentials = Credentials::from_pki(setup.pki)
+        .map_err(|e| crate::pki::missing_certificate(e, "the SM-DP+ has no certificates"))?;
     Ok(SmDpPlus::new(config, credentials, records, setup.world.clone(), setup.events.clone()))
 }
 
@@ -274,10 +273,7 @@ fn server_credential(
     match kept {
         Ok(kept) if fits(&kept) => Ok(kept),
         Ok(kept) => Ok(issue(year_from(now)).unwrap_or(kept)),
-        Err(e) => {
-            let what = format!("the {who} has no TLS certificate");
-            Err(Fault::caused_by(e, what, "create a PKI with `landfall certs init`"))
-        }
+        Err(e) => Err(crate::pki::missing_certificate(e, format!("the {who} has no TLS certificate"))),
     }
 }
 

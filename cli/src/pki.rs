@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use certs::{Pki, PkiOptions, ServerName};
+use certs::{Pki, PkiError, PkiOptions, ServerName};
 use world::Fault;
 
 use crate::settings::Settings;
@@ -49,6 +49,11 @@ pub fn init(settings: &Settings) -> Result<Pki, Fault> {
         .map_err(|e| Fault::caused_by(e, "cannot create the PKI", "correct the setting named above"))?;
     write(&settings.pki, &pki.files())?;
     Ok(pki)
+}
+
+/// Fault of a party whose certificate is not in the PKI.
+pub fn missing_certificate(cause: PkiError, what: impl Into<String>) -> Fault {
+    Fault::caused_by(cause, what, "create a PKI with `landfall certs init`")
 }
 
 /// Writes PKI files below `folder`. Private keys are readable by their owner only.

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use profile::{InstalledProfile as Content, Package};
+use profile::InstalledProfile as Content;
 use rsp::ids::{Aid, Iccid};
 use world::Fault;
 
-use super::authenticate::algorithm::supports;
-use super::m2m::factory::{iccid_of, of_package};
+use super::m2m::factory::{content_of, of_package};
 use super::{Card, Context};
 
 impl Card {
@@ -19,13 +18,7 @@ impl Card {
     /// Fails if the package cannot be installed, if the card already has the profile, or if the
     /// memory fails.
     pub fn load_in_factory(&mut self, package: &[u8], enabled: bool) -> Result<Iccid, Fault> {
-        let content = Package::decode(package).map_err(|why| factory_fault(&why.to_string()))?;
-        let content = Content::of(&content, &self.description.package_capabilities())
-            .map_err(|why| factory_fault(&why.to_string()))?;
-        if !content.facts.aka.iter().all(supports) {
-            return Err(factory_fault("the card does not support its authentication algorithm"));
-        }
-        let iccid = iccid_of(&content).ok_or_else(|| factory_fault("its ICCID is invalid"))?;
+        let (iccid, content) = content_of(&self.description, package).map_err(|why| factory_fault(&why))?;
         self.commit(|context| load(context, iccid, package.len(), content, enabled))??;
         self.power_on();
         Ok(iccid)

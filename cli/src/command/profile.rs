@@ -122,7 +122,7 @@ impl Command {
                 return make::Build { description, package: file, metadata, server }.run(json);
             }
             Self::New { file, description: None, home, number, name } => {
-                make::write(&file, &demo::own_package(&home, number.into(), &name)?)?;
+                crate::files::write(&file, demo::own_package(&home, number.into(), &name)?)?;
                 make::print_summary(&package(&file)?, json)?;
             }
         }

@@ -11,6 +11,7 @@ use scenario::play::play;
 use scenario::report::{Report, Verdict};
 use world::Fault;
 
+use crate::files;
 use crate::live;
 use crate::output::{Table, print, print_json, remark};
 use crate::report::print_report;
@@ -67,17 +68,17 @@ impl Command {
             }
         };
         let name = name(file);
-        let mut files = Vec::new();
+        let mut pages = Vec::new();
         if let Some(folder) = &self.report {
-            std::fs::create_dir_all(folder).map_err(|why| cannot_write(folder, why))?;
-            files.push((folder.join(format!("{name}.html")), report.page()));
-            files.push((folder.join(format!("{name}.json")), report.json()?));
-            files.push((folder.join(format!("{name}.xml")), report.junit()));
+            std::fs::create_dir_all(folder).map_err(|why| files::unwritable(folder, why))?;
+            pages.push((folder.join(format!("{name}.html")), report.page()));
+            pages.push((folder.join(format!("{name}.json")), report.json()?));
+            pages.push((folder.join(format!("{name}.xml")), report.junit()));
         }
-        files.extend(self.html.map(|file| (file, report.page())));
-        files.extend(self.junit.map(|file| (file, report.junit())));
-        for (file, text) in files {
-            std::fs::write(&file, text).map_err(|why| cannot_write(&file, why))?;
+        pages.extend(self.html.map(|file| (file, report.page())));
+        pages.extend(self.junit.map(|file| (file, report.junit())));
+        for (file, text) in pages {
+            files::write(&file, text)?;
         }
         if json {
             print_json(&report)?;
@@ -122,8 +123,4 @@ fn code(report: &Report) -> ExitCode {
         Verdict::Passed => ExitCode::SUCCESS,
         Verdict::Failed => ExitCode::FAILURE,
     }
-}
-
-fn cannot_write(place: &Path, why: std::io::Error) -> Fault {
-    Fault::caused_by(why, format!("cannot write {}", place.display()), "choose a writable path")
 }

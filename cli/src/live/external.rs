@@ -16,7 +16,7 @@ use scenario::play::{StockedProfile, ThirdPartyCard, ThirdPartySmDp, Way};
 use tokio::runtime::Handle;
 use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, link_from};
 
-use super::wait;
+use super::{RUNTIME_ENDED, wait};
 use crate::parties::{host_of, identity, tls_roots};
 
 /// External parties at the start of the scenario.
@@ -104,8 +104,7 @@ impl Way for ExternalServer {
         Ok(link_from(tower::service_fn(move |request: Request<Bytes>| {
             let (link, real) = (link.clone(), real.clone());
             async move {
-                let runtime_ended =
-                    || LinkFault::new(LinkFaultKind::Unreachable, "server", "the socket runtime has ended");
+                let runtime_ended = || LinkFault::new(LinkFaultKind::Unreachable, "server", RUNTIME_ENDED);
                 wait(&real, async move { world::send(&link, request).await })
                     .unwrap_or_else(|| Err(runtime_ended()))
             }
@@ -137,7 +136,7 @@ fn open(real: &Handle, place: &CardPlace, at: CardDoorAt<'_>) -> Result<BoxCardD
 }
 
 fn runtime_ended() -> Fault {
-    Fault::new("cannot reach the card", "the socket runtime has ended", "report this")
+    Fault::new("cannot reach the card", RUNTIME_ENDED, "report this")
 }
 
 /// Blocking adapter for a card interface in the socket runtime, used by the scenario's thread.
@@ -155,7 +154,7 @@ impl BlockingCard {
     where
         F: Future<Output = (BoxCardDoor, Result<T, DoorFault>)> + Send + 'static,
     {
-        let runtime_ended = || DoorFault::Broken("the socket runtime has ended".into());
+        let runtime_ended = || DoorFault::Broken(RUNTIME_ENDED.into());
         let door = self.door.take().ok_or_else(runtime_ended)?;
         let (door, outcome) = wait(&self.real, work(door)).ok_or_else(runtime_ended)?;
         self.door = Some(door);

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use world::{Clock, Fault, Link, LinkFault, LinkFaultKind, ManualClock, link_from};
 
-use super::wait;
+use super::{RUNTIME_ENDED, wait};
 use crate::parties::{identity, tls_roots};
 
 /// Client timeout, longer than any run: the server's response time counts in virtual time only.
@@ -118,8 +118,7 @@ impl ServerSocket {
                 answer.await.map_err(|_| broken("the server process ended"))
             }
         });
-        let runtime_ended =
-            || Fault::new("cannot listen on the loopback", "the socket runtime has ended", "report this");
+        let runtime_ended = || Fault::new("cannot listen on the loopback", RUNTIME_ENDED, "report this");
         let listener =
             wait(&self.0.real, async move { net::listen(&address).await }).ok_or_else(runtime_ended)??;
         Ok(self.0.real.spawn(net::serve(listener, Some(tls), service, std::future::pending())))
@@ -155,12 +154,12 @@ impl ServerSocket {
                 return world::send(&server.link, request).await;
             }
             Ok(RequestProgress::Ended(end)) => return end,
-            Err(_) => return Err(no("the socket runtime has ended".to_owned())),
+            Err(_) => return Err(no(RUNTIME_ENDED.to_owned())),
         };
         let ended = move || match progress.recv() {
             Ok(RequestProgress::Ended(end)) => end,
             Ok(RequestProgress::IncomingDelivery(..)) => Err(no("a request arrived twice".to_owned())),
-            Err(_) => Err(no("the socket runtime has ended".to_owned())),
+            Err(_) => Err(no(RUNTIME_ENDED.to_owned())),
         };
         match world::send(&server.link, arrived).await {
             Ok(answer) => {

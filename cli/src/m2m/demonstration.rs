@@ -204,9 +204,9 @@ impl Demonstration {
         }));
         running.push(Running::serve(listener, Some(server_tls), operator.link())?);
 
-        let eum_tls = pki.m2m_eum(&hosts).map_err(|e| {
-            Fault::caused_by(e, "the EUM has no certificate", "create a PKI with `landfall certs init`")
-        })?;
+        let eum_tls = pki
+            .m2m_eum(&hosts)
+            .map_err(|e| crate::pki::missing_certificate(e, "the EUM has no certificate"))?;
         let eum_client = net::ClientTls::new(
             &parties::tls_roots(&pki),
             Some(&parties::identity(&eum_tls)),

@@ -125,9 +125,7 @@ pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
             "use a PKI with the key of the CI, such as that of `landfall certs init`",
         )
     })?;
-    let anchors = pki.anchors().map_err(|e| {
-        Fault::caused_by(e, "the SM-DP trusts no CI", "create a PKI with `landfall certs init`")
-    })?;
+    let anchors = pki.anchors().map_err(|e| crate::pki::missing_certificate(e, "the SM-DP trusts no CI"))?;
     let config = Config::new(NAME_IN_PKI, own.oid.clone(), format!("https://{authority}{SOAP_PATH}"));
     let eums = pki.eum(crypto::Curve::P256).into_iter().cloned().collect();
     let credentials =

@@ -147,9 +147,7 @@ pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
             "use a PKI with the key of the CI, such as that of `landfall certs init`",
         )
     })?;
-    let anchors = pki.anchors().map_err(|e| {
-        Fault::caused_by(e, "the SM-SR trusts no CI", "create a PKI with `landfall certs init`")
-    })?;
+    let anchors = pki.anchors().map_err(|e| crate::pki::missing_certificate(e, "the SM-SR trusts no CI"))?;
     let listens = local_address(&listener)?;
     let address = match setup.address {
         Some(address) => address,

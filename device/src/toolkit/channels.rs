@@ -156,10 +156,7 @@ impl Channels {
         let channel = self.open.get_mut(&number).ok_or_else(|| invalid_channel(number))?;
         let stored = channel.to_send.len().saturating_add(data.len());
         if matches!(channel.link, Link::Dropped) {
-            return Err(ChannelError::Bip(
-                BipCause::CHANNEL_CLOSED,
-                "the peer has closed the connection".into(),
-            ));
+            return Err(closed_by_peer());
         }
         if stored > usize::from(channel.buffer_size).max(MAX_RECEIVED) {
             return Err(ChannelError::Bip(BipCause::BUFFER_SIZE, "the buffer is full".into()));
@@ -183,10 +180,7 @@ impl Channels {
         // data that it has already received.
         channel.read_available();
         if channel.received.is_empty() && matches!(channel.link, Link::Dropped) {
-            return Err(ChannelError::Bip(
-                BipCause::CHANNEL_CLOSED,
-                "the peer has closed the connection".into(),
-            ));
+            return Err(closed_by_peer());
         }
         let count = usize::from(length).min(MAX_RECEIVED).min(channel.received.len());
         let data = channel.received.drain(..count).collect();
@@ -294,6 +288,10 @@ impl Channel {
             Ok(buffer.filled().len())
         })
     }
+}
+
+fn closed_by_peer() -> ChannelError {
+    ChannelError::Bip(BipCause::CHANNEL_CLOSED, "the peer has closed the connection".into())
 }
 
 fn invalid_channel(number: u8) -> ChannelError {

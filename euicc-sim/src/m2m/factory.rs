@@ -66,15 +66,21 @@ pub(crate) fn forget(m2m: &mut M2mDescription) {
 }
 
 fn install(description: &CardDescription, profile: &FactoryProfile) -> Result<InstalledProfile, Fault> {
-    let package = Package::decode(profile.package.expose()).map_err(|why| fault(profile, why.to_string()))?;
-    let content = Content::of(&package, &description.package_capabilities())
-        .map_err(|why| fault(profile, why.to_string()))?;
+    let package = profile.package.expose();
+    let (iccid, content) = content_of(description, package).map_err(|why| fault(profile, why))?;
+    Ok(of_package(profile.isd_p.clone(), iccid, package.len(), content))
+}
+
+/// Decodes a package that the manufacturer loads. Returns the reason if the card cannot have it.
+pub(crate) fn content_of(description: &CardDescription, package: &[u8]) -> Result<(Iccid, Content), String> {
+    let package = Package::decode(package).map_err(|why| why.to_string())?;
+    let content =
+        Content::of(&package, &description.package_capabilities()).map_err(|why| why.to_string())?;
     if !content.facts.aka.iter().all(supports) {
-        return Err(fault(profile, "the card does not support its authentication algorithm".to_owned()));
+        return Err("the card does not support its authentication algorithm".to_owned());
     }
-    let octets = profile.package.expose().len();
-    let iccid = iccid_of(&content).ok_or_else(|| fault(profile, "its ICCID is invalid".to_owned()))?;
-    Ok(of_package(profile.isd_p.clone(), iccid, octets, content))
+    let iccid = iccid_of(&content).ok_or("its ICCID is invalid")?;
+    Ok((iccid, content))
 }
 
 /// The ICCID in the header of a package.

@@ -169,8 +169,7 @@ async fn check(
     let under_way = under_way.map(|it| (it.operator, it.sm_sr));
     let mut known = installed.into_iter().chain(left).chain(under_way).peekable();
     if known.peek().is_none() {
-        let why = "this SM-DP has not downloaded the profile to this eUICC";
-        return Err(Status::IccidUnknown.because(why).about(iccid).into());
+        return Err(relay::not_downloaded(iccid).into());
     }
     match known.any(|known| known == (operator.clone(), call.caller.clone())) {
         true => Ok(()),

@@ -9,7 +9,7 @@ use rsp::{
         common::{BaseRequest, BaseResponse, ExecutionStatus, Function},
         eis::Eis,
         es2, es3,
-        status::Status,
+        status::{Refusal, Status},
     },
     time::Timestamp,
 };
@@ -204,11 +204,13 @@ pub(crate) async fn check_owner(
             .because("the profile belongs to another operator")
             .about(iccid)
             .into()),
-        None => Err(Status::IccidUnknown
-            .because("this SM-DP has not downloaded the profile to this eUICC")
-            .about(iccid)
-            .into()),
+        None => Err(not_downloaded(iccid).into()),
     }
+}
+
+/// Refusal of a profile that this SM-DP has not downloaded to the eUICC.
+pub(crate) fn not_downloaded(iccid: Iccid) -> Refusal {
+    Status::IccidUnknown.because("this SM-DP has not downloaded the profile to this eUICC").about(iccid)
 }
 
 /// True if a failed download of this operator may have left the profile on the eUICC. Such a

@@ -1,12 +1,13 @@
 //! ES3.ProfileDownloadCompleted: SGP.02 section 5.4. Reports that the profile is installed in its
 //! ISD-P and gives its properties.
 
-use rsp::sgp02::{BaseResponse, eis::ProfileState, es3, status::Status};
+use rsp::sgp02::{BaseResponse, eis::ProfileState, es3};
 use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     notifications::{self, ProfileChange},
+    procedures::check,
     shared_functions,
 };
 
@@ -18,12 +19,7 @@ pub(crate) async fn profile_download_completed(
     let mut card =
         shared_functions::own_profile(context, super::by(call), request.eid, request.iccid).await?;
     if let Some(profile) = card.profile_mut(request.iccid) {
-        if profile.state != ProfileState::Created {
-            return Err(Status::IccidInvalidTransition
-                .because(format!("the profile is {}", profile.state))
-                .about(request.iccid)
-                .into());
-        }
+        check::state(profile, &[ProfileState::Created])?;
         profile.state = ProfileState::Disabled;
         profile.profile_type.clone_from(&request.profile_type);
         profile.subscription_address = request.subscription_address.clone().unwrap_or_default();

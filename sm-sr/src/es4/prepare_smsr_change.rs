@@ -8,6 +8,7 @@ use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
+    procedures::check,
     records::{Deadline, PREPARED, PeerRole, Prepared, prepared_key},
     shared_functions,
 };
@@ -20,7 +21,7 @@ pub(crate) async fn prepare_smsr_change(
     shared_functions::check_caller(context, super::by(call)).await?;
     let (eid, current) = (request.eid, &request.current_smsr_id);
     if context.card(eid).await?.is_some() {
-        return Err(Status::EidInUse.because("this SM-SR already manages the card").about(eid).into());
+        return Err(check::already_managed(eid).into());
     }
     let peer = context.peer(current).await?;
     if !peer.is_some_and(|peer| matches!(peer.role, PeerRole::SmSr) && peer.endpoint.is_some()) {

@@ -14,8 +14,8 @@ use world::{
 };
 
 use super::{
-    Bearer, CardRefusal, JobId, JobOutcome,
-    context::Context,
+    Bearer, CardAccess, CardRefusal, JobId, JobOutcome,
+    context::{Context, NOT_MANAGED},
     packet::{self, Response},
     policy::COUNTER_JUMP,
     records::{Awaits, JOBS, MESSAGES, Pending, TransmissionRef, What},
@@ -81,10 +81,7 @@ impl Context<'_, '_> {
     /// Handles a response to a secured packet. The counter and the TAR identify the packet,
     /// whenever the response arrives and by whichever way.
     async fn response(&mut self, eid: Eid, octets: &[u8]) -> Result<(), Fault> {
-        let Some(access) = self.procedures.card(self.tx, eid).await? else {
-            self.ignore(eid, "this SM-SR does not manage the card any more");
-            return Ok(());
-        };
+        let Some(access) = self.managed(eid).await? else { return Ok(()) };
         let response = match packet::open_response(&access.scp80, octets) {
             Ok(response) => response,
             Err(why) => {
@@ -101,7 +98,7 @@ impl Context<'_, '_> {
             Some((id, pending, at))
         });
         let Some((id, pending, at)) = found else {
-            self.ignore(eid, "this response's job has ended");
+            self.ignore_late(eid);
             return Ok(());
         };
         self.card_responded(eid).await?;
@@ -215,11 +212,22 @@ impl Context<'_, '_> {
         );
     }
 
+    /// Ignores a response whose job has ended.
+    pub(super) fn ignore_late(&mut self, eid: Eid) {
+        self.ignore(eid, "this response's job has ended");
+    }
+
+    /// Returns the access to the card. Ignores a message of a card that was handed over.
+    pub(super) async fn managed(&mut self, eid: Eid) -> Result<Option<CardAccess>, Fault> {
+        let access = self.procedures.card(self.tx, eid).await?;
+        if access.is_none() {
+            self.ignore(eid, NOT_MANAGED);
+        }
+        Ok(access)
+    }
+
     async fn command_by_packet(&mut self, eid: Eid, octets: &[u8], from: &PhoneNumber) -> Result<(), Fault> {
-        let Some(access) = self.procedures.card(self.tx, eid).await? else {
-            self.ignore(eid, "this SM-SR does not manage the card any more");
-            return Ok(());
-        };
+        let Some(access) = self.managed(eid).await? else { return Ok(()) };
         match packet::open_command(&access.scp80, octets) {
             Ok(command) => {
                 self.notification(eid, &command.data, Bearer::Sms, Some(from)).await?;

@@ -33,6 +33,9 @@ pub(super) struct Outbound {
     pub(super) events: Vec<Event>,
 }
 
+/// Reason for ignoring a message of a card, or giving up a job, after a handover.
+pub(super) const NOT_MANAGED: &str = "this SM-SR does not manage the card any more";
+
 impl Context<'_, '_> {
     pub(super) async fn card(&mut self, eid: Eid) -> Result<Card, Fault> {
         Ok(self.tx.get(&CARDS, &key(eid)).await?.unwrap_or_default())

@@ -85,8 +85,7 @@ impl Context<'_, '_> {
     /// Handles a request of a card and returns the reply.
     pub(super) async fn handle_call(&mut self, call: &Call) -> Result<Offer, Fault> {
         let eid = call.eid;
-        if self.procedures.card(self.tx, eid).await?.is_none() {
-            self.ignore(eid, "this SM-SR does not manage the card any more");
+        if self.managed(eid).await?.is_none() {
             return Ok(Offer::End);
         }
         self.card_responded(eid).await?;
@@ -114,7 +113,7 @@ impl Context<'_, '_> {
             Some((id, pending, at))
         });
         let Some((id, pending, at)) = found else {
-            self.ignore(eid, "this response's job has ended");
+            self.ignore_late(eid);
             // The server may have handled this response before, and its answer may have been lost.
             // If the server had announced a script, this request waits for it too.
             let until = self.card(eid).await?.session_until;

@@ -11,7 +11,7 @@ use world::{Event, Fault, MessageId, PhoneNumber, Receipts, ShortMessage, Submis
 
 use super::{
     Bearer, CardAccess, Effect, JobId, JobOutcome, Scp80KeySet,
-    context::{Context, Packet},
+    context::{Context, NOT_MANAGED, Packet},
     packet,
     policy::{self, Repetition},
     queue::{JobState, delete_message_references},
@@ -42,7 +42,7 @@ impl Context<'_, '_> {
             return self.suspend(id, pending);
         }
         let Some(card) = self.procedures.card(self.tx, id.eid()).await? else {
-            return self.give_up(id, &pending, "this SM-SR does not manage the card any more").await;
+            return self.give_up(id, &pending, NOT_MANAGED).await;
         };
         let Some(keys) = card.scp80.first().cloned() else {
             return self.give_up(id, &pending, "the card has no SCP80 key set").await;

@@ -1,5 +1,7 @@
 //! Responses to callers of functions.
 
+use std::fmt::Display;
+
 use rsp::{
     ids::{Aid, Iccid},
     ota::script::ScriptResponse,
@@ -109,6 +111,11 @@ impl Outcome {
             ),
         }
     }
+}
+
+/// Refusal of an answer of the card that cannot be decoded.
+pub(crate) fn unreadable(why: impl Display) -> Refusal {
+    Status::IsdRExecutionError.because(format!("the card's answer cannot be read: {why}"))
 }
 
 /// Returns the refusal for a job that was not delivered to the card or not accepted by it.

@@ -31,7 +31,10 @@ pub(super) fn start_fallback(card: &Card, operation: &Operation, iccid: Iccid) -
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
     if card.emergency == Some(iccid) {
-        return Err(exclusive("the profile has the emergency profile attribute", iccid));
+        return Err(Status::IccidRefused
+            .because("the profile has the emergency profile attribute")
+            .about(iccid)
+            .into());
     }
     if profile.fallback_attribute {
         return Ok(Started::Done(Outcome::done()));
@@ -39,10 +42,6 @@ pub(super) fn start_fallback(card: &Card, operation: &Operation, iccid: Iccid) -
     let aid = &profile.isd_p_aid;
     let script = single_command(es5::set_fallback_attribute(aid));
     Ok(Started::AtCard(CardScript::isd_r(script, Effect::SetFallBack(aid.clone()))))
-}
-
-fn exclusive(why: &str, iccid: Iccid) -> Rejection {
-    Status::IccidRefused.because(why).about(iccid).into()
 }
 
 pub(super) async fn fallback_answered(
@@ -86,9 +85,7 @@ pub(super) fn start_emergency(
 ) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Disabled])?;
-    if profile.fallback_attribute {
-        return Err(exclusive("the profile has the fall-back attribute", iccid));
-    }
+    check::not_fallback(profile)?;
     match card.emergency {
         Some(has_it) if has_it == iccid => return Ok(Started::Done(Outcome::done())),
         // The operator of that profile would have to agree (PLMA), and this server has no function

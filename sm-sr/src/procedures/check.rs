@@ -16,8 +16,13 @@ use crate::{context::Context, records::Card, state::Requester};
 pub(crate) async fn managed(context: &mut Context<'_, '_>, eid: Eid) -> Decision<Card> {
     match context.card(eid).await? {
         Some(card) => Ok(card),
-        None => Err(Status::EidUnknown.because("this SM-SR does not manage this card").about(eid).into()),
+        None => Err(queue::not_managed(eid).into()),
     }
+}
+
+/// Refusal of a card that this SM-SR already manages.
+pub(crate) fn already_managed(eid: Eid) -> Refusal {
+    Status::EidInUse.because("this SM-SR already manages the card").about(eid)
 }
 
 /// Checks that the card is not being handed over. A change of its record would be lost.
@@ -81,7 +86,7 @@ fn existing_profile(card: &Card, iccid: Iccid) -> Result<&ProfileInfo, Refusal> 
 }
 
 /// Checks that the profile is in one of these states.
-pub(super) fn state(profile: &ProfileInfo, states: &[ProfileState]) -> Result<(), Refusal> {
+pub(crate) fn state(profile: &ProfileInfo, states: &[ProfileState]) -> Result<(), Refusal> {
     if states.contains(&profile.state) {
         return Ok(());
     }

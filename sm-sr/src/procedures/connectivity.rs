@@ -4,24 +4,27 @@
 //! SM-DP has protected (SCP03), and the SM-SR forwards it to the ISD-P.
 
 use rsp::{
+    ids::Iccid,
     ota::script::ScriptResponse,
-    sgp02::{eis::ProfileState, status::Status},
+    sgp02::{Octets, eis::ProfileState, status::Status},
 };
 use rsp_server::soap::Rejection;
 
 use super::{
-    CardScript, Function, Operation, Started,
+    CardScript, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check, send_data,
 };
 use crate::{es5::Effect, records::Card};
 
-pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, Rejection> {
-    let Function::UpdateConnectivityParameters { iccid, parameters } = &operation.function else {
-        return Err(Status::FunctionUnsupported.because("the operation has another function").into());
-    };
-    let profile = check::own_profile(card, operation, *iccid)?;
+pub(super) fn start(
+    card: &Card,
+    operation: &Operation,
+    iccid: Iccid,
+    parameters: &Octets,
+) -> Result<Started, Rejection> {
+    let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
     let script = send_data::script_of(parameters.as_slice()).map_err(|e| {
         Status::ConnectivityParametersInvalid

@@ -4,7 +4,7 @@
 //! card, so that neither the ICCID nor the AID nor the memory is allocated twice.
 
 use rsp::{
-    ids::{Aid, Eid, Iccid},
+    ids::{Aid, Eid, Iccid, Oid},
     ota::script::ScriptResponse,
     sgp02::{
         SubscriptionAddress,
@@ -37,14 +37,13 @@ pub(super) fn start(
     context: &mut Context<'_, '_>,
     card: &mut Card,
     operation: &Operation,
+    (iccid, mno_id): (Iccid, &Oid),
+    memory: u32,
+    more_to_do: bool,
 ) -> Result<Started, Rejection> {
-    let Function::CreateIsdP { iccid, mno_id, required_memory, more_to_do } = &operation.function else {
-        return Err(Status::FunctionUnsupported.because("the operation has another function").into());
-    };
-    if card.profile(*iccid).is_some() {
+    if card.profile(iccid).is_some() {
         return Err(Status::IccidInUse.because("the profile is already on the card").about(iccid).into());
     }
-    let memory = *required_memory;
     if memory > card.eis.available_memory_for_profiles {
         let free = card.eis.available_memory_for_profiles;
         return Err(Status::EuiccInsufficientMemory
@@ -57,7 +56,7 @@ pub(super) fn start(
     };
     card.eis.available_memory_for_profiles -= memory;
     card.eis.profile_info.push(ProfileInfo {
-        iccid: *iccid,
+        iccid,
         isd_p_aid: isd_p.clone(),
         mno_id: mno_id.clone(),
         fallback_attribute: false,
@@ -69,18 +68,15 @@ pub(super) fn start(
         free_memory: None,
         pol2: Pol2::default(),
     });
-    set_download_deadline(context, card, *iccid, &isd_p)?;
+    set_download_deadline(context, card, iccid, &isd_p)?;
     let signed = &card.eis.eum_signed_info;
     let script = single_command(es5::create_isd_p(
         &signed.isd_p_loadfile_aid,
         &signed.isd_p_module_aid,
         &isd_p,
-        *required_memory,
+        memory,
     ));
-    Ok(Started::AtCard(CardScript {
-        more_to_do: *more_to_do,
-        ..CardScript::isd_r(script, Effect::CreateIsdP(isd_p))
-    }))
+    Ok(Started::AtCard(CardScript { more_to_do, ..CardScript::isd_r(script, Effect::CreateIsdP(isd_p)) }))
 }
 
 /// Sets the deadline for the download into an ISD-P.

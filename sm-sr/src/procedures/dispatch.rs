@@ -125,9 +125,15 @@ async fn start(
 ) -> Result<Started, Rejection> {
     check::check_not_transferred(card, &operation.function)?;
     match &operation.function {
-        Function::CreateIsdP { .. } => create::start(context, card, operation),
-        Function::SendData { .. } => send_data::start(card, operation),
-        Function::UpdateConnectivityParameters { .. } => connectivity::start(card, operation),
+        Function::CreateIsdP { iccid, mno_id, required_memory, more_to_do } => {
+            create::start(context, card, operation, (*iccid, mno_id), *required_memory, *more_to_do)
+        }
+        Function::SendData { sd_aid, data, more_to_do } => {
+            send_data::start(card, operation.asker_id(), sd_aid, data, *more_to_do)
+        }
+        Function::UpdateConnectivityParameters { iccid, parameters } => {
+            connectivity::start(card, operation, *iccid, parameters)
+        }
         Function::EnableProfile(iccid) => switch::start_enable(card, operation, *iccid),
         Function::DisableProfile(iccid) => switch::start_disable(card, operation, *iccid),
         Function::DeleteProfile(iccid) => delete::start(card, operation, *iccid),

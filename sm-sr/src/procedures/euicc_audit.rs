@@ -2,7 +2,6 @@
 //! the available memory, and the EIS is updated accordingly.
 
 use rsp::{
-    der::DecodeError,
     ids::Iccid,
     ota::script::{Script, ScriptResponse},
     sgp02::{
@@ -95,13 +94,11 @@ pub(super) async fn answered(
 }
 
 fn update_eis(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
-    let unreadable =
-        |e: DecodeError| Status::IsdRExecutionError.because(format!("the card's answer cannot be read: {e}"));
-    let resources = CardResources::parse(answers.nth(0, Command::Audit)?).map_err(unreadable)?;
+    let resources = CardResources::parse(answers.nth(0, Command::Audit)?).map_err(answer::unreadable)?;
     let mut reported = Vec::new();
     for position in 1.. {
         let data = answers.nth(position, Command::Audit)?;
-        reported.extend(IsdPStatus::parse_all(data).map_err(unreadable)?);
+        reported.extend(IsdPStatus::parse_all(data).map_err(answer::unreadable)?);
         if !answers.has_more(position) {
             break;
         }

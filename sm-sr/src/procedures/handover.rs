@@ -23,6 +23,7 @@ use super::{
     AtCard, CardScript, Operation, Started, Step,
     answer::{self, Outcome},
     card_status::{Answers, Command},
+    check,
     queue::{end, in_progress},
     single_command,
 };
@@ -84,9 +85,7 @@ async fn handed_to(
     eid: Eid,
     caller: &Oid,
 ) -> Result<(Card, Operation, Box<HandingOver>), Rejection> {
-    let Some(card) = context.card(eid).await? else {
-        return Err(Status::EidUnknown.because("this SM-SR does not manage this card").about(eid).into());
-    };
+    let card = check::managed(context, eid).await?;
     let operation = in_progress(context, eid).await?;
     if let Some(operation) = operation
         && let Step::HandingOver(handing_over) = &operation.step
@@ -179,10 +178,7 @@ pub(super) async fn answered(
         let data = answers.only(Command::EstablishKeySet).map(<[u8]>::to_vec);
         data.map_err(|refusal| Box::new(BaseResponse::failed(&refusal)))
     });
-    let unreadable = |why: String| {
-        let refusal = Status::IsdRExecutionError.because(format!("the card's answer cannot be read: {why}"));
-        Box::new(BaseResponse::failed(&refusal))
-    };
+    let unreadable = |why: String| Box::new(BaseResponse::failed(&answer::unreadable(why)));
     match awaited {
         Awaits::Target => return Ok(()),
         Awaits::Challenge { ticket, .. } => {

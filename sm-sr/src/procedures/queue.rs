@@ -26,8 +26,7 @@ pub(crate) async fn enqueue(
     let mut operation =
         Operation { eid, number: 0, function, asker, received: context.now, expires, step: Step::Waiting };
     let Some(mut card) = context.card(eid).await? else {
-        let refusal = Status::EidUnknown.because("this SM-SR does not manage this card").about(eid);
-        return answer::answer(context, None, &operation, Outcome::refused(refusal)).await;
+        return answer::answer(context, None, &operation, Outcome::refused(not_managed(eid))).await;
     };
     operation.number = card.next_operation;
     card.next_operation = card.next_operation.saturating_add(1);
@@ -82,6 +81,11 @@ fn cannot_wait(context: &Context<'_, '_>, operation: &Operation, waiting: &[Oper
 
 pub(super) fn handed_over() -> Refusal {
     Status::FunctionUnavailable.because("the card is being handed over to another SM-SR")
+}
+
+/// Refusal of a card that this SM-SR does not manage.
+pub(super) fn not_managed(eid: Eid) -> Refusal {
+    Status::EidUnknown.because("this SM-SR does not manage this card").about(eid)
 }
 
 /// Returns the functions of a card in the order of their acceptance.

@@ -9,6 +9,7 @@ use rsp::{
     ids::{Aid, Oid},
     ota::script::{Command, Script, ScriptResponse},
     sgp02::{
+        Octets,
         eis::{ProfileInfo, ProfileState},
         status::{Refusal, Status},
     },
@@ -22,10 +23,13 @@ use super::{
 };
 use crate::{config::LONGEST_SCRIPT, es5::Effect, records::Card};
 
-pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, Rejection> {
-    let Function::SendData { sd_aid, data, more_to_do } = &operation.function else {
-        return Err(Status::FunctionUnsupported.because("the operation has another function").into());
-    };
+pub(super) fn start(
+    card: &Card,
+    caller: Option<&Oid>,
+    sd_aid: &Aid,
+    data: &Octets,
+    more_to_do: bool,
+) -> Result<Started, Rejection> {
     if data.0.len() > LONGEST_SCRIPT {
         return Err(Status::FormatInvalid
             .because(format!("Data has {} octets, the maximum is {LONGEST_SCRIPT}", data.0.len()))
@@ -33,7 +37,6 @@ pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, Rejec
     }
     let script = script_of(data.as_slice())
         .map_err(|e| Status::FormatInvalid.because(format!("Data is not a valid command script: {e}")))?;
-    let caller = operation.asker_id();
     if sd_aid.0 == Aid::ISD_R || sd_aid.0 == Aid::ECASD {
         for_key_establishment(card, caller, sd_aid, &script)?;
     } else {
@@ -47,12 +50,7 @@ pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, Rejec
                 .into());
         }
     }
-    Ok(Started::AtCard(CardScript {
-        target: sd_aid.clone(),
-        script,
-        more_to_do: *more_to_do,
-        effect: Effect::Data,
-    }))
+    Ok(Started::AtCard(CardScript { target: sd_aid.clone(), script, more_to_do, effect: Effect::Data }))
 }
 
 /// Parses a script in any of its forms: definite, indefinite, or plain commands.

@@ -21,7 +21,7 @@ use rsp_server::soap::{self, CallFailure, Rejection, Ticket};
 use world::Fault;
 
 use super::{
-    create, handover_finalisation,
+    check, create, handover_finalisation,
     key_sets::{description_of, free_version},
     takeover_record::{current, respond},
 };
@@ -104,7 +104,7 @@ async fn already_here(
     caller: &Oid,
     ticket: &Ticket,
 ) -> Result<(), Rejection> {
-    let in_use = Status::EidInUse.because("this SM-SR already manages the card").about(card.eid());
+    let in_use = check::already_managed(card.eid());
     if card.taken_from.as_ref() != Some(caller) {
         return Err(in_use.into());
     }

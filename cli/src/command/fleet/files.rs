@@ -8,7 +8,7 @@ use world::{Clock, Fault};
 
 use super::query::{self, DeviceFilter, open};
 use crate::{
-    files::read,
+    files::{read, write},
     output::{print, print_json, remark},
     settings::Settings,
 };
@@ -126,10 +126,4 @@ impl Export {
             )),
         }
     }
-}
-
-fn write(file: &Path, octets: &[u8]) -> Result<(), Fault> {
-    std::fs::write(file, octets).map_err(|error| {
-        Fault::caused_by(error, format!("cannot write {}", file.display()), "choose a writable path")
-    })
 }

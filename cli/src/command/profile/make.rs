@@ -17,7 +17,7 @@ use sm_dp::ProfileOptions;
 use world::Fault;
 
 use crate::{
-    files::read_text,
+    files::{read_text, write},
     output::{print, print_json, remark},
     parties::{self, SmDpSetup},
     settings::Settings,
@@ -47,7 +47,7 @@ impl Build {
     pub fn run(&self, json: bool) -> Result<ExitCode, Fault> {
         let (description, package) = built(&self.description)?;
         let status = status(print_findings(&check(&package)));
-        write(&self.package, &package.encode())?;
+        write(&self.package, package.encode())?;
         if let Some(file) = &self.metadata {
             let installed = InstalledProfile::of(&package, &Capabilities::default()).map_err(|refused| {
                 Fault::new("cannot create the metadata", refused.to_string(), "omit --metadata")
@@ -60,7 +60,7 @@ impl Build {
                     "add `iccid` to the description",
                 )
             })?;
-            write(file, &metadata.to_der())?;
+            write(file, metadata.to_der())?;
         }
         print_summary(&package, json)?;
         Ok(status)
@@ -120,7 +120,7 @@ impl Decompile {
             let shown = serde_json::json!({ "description": text, "by_terms_alone": by_terms_alone });
             return if json { print_json(&shown) } else { print(&text) };
         };
-        write(file, text.as_bytes())?;
+        write(file, &text)?;
         let (shown, lines) = (file.display().to_string(), text.lines().count());
         if json {
             let written =
@@ -261,10 +261,4 @@ fn invalid(file: &Path, mistakes: Mistakes) -> Fault {
             Fault::new(what, each, "correct these; docs/profile.schema.json describes all names")
         }
     }
-}
-
-pub(super) fn write(file: &Path, octets: &[u8]) -> Result<(), Fault> {
-    std::fs::write(file, octets).map_err(|e| {
-        Fault::caused_by(e, format!("cannot write {}", file.display()), "choose a writable path")
-    })
 }
