@@ -63,7 +63,7 @@ impl ResponseEncoder {
     ///
     /// # Errors
     /// Returns the fault of the decision.
-    pub fn say<F>(self, decision: Decision<F::Reply>) -> Result<Reply, Fault>
+    pub fn encode<F>(self, decision: Decision<F::Reply>) -> Result<Reply, Fault>
     where
         F: Exchange,
         F::Reply: Serialize + Asn1,

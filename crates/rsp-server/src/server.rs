@@ -173,7 +173,7 @@ impl<S: Server, Q: Asn1, R: Serialize + Asn1> Function<S, (), Q, R> {
             caller: |_| Some(()),
             asn1: Some((Q::TAG, asn1::read)),
             execute,
-            encode: ResponseEncoder::say::<F>,
+            encode: ResponseEncoder::encode::<F>,
             undecodable: StatusCode::OK,
         }
     }
