@@ -78,7 +78,7 @@ impl SmDpPlus {
     async fn deliver_to(&self, to: &str, mut addressee: Addressee) -> Result<Option<Timestamp>, Fault> {
         let mut held = None;
         loop {
-            let now = self.0.world.now();
+            let now = self.0.core.world.now();
             let waiting = Tx::begin(self.records()).peek_list(&OUTBOX, to).await?;
             let count = waiting.len();
             let is_held = |message: &Message| message.held_until.filter(|until| *until > now);
@@ -91,7 +91,7 @@ impl SmDpPlus {
                 return Ok(held);
             }
             for (key, message) in due {
-                let now = self.0.world.now();
+                let now = self.0.core.world.now();
                 if addressee.next_attempt > now {
                     return Ok([Some(addressee.next_attempt), held].into_iter().flatten().min());
                 }
@@ -101,7 +101,7 @@ impl SmDpPlus {
                         addressee.waiting = 0;
                         self.delete(&key, to, &addressee).await?;
                     }
-                    Delivery::Not(why) if now >= message.since.plus(self.0.config.delivery_lifetime) => {
+                    Delivery::Not(why) if now >= message.since.plus(self.0.core.config.delivery_lifetime) => {
                         tracing::warn!(%why, to, "message discarded: its peer has not accepted it within the delivery lifetime");
                         self.give_up(&key, &message).await?;
                         // The queue is assumed to have room again. The next failure counts the
@@ -142,7 +142,7 @@ impl SmDpPlus {
             return Ok(Delivery::Done);
         };
         let path = es2plus::path("handleDownloadProgressInfo");
-        let request = json::request(&path, self.0.config.protocol_version, body);
+        let request = json::request(&path, self.0.core.config.protocol_version, body);
         let sent = request.body().len();
         let outcome = match self.send(&address, request).await {
             Ok(response) if response.status().is_success() => Outcome::Done,
@@ -153,8 +153,8 @@ impl SmDpPlus {
             Ok(response) => Outcome::Failed(format!("HTTP {}", response.status())),
             Err(fault) => Outcome::Failed(fault.to_string()),
         };
-        self.0.events.tell(
-            Event::new(self.0.world.now(), "SM-DP+", "HandleDownloadProgressInfo")
+        self.0.core.events.tell(
+            Event::new(self.0.core.world.now(), "SM-DP+", "HandleDownloadProgressInfo")
                 .with_peer("ES2+", identifier.to_owned())
                 .with_bytes(sent, 0)
                 .with_outcome(outcome.clone())

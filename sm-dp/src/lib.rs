@@ -3,10 +3,10 @@
 //! [`SmDpPlus`] handles HTTP requests on ES9+ (from LPAs) and ES2+ (from operators). There is one
 //! directory for each interface and one file for each function.
 //!
-//! [`server`] decodes a request and runs the function's file in a transaction. It commits the
-//! transaction in one place and sends the reply only after the commit. All state between requests
-//! is in [`records`]. The [`admin`] API is for the tester who runs the server and is not part of
-//! the protocol.
+//! The module `router` lists the functions. [`rsp_server::server`] decodes a request and runs the
+//! function's file in a transaction. It commits the transaction in one place and sends the reply
+//! only after the commit. All state between requests is in [`records`]. The [`admin`] API is for
+//! the tester who runs the server and is not part of the protocol.
 
 pub mod admin;
 pub mod config;

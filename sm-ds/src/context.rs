@@ -1,16 +1,6 @@
-//! Input of a function besides its request.
-
-use rsp::time::Timestamp;
-use world::{Tx, World};
+//! The context of a function call.
 
 use crate::{config::Config, credentials::Credentials};
 
-/// Context of a decision: the transaction to read and write, and values that do not change during
-/// it.
-pub(crate) struct Context<'a, 'r> {
-    pub(crate) tx: &'a mut Tx<'r>,
-    pub(crate) config: &'a Config,
-    pub(crate) credentials: &'a Credentials,
-    pub(crate) world: &'a World,
-    pub(crate) now: Timestamp,
-}
+/// A running function call of this server.
+pub(crate) type Context<'a, 'r> = rsp_server::Context<'a, 'r, Config, Credentials>;

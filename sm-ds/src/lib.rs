@@ -3,9 +3,9 @@
 //! [`SmDs`] answers HTTP requests: ES12 for SM-DP+s, ES11 for LPAs. Each interface is a directory
 //! and each function a file.
 //!
-//! The router decodes a request, and the function's file decides on it in a transaction. The
-//! transaction is committed in one place, and only then is the response sent. Everything kept
-//! between requests is in [`records`].
+//! The module `router` lists the functions. [`rsp_server::server`] decodes a request, and the
+//! function's file decides on it in a transaction. The transaction is committed in one place, and
+//! only then is the response sent. Everything kept between requests is in [`records`].
 //!
 //! It is a root SM-DS: no other SM-DS registers events here (ES15), and no events are forwarded.
 

@@ -63,7 +63,7 @@ impl ResponseEncoder {
     ///
     /// # Errors
     /// Returns the fault of the decision.
-    pub fn say<F>(self, decision: Decision<F::Reply>) -> Result<Reply, Fault>
+    pub fn encode<F>(self, decision: Decision<F::Reply>) -> Result<Reply, Fault>
     where
         F: Exchange,
         F::Reply: Serialize + Asn1,
@@ -104,8 +104,13 @@ impl ResponseEncoder {
         Ok(Reply { response: json::no_content(self.version), outcome: outcome(refusal.as_ref()) })
     }
 
+    /// Rejects a request with an HTTP status and no body. The reason is only in the outcome.
+    pub(crate) fn rejected(self, status: StatusCode, why: String) -> Reply {
+        Reply { response: self.status(status), outcome: Outcome::Refused(format!("HTTP {status}: {why}")) }
+    }
+
     /// Logs an internal fault and returns HTTP 500. The caller learns no details and can retry.
-    pub fn failed(self, fault: &Fault) -> Reply {
+    pub(crate) fn failed(self, fault: &Fault) -> Reply {
         tracing::error!(%fault, "cannot answer a request because of an internal fault");
         Reply {
             response: self.status(StatusCode::INTERNAL_SERVER_ERROR),
@@ -115,7 +120,7 @@ impl ResponseEncoder {
 
     /// Returns a response with an HTTP status and no body, for requests that are not function calls
     /// or cannot be answered as such.
-    pub fn status(self, status: StatusCode) -> Response<Bytes> {
+    fn status(self, status: StatusCode) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = status;
         if let Ok(version) = HeaderValue::from_str(&json::admin_protocol(self.version)) {

@@ -14,11 +14,11 @@ use rsp::time::Timestamp;
 use world::{BoxFuture, Fault};
 
 /// Delay before work that failed because of an internal fault is retried.
-pub const REST: Duration = Duration::from_secs(30);
+pub const RETRY_DELAY: Duration = Duration::from_secs(30);
 
 /// Maximum number of concurrent outgoing tasks. Callers choose the addresses, so the number needs a
 /// limit.
-pub const MOST: usize = 256;
+pub const MAX_CONCURRENT_TASKS: usize = 256;
 
 /// Work that is due now, and the time at which more work is due.
 #[derive(Default)]
@@ -70,8 +70,8 @@ impl fmt::Debug for Due {
 }
 
 /// Queue of named pieces of work. No name is served twice at the same time. Work that fails because
-/// of a fault, such as an unreadable record, is kept, logged and retried after [`REST`]; all other
-/// work continues.
+/// of a fault, such as an unreadable record, is kept, logged and retried after [`RETRY_DELAY`]; all
+/// other work continues.
 #[derive(Clone, Default)]
 pub struct WorkQueue(Arc<Mutex<State>>);
 
@@ -89,8 +89,8 @@ enum Slot {
 
 impl WorkQueue {
     /// Adds a task for each of `names`, unless work for that name is in progress or waits for its
-    /// retry. `names` are all names that have something to do now. At most [`MOST`] tasks run at
-    /// the same time. Names that got no slot are served first the next time.
+    /// retry. `names` are all names that have something to do now. At most [`MAX_CONCURRENT_TASKS`]
+    /// tasks run at the same time. Names that got no slot are served first the next time.
     pub fn begin<W>(&self, due: &mut Due, names: Vec<String>, now: Timestamp, work: impl Fn(&str) -> W)
     where
         W: Future<Output = Result<(), Fault>> + Send + 'static,
@@ -131,7 +131,8 @@ impl WorkQueue {
     }
 
     fn is_full(&self) -> bool {
-        self.lock().slots.values().filter(|slot| matches!(slot, Slot::InProgress)).count() >= MOST
+        self.lock().slots.values().filter(|slot| matches!(slot, Slot::InProgress)).count()
+            >= MAX_CONCURRENT_TASKS
     }
 
     fn claim(&self, due: &mut Due, name: &str, now: Timestamp) -> Option<Claim> {
@@ -164,8 +165,8 @@ struct Claim {
 impl Claim {
     fn end(self, done: Result<(), Fault>) {
         if let Err(fault) = done {
-            tracing::error!(%fault, what = self.name, "a task failed because of an internal fault; it is retried in {REST:?}, other work continues");
-            self.slots.lock().slots.insert(self.name.clone(), Slot::RetryAt(self.began.plus(REST)));
+            tracing::error!(%fault, what = self.name, "a task failed because of an internal fault; it is retried in {RETRY_DELAY:?}, other work continues");
+            self.slots.lock().slots.insert(self.name.clone(), Slot::RetryAt(self.began.plus(RETRY_DELAY)));
         }
     }
 }
@@ -218,7 +219,7 @@ mod tests {
         let slots = WorkQueue::default();
         let mut due = Due::default();
         slots.at_once(&mut due, "torn", NOW, async { Err(fault()) }).await;
-        let again = NOW.plus(REST);
+        let again = NOW.plus(RETRY_DELAY);
         assert_eq!(due.next, Some(again));
         let mut due = Due::default();
         slots.begin(&mut due, names(["torn"]), NOW, |_| async { Ok(()) });
@@ -230,15 +231,15 @@ mod tests {
     #[tokio::test]
     async fn concurrent_tasks_are_limited_and_every_name_gets_its_turn() {
         let slots = WorkQueue::default();
-        let all = || names((0..2 * MOST + 1).map(|number| format!("{number:04}")));
-        for most in [MOST, MOST, 1] {
+        let all = || names((0..2 * MAX_CONCURRENT_TASKS + 1).map(|number| format!("{number:04}")));
+        for most in [MAX_CONCURRENT_TASKS, MAX_CONCURRENT_TASKS, 1] {
             let served = Mutex::new(Vec::new());
             let mut due = Due::default();
             slots.begin(&mut due, all(), NOW, |name| {
                 served.lock().unwrap().push(name.to_owned());
                 async { Ok(()) }
             });
-            assert_eq!(due.tasks.len(), MOST);
+            assert_eq!(due.tasks.len(), MAX_CONCURRENT_TASKS);
             // Names that were served before come after all others.
             let served = served.into_inner().unwrap();
             let last = all().pop().unwrap();

@@ -4,6 +4,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`decision`] | the result of a function: reply, refusal or fault |
+//! | [`server`] | sections 6.2 to 6.6: function table, routing, transaction and reply of SGP.22 |
 //! | [`answer`] | sections 6.2 to 6.6: encoding of a decision in the binding of the request |
 //! | [`mutual_authentication`] | section 3.0.1: the challenge to an eUICC, and the check of its answer |
 //! | [`sessions`] | sections 5.6 and 5.8: expiry of abandoned sessions |
@@ -16,8 +17,10 @@ pub mod decision;
 pub mod due;
 pub mod mutual_authentication;
 pub mod secret_hex;
+pub mod server;
 pub mod sessions;
 pub mod soap;
 
 pub use answer::{Binding, Reply, ResponseEncoder};
 pub use decision::{Decision, Rejection};
+pub use server::{Context, Core, Function, Interface, Route, Rules, Server, handle, link};

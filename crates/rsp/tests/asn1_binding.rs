@@ -10,11 +10,12 @@ use rsp::{
     der::Asn1,
     ids::Version,
     sgp22::{
-        asn1::{self, Answer, Exchange, InvalidResponse, RemoteProfileProvisioningRequest as Request},
+        asn1::{self, Answer, Exchange, InvalidResponse},
         es9plus::{
-            AuthenticateClient, AuthenticateClientError, CancelSession, CancelSessionError,
-            GetBoundProfilePackage, GetBoundProfilePackageError, InitiateAuthentication,
-            InitiateAuthenticationError,
+            AuthenticateClient, AuthenticateClientError, AuthenticateClientRequest, CancelSession,
+            CancelSessionError, CancelSessionRequestEs9, GetBoundProfilePackage, GetBoundProfilePackageError,
+            GetBoundProfilePackageRequest, HandleNotificationRequest, InitiateAuthentication,
+            InitiateAuthenticationError, InitiateAuthenticationRequest,
         },
         json,
     },
@@ -33,18 +34,16 @@ fn ok(body: Bytes) -> Response<Bytes> {
 
 #[test]
 fn requests_equal_those_of_an_independent_encoder() {
-    for text in [INITIATE_REQUEST, AUTHENTICATE_REQUEST, GET_REQUEST, NOTIFICATION] {
-        let request = Request::from_der(&octets(text)).unwrap_or_else(|e| panic!("{text}: {e}"));
-        assert_eq!(hex::encode(request.to_der()), text);
-        let body = match &request {
-            Request::InitiateAuthentication(it) => asn1::request(VERSION, it),
-            Request::AuthenticateClient(it) => asn1::request(VERSION, &**it),
-            Request::GetBoundProfilePackage(it) => asn1::request(VERSION, it),
-            Request::CancelSession(it) => asn1::request(VERSION, it),
-            Request::HandleNotification(it) => asn1::request(VERSION, &**it),
-        };
-        assert_eq!(hex::encode(body.body()), text);
-    }
+    check_request::<InitiateAuthenticationRequest>(INITIATE_REQUEST);
+    check_request::<AuthenticateClientRequest>(AUTHENTICATE_REQUEST);
+    check_request::<GetBoundProfilePackageRequest>(GET_REQUEST);
+    check_request::<HandleNotificationRequest>(NOTIFICATION);
+}
+
+fn check_request<T: Asn1>(text: &str) {
+    assert_eq!(asn1::function_tag(&octets(text)).unwrap(), T::TAG);
+    let request: T = asn1::read(&octets(text)).unwrap_or_else(|e| panic!("{text}: {e}"));
+    assert_eq!(hex::encode(asn1::request(VERSION, &request).body()), text);
 }
 
 /// In the ASN.1 module the field has no tag of its own and its type is a tagged CHOICE. According
@@ -55,9 +54,9 @@ fn a_cancellation_decodes_with_the_tag_of_the_choice_replaced_or_kept() {
     for (kept, replaced) in
         [(CANCEL_REQUEST, CANCEL_REQUEST_REPLACED), (CANCEL_ERROR_REQUEST, CANCEL_ERROR_REQUEST_REPLACED)]
     {
-        let request = Request::from_der(&octets(kept)).unwrap();
-        assert_eq!(request, Request::from_der(&octets(replaced)).unwrap());
-        assert_eq!(hex::encode(request.to_der()), replaced);
+        let request: CancelSessionRequestEs9 = asn1::read(&octets(kept)).unwrap();
+        assert_eq!(request, asn1::read(&octets(replaced)).unwrap());
+        assert_eq!(hex::encode(asn1::request(VERSION, &request).body()), replaced);
     }
 }
 
@@ -109,10 +108,7 @@ fn every_response_has_both_alternatives() {
 
 #[test]
 fn requests_and_responses_have_the_headers_of_the_binding() {
-    let Request::InitiateAuthentication(request) = Request::from_der(&octets(INITIATE_REQUEST)).unwrap()
-    else {
-        panic!("not an InitiateAuthenticationRequest")
-    };
+    let request: InitiateAuthenticationRequest = asn1::read(&octets(INITIATE_REQUEST)).unwrap();
     let request = asn1::request(VERSION, &request);
     assert_eq!((request.method(), request.uri().path()), (&Method::POST, "/gsma/rsp2/asn1"));
     let response =

@@ -25,7 +25,12 @@ use bytes::Bytes;
 use http::{Request, Response};
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
 
-use crate::{context, event_log::EventLog, records::OUTBOX, server::SmDpPlus};
+use crate::{
+    context,
+    event_log::EventLog,
+    records::OUTBOX,
+    server::{Inner, SmDpPlus},
+};
 use function::{Call, Route, Verb};
 use problem::Problem;
 
@@ -83,18 +88,22 @@ impl SmDpPlus {
         // Requests that only read change nothing. They are not logged, because otherwise a client
         // that polls the events would mostly see its own requests.
         if !is_read {
-            self.0.events.tell(
-                Event::new(self.0.world.now(), "SM-DP+", format!("{} {}", route.verb, request.uri().path()))
-                    .with_peer("admin", "client")
-                    .with_bytes(response.body().len(), request.body().len())
-                    .with_outcome(outcome),
+            self.0.core.events.tell(
+                Event::new(
+                    self.0.core.world.now(),
+                    "SM-DP+",
+                    format!("{} {}", route.verb, request.uri().path()),
+                )
+                .with_peer("admin", "client")
+                .with_bytes(response.body().len(), request.body().len())
+                .with_outcome(outcome),
             );
         }
         response
     }
 
     fn find(&self, request: &Request<Bytes>) -> Result<(&'static Route, Box<dyn Call<Bytes>>), Problem> {
-        origin::check(&self.0.config, request)?;
+        origin::check(&self.0.core.config, request)?;
         let (route, id) = function::find(ROUTES, request)?;
         if route.verb.has_body() {
             origin::check_content_type(request)?;
@@ -106,11 +115,11 @@ impl SmDpPlus {
     /// conflicting change first. A read needs no commit. A list is a snapshot, and a conflict check
     /// on a busy server would never succeed.
     async fn decide<T>(&self, is_read: bool, call: &dyn Call<T>) -> Result<T, Problem> {
-        let inner = &*self.0;
+        let Inner { core, log, .. } = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {
-            let mut tx = Tx::begin(&*inner.records);
-            let decision = inner.context(&mut tx, inner.world.now());
-            let reply = call.execute(&mut Context { decision, log: &inner.events }).await?;
+            let mut tx = Tx::begin(&*core.records);
+            let decision = core.context(&mut tx, core.world.now());
+            let reply = call.execute(&mut Context { decision, log }).await?;
             if is_read {
                 return Ok(reply);
             }

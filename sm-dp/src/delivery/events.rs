@@ -147,7 +147,7 @@ impl SmDpPlus {
     }
 
     async fn call(&self, address: &SmdpAddress, function: &'static str, body: &impl Serialize) -> SmDsReply {
-        let request = json::request(&es12::path(function), self.0.config.protocol_version, body);
+        let request = json::request(&es12::path(function), self.0.core.config.protocol_version, body);
         let sent = request.body().len();
         let (reply, received) = match self.send(address, request).await {
             Ok(response) => (read(&response), response.body().len()),
@@ -161,8 +161,8 @@ impl SmDpPlus {
             SmDsReply::Unreachable(fault) => Outcome::Failed(fault.to_string()),
         };
         let spelled = if function == "registerEvent" { "RegisterEvent" } else { "DeleteEvent" };
-        self.0.events.tell(
-            Event::new(self.0.world.now(), "SM-DP+", spelled)
+        self.0.core.events.tell(
+            Event::new(self.0.core.world.now(), "SM-DP+", spelled)
                 .with_peer("ES12", "SM-DS")
                 .with_bytes(sent, received)
                 .with_outcome(outcome)
@@ -173,10 +173,10 @@ impl SmDpPlus {
 
     /// Completes a registration. Returns true if the order is still valid.
     async fn settle(&self, registration: Registration<'_>, event_state: EventState) -> Result<bool, Fault> {
-        let now = self.0.world.now();
+        let now = self.0.core.world.now();
         world::transact(self.records(), |tx| {
             Box::pin(async move {
-                let mut context = self.0.context(tx, now);
+                let mut context = self.0.core.context(tx, now);
                 match registration.settle(&mut context, event_state).await {
                     Ok(is_valid) => Ok(is_valid),
                     Err(Rejection::Fault(fault)) => Err(fault),

@@ -34,8 +34,8 @@ pub(crate) struct Caller {
 impl Caller {
     /// Reads the caller from the verified client certificate. Returns `None` if the certificate
     /// cannot be parsed, which TLS should already have rejected.
-    pub(crate) fn of(certificate: &PeerCertificate) -> Option<Self> {
-        let certificate = Certificate::from_der(certificate.0.clone()).ok()?;
+    pub(crate) fn of(certificate: Option<&PeerCertificate>) -> Option<Self> {
+        let certificate = Certificate::from_der(certificate?.0.clone()).ok()?;
         Some(Self { oids: certificate.registered_ids().to_vec() })
     }
 

@@ -18,8 +18,8 @@ pub(crate) struct Caller(Oid);
 impl Caller {
     /// Reads the caller from the client certificate, whose chain TLS has verified; `None` if it is
     /// not CERT.DP.TLS.
-    pub(crate) fn of(certificate: &PeerCertificate) -> Option<Self> {
-        let certificate = Certificate::from_der(certificate.0.clone()).ok()?;
+    pub(crate) fn of(certificate: Option<&PeerCertificate>) -> Option<Self> {
+        let certificate = Certificate::from_der(certificate?.0.clone()).ok()?;
         match (certificate.role(), certificate.registered_ids()) {
             (Some(Role::DpTls), [oid]) => Some(Self(oid.clone())),
             _ => None,

@@ -8,7 +8,7 @@ use std::sync::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use rsp::sgp02::es3;
-use rsp_server::due::{MOST, REST};
+use rsp_server::due::{MAX_CONCURRENT_TASKS, RETRY_DELAY};
 use world::{
     BoxFuture, ChangeSet, Collection, Committed, Fault, LinkFault, MemoryRecords, Records, Stored, Tx,
     link_from,
@@ -341,7 +341,7 @@ async fn many_peers_that_do_not_answer_delay_no_other() {
     }));
     testbed.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
     testbed.run().await;
-    for number in 0..2 * MOST {
+    for number in 0..2 * MAX_CONCURRENT_TASKS {
         let authority = format!("d{number}:1");
         testbed.tell_at(&format!("https://{authority}/")).await;
         testbed.network.links.lock().unwrap().insert(authority, silent.clone());
@@ -351,7 +351,7 @@ async fn many_peers_that_do_not_answer_delay_no_other() {
     // Their deliveries are cancelled without an answer, twice.
     for _ in 0..2 {
         let due = sr.due().await.unwrap();
-        assert_eq!(due.tasks.len(), MOST);
+        assert_eq!(due.tasks.len(), MAX_CONCURRENT_TASKS);
         let dead = tokio::spawn(due.run());
         tokio::task::yield_now().await;
         dead.abort();
@@ -364,7 +364,11 @@ async fn many_peers_that_do_not_answer_delay_no_other() {
     // The handling of deadlines waits for no delivery.
     testbed.advance(600);
     sr.due().await.unwrap();
-    assert_eq!(sr.outbox().await.unwrap().len(), 2 * MOST + 1, "the expired call added a callback");
+    assert_eq!(
+        sr.outbox().await.unwrap().len(),
+        2 * MAX_CONCURRENT_TASKS + 1,
+        "the expired call added a callback"
+    );
     dead.abort();
 }
 
@@ -392,7 +396,7 @@ async fn an_unreadable_record_is_kept_and_delays_no_other() {
     let sr = testbed.start(&testbed.sr);
     assert_eq!(
         sr.run_due().await.unwrap(),
-        Some(testbed.now().plus(REST)),
+        Some(testbed.now().plus(RETRY_DELAY)),
         "the unreadable record is retried"
     );
     assert_eq!(testbed.ended("isdp").await.len(), 1, "the other call ended at its deadline");

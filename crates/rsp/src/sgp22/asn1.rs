@@ -14,7 +14,6 @@ use super::{
     headers::{check_content_type, set_headers_for},
 };
 use crate::{
-    choice,
     der::{Asn1, DecodeError, Problem, Reader, Tag, tlv_bytes, write_tlv},
     ids::Version,
     status::{Refusal, Status},
@@ -27,28 +26,11 @@ pub const CONTENT_TYPE: &str = "application/x-gsma-rsp-asn1";
 pub const PATH: &str = "/gsma/rsp2/asn1";
 
 /// The tag of RemoteProfileProvisioningRequest and RemoteProfileProvisioningResponse.
-const MESSAGE: Tag = RemoteProfileProvisioningRequest::TAG;
+const MESSAGE: Tag = Tag(0xA2);
 /// The first alternative of every response: success.
 const OK: Tag = Tag(0xA0);
 /// The second alternative of every response: the error.
 const ERROR: Tag = Tag(0x81);
-
-choice! {
-    /// RemoteProfileProvisioningRequest: section 6.6.2.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub enum RemoteProfileProvisioningRequest = 0xA2 {
-        /// ES9+.InitiateAuthentication.
-        InitiateAuthentication(es9plus::InitiateAuthenticationRequest) = 0xBF39,
-        /// ES9+.AuthenticateClient.
-        AuthenticateClient(Box<es9plus::AuthenticateClientRequest>) = 0xBF3B,
-        /// ES9+.GetBoundProfilePackage.
-        GetBoundProfilePackage(es9plus::GetBoundProfilePackageRequest) = 0xBF3A,
-        /// ES9+.CancelSession.
-        CancelSession(es9plus::CancelSessionRequestEs9) = 0xBF41,
-        /// ES9+.HandleNotification.
-        HandleNotification(Box<es9plus::HandleNotificationRequest>) = 0xBF3D,
-    }
-}
 
 /// A function that has a response in the ASN.1 binding (HandleNotification has none).
 pub trait Exchange: es9plus::Function<Request: Asn1, Reply: Asn1> {
@@ -81,6 +63,29 @@ pub fn request<T: Asn1>(version: Version, body: &T) -> Request<Bytes> {
     *request.uri_mut() = Uri::from_static(PATH);
     set_headers_for(request.headers_mut(), CONTENT_TYPE, version);
     request
+}
+
+/// Returns the tag of the function in the RemoteProfileProvisioningRequest that `body` contains:
+/// section 6.6.2.
+///
+/// # Errors
+/// The body has another tag or names no function.
+pub fn function_tag(body: &[u8]) -> Result<Tag, DecodeError> {
+    let message = Reader::new(body).enter(MESSAGE)?;
+    message.peek()?.ok_or_else(|| message.error(Problem::Missing { expected: MESSAGE }))
+}
+
+/// Decodes the request of a function from the RemoteProfileProvisioningRequest in `body`.
+///
+/// # Errors
+/// The body is not a request of this function.
+pub fn read<T: Asn1>(body: &[u8]) -> Result<T, DecodeError> {
+    let mut body = Reader::new(body);
+    let mut message = body.enter(MESSAGE)?;
+    body.finish()?;
+    let request = T::decode_as(T::TAG, &mut message)?;
+    message.finish()?;
+    Ok(request)
 }
 
 /// Creates the HTTP response of a function. The HTTP status is 200 for success and for a refusal

@@ -9,7 +9,7 @@ pub use super::es9plus::{AuthenticateClientRequest, InitiateAuthenticationError,
 use super::{
     EuiccInfo1,
     asn1::Exchange,
-    es9plus::{self, Function},
+    es9plus::Function,
     json::{base64_der, base64_octets},
 };
 use crate::{codes, der::Tag, ids::TransactionId, sequence, status::Status};
@@ -52,18 +52,6 @@ sequence! {
         /// EUICCInfo1 of the eUICC.
         #[serde(rename = "euiccInfo1", with = "base64_der")]
         pub euicc_info1: EuiccInfo1 = 0xBF20,
-    }
-}
-
-impl From<es9plus::InitiateAuthenticationRequest> for InitiateAuthenticationRequest {
-    /// Converts a request of the ASN.1 binding, in which the octets do not depend on the kind of
-    /// server.
-    fn from(request: es9plus::InitiateAuthenticationRequest) -> Self {
-        Self {
-            euicc_challenge: request.euicc_challenge,
-            smds_address: request.smdp_address,
-            euicc_info1: request.euicc_info1,
-        }
     }
 }
 

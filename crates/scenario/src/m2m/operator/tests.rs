@@ -7,7 +7,7 @@ use std::{
 use bytes::Bytes;
 use certs::{Pki, PkiOptions};
 use http::Request;
-use rsp_server::due::REST;
+use rsp_server::due::RETRY_DELAY;
 use world::{
     ChangeSet, Committed, LinkFault, LinkFaultKind, ManualClock, MemoryEvents, MemoryRecords, NullEvents,
     PeerCertificate, SeededDice, Stored, link_from,
@@ -151,7 +151,7 @@ async fn the_end_of_a_call_is_reported_after_the_commit() {
     // Querying the due tasks ends the calls that have timed out.
     operator.due().await.unwrap();
     assert!(is_pending(asking.as_mut()).await, "the end was not committed and will be reported later");
-    clock.advance(REST);
+    clock.advance(RETRY_DELAY);
     operator.due().await.unwrap();
     let fault = asking.await.unwrap_err();
     assert_eq!((fault.why.as_str(), waiting(&operator)), ("no answer came in time", 0));

@@ -1,0 +1,398 @@
+//! The request loop of the servers of SGP.22: load, decide, commit, reply. One function does all
+//! four steps, so no reply can be sent before the commit.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use rsp::{
+    der::{Asn1, DecodeError, Tag},
+    ids::Version,
+    sgp22::{
+        asn1::{self, Exchange},
+        es9plus::{Function as _, HandleNotification, HandleNotificationRequest},
+        headers::{check_content_type, check_protocol},
+        json,
+    },
+    status::Refusal,
+    time::Timestamp,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use world::{
+    BoxFuture, Collection, Event, Events, Fault, Link, LinkFault, PeerCertificate, Records, Tx, World,
+    link_from,
+};
+
+use crate::{
+    answer::{Binding, Reply, ResponseEncoder},
+    decision::Decision,
+    sessions::{Expires, Sweep},
+};
+
+/// A server of SGP.22: its functions, and the state that they work on.
+pub trait Server: Clone + Send + Sync + 'static {
+    /// Name in the timeline.
+    const NAME: &'static str;
+    /// All functions.
+    const FUNCTIONS: &'static [&'static dyn Route<Self>];
+    /// Sessions, which are deleted when they expire.
+    const SESSIONS: Collection<Self::Session>;
+
+    /// Configuration of the server.
+    type Config: Send + Sync;
+    /// Keys and certificates of the server.
+    type Credentials: Send + Sync;
+    /// Record of a session.
+    type Session: Expires + Serialize + DeserializeOwned + Send + Sync;
+
+    /// Returns the state of the server.
+    fn core(&self) -> &Core<Self::Config, Self::Credentials>;
+
+    /// Returns the configured values that apply to every request.
+    fn rules(config: &Self::Config) -> Rules;
+
+    /// Returns the keys of the messages that a transaction posted.
+    fn posted(_: &Tx<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Sends messages that were posted and committed. A refusal replaces the reply of the function.
+    fn send_posted(&self, _: &[String]) -> impl Future<Output = Result<Option<Refusal>, Fault>> + Send {
+        async { Ok(None) }
+    }
+}
+
+/// Configured values that apply to every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Lowest supported version of SGP.22.
+    pub lowest_svn: Version,
+    /// Version in `X-Admin-Protocol` for clients that support this version or a later one.
+    pub protocol_version: Version,
+    /// Maximum time between two steps of a session.
+    pub session_lifetime: Duration,
+}
+
+/// State of a server, and its surroundings.
+pub struct Core<C, K> {
+    /// Configuration.
+    pub config: C,
+    /// Keys and certificates.
+    pub credentials: K,
+    /// Everything that is kept between requests.
+    pub records: Arc<dyn Records>,
+    /// Time and randomness.
+    pub world: World,
+    /// Receiver of the timeline.
+    pub events: Arc<dyn Events>,
+    sweep: Sweep,
+}
+
+impl<C, K> Core<C, K> {
+    /// Creates the state of a server on these records.
+    pub fn new(
+        config: C,
+        credentials: K,
+        records: Arc<dyn Records>,
+        world: World,
+        events: Arc<dyn Events>,
+    ) -> Self {
+        Self { config, credentials, records, world, events, sweep: Sweep::default() }
+    }
+
+    /// Returns the context that a function runs in.
+    pub fn context<'a, 'r>(&'a self, tx: &'a mut Tx<'r>, now: Timestamp) -> Context<'a, 'r, C, K> {
+        Context { tx, config: &self.config, credentials: &self.credentials, world: &self.world, now }
+    }
+}
+
+/// A running function call: its transaction, and inputs that do not change during the call.
+pub struct Context<'a, 'r, C, K> {
+    /// Transaction to read and write.
+    pub tx: &'a mut Tx<'r>,
+    /// Configuration of the server.
+    pub config: &'a C,
+    /// Keys and certificates of the server.
+    pub credentials: &'a K,
+    /// Randomness. The time of the call is `now`.
+    pub world: &'a World,
+    /// Time at which the request arrived.
+    pub now: Timestamp,
+}
+
+/// An interface of a server.
+#[derive(Debug)]
+pub struct Interface {
+    /// Name as the standard spells it.
+    pub name: &'static str,
+    /// Kind of peer that calls it.
+    pub peer: &'static str,
+    /// Paths of a function in the JSON binding.
+    pub paths: &'static [fn(&str) -> String],
+}
+
+/// Interface of requests whose path does not exist.
+const NO_INTERFACE: Interface = Interface { name: "HTTP", peer: "client", paths: &[] };
+
+/// Executes a function. After a conflict it is called again with a new transaction.
+pub type Execute<S, A, Q, R> = for<'a, 'b, 'r> fn(
+    &'a mut Context<'b, 'r, <S as Server>::Config, <S as Server>::Credentials>,
+    &'a A,
+    &'a Q,
+) -> BoxFuture<'a, Decision<R>>;
+
+/// Reads the caller from the client certificate that TLS has verified, if there is one. Returns
+/// `None` if the caller must not call the function.
+pub type Caller<A> = fn(Option<&PeerCertificate>) -> Option<A>;
+
+/// A function of a server, with the types of its caller `A`, its request `Q` and its reply `R`.
+pub struct Function<S: Server, A, Q, R> {
+    interface: &'static Interface,
+    /// Name in the path of the JSON binding.
+    name: &'static str,
+    caller: Caller<A>,
+    /// Tag in the ASN.1 binding, with the decoder of the request.
+    asn1: Option<(Tag, Asn1Decoder<Q>)>,
+    execute: Execute<S, A, Q, R>,
+    encode: fn(ResponseEncoder, Decision<R>) -> Result<Reply, Fault>,
+    /// HTTP status of the reply to a request that cannot be decoded.
+    undecodable: StatusCode,
+}
+
+type Asn1Decoder<Q> = fn(&[u8]) -> Result<Q, DecodeError>;
+
+impl<S: Server, Q: Asn1, R: Serialize + Asn1> Function<S, (), Q, R> {
+    /// Defines a function that an LPA calls in either binding.
+    pub const fn of_lpa<F: Exchange<Request = Q, Reply = R>>(
+        interface: &'static Interface,
+        execute: Execute<S, (), Q, R>,
+    ) -> Self {
+        Self {
+            interface,
+            name: F::NAME,
+            caller: |_| Some(()),
+            asn1: Some((Q::TAG, asn1::read)),
+            execute,
+            encode: ResponseEncoder::encode::<F>,
+            undecodable: StatusCode::OK,
+        }
+    }
+}
+
+impl<S: Server> Function<S, (), HandleNotificationRequest, Result<(), Refusal>> {
+    /// Defines HandleNotification. The caller only looks at the HTTP status: any 2xx would
+    /// acknowledge a notification that cannot be decoded.
+    pub const fn of_notifications(
+        interface: &'static Interface,
+        execute: Execute<S, (), HandleNotificationRequest, Result<(), Refusal>>,
+    ) -> Self {
+        Self {
+            interface,
+            name: HandleNotification::NAME,
+            caller: |_| Some(()),
+            asn1: Some((HandleNotificationRequest::TAG, asn1::read)),
+            execute,
+            encode: ResponseEncoder::encode_no_content,
+            undecodable: StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl<S: Server, A, Q, R: Serialize> Function<S, A, Q, R> {
+    /// Defines a function that another server or an operator calls in the JSON binding.
+    pub const fn of_peer(
+        interface: &'static Interface,
+        name: &'static str,
+        caller: Caller<A>,
+        execute: Execute<S, A, Q, R>,
+    ) -> Self {
+        let encode = ResponseEncoder::encode_json;
+        Self { interface, name, caller, asn1: None, execute, encode, undecodable: StatusCode::OK }
+    }
+}
+
+/// A [`Function`] as an entry of the function table.
+pub trait Route<S>: Send + Sync {
+    /// Returns the interface of the function.
+    fn interface(&self) -> &'static Interface;
+
+    /// Returns the name of the function in the path of the JSON binding.
+    fn name(&self) -> &'static str;
+
+    /// Returns the tag of the function in the ASN.1 binding, if it has this binding.
+    fn asn1_tag(&self) -> Option<Tag>;
+
+    /// Decodes a request, executes the function, commits, and only then returns the reply.
+    fn answer<'a>(
+        &'a self,
+        server: &'a S,
+        request: &'a Request<Bytes>,
+        encoder: ResponseEncoder,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Reply, Fault>>;
+}
+
+impl<S, A, Q, R> Route<S> for Function<S, A, Q, R>
+where
+    S: Server,
+    A: Send + Sync,
+    Q: DeserializeOwned + Send + Sync,
+    R: Send,
+{
+    fn interface(&self) -> &'static Interface {
+        self.interface
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn asn1_tag(&self) -> Option<Tag> {
+        self.asn1.map(|(tag, _)| tag)
+    }
+
+    fn answer<'a>(
+        &'a self,
+        server: &'a S,
+        request: &'a Request<Bytes>,
+        encoder: ResponseEncoder,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Reply, Fault>> {
+        Box::pin(async move {
+            let core = server.core();
+            let Some(caller) = (self.caller)(request.extensions().get()) else {
+                let why = format!("the caller has no TLS certificate of an {}", self.interface.peer);
+                return Ok(encoder.rejected(StatusCode::FORBIDDEN, why));
+            };
+            let decoded = match self.asn1 {
+                Some((_, decode)) if encoder.binding == Binding::Asn1 => match decode(request.body()) {
+                    Ok(decoded) => decoded,
+                    Err(e) => {
+                        let why = format!("the body is not a valid RemoteProfileProvisioningRequest: {e}");
+                        return Ok(encoder.rejected(StatusCode::BAD_REQUEST, why));
+                    }
+                },
+                _ => match decode_json(request, S::rules(&core.config).lowest_svn) {
+                    Ok(decoded) => decoded,
+                    Err(refusal) => {
+                        let mut reply = encoder.encode_json::<()>(Err(refusal.into()))?;
+                        *reply.response.status_mut() = self.undecodable;
+                        return Ok(reply);
+                    }
+                },
+            };
+            let (caller, decoded) = (&caller, &decoded);
+            let (reply, posted) = world::transact(&*core.records, |tx| {
+                Box::pin(async move {
+                    let decision = (self.execute)(&mut core.context(tx, now), caller, decoded).await;
+                    Ok(((self.encode)(encoder, decision)?, S::posted(tx)))
+                })
+            })
+            .await?;
+            if posted.is_empty() {
+                return Ok(reply);
+            }
+            match server.send_posted(&posted).await? {
+                None => Ok(reply),
+                Some(refusal) => encoder.encode_json::<()>(Err(refusal.into())),
+            }
+        })
+    }
+}
+
+fn decode_json<Q: DeserializeOwned>(request: &Request<Bytes>, lowest: Version) -> Result<Q, Refusal> {
+    check_content_type(request.headers(), "application/json")?;
+    check_protocol(request.headers(), lowest)?;
+    json::read(request.body())
+}
+
+/// Returns a link to a server, for a socket or a client in the same process.
+pub fn link<S: Server>(server: &S) -> Link {
+    let server = server.clone();
+    link_from(tower::service_fn(move |request| {
+        let server = server.clone();
+        async move { Ok::<_, LinkFault>(handle(&server, request).await) }
+    }))
+}
+
+/// Handles one HTTP request, reports it in the timeline, and deletes expired sessions.
+pub async fn handle<S: Server>(server: &S, request: Request<Bytes>) -> Response<Bytes> {
+    let core = server.core();
+    let rules = S::rules(&core.config);
+    let now = core.world.now();
+    let encoder = ResponseEncoder::to(&request, rules.protocol_version);
+    let (interface, name, function) = route::<S>(&request, encoder, rules.lowest_svn);
+    let reply = match function {
+        Ok(function) => function.answer(server, &request, encoder, now).await,
+        Err((status, why)) => Ok(encoder.rejected(status, why)),
+    };
+    let reply = reply.unwrap_or_else(|fault| encoder.failed(&fault));
+    core.events.tell(
+        Event::new(now, S::NAME, name)
+            .with_peer(interface.name, interface.peer)
+            .with_bytes(reply.response.body().len(), request.body().len())
+            .with_outcome(reply.outcome),
+    );
+    if let Err(fault) = core.sweep.run(&*core.records, &S::SESSIONS, rules.session_lifetime, now).await {
+        tracing::warn!(%fault, "cannot delete expired sessions from the records");
+    }
+    reply.response
+}
+
+/// A function, or the HTTP status of a request that calls none and the reason.
+type Found<S> = Result<&'static dyn Route<S>, (StatusCode, String)>;
+
+/// Finds the function of a request: SGP.22 sections 6.2 to 6.6. Returns the interface and the name
+/// for the timeline, too.
+fn route<S: Server>(
+    request: &Request<Bytes>,
+    encoder: ResponseEncoder,
+    lowest: Version,
+) -> (&'static Interface, String, Found<S>) {
+    let path = request.uri().path();
+    let is_asn1 = encoder.binding == Binding::Asn1;
+    let is_here = |function: &&&dyn Route<S>| match is_asn1 {
+        true => function.asn1_tag().is_some(),
+        false => function.interface().paths.iter().any(|of| of(function.name()) == path),
+    };
+    let Some(first) = S::FUNCTIONS.iter().find(is_here) else {
+        let why = format!("there is no function at {path}");
+        return (&NO_INTERFACE, "request".to_owned(), Err((StatusCode::NOT_FOUND, why)));
+    };
+    // The ASN.1 binding names its function inside the body, which may be unreadable.
+    let found = match is_asn1 {
+        _ if request.method() != Method::POST => {
+            let why = format!("functions must be called with POST, not {}", request.method());
+            Err((StatusCode::METHOD_NOT_ALLOWED, why))
+        }
+        true => route_asn1(request, lowest),
+        false => Ok(*first),
+    };
+    let name = match &found {
+        Err(_) if is_asn1 => "asn1".to_owned(),
+        Err(_) => spelled(first.name()),
+        Ok(function) => spelled(function.name()),
+    };
+    (first.interface(), name, found)
+}
+
+/// Finds the function of a request in the ASN.1 binding. This binding has no status code for an
+/// invalid header or body, so those requests get an HTTP status until the function is known.
+fn route_asn1<S: Server>(request: &Request<Bytes>, lowest: Version) -> Found<S> {
+    check_content_type(request.headers(), asn1::CONTENT_TYPE)
+        .map_err(|refusal| (StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal.to_string()))?;
+    check_protocol(request.headers(), lowest)
+        .map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.to_string()))?;
+    let tag = asn1::function_tag(request.body()).map_err(|e| {
+        (StatusCode::BAD_REQUEST, format!("the body is not a RemoteProfileProvisioningRequest: {e}"))
+    })?;
+    let function = S::FUNCTIONS.iter().find(|function| function.asn1_tag() == Some(tag));
+    let why = || format!("an {} has no function with tag {tag}", S::NAME);
+    function.copied().ok_or_else(|| (StatusCode::BAD_REQUEST, why()))
+}
+
+/// Returns the name of a function in the spelling of the standard.
+fn spelled(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
