@@ -10,6 +10,7 @@ use crate::{
     context::Context,
     records::{Deadline, PREPARED, PeerRole, Prepared, prepared_key},
     shared_functions,
+    state::Interface,
 };
 
 pub(crate) async fn prepare_smsr_change(
@@ -17,7 +18,7 @@ pub(crate) async fn prepare_smsr_change(
     call: &Call,
     request: &es4::PrepareSmsrChangeRequest,
 ) -> Decision<Answer<es4::PrepareSmsrChangeResponse>> {
-    shared_functions::check_caller(context, super::by(call)).await?;
+    shared_functions::check_caller(context, Interface::Es4.requester(call)).await?;
     let (eid, current) = (request.eid, &request.current_smsr_id);
     if context.card(eid).await?.is_some() {
         return Err(Status::EidInUse.because("this SM-SR already manages the card").about(eid).into());
