@@ -6,7 +6,7 @@
 //! response and no notification.
 
 use rsp::{
-    ids::{Eid, Iccid},
+    ids::Eid,
     sgp02::{
         eis::{Pol2, ProfileInfo},
         es3, es4, es7,
@@ -56,10 +56,7 @@ pub(crate) async fn notify_owner(
         return Ok(());
     }
     match transport(context, profile).await? {
-        Some(Transport::Es4(operator)) => {
-            notify_over_es4(context, &operator, eid, profile.iccid, change).await
-        }
-        Some(Transport::Es3(sm_dp)) => notify_over_es3(context, &sm_dp, eid, profile, change).await,
+        Some(to) => notify(context, &to, eid, profile, change).await,
         None => {
             tracing::info!(%eid, iccid = %profile.iccid, ?change, "the owner of the profile has no endpoint for notifications");
             Ok(())
@@ -80,65 +77,28 @@ async fn transport(context: &mut Context<'_, '_>, profile: &ProfileInfo) -> Resu
     Ok(sm_dp.filter(|peer| matches!(peer.role, PeerRole::SmDp) && has_endpoint(peer)).map(Transport::Es3))
 }
 
-async fn notify_over_es4(
+async fn notify(
     context: &mut Context<'_, '_>,
-    to: &Peer,
-    eid: Eid,
-    iccid: Iccid,
-    change: ProfileChange,
-) -> Result<(), Fault> {
-    let completion_timestamp = context.now;
-    macro_rules! send {
-        ($name:ident) => {
-            outgoing::send_notification(
-                context,
-                to,
-                &es4::$name { base: Default::default(), eid, iccid, completion_timestamp },
-            )
-            .await
-        };
-    }
-    match change {
-        ProfileChange::Enabled => send!(HandleProfileEnabledNotification),
-        ProfileChange::Disabled => send!(HandleProfileDisabledNotification),
-        ProfileChange::Deleted => send!(HandleProfileDeletedNotification),
-        ProfileChange::Downloaded => send!(HandleProfileDownloadedNotification),
-        ProfileChange::FallBackAttributeSet => send!(HandleFallBackAttributeSetNotification),
-        ProfileChange::FallBackAttributeUnset => send!(HandleFallBackAttributeUnsetNotification),
-        ProfileChange::EmergencyProfileAttributeSet => send!(HandleEmergencyProfileAttributeSetNotification),
-        ProfileChange::EmergencyProfileAttributeUnset => {
-            send!(HandleEmergencyProfileAttributeUnsetNotification)
-        }
-        ProfileChange::Pol2Updated(pol2) => {
-            let message = es4::HandleProfilePol2UpdatedNotification {
-                base: Default::default(),
-                eid,
-                iccid,
-                pol2: Some(pol2),
-                completion_timestamp,
-            };
-            outgoing::send_notification(context, to, &message).await
-        }
-    }
-}
-
-async fn notify_over_es3(
-    context: &mut Context<'_, '_>,
-    to: &Peer,
+    to: &Transport,
     eid: Eid,
     profile: &ProfileInfo,
     change: ProfileChange,
 ) -> Result<(), Fault> {
-    let completion_timestamp = context.now;
-    let (iccid, mno_id) = (profile.iccid, profile.mno_id.clone());
+    let (iccid, completion_timestamp) = (profile.iccid, context.now);
     macro_rules! send {
-        ($name:ident) => {
-            outgoing::send_notification(
-                context,
-                to,
-                &es3::$name { base: Default::default(), eid, iccid, mno_id, completion_timestamp },
-            )
-            .await
+        ($name:ident $(, $more:ident)?) => {
+            match to {
+                Transport::Es4(operator) => {
+                    let base = Default::default();
+                    let message = es4::$name { base, eid, iccid, $($more,)? completion_timestamp };
+                    outgoing::send_notification(context, operator, &message).await
+                }
+                Transport::Es3(sm_dp) => {
+                    let (base, mno_id) = (Default::default(), profile.mno_id.clone());
+                    let message = es3::$name { base, eid, iccid, mno_id, $($more,)? completion_timestamp };
+                    outgoing::send_notification(context, sm_dp, &message).await
+                }
+            }
         };
     }
     match change {
@@ -153,15 +113,8 @@ async fn notify_over_es3(
             send!(HandleEmergencyProfileAttributeUnsetNotification)
         }
         ProfileChange::Pol2Updated(pol2) => {
-            let message = es3::HandleProfilePol2UpdatedNotification {
-                base: Default::default(),
-                eid,
-                iccid,
-                mno_id,
-                pol2: Some(pol2),
-                completion_timestamp,
-            };
-            outgoing::send_notification(context, to, &message).await
+            let pol2 = Some(pol2);
+            send!(HandleProfilePol2UpdatedNotification, pol2)
         }
     }
 }

@@ -1,13 +1,17 @@
 //! Dispatch of calls to functions.
 
-use rsp::sgp02::{es1, es3, es4, es7};
+use rsp::sgp02::{es1, es3, es4, es7, shared_functions as shared};
 use rsp_server::{
     soap::{Call, Reply},
     soap_dispatch,
 };
 use world::Fault;
 
-use crate::{context::Context, es1 as from_eum, es3 as from_sm_dp, es4 as from_operator, es7 as from_sm_sr};
+use crate::{
+    context::Context,
+    es1 as from_eum, es3 as from_sm_dp, es4 as from_operator, es7 as from_sm_sr, shared_functions,
+    state::{Function, Interface},
+};
 
 /// Decides on a call.
 pub(crate) async fn decide(context: &mut Context<'_, '_>, call: &Call) -> Result<Reply, Fault> {
@@ -19,28 +23,10 @@ pub(crate) async fn decide(context: &mut Context<'_, '_>, call: &Call) -> Result
     soap_dispatch!(call, {
         es1::RegisterEis => |it| at!(from_eum::register_eis::execute, it),
         es1::UpdateEisAdditionalProperties => |it| at!(from_eum::update_eis_additional_properties::execute, it),
-        es3::GetEis => |it| at!(from_sm_dp::get_eis, it),
-        es3::AuditEis => |it| at!(from_sm_dp::audit_eis, it),
         es3::CreateIsdp => |it| at!(from_sm_dp::create_isdp, it),
         es3::SendData => |it| at!(from_sm_dp::send_data, it),
         es3::ProfileDownloadCompleted => |it| at!(from_sm_dp::profile_download_completed, it),
-        es3::UpdatePolicyRules => |it| at!(from_sm_dp::update_policy_rules, it),
-        es3::UpdateSubscriptionAddress => |it| at!(from_sm_dp::update_subscription_address, it),
         es3::UpdateConnectivityParameters => |it| at!(from_sm_dp::update_connectivity_parameters, it),
-        es3::EnableProfile => |it| at!(from_sm_dp::enable_profile, it),
-        es3::DisableProfile => |it| at!(from_sm_dp::disable_profile, it),
-        es3::DeleteIsdp => |it| at!(from_sm_dp::delete_isdp, it),
-        es3::SetFallBackAttribute => |it| at!(from_sm_dp::set_fall_back_attribute, it),
-        es3::SetEmergencyProfileAttribute => |it| at!(from_sm_dp::set_emergency_profile_attribute, it),
-        es4::GetEis => |it| at!(from_operator::get_eis, it),
-        es4::AuditEis => |it| at!(from_operator::audit_eis, it),
-        es4::UpdatePolicyRules => |it| at!(from_operator::update_policy_rules, it),
-        es4::UpdateSubscriptionAddress => |it| at!(from_operator::update_subscription_address, it),
-        es4::EnableProfile => |it| at!(from_operator::enable_profile, it),
-        es4::DisableProfile => |it| at!(from_operator::disable_profile, it),
-        es4::DeleteProfile => |it| at!(from_operator::delete_profile, it),
-        es4::SetFallBackAttribute => |it| at!(from_operator::set_fall_back_attribute, it),
-        es4::SetEmergencyProfileAttribute => |it| at!(from_operator::set_emergency_profile_attribute, it),
         es4::PrepareSmsrChange => |it| at!(from_operator::prepare_smsr_change, it),
         es4::SmsrChange => |it| at!(from_operator::smsr_change, it),
         es7::HandoverEuicc => |it| at!(from_sm_sr::handover_euicc::execute, it),
@@ -48,5 +34,32 @@ pub(crate) async fn decide(context: &mut Context<'_, '_>, call: &Call) -> Result
         es7::CreateAdditionalKeySet => |it| at!(from_sm_sr::create_additional_key_set::execute, it),
     }, {
         es7::HandleSmsrChangeNotification => |it| at!(from_sm_sr::handle_smsr_change_notification::execute, it),
+    }, else match call.element.starts_with("ES3-") {
+        true => decide_shared::<3>(context, call).await,
+        false => decide_shared::<4>(context, call).await,
     })
+}
+
+/// Decides on a call of a function that SM-DPs (ES3) and operators (ES4) have in common.
+async fn decide_shared<const ES: u8>(context: &mut Context<'_, '_>, call: &Call) -> Result<Reply, Fault> {
+    let interface = Interface::numbered::<ES>();
+    let by = interface.requester(call);
+    macro_rules! on_card {
+        ($request:ident, $function:expr) => {
+            shared_functions::accept(context, call, interface, &$request.base, $request.eid, $function).await
+        };
+    }
+    soap_dispatch!(call, {
+        shared::GetEis<ES> => |it| shared_functions::get_eis(context, by, &it).await,
+        shared::AuditEis<ES> => |it| on_card!(it, Function::AuditEis(it.iccid)),
+        shared::UpdatePolicyRules<ES> => |it| shared_functions::update_policy_rules(context, by, it).await,
+        shared::UpdateSubscriptionAddress<ES> => |it|
+            shared_functions::update_subscription_address(context, by, it).await,
+        shared::EnableProfile<ES> => |it| on_card!(it, Function::EnableProfile(it.iccid)),
+        shared::DisableProfile<ES> => |it| on_card!(it, Function::DisableProfile(it.iccid)),
+        shared::DeleteProfile<ES> => |it| on_card!(it, Function::DeleteProfile(it.iccid)),
+        shared::SetFallBackAttribute<ES> => |it| on_card!(it, Function::SetFallBackAttribute(it.iccid)),
+        shared::SetEmergencyProfileAttribute<ES> => |it|
+            on_card!(it, Function::SetEmergencyProfileAttribute(it.iccid)),
+    }, {})
 }

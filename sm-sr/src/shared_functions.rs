@@ -4,9 +4,11 @@
 use rsp::{
     ids::{Eid, Iccid},
     sgp02::{
-        BaseRequest,
-        common::SubscriptionAddress,
-        eis::{Eis, Pol2},
+        BaseRequest, BaseResponse,
+        shared_functions::{
+            GetEisRequest, GetEisResponse, UpdatePolicyRulesRequest, UpdatePolicyRulesResponse,
+            UpdateSubscriptionAddressRequest, UpdateSubscriptionAddressResponse,
+        },
     },
 };
 use rsp_server::soap::{Answer, Call, Decision};
@@ -39,7 +41,7 @@ pub(crate) async fn accept<R>(
     eid: Eid,
     function: Function,
 ) -> Decision<Answer<R>> {
-    check_caller(context, Requester { interface, id: &call.caller }).await?;
+    check_caller(context, interface.requester(call)).await?;
     procedures::take_in(context, call, interface, base, eid, function).await
 }
 
@@ -57,25 +59,30 @@ pub(crate) async fn own_profile(
     Ok(card)
 }
 
-/// Returns the EIS as visible to the caller.
-pub(crate) async fn eis(context: &mut Context<'_, '_>, by: Requester<'_>, eid: Eid) -> Decision<Eis> {
+/// Returns the stored EIS of a card, as visible to the caller.
+pub(crate) async fn get_eis<const ES: u8>(
+    context: &mut Context<'_, '_>,
+    by: Requester<'_>,
+    request: &GetEisRequest<ES>,
+) -> Decision<Answer<GetEisResponse<ES>>> {
     check_caller(context, by).await?;
-    let card = check::managed(context, eid).await?;
+    let card = check::managed(context, request.eid).await?;
     let why = match by.interface {
         Interface::Es3 => Disclosure::GetEisToSmDp,
         Interface::Es4 => Disclosure::GetEisToOperator,
     };
-    Ok(visibility::visible_eis(&card.eis, Vec::new(), by.id, why, &[]))
+    let eis = visibility::visible_eis(&card.eis, Vec::new(), by.id, why, &[]);
+    Ok(Answer::Now(GetEisResponse { base: BaseResponse::default(), eis: Some(eis) }))
 }
 
-/// Replaces POL2 of a profile.
-pub(crate) async fn update_policy_rules(
+/// Replaces POL2 of a profile. Without a value, the profile has no rules.
+pub(crate) async fn update_policy_rules<const ES: u8>(
     context: &mut Context<'_, '_>,
     by: Requester<'_>,
-    eid: Eid,
-    iccid: Iccid,
-    pol2: Pol2,
-) -> Decision<()> {
+    request: UpdatePolicyRulesRequest<ES>,
+) -> Decision<Answer<UpdatePolicyRulesResponse<ES>>> {
+    let UpdatePolicyRulesRequest { eid, iccid, pol2, .. } = request;
+    let pol2 = pol2.unwrap_or_default();
     let mut card = own_profile(context, by, eid, iccid).await?;
     if let Some(profile) = card.profile_mut(iccid) {
         profile.pol2 = pol2.clone();
@@ -85,23 +92,22 @@ pub(crate) async fn update_policy_rules(
         notifications::notify_owner(context, eid, profile, ProfileChange::Pol2Updated(pol2), Some(by))
             .await?;
     }
-    Ok(())
+    Ok(Answer::Now(UpdatePolicyRulesResponse::default()))
 }
 
 /// Replaces the subscription address of a profile. The device is reached by it while the profile is
 /// enabled.
-pub(crate) async fn update_subscription_address(
+pub(crate) async fn update_subscription_address<const ES: u8>(
     context: &mut Context<'_, '_>,
     by: Requester<'_>,
-    eid: Eid,
-    iccid: Iccid,
-    address: SubscriptionAddress,
-) -> Decision<()> {
-    let mut card = own_profile(context, by, eid, iccid).await?;
-    if let Some(profile) = card.profile_mut(iccid) {
-        profile.subscription_address = address;
+    request: UpdateSubscriptionAddressRequest<ES>,
+) -> Decision<Answer<UpdateSubscriptionAddressResponse<ES>>> {
+    let mut card = own_profile(context, by, request.eid, request.iccid).await?;
+    if let Some(profile) = card.profile_mut(request.iccid) {
+        profile.subscription_address = request.new_subscription_address;
     }
     card.check_addresses(context.tx).await?;
     card.store_addresses(context.tx).await?;
-    Ok(card.store(context.tx)?)
+    card.store(context.tx)?;
+    Ok(Answer::Now(UpdateSubscriptionAddressResponse::default()))
 }

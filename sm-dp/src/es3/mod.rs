@@ -25,7 +25,7 @@ use crate::m2m::{
 
 /// Defines handlers that forward a notification about a profile to its operator.
 macro_rules! forward {
-    ($($(#[$meta:meta])* $handler:ident: $name:ident;)+) => { $(
+    ($($(#[$meta:meta])* $handler:ident: $name:ident $(, $more:ident)?;)+) => { $(
         $(#[$meta])*
         pub(crate) async fn $handler(
             context: &mut Context<'_, '_>,
@@ -33,8 +33,8 @@ macro_rules! forward {
             received: es3::$name,
         ) -> Decision<()> {
             check(context, call, (received.eid, received.iccid), &received.mno_id).await?;
-            let es3::$name { eid, iccid, mno_id, completion_timestamp, .. } = received;
-            let notification = es2::$name { base: Default::default(), eid, iccid, completion_timestamp };
+            let es3::$name { base, eid, iccid, mno_id, $($more,)? completion_timestamp } = received;
+            let notification = es2::$name { base, eid, iccid, $($more,)? completion_timestamp };
             Ok(context.notify(&mno_id, &notification).await?)
         }
     )+ };
@@ -55,6 +55,8 @@ forward! {
     emergency_set: HandleEmergencyProfileAttributeSetNotification;
     /// ES3.HandleEmergencyProfileAttributeUnsetNotification.
     emergency_unset: HandleEmergencyProfileAttributeUnsetNotification;
+    /// ES3.HandleProfilePOL2UpdatedNotification.
+    pol2_updated: HandleProfilePol2UpdatedNotification, pol2;
 }
 
 /// ES3.HandleProfileDeletedNotification. The profile can be downloaded again.
@@ -73,25 +75,6 @@ pub(crate) async fn profile_deleted(
     }
     let notification =
         es2::HandleProfileDeletedNotification { base: Default::default(), eid, iccid, completion_timestamp };
-    Ok(context.notify(&mno_id, &notification).await?)
-}
-
-/// ES3.HandleProfilePOL2UpdatedNotification.
-pub(crate) async fn pol2_updated(
-    context: &mut Context<'_, '_>,
-    call: &Call,
-    received: es3::HandleProfilePol2UpdatedNotification,
-) -> Decision<()> {
-    check(context, call, (received.eid, received.iccid), &received.mno_id).await?;
-    let es3::HandleProfilePol2UpdatedNotification { eid, iccid, mno_id, pol2, completion_timestamp, .. } =
-        received;
-    let notification = es2::HandleProfilePol2UpdatedNotification {
-        base: Default::default(),
-        eid,
-        iccid,
-        pol2,
-        completion_timestamp,
-    };
     Ok(context.notify(&mno_id, &notification).await?)
 }
 

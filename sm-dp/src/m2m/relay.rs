@@ -6,12 +6,11 @@
 use rsp::{
     ids::{Eid, Iccid, Oid},
     sgp02::{
-        common::{BaseRequest, BaseResponse, ExecutionStatus, Function},
+        common::{BaseRequest, BaseResponse, ExecutionStatus},
         eis::Eis,
         es2, es3,
         status::{Refusal, Status},
     },
-    time::Timestamp,
 };
 use rsp_server::soap::{Decision, Ended};
 use world::Fault;
@@ -41,48 +40,25 @@ pub(crate) async fn begin(context: &mut Context<'_, '_>, sm_sr: &Oid, relay: Rel
     let until = relay.answer.expires.unwrap_or_else(|| now.plus(context.config.default_validity));
     let base =
         BaseRequest { validity_period: Some(until.since(now).as_secs().max(1)), ..BaseRequest::new("") };
-    let to = RequestTarget { sm_sr, until, procedure: Procedure::Relay(id.clone()) };
+    let procedure = Procedure::Relay(id.clone());
     let Relay { eid, .. } = relay;
+    macro_rules! call {
+        ($function:ident, $request:ident, $iccid:ident) => {{
+            let request = es3::$request { base, eid, iccid: $iccid };
+            context.call::<es3::$function>(sm_sr, request, until, &procedure).await?;
+        }};
+    }
     match relay.function.clone() {
-        Relayed::Enable(iccid) => {
-            to.call::<es3::EnableProfile>(context, es3::EnableProfileRequest { base, eid, iccid }).await?;
-        }
-        Relayed::Disable(iccid) => {
-            to.call::<es3::DisableProfile>(context, es3::DisableProfileRequest { base, eid, iccid }).await?;
-        }
-        Relayed::Delete(iccid) => {
-            to.call::<es3::DeleteIsdp>(context, es3::DeleteIsdpRequest { base, eid, iccid }).await?;
-        }
-        Relayed::SetFallBack(iccid) => {
-            let request = es3::SetFallBackAttributeRequest { base, eid, iccid };
-            to.call::<es3::SetFallBackAttribute>(context, request).await?;
-        }
+        Relayed::Enable(iccid) => call!(EnableProfile, EnableProfileRequest, iccid),
+        Relayed::Disable(iccid) => call!(DisableProfile, DisableProfileRequest, iccid),
+        Relayed::Delete(iccid) => call!(DeleteIsdp, DeleteIsdpRequest, iccid),
+        Relayed::SetFallBack(iccid) => call!(SetFallBackAttribute, SetFallBackAttributeRequest, iccid),
         Relayed::SetEmergency(iccid) => {
-            let request = es3::SetEmergencyProfileAttributeRequest { base, eid, iccid };
-            to.call::<es3::SetEmergencyProfileAttribute>(context, request).await?;
+            call!(SetEmergencyProfileAttribute, SetEmergencyProfileAttributeRequest, iccid);
         }
-        Relayed::Audit(iccid) => {
-            to.call::<es3::AuditEis>(context, es3::AuditEisRequest { base, eid, iccid }).await?;
-        }
+        Relayed::Audit(iccids) => call!(AuditEis, AuditEisRequest, iccids),
     }
     Ok(context.tx.put(&RELAYS, &id, &relay)?)
-}
-
-/// The receiver and the deadline of a forwarded request.
-struct RequestTarget<'a> {
-    sm_sr: &'a Oid,
-    until: Timestamp,
-    procedure: Procedure,
-}
-
-impl RequestTarget<'_> {
-    async fn call<F: Function>(
-        &self,
-        context: &mut Context<'_, '_>,
-        request: F::Request,
-    ) -> Result<(), Fault> {
-        context.call::<F>(self.sm_sr, request, self.until, &self.procedure).await
-    }
 }
 
 /// Forwards the response of the SM-SR to the operator.
@@ -91,7 +67,7 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
     context.tx.delete(&RELAYS, id);
     let base = |how| BaseResponse { function_execution_status: how, ..BaseResponse::default() };
     let answer = &relay.answer;
-    /// Forwards the status. The schemas of ES2 have no place for the card's detailed response.
+    // The schemas of ES2 have no place for the card's detailed response.
     macro_rules! back {
         ($function:ident, $response:ident, $asked:ident) => {{
             let how = match response_of::<es3::$asked>(ended) {
@@ -101,14 +77,13 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
             let response = es2::$response { base: base(how), euicc_response_data: None };
             context.answer::<es2::$function>(answer, response).await?;
         }};
+        ($function:ident, $response:ident) => {
+            back!($function, $response, $function)
+        };
     }
     match &relay.function {
-        Relayed::Enable(_) => {
-            back!(EnableProfile, EnableProfileResponse, EnableProfile);
-        }
-        Relayed::Disable(_) => {
-            back!(DisableProfile, DisableProfileResponse, DisableProfile);
-        }
+        Relayed::Enable(_) => back!(EnableProfile, EnableProfileResponse),
+        Relayed::Disable(_) => back!(DisableProfile, DisableProfileResponse),
         Relayed::Delete(iccid) => {
             back!(DeleteProfile, DeleteProfileResponse, DeleteIsdp);
             if download::is_deleted(ended) {
@@ -117,16 +92,8 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
                 start_audit(context, relay.eid, *iccid).await?;
             }
         }
-        Relayed::SetFallBack(_) => {
-            back!(SetFallBackAttribute, SetFallBackAttributeResponse, SetFallBackAttribute);
-        }
-        Relayed::SetEmergency(_) => {
-            back!(
-                SetEmergencyProfileAttribute,
-                SetEmergencyProfileAttributeResponse,
-                SetEmergencyProfileAttribute
-            );
-        }
+        Relayed::SetFallBack(_) => back!(SetFallBackAttribute, SetFallBackAttributeResponse),
+        Relayed::SetEmergency(_) => back!(SetEmergencyProfileAttribute, SetEmergencyProfileAttributeResponse),
         Relayed::Audit(_) => {
             let (how, eis) = match response_of::<es3::AuditEis>(ended) {
                 Ok(it) => {

@@ -267,36 +267,34 @@ impl Party for Inner {
     fn decide<'a>(&'a self, tx: &'a mut Tx<'_>, call: &'a Call) -> BoxFuture<'a, Result<Reply, Fault>> {
         Box::pin(async move {
             let context = &mut self.context(tx, call.received);
+            macro_rules! relay {
+                ($request:ident, $function:expr) => {
+                    operator::forward(context, call, ($request.eid, $request.smsr_id), $function).await
+                };
+            }
             rsp_server::soap_dispatch!(call, {
-                es2::DownloadProfile => |request| operator::download_profile(context, call, request).await,
-                es2::EnableProfile => |it|
-                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Enable(it.iccid)).await,
-                es2::DisableProfile => |it|
-                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Disable(it.iccid)).await,
-                es2::DeleteProfile => |it|
-                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Delete(it.iccid)).await,
-                es2::SetFallBackAttribute => |it|
-                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::SetFallBack(it.iccid)).await,
-                es2::SetEmergencyProfileAttribute => |it|
-                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::SetEmergency(it.iccid)).await,
-                es2::AuditEis => |it|
-                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Audit(it.iccid)).await,
+                es2::DownloadProfile => |it| operator::download_profile(context, call, it).await,
+                es2::EnableProfile => |it| relay!(it, Relayed::Enable(it.iccid)),
+                es2::DisableProfile => |it| relay!(it, Relayed::Disable(it.iccid)),
+                es2::DeleteProfile => |it| relay!(it, Relayed::Delete(it.iccid)),
+                es2::SetFallBackAttribute => |it| relay!(it, Relayed::SetFallBack(it.iccid)),
+                es2::SetEmergencyProfileAttribute => |it| relay!(it, Relayed::SetEmergency(it.iccid)),
+                es2::AuditEis => |it| relay!(it, Relayed::Audit(it.iccid)),
             }, {
-                es3::HandleProfileEnabledNotification => |told| sm_sr::profile_enabled(context, call, told).await,
-                es3::HandleProfileDisabledNotification => |told| sm_sr::profile_disabled(context, call, told).await,
-                es3::HandleProfileDeletedNotification => |told| sm_sr::profile_deleted(context, call, told).await,
-                es3::HandleProfileDownloadedNotification => |told|
-                    sm_sr::profile_downloaded(context, call, told).await,
-                es3::HandleFallBackAttributeSetNotification => |told|
-                    sm_sr::fall_back_set(context, call, told).await,
-                es3::HandleFallBackAttributeUnsetNotification => |told|
-                    sm_sr::fall_back_unset(context, call, told).await,
-                es3::HandleEmergencyProfileAttributeSetNotification => |told|
-                    sm_sr::emergency_set(context, call, told).await,
-                es3::HandleEmergencyProfileAttributeUnsetNotification => |told|
-                    sm_sr::emergency_unset(context, call, told).await,
-                es3::HandleProfilePol2UpdatedNotification => |told| sm_sr::pol2_updated(context, call, told).await,
-                es3::HandleSmsrChangeNotification => |told| sm_sr::sm_sr_change(context, call, told).await,
+                es3::HandleProfileEnabledNotification => |it| sm_sr::profile_enabled(context, call, it).await,
+                es3::HandleProfileDisabledNotification => |it| sm_sr::profile_disabled(context, call, it).await,
+                es3::HandleProfileDeletedNotification => |it| sm_sr::profile_deleted(context, call, it).await,
+                es3::HandleProfileDownloadedNotification => |it|
+                    sm_sr::profile_downloaded(context, call, it).await,
+                es3::HandleFallBackAttributeSetNotification => |it| sm_sr::fall_back_set(context, call, it).await,
+                es3::HandleFallBackAttributeUnsetNotification => |it|
+                    sm_sr::fall_back_unset(context, call, it).await,
+                es3::HandleEmergencyProfileAttributeSetNotification => |it|
+                    sm_sr::emergency_set(context, call, it).await,
+                es3::HandleEmergencyProfileAttributeUnsetNotification => |it|
+                    sm_sr::emergency_unset(context, call, it).await,
+                es3::HandleProfilePol2UpdatedNotification => |it| sm_sr::pol2_updated(context, call, it).await,
+                es3::HandleSmsrChangeNotification => |it| sm_sr::sm_sr_change(context, call, it).await,
             })
         })
     }

@@ -9,6 +9,7 @@ use crate::{
     notifications::{self, ProfileChange},
     procedures::check,
     shared_functions,
+    state::Interface,
 };
 
 pub(crate) async fn profile_download_completed(
@@ -16,8 +17,8 @@ pub(crate) async fn profile_download_completed(
     call: &Call,
     request: &es3::ProfileDownloadCompletedRequest,
 ) -> Decision<Answer<es3::ProfileDownloadCompletedResponse>> {
-    let mut card =
-        shared_functions::own_profile(context, super::by(call), request.eid, request.iccid).await?;
+    let by = Interface::Es3.requester(call);
+    let mut card = shared_functions::own_profile(context, by, request.eid, request.iccid).await?;
     if let Some(profile) = card.profile_mut(request.iccid) {
         check::state(profile, &[ProfileState::Created])?;
         profile.state = ProfileState::Disabled;
@@ -30,8 +31,8 @@ pub(crate) async fn profile_download_completed(
     card.store_addresses(context.tx).await?;
     card.store(context.tx)?;
     if let Some(profile) = card.profile(request.iccid) {
-        let asker = Some(super::by(call));
-        notifications::notify_owner(context, request.eid, profile, ProfileChange::Downloaded, asker).await?;
+        notifications::notify_owner(context, request.eid, profile, ProfileChange::Downloaded, Some(by))
+            .await?;
     }
     Ok(Answer::Now(es3::ProfileDownloadCompletedResponse { base: BaseResponse::default() }))
 }

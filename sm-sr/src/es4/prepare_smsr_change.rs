@@ -11,6 +11,7 @@ use crate::{
     procedures::check,
     records::{Deadline, PREPARED, PeerRole, Prepared, prepared_key},
     shared_functions,
+    state::Interface,
 };
 
 pub(crate) async fn prepare_smsr_change(
@@ -18,7 +19,7 @@ pub(crate) async fn prepare_smsr_change(
     call: &Call,
     request: &es4::PrepareSmsrChangeRequest,
 ) -> Decision<Answer<es4::PrepareSmsrChangeResponse>> {
-    shared_functions::check_caller(context, super::by(call)).await?;
+    shared_functions::check_caller(context, Interface::Es4.requester(call)).await?;
     let (eid, current) = (request.eid, &request.current_smsr_id);
     if context.card(eid).await?.is_some() {
         return Err(check::already_managed(eid).into());

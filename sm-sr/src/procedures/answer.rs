@@ -8,10 +8,11 @@ use rsp::{
     sgp02::{
         BaseResponse, ExecutionStatus, FunctionExecutionStatus, Octets,
         eis::Eis,
-        es3, es4,
+        es3, es4, shared_functions as shared,
         status::{Refusal, Status},
     },
 };
+use rsp_server::soap::Ticket;
 use world::Fault;
 
 use super::{Asker, Function, Interface, Operation};
@@ -149,53 +150,62 @@ pub(crate) async fn answer(
         }
         _ => None,
     };
-    let data = outcome.data;
-    macro_rules! post {
-        ($interface:ident::$function:ident, $response:ident { $($field:ident: $value:expr)? }) => {{
-            let response = $interface::$response { base, $($field: $value)? };
-            outgoing::reply::<$interface::$function>(context, &asker.ticket, response).await
-        }};
-        ($interface:ident::$function:ident, $response:ident) => {
-            post!($interface::$function, $response { euicc_response_data: data })
-        };
-    }
+    let (data, ticket) = (outcome.data, &asker.ticket);
     match (asker.interface, &operation.function) {
         (Interface::Es3, Function::CreateIsdP { .. }) => {
             let response =
                 es3::CreateIsdpResponse { base, isd_p_aid: outcome.isd_p, euicc_response_data: data };
-            outgoing::reply::<es3::CreateIsdp>(context, &asker.ticket, response).await
+            outgoing::reply::<es3::CreateIsdp>(context, ticket, response).await
         }
-        (Interface::Es3, Function::SendData { .. }) => post!(es3::SendData, SendDataResponse),
+        (Interface::Es3, Function::SendData { .. }) => {
+            let response = es3::SendDataResponse { base, euicc_response_data: data };
+            outgoing::reply::<es3::SendData>(context, ticket, response).await
+        }
         (Interface::Es3, Function::UpdateConnectivityParameters { .. }) => {
-            post!(es3::UpdateConnectivityParameters, UpdateConnectivityParametersResponse)
+            let response = es3::UpdateConnectivityParametersResponse { base, euicc_response_data: data };
+            outgoing::reply::<es3::UpdateConnectivityParameters>(context, ticket, response).await
         }
-        (Interface::Es3, Function::EnableProfile(_)) => post!(es3::EnableProfile, EnableProfileResponse),
-        (Interface::Es4, Function::EnableProfile(_)) => post!(es4::EnableProfile, EnableProfileResponse),
-        (Interface::Es3, Function::DisableProfile(_)) => post!(es3::DisableProfile, DisableProfileResponse),
-        (Interface::Es4, Function::DisableProfile(_)) => post!(es4::DisableProfile, DisableProfileResponse),
-        (Interface::Es3, Function::DeleteProfile(_)) => post!(es3::DeleteIsdp, DeleteIsdpResponse),
-        (Interface::Es4, Function::DeleteProfile(_)) => post!(es4::DeleteProfile, DeleteProfileResponse),
-        (Interface::Es3, Function::SetFallBackAttribute(_)) => {
-            post!(es3::SetFallBackAttribute, SetFallBackAttributeResponse)
+        (Interface::Es4, Function::SmsrChange(_)) => {
+            outgoing::reply::<es4::SmsrChange>(context, ticket, es4::SmsrChangeResponse { base }).await
         }
-        (Interface::Es4, Function::SetFallBackAttribute(_)) => {
-            post!(es4::SetFallBackAttribute, SetFallBackAttributeResponse)
+        (Interface::Es3, function) => answer_shared::<3>(context, ticket, function, base, data, eis).await,
+        (Interface::Es4, function) => answer_shared::<4>(context, ticket, function, base, data, eis).await,
+    }
+}
+
+/// Answers a function that ES3 and ES4 have in common.
+async fn answer_shared<const ES: u8>(
+    context: &mut Context<'_, '_>,
+    ticket: &Ticket,
+    function: &Function,
+    base: BaseResponse,
+    euicc_response_data: Option<Octets>,
+    eis: Option<Eis>,
+) -> Result<(), Fault> {
+    macro_rules! reply {
+        ($function:ident, $response:ident, $data:ident) => {
+            outgoing::reply::<shared::$function<ES>>(context, ticket, shared::$response { base, $data }).await
+        };
+    }
+    match function {
+        Function::EnableProfile(_) => reply!(EnableProfile, EnableProfileResponse, euicc_response_data),
+        Function::DisableProfile(_) => reply!(DisableProfile, DisableProfileResponse, euicc_response_data),
+        Function::DeleteProfile(_) => reply!(DeleteProfile, DeleteProfileResponse, euicc_response_data),
+        Function::SetFallBackAttribute(_) => {
+            reply!(SetFallBackAttribute, SetFallBackAttributeResponse, euicc_response_data)
         }
-        (Interface::Es3, Function::SetEmergencyProfileAttribute(_)) => {
-            post!(es3::SetEmergencyProfileAttribute, SetEmergencyProfileAttributeResponse)
+        Function::SetEmergencyProfileAttribute(_) => {
+            reply!(SetEmergencyProfileAttribute, SetEmergencyProfileAttributeResponse, euicc_response_data)
         }
-        (Interface::Es4, Function::SetEmergencyProfileAttribute(_)) => {
-            post!(es4::SetEmergencyProfileAttribute, SetEmergencyProfileAttributeResponse)
-        }
-        (Interface::Es3, Function::AuditEis(_)) => post!(es3::AuditEis, AuditEisResponse { eis: eis }),
-        (Interface::Es4, Function::AuditEis(_)) => post!(es4::AuditEis, AuditEisResponse { eis: eis }),
-        (Interface::Es4, Function::SmsrChange(_)) => post!(es4::SmsrChange, SmsrChangeResponse {}),
-        // These functions do not exist on that interface.
-        (Interface::Es3, Function::SmsrChange(_))
-        | (Interface::Es4, Function::CreateIsdP { .. })
-        | (Interface::Es4, Function::SendData { .. })
-        | (Interface::Es4, Function::UpdateConnectivityParameters { .. })
-        | (_, Function::MasterDelete { .. } | Function::AutoDelete(_) | Function::CleanUp(_)) => Ok(()),
+        Function::AuditEis(_) => reply!(AuditEis, AuditEisResponse, eis),
+        // These functions do not exist on both interfaces, or have no caller.
+        Function::CreateIsdP { .. }
+        | Function::SendData { .. }
+        | Function::UpdateConnectivityParameters { .. }
+        | Function::SmsrChange(_)
+        | Function::MasterDelete { .. }
+        | Function::AutoDelete(_)
+        | Function::CleanUp(_) => Ok(()),
     }
 }
 

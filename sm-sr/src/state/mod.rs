@@ -9,7 +9,7 @@ use rsp::{
     sgp02::{Octets, eis::ProfileInfo, es5::DeleteToken},
     time::Timestamp,
 };
-use rsp_server::soap::Ticket;
+use rsp_server::soap::{Call, Ticket};
 use serde::{Deserialize, Serialize};
 
 use self::{handover::HandingOver, switching::Switching};
@@ -61,6 +61,19 @@ pub enum Interface {
     Es3,
     /// Called by an operator.
     Es4,
+}
+
+impl Interface {
+    /// Returns ES3 or ES4 by its number.
+    pub(crate) const fn numbered<const ES: u8>() -> Self {
+        const { assert!(matches!(ES, 3 | 4), "only ES3 and ES4 have functions for a card") };
+        if ES == 3 { Self::Es3 } else { Self::Es4 }
+    }
+
+    /// Returns the caller of a function of this interface.
+    pub(crate) fn requester(self, call: &Call) -> Requester<'_> {
+        Requester { interface: self, id: &call.caller }
+    }
 }
 
 /// Requester of a function, with the interface of the call.

@@ -295,13 +295,26 @@ impl Reply {
 }
 
 /// Finds the function or the notification of a call and returns its reply: see
-/// [`soap`](crate::soap#in-ten-lines).
+/// [`soap`](crate::soap#in-ten-lines). Without `else`, a call that is not found is refused.
 #[macro_export]
 macro_rules! soap_dispatch {
     (
         $call:expr,
         { $( $function:ty => |$request:ident| $body:expr ),* $(,)? },
         { $( $notification:ty => |$received:ident| $handler:expr ),* $(,)? } $(,)?
+    ) => {
+        $crate::soap_dispatch!(
+            $call,
+            { $( $function => |$request| $body ),* },
+            { $( $notification => |$received| $handler ),* },
+            else Ok($crate::soap::Reply::unknown($call))
+        )
+    };
+    (
+        $call:expr,
+        { $( $function:ty => |$request:ident| $body:expr ),* $(,)? },
+        { $( $notification:ty => |$received:ident| $handler:expr ),* $(,)? },
+        else $otherwise:expr
     ) => {{
         let call: &$crate::soap::Call = $call;
         'found: {
@@ -317,7 +330,7 @@ macro_rules! soap_dispatch {
                     Err(fault) => Ok($crate::soap::Reply::fault(fault)),
                 };
             } )*
-            Ok($crate::soap::Reply::unknown(call))
+            $otherwise
         }
     }};
 }

@@ -6,7 +6,7 @@
 use super::{
     common::SubscriptionAddress,
     eis::{Eis, Pol2},
-    macros::{function, notification},
+    macros::{function, notification, profile_notifications},
     xml::Octets,
 };
 use crate::{
@@ -73,32 +73,6 @@ function! {
 }
 
 function! {
-    /// ES2.EnableProfile.
-    EnableProfile = "ES2" "PlatformManagement" "EnableProfile", Asynchronous;
-    EnableProfileRequest {
-        eid: Eid = "eid" / "Eid",
-        smsr_id: Oid = "smsrId" / "SmSr-id",
-        iccid: Iccid = "iccid" / "Iccid",
-    }
-    EnableProfileResponse {
-        /// Absent from the schemas but observed in the field, and therefore accepted. The element
-        /// `Iccid` is observed as well; it is redundant and ignored.
-        euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData",
-    }
-}
-
-function! {
-    /// ES2.DisableProfile.
-    DisableProfile = "ES2" "PlatformManagement" "DisableProfile", Asynchronous;
-    DisableProfileRequest {
-        eid: Eid = "eid" / "Eid",
-        smsr_id: Oid = "smsrId" / "Smsr-id",
-        iccid: Iccid = "iccid" / "Iccid",
-    }
-    DisableProfileResponse { euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData" }
-}
-
-function! {
     /// ES2.DeleteProfile.
     DeleteProfile = "ES2" "PlatformManagement" "DeleteProfile", Asynchronous;
     DeleteProfileRequest {
@@ -109,80 +83,43 @@ function! {
     DeleteProfileResponse { euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData" }
 }
 
-function! {
-    /// ES2.SetFallBackAttribute (version 4).
-    SetFallBackAttribute = "ES2" "PlatformManagement" "SetFallBackAttribute", Asynchronous;
-    SetFallBackAttributeRequest {
-        eid: Eid = "eid" / "Eid",
-        smsr_id: Oid = "smsrId" / "Smsr-id",
-        iccid: Iccid = "iccid" / "Iccid",
-    }
-    SetFallBackAttributeResponse { euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData" }
-}
-
-function! {
-    /// ES2.SetEmergencyProfileAttribute (version 4).
-    SetEmergencyProfileAttribute = "ES2" "PlatformManagement" "SetEmergencyProfileAttribute", Asynchronous;
-    SetEmergencyProfileAttributeRequest {
-        eid: Eid = "eid" / "Eid",
-        smsr_id: Oid = "smsrId" / "Smsr-id",
-        iccid: Iccid = "iccid" / "Iccid",
-    }
-    SetEmergencyProfileAttributeResponse {
-        euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData",
-    }
-}
-
-notification! {
-    /// ES2.HandleProfileEnabledNotification. The name of the time is in lowerCamel in namespace 3
-    /// as well.
-    HandleProfileEnabledNotification = "ES2" "PlatformManagement" "HandleProfileEnabledNotification" {
-        eid: Eid = "eid" / "Eid",
-        iccid: Iccid = "iccid" / "Iccid",
-        completion_timestamp: Timestamp = "completionTimestamp" / "completionTimestamp",
-    }
-}
-
-/// Defines notifications that contain an eUICC, a profile and a time.
-macro_rules! of_a_profile {
-    ($( $(#[$meta:meta])* $name:ident = $wire:literal ),+ $(,)?) => { $(
-        notification! {
+/// Defines functions on one profile that return response data of the eUICC, with the name of the
+/// SM-SR in namespace 3.
+///
+/// The response data is absent from the schemas but observed in the field, and therefore accepted.
+/// The element `Iccid` is observed as well; it is redundant and ignored.
+macro_rules! on_a_profile {
+    ($(
+        $(#[$meta:meta])*
+        $function:ident $request:ident $response:ident = $wire:literal, $sm_sr:literal;
+    )+) => { $(
+        function! {
             $(#[$meta])*
-            $name = "ES2" "PlatformManagement" $wire {
+            $function = "ES2" "PlatformManagement" $wire, Asynchronous;
+            $request {
                 eid: Eid = "eid" / "Eid",
+                smsr_id: Oid = "smsrId" / $sm_sr,
                 iccid: Iccid = "iccid" / "Iccid",
-                completion_timestamp: Timestamp = "completionTimestamp" / "CompletionTimestamp",
             }
+            $response { euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData" }
         }
     )+ };
 }
 
-of_a_profile! {
-    /// ES2.HandleProfileDisabledNotification.
-    HandleProfileDisabledNotification = "HandleProfileDisabledNotification",
-    /// ES2.HandleProfileDeletedNotification.
-    HandleProfileDeletedNotification = "HandleProfileDeletedNotification",
-    /// ES2.HandleProfileDownloadedNotification (version 4).
-    HandleProfileDownloadedNotification = "HandleProfileDownloadedNotification",
-    /// ES2.HandleFallBackAttributeSetNotification (version 4).
-    HandleFallBackAttributeSetNotification = "HandleFallBackAttributeSetNotification",
-    /// ES2.HandleFallBackAttributeUnsetNotification (version 4).
-    HandleFallBackAttributeUnsetNotification = "HandleFallBackAttributeUnsetNotification",
-    /// ES2.HandleEmergencyProfileAttributeSetNotification (version 4).
-    HandleEmergencyProfileAttributeSetNotification = "HandleEmergencyProfileAttributeSetNotification",
-    /// ES2.HandleEmergencyProfileAttributeUnsetNotification (version 4).
-    HandleEmergencyProfileAttributeUnsetNotification = "HandleEmergencyProfileAttributeUnsetNotification",
+on_a_profile! {
+    /// ES2.EnableProfile.
+    EnableProfile EnableProfileRequest EnableProfileResponse = "EnableProfile", "SmSr-id";
+    /// ES2.DisableProfile.
+    DisableProfile DisableProfileRequest DisableProfileResponse = "DisableProfile", "Smsr-id";
+    /// ES2.SetFallBackAttribute (version 4).
+    SetFallBackAttribute SetFallBackAttributeRequest SetFallBackAttributeResponse
+        = "SetFallBackAttribute", "Smsr-id";
+    /// ES2.SetEmergencyProfileAttribute (version 4).
+    SetEmergencyProfileAttribute SetEmergencyProfileAttributeRequest SetEmergencyProfileAttributeResponse
+        = "SetEmergencyProfileAttribute", "Smsr-id";
 }
 
-notification! {
-    /// ES2.HandleProfilePOL2UpdatedNotification (version 4).
-    HandleProfilePol2UpdatedNotification = "ES2" "PlatformManagement" "HandleProfilePOL2UpdatedNotification" {
-        eid: Eid = "eid" / "Eid",
-        iccid: Iccid = "iccid" / "Iccid",
-        pol2: Option<Pol2> = "pol2" / "pol2",
-        completion_timestamp: Timestamp = "completionTimestamp" / "CompletionTimestamp",
-    }
-}
+profile_notifications! { "ES2" {} enabled at "completionTimestamp" }
 
 notification! {
     /// ES2.HandleSMSRChangeNotification: reports that another SM-SR manages the eUICC.

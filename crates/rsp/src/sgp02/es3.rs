@@ -6,7 +6,8 @@
 use super::{
     common::SubscriptionAddress,
     eis::{Eis, Pol2},
-    macros::{function, notification},
+    macros::{function, interface, notification, profile_notifications},
+    shared_functions,
     xml::Octets,
 };
 use crate::{
@@ -14,23 +15,23 @@ use crate::{
     time::Timestamp,
 };
 
-function! {
-    /// ES3.GetEIS: the SM-DP's view of an eUICC.
-    GetEis = "ES3" "ProfileManagement" "GetEIS", Synchronous;
-    GetEisRequest { eid: Eid = "eid" / "Eid" }
-    GetEisResponse { eis: Option<Eis> = "eis" / "Eis" }
+interface! { 3:
+    GetEis GetEisRequest GetEisResponse,
+    AuditEis AuditEisRequest AuditEisResponse,
+    UpdatePolicyRules UpdatePolicyRulesRequest UpdatePolicyRulesResponse,
+    UpdateSubscriptionAddress UpdateSubscriptionAddressRequest UpdateSubscriptionAddressResponse,
+    EnableProfile EnableProfileRequest EnableProfileResponse,
+    DisableProfile DisableProfileRequest DisableProfileResponse,
+    SetFallBackAttribute SetFallBackAttributeRequest SetFallBackAttributeResponse,
+    SetEmergencyProfileAttribute SetEmergencyProfileAttributeRequest SetEmergencyProfileAttributeResponse,
 }
 
-function! {
-    /// ES3.AuditEIS: the SM-DP's view of an eUICC after an audit of the eUICC.
-    AuditEis = "ES3" "ProfileManagement" "AuditEIS", Asynchronous;
-    AuditEisRequest {
-        eid: Eid = "eid" / "Eid",
-        /// The profiles to audit; empty for all. Not in the schema of namespace 1.
-        iccid: Vec<Iccid> = "iccid" / "Iccid",
-    }
-    AuditEisResponse { eis: Option<Eis> = "eis" / "Eis" }
-}
+/// ES3.DeleteISDP.
+pub type DeleteIsdp = shared_functions::DeleteProfile<3>;
+/// The request of [`DeleteIsdp`].
+pub type DeleteIsdpRequest = shared_functions::DeleteProfileRequest<3>;
+/// The response of [`DeleteIsdp`].
+pub type DeleteIsdpResponse = shared_functions::DeleteProfileResponse<3>;
 
 function! {
     /// ES3.CreateISDP: creates an ISD-P for a profile on the eUICC.
@@ -79,28 +80,6 @@ function! {
 }
 
 function! {
-    /// ES3.UpdatePolicyRules: replaces POL2 of a profile.
-    UpdatePolicyRules = "ES3" "ProfileManagement" "UpdatePolicyRules", Synchronous;
-    UpdatePolicyRulesRequest {
-        eid: Eid = "eid" / "Eid",
-        iccid: Iccid = "iccid" / "Iccid",
-        pol2: Option<Pol2> = "pol2" / "pol2",
-    }
-    UpdatePolicyRulesResponse {}
-}
-
-function! {
-    /// ES3.UpdateSubscriptionAddress: replaces the subscription address of a profile.
-    UpdateSubscriptionAddress = "ES3" "ProfileManagement" "UpdateSubscriptionAddress", Synchronous;
-    UpdateSubscriptionAddressRequest {
-        eid: Eid = "eid" / "Eid",
-        iccid: Iccid = "iccid" / "Iccid",
-        new_subscription_address: SubscriptionAddress = "newSubscriptionAddress" / "newSubscriptionAddress",
-    }
-    UpdateSubscriptionAddressResponse {}
-}
-
-function! {
     /// ES3.UpdateConnectivityParameters.
     UpdateConnectivityParameters = "ES3" "PlatformManagement" "UpdateConnectivityParameters", Asynchronous;
     UpdateConnectivityParametersRequest {
@@ -113,76 +92,7 @@ function! {
     }
 }
 
-/// Defines functions on one profile that return response data of the eUICC.
-macro_rules! on_a_profile {
-    ($( $(#[$meta:meta])* $function:ident $request:ident $response:ident = $wire:literal ),+ $(,)?) => { $(
-        function! {
-            $(#[$meta])*
-            $function = "ES3" "PlatformManagement" $wire, Asynchronous;
-            $request { eid: Eid = "eid" / "Eid", iccid: Iccid = "iccid" / "Iccid" }
-            $response { euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData" }
-        }
-    )+ };
-}
-
-on_a_profile! {
-    /// ES3.EnableProfile.
-    EnableProfile EnableProfileRequest EnableProfileResponse = "EnableProfile",
-    /// ES3.DisableProfile.
-    DisableProfile DisableProfileRequest DisableProfileResponse = "DisableProfile",
-    /// ES3.DeleteISDP.
-    DeleteIsdp DeleteIsdpRequest DeleteIsdpResponse = "DeleteISDP",
-    /// ES3.SetFallBackAttribute (version 4).
-    SetFallBackAttribute SetFallBackAttributeRequest SetFallBackAttributeResponse = "SetFallBackAttribute",
-    /// ES3.SetEmergencyProfileAttribute (version 4).
-    SetEmergencyProfileAttribute SetEmergencyProfileAttributeRequest SetEmergencyProfileAttributeResponse
-        = "SetEmergencyProfileAttribute",
-}
-
-/// Defines notifications that contain an eUICC, a profile, its operator and a time.
-macro_rules! of_a_profile {
-    ($( $(#[$meta:meta])* $name:ident = $wire:literal ),+ $(,)?) => { $(
-        notification! {
-            $(#[$meta])*
-            $name = "ES3" "PlatformManagement" $wire {
-                eid: Eid = "eid" / "Eid",
-                iccid: Iccid = "iccid" / "Iccid",
-                mno_id: Oid = "mnoId" / "Mno-id",
-                completion_timestamp: Timestamp = "completionTimestamp" / "CompletionTimestamp",
-            }
-        }
-    )+ };
-}
-
-of_a_profile! {
-    /// ES3.HandleProfileEnabledNotification.
-    HandleProfileEnabledNotification = "HandleProfileEnabledNotification",
-    /// ES3.HandleProfileDisabledNotification.
-    HandleProfileDisabledNotification = "HandleProfileDisabledNotification",
-    /// ES3.HandleProfileDeletedNotification.
-    HandleProfileDeletedNotification = "HandleProfileDeletedNotification",
-    /// ES3.HandleProfileDownloadedNotification (version 4).
-    HandleProfileDownloadedNotification = "HandleProfileDownloadedNotification",
-    /// ES3.HandleFallBackAttributeSetNotification (version 4).
-    HandleFallBackAttributeSetNotification = "HandleFallBackAttributeSetNotification",
-    /// ES3.HandleFallBackAttributeUnsetNotification (version 4).
-    HandleFallBackAttributeUnsetNotification = "HandleFallBackAttributeUnsetNotification",
-    /// ES3.HandleEmergencyProfileAttributeSetNotification (version 4).
-    HandleEmergencyProfileAttributeSetNotification = "HandleEmergencyProfileAttributeSetNotification",
-    /// ES3.HandleEmergencyProfileAttributeUnsetNotification (version 4).
-    HandleEmergencyProfileAttributeUnsetNotification = "HandleEmergencyProfileAttributeUnsetNotification",
-}
-
-notification! {
-    /// ES3.HandleProfilePOL2UpdatedNotification (version 4).
-    HandleProfilePol2UpdatedNotification = "ES3" "PlatformManagement" "HandleProfilePOL2UpdatedNotification" {
-        eid: Eid = "eid" / "Eid",
-        iccid: Iccid = "iccid" / "Iccid",
-        mno_id: Oid = "mnoId" / "Mno-id",
-        pol2: Option<Pol2> = "pol2" / "pol2",
-        completion_timestamp: Timestamp = "completionTimestamp" / "CompletionTimestamp",
-    }
-}
+profile_notifications! { "ES3" { mno_id: Oid = "mnoId" / "Mno-id", } enabled at "CompletionTimestamp" }
 
 notification! {
     /// ES3.HandleSMSRChangeNotification: reports that another SM-SR manages the eUICC.
