@@ -6,6 +6,10 @@
 //! the card in the state before or after the command. `Volatile` holds everything that a reset
 //! clears.
 //!
+//! The kind of a card is an enum (`kind`). A command is dispatched with a `CardContext`; below the
+//! dispatch, functions of SGP.22 get a `ConsumerContext` and functions of SGP.02 an `M2mContext`.
+//! Each of them contains the common `Context` and the state that only this kind of card has.
+//!
 //! | part | clause |
 //! |---|---|
 //! | `apdu`, `channel`, `iso7816` | ISO/IEC 7816-4, TS 102 221 section 11 |
@@ -72,7 +76,7 @@ use context::Context;
 use ecasd::Ecasd;
 use kind::{CardContext, CardKind, ConsumerCard, M2mCard};
 use m2m::context::{FactoryData, M2mContext};
-use state::channel::{Channel, PendingResponse};
+use state::channel::{Channel, PendingResponse, Selection};
 use state::{ConsumerState, Persistent, Volatile};
 use stored::{KindState, StoredKind};
 
@@ -304,17 +308,21 @@ pub fn is_card_kind_mismatch(fault: &Fault) -> bool {
     std::error::Error::source(fault).is_some_and(|cause| cause.is::<CardKindMismatch>())
 }
 
-/// Copies the volatile state except for data that arrive in segments: a session or a data object
-/// can be as large as a profile, and each command brings one segment. If the memory fails, these
+/// Copies the volatile state except for data that arrive in segments: a session, a data object or a
+/// chain of STORE DATA can be large, and each command brings one segment. If the memory fails, these
 /// transfers are aborted.
 fn snapshot(volatile: &mut Volatile) -> Volatile {
     let session = mem::take(&mut volatile.session);
     let scripts = mem::take(&mut volatile.m2m);
-    let transfers: Vec<_> = volatile.channels.values_mut().map(|channel| channel.transfer.take()).collect();
+    let take = |channel: &mut Channel| (channel.transfer.take(), channel.selection.take_chain());
+    let transfers: Vec<_> = volatile.channels.values_mut().map(take).collect();
     let copy = volatile.clone();
     (volatile.session, volatile.m2m) = (session, scripts);
-    for (channel, transfer) in volatile.channels.values_mut().zip(transfers) {
+    for (channel, (transfer, chain)) in volatile.channels.values_mut().zip(transfers) {
         channel.transfer = transfer;
+        if chain.is_some() {
+            channel.selection = Selection::IsdR(chain);
+        }
     }
     copy
 }

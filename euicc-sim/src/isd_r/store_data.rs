@@ -18,12 +18,11 @@ pub(crate) fn store_data(
     context: &mut ConsumerContext<'_>,
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
-    // The blocks received before on this channel.
-    let Selection::IsdR(chain) = context.selection().clone() else {
-        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+    // The blocks received before on this channel. A refused block discards the whole command.
+    let chain = match context.channel().map(|channel| &mut channel.selection) {
+        Some(Selection::IsdR(chain)) => chain.take(),
+        _ => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
     };
-    // A refused block discards the whole command.
-    context.select(Selection::IsdR(None));
     let is_last = match command.p1 {
         MORE_BLOCKS => false,
         LAST_BLOCK => true,

@@ -10,7 +10,7 @@ use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
 use crate::StatusWord;
 use crate::apdu::{ClassKind, Command};
 use crate::m2m::context::M2mContext;
-use crate::m2m::data_groups::{Blocks, Group, STORE_DATA};
+use crate::m2m::data_groups::{Blocks, STORE_DATA};
 use crate::m2m::keys::KeySet;
 use crate::m2m::put_key::{PUT_KEY, put_key};
 use crate::state::m2m::IsdP;
@@ -113,14 +113,15 @@ fn secured(
     match command.ins {
         STORE_DATA => {
             let group = opened.blocks.take(command, |_| false)?;
-            let Some(Group { identifier, contents, after, .. }) = group else { return Ok(Vec::new()) };
+            let Some(group) = group else { return Ok(Vec::new()) };
+            let (identifier, contents, after) = group.parts();
             if !after.is_empty() {
                 return Err(StatusWord::INCORRECT_DATA);
             }
             let isd_p = isd_p_mut(context, isd_p)?;
             match identifier {
-                group::IDENTITY => personalise(isd_p, &contents),
-                group::CONNECTIVITY => update_connectivity(isd_p, &contents),
+                group::IDENTITY => personalise(isd_p, contents),
+                group::CONNECTIVITY => update_connectivity(isd_p, contents),
                 _ => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
             }
         }

@@ -75,8 +75,8 @@ fn data_group(
     session_state: &mut IsdRState,
     group: &Group,
 ) -> Result<Vec<u8>, StatusWord> {
-    let Group { identifier, contents, after, whole } = group;
-    match (*identifier, &session_state.personalises) {
+    let (identifier, contents, after) = group.parts();
+    match (identifier, &session_state.personalises) {
         (group::CERTIFICATE, isd_p) if after.is_empty() => {
             let (establishing, answer) = establish::certificate(context, isd_p.as_ref(), contents)?;
             session_state.establishing = Some(establishing);
@@ -85,7 +85,7 @@ fn data_group(
         (group::KEY_ESTABLISHMENT, isd_p) => {
             let establishing =
                 session_state.establishing.take().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
-            establish::key_set(context, isd_p.as_ref(), &establishing, whole, contents, after)
+            establish::key_set(context, isd_p.as_ref(), &establishing, &group.0, contents, after)
         }
         (_, None) if !after.is_empty() => Err(StatusWord::INCORRECT_DATA),
         (group::ENABLE, None) => profile_state::enable(context, named(contents)?).map(|()| Vec::new()),
