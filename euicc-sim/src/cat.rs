@@ -21,7 +21,8 @@ use super::StatusWord;
 use super::apdu::{Command, Le};
 use super::context::Context;
 use super::iso7816::select;
-use super::m2m::toolkit;
+use super::kind::CardContext;
+use super::m2m::toolkit::{self, Numbers};
 use super::multi_imsi;
 use super::state::Volatile;
 use super::state::cat::queue::ResponseOutcome;
@@ -34,7 +35,7 @@ use deferred::process_deferred;
 
 /// TERMINAL PROFILE: TS 102 221 section 11.2.1.
 pub(crate) fn terminal_profile(
-    context: &mut Context<'_>,
+    context: &mut CardContext<'_, '_>,
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
     match (command.p1, command.p2, command.data) {
@@ -49,12 +50,15 @@ pub(crate) fn terminal_profile(
 }
 
 /// Starts the toolkit applications with a new terminal profile.
-fn begin(context: &mut Context<'_>, profile: &[u8]) {
+fn begin(context: &mut CardContext<'_, '_>, profile: &[u8]) {
     context.volatile.cat.terminal = TerminalProfile(profile.to_vec());
-    if context.m2m().is_ok() {
-        toolkit::begin(context);
+    match context {
+        CardContext::Consumer(context) => multi_imsi::begin(context),
+        CardContext::M2m(context) => {
+            toolkit::begin(context);
+            multi_imsi::request_location(context);
+        }
     }
-    multi_imsi::begin(context);
 }
 
 /// TERMINAL CAPABILITY: TS 102 221 section 11.1.19. The data are validated and otherwise ignored.
@@ -70,16 +74,19 @@ pub(crate) fn terminal_capability(command: &Command<'_>) -> Result<Vec<u8>, Stat
 
 /// STATUS: TS 102 221 section 11.1.2. The terminal sends it periodically, so it serves as the
 /// card's clock.
-pub(crate) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+pub(crate) fn status(
+    context: &mut CardContext<'_, '_>,
+    command: &Command<'_>,
+) -> Result<Vec<u8>, StatusWord> {
     process_deferred(context);
     let answer = select::status(context, command);
-    let (is_m2m, has_identities) = (context.m2m().is_ok(), multi_imsi::is_installed(context));
-    if context.channel == 0 && (is_m2m || has_identities) {
+    let has_identities = multi_imsi::is_installed(context);
+    if context.channel == 0 && (has_identities || matches!(context, CardContext::M2m(_))) {
         context.volatile.cat.queue.release();
         if mem::take(&mut context.volatile.cat.is_switch_late) {
             context.volatile.cat.announce_switch();
         }
-        if is_m2m {
+        if let CardContext::M2m(context) = context {
             toolkit::status_received(context);
         }
         if has_identities {
@@ -90,7 +97,10 @@ pub(crate) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result
 }
 
 /// ENVELOPE: TS 102 221 section 11.2.2.
-pub(crate) fn envelope(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+pub(crate) fn envelope(
+    context: &mut CardContext<'_, '_>,
+    command: &Command<'_>,
+) -> Result<Vec<u8>, StatusWord> {
     if (command.p1, command.p2) != (0, 0) {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
@@ -102,11 +112,17 @@ pub(crate) fn envelope(context: &mut Context<'_>, command: &Command<'_>) -> Resu
     process_envelope(context, command.data)
 }
 
-fn process_envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
-    if context.m2m().is_ok() {
-        return toolkit::envelope(context, data);
+fn process_envelope(context: &mut CardContext<'_, '_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    match context {
+        CardContext::Consumer(context) => {
+            if multi_imsi::envelope(context, data) {
+                Ok(Vec::new())
+            } else {
+                unhandled_envelope(data)
+            }
+        }
+        CardContext::M2m(context) => toolkit::envelope(context, data),
     }
-    if multi_imsi::envelope(context, data) { Ok(Vec::new()) } else { unhandled_envelope(data) }
 }
 
 /// Processes an envelope on a card without a toolkit application for it. Events, timer expirations,
@@ -156,7 +172,7 @@ pub(crate) fn fetch(context: &mut Context<'_>, command: &Command<'_>) -> Result<
 
 /// TERMINAL RESPONSE: TS 102 221 section 11.2.4, TS 102 223 section 6.8.
 pub(crate) fn terminal_response(
-    context: &mut Context<'_>,
+    context: &mut CardContext<'_, '_>,
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
     if (command.p1, command.p2) != (0, 0) {
@@ -167,7 +183,7 @@ pub(crate) fn terminal_response(
 }
 
 /// Processes the result of the fetched command.
-fn process_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+fn process_response(context: &mut CardContext<'_, '_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let Refresh::Fetched(mode) = context.volatile.cat.refresh else {
         return queued_response(context, data);
     };
@@ -196,16 +212,27 @@ fn process_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, S
 }
 
 /// Processes TERMINAL RESPONSE to a queued command.
-fn queued_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+fn queued_response(context: &mut CardContext<'_, '_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     if !context.volatile.cat.queue.is_fetched() {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
-    let tries = context.toolkit_settings().tries_of_a_command;
-    match context.volatile.cat.queue.answer(data, tries) {
+    let settings = match context {
+        CardContext::Consumer(_) => Numbers::STANDARD,
+        CardContext::M2m(context) => context.toolkit_settings(),
+    };
+    match context.volatile.cat.queue.answer(data, settings.tries_of_a_command) {
         ResponseOutcome::Unmatched => return Err(StatusWord::INCORRECT_DATA),
         ResponseOutcome::Retry => {}
         ResponseOutcome::Finished(owner, command, response) => {
-            toolkit::response_received(context, owner, &command, response.as_ref());
+            match context {
+                // The applet is the only owner of commands on a consumer card.
+                CardContext::Consumer(context) => {
+                    multi_imsi::response_received(context, &command, response.as_ref());
+                }
+                CardContext::M2m(context) => {
+                    toolkit::response_received(context, owner, &command, response.as_ref());
+                }
+            }
             if response.is_none() {
                 return Err(StatusWord::INCORRECT_DATA);
             }

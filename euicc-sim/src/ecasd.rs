@@ -1,4 +1,4 @@
-//! The ECASD, which holds the card's own keys and the CI keys: SGP.22 section 2.4.2.
+//! The ECASD of a consumer card, which holds the card's own keys and the CI keys: SGP.22 section 2.4.2.
 
 use std::mem;
 use std::sync::Arc;
@@ -10,18 +10,15 @@ use rsp::ids::{CertificateDer, SubjectKeyIdentifier};
 use world::Fault;
 
 use super::description::{CardCredential, CardDescription};
-use super::m2m::ecasd::M2mEcasd;
 use super::shared::Shared;
 use super::trust::{Trust, certificate, fault};
 
 /// The keys and certificates of the card, parsed and checked against each other.
 #[derive(Debug)]
 pub(crate) struct Ecasd {
-    preferred: Option<Credential>,
+    preferred: Credential,
     others: Vec<Credential>,
     trust: Arc<Trust>,
-    /// The ECASD of an M2M eUICC.
-    m2m: Option<M2mEcasd>,
 }
 
 /// A private key of the card with its certificates.
@@ -45,18 +42,11 @@ impl Ecasd {
         let credentials = mem::take(&mut description.credentials);
         let mut credentials =
             credentials.into_iter().map(|credential| Credential::load(credential, &eid, shared));
-        let preferred = credentials.next().transpose()?;
+        let preferred = credentials
+            .next()
+            .ok_or_else(|| fault("the card's own certificates", "there are none".to_owned()))??;
         let others = credentials.collect::<Result<_, _>>()?;
-        let m2m = description.m2m.as_deref_mut().map(M2mEcasd::take).transpose()?;
-        if preferred.is_none() && m2m.is_none() {
-            return Err(fault("the card's own certificates", "there are none".to_owned()));
-        }
-        Ok(Self { preferred, others, trust, m2m })
-    }
-
-    /// The ECASD of an M2M eUICC.
-    pub(crate) fn m2m(&self) -> Option<&M2mEcasd> {
-        self.m2m.as_ref()
+        Ok(Self { preferred, others, trust })
     }
 
     /// The trusted CIs.
@@ -80,13 +70,12 @@ impl Ecasd {
     }
 
     /// The key for this CI, or the preferred key if the description no longer contains that CI.
-    /// `None` in an M2M eUICC.
-    pub(crate) fn credential_or_preferred(&self, ci: &SubjectKeyIdentifier) -> Option<&Credential> {
-        self.credential(ci).or(self.preferred.as_ref())
+    pub(crate) fn credential_or_preferred(&self, ci: &SubjectKeyIdentifier) -> &Credential {
+        self.credential(ci).unwrap_or(&self.preferred)
     }
 
     fn credentials(&self) -> impl Iterator<Item = &Credential> {
-        self.preferred.iter().chain(&self.others)
+        std::iter::once(&self.preferred).chain(&self.others)
     }
 }
 
@@ -143,7 +132,7 @@ mod tests {
     use super::*;
 
     fn own(ecasd: &Ecasd) -> &Credential {
-        ecasd.preferred.as_ref().unwrap()
+        &ecasd.preferred
     }
 
     #[test]

@@ -6,8 +6,10 @@ use profile::InstalledProfile as Content;
 use rsp::ids::{Aid, Iccid};
 use world::Fault;
 
+use super::Card;
+use super::consumer::ConsumerContext;
+use super::kind::CardContext;
 use super::m2m::factory::{content_of, of_package};
-use super::{Card, Context};
 
 impl Card {
     /// Loads a profile package (TCA, DER) as the card manufacturer does, and enables the profile if
@@ -19,14 +21,17 @@ impl Card {
     /// memory fails.
     pub fn load_in_factory(&mut self, package: &[u8], enabled: bool) -> Result<Iccid, Fault> {
         let (iccid, content) = content_of(&self.description, package).map_err(|why| factory_fault(&why))?;
-        self.commit(|context| load(context, iccid, package.len(), content, enabled))??;
+        self.commit(|context| match context {
+            CardContext::Consumer(context) => load(context, iccid, package.len(), content, enabled),
+            CardContext::M2m(_) => Err(factory_fault("the profiles of an M2M eUICC are in its description")),
+        })??;
         self.power_on();
         Ok(iccid)
     }
 }
 
 fn load(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     iccid: Iccid,
     octets: usize,
     content: Content,
@@ -35,16 +40,15 @@ fn load(
     if context.persistent.profiles.iter().any(|profile| profile.iccid() == iccid) {
         return Err(factory_fault(&format!("the card already has the profile {iccid}")));
     }
-    let number = context.persistent.next_isd_p;
+    let number = context.state.next_isd_p;
     let next = number.checked_add(1).ok_or_else(|| factory_fault("the card has no ISD-P number left"))?;
     let isd_p = Aid::isd_p(number);
     let profile = of_package(isd_p.clone(), iccid, octets, content);
-    let used = context.persistent.memory_used().saturating_add(profile.memory);
-    if used > context.description.memory_size {
+    if profile.memory > context.free_memory() {
         return Err(factory_fault("the card has not enough memory"));
     }
+    context.state.to_mut().next_isd_p = next;
     let persistent = context.persistent.to_mut();
-    persistent.next_isd_p = next;
     persistent.profiles.push(Arc::new(profile));
     if enabled {
         persistent.enabled = Some(isd_p);

@@ -21,7 +21,7 @@ use rsp::sgp22::es8plus::{
 };
 
 use super::StatusWord;
-use super::context::Context;
+use super::consumer::ConsumerContext;
 use super::description::Quirk;
 use super::state::session::{Expects, Installation, Loading, Outline, PreparedDownload, Session};
 use checks::check_metadata;
@@ -38,7 +38,7 @@ struct Failure {
 /// Processes one segment of a package. The response data are empty until the package is complete or
 /// refused.
 pub(crate) fn load_bound_profile_package(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     piece: &[u8],
 ) -> Result<Vec<u8>, StatusWord> {
     let mut installation = match std::mem::take(&mut context.volatile.session) {
@@ -67,7 +67,7 @@ pub(crate) fn load_bound_profile_package(
 impl Installation {
     /// Processes a segment and returns true if the package is complete. A failure ends the
     /// installation.
-    fn take(&mut self, context: &Context<'_>, piece: &[u8]) -> Result<bool, Failure> {
+    fn take(&mut self, context: &ConsumerContext<'_>, piece: &[u8]) -> Result<bool, Failure> {
         let parts = self.stream.take(piece);
         let parts =
             parts.map_err(|_| Failure::new(self.expects.command(), ErrorReason::INCORRECT_INPUT_VALUES))?;
@@ -78,7 +78,12 @@ impl Installation {
         Ok(self.stream.is_complete())
     }
 
-    fn next(&mut self, context: &Context<'_>, expects: Expects, part: Part) -> Result<Expects, Failure> {
+    fn next(
+        &mut self,
+        context: &ConsumerContext<'_>,
+        expects: Expects,
+        part: Part,
+    ) -> Result<Expects, Failure> {
         let command = expects.command();
         let bsp_failure = |error| Failure::new(command, reason_of(error));
         match (expects, part) {
@@ -142,7 +147,7 @@ impl Installation {
     }
 
     /// Finishes a complete package: installs the profile or reports the failure.
-    fn finish(self, context: &mut Context<'_>) -> Vec<u8> {
+    fn finish(self, context: &mut ConsumerContext<'_>) -> Vec<u8> {
         let Self { prepared, expects, iccid, .. } = self;
         let finished = match expects {
             Expects::LoadProfileElements { outline, loading, .. } => {
@@ -200,7 +205,7 @@ fn is_profile_element(segment: &[u8]) -> bool {
 /// ES8+.InitialiseSecureChannel: section 5.5.1. Returns the session keys after verifying the
 /// signature of the SM-DP+.
 fn initialise_secure_channel(
-    context: &Context<'_>,
+    context: &ConsumerContext<'_>,
     prepared: &PreparedDownload,
     octets: &[u8],
 ) -> Result<BppReceiver, ErrorReason> {

@@ -24,11 +24,11 @@ use rsp::sgp22::es10c::{
 use rsp::sgp22::rsp_capability;
 
 use super::StatusWord;
-use super::context::Context;
+use super::consumer::ConsumerContext;
 use super::install;
 
 /// Dispatches one complete command by its tag.
-pub(crate) fn dispatch(context: &mut Context<'_>, command: &[u8]) -> Result<Vec<u8>, StatusWord> {
+pub(crate) fn dispatch(context: &mut ConsumerContext<'_>, command: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let tag = Reader::new(command).peek().ok().flatten().ok_or(StatusWord::INCORRECT_DATA)?;
     match tag {
         EuiccConfiguredAddressesRequest::TAG => {
@@ -76,10 +76,10 @@ pub(crate) fn dispatch(context: &mut Context<'_>, command: &[u8]) -> Result<Vec<
 }
 
 /// The handler of a function: request to response.
-type Function<Request, Response> = fn(&mut Context<'_>, Request) -> Response;
+type Function<Request, Response> = fn(&mut ConsumerContext<'_>, Request) -> Response;
 
 fn run<Request: Asn1, Response: Asn1>(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     command: &[u8],
     function: Function<Request, Response>,
 ) -> Result<Vec<u8>, StatusWord> {

@@ -23,14 +23,20 @@ use super::cat;
 use super::channel::manage_channel;
 use super::context::Context;
 use super::get_identity::get_identity;
-use super::isd_r::store_data::store_data;
+use super::isd_r;
+use super::kind::CardContext;
 use super::state::channel::{CurrentEf, Place, Selection};
 
 /// INS of GET RESPONSE, which is processed before the dispatch.
 pub(super) const GET_RESPONSE: u8 = 0xC0;
 
 /// The handler of a command.
-type Function = fn(&mut Context<'_>, &Command<'_>) -> Result<Vec<u8>, StatusWord>;
+enum Function {
+    /// The same on all kinds of card.
+    Common(fn(&mut Context<'_>, &Command<'_>) -> Result<Vec<u8>, StatusWord>),
+    /// Depends on the kind of the card.
+    ByKind(fn(&mut CardContext<'_, '_>, &Command<'_>) -> Result<Vec<u8>, StatusWord>),
+}
 
 /// The selection that a command requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,57 +58,70 @@ enum Requires {
 /// All supported instructions: class, INS, required selection, handler.
 const INSTRUCTIONS: [(ClassKind, u8, Requires, Function); 37] = {
     use ClassKind::{Interindustry, Proprietary};
+    use Function::{ByKind, Common};
     [
-        (Interindustry, 0xA4, Requires::Anything, select::select),
-        (Interindustry, 0x70, Requires::Anything, manage_channel),
-        (Proprietary, 0xAA, Requires::Anything, |_, command| cat::terminal_capability(command)),
-        (Proprietary, cat::TERMINAL_PROFILE, Requires::BasicChannel, cat::terminal_profile),
-        (Proprietary, 0x12, Requires::BasicChannel, cat::fetch),
-        (Proprietary, cat::TERMINAL_RESPONSE, Requires::BasicChannel, cat::terminal_response),
-        (Proprietary, cat::ENVELOPE, Requires::BasicChannel, cat::envelope),
-        (Proprietary, 0xE2, Requires::IsdR, store_data),
-        (Interindustry, 0xCA, Requires::Ecasd, |context, command| ecasd::get_data(context, command)),
-        (Proprietary, 0xCA, Requires::Ecasd, |context, command| ecasd::get_data(context, command)),
-        (Interindustry, 0xCA, Requires::SecurityDomain, security_domain::get_data),
-        (Proprietary, 0xCA, Requires::SecurityDomain, security_domain::get_data),
-        (Proprietary, 0xD8, Requires::SecurityDomain, security_domain::unauthenticated),
-        (Proprietary, 0xE2, Requires::SecurityDomain, security_domain::unauthenticated),
-        (Proprietary, 0xE4, Requires::SecurityDomain, security_domain::unauthenticated),
-        (Proprietary, 0xE6, Requires::SecurityDomain, security_domain::unauthenticated),
-        (Proprietary, 0xF0, Requires::SecurityDomain, security_domain::unauthenticated),
-        (Proprietary, 0xF2, Requires::SecurityDomain, security_domain::unauthenticated),
-        (Proprietary, 0xF2, Requires::Files, cat::status),
-        (Interindustry, 0xB0, Requires::Files, binary::read_binary),
-        (Interindustry, 0xD6, Requires::Files, binary::update_binary),
-        (Interindustry, 0xB2, Requires::Files, record::read_record),
-        (Interindustry, 0xDC, Requires::Files, record::update_record),
-        (Interindustry, 0xA2, Requires::Files, search::search_record),
-        (Proprietary, 0x32, Requires::Files, increase::increase),
-        (Proprietary, 0xCB, Requires::Files, data_object::retrieve_data),
-        (Proprietary, 0xDB, Requires::Files, data_object::set_data),
-        (Interindustry, 0x04, Requires::Files, life_cycle::deactivate_file),
-        (Interindustry, 0x44, Requires::Files, life_cycle::activate_file),
-        (Interindustry, 0x20, Requires::Files, pin::verify),
-        (Interindustry, 0x24, Requires::Files, pin::change),
-        (Interindustry, 0x26, Requires::Files, pin::disable),
-        (Interindustry, 0x28, Requires::Files, pin::enable),
-        (Interindustry, 0x2C, Requires::Files, pin::unblock),
-        (Interindustry, 0x84, Requires::Files, challenge::get_challenge),
-        (Interindustry, 0x88, Requires::Files, authenticate),
-        (Proprietary, 0x78, Requires::Files, |context, command| get_identity(context, command)),
+        (Interindustry, 0xA4, Requires::Anything, ByKind(select::select)),
+        (Interindustry, 0x70, Requires::Anything, Common(manage_channel)),
+        (Proprietary, 0xAA, Requires::Anything, Common(|_, command| cat::terminal_capability(command))),
+        (Proprietary, cat::TERMINAL_PROFILE, Requires::BasicChannel, ByKind(cat::terminal_profile)),
+        (Proprietary, 0x12, Requires::BasicChannel, Common(cat::fetch)),
+        (Proprietary, cat::TERMINAL_RESPONSE, Requires::BasicChannel, ByKind(cat::terminal_response)),
+        (Proprietary, cat::ENVELOPE, Requires::BasicChannel, ByKind(cat::envelope)),
+        (Proprietary, 0xE2, Requires::IsdR, ByKind(store_data)),
+        (Interindustry, 0xCA, Requires::Ecasd, Common(|context, command| ecasd::get_data(context, command))),
+        (Proprietary, 0xCA, Requires::Ecasd, Common(|context, command| ecasd::get_data(context, command))),
+        (Interindustry, 0xCA, Requires::SecurityDomain, Common(security_domain::get_data)),
+        (Proprietary, 0xCA, Requires::SecurityDomain, Common(security_domain::get_data)),
+        (Proprietary, 0xD8, Requires::SecurityDomain, Common(security_domain::unauthenticated)),
+        (Proprietary, 0xE2, Requires::SecurityDomain, Common(security_domain::unauthenticated)),
+        (Proprietary, 0xE4, Requires::SecurityDomain, Common(security_domain::unauthenticated)),
+        (Proprietary, 0xE6, Requires::SecurityDomain, Common(security_domain::unauthenticated)),
+        (Proprietary, 0xF0, Requires::SecurityDomain, Common(security_domain::unauthenticated)),
+        (Proprietary, 0xF2, Requires::SecurityDomain, Common(security_domain::unauthenticated)),
+        (Proprietary, 0xF2, Requires::Files, ByKind(cat::status)),
+        (Interindustry, 0xB0, Requires::Files, Common(binary::read_binary)),
+        (Interindustry, 0xD6, Requires::Files, Common(binary::update_binary)),
+        (Interindustry, 0xB2, Requires::Files, Common(record::read_record)),
+        (Interindustry, 0xDC, Requires::Files, Common(record::update_record)),
+        (Interindustry, 0xA2, Requires::Files, Common(search::search_record)),
+        (Proprietary, 0x32, Requires::Files, Common(increase::increase)),
+        (Proprietary, 0xCB, Requires::Files, Common(data_object::retrieve_data)),
+        (Proprietary, 0xDB, Requires::Files, ByKind(data_object::set_data)),
+        (Interindustry, 0x04, Requires::Files, Common(life_cycle::deactivate_file)),
+        (Interindustry, 0x44, Requires::Files, Common(life_cycle::activate_file)),
+        (Interindustry, 0x20, Requires::Files, Common(pin::verify)),
+        (Interindustry, 0x24, Requires::Files, Common(pin::change)),
+        (Interindustry, 0x26, Requires::Files, Common(pin::disable)),
+        (Interindustry, 0x28, Requires::Files, Common(pin::enable)),
+        (Interindustry, 0x2C, Requires::Files, Common(pin::unblock)),
+        (Interindustry, 0x84, Requires::Files, Common(challenge::get_challenge)),
+        (Interindustry, 0x88, Requires::Files, Common(authenticate)),
+        (Proprietary, 0x78, Requires::Files, Common(|context, command| get_identity(context, command))),
     ]
 };
 
 /// Dispatches a command by class, instruction and the selection of the channel.
-pub(super) fn dispatch(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+pub(super) fn dispatch(
+    context: &mut CardContext<'_, '_>,
+    command: &Command<'_>,
+) -> Result<Vec<u8>, StatusWord> {
     let mut known = INSTRUCTIONS.iter().filter(|(_, ins, ..)| *ins == command.ins).peekable();
     let exists = known.peek().is_some();
     let mut of_class = known.filter(|(class, ..)| *class == command.class.kind).peekable();
     let exists_in_class = of_class.peek().is_some();
     match of_class.find(|(_, _, with, _)| is_met(context, *with)) {
-        Some((.., function)) => function(context, command),
+        Some((.., Function::Common(function))) => function(context, command),
+        Some((.., Function::ByKind(function))) => function(context, command),
         None if exists && !exists_in_class => Err(StatusWord::CLASS_NOT_SUPPORTED),
         None => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
+    }
+}
+
+/// STORE DATA to the ISD-R. An M2M eUICC accepts profile management only from its SM-SR, over the air.
+fn store_data(context: &mut CardContext<'_, '_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    match context {
+        CardContext::Consumer(context) => isd_r::store_data::store_data(context, command),
+        CardContext::M2m(_) => Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED),
     }
 }
 

@@ -6,6 +6,10 @@
 //! the card in the state before or after the command. `Volatile` holds everything that a reset
 //! clears.
 //!
+//! The kind of a card is an enum (`kind`). A command is dispatched with a `CardContext`; below the
+//! dispatch, functions of SGP.22 get a `ConsumerContext` and functions of SGP.02 an `M2mContext`.
+//! Each of them contains the common `Context` and the state that only this kind of card has.
+//!
 //! | part | clause |
 //! |---|---|
 //! | `apdu`, `channel`, `iso7816` | ISO/IEC 7816-4, TS 102 221 section 11 |
@@ -30,6 +34,7 @@ mod apdu;
 mod authenticate;
 mod cat;
 mod channel;
+mod consumer;
 mod context;
 mod description;
 mod ecasd;
@@ -38,6 +43,7 @@ mod get_identity;
 mod install;
 mod isd_r;
 mod iso7816;
+mod kind;
 pub mod m2m;
 mod multi_imsi;
 mod notifications;
@@ -65,22 +71,26 @@ pub use shared::Shared;
 
 use apdu::{Command, Le, SHORT_MAXIMUM};
 
+use consumer::ConsumerContext;
 use context::Context;
 use ecasd::Ecasd;
-use state::channel::{Channel, PendingResponse};
-use state::{Persistent, Volatile};
+use kind::{CardContext, CardKind, ConsumerCard, M2mCard};
+use m2m::context::{FactoryData, M2mContext};
+use state::channel::{Channel, PendingResponse, Selection};
+use state::{ConsumerState, Persistent, Volatile};
+use stored::{KindState, StoredKind};
 
 /// A card in its reader.
 pub struct Card {
-    /// The description without its keys and certificates, which are moved to the ECASD.
+    /// The description without the parts that are moved to `kind`.
     description: CardDescription,
-    ecasd: Ecasd,
     world: World,
     shared: Arc<Shared>,
     memory: Box<dyn Memory>,
     /// True if the memory holds the card. A new card is written with its first change.
     is_stored: bool,
     persistent: Persistent,
+    kind: CardKind,
     volatile: Volatile,
 }
 
@@ -109,21 +119,39 @@ impl Card {
         world: World,
         shared: &Arc<Shared>,
     ) -> Result<Self, Fault> {
-        let ecasd = Ecasd::take(&mut description, shared)?;
-        let stored = stored::load(memory.load()?, description.eid, shared)?;
-        let is_stored = stored.is_some();
-        let persistent = match (stored, &description.m2m) {
-            (Some(stored), m2m) if stored.m2m.is_some() == m2m.is_some() => stored,
-            (Some(_), _) => return Err(card_kind_mismatch(description.eid)),
-            (None, Some(m2m)) => m2m::factory::persistent(&description, m2m)?,
-            (None, None) => Persistent::new(description.eid, description.default_dp_address.clone()),
+        let load = |description: &CardDescription| stored::load(memory.load()?, description.eid, shared);
+        let (persistent, kind, is_stored) = match description.m2m.take() {
+            None => {
+                let ecasd = Ecasd::take(&mut description, shared)?;
+                let stored = load(&description)?;
+                let is_stored = stored.is_some();
+                let (persistent, state) = match stored {
+                    None => (
+                        Persistent::new(description.eid),
+                        ConsumerState::new(description.default_dp_address.clone()),
+                    ),
+                    Some((persistent, StoredKind::Consumer(state))) => (persistent, state),
+                    Some((_, StoredKind::M2m(_))) => return Err(card_kind_mismatch(description.eid)),
+                };
+                (persistent, CardKind::Consumer(ConsumerCard { ecasd, state }), is_stored)
+            }
+            Some(mut m2m) => {
+                let factory = FactoryData::take(&mut m2m)?;
+                let stored = load(&description)?;
+                let is_stored = stored.is_some();
+                let (persistent, state) = match stored {
+                    None => m2m::factory::state(&description, &m2m)?,
+                    Some((persistent, StoredKind::M2m(state))) => (persistent, state),
+                    Some((_, StoredKind::Consumer(_))) => return Err(card_kind_mismatch(description.eid)),
+                };
+                (persistent, CardKind::M2m(Box::new(M2mCard { factory, state })), is_stored)
+            }
         };
-        if let Some(m2m) = &mut description.m2m {
-            m2m::factory::forget(m2m);
-        }
+        // An M2M eUICC uses neither.
+        (description.credentials, description.trusted_cis) = (Vec::new(), Vec::new());
         let volatile = Volatile::after_reset(Channel::fresh(&persistent));
         let (shared, memory) = (Arc::clone(shared), Box::new(memory));
-        let mut card = Self { description, ecasd, world, shared, memory, is_stored, persistent, volatile };
+        let mut card = Self { description, world, shared, memory, is_stored, persistent, kind, volatile };
         card.power_on();
         Ok(card)
     }
@@ -177,34 +205,86 @@ impl Card {
     }
 
     /// Runs `decide`, stores its changes, and only then returns its result.
-    fn commit<T>(&mut self, decide: impl FnOnce(&mut Context<'_>) -> T) -> Result<T, Fault> {
-        let mut context = Context {
+    fn commit<T>(&mut self, decide: impl FnOnce(&mut CardContext<'_, '_>) -> T) -> Result<T, Fault> {
+        let common = Context {
             description: &self.description,
-            ecasd: &self.ecasd,
             world: &self.world,
             persistent: Cow::Borrowed(&self.persistent),
             volatile: &mut self.volatile,
             channel: 0,
             warning: None,
         };
-        let result = decide(&mut context);
-        match context.persistent {
-            Cow::Owned(mut changed) if changed != self.persistent => {
-                self.shared.share(&mut changed, &self.persistent);
-                let before = self.is_stored.then_some(&self.persistent);
-                self.memory.commit(stored::changes(before, &changed, &self.shared)?)?;
-                (self.persistent, self.is_stored) = (changed, true);
+        let storage =
+            Storage { memory: &mut *self.memory, is_stored: &mut self.is_stored, shared: &self.shared };
+        match &mut self.kind {
+            CardKind::Consumer(card) => {
+                let state = Cow::Borrowed(&card.state);
+                let mut context = ConsumerContext { common, ecasd: &card.ecasd, state };
+                let result = decide(&mut CardContext::Consumer(&mut context));
+                let changes = (changed(context.common.persistent), changed(context.state));
+                storage.store((&mut self.persistent, &mut card.state), changes)?;
+                Ok(result)
             }
-            // Skip the write if nothing changed, to avoid memory wear.
-            Cow::Owned(_) | Cow::Borrowed(_) => {}
+            CardKind::M2m(card) => {
+                let state = Cow::Borrowed(&card.state);
+                let mut context = M2mContext { common, factory: &card.factory, state };
+                let result = decide(&mut CardContext::M2m(&mut context));
+                let changes = (changed(context.common.persistent), changed(context.state));
+                storage.store((&mut self.persistent, &mut card.state), changes)?;
+                Ok(result)
+            }
         }
-        Ok(result)
+    }
+}
+
+/// The changed copy; `None` if the command did not start a change.
+fn changed<T: Clone>(state: Cow<'_, T>) -> Option<T> {
+    match state {
+        Cow::Owned(changed) => Some(changed),
+        Cow::Borrowed(_) => None,
+    }
+}
+
+/// Stores the changes of one command.
+struct Storage<'a> {
+    memory: &'a mut dyn Memory,
+    is_stored: &'a mut bool,
+    shared: &'a Shared,
+}
+
+impl Storage<'_> {
+    /// Stores the changed states in one batch, and then applies them.
+    fn store<K: KindState>(
+        self,
+        (persistent, kind): (&mut Persistent, &mut K),
+        (new_persistent, new_kind): (Option<Persistent>, Option<K>),
+    ) -> Result<(), Fault> {
+        let mut new_persistent = new_persistent.filter(|new| new != persistent);
+        let new_kind = new_kind.filter(|new| new != kind);
+        // Skip the write if nothing changed, to avoid memory wear.
+        if new_persistent.is_none() && new_kind.is_none() {
+            return Ok(());
+        }
+        if let Some(new) = &mut new_persistent {
+            self.shared.share(new, persistent);
+        }
+        let before = self.is_stored.then_some((&*persistent, &*kind));
+        let after = (new_persistent.as_ref().unwrap_or(persistent), new_kind.as_ref().unwrap_or(kind));
+        self.memory.commit(stored::changes(before, after, self.shared)?)?;
+        *self.is_stored = true;
+        if let Some(new) = new_persistent {
+            *persistent = new;
+        }
+        if let Some(new) = new_kind {
+            *kind = new;
+        }
+        Ok(())
     }
 }
 
 /// Applies the changes that wait for a reset: the profile switch, then a change of the identity in
 /// the enabled profile.
-fn apply_pending(context: &mut Context<'_>) {
+fn apply_pending(context: &mut CardContext<'_, '_>) {
     switch::apply_pending(context);
     multi_imsi::apply_pending(context);
 }
@@ -228,23 +308,27 @@ pub fn is_card_kind_mismatch(fault: &Fault) -> bool {
     std::error::Error::source(fault).is_some_and(|cause| cause.is::<CardKindMismatch>())
 }
 
-/// Copies the volatile state except for data that arrive in segments: a session or a data object
-/// can be as large as a profile, and each command brings one segment. If the memory fails, these
+/// Copies the volatile state except for data that arrive in segments: a session, a data object or a
+/// chain of STORE DATA can be large, and each command brings one segment. If the memory fails, these
 /// transfers are aborted.
 fn snapshot(volatile: &mut Volatile) -> Volatile {
     let session = mem::take(&mut volatile.session);
     let scripts = mem::take(&mut volatile.m2m);
-    let transfers: Vec<_> = volatile.channels.values_mut().map(|channel| channel.transfer.take()).collect();
+    let take = |channel: &mut Channel| (channel.transfer.take(), channel.selection.take_chain());
+    let transfers: Vec<_> = volatile.channels.values_mut().map(take).collect();
     let copy = volatile.clone();
     (volatile.session, volatile.m2m) = (session, scripts);
-    for (channel, transfer) in volatile.channels.values_mut().zip(transfers) {
+    for (channel, (transfer, chain)) in volatile.channels.values_mut().zip(transfers) {
         channel.transfer = transfer;
+        if chain.is_some() {
+            channel.selection = Selection::IsdR(chain);
+        }
     }
     copy
 }
 
 /// Processes one parsed command and returns its response.
-fn run(context: &mut Context<'_>, command: Command<'_>) -> Vec<u8> {
+fn run(context: &mut CardContext<'_, '_>, command: Command<'_>) -> Vec<u8> {
     context.channel = command.class.channel;
     if !context.volatile.channels.contains_key(&command.class.channel) {
         return StatusWord::LOGICAL_CHANNEL_NOT_SUPPORTED.to_bytes().to_vec();

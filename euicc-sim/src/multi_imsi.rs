@@ -33,21 +33,27 @@ pub(crate) fn is_installed(context: &Context<'_>) -> bool {
     context.profile().is_ok_and(|profile| profile.facts.applications.iter().any(is_applet))
 }
 
-/// Starts the applet after TERMINAL PROFILE.
+/// Starts the applet after TERMINAL PROFILE on a card without other toolkit applications.
 pub(crate) fn begin(context: &mut Context<'_>) {
     if !is_installed(context) {
         return;
     }
-    let is_alone = context.m2m().is_err();
     let cat = &mut context.volatile.cat;
-    if is_alone {
-        cat.restart();
-        cat.queue_command(Owner::Identities, Command::PollInterval(Duration::Seconds(30)));
-        if reports_event(cat.terminal(), Event::LOCATION_STATUS) {
-            cat.queue_command(Owner::Identities, Command::SetUpEventList(vec![Event::LOCATION_STATUS]));
-        }
+    cat.restart();
+    cat.queue_command(Owner::Identities, Command::PollInterval(Duration::Seconds(30)));
+    if reports_event(cat.terminal(), Event::LOCATION_STATUS) {
+        cat.queue_command(Owner::Identities, Command::SetUpEventList(vec![Event::LOCATION_STATUS]));
     }
-    cat.queue_command(Owner::Identities, Command::ProvideLocalInformation(LocalInformation::Location));
+    request_location(context);
+}
+
+/// Requests the location after TERMINAL PROFILE. A toolkit application that polls and subscribes to
+/// events has started before.
+pub(crate) fn request_location(context: &mut Context<'_>) {
+    if is_installed(context) {
+        let location = Command::ProvideLocalInformation(LocalInformation::Location);
+        context.volatile.cat.queue_command(Owner::Identities, location);
+    }
 }
 
 /// Processes an ENVELOPE on a card without other toolkit applications. Returns `false` if it is not

@@ -20,7 +20,7 @@ use rsp::ids::{Aid, Iccid, SubjectKeyIdentifier};
 use rsp::sgp22::es8plus::StoreMetadataRequest;
 use rsp::sgp22::{NotificationMetadata, OtherSignedNotification, PendingNotification};
 
-use super::context::Context;
+use super::consumer::ConsumerContext;
 use super::state::{InDer, StoredNotification};
 
 /// Maximum number of stored notifications. An LPA delivers notifications within seconds, and a card
@@ -28,18 +28,18 @@ use super::state::{InDer, StoredNotification};
 pub(crate) const MAX_NOTIFICATIONS: usize = 100;
 
 /// Creates the notifications that the profile configures for this event.
-pub(crate) fn notify(context: &mut Context<'_>, isd_p: &Aid, event: usize) {
+pub(crate) fn notify(context: &mut ConsumerContext<'_>, isd_p: &Aid, event: usize) {
     notify_others(context, isd_p, event, "");
 }
 
 /// Creates the notifications that the profile configures for this event, except for the receiver
 /// that already knows.
-pub(crate) fn notify_others(context: &mut Context<'_>, isd_p: &Aid, event: usize, knows: &str) {
+pub(crate) fn notify_others(context: &mut ConsumerContext<'_>, isd_p: &Aid, event: usize, knows: &str) {
     let Some(profile) = context.persistent.profile(isd_p) else { return };
     let (metadata, ci) = (profile.metadata.0.clone(), profile.ci.clone());
     for address in receivers(&metadata, event).into_iter().filter(|to| !to.eq_ignore_ascii_case(knows)) {
         let metadata = next_metadata(context, event, address, Some(metadata.iccid));
-        let Some(notification) = signed(context, metadata.clone(), &ci) else { return };
+        let notification = signed(context, metadata.clone(), &ci);
         keep(context, metadata, event, notification);
     }
 }
@@ -55,14 +55,14 @@ fn receivers(metadata: &StoreMetadataRequest, event: usize) -> Vec<String> {
 
 /// Builds the notification metadata with the next sequence number.
 pub(crate) fn next_metadata(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     event: usize,
     address: String,
     iccid: Option<Iccid>,
 ) -> NotificationMetadata {
-    let persistent = context.persistent.to_mut();
-    let seq_number = persistent.next_sequence_number;
-    persistent.next_sequence_number = seq_number.saturating_add(1);
+    let state = context.state.to_mut();
+    let seq_number = state.next_sequence_number;
+    state.next_sequence_number = seq_number.saturating_add(1);
     NotificationMetadata {
         seq_number,
         profile_management_operation: BitString::of(&[event]),
@@ -73,12 +73,12 @@ pub(crate) fn next_metadata(
 
 /// Appends a notification to the list.
 pub(crate) fn keep(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     metadata: NotificationMetadata,
     event: usize,
     notification: PendingNotification,
 ) {
-    let kept = &mut context.persistent.to_mut().notifications;
+    let kept = &mut context.state.to_mut().notifications;
     kept.push(Arc::new(StoredNotification {
         sequence_number: metadata.seq_number,
         event,
@@ -94,19 +94,19 @@ pub(crate) fn keep(
 }
 
 fn signed(
-    context: &Context<'_>,
+    context: &ConsumerContext<'_>,
     metadata: NotificationMetadata,
     ci: &SubjectKeyIdentifier,
-) -> Option<PendingNotification> {
-    let credential = context.ecasd.credential_or_preferred(ci)?;
+) -> PendingNotification {
+    let credential = context.ecasd.credential_or_preferred(ci);
     let tbs_other_notification = Raw::new(metadata);
     let signature = credential.sign(tbs_other_notification.bytes());
-    Some(PendingNotification::OtherSignedNotification(OtherSignedNotification {
+    PendingNotification::OtherSignedNotification(OtherSignedNotification {
         euicc_notification_signature: signature.as_bytes().to_vec(),
         tbs_other_notification,
         euicc_certificate: credential.euicc_certificate(),
         eum_certificate: credential.eum_certificate(),
-    }))
+    })
 }
 
 impl StoredNotification {

@@ -23,47 +23,38 @@ use cat::Cat;
 use channel::Channel;
 use session::Session;
 
-/// The version of the stored form that this program writes and reads.
-pub(crate) const STORED_FORM: u32 = 3;
-
-/// The state that survives a power cut. It changes as a whole after a command has been processed.
-/// The module `stored` defines the memory cells for it. Fields that are skipped in the serialised
-/// form have cells of their own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The state that survives a power cut and that all kinds of card have. It changes as a whole after
+/// a command has been processed. The module `stored` defines the memory cells for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Persistent {
-    pub(crate) stored_form: u32,
     /// The EID of the card that owns the memory. A memory with another EID is refused.
     pub(crate) eid: Eid,
-    /// ISD-P numbers are never reused.
-    pub(crate) next_isd_p: u16,
-    pub(crate) next_sequence_number: i64,
-    pub(crate) default_dp_address: Option<String>,
     /// In ascending order of the ISD-P numbers. A change copies only the changed profile
     /// (`Arc::make_mut`).
-    #[serde(skip)]
     pub(crate) profiles: Vec<Arc<InstalledProfile>>,
     /// The enabled profile. The type permits at most one.
     pub(crate) enabled: Option<Aid>,
     /// The profile that was enabled before a test profile, or before a provisioning profile if PPR1
     /// protects the former. While it is set, only this profile can be enabled in the place of the
     /// present one.
-    #[serde(rename = "way_back")]
     pub(crate) previous_profile: Option<Aid>,
     /// The profile switch that the next REFRESH applies.
     pub(crate) switch: Option<ProfileSwitch>,
+}
+
+/// The persistent state that only a consumer card has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConsumerState {
+    /// ISD-P numbers are never reused.
+    pub(crate) next_isd_p: u16,
+    pub(crate) next_sequence_number: i64,
+    pub(crate) default_dp_address: Option<String>,
     /// In ascending order of the sequence numbers.
-    #[serde(skip)]
     pub(crate) notifications: Vec<Arc<StoredNotification>>,
     /// Unused one-time keys, the latest last.
-    #[serde(skip)]
     pub(crate) one_time_keys: Vec<OneTimeKey>,
     /// Revoked certificates by CI: per CI at most one complete list and one incomplete list.
-    #[serde(skip)]
     pub(crate) crls: Vec<StoredCrl>,
-    /// The state of an M2M eUICC; `None` in a consumer card.
-    #[serde(skip)]
-    pub(crate) m2m: Option<Box<m2m::State>>,
 }
 
 /// A pending change of the enabled profile, applied at a REFRESH or a reset: SGP.22 sections 5.7.16
@@ -184,23 +175,9 @@ impl StoredCrl {
 pub(crate) const MAX_ONE_TIME_KEYS: usize = 8;
 
 impl Persistent {
-    /// A new consumer card.
-    pub(crate) fn new(eid: Eid, default_dp_address: Option<String>) -> Self {
-        Self {
-            stored_form: STORED_FORM,
-            eid,
-            next_isd_p: 0x10,
-            next_sequence_number: 1,
-            default_dp_address,
-            profiles: Vec::new(),
-            enabled: None,
-            previous_profile: None,
-            switch: None,
-            notifications: Vec::new(),
-            one_time_keys: Vec::new(),
-            crls: Vec::new(),
-            m2m: None,
-        }
+    /// A card without profiles.
+    pub(crate) fn new(eid: Eid) -> Self {
+        Self { eid, profiles: Vec::new(), enabled: None, previous_profile: None, switch: None }
     }
 
     pub(crate) fn profile(&self, isd_p: &Aid) -> Option<&InstalledProfile> {
@@ -223,11 +200,18 @@ impl Persistent {
         let enabled = self.enabled.as_ref()?;
         self.profiles.iter_mut().find(|profile| profile.isd_p == *enabled).map(Arc::make_mut)
     }
+}
 
-    pub(crate) fn memory_used(&self) -> u32 {
-        match &self.m2m {
-            None => self.profiles.iter().fold(0, |sum, profile| sum.saturating_add(profile.memory)),
-            Some(m2m) => m2m.isd_ps.iter().fold(0, |sum, isd_p| sum.saturating_add(self.taken_by(isd_p))),
+impl ConsumerState {
+    /// The state of a new consumer card.
+    pub(crate) fn new(default_dp_address: Option<String>) -> Self {
+        Self {
+            next_isd_p: 0x10,
+            next_sequence_number: 1,
+            default_dp_address,
+            notifications: Vec::new(),
+            one_time_keys: Vec::new(),
+            crls: Vec::new(),
         }
     }
 }

@@ -23,13 +23,13 @@ use std::sync::Arc;
 
 use profile::facts::{Aka, Facts, Pins, Puk};
 use profile::{Changes, File, Image, ProfileFiles};
-use rsp::ids::Eid;
+use rsp::ids::{Aid, Eid};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use world::{Batch, Cells, Content, Fault};
 
 use super::shared::Shared;
-use super::state::{InstalledProfile, Persistent, STORED_FORM, StoredNotification};
+use super::state::{ConsumerState, InstalledProfile, Persistent, ProfileSwitch, StoredNotification, m2m};
 
 const CARD: &str = "card";
 const ONE_TIME_KEYS: &str = "one-time-keys";
@@ -54,16 +54,97 @@ struct Table<Files> {
     lengths: Vec<usize>,
 }
 
-/// Returns the cells to write when `new` replaces `old`; all cells if nothing has been stored yet.
-pub(super) fn changes(old: Option<&Persistent>, new: &Persistent, shared: &Shared) -> Result<Batch, Fault> {
-    let mut batch = Batch::default();
-    put_json(&mut batch, CARD, old, new)?;
-    put_list(&mut batch, ONE_TIME_KEYS, old.map(|old| &old.one_time_keys), &new.one_time_keys)?;
-    put_list(&mut batch, REVOKED, old.map(|old| &old.crls), &new.crls)?;
-    if let Some(m2m) = &new.m2m {
-        put_json(&mut batch, M2M, old.and_then(|old| old.m2m.as_ref()), m2m)?;
+/// The version of the stored form that this program writes and reads.
+pub(crate) const STORED_FORM: u32 = 3;
+
+/// The cell `card`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CardCell {
+    stored_form: u32,
+    eid: Eid,
+    next_isd_p: u16,
+    next_sequence_number: i64,
+    default_dp_address: Option<String>,
+    enabled: Option<Aid>,
+    #[serde(rename = "way_back")]
+    previous_profile: Option<Aid>,
+    switch: Option<ProfileSwitch>,
+}
+
+impl CardCell {
+    fn of(persistent: &Persistent, consumer: &ConsumerState) -> Self {
+        Self {
+            stored_form: STORED_FORM,
+            eid: persistent.eid,
+            next_isd_p: consumer.next_isd_p,
+            next_sequence_number: consumer.next_sequence_number,
+            default_dp_address: consumer.default_dp_address.clone(),
+            enabled: persistent.enabled.clone(),
+            previous_profile: persistent.previous_profile.clone(),
+            switch: persistent.switch.clone(),
+        }
     }
-    notifications(&mut batch, old, new)?;
+}
+
+/// The persistent state that only one kind of card has.
+pub(crate) trait KindState: Clone + PartialEq {
+    /// Adds the cells to write when `common` and this state replace `old`, except for the profiles.
+    fn changes(
+        &self,
+        common: &Persistent,
+        old: Option<(&Persistent, &Self)>,
+        batch: &mut Batch,
+    ) -> Result<(), Fault>;
+}
+
+impl KindState for ConsumerState {
+    fn changes(
+        &self,
+        common: &Persistent,
+        old: Option<(&Persistent, &Self)>,
+        batch: &mut Batch,
+    ) -> Result<(), Fault> {
+        let cell = old.map(|(common, old)| CardCell::of(common, old));
+        put_json(batch, CARD, cell.as_ref(), &CardCell::of(common, self))?;
+        let old = old.map(|(_, old)| old);
+        put_list(batch, ONE_TIME_KEYS, old.map(|old| &old.one_time_keys), &self.one_time_keys)?;
+        put_list(batch, REVOKED, old.map(|old| &old.crls), &self.crls)?;
+        notifications(batch, old, self)
+    }
+}
+
+impl KindState for m2m::State {
+    fn changes(
+        &self,
+        common: &Persistent,
+        old: Option<(&Persistent, &Self)>,
+        batch: &mut Batch,
+    ) -> Result<(), Fault> {
+        // The cell has the fields of a consumer card, with the values of a new one.
+        let consumer = ConsumerState::new(None);
+        let cell = old.map(|(common, _)| CardCell::of(common, &consumer));
+        put_json(batch, CARD, cell.as_ref(), &CardCell::of(common, &consumer))?;
+        put_json(batch, M2M, old.map(|(_, old)| old), self)
+    }
+}
+
+/// The state of one kind of card as it was read from a memory.
+#[derive(Debug)]
+pub(crate) enum StoredKind {
+    Consumer(ConsumerState),
+    M2m(m2m::State),
+}
+
+/// Returns the cells to write when `new` replaces `old`; all cells if nothing has been stored yet.
+pub(super) fn changes<K: KindState>(
+    old: Option<(&Persistent, &K)>,
+    (new, kind): (&Persistent, &K),
+    shared: &Shared,
+) -> Result<Batch, Fault> {
+    let mut batch = Batch::default();
+    kind.changes(new, old, &mut batch)?;
+    let old = old.map(|(old, _)| old);
     let known = |profile: &InstalledProfile| old.and_then(|old| old.profile(&profile.isd_p));
     for removed in old.iter().flat_map(|old| &old.profiles).filter(|old| new.profile(&old.isd_p).is_none()) {
         cells_of(removed).into_iter().for_each(|cell| batch.remove(cell));
@@ -74,9 +155,9 @@ pub(super) fn changes(old: Option<&Persistent>, new: &Persistent, shared: &Share
     Ok(batch)
 }
 
-fn notifications(batch: &mut Batch, old: Option<&Persistent>, new: &Persistent) -> Result<(), Fault> {
-    let by_number = |persistent: &Persistent| -> BTreeMap<i64, Arc<StoredNotification>> {
-        let all = persistent.notifications.iter();
+fn notifications(batch: &mut Batch, old: Option<&ConsumerState>, new: &ConsumerState) -> Result<(), Fault> {
+    let by_number = |state: &ConsumerState| -> BTreeMap<i64, Arc<StoredNotification>> {
+        let all = state.notifications.iter();
         all.map(|each| (each.sequence_number, Arc::clone(each))).collect()
     };
     let (was, is) = (old.map(by_number).unwrap_or_default(), by_number(new));
@@ -216,21 +297,42 @@ fn domains_of(facts: &Facts) -> Facts {
 ///
 /// # Errors
 /// Fails if the cells are not those of a card, belong to another card, or are incomplete.
-pub(super) fn load(cells: Cells, eid: Eid, shared: &Shared) -> Result<Option<Persistent>, Fault> {
+pub(super) fn load(
+    cells: Cells,
+    eid: Eid,
+    shared: &Shared,
+) -> Result<Option<(Persistent, StoredKind)>, Fault> {
     if cells.is_empty() {
         return Ok(None);
     }
     let mut cells = Stored { cells, eid };
-    let mut persistent: Persistent = cells.form_checked()?;
-    persistent.one_time_keys = cells.list(ONE_TIME_KEYS)?;
-    persistent.crls = cells.list(REVOKED)?;
-    if cells.cells.contains_key(M2M) {
-        persistent.m2m = Some(cells.json(M2M)?);
-    }
-    for cell in cells.names(NOTIFICATION) {
-        persistent.notifications.push(Arc::new(cells.json(&cell)?));
-    }
-    persistent.notifications.sort_by_key(|notification| notification.sequence_number);
+    let card = cells.form_checked()?;
+    let kind = if cells.cells.contains_key(M2M) {
+        StoredKind::M2m(cells.json(M2M)?)
+    } else {
+        let one_time_keys = cells.list(ONE_TIME_KEYS)?;
+        let crls = cells.list(REVOKED)?;
+        let mut notifications = Vec::new();
+        for cell in cells.names(NOTIFICATION) {
+            notifications.push(Arc::new(cells.json::<StoredNotification>(&cell)?));
+        }
+        notifications.sort_by_key(|notification| notification.sequence_number);
+        StoredKind::Consumer(ConsumerState {
+            next_isd_p: card.next_isd_p,
+            next_sequence_number: card.next_sequence_number,
+            default_dp_address: card.default_dp_address,
+            notifications,
+            one_time_keys,
+            crls,
+        })
+    };
+    let mut persistent = Persistent {
+        eid,
+        profiles: Vec::new(),
+        enabled: card.enabled,
+        previous_profile: card.previous_profile,
+        switch: card.switch,
+    };
     for cell in cells.names(PROFILE).into_iter().filter(|name| name.matches('/').count() == 1) {
         let profile = cells.profile(&cell)?;
         persistent.profiles.push(Arc::new(profile));
@@ -238,9 +340,8 @@ pub(super) fn load(cells: Cells, eid: Eid, shared: &Shared) -> Result<Option<Per
     if let Some(unknown) = cells.cells.keys().next() {
         return Err(cells.fault(format!("its cell {unknown} is unknown")));
     }
-    let nothing = Persistent::new(eid, None);
-    shared.share(&mut persistent, &nothing);
-    Ok(Some(persistent))
+    shared.share(&mut persistent, &Persistent::new(eid));
+    Ok(Some((persistent, kind)))
 }
 
 /// The cells that have not been read yet.
@@ -257,7 +358,7 @@ struct Form {
 }
 
 impl Stored {
-    fn form_checked(&mut self) -> Result<Persistent, Fault> {
+    fn form_checked(&mut self) -> Result<CardCell, Fault> {
         let Form { stored_form, eid } = match self.cells.get(CARD) {
             Some(cell) => cell.from_json().map_err(|why| self.unreadable(CARD, &why))?,
             None => return Err(self.fault(format!("its cell {CARD} is missing"))),

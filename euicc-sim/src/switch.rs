@@ -3,7 +3,9 @@
 use rsp::ids::Aid;
 use rsp::sgp22::{ProfileClass, notification_event};
 
+use super::consumer::ConsumerContext;
 use super::context::Context;
+use super::kind::CardContext;
 use super::m2m;
 use super::notifications;
 use super::state::{InstalledProfile, ProfileSwitch};
@@ -15,7 +17,7 @@ pub(crate) struct CatBusy;
 
 /// Applies the switch at once, or announces a REFRESH that applies it.
 pub(crate) fn request(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     switch: ProfileSwitch,
     refresh: bool,
 ) -> Result<(), CatBusy> {
@@ -27,21 +29,21 @@ pub(crate) fn request(
         context.volatile.cat.announce_switch();
     } else {
         context.persistent.to_mut().switch = None;
-        apply(context, switch);
+        apply(&mut CardContext::Consumer(context), switch);
     }
     Ok(())
 }
 
 /// Applies the pending switch after the terminal has performed the REFRESH or the card has been
 /// reset.
-pub(crate) fn apply_pending(context: &mut Context<'_>) {
+pub(crate) fn apply_pending(context: &mut CardContext<'_, '_>) {
     if let Some(switch) = context.persistent.switch.clone() {
         context.persistent.to_mut().switch = None;
         apply(context, switch);
     }
 }
 
-fn apply(context: &mut Context<'_>, switch: ProfileSwitch) {
+fn apply(context: &mut CardContext<'_, '_>, switch: ProfileSwitch) {
     let before = context.persistent.enabled.clone();
     let after = match switch {
         ProfileSwitch::Enable(isd_p) if context.persistent.profile(&isd_p).is_some() => Some(isd_p),
@@ -53,14 +55,18 @@ fn apply(context: &mut Context<'_>, switch: ProfileSwitch) {
     };
     update_previous_profile(context, before.as_ref(), after.as_ref());
     context.persistent.to_mut().enabled.clone_from(&after);
-    if let Some(disabled) = &before {
-        notifications::notify(context, disabled, notification_event::DISABLE);
-    }
-    if let Some(enabled) = &after {
-        notifications::notify(context, enabled, notification_event::ENABLE);
-    }
-    if context.persistent.m2m.is_some() {
-        m2m::notification::switched(context, before.as_ref(), after.as_ref());
+    match context {
+        CardContext::Consumer(context) => {
+            if let Some(disabled) = &before {
+                notifications::notify(context, disabled, notification_event::DISABLE);
+            }
+            if let Some(enabled) = &after {
+                notifications::notify(context, enabled, notification_event::ENABLE);
+            }
+        }
+        CardContext::M2m(context) => {
+            m2m::notification::switched(context, before.as_ref(), after.as_ref());
+        }
     }
     clear_file_state(context);
 }

@@ -5,6 +5,7 @@
 
 mod authenticate;
 mod cat;
+mod chains;
 mod commands;
 mod conversations;
 pub(super) mod cut_memory;

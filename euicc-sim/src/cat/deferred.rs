@@ -6,12 +6,12 @@
 use std::mem;
 
 use super::{begin, process_envelope, process_response};
-use crate::context::Context;
+use crate::kind::CardContext;
 use crate::state::cat::deferred::Input;
 
 /// Processes the deferred input. If the memory fails again, the command fails and all input is
 /// kept.
-pub(super) fn process_deferred(context: &mut Context<'_>) {
+pub(super) fn process_deferred(context: &mut CardContext<'_, '_>) {
     for input in mem::take(&mut context.volatile.cat.deferred.0) {
         let outcome = match input {
             Input::Profile(profile) => {

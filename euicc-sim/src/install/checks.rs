@@ -6,7 +6,7 @@ use rsp::ids::SmdpAddress;
 use rsp::sgp22::es8plus::{ErrorReason, StoreMetadataRequest};
 use rsp::sgp22::{IconType, NotificationConfigurationInformation, ProfileClass, ppr, rsp_capability};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 
 /// Maximum lengths of serviceProviderName, profileName and icon in octets: section 4.4.
 const MAX_SERVICE_PROVIDER_NAME: usize = 32;
@@ -15,7 +15,7 @@ const MAX_ICON: usize = 1024;
 
 /// ES8+.StoreMetadata: section 5.5.3.
 pub(super) fn check_metadata(
-    context: &Context<'_>,
+    context: &ConsumerContext<'_>,
     metadata: &StoreMetadataRequest,
 ) -> Result<(), ErrorReason> {
     check_form(metadata)?;
@@ -44,7 +44,7 @@ fn check_form(metadata: &StoreMetadataRequest) -> Result<(), ErrorReason> {
     if is_well { Ok(()) } else { Err(ErrorReason::INCORRECT_INPUT_VALUES) }
 }
 
-fn check_class(context: &Context<'_>, metadata: &StoreMetadataRequest) -> Result<(), ErrorReason> {
+fn check_class(context: &ConsumerContext<'_>, metadata: &StoreMetadataRequest) -> Result<(), ErrorReason> {
     let takes_tests = context.description.capabilities.rsp_capability.contains(&rsp_capability::TEST_PROFILE);
     match metadata.profile_class {
         None | Some(ProfileClass::OPERATIONAL | ProfileClass::PROVISIONING) => Ok(()),
@@ -54,7 +54,10 @@ fn check_class(context: &Context<'_>, metadata: &StoreMetadataRequest) -> Result
 }
 
 /// Checks that the RAT allows the profile owner to use each policy rule: section 2.9.2.4.
-fn check_policy_rules(context: &Context<'_>, metadata: &StoreMetadataRequest) -> Result<(), ErrorReason> {
+fn check_policy_rules(
+    context: &ConsumerContext<'_>,
+    metadata: &StoreMetadataRequest,
+) -> Result<(), ErrorReason> {
     let rules = metadata.profile_policy_rules.as_ref().map(|rules| rules.ones()).unwrap_or_default();
     if rules.is_empty() {
         return Ok(());

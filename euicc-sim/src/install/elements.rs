@@ -7,19 +7,19 @@ use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, StoreMetadataRequest};
 use super::Failure;
 use super::checks::{has_test_keys_only, is_described_by};
 use super::package::{Loaded, PackageLoader, Refusal};
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::session::Loading;
 
 impl Loading {
     /// The state before the first element.
-    pub(super) fn new(context: &Context<'_>) -> Self {
+    pub(super) fn new(context: &ConsumerContext<'_>) -> Self {
         Self(PackageLoader::new(context.description))
     }
 
     /// Processes further octets of the package.
     pub(super) fn take(
         &mut self,
-        context: &Context<'_>,
+        context: &ConsumerContext<'_>,
         metadata: &StoreMetadataRequest,
         octets: &[u8],
     ) -> Result<(), Failure> {
@@ -29,7 +29,7 @@ impl Loading {
     /// Finishes a complete package and checks it against the metadata.
     pub(super) fn finish(
         self,
-        context: &Context<'_>,
+        context: &ConsumerContext<'_>,
         metadata: &StoreMetadataRequest,
     ) -> Result<Loaded, Failure> {
         let loaded = self.0.finish()?;

@@ -14,21 +14,20 @@ use rsp::sgp22::{PendingNotification, notification_event};
 
 use super::Failure;
 use super::package::Loaded;
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::notifications;
 use crate::state::session::{Outline, PreparedDownload};
 use crate::state::{InDer, InstalledProfile};
 
 /// Installs the profile, in disabled state, and returns the result.
 pub(super) fn installed(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     prepared: &PreparedDownload,
     outline: Outline,
     loaded: Loaded,
 ) -> Vec<u8> {
     let iccid = outline.metadata.iccid;
-    let persistent = context.persistent.to_mut();
-    let number = persistent.next_isd_p;
+    let number = context.state.next_isd_p;
     let Some(next) = number.checked_add(1) else {
         // ISD-P numbers are never reused, and all numbers are used up.
         let reason = ErrorReason::INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR;
@@ -40,8 +39,11 @@ pub(super) fn installed(
         );
     };
     let isd_p = Aid::isd_p(number);
-    persistent.next_isd_p = next;
-    persistent.profiles.push(Arc::new(InstalledProfile {
+    let state = context.state.to_mut();
+    state.next_isd_p = next;
+    // The package will not be sent again, so the one-time key is no longer needed.
+    state.one_time_keys.retain(|key| *key != prepared.one_time_key);
+    context.persistent.to_mut().profiles.push(Arc::new(InstalledProfile {
         isd_p: isd_p.clone(),
         metadata: InDer(outline.metadata),
         nickname: None,
@@ -51,8 +53,6 @@ pub(super) fn installed(
         memory: loaded.octets,
         content: loaded.content,
     }));
-    // The package will not be sent again, so the one-time key is no longer needed.
-    persistent.one_time_keys.retain(|key| *key != prepared.one_time_key);
 
     let success = SuccessResult {
         aid: isd_p.clone(),
@@ -65,7 +65,7 @@ pub(super) fn installed(
 
 /// Returns the result of a failed installation.
 pub(super) fn failed(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     prepared: &PreparedDownload,
     iccid: Option<Iccid>,
     failure: Failure,
@@ -80,7 +80,7 @@ pub(super) fn failed(
 
 /// Signs the result, stores it as a notification for the SM-DP+ of the session, and returns it.
 fn finish(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     prepared: &PreparedDownload,
     iccid: Option<Iccid>,
     final_result: FinalResult,
@@ -93,10 +93,7 @@ fn finish(
         smdp_oid: Some(prepared.profile_binding.oid.clone()),
         final_result,
     });
-    // A card without a signing key cannot have a session with an SM-DP+.
-    let Some(credential) = context.ecasd.credential_or_preferred(&prepared.server.ci) else {
-        return Vec::new();
-    };
+    let credential = context.ecasd.credential_or_preferred(&prepared.server.ci);
     let signature = credential.sign(data.bytes());
     let result = ProfileInstallationResult {
         profile_installation_result_data: data,

@@ -4,7 +4,7 @@
 use super::dispatch;
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::channel::{Chain, Selection};
 
 /// 256 blocks of 255 octets. Blocks of extended length do not raise this limit.
@@ -14,17 +14,15 @@ const MORE_BLOCKS: u8 = 0x11;
 const LAST_BLOCK: u8 = 0x91;
 
 /// STORE DATA to the ISD-R.
-pub(crate) fn store_data(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    // An M2M eUICC accepts profile management only from its SM-SR, over the air.
-    if context.persistent.m2m.is_some() {
-        return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
-    }
-    // The blocks received before on this channel.
-    let Selection::IsdR(chain) = context.selection().clone() else {
-        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+pub(crate) fn store_data(
+    context: &mut ConsumerContext<'_>,
+    command: &Command<'_>,
+) -> Result<Vec<u8>, StatusWord> {
+    // The blocks received before on this channel. A refused block discards the whole command.
+    let chain = match context.channel().map(|channel| &mut channel.selection) {
+        Some(Selection::IsdR(chain)) => chain.take(),
+        _ => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
     };
-    // A refused block discards the whole command.
-    context.select(Selection::IsdR(None));
     let is_last = match command.p1 {
         MORE_BLOCKS => false,
         LAST_BLOCK => true,

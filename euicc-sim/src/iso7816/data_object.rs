@@ -13,6 +13,7 @@ use super::{addressed, kind_of, set_current_ef};
 use crate::StatusWord;
 use crate::apdu::{Command, SHORT_MAXIMUM};
 use crate::context::Context;
+use crate::kind::CardContext;
 use crate::state::channel::{CurrentEf, Transfer, TransferDirection};
 
 /// The block that P2 requests: tables 11.33 and 11.35.
@@ -71,7 +72,10 @@ pub(super) fn retrieve_data(context: &mut Context<'_>, command: &Command<'_>) ->
 }
 
 /// SET DATA: section 11.3.2.
-pub(super) fn set_data(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+pub(super) fn set_data(
+    context: &mut CardContext<'_, '_>,
+    command: &Command<'_>,
+) -> Result<Vec<u8>, StatusWord> {
     if command.data.is_empty() {
         return Err(StatusWord::WRONG_LENGTH);
     }
@@ -198,7 +202,7 @@ fn object(context: &Context<'_>, file: FileIndex, wanted: Tag) -> Result<Vec<u8>
 /// The maximum length of an object that replaces the one with the same tag. Incomplete writes on
 /// other channels are subtracted from the free memory, because the card keeps them in the same
 /// memory.
-fn room(context: &Context<'_>, file: FileIndex, object: &[u8]) -> Result<usize, StatusWord> {
+fn room(context: &CardContext<'_, '_>, file: FileIndex, object: &[u8]) -> Result<usize, StatusWord> {
     let tag = Reader::new(object).peek().ok().flatten();
     let objects = objects(context, file)?;
     let others: usize =

@@ -9,6 +9,7 @@ use super::fcp::fcp;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
+use crate::kind::CardContext;
 use crate::state::channel::{Channel, CurrentEf, Place, Selection};
 
 /// The reserved identifier of the current application.
@@ -32,7 +33,10 @@ enum Application {
 }
 
 /// SELECT: section 11.1.1.
-pub(super) fn select(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+pub(super) fn select(
+    context: &mut CardContext<'_, '_>,
+    command: &Command<'_>,
+) -> Result<Vec<u8>, StatusWord> {
     // Bits 8 and 5 are reserved, bits 4 and 3 select the response data, bits 7 and 6 select
     // activation or termination.
     let answers = match command.p2 & 0b1001_1100 {
@@ -105,7 +109,7 @@ fn terminate(context: &mut Context<'_>, aid: &[u8]) -> Result<Vec<u8>, StatusWor
     Ok(answer)
 }
 
-fn by_aid(context: &mut Context<'_>, aid: &[u8], p2: u8) -> Result<Vec<u8>, StatusWord> {
+fn by_aid(context: &mut CardContext<'_, '_>, aid: &[u8], p2: u8) -> Result<Vec<u8>, StatusWord> {
     if !(5..=16).contains(&aid.len()) {
         return Err(StatusWord::WRONG_LENGTH);
     }
@@ -172,11 +176,13 @@ fn security_domain(aid: &[u8], more: &[u8]) -> Vec<u8> {
 
 /// ISDRProprietaryApplicationTemplate: SGP.22 section 5.7.1. The card has no LPAe. An M2M eUICC
 /// returns no template, because it does not support an LPA.
-fn isd_r_template(context: &Context<'_>) -> Vec<u8> {
-    if context.persistent.m2m.is_some() {
-        return Vec::new();
+fn isd_r_template(context: &CardContext<'_, '_>) -> Vec<u8> {
+    match context {
+        CardContext::Consumer(context) => {
+            tlv_bytes(Tag(0xE0), &tlv_bytes(Tag(0x82), &context.description.capabilities.svn.0))
+        }
+        CardContext::M2m(_) => Vec::new(),
     }
-    tlv_bytes(Tag(0xE0), &tlv_bytes(Tag(0x82), &context.description.capabilities.svn.0))
 }
 
 /// The file with this identifier that is reachable from the current directory.

@@ -1,5 +1,7 @@
 //! STORE DATA with data groups: GlobalPlatform section 11.11. Used by the ISD-R and by ISD-Ps.
 
+use std::mem;
+
 use crate::StatusWord;
 use crate::apdu::Command;
 
@@ -52,32 +54,23 @@ impl Blocks {
         self.data.extend_from_slice(command.data);
         self.next = self.next.wrapping_add(1);
         let is_last = command.p1 & LAST != 0;
-        let found = split(&self.data).map(|(identifier, contents, after)| Group {
-            identifier,
-            contents: contents.to_vec(),
-            after: after.to_vec(),
-            whole: self.data.clone(),
-        });
-        match found {
-            Some(group) if !is_last && ends_last(group.identifier) => Ok(None),
-            Some(group) => {
-                self.data.clear();
-                Ok(Some(group))
-            }
+        match split(&self.data) {
+            Some((identifier, ..)) if !is_last && ends_last(identifier) => Ok(None),
+            Some(_) => Ok(Some(Group(mem::take(&mut self.data)))),
             None if is_last => Err(StatusWord::INCORRECT_DATA),
             None => Ok(None),
         }
     }
 }
 
-/// A complete data group.
-pub(crate) struct Group {
-    pub(crate) identifier: u16,
-    pub(crate) contents: Vec<u8>,
-    /// The data after the group.
-    pub(crate) after: Vec<u8>,
-    /// All received octets.
-    pub(crate) whole: Vec<u8>,
+/// The received octets: a complete data group and the data after it.
+pub(crate) struct Group(pub(crate) Vec<u8>);
+
+impl Group {
+    /// The identifier of the data group, its contents, and the data after it.
+    pub(crate) fn parts(&self) -> (u16, &[u8], &[u8]) {
+        split(&self.0).unwrap_or_default()
+    }
 }
 
 /// Splits off a data group: its identifier, its contents, and the data after it.

@@ -5,15 +5,15 @@ use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 
 use super::handlers::Notify;
 use super::scp80;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::m2m::toolkit::timers::start;
 use crate::state::cat::queue::is_done;
 use crate::state::m2m::toolkit::{Network, TimerPurpose};
 use crate::state::m2m::toolkit_state::Kind;
 
 /// Sends the pending notification by short message, or over HTTPS with `notify`.
-pub(crate) fn send(context: &mut Context<'_>, notify: Notify) {
-    let Some(number) = context.toolkit_state().notification.as_ref().map(|pending| pending.sequence_number)
+pub(crate) fn send(context: &mut M2mContext<'_>, notify: Notify) {
+    let Some(number) = context.state.toolkit.notification.as_ref().map(|pending| pending.sequence_number)
     else {
         return;
     };
@@ -37,7 +37,7 @@ pub(crate) fn send(context: &mut Context<'_>, notify: Notify) {
 }
 
 /// Sends a notification that waited for the end of a session.
-pub(crate) fn session_ended(context: &mut Context<'_>, notify: Notify) {
+pub(crate) fn session_ended(context: &mut M2mContext<'_>, notify: Notify) {
     if context.volatile.cat.toolkit.notification_waits
         && context.volatile.cat.toolkit.network == Network::Normal
     {
@@ -46,18 +46,18 @@ pub(crate) fn session_ended(context: &mut Context<'_>, notify: Notify) {
 }
 
 /// Processes the result of sending the notification by short message or in a session.
-pub(crate) fn response_received(context: &mut Context<'_>, response: Option<&TerminalResponse>) {
+pub(crate) fn response_received(context: &mut M2mContext<'_>, response: Option<&TerminalResponse>) {
     let is_sent = response.is_some_and(|response| is_done(response.result));
-    if context.toolkit_state().notification.is_some() && !is_sent {
+    if context.state.toolkit.notification.is_some() && !is_sent {
         start(context, TimerPurpose::Notification, context.toolkit_settings().notification_retry_seconds);
     }
 }
 
 /// Encodes the notification as in the packet or the request: tag E1. Returns `None` unless this
 /// number is pending.
-pub(crate) fn encoded(context: &Context<'_>, number: u16) -> Option<Vec<u8>> {
+pub(crate) fn encoded(context: &M2mContext<'_>, number: u16) -> Option<Vec<u8>> {
     let pending =
-        context.toolkit_state().notification.as_ref().filter(|pending| pending.sequence_number == number)?;
+        context.state.toolkit.notification.as_ref().filter(|pending| pending.sequence_number == number)?;
     let enabled = context.persistent.enabled.clone()?;
     let kind = match pending.kind {
         Kind::Declaration => NotificationType::EuiccDeclaration,

@@ -13,7 +13,7 @@ use rsp::sgp02::keys::{KeySetUse, KeyVersion};
 use super::ecasd::{self, Owner};
 use super::keys::{AES_KEY, KeySet, replace};
 use crate::StatusWord;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::state::m2m::{Establishing, LifeCycle};
 
 /// Length of the challenge in octets. The standard also allows 32.
@@ -30,7 +30,7 @@ const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
 
 /// Data group 3A01, the certificate. Returns the establishment and the challenge.
 pub(crate) fn certificate(
-    context: &Context<'_>,
+    context: &M2mContext<'_>,
     isd_p: Option<&Aid>,
     contents: &[u8],
 ) -> Result<(Establishing, Vec<u8>), StatusWord> {
@@ -42,7 +42,7 @@ pub(crate) fn certificate(
         }
     };
     let certificate = ecasd::ServerCertificate::read(contents).ok_or(WRONG)?;
-    let signer = context.m2m_ecasd()?.check(&certificate, owner, context.world.now()).ok_or(NOT_BELIEVED)?;
+    let signer = context.factory.ecasd.check(&certificate, owner, context.world.now()).ok_or(NOT_BELIEVED)?;
     let mut challenge = [0; CHALLENGE];
     context.world.dice.fill(&mut challenge);
     let establishing = Establishing { signer: signer.to_sec1().into(), challenge: challenge.into() };
@@ -51,8 +51,8 @@ pub(crate) fn certificate(
 
 /// Checks that the ISD-P has no profile, including one installed between the two STORE DATA
 /// commands. An installed profile must not change its owner.
-fn check_life_cycle(context: &Context<'_>, isd_p: &Aid) -> Result<(), StatusWord> {
-    match context.persistent.life_cycle(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)? {
+fn check_life_cycle(context: &M2mContext<'_>, isd_p: &Aid) -> Result<(), StatusWord> {
+    match context.life_cycle(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)? {
         LifeCycle::Selectable | LifeCycle::Personalised => Ok(()),
         LifeCycle::Disabled | LifeCycle::Enabled => Err(StatusWord::CONDITIONS_NOT_SATISFIED),
     }
@@ -64,7 +64,7 @@ const RECEIPT: Tag = Tag(0x86);
 /// Data group 3A02: `crt` is the template in it, `after` are the ephemeral key and the signature
 /// after it. Returns the receipt.
 pub(crate) fn key_set(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     isd_p: Option<&Aid>,
     establishing: &Establishing,
     whole: &[u8],
@@ -99,7 +99,7 @@ pub(crate) fn key_set(
     });
     let random = random.as_ref().map_or(&[][..], |random| random);
     let info = template.shared_info(context, isd_p, random)?;
-    let shared = context.m2m_ecasd()?.agree(&ephemeral).ok_or(WRONG)?;
+    let shared = context.factory.ecasd.agree(&ephemeral).ok_or(WRONG)?;
     let (receipt_key, keys) = derive(shared.expose(), &info, template.keys()).ok_or(WRONG)?;
 
     let mut answer = Vec::new();
@@ -110,7 +110,7 @@ pub(crate) fn key_set(
     answer.extend(tlv_bytes(RECEIPT, &receipt));
 
     let set = KeySet::of_three(template.version, keys, template.counter);
-    let state = context.m2m_mut()?;
+    let state = context.state.to_mut();
     let sets = match isd_p {
         None => &mut state.key_sets,
         Some(isd_p) => &mut state.isd_p_mut(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?.key_sets,
@@ -213,8 +213,8 @@ impl<'a> Template<'a> {
     }
 
     /// Checks that the security domain accepts such a key set.
-    fn check(&self, context: &Context<'_>, isd_p: Option<&Aid>) -> Result<(), StatusWord> {
-        let state = context.m2m()?;
+    fn check(&self, context: &M2mContext<'_>, isd_p: Option<&Aid>) -> Result<(), StatusWord> {
+        let state = &context.state;
         let (expected, octets, existing) = match isd_p {
             None => (KeySetUse::Scp80, 5, state.key_set(self.version)),
             Some(isd_p) => {
@@ -240,16 +240,16 @@ impl<'a> Template<'a> {
     /// the order of the identities.
     fn shared_info(
         &self,
-        context: &Context<'_>,
+        context: &M2mContext<'_>,
         isd_p: Option<&Aid>,
         random: &[u8],
     ) -> Result<Vec<u8>, StatusWord> {
         let mut info = [&[self.usage, 0x88, 0x10], random].concat();
         if let Some(host_id) = self.host_id {
-            let description = context.m2m_description()?;
+            let description = context.factory;
             let identity = match isd_p {
                 None => None,
-                Some(isd_p) => context.m2m()?.isd_p(isd_p).map(|isd_p| isd_p.identity.clone()),
+                Some(isd_p) => context.state.isd_p(isd_p).map(|isd_p| isd_p.identity.clone()),
             };
             let (sin, sdin) = match identity {
                 None => (description.sin.clone(), description.sdin.clone()),

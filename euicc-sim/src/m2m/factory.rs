@@ -18,8 +18,11 @@ use crate::state::{InDer, InstalledProfile, Persistent};
 ///
 /// # Errors
 /// Fails if a profile cannot be installed or conflicts with another profile.
-pub(crate) fn persistent(description: &CardDescription, m2m: &M2mDescription) -> Result<Persistent, Fault> {
-    let mut persistent = Persistent::new(description.eid, None);
+pub(crate) fn state(
+    description: &CardDescription,
+    m2m: &M2mDescription,
+) -> Result<(Persistent, State), Fault> {
+    let mut persistent = Persistent::new(description.eid);
     let mut state = State {
         key_sets: m2m.key_sets.clone(),
         addressing: m2m.addressing.clone(),
@@ -49,20 +52,12 @@ pub(crate) fn persistent(description: &CardDescription, m2m: &M2mDescription) ->
         }
         persistent.profiles.push(Arc::new(installed));
     }
-    persistent.m2m = Some(Box::new(state));
-    if persistent.memory_used() > description.memory_size {
-        let why =
-            format!("its profiles take {} octets of {}", persistent.memory_used(), description.memory_size);
+    let used = state.memory_used(&persistent);
+    if used > description.memory_size {
+        let why = format!("its profiles take {used} octets of {}", description.memory_size);
         return Err(Fault::new("cannot make the card", why, "give it more memory or fewer profiles"));
     }
-    Ok(persistent)
-}
-
-/// Removes the parts of the description that are in the memory after the first start.
-pub(crate) fn forget(m2m: &mut M2mDescription) {
-    m2m.key_sets.clear();
-    m2m.profiles.clear();
-    m2m.profiles.shrink_to_fit();
+    Ok((persistent, state))
 }
 
 fn install(description: &CardDescription, profile: &FactoryProfile) -> Result<InstalledProfile, Fault> {

@@ -8,14 +8,14 @@
 use rsp::ids::Aid;
 
 use super::{delivery, notification, scp81};
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::m2m::toolkit::timers::{start, stop};
 use crate::state::ProfileSwitch;
 use crate::state::m2m::toolkit::{Network, TimerPurpose};
 use crate::state::m2m::toolkit_state::{Cause, Change, Kind};
 
 /// Processes a location status, or starts to wait for the first one.
-pub(super) fn network_status_changed(context: &mut Context<'_>, network: Network) {
+pub(super) fn network_status_changed(context: &mut M2mContext<'_>, network: Network) {
     let toolkit = &mut context.volatile.cat.toolkit;
     toolkit.network = network;
     if network == Network::Normal {
@@ -34,11 +34,11 @@ pub(super) fn network_status_changed(context: &mut Context<'_>, network: Network
 }
 
 /// Processes the expiration of the network timer.
-pub(super) fn timer_expired(context: &mut Context<'_>) {
+pub(super) fn timer_expired(context: &mut M2mContext<'_>) {
     if context.volatile.cat.toolkit.network == Network::Normal || is_switch_pending(context) {
         return;
     }
-    match context.toolkit_state().notification.as_ref().map(|pending| pending.kind) {
+    match context.state.toolkit.notification.as_ref().map(|pending| pending.kind) {
         Some(Kind::Changed) => roll_back(context),
         Some(Kind::Declaration | Kind::RolledBack | Kind::FellBack) | None => {
             fall_back(context);
@@ -48,8 +48,8 @@ pub(super) fn timer_expired(context: &mut Context<'_>) {
 
 /// Processes the expiration of the notification timer: the confirmation is missing, or the retry
 /// delay is over.
-pub(super) fn notification_timer_expired(context: &mut Context<'_>) {
-    let Some(pending) = &context.toolkit_state().notification else { return };
+pub(super) fn notification_timer_expired(context: &mut M2mContext<'_>) {
+    let Some(pending) = &context.state.toolkit.notification else { return };
     // Without a network the network timer runs, and the notification is sent when the network
     // returns.
     if context.volatile.cat.toolkit.network != Network::Normal {
@@ -62,7 +62,7 @@ pub(super) fn notification_timer_expired(context: &mut Context<'_>) {
     let has_changed = match pending.kind {
         Kind::Changed => {
             roll_back(context);
-            context.toolkit_state().change.is_some()
+            context.state.toolkit.change.is_some()
         }
         Kind::RolledBack => fall_back(context),
         Kind::Declaration | Kind::FellBack => false,
@@ -80,19 +80,19 @@ pub(super) fn notification_timer_expired(context: &mut Context<'_>) {
 /// True if a switch is pending that the terminal has not let the card apply yet. No further
 /// decision is made before it is applied: a roll-back returns to the previous profile, and only
 /// then a fallback is possible.
-fn is_switch_pending(context: &Context<'_>) -> bool {
+fn is_switch_pending(context: &M2mContext<'_>) -> bool {
     context.persistent.switch.is_some()
 }
 
 /// True if the card can still roll back the last switch.
-fn can_roll_back(context: &Context<'_>) -> bool {
-    let pending = context.toolkit_state().notification.as_ref();
+fn can_roll_back(context: &M2mContext<'_>) -> bool {
+    let pending = context.state.toolkit.notification.as_ref();
     pending.is_some_and(|pending| matches!(pending.kind, Kind::Changed | Kind::RolledBack))
 }
 
 /// Rolls back a failed switch to the previous profile. Without a previous profile it falls back.
-pub(super) fn roll_back(context: &mut Context<'_>) {
-    let before = context.toolkit_state().notification.as_ref().and_then(|pending| pending.before.clone());
+pub(super) fn roll_back(context: &mut M2mContext<'_>) {
+    let before = context.state.toolkit.notification.as_ref().and_then(|pending| pending.before.clone());
     match before {
         Some(before) if is_other_profile(context, &before) => change(context, Cause::RollBack, before),
         _ => {
@@ -105,14 +105,13 @@ pub(super) fn roll_back(context: &mut Context<'_>) {
 /// enabled profile is the emergency profile, which needs no network. Test profiles would be exempt
 /// too, but SGP.02 has them only with local enabling, which this card does not support. Returns
 /// true if a switch is pending afterwards.
-pub(super) fn fall_back(context: &mut Context<'_>) -> bool {
+pub(super) fn fall_back(context: &mut M2mContext<'_>) -> bool {
     if is_switch_pending(context) {
         return true;
     }
-    let Some(m2m) = &context.persistent.m2m else { return false };
     let enabled = context.persistent.enabled.as_ref();
-    let is_emergency = m2m.emergency.is_some() && m2m.emergency.as_ref() == enabled;
-    match m2m.fallback.clone() {
+    let is_emergency = context.state.emergency.is_some() && context.state.emergency.as_ref() == enabled;
+    match context.state.fallback.clone() {
         Some(fallback) if !is_emergency && is_other_profile(context, &fallback) => {
             change(context, Cause::FallBack, fallback);
             true
@@ -121,13 +120,13 @@ pub(super) fn fall_back(context: &mut Context<'_>) -> bool {
     }
 }
 
-fn is_other_profile(context: &Context<'_>, isd_p: &Aid) -> bool {
+fn is_other_profile(context: &M2mContext<'_>, isd_p: &Aid) -> bool {
     context.persistent.profile(isd_p).is_some() && context.persistent.enabled.as_ref() != Some(isd_p)
 }
 
 /// Stores the decision and announces a REFRESH. If the terminal does not perform it, the next reset
 /// applies the switch.
-fn change(context: &mut Context<'_>, cause: Cause, to: Aid) {
+fn change(context: &mut M2mContext<'_>, cause: Cause, to: Aid) {
     context.update_toolkit_state(|state| {
         // The previous switch can no longer be confirmed.
         state.notification = None;
@@ -140,17 +139,17 @@ fn change(context: &mut Context<'_>, cause: Cause, to: Aid) {
 
 /// True if the profile may be enabled. After a fallback from a profile with the POL1 rule "disable
 /// not allowed", only that profile may.
-pub(crate) fn may_enable(context: &Context<'_>, isd_p: &Aid) -> bool {
+pub(crate) fn may_enable(context: &M2mContext<'_>, isd_p: &Aid) -> bool {
     kept_by_pol1(context).is_none_or(|kept| kept == isd_p)
 }
 
 /// True if the fallback attribute may move to another profile. It may not after a fallback from a
 /// profile with the POL1 rule "disable not allowed".
-pub(crate) fn may_move_attribute(context: &Context<'_>) -> bool {
+pub(crate) fn may_move_attribute(context: &M2mContext<'_>) -> bool {
     kept_by_pol1(context).is_none()
 }
 
-fn kept_by_pol1<'a>(context: &'a Context<'_>) -> Option<&'a Aid> {
-    let kept = context.toolkit_state().fell_back_from.as_ref()?;
+fn kept_by_pol1<'a>(context: &'a M2mContext<'_>) -> Option<&'a Aid> {
+    let kept = context.state.toolkit.fell_back_from.as_ref()?;
     context.persistent.pol1(kept).disable_not_allowed.then_some(kept)
 }

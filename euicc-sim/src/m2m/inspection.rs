@@ -4,8 +4,9 @@
 use rsp::ids::{Aid, Eid, Iccid};
 use world::{Cells, Fault};
 
+use crate::shared::Shared;
 use crate::state::m2m::IsdP;
-use crate::{shared::Shared, stored};
+use crate::stored::{self, StoredKind};
 
 /// An ISD-P of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +28,15 @@ pub struct Held {
 /// # Errors
 /// Fails if the memory is not that of this card.
 pub fn held(cells: Cells, eid: Eid) -> Result<Vec<Held>, Fault> {
-    let Some(persistent) = stored::load(cells, eid, &Shared::default())? else { return Ok(Vec::new()) };
-    let Some(m2m) = &persistent.m2m else { return Ok(Vec::new()) };
+    let Some((persistent, StoredKind::M2m(state))) = stored::load(cells, eid, &Shared::default())? else {
+        return Ok(Vec::new());
+    };
     let of = |IsdP { aid, connectivity, .. }: &IsdP| Held {
         isd_p: aid.clone(),
         iccid: persistent.profile(aid).map(|profile| profile.iccid()),
         is_enabled: persistent.enabled.as_ref() == Some(aid),
-        is_fallback: m2m.fallback.as_ref() == Some(aid),
+        is_fallback: state.fallback.as_ref() == Some(aid),
         connectivity: connectivity.as_ref().map(|octets| octets.to_vec()),
     };
-    Ok(m2m.isd_ps.iter().map(of).collect())
+    Ok(state.isd_ps.iter().map(of).collect())
 }

@@ -21,6 +21,7 @@
 //! | `notification`, `delivery` | section 3.15: notifies the SM-SR of the enabled profile |
 //! | `fallback` | section 3.16, and roll-back |
 
+pub(crate) mod context;
 pub(crate) mod data_groups;
 mod delivery;
 pub(crate) mod description;

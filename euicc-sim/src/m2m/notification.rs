@@ -10,19 +10,19 @@ use rsp::ids::Aid;
 
 use super::{delivery, scp81};
 use crate::StatusWord;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::m2m::toolkit::timers::stop;
 use crate::state::cat::queue::Owner;
 use crate::state::m2m::toolkit::TimerPurpose;
 use crate::state::m2m::toolkit_state::{Cause, Kind, Pending};
 
 /// Creates the notification after a profile switch by command, roll-back or fallback.
-pub(crate) fn switched(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {
+pub(crate) fn switched(context: &mut M2mContext<'_>, before: Option<&Aid>, after: Option<&Aid>) {
     if before == after {
         context.update_toolkit_state(|state| state.change = None);
         return;
     }
-    let cause = context.toolkit_state().change.as_ref().filter(|change| after == Some(&change.to));
+    let cause = context.state.toolkit.change.as_ref().filter(|change| after == Some(&change.to));
     let cause = cause.map(|change| change.cause);
     let kind = match cause {
         None => Kind::Changed,
@@ -38,21 +38,21 @@ pub(crate) fn switched(context: &mut Context<'_>, before: Option<&Aid>, after: O
     });
 }
 
-fn create(context: &mut Context<'_>, kind: Kind, before: Option<Aid>) {
-    let Some(m2m) = &mut context.persistent.to_mut().m2m else { return };
-    let sequence_number = m2m.take_notification_number();
-    m2m.toolkit.notification = Some(Pending { kind, sequence_number, before, attempts: 0 });
-    m2m.toolkit.is_declared = true;
+fn create(context: &mut M2mContext<'_>, kind: Kind, before: Option<Aid>) {
+    let state = context.state.to_mut();
+    let sequence_number = state.take_notification_number();
+    state.toolkit.notification = Some(Pending { kind, sequence_number, before, attempts: 0 });
+    state.toolkit.is_declared = true;
     // Earlier notifications are no longer pending.
-    m2m.toolkit.drop_sessions(|session| session.notification.is_some());
+    state.toolkit.drop_sessions(|session| session.notification.is_some());
 }
 
 /// Declares the eUICC or resends the pending notification when the enabled profile has registered.
-pub(super) fn network_available(context: &mut Context<'_>) {
-    if !context.toolkit_state().is_declared && context.persistent.enabled.is_some() {
+pub(super) fn network_available(context: &mut M2mContext<'_>) {
+    if !context.state.toolkit.is_declared && context.persistent.enabled.is_some() {
         create(context, Kind::Declaration, None);
     }
-    let Some(pending) = &context.toolkit_state().notification else { return };
+    let Some(pending) = &context.state.toolkit.notification else { return };
     let cat = &context.volatile.cat;
     // A notification in its retry delay is sent again at once in a newly found network.
     let is_waiting = pending.attempts > 0 && cat.toolkit.timers.is_running(TimerPurpose::Notification);
@@ -62,7 +62,7 @@ pub(super) fn network_available(context: &mut Context<'_>) {
 }
 
 /// Discards all requests to send notifications.
-pub(super) fn discard(context: &mut Context<'_>) {
+pub(super) fn discard(context: &mut M2mContext<'_>) {
     context.volatile.cat.withdraw(Owner::Notification);
     context.volatile.cat.toolkit.notification_waits = false;
     stop(context, TimerPurpose::Notification);
@@ -70,8 +70,8 @@ pub(super) fn discard(context: &mut Context<'_>) {
 }
 
 /// True if the card can still roll back the last switch.
-pub(crate) fn is_unconfirmed(context: &Context<'_>) -> bool {
-    let state = context.toolkit_state();
+pub(crate) fn is_unconfirmed(context: &M2mContext<'_>) -> bool {
+    let state = &context.state.toolkit;
     let pending = state.notification.as_ref();
     state.change.is_some() || pending.is_some_and(|pending| pending.kind == Kind::Changed)
 }
@@ -82,8 +82,8 @@ pub(crate) fn is_unconfirmed(context: &Context<'_>) -> bool {
 /// # Errors
 /// 6A88 if no notification with this number is pending. A repeated confirmation of the last one
 /// succeeds.
-pub(crate) fn confirm(context: &mut Context<'_>, sequence_number: u16) -> Result<Vec<Aid>, StatusWord> {
-    let state = context.toolkit_state();
+pub(crate) fn confirm(context: &mut M2mContext<'_>, sequence_number: u16) -> Result<Vec<Aid>, StatusWord> {
+    let state = &context.state.toolkit;
     let confirmed = match state.notification.clone() {
         Some(pending) if pending.sequence_number == sequence_number => pending,
         _ if state.confirmed == Some(sequence_number) => return Ok(Vec::new()),
@@ -100,8 +100,7 @@ pub(crate) fn confirm(context: &mut Context<'_>, sequence_number: u16) -> Result
     discard(context);
     // A profile that the card left on its own is not deleted, so that it can be enabled again.
     let left = confirmed.before.filter(|_| confirmed.kind == Kind::Changed);
-    let is_fallback =
-        |isd_p: &Aid| context.persistent.m2m.as_ref().is_some_and(|m2m| m2m.fallback.as_ref() == Some(isd_p));
+    let is_fallback = |isd_p: &Aid| context.state.fallback.as_ref() == Some(isd_p);
     match left {
         Some(left)
             if context.persistent.pol1(&left).delete_when_disabled

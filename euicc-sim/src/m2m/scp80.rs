@@ -21,7 +21,7 @@ use rsp::ota::trigger::SessionTrigger;
 
 use super::handlers::PacketHandlers;
 use crate::StatusWord;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::state::cat::queue::Owner;
 
 use packet::{Answer, Opened, Refused};
@@ -32,7 +32,7 @@ const MAX_REPORT: usize = 128;
 
 /// ENVELOPE (SMS-PP download). Returns the contents of the delivery report.
 pub(super) fn short_message(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     tpdu: &[u8],
     handlers: PacketHandlers,
 ) -> Result<Vec<u8>, StatusWord> {
@@ -51,7 +51,7 @@ pub(super) fn short_message(
 
 /// Processes a complete command packet.
 fn command(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     originator: &Address,
     octets: &[u8],
     handlers: PacketHandlers,
@@ -76,7 +76,7 @@ fn command(
     Ok(if is_wanted { respond(context, originator, &packet, answer) } else { Vec::new() })
 }
 
-fn execute(context: &mut Context<'_>, opened: &Opened, handlers: PacketHandlers) -> Vec<u8> {
+fn execute(context: &mut M2mContext<'_>, opened: &Opened, handlers: PacketHandlers) -> Vec<u8> {
     // Only the ISD-R can open sessions. For an ISD-P, a session trigger is an invalid script.
     if opened.target.0 == Aid::ISD_R && SessionTrigger::is_one(&opened.data) {
         return match (handlers.trigger)(context, &opened.data) {
@@ -98,7 +98,7 @@ fn bad_format(error: &DecodeError) -> Vec<u8> {
 /// Sends the response packet in the delivery report, or in short messages of the card. A response
 /// that is too long for either is shortened to the number of executed commands and the last status.
 fn respond(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     originator: &Address,
     command: &CommandPacket<'_>,
     mut answer: Answer,
@@ -143,13 +143,13 @@ fn shortened(response: &[u8]) -> Vec<u8> {
     response.to_bytes()
 }
 
-fn submit(context: &mut Context<'_>, to: &Address, command: &CommandPacket<'_>, answer: &Answer) -> bool {
+fn submit(context: &mut M2mContext<'_>, to: &Address, command: &CommandPacket<'_>, answer: &Answer) -> bool {
     send(context, Owner::ResponsePacket, to, &packet::response(command, answer), PacketKind::Response)
 }
 
 /// Queues all short messages of a packet. Sends nothing and returns `false` if not all of them
 /// fit into the queue or if the terminal does not support them.
-fn send(context: &mut Context<'_>, owner: Owner, to: &Address, packet: &[u8], kind: PacketKind) -> bool {
+fn send(context: &mut M2mContext<'_>, owner: Owner, to: &Address, packet: &[u8], kind: PacketKind) -> bool {
     let service_centre = service_centre(context);
     let messages = &mut context.volatile.cat.toolkit.messages;
     messages.last_reference = messages.last_reference.wrapping_add(1);
@@ -164,23 +164,23 @@ fn send(context: &mut Context<'_>, owner: Owner, to: &Address, packet: &[u8], ki
 
 /// The service centre in the connectivity parameters of the enabled profile. If there is none, the
 /// terminal uses EF.SMSP.
-fn service_centre(context: &Context<'_>) -> Option<Address> {
+fn service_centre(context: &M2mContext<'_>) -> Option<Address> {
     const SMS: rsp::der::Tag = rsp::der::Tag(0xA0);
-    let parameters = context.persistent.connectivity(context.persistent.enabled.as_ref()?)?;
+    let parameters = context.connectivity()?;
     let (_, sms) = tlv::split(tlv::find(&parameters, SMS).ok()??)?;
     let elements = Elements::parse(Octets::new(sms)).ok()?;
     Address::from_value(elements.find(Tag::ADDRESS)?.rest()).ok()
 }
 
 /// True if notifications can be sent by short message.
-pub(super) fn can_notify(context: &Context<'_>) -> bool {
+pub(super) fn can_notify(context: &M2mContext<'_>) -> bool {
     context.volatile.cat.terminal().can(TerminalCapability::SEND_SHORT_MESSAGE)
         && notification_address(context).is_some()
 }
 
 /// The SMS address of the SM-SR.
-fn notification_address(context: &Context<'_>) -> Option<Address> {
-    address(context.persistent.m2m.as_ref()?.addressing.sms.as_ref()?)
+fn notification_address(context: &M2mContext<'_>) -> Option<Address> {
+    address(context.state.addressing.sms.as_ref()?)
 }
 
 /// True if the octets are a usable address: type of number and digits.
@@ -194,17 +194,15 @@ fn address(octets: &[u8]) -> Option<Address> {
 
 /// Sends a notification to the SM-SR in a command packet of the ISD-R. Returns `false` if that is
 /// not possible.
-pub(super) fn send_notification(context: &mut Context<'_>, notification: &[u8]) -> bool {
+pub(super) fn send_notification(context: &mut M2mContext<'_>, notification: &[u8]) -> bool {
     let Some(address) = notification_address(context) else { return false };
-    let m2m = context.persistent.m2m.as_ref();
-    let Some(packet) = m2m.and_then(|m2m| packet::notification(m2m, notification)) else { return false };
+    let Some(packet) = packet::notification(&context.state, notification) else { return false };
     send(context, Owner::Notification, &address, &packet, PacketKind::Command)
 }
 
 /// The application of this card with this TAR.
-fn target(context: &Context<'_>, tar: Tar) -> Option<Aid> {
+fn target(context: &M2mContext<'_>, tar: Tar) -> Option<Aid> {
     let of_card = [Aid::ISD_R, Aid::ECASD].map(|aid| Aid(aid.to_vec()));
-    let m2m = context.persistent.m2m.as_ref()?;
-    let all = of_card.iter().chain(m2m.isd_ps.iter().map(|isd_p| &isd_p.aid));
+    let all = of_card.iter().chain(context.state.isd_ps.iter().map(|isd_p| &isd_p.aid));
     all.into_iter().find(|aid| Tar::of_aid(&aid.0) == Some(tar)).cloned()
 }

@@ -21,7 +21,7 @@ use rsp::ota::script::{BadFormat, Form, Script, ScriptResponse};
 
 use super::delivery;
 use super::handlers::RunScript;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::m2m::toolkit::timers::{start, stop};
 use crate::state::cat::facilities::supports_tcp_channels;
 use crate::state::cat::queue::{Owner, is_done};
@@ -37,7 +37,7 @@ pub(super) use parameters::{is_resolution, is_session};
 const BUFFER_SIZE: u16 = 1400;
 
 /// Processes a session trigger of the SM-SR: the complete TLV 81.
-pub(super) fn trigger(context: &mut Context<'_>, octets: &[u8]) -> Result<(), DecodeError> {
+pub(super) fn trigger(context: &mut M2mContext<'_>, octets: &[u8]) -> Result<(), DecodeError> {
     parameters::check(octets)?;
     let requested = StoredSession { parameters: octets.to_vec().into(), ..StoredSession::default() };
     let is_active = is_active(context);
@@ -49,13 +49,13 @@ pub(super) fn trigger(context: &mut Context<'_>, octets: &[u8]) -> Result<(), De
 }
 
 /// True if a session is active. A session that waits for its retry is not.
-pub(super) fn is_active(context: &Context<'_>) -> bool {
+pub(super) fn is_active(context: &M2mContext<'_>) -> bool {
     context.volatile.cat.toolkit.agent.is_active()
 }
 
 /// Starts a session that reports the notification with this number. Returns `false` if that is not
 /// possible now.
-pub(super) fn notify(context: &mut Context<'_>, number: u16) -> bool {
+pub(super) fn notify(context: &mut M2mContext<'_>, number: u16) -> bool {
     let can_be = !is_active(context)
         && supports_tcp_channels(context.volatile.cat.terminal())
         && Parameters::find(context, &[]).is_some();
@@ -68,8 +68,8 @@ pub(super) fn notify(context: &mut Context<'_>, number: u16) -> bool {
 }
 
 /// Cancels the sessions for notifications that are no longer pending.
-pub(super) fn discard_notifications(context: &mut Context<'_>) {
-    let pending = context.toolkit_state().notification.as_ref().map(|pending| pending.sequence_number);
+pub(super) fn discard_notifications(context: &mut M2mContext<'_>) {
+    let pending = context.state.toolkit.notification.as_ref().map(|pending| pending.sequence_number);
     let is_gone = |session: &StoredSession| session.notification.is_some() && session.notification != pending;
     let mut was_present = false;
     context.update_toolkit_state(|state| was_present = state.drop_sessions(is_gone));
@@ -80,16 +80,16 @@ pub(super) fn discard_notifications(context: &mut Context<'_>) {
 }
 
 /// Resumes sessions when there is a network.
-pub(super) fn network_available(context: &mut Context<'_>) {
+pub(super) fn network_available(context: &mut M2mContext<'_>) {
     match context.volatile.cat.toolkit.agent {
-        Agent::Idle if context.toolkit_state().session.is_some() => begin(context),
+        Agent::Idle if context.state.toolkit.session.is_some() => begin(context),
         Agent::Idle => next(context),
         Agent::Opening(_) | Agent::Open(_) | Agent::Waiting => {}
     }
 }
 
 /// Starts the next waiting session after the end of the active one. A pending REFRESH goes first.
-fn next(context: &mut Context<'_>) {
+fn next(context: &mut M2mContext<'_>) {
     if context.volatile.cat.is_busy() {
         return;
     }
@@ -104,8 +104,8 @@ fn next(context: &mut Context<'_>) {
     }
 }
 
-fn begin(context: &mut Context<'_>) {
-    let Some(session) = context.toolkit_state().session.clone() else { return };
+fn begin(context: &mut M2mContext<'_>) {
+    let Some(session) = context.state.toolkit.session.clone() else { return };
     if !supports_tcp_channels(context.volatile.cat.terminal()) {
         return abandon(context, "the terminal does not support TCP channels");
     }
@@ -135,7 +135,7 @@ fn begin(context: &mut Context<'_>) {
     start(context, TimerPurpose::Session, context.toolkit_settings().session_answer_seconds);
 }
 
-fn abandon(context: &mut Context<'_>, why: &str) {
+fn abandon(context: &mut M2mContext<'_>, why: &str) {
     tracing::debug!(why, "a session was abandoned");
     let mut abandoned = None;
     context.update_toolkit_state(|state| abandoned = state.session.take());
@@ -147,14 +147,14 @@ fn abandon(context: &mut Context<'_>, why: &str) {
 }
 
 /// Resets the agent. The stored sessions are kept.
-fn end(context: &mut Context<'_>) {
+fn end(context: &mut M2mContext<'_>) {
     context.volatile.cat.toolkit.agent = Agent::Idle;
     context.volatile.cat.hold_refresh(false);
     stop(context, TimerPurpose::Session);
 }
 
 /// Processes the expiration of the session timer: the server is silent, or the retry delay is over.
-pub(super) fn timer_expired(context: &mut Context<'_>) {
+pub(super) fn timer_expired(context: &mut M2mContext<'_>) {
     match context.volatile.cat.toolkit.agent {
         Agent::Idle => {}
         Agent::Waiting => begin(context),
@@ -162,10 +162,10 @@ pub(super) fn timer_expired(context: &mut Context<'_>) {
     }
 }
 
-fn interrupt(context: &mut Context<'_>, why: &str) {
+fn interrupt(context: &mut M2mContext<'_>, why: &str) {
     tracing::debug!(why, "a session was interrupted");
     disconnect(context);
-    let Some(session) = context.toolkit_state().session.clone() else { return next(context) };
+    let Some(session) = context.state.toolkit.session.clone() else { return next(context) };
     match Parameters::find(context, &session.parameters) {
         Some(parameters) if session.notification.is_none() && session.attempts <= parameters.retries => {
             context.volatile.cat.toolkit.agent = Agent::Waiting;
@@ -177,7 +177,7 @@ fn interrupt(context: &mut Context<'_>, why: &str) {
 }
 
 /// Closes the channel, whether it is open or being opened.
-fn disconnect(context: &mut Context<'_>) {
+fn disconnect(context: &mut M2mContext<'_>) {
     context.volatile.cat.withdraw(Owner::Agent);
     if let Agent::Open(connection) = &context.volatile.cat.toolkit.agent {
         let channel = connection.channel;
@@ -188,7 +188,7 @@ fn disconnect(context: &mut Context<'_>) {
 
 /// Processes the response to a proactive command of the agent.
 pub(super) fn response_received(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     command: &Command,
     response: Option<&TerminalResponse>,
     run_script: RunScript,
@@ -214,26 +214,26 @@ pub(super) fn response_received(
     }
 }
 
-fn is_opening(context: &Context<'_>, open: &OpenChannel) -> bool {
+fn is_opening(context: &M2mContext<'_>, open: &OpenChannel) -> bool {
     matches!(&context.volatile.cat.toolkit.agent, Agent::Opening(wanted) if **wanted == *open)
 }
 
-fn is_open(context: &Context<'_>, channel: u8) -> bool {
+fn is_open(context: &M2mContext<'_>, channel: u8) -> bool {
     matches!(&context.volatile.cat.toolkit.agent, Agent::Open(connection) if connection.channel == channel)
 }
 
-fn is_listening(context: &Context<'_>, channel: u8) -> bool {
+fn is_listening(context: &M2mContext<'_>, channel: u8) -> bool {
     matches!(&context.volatile.cat.toolkit.agent,
         Agent::Open(connection) if connection.channel == channel && !connection.is_closing)
 }
 
-fn opened(context: &mut Context<'_>, open: &OpenChannel, channel: u8) {
+fn opened(context: &mut M2mContext<'_>, open: &OpenChannel, channel: u8) {
     if !is_opening(context, open) {
         // The session ended before the channel was opened.
         context.volatile.cat.queue_command(Owner::Agent, Command::CloseChannel { channel });
         return;
     }
-    let parameters = context.toolkit_state().session.as_ref().map(|session| session.parameters.clone());
+    let parameters = context.state.toolkit.session.as_ref().map(|session| session.parameters.clone());
     let Some(parameters) = parameters.and_then(|octets| Parameters::find(context, &octets)) else {
         context.volatile.cat.queue_command(Owner::Agent, Command::CloseChannel { channel });
         return abandon(context, "the session parameters are no longer available");
@@ -246,7 +246,7 @@ fn opened(context: &mut Context<'_>, open: &OpenChannel, channel: u8) {
 }
 
 /// Processes a Data available event.
-pub(super) fn data_available(context: &mut Context<'_>, channel: u8, octets: u8) {
+pub(super) fn data_available(context: &mut M2mContext<'_>, channel: u8, octets: u8) {
     if let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent
         && connection.channel == channel
     {
@@ -256,7 +256,7 @@ pub(super) fn data_available(context: &mut Context<'_>, channel: u8, octets: u8)
 }
 
 /// Processes the loss of the link. Data that the terminal received before can still be fetched.
-pub(super) fn link_lost(context: &mut Context<'_>, channel: u8) {
+pub(super) fn link_lost(context: &mut M2mContext<'_>, channel: u8) {
     if let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent
         && connection.channel == channel
     {
@@ -265,7 +265,7 @@ pub(super) fn link_lost(context: &mut Context<'_>, channel: u8) {
     }
 }
 
-fn received(context: &mut Context<'_>, data: &[u8], left: u8, run_script: RunScript) {
+fn received(context: &mut M2mContext<'_>, data: &[u8], left: u8, run_script: RunScript) {
     let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent else { return };
     connection.available = left;
     let received_data = match connection.receive(data) {
@@ -293,8 +293,8 @@ fn received(context: &mut Context<'_>, data: &[u8], left: u8, run_script: RunScr
 }
 
 /// Sends the next request: the response to the last script, or the first request.
-fn send_request(context: &mut Context<'_>) {
-    let Some(session) = context.toolkit_state().session.clone() else { return };
+fn send_request(context: &mut M2mContext<'_>) {
+    let Some(session) = context.state.toolkit.session.clone() else { return };
     let Some(parameters) = Parameters::find(context, &session.parameters) else { return };
     let first = match session.notification {
         None => parameters.uri,
@@ -323,7 +323,11 @@ fn notification_uri(uri: &str, notification: &[u8]) -> String {
 }
 
 /// Processes a reply of the server.
-fn process_reply(context: &mut Context<'_>, reply: Reply, run_script: RunScript) -> Result<(), &'static str> {
+fn process_reply(
+    context: &mut M2mContext<'_>,
+    reply: Reply,
+    run_script: RunScript,
+) -> Result<(), &'static str> {
     let (target, next_uri, script) = match reply {
         Reply::Commands { target, next_uri, script } => (target, next_uri, script),
         Reply::End => {
@@ -339,7 +343,8 @@ fn process_reply(context: &mut Context<'_>, reply: Reply, run_script: RunScript)
     // without a pause and without end.
     let is_empty_again = script.is_empty()
         && context
-            .toolkit_state()
+            .state
+            .toolkit
             .session
             .as_ref()
             .is_some_and(|at| at.next_uri.is_some() && at.answer.is_none());
@@ -375,16 +380,16 @@ fn process_reply(context: &mut Context<'_>, reply: Reply, run_script: RunScript)
 }
 
 fn run(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     target: Option<Aid>,
     octets: &[u8],
     run_script: RunScript,
 ) -> Result<ScriptAnswer, &'static str> {
     let target = target.unwrap_or_else(|| Aid(Aid::ISD_R.to_vec()));
-    if !context.persistent.is_target(&target) {
+    if !context.state.is_target(&target) {
         return Ok(ScriptAnswer { status: ScriptStatus::UnknownApplication, body: Vec::new().into() });
     }
-    let session = context.toolkit_state().session.as_ref().map(|session| session.parameters.clone());
+    let session = context.state.toolkit.session.as_ref().map(|session| session.parameters.clone());
     let Some(parameters) = session.and_then(|octets| Parameters::find(context, &octets)) else {
         return Err("the key of the session no longer exists");
     };
@@ -399,7 +404,7 @@ fn run(
 }
 
 /// Ends the session after the last reply.
-fn finish(context: &mut Context<'_>) {
+fn finish(context: &mut M2mContext<'_>) {
     context.update_toolkit_state(|state| state.session = None);
     if let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent {
         connection.close();
@@ -408,7 +413,7 @@ fn finish(context: &mut Context<'_>) {
 }
 
 /// Queues the next command of the session: send, receive or close, one at a time.
-fn continue_channel(context: &mut Context<'_>) {
+fn continue_channel(context: &mut M2mContext<'_>) {
     if context.volatile.cat.has_command(Owner::Agent) {
         return;
     }

@@ -11,7 +11,7 @@ use rsp::ota::script::{self, Answer, Chaining, ChainingFailure, ResponseApdu, Sc
 use super::{isd_p, isd_r};
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::state::m2m::StoredEstablishment;
 use crate::state::m2m::session::{Chain, IsdRState, Session};
 
@@ -22,7 +22,7 @@ const MAX_COMMANDS: usize = 256;
 /// `key_version` is the version of the ISD-R keys that secured it. All changes are made in
 /// `context` and committed together with the command that completed the script.
 pub(crate) fn run(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     target: &Aid,
     key_version: u8,
     script: &Script,
@@ -58,7 +58,7 @@ pub(crate) fn run(
 
 /// The session at the start of the script; `None` if the script continues a chain that does not
 /// exist.
-fn session_for(context: &mut Context<'_>, target: &Aid, chaining: Option<Chaining>) -> Option<Session> {
+fn session_for(context: &mut M2mContext<'_>, target: &Aid, chaining: Option<Chaining>) -> Option<Session> {
     let open = context.volatile.m2m.0.remove(target);
     match chaining {
         None => Some(Session::begin(None)),
@@ -70,7 +70,7 @@ fn session_for(context: &mut Context<'_>, target: &Aid, chaining: Option<Chainin
 
 /// Keeps the session for the next script of the chain. A chain that survives a reset also stores
 /// its state. Only a key establishment survives a reset; the keys of a secure channel do not.
-fn keep(context: &mut Context<'_>, target: &Aid, session: Session) {
+fn keep(context: &mut M2mContext<'_>, target: &Aid, session: Session) {
     let kept = match (&session.chain, &session.isd_r.establishing) {
         (Some(Chain::AcrossReset), Some(establishing)) if target.0 == Aid::ISD_R => {
             Some(StoredEstablishment {
@@ -82,35 +82,28 @@ fn keep(context: &mut Context<'_>, target: &Aid, session: Session) {
         _ => None,
     };
     match kept {
-        Some(kept) => {
-            if let Ok(state) = context.m2m_mut() {
-                state.kept = Some(kept);
-            }
-        }
+        Some(kept) => context.state.to_mut().kept = Some(kept),
         None => forget_kept(context, target),
     }
     context.volatile.m2m.0.insert(target.clone(), session);
 }
 
-fn after_reset(context: &Context<'_>, target: &Aid) -> Option<Session> {
-    let kept = context.m2m().ok()?.kept.as_ref().filter(|_| target.0 == Aid::ISD_R)?;
+fn after_reset(context: &M2mContext<'_>, target: &Aid) -> Option<Session> {
+    let kept = context.state.kept.as_ref().filter(|_| target.0 == Aid::ISD_R)?;
     let mut session = Session::begin(Some(Chain::AcrossReset));
     session.isd_r = IsdRState::resumed(kept);
     Some(session)
 }
 
-fn forget_kept(context: &mut Context<'_>, target: &Aid) {
-    if target.0 == Aid::ISD_R
-        && context.m2m().is_ok_and(|state| state.kept.is_some())
-        && let Ok(state) = context.m2m_mut()
-    {
-        state.kept = None;
+fn forget_kept(context: &mut M2mContext<'_>, target: &Aid) {
+    if target.0 == Aid::ISD_R && context.state.kept.is_some() {
+        context.state.to_mut().kept = None;
     }
 }
 
 /// Runs one command. Returns its response, and true if the next command may follow.
 fn run_command(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     session: &mut Session,
     target: &Aid,
     key_version: u8,
@@ -140,7 +133,7 @@ fn refused(status: StatusWord) -> Answer {
 
 /// Runs one C-APDU and returns response data and status word.
 fn run_apdu(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     session: &mut Session,
     target: &Aid,
     key_version: u8,

@@ -5,16 +5,16 @@
 
 use rsp::ids::Aid;
 
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::state::ProfileSwitch;
 
 /// Requests to enable the profile in this ISD-P in the place of the present one.
-pub(crate) fn request(context: &mut Context<'_>, isd_p: Aid) {
+pub(crate) fn request(context: &mut M2mContext<'_>, isd_p: Aid) {
     context.persistent.to_mut().switch = Some(ProfileSwitch::Enable(isd_p));
     context.volatile.cat.announce_switch();
 }
 
 /// True if a switch is pending or could still be rolled back.
-pub(crate) fn is_under_way(context: &Context<'_>) -> bool {
+pub(crate) fn is_under_way(context: &M2mContext<'_>) -> bool {
     context.persistent.switch.is_some() || super::notification::is_unconfirmed(context)
 }

@@ -27,7 +27,7 @@ use super::fallback;
 use super::handlers::PacketHandlers;
 use super::{delivery, scp80, scp81, script};
 use crate::StatusWord;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::multi_imsi;
 use crate::state::cat::facilities::{reports_event, supports_tcp_channels};
 use crate::state::cat::queue::{Owner, is_done};
@@ -39,7 +39,7 @@ pub use settings::Numbers;
 const HANDLERS: PacketHandlers = PacketHandlers { run_script: script::run, trigger: scp81::trigger };
 
 /// Starts the application after TERMINAL PROFILE: TS 102 221 section 14.5.1.
-pub(crate) fn begin(context: &mut Context<'_>) {
+pub(crate) fn begin(context: &mut M2mContext<'_>) {
     let poll = std::time::Duration::from_secs(context.toolkit_settings().poll_seconds);
     let cat = &mut context.volatile.cat;
     cat.restart();
@@ -69,7 +69,7 @@ pub(crate) fn begin(context: &mut Context<'_>) {
 }
 
 /// Processes STATUS, which advances the timers counted by the card.
-pub(crate) fn status_received(context: &mut Context<'_>) {
+pub(crate) fn status_received(context: &mut M2mContext<'_>) {
     let seconds = match context.volatile.cat.toolkit.poll_seconds {
         0 => context.toolkit_settings().poll_seconds,
         said => said,
@@ -79,7 +79,7 @@ pub(crate) fn status_received(context: &mut Context<'_>) {
     }
 }
 
-fn timer_expired(context: &mut Context<'_>, purpose: TimerPurpose) {
+fn timer_expired(context: &mut M2mContext<'_>, purpose: TimerPurpose) {
     match purpose {
         TimerPurpose::Network => fallback::timer_expired(context),
         TimerPurpose::Notification => fallback::notification_timer_expired(context),
@@ -88,7 +88,7 @@ fn timer_expired(context: &mut Context<'_>, purpose: TimerPurpose) {
 }
 
 /// ENVELOPE: TS 102 221 section 11.2.2, TS 31.111 section 9.1.
-pub(crate) fn envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+pub(crate) fn envelope(context: &mut M2mContext<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     const CELL_BROADCAST_DOWNLOAD: u8 = 0xD2;
     match Envelope::parse(data).map_err(|_| StatusWord::INCORRECT_DATA)? {
         Some(Envelope::SmsPpDownload { tpdu, .. }) => return scp80::short_message(context, &tpdu, HANDLERS),
@@ -109,7 +109,7 @@ pub(crate) fn envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>
 }
 
 /// TS 102 223 section 7.5.
-fn process_event(context: &mut Context<'_>, event: &EventDownload) {
+fn process_event(context: &mut M2mContext<'_>, event: &EventDownload) {
     match event {
         EventDownload::LocationStatus { status, location } => {
             let network = match status {
@@ -135,7 +135,7 @@ fn process_event(context: &mut Context<'_>, event: &EventDownload) {
 /// Dispatches the response to a proactive command to its owner. The response is `None` if it could
 /// not be decoded.
 pub(crate) fn response_received(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     owner: Owner,
     command: &Command,
     response: Option<&TerminalResponse>,
@@ -151,7 +151,11 @@ pub(crate) fn response_received(
     }
 }
 
-fn process_own_response(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
+fn process_own_response(
+    context: &mut M2mContext<'_>,
+    command: &Command,
+    response: Option<&TerminalResponse>,
+) {
     /// TS 102 223 section 8.12: performed, limited service.
     const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
     /// Section 8.12.2: additional information "no service".

@@ -38,6 +38,13 @@ pub(crate) enum Selection {
     Files(Place),
 }
 
+impl Selection {
+    /// Takes the segments of an incomplete STORE DATA command out of the selection.
+    pub(crate) fn take_chain(&mut self) -> Option<Chain> {
+        if let Self::IsdR(chain) = self { chain.take() } else { None }
+    }
+}
+
 /// A position in the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {

@@ -139,44 +139,51 @@ impl State {
     }
 }
 
-impl Persistent {
+impl State {
     /// The life cycle of the ISD-P with this AID, if it exists.
-    pub(crate) fn life_cycle(&self, aid: &Aid) -> Option<LifeCycle> {
-        let isd_p = self.m2m.as_ref()?.isd_p(aid)?;
-        Some(match self.profile(aid) {
-            Some(_) if self.enabled.as_ref() == Some(aid) => LifeCycle::Enabled,
+    pub(crate) fn life_cycle(&self, common: &Persistent, aid: &Aid) -> Option<LifeCycle> {
+        let isd_p = self.isd_p(aid)?;
+        Some(match common.profile(aid) {
+            Some(_) if common.enabled.as_ref() == Some(aid) => LifeCycle::Enabled,
             Some(_) => LifeCycle::Disabled,
             None if isd_p.key_sets.is_empty() => LifeCycle::Selectable,
             None => LifeCycle::Personalised,
         })
     }
 
-    /// Octets charged for the ISD-P: its granted memory, or the memory of its profile if that is
-    /// larger.
-    pub(crate) fn taken_by(&self, isd_p: &IsdP) -> u32 {
-        let used = self.profile(&isd_p.aid).map_or(0, |profile| profile.memory);
-        used.max(isd_p.granted.unwrap_or_default())
-    }
-
-    /// The policy rules of the profile in this ISD-P.
-    pub(crate) fn pol1(&self, aid: &Aid) -> Pol1 {
-        let profile = self.profile(aid);
-        Pol1::of(profile.and_then(|profile| profile.content.facts.pol.as_deref()))
+    /// Octets charged for all ISD-Ps.
+    pub(crate) fn memory_used(&self, common: &Persistent) -> u32 {
+        self.isd_ps.iter().fold(0, |sum, isd_p| sum.saturating_add(isd_p.memory_used(common)))
     }
 
     /// Connectivity parameters of the profile in this ISD-P: TLVs A0 (SMS), A1 (HTTPS), A2 (CAT_TP).
-    pub(crate) fn connectivity(&self, aid: &Aid) -> Option<Vec<u8>> {
-        let written = self.m2m.as_ref()?.isd_p(aid)?.connectivity.as_ref();
+    pub(crate) fn connectivity(&self, common: &Persistent, aid: &Aid) -> Option<Vec<u8>> {
+        let written = self.isd_p(aid)?.connectivity.as_ref();
         let in_header =
-            || self.profile(aid).and_then(|each| each.content.facts.connectivity_parameters.as_ref());
+            || common.profile(aid).and_then(|each| each.content.facts.connectivity_parameters.as_ref());
         written.or_else(in_header).map(|octets| octets.to_vec())
     }
 
     /// True if a script can address this application.
     pub(crate) fn is_target(&self, aid: &Aid) -> bool {
-        aid.0 == Aid::ISD_R
-            || aid.0 == Aid::ECASD
-            || self.m2m.as_ref().is_some_and(|state| state.isd_p(aid).is_some())
+        aid.0 == Aid::ISD_R || aid.0 == Aid::ECASD || self.isd_p(aid).is_some()
+    }
+}
+
+impl IsdP {
+    /// Octets charged for the ISD-P: its granted memory, or the memory of its profile if that is
+    /// larger.
+    pub(crate) fn memory_used(&self, common: &Persistent) -> u32 {
+        let used = common.profile(&self.aid).map_or(0, |profile| profile.memory);
+        used.max(self.granted.unwrap_or_default())
+    }
+}
+
+impl Persistent {
+    /// The policy rules of the profile in this ISD-P.
+    pub(crate) fn pol1(&self, aid: &Aid) -> Pol1 {
+        let profile = self.profile(aid);
+        Pol1::of(profile.and_then(|profile| profile.content.facts.pol.as_deref()))
     }
 }
 

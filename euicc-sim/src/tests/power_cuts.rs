@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use certs::Pki;
 use crypto::Curve;
 use rsp::der::{Tag, tlv};
-use rsp::ids::Iccid;
+use rsp::ids::{Eid, Iccid};
 use rsp::sgp22::es10b::{
     GetEuiccInfo2Request, ListNotificationRequest, ListNotificationResponse, SetDefaultDpAddressRequest,
     SetDefaultDpAddressResponse,
@@ -25,6 +25,7 @@ use world::{Cells, Content, Memory, RamMemory};
 
 use super::cut_memory::CutMemory;
 use super::server::{Server, TestPackage, outcome};
+use super::stored::new_consumer_card;
 use super::testbed::{Testbed, pki};
 use rows::{EXISTING, Function, ROWS, Row, SELECT_USIM};
 
@@ -298,7 +299,7 @@ fn a_change_of_one_file_is_written_without_the_others() {
 
 #[test]
 fn the_memory_of_another_card_or_of_no_card_is_refused() {
-    use crate::{Card, state::Persistent};
+    use crate::Card;
     let open = |cells: Cells| {
         let world = world::World::new(
             world::ManualClock::at(rsp::time::Timestamp(0)),
@@ -308,14 +309,15 @@ fn the_memory_of_another_card_or_of_no_card_is_refused() {
         opened.map(drop).unwrap_err().to_string()
     };
     let one = |cell: &str, content: Content| open(Cells::from([(cell.to_owned(), content)]));
-    let json = |persistent: &Persistent| Content::json(persistent).unwrap();
+    let new = |eid: Eid| new_consumer_card(eid).remove("card").unwrap();
     assert!(one("card", b"{".to_vec().into()).contains("restore it from a backup"));
     let own = super::testbed::description(&PKI).eid;
-    assert!(one("cart", json(&Persistent::new(own, None))).contains("its cell card is missing"));
-    let mut other = Persistent::new("89001012012341234012345678901224".parse().unwrap(), None);
-    assert!(one("card", json(&other)).contains("belongs to card 8900101"));
-    other.stored_form = 99;
-    assert!(one("card", json(&other)).contains("stored form 99"));
+    assert!(one("cart", new(own)).contains("its cell card is missing"));
+    let other = new("89001012012341234012345678901224".parse().unwrap());
+    assert!(one("card", other.clone()).contains("belongs to card 8900101"));
+    let mut later: serde_json::Value = other.from_json().unwrap();
+    later["stored_form"] = 99.into();
+    assert!(one("card", Content::json(&later).unwrap()).contains("stored form 99"));
 
     // Every cell of a profile is required, and unknown cells are refused.
     for cell in START.cells.keys().filter(|name| name.starts_with("profile/")) {

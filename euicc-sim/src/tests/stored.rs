@@ -15,8 +15,8 @@ use super::download::ICCID;
 use super::server::{Server, TestPackage, outcome};
 use super::testbed::{Testbed, pki};
 use crate::shared::Shared;
-use crate::state::{Persistent, STORED_FORM};
-use crate::stored;
+use crate::state::{ConsumerState, Persistent};
+use crate::stored::{self, STORED_FORM, StoredKind};
 
 /// Maximum size of a fixture.
 const MAX_OCTETS: usize = 100_000;
@@ -48,6 +48,14 @@ fn path(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "stored", name].iter().collect()
 }
 
+/// The memory of a new consumer card.
+pub(crate) fn new_consumer_card(eid: Eid) -> Cells {
+    let (persistent, state) = (Persistent::new(eid), ConsumerState::new(None));
+    let mut cells = Cells::new();
+    stored::changes(None, (&persistent, &state), &Shared::default()).unwrap().apply_to(&mut cells);
+    cells
+}
+
 /// Writes the cells to a fixture if `LANDFALL_REGENERATE` is set.
 pub(crate) fn regenerate(name: &str, cells: impl FnOnce() -> Cells) {
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {
@@ -69,9 +77,13 @@ pub(crate) fn checked(name: &str, eid: Eid) -> Cells {
     let shared = Arc::new(Shared::default());
     let load = |fixture: &Fixture| stored::load(to_cells(fixture), eid, &shared);
 
-    let read: Persistent = load(&fixture).unwrap_or_else(|fault| panic!("{fault}")).unwrap();
+    let (read, kind) = load(&fixture).unwrap_or_else(|fault| panic!("{fault}")).unwrap();
+    let batch = match &kind {
+        StoredKind::Consumer(state) => stored::changes(None, (&read, state), &shared),
+        StoredKind::M2m(state) => stored::changes(None, (&read, state), &shared),
+    };
     let mut written = Cells::new();
-    stored::changes(None, &read, &shared).unwrap().apply_to(&mut written);
+    batch.unwrap().apply_to(&mut written);
     let written = to_fixture(&written);
     let names = written.keys().chain(fixture.keys());
     let differs = names.filter(|cell| written.get(*cell) != fixture.get(*cell)).collect::<Vec<_>>();
@@ -125,9 +137,8 @@ fn the_memory_of_a_consumer_card_of_each_release_can_be_read() {
     let mut testbed = Testbed::with(pki(), |_| {}, RamMemory::of(cells.clone()));
     let profiles: Vec<Option<Iccid>> = testbed.profiles().iter().map(|profile| profile.iccid).collect();
     assert_eq!(profiles, [Some(ICCID.parse().unwrap()), Some(other_iccid())]);
-    let persistent = stored::load(cells, eid, &Arc::default()).unwrap().unwrap();
-    assert_eq!((persistent.notifications.len(), persistent.one_time_keys.len()), (3, 1));
-    let enabled = persistent.enabled_profile().unwrap();
+    assert_eq!((testbed.state().notifications.len(), testbed.state().one_time_keys.len()), (3, 1));
+    let enabled = testbed.card.persistent.enabled_profile().unwrap();
     assert_eq!(enabled.iccid(), ICCID.parse().unwrap());
     // Two installations and one enabling, each with a notification that nobody has retrieved.
     assert_eq!(testbed.next_sequence_number(), 4);

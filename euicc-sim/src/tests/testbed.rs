@@ -15,7 +15,8 @@ use rsp::sgp22::es10c::{
 };
 use world::{ManualClock, Memory, RamMemory, SeededDice, World};
 
-use crate::state::{Persistent, Volatile};
+use crate::kind::CardKind;
+use crate::state::{ConsumerState, Persistent, Volatile};
 use crate::{Card, CardDescription, Shared};
 
 /// Block length of STORE DATA in lpac.
@@ -39,6 +40,7 @@ pub(super) struct Testbed {
 /// A snapshot of the complete card state.
 pub(super) struct Snapshot {
     persistent: Persistent,
+    state: ConsumerState,
     volatile: Volatile,
     isd_r: Option<u8>,
 }
@@ -185,22 +187,33 @@ impl Testbed {
 
     /// The persistent state without the effects that a refusal is permitted to have: its
     /// notification, the sequence number, and the one-time key for a repetition of the download.
-    pub(super) fn memory(&self) -> Persistent {
-        let mut memory = self.card.persistent.clone();
-        memory.notifications.clear();
-        memory.next_sequence_number = 0;
-        memory.one_time_keys.clear();
-        memory
+    pub(super) fn memory(&self) -> (Persistent, ConsumerState) {
+        let mut state = self.state().clone();
+        state.notifications.clear();
+        state.next_sequence_number = 0;
+        state.one_time_keys.clear();
+        (self.card.persistent.clone(), state)
+    }
+
+    pub(super) fn state(&self) -> &ConsumerState {
+        let CardKind::Consumer(card) = &self.card.kind else { panic!("not a consumer card") };
+        &card.state
+    }
+
+    fn state_mut(&mut self) -> &mut ConsumerState {
+        let CardKind::Consumer(card) = &mut self.card.kind else { panic!("not a consumer card") };
+        &mut card.state
     }
 
     pub(super) fn next_sequence_number(&self) -> i64 {
-        self.card.persistent.next_sequence_number
+        self.state().next_sequence_number
     }
 
     /// A snapshot of the card.
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             persistent: self.card.persistent.clone(),
+            state: self.state().clone(),
             volatile: self.card.volatile.clone(),
             isd_r: self.isd_r,
         }
@@ -208,13 +221,14 @@ impl Testbed {
 
     pub(super) fn restore(&mut self, snapshot: &Snapshot) {
         self.card.persistent.clone_from(&snapshot.persistent);
+        self.state_mut().clone_from(&snapshot.state);
         self.card.volatile.clone_from(&snapshot.volatile);
         self.isd_r = snapshot.isd_r;
     }
 
     /// Sets the state after 65520 installations.
     pub(super) fn use_up_isd_ps(&mut self) {
-        self.card.persistent.next_isd_p = u16::MAX;
+        self.state_mut().next_isd_p = u16::MAX;
     }
 
     /// Asserts that the installation result is signed by the card and stored as it was returned.
@@ -225,7 +239,7 @@ impl Testbed {
         let keys = [Curve::P256, Curve::BrainpoolP256r1].map(|curve| self.public_key(curve));
         assert!(keys.iter().any(|key| key.verify(data.bytes(), &signature).is_ok()));
         let number = data.notification_metadata.seq_number;
-        let kept = self.card.persistent.notifications.iter().find(|each| each.sequence_number == number);
+        let kept = self.state().notifications.iter().find(|each| each.sequence_number == number);
         assert_eq!(kept.unwrap().signed.0.bytes(), result.to_der());
     }
 

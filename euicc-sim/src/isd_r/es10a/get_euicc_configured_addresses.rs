@@ -2,14 +2,14 @@
 
 use rsp::sgp22::es10b::{EuiccConfiguredAddressesRequest, EuiccConfiguredAddressesResponse};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 
 pub(crate) fn get_euicc_configured_addresses(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     _: EuiccConfiguredAddressesRequest,
 ) -> EuiccConfiguredAddressesResponse {
     EuiccConfiguredAddressesResponse {
-        default_dp_address: context.persistent.default_dp_address.clone(),
+        default_dp_address: context.state.default_dp_address.clone(),
         root_ds_address: context.description.root_ds_address.clone(),
     }
 }

@@ -3,24 +3,24 @@
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::es10b::{SetDefaultDpAddressRequest, SetDefaultDpAddressResponse};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 
 const OK: i64 = 0;
 const UNDEFINED_ERROR: i64 = 127;
 
 pub(crate) fn set_default_dp_address(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: SetDefaultDpAddressRequest,
 ) -> SetDefaultDpAddressResponse {
     let answer = |result| SetDefaultDpAddressResponse { set_default_dp_address_result: result };
     let address = request.default_dp_address;
     if address.is_empty() {
-        context.persistent.to_mut().default_dp_address = None;
+        context.state.to_mut().default_dp_address = None;
         return answer(OK);
     }
     match address.parse::<SmdpAddress>() {
         Ok(_) => {
-            context.persistent.to_mut().default_dp_address = Some(address);
+            context.state.to_mut().default_dp_address = Some(address);
             answer(OK)
         }
         Err(_) => answer(UNDEFINED_ERROR),

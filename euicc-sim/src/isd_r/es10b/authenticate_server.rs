@@ -17,11 +17,11 @@ use rsp::sgp22::{CtxParams1, EuiccSigned1};
 
 use super::get_euicc_info::euicc_info2;
 use super::load_crl::is_revoked;
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::session::{AuthenticatedServer, Session};
 
 pub(crate) fn authenticate_server(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: AuthenticateServerRequest,
 ) -> AuthenticateServerResponse {
     let transaction_id = request.server_signed1.transaction_id.clone();
@@ -37,7 +37,7 @@ pub(crate) fn authenticate_server(
 }
 
 fn decide(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: AuthenticateServerRequest,
 ) -> Result<AuthenticateResponseOk, AuthenticateErrorCode> {
     let Session::ExpectAuthenticateServer { challenge } = std::mem::take(&mut context.volatile.session)
@@ -88,7 +88,7 @@ fn decide(
 
 /// Verifies CERT.DPauth or CERT.DSauth.
 fn check_certificate(
-    context: &Context<'_>,
+    context: &ConsumerContext<'_>,
     der: &CertificateDer,
 ) -> Result<Verified<ServerCertificate>, AuthenticateErrorCode> {
     let certificate = Certificate::from_der(der.0.clone()).map_err(|why| match why {

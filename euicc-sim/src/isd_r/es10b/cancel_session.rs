@@ -4,14 +4,14 @@ use rsp::der::Raw;
 use rsp::sgp22::EuiccCancelSessionSigned;
 use rsp::sgp22::es10b::{CancelSessionRequest, CancelSessionResponse, CancelSessionResponseOk};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::session::Session;
 
 const INVALID_TRANSACTION_ID: i64 = 5;
 const UNDEFINED_ERROR: i64 = 127;
 
 pub(crate) fn cancel_session(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: CancelSessionRequest,
 ) -> CancelSessionResponse {
     match decide(context, request) {
@@ -23,7 +23,10 @@ pub(crate) fn cancel_session(
     }
 }
 
-fn decide(context: &Context<'_>, request: CancelSessionRequest) -> Result<CancelSessionResponseOk, i64> {
+fn decide(
+    context: &ConsumerContext<'_>,
+    request: CancelSessionRequest,
+) -> Result<CancelSessionResponseOk, i64> {
     let server = context
         .volatile
         .session

@@ -3,11 +3,11 @@
 
 use rsp::sgp22::es10b::{GetEuiccChallengeRequest, GetEuiccChallengeResponse};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::session::Session;
 
 pub(crate) fn get_euicc_challenge(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     _: GetEuiccChallengeRequest,
 ) -> GetEuiccChallengeResponse {
     let challenge = context.world.random();

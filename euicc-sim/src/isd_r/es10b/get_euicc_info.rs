@@ -5,9 +5,9 @@ use rsp::ids::Version;
 use rsp::sgp22::es10b::{GetEuiccInfo1Request, GetEuiccInfo2Request};
 use rsp::sgp22::{EuiccInfo1, EuiccInfo2, rsp_capability};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 
-pub(crate) fn get_euicc_info1(context: &mut Context<'_>, _: GetEuiccInfo1Request) -> EuiccInfo1 {
+pub(crate) fn get_euicc_info1(context: &mut ConsumerContext<'_>, _: GetEuiccInfo1Request) -> EuiccInfo1 {
     EuiccInfo1 {
         svn: context.description.capabilities.svn,
         euicc_ci_pk_id_list_for_verification: context.ecasd.ids_for_verification(),
@@ -15,12 +15,12 @@ pub(crate) fn get_euicc_info1(context: &mut Context<'_>, _: GetEuiccInfo1Request
     }
 }
 
-pub(crate) fn get_euicc_info2(context: &mut Context<'_>, _: GetEuiccInfo2Request) -> EuiccInfo2 {
+pub(crate) fn get_euicc_info2(context: &mut ConsumerContext<'_>, _: GetEuiccInfo2Request) -> EuiccInfo2 {
     euicc_info2(context)
 }
 
 /// The current EUICCInfo2.
-pub(crate) fn euicc_info2(context: &Context<'_>) -> EuiccInfo2 {
+pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
     let capabilities = &context.description.capabilities;
     let v3 = capabilities.v3.as_ref();
     EuiccInfo2 {
@@ -64,7 +64,7 @@ const SMALLEST_PROFILE: u32 = 4 << 10;
 
 /// The RspCapability bits. additionalProfile is set if there is memory for at least one more
 /// profile.
-fn rsp_capability(context: &Context<'_>) -> BitString {
+fn rsp_capability(context: &ConsumerContext<'_>) -> BitString {
     let has_room = context.free_memory() >= SMALLEST_PROFILE;
     let bits = context.description.capabilities.rsp_capability.iter().copied();
     let bits = bits.filter(|bit| *bit != rsp_capability::ADDITIONAL_PROFILE || has_room);
@@ -73,7 +73,7 @@ fn rsp_capability(context: &Context<'_>) -> BitString {
 
 /// TS 102 226 section 8.2.1.7.2: no applications outside of profiles, free non-volatile memory,
 /// free volatile memory.
-fn ext_card_resource(context: &Context<'_>) -> Vec<u8> {
+fn ext_card_resource(context: &ConsumerContext<'_>) -> Vec<u8> {
     let mut resource = vec![0x81, 1, 0, 0x82, 4];
     resource.extend(context.free_memory().to_be_bytes());
     resource.extend([0x83, 4]);

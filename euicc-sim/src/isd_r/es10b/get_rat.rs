@@ -2,8 +2,8 @@
 
 use rsp::sgp22::es10b::{GetRatRequest, GetRatResponse};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 
-pub(crate) fn get_rat(context: &mut Context<'_>, _: GetRatRequest) -> GetRatResponse {
+pub(crate) fn get_rat(context: &mut ConsumerContext<'_>, _: GetRatRequest) -> GetRatResponse {
     GetRatResponse { rat: context.description.rat() }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use certs::{Crl, Part, ServerCertificate};
 use rsp::sgp22::es10b::{LoadCrlError, LoadCrlRequest, LoadCrlResponse, LoadCrlResponseOk};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::StoredCrl;
 
 /// Maximum number of certificates in one CRL. At most two CRLs per CI are stored.
@@ -19,7 +19,7 @@ const MAX_REVOKED: usize = 4096;
 /// Maximum number of parts of a CRL: `MAX_REVOKED` with sixteen certificates per part.
 const MAX_PARTS: i64 = 256;
 
-pub(crate) fn load_crl(context: &mut Context<'_>, request: LoadCrlRequest) -> LoadCrlResponse {
+pub(crate) fn load_crl(context: &mut ConsumerContext<'_>, request: LoadCrlRequest) -> LoadCrlResponse {
     match decide(context, request) {
         Ok(crl) => {
             let missing = crl.missing_parts();
@@ -32,13 +32,13 @@ pub(crate) fn load_crl(context: &mut Context<'_>, request: LoadCrlRequest) -> Lo
 }
 
 /// True if the CI of a server's certificate has revoked it.
-pub(crate) fn is_revoked(context: &Context<'_>, server: &ServerCertificate) -> bool {
+pub(crate) fn is_revoked(context: &ConsumerContext<'_>, server: &ServerCertificate) -> bool {
     let serial_number = server.certificate.serial_number();
-    let mut lists = context.persistent.crls.iter().filter(|crl| crl.ci == server.ci_key_id);
+    let mut lists = context.state.crls.iter().filter(|crl| crl.ci == server.ci_key_id);
     lists.any(|crl| crl.revoked.contains(serial_number))
 }
 
-fn decide(context: &Context<'_>, request: LoadCrlRequest) -> Result<StoredCrl, LoadCrlError> {
+fn decide(context: &ConsumerContext<'_>, request: LoadCrlRequest) -> Result<StoredCrl, LoadCrlError> {
     let crl = Crl::from_der(request.crl.0).map_err(|_| LoadCrlError::INVALID_CRL_FORMAT)?;
     let ci = context.ecasd.anchors().find(&crl.issuer_key_id);
     if !crl.is_signed_by(ci.ok_or(LoadCrlError::VERIFICATION_KEY_NOT_FOUND)?) {
@@ -48,7 +48,7 @@ fn decide(context: &Context<'_>, request: LoadCrlRequest) -> Result<StoredCrl, L
     if total > MAX_PARTS {
         return Err(LoadCrlError::INVALID_CRL_FORMAT);
     }
-    let held = || context.persistent.crls.iter().filter(|held| held.ci == crl.issuer_key_id);
+    let held = || context.state.crls.iter().filter(|held| held.ci == crl.issuer_key_id);
     if held().any(|held| held.number > crl.number) {
         return Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED);
     }
@@ -86,12 +86,12 @@ fn decide(context: &Context<'_>, request: LoadCrlRequest) -> Result<StoredCrl, L
 
 /// Stores a CRL. A complete one replaces all CRLs of its CI, a partial one replaces the partial
 /// ones.
-fn store(context: &mut Context<'_>, crl: StoredCrl) {
-    if context.persistent.crls.contains(&crl) {
+fn store(context: &mut ConsumerContext<'_>, crl: StoredCrl) {
+    if context.state.crls.contains(&crl) {
         return;
     }
     let is_whole = crl.is_whole();
-    let crls = &mut context.persistent.to_mut().crls;
+    let crls = &mut context.state.to_mut().crls;
     crls.retain(|held| held.ci != crl.ci || (held.is_whole() && !is_whole));
     crls.push(crl);
 }

@@ -16,7 +16,7 @@ use rsp::sgp22::es10b::{
 };
 
 use super::load_crl::is_revoked;
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::session::{AuthenticatedServer, PreparedDownload, Session};
 use crate::state::{MAX_ONE_TIME_KEYS, OneTimeKey};
 
@@ -24,7 +24,7 @@ use crate::state::{MAX_ONE_TIME_KEYS, OneTimeKey};
 const SIGNATURE: Tag = Tag(0x5F37);
 
 pub(crate) fn prepare_download(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: PrepareDownloadRequest,
 ) -> PrepareDownloadResponse {
     let transaction_id = request.smdp_signed2.transaction_id.clone();
@@ -40,7 +40,7 @@ pub(crate) fn prepare_download(
 }
 
 fn decide(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: PrepareDownloadRequest,
 ) -> Result<PrepareDownloadResponseOk, DownloadErrorCode> {
     let Session::ExpectPrepareDownload(server) = &context.volatile.session else {
@@ -88,7 +88,7 @@ fn decide(
 
 /// Verifies CERT.DPpb, which must belong to the SM-DP+ of the session.
 fn check_certificate(
-    context: &Context<'_>,
+    context: &ConsumerContext<'_>,
     der: &CertificateDer,
     server: &AuthenticatedServer,
 ) -> Result<Verified<ServerCertificate>, DownloadErrorCode> {
@@ -111,13 +111,13 @@ fn check_certificate(
 /// The one-time key to which this SM-DP+ has already bound the package, if the request names it and
 /// the card still has it. Otherwise a new key.
 fn one_time_key(
-    context: &Context<'_>,
+    context: &ConsumerContext<'_>,
     curve: Curve,
     profile_binding: &Verified<ServerCertificate>,
     bound_to: Option<&[u8]>,
 ) -> OneTimeKey {
     let smdp_oid = &profile_binding.oid;
-    let kept = context.persistent.one_time_keys.iter().find(|key| {
+    let kept = context.state.one_time_keys.iter().find(|key| {
         key.smdp_oid == *smdp_oid && bound_to.is_some_and(|bound_to| bound_to == key.public.0.as_slice())
     });
     if let Some(kept) = kept {
@@ -133,11 +133,11 @@ fn one_time_key(
 
 /// Stores the key in non-volatile memory, so that the same package can be sent again after a power
 /// cut.
-fn store(context: &mut Context<'_>, key: &OneTimeKey) {
-    if context.persistent.one_time_keys.contains(key) {
+fn store(context: &mut ConsumerContext<'_>, key: &OneTimeKey) {
+    if context.state.one_time_keys.contains(key) {
         return;
     }
-    let kept = &mut context.persistent.to_mut().one_time_keys;
+    let kept = &mut context.state.to_mut().one_time_keys;
     kept.push(key.clone());
     let surplus = kept.len().saturating_sub(MAX_ONE_TIME_KEYS);
     kept.drain(..surplus);

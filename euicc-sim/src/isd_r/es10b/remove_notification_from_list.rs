@@ -2,18 +2,18 @@
 
 use rsp::sgp22::es10b::{DeleteNotificationStatus, NotificationSentRequest, NotificationSentResponse};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 
 pub(crate) fn remove_notification_from_list(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: NotificationSentRequest,
 ) -> NotificationSentResponse {
     let sent = |number: i64| number == request.seq_number;
-    if !context.persistent.notifications.iter().any(|notification| sent(notification.sequence_number)) {
+    if !context.state.notifications.iter().any(|notification| sent(notification.sequence_number)) {
         return NotificationSentResponse {
             delete_notification_status: DeleteNotificationStatus::NOTHING_TO_DELETE,
         };
     }
-    context.persistent.to_mut().notifications.retain(|notification| !sent(notification.sequence_number));
+    context.state.to_mut().notifications.retain(|notification| !sent(notification.sequence_number));
     NotificationSentResponse { delete_notification_status: DeleteNotificationStatus::OK }
 }

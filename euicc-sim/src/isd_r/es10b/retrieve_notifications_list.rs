@@ -5,13 +5,13 @@ use rsp::sgp22::es10b::{
     NotificationSearch, RetrieveNotificationsListRequest, RetrieveNotificationsListResponse,
 };
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::StoredNotification;
 
 const NO_RESULT_AVAILABLE: i64 = 1;
 
 pub(crate) fn retrieve_notifications_list(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: RetrieveNotificationsListRequest,
 ) -> RetrieveNotificationsListResponse {
     let wanted = |notification: &&StoredNotification| match &request.search_criteria {
@@ -20,7 +20,7 @@ pub(crate) fn retrieve_notifications_list(
         Some(NotificationSearch::ProfileManagementOperation(events)) => events.has(notification.event),
     };
     let found: Vec<_> = context
-        .persistent
+        .state
         .notifications
         .iter()
         .map(AsRef::as_ref)

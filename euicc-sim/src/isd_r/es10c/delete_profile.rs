@@ -5,12 +5,12 @@ use rsp::sgp22::es10c::{DeleteProfileRequest, DeleteProfileResponse, DeleteResul
 use rsp::sgp22::{ProfileIdentifier, notification_event};
 
 use super::find;
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::notifications;
 use crate::state::ProfileSwitch;
 
 pub(crate) fn delete_profile(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: DeleteProfileRequest,
 ) -> DeleteProfileResponse {
     let delete_result = match decide(context, request) {
@@ -23,7 +23,7 @@ pub(crate) fn delete_profile(
     DeleteProfileResponse { delete_result }
 }
 
-fn decide(context: &Context<'_>, request: DeleteProfileRequest) -> Result<Aid, DeleteResult> {
+fn decide(context: &ConsumerContext<'_>, request: DeleteProfileRequest) -> Result<Aid, DeleteResult> {
     let identifier = match request {
         DeleteProfileRequest::IsdpAid(aid) => ProfileIdentifier::IsdpAid(aid),
         DeleteProfileRequest::Iccid(iccid) => ProfileIdentifier::Iccid(iccid),
@@ -43,7 +43,7 @@ fn decide(context: &Context<'_>, request: DeleteProfileRequest) -> Result<Aid, D
 }
 
 /// Deletes a profile and creates its delete notifications.
-pub(super) fn delete(context: &mut Context<'_>, isd_p: &Aid) {
+pub(super) fn delete(context: &mut ConsumerContext<'_>, isd_p: &Aid) {
     notifications::notify(context, isd_p, notification_event::DELETE);
     context.persistent.to_mut().remove_profile(isd_p);
 }

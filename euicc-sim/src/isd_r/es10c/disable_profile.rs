@@ -3,12 +3,12 @@
 use rsp::sgp22::es10c::{DisableProfileRequest, DisableProfileResponse, DisableResult};
 
 use super::find;
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::ProfileSwitch;
 use crate::switch::{self, CatBusy};
 
 pub(crate) fn disable_profile(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: DisableProfileRequest,
 ) -> DisableProfileResponse {
     let disable_result = match decide(context, &request) {
@@ -18,7 +18,7 @@ pub(crate) fn disable_profile(
     DisableProfileResponse { disable_result }
 }
 
-fn decide(context: &mut Context<'_>, request: &DisableProfileRequest) -> Result<(), DisableResult> {
+fn decide(context: &mut ConsumerContext<'_>, request: &DisableProfileRequest) -> Result<(), DisableResult> {
     let persistent = &context.persistent;
     let target =
         find(persistent, &request.profile_identifier).ok_or(DisableResult::ICCID_OR_AID_NOT_FOUND)?;

@@ -4,12 +4,12 @@ use rsp::sgp22::ProfileClass;
 use rsp::sgp22::es10c::{EnableProfileRequest, EnableProfileResponse, EnableResult};
 
 use super::find;
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::{InstalledProfile, ProfileSwitch};
 use crate::switch::{self, CatBusy};
 
 pub(crate) fn enable_profile(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: EnableProfileRequest,
 ) -> EnableProfileResponse {
     let enable_result = match decide(context, &request) {
@@ -19,7 +19,7 @@ pub(crate) fn enable_profile(
     EnableProfileResponse { enable_result }
 }
 
-fn decide(context: &mut Context<'_>, request: &EnableProfileRequest) -> Result<(), EnableResult> {
+fn decide(context: &mut ConsumerContext<'_>, request: &EnableProfileRequest) -> Result<(), EnableResult> {
     let persistent = &context.persistent;
     let target = find(persistent, &request.profile_identifier).ok_or(EnableResult::ICCID_OR_AID_NOT_FOUND)?;
     if persistent.enabled.as_ref() == Some(&target.isd_p) {
@@ -34,7 +34,7 @@ fn decide(context: &mut Context<'_>, request: &EnableProfileRequest) -> Result<(
 
 /// Checks whether the enabled profile may be replaced by `target`.
 fn check_replacement(
-    context: &Context<'_>,
+    context: &ConsumerContext<'_>,
     enabled: &InstalledProfile,
     target: &InstalledProfile,
 ) -> Result<(), EnableResult> {

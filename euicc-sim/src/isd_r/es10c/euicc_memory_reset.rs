@@ -6,7 +6,7 @@ use rsp::sgp22::ProfileClass;
 use rsp::sgp22::es10c::{EuiccMemoryResetRequest, EuiccMemoryResetResponse, reset_options};
 
 use super::delete_profile::delete;
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::session::Session;
 use crate::switch;
 
@@ -15,13 +15,13 @@ const NOTHING_TO_DELETE: i64 = 1;
 const CAT_BUSY: i64 = 5;
 
 pub(crate) fn euicc_memory_reset(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: EuiccMemoryResetRequest,
 ) -> EuiccMemoryResetResponse {
     EuiccMemoryResetResponse { reset_result: decide(context, &request) }
 }
 
-fn decide(context: &mut Context<'_>, request: &EuiccMemoryResetRequest) -> i64 {
+fn decide(context: &mut ConsumerContext<'_>, request: &EuiccMemoryResetRequest) -> i64 {
     if context.volatile.cat.is_busy() {
         return CAT_BUSY;
     }
@@ -40,12 +40,12 @@ fn decide(context: &mut Context<'_>, request: &EuiccMemoryResetRequest) -> i64 {
         .map(|p| p.isd_p.clone())
         .collect();
     let forgets_address = option(reset_options::RESET_DEFAULT_SMDP_ADDRESS)
-        && context.persistent.default_dp_address != context.description.default_dp_address;
+        && context.state.default_dp_address != context.description.default_dp_address;
     if going.is_empty() && !forgets_address {
         return NOTHING_TO_DELETE;
     }
     if forgets_address {
-        context.persistent.to_mut().default_dp_address.clone_from(&context.description.default_dp_address);
+        context.state.to_mut().default_dp_address = context.description.default_dp_address.clone();
     }
     let takes_the_enabled =
         context.persistent.enabled.as_ref().is_some_and(|enabled| going.contains(enabled));

@@ -2,8 +2,8 @@
 
 use rsp::sgp22::es10c::{GetEuiccDataRequest, GetEuiccDataResponse};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 
-pub(crate) fn get_eid(context: &mut Context<'_>, _: GetEuiccDataRequest) -> GetEuiccDataResponse {
+pub(crate) fn get_eid(context: &mut ConsumerContext<'_>, _: GetEuiccDataRequest) -> GetEuiccDataResponse {
     GetEuiccDataResponse { eid_value: context.description.eid }
 }

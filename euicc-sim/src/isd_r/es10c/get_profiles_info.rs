@@ -4,7 +4,7 @@ use rsp::der::{Reader, Tag};
 use rsp::sgp22::es10c::{ProfileInfo, ProfileInfoListRequest, ProfileInfoListResponse, ProfileSearch};
 use rsp::sgp22::{DpProprietaryData, ProfileState};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 use crate::state::InstalledProfile;
 
 const INCORRECT_INPUT_VALUES: i64 = 1;
@@ -14,7 +14,7 @@ const DEFAULT_TAGS: [Tag; 9] =
     [Tag(0x5A), Tag(0x4F), Tag(0x9F70), Tag(0x90), Tag(0x91), Tag(0x92), Tag(0x93), Tag(0x94), Tag(0x95)];
 
 pub(crate) fn get_profiles_info(
-    context: &mut Context<'_>,
+    context: &mut ConsumerContext<'_>,
     request: ProfileInfoListRequest,
 ) -> ProfileInfoListResponse {
     let tags = match request.tag_list.as_deref().map(tags) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rsp::sgp22::es10c::{SetNicknameRequest, SetNicknameResponse};
 
-use crate::context::Context;
+use crate::consumer::ConsumerContext;
 
 const OK: i64 = 0;
 const ICCID_NOT_FOUND: i64 = 1;
@@ -13,11 +13,14 @@ const UNDEFINED_ERROR: i64 = 127;
 /// Maximum length of a nickname in octets: SGP.22 section 5.7.21.
 const MAX_NICKNAME: usize = 64;
 
-pub(crate) fn set_nickname(context: &mut Context<'_>, request: SetNicknameRequest) -> SetNicknameResponse {
+pub(crate) fn set_nickname(
+    context: &mut ConsumerContext<'_>,
+    request: SetNicknameRequest,
+) -> SetNicknameResponse {
     SetNicknameResponse { set_nickname_result: decide(context, request) }
 }
 
-fn decide(context: &mut Context<'_>, request: SetNicknameRequest) -> i64 {
+fn decide(context: &mut ConsumerContext<'_>, request: SetNicknameRequest) -> i64 {
     if request.profile_nickname.len() > MAX_NICKNAME {
         return UNDEFINED_ERROR;
     }

@@ -9,8 +9,8 @@ use super::initialize_update;
 use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
 use crate::StatusWord;
 use crate::apdu::{ClassKind, Command};
-use crate::context::Context;
-use crate::m2m::data_groups::{Blocks, Group, STORE_DATA};
+use crate::m2m::context::M2mContext;
+use crate::m2m::data_groups::{Blocks, STORE_DATA};
 use crate::m2m::keys::KeySet;
 use crate::m2m::put_key::{PUT_KEY, put_key};
 use crate::state::m2m::IsdP;
@@ -33,7 +33,7 @@ mod group {
 /// Processes one C-APDU to an ISD-P and returns response data and status word. A security error
 /// closes the channel.
 pub(in super::super) fn command(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     channel: &mut Channel,
     isd_p: &Aid,
     octets: &[u8],
@@ -105,7 +105,7 @@ fn wrapped(session: &Session, data: &[u8]) -> Vec<u8> {
 }
 
 fn secured(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     opened: &mut Opened,
     isd_p: &Aid,
     command: &Command<'_>,
@@ -113,14 +113,15 @@ fn secured(
     match command.ins {
         STORE_DATA => {
             let group = opened.blocks.take(command, |_| false)?;
-            let Some(Group { identifier, contents, after, .. }) = group else { return Ok(Vec::new()) };
+            let Some(group) = group else { return Ok(Vec::new()) };
+            let (identifier, contents, after) = group.parts();
             if !after.is_empty() {
                 return Err(StatusWord::INCORRECT_DATA);
             }
             let isd_p = isd_p_mut(context, isd_p)?;
             match identifier {
-                group::IDENTITY => personalise(isd_p, &contents),
-                group::CONNECTIVITY => update_connectivity(isd_p, &contents),
+                group::IDENTITY => personalise(isd_p, contents),
+                group::CONNECTIVITY => update_connectivity(isd_p, contents),
                 _ => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
             }
         }
@@ -137,8 +138,8 @@ fn secured(
     }
 }
 
-fn isd_p_mut<'a>(context: &'a mut Context<'_>, isd_p: &Aid) -> Result<&'a mut IsdP, StatusWord> {
-    context.m2m_mut()?.isd_p_mut(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
+fn isd_p_mut<'a>(context: &'a mut M2mContext<'_>, isd_p: &Aid) -> Result<&'a mut IsdP, StatusWord> {
+    context.state.to_mut().isd_p_mut(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
 }
 
 /// Data group 0070: replaces one or more of the three identifiers.

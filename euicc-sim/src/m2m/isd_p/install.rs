@@ -8,8 +8,8 @@ use rsp::der::Asn1;
 use rsp::ids::{Aid, Iccid};
 use std::sync::Arc;
 
-use crate::context::Context;
 use crate::install::package::{self, PackageLoader};
+use crate::m2m::context::M2mContext;
 use crate::m2m::factory::{iccid_of, of_package};
 use crate::state::m2m::session::Loading;
 
@@ -22,12 +22,12 @@ pub(super) enum Progress {
 }
 
 impl Loading {
-    pub(super) fn new(context: &Context<'_>) -> Self {
+    pub(super) fn new(context: &M2mContext<'_>) -> Self {
         Self(PackageLoader::new(context.description))
     }
 
     /// Processes further octets of the package.
-    pub(super) fn take(&mut self, context: &mut Context<'_>, isd_p: &Aid, octets: &[u8]) -> Progress {
+    pub(super) fn take(&mut self, context: &mut M2mContext<'_>, isd_p: &Aid, octets: &[u8]) -> Progress {
         match self.next(context, isd_p, octets) {
             Ok(None) => Progress::More,
             Ok(Some(response)) => Progress::Ended(response.to_der()),
@@ -37,7 +37,7 @@ impl Loading {
 
     fn next(
         &mut self,
-        context: &mut Context<'_>,
+        context: &mut M2mContext<'_>,
         isd_p: &Aid,
         octets: &[u8],
     ) -> Result<Option<EuiccResponse>, package::Refusal> {
@@ -67,8 +67,8 @@ impl Loading {
 }
 
 /// Octets available to the profile in this ISD-P: the granted memory, or all free memory.
-fn room_for(context: &Context<'_>, isd_p: &Aid) -> u32 {
-    let granted = context.m2m().ok().and_then(|state| state.isd_p(isd_p)).and_then(|isd_p| isd_p.granted);
+fn room_for(context: &M2mContext<'_>, isd_p: &Aid) -> u32 {
+    let granted = context.state.isd_p(isd_p).and_then(|isd_p| isd_p.granted);
     granted.unwrap_or_else(|| context.free_memory())
 }
 
@@ -78,7 +78,7 @@ fn iccid_in_header(octets: &[u8]) -> Result<Iccid, package::Refusal> {
 }
 
 /// Checks that no profile of the card has this ICCID.
-fn check_is_new(context: &Context<'_>, iccid: Iccid) -> Result<(), package::Refusal> {
+fn check_is_new(context: &M2mContext<'_>, iccid: Iccid) -> Result<(), package::Refusal> {
     match context.persistent.profiles.iter().any(|profile| profile.iccid() == iccid) {
         true => Err(refusal("the card has a profile with this ICCID")),
         false => Ok(()),

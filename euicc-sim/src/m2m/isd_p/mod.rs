@@ -14,7 +14,7 @@ use rsp::sgp02::keys::KeySetUse;
 
 use super::keys::KeySet;
 use crate::StatusWord;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::state::m2m::session::{Channel, MessageFormat};
 use scp03::{CHALLENGE, Handshake};
 
@@ -24,7 +24,7 @@ pub(super) use segments::secure_channel;
 /// INITIALIZE UPDATE with the keys of this version, or with the first key set if the version is 00.
 /// Each attempt increments the sequence counter, so that no card challenge occurs twice.
 fn initialize_update(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     isd_p: &Aid,
     format: MessageFormat,
     version: u8,
@@ -35,14 +35,14 @@ fn initialize_update(
     const NOT_FOUND: StatusWord = StatusWord::REFERENCED_DATA_NOT_FOUND;
     let wanted =
         |set: &KeySet| set.usage() == Some(KeySetUse::Scp03) && (version == 0 || version == set.version);
-    let set = context.m2m()?.isd_p(isd_p).and_then(|isd_p| isd_p.key_sets.iter().find(|set| wanted(set)));
+    let set = context.state.isd_p(isd_p).and_then(|isd_p| isd_p.key_sets.iter().find(|set| wanted(set)));
     let set = set.ok_or(NOT_FOUND)?;
     let (Some(enc), Some(mac)) = (set.aes(1), set.aes(2)) else { return Err(NOT_FOUND) };
     let (version, counter) = (set.version, set.counter.saturating_add(1));
     if counter > LAST {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
-    let sets = &mut context.m2m_mut()?.isd_p_mut(isd_p).ok_or(NOT_FOUND)?.key_sets;
+    let sets = &mut context.state.to_mut().isd_p_mut(isd_p).ok_or(NOT_FOUND)?.key_sets;
     sets.iter_mut().filter(|set| set.version == version).for_each(|set| set.counter = counter);
     let [.., high, middle, low] = counter.to_be_bytes();
     let (handshake, answer) =

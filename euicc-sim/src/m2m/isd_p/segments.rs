@@ -7,7 +7,7 @@ use super::initialize_update;
 use super::install::Progress;
 use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
 use crate::StatusWord;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::state::m2m::LifeCycle;
 use crate::state::m2m::session::{Channel, Loading, MessageFormat};
 
@@ -30,7 +30,7 @@ enum Refused {
 /// Processes one TLV. Returns its response, and true if the next TLV may follow. An error closes
 /// the channel and discards the package.
 pub(in super::super) fn secure_channel(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     channel: &mut Channel,
     target: &Aid,
     octets: &[u8],
@@ -51,13 +51,13 @@ pub(in super::super) fn secure_channel(
 }
 
 fn process_tlv(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     channel: &mut Channel,
     state: Channel,
     isd_p: &Aid,
     octets: &[u8],
 ) -> Result<Vec<u8>, Refused> {
-    let life_cycle = context.persistent.life_cycle(isd_p).ok_or(Refused::NotFound)?;
+    let life_cycle = context.life_cycle(isd_p).ok_or(Refused::NotFound)?;
     let (tag, data) = tlv::split(octets).ok_or(Refused::Structure)?;
     let header = octets.get(..octets.len().saturating_sub(data.len())).unwrap_or_default();
     match tag {

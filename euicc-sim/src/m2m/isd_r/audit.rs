@@ -7,7 +7,7 @@ use rsp::ids::{Aid, Oid};
 use super::Answer;
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::state::m2m::session::IsdRState;
 use crate::state::m2m::{IsdP, State};
 
@@ -25,7 +25,7 @@ const PRIVILEGES: [u8; 3] = [0x80, 0xC0, 0x00];
 
 /// GET STATUS: the ISD-Ps.
 pub(super) fn get_status(
-    context: &Context<'_>,
+    context: &M2mContext<'_>,
     session_state: &mut IsdRState,
     command: &Command<'_>,
 ) -> Result<Answer, StatusWord> {
@@ -38,7 +38,7 @@ pub(super) fn get_status(
     };
     session_state.listed = 0;
     let (aid, tags) = criteria(command.data).ok_or(StatusWord::INCORRECT_DATA)?;
-    let state = context.m2m()?;
+    let state = &context.state;
     let mut found = state.isd_ps.iter().filter(|isd_p| isd_p.aid.0.starts_with(aid)).skip(before).peekable();
     if found.peek().is_none() {
         return Err(StatusWord::REFERENCED_DATA_NOT_FOUND);
@@ -84,21 +84,21 @@ fn tags(list: &[u8]) -> Option<Vec<Tag>> {
 }
 
 /// The requested data of an ISD-P. Unknown tags are ignored.
-fn status_of(context: &Context<'_>, state: &State, isd_p: &IsdP, tags: &[Tag]) -> Vec<u8> {
+fn status_of(context: &M2mContext<'_>, state: &State, isd_p: &IsdP, tags: &[Tag]) -> Vec<u8> {
     let persistent = &context.persistent;
     let used = persistent.profile(&isd_p.aid).map_or(0, |profile| profile.memory);
     let value = |tag: &Tag| -> Option<Vec<u8>> {
         Some(match tag {
             Tag(0x4F) => isd_p.aid.0.clone(),
-            Tag(0x9F70) => vec![persistent.life_cycle(&isd_p.aid)? as u8],
+            Tag(0x9F70) => vec![context.life_cycle(&isd_p.aid)? as u8],
             Tag(0xC5) => PRIVILEGES.to_vec(),
             // The tags of the two attributes that SGP.02 added are not in any available text. The
             // first is used by servers, the second is a guess.
             Tag(0x53) => vec![u8::from(state.fallback.as_ref() == Some(&isd_p.aid))],
             Tag(0x54) => vec![u8::from(state.emergency.as_ref() == Some(&isd_p.aid))],
             // Cumulative granted and remaining non-volatile memory.
-            Tag(0x8F) => persistent.taken_by(isd_p).to_be_bytes().to_vec(),
-            Tag(0x91) => persistent.taken_by(isd_p).saturating_sub(used).to_be_bytes().to_vec(),
+            Tag(0x8F) => isd_p.memory_used(persistent).to_be_bytes().to_vec(),
+            Tag(0x91) => isd_p.memory_used(persistent).saturating_sub(used).to_be_bytes().to_vec(),
             Tag(0xCC) => Aid::ISD_R.to_vec(),
             _ => return None,
         })
@@ -107,23 +107,23 @@ fn status_of(context: &Context<'_>, state: &State, isd_p: &IsdP, tags: &[Tag]) -
 }
 
 /// GET DATA to the ISD-R and to the ECASD.
-pub(crate) fn get_data(context: &Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+pub(crate) fn get_data(context: &M2mContext<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     match ((command.p1, command.p2), command.data) {
         ((0xBF, 0x30), data) => forwarded(context, data),
         (_, data) if !data.is_empty() => Err(StatusWord::WRONG_LENGTH),
         ((0x00, 0x5A), _) => Ok(context.description.eid.to_der()),
         ((0x00, 0x66), _) => Ok(recognition_data()),
-        ((0x00, 0xE0), _) => Ok(key_information(context.m2m()?)),
+        ((0x00, 0xE0), _) => Ok(key_information(&context.state)),
         ((0xFF, 0x21), _) => resources(context),
         _ => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
     }
 }
 
 /// Forwarded CASD data: the certificate of the ECASD, or the card recognition data.
-fn forwarded(context: &Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+fn forwarded(context: &M2mContext<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let Some((Tag(0x5C), list)) = tlv::split(data) else { return Err(StatusWord::INCORRECT_DATA) };
     let found = match tags(list).ok_or(StatusWord::INCORRECT_DATA)?.as_slice() {
-        [Tag(0x7F21)] => context.m2m_ecasd()?.certificate().to_vec(),
+        [Tag(0x7F21)] => context.factory.ecasd.certificate().to_vec(),
         [Tag(0x66)] => recognition_data(),
         _ => return Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
     };
@@ -132,8 +132,8 @@ fn forwarded(context: &Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> 
 
 /// TS 102 226 section 8.2.1.7.2: number of applications, free non-volatile memory, free volatile
 /// memory.
-fn resources(context: &Context<'_>) -> Result<Vec<u8>, StatusWord> {
-    let applications = u8::try_from(context.m2m()?.isd_ps.len()).unwrap_or(u8::MAX);
+fn resources(context: &M2mContext<'_>) -> Result<Vec<u8>, StatusWord> {
+    let applications = u8::try_from(context.state.isd_ps.len()).unwrap_or(u8::MAX);
     let resources = [
         tlv_bytes(Tag(0x81), &[applications]),
         tlv_bytes(Tag(0x82), &context.free_memory().to_be_bytes()),

@@ -5,7 +5,7 @@ use rsp::ids::Aid;
 
 use super::EMPTY_RESPONSE;
 use crate::StatusWord;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::state::m2m::IsdP;
 use crate::state::m2m::session::IsdRState;
 
@@ -33,7 +33,7 @@ const SYSTEM_PARAMETERS: Tag = Tag(0xEF);
 const GRANTED_MEMORY: Tag = Tag(0x83);
 
 /// INSTALL for install and make selectable.
-pub(super) fn create_isd_p(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+pub(super) fn create_isd_p(context: &mut M2mContext<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let [load_file, module, aid, privileges, parameters, token] =
         fields(data).ok_or(StatusWord::INCORRECT_DATA)?;
     let parameters = Parameters::read(parameters).ok_or(StatusWord::INCORRECT_DATA)?;
@@ -45,7 +45,7 @@ pub(super) fn create_isd_p(context: &mut Context<'_>, data: &[u8]) -> Result<Vec
         return Err(StatusWord::REFERENCED_DATA_NOT_FOUND);
     }
     let aid = Aid(aid.to_vec());
-    let state = context.m2m()?;
+    let state = &context.state;
     if state.isd_p(&aid).is_some() {
         return Err(StatusWord::INCORRECT_DATA);
     }
@@ -56,20 +56,20 @@ pub(super) fn create_isd_p(context: &mut Context<'_>, data: &[u8]) -> Result<Vec
     {
         return Err(StatusWord::NOT_ENOUGH_MEMORY);
     }
-    context.m2m_mut()?.isd_ps.push(IsdP::new(aid, parameters.granted));
+    context.state.to_mut().isd_ps.push(IsdP::new(aid, parameters.granted));
     Ok(EMPTY_RESPONSE.to_vec())
 }
 
 /// INSTALL for personalization: the following STORE DATA commands are for the ISD-P.
 pub(super) fn for_personalization(
-    context: &Context<'_>,
+    context: &M2mContext<'_>,
     session_state: &mut IsdRState,
     data: &[u8],
 ) -> Result<Vec<u8>, StatusWord> {
     *session_state = IsdRState::default();
     let [_, _, aid, _, _, _] = fields(data).ok_or(StatusWord::INCORRECT_DATA)?;
     let aid = Aid(aid.to_vec());
-    if context.m2m()?.isd_p(&aid).is_none() {
+    if context.state.isd_p(&aid).is_none() {
         return Err(StatusWord::REFERENCED_DATA_NOT_FOUND);
     }
     session_state.personalises = Some(aid);

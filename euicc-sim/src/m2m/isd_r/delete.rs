@@ -7,7 +7,7 @@ use rsp::ids::Aid;
 
 use super::EMPTY_RESPONSE;
 use crate::StatusWord;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::m2m::switch;
 use crate::state::m2m::{Identity, IsdP, LifeCycle, MAX_USED_TOKENS};
 
@@ -24,10 +24,10 @@ const SIGNATURE_TEMPLATE: Tag = Tag(0xB6);
 const TOKEN: Tag = Tag(0x9E);
 
 /// DELETE of an ISD-P and its profile; a master delete if there is a token.
-pub(super) fn delete(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+pub(super) fn delete(context: &mut M2mContext<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let request = DeleteRequest::read(data).ok_or(StatusWord::INCORRECT_DATA)?;
-    let state = context.persistent.life_cycle(&request.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
-    let is_fallback = context.m2m()?.fallback.as_ref() == Some(&request.isd_p);
+    let state = context.life_cycle(&request.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
+    let is_fallback = context.state.fallback.as_ref() == Some(&request.isd_p);
     // A profile that may be needed for a roll-back or is about to be enabled is kept.
     if state == LifeCycle::Enabled || is_fallback || switch::is_under_way(context) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
@@ -40,9 +40,9 @@ pub(super) fn delete(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, 
         // A master delete applies to a disabled profile, regardless of its policy rules.
         Some(_) if state != LifeCycle::Disabled => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
         Some(token) => {
-            let isd_p = context.m2m()?.isd_p(&request.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
+            let isd_p = context.state.isd_p(&request.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
             token.check(context, isd_p)?;
-            let used = &mut context.m2m_mut()?.used_tokens;
+            let used = &mut context.state.to_mut().used_tokens;
             used.push(token.value.into());
             let surplus = used.len().saturating_sub(MAX_USED_TOKENS);
             used.drain(..surplus);
@@ -101,13 +101,13 @@ fn owner(template: &[u8]) -> Option<Identity> {
 }
 
 impl Token<'_> {
-    fn check(&self, context: &Context<'_>, isd_p: &IsdP) -> Result<(), StatusWord> {
+    fn check(&self, context: &M2mContext<'_>, isd_p: &IsdP) -> Result<(), StatusWord> {
         let (version, id) = TOKEN_KEY;
         let key = isd_p.key_set(version).and_then(|set| set.aes(id));
         let key = key.ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
         let length = u8::try_from(self.covered.len()).map_err(|_| StatusWord::INCORRECT_DATA)?;
         let right = AesKey::new(*key.expose()).cmac(&[&OBJECT_AND_RELATED, &[length], self.covered]);
-        let is_used = context.m2m()?.used_tokens.iter().any(|used| **used == *self.value);
+        let is_used = context.state.used_tokens.iter().any(|used| **used == *self.value);
         if !is_equal(&right, self.value) || self.owner != isd_p.identity || is_used {
             return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
         }

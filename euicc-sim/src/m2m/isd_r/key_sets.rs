@@ -7,21 +7,21 @@ use rsp::sgp02::keys::KeySetUse;
 use super::EMPTY_RESPONSE;
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::m2m::keys::{KeySet, are_reachable, find};
 use crate::m2m::put_key::put_key;
 
 /// PUT KEY to the ISD-R. The keys are encrypted with the DEK of the session's key version.
 pub(super) fn put_key_to_isd_r(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     key_version: u8,
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
-    let state = context.m2m()?;
+    let state = &context.state;
     let dek = state.key_set(key_version).and_then(KeySet::dek).ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
     let may_have = |usage| matches!(usage, KeySetUse::Scp80 | KeySetUse::Scp81);
     let (sets, answer) = put_key(&state.key_sets, dek.expose(), command, may_have)?;
-    context.m2m_mut()?.key_sets = sets;
+    context.state.to_mut().key_sets = sets;
     Ok(answer)
 }
 
@@ -29,7 +29,7 @@ pub(super) fn put_key_to_isd_r(
 /// ranges omit a key of the session in which the command arrived, or all keys for packets, without
 /// which no further session could be requested.
 pub(super) fn delete_keys(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     key_version: u8,
     data: &[u8],
 ) -> Result<Vec<u8>, StatusWord> {
@@ -43,7 +43,7 @@ pub(super) fn delete_keys(
             _ => return Err(StatusWord::INCORRECT_DATA),
         }
     }
-    let mut sets = context.m2m()?.key_sets.clone();
+    let mut sets = context.state.key_sets.clone();
     let before = find(&sets, key_version).map(|set| set.keys.len());
     for set in &mut sets {
         set.keys.retain(|key| {
@@ -55,6 +55,6 @@ pub(super) fn delete_keys(
     if !is_whole || !are_reachable(&sets) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
-    context.m2m_mut()?.key_sets = sets;
+    context.state.to_mut().key_sets = sets;
     Ok(EMPTY_RESPONSE.to_vec())
 }

@@ -14,7 +14,7 @@ use super::data_groups::STORE_DATA;
 use super::put_key::PUT_KEY;
 use crate::StatusWord;
 use crate::apdu::{ClassKind, Command};
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::state::m2m::session::{IsdRState, Session};
 
 pub(crate) use audit::{GET_DATA, get_data};
@@ -47,7 +47,7 @@ const EMPTY_RESPONSE: [u8; 1] = [0x00];
 
 /// Processes one command to the ISD-R and returns response data and status word.
 pub(super) fn answer(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     session: &mut Session,
     key_version: u8,
     command: &Command<'_>,
@@ -58,7 +58,7 @@ pub(super) fn answer(
 /// Processes one command to the ISD-R. `key_version` is the key version of the session in which it
 /// arrived.
 fn command(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     session_state: &mut IsdRState,
     key_version: u8,
     command: &Command<'_>,

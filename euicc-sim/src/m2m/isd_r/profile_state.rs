@@ -4,12 +4,12 @@
 use rsp::ids::Aid;
 
 use crate::StatusWord;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::m2m::{fallback, switch};
 use crate::state::m2m::LifeCycle;
 
 /// ES5.EnableProfile.
-pub(super) fn enable(context: &mut Context<'_>, isd_p: Aid) -> Result<(), StatusWord> {
+pub(super) fn enable(context: &mut M2mContext<'_>, isd_p: Aid) -> Result<(), StatusWord> {
     if state_of(context, &isd_p)? != LifeCycle::Disabled || switch::is_under_way(context) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
@@ -24,10 +24,10 @@ pub(super) fn enable(context: &mut Context<'_>, isd_p: Aid) -> Result<(), Status
 }
 
 /// ES5.DisableProfile: enables the profile with the fallback attribute instead.
-pub(super) fn disable(context: &mut Context<'_>, isd_p: &Aid) -> Result<(), StatusWord> {
+pub(super) fn disable(context: &mut M2mContext<'_>, isd_p: &Aid) -> Result<(), StatusWord> {
     let state = state_of(context, isd_p)?;
     // Without a fallback profile there is no profile to enable instead.
-    let other = context.m2m()?.fallback.clone().filter(|fallback| fallback != isd_p);
+    let other = context.state.fallback.clone().filter(|fallback| fallback != isd_p);
     let other = other.filter(|other| context.persistent.profile(other).is_some());
     let other = other.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
     if state != LifeCycle::Enabled || switch::is_under_way(context) {
@@ -41,30 +41,30 @@ pub(super) fn disable(context: &mut Context<'_>, isd_p: &Aid) -> Result<(), Stat
 }
 
 /// ES5.SetFallBackAttribute: moves the attribute to this profile.
-pub(super) fn set_fallback_attribute(context: &mut Context<'_>, isd_p: Aid) -> Result<(), StatusWord> {
-    if state_of(context, &isd_p)? < LifeCycle::Disabled || context.m2m()?.emergency.as_ref() == Some(&isd_p) {
+pub(super) fn set_fallback_attribute(context: &mut M2mContext<'_>, isd_p: Aid) -> Result<(), StatusWord> {
+    if state_of(context, &isd_p)? < LifeCycle::Disabled || context.state.emergency.as_ref() == Some(&isd_p) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     if !fallback::may_move_attribute(context) {
         return Err(StatusWord::POL1_PREVENTS);
     }
-    context.m2m_mut()?.fallback = Some(isd_p);
+    context.state.to_mut().fallback = Some(isd_p);
     Ok(())
 }
 
 /// ES5.SetEmergencyProfileAttribute: the profile must be disabled and must not have the fallback
 /// attribute.
 pub(super) fn set_emergency_profile_attribute(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     isd_p: Aid,
 ) -> Result<(), StatusWord> {
-    if state_of(context, &isd_p)? != LifeCycle::Disabled || context.m2m()?.fallback.as_ref() == Some(&isd_p) {
+    if state_of(context, &isd_p)? != LifeCycle::Disabled || context.state.fallback.as_ref() == Some(&isd_p) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
-    context.m2m_mut()?.emergency = Some(isd_p);
+    context.state.to_mut().emergency = Some(isd_p);
     Ok(())
 }
 
-fn state_of(context: &Context<'_>, isd_p: &Aid) -> Result<LifeCycle, StatusWord> {
-    context.persistent.life_cycle(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
+fn state_of(context: &M2mContext<'_>, isd_p: &Aid) -> Result<LifeCycle, StatusWord> {
+    context.life_cycle(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
 }

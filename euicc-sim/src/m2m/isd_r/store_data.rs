@@ -7,7 +7,7 @@ use rsp::ids::Aid;
 use super::profile_state;
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::m2m::data_groups::{Group, LAST};
 use crate::m2m::{establish, notification, scp80, scp81};
 use crate::state::m2m::session::IsdRState;
@@ -45,7 +45,7 @@ mod addressing {
 
 /// STORE DATA to the ISD-R, or through it to an ISD-P.
 pub(super) fn store_data(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     session_state: &mut IsdRState,
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
@@ -58,7 +58,7 @@ pub(super) fn store_data(
 }
 
 fn block(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     session_state: &mut IsdRState,
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
@@ -71,12 +71,12 @@ fn block(
 }
 
 fn data_group(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     session_state: &mut IsdRState,
     group: &Group,
 ) -> Result<Vec<u8>, StatusWord> {
-    let Group { identifier, contents, after, whole } = group;
-    match (*identifier, &session_state.personalises) {
+    let (identifier, contents, after) = group.parts();
+    match (identifier, &session_state.personalises) {
         (group::CERTIFICATE, isd_p) if after.is_empty() => {
             let (establishing, answer) = establish::certificate(context, isd_p.as_ref(), contents)?;
             session_state.establishing = Some(establishing);
@@ -85,7 +85,7 @@ fn data_group(
         (group::KEY_ESTABLISHMENT, isd_p) => {
             let establishing =
                 session_state.establishing.take().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
-            establish::key_set(context, isd_p.as_ref(), &establishing, whole, contents, after)
+            establish::key_set(context, isd_p.as_ref(), &establishing, &group.0, contents, after)
         }
         (_, None) if !after.is_empty() => Err(StatusWord::INCORRECT_DATA),
         (group::ENABLE, None) => profile_state::enable(context, named(contents)?).map(|()| Vec::new()),
@@ -112,10 +112,10 @@ fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
 
 /// ES5.UpdateSMSRAddressingParameters: SGP.02 section 4.1.1.10. Omitted parameters do not change.
 /// Unusable parameters are refused, because a card that cannot reach its SM-SR is lost.
-fn update_addressing(context: &mut Context<'_>, contents: &[u8]) -> Result<(), StatusWord> {
+fn update_addressing(context: &mut M2mContext<'_>, contents: &[u8]) -> Result<(), StatusWord> {
     const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
     let Some((addressing::PARAMETERS, parameters)) = tlv::split(contents) else { return Err(WRONG) };
-    let mut new = context.m2m()?.addressing.clone();
+    let mut new = context.state.addressing.clone();
     let elements = tlv::each(parameters).map_err(|_| WRONG)?;
     if elements.is_empty() {
         return Err(WRONG);
@@ -130,13 +130,13 @@ fn update_addressing(context: &mut Context<'_>, contents: &[u8]) -> Result<(), S
             _ => return Err(WRONG),
         }
     }
-    context.m2m_mut()?.addressing = new;
+    context.state.to_mut().addressing = new;
     Ok(())
 }
 
 /// ES5.HandleNotificationConfirmation: SGP.02 section 4.1.1.12. Returns the ISD-Ps deleted because
 /// of POL1.
-fn confirmation(context: &mut Context<'_>, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
+fn confirmation(context: &mut M2mContext<'_>, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let Some((Tag(0x4E), [high, low])) = tlv::split(contents) else { return Err(StatusWord::INCORRECT_DATA) };
     let deleted = notification::confirm(context, u16::from_be_bytes([*high, *low]))?;
     if deleted.is_empty() {

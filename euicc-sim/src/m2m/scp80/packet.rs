@@ -14,7 +14,7 @@ use rsp::ota::sms::PacketKind;
 use rsp::sgp02::keys::KeySetUse;
 
 use super::super::keys::{AES_KEY, KeySet};
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::state::m2m::State;
 
 /// The keys of a key set that secure packets.
@@ -63,7 +63,7 @@ fn is_secure_enough(spi: Spi) -> bool {
 }
 
 /// Verifies and decrypts a packet.
-pub(super) fn open(context: &Context<'_>, packet: &CommandPacket<'_>) -> Result<Opened, Refused> {
+pub(super) fn open(context: &M2mContext<'_>, packet: &CommandPacket<'_>) -> Result<Opened, Refused> {
     let header = packet.header;
     let bare = |status| Refused { status, counter: Counter::ZERO, keys: None };
     let target = super::target(context, header.tar).ok_or(bare(ResponseStatus::TarUnknown))?;
@@ -96,12 +96,11 @@ pub(super) fn open(context: &Context<'_>, packet: &CommandPacket<'_>) -> Result<
 }
 
 /// The key set of the ISD-R that KIc and KID identify. SGP.02 requires the same version in both.
-fn key_set<'a>(context: &'a Context<'_>, header: CommandHeader) -> Option<&'a KeySet> {
+fn key_set<'a>(context: &'a M2mContext<'_>, header: CommandHeader) -> Option<&'a KeySet> {
     let version = header.kic.version();
     let is_aes = |key: KeyReference| key.algorithm() == Some(Algorithm::Aes);
     let is_one = version == header.kid.version() && is_aes(header.kic) && is_aes(header.kid);
-    let m2m = context.persistent.m2m.as_ref().filter(|_| is_one)?;
-    m2m.key_set(version).filter(|set| set.usage() == Some(KeySetUse::Scp80))
+    context.state.key_set(version).filter(|set| is_one && set.usage() == Some(KeySetUse::Scp80))
 }
 
 /// Splits the decrypted octets into CNTR, PCNTR, checksum, and the data with padding.
@@ -125,10 +124,8 @@ fn counter_status(last: u64, counter: Counter, rule: CounterRule) -> ResponseSta
 }
 
 /// Stores the counter of an accepted packet.
-pub(super) fn take_counter(context: &mut Context<'_>, opened: &Opened) {
-    if let Some(m2m) = &mut context.persistent.to_mut().m2m
-        && let Some(set) = m2m.key_set_mut(opened.key_version)
-    {
+pub(super) fn take_counter(context: &mut M2mContext<'_>, opened: &Opened) {
+    if let Some(set) = context.state.to_mut().key_set_mut(opened.key_version) {
         set.counter = opened.counter.value();
     }
 }
@@ -158,8 +155,8 @@ pub(super) fn response(command: &CommandPacket<'_>, answer: &Answer) -> Vec<u8> 
 
 /// A command packet sent by the card, from CPL onwards: SGP.02 section 3.15.1. Its counter is not
 /// checked.
-pub(super) fn notification(m2m: &State, data: &[u8]) -> Option<Vec<u8>> {
-    let set = m2m.key_sets.iter().find(|set| set.usage() == Some(KeySetUse::Scp80))?;
+pub(super) fn notification(state: &State, data: &[u8]) -> Option<Vec<u8>> {
+    let set = state.key_sets.iter().find(|set| set.usage() == Some(KeySetUse::Scp80))?;
     let keys = Keys::of(set)?;
     let key = KeyReference::aes(set.version);
     let tar = Tar::of_aid(&Aid::ISD_R)?;

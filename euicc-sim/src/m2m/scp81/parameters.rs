@@ -9,7 +9,7 @@ use rsp::ota::octets::Octets;
 use rsp::ota::trigger::{SessionParameters, SessionTrigger};
 use rsp::sgp02::keys::{KeySetUse, KeyVersion, PskIdentity};
 
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 
 /// The complete parameters of a session.
 pub(super) struct Parameters {
@@ -34,13 +34,12 @@ pub(super) fn check(trigger: &[u8]) -> Result<(), DecodeError> {
 impl Parameters {
     /// Merges the parameters for a trigger, which may be empty. Returns `None` if a parameter is
     /// missing or invalid.
-    pub(super) fn find(context: &Context<'_>, trigger: &[u8]) -> Option<Self> {
-        let m2m = context.persistent.m2m.as_ref()?;
+    pub(super) fn find(context: &M2mContext<'_>, trigger: &[u8]) -> Option<Self> {
         let triggered = match trigger {
             [] => SessionParameters::default(),
             octets => SessionTrigger::parse(octets).ok()?.session.unwrap_or_default(),
         };
-        let stored = match &m2m.addressing.https {
+        let stored = match &context.state.addressing.https {
             Some(contents) => stored_parameters(contents)?,
             None => SessionParameters::default(),
         };
@@ -50,9 +49,9 @@ impl Parameters {
         let SessionParameters { security, retry, http, .. } = triggered.or(&stored);
         let (key_version, key_id) = match &security {
             Some(security) => (security.key_version, security.key_identifier),
-            None => (m2m.key_sets.iter().find(|set| is_for_tls(set.version))?.version, FIRST_KEY),
+            None => (context.state.key_sets.iter().find(|set| is_for_tls(set.version))?.version, FIRST_KEY),
         };
-        let set = m2m.key_set(key_version).filter(|set| is_for_tls(set.version))?;
+        let set = context.state.key_set(key_version).filter(|set| is_for_tls(set.version))?;
         let named = security.map(|security| security.psk_identity).filter(|identity| !identity.is_empty());
         let own = PskIdentity {
             eid: context.description.eid,
@@ -111,7 +110,7 @@ fn is_for_tls(version: u8) -> bool {
 
 /// Merges the channel parameters. Each element is taken from the first source that has it; the
 /// enabled profile is the last source.
-fn channel(context: &Context<'_>, said: [&SessionParameters; 2]) -> ChannelParameters {
+fn channel(context: &M2mContext<'_>, said: [&SessionParameters; 2]) -> ChannelParameters {
     let of_profile = connectivity(context).unwrap_or_default();
     let mut all = said.into_iter().filter_map(|each| each.connection.clone()).chain([of_profile]);
     let first = all.next().unwrap_or_default();
@@ -131,9 +130,9 @@ fn channel(context: &Context<'_>, said: [&SessionParameters; 2]) -> ChannelParam
 
 /// The HTTPS parameters of the enabled profile. Only one source says that A1 is HTTPS and A2 is
 /// CAT_TP.
-fn connectivity(context: &Context<'_>) -> Option<ChannelParameters> {
+fn connectivity(context: &M2mContext<'_>) -> Option<ChannelParameters> {
     const HTTPS: Tag = Tag(0xA1);
-    let parameters = context.persistent.connectivity(context.persistent.enabled.as_ref()?)?;
+    let parameters = context.connectivity()?;
     let (_, https) = tlv::split(tlv::find(&parameters, HTTPS).ok()??)?;
     ChannelParameters::parse(Octets::new(https)).ok()
 }

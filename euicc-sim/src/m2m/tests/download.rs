@@ -51,9 +51,9 @@ fn a_downloaded_profile_is_disabled_and_can_be_enabled() {
     assert_eq!(testbed.terminal("00A4000C022FE2"), "9000");
     assert_eq!(testbed.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(NEW).0)));
     // The connectivity parameters and policy rules of the profile header.
-    let context = testbed.card.commit(|context| {
+    let context = testbed.commit(|context| {
         let isd_p = Aid::isd_p(NEW);
-        let parameters = context.persistent.connectivity(&isd_p).unwrap();
+        let parameters = context.state.connectivity(&context.persistent, &isd_p).unwrap();
         (hex::encode_upper(parameters), context.persistent.pol1(&isd_p).disable_not_allowed)
     });
     assert_eq!(context.unwrap(), ("A0090607913386994211F1".to_owned(), true));
@@ -147,13 +147,13 @@ fn a_profile_is_limited_by_the_granted_and_by_the_free_memory() {
         let mut host = open(&mut testbed, keys, NEW);
         assert_eq!(status(&send(&mut testbed, &mut host, NEW, &package_octets, 1000)), expected);
         assert_eq!(
-            testbed.card.persistent.taken_by(testbed.state().isd_p(&Aid::isd_p(NEW)).unwrap()),
+            testbed.state().isd_p(&Aid::isd_p(NEW)).unwrap().memory_used(&testbed.card.persistent),
             granted
         );
     }
     // Without granted memory, with little free memory.
     let testbed = Testbed::new();
-    let used = testbed.card.persistent.memory_used();
+    let used = testbed.memory_used();
     let mut testbed =
         Testbed::with(|description| description.memory_size = used + needed - 1, world::RamMemory::default());
     let keys = personalised(&mut testbed, NEW);

@@ -13,6 +13,7 @@ use super::testbed::{
 use crate::m2m::M2mDescription;
 use crate::m2m::keys::KeySet;
 use crate::state::m2m::LifeCycle::{Disabled, Enabled, Personalised, Selectable};
+use crate::tests::stored::new_consumer_card;
 
 const ENABLE: &str = "3A03";
 const DISABLE: &str = "3A04";
@@ -106,8 +107,7 @@ fn a_memory_is_refused_by_a_card_of_the_other_kind() {
     assert!(again.memory() == testbed.memory());
     // The memory of a consumer card with the description of this card.
     let description = super::testbed::description();
-    let consumer = crate::state::Persistent::new(description.eid, None);
-    let cells = world::Cells::from([("card".to_owned(), world::Content::json(&consumer).unwrap())]);
+    let cells = new_consumer_card(description.eid);
     let clock = world::ManualClock::at(rsp::time::Timestamp(0));
     let world = world::World::new(clock, world::SeededDice::from_text("x"));
     let fault = crate::Card::open(description, RamMemory::of(cells), world).map(drop).unwrap_err();
@@ -205,9 +205,7 @@ fn enable_takes_effect_with_the_next_reset() {
 /// Resets the card and clears the notification, as after a confirmation.
 fn settle(testbed: &mut Testbed) {
     testbed.card.reset();
-    if let Some(state) = &mut testbed.card.persistent.m2m {
-        state.toolkit = crate::state::m2m::toolkit_state::ToolkitState::default();
-    }
+    testbed.state_mut().toolkit = crate::state::m2m::toolkit_state::ToolkitState::default();
 }
 
 #[test]
@@ -283,14 +281,14 @@ fn the_emergency_attribute_requires_a_disabled_profile_without_the_fallback_attr
 #[test]
 fn delete_removes_an_isd_p_with_its_contents() {
     let mut testbed = Testbed::new();
-    let used = testbed.card.persistent.memory_used();
+    let used = testbed.memory_used();
     assert_refused(&mut testbed, &delete(NEW), "6A88");
     assert_refused(&mut testbed, &delete(BOOTSTRAP), "6985");
     assert_refused(&mut testbed, &delete(NO_DELETE), "69E1");
     // With an Le, the response has data.
     assert_eq!(testbed.es5(&format!("{}00", delete(NO_RULES))), "009000");
     assert_eq!(testbed.life_cycle(NO_RULES), None);
-    assert!(testbed.card.persistent.memory_used() < used);
+    assert!(testbed.memory_used() < used);
     assert_refused(&mut testbed, &delete(NO_RULES), "6A88");
     // An ISD-P without a profile can be deleted in any state.
     assert_eq!(testbed.create(NEW, Some(1000)), "009000");
@@ -388,11 +386,11 @@ fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
 #[test]
 fn the_audit_returns_memory_certificate_and_eid() {
     let mut testbed = Testbed::new();
-    let free = testbed.card.description.memory_size - testbed.card.persistent.memory_used();
+    let free = testbed.card.description.memory_size - testbed.memory_used();
     let volatile = testbed.card.description.capabilities.volatile_memory;
     testbed
         .expect("80CAFF2100", &format!("FF210F81010582 04{free:08X}8304{volatile:08X}9000").replace(' ', ""));
-    let certificate = testbed.card.description.m2m.as_ref().unwrap().ecasd_certificate.to_string();
+    let certificate = super::testbed::description().m2m.unwrap().ecasd_certificate.to_string();
     for target in [ISD_R, ECASD] {
         let ask =
             |testbed: &mut Testbed, apdu: &str| testbed.apdus(target, None, &[apdu.to_owned()]).concat();

@@ -77,12 +77,13 @@ fn every_damaged_script_gets_a_response_and_leaves_a_consistent_card() {
         let response = testbed.run(target, &script);
         assert!(response.answers.len() <= script.commands.len());
         let what = hex::encode(&octets);
-        let persistent = &testbed.card.persistent;
-        let enabled = persistent.m2m.as_ref().unwrap().isd_ps.iter();
-        let enabled = enabled.filter(|isd_p| persistent.life_cycle(&isd_p.aid) == Some(LifeCycle::Enabled));
+        let (persistent, state) = (&testbed.card.persistent, testbed.state());
+        let enabled = state.isd_ps.iter();
+        let enabled =
+            enabled.filter(|isd_p| state.life_cycle(persistent, &isd_p.aid) == Some(LifeCycle::Enabled));
         assert_eq!(enabled.count(), 1, "{what}");
-        assert!(persistent.memory_used() <= testbed.card.description.memory_size, "{what}");
-        assert!(persistent.m2m.as_ref().unwrap().key_set(super::testbed::SCP80).is_some(), "{what}");
+        assert!(testbed.memory_used() <= testbed.card.description.memory_size, "{what}");
+        assert!(state.key_set(super::testbed::SCP80).is_some(), "{what}");
     }
     // Enough of the scripts can be parsed and reach the applications.
     assert!(read > 1000, "{read} scripts");

@@ -91,7 +91,7 @@ fn a_counter_restarts_only_if_both_packet_keys_change() {
     ] {
         for version in ["01", "02"] {
             let mut testbed = Testbed::new();
-            testbed.card.persistent.m2m.as_mut().unwrap().key_set_mut(SCP80).unwrap().counter = 7;
+            testbed.state_mut().key_set_mut(SCP80).unwrap().counter = 7;
             let answer = testbed.es5(&put("01", first, version, &keys));
             assert!(answer.ends_with("9000"), "{answer}");
             let set = testbed.state().key_set(version.parse().unwrap()).unwrap();
@@ -100,7 +100,7 @@ fn a_counter_restarts_only_if_both_packet_keys_change() {
     }
     // Adding a missing key does not restart the counter.
     let mut testbed = Testbed::new();
-    let set = testbed.card.persistent.m2m.as_mut().unwrap().key_set_mut(SCP80).unwrap();
+    let set = testbed.state_mut().key_set_mut(SCP80).unwrap();
     (set.counter, set.keys) = (7, set.keys.iter().filter(|key| key.id != 1).cloned().collect());
     testbed.expect(&put("00", "01", "01", &[key("88", [0x71; 16], &DEK, false)]), "019000");
     assert_eq!(testbed.state().key_set(SCP80).unwrap().counter, 7);

@@ -13,7 +13,7 @@ const TOKEN_KEY: [u8; 16] = [0x70; 16];
 /// A card whose ISD-Ps have an owner with a token key.
 fn testbed() -> Testbed {
     let mut testbed = Testbed::new();
-    for isd_p in &mut testbed.card.persistent.m2m.as_mut().unwrap().isd_ps {
+    for isd_p in &mut testbed.state_mut().isd_ps {
         assign_owner(isd_p);
     }
     testbed
@@ -101,7 +101,7 @@ fn a_token_does_not_override_the_state_checks() {
     assert_eq!(testbed.create(NEW, None), "009000");
     assert_refused(&mut testbed, &master_delete(NEW, OWNER, &TOKEN_KEY), "6985");
     let isd_p = Aid::isd_p(NO_DELETE);
-    testbed.card.persistent.m2m.as_mut().unwrap().isd_p_mut(&isd_p).unwrap().key_sets.clear();
+    testbed.state_mut().isd_p_mut(&isd_p).unwrap().key_sets.clear();
     assert_refused(&mut testbed, &master_delete(NO_DELETE, OWNER, &TOKEN_KEY), "6A88");
 }
 
@@ -115,7 +115,7 @@ fn a_token_is_valid_only_once() {
     // The same profile is installed again in the same ISD-P with the same keys.
     assert_eq!(testbed.create(NO_DELETE, None), "009000");
     testbed.card.persistent.profiles.push(profile.unwrap());
-    assign_owner(testbed.card.persistent.m2m.as_mut().unwrap().isd_ps.last_mut().unwrap());
+    assign_owner(testbed.state_mut().isd_ps.last_mut().unwrap());
     assert_refused(&mut testbed, &token, "6982");
     // A token with another number is accepted.
     testbed.expect(&master_delete(NO_DELETE, &OWNER.replace("9301AA", "9301AB"), &TOKEN_KEY), "009000");

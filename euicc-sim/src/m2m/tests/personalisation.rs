@@ -61,7 +61,8 @@ fn connectivity_parameters_are_replaced_per_bearer() {
     let before = session.testbed.memory();
     for group in ["3A07 00", "3A07 03 A30106", "3A07 03 A00206", "3A07 02 A000 00", "3A08 00", "0071 00"] {
         let mut again = Session::open();
-        again.testbed.card.persistent = before.clone();
+        again.testbed.card.persistent = before.0.clone();
+        *again.testbed.state_mut() = before.1.clone();
         let status = if group.starts_with("3A07") { "6A80" } else { "6A88" };
         assert_eq!(again.store(group), status, "{group}");
         assert!(again.testbed.memory() == before);
@@ -181,8 +182,7 @@ fn no_challenge_is_repeated() {
     let answers: std::collections::BTreeSet<String> =
         (0..10).map(|_| to_isd_p(&mut testbed, None, &initialize("30"))).collect();
     assert_eq!(answers.len(), 10);
-    let sets =
-        &mut testbed.card.persistent.m2m.as_mut().unwrap().isd_p_mut(&Aid::isd_p(NEW)).unwrap().key_sets;
+    let sets = &mut testbed.state_mut().isd_p_mut(&Aid::isd_p(NEW)).unwrap().key_sets;
     sets[0].counter = 0xFF_FFFE;
     assert!(to_isd_p(&mut testbed, None, &initialize("30")).ends_with("FFFFFF9000"));
     // The sequence numbers are used up. A new key set restarts them.

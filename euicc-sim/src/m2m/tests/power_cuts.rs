@@ -145,8 +145,8 @@ fn master_delete() -> String {
 static START: LazyLock<Cells> = LazyLock::new(|| {
     let memory = RamMemory::default();
     let mut testbed = Testbed::with(|_| {}, memory.clone());
-    let owned = |context: &mut crate::context::Context<'_>| {
-        let state = context.m2m_mut().unwrap();
+    let owned = |context: &mut crate::m2m::context::M2mContext<'_>| {
+        let state = context.state.to_mut();
         let isd_p = state.isd_p_mut(&Aid::isd_p(NO_DELETE)).unwrap();
         isd_p.identity =
             Identity { sin: vec![1, 2].into(), sdin: vec![3].into(), provider: vec![4, 5].into() };
@@ -154,7 +154,7 @@ static START: LazyLock<Cells> = LazyLock::new(|| {
         isd_p.key_sets.push(KeySet { version: 0x70, keys: vec![key], counter: 0 });
         state.key_sets.push(KeySet::of_three(0x05, [[5; 16], [6; 16], [7; 16]], 0));
     };
-    testbed.card.commit(owned).unwrap();
+    testbed.commit(owned).unwrap();
     oce::personalised(&mut testbed, NEW);
     memory.load().unwrap()
 });
@@ -363,7 +363,8 @@ const ROWS: &[Row] = &[
 fn assert_consistent(cells: &Cells, what: &str) {
     let mut testbed = Testbed::with(|_| {}, RamMemory::of(cells.clone()));
     let isd_ps: Vec<Aid> = testbed.state().isd_ps.iter().map(|isd_p| isd_p.aid.clone()).collect();
-    let states: Vec<_> = isd_ps.iter().map(|aid| testbed.card.persistent.life_cycle(aid).unwrap()).collect();
+    let states: Vec<_> =
+        isd_ps.iter().map(|aid| testbed.state().life_cycle(&testbed.card.persistent, aid).unwrap()).collect();
     assert_eq!(states.iter().filter(|state| **state == LifeCycle::Enabled).count(), 1, "{what}");
     let fallback = testbed.state().fallback.clone().unwrap();
     assert!(testbed.card.persistent.profile(&fallback).is_some(), "{what}");
@@ -374,12 +375,12 @@ fn assert_consistent(cells: &Cells, what: &str) {
             assert_eq!(files.content(index).is_none(), file.kind.is_directory(), "{what}: {}", file.fid);
         }
     }
-    let free = testbed.card.description.memory_size - testbed.card.persistent.memory_used();
+    let free = testbed.card.description.memory_size - testbed.memory_used();
     assert!(testbed.es5("80CAFF2100").contains(&format!("8204{free:08X}")), "{what}");
     assert_eq!(testbed.terminal("00A4000C022FE2"), "9000", "{what}");
     // A profile switch succeeds.
     let other = isd_ps.iter().zip(&states).find(|(_, state)| **state == LifeCycle::Disabled).unwrap().0;
-    let is_unconfirmed = testbed.card.commit(|context| crate::m2m::notification::is_unconfirmed(context));
+    let is_unconfirmed = testbed.commit(|context| crate::m2m::notification::is_unconfirmed(context));
     if !is_unconfirmed.unwrap() {
         assert_eq!(testbed.store(&format!("3A03124F10{other}")), "9000", "{what}");
         testbed.card.reset();

@@ -56,7 +56,7 @@ fn the_card_understands_every_es5_function_of_the_sm_sr() {
     assert_eq!((of(NO_RULES).state, of(NO_RULES).fallback), (Some(IsdPState::Disabled), Some(false)));
     assert_eq!((of(NEW).state, of(NEW).granted_memory), (Some(IsdPState::Selectable), Some(60_000)));
     let resources = CardResources::parse(&done(&mut testbed, es5::get_card_resources())).unwrap();
-    let free = testbed.card.description.memory_size - testbed.card.persistent.memory_used();
+    let free = testbed.card.description.memory_size - testbed.memory_used();
     assert_eq!((resources.applications, resources.free_non_volatile), (6, free));
 
     // More ISD-Ps than fit into one response.
@@ -110,7 +110,7 @@ fn the_card_understands_every_es5_function_of_the_sm_sr() {
 #[test]
 fn the_card_accepts_a_master_delete_token_of_the_sm_dp() {
     let mut testbed = Testbed::new();
-    let isd_p = testbed.card.persistent.m2m.as_mut().unwrap().isd_p_mut(&Aid::isd_p(NO_DELETE)).unwrap();
+    let isd_p = testbed.state_mut().isd_p_mut(&Aid::isd_p(NO_DELETE)).unwrap();
     isd_p.identity = Identity { sin: vec![1].into(), sdin: vec![2, 3].into(), provider: vec![4].into() };
     let key = Key { id: 1, kind: KeyKind::Aes, value: [0x70; 16].into() };
     isd_p.key_sets.push(KeySet { version: 0x70, keys: vec![key], counter: 0 });

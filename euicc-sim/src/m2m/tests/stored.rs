@@ -24,9 +24,9 @@ fn the_memory_of_an_m2m_card_of_each_release_can_be_read() {
     });
     let cells = checked(name, description().eid);
     let mut testbed = Testbed::with(with_one_profile, RamMemory::of(cells));
-    let persistent = testbed.memory();
+    let (persistent, _) = testbed.memory();
     assert_eq!(persistent.profiles.len(), 1);
-    assert!(persistent.enabled_profile().is_some() && persistent.m2m.is_some());
+    assert!(persistent.enabled_profile().is_some());
     // The ISD-P from the fixture exists, so that its AID cannot be used again.
     assert_ne!(testbed.create(NEW, None), "009000", "{}", aid(NEW));
 }

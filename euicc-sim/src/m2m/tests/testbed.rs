@@ -7,9 +7,11 @@ use profile::generic::Subscription;
 use profile::{Octets, ProfileElement, generic};
 use rsp::ids::{Aid, Eid, Iccid};
 use rsp::ota::script::{Answer, Chaining, Command, Form, Script, ScriptResponse};
-use world::{Dice, ManualClock, Memory, RamMemory, SeededDice, World};
+use world::{Dice, Fault, ManualClock, Memory, RamMemory, SeededDice, World};
 
 use super::oce;
+use crate::kind::{CardContext, CardKind};
+use crate::m2m::context::M2mContext;
 use crate::m2m::keys::{Key, KeyKind, KeySet};
 use crate::m2m::{Addressing, FactoryProfile, M2mDescription, script};
 use crate::state::m2m::{LifeCycle, State};
@@ -68,6 +70,7 @@ pub(crate) struct Testbed {
 /// A snapshot of the complete card state.
 pub(crate) struct Snapshot {
     persistent: Persistent,
+    state: State,
     volatile: Volatile,
 }
 
@@ -166,7 +169,7 @@ impl Testbed {
     ) -> Option<ScriptResponse> {
         let target = target.into();
         let before = crate::snapshot(&mut self.card.volatile);
-        let answer = self.card.commit(|context| script::run(context, &target, secured, script));
+        let answer = self.commit(|context| script::run(context, &target, secured, script));
         if answer.is_err() {
             self.card.volatile = before;
         }
@@ -210,24 +213,44 @@ impl Testbed {
     }
 
     pub(crate) fn state(&self) -> &State {
-        self.card.persistent.m2m.as_ref().unwrap()
+        let CardKind::M2m(card) = &self.card.kind else { panic!("not an M2M card") };
+        &card.state
+    }
+
+    pub(crate) fn state_mut(&mut self) -> &mut State {
+        let CardKind::M2m(card) = &mut self.card.kind else { panic!("not an M2M card") };
+        &mut card.state
+    }
+
+    /// Calls a function of SGP.02 and commits its changes.
+    pub(crate) fn commit<T>(&mut self, decide: impl FnOnce(&mut M2mContext<'_>) -> T) -> Result<T, Fault> {
+        self.card.commit(|context| match context {
+            CardContext::M2m(context) => decide(context),
+            CardContext::Consumer(_) => panic!("not an M2M card"),
+        })
     }
 
     pub(crate) fn life_cycle(&self, number: u16) -> Option<LifeCycle> {
-        self.card.persistent.life_cycle(&Aid::isd_p(number))
+        self.state().life_cycle(&self.card.persistent, &Aid::isd_p(number))
     }
 
-    pub(crate) fn memory(&self) -> Persistent {
-        self.card.persistent.clone()
+    pub(crate) fn memory_used(&self) -> u32 {
+        self.state().memory_used(&self.card.persistent)
+    }
+
+    pub(crate) fn memory(&self) -> (Persistent, State) {
+        (self.card.persistent.clone(), self.state().clone())
     }
 
     /// A snapshot of the card.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot { persistent: self.card.persistent.clone(), volatile: self.card.volatile.clone() }
+        let (persistent, state) = self.memory();
+        Snapshot { persistent, state, volatile: self.card.volatile.clone() }
     }
 
     pub(crate) fn restore(&mut self, snapshot: &Snapshot) {
         self.card.persistent.clone_from(&snapshot.persistent);
+        self.state_mut().clone_from(&snapshot.state);
         self.card.volatile.clone_from(&snapshot.volatile);
     }
 

@@ -3,12 +3,12 @@
 
 use rsp::ota::cat::{Command, TerminalResponse, TimerAction, TimerValue};
 
-use crate::context::Context;
+use crate::m2m::context::M2mContext;
 use crate::state::cat::queue::{Owner, is_done};
 use crate::state::m2m::toolkit::{Running, TimerPurpose};
 
 /// Starts or restarts a timer.
-pub(crate) fn start(context: &mut Context<'_>, purpose: TimerPurpose, seconds: u64) {
+pub(crate) fn start(context: &mut M2mContext<'_>, purpose: TimerPurpose, seconds: u64) {
     let action = TimerAction::Start(TimerValue::of_seconds(seconds.max(1)));
     let command = Command::TimerManagement { timer: purpose as u8, action };
     let is_timed = context.volatile.cat.queue_command(Owner::Timers, command);
@@ -17,7 +17,7 @@ pub(crate) fn start(context: &mut Context<'_>, purpose: TimerPurpose, seconds: u
 }
 
 /// Stops a timer.
-pub(crate) fn stop(context: &mut Context<'_>, purpose: TimerPurpose) {
+pub(crate) fn stop(context: &mut M2mContext<'_>, purpose: TimerPurpose) {
     if context.volatile.cat.toolkit.timers.0.remove(&purpose).is_some_and(|running| running.is_timed) {
         let command = Command::TimerManagement { timer: purpose as u8, action: TimerAction::Deactivate };
         context.volatile.cat.queue_command(Owner::Timers, command);
@@ -27,7 +27,7 @@ pub(crate) fn stop(context: &mut Context<'_>, purpose: TimerPurpose) {
 /// Processes the response to a timer command. If the terminal did not start the timer, STATUS
 /// commands are counted.
 pub(super) fn response_received(
-    context: &mut Context<'_>,
+    context: &mut M2mContext<'_>,
     command: &Command,
     response: Option<&TerminalResponse>,
 ) {

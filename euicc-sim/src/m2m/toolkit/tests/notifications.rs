@@ -129,10 +129,10 @@ fn a_switch_sends_the_response_then_refresh_then_the_notification() {
             (notification.kind, notification.sequence_number, notification.isd_p),
             (NotificationType::ProfileChangeSucceeded, 2, Aid::isd_p(NO_RULES))
         );
-        let commit = terminal.testbed.card.commit(|context| notification::is_unconfirmed(context));
+        let commit = terminal.testbed.commit(|context| notification::is_unconfirmed(context));
         assert!(commit.unwrap());
         assert_eq!(terminal.confirm(2), "AB0780010123029000");
-        let commit = terminal.testbed.card.commit(|context| notification::is_unconfirmed(context));
+        let commit = terminal.testbed.commit(|context| notification::is_unconfirmed(context));
         assert!(!commit.unwrap());
         // A repeated confirmation is accepted, an unknown number is refused.
         assert_eq!(terminal.confirm(2), "AB0780010123029000");

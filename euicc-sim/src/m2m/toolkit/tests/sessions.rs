@@ -88,7 +88,7 @@ fn a_roll_back_ends_the_session_that_notifies_the_switch() {
     terminal.link = Some(silent_link([confirmation(3)]));
     enable(&mut terminal, NO_RULES);
     // The session is active and its server is silent when the last attempt expires.
-    terminal.testbed.card.persistent.m2m.as_mut().unwrap().toolkit.notification.as_mut().unwrap().attempts =
+    terminal.testbed.state_mut().toolkit.notification.as_mut().unwrap().attempts =
         Numbers::STANDARD.notification_attempts;
     terminal.link.as_mut().unwrap().is_silent = false;
     let value = TimerValue::of_seconds(120);
