@@ -112,7 +112,7 @@ pub enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instruction {
     /// The action for the device.
-    pub what: What,
+    pub what: Action,
     /// The time of the next check-in, unless an event causes an earlier one.
     pub next_check_in: Timestamp,
 }
@@ -120,7 +120,7 @@ pub struct Instruction {
 /// An action for a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum Action {
     /// No action.
     Nothing,
     /// Move to another profile and report the result. An instruction with the same ID is a

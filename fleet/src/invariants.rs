@@ -8,7 +8,7 @@ use world::{Fault, Records, Tx};
 use crate::{
     campaign::{CAMPAIGNS, MEMBERS, Member},
     moves::{Direction, MOVES, Move},
-    profile_order::{ORDERS, ProfileOrder, Step},
+    profile_order::{ORDERS, OrderStep, ProfileOrder},
     state::State,
     store::DEVICES,
 };
@@ -87,7 +87,9 @@ fn wrong_orders(moves: &BTreeMap<String, Move>, orders: &BTreeMap<String, Profil
             Some(order) if order.eid.to_string() != *eid => {
                 found.push(format!("{eid} moves with order {id} of device {}", order.eid));
             }
-            Some(order) if order.is_to_be_cancelled() || matches!(order.step, Step::Fulfilled { .. }) => {
+            Some(order)
+                if order.is_to_be_cancelled() || matches!(order.step, OrderStep::Fulfilled { .. }) =>
+            {
                 found.push(format!("{eid} moves with order {id}, which is {:?}", order.step));
             }
             Some(_) => {}
@@ -98,7 +100,7 @@ fn wrong_orders(moves: &BTreeMap<String, Move>, orders: &BTreeMap<String, Profil
     }
     for (key, order) in orders {
         let in_progress =
-            matches!(order.step, Step::Reserving { unwanted: false, .. } | Step::Confirming { .. });
+            matches!(order.step, OrderStep::Reserving { unwanted: false, .. } | OrderStep::Confirming { .. });
         if in_progress && !ordered.contains(key.as_str()) {
             found.push(format!("order {key} is in progress and belongs to no move"));
         }

@@ -4,7 +4,7 @@ use localize::{Country, Day, Finding, Limit, RuleId, Status};
 use rsp::ids::{Eid, Plmn};
 use serde::Serialize;
 
-use crate::{counted::Counted, device::Selection};
+use crate::{device::Selection, evaluated_fleet::EvaluatedFleet};
 
 /// A rule that a device breaks, or will break if it stays where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,8 +36,8 @@ pub struct Breach {
 
 /// Returns the breaches of the selected devices, earliest first. `within` limits them to so many
 /// days ahead.
-pub fn breaches(counted: &Counted<'_>, selection: &Selection, within: Option<u32>) -> Vec<Breach> {
-    let now = counted.question.now;
+pub fn breaches(counted: &EvaluatedFleet<'_>, selection: &Selection, within: Option<u32>) -> Vec<Breach> {
+    let now = counted.conditions.now;
     let last = within.map(|days| Day::of(now).plus(days));
     let mut found = Vec::new();
     for device in counted.fleet.in_service().filter(|device| selection.has(device, now)) {

@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::who_must_move;
 use crate::{
     costs::{Costs, Money},
-    counted::Counted,
     device::{Device, Fleet, Selection},
+    evaluated_fleet::EvaluatedFleet,
     state::State,
 };
 
@@ -109,14 +109,14 @@ pub struct Recovery {
 /// Returns the cost of recovery for the selected devices that move within so many days, and for
 /// those that are unreachable or stuck. `each` is the cost of one move.
 pub fn recovery(
-    counted: &Counted<'_>,
+    counted: &EvaluatedFleet<'_>,
     selection: &Selection,
     within: Option<u32>,
     costs: &Costs,
     chances: Chances,
     each: Money,
 ) -> Recovery {
-    let now = counted.question.now;
+    let now = counted.conditions.now;
     let moving: BTreeSet<Eid> =
         who_must_move(counted, selection, within).by_profile.into_iter().map(|device| device.eid).collect();
     let mut groups: BTreeMap<(std::cmp::Reverse<Criticality>, Option<Country>), RecoveryRow> =

@@ -6,7 +6,7 @@ use localize::{Country, History, NamedCountry};
 use rsp::time::Timestamp;
 use serde::Serialize;
 
-use crate::counted::Counted;
+use crate::evaluated_fleet::EvaluatedFleet;
 
 /// Definition of a resident device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub struct Resident {
 }
 
 /// Returns the pairs of countries with foreign devices, those with most resident devices first.
-pub fn residents(counted: &Counted<'_>, residence: Residence) -> Vec<Resident> {
-    let (now, book) = (counted.question.now, counted.question.book);
+pub fn residents(counted: &EvaluatedFleet<'_>, residence: Residence) -> Vec<Resident> {
+    let (now, book) = (counted.conditions.now, counted.conditions.book);
     let mut found: BTreeMap<(Country, Country), Found> = BTreeMap::new();
     for device in counted.fleet.in_service() {
         let history = &device.connection.history;

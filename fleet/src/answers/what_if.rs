@@ -10,8 +10,8 @@ use rsp::{
 use serde::Serialize;
 
 use crate::{
-    counted::Counted,
     device::{Device, Selection},
+    evaluated_fleet::EvaluatedFleet,
 };
 
 /// Change of a device's deadline.
@@ -82,8 +82,8 @@ pub fn carrier_ends(network: Plmn, day: Day) -> String {
 
 /// Compares the selected devices under two rule books. Both must have counted the same fleet at the
 /// same time.
-pub fn what_if(before: &Counted<'_>, after: &Counted<'_>, selection: &Selection) -> WhatIf {
-    let now = before.question.now;
+pub fn what_if(before: &EvaluatedFleet<'_>, after: &EvaluatedFleet<'_>, selection: &Selection) -> WhatIf {
+    let now = before.conditions.now;
     let mut answer =
         WhatIf { devices: 0, changes: BTreeMap::new(), decisions: BTreeMap::new(), affected: Vec::new() };
     for device in before.fleet.in_service().filter(|device| selection.has(device, now)) {
@@ -102,7 +102,7 @@ pub fn what_if(before: &Counted<'_>, after: &Counted<'_>, selection: &Selection)
     answer
 }
 
-fn verdict(counted: &Counted<'_>, device: &Device) -> Verdict {
+fn verdict(counted: &EvaluatedFleet<'_>, device: &Device) -> Verdict {
     let decision = match counted.decide(device) {
         Decision::Stay { .. } => "stay",
         Decision::Move { .. } => "move",

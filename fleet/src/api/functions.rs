@@ -17,8 +17,8 @@ use crate::{
     answers::{self, Chances, Effort, Residence},
     bearers::Bearers,
     costs::Costs,
-    counted::{Counted, Question},
     device::Fleet,
+    evaluated_fleet::{Conditions, EvaluatedFleet},
     platform::Platform,
     problem::Problem,
 };
@@ -95,7 +95,7 @@ impl Platform {
     }
 
     async fn what_if(&self, other: &OtherRules, query: &Query) -> Result<Response<Bytes>, Problem> {
-        let asked = self.question(self.now());
+        let asked = self.conditions(self.now());
         let cannot = |error: DataError| {
             Problem::bad_request("cannot use the other rules", error.to_string(), error.next)
         };
@@ -115,8 +115,8 @@ impl Platform {
             book.add(&answers::carrier_ends(*network, *day)).map_err(cannot)?;
         }
         let fleet = self.fleet_of(&query.selection()).await?;
-        let before = Counted::new(&fleet, asked);
-        let after = Counted::new(&fleet, Question { book: &book, ..asked });
+        let before = EvaluatedFleet::new(&fleet, asked);
+        let after = EvaluatedFleet::new(&fleet, Conditions { book: &book, ..asked });
         ok(&answers::what_if(&before, &after, &query.selection()))
     }
 
@@ -126,7 +126,7 @@ impl Platform {
         fleet: &Fleet,
         query: &Query,
     ) -> Result<Response<Bytes>, Problem> {
-        let counted = Counted::new(fleet, self.question(self.now()));
+        let counted = EvaluatedFleet::new(fleet, self.conditions(self.now()));
         let (selection, within) = (query.selection(), query.within);
         match function {
             Function::Residents => {

@@ -71,7 +71,7 @@ impl fmt::Display for CampaignId {
 /// The specification of a campaign, as its owner writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Spec {
+pub struct CampaignSpec {
     /// The ID.
     pub id: CampaignId,
     /// The destination of the devices.
@@ -101,7 +101,7 @@ pub struct Spec {
     pub retries: Retries,
 }
 
-impl Spec {
+impl CampaignSpec {
     /// Returns a standing campaign that moves every device as `localize::decide` says.
     pub fn decided(id: CampaignId) -> Self {
         Self {
@@ -245,7 +245,7 @@ impl Default for Retries {
 #[serde(deny_unknown_fields)]
 pub struct Campaign {
     /// The specification.
-    pub spec: Spec,
+    pub spec: CampaignSpec,
     /// The state.
     pub state: State,
     /// Time of creation.

@@ -10,11 +10,12 @@ use world::{Fault, Tx};
 use super::{Platform, Setup};
 use crate::{
     campaign::{
-        CAMPAIGNS, Campaign, CampaignId, Devices, MEMBERS, Member, MemberStatus, Spec, State, member_key,
+        CAMPAIGNS, Campaign, CampaignId, CampaignSpec, Devices, MEMBERS, Member, MemberStatus, State,
+        member_key,
     },
     check_in::MoveId,
-    counted::Counted,
     device::{Device, Fleet, Selection},
+    evaluated_fleet::EvaluatedFleet,
     moves::MOVES,
     plan::{Plan, plan},
     problem::{Problem, Rejected, decide},
@@ -30,7 +31,7 @@ impl Platform {
     ///
     /// # Errors
     /// The ID is in use, or the specification is invalid.
-    pub async fn create_campaign(&self, spec: &Spec) -> Result<Campaign, Problem> {
+    pub async fn create_campaign(&self, spec: &CampaignSpec) -> Result<Campaign, Problem> {
         spec.check()?;
         let made = self.now();
         let mut campaign = Campaign::new(spec.clone(), made);
@@ -113,7 +114,7 @@ impl Platform {
     ///
     /// # Errors
     /// The campaign does not exist, or the records fail.
-    pub async fn campaign(&self, id: &CampaignId) -> Result<Shown, Problem> {
+    pub async fn campaign(&self, id: &CampaignId) -> Result<CampaignDetails, Problem> {
         let mut tx = Tx::begin(self.records());
         let campaign = get(&mut tx, id).await?;
         let open: BTreeMap<String, MoveId> = tx
@@ -128,7 +129,7 @@ impl Platform {
             let eid = key.rsplit('/').next()?;
             Some(CampaignDevice::new(eid.parse().ok()?, member, open.get(eid).cloned()))
         });
-        Ok(Shown { devices: devices.collect(), campaign })
+        Ok(CampaignDetails { devices: devices.collect(), campaign })
     }
 
     /// Returns what the campaign would do with each of its devices now. It makes the same decisions
@@ -136,16 +137,16 @@ impl Platform {
     ///
     /// # Errors
     /// The specification is invalid, or the records fail.
-    pub async fn dry_run(&self, spec: &Spec) -> Result<Vec<Planned>, Problem> {
+    pub async fn dry_run(&self, spec: &CampaignSpec) -> Result<Vec<PlannedMove>, Problem> {
         spec.check()?;
         let now = self.now();
         let fleet = load(self.records()).await?;
-        let counted = Counted::new(&fleet, self.question(now));
+        let counted = EvaluatedFleet::new(&fleet, self.conditions(now));
         let Setup { book, owner, .. } = &self.0.setup;
         let planned = fleet.devices().iter().filter(|device| spec.has(device, now)).map(|device| {
             let policy = counted.policy(device);
             let plan = self.supplied(plan(now, device, spec.target, (book, &owner.offers, policy)));
-            Planned { eid: device.eid, label: device.label.clone(), plan }
+            PlannedMove { eid: device.eid, label: device.label.clone(), plan }
         });
         Ok(planned.collect())
     }
@@ -154,10 +155,10 @@ impl Platform {
     ///
     /// # Errors
     /// The selection is invalid, or the records fail.
-    pub async fn decisions(&self, selection: &Selection) -> Result<Vec<Decided>, Problem> {
+    pub async fn decisions(&self, selection: &Selection) -> Result<Vec<DeviceDecision>, Problem> {
         let now = self.now();
         let fleet = self.fleet_of(selection).await?;
-        let counted = Counted::new(&fleet, self.question(now));
+        let counted = EvaluatedFleet::new(&fleet, self.conditions(now));
         Ok(decisions(&counted, selection))
     }
 
@@ -252,7 +253,7 @@ impl Platform {
 
 /// A campaign with its devices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Shown {
+pub struct CampaignDetails {
     /// The campaign.
     #[serde(flatten)]
     pub campaign: Campaign,
@@ -292,7 +293,7 @@ impl CampaignDevice {
 
 /// The plan of a campaign for a device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Planned {
+pub struct PlannedMove {
     /// The EID.
     pub eid: Eid,
     /// The owner's name for the device.
@@ -304,7 +305,7 @@ pub struct Planned {
 
 /// The decision about a device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Decided {
+pub struct DeviceDecision {
     /// The EID.
     pub eid: Eid,
     /// The owner's name for the device.
@@ -315,10 +316,10 @@ pub struct Decided {
 }
 
 /// Returns the decision about each selected device in service.
-pub fn decisions(counted: &Counted<'_>, selection: &Selection) -> Vec<Decided> {
-    let now = counted.question.now;
+pub fn decisions(counted: &EvaluatedFleet<'_>, selection: &Selection) -> Vec<DeviceDecision> {
+    let now = counted.conditions.now;
     let selected = counted.fleet.in_service().filter(|device| selection.has(device, now));
-    let decided = selected.map(|device| Decided {
+    let decided = selected.map(|device| DeviceDecision {
         eid: device.eid,
         label: device.label.clone(),
         decision: counted.decide(device),

@@ -84,7 +84,7 @@ impl Platform {
     /// Loads all devices after checking the selection.
     pub(crate) async fn fleet_of(&self, selection: &Selection) -> Result<Fleet, Problem> {
         let fleet = load(self.records()).await?;
-        let meant = selection.means_something(&fleet, &self.0.setup.book);
+        let meant = selection.check(&fleet, &self.0.setup.book);
         meant.map_err(|Fault { what, why, next, .. }| Problem::not_found(what, why, next))?;
         Ok(fleet)
     }
@@ -108,12 +108,12 @@ impl Platform {
                 let known = store::get(tx, eid).await?;
                 let mut device = known.clone().unwrap_or_else(|| Device::new(eid));
                 edit.apply(&mut device);
-                let happening = match &known {
+                let event = match &known {
                     Some(before) => change(before, &device).map(|change| DeviceEvent::Edited { change }),
                     None => Some(DeviceEvent::Added),
                 };
-                if let Some(happening) = happening {
-                    device.happened(now, happening)?;
+                if let Some(event) = event {
+                    device.happened(now, event)?;
                     store::put(tx, &device)?;
                 }
                 Ok(device)
