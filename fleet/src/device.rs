@@ -7,14 +7,16 @@ use rsp::{
     ids::{Eid, Imsi},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use world::Fault;
 
 use crate::state::{DeviceEvent, NotPossible, State, Tally, Trail, follow};
 
 /// The name of a group, model or account. Devices that are loaded together share the text.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Arc<str>);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(inline)]
+pub struct Name(#[schemars(with = "String")] Arc<str>);
 
 impl Default for Name {
     fn default() -> Self {
@@ -53,7 +55,7 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 /// A device of the fleet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
     /// EID of its eUICC, which is its key in the records.
@@ -172,8 +174,8 @@ impl Fleet {
     }
 }
 
-/// A selection of devices. A field that is `None` selects all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A selection of devices. A field that is absent selects all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Selection {
     /// Devices in this country.

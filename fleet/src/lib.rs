@@ -43,7 +43,7 @@ mod state;
 mod store;
 mod supplier;
 
-pub use api::{CHECK_IN, DOCUMENT, ROUTES};
+pub use api::CHECK_IN;
 pub use campaign::{
     AttemptCounts, CAMPAIGNS, Campaign, CampaignId, CampaignSpec, Canary, Destination, Devices, Forgiven,
     MEMBERS, Member, MemberState, MemberStatus, NotACampaignId, Pace, Progress, Retries, Share,

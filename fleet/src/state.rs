@@ -3,14 +3,16 @@
 use std::{fmt, str::FromStr};
 
 use rsp::{ids::Plmn, time::Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use crate::check_in::Discrepancy;
 
 /// The state of a device.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "is", rename_all = "snake_case")]
+#[schemars(rename = "DeviceState")]
 pub enum State {
     /// In service, with nothing to do.
     #[default]
@@ -98,7 +100,7 @@ impl FromStr for State {
 }
 
 /// An event in the life of a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum DeviceEvent {
     /// The device was added to the records.
@@ -180,7 +182,7 @@ impl fmt::Display for DeviceEvent {
 }
 
 /// An entry of the audit trail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrailEntry {
     /// Time of the event.
     pub at: Timestamp,
@@ -190,8 +192,9 @@ pub struct TrailEntry {
 }
 
 /// The latest events of a device, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trail {
+    /// The entries.
     entries: Vec<TrailEntry>,
     /// Number of older entries that were dropped.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -240,7 +243,7 @@ impl Trail {
 }
 
 /// Results of the moves of a device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     /// Number of moves that ended on the new profile.
     pub moved: u32,

@@ -2,12 +2,13 @@
 
 use localize::{Country, Day, Finding, Limit, RuleId, Status};
 use rsp::ids::{Eid, Plmn};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{device::Selection, evaluated_fleet::EvaluatedFleet};
 
 /// A rule that a device breaks, or will break if it stays where it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Breach {
     /// The device.
     pub eid: Eid,

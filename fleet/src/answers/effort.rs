@@ -1,6 +1,7 @@
 //! Report of the effort of moving devices: time, traffic and cost over a bearer.
 
 use localize::{Decision, Destination};
+use schemars::JsonSchema;
 use serde::Serialize;
 use world::Fault;
 
@@ -29,7 +30,7 @@ impl Default for Pace {
 
 /// The effort of moving a number of devices. Octets and messages are expected values that include
 /// retransmissions.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Effort {
     /// Number of devices that move.
     pub devices: u32,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use localize::{Country, Day, Decision, NamedCountry};
 use rsp::ids::Plmn;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// A country with devices that have to leave their foreign subscription, or should.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Market {
     /// The country.
     pub country: NamedCountry,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use localize::{Country, Criticality, Role};
 use rsp::ids::Eid;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::who_must_move;
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Basis of the probabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "basis", rename_all = "snake_case")]
 pub enum Basis {
     /// An assumption.
@@ -28,7 +29,7 @@ pub enum Basis {
 }
 
 /// Probabilities of failed moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Chances {
     /// Of a million moves, the number that end on the former profile and are retried.
     pub came_back_ppm: u32,
@@ -65,7 +66,7 @@ impl Chances {
 }
 
 /// Devices of one criticality in one country.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RecoveryRow {
     /// Last known country.
     pub country: Option<Country>,
@@ -91,7 +92,7 @@ pub struct RecoveryRow {
 }
 
 /// Cost of recovery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Recovery {
     /// Assumed probabilities of failures.
     #[serde(flatten)]

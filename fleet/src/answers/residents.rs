@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use localize::{Country, History, NamedCountry};
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::evaluated_fleet::EvaluatedFleet;
@@ -24,7 +25,7 @@ impl Default for Residence {
 }
 
 /// Subscriptions of one home country in one visited country.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Resident {
     /// The visited country.
     pub country: NamedCountry,

@@ -7,6 +7,7 @@ use rsp::{
     ids::{Eid, Plmn},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Change of a device's deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// The device gets a deadline.
@@ -31,7 +32,7 @@ pub enum Change {
 }
 
 /// Result under one of the two rule books.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verdict {
     /// The decision: stay, move or stuck.
     pub decision: &'static str,
@@ -42,7 +43,7 @@ pub struct Verdict {
 }
 
 /// A device for which the two rule books differ.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Affected {
     /// The device.
     pub eid: Eid,
@@ -59,7 +60,7 @@ pub struct Affected {
 }
 
 /// Result of a comparison of two rule books.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct WhatIf {
     /// Number of devices that were compared.
     pub devices: u32,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use localize::Decision;
 use rsp::ids::{Eid, Iccid};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx};
 
@@ -252,7 +253,7 @@ impl Platform {
 }
 
 /// A campaign with its devices.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CampaignDetails {
     /// The campaign.
     #[serde(flatten)]
@@ -262,7 +263,7 @@ pub struct CampaignDetails {
 }
 
 /// A device of a campaign.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CampaignDevice {
     /// The EID.
     pub eid: Eid,
@@ -292,7 +293,7 @@ impl CampaignDevice {
 }
 
 /// The plan of a campaign for a device.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PlannedMove {
     /// The EID.
     pub eid: Eid,
@@ -304,7 +305,7 @@ pub struct PlannedMove {
 }
 
 /// The decision about a device.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct DeviceDecision {
     /// The EID.
     pub eid: Eid,

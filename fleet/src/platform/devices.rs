@@ -2,6 +2,7 @@
 
 use localize::Needs;
 use rsp::ids::Eid;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, transact};
 
@@ -15,8 +16,8 @@ use crate::{
     store::{self, load},
 };
 
-/// New values for a device. A field that is `None` stays unchanged.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// New values for a device. A field that is absent stays unchanged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Edit {
     /// The owner's name for the device.
