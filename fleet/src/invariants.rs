@@ -53,6 +53,10 @@ pub async fn violations(records: &dyn Records) -> Result<Vec<String>, Fault> {
         }
         for (eid, member) in its_members {
             found.extend(wrong_member(member, is_moving(eid)).map(|why| format!("{eid} in {id}: {why}")));
+            let retired = devices.get(eid).is_some_and(|stored| !stored.clone().with(None).is_in_service());
+            if retired && campaign.goes_back && !campaign.is_finished(&member.state) {
+                found.push(format!("{eid} is retired, and the rollback of campaign {id} waits for it"));
+            }
             let is_back = is_moving(eid).is_some_and(|open| open.direction == Direction::Back);
             if is_back && !campaign.goes_back {
                 found.push(format!("{eid} moves back, but campaign {id} is not rolled back"));

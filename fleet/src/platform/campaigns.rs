@@ -11,8 +11,8 @@ use world::{Fault, Tx};
 use super::{Platform, Setup};
 use crate::{
     campaign::{
-        CAMPAIGNS, Campaign, CampaignId, CampaignSpec, Devices, MEMBERS, Member, MemberStatus, State,
-        member_key,
+        CAMPAIGNS, Campaign, CampaignId, CampaignSpec, Devices, MEMBERS, Member, MemberState, MemberStatus,
+        State, member_key,
     },
     check_in::MoveId,
     device::{Device, Fleet, Selection},
@@ -22,6 +22,9 @@ use crate::{
     problem::{Problem, Rejected, decide},
     store::load,
 };
+
+/// The reason for which a campaign gives up a device that was retired.
+pub(super) const RETIRED: &str = "the device was taken out of service";
 
 /// Maximum number of campaigns. Each check-in reads all of them.
 const MAX_CAMPAIGNS: usize = 100;
@@ -240,6 +243,13 @@ impl Platform {
             })
             .unzip();
         let before = members.clone();
+        let devices = load(self.records()).await?;
+        for (key, (member, _)) in keys.iter().zip(&mut members) {
+            if matches!(member.state, MemberState::Moved { .. }) && member_in_service(&devices, key).is_none()
+            {
+                member.state = MemberState::Failed { at: self.now(), why: RETIRED.into() };
+            }
+        }
         campaign.roll_back(&mut members);
         for ((key, (member, _)), (was, _)) in keys.iter().zip(&members).zip(&before) {
             if member != was {
@@ -348,13 +358,18 @@ fn members_of(id: &CampaignId) -> String {
 async fn still_there(tx: &mut Tx<'_>, id: &CampaignId, devices: &Fleet) -> Result<Vec<Eid>, Fault> {
     let mut there = Vec::new();
     for (key, _) in tx.list(&MEMBERS, &members_of(id)).await? {
-        let eid = key.rsplit('/').next().and_then(|eid| eid.parse().ok());
-        match eid.filter(|eid| devices.device(*eid).is_some_and(Device::is_in_service)) {
+        match member_in_service(devices, &key) {
             Some(eid) => there.push(eid),
             None => tx.delete(&MEMBERS, &key),
         }
     }
     Ok(there)
+}
+
+/// Returns the EID in the key of a member, if the device is in service.
+fn member_in_service(devices: &Fleet, key: &str) -> Option<Eid> {
+    let eid = key.rsplit('/').next()?.parse().ok()?;
+    devices.device(eid).is_some_and(Device::is_in_service).then_some(eid)
 }
 
 async fn create(tx: &mut Tx<'_>, campaign: &Campaign, listed: &BTreeSet<Eid>) -> Result<(), Rejected> {

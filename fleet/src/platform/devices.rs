@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, transact};
 
-use super::Platform;
+use super::{Platform, campaigns::RETIRED};
 use crate::{
-    campaign::{AttemptResult, CAMPAIGNS, MemberState},
+    campaign::{AttemptResult, CAMPAIGNS, MEMBERS, MemberState, member_key},
     device::{Device, Fleet, Name, Selection},
     moves::MOVES,
     problem::{Problem, Rejected, decide},
@@ -132,7 +132,6 @@ impl Platform {
     }
 
     async fn retire_in(&self, tx: &mut Tx<'_>, eid: Eid) -> Result<Device, Rejected> {
-        const WHY: &str = "the device was taken out of service";
         let now = self.now();
         let mut device = get(tx, eid).await?;
         if !device.is_in_service() {
@@ -142,10 +141,21 @@ impl Platform {
             );
         }
         if let Some(open) = tx.get(&MOVES, &eid.to_string()).await? {
-            self.end(tx, &mut device, &open, (AttemptResult::NotInstalled, WHY)).await?;
+            self.end(tx, &mut device, &open, (AttemptResult::NotInstalled, RETIRED)).await?;
         }
-        for (_, campaign) in tx.peek_list(&CAMPAIGNS, "").await? {
-            self.finish(tx, &campaign, eid, MemberState::Failed { at: now, why: WHY.into() }).await?;
+        for (id, campaign) in tx.peek_list(&CAMPAIGNS, "").await? {
+            let key = member_key(&campaign.spec.id, eid);
+            if tx.get(&MEMBERS, &key).await?.is_none() {
+                continue;
+            }
+            // A rollback at the same time must see that the device is retired. It conflicts with
+            // this transaction, because the campaign is read with conflict detection and the member
+            // is written even if it does not change.
+            let Some(campaign) = tx.get(&CAMPAIGNS, &id).await? else { continue };
+            self.finish(tx, &campaign, eid, MemberState::Failed { at: now, why: RETIRED.into() }).await?;
+            if let Some(member) = tx.get(&MEMBERS, &key).await? {
+                tx.put(&MEMBERS, &key, &member)?;
+            }
         }
         device.happened(now, DeviceEvent::Retired).map_err(Fault::from)?;
         store::put(tx, &device)?;

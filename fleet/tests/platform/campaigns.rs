@@ -2,7 +2,7 @@
 
 use fleet::{
     CampaignSpec, Canary, Destination, Devices, MemberState, MemberStatus, Plan, Retries, Selection, Share,
-    Stop, Weekday, Window,
+    Stop, Weekday, Window, violations,
 };
 
 use crate::testbed::{Agent, MoveResult, Testbed, at, bootstrap, campaign, eid, plmn};
@@ -199,6 +199,21 @@ async fn a_rollback_returns_devices_to_their_former_profiles() {
 }
 
 #[tokio::test]
+async fn a_rollback_does_not_wait_for_a_device_that_was_retired_after_its_move() {
+    let testbed = Testbed::new(2).await;
+    testbed.run(&campaign("c")).await;
+    let mut devices = agents(2);
+    all(&testbed, &mut devices, |_| MoveResult::Moves).await;
+    testbed.platform.retire(eid(0)).await.unwrap();
+    testbed.platform.roll_back_campaign(&"c".parse().unwrap()).await.unwrap();
+    assert_eq!(violations(&*testbed.records).await.unwrap(), [] as [String; 0]);
+    testbed.later(24);
+    all(&testbed, &mut devices[1..], |_| MoveResult::Moves).await;
+    let current = testbed.campaign("c").await;
+    assert_eq!((current.state.word(), current.progress.rolled_back), ("rolled back", 1));
+}
+
+#[tokio::test]
 async fn a_failed_rollback_is_retried_and_can_be_paused() {
     let testbed = Testbed::new(1).await;
     testbed.run(&CampaignSpec { retries: Retries { times: 1, ..Retries::default() }, ..campaign("c") }).await;
@@ -327,7 +342,7 @@ async fn counts_are_right_after_a_failed_device_of_a_standing_campaign_is_put_of
         all(&testbed, &mut devices, |_| MoveResult::Fails).await;
         let progress = testbed.campaign("s").await.progress;
         finished.push((progress.begun, progress.finished));
-        assert_eq!(fleet::violations(&*testbed.records).await.unwrap(), [] as [String; 0]);
+        assert_eq!(violations(&*testbed.records).await.unwrap(), [] as [String; 0]);
         testbed.later(24);
     }
     finished.dedup();
