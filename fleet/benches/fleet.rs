@@ -26,8 +26,8 @@ use fleet::bearers::Bearers;
 use fleet::costs::Costs;
 use fleet::files::{Rows, export, read_devices, read_stays};
 use fleet::{
-    CHECK_IN, CampaignId, CardProfile, CheckIn, Config, Counted, Device, Fleet, Owner, Platform, Question,
-    Registration, Selection, Setup, Spec,
+    CHECK_IN, CampaignId, CampaignSpec, CardProfile, CheckIn, Conditions, Config, Device, EvaluatedFleet,
+    Fleet, Owner, Platform, Registration, Selection, Setup,
 };
 use http::Request;
 use http::header::CONTENT_TYPE;
@@ -99,7 +99,7 @@ async fn run(devices: usize) {
     println!("{:<34} {each:>8} octets a device, at most {MAX_OCTETS}", "in memory");
 
     let policy = Policy { strategy: Strategy::built_in(&book).unwrap(), ..Policy::default() };
-    let question = Question { now, book: &book, policy: &policy, offers: &[] };
+    let conditions = Conditions { now, book: &book, policy: &policy, offers: &[] };
     let selection = Selection::default();
     let costs = Costs::built_in().unwrap();
     let (bearers, one) = (Bearers::built_in().unwrap(), costs.r#move("consumer-ts48").unwrap());
@@ -116,8 +116,8 @@ async fn run(devices: usize) {
         worst = worst.max(took / reading);
         println!("{name:<34} {took:>8.2} s  {:.2} of a reading, {rows} rows", took / reading);
     };
-    let counted = Counted::new(&fleet, question);
-    ask("counted", &mut || black_box(Counted::new(&fleet, question)).fleet.devices().len());
+    let counted = EvaluatedFleet::new(&fleet, conditions);
+    ask("counted", &mut || black_box(EvaluatedFleet::new(&fleet, conditions)).fleet.devices().len());
     ask("residents", &mut || residents(&counted, Residence::default()).len());
     ask("breaches", &mut || breaches(&counted, &selection, Some(90)).len());
     ask("markets", &mut || markets(&counted, Some(90)).len());
@@ -132,7 +132,7 @@ async fn run(devices: usize) {
             .len()
     });
     ask("what-if", &mut || {
-        let after = Counted::new(&fleet, Question { book: &other, ..question });
+        let after = EvaluatedFleet::new(&fleet, Conditions { book: &other, ..conditions });
         what_if(&counted, &after, &selection).affected.len()
     });
     ask("export", &mut || export(fleet.devices()).unwrap().devices.split(|octet| *octet == b'\n').count());
@@ -203,7 +203,7 @@ async fn standing(records: impl Records + 'static, book: &RuleBook, now: Timesta
     let world = World::new(ManualClock::at(now), SeededDice::from_text("bench"));
     let platform = Platform::new(records, world, NullEvents, setup);
     let id: CampaignId = "standing".parse().unwrap();
-    platform.create_campaign(&Spec::decided(id.clone())).await.unwrap();
+    platform.create_campaign(&CampaignSpec::decided(id.clone())).await.unwrap();
     platform.start_campaign(&id).await.unwrap();
     platform.due().await.unwrap();
     platform

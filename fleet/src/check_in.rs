@@ -8,22 +8,22 @@ use rsp::{
     ids::{Eid, Iccid, Imsi, Plmn},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::World;
 
 /// A check-in: the device reports its own state, whether or not the platform already knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckIn {
     /// The identity of its eUICC.
     pub eid: Eid,
     /// The device's local time.
     pub at: Timestamp,
-    /// The registration, or `None` if the device reaches the platform in another way.
+    /// The registration, absent if the device reaches the platform in another way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<Registration>,
-    /// Profiles on the card (ES10c.GetProfilesInfo), or `None` if the device did not query the
-    /// card.
+    /// Profiles on the card (ES10c.GetProfilesInfo), absent if the device did not query the card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profiles: Option<Vec<CardProfile>>,
     /// Networks that refused the device since its last check-in, and operators that had no profile
@@ -44,7 +44,7 @@ impl CheckIn {
 }
 
 /// A registration in a network with a profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
     /// The network.
@@ -58,7 +58,7 @@ pub struct Registration {
 }
 
 /// A profile as the card reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CardProfile {
     /// The ICCID.
@@ -71,7 +71,7 @@ pub struct CardProfile {
 }
 
 /// A network that refused the device, or an operator that could not supply a profile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefusedBy {
     /// The home network of the refused subscriber, or of the missing profile.
@@ -81,7 +81,7 @@ pub struct RefusedBy {
 }
 
 /// Result of a move.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MoveEnded {
     /// The move.
     pub order: MoveId,
@@ -91,7 +91,7 @@ pub struct MoveEnded {
 }
 
 /// Results of a move.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "ending", rename_all = "snake_case")]
 pub enum Ending {
     /// The device is in service with the new profile.
@@ -109,18 +109,18 @@ pub enum Ending {
 }
 
 /// The platform's answer to a check-in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Instruction {
     /// The action for the device.
-    pub what: What,
+    pub what: Action,
     /// The time of the next check-in, unless an event causes an earlier one.
     pub next_check_in: Timestamp,
 }
 
 /// An action for a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum Action {
     /// No action.
     Nothing,
     /// Move to another profile and report the result. An instruction with the same ID is a
@@ -136,7 +136,7 @@ pub enum What {
 }
 
 /// The profile to which a device moves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// Enable a profile that is on the card.
@@ -147,6 +147,7 @@ pub enum Target {
         iccid: Iccid,
         /// Its activation code.
         #[serde(with = "activation_code")]
+        #[schemars(with = "String")]
         code: ActivationCode,
     },
     /// Have the operator install and enable a profile (ES2.DownloadProfile of SGP.02). This
@@ -170,7 +171,7 @@ impl Target {
 }
 
 /// The unique ID of a move.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct MoveId(Box<str>);
 
@@ -195,7 +196,7 @@ impl fmt::Display for MoveId {
 
 /// A difference between a check-in and the records. It is added to the device's trail, and the
 /// records are updated from the card.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "found", rename_all = "snake_case")]
 pub enum Discrepancy {
     /// The card no longer has a recorded profile.

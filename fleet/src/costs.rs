@@ -3,6 +3,7 @@
 use std::fmt;
 
 use localize::{Country, DataError, DataText, Day};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use toml::Spanned;
 
@@ -11,7 +12,7 @@ pub const BUILT_IN_COSTS: &str = include_str!("../data/costs.toml");
 
 /// An amount in millionths of the currency unit, so that sums are exact. JSON has the decimal
 /// number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(from = "f64")]
 pub struct Money(pub i64);
 

@@ -7,14 +7,16 @@ use rsp::{
     ids::{Eid, Imsi},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use world::Fault;
 
 use crate::state::{DeviceEvent, NotPossible, State, Tally, Trail, follow};
 
 /// The name of a group, model or account. Devices that are loaded together share the text.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Arc<str>);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(inline)]
+pub struct Name(#[schemars(with = "String")] Arc<str>);
 
 impl Default for Name {
     fn default() -> Self {
@@ -53,7 +55,7 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 /// A device of the fleet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
     /// EID of its eUICC, which is its key in the records.
@@ -106,14 +108,14 @@ impl Device {
     ///
     /// # Errors
     /// The event is impossible in the device's state. Nothing is changed.
-    pub fn happened(&mut self, at: Timestamp, happening: DeviceEvent) -> Result<(), NotPossible> {
+    pub fn happened(&mut self, at: Timestamp, event: DeviceEvent) -> Result<(), NotPossible> {
         let mut tally = self.tally;
-        let state = follow(&self.state, &mut tally, at, &happening)?;
-        if matches!(happening, DeviceEvent::Heard | DeviceEvent::Moved | DeviceEvent::CameBack { .. }) {
+        let state = follow(&self.state, &mut tally, at, &event)?;
+        if matches!(event, DeviceEvent::Heard | DeviceEvent::Moved | DeviceEvent::CameBack { .. }) {
             self.last_seen = self.last_seen.max(Some(at));
         }
         (self.state, self.tally) = (state, tally);
-        self.trail.push(at, happening);
+        self.trail.push(at, event);
         Ok(())
     }
 
@@ -172,8 +174,8 @@ impl Fleet {
     }
 }
 
-/// A selection of devices. A field that is `None` selects all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A selection of devices. A field that is absent selects all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Selection {
     /// Devices in this country.
@@ -210,7 +212,7 @@ impl Selection {
     ///
     /// # Errors
     /// The group, model or account has no devices, or the country or state does not exist.
-    pub fn means_something(&self, fleet: &Fleet, book: &RuleBook) -> Result<(), Fault> {
+    pub fn check(&self, fleet: &Fleet, book: &RuleBook) -> Result<(), Fault> {
         let names = |of: fn(&Device) -> &str| fleet.devices().iter().map(of).collect::<BTreeSet<&str>>();
         for (what, wanted, of) in [
             ("group", &self.group, (|device| device.group.as_ref()) as fn(&Device) -> &str),
@@ -222,7 +224,7 @@ impl Selection {
             if !known.contains(wanted) {
                 return Err(Fault::new(
                     format!("no device has {what} {wanted:?}"),
-                    match listed(known.into_iter().filter(|name| !name.is_empty())) {
+                    match format_list(known.into_iter().filter(|name| !name.is_empty())) {
                         Some(known) => format!("there are {known}"),
                         None => format!("no device has a {what}"),
                     },
@@ -249,7 +251,7 @@ impl Selection {
 }
 
 /// Formats the first items and the number of further ones, or returns `None` without items.
-pub fn listed(all: impl IntoIterator<Item: fmt::Display>) -> Option<String> {
+pub fn format_list(all: impl IntoIterator<Item: fmt::Display>) -> Option<String> {
     const MOST: usize = 20;
     let mut all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();
     let more = all.len().saturating_sub(MOST);

@@ -8,7 +8,7 @@ use world::{Fault, Records, Tx};
 use crate::{
     campaign::{CAMPAIGNS, MEMBERS, Member},
     moves::{Direction, MOVES, Move},
-    profile_order::{ORDERS, ProfileOrder, Step},
+    profile_order::{ORDERS, OrderStep, ProfileOrder},
     state::State,
     store::DEVICES,
 };
@@ -53,6 +53,10 @@ pub async fn violations(records: &dyn Records) -> Result<Vec<String>, Fault> {
         }
         for (eid, member) in its_members {
             found.extend(wrong_member(member, is_moving(eid)).map(|why| format!("{eid} in {id}: {why}")));
+            let retired = devices.get(eid).is_some_and(|stored| !stored.clone().with(None).is_in_service());
+            if retired && campaign.goes_back && !campaign.is_finished(&member.state) {
+                found.push(format!("{eid} is retired, and the rollback of campaign {id} waits for it"));
+            }
             let is_back = is_moving(eid).is_some_and(|open| open.direction == Direction::Back);
             if is_back && !campaign.goes_back {
                 found.push(format!("{eid} moves back, but campaign {id} is not rolled back"));
@@ -87,7 +91,9 @@ fn wrong_orders(moves: &BTreeMap<String, Move>, orders: &BTreeMap<String, Profil
             Some(order) if order.eid.to_string() != *eid => {
                 found.push(format!("{eid} moves with order {id} of device {}", order.eid));
             }
-            Some(order) if order.is_to_be_cancelled() || matches!(order.step, Step::Fulfilled { .. }) => {
+            Some(order)
+                if order.is_to_be_cancelled() || matches!(order.step, OrderStep::Fulfilled { .. }) =>
+            {
                 found.push(format!("{eid} moves with order {id}, which is {:?}", order.step));
             }
             Some(_) => {}
@@ -98,7 +104,7 @@ fn wrong_orders(moves: &BTreeMap<String, Move>, orders: &BTreeMap<String, Profil
     }
     for (key, order) in orders {
         let in_progress =
-            matches!(order.step, Step::Reserving { unwanted: false, .. } | Step::Confirming { .. });
+            matches!(order.step, OrderStep::Reserving { unwanted: false, .. } | OrderStep::Confirming { .. });
         if in_progress && !ordered.contains(key.as_str()) {
             found.push(format!("order {key} is in progress and belongs to no move"));
         }

@@ -4,8 +4,8 @@
 //! ([`State`]) and its audit trail ([`Trail`]). [`Fleet`] is a snapshot of all devices. Devices are
 //! imported from CSV files and exported to them ([`files`]).
 //!
-//! [`Counted`] evaluates a fleet under a rule book, the owner's policy and offers at one point in
-//! time. Each report is a pure function of it, with a result that serializes:
+//! An [`EvaluatedFleet`] is a fleet evaluated under a rule book, the owner's policy and offers at
+//! one point in time. Each report is a pure function of it, with a result that serializes:
 //!
 //! - [`residents`](answers::residents): countries in which foreign subscriptions are in fact
 //!   resident,
@@ -19,7 +19,7 @@
 //! [`bearers`] is the table of speed, delay and loss of bearers; [`costs`] is the table of prices.
 //!
 //! [`Platform`] is the party that acts on these data. Devices check in ([`CheckIn`]) and receive an
-//! [`Instruction`]. Campaigns ([`Spec`]) decide which devices move and at what rate. Profiles are
+//! [`Instruction`]. Campaigns ([`CampaignSpec`]) decide which devices move and at what rate. Profiles are
 //! ordered at the SM-DP+ of an operator or supplied by the operator itself ([`Supplier`]).
 
 pub mod answers;
@@ -28,8 +28,8 @@ pub mod bearers;
 mod campaign;
 mod check_in;
 pub mod costs;
-mod counted;
 mod device;
+mod evaluated_fleet;
 pub mod files;
 mod invariants;
 mod moves;
@@ -43,27 +43,28 @@ mod state;
 mod store;
 mod supplier;
 
-pub use api::{CHECK_IN, DOCUMENT, ROUTES};
+pub use api::CHECK_IN;
 pub use campaign::{
-    AttemptCounts, CAMPAIGNS, Campaign, CampaignId, Canary, Destination, Devices, Forgiven, MEMBERS, Member,
-    MemberState, MemberStatus, NotACampaignId, Pace, Progress, Retries, Share, Spec, State as CampaignState,
-    Stop, Weekday, Window,
+    AttemptCounts, CAMPAIGNS, Campaign, CampaignId, CampaignSpec, Canary, Destination, Devices, Forgiven,
+    MEMBERS, Member, MemberState, MemberStatus, NotACampaignId, Pace, Progress, Retries, Share,
+    State as CampaignState, Stop, Weekday, Window,
 };
 pub use check_in::{
-    CardProfile, CheckIn, Discrepancy, Ending, Instruction, MoveEnded, MoveId, RefusedBy, Registration,
-    Target, What,
+    Action, CardProfile, CheckIn, Discrepancy, Ending, Instruction, MoveEnded, MoveId, RefusedBy,
+    Registration, Target,
 };
-pub use counted::{Counted, Question};
-pub use device::{Device, Fleet, Name, Selection, listed};
+pub use device::{Device, Fleet, Name, Selection, format_list};
+pub use evaluated_fleet::{Conditions, EvaluatedFleet};
 pub use invariants::violations;
 pub use moves::{Direction, MOVES, Move, ProfileSource};
 pub use owner::Owner;
 pub use plan::Plan;
 pub use platform::{
-    CampaignDevice, Config, Decided, Edit, Planned, Platform, Processed, Setup, Shown, decisions,
+    CampaignDetails, CampaignDevice, Config, DeviceDecision, Edit, PlannedMove, Platform, Processed, Setup,
+    decisions,
 };
 pub use problem::Problem;
-pub use profile_order::{Code, DownloadProgress, ORDERS, ProfileOrder, ProfileOrderId, Step};
-pub use state::{DeviceEvent, Entry, NotPossible, State, Tally, Trail};
+pub use profile_order::{Code, DownloadProgress, ORDERS, OrderStep, ProfileOrder, ProfileOrderId};
+pub use state::{DeviceEvent, NotPossible, State, Tally, Trail, TrailEntry};
 pub use store::{ImportError, dry_run, get, import, load, put};
 pub use supplier::{Es2Plus, Supplier};

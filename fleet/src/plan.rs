@@ -5,12 +5,13 @@ use rsp::{
     ids::{Iccid, Plmn},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{campaign, device::Device};
 
 /// A campaign's plan for a device.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "plan", rename_all = "snake_case")]
 pub enum Plan {
     /// The device stays.

@@ -59,7 +59,7 @@ pub struct ProfileOrder {
     /// The ICCID or profile type that is ordered.
     pub what: Orderable,
     /// The step that the order has reached.
-    pub step: Step,
+    pub step: OrderStep,
     /// Time at which the order reached this step.
     pub since: Timestamp,
     /// Final download progress that the SM-DP+ reported.
@@ -70,7 +70,7 @@ pub struct ProfileOrder {
 /// Step of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum Step {
+pub enum OrderStep {
     /// To be reserved with DownloadOrder.
     Reserving {
         /// The functionCallIdentifier.
@@ -116,7 +116,7 @@ pub enum Step {
 #[serde(transparent)]
 pub struct Code(#[serde(with = "crate::check_in::activation_code")] pub ActivationCode);
 
-impl Step {
+impl OrderStep {
     /// The ICCID, once it is known.
     pub fn iccid(&self) -> Option<Iccid> {
         match self {
@@ -142,7 +142,7 @@ impl Step {
 impl ProfileOrder {
     /// True if no move needs the order any more, so that it must be cancelled.
     pub(crate) fn is_to_be_cancelled(&self) -> bool {
-        matches!(self.step, Step::Cancelling { .. } | Step::Reserving { unwanted: true, .. })
+        matches!(self.step, OrderStep::Cancelling { .. } | OrderStep::Reserving { unwanted: true, .. })
     }
 }
 

@@ -3,14 +3,16 @@
 use std::{fmt, str::FromStr};
 
 use rsp::{ids::Plmn, time::Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use crate::check_in::Discrepancy;
 
 /// The state of a device.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "is", rename_all = "snake_case")]
+#[schemars(rename = "DeviceState")]
 pub enum State {
     /// In service, with nothing to do.
     #[default]
@@ -98,7 +100,7 @@ impl FromStr for State {
 }
 
 /// An event in the life of a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum DeviceEvent {
     /// The device was added to the records.
@@ -180,19 +182,20 @@ impl fmt::Display for DeviceEvent {
 }
 
 /// An entry of the audit trail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrailEntry {
     /// Time of the event.
     pub at: Timestamp,
     /// The event.
     #[serde(flatten)]
-    pub happening: DeviceEvent,
+    pub event: DeviceEvent,
 }
 
 /// The latest events of a device, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trail {
-    entries: Vec<Entry>,
+    /// The entries.
+    entries: Vec<TrailEntry>,
     /// Number of older entries that were dropped.
     #[serde(default, skip_serializing_if = "is_zero")]
     forgotten: u32,
@@ -207,7 +210,7 @@ impl Trail {
     pub const MAX: usize = 32;
 
     /// The entries, oldest first.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[TrailEntry] {
         &self.entries
     }
 
@@ -223,24 +226,24 @@ impl Trail {
     /// Adds a discrepancy, unless one of the latest entries is the same: some discrepancies recur
     /// at each check-in.
     pub(crate) fn found(&mut self, at: Timestamp, discrepancy: Discrepancy) {
-        let happening = DeviceEvent::Found(discrepancy);
+        let event = DeviceEvent::Found(discrepancy);
         let latest = self.entries.iter().rev().take(Self::MAX / 4);
-        if latest.into_iter().all(|entry| entry.happening != happening) {
-            self.push(at, happening);
+        if latest.into_iter().all(|entry| entry.event != event) {
+            self.push(at, event);
         }
     }
 
-    pub(crate) fn push(&mut self, at: Timestamp, happening: DeviceEvent) {
+    pub(crate) fn push(&mut self, at: Timestamp, event: DeviceEvent) {
         if self.entries.len() >= Self::MAX {
             self.entries.remove(0);
             self.forgotten = self.forgotten.saturating_add(1);
         }
-        self.entries.push(Entry { at, happening });
+        self.entries.push(TrailEntry { at, event });
     }
 }
 
 /// Results of the moves of a device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     /// Number of moves that ended on the new profile.
     pub moved: u32,
@@ -260,13 +263,13 @@ impl Tally {
 /// The event is impossible in this state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the event \"{happening}\" is impossible in the state \"{state}\"; read the device's record again and retry"
+    "the event \"{event}\" is impossible in the state \"{state}\"; read the device's record again and retry"
 )]
 pub struct NotPossible {
     /// The state of the device.
     pub state: State,
     /// The event.
-    pub happening: DeviceEvent,
+    pub event: DeviceEvent,
 }
 
 impl From<NotPossible> for Fault {
@@ -280,18 +283,18 @@ pub(crate) fn follow(
     state: &State,
     tally: &mut Tally,
     at: Timestamp,
-    happening: &DeviceEvent,
+    event: &DeviceEvent,
 ) -> Result<State, NotPossible> {
     use DeviceEvent as H;
     let one_more = |count: &mut u32| *count = count.saturating_add(1);
-    Ok(match (state, happening) {
+    Ok(match (state, event) {
         (_, H::Added | H::Changed | H::Edited { .. } | H::Found(_)) => state.clone(),
-        (State::Retired { .. }, _) => return not_possible(state, happening),
+        (State::Retired { .. }, _) => return not_possible(state, event),
         (_, H::Retired) => State::Retired { since: at },
-        (State::Moving { .. }, H::MoveBegan { .. }) => return not_possible(state, happening),
+        (State::Moving { .. }, H::MoveBegan { .. }) => return not_possible(state, event),
         (_, H::MoveBegan { to }) => State::Moving { to: *to, since: at },
         (State::Moving { since, .. }, H::PassedOver { to, .. }) => State::Moving { to: *to, since: *since },
-        (_, H::PassedOver { .. }) => return not_possible(state, happening),
+        (_, H::PassedOver { .. }) => return not_possible(state, event),
         (State::Moving { .. }, H::Moved) => {
             one_more(&mut tally.moved);
             State::Working
@@ -304,7 +307,7 @@ pub(crate) fn follow(
             one_more(&mut tally.lost);
             State::Unreachable { since: at }
         }
-        (_, H::Moved | H::CameBack { .. } | H::Lost { .. }) => return not_possible(state, happening),
+        (_, H::Moved | H::CameBack { .. } | H::Lost { .. }) => return not_possible(state, event),
         (State::Unreachable { .. }, H::Silent) => state.clone(),
         (_, H::Silent) => State::Unreachable { since: at },
         (State::Unreachable { .. }, H::Heard) | (State::Stuck { .. }, H::Helped) | (_, H::Visited) => {
@@ -315,8 +318,8 @@ pub(crate) fn follow(
     })
 }
 
-fn not_possible(state: &State, happening: &DeviceEvent) -> Result<State, NotPossible> {
-    Err(NotPossible { state: state.clone(), happening: happening.clone() })
+fn not_possible(state: &State, event: &DeviceEvent) -> Result<State, NotPossible> {
+    Err(NotPossible { state: state.clone(), event: event.clone() })
 }
 
 #[cfg(test)]
@@ -351,7 +354,7 @@ mod tests {
     fn a_move_ends_once_and_a_retired_device_does_not_move() {
         let (at, to) = (Timestamp(0), "724-05".parse().unwrap());
         let mut tally = Tally::default();
-        let mut then = |state: &State, happening| follow(state, &mut tally, at, &happening);
+        let mut then = |state: &State, event| follow(state, &mut tally, at, &event);
         let moving = then(&State::Working, DeviceEvent::MoveBegan { to }).unwrap();
         assert!(then(&moving, DeviceEvent::MoveBegan { to }).is_err());
         let lost = then(&moving, DeviceEvent::Lost { why: "no answer".into() }).unwrap();

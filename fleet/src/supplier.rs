@@ -55,7 +55,7 @@ pub struct Es2Plus {
     /// The OID by which the SM-DP+ identifies the platform.
     pub requester: String,
     /// True if the SM-DP+ reports download progress (ES2+.HandleDownloadProgressInfo).
-    pub tells: bool,
+    pub reports_progress: bool,
 }
 
 /// Reason for a failed ES2+ call.
@@ -192,7 +192,7 @@ mod tests {
             }));
             let address = "dp.example".parse().unwrap();
             let (name, requester) = ("dp.example".parse().unwrap(), "2.999.1".to_owned());
-            let supplier = Es2Plus { link, address, name, requester, tells: false };
+            let supplier = Es2Plus { link, address, name, requester, reports_progress: false };
             let eid = "89049032000000000000000000000163".parse().unwrap();
             let iccid = "89724990000000000019".parse().unwrap();
             match supplier.confirm_order("call", eid, iccid).await {

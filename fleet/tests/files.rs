@@ -97,7 +97,7 @@ async fn columns_can_have_any_order_and_missing_columns_change_nothing() {
     let device = fleet.device(E1.parse().unwrap()).unwrap();
     assert_eq!((&*device.label, device.group.as_ref()), ("New name", "kiosks"));
     assert_eq!(device.connection.history.stays().len(), 3);
-    let trail: Vec<String> = device.trail.entries().iter().map(|e| e.happening.to_string()).collect();
+    let trail: Vec<String> = device.trail.entries().iter().map(|e| e.event.to_string()).collect();
     assert_eq!(trail, ["added", "changed by a file"]);
 }
 

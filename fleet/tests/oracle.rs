@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleet::{
-    Counted, Device, DeviceEvent, Fleet, Question, Selection,
+    Conditions, Device, DeviceEvent, EvaluatedFleet, Fleet, Selection,
     answers::{Chances, Change, Residence, breaches, markets, residents, what_if, who_must_move},
 };
 use localize::{Country, Day, Decision, History, Home, Offer, Policy, RuleBook};
@@ -122,8 +122,10 @@ fn the_reports_equal_those_of_a_day_by_day_model() {
     for round in 0..60 {
         let fleet = random_fleet(&mut rolls, &book);
         let policy = Policy::default();
-        let counted =
-            Counted::new(&fleet, Question { now: now(), book: &book, policy: &policy, offers: &offers });
+        let counted = EvaluatedFleet::new(
+            &fleet,
+            Conditions { now: now(), book: &book, policy: &policy, offers: &offers },
+        );
 
         // Residents: at least 30 days within 90.
         let mut model: BTreeMap<(Country, Country), (u32, u32, usize)> = BTreeMap::new();
@@ -233,11 +235,13 @@ fn a_what_if_report_lists_affected_devices_and_changes() {
     let (mut nearer, mut same) = (0, 0);
     for _ in 0..20 {
         let fleet = random_fleet(&mut rolls, &before_book);
-        let question = |book| Question { now: now(), book, policy: &policy, offers: &[] };
-        let (before, after) =
-            (Counted::new(&fleet, question(&before_book)), Counted::new(&fleet, question(&after_book)));
+        let conditions = |book| Conditions { now: now(), book, policy: &policy, offers: &[] };
+        let (before, after) = (
+            EvaluatedFleet::new(&fleet, conditions(&before_book)),
+            EvaluatedFleet::new(&fleet, conditions(&after_book)),
+        );
         let answer = what_if(&before, &after, &Selection::default());
-        let first = |counted: &Counted<'_>| -> BTreeMap<Eid, Day> {
+        let first = |counted: &EvaluatedFleet<'_>| -> BTreeMap<Eid, Day> {
             let mut first = BTreeMap::new();
             for breach in breaches(counted, &Selection::default(), None) {
                 first.entry(breach.eid).or_insert(breach.day);
@@ -285,9 +289,9 @@ fn probabilities_come_from_the_record_once_it_is_long_enough() {
     assert_eq!((chances.came_back_ppm, chances.lost_ppm), (30_000, 10_000));
     assert_eq!(device.state.word(), "unreachable");
     assert!(matches!(
-        Counted::new(
+        EvaluatedFleet::new(
             &Fleet::default(),
-            Question {
+            Conditions {
                 now: now(),
                 book: &RuleBook::parse("").unwrap(),
                 policy: &Policy::default(),

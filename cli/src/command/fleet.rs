@@ -10,7 +10,7 @@ mod tables;
 mod what_if;
 
 use clap::Subcommand;
-use fleet::{Counted, answers};
+use fleet::{EvaluatedFleet, answers};
 use localize::Decision;
 use rsp::ids::Eid;
 use world::Fault;
@@ -117,7 +117,7 @@ impl Command {
             Self::List { filter, query } => {
                 let query = query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, query.question());
+                let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let rows = tables::list(&counted, &filter.selection(&fleet, &query.book, query.now)?);
                 query.warn_without_offers(rows.iter().any(tables::Listed::is_stuck));
                 answer(json, &rows, |rows| tables::of_list(rows))
@@ -125,7 +125,7 @@ impl Command {
             Self::Show { eid, query } => {
                 let query = query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, query.question());
+                let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let Some(device) = fleet.device(eid) else {
                     return Err(Fault::new(
                         format!("cannot show device {eid}"),
@@ -140,14 +140,14 @@ impl Command {
             Self::Residents { query, days, threshold } => {
                 let query = query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, query.question());
+                let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let residence = answers::Residence { window_days: days, threshold_days: threshold };
                 answer(json, &answers::residents(&counted, residence), |rows| tables::of_residents(rows))
             }
             Self::Breaches { filter, query, within } => {
                 let query = query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, query.question());
+                let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let selection = filter.selection(&fleet, &query.book, query.now)?;
                 let rows = answers::breaches(&counted, &selection, within);
                 answer(json, &rows, |rows| tables::of_breaches(rows))
@@ -155,7 +155,7 @@ impl Command {
             Self::Markets { query, within } => {
                 let query = query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, query.question());
+                let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let rows = answers::markets(&counted, within);
                 query.warn_without_offers(rows.iter().any(|market| market.stuck > 0));
                 answer(json, &rows, |rows| tables::of_markets(rows))

@@ -1,6 +1,7 @@
 //! The day on which a rule is broken.
 
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,7 +11,8 @@ use crate::{
 };
 
 /// The breach of a rule: the day from which the count exceeds the limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RuleBreach")]
 pub struct Breach {
     /// The first day over the limit; it can be in the past.
     pub day: Day,
@@ -19,7 +21,7 @@ pub struct Breach {
 }
 
 /// The measurement of a history under a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Measurement {
     /// Number of days or months that count today.
     pub measured: u32,

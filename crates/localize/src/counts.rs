@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -23,7 +24,8 @@ pub struct FleetCounts {
 }
 
 /// Number of devices that roam where a rule applies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FleetShare")]
 pub struct Share {
     /// Devices that were attached anywhere in the rule's window with a subscription that the rule covers.
     pub devices: u32,
@@ -31,7 +33,7 @@ pub struct Share {
     pub roaming: u32,
     /// Those that roam there now.
     pub staying: u32,
-    /// The number allowed; `None` for a rule that only applies from a number of devices on.
+    /// The number allowed; absent for a rule that only applies from a number of devices on.
     pub allowed: Option<u32>,
     /// If more devices stay than are allowed: a device with at least this number of days there in the window has to leave. These are the
     /// devices with the longest stays, as many as exceed the limit, or more if several have equal stays.

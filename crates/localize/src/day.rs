@@ -15,6 +15,10 @@ const MILLIS: i64 = 86_400_000;
 #[serde(try_from = "String", into = "String")]
 pub struct Day(i64);
 
+rsp::text_schemas! {
+    Day: format = "date";
+}
+
 impl Day {
     /// The day that contains `at`; midnight belongs to the day that it starts.
     pub fn of(at: Timestamp) -> Self {

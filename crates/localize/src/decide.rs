@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -21,14 +22,14 @@ const DAY: Duration = Duration::from_secs(86_400);
 const IDENTITY_DAYS: u32 = 2;
 
 /// The decision about a device, with its reasons.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum Decision {
     /// Leave the device as it is.
     Stay {
         /// The reasons.
         reasons: Vec<Reason>,
-        /// The time at which the decision changes if the device stays; `None` if it does not change by the passing of time.
+        /// The time at which the decision changes if the device stays; absent if it does not change by the passing of time.
         next_check: Option<Timestamp>,
     },
     /// Move the device to a local profile.
@@ -39,7 +40,7 @@ pub enum Decision {
         country: Country,
         /// The profile to enable again if the move fails.
         fall_back_to: Option<Box<HeldProfile>>,
-        /// The time at which the first rule is broken if the device stays; in the past if it is already broken. `None` if no rule requires the
+        /// The time at which the first rule is broken if the device stays; in the past if it is already broken. Absent if no rule requires the
         /// move and the owner's strategy causes it.
         deadline: Option<Timestamp>,
         /// The reasons.

@@ -4,6 +4,7 @@ use rsp::ids::Plmn;
 use std::{collections::BTreeSet, fmt};
 
 use rsp::{ids::Iccid, time::Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// The purpose of a profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Gets a device onto any network; also the fallback.
@@ -27,7 +28,7 @@ pub enum Role {
 }
 
 /// State of a profile on the card (SGP.22 ProfileState).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldState {
     /// Enabled.
@@ -37,7 +38,7 @@ pub enum HeldState {
 }
 
 /// A profile on the device's card.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldProfile {
     /// The ICCID.
     pub iccid: Iccid,
@@ -50,19 +51,19 @@ pub struct HeldProfile {
 }
 
 /// An identity of a multi-IMSI applet: another operator's subscription within an installed profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {
     /// The home network of the identity.
     pub operator: Place,
 }
 
 /// An operator's profile type, as in ES2+.DownloadOrder.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ProfileType(pub String);
 
 /// An order: one particular profile, or any profile of a type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Orderable {
     /// This profile.
@@ -72,7 +73,7 @@ pub enum Orderable {
 }
 
 /// A profile that can be ordered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Offer {
     /// The content of the order.
     pub order: Orderable,
@@ -83,7 +84,7 @@ pub struct Offer {
 }
 
 /// A registration reject; the operator is not tried again for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refused {
     /// The home network of the refused profile.
     pub operator: Plmn,
@@ -92,7 +93,8 @@ pub struct Refused {
 }
 
 /// The facts about a device that a decision needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Connection")]
 pub struct Device {
     /// Its stays.
     pub history: History,
@@ -164,7 +166,7 @@ impl Default for Policy {
 }
 
 /// The destination of a move.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Destination {
     /// Enable a profile that is already on the card.

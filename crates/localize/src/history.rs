@@ -2,6 +2,7 @@
 
 use rsp::ids::Plmn;
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// One uninterrupted attachment to one network with one subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stay {
     /// The country of the network.
     pub country: Country,
@@ -23,7 +24,7 @@ pub struct Stay {
     pub home_network: Option<Plmn>,
     /// Start.
     pub from: Timestamp,
-    /// End, exclusive; `None` while the stay continues.
+    /// End, exclusive; absent while the stay continues.
     pub until: Option<Timestamp>,
 }
 
@@ -48,17 +49,20 @@ impl Stay {
 }
 
 /// A device's stays, oldest first. Only the last one can still continue.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Stored")]
 pub struct History {
     stays: Vec<Stay>,
-    /// Earlier stays were dropped, so counts over earlier days are too low.
     forgotten_before: Option<Timestamp>,
 }
 
-#[derive(Deserialize)]
+/// A device's stays, oldest first. Only the last one can still continue.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "History")]
 struct Stored {
+    /// The stays.
     stays: Vec<Stay>,
+    /// Earlier stays were dropped, so counts over earlier days are too low.
     #[serde(default)]
     forgotten_before: Option<Timestamp>,
 }

@@ -1,9 +1,12 @@
 //! The device's requirements on its connection.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Effect of a device that is unreachable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Criticality {
     /// Such as a washing machine: the outage is not noticed for days.
@@ -16,7 +19,9 @@ pub enum Criticality {
 }
 
 /// Amount of data that the device sends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Bandwidth {
     /// Kilobytes a day.
@@ -29,7 +34,9 @@ pub enum Bandwidth {
 }
 
 /// Acceptable response time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Latency {
     /// Seconds or longer.
@@ -42,7 +49,7 @@ pub enum Latency {
 }
 
 /// The device's requirements on its connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Needs {
     /// Effect of a device that is unreachable.
     pub criticality: Criticality,

@@ -3,12 +3,17 @@
 use std::{fmt, str::FromStr};
 
 use rsp::ids::Plmn;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An ISO 3166-1 alpha-2 country code, upper case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Country([u8; 2]);
+
+rsp::text_schemas! {
+    Country: pattern = "^[A-Z]{2}$";
+}
 
 impl Country {
     /// True for the code that networks.toml assigns to test networks, which can act as networks of any country.
@@ -80,8 +85,8 @@ impl From<Place> for Home {
     }
 }
 
-/// A network and its country. [`crate::RuleBook::locate`] creates one from a [`Plmn`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A network and its country.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// The country.
     pub country: Country,

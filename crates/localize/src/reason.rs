@@ -4,6 +4,7 @@ use rsp::ids::Plmn;
 use std::fmt;
 
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// A country with its readable name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NamedCountry {
     /// The code.
     pub code: Country,
@@ -40,7 +41,7 @@ impl fmt::Display for NamedCountry {
 }
 
 /// A rule and its source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Citation {
     /// The rule.
     pub rule: RuleId,
@@ -78,7 +79,7 @@ impl fmt::Display for Citation {
 }
 
 /// The distance of a rule from its breach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The limit has been passed.
@@ -90,7 +91,7 @@ pub enum Status {
 }
 
 /// A rule evaluated for a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// The rule.
     #[serde(flatten)]
@@ -204,7 +205,7 @@ impl fmt::Display for Finding {
 }
 
 /// A reason for a decision.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
     /// The evaluation of a rule with a limit.
@@ -258,7 +259,7 @@ pub enum Reason {
         /// The networks to which the rule is limited; empty for all.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         networks: Vec<Plmn>,
-        /// The figures of the fleet; `None` if it was not counted.
+        /// The figures of the fleet; absent if it was not counted.
         share: Option<Share>,
     },
     /// The rule ends before it would be broken.

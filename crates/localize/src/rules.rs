@@ -3,12 +3,13 @@
 use std::fmt;
 
 use rsp::ids::Plmn;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{day::Day, history::Stay, network::Country};
 
 /// The name of a rule. Records refer to it, so it is never reused for another rule.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct RuleId(pub(crate) String);
 
@@ -19,7 +20,7 @@ impl fmt::Display for RuleId {
 }
 
 /// The requirement of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RuleKind {
     /// No foreign subscription, from the first day.
@@ -47,14 +48,14 @@ pub enum RuleKind {
     ImeiRegistration {
         /// The last permitted day.
         limit_days: u32,
-        /// The length of the window; `None` counts consecutive days.
+        /// The length of the window; if absent, consecutive days count.
         window_days: Option<u32>,
     },
     /// A limit of days until the owner is present and registered in the country.
     LocalPresence {
-        /// The last permitted day; `None` permits no day.
+        /// The last permitted day; if absent, no day is permitted.
         limit_days: Option<u32>,
-        /// The length of the window; `None` counts consecutive days.
+        /// The length of the window; if absent, consecutive days count.
         window_days: Option<u32>,
     },
     /// A limit on the share of devices that roam there. It is about the fleet, not about a single device.
@@ -73,9 +74,9 @@ pub enum RuleKind {
     },
     /// There is no law; the operators' terms decide.
     CarrierTerms {
-        /// The last permitted day; `None` if it is unknown, so that the rule only warns.
+        /// The last permitted day; absent if it is unknown, so that the rule only warns.
         limit_days: Option<u32>,
-        /// The length of the window; `None` counts consecutive days.
+        /// The length of the window; if absent, consecutive days count.
         window_days: Option<u32>,
     },
     /// Permanent roaming is known to be allowed.
@@ -83,7 +84,7 @@ pub enum RuleKind {
 }
 
 /// The unit of a rule's limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Calendar days in UTC on which the device was attached.
@@ -97,13 +98,13 @@ pub enum Unit {
 }
 
 /// The limit of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limit {
     /// The last permitted value.
     pub limit: u32,
     /// Its unit.
     pub unit: Unit,
-    /// The length of the window, in months if months are counted, otherwise in days; `None` counts consecutive units.
+    /// The length of the window, in months if months are counted, otherwise in days; if absent, consecutive units count.
     pub window: Option<u32>,
 }
 
@@ -148,8 +149,8 @@ pub enum Scope {
     Account,
 }
 
-/// The devices that count towards `min_devices`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The devices that count towards the minimum number of devices of a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DevicesIn {
     /// All devices of the owner, wherever they are.
@@ -171,7 +172,7 @@ pub enum Counted {
 }
 
 /// Confidence in the text of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// Hearsay, or with a number that had to be assumed.

@@ -8,11 +8,13 @@
 //! | [`answer`] | sections 6.2 to 6.6: encoding of a decision in the binding of the request |
 //! | [`mutual_authentication`] | section 3.0.1: the challenge to an eUICC, and the check of its answer |
 //! | [`sessions`] | sections 5.6 and 5.8: expiry of abandoned sessions |
+//! | [`api`] | HTTP APIs in JSON, with a generated OpenAPI document |
 //! | [`due`] | background work, in tasks so that one slow peer delays no other |
 //! | [`secret_hex`] | encoding of keys in records |
 //! | [`soap`] | SGP.02 Annex B: web services, callbacks and notifications |
 
 pub mod answer;
+pub mod api;
 pub mod decision;
 pub mod due;
 pub mod mutual_authentication;

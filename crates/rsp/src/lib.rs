@@ -8,6 +8,7 @@ pub mod activation_code;
 pub mod der;
 pub mod ids;
 pub mod ota;
+mod schema;
 pub mod sgp02;
 pub mod sgp22;
 pub mod status;

@@ -2,12 +2,13 @@
 
 use localize::{Country, Day, Finding, Limit, RuleId, Status};
 use rsp::ids::{Eid, Plmn};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{counted::Counted, device::Selection};
+use crate::{device::Selection, evaluated_fleet::EvaluatedFleet};
 
 /// A rule that a device breaks, or will break if it stays where it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Breach {
     /// The device.
     pub eid: Eid,
@@ -36,8 +37,8 @@ pub struct Breach {
 
 /// Returns the breaches of the selected devices, earliest first. `within` limits them to so many
 /// days ahead.
-pub fn breaches(counted: &Counted<'_>, selection: &Selection, within: Option<u32>) -> Vec<Breach> {
-    let now = counted.question.now;
+pub fn breaches(counted: &EvaluatedFleet<'_>, selection: &Selection, within: Option<u32>) -> Vec<Breach> {
+    let now = counted.conditions.now;
     let last = within.map(|days| Day::of(now).plus(days));
     let mut found = Vec::new();
     for device in counted.fleet.in_service().filter(|device| selection.has(device, now)) {

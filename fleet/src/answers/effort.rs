@@ -1,6 +1,7 @@
 //! Report of the effort of moving devices: time, traffic and cost over a bearer.
 
 use localize::{Decision, Destination};
+use schemars::JsonSchema;
 use serde::Serialize;
 use world::Fault;
 
@@ -8,8 +9,8 @@ use super::markets::pressing;
 use crate::{
     bearers::{Bearer, Packets},
     costs::{Costs, Money, Move},
-    counted::Counted,
     device::{Device, Selection},
+    evaluated_fleet::EvaluatedFleet,
 };
 
 /// Rate at which devices are moved.
@@ -29,7 +30,7 @@ impl Default for Pace {
 
 /// The effort of moving a number of devices. Octets and messages are expected values that include
 /// retransmissions.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Effort {
     /// Number of devices that move.
     pub devices: u32,
@@ -74,8 +75,12 @@ pub struct Moving<'f> {
 
 /// Returns the selected devices that move within so many days because of a rule (to any
 /// destination) or because of the owner's strategy.
-pub fn who_must_move<'f>(counted: &Counted<'f>, selection: &Selection, within: Option<u32>) -> Moving<'f> {
-    let now = counted.question.now;
+pub fn who_must_move<'f>(
+    counted: &EvaluatedFleet<'f>,
+    selection: &Selection,
+    within: Option<u32>,
+) -> Moving<'f> {
+    let now = counted.conditions.now;
     let ahead = counted.ahead(within.unwrap_or(u32::MAX));
     let mut moving = Moving::default();
     for device in counted.fleet.in_service().filter(|device| selection.has(device, now)) {
@@ -218,7 +223,7 @@ mod tests {
     use rsp::{ids::Eid, time::Timestamp};
 
     use super::*;
-    use crate::{bearers::Bearers, counted::Question, device::Fleet};
+    use crate::{bearers::Bearers, device::Fleet, evaluated_fleet::Conditions};
 
     #[test]
     fn the_duration_equals_that_of_a_simulated_queue() {
@@ -287,7 +292,8 @@ mod tests {
             device
         };
         let fleet = Fleet::new((0..60).map(device).collect());
-        let counted = Counted::new(&fleet, Question { now, book: &book, policy: &policy, offers: &[] });
+        let counted =
+            EvaluatedFleet::new(&fleet, Conditions { now, book: &book, policy: &policy, offers: &[] });
         let moving = who_must_move(&counted, &Selection::default(), None);
         assert_eq!((moving.by_profile.len(), moving.by_identity.len()), (0, 10));
         let (costs, bearers) = (Costs::built_in().unwrap(), Bearers::built_in().unwrap());

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use localize::{Country, Day, Decision, NamedCountry};
 use rsp::ids::Plmn;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    counted::{Counted, strategy_row},
     device::Device,
+    evaluated_fleet::{EvaluatedFleet, strategy_row},
 };
 
 /// A country with devices that have to leave their foreign subscription, or should.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Market {
     /// The country.
     pub country: NamedCountry,
@@ -42,11 +43,11 @@ pub struct Market {
 
 /// Returns the countries in which devices move because of the strategy, or because of a rule within
 /// so many days (without a limit if `None`). The earliest breach comes first.
-pub fn markets(counted: &Counted<'_>, within: Option<u32>) -> Vec<Market> {
+pub fn markets(counted: &EvaluatedFleet<'_>, within: Option<u32>) -> Vec<Market> {
     let ahead = counted.ahead(within.unwrap_or(u32::MAX));
     let mut found: BTreeMap<Country, Market> = BTreeMap::new();
     for device in counted.fleet.in_service() {
-        let Some(country) = device.country(counted.question.now) else { continue };
+        let Some(country) = device.country(counted.conditions.now) else { continue };
         found.entry(country).or_insert_with(|| market(counted, country)).count(&ahead, device);
     }
     let mut rows: Vec<Market> =
@@ -55,14 +56,14 @@ pub fn markets(counted: &Counted<'_>, within: Option<u32>) -> Vec<Market> {
     rows
 }
 
-fn market(counted: &Counted<'_>, country: Country) -> Market {
-    let offers = counted.question.offers.iter().map(|offer| offer.operator);
+fn market(counted: &EvaluatedFleet<'_>, country: Country) -> Market {
+    let offers = counted.conditions.offers.iter().map(|offer| offer.operator);
     let mut offers: Vec<Plmn> =
         offers.filter(|place| place.country == country).map(|place| place.plmn).collect();
     offers.sort_unstable();
     offers.dedup();
     Market {
-        country: NamedCountry { code: country, name: counted.question.book.name(country) },
+        country: NamedCountry { code: country, name: counted.conditions.book.name(country) },
         devices: 0,
         roaming: 0,
         must_move: 0,
@@ -78,8 +79,8 @@ fn market(counted: &Counted<'_>, country: Country) -> Market {
 }
 
 impl Market {
-    fn count(&mut self, ahead: &Counted<'_>, device: &Device) {
-        let now = ahead.question.now;
+    fn count(&mut self, ahead: &EvaluatedFleet<'_>, device: &Device) {
+        let now = ahead.conditions.now;
         self.devices += 1;
         if !device.connection.history.present(now).is_some_and(localize::Stay::is_roaming) {
             return;

@@ -1,5 +1,5 @@
-//! Reports about a fleet. Each is a pure function of a [`Counted`](crate::Counted) fleet, and each
-//! result serializes.
+//! Reports about a fleet. Each is a pure function of an [`EvaluatedFleet`](crate::EvaluatedFleet),
+//! and each result serializes.
 
 mod breaches;
 mod effort;

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use localize::{Country, Criticality, Role};
 use rsp::ids::Eid;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::who_must_move;
 use crate::{
     costs::{Costs, Money},
-    counted::Counted,
     device::{Device, Fleet, Selection},
+    evaluated_fleet::EvaluatedFleet,
     state::State,
 };
 
 /// Basis of the probabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "basis", rename_all = "snake_case")]
 pub enum Basis {
     /// An assumption.
@@ -28,7 +29,7 @@ pub enum Basis {
 }
 
 /// Probabilities of failed moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Chances {
     /// Of a million moves, the number that end on the former profile and are retried.
     pub came_back_ppm: u32,
@@ -65,7 +66,7 @@ impl Chances {
 }
 
 /// Devices of one criticality in one country.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RecoveryRow {
     /// Last known country.
     pub country: Option<Country>,
@@ -91,7 +92,7 @@ pub struct RecoveryRow {
 }
 
 /// Cost of recovery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Recovery {
     /// Assumed probabilities of failures.
     #[serde(flatten)]
@@ -109,14 +110,14 @@ pub struct Recovery {
 /// Returns the cost of recovery for the selected devices that move within so many days, and for
 /// those that are unreachable or stuck. `each` is the cost of one move.
 pub fn recovery(
-    counted: &Counted<'_>,
+    counted: &EvaluatedFleet<'_>,
     selection: &Selection,
     within: Option<u32>,
     costs: &Costs,
     chances: Chances,
     each: Money,
 ) -> Recovery {
-    let now = counted.question.now;
+    let now = counted.conditions.now;
     let moving: BTreeSet<Eid> =
         who_must_move(counted, selection, within).by_profile.into_iter().map(|device| device.eid).collect();
     let mut groups: BTreeMap<(std::cmp::Reverse<Criticality>, Option<Country>), RecoveryRow> =

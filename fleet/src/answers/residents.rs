@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use localize::{Country, History, NamedCountry};
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::counted::Counted;
+use crate::evaluated_fleet::EvaluatedFleet;
 
 /// Definition of a resident device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl Default for Residence {
 }
 
 /// Subscriptions of one home country in one visited country.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Resident {
     /// The visited country.
     pub country: NamedCountry,
@@ -47,8 +48,8 @@ pub struct Resident {
 }
 
 /// Returns the pairs of countries with foreign devices, those with most resident devices first.
-pub fn residents(counted: &Counted<'_>, residence: Residence) -> Vec<Resident> {
-    let (now, book) = (counted.question.now, counted.question.book);
+pub fn residents(counted: &EvaluatedFleet<'_>, residence: Residence) -> Vec<Resident> {
+    let (now, book) = (counted.conditions.now, counted.conditions.book);
     let mut found: BTreeMap<(Country, Country), Found> = BTreeMap::new();
     for device in counted.fleet.in_service() {
         let history = &device.connection.history;

@@ -7,15 +7,16 @@ use rsp::{
     ids::{Eid, Plmn},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    counted::Counted,
     device::{Device, Selection},
+    evaluated_fleet::EvaluatedFleet,
 };
 
 /// Change of a device's deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// The device gets a deadline.
@@ -31,7 +32,7 @@ pub enum Change {
 }
 
 /// Result under one of the two rule books.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verdict {
     /// The decision: stay, move or stuck.
     pub decision: &'static str,
@@ -42,7 +43,7 @@ pub struct Verdict {
 }
 
 /// A device for which the two rule books differ.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Affected {
     /// The device.
     pub eid: Eid,
@@ -59,7 +60,7 @@ pub struct Affected {
 }
 
 /// Result of a comparison of two rule books.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct WhatIf {
     /// Number of devices that were compared.
     pub devices: u32,
@@ -82,8 +83,8 @@ pub fn carrier_ends(network: Plmn, day: Day) -> String {
 
 /// Compares the selected devices under two rule books. Both must have counted the same fleet at the
 /// same time.
-pub fn what_if(before: &Counted<'_>, after: &Counted<'_>, selection: &Selection) -> WhatIf {
-    let now = before.question.now;
+pub fn what_if(before: &EvaluatedFleet<'_>, after: &EvaluatedFleet<'_>, selection: &Selection) -> WhatIf {
+    let now = before.conditions.now;
     let mut answer =
         WhatIf { devices: 0, changes: BTreeMap::new(), decisions: BTreeMap::new(), affected: Vec::new() };
     for device in before.fleet.in_service().filter(|device| selection.has(device, now)) {
@@ -102,7 +103,7 @@ pub fn what_if(before: &Counted<'_>, after: &Counted<'_>, selection: &Selection)
     answer
 }
 
-fn verdict(counted: &Counted<'_>, device: &Device) -> Verdict {
+fn verdict(counted: &EvaluatedFleet<'_>, device: &Device) -> Verdict {
     let decision = match counted.decide(device) {
         Decision::Stay { .. } => "stay",
         Decision::Move { .. } => "move",

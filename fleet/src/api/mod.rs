@@ -1,13 +1,13 @@
-//! The platform's API: HTTP and JSON. docs/fleet-api.json describes it and is served at GET
-//! /openapi.json. Tests check every response against that document.
+//! The platform's API: HTTP and JSON. It is an [`rsp_server::api`], with one file for each resource.
 //!
 //! The platform has two entry points. Devices and SM-DP+s use one, whose server authenticates them.
 //! The owner's entry point offers all functions, has no password and is meant for the loopback
-//! interface.
+//! interface. The module `origin` refuses requests from web pages.
 
-mod door;
-mod functions;
-mod route;
+mod campaigns;
+mod devices;
+mod origin;
+mod reports;
 
 use bytes::Bytes;
 use certs::{Certificate, Role, ServerName};
@@ -19,8 +19,8 @@ use rsp::{
         json,
     },
 };
-use serde::Serialize;
-use world::{Fault, Link, LinkFault, PeerCertificate, link_from};
+use rsp_server::api::{self, Api, Document, RequestError, Route};
+use world::{Link, LinkFault, PeerCertificate, link_from};
 
 use crate::{
     check_in::CheckIn,
@@ -28,12 +28,58 @@ use crate::{
     problem::Problem,
 };
 
-pub use route::ROUTES;
+pub use devices::CHECK_IN;
 
-/// Path at which devices check in.
-pub const CHECK_IN: &str = "/v1/check-in";
-/// The OpenAPI 3.1 description of the API.
-pub const DOCUMENT: &str = include_str!("../../../docs/fleet-api.json");
+/// The platform's API.
+struct PlatformApi;
+
+impl Api for PlatformApi {
+    type Context<'c, 'r>
+        = Platform
+    where
+        'r: 'c;
+    type Problem = Problem;
+
+    const TITLE: &'static str = "Landfall fleet platform";
+    const DESCRIPTION: &'static str = "API of the platform of a fleet's owner. The owner's port has no \
+         authentication: bind it to the loopback address only. The port for devices offers only \
+         POST /v1/check-in. There each device authenticates itself with the header \
+         \"Authorization: Bearer TOKEN\".";
+    const SERVER: &'static str = "http://127.0.0.1:8491";
+    const ROUTES: &'static [Route<Self>] = &[
+        Route::of::<Document>(),
+        Route::of::<devices::Report>(),
+        Route::of::<devices::List>(),
+        Route::of::<devices::Show>(),
+        Route::of::<devices::Change>(),
+        Route::of::<devices::Retire>(),
+        Route::of::<devices::Decide>(),
+        Route::of::<reports::Residents>(),
+        Route::of::<reports::Breaches>(),
+        Route::of::<reports::Markets>(),
+        Route::of::<reports::EffortOfMoves>(),
+        Route::of::<reports::RecoveryCost>(),
+        Route::of::<reports::CompareRules>(),
+        Route::of::<campaigns::List>(),
+        Route::of::<campaigns::Create>(),
+        Route::of::<campaigns::DryRun>(),
+        Route::of::<campaigns::Show>(),
+        Route::of::<campaigns::Remove>(),
+        Route::of::<campaigns::Start>(),
+        Route::of::<campaigns::Pause>(),
+        Route::of::<campaigns::Resume>(),
+        Route::of::<campaigns::RollBack>(),
+    ];
+}
+
+/// The input of a function of the platform.
+type Input<'i, 'c, 'r, F> = api::Input<'i, 'c, 'r, PlatformApi, F>;
+
+impl From<RequestError> for Problem {
+    fn from(RequestError { status, what, why, next, allow }: RequestError) -> Self {
+        Self { allow: allow.join(", "), ..Self::new(status, what, why, next) }
+    }
+}
 
 /// Version of SGP.22 that replies to ES2+ notifications name.
 const PROTOCOL: Version = Version([2, 5, 0]);
@@ -63,10 +109,10 @@ impl Platform {
         if request.uri().path() == progress_path() {
             return self.answer_progress(request).await;
         }
-        respond(match door::check(request) {
+        match origin::check(request) {
             Ok(()) => self.execute(request).await,
-            Err(problem) => Err(problem),
-        })
+            Err(problem) => response(&problem),
+        }
     }
 
     async fn answer_devices(
@@ -79,27 +125,33 @@ impl Platform {
             return self.answer_progress(request).await;
         }
         if path != CHECK_IN {
-            return respond(Err(Problem::not_found(
+            return response(&Problem::not_found(
                 format!("cannot {} {path}", request.method()),
                 "this port only accepts check-ins of devices",
                 "use the port of the owner's API",
-            )));
+            ));
         }
         let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        let admitted = route::body::<CheckIn>(request).and_then(|check_in| match admits(check_in.eid, token) {
-            true => Ok(()),
-            false => Err(Problem::new(
+        match serde_json::from_slice::<CheckIn>(request.body()) {
+            Ok(CheckIn { eid, .. }) if !admits(eid, token) => response(&Problem::new(
                 StatusCode::UNAUTHORIZED,
-                format!("device {} may not check in", check_in.eid),
+                format!("device {eid} may not check in"),
                 "its token is not the token of this device",
                 "print the token with `landfall fleet token EID` and send it as Authorization: Bearer TOKEN",
             )),
-        });
-        respond(match admitted {
-            Ok(()) => self.execute(request).await,
-            Err(problem) => Err(problem),
-        })
+            // A malformed check-in names no device, and the function refuses it.
+            Ok(_) | Err(_) => self.execute(request).await,
+        }
+    }
+
+    async fn execute(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        let called = async {
+            let (route, id) = api::find::<PlatformApi>(request)?;
+            let call = route.call(&id, request)?;
+            Ok(route.response(call.execute(&mut self.clone()).await?))
+        };
+        called.await.unwrap_or_else(|problem: Problem| response(&problem))
     }
 
     /// ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5). The function has no response with a
@@ -135,24 +187,15 @@ fn progress_path() -> String {
     es2plus::path("handleDownloadProgressInfo")
 }
 
-fn respond(result: Result<Response<Bytes>, Problem>) -> Response<Bytes> {
-    result.unwrap_or_else(|problem| {
-        let mut response = response(problem.status, &problem).unwrap_or_default();
-        if let Ok(allow) = HeaderValue::from_str(&problem.allow)
-            && !allow.is_empty()
-        {
-            response.headers_mut().insert(header::ALLOW, allow);
-        }
-        response
-    })
-}
-
-fn response(status: StatusCode, body: &impl Serialize) -> Result<Response<Bytes>, Fault> {
-    let body = serde_json::to_vec(body).map_err(|error| {
-        Fault::caused_by(error, "cannot write the reply as JSON", "report this: a reply does not fit JSON")
-    })?;
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
+fn response(problem: &Problem) -> Response<Bytes> {
+    // Serializing three strings never fails.
+    let mut response = Response::new(serde_json::to_vec(problem).unwrap_or_default().into());
+    *response.status_mut() = problem.status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    if let Ok(allow) = HeaderValue::from_str(&problem.allow)
+        && !allow.is_empty()
+    {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
 }

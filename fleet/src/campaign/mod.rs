@@ -11,6 +11,7 @@ use rsp::{
     ids::{Eid, Iccid, Plmn},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use world::Collection;
 
@@ -35,6 +36,10 @@ pub(crate) fn member_key(campaign: &CampaignId, eid: Eid) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct CampaignId(Box<str>);
+
+rsp::text_schemas! {
+    CampaignId: pattern = "^[a-z0-9-]{1,40}$";
+}
 
 /// The text is not a campaign ID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,9 +74,9 @@ impl fmt::Display for CampaignId {
 }
 
 /// The specification of a campaign, as its owner writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Spec {
+pub struct CampaignSpec {
     /// The ID.
     pub id: CampaignId,
     /// The destination of the devices.
@@ -101,7 +106,7 @@ pub struct Spec {
     pub retries: Retries,
 }
 
-impl Spec {
+impl CampaignSpec {
     /// Returns a standing campaign that moves every device as `localize::decide` says.
     pub fn decided(id: CampaignId) -> Self {
         Self {
@@ -119,10 +124,11 @@ impl Spec {
 }
 
 /// The destination of a campaign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "CampaignTarget")]
 pub enum Destination {
-    /// The destination that rules and strategy choose for each device (`localize::decide`).
+    /// The destination that rules and strategy choose for each device.
     Decided,
     /// A profile of this network.
     Network(Plmn),
@@ -138,13 +144,13 @@ impl fmt::Display for Destination {
 }
 
 /// The devices of a campaign.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Devices {
     /// All devices of a selection.
     Selected(Selection),
-    /// Listed devices. The specification is read at each check-in, so a created campaign stores its
-    /// devices in [`MEMBERS`] and leaves this list empty.
+    /// Listed devices. The list is empty in a created campaign, which shows its devices beside the
+    /// specification.
     Listed(BTreeSet<Eid>),
 }
 
@@ -156,7 +162,7 @@ impl Default for Devices {
 }
 
 /// Limits on the rate of moves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pace {
     /// Maximum number of moves that begin in a clock hour.
@@ -168,7 +174,7 @@ pub struct Pace {
 }
 
 /// The canary phase: the other devices wait until these have finished and some time has passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
     /// Number of canary devices.
@@ -179,7 +185,7 @@ pub struct Canary {
 }
 
 /// A number of devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Share {
     /// An absolute number.
@@ -203,7 +209,7 @@ impl Share {
 
 /// Conditions under which a campaign stops on its own. Attempts are counted since it was last
 /// started or resumed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stop {
     /// Percentage of failed attempts from which the campaign stops.
@@ -223,7 +229,7 @@ impl Default for Stop {
 }
 
 /// Retry limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retries {
     /// Number of retries after the first attempt.
@@ -241,11 +247,11 @@ impl Default for Retries {
 }
 
 /// A campaign and its progress.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Campaign {
     /// The specification.
-    pub spec: Spec,
+    pub spec: CampaignSpec,
     /// The state.
     pub state: State,
     /// Time of creation.
@@ -266,8 +272,9 @@ pub struct Campaign {
 }
 
 /// The state of a campaign.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "is", rename_all = "snake_case")]
+#[schemars(rename = "CampaignState")]
 pub enum State {
     /// Created, but not started.
     Draft,
@@ -379,7 +386,7 @@ impl AttemptCounts {
 }
 
 /// The state of a device in a campaign between two moves. A device with an open move is waiting.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum MemberState {
     /// Waits for its turn.
@@ -433,7 +440,7 @@ impl fmt::Display for MemberState {
 }
 
 /// The state of a device in a campaign as it is shown: its open move, or else its state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum MemberStatus {
     /// Is moving.

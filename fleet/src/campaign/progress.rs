@@ -2,12 +2,13 @@
 //! one that changes them.
 
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AttemptCounts, Campaign, Member, MemberState, State};
 
 /// Counts of a campaign's devices and attempts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Progress {
     /// Number of devices. In a standing campaign, the number of devices that have begun to move.
@@ -43,7 +44,7 @@ pub struct Progress {
 }
 
 /// Attempts before the last resumption of a campaign.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Forgiven {
     /// Finished attempts.

@@ -3,12 +3,12 @@
 use localize::{DataError, DataText};
 use rsp::time::Timestamp;
 
-use super::{Campaign, Destination, Devices, Forgiven, Progress, Share, Spec, State, Window};
+use super::{Campaign, CampaignSpec, Destination, Devices, Forgiven, Progress, Share, State, Window};
 use crate::{device::Device, problem::Problem};
 
 impl Campaign {
     /// Returns a campaign that has not started.
-    pub(crate) fn new(spec: Spec, made: Timestamp) -> Self {
+    pub(crate) fn new(spec: CampaignSpec, made: Timestamp) -> Self {
         let past_canary = spec.canary.is_none();
         let (hour, put_off) = Default::default();
         Self {
@@ -46,7 +46,7 @@ impl Campaign {
     }
 }
 
-impl Spec {
+impl CampaignSpec {
     /// Parses a campaign from TOML in the format of docs/fleet.md.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::moves::Direction;
@@ -24,9 +25,11 @@ const AN_HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A count within one clock hour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Hour {
+    /// The clock hour, counted from 1970.
     number: i64,
+    /// The count.
     count: u32,
 }
 

@@ -31,7 +31,7 @@ pub fn export<'d>(devices: impl IntoIterator<Item = &'d Device>) -> Result<Expor
             stays.row(&stay_row(device, stay))?;
         }
         for entry in device.trail.entries() {
-            trails.row(&[device.eid.to_string(), entry.at.to_string(), entry.happening.to_string()])?;
+            trails.row(&[device.eid.to_string(), entry.at.to_string(), entry.event.to_string()])?;
         }
     }
     Ok(Exported { devices: rows.finish()?, stays: stays.finish()?, trails: trails.finish()? })

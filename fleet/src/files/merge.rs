@@ -72,9 +72,9 @@ impl Merged {
         match bad.is_empty() {
             true if device == before && !is_new => self.imported.unchanged += 1,
             true => {
-                let happening = if is_new { DeviceEvent::Added } else { DeviceEvent::Changed };
+                let event = if is_new { DeviceEvent::Added } else { DeviceEvent::Changed };
                 *(if is_new { &mut self.imported.added } else { &mut self.imported.changed }) += 1;
-                device.trail.push(now, happening);
+                device.trail.push(now, event);
                 self.changed.push(device);
             }
             false => self.imported.bad.extend(bad),

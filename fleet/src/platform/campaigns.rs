@@ -4,22 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use localize::Decision;
 use rsp::ids::{Eid, Iccid};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx};
 
 use super::{Platform, Setup};
 use crate::{
     campaign::{
-        CAMPAIGNS, Campaign, CampaignId, Devices, MEMBERS, Member, MemberStatus, Spec, State, member_key,
+        CAMPAIGNS, Campaign, CampaignId, CampaignSpec, Devices, MEMBERS, Member, MemberState, MemberStatus,
+        State, member_key,
     },
     check_in::MoveId,
-    counted::Counted,
     device::{Device, Fleet, Selection},
+    evaluated_fleet::EvaluatedFleet,
     moves::MOVES,
     plan::{Plan, plan},
     problem::{Problem, Rejected, decide},
     store::load,
 };
+
+/// The reason for which a campaign gives up a device that was retired.
+pub(super) const RETIRED: &str = "the device was taken out of service";
 
 /// Maximum number of campaigns. Each check-in reads all of them.
 const MAX_CAMPAIGNS: usize = 100;
@@ -30,7 +35,7 @@ impl Platform {
     ///
     /// # Errors
     /// The ID is in use, or the specification is invalid.
-    pub async fn create_campaign(&self, spec: &Spec) -> Result<Campaign, Problem> {
+    pub async fn create_campaign(&self, spec: &CampaignSpec) -> Result<Campaign, Problem> {
         spec.check()?;
         let made = self.now();
         let mut campaign = Campaign::new(spec.clone(), made);
@@ -113,7 +118,7 @@ impl Platform {
     ///
     /// # Errors
     /// The campaign does not exist, or the records fail.
-    pub async fn campaign(&self, id: &CampaignId) -> Result<Shown, Problem> {
+    pub async fn campaign(&self, id: &CampaignId) -> Result<CampaignDetails, Problem> {
         let mut tx = Tx::begin(self.records());
         let campaign = get(&mut tx, id).await?;
         let open: BTreeMap<String, MoveId> = tx
@@ -128,7 +133,7 @@ impl Platform {
             let eid = key.rsplit('/').next()?;
             Some(CampaignDevice::new(eid.parse().ok()?, member, open.get(eid).cloned()))
         });
-        Ok(Shown { devices: devices.collect(), campaign })
+        Ok(CampaignDetails { devices: devices.collect(), campaign })
     }
 
     /// Returns what the campaign would do with each of its devices now. It makes the same decisions
@@ -136,16 +141,16 @@ impl Platform {
     ///
     /// # Errors
     /// The specification is invalid, or the records fail.
-    pub async fn dry_run(&self, spec: &Spec) -> Result<Vec<Planned>, Problem> {
+    pub async fn dry_run(&self, spec: &CampaignSpec) -> Result<Vec<PlannedMove>, Problem> {
         spec.check()?;
         let now = self.now();
         let fleet = load(self.records()).await?;
-        let counted = Counted::new(&fleet, self.question(now));
+        let counted = EvaluatedFleet::new(&fleet, self.conditions(now));
         let Setup { book, owner, .. } = &self.0.setup;
         let planned = fleet.devices().iter().filter(|device| spec.has(device, now)).map(|device| {
             let policy = counted.policy(device);
             let plan = self.supplied(plan(now, device, spec.target, (book, &owner.offers, policy)));
-            Planned { eid: device.eid, label: device.label.clone(), plan }
+            PlannedMove { eid: device.eid, label: device.label.clone(), plan }
         });
         Ok(planned.collect())
     }
@@ -154,10 +159,10 @@ impl Platform {
     ///
     /// # Errors
     /// The selection is invalid, or the records fail.
-    pub async fn decisions(&self, selection: &Selection) -> Result<Vec<Decided>, Problem> {
+    pub async fn decisions(&self, selection: &Selection) -> Result<Vec<DeviceDecision>, Problem> {
         let now = self.now();
         let fleet = self.fleet_of(selection).await?;
-        let counted = Counted::new(&fleet, self.question(now));
+        let counted = EvaluatedFleet::new(&fleet, self.conditions(now));
         Ok(decisions(&counted, selection))
     }
 
@@ -238,6 +243,13 @@ impl Platform {
             })
             .unzip();
         let before = members.clone();
+        let devices = load(self.records()).await?;
+        for (key, (member, _)) in keys.iter().zip(&mut members) {
+            if matches!(member.state, MemberState::Moved { .. }) && member_in_service(&devices, key).is_none()
+            {
+                member.state = MemberState::Failed { at: self.now(), why: RETIRED.into() };
+            }
+        }
         campaign.roll_back(&mut members);
         for ((key, (member, _)), (was, _)) in keys.iter().zip(&members).zip(&before) {
             if member != was {
@@ -251,8 +263,8 @@ impl Platform {
 }
 
 /// A campaign with its devices.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Shown {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CampaignDetails {
     /// The campaign.
     #[serde(flatten)]
     pub campaign: Campaign,
@@ -261,7 +273,7 @@ pub struct Shown {
 }
 
 /// A device of a campaign.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CampaignDevice {
     /// The EID.
     pub eid: Eid,
@@ -291,8 +303,8 @@ impl CampaignDevice {
 }
 
 /// The plan of a campaign for a device.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Planned {
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct PlannedMove {
     /// The EID.
     pub eid: Eid,
     /// The owner's name for the device.
@@ -303,8 +315,8 @@ pub struct Planned {
 }
 
 /// The decision about a device.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Decided {
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct DeviceDecision {
     /// The EID.
     pub eid: Eid,
     /// The owner's name for the device.
@@ -315,10 +327,10 @@ pub struct Decided {
 }
 
 /// Returns the decision about each selected device in service.
-pub fn decisions(counted: &Counted<'_>, selection: &Selection) -> Vec<Decided> {
-    let now = counted.question.now;
+pub fn decisions(counted: &EvaluatedFleet<'_>, selection: &Selection) -> Vec<DeviceDecision> {
+    let now = counted.conditions.now;
     let selected = counted.fleet.in_service().filter(|device| selection.has(device, now));
-    let decided = selected.map(|device| Decided {
+    let decided = selected.map(|device| DeviceDecision {
         eid: device.eid,
         label: device.label.clone(),
         decision: counted.decide(device),
@@ -346,13 +358,18 @@ fn members_of(id: &CampaignId) -> String {
 async fn still_there(tx: &mut Tx<'_>, id: &CampaignId, devices: &Fleet) -> Result<Vec<Eid>, Fault> {
     let mut there = Vec::new();
     for (key, _) in tx.list(&MEMBERS, &members_of(id)).await? {
-        let eid = key.rsplit('/').next().and_then(|eid| eid.parse().ok());
-        match eid.filter(|eid| devices.device(*eid).is_some_and(Device::is_in_service)) {
+        match member_in_service(devices, &key) {
             Some(eid) => there.push(eid),
             None => tx.delete(&MEMBERS, &key),
         }
     }
     Ok(there)
+}
+
+/// Returns the EID in the key of a member, if the device is in service.
+fn member_in_service(devices: &Fleet, key: &str) -> Option<Eid> {
+    let eid = key.rsplit('/').next()?.parse().ok()?;
+    devices.device(eid).is_some_and(Device::is_in_service).then_some(eid)
 }
 
 async fn create(tx: &mut Tx<'_>, campaign: &Campaign, listed: &BTreeSet<Eid>) -> Result<(), Rejected> {

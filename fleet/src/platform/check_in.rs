@@ -9,12 +9,12 @@ use world::{Fault, Tx, transact};
 use super::{Platform, offer::Offered, orders::Driven};
 use crate::{
     campaign::AttemptResult,
-    check_in::{CheckIn, Discrepancy, Ending, Instruction, Target, What},
-    counted::Policies,
+    check_in::{Action, CheckIn, Discrepancy, Ending, Instruction, Target},
     device::Device,
+    evaluated_fleet::Policies,
     moves::{MOVES, Move, ProfileSource},
     problem::{Problem, Rejected, decide},
-    profile_order::{ORDERS, ProfileOrder, ProfileOrderId, Step, prefix},
+    profile_order::{ORDERS, OrderStep, ProfileOrder, ProfileOrderId, prefix},
     reconcile::{self, Expected},
     state::{DeviceEvent, State},
     store,
@@ -146,12 +146,12 @@ impl Platform {
             }
             (ProfileSource::Order { id, .. }, _) => {
                 match tx.get(&ORDERS, id.as_ref()).await?.map(|order| order.step) {
-                    Some(Step::Released { iccid, code }) => Target::Download { iccid, code },
+                    Some(OrderStep::Released { iccid, code }) => Target::Download { iccid, code },
                     _ => return Ok(None),
                 }
             }
         };
-        let what = What::Move { order: open.id.clone(), to, fall_back_to: open.fall_back_to };
+        let what = Action::Move { order: open.id.clone(), to, fall_back_to: open.fall_back_to };
         Ok(Some(Instruction { what, next_check_in: self.now().plus(self.config().report_within) }))
     }
 
@@ -159,7 +159,7 @@ impl Platform {
         let (now, config) = (self.now(), self.config());
         let latest = now.plus(config.longest);
         let next_check_in = time.unwrap_or(latest).clamp(now.plus(config.shortest), latest);
-        Instruction { what: What::Nothing, next_check_in }
+        Instruction { what: Action::Nothing, next_check_in }
     }
 }
 

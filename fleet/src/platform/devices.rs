@@ -2,12 +2,13 @@
 
 use localize::Needs;
 use rsp::ids::Eid;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, transact};
 
-use super::Platform;
+use super::{Platform, campaigns::RETIRED};
 use crate::{
-    campaign::{AttemptResult, CAMPAIGNS, MemberState},
+    campaign::{AttemptResult, CAMPAIGNS, MEMBERS, MemberState, member_key},
     device::{Device, Fleet, Name, Selection},
     moves::MOVES,
     problem::{Problem, Rejected, decide},
@@ -15,8 +16,8 @@ use crate::{
     store::{self, load},
 };
 
-/// New values for a device. A field that is `None` stays unchanged.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// New values for a device. A field that is absent stays unchanged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Edit {
     /// The owner's name for the device.
@@ -84,7 +85,7 @@ impl Platform {
     /// Loads all devices after checking the selection.
     pub(crate) async fn fleet_of(&self, selection: &Selection) -> Result<Fleet, Problem> {
         let fleet = load(self.records()).await?;
-        let meant = selection.means_something(&fleet, &self.0.setup.book);
+        let meant = selection.check(&fleet, &self.0.setup.book);
         meant.map_err(|Fault { what, why, next, .. }| Problem::not_found(what, why, next))?;
         Ok(fleet)
     }
@@ -108,12 +109,12 @@ impl Platform {
                 let known = store::get(tx, eid).await?;
                 let mut device = known.clone().unwrap_or_else(|| Device::new(eid));
                 edit.apply(&mut device);
-                let happening = match &known {
+                let event = match &known {
                     Some(before) => change(before, &device).map(|change| DeviceEvent::Edited { change }),
                     None => Some(DeviceEvent::Added),
                 };
-                if let Some(happening) = happening {
-                    device.happened(now, happening)?;
+                if let Some(event) = event {
+                    device.happened(now, event)?;
                     store::put(tx, &device)?;
                 }
                 Ok(device)
@@ -131,7 +132,6 @@ impl Platform {
     }
 
     async fn retire_in(&self, tx: &mut Tx<'_>, eid: Eid) -> Result<Device, Rejected> {
-        const WHY: &str = "the device was taken out of service";
         let now = self.now();
         let mut device = get(tx, eid).await?;
         if !device.is_in_service() {
@@ -141,10 +141,21 @@ impl Platform {
             );
         }
         if let Some(open) = tx.get(&MOVES, &eid.to_string()).await? {
-            self.end(tx, &mut device, &open, (AttemptResult::NotInstalled, WHY)).await?;
+            self.end(tx, &mut device, &open, (AttemptResult::NotInstalled, RETIRED)).await?;
         }
-        for (_, campaign) in tx.peek_list(&CAMPAIGNS, "").await? {
-            self.finish(tx, &campaign, eid, MemberState::Failed { at: now, why: WHY.into() }).await?;
+        for (id, campaign) in tx.peek_list(&CAMPAIGNS, "").await? {
+            let key = member_key(&campaign.spec.id, eid);
+            if tx.get(&MEMBERS, &key).await?.is_none() {
+                continue;
+            }
+            // A rollback at the same time must see that the device is retired. It conflicts with
+            // this transaction, because the campaign is read with conflict detection and the member
+            // is written even if it does not change.
+            let Some(campaign) = tx.get(&CAMPAIGNS, &id).await? else { continue };
+            self.finish(tx, &campaign, eid, MemberState::Failed { at: now, why: RETIRED.into() }).await?;
+            if let Some(member) = tx.get(&MEMBERS, &key).await? {
+                tx.put(&MEMBERS, &key, &member)?;
+            }
         }
         device.happened(now, DeviceEvent::Retired).map_err(Fault::from)?;
         store::put(tx, &device)?;

@@ -17,7 +17,7 @@ use crate::{
     campaign::AttemptResult,
     check_in::{CheckIn, Discrepancy},
     moves::Move,
-    profile_order::{DownloadProgress, ORDERS, ProfileOrder, ProfileOrderId, Step, prefix},
+    profile_order::{DownloadProgress, ORDERS, OrderStep, ProfileOrder, ProfileOrderId, prefix},
     store,
 };
 
@@ -80,7 +80,7 @@ impl Platform {
         match (&order.step, progress) {
             (_, None) => {}
             // Card and SM-DP+ agree.
-            (Step::Fulfilled { .. }, Some(DownloadProgress::Installed)) => tx.delete(&ORDERS, &key),
+            (OrderStep::Fulfilled { .. }, Some(DownloadProgress::Installed)) => tx.delete(&ORDERS, &key),
             (_, progress) => tx.put(&ORDERS, &key, &ProfileOrder { reported: progress, ..order })?,
         }
         Ok(Processed::Accepted)
@@ -103,7 +103,7 @@ impl Platform {
             let on_card = profiles.iter().any(|profile| profile.iccid == iccid);
             let is_of_move = open.is_some_and(|open| open.order() == Some(&id));
             let why: Box<str> = match (on_card, &order.reported, &order.step) {
-                (_, _, Step::Fulfilled { .. }) => continue,
+                (_, _, OrderStep::Fulfilled { .. }) => continue,
                 (true, ..) => {
                     // The end of a move is processed separately. Here only the order of an earlier move counts.
                     if !is_of_move {
@@ -135,7 +135,7 @@ impl Platform {
     pub(super) async fn close_fulfilled(&self, now: Timestamp) -> Result<(), Fault> {
         for (key, order) in Tx::begin(self.records()).peek_list(&ORDERS, "").await? {
             let due = order.since.plus(self.config().notified_within);
-            if matches!(order.step, Step::Fulfilled { .. }) && due <= now {
+            if matches!(order.step, OrderStep::Fulfilled { .. }) && due <= now {
                 transact(self.records(), |tx| Box::pin(self.close(tx, &key, order.eid))).await?;
             }
         }
@@ -144,9 +144,9 @@ impl Platform {
 
     async fn close(&self, tx: &mut Tx<'_>, key: &str, eid: Eid) -> Result<(), Fault> {
         let Some(order) = tx.get(&ORDERS, key).await? else { return Ok(()) };
-        let Step::Fulfilled { iccid } = order.step else { return Ok(()) };
+        let OrderStep::Fulfilled { iccid } = order.step else { return Ok(()) };
         tx.delete(&ORDERS, key);
-        let reports = self.sm_dp_plus(order.operator).is_some_and(|supplier| supplier.tells);
+        let reports = self.sm_dp_plus(order.operator).is_some_and(|supplier| supplier.reports_progress);
         if reports
             && order.reported != Some(DownloadProgress::Installed)
             && let Some(mut device) = store::get(tx, eid).await?

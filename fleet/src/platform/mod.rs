@@ -24,12 +24,12 @@ use rsp::{ids::Plmn, time::Timestamp};
 use world::{Event, Events, Fault, Records, World};
 
 use crate::{
-    counted::{Policies, Question},
+    evaluated_fleet::{Conditions, Policies},
     owner::Owner,
     supplier::Supplier,
 };
 
-pub use campaigns::{CampaignDevice, Decided, Planned, Shown, decisions};
+pub use campaigns::{CampaignDetails, CampaignDevice, DeviceDecision, PlannedMove, decisions};
 pub use devices::Edit;
 pub use download_progress::Processed;
 
@@ -132,9 +132,9 @@ impl Platform {
     }
 
     /// The conditions of all decisions, except for the fleet's counts.
-    pub(crate) fn question(&self, now: Timestamp) -> Question<'_> {
+    pub(crate) fn conditions(&self, now: Timestamp) -> Conditions<'_> {
         let Setup { book, owner, .. } = &self.0.setup;
-        Question { now, book, policy: &owner.policy, offers: &owner.offers }
+        Conditions { now, book, policy: &owner.policy, offers: &owner.offers }
     }
 
     /// Returns the policy with the fleet's counts from the last survey.

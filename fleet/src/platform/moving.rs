@@ -71,14 +71,14 @@ impl Platform {
     ) -> Result<Option<Timestamp>, Fault> {
         let now = self.now();
         let why: Box<str> = why.into();
-        let happening = match result {
+        let ending = match result {
             AttemptResult::Moved => DeviceEvent::Moved,
             AttemptResult::CameBack | AttemptResult::NotInstalled => {
                 DeviceEvent::CameBack { why: why.clone() }
             }
             AttemptResult::Lost => DeviceEvent::Lost { why: why.clone() },
         };
-        device.happened(now, happening)?;
+        device.happened(now, ending)?;
         if result == AttemptResult::CameBack {
             refuse(device, Refused { operator: ended.to.plmn, at: now });
         }

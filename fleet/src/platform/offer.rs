@@ -7,8 +7,8 @@ use world::{Fault, Tx};
 use super::{Platform, Setup};
 use crate::{
     campaign::{CAMPAIGNS, Campaign, MEMBERS, Member, MemberState, Turn, member_key},
-    counted::Policies,
     device::Device,
+    evaluated_fleet::Policies,
     moves::Move,
     plan::{Plan, plan},
     reconcile::enabled,

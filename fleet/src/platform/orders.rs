@@ -13,11 +13,11 @@ use super::{Platform, Setup, campaigns};
 use crate::{
     campaign::AttemptResult,
     check_in::Discrepancy,
-    counted::Policies,
     device::Device,
+    evaluated_fleet::Policies,
     moves::{MOVES, Move, ProfileSource},
     plan::{Plan, plan},
-    profile_order::{Code, DownloadProgress, ORDERS, ProfileOrder, ProfileOrderId, Step, prefix},
+    profile_order::{Code, DownloadProgress, ORDERS, OrderStep, ProfileOrder, ProfileOrderId, prefix},
     state::DeviceEvent,
     store,
     supplier::{Es2Plus, Es2PlusError, Supplier},
@@ -44,17 +44,19 @@ impl Platform {
             order.operator == offer.operator.plmn
                 && order.what == offer.order
                 && order.reported.is_none()
-                && !matches!(order.step, Step::Fulfilled { .. })
+                && !matches!(order.step, OrderStep::Fulfilled { .. })
         };
         let all = tx.list(&ORDERS, &prefix(eid)).await?;
         let Some((key, mut kept)) = all.into_iter().find(|(_, order)| fits(order)) else {
             return self.order_new(tx, eid, offer);
         };
         kept.step = match kept.step {
-            Step::Reserving { call, .. } => Step::Reserving { call, unwanted: false },
-            Step::Cancelling { iccid, code: Some(Code(code)), .. } => Step::Released { iccid, code },
-            Step::Cancelling { iccid, code: None, .. } => {
-                Step::Confirming { iccid, call: self.new_call_id() }
+            OrderStep::Reserving { call, .. } => OrderStep::Reserving { call, unwanted: false },
+            OrderStep::Cancelling { iccid, code: Some(Code(code)), .. } => {
+                OrderStep::Released { iccid, code }
+            }
+            OrderStep::Cancelling { iccid, code: None, .. } => {
+                OrderStep::Confirming { iccid, call: self.new_call_id() }
             }
             step => step,
         };
@@ -65,7 +67,7 @@ impl Platform {
 
     fn order_new(&self, tx: &mut Tx<'_>, eid: Eid, offer: &Offer) -> Result<ProfileOrderId, Fault> {
         let id = ProfileOrderId::drawn(eid, &self.0.world);
-        let step = Step::Reserving { call: self.new_call_id(), unwanted: false };
+        let step = OrderStep::Reserving { call: self.new_call_id(), unwanted: false };
         let (operator, what) = (offer.operator.plmn, offer.order.clone());
         let order = ProfileOrder { eid, operator, what, step, since: self.now(), reported: None };
         tx.put(&ORDERS, id.as_ref(), &order)?;
@@ -76,12 +78,12 @@ impl Platform {
     pub(super) async fn give_up(&self, tx: &mut Tx<'_>, id: &ProfileOrderId) -> Result<(), Fault> {
         let Some(mut order) = tx.get(&ORDERS, id.as_ref()).await? else { return Ok(()) };
         order.step = match order.step {
-            Step::Reserving { call, .. } => Step::Reserving { call, unwanted: true },
-            Step::Confirming { iccid, .. } => {
-                Step::Cancelling { iccid, call: self.new_call_id(), code: None }
+            OrderStep::Reserving { call, .. } => OrderStep::Reserving { call, unwanted: true },
+            OrderStep::Confirming { iccid, .. } => {
+                OrderStep::Cancelling { iccid, call: self.new_call_id(), code: None }
             }
-            Step::Released { iccid, code } => {
-                Step::Cancelling { iccid, call: self.new_call_id(), code: Some(Code(code)) }
+            OrderStep::Released { iccid, code } => {
+                OrderStep::Cancelling { iccid, call: self.new_call_id(), code: Some(Code(code)) }
             }
             step => step,
         };
@@ -101,21 +103,21 @@ impl Platform {
             let Some(supplier) = self.sm_dp_plus(order.operator) else { return Ok(Driven::Unreachable) };
             let (eid, function) = (order.eid, order.step.function());
             let answer = match &order.step {
-                Step::Released { .. } | Step::Fulfilled { .. } => return Ok(Driven::Settled),
-                Step::Reserving { call, unwanted } => {
+                OrderStep::Released { .. } | OrderStep::Fulfilled { .. } => return Ok(Driven::Settled),
+                OrderStep::Reserving { call, unwanted } => {
                     let reserved = supplier.download_order(call, eid, &order.what).await;
                     reserved.map(|iccid| {
                         Some(match unwanted {
-                            false => Step::Confirming { iccid, call: self.new_call_id() },
-                            true => Step::Cancelling { iccid, call: self.new_call_id(), code: None },
+                            false => OrderStep::Confirming { iccid, call: self.new_call_id() },
+                            true => OrderStep::Cancelling { iccid, call: self.new_call_id(), code: None },
                         })
                     })
                 }
-                Step::Confirming { iccid, call } => {
+                OrderStep::Confirming { iccid, call } => {
                     let confirmed = supplier.confirm_order(call, eid, *iccid).await;
-                    confirmed.map(|code| Some(Step::Released { iccid: *iccid, code }))
+                    confirmed.map(|code| Some(OrderStep::Released { iccid: *iccid, code }))
                 }
-                Step::Cancelling { iccid, call, .. } => {
+                OrderStep::Cancelling { iccid, call, .. } => {
                     supplier.cancel_order(call, eid, *iccid).await.map(|()| None)
                 }
             };
@@ -152,7 +154,7 @@ impl Platform {
         &self,
         id: &ProfileOrderId,
         was: &ProfileOrder,
-        step: Option<Step>,
+        step: Option<OrderStep>,
     ) -> Result<(), Fault> {
         let next = step.map(|step| ProfileOrder { step, since: self.now(), ..was.clone() });
         transact(self.records(), |tx| {
@@ -185,12 +187,12 @@ impl Platform {
             return Ok(None);
         }
         match &was.step {
-            Step::Cancelling { iccid, code, .. } => {
+            OrderStep::Cancelling { iccid, code, .. } => {
                 match code {
                     // The profile was handed out, but the SM-DP+ does not know the result: the
                     // profile can be downloaded once more.
                     Some(Code(code)) if is_under_way => {
-                        let step = Step::Released { iccid: *iccid, code: code.clone() };
+                        let step = OrderStep::Released { iccid: *iccid, code: code.clone() };
                         let kept = ProfileOrder { step, since: self.now(), ..was.clone() };
                         tx.put(&ORDERS, id.as_ref(), &kept)?;
                     }
@@ -247,8 +249,8 @@ impl Platform {
         let Plan::Move { to: Destination::Offer(offer), .. } = planned else { return Ok(None) };
         let to = offer.operator;
         let next = self.order_new(tx, device.eid, &offer)?;
-        let happening = DeviceEvent::PassedOver { network: was.operator, why: why.into(), to: to.plmn };
-        device.happened(now, happening)?;
+        let event = DeviceEvent::PassedOver { network: was.operator, why: why.into(), to: to.plmn };
+        device.happened(now, event)?;
         let source = ProfileSource::Order { id: next.clone(), refused_by };
         tx.put(&MOVES, &device.eid.to_string(), &Move { to, source, ..open.clone() })?;
         Ok(Some(next))
@@ -271,7 +273,7 @@ pub(super) async fn fulfilled(tx: &mut Tx<'_>, id: &ProfileOrderId, now: Timesta
     match order.step.iccid() {
         // If the SM-DP+ has already reported the installation, the order is finished.
         Some(iccid) if order.reported != Some(DownloadProgress::Installed) => {
-            let step = Step::Fulfilled { iccid };
+            let step = OrderStep::Fulfilled { iccid };
             tx.put(&ORDERS, id.as_ref(), &ProfileOrder { step, since: now, ..order })
         }
         _ => {

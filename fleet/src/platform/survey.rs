@@ -16,8 +16,8 @@ use super::{Platform, orders::Driven};
 use crate::{
     campaign::{AttemptResult, CAMPAIGNS},
     check_in::Discrepancy,
-    counted::Policies,
     device::Name,
+    evaluated_fleet::Policies,
     moves::MOVES,
     profile_order::{ORDERS, ProfileOrderId},
     state::{DeviceEvent, State},
@@ -149,7 +149,7 @@ impl Platform {
     fn keep_count(&self, devices: &[Surveyed], now: Timestamp) -> Arc<Policies> {
         let devices: Vec<_> =
             devices.iter().map(|device| (&device.account, &device.connection.history)).collect();
-        let policies = Arc::new(Policies::counted(&devices, self.question(now)));
+        let policies = Arc::new(Policies::counted(&devices, self.conditions(now)));
         *self.0.surveyed.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&policies)));
         policies
     }

@@ -1,8 +1,8 @@
 //! Tests of campaigns: canaries, stop conditions, windows, retries and commands of the owner.
 
 use fleet::{
-    Canary, Destination, Devices, MemberState, MemberStatus, Plan, Retries, Selection, Share, Spec, Stop,
-    Weekday, Window,
+    CampaignSpec, Canary, Destination, Devices, MemberState, MemberStatus, Plan, Retries, Selection, Share,
+    Stop, Weekday, Window, violations,
 };
 
 use crate::testbed::{Agent, MoveResult, Testbed, at, bootstrap, campaign, eid, plmn};
@@ -22,7 +22,7 @@ async fn a_failed_canary_stops_the_campaign_before_other_devices_begin() {
     let testbed = Testbed::new(10).await;
     let canary = Canary { devices: Share::Percent(20), wait_hours: 2 };
     let stop = Stop { failed_percent: Some(50), ..Stop::default() };
-    testbed.run(&Spec { canary: Some(canary), stop, ..campaign("c") }).await;
+    testbed.run(&CampaignSpec { canary: Some(canary), stop, ..campaign("c") }).await;
     let mut devices = agents(10);
     all(&testbed, &mut devices, |number| if number == 0 { MoveResult::Moves } else { MoveResult::ComesBack })
         .await;
@@ -46,7 +46,7 @@ async fn a_failed_canary_stops_the_campaign_before_other_devices_begin() {
 async fn other_devices_follow_after_the_observation_time_of_the_canaries() {
     let testbed = Testbed::new(5).await;
     let canary = Canary { devices: Share::Count(1), wait_hours: 48 };
-    testbed.run(&Spec { canary: Some(canary), ..campaign("c") }).await;
+    testbed.run(&CampaignSpec { canary: Some(canary), ..campaign("c") }).await;
     let mut devices = agents(5);
     all(&testbed, &mut devices, |_| MoveResult::Moves).await;
     testbed.later(24);
@@ -62,7 +62,7 @@ async fn other_devices_follow_after_the_observation_time_of_the_canaries() {
 async fn lost_canaries_stop_the_campaign() {
     let testbed = Testbed::new(5).await;
     let canary = Canary { devices: Share::Count(1), wait_hours: 0 };
-    testbed.run(&Spec { canary: Some(canary), stop: Stop::default(), ..campaign("c") }).await;
+    testbed.run(&CampaignSpec { canary: Some(canary), stop: Stop::default(), ..campaign("c") }).await;
     let mut devices = agents(5);
     all(&testbed, &mut devices, |_| MoveResult::Vanishes).await;
     testbed.later(49);
@@ -81,12 +81,12 @@ async fn too_many_failures_or_losses_stop_a_campaign() {
         (MoveResult::ComesBack, Stop { failed_percent: None, after: 1, lost: Some(1) }, 6),
     ] {
         let testbed = Testbed::new(6).await;
-        testbed.run(&Spec { stop, ..campaign("c") }).await;
+        testbed.run(&CampaignSpec { stop, ..campaign("c") }).await;
         all(&testbed, &mut agents(6), |_| result).await;
         assert_eq!(testbed.campaign("c").await.progress.begun, begun, "{result:?}, {stop:?}");
     }
     let testbed = Testbed::new(6).await;
-    testbed.run(&Spec { stop: Stop { lost: Some(2), ..Stop::default() }, ..campaign("c") }).await;
+    testbed.run(&CampaignSpec { stop: Stop { lost: Some(2), ..Stop::default() }, ..campaign("c") }).await;
     all(&testbed, &mut agents(3), |_| MoveResult::Vanishes).await;
     testbed.later(49);
     testbed.platform.due().await.unwrap();
@@ -98,7 +98,7 @@ async fn too_many_failures_or_losses_stop_a_campaign() {
 async fn moves_begin_only_in_windows_and_devices_get_appointments() {
     let testbed = Testbed::new(3).await;
     let nights = Window { days: vec![Weekday::Sat], from_hour: 22, until_hour: 2 };
-    testbed.run(&Spec { windows: vec![nights], ..campaign("c") }).await;
+    testbed.run(&CampaignSpec { windows: vec![nights], ..campaign("c") }).await;
     let mut devices = agents(3);
     // It is a Thursday, and the next window opens after the maximum check-in interval.
     for day in 0..3 {
@@ -117,7 +117,7 @@ async fn moves_begin_only_in_windows_and_devices_get_appointments() {
 async fn retries_are_delayed_and_limited() {
     let testbed = Testbed::new(1).await;
     let retries = Retries { times: 2, after_hours: 3, rest_days: 7 };
-    testbed.run(&Spec { retries, ..campaign("c") }).await;
+    testbed.run(&CampaignSpec { retries, ..campaign("c") }).await;
     let mut device = Agent::new(0);
     let mut begun = Vec::new();
     for _ in 0..48 {
@@ -136,7 +136,7 @@ async fn retries_are_delayed_and_limited() {
 async fn a_standing_campaign_tries_again_after_its_rest_days() {
     let testbed = Testbed::new(1).await;
     let retries = Retries { times: 0, after_hours: 1, rest_days: 5 };
-    testbed.run(&Spec { retries, ..Spec::decided("s".parse().unwrap()) }).await;
+    testbed.run(&CampaignSpec { retries, ..CampaignSpec::decided("s".parse().unwrap()) }).await;
     let mut device = Agent::new(0);
     let mut days = Vec::new();
     for day in 0..12 {
@@ -199,9 +199,24 @@ async fn a_rollback_returns_devices_to_their_former_profiles() {
 }
 
 #[tokio::test]
+async fn a_rollback_does_not_wait_for_a_device_that_was_retired_after_its_move() {
+    let testbed = Testbed::new(2).await;
+    testbed.run(&campaign("c")).await;
+    let mut devices = agents(2);
+    all(&testbed, &mut devices, |_| MoveResult::Moves).await;
+    testbed.platform.retire(eid(0)).await.unwrap();
+    testbed.platform.roll_back_campaign(&"c".parse().unwrap()).await.unwrap();
+    assert_eq!(violations(&*testbed.records).await.unwrap(), [] as [String; 0]);
+    testbed.later(24);
+    all(&testbed, &mut devices[1..], |_| MoveResult::Moves).await;
+    let current = testbed.campaign("c").await;
+    assert_eq!((current.state.word(), current.progress.rolled_back), ("rolled back", 1));
+}
+
+#[tokio::test]
 async fn a_failed_rollback_is_retried_and_can_be_paused() {
     let testbed = Testbed::new(1).await;
-    testbed.run(&Spec { retries: Retries { times: 1, ..Retries::default() }, ..campaign("c") }).await;
+    testbed.run(&CampaignSpec { retries: Retries { times: 1, ..Retries::default() }, ..campaign("c") }).await;
     let id = "c".parse().unwrap();
     let mut device = Agent::new(0);
     device.settle(&testbed, MoveResult::Moves).await;
@@ -232,7 +247,7 @@ async fn a_dry_run_matches_the_campaign() {
     all(&testbed, &mut devices, |_| MoveResult::Moves).await;
     let planned = testbed.platform.dry_run(&spec).await.unwrap();
     assert!(planned.iter().all(|planned| matches!(planned.plan, Plan::Nothing { .. })));
-    let elsewhere = Spec { target: Destination::Network(plmn("262-01")), ..campaign("d") };
+    let elsewhere = CampaignSpec { target: Destination::Network(plmn("262-01")), ..campaign("d") };
     let planned = testbed.platform.dry_run(&elsewhere).await.unwrap();
     let [first, _] = &planned[..] else { panic!("{planned:?}") };
     let Plan::Stuck { why, .. } = &first.plan else { panic!("{first:?}") };
@@ -243,10 +258,10 @@ async fn a_dry_run_matches_the_campaign() {
 async fn a_campaign_has_the_devices_listed_or_selected_at_its_start() {
     let testbed = Testbed::new(4).await;
     let listed = Devices::Listed([eid(1), eid(3), eid(77)].into());
-    testbed.run(&Spec { devices: listed, ..campaign("listed") }).await;
+    testbed.run(&CampaignSpec { devices: listed, ..campaign("listed") }).await;
     assert_eq!(testbed.campaign("listed").await.progress.devices, 2, "the third is not part of the fleet");
     let selection = Selection { country: Some("DE".parse().unwrap()), ..Selection::default() };
-    testbed.run(&Spec { devices: Devices::Selected(selection), ..campaign("germans") }).await;
+    testbed.run(&CampaignSpec { devices: Devices::Selected(selection), ..campaign("germans") }).await;
     assert_eq!(testbed.campaign("germans").await.state.word(), "done", "no device is selected");
     let mut devices = agents(4);
     all(&testbed, &mut devices, |_| MoveResult::Moves).await;
@@ -257,7 +272,7 @@ async fn a_campaign_has_the_devices_listed_or_selected_at_its_start() {
 #[tokio::test]
 async fn a_device_retired_before_the_start_is_not_part_of_the_campaign() {
     let testbed = Testbed::new(2).await;
-    let listed = Spec { devices: Devices::Listed([eid(0), eid(1)].into()), ..campaign("listed") };
+    let listed = CampaignSpec { devices: Devices::Listed([eid(0), eid(1)].into()), ..campaign("listed") };
     testbed.platform.create_campaign(&listed).await.unwrap();
     testbed.platform.retire(eid(0)).await.unwrap();
     testbed.platform.start_campaign(&listed.id).await.unwrap();
@@ -275,16 +290,16 @@ async fn invalid_specifications_are_refused() {
     let canary = |devices| Some(Canary { devices, wait_hours: 0 });
     let window = |from_hour, until_hour| vec![Window { days: vec![], from_hour, until_hour }];
     for bad in [
-        Spec { pace: pace(Some(0), None), ..campaign("c") },
-        Spec { pace: pace(None, Some(0)), ..campaign("c") },
-        Spec { canary: canary(Share::Count(0)), ..campaign("c") },
-        Spec { canary: canary(Share::Percent(101)), ..campaign("c") },
-        Spec { canary: canary(Share::Percent(10)), ..Spec::decided("c".parse().unwrap()) },
-        Spec { windows: window(24, 3), ..campaign("c") },
-        Spec { windows: window(3, 25), ..campaign("c") },
-        Spec { stop: Stop { failed_percent: Some(0), ..Stop::default() }, ..campaign("c") },
-        Spec { stop: Stop { lost: Some(0), ..Stop::default() }, ..campaign("c") },
-        Spec { standing: true, ..campaign("c") },
+        CampaignSpec { pace: pace(Some(0), None), ..campaign("c") },
+        CampaignSpec { pace: pace(None, Some(0)), ..campaign("c") },
+        CampaignSpec { canary: canary(Share::Count(0)), ..campaign("c") },
+        CampaignSpec { canary: canary(Share::Percent(101)), ..campaign("c") },
+        CampaignSpec { canary: canary(Share::Percent(10)), ..CampaignSpec::decided("c".parse().unwrap()) },
+        CampaignSpec { windows: window(24, 3), ..campaign("c") },
+        CampaignSpec { windows: window(3, 25), ..campaign("c") },
+        CampaignSpec { stop: Stop { failed_percent: Some(0), ..Stop::default() }, ..campaign("c") },
+        CampaignSpec { stop: Stop { lost: Some(0), ..Stop::default() }, ..campaign("c") },
+        CampaignSpec { standing: true, ..campaign("c") },
     ] {
         let problem = testbed.platform.create_campaign(&bad).await.unwrap_err();
         assert_eq!(problem.status.as_u16(), 400, "{problem}");
@@ -320,14 +335,14 @@ async fn counts_are_right_after_a_failed_device_of_a_standing_campaign_is_put_of
     let retries = Retries { times: 0, after_hours: 1, rest_days: 1 };
     // After its rest on Sunday, the device is put off until the next Saturday.
     let windows = vec![Window { days: vec![Weekday::Sat], from_hour: 0, until_hour: 24 }];
-    testbed.run(&Spec { retries, windows, ..Spec::decided("s".parse().unwrap()) }).await;
+    testbed.run(&CampaignSpec { retries, windows, ..CampaignSpec::decided("s".parse().unwrap()) }).await;
     let mut devices = agents(1);
     let mut finished = Vec::new();
     for _ in 0..24 {
         all(&testbed, &mut devices, |_| MoveResult::Fails).await;
         let progress = testbed.campaign("s").await.progress;
         finished.push((progress.begun, progress.finished));
-        assert_eq!(fleet::violations(&*testbed.records).await.unwrap(), [] as [String; 0]);
+        assert_eq!(violations(&*testbed.records).await.unwrap(), [] as [String; 0]);
         testbed.later(24);
     }
     finished.dedup();

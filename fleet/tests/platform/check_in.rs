@@ -1,6 +1,6 @@
 //! Tests of check-ins that cause moves.
 
-use fleet::{Destination, DeviceEvent, Ending, MoveEnded, Spec, State, Target, What};
+use fleet::{Action, CampaignSpec, Destination, DeviceEvent, Ending, MoveEnded, State, Target};
 use localize::{Identity, RuleBook};
 use rsp::ids::Imsi;
 
@@ -10,7 +10,7 @@ use crate::testbed::{HOME, LOCAL, OrderState, Testbed, at, bootstrap, plmn};
 async fn a_device_that_must_move_gets_a_profile_and_moves_to_it() {
     let testbed = Testbed::new(1).await.decided().await;
     let instruction = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
-    let What::Move { order, to: Target::Download { iccid, code }, fall_back_to } = instruction.what else {
+    let Action::Move { order, to: Target::Download { iccid, code }, fall_back_to } = instruction.what else {
         panic!("{instruction:?}")
     };
     assert_eq!(code.to_string(), format!("1$smdp.example.com$M-{iccid}"));
@@ -20,13 +20,13 @@ async fn a_device_that_must_move_gets_a_profile_and_moves_to_it() {
 
     // If the answer was lost, the device gets the same move again.
     let again = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
-    assert!(matches!(again.what, What::Move { order: same, .. } if same == order));
+    assert!(matches!(again.what, Action::Move { order: same, .. } if same == order));
 
     testbed.later(1);
     let mut report = testbed.check_in_of(0, &[iccid, bootstrap(0)]);
     report.ended = Some(MoveEnded { order, ending: Ending::Moved });
     let instruction = testbed.check_in(&report).await;
-    assert_eq!(instruction.what, What::Nothing);
+    assert_eq!(instruction.what, Action::Nothing);
     assert_eq!(instruction.next_check_in, at("2026-10-30T09:00:00Z"), "the maximum interval");
     let device = testbed.device(0).await;
     assert_eq!((device.state, device.tally.moved), (State::Working, 1));
@@ -42,7 +42,7 @@ async fn an_unreachable_sm_dp_gets_one_cancellation_per_run() {
     for device in 0..3 {
         let at_home = [bootstrap(device)];
         let instruction = testbed.check_in(&testbed.check_in_of(device, &at_home)).await;
-        let What::Move { order, .. } = instruction.what else { panic!("{instruction:?}") };
+        let Action::Move { order, .. } = instruction.what else { panic!("{instruction:?}") };
         let mut report = testbed.check_in_of(device, &at_home);
         report.ended = Some(MoveEnded { order, ending: Ending::NotInstalled { why: "no answer".into() } });
         testbed.sm_dp.0.lock().unwrap().unreachable = true;
@@ -67,19 +67,19 @@ async fn the_order_of_a_failed_move_is_cancelled_and_the_move_retried() {
     let testbed = Testbed::new(1).await.decided().await;
     let at_home = [bootstrap(0)];
     let instruction = testbed.check_in(&testbed.check_in_of(0, &at_home)).await;
-    let What::Move { order, to, .. } = instruction.what else { panic!("{instruction:?}") };
+    let Action::Move { order, to, .. } = instruction.what else { panic!("{instruction:?}") };
     let mut report = testbed.check_in_of(0, &at_home);
     report.ended =
         Some(MoveEnded { order: order.clone(), ending: Ending::NotInstalled { why: "no answer".into() } });
     let instruction = testbed.check_in(&report).await;
-    assert_eq!(instruction.what, What::Nothing);
+    assert_eq!(instruction.what, Action::Nothing);
     assert_eq!(instruction.next_check_in, at("2026-10-29T09:00:00Z"), "an hour after the failed attempt");
     testbed.platform.due().await.unwrap();
     assert_eq!(testbed.sm_dp.order(to.iccid().unwrap()), OrderState::Cancelled);
 
     testbed.later(1);
     let instruction = testbed.check_in(&testbed.check_in_of(0, &at_home)).await;
-    let What::Move { order: second, to, .. } = instruction.what else { panic!("{instruction:?}") };
+    let Action::Move { order: second, to, .. } = instruction.what else { panic!("{instruction:?}") };
     assert_ne!(order, second);
     assert_eq!(testbed.sm_dp.order(to.iccid().unwrap()), OrderState::Released);
     assert!(testbed.events.all().iter().any(|event| event.function == "MoveEnded"));
@@ -90,19 +90,19 @@ async fn a_profile_that_was_handed_out_but_not_installed_is_downloaded_again() {
     let testbed = Testbed::new(1).await.decided().await;
     let at_home = [bootstrap(0)];
     let instruction = testbed.check_in(&testbed.check_in_of(0, &at_home)).await;
-    let What::Move { order, to, .. } = instruction.what else { panic!("{instruction:?}") };
+    let Action::Move { order, to, .. } = instruction.what else { panic!("{instruction:?}") };
     testbed.sm_dp.set(to.iccid().unwrap(), OrderState::Downloaded);
     let mut report = testbed.check_in_of(0, &at_home);
     report.ended = Some(MoveEnded { order, ending: Ending::NotInstalled { why: "power cut".into() } });
     testbed.check_in(&report).await;
     testbed.platform.due().await.unwrap();
     let trail = testbed.device(0).await.trail;
-    let last = trail.entries().last().unwrap().happening.to_string();
+    let last = trail.entries().last().unwrap().event.to_string();
     assert!(last.contains("cannot be cancelled"), "{last}");
 
     testbed.later(1);
     let instruction = testbed.check_in(&testbed.check_in_of(0, &at_home)).await;
-    assert!(matches!(instruction.what, What::Move { to: same, .. } if same == to));
+    assert!(matches!(instruction.what, Action::Move { to: same, .. } if same == to));
 }
 
 /// The profile is British. In Brazil its card is a subscriber of a Brazilian network.
@@ -120,18 +120,18 @@ async fn a_device_registered_with_a_local_identity_does_not_move() {
         report
     };
     let instruction = testbed.check_in(&check_in_of(LOCAL)).await;
-    assert_eq!(instruction.what, What::Nothing);
+    assert_eq!(instruction.what, Action::Nothing);
     let device = testbed.device(0).await;
     assert_eq!(device.imsi, Some(as_whom(LOCAL)));
     let stays = device.connection.history.stays();
     let homes: Vec<_> = stays.iter().map(|stay| stay.home_network.unwrap().to_string()).collect();
     assert_eq!(homes, [HOME, LOCAL], "the earlier days were roaming, those from now on are not");
-    assert!(device.trail.entries().iter().all(|entry| !matches!(entry.happening, DeviceEvent::Found(_))));
+    assert!(device.trail.entries().iter().all(|entry| !matches!(entry.event, DeviceEvent::Found(_))));
 
     // The applet has switched back: the device is roaming again, and the rules count all its days
     // in the country.
     let instruction = testbed.check_in(&check_in_of(HOME)).await;
-    assert!(matches!(instruction.what, What::Move { .. }), "{instruction:?}");
+    assert!(matches!(instruction.what, Action::Move { .. }), "{instruction:?}");
 
     // The IMSI belongs to no recorded identity.
     let report = check_in_of("722-07");
@@ -139,7 +139,7 @@ async fn a_device_registered_with_a_local_identity_does_not_move() {
     let device = testbed.device(0).await;
     let last = device.connection.history.stays().last().unwrap();
     assert_eq!((last.home.to_string().as_str(), last.home_network), ("AR", None));
-    let found = device.trail.entries().last().unwrap().happening.to_string();
+    let found = device.trail.entries().last().unwrap().event.to_string();
     assert!(found.contains("registered as IMSI 722070000000001, which is no recorded identity"), "{found}");
 }
 
@@ -152,9 +152,9 @@ async fn a_campaign_to_a_network_skips_devices_with_an_identity_of_it() {
     testbed.put(&device).await;
     let id = "to-it".parse().unwrap();
     let target = Destination::Network(plmn(LOCAL));
-    let spec = Spec { target, standing: false, ..Spec::decided(id) };
+    let spec = CampaignSpec { target, standing: false, ..CampaignSpec::decided(id) };
     testbed.run(&spec).await;
     let mut report = testbed.check_in_of(0, &[bootstrap(0)]);
     report.registered.as_mut().unwrap().imsi = format!("{}0000000001", LOCAL.replace('-', "")).parse().ok();
-    assert_eq!(testbed.check_in(&report).await.what, What::Nothing);
+    assert_eq!(testbed.check_in(&report).await.what, Action::Nothing);
 }

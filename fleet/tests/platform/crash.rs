@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use fleet::{CampaignState, Retries, Spec, State};
+use fleet::{CampaignSpec, CampaignState, Retries, State};
 use rsp::sgp22::{es2plus::NotificationPointId, json::ExecutionStatus};
 use world::{BoxFuture, ChangeSet, Committed, Fault, Outcome, Records, Stored};
 
@@ -91,7 +91,7 @@ async fn a_progress_report_that_cannot_be_recorded_is_reported_as_an_event() {
 /// commits. Returns true if the process stopped.
 async fn story(lives_for: i64, after: bool) -> bool {
     let born = Testbed::new(2).await;
-    let spec = Spec { retries: Retries { times: 3, ..Retries::default() }, ..campaign("c") };
+    let spec = CampaignSpec { retries: Retries { times: 3, ..Retries::default() }, ..campaign("c") };
     born.run(&spec).await;
     let mortal =
         Arc::new(Mortal { records: Arc::clone(&born.records), left: AtomicI64::new(lives_for), after });

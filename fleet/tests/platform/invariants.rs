@@ -8,8 +8,8 @@ use std::{
 };
 
 use fleet::{
-    Ending, MOVES, Member, MemberState, MoveEnded, MoveId, ORDERS, Pace, Retries, Spec, State, Step, Stop,
-    Target, What, Window,
+    Action, CampaignSpec, Ending, MOVES, Member, MemberState, MoveEnded, MoveId, ORDERS, OrderStep, Pace,
+    Retries, State, Stop, Target, Window,
 };
 use rsp::{
     ids::Iccid,
@@ -75,11 +75,16 @@ impl Simulation {
         let stop = Stop { lost: Some(3), ..Stop::default() };
         let windows = vec![Window { days: Vec::new(), from_hour: 6, until_hour: 20 }];
         let once = Retries { times: 0, ..retries };
-        let standing = Spec { retries: once, pace, windows, ..Spec::decided(CAMPAIGNS[0].parse().unwrap()) };
+        let standing = CampaignSpec {
+            retries: once,
+            pace,
+            windows,
+            ..CampaignSpec::decided(CAMPAIGNS[0].parse().unwrap())
+        };
         for spec in [
             standing,
-            Spec { retries, stop, ..campaign(CAMPAIGNS[1]) },
-            Spec { retries, pace, ..campaign(CAMPAIGNS[2]) },
+            CampaignSpec { retries, stop, ..campaign(CAMPAIGNS[1]) },
+            CampaignSpec { retries, pace, ..campaign(CAMPAIGNS[2]) },
         ] {
             simulation.testbed.run(&spec).await;
         }
@@ -132,7 +137,7 @@ impl Simulation {
             return;
         }
         self.devices[device].ended = None;
-        if let What::Move { order, to, .. } = instruction.what {
+        if let Action::Move { order, to, .. } = instruction.what {
             self.make_move(device, order, to);
         }
     }
@@ -234,7 +239,7 @@ impl Simulation {
         let before = self.testbed.check_in(&report).await;
         self.restart();
         let after = self.testbed.check_in(&report).await;
-        if let (What::Move { order, .. }, What::Move { order: same, .. }) = (&before.what, &after.what)
+        if let (Action::Move { order, .. }, Action::Move { order: same, .. }) = (&before.what, &after.what)
             && report.ended.is_none()
         {
             assert_eq!(order, same, "{:#?}", self.log);
@@ -279,11 +284,11 @@ async fn random_operations_keep_the_records_consistent() {
             simulation.check(seed).await;
             let orders = Tx::begin(&*simulation.testbed.records).peek_list(&ORDERS, "").await.unwrap();
             steps.extend(orders.iter().map(|(_, order)| match order.step {
-                Step::Reserving { .. } => 0,
-                Step::Confirming { .. } => 1,
-                Step::Released { .. } => 2,
-                Step::Cancelling { .. } => 3,
-                Step::Fulfilled { .. } => 4,
+                OrderStep::Reserving { .. } => 0,
+                OrderStep::Confirming { .. } => 1,
+                OrderStep::Released { .. } => 2,
+                OrderStep::Cancelling { .. } => 3,
+                OrderStep::Fulfilled { .. } => 4,
             }));
         }
         moves += simulation.ended.len();

@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fleet::{
-    CheckIn, DeviceEvent, Discrepancy, Ending, MoveEnded, MoveId, ORDERS, Setup, State, Supplier, Target,
-    What,
+    Action, CheckIn, DeviceEvent, Discrepancy, Ending, MoveEnded, MoveId, ORDERS, Setup, State, Supplier,
+    Target,
 };
 use localize::{Orderable, Role};
 use rsp::ids::Iccid;
@@ -49,14 +49,14 @@ fn check_in_of(testbed: &Testbed, profiles: &[Iccid], ended: Option<(&MoveId, En
 
 async fn told_to_move(testbed: &Testbed, report: &CheckIn) -> (MoveId, Target) {
     match testbed.check_in(report).await.what {
-        What::Move { order, to, .. } => (order, to),
-        What::Nothing => panic!("the device got no move"),
+        Action::Move { order, to, .. } => (order, to),
+        Action::Nothing => panic!("the device got no move"),
     }
 }
 
 async fn found(testbed: &Testbed) -> Vec<Discrepancy> {
     let trail = testbed.device(0).await.trail;
-    let found = trail.entries().iter().filter_map(|entry| match &entry.happening {
+    let found = trail.entries().iter().filter_map(|entry| match &entry.event {
         DeviceEvent::Found(found) => Some(found.clone()),
         _ => None,
     });
@@ -75,8 +75,8 @@ async fn an_operator_supplies_a_profile_and_restarts_keep_the_move() {
     assert_eq!(told_to_move(&testbed, &at_home).await, (order.clone(), to));
     let testbed = restarted(&testbed, 3);
     let moved = check_in_of(&testbed, &[its(), bootstrap(0)], Some((&order, Ending::Moved)));
-    assert_eq!(testbed.check_in(&moved).await.what, What::Nothing);
-    assert_eq!(testbed.check_in(&moved).await.what, What::Nothing, "the answer was lost");
+    assert_eq!(testbed.check_in(&moved).await.what, Action::Nothing);
+    assert_eq!(testbed.check_in(&moved).await.what, Action::Nothing, "the answer was lost");
 
     let device = testbed.device(0).await;
     assert_eq!((device.state, device.tally.moved), (State::Working, 1));
@@ -97,7 +97,7 @@ async fn a_profile_without_service_is_enabled_in_the_next_attempt() {
     let (order, _) = told_to_move(&testbed, &check_in_of(&testbed, &[bootstrap(0)], None)).await;
     let ending = Ending::CameBack { why: "the network refuses it".into() };
     let back = check_in_of(&testbed, &[bootstrap(0), its()], Some((&order, ending)));
-    assert_eq!(testbed.check_in(&back).await.what, What::Nothing);
+    assert_eq!(testbed.check_in(&back).await.what, Action::Nothing);
     assert_eq!(testbed.device(0).await.tally.came_back, 1);
 
     testbed.later(1);
@@ -107,7 +107,7 @@ async fn a_profile_without_service_is_enabled_in_the_next_attempt() {
 
     // The device does not report the end of the move, but the platform detects it.
     let there = check_in_of(&testbed, &[its(), bootstrap(0)], None);
-    assert_eq!(testbed.check_in(&there).await.what, What::Nothing);
+    assert_eq!(testbed.check_in(&there).await.what, Action::Nothing);
     assert_eq!(found(&testbed).await, [Discrepancy::Unreported { iccid: its() }]);
 
     // The card has fallen back on its own.
@@ -125,7 +125,7 @@ async fn a_missing_profile_is_ordered_again() {
         let (order, to) = told_to_move(&testbed, &check_in_of(&testbed, &at_home, None)).await;
         assert!(matches!(to, Target::Order { .. }), "{to:?}");
         let ended = check_in_of(&testbed, &at_home, Some((&order, ends.next().unwrap())));
-        assert_eq!(testbed.check_in(&ended).await.what, What::Nothing);
+        assert_eq!(testbed.check_in(&ended).await.what, Action::Nothing);
         testbed.later(hours);
     }
     let progress = testbed.platform.campaigns().await.unwrap()[0].progress;

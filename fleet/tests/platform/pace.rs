@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fleet::{CampaignState, MOVES, Pace, Retries, Spec};
+use fleet::{CampaignSpec, CampaignState, MOVES, Pace, Retries};
 use world::{Dice, SeededDice, Tx};
 
 use crate::testbed::{Agent, MoveResult, OrderState, Testbed, campaign};
@@ -19,7 +19,7 @@ async fn the_pace_holds_and_no_device_makes_two_moves_at_a_time() {
         let testbed = Testbed::new(25).await;
         let pace = Pace { per_hour: Some(u32::from(thrown(5)) + 2), at_once: Some(u32::from(thrown(3)) + 1) };
         let retries = Retries { times: 1, after_hours: 1, rest_days: 7 };
-        testbed.run(&Spec { pace, retries, ..campaign("c") }).await;
+        testbed.run(&CampaignSpec { pace, retries, ..campaign("c") }).await;
         let mut agents: Vec<Agent> = (0..25).map(Agent::new).collect();
         let mut begun: BTreeMap<i64, u32> = BTreeMap::new();
         for _ in 0..60 * 24 * 6 {

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use fleet::{Devices, MemberStatus, Processed, Spec, What};
+use fleet::{Action, CampaignSpec, Devices, MemberStatus, Processed};
 use rsp::sgp22::{
     es2plus::{HandleDownloadProgressInfoRequest, NotificationPointId},
     json::ExecutionStatus,
@@ -58,7 +58,7 @@ impl Records for Counting {
 async fn listed(devices: u32) -> (Testbed, Arc<Counting>) {
     let testbed = Testbed::new(devices).await;
     let listed = Devices::Listed((0..devices).map(eid).collect());
-    testbed.run(&Spec { devices: listed, standing: true, ..campaign("listed") }).await;
+    testbed.run(&CampaignSpec { devices: listed, standing: true, ..campaign("listed") }).await;
     let counting = Arc::new(Counting { inner: Arc::clone(&testbed.records), octets: AtomicUsize::new(0) });
     let records = Arc::<Counting>::clone(&counting) as Arc<dyn Records>;
     let testbed = Testbed::in_process(records, testbed.clock.clone(), testbed.sm_dp.clone(), 1);
@@ -72,7 +72,7 @@ async fn listed(devices: u32) -> (Testbed, Arc<Counting>) {
 async fn a_progress_report_without_eid_about_an_intermediate_step_reads_no_orders() {
     let testbed = Testbed::new(2).await.decided().await;
     let told_to = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
-    let What::Move { to, .. } = told_to.what else { panic!("{told_to:?}") };
+    let Action::Move { to, .. } = told_to.what else { panic!("{told_to:?}") };
     let counting = Arc::new(Counting { inner: Arc::clone(&testbed.records), octets: AtomicUsize::new(0) });
     let records = Arc::<Counting>::clone(&counting) as Arc<dyn Records>;
     let testbed = Testbed::in_process(records, testbed.clock.clone(), testbed.sm_dp.clone(), 1);

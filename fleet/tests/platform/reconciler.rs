@@ -1,7 +1,8 @@
 //! Tests of differences between check-ins and records.
 
 use fleet::{
-    CardProfile, CheckIn, DeviceEvent, Discrepancy, Ending, MoveEnded, ORDERS, Processed, State, Step, What,
+    Action, CardProfile, CheckIn, DeviceEvent, Discrepancy, Ending, MoveEnded, ORDERS, OrderStep, Processed,
+    State,
 };
 use localize::{HeldProfile, HeldState};
 use rsp::{
@@ -19,7 +20,7 @@ use crate::testbed::{
 
 async fn found(testbed: &Testbed, number: u32) -> Vec<Discrepancy> {
     let trail = testbed.device(number).await.trail;
-    let found = trail.entries().iter().filter_map(|entry| match &entry.happening {
+    let found = trail.entries().iter().filter_map(|entry| match &entry.event {
         DeviceEvent::Found(discrepancy) => Some(discrepancy.clone()),
         _ => None,
     });
@@ -102,7 +103,7 @@ async fn a_move_that_is_reported_but_did_not_happen_counts_as_failed() {
     let testbed = Testbed::new(1).await;
     testbed.run(&campaign("c")).await;
     let instruction = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
-    let What::Move { order, to, .. } = instruction.what else { panic!("{instruction:?}") };
+    let Action::Move { order, to, .. } = instruction.what else { panic!("{instruction:?}") };
     let mut report = testbed.check_in_of(0, &[bootstrap(0), to.iccid().unwrap()]);
     report.ended = Some(MoveEnded { order, ending: Ending::Moved });
     testbed.check_in(&report).await;
@@ -132,7 +133,7 @@ async fn a_lost_device_that_returns_has_the_state_of_its_card() {
     let found = found(&testbed, 0).await;
     assert!(found.contains(&Discrepancy::TooLong), "{found:?}");
     let orders = Tx::begin(&*testbed.records).peek_list(&ORDERS, "").await.unwrap();
-    assert!(orders.iter().all(|(_, order)| matches!(order.step, Step::Fulfilled { .. })), "{orders:?}");
+    assert!(orders.iter().all(|(_, order)| matches!(order.step, OrderStep::Fulfilled { .. })), "{orders:?}");
 }
 
 #[tokio::test]
@@ -182,7 +183,7 @@ async fn a_profile_reported_as_installed_but_not_on_the_card_is_ordered_again() 
     let testbed = Testbed::new(1).await.decided().await;
     let at_home = |testbed: &Testbed| testbed.check_in_of(0, &[bootstrap(0)]);
     let first = testbed.check_in(&at_home(&testbed)).await;
-    let What::Move { to, .. } = first.what else { panic!("{first:?}") };
+    let Action::Move { to, .. } = first.what else { panic!("{first:?}") };
     testbed.sm_dp.set(to.iccid().unwrap(), OrderState::Downloaded);
     let report = progress_report(
         to.iccid().unwrap(),
@@ -190,22 +191,22 @@ async fn a_profile_reported_as_installed_but_not_on_the_card_is_ordered_again() 
         ExecutionStatus::ExecutedSuccess,
     );
     process_progress(&testbed, &report).await;
-    assert_eq!(testbed.check_in(&at_home(&testbed)).await.what, What::Nothing);
+    assert_eq!(testbed.check_in(&at_home(&testbed)).await.what, Action::Nothing);
     assert_eq!(found(&testbed, 0).await, [Discrepancy::NotInstalled { iccid: to.iccid().unwrap() }]);
     testbed.later(1);
     let second = testbed.check_in(&at_home(&testbed)).await;
-    assert!(matches!(second.what, What::Move { to: other, .. } if other.iccid() != to.iccid()));
+    assert!(matches!(second.what, Action::Move { to: other, .. } if other.iccid() != to.iccid()));
 }
 
 #[tokio::test]
 async fn an_order_that_failed_at_the_sm_dp_is_not_used_again() {
     let testbed = Testbed::new(1).await.decided().await;
     let first = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
-    let What::Move { to, .. } = first.what else { panic!("{first:?}") };
+    let Action::Move { to, .. } = first.what else { panic!("{first:?}") };
     let report =
         progress_report(to.iccid().unwrap(), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::Failed);
     process_progress(&testbed, &report).await;
-    assert_eq!(testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await.what, What::Nothing);
+    assert_eq!(testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await.what, Action::Nothing);
     testbed.platform.due().await.unwrap();
     assert_eq!(testbed.sm_dp.order(to.iccid().unwrap()), OrderState::Cancelled);
 }
@@ -217,21 +218,21 @@ async fn an_unreachable_or_empty_sm_dp_is_tried_again_later() {
     let instruction = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
     assert_eq!(
         (instruction.what, instruction.next_check_in.to_string().as_str()),
-        (What::Nothing, "2026-10-29T08:15:00Z")
+        (Action::Nothing, "2026-10-29T08:15:00Z")
     );
     {
         let mut stock = testbed.sm_dp.0.lock().unwrap();
         (stock.unreachable, stock.empty) = (false, true);
     }
     testbed.clock.advance(std::time::Duration::from_secs(900));
-    assert_eq!(testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await.what, What::Nothing);
+    assert_eq!(testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await.what, Action::Nothing);
     let device = testbed.device(0).await;
-    let why = device.trail.entries().last().unwrap().happening.to_string();
+    let why = device.trail.entries().last().unwrap().event.to_string();
     assert!(why.contains("none is left"), "{why}");
     testbed.sm_dp.0.lock().unwrap().empty = false;
     testbed.later(1);
     let instruction = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
-    assert!(matches!(instruction.what, What::Move { .. }));
+    assert!(matches!(instruction.what, Action::Move { .. }));
 }
 
 #[tokio::test]
@@ -266,11 +267,11 @@ async fn the_next_operator_is_used_if_one_has_no_profile() {
     let testbed = Testbed::new(1).await.and_second(&second).decided().await;
     testbed.sm_dp.0.lock().unwrap().empty = true;
     let instruction = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
-    let What::Move { to, .. } = instruction.what else { panic!("{instruction:?}") };
+    let Action::Move { to, .. } = instruction.what else { panic!("{instruction:?}") };
     assert_eq!(second.order(to.iccid().unwrap()), OrderState::Released);
     let device = testbed.device(0).await;
     assert!(matches!(device.state, State::Moving { to, .. } if to == plmn(SECOND)), "{:?}", device.state);
-    let report = device.trail.entries().last().unwrap().happening.to_string();
+    let report = device.trail.entries().last().unwrap().event.to_string();
     assert!(
         report.contains("move to 724-03 instead, because 724-02 supplies no profile")
             && report.contains("none is left"),
@@ -282,12 +283,12 @@ async fn the_next_operator_is_used_if_one_has_no_profile() {
     let second = SmDp::default();
     let testbed = Testbed::new(1).await.and_second(&second).decided().await;
     (testbed.sm_dp.0.lock().unwrap().empty, second.0.lock().unwrap().empty) = (true, true);
-    assert_eq!(testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await.what, What::Nothing);
+    assert_eq!(testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await.what, Action::Nothing);
     assert_eq!(testbed.device(0).await.state, State::Working);
     testbed.sm_dp.0.lock().unwrap().empty = false;
     testbed.later(1);
     let instruction = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
-    let What::Move { to, .. } = instruction.what else { panic!("{instruction:?}") };
+    let Action::Move { to, .. } = instruction.what else { panic!("{instruction:?}") };
     assert_eq!(testbed.sm_dp.order(to.iccid().unwrap()), OrderState::Released);
 }
 

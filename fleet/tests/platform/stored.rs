@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use fleet::{CAMPAIGNS, Device, MEMBERS, MOVES, ORDERS, State, Step, Tally};
+use fleet::{CAMPAIGNS, Device, MEMBERS, MOVES, ORDERS, OrderStep, State, Tally};
 use world::{Collection, Tx};
 
 use crate::{
@@ -47,12 +47,12 @@ async fn the_records_of_each_release_can_be_read() {
 
     let tx = Tx::begin(&records);
     let orders = tx.peek_list(&ORDERS, "").await.unwrap();
-    let steps: Vec<&Step> = orders.iter().map(|(_, order)| &order.step).collect();
+    let steps: Vec<&OrderStep> = orders.iter().map(|(_, order)| &order.step).collect();
     assert!(
         matches!(steps[..], [
-            Step::Fulfilled { iccid: first },
-            Step::Released { iccid: second, .. },
-            Step::Reserving { unwanted: false, .. },
+            OrderStep::Fulfilled { iccid: first },
+            OrderStep::Released { iccid: second, .. },
+            OrderStep::Reserving { unwanted: false, .. },
         ] if (*first, *second) == (iccid(100), iccid(101))),
         "{steps:?}"
     );

@@ -8,8 +8,9 @@ use std::{
 
 use bytes::Bytes;
 use fleet::{
-    Campaign, CampaignId, CardProfile, CheckIn, Config, Destination, Device, Ending, Es2Plus, Instruction,
-    MoveEnded, Owner, Platform, Problem, Registration, Retries, Setup, Spec, Supplier, Target, What,
+    Action, Campaign, CampaignId, CampaignSpec, CardProfile, CheckIn, Config, Destination, Device, Ending,
+    Es2Plus, Instruction, MoveEnded, Owner, Platform, Problem, Registration, Retries, Setup, Supplier,
+    Target,
 };
 use http::{Request, Response};
 use localize::{HeldProfile, HeldState, Role, RuleBook};
@@ -190,7 +191,7 @@ fn es2plus(sm_dp: &SmDp) -> Es2Plus {
         address: SM_DP.parse().unwrap(),
         name: SM_DP.parse().unwrap(),
         requester: "2.999.10".to_owned(),
-        tells: true,
+        reports_progress: true,
     }
 }
 
@@ -257,11 +258,11 @@ impl Testbed {
 
     pub(crate) async fn decided(self) -> Self {
         let id: CampaignId = "standing".parse().unwrap();
-        self.run(&Spec::decided(id)).await;
+        self.run(&CampaignSpec::decided(id)).await;
         self
     }
 
-    pub(crate) async fn run(&self, spec: &Spec) {
+    pub(crate) async fn run(&self, spec: &CampaignSpec) {
         self.platform.create_campaign(spec).await.unwrap();
         self.platform.start_campaign(&spec.id).await.unwrap();
     }
@@ -349,7 +350,7 @@ impl Agent {
         let instruction = testbed.platform.check_in(&report).await?;
         self.ended = None;
         self.next = Some(instruction.next_check_in);
-        let What::Move { order, to, .. } = instruction.what else { return Ok(false) };
+        let Action::Move { order, to, .. } = instruction.what else { return Ok(false) };
         let (iccid, is_new) = match to {
             Target::Enable(iccid) => (iccid, false),
             Target::Download { iccid, .. } => (iccid, true),
@@ -394,12 +395,12 @@ impl Agent {
 }
 
 /// A campaign of all devices to the local network, without retries.
-pub(crate) fn campaign(id: &str) -> Spec {
-    Spec {
+pub(crate) fn campaign(id: &str) -> CampaignSpec {
+    CampaignSpec {
         target: Destination::Network(plmn(LOCAL)),
         standing: false,
         retries: Retries { times: 0, ..Retries::default() },
-        ..Spec::decided(id.parse().unwrap())
+        ..CampaignSpec::decided(id.parse().unwrap())
     }
 }
 

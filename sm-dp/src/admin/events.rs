@@ -1,15 +1,12 @@
 //! /admin/v1/events: the latest events of the server.
 
 use rsp::time::Timestamp;
+use rsp_server::api::{Function, NoId, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Event, Outcome};
 
-use super::{
-    Context, Problem,
-    function::{Arguments, Function, NoId, Verb},
-    schema::TimeText,
-};
+use super::{AdminApi, Input, Problem};
 use crate::event_log::MAX_EVENTS;
 
 /// GET /admin/v1/events
@@ -43,7 +40,6 @@ pub(super) struct EventPage {
 #[serde(rename_all = "camelCase")]
 struct NumberedEvent {
     number: u64,
-    #[schemars(with = "TimeText")]
     at: Timestamp,
     /// The party that reports the event.
     party: String,
@@ -73,7 +69,7 @@ enum Ended {
     Failed(String),
 }
 
-impl Function for List {
+impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/events";
     const SUMMARY: &'static str =
@@ -83,10 +79,7 @@ impl Function for List {
     type Body = ();
     type Reply = EventPage;
 
-    async fn execute(
-        context: &mut Context<'_, '_>,
-        arguments: &Arguments<Self>,
-    ) -> Result<EventPage, Problem> {
+    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<EventPage, Problem> {
         let page = context
             .log
             .after(arguments.query.after.unwrap_or(0), arguments.query.limit.unwrap_or(MAX_EVENTS));

@@ -1,14 +1,11 @@
 //! The admin API, for the tester who runs the server. It is HTTP and JSON on a port of its own and
 //! cannot be reached over ES9+ or ES2+.
 //!
-//! There is one file for each resource. Each function is a type. The routing table and the OpenAPI
-//! document are both generated from these types, so they cannot differ. The API has no password and
+//! There is one file for each resource. Each function is a type ([`api::Function`]). The API has no password and
 //! is meant for the loopback address. The module `origin` refuses requests from web pages.
 
-mod document;
 mod ensured;
 mod events;
-mod function;
 mod notifications;
 mod operators;
 mod order_view;
@@ -25,36 +22,63 @@ use bytes::Bytes;
 use http::{Request, Response};
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
 
+use rsp_server::api::{self, Api, Call, Document, RequestError, Route, Verb};
+
 use crate::{
     context,
     event_log::EventLog,
     records::OUTBOX,
     server::{Inner, SmDpPlus},
 };
-use function::{Call, Route, Verb};
 use problem::Problem;
 
-/// All routes, in the order of the document.
-const ROUTES: &[Route] = &[
-    Route::of::<document::Document>(),
-    Route::of::<stock::List>(),
-    Route::of::<stock::Add>(),
-    Route::of::<stock::Show>(),
-    Route::of::<stock::Remove>(),
-    Route::of::<orders::List>(),
-    Route::of::<orders::Place>(),
-    Route::of::<orders::Show>(),
-    Route::of::<orders::End>(),
-    Route::of::<sessions::List>(),
-    Route::of::<sessions::Remove>(),
-    Route::of::<notifications::List>(),
-    Route::of::<outbox::List>(),
-    Route::of::<events::List>(),
-    Route::of::<operators::List>(),
-    Route::of::<operators::Register>(),
-    Route::of::<operators::Show>(),
-    Route::of::<operators::Remove>(),
-];
+/// The admin API.
+struct AdminApi;
+
+impl Api for AdminApi {
+    type Context<'c, 'r>
+        = Context<'c, 'r>
+    where
+        'r: 'c;
+    type Problem = Problem;
+
+    const TITLE: &'static str = "Landfall SM-DP+, admin API";
+    const DESCRIPTION: &'static str =
+        "Management API of a test SM-DP+. It has no authentication: bind it to the loopback address only.";
+    const SERVER: &'static str = "http://127.0.0.1:8490";
+    const ROUTES: &'static [Route<Self>] = &[
+        Route::of::<Document>(),
+        Route::of::<stock::List>(),
+        Route::of::<stock::Add>(),
+        Route::of::<stock::Show>(),
+        Route::of::<stock::Remove>(),
+        Route::of::<orders::List>(),
+        Route::of::<orders::Place>(),
+        Route::of::<orders::Show>(),
+        Route::of::<orders::End>(),
+        Route::of::<sessions::List>(),
+        Route::of::<sessions::Remove>(),
+        Route::of::<notifications::List>(),
+        Route::of::<outbox::List>(),
+        Route::of::<events::List>(),
+        Route::of::<operators::List>(),
+        Route::of::<operators::Register>(),
+        Route::of::<operators::Show>(),
+        Route::of::<operators::Remove>(),
+    ];
+}
+
+/// A decoded request to the admin API.
+type AdminCall = Box<dyn Call<AdminApi, Bytes>>;
+
+/// The input of an admin function.
+type Input<'i, 'c, 'r, F> = api::Input<'i, 'c, 'r, AdminApi, F>;
+
+impl From<RequestError> for Problem {
+    fn from(RequestError { status, what, why, next, allow }: RequestError) -> Self {
+        Self { allow, ..Self::new(status, what, why, next) }
+    }
+}
 
 /// The context of an admin function.
 struct Context<'a, 'r> {
@@ -76,13 +100,13 @@ impl SmDpPlus {
     }
 
     async fn handle_admin(&self, request: &Request<Bytes>) -> Response<Bytes> {
-        let (route, call) = match self.find(request) {
+        let (route, call) = match self.read(request) {
             Ok(found) => found,
             Err(problem) => return problem.response(),
         };
         let is_read = route.verb == Verb::Get;
         let (response, outcome) = match self.decide(is_read, &*call).await {
-            Ok(reply) => (route.verb.response(reply), Outcome::Done),
+            Ok(reply) => (route.response(reply), Outcome::Done),
             Err(problem) => (problem.response(), problem.outcome()),
         };
         // Requests that only read change nothing. They are not logged, because otherwise a client
@@ -102,19 +126,19 @@ impl SmDpPlus {
         response
     }
 
-    fn find(&self, request: &Request<Bytes>) -> Result<(&'static Route, Box<dyn Call<Bytes>>), Problem> {
+    fn read(&self, request: &Request<Bytes>) -> Result<(&'static Route<AdminApi>, AdminCall), Problem> {
         origin::check(&self.0.core.config, request)?;
-        let (route, id) = function::find(ROUTES, request)?;
-        if route.verb.has_body() {
+        let (route, id) = api::find::<AdminApi>(request)?;
+        if route.has_body {
             origin::check_content_type(request)?;
         }
-        Ok((route, (route.read)(&id, request)?))
+        Ok((route, route.call(&id, request)?))
     }
 
     /// Load, decide, commit. Starts again from the beginning when another transaction committed a
     /// conflicting change first. A read needs no commit. A list is a snapshot, and a conflict check
     /// on a busy server would never succeed.
-    async fn decide<T>(&self, is_read: bool, call: &dyn Call<T>) -> Result<T, Problem> {
+    async fn decide<T>(&self, is_read: bool, call: &dyn Call<AdminApi, T>) -> Result<T, Problem> {
         let Inner { core, log, .. } = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {
             let mut tx = Tx::begin(&*core.records);

@@ -1,14 +1,14 @@
 //! /admin/v1/notifications: notifications received from eUICCs.
 
-use rsp::time::Timestamp;
+use rsp::{
+    ids::{Eid, Iccid},
+    time::Timestamp,
+};
+use rsp_server::api::{Function, NoId, NoQuery, Verb};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{
-    Context, Problem,
-    function::{Arguments, Function, NoId, NoQuery, Verb},
-    schema::{EidText, IccidText, TimeText},
-};
+use super::{AdminApi, Input, Problem};
 use crate::records::{NOTIFICATIONS, TakenNotification};
 
 /// GET /admin/v1/notifications
@@ -19,22 +19,21 @@ pub(super) struct List;
 #[serde(rename_all = "camelCase")]
 pub(super) struct NotificationView {
     /// The eUICC that signed it.
-    #[schemars(with = "EidText")]
+    #[schemars(with = "Eid")]
     eid: String,
     /// seqNumber.
     sequence_number: i64,
     /// The profile that it is about.
-    #[schemars(with = "Option<IccidText>")]
+    #[schemars(with = "Option<Iccid>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     iccid: Option<String>,
     /// The reported event: "installation result", "enable", "disable" or "delete".
     told: String,
     /// The time of receipt.
-    #[schemars(with = "TimeText")]
     at: Timestamp,
 }
 
-impl Function for List {
+impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/notifications";
     const SUMMARY: &'static str = "Lists all valid notifications, by eUICC";
@@ -44,8 +43,7 @@ impl Function for List {
     type Reply = Vec<NotificationView>;
 
     async fn execute(
-        context: &mut Context<'_, '_>,
-        _: &Arguments<Self>,
+        Input { context, .. }: Input<'_, '_, '_, Self>,
     ) -> Result<Vec<NotificationView>, Problem> {
         let taken = context.decision.tx.list(&NOTIFICATIONS, "").await?;
         let mut views: Vec<_> =

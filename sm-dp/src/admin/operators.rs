@@ -2,15 +2,11 @@
 
 use http::StatusCode;
 use rsp::ids::{Oid, SmdpAddress};
+use rsp_server::api::{Function, NoId, NoQuery, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Context, Problem,
-    ensured::Ensured,
-    function::{Arguments, Function, NoId, NoQuery, Verb},
-    schema::{AddressText, OidText},
-};
+use super::{AdminApi, Context, Input, Problem, ensured::Ensured};
 use crate::records::{OPERATORS, Operator};
 
 /// GET /admin/v1/operators
@@ -27,11 +23,9 @@ pub(super) struct Remove;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct OperatorFacts {
     /// The registeredID in the subjectAltName of its client certificate.
-    #[schemars(with = "OidText")]
     certificate_oid: Oid,
     /// The address of its ES2+.HandleDownloadProgressInfo endpoint. Without it, no progress is
     /// reported.
-    #[schemars(with = "Option<AddressText>")]
     es2plus_address: Option<SmdpAddress>,
 }
 
@@ -51,10 +45,8 @@ pub(super) struct OperatorView {
     /// functionRequesterIdentifier.
     identifier: String,
     /// The registeredID in the subjectAltName of its client certificate.
-    #[schemars(with = "OidText")]
     certificate_oid: Oid,
     /// The address of its ES2+.HandleDownloadProgressInfo endpoint.
-    #[schemars(with = "Option<AddressText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     es2plus_address: Option<SmdpAddress>,
 }
@@ -62,7 +54,7 @@ pub(super) struct OperatorView {
 const UNKNOWN: &[(StatusCode, &str)] =
     &[(StatusCode::NOT_FOUND, "No operator is registered with this identifier")];
 
-impl Function for List {
+impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/operators";
     const SUMMARY: &'static str = "Lists all registered operators";
@@ -71,16 +63,13 @@ impl Function for List {
     type Body = ();
     type Reply = Vec<OperatorView>;
 
-    async fn execute(
-        context: &mut Context<'_, '_>,
-        _: &Arguments<Self>,
-    ) -> Result<Vec<OperatorView>, Problem> {
+    async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<OperatorView>, Problem> {
         let operators = context.decision.tx.list(&OPERATORS, "").await?;
         Ok(operators.into_iter().map(|(_, operator)| OperatorView::from(operator)).collect())
     }
 }
 
-impl Function for Register {
+impl Function<AdminApi> for Register {
     const VERB: Verb = Verb::Put;
     const PATH: &'static str = "/admin/v1/operators/{identifier}";
     const SUMMARY: &'static str =
@@ -92,10 +81,7 @@ impl Function for Register {
     type Body = OperatorFacts;
     type Reply = OperatorView;
 
-    async fn execute(
-        context: &mut Context<'_, '_>,
-        arguments: &Arguments<Self>,
-    ) -> Result<OperatorView, Problem> {
+    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<OperatorView, Problem> {
         let OperatorFacts { certificate_oid, es2plus_address } = arguments.body.clone();
         let operator = Operator { identifier: arguments.id.clone(), certificate_oid, es2plus_address };
         context.decision.tx.put(&OPERATORS, &operator.identifier, &operator)?;
@@ -103,7 +89,7 @@ impl Function for Register {
     }
 }
 
-impl Function for Show {
+impl Function<AdminApi> for Show {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/operators/{identifier}";
     const SUMMARY: &'static str = "Returns a registered operator";
@@ -113,15 +99,12 @@ impl Function for Show {
     type Body = ();
     type Reply = OperatorView;
 
-    async fn execute(
-        context: &mut Context<'_, '_>,
-        arguments: &Arguments<Self>,
-    ) -> Result<OperatorView, Problem> {
+    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<OperatorView, Problem> {
         operator(context, &arguments.id).await.map(OperatorView::from)
     }
 }
 
-impl Function for Remove {
+impl Function<AdminApi> for Remove {
     const VERB: Verb = Verb::Delete;
     const PATH: &'static str = "/admin/v1/operators/{identifier}";
     const SUMMARY: &'static str = "Unregisters an operator; its orders stay";
@@ -131,7 +114,7 @@ impl Function for Remove {
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {
         let operator = operator(context, &arguments.id).await?;
         context.decision.tx.delete(&OPERATORS, &operator.identifier);
         Ok(())

@@ -4,7 +4,7 @@ use rsp::{activation_code::ActivationCode, ids::Eid, time::Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::schema::{EidText, MatchingIdText, TimeText};
+use super::schema::MatchingIdText;
 use crate::{
     Config,
     protection::{Protection, Rebinding},
@@ -18,7 +18,6 @@ pub(super) struct OrderView {
     /// The functionRequesterIdentifier of the operator that placed the order.
     requester: String,
     /// The intended eUICC, if it is known.
-    #[schemars(with = "Option<EidText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     eid: Option<Eid>,
     /// The MatchingID, once the order is confirmed. It is empty if the order is found by its EID
@@ -36,11 +35,9 @@ pub(super) struct OrderView {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_download_attempts: Option<u32>,
     /// The end of the download period.
-    #[schemars(with = "Option<TimeText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<Timestamp>,
     /// The eUICC that received the package.
-    #[schemars(with = "Option<EidText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     handed_to: Option<Eid>,
     reusable: bool,

@@ -8,15 +8,15 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::Rejection;
+use rsp_server::api::{Function, NoId, NoQuery, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Context, Problem,
+    AdminApi, Context, Input, Problem,
     ensured::Ensured,
-    function::{Arguments, Function, NoId, NoQuery, Verb},
     order_view::OrderView,
-    schema::{AddressText, EidText, IccidText, MatchingIdText, TimeText},
+    schema::MatchingIdText,
     stock::{NO_SUCH_PROFILE, profile},
 };
 use crate::{
@@ -44,7 +44,6 @@ pub(super) struct End;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewOrder {
     /// The profile to order. Give either this or `profileType`.
-    #[schemars(with = "Option<IccidText>")]
     iccid: Option<Iccid>,
     /// Orders any available profile of this type.
     profile_type: Option<String>,
@@ -52,7 +51,6 @@ pub struct NewOrder {
     /// not an operator.
     requester: Option<String>,
     /// The only eUICC that can use the order.
-    #[schemars(with = "Option<EidText>")]
     eid: Option<Eid>,
     /// The MatchingID. If it is empty, the order is found by its EID alone. Default: generated.
     #[schemars(with = "Option<MatchingIdText>")]
@@ -63,7 +61,6 @@ pub struct NewOrder {
     state: Option<ProfileState>,
     /// The end of the download period. A time in the past makes the order expired. Default: the
     /// configured order lifetime.
-    #[schemars(with = "Option<TimeText>")]
     expires: Option<Timestamp>,
     /// The number of downloads started.
     #[serde(default)]
@@ -82,7 +79,6 @@ pub struct NewOrder {
     /// Says if the package can be bound to other one-time keys. Default: as set for the profile.
     rebinding: Option<Rebinding>,
     /// The SM-DS that announces the order with an event when it is released.
-    #[schemars(with = "Option<AddressText>")]
     smds_address: Option<SmdpAddress>,
 }
 
@@ -90,7 +86,6 @@ pub struct NewOrder {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrderedProfile {
-    #[schemars(with = "IccidText")]
     iccid: Iccid,
     /// The state of the profile.
     state: ProfileState,
@@ -101,7 +96,7 @@ pub(super) struct OrderedProfile {
 const NOT_ORDERED: &[(StatusCode, &str)] =
     &[(StatusCode::NOT_FOUND, "The profile is not in stock or has no order")];
 
-impl Function for List {
+impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/orders";
     const SUMMARY: &'static str = "Lists all orders, pending or ended";
@@ -110,20 +105,18 @@ impl Function for List {
     type Body = ();
     type Reply = Vec<OrderedProfile>;
 
-    async fn execute(
-        context: &mut Context<'_, '_>,
-        _: &Arguments<Self>,
-    ) -> Result<Vec<OrderedProfile>, Problem> {
+    async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<OrderedProfile>, Problem> {
         let profiles = context.decision.tx.list(&PROFILES, "").await?;
         let config = context.decision.config;
         Ok(profiles.iter().filter_map(|(_, profile)| OrderedProfile::of(config, profile)).collect())
     }
 }
 
-impl Function for Place {
+impl Function<AdminApi> for Place {
     const VERB: Verb = Verb::Post;
     const PATH: &'static str = "/admin/v1/orders";
     const SUMMARY: &'static str = "Orders a profile and sets the order to any state";
+    const SUCCESS: StatusCode = StatusCode::CREATED;
     const PROBLEMS: &'static [(StatusCode, &'static str)] = &[
         (StatusCode::BAD_REQUEST, "The body is malformed or contradictory"),
         (StatusCode::NOT_FOUND, "No profile with this ICCID is in stock"),
@@ -139,15 +132,14 @@ impl Function for Place {
     type Reply = OrderedProfile;
 
     async fn execute(
-        context: &mut Context<'_, '_>,
-        arguments: &Arguments<Self>,
+        Input { context, arguments }: Input<'_, '_, '_, Self>,
     ) -> Result<OrderedProfile, Problem> {
         let profile = arguments.body.place(context).await?;
         ordered(context.decision.config, &profile)
     }
 }
 
-impl Function for Show {
+impl Function<AdminApi> for Show {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/orders/{iccid}";
     const SUMMARY: &'static str = "Returns the pending or last order of a profile";
@@ -158,15 +150,14 @@ impl Function for Show {
     type Reply = OrderedProfile;
 
     async fn execute(
-        context: &mut Context<'_, '_>,
-        arguments: &Arguments<Self>,
+        Input { context, arguments }: Input<'_, '_, '_, Self>,
     ) -> Result<OrderedProfile, Problem> {
         let profile = profile(context, arguments.id).await?;
         ordered(context.decision.config, &profile)
     }
 }
 
-impl Function for End {
+impl Function<AdminApi> for End {
     const VERB: Verb = Verb::Delete;
     const PATH: &'static str = "/admin/v1/orders/{iccid}";
     const SUMMARY: &'static str = "Ends an order in any state; the profile is Available again";
@@ -176,7 +167,7 @@ impl Function for End {
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {
         let mut profile = profile(context, arguments.id).await?;
         if let Ok(order) = profile.order() {
             es2plus::forget(&mut context.decision, profile.iccid, order).await?;

@@ -4,14 +4,11 @@ use rsp::{
     ids::{Eid, Iccid},
     time::Timestamp,
 };
+use rsp_server::api::{Function, NoId, NoQuery, Verb};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{
-    Context, Problem,
-    function::{Arguments, Function, NoId, NoQuery, Verb},
-    schema::{EidText, IccidText, TimeText},
-};
+use super::{AdminApi, Input, Problem};
 use crate::records::{ADDRESSEES, Addressee, Message, OUTBOX, Outgoing, Peer};
 
 /// GET /admin/v1/outbox
@@ -25,7 +22,6 @@ pub(super) struct PeerView {
     /// The number of consecutive failed deliveries to the peer.
     failures: u32,
     /// The time of the next delivery attempt.
-    #[schemars(with = "TimeText")]
     next_attempt: Timestamp,
     messages: Vec<MessageView>,
 }
@@ -48,21 +44,18 @@ struct MessageView {
     /// "HandleDownloadProgressInfo", "RegisterEvent" or "DeleteEvent".
     function: &'static str,
     /// The eUICC that it is about.
-    #[schemars(with = "Option<EidText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     eid: Option<Eid>,
     /// The profile that it is about.
-    #[schemars(with = "Option<IccidText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     iccid: Option<Iccid>,
     /// The event that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
-    #[schemars(with = "TimeText")]
     since: Timestamp,
 }
 
-impl Function for List {
+impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/outbox";
     const SUMMARY: &'static str = "Lists the messages that wait for operators and SM-DSs, by peer";
@@ -71,7 +64,7 @@ impl Function for List {
     type Body = ();
     type Reply = Vec<PeerView>;
 
-    async fn execute(context: &mut Context<'_, '_>, _: &Arguments<Self>) -> Result<Vec<PeerView>, Problem> {
+    async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<PeerView>, Problem> {
         let tx = &mut *context.decision.tx;
         let mut views = Vec::new();
         for (to, addressee) in tx.list(&ADDRESSEES, "").await? {

@@ -3,7 +3,9 @@
 
 use world::{BoxFuture, Fault};
 
-use super::{Context, Problem, function::Call};
+use rsp_server::api::Call;
+
+use super::{AdminApi, Context, Problem};
 pub use super::{ensured::Ensured, operators::NewOperator, orders::NewOrder, stock::NewProfile};
 use crate::{
     SmDpPlus,
@@ -36,14 +38,14 @@ impl SmDpPlus {
         self.ensure(new).await
     }
 
-    async fn ensure<T>(&self, new: &dyn Call<Ensured<T>>) -> Result<Ensured<T>, Fault> {
+    async fn ensure<T>(&self, new: &dyn Call<AdminApi, Ensured<T>>) -> Result<Ensured<T>, Fault> {
         self.decide(false, new).await.map_err(|problem| problem.fault)
     }
 }
 
 macro_rules! ensured {
     ($($new:ty => $made:ty),+) => { $(
-        impl Call<Ensured<$made>> for $new {
+        impl Call<AdminApi, Ensured<$made>> for $new {
             fn execute<'a>(
                 &'a self,
                 context: &'a mut Context<'_, '_>,

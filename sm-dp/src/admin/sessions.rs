@@ -4,14 +4,11 @@ use rsp::{
     ids::{Eid, Iccid, SubjectKeyIdentifier, TransactionId},
     time::Timestamp,
 };
+use rsp_server::api::{Function, NoId, NoQuery, Verb};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{
-    Context, Problem,
-    function::{Arguments, Function, NoId, NoQuery, Verb},
-    schema::{EidText, IccidText, MatchingIdText, TimeText, TransactionIdText},
-};
+use super::{AdminApi, Input, Problem, schema::MatchingIdText};
 use crate::records::{Awaits, Offer, SESSIONS, Session};
 
 /// GET /admin/v1/sessions
@@ -23,7 +20,7 @@ pub(super) struct Remove;
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SessionView {
-    #[schemars(with = "TransactionIdText")]
+    #[schemars(with = "TransactionId")]
     transaction_id: String,
     /// The server address in the signed challenge.
     server_address: String,
@@ -33,7 +30,6 @@ pub(super) struct SessionView {
     /// The next ES9+ function that the session allows.
     awaits: Awaited,
     /// The offered profile, once it is known.
-    #[schemars(with = "Option<IccidText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     iccid: Option<Iccid>,
     /// The MatchingID that the eUICC requested.
@@ -41,11 +37,9 @@ pub(super) struct SessionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     matching_id: Option<String>,
     /// The eUICC, once it is authenticated.
-    #[schemars(with = "Option<EidText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     eid: Option<Eid>,
     /// The time at which the session expires.
-    #[schemars(with = "TimeText")]
     expires: Timestamp,
 }
 
@@ -57,7 +51,7 @@ enum Awaited {
     ProfileInstallationResult,
 }
 
-impl Function for List {
+impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/sessions";
     const SUMMARY: &'static str = "Lists all sessions that have not expired";
@@ -66,10 +60,7 @@ impl Function for List {
     type Body = ();
     type Reply = Vec<SessionView>;
 
-    async fn execute(
-        context: &mut Context<'_, '_>,
-        _: &Arguments<Self>,
-    ) -> Result<Vec<SessionView>, Problem> {
+    async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<SessionView>, Problem> {
         let decision = &mut context.decision;
         let sessions = decision.tx.list(&SESSIONS, "").await?;
         let alive = sessions.into_iter().filter(|(_, session)| session.expires > decision.now);
@@ -77,7 +68,7 @@ impl Function for List {
     }
 }
 
-impl Function for Remove {
+impl Function<AdminApi> for Remove {
     const VERB: Verb = Verb::Delete;
     const PATH: &'static str = "/admin/v1/sessions/{transactionId}";
     const SUMMARY: &'static str = "Deletes a session, as if it had expired; the order is unchanged";
@@ -88,7 +79,7 @@ impl Function for Remove {
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {
         let id = arguments.id.to_string();
         let tx = &mut *context.decision.tx;
         if tx.get(&SESSIONS, &id).await?.is_none() {

@@ -6,16 +6,11 @@ use rsp::{
     ids::{Eid, Iccid},
     sgp22::{IconType, NotificationConfigurationInformation, ProfileClass, ppr},
 };
+use rsp_server::api::{Function, NoId, NoQuery, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Context, Problem,
-    ensured::Ensured,
-    function::{Arguments, Function, NoId, NoQuery, Verb},
-    order_view::OrderView,
-    schema::{Base64Text, EidText, IccidText},
-};
+use super::{AdminApi, Context, Input, Problem, ensured::Ensured, order_view::OrderView, schema::Base64Text};
 use crate::{
     ProfileOptions, ProfileState, Protection, Rebinding,
     es2plus::{self, retry},
@@ -95,7 +90,6 @@ enum Picture {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProfileView {
-    #[schemars(with = "IccidText")]
     iccid: Iccid,
     profile_type: String,
     state: ProfileState,
@@ -104,14 +98,13 @@ pub(super) struct ProfileView {
     protection: Protection,
     rebinding: Rebinding,
     /// The eUICCs on which the profile is installed.
-    #[schemars(with = "Vec<EidText>")]
     installed_on: Vec<Eid>,
     /// The pending or last order.
     #[serde(skip_serializing_if = "Option::is_none")]
     order: Option<OrderView>,
 }
 
-impl Function for List {
+impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/stock";
     const SUMMARY: &'static str = "Lists all profiles with their orders";
@@ -120,10 +113,7 @@ impl Function for List {
     type Body = ();
     type Reply = Vec<ProfileView>;
 
-    async fn execute(
-        context: &mut Context<'_, '_>,
-        _: &Arguments<Self>,
-    ) -> Result<Vec<ProfileView>, Problem> {
+    async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<ProfileView>, Problem> {
         let profiles = context.decision.tx.list(&PROFILES, "").await?;
         let mut views = Vec::new();
         for (_, profile) in profiles {
@@ -133,10 +123,11 @@ impl Function for List {
     }
 }
 
-impl Function for Add {
+impl Function<AdminApi> for Add {
     const VERB: Verb = Verb::Post;
     const PATH: &'static str = "/admin/v1/stock";
     const SUMMARY: &'static str = "Adds a profile package to the stock";
+    const SUCCESS: StatusCode = StatusCode::CREATED;
     const PROBLEMS: &'static [(StatusCode, &'static str)] = &[
         (StatusCode::BAD_REQUEST, "The body or the package is malformed"),
         (StatusCode::CONFLICT, "A profile with this ICCID is already in stock"),
@@ -146,10 +137,7 @@ impl Function for Add {
     type Body = NewProfile;
     type Reply = ProfileView;
 
-    async fn execute(
-        context: &mut Context<'_, '_>,
-        arguments: &Arguments<Self>,
-    ) -> Result<ProfileView, Problem> {
+    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<ProfileView, Problem> {
         match arguments.body.ensure(context).await? {
             Ensured::Created(profile) => ProfileView::of(context, profile).await,
             Ensured::Existing(Profile { iccid, .. }) => Err(Problem::conflict(
@@ -161,7 +149,7 @@ impl Function for Add {
     }
 }
 
-impl Function for Show {
+impl Function<AdminApi> for Show {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/stock/{iccid}";
     const SUMMARY: &'static str = "Returns a profile with its order";
@@ -171,16 +159,13 @@ impl Function for Show {
     type Body = ();
     type Reply = ProfileView;
 
-    async fn execute(
-        context: &mut Context<'_, '_>,
-        arguments: &Arguments<Self>,
-    ) -> Result<ProfileView, Problem> {
+    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<ProfileView, Problem> {
         let profile = profile(context, arguments.id).await?;
         ProfileView::of(context, profile).await
     }
 }
 
-impl Function for Remove {
+impl Function<AdminApi> for Remove {
     const VERB: Verb = Verb::Delete;
     const PATH: &'static str = "/admin/v1/stock/{iccid}";
     const SUMMARY: &'static str = "Removes a profile and its order, in any state, from the stock";
@@ -190,7 +175,7 @@ impl Function for Remove {
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {
         let mut profile = profile(context, arguments.id).await?;
         if let Ok(order) = profile.order() {
             es2plus::forget(&mut context.decision, profile.iccid, order).await?;

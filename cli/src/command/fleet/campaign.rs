@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use fleet::{Campaign, CampaignId, Plan, Planned, Platform, Shown, Spec};
+use fleet::{Campaign, CampaignDetails, CampaignId, CampaignSpec, Plan, PlannedMove, Platform};
 use world::Fault;
 
 use super::{
@@ -89,8 +89,8 @@ impl Command {
         let one = |campaign: Campaign| answer(json, &campaign, line);
         match self.what {
             What::Create { file, start, dry_run, .. } => {
-                let spec =
-                    Spec::parse(&read_text(&file)?).map_err(|error| invalid_file(error, &file.display()))?;
+                let spec = CampaignSpec::parse(&read_text(&file)?)
+                    .map_err(|error| invalid_file(error, &file.display()))?;
                 if dry_run {
                     return answer(json, &platform.dry_run(&spec).await?, |planned| of_planned(planned));
                 }
@@ -110,7 +110,7 @@ impl Command {
     }
 }
 
-async fn create(platform: &Platform, spec: &Spec, start: bool) -> Result<Campaign, Fault> {
+async fn create(platform: &Platform, spec: &CampaignSpec, start: bool) -> Result<Campaign, Fault> {
     let made = platform.create_campaign(spec).await?;
     Ok(if start { platform.start_campaign(&spec.id).await? } else { made })
 }
@@ -139,7 +139,7 @@ fn of_campaigns(campaigns: &[Campaign]) -> String {
     table.render()
 }
 
-fn of_campaign(shown: &Shown) -> String {
+fn of_campaign(shown: &CampaignDetails) -> String {
     let progress = shown.campaign.progress;
     let mut table = Table::new(&["EID", "tries", "state"]);
     for device in &shown.devices {
@@ -156,10 +156,10 @@ fn of_campaign(shown: &Shown) -> String {
     )
 }
 
-fn of_planned(planned: &[Planned]) -> String {
+fn of_planned(planned: &[PlannedMove]) -> String {
     let mut table = Table::new(&["EID", "label", "action", "deadline"]);
     let mut moves = 0;
-    for Planned { eid, label, plan } in planned {
+    for PlannedMove { eid, label, plan } in planned {
         let (would, by) = match plan {
             Plan::Nothing { .. } => ("none".to_owned(), None),
             Plan::Move { to, deadline, .. } => {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fleet::{
-    Counted,
+    EvaluatedFleet,
     answers::{Chances, Pace, effort, recovery, who_must_move},
     bearers::{Bearer, Bearers},
     costs::{Costs, Move},
@@ -100,7 +100,7 @@ impl Effort {
             None => {
                 let query = self.query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, query.question());
+                let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let selection = self.filter.selection(&fleet, &query.book, query.now)?;
                 let moving = who_must_move(&counted, &selection, self.means.within);
                 fleet::answers::Effort::of(&moving, &costs, &bearer, one, pace)?
@@ -147,7 +147,7 @@ impl Recovery {
         let (bearer, one) = (self.means.bearer()?, self.means.one(&costs)?);
         let query = self.query.read()?;
         let fleet = query::load(settings).await?;
-        let counted = Counted::new(&fleet, query.question());
+        let counted = EvaluatedFleet::new(&fleet, query.conditions());
         let chances = match (self.came_back, self.lost) {
             (Some(came_back_ppm), Some(lost_ppm)) if came_back_ppm + lost_ppm > 1_000_000 => {
                 return Err(Fault::new(

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use fleet::{Counted, Decided, Device, Edit, decisions};
+use fleet::{Device, DeviceDecision, Edit, EvaluatedFleet, decisions};
 use localize::{Bandwidth, Criticality, Decision, Latency};
 use rsp::ids::Eid;
 use world::Fault;
@@ -31,16 +31,16 @@ impl Decide {
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let query = self.query.read()?;
         let fleet = query::load(settings).await?;
-        let counted = Counted::new(&fleet, query.question());
+        let counted = EvaluatedFleet::new(&fleet, query.conditions());
         let decided = decisions(&counted, &self.filter.selection(&fleet, &query.book, query.now)?);
         query.warn_without_offers(decided.iter().any(|one| matches!(one.decision, Decision::Stuck { .. })));
         answer(json, &decided, |decided| of_decided(decided))
     }
 }
 
-fn of_decided(decided: &[Decided]) -> String {
+fn of_decided(decided: &[DeviceDecision]) -> String {
     let (mut text, mut moves, mut stuck) = (String::new(), 0, 0);
-    for Decided { eid, label, decision } in decided {
+    for DeviceDecision { eid, label, decision } in decided {
         match decision {
             Decision::Move { .. } => moves += 1,
             Decision::Stuck { .. } => stuck += 1,

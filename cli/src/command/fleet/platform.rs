@@ -88,7 +88,13 @@ impl Serve {
                 Some(address) => {
                     let link = parties::device_client(settings).link(address.as_str(), Some(tls.clone()))?;
                     let (name, requester) = (name_of(&address)?, requester.clone());
-                    Supplier::SmDpPlus(Es2Plus { link, address, name, requester, tells: self.told })
+                    Supplier::SmDpPlus(Es2Plus {
+                        link,
+                        address,
+                        name,
+                        requester,
+                        reports_progress: self.told,
+                    })
                 }
                 None => Supplier::Operator,
             };

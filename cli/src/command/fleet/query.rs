@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::Args;
-use fleet::{Fleet, Name, Owner, Question, Selection, State, listed};
+use fleet::{Conditions, Fleet, Name, Owner, Selection, State, format_list};
 use localize::{Country, DataError, RuleBook, Strategy};
 use net::SqliteRecords;
 use rsp::time::Timestamp;
@@ -70,12 +70,12 @@ impl DeviceFilter {
             account: name(&self.account),
             state: name(&self.state),
         };
-        selection.means_something(fleet, book)?;
+        selection.check(fleet, book)?;
         if let Some(country) = self.country {
             let known: BTreeSet<Country> =
                 fleet.devices().iter().filter_map(|device| device.country(now)).collect();
             if !known.contains(&country) {
-                let known = listed(known).map(|known| format!("; devices are in {known}"));
+                let known = format_list(known).map(|known| format!("; devices are in {known}"));
                 remark(&format!("no device is in {country}{}", known.unwrap_or_default()));
             }
         }
@@ -125,8 +125,8 @@ impl QueryArguments {
 
 impl LoadedQuery {
     /// Returns the query for the library.
-    pub(super) fn question(&self) -> Question<'_> {
-        self.question_with(&self.book)
+    pub(super) fn conditions(&self) -> Conditions<'_> {
+        self.conditions_with(&self.book)
     }
 
     /// Prints a warning if devices are stuck and no owner file was given: the owner file may
@@ -150,8 +150,8 @@ impl LoadedQuery {
     }
 
     /// Returns the query with another rule book.
-    pub(super) fn question_with<'a>(&'a self, book: &'a RuleBook) -> Question<'a> {
-        Question { now: self.now, book, policy: &self.owner.policy, offers: &self.owner.offers }
+    pub(super) fn conditions_with<'a>(&'a self, book: &'a RuleBook) -> Conditions<'a> {
+        Conditions { now: self.now, book, policy: &self.owner.policy, offers: &self.owner.offers }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use fleet::{
-    Counted, Device, Selection,
+    Device, EvaluatedFleet, Selection,
     answers::{Basis, Breach, Change, Effort, Market, Recovery, Resident, WhatIf},
 };
 use localize::{Country, Day, Decision, NamedCountry, Status, Unit};
@@ -39,8 +39,8 @@ impl Listed {
 }
 
 /// Returns the selected devices, each with its decision.
-pub(super) fn list(counted: &Counted<'_>, selection: &Selection) -> Vec<Listed> {
-    let now = counted.question.now;
+pub(super) fn list(counted: &EvaluatedFleet<'_>, selection: &Selection) -> Vec<Listed> {
+    let now = counted.conditions.now;
     let devices = counted.fleet.devices().iter().filter(|device| selection.has(device, now));
     let listed = |device: &Device| {
         let stay = device.connection.history.present(now);
@@ -165,7 +165,7 @@ pub(super) fn of_device(shown_device: &Shown<'_>) -> String {
         let _ = writeln!(text, "... {} older entries are forgotten", device.trail.forgotten());
     }
     for entry in device.trail.entries() {
-        let _ = writeln!(text, "{}  {}", entry.at, entry.happening);
+        let _ = writeln!(text, "{}  {}", entry.at, entry.event);
     }
     text
 }

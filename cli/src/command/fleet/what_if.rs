@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fleet::{
-    Counted, Device,
+    Device, EvaluatedFleet,
     answers::{carrier_ends, what_if},
 };
 use localize::{BUILT_IN_RULES, Day, RuleBook};
@@ -67,8 +67,8 @@ impl WhatIf {
         let query = self.query.read()?;
         let other = query.with_test_networks(other)?;
         let fleet = query::load(settings).await?;
-        let before = Counted::new(&fleet, query.question());
-        let after = Counted::new(&fleet, query.question_with(&other));
+        let before = EvaluatedFleet::new(&fleet, query.conditions());
+        let after = EvaluatedFleet::new(&fleet, query.conditions_with(&other));
         for (network, _) in &self.other.carrier_ends {
             let was_there =
                 |device: &Device| device.connection.history.stays().iter().any(|stay| stay.plmn == *network);

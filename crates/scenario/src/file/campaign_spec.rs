@@ -1,6 +1,6 @@
 //! Conversion of a campaign to the specification of the platform.
 
-use fleet::{Canary, Destination, Devices, Pace, Retries, Share, Spec, Stop, Weekday, Window};
+use fleet::{CampaignSpec, Canary, Destination, Devices, Pace, Retries, Share, Stop, Weekday, Window};
 use rsp::ids::{Eid, Plmn};
 use world::Fault;
 
@@ -8,7 +8,7 @@ use super::fleet::{Campaign, Weekday as FileWeekday};
 use super::values::{Amount, Length};
 
 /// Converts a campaign to a platform specification.
-pub(crate) fn campaign_spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, Fault> {
+pub(crate) fn campaign_spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<CampaignSpec, Fault> {
     let bad = |why: String| Fault::new("cannot create the campaign", why, "correct it in the scenario");
     let id = campaign.name.get_ref().parse().map_err(|why: fleet::NotACampaignId| bad(why.to_string()))?;
     let target = match campaign.target.get_ref().as_str() {
@@ -42,7 +42,7 @@ pub(crate) fn campaign_spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Resu
         Some(Amount::Number(number) | Amount::Percent(number)) => Some(open_device(number)?),
         None => None,
     };
-    Ok(Spec {
+    Ok(CampaignSpec {
         id,
         target,
         devices,

@@ -347,7 +347,7 @@ impl SimulatedWorld {
             Counter::Findings => {
                 let records = self.records().await?;
                 let found = records.devices().iter().flat_map(|device| device.trail.entries());
-                let found = found.filter(|entry| matches!(entry.happening, DeviceEvent::Found(_))).count();
+                let found = found.filter(|entry| matches!(entry.event, DeviceEvent::Found(_))).count();
                 f64::from(u32::try_from(found).unwrap_or(u32::MAX))
             }
             Counter::Cost => self.report().costs.total().plus(self.visits_money()).units(),

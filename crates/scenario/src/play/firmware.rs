@@ -12,7 +12,7 @@ use device::{
     Device, DownloadOptions, Ending as MoveEnding, EventSource, Lpa, LpaSettings, Modem, MoveReport,
     Recovery, Registered, Slot,
 };
-use fleet::{CardProfile, CheckIn, Ending, Instruction, MoveEnded, RefusedBy, Registration, Target, What};
+use fleet::{Action, CardProfile, CheckIn, Ending, Instruction, MoveEnded, RefusedBy, Registration, Target};
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::ProfileState;
 use rsp::time::Timestamp;
@@ -421,7 +421,7 @@ impl<'a> Firmware<'a> {
                 self.sim.group(device.group).map(|group| self.sim.now().plus(group.check_in.get_ref().0));
             device.contact.check_in_due =
                 own.map_or(instruction.next_check_in, |own| own.min(instruction.next_check_in));
-            let What::Move { order, to, fall_back_to } = instruction.what else { return Ok(()) };
+            let Action::Move { order, to, fall_back_to } = instruction.what else { return Ok(()) };
             let target =
                 to.iccid().ok_or_else(|| bug("the instruction for a device with an LPA has no ICCID"))?;
             device.contact.ordered = Some(Ordered { order: order.clone(), target, back: fall_back_to });

@@ -141,7 +141,7 @@ fn at_sm_dp_plus(
         address: sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no address"))?,
         name: host.parse().map_err(|_| bug("an SM-DP+ has no name"))?,
         requester: requester(pki)?.to_string(),
-        tells: sm_dp.party.is_some(),
+        reports_progress: sm_dp.party.is_some(),
     })
 }
 

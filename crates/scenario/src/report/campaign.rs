@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fleet::{Canary, Retries, Share, Spec, Stop, Window};
+use fleet::{CampaignSpec, Canary, Retries, Share, Stop, Window};
 use rsp::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,8 +55,8 @@ pub struct Failure {
 }
 
 /// Describes the settings of a campaign, except devices and target.
-pub(crate) fn terms(spec: &Spec) -> BTreeMap<String, String> {
-    let Spec { standing, pace, canary, stop, windows, retries, .. } = spec;
+pub(crate) fn terms(spec: &CampaignSpec) -> BTreeMap<String, String> {
+    let CampaignSpec { standing, pace, canary, stop, windows, retries, .. } = spec;
     let windows: Vec<String> = windows.iter().map(window).collect();
     let all = [
         ("standing", standing.then(|| "without end".to_owned())),

@@ -9,7 +9,7 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use fleet::{CardProfile, CheckIn, Ending, MoveEnded, MoveId, RefusedBy, Registration, Target, What};
+use fleet::{Action, CardProfile, CheckIn, Ending, MoveEnded, MoveId, RefusedBy, Registration, Target};
 use rsp::ids::{Eid, Iccid};
 use rsp::sgp02::eis::ProfileState;
 use rsp::sgp02::status::Status;
@@ -245,7 +245,7 @@ impl M2mAgent {
         if let Some(mut device) = sim.device(self.index) {
             device.contact.heard_at = Some(now);
         }
-        let What::Move { order, to, .. } = told.what else { return Ok(()) };
+        let Action::Move { order, to, .. } = told.what else { return Ok(()) };
         match &self.begun {
             // A repeated instruction is the same move, whose end is still unknown.
             Some(begun) if begun.order == order => self.find_out(sim, "there was no answer").await?,

@@ -1,5 +1,5 @@
-//! Access checks of the owner's API. The API has no password, so a web page in the owner's browser
-//! must not be able to use it.
+//! Protection of the API against web pages. The API has no password, so a web page in the owner's
+//! browser must not be able to use it.
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};

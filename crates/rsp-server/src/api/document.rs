@@ -1,5 +1,5 @@
-//! GET /openapi.json: an OpenAPI 3.1 document of the admin API, generated from the same route table
-//! and types that serve the requests.
+//! GET /openapi.json: the OpenAPI 3.1 document of an API, generated from the same route table and
+//! types that serve the requests.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,17 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{
-    Context, Problem, ROUTES,
-    function::{Arguments, Function, NoId, NoQuery, Route, Verb},
-    problem::ProblemBody,
-};
+use super::{Api, Function, Input, NoId, NoQuery, Route, Verb};
 
 /// GET /openapi.json
-pub(super) struct Document;
+pub struct Document;
 
 /// An OpenAPI document.
 #[derive(Serialize, JsonSchema)]
 #[serde(transparent)]
-pub(super) struct OpenApi(BTreeMap<String, Value>);
+pub struct OpenApi(BTreeMap<String, Value>);
 
-impl Function for Document {
+impl<A: Api> Function<A> for Document {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/openapi.json";
     const SUMMARY: &'static str = "This document";
@@ -30,43 +26,56 @@ impl Function for Document {
     type Body = ();
     type Reply = OpenApi;
 
-    async fn execute(_: &mut Context<'_, '_>, _: &Arguments<Self>) -> Result<OpenApi, Problem> {
-        Ok(document())
+    async fn execute(_: Input<'_, '_, '_, A, Self>) -> Result<OpenApi, A::Problem> {
+        Ok(document::<A>())
     }
 }
 
-fn document() -> OpenApi {
+/// The body of every error response.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Problem {
+    /// The failed action.
+    what: String,
+    /// The reason.
+    why: String,
+    /// The suggested next step.
+    next: String,
+}
+
+fn document<A: Api>() -> OpenApi {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|settings| {
             settings.definitions_path = "/components/schemas".into();
             settings.meta_schema = None;
         })
         .into_generator();
-    let problem = generator.subschema_for::<ProblemBody<'_>>();
+    let problem = generator.subschema_for::<Problem>();
     let mut paths: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
-    for route in ROUTES {
+    for route in A::ROUTES {
         let operation = operation(&mut generator, route, &problem);
-        paths.entry(route.path).or_default().insert(route.verb.to_string().to_lowercase(), operation);
+        paths.entry(route.path).or_default().insert(route.verb.name().to_lowercase(), operation);
     }
+    let license = "MIT OR Apache-2.0";
     let document = [
         ("openapi", json!("3.1.0")),
         (
             "info",
             json!({
-                "title": "Landfall SM-DP+, admin API",
+                "title": A::TITLE,
                 "version": "1",
-                "description": "Management API of a test SM-DP+. It has no authentication: bind it to the loopback address only.",
-                "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+                "description": A::DESCRIPTION,
+                "license": { "name": license, "identifier": license },
             }),
         ),
-        ("servers", json!([{ "url": "http://127.0.0.1:8490" }])),
+        ("servers", json!([{ "url": A::SERVER }])),
         ("paths", json!(paths)),
         ("components", json!({ "schemas": generator.take_definitions(true) })),
     ];
     OpenApi(document.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-fn operation(generator: &mut SchemaGenerator, route: &Route, problem: &Schema) -> Value {
+fn operation<A: Api>(generator: &mut SchemaGenerator, route: &Route<A>, problem: &Schema) -> Value {
     let mut parameters = Vec::new();
     if let Some(name) = route.id_name() {
         let schema = (route.id)(generator);
@@ -77,11 +86,11 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, problem: &Schema) -
         parameters.push(json!({ "name": name, "in": "query", "required": false, "schema": schema }));
     }
     let mut responses = BTreeMap::new();
-    let reply = match route.verb {
-        Verb::Delete => json!({ "description": "Done" }),
-        _ => json!({ "description": "Done", "content": content(&(route.reply)(generator)) }),
+    let reply = match route.has_reply() {
+        true => json!({ "description": "Done", "content": content(&(route.reply)(generator)) }),
+        false => json!({ "description": "Done" }),
     };
-    responses.insert(route.verb.success().as_str().to_owned(), reply);
+    responses.insert(route.success.as_str().to_owned(), reply);
     for (status, why) in route.problems {
         let response = json!({ "description": why, "content": content(problem) });
         responses.insert(status.as_str().to_owned(), response);
@@ -94,7 +103,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, problem: &Schema) -
         "parameters": parameters,
         "responses": responses,
     });
-    if route.verb.has_body()
+    if route.has_body
         && let Some(fields) = operation.as_object_mut()
     {
         let body = (route.body)(generator);
@@ -108,8 +117,8 @@ fn content(schema: &Schema) -> Value {
 }
 
 /// Returns the operation ID, for example `get-stock-iccid` for `GET /admin/v1/stock/{iccid}`.
-fn operation_id(route: &Route) -> String {
-    let path = route.path.trim_start_matches("/admin/v1").trim_start_matches('/');
-    let words = path.replace(['/', '.'], "-").replace(['{', '}'], "");
-    format!("{}-{words}", route.verb.to_string().to_lowercase())
+fn operation_id<A: Api>(route: &Route<A>) -> String {
+    let path = route.path.split_once("/v1").map_or(route.path, |(_, path)| path);
+    let words = path.trim_start_matches('/').replace(['/', '.'], "-").replace(['{', '}'], "");
+    format!("{}-{words}", route.verb.name().to_lowercase())
 }

@@ -11,7 +11,7 @@ use crate::device::{Device, Fleet, Name};
 
 /// The conditions of an evaluation.
 #[derive(Clone, Copy)]
-pub struct Question<'a> {
+pub struct Conditions<'a> {
     /// The time.
     pub now: Timestamp,
     /// The rule book.
@@ -23,11 +23,11 @@ pub struct Question<'a> {
 }
 
 /// A fleet with its counts. Every report starts from one.
-pub struct Counted<'a> {
+pub struct EvaluatedFleet<'a> {
     /// The fleet.
     pub fleet: &'a Fleet,
     /// The conditions.
-    pub question: Question<'a>,
+    pub conditions: Conditions<'a>,
     policies: Policies,
 }
 
@@ -46,8 +46,8 @@ impl Policies {
     }
 
     /// Counts devices in service, given as pairs of account and history.
-    pub(crate) fn counted(devices: &[(&Name, &History)], question: Question<'_>) -> Self {
-        let Question { now, book, policy, .. } = question;
+    pub(crate) fn counted(devices: &[(&Name, &History)], conditions: Conditions<'_>) -> Self {
+        let Conditions { now, book, policy, .. } = conditions;
         let of_owner = count(devices.iter().map(|(_, history)| *history), book, now);
         let number = u32::try_from(devices.len()).unwrap_or(u32::MAX);
         let with = |counts| Policy { devices: number, counts, ..policy.clone() };
@@ -64,12 +64,12 @@ impl Policies {
     }
 }
 
-impl<'a> Counted<'a> {
+impl<'a> EvaluatedFleet<'a> {
     /// Counts the devices in service.
-    pub fn new(fleet: &'a Fleet, question: Question<'a>) -> Self {
+    pub fn new(fleet: &'a Fleet, conditions: Conditions<'a>) -> Self {
         let devices: Vec<_> =
             fleet.in_service().map(|device| (&device.account, &device.connection.history)).collect();
-        Self { fleet, question, policies: Policies::counted(&devices, question) }
+        Self { fleet, conditions, policies: Policies::counted(&devices, conditions) }
     }
 
     /// Returns the same fleet with another lead time: a rule presses if it is broken or will be
@@ -80,7 +80,7 @@ impl<'a> Counted<'a> {
         let Policies { owner, accounts } = &self.policies;
         let accounts = accounts.iter().map(|(name, policy)| (name.clone(), ahead(policy))).collect();
         let policies = Policies { owner: ahead(owner), accounts };
-        Self { fleet: self.fleet, question: self.question, policies }
+        Self { fleet: self.fleet, conditions: self.conditions, policies }
     }
 
     /// Returns the policy for a device, with the counts of its account.
@@ -90,13 +90,13 @@ impl<'a> Counted<'a> {
 
     /// Decides what to do with a device.
     pub fn decide(&self, device: &Device) -> Decision {
-        let Question { now, book, offers, .. } = self.question;
+        let Conditions { now, book, offers, .. } = self.conditions;
         decide(now, &device.connection, offers, book, self.policy(device))
     }
 
     /// Returns the finding of each quantitative rule for the device, most urgent first.
     pub fn findings(&self, device: &Device) -> Vec<Finding> {
-        findings(self.question.now, &device.connection, self.question.book, self.policy(device))
+        findings(self.conditions.now, &device.connection, self.conditions.book, self.policy(device))
     }
 }
 

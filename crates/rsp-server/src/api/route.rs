@@ -1,0 +1,201 @@
+//! The route table of an API, and how a request is matched to a function.
+
+use std::{
+    fmt::{self, Display},
+    str::FromStr,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::{Api, Arguments, Call, Function, Problems};
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads.
+    Get,
+    /// Creates or acts.
+    Post,
+    /// Creates or replaces.
+    Put,
+    /// Deletes.
+    Delete,
+}
+
+impl Verb {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A [`Function`] as an entry of the route table.
+pub struct Route<A: Api> {
+    /// The HTTP method.
+    pub verb: Verb,
+    /// True if requests have a body.
+    pub has_body: bool,
+    pub(super) path: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) success: StatusCode,
+    pub(super) problems: Problems,
+    pub(super) id: fn(&mut SchemaGenerator) -> Schema,
+    pub(super) query: fn(&mut SchemaGenerator) -> Schema,
+    pub(super) body: fn(&mut SchemaGenerator) -> Schema,
+    pub(super) reply: fn(&mut SchemaGenerator) -> Schema,
+    read: Read<A>,
+}
+
+/// Decodes a call from the identifier in the path and the request.
+type Read<A> = fn(&str, &Request<Bytes>) -> Result<Box<dyn Call<A, Bytes>>, RequestError>;
+
+impl<A: Api> Route<A> {
+    /// Returns the route of a function.
+    pub const fn of<F: Function<A>>() -> Self {
+        Self {
+            verb: F::VERB,
+            has_body: !is_unit::<F::Body>(),
+            path: F::PATH,
+            summary: F::SUMMARY,
+            success: if is_unit::<F::Reply>() { StatusCode::NO_CONTENT } else { F::SUCCESS },
+            problems: F::PROBLEMS,
+            id: F::Id::json_schema,
+            query: F::Query::json_schema,
+            body: SchemaGenerator::subschema_for::<F::Body>,
+            reply: SchemaGenerator::subschema_for::<F::Reply>,
+            read: read::<A, F>,
+        }
+    }
+
+    /// Decodes a request that [`find`] matched to this route.
+    ///
+    /// # Errors
+    /// The request is malformed.
+    pub fn call(&self, id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call<A, Bytes>>, RequestError> {
+        (self.read)(id, request)
+    }
+
+    /// Builds a successful response.
+    pub fn response(&self, reply: Bytes) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = self.success;
+        if self.has_reply() {
+            *response.body_mut() = reply;
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        response
+    }
+
+    /// True if successful responses have a body.
+    pub(super) fn has_reply(&self) -> bool {
+        self.success != StatusCode::NO_CONTENT
+    }
+
+    /// The name of the identifier in the path.
+    pub(super) fn id_name(&self) -> Option<&'static str> {
+        self.path.split_once('{')?.1.split_once('}').map(|(name, _)| name)
+    }
+
+    /// Returns the identifier segment of `path`, empty if the route has none, or `None` if the path
+    /// does not match.
+    fn id_in<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let Some((before, after)) = self.path.split_once('{') else {
+            return (path == self.path).then_some("");
+        };
+        let (_, after) = after.split_once('}')?;
+        let id = path.strip_prefix(before)?.strip_suffix(after)?;
+        (!id.is_empty() && !id.contains('/')).then_some(id)
+    }
+}
+
+/// True for `()`, the only type without size that is a body.
+const fn is_unit<T>() -> bool {
+    size_of::<T>() == 0
+}
+
+/// A request that no function can process.
+#[derive(Clone, Debug)]
+pub struct RequestError {
+    /// The HTTP status of the response.
+    pub status: StatusCode,
+    /// The description of the failure.
+    pub what: String,
+    /// The reason.
+    pub why: String,
+    /// The suggested next step.
+    pub next: &'static str,
+    /// The methods that the path supports, for 405 responses.
+    pub allow: Vec<&'static str>,
+}
+
+impl RequestError {
+    fn bad_request(what: String, why: String, next: &'static str) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, what, why, next, allow: Vec::new() }
+    }
+}
+
+/// Returns the route of a request and the identifier in its path.
+///
+/// # Errors
+/// The API does not have the path, or the path does not have the method.
+pub fn find<A: Api>(request: &Request<Bytes>) -> Result<(&'static Route<A>, String), RequestError> {
+    let path = request.uri().path();
+    let matching: Vec<_> = A::ROUTES.iter().filter_map(|route| Some((route, route.id_in(path)?))).collect();
+    let method = request.method().as_str();
+    if let Some((route, id)) = matching.iter().find(|(route, _)| route.verb.name() == method) {
+        let id = percent_decode_str(id).decode_utf8().map_err(|e| {
+            let next = "write names in UTF-8 with percent-encoding";
+            RequestError::bad_request(format!("cannot read the path {path}"), e.to_string(), next)
+        })?;
+        return Ok((route, id.into_owned()));
+    }
+    let what = format!("cannot {method} {path}");
+    let allow: Vec<_> = matching.iter().map(|(route, _)| route.verb.name()).collect();
+    let error = match allow.is_empty() {
+        true => RequestError {
+            status: StatusCode::NOT_FOUND,
+            what,
+            why: "the API does not have this path".to_owned(),
+            next: "GET /openapi.json lists all paths",
+            allow,
+        },
+        false => RequestError {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            what,
+            why: format!("the path supports {}", allow.join(", ")),
+            next: "use one of these methods; GET /openapi.json describes them",
+            allow,
+        },
+    };
+    Err(error)
+}
+
+fn read<A: Api, F: Function<A>>(
+    id: &str,
+    request: &Request<Bytes>,
+) -> Result<Box<dyn Call<A, Bytes>>, RequestError> {
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let unreadable = |part: &str, why: String| {
+        let what = format!("cannot read the {part} of {} {target}", F::VERB);
+        RequestError::bad_request(what, why, "GET /openapi.json describes valid requests")
+    };
+    let id = id.parse().map_err(|e: <F::Id as FromStr>::Err| unreadable("path", e.to_string()))?;
+    let query = serde_urlencoded::from_str(request.uri().query().unwrap_or_default())
+        .map_err(|e| unreadable("query", e.to_string()))?;
+    let body: &[u8] = if is_unit::<F::Body>() { b"null" } else { request.body() };
+    let body = serde_json::from_slice(body).map_err(|e| unreadable("body", e.to_string()))?;
+    Ok(Box::new(Arguments::<A, F> { id, query, body }))
+}
