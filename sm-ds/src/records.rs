@@ -25,6 +25,7 @@ pub(crate) fn events_of(eid: Eid) -> String {
 
 /// An event that waits for an eUICC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RegisteredEvent {
     /// EID of the eUICC.
     pub eid: Eid,
@@ -43,6 +44,7 @@ pub struct RegisteredEvent {
 
 /// A session of ES11. It waits for AuthenticateClient, which ends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Session {
     /// Server address that was signed.
     pub server_address: String,

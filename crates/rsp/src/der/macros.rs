@@ -151,6 +151,9 @@ macro_rules! choice {
 
 /// Defines an INTEGER with named values. Values without a name are preserved by decoding and
 /// encoding.
+///
+/// An error `from Status` also names the statuses of the JSON binding that a value stands for. All
+/// other statuses become `UNDEFINED_ERROR`.
 #[macro_export]
 macro_rules! codes {
     (
@@ -205,6 +208,26 @@ macro_rules! codes {
 
             fn shape() -> $crate::der::Shape {
                 $crate::der::Shape::displayed::<Self>()
+            }
+        }
+    };
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident from Status {
+            $( $(#[$value_meta:meta])* $value:ident = $number:literal $( for $( $status:ident )|+ )? ),+ $(,)?
+        }
+    ) => {
+        $crate::codes! {
+            $(#[$meta])*
+            $vis struct $name { $( $(#[$value_meta])* $value = $number ),+ }
+        }
+
+        impl From<$crate::status::Status> for $name {
+            fn from(status: $crate::status::Status) -> Self {
+                match status {
+                    $( $( $( $crate::status::Status::$status )|+ => Self::$value, )? )+
+                    _ => Self::UNDEFINED_ERROR,
+                }
             }
         }
     };

@@ -12,7 +12,7 @@ use super::{
     es9plus::Function,
     json::{base64_der, base64_octets},
 };
-use crate::{codes, der::Tag, ids::TransactionId, sequence, status::Status};
+use crate::{codes, der::Tag, ids::TransactionId, sequence};
 
 /// Returns an alternative path that deployed LPAs call, from a reading of section 6.5.1 for ES11.
 pub fn path(function: &str) -> String {
@@ -94,37 +94,22 @@ impl Exchange for AuthenticateClient {
 
 codes! {
     /// authenticateClientError of the ASN.1 binding.
-    pub struct AuthenticateClientError {
+    pub struct AuthenticateClientError from Status {
         /// CERT.EUM does not verify.
-        EUM_CERTIFICATE_INVALID = 1,
+        EUM_CERTIFICATE_INVALID = 1 for EumCertificateVerificationFailed,
         /// CERT.EUM has expired.
-        EUM_CERTIFICATE_EXPIRED = 2,
+        EUM_CERTIFICATE_EXPIRED = 2 for EumCertificateExpired,
         /// CERT.EUICC does not verify.
-        EUICC_CERTIFICATE_INVALID = 3,
+        EUICC_CERTIFICATE_INVALID = 3 for EuiccCertificateVerificationFailed,
         /// CERT.EUICC has expired.
-        EUICC_CERTIFICATE_EXPIRED = 4,
+        EUICC_CERTIFICATE_EXPIRED = 4 for EuiccCertificateExpired,
         /// The signature does not verify.
-        EUICC_SIGNATURE_INVALID = 5,
+        EUICC_SIGNATURE_INVALID = 5 for EuiccVerificationFailed,
         /// There is no such event for this eUICC.
-        EVENT_ID_UNKNOWN = 6,
+        EVENT_ID_UNKNOWN = 6 for EventUnknown,
         /// The transaction ID is unknown.
-        INVALID_TRANSACTION_ID = 7,
+        INVALID_TRANSACTION_ID = 7 for TransactionUnknown,
         /// Any other error.
         UNDEFINED_ERROR = 127,
-    }
-}
-
-impl From<Status> for AuthenticateClientError {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::EumCertificateVerificationFailed => Self::EUM_CERTIFICATE_INVALID,
-            Status::EumCertificateExpired => Self::EUM_CERTIFICATE_EXPIRED,
-            Status::EuiccCertificateVerificationFailed => Self::EUICC_CERTIFICATE_INVALID,
-            Status::EuiccCertificateExpired => Self::EUICC_CERTIFICATE_EXPIRED,
-            Status::EuiccVerificationFailed => Self::EUICC_SIGNATURE_INVALID,
-            Status::EventUnknown => Self::EVENT_ID_UNKNOWN,
-            Status::TransactionUnknown => Self::INVALID_TRANSACTION_ID,
-            _ => Self::UNDEFINED_ERROR,
-        }
     }
 }

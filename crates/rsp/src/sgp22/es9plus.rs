@@ -16,7 +16,6 @@ use crate::{
     der::{Asn1, DecodeError, Raw, Reader, Tag, write_tlv},
     ids::{CertificateDer, SubjectKeyIdentifier, TransactionId},
     sequence,
-    status::Status,
 };
 
 /// A function of ES9+, in either binding.
@@ -252,136 +251,81 @@ sequence! {
 
 codes! {
     /// initiateAuthenticationError of the ASN.1 binding, for an SM-DP+ and an SM-DS.
-    pub struct InitiateAuthenticationError {
+    pub struct InitiateAuthenticationError from Status {
         /// The address is not this server's.
-        INVALID_DP_ADDRESS = 1,
+        INVALID_DP_ADDRESS = 1 for SmdpAddressRefused | SmdsAddressRefused,
         /// The SGP.22 version of the eUICC is not supported.
-        EUICC_VERSION_NOT_SUPPORTED_BY_DP = 2,
+        EUICC_VERSION_NOT_SUPPORTED_BY_DP = 2 for SvnUnsupported | SmdsSvnUnsupported,
         /// Server and eUICC have no CI in common.
-        CI_PK_NOT_SUPPORTED = 3,
+        CI_PK_NOT_SUPPORTED = 3 for CiForSigningUnsupported
+            | CiForVerificationUnavailable
+            | SmdsCiForSigningUnsupported
+            | SmdsCiForVerificationUnavailable,
         /// Any other error.
         UNDEFINED_ERROR = 127,
-    }
-}
-
-impl From<Status> for InitiateAuthenticationError {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::SmdpAddressRefused | Status::SmdsAddressRefused => Self::INVALID_DP_ADDRESS,
-            Status::SvnUnsupported | Status::SmdsSvnUnsupported => Self::EUICC_VERSION_NOT_SUPPORTED_BY_DP,
-            Status::CiForSigningUnsupported
-            | Status::CiForVerificationUnavailable
-            | Status::SmdsCiForSigningUnsupported
-            | Status::SmdsCiForVerificationUnavailable => Self::CI_PK_NOT_SUPPORTED,
-            _ => Self::UNDEFINED_ERROR,
-        }
     }
 }
 
 codes! {
     /// authenticateClientError of the ASN.1 binding.
-    pub struct AuthenticateClientError {
+    pub struct AuthenticateClientError from Status {
         /// CERT.EUM does not verify.
-        EUM_CERTIFICATE_INVALID = 1,
+        EUM_CERTIFICATE_INVALID = 1 for EumCertificateVerificationFailed,
         /// CERT.EUM has expired.
-        EUM_CERTIFICATE_EXPIRED = 2,
+        EUM_CERTIFICATE_EXPIRED = 2 for EumCertificateExpired,
         /// CERT.EUICC does not verify.
-        EUICC_CERTIFICATE_INVALID = 3,
+        EUICC_CERTIFICATE_INVALID = 3 for EuiccCertificateVerificationFailed,
         /// CERT.EUICC has expired.
-        EUICC_CERTIFICATE_EXPIRED = 4,
+        EUICC_CERTIFICATE_EXPIRED = 4 for EuiccCertificateExpired,
         /// The signature does not verify.
-        EUICC_SIGNATURE_INVALID = 5,
+        EUICC_SIGNATURE_INVALID = 5 for EuiccVerificationFailed,
         /// The MatchingID is refused.
-        MATCHING_ID_REFUSED = 6,
+        MATCHING_ID_REFUSED = 6 for MatchingIdRefused,
         /// The EID is not that of the order.
-        EID_MISMATCH = 7,
+        EID_MISMATCH = 7 for EidNotAllowed,
         /// There is no eligible profile for this eUICC.
-        NO_ELIGIBLE_PROFILE = 8,
+        NO_ELIGIBLE_PROFILE = 8 for ProfileNotEligible,
         /// The CI is unknown.
-        CI_PK_UNKNOWN = 9,
+        CI_PK_UNKNOWN = 9 for CiUnknown,
         /// The transaction ID is unknown.
-        INVALID_TRANSACTION_ID = 10,
+        INVALID_TRANSACTION_ID = 10 for TransactionUnknown,
         /// The eUICC does not have enough memory.
-        INSUFFICIENT_MEMORY = 11,
+        INSUFFICIENT_MEMORY = 11 for EuiccInsufficientMemory,
         /// The order has expired.
-        DOWNLOAD_ORDER_EXPIRED = 18,
+        DOWNLOAD_ORDER_EXPIRED = 18 for OrderExpired,
         /// Any other error.
         UNDEFINED_ERROR = 127,
-    }
-}
-
-impl From<Status> for AuthenticateClientError {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::EumCertificateVerificationFailed => Self::EUM_CERTIFICATE_INVALID,
-            Status::EumCertificateExpired => Self::EUM_CERTIFICATE_EXPIRED,
-            Status::EuiccCertificateVerificationFailed => Self::EUICC_CERTIFICATE_INVALID,
-            Status::EuiccCertificateExpired => Self::EUICC_CERTIFICATE_EXPIRED,
-            Status::EuiccVerificationFailed => Self::EUICC_SIGNATURE_INVALID,
-            Status::MatchingIdRefused => Self::MATCHING_ID_REFUSED,
-            Status::EidNotAllowed => Self::EID_MISMATCH,
-            Status::ProfileNotEligible => Self::NO_ELIGIBLE_PROFILE,
-            Status::CiUnknown => Self::CI_PK_UNKNOWN,
-            Status::TransactionUnknown => Self::INVALID_TRANSACTION_ID,
-            Status::EuiccInsufficientMemory => Self::INSUFFICIENT_MEMORY,
-            Status::OrderExpired => Self::DOWNLOAD_ORDER_EXPIRED,
-            _ => Self::UNDEFINED_ERROR,
-        }
     }
 }
 
 codes! {
     /// getBoundProfilePackageError of the ASN.1 binding.
-    pub struct GetBoundProfilePackageError {
+    pub struct GetBoundProfilePackageError from Status {
         /// The signature does not verify.
-        EUICC_SIGNATURE_INVALID = 1,
+        EUICC_SIGNATURE_INVALID = 1 for EuiccVerificationFailed,
         /// A confirmation code is required.
-        CONFIRMATION_CODE_MISSING = 2,
+        CONFIRMATION_CODE_MISSING = 2 for ConfirmationCodeMissing,
         /// The confirmation code is wrong.
-        CONFIRMATION_CODE_REFUSED = 3,
+        CONFIRMATION_CODE_REFUSED = 3 for ConfirmationCodeRefused,
         /// The maximum number of wrong confirmation codes was exceeded.
-        CONFIRMATION_CODE_RETRIES_EXCEEDED = 4,
+        CONFIRMATION_CODE_RETRIES_EXCEEDED = 4 for ConfirmationCodeRetriesExceeded,
         /// The package is already bound and cannot be bound again.
-        BPP_REBINDING_REFUSED = 5,
+        BPP_REBINDING_REFUSED = 5 for ProfileUnavailable,
         /// The transaction ID is unknown.
-        INVALID_TRANSACTION_ID = 95,
+        INVALID_TRANSACTION_ID = 95 for TransactionUnknown,
         /// Any other error.
         UNDEFINED_ERROR = 127,
-    }
-}
-
-impl From<Status> for GetBoundProfilePackageError {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::EuiccVerificationFailed => Self::EUICC_SIGNATURE_INVALID,
-            Status::ConfirmationCodeMissing => Self::CONFIRMATION_CODE_MISSING,
-            Status::ConfirmationCodeRefused => Self::CONFIRMATION_CODE_REFUSED,
-            Status::ConfirmationCodeRetriesExceeded => Self::CONFIRMATION_CODE_RETRIES_EXCEEDED,
-            Status::ProfileUnavailable => Self::BPP_REBINDING_REFUSED,
-            Status::TransactionUnknown => Self::INVALID_TRANSACTION_ID,
-            _ => Self::UNDEFINED_ERROR,
-        }
     }
 }
 
 codes! {
     /// cancelSessionError of the ASN.1 binding.
-    pub struct CancelSessionError {
+    pub struct CancelSessionError from Status {
         /// The transaction ID is unknown.
-        INVALID_TRANSACTION_ID = 1,
+        INVALID_TRANSACTION_ID = 1 for TransactionUnknown,
         /// The signature does not verify.
-        EUICC_SIGNATURE_INVALID = 2,
+        EUICC_SIGNATURE_INVALID = 2 for EuiccVerificationFailed,
         /// Any other error.
         UNDEFINED_ERROR = 127,
-    }
-}
-
-impl From<Status> for CancelSessionError {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::TransactionUnknown => Self::INVALID_TRANSACTION_ID,
-            Status::EuiccVerificationFailed => Self::EUICC_SIGNATURE_INVALID,
-            _ => Self::UNDEFINED_ERROR,
-        }
     }
 }
