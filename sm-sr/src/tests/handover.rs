@@ -41,11 +41,16 @@ pub(super) async fn prepared() -> (Testbed, Testbed) {
 async fn prepared_with(state: ProfileState) -> (Testbed, Testbed) {
     let first = Testbed::new().await;
     let second = first.another().await;
+    prepare_handover(&first, &second, state).await;
+    (first, second)
+}
+
+/// Registers a card at the first SM-SR, and prepares the second one for it.
+pub(super) async fn prepare_handover(first: &Testbed, second: &Testbed, state: ProfileState) {
     first.register_with([first.profile(2, OTHER_OPERATOR, state, false)]).await;
-    prepare(&second).await;
+    prepare(second).await;
     let received: es4::PrepareSmsrChangeResponse = first.received_only(OPERATOR);
     assert!(received.base.is_done(), "{:?}", received.base);
-    (first, second)
 }
 
 pub(super) async fn prepare(second: &Testbed) {

@@ -13,5 +13,8 @@ mod hostile;
 mod limits;
 mod others;
 mod registration;
+mod stored;
+#[path = "../../../crates/world/tests/support/stored.rs"]
+mod stored_records;
 mod switching;
 mod testbed;

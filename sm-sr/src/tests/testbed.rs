@@ -163,11 +163,16 @@ impl Testbed {
 
     /// Creates the same testbed, with all parties using this namespace.
     pub(super) async fn speaking(namespace: Namespace) -> Self {
+        Self::over(Arc::new(MemoryRecords::default()), namespace).await
+    }
+
+    /// Creates the same testbed over these records.
+    pub(super) async fn over(records: Arc<dyn Records>, namespace: Namespace) -> Self {
         let testbed = Self {
             clock: ManualClock::at(Timestamp::from_seconds(NOW)),
             pki: Arc::clone(&PKI),
             ecasd_key: PKI.ecasd(eid()).unwrap().key,
-            records: Arc::new(MemoryRecords::default()),
+            records,
             dice: SeededDice::from_text("sm-sr"),
             network: Arc::default(),
             name: SM_SR,
@@ -179,11 +184,16 @@ impl Testbed {
 
     /// Creates another SM-SR in the same testbed.
     pub(super) async fn another(&self) -> Self {
+        self.another_over(Arc::new(MemoryRecords::default())).await
+    }
+
+    /// Creates another SM-SR over these records in the same testbed.
+    pub(super) async fn another_over(&self, records: Arc<dyn Records>) -> Self {
         let testbed = Self {
             clock: self.clock.clone(),
             pki: Arc::clone(&self.pki),
             ecasd_key: self.ecasd_key.clone(),
-            records: Arc::new(MemoryRecords::default()),
+            records,
             dice: SeededDice::from_text("another"),
             network: Arc::clone(&self.network),
             name: OTHER_SM_SR,
