@@ -110,6 +110,7 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, R
     // TLS verifies a client certificate if there is one. This checks that there is one.
     let caller = || {
         let certificate = request.extensions().get::<PeerCertificate>();
+        // req: SGP.22-5.3.1-Certificate
         certificate.and_then(es2plus::Caller::of).ok_or_else(|| {
             rejected(
                 StatusCode::FORBIDDEN,

@@ -24,6 +24,7 @@ pub(crate) fn cancel_session(
 }
 
 fn decide(context: &Context<'_>, request: CancelSessionRequest) -> Result<CancelSessionResponseOk, i64> {
+    // req: SGP.22-5.7.14-TransactionId
     let server = context
         .volatile
         .session
