@@ -169,6 +169,7 @@ pub fn check_server(
         let next = intermediates.iter().find(|sub_ca| is_named_by(sub_ca, below));
         match next {
             Some(sub_ca) if sub_cas.len() < MAX_SUB_CAS => sub_cas.push(sub_ca),
+            // req: SGP.22-4.5.2-UnknownCi
             _ => return Err(ChainError::UnknownCi { key_id: below.authority_key_id().cloned() }),
         }
         below = sub_cas.last().copied().unwrap_or(leaf);
@@ -205,6 +206,7 @@ pub fn check_euicc(
     check_role(euicc, Role::Euicc).map_err(ChainError::Euicc)?;
     check_link(euicc, eum, now).map_err(ChainError::Euicc)?;
     check_leaf(euicc, Role::Euicc).map_err(ChainError::Euicc)?;
+    // req: SGP.22-4.5.2-Eid
     let eid = euicc.eid().ok_or(ChainError::Euicc(Flaw::NoEid))?;
     check_eid(euicc, eid, eum)?;
     Ok(Verified(EuiccCertificate {
@@ -256,6 +258,7 @@ pub fn same_operator(
     pb: &Verified<ServerCertificate>,
 ) -> Result<(), ChainError> {
     if auth.oid != pb.oid {
+        // req: SGP.22-4.5.2-SameOperator
         return Err(ChainError::OtherOperator(auth.oid.clone(), pb.oid.clone()));
     }
     if auth.ci_key_id != pb.ci_key_id {
@@ -366,6 +369,7 @@ fn check_link(certificate: &Certificate, issuer: &Certificate, now: Timestamp) -
         return Err(Flaw::CurveMismatch);
     }
     if !certificate.is_signed_by(issuer.public_key()) {
+        // req: SGP.22-4.5.2-Signature
         return Err(Flaw::BadSignature);
     }
     check_dates(certificate, now)
@@ -374,6 +378,7 @@ fn check_link(certificate: &Certificate, issuer: &Certificate, now: Timestamp) -
 fn check_dates(certificate: &Certificate, now: Timestamp) -> Result<(), Flaw> {
     let validity = certificate.validity();
     match () {
+        // req: SGP.22-4.5.2-Validity
         () if now < validity.from => Err(Flaw::NotYetValid(validity.from)),
         () if now > validity.to => Err(Flaw::Expired(validity.to)),
         () => Ok(()),
@@ -386,6 +391,7 @@ fn check_role(certificate: &Certificate, role: Role) -> Result<(), Flaw> {
     if certificate.role() == needed {
         Ok(())
     } else {
+        // req: SGP.22-4.5.2-Role
         Err(Flaw::WrongRole { expected: role, found: certificate.role() })
     }
 }
@@ -398,6 +404,7 @@ fn check_ca(ca: &Certificate, cas_below: usize) -> Result<(), Flaw> {
     let constraints = ca.basic_constraints().filter(|constraints| constraints.ca).ok_or(Flaw::NotACa)?;
     let allowed =
         constraints.path_length.map_or(usize::MAX, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    // req: SGP.22-4.5.2-PathLength
     if cas_below > allowed { Err(Flaw::PathLength) } else { Ok(()) }
 }
 

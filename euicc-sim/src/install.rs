@@ -98,6 +98,7 @@ impl Installation {
             }
             (Expects::ConfigureIsdp { bsp, data }, Part::EndOfSequence) => {
                 let request: ConfigureIsdpRequest = decoded(command, &data)?;
+                // req: SGP.22-5.7.6-ProprietaryData
                 if !is_small(&data) {
                     return Err(Failure::new(command, ErrorReason::INCORRECT_INPUT_VALUES));
                 }
@@ -180,6 +181,7 @@ impl Failure {
     }
 }
 
+// req: SGP.22-2.6.4-AlteredSegment
 fn reason_of(error: BspError) -> ErrorReason {
     match error {
         BspError::Structure(_) => ErrorReason::SCP03T_STRUCTURE_ERROR,
@@ -212,17 +214,21 @@ fn initialise_secure_channel(
     let request =
         InitialiseSecureChannelRequest::from_der(octets).map_err(|_| ErrorReason::INCORRECT_INPUT_VALUES)?;
     let certificate = &prepared.profile_binding.certificate;
+    // req: SGP.22-5.7.6-Signature
     let covered = covered_by_signature(octets, &prepared.one_time_key.public);
     Signature::from_slice(&request.smdp_sign)
         .and_then(|signature| certificate.public_key().verify(&covered, &signature))
         .map_err(|_| ErrorReason::INVALID_SIGNATURE)?;
+    // req: SGP.22-5.7.6-RemoteOperation
     if request.remote_op_id != InitialiseSecureChannelRequest::INSTALL_BOUND_PROFILE_PACKAGE {
         return Err(ErrorReason::UNSUPPORTED_REMOTE_OPERATION_TYPE);
     }
+    // req: SGP.22-5.7.6-TransactionId
     if request.transaction_id != prepared.server.transaction_id {
         return Err(ErrorReason::INVALID_TRANSACTION_ID);
     }
     let template = &request.control_ref_template;
+    // req: SGP.22-5.7.6-ControlReference
     if (template.key_type, template.key_len) != ([KEY_TYPE_AES], [KEY_LENGTH_AES_128])
         || !(1..=16).contains(&template.host_id.len())
     {

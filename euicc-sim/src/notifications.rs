@@ -45,6 +45,7 @@ pub(crate) fn notify_others(context: &mut ConsumerContext<'_>, isd_p: &Aid, even
 }
 
 /// The notification addresses that the metadata configure for this event, in their order.
+// req: SGP.22-3.5-Receivers
 fn receivers(metadata: &StoreMetadataRequest, event: usize) -> Vec<String> {
     let configured = metadata.notification_configuration_info.iter().flatten();
     configured
@@ -62,6 +63,7 @@ pub(crate) fn next_metadata(
 ) -> NotificationMetadata {
     let state = context.state.to_mut();
     let seq_number = state.next_sequence_number;
+    // req: SGP.22-3.5-SequenceNumber
     state.next_sequence_number = seq_number.saturating_add(1);
     NotificationMetadata {
         seq_number,
@@ -86,6 +88,7 @@ pub(crate) fn keep(
         iccid: metadata.iccid,
         signed: InDer(Raw::new(notification)),
     }));
+    // req: SGP.22-3.5-Full
     let surplus = kept.len().saturating_sub(MAX_NOTIFICATIONS);
     for lost in kept.drain(..surplus) {
         let (number, to) = (lost.sequence_number, &lost.address);

@@ -10,6 +10,7 @@ use crate::records::Profile;
 
 /// Compares the needs of the profile with the capabilities of the eUICC.
 pub(crate) fn check(profile: &Profile, euicc: &EuiccInfo2) -> Result<(), Refusal> {
+    // req: SGP.22-5.6.3-Capability
     if let Some(bit) = profile.needs.iter().find(|bit| !euicc.uicc_capability.has(**bit)) {
         return Err(Status::ProfileNotEligible
             .because(format!(
@@ -17,6 +18,7 @@ pub(crate) fn check(profile: &Profile, euicc: &EuiccInfo2) -> Result<(), Refusal
             ))
             .about(profile.iccid));
     }
+    // req: SGP.22-5.6.3-PolicyRule
     if let (Some(rules), Some(forbidden)) =
         (&profile.metadata.profile_policy_rules, &euicc.forbidden_profile_policy_rules)
         && let Some(rule) =
@@ -28,6 +30,7 @@ pub(crate) fn check(profile: &Profile, euicc: &EuiccInfo2) -> Result<(), Refusal
     }
     match free_memory(&euicc.ext_card_resource) {
         Some(free) if free >= profile.memory => Ok(()),
+        // req: SGP.22-5.6.3-Memory
         Some(free) => Err(Status::EuiccInsufficientMemory
             .because(format!("the profile needs about {} octets, the eUICC has {free}", profile.memory))),
         None => Err(Status::EuiccInsufficientMemory

@@ -172,11 +172,17 @@ async fn download_order_refuses_each_defect_with_its_status() {
     let other = OTHER_ICCID.parse().unwrap();
     testbed.stock(OTHER_ICCID, &ProfileOptions { profile_type: Some("gold".to_owned()), ..options() }).await;
     for (case, iccid, profile_type, status) in [
+        // req: SGP.22-5.3.1-NoProfile
         ("neither ICCID nor type", None, None, Status::ElementMissing),
+        // req: SGP.22-5.3.1-IccidUnknown
         ("unknown ICCID", Some("8949000000000000993".parse().unwrap()), None, Status::IccidUnknown),
+        // req: SGP.22-5.3.1-IccidInUse
         ("already ordered", Some(iccid()), None, Status::IccidInUse),
+        // req: SGP.22-5.3.1-TypeMismatch
         ("ICCID of another type", Some(other), Some("silver"), Status::ProfileTypeMismatch),
+        // req: SGP.22-5.3.1-TypeUnknown
         ("unknown type", None, Some("silver"), Status::ProfileTypeUnknown),
+        // req: SGP.22-5.3.1-TypeUnavailable
         ("no profile of the type available", None, Some(PROFILE_TYPE), Status::ProfileTypeUnavailable),
     ] {
         let answer = operator.download_order(&testbed.server, iccid, profile_type, None).await;
@@ -188,19 +194,25 @@ async fn download_order_refuses_each_defect_with_its_status() {
 async fn confirm_order_refuses_each_defect_with_its_status_and_changes_nothing() {
     type Change = fn(&Testbed, &mut ConfirmOrderRequest);
     let cases: [(&str, Status, Change); 6] = [
+        // req: SGP.22-5.3.2-IccidUnknown
         ("unknown ICCID", Status::IccidUnknown, |_, it| it.iccid = "8949000000000000993".parse().unwrap()),
+        // req: SGP.22-5.3.2-Transition
         ("not ordered", Status::IccidInvalidTransition, |_, it| {
             it.iccid = "8949000000000000035".parse().unwrap();
         }),
+        // req: SGP.22-5.3.2-EidAssociation
         ("another EID than ordered", Status::EidAssociation, |testbed, it| {
             it.eid = Some(testbed.numbered_euicc(Curve::P256, 1).eid);
         }),
+        // req: SGP.22-5.3.2-MatchingIdInUse
         ("the MatchingID of another order", Status::MatchingIdInUse, |_, it| {
             it.matching_id = Some("TAKEN".to_owned());
         }),
+        // req: SGP.22-5.3.2-MatchingIdFormat
         ("a MatchingID in lower case", Status::FormatInvalid, |_, it| {
             it.matching_id = Some("lower".to_owned());
         }),
+        // req: SGP.22-5.3.2-SmdsAddress
         ("an unreachable SM-DS", Status::SmdsInaccessible, |_, it| {
             it.smds_address = Some("smds.landfall.example".to_owned());
         }),
@@ -227,12 +239,14 @@ async fn confirm_order_refuses_each_defect_with_its_status_and_changes_nothing()
     let (testbed, operator) = ordered().await;
     let mut request = operator.confirmation(iccid());
     request.matching_id = Some(String::new());
+    // req: SGP.22-5.3.2-EidMissing
     assert_eq!(confirm(&testbed, &request).await.refused(), Status::EidMissing, "the order has no EID");
     confirm(&testbed, &operator.confirmation(iccid())).await.done();
     let again = confirm(&testbed, &operator.confirmation(iccid())).await;
     assert_eq!(again.refused(), Status::IccidInvalidTransition, "already confirmed");
 }
 
+// req: SGP.22-5.3.2-MatchingIdLength
 #[tokio::test]
 async fn a_matching_id_must_fit_into_an_activation_code() {
     // The format is 1$ADDRESS$MATCHINGID, followed by $$1 if a confirmation code is required.
@@ -406,7 +420,9 @@ async fn invalid_and_missing_elements_have_different_statuses() {
 async fn release_profile_refuses_each_defect_with_its_status() {
     let (testbed, operator) = ordered().await;
     let unknown = "8949000000000000993".parse().unwrap();
+    // req: SGP.22-5.3.4-IccidUnknown
     assert_eq!(operator.release(&testbed.server, unknown).await.refused(), Status::IccidUnknown);
+    // req: SGP.22-5.3.4-Transition
     let early = operator.release(&testbed.server, iccid()).await;
     assert_eq!(early.refused(), Status::IccidInvalidTransition, "not confirmed");
     confirm(&testbed, &operator.confirmation(iccid())).await.done();
@@ -419,12 +435,16 @@ async fn an_operator_cannot_change_the_order_of_another() {
     let (testbed, operator) = ordered().await;
     let other = Operator::new(&testbed.pki, "Another Operator");
     let before = testbed.profile().await;
+    // req: SGP.22-5.3.1-OtherOperator
     let answer = other.download_order(&testbed.server, Some(iccid()), None, None).await;
     assert_eq!(answer.refused(), Status::IccidNotAllowed);
+    // req: SGP.22-5.3.2-OtherOperator
     let answer: json::Answer<ConfirmOrderReply> =
         other.call(&testbed.server, "confirmOrder", &other.confirmation(iccid())).await;
     assert_eq!(answer.refused(), Status::IccidNotAllowed);
+    // req: SGP.22-5.3.4-OtherOperator
     assert_eq!(other.release(&testbed.server, iccid()).await.refused(), Status::IccidNotAllowed);
+    // req: SGP.22-5.3.3-OtherOperator
     let answer = other.cancel(&testbed.server, &other.cancellation(iccid())).await;
     assert_eq!(answer.refused(), Status::IccidNotAllowed);
     assert_eq!(testbed.profile().await, before);
@@ -436,11 +456,15 @@ async fn cancel_order_refuses_each_defect_with_its_status_and_changes_nothing() 
     type Change = fn(&Testbed, &mut CancelOrderRequest);
     let cases: [(&str, Status, Change); 5] = [
         ("unknown ICCID", Status::IccidUnknown, |_, it| it.iccid = "8949000000000000993".parse().unwrap()),
+        // req: SGP.22-5.3.3-IccidUnknown
         ("not ordered", Status::IccidUnknown, |_, it| it.iccid = OTHER_ICCID.parse().unwrap()),
+        // req: SGP.22-5.3.3-EidMissing
         ("the order has an EID and none is given", Status::EidMissing, |_, it| it.eid = None),
+        // req: SGP.22-5.3.3-EidAssociation
         ("another EID", Status::EidAssociation, |testbed, it| {
             it.eid = Some(testbed.numbered_euicc(Curve::P256, 1).eid);
         }),
+        // req: SGP.22-5.3.3-MatchingIdAssociation
         ("another MatchingID", Status::MatchingIdAssociation, |_, it| {
             it.matching_id = Some("ANOTHER".to_owned());
         }),
@@ -501,6 +525,7 @@ async fn the_matching_id_of_a_cancelled_order_can_be_used_again() {
     confirm(&testbed, &confirmation).await.done();
 }
 
+// req: SGP.22-5.3.3-Transition
 #[tokio::test]
 async fn an_order_cannot_be_cancelled_after_the_package_was_delivered() {
     let testbed = Testbed::new();
@@ -515,6 +540,7 @@ async fn an_order_cannot_be_cancelled_after_the_package_was_delivered() {
 
 // --- Authorisation -------------------------------------------------------------------------------
 
+// req: SGP.22-5.3.1-Certificate
 #[tokio::test]
 async fn without_a_client_certificate_es2plus_is_forbidden_and_es9plus_is_not() {
     let (testbed, operator) = ordered().await;
@@ -530,6 +556,7 @@ async fn without_a_client_certificate_es2plus_is_forbidden_and_es9plus_is_not() 
     testbed.euicc().initiate(&testbed.server).await;
 }
 
+// req: SGP.22-5.3.1-Requester
 #[tokio::test]
 async fn a_registered_identifier_requires_its_certificate() {
     let certificate_oid = Testbed::new().operator().oid;
@@ -586,6 +613,7 @@ async fn a_registered_identifier_requires_its_certificate_even_if_unregistered_o
 
 // --- Repeated calls ------------------------------------------------------------------------------
 
+// req: SGP.22-5.2.1-Repetition
 #[tokio::test]
 async fn a_repeated_call_gets_the_same_reply_and_changes_nothing() {
     let testbed = Testbed::new();
@@ -663,6 +691,7 @@ async fn another_call_with_the_same_identifier_is_a_new_call() {
     assert_eq!(answer.refused(), Status::IccidInUse);
 }
 
+// req: SGP.22-5.2.1-SameCall
 #[tokio::test]
 async fn a_stored_reply_requires_the_same_operator_and_body() {
     let (testbed, operator) = ordered().await;
@@ -721,6 +750,7 @@ async fn only_post_requests_to_known_paths_are_accepted() {
     }
 }
 
+// req: SGP.22-6.2-Headers
 #[tokio::test]
 async fn content_type_and_protocol_are_checked_and_returned() {
     let testbed = Testbed::new();

@@ -75,6 +75,7 @@ async fn an_empty_event_id_returns_all_events_oldest_first() {
     assert_eq!(euicc.events(&testbed.server, Some("EV-1")).await, ["EV-1"]);
 }
 
+// req: SGP.22-5.8.2-EventUnknown
 #[tokio::test]
 async fn an_event_is_returned_to_its_own_euicc_only() {
     let testbed = Testbed::new();
@@ -101,10 +102,14 @@ async fn initiate_authentication_refuses_each_error_with_its_own_status() {
     let mut signing = euicc.initiation();
     signing.euicc_info1.euicc_ci_pk_id_list_for_signing = stranger;
     for (case, request, status) in [
+        // req: SGP.22-5.8.1-Address
         ("the address is another server's", address, Status::SmdsAddressRefused),
+        // req: SGP.22-5.8.1-Svn
         ("the eUICC needs a later version", too_new, Status::SmdsSvnUnsupported),
         ("the eUICC is of an earlier version", too_old, Status::SmdsSvnUnsupported),
+        // req: SGP.22-5.8.1-CiForVerification
         ("no certificate below the eUICC's CIs", verification, Status::SmdsCiForVerificationUnavailable),
+        // req: SGP.22-5.8.1-CiForSigning
         ("no trusted CI for signing", signing, Status::SmdsCiForSigningUnsupported),
     ] {
         assert_eq!(
@@ -224,16 +229,21 @@ const PROOFS: &[(&str, Status, Spoil)] = &[
     ("another transaction outside", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16])
     }),
+    // req: SGP.22-5.8.2-SignedTransactionId
     ("another transaction inside", Status::TransactionUnknown, |_, it| {
         it.signed.transaction_id = TransactionId(vec![1; 16]);
     }),
+    // req: SGP.22-5.8.2-Challenge
     ("another challenge", Status::EuiccVerificationFailed, |_, it| it.signed.server_challenge[0] ^= 1),
+    // req: SGP.22-5.8.2-ServerAddress
     ("another server address", Status::EuiccVerificationFailed, |_, it| {
         it.signed.server_address = "other.landfall.example".to_owned();
     }),
+    // req: SGP.22-5.8.2-Function
     ("a device change (v3)", Status::FunctionUnsupported, |_, it| {
         it.signed.ctx_params1 = Raw::new(CtxParams1::CtxParamsForDeviceChange(vec![]));
     }),
+    // req: SGP.22-5.8.2-Signature
     ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
     ("a push service (v3)", Status::FunctionUnsupported, |_, it| {
         it.signed.ctx_params1 = Raw::new(CtxParams1::CtxParamsForPushServiceRegistration(vec![]));
@@ -247,7 +257,9 @@ const PROOFS: &[(&str, Status, Spoil)] = &[
             (other.euicc.certificate.der().to_vec(), other.eum.der().to_vec());
         it.key = other.euicc.key;
     }),
+    // req: SGP.22-5.8.2-CiUnknown
     ("the EUM of an unknown CI", Status::CiUnknown, |testbed, it| eum(testbed, it, Defect::StrangerCi)),
+    // req: SGP.22-5.8.2-EumCertificate
     ("an expired EUM", Status::EumCertificateExpired, |testbed, it| eum(testbed, it, Defect::Expired)),
     ("a forged EUM", Status::EumCertificateVerificationFailed, |testbed, it| {
         eum(testbed, it, Defect::ForgedSignature);
@@ -255,6 +267,7 @@ const PROOFS: &[(&str, Status, Spoil)] = &[
     ("a malformed EUM certificate", Status::EumCertificateVerificationFailed, |_, it| {
         it.eum_certificate = vec![0x30, 0];
     }),
+    // req: SGP.22-5.8.2-EuiccCertificate
     ("an expired eUICC certificate", Status::EuiccCertificateExpired, |testbed, it| {
         euicc(testbed, it, Defect::Expired);
     }),
@@ -292,6 +305,7 @@ async fn authenticate_client_refuses_each_invalid_proof_with_its_own_status() {
     }
 }
 
+// req: SGP.22-5.8.2-EuiccError
 #[tokio::test]
 async fn an_error_response_of_the_euicc_ends_the_session() {
     let testbed = Testbed::new();
@@ -314,6 +328,7 @@ async fn an_error_response_of_the_euicc_ends_the_session() {
     }
 }
 
+// req: SGP.22-5.8.2-Once
 #[tokio::test]
 async fn a_challenge_can_be_answered_only_once() {
     let testbed = Testbed::new();
@@ -330,6 +345,7 @@ async fn a_challenge_can_be_answered_only_once() {
     }
 }
 
+// req: SGP.22-5.8.2-TransactionId
 #[tokio::test]
 async fn an_expired_session_is_refused_and_deleted() {
     let testbed = Testbed::new();

@@ -25,6 +25,7 @@ async fn an_event_is_registered_and_deleted() {
     assert_eq!(testbed.waiting().await, Vec::<String>::new());
 }
 
+// req: SGP.22-5.9.1-EventInUse
 #[tokio::test]
 async fn an_event_id_is_unique_for_each_euicc() {
     let testbed = Testbed::new();
@@ -47,6 +48,7 @@ async fn an_event_id_is_unique_for_each_euicc() {
     assert_eq!(testbed.waiting().await, ["EV-1", "EV-1"]);
 }
 
+// req: SGP.22-5.9.1-Repetition
 #[tokio::test]
 async fn a_repeated_call_succeeds_and_registers_once() {
     let testbed = Testbed::new();
@@ -56,6 +58,7 @@ async fn a_repeated_call_succeeds_and_registers_once() {
     assert_eq!(testbed.waiting().await, ["EV-1"]);
 }
 
+// req: SGP.22-5.9.2-Owner
 #[tokio::test]
 async fn only_the_owner_can_delete_an_event() {
     let testbed = Testbed::new();
@@ -99,6 +102,7 @@ async fn es12_requires_the_tls_certificate_of_an_sm_dp_plus() {
     assert!(testbed.waiting().await.is_empty());
 }
 
+// req: SGP.22-5.9.1-Requester
 #[tokio::test]
 async fn the_function_requester_must_be_the_holder_of_the_certificate() {
     let testbed = Testbed::new();
@@ -118,6 +122,7 @@ async fn the_function_requester_must_be_the_holder_of_the_certificate() {
     assert_eq!(testbed.waiting().await, ["EV-1"]);
 }
 
+// req: SGP.22-5.9.1-EventIdLength
 #[tokio::test]
 async fn event_ids_have_1_to_255_octets() {
     let testbed = Testbed::new();
@@ -130,6 +135,7 @@ async fn event_ids_have_1_to_255_octets() {
     own.register(&testbed.server, &own.registration(eid, &"X".repeat(255))).await.done();
 }
 
+// req: SGP.22-5.9.1-Limit
 #[tokio::test]
 async fn the_events_of_one_sm_dp_plus_for_one_euicc_are_limited() {
     let testbed = Testbed::with(|config| config.max_events_per_euicc = 2);

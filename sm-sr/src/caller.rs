@@ -14,6 +14,7 @@ pub(crate) async fn check_role(
     let peer = context.peer(caller).await?;
     match peer {
         Some(peer) if is_it(&peer.role) => Ok(()),
+        // req: SGP.02-5.2-Requester
         Some(peer) => Err(Status::RequesterNotAllowed
             .because(format!("the caller is registered at this SM-SR as {}", peer.role.name()))
             .about(caller)

@@ -18,6 +18,7 @@ use crate::{
 
 /// Checks the signature and the certificates and returns the ECASD, whose key is used for key
 /// agreement. The EIS must contain the certificate of its EUM.
+// req: SGP.02-5.2-EumSignature
 pub(crate) fn check(context: &Context<'_, '_>, eis: &Eis) -> Result<Verified<Ecasd>, Refusal> {
     eum::check_eis(eis, context.credentials.anchors(), &[], context.now)
 }
@@ -25,7 +26,9 @@ pub(crate) fn check(context: &Context<'_, '_>, eis: &Eis) -> Result<Verified<Eca
 /// Checks the contents that are needed to manage a card. `sm_sr` is the SM-SR that must be named in
 /// the EIS.
 pub(crate) fn check_contents(eis: &Eis, sm_sr: &Oid) -> Result<(), Refusal> {
+    // req: SGP.02-5.2-Eis
     let invalid = |why: &str| Err(Status::EisInvalid.because(why).about(eis.eum_signed_info.eid));
+    // req: SGP.02-5.2-SmSr
     if eis.smsr_id != *sm_sr {
         return Err(Status::SmsrRefused
             .because("according to the EIS, another SM-SR manages the card")

@@ -12,6 +12,7 @@ use rsp::sgp02::{
 
 /// Checks that the profile's rules allow an action.
 pub(crate) fn check(profile: &ProfileInfo, action: Pol2Action) -> Result<(), Refusal> {
+    // req: SGP.02-5.5-Pol2
     if profile.pol2.has(action, Pol2Qualification::NotAllowed) {
         return Err(Status::Pol2Refused
             .because(format!("POL2 of profile {} does not allow it", profile.iccid))
@@ -21,6 +22,7 @@ pub(crate) fn check(profile: &ProfileInfo, action: Pol2Action) -> Result<(), Ref
 }
 
 /// Returns true if the profile is deleted once it is disabled.
+// req: SGP.02-5.5-AutoDelete
 pub(crate) fn deletes_itself(pol2: &Pol2) -> bool {
     pol2.has(Pol2Action::Disable, Pol2Qualification::AutoDelete)
 }

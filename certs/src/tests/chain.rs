@@ -56,6 +56,7 @@ fn every_chain_of_a_seeded_pki_is_valid_on_both_curves() {
     }
 }
 
+// req: SGP.22-4.5.2-Validity
 #[test]
 fn the_validity_period_includes_both_ends() {
     let pki = pki();
@@ -69,6 +70,7 @@ fn the_validity_period_includes_both_ends() {
     assert_eq!(check("2050-01-01T00:00:00Z"), Err(ChainError::Ci(Flaw::Expired(leaf.validity().to))));
 }
 
+// req: SGP.22-4.5.2-Role
 #[test]
 fn no_certificate_is_accepted_for_another_role() {
     let pki = pki();
@@ -192,6 +194,7 @@ fn a_defect_that_does_not_apply_is_not_issued() {
     assert!(pki.issue_with(Defect::Expired, Role::Ci, Curve::P256).is_err());
 }
 
+// req: SGP.22-4.5.2-SameOperator
 #[test]
 fn dpauth_and_dppb_must_belong_to_the_same_sm_dp_plus_below_the_same_ci() {
     let pki = pki();
@@ -207,6 +210,7 @@ fn dpauth_and_dppb_must_belong_to_the_same_sm_dp_plus_below_the_same_ci() {
     assert!(matches!(same_operator(&auth, &brainpool), Err(ChainError::UnknownCi { .. })));
 }
 
+// req: SGP.22-4.5.2-UnknownCi
 #[test]
 fn certificates_of_another_pki_are_refused() {
     let stranger = Pki::from_seed(b"another seed", &PkiOptions::default()).unwrap();
@@ -301,6 +305,7 @@ fn a_server_can_be_below_sub_cas_of_its_kind() {
     assert!(matches!(below(&eum, Role::DpAuth), Err(ChainError::SubCa(Flaw::WrongRole { .. }))));
 }
 
+// req: SGP.22-4.5.2-PathLength
 #[test]
 fn a_path_length_of_zero_permits_no_further_ca() {
     let pki = pki();
@@ -376,6 +381,7 @@ fn permitted_eins_of_v3_restrict_the_eids() {
     assert_eq!(checked(&[""], eid), Err(ChainError::Euicc(Flaw::EidOutsideRange(eid))), "an empty prefix");
 }
 
+// req: SGP.22-4.5.2-Eid
 #[test]
 fn a_subject_without_a_valid_eid_is_refused() {
     let pki = pki();
@@ -396,6 +402,7 @@ fn a_subject_without_a_valid_eid_is_refused() {
 
 /// Flips every bit of several certificates: parsing never panics, and no changed certificate is
 /// accepted.
+// req: SGP.22-4.5.2-Signature
 #[test]
 fn every_flipped_bit_is_detected() {
     let pki = pki();

@@ -192,6 +192,7 @@ impl BppReceiver {
     pub fn decrypt(&mut self, tlv: &[u8]) -> Result<Vec<u8>, BspError> {
         self.next(tlv, |chain, parts| {
             if !matches!(parts.tag, 0x86 | 0x87) {
+                // req: SGP.22-2.6.4-Structure
                 return Err(BspError::Structure("an encrypted TLV has tag 86 or 87"));
             }
             if parts.payload.is_empty() || !parts.payload.len().is_multiple_of(BLOCK) {
@@ -274,6 +275,7 @@ impl Chain {
         let full_mac = self.mac(parts.maced);
         let [m0, m1, m2, m3, m4, m5, m6, m7, ..] = full_mac;
         if !bool::from([m0, m1, m2, m3, m4, m5, m6, m7].as_slice().ct_eq(parts.mac)) {
+            // req: SGP.22-2.6.4-Mac
             return Err(BspError::Security("the MAC does not match"));
         }
         self.advance(full_mac);

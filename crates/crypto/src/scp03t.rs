@@ -70,6 +70,7 @@ impl Channel {
             return Err(ChannelError::Structure("a host cryptogram has 8 octets"));
         }
         if *level != SecurityLevel::FULL.code() {
+            // req: GPC-E-4.8-Authentication
             return Err(ChannelError::Security("the security level is not 33"));
         }
         self.verify(&parts)?;
@@ -136,6 +137,7 @@ impl Channel {
     fn verify(&mut self, parts: &Parts<'_>) -> Result<(), ChannelError> {
         let mac = self.keys.mac.cmac(&[&self.chain.mac_chaining_value, parts.maced]);
         if !is_equal(&first_half(mac), parts.mac) {
+            // req: GPC-E-4.8-Mac
             return Err(ChannelError::Security("the MAC does not match"));
         }
         self.chain.mac_chaining_value = mac;
@@ -243,6 +245,7 @@ mod tests {
         }
     }
 
+    // req: GPC-E-4.8-Mac
     #[test]
     fn altered_repeated_and_omitted_segments_are_refused() {
         let (mut server, card) = authenticated();
@@ -265,6 +268,7 @@ mod tests {
         assert!(card.clone().check_external_authenticate(&segment).is_err());
     }
 
+    // req: GPC-E-4.8-Authentication
     #[test]
     fn authentication_requires_the_keys_and_the_level() {
         let tlv = Channel::new(keys()).external_authenticate();

@@ -75,6 +75,7 @@ impl SentChallenge<'_> {
     ) -> Result<(Verified<EuiccCertificate>, &'r AuthenticateResponseOk), Refusal> {
         let answer = match answer {
             AuthenticateServerResponse::AuthenticateResponseOk(answer) => answer,
+            // req: SGP.22-5.6.3-EuiccError, SGP.22-5.8.2-EuiccError
             AuthenticateServerResponse::AuthenticateResponseError(error) => {
                 check_transaction_id(self.transaction_id, &error.transaction_id)?;
                 return Err(Status::EuiccVerificationFailed
@@ -86,18 +87,23 @@ impl SentChallenge<'_> {
         let euicc = Certificate::from_der(answer.euicc_certificate.0.clone())
             .map_err(|e| Status::EuiccCertificateVerificationFailed.because(e.to_string()))?;
         let euicc = check_euicc(anchors, &euicc, &eum, now).map_err(refusal_of)?;
+        // req: SGP.22-5.6.3-CiUnknown, SGP.22-5.8.2-CiUnknown
         if euicc.ci_key_id != *self.euicc_ci {
             return Err(Status::CiUnknown
                 .because("the eUICC signed under another CI than the requested one")
                 .about(&euicc.ci_key_id));
         }
         let signed = &answer.euicc_signed1;
+        // req: SGP.22-5.6.3-Signature, SGP.22-5.8.2-Signature
         verify(&euicc.public_key, signed.bytes(), &answer.euicc_signature1, "euiccSignature1")?;
+        // req: SGP.22-5.6.3-SignedTransactionId, SGP.22-5.8.2-SignedTransactionId
         check_transaction_id(self.transaction_id, &signed.transaction_id)?;
         let wrong = |what| Err(Status::EuiccVerificationFailed.because(what));
+        // req: SGP.22-5.6.3-Challenge, SGP.22-5.8.2-Challenge
         if signed.server_challenge.as_slice() != self.server_challenge {
             return wrong("serverChallenge differs from the challenge that this server sent");
         }
+        // req: SGP.22-5.6.3-ServerAddress, SGP.22-5.8.2-ServerAddress
         if signed.server_address != self.server_address {
             return wrong("the eUICC signed another server address");
         }
@@ -130,8 +136,10 @@ pub fn verify(key: &PublicKey, signed: &[u8], signature: &[u8], name: &str) -> R
 pub fn refusal_of(error: ChainError) -> Refusal {
     let status = match &error {
         ChainError::UnknownCi { .. } | ChainError::Ci(_) => Status::CiUnknown,
+        // req: SGP.22-5.6.3-EumCertificate, SGP.22-5.8.2-EumCertificate
         ChainError::Eum(Flaw::Expired(_)) => Status::EumCertificateExpired,
         ChainError::Eum(_) => Status::EumCertificateVerificationFailed,
+        // req: SGP.22-5.6.3-EuiccCertificate, SGP.22-5.8.2-EuiccCertificate
         ChainError::Euicc(Flaw::Expired(_)) => Status::EuiccCertificateExpired,
         _ => Status::EuiccCertificateVerificationFailed,
     };

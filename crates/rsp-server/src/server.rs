@@ -260,6 +260,7 @@ where
     ) -> BoxFuture<'a, Result<Reply, Fault>> {
         Box::pin(async move {
             let core = server.core();
+            // req: SGP.22-5.3.1-Certificate
             let Some(caller) = (self.caller)(request.extensions().get()) else {
                 let why = format!("the caller has no TLS certificate of an {}", self.interface.peer);
                 return Ok(encoder.rejected(StatusCode::FORBIDDEN, why));

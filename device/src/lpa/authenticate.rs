@@ -212,6 +212,7 @@ fn check_initiate_authentication(
             found: signed.transaction_id.clone(),
         });
     }
+    // req: SGP.22-3.0.1-Echo
     if signed.euicc_challenge != request.euicc_challenge {
         return Err(ServerFlaw::OtherChallenge);
     }
@@ -222,6 +223,7 @@ fn check_initiate_authentication(
     let Some(expected) = &code.smdp_oid else { return Ok(()) };
     let certificate = Certificate::from_der(answer.server_certificate.0.clone())
         .map_err(|error| ServerFlaw::Certificate(error.to_string()))?;
+    // req: SGP.22-3.0.1-Oid
     if certificate.registered_ids().contains(expected) {
         return Ok(());
     }

@@ -62,6 +62,7 @@ impl<D: CardDoor> Lpa<D> {
                 Ok(Fetched::Profile(installed)) => {
                     discovered.push(Discovered { event, outcome: Ok(*installed) });
                 }
+                // req: SGP.22-3.6.2-Independent
                 Err(error) => discovered.push(Discovered { event, outcome: Err(error) }),
             }
         }
@@ -119,6 +120,7 @@ impl Iterator for Agenda {
     fn next(&mut self) -> Option<EventEntries> {
         loop {
             let event = self.to_follow.pop_front()?;
+            // req: SGP.22-3.6.2-Once
             if self.seen.insert((event.rsp_server_address.to_ascii_lowercase(), event.event_id.clone())) {
                 return Some(event);
             }

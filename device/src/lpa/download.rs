@@ -200,6 +200,7 @@ impl<D: CardDoor> Lpa<D> {
     ) -> Result<Installed, DownloadError> {
         match self.fetch(code, &mut options).await? {
             Fetched::Profile(installed) => Ok(*installed),
+            // req: SGP.22-3.6.2-NoEventsForCode
             Fetched::Events(_) => Err(ServerFlaw::SmDs.into()),
         }
     }
@@ -251,6 +252,7 @@ impl<D: CardDoor> Lpa<D> {
         options: &mut DownloadOptions,
     ) -> Result<Installed, DownloadError> {
         let Session { address, transaction_id } = session;
+        // req: SGP.22-3.0.2-TransactionId
         for found in [&offered.transaction_id, &offered.smdp_signed2.transaction_id] {
             if let Err(flaw) = check_transaction_id("AuthenticateClient", transaction_id, found) {
                 return Err(self.cancel_untrusted(session, flaw).await);
@@ -295,6 +297,7 @@ impl<D: CardDoor> Lpa<D> {
             Ok(result) => self.conclude(metadata, result).await,
             Err(error) => {
                 let objection = Objection {
+                    // req: SGP.22-3.0.2-LoadError
                     reason: CancelSessionReason::LOAD_BPP_EXECUTION_ERROR,
                     why: error.to_string(),
                 };
@@ -361,6 +364,7 @@ impl<D: CardDoor> Lpa<D> {
             return Ok(Ok(false));
         }
         let operational = |class| matches!(class, None | Some(ProfileClass::OPERATIONAL));
+        // req: SGP.22-2.9-OnlyOperational
         if rules.contains(&ppr::PPR1) && self.list().await?.iter().any(|held| operational(held.profile_class))
         {
             let why = "the profile cannot be disabled (PPR1), and the card contains another profile; delete that one first";
@@ -378,6 +382,7 @@ impl<D: CardDoor> Lpa<D> {
             match line {
                 Some(line) => need_consent |= line.ppr_flags.has(CONSENT_REQUIRED),
                 None => {
+                    // req: SGP.22-2.9-Rat
                     let why =
                         format!("the card does not allow policy rule PPR{rule} for the owner of the profile");
                     return Ok(Err(Objection { reason: CancelSessionReason::PPR_NOT_ALLOWED, why }));
@@ -470,6 +475,7 @@ fn can_restart(error: &DownloadError) -> bool {
     }
 }
 
+// req: SGP.22-3.1.3-Expected
 fn mismatch(metadata: &StoreMetadataRequest, expected: &Expected) -> Option<Objection> {
     let why = match expected {
         Expected { iccid: Some(iccid), .. } if *iccid != metadata.iccid => {
@@ -489,6 +495,7 @@ fn mismatch(metadata: &StoreMetadataRequest, expected: &Expected) -> Option<Obje
 /// Compares the metadata in the package with the metadata that the user has accepted, because the
 /// eUICC installs the former: section 3.1.3. A package with undecodable metadata is refused by the
 /// eUICC itself.
+// req: SGP.22-3.1.3-Metadata
 fn differs_from_offer(offered: &StoreMetadataRequest, package: &BoundProfilePackageDer) -> Option<Objection> {
     let bound = BoundProfilePackage::from_der(&package.0).ok()?.open_metadata().ok()?;
     if bound == *offered {
@@ -506,6 +513,7 @@ fn differs_from_offer(offered: &StoreMetadataRequest, package: &BoundProfilePack
     Some(Objection { reason: CancelSessionReason::METADATA_MISMATCH, why })
 }
 
+// req: SGP.22-3.0.2-User
 fn user_objection(offer: &Offer<'_>, consent: &mut Consent) -> Option<Objection> {
     let decision = match consent {
         Consent::Given => Decision::Accept,

@@ -19,6 +19,7 @@ pub(super) fn check_metadata(
     metadata: &StoreMetadataRequest,
 ) -> Result<(), ErrorReason> {
     check_form(metadata)?;
+    // req: SGP.22-5.7.6-IccidExists
     if context.persistent.profiles.iter().any(|profile| profile.iccid() == metadata.iccid) {
         return Err(ErrorReason::INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC);
     }
@@ -26,6 +27,7 @@ pub(super) fn check_metadata(
     check_policy_rules(context, metadata)
 }
 
+// req: SGP.22-5.7.6-Metadata
 fn check_form(metadata: &StoreMetadataRequest) -> Result<(), ErrorReason> {
     let icon_is_well = match (metadata.icon_type, &metadata.icon) {
         (None, None) => true,
@@ -44,6 +46,7 @@ fn check_form(metadata: &StoreMetadataRequest) -> Result<(), ErrorReason> {
     if is_well { Ok(()) } else { Err(ErrorReason::INCORRECT_INPUT_VALUES) }
 }
 
+// req: SGP.22-5.7.6-ProfileClass
 fn check_class(context: &ConsumerContext<'_>, metadata: &StoreMetadataRequest) -> Result<(), ErrorReason> {
     let takes_tests = context.description.capabilities.rsp_capability.contains(&rsp_capability::TEST_PROFILE);
     match metadata.profile_class {
@@ -54,6 +57,7 @@ fn check_class(context: &ConsumerContext<'_>, metadata: &StoreMetadataRequest) -
 }
 
 /// Checks that the RAT allows the profile owner to use each policy rule: section 2.9.2.4.
+// req: SGP.22-2.9-Installation
 fn check_policy_rules(
     context: &ConsumerContext<'_>,
     metadata: &StoreMetadataRequest,

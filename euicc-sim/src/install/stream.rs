@@ -37,6 +37,7 @@ pub(super) enum Part {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OutOfShape;
 
+// req: SGP.22-5.7.6-Truncated
 impl From<rsp::der::DecodeError> for OutOfShape {
     fn from(_: rsp::der::DecodeError) -> Self {
         Self

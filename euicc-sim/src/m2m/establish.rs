@@ -42,6 +42,7 @@ pub(crate) fn certificate(
         }
     };
     let certificate = ecasd::ServerCertificate::read(contents).ok_or(WRONG)?;
+    // req: SGP.02-4.1.1.8-Certificate
     let signer = context.factory.ecasd.check(&certificate, owner, context.world.now()).ok_or(NOT_BELIEVED)?;
     let mut challenge = [0; CHALLENGE];
     context.world.dice.fill(&mut challenge);
@@ -51,6 +52,7 @@ pub(crate) fn certificate(
 
 /// Checks that the ISD-P has no profile, including one installed between the two STORE DATA
 /// commands. An installed profile must not change its owner.
+// req: SGP.02-4.1.1.8-LifeCycle
 fn check_life_cycle(context: &M2mContext<'_>, isd_p: &Aid) -> Result<(), StatusWord> {
     match context.life_cycle(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)? {
         LifeCycle::Selectable | LifeCycle::Personalised => Ok(()),
@@ -90,6 +92,7 @@ pub(crate) fn key_set(
         .zip(Signature::from_slice(signature_octets).ok())
         .filter(|(signer, signature)| signer.verify(&covered, signature).is_ok())
         .ok_or(NOT_BELIEVED)?;
+    // req: SGP.02-4.1.1.8-Template
     template.check(context, isd_p)?;
 
     let random = template.has(Template::DERIVATION_RANDOM).then(|| {

@@ -59,6 +59,7 @@ fn a_download_installs_a_disabled_profile_and_returns_a_signed_result() {
     }
 }
 
+// req: SGP.22-5.7.11-Nothing
 #[test]
 fn notifications_are_numbered_survive_a_reset_and_are_removed_once() {
     let mut testbed = Testbed::new();
@@ -140,6 +141,7 @@ fn an_interrupted_download_can_be_repeated_with_the_same_one_time_key() {
     assert_ne!(third.euicc_signed2.euicc_otpk, first.euicc_signed2.euicc_otpk);
 }
 
+// req: SGP.22-5.7.5-ConfirmationCode
 #[test]
 fn a_confirmation_code_is_signed_and_required_exactly_when_requested() {
     let mut testbed = Testbed::new();
@@ -158,6 +160,7 @@ fn a_confirmation_code_is_signed_and_required_exactly_when_requested() {
     assert_eq!(error.download_error_code, DownloadErrorCode::UNDEFINED_ERROR);
 }
 
+// req: SGP.22-5.7.14-TransactionId
 #[test]
 fn a_session_can_be_cancelled_once_and_leaves_no_profile() {
     let mut testbed = Testbed::new();

@@ -160,10 +160,13 @@ fn a_profile_is_identified_by_iccid_or_aid() {
     let delete = |testbed: &mut Testbed, aid| {
         testbed.call::<DeleteProfileResponse>(&DeleteProfileRequest::IsdpAid(aid)).delete_result
     };
+    // req: SGP.22-5.7.16-NotFound
     assert_eq!(enable(&mut testbed, unknown()), EnableResult::ICCID_OR_AID_NOT_FOUND);
     assert_eq!(enable(&mut testbed, by_aid()), EnableResult::OK);
+    // req: SGP.22-5.7.17-NotFound
     assert_eq!(disable(&mut testbed, unknown()), DisableResult::ICCID_OR_AID_NOT_FOUND);
     assert_eq!(disable(&mut testbed, by_aid()), DisableResult::OK);
+    // req: SGP.22-5.7.18-NotFound
     assert_eq!(delete(&mut testbed, Aid::isd_p(0x77)), DeleteResult::ICCID_OR_AID_NOT_FOUND);
     assert_eq!(delete(&mut testbed, aid.clone()), DeleteResult::OK);
     assert!(testbed.profiles().is_empty());
@@ -254,6 +257,7 @@ fn card_resources_are_the_current_ones() {
     assert_eq!(info(&mut testbed), before);
 }
 
+// req: SGP.22-5.7.4-Address
 #[test]
 fn the_default_address_can_be_set_and_removed() {
     let mut testbed = Testbed::new();
@@ -289,11 +293,14 @@ fn a_nickname_has_at_most_64_octets_of_utf8() {
         testbed.call::<SetNicknameResponse>(&request).set_nickname_result
     };
     assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(32)), 0);
+    // req: SGP.22-5.7.21-Length
     assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(33)), 127);
+    // req: SGP.22-5.7.21-NotFound
     assert_eq!(name(&mut testbed, OTHER, "x"), 1);
     assert_eq!(testbed.profiles()[0].profile_nickname.as_deref(), Some("ü".repeat(32).as_str()));
 }
 
+// req: SGP.22-5.7.19-Nothing
 #[test]
 fn a_memory_reset_applies_each_of_its_options() {
     for options in 0..8_usize {
@@ -363,6 +370,7 @@ fn disabling_a_test_profile_enables_the_previous_profile() {
     }
 }
 
+// req: SGP.22-2.9-Replacement
 #[test]
 fn a_provisioning_profile_can_replace_a_profile_with_ppr1() {
     let mut testbed = Testbed::new();

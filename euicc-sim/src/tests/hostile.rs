@@ -273,6 +273,7 @@ fn after_all_attacks_a_download_succeeds() {
     assert_eq!(outcome(&server.download(&mut testbed, &TestPackage::small(ATTACK_ICCID))), Ok(()));
 }
 
+// req: SGP.22-5.7.6-Truncated
 #[test]
 fn a_package_truncated_at_any_octet_installs_nothing() {
     let mut testbed = Testbed::new();

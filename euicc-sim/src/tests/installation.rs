@@ -74,6 +74,7 @@ fn an_unsupported_initialise_secure_channel_is_refused() {
     }
 }
 
+// req: SGP.22-2.6.4-AlteredSegment
 #[test]
 fn altered_segments_are_refused() {
     use BppCommandId as Id;
@@ -97,6 +98,7 @@ fn altered_segments_are_refused() {
     }
 }
 
+// req: SGP.22-5.7.6-Metadata
 #[test]
 fn invalid_metadata_are_refused() {
     use ErrorReason as Why;

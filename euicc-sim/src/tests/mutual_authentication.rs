@@ -4,7 +4,7 @@
 use certs::{Defect, Role};
 use crypto::Curve;
 use rsp::der::Raw;
-use rsp::ids::CertificateDer;
+use rsp::ids::{CertificateDer, TransactionId};
 use rsp::sgp22::CtxParams1;
 use rsp::sgp22::es10b::{
     AuthenticateErrorCode, AuthenticateServerRequest, AuthenticateServerResponse, DownloadErrorCode,
@@ -33,8 +33,17 @@ fn authenticate(
 fn servers_that_fail_the_authentication_are_refused() {
     use AuthenticateErrorCode as Code;
     type Modify = fn(&mut AuthenticateServerRequest, &mut Server);
-    let cases: [(Code, Modify); 3] = [
+    let cases: [(Code, Modify); 4] = [
+        // req: SGP.22-5.7.13-Signature
         (Code::INVALID_SIGNATURE, |request, _| request.server_signature1[5] ^= 1),
+        // req: SGP.22-5.7.13-Challenge
+        (Code::EUICC_CHALLENGE_MISMATCH, |request, server| {
+            let mut signed = (*request.server_signed1).clone();
+            signed.euicc_challenge[0] ^= 1;
+            request.server_signed1 = Raw::new(signed);
+            let signature = server.dp.auth.key.sign(request.server_signed1.bytes());
+            request.server_signature1 = signature.as_bytes().to_vec();
+        }),
         (Code::INVALID_OID, |request, server| {
             request.server_certificate = CertificateDer(server.dp.pb.certificate.der().to_vec());
         }),
@@ -47,10 +56,12 @@ fn servers_that_fail_the_authentication_are_refused() {
         modify(&mut request, &mut server);
         assert_eq!(authenticate(&mut testbed, &request), Err(expected));
         // The challenge has been used up, so the correct request is refused too.
+        // req: SGP.22-5.7.13-Once
         assert_eq!(authenticate(&mut testbed, &request), Err(Code::NO_SESSION_CONTEXT));
     }
 }
 
+// req: SGP.22-5.7.13-V3Context
 #[test]
 fn v3_operations_other_than_a_download_are_refused() {
     let mut testbed = Testbed::new();
@@ -66,6 +77,7 @@ fn v3_operations_other_than_a_download_are_refused() {
     }
 }
 
+// req: SGP.22-5.7.13-Session
 #[test]
 fn a_challenge_does_not_survive_a_reset() {
     let mut testbed = Testbed::new();
@@ -75,11 +87,13 @@ fn a_challenge_does_not_survive_a_reset() {
     assert_eq!(authenticate(&mut testbed, &fresh), Err(AuthenticateErrorCode::NO_SESSION_CONTEXT));
 }
 
+// req: SGP.22-5.7.13-Certificate
 #[test]
 fn every_defect_of_dpauth_is_refused() {
     every_defect_is_refused(Role::DpAuth);
 }
 
+// req: SGP.22-5.7.13-Certificate
 #[test]
 fn every_defect_of_dsauth_is_refused() {
     every_defect_is_refused(Role::DsAuth);
@@ -134,6 +148,7 @@ fn prepare_modified(
     }
 }
 
+// req: SGP.22-5.7.5-Certificate
 #[test]
 fn every_defect_of_dppb_is_refused() {
     assert_eq!(prepare_modified(|_, _, _| {}), Ok(()));
@@ -148,6 +163,7 @@ fn every_defect_of_dppb_is_refused() {
         };
         assert_eq!(outcome, Err(expected), "{defect:?}");
     }
+    // req: SGP.22-5.7.5-SameOperator
     let other_ci = prepare_modified(|testbed, _, request| {
         let other = testbed.pki.dp(Curve::BrainpoolP256r1).unwrap();
         request.smdp_certificate = CertificateDer(other.pb.certificate.der().to_vec());
@@ -157,13 +173,23 @@ fn every_defect_of_dppb_is_refused() {
 
 #[test]
 fn an_invalid_prepare_download_is_refused() {
+    // req: SGP.22-5.7.5-Signature
     let without_euicc_signature = prepare_modified(|_, server, request| {
         let signature = server.dp.pb.key.sign(request.smdp_signed2.bytes());
         request.smdp_signature2 = signature.as_bytes().to_vec();
     });
     assert_eq!(without_euicc_signature, Err(DownloadErrorCode::INVALID_SIGNATURE));
+    // req: SGP.22-5.7.5-TransactionId
+    let other_transaction = prepare_modified(|_, _, request| {
+        let mut signed = (*request.smdp_signed2).clone();
+        signed.transaction_id = TransactionId(vec![1; 16]);
+        request.smdp_signed2 = Raw::new(signed);
+    });
+    assert_eq!(other_transaction, Err(DownloadErrorCode::INVALID_TRANSACTION_ID));
+    // req: SGP.22-5.7.5-ConfirmationCode
     let unexpected_code = prepare_modified(|_, _, request| request.hash_cc = Some([1; 32]));
     assert_eq!(unexpected_code, Err(DownloadErrorCode::UNDEFINED_ERROR));
+    // req: SGP.22-5.7.5-Session
     let after_reset = prepare_modified(|testbed, _, _| testbed.reset());
     assert_eq!(after_reset, Err(DownloadErrorCode::NO_SESSION_CONTEXT));
     let stale = prepare_modified(|testbed, _, _| {
@@ -172,6 +198,7 @@ fn an_invalid_prepare_download_is_refused() {
     assert_eq!(stale, Err(DownloadErrorCode::NO_SESSION_CONTEXT));
 }
 
+// req: SGP.22-5.7.5-SmDs
 #[test]
 fn prepare_download_with_an_sm_ds_is_refused() {
     let mut testbed = Testbed::new();

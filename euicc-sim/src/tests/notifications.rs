@@ -76,6 +76,7 @@ fn with_four() -> Testbed {
     testbed
 }
 
+// req: SGP.22-3.5-Receivers
 #[test]
 fn every_event_creates_notifications_for_its_configured_receivers() {
     for mask in 0..16_usize {
@@ -146,6 +147,7 @@ fn a_notification_stays_until_it_is_removed() {
     assert_eq!(numbers(&mut testbed, None), [2, 4]);
 }
 
+// req: SGP.22-3.5-SequenceNumber
 #[test]
 fn sequence_numbers_are_never_reused() {
     let mut testbed = with_four();
@@ -158,6 +160,7 @@ fn sequence_numbers_are_never_reused() {
     assert_eq!(numbers(&mut testbed, None), [5]);
 }
 
+// req: SGP.22-3.5-Full
 #[test]
 fn a_full_list_discards_its_oldest_notification() {
     let mut testbed = Testbed::new();

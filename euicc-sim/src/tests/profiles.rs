@@ -35,10 +35,13 @@ fn without_refresh_a_profile_switch_is_immediate() {
     let (mut testbed, one, two) = with_two();
     assert_eq!(testbed.enable(one.iccid(), false), EnableResult::OK);
     assert_eq!(states(&mut testbed), [true, false]);
+    // req: SGP.22-5.7.16-State
     assert_eq!(testbed.enable(one.iccid(), false), EnableResult::PROFILE_NOT_IN_DISABLED_STATE);
     assert_eq!(testbed.enable(two.iccid(), false), EnableResult::OK);
     assert_eq!(states(&mut testbed), [false, true]);
+    // req: SGP.22-5.7.17-State
     assert_eq!(testbed.disable(one.iccid(), false), DisableResult::PROFILE_NOT_IN_ENABLED_STATE);
+    // req: SGP.22-5.7.18-State
     assert_eq!(testbed.delete(two.iccid()), DeleteResult::PROFILE_NOT_IN_DISABLED_STATE);
     assert_eq!(testbed.disable(two.iccid(), false), DisableResult::OK);
     assert_eq!(states(&mut testbed), [false, false]);
@@ -82,6 +85,7 @@ fn with_refresh_the_switch_waits_for_the_terminal() {
     assert_eq!(states(&mut testbed), [false, false]);
 }
 
+// req: SGP.22-2.9-Disabling, SGP.22-2.9-Deletion
 #[test]
 fn policy_rules_are_enforced_and_require_the_rat() {
     let mut testbed = Testbed::new();
@@ -99,6 +103,7 @@ fn policy_rules_are_enforced_and_require_the_rat() {
     assert_eq!(states(&mut testbed), [true, false]);
 }
 
+// req: SGP.22-5.7.16-TestReturn
 #[test]
 fn a_test_profile_can_be_replaced_only_by_the_previous_profile() {
     let mut testbed = Testbed::new();

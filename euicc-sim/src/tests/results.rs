@@ -122,6 +122,7 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
             Reach::TestPackage(|test_package| test_package.metadata.profile_name = "x".repeat(65)),
         ),
         (
+            // req: SGP.22-5.7.6-Signature
             Why::INVALID_SIGNATURE,
             Id::INITIALISE_SECURE_CHANNEL,
             Reach::Package(|package| {
@@ -131,26 +132,31 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
             }),
         ),
         (
+            // req: SGP.22-5.7.6-TransactionId
             Why::INVALID_TRANSACTION_ID,
             Id::INITIALISE_SECURE_CHANNEL,
             Reach::Request(|request| request.transaction_id = TransactionId(vec![7])),
         ),
         (
+            // req: SGP.22-5.7.6-ControlReference
             Why::UNSUPPORTED_CRT_VALUES,
             Id::INITIALISE_SECURE_CHANNEL,
             Reach::Request(|request| request.control_ref_template.key_len = [0x20]),
         ),
         (
+            // req: SGP.22-5.7.6-RemoteOperation
             Why::UNSUPPORTED_REMOTE_OPERATION_TYPE,
             Id::INITIALISE_SECURE_CHANNEL,
             Reach::Request(|request| request.remote_op_id = 2),
         ),
         (
+            // req: SGP.22-5.7.6-ProfileClass
             Why::UNSUPPORTED_PROFILE_CLASS,
             Id::STORE_METADATA,
             Reach::TestPackage(|test_package| test_package.metadata.profile_class = Some(ProfileClass(3))),
         ),
         (
+            // req: SGP.22-2.6.4-Structure
             Why::SCP03T_STRUCTURE_ERROR,
             Id::CONFIGURE_ISDP,
             Reach::Package(|package| {
@@ -165,6 +171,7 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
             }),
         ),
         (
+            // req: SGP.22-2.6.4-Mac
             Why::SCP03T_SECURITY_ERROR,
             Id::REPLACE_SESSION_KEYS,
             Reach::Package(|package| {
@@ -177,6 +184,7 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
             Reach::Package(|package| last_octet(&mut package.sequence_of86.0[0])),
         ),
         (
+            // req: SGP.22-5.7.6-IccidExists
             Why::INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC,
             Id::STORE_METADATA,
             Reach::Memory(|testbed, server| {
@@ -217,6 +225,7 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
             }),
         ),
         (
+            // req: SGP.22-2.9-Installation
             Why::PPR_NOT_ALLOWED,
             Id::STORE_METADATA,
             Reach::TestPackage(|test_package| {
@@ -279,6 +288,7 @@ fn metadata_of_another_profile_are_refused() {
     assert_eq!(outcome(&Server::new(&testbed, Curve::P256).download(&mut testbed, &test_package)), mismatch);
 }
 
+// req: SGP.22-5.7.6-ProprietaryData
 #[test]
 fn dp_proprietary_data_are_limited_to_128_octets() {
     for (arcs, expected) in [(40, Ok(())), (140, Err((Id::CONFIGURE_ISDP, Why::INCORRECT_INPUT_VALUES)))] {

@@ -37,6 +37,7 @@ fn authenticates(testbed: &mut Testbed, server: &Server) -> Result<(), Authentic
     }
 }
 
+// req: SGP.22-5.7.13-Revoked
 #[test]
 fn a_revoked_server_is_refused_until_a_later_crl_omits_it() {
     let memory = RamMemory::default();
@@ -51,6 +52,7 @@ fn a_revoked_server_is_refused_until_a_later_crl_omits_it() {
     // affected.
     let mut testbed = Testbed::with(pki(), |_| {}, memory);
     let older = load(&mut testbed, &CrlPlan { number: 4, ..CrlPlan::default() });
+    // req: SGP.22-5.7.12-Older
     assert_eq!(older, Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED));
     assert_eq!(authenticates(&mut testbed, &server), Err(AuthenticateErrorCode::INVALID_CERTIFICATE));
     let other = Server::new(&testbed, Curve::BrainpoolP256r1);
@@ -59,6 +61,7 @@ fn a_revoked_server_is_refused_until_a_later_crl_omits_it() {
     assert_eq!(outcome(&server.download(&mut testbed, &TestPackage::small(ICCID))), Ok(()));
 }
 
+// req: SGP.22-5.7.5-Revoked
 #[test]
 fn a_revoked_profile_binding_certificate_is_refused() {
     let mut testbed = Testbed::new();
@@ -80,6 +83,7 @@ fn a_crl_can_be_loaded_in_parts_and_extended_by_a_delta_crl() {
     let refused = Err(AuthenticateErrorCode::INVALID_CERTIFICATE);
     let part = |number| CrlPlan { number: 8, part: Some(Part { number, total: 3 }), ..CrlPlan::default() };
     let addition = CrlPlan { number: 9, base: Some(8), ..CrlPlan::default() };
+    // req: SGP.22-5.7.12-Base
     assert_eq!(load(&mut testbed, &addition), Err(LoadCrlError::BASE_CRL_MISSING));
     assert_eq!(load(&mut testbed, &part(2)), Ok(Some(vec![1, 3])));
     assert_eq!(load(&mut testbed, &addition), Err(LoadCrlError::BASE_CRL_MISSING));
@@ -127,6 +131,7 @@ fn a_later_crl_in_parts_replaces_the_earlier_one_when_complete() {
     assert_eq!(outcome(&server.download(&mut testbed, &TestPackage::small(ICCID))), Ok(()));
 }
 
+// req: SGP.22-5.7.12-Format, SGP.22-5.7.12-Signature
 #[test]
 fn an_invalid_crl_is_refused_and_changes_nothing() {
     let mut testbed = Testbed::new();
@@ -138,6 +143,7 @@ fn an_invalid_crl_is_refused_and_changes_nothing() {
     assert_eq!(load_octets(&mut testbed, forged), Err(LoadCrlError::INVALID_SIGNATURE));
     let stranger = certs::Pki::from_seed(b"a stranger", &certs::PkiOptions::default()).unwrap();
     let theirs = stranger.crl(CURVE, &CrlPlan { number: 2, ..CrlPlan::default() }).unwrap();
+    // req: SGP.22-5.7.12-KeyUnknown
     assert_eq!(load_octets(&mut testbed, theirs), Err(LoadCrlError::VERIFICATION_KEY_NOT_FOUND));
     let certificate = testbed.pki.ci(CURVE).unwrap().der().to_vec();
     assert_eq!(load_octets(&mut testbed, certificate), Err(LoadCrlError::INVALID_CRL_FORMAT));

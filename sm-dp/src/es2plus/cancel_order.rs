@@ -21,15 +21,18 @@ pub(crate) async fn execute(
     if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
+    // req: SGP.22-5.3.3-IccidUnknown
     let not_ordered = |_| Status::IccidUnknown.because("the profile is not ordered").about(iccid);
     let order = profile.order().map_err(not_ordered)?.clone();
     match (order.eid, request.eid) {
         (Some(_), None) => {
+            // req: SGP.22-5.3.3-EidMissing
             return Err(Status::EidMissing
                 .because("the order has an EID, so the request must contain it")
                 .about(iccid)
                 .into());
         }
+        // req: SGP.22-5.3.3-EidAssociation
         (ordered, Some(given)) if ordered != Some(given) => {
             return Err(Status::EidAssociation.because("the order is for another eUICC").about(given).into());
         }
@@ -38,6 +41,7 @@ pub(crate) async fn execute(
     if let Some(given) = &request.matching_id
         && order.matching_id.as_ref() != Some(given)
     {
+        // req: SGP.22-5.3.3-MatchingIdAssociation
         return Err(Status::MatchingIdAssociation
             .because("the order has another MatchingID")
             .about(given)
@@ -47,6 +51,7 @@ pub(crate) async fn execute(
         FinalProfileStatusIndicator::Available => ProfileEvent::OrderCancelled,
         FinalProfileStatusIndicator::Unavailable => ProfileEvent::OrderCancelledForGood,
     };
+    // req: SGP.22-5.3.3-Transition
     profile.apply(event)?;
     forget(context, iccid, &order).await?;
     call.save(context, &mut profile, &())?;

@@ -87,6 +87,7 @@ fn requires_confirmation_code(request: &ConfirmOrderRequest) -> bool {
 fn check_event(request: &ConfirmOrderRequest, eid: Option<Eid>, matching_id: &str) -> Result<(), Refusal> {
     let Some(address) = &request.smds_address else { return Ok(()) };
     if address.parse::<SmdpAddress>().is_err() {
+        // req: SGP.22-5.3.2-SmdsAddress
         return Err(Status::SmdsInaccessible.because("this is not an address of an SM-DS").about(address));
     }
     if eid.is_none() {
@@ -102,6 +103,7 @@ fn check_event(request: &ConfirmOrderRequest, eid: Option<Eid>, matching_id: &st
 /// Returns the EID of the order. The EID in this request must not differ from the EID of the order.
 fn eid_of(profile: &Profile, now: Option<Eid>) -> Decision<Option<Eid>> {
     match (profile.order().ok().and_then(|order| order.eid), now) {
+        // req: SGP.22-5.3.2-EidAssociation
         (Some(ordered), Some(now)) if ordered != now => {
             Err(Status::EidAssociation.because("the profile is ordered for another eUICC").about(now).into())
         }
@@ -119,6 +121,7 @@ async fn matching_id(
     let chosen = match &request.matching_id {
         Some(empty) if empty.is_empty() => {
             if eid.is_none() {
+                // req: SGP.22-5.3.2-EidMissing
                 return Err(Status::EidMissing
                     .because("without MatchingID an order can only be found by its EID, and it has none")
                     .into());
@@ -128,6 +131,7 @@ async fn matching_id(
         Some(chosen) => chosen.clone(),
         None => generated(context),
     };
+    // req: SGP.22-5.3.2-MatchingIdFormat
     if !chosen.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') {
         return Err(Status::FormatInvalid
             .because("a MatchingID may only contain A-Z, 0-9 and - (section 4.1.1)")
@@ -140,6 +144,7 @@ async fn matching_id(
         smdp_oid: None,
         confirmation_code_required: requires_confirmation_code(request),
     };
+    // req: SGP.22-5.3.2-MatchingIdLength
     if code.to_string().len() > MAX_ACTIVATION_CODE {
         return Err(Status::FormatInvalid
             .because(format!("an activation code has at most {MAX_ACTIVATION_CODE} characters"))
@@ -147,6 +152,7 @@ async fn matching_id(
             .into());
     }
     match context.tx.get(&MATCHING_IDS, &chosen).await? {
+        // req: SGP.22-5.3.2-MatchingIdInUse
         Some(taken) if taken != request.iccid => {
             Err(Status::MatchingIdInUse.because("another order has this MatchingID").about(&chosen).into())
         }

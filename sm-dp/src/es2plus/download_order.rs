@@ -34,6 +34,7 @@ pub(crate) async fn execute(
     if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
+    // req: SGP.22-5.3.1-IccidInUse
     let in_use = |error: InvalidTransition| Status::IccidInUse.because(error.to_string()).about(error.iccid);
     profile.after(event).map_err(in_use)?;
     if let Ok(ended) = profile.order() {
@@ -59,6 +60,7 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
         (Some(iccid), wanted) => {
             let profile = own_profile(context, iccid, &request.header).await?;
             if wanted.as_ref().is_some_and(|wanted| *wanted != profile.profile_type) {
+                // req: SGP.22-5.3.1-TypeMismatch
                 return Err(Status::ProfileTypeMismatch
                     .because(format!("the profile is of type {:?}", profile.profile_type))
                     .about(iccid)
@@ -68,6 +70,7 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
         }
         (None, Some(wanted)) => {
             if context.tx.get(&PROFILE_TYPES, wanted).await?.is_none() {
+                // req: SGP.22-5.3.1-TypeUnknown
                 return Err(Status::ProfileTypeUnknown
                     .because("no profile in stock is of this type")
                     .about(wanted)
@@ -76,6 +79,7 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
             any_of_type(context, wanted).await
         }
         (None, None) => {
+            // req: SGP.22-5.3.1-NoProfile
             Err(Status::ElementMissing.because("one of iccid and profileType must be given").into())
         }
     }
@@ -84,6 +88,7 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
 /// Returns an available profile of a type, or refuses if there is none left.
 pub(crate) async fn any_of_type(context: &mut Context<'_, '_>, wanted: &str) -> Decision<Profile> {
     stock::any_of_type(context.tx, context.world, wanted).await?.ok_or_else(|| {
+        // req: SGP.22-5.3.1-TypeUnavailable
         Status::ProfileTypeUnavailable.because("no profile of this type is available").about(wanted).into()
     })
 }

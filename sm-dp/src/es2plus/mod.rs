@@ -43,6 +43,7 @@ impl Caller {
     pub(crate) async fn check(&self, context: &mut Context<'_, '_>, header: &RequestHeader) -> Decision<()> {
         let requester = &header.function_requester_identifier;
         let operator = context.tx.get(&OPERATORS, requester).await?;
+        // req: SGP.22-5.3.1-Requester
         let why = match (operator, context.config.requesters) {
             (Some(operator), _) if self.oids.contains(&operator.certificate_oid) => return Ok(()),
             (Some(_), _) => "the client certificate belongs to another operator",
@@ -63,6 +64,7 @@ impl Caller {
     }
 }
 
+// req: SGP.22-5.3.2-Transition
 impl From<InvalidTransition> for Rejection {
     fn from(error: InvalidTransition) -> Self {
         Status::IccidInvalidTransition.because(error.to_string()).about(error.iccid).into()
@@ -73,6 +75,7 @@ impl From<InvalidTransition> for Rejection {
 pub(crate) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Decision<Profile> {
     match context.tx.get(&PROFILES, &iccid.to_string()).await? {
         Some(profile) => Ok(profile),
+        // req: SGP.22-5.3.1-IccidUnknown, SGP.22-5.3.2-IccidUnknown, SGP.22-5.3.4-IccidUnknown
         None => Err(Status::IccidUnknown.because("no profile in stock has this ICCID").about(iccid).into()),
     }
 }
@@ -104,6 +107,8 @@ pub(crate) async fn own_profile(
     header: &RequestHeader,
 ) -> Decision<Profile> {
     let profile = profile(context, iccid).await?;
+    // req: SGP.22-5.3.1-OtherOperator, SGP.22-5.3.2-OtherOperator, SGP.22-5.3.3-OtherOperator
+    // req: SGP.22-5.3.4-OtherOperator
     if profile.is_ordered_by_another(header) {
         return Err(Status::IccidNotAllowed
             .because("the profile is ordered by another operator")

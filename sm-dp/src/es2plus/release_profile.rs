@@ -18,6 +18,7 @@ pub(crate) async fn execute(
         return Ok(answer);
     }
     let before = OrderSnapshot::of(&profile);
+    // req: SGP.22-5.3.4-Transition
     profile.apply(ProfileEvent::ProfileReleased)?;
     call.save(context, &mut profile, &())?;
     register_event(context, &mut profile, before).await?;

@@ -42,12 +42,14 @@ impl CallId {
         context: &mut Context<'_, '_>,
         profile: &Profile,
     ) -> Decision<Option<R>> {
+        // req: SGP.22-5.2.1-SameCall
         let is_this = |last: &&LastCall| {
             !self.identifier.is_empty()
                 && last.requester == self.requester
                 && last.identifier == self.identifier
                 && last.digest == self.digest
         };
+        // req: SGP.22-5.2.1-Repetition
         let Some(last) = profile.last_call.as_ref().filter(is_this) else { return Ok(None) };
         if let Some(event) = &last.event {
             outbox::reserve_again(context, event).await?;

@@ -86,6 +86,7 @@ pub(crate) async fn sm_sr_change(
 ) -> Decision<()> {
     context.sm_sr(&call.caller).await?;
     let eid = received.eis.eum_signed_info.eid;
+    // req: SGP.02-5.4-Change
     if received.eis.smsr_id != call.caller {
         return Err(Status::RequesterNotAllowed
             .because("only the new SM-SR of an eUICC can report the change")

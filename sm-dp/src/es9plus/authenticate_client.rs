@@ -43,6 +43,7 @@ pub(crate) async fn execute(
     };
     let server_challenge = server_challenge.0.clone();
     let offered = decide(context, request, session, &server_challenge).await;
+    // req: SGP.22-5.6.3-Once
     if let Err(Rejection::Refusal(_)) = &offered {
         // Each challenge can be answered only once.
         context.tx.delete(&SESSIONS, &id.to_string());
@@ -64,6 +65,7 @@ async fn decide(
         euicc_ci: &session.euicc_ci,
     };
     let answer = &request.authenticate_server_response;
+    // req: SGP.22-5.6.3-Order
     let (euicc, response) = challenged.check(&context.credentials.anchors, context.now, answer)?;
     let profile = offer(context, &euicc, response).await?;
 
@@ -109,6 +111,7 @@ async fn decide(
 /// Returns the MatchingID of the requested download. A missing MatchingID is treated as an empty
 /// one.
 fn wanted_matching_id(response: &AuthenticateResponseOk) -> Result<&str, Refusal> {
+    // req: SGP.22-v3.1-5.6.3-Function
     let unsupported =
         |what| Status::FunctionUnsupported.because(format!("this SM-DP+ does not support {what}"));
     let wanted = match &*response.euicc_signed1.ctx_params1 {
@@ -118,9 +121,11 @@ fn wanted_matching_id(response: &AuthenticateResponseOk) -> Result<&str, Refusal
         CtxParams1::CtxParamsForPushServiceRegistration(_) => return Err(unsupported("push service")),
     };
     let matching_id = wanted.matching_id.as_deref().unwrap_or_default();
+    // req: SGP.22-5.6.3-MatchingIdLength
     if matching_id.len() > MAX_MATCHING_ID {
         return Err(Status::MatchingIdRefused.because("a MatchingID cannot be this long"));
     }
+    // req: SGP.22-v3.1-5.6.3-Operation
     if wanted.operation_type.as_ref().is_some_and(|may_be| !may_be.has(operation_type::PROFILE_DOWNLOAD)) {
         return Err(Status::MatchingIdRefused
             .because("this SM-DP+ only offers profile downloads, which the request excludes")
@@ -157,6 +162,7 @@ async fn check(
     let max_attempts = order.max_download_attempts.unwrap_or(context.config.max_download_attempts);
     // Once an eUICC has received the package, no other eUICC can use the order, even if the order
     // did not name an EID.
+    // req: SGP.22-5.6.3-Eid
     if [order.eid, order.handed_to].into_iter().flatten().any(|eid| eid != euicc.eid) {
         return Err(Status::EidNotAllowed.because("the order is for another eUICC").about(euicc.eid).into());
     }
@@ -164,12 +170,15 @@ async fn check(
         || Status::DownloadAttemptsExceeded.because("the download was attempted too often").about(iccid);
     match state {
         ProfileState::Released | ProfileState::Downloaded => {}
+        // req: SGP.22-5.6.3-Installed
         ProfileState::Installed => return Err(refused("the profile is already installed".to_owned()).into()),
         ProfileState::Error if order.download_attempts > max_attempts => return Err(too_often().into()),
+        // req: SGP.22-5.6.3-OrderEnded
         ProfileState::Error | ProfileState::Unavailable | ProfileState::Available => {
             return Err(refused(OrderEnded { iccid }.to_string()).into());
         }
         ProfileState::Allocated | ProfileState::Linked | ProfileState::Confirmed => {
+            // req: SGP.22-5.6.3-NotReleased
             return Err(Status::ProfileNotReleased
                 .because("the operator has not released the profile")
                 .about(iccid)
@@ -185,10 +194,12 @@ async fn check(
         profile.save(context.tx)?;
     }
     eligibility::check(profile, &response.euicc_signed1.euicc_info2)?;
+    // req: SGP.22-5.6.3-Attempts
     if attempts > max_attempts {
         advance(context, profile, ProfileEvent::DownloadEnded)?;
         return Err(too_often().into());
     }
+    // req: SGP.22-5.6.3-Expired
     if expires.is_some_and(|expires| expires <= context.now) {
         delete_event(context, profile)?;
         return Err(Status::OrderExpired.because("the download order has expired").about(iccid).into());
@@ -212,6 +223,7 @@ fn delete_event(context: &mut Context<'_, '_>, profile: &mut Profile) -> Decisio
 /// SM-DP+, section 3.1.3).
 async fn find(context: &mut Context<'_, '_>, matching_id: &str, eid: Eid) -> Decision<Profile> {
     if matching_id.is_empty() {
+        // req: SGP.22-5.6.3-NoOrderForEid
         return find_by_eid(context, eid).await?.ok_or_else(|| {
             let why = "no order without a MatchingID is pending for this eUICC";
             Status::EidNotAllowed.because(why).about(eid).into()
@@ -222,6 +234,7 @@ async fn find(context: &mut Context<'_, '_>, matching_id: &str, eid: Eid) -> Dec
         None => None,
     };
     profile.ok_or_else(|| {
+        // req: SGP.22-5.6.3-MatchingId
         Status::MatchingIdRefused.because("no order has this MatchingID").about(matching_id).into()
     })
 }

@@ -44,20 +44,25 @@ pub(crate) async fn execute(
         euicc_cancel_session_signature: signature,
     } = match &request.cancel_session_response {
         CancelSessionResponse::CancelSessionResponseOk(response) => response,
+        // req: SGP.22-5.6.5-EuiccError
         CancelSessionResponse::CancelSessionResponseError(code) => {
             return Err(Status::EuiccVerificationFailed
                 .because(format!("the eUICC did not cancel its session: error {code}"))
                 .into());
         }
     };
+    // req: SGP.22-5.6.5-Signature
     verify(&offer.euicc_public_key()?, signed.bytes(), signature, "euiccCancelSessionSignature")?;
+    // req: SGP.22-5.6.5-SignedTransactionId
     check_transaction_id(id, &signed.transaction_id)?;
+    // req: SGP.22-5.6.5-Oid
     if context.credentials.smdp_oid(&session.server_ci) != Some(&signed.smdp_oid) {
         return Err(Status::SmdpOidMismatch
             .because("the eUICC cancelled a session of another SM-DP+")
             .about(&signed.smdp_oid)
             .into());
     }
+    // req: SGP.22-5.6.5-Reason
     if !signed.reason.allows_later_download() {
         match offered(context, offer).await {
             Ok(mut profile) => {

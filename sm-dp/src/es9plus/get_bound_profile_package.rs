@@ -66,6 +66,7 @@ async fn decide(
     };
     let response = match &request.prepare_download_response {
         PrepareDownloadResponse::DownloadResponseOk(response) => response,
+        // req: SGP.22-5.6.2-EuiccError
         PrepareDownloadResponse::DownloadResponseError(error) => {
             check_transaction_id(id, &error.transaction_id)?;
             return Err(Status::EuiccVerificationFailed
@@ -74,7 +75,9 @@ async fn decide(
         }
     };
     let signed = with_signature(response.euicc_signed2.bytes(), &smdp_signature2.0);
+    // req: SGP.22-5.6.2-Signature
     verify(&offer.euicc_public_key()?, &signed, &response.euicc_signature2, "euiccSignature2")?;
+    // req: SGP.22-5.6.2-SignedTransactionId
     check_transaction_id(id, &response.euicc_signed2.transaction_id)?;
 
     let mut profile = offered(context, &offer).await?;
@@ -122,9 +125,11 @@ fn check_confirmation_code(
             .because("too many wrong confirmation codes")
             .into());
     }
+    // req: SGP.22-5.6.2-ConfirmationCodeMissing
     let Some(hash_cc) = &signed.hash_cc else {
         return Err(Status::ConfirmationCodeMissing.because("this order needs a confirmation code").into());
     };
+    // req: SGP.22-5.6.2-ConfirmationCode
     let refused = || Status::ConfirmationCodeRefused.because("the confirmation code is wrong");
     let kept: [u8; 32] = kept.0.as_slice().try_into().map_err(|_| {
         Fault::new(
@@ -142,6 +147,7 @@ fn check_confirmation_code(
     order.wrong_confirmation_codes += 1;
     let last = order.wrong_confirmation_codes >= context.config.max_confirmation_code_attempts;
     profile.save(context.tx)?;
+    // req: SGP.22-5.6.2-ConfirmationCodeRetries
     if last {
         advance(context, profile, ProfileEvent::DownloadEnded)?;
         return Err(Status::ConfirmationCodeRetriesExceeded
@@ -162,6 +168,7 @@ async fn bind(
 ) -> Decision<Vec<u8>> {
     let key = iccid_key(profile.iccid, offer.eid);
     let order = profile.order()?;
+    // req: SGP.22-5.6.2-OtherEuicc
     if order.handed_to.is_some_and(|eid| eid != offer.eid) {
         return Err(Status::ProfileUnavailable
             .because("another eUICC has already downloaded the profile")
@@ -189,11 +196,13 @@ async fn bind(
     let bound = context.tx.get(&BINDINGS, &key).await?;
     let package = match bound {
         Some(bound) if bound.euicc_otpk.0 == euicc_otpk => {
+            // req: SGP.22-5.6.2-Repetition
             if bound.transaction_id == *id {
                 return Ok(bound.bound_profile_package.0);
             }
             binder.bind_to_this_transaction(&bound.bound_profile_package.0, euicc_otpk)?
         }
+        // req: SGP.22-5.6.2-Rebinding
         Some(_) if order.rebinding == Rebinding::Refused => {
             return Err(Status::ProfileUnavailable
                 .because("the profile is bound to another one-time key and cannot be bound again")

@@ -76,6 +76,7 @@ async fn installed(
     }
     // A card that was reset restarts its sequence numbers, but a TransactionID is never reused.
     let notification = format!("{}/{id}", notification_key(offer.eid, &data.notification_metadata));
+    // req: SGP.22-5.6.4-Repetition
     if is_recorded(context, &notification).await? {
         return Ok(Ok(()));
     }
@@ -112,6 +113,7 @@ async fn installed(
             };
             let why = status.because(error.error_reason.to_string()).about(offer.iccid);
             report_progress(context, &profile, offer.eid, Err(&why), Some(octets)).await?;
+            // req: SGP.22-5.6.4-Failure
             advance(context, &mut profile, ProfileEvent::InstallationFailed)?;
         }
     }
@@ -141,6 +143,7 @@ async fn report_progress(
     outbox::report_progress(context, profile, progress).await
 }
 
+// req: SGP.22-5.6.4-InvalidResult
 fn check_result(
     smdp_oid: Option<&Oid>,
     key: &PublicKey,
@@ -166,6 +169,7 @@ fn check_result(
             .because("the installation result and the session are for different profiles")
             .about(named)),
         // The ICCID is only missing if the installation failed before StoreMetadata.
+        // req: SGP.22-5.6.4-Iccid
         (None, FinalResult::SuccessResult(_)) => {
             Err(Status::IccidUnknown.because("a successful installation result must name a profile"))
         }
@@ -192,6 +196,7 @@ async fn changed(
         return Ok(Ok(()));
     }
     let key = iccid_key(iccid, eid);
+    // req: SGP.22-5.6.4-Owner
     if context.tx.get(&INSTALLATIONS, &key).await?.is_none()
         && !proves_installation(context, iccid, eid, metadata.seq_number).await?
     {

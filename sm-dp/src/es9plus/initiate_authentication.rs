@@ -20,7 +20,9 @@ pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
     request: &InitiateAuthenticationRequest,
 ) -> Decision<InitiateAuthenticationOk> {
+    // req: SGP.22-5.6.1-Order
     if context.config.own_address(&request.smdp_address).is_none() {
+        // req: SGP.22-5.6.1-Address
         return Err(Status::SmdpAddressRefused
             .because(format!("this SM-DP+ is {}", context.config.address))
             .about(&request.smdp_address)
@@ -33,6 +35,7 @@ pub(crate) async fn execute(
         .iter()
         .find_map(|ci| Some((ci, context.credentials.below(ci)?)))
         .ok_or_else(|| {
+            // req: SGP.22-5.6.1-CiForVerification
             Status::CiForVerificationUnavailable
                 .because("this SM-DP+ has no certificate below any CI that the eUICC can verify")
         })?;
@@ -42,6 +45,7 @@ pub(crate) async fn execute(
         .iter()
         .find(|ci| context.credentials.anchors.find(ci).is_some())
         .ok_or_else(|| {
+            // req: SGP.22-5.6.1-CiForSigning
             Status::CiForSigningUnsupported.because("this SM-DP+ trusts no CI below which the eUICC can sign")
         })?;
 
@@ -69,6 +73,7 @@ fn check_svn(config: &Config, request: &InitiateAuthenticationRequest) -> Result
     if (config.lowest_svn..=config.highest_svn).contains(&svn) {
         return Ok(());
     }
+    // req: SGP.22-5.6.1-Svn
     Err(Status::SvnUnsupported
         .because(format!(
             "this SM-DP+ serves eUICCs of versions {} to {}",

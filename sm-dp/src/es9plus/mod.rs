@@ -31,6 +31,7 @@ pub(crate) async fn session(context: &mut Context<'_, '_>, id: &TransactionId) -
 
 /// Status 8.10.1/3.9: the session does not exist or waits for another function.
 pub(crate) fn unknown(id: &TransactionId) -> Refusal {
+    // req: SGP.22-5.6.2-TransactionId, SGP.22-5.6.3-TransactionId, SGP.22-5.6.5-TransactionId
     Status::TransactionUnknown.because("no session with this TransactionID waits for this function").about(id)
 }
 
@@ -49,6 +50,7 @@ impl Offer {
     }
 }
 
+// req: SGP.22-5.6.2-OrderEnded
 impl From<OrderEnded> for Rejection {
     fn from(error: OrderEnded) -> Self {
         Status::ProfileUnavailable.because(error.to_string()).about(error.iccid).into()

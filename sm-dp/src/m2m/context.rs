@@ -49,6 +49,7 @@ impl Context<'_, '_> {
             return Ok(());
         }
         Err(match self.tx.get(&SM_SRS, &key).await? {
+            // req: SGP.02-5.3-Requester
             Some(_) => Status::RequesterNotAllowed.because("the caller is not an operator"),
             None => Status::RequesterUnknown.because("the caller is not registered"),
         }

@@ -167,6 +167,7 @@ pub(crate) async fn check_owner(
 ) -> Decision<()> {
     match context.tx.get(&ISD_PS, &isd_p_key(eid, iccid)).await? {
         Some(isd_p) if isd_p.operator == *operator => Ok(()),
+        // req: SGP.02-5.3-Owner
         Some(_) => Err(Status::IccidNotAllowed
             .because("the profile belongs to another operator")
             .about(iccid)
@@ -177,6 +178,7 @@ pub(crate) async fn check_owner(
 
 /// Refusal of a profile that this SM-DP has not downloaded to the eUICC.
 pub(crate) fn not_downloaded(iccid: Iccid) -> Refusal {
+    // req: SGP.02-5.3-NotDownloaded
     Status::IccidUnknown.because("this SM-DP has not downloaded the profile to this eUICC").about(iccid)
 }
 
@@ -206,6 +208,7 @@ pub(crate) async fn check_has_profile(
     match is_known {
         true => Ok(()),
         false => {
+            // req: SGP.02-5.3-Audit
             Err(Status::EidNotAllowed.because("the operator has no profile on this eUICC").about(eid).into())
         }
     }

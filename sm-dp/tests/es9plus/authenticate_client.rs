@@ -6,20 +6,26 @@ type SpoilAuthenticate = fn(&Testbed, &mut Authenticate);
 
 /// Requests with a single defect each.
 const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
+    // req: SGP.22-5.6.3-TransactionId
     ("another TransactionID in the envelope", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16])
     }),
+    // req: SGP.22-5.6.3-SignedTransactionId
     ("another TransactionID in euiccSigned1", Status::TransactionUnknown, |_, it| {
         it.signed.transaction_id = TransactionId(vec![1; 16]);
     }),
+    // req: SGP.22-5.6.3-Challenge
     ("another challenge", Status::EuiccVerificationFailed, |_, it| it.signed.server_challenge[0] ^= 1),
+    // req: SGP.22-5.6.3-ServerAddress
     ("another server address", Status::EuiccVerificationFailed, |_, it| {
         it.signed.server_address = "other.landfall.example".to_owned();
     }),
+    // req: SGP.22-5.6.3-Signature
     ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
     ("another eUICC's key", Status::EuiccVerificationFailed, |testbed, it| {
         it.key = testbed.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
     }),
+    // req: SGP.22-5.6.3-CiUnknown
     ("a chain of a CI other than the selected one", Status::CiUnknown, |testbed, it| {
         let other = testbed.euicc_on(Curve::BrainpoolP256r1).credentials;
         (it.euicc_certificate, it.eum_certificate) =
@@ -27,6 +33,7 @@ const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
         it.key = other.euicc.key;
     }),
     ("the EUM of an unknown CI", Status::CiUnknown, |testbed, it| eum(testbed, it, Defect::StrangerCi)),
+    // req: SGP.22-5.6.3-EumCertificate
     ("an expired EUM", Status::EumCertificateExpired, |testbed, it| eum(testbed, it, Defect::Expired)),
     ("an EUM that is not yet valid", Status::EumCertificateVerificationFailed, |testbed, it| {
         eum(testbed, it, Defect::NotYetValid);
@@ -40,6 +47,7 @@ const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
     ("an EUM that may issue for any EID", Status::EumCertificateVerificationFailed, |testbed, it| {
         eum(testbed, it, Defect::NoEidRange);
     }),
+    // req: SGP.22-5.6.3-EuiccCertificate
     ("an expired eUICC certificate", Status::EuiccCertificateExpired, |testbed, it| {
         euicc(testbed, it, Defect::Expired);
     }),
@@ -58,9 +66,11 @@ const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
     ("a profile recovery (v3)", Status::FunctionUnsupported, |_, it| {
         it.ctx_params1 = Some(CtxParams1::CtxParamsForProfileRecovery(vec![]));
     }),
+    // req: SGP.22-v3.1-5.6.3-Function
     ("a push service (v3)", Status::FunctionUnsupported, |_, it| {
         it.ctx_params1 = Some(CtxParams1::CtxParamsForPushServiceRegistration(vec![]));
     }),
+    // req: SGP.22-v3.1-5.6.3-Operation
     ("remote profile management and nothing else (v3)", Status::MatchingIdRefused, |_, it| {
         it.ctx_params1 = Some(v3(it, &[operation_type::RPM]));
     }),
@@ -112,13 +122,16 @@ type Prepared = fn(&mut Euicc, &mut ProfileOptions);
 
 /// Reasons for which the profile is not eligible for the eUICC.
 const UNFIT: &[(&str, Status, Prepared)] = &[
+    // req: SGP.22-5.6.3-Capability
     ("the eUICC has no Milenage", Status::ProfileNotEligible, |euicc, _| {
         euicc.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]);
     }),
+    // req: SGP.22-5.6.3-PolicyRule
     ("the eUICC forbids PPR1, which the profile has", Status::ProfileNotEligible, |euicc, options| {
         options.profile_policy_rules = Some(BitString::of(&[ppr::PPR1]));
         euicc.info2.forbidden_profile_policy_rules = Some(BitString::of(&[ppr::PPR1]));
     }),
+    // req: SGP.22-5.6.3-Memory
     ("too little memory", Status::EuiccInsufficientMemory, |euicc, _| {
         euicc.info2.ext_card_resource = vec![0x81, 1, 0, 0x82, 1, 0, 0x83, 1, 0];
     }),
@@ -147,6 +160,7 @@ async fn authenticate_client_offers_only_eligible_profiles() {
     testbed.euicc().try_authenticate(&testbed.server, &code).await.done();
 }
 
+// req: SGP.22-5.6.3-MatchingId
 #[tokio::test]
 async fn a_matching_id_must_belong_to_a_pending_order() {
     let testbed = Testbed::new();
@@ -163,6 +177,7 @@ async fn a_matching_id_must_belong_to_a_pending_order() {
     assert_eq!(answer.refused(), Status::EidNotAllowed);
 }
 
+// req: SGP.22-5.6.3-NoOrderForEid
 #[tokio::test]
 async fn an_order_without_matching_id_is_found_by_its_eid_only() {
     let testbed = Testbed::new();
@@ -202,6 +217,7 @@ async fn an_expired_order_without_matching_id_does_not_hide_a_valid_one() {
     assert_eq!(ok.profile_metadata.iccid.to_string(), OTHER_ICCID);
 }
 
+// req: SGP.22-5.6.3-Eid
 #[tokio::test]
 async fn an_order_for_one_eid_is_refused_for_another() {
     let testbed = Testbed::new();
@@ -225,9 +241,11 @@ async fn a_delivered_profile_is_refused_for_another_euicc_even_without_an_eid_in
     let late = second.try_authenticate(&testbed.server, &code).await.done();
     first.download(&testbed.server, &code, &first.one_time_key()).await;
     let answer = second.get(&testbed.server, &second.prepare(&late, &second.one_time_key())).await;
+    // req: SGP.22-5.6.2-OtherEuicc
     assert_eq!(answer.refused(), Status::ProfileUnavailable);
 }
 
+// req: SGP.22-5.6.3-NotReleased
 #[tokio::test]
 async fn a_profile_is_refused_until_it_is_released() {
     let testbed = Testbed::new();
@@ -239,6 +257,7 @@ async fn a_profile_is_refused_until_it_is_released() {
     euicc.try_authenticate(&testbed.server, &code).await.done();
 }
 
+// req: SGP.22-5.6.3-Expired
 #[tokio::test]
 async fn an_order_expires() {
     let testbed = Testbed::with(|config| config.order_lifetime = Duration::from_secs(60));
@@ -250,6 +269,7 @@ async fn an_order_expires() {
     assert_eq!(euicc.try_authenticate(&testbed.server, &code).await.refused(), Status::OrderExpired);
 }
 
+// req: SGP.22-5.6.3-Attempts
 #[tokio::test]
 async fn an_order_ends_when_the_download_limit_is_exceeded() {
     let testbed = Testbed::with(|config| config.max_download_attempts = 2);
@@ -265,6 +285,7 @@ async fn an_order_ends_when_the_download_limit_is_exceeded() {
     }
 }
 
+// req: SGP.22-5.6.3-Installed
 #[tokio::test]
 async fn an_installed_profile_is_not_offered_again() {
     let testbed = Testbed::new();
@@ -275,6 +296,7 @@ async fn an_installed_profile_is_not_offered_again() {
     assert_eq!(euicc.try_authenticate(&testbed.server, &code).await.refused(), Status::MatchingIdRefused);
 }
 
+// req: SGP.22-5.6.3-OrderEnded
 #[tokio::test]
 async fn an_activation_code_is_invalid_after_its_order_has_ended() {
     let testbed = Testbed::with(|config| config.max_download_attempts = 0);
@@ -307,6 +329,7 @@ async fn an_error_response_of_the_euicc_ends_the_session() {
                 },
             ),
         };
+        // req: SGP.22-5.6.3-EuiccError
         assert_eq!(call::<AuthenticateClient>(&testbed.server, &refusal).await.refused(), status);
         let late = euicc.authenticate(&first, &code).request();
         let answer = call::<AuthenticateClient>(&testbed.server, &late).await;
@@ -323,12 +346,14 @@ async fn an_error_response_of_the_euicc_ends_the_session() {
                 },
             ),
         };
+        // req: SGP.22-5.6.2-EuiccError
         assert_eq!(call::<GetBoundProfilePackage>(&testbed.server, &refusal).await.refused(), status);
         let late = euicc.prepare(&second, &euicc.one_time_key());
         assert_eq!(euicc.get(&testbed.server, &late).await.refused(), Status::TransactionUnknown);
     }
 }
 
+// req: SGP.22-5.6.3-Once
 #[tokio::test]
 async fn a_challenge_can_be_answered_only_once() {
     let testbed = Testbed::new();
@@ -358,6 +383,7 @@ async fn a_v3_download_request_is_accepted() {
     }
 }
 
+// req: SGP.22-5.6.3-MatchingIdLength
 #[tokio::test]
 async fn an_overlong_matching_id_is_refused_and_not_echoed() {
     let testbed = Testbed::new();

@@ -2,6 +2,7 @@
 
 use super::*;
 
+// req: SGP.22-5.6.5-Reason
 #[tokio::test]
 async fn only_temporary_cancel_reasons_keep_the_order() {
     use CancelSessionReason as Reason;
@@ -77,11 +78,16 @@ async fn cancel_session_refuses_each_defect_with_its_status_and_keeps_the_sessio
         cancel_session_response: CancelSessionResponse::CancelSessionResponseError(127),
     };
     for (case, request, status) in [
+        // req: SGP.22-5.6.5-TransactionId
         ("unknown transaction", outside, Status::TransactionUnknown),
+        // req: SGP.22-5.6.5-SignedTransactionId
         ("another TransactionID in the signed data", inside, Status::TransactionUnknown),
+        // req: SGP.22-5.6.5-Signature
         ("a wrong signature", euicc.signed_cancellation(good(), true), Status::EuiccVerificationFailed),
         ("another eUICC", stranger.signed_cancellation(good(), false), Status::EuiccVerificationFailed),
+        // req: SGP.22-5.6.5-Oid
         ("another SM-DP+", euicc.signed_cancellation(oid, false), Status::SmdpOidMismatch),
+        // req: SGP.22-5.6.5-EuiccError
         ("an error of the eUICC", error, Status::EuiccVerificationFailed),
     ] {
         assert_eq!(call::<CancelSession>(&testbed.server, &request).await.refused(), status, "{case}");

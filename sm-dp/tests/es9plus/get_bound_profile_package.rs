@@ -5,12 +5,15 @@ use super::*;
 type SpoilPrepare = fn(&Testbed, &mut Prepare);
 
 const PREPARATIONS: &[(&str, Status, SpoilPrepare)] = &[
+    // req: SGP.22-5.6.2-TransactionId
     ("another TransactionID in the envelope", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16])
     }),
+    // req: SGP.22-5.6.2-SignedTransactionId
     ("another TransactionID in euiccSigned2", Status::TransactionUnknown, |_, it| {
         it.signed.transaction_id = TransactionId(vec![1; 16]);
     }),
+    // req: SGP.22-5.6.2-Signature
     ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
     ("a signature without smdpSignature2", Status::EuiccVerificationFailed, |_, it| {
         it.smdp_signature2.clear()
@@ -47,9 +50,11 @@ async fn a_confirmation_code_is_required_checked_and_counted() {
     let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     assert!(ok.smdp_signed2.cc_required_flag);
     let answer = euicc.get(&testbed.server, &euicc.prepare(&ok, &key)).await;
+    // req: SGP.22-5.6.2-ConfirmationCodeMissing
     assert_eq!(answer.refused(), Status::ConfirmationCodeMissing);
     let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let answer = euicc.get(&testbed.server, &euicc.prepare(&ok, &key).code("1235")).await;
+    // req: SGP.22-5.6.2-ConfirmationCode
     assert_eq!(answer.refused(), Status::ConfirmationCodeRefused);
     assert_eq!(testbed.profile().await.order.unwrap().wrong_confirmation_codes, 1);
     let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
@@ -57,6 +62,7 @@ async fn a_confirmation_code_is_required_checked_and_counted() {
     assert_eq!(testbed.state().await, ProfileState::Downloaded);
 }
 
+// req: SGP.22-5.6.2-ConfirmationCodeRetries
 #[tokio::test]
 async fn too_many_wrong_confirmation_codes_end_the_order() {
     let testbed = Testbed::with(|config| config.max_confirmation_code_attempts = 2);
@@ -89,6 +95,7 @@ async fn the_confirmation_code_is_not_stored() {
     }
 }
 
+// req: SGP.22-5.6.2-Repetition
 #[tokio::test]
 async fn a_repeated_request_in_one_session_returns_the_same_package() {
     let testbed = Testbed::new();
@@ -123,6 +130,7 @@ async fn a_later_session_with_the_same_one_time_key_gets_the_same_package_with_i
     assert_eq!(segments(&first), segments(&second.bound_profile_package.0));
 }
 
+// req: SGP.22-5.6.2-Rebinding
 #[tokio::test]
 async fn another_one_time_key_gets_a_new_binding_only_if_rebinding_is_allowed() {
     for (rebinding, allowed) in [(Rebinding::Allowed, true), (Rebinding::Refused, false)] {
@@ -143,6 +151,7 @@ async fn another_one_time_key_gets_a_new_binding_only_if_rebinding_is_allowed() 
     }
 }
 
+// req: SGP.22-5.6.2-OrderEnded
 #[tokio::test]
 async fn an_order_cancelled_after_the_offer_returns_no_package() {
     let testbed = Testbed::new();

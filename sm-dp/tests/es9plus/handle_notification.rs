@@ -48,6 +48,7 @@ const RESULTS: &[(&str, SpoilResult)] = &[
     }),
 ];
 
+// req: SGP.22-5.6.4-InvalidResult
 #[tokio::test]
 async fn an_invalid_installation_result_is_acknowledged_and_changes_nothing() {
     for (case, spoil) in RESULTS {
@@ -69,6 +70,7 @@ async fn an_invalid_installation_result_is_acknowledged_and_changes_nothing() {
     }
 }
 
+// req: SGP.22-5.6.4-Repetition
 #[tokio::test]
 async fn a_repeated_notification_is_acknowledged_and_changes_nothing() {
     let testbed = Testbed::new();
@@ -99,6 +101,7 @@ async fn a_repeated_notification_is_acknowledged_and_changes_nothing() {
     assert_eq!(taken().await.len(), 3);
 }
 
+// req: SGP.22-5.6.4-Owner
 #[tokio::test]
 async fn other_notifications_are_accepted_only_from_the_euicc_with_the_profile() {
     let testbed = Testbed::new();
@@ -190,6 +193,7 @@ async fn a_later_notification_proves_that_the_profile_is_installed() {
     assert_eq!(installation_count().await, 1, "a later notification proves that the profile was not deleted");
 }
 
+// req: SGP.22-5.6.4-Failure
 #[tokio::test]
 async fn every_installation_error_is_accepted_and_ends_the_order() {
     let reasons = (1..=32).chain([127, 200]);
@@ -213,6 +217,7 @@ async fn every_installation_error_is_accepted_and_ends_the_order() {
     }
 }
 
+// req: SGP.22-5.6.4-Iccid
 #[tokio::test]
 async fn only_a_failed_installation_result_may_omit_the_iccid() {
     let testbed = Testbed::new();

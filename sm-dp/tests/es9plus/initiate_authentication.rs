@@ -20,11 +20,15 @@ async fn initiate_authentication_refuses_each_defect_with_its_status() {
     let mut signing = euicc.initiation();
     signing.euicc_info1.euicc_ci_pk_id_list_for_signing = stranger;
     for (case, request, status) in [
+        // req: SGP.22-5.6.1-Address
         ("the address of another server", address, Status::SmdpAddressRefused),
+        // req: SGP.22-5.6.1-Svn
         ("the eUICC needs a later version", too_new, Status::SvnUnsupported),
         ("the eUICC is of an earlier version", too_old, Status::SvnUnsupported),
+        // req: SGP.22-5.6.1-CiForVerification
         ("no certificate below the eUICC's CIs", verification, Status::CiForVerificationUnavailable),
         ("the eUICC verifies under no CI", no_verification, Status::CiForVerificationUnavailable),
+        // req: SGP.22-5.6.1-CiForSigning
         ("no trusted CI for signing", signing, Status::CiForSigningUnsupported),
     ] {
         assert_eq!(

@@ -4,6 +4,7 @@
 
 use super::*;
 
+// req: SGP.22-5.6.1-Order
 #[tokio::test]
 async fn initiate_authentication_checks_address_version_verification_signing() {
     type Spoil = fn(&mut rsp::sgp22::es9plus::InitiateAuthenticationRequest);
@@ -52,6 +53,7 @@ async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_
     }
 }
 
+// req: SGP.22-5.6.3-Order
 #[tokio::test]
 async fn authenticate_client_checks_eid_release_eligibility_attempts_expiry() {
     let statuses = [

@@ -45,6 +45,7 @@ async fn an_eis_that_does_not_match_the_order_is_refused() {
     };
     let cases = [
         (
+            // req: SGP.02-3.1-OtherEid
             "FAILED 8.6/2.1",
             eis(|testbed, eis| {
                 let mut info = testbed.signed_info();
@@ -52,11 +53,14 @@ async fn an_eis_that_does_not_match_the_order_is_refused() {
                 *eis = testbed.eis_of(info);
             }),
         ),
+        // req: SGP.02-3.1-SmSr
         ("FAILED 8.7/3.8", eis(|testbed, eis| eis.smsr_id = testbed.id(OTHER_SM_SR))),
         (
+            // req: SGP.02-3.1-IccidInUse
             "FAILED 8.2.1/3.3",
             eis(|testbed, eis| eis.profile_info.push(testbed.eis_entry(ICCID, OTHER_OPERATOR))),
         ),
+        // req: SGP.02-3.1-Memory
         ("FAILED 8.1/4.8", eis(|_, eis| eis.available_memory_for_profiles = 1)),
     ];
     for (code, eis) in cases {
@@ -127,6 +131,7 @@ async fn a_valid_configured_eum_certificate_is_used_besides_an_expired_one() {
     is_taken(&testbed, without_certificate(&testbed)).await;
 }
 
+// req: SGP.02-3.1-Ecasd
 #[tokio::test]
 async fn the_ecasd_certificate_must_be_valid_and_issued_by_the_eum() {
     let testbed = M2mTestbed::new().await;

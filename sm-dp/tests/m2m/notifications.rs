@@ -167,6 +167,7 @@ async fn a_change_is_accepted_after_the_certificates_of_the_card_have_expired() 
 
 const THIRTY_YEARS: std::time::Duration = std::time::Duration::from_secs(30 * 366 * 86_400);
 
+// req: SGP.02-5.4-Change
 #[tokio::test]
 async fn an_invalid_change_of_the_sm_sr_is_refused() {
     let testbed = M2mTestbed::installed().await;

@@ -257,6 +257,7 @@ async fn an_operator_gets_only_its_own_part_of_the_eis() {
     let response: es2::GetEisResponse =
         decode_response(&testbed.call::<es2::GetEis>(OTHER_OPERATOR, request.clone()).await);
     assert_eq!(response.eis.unwrap().profile_info.len(), 1);
+    // req: SGP.02-5.3-Requester
     let response = testbed.call::<es2::GetEis>(SM_SR, request).await;
     assert_eq!(how::<es2::GetEisResponse>(&response), "FAILED 1.1/1.2");
 }
@@ -271,14 +272,17 @@ async fn an_audit_requires_a_profile_on_the_card_or_an_order() {
     };
     let testbed = M2mTestbed::installed().await;
     assert_eq!(
+        // req: SGP.02-5.3-Audit
         refused::<es2::AuditEis>(&testbed, OTHER_OPERATOR, request(&testbed, &[])).await,
         "FAILED 8.1.1/1.2"
     );
     assert_eq!(
+        // req: SGP.02-5.3-Owner
         refused::<es2::AuditEis>(&testbed, OTHER_OPERATOR, request(&testbed, &[ICCID])).await,
         "FAILED 8.2.1/1.2"
     );
     assert_eq!(
+        // req: SGP.02-5.3-NotDownloaded
         refused::<es2::AuditEis>(&testbed, OPERATOR, request(&testbed, &[OTHER_ICCID])).await,
         "FAILED 8.2.1/3.9"
     );

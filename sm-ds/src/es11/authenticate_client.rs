@@ -26,9 +26,11 @@ pub(crate) async fn execute(
     let id = &request.transaction_id;
     let session = context.tx.get(&SESSIONS, &id.to_string()).await?;
     let session = session.filter(|session| session.expires > context.now).ok_or_else(|| {
+        // req: SGP.22-5.8.2-TransactionId
         Status::TransactionUnknown.because("no session with this TransactionID is open").about(id)
     })?;
     // A challenge can be answered only once, whether the answer is valid or not.
+    // req: SGP.22-5.8.2-Once
     context.tx.delete(&SESSIONS, &id.to_string());
     let challenged = SentChallenge {
         transaction_id: id,
@@ -50,6 +52,7 @@ fn wanted(answer: &AuthenticateResponseOk) -> Result<&str, Refusal> {
         CtxParams1::CtxParamsForCommonAuthentication(wanted) => {
             Ok(wanted.matching_id.as_deref().unwrap_or_default())
         }
+        // req: SGP.22-5.8.2-Function
         _ => Err(Status::FunctionUnsupported.because("this SM-DS supports the retrieval of events only")),
     }
 }
@@ -69,6 +72,7 @@ async fn waiting(
         Some(event) => Ok(vec![entry(event)]),
         None => {
             let why = "no event with this id waits for this eUICC";
+            // req: SGP.22-5.8.2-EventUnknown
             Err(Status::EventUnknown.because(why).about(event_id).into())
         }
     }

@@ -21,6 +21,7 @@ pub(crate) async fn execute(
 ) -> Decision<InitiateAuthenticationOk> {
     let config = context.config;
     if !config.is_own_address(&request.smds_address) {
+        // req: SGP.22-5.8.1-Address
         return Err(Status::SmdsAddressRefused
             .because(format!("the address of this SM-DS is {}", config.address))
             .about(&request.smds_address)
@@ -28,6 +29,7 @@ pub(crate) async fn execute(
     }
     let info = &request.euicc_info1;
     if !(config.lowest_svn..=config.highest_svn).contains(&info.svn) {
+        // req: SGP.22-5.8.1-Svn
         return Err(Status::SmdsSvnUnsupported
             .because(format!(
                 "this SM-DS supports eUICCs of versions {} to {}",
@@ -41,6 +43,7 @@ pub(crate) async fn execute(
         .iter()
         .find_map(|ci| context.credentials.below(ci))
         .ok_or_else(|| {
+            // req: SGP.22-5.8.1-CiForVerification
             Status::SmdsCiForVerificationUnavailable
                 .because("this SM-DS has no certificate issued by a CI that the eUICC can verify")
         })?;
@@ -50,6 +53,7 @@ pub(crate) async fn execute(
         .iter()
         .find(|ci| context.credentials.anchors.find(ci).is_some())
         .ok_or_else(|| {
+            // req: SGP.22-5.8.1-CiForSigning
             Status::SmdsCiForSigningUnsupported
                 .because("this SM-DS trusts none of the CIs under which the eUICC can sign")
         })?;

@@ -17,6 +17,7 @@ pub(crate) async fn execute(
     let owner = caller.identified_by(&request.header)?;
     let key = event_key(request.eid, &request.event_id);
     // Another SM-DP+ must not learn that the event exists.
+    // req: SGP.22-5.9.2-Owner
     if context.tx.get(&EVENTS, &key).await?.is_none_or(|event| event.owner != *owner) {
         return Err(Status::EventUnknown
             .because("this SM-DP+ has not registered this event for this eUICC")

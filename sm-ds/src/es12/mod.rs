@@ -29,6 +29,7 @@ impl Caller {
     /// Returns the caller's OID. Refuses if the functionRequesterIdentifier is another one.
     pub(crate) fn identified_by(&self, header: &RequestHeader) -> Result<&Oid, Refusal> {
         let requester = &header.function_requester_identifier;
+        // req: SGP.22-5.9.1-Requester
         if *requester == self.0.to_string() {
             return Ok(&self.0);
         }

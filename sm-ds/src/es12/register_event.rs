@@ -34,9 +34,11 @@ pub(crate) async fn execute(
     let waiting = context.tx.list(&EVENTS, &events_of(event.eid)).await?;
     if let Some((_, other)) = waiting.iter().find(|(_, other)| other.event_id == event.event_id) {
         // A repeated call is accepted, because the response to the first one may have been lost.
+        // req: SGP.22-5.9.1-Repetition
         if other.is_of_the_same_call(&event) {
             return Ok(());
         }
+        // req: SGP.22-5.9.1-EventInUse
         return Err(Status::EventInUse
             .because("an event with this ID is already registered for this eUICC")
             .about(&event.event_id)
@@ -44,6 +46,7 @@ pub(crate) async fn execute(
     }
     // The limit applies to each SM-DP+ separately, so that one cannot block the others.
     let own = waiting.iter().filter(|(_, other)| other.owner == event.owner).count();
+    // req: SGP.22-5.9.1-Limit
     if own >= context.config.max_events_per_euicc {
         return Err(Status::SmdsExecutionError
             .because(format!("this SM-DP+ has already registered {own} events for this eUICC"))
@@ -56,6 +59,7 @@ pub(crate) async fn execute(
 
 /// Checks the length of an event ID. An empty MatchingID requests all events, so it cannot be an
 /// event ID.
+// req: SGP.22-5.9.1-EventIdLength
 fn check_event_id(event_id: &str) -> Result<(), Refusal> {
     if (1..=MAX_EVENT_ID_OCTETS).contains(&event_id.len()) {
         return Ok(());

@@ -26,12 +26,14 @@ pub(crate) async fn execute(
     check_role(context, &call.caller, |role| matches!(role, PeerRole::Eum { .. })).await?;
     let eis = &request.eis;
     let eid = eis.eum_signed_info.eid;
+    // req: SGP.02-5.2-OtherEum
     if eis.eum_signed_info.eum_id != call.caller {
         return Err(Status::EumVerificationFailed
             .because("the EIS names another EUM than the caller")
             .about(&eis.eum_signed_info.eum_id)
             .into());
     }
+    // req: SGP.02-5.2-EidInUse
     if context.card(eid).await?.is_some() {
         return Err(Status::EidInUse.because("the card is already registered").about(eid).into());
     }

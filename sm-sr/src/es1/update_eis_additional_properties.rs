@@ -13,6 +13,7 @@ pub(crate) async fn execute(
 ) -> Decision<Answer<es1::UpdateEisAdditionalPropertiesResponse>> {
     check_role(context, &call.caller, |role| matches!(role, PeerRole::Eum { .. })).await?;
     let mut card = procedures::check::managed(context, request.eid).await?;
+    // req: SGP.02-5.2-Properties
     if card.eis.eum_signed_info.eum_id != call.caller {
         return Err(Status::EidNotAllowed
             .because("another EUM manufactured this card")

@@ -26,6 +26,7 @@ pub(crate) async fn prepare_smsr_change(
     }
     let peer = context.peer(current).await?;
     if !peer.is_some_and(|peer| matches!(peer.role, PeerRole::SmSr) && peer.endpoint.is_some()) {
+        // req: SGP.02-5.6-Prepare-Current
         return Err(Status::SmsrUnknown
             .because("the current SM-SR is not registered at this SM-SR")
             .about(current)

@@ -82,6 +82,7 @@ impl Context<'_, '_> {
     /// whenever the response arrives and by whichever way.
     async fn response(&mut self, eid: Eid, octets: &[u8]) -> Result<(), Fault> {
         let Some(access) = self.managed(eid).await? else { return Ok(()) };
+        // req: SGP.02-2.4.2-Forged
         let response = match packet::open_response(&access.scp80, octets) {
             Ok(response) => response,
             Err(why) => {
@@ -98,6 +99,7 @@ impl Context<'_, '_> {
             Some((id, pending, at))
         });
         let Some((id, pending, at)) = found else {
+            // req: SGP.02-2.4.2-Late
             self.ignore_late(eid);
             return Ok(());
         };

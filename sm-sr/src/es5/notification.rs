@@ -41,6 +41,7 @@ impl Context<'_, '_> {
                 return Ok(());
             }
         };
+        // req: SGP.02-4.1.1.11-Eid
         if notification.eid != eid {
             self.ignore(eid, format!("it has the EID of another card, {}", notification.eid));
             return Ok(());
@@ -51,6 +52,7 @@ impl Context<'_, '_> {
         let event = Event::new(self.now, "SM-SR", "HandleDefaultNotification")
             .with_peer("ES5", eid.to_string())
             .with_bytes(0, octets.len());
+        // req: SGP.02-4.1.1.11-Sequence
         if age == Age::Old {
             let why = format!("number {number} is lower than the last one");
             self.tell(event.with_outcome(Outcome::Refused(why)));
@@ -71,6 +73,7 @@ impl Context<'_, '_> {
         self.card_responded(eid).await?;
         match (age, confirmation) {
             (Age::New, _) => self.procedures.notified(self.tx, self.now, eid, notification, via).await,
+            // req: SGP.02-4.1.1.11-Repetition
             (_, Some(confirmation)) => self.confirm_again(confirmation, via).await,
             // No confirmation was requested for it.
             (_, None) => Ok(()),

@@ -13,6 +13,7 @@ pub(crate) async fn execute(
 ) -> Decision<Answer<es7::AuthenticateSmsrResponse>> {
     super::check_caller(context, call).await?;
     let Some(eid) = request.target() else {
+        // req: SGP.02-5.6-AuthenticateSmsr-Eid
         return Err(Status::ConditionalElementMissing.because("there is neither an Eid nor an Eis").into());
     };
     let certificate = request.smsr_certificate.as_slice();

@@ -30,6 +30,7 @@ use crate::{
 pub(super) fn start_fallback(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
+    // req: SGP.02-5.5-FallBackAttribute
     if card.emergency == Some(iccid) {
         return Err(Status::IccidRefused
             .because("the profile has the emergency profile attribute")

@@ -61,6 +61,7 @@ impl Answers {
 /// Returns the refusal for a failed command.
 pub(crate) fn refusal(command: Command, word: StatusWord) -> Refusal {
     let status = match (command, word) {
+        // req: SGP.02-5.5-Pol1
         (_, StatusWord::POL1_PREVENTS) => Status::Pol1Refused,
         (Command::Create, StatusWord::NOT_ENOUGH_MEMORY) => Status::EuiccInsufficientMemory,
         (

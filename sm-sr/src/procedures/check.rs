@@ -22,6 +22,7 @@ pub(crate) async fn managed(context: &mut Context<'_, '_>, eid: Eid) -> Decision
 
 /// Refusal of a card that this SM-SR already manages.
 pub(crate) fn already_managed(eid: Eid) -> Refusal {
+    // req: SGP.02-5.6-Prepare-Managed
     Status::EidInUse.because("this SM-SR already manages the card").about(eid)
 }
 
@@ -48,6 +49,7 @@ pub(super) fn check_not_transferred(card: &Card, function: &Function) -> Result<
 }
 
 fn possibly_transferred(target: &Oid) -> Refusal {
+    // req: SGP.02-5.6-Uncertain
     Status::FunctionUnavailable
         .because(
             "another SM-SR may manage the card already; repeat SMSRChange to the same SM-SR to determine whether it does",
@@ -65,6 +67,7 @@ pub(crate) fn profile_of<'c>(
     if by.owns(profile) {
         return Ok(profile);
     }
+    // req: SGP.02-5.5-Owner
     Err(Status::IccidNotAllowed.because("the profile belongs to another party").about(iccid))
 }
 
@@ -82,6 +85,7 @@ pub(super) fn own_profile<'c>(
 
 fn existing_profile(card: &Card, iccid: Iccid) -> Result<&ProfileInfo, Refusal> {
     card.profile(iccid)
+        // req: SGP.02-5.5-IccidUnknown
         .ok_or_else(|| Status::IccidUnknown.because("the card has no profile with this ICCID").about(iccid))
 }
 
@@ -90,6 +94,7 @@ pub(crate) fn state(profile: &ProfileInfo, states: &[ProfileState]) -> Result<()
     if states.contains(&profile.state) {
         return Ok(());
     }
+    // req: SGP.02-5.5-State
     Err(Status::IccidInvalidTransition
         .because(format!("the profile is {}", profile.state))
         .about(profile.iccid))
@@ -97,6 +102,7 @@ pub(crate) fn state(profile: &ProfileInfo, states: &[ProfileState]) -> Result<()
 
 /// Checks that the profile does not have the fall-back attribute.
 pub(super) fn not_fallback(profile: &ProfileInfo) -> Result<(), Refusal> {
+    // req: SGP.02-5.5-DeletionOfFallBack
     if profile.fallback_attribute {
         return Err(Status::IccidRefused
             .because("the profile has the fall-back attribute")

@@ -41,9 +41,11 @@ pub(super) fn start(
     memory: u32,
     more_to_do: bool,
 ) -> Result<Started, Rejection> {
+    // req: SGP.02-5.4-CreateIsdp-IccidInUse
     if card.profile(iccid).is_some() {
         return Err(Status::IccidInUse.because("the profile is already on the card").about(iccid).into());
     }
+    // req: SGP.02-5.4-CreateIsdp-Memory
     if memory > card.eis.available_memory_for_profiles {
         let free = card.eis.available_memory_for_profiles;
         return Err(Status::EuiccInsufficientMemory

@@ -280,6 +280,7 @@ async fn clean_up(context: &mut Context<'_, '_>, eid: Eid, uncertain: Option<Icc
 }
 
 /// Ends a function whose validity period is over. The card may have executed it or not.
+// req: SGP.02-5.5-Expiry
 async fn expire(context: &mut Context<'_, '_>, mut card: Card, operation: Operation) -> Result<(), Fault> {
     match &operation.step {
         Step::Waiting => {}

@@ -45,6 +45,7 @@ fn requested_profiles<'c>(
     };
     let own: Vec<_> = card.eis.profile_info.iter().filter(own).collect();
     if own.is_empty() && operation.asker.is_some() {
+        // req: SGP.02-5.5-AuditOwner
         return Err(Status::EidNotAllowed
             .because("only the owner of a profile on the card can audit the card")
             .about(card.eid()));

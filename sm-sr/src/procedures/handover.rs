@@ -45,6 +45,7 @@ pub(super) async fn start(
 ) -> Result<Started, Rejection> {
     let is_operators = |asker: &Oid| card.eis.profile_info.iter().any(|profile| profile.mno_id == *asker);
     if !operation.asker_id().is_some_and(is_operators) {
+        // req: SGP.02-5.6-SmsrChange-Caller
         return Err(Status::EidNotAllowed
             .because("only an operator with a profile on the card can hand it over")
             .about(operation.eid)
@@ -65,10 +66,12 @@ pub(super) async fn start(
 
 /// Returns the SM-SR that gets the card. It must be registered, reachable, and not this one.
 async fn target_peer(context: &mut Context<'_, '_>, target: &Oid) -> Result<soap::Peer, Rejection> {
+    // req: SGP.02-5.6-SmsrChange-Self
     if *target == context.config.id {
         return Err(Status::SmsrRefused.because("this SM-SR already manages the card").about(target).into());
     }
     let peer = context.peer(target).await?;
+    // req: SGP.02-5.6-SmsrChange-Target
     let peer = peer.filter(|peer| matches!(peer.role, PeerRole::SmSr));
     match peer.and_then(|peer| peer.endpoint()) {
         Some(peer) => Ok(peer),
@@ -100,6 +103,7 @@ async fn handed_to(
         let handing_over = handing_over.clone();
         return Ok((card, operation, handing_over));
     }
+    // req: SGP.02-5.6-AuthenticateSmsr-Caller
     Err(Status::EidNotAllowed.because("the card is not being handed over to the caller").about(eid).into())
 }
 
@@ -326,6 +330,7 @@ pub(super) async fn abandon(context: &mut Context<'_, '_>, handing_over: &Handin
 /// Returns the second STORE DATA of the key establishment, from the data that the other SM-SR
 /// signed.
 fn establishment(card: &Card, request: &es7::CreateAdditionalKeySetRequest) -> Result<Vec<u8>, Refusal> {
+    // req: SGP.02-5.6-CreateAdditionalKeySet-Version
     let bad = |why: String| Status::FormatInvalid.because(why);
     let version = request.key_version_number;
     if !SCP80_VERSIONS.contains(&version) {

@@ -69,6 +69,7 @@ fn schedule_retry(context: &mut Context<'_, '_>, operation: &Operation) -> Resul
 /// Returns the refusal for a function that cannot be queued: during a handover no function is
 /// accepted, and the queue has a maximum length. Functions of the SM-SR itself do not count against
 /// the caller's limit: at most one of each kind waits for each profile and for the card.
+// req: SGP.02-5.5-Queue
 fn cannot_wait(context: &Context<'_, '_>, operation: &Operation, waiting: &[Operation]) -> Option<Refusal> {
     if waiting.iter().any(|operation| matches!(operation.step, Step::HandingOver(_))) {
         return Some(handed_over());
@@ -80,11 +81,13 @@ fn cannot_wait(context: &Context<'_, '_>, operation: &Operation, waiting: &[Oper
 }
 
 pub(super) fn handed_over() -> Refusal {
+    // req: SGP.02-5.6-Busy
     Status::FunctionUnavailable.because("the card is being handed over to another SM-SR")
 }
 
 /// Refusal of a card that this SM-SR does not manage.
 pub(super) fn not_managed(eid: Eid) -> Refusal {
+    // req: SGP.02-5.5-EidUnknown
     Status::EidUnknown.because("this SM-SR does not manage this card").about(eid)
 }
 

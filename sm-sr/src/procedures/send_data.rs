@@ -30,19 +30,23 @@ pub(super) fn start(
     data: &Octets,
     more_to_do: bool,
 ) -> Result<Started, Rejection> {
+    // req: SGP.02-5.4-SendData-Size
     if data.0.len() > LONGEST_SCRIPT {
         return Err(Status::FormatInvalid
             .because(format!("Data has {} octets, the maximum is {LONGEST_SCRIPT}", data.0.len()))
             .into());
     }
+    // req: SGP.02-5.4-SendData-Script
     let script = script_of(data.as_slice())
         .map_err(|e| Status::FormatInvalid.because(format!("Data is not a valid command script: {e}")))?;
     if sd_aid.0 == Aid::ISD_R || sd_aid.0 == Aid::ECASD {
         for_key_establishment(card, caller, sd_aid, &script)?;
     } else {
+        // req: SGP.02-5.4-SendData-IsdP
         let profile = card
             .profile_in(sd_aid)
             .ok_or_else(|| Status::IsdPUnknown.because("the card does not have this ISD-P").about(sd_aid))?;
+        // req: SGP.02-5.4-SendData-Owner
         if caller.is_none() || profile.smdp_id.as_ref() != caller {
             return Err(Status::IsdPNotAllowed
                 .because("this ISD-P belongs to another SM-DP")
@@ -60,6 +64,7 @@ pub(super) fn script_of(octets: &[u8]) -> Result<Script, DecodeError> {
 
 /// Checks a script for the ISD-R or the ECASD. At the ISD-R it can establish the keys of an ISD-P
 /// that is still empty; at the ECASD it can only read data for that.
+// req: SGP.02-5.4-SendData-KeyEstablishment
 fn for_key_establishment(
     card: &Card,
     caller: Option<&Oid>,

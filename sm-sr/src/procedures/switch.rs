@@ -52,6 +52,7 @@ pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) ->
     check::not_fallback(profile)?;
     policy::check(profile, Pol2Action::Disable)?;
     if card.fallback().is_none() {
+        // req: SGP.02-5.5-FallBack
         return Err(Status::IccidInvalidTransition
             .because("no profile has the fall-back attribute, so none could be enabled instead")
             .about(iccid)

@@ -65,12 +65,14 @@ pub(crate) async fn begin(
         prepared.until > context.now && prepared.current == *caller && has_profile(&prepared.operator)
     };
     if !prepared.iter().any(is_expected) {
+        // req: SGP.02-5.6-HandoverEuicc-Unprepared
         return Err(Status::EidNotAllowed
             .because("no operator with a profile on the card has called PrepareSMSRChange at this SM-SR")
             .about(eid)
             .into());
     }
     let ecasd = check_eis::check(context, &eis)?;
+    // req: SGP.02-5.6-HandoverEuicc-Eis
     check_eis::check_contents(&eis, caller)?;
     Card::new(eis.clone()).check_addresses(context.tx).await?;
     let asked = ticket.expires.map(|until| until.since(context.now));
@@ -250,6 +252,7 @@ fn key_set(
         return Err(bad("the card has contributed no random number to the derivation"));
     }
     let receipt = response.receipt.as_ref().map(Octets::as_slice).unwrap_or_default();
+    // req: SGP.02-5.6-HandoverEuicc-Receipt
     let [kic, kid, dek] =
         key_establishment::verify_three_keys(&shared, &agreement.to_bytes(), random, receipt)
             .map_err(|e| bad(&e.to_string()))?

@@ -54,6 +54,7 @@ async fn uncertain() -> (Testbed, Testbed) {
     (first, second)
 }
 
+// req: SGP.02-5.6-Uncertain
 #[tokio::test]
 async fn a_card_with_uncertain_owner_is_not_used() {
     let (first, _) = uncertain().await;
@@ -224,6 +225,7 @@ async fn an_order_that_does_not_apply_any_more_is_dropped() {
     assert!(second.card().await.undone.is_empty());
 }
 
+// req: SGP.02-5.6-HandoverEuicc-Eis
 #[tokio::test]
 async fn a_takeover_with_an_inconsistent_eis_is_refused() {
     let breaks: [fn(&mut Eis); 4] = [

@@ -117,6 +117,7 @@ async fn two_downloads_have_two_isd_ps() {
 #[tokio::test]
 async fn a_refused_create_isdp_leaves_the_eis_unchanged() {
     let testbed = new_testbed().await;
+    // req: SGP.02-5.4-CreateIsdp-IccidInUse
     create(&testbed, SM_DP, BOOTSTRAP, false).await;
     assert_eq!(
         codes(&testbed.received_only::<es3::CreateIsdpResponse>(SM_DP)),
@@ -130,6 +131,7 @@ async fn a_refused_create_isdp_leaves_the_eis_unchanged() {
         required_memory: 500_001,
         more_to_do: None,
     };
+    // req: SGP.02-5.4-CreateIsdp-Memory
     testbed.ask::<es3::CreateIsdp>(SM_DP, too_large).await;
     assert_eq!(codes(&testbed.received_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "4.8".into()));
     // Refusals of the card.
@@ -279,6 +281,7 @@ async fn send_data_forwards_scripts_and_responses_unchanged() {
     assert!(answer.base.is_done());
 }
 
+// req: SGP.02-5.4-SendData-Size
 #[tokio::test]
 async fn the_size_of_a_script_is_limited() {
     let testbed = new_testbed().await;
@@ -308,12 +311,16 @@ async fn send_data_is_limited_to_own_security_domains() {
     let perso = |number| script(es5::install_for_personalization(&isd_p(number)));
     let enable = script(es5::enable_profile(&isd_p(2)));
     for (peer_name, to, data, subject, reason) in [
+        // req: SGP.02-5.4-SendData-Owner
         (OTHER_SM_DP, isd_p(2), store.clone(), "8.3.1", "1.2"),
         (SM_DP, isd_p(BOOTSTRAP), store.clone(), "8.3.1", "1.2"),
+        // req: SGP.02-5.4-SendData-IsdP
         (SM_DP, isd_p(7), store.clone(), "8.3.1", "3.9"),
+        // req: SGP.02-5.4-SendData-Script
         (SM_DP, isd_p(2), vec![0xAA, 0x05, 0x22], "1.3.1", "2.1"),
         (SM_DP, isd_p(2), vec![], "1.3.1", "2.1"),
         // At the ISD-R, only the keys of an own ISD-P can be established.
+        // req: SGP.02-5.4-SendData-KeyEstablishment
         (SM_DP, isd_r(), enable, "8.3.1", "1.2"),
         (SM_DP, isd_r(), store, "8.3.1", "1.2"),
         (SM_DP, isd_r(), perso(BOOTSTRAP), "8.3.1", "1.2"),
@@ -341,6 +348,7 @@ async fn send_data_is_limited_to_own_security_domains() {
     assert_eq!(codes(&testbed.received_only::<es3::SendDataResponse>(SM_DP)), ("8.3.1".into(), "1.2".into()));
 }
 
+// req: SGP.02-5.4-SendData-KeyEstablishment
 #[tokio::test]
 async fn no_sm_dp_can_establish_keys_of_the_isd_r_or_of_a_foreign_isd_p() {
     let testbed = new_testbed().await;

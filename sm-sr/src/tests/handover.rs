@@ -209,14 +209,18 @@ async fn a_refused_handover_gets_its_status() {
     };
     // A caller without a profile, the SM-SR itself as target, a target that is not an SM-SR, a
     // target without endpoint.
+    // req: SGP.02-5.6-SmsrChange-Caller
     assert_eq!(ask(OTHER_OPERATOR, OTHER_SM_SR).await, ("8.1.1".into(), "1.2".into()));
+    // req: SGP.02-5.6-SmsrChange-Self
     assert_eq!(ask(OPERATOR, SM_SR).await, ("8.7".into(), "3.8".into()));
+    // req: SGP.02-5.6-SmsrChange-Target
     assert_eq!(ask(OPERATOR, SM_DP).await, ("8.7".into(), "3.9".into()));
     first.add_peer("far", PeerRole::SmSr, false).await;
     assert_eq!(ask(OPERATOR, "far").await, ("8.7".into(), "3.9".into()));
     assert!(first.server().operations(eid()).await.unwrap().is_empty());
 }
 
+// req: SGP.02-5.6-HandoverEuicc-Unprepared
 #[tokio::test]
 async fn an_unprepared_sm_sr_refuses_a_handover() {
     let first = Testbed::new().await;
@@ -249,7 +253,9 @@ async fn an_invalid_preparation_is_refused() {
             testbed.received_only::<es4::PrepareSmsrChangeResponse>(peer_name)
         }
     };
+    // req: SGP.02-5.6-Prepare-Managed
     assert_eq!(codes(&ask(SM_SR, OPERATOR, OTHER_SM_SR).await), ("8.1.1".into(), "3.3".into()));
+    // req: SGP.02-5.6-Prepare-Current
     assert_eq!(codes(&ask(OTHER_SM_SR, OPERATOR, SM_DP).await), ("8.7".into(), "3.9".into()));
     // A repeated preparation is harmless, one of another operator is independent, and both expire
     // after a week.
@@ -260,6 +266,7 @@ async fn an_invalid_preparation_is_refused() {
     assert!(Tx::begin(second.records()).list(&PREPARED, "").await.unwrap().is_empty());
 }
 
+// req: SGP.02-5.6-Busy
 #[tokio::test]
 async fn no_other_function_is_accepted_during_a_handover() {
     let (first, second) = prepared().await;
@@ -318,6 +325,7 @@ async fn a_handover_that_fails_before_the_receipt_has_changed_nothing() {
     }
 }
 
+// req: SGP.02-5.6-HandoverEuicc-Receipt
 #[tokio::test]
 async fn an_invalid_receipt_ends_the_handover() {
     let (first, second) = prepared().await;
@@ -409,6 +417,7 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
         eis: None,
         smsr_certificate: Octets(tlv_bytes(Tag(0x7F21), &[1])),
     };
+    // req: SGP.02-5.6-AuthenticateSmsr-Caller
     first.ask::<es7::AuthenticateSmsr>("third", request.clone()).await;
     let answer: es7::AuthenticateSmsrResponse = first.received_only("third");
     assert_eq!(codes(&answer), ("8.1.1".into(), "1.2".into()));
@@ -424,6 +433,7 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
     };
     first.ask::<es7::AuthenticateSmsr>("third", nobody).await;
     assert_eq!(codes(&first.received_only::<es7::AuthenticateSmsrResponse>("third")).1, "3.9");
+    // req: SGP.02-5.6-AuthenticateSmsr-Eid
     first.ask::<es7::AuthenticateSmsr>("third", es7::AuthenticateSmsrRequest { eid: None, ..request }).await;
     assert_eq!(
         codes(&first.received_only::<es7::AuthenticateSmsrResponse>("third")),
@@ -447,6 +457,7 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
     assert!(!answer.base().is_done());
 }
 
+// req: SGP.02-5.6-CreateAdditionalKeySet-Version
 #[tokio::test]
 async fn a_key_set_must_be_a_new_one_of_scp80_and_use_a_supported_curve() {
     let (first, second) = prepared().await;

@@ -70,6 +70,7 @@ async fn deleting_a_profile_missing_on_the_card_succeeds_with_a_warning() {
     assert_eq!(testbed.state(3).await, None);
 }
 
+// req: SGP.02-5.5-Pol2
 #[tokio::test]
 async fn a_refused_deletion_gets_its_status() {
     let testbed = new_testbed().await;
@@ -93,6 +94,7 @@ async fn a_refused_deletion_gets_its_status() {
     let mut eis = testbed.eis();
     eis.profile_info[0].state = Disabled;
     testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+    // req: SGP.02-5.5-DeletionOfFallBack
     delete(&testbed, OPERATOR, BOOTSTRAP).await;
     assert_eq!(
         codes(&testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR)),
@@ -101,6 +103,7 @@ async fn a_refused_deletion_gets_its_status() {
     // POL1 is enforced by the card.
     let testbed = new_testbed().await;
     delete(&testbed, OPERATOR, 3).await;
+    // req: SGP.02-5.5-Pol1
     testbed.card_answers(&[(&[], 0x69E1)]).await;
     assert_eq!(
         codes(&testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR)),
@@ -182,6 +185,7 @@ async fn the_fall_back_attribute_can_be_moved() {
     assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
 }
 
+// req: SGP.02-5.5-FallBackAttribute
 #[tokio::test]
 async fn the_emergency_attribute_excludes_the_fall_back_attribute() {
     let testbed = new_testbed().await;
@@ -378,6 +382,7 @@ async fn an_audit_removes_profiles_that_the_card_does_not_have() {
     assert_eq!(testbed.state(BOOTSTRAP).await, Some(Enabled));
 }
 
+// req: SGP.02-5.5-AuditOwner
 #[tokio::test]
 async fn an_audit_requires_a_profile_on_the_card() {
     let testbed = Testbed::new().await;

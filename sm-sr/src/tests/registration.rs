@@ -53,10 +53,12 @@ async fn registering_in_the_other_namespace_keeps_the_signed_data() {
 #[tokio::test]
 async fn registration_requires_the_eum_that_signed_the_eis() {
     let testbed = Testbed::new().await;
+    // req: SGP.02-5.2-Requester
     let response = register(&testbed, SM_DP, testbed.eis()).await;
     assert_eq!(codes(&response), ("1.1".into(), "1.2".into()));
     // A card of another EUM.
     testbed.add_peer("another EUM", PeerRole::Eum { transport_key: None }, false).await;
+    // req: SGP.02-5.2-OtherEum
     let response = register(&testbed, "another EUM", testbed.eis()).await;
     assert_eq!(codes(&response), ("8.1.2".into(), "6.1".into()));
     // An unknown caller.
@@ -65,6 +67,7 @@ async fn registration_requires_the_eum_that_signed_the_eis() {
     assert!(testbed.server().cards().await.unwrap().is_empty());
 }
 
+// req: SGP.02-5.2-EidInUse
 #[tokio::test]
 async fn a_card_can_be_registered_only_once() {
     let testbed = Testbed::new().await;
@@ -73,6 +76,7 @@ async fn a_card_can_be_registered_only_once() {
     assert_eq!(codes(&response), ("8.1.1".into(), "3.3".into()));
 }
 
+// req: SGP.02-5.2-EumSignature
 #[tokio::test]
 async fn an_eis_without_a_valid_signature_of_the_eum_is_refused() {
     let testbed = Testbed::new().await;
@@ -94,6 +98,7 @@ async fn an_eis_without_a_valid_signature_of_the_eum_is_refused() {
     assert_eq!(codes(&register(&testbed, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
 }
 
+// req: SGP.02-5.2-EcasdCertificate
 #[tokio::test]
 async fn the_certificate_of_the_ecasd_must_be_valid_and_issued_by_the_eum() {
     let testbed = Testbed::new().await;
@@ -124,6 +129,7 @@ async fn the_certificate_of_the_ecasd_must_be_valid_and_issued_by_the_eum() {
     assert_eq!(codes(&register(&testbed, EUM, with(None)).await), ("8.6".into(), "2.1".into()));
 }
 
+// req: SGP.02-5.2-Eis
 #[tokio::test]
 async fn an_inconsistent_eis_is_refused() {
     let testbed = Testbed::new().await;
@@ -160,6 +166,7 @@ async fn an_inconsistent_eis_is_refused() {
     }
     let mut eis = testbed.eis();
     eis.smsr_id = testbed.id(OPERATOR);
+    // req: SGP.02-5.2-SmSr
     assert_eq!(codes(&register(&testbed, EUM, eis).await), ("8.7".into(), "3.8".into()));
     // Key sets of other kinds are ignored.
     let mut eis = testbed.eis();
@@ -167,6 +174,7 @@ async fn an_inconsistent_eis_is_refused() {
     assert!(register(&testbed, EUM, eis).await.base.is_done());
 }
 
+// req: SGP.02-5.2-Properties
 #[tokio::test]
 async fn the_eum_can_update_additional_properties() {
     let testbed = Testbed::new().await;

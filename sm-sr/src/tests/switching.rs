@@ -154,10 +154,14 @@ async fn a_refused_enable_profile_gets_its_status() {
         .await;
     testbed.received();
     for (number, subject, reason) in [
+        // req: SGP.02-5.5-IccidUnknown
         (9, "8.2.1", "3.9"),
+        // req: SGP.02-5.5-Owner
         (2, "8.2.1", "1.2"),
+        // req: SGP.02-5.5-State
         (3, "8.2.1", "3.5"),
         (BOOTSTRAP, "8.2.1", "3.5"),
+        // req: SGP.02-5.5-Pol2
         (4, "8.2.3", "3.8"),
     ] {
         enable(&testbed, OPERATOR, number).await;
@@ -175,6 +179,7 @@ async fn a_refused_enable_profile_gets_its_status() {
         eid: "89049032123451234512345123451235".parse().unwrap(),
         iccid: iccid(2),
     };
+    // req: SGP.02-5.5-EidUnknown
     testbed.ask::<es4::EnableProfile>(OPERATOR, request).await;
     let answer: es4::EnableProfileResponse = testbed.received_only(OPERATOR);
     assert_eq!(codes(&answer), ("8.1.1".into(), "3.9".into()));
@@ -302,6 +307,7 @@ async fn an_expired_change_is_not_confirmed_and_the_card_rolls_back() {
     assert_eq!(testbed.state(2).await, Some(Enabled));
 }
 
+// req: SGP.02-5.5-Expiry
 #[tokio::test]
 async fn a_waiting_function_expires_too() {
     let testbed = new_testbed().await;
@@ -377,6 +383,7 @@ async fn disabling_enables_the_fall_back_profile() {
     assert_eq!(codes(&answer), ("8.2.1".into(), "3.8".into()));
 }
 
+// req: SGP.02-5.5-FallBack
 #[tokio::test]
 async fn disabling_requires_a_fall_back_profile_and_permission_by_pol2() {
     let testbed = Testbed::new().await;
@@ -435,6 +442,7 @@ async fn a_fall_back_ends_the_function_in_progress() {
     assert_eq!(codes(&answer), ("8.1".into(), "4.2".into()));
 }
 
+// req: SGP.02-5.5-AutoDelete
 #[tokio::test]
 async fn pol2_deletes_a_disabled_profile() {
     for word in [OK, 0x6A88] {
@@ -503,6 +511,7 @@ async fn functions_are_executed_one_at_a_time_in_order() {
     assert_eq!(testbed.job().await.effect, Effect::Audit);
 }
 
+// req: SGP.02-5.5-Queue
 #[tokio::test]
 async fn the_length_of_the_queue_is_limited() {
     let testbed = new_testbed().await;

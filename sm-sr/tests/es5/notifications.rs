@@ -27,6 +27,7 @@ async fn a_notification_by_short_message_is_confirmed_to_its_sender() {
     }
 }
 
+// req: SGP.02-4.1.1.11-Repetition
 #[tokio::test]
 async fn a_repeated_notification_is_confirmed_again_and_reported_once() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
@@ -46,6 +47,7 @@ async fn a_repeated_notification_is_confirmed_again_and_reported_once() {
     assert_eq!(testbed.told().await[2..], ["confirm 7 answered 9000"]);
 }
 
+// req: SGP.02-4.1.1.11-Sequence, SGP.02-4.1.1.11-Eid
 #[tokio::test]
 async fn an_old_notification_or_one_of_another_card_is_refused() {
     let testbed = Testbed::new();

@@ -189,6 +189,7 @@ async fn responses_can_arrive_out_of_order() {
     assert_eq!(testbed.told().await, ["enable answered 9000"]);
 }
 
+// req: SGP.02-2.4.2-Late
 #[tokio::test]
 async fn duplicates_count_once_in_both_directions() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
@@ -255,6 +256,7 @@ async fn a_script_that_cannot_be_executed_twice_is_repeated_unchanged() {
     }
 }
 
+// req: SGP.02-2.4.2-Forged
 #[tokio::test]
 async fn forged_responses_are_ignored() {
     let (testbed, mut card) = (Testbed::new(), Card::new());

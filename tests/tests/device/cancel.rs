@@ -76,6 +76,7 @@ async fn has_its_consequence(testbed: &mut Testbed, profile: (&str, &str), reaso
     }
 }
 
+// req: SGP.22-3.0.2-User
 #[tokio::test]
 async fn the_order_depends_on_the_decision_of_the_user() {
     for (decision, reason) in [
@@ -90,6 +91,7 @@ async fn the_order_depends_on_the_decision_of_the_user() {
     }
 }
 
+// req: SGP.22-3.1.3-Expected
 #[tokio::test]
 async fn another_profile_or_provider_than_expected_ends_the_order() {
     for expected in [
@@ -102,6 +104,7 @@ async fn another_profile_or_provider_than_expected_ends_the_order() {
     }
 }
 
+// req: SGP.22-2.9-Rat
 #[tokio::test]
 async fn a_policy_rule_that_the_card_does_not_allow_ends_the_order() {
     const RULED: (&str, &str) = ("89494200000000000020", "262420123456780");
@@ -114,6 +117,7 @@ async fn a_policy_rule_that_the_card_does_not_allow_ends_the_order() {
     is_cancelled(&mut testbed, RULED, CancelSessionReason::PPR_NOT_ALLOWED, &error).await;
 }
 
+// req: SGP.22-2.9-OnlyOperational
 #[tokio::test]
 async fn a_profile_with_ppr1_must_be_the_only_operational_one() {
     let mut testbed = Testbed::new().await;
@@ -134,6 +138,7 @@ async fn a_profile_with_ppr1_must_be_the_only_operational_one() {
     assert_eq!(testbed.profiles().await.0, [iccid(others[0])]);
 }
 
+// req: SGP.22-3.0.2-LoadError
 #[tokio::test]
 async fn a_package_that_cannot_be_loaded_ends_the_order() {
     let mut testbed = Testbed::new().await;
@@ -143,6 +148,7 @@ async fn a_package_that_cannot_be_loaded_ends_the_order() {
     is_cancelled(&mut testbed, LOCAL, CancelSessionReason::LOAD_BPP_EXECUTION_ERROR, &error).await;
 }
 
+// req: SGP.22-3.0.2-TransactionId
 #[tokio::test]
 async fn a_wrong_transaction_id_cancels_the_session_for_an_undefined_reason() {
     for function in ["authenticateClient", "getBoundProfilePackage"] {

@@ -98,6 +98,7 @@ async fn an_event_can_refer_to_another_sm_ds() {
     assert_eq!(discover(&mut testbed).await, [(id, Ok(iccid(LOCAL)))]);
 }
 
+// req: SGP.22-3.6.2-Once
 #[tokio::test]
 async fn sm_dss_that_refer_to_each_other_are_queried_once_per_event() {
     let mut testbed = Testbed::new().await;
@@ -116,6 +117,7 @@ async fn sm_dss_that_refer_to_each_other_are_queried_once_per_event() {
     );
 }
 
+// req: SGP.22-3.6.2-Independent
 #[tokio::test]
 async fn a_failed_event_does_not_prevent_the_other_downloads() {
     let mut testbed = Testbed::new().await;
@@ -141,6 +143,7 @@ async fn a_lost_response_of_the_sm_ds_is_retried_in_a_new_session() {
     assert_eq!(discover(&mut testbed).await, [(id, Ok(iccid(LOCAL)))]);
 }
 
+// req: SGP.22-3.6.2-NoEventsForCode
 #[tokio::test]
 async fn an_activation_code_does_not_lead_to_an_sm_ds() {
     let mut testbed = Testbed::new().await;

@@ -56,6 +56,7 @@ async fn a_confirmation_code_is_requested_checked_and_can_be_corrected() {
     lpa.download(&code, with_code("1234")).await.unwrap();
 }
 
+// req: SGP.22-3.0.1-Oid
 #[tokio::test]
 async fn an_unknown_matching_id_or_oid_is_refused() {
     let mut testbed = Testbed::new().await;

@@ -48,6 +48,7 @@ async fn moves_to_the_local_profile(mut testbed: Testbed, package: u64) {
 
 /// The metadata in the response to AuthenticateClient is not signed. The package determines what
 /// would be installed.
+// req: SGP.22-3.1.3-Metadata
 #[tokio::test]
 async fn a_profile_announced_with_another_iccid_is_not_installed() {
     let mut testbed = Testbed::abroad().await;

@@ -61,6 +61,7 @@ pub fn check_eis(
             Ok(ecasd) => return Ok(ecasd),
             Err(error) => {
                 let status = match &error {
+                    // req: SGP.02-5.2-EcasdCertificate
                     CardCertificateError::Expired(_) => Status::EcasdCertificateExpired,
                     _ => Status::EcasdCertificateVerificationFailed,
                 };

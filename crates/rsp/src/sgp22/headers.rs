@@ -45,6 +45,7 @@ pub fn check_content_type(headers: &HeaderMap, expected: &'static str) -> Result
     if is_expected && is_utf8 {
         return Ok(());
     }
+    // req: SGP.22-6.2-Headers
     Err(Status::ContentTypeInvalid
         .because(format!("Content-Type must be {expected}, and a charset must be UTF-8"))
         .about(content_type.unwrap_or("(none)")))
@@ -58,6 +59,7 @@ pub fn check_content_type(headers: &HeaderMap, expected: &'static str) -> Result
 pub fn check_protocol(headers: &HeaderMap, lowest: Version) -> Result<(), Refusal> {
     match protocol_version(headers) {
         Some(version) if version.0.first() >= lowest.0.first() => Ok(()),
+        // req: SGP.22-6.2-Headers
         Some(version) => Err(Status::ProtocolInvalid.because("the version is not supported").about(version)),
         None => Err(Status::ProtocolInvalid
             .because("X-Admin-Protocol must be gsma/rsp/v followed by a version such as 2.2.0")),

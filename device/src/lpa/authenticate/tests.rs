@@ -40,6 +40,7 @@ fn answer(signed: ServerSigned1) -> InitiateAuthenticationOk {
     }
 }
 
+// req: SGP.22-3.0.1-Echo
 #[test]
 fn values_that_the_server_must_echo_are_compared() {
     let code = code("1$smdp.example.com$M");
@@ -55,6 +56,7 @@ fn values_that_the_server_must_echo_are_compared() {
     assert!(matches!(check(other), Err(ServerFlaw::OtherTransaction { .. })));
 }
 
+// req: SGP.22-3.0.1-Oid
 #[test]
 fn an_oid_in_the_activation_code_must_be_in_the_certificate() {
     let code = code("1$smdp.example.com$M$2.999.10");

@@ -23,6 +23,7 @@ pub(crate) fn set_default_dp_address(
             context.state.to_mut().default_dp_address = Some(address);
             answer(OK)
         }
+        // req: SGP.22-5.7.4-Address
         Err(_) => answer(UNDEFINED_ERROR),
     }
 }

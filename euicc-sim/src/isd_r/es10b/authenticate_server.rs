@@ -40,6 +40,7 @@ fn decide(
     context: &mut ConsumerContext<'_>,
     request: AuthenticateServerRequest,
 ) -> Result<AuthenticateResponseOk, AuthenticateErrorCode> {
+    // req: SGP.22-5.7.13-Session, SGP.22-5.7.13-Once
     let Session::ExpectAuthenticateServer { challenge } = std::mem::take(&mut context.volatile.session)
     else {
         return Err(AuthenticateErrorCode::NO_SESSION_CONTEXT);
@@ -48,14 +49,17 @@ fn decide(
     let credential = context.ecasd.credential(&ci).ok_or(AuthenticateErrorCode::CI_PK_UNKNOWN)?;
     let certificate = check_certificate(context, &request.server_certificate)?;
     let signed = &request.server_signed1;
+    // req: SGP.22-5.7.13-Signature
     Signature::from_slice(&request.server_signature1)
         .and_then(|signature| certificate.certificate.public_key().verify(signed.bytes(), &signature))
         .map_err(|_| AuthenticateErrorCode::INVALID_SIGNATURE)?;
+    // req: SGP.22-5.7.13-Challenge
     if signed.euicc_challenge != challenge {
         return Err(AuthenticateErrorCode::EUICC_CHALLENGE_MISMATCH);
     }
     // This card does not support the additional contexts of v3, so it does not sign a response to
     // them.
+    // req: SGP.22-5.7.13-V3Context
     if !matches!(*request.ctx_params1, CtxParams1::CtxParamsForCommonAuthentication(_)) {
         return Err(AuthenticateErrorCode::UNDEFINED_ERROR);
     }
@@ -100,6 +104,7 @@ fn check_certificate(
         // A certificate with any other role fails the verification as CERT.DPauth.
         _ => Role::DpAuth,
     };
+    // req: SGP.22-5.7.13-Certificate
     let verified = check_server(context.ecasd.anchors(), &certificate, &[], role, context.world.now())
         .map_err(|why| match why {
             ChainError::UnknownCi { .. } => AuthenticateErrorCode::CI_PK_UNKNOWN,
@@ -107,6 +112,7 @@ fn check_certificate(
             ChainError::Server(_, Flaw::CurveMismatch) => AuthenticateErrorCode::UNSUPPORTED_CURVE,
             _ => AuthenticateErrorCode::INVALID_CERTIFICATE,
         })?;
+    // req: SGP.22-5.7.13-Revoked
     if is_revoked(context, &verified) {
         return Err(AuthenticateErrorCode::INVALID_CERTIFICATE);
     }

@@ -27,6 +27,7 @@ fn decide(
     context: &ConsumerContext<'_>,
     request: CancelSessionRequest,
 ) -> Result<CancelSessionResponseOk, i64> {
+    // req: SGP.22-5.7.14-TransactionId
     let server = context
         .volatile
         .session

@@ -39,8 +39,11 @@ pub(crate) fn is_revoked(context: &ConsumerContext<'_>, server: &ServerCertifica
 }
 
 fn decide(context: &ConsumerContext<'_>, request: LoadCrlRequest) -> Result<StoredCrl, LoadCrlError> {
+    // req: SGP.22-5.7.12-Format
     let crl = Crl::from_der(request.crl.0).map_err(|_| LoadCrlError::INVALID_CRL_FORMAT)?;
+    // req: SGP.22-5.7.12-KeyUnknown
     let ci = context.ecasd.anchors().find(&crl.issuer_key_id);
+    // req: SGP.22-5.7.12-Signature
     if !crl.is_signed_by(ci.ok_or(LoadCrlError::VERIFICATION_KEY_NOT_FOUND)?) {
         return Err(LoadCrlError::INVALID_SIGNATURE);
     }
@@ -49,6 +52,7 @@ fn decide(context: &ConsumerContext<'_>, request: LoadCrlRequest) -> Result<Stor
         return Err(LoadCrlError::INVALID_CRL_FORMAT);
     }
     let held = || context.state.crls.iter().filter(|held| held.ci == crl.issuer_key_id);
+    // req: SGP.22-5.7.12-Older
     if held().any(|held| held.number > crl.number) {
         return Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED);
     }
@@ -57,6 +61,7 @@ fn decide(context: &ConsumerContext<'_>, request: LoadCrlRequest) -> Result<Stor
     if let Some(whole) = whole.filter(|whole| whole.number == crl.number) {
         return Ok(whole.clone());
     }
+    // req: SGP.22-5.7.12-Base
     if crl.base.is_some_and(|base| whole.is_none_or(|whole| whole.number < base)) {
         return Err(LoadCrlError::BASE_CRL_MISSING);
     }

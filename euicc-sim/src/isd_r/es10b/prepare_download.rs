@@ -43,24 +43,29 @@ fn decide(
     context: &mut ConsumerContext<'_>,
     request: PrepareDownloadRequest,
 ) -> Result<PrepareDownloadResponseOk, DownloadErrorCode> {
+    // req: SGP.22-5.7.5-Session
     let Session::ExpectPrepareDownload(server) = &context.volatile.session else {
         return Err(DownloadErrorCode::NO_SESSION_CONTEXT);
     };
     // Profiles cannot be downloaded from an SM-DS.
+    // req: SGP.22-5.7.5-SmDs
     if server.certificate.role != Role::DpAuth {
         return Err(DownloadErrorCode::NO_SESSION_CONTEXT);
     }
     let server = server.as_ref().clone();
     let signed = &request.smdp_signed2;
+    // req: SGP.22-5.7.5-TransactionId
     if signed.transaction_id != server.transaction_id {
         return Err(DownloadErrorCode::INVALID_TRANSACTION_ID);
     }
     let profile_binding = check_certificate(context, &request.smdp_certificate, &server)?;
     let mut covered = signed.bytes().to_vec();
     write_tlv(SIGNATURE, &server.euicc_signature1, &mut covered);
+    // req: SGP.22-5.7.5-Signature
     Signature::from_slice(&request.smdp_signature2)
         .and_then(|signature| profile_binding.certificate.public_key().verify(&covered, &signature))
         .map_err(|_| DownloadErrorCode::INVALID_SIGNATURE)?;
+    // req: SGP.22-5.7.5-ConfirmationCode
     if signed.cc_required_flag != request.hash_cc.is_some() {
         return Err(DownloadErrorCode::UNDEFINED_ERROR);
     }
@@ -96,14 +101,17 @@ fn check_certificate(
         CertificateError::UnsupportedKey(_) => DownloadErrorCode::UNSUPPORTED_CURVE,
         _ => DownloadErrorCode::INVALID_CERTIFICATE,
     })?;
+    // req: SGP.22-5.7.5-Certificate
     let verified = check_server(context.ecasd.anchors(), &certificate, &[], Role::DpPb, context.world.now())
         .map_err(|why| match why {
             ChainError::Server(_, Flaw::CurveMismatch) => DownloadErrorCode::UNSUPPORTED_CURVE,
             _ => DownloadErrorCode::INVALID_CERTIFICATE,
         })?;
+    // req: SGP.22-5.7.5-Revoked
     if is_revoked(context, &verified) {
         return Err(DownloadErrorCode::INVALID_CERTIFICATE);
     }
+    // req: SGP.22-5.7.5-SameOperator
     same_operator(&server.certificate, &verified).map_err(|_| DownloadErrorCode::INVALID_CERTIFICATE)?;
     Ok(verified)
 }

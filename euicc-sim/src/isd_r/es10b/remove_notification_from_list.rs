@@ -9,6 +9,7 @@ pub(crate) fn remove_notification_from_list(
     request: NotificationSentRequest,
 ) -> NotificationSentResponse {
     let sent = |number: i64| number == request.seq_number;
+    // req: SGP.22-5.7.11-Nothing
     if !context.state.notifications.iter().any(|notification| sent(notification.sequence_number)) {
         return NotificationSentResponse {
             delete_notification_status: DeleteNotificationStatus::NOTHING_TO_DELETE,

@@ -29,13 +29,16 @@ fn decide(context: &ConsumerContext<'_>, request: DeleteProfileRequest) -> Resul
         DeleteProfileRequest::Iccid(iccid) => ProfileIdentifier::Iccid(iccid),
     };
     let persistent = &context.persistent;
+    // req: SGP.22-5.7.18-NotFound
     let target = find(persistent, &identifier).ok_or(DeleteResult::ICCID_OR_AID_NOT_FOUND)?;
     // A profile that the next REFRESH enables is no longer in disabled state.
     let is_to_be_enabled =
         matches!(&persistent.switch, Some(ProfileSwitch::Enable(isd_p)) if *isd_p == target.isd_p);
     if persistent.enabled.as_ref() == Some(&target.isd_p) || is_to_be_enabled {
+        // req: SGP.22-5.7.18-State
         return Err(DeleteResult::PROFILE_NOT_IN_DISABLED_STATE);
     }
+    // req: SGP.22-2.9-Deletion
     if !target.may_be_deleted() {
         return Err(DeleteResult::DISALLOWED_BY_POLICY);
     }

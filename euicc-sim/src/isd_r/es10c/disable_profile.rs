@@ -20,11 +20,14 @@ pub(crate) fn disable_profile(
 
 fn decide(context: &mut ConsumerContext<'_>, request: &DisableProfileRequest) -> Result<(), DisableResult> {
     let persistent = &context.persistent;
+    // req: SGP.22-5.7.17-NotFound
     let target =
         find(persistent, &request.profile_identifier).ok_or(DisableResult::ICCID_OR_AID_NOT_FOUND)?;
     if persistent.enabled.as_ref() != Some(&target.isd_p) {
+        // req: SGP.22-5.7.17-State
         return Err(DisableResult::PROFILE_NOT_IN_ENABLED_STATE);
     }
+    // req: SGP.22-2.9-Disabling
     if !target.may_be_disabled() {
         return Err(DisableResult::DISALLOWED_BY_POLICY);
     }

@@ -21,8 +21,10 @@ pub(crate) fn enable_profile(
 
 fn decide(context: &mut ConsumerContext<'_>, request: &EnableProfileRequest) -> Result<(), EnableResult> {
     let persistent = &context.persistent;
+    // req: SGP.22-5.7.16-NotFound
     let target = find(persistent, &request.profile_identifier).ok_or(EnableResult::ICCID_OR_AID_NOT_FOUND)?;
     if persistent.enabled.as_ref() == Some(&target.isd_p) {
+        // req: SGP.22-5.7.16-State
         return Err(EnableResult::PROFILE_NOT_IN_DISABLED_STATE);
     }
     if let Some(enabled) = persistent.enabled_profile() {
@@ -42,6 +44,7 @@ fn check_replacement(
     // A test or provisioning profile may temporarily replace any other profile regardless of its
     // policy rules (sections 2.4.5.2 and 2.9.3).
     let is_temporary = to_test || target.class() == ProfileClass::PROVISIONING;
+    // req: SGP.22-2.9-Replacement
     if !enabled.may_be_disabled() && !is_temporary {
         return Err(EnableResult::DISALLOWED_BY_POLICY);
     }
@@ -49,6 +52,7 @@ fn check_replacement(
     let previous = persistent.previous_profile.as_ref().filter(|isd_p| persistent.profile(isd_p).is_some());
     let must_return_to_another = previous.is_some_and(|previous| *previous != target.isd_p);
     match enabled.class() {
+        // req: SGP.22-5.7.16-TestReturn
         ProfileClass::TEST if must_return_to_another && !to_test => {
             Err(EnableResult::WRONG_PROFILE_REENABLING)
         }

@@ -41,6 +41,7 @@ fn decide(context: &mut ConsumerContext<'_>, request: &EuiccMemoryResetRequest) 
         .collect();
     let forgets_address = option(reset_options::RESET_DEFAULT_SMDP_ADDRESS)
         && context.state.default_dp_address != context.description.default_dp_address;
+    // req: SGP.22-5.7.19-Nothing
     if going.is_empty() && !forgets_address {
         return NOTHING_TO_DELETE;
     }

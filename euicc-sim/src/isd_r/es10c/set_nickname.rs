@@ -21,9 +21,11 @@ pub(crate) fn set_nickname(
 }
 
 fn decide(context: &mut ConsumerContext<'_>, request: SetNicknameRequest) -> i64 {
+    // req: SGP.22-5.7.21-Length
     if request.profile_nickname.len() > MAX_NICKNAME {
         return UNDEFINED_ERROR;
     }
+    // req: SGP.22-5.7.21-NotFound
     if !context.persistent.profiles.iter().any(|profile| profile.iccid() == request.iccid) {
         return ICCID_NOT_FOUND;
     }

@@ -95,6 +95,7 @@ pub(in super::super) fn command(
         }
         (true, ..) => Err(StatusWord::CONDITIONS_NOT_SATISFIED),
         // An ISD-P accepts no unsecured commands.
+        // req: SGP.02-4.1.3.4-SecurityError
         (false, STORE_DATA | PUT_KEY, _) => Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED),
         (false, ..) => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
     }

@@ -92,6 +92,7 @@ impl Handshake {
     /// cryptogram. Returns the session.
     pub(super) fn authenticate(mut self, header: &[u8], data: &[u8]) -> Result<Session, SecurityError> {
         let cryptogram = self.session.check(header, data)?;
+        // req: SGP.02-4.1.3.4-Keys
         if !is_equal(cryptogram, &self.host_cryptogram) {
             return Err(SecurityError);
         }
@@ -136,6 +137,7 @@ impl Session {
     fn check<'a>(&mut self, header: &[u8], data: &'a [u8]) -> Result<&'a [u8], SecurityError> {
         let (data, mac) = data.split_last_chunk::<MAC>().ok_or(SecurityError)?;
         let right = self.mac.cmac(&[&self.chaining, header, data]);
+        // req: SGP.02-4.1.3.3-Chain
         if !is_equal(&half(right), mac) {
             return Err(SecurityError);
         }

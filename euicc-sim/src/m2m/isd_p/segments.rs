@@ -67,6 +67,7 @@ fn process_tlv(
             };
             let challenge = <[u8; CHALLENGE]>::try_from(challenge).map_err(|_| Refused::Structure)?;
             // A new profile must not replace an existing one.
+            // req: SGP.02-4.1.3.3-Replacement
             if life_cycle >= LifeCycle::Disabled {
                 return Err(Refused::Security);
             }
@@ -95,12 +96,15 @@ fn process_tlv(
             Ok(Vec::new())
         }
         SEGMENT => {
+            // req: SGP.02-4.1.3.3-Channel
             let Channel::ExpectSegment(mut session, mut loading) = state else {
                 return Err(Refused::Security);
             };
+            // req: SGP.02-4.1.3.3-Length
             if octets.len() > MAX_SEGMENT || data.len() < MAC {
                 return Err(Refused::Structure);
             }
+            // req: SGP.02-4.1.3.3-Mac
             let clear = session.unwrap(header, data).map_err(|_| Refused::Security)?;
             let answer = match loading.take(context, isd_p, &clear) {
                 Progress::More => Vec::new(),

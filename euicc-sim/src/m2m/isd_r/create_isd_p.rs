@@ -38,18 +38,22 @@ pub(super) fn create_isd_p(context: &mut M2mContext<'_>, data: &[u8]) -> Result<
         fields(data).ok_or(StatusWord::INCORRECT_DATA)?;
     let parameters = Parameters::read(parameters).ok_or(StatusWord::INCORRECT_DATA)?;
     let is_domain = matches!(privileges, [first] | [first, _, _] if first & SECURITY_DOMAIN != 0);
+    // req: SGP.02-4.1.1.1-Fields
     if !is_domain || !token.is_empty() || !is_isd_p(aid) {
         return Err(StatusWord::INCORRECT_DATA);
     }
+    // req: SGP.02-4.1.1.1-LoadFile
     if load_file != LOAD_FILE || module != MODULE {
         return Err(StatusWord::REFERENCED_DATA_NOT_FOUND);
     }
     let aid = Aid(aid.to_vec());
     let state = &context.state;
+    // req: SGP.02-4.1.1.1-AidInUse
     if state.isd_p(&aid).is_some() {
         return Err(StatusWord::INCORRECT_DATA);
     }
     let free = context.free_memory();
+    // req: SGP.02-4.1.1.1-Memory
     if state.isd_ps.len() >= MAX_ISD_PS
         || free == 0
         || parameters.granted.is_some_and(|granted| granted > free)

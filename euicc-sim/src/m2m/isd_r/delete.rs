@@ -25,19 +25,23 @@ const TOKEN: Tag = Tag(0x9E);
 
 /// DELETE of an ISD-P and its profile; a master delete if there is a token.
 pub(super) fn delete(context: &mut M2mContext<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    // req: SGP.02-4.1.1.4-Data
     let request = DeleteRequest::read(data).ok_or(StatusWord::INCORRECT_DATA)?;
     let state = context.life_cycle(&request.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
     let is_fallback = context.state.fallback.as_ref() == Some(&request.isd_p);
     // A profile that may be needed for a roll-back or is about to be enabled is kept.
+    // req: SGP.02-4.1.1.4-State
     if state == LifeCycle::Enabled || is_fallback || switch::is_under_way(context) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     match &request.token {
+        // req: SGP.02-4.1.1.4-Pol1, SGP.02-4.1.1.6-Pol1
         None if context.persistent.pol1(&request.isd_p).delete_not_allowed => {
             return Err(StatusWord::POL1_PREVENTS);
         }
         None => {}
         // A master delete applies to a disabled profile, regardless of its policy rules.
+        // req: SGP.02-4.1.1.6-State
         Some(_) if state != LifeCycle::Disabled => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
         Some(token) => {
             let isd_p = context.state.isd_p(&request.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
@@ -107,7 +111,9 @@ impl Token<'_> {
         let key = key.ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
         let length = u8::try_from(self.covered.len()).map_err(|_| StatusWord::INCORRECT_DATA)?;
         let right = AesKey::new(*key.expose()).cmac(&[&OBJECT_AND_RELATED, &[length], self.covered]);
+        // req: SGP.02-4.1.1.6-Once
         let is_used = context.state.used_tokens.iter().any(|used| **used == *self.value);
+        // req: SGP.02-4.1.1.6-Token
         if !is_equal(&right, self.value) || self.owner != isd_p.identity || is_used {
             return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
         }

@@ -20,6 +20,7 @@ pub(super) fn put_key_to_isd_r(
     let state = &context.state;
     let dek = state.key_set(key_version).and_then(KeySet::dek).ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
     let may_have = |usage| matches!(usage, KeySetUse::Scp80 | KeySetUse::Scp81);
+    // req: SGP.02-4.1.1.9-InvalidKey
     let (sets, answer) = put_key(&state.key_sets, dek.expose(), command, may_have)?;
     context.state.to_mut().key_sets = sets;
     Ok(answer)
@@ -53,6 +54,7 @@ pub(super) fn delete_keys(
     let is_whole = find(&sets, key_version).map(|set| set.keys.len()) == before;
     sets.retain(|set| !set.keys.is_empty());
     if !is_whole || !are_reachable(&sets) {
+        // req: SGP.02-4.1.1.9-KeepsKeys
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     context.state.to_mut().key_sets = sets;

@@ -9,7 +9,9 @@ use crate::m2m::{fallback, switch};
 use crate::state::m2m::LifeCycle;
 
 /// ES5.EnableProfile.
+// req: SGP.02-4.1.1.2-Checks
 pub(super) fn enable(context: &mut M2mContext<'_>, isd_p: Aid) -> Result<(), StatusWord> {
+    // req: SGP.02-4.1.1.2-Reset
     if state_of(context, &isd_p)? != LifeCycle::Disabled || switch::is_under_way(context) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
@@ -24,6 +26,7 @@ pub(super) fn enable(context: &mut M2mContext<'_>, isd_p: Aid) -> Result<(), Sta
 }
 
 /// ES5.DisableProfile: enables the profile with the fallback attribute instead.
+// req: SGP.02-4.1.1.3-Checks
 pub(super) fn disable(context: &mut M2mContext<'_>, isd_p: &Aid) -> Result<(), StatusWord> {
     let state = state_of(context, isd_p)?;
     // Without a fallback profile there is no profile to enable instead.
@@ -42,6 +45,7 @@ pub(super) fn disable(context: &mut M2mContext<'_>, isd_p: &Aid) -> Result<(), S
 
 /// ES5.SetFallBackAttribute: moves the attribute to this profile.
 pub(super) fn set_fallback_attribute(context: &mut M2mContext<'_>, isd_p: Aid) -> Result<(), StatusWord> {
+    // req: SGP.02-4.1.1.7-Checks
     if state_of(context, &isd_p)? < LifeCycle::Disabled || context.state.emergency.as_ref() == Some(&isd_p) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }

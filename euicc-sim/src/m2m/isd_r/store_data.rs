@@ -84,6 +84,7 @@ fn data_group(
         }
         (group::KEY_ESTABLISHMENT, isd_p) => {
             let establishing =
+                // req: SGP.02-4.1.1.8-Order
                 session_state.establishing.take().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
             establish::key_set(context, isd_p.as_ref(), &establishing, &group.0, contents, after)
         }

@@ -66,10 +66,13 @@ fn is_secure_enough(spi: Spi) -> bool {
 pub(super) fn open(context: &M2mContext<'_>, packet: &CommandPacket<'_>) -> Result<Opened, Refused> {
     let header = packet.header;
     let bare = |status| Refused { status, counter: Counter::ZERO, keys: None };
+    // req: SGP.02-2.4.3-Tar
     let target = super::target(context, header.tar).ok_or(bare(ResponseStatus::TarUnknown))?;
+    // req: SGP.02-2.4.3-SecurityLevel
     if !is_secure_enough(header.spi) {
         return Err(bare(ResponseStatus::InsufficientSecurityLevel));
     }
+    // req: SGP.02-2.4.3-KeySet
     let set = key_set(context, header).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
     let keys = Keys::of(set).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
     // Nothing derived from the decrypted octets is revealed before the checksum is verified.
@@ -78,6 +81,7 @@ pub(super) fn open(context: &M2mContext<'_>, packet: &CommandPacket<'_>) -> Resu
         take_apart(&plain, packet.check_length).ok_or(bare(ResponseStatus::CheckFailed))?;
     let clear = packet.octets.get(..packet.octets.len().saturating_sub(packet.body.len()));
     let expected = clear.map(|clear| mac(keys.kid.expose(), &[clear, &counter.to_bytes(), &[padding], data]));
+    // req: SGP.02-2.4.3-Checksum
     if expected.is_none_or(|expected| !is_equal(&expected, found)) {
         return Err(bare(ResponseStatus::CheckFailed));
     }
@@ -98,6 +102,7 @@ pub(super) fn open(context: &M2mContext<'_>, packet: &CommandPacket<'_>) -> Resu
 /// The key set of the ISD-R that KIc and KID identify. SGP.02 requires the same version in both.
 fn key_set<'a>(context: &'a M2mContext<'_>, header: CommandHeader) -> Option<&'a KeySet> {
     let version = header.kic.version();
+    // req: SGP.02-2.4.3-Aes
     let is_aes = |key: KeyReference| key.algorithm() == Some(Algorithm::Aes);
     let is_one = version == header.kid.version() && is_aes(header.kic) && is_aes(header.kid);
     context.state.key_set(version).filter(|set| is_one && set.usage() == Some(KeySetUse::Scp80))
@@ -114,10 +119,13 @@ fn take_apart(plain: &[u8], check_length: usize) -> Option<(Counter, u8, &[u8], 
 /// Checks the counter: TS 102 225 section 5.1.4.
 fn counter_status(last: u64, counter: Counter, rule: CounterRule) -> ResponseStatus {
     let last = Counter::new(last).unwrap_or(Counter::MAX);
+    // req: SGP.02-2.4.3-CounterBlocked
     let Some(next) = last.next() else { return ResponseStatus::CounterBlocked };
     match rule {
         CounterRule::None | CounterRule::Unchecked => ResponseStatus::Ok,
+        // req: SGP.02-2.4.3-CounterLow
         CounterRule::Higher | CounterRule::Next if counter <= last => ResponseStatus::CounterLow,
+        // req: SGP.02-2.4.3-CounterHigh
         CounterRule::Next if counter > next => ResponseStatus::CounterHigh,
         CounterRule::Higher | CounterRule::Next => ResponseStatus::Ok,
     }

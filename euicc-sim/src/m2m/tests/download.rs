@@ -184,6 +184,7 @@ fn no_segment_is_accepted_after_the_end_of_a_package() {
     assert_eq!(establish(&mut testbed, &Plan::for_isd_p(NEW)).0, "6985");
 }
 
+// req: SGP.02-4.1.3.3-Channel
 #[test]
 fn channel_errors_have_their_reason_codes() {
     let mut testbed = Testbed::new();
@@ -194,6 +195,7 @@ fn channel_errors_have_their_reason_codes() {
         (NEW, initialize_update(0x31), "9F440103"),
         (NEW + 1, initialize_update(0x00), "9F440103"),
         (NEW + 2, initialize_update(0x30), "9F440103"),
+        // req: SGP.02-4.1.3.3-Replacement
         (BOOTSTRAP, initialize_update(0x30), "9F440102"),
         // A key identifier, a challenge that is too short or too long, no data.
         (NEW, unhex("840A30010102030405060708"), "9F440101"),

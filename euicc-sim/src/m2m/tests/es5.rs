@@ -130,21 +130,25 @@ fn create_isd_p_makes_a_security_domain_without_keys() {
     assert_eq!(testbed.create(NEW + 2, Some(0)), "009000");
     assert_eq!(free(&mut testbed), before - 50_000);
     // The AID is in use now.
+    // req: SGP.02-4.1.1.1-AidInUse
     assert_refused(&mut testbed, &create_isd_p(&aid(NEW), None), "6A80");
     assert_refused(&mut testbed, &create_isd_p(&aid(BOOTSTRAP), None), "6A80");
     // All free memory, and one octet more.
     let left = free(&mut testbed);
+    // req: SGP.02-4.1.1.1-Memory
     assert_refused(&mut testbed, &create_isd_p(&aid(NEW + 3), Some(left + 1)), "6A84");
     assert_eq!(testbed.create(NEW + 3, Some(left)), "009000");
     assert_refused(&mut testbed, &create_isd_p(&aid(NEW + 4), None), "6A84");
 }
 
+// req: SGP.02-4.1.1.1-Fields
 #[test]
 fn create_isd_p_checks_its_fields() {
     let mut testbed = Testbed::new();
     let right = create_isd_p(&aid(NEW), None);
     for (from, to, status) in [
         // A load file and a module other than those of ISD-Ps.
+        // req: SGP.02-4.1.1.1-LoadFile
         ("8900000D00", "8900000C00", "6A88"),
         ("8900000E00", "8900000F00", "6A88"),
         // AIDs that are not of an ISD-P: the ISD-R, a reserved number, another suffix, another RID.
@@ -174,6 +178,7 @@ fn create_isd_p_checks_its_fields() {
     }
 }
 
+// req: SGP.02-4.1.1.1-Memory
 #[test]
 fn the_number_of_isd_ps_is_limited() {
     let mut testbed = Testbed::new();
@@ -185,6 +190,7 @@ fn the_number_of_isd_ps_is_limited() {
     assert_refused(&mut testbed, &create_isd_p(&aid(NEW + created), None), "6A84");
 }
 
+// req: SGP.02-4.1.1.2-Reset
 #[test]
 fn enable_takes_effect_with_the_next_reset() {
     let mut testbed = Testbed::new();
@@ -208,6 +214,7 @@ fn settle(testbed: &mut Testbed) {
     testbed.state_mut().toolkit = crate::state::m2m::toolkit_state::ToolkitState::default();
 }
 
+// req: SGP.02-4.1.1.2-Checks, SGP.02-4.1.1.3-Checks
 #[test]
 fn enable_and_disable_check_existence_then_state_then_pol1() {
     let mut testbed = Testbed::new();
@@ -246,6 +253,7 @@ fn disable_enables_the_profile_with_the_fallback_attribute() {
     assert_eq!(testbed.life_cycle(NO_RULES), Some(Disabled));
 }
 
+// req: SGP.02-4.1.1.7-Checks
 #[test]
 fn the_fallback_attribute_moves_between_profiles() {
     let mut testbed = Testbed::new();
@@ -283,7 +291,9 @@ fn delete_removes_an_isd_p_with_its_contents() {
     let mut testbed = Testbed::new();
     let used = testbed.memory_used();
     assert_refused(&mut testbed, &delete(NEW), "6A88");
+    // req: SGP.02-4.1.1.4-State
     assert_refused(&mut testbed, &delete(BOOTSTRAP), "6985");
+    // req: SGP.02-4.1.1.4-Pol1
     assert_refused(&mut testbed, &delete(NO_DELETE), "69E1");
     // With an Le, the response has data.
     assert_eq!(testbed.es5(&format!("{}00", delete(NO_RULES))), "009000");
@@ -304,6 +314,7 @@ fn delete_removes_an_isd_p_with_its_contents() {
     assert_refused(&mut testbed, &delete(DELETE_ON_DISABLE), "6985");
 }
 
+// req: SGP.02-4.1.1.4-Data
 #[test]
 fn delete_checks_its_data() {
     let mut testbed = Testbed::new();

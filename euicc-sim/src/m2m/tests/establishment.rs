@@ -95,6 +95,7 @@ fn an_sm_sr_establishes_another_key_set_of_the_isd_r() {
     assert_eq!(establish(&mut testbed, &plan).1, format!("8610{}9000", hex::encode_upper(receipt)));
 }
 
+// req: SGP.02-4.1.1.8-Certificate
 #[test]
 fn a_certificate_must_be_signed_by_the_ci_valid_today_and_of_the_right_role() {
     let mut testbed = testbed();
@@ -210,6 +211,7 @@ fn a_challenge_is_valid_for_one_attempt() {
     assert!(response.answers.is_empty());
 }
 
+// req: SGP.02-4.1.1.8-Order
 #[test]
 fn the_second_store_data_needs_the_first() {
     let mut testbed = testbed();
@@ -229,6 +231,7 @@ fn the_second_store_data_needs_the_first() {
     assert_eq!(testbed.apdus(ISD_R, Some(Chaining::Last), &[install, second]), ["9000", "6A86"]);
 }
 
+// req: SGP.02-4.1.1.8-Template
 #[test]
 fn an_unsupported_template_is_refused() {
     let mut testbed = testbed();
@@ -272,6 +275,7 @@ fn existing_keys_are_replaced_only_on_request() {
     assert_refused(&mut testbed, &Plan { scenario: 0x08, ..Plan::for_isd_r(0x01) }, 1, "6985");
 }
 
+// req: SGP.02-4.1.1.8-LifeCycle
 #[test]
 fn a_missing_isd_p_or_one_with_a_profile_gets_no_keys() {
     let mut testbed = Testbed::new();

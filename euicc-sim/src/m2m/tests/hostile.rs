@@ -48,6 +48,7 @@ fn all_segments_in_order_install_the_profile() {
     assert_eq!(testbed.life_cycle(NEW), Some(LifeCycle::Disabled));
 }
 
+// req: SGP.02-4.1.3.3-Chain
 #[test]
 fn reordered_lost_or_repeated_segments_are_refused() {
     let mut download = download();
@@ -67,6 +68,7 @@ fn reordered_lost_or_repeated_segments_are_refused() {
     }
 }
 
+// req: SGP.02-4.1.3.3-Mac
 #[test]
 fn an_altered_octet_of_a_segment_is_refused() {
     let mut download = download();
@@ -90,6 +92,7 @@ fn an_altered_octet_of_a_segment_is_refused() {
     }
 }
 
+// req: SGP.02-4.1.3.3-Length
 #[test]
 fn a_segment_truncated_at_any_octet_is_refused() {
     let mut download = download();

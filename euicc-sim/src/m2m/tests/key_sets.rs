@@ -106,6 +106,7 @@ fn a_counter_restarts_only_if_both_packet_keys_change() {
     assert_eq!(testbed.state().key_set(SCP80).unwrap().counter, 7);
 }
 
+// req: SGP.02-4.1.1.9-InvalidKey
 #[test]
 fn an_invalid_key_is_refused() {
     let mut testbed = Testbed::new();
@@ -170,6 +171,7 @@ fn a_handover_deletes_the_keys_of_the_previous_sm_sr() {
     assert_eq!(run(&mut testbed, 0x02, finalise), "009000");
 }
 
+// req: SGP.02-4.1.1.9-KeepsKeys
 #[test]
 fn the_last_packet_keys_are_kept_in_every_session() {
     let mut testbed = Testbed::new();

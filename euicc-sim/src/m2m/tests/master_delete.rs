@@ -42,6 +42,7 @@ fn assert_refused(testbed: &mut Testbed, apdu: &str, status: &str) {
     assert!(testbed.memory() == before);
 }
 
+// req: SGP.02-4.1.1.6-Pol1
 #[test]
 fn a_token_permits_deletion_against_pol1() {
     let mut testbed = testbed();
@@ -50,6 +51,7 @@ fn a_token_permits_deletion_against_pol1() {
     assert_refused(&mut testbed, &master_delete(NO_DELETE, OWNER, &TOKEN_KEY), "6A88");
 }
 
+// req: SGP.02-4.1.1.6-Token
 #[test]
 fn a_token_must_be_made_by_the_owner_for_this_profile() {
     let mut testbed = testbed();
@@ -92,6 +94,7 @@ fn a_token_must_be_made_by_the_owner_for_this_profile() {
     );
 }
 
+// req: SGP.02-4.1.1.6-State
 #[test]
 fn a_token_does_not_override_the_state_checks() {
     let mut testbed = testbed();
@@ -105,6 +108,7 @@ fn a_token_does_not_override_the_state_checks() {
     assert_refused(&mut testbed, &master_delete(NO_DELETE, OWNER, &TOKEN_KEY), "6A88");
 }
 
+// req: SGP.02-4.1.1.6-Once
 #[test]
 fn a_token_is_valid_only_once() {
     let mut testbed = testbed();

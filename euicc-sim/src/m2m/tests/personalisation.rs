@@ -108,6 +108,7 @@ fn long_data_can_be_sent_with_extended_lengths() {
     assert_eq!(session.isd_p().connectivity.as_ref().unwrap().len(), 0x104);
 }
 
+// req: SGP.02-4.1.3.4-SecurityError
 #[test]
 fn a_command_with_a_security_error_ends_the_channel() {
     let group = unhex("3A070BA0090607913386994211F1");
@@ -139,6 +140,7 @@ fn a_command_with_a_security_error_ends_the_channel() {
     assert_eq!(to_isd_p(&mut session.testbed, Some(Chaining::Following), &apdu), "6982");
 }
 
+// req: SGP.02-4.1.3.4-Keys
 #[test]
 fn a_channel_opens_only_with_the_right_keys_and_level() {
     let mut testbed = Testbed::new();

@@ -184,12 +184,15 @@ fn every_refusal_has_a_status_and_changes_nothing() {
     ];
     let mut cases: Vec<(CommandHeader, ResponseStatus)> = weak
         .into_iter()
+        // req: SGP.02-2.4.3-SecurityLevel
         .map(|spi| (CommandHeader { spi, ..header() }, ResponseStatus::InsufficientSecurityLevel))
         .collect();
+    // req: SGP.02-2.4.3-Tar
     cases.push((CommandHeader { tar: Tar([0, 0, 3]), ..header() }, ResponseStatus::TarUnknown));
     cases.push((CommandHeader { tar: Tar([0xB0, 0, 0x10]), ..header() }, ResponseStatus::TarUnknown));
     for (kic, kid) in [(0x22, 0x12), (0x12, 0x22), (0x22, 0x22), (0x15, 0x12), (0x12, 0x15), (0x02, 0x02)] {
         let header = CommandHeader { kic: KeyReference(kic), kid: KeyReference(kid), ..header() };
+        // req: SGP.02-2.4.3-KeySet
         cases.push((header, ResponseStatus::UnidentifiedSecurityError));
     }
     let mut terminal = TestTerminal::settled();
@@ -210,9 +213,11 @@ fn every_refusal_has_a_status_and_changes_nothing() {
     assert_eq!(in_clear(&terminal.deliver(&not_blocks)), ResponseStatus::CipheringError.code());
     assert!(terminal.testbed.memory() == before);
     for (packet, expected) in [
+        // req: SGP.02-2.4.3-CounterLow
         (sealed(header(), last, &enable), ResponseStatus::CounterLow),
         (sealed(header(), 0, &enable), ResponseStatus::CounterLow),
         (sealed(next, last, &enable), ResponseStatus::CounterLow),
+        // req: SGP.02-2.4.3-CounterHigh
         (sealed(next, last + 2, &enable), ResponseStatus::CounterHigh),
     ] {
         assert_eq!(opened(&terminal.deliver(&packet)).status, expected.code());
@@ -222,10 +227,12 @@ fn every_refusal_has_a_status_and_changes_nothing() {
     let end = (1 << 40) - 1;
     assert_eq!(opened(&terminal.deliver(&sealed(header(), end, &script(&[RESOURCES])))).status, 0);
     let blocked = opened(&terminal.deliver(&sealed(header(), end, &enable)));
+    // req: SGP.02-2.4.3-CounterBlocked
     assert_eq!(blocked.status, ResponseStatus::CounterBlocked.code());
 }
 
 /// SGP.02 section 2.4.3 permits only AES, even if the packet is correct for triple DES.
+// req: SGP.02-2.4.3-Aes
 #[test]
 fn a_triple_des_packet_is_refused() {
     let enable = script(&[&format!("80E28800153A03124F10{}", aid(NO_RULES))]);
@@ -268,6 +275,7 @@ fn a_packet_altered_anywhere_is_refused() {
             assert!(terminal.testbed.memory() == before, "octet {at}");
             if at >= 10 {
                 // The response contains no decrypted data and is not secured with the keys.
+                // req: SGP.02-2.4.3-Checksum
                 assert_eq!(in_clear(&report), ResponseStatus::CheckFailed.code(), "octet {at}");
             }
         }
