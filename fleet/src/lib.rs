@@ -65,5 +65,5 @@ pub use platform::{
 pub use problem::Problem;
 pub use profile_order::{Code, DownloadProgress, ORDERS, ProfileOrder, ProfileOrderId, Step};
 pub use state::{DeviceEvent, Entry, NotPossible, State, Tally, Trail};
-pub use store::{ImportError, dry_run, get, import, load, put};
+pub use store::{ImportError, STORED_FORM, dry_run, get, import, load, put};
 pub use supplier::{Es2Plus, Supplier};
