@@ -175,7 +175,7 @@ pub fn sm_dp(setup: &SmDpSetup<'_>) -> Result<SmDpPlus, Fault> {
 /// # Errors
 /// The database cannot be opened.
 pub fn sm_dp_records(data_dir: &Path) -> Result<Arc<dyn Records>, Fault> {
-    Ok(Arc::new(SqliteRecords::open(data_dir.join("sm-dp.sqlite"))?))
+    Ok(Arc::new(SqliteRecords::open(data_dir.join("sm-dp.sqlite"), sm_dp::records::STORED_FORM)?))
 }
 
 /// Opens an SM-DP+ on these records, without listening.

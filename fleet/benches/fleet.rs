@@ -160,7 +160,8 @@ async fn check_ins(records: &MemoryRecords, fleet: &Fleet, book: &RuleBook, now:
 /// check-ins of some devices as parallel HTTP requests.
 async fn on_disk(rows: &Rows, book: &RuleBook, now: Timestamp) {
     let folder = tempfile::tempdir().unwrap();
-    let records = Arc::new(SqliteRecords::open(folder.path().join("records.sqlite")).unwrap());
+    let records =
+        Arc::new(SqliteRecords::open(folder.path().join("records.sqlite"), fleet::STORED_FORM).unwrap());
     let start = Instant::now();
     let done = fleet::import(&*records, rows, now, false).await.unwrap();
     println!("{:<34} {:>8.2} s  {} added", "imported into SQLite", start.elapsed().as_secs_f64(), done.added);

@@ -66,5 +66,5 @@ pub use platform::{
 pub use problem::Problem;
 pub use profile_order::{Code, DownloadProgress, ORDERS, OrderStep, ProfileOrder, ProfileOrderId};
 pub use state::{DeviceEvent, NotPossible, State, Tally, Trail, TrailEntry};
-pub use store::{ImportError, dry_run, get, import, load, put};
+pub use store::{ImportError, STORED_FORM, dry_run, get, import, load, put};
 pub use supplier::{Es2Plus, Supplier};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rsp::{ids::Eid, time::Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
-use world::{Collection, Fault, Records, Tx, transact};
+use world::{Collection, Fault, Records, StoredForm, Tx, transact};
 
 use crate::{
     device::{Device, Fleet},
@@ -13,6 +13,8 @@ use crate::{
     state::State,
 };
 
+/// Form of the records that this program writes.
+pub const STORED_FORM: StoredForm = StoredForm { party: "fleet platform", version: 1 };
 /// Devices by EID.
 pub(crate) const DEVICES: Collection<StoredDevice> = Collection::new("devices");
 

@@ -19,13 +19,15 @@ use rsp::{
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use world::{Collection, Fault, Tx, World};
+use world::{Collection, Fault, StoredForm, Tx, World};
 
 use crate::{
     profile_state::{OrderState, ProfileEvent, ProfileState},
     protection::{Protection, Rebinding},
 };
 
+/// Form of the records that this program writes.
+pub const STORED_FORM: StoredForm = StoredForm { party: "SM-DP+", version: 1 };
 /// Profiles by ICCID.
 pub const PROFILES: Collection<Profile> = Collection::new("profiles");
 /// Profile packages (DER) by ICCID. They are separate from the profile because the profile changes

@@ -6,8 +6,10 @@ use rsp::{
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use world::Collection;
+use world::{Collection, StoredForm};
 
+/// Form of the records that this program writes.
+pub const STORED_FORM: StoredForm = StoredForm { party: "SM-DS", version: 1 };
 /// Registered events. The key is EID/event ID.
 pub const EVENTS: Collection<RegisteredEvent> = Collection::new("events");
 /// Sessions, by TransactionID.

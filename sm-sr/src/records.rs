@@ -17,7 +17,7 @@ use rsp::{
 };
 use rsp_server::soap::{self, Decision};
 use serde::{Deserialize, Serialize};
-use world::{Collection, Fault, Tx};
+use world::{Collection, Fault, StoredForm, Tx};
 
 pub use crate::keys::{Key, KeySet, Keys, SCP80_VERSIONS, SCP81_VERSIONS};
 use crate::state::{
@@ -25,6 +25,8 @@ use crate::state::{
     takeover::{Order, Takeover},
 };
 
+/// Form of the records that this program writes.
+pub const STORED_FORM: StoredForm = StoredForm { party: "SM-SR", version: 1 };
 /// Cards by EID.
 pub const CARDS: Collection<Card> = Collection::new("cards");
 /// Functions that have not ended, by EID/number. The first one of a card is in progress.

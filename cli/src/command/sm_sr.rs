@@ -7,7 +7,7 @@ use net::{SqliteRecords, smpp::EsmeSettings};
 use rsp::ids::{Eid, SmdpAddress};
 use sm_sr::{
     es5::Es5Config,
-    records::{AUDIT, CARDS, Card, OPERATIONS, PEERS},
+    records::{AUDIT, CARDS, Card, OPERATIONS, PEERS, STORED_FORM},
 };
 use world::{Fault, PhoneNumber, Tx};
 
@@ -170,7 +170,7 @@ impl Serve {
             cards_address: self.cards_address,
             number: self.number.clone(),
             smsc: self.smsc.clone(),
-            records: active_faults.records("sm-sr", Arc::new(SqliteRecords::open(records.to_path_buf())?)),
+            records: active_faults.records("sm-sr", Arc::new(SqliteRecords::open(records, STORED_FORM)?)),
             world: &world,
             events: Arc::new(Lines::new(world.now(), json)),
             client: net::Client::default(),
@@ -237,7 +237,7 @@ fn open(records: &std::path::Path) -> Result<SqliteRecords, Fault> {
             "correct --name or --data-dir, or start the SM-SR with `landfall sm-sr serve`",
         ));
     }
-    SqliteRecords::open(records.to_path_buf())
+    SqliteRecords::open(records, STORED_FORM)
 }
 
 async fn list(records: &std::path::Path, json: bool) -> Result<(), Fault> {

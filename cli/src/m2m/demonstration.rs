@@ -145,7 +145,10 @@ impl Demonstration {
                     password: "landfall".to_owned(),
                     system_type: String::new(),
                 }),
-                records: Arc::new(SqliteRecords::open(folder.join(format!("sm-sr-{number}.sqlite")))?),
+                records: Arc::new(SqliteRecords::open(
+                    folder.join(format!("sm-sr-{number}.sqlite")),
+                    ::sm_sr::records::STORED_FORM,
+                )?),
                 world: &world,
                 events: observer.of(name),
                 client: Client::default(),

@@ -21,7 +21,7 @@ pub fn sm_ds(settings: &Settings, pki: &Pki, world: &World, events: Arc<dyn Even
 }
 
 fn sm_ds_records(settings: &Settings) -> Result<Arc<dyn Records>, Fault> {
-    Ok(Arc::new(SqliteRecords::open(settings.data_dir.join("sm-ds.sqlite"))?))
+    Ok(Arc::new(SqliteRecords::open(settings.data_dir.join("sm-ds.sqlite"), sm_ds::records::STORED_FORM)?))
 }
 
 fn sm_ds_on(

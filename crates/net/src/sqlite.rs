@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use world::records::after_prefix;
-use world::{BoxFuture, ChangeSet, Committed, Fault, Records, Stored, Version};
+use world::{BoxFuture, ChangeSet, Committed, Fault, Records, Stored, StoredForm, Version};
 
 use writer::Writer;
 
 /// "LFLD": identifies the file to this program and to file(1).
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 /// Increased by every change that older programs cannot handle.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 const SCHEMA: &str = "
     CREATE TABLE records (
         collection TEXT NOT NULL,
@@ -33,6 +33,10 @@ const SCHEMA: &str = "
     CREATE TABLE last_version (version INTEGER NOT NULL) STRICT;
     INSERT INTO last_version VALUES (0);
 ";
+/// Added by schema version 2: the form of the records.
+const STORED_FORM: &str = "CREATE TABLE stored_form (party TEXT NOT NULL, version INTEGER NOT NULL) STRICT";
+/// Version of the form of the records in a file of schema version 1.
+const FIRST_FORM: u32 = 1;
 /// Number of parallel reads. More than the cores of a small machine would only wait for each other.
 const READERS: usize = 4;
 /// Maximum wait for another process that writes to the same file.
@@ -48,12 +52,13 @@ pub struct SqliteRecords {
 
 impl SqliteRecords {
     /// Opens the file, and creates it and its folder if needed. A file that is damaged, has a newer
-    /// schema or belongs to another program is refused.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Fault> {
+    /// schema or belongs to another program is refused, and so are records that belong to another
+    /// party or have another version than `form`.
+    pub fn open(path: impl Into<PathBuf>, form: StoredForm) -> Result<Self, Fault> {
         let path = path.into();
         create_owner_only(&path)?;
         let connection = connect(&path)?;
-        prepare(&connection, &path)?;
+        prepare(&connection, &path, form)?;
         let readers = (0..READERS).map(|_| connect(&path).map(Mutex::new)).collect::<Result<_, _>>()?;
         let writer = Writer::start(connection, path.clone())?;
         Ok(Self { path, readers, next_reader: AtomicUsize::new(0), writer })
@@ -157,7 +162,7 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
 }
 
 /// Checks the owner and version of the file before anything is written to it.
-fn prepare(connection: &Connection, path: &Path) -> Result<(), Fault> {
+fn prepare(connection: &Connection, path: &Path, form: StoredForm) -> Result<(), Fault> {
     let sql = |error| fault(path, "open", error);
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(sql);
     let refused = |why: String, next: &str| {
@@ -186,14 +191,18 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), Fault> {
             "choose a folder on a local disk with --data-dir",
         );
     }
-    create_schema(connection).map_err(sql)?;
+    create_schema(connection, form).map_err(sql)?;
+    let (party, version): (String, u32) = connection
+        .query_row("SELECT party, version FROM stored_form", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(sql)?;
+    form.check(format!("cannot open the records in {}", path.display()), &party, version)?;
     let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sql)?;
     if health != "ok" { refused(format!("it is damaged: {health}"), RESTORE) } else { Ok(()) }
 }
 
-/// Creates the schema in one transaction. The version is checked again inside it, because another
-/// process may have been faster.
-fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
+/// Creates the schema or migrates an older one, in one transaction. The version is checked again
+/// inside it, because another process may have been faster.
+fn create_schema(connection: &Connection, form: StoredForm) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let done = connection
         .pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
@@ -201,8 +210,9 @@ fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
             0 => {
                 connection.execute_batch(SCHEMA)?;
                 connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-                connection.pragma_update(None, "user_version", SCHEMA_VERSION)
+                add_stored_form(connection, form)
             }
+            1 => add_stored_form(connection, StoredForm { version: FIRST_FORM, ..form }),
             _ => Ok(()),
         })
         .and_then(|()| connection.execute_batch("COMMIT"));
@@ -211,6 +221,12 @@ fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
         let _ = connection.execute_batch("ROLLBACK");
     }
     done
+}
+
+fn add_stored_form(connection: &Connection, form: StoredForm) -> rusqlite::Result<()> {
+    connection.execute_batch(STORED_FORM)?;
+    connection.execute("INSERT INTO stored_form VALUES (?1, ?2)", params![form.party, form.version])?;
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION)
 }
 
 const RESTORE: &str =
@@ -240,11 +256,12 @@ mod tests {
     use super::*;
 
     const NOTES: Collection<String> = Collection::new("notes");
+    const FORM: StoredForm = StoredForm { party: "SM-XY", version: 2 };
 
     fn new() -> (tempfile::TempDir, PathBuf, SqliteRecords) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/records.db");
-        let records = SqliteRecords::open(&path).unwrap();
+        let records = SqliteRecords::open(&path, FORM).unwrap();
         (folder, path, records)
     }
 
@@ -255,7 +272,7 @@ mod tests {
     }
 
     fn refused(path: &Path) -> Fault {
-        SqliteRecords::open(path).err().expect("the file must be refused")
+        SqliteRecords::open(path, FORM).err().expect("the file must be refused")
     }
 
     #[tokio::test]
@@ -270,7 +287,7 @@ mod tests {
         assert_eq!(write(&records, "a", "kept").await.unwrap(), Committed::Yes);
         let before = records.read("notes", "a").await.unwrap().unwrap();
         drop(records);
-        let records = SqliteRecords::open(&path).unwrap();
+        let records = SqliteRecords::open(&path, FORM).unwrap();
         assert_eq!(records.read("notes", "a").await.unwrap().unwrap(), before);
         assert_eq!(write(&records, "a", "again").await.unwrap(), Committed::Yes);
         assert!(records.read("notes", "a").await.unwrap().unwrap().version > before.version);
@@ -303,7 +320,7 @@ mod tests {
     #[tokio::test]
     async fn two_stores_on_one_file_detect_conflicts() {
         let (_folder, path, first) = new();
-        let second = SqliteRecords::open(&path).unwrap();
+        let second = SqliteRecords::open(&path, FORM).unwrap();
         let mut tx = Tx::begin(&first);
         assert_eq!(tx.get(&NOTES, "a").await.unwrap(), None);
         assert_eq!(write(&second, "a", "second").await.unwrap(), Committed::Yes);
@@ -318,10 +335,10 @@ mod tests {
         assert_eq!(write(&records, "small", "kept").await.unwrap(), Committed::Yes);
         drop(records);
         let connection = connect(&path).unwrap();
-        prepare(&connection, &path).unwrap();
+        prepare(&connection, &path, FORM).unwrap();
         // At this limit SQLite fails exactly as with a full disk.
         let _: i64 = connection.query_row("PRAGMA max_page_count = 10", [], |row| row.get(0)).unwrap();
-        let mut records = SqliteRecords::open(&path).unwrap();
+        let mut records = SqliteRecords::open(&path, FORM).unwrap();
         records.writer = Writer::start(connection, path.clone()).unwrap();
         let fault = write(&records, "large", &"x".repeat(100_000)).await.unwrap_err();
         assert!(fault.next.starts_with("free some"), "{fault}");
@@ -356,7 +373,37 @@ mod tests {
         let (_folder, path, records) = new();
         drop(records);
         connect(&path).unwrap().pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
-        assert!(refused(&path).why.contains("schema version 2"));
+        assert!(refused(&path).why.contains("schema version 3"));
+    }
+
+    #[test]
+    fn another_stored_form_is_refused_and_both_versions_are_named() {
+        let (_folder, path, records) = new();
+        drop(records);
+        for (party, version, expected) in [
+            ("SM-XY", 1, "their stored form has version 2, and this SM-XY reads version 1"),
+            ("SM-XY", 3, "their stored form has version 2, and this SM-XY reads version 3"),
+            ("SM-ZZ", 2, "they are the records of the SM-XY, and this is the SM-ZZ"),
+        ] {
+            let refused = SqliteRecords::open(&path, StoredForm { party, version }).err().unwrap();
+            assert_eq!(refused.why, expected);
+            assert!(refused.next.contains("--data-dir"), "{refused}");
+        }
+        SqliteRecords::open(&path, FORM).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_without_a_version_has_the_first_stored_form() {
+        let first = StoredForm { version: FIRST_FORM, ..FORM };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.db");
+        let records = SqliteRecords::open(&path, first).unwrap();
+        assert_eq!(write(&records, "a", "kept").await.unwrap(), Committed::Yes);
+        drop(records);
+        connect(&path).unwrap().execute_batch("DROP TABLE stored_form; PRAGMA user_version = 1").unwrap();
+        assert_eq!(refused(&path).why, "their stored form has version 1, and this SM-XY reads version 2");
+        let records = SqliteRecords::open(&path, first).unwrap();
+        assert_eq!(Tx::begin(&records).get(&NOTES, "a").await.unwrap().unwrap(), "kept");
     }
 
     #[test]

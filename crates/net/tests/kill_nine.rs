@@ -15,13 +15,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use net::{OsDice, SqliteRecords};
-use world::{Collection, Dice, Fault, SeededDice, Tx, transact};
+use world::{Collection, Dice, Fault, SeededDice, StoredForm, Tx, transact};
 
 const ROUNDS: u32 = 8;
 const WRITERS: u32 = 4;
 /// Each commit sets these three records of its writer to the same number, and adds one record to
 /// the log.
 const PARTS: [&str; 3] = ["a", "b", "c"];
+const FORM: StoredForm = StoredForm { party: "test", version: 1 };
 const COUNTERS: Collection<u32> = Collection::new("counters");
 const LOG: Collection<u32> = Collection::new("log");
 
@@ -78,7 +79,7 @@ fn commit_until_killed(path: &Path, commits: usize, acknowledged: &mut BTreeMap<
 }
 
 async fn check(path: &Path, acknowledged: &BTreeMap<u32, u32>) -> Result<(), String> {
-    let records = SqliteRecords::open(path).map_err(|fault| fault.to_string())?;
+    let records = SqliteRecords::open(path, FORM).map_err(|fault| fault.to_string())?;
     let mut tx = Tx::begin(&records);
     for (&writer, &number) in acknowledged {
         let mut parts = Vec::new();
@@ -109,7 +110,7 @@ async fn check(path: &Path, acknowledged: &BTreeMap<u32, u32>) -> Result<(), Str
 #[ignore = "the child of the test above, not a test"]
 async fn child_that_commits_until_killed() {
     let Ok(path) = std::env::var(CHILD) else { return };
-    let records = Arc::new(SqliteRecords::open(path).unwrap());
+    let records = Arc::new(SqliteRecords::open(path, FORM).unwrap());
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
         let records = Arc::clone(&records);

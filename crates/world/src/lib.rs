@@ -44,7 +44,7 @@ pub use link::{
     CanSendSlowly, Link, LinkFault, LinkFaultKind, PeerCertificate, PskIdentity, SlowBody, link_from, send,
 };
 pub use memory::{Batch, Cells, Content, Memory, RamMemory};
-pub use records::{ChangeSet, Committed, MemoryRecords, Records, Stored, Version};
+pub use records::{ChangeSet, Committed, MemoryRecords, Records, Stored, StoredForm, Version};
 pub use stream::{BoxByteStream, ByteStream, Dial, MemoryHosts, MemoryListener, NoDial};
 pub use tx::{Collection, MAX_ATTEMPTS, Tx, transact};
 

@@ -13,7 +13,7 @@ mod memory;
 
 pub use memory::MemoryRecords;
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use crate::{BoxFuture, Fault};
 
@@ -85,6 +85,39 @@ impl<R: Records + ?Sized> Records for Arc<R> {
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
         (**self).commit(changes)
+    }
+}
+
+/// The stored form of a party's records: their types, keys and collections in this program. A store
+/// keeps the form of the party that created it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredForm {
+    /// The party, such as `SM-SR`.
+    pub party: &'static str,
+    /// Increased by every change after which records that were written before cannot be read. The
+    /// first version is 1.
+    pub version: u32,
+}
+
+impl StoredForm {
+    /// Checks the party and the version that a store keeps.
+    ///
+    /// # Errors
+    /// Returns a fault that begins with `what` if the records belong to another party or have
+    /// another version.
+    pub fn check(self, what: String, party: &str, version: u32) -> Result<(), Fault> {
+        let Self { party: own, version: known } = self;
+        if party != own {
+            let why = format!("they are the records of the {party}, and this is the {own}");
+            return Err(Fault::new(what, why, "choose another file, or another folder with --data-dir"));
+        }
+        let next = match version.cmp(&known) {
+            Ordering::Equal => return Ok(()),
+            Ordering::Greater => "use the newer program that wrote them, or another folder with --data-dir",
+            Ordering::Less => "use the older program that wrote them, or another folder with --data-dir",
+        };
+        let why = format!("their stored form has version {version}, and this {own} reads version {known}");
+        Err(Fault::new(what, why, next))
     }
 }
 
