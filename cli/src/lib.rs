@@ -29,4 +29,4 @@ pub mod scenario_file;
 pub mod settings;
 pub mod trace;
 
-pub use scenario::subscription;
+pub use testbed::subscription;

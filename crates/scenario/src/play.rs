@@ -42,11 +42,10 @@ use world::Fault;
 
 use crate::file::{Place, Scenario, Stop, campaign_spec};
 use crate::report::{self, Kind, Report};
-use crate::time;
-pub use crate::transport::{Server, Way, Ways, Wire};
 pub use environment::{Outside, StockedProfile, ThirdPartyCard, ThirdPartySmDp};
 use queue::Due;
 use simulated_world::{SimulatedWorld, SmDp};
+use testbed::time;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The maximum interval between two runs of the platform's due tasks.

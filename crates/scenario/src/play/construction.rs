@@ -26,14 +26,14 @@ use super::owner;
 use super::queue::Queue;
 use super::radio_environment::RadioEnvironment;
 use super::simulated_world::{Foreign, PLATFORM, SimulatedWorld, SmDp, each};
-use crate::consumer::sm_dp_host;
 use crate::file::{self, Partners, Scenario};
-use crate::m2m::Bearer;
-use crate::m2m::testbed::M2mTestbed;
 use crate::report::Report;
-use crate::time::Simulation;
-use crate::transport::{Server, Ways};
 use faults::{FaultInjector, TamperingPeer};
+use testbed::consumer::sm_dp_host;
+use testbed::m2m::Bearer;
+use testbed::m2m::M2mTestbed;
+use testbed::time::Simulation;
+use testbed::transport::{Server, Ways};
 
 impl SimulatedWorld {
     /// Creates the world of a scenario.

@@ -14,8 +14,8 @@ use super::dormant_device::{DormantDevice, ServiceState};
 use super::internal_fault::bug;
 use super::simulated_world::SimulatedWorld;
 use crate::file::{Condition, Counter, Expectation, Expected, Limit};
-use crate::host::Host;
 use crate::report;
+use testbed::host::Host;
 
 /// Maximum number of devices that are named when an expectation is not met.
 const NAMED: usize = 3;

@@ -23,11 +23,11 @@ use super::environment::{ThirdPartyCard, ThirdPartySmDp};
 use super::internal_fault::bug;
 use super::owner;
 use super::simulated_world::{Foreign, SmDp};
-use crate::consumer;
 use crate::file::{self, Group, Scenario};
-use crate::m2m::testbed::M2mTestbed;
-use crate::subscription::{OwnIdentities, Subscription, own_package_with};
-use crate::time::Simulation;
+use testbed::consumer;
+use testbed::m2m::M2mTestbed;
+use testbed::subscription::{OwnIdentities, Subscription, own_package_with};
+use testbed::time::Simulation;
 
 /// First subscriber number of the profiles in stock. Profiles that are on cards at first have
 /// smaller numbers.
@@ -55,7 +55,7 @@ pub(super) async fn stock(
         }
         return Ok(());
     }
-    let party = sm_dp.party.as_ref().and_then(crate::host::Host::party);
+    let party = sm_dp.party.as_ref().and_then(testbed::host::Host::party);
     let party = party.ok_or_else(|| bug("an SM-DP+ is not running"))?;
     let options =
         ProfileOptions { profile_type: Some(owner::type_of(operator)), ..ProfileOptions::default() };

@@ -26,9 +26,9 @@ use super::imei::{imei, thief, told_imei};
 use super::internal_fault::bug;
 use super::radio_environment::{DeviceRadio, RadioState};
 use super::simulated_world::SimulatedWorld;
-use crate::consumer::{Waits, nowhere};
 use crate::report::Kind;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor};
+use testbed::consumer::{Waits, nowhere};
 
 /// Maximum check-ins per wake-up. Further instructions wait for the next one.
 const MAX_CHECK_INS: usize = 6;

@@ -32,14 +32,15 @@ use super::online_devices::{M2m, OnlineDevice};
 use super::owner;
 use super::radio_environment::DeviceRadio;
 use super::simulated_world::SimulatedWorld;
-use crate::bearer::Carrier;
-use crate::file::{self, M2mOperation, ReachedBy, SmSr};
-use crate::m2m::Bearer;
-use crate::m2m::factory::FirstProfile;
-use crate::m2m::testbed::{FunctionResult, M2mTestbed};
+use crate::file::{self, M2mOperation, ReachedBy};
 use crate::report::Kind;
-use crate::subscription::{OwnIdentities, Subscription};
 use faults::{FaultyMemory, FaultyRadio, Power, PoweredDoor};
+use testbed::bearer::Carrier;
+use testbed::fault_places::SmSrPlace;
+use testbed::m2m::Bearer;
+use testbed::m2m::factory::FirstProfile;
+use testbed::m2m::{FunctionResult, M2mTestbed};
+use testbed::subscription::{OwnIdentities, Subscription};
 
 /// Time without power after a power cut during a write, or after the card has stopped answering.
 const AWAY: Duration = Duration::from_secs(30);
@@ -61,7 +62,7 @@ pub(super) enum Order {
     /// Read the state of the card.
     Audit,
     /// Hand the card over to this SM-SR.
-    ChangeSmSr(SmSr),
+    ChangeSmSr(SmSrPlace),
 }
 
 /// Creates the stock of an operator and its subscribers.

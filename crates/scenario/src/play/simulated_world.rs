@@ -24,11 +24,11 @@ use super::online_devices::M2m;
 use super::queue::Queue;
 use super::radio_environment::RadioEnvironment;
 use crate::file::{self, Group, Scenario};
-use crate::host::Host;
 use crate::report::{Kind, Report};
-use crate::time::Simulation;
-use crate::transport::Way;
 use faults::{FaultInjector, TamperingPeer};
+use testbed::host::Host;
+use testbed::time::Simulation;
+use testbed::transport::Way;
 
 /// All parties of a run. Its methods do not block.
 pub(super) struct SimulatedWorld {

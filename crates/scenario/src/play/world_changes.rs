@@ -17,7 +17,7 @@ use super::queue::Due;
 use super::simulated_world::SimulatedWorld;
 use super::{below, file_place};
 use crate::report::{Kind, Stay};
-use crate::subscription::{own_imsi, own_number};
+use testbed::subscription::{own_imsi, own_number};
 
 /// Maximum number of stays recorded per device: one more than the report shows.
 const STAYS_KEPT: usize = 41;

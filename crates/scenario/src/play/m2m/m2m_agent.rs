@@ -18,13 +18,13 @@ use rsp::time::Timestamp;
 use tokio::time::sleep;
 use world::Fault;
 
-use crate::m2m::testbed::{FunctionResult, M2mTestbed};
 use crate::play::check_in::{self, patience};
 use crate::play::dormant_device::Attached;
 use crate::play::internal_fault::bug;
 use crate::play::online_devices::M2m;
 use crate::play::simulated_world::SimulatedWorld;
 use crate::report::Kind;
+use testbed::m2m::{FunctionResult, M2mTestbed};
 
 /// Validity period of a move (ValidityPeriod): half of the time that the platform waits for its
 /// end.

@@ -50,7 +50,7 @@ pub const VISITED: &str = "262-41";
 /// Home network of the local profile. Only this network accepts it.
 pub const LOCAL: &str = "262-42";
 /// The operator of the local profile.
-pub(crate) const OPERATOR: &str = "Landfall Test Operator";
+pub const OPERATOR: &str = "Landfall Test Operator";
 
 /// Configuration that all runs share.
 #[derive(Clone)]
@@ -105,7 +105,7 @@ pub struct Consumer {
 pub type PoweredDevice = Device<Slot<PoweredDoor<Card>>>;
 
 /// Retry delays of a device, which grow with each attempt.
-pub(crate) struct Waits;
+pub struct Waits;
 
 impl Pause for Waits {
     fn before(&self, next: u32) -> BoxFuture<'_, ()> {
@@ -343,7 +343,7 @@ impl Consumer {
 
 /// Creates an SM-DP+ that uses these records. `name` is its name as a place of faults, `at` its
 /// address.
-pub(crate) fn sm_dp_host(
+pub fn sm_dp_host(
     simulation: &Simulation,
     pki: &Pki,
     (name, at): (&str, String),
@@ -418,7 +418,7 @@ impl Parts<'_> {
 }
 
 /// A link to an address that does not exist.
-pub(crate) fn nowhere(asked: &SmdpAddress) -> Link {
+pub fn nowhere(asked: &SmdpAddress) -> Link {
     let peer = asked.to_string();
     link_from(tower::service_fn(move |_: Request<Bytes>| {
         let why = "no server in this simulation has this name";
@@ -439,7 +439,8 @@ fn address(text: &str) -> Result<SmdpAddress, Fault> {
     text.parse().map_err(|_| unexpected(text))
 }
 
-pub(crate) fn bad_pki(why: impl std::error::Error + Send + Sync + 'static) -> Fault {
+/// The fault of a PKI that lacks a party.
+pub fn bad_pki(why: impl std::error::Error + Send + Sync + 'static) -> Fault {
     Fault::caused_by(
         why,
         "cannot create the parties",

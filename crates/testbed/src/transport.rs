@@ -61,20 +61,20 @@ pub struct Server {
 
 impl Server {
     /// A party with one interface.
-    pub(crate) fn of<P: Clone + Send + 'static>(host: String, party: &Host<P>, clock: TokioClock) -> Self {
+    pub fn of<P: Clone + Send + 'static>(host: String, party: &Host<P>, clock: TokioClock) -> Self {
         let (link, party) = (party.link(), party.clone());
         let process = Arc::new(move || party.party().map(|_| party.starts()));
         Self { host, link, process, shows: None, clock }
     }
 
     /// Sets the TLS certificate.
-    pub(crate) fn showing(self, credential: Credential) -> Self {
+    pub fn showing(self, credential: Credential) -> Self {
         Self { shows: Some(credential), ..self }
     }
 }
 
 /// A transport within one process: requests go directly to the server.
-pub(crate) struct InProcess;
+pub struct InProcess;
 
 impl Ways for InProcess {
     fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault> {
