@@ -28,8 +28,9 @@ use world::{Clock, Event, Events, Fault, ShiftedClock, World};
 
 pub use testbed::subscription::{own_iccid, own_number, own_package};
 
+use testbed::operator::Operator;
+
 use crate::{
-    operator::Operator,
     output::STORY,
     parties::{self, Running, SmDpSetup},
     settings::Settings,

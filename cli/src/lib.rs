@@ -18,7 +18,6 @@ pub mod listener;
 pub mod live;
 pub mod load;
 pub mod m2m;
-pub mod operator;
 pub mod output;
 pub mod parties;
 pub mod peers;

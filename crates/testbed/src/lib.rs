@@ -5,6 +5,8 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`Testbed`] | single parties of SGP.22, for any test |
+//! | [`operator`] | an operator as a client of ES2+ |
 //! | [`consumer`] | the parties of a consumer swap (SGP.22) |
 //! | [`m2m`] | the parties of an M2M swap (SGP.02) |
 //! | [`time`] | the virtual-time runner: one thread, one seed; a year takes moments |
@@ -18,11 +20,15 @@
 //! around links, records, memories, radios and card interfaces. These wrappers do not depend on
 //! virtual time, so the same faults can be injected in front of parties at sockets.
 
+mod assembly;
 pub mod bearer;
 pub mod consumer;
 pub mod fault_places;
 pub mod host;
 pub mod m2m;
+pub mod operator;
 pub mod subscription;
 pub mod time;
 pub mod transport;
+
+pub use assembly::{OPERATOR, Testbed, bad_pki};

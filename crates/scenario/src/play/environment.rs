@@ -10,7 +10,7 @@ use rsp::ids::SmdpAddress;
 use world::{BoxCardDoor, Fault};
 
 use crate::report::Live;
-use testbed::consumer::bad_pki;
+use testbed::bad_pki;
 use testbed::transport::{InProcess, Way, Ways};
 
 /// The environment of a run.

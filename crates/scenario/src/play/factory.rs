@@ -24,7 +24,6 @@ use super::internal_fault::bug;
 use super::owner;
 use super::simulated_world::{Foreign, SmDp};
 use crate::file::{self, Group, Scenario};
-use testbed::consumer;
 use testbed::m2m::M2mTestbed;
 use testbed::subscription::{OwnIdentities, Subscription, own_package_with};
 use testbed::time::Simulation;
@@ -314,7 +313,7 @@ impl Factory<'_> {
     }
 
     fn eid(&self, serial: u64) -> Result<Eid, Fault> {
-        let eum = self.maker.0.eum(Curve::P256).map_err(consumer::bad_pki)?;
+        let eum = self.maker.0.eum(Curve::P256).map_err(testbed::bad_pki)?;
         let prefix =
             eum.eid_range().prefixes().next().ok_or_else(|| bug("the EUM has no EID range"))?.to_owned();
         let width = 30_usize.saturating_sub(prefix.len());

@@ -18,9 +18,9 @@ use super::notifications::EventReporter;
 use super::simulated_world::{PLATFORM, SmDp};
 use crate::file::{Action, Group, Operator, Scenario};
 use faults::FaultInjector;
-use testbed::consumer::{OPERATOR, bad_pki};
 use testbed::host::Host;
 use testbed::time::Simulation;
+use testbed::{OPERATOR, bad_pki};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
