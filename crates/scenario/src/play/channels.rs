@@ -51,7 +51,7 @@ impl Line {
             return Err(format!("the device has left network {plmn}"));
         }
         let sim = self.sim.upgrade().ok_or("the run has ended")?;
-        if !matches!(sim.networks.system_information(plmn).await, Ok(Some(_))) {
+        if !matches!(sim.radio.networks.system_information(plmn).await, Ok(Some(_))) {
             return Err(format!("network {plmn} has lost its coverage"));
         }
         if self.faults.carries_nothing(plmn) {

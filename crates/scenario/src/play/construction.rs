@@ -25,7 +25,9 @@ use super::online_devices::M2m;
 use super::owner;
 use super::queue::Queue;
 use super::radio_environment::RadioEnvironment;
-use super::simulated_world::{Foreign, PLATFORM, SimulatedWorld, SmDp, each};
+use super::simulated_world::{
+    CardSupply, Foreign, PLATFORM, Parties, Radio, RunLog, SimulatedWorld, SmDp, each,
+};
 use crate::file::{self, Partners, Scenario};
 use crate::report::Report;
 use faults::{FaultInjector, TamperingPeer};
@@ -110,23 +112,20 @@ impl SimulatedWorld {
         Ok(Self {
             simulation,
             scenario,
-            pki,
-            quirks,
-            shared,
-            networks,
-            radio_environment: Arc::new(radio_environment),
-            bearers: Arc::new(bearers),
-            costs,
-            sm_dps,
-            m2m: testbed.map(|testbed| M2m::new(testbed, cards, ways)),
-            foreign,
-            platform,
-            platform_transport,
-            platform_records,
-            servers,
+            cards: CardSupply { pki, quirks, shared },
+            radio: Radio { networks, environment: Arc::new(radio_environment), bearers: Arc::new(bearers) },
+            parties: Parties {
+                sm_dps,
+                m2m: testbed.map(|testbed| M2m::new(testbed, cards, ways)),
+                foreign,
+                platform,
+                platform_transport,
+                platform_records,
+            },
+            server_faults: servers,
             devices,
             queue: Queue::default(),
-            report,
+            log: RunLog { report, costs },
             this: OnceLock::new(),
         })
     }
