@@ -26,10 +26,11 @@ use serde::Serialize;
 use sm_dp::{ProfileOptions, SmDpPlus};
 use world::{Clock, Event, Events, Fault, ShiftedClock, World};
 
-pub use scenario::subscription::{own_iccid, own_number, own_package};
+pub use testbed::subscription::{own_iccid, own_number, own_package};
+
+use testbed::operator::Operator;
 
 use crate::{
-    operator::Operator,
     output::STORY,
     parties::{self, Running, SmDpSetup},
     settings::Settings,

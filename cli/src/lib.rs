@@ -18,7 +18,6 @@ pub mod listener;
 pub mod live;
 pub mod load;
 pub mod m2m;
-pub mod operator;
 pub mod output;
 pub mod parties;
 pub mod peers;
@@ -29,4 +28,4 @@ pub mod scenario_file;
 pub mod settings;
 pub mod trace;
 
-pub use scenario::subscription;
+pub use testbed::subscription;

@@ -9,7 +9,9 @@ use rsp::sgp22::{
 };
 use world::{Fault, Link, LinkFault, PeerCertificate, link_from};
 
-use crate::{operator::PROTOCOL, output::print};
+use testbed::operator::PROTOCOL;
+
+use crate::output::print;
 
 /// Returns a server that prints each report on one line.
 pub fn listener(json: bool) -> Link {

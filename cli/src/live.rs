@@ -17,8 +17,9 @@ use certs::{Pki, Validity};
 use net::OsClock;
 use rsp::time::Timestamp;
 use scenario::file::{Places, Scenario};
-use scenario::play::{self, Outside, Server, Way, Ways, play_in};
+use scenario::play::{Outside, play_in};
 use scenario::report::{Live, Report};
+use testbed::transport::{self, Server, Way, Ways};
 use tokio::runtime::{Builder, Handle, Runtime};
 use world::{Clock, Fault};
 
@@ -109,7 +110,7 @@ impl Ways for Sockets {
         Ok(Arc::new(ServerSocket::open(self.real.clone(), &self.pki, self.validity, server)?))
     }
 
-    fn wire(&self) -> Result<Box<dyn play::Wire>, Fault> {
+    fn wire(&self) -> Result<Box<dyn transport::Wire>, Fault> {
         Ok(Box::new(Wire::open()?))
     }
 }

@@ -17,15 +17,14 @@ use certs::{Pki, PkiOptions};
 use cli::parties::{self, Running};
 use cli::{live, subscription::own_package};
 use crypto::Curve;
-use euicc_sim::{Card, CardDescription};
 use net::OsClock;
-use rsp::ids::SmdpAddress;
 use scenario::file::Scenario;
 use scenario::library;
 use scenario::play::play;
 use scenario::report::{Live, Report, Verdict};
-use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, SmDpPlus};
-use world::{MemoryRecords, NullEvents, RamMemory, SeededDice, World};
+use sm_dp::{ProfileOptions, ProfileState, SmDpPlus};
+use testbed::Testbed;
+use world::RamMemory;
 
 /// Runs a scenario over sockets and without. The reports only differ in the mark of the live mode,
 /// which is checked and removed.
@@ -165,7 +164,7 @@ fn a_live_report_names_the_mode_and_can_be_replayed_without_sockets() {
 /// MatchingID SPARE, and a card.
 struct ExternalParties {
     real: tokio::runtime::Runtime,
-    pki: Pki,
+    pki: Arc<Pki>,
     sm_dp: SmDpPlus,
     at: Running,
     card_at: String,
@@ -210,17 +209,13 @@ impl ExternalParties {
     fn begin(folder: &Path) -> Self {
         let real =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let pki = Pki::from_seed(b"others", &PkiOptions::default()).unwrap();
+        let pki = Arc::new(Pki::from_seed(b"others", &PkiOptions::default()).unwrap());
         cli::pki::write(&folder.join("pki"), &pki.files()).unwrap();
-        let world = |name: &str| World::new(OsClock, SeededDice::from_text(name));
         let (sm_dp, at, card_at) = real.block_on(async {
             let listener = net::listen("127.0.0.1:0").await.unwrap();
-            let address: SmdpAddress =
-                format!("localhost:{}", listener.local_addr().unwrap().port()).parse().unwrap();
-            let credentials = Credentials::from_pki(&pki).unwrap();
-            let records = Arc::new(MemoryRecords::default());
-            let sm_dp =
-                SmDpPlus::new(Config::new(address), credentials, records, world("dp"), Arc::new(NullEvents));
+            let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+            let testbed = Testbed::with_pki(Arc::clone(&pki), "others").with_clock(OsClock);
+            let sm_dp = testbed.sm_dp_plus(&address).unwrap();
             let names = ["localhost".parse().unwrap()];
             let tls = parties::sm_dp_tls(&pki, &names, Arc::new(OsClock)).unwrap();
             let at = Running::serve(listener, Some(tls), sm_dp.link()).unwrap();
@@ -233,10 +228,7 @@ impl ExternalParties {
             }
             let spare = serde_json::json!({ "profileType": "spare", "matchingId": "SPARE" });
             sm_dp.ensure_order(&serde_json::from_value(spare).unwrap()).await.unwrap();
-            let eid = pki.eids(Curve::P256)[0];
-            let credentials = [pki.euicc(Curve::P256, eid).unwrap()];
-            let description = CardDescription::default_for(eid, &credentials);
-            let mut card = Card::open(description, RamMemory::default(), world("card")).unwrap();
+            let mut card = testbed.card(testbed.eid().unwrap(), RamMemory::default()).unwrap();
             let package = own_package("234-91", 70, "Bootstrap").unwrap();
             fs::write(folder.join("70.der"), &package).unwrap();
             card.load_in_factory(&package, true).unwrap();

@@ -28,14 +28,9 @@ use euicc_sim::{Card, Shared};
 use net::FileMemory;
 use profile::element::{AlgoConfiguration, FileItem, FileSystemElement};
 use profile::{Octets, Package, ProfileElement};
-use rsp::ids::{Eid, Iccid, SmdpAddress, Version};
-use rsp::sgp22::es2plus::{self, ConfirmOrderRequest, DownloadOrderRequest};
-use rsp::sgp22::json::{self, RequestHeader};
-use sm_dp::{Config, Credentials, ProfileOptions, SmDpPlus};
-use world::{
-    Fault, Link, ManualClock, Memory, MemoryRecords, NullEvents, PeerCertificate, RamMemory, SeededDice,
-    World,
-};
+use rsp::ids::{Eid, Iccid, SmdpAddress};
+use sm_dp::{ProfileOptions, SmDpPlus};
+use world::{Fault, Link, ManualClock, Memory, RamMemory, SeededDice, World};
 
 const ADDRESS: &str = "smdp.example.com";
 /// Downloads per server. Each server is then replaced, so that its records do not count as memory
@@ -54,7 +49,7 @@ fn main() {
 
 /// Common data of all cards of the benchmark.
 struct Testbed {
-    pki: Pki,
+    pki: Arc<Pki>,
     name: &'static str,
     original: Option<Package>,
     clock: ManualClock,
@@ -66,7 +61,7 @@ impl Testbed {
             concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48/TS48v7_SAIP2.3_BERTLV_SUCI.der");
         let original = fs::read(ts48).ok().map(|package| Package::decode(&package).unwrap());
         Self {
-            pki: Pki::from_seed(b"bench", &PkiOptions::default()).unwrap(),
+            pki: Arc::new(Pki::from_seed(b"bench", &PkiOptions::default()).unwrap()),
             name: if original.is_some() { "TS.48 v7" } else { "own package" },
             original,
             clock: ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap()),
@@ -99,63 +94,30 @@ impl Testbed {
         (iccid, package)
     }
 
+    /// The surroundings of the server for some downloads.
+    fn testbed(&self, number: usize) -> testbed::Testbed {
+        testbed::Testbed::with_pki(Arc::clone(&self.pki), &format!("card {number}"))
+            .with_clock(self.clock.clone())
+    }
+
     /// Starts a server for some downloads.
     async fn server(&self, number: usize) -> SmDpPlus {
-        let config = Config::new(ADDRESS.parse().unwrap());
-        let credentials = Credentials::from_pki(&self.pki).unwrap();
-        let records = Arc::new(MemoryRecords::default());
-        SmDpPlus::new(config, credentials, records, self.world(number), Arc::new(NullEvents))
+        self.testbed(number).sm_dp_plus(ADDRESS).unwrap()
     }
 
     /// Downloads a profile. Returns the milliseconds from the LPA's first to its last request.
     async fn download(&self, sm_dp: &SmDpPlus, card: &mut Card, number: usize) -> f64 {
         let (iccid, package) = self.package(number);
         assert_eq!(sm_dp.add_profile(&package, &ProfileOptions::default()).await.unwrap(), iccid);
-        let matching_id = format!("BENCH{number}");
-        self.order(sm_dp, iccid, card.eid(), &matching_id).await;
-        let code = format!("1${ADDRESS}${matching_id}").parse().unwrap();
-        let server = sm_dp.clone();
-        let link = world::link_from(tower::service_fn(move |request| {
-            let server = server.clone();
-            async move { Ok(server.handle(request).await) }
-        }));
+        let operator = self.testbed(number).operator(sm_dp.link()).unwrap();
+        let code = operator.order(iccid, Some(card.eid()), ADDRESS.parse().unwrap()).await.unwrap();
+        let link = sm_dp.link();
         let links = move |_: &SmdpAddress| Ok::<Link, Fault>(link.clone());
         let teller = EventSource::silent(self.clock.clone());
         let mut lpa = Lpa::new(card, links, LpaSettings::default(), teller);
         let began = Instant::now();
         lpa.download(&code, DownloadOptions::default()).await.unwrap();
         millis(began)
-    }
-
-    async fn order(&self, sm_dp: &SmDpPlus, iccid: Iccid, eid: Eid, matching_id: &str) {
-        let certificate = self.pki.operator("bench").unwrap().certificate;
-        let header = RequestHeader {
-            function_requester_identifier: certificate.registered_ids()[0].to_string(),
-            function_call_identifier: "bench".to_owned(),
-        };
-        let download = DownloadOrderRequest {
-            header: header.clone(),
-            eid: Some(eid),
-            iccid: Some(iccid),
-            profile_type: None,
-        };
-        let confirm = ConfirmOrderRequest {
-            header,
-            iccid,
-            eid: Some(eid),
-            matching_id: Some(matching_id.to_owned()),
-            confirmation_code: None,
-            smds_address: None,
-            release_flag: true,
-        };
-        for mut request in [
-            json::request(&es2plus::path("downloadOrder"), Version([2, 5, 0]), &download),
-            json::request(&es2plus::path("confirmOrder"), Version([2, 5, 0]), &confirm),
-        ] {
-            request.extensions_mut().insert(PeerCertificate(certificate.der().to_vec()));
-            let response = sm_dp.handle(request).await;
-            assert!(response.body().windows(16).any(|part| part == b"Executed-Success"), "{response:?}");
-        }
     }
 
     /// Measures the memory of many cards.

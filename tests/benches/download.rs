@@ -24,19 +24,10 @@ use std::{
 use certs::{Pki, PkiOptions};
 use crypto::{Curve, SecretKey, bsp};
 use device::{DownloadOptions, EventSource, Lpa, LpaSettings, Slot};
-use euicc_sim::Card;
-use rsp::{
-    activation_code::ActivationCode,
-    ids::{Eid, Iccid, SmdpAddress},
-    sgp22::{
-        es2plus::{self, ConfirmOrderRequest, DownloadOrderRequest},
-        json::{self, RequestHeader},
-    },
-};
-use sm_dp::{Config, Credentials, ProfileOptions, SmDpPlus};
-use world::{
-    Fault, Link, ManualClock, MemoryRecords, NullEvents, PeerCertificate, RamMemory, SeededDice, World,
-};
+use rsp::ids::SmdpAddress;
+use sm_dp::{ProfileOptions, SmDpPlus};
+use testbed::Testbed;
+use world::{Fault, Link, RamMemory};
 
 const ROUNDS: usize = 40;
 const ADDRESS: &str = "smdp.example.com";
@@ -76,20 +67,17 @@ fn main() {
 
 /// Returns the median microseconds of one download: on both sides, and inside the server.
 async fn downloads(package: &[u8]) -> (f64, f64) {
-    let pki = Pki::from_seed(b"bench", &PkiOptions::default()).unwrap();
+    let pki = Arc::new(Pki::from_seed(b"bench", &PkiOptions::default()).unwrap());
     let eid = cli::parties::default_eid(&pki).unwrap();
     let (mut whole, mut server) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
-        let world = World::new(clock.clone(), SeededDice::from_text(&format!("round {round}")));
-        let config = Config::new(ADDRESS.parse().unwrap());
-        let credentials = Credentials::from_pki(&pki).unwrap();
-        let records = Arc::new(MemoryRecords::default());
-        let sm_dp = SmDpPlus::new(config, credentials, records, world.clone(), Arc::new(NullEvents));
+        let testbed = Testbed::with_pki(Arc::clone(&pki), &format!("round {round}"));
+        let sm_dp = testbed.sm_dp_plus(ADDRESS).unwrap();
         let iccid = sm_dp.add_profile(package, &ProfileOptions::default()).await.unwrap();
-        let code = order(&sm_dp, &pki, iccid, eid).await;
-        let description = cli::parties::card_description(&pki, eid).unwrap();
-        let card = Card::open(description, RamMemory::default(), world).unwrap();
+        let operator = testbed.operator(sm_dp.link()).unwrap();
+        let code = operator.order(iccid, Some(eid), ADDRESS.parse().unwrap()).await.unwrap();
+        let card = testbed.card(eid, RamMemory::default()).unwrap();
+        let clock = testbed.world("device").clock;
         let inside = Arc::new(AtomicU64::new(0));
         let link = timed(sm_dp, Arc::clone(&inside));
         let links = move |_: &SmdpAddress| Ok::<Link, Fault>(link.clone());
@@ -114,39 +102,6 @@ fn timed(sm_dp: SmDpPlus, inside: Arc<AtomicU64>) -> Link {
             Ok(response)
         }
     }))
-}
-
-async fn order(sm_dp: &SmDpPlus, pki: &Pki, iccid: Iccid, eid: Eid) -> ActivationCode {
-    let certificate = pki.operator("bench").unwrap().certificate;
-    let header = RequestHeader {
-        function_requester_identifier: certificate.registered_ids()[0].to_string(),
-        function_call_identifier: "bench".to_owned(),
-    };
-    let download = DownloadOrderRequest {
-        header: header.clone(),
-        eid: Some(eid),
-        iccid: Some(iccid),
-        profile_type: None,
-    };
-    let confirm = ConfirmOrderRequest {
-        header,
-        iccid,
-        eid: Some(eid),
-        matching_id: Some("BENCH".to_owned()),
-        confirmation_code: None,
-        smds_address: None,
-        release_flag: true,
-    };
-    let version = rsp::ids::Version([2, 5, 0]);
-    for mut request in [
-        json::request(&es2plus::path("downloadOrder"), version, &download),
-        json::request(&es2plus::path("confirmOrder"), version, &confirm),
-    ] {
-        request.extensions_mut().insert(PeerCertificate(certificate.der().to_vec()));
-        let response = sm_dp.handle(request).await;
-        assert!(response.body().windows(16).any(|part| part == b"Executed-Success"), "{response:?}");
-    }
-    format!("1${ADDRESS}$BENCH").parse().unwrap()
 }
 
 /// Median microseconds of single cryptographic operations.

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use certs::{Certificate, Pki, PkiOptions, Role};
-use cli::operator::Operator;
 use cli::parties::{self, Running};
 use crypto::Curve;
 use device::{DownloadOptions, EventSource, Lpa, LpaSettings};
@@ -16,14 +15,16 @@ use http::{Request, Response};
 use net::{Client, ClientAuth, ClientTls, Identity, OsClock, ServerTls};
 use rsp::ids::{Eid, Iccid, SmdpAddress, SubjectKeyIdentifier};
 use rsp::sgp22::ProfileState;
-use sm_dp::{Config, Credentials, ProfileOptions, SmDpPlus};
-use world::{Clock, Link, MemoryRecords, NullEvents, RamMemory, World, link_from};
+use sm_dp::{ProfileOptions, SmDpPlus};
+use testbed::Testbed;
+use testbed::operator::Operator;
+use world::{Clock, Link, NullEvents, RamMemory, World, link_from};
 
 use Curve::{BrainpoolP256r1, P256};
 
 /// A listening SM-DP+ with one profile in stock.
 struct Server {
-    pki: Pki,
+    pki: Arc<Pki>,
     world: World,
     clock: Arc<dyn Clock>,
     sm_dp: SmDpPlus,
@@ -56,18 +57,13 @@ impl Server {
 
     /// Starts a server. `tls` returns the TLS configurations of server and device.
     async fn start_with(tls: impl FnOnce(&Pki, &Arc<dyn Clock>) -> (ServerTls, ClientTls)) -> Self {
-        let pki = Pki::from_seed(b"curves", &PkiOptions::default()).unwrap();
+        let pki = Arc::new(Pki::from_seed(b"curves", &PkiOptions::default()).unwrap());
         let (world, clock) = parties::os_world().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let listener = net::listen("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let sm_dp = SmDpPlus::new(
-            Config::new(address.parse().unwrap()),
-            Credentials::from_pki(&pki).unwrap(),
-            Arc::new(MemoryRecords::default()),
-            world.clone(),
-            Arc::new(NullEvents),
-        );
+        let testbed = Testbed::with_pki(Arc::clone(&pki), "curves").with_clock(Arc::clone(&clock));
+        let sm_dp = testbed.sm_dp_plus(&address).unwrap();
         let package = cli::demo::own_package("724-99", 1, "Local").unwrap();
         let iccid = sm_dp.add_profile(&package, &ProfileOptions::default()).await.unwrap();
         let (server, device_tls) = tls(&pki, &clock);
@@ -99,9 +95,7 @@ impl Server {
             parties::operator_tls(&self.pki, "Landfall Test Operator", Arc::clone(&self.clock)).unwrap();
         let link = Client::default().link(&self.address, Some(tls)).unwrap();
         let operator = Operator::new(link, oid, self.world.clone(), Arc::new(NullEvents));
-        operator.download_order(None, Some(self.iccid), None).await.unwrap();
-        let confirmed = operator.confirm_order(self.iccid, None, None, None, true).await.unwrap();
-        let code = format!("LPA:1${}${}", self.address, confirmed.matching_id).parse().unwrap();
+        let code = operator.order(self.iccid, None, self.address.parse().unwrap()).await.unwrap();
 
         let card = Card::open(card, RamMemory::default(), self.world.clone()).unwrap();
         let tls = self.device_tls.clone();

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use certs::Pki;
 use cli::faults::ActiveFaults;
-use cli::operator::Operator;
 use cli::parties::{self, Running, SmDpSetup};
 use cli::peers::{self, Delivery, Operators};
 use cli::settings::{Layer, Settings};
@@ -19,6 +18,7 @@ use rsp::ids::{Eid, SmdpAddress, Version};
 use rsp::sgp22::es12::{self, RegisterEventRequest};
 use rsp::sgp22::json::{self, RequestHeader};
 use sm_dp::{ProfileOptions, ProfileState};
+use testbed::operator::Operator;
 use world::{Clock, MemoryEvents, NullEvents, World};
 
 /// The servers, listening on the loopback.

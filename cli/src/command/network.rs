@@ -147,7 +147,7 @@ fn home_server(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use scenario::subscription::{OwnIdentities, own_package_with};
+    use testbed::subscription::{OwnIdentities, own_package_with};
 
     use super::*;
 

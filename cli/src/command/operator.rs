@@ -12,9 +12,10 @@ use rsp::{
 use serde::Serialize;
 use world::{Clock, Fault, NullEvents};
 
+use testbed::operator::Operator;
+
 use crate::{
     listener::listener,
-    operator::Operator,
     output::{print, print_json, remark},
     parties::{self, Running},
     settings::Settings,

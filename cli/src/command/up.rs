@@ -9,10 +9,11 @@ use sm_dp::{ProfileState, admin::preset::NewProfile, records::ProfileRecord as P
 use world::{Clock, Events, Fault, NullEvents};
 
 use super::smsc::SmscArguments;
+use testbed::operator::Operator;
+
 use crate::{
     demo,
     faults::{ActiveFaults, CardMemory, FaultOptions, FaultPoints},
-    operator::Operator,
     output::{Lines, print},
     parties::{self, Running, SmDpSetup},
     peers::{self, Operators},

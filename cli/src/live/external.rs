@@ -12,7 +12,8 @@ use http::Request;
 use net::door::{AtCard, TcpCard, VpcdSlot};
 use net::{Client, ClientTls, OsClock};
 use scenario::file::{CardDoorAt, CardPlace, Places, SmDpPlace};
-use scenario::play::{StockedProfile, ThirdPartyCard, ThirdPartySmDp, Way};
+use scenario::play::{StockedProfile, ThirdPartyCard, ThirdPartySmDp};
+use testbed::transport::Way;
 use tokio::runtime::Handle;
 use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, link_from};
 

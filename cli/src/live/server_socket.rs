@@ -8,7 +8,7 @@ use bytes::Bytes;
 use certs::{Credential, Pki, ServerName, Validity};
 use http::{Request, Response};
 use net::{Client, ClientAuth, ClientTls, ServerTls};
-use scenario::play::{Server, Way};
+use testbed::transport::{Server, Way};
 use tokio::net::TcpSocket;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;

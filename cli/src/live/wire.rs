@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use scenario::play;
+use testbed::transport;
 use world::Fault;
 
 /// Timeout of a transfer on the loopback.
@@ -46,7 +46,7 @@ impl Wire {
     }
 }
 
-impl play::Wire for Wire {
+impl transport::Wire for Wire {
     fn carry(&self, octets: &[u8], is_to_device: bool) -> io::Result<Vec<u8>> {
         let (mut from, mut to) = match is_to_device {
             true => (&self.server, &self.device),
@@ -63,7 +63,7 @@ impl play::Wire for Wire {
 
 #[cfg(test)]
 mod tests {
-    use scenario::play::Wire as _;
+    use testbed::transport::Wire as _;
 
     use super::*;
 

@@ -9,10 +9,11 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use world::{Fault, Link, NullEvents, World};
 
 use super::{Ending, Figures, Progress, RetryPolicy, link::measured};
+use testbed::operator::Operator;
+
 use crate::{
     admin::{Admin, Profile},
     demo,
-    operator::Operator,
 };
 
 /// Profile type of the load test.

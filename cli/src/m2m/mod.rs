@@ -12,6 +12,6 @@ mod timeline;
 
 pub use demonstration::Demonstration;
 pub use observer::OverTheAir;
-pub use scenario::m2m::{factory, operator};
 pub use story::Story;
+pub use testbed::m2m::{factory, operator};
 pub use timeline::Timeline;

@@ -42,11 +42,10 @@ use world::Fault;
 
 use crate::file::{Place, Scenario, Stop, campaign_spec};
 use crate::report::{self, Kind, Report};
-use crate::time;
-pub use crate::transport::{Server, Way, Ways, Wire};
 pub use environment::{Outside, StockedProfile, ThirdPartyCard, ThirdPartySmDp};
 use queue::Due;
 use simulated_world::{SimulatedWorld, SmDp};
+use testbed::time;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The maximum interval between two runs of the platform's due tasks.
@@ -82,7 +81,7 @@ pub fn play_in(outside: Outside, name: &str, scenario: &Scenario, seed: &str) ->
 async fn run(sim: Arc<SimulatedWorld>) -> Result<(), Fault> {
     sim.put_all();
     sim.switch_on();
-    for SmDp { party, tells, .. } in sim.sm_dps.values() {
+    for SmDp { party, tells, .. } in sim.parties.sm_dps.values() {
         if let Some(party) = party {
             tokio::task::spawn_local(tells.clone().deliver(party.clone(), sim.simulation.clock()));
         }
@@ -204,7 +203,7 @@ impl SimulatedWorld {
     }
 
     async fn look_after_platform(&self) {
-        let next = match self.platform.party() {
+        let next = match self.parties.platform.party() {
             Some(platform) => match timeout(PLATFORM, platform.due()).await {
                 Ok(Ok(next)) => next,
                 Ok(Err(_)) | Err(_) => self.now().plus(Duration::from_secs(60)),
@@ -227,7 +226,7 @@ impl SimulatedWorld {
         let again = || self.queue.put(self.now().plus(steps::A_MINUTE), Due::Campaign(index));
         // Retried when the platform is unreachable or its records fail. In that case the campaign
         // may already exist.
-        let Some(platform) = self.platform.party() else {
+        let Some(platform) = self.parties.platform.party() else {
             again();
             return Ok(());
         };
@@ -249,7 +248,7 @@ impl SimulatedWorld {
     async fn end_day(&self) -> Result<(), Fault> {
         let now = self.now();
         self.count_day(now).await?;
-        if let Some(m2m) = &self.m2m {
+        if let Some(m2m) = &self.parties.m2m {
             m2m.testbed.forget_events();
         }
         self.queue.put(now.plus(DAY), Due::Day);
@@ -301,7 +300,7 @@ impl SimulatedWorld {
     async fn finish(&self, ends: Timestamp) -> Result<(), Fault> {
         let records = self.records().await?;
         let mut costs = self.report().costs.clone();
-        costs.currency.clone_from(&self.costs.currency);
+        costs.currency.clone_from(&self.log.costs.currency);
         costs.visits = u64::try_from(self.visits().len()).unwrap_or(u64::MAX);
         costs.visits_money = self.visits_money();
         let mut campaigns = self.campaigns().await?;
@@ -326,7 +325,7 @@ impl SimulatedWorld {
         });
         let mut strikes = BTreeMap::<String, u32>::new();
         let of_devices = self.each_device().filter_map(|device| Some(device.faults.as_ref()?.struck()));
-        for (spec, struck) in of_devices.flatten().chain(self.servers.struck()) {
+        for (spec, struck) in of_devices.flatten().chain(self.server_faults.struck()) {
             *strikes.entry(spec.to_string()).or_default() += struck;
         }
         let mut report = self.report();

@@ -9,25 +9,24 @@ use bytes::Bytes;
 use certs::{Pki, PkiOptions};
 use crypto::Curve;
 use device::{Device, EventSource, Lpa, LpaSettings, Modem, Slot};
-use euicc_sim::{Card, CardDescription};
+use euicc_sim::Card;
 use http::{Request, Response};
 use network::{Keys, Network, Networks, Subscriber, SubscriberServer};
 use profile::generic::{Algorithm, Subscription};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress, Version};
-use rsp::sgp22::es2plus::{
-    self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
-    DownloadOrderRequest, FinalProfileStatusIndicator,
-};
+use rsp::sgp22::es2plus::{self, ConfirmOrderReply, ConfirmOrderRequest, FinalProfileStatusIndicator};
 use rsp::sgp22::es12::{self, RegisterEventRequest};
 use rsp::sgp22::json::{self, Answer, RequestHeader};
-use sm_dp::{Config, Credentials, Peers, ProfileOptions, ProfileState, SmDpPlus};
+use sm_dp::{Peers, ProfileOptions, ProfileState, SmDpPlus};
 use sm_ds::SmDs;
+use testbed::operator::Operator;
+use testbed::transport::presenting;
 use tokio::sync::Notify;
 use trace::{Exchange, TracingCard};
 use world::{
     Atr, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents,
-    MemoryRecords, PeerCertificate, RamMemory, SeededDice, World, link_from,
+    PeerCertificate, RamMemory, SeededDice, World, link_from,
 };
 
 pub(crate) const ADDRESS: &str = "smdpp.landfall.example";
@@ -41,8 +40,8 @@ pub(crate) const OTHER_SM_DS: &str = "other-smds.landfall.example";
 pub(crate) const BOOTSTRAP: (&str, &str) = ("89000123456789012341", "001010123456789");
 pub(crate) const LOCAL: (&str, &str) = ("89494200000000000012", "262420123456789");
 
-static PKI: LazyLock<Pki> =
-    LazyLock::new(|| Pki::from_seed(b"device tests", &PkiOptions::default()).unwrap());
+static PKI: LazyLock<Arc<Pki>> =
+    LazyLock::new(|| Arc::new(Pki::from_seed(b"device tests", &PkiOptions::default()).unwrap()));
 
 pub(crate) fn plmn(text: &str) -> Plmn {
     text.parse().unwrap()
@@ -187,6 +186,13 @@ pub(crate) struct Testbed {
     device_memory: RamMemory,
 }
 
+/// The surroundings of all parties.
+fn parties(clock: &ManualClock, events: &MemoryEvents) -> testbed::Testbed {
+    testbed::Testbed::with_pki(Arc::clone(&PKI), "device tests")
+        .with_clock(clock.clone())
+        .with_events(events.clone())
+}
+
 impl Testbed {
     /// Returns a testbed with the bootstrap profile enabled and registered abroad, and the
     /// local profile in stock.
@@ -214,22 +220,11 @@ impl Testbed {
 
     async fn with(packages: [Vec<u8>; 2]) -> Self {
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
-        let dice = SeededDice::from_text("device tests");
-        let world = |name: &str| World::new(clock.clone(), dice.branch(name));
         let events = MemoryEvents::default();
-        let server = SmDpPlus::new(
-            Config::new(ADDRESS.parse().unwrap()),
-            Credentials::from_pki(&PKI).unwrap(),
-            Arc::new(MemoryRecords::default()),
-            world("sm-dp"),
-            Arc::new(events.clone()),
-        );
-        let sm_ds = [ROOT_SM_DS, OTHER_SM_DS].map(|address| {
-            let config = sm_ds::Config::new(address.parse().unwrap());
-            let credentials = sm_ds::Credentials::from_pki(&PKI).unwrap();
-            let records = Arc::new(MemoryRecords::default());
-            (address, SmDs::new(config, credentials, records, world(address), Arc::new(events.clone())))
-        });
+        let parties = parties(&clock, &events);
+        let server = parties.sm_dp_plus(ADDRESS).unwrap();
+        let sm_ds = [ROOT_SM_DS, OTHER_SM_DS].map(|address| (address, parties.sm_ds(address).unwrap()));
+        let world = |name: &str| parties.world(name);
         let (networks, failures) = (Networks::new(world("networks")), Arc::default());
         let server =
             server.with_peers(Arc::new(SmDsPeers { sm_ds: sm_ds.clone(), failures: Arc::clone(&failures) }));
@@ -283,8 +278,7 @@ impl Testbed {
         device_memory: &RamMemory,
     ) -> (Device<Slot<Door>>, Arc<Power>, Slot<Door>, Exchanges) {
         let eid = PKI.eids(Curve::P256)[0];
-        let credentials = [PKI.euicc(Curve::P256, eid).unwrap()];
-        let mut description = CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials);
+        let mut description = parties(clock, events).card_description(eid).unwrap();
         description.root_ds_address = ROOT_SM_DS.to_owned();
         let world = World::new(clock.clone(), SeededDice::from_text("card"));
         let card = Card::open(description, card_memory.clone(), world).unwrap();
@@ -344,13 +338,7 @@ impl Testbed {
         choose: impl FnOnce(&mut ConfirmOrderRequest),
     ) -> ActivationCode {
         let iccid = iccid(profile);
-        let order = DownloadOrderRequest {
-            header: header("order"),
-            eid: None,
-            iccid: Some(iccid),
-            profile_type: None,
-        };
-        let _: DownloadOrderReply = self.es2plus("downloadOrder", &order).await;
+        self.operator().download_order(None, Some(iccid), None).await.unwrap();
         let mut confirm = ConfirmOrderRequest {
             header: header("confirm"),
             iccid,
@@ -372,14 +360,13 @@ impl Testbed {
 
     /// ES2+: cancels the order of a profile for this card.
     pub(crate) async fn cancel(&self, profile: (&str, &str)) {
-        let cancel = CancelOrderRequest {
-            header: header("cancel"),
-            iccid: iccid(profile),
-            eid: Some(self.eid()),
-            matching_id: None,
-            final_profile_status_indicator: FinalProfileStatusIndicator::Available,
-        };
-        let _: serde_json::Value = self.es2plus("cancelOrder", &cancel).await;
+        let available = FinalProfileStatusIndicator::Available;
+        self.operator().cancel_order(iccid(profile), Some(self.eid()), None, available).await.unwrap();
+    }
+
+    fn operator(&self) -> Operator {
+        // The events of the operator are not part of the timeline.
+        parties(&self.clock, &MemoryEvents::default()).operator(self.server.link()).unwrap()
     }
 
     async fn es2plus<R: serde::de::DeserializeOwned>(
@@ -474,16 +461,11 @@ struct SmDsPeers {
 
 impl Peers for SmDsPeers {
     fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
-        let certificate = PKI.dp(Curve::P256).unwrap().tls.certificate.der().to_vec();
+        let certificate = PKI.dp(Curve::P256).unwrap().tls.certificate;
         let sm_ds = self.sm_ds.iter().find(|(name, _)| address.as_str() == *name);
         let (_, sm_ds) =
             sm_ds.ok_or_else(|| Fault::new("no link", "unknown address", "correct the address"))?;
-        let link = sm_ds.link();
-        let shown = link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-            request.extensions_mut().insert(PeerCertificate(certificate.clone()));
-            let link = link.clone();
-            async move { world::send(&link, request).await }
-        }));
+        let shown = presenting(sm_ds.link(), &certificate);
         Ok(unreliable(shown, Arc::clone(&self.failures)))
     }
 }

@@ -27,10 +27,7 @@ mod run;
 mod server;
 mod testbed;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use certs::{Pki, PkiOptions};
 use http::{Request, StatusCode};
 use profile::{Capabilities, InstalledProfile, Package, check::check_octets};
 use rsp::{
@@ -45,8 +42,6 @@ use rsp::{
 };
 use run::Run;
 use serde::de::DeserializeOwned;
-use sm_dp::{Config, Credentials, SmDpPlus};
-use world::{ManualClock, MemoryRecords, NullEvents, SeededDice, World};
 
 fn own_package() -> Vec<u8> {
     cli::demo::own_package("724-99", 1, "Smoke").unwrap()
@@ -101,15 +96,7 @@ fn read_as_any_message(mutated: &[u8]) {
 fn the_sm_dp_plus_answers_every_request() {
     let mut run = Run::of("the_sm_dp_plus_answers_every_request", 500, 1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let pki = Pki::from_seed(b"smoke", &PkiOptions::default()).unwrap();
-    let world = World::new(
-        ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap()),
-        SeededDice::from_text("transaction"),
-    );
-    let config = Config::new("smdp.example.com".parse().unwrap());
-    let credentials = Credentials::from_pki(&pki).unwrap();
-    let server =
-        SmDpPlus::new(config, credentials, Arc::new(MemoryRecords::default()), world, Arc::new(NullEvents));
+    let server = ::testbed::Testbed::new("smoke").unwrap().sm_dp_plus("smdp.example.com").unwrap();
     let bodies = [
         r#"{"euiccChallenge":"AAAAAAAAAAAAAAAAAAAAAA==","euiccInfo1":"vyAJggMCAgCpAKoA","smdpAddress":"smdp.example.com"}"#,
         r#"{"transactionId":"0102","authenticateServerResponse":"vzgXoRWAEAECAwQFBgcICQoLDA0ODxACAX8="}"#,

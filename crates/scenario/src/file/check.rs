@@ -13,8 +13,8 @@ use super::campaign_spec::campaign_spec;
 use super::data::is_country;
 use super::error::{InvalidScenario, Text, nearest};
 use super::{Action, At, Condition, Devices, Expected, Group, Length, Network, Part, Place, Scenario, Stop};
-use crate::fault_places;
 use fleet::bearers::Bearers;
+use testbed::fault_places;
 
 type Checked = Result<(), InvalidScenario>;
 

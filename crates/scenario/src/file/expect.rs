@@ -8,8 +8,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{InvalidScenario, Text};
-use super::steps::SmSr;
 use super::values::{Amount, At, Devices, Length};
+use testbed::fault_places::SmSrPlace;
 
 /// A condition that must hold at a moment.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ pub enum Condition {
     /// The card, the platform and the SM-DP+ agree about the profiles of the device, or not.
     Agrees(bool),
     /// This SM-SR manages the card.
-    ManagedBy(SmSr),
+    ManagedBy(SmSrPlace),
     /// No period without service was longer than this, while the device had power and coverage.
     DarkAtMost(Length),
     /// The device breaks no rule, or does. The rules are applied to its real stays.
@@ -236,7 +236,7 @@ pub(super) struct ExpectEntry {
     registered: Option<bool>,
     state: Option<Spanned<String>>,
     agrees: Option<bool>,
-    sm_sr: Option<SmSr>,
+    sm_sr: Option<SmSrPlace>,
     dark_at_most: Option<Length>,
     within_rules: Option<bool>,
     heard_within: Option<Length>,

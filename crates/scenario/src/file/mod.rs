@@ -27,13 +27,14 @@ pub use expect::{Condition, Counter, Expectation, Expected, Limit};
 pub use fleet::{Campaign, Canary, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
 pub use parties::{Away, Identity, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
 pub use places::{CardDoorAt, CardPlace, Places, ProfilePlace, SmDpPlace};
-pub use steps::{Action, FaultEntry, M2mOperation, Place, SmSr, Step};
+pub use steps::{Action, FaultEntry, M2mOperation, Place, Step};
 pub use values::{Amount, At, Date, Devices, Length, Part, Partners, Which};
 
-use crate::subscription::OwnIdentities;
 use error::Text;
 use expect::ExpectEntry;
 use steps::StepEntry;
+use testbed::fault_places::SmSrPlace;
+use testbed::subscription::OwnIdentities;
 
 /// The start date if the file has none.
 const BEGINS: &str = "2027-01-01";
@@ -178,7 +179,7 @@ impl Scenario {
 
     /// True if a second SM-SR takes over cards.
     pub fn has_second_sm_sr(&self) -> bool {
-        let gets = |step: &Step| matches!(step.action, Action::ChangeSmSr { to: SmSr::Second, .. });
+        let gets = |step: &Step| matches!(step.action, Action::ChangeSmSr { to: SmSrPlace::Second, .. });
         self.steps.iter().any(gets)
     }
 

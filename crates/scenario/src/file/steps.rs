@@ -11,8 +11,8 @@ use toml::Spanned;
 
 use super::error::{InvalidScenario, Text};
 use super::values::{At, Devices, Length};
-use crate::fault_places;
 use faults::FaultSpec;
+use testbed::fault_places::SmSrPlace;
 
 /// An injected fault.
 #[derive(Clone, Debug, Deserialize)]
@@ -135,7 +135,7 @@ pub enum Action {
         /// The devices.
         devices: Spanned<Devices>,
         /// The new SM-SR.
-        to: SmSr,
+        to: SmSrPlace,
         /// The validity period (ValidityPeriod).
         lasts: Length,
     },
@@ -205,26 +205,6 @@ pub enum M2mOperation {
     Disable,
     /// Read the state of the card (ES4.AuditEIS).
     Audit,
-}
-
-/// An SM-SR of a scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum SmSr {
-    /// The SM-SR that manages all cards at first.
-    #[serde(rename = "sm-sr")]
-    First,
-    /// The second SM-SR.
-    #[serde(rename = "sm-sr-2")]
-    Second,
-}
-
-impl fmt::Display for SmSr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::First => fault_places::SM_SR_PLACE,
-            Self::Second => fault_places::SECOND_SM_SR_PLACE,
-        })
-    }
 }
 
 impl fmt::Display for Action {
@@ -354,7 +334,7 @@ pub(super) struct StepEntry {
     lasts: Option<Spanned<Length>>,
     ends: Option<Spanned<Length>>,
     party: Option<Spanned<String>>,
-    sm_sr: Option<Spanned<SmSr>>,
+    sm_sr: Option<Spanned<SmSrPlace>>,
     campaign: Option<Spanned<String>>,
 }
 

@@ -11,7 +11,8 @@ use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, RamMemory, Tokio
 
 use super::environment::ThirdPartyCard;
 use super::internal_fault::bug;
-use crate::consumer::{bad_pki, nowhere};
+use testbed::bad_pki;
+use testbed::consumer::nowhere;
 
 /// The card of a device while it is not in use.
 #[derive(Clone)]

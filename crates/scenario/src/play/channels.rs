@@ -11,9 +11,9 @@ use world::{BoxByteStream, BoxFuture, Dial, LinkFault, LinkFaultKind, MemoryHost
 
 use super::radio_environment::RadioState;
 use super::simulated_world::SimulatedWorld;
-use crate::bearer::Carrier;
-use crate::transport::{Ways, Wire};
 use faults::FaultInjector;
+use testbed::bearer::Carrier;
+use testbed::transport::{Ways, Wire};
 
 /// Maximum number of octets of a connection that are sent over the bearer at once.
 const IN_FLIGHT: usize = 16 * 1024;
@@ -51,7 +51,7 @@ impl Line {
             return Err(format!("the device has left network {plmn}"));
         }
         let sim = self.sim.upgrade().ok_or("the run has ended")?;
-        if !matches!(sim.networks.system_information(plmn).await, Ok(Some(_))) {
+        if !matches!(sim.radio.networks.system_information(plmn).await, Ok(Some(_))) {
             return Err(format!("network {plmn} has lost its coverage"));
         }
         if self.faults.carries_nothing(plmn) {
@@ -68,7 +68,7 @@ impl Line {
         self.radio_state.lock().unwrap_or_else(PoisonError::into_inner).attached
     }
 
-    fn account(&self, carrier: &Carrier, before: crate::bearer::Usage, messages: u64) {
+    fn account(&self, carrier: &Carrier, before: testbed::bearer::Usage, messages: u64) {
         let used = carrier.usage() - before;
         if let Some(sim) = self.sim.upgrade() {
             let octets = used.octets_up.saturating_add(used.octets_down);

@@ -25,15 +25,17 @@ use super::online_devices::M2m;
 use super::owner;
 use super::queue::Queue;
 use super::radio_environment::RadioEnvironment;
-use super::simulated_world::{Foreign, PLATFORM, SimulatedWorld, SmDp, each};
-use crate::consumer::sm_dp_host;
+use super::simulated_world::{
+    CardSupply, Foreign, PLATFORM, Parties, Radio, RunLog, SimulatedWorld, SmDp, each,
+};
 use crate::file::{self, Partners, Scenario};
-use crate::m2m::Bearer;
-use crate::m2m::testbed::M2mTestbed;
 use crate::report::Report;
-use crate::time::Simulation;
-use crate::transport::{Server, Ways};
 use faults::{FaultInjector, TamperingPeer};
+use testbed::consumer::sm_dp_host;
+use testbed::m2m::Bearer;
+use testbed::m2m::M2mTestbed;
+use testbed::time::Simulation;
+use testbed::transport::{Server, Ways};
 
 impl SimulatedWorld {
     /// Creates the world of a scenario.
@@ -110,23 +112,20 @@ impl SimulatedWorld {
         Ok(Self {
             simulation,
             scenario,
-            pki,
-            quirks,
-            shared,
-            networks,
-            radio_environment: Arc::new(radio_environment),
-            bearers: Arc::new(bearers),
-            costs,
-            sm_dps,
-            m2m: testbed.map(|testbed| M2m::new(testbed, cards, ways)),
-            foreign,
-            platform,
-            platform_transport,
-            platform_records,
-            servers,
+            cards: CardSupply { pki, quirks, shared },
+            radio: Radio { networks, environment: Arc::new(radio_environment), bearers: Arc::new(bearers) },
+            parties: Parties {
+                sm_dps,
+                m2m: testbed.map(|testbed| M2m::new(testbed, cards, ways)),
+                foreign,
+                platform,
+                platform_transport,
+                platform_records,
+            },
+            server_faults: servers,
             devices,
             queue: Queue::default(),
-            report,
+            log: RunLog { report, costs },
             this: OnceLock::new(),
         })
     }

@@ -11,8 +11,8 @@ use rsp::ids::Plmn;
 use world::{Fault, Link, LinkFault, LinkFaultKind, SeededDice, link_from};
 
 use super::radio_environment::RadioState;
-use crate::bearer::{Carrier, Usage};
 use faults::FaultInjector;
+use testbed::bearer::{Carrier, Usage};
 
 /// The data connections of one device while it is awake. Clones share their state.
 #[derive(Clone)]

@@ -9,9 +9,9 @@ use euicc_sim::Quirk;
 use rsp::ids::SmdpAddress;
 use world::{BoxCardDoor, Fault};
 
-use crate::consumer::bad_pki;
 use crate::report::Live;
-use crate::transport::{InProcess, Way, Ways};
+use testbed::bad_pki;
+use testbed::transport::{InProcess, Way, Ways};
 
 /// The environment of a run.
 #[derive(Clone)]

@@ -14,8 +14,8 @@ use super::dormant_device::{DormantDevice, ServiceState};
 use super::internal_fault::bug;
 use super::simulated_world::SimulatedWorld;
 use crate::file::{Condition, Counter, Expectation, Expected, Limit};
-use crate::host::Host;
 use crate::report;
+use testbed::host::Host;
 
 /// Maximum number of devices that are named when an expectation is not met.
 const NAMED: usize = 3;
@@ -101,7 +101,7 @@ impl SimulatedWorld {
         };
         let devices =
             (0..self.devices.len()).filter_map(|index| Some(of(self.device(index)?.faults.as_ref()?)));
-        of(&self.servers) + devices.sum::<u64>()
+        of(&self.server_faults) + devices.sum::<u64>()
     }
 
     async fn devices_are(
@@ -149,7 +149,7 @@ impl SimulatedWorld {
             let card = self.ask_card(*index).await?;
             truth.cards.insert(*index, card);
             let eid = self.device(*index).map(|device| device.eid);
-            if let (true, Some(m2m), Some(eid)) = (agrees, &self.m2m, eid) {
+            if let (true, Some(m2m), Some(eid)) = (agrees, &self.parties.m2m, eid) {
                 let isd_ps = self.isd_ps(*index)?.unwrap_or_default();
                 truth.m2m.insert(*index, m2m.testbed.disagreement(eid, &isd_ps).await?);
             }
@@ -160,13 +160,13 @@ impl SimulatedWorld {
         });
         for (sm_sr, index) in managed.flat_map(|sm_sr| chosen.iter().map(move |index| (sm_sr, *index))) {
             let eid = self.device(index).map(|device| device.eid);
-            if let (Some(m2m), Some(eid)) = (&self.m2m, eid)
+            if let (Some(m2m), Some(eid)) = (&self.parties.m2m, eid)
                 && m2m.testbed.manages(sm_sr, eid).await?
             {
                 truth.managed.insert(index);
             }
         }
-        for sm_dp in self.sm_dps.values().filter(|_| agrees) {
+        for sm_dp in self.parties.sm_dps.values().filter(|_| agrees) {
             if let Some(server) = sm_dp.party.as_ref().and_then(Host::party) {
                 let all = server.orders().await?;
                 truth.servers.extend(all.into_iter().map(|profile| (profile.iccid, profile.state)));
@@ -355,7 +355,7 @@ impl SimulatedWorld {
                 let of = |faults: &faults::FaultInjector| f64::from(faults.strikes());
                 let devices =
                     chosen.iter().filter_map(|index| Some(of(self.device(*index)?.faults.as_ref()?)));
-                of(&self.servers) + devices.sum::<f64>()
+                of(&self.server_faults) + devices.sum::<f64>()
             }
         })
     }

@@ -23,11 +23,10 @@ use super::environment::{ThirdPartyCard, ThirdPartySmDp};
 use super::internal_fault::bug;
 use super::owner;
 use super::simulated_world::{Foreign, SmDp};
-use crate::consumer;
 use crate::file::{self, Group, Scenario};
-use crate::m2m::testbed::M2mTestbed;
-use crate::subscription::{OwnIdentities, Subscription, own_package_with};
-use crate::time::Simulation;
+use testbed::m2m::M2mTestbed;
+use testbed::subscription::{OwnIdentities, Subscription, own_package_with};
+use testbed::time::Simulation;
 
 /// First subscriber number of the profiles in stock. Profiles that are on cards at first have
 /// smaller numbers.
@@ -55,7 +54,7 @@ pub(super) async fn stock(
         }
         return Ok(());
     }
-    let party = sm_dp.party.as_ref().and_then(crate::host::Host::party);
+    let party = sm_dp.party.as_ref().and_then(testbed::host::Host::party);
     let party = party.ok_or_else(|| bug("an SM-DP+ is not running"))?;
     let options =
         ProfileOptions { profile_type: Some(owner::type_of(operator)), ..ProfileOptions::default() };
@@ -314,7 +313,7 @@ impl Factory<'_> {
     }
 
     fn eid(&self, serial: u64) -> Result<Eid, Fault> {
-        let eum = self.maker.0.eum(Curve::P256).map_err(consumer::bad_pki)?;
+        let eum = self.maker.0.eum(Curve::P256).map_err(testbed::bad_pki)?;
         let prefix =
             eum.eid_range().prefixes().next().ok_or_else(|| bug("the EUM has no EID range"))?.to_owned();
         let width = 30_usize.saturating_sub(prefix.len());

@@ -26,9 +26,9 @@ use super::imei::{imei, thief, told_imei};
 use super::internal_fault::bug;
 use super::radio_environment::{DeviceRadio, RadioState};
 use super::simulated_world::SimulatedWorld;
-use crate::consumer::{Waits, nowhere};
 use crate::report::Kind;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor};
+use testbed::consumer::{Waits, nowhere};
 
 /// Maximum check-ins per wake-up. Further instructions wait for the next one.
 const MAX_CHECK_INS: usize = 6;
@@ -89,7 +89,7 @@ impl<'a> Firmware<'a> {
         let radio_state = Arc::new(Mutex::new(RadioState { attached, ..RadioState::default() }));
         let dice = sim.simulation.dice(&name);
         let faults = device.faults.clone().unwrap_or_else(|| FaultInjector::new(dice.branch("mishaps"), []));
-        let (networks, bearers) = (Arc::clone(&sim.networks), Arc::clone(&sim.bearers));
+        let (networks, bearers) = (Arc::clone(&sim.radio.networks), Arc::clone(&sim.radio.bearers));
         let connections =
             DataConnections::new(networks, bearers, Arc::clone(&radio_state), dice, faults.clone());
         drop(device);
@@ -173,14 +173,14 @@ impl<'a> Firmware<'a> {
         let card = sim.card((eid, card), &dice, |memory| faulty("card", memory))?;
         let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
         let device_radio = DeviceRadio {
-            radio_environment: Arc::clone(&sim.radio_environment),
-            networks: Arc::clone(&sim.networks),
-            radio: FaultyRadio::new(Arc::clone(&sim.networks), faults.clone()),
+            radio_environment: Arc::clone(&sim.radio.environment),
+            networks: Arc::clone(&sim.radio.networks),
+            radio: FaultyRadio::new(Arc::clone(&sim.radio.networks), faults.clone()),
             imei: if is_stolen { thief(eid) } else { imei(eid) },
             radio_state: Arc::clone(&self.radio_state),
         };
         let mut known: Vec<(String, Link)> = Vec::new();
-        for sm_dp in sim.sm_dps.values() {
+        for sm_dp in sim.parties.sm_dps.values() {
             let link = power.link(self.connections.to(faults.link(sm_dp.way.link(None)?)));
             known.push((sm_dp.address.clone(), link));
         }
@@ -343,7 +343,7 @@ impl<'a> Firmware<'a> {
             }
             device.left_preferred = Some(now);
             let is_off = device.hears.contains(&preferred)
-                && self.sim.network(preferred).is_some_and(|network| !network.coverage);
+                && self.sim.radio.network(preferred).is_some_and(|network| !network.coverage);
             let held = device.profiles.iter().find(|profile| profile.home == Some(preferred));
             match held.filter(|_| !is_off) {
                 Some(held) => (held.iccid, attached.iccid),
@@ -409,7 +409,7 @@ impl<'a> Firmware<'a> {
     }
 
     async fn ask(&self, said: &CheckIn) -> Result<Instruction, CheckInError> {
-        let way = self.sim.platform_transport.link(None).map_err(CheckInError::carried)?;
+        let way = self.sim.parties.platform_transport.link(None).map_err(CheckInError::carried)?;
         check_in::ask(&self.power.link(self.connections.to(self.faults.link(way))), said).await
     }
 
@@ -536,7 +536,7 @@ impl<'a> Firmware<'a> {
             std::mem::take(&mut *self.radio_state.lock().unwrap_or_else(PoisonError::into_inner));
         for (network, imsi, cause) in radio_state.refusals {
             device.counts.refusals = device.counts.refusals.saturating_add(1);
-            let home = sim.networks.home_of(imsi).map_or(network, |home| home.plmn());
+            let home = sim.radio.networks.home_of(imsi).map_or(network, |home| home.plmn());
             let known = device.contact.refused.iter().any(|refused| refused.network == home);
             if !known && device.contact.refused.len() < MAX_REPORTED_REJECTS {
                 let cause = format!("{network} answered {cause}").into();

@@ -32,14 +32,15 @@ use super::online_devices::{M2m, OnlineDevice};
 use super::owner;
 use super::radio_environment::DeviceRadio;
 use super::simulated_world::SimulatedWorld;
-use crate::bearer::Carrier;
-use crate::file::{self, M2mOperation, ReachedBy, SmSr};
-use crate::m2m::Bearer;
-use crate::m2m::factory::FirstProfile;
-use crate::m2m::testbed::{FunctionResult, M2mTestbed};
+use crate::file::{self, M2mOperation, ReachedBy};
 use crate::report::Kind;
-use crate::subscription::{OwnIdentities, Subscription};
 use faults::{FaultyMemory, FaultyRadio, Power, PoweredDoor};
+use testbed::bearer::Carrier;
+use testbed::fault_places::SmSrPlace;
+use testbed::m2m::Bearer;
+use testbed::m2m::factory::FirstProfile;
+use testbed::m2m::{FunctionResult, M2mTestbed};
+use testbed::subscription::{OwnIdentities, Subscription};
 
 /// Time without power after a power cut during a write, or after the card has stopped answering.
 const AWAY: Duration = Duration::from_secs(30);
@@ -61,7 +62,7 @@ pub(super) enum Order {
     /// Read the state of the card.
     Audit,
     /// Hand the card over to this SM-SR.
-    ChangeSmSr(SmSr),
+    ChangeSmSr(SmSrPlace),
 }
 
 /// Creates the stock of an operator and its subscribers.
@@ -115,7 +116,7 @@ fn with_number(networks: &Networks, subscription: &Subscription, number: u64) ->
 impl SimulatedWorld {
     /// Powers up the M2M devices, which stay on until the run ends.
     pub(super) fn switch_on(self: &Arc<Self>) {
-        let Some(m2m) = &self.m2m else { return };
+        let Some(m2m) = &self.parties.m2m else { return };
         let _ = self.this.set(Arc::downgrade(self));
         for index in m2m.online_devices.keys().copied() {
             tokio::task::spawn_local(run_device(Arc::downgrade(self), index));
@@ -124,7 +125,7 @@ impl SimulatedWorld {
     }
 
     fn online_device(&self, index: usize) -> Option<&OnlineDevice> {
-        self.m2m.as_ref()?.online_devices.get(&index)
+        self.parties.m2m.as_ref()?.online_devices.get(&index)
     }
 
     /// Returns true if the device is an M2M device. In that case it scans for the networks at its
@@ -179,7 +180,7 @@ impl SimulatedWorld {
     /// Notifies the agent of the operator about a change: its home network or its own request
     /// reports it.
     fn notify_agent(&self, eid: Eid) {
-        if let Some(m2m) = &self.m2m {
+        if let Some(m2m) = &self.parties.m2m {
             m2m.testbed.notifications(eid).notify_one();
         }
     }
@@ -208,7 +209,7 @@ impl SimulatedWorld {
     }
 
     async fn execute(&self, index: usize, order: Order, validity: Duration) -> Result<(), Fault> {
-        let Some(M2m { testbed, .. }) = &self.m2m else { return Ok(()) };
+        let Some(M2m { testbed, .. }) = &self.parties.m2m else { return Ok(()) };
         let (eid, of) = {
             let Some(mut device) = self.device(index) else { return Ok(()) };
             self.update_from_card(&mut device)?;
@@ -376,23 +377,23 @@ fn begin(
     };
     let memory = FaultyMemory::new("card", memory, faults.clone(), power.clone());
     let world = sim.simulation.world(&format!("card {eid} {powered}"));
-    let card = match Card::open_among(online_device.description.clone(), memory, world, &sim.shared) {
+    let card = match Card::open_among(online_device.description.clone(), memory, world, &sim.cards.shared) {
         Ok(card) => card,
         Err(fault) => return Some(Err(fault)),
     };
     let device_radio = DeviceRadio {
-        radio_environment: Arc::clone(&sim.radio_environment),
-        networks: Arc::clone(&sim.networks),
-        radio: FaultyRadio::new(Arc::clone(&sim.networks), faults.clone()),
+        radio_environment: Arc::clone(&sim.radio.environment),
+        networks: Arc::clone(&sim.radio.networks),
+        radio: FaultyRadio::new(Arc::clone(&sim.radio.networks), faults.clone()),
         imei: imei(eid),
         radio_state: Arc::default(),
     };
     let radio_state = Arc::clone(&device_radio.radio_state);
     let dice = sim.simulation.dice(&format!("bearers of {eid} {powered}"));
     let carrier = |(plmn, bearer): (&Plmn, _)| (*plmn, Carrier::new(bearer, dice.branch(&plmn.to_string())));
-    let carriers: BTreeMap<_, _> = sim.bearers.iter().map(carrier).collect();
+    let carriers: BTreeMap<_, _> = sim.radio.bearers.iter().map(carrier).collect();
     let line = Line { radio_state, carriers: Arc::new(carriers), faults, sim: Arc::downgrade(sim), index };
-    let m2m = sim.m2m.as_ref()?;
+    let m2m = sim.parties.m2m.as_ref()?;
     let (hosts, ways) = (m2m.testbed.hosts().clone(), Arc::clone(&m2m.ways));
     let channels = Channels { hosts, ways, line: line.clone() };
     let radio = OnlineRadio { device_radio, line };

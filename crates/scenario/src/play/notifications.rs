@@ -11,9 +11,9 @@ use tokio::time::sleep;
 use world::{Clock, Event, Events, Fault, Link, Outcome, TokioClock};
 
 use super::internal_fault::bug;
-use crate::host::Host;
 use crate::report::{Kind, Report};
 use faults::FaultSpec;
+use testbed::host::Host;
 
 /// Retry delay after the records have failed.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);

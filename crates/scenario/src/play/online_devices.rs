@@ -7,8 +7,8 @@ use device::AlwaysOnHandle;
 use euicc_sim::CardDescription;
 use tokio::sync::Notify;
 
-use crate::m2m::testbed::M2mTestbed;
-use crate::transport::Ways;
+use testbed::m2m::M2mTestbed;
+use testbed::transport::Ways;
 
 /// The M2M part of a run.
 pub(super) struct M2m {

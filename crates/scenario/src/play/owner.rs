@@ -16,11 +16,11 @@ use super::dormant_device::DormantDevice;
 use super::internal_fault::bug;
 use super::notifications::EventReporter;
 use super::simulated_world::{PLATFORM, SmDp};
-use crate::consumer::{OPERATOR, bad_pki};
 use crate::file::{Action, Group, Operator, Scenario};
-use crate::host::Host;
-use crate::time::Simulation;
 use faults::FaultInjector;
+use testbed::host::Host;
+use testbed::time::Simulation;
+use testbed::{OPERATOR, bad_pki};
 
 const DAY: Duration = Duration::from_secs(86_400);
 

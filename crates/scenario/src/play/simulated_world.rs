@@ -24,23 +24,31 @@ use super::online_devices::M2m;
 use super::queue::Queue;
 use super::radio_environment::RadioEnvironment;
 use crate::file::{self, Group, Scenario};
-use crate::host::Host;
 use crate::report::{Kind, Report};
-use crate::time::Simulation;
-use crate::transport::Way;
 use faults::{FaultInjector, TamperingPeer};
+use testbed::host::Host;
+use testbed::time::Simulation;
+use testbed::transport::Way;
 
-/// All parties of a run. Its methods do not block.
+/// A run: its parties, their surroundings, and what is to happen. Its methods do not block.
 pub(super) struct SimulatedWorld {
+    /// The clock, and the random numbers of all parties.
     pub(super) simulation: Simulation,
     pub(super) scenario: Scenario,
-    pub(super) pki: Arc<Pki>,
-    pub(super) quirks: Vec<Quirk>,
-    pub(super) shared: Arc<Shared>,
-    pub(super) networks: Arc<Networks>,
-    pub(super) radio_environment: Arc<RadioEnvironment>,
-    pub(super) bearers: Arc<BTreeMap<Plmn, bearers::Bearer>>,
-    pub(super) costs: Costs,
+    pub(super) cards: CardSupply,
+    pub(super) radio: Radio,
+    pub(super) parties: Parties,
+    /// The faults between servers and in their records.
+    pub(super) server_faults: FaultInjector,
+    pub(super) devices: Vec<Mutex<DormantDevice>>,
+    pub(super) queue: Queue,
+    pub(super) log: RunLog,
+    /// This value, for tasks that outlive a borrow. Set when the M2M devices are powered up.
+    pub(super) this: OnceLock<Weak<SimulatedWorld>>,
+}
+
+/// The servers of a run.
+pub(super) struct Parties {
     pub(super) sm_dps: BTreeMap<String, SmDp>,
     /// The M2M servers and agent, if the devices are M2M devices.
     pub(super) m2m: Option<M2m>,
@@ -48,12 +56,26 @@ pub(super) struct SimulatedWorld {
     pub(super) platform: Host<Platform>,
     pub(super) platform_transport: Arc<dyn Way>,
     pub(super) platform_records: MemoryRecords,
-    pub(super) servers: FaultInjector,
-    pub(super) devices: Vec<Mutex<DormantDevice>>,
-    pub(super) queue: Queue,
+}
+
+/// The networks, and how devices reach them.
+pub(super) struct Radio {
+    pub(super) networks: Arc<Networks>,
+    pub(super) environment: Arc<RadioEnvironment>,
+    pub(super) bearers: Arc<BTreeMap<Plmn, bearers::Bearer>>,
+}
+
+/// The parts of which cards are created.
+pub(super) struct CardSupply {
+    pub(super) pki: Arc<Pki>,
+    pub(super) quirks: Vec<Quirk>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// The report of a run, and the prices in it.
+pub(super) struct RunLog {
     pub(super) report: Arc<Mutex<Report>>,
-    /// This value, for tasks that outlive a borrow. Set when the M2M devices are powered up.
-    pub(super) this: OnceLock<Weak<SimulatedWorld>>,
+    pub(super) costs: Costs,
 }
 
 /// The subscriptions of third-party profiles by ICCID: home networks and IMSIs, the profile's own
@@ -85,7 +107,7 @@ impl SimulatedWorld {
     }
 
     pub(super) fn report(&self) -> MutexGuard<'_, Report> {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+        self.log.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn group(&self, index: usize) -> Option<&Group> {
@@ -107,7 +129,7 @@ impl SimulatedWorld {
     pub(super) fn mishaps_of(&self, device: &mut DormantDevice) -> FaultInjector {
         let dice = self.simulation.dice(&format!("mishaps of {}", device.eid));
         let made = || {
-            let liar = TamperingPeer::new(Arc::clone(&self.pki));
+            let liar = TamperingPeer::new(Arc::clone(&self.cards.pki));
             FaultInjector::new(dice, []).with_tampering_peer(liar).telling(self.reporter().strikes())
         };
         device.faults.get_or_insert_with(made).clone()
@@ -115,7 +137,7 @@ impl SimulatedWorld {
 
     /// The reporter for events outside devices.
     pub(super) fn reporter(&self) -> EventReporter {
-        EventReporter { report: Arc::clone(&self.report), clock: self.simulation.clock() }
+        EventReporter { report: Arc::clone(&self.log.report), clock: self.simulation.clock() }
     }
 
     /// Adds an event of a device to the timeline.
@@ -123,29 +145,6 @@ impl SimulatedWorld {
         let who = self.group(device.group).map_or("devices", |group| group.name.get_ref()).to_owned();
         let text = format!("{}: {what}", self.name(device));
         self.report().timeline.tell(self.now(), kind, who, text);
-    }
-
-    /// The current state of a network.
-    pub(super) fn network(&self, plmn: Plmn) -> Option<Network> {
-        self.networks.all().into_iter().find(|network| network.plmn == plmn)
-    }
-
-    /// True if the networks still allow a registration that was made earlier.
-    pub(super) fn still_serves(&self, attached: &Attached, eid: Eid, network: Option<&Network>) -> bool {
-        let Some(network) = network.filter(|network| network.coverage) else { return false };
-        let is_home = attached.home == network.plmn;
-        let roams = is_home
-            || match &network.policy.roaming {
-                Roaming::Everybody => true,
-                Roaming::Partners(partners) => partners.contains(&attached.home),
-                Roaming::Nobody => false,
-            };
-        let barred = self.networks.home_of(attached.imsi).and_then(|home| home.subscriber(attached.imsi));
-        let barred = barred
-            .is_some_and(|subscriber| subscriber.barred.is_some() || (!is_home && !subscriber.may_roam));
-        let objection =
-            self.radio_environment.objection(network.plmn, attached.imsi, Some(attached.home), imei(eid));
-        roams && !barred && objection.is_none()
     }
 
     /// The country and region of a network.
@@ -177,10 +176,40 @@ impl SimulatedWorld {
             CardAt::Theirs(door) => AnyCard::behind(door),
             CardAt::Ours(memory) => {
                 let (description, world) =
-                    (describe((&self.pki, &self.quirks), eid)?, self.simulation.world(dice));
-                AnyCard::Ours(Box::new(Card::open_among(description, wrap(memory), world, &self.shared)?))
+                    (describe((&self.cards.pki, &self.cards.quirks), eid)?, self.simulation.world(dice));
+                AnyCard::Ours(Box::new(Card::open_among(
+                    description,
+                    wrap(memory),
+                    world,
+                    &self.cards.shared,
+                )?))
             }
         })
+    }
+}
+
+impl Radio {
+    /// The current state of a network.
+    pub(super) fn network(&self, plmn: Plmn) -> Option<Network> {
+        self.networks.all().into_iter().find(|network| network.plmn == plmn)
+    }
+
+    /// True if the networks still allow a registration that was made earlier.
+    pub(super) fn still_serves(&self, attached: &Attached, eid: Eid, network: Option<&Network>) -> bool {
+        let Some(network) = network.filter(|network| network.coverage) else { return false };
+        let is_home = attached.home == network.plmn;
+        let roams = is_home
+            || match &network.policy.roaming {
+                Roaming::Everybody => true,
+                Roaming::Partners(partners) => partners.contains(&attached.home),
+                Roaming::Nobody => false,
+            };
+        let barred = self.networks.home_of(attached.imsi).and_then(|home| home.subscriber(attached.imsi));
+        let barred = barred
+            .is_some_and(|subscriber| subscriber.barred.is_some() || (!is_home && !subscriber.may_roam));
+        let objection =
+            self.environment.objection(network.plmn, attached.imsi, Some(attached.home), imei(eid));
+        roams && !barred && objection.is_none()
     }
 }
 

@@ -56,7 +56,7 @@ impl SimulatedWorld {
         let purpose = format!("step {index}");
         let chosen = |devices: &toml::Spanned<Devices>| self.chosen(Some(devices.get_ref()), &purpose);
         let now = self.now();
-        let platform = self.platform.party();
+        let platform = self.parties.platform.party();
         let asks_platform = matches!(
             step.action,
             Action::Pause { .. } | Action::Resume { .. } | Action::RollBack { .. } | Action::Retire { .. }
@@ -94,7 +94,7 @@ impl SimulatedWorld {
                 let (network, devices) = (*network.get_ref(), chosen(devices));
                 for index in &devices {
                     if let Some(device) = self.device(*index) {
-                        self.radio_environment.refuse(network, imei(device.eid), EmmCause(*cause));
+                        self.radio.environment.refuse(network, imei(device.eid), EmmCause(*cause));
                     }
                 }
                 self.reevaluate_network(network);
@@ -120,10 +120,10 @@ impl SimulatedWorld {
             Action::ChangeSmSr { devices, to, lasts } => {
                 self.order(chosen(devices), Order::ChangeSmSr(*to), lasts.0);
             }
-            Action::DeleteProfile { devices, operator } if self.m2m.is_some() => {
+            Action::DeleteProfile { devices, operator } if self.parties.m2m.is_some() => {
                 self.order(chosen(devices), Order::Delete(*operator.get_ref()), DAY);
             }
-            Action::EnableProfile { devices, operator } if self.m2m.is_some() => {
+            Action::EnableProfile { devices, operator } if self.parties.m2m.is_some() => {
                 self.order(chosen(devices), Order::Enable(*operator.get_ref()), DAY);
             }
             Action::DeleteProfile { devices, operator } => {
@@ -208,12 +208,12 @@ impl SimulatedWorld {
             report.timeline.tell_lasting((now, now.plus(lasts)), Kind::Server, party, ENDED);
         };
         if party == "platform" {
-            self.platform.end(lasts);
+            self.parties.platform.end(lasts);
             tell();
-        } else if let Some(m2m) = &self.m2m {
+        } else if let Some(m2m) = &self.parties.m2m {
             m2m.testbed.end_process(party, lasts);
             tell();
-        } else if let Some(sm_dp) = self.sm_dps.get(party).and_then(|sm_dp| sm_dp.party.as_ref()) {
+        } else if let Some(sm_dp) = self.parties.sm_dps.get(party).and_then(|sm_dp| sm_dp.party.as_ref()) {
             sm_dp.end(lasts);
             tell();
         } else {
@@ -235,7 +235,7 @@ impl SimulatedWorld {
             device.stay_log.imei_registered_in.insert(country);
             // A predicted breach no longer applies.
             device.service.epoch += 1;
-            self.radio_environment.register_imei(imei(device.eid), country);
+            self.radio.environment.register_imei(imei(device.eid), country);
             (device.eid, device.stay_log.imei_registered_in.clone())
         };
         let records = self.platform_records();
@@ -265,7 +265,7 @@ impl SimulatedWorld {
             let Some(mut device) = self.device(*index) else { continue };
             let serial = self.imsis(&device);
             for (home, imsi) in serial.into_iter().filter(|(home, _)| operator.is_none_or(|of| of == *home)) {
-                let Some(server) = self.networks.home_of(imsi) else { continue };
+                let Some(server) = self.radio.networks.home_of(imsi) else { continue };
                 if let Some(mut subscriber) = server.subscriber(imsi) {
                     subscriber.barred = cause;
                     server.provision(imsi, subscriber)?;
@@ -370,7 +370,7 @@ impl SimulatedWorld {
             }
         }
         if of_servers {
-            self.servers.put(spec);
+            self.server_faults.put(spec);
             return;
         }
         let purpose = format!("fault {index}");

@@ -17,7 +17,7 @@ use super::queue::Due;
 use super::simulated_world::SimulatedWorld;
 use super::{below, file_place};
 use crate::report::{Kind, Stay};
-use crate::subscription::{own_imsi, own_number};
+use testbed::subscription::{own_imsi, own_number};
 
 /// Maximum number of stays recorded per device: one more than the report shows.
 const STAYS_KEPT: usize = 41;
@@ -46,7 +46,7 @@ impl SimulatedWorld {
     /// Records a registration.
     pub(super) fn register(&self, index: usize, device: &mut DormantDevice, with: &Registered) {
         let now = self.now();
-        let home = self.networks.home_of(with.imsi).map_or(with.plmn, |home| home.plmn());
+        let home = self.radio.networks.home_of(with.imsi).map_or(with.plmn, |home| home.plmn());
         let &Registered { plmn: network, iccid, imsi, home_search, .. } = with;
         let attached = Attached { network, iccid, imsi, home, home_search };
         let former = device.service.registered.replace(attached);
@@ -56,7 +56,7 @@ impl SimulatedWorld {
         self.end_outage(device, now);
         let its_imei = self.imei_of(device);
         if let Some(former) = former.filter(|former| *former != attached) {
-            self.radio_environment.left(former.network, former.imsi, Some(former.home), its_imei);
+            self.radio.environment.left(former.network, former.imsi, Some(former.home), its_imei);
         }
         if std::mem::take(&mut device.service.lost) {
             device.counts.recoveries = device.counts.recoveries.saturating_add(1);
@@ -79,7 +79,7 @@ impl SimulatedWorld {
             });
         }
         let epoch = device.service.epoch;
-        if let Some(day) = self.radio_environment.attached(with.plmn, with.imsi, Some(home), its_imei) {
+        if let Some(day) = self.radio.environment.attached(with.plmn, with.imsi, Some(home), its_imei) {
             self.queue.put(day.start().max(now), Due::Expel { device: index, epoch });
         }
         if roams && device.service_state == ServiceState::InService {
@@ -151,7 +151,8 @@ impl SimulatedWorld {
         };
         let its_imei = self.imei_of(&device);
         if self
-            .radio_environment
+            .radio
+            .environment
             .objection(attached.network, attached.imsi, Some(attached.home), its_imei)
             .is_some()
         {
@@ -175,7 +176,7 @@ impl SimulatedWorld {
             return None;
         }
         let at_home = Attached { network: home, ..attached };
-        if !self.still_serves(&at_home, device.eid, self.network(home).as_ref()) {
+        if !self.radio.still_serves(&at_home, device.eid, self.radio.network(home).as_ref()) {
             return None;
         }
         let (period, since) = (attached.home_search?, now.since(device.service.registered_at));
@@ -201,7 +202,7 @@ impl SimulatedWorld {
         device.service.home_search = None;
         device.service.epoch += 1;
         let _ = device.stay_log.history.detached(now);
-        self.radio_environment.left(
+        self.radio.environment.left(
             attached.network,
             attached.imsi,
             Some(attached.home),
@@ -221,8 +222,9 @@ impl SimulatedWorld {
     }
 
     pub(super) fn begin_outage(&self, device: &mut DormantDevice, now: Timestamp) {
-        let hears =
-            || device.hears.iter().any(|plmn| self.network(*plmn).is_some_and(|network| network.coverage));
+        let hears = || {
+            device.hears.iter().any(|plmn| self.radio.network(*plmn).is_some_and(|network| network.coverage))
+        };
         if device.activity.has_power
             && device.service_state == ServiceState::InService
             && device.service.registered.is_none()
@@ -266,7 +268,11 @@ impl SimulatedWorld {
         device.hears = Arc::clone(hears);
         let stays = device.service.registered.is_some_and(|attached| {
             hears.contains(&attached.network)
-                && self.still_serves(&attached, device.eid, self.network(attached.network).as_ref())
+                && self.radio.still_serves(
+                    &attached,
+                    device.eid,
+                    self.radio.network(attached.network).as_ref(),
+                )
         });
         self.end_outage(&mut device, now);
         if !stays {
@@ -275,7 +281,7 @@ impl SimulatedWorld {
         }
         self.begin_outage(&mut device, now);
         device.contact.failures = 0;
-        if self.m2m.is_some() {
+        if self.parties.m2m.is_some() {
             // A device that stays on is notified about every new place.
             self.schedule_wake_up(index, &mut device, now);
         } else if stays {
@@ -288,7 +294,7 @@ impl SimulatedWorld {
     /// Starts or ends the coverage of a network.
     pub(super) fn set_coverage(&self, network: Plmn, is_there: bool) {
         const AWAY: &str = "has no coverage";
-        self.networks.set_coverage(network, is_there);
+        self.radio.networks.set_coverage(network, is_there);
         if is_there {
             self.report().timeline.over(self.now(), &network.to_string(), AWAY);
             self.tell_network(network, "has coverage");
@@ -301,7 +307,7 @@ impl SimulatedWorld {
 
     /// Changes whether a network accepts roamers.
     pub(super) fn set_roaming(&self, plmn: Plmn, of: Option<Plmn>, takes: bool) {
-        let Some(Network { mut policy, .. }) = self.network(plmn) else { return };
+        let Some(Network { mut policy, .. }) = self.radio.network(plmn) else { return };
         let homes = self.scenario.operators.iter().map(|operator| *operator.network.get_ref());
         let mut partners = match policy.roaming {
             Roaming::Everybody => homes.filter(|home| *home != plmn).collect(),
@@ -320,7 +326,7 @@ impl SimulatedWorld {
                 Roaming::Partners(partners)
             }
         };
-        self.networks.set_policy(plmn, policy);
+        self.radio.networks.set_policy(plmn, policy);
         let whom = of.map_or_else(|| "roamers".to_owned(), |of| format!("roamers of {of}"));
         self.tell_network(plmn, &format!("{} accepting {whom}", if takes { "starts" } else { "stops" }));
         self.reevaluate_network(plmn);
@@ -330,7 +336,7 @@ impl SimulatedWorld {
     pub(super) fn accept(&self, network: Plmn, devices: &[usize]) {
         for index in devices {
             if let Some(device) = self.device(*index) {
-                self.radio_environment.accept(network, imei(device.eid));
+                self.radio.environment.accept(network, imei(device.eid));
             }
         }
         self.reevaluate_network(network);
@@ -351,13 +357,13 @@ impl SimulatedWorld {
     /// and others may be able to use it.
     pub(super) fn reevaluate_network(&self, plmn: Plmn) {
         let now = self.now();
-        let network = self.network(plmn);
+        let network = self.radio.network(plmn);
         for index in 0..self.devices.len() {
             let Some(mut device) = self.device(index) else { continue };
             match device.service.registered {
                 Some(attached)
                     if attached.network == plmn
-                        && !self.still_serves(&attached, device.eid, network.as_ref()) =>
+                        && !self.radio.still_serves(&attached, device.eid, network.as_ref()) =>
                 {
                     self.lose(index, &mut device);
                 }
@@ -380,7 +386,7 @@ impl SimulatedWorld {
 
     /// Adds the cost of traffic over a bearer.
     pub(super) fn spend(&self, bearer: &str, octets: u64, messages: u64) {
-        let price = self.costs.price(bearer);
+        let price = self.log.costs.price(bearer);
         let money = price.map_or(Money::default(), |price| {
             price.per_mb.times(octets, 1_000_000).plus(price.per_sms.times(messages, 1))
         });
@@ -395,7 +401,7 @@ impl SimulatedWorld {
 
     /// The home network of a profile, by its ICCID.
     pub(super) fn home_of_profile(&self, iccid: Iccid) -> Option<Plmn> {
-        if let Some((home, _)) = self.foreign.get(&iccid).and_then(|all| all.first()) {
+        if let Some((home, _)) = self.parties.foreign.get(&iccid).and_then(|all| all.first()) {
             return Some(*home);
         }
         let mut homes = self.scenario.operators.iter().map(|operator| *operator.network.get_ref());
@@ -413,7 +419,7 @@ impl SimulatedWorld {
     }
 
     fn known_imsis_of(&self, iccid: Iccid) -> Option<Vec<(Plmn, Imsi)>> {
-        if let Some(subscriptions) = self.foreign.get(&iccid) {
+        if let Some(subscriptions) = self.parties.foreign.get(&iccid) {
             return Some(subscriptions.clone());
         }
         let home = self.home_of_profile(iccid)?;
@@ -440,12 +446,12 @@ impl SimulatedWorld {
 
     /// The cost of all visits.
     pub(super) fn visits_money(&self) -> Money {
-        let prices = self.visits().into_iter().map(|country| self.costs.visit(country).price);
+        let prices = self.visits().into_iter().map(|country| self.log.costs.visit(country).price);
         prices.fold(Money::default(), Money::plus)
     }
 
     /// The records of the platform, which are available even if its process is not running.
     pub(super) fn platform_records(&self) -> MemoryRecords {
-        self.platform_records.clone()
+        self.parties.platform_records.clone()
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::super::{Identity, Operator};
 use super::{Check, Checked};
-use crate::subscription::OwnIdentities;
+use testbed::subscription::OwnIdentities;
 
 impl Check<'_> {
     pub(super) fn identities(&self, operator: &Operator) -> Checked {

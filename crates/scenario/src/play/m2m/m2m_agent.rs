@@ -18,13 +18,13 @@ use rsp::time::Timestamp;
 use tokio::time::sleep;
 use world::Fault;
 
-use crate::m2m::testbed::{FunctionResult, M2mTestbed};
 use crate::play::check_in::{self, patience};
 use crate::play::dormant_device::Attached;
 use crate::play::internal_fault::bug;
 use crate::play::online_devices::M2m;
 use crate::play::simulated_world::SimulatedWorld;
 use crate::report::Kind;
+use testbed::m2m::{FunctionResult, M2mTestbed};
 
 /// Validity period of a move (ValidityPeriod): half of the time that the platform waits for its
 /// end.
@@ -43,7 +43,7 @@ const MAX_CONTRADICTIONS: u32 = 3;
 pub(super) async fn run(sim: Weak<SimulatedWorld>, index: usize) {
     let Some((mut agent, notifications)) = sim.upgrade().and_then(|sim| {
         let eid = sim.device(index)?.eid;
-        Some((M2mAgent::new(index, eid, sim.now()), sim.m2m.as_ref()?.testbed.notifications(eid)))
+        Some((M2mAgent::new(index, eid, sim.now()), sim.parties.m2m.as_ref()?.testbed.notifications(eid)))
     }) else {
         return;
     };
@@ -124,7 +124,8 @@ impl M2mAgent {
     }
 
     fn testbed(sim: &SimulatedWorld) -> Result<&M2mTestbed, Fault> {
-        sim.m2m
+        sim.parties
+            .m2m
             .as_ref()
             .map(|M2m { testbed, .. }| testbed)
             .ok_or_else(|| bug("the scenario has no M2M devices"))
@@ -234,7 +235,7 @@ impl M2mAgent {
         let link = {
             let mut device = sim.device(self.index).ok_or_else(|| bug("the device does not exist"))?;
             device.counts.check_ins = device.counts.check_ins.saturating_add(1);
-            sim.mishaps_of(&mut device).link(sim.platform_transport.link(None)?)
+            sim.mishaps_of(&mut device).link(sim.parties.platform_transport.link(None)?)
         };
         let told = check_in::ask(&link, &said)
             .await

@@ -11,8 +11,8 @@ use certs::{Pki, PkiOptions};
 use faults::catalogue::{self, Entry};
 use faults::{FaultId, LieAct, M2mLie};
 use rsp::time::Timestamp;
-use scenario::m2m::{Bearer, M2m, Setup, Start};
-use scenario::time::run;
+use testbed::m2m::{Bearer, M2m, Setup, Start};
+use testbed::time::run;
 use world::Outcome;
 
 const BEGIN: Timestamp = Timestamp(1_795_000_000_000);

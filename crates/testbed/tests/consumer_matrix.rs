@@ -18,8 +18,8 @@ use device::lpa::{Consent, Decision, DownloadOptions};
 use faults::catalogue::{self, Entry, Places};
 use faults::{Family, FaultId, LieAct, RadioAct, RecordsAct};
 use matrix::{AttachAttempt, Cell, LASTS, of};
-use scenario::consumer::{BOOTSTRAP, LOCAL, Start, VISITED};
-use scenario::time::run;
+use testbed::consumer::{BOOTSTRAP, LOCAL, Start, VISITED};
+use testbed::time::run;
 use tokio::time::Instant;
 
 use support::{BEGIN, SETUP, abroad, can_still_be_moved, deliver};

@@ -11,8 +11,8 @@ use device::Ending;
 use device::lpa::{Consent, Decision, DownloadOptions};
 use faults::catalogue::{self, Entry};
 use faults::{CardLie, Family, FaultId, LieAct};
-use scenario::consumer::{Consumer, Start};
-use scenario::time::run;
+use testbed::consumer::{Consumer, Start};
+use testbed::time::run;
 use world::Outcome;
 
 mod support;

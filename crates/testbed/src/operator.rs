@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http::Request;
 use rsp::{
-    ids::{Eid, Iccid, Version},
+    activation_code::ActivationCode,
+    ids::{Eid, Iccid, SmdpAddress, Version},
     sgp22::{
         es2plus::{
             self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
@@ -45,6 +46,27 @@ impl Operator {
     /// Identifier of the operator at the SM-DP+.
     pub fn identifier(&self) -> &str {
         &self.requester
+    }
+
+    /// Orders, confirms and releases a profile. Returns its activation code at the SM-DP+ with this
+    /// address.
+    ///
+    /// # Errors
+    /// The SM-DP+ refuses one of the functions or is unreachable.
+    pub async fn order(
+        &self,
+        iccid: Iccid,
+        eid: Option<Eid>,
+        smdp_address: SmdpAddress,
+    ) -> Result<ActivationCode, Fault> {
+        self.download_order(eid, Some(iccid), None).await?;
+        let confirmed = self.confirm_order(iccid, eid, None, None, true).await?;
+        Ok(ActivationCode {
+            smdp_address,
+            matching_id: confirmed.matching_id,
+            smdp_oid: None,
+            confirmation_code_required: false,
+        })
     }
 
     /// ES2+.DownloadOrder: reserves a profile by ICCID or by type.

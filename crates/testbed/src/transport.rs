@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use certs::Credential;
+use certs::{Certificate, Credential};
 use http::Request;
 use world::{Fault, Link, PeerCertificate, TokioClock, link_from};
 
@@ -61,20 +61,20 @@ pub struct Server {
 
 impl Server {
     /// A party with one interface.
-    pub(crate) fn of<P: Clone + Send + 'static>(host: String, party: &Host<P>, clock: TokioClock) -> Self {
+    pub fn of<P: Clone + Send + 'static>(host: String, party: &Host<P>, clock: TokioClock) -> Self {
         let (link, party) = (party.link(), party.clone());
         let process = Arc::new(move || party.party().map(|_| party.starts()));
         Self { host, link, process, shows: None, clock }
     }
 
     /// Sets the TLS certificate.
-    pub(crate) fn showing(self, credential: Credential) -> Self {
+    pub fn showing(self, credential: Credential) -> Self {
         Self { shows: Some(credential), ..self }
     }
 }
 
 /// A transport within one process: requests go directly to the server.
-pub(crate) struct InProcess;
+pub struct InProcess;
 
 impl Ways for InProcess {
     fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault> {
@@ -95,12 +95,19 @@ impl Wire for InProcess {
 impl Way for Server {
     fn link(&self, operator: Option<&Credential>) -> Result<Link, Fault> {
         let link = self.link.clone();
-        let Some(operator) = operator else { return Ok(link) };
-        let shown = PeerCertificate(operator.certificate.der().to_vec());
-        Ok(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-            request.extensions_mut().insert(shown.clone());
-            let link = link.clone();
-            async move { world::send(&link, request).await }
-        })))
+        Ok(match operator {
+            Some(operator) => presenting(link, &operator.certificate),
+            None => link,
+        })
     }
+}
+
+/// A link whose requests carry this verified client certificate.
+pub fn presenting(link: Link, certificate: &Certificate) -> Link {
+    let shown = PeerCertificate(certificate.der().to_vec());
+    link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+        request.extensions_mut().insert(shown.clone());
+        let link = link.clone();
+        async move { world::send(&link, request).await }
+    }))
 }

@@ -12,9 +12,9 @@ use fleet::answers::{Pace, effort};
 use fleet::bearers::{Bearer, Bearers};
 use fleet::costs::{Costs, Move};
 use rsp::time::Timestamp;
-use scenario::bearer::{Carrier, Usage};
-use scenario::consumer::{Consumer, Setup, Start};
-use scenario::time::run;
+use testbed::bearer::{Carrier, Usage};
+use testbed::consumer::{Consumer, Setup, Start};
+use testbed::time::run;
 use tokio::time::Instant;
 
 static PKI: LazyLock<Arc<Pki>> =

@@ -13,27 +13,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use certs::Pki;
-use crypto::Curve;
 use device::{Device, DownloadOptions, Ending, EventSource, Lpa, LpaSettings, Modem, Pause, Recovery, Slot};
-use euicc_sim::{Card, CardDescription};
+use euicc_sim::Card;
 use http::Request;
 use network::{Network, Networks, Policy, SubscriberServer};
 use rsp::activation_code::ActivationCode;
-use rsp::ids::{Eid, Iccid, Plmn, SmdpAddress, Version};
-use rsp::sgp22::es2plus::{
-    self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
-    DownloadOrderRequest, FinalProfileStatusIndicator,
-};
-use rsp::sgp22::json::{self, Answer, RequestHeader};
+use rsp::ids::{Eid, Iccid, Plmn, SmdpAddress};
+use rsp::sgp22::es2plus::FinalProfileStatusIndicator;
 use sm_dp::{Config, Credentials, ProfileOptions, SmDpPlus};
 use tokio::time::sleep;
 use world::{
-    BoxFuture, Cells, Clock, Events, Fault, Link, Memory, MemoryEvents, MemoryRecords, PeerCertificate,
-    RamMemory, World, link_from,
+    BoxFuture, Cells, Clock, Events, Fault, Link, Memory, MemoryEvents, MemoryRecords, RamMemory, World,
+    link_from,
 };
 
+use crate::assembly::{Testbed, bad_pki};
 use crate::bearer::Carrier;
 use crate::host::Host;
+use crate::operator::Operator;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor, TamperingPeer};
@@ -49,9 +46,6 @@ pub const BOOTSTRAP: &str = "234-99";
 pub const VISITED: &str = "262-41";
 /// Home network of the local profile. Only this network accepts it.
 pub const LOCAL: &str = "262-42";
-/// The operator of the local profile.
-pub(crate) const OPERATOR: &str = "Landfall Test Operator";
-
 /// Configuration that all runs share.
 #[derive(Clone)]
 pub struct Setup {
@@ -105,7 +99,7 @@ pub struct Consumer {
 pub type PoweredDevice = Device<Slot<PoweredDoor<Card>>>;
 
 /// Retry delays of a device, which grow with each attempt.
-pub(crate) struct Waits;
+pub struct Waits;
 
 impl Pause for Waits {
     fn before(&self, next: u32) -> BoxFuture<'_, ()> {
@@ -268,25 +262,7 @@ impl Consumer {
     /// # Errors
     /// The SM-DP+ refuses one of the functions.
     pub async fn order(&self, iccid: Iccid) -> Result<ActivationCode, Fault> {
-        let header = self.header()?;
-        let order = DownloadOrderRequest {
-            header: header.clone(),
-            eid: None,
-            iccid: Some(iccid),
-            profile_type: None,
-        };
-        let _: DownloadOrderReply = self.es2plus("downloadOrder", &order).await?;
-        let confirm = ConfirmOrderRequest {
-            header,
-            iccid,
-            eid: None,
-            matching_id: None,
-            confirmation_code: None,
-            smds_address: None,
-            release_flag: true,
-        };
-        let reply: ConfirmOrderReply = self.es2plus("confirmOrder", &confirm).await?;
-        Ok(ActivationCode { matching_id: reply.matching_id, ..self.start.code.clone() })
+        self.operator()?.order(iccid, None, self.start.code.smdp_address.clone()).await
     }
 
     /// Cancels the order of a profile over ES2+, so that it can be ordered again.
@@ -294,38 +270,12 @@ impl Consumer {
     /// # Errors
     /// The SM-DP+ refuses the function.
     pub async fn cancel_order(&self, iccid: Iccid) -> Result<(), Fault> {
-        let cancel = CancelOrderRequest {
-            header: self.header()?,
-            iccid,
-            eid: None,
-            matching_id: None,
-            final_profile_status_indicator: FinalProfileStatusIndicator::Available,
-        };
-        self.es2plus::<serde::de::IgnoredAny>("cancelOrder", &cancel).await.map(drop)
+        let available = FinalProfileStatusIndicator::Available;
+        self.operator()?.cancel_order(iccid, None, None, available).await
     }
 
-    async fn es2plus<R: serde::de::DeserializeOwned>(
-        &self,
-        function: &str,
-        body: &impl serde::Serialize,
-    ) -> Result<R, Fault> {
-        let mut request = json::request(&es2plus::path(function), Version([2, 5, 0]), body);
-        let certificate = self.setup.pki.operator(OPERATOR).map_err(bad_pki)?.certificate;
-        request.extensions_mut().insert(PeerCertificate(certificate.der().to_vec()));
-        match json::answer(&world::send(&self.sm_dp.link(), request).await?) {
-            Ok(Answer::Done(reply)) => Ok(reply),
-            Ok(Answer::Refused(status)) => Err(unexpected(&format!("{function}: {status}"))),
-            Err(why) => Err(unexpected(&format!("{function}: {why}"))),
-        }
-    }
-
-    fn header(&self) -> Result<RequestHeader, Fault> {
-        let certificate = self.setup.pki.operator(OPERATOR).map_err(bad_pki)?.certificate;
-        let oid = certificate.registered_ids().first().map(ToString::to_string);
-        Ok(RequestHeader {
-            function_requester_identifier: oid.ok_or_else(|| unexpected("the operator has no OID"))?,
-            function_call_identifier: "call".to_owned(),
-        })
+    fn operator(&self) -> Result<Operator, Fault> {
+        testbed(&self.simulation, &self.setup.pki).operator(self.sm_dp.link())
     }
 
     /// The EID of the card.
@@ -333,7 +283,7 @@ impl Consumer {
     /// # Errors
     /// The PKI has no card.
     pub fn eid(&self) -> Result<Eid, Fault> {
-        eid(&self.setup.pki)
+        testbed(&self.simulation, &self.setup.pki).eid()
     }
 
     fn stocked(&self) -> Result<SmDpPlus, Fault> {
@@ -343,7 +293,7 @@ impl Consumer {
 
 /// Creates an SM-DP+ that uses these records. `name` is its name as a place of faults, `at` its
 /// address.
-pub(crate) fn sm_dp_host(
+pub fn sm_dp_host(
     simulation: &Simulation,
     pki: &Pki,
     (name, at): (&str, String),
@@ -390,9 +340,8 @@ impl Parts<'_> {
         let memory = |whose, memory: &RamMemory| {
             FaultyMemory::new(whose, memory.clone(), (*faults).clone(), power.clone())
         };
-        let eid = eid(&setup.pki)?;
-        let credentials = [setup.pki.euicc(Curve::P256, eid).map_err(bad_pki)?];
-        let description = CardDescription::default_for(eid, &credentials);
+        let testbed = testbed(simulation, &setup.pki);
+        let description = testbed.card_description(testbed.eid()?)?;
         let world: World = simulation.world(&format!("card {} {powered}", simulation.clock().now()));
         let card = Card::open(description, memory("card", card_memory), world)?;
         let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
@@ -418,7 +367,7 @@ impl Parts<'_> {
 }
 
 /// A link to an address that does not exist.
-pub(crate) fn nowhere(asked: &SmdpAddress) -> Link {
+pub fn nowhere(asked: &SmdpAddress) -> Link {
     let peer = asked.to_string();
     link_from(tower::service_fn(move |_: Request<Bytes>| {
         let why = "no server in this simulation has this name";
@@ -427,8 +376,8 @@ pub(crate) fn nowhere(asked: &SmdpAddress) -> Link {
     }))
 }
 
-fn eid(pki: &Pki) -> Result<Eid, Fault> {
-    pki.eids(Curve::P256).first().copied().ok_or_else(|| unexpected("the PKI has no eUICC"))
+fn testbed(simulation: &Simulation, pki: &Arc<Pki>) -> Testbed {
+    Testbed::with_pki(Arc::clone(pki), simulation.seed()).with_clock(simulation.clock())
 }
 
 fn plmn(text: &str) -> Result<Plmn, Fault> {
@@ -437,14 +386,6 @@ fn plmn(text: &str) -> Result<Plmn, Fault> {
 
 fn address(text: &str) -> Result<SmdpAddress, Fault> {
     text.parse().map_err(|_| unexpected(text))
-}
-
-pub(crate) fn bad_pki(why: impl std::error::Error + Send + Sync + 'static) -> Fault {
-    Fault::caused_by(
-        why,
-        "cannot create the parties",
-        "give a PKI with a CI, an SM-DP+, an EUM and an operator",
-    )
 }
 
 fn unexpected(why: &str) -> Fault {

@@ -47,7 +47,7 @@ impl Simulation {
 /// # use std::time::Duration;
 /// # use world::Clock;
 /// let start = "2026-11-21T08:00:00Z".parse().unwrap();
-/// let end = scenario::time::run("7", start, async |simulation| {
+/// let end = testbed::time::run("7", start, async |simulation| {
 ///     tokio::time::sleep(Duration::from_secs(365 * 86_400)).await;
 ///     simulation.clock().now()
 /// });

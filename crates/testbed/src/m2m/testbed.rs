@@ -28,7 +28,7 @@ use super::operator::{Heard, Operator, blank};
 use super::servers::{self, FIRST, Ids, Parts, SECOND};
 use super::web::Web;
 use super::{FIRST_CONTACT, SM_DP_PLACE, SM_SR_PLACE, Setup, centre, unexpected};
-use crate::file;
+use crate::fault_places::SmSrPlace;
 use crate::host::Host;
 use crate::time::Simulation;
 use crate::transport::Ways;
@@ -42,7 +42,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 
 /// An SM-DP, one or two SM-SRs, the operator, an EUM, and the SMSC of all networks. Their
 /// background tasks end with this value.
-pub(crate) struct M2mTestbed {
+pub struct M2mTestbed {
     sm_dp: Host<SmDp>,
     sm_sr: Host<SmSr>,
     second_sm_sr: Option<Host<SmSr>>,
@@ -93,18 +93,18 @@ impl CardNotifications {
 
 /// An answer that the operator received.
 #[derive(Debug)]
-pub(crate) struct FunctionResult {
+pub struct FunctionResult {
     /// The result.
-    pub(crate) base: BaseResponse,
+    pub base: BaseResponse,
     /// The profile that the function concerned.
-    pub(crate) iccid: Option<Iccid>,
+    pub iccid: Option<Iccid>,
 }
 
 impl M2mTestbed {
     /// Creates all parties, registers them with each other, and injects the faults between them.
     /// The SM-SR has long timeouts, because short messages take as long as the bearer of a device
     /// requires. `bearer` is the best bearer over which the SM-SR can reach cards.
-    pub(crate) async fn create(
+    pub async fn create(
         simulation: &Simulation,
         pki: &Arc<Pki>,
         networks: &Arc<Networks>,
@@ -169,17 +169,17 @@ impl M2mTestbed {
     }
 
     /// Notified when a notification about the card has arrived.
-    pub(crate) fn notifications(&self, eid: Eid) -> Arc<Notify> {
+    pub fn notifications(&self, eid: Eid) -> Arc<Notify> {
         self.notifications.of(eid)
     }
 
     /// The OID of the operator, which owns the profiles.
-    pub(crate) fn operator(&self) -> &Oid {
+    pub fn operator(&self) -> &Oid {
         self.operator.id()
     }
 
     /// Puts a profile in stock, with the MSISDN of its subscription.
-    pub(crate) async fn put_in_stock(
+    pub async fn put_in_stock(
         &self,
         package: &[u8],
         iccid: Iccid,
@@ -194,17 +194,12 @@ impl M2mTestbed {
     }
 
     /// The addresses at which cards reach the SM-SRs for HTTPS sessions.
-    pub(crate) fn hosts(&self) -> &MemoryHosts {
+    pub fn hosts(&self) -> &MemoryHosts {
         &self.hosts
     }
 
     /// Describes a card in its delivery state, which is reachable over this bearer.
-    pub(crate) fn card(
-        &self,
-        eid: Eid,
-        first: &FirstProfile,
-        reached_by: Bearer,
-    ) -> Result<CardDescription, Fault> {
+    pub fn card(&self, eid: Eid, first: &FirstProfile, reached_by: Bearer) -> Result<CardDescription, Fault> {
         let side = FIRST.card_side(reached_by == Bearer::Https)?;
         let mut card = factory::card(&self.pki, eid, first, &side)?;
         if let Some(m2m) = &mut card.m2m {
@@ -214,12 +209,7 @@ impl M2mTestbed {
     }
 
     /// Calls ES1.RegisterEIS: the EUM registers the card at the SM-SR.
-    pub(crate) async fn register(
-        &self,
-        eid: Eid,
-        first: &FirstProfile,
-        reached_by: Bearer,
-    ) -> Result<(), Fault> {
+    pub async fn register(&self, eid: Eid, first: &FirstProfile, reached_by: Bearer) -> Result<(), Fault> {
         let now = self.clock.now();
         let mut eis = factory::eis(&self.pki, eid, first, &self.ids.sm_sr, None, Namespace::V3, now)?;
         if let (Bearer::Sms, Some(isd_r)) = (reached_by, &mut eis.isd_r) {
@@ -235,7 +225,7 @@ impl M2mTestbed {
     }
 
     /// Calls ES2.DownloadProfile for a profile, or for any profile of a type, with activation.
-    pub(crate) async fn download(
+    pub async fn download(
         &self,
         eid: Eid,
         what: &Orderable,
@@ -254,36 +244,21 @@ impl M2mTestbed {
     }
 
     /// Calls ES4.EnableProfile.
-    pub(crate) async fn enable(
-        &self,
-        eid: Eid,
-        iccid: Iccid,
-        validity: Duration,
-    ) -> Result<FunctionResult, Fault> {
+    pub async fn enable(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<FunctionResult, Fault> {
         let request = es4::EnableProfileRequest { base: blank(), eid, iccid };
         let answer = self.operator.ask::<es4::EnableProfile>(&self.manager(eid), request, validity).await?;
         Ok(FunctionResult { base: answer.base, iccid: Some(iccid) })
     }
 
     /// Calls ES4.DisableProfile: the profile with the fall-back attribute is enabled.
-    pub(crate) async fn disable(
-        &self,
-        eid: Eid,
-        iccid: Iccid,
-        validity: Duration,
-    ) -> Result<FunctionResult, Fault> {
+    pub async fn disable(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<FunctionResult, Fault> {
         let request = es4::DisableProfileRequest { base: blank(), eid, iccid };
         let answer = self.operator.ask::<es4::DisableProfile>(&self.manager(eid), request, validity).await?;
         Ok(FunctionResult { base: answer.base, iccid: Some(iccid) })
     }
 
     /// Calls ES2.DeleteProfile, so that the profile is in stock at the SM-DP again.
-    pub(crate) async fn delete(
-        &self,
-        eid: Eid,
-        iccid: Iccid,
-        validity: Duration,
-    ) -> Result<FunctionResult, Fault> {
+    pub async fn delete(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<FunctionResult, Fault> {
         let smsr_id = self.manager(eid);
         let request = es2::DeleteProfileRequest { base: blank(), eid, smsr_id, iccid };
         let answer = self.operator.ask::<es2::DeleteProfile>(&self.ids.sm_dp, request, validity).await?;
@@ -291,7 +266,7 @@ impl M2mTestbed {
     }
 
     /// Calls ES4.GetEIS: returns the EIS of the SM-SR.
-    pub(crate) async fn eis(&self, eid: Eid) -> Result<Eis, Fault> {
+    pub async fn eis(&self, eid: Eid) -> Result<Eis, Fault> {
         let request = es4::GetEisRequest { base: blank(), eid };
         let answer = self.operator.ask::<es4::GetEis>(&self.manager(eid), request, ANSWERED_WITHIN).await?;
         let status = answer.base.function_execution_status;
@@ -301,7 +276,7 @@ impl M2mTestbed {
     }
 
     /// Calls ES4.AuditEIS: the SM-SR reads the state of the card and updates the EIS.
-    pub(crate) async fn audit(&self, eid: Eid, validity: Duration) -> Result<FunctionResult, Fault> {
+    pub async fn audit(&self, eid: Eid, validity: Duration) -> Result<FunctionResult, Fault> {
         let request = es4::AuditEisRequest { base: blank(), eid, iccid: Vec::new() };
         let answer = self.operator.ask::<es4::AuditEis>(&self.manager(eid), request, validity).await?;
         Ok(FunctionResult { base: answer.base, iccid: None })
@@ -309,10 +284,10 @@ impl M2mTestbed {
 
     /// Calls ES4.PrepareSMSRChange and ES4.SMSRChange: hands the card over to another SM-SR.
     /// Returns the first unsuccessful answer, or the last one.
-    pub(crate) async fn change_sm_sr(
+    pub async fn change_sm_sr(
         &self,
         eid: Eid,
-        to: file::SmSr,
+        to: SmSrPlace,
         validity: Duration,
     ) -> Result<FunctionResult, Fault> {
         let target = self.id_of(to);
@@ -331,7 +306,7 @@ impl M2mTestbed {
     }
 
     /// Ends the process of a server, which is restarted after `away`.
-    pub(crate) fn end_process(&self, place: &str, away: Duration) {
+    pub fn end_process(&self, place: &str, away: Duration) {
         match place {
             SM_DP_PLACE => self.sm_dp.end(away),
             SM_SR_PLACE => self.sm_sr.end(away),
@@ -340,15 +315,15 @@ impl M2mTestbed {
     }
 
     /// True if this SM-SR manages the card according to its own records.
-    pub(crate) async fn manages(&self, sm_sr: file::SmSr, eid: Eid) -> Result<bool, Fault> {
+    pub async fn manages(&self, sm_sr: SmSrPlace, eid: Eid) -> Result<bool, Fault> {
         let found = self.all_eis(eid).await?.unwrap_or_default();
         Ok(found.iter().any(|eis| eis.smsr_id == *self.id_of(sm_sr)))
     }
 
-    fn id_of(&self, sm_sr: file::SmSr) -> &Oid {
+    fn id_of(&self, sm_sr: SmSrPlace) -> &Oid {
         match sm_sr {
-            file::SmSr::First => &self.ids.sm_sr,
-            file::SmSr::Second => &self.ids.second_sm_sr,
+            SmSrPlace::First => &self.ids.sm_sr,
+            SmSrPlace::Second => &self.ids.second_sm_sr,
         }
     }
 
@@ -364,7 +339,7 @@ impl M2mTestbed {
 
     /// Describes a difference between the card, the EIS of the SM-SR and the records of the SM-DP.
     /// `None` if they agree.
-    pub(crate) async fn disagreement(&self, eid: Eid, card: &[Held]) -> Result<Option<String>, Fault> {
+    pub async fn disagreement(&self, eid: Eid, card: &[Held]) -> Result<Option<String>, Fault> {
         let (Some(sm_dp), Some(found)) = (self.sm_dp.party(), self.all_eis(eid).await?) else {
             return Ok(Some("cannot be compared: a server is not running".to_owned()));
         };
@@ -395,7 +370,7 @@ impl M2mTestbed {
     }
 
     /// Discards the recorded events.
-    pub(crate) fn forget_events(&self) {
+    pub fn forget_events(&self) {
         drop(self.events.take());
     }
 }

@@ -118,7 +118,7 @@ impl Carrier {
     ///
     /// # Errors
     /// The bearer carries no short messages, is unavailable, or has lost the message.
-    pub(crate) async fn short_message(&self, octets: usize, is_to_device: bool) -> Result<(), String> {
+    pub async fn short_message(&self, octets: usize, is_to_device: bool) -> Result<(), String> {
         let messages = self.bearer().messages.ok_or_else(|| self.not("short messages").to_string())?;
         self.usage_mut().messages += 1;
         self.is_there().await?;
@@ -131,7 +131,7 @@ impl Carrier {
     ///
     /// # Errors
     /// The bearer carries no packets, is unavailable, or has lost them.
-    pub(crate) async fn packets(&self, octets: usize, is_to_device: bool) -> Result<(), String> {
+    pub async fn packets(&self, octets: usize, is_to_device: bool) -> Result<(), String> {
         let packets = self.bearer().packets.ok_or_else(|| self.not("packets").to_string())?;
         self.is_there().await?;
         let way = if is_to_device { Direction::Down } else { Direction::Up };

@@ -12,7 +12,7 @@ pub mod factory;
 mod observed_state;
 pub mod operator;
 mod servers;
-pub(crate) mod testbed;
+mod testbed;
 mod web;
 
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub use crate::consumer::{BOOTSTRAP, LOCAL, VISITED};
 pub use crate::fault_places::{SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE};
 pub use observed_state::ObservedState;
 pub use sm_sr::es5::Bearer;
+pub use testbed::{FunctionResult, M2mTestbed};
 
 const CARD_PATH: &str = "/es5";
 /// Time within which the first notification of a new card is confirmed.

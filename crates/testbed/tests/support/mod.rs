@@ -7,9 +7,9 @@ use device::Ending;
 use device::lpa::DownloadOptions;
 use faults::{CardLie, LieAct};
 use rsp::time::Timestamp;
-use scenario::consumer::{Consumer, Setup, Start};
-use scenario::time::Simulation;
 use sm_dp::ProfileState;
+use testbed::consumer::{Consumer, Setup, Start};
+use testbed::time::Simulation;
 
 /// Start time of all runs.
 pub(crate) const BEGIN: Timestamp = Timestamp(1_795_000_000_000);

@@ -21,9 +21,9 @@ use matrix::{AttachAttempt, Cell, LASTS, of};
 use rsp::sgp02::BaseResponse;
 use rsp::sgp02::common::ExecutionStatus;
 use rsp::time::Timestamp;
-use scenario::m2m::{Bearer, LOCAL, M2m, ObservedState, SM_DP_PLACE, SM_SR_PLACE, Setup, Start, VISITED};
-use scenario::time::{Simulation, run};
 use sm_dp::m2m::ConnectivityUpdate;
+use testbed::m2m::{Bearer, LOCAL, M2m, ObservedState, SM_DP_PLACE, SM_SR_PLACE, Setup, Start, VISITED};
+use testbed::time::{Simulation, run};
 use tokio::time::{Instant, sleep};
 use world::Fault;
 

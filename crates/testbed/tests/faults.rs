@@ -21,8 +21,8 @@ use network::{
     AttachRequest, AuthenticationAnswer, AuthenticationResponse, EmmCause, NetworkAnswer, Radio, RadioFault,
 };
 use rsp::time::Timestamp;
-use scenario::consumer::{Consumer, LOCAL, Setup, Start};
-use scenario::time::{Simulation, run};
+use testbed::consumer::{Consumer, LOCAL, Setup, Start};
+use testbed::time::{Simulation, run};
 use tokio::time::Instant;
 use world::{
     Batch, CanSendSlowly, Cells, Collection, Link, LinkFault, LinkFaultKind, Memory, MemoryRecords,

@@ -1,0 +1,34 @@
+//! All parties of remote provisioning in one process, for tests.
+//!
+//! The parties are the real ones. They are connected by links in memory, and run in virtual time
+//! from one seed. The crate opens no sockets.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`Testbed`] | single parties of SGP.22, for any test |
+//! | [`operator`] | an operator as a client of ES2+ |
+//! | [`consumer`] | the parties of a consumer swap (SGP.22) |
+//! | [`m2m`] | the parties of an M2M swap (SGP.02) |
+//! | [`time`] | the virtual-time runner: one thread, one seed; a year takes moments |
+//! | [`host`] | a party whose process can crash and is restarted with its records |
+//! | [`transport`] | the transport between the parties, in process or over sockets |
+//! | [`bearer`] | one device's use of a bearer of `fleet::bearers`, with transmission times and losses |
+//! | [`subscription`] | the subscriptions in a profile package, and generated packages |
+//! | [`fault_places`] | the names of the servers in fault specifications |
+//!
+//! The parties contain no test code. Faults are injected by the wrappers of the `faults` crate
+//! around links, records, memories, radios and card interfaces. These wrappers do not depend on
+//! virtual time, so the same faults can be injected in front of parties at sockets.
+
+mod assembly;
+pub mod bearer;
+pub mod consumer;
+pub mod fault_places;
+pub mod host;
+pub mod m2m;
+pub mod operator;
+pub mod subscription;
+pub mod time;
+pub mod transport;
+
+pub use assembly::{OPERATOR, Testbed, bad_pki};
