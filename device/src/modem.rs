@@ -454,10 +454,11 @@ impl<D: CardDoor> Modem<D> {
         registered
     }
 
-    /// Adds the network to EF.FPLMN after cause #11, unless it is the home network.
+    /// Adds the network to EF.FPLMN after cause #11, unless it counts as home: only visited
+    /// networks are forbidden (TS 23.122 section 3.1).
     async fn forbid(&mut self, plmn: Plmn, usim: &Usim) {
         let Some(current) = &self.usim else { return };
-        if plmn == usim.home || current.forbidden.contains(&plmn) {
+        if usim.is_home(plmn) || current.forbidden.contains(&plmn) {
             return;
         }
         let extended = current.forbidden.iter().copied().chain([plmn]).collect();

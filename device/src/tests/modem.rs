@@ -259,6 +259,22 @@ async fn plmn_not_allowed_forbids_a_network_and_manual_selection_permits_it_agai
     assert_eq!(modem.read_card().await.unwrap().forbidden, []);
 }
 
+/// TS 23.122 section 3.1: only a visited network is added to the list of forbidden networks.
+#[tokio::test]
+async fn plmn_not_allowed_does_not_forbid_a_network_that_counts_as_home() {
+    let testbed = testbed();
+    let home = plmn("001-01");
+    let mut second_home = FakeUsim::new(IMSI);
+    // EF.HPLMNwAcT: 262-42 with E-UTRAN.
+    second_home.files.insert(0x6F62, vec![0x62, 0xF2, 0x24, 0x40, 0x00]);
+    for (card, refusing) in [(FakeUsim::new(IMSI), home), (second_home, plmn("262-42"))] {
+        testbed.networks.set_policy(refusing, Policy::refusing_everybody(EmmCause::PLMN_NOT_ALLOWED));
+        let mut modem = testbed.modem(card, &[&refusing.to_string(), "310-410"]);
+        assert_eq!(modem.register().await.unwrap().plmn, plmn("310-410"));
+        assert_eq!(modem.read_card().await.unwrap().forbidden, [], "{refusing}");
+    }
+}
+
 #[tokio::test]
 async fn a_cause_that_bars_the_usim_ends_the_search() {
     let testbed = testbed();
