@@ -26,7 +26,6 @@
 mod campaign;
 mod cost;
 mod device;
-mod escape;
 mod junit;
 mod live;
 mod page;
@@ -252,6 +251,12 @@ impl Report {
         let text = text.map_err(|e| world::Fault::caused_by(e, "cannot write the report", "report this"))?;
         Ok(text + "\n")
     }
+}
+
+/// Replaces control characters and others that XML cannot represent.
+fn printable(text: &str) -> String {
+    let is_control = |c: char| c.is_control() && !matches!(c, '\t' | '\n');
+    text.replace(|c| is_control(c) || matches!(c, '\u{FFFE}' | '\u{FFFF}'), "\u{FFFD}")
 }
 
 impl<T, const LIMIT: usize> Bounded<T, LIMIT> {

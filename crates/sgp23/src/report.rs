@@ -1,7 +1,6 @@
 //! The report of a run: a table for people, JSON and JUnit for programs.
 
-use std::fmt::Write;
-
+use askama::Template;
 use crypto::Curve;
 use serde::Serialize;
 
@@ -110,8 +109,12 @@ impl Entry {
 
     /// The function, the requirement and the variant.
     pub fn name(&self) -> String {
-        let way = if self.way.is_empty() { String::new() } else { format!(" [{}]", self.way) };
-        format!("{}: {}{way}", self.function, self.title)
+        format!("{}: {}{}", self.function, self.title, self.variant())
+    }
+
+    /// The binding and curve in brackets, empty if there is only one variant.
+    fn variant(&self) -> String {
+        if self.way.is_empty() { String::new() } else { format!(" [{}]", self.way) }
     }
 
     /// Formats the entry for people.
@@ -154,42 +157,18 @@ impl Report {
     /// Returns the report as JUnit XML for CI systems.
     pub fn junit(&self) -> String {
         let (_, failed, not_run) = self.counts();
-        let mut xml = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"SGP.23\" tests=\"{}\" failures=\"{failed}\" skipped=\"{not_run}\">\n",
-            self.entries.len()
-        );
-        for entry in &self.entries {
-            let way = if entry.way.is_empty() { String::new() } else { format!(" [{}]", entry.way) };
-            let outcome = match &entry.ended {
-                Ended::Passed => String::new(),
-                Ended::Failed(why) => format!("<failure message=\"{}\"/>", escaped(why)),
-                Ended::NotRun(why) => format!("<skipped message=\"{}\"/>", escaped(why)),
-            };
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                xml,
-                "  <testcase classname=\"{}\" name=\"{}{}\">{outcome}</testcase>",
-                escaped(entry.function),
-                escaped(&entry.title),
-                escaped(&way)
-            );
-        }
-        xml.push_str("</testsuite>\n");
-        xml
+        let xml = Junit { report: self, failed, not_run }.to_string() + "\n";
+        // XML cannot represent most control characters.
+        xml.replace(|c: char| c.is_control() && c != '\n', " ")
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '&' => "&amp;".to_owned(),
-            '<' => "&lt;".to_owned(),
-            '>' => "&gt;".to_owned(),
-            '"' => "&quot;".to_owned(),
-            c if c.is_control() => " ".to_owned(),
-            c => c.to_string(),
-        })
-        .collect()
+#[derive(Template)]
+#[template(path = "junit.xml")]
+struct Junit<'a> {
+    report: &'a Report,
+    failed: usize,
+    not_run: usize,
 }
 
 #[cfg(test)]
@@ -229,9 +208,9 @@ mod tests {
         assert_eq!(report.summary(), "1 passed, 1 failed, 1 not run");
         let xml = report.junit();
         assert!(xml.contains("tests=\"3\" failures=\"1\" skipped=\"1\""), "{xml}");
-        assert!(xml.contains("<failure message=\"expected &lt;a&gt;\"/>"), "{xml}");
+        assert!(xml.contains("<failure message=\"expected &#60;a&#62;\"/>"), "{xml}");
         assert!(
-            xml.contains("a title with &lt;angles&gt; &amp; &quot;quotes&quot; [JSON, NIST P-256]"),
+            xml.contains("a title with &#60;angles&#62; &#38; &#34;quotes&#34; [JSON, NIST P-256]"),
             "{xml}"
         );
     }

@@ -1,5 +1,7 @@
 //! Coordinates of the plots, and the time axis.
 
+use std::fmt;
+
 use rsp::time::Timestamp;
 
 /// Left edge of the plots, with space for labels on its left.
@@ -63,8 +65,8 @@ impl Time {
         LEFT + WIDTH * (seconds / self.seconds).min(1.0)
     }
 
-    /// Draws grid lines from `top` to `bottom`, and labels below them.
-    pub(super) fn axis(self, top: f64, bottom: f64) -> String {
+    /// The grid lines from `top` to `bottom`, with labels below them.
+    pub(super) fn axis(self, top: f64, bottom: f64) -> Axis {
         let step = STEPS.into_iter().find(|step| self.seconds / step <= 10.0).unwrap_or(3650.0 * DAY);
         let (unit, of) = match step {
             step if step >= DAY => ("days", DAY),
@@ -72,19 +74,21 @@ impl Time {
             step if step >= 60.0 => ("minutes", 60.0),
             _ => ("seconds", 1.0),
         };
-        let ticks: String = (0..=(self.seconds / step) as u32)
-            .map(|tick| {
-                let seconds = f64::from(tick) * step;
-                let (x, label) = (number(self.of_seconds(seconds)), number(seconds / of));
-                let below = number(bottom + 16.0);
-                format!(
-                    "<path class=\"grid\" d=\"M{x} {top}V{bottom}\"/><text x=\"{x}\" y=\"{below}\" class=\"tick\">{label}</text>"
-                )
-            })
-            .collect();
-        let (x, y) = (number(LEFT + WIDTH / 2.0), number(bottom + 34.0));
-        format!("{ticks}<text x=\"{x}\" y=\"{y}\" class=\"tick\">{unit} since the start</text>\n")
+        let tick = |tick| {
+            let seconds = f64::from(tick) * step;
+            (Number(self.of_seconds(seconds)), Number(seconds / of))
+        };
+        Axis { top, bottom, unit, ticks: (0..=(self.seconds / step) as u32).map(tick).collect() }
     }
+}
+
+/// A drawn time axis.
+pub(super) struct Axis {
+    pub(super) top: f64,
+    pub(super) bottom: f64,
+    pub(super) unit: &'static str,
+    /// The coordinate and label of each grid line.
+    pub(super) ticks: Vec<(Number, Number)>,
 }
 
 /// A round step (1, 2 or 5 times a power of ten) of which at most five reach `most`.
@@ -97,10 +101,15 @@ pub(super) fn step(most: f64) -> f64 {
         .unwrap_or(power * 10.0)
 }
 
-/// A coordinate with at most one decimal.
-pub(super) fn number(value: f64) -> String {
-    let text = format!("{value:.1}");
-    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+/// A coordinate, displayed with at most one decimal.
+#[derive(Clone, Copy)]
+pub(super) struct Number(pub(super) f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:.1}", self.0);
+        f.write_str(text.strip_suffix(".0").unwrap_or(&text))
+    }
 }
 
 #[cfg(test)]

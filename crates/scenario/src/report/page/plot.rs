@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rsp::time::Timestamp;
-
-use super::super::{PerDay, escape::Escaped};
-use super::axis::{ALL, LEFT, Time, WIDTH, number, step};
+use super::super::PerDay;
+use super::axis::{Axis, Number, Time, step};
 use super::grouped;
 
 const TOP: f64 = 10.0;
@@ -74,34 +72,74 @@ impl Palette {
     }
 }
 
-/// A plot with its legend. Empty if nothing was counted.
-pub(super) fn plot(
-    title: &str,
-    unit: &str,
-    shape: Shape,
-    numbers: &PerDay,
-    (begins, ended): (Timestamp, Timestamp),
-    palette: &mut Palette,
-) -> String {
-    if numbers.is_empty() {
-        return String::new();
+/// A plot with its legend.
+pub(super) struct Plot {
+    pub(super) title: &'static str,
+    pub(super) unit: String,
+    /// The headings of the two columns of the legend.
+    pub(super) columns: (&'static str, &'static str),
+    /// Absent for a run of a single day.
+    pub(super) picture: Option<Picture>,
+    pub(super) legend: Vec<Row>,
+}
+
+/// The stacked areas or bars of a plot.
+pub(super) struct Picture {
+    pub(super) axis: Axis,
+    pub(super) ticks: Vec<Tick>,
+    pub(super) areas: Vec<Area>,
+}
+
+/// A horizontal grid line with its label.
+pub(super) struct Tick {
+    pub(super) y: Number,
+    pub(super) baseline: Number,
+    pub(super) label: String,
+}
+
+/// The area or the bars of a name.
+pub(super) struct Area {
+    pub(super) class: String,
+    pub(super) path: String,
+}
+
+/// A row of the legend.
+pub(super) struct Row {
+    pub(super) colour: usize,
+    pub(super) name: String,
+    pub(super) maximum: String,
+    /// The value at the end, or the total.
+    pub(super) end: String,
+}
+
+impl Plot {
+    /// A plot of numbers. `None` if nothing was counted.
+    pub(super) fn new(
+        title: &'static str,
+        unit: String,
+        shape: Shape,
+        numbers: &PerDay,
+        time: Time,
+        palette: &mut Palette,
+    ) -> Option<Self> {
+        if numbers.is_empty() {
+            return None;
+        }
+        let bin = time.days().div_ceil(BARS).max(1);
+        let lines = lines(numbers, shape, (time.days(), bin), palette);
+        let columns = match shape {
+            Shape::State => ("maximum", "at the end"),
+            Shape::Events | Shape::Spent => ("maximum per day", "total"),
+        };
+        let picture = (time.days() > 1).then(|| picture(shape, &lines, time, bin));
+        Some(Self {
+            title,
+            unit,
+            columns,
+            picture,
+            legend: lines.iter().rev().map(|line| row(line, shape)).collect(),
+        })
     }
-    let time = Time::new(begins, ended);
-    let bin = time.days().div_ceil(BARS).max(1);
-    let lines = lines(numbers, shape, (time.days(), bin), palette);
-    let picture =
-        if time.days() > 1 { picture(title, unit, shape, &lines, time, bin) } else { String::new() };
-    let rows: String = lines.iter().rev().map(|line| row(line, shape)).collect();
-    let (first, second) = match shape {
-        Shape::State => ("maximum", "at the end"),
-        Shape::Events => ("maximum per day", "total"),
-        Shape::Spent => ("maximum per day", "total"),
-    };
-    format!(
-        "<figure><figcaption>{title}, <span class=\"unit\">{unit}</span></figcaption>\n{picture}<table class=\"legend\"><thead><tr><th></th>\
-         <th></th><th class=\"n\">{first}</th><th class=\"n\">{second}</th></tr></thead><tbody>\n{rows}</tbody></table></figure>\n",
-        unit = Escaped(unit),
-    )
 }
 
 /// The names with the largest numbers as separate lines, and the others as one line, in steps of
@@ -140,7 +178,7 @@ fn binned(values: &[u64], shape: Shape, days: usize, bin: usize) -> Vec<f64> {
         .collect()
 }
 
-fn picture(title: &str, unit: &str, shape: Shape, lines: &[Line], time: Time, bin: usize) -> String {
+fn picture(shape: Shape, lines: &[Line], time: Time, bin: usize) -> Picture {
     let bottom = TOP + HEIGHT;
     let count = lines.iter().map(|line| line.values.len()).max().unwrap_or(0);
     let mut floor = vec![0.0; count];
@@ -161,52 +199,40 @@ fn picture(title: &str, unit: &str, shape: Shape, lines: &[Line], time: Time, bi
     let most = (floor.iter().copied().fold(0.0, f64::max) / step).ceil().max(1.0) * step;
     let y = |value: f64| bottom - HEIGHT * value / most;
     let x = |number: usize| time.of_day(number * bin);
-    let ticks: String = (0..=(most / step).round() as u32)
-        .map(|tick| {
-            let value = f64::from(tick) * step;
-            let (at, label) = (number(y(value)), grouped(value));
-            let (right, left, under) = (number(LEFT + WIDTH), number(LEFT - 8.0), number(y(value) + 4.0));
-            format!("<path class=\"grid\" d=\"M{LEFT} {at}H{right}\"/><text x=\"{left}\" y=\"{under}\" class=\"name\">{label}</text>")
-        })
-        .collect();
-    let shapes: String = stacked
-        .iter()
-        .zip(lines)
-        .map(|((below, above), line)| {
-            let colour = line.colour();
-            let (edge, path) = match shape {
-                Shape::Events => ("", bars(below, above, x, y)),
-                Shape::State | Shape::Spent => (" edge", area(below, above, x, y)),
-            };
-            format!("<path class=\"c{colour}{edge}\" d=\"{path}\"/>\n")
-        })
-        .collect();
-    let middle = number(TOP + HEIGHT / 2.0);
-    let (all, high) = (number(ALL), number(bottom + 40.0));
-    format!(
-        "<svg viewBox=\"0 0 {all} {high}\" role=\"img\" aria-label=\"{title}, {unit}\">{ticks}{axis}{shapes}\
-         <text class=\"tick\" transform=\"translate(70 {middle}) rotate(-90)\">{unit}</text></svg>\n",
-        axis = time.axis(TOP, bottom),
-        unit = Escaped(unit),
-    )
+    let tick = |tick| {
+        let value = f64::from(tick) * step;
+        Tick { y: Number(y(value)), baseline: Number(y(value) + 4.0), label: grouped(value) }
+    };
+    let area = |((below, above), line): (&(Vec<f64>, Vec<f64>), &Line)| {
+        let (edge, path) = match shape {
+            Shape::Events => ("", bars(below, above, x, y)),
+            Shape::State | Shape::Spent => (" edge", area(below, above, x, y)),
+        };
+        Area { class: format!("c{}{edge}", line.colour()), path }
+    };
+    Picture {
+        axis: time.axis(TOP, bottom),
+        ticks: (0..=(most / step).round() as u32).map(tick).collect(),
+        areas: stacked.iter().zip(lines).map(area).collect(),
+    }
 }
 
 /// The outline of an area: steps along the top, and back along the bottom.
 fn area(below: &[f64], above: &[f64], x: impl Fn(usize) -> f64, y: impl Fn(f64) -> f64) -> String {
     let Some((first, last)) = above.first().zip(below.last()) else { return String::new() };
-    let mut path = format!("M{} {}", number(x(0)), number(y(*first)));
+    let mut path = format!("M{} {}", Number(x(0)), Number(y(*first)));
     for (at, (before, after)) in above.iter().zip(above.iter().skip(1)).enumerate() {
         if before != after {
-            path += &format!("H{}V{}", number(x(at + 1)), number(y(*after)));
+            path += &format!("H{}V{}", Number(x(at + 1)), Number(y(*after)));
         }
     }
-    path += &format!("H{}V{}", number(x(above.len())), number(y(*last)));
+    path += &format!("H{}V{}", Number(x(above.len())), Number(y(*last)));
     for (at, (before, after)) in below.iter().zip(below.iter().skip(1)).enumerate().rev() {
         if before != after {
-            path += &format!("H{}V{}", number(x(at + 1)), number(y(*before)));
+            path += &format!("H{}V{}", Number(x(at + 1)), Number(y(*before)));
         }
     }
-    path + &format!("H{}Z", number(x(0)))
+    path + &format!("H{}Z", Number(x(0)))
 }
 
 fn bars(below: &[f64], above: &[f64], x: impl Fn(usize) -> f64, y: impl Fn(f64) -> f64) -> String {
@@ -215,30 +241,23 @@ fn bars(below: &[f64], above: &[f64], x: impl Fn(usize) -> f64, y: impl Fn(f64) 
             let (left, right) = (x(at), (x(at + 1) - 0.3).max(x(at) + 0.5));
             format!(
                 "M{} {}H{}V{}H{}Z",
-                number(left),
-                number(y(*low)),
-                number(right),
-                number(y(*high)),
-                number(left)
+                Number(left),
+                Number(y(*low)),
+                Number(right),
+                Number(y(*high)),
+                Number(left)
             )
         })
     };
     below.iter().zip(above).enumerate().filter_map(bar).collect()
 }
 
-fn row(line: &Line, shape: Shape) -> String {
-    let colour = line.colour();
+fn row(line: &Line, shape: Shape) -> Row {
     let most = line.values.iter().copied().fold(0.0, f64::max);
     let (most, end) = match shape {
         Shape::State => (most, line.values.last().copied().unwrap_or(0.0)),
         Shape::Events => (most, line.values.iter().sum()),
         Shape::Spent => (most / 1e6, line.values.iter().sum::<f64>() / 1e6),
     };
-    format!(
-        "<tr><td><svg class=\"swatch\" viewBox=\"0 0 12 12\" aria-hidden=\"true\"><path class=\"c{colour}\" d=\"M0 0H12V12H0Z\"/></svg></td>\
-         <td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
-        Escaped(&line.name),
-        grouped(most),
-        grouped(end)
-    )
+    Row { colour: line.colour(), name: line.name.clone(), maximum: grouped(most), end: grouped(end) }
 }
