@@ -12,7 +12,7 @@ use crate::state::{ConsumerState, m2m};
 /// The kind of a card with everything that only this kind has.
 pub(crate) enum CardKind {
     /// SGP.22.
-    Consumer(ConsumerCard),
+    Consumer(Box<ConsumerCard>),
     /// SGP.02.
     M2m(Box<M2mCard>),
 }

@@ -133,7 +133,7 @@ impl Card {
                     Some((persistent, StoredKind::Consumer(state))) => (persistent, state),
                     Some((_, StoredKind::M2m(_))) => return Err(card_kind_mismatch(description.eid)),
                 };
-                (persistent, CardKind::Consumer(ConsumerCard { ecasd, state }), is_stored)
+                (persistent, CardKind::Consumer(Box::new(ConsumerCard { ecasd, state })), is_stored)
             }
             Some(mut m2m) => {
                 let factory = FactoryData::take(&mut m2m)?;
@@ -141,7 +141,7 @@ impl Card {
                 let is_stored = stored.is_some();
                 let (persistent, state) = match stored {
                     None => m2m::factory::state(&description, &m2m)?,
-                    Some((persistent, StoredKind::M2m(state))) => (persistent, state),
+                    Some((persistent, StoredKind::M2m(state))) => (persistent, *state),
                     Some((_, StoredKind::Consumer(_))) => return Err(card_kind_mismatch(description.eid)),
                 };
                 (persistent, CardKind::M2m(Box::new(M2mCard { factory, state })), is_stored)

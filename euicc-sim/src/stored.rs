@@ -133,7 +133,7 @@ impl KindState for m2m::State {
 #[derive(Debug)]
 pub(crate) enum StoredKind {
     Consumer(ConsumerState),
-    M2m(m2m::State),
+    M2m(Box<m2m::State>),
 }
 
 /// Returns the cells to write when `new` replaces `old`; all cells if nothing has been stored yet.

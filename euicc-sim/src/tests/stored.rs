@@ -80,7 +80,7 @@ pub(crate) fn checked(name: &str, eid: Eid) -> Cells {
     let (read, kind) = load(&fixture).unwrap_or_else(|fault| panic!("{fault}")).unwrap();
     let batch = match &kind {
         StoredKind::Consumer(state) => stored::changes(None, (&read, state), &shared),
-        StoredKind::M2m(state) => stored::changes(None, (&read, state), &shared),
+        StoredKind::M2m(state) => stored::changes(None, (&read, &**state), &shared),
     };
     let mut written = Cells::new();
     batch.unwrap().apply_to(&mut written);
