@@ -2,7 +2,7 @@
 
 use super::{
     eis::{AdditionalProperties, Eis},
-    macros::function,
+    function_macros::function,
 };
 use crate::ids::Eid;
 

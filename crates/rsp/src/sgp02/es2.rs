@@ -6,7 +6,7 @@
 use super::{
     common::SubscriptionAddress,
     eis::{Eis, Pol2},
-    macros::{function, notification, profile_notifications},
+    function_macros::{function, notification, profile_notifications},
     xml::Octets,
 };
 use crate::{

@@ -6,8 +6,9 @@
 use super::{
     common::SubscriptionAddress,
     eis::{Eis, Pol2},
-    macros::{function, interface, notification, profile_notifications},
+    function_macros::{function, notification, profile_notifications},
     shared_functions,
+    shared_functions::interface,
     xml::Octets,
 };
 use crate::{

@@ -5,7 +5,8 @@
 
 use super::{
     eis::Eis,
-    macros::{function, interface, notification, profile_notifications},
+    function_macros::{function, notification, profile_notifications},
+    shared_functions::interface,
 };
 use crate::{
     ids::{Eid, Oid},

@@ -6,7 +6,8 @@
 
 use super::{
     eis::Eis,
-    macros::{function, notification, words},
+    function_macros::{function, notification},
+    macros::words,
     xml::Octets,
 };
 use crate::{ids::Eid, time::Timestamp};

@@ -24,6 +24,7 @@ pub mod es5;
 pub mod es7;
 mod eum_signed_info;
 mod execution_status;
+mod function_macros;
 pub mod keys;
 mod macros;
 pub mod notification;

@@ -8,7 +8,7 @@
 use super::{
     common::SubscriptionAddress,
     eis::{Eis, Pol2},
-    macros::function,
+    function_macros::function,
     xml::Octets,
 };
 use crate::ids::{Eid, Iccid};
@@ -86,3 +86,17 @@ on_a_profile! {
     SetEmergencyProfileAttribute SetEmergencyProfileAttributeRequest SetEmergencyProfileAttributeResponse
         = "SetEmergencyProfileAttribute", "SetEmergencyProfileAttribute";
 }
+
+/// Names functions of several interfaces, with their messages, on the interface with this number.
+macro_rules! interface {
+    ($number:literal: $($function:ident $request:ident $response:ident),+ $(,)?) => { $(
+        #[doc = concat!("ES", $number, ".", stringify!($function), ".")]
+        pub type $function = $crate::sgp02::shared_functions::$function<$number>;
+        #[doc = concat!("The request of [`", stringify!($function), "`].")]
+        pub type $request = $crate::sgp02::shared_functions::$request<$number>;
+        #[doc = concat!("The response of [`", stringify!($function), "`].")]
+        pub type $response = $crate::sgp02::shared_functions::$response<$number>;
+    )+ };
+}
+
+pub(crate) use interface;
