@@ -10,7 +10,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
     process::{Child, Command, Output, Stdio},
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     time::Duration,
 };
 
@@ -55,6 +55,9 @@ pub(crate) struct Running {
     pub(crate) err: OutputLines,
 }
 
+/// The longest time without a line from a process that has not ended.
+const SILENCE: Duration = Duration::from_secs(120);
+
 /// Output lines of a process. A thread reads them continuously, so that the process never blocks on
 /// a full pipe.
 pub(crate) struct OutputLines(Receiver<String>);
@@ -98,9 +101,20 @@ impl OutputLines {
         Self(sent)
     }
 
-    /// Returns the following lines, until the process ends.
+    /// Returns the following lines, until the process ends. Fails if the process stays silent for
+    /// `SILENCE`, so that a test that waits for a line with another text does not hang. The lines are
+    /// printed for a test that fails.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> + '_ {
-        self.0.iter()
+        std::iter::from_fn(move || match self.0.recv_timeout(SILENCE) {
+            Ok(line) => {
+                eprintln!("{line}");
+                Some(line)
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("the process runs and has printed nothing for {SILENCE:?}")
+            }
+        })
     }
 
     /// Returns the next line, or `None` after a timeout.
