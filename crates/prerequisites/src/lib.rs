@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub enum Prerequisite {
     /// The schemas of SGP.02, in the folder that `LANDFALL_ESIM_XSD` names.
     EsimXsd,
-    /// lpac 2.3 or later.
+    /// lpac 2.3 or later, in the PATH or as the program that `LPAC` names.
     Lpac,
     /// The `openssl` program.
     Openssl,
@@ -42,6 +42,8 @@ pub enum Prerequisite {
 /// The place of a prerequisite.
 enum Source {
     Program(&'static str),
+    /// A program in the PATH, or the variable that names one elsewhere.
+    ProgramOrVariable(&'static str, &'static str),
     Variable(&'static str),
     SharedData(&'static str),
     FilePermissions,
@@ -67,7 +69,7 @@ impl Prerequisite {
     fn source(self) -> Source {
         match self {
             Self::EsimXsd => Source::Variable("LANDFALL_ESIM_XSD"),
-            Self::Lpac => Source::Program("lpac"),
+            Self::Lpac => Source::ProgramOrVariable("lpac", "LPAC"),
             Self::Openssl => Source::Program("openssl"),
             Self::OsmoAucGen => Source::Program("osmo-auc-gen"),
             Self::Pysim => Source::Variable("LANDFALL_PYSIM"),
@@ -113,6 +115,10 @@ fn is_present(source: &Source) -> bool {
                 println!("cargo::rerun-if-changed={}", watched.display());
             }
             found.is_some()
+        }
+        // The program is looked for in any case, so that the build script runs again when it appears.
+        Source::ProgramOrVariable(program, variable) => {
+            is_present(&Source::Program(program)) | is_present(&Source::Variable(variable))
         }
         Source::Variable(variable) => {
             println!("cargo::rerun-if-env-changed={variable}");
