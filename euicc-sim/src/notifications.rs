@@ -32,8 +32,8 @@ pub(crate) fn notify(context: &mut ConsumerContext<'_>, isd_p: &Aid, event: usiz
     notify_others(context, isd_p, event, "");
 }
 
-/// Creates the notifications that the profile configures for this event, except for the receiver
-/// that already knows.
+/// Creates the notifications that the profile configures for this event. The address `knows` gets
+/// none: the server there already receives the installation result.
 pub(crate) fn notify_others(context: &mut ConsumerContext<'_>, isd_p: &Aid, event: usize, knows: &str) {
     let Some(profile) = context.persistent.profile(isd_p) else { return };
     let (metadata, ci) = (profile.metadata.0.clone(), profile.ci.clone());

@@ -1,5 +1,6 @@
-//! The stories of the M2M demonstration: a profile download that the device did not request, a
-//! profile refused by its network, a handover to another SM-SR, and a lost network.
+//! The scenarios of the M2M demonstration, which the code calls stories: a profile download that
+//! the device did not request, a profile refused by its network, a handover to another SM-SR, and a
+//! lost network.
 
 use std::time::Duration;
 
@@ -65,10 +66,11 @@ struct Begun {
 }
 
 impl Demonstration {
-    /// Plays all stories.
+    /// Runs all scenarios, one after the other.
     ///
     /// # Errors
-    /// A step outside the stories failed.
+    /// A step failed whose result is not part of a summary, such as the preparation of a device. If
+    /// a story only ends differently than expected, this is not an error.
     pub async fn play(&mut self) -> Result<Vec<Story>, Fault> {
         self.set_up_networks()?;
         let (first, first_device) = self.download_story().await?;
@@ -255,7 +257,8 @@ impl Demonstration {
         })
     }
 
-    /// Collects the notifications about a device up to this one, or until the time limit.
+    /// Collects the notifications about a device up to the first one with the name `notification`,
+    /// or until the time limit.
     async fn until_notified(&mut self, device: &DemoDevice, notification: &str) -> Vec<String> {
         let mut all = Vec::new();
         let received = async {

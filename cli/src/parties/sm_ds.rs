@@ -39,7 +39,8 @@ fn sm_ds_on(
     Ok(SmDs::new(config, credentials, records, world.clone(), events))
 }
 
-/// Starts the SM-DS of the settings with faults over TLS; see [`super::sm_dp_tls`].
+/// Starts the SM-DS of the settings with the active faults. It accepts TLS connections; see
+/// [`super::sm_dp_tls`].
 ///
 /// # Errors
 /// As [`sm_ds()`], or there is no TLS certificate and none can be issued.

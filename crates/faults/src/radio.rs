@@ -14,8 +14,9 @@ use super::catalogue::FaultId;
 use super::{FaultInjector, FaultSpec, InjectedFault};
 
 impl FaultInjector {
-    /// True if the network drops the packets of an attached device. Each request over the network
-    /// is an occasion. The owner of the device's data connections calls this.
+    /// True if the network drops the packets of an attached device. The owner of the device's data
+    /// connections calls this once for each request over the network. Each call counts as an
+    /// occasion (see [`FaultInjector`]).
     pub fn carries_nothing(&self, plmn: Plmn) -> bool {
         let is_it = |spec: &FaultSpec| {
             spec.id() == FaultId::Radio(RadioAct::NoData) && spec.is_at(&[plmn.to_string()])
@@ -26,8 +27,9 @@ impl FaultInjector {
 
 /// A radio with injected faults.
 ///
-/// For an outage and for flapping, an occasion is each access to the network. For a rejection, it
-/// is each attach request. For the other faults, it is each message that they affect.
+/// The occasions (see [`FaultInjector`]) of an outage and of flapping are all accesses to the
+/// network. Those of a rejection are the attach requests. Those of another fault are the messages
+/// of the kind that it affects.
 pub struct FaultyRadio<R> {
     inner: R,
     faults: FaultInjector,

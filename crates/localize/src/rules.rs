@@ -62,14 +62,14 @@ pub enum RuleKind {
     ShareOfRoaming {
         /// The highest permitted share in percent.
         max_percent: u32,
-        /// A device counts if it roamed there on one of this number of days.
+        /// A device counts if it roamed there on at least one day of a window of this many days.
         window_days: u32,
     },
     /// A limit on the number of devices that roam there. It is about the fleet, not about a single device.
     DeviceCount {
         /// The highest permitted number.
         max_devices: u32,
-        /// A device counts if it roamed there on one of this number of days.
+        /// A device counts if it roamed there on at least one day of a window of this many days.
         window_days: u32,
     },
     /// There is no law; the operators' terms decide.
@@ -138,7 +138,7 @@ impl RuleKind {
     }
 }
 
-/// The owner of the devices that a rule about many devices counts.
+/// The devices that a rule about many devices counts together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -207,13 +207,14 @@ pub struct Rule {
     pub min_devices: u32,
     /// The devices that `min_devices` counts.
     pub devices_in: DevicesIn,
-    /// The owner of the devices that a rule about many devices counts.
+    /// The devices that a rule about many devices counts together.
     pub of: Scope,
     /// Days between the breach and the cut-off.
     pub grace_days: u32,
     /// The day of the notice. The rule is unknown before.
     pub announced: Option<Day>,
-    /// The rule is not broken before this day; earlier days count nevertheless.
+    /// The first day on which the rule can be broken. Days before it already count towards the
+    /// limit.
     pub effective: Option<Day>,
     /// The first day on which it no longer applies.
     pub ends: Option<Day>,
@@ -235,9 +236,10 @@ impl Rule {
             && (self.home_networks.is_empty() || stay.home_network.is_some_and(from_there))
     }
 
-    /// The same, for any home network.
+    /// True if the rule covers such a stay, whatever the home network of the subscription is.
     pub(crate) fn covers_place(&self, stay: &Stay) -> bool {
-        // Networks are in the rule's countries, or a laboratory has assigned them elsewhere.
+        // If the rule names networks, the country is not checked. The networks are in the countries
+        // of the rule, except for laboratory networks, which can be assigned to any country.
         let there = match self.networks.is_empty() {
             true => self.countries.contains(&stay.country),
             false => self.networks.contains(&stay.plmn),

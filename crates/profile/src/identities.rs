@@ -1,15 +1,20 @@
-//! Several identities in one profile: the file that contains them, and the applet that selects one by country.
+//! Several identities in one profile: the file that contains them, and the applet that selects one
+//! by country.
 //!
-//! Neither is standardised; both are specific to this project. The applet has no bytecode: [`PACKAGE`] names a function built into the
-//! card, and a card without it refuses the profile (eUICC-Mandatory-AIDs). EF.IDENTITIES is the transparent file 6F1D in the
-//! directory 7F4D of the MF. In DER, with one A0 for each identity:
+//! Neither is standardised; both are specific to this project. The applet has no bytecode:
+//! [`PACKAGE`] names a function built into the card, and a card without it refuses the profile
+//! (eUICC-Mandatory-AIDs). EF.IDENTITIES is the transparent file 6F1D in the directory 7F4D of the
+//! MF. Its contents are DER objects: one object with tag A0 for each identity. A0 contains:
 //!
 //! | tag | contents |
 //! |---|---|
-//! | 80 | countries: mobile country codes, two bytes each after TS 24.008 section 10.5.1.13; absent in the identity for all other countries |
+//! | 80 | country codes (MCC) as in TS 24.008 section 10.5.1.13; absent in the default identity |
 //! | 81 | EF.IMSI, nine bytes |
-//! | 82, 83 | K; OPc or TOPc. Absent in an identity with the keys of PE-AKAParameter |
-//! | A4 | once for each further file: 80 its path from the MF, 81 its contents, or those of its first record, padded with FF |
+//! | 82, 83 | K; OPc or TOPc. Absent if the identity uses the keys of PE-AKAParameter |
+//! | A4 | one for each file that is rewritten when the identity is selected: 80 path, 81 contents |
+//!
+//! The default identity is used in all countries that no other identity lists. The contents are
+//! padded with FF. In a file with records, only the first record is rewritten.
 
 use std::fmt;
 
@@ -20,8 +25,9 @@ use crate::element::Application;
 use crate::files::{FileIndex, ProfileFiles};
 use crate::octets::{Fid, Octets, SecretOctets};
 
-/// The package of the applet, its class, and its instance in a profile, in the category of unregistered providers
-/// (ISO/IEC 7816-5 section 8.2.2).
+/// The AID of the applet's package. `CLASS` and `INSTANCE` are the AIDs of its class and of its
+/// instance in a profile. All three have the category of unregistered providers (ISO/IEC 7816-5
+/// section 8.2.2).
 pub const PACKAGE: [u8; 11] = *b"\xF0LandfallMI";
 pub(crate) const CLASS: [u8; 12] = *b"\xF0LandfallMI\x01";
 pub(crate) const INSTANCE: [u8; 13] = *b"\xF0LandfallMI\x01\x01";
@@ -49,18 +55,18 @@ pub struct Identity {
     pub countries: Vec<Mcc>,
     /// Its IMSI.
     pub imsi: Imsi,
-    /// K, and OPc or TOPc; `None` if they are the profile's.
+    /// K, and OPc or TOPc; `None` if the identity uses the keys of the profile.
     pub keys: Option<(SecretOctets, SecretOctets)>,
-    /// Files that change with it.
+    /// The files that are rewritten when the identity is selected, besides EF.IMSI.
     pub files: Vec<IdentityFile>,
 }
 
-/// A file that changes with the identity.
+/// A file that is rewritten when the identity is selected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityFile {
-    /// The path from the MF, without the MF.
+    /// The path from the MF. The FID of the MF itself is left out.
     pub path: Vec<Fid>,
-    /// Its contents, or those of its first record.
+    /// The new contents of the file, or of its first record if it has records.
     pub contents: Octets,
 }
 
@@ -80,7 +86,8 @@ impl Identities {
     /// The bytes are not a list of identities.
     pub fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
         let used = octets.iter().rposition(|octet| *octet != 0xFF).map_or(0, |last| last + 1);
-        // A key can end with FF, so the truncated bytes are taken from the file.
+        // The reader gets all bytes, not only the used ones. If the last key ends with FF, some of
+        // its bytes are not counted as used.
         let mut reader = Reader::new(octets);
         let mut identities = Vec::new();
         while reader.offset() < used {
@@ -162,7 +169,7 @@ impl Identity {
         Ok(Self { countries, imsi, keys, files })
     }
 
-    /// Its countries, in words.
+    /// The country codes as text, or "elsewhere" for the default identity.
     pub fn place(&self) -> String {
         let countries: Vec<String> = self.countries.iter().map(Mcc::to_string).collect();
         if countries.is_empty() { "elsewhere".to_owned() } else { countries.join(", ") }

@@ -1,4 +1,4 @@
-//! Valid packages: the checker reports only facts that are intended.
+//! Valid packages: the checker reports notes, but no findings of a higher severity.
 
 mod common;
 

@@ -22,7 +22,7 @@ impl Stop {
         Self::Failed(why.into())
     }
 
-    /// Creates an unmet need of the tester.
+    /// Creates the result of a case that cannot run because `what` is not available.
     pub fn needs(what: impl Display) -> Self {
         Self::NotRun(format!("needs {what}"))
     }

@@ -58,7 +58,7 @@ fn refresh_is_not_announced_to_a_terminal_that_does_not_support_it() {
         testbed.expect("80AA000005 A903830107", "9000");
         testbed.expect(FETCH, "6985");
         testbed.expect(&response("04", "00"), "6985");
-        // It does not block another switch.
+        // A REFRESH that is not announced does not block another switch.
         assert_eq!(testbed.enable(two.iccid(), true), EnableResult::OK);
         assert_eq!(states(&mut testbed), [false, false]);
         testbed.reset();
@@ -108,7 +108,8 @@ fn a_temporarily_failed_refresh_is_announced_again() {
     assert_eq!(testbed.enable(one.iccid(), true), EnableResult::OK);
     for busy in ["20", "21", "2F"] {
         testbed.expect(FETCH, UICC_RESET);
-        // Not in this response, because the terminal would repeat it at once.
+        // The REFRESH is not announced in this response, because the terminal would fetch it again
+        // at once.
         testbed.expect(&response("04", busy), "9000");
         testbed.expect("80AA000005 A903830107", "910B");
         assert_eq!(states(&mut testbed), [false, false]);

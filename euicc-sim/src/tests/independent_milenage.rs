@@ -18,7 +18,7 @@ const KI: &str = "000102030405060708090a0b0c0d0e0f";
 const OP: &str = "101112131415161718191a1b1c1d1e1f";
 const RAND: &str = "00112233445566778899aabbccddeeff";
 
-/// A card with the profile of a description with `opc` or `op`.
+/// A card whose profile is built from a description with this Ki and this `opc` or `op`.
 fn card(format: Format, files: FilesBy, ki: &str, (name, value): (&str, &str)) -> Testbed {
     let text = format!(
         "iccid = '89724990000000000126'\nimsi = '724990000000012'\n[authentication]\nki = '{ki}'\n{name} = '{value}'\n"
@@ -67,8 +67,9 @@ fn keys(vector: &BTreeMap<String, String>) -> [String; 3] {
     ["RES", "CK", "IK"].map(|name| vector[name].clone())
 }
 
-/// Output of osmo-auc-gen 1.7.0 with K and OPc, and with K and OP: AUTN of SQN 32, RES, CK, IK, and
-/// AUTN of SQN 64, which continues after the AUTS given last (SQN.MS 32).
+/// Output of osmo-auc-gen 1.7.0, once with K and OPc and once with K and OP. Each entry contains
+/// the AUTN of SQN 32, RES, CK, IK, the AUTN of SQN 64, and an AUTS. The AUTS (SQN.MS 32) is the
+/// one from which osmo-auc-gen derived SQN 64.
 const PRECOMPUTED: [(&str, [&str; 5], &str); 2] = [
     (
         "opc",
@@ -128,8 +129,8 @@ fn a_built_usim_and_osmo_auc_gen_authenticate_each_other() {
                 let auts = synchronisation_failure(&testbed.read(&challenge(&rand, &first["AUTN"])));
                 let next = generate(["--auts", &auts]);
                 assert!(next["SQN"].parse::<u64>().unwrap() > 3232, "{next:?}");
-                // With another key or altered values the authentication fails and nothing is
-                // counted.
+                // With another key or altered values, the authentication fails and the card
+                // keeps its SQN.
                 let other = osmo_auc_gen(&["-k", &op, argument, &op, "-r", &rand, "-s", "6464"]);
                 testbed.expect(&challenge(&rand, &other["AUTN"]), "9862");
                 testbed.expect(&challenge(&rand, &altered(&next["AUTN"])), "9862");

@@ -99,7 +99,7 @@ pub enum Awaits {
         /// This server's side of the session.
         opening: Opening,
     },
-    /// The response to a script of segments.
+    /// The card's response to a script that contains SCP03t segments of the profile.
     Segments {
         /// The ISD-P.
         isd_p: Aid,
@@ -115,7 +115,7 @@ pub enum Awaits {
     Enabling,
     /// ES3.DeleteISDP, after a failure.
     Undoing {
-        /// The failure to report to the operator, unless it has been reported already.
+        /// The failed status that the operator gets, unless the operator has been notified already.
         why: FunctionExecutionStatus,
     },
 }

@@ -46,7 +46,8 @@ use super::{
 pub(super) struct Call {
     pub(super) eid: Eid,
     pub(super) content: Content,
-    /// Number in the URI, if the request contains the response to the script with this number.
+    /// The number of the script that this request responds to, from the URI. `None` if the request
+    /// contains no response.
     pub(super) answers: Option<u32>,
     /// Time of arrival, if the request has waited for a script.
     pub(super) waited: Option<Timestamp>,
@@ -100,7 +101,8 @@ impl Context<'_, '_> {
         self.offer(call, announced).await
     }
 
-    /// Handles the response to a script. Returns true if another script was announced with it.
+    /// Handles the response to a script. Returns true if another script follows: then the session
+    /// is kept open.
     async fn script_result(
         &mut self,
         eid: Eid,

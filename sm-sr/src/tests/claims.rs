@@ -42,8 +42,8 @@ async fn a_takeover_without_a_receipt_is_not_accepted() {
     );
 }
 
-/// Creates a handover after which the card has a key set with the second SM-SR and the first one
-/// has received no result within the validity period.
+/// Creates a handover with an unknown result. The card has established a key set with the second
+/// SM-SR, but the first SM-SR has received no result within the validity period.
 async fn uncertain() -> (Testbed, Testbed) {
     let (first, second) = taken_over().await;
     first.lose_messages(SM_SR, true);
@@ -121,7 +121,8 @@ async fn a_repeated_handover_completes_if_the_card_has_not_gone() {
         procedures.card(&mut Tx::begin(first.records()), eid()).await.unwrap().is_some()
     };
     assert!(!is_spoken_to().await);
-    // It requests a challenge again, so it does not manage the card, and the card is used.
+    // The second SM-SR requests a challenge again. This proves that it does not manage the card,
+    // so the first SM-SR sends messages to the card again.
     change(&first).await;
     settle(&first, &second).await;
     assert!(is_spoken_to().await);
@@ -135,7 +136,8 @@ async fn a_repeated_handover_completes_if_the_card_has_not_gone() {
     assert!(first.server().cards().await.unwrap().is_empty());
 }
 
-/// Creates a takeover whose orders have not reached the card yet.
+/// Creates a takeover whose last commands (to store the new address and to delete the old keys)
+/// have not reached the card yet.
 async fn taken_over() -> (Testbed, Testbed) {
     let (first, second) = prepared().await;
     change(&first).await;
@@ -156,7 +158,7 @@ async fn a_failed_deletion_of_old_keys_is_retried_another_day() {
     let (first, second) = taken_over().await;
     second.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
     settle(&first, &second).await;
-    // No caller waits for that.
+    // The operator gets its response now. It does not have to wait for a successful deletion.
     let status = operators_answer(&first).base.function_execution_status.status;
     assert_eq!(status, ExecutionStatus::ExecutedWithWarning);
     assert!(second.jobs().await.is_empty());

@@ -299,7 +299,7 @@ async fn an_expired_change_is_not_confirmed_and_the_card_rolls_back() {
     testbed.card_notifies(2, ProfileChangeFailed, &isd_p(BOOTSTRAP)).await;
     testbed.card_accepts_confirmation(2, &[]).await;
     assert!(testbed.received().is_empty());
-    // Another attempt is another function.
+    // A new call is a new function. The expired function does not affect it.
     enable(&testbed, OTHER_OPERATOR, 2).await;
     testbed.card_executes().await;
     testbed.card_notifies(3, ProfileChangeSucceeded, &isd_p(2)).await;
@@ -375,7 +375,7 @@ async fn disabling_enables_the_fall_back_profile() {
             ("operator.example".into(), "ES4-HandleProfileEnabledNotification".into()),
         ]
     );
-    // Now it is not enabled any more; the fall-back profile is.
+    // Now profile 2 is disabled and the fall-back profile is enabled.
     disable(&testbed, OTHER_OPERATOR, 2).await;
     assert_eq!(codes(&testbed.received_only::<es4::DisableProfileResponse>(OTHER_OPERATOR)).1, "3.5");
     disable(&testbed, OPERATOR, BOOTSTRAP).await;

@@ -120,7 +120,7 @@ pub(crate) fn mutate(
     }
 }
 
-/// Mutates a node somewhere inside.
+/// Mutates this node or one of its descendants.
 fn mutate_inside(random: &Random, node: &mut Node, path: &mut Vec<usize>, paths: &[Vec<u8>]) -> &'static str {
     if let Value::Nodes(children) = &mut node.value
         && !children.is_empty()
@@ -235,7 +235,7 @@ fn content(random: &Random) -> Vec<u8> {
     if random.chance(10) { number_or_content(random) } else { random.octets(random.number(12)) }
 }
 
-/// Returns a path, which mostly exists or is the start of an existing one.
+/// Returns a path. In most cases it is the path of a file of the package, or of its directory.
 fn known(random: &Random, paths: &[Vec<u8>]) -> Vec<u8> {
     let path = random.pick(paths);
     match random.number(10) {

@@ -70,8 +70,8 @@ fn libosmocore_vectors() {
     assert_eq!(algorithm.parse_auts(&rand, &auts), Ok(Sqn::new(31).unwrap()));
 }
 
-/// Kc of test set 1 is published with YggdraSIM and agrees with the formula. SRES is computed from
-/// the formula.
+/// Kc of test set 1 is published with YggdraSIM and agrees with the conversion function c3 of TS
+/// 33.102. SRES is computed with the conversion function c2.
 #[test]
 fn gsm_values_of_milenage_test_set_1() {
     let (algorithm, rand, ..) = set_1();

@@ -1,9 +1,9 @@
-//! The lies of each party, as data.
+//! Protocol violations that a party commits on purpose, as data. The code calls them lies.
 
 use certs::m2m::CardDefect;
 use certs::{Defect, Role};
 
-/// A false statement.
+/// A deliberate protocol violation by one party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LieAct {
     /// By an SM-DP+, about the session.
@@ -55,8 +55,8 @@ pub enum ServerLie {
     Signature2ByDpauth,
 }
 
-/// A false statement of an SM-DP+ about the profile. A lie in only one of ES9+.AuthenticateClient
-/// and the package makes the two differ.
+/// A false statement of an SM-DP+ about the profile. If it is made in only
+/// one of ES9+.AuthenticateClient and the package, the two contradict each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetadataLie {
     /// Another ICCID.

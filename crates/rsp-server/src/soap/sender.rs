@@ -256,8 +256,8 @@ async fn enqueue(tx: &mut Tx<'_>, now: Timestamp, message: &Outgoing) -> Result<
     }
 }
 
-/// Returns the key prefix of the messages to an address. The length marks the end of the address,
-/// whatever characters it contains.
+/// Returns the key prefix of the messages to an address. It starts with the length of the address,
+/// so that no prefix is the beginning of another one, whatever characters the address contains.
 fn addressee(endpoint: &str) -> String {
     format!("{}:{endpoint}/", endpoint.len())
 }

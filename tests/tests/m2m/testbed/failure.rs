@@ -50,7 +50,7 @@ pub(super) struct FailurePlan {
 }
 
 impl FailurePlan {
-    /// Sets the failure to inject, once. Resets the counters.
+    /// Sets the failure, which is then injected once. Resets the counters.
     pub(super) fn expect(&self, failure: Option<Failure>) {
         *self.failure.lock().unwrap() = failure;
         *self.counters.lock().unwrap() = Counters::default();

@@ -16,7 +16,8 @@ use super::short_messages::submitted;
 use super::terminal::{TestTerminal, opened, opened_packet, sm_sr_address};
 
 /// Asserts that the card executes scripts of its SM-SR and sends responses, both in its present
-/// state and after a reset. A card that works again only after a reset would count as silenced.
+/// state and after a reset. Recovery only by a reset is a failure, because a malformed message must
+/// not stop the card.
 fn assert_usable(terminal: &mut TestTerminal, what: &str) {
     terminal.behave();
     assert_obeys(terminal, what);
@@ -199,7 +200,8 @@ fn random_terminal_behaviour() {
                 3 => {
                     let mut octets = vec![0; 1 + random(60)];
                     dice.fill(&mut octets);
-                    // A random terminal profile can announce any set of facilities.
+                    // A random terminal profile can lack facilities that the card needs to respond.
+                    // The rounds that send one therefore check the card only after a reset.
                     let can_send_profile = round % 2 == 1;
                     terminal
                         .command([0xC2, 0x14, 0x10][random(if can_send_profile { 3 } else { 2 })], &octets);
