@@ -8,7 +8,7 @@
 //!
 //! | tag | contents |
 //! |---|---|
-//! | 80 | two-byte country codes (MCC, TS 24.008 section 10.5.1.13); absent in the default identity |
+//! | 80 | country codes (MCC) as in TS 24.008 section 10.5.1.13; absent in the default identity |
 //! | 81 | EF.IMSI, nine bytes |
 //! | 82, 83 | K; OPc or TOPc. Absent if the identity uses the keys of PE-AKAParameter |
 //! | A4 | one for each file that is rewritten when the identity is selected: 80 path, 81 contents |
