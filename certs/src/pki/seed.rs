@@ -144,7 +144,7 @@ impl Default for PkiOptions {
 
 /// Parses a literal of this file. Every test that uses the default options checks that the literals
 /// are valid.
-#[allow(clippy::expect_used)] // A literal is not input.
+#[allow(clippy::expect_used, reason = "a literal is not input")]
 fn literal<T: FromStr<Err: fmt::Debug>>(text: &str) -> T {
     text.parse().expect("a literal of this file is malformed")
 }

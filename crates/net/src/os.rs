@@ -11,7 +11,10 @@ use world::{Clock, Dice, Fault};
 pub struct OsClock;
 
 impl Clock for OsClock {
-    #[allow(clippy::disallowed_methods)] // The only use of the system clock; all other code takes a `Clock`.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the only use of the system clock; all other code takes a `Clock`"
+    )]
     fn now(&self) -> Timestamp {
         let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         match SystemTime::now().duration_since(UNIX_EPOCH) {

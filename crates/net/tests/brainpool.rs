@@ -1,7 +1,12 @@
 //! Interoperability with OpenSSL on brainpoolP256r1 as client and server. OpenSSL supports the
 //! curve in TLS 1.2, and in TLS 1.3 since version 3.2.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may fail the test"
+)]
 
 mod common;
 

@@ -1,7 +1,12 @@
 //! Tests of the HTTP server and client with each other, and with peers that misbehave, on loopback
 //! without TLS.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may fail the test"
+)]
 
 mod common;
 

@@ -5,7 +5,12 @@
 //! reopens the store. It repeats this for some rounds on the same file. The effects of a power cut
 //! beyond that are covered by SQLite's guarantee for WAL with `synchronous = FULL`.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may fail the test"
+)]
 #![cfg(unix)]
 
 use std::collections::BTreeMap;

@@ -1,6 +1,11 @@
 //! Tests of the TLS-PSK server with OpenSSL's client: suites and versions, keys, and alerts.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may fail the test"
+)]
 
 mod common;
 

@@ -1,7 +1,12 @@
 //! Test with GSMA's test certificates (SGP.26, variant O): a handshake with the published TLS
 //! certificate of the SM-DP+.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may fail the test"
+)]
 
 mod common;
 

@@ -1,7 +1,12 @@
 //! TLS tests on loopback with temporary certificates: accepted and refused clients and servers, and
 //! their alerts.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may fail the test"
+)]
 
 mod common;
 

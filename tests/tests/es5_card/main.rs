@@ -1,12 +1,18 @@
 //! ES5 between the engine of the SM-SR and the M2M card, through a minimal terminal: secured
 //! packets in short messages, and sessions of the card over TLS on the loopback.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // Tests fail by panicking.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
-#[allow(dead_code)] // The card of the engine's tests; only its keys and its name are used here.
+#[allow(dead_code, reason = "the card of the engine's tests; only its keys and its name are used here")]
 #[path = "../../../sm-sr/tests/es5/card.rs"]
 mod card;
-#[allow(dead_code)] // The engine's tests need more of it.
+#[allow(dead_code, reason = "the engine's tests need more of it")]
 #[path = "../../../sm-sr/tests/es5/testbed.rs"]
 mod rig;
 mod terminal;
