@@ -4,16 +4,16 @@
 //! Every record is a value of one of these types, stored as JSON. No other state survives between
 //! two requests.
 
+mod outbox;
+mod session;
+
 use std::fmt;
 
-use crypto::Curve;
 use rsp::{
-    ids::{Eid, Iccid, Oid, SmdpAddress, SubjectKeyIdentifier},
+    ids::{Eid, Iccid, Oid, SmdpAddress},
     sgp02::common::SubscriptionAddress,
     sgp22::{
-        es2plus::HandleDownloadProgressInfoRequest,
         es8plus::StoreMetadataRequest,
-        es12::{DeleteEventRequest, RegisterEventRequest},
         json::{base64_der, base64_octets},
     },
     time::Timestamp,
@@ -25,6 +25,9 @@ use crate::{
     profile_state::{OrderState, ProfileEvent, ProfileState},
     protection::{Protection, Rebinding},
 };
+
+pub use outbox::{Addressee, Message, OrderSnapshot, Outgoing, Peer};
+pub use session::{Awaits, KeyCurve, Offer, Session};
 
 /// Form of the records that this program writes.
 pub const STORED_FORM: StoredForm = StoredForm { party: "SM-DP+", version: 1 };
@@ -500,93 +503,6 @@ impl fmt::Debug for Order {
     }
 }
 
-/// An ES9+ session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Session {
-    /// The server address in the signed challenge.
-    pub server_address: String,
-    /// The CI that issued the server's certificates in this session.
-    pub server_ci: SubjectKeyIdentifier,
-    /// The CI under which the eUICC was asked to sign.
-    pub euicc_ci: SubjectKeyIdentifier,
-    /// The time at which the session expires.
-    pub expires: Timestamp,
-    /// The next function that the session allows.
-    pub awaits: Awaits,
-}
-
-/// A [`Curve`] in a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KeyCurve {
-    /// NIST P-256.
-    P256,
-    /// brainpoolP256r1.
-    BrainpoolP256r1,
-}
-
-impl From<Curve> for KeyCurve {
-    fn from(curve: Curve) -> Self {
-        match curve {
-            Curve::P256 => Self::P256,
-            Curve::BrainpoolP256r1 => Self::BrainpoolP256r1,
-        }
-    }
-}
-
-impl From<KeyCurve> for Curve {
-    fn from(curve: KeyCurve) -> Self {
-        match curve {
-            KeyCurve::P256 => Self::P256,
-            KeyCurve::BrainpoolP256r1 => Self::BrainpoolP256r1,
-        }
-    }
-}
-
-/// The function that a session waits for, with the data that this function needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Awaits {
-    /// ES9+.AuthenticateClient.
-    AuthenticateClient {
-        /// The challenge that the eUICC must sign.
-        server_challenge: Octets,
-    },
-    /// ES9+.GetBoundProfilePackage.
-    GetBoundProfilePackage {
-        /// The profile offered to the eUICC.
-        offer: Offer,
-        /// The signature that the eUICC's signature also covers.
-        smdp_signature2: Octets,
-    },
-    /// ES9+.HandleNotification with the installation result. The LPA can also request the package
-    /// again.
-    ProfileInstallationResult {
-        /// The profile that the eUICC received.
-        offer: Offer,
-        /// The signature that the eUICC's signature also covers.
-        smdp_signature2: Octets,
-    },
-}
-
-/// The profile that a session offers, and the authenticated eUICC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Offer {
-    /// The profile.
-    pub iccid: Iccid,
-    /// The order that the profile is offered under. If the profile gets another order, the offer is
-    /// void.
-    pub order: ProfileOrderId,
-    /// The MatchingID of the request. It is empty in the default SM-DP+ case.
-    pub matching_id: String,
-    /// The eUICC.
-    pub eid: Eid,
-    /// The public key of CERT.EUICC, an uncompressed point.
-    pub euicc_key: Octets,
-    /// The curve of that key.
-    pub euicc_curve: KeyCurve,
-}
-
 /// A Bound Profile Package, kept for retries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -597,75 +513,6 @@ pub struct Binding {
     pub transaction_id: rsp::ids::TransactionId,
     /// The whole package.
     pub bound_profile_package: Octets,
-}
-
-/// A message to a peer. It is written in the same transaction as the change it reports, and sent
-/// afterwards.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Message {
-    /// The time at which it was posted.
-    pub since: Timestamp,
-    /// Until this time, the delivery loop leaves the message to the request that posted it.
-    pub held_until: Option<Timestamp>,
-    /// The function to call at the peer.
-    pub call: Outgoing,
-}
-
-/// A function of a peer with its request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outgoing {
-    /// ES2+.HandleDownloadProgressInfo of an operator.
-    HandleDownloadProgressInfo(HandleDownloadProgressInfoRequest),
-    /// ES12.RegisterEvent of an SM-DS.
-    RegisterEvent {
-        /// The address of the SM-DS.
-        at: SmdpAddress,
-        /// The event.
-        request: RegisterEventRequest,
-        /// The order before the registration. It is restored if the SM-DS refuses the event.
-        before: Box<OrderSnapshot>,
-    },
-    /// ES12.DeleteEvent of an SM-DS.
-    DeleteEvent(DeleteEventRequest),
-}
-
-/// A snapshot of a profile's state and order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderSnapshot {
-    /// The profile.
-    pub iccid: Iccid,
-    /// The state and the order.
-    #[serde(flatten)]
-    pub status: ProfileStatus,
-    /// The call that changed the profile last.
-    pub last_call: Option<LastCall>,
-}
-
-/// A peer that messages are delivered to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Addressee {
-    /// The peer.
-    pub peer: Peer,
-    /// The number of consecutive failed deliveries.
-    pub failures: u32,
-    /// The time of the next attempt.
-    pub next_attempt: Timestamp,
-    /// The number of waiting messages at the last failure; 0 after a successful delivery. Only the
-    /// delivery loop updates it, so that concurrent posts do not write the same record.
-    #[serde(default)]
-    pub waiting: usize,
-}
-
-/// The receiver of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Peer {
-    /// The operator with this identifier. Its address is read from its record when the message is
-    /// sent.
-    Operator(String),
-    /// The SM-DS at this address.
-    SmDs(SmdpAddress),
 }
 
 /// A profile on an eUICC.
