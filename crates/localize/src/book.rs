@@ -27,7 +27,8 @@ impl RuleBook {
         Self::parse(BUILT_IN_RULES)
     }
 
-    /// A rule book with these rules (in the format of `countries.toml`) instead of the built-in ones.
+    /// Returns a rule book with these rules (in the format of `countries.toml`) instead of the
+    /// built-in rules.
     pub fn parse(rules: &str) -> Result<Self, DataError> {
         Self::parse_with(rules, BUILT_IN_NETWORKS)
     }
@@ -74,20 +75,21 @@ impl RuleBook {
         self.networks.codes_of(country)
     }
 
-    /// Assigns one network to a country, whatever its number says: a laboratory's 001-01 can act as a
-    /// Brazilian network.
+    /// Assigns one network to a country, regardless of its country code: a laboratory's 001-01 can
+    /// act as a Brazilian network.
     pub fn place_network(&mut self, plmn: Plmn, country: Country) {
         self.networks.place_network(plmn, country);
     }
 
-    /// A rule book with the same networks and these rules (in the format of `countries.toml`) instead of the present ones.
+    /// Returns a rule book with the same networks and with these rules (in the format of
+    /// `countries.toml`) instead of the present rules.
     pub fn with_rules(&self, rules: &str) -> Result<Self, DataError> {
         let mut other = Self { rules: Vec::new(), ..self.clone() };
         other.read_rules(rules)?;
         Ok(other)
     }
 
-    /// Adds rules (in the format of `countries.toml`) to the present ones.
+    /// Adds rules (in the format of `countries.toml`) to the present rules.
     pub fn add(&mut self, rules: &str) -> Result<(), DataError> {
         self.read_rules(rules)
     }

@@ -16,7 +16,8 @@ use crate::{
 pub struct Breach {
     /// The first day over the limit; it can be in the past.
     pub day: Day,
-    /// The first day on which the device may be cut off: the same day, or later by the rule's grace period.
+    /// The first day on which the device may be cut off: the day of the breach plus the rule's
+    /// grace period.
     pub blocked_from: Day,
 }
 
@@ -32,11 +33,13 @@ pub struct Measurement {
     pub breach: Breach,
 }
 
-/// Measures the history under the rule at `now`, and finds the day on which the rule is broken if the present stay continues, or
-/// since which it is broken. Returns `None` if the rule does not apply to the device, cannot be measured on one device's history,
-/// or ends before it would be broken.
+/// Measures the history under the rule at `now`, and finds the day on which the rule is broken if
+/// the present stay continues, or since which it is broken. Returns `None` if the rule does not
+/// apply to the device, cannot be measured on one device's history, or ends before it would be
+/// broken.
 ///
-/// Counts belong to the device, whatever foreign subscriptions it used: changing one for another does not restart the count.
+/// Days are counted for the device and not for each subscription, so a change from one foreign
+/// subscription to another does not restart the count.
 pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measurement> {
     let limit = rule.kind.limit()?;
     let present = history.present(now).filter(|stay| rule.covers(stay))?;
@@ -56,7 +59,8 @@ pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measure
         Unit::Months => {
             let months = days.in_units(|day| Day::from_number(day).month());
             let (measured, month) = count(&months, today.month(), limit)?;
-            // The month is broken by its first roaming day, which is not necessarily the first of the month.
+            // The rule is broken on the first roaming day of the month, which is not necessarily
+            // the first day of the month.
             let first = Day::first_of_month(month).number();
             (measured, Day::from_number(days.going_on().first_from(first)?))
         }
@@ -69,8 +73,8 @@ pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measure
     Some(Measurement { measured, limit, breach: Breach { day, blocked_from: day.plus(rule.grace_days) } })
 }
 
-/// Returns the count now, and the first unit from which it exceeds the limit without interruption up to now or, if it does not yet, the
-/// first unit at which it will. `now` is in the last run.
+/// Returns the count now, and the first unit from which it exceeds the limit without interruption
+/// up to now or, if it does not yet, the first unit at which it will. `now` is in the last run.
 fn count(runs: &Runs, now: i64, limit: Limit) -> Option<(u32, i64)> {
     let most = i64::from(limit.limit);
     let Some(window) = limit.window else {
@@ -82,8 +86,8 @@ fn count(runs: &Runs, now: i64, limit: Limit) -> Option<(u32, i64)> {
     }
     let runs = runs.clone().going_on();
     let over = |unit| runs.within(unit, window.into()) - most;
-    // The count changes by one at most from one unit to the next, so it takes at least `over` steps to cross the limit.
-    // Steps of that length cannot miss the crossing.
+    // The count changes by one at most from one unit to the next, so it takes at least `over` steps
+    // to cross the limit. Steps of that length cannot miss the crossing.
     let mut unit = now;
     while over(unit) > 0 {
         unit -= over(unit);
@@ -91,7 +95,7 @@ fn count(runs: &Runs, now: i64, limit: Limit) -> Option<(u32, i64)> {
     if unit < now {
         return Some((clamp(over(now) + most), unit + 1));
     }
-    // The window is longer than the limit, so the continuing stay reaches it.
+    // The window is longer than the limit, so the continuing stay reaches the limit.
     while over(unit) <= 0 {
         unit += 1 - over(unit);
     }

@@ -1,4 +1,4 @@
-//! Figures of a whole fleet, which the history of one device cannot tell.
+//! Figures of a whole fleet, which cannot be computed from the history of one device.
 
 use std::collections::BTreeMap;
 
@@ -27,16 +27,19 @@ pub struct FleetCounts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "FleetShare")]
 pub struct Share {
-    /// Devices that were attached anywhere in the rule's window with a subscription that the rule covers.
+    /// Devices that were attached anywhere in the rule's window with a subscription that the rule
+    /// covers.
     pub devices: u32,
-    /// Those that roamed in the window where the rule applies.
+    /// Devices that roamed in the rule's window where the rule applies.
     pub roaming: u32,
-    /// Those that roam there now.
+    /// Devices that roam now where the rule applies.
     pub staying: u32,
-    /// The number allowed; absent for a rule that only applies from a number of devices on.
+    /// The allowed number of roaming devices; absent for a rule that only applies from a number of
+    /// devices on.
     pub allowed: Option<u32>,
-    /// If more devices stay than are allowed: a device with at least this number of days there in the window has to leave. These are the
-    /// devices with the longest stays, as many as exceed the limit, or more if several have equal stays.
+    /// If more devices stay than are allowed: the number of days in the window from which on a
+    /// device has to leave. The devices with the longest stays leave: as many as exceed the limit,
+    /// or more if several have equal stays.
     pub from_days: u32,
 }
 
@@ -59,7 +62,8 @@ impl FleetCounts {
         self.in_country.get(&country).copied().unwrap_or(0)
     }
 
-    /// The figures for devices of one account: the account's own for rules that count each account, the owner's for all others.
+    /// The figures for devices of one account: the account's own for rules that count each account,
+    /// the owner's for all others.
     #[must_use]
     pub fn for_account(&self, account: &Self, book: &RuleBook) -> Self {
         let mut counts = self.clone();
@@ -106,7 +110,8 @@ impl<'a> Census<'a> {
             *self.in_country.entry(present.country).or_default() += 1;
         }
         for (rule, tally) in &mut self.tallies {
-            // A rule that only applies from a number of devices on counts the devices that are there now.
+            // A rule that only applies from a number of devices on counts the devices that are
+            // there now.
             let window = rule.kind.limit().filter(|_| rule.kind.is_of_fleet()).and_then(|limit| limit.window);
             let window = window.unwrap_or(1);
             tally.devices +=

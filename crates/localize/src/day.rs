@@ -9,8 +9,8 @@ const MILLIS: i64 = 86_400_000;
 
 /// A calendar day in UTC, counted from 1970-01-01.
 ///
-/// Rules speak of days without naming a time zone. UTC days have no daylight saving time, so that a window has the same length wherever
-/// the device is.
+/// The rules count days but do not define a time zone. UTC days have no daylight saving time, so a
+/// window has the same length in every country.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Day(i64);
@@ -56,7 +56,8 @@ impl Day {
     }
 }
 
-/// Year, month and day of the proleptic Gregorian calendar. Years start in March here, which puts the leap day last.
+/// Year, month and day of the proleptic Gregorian calendar. Years start in March here, which puts
+/// the leap day last.
 fn civil(day: i64) -> (i64, i64, i64) {
     let shifted = day + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -101,7 +102,7 @@ impl FromStr for Day {
             }
             _ => return Err(NotADay(text.to_owned())),
         };
-        // This refuses 30 February and missing zeros alike.
+        // The comparison refuses both 30 February and missing zeros.
         if parsed.to_string() == text { Ok(parsed) } else { Err(NotADay(text.to_owned())) }
     }
 }

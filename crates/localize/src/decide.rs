@@ -17,8 +17,8 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// An applet changes the identity within minutes of a border crossing and retries the next day. An applet that has not changed it
-/// after this number of days in a country will not do so.
+/// An applet changes the identity within minutes of a border crossing and retries the next day. An
+/// applet that has not changed it after this number of days in a country will not do so.
 const IDENTITY_DAYS: u32 = 2;
 
 /// The decision about a device, with its reasons.
@@ -29,7 +29,8 @@ pub enum Decision {
     Stay {
         /// The reasons.
         reasons: Vec<Reason>,
-        /// The time at which the decision changes if the device stays; absent if it does not change by the passing of time.
+        /// The time at which the decision changes if the device stays; absent if it does not change
+        /// by the passing of time.
         next_check: Option<Timestamp>,
     },
     /// Move the device to a local profile.
@@ -40,8 +41,8 @@ pub enum Decision {
         country: Country,
         /// The profile to enable again if the move fails.
         fall_back_to: Option<Box<HeldProfile>>,
-        /// The time at which the first rule is broken if the device stays; in the past if it is already broken. Absent if no rule requires the
-        /// move and the owner's strategy causes it.
+        /// The time at which the first rule is broken if the device stays; in the past if it is
+        /// already broken. Absent if no rule requires the move and the owner's strategy causes it.
         deadline: Option<Timestamp>,
         /// The reasons.
         reasons: Vec<Reason>,
@@ -57,12 +58,13 @@ pub enum Decision {
     },
 }
 
-/// Decides about one device at `now`.
-/// A device that is not attached according to its history, or whose active subscription is at home in the present country, stays.
-/// Otherwise each rule that covers the subscription is measured. A rule that is broken, or will be within the policy's lead time,
-/// moves the device to a local profile: one on its card is preferred to one to order, and a profile whose operator has
-/// recently refused the device is skipped. The matching row of the policy's strategy can also move the device without a rule, to an
-/// identity of its card's applet, or not at all. Rules about many devices are compared with the counts in the policy.
+/// Decides about one device at `now`. A device that is not attached according to its history, or
+/// whose active subscription is at home in the present country, stays. Otherwise each rule that
+/// covers the subscription is measured. A rule that is broken, or will be within the policy's lead
+/// time, moves the device to a local profile: a profile on its card is preferred to a profile to
+/// order, and a profile whose operator has recently refused the device is skipped. The matching row
+/// of the policy's strategy can also move the device without a rule, to an identity of its card's
+/// applet, or not at all. Rules about many devices are compared with the counts in the policy.
 pub fn decide(
     now: Timestamp,
     device: &Device,
@@ -99,7 +101,8 @@ pub fn decide(
         return Decision::Stay { reasons: others, next_check: due };
     }
     let mut reasons: Vec<Reason> = urgent.into_iter().map(Reason::Rule).collect();
-    // If something is urgent, reasons that are not urgent explain nothing.
+    // If a rule is urgent, the other reasons do not explain the decision and are omitted, except
+    // that counts may be too low.
     let explains = |reason: &Reason| deadline.is_none() || matches!(reason, Reason::CountsTooLow { .. });
     reasons.extend(others.into_iter().filter(explains));
     reasons.extend(strategy);
@@ -123,7 +126,7 @@ pub fn decide(
         _ => {}
     }
     let Some(to) = to else {
-        // If nothing is urgent, such a row only looks for an identity.
+        // If no rule is urgent, a strategy row for multi-IMSI only causes a search for an identity.
         if !is_multi_imsi || deadline.is_some() {
             reasons.push(Reason::NoLocalProfile { country });
         }
@@ -222,8 +225,8 @@ fn destination(
     (None, passed_over)
 }
 
-/// The profile to fall back to: bootstrap profiles are preferred, then the active profile. A local profile of another country does
-/// not qualify.
+/// The profile to fall back to: bootstrap profiles are preferred, then the active profile. A local
+/// profile of another country does not qualify.
 fn way_back(
     country: Country,
     device: &Device,

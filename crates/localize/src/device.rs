@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Gets a device onto any network; also the fallback.
+    /// Connects a device to any network, and serves as the fallback.
     Bootstrap,
     /// Carries the device's traffic, here or abroad.
     Operational,
@@ -117,9 +117,9 @@ pub struct Device {
 impl Device {
     /// True if the device is at home where it is attached.
     ///
-    /// The history names the subscription with which the device is attached. A profile that was enabled
-    /// since then and is at home here counts as well, because the device is about to use it, unless the
-    /// device is attached with another identity of that profile.
+    /// The history names the subscription with which the device is attached. A profile that was
+    /// enabled since then and is at home here counts as well, because the device is about to use
+    /// it, unless the device is attached with another identity of that profile.
     pub(crate) fn is_at_home(&self, present: &Stay) -> bool {
         let is_local =
             |held: &HeldProfile| held.state == HeldState::Enabled && held.home.country == present.country;
@@ -140,7 +140,7 @@ pub struct Policy {
     pub devices: u32,
     /// Countries in which the owner is present and registered.
     pub registered_in: BTreeSet<Country>,
-    /// The preferred connection of devices, region by region.
+    /// The preferred connection of devices in each region.
     #[serde(skip_serializing_if = "is_default")]
     pub strategy: Strategy,
     /// Figures of the fleet, for rules and strategies about many devices.

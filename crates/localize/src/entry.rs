@@ -197,7 +197,7 @@ impl RuleEntry {
         Ok(kind)
     }
 
-    /// A number that the kind of rule does not use would look like a rule without being one.
+    /// A number that the kind of rule does not use would have no effect, so it is refused.
     fn refuse_idle_fields(&self, kind: RuleKind) -> Result<(), Wrong> {
         use RuleKind as K;
         let of_fleet = kind.is_of_fleet();

@@ -34,8 +34,9 @@ impl Stay {
         self.home != self.country
     }
 
-    /// The first and last day on which the device was attached, as known at `now`. A stay that ends at midnight does not include the day that
-    /// starts then. A stay that continues includes the day of `now`, even if `now` is midnight.
+    /// The first and last day on which the device was attached, as known at `now`. A stay that ends
+    /// at midnight does not include the day that starts then. A stay that continues includes the
+    /// day of `now`, even if `now` is midnight.
     fn days(&self, now: Timestamp) -> Option<(Day, Day)> {
         if self.from > now {
             return None;
@@ -102,7 +103,8 @@ pub enum HistoryError {
 }
 
 impl History {
-    /// More stays than a device makes in a year with eleven network changes a day. The oldest ones are dropped.
+    /// Maximum number of stays: more than a device makes in a year with eleven network changes a
+    /// day. The oldest stays are dropped.
     pub const MAX_STAYS: usize = 4096;
 
     /// Creates a history from stays, oldest first.
@@ -124,15 +126,18 @@ impl History {
         Ok(history)
     }
 
-    /// Records that the device is attached at `place` from `at` on, with a subscription whose home is `home`.
+    /// Records that the device is attached at `place` from `at` on, with a subscription whose home
+    /// is `home`.
     ///
-    /// Extends the present stay if nothing changed, otherwise ends it and starts another. A stay that ended earlier on the same day in the
-    /// same place with the same home is continued, because this does not change any count of days.
+    /// Extends the present stay if nothing changed, otherwise ends it and starts another. A stay
+    /// that ended earlier on the same day in the same place with the same home is continued,
+    /// because this does not change any count of days.
     pub fn observe(&mut self, place: Place, home: Country, at: Timestamp) -> Result<(), HistoryError> {
         self.observe_with(place, home.into(), at)
     }
 
-    /// The same for a subscription whose home network may be known. An unknown one is assumed to be the previous one.
+    /// Records an attachment with a subscription whose home network may be known. An unknown home
+    /// network is assumed to be that of the previous stay.
     pub fn observe_with(&mut self, place: Place, home: Home, at: Timestamp) -> Result<(), HistoryError> {
         self.check_order(at)?;
         if let Some(last) = self.stays.last_mut() {
@@ -215,12 +220,14 @@ impl History {
         days.containing(today).map_or(0, |(first, _)| clamp(today - first + 1))
     }
 
-    /// Number of days with a stay for which `counts` is true, within the `window_days` days that end with the day of `at`.
+    /// Number of days with a stay for which `counts` is true, within the `window_days` days that
+    /// end with the day of `at`.
     pub fn days_of(&self, window_days: u32, at: Timestamp, counts: impl Fn(&Stay) -> bool) -> u32 {
         clamp(self.runs(at, counts).within(Day::of(at).number(), window_days.into()))
     }
 
-    /// The longest run of consecutive days with a stay for which `counts` is true, up to the day of `at`.
+    /// The longest run of consecutive days with a stay for which `counts` is true, up to the day of
+    /// `at`.
     pub fn longest_run_of(&self, at: Timestamp, counts: impl Fn(&Stay) -> bool) -> u32 {
         clamp(self.runs(at, counts).longest())
     }
@@ -249,7 +256,8 @@ pub(crate) fn clamp(count: i64) -> u32 {
     u32::try_from(count.max(0)).unwrap_or(u32::MAX)
 }
 
-/// Counted days (or months) by number, as runs of first and last. The runs are ordered and separated by at least one day.
+/// Counted days (or months) by number, as runs of first and last. The runs are ordered and
+/// separated by at least one day.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Runs(Vec<(i64, i64)>);
 
@@ -294,12 +302,12 @@ impl Runs {
         self.0.iter().find(|(_, last)| *last >= unit).map(|(first, _)| (*first).max(unit))
     }
 
-    /// The same in coarser units, such as months instead of days.
+    /// The runs in coarser units, such as months instead of days.
     pub(crate) fn in_units(&self, unit: impl Fn(i64) -> i64) -> Self {
         self.0.iter().map(|(first, last)| (unit(*first), unit(*last))).collect()
     }
 
-    /// The same, with the last run continued without end.
+    /// The runs, with the last run continued without end.
     pub(crate) fn going_on(mut self) -> Self {
         if let Some(last) = self.0.last_mut() {
             last.1 = i64::MAX / 2;

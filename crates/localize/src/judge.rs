@@ -14,18 +14,21 @@ use crate::{
     rules::{DevicesIn, Rule, RuleKind, Unit},
 };
 
-/// The result of the evaluation: broken or nearly broken rules, most urgent first, and other reasons.
+/// The result of the evaluation: broken or nearly broken rules, most urgent first, and other
+/// reasons.
 pub(crate) struct Judged {
     pub(crate) urgent: Vec<Finding>,
     pub(crate) others: Vec<Reason>,
-    /// True if a rule applies that could require this device to leave: its own days count, or it is one of the devices that exceed the
-    /// limit of the fleet.
+    /// True if a rule applies that could require this device to leave: its own days count, or it is
+    /// one of the devices that exceed the limit of the fleet.
     pub(crate) limited: bool,
 }
 
-/// Evaluates each rule with a limit that applies to the device where it is. Returns the measurements and breaches, most urgent first.
+/// Evaluates each rule with a limit that applies to the device where it is. Returns the
+/// measurements and breaches, most urgent first.
 ///
-/// Returns nothing for a device that is not attached or is at home. [`crate::decide`] acts on the rules that are broken or near.
+/// Returns nothing for a device that is not attached or is at home. [`crate::decide`] acts on the
+/// rules that are broken or near.
 pub fn findings(now: Timestamp, device: &Device, book: &RuleBook, policy: &Policy) -> Vec<Finding> {
     let Some(present) = device.history.present(now).filter(|present| !device.is_at_home(present)) else {
         return Vec::new();
@@ -144,7 +147,8 @@ impl Measured {
     }
 }
 
-/// Number of days that a count covers: for days in a row at most up to the breach, for a window back to its start.
+/// Number of days that a count covers: for days in a row at most up to the breach, for a window
+/// back to its start.
 fn reach(measurement: &Measurement) -> i64 {
     let days_per_unit = match measurement.limit.unit {
         Unit::Months => 31,

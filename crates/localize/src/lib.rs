@@ -1,35 +1,40 @@
 //! The rules that decide which device moves where, and why. No I/O.
 //!
-//! A device that lives for months on a foreign subscription breaks the rules of some countries. This crate has the rules as dated
-//! data ([`RuleBook`]), a device's record of its stays ([`History`]), and one function, [`decide`], which turns these, the profiles on
-//! the card and the available offers into a [`Decision`]:
+//! A device that lives for months on a foreign subscription breaks the rules of some countries.
+//! This crate has the rules as dated data ([`RuleBook`]), a device's record of its stays
+//! ([`History`]), and one function, [`decide`], which turns these, the profiles on the card and the
+//! available offers into a [`Decision`]:
 //!
 //! - **stay**, and the time of the next evaluation,
 //! - **move** to a local profile, the deadline, and the profile to fall back to,
 //! - **stuck**: a rule is or will be broken, and no local profile is known.
 //!
-//! A decision always carries its [`Reason`]s: the rule, the count, the limit, the day of the breach, the source. A reason is printed
-//! as a sentence and serialised as data.
+//! A decision always carries its [`Reason`]s: the rule, the count, the limit, the day of the
+//! breach, the source. A reason is printed as a sentence and serialised as data.
 //!
 //! # Counting
 //!
-//! A *day* is a calendar day in UTC on which the device was attached, for however short a time, with a subscription whose home
-//! is another country ([`Day`], [`Stay`]). A window of 365 days ends with today and includes it. With a limit of 90 days the
-//! 91st day breaks the rule, at its midnight. Days count for each device: changing one foreign subscription for another does not
-//! restart the count. Days on a local subscription do not count. [`measure`] returns the past or future day of the breach.
+//! A *day* is a calendar day in UTC on which the device was attached, for however short a time,
+//! with a subscription whose home is another country ([`Day`], [`Stay`]). A window of 365 days ends
+//! with today and includes it. With a limit of 90 days the 91st day breaks the rule, at its
+//! midnight. Days count for each device: changing one foreign subscription for another does not
+//! restart the count. Days on a local subscription do not count. [`measure`] returns the past or
+//! future day of the breach.
 //!
 //! # Many devices
 //!
-//! Some rules are about the fleet: a share of roaming devices, or a number of devices. [`Census`] counts a fleet once, and each
-//! decision reads the counts from [`Policy::counts`]. So does the owner's [`Strategy`] (local profile, multi-IMSI identity, roaming),
-//! whose rows are chosen by country, number of devices and needs. Under such a rule the devices with the longest stays leave, as many
-//! as exceed the limit.
+//! Some rules are about the fleet: a share of roaming devices, or a number of devices. [`Census`]
+//! counts a fleet once, and each decision reads the counts from [`Policy::counts`]. The owner's
+//! [`Strategy`] (local profile, multi-IMSI identity, roaming) reads the counts too; its rows are
+//! chosen by country, number of devices and needs. Under such a rule the devices with the longest
+//! stays leave, as many as exceed the limit.
 //!
 //! # Changing a rule
 //!
-//! Edit `data/countries.toml`, whose head describes the fields, or pass a text in the same form to [`RuleBook::parse`]: it replaces
-//! all rules. An invalid rule is refused with its line and a remedy. `data/networks.toml` lists the countries of networks;
-//! [`RuleBook::place_network`] makes an exception for a laboratory network that acts as a network of a country.
+//! Edit `data/countries.toml`, whose head describes the fields, or pass a text in the same form to
+//! [`RuleBook::parse`]: the text replaces all rules. An invalid rule is refused with its line and a
+//! remedy. `data/networks.toml` lists the countries of networks; [`RuleBook::place_network`] makes
+//! an exception for a laboratory network that acts as a network of a country.
 //!
 //! # Example
 //!

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Criticality {
-    /// Such as a washing machine: the outage is not noticed for days.
+    /// Low: nobody notices the outage for days, as with a washing machine.
     Low,
-    /// Such as a meter: data arrives late.
+    /// Normal: data arrives late, as with a meter.
     #[default]
     Normal,
-    /// Such as a payment terminal or a drone: an activity stops.
+    /// High: an activity stops, as with a payment terminal or a drone.
     High,
 }
 

@@ -16,7 +16,8 @@ rsp::text_schemas! {
 }
 
 impl Country {
-    /// True for the code that networks.toml assigns to test networks, which can act as networks of any country.
+    /// True for the code that networks.toml assigns to test networks, which can act as networks of
+    /// any country.
     pub(crate) fn is_of_test_networks(self) -> bool {
         self.0 == *b"XT"
     }

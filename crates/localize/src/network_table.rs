@@ -1,5 +1,5 @@
-//! The table of networks: countries with their names, their mobile country codes, and single networks
-//! that belong to another country than their code says.
+//! The table of networks: countries with their names, their mobile country codes, and single
+//! networks that belong to another country than their code says.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +86,7 @@ impl NetworkTable {
         self.mccs.iter().filter(|(_, of)| **of == country).map(|(mcc, _)| *mcc).collect()
     }
 
-    /// Assigns one network to a country, whatever its code says.
+    /// Assigns one network to a country, regardless of its country code.
     pub(crate) fn place_network(&mut self, plmn: Plmn, country: Country) {
         self.plmns.insert(plmn, country);
     }

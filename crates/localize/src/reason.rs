@@ -247,7 +247,7 @@ pub enum Reason {
         #[serde(default)]
         devices_in: DevicesIn,
     },
-    /// The rule is about many devices, and does not require this one to leave.
+    /// The rule is about many devices, and does not require this device to leave.
     FleetRule {
         /// The rule.
         #[serde(flatten)]
@@ -270,7 +270,8 @@ pub enum Reason {
         /// The first day without the rule.
         ends: Day,
     },
-    /// The rule is about certain home networks, and the home network of the subscription is unknown.
+    /// The rule is about certain home networks, and the home network of the subscription is
+    /// unknown.
     HomeNetworkNotKnown {
         /// The rule.
         #[serde(flatten)]
@@ -338,7 +339,8 @@ pub enum Reason {
         /// The effect of a device that is unreachable.
         criticality: Criticality,
     },
-    /// The device needs short response times, which a local subscription has and a home-routed one does not.
+    /// The device needs short response times, which a local subscription has and a home-routed one
+    /// does not.
     ShorterPath {
         /// The country.
         country: NamedCountry,

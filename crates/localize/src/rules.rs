@@ -58,14 +58,16 @@ pub enum RuleKind {
         /// The length of the window; if absent, consecutive days count.
         window_days: Option<u32>,
     },
-    /// A limit on the share of devices that roam there. It is about the fleet, not about a single device.
+    /// A limit on the share of devices that roam there. It is about the fleet, not about a single
+    /// device.
     ShareOfRoaming {
         /// The highest permitted share in percent.
         max_percent: u32,
         /// A device counts if it roamed there on at least one day of a window of this many days.
         window_days: u32,
     },
-    /// A limit on the number of devices that roam there. It is about the fleet, not about a single device.
+    /// A limit on the number of devices that roam there. It is about the fleet, not about a single
+    /// device.
     DeviceCount {
         /// The highest permitted number.
         max_devices: u32,
@@ -104,7 +106,8 @@ pub struct Limit {
     pub limit: u32,
     /// Its unit.
     pub unit: Unit,
-    /// The length of the window, in months if months are counted, otherwise in days; if absent, consecutive units count.
+    /// The length of the window, in months if months are counted, otherwise in days; if absent,
+    /// consecutive units count.
     pub window: Option<u32>,
 }
 
@@ -132,7 +135,8 @@ impl RuleKind {
         }
     }
 
-    /// True if the rule is about the whole fleet, so that the history of one device is not sufficient.
+    /// True if the rule is about the whole fleet, so that the history of one device is not
+    /// sufficient.
     pub fn is_of_fleet(self) -> bool {
         matches!(self, Self::ShareOfRoaming { .. } | Self::DeviceCount { .. })
     }
@@ -247,7 +251,8 @@ impl Rule {
         stay.is_roaming() && there && self.covers_home(stay.home)
     }
 
-    /// True if the rule covers subscriptions like that of the stay, wherever they are used, including at home.
+    /// True if the rule covers subscriptions like that of the stay, wherever they are used,
+    /// including at home.
     pub(crate) fn covers_subscription(&self, stay: &Stay) -> bool {
         let from_there = |network: Plmn| self.home_networks.contains(&network);
         self.covers_home(stay.home)

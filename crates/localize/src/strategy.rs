@@ -43,9 +43,11 @@ impl fmt::Display for StrategyId {
 pub enum Means {
     /// A local operator's profile on the eUICC. If none is installed, one is ordered.
     LocalProfile,
-    /// A local identity of the card's multi-IMSI applet; without one, a local profile if a rule requires it.
+    /// A local identity of the card's multi-IMSI applet; without one, a local profile if a rule
+    /// requires it.
     MultiImsi,
-    /// Roaming. Nothing is ordered; a device uses a local profile only if it is already on its card.
+    /// Roaming. Nothing is ordered; a device uses a local profile only if it is already on its
+    /// card.
     Roam,
 }
 

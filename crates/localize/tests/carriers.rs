@@ -71,7 +71,8 @@ fn a_carriers_rule_applies_on_its_networks_and_a_contracts_to_its_home_networks(
     assert_eq!(found(&device("724-02", "234-15", "2026-01-01")), both[1..]);
     assert_eq!(found(&device("724-02", "310-410", "2026-01-01")), []);
 
-    // Another network of the country restarts the count under the carrier's rule, but not under the contract's.
+    // Another network of the country restarts the count under the carrier's rule, but not under the
+    // contract's.
     let mut moved = device("724-02", "234-15", "2026-01-01");
     moved
         .history
@@ -282,7 +283,8 @@ fn an_identity_of_the_country_satisfies_its_row_and_otherwise_a_rule_moves_the_d
         "{decision}"
     );
 
-    // With a foreign identity it is moved, and the decision says why it does not move to the identity.
+    // With a foreign identity it is moved, and the decision says why it does not move to the
+    // identity.
     let mut foreign = device("724-05", "234-15", "2026-01-01");
     for (identity, why) in [
         (None, "no profile on the card has an identity of Brazil"),
@@ -297,7 +299,8 @@ fn an_identity_of_the_country_satisfies_its_row_and_otherwise_a_rule_moves_the_d
         assert!(decision.to_string().contains(why), "{decision}");
     }
 
-    // With an identity of another country it is a foreigner in the country where its own profile is at home.
+    // With an identity of another country it is a foreigner in the country where its own profile is
+    // at home.
     let mut lost = device("234-15", "724-11", "2026-01-01");
     lost.held[0].home = place("234-15");
     lost.identities.push(Identity { operator: place("724-11") });

@@ -44,7 +44,8 @@ fn offer(operator: &str, priority: u32) -> Offer {
     Offer { order, operator: place(operator), priority }
 }
 
-/// Stays as (network, home, first day, last day); an empty last day is an open stay. Both days are included.
+/// Stays as (network, home, first day, last day); an empty last day is an open stay. Both days are
+/// included.
 fn history(stays: &[(&str, &str, &str, &str)]) -> History {
     History::from_stays(stays.iter().map(|(plmn, home, first, last)| Stay {
         country: place(plmn).country,
@@ -74,7 +75,8 @@ fn each_rule_is_broken_on_its_day() {
     type Row<'a> =
         (&'a str, &'a [(&'a str, &'a str, &'a str, &'a str)], &'a str, Option<(u32, &'a str, &'a str)>);
     let rows: &[Row<'_>] = &[
-        // Brazil: 90 days in 365; 1 January is the first, 1 April the 91st, 31 March in a leap year.
+        // Brazil: 90 days in 365; 1 January is the first, 1 April the 91st, 31 March in a leap
+        // year.
         (
             "br-90-in-365",
             &[("724-05", "GB", "2026-01-01", "")],
@@ -130,8 +132,8 @@ fn each_rule_is_broken_on_its_day() {
             "2026-02-01",
             Some((32, "2026-04-01", "2026-05-01")),
         ),
-        // 60 days, 40 away, back: the window of 120 days contains at most 80. Then old days leave it as new ones are added, until the gap
-        // leaves it as well.
+        // 60 days, 40 away, back: the window of 120 days contains at most 80. Then old days leave
+        // it as new ones are added, until the gap leaves it as well.
         (
             "tr-91-in-120",
             &[("286-01", "GB", "2026-01-01", "2026-03-01"), ("286-01", "GB", "2026-04-11", "")],
@@ -177,7 +179,8 @@ fn each_rule_is_broken_on_its_day() {
             Some((32, "2026-04-01", "2026-04-01")),
         ),
         ("br-cl-90-consecutive", &[("730-01", "GB", "2026-01-01", "")], "2026-02-01", None),
-        // Australia: a day in each of six months, and the seventh month breaks it on its first roaming day.
+        // Australia: a day in each of six months, and the seventh month breaks it on its first
+        // roaming day.
         (
             "au-6-months-in-12",
             &[("505-01", "GB", "2026-01-31", "")],
@@ -197,7 +200,8 @@ fn each_rule_is_broken_on_its_day() {
             "2026-12-31T12:00:00Z",
             Some((2, "2027-06-01", "2027-06-01")),
         ),
-        // The EU: 61 days in 122 away from a home in it, all countries together; the rule does not cover a home outside.
+        // The EU: 61 days in 122 away from a home in it, all countries together; the rule does not
+        // cover a home outside.
         (
             "eu-fair-use",
             &[

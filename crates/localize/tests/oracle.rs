@@ -83,7 +83,8 @@ fn round(dice: &mut Dice, at: i64) -> i64 {
     *dice.pick(&[at, at, midnight, midnight + 1])
 }
 
-/// Days on which the device was attached under the rule, found by testing each day; and true if it is under the rule now.
+/// Days on which the device was attached under the rule, found by testing each day; and true if it
+/// is under the rule now.
 fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
     let covered = |stay: &Stay| {
         stay.country != stay.home
@@ -144,7 +145,8 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
     let measured = count(&attended, today);
     let mut day = today;
     if measured > limit.limit {
-        // Back to the first day of the period over the limit. A month counts as a whole, from its first day with an attachment.
+        // Back to the first day of the period over the limit. A month counts as a whole, from its
+        // first day with an attachment.
         let over = |day: i64| match limit.unit {
             Unit::Days | Unit::Percent | Unit::Devices => count(&attended, day) > limit.limit,
             Unit::Months => (day..=day + 31)
