@@ -12,7 +12,8 @@ use super::teller::EventSource;
 use super::terminal::Traffic;
 use super::toolkit::Toolkit;
 
-/// A device with an LPA: card, LPA and modem that share the card, and a memory of its own.
+/// A device with an LPA: the LPA and the modem share one card, and the device has a memory of its
+/// own.
 pub struct Device<D> {
     /// Downloads and manages profiles.
     pub lpa: Lpa<D>,
@@ -30,8 +31,8 @@ pub struct Device<D> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeviceSettings {
-    /// Maximum attempts to register before a profile is considered not to work. More than one,
-    /// because coverage can be lost for a moment.
+    /// Maximum attempts to register before a profile is considered not to work. The default is more
+    /// than one attempt, because coverage can be lost for a moment.
     pub registration_tries: u32,
     /// Maximum attempts to change profiles.
     pub change_tries: u32,
@@ -43,7 +44,7 @@ impl Default for DeviceSettings {
     }
 }
 
-/// The delay between two attempts. The passage of time is left to the environment.
+/// The delay between two attempts. The environment decides how the time passes.
 pub trait Pause: Send + Sync {
     /// Waits before attempt number `next` (from 2).
     fn before(&self, next: u32) -> BoxFuture<'_, ()>;
@@ -59,7 +60,7 @@ impl Pause for NoPause {
     }
 }
 
-/// The toolkit of a device with an LPA, and the idle time since the last session.
+/// The toolkit of a device with an LPA, and the idle time since the last toolkit session.
 pub(super) struct ToolkitState {
     pub(super) toolkit: Toolkit,
     pub(super) idle_time: Duration,

@@ -6,7 +6,7 @@
 //!
 //! - [`Device`] has an LPA. [`Device::move_to`] is its main procedure: download a profile, enable
 //!   it and register with it; if the device gets no service, enable the former profile again. The
-//!   device stores what it is about to do beforehand, so that [`Device::recover`] completes an
+//!   device stores each step before it executes the step, so that [`Device::recover`] completes an
 //!   interrupted procedure after a power cut.
 //! - [`Online`] has no LPA and is always on: it listens for short messages and executes the
 //!   proactive commands of its card. Its profiles are managed over the air.

@@ -35,8 +35,8 @@ pub struct Modem<D> {
     registered: Option<Registered>,
     /// The time of the next search for the home network, as long as the registration lasts.
     home_search: Option<Timestamp>,
-    /// The ID by which a network knows the device. It is kept after the loss of a registration
-    /// until that network was informed.
+    /// The ID that a network has assigned to the device. The modem keeps the ID after the loss of a
+    /// registration until it has informed that network.
     attach: Option<(Plmn, AttachId)>,
     /// Networks in EF.FPLMN because of a refusal that was not authenticated, with the IMSI of the
     /// subscriber.
@@ -60,8 +60,8 @@ pub struct Registered {
     pub iccid: Iccid,
     /// The time of the registration.
     pub at: Timestamp,
-    /// The interval at which the device searches for its home network from here; `None` if it does
-    /// not.
+    /// The interval at which the device searches for its home network while it has this
+    /// registration; `None` if it does not search.
     #[serde(skip)]
     pub home_search: Option<Duration>,
 }
@@ -130,7 +130,8 @@ impl fmt::Display for NotRegistered {
 /// The outcome of an attach attempt with one network.
 enum Attempt {
     Accepted(AttachAccept),
-    /// Refused by the network, or by the card because the network's authentication failed.
+    /// The network refused the device, or the card refused the network because the network's
+    /// authentication failed.
     Refused(EmmCause),
     NotReceived,
 }
@@ -205,8 +206,8 @@ impl<D: CardDoor> Modem<D> {
         Ok(received)
     }
 
-    /// Returns the serving network and the ID by which it knows the device, while there is a
-    /// registration.
+    /// Returns the serving network and the ID that it has assigned to the device, or `None` without
+    /// a registration.
     pub(super) fn attachment(&self) -> Option<(Plmn, AttachId)> {
         self.registered.as_ref().and(self.attach.clone())
     }
@@ -216,15 +217,15 @@ impl<D: CardDoor> Modem<D> {
         Arc::clone(&self.radio)
     }
 
-    /// Ends the registration and sends a detach to the network if it is in reach. The detach is
-    /// also sent if the registration was lost before, because the network may not know that and
+    /// Ends the registration and sends a detach if the network is in reach. The detach is also sent
+    /// if the registration was lost before, because the network may not have noticed the loss and
     /// would continue to page the device.
     pub(super) async fn detach(&mut self) {
         self.registered = None;
         if let Some((plmn, attach)) = self.attach.take()
             && self.visible.contains(&plmn)
         {
-            // A network that does not receive the detach finds out by itself.
+            // A network that does not receive the detach detects the absence of the device itself.
             let _ = self.radio.detach(plmn, attach).await;
         }
     }
@@ -253,8 +254,9 @@ impl<D: CardDoor> Modem<D> {
         self.terminal.was_reset();
     }
 
-    /// Returns the network on whose cell the device camps while it has only limited service: the
-    /// strongest that is received, which may not be one that was tried.
+    /// Returns the network on whose cell the device camps while it has only limited service. This
+    /// is the strongest network that is received, even if the device has not tried to register on
+    /// it.
     pub(super) async fn camped(&mut self) -> Option<Plmn> {
         self.received_networks().await.ok()?.first().map(|network| network.plmn)
     }
@@ -273,11 +275,11 @@ impl<D: CardDoor> Modem<D> {
         Ok(self.usim.insert(read?))
     }
 
-    /// Registers on the best network that is received: home networks first, then the others in
+    /// Registers on the best network that is received: home networks first, then other networks in
     /// order of signal strength. Networks in EF.FPLMN are skipped.
     ///
     /// # Errors
-    /// No network accepted the device. The error contains the answer of each.
+    /// No network accepted the device. The error contains the answer of each network.
     pub async fn register(&mut self) -> Result<Registered, NotRegistered> {
         let usim = self.ready().await?;
         let (home, others): (Vec<_>, Vec<_>) =
@@ -295,8 +297,7 @@ impl<D: CardDoor> Modem<D> {
     /// country serves the device: TS 23.122 section 4.4.3.3.1. The card determines the interval
     /// (EF.HPPLMN). There is no search after a manual selection.
     ///
-    /// Returns `None` as long as no home network is among those received, because the search would
-    /// be in vain.
+    /// Returns `None` while no home network is received, because a search could not succeed.
     pub fn home_search(&self) -> Option<Timestamp> {
         let usim = self.usim.as_ref().filter(|_| self.registered.is_some())?;
         self.home_search.filter(|_| self.visible.iter().any(|plmn| usim.is_home(*plmn)))
@@ -322,9 +323,8 @@ impl<D: CardDoor> Modem<D> {
         }
     }
 
-    /// True if a home network in the same country is received besides the serving one. Home
-    /// networks of other countries are not searched for from a visited network (TS 23.122 section
-    /// 4.4.3.3.1 f).
+    /// True if a home network in the country of the serving network is received. Home networks of
+    /// other countries are not searched for from a visited network (TS 23.122 section 4.4.3.3.1 f).
     pub async fn is_home_network_received(&mut self, serving: Plmn) -> bool {
         if self.usim.is_none() && self.read_card().await.is_err() {
             return false;
@@ -409,8 +409,8 @@ impl<D: CardDoor> Modem<D> {
                 }
                 Ok(NetworkAnswer::AttachReject(AttachReject { cause })) => {
                     self.report_radio_event("ATTACH REJECT", plmn, Outcome::Refused(cause.to_string()));
-                    // If the card rejected the network's authentication, that is the cause,
-                    // whatever cause the network sends afterwards.
+                    // If the card rejected the network's authentication, this rejection is the
+                    // reported cause. A cause that the network sends afterwards is ignored.
                     return Ok(Attempt::Refused(own_failure.unwrap_or(cause)));
                 }
                 Err(RadioFault::NoCoverage(_) | RadioFault::Detached) => return Ok(Attempt::NotReceived),
@@ -454,8 +454,8 @@ impl<D: CardDoor> Modem<D> {
         registered
     }
 
-    /// Adds the network to EF.FPLMN after cause #11, unless it counts as home: only visited
-    /// networks are forbidden (TS 23.122 section 3.1).
+    /// Adds the network to EF.FPLMN after cause #11, unless the network counts as a home network:
+    /// only visited networks are forbidden (TS 23.122 section 3.1).
     async fn forbid(&mut self, plmn: Plmn, usim: &Usim) {
         let Some(current) = &self.usim else { return };
         if usim.is_home(plmn) || current.forbidden.contains(&plmn) {

@@ -16,7 +16,7 @@ use super::lpa::{ChangeError, Delivery, DownloadError, DownloadOptions, HttpTraf
 use super::modem::{NotRegistered, Registered};
 use super::terminal::Traffic;
 
-/// The name of the cell in the device's memory.
+/// The name of the entry in the device's memory.
 const INTENTION: &str = "intention";
 
 /// The step that the device is about to carry out. It survives a power cut.
@@ -78,7 +78,7 @@ pub enum Ending {
         /// The registration with the former profile.
         registered: Registered,
     },
-    /// No new profile was installed. The former one is still enabled.
+    /// No new profile was installed. The former profile is still enabled.
     NotInstalled(DownloadError),
     /// The device gets no service with either profile. The next [`Device::recover`] tries again.
     Stranded {
@@ -92,7 +92,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Returns the registration at the end, if this change made one.
+    /// Returns the registration at the end of the change, if the device has registered.
     pub fn registered(&self) -> Option<&Registered> {
         match self {
             Self::Moved(registered) | Self::CameBack { registered, .. } => Some(registered),
@@ -135,8 +135,8 @@ pub enum Recovery {
 
 impl<D: CardDoor> Device<D> {
     /// Downloads the profile of the activation code, enables it and registers with it. If that
-    /// fails, enables the profile `back` (by default the currently enabled one) and registers with
-    /// that. Notifications are sent at the end.
+    /// fails, enables the profile `back` (by default the currently enabled profile) and registers
+    /// with `back`. Notifications are sent at the end.
     pub async fn move_to(
         &mut self,
         code: &ActivationCode,
@@ -146,7 +146,7 @@ impl<D: CardDoor> Device<D> {
         self.change_profile(Target::Download(code, options), back).await
     }
 
-    /// Like [`move_to`](Self::move_to), for a profile that is already on the card.
+    /// Performs [`move_to`](Self::move_to) with a profile that is already on the card.
     pub async fn switch_to(&mut self, iccid: Iccid, back: Option<Iccid>) -> MoveReport {
         self.change_profile(Target::CardProfile(iccid), back).await
     }
@@ -204,7 +204,7 @@ impl<D: CardDoor> Device<D> {
         result.map_err(Ending::NotInstalled)
     }
 
-    /// Determines the profile to return to: the enabled one by default.
+    /// Determines the profile to return to: by default the enabled profile.
     async fn find_fallback(&mut self, back: &mut Option<Iccid>) -> Result<(), Ending> {
         if back.is_none() {
             *back = self.lpa.enabled().await.map_err(|error| Ending::NotInstalled(error.into()))?;
@@ -232,7 +232,8 @@ impl<D: CardDoor> Device<D> {
         let Some(back) = back.filter(|back| *back != target) else {
             return Ending::Stranded { why, back: Rejected::NoSuchProfile };
         };
-        // If this cannot be stored, the stored step `Try` leads back as well.
+        // If this step cannot be stored, the stored step `Try` still leads to a rollback after a
+        // power cut.
         let written = self.store_intention(Intention::ComeBack { back, target });
         self.report_fault(written);
         match self.enable_and_register(back).await {
@@ -273,8 +274,9 @@ impl<D: CardDoor> Device<D> {
     /// Resumes after the power returns: compares the stored step with the card, completes or
     /// reverts it, and registers.
     ///
-    /// Ends on a profile that works, if there is one on the card. The order of the attempts is: the
-    /// profile of the stored step, the profile to return to, the enabled one, and then all others.
+    /// Ends with a working profile enabled, if the card contains one. The order of the attempts is:
+    /// the profile of the stored step, the profile to return to, the enabled one, and then all
+    /// others.
     pub async fn recover(&mut self) -> Recovery {
         self.modem.forget();
         let written = match self.stored_intention() {
@@ -345,8 +347,8 @@ impl<D: CardDoor> Device<D> {
         self.memory.commit(Batch::of(INTENTION, Content::json(&intention)?))
     }
 
-    /// Marks the procedure as complete. If that cannot be stored, a recovery will find the profile
-    /// that works.
+    /// Marks the procedure as complete. If this mark cannot be stored, the next recovery finds the
+    /// profile that works.
     fn conclude(&mut self) {
         let written = self.store_intention(Intention::None);
         self.report_fault(written);

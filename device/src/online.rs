@@ -56,7 +56,7 @@ pub struct Online<D> {
     search: Option<Instant>,
     /// The time until which a permanent refusal is respected.
     refused_until: Option<Instant>,
-    /// The last service state that the card was informed of.
+    /// The last service state that the device reported to the card.
     service: Option<LocationStatus>,
     /// The request for the next short message, with the ID of its attachment.
     listening: Option<(AttachId, Listening)>,
@@ -162,8 +162,8 @@ impl<D: CardDoor> Online<D> {
 
     /// Performs the next step. Returns false if the device has been stopped.
     async fn step(&mut self) -> Result<bool, CardError> {
-        // A card may send proactive commands without end, so orders are processed between any two
-        // of them.
+        // A card may send proactive commands without end, so the device processes the handle's
+        // requests between any two proactive commands.
         if let Ok(order) = self.orders.try_recv()
             && !self.execute_order(order).await
         {
@@ -229,7 +229,7 @@ impl<D: CardDoor> Online<D> {
         Ok(true)
     }
 
-    /// Executes an order. Returns false if the device is to stop.
+    /// Executes a request of the handle. Returns false if the device must stop.
     async fn execute_order(&mut self, order: Order) -> bool {
         match order {
             Order::Stop => return false,
@@ -273,8 +273,8 @@ impl<D: CardDoor> Online<D> {
         self.registered(result);
     }
 
-    /// Returns the time until the next search for the home network. There is none while the device
-    /// is connected (TS 23.122 section 4.4.3.3.1 d).
+    /// Returns the time until the next search for the home network. The device does not search
+    /// while it has a connection (TS 23.122 section 4.4.3.3.1 d).
     fn home_search(&self) -> Option<Duration> {
         let at = self.modem.home_search().filter(|_| !self.toolkit.is_connected())?;
         Some(at.since(self.teller.now()))
@@ -310,7 +310,7 @@ impl<D: CardDoor> Online<D> {
     }
 
     fn update_service(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
-        // A new registration is always reported, because it may be that of another subscription.
+        // A new registration is always reported, because it may belong to another subscription.
         if self.service != Some(status) || status == LocationStatus::Normal {
             self.service = Some(status);
             self.toolkit.service(status, plmn);
@@ -334,7 +334,7 @@ impl<D: CardDoor> Online<D> {
             self.modem.terminal().respond(&response.to_bytes()).await?;
             self.toolkit.polled();
         } else if after == FollowUp::Nothing {
-            // Without command details no TERMINAL RESPONSE can be built.
+            // A TERMINAL RESPONSE repeats the command details, so it cannot be built without them.
             let why = "a proactive command without details".to_owned();
             return Err(CardError::Answer { command: "FETCH", why });
         }

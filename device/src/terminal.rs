@@ -154,8 +154,8 @@ pub(crate) struct Command<'a> {
     pub(crate) le: Option<u8>,
 }
 
-/// The final answer to a command. The status is never `61xx` or `6Cxx`, and `9000` in place of
-/// `91xx`.
+/// The final answer to a command. The status is never `61xx` or `6Cxx`, and a status `91xx` is
+/// replaced by `9000`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) data: Vec<u8>,
@@ -196,8 +196,8 @@ impl<D: CardDoor> Terminal<D> {
         self.is_started = false;
     }
 
-    /// Announces the capabilities even if it was done before. Returns true if a proactive command
-    /// is pending.
+    /// Announces the capabilities, even if they were announced before. Returns true if a proactive
+    /// command is pending.
     pub(crate) async fn start_anew(&mut self) -> Result<bool, CardError> {
         self.was_reset();
         self.start().await?;
@@ -206,8 +206,8 @@ impl<D: CardDoor> Terminal<D> {
 
     /// Announces the capabilities once.
     ///
-    /// A card that does not support one of the two commands is old, not defective, so their status
-    /// is ignored.
+    /// An old card may not support TERMINAL CAPABILITY or TERMINAL PROFILE, so their status words
+    /// are ignored.
     pub async fn start(&mut self) -> Result<(), CardError> {
         if self.is_started {
             return Ok(());
@@ -269,16 +269,17 @@ impl<D: CardDoor> Terminal<D> {
             }
         }
         if let [0x91, length] = answer.status.to_bytes() {
-            // The command is complete. The pending proactive command does not concern its sender.
+            // The command is complete. Its caller does not handle the pending proactive command.
             self.proactive = Some(length);
             answer.status = StatusWord::OK;
         }
         Ok(answer)
     }
 
-    /// Sends an APDU unchanged and returns the response, for a caller that interprets both.
+    /// Sends an APDU unchanged and returns the response unchanged, for a caller that interprets
+    /// status words itself.
     ///
-    /// A proactive command that the response announces is remembered as usual.
+    /// If the response announces a proactive command, the terminal remembers it.
     pub(crate) async fn raw(&mut self, apdu: &[u8]) -> Result<Vec<u8>, DoorFault> {
         self.traffic.apdus = self.traffic.apdus.saturating_add(1);
         self.traffic.to_card = self.traffic.to_card.saturating_add(octets(apdu));
@@ -286,7 +287,7 @@ impl<D: CardDoor> Terminal<D> {
         self.traffic.from_card = self.traffic.from_card.saturating_add(octets(&answer));
         match (apdu, answer.as_slice()) {
             (_, [.., 0x91, length]) => self.proactive = Some(*length),
-            // The caller itself sent FETCH.
+            // The caller sent FETCH itself, so no proactive command is pending any more.
             ([0x80, 0x12, ..], _) => self.proactive = None,
             _ => {}
         }
@@ -375,12 +376,12 @@ fn toolkit_command<'a>(name: &'static str, ins: u8, data: &'a [u8], le: Option<u
 const PERFORMED: u8 = 0x00;
 const BEYOND_CAPABILITIES: u8 = 0x30;
 
-/// A proactive command, as far as this module distinguishes them.
+/// The kinds of proactive commands that this module distinguishes.
 enum ProactiveCommand {
     /// REFRESH, "UICC reset".
     UiccReset,
-    /// REFRESH of another kind: files must be read again, which a modem does after every change
-    /// anyway.
+    /// REFRESH of another kind: files must be read again. The modem reads them after every change,
+    /// so no action is needed here.
     OtherRefresh([u8; 3]),
     /// Any other command.
     Other([u8; 3]),
@@ -414,7 +415,8 @@ fn header(class: u8, channel: u8, ins: u8, p1: u8, p2: u8) -> Vec<u8> {
 }
 
 /// Returns the class byte with this channel. Channels from 4 on use class bytes of another form (TS
-/// 102 221 section 10.1.1), in which secure messaging is coded differently; it is not carried over.
+/// 102 221 section 10.1.1). That form encodes secure messaging differently, so the secure messaging
+/// bits are not copied.
 pub(crate) fn on_channel(class: u8, channel: u8) -> u8 {
     const FURTHER: u8 = 0x40;
     match (class & FURTHER != 0, channel < 4) {

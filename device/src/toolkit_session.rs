@@ -1,9 +1,9 @@
 //! The toolkit of a device with an LPA: it reports the location status and performs the REFRESH
 //! that a multi-IMSI applet requests (TS 102 223 sections 6.4.7, 6.4.15, 6.4.16 and 7.5.4).
 //!
-//! [`Online`](super::Online) executes proactive commands all the time; this device only after an
-//! attempt to register. The LPA sends another TERMINAL PROFILE in between, so the profile of the
-//! toolkit is sent again each time.
+//! [`Online`](super::Online) executes proactive commands at any time; a device with an LPA executes
+//! them only after an attempt to register. The LPA sends another TERMINAL PROFILE in between, so
+//! the profile of the toolkit is sent again each time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use super::online::service_without;
 use super::terminal::{Abilities, CardError};
 use super::toolkit::{self, Environment, ExecutedCommand, FollowUp, Identity, POLL_INTERVAL, Toolkit};
 
-/// Maximum changes of identity per registration. It exceeds the number that the applet of this
-/// project makes in a day. After that the card keeps its identity.
+/// Maximum changes of identity per registration. The applet of this project makes fewer changes in
+/// a day. After the maximum the device ignores further requests, and the card keeps its identity.
 const MAX_IDENTITY_CHANGES: usize = 32;
 /// Maximum proactive commands and envelopes per session. A card that begins a session sends a
 /// handful.
 const MAX_COMMANDS: usize = 16;
-/// Maximum idle time that is accounted for. No card counts more than a day by the polls of its
-/// terminal.
+/// Maximum idle time that is recorded. No applet measures more than a day by counting the polls of
+/// its terminal.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(86_400);
 
 impl<D: CardDoor> Device<D> {
     /// Enables the toolkit: the device reports the location status to its card after every attempt
-    /// to register, and performs the change of identity that the card requests then.
+    /// to register, and performs the change of identity that the card requests in response.
     #[must_use]
     pub fn with_toolkit(mut self, imei: Imei) -> Self {
         self.modem.terminal().set_abilities(Abilities::serving(toolkit::profile_with_lpa().0));
@@ -38,8 +38,9 @@ impl<D: CardDoor> Device<D> {
         self
     }
 
-    /// Records idle time in which the device was on and did nothing but poll its card, which uses
-    /// the polls as its clock. The polls are made up for at the next registration.
+    /// Records idle time in which the device was on and only polled its card. The card uses the
+    /// polls as its clock, so the device repeats the polls of the idle time at the next
+    /// registration.
     pub fn record_idle_time(&mut self, idle_time: Duration) {
         if let Some(state) = &mut self.toolkit_state {
             state.idle_time = idle_time.min(MAX_IDLE_TIME);

@@ -58,7 +58,7 @@ pub struct Usim {
 /// The reason why there is no usable subscription.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsimError {
-    /// There was no answer, or a refusal that the cases below do not cover.
+    /// The card did not answer, or refused for a reason that the other variants do not cover.
     #[error(transparent)]
     Card(#[from] CardError),
     /// No profile is enabled, or the enabled one has no USIM.
@@ -131,8 +131,8 @@ impl Usim {
         autn: &[u8; 16],
     ) -> Result<AuthenticationAnswer, UsimError> {
         const AUTHENTICATE: &str = "AUTHENTICATE";
-        // AUTHENTICATE applies to the current application, and another one may have been selected
-        // meanwhile.
+        // AUTHENTICATE applies to the current application, so the USIM is selected again: another
+        // application may be selected now.
         select_adf(terminal, &self.aid).await?;
         let data = [&[16], rand.as_slice(), &[16], autn.as_slice()].concat();
         let command = basic(AUTHENTICATE, 0x88, 0x00, 0x81, &data, Some(0));
@@ -218,9 +218,9 @@ pub(crate) async fn read_iccid<D: CardDoor>(terminal: &mut Terminal<D>) -> Resul
         .ok_or_else(|| bad_file("EF.ICCID", "not the nibble-swapped digits of an ICCID"))
 }
 
-/// True if the PIN is enabled and was not verified. The attempt to read a file is the only way to
-/// find out: VERIFY PIN without data returns the counter in either case (TS 102 221 section
-/// 11.1.9.1.2). The USIM must be selected.
+/// True if the PIN is enabled and was not verified. The function tries to read a file, because
+/// VERIFY PIN without data returns the retry counter whether or not the PIN was verified (TS 102
+/// 221 section 11.1.9.1.2). The USIM must be selected.
 pub(crate) async fn requires_pin<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<bool, UsimError> {
     match read_file(terminal, "EF.IMSI", EF_IMSI).await {
         Err(UsimError::Card(error)) if error.status() == Some(StatusWord::SECURITY_STATUS_NOT_SATISFIED) => {
@@ -309,8 +309,8 @@ fn mnc_digits(administrative: &[u8]) -> usize {
     }
 }
 
-/// Decodes EF.HPPLMN, in units of six minutes up to eight hours: TS 31.102 section 4.2.6. A missing
-/// or invalid value means one hour: TS 23.122 section 4.4.3.3.1.
+/// Decodes EF.HPPLMN, an interval of up to eight hours in units of six minutes: TS 31.102 section
+/// 4.2.6. A missing or invalid value means one hour: TS 23.122 section 4.4.3.3.1.
 fn search_period(contents: Option<&[u8]>) -> Option<Duration> {
     const STEP: Duration = Duration::from_secs(6 * 60);
     match contents {

@@ -55,7 +55,8 @@ impl<D: CardDoor> AtModem<D> {
         let channel = *channel;
         let select = terminal::Command { channel, ..usim::basic("SELECT", SELECT, 4, 0, &df_name, None) };
         if card.command(select).await.is_err() {
-            // The channel is useless. If it cannot be closed either, the next reset closes it.
+            // The selection failed, so the channel is closed. If the close fails too, the next
+            // reset closes the channel.
             let _ = close(card, channel).await;
             return Err(Refusal::Card(CmeError::NOT_FOUND));
         }
@@ -225,9 +226,8 @@ async fn close<D: CardDoor>(card: &mut Terminal<D>, channel: u8) -> Result<(), t
     card.command(usim::basic("MANAGE CHANNEL", MANAGE_CHANNEL, 0x80, channel, &[], None)).await.map(drop)
 }
 
-/// Selects a file by its path from the MF. Without a path the file is selected where TS 31.102
-/// section 4.7 defines such identifiers: under the MF for 2Fxx, otherwise under the USIM and then
-/// DF.TELECOM.
+/// Selects a file by its path from the MF. Without a path, an identifier 2Fxx is selected under the
+/// MF, and any other identifier under the USIM and then under DF.TELECOM: TS 31.102 section 4.7.
 async fn select_file<D: CardDoor>(
     card: &mut Terminal<D>,
     fid: u16,

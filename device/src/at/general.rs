@@ -86,7 +86,7 @@ impl Settings {
         self.registers[3]
     }
 
-    /// Returns S5, the character that deletes the last one.
+    /// Returns S5, the character that deletes the previous character.
     pub(super) fn backspace(&self) -> u8 {
         self.registers[5]
     }
@@ -136,7 +136,8 @@ impl<D: CardDoor> AtModem<D> {
                 let Identity { manufacturer, model, revision, .. } = &self.identity;
                 return Ok(vec![manufacturer.clone(), model.clone(), format!("Revision: {revision}")]);
             }
-            // Without calls and modem control lines these commands change nothing.
+            // These commands concern calls and modem control lines. This modem has neither, so they
+            // have no effect.
             ("H", 0) | ("X", 0..=4) | ("&C" | "&W", 0 | 1) | ("&D", 0..=2) => {}
             _ => return Err(Refusal::Error),
         }

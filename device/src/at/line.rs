@@ -81,7 +81,7 @@ impl Iterator for Commands<'_> {
         let first = self.rest.chars().next()?;
         let parsed = match first {
             'A'..='Z' | 'a'..='z' | '&' => basic(self.rest),
-            // The other characters begin manufacturer-specific commands.
+            // Any other character begins a manufacturer-specific command.
             '+' | '^' | '$' | '%' | '*' | '#' | '!' | '_' => extended(self.rest),
             _ => Err(Malformed),
         };

@@ -87,8 +87,8 @@ impl<D: CardDoor> AtModem<D> {
         &self.modem
     }
 
-    /// Processes octets from the port, executes the complete lines, and returns the octets for the
-    /// port.
+    /// Processes octets that were received from the port, executes the complete lines, and returns
+    /// the octets to write to the port.
     pub async fn receive(&mut self, octets: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for octet in octets {
@@ -173,7 +173,7 @@ impl<D: CardDoor> AtModem<D> {
     }
 
     /// Performs the activity between commands: executes proactive commands, and searches for a
-    /// network if that is due. Returns the unsolicited result codes for the port.
+    /// network if a search is due. Returns the unsolicited result codes for the port.
     pub async fn settle(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         let was_reset = self.functionality != Functionality::Minimum && self.execute_proactive().await;
@@ -207,8 +207,8 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// Discards the state of the card after a reset: its channels are closed, and it may be that of
-    /// another subscriber.
+    /// Discards the known state of the card after a reset: the reset closed all channels, and the
+    /// card may now contain another subscription.
     fn forget_card(&mut self) {
         self.sessions.clear();
         self.modem.forget();

@@ -18,7 +18,7 @@ pub(super) enum PinState {
     Ready,
     Pin,
     Puk,
-    /// No profile is enabled, in the notation of some manufacturers.
+    /// The state of a card without an enabled profile, as some manufacturers report it.
     Empty,
 }
 

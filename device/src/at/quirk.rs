@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! quirks {
     ($( $(#[doc = $doc:literal])+ $variant:ident = $name:literal ),+ $(,)?) => {
-        /// A deviation of some manufacturers' modems from the default behaviour of this one.
+        /// A deviation of some manufacturers' modems from the default behaviour of this modem.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Quirk {
             $( $(#[doc = $doc])+ #[serde(rename = $name)] $variant, )+
@@ -49,7 +49,7 @@ quirks! {
     UnquotedHex = "unquoted-hex",
     /// Hexadecimal characters in answers are in lower case.
     LowercaseHex = "lowercase-hex",
-    /// The length of an APDU is in octets; otherwise in characters.
+    /// The length of an APDU is in octets; without this quirk it is in characters.
     LengthInOctets = "length-in-octets",
     /// The length of an APDU is ignored.
     AnyLength = "any-length",

@@ -242,8 +242,8 @@ impl<D: CardDoor> AtModem<D> {
         })
     }
 
-    /// +CREG, +CGREG and +CEREG, network registration: sections 7.2, 10.1.20 and 10.1.22. They
-    /// share one state here.
+    /// +CREG, +CGREG and +CEREG, network registration: sections 7.2, 10.1.20 and 10.1.22. The three
+    /// commands share one registration state.
     pub(super) fn creg(&mut self, name: &str, verb: &Verb) -> Answer {
         let at = usize::from(name != "+CREG").saturating_add(usize::from(name == "+CEREG"));
         let (stat, location) = (self.stat(), self.location());

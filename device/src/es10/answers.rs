@@ -1,4 +1,4 @@
-//! Result codes of the ES10 functions: which value of which function is a refusal.
+//! Result codes of the ES10 functions, and the values that are refusals.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ use world::Outcome;
 pub struct ResultCode {
     /// The number in the standard's ASN.1.
     pub number: i64,
-    /// The name in the standard, if it is known here.
+    /// The name in the standard, if this program knows it.
     pub name: Option<&'static str>,
 }
 

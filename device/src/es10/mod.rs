@@ -79,7 +79,7 @@ impl Es10Error {
 /// The reason why a Bound Profile Package was not loaded completely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// The SM-DP+ sent something other than a Bound Profile Package. Nothing was sent to the card.
+    /// The octets from the SM-DP+ are not a Bound Profile Package. Nothing was sent to the card.
     #[error("the SM-DP+ sent an invalid Bound Profile Package: {0}")]
     Package(DecodeError),
     /// The card failed.
@@ -246,7 +246,7 @@ impl<D: CardDoor> Es10<D> {
         };
         match self.call(ES10C, "GetProfilesInfo", &request).await? {
             ProfileInfoListResponse::ProfileInfoListOk(list) => Ok(list),
-            // `call` has already turned this into an error.
+            // `call` has already returned this result as an error.
             ProfileInfoListResponse::ProfileInfoListError(_) => Ok(Vec::new()),
         }
     }
@@ -296,8 +296,9 @@ impl<D: CardDoor> Es10<D> {
         self.call::<_, SetNicknameResponse>(ES10C, "SetNickname", &request).await.map(|_| ())
     }
 
-    /// Performs the REFRESH that a change of profiles announced. The card is reset even if it
-    /// announced none, because everything the device knows about the former profile is invalid.
+    /// Performs the REFRESH that the card announced after a change of profiles. The card is reset
+    /// even if it announced no REFRESH, because the data that the device has read from the former
+    /// profile is invalid.
     pub async fn refresh(&mut self) -> Result<(), CardError> {
         let before = self.traffic();
         let done = match self.terminal.serve_proactive().await {
@@ -398,7 +399,8 @@ impl<D: CardDoor> Es10<D> {
             };
             let answer = self.terminal.command(store_data).await;
             if answer.is_err() {
-                // The state of the channel is uncertain, so the next function opens another one.
+                // The state of the channel is uncertain, so the next function opens another
+                // channel.
                 self.forget_channel().await;
             }
             let answer = answer?;
@@ -413,8 +415,8 @@ impl<D: CardDoor> Es10<D> {
         Ok(Vec::new())
     }
 
-    /// Closes the channel if the card still answers. If it does not, a reset has closed the channel or
-    /// will close it.
+    /// Closes the channel if the card still answers. If the card does not answer, a reset has
+    /// closed the channel or will close it.
     async fn forget_channel(&mut self) {
         if let Err(error) = self.close().await {
             let event = self.teller.event("MANAGE CHANNEL").with_peer("", "eUICC");
@@ -422,8 +424,8 @@ impl<D: CardDoor> Es10<D> {
         }
     }
 
-    /// Opens a logical channel and selects the ISD-R on it, unless that was done before (SGP.22 section
-    /// 5.7.1).
+    /// Opens a logical channel and selects the ISD-R on it, unless such a channel is open (SGP.22
+    /// section 5.7.1).
     async fn open(&mut self) -> Result<u8, CardError> {
         if let Some(channel) = self.channel {
             return Ok(channel);

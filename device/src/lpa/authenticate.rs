@@ -101,7 +101,8 @@ impl SessionError {
     }
 }
 
-/// AuthenticateClient at a server that may be an SM-DP+ or an SM-DS. Only the response shows which.
+/// AuthenticateClient at a server that may be an SM-DP+ or an SM-DS. Only the response shows the
+/// kind of server.
 pub(super) struct AuthenticateClientAnywhere;
 
 impl Function for AuthenticateClientAnywhere {
@@ -172,8 +173,8 @@ impl<D: CardDoor> Lpa<D> {
         Ok((transaction_id, answer?))
     }
 
-    /// Calls ES9+.InitiateAuthentication and performs the checks of the response that are up to the
-    /// LPA.
+    /// Calls ES9+.InitiateAuthentication and performs the checks of the response that the standard
+    /// assigns to the LPA.
     async fn initiate_authentication(
         &mut self,
         code: &ActivationCode,
@@ -185,8 +186,8 @@ impl<D: CardDoor> Lpa<D> {
             InitiateAuthenticationRequest { euicc_challenge, smdp_address: address.to_string(), euicc_info1 };
         let mut server = self.es9plus(address)?;
         let mut answer = server.call::<InitiateAuthentication>(&request).await;
-        // A server at a port other than 443 may know its own address with or without the port. The
-        // FQDN of the standard has none.
+        // A server at a port other than 443 may sign its own address with or without the port. The
+        // FQDN of the standard contains no port.
         if let (Err(error), Some(host)) = (&answer, without_port(address))
             && matches!(error.status(), Some(Status::SmdpAddressRefused | Status::SmdsAddressRefused))
         {
@@ -231,7 +232,7 @@ fn check_initiate_authentication(
     Err(ServerFlaw::OtherOid { expected: expected.clone(), found: found.join(", ") })
 }
 
-/// Checks that the transaction ID of a response is that of the session.
+/// Checks that the transaction ID of a response is the transaction ID of the session.
 pub(super) fn check_transaction_id(
     function: &'static str,
     expected: &TransactionId,

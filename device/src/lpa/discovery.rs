@@ -2,7 +2,8 @@
 //! root SM-DS, SGP.22 section 3.6.2.
 //!
 //! An event consists of a server address and an event ID for the request to that server. The server
-//! may be another SM-DS, which is then queried in turn. Only its response shows whether it is one.
+//! may be another SM-DS; the LPA then queries that SM-DS too. Only the server's response shows
+//! whether the server is an SM-DP+ or an SM-DS.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -31,8 +32,8 @@ pub struct Discovered {
 
 impl<D: CardDoor> Lpa<D> {
     /// Retrieves the events for this eUICC from the SM-DS, and downloads all announced profiles:
-    /// section 3.6.2. Without an address the root SM-DS of the eUICC is used. A failed download
-    /// does not prevent the others. `options` apply to each download.
+    /// section 3.6.2. Without an address the root SM-DS of the eUICC is used. After a failed
+    /// download the other downloads are still performed. `options` apply to each download.
     ///
     /// # Errors
     /// The event retrieval from the SM-DS failed.

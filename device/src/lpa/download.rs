@@ -108,7 +108,7 @@ pub enum DownloadError {
     /// The session with the SM-DP+ failed.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The eUICC refused to prepare the download. The SM-DP+ was informed.
+    /// The eUICC refused PrepareDownload. The SM-DP+ was informed of the refusal.
     #[error("the eUICC refused to prepare the download: {0}")]
     NotPrepared(DownloadErrorCode),
     /// The LPA or its user ended the session. The SM-DP+ was informed, unless
@@ -205,7 +205,7 @@ impl<D: CardDoor> Lpa<D> {
         }
     }
 
-    /// Like [`download`](Self::download), from a server that may be an SM-DS. An interrupted
+    /// Performs [`download`](Self::download) from a server that may be an SM-DS. An interrupted
     /// session is repeated.
     pub(super) async fn fetch(
         &mut self,
@@ -280,7 +280,8 @@ impl<D: CardDoor> Lpa<D> {
         };
         let answer = self.es9plus(address)?.call::<GetBoundProfilePackage>(&request).await;
         if let Some(code) = refused {
-            // The SM-DP+ was informed. The eUICC's refusal is final regardless of its answer.
+            // The SM-DP+ was informed. The eUICC's refusal is final, whether or not the SM-DP+
+            // accepts it.
             return Err(DownloadError::NotPrepared(code));
         }
         let answer = answer?;
@@ -302,7 +303,8 @@ impl<D: CardDoor> Lpa<D> {
                     why: error.to_string(),
                 };
                 let cancelled = self.cancel(session, objection).await;
-                // If the card does not answer, that cause is more useful than the cancellation.
+                // If the card does not answer, the caller gets that error, because it is more
+                // useful than the cancellation.
                 match error {
                     LoadError::Card(error @ CardError::Door { .. }) => Err(error.into()),
                     _ => Err(cancelled),
@@ -311,8 +313,8 @@ impl<D: CardDoor> Lpa<D> {
         }
     }
 
-    /// Decides whether to accept the offered profile: section 3.1.3. Returns hashCc, or an
-    /// objection.
+    /// Decides whether to accept the offered profile: section 3.1.3. Returns hashCc if the profile
+    /// is accepted, otherwise an objection.
     async fn evaluate_offer(
         &mut self,
         offered: &AuthenticateClientOk,
@@ -399,7 +401,8 @@ impl<D: CardDoor> Lpa<D> {
         DownloadError::Cancelled(Cancelled { reason, why, not_told })
     }
 
-    /// Cancels a session with a server whose answers are inconsistent. Its response is irrelevant.
+    /// Cancels a session with a server whose answers are inconsistent. The server's response to the
+    /// cancellation is ignored.
     async fn cancel_untrusted(&mut self, session: Session<'_>, flaw: ServerFlaw) -> DownloadError {
         if let Err(error) = self.send_cancel(session, CancelSessionReason::UNDEFINED_REASON).await {
             let event = self.teller.event("cancel the session");
@@ -430,7 +433,8 @@ impl<D: CardDoor> Lpa<D> {
         let about = data.notification_metadata.clone();
         let pending = Raw::<PendingNotification>::from_der(result.bytes())
             .map_err(|error| CardError::undecodable("LoadBoundProfilePackage", &error))?;
-        // The offered metadata is not signed. The card knows which profile it has installed.
+        // The offered metadata is not signed. The ICCID in the card's signed result takes
+        // precedence.
         let iccid = about.iccid.unwrap_or(metadata.iccid);
         let handled = self.deliver(&about, pending).await;
         let notification = delivery(about, handled);
@@ -460,12 +464,13 @@ struct Session<'a> {
     transaction_id: &'a TransactionId,
 }
 
-/// True if another session can succeed: the response was lost, or the repeated request met a
-/// session that had ended.
+/// True if another session can succeed: either the response was lost, or the server no longer knows
+/// the session of a repeated request.
 fn can_restart(error: &DownloadError) -> bool {
     match error {
         DownloadError::Session(SessionError::Server(Es9Error::Link { function, .. })) => {
-            // Before the eUICC is involved, repeating the request is sufficient.
+            // No session exists before InitiateAuthentication, so repeating that request is
+            // sufficient.
             *function != InitiateAuthentication::NAME
         }
         DownloadError::Session(SessionError::Server(error)) => {
@@ -493,8 +498,8 @@ fn mismatch(metadata: &StoreMetadataRequest, expected: &Expected) -> Option<Obje
 }
 
 /// Compares the metadata in the package with the metadata that the user has accepted, because the
-/// eUICC installs the former: section 3.1.3. A package with undecodable metadata is refused by the
-/// eUICC itself.
+/// eUICC installs the metadata of the package: section 3.1.3. A package with undecodable metadata
+/// is refused by the eUICC itself.
 // req: SGP.22-3.1.3-Metadata
 fn differs_from_offer(offered: &StoreMetadataRequest, package: &BoundProfilePackageDer) -> Option<Objection> {
     let bound = BoundProfilePackage::from_der(&package.0).ok()?.open_metadata().ok()?;

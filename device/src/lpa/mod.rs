@@ -165,15 +165,15 @@ impl<D: CardDoor> Lpa<D> {
 
     /// Enables a profile, performs the REFRESH, and verifies the result: section 3.2.1.
     ///
-    /// Succeeds if the profile is enabled already. After a lost response the actual state on the
-    /// card decides.
+    /// Succeeds if the profile is enabled already. After a lost response, the outcome is determined
+    /// by the actual state of the profile on the card.
     pub async fn enable(&mut self, iccid: Iccid) -> Result<(), ChangeError> {
         match self.es10.enable_profile(iccid, true).await {
             Ok(()) => self.es10.refresh().await?,
             Err(error) if error.code() == Some(EnableResult::PROFILE_NOT_IN_DISABLED_STATE.0) => {}
             Err(error) if error.code() == Some(EnableResult::CAT_BUSY.0) => {
-                // A REFRESH is pending that was never fetched. After a reset in its place the
-                // answer is final.
+                // A REFRESH is pending that the device never fetched. The device resets the card in
+                // place of that REFRESH; the answer after the reset is final.
                 self.es10.reset().await?;
                 match self.es10.enable_profile(iccid, true).await {
                     Ok(()) => self.es10.refresh().await?,

@@ -38,8 +38,9 @@ impl Radio for NoCoverageRadio {
     }
 }
 
-/// A card that answers each command with its own octets and 9000, and supports channels. INS FF is
-/// answered with 612C, GET RESPONSE with 44 octets and 6101, and INS FE not at all.
+/// A card that answers each command with the octets of the command and 9000, and supports channels.
+/// It answers INS FF with 612C and GET RESPONSE with 44 octets and 6101, and does not answer INS
+/// FE.
 #[derive(Default)]
 struct EchoCard {
     channels: u8,
@@ -176,7 +177,7 @@ async fn apdus_are_sent_on_the_channel_of_their_session() {
     for closed in ["AT+CCHC=1", "AT+CGLA=1,8,\"00B00000\"", "AT+CGLA=0,8,\"00B00000\""] {
         port.expect(closed, &["+CME ERROR: 22"]).await;
     }
-    // Without power both the card and the sessions are gone.
+    // Without power the card does not answer, and the sessions are closed.
     port.expect("AT+CFUN=0;+CSIM=8,\"00B00000\"", &["+CME ERROR: 13"]).await;
     port.expect("AT+CFUN=1;+CGLA=2,8,\"00B00000\"", &["+CME ERROR: 22"]).await;
     port.expect("AT+CFUN?;+CFUN=?", &["+CFUN: 1", "+CFUN: (0,1,4),(0,1)", "OK"]).await;

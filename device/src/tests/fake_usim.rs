@@ -17,7 +17,7 @@ pub(crate) struct FakeUsim {
     pub(crate) algorithm: Algorithm,
     /// The highest sequence number accepted.
     pub(crate) sqn_ms: Sqn,
-    /// The value that VERIFY PIN must present, and true if it was presented.
+    /// The value that VERIFY PIN must present, and true if a command has presented it.
     pub(crate) pin: Option<(Vec<u8>, bool)>,
     pub(crate) has_usim: bool,
     selected: u16,
@@ -63,7 +63,7 @@ impl FakeUsim {
             [0x00, 0xB2, ..] => Err(0x6A83),
             [0x00, 0xB0, 0, 0, le] => match self.files.get(&self.selected) {
                 Some(_) if self.selected == 0x6F07 && matches!(self.pin, Some((_, false))) => Err(0x6982),
-                // Some cards require the exact length.
+                // Some cards answer only if Le is the exact length.
                 Some(contents) if usize::from(*le) != contents.len() => {
                     Err(0x6C00 | u16::try_from(contents.len()).unwrap())
                 }

@@ -84,7 +84,7 @@ async fn the_home_network_is_preferred_and_roaming_is_reported() {
 }
 
 /// TS 23.122 section 4.4.3.3.1. Each device is on 001-02, a partner network in the country of its
-/// home network, after an outage of the latter.
+/// home network, after an outage of the home network.
 #[tokio::test]
 async fn a_device_on_a_national_partner_searches_for_its_home_network_at_the_interval_of_its_card() {
     let testbed = testbed();
@@ -128,7 +128,7 @@ async fn a_device_on_a_national_partner_searches_for_its_home_network_at_the_int
     assert_eq!(modem.search_home().await.unwrap().unwrap().plmn, home);
     assert_eq!(modem.home_search(), None, "the device is on its home network");
 
-    // There is no search from another country, nor after a manual selection.
+    // The device does not search from another country or after a manual selection.
     modem.set_visible(vec![plmn("262-42")]);
     modem.register().await.unwrap();
     assert_eq!(modem.home_search(), None, "the home network is not received here");
@@ -162,7 +162,8 @@ async fn auts_resynchronises_a_sequence_number_that_is_behind() {
     card.sqn_ms = Sqn::from_seq_ind(1000, 3).unwrap();
     assert!(testbed.modem(card, &["001-01"]).register().await.is_ok());
     assert_eq!(testbed.home.subscriber(IMSI.parse().unwrap()).unwrap().last_seq, 1001);
-    // The sequence number was stored before its use, so a restarted server continues with it.
+    // The server stores the sequence number before it uses the number, so a restarted server
+    // continues from the stored number.
     let restarted =
         SubscriberServer::open(plmn("001-01"), testbed.memory.clone(), world(&testbed.clock)).unwrap();
     assert_eq!(restarted.subscriber(IMSI.parse().unwrap()).unwrap().last_seq, 1001);

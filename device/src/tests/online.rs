@@ -322,14 +322,16 @@ async fn a_channel_transfers_data_in_both_directions() {
     let bearer = Bearer::default_bearer();
     assert_eq!(opened.response, Response::Channel { status: Some(status), bearer, buffer_size: 1000 });
     let mut stream = server.accept().await.unwrap();
-    // Data is stored until the card orders its transmission, and then sent at once.
+    // The device stores data until the card requests its transmission, and then sends all of it at
+    // once.
     let send = |data: &[u8], immediately| Command::SendData { channel: 1, immediately, data: data.to_vec() };
     assert_eq!(testbed.execute(send(b"hel", false)).await.response, Response::Sent { free: 255 });
     assert_eq!(testbed.execute(send(b"lo", true)).await.result, GeneralResult::PERFORMED);
     let mut received = [0; 5];
     stream.read_exact(&mut received).await.unwrap();
     assert_eq!(&received, b"hello");
-    // Data beyond the card's buffer: one event, and the rest is read as the card receives data.
+    // More data arrives than the card's buffer can hold: the card gets one event, and the device
+    // reads the remaining data while the card receives data.
     let sent: Vec<u8> = (0..1500_u16).map(|at| at.to_le_bytes()[0]).collect();
     stream.write_all(&sent).await.unwrap();
     let envelope = testbed.next_envelope().await;
@@ -422,8 +424,8 @@ async fn timers_expire_and_the_card_is_polled_at_its_interval() {
     let seconds = TimerValue::of_seconds;
     let poll = rsp::ota::cat::Duration::Minutes(10);
     assert_eq!(testbed.execute(Command::PollInterval(poll)).await.response, Response::PollInterval(poll));
-    // The first poll comes within the default interval of thirty seconds; from now on polls come
-    // every ten minutes.
+    // The device polls the card first within the default interval of thirty seconds, and from then
+    // on every ten minutes.
     let begun = Instant::now();
     let response = testbed.execute(timer(2, TimerAction::Start(seconds(700)))).await;
     assert_eq!(begun.elapsed().as_secs(), 600);
@@ -439,7 +441,7 @@ async fn timers_expire_and_the_card_is_polled_at_its_interval() {
     testbed.execute(timer(1, TimerAction::Start(seconds(3600)))).await;
     let stopped = testbed.execute(timer(1, TimerAction::Deactivate)).await;
     assert!(matches!(stopped.response, Response::Timer { timer: 1, left: Some(_) }));
-    // Without polling the device sends no STATUS. A busy card gets the envelope later.
+    // After POLLING OFF the device sends no STATUS. A busy card gets the envelope later.
     for command in [timer(3, TimerAction::Start(seconds(5))), Command::PollingOff] {
         testbed.send_proactive(Proactive { number: 99, command }.to_bytes());
     }
@@ -490,8 +492,8 @@ async fn the_card_is_informed_of_its_location_and_of_changes() {
     assert!(matches!(testbed.next_envelope().await, Envelope::SmsPpDownload { .. }));
 }
 
-/// TS 23.122 section 4.4.3.3.1: the search takes place after an outage, but not while the card has
-/// a connection.
+/// TS 23.122 section 4.4.3.3.1: the device searches for its home network after an outage, but not
+/// while the card has a connection.
 #[tokio::test(start_paused = true)]
 async fn a_device_returns_to_its_home_network_after_an_outage() {
     let mut testbed = testbed_in(&["001-01", "262-42"]);

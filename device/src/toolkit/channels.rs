@@ -1,7 +1,7 @@
 //! The bearer independent protocol for TCP: TS 102 223 sections 6.4.27 to 6.4.31, 7.5.10 and 7.5.11.
 //!
-//! A channel is a byte stream of `world`. Data is read from it only as far as the card's buffer has
-//! room, so that a server that sends more has to wait.
+//! A channel is a byte stream of `world`. The device reads from the stream only while the card's
+//! buffer has room, so a server that sends more data has to wait.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -20,7 +20,7 @@ use world::{BoxByteStream, Dial};
 pub(super) const MAX_CHANNELS: u8 = 7;
 /// Maximum data in a TERMINAL RESPONSE: 255 octets minus the other elements of RECEIVE DATA.
 pub(super) const MAX_RECEIVED: usize = 0xED;
-/// Time after which a peer that accepts no data is considered gone.
+/// Time after which the connection to a peer that accepts no data is considered lost.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum octets per read.
 const CHUNK: usize = 4096;
@@ -37,7 +37,7 @@ struct Channel {
     /// The size of each of the two buffers.
     buffer_size: u16,
     link: Link,
-    /// Data that the card has sent without the order to transmit it.
+    /// Data that the card has sent without a request to transmit it.
     to_send: Vec<u8>,
     received: VecDeque<u8>,
 }
@@ -87,7 +87,8 @@ impl Channels {
         self.open.values().any(|channel| matches!(channel.link, Link::Up(_)))
     }
 
-    /// Ends all connections after the loss of the network. Returns the channels that had one.
+    /// Ends all connections after the loss of the network. Returns the channels that had a
+    /// connection.
     pub(super) fn drop_links(&mut self) -> Vec<u8> {
         let mut dropped = Vec::new();
         for (number, channel) in &mut self.open {
@@ -138,8 +139,8 @@ impl Channels {
     pub(super) async fn close(&mut self, number: u8) -> Result<(), ChannelError> {
         let mut channel = self.open.remove(&number).ok_or_else(|| invalid_channel(number))?;
         if let Link::Up(stream) = &mut channel.link {
-            // A peer that does not react to the shutdown notices the end when the stream is
-            // dropped.
+            // If the peer does not react to the shutdown, it detects the end of the connection when
+            // the stream is dropped.
             let _ = timeout(SEND_TIMEOUT, stream.shutdown()).await;
         }
         Ok(())
@@ -176,8 +177,8 @@ impl Channels {
     /// of remaining octets.
     pub(super) fn receive(&mut self, number: u8, length: u8) -> Result<(Vec<u8>, u8), ChannelError> {
         let channel = self.open.get_mut(&number).ok_or_else(|| invalid_channel(number))?;
-        // Data that has just arrived is included. Otherwise the card would later get an event for
-        // data that it has already received.
+        // Data that has just arrived is included. If it were not included, the card could get an
+        // event later for data that it has already received.
         channel.read_available();
         if channel.received.is_empty() && matches!(channel.link, Link::Dropped) {
             return Err(closed_by_peer());
@@ -272,7 +273,8 @@ impl Channel {
         }
     }
 
-    /// Reads data into the buffer. Pending while the buffer is full or the connection is missing.
+    /// Reads data into the buffer. The future is pending while the buffer is full or there is no
+    /// connection.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let room = usize::from(self.buffer_size).saturating_sub(self.received.len()).min(CHUNK);
         let Link::Up(stream) = &mut self.link else { return Poll::Pending };

@@ -99,7 +99,8 @@ pub(super) fn profile_with_lpa() -> TerminalProfile {
 /// The device's environment during the execution of a command.
 pub(super) struct Environment<'a> {
     pub(super) radio: &'a dyn Radio,
-    /// The serving network and the ID by which it knows the device, while the device is registered.
+    /// The serving network and the ID that it has assigned to the device; `None` if the device is
+    /// not registered.
     pub(super) attached: Option<(Plmn, AttachId)>,
     /// The network on whose cell the device camps while it has only limited service.
     pub(super) camped: Option<Plmn>,
@@ -118,7 +119,7 @@ pub(super) enum FollowUp {
 
 /// The result of an executed command.
 pub(super) struct ExecutedCommand {
-    /// The response to the card; `None` if a reset takes its place.
+    /// The response to the card; `None` if the device resets the card instead.
     pub(super) response: Option<TerminalResponse>,
     pub(super) after: FollowUp,
     /// The name of the command, for the console.
@@ -166,7 +167,7 @@ impl Toolkit {
         self.channels.is_up()
     }
 
-    /// Handles a change of the service.
+    /// Informs the card of a change of the service state.
     pub(super) fn service(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
         if status != LocationStatus::Normal {
             for channel in self.channels.drop_links() {
@@ -360,7 +361,7 @@ impl Toolkit {
     fn set_up_event_list(&mut self, proactive: &Proactive, events: &[Event]) -> TerminalResponse {
         const KNOWN: [Event; 3] = [Event::LOCATION_STATUS, Event::DATA_AVAILABLE, Event::CHANNEL_STATUS];
         if events.iter().any(|event| !KNOWN.contains(event)) {
-            // The former list stays valid: section 6.4.16.
+            // After a rejected event list the former list stays valid: section 6.4.16.
             return beyond_capabilities(proactive);
         }
         self.events = events.iter().copied().collect();
@@ -481,8 +482,8 @@ fn opened(
     command: &OpenChannel,
     status: rsp::ota::cat::ChannelStatus,
 ) -> TerminalResponse {
-    // A lost connection is not restored, so a request for automatic reconnection is fulfilled only
-    // in part.
+    // The device does not restore a lost connection, so it fulfills a request for automatic
+    // reconnection only in part.
     let result = if command.automatic_reconnection {
         GeneralResult::PERFORMED_WITH_MODIFICATION
     } else {
