@@ -1,9 +1,11 @@
-//! Personalisation of thousands of packages, each with its own ICCID, IMSI, keys and codes: throughput and memory.
+//! Personalisation of thousands of packages, each with its own ICCID, IMSI, keys and codes:
+//! throughput and memory.
 //!
-//! `cargo bench -p profile --bench personalise`; `LANDFALL_PACKAGES` sets the number of packages (10000). The benchmark creates the same
-//! packages and rows of the operator's file as `landfall profile personalise`, without the disk. For comparison it measures two
-//! parts alone: encoding an existing package, and building and installing one. Memory and processor time are queried from the
-//! system (Linux), so that other processes do not count.
+//! `cargo bench -p profile --bench personalise`; `LANDFALL_PACKAGES` sets the number of packages
+//! (10000). The benchmark creates the same packages and rows of the operator's file as `landfall
+//! profile personalise`, without the disk. For comparison it measures two parts alone: encoding an
+//! existing package, and building and installing one. Memory and processor time are queried from
+//! the system (Linux), so that other processes do not count.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails says so")]
 

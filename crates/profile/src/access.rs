@@ -38,7 +38,8 @@ pub enum Condition {
 const MAX_DEPTH: u8 = 8;
 
 impl Access {
-    /// The rules of a record, for a file or a directory; `None` if the record cannot be parsed. The rest of the record is padding.
+    /// The rules of a record, for a file or a directory; `None` if the record cannot be parsed. The
+    /// rest of the record is padding.
     pub fn of(record: &[u8], is_directory: bool) -> Option<Vec<Self>> {
         let filling = record.iter().rev().take_while(|octet| **octet == 0xFF).count();
         let mut reader = Reader::new(record.get(..record.len().saturating_sub(filling))?);
@@ -99,7 +100,8 @@ impl Condition {
             Tag(0xA0) => Self::Any(each()?),
             Tag(0xAF) => Self::All(each()?),
             Tag(0xA7) => Self::Not(each()?),
-            // A condition in one byte, and templates of secure messaging. Known profiles do not use them, but they are valid.
+            // A condition in one byte, and templates of secure messaging. Known profiles do not use
+            // them, but they are valid.
             Tag(0x9E) if contents.len() == 1 => Self::other(tag, contents),
             Tag(0xB4 | 0xB6 | 0xB8) if tlv::each(contents).is_ok_and(|objects| !objects.is_empty()) => {
                 Self::other(tag, contents)
@@ -137,8 +139,8 @@ impl fmt::Display for Condition {
     }
 }
 
-/// The code that an authentication template requires (section 9.2.4.2): its reference, and the usage qualifier of user verification, each
-/// once and nothing else.
+/// The code that an authentication template requires (section 9.2.4.2): its reference, and the
+/// usage qualifier of user verification, each once and nothing else.
 fn code_of(template: &[u8]) -> Option<PinKeyReference> {
     const KNOWN_BY_A_USER: u8 = 0x08;
     let (mut code, mut usage) = (None, None);

@@ -4,10 +4,12 @@ use rsp::der::{Asn1, DecodeError, Problem, Reader, Tag, tlv};
 
 use crate::element::{PeHeader, ProfileElement};
 
-/// Maximum length of a PE in bytes. The longest PE is a load block, and no card has room for one of this length.
+/// Maximum length of a PE in bytes. The longest PE is a load block, and no card has room for one of
+/// this length.
 pub const MAX_PROFILE_ELEMENT: usize = 1 << 20;
 
-/// Accepts the bytes of a package in pieces of any size and returns each PE as soon as it is complete.
+/// Accepts the bytes of a package in pieces of any size and returns each PE as soon as it is
+/// complete.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
@@ -65,7 +67,8 @@ impl Decoder {
         }
     }
 
-    /// The identification in the header of the incomplete PE, as far as it can be read, for the status report.
+    /// The identification in the header of the incomplete PE, as far as it can be read, for the
+    /// status report.
     pub fn identification(&self) -> Option<u16> {
         let mut reader = Reader::new(&self.buffer);
         let (tag, _) = reader.header().ok()?;

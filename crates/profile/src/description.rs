@@ -1,8 +1,8 @@
 //! Descriptions of profiles in TOML: subscription, keys, files, and management.
 //!
-//! Ten lines make a working profile. [`Description::build`] makes the package, and [`decompile`] reverses it. Everything that has no
-//! term of its own goes into `[[element]]`: the PEs in order under their ASN.1 names, with placeholders such as `{ef-imsi}` where a
-//! term supplies the bytes.
+//! Ten lines make a working profile. [`Description::build`] makes the package, and [`decompile`]
+//! reverses it. Everything that has no term of its own goes into `[[element]]`: the PEs in order
+//! under their ASN.1 names, with placeholders such as `{ef-imsi}` where a term supplies the bytes.
 
 use std::fmt;
 
@@ -49,7 +49,8 @@ pub struct Description {
     /// The version of the TCA package; default 2.3.
     #[serde(skip_serializing_if = "is_default")]
     pub format: Format,
-    /// Files are made by templates (default), or one by one by generic file management, except for the MF.
+    /// Files are made by templates (default), or one by one by generic file management, except for
+    /// the MF.
     #[serde(skip_serializing_if = "is_default")]
     pub files: FilesBy,
     /// The name of the profile (profileType); default "Landfall generic".
@@ -102,7 +103,8 @@ pub struct Description {
     /// The metadata of the profile.
     #[serde(skip_serializing_if = "is_default")]
     pub metadata: Metadata,
-    /// Further identities, one of which an applet selects by country: EF.IDENTITIES ([`crate::identities`]).
+    /// Further identities, one of which an applet selects by country: EF.IDENTITIES
+    /// ([`crate::identities`]).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub identity: Vec<Identity>,
     /// Further files.
@@ -422,7 +424,8 @@ pub struct Rfm {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Identity {
-    /// The countries in which it is used: mobile country codes such as 724. A code belongs to one identity only.
+    /// The countries in which it is used: mobile country codes such as 724. A code belongs to one
+    /// identity only.
     #[schemars(with = "Vec<String>")]
     pub countries: Vec<Mcc>,
     /// Its IMSI.
@@ -462,7 +465,8 @@ pub struct Identity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OwnFile {
-    /// The directory as a path from the MF, two bytes for each step, 7FD0 for the USIM; default: the MF.
+    /// The directory as a path from the MF, two bytes for each step, 7FD0 for the USIM; default:
+    /// the MF.
     #[serde(default, skip_serializing_if = "is_default")]
     pub directory: Octets,
     /// File identifier, two bytes.
@@ -484,14 +488,16 @@ pub struct OwnFile {
     pub content: Octets,
 }
 
-/// Maximum length of a description in bytes. The description of a package of 376 KiB, element by element, has a tenth of it.
+/// Maximum length of a description in bytes. The description of a package of 376 KiB, element by
+/// element, has a tenth of it.
 const LONGEST: usize = 8 << 20;
 
 impl Description {
     /// Parses a description.
     ///
     /// # Errors
-    /// The text is not TOML, contains an unknown name or an invalid value (the error names the line), or is longer than 8 MiB.
+    /// The text is not TOML, contains an unknown name or an invalid value (the error names the
+    /// line), or is longer than 8 MiB.
     pub fn parse(text: &str) -> Result<Self, Mistakes> {
         if text.len() > LONGEST {
             let what = format!("it has {} octets, and no profile needs as many", text.len());

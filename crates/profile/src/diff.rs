@@ -60,7 +60,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// All differences of two packages: first PEs, then files. Secrets are compared, and shown only on request.
+/// All differences of two packages: first PEs, then files. Secrets are compared, and shown only on
+/// request.
 pub fn diff(first: &Package, second: &Package, options: &ShowOptions) -> Vec<Difference> {
     let mut differences = Vec::new();
     elements(first, second, options, &mut differences);

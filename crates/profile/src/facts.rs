@@ -1,4 +1,5 @@
-//! The parts of a package that are not files: codes, authentication parameters, security domains, applications.
+//! The parts of a package that are not files: codes, authentication parameters, security domains,
+//! applications.
 
 use std::sync::Arc;
 
@@ -75,7 +76,8 @@ pub struct Pin {
     pub value: SecretOctets,
     /// The unblocking code.
     pub unblocked_by: Option<PukKeyReference>,
-    /// Bit 1: enabled; bit 2: can be changed; bit 3: can be disabled, as the values of the TS.48 profile suggest.
+    /// Bit 1: enabled; bit 2: can be changed; bit 3: can be disabled, as the values of the TS.48
+    /// profile suggest.
     pub attributes: u8,
     /// Maximum number of attempts.
     pub attempts: u8,
@@ -129,7 +131,8 @@ pub struct Aka {
     pub counts: CountsOf,
 }
 
-/// Own counters, or those of another application: with shared keys a challenge must not be accepted twice.
+/// Own counters, or those of another application: with shared keys a challenge must not be accepted
+/// twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CountsOf {
@@ -151,8 +154,8 @@ pub struct Counts {
 impl Aka {
     /// The length of RES in bytes that algorithmOptions requests; `None` for proprietary values.
     ///
-    /// Known packages use 01 for 64 bits and 02 for 128; 00 for 32 bits follows INSTANCE of TS 35.231.
-    /// Milenage has no such option: TS 35.206 section 4.1.
+    /// Known packages use 01 for 64 bits and 02 for 128; 00 for 32 bits follows INSTANCE of TS
+    /// 35.231. Milenage has no such option: TS 35.206 section 4.1.
     pub fn res_length(&self) -> Option<u8> {
         match (self.algorithm, self.options) {
             (AlgorithmId::MILENAGE, _) | (_, 0x01) => Some(8),
@@ -190,8 +193,9 @@ impl Puk {
 }
 
 impl Aka {
-    /// The parameters of a package for the application of `adf`. The meaning of mappingOptions apart from the keys is not public. Sequence
-    /// numbers are shared unless the package has separate ones.
+    /// The parameters of a package for the application of `adf`. The meaning of mappingOptions
+    /// apart from the keys is not public. Sequence numbers are shared unless the package has
+    /// separate ones.
     pub(crate) fn of(
         parameter: &AkaParameter,
         adf: FileIndex,

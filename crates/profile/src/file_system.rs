@@ -1,6 +1,7 @@
 //! Files from PEs: templates, file control parameters, fill patterns, paths and links.
 //!
-//! TCA profile package, 8.3 and Annex A; the file control parameters are those of TS 102 222 6.3.2.2.
+//! TCA profile package, 8.3 and Annex A; the file control parameters are those of TS 102 222
+//! 6.3.2.2.
 
 use rsp::der::Unknown;
 
@@ -40,7 +41,8 @@ pub struct FileSystem {
     files: ProfileFiles,
     /// The errors so far, for a checker that continues after errors.
     faults: Option<Vec<Fault>>,
-    /// The directory that owns the codes of the next PE: the first one that the last PE created, if any.
+    /// The directory that owns the codes of the next PE: the first one that the last PE created, if
+    /// any.
     context: Option<FileIndex>,
     /// The ADF created last, and the last one of each application.
     adf: Option<FileIndex>,
@@ -68,7 +70,8 @@ impl FileSystem {
     /// Creates the files of one PE. Other PEs have no effect.
     ///
     /// # Errors
-    /// The files cannot be created. Earlier files remain: the caller abandons the installation as a whole.
+    /// The files cannot be created. Earlier files remain: the caller abandons the installation as a
+    /// whole.
     pub fn apply(&mut self, element: &ProfileElement) -> Result<(), Refused> {
         let done = match element {
             ProfileElement::Header(header) => {
@@ -404,7 +407,8 @@ impl FileSystem {
         Ok(())
     }
 
-    /// The file at the end of a path in a package: from the MF, ADFs by their temporary identifiers.
+    /// The file at the end of a path in a package: from the MF, ADFs by their temporary
+    /// identifiers.
     pub(crate) fn resolve(&self, path: &Octets) -> Result<FileIndex, Wrong> {
         let Some(fids) = Fid::path(path) else {
             return wrong(PeStatusCode::BAD_VALUES, format!("path {path} has half a file identifier"));
@@ -554,8 +558,8 @@ impl FileSystem {
     }
 }
 
-/// The registered provider of 3GPP applications and the code of the USIM are the start of the AID; the header of an IoT profile has
-/// only the rest.
+/// The registered provider of 3GPP applications and the code of the USIM are the start of the AID;
+/// the header of an IoT profile has only the rest.
 const IOT_RID: [u8; 5] = [0xA0, 0x00, 0x00, 0x00, 0x87];
 
 /// The temporary identifier of an ADF that the package does not describe.

@@ -146,7 +146,8 @@ pub struct File {
     pub access_rule: Option<AccessRule>,
     /// The bytes of tag 82, without the number of records.
     pub descriptor: Octets,
-    /// Special file information, tag C0: bit 8 updated often, bit 7 readable and updatable while deactivated.
+    /// Special file information, tag C0: bit 8 updated often, bit 7 readable and updatable while
+    /// deactivated.
     pub special_information: u8,
     /// The bytes of tag C6 of a directory: the applicable PINs.
     #[serde(default, skip_serializing_if = "is_empty")]
@@ -310,7 +311,8 @@ impl ProfileFiles {
         self.image.contents.get(self.file(index)?.body?).map(|content| content.as_slice())
     }
 
-    /// The contents of an EF, for changing them. A file with records must keep their number and length.
+    /// The contents of an EF, for changing them. A file with records must keep their number and
+    /// length.
     pub fn content_mut(&mut self, index: FileIndex) -> Option<&mut Vec<u8>> {
         let body = self.file(index)?.body?;
         let Self { image, changes } = self;
@@ -330,7 +332,8 @@ impl ProfileFiles {
         Some(self.content(index)?.len() / length.max(1))
     }
 
-    /// Total bytes of all files: their contents, plus the reserved space of files of BER-TLV structure.
+    /// Total bytes of all files: their contents, plus the reserved space of files of BER-TLV
+    /// structure.
     pub fn memory(&self) -> usize {
         let changed = |body| self.changes.contents.get(&body);
         let contents = self.image.contents.iter().enumerate();

@@ -1,6 +1,7 @@
 //! Installation of a package as by an eUICC: PE by PE, each one checked before the next.
 //!
-//! TCA profile package, 8.1 to 8.10: the order of PEs, what the eUICC must support, and the status of each refusal.
+//! TCA profile package, 8.1 to 8.10: the order of PEs, what the eUICC must support, and the status
+//! of each refusal.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,8 +28,9 @@ pub struct Capabilities {
 }
 
 impl Default for Capabilities {
-    /// The capabilities without a runtime environment: the three network access applications, Milenage, TUAK and the test algorithm,
-    /// BER-TLV files and linked directories, SUCI by the USIM; and the applet of [`identities`].
+    /// The capabilities without a runtime environment: the three network access applications,
+    /// Milenage, TUAK and the test algorithm, BER-TLV files and linked directories, SUCI by the
+    /// USIM; and the applet of [`identities`].
     fn default() -> Self {
         Self {
             major_versions: BTreeSet::from([2, 3]),

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Values that are in use, each held once.
 ///
-/// [`share`](Self::share) returns the value that is equal to a given one. A value that is not used elsewhere any more is dropped before the
-/// number of values has doubled.
+/// [`share`](Self::share) returns the value that is equal to a given one. A value that is not used
+/// elsewhere any more is dropped before the number of values has doubled.
 pub struct Interner<T>(Mutex<Known<T>>);
 
 struct Known<T> {

@@ -34,7 +34,8 @@ impl fmt::Display for Misread {
     }
 }
 
-/// Types that can be decoded from JSON. This is not serde, because NULL and the elements of later versions are types of another crate.
+/// Types that can be decoded from JSON. This is not serde, because NULL and the elements of later
+/// versions are types of another crate.
 pub(crate) trait FromJson: Sized {
     fn from_json(value: &Value) -> Result<Self, Misread>;
 

@@ -1,7 +1,8 @@
-//! TCA profile packages: parsing, checking, installing as files, building from descriptions. No I/O.
+//! TCA profile packages: parsing, checking, installing as files, building from descriptions. No
+//! I/O.
 //!
-//! [`Package`] is the wire form (TCA "eUICC Profile Package: Interoperable Format Technical Specification",
-//! clause 8 and Annex A). [`Decoder`] parses it as a stream.
+//! [`Package`] is the wire form (TCA "eUICC Profile Package: Interoperable Format Technical
+//! Specification", clause 8 and Annex A). [`Decoder`] parses it as a stream.
 
 pub mod access;
 pub mod check;

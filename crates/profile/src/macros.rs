@@ -1,4 +1,5 @@
-//! Macros for the SEQUENCEs of a package: ASN.1 names in JSON, absent elements omitted, unknown elements kept.
+//! Macros for the SEQUENCEs of a package: ASN.1 names in JSON, absent elements omitted, unknown
+//! elements kept.
 
 use rsp::der::Unknown;
 

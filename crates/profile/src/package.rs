@@ -18,7 +18,8 @@ impl Package {
     /// Parses a package from all of `bytes`.
     ///
     /// # Errors
-    /// The bytes are not a sequence of PEs. The path begins with the index of the PE, counted from 0.
+    /// The bytes are not a sequence of PEs. The path begins with the index of the PE, counted from
+    /// 0.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut package = Self::default();
         package.read(bytes)?;

@@ -1,6 +1,8 @@
-//! Personalisation: many profiles from one description. A row overrides the template, and missing values are drawn.
+//! Personalisation: many profiles from one description. A row overrides the template, and missing
+//! values are drawn.
 //!
-//! No I/O: the caller supplies rows and a seed, and receives packages and the operator's data, one at a time.
+//! No I/O: the caller supplies rows and a seed, and receives packages and the operator's data, one
+//! at a time.
 
 use aes_kw::{KeyInit as _, KwAes128, KwAes256};
 use hmac::{Hmac, Mac as _};
@@ -12,7 +14,8 @@ use zeroize::Zeroizing;
 use crate::description::{Code, Description, Digits, KeySet, KeyType, Mistakes, mentions};
 use crate::{Package, SecretOctets};
 
-/// The individual values of a profile: a row of the input. Missing values are drawn or taken from the template.
+/// The individual values of a profile: a row of the input. Missing values are drawn or taken from
+/// the template.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Row {
@@ -82,8 +85,8 @@ impl Series {
     }
 }
 
-/// The values that the profiles of such rows would share although each needs its own: they are in the template but not in
-/// the row.
+/// The values that the profiles of such rows would share although each needs its own: they are in
+/// the template but not in the row.
 pub fn taken_from_template(template: &Description, row: &Row) -> Vec<&'static str> {
     let a = &template.authentication;
     let taken = [
@@ -221,8 +224,8 @@ pub const COLUMNS: [&str; 13] = [
 ];
 
 impl Personalised {
-    /// The row of the operator's output file, under [`COLUMNS`]. `sd_keys` are KIc, KID and KIK separated by blanks. With a transport key,
-    /// all keys are wrapped.
+    /// The row of the operator's output file, under [`COLUMNS`]. `sd_keys` are KIc, KID and KIK
+    /// separated by blanks. With a transport key, all keys are wrapped.
     pub fn output(&self, transport: Option<&TransportKey>) -> [Zeroizing<String>; 13] {
         let d = &self.description;
         let key = |key: &SecretOctets| match transport {
@@ -271,7 +274,8 @@ impl TransportKey {
         }
     }
 
-    /// Wraps a key of 16 or more bytes, a multiple of 8; the result is 8 bytes longer. Returns nothing for another length.
+    /// Wraps a key of 16 or more bytes, a multiple of 8; the result is 8 bytes longer. Returns
+    /// nothing for another length.
     pub fn wrap(&self, key: &[u8]) -> Vec<u8> {
         let mut buffer = vec![0; key.len() + 8];
         let wrapped = match self {

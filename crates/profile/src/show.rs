@@ -39,7 +39,8 @@ pub(crate) const SECRETS: [&str; 10] = [
     "mobileIPAuthenticationData",
 ];
 
-/// The package as readable text: the header, the profile elements in order, the files, and everything else.
+/// The package as readable text: the header, the profile elements in order, the files, and
+/// everything else.
 pub fn text(package: &Package, options: &ShowOptions) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -94,8 +95,8 @@ fn hide(value: &mut Value, secret_files: &[&[u8]]) {
     }
 }
 
-/// True if one of the files contains these bytes, apart from padding. The owner does not matter: a secret that another file also contains is
-/// hidden there too.
+/// True if one of the files contains these bytes, apart from padding. The owner does not matter: a
+/// secret that another file also contains is hidden there too.
 fn is_part(hex_digits: &str, files: &[&[u8]]) -> bool {
     let Ok(octets) = hex::decode(hex_digits) else { return false };
     let is_filling = octets.iter().all(|octet| *octet == 0xFF);

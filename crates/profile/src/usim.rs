@@ -37,7 +37,8 @@ impl InstalledProfile {
         Some(Usim { files: &self.files, adf })
     }
 
-    /// The USIM in this directory, with or without IMSI; `None` if it belongs to another application.
+    /// The USIM in this directory, with or without IMSI; `None` if it belongs to another
+    /// application.
     pub fn usim_in(&self, adf: FileIndex) -> Option<Usim<'_>> {
         match &self.files.file(adf)?.kind {
             FileKind::Adf { aid } if aid.starts_with(&AID) || aid.starts_with(&AID_NON_IMSI) => {
@@ -66,14 +67,16 @@ impl<'a> Usim<'a> {
         Imsi::from_ef(self.content(EF_IMSI)?).ok()
     }
 
-    /// The home network: the beginning of the IMSI, whose length EF.AD (section 4.2.18) defines. If EF.AD is too short for this field, the network
-    /// code has two digits, as all codes had when such cards were made.
+    /// The home network: the beginning of the IMSI, whose length EF.AD (section 4.2.18) defines. If
+    /// EF.AD is too short for this field, the network code has two digits, as all codes had when
+    /// such cards were made.
     pub fn home(self) -> Option<Plmn> {
         let mnc_digits = self.content(EF_AD).and_then(|ad| ad.get(3)).map_or(2, |octet| octet & 0x0F);
         self.imsi()?.plmn(mnc_digits.into())
     }
 
-    /// The name in EF.SPN (section 4.2.12), if it is in the default alphabet. Names in UCS2 are not decoded.
+    /// The name in EF.SPN (section 4.2.12), if it is in the default alphabet. Names in UCS2 are not
+    /// decoded.
     pub fn service_provider_name(self) -> Option<String> {
         // The first byte is the display condition.
         in_default_alphabet(self.content(EF_SPN)?.get(1..)?)
@@ -104,7 +107,8 @@ pub(crate) fn in_default_alphabet(octets: &[u8]) -> Option<String> {
     name.filter(|name| !name.is_empty())
 }
 
-/// The default alphabet of TS 23.038 section 6.2.1; the escape character is shown as a blank, as that section says.
+/// The default alphabet of TS 23.038 section 6.2.1; the escape character is shown as a blank, as
+/// that section says.
 pub(crate) const DEFAULT_ALPHABET: &str = concat!(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?",
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",

@@ -1,4 +1,5 @@
-//! docs/profiles.md compared with the program: each description in it builds a package without findings.
+//! docs/profiles.md compared with the program: each description in it builds a package without
+//! findings.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is test code, though clippy sees no test here")]
 
 use profile::Description;

@@ -1,7 +1,8 @@
-//! Third-party programs process our packages: pySim reads and checks them, osmo-auc-gen authenticates with their keys.
+//! Third-party programs process our packages: pySim reads and checks them, osmo-auc-gen
+//! authenticates with their keys.
 //!
-//! `LANDFALL_PYSIM` names a checkout of pySim with its dependencies; osmo-auc-gen is searched in PATH (Debian: libosmocore-utils). A
-//! test without its program is ignored.
+//! `LANDFALL_PYSIM` names a checkout of pySim with its dependencies; osmo-auc-gen is searched in
+//! PATH (Debian: libosmocore-utils). A test without its program is ignored.
 
 #![allow(clippy::unwrap_used, reason = "this is test code, though clippy sees no test here")]
 
@@ -170,7 +171,8 @@ fn osmo_auc_gen_and_the_built_usim_compute_the_same_values() {
     }
 }
 
-/// The words of a name, shortened so that "configuration" equals "config", without the words that every name contains.
+/// The words of a name, shortened so that "configuration" equals "config", without the words that
+/// every name contains.
 fn words(name: &str) -> BTreeSet<String> {
     const EVERYWHERE: [&str; 9] = ["and", "by", "for", "of", "the", "in", "supp", "serv", "usim"];
     let words = name.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| word.len() > 1);

@@ -1,4 +1,5 @@
-//! The generic test profiles of GSMA TS.48, as published in DER: decoded, encoded, truncated and damaged.
+//! The generic test profiles of GSMA TS.48, as published in DER: decoded, encoded, truncated and
+//! damaged.
 
 mod common;
 

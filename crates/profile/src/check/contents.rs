@@ -100,7 +100,8 @@ impl<'a> Files<'a, '_> {
     }
 
     fn numbers(&self, report: &mut Report) {
-        // MSISDN, FDN, SDN, BDN, MBDN: the last fourteen bytes, the first of which is the length of the rest.
+        // MSISDN, FDN, SDN, BDN, MBDN: the last fourteen bytes, the first of which is the length of
+        // the rest.
         for fid in [0x6F40, 0x6F3B, 0x6F49, 0x6FC7] {
             for (index, at, record) in self.records(fid) {
                 let number = record.len().checked_sub(14).and_then(|start| record.get(start..));

@@ -99,7 +99,8 @@ fn access(
     }
 }
 
-/// Checks that each record of each EF.ARR is a rule or empty, even without a reference to it: a later file can refer to it (TS 102 222).
+/// Checks that each record of each EF.ARR is a rule or empty, even without a reference to it: a
+/// later file can refer to it (TS 102 222).
 fn access_rules(walked: &Walked<'_>, report: &mut Report) {
     let files = &walked.profile.files;
     let known = |file: &File| {

@@ -1,4 +1,5 @@
-//! Keys of network access applications and security domains, and addresses (TAR, AID) of applications.
+//! Keys of network access applications and security domains, and addresses (TAR, AID) of
+//! applications.
 
 use rsp::der::tlv;
 
@@ -71,7 +72,8 @@ impl Taken {
     }
 }
 
-/// The TARs in the toolkit parameters of an instance: TS 102 226 section 8.2.1.3.2.2.1; `None` if they cannot be parsed.
+/// The TARs in the toolkit parameters of an instance: TS 102 226 section 8.2.1.3.2.2.1; `None` if
+/// they cannot be parsed.
 fn toolkit_tars(instance: &ApplicationInstance) -> Option<Vec<Octets>> {
     let Some(field) = instance.application_parameters.as_ref().and_then(|it| it.toolkit.as_ref()) else {
         return Some(Vec::new());

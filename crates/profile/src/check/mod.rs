@@ -1,7 +1,7 @@
 //! All errors of a package, where an eUICC stops at the first one.
 //!
-//! The rules come from the TCA profile package and the standards of its files: [`RULES`]. Refusals of an eUICC come from [`Installer`];
-//! the checker continues after them.
+//! The rules come from the TCA profile package and the standards of its files: [`RULES`]. Refusals
+//! of an eUICC come from [`Installer`]; the checker continues after them.
 
 mod codes;
 mod contents;
@@ -101,7 +101,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Checks the bytes of a package. The part before the first byte that cannot be parsed is checked as well.
+/// Checks the bytes of a package. The part before the first byte that cannot be parsed is checked
+/// as well.
 pub fn check_octets(bytes: &[u8]) -> Vec<Finding> {
     let mut package = Package::default();
     match package.read(bytes) {
@@ -165,7 +166,8 @@ struct Walked<'a> {
     makers: Vec<usize>,
     /// For each PE the ADF that was the last one before it.
     adfs: Vec<Option<FileIndex>>,
-    /// True if the package was parsed to its end; otherwise later elements are not reported as missing.
+    /// True if the package was parsed to its end; otherwise later elements are not reported as
+    /// missing.
     complete: bool,
     /// True if all files could be created.
     whole: bool,

@@ -1,4 +1,5 @@
-//! Service tables compared with the existing files: TS 31.102 section 4.2.8, TS 31.103 section 4.2.7.
+//! Service tables compared with the existing files: TS 31.102 section 4.2.8, TS 31.103 section
+//! 4.2.7.
 
 use super::tables::{ISIM_FILES, ISIM_SERVICES, USIM_DEPENDS, USIM_FILES, USIM_SERVICES};
 use super::{ISIM, NON_IMSI_USIM, Report, USIM, Walked, rules};

@@ -1,4 +1,5 @@
-//! The data with which a terminal or a USIM conceals the subscription: TS 31.102 sections 4.4.11.8 to 4.4.11.11.
+//! The data with which a terminal or a USIM conceals the subscription: TS 31.102 sections 4.4.11.8
+//! to 4.4.11.11.
 
 use super::{NON_IMSI_USIM, Report, USIM, Walked, hex, is_blank, rules};
 use crate::files::FileIndex;

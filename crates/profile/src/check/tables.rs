@@ -112,8 +112,8 @@ pub(super) const USIM_DIRECTORIES: &[(u16, u16, Length)] = &[
     (0x5FE0, 0x4F01, Exactly(1)),
 ];
 
-/// A service of EF.UST, with the files that exist if it is available: paths in ADF.USIM, or from the MF if the first identifier is
-/// 7F10.
+/// A service of EF.UST, with the files that exist if it is available: paths in ADF.USIM, or from
+/// the MF if the first identifier is 7F10.
 pub(super) const USIM_FILES: &[(usize, &[&[u16]])] = &[
     (2, &[&[0x6F3B]]),
     (3, &[&[0x6F4B]]),

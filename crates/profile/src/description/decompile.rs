@@ -28,7 +28,8 @@ pub struct Decompiled {
     pub by_terms_alone: bool,
 }
 
-/// Decompiles a package: with terms only if that builds the same bytes, otherwise with its elements.
+/// Decompiles a package: with terms only if that builds the same bytes, otherwise with its
+/// elements.
 ///
 /// # Errors
 /// The package has an element that a description cannot contain; the error names it.
@@ -303,7 +304,8 @@ impl Found {
         }
     }
 
-    /// Values derived from the IMSI change with the identity; explicit values stay for all identities.
+    /// Values derived from the IMSI change with the identity; explicit values stay for all
+    /// identities.
     fn forget_ims_names_of_the_imsi(&mut self) {
         let Some(isim) = self.description.isim.clone() else { return };
         let own = ims_names(&self.description, &isim);

@@ -66,7 +66,8 @@ fn in_place_of(d: &Description, identity: &Identity) -> Description {
     other
 }
 
-/// EF.IDENTITIES, with the description's own identity for all other countries; `None` if it is the only one.
+/// EF.IDENTITIES, with the description's own identity for all other countries; `None` if it is the
+/// only one.
 pub(super) fn table(d: &Description) -> Option<Identities> {
     let own = d.imsi.filter(|_| !d.identity.is_empty())?;
     let own = Stored { countries: Vec::new(), imsi: own, keys: None, files: files(d) };
@@ -117,8 +118,9 @@ fn files(d: &Description) -> Vec<IdentityFile> {
     files
 }
 
-/// The applet: an instance of a function built into the card. It is a toolkit application of the lowest priority, without menu, timers
-/// and channels, with access to every file of the USIM (TS 102 226 section 8.2.1.3).
+/// The applet: an instance of a function built into the card. It is a toolkit application of the
+/// lowest priority, without menu, timers and channels, with access to every file of the USIM (TS
+/// 102 226 section 8.2.1.3).
 pub(super) fn applet(header: PeHeader) -> ProfileElement {
     let toolkit = hex("FF000000000000");
     let mut access = vec![0x00, 0x01, 0x00, 0x00, 0x0C];

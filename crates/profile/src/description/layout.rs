@@ -1,7 +1,7 @@
 //! PEs from the terms of a description: a minimal USIM, plus the elements that the terms add.
 //!
-//! The same description gives the same bytes. A missing mandatory value is FF or 00 here: either [`super::mistakes`] has refused it
-//! before, or personalisation supplies it.
+//! The same description gives the same bytes. A missing mandatory value is FF or 00 here: either
+//! [`super::mistakes`] has refused it before, or personalisation supplies it.
 
 use rsp::der::Unknown;
 
@@ -309,7 +309,8 @@ impl Layout<'_> {
         })));
     }
 
-    /// The MNO-SD: GlobalPlatform's security domain package, with the privileges and parameters of TS.48.
+    /// The MNO-SD: GlobalPlatform's security domain package, with the privileges and parameters of
+    /// TS.48.
     fn security_domain(&mut self) {
         let domain = &self.description.security_domain;
         let mut key_list = Vec::new();
@@ -471,7 +472,8 @@ fn services(d: &Description) -> Vec<u8> {
     ];
     numbers.extend(further.into_iter().filter_map(|(there, number)| there.then_some(number)));
     let mut table = coding::services(d.usim.services.as_ref().unwrap_or(&numbers));
-    // To the end of the template's file: unwritten bytes are FF, which means that everything is available.
+    // To the end of the template's file: unwritten bytes are FF, which means that everything is
+    // available.
     let size = match d.format {
         Format::V2_3 => 14,
         Format::V3_3 => 17,

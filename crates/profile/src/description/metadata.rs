@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{InstalledProfile, Octets, Usim};
 
-/// Values that a package does not contain, or that override it. The ICCID and the owner always come from the package.
+/// Values that a package does not contain, or that override it. The ICCID and the owner always come
+/// from the package.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Metadata {
@@ -203,8 +204,8 @@ pub fn every_event() -> BitString {
     BitString::of(&[INSTALL, ENABLE, DISABLE, DELETE])
 }
 
-/// StoreMetadata of a profile according to its files. `server` receives every event if no other receiver is named. `None` if the
-/// profile header has no ICCID.
+/// StoreMetadata of a profile according to its files. `server` receives every event if no other
+/// receiver is named. `None` if the profile header has no ICCID.
 pub fn store_metadata(
     installed: &InstalledProfile,
     said: &Said,

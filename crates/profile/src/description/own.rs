@@ -1,4 +1,5 @@
-//! Files without a template: the table of identities, EF.URSP, and additional files of a description.
+//! Files without a template: the table of identities, EF.URSP, and additional files of a
+//! description.
 
 use rsp::der::{Tag, write_tlv};
 

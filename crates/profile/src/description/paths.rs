@@ -1,4 +1,5 @@
-//! Files of templates, created one by one: PE-GenericFileManagement with all parameters written out.
+//! Files of templates, created one by one: PE-GenericFileManagement with all parameters written
+//! out.
 
 use rsp::der::Unknown;
 

@@ -39,7 +39,8 @@ pub(super) enum At {
 
 const START: At = At::Octet(0);
 
-/// The files whose contents are terms: directory, identifier, the name in the template, the term, its position.
+/// The files whose contents are terms: directory, identifier, the name in the template, the term,
+/// its position.
 pub(super) const PLACES: [(In, u16, &str, &str, At); 23] = [
     (In::Mf, 0x2FE2, "ef-iccid", "ef-iccid", START),
     (In::Usim, 0x6F07, "ef-imsi", "ef-imsi", START),

@@ -11,7 +11,8 @@ const PIN2: &str = "A406830181950108";
 const ADM1: &str = "A40683010A950108";
 
 /// The access rules that templates refer to by number, 1 to 15: pairs of access mode and condition.
-/// Mode 01 is read, 02 update, 58 and similar activate, deactivate and terminate; 84 32 is INCREASE.
+/// Mode 01 is read, 02 update, 58 and similar activate, deactivate and terminate; 84 32 is
+/// INCREASE.
 const ACCESS_RULES: [&[(&str, &str)]; 15] = [
     &[("800101", ALWAYS), ("800102", PIN1), ("800158", ADM1)],
     &[("800101", PIN1), ("80015A", ADM1)],
@@ -33,8 +34,8 @@ const ACCESS_RULES: [&[(&str, &str)]; 15] = [
 /// The record of the rule that permits only the administrator to read and write.
 pub(super) const ADMINISTRATOR: u8 = 13;
 
-/// The record of the rule that permits the administrator to write and nothing to read: only in the EF.ARR of the MF, and only if such a
-/// file exists.
+/// The record of the rule that permits the administrator to write and nothing to read: only in the
+/// EF.ARR of the MF, and only if such a file exists.
 pub(super) const NEVER_READ: u8 = 16;
 const WRITTEN_BY_ADMINISTRATOR: &[(&str, &str)] = &[("80015A", ADM1)];
 

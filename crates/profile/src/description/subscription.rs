@@ -8,7 +8,8 @@ use crate::Fid;
 /// A list of networks of a description; `None` if it is not given.
 pub(super) type List = fn(&Description) -> Option<Vec<u8>>;
 
-/// The lists of networks: TS 31.102 sections 4.2.5, 4.2.53, 4.2.54 and 4.2.84. The first is the user's.
+/// The lists of networks: TS 31.102 sections 4.2.5, 4.2.53, 4.2.54 and 4.2.84. The first is the
+/// user's.
 pub(super) const LISTS: [(&str, Fid, List); 4] = [
     ("ef-plmnwact", Fid(0x6F60), |d| d.usim.user_plmns.as_deref().map(networks)),
     ("ef-oplmnwact", Fid(0x6F61), |d| d.usim.operator_plmns.as_deref().map(networks)),
@@ -45,7 +46,8 @@ pub(super) fn access_classes(d: &Description) -> [u8; 2] {
     coding::access_classes(d.access_classes.as_deref().unwrap_or(&[last]))
 }
 
-/// TS 31.102 section 4.2.27: ten bytes of name, the present parameters, destination, SMSC, the rest.
+/// TS 31.102 section 4.2.27: ten bytes of name, the present parameters, destination, SMSC, the
+/// rest.
 pub(super) fn smsp(centre: &Digits) -> Vec<u8> {
     [&[0xFF; 10], [0xFD].as_slice(), &[0xFF; 12], &coding::number(centre.digits()), &[0xFF; 3]].concat()
 }

@@ -46,10 +46,12 @@ fields! {
         "pinValue" pin_value: SecretOctets = 0x81,
         "unblockingPINReference" unblocking_pin_reference: Option<PukKeyReference> = 0x82,
         "pinAttributes"
-        /// DEFAULT 7; bit 1 enabled, bit 2 can be changed, bit 3 can be disabled, as the values of the TS.48 profile suggest.
+        /// DEFAULT 7; bit 1 enabled, bit 2 can be changed, bit 3 can be disabled, as the values of
+        /// the TS.48 profile suggest.
         pin_attributes: Option<i64> = 0x83,
         "maxNumOfAttemps-retryNumLeft"
-        /// DEFAULT 51 (33): the maximum number of attempts in the high half, the remaining ones in the low half.
+        /// DEFAULT 51 (33): the maximum number of attempts in the high half, the remaining ones in
+        /// the low half.
         max_attempts_retries_left: Option<i64> = 0x84,
     }
 }

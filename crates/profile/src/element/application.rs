@@ -5,7 +5,8 @@ use crate::macros::fields;
 use crate::octets::{Octets, SecretOctets};
 
 fields! {
-    /// Reserved and granted memory, and the parameters of TS 102 226 and of GlobalPlatform, inside tag EF.
+    /// Reserved and granted memory, and the parameters of TS 102 226 and of GlobalPlatform, inside
+    /// tag EF.
     #[derive(Default)]
     pub struct ApplicationSystemParameters = 0xEF {
         "volatileMemoryQuotaC7" volatile_memory_quota_c7: Option<Octets> = 0xC7,

@@ -49,7 +49,8 @@ fields! {
         "efFileSize" ef_file_size: Option<Octets> = 0x80,
         "pinStatusTemplateDO" pin_status_template_do: Option<Octets> = 0xC6,
         "shortEFID"
-        /// In the five high bits; empty for no identifier; absent for the template's, or the one derived from the file identifier.
+        /// In the five high bits; empty for no identifier; absent for the template's, or the one
+        /// derived from the file identifier.
         short_ef_id: Option<Octets> = 0x88,
         "proprietaryEFInfo" proprietary_ef_info: Option<ProprietaryInfo> = 0xA5,
         "linkPath"

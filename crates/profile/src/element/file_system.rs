@@ -1,4 +1,5 @@
-//! The PEs that create files by template: one structure for all, with the elements listed in a table.
+//! The PEs that create files by template: one structure for all, with the elements listed in a
+//! table.
 
 use rsp::der::{Asn1, DecodeError, Problem, Reader, Tag, Unknown, write_tlv};
 use serde::ser::SerializeMap;
@@ -45,7 +46,8 @@ impl FileSystemElement {
         self.template_id.encode_as(TEMPLATE_ID, &mut contents);
         let mut numbered = numbered(self.kind);
         for file in &self.files {
-            // A name of another PE, or at the wrong position, has no tag here and cannot be encoded.
+            // A name of another PE, or at the wrong position, has no tag here and cannot be
+            // encoded.
             if let Some((tag, _)) = numbered.find(|(_, name)| *name == file.name) {
                 file.items.encode_as(tag, &mut contents);
             }

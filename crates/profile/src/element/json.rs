@@ -42,7 +42,8 @@ impl FileSystemElement {
 }
 
 impl ProfileElement {
-    /// Decodes a PE from its JSON: `{ "<name of the alternative>": { ... } }`. NULL is null or true.
+    /// Decodes a PE from its JSON: `{ "<name of the alternative>": { ... } }`. NULL is null or
+    /// true.
     ///
     /// # Errors
     /// The JSON is not a valid PE.

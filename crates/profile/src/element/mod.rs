@@ -143,7 +143,8 @@ impl ProfileElement {
         }
     }
 
-    /// The PE header. The profile header has none, and an unknown PE has one if its contents begin like one.
+    /// The PE header. The profile header has none, and an unknown PE has one if its contents begin
+    /// like one.
     pub fn header(&self) -> Option<PeHeader> {
         match self {
             Self::Header(_) => None,

@@ -1,6 +1,7 @@
 //! Templates of the IoT minimal profile.
 //!
-//! The TCA tables were not available: each file has the parameters of the file with the same name in the full templates.
+//! The TCA tables were not available: each file has the parameters of the file with the same name
+//! in the full templates.
 
 use super::{Element, Shape};
 

@@ -1,8 +1,9 @@
 //! File structure templates: the files that a template creates, and their default properties.
 //!
-//! TCA "eUICC Profile Package: Interoperable Format", Annex A. One table for each PE, one row for each file in the order of the ASN.1 (the
-//! tag of an element is its position in the table plus 2). A row contains the first version of the template with this file, and
-//! the changes of later versions.
+//! TCA "eUICC Profile Package: Interoperable Format", Annex A. One table for each PE, one row for
+//! each file in the order of the ASN.1 (the tag of an element is its position in the table plus 2).
+//! A row contains the first version of the template with this file, and the changes of later
+//! versions.
 
 use crate::element::FileSystemKind;
 
@@ -56,8 +57,8 @@ pub struct Element {
     pub arr: u8,
     /// Its short identifier; 0 if it has none.
     pub sfi: u8,
-    /// Its contents, or the contents of each record: hexadecimal digits; `...` repeats the byte before it so that the rest fits, a final `*`
-    /// repeats everything; empty for FF.
+    /// Its contents, or the contents of each record: hexadecimal digits; `...` repeats the byte
+    /// before it so that the rest fits, a final `*` repeats everything; empty for FF.
     pub default: &'static str,
     /// True if every package must name it.
     pub mandatory: bool,

@@ -1,4 +1,5 @@
-//! The data with which a USIM conceals its subscription: TS 31.102 sections 4.4.11.8 to 4.4.11.10, TCA profile package annex D.
+//! The data with which a USIM conceals its subscription: TS 31.102 sections 4.4.11.8 to 4.4.11.10,
+//! TCA profile package annex D.
 
 use rsp::der::{Reader, Tag, tlv};
 
@@ -47,8 +48,8 @@ pub struct HomeNetworkKey<'a> {
 }
 
 impl<'a> Usim<'a> {
-    /// The data with which the USIM itself computes a SUCI: EF.SUCI_Calc_Info_USIM in DF.SAIP, or EF.SUCI_Calc_Info in DF.5GS if the profile
-    /// has none. `None` if it cannot be parsed.
+    /// The data with which the USIM itself computes a SUCI: EF.SUCI_Calc_Info_USIM in DF.SAIP, or
+    /// EF.SUCI_Calc_Info in DF.5GS if the profile has none. `None` if it cannot be parsed.
     pub fn suci_calc_info(self) -> Option<SuciCalcInfo<'a>> {
         let own = self.content_in(DF_SAIP, EF_SUCI_CALC_INFO_USIM);
         SuciCalcInfo::of(own.or_else(|| self.content_in(DF_5GS, EF_SUCI_CALC_INFO))?)
@@ -110,7 +111,8 @@ fn keys(list: &[u8]) -> Option<Vec<HomeNetworkKey<'_>>> {
 mod tests {
     use super::*;
 
-    /// The example in pySim's tests of EF.SUCI_Calc_Info: profile A with key 1, then the null scheme; two keys. Here with padding.
+    /// The example in pySim's tests of EF.SUCI_Calc_Info: profile A with key 1, then the null
+    /// scheme; two keys. Here with padding.
     #[test]
     fn schemes_and_keys_are_decoded() {
         let one = "4E858C4D49D1343E6181284C47CA721730C98742CB7C6182D2E8126E08088D36";

@@ -137,7 +137,8 @@ fn rfm() -> ProfileElement {
     })
 }
 
-/// The package: USIM with 5G files, ISIM, links, an operator's security domain with a TAR, remote file management.
+/// The package: USIM with 5G files, ISIM, links, an operator's security domain with a TAR, remote
+/// file management.
 pub(crate) fn good() -> Package {
     let mut package = generic(&Subscription {
         iccid: rsp::ids::Iccid::with_luhn("8972499000000000123").unwrap().to_profile_header(),

@@ -1,4 +1,5 @@
-//! Broken packages: a valid package with one defect at a time gives the finding of that defect and no others.
+//! Broken packages: a valid package with one defect at a time gives the finding of that defect and
+//! no others.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,4 +1,5 @@
-//! The TS.48 test profiles, which are not part of the repository. Tests that need them are ignored without `has_ts48`.
+//! The TS.48 test profiles, which are not part of the repository. Tests that need them are ignored
+//! without `has_ts48`.
 #![allow(clippy::unwrap_used, reason = "this is test code, though clippy sees no test here")]
 
 use std::path::Path;

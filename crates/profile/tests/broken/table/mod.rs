@@ -1,5 +1,5 @@
-//! The defects: name, change of the valid package, and expected findings. The first finding must be at the given PE; other findings must be
-//! notes.
+//! The defects: name, change of the valid package, and expected findings. The first finding must be
+//! at the given PE; other findings must be notes.
 
 use profile::element::FileSystemKind as Kind;
 use profile::element::{
