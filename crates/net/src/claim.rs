@@ -16,8 +16,8 @@ pub struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // A child process that is just starting has inherited the open file, so closing it is not
-        // enough to release the lock. If unlocking fails, the lock ends with the process.
+        // A child process that is just starting has inherited the open file, so closing the file is
+        // not enough to release the lock. If unlocking fails, the lock ends with the process.
         let _ = self.lock.unlock();
     }
 }

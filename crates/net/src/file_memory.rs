@@ -3,7 +3,7 @@
 //! ```text
 //! journal    = "landfall-memory 2 begun\n" batch*
 //! batch      = "LFb\n", number (8), length of the changes (4), checksum (16), change*
-//! change     = length of the name (2), name, and 0: the cell is gone; or 1, length (4), content: the cell is this
+//! change     = length of the name (2), name, and 0: the cell is deleted; or 1, length (4), content: the new cell
 //! ```
 //!
 //! Integers are big-endian, and batches are numbered consecutively. The checksum is the first half
@@ -31,7 +31,7 @@ use journal::{BEGUN, COMPACTED, Replay, batch_octets, header, live_octets, repla
 /// Minimum length of a journal that is worth compacting.
 const MIN_JOURNAL: usize = 32 << 10;
 
-/// [`Memory`] in a file. While it exists, no other process can open the same file.
+/// A [`Memory`] in a file. While this value exists, no other process can open the same file.
 #[derive(Debug)]
 pub struct FileMemory {
     path: PathBuf,

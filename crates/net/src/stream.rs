@@ -18,7 +18,7 @@ pub struct TcpDial {
 }
 
 impl TcpDial {
-    /// Maps `host` to `address` (`host:port`), whatever port is requested.
+    /// Maps `host` to `address` (`host:port`) for every requested port.
     #[must_use]
     pub fn with_connect_to(mut self, host: impl Into<String>, address: impl Into<String>) -> Self {
         self.connect_to.push((host.into(), address.into()));

@@ -3,7 +3,7 @@
 //! records, memories and the radio.
 //!
 //! The device has a bootstrap profile of one country and roams in another. The operator of the
-//! visited country has a local profile in stock for it. [`Start`] is the state at that moment; any
+//! visited country has a local profile in stock for it. [`Start`] is the state before the move; any
 //! number of [`Consumer`] runs can start from it.
 
 mod observed_state;
@@ -44,7 +44,7 @@ pub const SM_DP: &str = "smdpp.landfall.example";
 pub const BOOTSTRAP: &str = "234-99";
 /// Network on which the bootstrap profile roams.
 pub const VISITED: &str = "262-41";
-/// Home network of the local profile. Only this network accepts it.
+/// Home network of the local profile. Only this network accepts the local profile.
 pub const LOCAL: &str = "262-42";
 /// Configuration that all runs share.
 #[derive(Clone)]
@@ -306,8 +306,8 @@ pub fn sm_dp_host(
     let config = Config::new(address(&at)?);
     let simulation = simulation.clone();
     let make = move |records, starts| {
-        // A restarted process needs other random numbers, because those of the first process are
-        // used up.
+        // A restarted process gets its own random numbers, so that it does not repeat the numbers
+        // of the former process.
         let world = simulation.world(&format!("SM-DP+ {at} {} {starts}", simulation.clock().now()));
         let server =
             SmDpPlus::new(config.clone(), credentials.clone(), records, world, Arc::new(events.clone()));

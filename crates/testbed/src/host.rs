@@ -16,7 +16,8 @@ type Make<P> = dyn Fn(Arc<dyn Records>, u32) -> (P, Link) + Send + Sync;
 /// A party that is restarted after its process has ended. Clones refer to the same party.
 ///
 /// A request during which the process ends fails with a broken connection, whether or not it was
-/// committed. A request before the restart is refused a connection.
+/// committed. A request between the end of the process and the restart fails because the connection
+/// is refused.
 pub struct Host<P>(Arc<Inner<P>>);
 
 impl<P> Clone for Host<P> {
@@ -39,7 +40,7 @@ struct Process<P> {
     link: Link,
     life: ProcessHandle,
     starts: u32,
-    /// Time of the restart, once the end of the process was noticed.
+    /// Time of the restart; `None` until the end of the process was detected.
     again: Option<Instant>,
 }
 
@@ -62,8 +63,8 @@ impl<P: Clone + Send + 'static> Host<P> {
         self.running().ok().map(|process| process.party.clone())
     }
 
-    /// Ends the process at once. It is restarted after `away`. If the process has
-    /// already ended, the delay starts again now.
+    /// Ends the process at once, and restarts it after `away`. If the process has already ended,
+    /// the delay starts again now.
     pub fn end(&self, away: Duration) {
         let mut process = self.process();
         process.again = Some(Instant::now() + away);
@@ -88,8 +89,8 @@ impl<P: Clone + Send + 'static> Host<P> {
         }
     }
 
-    /// Runs the background work of the party, and runs it again in each new process, until the work
-    /// itself ends. Work in progress is dropped when the process ends.
+    /// Runs the background work of the party, and starts it again in each new process, until the
+    /// work returns. Work in progress is dropped when the process ends.
     pub async fn works(&self, work: impl Fn(P) -> BoxFuture<'static, ()>) {
         loop {
             let running = self.running().ok().map(|process| (process.party.clone(), process.life.clone()));
@@ -109,7 +110,7 @@ impl<P: Clone + Send + 'static> Host<P> {
         self.link_at(|process| process.link.clone())
     }
 
-    /// Like [`Host::link`], for another interface of the party.
+    /// Returns a link as [`Host::link`] does, to another interface of the party.
     pub fn door(&self, of: impl Fn(&P) -> Link + Send + Sync + 'static) -> Link {
         self.link_at(move |process| of(&process.party))
     }
@@ -145,11 +146,11 @@ impl<P: Clone + Send + 'static> Host<P> {
         }
     }
 
-    /// The running process. Restarts it if it is time.
+    /// Returns the running process. Restarts the process if the time of the restart has come.
     fn running(&self) -> Result<MutexGuard<'_, Process<P>>, LinkFault> {
         let mut process = self.process();
         if process.life.is_over() {
-            // No request was in progress when the process ended, so its end is noticed now.
+            // No request was in progress when the process ended, so the end is detected only now.
             let away = process.life.away();
             let again = *process.again.get_or_insert_with(|| Instant::now() + away);
             if again > Instant::now() {

@@ -1,7 +1,7 @@
 //! All parties of remote provisioning in one process, for tests.
 //!
-//! The parties are the real ones. They are connected by links in memory, and run in virtual time
-//! from one seed. The crate opens no sockets.
+//! The parties are the same code as in the servers and devices. They are connected by links in
+//! memory, and run in virtual time from one seed. The crate opens no sockets.
 //!
 //! | module | contents |
 //! |---|---|

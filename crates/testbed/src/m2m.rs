@@ -5,7 +5,7 @@
 //!
 //! The device has a bootstrap profile of one country and roams in another. The operator of the
 //! visited country has a local profile in stock for it and pushes it to the card. [`Start`] is the
-//! state at that moment; any number of [`M2m`] runs can start from it.
+//! state before the move; any number of [`M2m`] runs can start from it.
 
 mod device;
 pub mod factory;
@@ -85,7 +85,7 @@ pub struct Start {
     homes: Vec<(Plmn, Cells)>,
 }
 
-/// One run. Its background tasks end with it.
+/// One run. The background tasks of the parties end when this value is dropped.
 pub struct M2m {
     /// All events of the run.
     pub events: MemoryEvents,

@@ -145,7 +145,7 @@ impl Operator {
         self.call::<NoOutput>("cancelOrder", &request).await.map(|_| ())
     }
 
-    /// ES2+.ReleaseProfile.
+    /// Calls a function of ES2+.
     ///
     /// # Errors
     /// The SM-DP+ refuses the request or is unreachable.

@@ -14,7 +14,7 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use world::{Atr, BoxByteStream, CardDoor, DoorFault};
 
-/// A card can take seconds for a command, and so can a modem to power it up.
+/// A card can take seconds for a command, and a modem can take seconds to power up the card.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum length of an answer. A line has the 520 digits of an APDU and some letters.
 const MAX_ANSWER: usize = 4096;
@@ -30,7 +30,7 @@ impl AtCard {
     /// Opens the modem at `place`: the path of a serial port, or `host:port`.
     ///
     /// # Errors
-    /// Nothing is there, or it does not answer like a modem.
+    /// There is no device at the address, or the device does not answer like a modem.
     pub async fn open(place: &str) -> Result<Self, DoorFault> {
         let mut card = Self { place: place.to_owned(), modem: None };
         card.connect().await?;

@@ -29,7 +29,8 @@ pub struct Pty {
     /// drive any pollable file without `unsafe`.
     from_program: pipe::Receiver,
     to_program: pipe::Sender,
-    /// Kept open, because otherwise a program that closes the port would cause an end of file.
+    /// Kept open: without this open port, a program that closes the port would cause an end of
+    /// file.
     _port: OwnedFd,
     path: PathBuf,
     link: Option<PathBuf>,

@@ -23,11 +23,11 @@ use world::{Atr, CardDoor, DoorFault};
 /// A card can take seconds for a command that generates a key or installs a profile.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause after a failed accept. Without it the loop would spin.
+/// Pause after a failed accept. Without the pause the loop would use the whole processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Gives access to a card to one connection at a time; further ones wait. It runs until it is
-/// dropped.
+/// Gives one connection at a time access to a card; further connections wait. The future runs until
+/// it is dropped.
 pub async fn serve_card(listener: TcpListener, mut card: impl CardDoor) {
     loop {
         match listener.accept().await {

@@ -296,7 +296,8 @@ mod tests {
         let mut reader = Reader::new().await;
         let (waiting, _) = reader.listener.accept().await.unwrap();
         drop(waiting);
-        // A report about the first connection would come before this one.
+        // If the first connection had caused a report, the test would receive it before this
+        // report.
         reader.card().await;
     }
 

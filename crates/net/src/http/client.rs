@@ -48,7 +48,7 @@ impl Default for Client {
 }
 
 impl Client {
-    /// Maps `name` to `address` (`host:port`), whatever port is requested. The certificate is still
+    /// Maps `name` to `address` (`host:port`) for every requested port. The certificate is still
     /// verified for `name`. This is for names such as testsmdpplus1.example.com that have a
     /// certificate but no DNS entry.
     #[must_use]

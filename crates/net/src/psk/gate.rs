@@ -36,7 +36,7 @@ impl Known {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Client { identity, key });
     }
 
-    /// The identity, if it is known.
+    /// Returns the identity that the client has sent, if the gate has looked up its key.
     pub(super) fn identity(&self) -> Option<String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.as_ref().map(|client| client.identity.clone())

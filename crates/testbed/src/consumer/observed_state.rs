@@ -11,7 +11,7 @@ use super::Consumer;
 pub struct ObservedState {
     /// The profiles on the card.
     pub profiles: Vec<Iccid>,
-    /// The enabled one.
+    /// The enabled profile.
     pub enabled: Option<Iccid>,
     /// The profile with which the device is registered.
     pub registered: Option<Iccid>,

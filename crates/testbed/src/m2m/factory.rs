@@ -40,11 +40,11 @@ pub const FIRST_ISD_P: u16 = 0x10;
 /// Executable load file and module from which ISD-Ps are created (SGP.02 section 2.2.3).
 const LOAD_FILE: u16 = 0x0D;
 const MODULE: u16 = 0x0E;
-/// Key version number of the ECASD's key agreement key (from memory, confidence low; nothing
-/// depends on it).
+/// Key version number of the ECASD's key agreement key. The value was not checked against the
+/// standard; no code depends on it.
 const ECASD_KEY_VERSION: u8 = 0x74;
 
-/// The addresses at which cards reach an SM-SR.
+/// The addresses to which cards send messages and connect to reach an SM-SR.
 #[derive(Clone, Debug)]
 pub struct CardAddresses {
     /// The number to which cards send short messages.
@@ -87,10 +87,11 @@ pub fn card(
     card_with(pki, eid, &first.package, sm_sr)
 }
 
-/// Like [`card`], for callers that do not know the operator of the profile (a TCA package, DER).
+/// Returns a description as [`card`] does, for callers that do not know the operator of the profile
+/// (a TCA package, DER).
 ///
 /// # Errors
-/// As [`card`].
+/// The same errors as [`card`].
 pub fn card_with(
     pki: &Pki,
     eid: Eid,
@@ -148,7 +149,7 @@ pub fn impatient() -> Numbers {
     }
 }
 
-/// Identification numbers of the ISD-R, which are used in key establishment only on request.
+/// Identification numbers of the ISD-R, which key establishment uses only if the SM-SR requests it.
 const SIN: &[u8] = b"LNDF";
 const SDIN: &[u8] = &[0x01];
 

@@ -40,8 +40,8 @@ use self::deliveries::Deliveries;
 /// peer retries.
 const MAX_HEARD: usize = 256;
 
-/// Extra time after the validity period, because the peer itself ends the function at the end of
-/// that period.
+/// Extra time after the validity period. The peer ends the function at the end of that period, and
+/// its answer still has to arrive.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A notification that the operator received.
@@ -61,8 +61,8 @@ pub struct Heard {
     pub completed: Timestamp,
 }
 
-/// An operator, which receives messages at [`Operator::link`], or an EUM, which also calls
-/// functions but receives no messages.
+/// An operator or an EUM. Both call functions; only an operator receives messages, at
+/// [`Operator::link`].
 #[derive(Clone)]
 pub struct Operator {
     soap: Soap,
@@ -129,12 +129,12 @@ impl Operator {
         Self { remark, ..self }
     }
 
-    /// Its OID.
+    /// The OID of this party.
     pub fn id(&self) -> &Oid {
         &self.soap.sender().own
     }
 
-    /// The address at which it receives messages.
+    /// The address at which this party receives messages.
     pub fn address(&self) -> &str {
         &self.soap.sender().address
     }
@@ -159,9 +159,9 @@ impl Operator {
     }
 
     /// Calls a function and waits for its answer, which may be synchronous or a callback. A refusal
-    /// is an answer. A call of an asynchronous function is retried until its time is over while the
-    /// peer is unreachable; this is reported at once. If the caller stops waiting, the call still
-    /// continues, because a sent request cannot be withdrawn.
+    /// is an answer. While the peer is unreachable, a call of an asynchronous function is retried
+    /// until its validity period ends; the first failure is reported at once. If the caller stops
+    /// waiting, the call still continues, because a sent request cannot be withdrawn.
     ///
     /// # Errors
     /// The peer is unknown, unreachable, or does not answer within the validity period.
@@ -323,7 +323,7 @@ impl Inbox {
         };
         let place = match self.heard.clone().try_reserve_owned() {
             Ok(place) => Some(place),
-            // If the receiver was dropped, the notification is not needed.
+            // If the receiver was dropped, nobody reads the notification.
             Err(TrySendError::Closed(_)) => None,
             Err(TrySendError::Full(_)) => {
                 return Err(Fault::new(

@@ -48,7 +48,7 @@ const SM_DP_NAME: &str = "Landfall SM-DP";
 const OPERATOR_NAME: &str = "Landfall M2M Operator";
 
 /// Maximum time for a script whose short messages go over a narrow bearer. A profile needs dozens
-/// of them.
+/// of short messages.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
 /// Maximum time for a card in such a network to open its session, or to run a script in it.
@@ -91,7 +91,7 @@ pub(super) const SECOND: SmSrAt = SmSrAt {
 };
 
 impl SmSrAt {
-    /// The addresses at which a card reaches it.
+    /// The addresses at which a card reaches the SM-SR.
     pub(super) fn card_side(&self, has_https: bool) -> Result<CardAddresses, Fault> {
         let https = has_https.then_some(self.cards);
         Ok(CardAddresses { number: number(self.number)?, https, path: CARD_PATH.to_owned() })

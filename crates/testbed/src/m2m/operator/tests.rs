@@ -219,7 +219,7 @@ async fn a_notification_is_reported_once_after_the_commit() {
     })
     .await
     .unwrap();
-    // Nothing is committed, and the sender must send the notification again.
+    // The commit fails, so the sender must send the notification again.
     records.fail_next([Ok(Committed::Conflict), Err(full())]);
     teller.due().await.unwrap().run().await;
     assert_eq!((heard.try_recv().ok(), events.all().len()), (None, 0));
