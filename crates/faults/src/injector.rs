@@ -87,7 +87,7 @@ impl InjectedFault {
 }
 
 impl FaultInjector {
-    /// Creates an injector with these faults, which are installed now. `dice` makes the random
+    /// Creates an injector with these faults, which are installed now. `random` makes the random
     /// decisions.
     pub fn new(dice: SeededDice, faults: impl IntoIterator<Item = FaultSpec>) -> Self {
         let (placed, tampering_peer, told) = (Mutex::default(), OnceLock::new(), OnceLock::new());
@@ -97,7 +97,7 @@ impl FaultInjector {
     }
 
     /// Adds the peer that can make false statements with the keys of the parties. Without it, an
-    /// installed lie never happens.
+    /// installed false statement never happens.
     ///
     /// Example in front of a server at a socket:
     /// `faults.with_tampering_peer(TamperingPeer::new(pki)).link(server.link())`, where `pki` is the PKI of

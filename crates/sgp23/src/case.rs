@@ -76,7 +76,8 @@ impl Case {
         }
     }
 
-    /// Sets the identifier in SGP.23.
+    /// Sets the identifier in SGP.23: the section and name of a test, and the number of its sequence,
+    /// if it is known.
     #[must_use]
     pub fn id(self, id: &'static str) -> Self {
         Self { id: Some(id), ..self }

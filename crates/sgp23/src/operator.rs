@@ -72,7 +72,7 @@ impl Operator {
         Ok(world::send(&self.link, request).await?)
     }
 
-    /// Calls a function.
+    /// Calls a function with any body, which need not be a valid request.
     ///
     /// # Errors
     /// Fails if the response is invalid.

@@ -9,7 +9,7 @@
 //! | Interface | Trait or type | In memory | In production |
 //! |---|---|---|---|
 //! | time | [`Clock`] | [`ManualClock`], [`TokioClock`] | `net::OsClock` |
-//! | randomness | [`Dice`] | [`SeededDice`] | `net::OsDice` |
+//! | randomness | [`Random`] | [`SeededRandom`] | `net::OsRandom` |
 //! | durable records | [`Records`], used through [`Tx`] and [`transact`] | [`MemoryRecords`] | `net::SqliteRecords` |
 //! | non-volatile memory of a card or a device | [`Memory`] | [`RamMemory`] | `net::FileMemory` |
 //! | HTTP between two parties | [`Link`] | the router of the other party | `net::Client::link` |

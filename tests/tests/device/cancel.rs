@@ -49,7 +49,8 @@ async fn is_cancelled(
 }
 
 async fn has_its_consequence(testbed: &mut Testbed, profile: (&str, &str), reason: CancelSessionReason) {
-    // After the delivery of the package, a session only awaits the installation result.
+    // A session whose package was delivered awaits only the installation result, so it counts as
+    // ended.
     let sessions = testbed.server.sessions().await.unwrap();
     let is_over = |session: &Session| matches!(session.awaits, Awaits::ProfileInstallationResult { .. });
     assert!(sessions.iter().all(|(_, session)| is_over(session)), "{reason}: {sessions:?}");

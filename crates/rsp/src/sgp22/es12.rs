@@ -28,7 +28,7 @@ pub struct RegisterEventRequest {
     pub forwarding_indicator: bool,
 }
 
-/// ES12.DeleteEvent: section 5.9.2. The response consists only of a header.
+/// The request of DeleteEvent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteEventRequest {
     /// The header with the caller's identifier.

@@ -14,7 +14,7 @@ pub fn path(function: &str) -> String {
     format!("/gsma/rsp2/es2plus/{function}")
 }
 
-/// ES2+.DownloadOrder: section 5.3.1.
+/// The request of DownloadOrder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DownloadOrderRequest {
     /// The header with the caller's identifier.
@@ -37,7 +37,7 @@ pub struct DownloadOrderReply {
     pub iccid: Iccid,
 }
 
-/// ES2+.ConfirmOrder: section 5.3.2.
+/// The request of ConfirmOrder.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmOrderRequest {
     /// The header with the caller's identifier.
@@ -84,7 +84,7 @@ pub enum FinalProfileStatusIndicator {
     Unavailable,
 }
 
-/// ES2+.CancelOrder: section 5.3.3.
+/// The request of CancelOrder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelOrderRequest {
     /// The header with the caller's identifier.
@@ -125,8 +125,7 @@ codes! {
     }
 }
 
-/// ES2+.HandleDownloadProgressInfo, from the SM-DP+ to the operator: section 5.3.5. The HTTP status
-/// of the response is 204.
+/// The request of HandleDownloadProgressInfo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandleDownloadProgressInfoRequest {
     /// The header with the identifier of the calling SM-DP+.
