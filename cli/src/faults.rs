@@ -15,7 +15,7 @@ use faults::{
 };
 use net::FileMemory;
 use network::{Networks, Smsc};
-use world::{BoxCardDoor, Fault, Link, Memory, RamMemory, Records, SeededDice};
+use world::{BoxCardDoor, Fault, Link, Memory, RamMemory, Records, SeededRandom};
 
 use crate::{output::remark, settings::Settings};
 
@@ -208,9 +208,9 @@ impl FaultOptions {
         if self.faults.is_empty() {
             return Ok(None);
         }
-        let dice = SeededDice::from_text(&settings.seed).branch("faults");
+        let random = SeededRandom::from_text(&settings.seed).branch("faults");
         let happens = |fault: &FaultSpec| remark(&format!("fault {fault}"));
-        let injector = FaultInjector::new(dice, self.faults.iter().cloned()).telling(happens);
+        let injector = FaultInjector::new(random, self.faults.iter().cloned()).on_fault(happens);
         if !self.faults.iter().any(|fault| fault.id().family() == Family::Lie) {
             return Ok(Some(injector));
         }

@@ -10,7 +10,7 @@ use std::{
 use certs::{Credential, Pki, PkiError, Role, ServerName, Validity};
 use crypto::Curve;
 use euicc_sim::{Card, CardDescription, Quirk};
-use net::{Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsDice, ServerTls, SqliteRecords};
+use net::{Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsRandom, ServerTls, SqliteRecords};
 use rsp::{
     ids::{Eid, SmdpAddress},
     time::Timestamp,
@@ -32,7 +32,7 @@ pub use sm_ds::{serve_sm_ds, sm_ds, sm_ds_tls};
 /// The operating system provides no random data.
 pub fn os_world() -> Result<(World, ShiftedClock), Fault> {
     let clock = ShiftedClock::over(Arc::new(OsClock));
-    Ok((World::new(clock.clone(), OsDice::new()?), clock))
+    Ok((World::new(clock.clone(), OsRandom::new()?), clock))
 }
 
 /// A party that serves a socket until it is stopped.

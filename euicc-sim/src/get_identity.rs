@@ -100,7 +100,7 @@ impl Protection {
         match self {
             Self::Null => Ok(None),
             Self::Ecies { key, .. } => {
-                let concealed = key.conceal(scheme_input, &mut |octets| world.dice.fill(octets));
+                let concealed = key.conceal(scheme_input, &mut |octets| world.random.fill(octets));
                 concealed.map(Some).map_err(|_| StatusWord::TECHNICAL_PROBLEM)
             }
         }
@@ -177,14 +177,14 @@ fn nai(
 
 #[cfg(test)]
 mod tests {
-    use world::{Dice, ManualClock};
+    use world::{ManualClock, Random};
 
     use super::*;
 
     /// A random source that repeats the same octets.
-    struct RepeatingDice(Vec<u8>);
+    struct RepeatingRandom(Vec<u8>);
 
-    impl Dice for RepeatingDice {
+    impl Random for RepeatingRandom {
         fn fill(&self, bytes: &mut [u8]) {
             bytes.iter_mut().zip(self.0.iter().cycle()).for_each(|(to, from)| *to = *from);
         }
@@ -203,7 +203,7 @@ mod tests {
         };
         let protection = Protection::of(info.schemes[0], &info).unwrap();
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
-        supi.conceal(&protection, rid, &World::new(clock, RepeatingDice(hex::decode(ephemeral).unwrap())))
+        supi.conceal(&protection, rid, &World::new(clock, RepeatingRandom(hex::decode(ephemeral).unwrap())))
             .unwrap()
     }
 

@@ -35,7 +35,7 @@ use localize::{BUILT_IN_RULES, Day, Policy, RuleBook, Strategy};
 use net::SqliteRecords;
 use rsp::ids::{Eid, Iccid};
 use rsp::time::Timestamp;
-use world::{ManualClock, MemoryRecords, NullEvents, Records, SeededDice, World};
+use world::{ManualClock, MemoryRecords, NullEvents, Records, SeededRandom, World};
 
 const NOW: &str = "2026-11-22T00:00:00Z";
 /// The visited networks, and the home network of each device over time.
@@ -201,7 +201,7 @@ async fn standing(records: impl Records + 'static, book: &RuleBook, now: Timesta
         suppliers: BTreeMap::default(),
         config: Config::default(),
     };
-    let world = World::new(ManualClock::at(now), SeededDice::from_text("bench"));
+    let world = World::new(ManualClock::at(now), SeededRandom::from_text("bench"));
     let platform = Platform::new(records, world, NullEvents, setup);
     let id: CampaignId = "standing".parse().unwrap();
     platform.create_campaign(&CampaignSpec::decided(id.clone())).await.unwrap();

@@ -17,7 +17,7 @@ use fleet::{
 };
 use localize::{Country, Day, Decision, History, Home, Offer, Policy, RuleBook};
 use rsp::{ids::Eid, time::Timestamp};
-use world::{Dice, SeededDice};
+use world::{Random, SeededRandom};
 
 const DAY: i64 = 86_400_000;
 const RULES: &str = r#"
@@ -42,7 +42,7 @@ reviewed = "2026-11-22"
 confidence = "high"
 "#;
 
-struct Rolls(SeededDice);
+struct Rolls(SeededRandom);
 
 impl Rolls {
     fn below(&mut self, n: i64) -> i64 {
@@ -114,7 +114,7 @@ fn roams_in(device: &Device, country: &str) -> bool {
 fn the_reports_equal_those_of_a_day_by_day_model() {
     let seed = std::env::var("LANDFALL_SEED").unwrap_or_else(|_| "20261122".into());
     println!("seed {seed}; set LANDFALL_SEED for another one");
-    let mut rolls = Rolls(SeededDice::from_text(&seed));
+    let mut rolls = Rolls(SeededRandom::from_text(&seed));
     let book = RuleBook::parse(RULES).unwrap();
     let brazil: Country = "BR".parse().unwrap();
     let offers: Vec<Offer> = Vec::new();
@@ -230,7 +230,7 @@ fn a_what_if_report_lists_affected_devices_and_changes() {
     let ban = "[[rule]]\nid = \"ban\"\nnetworks = [\"724-05\"]\nkind = \"banned\"\neffective = \"2026-12-01\"\nsource = \"s\"\n\
                reviewed = \"2026-11-22\"\nconfidence = \"high\"\n";
     let after_book = RuleBook::parse(&format!("{RULES}{ban}")).unwrap();
-    let mut rolls = Rolls(SeededDice::from_text("what if"));
+    let mut rolls = Rolls(SeededRandom::from_text("what if"));
     let policy = Policy::default();
     let (mut nearer, mut same) = (0, 0);
     for _ in 0..20 {

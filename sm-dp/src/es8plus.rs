@@ -48,7 +48,7 @@ impl Binder<'_> {
         let bad_key = |_| {
             Status::EuiccVerificationFailed.because("otPK.EUICC.ECKA is not a point of the session's curve")
         };
-        let mut fill = |octets: &mut [u8]| self.world.dice.fill(octets);
+        let mut fill = |octets: &mut [u8]| self.world.random.fill(octets);
         let otsk = SecretKey::generate(curve, &mut fill);
         let shared =
             otsk.agree(&PublicKey::from_sec1(curve, euicc_otpk).map_err(bad_key)?).map_err(bad_key)?;
@@ -121,7 +121,7 @@ impl Binder<'_> {
 #[cfg(test)]
 mod tests {
     use rsp::{ids::Iccid, time::Timestamp};
-    use world::{ManualClock, SeededDice};
+    use world::{ManualClock, SeededRandom};
 
     use super::*;
 
@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn bound() -> Vec<u8> {
-        let world = World::new(ManualClock::at(Timestamp(0)), SeededDice::from_text("es8plus"));
+        let world = World::new(ManualClock::at(Timestamp(0)), SeededRandom::from_text("es8plus"));
         let binder = Binder {
             signing_key: &SecretKey::from_bytes(Curve::P256, &[7; 32]).unwrap(),
             transaction_id: &TransactionId((1..=16).collect()),

@@ -30,7 +30,7 @@ use profile::element::{AlgoConfiguration, FileItem, FileSystemElement};
 use profile::{Octets, Package, ProfileElement};
 use rsp::ids::{Eid, Iccid, SmdpAddress};
 use sm_dp::{ProfileOptions, SmDpPlus};
-use world::{Fault, Link, ManualClock, Memory, RamMemory, SeededDice, World};
+use world::{Fault, Link, ManualClock, Memory, RamMemory, SeededRandom, World};
 
 const ADDRESS: &str = "smdp.example.com";
 /// Downloads per server. Each server is then replaced, so that its records do not count as memory
@@ -69,7 +69,7 @@ impl Testbed {
     }
 
     fn world(&self, number: usize) -> World {
-        World::new(self.clock.clone(), SeededDice::from_text(&format!("card {number}")))
+        World::new(self.clock.clone(), SeededRandom::from_text(&format!("card {number}")))
     }
 
     fn eid(&self, number: usize) -> Eid {

@@ -24,7 +24,7 @@ use certs::Pki;
 use crypto::Curve;
 use device::{EventSource, Lpa, LpaSettings};
 use euicc_sim::{Card, CardDescription};
-use net::{Client, ClientTls, OsClock, OsDice};
+use net::{Client, ClientTls, OsClock, OsRandom};
 use rsp::{
     ids::{SmdpAddress, Version},
     sgp22::{
@@ -114,7 +114,7 @@ impl Device {
         let eid = cli::parties::default_eid(&pki).unwrap();
         let credentials = pki.euicc(Curve::P256, eid).unwrap();
         let description = CardDescription::default_for(eid, &[credentials]);
-        let world = World::new(OsClock, OsDice::new().unwrap());
+        let world = World::new(OsClock, OsRandom::new().unwrap());
         let card = Card::open(description, RamMemory::default(), world).unwrap();
         let nowhere = |_: &SmdpAddress| Err::<Link, Fault>(Fault::new("no link", "none is needed", "-"));
         let mut lpa = Lpa::new(card, nowhere, LpaSettings::default(), EventSource::silent(OsClock));

@@ -13,7 +13,7 @@ use std::{fmt::Write, fs, path::PathBuf, sync::Arc};
 use cli::check::{OwnServer, ServerFacts, server};
 use cli::settings::{Layer, Settings};
 use sgp23::{Ended, Row, Selection, Server};
-use world::{ManualClock, MemoryEvents, SeededDice, World};
+use world::{ManualClock, MemoryEvents, SeededRandom, World};
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(format!("LANDFALL_SGP23_{name}")).ok().filter(|value| !value.is_empty())
@@ -56,7 +56,7 @@ async fn every_case_passes() {
         return;
     }
     let world = |name| {
-        World::new(ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap()), SeededDice::from_text(name))
+        World::new(ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap()), SeededRandom::from_text(name))
     };
     let own =
         OwnServer::start(&settings(), &world("server"), Arc::new(MemoryEvents::default())).await.unwrap();

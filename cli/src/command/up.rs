@@ -167,8 +167,8 @@ impl Command {
             Some(listener) => {
                 let eid = parties::default_eid(&pki)?;
                 let file = parties::card_path(&settings.data_dir, eid);
-                let (own, authority, dice) = (settings.clone(), pki.clone(), world.clone());
-                let make = move |memory| parties::card_on(&own, &authority, eid, memory, &dice, vec![]);
+                let (own, authority, random) = (settings.clone(), pki.clone(), world.clone());
+                let make = move |memory| parties::card_on(&own, &authority, eid, memory, &random, vec![]);
                 let card = active_faults.card(CardMemory::File(file), make)?;
                 let at = &settings.euicc;
                 print(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use network::Smsc;
 use network::smsc::{Direction, SmsFaultKind};
 use tokio::time::Instant;
-use world::{Dice, SeededDice};
+use world::{Random, SeededRandom};
 
 use super::acts::RadioAct;
 use super::catalogue::FaultId;
@@ -22,7 +22,7 @@ use super::tampering_peer::TamperingPeer;
 pub struct FaultInjector(Arc<Inner>);
 
 struct Inner {
-    dice: SeededDice,
+    random: SeededRandom,
     placed: Mutex<Vec<Placed>>,
     tampering_peer: OnceLock<Arc<TamperingPeer>>,
     told: OnceLock<Box<Told>>,
@@ -34,7 +34,7 @@ type Told = dyn Fn(&FaultSpec) + Send + Sync;
 struct Placed {
     spec: FaultSpec,
     since: Instant,
-    dice: SeededDice,
+    random: SeededRandom,
     /// Number of occasions at the place of the fault.
     seen: u32,
     /// Number of times that the fault happened.
@@ -45,7 +45,7 @@ struct Placed {
 #[derive(Clone)]
 pub struct InjectedFault {
     spec: FaultSpec,
-    dice: SeededDice,
+    random: SeededRandom,
     after: Duration,
 }
 
@@ -74,13 +74,13 @@ impl InjectedFault {
 
     /// Fills a buffer with random octets of this fault.
     pub(super) fn fill(&self, octets: &mut [u8]) {
-        self.dice.fill(octets);
+        self.random.fill(octets);
     }
 
     /// Returns a random number below `limit`, or 0 if `limit` is 0.
     pub(super) fn below(&self, limit: usize) -> usize {
         let mut octets = [0; 8];
-        self.dice.fill(&mut octets);
+        self.random.fill(&mut octets);
         let limit = u64::try_from(limit).unwrap_or(u64::MAX).max(1);
         usize::try_from(u64::from_be_bytes(octets) % limit).unwrap_or_default()
     }
@@ -89,10 +89,10 @@ impl InjectedFault {
 impl FaultInjector {
     /// Creates an injector with these faults, which are installed now. `random` makes the random
     /// decisions.
-    pub fn new(dice: SeededDice, faults: impl IntoIterator<Item = FaultSpec>) -> Self {
-        let (placed, tampering_peer, told) = (Mutex::default(), OnceLock::new(), OnceLock::new());
-        let this = Self(Arc::new(Inner { dice, placed, tampering_peer, told }));
-        faults.into_iter().for_each(|spec| this.put(spec));
+    pub fn new(random: SeededRandom, faults: impl IntoIterator<Item = FaultSpec>) -> Self {
+        let (placed, tampering_peer, on_fault) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let this = Self(Arc::new(Inner { random, placed, tampering_peer, on_fault }));
+        faults.into_iter().for_each(|spec| this.install(spec));
         this
     }
 
@@ -124,8 +124,8 @@ impl FaultInjector {
     pub fn put(&self, spec: FaultSpec) {
         let mut placed = self.placed();
         // This name determines the random decisions of a seed, so it must not change.
-        let dice = self.0.dice.branch(&format!("mishap {} {spec}", placed.len()));
-        placed.push(Placed { spec, since: Instant::now(), dice, seen: 0, struck: 0 });
+        let random = self.0.random.branch(&format!("mishap {} {spec}", placed.len()));
+        placed.push(Placed { spec, since: Instant::now(), random, seen: 0, injected: 0 });
     }
 
     /// Removes all faults.
@@ -160,12 +160,13 @@ impl FaultInjector {
             }
             let after = placed.since.elapsed();
             let mut throw = [0; 2];
-            placed.dice.fill(&mut throw);
+            placed.random.fill(&mut throw);
             let percent = u8::try_from(u16::from_be_bytes(throw) % 100).unwrap_or_default();
             let conditions = placed.spec.conditions();
             if conditions.iter().all(|when| when.holds(placed.seen, after, percent)) {
-                placed.struck = placed.struck.saturating_add(1);
-                happens = Some(InjectedFault { spec: placed.spec.clone(), dice: placed.dice.clone(), after });
+                placed.injected = placed.injected.saturating_add(1);
+                happens =
+                    Some(InjectedFault { spec: placed.spec.clone(), random: placed.random.clone(), after });
             }
         }
         if let (Some(struck), Some(tell)) = (&happens, self.0.told.get()) {
@@ -219,7 +220,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn occasions_are_counted_per_place_and_all_conditions_must_hold() {
         let faults = FaultInjector::new(
-            SeededDice::from_text("mishaps"),
+            SeededRandom::from_text("mishaps"),
             ["link/reset@ES9+#2-3", "link/empty-body#10s.."].map(|text| text.parse().unwrap()),
         );
         let happens = |here: &'static str| {
@@ -238,7 +239,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn short_messages_are_counted_per_direction() {
         let faults = FaultInjector::new(
-            SeededDice::from_text("messages"),
+            SeededRandom::from_text("messages"),
             ["radio/sms-lose@mt#2", "radio/sms-lose-answer#2-", "radio/sms-delay=5m@mo#1"]
                 .map(|text| text.parse().unwrap()),
         );
@@ -251,7 +252,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn random_decisions_follow_from_the_seed() {
         let throws = |seed: &str| -> Vec<bool> {
-            let faults = FaultInjector::new(SeededDice::from_text(seed), ["link/reset#30%".parse().unwrap()]);
+            let faults =
+                FaultInjector::new(SeededRandom::from_text(seed), ["link/reset#30%".parse().unwrap()]);
             (0..200).map(|_| faults.next_fault(|_| true).is_some()).collect()
         };
         let first = throws("7");

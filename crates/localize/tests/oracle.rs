@@ -19,9 +19,9 @@ const HOME_NETWORK: &str = "234-15";
 const DAY: i64 = 86_400_000;
 
 /// SplitMix64: sufficient to vary histories, and the same on every machine.
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -39,23 +39,25 @@ impl Dice {
     }
 }
 
-fn random_history(dice: &mut Dice, book: &RuleBook) -> (History, Timestamp) {
+fn random_history(random: &mut Random, book: &RuleBook) -> (History, Timestamp) {
     let mut stays = Vec::new();
     // A date between 2023 and 2028, so that leap days are included.
-    let mut at = (19_400 + dice.below(1800)) * DAY;
-    for _ in 0..1 + dice.below(12) {
+    let mut at = (19_400 + random.below(1800)) * DAY;
+    for _ in 0..1 + random.below(12) {
         // Often exactly at midnight, or a millisecond before or after.
-        let later = dice.below(60 * DAY);
-        let from = round(dice, at + later);
-        let longest = *dice.pick(&[2 * DAY, 40 * DAY, 150 * DAY]);
-        let length = dice.below(longest);
-        let until = round(dice, from + length).max(from);
+        let later = random.below(60 * DAY);
+        let from = round(random, at + later);
+        let longest = *random.pick(&[2 * DAY, 40 * DAY, 150 * DAY]);
+        let length = random.below(longest);
+        let until = round(random, from + length).max(from);
         let place = book
-            .locate(dice.pick(&["724-05", "724-02", "730-01", "505-01", "208-01", "262-01"]).parse().unwrap())
+            .locate(
+                random.pick(&["724-05", "724-02", "730-01", "505-01", "208-01", "262-01"]).parse().unwrap(),
+            )
             .unwrap();
-        let home = dice.pick(&["GB", "GB", "GB", "CL", "BR", "DE", "FR"]).parse().unwrap();
+        let home = random.pick(&["GB", "GB", "GB", "CL", "BR", "DE", "FR"]).parse().unwrap();
         let (country, plmn) = (place.country, place.plmn);
-        let home_network = dice.pick(&[None, Some(HOME_NETWORK)]).map(|network| network.parse().unwrap());
+        let home_network = random.pick(&[None, Some(HOME_NETWORK)]).map(|network| network.parse().unwrap());
         stays.push(Stay {
             country,
             plmn,
@@ -69,18 +71,18 @@ fn random_history(dice: &mut Dice, book: &RuleBook) -> (History, Timestamp) {
     // The last stay continues; sometimes the evaluation time is before it.
     let last = stays.last_mut().unwrap();
     last.until = None;
-    let now = if dice.below(4) == 0 {
-        last.from.0 - dice.below(90 * DAY)
+    let now = if random.below(4) == 0 {
+        last.from.0 - random.below(90 * DAY)
     } else {
-        last.from.0 + dice.below(200 * DAY)
+        last.from.0 + random.below(200 * DAY)
     };
-    let now = round(dice, now);
+    let now = round(random, now);
     (History::from_stays(stays).unwrap(), Timestamp(now))
 }
 
-fn round(dice: &mut Dice, at: i64) -> i64 {
+fn round(random: &mut Random, at: i64) -> i64 {
     let midnight = at.div_euclid(DAY) * DAY + DAY;
-    *dice.pick(&[at, at, midnight, midnight + 1])
+    *random.pick(&[at, at, midnight, midnight + 1])
 }
 
 /// Days on which the device was attached under the rule, found by testing each day; and true if it
@@ -179,33 +181,33 @@ fn the_breach_day_equals_that_of_a_walk_through_the_days() {
     };
     println!("seed {seed}; LANDFALL_SEED=n runs another");
     let book = RuleBook::built_in().unwrap();
-    let mut dice = Dice(seed);
+    let mut random = Random(seed);
     let (mut compared, mut past, mut future) = (0, 0, 0);
     for n in 0..HISTORIES {
-        let (history, now) = random_history(&mut dice, &book);
+        let (history, now) = random_history(&mut random, &book);
         for rule in book.rules() {
             let mut rule = rule.clone();
             // The limits vary as well: short windows, which days leave often.
             match &mut rule.kind {
-                RuleKind::DaysInPeriod { limit_days, window_days } if dice.below(2) == 0 => {
-                    *window_days = u32::try_from(2 + dice.below(100)).unwrap();
-                    *limit_days = u32::try_from(dice.below(i64::from(*window_days))).unwrap();
+                RuleKind::DaysInPeriod { limit_days, window_days } if random.below(2) == 0 => {
+                    *window_days = u32::try_from(2 + random.below(100)).unwrap();
+                    *limit_days = u32::try_from(random.below(i64::from(*window_days))).unwrap();
                 }
-                RuleKind::RoamingMonthsInPeriod { limit_months, window_months } if dice.below(2) == 0 => {
-                    *window_months = u32::try_from(2 + dice.below(12)).unwrap();
-                    *limit_months = u32::try_from(dice.below(i64::from(*window_months))).unwrap();
+                RuleKind::RoamingMonthsInPeriod { limit_months, window_months } if random.below(2) == 0 => {
+                    *window_months = u32::try_from(2 + random.below(12)).unwrap();
+                    *limit_months = u32::try_from(random.below(i64::from(*window_months))).unwrap();
                 }
                 _ => {}
             }
-            if dice.below(4) == 0 {
+            if random.below(4) == 0 {
                 rule.networks = vec!["724-05".parse().unwrap(), "505-01".parse().unwrap()];
             }
-            if dice.below(4) == 0 {
+            if random.below(4) == 0 {
                 rule.home_networks = vec![HOME_NETWORK.parse().unwrap()];
             }
-            if dice.below(4) == 0 {
-                rule.effective = Some(Day::of(Timestamp(now.0 + (dice.below(200) - 100) * DAY)));
-                let ends = Day::of(Timestamp(now.0 + dice.below(300) * DAY));
+            if random.below(4) == 0 {
+                rule.effective = Some(Day::of(Timestamp(now.0 + (random.below(200) - 100) * DAY)));
+                let ends = Day::of(Timestamp(now.0 + random.below(300) * DAY));
                 rule.ends = Some(ends).filter(|ends| rule.effective.is_some_and(|from| from < *ends));
             }
             let ours = measure(&history, &rule, now).map(|found| (found.measured, found.breach.day));

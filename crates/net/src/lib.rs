@@ -30,7 +30,7 @@ pub mod tls;
 pub use claim::Claim;
 pub use file_memory::FileMemory;
 pub use http::{Client, listen, serve};
-pub use os::{OsClock, OsDice, raise_open_files};
+pub use os::{OsClock, OsRandom, raise_open_files};
 pub use psk::{PskKeys, PskServer, serve_psk};
 pub use sqlite::SqliteRecords;
 pub use stream::TcpDial;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rsp::time::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use world::{Clock, Dice, Fault};
+use world::{Clock, Fault, Random};
 
 /// The clock of the operating system, in UTC.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,9 +29,9 @@ impl Clock for OsClock {
 /// The generator of a TLS library can collect processor jitter before its first draw (AWS-LC does), which
 /// takes longer than the rest of a server's start.
 #[derive(Clone, Copy, Debug)]
-pub struct OsDice(());
+pub struct OsRandom(());
 
-impl OsDice {
+impl OsRandom {
     /// Returns a source that has been tested with one draw, so that a system without randomness is
     /// detected at start.
     pub fn new() -> Result<Self, Fault> {
@@ -46,7 +46,7 @@ impl OsDice {
     }
 }
 
-impl Dice for OsDice {
+impl Random for OsRandom {
     fn fill(&self, bytes: &mut [u8]) {
         if getrandom::fill(bytes).is_err() {
             // Without randomness there is no safe way to continue: a predictable key would be worse
@@ -90,10 +90,10 @@ mod tests {
 
     #[test]
     fn random_numbers_do_not_repeat() {
-        let dice = OsDice::new().unwrap();
+        let random = OsRandom::new().unwrap();
         let (mut a, mut b) = ([0; 32], [0; 32]);
-        dice.fill(&mut a);
-        dice.fill(&mut b);
+        random.fill(&mut a);
+        random.fill(&mut b);
         assert_ne!(a, b);
     }
 }

@@ -19,8 +19,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use net::{OsDice, SqliteRecords};
-use world::{Collection, Dice, Fault, SeededDice, StoredForm, Tx, transact};
+use net::{OsRandom, SqliteRecords};
+use world::{Collection, Fault, Random, SeededRandom, StoredForm, Tx, transact};
 
 const ROUNDS: u32 = 8;
 const WRITERS: u32 = 4;
@@ -38,18 +38,18 @@ const SEED: &str = "LANDFALL_TEST_SEED";
 async fn no_acknowledged_commit_is_lost_and_none_is_partial() {
     let seed = std::env::var(SEED).unwrap_or_else(|_| {
         let mut bytes = [0; 8];
-        OsDice::new().unwrap().fill(&mut bytes);
+        OsRandom::new().unwrap().fill(&mut bytes);
         hex::encode(bytes)
     });
     println!("run again with {SEED}={seed}");
-    let dice = SeededDice::from_text(&seed);
+    let random = SeededRandom::from_text(&seed);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("records.db");
 
     let mut acknowledged = BTreeMap::new();
     for round in 0..ROUNDS {
         let mut byte = [0];
-        dice.fill(&mut byte);
+        random.fill(&mut byte);
         commit_until_killed(&path, 1 + usize::from(byte[0]), &mut acknowledged);
         check(&path, &acknowledged).await.unwrap_or_else(|why| panic!("round {round}, seed {seed}: {why}"));
     }

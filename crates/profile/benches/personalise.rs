@@ -12,7 +12,7 @@
 use std::hint::black_box;
 
 use profile::Description;
-use profile::personalise::{Dice, Series, TransportKey, personalise};
+use profile::personalise::{SecretSource, Series, TransportKey, personalise};
 
 /// Permitted additional memory of the large run over the small one: memory kept by the allocator.
 const FLAT: f64 = 1.25;
@@ -55,11 +55,11 @@ fn made(template: &Description, count: u64) {
         imsi: "724990000000000".into(),
         msisdn: Some("+5511900000000".into()),
     };
-    let dice = Dice::from_text("bench");
+    let secrets = SecretSource::from_text("bench");
     let transport = TransportKey::new(&[0x5A; 16]).unwrap();
     for number in 0..count {
         let row = series.row(number).unwrap();
-        let one = personalise(template, &row, &dice).unwrap();
+        let one = personalise(template, &row, &secrets).unwrap();
         black_box((one.package.encode(), one.output(Some(&transport))));
     }
 }

@@ -104,9 +104,9 @@ pub const ROW_COLUMNS: [&str; 10] =
     ["iccid", "imsi", "msisdn", "ki", "opc", "pin1", "puk1", "pin2", "puk2", "adm1"];
 
 /// The source of drawn keys and codes: the same seed and ICCID give the same values.
-pub struct Dice(Zeroizing<[u8; 64]>);
+pub struct SecretSource(Zeroizing<[u8; 64]>);
 
-impl Dice {
+impl SecretSource {
     /// Creates it from secret bytes.
     pub fn new(seed: [u8; 32]) -> Self {
         // A whole block of HMAC-SHA256. The function itself pads shorter keys with zeros.
@@ -150,7 +150,11 @@ pub struct Personalised {
 ///
 /// # Errors
 /// The combined values are not a valid description.
-pub fn personalise(template: &Description, row: &Row, dice: &Dice) -> Result<Personalised, Mistakes> {
+pub fn personalise(
+    template: &Description,
+    row: &Row,
+    secrets: &SecretSource,
+) -> Result<Personalised, Mistakes> {
     if !template.identity.is_empty() {
         return Err(Mistakes::one(
             "identity",
@@ -173,7 +177,7 @@ pub fn personalise(template: &Description, row: &Row, dice: &Dice) -> Result<Per
     let draw_ki = asked(&d, "ki").then_some(16);
     let draw_opc = d.authentication.algorithm.opc_length().filter(|_| asked(&d, "opc"));
     let a = &mut d.authentication;
-    let draw = |what, length: Option<usize>| length.map(|length| dice.key(what, iccid, length));
+    let draw = |what, length: Option<usize>| length.map(|length| secrets.key(what, iccid, length));
     a.ki = row.ki.clone().or(a.ki.take()).or_else(|| draw("ki", draw_ki));
     if row.opc.is_some() {
         a.op = None;
@@ -189,11 +193,11 @@ pub fn personalise(template: &Description, row: &Row, dice: &Dice) -> Result<Per
         ("puk2", 8, &row.puk2, &mut codes.puk2),
         ("adm1", 8, &row.adm1, &mut codes.adm1),
     ] {
-        let drawn = || asked(template, name).then(|| dice.code(name, iccid, digits)).flatten();
+        let drawn = || asked(template, name).then(|| secrets.code(name, iccid, digits)).flatten();
         *code = said.clone().or(code.take()).or_else(drawn);
     }
     if d.security_domain.keys.is_empty() && d.element.is_empty() {
-        let key = |what: &str| dice.key(what, iccid, 16);
+        let key = |what: &str| secrets.key(what, iccid, 16);
         d.security_domain.keys = vec![KeySet {
             version: 1,
             r#type: KeyType::Aes,
@@ -327,7 +331,7 @@ mod tests {
         )
         .unwrap();
         let make = |seed: &str, number| {
-            personalise(&template, &series().row(number).unwrap(), &Dice::from_text(seed)).unwrap()
+            personalise(&template, &series().row(number).unwrap(), &SecretSource::from_text(seed)).unwrap()
         };
         let (first, again, other, second) = (make("a", 0), make("a", 0), make("b", 0), make("a", 1));
         assert_eq!(first.package, again.package);
@@ -356,7 +360,7 @@ mod tests {
     fn further_identities_are_not_shared_by_many_profiles() {
         let template =
             Description::parse("[[identity]]\ncountries = ['724']\nimsi = '724050000000001'\n").unwrap();
-        let refused = personalise(&template, &series().row(0).unwrap(), &Dice::from_text("a"));
+        let refused = personalise(&template, &series().row(0).unwrap(), &SecretSource::from_text("a"));
         assert!(refused.unwrap_err().to_string().contains("the same further ones"));
     }
 

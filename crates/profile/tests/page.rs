@@ -5,7 +5,7 @@
 use profile::Description;
 use profile::check::{Severity, check};
 use profile::description::{FilesBy, Format};
-use profile::personalise::{Dice, Series, personalise};
+use profile::personalise::{SecretSource, Series, personalise};
 
 #[test]
 fn every_description_in_the_page_builds() {
@@ -20,7 +20,8 @@ fn every_description_in_the_page_builds() {
             // A template: one of its profiles.
             let (iccid, imsi) = ("8972499000000000100".to_owned(), "724990000000100".to_owned());
             let row = Series { iccid, imsi, msisdn: None }.row(0).unwrap();
-            description = personalise(&description, &row, &Dice::from_text("page")).unwrap().description;
+            description =
+                personalise(&description, &row, &SecretSource::from_text("page")).unwrap().description;
         }
         for format in [Format::V2_3, Format::V3_3] {
             for files in [FilesBy::Templates, FilesBy::Paths] {

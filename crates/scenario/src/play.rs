@@ -194,8 +194,8 @@ impl SimulatedWorld {
         let late = match spread.0.as_millis() {
             0 => Duration::ZERO,
             spread => {
-                let dice = self.simulation.dice(&format!("{name} gets to stop {stop} of round {round}"));
-                Duration::from_millis(below(&dice, u64::try_from(spread).unwrap_or(u64::MAX)))
+                let random = self.simulation.random(&format!("{name} gets to stop {stop} of round {round}"));
+                Duration::from_millis(below(&random, u64::try_from(spread).unwrap_or(u64::MAX)))
             }
         };
         let rounds = group.repeat.as_ref().map_or(Duration::ZERO, |repeat| repeat.get_ref().0 * round);
@@ -410,8 +410,8 @@ fn file_place(stop: &Stop) -> Option<Place> {
 }
 
 /// A random number below this limit.
-fn below(dice: &impl world::Dice, limit: u64) -> u64 {
+fn below(random: &impl world::Random, limit: u64) -> u64 {
     let mut octets = [0; 8];
-    dice.fill(&mut octets);
+    random.fill(&mut octets);
     u64::from_be_bytes(octets) % limit.max(1)
 }

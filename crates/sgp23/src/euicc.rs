@@ -22,7 +22,7 @@ use rsp::sgp22::{
     EuiccInfo2, EuiccSigned1, NotificationMetadata, OtherSignedNotification, PendingNotification,
     notification_event, rsp_capability, uicc_capability,
 };
-use world::{Dice, SeededDice};
+use world::{Random, SeededRandom};
 
 use crate::verdict::Stop;
 
@@ -35,7 +35,7 @@ pub struct Euicc {
     pub eid: Eid,
     /// The capabilities.
     pub info2: EuiccInfo2,
-    dice: SeededDice,
+    random: SeededRandom,
 }
 
 /// The contents of euiccSigned1 and its envelope. [`Authenticate::request`] signs them.
@@ -100,10 +100,10 @@ impl Euicc {
     ///
     /// # Errors
     /// Fails if the CI certificate has no subject key identifier.
-    pub fn new(credentials: EuiccCredentials, dice: SeededDice) -> Result<Self, Stop> {
+    pub fn new(credentials: EuiccCredentials, random: SeededRandom) -> Result<Self, Stop> {
         let ci = credentials.ci.subject_key_id().cloned();
         let ci = ci.ok_or_else(|| Stop::needs("a CI certificate with a subject key identifier"))?;
-        Ok(Self { eid: credentials.eid, info2: info2(vec![ci]), credentials, dice })
+        Ok(Self { eid: credentials.eid, info2: info2(vec![ci]), credentials, random })
     }
 
     /// The curve of its certificate.
@@ -113,7 +113,7 @@ impl Euicc {
 
     /// Generates a random otSK.EUICC.ECKA.
     pub fn one_time_key(&self) -> SecretKey {
-        SecretKey::generate(self.curve(), &mut |octets| self.dice.fill(octets))
+        SecretKey::generate(self.curve(), &mut |octets| self.random.fill(octets))
     }
 
     /// Returns the same card with another SGP.22 version.
@@ -126,7 +126,7 @@ impl Euicc {
     /// Builds an InitiateAuthentication request with a random challenge.
     pub fn initiation(&self, address: &str) -> InitiateAuthenticationRequest {
         let mut euicc_challenge = [0; 16];
-        self.dice.fill(&mut euicc_challenge);
+        self.random.fill(&mut euicc_challenge);
         InitiateAuthenticationRequest {
             euicc_challenge,
             smdp_address: address.to_owned(),

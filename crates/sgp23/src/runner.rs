@@ -1,7 +1,7 @@
 //! The runner of the table.
 
 use crypto::Curve;
-use world::SeededDice;
+use world::SeededRandom;
 
 use crate::arrange::{CodeRotation, arrange};
 use crate::binding::Binding;
@@ -61,12 +61,12 @@ pub async fn run(
     mut progress: impl FnMut(&Entry),
 ) -> Report {
     let codes = CodeRotation::default();
-    let dice = SeededDice::new(server.world.random::<32>());
+    let random = SeededRandom::new(server.world.random::<32>());
     let mut report = Report::default();
     for case in table.iter().filter(|case| selection.filter.is_empty() || case.matches(&selection.filter)) {
         for (binding, curve) in selection.ways(case.scope) {
-            let dice = dice.branch(&format!("{} {} {binding} {curve}", case.function, case.title));
-            let verdict = run_one(server, case, binding, curve, &dice, &codes).await;
+            let random = random.branch(&format!("{} {} {binding} {curve}", case.function, case.title));
+            let verdict = run_one(server, case, binding, curve, &random, &codes).await;
             let entry = Entry::new(case, binding, curve, verdict);
             progress(&entry);
             report.entries.push(entry);
@@ -80,7 +80,7 @@ async fn run_one(
     case: &Case,
     binding: Binding,
     curve: Curve,
-    dice: &SeededDice,
+    random: &SeededRandom,
     codes: &CodeRotation,
 ) -> Verdict {
     for need in &case.needs {
@@ -99,7 +99,7 @@ async fn run_one(
             return Err(Stop::needs(what));
         }
     }
-    let mut testbed = Testbed::new(server, binding, curve, dice)?;
+    let mut testbed = Testbed::new(server, binding, curve, random)?;
     if let Some(order) = &case.order {
         testbed.placed_order = Some(arrange(&testbed, order, codes).await?);
     }

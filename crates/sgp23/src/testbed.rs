@@ -17,7 +17,7 @@ use rsp::sgp22::es9plus::{
 use rsp::sgp22::es10b::AuthenticateServerResponse;
 use rsp::status::Status;
 use serde::{Serialize, de::DeserializeOwned};
-use world::{Dice, Link, SeededDice};
+use world::{Link, Random, SeededRandom};
 
 use crate::admin::{Admin, ProfileView};
 use crate::binding::{Answer, Binding};
@@ -79,13 +79,18 @@ impl<'a> Testbed<'a> {
     ///
     /// # Errors
     /// Fails if the PKI cannot issue their certificates.
-    pub fn new(server: &'a Server, binding: Binding, curve: Curve, dice: &SeededDice) -> Result<Self, Stop> {
+    pub fn new(
+        server: &'a Server,
+        binding: Binding,
+        curve: Curve,
+        random: &SeededRandom,
+    ) -> Result<Self, Stop> {
         Ok(Self {
             server,
             binding,
             curve,
-            euicc: euicc(server, curve, dice.branch("eUICC"))?,
-            other_euicc: euicc(server, curve, dice.branch("other eUICC"))?,
+            euicc: euicc(server, curve, random.branch("eUICC"))?,
+            other_euicc: euicc(server, curve, random.branch("other eUICC"))?,
             placed_order: None,
         })
     }
@@ -439,14 +444,14 @@ impl<'a> Testbed<'a> {
 }
 
 /// Creates an eUICC with a random EID.
-fn euicc(server: &Server, curve: Curve, dice: SeededDice) -> Result<Euicc, Stop> {
+fn euicc(server: &Server, curve: Curve, random: SeededRandom) -> Result<Euicc, Stop> {
     let eum = server.pki.eum(curve)?;
     let prefix = eum.eid_range().prefixes().next().map(str::to_owned);
     let mut number = [0; 8];
-    dice.fill(&mut number);
+    random.fill(&mut number);
     let eid = numbered_eid(&prefix.unwrap_or_default(), u64::from_be_bytes(number) >> 16)
         .map_err(|e| Stop::needs(format!("an EUM with a valid EID range: {e}")))?;
-    Euicc::new(server.pki.issue_euicc(curve, eid, eum.validity())?, dice)
+    Euicc::new(server.pki.issue_euicc(curve, eid, eum.validity())?, random)
 }
 
 fn verify(name: &str, by: &ServerCertificate, signed: &[u8], signature: &[u8]) -> Verdict {

@@ -9,7 +9,7 @@ use rsp::ids::{Eid, SmdpAddress};
 use sm_dp::SmDpPlus;
 use sm_ds::SmDs;
 use world::{
-    Clock, Events, Fault, Link, ManualClock, Memory, MemoryRecords, NullEvents, Records, SeededDice, World,
+    Clock, Events, Fault, Link, ManualClock, Memory, MemoryRecords, NullEvents, Records, SeededRandom, World,
 };
 
 use crate::operator::Operator;
@@ -39,7 +39,7 @@ pub const OPERATOR: &str = "Landfall Test Operator";
 pub struct Testbed {
     pki: Arc<Pki>,
     clock: Arc<dyn Clock>,
-    random: SeededDice,
+    random: SeededRandom,
     events: Arc<dyn Events>,
 }
 
@@ -60,7 +60,7 @@ impl Testbed {
         Self {
             pki,
             clock: Arc::new(clock),
-            random: SeededDice::from_text(seed),
+            random: SeededRandom::from_text(seed),
             events: Arc::new(NullEvents),
         }
     }

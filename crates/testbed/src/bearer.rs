@@ -15,8 +15,8 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use tower::Layer;
 use world::{
-    BoxFuture, Dice, Fault, Link, LinkFault, LinkFaultKind, MessageId, SeededDice, ShortMessages, Submission,
-    SubmitFault, link_from,
+    BoxFuture, Fault, Link, LinkFault, LinkFaultKind, MessageId, Random, SeededRandom, ShortMessages,
+    Submission, SubmitFault, link_from,
 };
 
 /// One device's use of one bearer. Clones share random numbers and counters.
@@ -25,7 +25,7 @@ pub struct Carrier(Arc<Inner>);
 
 struct Inner {
     bearer: Bearer,
-    dice: SeededDice,
+    random: SeededRandom,
     began: Instant,
     usage: Mutex<Usage>,
 }
@@ -80,10 +80,10 @@ enum Direction {
 struct Lost;
 
 impl Carrier {
-    /// Starts a use of this bearer now. `dice` decides about losses.
-    pub fn new(bearer: &Bearer, dice: SeededDice) -> Self {
+    /// Starts a use of this bearer now. `random` decides about losses.
+    pub fn new(bearer: &Bearer, random: SeededRandom) -> Self {
         let (bearer, began) = (bearer.clone(), Instant::now());
-        Self(Arc::new(Inner { bearer, dice, began, usage: Mutex::default() }))
+        Self(Arc::new(Inner { bearer, random, began, usage: Mutex::default() }))
     }
 
     /// The bearer.
@@ -157,7 +157,7 @@ impl Carrier {
             let window = self.0.began.elapsed().as_secs() / window_s.max(1);
             // Each window has its own random numbers, so that its availability is independent of
             // the requests.
-            if chance(&self.0.dice.branch(&format!("window {window}")), availability) {
+            if chance(&self.0.random.branch(&format!("window {window}")), availability) {
                 self.usage_mut().busy += from.elapsed();
                 return Ok(());
             }
@@ -177,7 +177,7 @@ impl Carrier {
     async fn carry(&self, way: Direction, octets: u64, airtime: Duration) -> Result<(), Lost> {
         let Bearer { delay_ms, loss, tries, retransmit_ms, .. } = self.0.bearer;
         for sent in 1..=tries {
-            let is_lost = chance(&self.0.dice, loss);
+            let is_lost = chance(&self.0.random, loss);
             let takes = match is_lost {
                 true => Duration::from_millis(retransmit_ms),
                 false => Duration::from_millis(delay_ms) + airtime,
@@ -303,9 +303,9 @@ impl<S: ShortMessages> ShortMessages for Carried<S> {
 }
 
 /// True with this probability.
-pub(crate) fn chance(dice: &impl Dice, probability: f64) -> bool {
+pub(crate) fn chance(random: &impl Random, probability: f64) -> bool {
     let mut octets = [0; 4];
-    dice.fill(&mut octets);
+    random.fill(&mut octets);
     f64::from(u32::from_be_bytes(octets)) < probability * 4_294_967_296.0
 }
 

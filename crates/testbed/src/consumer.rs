@@ -165,7 +165,7 @@ impl Consumer {
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
         let liar = TamperingPeer::new(Arc::clone(&setup.pki));
-        let faults = FaultInjector::new(simulation.dice("mishaps"), []).with_tampering_peer(liar);
+        let faults = FaultInjector::new(simulation.random("mishaps"), []).with_tampering_peer(liar);
         let records = start.records.copied();
         let at = (SM_DP_PLACE, SM_DP.to_owned());
         let alone = |server, _| server;

@@ -190,7 +190,7 @@ impl<P> Process<P> {
 #[cfg(test)]
 mod tests {
     use tokio::time::sleep;
-    use world::{Collection, Fault, MemoryRecords, SeededDice, transact};
+    use world::{Collection, Fault, MemoryRecords, SeededRandom, transact};
 
     use super::*;
 
@@ -199,7 +199,7 @@ mod tests {
     /// A party that counts requests and answers with the count. The party value is the number of
     /// starts.
     fn host(spec: &str) -> Host<u32> {
-        let faults = FaultInjector::new(SeededDice::from_text("host"), [spec.parse().unwrap()]);
+        let faults = FaultInjector::new(SeededRandom::from_text("host"), [spec.parse().unwrap()]);
         Host::start("sm-dp", Arc::new(MemoryRecords::default()), faults, |records, starts| {
             let link = link_from(tower::service_fn(move |_: Request<Bytes>| {
                 let records = Arc::clone(&records);

@@ -181,7 +181,7 @@ impl M2m {
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
         let liar = TamperingPeer::new(Arc::clone(&setup.pki));
-        let faults = FaultInjector::new(simulation.dice("mishaps"), []).with_tampering_peer(liar);
+        let faults = FaultInjector::new(simulation.random("mishaps"), []).with_tampering_peer(liar);
         let networks = Arc::new(Networks::new(simulation.world("networks")));
         let mut homes = Vec::new();
         for (home, cells) in &start.homes {

@@ -8,14 +8,14 @@
 
 use rsp::time::Timestamp;
 use tokio::runtime::{Builder, Handle};
-use world::{Fault, SeededDice, TokioClock, World};
+use world::{Fault, SeededRandom, TokioClock, World};
 
 /// A run in virtual time. Clones refer to the same run.
 #[derive(Clone)]
 pub struct Simulation {
     seed: String,
     clock: TokioClock,
-    dice: SeededDice,
+    random: SeededRandom,
 }
 
 impl Simulation {
@@ -31,13 +31,13 @@ impl Simulation {
 
     /// A random number generator with this name. It depends only on the seed and the name, not on
     /// the order in which the parties run.
-    pub fn dice(&self, name: &str) -> SeededDice {
-        self.dice.branch(name)
+    pub fn random(&self, name: &str) -> SeededRandom {
+        self.random.branch(name)
     }
 
     /// The clock and the random number generator of one party.
     pub fn world(&self, party: &str) -> World {
-        World::new(self.clock, self.dice(party))
+        World::new(self.clock, self.random(party))
     }
 }
 
@@ -70,8 +70,8 @@ pub fn run<T>(seed: &str, start: Timestamp, story: impl AsyncFnOnce(Simulation) 
     let runtime =
         runtime.map_err(|why| Fault::caused_by(why, cannot, "free some memory or threads, and try again"))?;
     Ok(runtime.block_on(async {
-        let dice = SeededDice::from_text(seed);
-        story(Simulation { seed: seed.to_owned(), clock: TokioClock::starting(start), dice }).await
+        let random = SeededRandom::from_text(seed);
+        story(Simulation { seed: seed.to_owned(), clock: TokioClock::starting(start), random }).await
     }))
 }
 

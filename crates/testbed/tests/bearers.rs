@@ -25,7 +25,7 @@ fn swap(bearer: &Bearer, seed: &str) -> (Ending, Duration, Usage) {
     run(seed, Timestamp(1_795_000_000_000), async |simulation| {
         let setup = Setup { pki: Arc::clone(&PKI), carrier: None };
         let start = Start::prepare(&simulation, &setup).await.unwrap();
-        let carrier = Carrier::new(bearer, simulation.dice("bearer"));
+        let carrier = Carrier::new(bearer, simulation.random("bearer"));
         let setup = Setup { carrier: Some(carrier.clone()), ..setup };
         let mut run = Consumer::begin(&simulation, &setup, &start).unwrap();
         run.device.register().await.unwrap();

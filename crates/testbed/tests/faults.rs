@@ -26,7 +26,7 @@ use testbed::time::{Simulation, run};
 use tokio::time::Instant;
 use world::{
     Batch, CanSendSlowly, Cells, Collection, Link, LinkFault, LinkFaultKind, Memory, MemoryRecords,
-    RamMemory, Records, SeededDice, SlowBody, link_from, transact,
+    RamMemory, Records, SeededRandom, SlowBody, link_from, transact,
 };
 
 const START: Timestamp = Timestamp(1_795_000_000_000);
@@ -42,7 +42,7 @@ fn simulate<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
 
 fn faults(texts: &[&str]) -> FaultInjector {
     let read = |text: &&str| text.parse::<FaultSpec>().unwrap();
-    FaultInjector::new(SeededDice::from_text("faults"), texts.iter().map(read))
+    FaultInjector::new(SeededRandom::from_text("faults"), texts.iter().map(read))
 }
 
 fn of(family: Family) -> impl Iterator<Item = &'static Entry> {

@@ -20,7 +20,6 @@
 
 mod clock;
 mod datagram;
-mod dice;
 mod door;
 mod events;
 mod fault;
@@ -36,7 +35,6 @@ pub use datagram::{
     MessageCentre, MessageId, MessageState, PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage,
     ShortMessageSink, ShortMessages, Submission, SubmitFault, check_account,
 };
-pub use dice::{Dice, SeededDice};
 pub use door::{Atr, BoxCardDoor, CardDoor, DoorFault};
 pub use events::{Event, Events, MemoryEvents, NullEvents, Outcome};
 pub use fault::Fault;
@@ -60,13 +58,13 @@ pub struct World {
     /// The clock of this party.
     pub clock: Arc<dyn Clock>,
     /// The source of this party's random bytes.
-    pub dice: Arc<dyn Dice>,
+    pub random: Arc<dyn Random>,
 }
 
 impl World {
     /// Creates a world from this clock and this source of randomness.
-    pub fn new(clock: impl Clock + 'static, dice: impl Dice + 'static) -> Self {
-        Self { clock: Arc::new(clock), dice: Arc::new(dice) }
+    pub fn new(clock: impl Clock + 'static, random: impl Random + 'static) -> Self {
+        Self { clock: Arc::new(clock), random: Arc::new(random) }
     }
 
     /// Returns the current time.
@@ -77,7 +75,7 @@ impl World {
     /// Returns `N` random bytes.
     pub fn random<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.dice.fill(&mut bytes);
+        self.random.fill(&mut bytes);
         bytes
     }
 }

@@ -10,7 +10,7 @@ use crypto::usim_test::UsimTest;
 use rsp::ids::Plmn;
 use rsp::ota::sms::Address;
 use rsp::time::Timestamp;
-use world::{ManualClock, MemoryEvents, RamMemory, SeededDice, World, link_from};
+use world::{ManualClock, MemoryEvents, RamMemory, SeededRandom, World, link_from};
 
 use super::fake_usim::{FakeUsim, K, OPC};
 use crate::at::{AtModem, Identity};
@@ -35,7 +35,7 @@ struct Testbed {
 }
 
 fn world(clock: &ManualClock) -> World {
-    World::new(clock.clone(), SeededDice::from_text("networks"))
+    World::new(clock.clone(), SeededRandom::from_text("networks"))
 }
 
 /// Creates the home network 001-01, and the visited networks 262-42 and 310-410.

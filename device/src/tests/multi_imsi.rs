@@ -10,7 +10,7 @@ use crypto::Curve;
 use profile::Description;
 use rsp::ids::{Imsi, Plmn, SmdpAddress};
 use rsp::time::Timestamp;
-use world::{Atr, CardDoor, DoorFault, Fault, Link, MemoryHosts, RamMemory, SeededDice, TokioClock, World};
+use world::{Atr, CardDoor, DoorFault, Fault, Link, MemoryHosts, RamMemory, SeededRandom, TokioClock, World};
 
 use crate::{AlwaysOnHandle, AlwaysOnSettings, Device, EventSource, Lpa, LpaSettings, Modem, Online, Slot};
 use euicc_sim::{Card, CardDescription};
@@ -70,7 +70,7 @@ fn home(world: &World, network: &str, imsi: &str, first: u8) -> Arc<SubscriberSe
 /// Creates the networks with their home networks, and the card of the device.
 fn world() -> (Arc<Networks>, Counted, EventSource) {
     let clock = TokioClock::starting(Timestamp(1_795_000_000_000));
-    let world = World::new(clock, SeededDice::from_text("multi-imsi"));
+    let world = World::new(clock, SeededRandom::from_text("multi-imsi"));
     let networks = Arc::new(Networks::new(world.clone()));
     for (code, country) in [("234-15", "GB"), ("724-05", "BR"), ("208-01", "FR")] {
         networks.put(Network::new(plmn(code), code, country));

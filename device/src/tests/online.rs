@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use world::{
-    Atr, CardDoor, DoorFault, IncomingDelivery, MemoryHosts, MessageState, RamMemory, Receipts, SeededDice,
+    Atr, CardDoor, DoorFault, IncomingDelivery, MemoryHosts, MessageState, RamMemory, Receipts, SeededRandom,
     ShortMessage, ShortMessages, Submission, TokioClock, World,
 };
 
@@ -135,7 +135,7 @@ async fn testbed() -> Testbed {
 
 fn testbed_in(visible: &[&str]) -> Testbed {
     let world =
-        World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("online"));
+        World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededRandom::from_text("online"));
     let networks = Networks::new(world.clone());
     for code in ["001-01", "262-42"] {
         networks.put(Network::new(plmn(code), code, "XX"));

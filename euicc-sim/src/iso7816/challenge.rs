@@ -13,6 +13,6 @@ pub(super) fn get_challenge(context: &mut Context<'_>, command: &Command<'_>) ->
         return Err(StatusWord::WRONG_LENGTH);
     }
     let mut challenge = vec![0; command.le_limit().min(SHORT_MAXIMUM)];
-    context.world.dice.fill(&mut challenge);
+    context.world.random.fill(&mut challenge);
     Ok(challenge)
 }

@@ -45,7 +45,7 @@ pub(crate) fn certificate(
     // req: SGP.02-4.1.1.8-Certificate
     let signer = context.factory.ecasd.check(&certificate, owner, context.world.now()).ok_or(NOT_BELIEVED)?;
     let mut challenge = [0; CHALLENGE];
-    context.world.dice.fill(&mut challenge);
+    context.world.random.fill(&mut challenge);
     let establishing = Establishing { signer: signer.to_sec1().into(), challenge: challenge.into() };
     Ok((establishing, tlv_bytes(CHALLENGE_OR_RANDOM, &challenge)))
 }
@@ -97,7 +97,7 @@ pub(crate) fn key_set(
 
     let random = template.has(Template::DERIVATION_RANDOM).then(|| {
         let mut random = [0; DERIVATION_RANDOM];
-        context.world.dice.fill(&mut random);
+        context.world.random.fill(&mut random);
         random
     });
     let random = random.as_ref().map_or(&[][..], |random| random);

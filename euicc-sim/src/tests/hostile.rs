@@ -9,7 +9,7 @@ use rsp::sgp22::es8plus::{BoundProfilePackage, ErrorReason, ProfileInstallationR
 use rsp::sgp22::es10b::{
     AuthenticateServerRequest, AuthenticateServerResponse, PrepareDownloadRequest, PrepareDownloadResponse,
 };
-use world::{Dice, SeededDice};
+use world::{Random, SeededRandom};
 
 use super::mutual_authentication::challenge;
 use super::server::{Server, TestPackage, load, outcome, send};
@@ -319,18 +319,18 @@ fn challenges_are_random() {
 
 #[test]
 fn random_commands_always_get_a_response() {
-    let dice = SeededDice::from_text("hostile");
+    let random = SeededRandom::from_text("hostile");
     let mut testbed = Testbed::new();
     let server = Server::new(&testbed, Curve::P256);
     let test_package = TestPackage::small(ATTACK_ICCID);
     let number = |below: usize| {
         let mut octets = [0; 4];
-        dice.fill(&mut octets);
+        random.fill(&mut octets);
         usize::try_from(u32::from_be_bytes(octets)).unwrap() % below
     };
     for round in 0..20_000 {
         let mut command = vec![0; number(40)];
-        dice.fill(&mut command);
+        random.fill(&mut command);
         let answer = testbed.card.transmit(&command);
         assert!(answer.len() >= 2, "round {round}: {command:02X?}");
     }

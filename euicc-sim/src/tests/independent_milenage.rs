@@ -8,7 +8,7 @@ use std::process::Command;
 
 use profile::Description;
 use profile::description::{FilesBy, Format};
-use world::{Dice, SeededDice};
+use world::{Random, SeededRandom};
 
 use super::files::{SELECT_USIM, with_enabled};
 use super::server::TestPackage;
@@ -108,10 +108,10 @@ fn a_built_usim_matches_the_precomputed_values_of_libosmocore() {
 #[test]
 #[cfg_attr(not(has_osmo_auc_gen), ignore = "needs osmo-auc-gen (Debian: libosmocore-utils)")]
 fn a_built_usim_and_osmo_auc_gen_authenticate_each_other() {
-    let dice = SeededDice::from_text("independent milenage");
+    let random = SeededRandom::from_text("independent milenage");
     let draw = || {
         let mut octets = [0; 16];
-        dice.fill(&mut octets);
+        random.fill(&mut octets);
         hex::encode(octets)
     };
     let mut cards = 0;

@@ -303,7 +303,7 @@ fn the_memory_of_another_card_or_of_no_card_is_refused() {
     let open = |cells: Cells| {
         let world = world::World::new(
             world::ManualClock::at(rsp::time::Timestamp(0)),
-            world::SeededDice::from_text("x"),
+            world::SeededRandom::from_text("x"),
         );
         let opened = Card::open(super::testbed::description(&PKI), RamMemory::of(cells), world);
         opened.map(drop).unwrap_err().to_string()

@@ -22,7 +22,7 @@ use rsp::sgp22::{
     CtxParams1, DeviceCapabilities, DeviceInfo, DpProprietaryData, NotificationConfigurationInformation,
     ServerSigned1, notification_event,
 };
-use world::{Dice, SeededDice};
+use world::{Random, SeededRandom};
 
 use super::testbed::Testbed;
 
@@ -35,7 +35,7 @@ pub(super) struct Server {
     /// True if the package has its own session keys, sent in A2.
     pub(super) own_keys: bool,
     pub(super) bpp_euicc_otpk: Option<Vec<u8>>,
-    pub(super) dice: SeededDice,
+    pub(super) random: SeededRandom,
 }
 
 /// A profile package with its metadata.
@@ -123,7 +123,7 @@ impl Server {
             transaction_id: TransactionId(vec![1, 2, 3, 4]),
             own_keys: true,
             bpp_euicc_otpk: None,
-            dice: SeededDice::from_text("server"),
+            random: SeededRandom::from_text("server"),
         }
     }
 
@@ -204,7 +204,7 @@ impl Server {
         change: impl FnOnce(&mut InitialiseSecureChannelRequest),
     ) -> BoundProfilePackage {
         let curve = self.dp.pb.certificate.curve();
-        let mut fill = |octets: &mut [u8]| self.dice.fill(octets);
+        let mut fill = |octets: &mut [u8]| self.random.fill(octets);
         let secret = SecretKey::generate(curve, &mut fill);
         let euicc_otpk = &ok.euicc_signed2.euicc_otpk;
         let shared = secret.agree(&PublicKey::from_sec1(curve, euicc_otpk).unwrap()).unwrap();

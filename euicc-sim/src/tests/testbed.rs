@@ -13,7 +13,7 @@ use rsp::sgp22::es10c::{
     DisableResult, EnableProfileRequest, EnableProfileResponse, EnableResult, ProfileInfo,
     ProfileInfoListRequest, ProfileInfoListResponse, RefreshFlag,
 };
-use world::{ManualClock, Memory, RamMemory, SeededDice, World};
+use world::{ManualClock, Memory, RamMemory, SeededRandom, World};
 
 use crate::kind::CardKind;
 use crate::state::{ConsumerState, Persistent, Volatile};
@@ -68,7 +68,7 @@ impl Testbed {
         let mut description = description(&pki);
         change(&mut description);
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
-        let world = World::new(clock.clone(), SeededDice::from_text("card"));
+        let world = World::new(clock.clone(), SeededRandom::from_text("card"));
         let card = Card::open_among(description, memory, world, &SHARED).unwrap();
         Self { card, clock, pki, block: BLOCK, isd_r: None, power: None }
     }

@@ -15,7 +15,7 @@ use rsp::{
     ids::Iccid,
     sgp22::{es2plus::NotificationPointId, json::ExecutionStatus},
 };
-use world::{Dice, SeededDice, Tx};
+use world::{Random, SeededRandom, Tx};
 
 use crate::{
     reconciler::progress_report,
@@ -37,7 +37,7 @@ struct Simulated {
 }
 
 struct Simulation {
-    dice: SeededDice,
+    random: SeededRandom,
     testbed: Testbed,
     second: SmDp,
     devices: Vec<Simulated>,
@@ -58,9 +58,9 @@ impl Simulation {
         let devices = (0..u32::from(DEVICES))
             .map(|number| Simulated { number, profiles: vec![bootstrap(number)], ended: None })
             .collect();
-        let dice = SeededDice::from_text(&format!("invariants {seed}"));
+        let random = SeededRandom::from_text(&format!("invariants {seed}"));
         let mut simulation = Self {
-            dice,
+            random,
             testbed,
             second,
             devices,
@@ -93,7 +93,7 @@ impl Simulation {
 
     fn below(&self, sides: u8) -> u8 {
         let mut octet = [0];
-        self.dice.fill(&mut octet);
+        self.random.fill(&mut octet);
         octet[0] % sides
     }
 

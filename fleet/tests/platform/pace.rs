@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use fleet::{CampaignSpec, CampaignState, MOVES, Pace, Retries};
-use world::{Dice, SeededDice, Tx};
+use world::{Random, SeededRandom, Tx};
 
 use crate::testbed::{Agent, MoveResult, OrderState, Testbed, campaign};
 
 #[tokio::test]
 async fn the_pace_holds_and_no_device_makes_two_moves_at_a_time() {
     for seed in 0..3 {
-        let dice = SeededDice::from_text(&format!("pace {seed}"));
+        let random = SeededRandom::from_text(&format!("pace {seed}"));
         let thrown = |sides: u8| {
             let mut octet = [0];
-            dice.fill(&mut octet);
+            random.fill(&mut octet);
             octet[0] % sides
         };
         let testbed = Testbed::new(25).await;

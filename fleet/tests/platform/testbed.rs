@@ -25,7 +25,7 @@ use rsp::{
     time::Timestamp,
 };
 use world::{
-    Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents, MemoryRecords, Records, SeededDice, World,
+    Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents, MemoryRecords, Records, SeededRandom, World,
     link_from,
 };
 
@@ -250,7 +250,7 @@ impl Testbed {
         process: u32,
         setup: Setup,
     ) -> Self {
-        let world = World::new(clock.clone(), SeededDice::from_text(&format!("7 {process}")));
+        let world = World::new(clock.clone(), SeededRandom::from_text(&format!("7 {process}")));
         let events = MemoryEvents::default();
         let platform = Platform::new(Arc::clone(&records), world, events.clone(), setup);
         Self { clock, records, sm_dp, platform, events }

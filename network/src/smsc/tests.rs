@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use world::{
     Batch, Cells, Fault, IncomingDelivery, Memory, MessageCentre, MessageId, MessageState, RamMemory,
-    Receipts, SeededDice, ShortMessage, ShortMessages, Submission, SubmitFault, TokioClock, World, link_from,
+    Receipts, SeededRandom, ShortMessage, ShortMessages, Submission, SubmitFault, TokioClock, World,
+    link_from,
 };
 
 use super::{Account, Direction, SmsFaultKind, Smsc, SmscSettings, tpdu};
@@ -79,7 +80,7 @@ fn settings() -> SmscSettings {
 
 fn testbed() -> Testbed {
     let clock = TokioClock::starting(Timestamp(1_795_000_000_000));
-    let world = World::new(clock, SeededDice::from_text("smsc"));
+    let world = World::new(clock, SeededRandom::from_text("smsc"));
     let networks = Networks::new(world.clone());
     networks.put(Network::new(plmn(), "Home", "XX"));
     let home = SubscriberServer::open(plmn(), RamMemory::default(), world.clone()).unwrap();

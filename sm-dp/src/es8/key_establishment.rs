@@ -101,7 +101,7 @@ impl Agreement {
         options: Options,
         world: &World,
     ) -> Result<(Self, Vec<u8>), CardFault> {
-        let ephemeral = SecretKey::generate(Curve::P256, &mut |octets| world.dice.fill(octets));
+        let ephemeral = SecretKey::generate(Curve::P256, &mut |octets| world.random.fill(octets));
         Self::with(&ephemeral, ecasd_key, challenge, signing_key, options)
     }
 

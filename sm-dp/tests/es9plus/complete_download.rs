@@ -124,7 +124,7 @@ async fn a_session_keeps_its_ci_if_several_are_on_the_same_curve() {
             Config::new(ADDRESS.parse().unwrap()),
             one.clone().and(another.clone()).unwrap(),
             Arc::clone(&testbed.records),
-            World::new(testbed.clock.clone(), testbed.dice.branch("two CIs")),
+            World::new(testbed.clock.clone(), testbed.random.branch("two CIs")),
             Arc::new(testbed.events.clone()),
         );
         let code = testbed.released(&options()).await;

@@ -209,7 +209,7 @@ impl M2mTestbed {
     }
 
     fn world(&self) -> World {
-        World::new(self.base.clock.clone(), self.base.dice.clone())
+        World::new(self.base.clock.clone(), self.base.random.clone())
     }
 
     fn credential(&self, who: &str) -> Credential {

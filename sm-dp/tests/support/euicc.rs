@@ -27,7 +27,7 @@ use rsp::sgp22::{
     notification_event, uicc_capability,
 };
 use sm_dp::SmDpPlus;
-use world::{Dice, SeededDice};
+use world::{Random, SeededRandom};
 
 use super::{ADDRESS, Expect, Rejection, call, send};
 
@@ -35,7 +35,7 @@ pub(crate) struct Euicc {
     pub(crate) credentials: EuiccCredentials,
     pub(crate) eid: Eid,
     pub(crate) info2: EuiccInfo2,
-    dice: SeededDice,
+    random: SeededRandom,
 }
 
 /// The contents of euiccSigned1 and its envelope. [`Authenticate::request`] signs them.
@@ -76,9 +76,9 @@ pub(crate) struct Opened {
 }
 
 impl Euicc {
-    pub(crate) fn new(credentials: EuiccCredentials, dice: SeededDice) -> Self {
+    pub(crate) fn new(credentials: EuiccCredentials, random: SeededRandom) -> Self {
         let ci = credentials.ci.subject_key_id().unwrap().clone();
-        Self { eid: credentials.eid, info2: info2(vec![ci]), credentials, dice }
+        Self { eid: credentials.eid, info2: info2(vec![ci]), credentials, random }
     }
 
     pub(crate) fn curve(&self) -> Curve {
@@ -87,12 +87,12 @@ impl Euicc {
 
     /// Generates a random otSK.EUICC.ECKA.
     pub(crate) fn one_time_key(&self) -> SecretKey {
-        SecretKey::generate(self.curve(), &mut |octets| self.dice.fill(octets))
+        SecretKey::generate(self.curve(), &mut |octets| self.random.fill(octets))
     }
 
     pub(crate) fn initiation(&self) -> InitiateAuthenticationRequest {
         let mut euicc_challenge = [0; 16];
-        self.dice.fill(&mut euicc_challenge);
+        self.random.fill(&mut euicc_challenge);
         InitiateAuthenticationRequest {
             euicc_challenge,
             smdp_address: ADDRESS.to_owned(),

@@ -27,7 +27,7 @@ use rsp::status::Status;
 use rsp::time::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, SmDpPlus};
-use world::{ManualClock, MemoryEvents, MemoryRecords, Records, SeededDice, World};
+use world::{ManualClock, MemoryEvents, MemoryRecords, Records, SeededRandom, World};
 
 pub(crate) use euicc::Euicc;
 pub(crate) use operator::Operator;
@@ -50,7 +50,7 @@ static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::from_seed(b"sm-dp tests", &Pki
 /// An SM-DP+ with its records, clock and PKI.
 pub(crate) struct Testbed {
     pub(crate) clock: ManualClock,
-    pub(crate) dice: SeededDice,
+    pub(crate) random: SeededRandom,
     pub(crate) records: Arc<dyn Records>,
     pub(crate) events: MemoryEvents,
     pub(crate) pki: Pki,
@@ -71,7 +71,7 @@ impl Testbed {
     /// Creates a testbed with these records.
     pub(crate) fn over(records: Arc<dyn Records>, configure: impl FnOnce(&mut Config)) -> Self {
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
-        let dice = SeededDice::from_text("sm-dp tests");
+        let random = SeededRandom::from_text("sm-dp tests");
         let events = MemoryEvents::default();
         let pki = PKI.clone();
         let mut config = Config::new(ADDRESS.parse().unwrap());
@@ -80,10 +80,10 @@ impl Testbed {
             config,
             Credentials::from_pki(&pki).unwrap(),
             Arc::clone(&records),
-            World::new(clock.clone(), dice.clone()),
+            World::new(clock.clone(), random.clone()),
             Arc::new(events.clone()),
         );
-        Self { clock, dice, records, events, pki, server }
+        Self { clock, random, records, events, pki, server }
     }
 
     /// Creates another server on the same records.
@@ -92,7 +92,7 @@ impl Testbed {
             Config::new(ADDRESS.parse().unwrap()),
             Credentials::from_pki(&self.pki).unwrap(),
             Arc::clone(&self.records),
-            World::new(self.clock.clone(), self.dice.branch("second")),
+            World::new(self.clock.clone(), self.random.branch("second")),
             Arc::new(self.events.clone()),
         )
     }
@@ -110,14 +110,14 @@ impl Testbed {
     /// Returns an eUICC of the PKI by its index.
     pub(crate) fn numbered_euicc(&self, curve: Curve, number: usize) -> Euicc {
         let eid = self.pki.eids(curve)[number];
-        Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.dice.branch(&eid.to_string()))
+        Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.random.branch(&eid.to_string()))
     }
 
     /// Creates an eUICC that is not in the PKI yet and issues its certificate.
     pub(crate) fn fresh_euicc(&self, curve: Curve, number: usize) -> Euicc {
         let known = self.pki.eids(curve)[0].to_string();
         let eid = rsp::ids::Eid::with_check_digits(&format!("{}{number:010}", &known[..20])).unwrap();
-        Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.dice.branch(&eid.to_string()))
+        Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.random.branch(&eid.to_string()))
     }
 
     /// Returns an operator with a client certificate of the PKI.

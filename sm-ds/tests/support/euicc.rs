@@ -15,7 +15,7 @@ use rsp::sgp22::json::{self, Answer};
 use rsp::sgp22::{CtxParams1, DeviceCapabilities, DeviceInfo, EuiccInfo1, EuiccInfo2, EuiccSigned1};
 use serde::{Serialize, de::DeserializeOwned};
 use sm_ds::SmDs;
-use world::{Dice, SeededDice};
+use world::{Random, SeededRandom};
 
 use super::{ADDRESS, Expect, VERSION};
 
@@ -23,7 +23,7 @@ pub(crate) struct Euicc {
     pub(crate) credentials: EuiccCredentials,
     pub(crate) eid: Eid,
     info2: EuiccInfo2,
-    dice: SeededDice,
+    random: SeededRandom,
 }
 
 /// euiccSigned1 and the certificates sent with it, to be signed by [`Proof::request`].
@@ -37,7 +37,7 @@ pub(crate) struct Proof {
 }
 
 impl Euicc {
-    pub(crate) fn new(credentials: EuiccCredentials, dice: SeededDice) -> Self {
+    pub(crate) fn new(credentials: EuiccCredentials, random: SeededRandom) -> Self {
         let cis = vec![credentials.ci.subject_key_id().unwrap().clone()];
         let info2 = EuiccInfo2 {
             profile_version: Version([2, 3, 1]),
@@ -63,12 +63,12 @@ impl Euicc {
             additional_euicc_info: None,
             highest_svn: None,
         };
-        Self { eid: credentials.eid, info2, credentials, dice }
+        Self { eid: credentials.eid, info2, credentials, random }
     }
 
     pub(crate) fn initiation(&self) -> InitiateAuthenticationRequest {
         let mut euicc_challenge = [0; 16];
-        self.dice.fill(&mut euicc_challenge);
+        self.random.fill(&mut euicc_challenge);
         InitiateAuthenticationRequest {
             euicc_challenge,
             smds_address: ADDRESS.to_owned(),

@@ -24,7 +24,7 @@ use rsp::sgp22::json::{self, Answer, RequestHeader};
 use rsp::status::Status;
 use serde::{Deserialize, Serialize};
 use sm_ds::{Config, Credentials, SmDs};
-use world::{ManualClock, MemoryEvents, MemoryRecords, PeerCertificate, Records, SeededDice, World};
+use world::{ManualClock, MemoryEvents, MemoryRecords, PeerCertificate, Records, SeededRandom, World};
 
 pub(crate) use euicc::Euicc;
 
@@ -47,7 +47,7 @@ static OTHER_PKI: LazyLock<Pki> = LazyLock::new(|| {
 /// An SM-DS with its environment.
 pub(crate) struct Testbed {
     pub(crate) clock: ManualClock,
-    pub(crate) dice: SeededDice,
+    pub(crate) random: SeededRandom,
     pub(crate) events: MemoryEvents,
     pub(crate) pki: Pki,
     pub(crate) server: SmDs,
@@ -64,7 +64,7 @@ impl Testbed {
 
     pub(crate) fn over(records: Arc<dyn Records>, configure: impl FnOnce(&mut Config)) -> Self {
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
-        let dice = SeededDice::from_text("sm-ds tests");
+        let random = SeededRandom::from_text("sm-ds tests");
         let events = MemoryEvents::default();
         let pki = PKI.clone();
         let mut config = Config::new(ADDRESS.parse().unwrap());
@@ -73,10 +73,10 @@ impl Testbed {
             config,
             Credentials::from_pki(&pki).unwrap(),
             records,
-            World::new(clock.clone(), dice.clone()),
+            World::new(clock.clone(), random.clone()),
             Arc::new(events.clone()),
         );
-        Self { clock, dice, events, pki, server }
+        Self { clock, random, events, pki, server }
     }
 
     /// Returns the eUICC with the first EID.
@@ -92,7 +92,7 @@ impl Testbed {
     /// Returns one of the PKI's eUICCs.
     pub(crate) fn numbered_euicc(&self, curve: Curve, number: usize) -> Euicc {
         let eid = self.pki.eids(curve)[number];
-        Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.dice.branch(&eid.to_string()))
+        Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.random.branch(&eid.to_string()))
     }
 
     /// Returns the SM-DP+ of the PKI.

@@ -172,7 +172,7 @@ pub(crate) async fn challenge_received(
         return abort(context, &takeover, BaseResponse::failed(&why)).await;
     };
     let agreement = KeyAgreement::scp80(SCENARIO_PARAMETER, version, 0);
-    let secret = SecretKey::generate(Curve::P256, &mut |octets| context.world.dice.fill(octets));
+    let secret = SecretKey::generate(Curve::P256, &mut |octets| context.world.random.fill(octets));
     let public = KEY_FORM.contents(&secret.public_key().to_sec1());
     let signed = agreement.signed(&public, challenge.as_slice());
     let request = es7::CreateAdditionalKeySetRequest {

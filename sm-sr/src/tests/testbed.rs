@@ -32,7 +32,7 @@ use rsp::{
 use rsp_server::soap::{Peers, eum};
 use world::{
     Fault, Link, LinkFault, ManualClock, MemoryRecords, NullEvents, PeerCertificate, PhoneNumber, Records,
-    SeededDice, World, link_from,
+    SeededRandom, World, link_from,
 };
 
 use crate::{
@@ -141,7 +141,7 @@ pub(super) struct Testbed {
     pub(super) pki: Arc<Pki>,
     pub(super) ecasd_key: SecretKey,
     records: Arc<dyn Records>,
-    dice: SeededDice,
+    random: SeededRandom,
     network: Arc<TestNetwork>,
     /// Name of the SM-SR.
     pub(super) name: &'static str,
@@ -173,7 +173,7 @@ impl Testbed {
             pki: Arc::clone(&PKI),
             ecasd_key: PKI.ecasd(eid()).unwrap().key,
             records,
-            dice: SeededDice::from_text("sm-sr"),
+            random: SeededRandom::from_text("sm-sr"),
             network: Arc::default(),
             name: SM_SR,
             namespace,
@@ -194,7 +194,7 @@ impl Testbed {
             pki: Arc::clone(&self.pki),
             ecasd_key: self.ecasd_key.clone(),
             records,
-            dice: SeededDice::from_text("another"),
+            random: SeededRandom::from_text("another"),
             network: Arc::clone(&self.network),
             name: OTHER_SM_SR,
             namespace: self.namespace,
@@ -220,7 +220,7 @@ impl Testbed {
 
     fn maker(&self) -> impl Fn() -> SmSr + Clone + Send + Sync + 'static {
         let (records, network) = (Arc::clone(&self.records), Arc::clone(&self.network));
-        let world = World::new(self.clock.clone(), self.dice.clone());
+        let world = World::new(self.clock.clone(), self.random.clone());
         let mut config = Config::new(self.name, self.id(self.name));
         config.card_address = CardAddress { sms: Some("491700000001".to_owned()), https: None };
         let address = format!("https://{}/sgp02", self.authority(self.name));
@@ -311,7 +311,7 @@ impl Testbed {
         use rsp::sgp02::Request as _;
         let identifier = &mut request.base_mut().function_call_identifier;
         if identifier.is_empty() {
-            *identifier = hex::encode(World::new(self.clock.clone(), self.dice.clone()).random::<8>());
+            *identifier = hex::encode(World::new(self.clock.clone(), self.random.clone()).random::<8>());
         }
         let response = self.post(from, self.namespace, &F::request_action(), &request).await;
         self.run().await;
@@ -336,7 +336,7 @@ impl Testbed {
         action: &str,
         message: &M,
     ) -> Response<Bytes> {
-        let unique = hex::encode(World::new(self.clock.clone(), self.dice.clone()).random::<8>());
+        let unique = hex::encode(World::new(self.clock.clone(), self.random.clone()).random::<8>());
         let header = Header {
             from: Endpoint::new(format!("https://{}/", self.authority(from)), Some(self.id(from))),
             to: Endpoint::new(format!("https://{}/", self.authority(self.name)), Some(self.id(self.name))),

@@ -1,28 +1,28 @@
 //! Invalid messages at both entry points: they are reported and have no effect.
 
-use world::{Dice, SeededDice};
+use world::{Random, SeededRandom};
 
 use crate::{
     card::{self, Card, EID, Says, notification},
     testbed::{NUMBER, Testbed, data, enable, request, run},
 };
 
-fn below(dice: &SeededDice, limit: usize) -> usize {
+fn below(random: &SeededRandom, limit: usize) -> usize {
     let mut octets = [0; 4];
-    dice.fill(&mut octets);
+    random.fill(&mut octets);
     u32::from_be_bytes(octets) as usize % limit.max(1)
 }
 
 /// Returns the octets with one defect: an octet changed, octets removed, or octets inserted.
-fn damaged(dice: &SeededDice, octets: &[u8]) -> Vec<u8> {
+fn damaged(random: &SeededRandom, octets: &[u8]) -> Vec<u8> {
     let mut octets = octets.to_vec();
-    let at = below(dice, octets.len());
-    match below(dice, 4) {
+    let at = below(random, octets.len());
+    match below(random, 4) {
         0 => octets.truncate(at),
-        1 => octets.insert(at, below(dice, 256) as u8),
+        1 => octets.insert(at, below(random, 256) as u8),
         2 => octets.extend_from_within(at..),
         _ if octets.is_empty() => {}
-        _ => octets[at] ^= 1 << below(dice, 8),
+        _ => octets[at] ^= 1 << below(random, 8),
     }
     octets.truncate(140);
     octets
@@ -37,10 +37,10 @@ async fn damaged_messages_change_nothing() {
     let Says::Submit(parts) = testbed.give(&mut card, testbed.take()).remove(0) else { panic!() };
     let told = card::cut(0x70, &card::command([0x06, 0], &notification(2, 1, EID)), 1);
     let originals = [parts.clone(), told.clone()].concat();
-    let dice = SeededDice::from_text("damaged messages");
+    let random = SeededRandom::from_text("damaged messages");
     for _ in 0..3000 {
-        let original = &originals[below(&dice, originals.len())];
-        let message = damaged(&dice, original);
+        let original = &originals[below(&random, originals.len())];
+        let message = damaged(&random, original);
         // A copy that happens to be unchanged is not damaged.
         if !originals.contains(&message) {
             testbed.comes_from(NUMBER, &message).await;
@@ -58,9 +58,9 @@ async fn damaged_messages_change_nothing() {
 async fn a_damaged_response_in_a_session_is_a_bad_request_or_a_response() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
     let answer = [&[0xAF, 0x80, 0x80, 1, 8][..], &[0x23, 2, 0x90, 0].repeat(8), &[0, 0]].concat();
-    let dice = SeededDice::from_text("damaged answers");
+    let random = SeededRandom::from_text("damaged answers");
     for _ in 0..1000 {
-        let body = damaged(&dice, &answer);
+        let body = damaged(&random, &answer);
         let response = testbed.post("/es5/next/999", Some(body)).await;
         assert!([200, 204, 400].contains(&response.status().as_u16()), "{}", response.status());
     }

@@ -23,7 +23,7 @@ use sm_sr::es5::{
 };
 use world::{
     BoxFuture, Collection, Events, Fault, IncomingDelivery, ManualClock, MemoryEvents, MemoryRecords,
-    MessageId, PhoneNumber, PskIdentity, Records, SeededDice, ShortMessage, ShortMessages, Submission,
+    MessageId, PhoneNumber, PskIdentity, Records, SeededRandom, ShortMessage, ShortMessages, Submission,
     SubmitFault, Tx, World,
 };
 
@@ -408,7 +408,7 @@ fn engine(
     events: &MemoryEvents,
     config: &Es5Config,
 ) -> Engine {
-    let world = World::new(clock.clone(), SeededDice::from_text("es5"));
+    let world = World::new(clock.clone(), SeededRandom::from_text("es5"));
     let events: Arc<dyn Events> = Arc::new(events.clone());
     let procedures: Arc<dyn Procedures> = notes.clone();
     Engine::new(Arc::clone(records), world, events, config.clone(), procedures)

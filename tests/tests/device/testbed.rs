@@ -25,8 +25,8 @@ use testbed::transport::presenting;
 use tokio::sync::Notify;
 use trace::{Exchange, TracingCard};
 use world::{
-    Atr, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents,
-    PeerCertificate, RamMemory, SeededDice, World, link_from,
+    Atr, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents, RamMemory,
+    SeededRandom, World, link_from,
 };
 
 pub(crate) const ADDRESS: &str = "smdpp.landfall.example";
@@ -280,7 +280,7 @@ impl Testbed {
         let eid = PKI.eids(Curve::P256)[0];
         let mut description = parties(clock, events).card_description(eid).unwrap();
         description.root_ds_address = ROOT_SM_DS.to_owned();
-        let world = World::new(clock.clone(), SeededDice::from_text("card"));
+        let world = World::new(clock.clone(), SeededRandom::from_text("card"));
         let card = Card::open(description, card_memory.clone(), world).unwrap();
         let power = Arc::new(Power {
             commands_left: AtomicI64::new(i64::MAX),

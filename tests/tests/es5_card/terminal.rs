@@ -29,7 +29,7 @@ use rsp::{
         trigger::{HttpParameters, SessionParameters, SessionTrigger},
     },
 };
-use world::{ManualClock, RamMemory, SeededDice, World};
+use world::{ManualClock, RamMemory, SeededRandom, World};
 
 use crate::{
     card::{KIC, KID},
@@ -149,7 +149,7 @@ impl Terminal {
             })),
             ..CardDescription::default_for(eid, &[])
         };
-        let world = World::new(ManualClock::at(start()), SeededDice::from_text("card"));
+        let world = World::new(ManualClock::at(start()), SeededRandom::from_text("card"));
         let card = Card::open(description, RamMemory::default(), world).unwrap();
         let mut terminal = Self {
             card,

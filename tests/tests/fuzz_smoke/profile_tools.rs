@@ -12,7 +12,7 @@ use allocation_counter::measure;
 use profile::check::{Severity, check_octets};
 use profile::description::{FilesBy, Format, decompile, store_metadata};
 use profile::element::Service;
-use profile::personalise::{Dice, Series, personalise};
+use profile::personalise::{SecretSource, Series, personalise};
 use profile::show::{self, ShowOptions};
 use profile::{Capabilities, Decoder, Description, InstalledProfile, Package, diff};
 
@@ -260,8 +260,8 @@ impl Testbed<'_> {
         let series =
             Series { iccid: "8972499000000000100".into(), imsi: "724990000000998".into(), msisdn: None };
         let row = series.row(number).unwrap_or_default();
-        let made =
-            self.step("personalise", given, || personalise(&description, &row, &Dice::from_text("fuzz")));
+        let made = self
+            .step("personalise", given, || personalise(&description, &row, &SecretSource::from_text("fuzz")));
         if let Ok(made) = made {
             assert_eq!(made.description.iccid, row.iccid);
             assert!(made.output(None).iter().any(|column| !column.is_empty()));

@@ -1,8 +1,8 @@
 //! Seeded random choices and mutations.
 
-use world::{Dice, SeededDice};
+use world::{Random as _, SeededRandom};
 
-pub(crate) struct Random(pub(crate) SeededDice);
+pub(crate) struct Random(pub(crate) SeededRandom);
 
 impl Random {
     pub(crate) fn number(&self, below: usize) -> usize {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use world::SeededDice;
+use world::SeededRandom;
 
 use crate::random::Random;
 
@@ -34,7 +34,7 @@ fn number(variable: &str) -> Option<usize> {
 /// A running target.
 pub(crate) struct Run {
     target: &'static str,
-    dice: SeededDice,
+    random: SeededRandom,
     rounds: Option<usize>,
     only: Option<usize>,
     time: Option<Duration>,
@@ -56,7 +56,7 @@ impl Run {
         let now = Instant::now();
         Self {
             target,
-            dice: SeededDice::from_text(&seed()).branch(target),
+            random: SeededRandom::from_text(&seed()).branch(target),
             rounds,
             only: number("LANDFALL_FUZZ_ROUND"),
             time,
@@ -81,7 +81,7 @@ impl Run {
             return None;
         }
         self.done += 1;
-        let random = Random(self.dice.branch(&number.to_string()));
+        let random = Random(self.random.branch(&number.to_string()));
         Some(Round { target: self.target, number, random, watch: self.watch.clone(), steps: VecDeque::new() })
     }
 

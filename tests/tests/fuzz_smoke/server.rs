@@ -17,7 +17,7 @@ use rsp::sgp22::{
     CtxParams1, DeviceCapabilities, DeviceInfo, NotificationConfigurationInformation, ServerSigned1,
     notification_event,
 };
-use world::Dice;
+use world::Random as _;
 
 use crate::random::Random;
 

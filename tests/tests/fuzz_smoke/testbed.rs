@@ -19,7 +19,7 @@ use rsp::sgp22::es10c::{
     ProfileInfoListRequest, ProfileInfoListResponse, RefreshFlag,
 };
 use rsp::sgp22::{EuiccInfo2, ProfileIdentifier, ProfileState};
-use world::{Cells, ManualClock, Memory, RamMemory, SeededDice, World};
+use world::{Cells, ManualClock, Memory, RamMemory, SeededRandom, World};
 
 use crate::run::Round;
 use crate::server::Server;
@@ -254,7 +254,7 @@ fn memory_of(cells: &Cells, isd_p: &Aid) -> u32 {
 
 fn open(description: &CardDescription, memory: &RamMemory, round: &Round) -> Card {
     let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
-    let world = World::new(clock, SeededDice::from_text(&format!("card {}", round.number)));
+    let world = World::new(clock, SeededRandom::from_text(&format!("card {}", round.number)));
     Card::open(description.clone(), memory.clone(), world).unwrap()
 }
 

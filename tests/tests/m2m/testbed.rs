@@ -26,7 +26,7 @@ use sm_sr::{
     records::{Peer as SrPeer, PeerRole},
 };
 use tokio::task::JoinHandle;
-use world::{MemoryEvents, MemoryHosts, MemoryRecords, SeededDice, TokioClock, World};
+use world::{MemoryEvents, MemoryHosts, MemoryRecords, SeededRandom, TokioClock, World};
 
 use failure::FailurePlan;
 use servers::{OPERATOR, Parts, Running, SM_DP, SM_SR, START};
@@ -73,7 +73,7 @@ impl Testbed {
             pki: Pki::from_seed(seed.as_bytes(), &PkiOptions::default()).unwrap(),
             wires: Arc::new(Wires::new(Arc::clone(&failures), Arc::clone(&recording))),
             failures,
-            dice: SeededDice::from_text(seed),
+            random: SeededRandom::from_text(seed),
             clock: TokioClock::starting(START),
             bearer,
             hosts: MemoryHosts::default(),

@@ -55,8 +55,8 @@ impl Lpac {
                 let pki = crate::pki::load_or_init(settings)?;
                 let eid = eid.map_or_else(|| parties::default_eid(&pki), Ok)?;
                 let file = parties::card_path(&settings.data_dir, eid);
-                let (own, dice) = (settings.clone(), world.clone());
-                let make = move |memory| parties::card_on(&own, &pki, eid, memory, &dice, vec![]);
+                let (own, random) = (settings.clone(), world.clone());
+                let make = move |memory| parties::card_on(&own, &pki, eid, memory, &random, vec![]);
                 trace.over(active_faults.card(CardMemory::File(file), make)?, eid.to_string(), &world.clock)
             }
         };

@@ -146,7 +146,7 @@ impl Serve {
 /// There are no records, or they cannot be opened.
 pub(super) fn open_platform(settings: &Settings, read: &LoadedQuery) -> Result<Platform, Fault> {
     let records = query::existing(settings)?;
-    let world = World::new(ManualClock::at(read.now), net::OsDice::new()?);
+    let world = World::new(ManualClock::at(read.now), net::OsRandom::new()?);
     let offers = read.owner.offers.iter();
     let suppliers = offers.map(|offer| (offer.operator.plmn, Supplier::Operator)).collect();
     Ok(Platform::new(records, world, NullEvents, read.clone().into_setup(suppliers)))

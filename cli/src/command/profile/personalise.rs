@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 use profile::personalise::{
-    COLUMNS, Dice, Made, Personalised, Row, Series, TransportKey, personalise, taken_from_template,
+    COLUMNS, Made, Personalised, Row, SecretSource, Series, TransportKey, personalise, taken_from_template,
 };
 use profile::{Description, Mistakes, check::check};
 use world::Fault;
@@ -74,12 +74,12 @@ impl Personalise {
     pub fn run(&self, json: bool) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
         let (template, text) = described(&self.template)?;
-        let dice = match &self.seed {
-            Some(seed) => Dice::from_text(seed),
-            None => Dice::new(world.random()),
+        let secrets = match &self.seed {
+            Some(seed) => SecretSource::from_text(seed),
+            None => SecretSource::new(world.random()),
         };
         let transport = self.transport_key.as_deref().map(transport_key).transpose()?;
-        self.check_first(&template, &text, &dice)?;
+        self.check_first(&template, &text, &secrets)?;
         let mut records = Records::open(&self.records, self.resume)?;
         let mut packages = Packages::open(self)?;
         let start = world.now();
@@ -92,7 +92,7 @@ impl Personalise {
             if number < done {
                 continue;
             }
-            let one = personalise(&template, &row, &dice).map_err(|mistakes| {
+            let one = personalise(&template, &row, &secrets).map_err(|mistakes| {
                 cannot_create(number + 1, &row, mistakes.in_text(&text), self.how_to_continue())
             })?;
             let octets = one.package.encode();
@@ -125,7 +125,7 @@ impl Personalise {
 
     /// Reports problems before anything is written: those of all rows, and those of the first
     /// package, which the other packages would share.
-    fn check_first(&self, template: &Description, text: &str, dice: &Dice) -> Result<(), Fault> {
+    fn check_first(&self, template: &Description, text: &str, secrets: &SecretSource) -> Result<(), Fault> {
         match (&self.rows, self.count) {
             (Some(file), _) => rows::check_rows(file, template, self.same_keys)?,
             (None, Some(2..)) => {
@@ -138,7 +138,7 @@ impl Personalise {
         }
         let Some(row) = self.rows()?.next().transpose()? else { return Ok(()) };
         let nothing = "no package was created";
-        let one = personalise(template, &row, dice)
+        let one = personalise(template, &row, secrets)
             .map_err(|mistakes| cannot_create(1, &row, mistakes.in_text(text), nothing))?;
         let mut findings = check(&one.package);
         // `check_rows` reported wrong check digits of all rows already.

@@ -20,7 +20,7 @@ use rsp_server::{
 };
 use world::{
     BoxFuture, Collection, Events, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents,
-    MemoryRecords, PeerCertificate, Records, SeededDice, Tx, World, link_from,
+    MemoryRecords, PeerCertificate, Records, SeededRandom, Tx, World, link_from,
 };
 
 static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::from_seed(b"soap tests", &PkiOptions::default()).unwrap());
@@ -289,7 +289,7 @@ impl Testbed {
                 events: Arc::new(MemoryEvents::default()),
                 world: World {
                     clock: Arc::clone(&clock) as Arc<dyn world::Clock>,
-                    dice: Arc::new(SeededDice::from_text(name)),
+                    random: Arc::new(SeededRandom::from_text(name)),
                 },
                 peers,
                 answers_expired: options.answers_expired,

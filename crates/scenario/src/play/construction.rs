@@ -47,7 +47,7 @@ impl SimulatedWorld {
     ) -> Result<Self, Fault> {
         let report = Arc::new(Mutex::new(report));
         let reporter = EventReporter { report: Arc::clone(&report), clock: simulation.clock() };
-        let servers = FaultInjector::new(simulation.dice("servers' mishaps"), [])
+        let servers = FaultInjector::new(simulation.random("servers' mishaps"), [])
             .with_tampering_peer(TamperingPeer::new(Arc::clone(&pki)))
             .telling(reporter.clone().strikes());
         let shared = Arc::default();

@@ -8,7 +8,7 @@ use fleet::bearers::Bearer;
 use http::{Request, Response};
 use network::{Networks, Radio};
 use rsp::ids::Plmn;
-use world::{Fault, Link, LinkFault, LinkFaultKind, SeededDice, link_from};
+use world::{Fault, Link, LinkFault, LinkFaultKind, SeededRandom, link_from};
 
 use super::radio_environment::RadioState;
 use faults::FaultInjector;
@@ -22,7 +22,7 @@ struct Inner {
     networks: Arc<Networks>,
     bearers: Arc<BTreeMap<Plmn, Bearer>>,
     radio_state: Arc<Mutex<RadioState>>,
-    dice: SeededDice,
+    random: SeededRandom,
     faults: FaultInjector,
     carriers: Mutex<BTreeMap<String, Carrier>>,
 }
@@ -32,10 +32,10 @@ impl DataConnections {
         networks: Arc<Networks>,
         bearers: Arc<BTreeMap<Plmn, Bearer>>,
         radio_state: Arc<Mutex<RadioState>>,
-        dice: SeededDice,
+        random: SeededRandom,
         faults: FaultInjector,
     ) -> Self {
-        Self(Arc::new(Inner { networks, bearers, radio_state, dice, faults, carriers: Mutex::default() }))
+        Self(Arc::new(Inner { networks, bearers, radio_state, random, faults, carriers: Mutex::default() }))
     }
 
     /// Wraps a link to a peer. Each request uses the bearer of the current network.
@@ -75,9 +75,12 @@ impl DataConnections {
         if let Some(line) = open.get(&bearer.id) {
             return Ok(line.clone());
         }
-        let dice = || self.0.dice.branch(&bearer.id);
-        let carrier =
-            self.carriers().entry(bearer.id.clone()).or_insert_with(|| Carrier::new(bearer, dice())).clone();
+        let random = || self.0.random.branch(&bearer.id);
+        let carrier = self
+            .carriers()
+            .entry(bearer.id.clone())
+            .or_insert_with(|| Carrier::new(bearer, random()))
+            .clone();
         let line = carrier.link(peer)?;
         open.insert(bearer.id.clone(), line.clone());
         Ok(line)

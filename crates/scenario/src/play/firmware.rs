@@ -87,11 +87,12 @@ impl<'a> Firmware<'a> {
         let name = format!("device {} {}", device.eid, device.activity.wakes);
         let attached = device.service.registered.map(|attached| attached.network);
         let radio_state = Arc::new(Mutex::new(RadioState { attached, ..RadioState::default() }));
-        let dice = sim.simulation.dice(&name);
-        let faults = device.faults.clone().unwrap_or_else(|| FaultInjector::new(dice.branch("mishaps"), []));
+        let random = sim.simulation.random(&name);
+        let faults =
+            device.faults.clone().unwrap_or_else(|| FaultInjector::new(random.branch("mishaps"), []));
         let (networks, bearers) = (Arc::clone(&sim.radio.networks), Arc::clone(&sim.radio.bearers));
         let connections =
-            DataConnections::new(networks, bearers, Arc::clone(&radio_state), dice, faults.clone());
+            DataConnections::new(networks, bearers, Arc::clone(&radio_state), random, faults.clone());
         drop(device);
         Some(Self { sim, index, radio_state, connections, power, faults, open_device: None })
     }
@@ -169,8 +170,8 @@ impl<'a> Firmware<'a> {
             )
         };
         let faulty = |whose, memory| FaultyMemory::new(whose, memory, faults.clone(), power.clone());
-        let dice = format!("card {eid} {wakes}");
-        let card = sim.card((eid, card), &dice, |memory| faulty("card", memory))?;
+        let random = format!("card {eid} {wakes}");
+        let card = sim.card((eid, card), &random, |memory| faulty("card", memory))?;
         let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
         let device_radio = DeviceRadio {
             radio_environment: Arc::clone(&sim.radio.environment),

@@ -389,8 +389,9 @@ fn begin(
         radio_state: Arc::default(),
     };
     let radio_state = Arc::clone(&device_radio.radio_state);
-    let dice = sim.simulation.dice(&format!("bearers of {eid} {powered}"));
-    let carrier = |(plmn, bearer): (&Plmn, _)| (*plmn, Carrier::new(bearer, dice.branch(&plmn.to_string())));
+    let random = sim.simulation.random(&format!("bearers of {eid} {powered}"));
+    let carrier =
+        |(plmn, bearer): (&Plmn, _)| (*plmn, Carrier::new(bearer, random.branch(&plmn.to_string())));
     let carriers: BTreeMap<_, _> = sim.radio.bearers.iter().map(carrier).collect();
     let line = Line { radio_state, carriers: Arc::new(carriers), faults, sim: Arc::downgrade(sim), index };
     let m2m = sim.parties.m2m.as_ref()?;

@@ -127,10 +127,12 @@ impl SimulatedWorld {
 
     /// The fault injector of a device.
     pub(super) fn mishaps_of(&self, device: &mut DormantDevice) -> FaultInjector {
-        let dice = self.simulation.dice(&format!("mishaps of {}", device.eid));
+        let random = self.simulation.random(&format!("mishaps of {}", device.eid));
         let made = || {
             let liar = TamperingPeer::new(Arc::clone(&self.cards.pki));
-            FaultInjector::new(dice, []).with_tampering_peer(liar).telling(self.reporter().strikes())
+            FaultInjector::new(random, [])
+                .with_tampering_peer(liar)
+                .on_fault(self.reporter().fault_callback())
         };
         device.faults.get_or_insert_with(made).clone()
     }
@@ -169,14 +171,14 @@ impl SimulatedWorld {
     pub(super) fn card<M: Memory + 'static>(
         &self,
         (eid, at): (Eid, CardAt),
-        dice: &str,
+        random: &str,
         wrap: impl FnOnce(RamMemory) -> M,
     ) -> Result<AnyCard, Fault> {
         Ok(match at {
             CardAt::Theirs(door) => AnyCard::behind(door),
             CardAt::Ours(memory) => {
                 let (description, world) =
-                    (describe((&self.cards.pki, &self.cards.quirks), eid)?, self.simulation.world(dice));
+                    (describe((&self.cards.pki, &self.cards.quirks), eid)?, self.simulation.world(random));
                 AnyCard::Ours(Box::new(Card::open_among(
                     description,
                     wrap(memory),

@@ -35,8 +35,8 @@ impl SimulatedWorld {
                 Part::All => true,
                 Part::Range(first, last) => (first..=last).contains(&device.number),
                 Part::Share(share) => {
-                    let dice = self.simulation.dice(&format!("{purpose} chooses {}", device.eid));
-                    below(&dice, 100) < u64::from(share)
+                    let random = self.simulation.random(&format!("{purpose} chooses {}", device.eid));
+                    below(&random, 100) < u64::from(share)
                 }
             };
             let is_meant = devices.is_none_or(|devices| {

@@ -38,8 +38,9 @@ impl SimulatedWorld {
 
     /// Schedules a wake-up at a random time within a minute.
     fn schedule_wake_up_soon(&self, index: usize, device: &mut DormantDevice) {
-        let dice = self.simulation.dice(&format!("device {} notices {}", device.eid, device.service.epoch));
-        let at = self.now().plus(Duration::from_millis(below(&dice, NOTICE_WITHIN_MS)));
+        let random =
+            self.simulation.random(&format!("device {} notices {}", device.eid, device.service.epoch));
+        let at = self.now().plus(Duration::from_millis(below(&random, NOTICE_WITHIN_MS)));
         self.schedule_wake_up(index, device, at);
     }
 

@@ -69,7 +69,7 @@ async fn timed<T>(of: impl Future<Output = T>) -> (T, u128) {
 #[test]
 fn an_exchange_takes_its_transmission_time_and_the_first_one_a_handshake() {
     simulate(async |simulation| {
-        let carrier = Carrier::new(&bearer(), simulation.dice("bearer"));
+        let carrier = Carrier::new(&bearer(), simulation.random("bearer"));
         let (server, _) = server();
         let link = carrier.link(server).unwrap();
         // Four delays, 200 octets up, 400 octets down.
@@ -101,7 +101,7 @@ fn an_exchange_takes_its_transmission_time_and_the_first_one_a_handshake() {
 #[test]
 fn packets_take_their_transmission_time_and_need_a_packet_bearer() {
     simulate(async |simulation| {
-        let carrier = Carrier::new(&bearer(), simulation.dice("bearer"));
+        let carrier = Carrier::new(&bearer(), simulation.random("bearer"));
         // One delay each. Data of 100 octets has 150 octets with overhead, at twice the rate to the
         // device. A segment without data is also a packet.
         for (octets, is_to_device, millis) in [(100, false, 250), (100, true, 175), (0, false, 151)] {
@@ -110,9 +110,9 @@ fn packets_take_their_transmission_time_and_need_a_packet_bearer() {
         }
         let Usage { octets_up, octets_down, messages, .. } = carrier.usage();
         assert_eq!((octets_up, octets_down, messages), (150 + 51, 150, 0));
-        let lossy = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.dice("lossy"));
+        let lossy = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.random("lossy"));
         assert!(lossy.packets(1, true).await.unwrap_err().contains("lost 3 times"));
-        let messages = Carrier::new(&Bearer { packets: None, ..bearer() }, simulation.dice("messages"));
+        let messages = Carrier::new(&Bearer { packets: None, ..bearer() }, simulation.random("messages"));
         assert!(messages.packets(1, true).await.unwrap_err().contains("carries no packets"));
     });
 }
@@ -120,7 +120,7 @@ fn packets_take_their_transmission_time_and_need_a_packet_bearer() {
 #[test]
 fn a_request_that_is_always_lost_is_abandoned_before_the_server_gets_it() {
     simulate(async |simulation| {
-        let carrier = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.dice("bearer"));
+        let carrier = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.random("bearer"));
         let (server, asked) = server();
         let link = carrier.link(server).unwrap();
         let (answer, took) = timed(world::send(&link, request())).await;
@@ -136,7 +136,7 @@ fn a_request_that_is_always_lost_is_abandoned_before_the_server_gets_it() {
 fn losses_follow_from_the_seed_and_can_affect_the_answer() {
     let lossy = || {
         simulate(async |simulation| {
-            let carrier = Carrier::new(&Bearer { loss: 0.5, ..bearer() }, simulation.dice("bearer"));
+            let carrier = Carrier::new(&Bearer { loss: 0.5, ..bearer() }, simulation.random("bearer"));
             let (server, asked) = server();
             let link = carrier.link(server).unwrap();
             let mut answered = 0;
@@ -156,7 +156,7 @@ fn losses_follow_from_the_seed_and_can_affect_the_answer() {
 fn a_request_fails_when_the_bearer_is_unavailable_for_too_long() {
     simulate(async |simulation| {
         let away = Bearer { availability: 0.0, ..bearer() };
-        let carrier = Carrier::new(&away, simulation.dice("bearer"));
+        let carrier = Carrier::new(&away, simulation.random("bearer"));
         let (server, asked) = server();
         let (answer, took) = timed(world::send(&carrier.link(server).unwrap(), request())).await;
         assert_eq!((answer.unwrap_err().kind, took), (LinkFaultKind::Unreachable, 90_000));
@@ -169,7 +169,7 @@ fn a_request_fails_when_the_bearer_is_unavailable_for_too_long() {
 fn a_request_waits_for_a_bearer_that_comes_back_in_time() {
     simulate(async |simulation| {
         let at_times = Bearer { availability: 0.5, patience_s: 86_400, ..bearer() };
-        let carrier = Carrier::new(&at_times, simulation.dice("bearer"));
+        let carrier = Carrier::new(&at_times, simulation.random("bearer"));
         let (server, _) = server();
         let link = carrier.link(server).unwrap();
         let mut waited = 0;
@@ -203,7 +203,7 @@ fn message(octets: usize) -> Submission {
 #[test]
 fn a_short_message_takes_its_transmission_time_and_can_be_lost() {
     simulate(async |simulation| {
-        let carrier = Carrier::new(&bearer(), simulation.dice("bearer"));
+        let carrier = Carrier::new(&bearer(), simulation.random("bearer"));
         let centre = Centre::default();
         let carried = carrier.messages(centre.clone()).unwrap();
         let (id, took) = timed(carried.submit(message(140))).await;
@@ -211,7 +211,7 @@ fn a_short_message_takes_its_transmission_time_and_can_be_lost() {
         let usage = carrier.usage();
         assert_eq!((usage.messages, usage.octets_down), (1, 140));
 
-        let lossy = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.dice("bearer"));
+        let lossy = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.random("bearer"));
         let (fault, took) = timed(lossy.messages(centre.clone()).unwrap().submit(message(10))).await;
         assert_eq!(took, 3 * 1000);
         assert_eq!(fault.unwrap_err(), SubmitFault::Unreachable("lost 3 times on own".into()));
@@ -223,7 +223,7 @@ fn a_short_message_takes_its_transmission_time_and_can_be_lost() {
 fn a_bearer_of_short_messages_carries_no_packets() {
     simulate(async |simulation| {
         let bearers = Bearers::built_in().unwrap();
-        let carrier = Carrier::new(bearers.named("2g-sms").unwrap(), simulation.dice("bearer"));
+        let carrier = Carrier::new(bearers.named("2g-sms").unwrap(), simulation.random("bearer"));
         let fault = carrier.link(server().0).unwrap_err();
         assert_eq!(
             fault.to_string(),

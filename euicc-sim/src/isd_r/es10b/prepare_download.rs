@@ -131,7 +131,7 @@ fn one_time_key(
     if let Some(kept) = kept {
         return kept.clone();
     }
-    let secret = SecretKey::generate(curve, &mut |octets| context.world.dice.fill(octets));
+    let secret = SecretKey::generate(curve, &mut |octets| context.world.random.fill(octets));
     OneTimeKey {
         smdp_oid: smdp_oid.clone(),
         public: secret.public_key().to_sec1().into(),

@@ -53,7 +53,7 @@ fn an_inconsistent_description_is_refused() {
         let mut description = super::testbed::description();
         change(description.m2m.as_deref_mut().unwrap());
         let clock = world::ManualClock::at(rsp::time::Timestamp(0));
-        let world = world::World::new(clock, world::SeededDice::from_text("x"));
+        let world = world::World::new(clock, world::SeededRandom::from_text("x"));
         Card::open(description, RamMemory::default(), world).map(drop).unwrap_err().to_string()
     };
     for (change, why) in [
@@ -109,7 +109,7 @@ fn a_memory_is_refused_by_a_card_of_the_other_kind() {
     let description = super::testbed::description();
     let cells = new_consumer_card(description.eid);
     let clock = world::ManualClock::at(rsp::time::Timestamp(0));
-    let world = world::World::new(clock, world::SeededDice::from_text("x"));
+    let world = world::World::new(clock, world::SeededRandom::from_text("x"));
     let fault = crate::Card::open(description, RamMemory::of(cells), world).map(drop).unwrap_err();
     assert!(fault.to_string().contains("is of a consumer card"), "{fault}");
 }

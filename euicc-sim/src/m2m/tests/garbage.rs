@@ -1,7 +1,7 @@
 //! Thousands of damaged scripts: each gets a response, and the card stays consistent.
 
 use rsp::ota::script::Script;
-use world::{Dice, Memory, RamMemory, SeededDice};
+use world::{Memory, RamMemory, Random, SeededRandom};
 
 use super::oce::{Plan, establish, initialize_update};
 use super::testbed::{ISD_R, NEW, NO_RULES, Testbed, aid, create_isd_p, naming, store_data, unhex};
@@ -45,10 +45,10 @@ fn every_damaged_script_gets_a_response_and_leaves_a_consistent_card() {
     let start = memory.load().unwrap();
     let mut memory = memory;
     let scripts = scripts();
-    let dice = SeededDice::from_text("garbage");
+    let random = SeededRandom::from_text("garbage");
     let throw = |below: usize| {
         let mut octets = [0; 4];
-        dice.fill(&mut octets);
+        random.fill(&mut octets);
         usize::try_from(u32::from_be_bytes(octets)).unwrap() % below.max(1)
     };
     let mut read = 0;

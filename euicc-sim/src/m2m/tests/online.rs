@@ -15,7 +15,7 @@ use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 use rsp::time::Timestamp;
 use tokio::time::{Instant, timeout};
 use world::{
-    IncomingDelivery, NoDial, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages, Submission,
+    IncomingDelivery, NoDial, RamMemory, Receipts, SeededRandom, ShortMessage, ShortMessages, Submission,
     TokioClock, World,
 };
 
@@ -55,7 +55,7 @@ fn number(profile: u16) -> String {
 /// Starts a home network with the subscribers of these profiles, and a device with the card.
 fn environment(subscribers: &[u16]) -> Environment {
     let world =
-        World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("field"));
+        World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededRandom::from_text("field"));
     let networks = Networks::new(world.clone());
     networks.put(Network::new(home(), "Home", "XX"));
     let server = SubscriberServer::open(home(), RamMemory::default(), world.clone()).unwrap();

@@ -7,7 +7,7 @@ use profile::generic::Subscription;
 use profile::{Octets, ProfileElement, generic};
 use rsp::ids::{Aid, Eid, Iccid};
 use rsp::ota::script::{Answer, Chaining, Command, Form, Script, ScriptResponse};
-use world::{Dice, Fault, ManualClock, Memory, RamMemory, SeededDice, World};
+use world::{Fault, ManualClock, Memory, RamMemory, Random, SeededRandom, World};
 
 use super::oce;
 use crate::kind::{CardContext, CardKind};
@@ -143,18 +143,18 @@ impl Testbed {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut CardDescription), memory: impl Memory + 'static) -> Self {
-        Self::with_dice(change, memory, SeededDice::from_text("m2m"))
+        Self::with_random(change, memory, SeededRandom::from_text("m2m"))
     }
 
-    pub(crate) fn with_dice(
+    pub(crate) fn with_random(
         change: impl FnOnce(&mut CardDescription),
         memory: impl Memory + 'static,
-        dice: impl Dice + 'static,
+        random: impl Random + 'static,
     ) -> Self {
         let mut description = description();
         change(&mut description);
         let clock = ManualClock::at("2026-11-22T08:00:00Z".parse().unwrap());
-        let world = World::new(clock, dice);
+        let world = World::new(clock, random);
         let card = Card::open_among(description, memory, world, &SHARED).unwrap();
         Self { card }
     }

@@ -4,7 +4,7 @@
 use profile::{EuiccResponse, PeStatusCode};
 use rsp::der::Asn1;
 use rsp::ota::script::Chaining;
-use world::{Dice, RamMemory};
+use world::{RamMemory, Random};
 
 use super::oce::{Host, Plan, derive, establish, initialize_update, tlvs};
 use super::testbed::{NEW, Testbed, unhex};
@@ -12,14 +12,14 @@ use super::testbed::{NEW, Testbed, unhex};
 /// A random source that returns 00 to 0F repeatedly.
 struct Counting;
 
-impl Dice for Counting {
+impl Random for Counting {
     fn fill(&self, bytes: &mut [u8]) {
         (0..16).cycle().zip(bytes).for_each(|(number, octet)| *octet = number);
     }
 }
 
 fn testbed(isd_p: u16) -> Testbed {
-    let mut testbed = Testbed::with_dice(|_| {}, RamMemory::default(), Counting);
+    let mut testbed = Testbed::with_random(|_| {}, RamMemory::default(), Counting);
     if isd_p == 0x11 {
         testbed.expect(&format!("80E40040124F10{}", super::testbed::aid(0x11)), "9000");
     }

@@ -23,7 +23,7 @@ use tokio::{
 };
 use world::{
     BoxFuture, Clock, Fault, MemoryEvents, MemoryHosts, MemoryRecords, PhoneNumber, RamMemory, Records,
-    SeededDice, TokioClock, World,
+    SeededRandom, TokioClock, World,
 };
 
 use super::{
@@ -85,7 +85,7 @@ pub(super) struct Parts {
     pub(super) pki: Pki,
     pub(super) wires: Arc<Wires>,
     pub(super) failures: Arc<FailurePlan>,
-    pub(super) dice: SeededDice,
+    pub(super) random: SeededRandom,
     pub(super) clock: TokioClock,
     pub(super) bearer: Bearer,
     /// Hosts to which devices can open connections.
@@ -101,7 +101,7 @@ impl Parts {
     pub(super) fn world(&self, name: &str) -> World {
         let Counters { sm_dp, sm_sr, .. } = self.failures.counters();
         let commits = sm_dp + sm_sr;
-        World::new(self.clock, self.dice.branch(&format!("{name} {commits}")))
+        World::new(self.clock, self.random.branch(&format!("{name} {commits}")))
     }
 
     /// The OID of the SM-SR.

@@ -10,7 +10,7 @@ use http::Request;
 use rsp_server::due::RETRY_DELAY;
 use world::{
     ChangeSet, Committed, LinkFault, LinkFaultKind, ManualClock, MemoryEvents, MemoryRecords, NullEvents,
-    PeerCertificate, SeededDice, Stored, link_from,
+    PeerCertificate, SeededRandom, Stored, link_from,
 };
 
 use super::*;
@@ -60,7 +60,7 @@ fn full() -> Fault {
 }
 
 fn world(clock: &ManualClock) -> World {
-    World::new(clock.clone(), SeededDice::from_text("operator"))
+    World::new(clock.clone(), SeededRandom::from_text("operator"))
 }
 
 fn clock() -> ManualClock {
@@ -201,7 +201,7 @@ async fn a_notification_is_reported_once_after_the_commit() {
         "SM-SR",
         "https://sm-sr.example/sgp02".to_owned(),
         Arc::clone(&teller_records) as Arc<dyn Records>,
-        World::new(clock.clone(), SeededDice::from_text("teller")),
+        World::new(clock.clone(), SeededRandom::from_text("teller")),
         Arc::new(NullEvents),
     );
     let teller = teller.with_peers(Arc::new(way));

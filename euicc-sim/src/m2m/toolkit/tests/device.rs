@@ -14,8 +14,8 @@ use rsp::time::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use world::{
-    IncomingDelivery, MemoryHosts, PhoneNumber, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages,
-    Submission, TokioClock, World,
+    IncomingDelivery, MemoryHosts, PhoneNumber, RamMemory, Receipts, SeededRandom, ShortMessage,
+    ShortMessages, Submission, TokioClock, World,
 };
 
 use super::https_link::{Link, audit, identity, session, trigger};
@@ -53,7 +53,7 @@ impl Environment {
     /// Starts the network with subscriptions for these profiles, and the device.
     fn with(profiles: &[u16], over_sms: bool) -> Self {
         let world =
-            World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("field"));
+            World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededRandom::from_text("field"));
         let networks = Networks::new(world.clone());
         networks.put(Network::new(plmn(), "Test", "XX"));
         let home = SubscriberServer::open(plmn(), RamMemory::default(), world.clone()).unwrap();

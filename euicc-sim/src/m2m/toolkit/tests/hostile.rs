@@ -9,7 +9,7 @@ use rsp::ota::cat::{
 use rsp::ota::script::{Script, ScriptResponse};
 use rsp::ota::secured_packet::{ResponseStatus, Spi};
 use rsp::ota::sms::{PacketKind, Reference, SmsDeliver, segments};
-use world::{Dice, SeededDice};
+use world::{Random, SeededRandom};
 
 use super::https_link::{Link, triggered};
 use super::short_messages::submitted;
@@ -175,10 +175,10 @@ fn unexpected_terminal_response_and_fetch_are_refused() {
 #[test]
 fn random_terminal_behaviour() {
     const SEED: &str = "random terminal";
-    let dice = SeededDice::from_text(SEED);
-    let random = |limit: usize| {
+    let random = SeededRandom::from_text(SEED);
+    let below = |limit: usize| {
         let mut octets = [0; 4];
-        dice.fill(&mut octets);
+        random.fill(&mut octets);
         usize::try_from(u32::from_be_bytes(octets)).unwrap() % limit
     };
     for round in 0..20 {
@@ -198,8 +198,8 @@ fn random_terminal_behaviour() {
                     }
                 }
                 3 => {
-                    let mut octets = vec![0; 1 + random(60)];
-                    dice.fill(&mut octets);
+                    let mut octets = vec![0; 1 + below(60)];
+                    random.fill(&mut octets);
                     // A random terminal profile can lack facilities that the card needs to respond.
                     // The rounds that send one therefore check the card only after a reset.
                     let can_send_profile = round % 2 == 1;

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 
 /// A source of random bytes. Protocol crates never ask the operating system.
-pub trait Dice: Send + Sync {
+pub trait Random: Send + Sync {
     /// Fills `bytes` completely.
     fn fill(&self, bytes: &mut [u8]);
 }
 
-impl<D: Dice + ?Sized> Dice for Arc<D> {
+impl<D: Random + ?Sized> Random for Arc<D> {
     fn fill(&self, bytes: &mut [u8]) {
         (**self).fill(bytes);
     }
@@ -23,7 +23,7 @@ impl<D: Dice + ?Sized> Dice for Arc<D> {
 /// the same stream. Give each party its own [`branch`](Self::branch), so that its bytes do not
 /// depend on the order in which the parties run.
 #[derive(Clone)]
-pub struct SeededDice {
+pub struct SeededRandom {
     seed: [u8; 32],
     stream: Arc<Mutex<Stream>>,
 }
@@ -34,7 +34,7 @@ struct Stream {
     left: Vec<u8>,
 }
 
-impl SeededDice {
+impl SeededRandom {
     /// Creates a source from a 256-bit seed.
     pub fn new(seed: [u8; 32]) -> Self {
         Self { seed, stream: Arc::default() }
@@ -59,7 +59,7 @@ impl SeededDice {
     }
 }
 
-impl Dice for SeededDice {
+impl Random for SeededRandom {
     fn fill(&self, bytes: &mut [u8]) {
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         for byte in bytes {
@@ -81,34 +81,34 @@ impl Dice for SeededDice {
 mod tests {
     use super::*;
 
-    fn draw(dice: &SeededDice, n: usize) -> Vec<u8> {
+    fn draw(random: &SeededRandom, n: usize) -> Vec<u8> {
         let mut bytes = vec![0; n];
-        dice.fill(&mut bytes);
+        random.fill(&mut bytes);
         bytes
     }
 
     #[test]
     fn the_same_seed_gives_the_same_bytes_regardless_of_call_sizes() {
-        let at_once = draw(&SeededDice::from_text("7"), 100);
-        let dice = SeededDice::from_text("7");
-        let in_parts = [draw(&dice, 1), draw(&dice, 63), draw(&dice.clone(), 36)].concat();
+        let at_once = draw(&SeededRandom::from_text("7"), 100);
+        let random = SeededRandom::from_text("7");
+        let in_parts = [draw(&random, 1), draw(&random, 63), draw(&random.clone(), 36)].concat();
         assert_eq!(at_once, in_parts);
-        assert_ne!(at_once, draw(&SeededDice::from_text("8"), 100));
+        assert_ne!(at_once, draw(&SeededRandom::from_text("8"), 100));
     }
 
     #[test]
     fn a_branch_depends_only_on_seed_and_name() {
-        let dice = SeededDice::from_text("7");
-        let early = draw(&dice.branch("card"), 40);
-        draw(&dice, 1000);
-        assert_eq!(early, draw(&dice.branch("card"), 40));
-        assert_ne!(early, draw(&dice.branch("server"), 40));
+        let random = SeededRandom::from_text("7");
+        let early = draw(&random.branch("card"), 40);
+        draw(&random, 1000);
+        assert_eq!(early, draw(&random.branch("card"), 40));
+        assert_ne!(early, draw(&random.branch("server"), 40));
     }
 
     #[test]
     fn the_stream_matches_its_documentation() {
         let first = Sha256::digest([&[9; 32][..], b"block", &[0; 8]].concat());
         let second = Sha256::digest([&[9; 32][..], b"block", &[0, 0, 0, 0, 0, 0, 0, 1]].concat());
-        assert_eq!(draw(&SeededDice::new([9; 32]), 64), [first, second].concat());
+        assert_eq!(draw(&SeededRandom::new([9; 32]), 64), [first, second].concat());
     }
 }
