@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use network::EmmCause;
 
-pub(crate) mod lie;
+pub(crate) mod false_statement;
 
 /// Time after which a sender that gets no answer gives up. `net::Client` uses the same timeout.
 pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! The fault catalogue: what each fault does, and which requirement of which party it tests.
 
-mod lie;
+mod false_statement;
 mod link;
 mod power;
 mod radio;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::acts::lie::LieAct;
+use super::acts::false_statement::FalseStatement;
 use super::acts::{LinkAct, PowerAct, RadioAct, RecordsAct};
 use super::value::Value;
 
@@ -90,7 +90,7 @@ pub enum FaultId {
     /// A fault of the power supply or the memory.
     Power(PowerAct),
     /// A false statement.
-    Lie(LieAct),
+    Lie(FalseStatement),
 }
 
 impl FaultId {
@@ -141,6 +141,36 @@ pub struct Entry {
 }
 
 impl Entry {
+    const fn new(id: FaultId, name: &'static str, places: Places) -> Self {
+        let (what, peer, requirement, clause, answer) = ("", "", "", "", "");
+        Self { id, name, what, peer, requirement, clause, answer, places, value: None }
+    }
+
+    const fn what(mut self, what: &'static str) -> Self {
+        self.what = what;
+        self
+    }
+
+    const fn peer(mut self, peer: &'static str) -> Self {
+        self.peer = peer;
+        self
+    }
+
+    const fn requires(mut self, requirement: &'static str, clause: &'static str) -> Self {
+        (self.requirement, self.clause) = (requirement, clause);
+        self
+    }
+
+    const fn answer(mut self, answer: &'static str) -> Self {
+        self.answer = answer;
+        self
+    }
+
+    const fn value(mut self, parameter: Parameter) -> Self {
+        self.value = Some(parameter);
+        self
+    }
+
     /// The name without the family.
     pub fn short_name(&self) -> &'static str {
         self.name.split_once('/').map_or(self.name, |(_, name)| name)
@@ -193,16 +223,12 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    const fn time(what: &'static str, default: Duration) -> Option<Self> {
-        Some(Self { what, default: Some(Value::Time(default)), is_time: true })
+    const fn time(what: &'static str, default: Duration) -> Self {
+        Self { what, default: Some(Value::Time(default)), is_time: true }
     }
 
-    const fn octets(what: &'static str, default: Option<u32>) -> Option<Self> {
-        let default = match default {
-            Some(number) => Some(Value::Number(number)),
-            None => None,
-        };
-        Some(Self { what, default, is_time: false })
+    const fn octets(what: &'static str, default: Option<Value>) -> Self {
+        Self { what, default, is_time: false }
     }
 }
 
@@ -214,7 +240,7 @@ fn kind<S: Serializer>(is_time: &bool, serializer: S) -> Result<S::Ok, S::Error>
 /// All faults, grouped by family.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
     let others = [link::ENTRIES, records::ENTRIES, radio::ENTRIES, power::ENTRIES];
-    others.into_iter().chain(lie::ENTRIES).flatten()
+    others.into_iter().chain(false_statement::ENTRIES).flatten()
 }
 
 /// Returns the fault with this name.

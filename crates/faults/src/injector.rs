@@ -25,11 +25,11 @@ struct Inner {
     random: SeededRandom,
     placed: Mutex<Vec<Placed>>,
     tampering_peer: OnceLock<Arc<TamperingPeer>>,
-    told: OnceLock<Box<Told>>,
+    on_fault: OnceLock<Box<OnFault>>,
 }
 
 /// Callback for each fault that happens.
-type Told = dyn Fn(&FaultSpec) + Send + Sync;
+type OnFault = dyn Fn(&FaultSpec) + Send + Sync;
 
 struct Placed {
     spec: FaultSpec,
@@ -38,7 +38,7 @@ struct Placed {
     /// Number of occasions at the place of the fault.
     seen: u32,
     /// Number of times that the fault happened.
-    struck: u32,
+    injected: u32,
 }
 
 /// A fault that happens now.
@@ -115,13 +115,13 @@ impl FaultInjector {
     /// Sets the callback that is called for each fault that happens. Only the first call has an
     /// effect.
     #[must_use]
-    pub fn telling(self, tell: impl Fn(&FaultSpec) + Send + Sync + 'static) -> Self {
-        self.0.told.get_or_init(|| Box::new(tell));
+    pub fn on_fault(self, callback: impl Fn(&FaultSpec) + Send + Sync + 'static) -> Self {
+        self.0.on_fault.get_or_init(|| Box::new(callback));
         self
     }
 
     /// Installs another fault, from now on.
-    pub fn put(&self, spec: FaultSpec) {
+    pub fn install(&self, spec: FaultSpec) {
         let mut placed = self.placed();
         // This name determines the random decisions of a seed, so it must not change.
         let random = self.0.random.branch(&format!("mishap {} {spec}", placed.len()));
@@ -134,8 +134,8 @@ impl FaultInjector {
     }
 
     /// Every installed fault, with the number of times that it happened.
-    pub fn struck(&self) -> Vec<(FaultSpec, u32)> {
-        self.placed().iter().map(|placed| (placed.spec.clone(), placed.struck)).collect()
+    pub fn injected_counts(&self) -> Vec<(FaultSpec, u32)> {
+        self.placed().iter().map(|placed| (placed.spec.clone(), placed.injected)).collect()
     }
 
     /// Every installed fault, with the number of occasions at its place, including those at which
@@ -145,8 +145,8 @@ impl FaultInjector {
     }
 
     /// Total number of faults that happened.
-    pub fn strikes(&self) -> u32 {
-        self.placed().iter().map(|placed| placed.struck).sum()
+    pub fn injected_count(&self) -> u32 {
+        self.placed().iter().map(|placed| placed.injected).sum()
     }
 
     /// Registers an occasion and returns the fault that happens, if any. `concerns` selects the
@@ -169,8 +169,8 @@ impl FaultInjector {
                     Some(InjectedFault { spec: placed.spec.clone(), random: placed.random.clone(), after });
             }
         }
-        if let (Some(struck), Some(tell)) = (&happens, self.0.told.get()) {
-            tell(struck.spec());
+        if let (Some(injected), Some(callback)) = (&happens, self.0.on_fault.get()) {
+            callback(injected.spec());
         }
         happens
     }
@@ -184,9 +184,9 @@ impl FaultInjector {
 
     fn next_sms_fault(&self, direction: Direction) -> Option<SmsFaultKind> {
         let concerns = |spec: &FaultSpec| matches!(spec.id(), FaultId::Radio(act) if sms_fault(act, spec, direction).is_some());
-        let struck = self.next_fault(concerns)?;
-        let FaultId::Radio(act) = struck.id() else { return None };
-        sms_fault(act, struck.spec(), direction)
+        let injected = self.next_fault(concerns)?;
+        let FaultId::Radio(act) = injected.id() else { return None };
+        sms_fault(act, injected.spec(), direction)
     }
 
     fn placed(&self) -> MutexGuard<'_, Vec<Placed>> {
@@ -224,14 +224,14 @@ mod tests {
             ["link/reset@ES9+#2-3", "link/empty-body#10s.."].map(|text| text.parse().unwrap()),
         );
         let happens = |here: &'static str| {
-            faults.next_fault(|spec| spec.is_at(&[here])).map(|struck| struck.spec().name())
+            faults.next_fault(|spec| spec.is_at(&[here])).map(|injected| injected.spec().name())
         };
         let names: Vec<_> = ["ES9+", "ES11", "ES9+", "ES11", "ES9+", "ES9+"].map(happens).into();
         assert_eq!(names, [None, None, Some("link/reset"), None, Some("link/reset"), None]);
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(happens("ES11"), Some("link/empty-body"));
-        assert_eq!(faults.struck().iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!(faults.strikes(), 3);
+        assert_eq!(faults.injected_counts().iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(faults.injected_count(), 3);
         faults.clear();
         assert_eq!(happens("ES9+"), None);
     }

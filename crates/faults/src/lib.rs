@@ -38,10 +38,10 @@
 
 mod acts;
 pub mod catalogue;
+mod false_statement;
 mod fault_spec;
 mod function;
 mod injector;
-mod lie;
 mod link;
 pub mod page;
 mod power;
@@ -51,7 +51,10 @@ mod tampering_peer;
 mod value;
 mod when;
 
-pub use acts::lie::{CardLie, ElementLie, LieAct, M2mLie, MetadataLie, PackageLie, ServerLie};
+pub use acts::false_statement::{
+    FalseCardStatement, FalseElement, FalseM2mStatement, FalseMetadata, FalsePackage, FalseServerStatement,
+    FalseStatement,
+};
 pub use acts::{LinkAct, PowerAct, RadioAct, RecordsAct};
 pub use catalogue::{Entry, Family, FaultId};
 pub use fault_spec::{FaultSpec, InvalidFaultSpec};

@@ -22,7 +22,7 @@ impl FaultInjector {
     ///
     /// [`TamperingPeer`]: super::TamperingPeer
     pub fn link(&self, peer: Link) -> Link {
-        self.layer(self.with_lies(peer))
+        self.layer(self.with_false_statements(peer))
     }
 
     /// Wraps a link to an SM-DS. Works like [`FaultInjector::link`], but requests with ES9+ paths
@@ -45,11 +45,11 @@ impl Layer<Link> for FaultInjector {
         link_from(tower::service_fn(move |request: Request<Bytes>| {
             let (faults, peer, delayed) = (faults.clone(), peer.clone(), delayed.clone());
             async move {
-                let struck = faults.next_link_fault(&request);
+                let injected = faults.next_link_fault(&request);
                 let before = delayed.take();
-                let answer = match struck {
+                let answer = match injected {
                     None => world::send(&peer, request).await,
-                    Some(struck) => inject(&struck, &peer, request, &delayed).await,
+                    Some(injected) => inject(&injected, &peer, request, &delayed).await,
                 };
                 for late in before {
                     // The sender of this request has already given up.
@@ -86,26 +86,26 @@ impl DelayedRequests {
 }
 
 async fn inject(
-    struck: &InjectedFault,
+    injected: &InjectedFault,
     peer: &Link,
     mut request: Request<Bytes>,
     delayed: &DelayedRequests,
 ) -> Result<Response<Bytes>, LinkFault> {
-    let FaultId::Link(act) = struck.id() else { return world::send(peer, request).await };
+    let FaultId::Link(act) = injected.id() else { return world::send(peer, request).await };
     let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
-    let fault = |kind| LinkFault::new(kind, name, struck.spec().to_string());
+    let fault = |kind| LinkFault::new(kind, name, injected.spec().to_string());
     match act {
         LinkAct::LoseRequest => {
-            sleep(struck.time()).await;
+            sleep(injected.time()).await;
             Err(fault(LinkFaultKind::Timeout))
         }
         LinkAct::LoseAnswer => {
             world::send(peer, request).await?;
-            sleep(struck.time()).await;
+            sleep(injected.time()).await;
             Err(fault(LinkFaultKind::Timeout))
         }
         LinkAct::Delay => {
-            sleep(struck.time()).await;
+            sleep(injected.time()).await;
             world::send(peer, request).await
         }
         LinkAct::Duplicate => {
@@ -115,16 +115,16 @@ async fn inject(
         }
         LinkAct::Reorder => {
             delayed.put(request);
-            sleep(struck.time()).await;
+            sleep(injected.time()).await;
             Err(fault(LinkFaultKind::Timeout))
         }
         LinkAct::TruncateRequest => {
-            let body = truncated(struck, request.body());
+            let body = truncated(injected, request.body());
             *request.body_mut() = body;
             world::send(peer, with_length(request)).await
         }
         LinkAct::CorruptRequest => {
-            let body = corrupted(struck, request.body());
+            let body = corrupted(injected, request.body());
             *request.body_mut() = body;
             world::send(peer, request).await
         }
@@ -140,11 +140,11 @@ async fn inject(
             answer.headers_mut().insert(LOCATION, HeaderValue::from_static("https://elsewhere.example/"));
             Ok(answer)
         }
-        LinkAct::TruncateAnswer => answered(peer, request, |body| truncated(struck, body)).await,
-        LinkAct::CorruptAnswer => answered(peer, request, |body| corrupted(struck, body)).await,
+        LinkAct::TruncateAnswer => answered(peer, request, |body| truncated(injected, body)).await,
+        LinkAct::CorruptAnswer => answered(peer, request, |body| corrupted(injected, body)).await,
         LinkAct::EmptyBody => answered(peer, request, |_| Bytes::new()).await,
         LinkAct::HugeBody => {
-            let size = struck.number().unwrap_or_default();
+            let size = injected.number().unwrap_or_default();
             let padded = |body: &Bytes| {
                 let mut octets = body.to_vec();
                 octets.resize(size.max(octets.len()), b' ');
@@ -161,11 +161,11 @@ async fn inject(
             let can_drip = request.extensions().get::<CanSendSlowly>().is_some();
             let mut answer = world::send(peer, request).await?;
             if can_drip {
-                answer.extensions_mut().insert(SlowBody(struck.time()));
+                answer.extensions_mut().insert(SlowBody(injected.time()));
                 return Ok(answer);
             }
             let octets = u32::try_from(answer.body().len()).unwrap_or(u32::MAX);
-            let takes = struck.time().saturating_mul(octets);
+            let takes = injected.time().saturating_mul(octets);
             sleep(takes.min(ANSWER_PATIENCE)).await;
             if takes > ANSWER_PATIENCE { Err(fault(LinkFaultKind::Timeout)) } else { Ok(answer) }
         }
@@ -202,15 +202,15 @@ fn empty(status: StatusCode) -> Response<Bytes> {
     answer
 }
 
-fn truncated(struck: &InjectedFault, body: &Bytes) -> Bytes {
-    let left = struck.number().unwrap_or(body.len() / 2);
+fn truncated(injected: &InjectedFault, body: &Bytes) -> Bytes {
+    let left = injected.number().unwrap_or(body.len() / 2);
     body.slice(..left.min(body.len()))
 }
 
-fn corrupted(struck: &InjectedFault, body: &Bytes) -> Bytes {
+fn corrupted(injected: &InjectedFault, body: &Bytes) -> Bytes {
     let mut octets = body.to_vec();
-    let at = struck.number().unwrap_or_else(|| struck.below(body.len()));
-    let bit = struck.below(8);
+    let at = injected.number().unwrap_or_else(|| injected.below(body.len()));
+    let bit = injected.below(8);
     if let Some(octet) = octets.get_mut(at) {
         *octet ^= 1 << bit;
     }

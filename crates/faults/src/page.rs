@@ -14,7 +14,7 @@ pub fn page() -> String {
         places.dedup();
         let (what, count, places) = (family.what(), entries.len(), places.join("; for short messages "));
         if family == Family::Lie {
-            lies(&mut page, &entries);
+            false_statement_table(&mut page, &entries);
             continue;
         }
         let _ = writeln!(page, "\n## {family}\n\nAffects {what}. {count} faults. Places: {places}.\n");
@@ -28,7 +28,7 @@ pub fn page() -> String {
     page
 }
 
-fn lies(page: &mut String, entries: &[&Entry]) {
+fn false_statement_table(page: &mut String, entries: &[&Entry]) {
     let count = entries.len();
     let _ = writeln!(page, "\n## lie\n\n{LIES_INTRODUCTION} {count} lies.\n");
     page.push_str("| lie | functions | false statement | tested party and requirement | clause | answer |\n");

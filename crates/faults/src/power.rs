@@ -20,27 +20,27 @@ pub struct Power(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    is_gone: AtomicBool,
-    told: Notify,
+    is_off: AtomicBool,
+    notify: Notify,
     by: OnceLock<FaultSpec>,
 }
 
 impl Power {
     /// True if the power has failed.
-    pub fn is_gone(&self) -> bool {
-        self.0.is_gone.load(Ordering::SeqCst)
+    pub fn is_off(&self) -> bool {
+        self.0.is_off.load(Ordering::SeqCst)
     }
 
     /// Waits until the power fails.
-    pub async fn gone(&self) {
+    pub async fn wait_until_off(&self) {
         loop {
-            let told = self.0.told.notified();
-            tokio::pin!(told);
-            told.as_mut().enable();
-            if self.is_gone() {
+            let notified = self.0.notify.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if self.is_off() {
                 return;
             }
-            told.await;
+            notified.await;
         }
     }
 
@@ -49,15 +49,15 @@ impl Power {
         self.0.by.get()
     }
 
-    fn cut_with(&self, struck: &InjectedFault) {
-        self.0.by.get_or_init(|| struck.spec().clone());
+    fn cut_with(&self, injected: &InjectedFault) {
+        self.0.by.get_or_init(|| injected.spec().clone());
         self.cut();
     }
 
     /// Cuts the power for good. A restarted card or device gets a new [`Power`].
     pub fn cut(&self) {
-        self.0.is_gone.store(true, Ordering::SeqCst);
-        self.0.told.notify_waiters();
+        self.0.is_off.store(true, Ordering::SeqCst);
+        self.0.notify.notify_waiters();
     }
 
     /// Wraps a link of the device that has this power supply. Once the power has failed, no request
@@ -77,7 +77,7 @@ impl Power {
     /// Returns the result of a future if there still is power after it; otherwise waits for ever.
     async fn or_never<T>(&self, of: impl Future<Output = T>) -> T {
         let result = of.await;
-        if self.is_gone() {
+        if self.is_off() {
             std::future::pending::<()>().await;
         }
         result
@@ -110,9 +110,9 @@ impl<D: CardDoor> PoweredDoor<D> {
         &self,
         answer: Result<T, DoorFault>,
     ) -> impl Future<Output = Result<T, DoorFault>> + Send + use<D, T> {
-        let (is_gone, is_of_device) = (self.power.is_gone(), self.is_of_device);
+        let (is_off, is_of_device) = (self.power.is_off(), self.is_of_device);
         async move {
-            match is_gone {
+            match is_off {
                 false => answer,
                 true if is_of_device => std::future::pending().await,
                 true => Err(DoorFault::Broken("the card has no power".into())),
@@ -158,7 +158,7 @@ impl<D: CardDoor, F: FnMut(Power) -> Result<D, Fault> + Send> SwitchedDoor<D, F>
     }
 
     fn switch_on(&mut self) -> Result<&mut PoweredDoor<D>, Fault> {
-        if self.power.is_gone() {
+        if self.power.is_off() {
             // Drop the old card first, because it still holds its memory.
             self.on = None;
             self.power = Power::default();
@@ -219,20 +219,20 @@ impl<M: Memory> FaultyMemory<M> {
         whose == self.whose && batch.changes().any(|(name, _)| name.starts_with(cell))
     }
 
-    fn commit_with(&mut self, struck: &InjectedFault, batch: Batch) -> Result<(), Fault> {
-        let FaultId::Power(act) = struck.id() else { return self.inner.commit(batch) };
+    fn commit_with(&mut self, injected: &InjectedFault, batch: Batch) -> Result<(), Fault> {
+        let FaultId::Power(act) = injected.id() else { return self.inner.commit(batch) };
         match act {
-            PowerAct::WriteFails => return Err(self.fault(struck)),
+            PowerAct::WriteFails => return Err(self.fault(injected)),
             PowerAct::CutBeforeWrite => {}
             PowerAct::CutAfterWrite => self.inner.commit(batch)?,
-            PowerAct::TornWrite => self.tear(struck, batch)?,
+            PowerAct::TornWrite => self.tear(injected, batch)?,
         }
-        self.power.cut_with(struck);
-        Err(self.fault(struck))
+        self.power.cut_with(injected);
+        Err(self.fault(injected))
     }
 
     /// Commits the batch, and then truncates the file within the written data.
-    fn tear(&mut self, struck: &InjectedFault, batch: Batch) -> Result<(), Fault> {
+    fn tear(&mut self, injected: &InjectedFault, batch: Batch) -> Result<(), Fault> {
         let Some(path) = self.file.clone() else { return Ok(()) };
         let cannot = |why: std::io::Error| {
             Fault::caused_by(why, format!("cannot truncate {}", path.display()), "give the memory's journal")
@@ -247,15 +247,15 @@ impl<M: Memory> FaultyMemory<M> {
         self.inner.commit(batch)?;
         let after = length().map_err(cannot)?;
         let written = after.saturating_sub(before);
-        let missing = struck.number().and_then(|number| u64::try_from(number).ok()).unwrap_or(written / 2);
+        let missing = injected.number().and_then(|number| u64::try_from(number).ok()).unwrap_or(written / 2);
         let file = OpenOptions::new().write(true).open(&path).map_err(cannot)?;
         file.set_len(after - missing.clamp(1.min(written), written)).map_err(cannot)
     }
 
-    fn fault(&self, struck: &InjectedFault) -> Fault {
+    fn fault(&self, injected: &InjectedFault) -> Fault {
         Fault::new(
             format!("cannot write the memory of the {}", self.whose),
-            struck.spec().to_string(),
+            injected.spec().to_string(),
             "remove the fault",
         )
     }
@@ -267,12 +267,12 @@ impl<M: Memory> Memory for FaultyMemory<M> {
     }
 
     fn commit(&mut self, batch: Batch) -> Result<(), Fault> {
-        if self.power.is_gone() {
+        if self.power.is_off() {
             return Err(Fault::new("cannot write", "there is no power", "restore the power"));
         }
         match self.next_fault(&batch) {
             None => self.inner.commit(batch),
-            Some(struck) => self.commit_with(&struck, batch),
+            Some(injected) => self.commit_with(&injected, batch),
         }
     }
 }

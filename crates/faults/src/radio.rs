@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use network::{
     AttachId, AttachReject, AttachRequest, AuthenticationResponse, MobileOriginated, MobileTerminated,
-    NetworkAnswer, Radio, RadioFault, RpAnswer, RpReport, SystemInformation,
+    NetworkAnswer, Radio, RadioFault, RadioFuture, RpAnswer, RpReport, SystemInformation,
 };
 use rsp::ids::Plmn;
-use world::BoxFuture;
 
 use super::acts::RadioAct;
 use super::catalogue::FaultId;
@@ -50,12 +49,12 @@ impl<R: Radio> FaultyRadio<R> {
     fn is_heard(&self, plmn: Plmn) -> Result<(), RadioFault> {
         let away = self.next_fault(plmn, |act| act == RadioAct::Outage).is_some();
         // The network is off in the first period, then on, and so on.
-        let is_off = |struck: &InjectedFault| {
-            let period = struck.time().max(Duration::from_millis(1));
-            (struck.after().as_millis() / period.as_millis()).is_multiple_of(2)
+        let is_off = |injected: &InjectedFault| {
+            let period = injected.time().max(Duration::from_millis(1));
+            (injected.after().as_millis() / period.as_millis()).is_multiple_of(2)
         };
         let flaps = self.next_fault(plmn, |act| act == RadioAct::Flapping);
-        if away || flaps.is_some_and(|struck| is_off(&struck)) {
+        if away || flaps.is_some_and(|injected| is_off(&injected)) {
             return Err(RadioFault::NoCoverage(plmn));
         }
         Ok(())
@@ -64,7 +63,7 @@ impl<R: Radio> FaultyRadio<R> {
     fn happens(&self, plmn: Plmn, act: RadioAct) -> Result<(), RadioFault> {
         match self.next_fault(plmn, |each| each == act) {
             None => Ok(()),
-            Some(struck) => Err(RadioFault::Lost(struck.spec().to_string())),
+            Some(injected) => Err(RadioFault::Lost(injected.spec().to_string())),
         }
     }
 
@@ -82,19 +81,19 @@ impl<R: Radio> FaultyRadio<R> {
 }
 
 impl<R: Radio> Radio for FaultyRadio<R> {
-    fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
+    fn system_information(&self, plmn: Plmn) -> RadioFuture<'_, Option<SystemInformation>> {
         match self.is_heard(plmn) {
             Ok(()) => self.inner.system_information(plmn),
             Err(_) => Box::pin(async { Ok(None) }),
         }
     }
 
-    fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn attach(&self, plmn: Plmn, request: AttachRequest) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move {
             self.is_heard(plmn)?;
             self.happens(plmn, RadioAct::LoseAttachRequest)?;
             let refused = self.next_fault(plmn, |act| matches!(act, RadioAct::Refuse(_)));
-            if let Some(FaultId::Radio(RadioAct::Refuse(cause))) = refused.map(|struck| struck.id()) {
+            if let Some(FaultId::Radio(RadioAct::Refuse(cause))) = refused.map(|injected| injected.id()) {
                 return Ok(NetworkAnswer::AttachReject(AttachReject { cause }));
             }
             let answer = self.inner.attach(plmn, request).await?;
@@ -102,11 +101,7 @@ impl<R: Radio> Radio for FaultyRadio<R> {
         })
     }
 
-    fn authenticate(
-        &self,
-        plmn: Plmn,
-        response: AuthenticationResponse,
-    ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn authenticate(&self, plmn: Plmn, response: AuthenticationResponse) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move {
             self.is_heard(plmn)?;
             let answer = self.inner.authenticate(plmn, response).await?;
@@ -117,36 +112,28 @@ impl<R: Radio> Radio for FaultyRadio<R> {
         })
     }
 
-    fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn detach(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, ()> {
         match self.is_heard(plmn) {
             Ok(()) => self.inner.detach(plmn, attach),
             Err(fault) => Box::pin(async { Err(fault) }),
         }
     }
 
-    fn submit_short_message(
-        &self,
-        plmn: Plmn,
-        message: MobileOriginated,
-    ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
+    fn submit_short_message(&self, plmn: Plmn, message: MobileOriginated) -> RadioFuture<'_, RpAnswer> {
         match self.is_heard(plmn) {
             Ok(()) => self.inner.submit_short_message(plmn, message),
             Err(fault) => Box::pin(async { Err(fault) }),
         }
     }
 
-    fn next_short_message(
-        &self,
-        plmn: Plmn,
-        attach: AttachId,
-    ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
+    fn next_short_message(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, MobileTerminated> {
         match self.is_heard(plmn) {
             Ok(()) => self.inner.next_short_message(plmn, attach),
             Err(fault) => Box::pin(async { Err(fault) }),
         }
     }
 
-    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> RadioFuture<'_, ()> {
         match self.is_heard(plmn) {
             Ok(()) => self.inner.report_short_message(plmn, report),
             Err(fault) => Box::pin(async { Err(fault) }),

@@ -23,7 +23,7 @@ pub struct ProcessHandle(Arc<ProcessState>);
 #[derive(Default)]
 struct ProcessState {
     has_ended: AtomicBool,
-    told: Notify,
+    notify: Notify,
     /// Delay before the process is restarted.
     away: Mutex<Duration>,
     by: Mutex<Option<FaultSpec>>,
@@ -38,13 +38,13 @@ impl ProcessHandle {
     /// Waits for the end of the process. Returns the delay before the process is restarted.
     pub async fn over(&self) -> Duration {
         loop {
-            let told = self.0.told.notified();
-            tokio::pin!(told);
-            told.as_mut().enable();
+            let notified = self.0.notify.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
             if self.is_over() {
                 return self.away();
             }
-            told.await;
+            notified.await;
         }
     }
 
@@ -76,16 +76,16 @@ impl ProcessHandle {
         }))
     }
 
-    fn end_by(&self, struck: &InjectedFault) {
-        *self.0.by.lock().unwrap_or_else(PoisonError::into_inner) = Some(struck.spec().clone());
-        self.end(struck.time());
+    fn end_by(&self, injected: &InjectedFault) {
+        *self.0.by.lock().unwrap_or_else(PoisonError::into_inner) = Some(injected.spec().clone());
+        self.end(injected.time());
     }
 
     /// Ends the process. It is to be restarted after `away`.
     pub fn end(&self, away: Duration) {
         *self.0.away.lock().unwrap_or_else(PoisonError::into_inner) = away;
         self.0.has_ended.store(true, Ordering::SeqCst);
-        self.0.told.notify_waiters();
+        self.0.notify.notify_waiters();
     }
 }
 
@@ -125,7 +125,7 @@ impl FaultyRecords {
         let reads = |act| matches!(act, RecordsAct::ReadFails);
         match self.next_fault(reads, [collection].into_iter()) {
             None => Ok(()),
-            Some(struck) => Err(self.fault(&struck, "cannot read a record")),
+            Some(injected) => Err(self.fault(&injected, "cannot read a record")),
         }
     }
 
@@ -141,31 +141,35 @@ impl FaultyRecords {
         })
     }
 
-    fn fault(&self, struck: &InjectedFault, what: &str) -> Fault {
-        Fault::new(format!("{what} of {}", self.party), struck.spec().to_string(), "remove the fault")
+    fn fault(&self, injected: &InjectedFault, what: &str) -> Fault {
+        Fault::new(format!("{what} of {}", self.party), injected.spec().to_string(), "remove the fault")
     }
 
-    async fn commit_with(&self, struck: &InjectedFault, mut changes: ChangeSet) -> Result<Committed, Fault> {
-        let FaultId::Records(act) = struck.id() else { return self.inner.commit(changes).await };
+    async fn commit_with(
+        &self,
+        injected: &InjectedFault,
+        mut changes: ChangeSet,
+    ) -> Result<Committed, Fault> {
+        let FaultId::Records(act) = injected.id() else { return self.inner.commit(changes).await };
         match act {
             RecordsAct::CommitFails | RecordsAct::ReadFails => {
-                Err(self.fault(struck, "cannot write the records"))
+                Err(self.fault(injected, "cannot write the records"))
             }
             RecordsAct::TornWrite => {
                 changes.changes.truncate(changes.changes.len() / 2);
                 let _torn = self.inner.commit(changes).await?;
-                Err(self.fault(struck, "cannot write the records"))
+                Err(self.fault(injected, "cannot write the records"))
             }
             RecordsAct::LostWrite => Ok(Committed::Yes),
             RecordsAct::Conflict => Ok(Committed::Conflict),
             RecordsAct::CrashBeforeCommit => {
-                self.process.end_by(struck);
-                Err(self.fault(struck, "cannot write the records"))
+                self.process.end_by(injected);
+                Err(self.fault(injected, "cannot write the records"))
             }
             RecordsAct::CrashAfterCommit => {
                 let _committed = self.inner.commit(changes).await?;
-                self.process.end_by(struck);
-                Err(self.fault(struck, "the process ended after the commit"))
+                self.process.end_by(injected);
+                Err(self.fault(injected, "the process ended after the commit"))
             }
         }
     }
@@ -214,10 +218,10 @@ impl Records for FaultyRecords {
                 return self.inner.commit(changes).await;
             }
             let writes = |act| !matches!(act, RecordsAct::ReadFails);
-            let struck = self.next_fault(writes, changes.changes.iter().map(|change| change.collection));
-            match struck {
+            let injected = self.next_fault(writes, changes.changes.iter().map(|change| change.collection));
+            match injected {
                 None => self.inner.commit(changes).await,
-                Some(struck) => self.commit_with(&struck, changes).await,
+                Some(injected) => self.commit_with(&injected, changes).await,
             }
         })
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use device::Ending;
 use device::lpa::{Consent, Decision, DownloadOptions};
 use faults::catalogue::{self, Entry, Places};
-use faults::{Family, FaultId, LieAct, RadioAct, RecordsAct};
+use faults::{FalseStatement, Family, FaultId, RadioAct, RecordsAct};
 use matrix::{AttachAttempt, Cell, LASTS, of};
 use testbed::consumer::{BOOTSTRAP, LOCAL, Start, VISITED};
 use testbed::time::run;
@@ -201,7 +201,7 @@ fn of_power(occasions: &Occasions) -> Vec<Cell> {
 /// Each lie in each of its functions: once, twice, and repeatedly for an hour.
 fn of_lies() -> Vec<Cell> {
     let mut cells = Vec::new();
-    let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Lie(LieAct::M2m(_)));
+    let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Lie(FalseStatement::M2m(_)));
     for entry in of(Family::Lie).filter(|entry| !is_of_m2m(entry)) {
         for function in entry.places.forms().split(", ") {
             for when in ["#1", "#1-2", "#1-"] {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use device::Ending;
 use device::lpa::{Consent, Decision, DownloadOptions};
 use faults::catalogue::{self, Entry};
-use faults::{CardLie, Family, FaultId, LieAct};
+use faults::{FalseCardStatement, FalseStatement, Family, FaultId};
 use testbed::consumer::{Consumer, Start};
 use testbed::time::run;
 use world::Outcome;
@@ -24,7 +24,7 @@ static START: LazyLock<Start> = LazyLock::new(|| {
 });
 
 fn lies() -> impl Iterator<Item = &'static Entry> {
-    let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Lie(LieAct::M2m(_)));
+    let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Lie(FalseStatement::M2m(_)));
     catalogue::all().filter(move |entry| entry.id.family() == Family::Lie && !is_of_m2m(entry))
 }
 
@@ -41,7 +41,7 @@ fn all() -> Vec<Told> {
     let mut all = Vec::new();
     for entry in lies() {
         let functions: Vec<_> = entry.places.forms().split(", ").collect();
-        let is_of_metadata = matches!(entry.id, FaultId::Lie(LieAct::Metadata(_)));
+        let is_of_metadata = matches!(entry.id, FaultId::Lie(FalseStatement::Metadata(_)));
         for place in &functions {
             let answer = if is_of_metadata { told_alone(entry, place) } else { entry.answer };
             all.push(Told { entry, place, answer });
@@ -64,7 +64,7 @@ fn told_alone(entry: &Entry, place: &str) -> &'static str {
 }
 
 impl Told {
-    fn act(&self) -> LieAct {
+    fn act(&self) -> FalseStatement {
         match self.entry.id {
             FaultId::Lie(act) => act,
             _ => panic!("the entry is not a lie"),
@@ -104,7 +104,7 @@ fn try_lie(told: &Told) -> Result<(), String> {
             // The lie happens once in each of the two functions.
             _ if *place == "ES9+" => "#1-2",
             // The first notification concerns the bootstrap profile.
-            LieAct::Card(CardLie::NotificationDeleted) => "#2",
+            FalseStatement::Card(FalseCardStatement::NotificationDeleted) => "#2",
             _ => "#1",
         };
         run.faults.put(format!("{}@{place}{when}", entry.name).parse().unwrap());

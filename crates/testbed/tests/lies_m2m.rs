@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use certs::{Pki, PkiOptions};
 use faults::catalogue::{self, Entry};
-use faults::{FaultId, LieAct, M2mLie};
+use faults::{FalseM2mStatement, FalseStatement, FaultId};
 use rsp::time::Timestamp;
 use testbed::m2m::{Bearer, M2m, Setup, Start};
 use testbed::time::run;
@@ -37,7 +37,7 @@ fn refusals(run: &M2m) -> String {
 }
 
 /// Injects a lie and returns an error if the outcome is wrong.
-fn try_lie(entry: &Entry, lie: M2mLie, setup: &Setup, start: &Start) -> Result<(), String> {
+fn try_lie(entry: &Entry, lie: FalseM2mStatement, setup: &Setup, start: &Start) -> Result<(), String> {
     run("lies", BEGIN.plus(Duration::from_secs(3600)), async |simulation| {
         let run = M2m::begin(&simulation, setup, start).map_err(|why| why.to_string())?;
         let began = run.until(Duration::from_secs(300), |truth| truth.is_registered).await;
@@ -51,7 +51,7 @@ fn try_lie(entry: &Entry, lie: M2mLie, setup: &Setup, start: &Start) -> Result<(
         }
         // If only the enabling fails, the profile is on the card, and the download succeeds with a
         // warning.
-        let is_there = lie == M2mLie::NotEnabled;
+        let is_there = lie == FalseM2mStatement::NotEnabled;
         if answer.base.is_done() != is_there || !said.contains(entry.answer) {
             return Err(format!("no party answered {:?}: {said}", entry.answer));
         }
@@ -85,7 +85,7 @@ fn every_lie_between_servers_is_refused_with_the_answer_in_the_catalogue() {
     let mut tried = 0;
     let mut wrong = String::new();
     for entry in catalogue::all() {
-        let FaultId::Lie(LieAct::M2m(lie)) = entry.id else { continue };
+        let FaultId::Lie(FalseStatement::M2m(lie)) = entry.id else { continue };
         tried += 1;
         if let Err(why) = try_lie(entry, lie, &setup, &start) {
             wrong.push_str(&format!("{}: {why}\n\n", entry.name));

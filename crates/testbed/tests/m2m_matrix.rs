@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use certs::{Pki, PkiOptions};
 use faults::catalogue::{Entry, Places};
-use faults::{Family, FaultId, LieAct, M2mLie, RadioAct, RecordsAct};
+use faults::{FalseM2mStatement, FalseStatement, Family, FaultId, RadioAct, RecordsAct};
 use matrix::{AttachAttempt, Cell, LASTS, of};
 use rsp::sgp02::BaseResponse;
 use rsp::sgp02::common::ExecutionStatus;
@@ -287,7 +287,7 @@ fn of_links(story: Story, occasions: &Occasions) -> Vec<Cell> {
 /// Each lie once, twice, and repeatedly for an hour.
 fn of_lies() -> Vec<Cell> {
     let mut cells = Vec::new();
-    for entry in of(Family::Lie).filter(|entry| matches!(entry.id, FaultId::Lie(LieAct::M2m(_)))) {
+    for entry in of(Family::Lie).filter(|entry| matches!(entry.id, FaultId::Lie(FalseStatement::M2m(_)))) {
         for function in entry.places.forms().split(", ") {
             for when in ["#1", "#1-2", "#1-"] {
                 cells.push(Cell::new(function, entry, vec![format!("{}@{function}{when}", entry.name)]));
@@ -379,7 +379,8 @@ fn needs_a_reconciler(cell: &Cell) -> bool {
 /// True for the lie that the profile was not enabled. Over TLS, the operator has only the statement
 /// of the SM-SR, until it requests an audit.
 fn is_told_that_it_is_not_enabled(cell: &Cell, truth: &ObservedState, start: &Start) -> bool {
-    let is_that_lie = matches!(cell.fault.id, FaultId::Lie(LieAct::M2m(M2mLie::NotEnabled)));
+    let is_that_lie =
+        matches!(cell.fault.id, FaultId::Lie(FalseStatement::M2m(FalseM2mStatement::NotEnabled)));
     is_that_lie && truth.enabled() == Some(start.local)
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use certs::{Pki, PkiOptions};
 use device::Ending;
 use device::lpa::DownloadOptions;
-use faults::{CardLie, LieAct};
+use faults::{FalseCardStatement, FalseStatement};
 use rsp::time::Timestamp;
 use sm_dp::ProfileState;
 use testbed::consumer::{Consumer, Setup, Start};
@@ -62,6 +62,6 @@ pub(crate) async fn can_still_be_moved(
 
 /// True for a lie that the server cannot detect. A comparison with the card finds it, and the next
 /// notification of the card about the profile corrects it.
-pub(crate) fn needs_a_reconciler(act: LieAct) -> bool {
-    act == LieAct::Card(CardLie::NotificationDeleted)
+pub(crate) fn needs_a_reconciler(act: FalseStatement) -> bool {
+    act == FalseStatement::Card(FalseCardStatement::NotificationDeleted)
 }

@@ -11,52 +11,54 @@ use rsp::sgp22::es9plus::{
 use rsp::sgp22::es10b::{AuthenticateServerResponse, SmdpSigned2};
 use world::Fault;
 
-use super::{TamperingPeer, alter, cannot_lie, no_key, read_certificate, sign, with_signature};
-use crate::acts::lie::ServerLie;
+use super::{TamperingPeer, alter, cannot_falsify, no_key, read_certificate, sign, with_signature};
+use crate::acts::false_statement::FalseServerStatement;
 
 impl TamperingPeer {
-    /// Tells a lie in ES9+.InitiateAuthentication.
+    /// Makes a false statement in ES9+.InitiateAuthentication.
     pub(super) fn challenge(
         &self,
-        lie: ServerLie,
+        statement: FalseServerStatement,
         reply: &mut InitiateAuthenticationOk,
     ) -> Result<(), Fault> {
         let key = self.server_key(&reply.server_certificate)?;
         let mut signed: ServerSigned1 = (*reply.server_signed1).clone();
-        match lie {
-            ServerLie::Transaction => alter(&mut reply.transaction_id.0),
-            ServerLie::Signed1Transaction => alter(&mut signed.transaction_id.0),
-            ServerLie::Signed1Challenge => alter(&mut signed.euicc_challenge),
-            ServerLie::Signed1Address => signed.server_address = UNUSED_ADDRESS.to_owned(),
-            ServerLie::Signed1ServerChallenge => alter(&mut signed.server_challenge),
-            ServerLie::CiToBeUsed => alter(&mut reply.euicc_ci_pk_id_to_be_used.0),
+        match statement {
+            FalseServerStatement::Transaction => alter(&mut reply.transaction_id.0),
+            FalseServerStatement::Signed1Transaction => alter(&mut signed.transaction_id.0),
+            FalseServerStatement::Signed1Challenge => alter(&mut signed.euicc_challenge),
+            FalseServerStatement::Signed1Address => signed.server_address = UNUSED_ADDRESS.to_owned(),
+            FalseServerStatement::Signed1ServerChallenge => alter(&mut signed.server_challenge),
+            FalseServerStatement::CiToBeUsed => alter(&mut reply.euicc_ci_pk_id_to_be_used.0),
             _ => {}
         }
         reply.server_signed1 = Raw::new(signed);
         reply.server_signature1 = sign(&key, reply.server_signed1.bytes());
-        if lie == ServerLie::Signature1 {
+        if statement == FalseServerStatement::Signature1 {
             alter(&mut reply.server_signature1);
         }
         Ok(())
     }
 
-    /// Tells a lie in ES9+.AuthenticateClient.
+    /// Makes a false statement in ES9+.AuthenticateClient.
     pub(super) fn offer(
         &self,
-        lie: ServerLie,
+        statement: FalseServerStatement,
         asked: &AuthenticateClientRequest,
         reply: &mut AuthenticateClientOk,
     ) -> Result<(), Fault> {
         let mut key = self.server_key(&reply.smdp_certificate)?;
         let mut euicc_signature1 = euicc_signature1(asked)?;
         let mut signed: SmdpSigned2 = (*reply.smdp_signed2).clone();
-        match lie {
-            ServerLie::Transaction => alter(&mut reply.transaction_id.0),
-            ServerLie::Signed2Transaction => alter(&mut signed.transaction_id.0),
-            ServerLie::Signed2Code => signed.cc_required_flag = !signed.cc_required_flag,
-            ServerLie::Signed2Otpk => signed.bpp_euicc_otpk = Some(key.public_key().to_sec1().to_vec()),
-            ServerLie::Signature2OverOther => alter(&mut euicc_signature1),
-            ServerLie::Signature2ByDpauth => {
+        match statement {
+            FalseServerStatement::Transaction => alter(&mut reply.transaction_id.0),
+            FalseServerStatement::Signed2Transaction => alter(&mut signed.transaction_id.0),
+            FalseServerStatement::Signed2Code => signed.cc_required_flag = !signed.cc_required_flag,
+            FalseServerStatement::Signed2Otpk => {
+                signed.bpp_euicc_otpk = Some(key.public_key().to_sec1().to_vec())
+            }
+            FalseServerStatement::Signature2OverOther => alter(&mut euicc_signature1),
+            FalseServerStatement::Signature2ByDpauth => {
                 let curve = read_certificate(&reply.smdp_certificate)?.curve();
                 key = self.pki.credential(Role::DpAuth, curve).map_err(no_key)?.key;
             }
@@ -64,7 +66,7 @@ impl TamperingPeer {
         }
         reply.smdp_signed2 = Raw::new(signed);
         reply.smdp_signature2 = sign(&key, &with_signature(reply.smdp_signed2.bytes(), &euicc_signature1));
-        if lie == ServerLie::Signature2 {
+        if statement == FalseServerStatement::Signature2 {
             alter(&mut reply.smdp_signature2);
         }
         Ok(())
@@ -101,9 +103,9 @@ impl TamperingPeer {
     }
 }
 
-/// Tells a lie in ES9+.GetBoundProfilePackage, outside the package.
-pub(super) fn change_transaction_id(lie: ServerLie, reply: &mut GetBoundProfilePackageOk) {
-    if lie == ServerLie::Transaction {
+/// Makes a false statement in ES9+.GetBoundProfilePackage, outside the package.
+pub(super) fn change_transaction_id(statement: FalseServerStatement, reply: &mut GetBoundProfilePackageOk) {
+    if statement == FalseServerStatement::Transaction {
         let TransactionId(octets) = &mut reply.transaction_id;
         alter(octets);
     }
@@ -112,7 +114,7 @@ pub(super) fn change_transaction_id(lie: ServerLie, reply: &mut GetBoundProfileP
 fn euicc_signature1(asked: &AuthenticateClientRequest) -> Result<Vec<u8>, Fault> {
     match &asked.authenticate_server_response {
         AuthenticateServerResponse::AuthenticateResponseOk(ok) => Ok(ok.euicc_signature1.clone()),
-        AuthenticateServerResponse::AuthenticateResponseError(_) => Err(cannot_lie("the card refused")),
+        AuthenticateServerResponse::AuthenticateResponseError(_) => Err(cannot_falsify("the card refused")),
     }
 }
 

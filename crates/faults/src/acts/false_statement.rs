@@ -1,24 +1,24 @@
-//! Protocol violations that a party commits on purpose, as data. The code calls them lies.
+//! Protocol violations that a party commits on purpose, as data. Their fault names begin with `lie/`.
 
 use certs::m2m::CardDefect;
 use certs::{Defect, Role};
 
 /// A deliberate protocol violation by one party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LieAct {
+pub enum FalseStatement {
     /// By an SM-DP+, about the session.
-    Server(ServerLie),
+    Server(FalseServerStatement),
     /// By an SM-DP+, about the profile: in the profile metadata of ES9+.AuthenticateClient, in the
     /// package, or in both.
-    Metadata(MetadataLie),
+    Metadata(FalseMetadata),
     /// By an SM-DP+, in the binding of the package.
-    Package(PackageLie),
+    Package(FalsePackage),
     /// By an SM-DP+, in the profile elements of the package.
-    Element(ElementLie),
+    Element(FalseElement),
     /// By a card.
-    Card(CardLie),
+    Card(FalseCardStatement),
     /// Between servers of SGP.02, or by one of them to a card.
-    M2m(M2mLie),
+    M2m(FalseM2mStatement),
     /// A certificate with a defect, presented as a valid one.
     Certificate(Role, Defect),
 }
@@ -26,7 +26,7 @@ pub enum LieAct {
 /// A false statement of an SM-DP+ about the session. Each variant names the element that is
 /// changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerLie {
+pub enum FalseServerStatement {
     /// transactionId outside the signed data, in any function.
     Transaction,
     /// serverSigned1.transactionId.
@@ -58,7 +58,7 @@ pub enum ServerLie {
 /// A false statement of an SM-DP+ about the profile. If it is made in only
 /// one of ES9+.AuthenticateClient and the package, the two contradict each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetadataLie {
+pub enum FalseMetadata {
     /// Another ICCID.
     Iccid,
     /// Another profileName.
@@ -89,7 +89,7 @@ pub enum MetadataLie {
 
 /// A defect in the binding of a package by an SM-DP+.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PackageLie {
+pub enum FalsePackage {
     /// remoteOpId.
     RemoteOperation,
     /// transactionId of InitialiseSecureChannel.
@@ -150,7 +150,7 @@ pub enum PackageLie {
 
 /// A defect of the profile elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElementLie {
+pub enum FalseElement {
     /// The header has another ICCID than the metadata.
     HeaderIccid,
     /// EF.ICCID has another ICCID than the header and the metadata.
@@ -173,7 +173,7 @@ pub enum ElementLie {
 
 /// A false statement of a card. Each variant names the element that is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CardLie {
+pub enum FalseCardStatement {
     /// transactionId outside the signed data, in any function.
     Transaction,
     /// euiccSigned1.transactionId.
@@ -240,7 +240,7 @@ pub enum CardLie {
 
 /// A false statement between servers of SGP.02.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum M2mLie {
+pub enum FalseM2mStatement {
     /// EIS: another EID, signed by the EUM.
     EisEid,
     /// EIS: another SM-SR.

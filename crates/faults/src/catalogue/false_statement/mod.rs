@@ -7,7 +7,7 @@ mod package;
 mod server;
 
 use super::{Entry, FaultId, Places};
-use crate::LieAct;
+use crate::FalseStatement;
 
 pub(super) static ENTRIES: [&[Entry]; 6] = [
     server::ENTRIES,
@@ -31,15 +31,12 @@ struct Test {
     clause: &'static str,
 }
 
-const fn lie(
-    act: LieAct,
-    name: &'static str,
-    told: &'static str,
-    what: &'static str,
-    test: &Test,
-    answer: &'static str,
-) -> Entry {
-    let Test { peer, requirement, clause } = *test;
-    let (id, places) = (FaultId::Lie(act), Places::Told(told));
-    Entry { id, name, what, peer, requirement, clause, answer, places, value: None }
+const fn false_statement(act: FalseStatement, name: &'static str, told: &'static str) -> Entry {
+    Entry::new(FaultId::Lie(act), name, Places::Told(told))
+}
+
+impl Entry {
+    const fn tests(self, test: &Test, answer: &'static str) -> Self {
+        self.peer(test.peer).requires(test.requirement, test.clause).answer(answer)
+    }
 }

@@ -24,10 +24,10 @@ use rsp_server::soap::eum;
 use world::{Fault, Link, LinkFault};
 
 use super::{
-    FaultInjector, InjectedFault, LieAct, TamperingPeer, alter, cannot_lie, is_told_in, lie_failed, no_key,
-    set_content_length,
+    FalseStatement, FaultInjector, InjectedFault, TamperingPeer, alter, applies_in, cannot_falsify,
+    falsification_failed, no_key, set_content_length,
 };
-use crate::acts::lie::M2mLie;
+use crate::acts::false_statement::FalseM2mStatement;
 use crate::catalogue::FaultId;
 use crate::{FaultSpec, function_of};
 
@@ -42,16 +42,16 @@ impl TamperingPeer {
         let function = function_of(&request).filter(|function| function.starts_with("ES3."));
         let Some(function) = function else { return world::send(peer, request).await };
         let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
-        if let Some((struck, told)) = self.next_fault(faults, &function, request.body()) {
-            let told = told.map_err(|why| lie_failed(&name, &struck, &why))?;
-            set_content_length(request.headers_mut(), &told);
-            *request.body_mut() = told;
+        if let Some((injected, altered)) = self.next_fault(faults, &function, request.body()) {
+            let altered = altered.map_err(|why| falsification_failed(&name, &injected, &why))?;
+            set_content_length(request.headers_mut(), &altered);
+            *request.body_mut() = altered;
         }
         let mut answer = world::send(peer, request).await?;
-        if let Some((struck, told)) = self.next_fault(faults, &function, answer.body()) {
-            let told = told.map_err(|why| lie_failed(&name, &struck, &why))?;
-            set_content_length(answer.headers_mut(), &told);
-            *answer.body_mut() = told;
+        if let Some((injected, altered)) = self.next_fault(faults, &function, answer.body()) {
+            let altered = altered.map_err(|why| falsification_failed(&name, &injected, &why))?;
+            set_content_length(answer.headers_mut(), &altered);
+            *answer.body_mut() = altered;
         }
         Ok(answer)
     }
@@ -63,36 +63,38 @@ impl TamperingPeer {
         body: &[u8],
     ) -> Option<(InjectedFault, Result<Bytes, Fault>)> {
         let concerns = |spec: &FaultSpec| match spec.id() {
-            FaultId::Lie(LieAct::M2m(lie)) => {
-                let is_told_here = spec.id().entry().is_some_and(|entry| is_told_in(entry, function));
-                is_told_here && spec.is_at(&["ES3", function]) && self.altered_message(lie, body).is_some()
+            FaultId::Lie(FalseStatement::M2m(statement)) => {
+                let applies_here = spec.id().entry().is_some_and(|entry| applies_in(entry, function));
+                applies_here
+                    && spec.is_at(&["ES3", function])
+                    && self.altered_message(statement, body).is_some()
             }
             _ => false,
         };
-        let struck = faults.next_fault(concerns)?;
-        let FaultId::Lie(LieAct::M2m(lie)) = struck.id() else { return None };
-        let told = self.altered_message(lie, body)?;
-        Some((struck, told))
+        let injected = faults.next_fault(concerns)?;
+        let FaultId::Lie(FalseStatement::M2m(statement)) = injected.id() else { return None };
+        let altered = self.altered_message(statement, body)?;
+        Some((injected, altered))
     }
 
     /// Returns the message with the lie in it, or `None` if the lie does not apply to the message.
-    fn altered_message(&self, lie: M2mLie, body: &[u8]) -> Option<Result<Bytes, Fault>> {
-        match lie {
-            M2mLie::IsdpAid => changed(body, |answer: &mut CreateIsdpResponse| {
+    fn altered_message(&self, statement: FalseM2mStatement, body: &[u8]) -> Option<Result<Bytes, Fault>> {
+        match statement {
+            FalseM2mStatement::IsdpAid => changed(body, |answer: &mut CreateIsdpResponse| {
                 alter(answer.isd_p_aid.as_mut()?.0.get_mut(..15)?);
                 Some(Ok(()))
             }),
-            M2mLie::Challenge => answered(body, |data| {
+            FalseM2mStatement::Challenge => answered(body, |data| {
                 es5::random_challenge(data).ok()?;
                 alter(data);
                 Some(())
             }),
-            M2mLie::Receipt => answered(body, |data| {
+            FalseM2mStatement::Receipt => answered(body, |data| {
                 Receipt::parse(data).ok()?;
                 alter(data);
                 Some(())
             }),
-            M2mLie::StatusWord => changed(body, |answer: &mut SendDataResponse| {
+            FalseM2mStatement::StatusWord => changed(body, |answer: &mut SendDataResponse| {
                 let data = answer.euicc_response_data.as_mut()?;
                 let mut script = ScriptResponse::parse(data.as_slice()).ok()?;
                 let Some(Answer::Apdu(apdu)) = script.answers.last_mut() else { return None };
@@ -100,66 +102,66 @@ impl TamperingPeer {
                 *data = Octets(script.to_bytes());
                 Some(Ok(()))
             }),
-            M2mLie::NotEnabled => changed(body, |answer: &mut EnableProfileResponse| {
+            FalseM2mStatement::NotEnabled => changed(body, |answer: &mut EnableProfileResponse| {
                 let is_done = answer.base.is_done();
                 answer.base = BaseResponse { function_execution_status: failed(), ..answer.base.clone() };
                 is_done.then_some(Ok(()))
             }),
-            M2mLie::Certificate(defect) => changed(body, |asked: &mut SendDataRequest| {
+            FalseM2mStatement::Certificate(defect) => changed(body, |asked: &mut SendDataRequest| {
                 let with = || self.pki.m2m_card_credential_with(defect, Owner::SmDp, "Landfall SM-DP");
                 let is_it = |apdu: &[u8]| apdu.starts_with(&[0x80, 0xE2, 0x09, 0x00]);
                 let apdu = |_: &[u8]| Ok(es5::store_certificate(&with().map_err(no_key)?.0));
                 with_apdu(asked, is_it, apdu)
             }),
-            M2mLie::Signature => changed(body, |asked: &mut SendDataRequest| {
+            FalseM2mStatement::Signature => changed(body, |asked: &mut SendDataRequest| {
                 let is_it = |apdu: &[u8]| apdu.starts_with(&[0x80, 0xE2, 0x89, 0x01]);
-                let spoil = |apdu: &[u8]| {
+                let corrupt = |apdu: &[u8]| {
                     let mut apdu = apdu.to_vec();
                     let at = apdu.windows(3).rposition(|tag| tag == [0x5F, 0x37, 0x40]);
-                    let at = at.ok_or_else(|| cannot_lie("there is no signature in the command"))?;
+                    let at = at.ok_or_else(|| cannot_falsify("there is no signature in the command"))?;
                     alter(apdu.get_mut(..at.saturating_add(10)).unwrap_or_default());
                     Ok(apdu)
                 };
-                with_apdu(asked, is_it, spoil)
+                with_apdu(asked, is_it, corrupt)
             }),
             _ => changed(body, |answer: &mut GetEisResponse| {
                 let eis = answer.eis.take()?;
-                Some(self.other_eis(lie, eis).map(|eis| answer.eis = Some(eis)))
+                Some(self.other_eis(statement, eis).map(|eis| answer.eis = Some(eis)))
             }),
         }
     }
 
-    fn other_eis(&self, lie: M2mLie, mut eis: Eis) -> Result<Eis, Fault> {
+    fn other_eis(&self, statement: FalseM2mStatement, mut eis: Eis) -> Result<Eis, Fault> {
         let namespace = eis.eum_signed_info.namespace();
         let eid = eis.eum_signed_info.eid;
         let mut signed: EumSignedInfo = eis.eum_signed_info.clone().into_value();
         let eum = self.pki.credential(Role::Eum, Curve::P256).map_err(no_key)?;
         let mut certificate = eum.certificate.der().to_vec();
         let mut key: SecretKey = eum.key;
-        match lie {
-            M2mLie::EisSmsr => {
+        match statement {
+            FalseM2mStatement::EisSmsr => {
                 eis.smsr_id = super::card::unknown_oid()?;
                 return Ok(eis);
             }
-            M2mLie::EisMemory => {
+            FalseM2mStatement::EisMemory => {
                 eis.available_memory_for_profiles = 16;
                 return Ok(eis);
             }
-            M2mLie::EisSignature => {
+            FalseM2mStatement::EisSignature => {
                 alter(&mut eis.eum_signature.signature_value.0);
                 return Ok(eis);
             }
-            M2mLie::EisChanged => {
+            FalseM2mStatement::EisChanged => {
                 signed.platform_type.push('!');
                 eis.eum_signed_info = Canonical::eum_signed_info(signed, namespace);
                 return Ok(eis);
             }
-            M2mLie::EisEid => signed.eid = self.other_eid(eid)?,
-            M2mLie::EisByStranger => key = self.pki.dp(Curve::P256).map_err(no_key)?.pb.key,
-            M2mLie::EisEum(defect) => {
+            FalseM2mStatement::EisEid => signed.eid = self.other_eid(eid)?,
+            FalseM2mStatement::EisByStranger => key = self.pki.dp(Curve::P256).map_err(no_key)?.pb.key,
+            FalseM2mStatement::EisEum(defect) => {
                 certificate = self.pki.issue_with(defect, Role::Eum, Curve::P256).map_err(no_key)?.der;
             }
-            M2mLie::Ecasd(defect) => {
+            FalseM2mStatement::Ecasd(defect) => {
                 let (broken, _) = self.pki.ecasd_with(defect, eid).map_err(no_key)?;
                 let certificates = signed.ecasd.keyset.iter_mut().flat_map(|set| &mut set.certificate);
                 certificates.for_each(|certificate| certificate.value = Octets(broken.clone()));
@@ -173,7 +175,7 @@ impl TamperingPeer {
 
     fn other_eid(&self, eid: Eid) -> Result<Eid, Fault> {
         let others = self.pki.eids(Curve::P256).into_iter().find(|each| *each != eid);
-        others.ok_or_else(|| cannot_lie("the PKI has only one card"))
+        others.ok_or_else(|| cannot_falsify("the PKI has only one card"))
     }
 }
 

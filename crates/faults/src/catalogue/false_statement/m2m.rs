@@ -3,9 +3,9 @@
 use certs::Defect;
 use certs::m2m::CardDefect;
 
-use super::{Test, lie};
+use super::{Test, false_statement};
 use crate::catalogue::Entry;
-use crate::{LieAct, M2mLie};
+use crate::{FalseM2mStatement, FalseStatement};
 
 const EIS: &str = "ES3.GetEIS";
 const CREATE: &str = "ES3.CreateISDP";
@@ -53,23 +53,16 @@ const AGREED: Test = Test {
     clause: "SGP.02 4.1.3.1",
 };
 
-const fn m2m(
-    act: M2mLie,
-    name: &'static str,
-    told: &'static str,
-    what: &'static str,
-    test: &Test,
-    answer: &'static str,
-) -> Entry {
-    lie(LieAct::M2m(act), name, told, what, test, answer)
+const fn m2m(act: FalseM2mStatement, name: &'static str, told: &'static str) -> Entry {
+    false_statement(FalseStatement::M2m(act), name, told)
 }
 
 const fn ecasd(defect: CardDefect, name: &'static str, answer: &'static str) -> Entry {
-    m2m(M2mLie::Ecasd(defect), name, EIS, what(defect), &ECASD, answer)
+    m2m(FalseM2mStatement::Ecasd(defect), name, EIS).what(what(defect)).tests(&ECASD, answer)
 }
 
 const fn shown(defect: CardDefect, name: &'static str, answer: &'static str) -> Entry {
-    m2m(M2mLie::Certificate(defect), name, SEND, what(defect), &CARD, answer)
+    m2m(FalseM2mStatement::Certificate(defect), name, SEND).what(what(defect)).tests(&CARD, answer)
 }
 
 const fn what(defect: CardDefect) -> &'static str {
@@ -92,78 +85,33 @@ const REFUSED: &str = "8.8.1/6.1";
 const UNCERTIFIED: &str = "8.5.2/6.1";
 
 pub(super) static ENTRIES: &[Entry] = &[
-    m2m(
-        M2mLie::EisEid,
-        "lie/eis-eid",
-        EIS,
-        "The EIS belongs to another card and has a valid signature of the EUM.",
-        &BELIEVED,
-        "8.6/2.1",
-    ),
-    m2m(
-        M2mLie::EisSmsr,
-        "lie/eis-smsr",
-        EIS,
-        "According to the EIS, another SM-SR manages the card.",
-        &ELIGIBLE,
-        "8.7/3.8",
-    ),
-    m2m(
-        M2mLie::EisMemory,
-        "lie/eis-memory",
-        EIS,
-        "According to the EIS, the card has 16 octets of free memory.",
-        &ELIGIBLE,
-        "8.1/4.8",
-    ),
-    m2m(
-        M2mLie::EisChanged,
-        "lie/eis-changed",
-        EIS,
-        "EumSignedInfo was changed after the EUM signed it.",
-        &BELIEVED,
-        UNSIGNED,
-    ),
-    m2m(
-        M2mLie::EisSignature,
-        "lie/eis-signature",
-        EIS,
-        "The EUM's signature does not verify.",
-        &BELIEVED,
-        UNSIGNED,
-    ),
-    m2m(
-        M2mLie::EisByStranger,
-        "lie/eis-by-stranger",
-        EIS,
-        "The EIS has the EUM's certificate but the signature of another key.",
-        &BELIEVED,
-        UNSIGNED,
-    ),
-    m2m(
-        M2mLie::EisEum(Defect::Expired),
-        "lie/eis-eum-expired",
-        EIS,
-        "The EUM's certificate has expired.",
-        &BELIEVED,
-        "8.1.2/6.3",
-    ),
-    m2m(
-        M2mLie::EisEum(Defect::StrangerCi),
-        "lie/eis-eum-stranger-ci",
-        EIS,
-        "The EUM's certificate is issued by an untrusted CI with the name of a trusted one.",
-        &BELIEVED,
-        UNSIGNED,
-    ),
-    m2m(
-        M2mLie::EisEum(Defect::NoEidRange),
-        "lie/eis-eum-no-eid-range",
-        EIS,
-        "The EUM's certificate does not contain the range of its EIDs.",
-        &BELIEVED,
-        UNSIGNED,
-    ),
+    m2m(FalseM2mStatement::EisEid, "lie/eis-eid", EIS)
+        .what("The EIS belongs to another card and has a valid signature of the EUM.")
+        .tests(&BELIEVED, "8.6/2.1"),
+    m2m(FalseM2mStatement::EisSmsr, "lie/eis-smsr", EIS)
+        .what("According to the EIS, another SM-SR manages the card.")
+        .tests(&ELIGIBLE, "8.7/3.8"),
+    m2m(FalseM2mStatement::EisMemory, "lie/eis-memory", EIS)
+        .what("According to the EIS, the card has 16 octets of free memory.")
+        .tests(&ELIGIBLE, "8.1/4.8"),
+    m2m(FalseM2mStatement::EisChanged, "lie/eis-changed", EIS)
+        .what("EumSignedInfo was changed after the EUM signed it.")
+        .tests(&BELIEVED, UNSIGNED),
+    m2m(FalseM2mStatement::EisSignature, "lie/eis-signature", EIS)
+        .what("The EUM's signature does not verify.")
+        .tests(&BELIEVED, UNSIGNED),
+    m2m(FalseM2mStatement::EisByStranger, "lie/eis-by-stranger", EIS)
+        .what("The EIS has the EUM's certificate but the signature of another key.")
+        .tests(&BELIEVED, UNSIGNED),
+    m2m(FalseM2mStatement::EisEum(Defect::Expired), "lie/eis-eum-expired", EIS)
+        .what("The EUM's certificate has expired.")
+        .tests(&BELIEVED, "8.1.2/6.3"),
+    m2m(FalseM2mStatement::EisEum(Defect::StrangerCi), "lie/eis-eum-stranger-ci", EIS)
+        .what("The EUM's certificate is issued by an untrusted CI with the name of a trusted one.")
+        .tests(&BELIEVED, UNSIGNED),
+    m2m(FalseM2mStatement::EisEum(Defect::NoEidRange), "lie/eis-eum-no-eid-range", EIS)
+        .what("The EUM's certificate does not contain the range of its EIDs.")
+        .tests(&BELIEVED, UNSIGNED),
     ecasd(CardDefect::Expired, "lie/ecasd-expired", "8.5.2/6.3"),
     ecasd(CardDefect::NotYetValid, "lie/ecasd-not-yet-valid", UNCERTIFIED),
     ecasd(CardDefect::WrongOwner, "lie/ecasd-wrong-owner", UNCERTIFIED),
@@ -174,46 +122,21 @@ pub(super) static ENTRIES: &[Entry] = &[
     ecasd(CardDefect::UnknownCurve, "lie/ecasd-unknown-curve", UNCERTIFIED),
     ecasd(CardDefect::ShortSignature, "lie/ecasd-short-signature", UNCERTIFIED),
     ecasd(CardDefect::Truncated, "lie/ecasd-truncated", UNCERTIFIED),
-    m2m(
-        M2mLie::IsdpAid,
-        "lie/isd-p-aid",
-        CREATE,
-        "The answer to CreateISDP names another ISD-P than the created one.",
-        &FAILED,
-        "8.3.1/1.2",
-    ),
-    m2m(
-        M2mLie::Challenge,
-        "lie/ecasd-challenge",
-        SEND,
-        "The challenge of the ECASD is changed on its way to the SM-DP.",
-        &AGREED,
-        "8.5/4.2",
-    ),
-    m2m(
-        M2mLie::Receipt,
-        "lie/ecasd-receipt",
-        SEND,
-        "The receipt is changed on its way to the SM-DP.",
-        &KEYS,
-        "8.1/4.2",
-    ),
-    m2m(
-        M2mLie::StatusWord,
-        "lie/card-failed",
-        SEND,
-        "The last command of a script is reported as failed on the card.",
-        &FAILED,
-        "8.3/4.2",
-    ),
-    m2m(
-        M2mLie::NotEnabled,
-        "lie/not-enabled",
-        ENABLE,
-        "The profile was enabled, but the SM-SR reports that it was not.",
-        &TOLD,
-        "8.2/4.2",
-    ),
+    m2m(FalseM2mStatement::IsdpAid, "lie/isd-p-aid", CREATE)
+        .what("The answer to CreateISDP names another ISD-P than the created one.")
+        .tests(&FAILED, "8.3.1/1.2"),
+    m2m(FalseM2mStatement::Challenge, "lie/ecasd-challenge", SEND)
+        .what("The challenge of the ECASD is changed on its way to the SM-DP.")
+        .tests(&AGREED, "8.5/4.2"),
+    m2m(FalseM2mStatement::Receipt, "lie/ecasd-receipt", SEND)
+        .what("The receipt is changed on its way to the SM-DP.")
+        .tests(&KEYS, "8.1/4.2"),
+    m2m(FalseM2mStatement::StatusWord, "lie/card-failed", SEND)
+        .what("The last command of a script is reported as failed on the card.")
+        .tests(&FAILED, "8.3/4.2"),
+    m2m(FalseM2mStatement::NotEnabled, "lie/not-enabled", ENABLE)
+        .what("The profile was enabled, but the SM-SR reports that it was not.")
+        .tests(&TOLD, "8.2/4.2"),
     shown(CardDefect::Expired, "lie/smdp-card-expired", REFUSED),
     shown(CardDefect::NotYetValid, "lie/smdp-card-not-yet-valid", REFUSED),
     shown(CardDefect::WrongOwner, "lie/smdp-card-wrong-owner", REFUSED),
@@ -224,12 +147,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     shown(CardDefect::UnknownCurve, "lie/smdp-card-unknown-curve", "8.3/4.2"),
     shown(CardDefect::ShortSignature, "lie/smdp-card-short-signature", "8.3/4.2"),
     shown(CardDefect::Truncated, "lie/smdp-card-truncated", "8.3.1/1.2"),
-    m2m(
-        M2mLie::Signature,
-        "lie/smdp-card-signature",
-        SEND,
-        "The SM-DP's signature over its one-time key does not verify.",
-        &AGREED,
-        "8.5/4.2",
-    ),
+    m2m(FalseM2mStatement::Signature, "lie/smdp-card-signature", SEND)
+        .what("The SM-DP's signature over its one-time key does not verify.")
+        .tests(&AGREED, "8.5/4.2"),
 ];

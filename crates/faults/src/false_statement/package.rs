@@ -18,10 +18,10 @@ use rsp::sgp22::es10b::PrepareDownloadResponse;
 use rsp::sgp22::{IconType, NotificationConfigurationInformation, OperatorId, ProfileClass, ppr};
 use world::Fault;
 
-use super::{InjectedFault, LieAct, TamperingPeer, alter, cannot_lie, elements, no_key, sign};
-use crate::acts::lie::{MetadataLie, PackageLie};
+use super::{FalseStatement, InjectedFault, TamperingPeer, alter, cannot_falsify, elements, no_key, sign};
+use crate::acts::false_statement::{FalseMetadata, FalsePackage};
 
-impl MetadataLie {
+impl FalseMetadata {
     pub(super) fn change(self, metadata: &mut StoreMetadataRequest) {
         let stranger = || OperatorId { mcc_mnc: [0x99, 0xF9, 0x99], gid1: None, gid2: None };
         match self {
@@ -46,11 +46,11 @@ impl MetadataLie {
             Self::Owner => metadata.profile_owner = Some(stranger()),
             Self::Group => metadata.profile_owner.get_or_insert_with(stranger).gid1 = Some(vec![0x66]),
             Self::Address => {
-                let told = NotificationConfigurationInformation {
+                let altered = NotificationConfigurationInformation {
                     profile_management_operation: BitString::of(&[0]),
                     notification_address: "no name".to_owned(),
                 };
-                metadata.notification_configuration_info.get_or_insert_default().push(told);
+                metadata.notification_configuration_info.get_or_insert_default().push(altered);
             }
         }
     }
@@ -74,24 +74,24 @@ impl TamperingPeer {
     /// Replaces the honest package by one with this lie.
     pub(super) fn bind(
         &self,
-        act: LieAct,
+        act: FalseStatement,
         asked: &GetBoundProfilePackageRequest,
         reply: &mut GetBoundProfilePackageOk,
-        struck: &InjectedFault,
+        injected: &InjectedFault,
     ) -> Result<(), Fault> {
         let PrepareDownloadResponse::DownloadResponseOk(prepared) = &asked.prepare_download_response else {
             return Ok(());
         };
         let euicc_otpk = &prepared.euicc_signed2.euicc_otpk;
         let session = self.observed(&asked.transaction_id)?;
-        let unreadable = |_| cannot_lie("the honest package cannot be read");
+        let unreadable = |_| cannot_falsify("the honest package cannot be read");
         let honest = BoundProfilePackage::from_der(&reply.bound_profile_package.0).map_err(unreadable)?;
         let mut metadata = open_metadata(&honest)?;
         let profile_package = elements::generic(&metadata, act)?;
-        if let LieAct::Metadata(lie) = act {
-            lie.change(&mut metadata);
+        if let FalseStatement::Metadata(statement) = act {
+            statement.change(&mut metadata);
         }
-        let mut fill = |octets: &mut [u8]| struck.fill(octets);
+        let mut fill = |octets: &mut [u8]| injected.fill(octets);
         let otsk = SecretKey::generate(session.binding, &mut fill);
         let own = SessionKeys::generate(&mut fill);
         let replace = ReplaceSessionKeysRequest {
@@ -110,49 +110,57 @@ impl TamperingPeer {
             eid: session.eid,
             configure: ConfigureIsdpRequest { dp_proprietary_data: None }.to_der(),
             metadata: metadata.to_der(),
-            replace: matches!(act, LieAct::Package(PackageLie::ShortKeys | PackageLie::OtherKeys))
-                .then(|| replace.to_der()),
+            replace: matches!(
+                act,
+                FalseStatement::Package(FalsePackage::ShortKeys | FalsePackage::OtherKeys)
+            )
+            .then(|| replace.to_der()),
             package: profile_package,
         };
-        if let LieAct::Package(lie) = act {
-            self.spoil(lie, &mut plan, struck)?;
+        if let FalseStatement::Package(statement) = act {
+            self.corrupt_plan(statement, &mut plan, injected)?;
         }
-        let lie = match act {
-            LieAct::Package(lie) => Some(lie),
+        let statement = match act {
+            FalseStatement::Package(statement) => Some(statement),
             _ => None,
         };
-        reply.bound_profile_package = BoundProfilePackageDer(bound(lie, plan, euicc_otpk, own)?);
+        reply.bound_profile_package = BoundProfilePackageDer(bound(statement, plan, euicc_otpk, own)?);
         Ok(())
     }
 
     /// Applies the lies that affect the inputs of the protection.
-    fn spoil(&self, lie: PackageLie, plan: &mut Plan, struck: &InjectedFault) -> Result<(), Fault> {
+    fn corrupt_plan(
+        &self,
+        statement: FalsePackage,
+        plan: &mut Plan,
+        injected: &InjectedFault,
+    ) -> Result<(), Fault> {
         let curve = plan.otsk.curve();
-        match lie {
-            PackageLie::RemoteOperation => plan.channel.remote_op_id = 2,
-            PackageLie::Transaction => alter(&mut plan.channel.transaction_id.0),
-            PackageLie::KeyType => plan.channel.control_ref_template.key_type = [0x80],
-            PackageLie::KeyLength => plan.channel.control_ref_template.key_len = [0x20],
-            PackageLie::NoHostId => plan.channel.control_ref_template.host_id = Vec::new(),
-            PackageLie::LongHostId => plan.channel.control_ref_template.host_id = vec![0x4C; 17],
-            PackageLie::NoPoint => alter(&mut plan.channel.smdp_otpk),
-            PackageLie::OtherOtpk => {
-                let another = SecretKey::generate(curve, &mut |octets| struck.fill(octets));
+        match statement {
+            FalsePackage::RemoteOperation => plan.channel.remote_op_id = 2,
+            FalsePackage::Transaction => alter(&mut plan.channel.transaction_id.0),
+            FalsePackage::KeyType => plan.channel.control_ref_template.key_type = [0x80],
+            FalsePackage::KeyLength => plan.channel.control_ref_template.key_len = [0x20],
+            FalsePackage::NoHostId => plan.channel.control_ref_template.host_id = Vec::new(),
+            FalsePackage::LongHostId => plan.channel.control_ref_template.host_id = vec![0x4C; 17],
+            FalsePackage::NoPoint => alter(&mut plan.channel.smdp_otpk),
+            FalsePackage::OtherOtpk => {
+                let another = SecretKey::generate(curve, &mut |octets| injected.fill(octets));
                 plan.channel.smdp_otpk = another.public_key().to_sec1().to_vec();
             }
-            PackageLie::SignatureByDpauth => {
+            FalsePackage::SignatureByDpauth => {
                 plan.signer = self.pki.credential(Role::DpAuth, curve).map_err(no_key)?.key;
             }
-            PackageLie::SignatureOverOther => plan.signed_for = plan.otsk.public_key().to_sec1().to_vec(),
-            PackageLie::OtherCard => alter(&mut plan.eid.0),
-            PackageLie::Configure => plan.configure = tlv_bytes(Tag(0xBF26), &[]),
-            PackageLie::LongProprietaryData => {
+            FalsePackage::SignatureOverOther => plan.signed_for = plan.otsk.public_key().to_sec1().to_vec(),
+            FalsePackage::OtherCard => alter(&mut plan.eid.0),
+            FalsePackage::Configure => plan.configure = tlv_bytes(Tag(0xBF26), &[]),
+            FalsePackage::LongProprietaryData => {
                 let oid = tlv_bytes(Tag(0x80), &[&[0x88, 0x37], [1; 140].as_slice()].concat());
                 plan.configure = tlv_bytes(Tag(0xBF24), &tlv_bytes(Tag(0xB8), &oid));
             }
-            PackageLie::NoConfigure => plan.configure = Vec::new(),
-            PackageLie::NoMetadata => plan.metadata = Vec::new(),
-            PackageLie::ShortKeys => {
+            FalsePackage::NoConfigure => plan.configure = Vec::new(),
+            FalsePackage::NoMetadata => plan.metadata = Vec::new(),
+            FalsePackage::ShortKeys => {
                 let key = |tag| tlv_bytes(Tag(tag), &[0x4C; 15]);
                 plan.replace = Some(tlv_bytes(Tag(0xBF26), &[key(0x80), key(0x81), key(0x82)].concat()));
             }
@@ -163,34 +171,39 @@ impl TamperingPeer {
 }
 
 /// Protects and signs the package, and applies the lies that affect the protection.
-fn bound(lie: Option<PackageLie>, plan: Plan, euicc_otpk: &[u8], own: SessionKeys) -> Result<Vec<u8>, Fault> {
+fn bound(
+    statement: Option<FalsePackage>,
+    plan: Plan,
+    euicc_otpk: &[u8],
+    own: SessionKeys,
+) -> Result<Vec<u8>, Fault> {
     let Plan { mut channel, signer, signed_for, otsk, eid, configure, metadata, replace, package } = plan;
-    let no_point = |_| cannot_lie("otPK.EUICC.ECKA is not a point on the curve of the session");
+    let no_point = |_| cannot_falsify("otPK.EUICC.ECKA is not a point on the curve of the session");
     let euicc = PublicKey::from_sec1(otsk.curve(), euicc_otpk).map_err(no_point)?;
     let shared = otsk.agree(&euicc).map_err(no_point)?;
     let host_id = &channel.control_ref_template.host_id;
     let keys = SessionKeys::derive(&shared, KEY_TYPE_AES, KEY_LENGTH_AES_128, host_id, &eid.0);
     channel.smdp_sign = sign(&signer, &channel.signed_octets(&signed_for));
-    if lie == Some(PackageLie::Signature) {
+    if statement == Some(FalsePackage::Signature) {
         alter(&mut channel.smdp_sign);
     }
 
     let mut protect = BppSender::new(keys);
     let first = protect.segments(0x87, &configure);
     let mut sequence_of88 = protect.mac_only_segments(0x88, &metadata);
-    if let (Some(PackageLie::MetadataMac), Some(segment)) = (lie, sequence_of88.first_mut()) {
+    if let (Some(FalsePackage::MetadataMac), Some(segment)) = (statement, sequence_of88.first_mut()) {
         alter(segment);
     }
     let second = replace.map(|replace| {
         let segments = protect.segments(0x87, &replace);
         let mut own = own;
-        if lie == Some(PackageLie::OtherKeys) {
+        if statement == Some(FalsePackage::OtherKeys) {
             alter(&mut own.s_mac);
         }
         protect.replace_session_keys(own);
         Segments(segments)
     });
-    let sequence_of86 = segments(lie, &mut protect, &package);
+    let sequence_of86 = segments(statement, &mut protect, &package);
     Ok(BoundProfilePackage {
         initialise_secure_channel_request: Raw::new(channel),
         first_sequence_of87: Segments(first),
@@ -201,33 +214,35 @@ fn bound(lie: Option<PackageLie>, plan: Plan, euicc_otpk: &[u8], own: SessionKey
     .to_der())
 }
 
-fn segments(lie: Option<PackageLie>, protect: &mut BppSender, package: &[u8]) -> Vec<Vec<u8>> {
+fn segments(statement: Option<FalsePackage>, protect: &mut BppSender, package: &[u8]) -> Vec<Vec<u8>> {
     let mut segments = Vec::new();
     for (number, part) in package.chunks(SEGMENT).enumerate() {
         // A segment that is itself defective is inserted into the MAC chain after the first
         // segment.
-        match lie {
-            Some(PackageLie::NoPadding) if number == 1 => segments.push(protect.mac_only(0x86, &[0x4C; 32])),
-            Some(PackageLie::NoBlocks) if number == 1 => segments.push(protect.mac_only(0x86, &[0x4C; 17])),
-            Some(PackageLie::Empty) if number == 1 => segments.push(protect.mac_only(0x86, &[])),
-            Some(PackageLie::Long) if number == 1 => {
+        match statement {
+            Some(FalsePackage::NoPadding) if number == 1 => {
+                segments.push(protect.mac_only(0x86, &[0x4C; 32]))
+            }
+            Some(FalsePackage::NoBlocks) if number == 1 => segments.push(protect.mac_only(0x86, &[0x4C; 17])),
+            Some(FalsePackage::Empty) if number == 1 => segments.push(protect.mac_only(0x86, &[])),
+            Some(FalsePackage::Long) if number == 1 => {
                 segments.push(protect.encrypt_and_mac(0x86, &[0x4C; 1040]));
             }
             _ => {}
         }
         segments.push(protect.encrypt_and_mac(0x86, part));
     }
-    match lie {
-        Some(PackageLie::Mac) => segments.get_mut(1).into_iter().for_each(|segment| alter(segment)),
-        Some(PackageLie::Swapped) if segments.len() > 2 => segments.swap(1, 2),
-        Some(PackageLie::Doubled) => {
+    match statement {
+        Some(FalsePackage::Mac) => segments.get_mut(1).into_iter().for_each(|segment| alter(segment)),
+        Some(FalsePackage::Swapped) if segments.len() > 2 => segments.swap(1, 2),
+        Some(FalsePackage::Doubled) => {
             let again = segments.get(1).cloned();
             segments.splice(1..1, again);
         }
-        Some(PackageLie::Missing) if segments.len() > 2 => {
+        Some(FalsePackage::Missing) if segments.len() > 2 => {
             segments.remove(1);
         }
-        Some(PackageLie::Short) => {
+        Some(FalsePackage::Short) => {
             segments.pop();
         }
         _ => {}
@@ -237,7 +252,7 @@ fn segments(lie: Option<PackageLie>, protect: &mut BppSender, package: &[u8]) ->
 
 /// The metadata of a bound package, which has a MAC but is not encrypted.
 fn open_metadata(package: &BoundProfilePackage) -> Result<StoreMetadataRequest, Fault> {
-    package.open_metadata().map_err(|_| cannot_lie("the metadata of the honest package cannot be read"))
+    package.open_metadata().map_err(|_| cannot_falsify("the metadata of the honest package cannot be read"))
 }
 
 /// Octets of the profile per segment. The value is small, so that there are many segments.

@@ -16,13 +16,13 @@ use rsp::sgp22::{
 use world::Fault;
 
 use super::{
-    Call, InjectedFault, TamperingPeer, alter, cannot_lie, no_key, read_certificate, sign, with_signature,
+    Call, InjectedFault, TamperingPeer, alter, cannot_falsify, no_key, read_certificate, sign, with_signature,
 };
-use crate::acts::lie::CardLie;
+use crate::acts::false_statement::FalseCardStatement;
 
-impl CardLie {
+impl FalseCardStatement {
     /// True if the request contains the element that the lie changes.
-    pub(super) fn can_be_told(self, call: &Call) -> bool {
+    pub(super) fn applies_to(self, call: &Call) -> bool {
         use PendingNotification::{OtherSignedNotification, ProfileInstallationResult};
         match self {
             Self::Transaction => !matches!(call, Call::InitiateAuthentication | Call::HandleNotification(_)),
@@ -85,54 +85,59 @@ impl TamperingPeer {
     /// Changes what the card has signed, and signs it again.
     pub(super) fn change_card_message(
         &self,
-        lie: CardLie,
+        statement: FalseCardStatement,
         call: &mut Call,
-        struck: &InjectedFault,
+        injected: &InjectedFault,
     ) -> Result<(), Fault> {
         match call {
             Call::InitiateAuthentication => Ok(()),
             Call::AuthenticateClient(asked) => {
-                if lie == CardLie::Transaction {
+                if statement == FalseCardStatement::Transaction {
                     alter(&mut asked.transaction_id.0);
                 }
                 match &mut asked.authenticate_server_response {
-                    AuthenticateServerResponse::AuthenticateResponseOk(ok) => self.prove(lie, ok),
+                    AuthenticateServerResponse::AuthenticateResponseOk(ok) => self.prove(statement, ok),
                     AuthenticateServerResponse::AuthenticateResponseError(_) => Ok(()),
                 }
             }
             Call::GetBoundProfilePackage(asked) => {
-                if lie == CardLie::Transaction {
+                if statement == FalseCardStatement::Transaction {
                     alter(&mut asked.transaction_id.0);
                     return Ok(());
                 }
-                self.prepare(lie, &asked.transaction_id.clone(), &mut asked.prepare_download_response, struck)
+                self.prepare(
+                    statement,
+                    &asked.transaction_id.clone(),
+                    &mut asked.prepare_download_response,
+                    injected,
+                )
             }
             Call::CancelSession(asked) => {
-                if lie == CardLie::Transaction {
+                if statement == FalseCardStatement::Transaction {
                     alter(&mut asked.transaction_id.0);
                     return Ok(());
                 }
-                self.cancel(lie, &asked.transaction_id.clone(), &mut asked.cancel_session_response)
+                self.cancel(statement, &asked.transaction_id.clone(), &mut asked.cancel_session_response)
             }
-            Call::HandleNotification(asked) => self.notify(lie, asked),
+            Call::HandleNotification(asked) => self.notify(statement, asked),
         }
     }
 
-    fn prove(&self, lie: CardLie, ok: &mut AuthenticateResponseOk) -> Result<(), Fault> {
+    fn prove(&self, statement: FalseCardStatement, ok: &mut AuthenticateResponseOk) -> Result<(), Fault> {
         let mut signed = (*ok.euicc_signed1).clone();
-        match lie {
-            CardLie::Signed1Transaction => alter(&mut signed.transaction_id.0),
-            CardLie::Signed1Challenge => alter(&mut signed.server_challenge),
-            CardLie::Signed1Address => signed.server_address = "elsewhere.example".to_owned(),
-            CardLie::Signed1NoMemory | CardLie::Signed1NoUsim => {
+        match statement {
+            FalseCardStatement::Signed1Transaction => alter(&mut signed.transaction_id.0),
+            FalseCardStatement::Signed1Challenge => alter(&mut signed.server_challenge),
+            FalseCardStatement::Signed1Address => signed.server_address = "elsewhere.example".to_owned(),
+            FalseCardStatement::Signed1NoMemory | FalseCardStatement::Signed1NoUsim => {
                 let mut info = signed.euicc_info2.into_value();
-                match lie {
-                    CardLie::Signed1NoMemory => info.ext_card_resource = NO_MEMORY.to_vec(),
+                match statement {
+                    FalseCardStatement::Signed1NoMemory => info.ext_card_resource = NO_MEMORY.to_vec(),
                     _ => info.uicc_capability = BitString::of(&[]),
                 }
                 signed.euicc_info2 = Raw::new(info);
             }
-            CardLie::Signed1MatchingId => {
+            FalseCardStatement::Signed1MatchingId => {
                 let mut wanted = signed.ctx_params1.into_value();
                 if let CtxParams1::CtxParamsForCommonAuthentication(wanted) = &mut wanted {
                     wanted.matching_id = Some("NOBODYS".to_owned());
@@ -143,10 +148,10 @@ impl TamperingPeer {
         }
         ok.euicc_signed1 = Raw::new(signed);
         let certificate = read_certificate(&ok.euicc_certificate)?;
-        let eid = certificate.eid().ok_or_else(|| cannot_lie("the card's certificate has no EID"))?;
+        let eid = certificate.eid().ok_or_else(|| cannot_falsify("the card's certificate has no EID"))?;
         let key = self.pki.euicc(certificate.curve(), eid).map_err(no_key)?.euicc.key;
         ok.euicc_signature1 = sign(&key, ok.euicc_signed1.bytes());
-        if lie == CardLie::Signature1 {
+        if statement == FalseCardStatement::Signature1 {
             alter(&mut ok.euicc_signature1);
         }
         Ok(())
@@ -154,30 +159,31 @@ impl TamperingPeer {
 
     fn prepare(
         &self,
-        lie: CardLie,
+        statement: FalseCardStatement,
         transaction_id: &rsp::ids::TransactionId,
         response: &mut PrepareDownloadResponse,
-        struck: &InjectedFault,
+        injected: &InjectedFault,
     ) -> Result<(), Fault> {
         let PrepareDownloadResponse::DownloadResponseOk(ok) = response else { return Ok(()) };
         let session = self.observed(transaction_id)?;
         let key = self.card_key(transaction_id)?;
         let mut signed = (*ok.euicc_signed2).clone();
-        match lie {
-            CardLie::Signed2Transaction => alter(&mut signed.transaction_id.0),
-            CardLie::Signed2NoPoint => alter(&mut signed.euicc_otpk),
-            CardLie::Signed2Otpk => {
-                let strange = crypto::SecretKey::generate(session.binding, &mut |octets| struck.fill(octets));
+        match statement {
+            FalseCardStatement::Signed2Transaction => alter(&mut signed.transaction_id.0),
+            FalseCardStatement::Signed2NoPoint => alter(&mut signed.euicc_otpk),
+            FalseCardStatement::Signed2Otpk => {
+                let strange =
+                    crypto::SecretKey::generate(session.binding, &mut |octets| injected.fill(octets));
                 signed.euicc_otpk = strange.public_key().to_sec1().to_vec();
             }
             _ => {}
         }
         ok.euicc_signed2 = Raw::new(signed);
-        ok.euicc_signature2 = match lie {
-            CardLie::Signature2Alone => sign(&key, ok.euicc_signed2.bytes()),
+        ok.euicc_signature2 = match statement {
+            FalseCardStatement::Signature2Alone => sign(&key, ok.euicc_signed2.bytes()),
             _ => sign(&key, &with_signature(ok.euicc_signed2.bytes(), &session.smdp_signature2)),
         };
-        if lie == CardLie::Signature2 {
+        if statement == FalseCardStatement::Signature2 {
             alter(&mut ok.euicc_signature2);
         }
         Ok(())
@@ -185,88 +191,102 @@ impl TamperingPeer {
 
     fn cancel(
         &self,
-        lie: CardLie,
+        statement: FalseCardStatement,
         transaction_id: &rsp::ids::TransactionId,
         response: &mut CancelSessionResponse,
     ) -> Result<(), Fault> {
         let CancelSessionResponse::CancelSessionResponseOk(ok) = response else { return Ok(()) };
         let key = self.card_key(transaction_id)?;
         let mut signed = (*ok.euicc_cancel_session_signed).clone();
-        match lie {
-            CardLie::CancelTransaction => alter(&mut signed.transaction_id.0),
-            CardLie::CancelOid => signed.smdp_oid = unknown_oid()?,
+        match statement {
+            FalseCardStatement::CancelTransaction => alter(&mut signed.transaction_id.0),
+            FalseCardStatement::CancelOid => signed.smdp_oid = unknown_oid()?,
             _ => {}
         }
         ok.euicc_cancel_session_signed = Raw::new(signed);
         ok.euicc_cancel_session_signature = sign(&key, ok.euicc_cancel_session_signed.bytes());
-        if lie == CardLie::CancelSignature {
+        if statement == FalseCardStatement::CancelSignature {
             alter(&mut ok.euicc_cancel_session_signature);
         }
         Ok(())
     }
 
-    fn notify(&self, lie: CardLie, asked: &mut HandleNotificationRequest) -> Result<(), Fault> {
+    fn notify(
+        &self,
+        statement: FalseCardStatement,
+        asked: &mut HandleNotificationRequest,
+    ) -> Result<(), Fault> {
         let mut pending = asked.pending_notification.clone().into_value();
         match &mut pending {
-            PendingNotification::ProfileInstallationResult(result) => self.installed(lie, result)?,
+            PendingNotification::ProfileInstallationResult(result) => self.installed(statement, result)?,
             PendingNotification::OtherSignedNotification(notification) => {
-                self.changed(lie, notification)?;
+                self.changed(statement, notification)?;
             }
         }
         asked.pending_notification = Raw::new(pending);
         Ok(())
     }
 
-    fn installed(&self, lie: CardLie, result: &mut ProfileInstallationResult) -> Result<(), Fault> {
+    fn installed(
+        &self,
+        statement: FalseCardStatement,
+        result: &mut ProfileInstallationResult,
+    ) -> Result<(), Fault> {
         let mut data = (*result.profile_installation_result_data).clone();
         let key = self.card_key(&data.transaction_id)?;
-        let told: &mut NotificationMetadata = &mut data.notification_metadata;
-        match lie {
-            CardLie::ResultTransaction => alter(&mut data.transaction_id.0),
-            CardLie::ResultOid => data.smdp_oid = Some(unknown_oid()?),
-            CardLie::ResultNoOid => data.smdp_oid = None,
-            CardLie::ResultIccid => told.iccid = Some(unknown_iccid()?),
-            CardLie::ResultNoIccid => told.iccid = None,
-            CardLie::ResultEvent => {
-                told.profile_management_operation = BitString::of(&[notification_event::ENABLE]);
+        let altered: &mut NotificationMetadata = &mut data.notification_metadata;
+        match statement {
+            FalseCardStatement::ResultTransaction => alter(&mut data.transaction_id.0),
+            FalseCardStatement::ResultOid => data.smdp_oid = Some(unknown_oid()?),
+            FalseCardStatement::ResultNoOid => data.smdp_oid = None,
+            FalseCardStatement::ResultIccid => altered.iccid = Some(unknown_iccid()?),
+            FalseCardStatement::ResultNoIccid => altered.iccid = None,
+            FalseCardStatement::ResultEvent => {
+                altered.profile_management_operation = BitString::of(&[notification_event::ENABLE]);
             }
-            CardLie::ResultNumber => told.seq_number = told.seq_number.saturating_add(1000),
-            CardLie::ResultAddress => told.notification_address = "elsewhere.example".to_owned(),
-            CardLie::ResultOutcome => data.final_result = inverted_result(&data.final_result)?,
+            FalseCardStatement::ResultNumber => altered.seq_number = altered.seq_number.saturating_add(1000),
+            FalseCardStatement::ResultAddress => {
+                altered.notification_address = "elsewhere.example".to_owned()
+            }
+            FalseCardStatement::ResultOutcome => data.final_result = inverted_result(&data.final_result)?,
             _ => {}
         }
         result.profile_installation_result_data = Raw::new(data);
         result.euicc_sign_pir = sign(&key, result.profile_installation_result_data.bytes());
-        if lie == CardLie::ResultSignature {
+        if statement == FalseCardStatement::ResultSignature {
             alter(&mut result.euicc_sign_pir);
         }
         Ok(())
     }
 
-    fn changed(&self, lie: CardLie, notification: &mut OtherSignedNotification) -> Result<(), Fault> {
+    fn changed(
+        &self,
+        statement: FalseCardStatement,
+        notification: &mut OtherSignedNotification,
+    ) -> Result<(), Fault> {
         let certificate = read_certificate(&notification.euicc_certificate)?;
-        let eid = certificate.eid().ok_or_else(|| cannot_lie("the card's certificate has no EID"))?;
+        let eid = certificate.eid().ok_or_else(|| cannot_falsify("the card's certificate has no EID"))?;
         let curve = certificate.curve();
         let mut card = self.pki.euicc(curve, eid).map_err(no_key)?;
-        let mut told = (*notification.tbs_other_notification).clone();
-        match lie {
-            CardLie::NotificationIccid => told.iccid = Some(unknown_iccid()?),
-            CardLie::NotificationNoIccid => told.iccid = None,
-            CardLie::NotificationDeleted => {
-                told.profile_management_operation = BitString::of(&[notification_event::DELETE]);
+        let mut altered = (*notification.tbs_other_notification).clone();
+        match statement {
+            FalseCardStatement::NotificationIccid => altered.iccid = Some(unknown_iccid()?),
+            FalseCardStatement::NotificationNoIccid => altered.iccid = None,
+            FalseCardStatement::NotificationDeleted => {
+                altered.profile_management_operation = BitString::of(&[notification_event::DELETE]);
             }
-            CardLie::NotificationOtherCard => {
+            FalseCardStatement::NotificationOtherCard => {
                 let others = self.pki.eids(curve).into_iter().find(|each| *each != eid);
-                let stranger = others.ok_or_else(|| cannot_lie("the PKI has only one card"))?;
+                let stranger = others.ok_or_else(|| cannot_falsify("the PKI has only one card"))?;
                 card = self.pki.euicc(curve, stranger).map_err(no_key)?;
                 notification.euicc_certificate = CertificateDer(card.euicc.certificate.der().to_vec());
             }
             _ => {}
         }
-        notification.tbs_other_notification = Raw::new(told);
+        notification.tbs_other_notification = Raw::new(altered);
         notification.euicc_notification_signature =
             sign(&card.euicc.key, notification.tbs_other_notification.bytes());
-        if lie == CardLie::NotificationSignature {
+        if statement == FalseCardStatement::NotificationSignature {
             alter(&mut notification.euicc_notification_signature);
         }
         Ok(())
@@ -340,10 +360,10 @@ fn inverted_result(result: &FinalResult) -> Result<FinalResult, Fault> {
 
 /// An OID that belongs to no SM-DP+.
 pub(super) fn unknown_oid() -> Result<Oid, Fault> {
-    "2.999.66".parse().map_err(|_| cannot_lie("the OID 2.999.66 cannot be parsed"))
+    "2.999.66".parse().map_err(|_| cannot_falsify("the OID 2.999.66 cannot be parsed"))
 }
 
 /// The ICCID of a profile that was never on the card.
 fn unknown_iccid() -> Result<Iccid, Fault> {
-    Iccid::with_luhn("899900000000000000").map_err(|_| cannot_lie("the ICCID 8999... cannot be parsed"))
+    Iccid::with_luhn("899900000000000000").map_err(|_| cannot_falsify("the ICCID 8999... cannot be parsed"))
 }

@@ -32,7 +32,7 @@ use rsp::sgp22::es10b::AuthenticateServerResponse;
 use rsp::sgp22::json::{self, Answer};
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
-use super::acts::lie::LieAct;
+use super::acts::false_statement::FalseStatement;
 use super::catalogue::{Entry, FaultId, Places};
 use super::fault_spec::FaultSpec;
 use super::function::function_of;
@@ -75,7 +75,7 @@ impl TamperingPeer {
     fn observed(&self, transaction_id: &TransactionId) -> Result<ObservedSession, Fault> {
         let observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
         let session = observed.iter().find(|session| session.transaction_id == *transaction_id).cloned();
-        session.ok_or_else(|| cannot_lie("the start of the session was not observed"))
+        session.ok_or_else(|| cannot_falsify("the start of the session was not observed"))
     }
 
     /// The private key of the card of a session.
@@ -87,14 +87,14 @@ impl TamperingPeer {
     /// The private key of the server's certificate.
     fn server_key(&self, certificate: &CertificateDer) -> Result<SecretKey, Fault> {
         let certificate = read_certificate(certificate)?;
-        let role = certificate.role().ok_or_else(|| cannot_lie("the certificate has no role"))?;
+        let role = certificate.role().ok_or_else(|| cannot_falsify("the certificate has no role"))?;
         Ok(self.pki.credential(role, certificate.curve()).map_err(no_key)?.key)
     }
 }
 
 impl FaultInjector {
-    /// Wraps the link to a peer with the lies of both sides.
-    pub(super) fn with_lies(&self, peer: Link) -> Link {
+    /// Wraps the link to a peer with the false statements of both sides.
+    pub(super) fn with_false_statements(&self, peer: Link) -> Link {
         let faults = self.clone();
         link_from(tower::service_fn(move |request: Request<Bytes>| {
             let (faults, peer) = (faults.clone(), peer.clone());
@@ -107,30 +107,34 @@ impl FaultInjector {
         }))
     }
 
-    fn next_lie(&self, call: &Call, reply: Option<&Reply>) -> Option<(LieAct, InjectedFault)> {
+    fn next_false_statement(
+        &self,
+        call: &Call,
+        reply: Option<&Reply>,
+    ) -> Option<(FalseStatement, InjectedFault)> {
         let function = call.function();
         let concerns = |spec: &FaultSpec| match spec.id() {
             FaultId::Lie(act) => {
-                let is_told_here = spec.id().entry().is_some_and(|entry| is_told_in(entry, function));
-                is_told_here && spec.is_at(&["ES9+", function]) && act.can_be_told(call, reply)
+                let applies_here = spec.id().entry().is_some_and(|entry| applies_in(entry, function));
+                applies_here && spec.is_at(&["ES9+", function]) && act.applies_to(call, reply)
             }
             _ => false,
         };
-        let struck = self.next_fault(concerns)?;
-        let FaultId::Lie(act) = struck.id() else { return None };
-        Some((act, struck))
+        let injected = self.next_fault(concerns)?;
+        let FaultId::Lie(act) = injected.id() else { return None };
+        Some((act, injected))
     }
 }
 
-fn is_told_in(entry: &Entry, function: &str) -> bool {
-    matches!(entry.places, Places::Told(functions) if functions.split(", ").any(|told| told == function))
+fn applies_in(entry: &Entry, function: &str) -> bool {
+    matches!(entry.places, Places::Told(functions) if functions.split(", ").any(|place| place == function))
 }
 
-impl LieAct {
-    /// True if the lie applies to this request (while there is no reply yet) or to this reply.
-    fn can_be_told(self, call: &Call, reply: Option<&Reply>) -> bool {
+impl FalseStatement {
+    /// True if the statement applies to this request (while there is no reply yet) or to this reply.
+    fn applies_to(self, call: &Call, reply: Option<&Reply>) -> bool {
         match (self, reply) {
-            (Self::Card(lie), None) => lie.can_be_told(call),
+            (Self::Card(statement), None) => statement.applies_to(call),
             (Self::Certificate(Role::Euicc | Role::Eum, _), None) => card::shows_certificates(call),
             (Self::M2m(_), _)
             | (Self::Card(_) | Self::Certificate(Role::Euicc | Role::Eum, _), Some(_))
@@ -151,8 +155,9 @@ impl TamperingPeer {
             return self.forward_between_servers(faults, peer, request).await;
         };
         let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
-        if let Some((act, struck)) = faults.next_lie(&call, None) {
-            self.ask(act, &mut call, &struck).map_err(|why| lie_failed(&name, &struck, &why))?;
+        if let Some((act, injected)) = faults.next_false_statement(&call, None) {
+            self.ask(act, &mut call, &injected)
+                .map_err(|why| falsification_failed(&name, &injected, &why))?;
             let body = call.body();
             set_content_length(request.headers_mut(), &body);
             *request.body_mut() = body;
@@ -160,8 +165,9 @@ impl TamperingPeer {
         let mut answer = world::send(peer, request).await?;
         let Some(mut reply) = Reply::of(&call, &answer) else { return Ok(answer) };
         self.observe_session(&call, &reply);
-        if let Some((act, struck)) = faults.next_lie(&call, Some(&reply)) {
-            self.answer(act, &call, &mut reply, &struck).map_err(|why| lie_failed(&name, &struck, &why))?;
+        if let Some((act, injected)) = faults.next_false_statement(&call, Some(&reply)) {
+            self.answer(act, &call, &mut reply, &injected)
+                .map_err(|why| falsification_failed(&name, &injected, &why))?;
             let body = reply.body();
             set_content_length(answer.headers_mut(), &body);
             *answer.body_mut() = body;
@@ -170,10 +176,10 @@ impl TamperingPeer {
     }
 
     /// Changes the request of the device.
-    fn ask(&self, act: LieAct, call: &mut Call, struck: &InjectedFault) -> Result<(), Fault> {
+    fn ask(&self, act: FalseStatement, call: &mut Call, injected: &InjectedFault) -> Result<(), Fault> {
         match act {
-            LieAct::Card(lie) => self.change_card_message(lie, call, struck),
-            LieAct::Certificate(role, defect) => self.present_card_certificate(role, defect, call),
+            FalseStatement::Card(statement) => self.change_card_message(statement, call, injected),
+            FalseStatement::Certificate(role, defect) => self.present_card_certificate(role, defect, call),
             _ => Ok(()),
         }
     }
@@ -181,33 +187,37 @@ impl TamperingPeer {
     /// Changes the reply of the SM-DP+.
     fn answer(
         &self,
-        act: LieAct,
+        act: FalseStatement,
         call: &Call,
         reply: &mut Reply,
-        struck: &InjectedFault,
+        injected: &InjectedFault,
     ) -> Result<(), Fault> {
         match (act, reply, call) {
-            (LieAct::Server(lie), Reply::Challenge(reply), _) => self.challenge(lie, reply),
-            (LieAct::Server(lie), Reply::Offer(reply), Call::AuthenticateClient(asked)) => {
-                self.offer(lie, asked, reply)
+            (FalseStatement::Server(statement), Reply::Challenge(reply), _) => {
+                self.challenge(statement, reply)
             }
-            (LieAct::Metadata(lie), Reply::Offer(reply), _) => {
-                lie.change(&mut reply.profile_metadata);
+            (FalseStatement::Server(statement), Reply::Offer(reply), Call::AuthenticateClient(asked)) => {
+                self.offer(statement, asked, reply)
+            }
+            (FalseStatement::Metadata(statement), Reply::Offer(reply), _) => {
+                statement.change(&mut reply.profile_metadata);
                 Ok(())
             }
-            (LieAct::Server(lie), Reply::Package(reply), _) => {
-                server::change_transaction_id(lie, reply);
+            (FalseStatement::Server(statement), Reply::Package(reply), _) => {
+                server::change_transaction_id(statement, reply);
                 Ok(())
             }
             (_, Reply::Package(reply), Call::GetBoundProfilePackage(asked)) => {
-                self.bind(act, asked, reply, struck)
+                self.bind(act, asked, reply, injected)
             }
-            (LieAct::Certificate(role, defect), Reply::Challenge(reply), _) => {
+            (FalseStatement::Certificate(role, defect), Reply::Challenge(reply), _) => {
                 self.present_dpauth(role, defect, reply)
             }
-            (LieAct::Certificate(role, defect), Reply::Offer(reply), Call::AuthenticateClient(asked)) => {
-                self.present_dppb(role, defect, asked, reply)
-            }
+            (
+                FalseStatement::Certificate(role, defect),
+                Reply::Offer(reply),
+                Call::AuthenticateClient(asked),
+            ) => self.present_dppb(role, defect, asked, reply),
             _ => Ok(()),
         }
     }
@@ -311,8 +321,8 @@ fn set_content_length(headers: &mut HeaderMap, body: &Bytes) {
     }
 }
 
-fn lie_failed(peer: &str, struck: &InjectedFault, why: &Fault) -> LinkFault {
-    LinkFault::new(LinkFaultKind::Reset, peer, format!("{}: {why}", struck.spec()))
+fn falsification_failed(peer: &str, injected: &InjectedFault, why: &Fault) -> LinkFault {
+    LinkFault::new(LinkFaultKind::Reset, peer, format!("{}: {why}", injected.spec()))
 }
 
 /// The octets, followed by a signature: the form in which both are signed together.
@@ -333,13 +343,13 @@ fn alter(octets: &mut [u8]) {
 
 fn read_certificate(der: &CertificateDer) -> Result<Certificate, Fault> {
     Certificate::from_der(der.0.clone())
-        .map_err(|why| cannot_lie(&format!("a certificate cannot be read: {why}")))
+        .map_err(|why| cannot_falsify(&format!("a certificate cannot be read: {why}")))
 }
 
 fn no_key(why: PkiError) -> Fault {
     Fault::caused_by(why, "cannot lie", "give the tampering peer the PKI of the parties, with their keys")
 }
 
-fn cannot_lie(why: &str) -> Fault {
+fn cannot_falsify(why: &str) -> Fault {
     Fault::new("cannot lie", why, "install the lie before the session starts, on the link where it starts")
 }

@@ -2,8 +2,8 @@
 
 use certs::{Defect, Role};
 
-use super::{AUTHENTICATE, INITIATE, Test, lie};
-use crate::LieAct;
+use super::{AUTHENTICATE, INITIATE, Test, false_statement};
+use crate::FalseStatement;
 use crate::catalogue::Entry;
 
 const SERVER: Test = Test {
@@ -24,7 +24,9 @@ const fn shown(role: Role, defect: Defect, name: &'static str, answer: &'static 
         Role::DpPb => (AUTHENTICATE, &SERVER),
         _ => ("ES9+.AuthenticateClient, ES9+.HandleNotification", &CARD),
     };
-    lie(LieAct::Certificate(role, defect), name, told, what(defect), test, answer)
+    false_statement(FalseStatement::Certificate(role, defect), name, told)
+        .what(what(defect))
+        .tests(test, answer)
 }
 
 const fn what(defect: Defect) -> &'static str {

@@ -7,24 +7,24 @@ use rsp::ids::Plmn;
 use rsp::sgp22::es8plus::StoreMetadataRequest;
 use world::Fault;
 
-use super::{LieAct, alter, cannot_lie};
-use crate::acts::lie::ElementLie;
+use super::{FalseStatement, alter, cannot_falsify};
+use crate::acts::false_statement::FalseElement;
 
 /// Encodes a generic profile with the ICCID and the owner of the metadata, with the defect of the
 /// lie.
-pub(super) fn generic(metadata: &StoreMetadataRequest, act: LieAct) -> Result<Vec<u8>, Fault> {
-    let lie = match act {
-        LieAct::Element(lie) => Some(lie),
+pub(super) fn generic(metadata: &StoreMetadataRequest, act: FalseStatement) -> Result<Vec<u8>, Fault> {
+    let statement = match act {
+        FalseStatement::Element(statement) => Some(statement),
         _ => None,
     };
     let home = match &metadata.profile_owner {
         Some(owner) => Plmn::from_bytes(owner.mcc_mnc)
-            .map_err(|_| cannot_lie("the profile owner is not a valid network"))?,
-        None => "001-01".parse().map_err(|_| cannot_lie("the network 001-01 cannot be parsed"))?,
+            .map_err(|_| cannot_falsify("the profile owner is not a valid network"))?,
+        None => "001-01".parse().map_err(|_| cannot_falsify("the network 001-01 cannot be parsed"))?,
     };
     let mut iccid = metadata.iccid.to_profile_header();
     let own = iccid;
-    if lie == Some(ElementLie::EfIccid) {
+    if statement == Some(FalseElement::EfIccid) {
         alter_digit(&mut iccid);
     }
     let (mcc, mnc) = (home.mcc(), home.mnc());
@@ -37,44 +37,44 @@ pub(super) fn generic(metadata: &StoreMetadataRequest, act: LieAct) -> Result<Ve
     if let Some(ProfileElement::Header(header)) = package.elements.first_mut() {
         header.iccid = own.into();
     }
-    Ok(match lie {
-        Some(lie) => with_defect(lie, package),
+    Ok(match statement {
+        Some(statement) => with_defect(statement, package),
         None => package.encode(),
     })
 }
 
-fn with_defect(lie: ElementLie, mut package: Package) -> Vec<u8> {
+fn with_defect(statement: FalseElement, mut package: Package) -> Vec<u8> {
     let elements = &mut package.elements;
-    match lie {
-        ElementLie::EfIccid => {}
-        ElementLie::NoHeader => {
+    match statement {
+        FalseElement::EfIccid => {}
+        FalseElement::NoHeader => {
             elements.remove(0);
         }
-        ElementLie::NoEnd => {
+        FalseElement::NoEnd => {
             elements.pop();
         }
-        ElementLie::AfterEnd => elements.extend(elements.get(1).cloned()),
-        ElementLie::Unknown => {
+        FalseElement::AfterEnd => elements.extend(elements.get(1).cloned()),
+        FalseElement::Unknown => {
             let header = PeHeader::mandated(999);
             let mut contents = Vec::new();
             header.encode_as(Tag(0xA0), &mut contents);
             let unknown = UnknownElement { tag: Tag(0xBE), contents: Octets::from(contents) };
             elements.insert(1, ProfileElement::Unknown(unknown));
         }
-        ElementLie::HeaderIccid | ElementLie::Version | ElementLie::Service => {
+        FalseElement::HeaderIccid | FalseElement::Version | FalseElement::Service => {
             if let Some(ProfileElement::Header(header)) = elements.first_mut() {
-                match lie {
-                    ElementLie::HeaderIccid => {
+                match statement {
+                    FalseElement::HeaderIccid => {
                         let mut iccid = header.iccid.to_vec();
                         alter_digit(&mut iccid);
                         header.iccid = iccid.into();
                     }
-                    ElementLie::Version => header.major_version = 9,
+                    FalseElement::Version => header.major_version = 9,
                     _ => header.mandatory_services.services.extend(Service::named("multos")),
                 }
             }
         }
-        ElementLie::Garbage => return vec![0x4C; 64],
+        FalseElement::Garbage => return vec![0x4C; 64],
     }
     package.encode()
 }
