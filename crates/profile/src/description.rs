@@ -34,7 +34,8 @@ mod write;
 
 pub use decompile::{Decompiled, decompile};
 pub use metadata::{
-    Event, Icon, Metadata, Notification, PolicyRule, ProfileClassName, Said, every_event, store_metadata,
+    Event, Icon, Metadata, MetadataOverrides, Notification, PolicyRule, ProfileClassName, every_event,
+    store_metadata,
 };
 pub use mistakes::{Mistake, Mistakes};
 pub use types::{Code, Digits, Network};
@@ -54,30 +55,22 @@ pub struct Description {
     #[serde(skip_serializing_if = "is_default")]
     pub files: FilesBy,
     /// The name of the profile (profileType); default "Landfall generic".
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_type: Option<String>,
     /// ICCID, 18 to 20 digits with the check digit.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub iccid: Option<Iccid>,
     /// IMSI.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub imsi: Option<Imsi>,
     /// Number of digits of the network code in the IMSI: 2 (default) or 3.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mnc_digits: Option<u8>,
     /// MSISDN in international format, with or without +.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub msisdn: Option<Digits>,
     /// Access classes (EF.ACC), 0 to 15; default: the last digit of the IMSI.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub access_classes: Option<Vec<u8>>,
     /// POL1 of an M2M profile (SGP.02), one byte.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pol1: Option<Octets>,
     /// connectivityParameters: the way in which an M2M card reaches its SM-SR (SGP.02 4.1.3.4).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connectivity_parameters: Option<Octets>,
     /// The authentication of the subscriber.
     #[serde(skip_serializing_if = "is_default")]
@@ -91,8 +84,8 @@ pub struct Description {
     /// Files for 5G.
     #[serde(rename = "5g", skip_serializing_if = "is_default")]
     pub five_g: FiveG,
-    /// An ISIM; absent by default. With only its table header, its identities are derived from the IMSI.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// An ISIM; absent by default. With only its table header, its identities are derived from the
+    /// IMSI.
     pub isim: Option<Isim>,
     /// The MNO-SD.
     #[serde(skip_serializing_if = "is_default")]
@@ -192,37 +185,26 @@ pub struct Authentication {
     #[serde(skip_serializing_if = "is_default")]
     pub algorithm: Algorithm,
     /// K: 16 bytes, with TUAK 16 or 32.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ki: Option<SecretOctets>,
     /// OPc, 16 bytes; TOPc, 32. The test algorithm has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub opc: Option<SecretOctets>,
     /// OP instead of OPc, which is derived from it (Milenage).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub op: Option<SecretOctets>,
     /// algorithmOptions, one byte; default 02.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Octets>,
     /// r1 to r5 of Milenage, five bytes; default: those of TS 35.206.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_constants: Option<Octets>,
     /// c1 to c5 of Milenage, eighty bytes; default: those of TS 35.206.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub xoring_constants: Option<Octets>,
     /// Maximum number of authentications, three bytes; default: no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_counter_max: Option<Octets>,
     /// Number of Keccak iterations of TUAK; default 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub keccak: Option<u8>,
     /// The checks of sequence numbers, one byte; default 02.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sqn_options: Option<Octets>,
     /// Maximum step of a sequence number, six bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sqn_delta: Option<Octets>,
     /// Maximum age of a sequence number, six bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sqn_age_limit: Option<Octets>,
 }
 
@@ -231,22 +213,17 @@ pub struct Authentication {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Codes {
     /// PIN1; default 0000.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pin1: Option<Code>,
     /// True if PIN1 must be presented.
     #[serde(skip_serializing_if = "is_default")]
     pub pin1_enabled: bool,
     /// PUK1; default 11111111.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub puk1: Option<Code>,
     /// PIN2; default 9999.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pin2: Option<Code>,
     /// PUK2; default 22222222.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub puk2: Option<Code>,
     /// ADM1; default 55555555.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub adm1: Option<Code>,
 }
 
@@ -255,45 +232,32 @@ pub struct Codes {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct UsimFiles {
     /// EF.SPN; default "Landfall".
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub spn: Option<String>,
     /// The first byte of EF.SPN, the display condition; default 00.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub spn_display: Option<Octets>,
     /// EF.UST: services by number; default: the services that the files of this description need.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<u8>>,
     /// EF.EST: enabled services by number (1 FDN, 2 BDN, 3 ACL); default none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled_services: Option<Vec<u8>>,
     /// The SMSC address in EF.SMSP.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub smsc: Option<Digits>,
     /// EF.HPLMNwAcT: networks, each with its technologies unless all apply ("724-05 eutran ngran").
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub home_plmns: Option<Vec<Network>>,
     /// EF.OPLMNwAcT.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub operator_plmns: Option<Vec<Network>>,
     /// EF.PLMNwAcT.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_plmns: Option<Vec<Network>>,
     /// EF.EHPLMN.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub equivalent_plmns: Option<Vec<rsp::ids::Plmn>>,
     /// EF.FPLMN.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub forbidden_plmns: Option<Vec<rsp::ids::Plmn>>,
     /// EF.GID1.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub gid1: Option<Octets>,
     /// EF.GID2.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub gid2: Option<Octets>,
     /// EF.ECC; default 112.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub emergency: Option<Vec<Digits>>,
 }
 
@@ -302,19 +266,16 @@ pub struct UsimFiles {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct FiveG {
     /// EF.Routing_Indicator: 1 to 4 digits.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub routing_indicator: Option<Digits>,
-    /// Keys that conceal the subscription, in order of preference; the null scheme is the last resort.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Keys that conceal the subscription, in order of preference; the null scheme is the last
+    /// resort.
     pub suci_keys: Option<Vec<SuciKey>>,
     /// True if the USIM computes the SUCI (EF.SUCI_Calc_Info_USIM), instead of the terminal.
     #[serde(skip_serializing_if = "is_default")]
     pub suci_by_usim: bool,
     /// EF.SUPI_NAI: a network specific identifier.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub supi_nai: Option<String>,
     /// EF.URSP: the policy section as coded in TS 24.526.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ursp: Option<Octets>,
 }
 
@@ -344,13 +305,10 @@ pub enum SuciProfile {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Isim {
     /// EF.IMPI; default: derived from the IMSI (TS 23.003 section 13.3).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub impi: Option<String>,
     /// EF.IMPU; default: derived from the IMSI (TS 23.003 section 13.4B).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub impu: Option<Vec<String>>,
     /// EF.DOMAIN; default: derived from the IMSI (TS 23.003 section 13.2).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     /// EF.P-CSCF: host names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -362,10 +320,8 @@ pub struct Isim {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct SecurityDomain {
     /// Instance AID; default A000000151000000.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub aid: Option<Octets>,
     /// Toolkit parameters of TS 102 226, which contain its TAR; absent by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub toolkit: Option<Octets>,
     /// Key sets; default: a published one of version 1, for tests only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -409,11 +365,10 @@ pub struct Rfm {
     pub aid: Octets,
     /// Toolkit application references, three bytes each.
     pub tar: Vec<Octets>,
-    /// Minimum security level (SPI1 of TS 102 225), one byte; default 16: encrypted, with a cryptographic checksum and a counter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Minimum security level (SPI1 of TS 102 225), one byte; default 16: encrypted, with a
+    /// cryptographic checksum and a counter.
     pub security_level: Option<Octets>,
     /// Access domain in the MF and below; default 00, all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Octets>,
     /// True if it can access the files of the USIM as well.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -432,31 +387,23 @@ pub struct Identity {
     #[schemars(with = "String")]
     pub imsi: Imsi,
     /// Number of digits of the network code in its IMSI: 2 (default) or 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mnc_digits: Option<u8>,
     /// Its K, together with OPc; default: the profile's keys.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ki: Option<SecretOctets>,
     /// Its OPc or TOPc.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opc: Option<SecretOctets>,
     /// Its access classes; default: the last digit of its IMSI.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_classes: Option<Vec<u8>>,
-    /// Its SMSC address; default: the profile's. If any identity has one, the profile must have one too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Its SMSC address; default: the profile's. If any identity has one, the profile must have one
+    /// too.
     pub smsc: Option<Digits>,
     /// Its EF.SPN; default: the profile's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spn: Option<String>,
     /// Its EF.HPLMNwAcT; default empty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home_plmns: Option<Vec<Network>>,
     /// Its EF.OPLMNwAcT; default empty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator_plmns: Option<Vec<Network>>,
     /// Its EF.EHPLMN; default empty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub equivalent_plmns: Option<Vec<rsp::ids::Plmn>>,
 }
@@ -475,13 +422,10 @@ pub struct OwnFile {
     #[serde(default, skip_serializing_if = "is_default")]
     pub is_directory: bool,
     /// Length of the file in bytes; default: the length of the contents.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u16>,
     /// Length of a record in bytes; default: no records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_length: Option<u16>,
     /// The record of EF.ARR with its access rule; default 13, the administrator's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<u8>,
     /// The contents.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -151,7 +151,7 @@ impl Identity {
             let codes: Option<Vec<Mcc>> = codes.iter().map(|code| Mcc::from_bytes(*code)).collect();
             countries = codes.filter(|codes| rest.is_empty() && !codes.is_empty()).ok_or(wrong)?;
         }
-        let wrong = bad(reader, "no IMSI as EF.IMSI has it");
+        let wrong = bad(reader, "the IMSI is not in the format of EF.IMSI");
         let imsi = Imsi::from_ef(reader.contents(IMSI)?).map_err(|_| wrong)?;
         let keys = match reader.peek()? {
             Some(KEY) => Some((SecretOctets::decode_as(KEY, reader)?, SecretOctets::decode_as(OPC, reader)?)),
@@ -160,7 +160,7 @@ impl Identity {
         let mut files = Vec::new();
         while reader.peek()?.is_some() {
             let mut file = reader.enter(FILE)?;
-            let wrong = bad(&file, "a path has two octets for each step");
+            let wrong = bad(&file, "the length of a file path is not a multiple of two octets");
             let path = Fid::path(file.contents(FILE_PATH)?).ok_or(wrong)?;
             let contents = file.contents(FILE_CONTENTS)?.into();
             file.finish()?;

@@ -11,10 +11,11 @@ use crate::facts::{Aka, Facts, Pin, PinCodesOf, Pins, Puk};
 use crate::file_system::{Fault, FileSystem, Wrong, wrong};
 use crate::files::{FileIndex, ProfileFiles};
 use crate::identities;
-use crate::octets::{Octets, Oid};
+use crate::octets::Octets;
 use crate::package::Package;
 use crate::response::{PeStatus, PeStatusCode, Refused};
 use crate::template;
+use rsp::ids::Oid;
 
 /// The capabilities that an eUICC offers to profiles.
 #[derive(Clone, Debug, PartialEq, Eq)]

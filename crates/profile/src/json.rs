@@ -3,10 +3,11 @@
 use std::fmt;
 
 use rsp::der::{Null, Unknown};
+use rsp::ids::Oid;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::octets::{Fid, Octets, Oid, SecretOctets};
+use crate::octets::{Fid, Octets, SecretOctets};
 
 /// An error and its path.
 #[derive(Clone, Debug, PartialEq, Eq)]

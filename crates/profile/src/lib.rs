@@ -41,7 +41,8 @@ pub use files::{
 pub use generic::generic;
 pub use install::{Capabilities, InstalledProfile, Installer};
 pub use interner::Interner;
-pub use octets::{Fid, Octets, Oid, SecretOctets};
+pub use octets::{Fid, Octets, SecretOctets};
 pub use package::Package;
 pub use response::{EuiccResponse, PeStatus, PeStatusCode, Refused};
+pub use rsp::ids::Oid;
 pub use usim::{HomeNetworkKey, ProtectionScheme, SuciCalcInfo, Usim};

@@ -33,7 +33,7 @@ always_present!(
     crate::octets::Octets,
     crate::octets::SecretOctets,
     crate::octets::Fid,
-    crate::octets::Oid
+    rsp::ids::Oid
 );
 impl<T> Present for Vec<T> {}
 

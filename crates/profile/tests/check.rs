@@ -8,7 +8,7 @@ use profile::{Capabilities, InstalledProfile, Package};
 
 #[test]
 #[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles")]
-fn ts_48_packages_have_only_expected_findings() {
+fn ts_48_packages_have_no_findings_above_severity_note() {
     for (name, bytes) in common::files("der") {
         let findings = check(&Package::decode(&bytes).unwrap());
         for finding in &findings {
@@ -19,7 +19,7 @@ fn ts_48_packages_have_only_expected_findings() {
 }
 
 #[test]
-fn own_packages_have_no_findings() {
+fn packages_built_by_this_crate_have_no_findings() {
     for algorithm in [Algorithm::Milenage, Algorithm::UsimTest] {
         for msisdn in [None, Some("5511987654321".to_owned())] {
             let package = generic(&Subscription {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rsp::der::{Tag, tlv};
-use rsp::ids::Iccid;
+use rsp::ids::{Iccid, Oid};
 
 use super::{CSIM, ISIM, NON_IMSI_USIM, Report, USIM, Walked, hex, rules};
 use crate::element::{
@@ -11,7 +11,7 @@ use crate::element::{
 };
 use crate::files::{FileIndex, FileKind};
 use crate::identities;
-use crate::octets::{Fid, Oid};
+use crate::octets::Fid;
 
 pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
     let Some(header) = walked.package.header() else { return };

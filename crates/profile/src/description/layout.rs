@@ -4,6 +4,7 @@
 //! [`super::mistakes`] has refused it before, or personalisation supplies it.
 
 use rsp::der::Unknown;
+use rsp::ids::Oid;
 
 use super::adf::{ISIM_AID, ISIM_FID, USIM_AID, USIM_FID};
 use super::shapes::{arr, arr_with_never_read, content, file, hex, in_order, in_records, of_size, sized};
@@ -17,7 +18,7 @@ use crate::element::{
 };
 use crate::facts::{ROTATION_CONSTANTS, default_xoring_constants};
 use crate::template;
-use crate::{Fid, Octets, Oid, SecretOctets};
+use crate::{Fid, Octets, SecretOctets};
 
 /// A published key, the default for tests.
 const TEST_KEY: [u8; 16] = *b"landfall mno-sd!";
@@ -127,34 +128,24 @@ impl Layout<'_> {
             Some(numbers) => numbers.iter().map(|number| emergency(number.digits())).collect(),
         };
         let enabled = coding::services(d.usim.enabled_services.as_deref().unwrap_or_default());
-        self.by_template(
-            FileSystemKind::Usim,
-            vec![
-                file("adf-usim", Some(adf(USIM_FID, &USIM_AID)), vec![]),
-                file("ef-imsi", None, vec![content(&imsi)]),
-                arr(),
-                file("ef-ust", None, vec![content(&services(d))]),
-                file("ef-spn", None, vec![content(&subscription::spn(d))]),
-                file("ef-est", None, vec![content(if enabled.is_empty() { &[0x00] } else { &enabled })]),
-                file("ef-acc", None, vec![content(&access_classes(d))]),
-                file("ef-ad", None, vec![content(&subscription::administrative(d))]),
-                in_records("ef-ecc", 4, &emergency),
-            ]
-            .into_iter()
-            .chain(
-                d.usim
-                    .smsc
-                    .as_ref()
-                    .map(|smsc| file("ef-smsp", None, vec![content(&subscription::smsp(smsc))])),
-            )
-            .chain(
-                d.usim
-                    .forbidden_plmns
-                    .as_ref()
-                    .map(|list| file("ef-fplmn", None, vec![content(&subscription::plmns(list))])),
-            )
-            .collect(),
-        );
+        let mut files = vec![
+            file("adf-usim", Some(adf(USIM_FID, &USIM_AID)), vec![]),
+            file("ef-imsi", None, vec![content(&imsi)]),
+            arr(),
+            file("ef-ust", None, vec![content(&services(d))]),
+            file("ef-spn", None, vec![content(&subscription::spn(d))]),
+            file("ef-est", None, vec![content(if enabled.is_empty() { &[0x00] } else { &enabled })]),
+            file("ef-acc", None, vec![content(&access_classes(d))]),
+            file("ef-ad", None, vec![content(&subscription::administrative(d))]),
+            in_records("ef-ecc", 4, &emergency),
+        ];
+        if let Some(smsc) = &d.usim.smsc {
+            files.push(file("ef-smsp", None, vec![content(&subscription::smsp(smsc))]));
+        }
+        if let Some(list) = &d.usim.forbidden_plmns {
+            files.push(file("ef-fplmn", None, vec![content(&subscription::plmns(list))]));
+        }
+        self.by_template(FileSystemKind::Usim, files);
     }
 
     fn opt_usim(&mut self) {

@@ -17,16 +17,12 @@ use crate::{InstalledProfile, Octets, Usim};
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Metadata {
     /// serviceProviderName, at most 32 bytes; default: EF.SPN.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub service_provider_name: Option<String>,
     /// profileName, at most 64 bytes; default: the profile type.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_name: Option<String>,
     /// The profile class; default operational.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<ProfileClassName>,
     /// 64 by 64 pixels, PNG or JPEG, at most 1024 bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub icon: Option<Octets>,
     /// Receivers of notifications; default: the server itself, for every event.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -109,7 +105,7 @@ impl Icon {
 
 /// Metadata that are not in the package. Missing values come from the package.
 #[derive(Clone, Debug, Default)]
-pub struct Said {
+pub struct MetadataOverrides {
     /// The operator's name of the profile type.
     pub profile_type: Option<String>,
     /// serviceProviderName.
@@ -146,8 +142,8 @@ impl Metadata {
     }
 
     /// The same as in StoreMetadata.
-    pub fn said(&self) -> Said {
-        Said {
+    pub fn overrides(&self) -> MetadataOverrides {
+        MetadataOverrides {
             profile_type: None,
             service_provider_name: self.service_provider_name.clone(),
             profile_name: self.profile_name.clone(),
@@ -208,7 +204,7 @@ pub fn every_event() -> BitString {
 /// receiver is named. `None` if the profile header has no ICCID.
 pub fn store_metadata(
     installed: &InstalledProfile,
-    said: &Said,
+    said: &MetadataOverrides,
     server: &str,
 ) -> Option<StoreMetadataRequest> {
     let iccid = installed.facts.iccid.0.clone().try_into().ok()?;

@@ -247,7 +247,7 @@ fn metadata_are_what_the_files_say() {
     );
     let description = Description::parse(&text).unwrap();
     let installed = InstalledProfile::of(&description.build().unwrap(), &Capabilities::default()).unwrap();
-    let metadata = store_metadata(&installed, &description.metadata.said(), "smdp.example.com").unwrap();
+    let metadata = store_metadata(&installed, &description.metadata.overrides(), "smdp.example.com").unwrap();
     assert_eq!(metadata.iccid, description.iccid.unwrap());
     assert_eq!(metadata.service_provider_name, "Local Brasil");
     assert_eq!(metadata.profile_name, "Name");

@@ -2,12 +2,12 @@
 //! table.
 
 use rsp::der::{Asn1, DecodeError, Problem, Reader, Tag, Unknown, write_tlv};
+use rsp::ids::Oid;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::{FileItem, FileSystemKind, PeHeader};
 use crate::macros::Present;
-use crate::octets::Oid;
 use crate::template;
 
 /// A file that the package names, and the steps that create it.

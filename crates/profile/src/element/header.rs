@@ -3,13 +3,14 @@
 use std::fmt;
 
 use rsp::der::{Asn1, DecodeError, Null, Reader, Tag, Unknown, write_tlv};
+use rsp::ids::Oid;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::json::{self, FromJson, Misread};
 use crate::macros::{Present, fields};
-use crate::octets::{Octets, Oid};
+use crate::octets::Octets;
 
 /// ServicesList in the order of the ASN.1; the position is the tag number.
 const SERVICES: [&str; 30] = [

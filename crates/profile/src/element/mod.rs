@@ -1,11 +1,12 @@
 //! ProfileElement (PE): the elements of a profile package.
 
 use rsp::der::{Asn1, DecodeError, Null, Problem, Reader, Tag, write_tlv};
+use rsp::ids::Oid;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::macros::{always_present, fields};
-use crate::octets::{Octets, Oid};
+use crate::octets::Octets;
 
 mod access;
 mod aka;

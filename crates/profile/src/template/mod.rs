@@ -73,22 +73,6 @@ pub struct Element {
 }
 
 impl Element {
-    const fn new(name: &'static str, fid: u16, shape: Shape, arr: u8) -> Self {
-        Self {
-            name,
-            fid,
-            shape,
-            arr,
-            sfi: 0,
-            default: "",
-            mandatory: false,
-            content_required: false,
-            high_update: false,
-            since: 1,
-            changed: None,
-        }
-    }
-
     const fn sfi(mut self, sfi: u8) -> Self {
         self.sfi = sfi;
         self
@@ -135,6 +119,42 @@ impl Element {
         }
         (version >= self.since).then_some(element)
     }
+}
+
+const fn element(name: &'static str, fid: u16, shape: Shape, arr: u8) -> Element {
+    Element {
+        name,
+        fid,
+        shape,
+        arr,
+        sfi: 0,
+        default: "",
+        mandatory: false,
+        content_required: false,
+        high_update: false,
+        since: 1,
+        changed: None,
+    }
+}
+
+const fn directory(name: &'static str, fid: u16, shape: Shape) -> Element {
+    element(name, fid, shape, 14)
+}
+
+const fn transparent(name: &'static str, fid: u16, size: u32, arr: u8) -> Element {
+    element(name, fid, Shape::Transparent(size), arr)
+}
+
+const fn linear_fixed(name: &'static str, fid: u16, records: u32, length: u32, arr: u8) -> Element {
+    element(name, fid, Shape::LinearFixed { records, length }, arr)
+}
+
+const fn cyclic(name: &'static str, fid: u16, records: u32, length: u32, arr: u8) -> Element {
+    element(name, fid, Shape::Cyclic { records, length }, arr)
+}
+
+const fn ber_tlv(name: &'static str, fid: u16, arr: u8) -> Element {
+    element(name, fid, Shape::BerTlv(0), arr)
 }
 
 /// The files that a PE can name, in the order of its tags.
