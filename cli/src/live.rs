@@ -5,9 +5,9 @@
 //! have without sockets. The server's request handling also runs in that thread: it is the same
 //! party, behind a socket. The reasons are in docs/decisions/0017.
 
+mod card_socket;
 mod external;
 mod server_socket;
-mod wire;
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -17,16 +17,16 @@ use certs::{Pki, Validity};
 use net::OsClock;
 use rsp::time::Timestamp;
 use scenario::file::{Places, Scenario};
-use scenario::play::{Outside, play_in};
+use scenario::play::{Environment, play_in};
 use scenario::report::{Live, Report};
-use testbed::transport::{self, Server, Way, Ways};
+use testbed::transport::{self, Server, Transport, Transports};
 use tokio::runtime::{Builder, Handle, Runtime};
 use world::{Clock, Fault};
 
 use crate::scenario_file::not_a_scenario;
+use card_socket::CardSocket;
 use external::ExternalParties;
 use server_socket::ServerSocket;
-use wire::Wire;
 
 /// Reason of a fault: a socket was used after the end of the runtime.
 const RUNTIME_ENDED: &str = "the socket runtime has ended";
@@ -45,8 +45,8 @@ struct Sockets {
 pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
     // The runtime must outlive all clients that use its sockets.
     let real = runtime()?;
-    let outside = Outside { live: Some(Live::default()), ..Outside::none()? };
-    play_in(over_sockets(outside, real.handle(), scenario), name, scenario, seed)
+    let environment = Environment { live: Some(Live::default()), ..Environment::none()? };
+    play_in(over_sockets(environment, real.handle(), scenario), name, scenario, seed)
 }
 
 /// Runs a scenario with the external servers and cards in the file `places`. It then starts at the
@@ -64,14 +64,14 @@ pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &s
         scenario = Scenario::parse_to_begin(file, text, now).map_err(not_a_scenario)?;
     }
     let real = runtime()?;
-    let mut outside = Outside::none()?;
+    let mut environment = Environment::none()?;
     let folder = places.parent().unwrap_or(Path::new(""));
     if let Some(pki) = &read.pki {
         outside.pki = Arc::new(crate::pki::load(&folder.join(pki))?);
     }
     let ExternalParties { sm_dps, cards, named } =
-        ExternalParties::find(real.handle(), &read, folder, &outside.pki)?;
-    let outside = Outside {
+        ExternalParties::find(real.handle(), &read, folder, &environment.pki)?;
+    let environment = Environment {
         quirks: read.quirks.clone(),
         sm_dps,
         cards,
@@ -81,9 +81,9 @@ pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &s
     play_in(over_sockets(outside, real.handle(), &scenario), name, &scenario, seed)
 }
 
-fn over_sockets(outside: Outside, real: &Handle, scenario: &Scenario) -> Outside {
-    let ways = Sockets::new(real.clone(), Arc::clone(&outside.pki), scenario);
-    Outside { ways: Arc::new(ways), ..outside }
+fn over_sockets(environment: Environment, real: &Handle, scenario: &Scenario) -> Environment {
+    let transports = Sockets::new(real.clone(), Arc::clone(&environment.pki), scenario);
+    Environment { transports: Arc::new(transports), ..environment }
 }
 
 fn runtime() -> Result<Runtime, Fault> {
@@ -105,13 +105,13 @@ impl Sockets {
     }
 }
 
-impl Ways for Sockets {
-    fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault> {
+impl Transports for Sockets {
+    fn open(&self, server: Server) -> Result<Arc<dyn Transport>, Fault> {
         Ok(Arc::new(ServerSocket::open(self.real.clone(), &self.pki, self.validity, server)?))
     }
 
-    fn wire(&self) -> Result<Box<dyn transport::Wire>, Fault> {
-        Ok(Box::new(Wire::open()?))
+    fn connect_card(&self) -> Result<Box<dyn transport::CardConnection>, Fault> {
+        Ok(Box::new(CardSocket::open()?))
     }
 }
 

@@ -13,7 +13,7 @@ use net::door::{AtCard, TcpCard, VpcdSlot};
 use net::{Client, ClientTls, OsClock};
 use scenario::file::{CardDoorAt, CardPlace, Places, SmDpPlace};
 use scenario::play::{StockedProfile, ThirdPartyCard, ThirdPartySmDp};
-use testbed::transport::Way;
+use testbed::transport::Transport;
 use tokio::runtime::Handle;
 use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, link_from};
 
@@ -82,8 +82,9 @@ fn sm_dp(real: &Handle, place: &SmDpPlace, folder: &Path, pki: &Pki) -> Result<T
     let stock = stock.collect::<Result<_, Fault>>()?;
     let address = place.address.clone();
     let es2plus = place.es2plus.clone().unwrap_or_else(|| address.to_string());
-    let way = ExternalServer { real: real.clone(), client, roots, es9plus: address.to_string(), es2plus };
-    Ok(ThirdPartySmDp { address, way: Arc::new(way), stock })
+    let transport =
+        ExternalServer { real: real.clone(), client, roots, es9plus: address.to_string(), es2plus };
+    Ok(ThirdPartySmDp { address, transport: Arc::new(transport), stock })
 }
 
 /// Connection to an external server. Virtual time stands still until it responds. Certificates are
@@ -96,7 +97,7 @@ struct ExternalServer {
     es2plus: String,
 }
 
-impl Way for ExternalServer {
+impl Transport for ExternalServer {
     fn link(&self, operator: Option<&Credential>) -> Result<Link, Fault> {
         let shown = operator.map(identity);
         let tls = ClientTls::new(&self.roots, shown.as_ref(), Arc::new(OsClock))?;

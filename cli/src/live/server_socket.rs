@@ -8,7 +8,7 @@ use bytes::Bytes;
 use certs::{Credential, Pki, ServerName, Validity};
 use http::{Request, Response};
 use net::{Client, ClientAuth, ClientTls, ServerTls};
-use testbed::transport::{Server, Way};
+use testbed::transport::{Server, Transport};
 use tokio::net::TcpSocket;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -192,7 +192,7 @@ impl ServerSocket {
     }
 }
 
-impl Way for ServerSocket {
+impl Transport for ServerSocket {
     fn link(&self, operator: Option<&Credential>) -> Result<Link, Fault> {
         let shown = operator.map(identity);
         let tls = ClientTls::new(&self.0.roots, shown.as_ref(), Arc::new(self.0.now.clone()))?;

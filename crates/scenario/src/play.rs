@@ -42,7 +42,7 @@ use world::Fault;
 
 use crate::file::{Place, Scenario, Stop, campaign_spec};
 use crate::report::{self, Kind, Report};
-pub use environment::{Outside, StockedProfile, ThirdPartyCard, ThirdPartySmDp};
+pub use environment::{Environment, StockedProfile, ThirdPartyCard, ThirdPartySmDp};
 use queue::Due;
 use simulated_world::{SimulatedWorld, SmDp};
 use testbed::time;
@@ -56,14 +56,19 @@ const PLATFORM: Duration = Duration::from_secs(3600);
 /// # Errors
 /// The parties cannot be created, or the caller is asynchronous code.
 pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
-    play_in(Outside::none()?, name, scenario, seed)
+    play_in(Environment::none()?, name, scenario, seed)
 }
 
 /// Like [`play`], with third-party parties and transports.
 ///
 /// # Errors
 /// As [`play`].
-pub fn play_in(outside: Outside, name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
+pub fn play_in(
+    environment: Environment,
+    name: &str,
+    scenario: &Scenario,
+    seed: &str,
+) -> Result<Report, Fault> {
     let mut report = Report::new(name, &scenario.title, scenario.about.trim(), seed, scenario.begins);
     report.live.clone_from(&outside.live);
     if let Some(live) = report.live.as_mut().filter(|_| scenario.is_m2m()) {

@@ -13,7 +13,6 @@ use world::{
 };
 
 use crate::operator::Operator;
-use crate::transport::presenting;
 
 /// Name of the operator in the PKI.
 pub const OPERATOR: &str = "Landfall Test Operator";

@@ -203,7 +203,7 @@ impl M2m {
             events: &events,
             faults: &faults,
             web: &web,
-            ways: &InProcess,
+            transports: &InProcess,
             is_patient: false,
         };
         let (sm_dp_records, sm_sr_records) = (start.sm_dp.copied(), start.sm_sr.copied());

@@ -11,22 +11,22 @@ use world::{Fault, Link, PeerCertificate, TokioClock, link_from};
 use crate::host::Host;
 
 /// The transport between parties.
-pub trait Ways: Send + Sync {
+pub trait Transports: Send + Sync {
     /// Makes a server reachable.
     ///
     /// # Errors
     /// There is no certificate for its name, or no address to listen on.
-    fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault>;
+    fn open(&self, server: Server) -> Result<Arc<dyn Transport>, Fault>;
 
     /// Opens a connection between a card and its server.
     ///
     /// # Errors
     /// The connection cannot be opened.
-    fn wire(&self) -> Result<Box<dyn Wire>, Fault>;
+    fn connect_card(&self) -> Result<Box<dyn CardConnection>, Fault>;
 }
 
 /// A connection between a card and its server.
-pub trait Wire: Send + Sync {
+pub trait CardConnection: Send + Sync {
     /// Transmits octets to the other end, and returns them as they arrive there. The call blocks
     /// the whole run.
     ///
@@ -36,7 +36,7 @@ pub trait Wire: Send + Sync {
 }
 
 /// The transport to one server.
-pub trait Way: Send + Sync {
+pub trait Transport: Send + Sync {
     /// Opens a connection: for an operator with this certificate, or for a device without one.
     ///
     /// # Errors
@@ -76,23 +76,23 @@ impl Server {
 /// A transport within one process: requests go directly to the server.
 pub struct InProcess;
 
-impl Ways for InProcess {
-    fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault> {
+impl Transports for InProcess {
+    fn open(&self, server: Server) -> Result<Arc<dyn Transport>, Fault> {
         Ok(Arc::new(server))
     }
 
-    fn wire(&self) -> Result<Box<dyn Wire>, Fault> {
+    fn connect_card(&self) -> Result<Box<dyn CardConnection>, Fault> {
         Ok(Box::new(Self))
     }
 }
 
-impl Wire for InProcess {
+impl CardConnection for InProcess {
     fn carry(&self, octets: &[u8], _: bool) -> io::Result<Vec<u8>> {
         Ok(octets.to_vec())
     }
 }
 
-impl Way for Server {
+impl Transport for Server {
     fn link(&self, operator: Option<&Credential>) -> Result<Link, Fault> {
         let link = self.link.clone();
         Ok(match operator {

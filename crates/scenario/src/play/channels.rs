@@ -13,7 +13,7 @@ use super::radio_environment::RadioState;
 use super::simulated_world::SimulatedWorld;
 use faults::FaultInjector;
 use testbed::bearer::Carrier;
-use testbed::transport::{Ways, Wire};
+use testbed::transport::{CardConnection, Transports};
 
 /// Maximum number of octets of a connection that are sent over the bearer at once.
 const IN_FLIGHT: usize = 16 * 1024;
@@ -31,7 +31,7 @@ pub(super) struct Line {
 /// The hosts to which a card can connect.
 pub(super) struct Channels {
     pub(super) hosts: MemoryHosts,
-    pub(super) ways: Arc<dyn Ways>,
+    pub(super) transports: Arc<dyn Transports>,
     pub(super) line: Line,
 }
 
@@ -77,10 +77,16 @@ impl Line {
     }
 
     /// Transmits in both directions until both ends have closed. A loss breaks the connection.
-    async fn connect(self, plmn: Plmn, wire: Box<dyn Wire>, device: DuplexStream, server: BoxByteStream) {
+    async fn connect(
+        self,
+        plmn: Plmn,
+        connection: Box<dyn CardConnection>,
+        device: DuplexStream,
+        server: BoxByteStream,
+    ) {
         let ((from_device, to_device), (from_server, to_server)) = (split(device), split(server));
-        let up = self.carry(plmn, &*wire, (from_device, to_server), false);
-        let down = self.carry(plmn, &*wire, (from_server, to_device), true);
+        let up = self.carry(plmn, &*connection, (from_device, to_server), false);
+        let down = self.carry(plmn, &*connection, (from_server, to_device), true);
         // Both ends notice the end of the connection and report it themselves.
         let _broken = tokio::try_join!(up, down);
     }
@@ -88,7 +94,7 @@ impl Line {
     async fn carry(
         &self,
         plmn: Plmn,
-        wire: &dyn Wire,
+        connection: &dyn CardConnection,
         (mut from, mut to): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
         is_to_device: bool,
     ) -> io::Result<()> {
@@ -99,7 +105,7 @@ impl Line {
                 return to.shutdown().await;
             };
             self.packets(plmn, read, is_to_device).await.map_err(io::Error::other)?;
-            to.write_all(&wire.carry(said, is_to_device)?).await?;
+            to.write_all(&connection.carry(said, is_to_device)?).await?;
         }
     }
 }
@@ -116,9 +122,10 @@ impl Dial for Channels {
                 self.line.packets(plmn, 0, is_to_device).await.map_err(unreachable)?;
             }
             let server = self.hosts.dial(host, port).await?;
-            let wire = self.ways.wire().map_err(|fault| unreachable(fault.to_string()))?;
+            let connection =
+                self.transports.connect_card().map_err(|fault| unreachable(fault.to_string()))?;
             let (own, device) = duplex(IN_FLIGHT);
-            tokio::spawn(self.line.clone().connect(plmn, wire, device, server));
+            tokio::spawn(self.line.clone().connect(plmn, connection, device, server));
             let own: BoxByteStream = Box::new(own);
             Ok(own)
         })

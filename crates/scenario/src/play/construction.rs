@@ -15,7 +15,7 @@ use sm_dp::SmDpPlus;
 use world::{Fault, MemoryRecords, NullEvents, RamMemory};
 
 use super::dormant_device::{DormantDevice, Hears};
-use super::environment::{Outside, ThirdPartySmDp};
+use super::environment::{Environment, ThirdPartySmDp};
 use super::factory::{Factory, GroupMember, all_known, stock};
 use super::imei::imei;
 use super::internal_fault::bug;
@@ -35,7 +35,7 @@ use testbed::consumer::sm_dp_host;
 use testbed::m2m::Bearer;
 use testbed::m2m::M2mTestbed;
 use testbed::time::Simulation;
-use testbed::transport::{Server, Ways};
+use testbed::transport::{Server, Transports};
 
 impl SimulatedWorld {
     /// Creates the world of a scenario.
@@ -43,7 +43,7 @@ impl SimulatedWorld {
         simulation: Simulation,
         scenario: Scenario,
         report: Report,
-        Outside { pki, quirks, ways, sm_dps: theirs, cards: lent, .. }: Outside,
+        Environment { pki, quirks, transports, sm_dps: theirs, cards: lent, .. }: Environment,
     ) -> Result<Self, Fault> {
         let report = Arc::new(Mutex::new(report));
         let reporter = EventReporter { report: Arc::clone(&report), clock: simulation.clock() };
@@ -57,7 +57,7 @@ impl SimulatedWorld {
                 let bearer = if scenario.has_https() { Bearer::Https } else { Bearer::Sms };
                 let second = scenario.has_second_sm_sr();
                 Some(
-                    M2mTestbed::create(&simulation, &pki, &networks, &servers, bearer, &*ways, second)
+                    M2mTestbed::create(&simulation, &pki, &networks, &servers, bearer, &*transports, second)
                         .await?,
                 )
             }
@@ -65,7 +65,7 @@ impl SimulatedWorld {
         };
         let mut sm_dps = match &testbed {
             Some(_) => BTreeMap::new(),
-            None => sm_dps(&simulation, &scenario, &pki, &theirs, &*ways, &servers, &reporter).await?,
+            None => sm_dps(&simulation, &scenario, &pki, &theirs, &*transports, &servers, &reporter).await?,
         };
         let mut foreign = Foreign::new();
         for operator in &scenario.operators {
@@ -95,7 +95,8 @@ impl SimulatedWorld {
         let platform_records = owner::records(records).await?;
         let platform =
             owner::platform(&simulation, &scenario, &pki, &sm_dps, &servers, &platform_records, reporter)?;
-        let platform_transport = ways.open(Server::of(PLATFORM.to_owned(), &platform, simulation.clock()))?;
+        let platform_transport =
+            transports.open(Server::of(PLATFORM.to_owned(), &platform, simulation.clock()))?;
         for sm_dp in sm_dps.values().filter(|sm_dp| sm_dp.party.is_some()) {
             let shown = owner::shown_by(&pki, sm_dp, &scenario)?;
             sm_dp.tells.lead_to(servers.link(platform_transport.link(Some(&shown))?));
@@ -116,7 +117,7 @@ impl SimulatedWorld {
             radio: Radio { networks, environment: Arc::new(radio_environment), bearers: Arc::new(bearers) },
             parties: Parties {
                 sm_dps,
-                m2m: testbed.map(|testbed| M2m::new(testbed, cards, ways)),
+                m2m: testbed.map(|testbed| M2m::new(testbed, cards, transports)),
                 foreign,
                 platform,
                 platform_transport,
@@ -192,7 +193,7 @@ async fn sm_dps(
     scenario: &Scenario,
     pki: &Arc<Pki>,
     theirs: &BTreeMap<String, ThirdPartySmDp>,
-    ways: &dyn Ways,
+    transports: &dyn Transports,
     servers: &FaultInjector,
     reporter: &EventReporter,
 ) -> Result<BTreeMap<String, SmDp>, Fault> {
@@ -203,8 +204,8 @@ async fn sm_dps(
             continue;
         }
         let tells = PlatformNotifier::default();
-        let (party, address, way) = match theirs.get(name) {
-            Some(theirs) => (None, theirs.address.to_string(), Arc::clone(&theirs.way)),
+        let (party, address, transport) = match theirs.get(name) {
+            Some(theirs) => (None, theirs.address.to_string(), Arc::clone(&theirs.transport)),
             None => {
                 let address = address_of(name);
                 let (at, records) = ((name.as_str(), address.clone()), MemoryRecords::default());
@@ -215,11 +216,11 @@ async fn sm_dps(
                 };
                 let party = sm_dp_host(simulation, pki, at, NullEvents, servers, &records, started)?;
                 owner::introduce(pki, &party).await?;
-                let way = ways.open(Server::of(address.clone(), &party, simulation.clock()))?;
-                (Some(party), address, way)
+                let transport = transports.open(Server::of(address.clone(), &party, simulation.clock()))?;
+                (Some(party), address, transport)
             }
         };
-        sm_dps.insert(name.clone(), SmDp { party, address, way, tells, codes: Vec::new() });
+        sm_dps.insert(name.clone(), SmDp { party, address, transport, tells, codes: Vec::new() });
     }
     Ok(sm_dps)
 }

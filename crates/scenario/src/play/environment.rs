@@ -11,17 +11,17 @@ use world::{BoxCardDoor, Fault};
 
 use crate::report::Live;
 use testbed::bad_pki;
-use testbed::transport::{InProcess, Way, Ways};
+use testbed::transport::{InProcess, Transport, Transports};
 
 /// The environment of a run.
 #[derive(Clone)]
-pub struct Outside {
+pub struct Environment {
     /// Certificates and keys of all parties.
     pub pki: Arc<Pki>,
     /// Deviations from the standard of the scenario's cards.
     pub quirks: Vec<Quirk>,
     /// The transport to servers.
-    pub ways: Arc<dyn Ways>,
+    pub transports: Arc<dyn Transports>,
     /// Third-party SM-DP+s by the name that operators of the scenario use.
     pub sm_dps: BTreeMap<String, ThirdPartySmDp>,
     /// Third-party cards.
@@ -36,7 +36,7 @@ pub struct ThirdPartySmDp {
     /// The address that devices use.
     pub address: SmdpAddress,
     /// The transport to it. A request blocks the whole run.
-    pub way: Arc<dyn Way>,
+    pub transport: Arc<dyn Transport>,
     /// The profiles in its stock.
     pub stock: Vec<StockedProfile>,
 }
@@ -63,7 +63,7 @@ pub struct ThirdPartyCard {
     pub packages: Vec<Vec<u8>>,
 }
 
-impl Outside {
+impl Environment {
     /// An environment without third-party parties, in one process.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Outside {
         Ok(Self {
             pki: Arc::new(pki),
             quirks: Vec::new(),
-            ways: Arc::new(InProcess),
+            transports: Arc::new(InProcess),
             sm_dps: BTreeMap::new(),
             cards: Vec::new(),
             live: None,

@@ -182,7 +182,7 @@ impl<'a> Firmware<'a> {
         };
         let mut known: Vec<(String, Link)> = Vec::new();
         for sm_dp in sim.parties.sm_dps.values() {
-            let link = power.link(self.connections.to(faults.link(sm_dp.way.link(None)?)));
+            let link = power.link(self.connections.to(faults.link(sm_dp.transport.link(None)?)));
             known.push((sm_dp.address.clone(), link));
         }
         let links = move |asked: &SmdpAddress| -> Result<Link, Fault> {
@@ -410,8 +410,8 @@ impl<'a> Firmware<'a> {
     }
 
     async fn ask(&self, said: &CheckIn) -> Result<Instruction, CheckInError> {
-        let way = self.sim.parties.platform_transport.link(None).map_err(CheckInError::carried)?;
-        check_in::ask(&self.power.link(self.connections.to(self.faults.link(way))), said).await
+        let transport = self.sim.parties.platform_transport.link(None).map_err(CheckInError::carried)?;
+        check_in::ask(&self.power.link(self.connections.to(self.faults.link(transport))), said).await
     }
 
     /// Executes an instruction of the platform.

@@ -395,8 +395,8 @@ fn begin(
     let carriers: BTreeMap<_, _> = sim.radio.bearers.iter().map(carrier).collect();
     let line = Line { radio_state, carriers: Arc::new(carriers), faults, sim: Arc::downgrade(sim), index };
     let m2m = sim.parties.m2m.as_ref()?;
-    let (hosts, ways) = (m2m.testbed.hosts().clone(), Arc::clone(&m2m.ways));
-    let channels = Channels { hosts, ways, line: line.clone() };
+    let (hosts, transports) = (m2m.testbed.hosts().clone(), Arc::clone(&m2m.transports));
+    let channels = Channels { hosts, transports, line: line.clone() };
     let radio = OnlineRadio { device_radio, line };
     let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
     let teller = EventSource::silent(sim.simulation.clock());

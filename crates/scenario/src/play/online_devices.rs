@@ -8,12 +8,12 @@ use euicc_sim::CardDescription;
 use tokio::sync::Notify;
 
 use testbed::m2m::M2mTestbed;
-use testbed::transport::Ways;
+use testbed::transport::Transports;
 
 /// The M2M part of a run.
 pub(super) struct M2m {
     pub(super) testbed: M2mTestbed,
-    pub(super) ways: Arc<dyn Ways>,
+    pub(super) transports: Arc<dyn Transports>,
     pub(super) online_devices: BTreeMap<usize, OnlineDevice>,
 }
 
@@ -28,12 +28,12 @@ impl M2m {
     pub(super) fn new(
         testbed: M2mTestbed,
         cards: BTreeMap<usize, CardDescription>,
-        ways: Arc<dyn Ways>,
+        transports: Arc<dyn Transports>,
     ) -> Self {
         let online_device =
             |description| OnlineDevice { description, handle: Mutex::default(), has_power: Notify::new() };
         let online_devices = cards.into_iter().map(|(index, card)| (index, online_device(card))).collect();
-        Self { testbed, ways, online_devices }
+        Self { testbed, transports, online_devices }
     }
 }
 

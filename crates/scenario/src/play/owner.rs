@@ -132,7 +132,7 @@ fn at_sm_dp_plus(
     let sm_dp = sm_dps.get(operator.sm_dp.get_ref()).ok_or_else(|| bug("an SM-DP+ is not running"))?;
     let codes: Vec<_> = sm_dp.codes.iter().filter(|(home, ..)| *home == plmn).collect();
     let orders = match codes.is_empty() {
-        true => sm_dp.way.link(Some(&pki.operator(OPERATOR).map_err(bad_pki)?))?,
+        true => sm_dp.transport.link(Some(&pki.operator(OPERATOR).map_err(bad_pki)?))?,
         false => desk(&sm_dp.address, codes.into_iter().map(|(_, iccid, code)| (*iccid, code.clone()))),
     };
     let host = sm_dp.address.rsplit_once(':').map_or(sm_dp.address.as_str(), |(host, _)| host);

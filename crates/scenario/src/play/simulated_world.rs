@@ -28,7 +28,7 @@ use crate::report::{Kind, Report};
 use faults::{FaultInjector, TamperingPeer};
 use testbed::host::Host;
 use testbed::time::Simulation;
-use testbed::transport::Way;
+use testbed::transport::Transport;
 
 /// A run: its parties, their surroundings, and what is to happen. Its methods do not block.
 pub(super) struct SimulatedWorld {
@@ -54,7 +54,7 @@ pub(super) struct Parties {
     pub(super) m2m: Option<M2m>,
     pub(super) foreign: Foreign,
     pub(super) platform: Host<Platform>,
-    pub(super) platform_transport: Arc<dyn Way>,
+    pub(super) platform_transport: Arc<dyn Transport>,
     pub(super) platform_records: MemoryRecords,
 }
 
@@ -88,7 +88,7 @@ pub(super) struct SmDp {
     pub(super) party: Option<Host<SmDpPlus>>,
     /// The address that devices use.
     pub(super) address: String,
-    pub(super) way: Arc<dyn Way>,
+    pub(super) transport: Arc<dyn Transport>,
     /// Delivers the notifications of the SM-DP+ to the platform.
     pub(super) tells: PlatformNotifier,
     /// The activation codes of an SM-DP+ that takes no orders, with home network and ICCID.

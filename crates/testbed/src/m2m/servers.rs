@@ -35,7 +35,7 @@ use super::web::{Caller, Web};
 use super::{CARD_PATH, SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_pki, factory, number};
 use crate::host::Host;
 use crate::time::Simulation;
-use crate::transport::{Server, Ways};
+use crate::transport::{Server, Transports};
 use faults::FaultInjector;
 
 /// Host names of the parties.
@@ -105,7 +105,7 @@ pub(super) struct Parts<'a> {
     pub(super) events: &'a MemoryEvents,
     pub(super) faults: &'a FaultInjector,
     pub(super) web: &'a Arc<Web>,
-    pub(super) ways: &'a dyn Ways,
+    pub(super) transports: &'a dyn Transports,
     /// True if the SM-SR needs long timeouts because short messages take time.
     pub(super) is_patient: bool,
 }
@@ -136,7 +136,7 @@ impl Parts<'_> {
 
     /// Makes a server reachable for all parties.
     fn open(&self, authority: &'static str, server: Server) -> Result<(), Fault> {
-        self.web.put(authority, self.ways.open(server)?);
+        self.web.put(authority, self.transports.open(server)?);
         Ok(())
     }
 
@@ -209,10 +209,10 @@ impl Parts<'_> {
             let (web, faults, woken) = (Arc::downgrade(web), (*faults).clone(), Arc::clone(&woken));
             let make = move |records, starts| {
                 let world = of_process(&simulation, "SM-DP", starts);
-                let way = Arc::new(Caller::new(&web, &tls, &faults, &woken));
+                let transport = Arc::new(Caller::new(&web, &tls, &faults, &woken));
                 let events = Arc::new(events.clone());
                 let server = SmDp::new(config.clone(), credentials.clone(), records, world, events);
-                let server = server.with_peers(way);
+                let server = server.with_peers(transport);
                 let link = server.link();
                 (server, link)
             };
@@ -273,7 +273,7 @@ impl Parts<'_> {
             let writer = Arc::clone(&writer);
             let make = move |records, starts| {
                 let world = of_process(&simulation, at.name, starts);
-                let way = Arc::new(Caller::new(&web, &tls, &faults, &woken));
+                let transport = Arc::new(Caller::new(&web, &tls, &faults, &woken));
                 let server = SmSr::new(
                     config.clone(),
                     credentials.clone(),
@@ -283,7 +283,7 @@ impl Parts<'_> {
                     world,
                     Arc::new(events.clone()),
                 );
-                let server = server.with_peers(way);
+                let server = server.with_peers(transport);
                 let engine = server.engine().clone();
                 // All clones of the engine share these settings.
                 let _ = engine.with_wake(Arc::new(Woken(Arc::clone(&woken)))).with_short_messages(Arc::<

@@ -31,7 +31,7 @@ use super::{FIRST_CONTACT, SM_DP_PLACE, SM_SR_PLACE, Setup, centre, unexpected};
 use crate::fault_places::SmSrPlace;
 use crate::host::Host;
 use crate::time::Simulation;
-use crate::transport::Ways;
+use crate::transport::Transports;
 use faults::FaultInjector;
 
 /// Poll interval of the cards. It is long, so that a meter is not woken every 30 seconds.
@@ -110,14 +110,21 @@ impl M2mTestbed {
         networks: &Arc<Networks>,
         faults: &FaultInjector,
         bearer: Bearer,
-        ways: &dyn Ways,
+        transports: &dyn Transports,
         has_second_sm_sr: bool,
     ) -> Result<Self, Fault> {
         let setup = Setup { pki: Arc::clone(pki), bearer };
         let (events, web, hosts) =
             (MemoryEvents::default(), Arc::new(Web::default()), MemoryHosts::default());
-        let parts =
-            Parts { simulation, setup: &setup, events: &events, faults, web: &web, ways, is_patient: true };
+        let parts = Parts {
+            simulation,
+            setup: &setup,
+            events: &events,
+            faults,
+            web: &web,
+            transports,
+            is_patient: true,
+        };
         let smsc = centre(simulation, networks)?;
         faults.inject_into(&smsc);
         let (dp_records, sr_records) = (MemoryRecords::default(), MemoryRecords::default());

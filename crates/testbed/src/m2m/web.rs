@@ -10,7 +10,7 @@ use rsp_server::soap::Peers;
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
-use crate::transport::Way;
+use crate::transport::Transport;
 use faults::FaultInjector;
 
 /// The servers by authority, and the open connections. The run owns this value. The parties, which
@@ -20,15 +20,15 @@ pub(super) struct Web(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    ways: BTreeMap<&'static str, Arc<dyn Way>>,
+    transports: BTreeMap<&'static str, Arc<dyn Transport>>,
     callers: u64,
     /// Open connections by caller and authority.
     connections: BTreeMap<(u64, String), Link>,
 }
 
 impl Web {
-    pub(super) fn put(&self, authority: &'static str, way: Arc<dyn Way>) {
-        self.state().ways.insert(authority, way);
+    pub(super) fn put(&self, authority: &'static str, transport: Arc<dyn Transport>) {
+        self.state().transports.insert(authority, transport);
     }
 
     /// The connection of a caller that presents this certificate. `None` if no server has the name.
@@ -38,7 +38,7 @@ impl Web {
         if let Some(link) = state.connections.get(&key) {
             return Some(Ok(link.clone()));
         }
-        let link = state.ways.get(to)?.link(Some(shown));
+        let link = state.transports.get(to)?.link(Some(shown));
         if let Ok(link) = &link {
             state.connections.insert(key, link.clone());
         }

@@ -14,12 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 16 * 1024;
 
 /// Both ends of a connection on the loopback.
-pub(super) struct Wire {
+pub(super) struct CardSocket {
     device: TcpStream,
     server: TcpStream,
 }
 
-impl Wire {
+impl CardSocket {
     pub(super) fn open() -> Result<Self, Fault> {
         Self::connect().map_err(|why| {
             Fault::caused_by(why, "cannot connect a card to its server", "free some ports, and try again")
@@ -46,7 +46,7 @@ impl Wire {
     }
 }
 
-impl transport::Wire for Wire {
+impl transport::CardConnection for CardSocket {
     fn carry(&self, octets: &[u8], is_to_device: bool) -> io::Result<Vec<u8>> {
         let (mut from, mut to) = match is_to_device {
             true => (&self.server, &self.device),
@@ -63,17 +63,17 @@ impl transport::Wire for Wire {
 
 #[cfg(test)]
 mod tests {
-    use testbed::transport::Wire as _;
+    use testbed::transport::CardConnection as _;
 
     use super::*;
 
     #[test]
     fn any_number_of_octets_is_transferred() {
-        let wire = Wire::open().unwrap();
+        let socket = CardSocket::open().unwrap();
         let long: Vec<u8> = (0..=255).cycle().take(100_000).collect();
         for is_to_device in [false, true] {
-            assert_eq!(wire.carry(&long, is_to_device).unwrap(), long);
-            assert!(wire.carry(&[], is_to_device).unwrap().is_empty());
+            assert_eq!(socket.carry(&long, is_to_device).unwrap(), long);
+            assert!(socket.carry(&[], is_to_device).unwrap().is_empty());
         }
     }
 }
