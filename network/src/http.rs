@@ -33,7 +33,7 @@ use super::messages::{AttachId, AttachRequest, AuthenticationResponse, NetworkAn
 use super::networks::Networks;
 use super::short_messages::{MobileOriginated, MobileTerminated, RpAnswer, RpReport};
 use super::subscriber_server::Subscriber;
-use super::{Radio, RadioFault};
+use super::{Radio, RadioFault, RadioFuture};
 
 /// Maximum time that a request for the next short message waits. It is below the timeout of common
 /// HTTP clients.
@@ -269,39 +269,27 @@ fn unexpected(response: &Response<Bytes>) -> RadioFault {
 }
 
 impl Radio for RemoteNetworks {
-    fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
+    fn system_information(&self, plmn: Plmn) -> RadioFuture<'_, Option<SystemInformation>> {
         Box::pin(async move { decode(&self.send(Method::GET, format!("/radio/{plmn}"), Vec::new()).await?) })
     }
 
-    fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn attach(&self, plmn: Plmn, request: AttachRequest) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(self.post(plmn, "attach", request))
     }
 
-    fn authenticate(
-        &self,
-        plmn: Plmn,
-        response: AuthenticationResponse,
-    ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn authenticate(&self, plmn: Plmn, response: AuthenticationResponse) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(self.post(plmn, "authenticate", response))
     }
 
-    fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn detach(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, ()> {
         Box::pin(self.tell(plmn, "detach", attach))
     }
 
-    fn submit_short_message(
-        &self,
-        plmn: Plmn,
-        message: MobileOriginated,
-    ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
+    fn submit_short_message(&self, plmn: Plmn, message: MobileOriginated) -> RadioFuture<'_, RpAnswer> {
         Box::pin(self.post(plmn, "short-messages", message))
     }
 
-    fn next_short_message(
-        &self,
-        plmn: Plmn,
-        attach: AttachId,
-    ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
+    fn next_short_message(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, MobileTerminated> {
         Box::pin(async move {
             let body = serde_json::to_vec(&attach).map_err(|error| RadioFault::Lost(error.to_string()))?;
             loop {
@@ -314,7 +302,7 @@ impl Radio for RemoteNetworks {
         })
     }
 
-    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> RadioFuture<'_, ()> {
         Box::pin(self.tell(plmn, "short-messages/report", report))
     }
 }

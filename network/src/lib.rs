@@ -39,92 +39,71 @@ pub use short_messages::{MessageReceiver, MobileOriginated, MobileTerminated, Rp
 pub use smsc::{Smsc, SmscSettings};
 pub use subscriber_server::{Keys, Subscriber, SubscriberServer};
 
+/// The future of an operation at the radio interface.
+pub type RadioFuture<'a, T> = BoxFuture<'a, Result<T, RadioFault>>;
+
 /// The radio interface between a device and the networks in its range.
 pub trait Radio: Send + Sync {
     /// Returns the broadcast system information of a network, or `None` if the network is not
     /// received.
-    fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>>;
+    fn system_information(&self, plmn: Plmn) -> RadioFuture<'_, Option<SystemInformation>>;
 
     /// Sends ATTACH REQUEST.
-    fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>>;
+    fn attach(&self, plmn: Plmn, request: AttachRequest) -> RadioFuture<'_, NetworkAnswer>;
 
     /// Sends AUTHENTICATION RESPONSE or AUTHENTICATION FAILURE.
-    fn authenticate(
-        &self,
-        plmn: Plmn,
-        response: AuthenticationResponse,
-    ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>>;
+    fn authenticate(&self, plmn: Plmn, response: AuthenticationResponse) -> RadioFuture<'_, NetworkAnswer>;
 
     /// Sends DETACH REQUEST: the device can no longer be reached. The default does nothing, for
     /// implementations that keep no attachments.
-    fn detach(&self, _: Plmn, _: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn detach(&self, _: Plmn, _: AttachId) -> RadioFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 
     /// Submits a short message of the device. An implementation without an SMSC refuses it.
-    fn submit_short_message(
-        &self,
-        _: Plmn,
-        _: MobileOriginated,
-    ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
+    fn submit_short_message(&self, _: Plmn, _: MobileOriginated) -> RadioFuture<'_, RpAnswer> {
         Box::pin(async { Ok(RpAnswer::Error(RpCause::PROTOCOL_ERROR, Vec::new())) })
     }
 
     /// Waits for the next short message for the device. The future can be dropped at any time; the
     /// message is then delivered again, or the sender learns that it was not delivered. An
     /// implementation without an SMSC never returns a message.
-    fn next_short_message(
-        &self,
-        _: Plmn,
-        _: AttachId,
-    ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
+    fn next_short_message(&self, _: Plmn, _: AttachId) -> RadioFuture<'_, MobileTerminated> {
         Box::pin(std::future::pending())
     }
 
     /// Reports the device's answer to a short message.
-    fn report_short_message(&self, _: Plmn, _: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn report_short_message(&self, _: Plmn, _: RpReport) -> RadioFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 }
 
 impl<R: Radio + ?Sized> Radio for std::sync::Arc<R> {
-    fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
+    fn system_information(&self, plmn: Plmn) -> RadioFuture<'_, Option<SystemInformation>> {
         (**self).system_information(plmn)
     }
 
-    fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn attach(&self, plmn: Plmn, request: AttachRequest) -> RadioFuture<'_, NetworkAnswer> {
         (**self).attach(plmn, request)
     }
 
-    fn authenticate(
-        &self,
-        plmn: Plmn,
-        response: AuthenticationResponse,
-    ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn authenticate(&self, plmn: Plmn, response: AuthenticationResponse) -> RadioFuture<'_, NetworkAnswer> {
         (**self).authenticate(plmn, response)
     }
 
-    fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn detach(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, ()> {
         (**self).detach(plmn, attach)
     }
 
-    fn submit_short_message(
-        &self,
-        plmn: Plmn,
-        message: MobileOriginated,
-    ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
+    fn submit_short_message(&self, plmn: Plmn, message: MobileOriginated) -> RadioFuture<'_, RpAnswer> {
         (**self).submit_short_message(plmn, message)
     }
 
-    fn next_short_message(
-        &self,
-        plmn: Plmn,
-        attach: AttachId,
-    ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
+    fn next_short_message(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, MobileTerminated> {
         (**self).next_short_message(plmn, attach)
     }
 
-    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> RadioFuture<'_, ()> {
         (**self).report_short_message(plmn, report)
     }
 }

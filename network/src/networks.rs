@@ -7,7 +7,7 @@ use crypto::aka::{Res, Vector};
 use rsp::ids::{Imsi, Plmn};
 use rsp::ota::sms::Address;
 use serde::{Deserialize, Serialize};
-use world::{BoxFuture, PhoneNumber, World};
+use world::{PhoneNumber, World};
 
 use super::messages::{
     AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationAnswer, AuthenticationRequest,
@@ -18,7 +18,7 @@ use super::short_messages::{
     MessageReceiver, MobileOriginated, MobileTerminated, RpAnswer, RpCause, RpReport,
 };
 use super::subscriber_server::SubscriberServer;
-use super::{Radio, RadioFault};
+use super::{Radio, RadioFault, RadioFuture};
 
 /// Maximum attach procedures that wait for an answer of the device. Beyond it the oldest is
 /// dropped, because a device that has disappeared never answers.
@@ -341,47 +341,35 @@ impl Networks {
 }
 
 impl Radio for Networks {
-    fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
+    fn system_information(&self, plmn: Plmn) -> RadioFuture<'_, Option<SystemInformation>> {
         let network = self.covered_network(plmn).ok();
         let information =
             network.map(|Network { plmn, name, country, .. }| SystemInformation { plmn, name, country });
         Box::pin(async { Ok(information) })
     }
 
-    fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn attach(&self, plmn: Plmn, request: AttachRequest) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move { self.begin_attach(plmn, &request) })
     }
 
-    fn authenticate(
-        &self,
-        plmn: Plmn,
-        response: AuthenticationResponse,
-    ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn authenticate(&self, plmn: Plmn, response: AuthenticationResponse) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move { self.finish_attach(plmn, &response) })
     }
 
-    fn detach(&self, _: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn detach(&self, _: Plmn, attach: AttachId) -> RadioFuture<'_, ()> {
         self.attachments.detached(&attach);
         Box::pin(async { Ok(()) })
     }
 
-    fn submit_short_message(
-        &self,
-        plmn: Plmn,
-        message: MobileOriginated,
-    ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
+    fn submit_short_message(&self, plmn: Plmn, message: MobileOriginated) -> RadioFuture<'_, RpAnswer> {
         Box::pin(self.mobile_originated(plmn, message))
     }
 
-    fn next_short_message(
-        &self,
-        plmn: Plmn,
-        attach: AttachId,
-    ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
+    fn next_short_message(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, MobileTerminated> {
         Box::pin(self.mobile_terminated(plmn, attach))
     }
 
-    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> RadioFuture<'_, ()> {
         let RpReport { attach, reference, answer } = report;
         let reported = self.covered_network(plmn).and_then(|_| {
             self.attachments.report(&attach, reference, answer).map_err(|_| RadioFault::Detached)

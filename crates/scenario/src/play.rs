@@ -70,13 +70,13 @@ pub fn play_in(
     seed: &str,
 ) -> Result<Report, Fault> {
     let mut report = Report::new(name, &scenario.title, scenario.about.trim(), seed, scenario.begins);
-    report.live.clone_from(&outside.live);
+    report.live.clone_from(&environment.live);
     if let Some(live) = report.live.as_mut().filter(|_| scenario.is_m2m()) {
         live.inside.push("short messages".to_owned());
     }
     let scenario = scenario.clone();
     time::run(seed, scenario.begins, async |simulation| {
-        let sim = Arc::new(SimulatedWorld::create(simulation, scenario, report, outside).await?);
+        let sim = Arc::new(SimulatedWorld::create(simulation, scenario, report, environment).await?);
         LocalSet::new().run_until(run(Arc::clone(&sim))).await?;
         let report = sim.report().clone();
         Ok(report)
@@ -328,14 +328,15 @@ impl SimulatedWorld {
                 stays,
             }
         });
-        let mut strikes = BTreeMap::<String, u32>::new();
-        let of_devices = self.each_device().filter_map(|device| Some(device.faults.as_ref()?.struck()));
-        for (spec, struck) in of_devices.flatten().chain(self.server_faults.struck()) {
-            *strikes.entry(spec.to_string()).or_default() += struck;
+        let mut counts = BTreeMap::<String, u32>::new();
+        let of_devices =
+            self.each_device().filter_map(|device| Some(device.faults.as_ref()?.injected_counts()));
+        for (spec, count) in of_devices.flatten().chain(self.server_faults.injected_counts()) {
+            *counts.entry(spec.to_string()).or_default() += count;
         }
         let mut report = self.report();
         report.never_struck =
-            strikes.into_iter().filter(|(_, struck)| *struck == 0).map(|(spec, _)| spec).collect();
+            counts.into_iter().filter(|(_, count)| *count == 0).map(|(spec, _)| spec).collect();
         report.ended = ends;
         report.timeline.ends(ends);
         report.costs = costs;

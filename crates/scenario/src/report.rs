@@ -215,7 +215,7 @@ impl Report {
     }
 
     /// Records that a fault happened, by its name and place.
-    pub fn struck(&mut self, at: Timestamp, fault: &str) {
+    pub fn record_fault(&mut self, at: Timestamp, fault: &str) {
         Times::count(&mut self.faults, fault, at);
         self.days.faults.add(fault, self.day(at), 1);
     }

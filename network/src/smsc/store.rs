@@ -53,7 +53,7 @@ impl Store {
             let next = "restore the file from a copy, or remove it to begin without messages";
             Fault::new(
                 "cannot use the messages of the service centre",
-                format!("its cell {cell}: {why}"),
+                format!("its entry {cell}: {why}"),
                 next,
             )
         };

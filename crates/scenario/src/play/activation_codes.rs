@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use rsp::ids::{Iccid, Version};
+use rsp::sgp22::Function;
 use rsp::sgp22::es2plus::{
     self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
     DownloadOrderRequest,
@@ -44,8 +45,7 @@ pub(super) fn desk(address: &str, codes: impl IntoIterator<Item = (Iccid, String
 
 fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Response<Bytes> {
     let path = request.uri().path();
-    let is = |function| path == es2plus::path(function);
-    if is("downloadOrder") {
+    if path == es2plus::DownloadOrder::path() {
         said(request, |order: DownloadOrderRequest| {
             let call = order.header.function_call_identifier;
             let again = codes.iter().position(|code| code.taken_by.as_ref() == Some(&call));
@@ -56,7 +56,7 @@ fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Respon
             code.taken_by = Some(call);
             Ok(DownloadOrderReply { iccid: code.iccid })
         })
-    } else if is("confirmOrder") {
+    } else if path == es2plus::ConfirmOrder::path() {
         said(request, |order: ConfirmOrderRequest| {
             let code = codes.iter().find(|code| code.iccid == order.iccid);
             let code = code
@@ -64,7 +64,7 @@ fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Respon
             let smdp_address = Some(address.to_owned());
             Ok(ConfirmOrderReply { eid: order.eid, matching_id: code.matching_id.clone(), smdp_address })
         })
-    } else if is("cancelOrder") {
+    } else if path == es2plus::CancelOrder::path() {
         // The SM-DP+ does not learn of the cancellation, so the code can still be used.
         said(request, |_: CancelOrderRequest| -> Result<(), Refusal> {
             Err(Status::IccidInvalidTransition.because("an activation code cannot be revoked"))
@@ -95,20 +95,14 @@ fn status(code: StatusCode) -> Response<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use rsp::sgp22::json::{Answer, RequestHeader};
+    use rsp::sgp22::es2plus::{ConfirmOrder, DownloadOrder};
+    use rsp::sgp22::json::RequestHeader;
+    use world::CallError;
 
     use super::*;
 
-    async fn ask<R: DeserializeOwned>(desk: &Link, function: &str, body: &impl Serialize) -> Answer<R> {
-        let request = json::request(&es2plus::path(function), VERSION, body);
-        json::answer(&world::send(desk, request).await.unwrap()).unwrap()
-    }
-
     fn header(call: &str) -> RequestHeader {
-        RequestHeader {
-            function_requester_identifier: "2.999.1".to_owned(),
-            function_call_identifier: call.to_owned(),
-        }
+        RequestHeader::new("2.999.1", call)
     }
 
     fn order(call: &str) -> DownloadOrderRequest {
@@ -122,26 +116,16 @@ mod tests {
             ["89000123456789012341", "89724990000000000019"].map(|iccid| iccid.parse().unwrap());
         let desk = desk("dp.example:4430", [(one, "FIRST".to_owned()), (two, "SECOND".to_owned())]);
         for (call, iccid) in [("a", one), ("b", two), ("a", one)] {
-            let done = ask::<DownloadOrderReply>(&desk, "downloadOrder", &order(call)).await;
-            assert_eq!(done, Answer::Done(DownloadOrderReply { iccid }), "{call}");
+            let done = world::call::<DownloadOrder>(&desk, VERSION, &order(call)).await.result;
+            assert_eq!(done.unwrap(), DownloadOrderReply { iccid }, "{call}");
         }
-        let Answer::Refused(why) = ask::<DownloadOrderReply>(&desk, "downloadOrder", &order("c")).await
-        else {
+        let third = world::call::<DownloadOrder>(&desk, VERSION, &order("c")).await.result;
+        let Err(CallError::Refused(why)) = third else {
             panic!("expected a refusal, because there are only two codes")
         };
         assert_eq!(why.status(), Some(Status::ProfileTypeUnavailable));
-        let confirm = ConfirmOrderRequest {
-            header: header("d"),
-            iccid: two,
-            eid: None,
-            matching_id: None,
-            confirmation_code: None,
-            smds_address: None,
-            release_flag: true,
-        };
-        let Answer::Done(reply) = ask::<ConfirmOrderReply>(&desk, "confirmOrder", &confirm).await else {
-            panic!("expected a confirmation of the order")
-        };
+        let confirm = ConfirmOrderRequest::new(header("d"), two);
+        let reply = world::call::<ConfirmOrder>(&desk, VERSION, &confirm).await.result.unwrap();
         assert_eq!(
             (reply.matching_id.as_str(), reply.smdp_address.as_deref()),
             ("SECOND", Some("dp.example:4430"))

@@ -49,7 +49,7 @@ impl SimulatedWorld {
         let reporter = EventReporter { report: Arc::clone(&report), clock: simulation.clock() };
         let servers = FaultInjector::new(simulation.random("servers' mishaps"), [])
             .with_tampering_peer(TamperingPeer::new(Arc::clone(&pki)))
-            .telling(reporter.clone().strikes());
+            .on_fault(reporter.clone().fault_callback());
         let shared = Arc::default();
         let networks = networks(&simulation, &scenario)?;
         let testbed = match scenario.is_m2m() {

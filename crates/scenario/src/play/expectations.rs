@@ -93,7 +93,7 @@ impl SimulatedWorld {
         let is_it = |spec: &faults::FaultSpec| spec.name() == name;
         let of = |faults: &faults::FaultInjector| -> u64 {
             faults
-                .struck()
+                .injected_counts()
                 .into_iter()
                 .filter(|(spec, _)| is_it(spec))
                 .map(|(_, times)| u64::from(times))
@@ -352,7 +352,7 @@ impl SimulatedWorld {
             }
             Counter::Cost => self.report().costs.total().plus(self.visits_money()).units(),
             Counter::Faults => {
-                let of = |faults: &faults::FaultInjector| f64::from(faults.strikes());
+                let of = |faults: &faults::FaultInjector| f64::from(faults.injected_count());
                 let devices =
                     chosen.iter().filter_map(|index| Some(of(self.device(*index)?.faults.as_ref()?)));
                 of(&self.server_faults) + devices.sum::<f64>()

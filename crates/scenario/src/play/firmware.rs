@@ -54,7 +54,7 @@ pub(super) async fn wake(sim: Arc<SimulatedWorld>, index: usize) {
         let power = firmware.power.clone();
         let was_cut = tokio::select! {
             biased;
-            () = power.gone() => true,
+            () = power.wait_until_off() => true,
             () = firmware.run_device() => false,
         };
         firmware.rest(was_cut);

@@ -16,12 +16,12 @@ use fleet::CardProfile;
 use localize::{Orderable, ProfileType};
 use network::{
     AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationResponse, MobileOriginated,
-    MobileTerminated, NetworkAnswer, Networks, Radio, RadioFault, RpAnswer, RpCause, RpReport,
+    MobileTerminated, NetworkAnswer, Networks, Radio, RadioFuture, RpAnswer, RpCause, RpReport,
     SystemInformation,
 };
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::sgp02::ExecutionStatus;
-use world::{BoxFuture, Fault, Memory as _, PhoneNumber};
+use world::{Fault, Memory as _, PhoneNumber};
 
 use super::channels::{Channels, Line};
 use super::dormant_device::DormantDevice;
@@ -337,7 +337,7 @@ async fn run_device(sim: Weak<SimulatedWorld>, index: usize) {
         };
         tokio::select! {
             biased;
-            () = power.gone() => {}
+            () = power.wait_until_off() => {}
             // A card that stops answering is powered off and on.
             _ended = life.run() => {}
         }
@@ -437,11 +437,11 @@ impl OnlineRadio {
 }
 
 impl Radio for OnlineRadio {
-    fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
+    fn system_information(&self, plmn: Plmn) -> RadioFuture<'_, Option<SystemInformation>> {
         self.device_radio.system_information(plmn)
     }
 
-    fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn attach(&self, plmn: Plmn, request: AttachRequest) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move {
             // A device that requests to attach is not registered.
             if let Some(sim) = self.line.sim.upgrade() {
@@ -453,11 +453,7 @@ impl Radio for OnlineRadio {
         })
     }
 
-    fn authenticate(
-        &self,
-        plmn: Plmn,
-        response: AuthenticationResponse,
-    ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn authenticate(&self, plmn: Plmn, response: AuthenticationResponse) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move {
             let answer = self.device_radio.authenticate(plmn, response).await?;
             self.note(&answer);
@@ -465,18 +461,14 @@ impl Radio for OnlineRadio {
         })
     }
 
-    fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn detach(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, ()> {
         if let Some(sim) = self.line.sim.upgrade() {
             sim.detached(self.line.index, true);
         }
         self.device_radio.detach(plmn, attach)
     }
 
-    fn submit_short_message(
-        &self,
-        plmn: Plmn,
-        message: MobileOriginated,
-    ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
+    fn submit_short_message(&self, plmn: Plmn, message: MobileOriginated) -> RadioFuture<'_, RpAnswer> {
         Box::pin(async move {
             match self.line.message(plmn, message.tpdu.len(), false).await {
                 true => self.device_radio.submit_short_message(plmn, message).await,
@@ -485,11 +477,7 @@ impl Radio for OnlineRadio {
         })
     }
 
-    fn next_short_message(
-        &self,
-        plmn: Plmn,
-        attach: AttachId,
-    ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
+    fn next_short_message(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, MobileTerminated> {
         Box::pin(async move {
             loop {
                 let message = self.device_radio.next_short_message(plmn, attach.clone()).await?;
@@ -501,7 +489,7 @@ impl Radio for OnlineRadio {
         })
     }
 
-    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> RadioFuture<'_, ()> {
         self.device_radio.report_short_message(plmn, report)
     }
 }

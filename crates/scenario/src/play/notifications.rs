@@ -31,11 +31,11 @@ impl EventReporter {
     }
 
     /// A callback that reports each fault that happens.
-    pub(super) fn strikes(self) -> impl Fn(&FaultSpec) + Send + Sync + 'static {
+    pub(super) fn fault_callback(self) -> impl Fn(&FaultSpec) + Send + Sync + 'static {
         move |spec| {
             let now = self.clock.now();
             self.with(|report| {
-                report.struck(now, &spec.to_string());
+                report.record_fault(now, &spec.to_string());
                 // A crash without a place does not tell whose process it was.
                 if let Some((party, away)) = spec.ends_process() {
                     let what = format!("its process was ended by {} and is down", spec.name());

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use localize::{Country, Day};
 use network::{
     AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationResponse, EmmCause, MobileOriginated,
-    MobileTerminated, NetworkAnswer, Networks, Radio, RadioFault, RpAnswer, RpReport, SystemInformation,
+    MobileTerminated, NetworkAnswer, Networks, Radio, RadioFuture, RpAnswer, RpReport, SystemInformation,
 };
 use rsp::ids::{Imsi, Plmn};
-use world::{BoxFuture, Clock, TokioClock};
+use world::{Clock, TokioClock};
 
 use super::imei::Imei;
 use crate::file::{KnownBy, Roamers};
@@ -204,11 +204,11 @@ impl DeviceRadio {
 }
 
 impl Radio for DeviceRadio {
-    fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
+    fn system_information(&self, plmn: Plmn) -> RadioFuture<'_, Option<SystemInformation>> {
         self.radio.system_information(plmn)
     }
 
-    fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn attach(&self, plmn: Plmn, request: AttachRequest) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move {
             {
                 let mut radio_state = self.radio_state();
@@ -226,11 +226,7 @@ impl Radio for DeviceRadio {
         })
     }
 
-    fn authenticate(
-        &self,
-        plmn: Plmn,
-        response: AuthenticationResponse,
-    ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn authenticate(&self, plmn: Plmn, response: AuthenticationResponse) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move {
             let answer = self.radio.authenticate(plmn, response).await?;
             self.note(plmn, &answer);
@@ -238,28 +234,20 @@ impl Radio for DeviceRadio {
         })
     }
 
-    fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn detach(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, ()> {
         self.radio_state().attached = None;
         self.radio.detach(plmn, attach)
     }
 
-    fn submit_short_message(
-        &self,
-        plmn: Plmn,
-        message: MobileOriginated,
-    ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
+    fn submit_short_message(&self, plmn: Plmn, message: MobileOriginated) -> RadioFuture<'_, RpAnswer> {
         self.radio.submit_short_message(plmn, message)
     }
 
-    fn next_short_message(
-        &self,
-        plmn: Plmn,
-        attach: AttachId,
-    ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
+    fn next_short_message(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, MobileTerminated> {
         self.radio.next_short_message(plmn, attach)
     }
 
-    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
+    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> RadioFuture<'_, ()> {
         self.radio.report_short_message(plmn, report)
     }
 }

@@ -370,7 +370,7 @@ impl SimulatedWorld {
             }
         }
         if of_servers {
-            self.server_faults.put(spec);
+            self.server_faults.install(spec);
             return;
         }
         let purpose = format!("fault {index}");
@@ -378,7 +378,7 @@ impl SimulatedWorld {
         let silences = matches!(spec.id(), FaultId::Radio(RadioAct::Outage | RadioAct::Flapping));
         for index in devices {
             let Some(mut device) = self.device(index) else { continue };
-            self.mishaps_of(&mut device).put(spec.clone());
+            self.mishaps_of(&mut device).install(spec.clone());
             let is_there = |plmn: Plmn| spec.place().is_none_or(|place| place == plmn.to_string());
             if silences && device.service.registered.is_some_and(|attached| is_there(attached.network)) {
                 self.lose(index, &mut device);

@@ -67,9 +67,9 @@ fn lasting_events_are_drawn_as_spans() {
 fn days_are_counted_from_the_start_of_the_run() {
     let mut report = Report::new("x", "X", "", "7", BEGINS);
     let at = |hours: i64| Timestamp(BEGINS.0 + hours * 3_600_000);
-    report.struck(at(23), "link/lose-answer@ES9+");
-    report.struck(at(49), "link/lose-answer@ES9+");
-    report.struck(at(-1), "link/lose-answer@ES9+");
+    report.record_fault(at(23), "link/lose-answer@ES9+");
+    report.record_fault(at(49), "link/lose-answer@ES9+");
+    report.record_fault(at(-1), "link/lose-answer@ES9+");
     report.days.faults.add("never-ends", usize::MAX, 1); // Must not panic or allocate a huge list.
     let Times { times, first, last } = report.faults["link/lose-answer@ES9+"];
     assert_eq!((times, first, last), (3, at(-1), at(49)));
@@ -91,7 +91,7 @@ fn hostile() -> Report {
         saw: TEXT.into(),
     });
     Kind::ALL.into_iter().for_each(|kind| report.timeline.tell(at(30), kind, TEXT, TEXT));
-    report.struck(at(50), TEXT);
+    report.record_fault(at(50), TEXT);
     report.days.devices_by_network.add(TEXT, 2, 10);
     report.days.spent.add(TEXT, 3, 2_500_000);
     report.costs.currency = TEXT.into();
@@ -233,7 +233,10 @@ fn many_devices_do_not_make_a_large_page() {
         for kind in Kind::ALL {
             report.timeline.tell(at(day, number), kind, format!("group {}", number % 100), "x".repeat(300));
         }
-        report.struck(at(day, 0), &format!("link/lose-answer@ES9+.GetBoundProfilePackage#{}", number % 40));
+        report.record_fault(
+            at(day, 0),
+            &format!("link/lose-answer@ES9+.GetBoundProfilePackage#{}", number % 40),
+        );
         report.days.devices_by_network.add(&network, (number * 7) % 365, number as u64);
         report.days.devices_by_country.add(&network, (number * 11) % 365, number as u64);
         report.days.devices_by_state.add(&network, (number * 13) % 365, number as u64);
