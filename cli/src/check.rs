@@ -8,17 +8,18 @@ use std::{
 
 use certs::{Pki, PkiOptions};
 use net::{Client, ClientTls, Identity};
-use rsp::ids::Version;
+use rsp::{
+    ids::Version,
+    sgp22::{Function, es2plus::ReleaseProfile},
+};
 use sgp23::{Operator, Server};
-use sm_dp::{Config, Credentials, SmDpPlus};
-use sm_ds::SmDs;
 use tokio::sync::Notify;
 use world::{Events, Fault, Link, LinkFault, MemoryRecords, World};
 
 use crate::{
     faults::ActiveFaults,
     output::remark,
-    parties::{self, Running},
+    parties::{self, Running, SmDpSetup},
     peers::{self, Delivery, Operators},
     settings::Settings,
 };
@@ -146,8 +147,8 @@ async fn inbox(server: &str, pki: &Pki, world: &World) -> Option<Arc<dyn sgp23::
 
 /// True if the server has ES2+. A server without it responds with 404.
 async fn has_es2plus(operator: &Operator) -> bool {
-    let answer = operator.post("releaseProfile", &serde_json::json!({})).await;
-    answer.is_ok_and(|answer| answer.status() != http::StatusCode::NOT_FOUND)
+    let call = operator.post(&ReleaseProfile::path(), &serde_json::json!({})).await;
+    call.result.is_ok_and(|answer| answer.status() != http::StatusCode::NOT_FOUND)
 }
 
 fn get(path: &'static str) -> http::Request<bytes::Bytes> {
@@ -258,27 +259,19 @@ impl OwnServer {
         let admin_listener = parties::listen_at(&mut admin).await?;
         settings.admin = Some(admin);
 
-        let cannot = |e| Fault::caused_by(e, "cannot create a PKI for the server", "report this");
         let names = crate::pki::server_names(&settings)?;
         let options = PkiOptions { smdp_names: names.clone(), ..PkiOptions::default() };
-        let pki = Pki::from_seed(settings.seed.as_bytes(), &options).map_err(cannot)?;
-        let (first, others) = parties::parsed(&parties::addresses(&settings.sm_dp_names, &settings.sm_dp))?;
-        let mut config = Config::new(first);
-        config.other_addresses = others;
-        let sm_dp = SmDpPlus::new(
-            config,
-            Credentials::from_pki(&pki).map_err(cannot)?,
-            Arc::new(MemoryRecords::default()),
-            world.clone(),
-            Arc::clone(&events),
-        );
-        let sm_ds = SmDs::new(
-            sm_ds::Config::new(parties::parsed(std::slice::from_ref(&settings.sm_ds))?.0),
-            sm_ds::Credentials::from_pki(&pki).map_err(cannot)?,
-            Arc::new(MemoryRecords::default()),
-            world.clone(),
-            events,
-        );
+        let pki = Pki::from_seed(settings.seed.as_bytes(), &options)
+            .map_err(|e| Fault::caused_by(e, "cannot create a PKI for the server", "report this"))?;
+        let setup = SmDpSetup {
+            pki: &pki,
+            addresses: parties::addresses(&settings.sm_dp_names, &settings.sm_dp),
+            data_dir: &settings.data_dir,
+            world,
+            events: Arc::clone(&events),
+        };
+        let sm_dp = parties::sm_dp_on(&setup, Arc::new(MemoryRecords::default()))?;
+        let sm_ds = parties::sm_ds_on(&settings, &pki, world, events, Arc::new(MemoryRecords::default()))?;
         let clock = Arc::clone(&world.clock);
         let (sm_dp, delivery) =
             peers::connect(sm_dp, &Operators::default(), &pki, &settings, &clock, &ActiveFaults::none())

@@ -20,6 +20,7 @@ use network::{EmmCause, Network, Networks, NetworksService, Policy, RemoteNetwor
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress},
+    sgp22::es2plus::{ConfirmOrder, ConfirmOrderRequest},
     time::Timestamp,
 };
 use serde::Serialize;
@@ -292,7 +293,8 @@ impl Demonstration {
     ) -> Result<ActivationCode, Fault> {
         self.sm_dp.add_profile(package, &ProfileOptions::default()).await?;
         self.operator.download_order(Some(device.eid), Some(iccid), None).await?;
-        let confirmed = self.operator.confirm_order(iccid, Some(device.eid), None, None, true).await?;
+        let request = ConfirmOrderRequest { eid: Some(device.eid), ..self.operator.confirmation(iccid) };
+        let confirmed = self.operator.call::<ConfirmOrder>(&request).await?;
         let code = format!("1${}${}", confirmed.smdp_address.unwrap_or_default(), confirmed.matching_id);
         code.parse()
             .map_err(|e| Fault::caused_by(e, "the SM-DP+ gave no usable activation code", "report this"))

@@ -181,7 +181,7 @@ impl FaultOptions {
             tokio::select! {
                 biased;
                 delay = process.over() => restart_after(process.ended_by(), delay).await?,
-                () = power.gone() => restart_after(power.cut_by().cloned(), Duration::ZERO).await?,
+                () = power.wait_until_off() => restart_after(power.cut_by().cloned(), Duration::ZERO).await?,
                 ended = run(&active_faults) => return ended,
             }
         }

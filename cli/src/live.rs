@@ -67,7 +67,7 @@ pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &s
     let mut environment = Environment::none()?;
     let folder = places.parent().unwrap_or(Path::new(""));
     if let Some(pki) = &read.pki {
-        outside.pki = Arc::new(crate::pki::load(&folder.join(pki))?);
+        environment.pki = Arc::new(crate::pki::load(&folder.join(pki))?);
     }
     let ExternalParties { sm_dps, cards, named } =
         ExternalParties::find(real.handle(), &read, folder, &environment.pki)?;
@@ -76,9 +76,9 @@ pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &s
         sm_dps,
         cards,
         live: Some(Live { strangers: named, ..Live::default() }),
-        ..outside
+        ..environment
     };
-    play_in(over_sockets(outside, real.handle(), &scenario), name, &scenario, seed)
+    play_in(over_sockets(environment, real.handle(), &scenario), name, &scenario, seed)
 }
 
 fn over_sockets(environment: Environment, real: &Handle, scenario: &Scenario) -> Environment {

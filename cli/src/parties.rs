@@ -24,7 +24,7 @@ use crate::{pki, settings::Settings};
 mod sm_ds;
 pub mod sm_sr_peers;
 
-pub use sm_ds::{serve_sm_ds, sm_ds, sm_ds_tls};
+pub use sm_ds::{serve_sm_ds, sm_ds, sm_ds_on, sm_ds_tls};
 
 /// Returns the clock and random source of the operating system. The clock can be advanced.
 ///

@@ -198,8 +198,8 @@ mod tests {
                 why: "no network".into(),
             })),
         });
-        report.struck(begins, "link/lose-answer@ES9+");
-        report.struck(at, "link/lose-answer@ES9+");
+        report.record_fault(begins, "link/lose-answer@ES9+");
+        report.record_fault(at, "link/lose-answer@ES9+");
         report.refused(at, "DownloadOrder: none is left");
         report.costs.currency = "EUR".into();
         let spent = Spent { octets: 1_000_000, messages: 4, money: 12.5.into() };

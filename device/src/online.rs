@@ -9,14 +9,14 @@ use rsp::ota::cat::{Envelope, EventDownload, Imei, LocationStatus};
 use rsp::ota::sms::{Address, FAILURE_BUSY, FAILURE_DATA_DOWNLOAD, SmsDeliver, SmsDeliverReport, UserData};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use world::{BoxFuture, CardDoor, Dial, Outcome};
+use world::{CardDoor, Dial, Outcome};
 
 use super::modem::{Modem, NoService, NotRegistered, Registered};
 use super::teller::EventSource;
 use super::terminal::{Abilities, Answer, CardError, StatusWord};
 use super::toolkit::{self, Environment, ExecutedCommand, FollowUp, Identity, Toolkit};
 use network::smsc::tpdu;
-use network::{AttachId, MobileTerminated, Radio, RadioFault, RpAnswer, RpCause, RpReport};
+use network::{AttachId, MobileTerminated, Radio, RadioFault, RadioFuture, RpAnswer, RpCause, RpReport};
 
 /// The delay before an envelope is repeated to a card that was busy.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ pub struct Online<D> {
     not_before: Option<Instant>,
 }
 
-type Listening = BoxFuture<'static, Result<MobileTerminated, RadioFault>>;
+type Listening = RadioFuture<'static, MobileTerminated>;
 
 enum Order {
     SetVisible(Vec<Plmn>),

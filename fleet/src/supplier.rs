@@ -7,15 +7,16 @@ use rsp::{
     activation_code::{ActivationCode, InvalidActivationCode},
     ids::{Eid, Iccid, SmdpAddress, Version},
     sgp22::{
+        Function,
         es2plus::{
-            self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
-            DownloadOrderRequest, FinalProfileStatusIndicator,
+            CancelOrder, CancelOrderRequest, ConfirmOrder, ConfirmOrderRequest, DownloadOrder,
+            DownloadOrderRequest,
         },
-        json::{self, Answer, RequestHeader, StatusCodeData},
+        json::{RequestHeader, StatusCodeData},
     },
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use world::{Fault, Link};
+use serde::{Serialize, de::DeserializeOwned};
+use world::{CallError, Fault, Link};
 
 use localize::Orderable;
 
@@ -89,8 +90,7 @@ impl Es2Plus {
             Orderable::ProfileType(name) => (None, Some(name.0.clone())),
         };
         let request = DownloadOrderRequest { header: self.header(call), eid: Some(eid), iccid, profile_type };
-        let reply: DownloadOrderReply = self.call("downloadOrder", &request).await?;
-        Ok(reply.iccid)
+        Ok(self.call::<DownloadOrder>(&request).await?.iccid)
     }
 
     /// ES2+.ConfirmOrder with the release flag. Returns the activation code.
@@ -100,16 +100,9 @@ impl Es2Plus {
         eid: Eid,
         iccid: Iccid,
     ) -> Result<ActivationCode, Es2PlusError> {
-        let request = ConfirmOrderRequest {
-            header: self.header(call),
-            iccid,
-            eid: Some(eid),
-            matching_id: None,
-            confirmation_code: None,
-            smds_address: None,
-            release_flag: true,
-        };
-        let reply: ConfirmOrderReply = self.call("confirmOrder", &request).await?;
+        let request =
+            ConfirmOrderRequest { eid: Some(eid), ..ConfirmOrderRequest::new(self.header(call), iccid) };
+        let reply = self.call::<ConfirmOrder>(&request).await?;
         let smdp_address = reply.smdp_address.and_then(|address| address.parse().ok());
         let code = ActivationCode {
             smdp_address: smdp_address.unwrap_or_else(|| self.address.clone()),
@@ -131,46 +124,30 @@ impl Es2Plus {
 
     /// ES2+.CancelOrder: makes the profile available for another order.
     pub(crate) async fn cancel_order(&self, call: &str, eid: Eid, iccid: Iccid) -> Result<(), Es2PlusError> {
-        #[derive(Deserialize)]
-        struct NoOutput {}
-
-        let request = CancelOrderRequest {
-            header: self.header(call),
-            iccid,
-            eid: Some(eid),
-            matching_id: None,
-            final_profile_status_indicator: FinalProfileStatusIndicator::Available,
-        };
-        self.call::<NoOutput>("cancelOrder", &request).await.map(|_| ())
+        let request =
+            CancelOrderRequest { eid: Some(eid), ..CancelOrderRequest::new(self.header(call), iccid) };
+        self.call::<CancelOrder>(&request).await.map(drop)
     }
 
     /// An SM-DP+ treats a call with a known identifier as a repetition and returns the same answer
     /// (section 5.2.1).
     fn header(&self, call: &str) -> RequestHeader {
-        RequestHeader {
-            function_requester_identifier: self.requester.clone(),
-            function_call_identifier: call.to_owned(),
-        }
+        RequestHeader::new(self.requester.clone(), call)
     }
 
-    async fn call<T: DeserializeOwned>(
-        &self,
-        function: &'static str,
-        body: &impl Serialize,
-    ) -> Result<T, Es2PlusError> {
-        let request = json::request(&es2plus::path(function), PROTOCOL, body);
-        let response = world::send(&self.link, request)
-            .await
-            .map_err(|fault| Es2PlusError::Unreachable(fault.into()))?;
-        match json::answer::<T>(&response) {
-            Ok(Answer::Done(reply)) => Ok(reply),
-            Ok(Answer::Refused(status)) => Err(Es2PlusError::Refused(status)),
-            Err(error) => Err(Es2PlusError::Unreachable(Fault::caused_by(
-                error,
-                format!("cannot use the answer to ES2+ {function}"),
+    async fn call<F>(&self, request: &F::Request) -> Result<F::Reply, Es2PlusError>
+    where
+        F: Function<Request: Serialize, Reply: DeserializeOwned>,
+    {
+        world::call::<F>(&self.link, PROTOCOL, request).await.result.map_err(|error| match error {
+            CallError::Link(fault) => Es2PlusError::Unreachable(fault.into()),
+            CallError::Refused(status) => Es2PlusError::Refused(status),
+            CallError::Invalid(why) => Es2PlusError::Unreachable(Fault::caused_by(
+                why,
+                format!("cannot use the answer to ES2+ {}", F::NAME),
                 "check that the address is that of an SM-DP+ that accepts the platform's certificate",
-            ))),
-        }
+            )),
+        })
     }
 }
 
@@ -178,6 +155,7 @@ impl Es2Plus {
 mod tests {
     use bytes::Bytes;
     use http::Request;
+    use rsp::sgp22::{es2plus::ConfirmOrderReply, json};
     use world::{LinkFault, link_from};
 
     use super::*;

@@ -9,16 +9,18 @@ mod events;
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use rsp::{
     ids::SmdpAddress,
     sgp22::{
-        es2plus::{self, HandleDownloadProgressInfoRequest},
+        Function,
+        es2plus::{HandleDownloadProgressInfo, HandleDownloadProgressInfoRequest},
         json,
     },
     time::Timestamp,
 };
-use world::{BoxFuture, Event, Events, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
+use serde::Serialize;
+use world::{BoxFuture, Call, Event, Events, Fault, Link, LinkFault, LinkFaultKind, Outcome, Tx};
 
 use crate::{
     config::{FIRST_REDELIVERY_DELAY, MAX_REDELIVERY_DELAY},
@@ -141,22 +143,20 @@ impl SmDpPlus {
         let Some(address) = operator.and_then(|operator| operator.es2plus_address) else {
             return Ok(Delivery::Done);
         };
-        let path = es2plus::path("handleDownloadProgressInfo");
-        let request = json::request(&path, self.0.core.config.protocol_version, body);
-        let sent = request.body().len();
-        let outcome = match self.send(&address, request).await {
+        let call = self.send::<HandleDownloadProgressInfo>(&address, body).await;
+        let outcome = match &call.result {
             Ok(response) if response.status().is_success() => Outcome::Done,
             // A retry would get the same reply, and the messages behind this one would wait for it.
             Ok(response) if is_final(response.status()) => {
                 Outcome::Refused(format!("HTTP {}; the message is discarded", response.status()))
             }
             Ok(response) => Outcome::Failed(format!("HTTP {}", response.status())),
-            Err(fault) => Outcome::Failed(fault.to_string()),
+            Err(error) => Outcome::Failed(error.to_string()),
         };
         self.0.core.events.tell(
-            Event::new(self.0.core.world.now(), "SM-DP+", "HandleDownloadProgressInfo")
+            Event::new(self.0.core.world.now(), "SM-DP+", HandleDownloadProgressInfo::title())
                 .with_peer("ES2+", identifier.to_owned())
-                .with_bytes(sent, 0)
+                .with_bytes(call.sent, 0)
                 .with_outcome(outcome.clone())
                 .with_note(format!("{} {}", body.notification_point_id, body.iccid)),
         );
@@ -166,16 +166,24 @@ impl SmDpPlus {
         })
     }
 
-    async fn send(
+    /// Sends the request of a function.
+    async fn send<F: Function<Request: Serialize>>(
         &self,
         address: &SmdpAddress,
-        request: Request<Bytes>,
-    ) -> Result<Response<Bytes>, LinkFault> {
+        request: &F::Request,
+    ) -> Call<Response<Bytes>> {
+        let request = json::request(&F::path(), self.0.core.config.protocol_version, request);
+        match self.link_to(address) {
+            Ok(link) => Call::send(&link, request).await,
+            Err(fault) => Call { sent: request.body().len(), received: 0, result: Err(fault.into()) },
+        }
+    }
+
+    fn link_to(&self, address: &SmdpAddress) -> Result<Link, LinkFault> {
         let unreachable = |why: String| LinkFault::new(LinkFaultKind::Unreachable, address.to_string(), why);
         let peers = self.0.peers.get();
         let peers = peers.ok_or_else(|| unreachable("this server has no outgoing connections".to_owned()))?;
-        let link = peers.link(address).map_err(|fault| unreachable(fault.to_string()))?;
-        world::send(&link, request).await
+        peers.link(address).map_err(|fault| unreachable(fault.to_string()))
     }
 
     async fn delete(&self, key: &str, to: &str, addressee: &Addressee) -> Result<(), Fault> {

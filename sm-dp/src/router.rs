@@ -41,10 +41,10 @@ impl Server for SmDpPlus {
         ),
         &Function::of_lpa::<es9::CancelSession>(&ES9_PLUS, at!(cancel_session in es9plus)),
         &Function::of_notifications(&ES9_PLUS, at!(handle_notification in es9plus)),
-        &Function::of_peer(&ES2_PLUS, "downloadOrder", Caller::of, at!(download_order in es2plus)),
-        &Function::of_peer(&ES2_PLUS, "confirmOrder", Caller::of, at!(confirm_order in es2plus)),
-        &Function::of_peer(&ES2_PLUS, "cancelOrder", Caller::of, at!(cancel_order in es2plus)),
-        &Function::of_peer(&ES2_PLUS, "releaseProfile", Caller::of, at!(release_profile in es2plus)),
+        &Function::of_peer::<es2::DownloadOrder>(&ES2_PLUS, Caller::of, at!(download_order in es2plus)),
+        &Function::of_peer::<es2::ConfirmOrder>(&ES2_PLUS, Caller::of, at!(confirm_order in es2plus)),
+        &Function::of_peer::<es2::CancelOrder>(&ES2_PLUS, Caller::of, at!(cancel_order in es2plus)),
+        &Function::of_peer::<es2::ReleaseProfile>(&ES2_PLUS, Caller::of, at!(release_profile in es2plus)),
     ];
     const SESSIONS: Collection<Session> = SESSIONS;
 

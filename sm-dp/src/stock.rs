@@ -4,7 +4,7 @@ pub use profile::description::Icon;
 pub(crate) use profile::description::every_event;
 use profile::{
     Capabilities, InstalledProfile, Package,
-    description::{Said, store_metadata},
+    description::{MetadataOverrides, store_metadata},
     element::Service,
 };
 use rsp::{
@@ -122,7 +122,7 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
         .clone()
         .or_else(|| header.profile_type.clone())
         .unwrap_or_else(|| "profile".to_owned());
-    let overrides = Said {
+    let overrides = MetadataOverrides {
         profile_type: Some(profile_type.clone()),
         service_provider_name: options.service_provider_name.clone(),
         profile_name: options.profile_name.clone(),

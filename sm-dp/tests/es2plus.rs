@@ -15,11 +15,11 @@ use rsp::sgp22::es2plus::{
     DownloadOrderRequest, FinalProfileStatusIndicator, ReleaseProfileRequest,
 };
 use rsp::sgp22::es9plus;
-use rsp::sgp22::json::{self, ExecutionStatus, RequestHeader, ResponseHeader};
+use rsp::sgp22::json::{self, ExecutionStatus, NoOutput, RequestHeader, ResponseHeader};
 use rsp::status::Status;
 use serde_json::{Value, json};
 use sm_dp::{Operator as RegisteredOperator, ProfileOptions, ProfileState, Requesters};
-use support::operator::{EmptyReply, Operator};
+use support::operator::Operator;
 use support::{ADDRESS, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, Testbed, VERSION, raw};
 use world::{
     BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Outcome, PeerCertificate, Records, Stored,
@@ -368,11 +368,11 @@ async fn unknown_fields_are_ignored_and_identifier_variants_are_accepted() {
     let reply: Value = operator.call(&testbed.server, "confirmOrder", &confirmation).await.done();
     assert_eq!(reply["eid"], eid);
     let release = json!({"header": header(), "iccid": ICCID, "later": 1});
-    operator.call::<EmptyReply>(&testbed.server, "releaseProfile", &release).await.done();
+    operator.call::<NoOutput>(&testbed.server, "releaseProfile", &release).await.done();
     let cancellation = json!({
         "header": header(), "iccid": ICCID, "eid": eid, "finalProfileStatusIndicator": "Available", "later": 1,
     });
-    operator.call::<EmptyReply>(&testbed.server, "cancelOrder", &cancellation).await.done();
+    operator.call::<NoOutput>(&testbed.server, "cancelOrder", &cancellation).await.done();
 }
 
 #[tokio::test]
@@ -410,7 +410,7 @@ async fn invalid_and_missing_elements_have_different_statuses() {
             Some(value) => body[field] = value,
             None => drop(body.as_object_mut().unwrap().remove(field)),
         }
-        let answer = operator.call::<EmptyReply>(&testbed.server, function, &body).await;
+        let answer = operator.call::<NoOutput>(&testbed.server, function, &body).await;
         assert_eq!(answer.refused(), status, "{function}: {field}");
     }
     assert_eq!(testbed.state().await, ProfileState::Available);
@@ -640,7 +640,7 @@ async fn a_repeated_call_gets_the_same_reply_and_changes_nothing() {
     assert_eq!(confirm(&testbed, &confirmation).await.done(), first);
     let release = ReleaseProfileRequest { header: operator.header(), iccid };
     for _ in 0..2 {
-        let _: EmptyReply = operator.call(&testbed.server, "releaseProfile", &release).await.done();
+        let _: NoOutput = operator.call(&testbed.server, "releaseProfile", &release).await.done();
     }
     let cancellation = operator.cancellation(iccid);
     for _ in 0..2 {
@@ -649,7 +649,7 @@ async fn a_repeated_call_gets_the_same_reply_and_changes_nothing() {
     // A call that is no longer the last one is treated as a new call. These new calls are refused
     // because the profile is not ordered.
     assert_eq!(confirm(&testbed, &confirmation).await.refused(), Status::IccidInvalidTransition);
-    let answer = operator.call::<EmptyReply>(&testbed.server, "releaseProfile", &release).await;
+    let answer = operator.call::<NoOutput>(&testbed.server, "releaseProfile", &release).await;
     assert_eq!(answer.refused(), Status::IccidInvalidTransition);
     assert!(testbed.records.list("calls", "").await.unwrap().is_empty(), "no stored calls are left");
 }

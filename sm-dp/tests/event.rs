@@ -18,7 +18,6 @@ use rsp::sgp22::{CancelSessionReason, json};
 use rsp::status::Status;
 use sm_dp::{Peers, ProfileOptions, ProfileState, SmDpPlus};
 use support::euicc::notify;
-use support::operator::EmptyReply;
 use support::{ADDRESS, Expect, ICCID, OTHER_ICCID, Testbed, VERSION, call};
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
@@ -384,7 +383,8 @@ async fn a_repeated_release_registers_its_event_once() {
     let operator = testbed.operator();
     let release = ReleaseProfileRequest { header: operator.header(), iccid: iccid() };
     for _ in 0..2 {
-        let _: EmptyReply = operator.call(&testbed.server, "releaseProfile", &release).await.done();
+        let _: rsp::sgp22::json::NoOutput =
+            operator.call(&testbed.server, "releaseProfile", &release).await.done();
     }
     assert_eq!(sm_ds.take_calls().len(), 1);
 }

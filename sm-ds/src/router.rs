@@ -28,10 +28,10 @@ impl Server for SmDs {
         &Function::of_lpa::<ds11::AuthenticateClient>(&ES11, |context, (), request| {
             Box::pin(es11::authenticate_client::execute(context, request))
         }),
-        &Function::of_peer(&ES12, "registerEvent", Caller::of, |context, caller, request| {
+        &Function::of_peer::<ds12::RegisterEvent>(&ES12, Caller::of, |context, caller, request| {
             Box::pin(es12::register_event::execute(context, caller, request))
         }),
-        &Function::of_peer(&ES12, "deleteEvent", Caller::of, |context, caller, request| {
+        &Function::of_peer::<ds12::DeleteEvent>(&ES12, Caller::of, |context, caller, request| {
             Box::pin(es12::delete_event::execute(context, caller, request))
         }),
     ];

@@ -28,8 +28,8 @@ use net::{Client, ClientTls, OsClock, OsRandom};
 use rsp::{
     ids::{SmdpAddress, Version},
     sgp22::{
-        EuiccInfo1,
-        es9plus::{self, Function, InitiateAuthentication, InitiateAuthenticationRequest},
+        EuiccInfo1, Function,
+        es9plus::{InitiateAuthentication, InitiateAuthenticationRequest},
         json,
     },
 };
@@ -136,7 +136,7 @@ impl Device {
                 smdp_address: self.address.clone(),
                 euicc_info1: self.info.clone(),
             };
-            let path = es9plus::path(InitiateAuthentication::NAME);
+            let path = InitiateAuthentication::path();
             let request = json::request(&path, Version([2, 5, 0]), &request);
             let response = world::send(link, request).await.unwrap();
             assert!(response.body().windows(16).any(|part| part == b"Executed-Success"), "{response:?}");

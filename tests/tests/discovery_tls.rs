@@ -15,6 +15,7 @@ use device::{DownloadOptions, EventSource, Lpa, LpaSettings};
 use http::StatusCode;
 use net::Client;
 use rsp::ids::{Eid, SmdpAddress, Version};
+use rsp::sgp22::es2plus::{ConfirmOrder, ConfirmOrderRequest};
 use rsp::sgp22::es12::{self, RegisterEventRequest};
 use rsp::sgp22::json::{self, RequestHeader};
 use sm_dp::{ProfileOptions, ProfileState};
@@ -106,8 +107,9 @@ async fn an_order_is_downloaded_through_its_event() {
 
     let operator = testbed.operator();
     operator.download_order(Some(eid), Some(iccid), None).await.unwrap();
-    let at = Some(parties::root_sm_ds(&testbed.settings));
-    let confirmed = operator.confirm_event(iccid, Some(eid), None, None, at, true).await.unwrap();
+    let smds_address = Some(parties::root_sm_ds(&testbed.settings));
+    let request = ConfirmOrderRequest { eid: Some(eid), smds_address, ..operator.confirmation(iccid) };
+    let confirmed = operator.call::<ConfirmOrder>(&request).await.unwrap();
 
     let discovered = lpa.discover(None, DownloadOptions::default()).await.unwrap();
     assert_eq!(discovered.len(), 1);

@@ -144,7 +144,7 @@ fn list(filter: &str, json: bool) -> Result<(), Fault> {
     }
     let mut text = Table::new(&["function", "clause", "SGP.23", "case"]);
     for case in chosen {
-        text.row([case.function, case.clause, case.id.unwrap_or_default(), &case.title]);
+        text.row([case.function, case.clause, case.id.as_deref().unwrap_or_default(), &case.title]);
     }
     print(&text.render())
 }

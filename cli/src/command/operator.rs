@@ -7,7 +7,10 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use rsp::{
     ids::{Eid, Iccid},
-    sgp22::es2plus::FinalProfileStatusIndicator,
+    sgp22::es2plus::{
+        CancelOrder, CancelOrderRequest, ConfirmOrder, ConfirmOrderRequest, FinalProfileStatusIndicator,
+        ReleaseProfile, ReleaseProfileRequest,
+    },
 };
 use serde::Serialize;
 use world::{Clock, Fault, NullEvents};
@@ -123,8 +126,15 @@ impl Command {
                 let ProfileSelector { iccid, profile_type } = selector;
                 let iccid = operator.download_order(eid, iccid, profile_type).await?;
                 let code = confirmation_code.clone();
-                let confirmed =
-                    operator.confirm_event(iccid, eid, matching_id, code, event_at, !hold).await?;
+                let request = ConfirmOrderRequest {
+                    eid,
+                    matching_id,
+                    confirmation_code: code,
+                    smds_address: event_at,
+                    release_flag: !hold,
+                    ..operator.confirmation(iccid)
+                };
+                let confirmed = operator.call::<ConfirmOrder>(&request).await?;
                 let code = parties::activation_code(settings, &confirmed, confirmation_code.is_some());
                 if json {
                     print_json(&Ordered {
@@ -148,13 +158,17 @@ impl Command {
                 crate::parties::stop_signal().await;
                 running.stop().await;
             }
-            Function::Release { iccid } => operator.release_profile(iccid).await?,
+            Function::Release { iccid } => {
+                let request = ReleaseProfileRequest { header: operator.header(), iccid };
+                operator.call::<ReleaseProfile>(&request).await?;
+            }
             Function::Cancel { iccid, eid, for_good } => {
-                let status = match for_good {
-                    true => FinalProfileStatusIndicator::Unavailable,
-                    false => FinalProfileStatusIndicator::Available,
-                };
-                operator.cancel_order(iccid, eid, None, status).await?;
+                let mut request =
+                    CancelOrderRequest { eid, ..CancelOrderRequest::new(operator.header(), iccid) };
+                if for_good {
+                    request.final_profile_status_indicator = FinalProfileStatusIndicator::Unavailable;
+                }
+                operator.call::<CancelOrder>(&request).await?;
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use network::Networks;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
+use rsp::sgp22::es2plus::{ConfirmOrder, ConfirmOrderRequest};
 use sm_dp::{ProfileState, admin::preset::NewProfile, records::ProfileRecord as Profile};
 use world::{Clock, Events, Fault, NullEvents};
 
@@ -129,7 +130,9 @@ impl Command {
             let link = client.link(&parties::reachable(settings), Some(tls))?;
             let operator = Operator::new(link, oid, world.clone(), Arc::new(NullEvents));
             operator.download_order(None, Some(iccid), None).await?;
-            operator.confirm_order(iccid, None, None, self.confirmation_code.clone(), true).await?;
+            let confirmation_code = self.confirmation_code.clone();
+            let request = ConfirmOrderRequest { confirmation_code, ..operator.confirmation(iccid) };
+            operator.call::<ConfirmOrder>(&request).await?;
             profile = sm_dp.ensure_profile(&in_stock).await?.into_inner();
         }
 

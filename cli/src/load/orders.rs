@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rsp::{activation_code::ActivationCode, ids::Iccid};
+use rsp::{activation_code::ActivationCode, ids::Iccid, sgp22::es2plus::ConfirmOrder};
 use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet};
 use world::{Fault, Link, NullEvents, World};
@@ -165,7 +165,7 @@ fn judge(stock: &[Profile], orders: &[Order], endings: &[Ending]) -> Verdict {
 
 async fn place(operator: Operator) -> Result<(Iccid, String, Option<String>), Fault> {
     let iccid = operator.download_order(None, None, Some(PROFILE_TYPE.to_owned())).await?;
-    let confirmed = operator.confirm_order(iccid, None, None, None, true).await?;
+    let confirmed = operator.call::<ConfirmOrder>(&operator.confirmation(iccid)).await?;
     Ok((iccid, confirmed.matching_id, confirmed.smdp_address))
 }
 

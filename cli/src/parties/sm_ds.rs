@@ -24,7 +24,11 @@ fn sm_ds_records(settings: &Settings) -> Result<Arc<dyn Records>, Fault> {
     Ok(Arc::new(SqliteRecords::open(settings.data_dir.join("sm-ds.sqlite"), sm_ds::records::STORED_FORM)?))
 }
 
-fn sm_ds_on(
+/// Opens the SM-DS of the settings on these records, without listening.
+///
+/// # Errors
+/// A certificate is missing, or an address is malformed.
+pub fn sm_ds_on(
     settings: &Settings,
     pki: &Pki,
     world: &World,

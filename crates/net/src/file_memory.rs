@@ -190,7 +190,7 @@ fn damaged(path: &Path, why: &str) -> Fault {
     Fault::new(
         format!("cannot use {}", path.display()),
         why,
-        "restore a copy of it, or move it away to start with an empty memory",
+        "restore a copy of the file, or move the file away to start with an empty memory",
     )
 }
 

@@ -9,8 +9,9 @@ use rsp::{
     der::{Asn1, DecodeError, Tag},
     ids::Version,
     sgp22::{
+        self,
         asn1::{self, Exchange},
-        es9plus::{Function as _, HandleNotification, HandleNotificationRequest},
+        es9plus::{HandleNotification, HandleNotificationRequest},
         headers::{check_content_type, check_protocol},
         json,
     },
@@ -150,6 +151,8 @@ pub struct Function<S: Server, A, Q, R> {
     interface: &'static Interface,
     /// Name in the path of the JSON binding.
     name: &'static str,
+    /// Name in the spelling of the standard.
+    title: fn() -> String,
     caller: Caller<A>,
     /// Tag in the ASN.1 binding, with the decoder of the request.
     asn1: Option<(Tag, Asn1Decoder<Q>)>,
@@ -170,6 +173,7 @@ impl<S: Server, Q: Asn1, R: Serialize + Asn1> Function<S, (), Q, R> {
         Self {
             interface,
             name: F::NAME,
+            title: F::title,
             caller: |_| Some(()),
             asn1: Some((Q::TAG, asn1::read)),
             execute,
@@ -188,7 +192,8 @@ impl<S: Server> Function<S, (), HandleNotificationRequest, Result<(), Refusal>> 
     ) -> Self {
         Self {
             interface,
-            name: HandleNotification::NAME,
+            name: <HandleNotification as sgp22::Function>::NAME,
+            title: <HandleNotification as sgp22::Function>::title,
             caller: |_| Some(()),
             asn1: Some((HandleNotificationRequest::TAG, asn1::read)),
             execute,
@@ -200,14 +205,21 @@ impl<S: Server> Function<S, (), HandleNotificationRequest, Result<(), Refusal>> 
 
 impl<S: Server, A, Q, R: Serialize> Function<S, A, Q, R> {
     /// Defines a function that another server or an operator calls in the JSON binding.
-    pub const fn of_peer(
+    pub const fn of_peer<F: sgp22::Function<Request = Q, Reply = R>>(
         interface: &'static Interface,
-        name: &'static str,
         caller: Caller<A>,
         execute: Execute<S, A, Q, R>,
     ) -> Self {
-        let encode = ResponseEncoder::encode_json;
-        Self { interface, name, caller, asn1: None, execute, encode, undecodable: StatusCode::OK }
+        Self {
+            interface,
+            name: F::NAME,
+            title: F::title,
+            caller,
+            asn1: None,
+            execute,
+            encode: ResponseEncoder::encode_json,
+            undecodable: StatusCode::OK,
+        }
     }
 }
 
@@ -218,6 +230,9 @@ pub trait Route<S>: Send + Sync {
 
     /// Returns the name of the function in the path of the JSON binding.
     fn name(&self) -> &'static str;
+
+    /// Returns the name of the function in the spelling of the standard.
+    fn title(&self) -> String;
 
     /// Returns the tag of the function in the ASN.1 binding, if it has this binding.
     fn asn1_tag(&self) -> Option<Tag>;
@@ -245,6 +260,10 @@ where
 
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn title(&self) -> String {
+        (self.title)()
     }
 
     fn asn1_tag(&self) -> Option<Tag> {
@@ -371,8 +390,8 @@ fn route<S: Server>(
     };
     let name = match &found {
         Err(_) if is_asn1 => "asn1".to_owned(),
-        Err(_) => spelled(first.name()),
-        Ok(function) => spelled(function.name()),
+        Err(_) => first.title(),
+        Ok(function) => function.title(),
     };
     (first.interface(), name, found)
 }
@@ -390,10 +409,4 @@ fn route_asn1<S: Server>(request: &Request<Bytes>, lowest: Version) -> Found<S> 
     let function = S::FUNCTIONS.iter().find(|function| function.asn1_tag() == Some(tag));
     let why = || format!("an {} has no function with tag {tag}", S::NAME);
     function.copied().ok_or_else(|| (StatusCode::BAD_REQUEST, why()))
-}
-
-/// Returns the name of a function in the spelling of the standard.
-fn spelled(name: &str) -> String {
-    let mut letters = name.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }

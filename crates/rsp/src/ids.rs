@@ -201,6 +201,28 @@ impl Oid {
     pub fn der_contents(&self) -> &[u8] {
         &self.0
     }
+
+    /// Returns the identifier of a TCA template: `2.23.143.1.2.NUMBER`, followed by the version if
+    /// that is greater than 1.
+    pub fn template(number: u8, version: u8) -> Self {
+        let mut contents = vec![0x67, 0x81, 0x0F, 0x01, 0x02, number & 0x7F];
+        if version > 1 {
+            contents.push(version & 0x7F);
+        }
+        Self(contents)
+    }
+
+    /// Returns the number and the version of a TCA template (a number alone means version 1), or
+    /// `None` for any other identifier.
+    pub fn as_template(&self) -> Option<(u8, u8)> {
+        match self.0.as_slice() {
+            [0x67, 0x81, 0x0F, 0x01, 0x02, number @ 0..=0x7F] => Some((*number, 1)),
+            [0x67, 0x81, 0x0F, 0x01, 0x02, number @ 0..=0x7F, version @ 2..=0x7F] => {
+                Some((*number, *version))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Returns the arcs, with the first two still combined. Returns `None` if an arc does not fit 64
@@ -534,6 +556,27 @@ mod tests {
             }
         }
         assert_eq!(hex::encode("2.999.10".parse::<Oid>().unwrap().to_der()), "060388370a");
+    }
+
+    #[test]
+    fn object_identifiers_are_parsed_and_printed() {
+        for (text, contents) in [
+            ("2.23.143.1.2.1", "67810f010201"),
+            ("2.23.143.1.2.10.2", "67810f01020a02"),
+            ("1.2.840.113549", "2a864886f70d"),
+            ("2.999.3", "883703"),
+            ("0.39", "27"),
+        ] {
+            let oid: Oid = text.parse().unwrap();
+            assert_eq!(hex::encode(&oid.0), contents);
+            assert_eq!(oid.to_string(), text);
+            assert_eq!(Oid::from_der(&oid.to_der()), Ok(oid));
+        }
+        assert_eq!("2.23.143.1.2.10.2".parse::<Oid>().unwrap().as_template(), Some((10, 2)));
+        assert_eq!(Oid::template(5, 1).to_string(), "2.23.143.1.2.5");
+        for wrong in ["06028001", "060181", "0600"] {
+            assert!(Oid::from_der(&hex::decode(wrong).unwrap()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

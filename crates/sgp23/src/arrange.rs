@@ -101,7 +101,7 @@ impl Testbed<'_> {
     /// # Errors
     /// Fails without the admin API.
     pub async fn second_profile(&self) -> Result<Iccid, Stop> {
-        let placed_order = stock(self, &self.admin()?, &Order::default()).await?;
+        let placed_order = stock(self, &self.admin()?, &Order::PLAIN).await?;
         placed_order.iccid.ok_or_else(|| Stop::needs("a second profile"))
     }
 }

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use rsp::der::{Asn1, Reader, Tag, tlv, tlv_bytes};
 use rsp::ids::Version;
-use rsp::sgp22::es9plus::{self, Function};
+use rsp::sgp22::Function;
 use rsp::sgp22::json::{self, StatusCodeData};
 use rsp::status::Status;
 use serde::{Serialize, de::DeserializeOwned};
+use world::CallError;
 
 use crate::verdict::{Stop, Verdict, ensure};
 
@@ -80,7 +81,7 @@ impl Binding {
         F::Request: Serialize + Asn1,
     {
         match self {
-            Self::Json => self.post(&es9plus::path(F::NAME), version, json_bytes(body)),
+            Self::Json => self.post(&F::path(), version, json_bytes(body)),
             Self::Asn1 => {
                 self.post(ASN1_PATH, version, tlv_bytes(REMOTE_PROFILE_PROVISIONING, &body.to_der()).into())
             }
@@ -109,11 +110,7 @@ impl Binding {
         F::Reply: DeserializeOwned + Asn1,
     {
         match self {
-            Self::Json => match json::answer::<F::Reply>(response) {
-                Ok(json::Answer::Done(reply)) => Ok(Answer::Done(reply)),
-                Ok(json::Answer::Refused(status)) => Ok(Answer::Refused(Refused::Json(status))),
-                Err(error) => Err(Stop::failed(format!("{}: {error}", F::NAME))),
-            },
+            Self::Json => Answer::of::<F>(world::reply(response)),
             Self::Asn1 => asn1_answer::<F>(response)
                 .map_err(|stop| stop.during(&format!("{} in the ASN.1 binding", F::NAME))),
         }
@@ -196,6 +193,19 @@ pub(crate) fn error_code(function: &str, status: Status) -> i64 {
 }
 
 impl<T> Answer<T> {
+    /// Converts the result of a call in the JSON binding.
+    ///
+    /// # Errors
+    /// Fails if there is no response, or an invalid one.
+    pub fn of<F: Function>(result: Result<T, CallError>) -> Result<Self, Stop> {
+        match result {
+            Ok(reply) => Ok(Self::Done(reply)),
+            Err(CallError::Refused(status)) => Ok(Self::Refused(Refused::Json(status))),
+            Err(CallError::Link(fault)) => Err(fault.into()),
+            Err(CallError::Invalid(error)) => Err(Stop::failed(format!("{}: {error}", F::NAME))),
+        }
+    }
+
     /// Returns the reply.
     ///
     /// # Errors

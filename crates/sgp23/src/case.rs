@@ -44,7 +44,7 @@ pub enum Need {
 #[derive(Clone)]
 pub struct Case {
     /// The section, name and test sequence in SGP.23, if they are known.
-    pub id: Option<&'static str>,
+    pub id: Option<String>,
     /// The clause of SGP.22 with the requirement.
     pub clause: &'static str,
     /// The name of the function as the standard spells it.
@@ -79,8 +79,8 @@ impl Case {
     /// Sets the identifier in SGP.23: the section and name of a test, and the number of its sequence,
     /// if it is known.
     #[must_use]
-    pub fn id(self, id: &'static str) -> Self {
-        Self { id: Some(id), ..self }
+    pub fn id<'a>(self, test: &str, sequence: impl Into<Option<&'a str>>) -> Self {
+        Self { id: sequence.into().map(|sequence| format!("{test} #{sequence}")), ..self }
     }
 
     /// Sets the order that the case needs.
@@ -105,7 +105,7 @@ impl Case {
     /// True if the filter text occurs in the case's identifier, clause, function or title.
     pub fn matches(&self, filter: &str) -> bool {
         let filter = filter.to_lowercase();
-        let texts = [self.id.unwrap_or_default(), self.clause, self.function, &self.title];
+        let texts = [self.id.as_deref().unwrap_or_default(), self.clause, self.function, &self.title];
         texts.iter().any(|text| text.to_lowercase().contains(&filter))
     }
 }

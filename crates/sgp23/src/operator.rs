@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use http::Response;
 use rsp::ids::{Eid, Iccid, Version};
+use rsp::sgp22::Function;
 use rsp::sgp22::es2plus::{
-    self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
-    DownloadOrderRequest, FinalProfileStatusIndicator, ReleaseProfileRequest,
+    CancelOrder, CancelOrderRequest, ConfirmOrder, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrder,
+    DownloadOrderReply, DownloadOrderRequest, ReleaseProfile, ReleaseProfileRequest,
 };
-use rsp::sgp22::json::{self, RequestHeader};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use world::Link;
+use rsp::sgp22::json::{self, NoOutput, RequestHeader};
+use serde::{Serialize, de::DeserializeOwned};
+use world::{Call, Link};
 
-use crate::binding::{Answer, Refused};
+use crate::binding::Answer;
 use crate::verdict::Stop;
 
 /// An operator with a link that presents its client certificate, and its
@@ -31,10 +33,6 @@ pub struct Operator {
     run: String,
     calls: Arc<AtomicU64>,
 }
-
-/// A reply without fields.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct EmptyReply {}
 
 impl Operator {
     /// Creates an operator whose call identifiers start with `run`.
@@ -57,35 +55,23 @@ impl Operator {
     /// Builds the header of a new call.
     pub fn header(&self) -> RequestHeader {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        RequestHeader {
-            function_requester_identifier: self.identifier.clone(),
-            function_call_identifier: format!("{}-{number}", self.run),
-        }
+        RequestHeader::new(self.identifier.clone(), format!("{}-{number}", self.run))
     }
 
-    /// Sends a body to a function and returns the HTTP response.
-    ///
-    /// # Errors
-    /// Fails if no response arrives.
-    pub async fn post(&self, function: &str, body: &impl Serialize) -> Result<Response<bytes::Bytes>, Stop> {
-        let request = json::request(&es2plus::path(function), self.version, body);
-        Ok(world::send(&self.link, request).await?)
+    /// Sends any body to a function. Returns the HTTP response.
+    pub async fn post(&self, path: &str, body: &impl Serialize) -> Call<Response<Bytes>> {
+        Call::send(&self.link, json::request(path, self.version, body)).await
     }
 
     /// Calls a function with any body, which need not be a valid request.
     ///
     /// # Errors
     /// Fails if the response is invalid.
-    pub async fn call<R: DeserializeOwned>(
-        &self,
-        function: &str,
-        body: &impl Serialize,
-    ) -> Result<Answer<R>, Stop> {
-        match json::answer::<R>(&self.post(function, body).await?) {
-            Ok(json::Answer::Done(reply)) => Ok(Answer::Done(reply)),
-            Ok(json::Answer::Refused(status)) => Ok(Answer::Refused(Refused::Json(status))),
-            Err(error) => Err(Stop::failed(format!("{function}: {error}"))),
-        }
+    pub async fn call<F>(&self, body: &impl Serialize) -> Result<Answer<F::Reply>, Stop>
+    where
+        F: Function<Reply: DeserializeOwned>,
+    {
+        Answer::of::<F>(self.post(&F::path(), body).await.read(world::reply).result)
     }
 
     /// Calls ES2+.DownloadOrder.
@@ -100,20 +86,12 @@ impl Operator {
     ) -> Result<Answer<DownloadOrderReply>, Stop> {
         let profile_type = profile_type.map(str::to_owned);
         let request = DownloadOrderRequest { header: self.header(), eid, iccid, profile_type };
-        self.call("downloadOrder", &request).await
+        self.call::<DownloadOrder>(&request).await
     }
 
     /// Builds a ConfirmOrder request with default values that releases the profile.
     pub fn confirmation(&self, iccid: Iccid) -> ConfirmOrderRequest {
-        ConfirmOrderRequest {
-            header: self.header(),
-            iccid,
-            eid: None,
-            matching_id: None,
-            confirmation_code: None,
-            smds_address: None,
-            release_flag: true,
-        }
+        ConfirmOrderRequest::new(self.header(), iccid)
     }
 
     /// Calls ES2+.ConfirmOrder.
@@ -121,35 +99,29 @@ impl Operator {
     /// # Errors
     /// Fails if the response is invalid.
     pub async fn confirm(&self, request: &ConfirmOrderRequest) -> Result<Answer<ConfirmOrderReply>, Stop> {
-        self.call("confirmOrder", request).await
+        self.call::<ConfirmOrder>(request).await
     }
 
     /// Builds a CancelOrder request for an order without EID that makes the profile available
     /// again.
     pub fn cancellation(&self, iccid: Iccid) -> CancelOrderRequest {
-        CancelOrderRequest {
-            header: self.header(),
-            iccid,
-            eid: None,
-            matching_id: None,
-            final_profile_status_indicator: FinalProfileStatusIndicator::Available,
-        }
+        CancelOrderRequest::new(self.header(), iccid)
     }
 
     /// Calls ES2+.CancelOrder.
     ///
     /// # Errors
     /// Fails if the response is invalid.
-    pub async fn cancel(&self, request: &CancelOrderRequest) -> Result<Answer<EmptyReply>, Stop> {
-        self.call("cancelOrder", request).await
+    pub async fn cancel(&self, request: &CancelOrderRequest) -> Result<Answer<NoOutput>, Stop> {
+        self.call::<CancelOrder>(request).await
     }
 
     /// Calls ES2+.ReleaseProfile.
     ///
     /// # Errors
     /// Fails if the response is invalid.
-    pub async fn release(&self, iccid: Iccid) -> Result<Answer<EmptyReply>, Stop> {
+    pub async fn release(&self, iccid: Iccid) -> Result<Answer<NoOutput>, Stop> {
         let request = ReleaseProfileRequest { header: self.header(), iccid };
-        self.call("releaseProfile", &request).await
+        self.call::<ReleaseProfile>(&request).await
     }
 }

@@ -9,10 +9,9 @@ use std::fmt;
 use rsp::ids::Iccid;
 
 /// The eUICC that an order is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntendedEuicc {
     /// Any eUICC with the MatchingID.
-    #[default]
     Any,
     /// The eUICC of the case.
     Own,
@@ -21,10 +20,9 @@ pub enum IntendedEuicc {
 }
 
 /// The key by which the server finds an order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupKey {
     /// A MatchingID that the server generates (activation code).
-    #[default]
     ByMatchingId,
     /// The EID alone (default SM-DP+).
     ByEid,
@@ -33,19 +31,18 @@ pub enum LookupKey {
 }
 
 /// The state of the profile of an order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StockState {
     /// In stock and not ordered.
     Available,
     /// Confirmed but not released.
     Confirmed,
     /// Released for download.
-    #[default]
     Released,
 }
 
 /// Special properties of a profile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProfileFeatures {
     /// The profile requires a USIM and Milenage.
     pub usim: bool,
@@ -56,7 +53,7 @@ pub struct ProfileFeatures {
 }
 
 /// An order for a profile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
     /// The eUICC that the order is for.
     pub intended_for: IntendedEuicc,
@@ -82,7 +79,27 @@ pub struct Order {
     pub profile: ProfileFeatures,
 }
 
+impl ProfileFeatures {
+    /// No special properties.
+    pub const NONE: Self = Self { usim: false, ppr1: false, icon: false };
+}
+
 impl Order {
+    /// A released order for any eUICC that has its MatchingID, without special properties.
+    pub const PLAIN: Self = Self {
+        intended_for: IntendedEuicc::Any,
+        lookup: LookupKey::ByMatchingId,
+        confirmation_code: None,
+        state: StockState::Released,
+        expired: false,
+        attempts: None,
+        wrong_confirmation_codes: 0,
+        reusable: false,
+        ppk: false,
+        bound_once: false,
+        profile: ProfileFeatures::NONE,
+    };
+
     /// Returns the first property that an order over ES2+ cannot have.
     pub fn beyond_es2plus(&self) -> Option<&'static str> {
         let Self { expired, attempts, wrong_confirmation_codes, reusable, ppk, bound_once, profile, .. } =

@@ -25,7 +25,7 @@ pub enum Ended {
 pub struct Entry {
     /// The identifier in SGP.23.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<&'static str>,
+    pub id: Option<String>,
     /// The clause of SGP.22.
     pub clause: &'static str,
     /// The name of the function.
@@ -44,7 +44,7 @@ pub struct Entry {
 pub struct Row {
     /// The identifier in SGP.23.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<&'static str>,
+    pub id: Option<String>,
     /// The clause of SGP.22.
     pub clause: &'static str,
     /// The name of the function.
@@ -68,7 +68,7 @@ impl Row {
         let order = case.order.map(|order| order.to_string());
         let needs: Vec<_> = order.into_iter().chain(needs.map(str::to_owned)).collect();
         Self {
-            id: case.id,
+            id: case.id.clone(),
             clause: case.clause,
             function: case.function,
             title: case.title.clone(),
@@ -98,7 +98,7 @@ impl Entry {
             Err(Stop::NotRun(why)) => Ended::NotRun(why),
         };
         Self {
-            id: case.id,
+            id: case.id.clone(),
             clause: case.clause,
             function: case.function,
             title: case.title.clone(),
@@ -122,7 +122,7 @@ impl Entry {
         match &self.ended {
             Ended::Passed => format!("passed   {}", self.name()),
             Ended::Failed(why) => {
-                let from = self.id.unwrap_or(self.clause);
+                let from = self.id.as_deref().unwrap_or(self.clause);
                 format!("FAILED   {}\n         {from}: {why}", self.name())
             }
             Ended::NotRun(why) => format!("not run  {}: {why}", self.name()),

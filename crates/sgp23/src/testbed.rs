@@ -7,9 +7,10 @@ use crypto::{Curve, SecretKey, Signature};
 use http::{Request, Response};
 use rsp::der::{Asn1, Raw, tlv_bytes};
 use rsp::ids::{CertificateDer, Iccid, Oid, TransactionId};
+use rsp::sgp22::Function;
 use rsp::sgp22::PendingNotification;
 use rsp::sgp22::es9plus::{
-    AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, CancelSession, Function,
+    AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, CancelSession,
     GetBoundProfilePackage, GetBoundProfilePackageOk, GetBoundProfilePackageRequest, HandleNotification,
     HandleNotificationRequest, InitiateAuthentication, InitiateAuthenticationOk,
     InitiateAuthenticationRequest,

@@ -122,7 +122,7 @@ impl Testbed {
     pub fn operator(&self, sm_dp_plus: Link) -> Result<Operator, Fault> {
         let certificate = self.pki.operator(OPERATOR).map_err(bad_pki)?.certificate;
         let oid = certificate.registered_ids().first().map(ToString::to_string).unwrap_or_default();
-        let link = presenting(sm_dp_plus, &certificate);
+        let link = world::with_peer_certificate(sm_dp_plus, certificate.der().to_vec());
         Ok(Operator::new(link, oid, self.world(OPERATOR), Arc::clone(&self.events)))
     }
 

@@ -19,7 +19,7 @@ use http::Request;
 use network::{Network, Networks, Policy, SubscriberServer};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::{Eid, Iccid, Plmn, SmdpAddress};
-use rsp::sgp22::es2plus::FinalProfileStatusIndicator;
+use rsp::sgp22::es2plus::{CancelOrder, CancelOrderRequest};
 use sm_dp::{Config, Credentials, ProfileOptions, SmDpPlus};
 use tokio::time::sleep;
 use world::{
@@ -222,7 +222,7 @@ impl Consumer {
         let power = self.power.clone();
         tokio::select! {
             biased;
-            () = power.gone() => None,
+            () = power.wait_until_off() => None,
             report = self.device.move_to(code, options, None) => Some(report.ending),
         }
     }
@@ -236,7 +236,7 @@ impl Consumer {
         let clock = self.simulation.clock();
         let (began, mut last) = (clock.elapsed(), String::from("no attempt ended"));
         while clock.elapsed() - began <= within {
-            if self.power.is_gone() {
+            if self.power.is_off() {
                 self.power_cycle()?;
             } else if self.device.modem.registered().is_some() {
                 return Ok(clock.elapsed() - began);
@@ -244,7 +244,7 @@ impl Consumer {
             let power = self.power.clone();
             tokio::select! {
                 biased;
-                () = power.gone() => last = "the power failed".to_owned(),
+                () = power.wait_until_off() => last = "the power failed".to_owned(),
                 recovery = self.device.recover() => match recovery {
                     Recovery::Working { .. } => {}
                     not => last = format!("{not:?}"),
@@ -270,8 +270,9 @@ impl Consumer {
     /// # Errors
     /// The SM-DP+ refuses the function.
     pub async fn cancel_order(&self, iccid: Iccid) -> Result<(), Fault> {
-        let available = FinalProfileStatusIndicator::Available;
-        self.operator()?.cancel_order(iccid, None, None, available).await
+        let operator = self.operator()?;
+        let request = CancelOrderRequest::new(operator.header(), iccid);
+        operator.call::<CancelOrder>(&request).await.map(drop)
     }
 
     fn operator(&self) -> Result<Operator, Fault> {

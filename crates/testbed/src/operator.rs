@@ -1,20 +1,16 @@
 //! An operator as a client of ES2+ (SGP.22 section 5.3), over any link.
 
-use bytes::Bytes;
-use http::Request;
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, SmdpAddress, Version},
     sgp22::{
-        es2plus::{
-            self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
-            DownloadOrderRequest, FinalProfileStatusIndicator, ReleaseProfileRequest,
-        },
-        json::{self, Answer, RequestHeader},
+        Function,
+        es2plus::{ConfirmOrder, ConfirmOrderRequest, DownloadOrder, DownloadOrderRequest},
+        json::RequestHeader,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
-use world::{Event, Events, Fault, Link, Outcome, World};
+use world::{CallError, Event, Events, Fault, Link, World};
 
 /// SGP.22 version that the operator announces.
 pub const PROTOCOL: Version = Version([2, 5, 0]);
@@ -27,10 +23,6 @@ pub struct Operator {
     world: World,
     events: std::sync::Arc<dyn Events>,
 }
-
-/// Response body of functions without output data.
-#[derive(Debug, serde::Deserialize)]
-struct NoOutput {}
 
 impl Operator {
     /// Creates an operator with the identifier `requester`.
@@ -60,7 +52,8 @@ impl Operator {
         smdp_address: SmdpAddress,
     ) -> Result<ActivationCode, Fault> {
         self.download_order(eid, Some(iccid), None).await?;
-        let confirmed = self.confirm_order(iccid, eid, None, None, true).await?;
+        let confirmation = ConfirmOrderRequest { eid, ..self.confirmation(iccid) };
+        let confirmed = self.call::<ConfirmOrder>(&confirmation).await?;
         Ok(ActivationCode {
             smdp_address,
             matching_id: confirmed.matching_id,
@@ -80,122 +73,49 @@ impl Operator {
         profile_type: Option<String>,
     ) -> Result<Iccid, Fault> {
         let request = DownloadOrderRequest { header: self.header(), eid, iccid, profile_type };
-        let reply: DownloadOrderReply = self.call("downloadOrder", &request).await?;
-        Ok(reply.iccid)
+        Ok(self.call::<DownloadOrder>(&request).await?.iccid)
     }
 
-    /// ES2+.ConfirmOrder: confirms an order. Returns its MatchingID.
-    ///
-    /// # Errors
-    /// The SM-DP+ refuses the request or is unreachable.
-    pub async fn confirm_order(
-        &self,
-        iccid: Iccid,
-        eid: Option<Eid>,
-        matching_id: Option<String>,
-        confirmation_code: Option<String>,
-        release: bool,
-    ) -> Result<ConfirmOrderReply, Fault> {
-        self.confirm_event(iccid, eid, matching_id, confirmation_code, None, release).await
+    /// Creates a ConfirmOrder request for any eUICC that releases the profile.
+    pub fn confirmation(&self, iccid: Iccid) -> ConfirmOrderRequest {
+        ConfirmOrderRequest::new(self.header(), iccid)
     }
 
-    /// ES2+.ConfirmOrder with an optional SM-DS for the event registration.
-    ///
-    /// # Errors
-    /// The SM-DP+ refuses the request, or the SM-DP+ or the SM-DS is unreachable.
-    pub async fn confirm_event(
-        &self,
-        iccid: Iccid,
-        eid: Option<Eid>,
-        matching_id: Option<String>,
-        confirmation_code: Option<String>,
-        smds_address: Option<String>,
-        release: bool,
-    ) -> Result<ConfirmOrderReply, Fault> {
-        let request = ConfirmOrderRequest {
-            header: self.header(),
-            iccid,
-            eid,
-            matching_id,
-            confirmation_code,
-            smds_address,
-            release_flag: release,
-        };
-        self.call("confirmOrder", &request).await
-    }
-
-    /// ES2+.CancelOrder.
-    ///
-    /// # Errors
-    /// The SM-DP+ refuses the request or is unreachable.
-    pub async fn cancel_order(
-        &self,
-        iccid: Iccid,
-        eid: Option<Eid>,
-        matching_id: Option<String>,
-        final_status: FinalProfileStatusIndicator,
-    ) -> Result<(), Fault> {
-        let request = CancelOrderRequest {
-            header: self.header(),
-            iccid,
-            eid,
-            matching_id,
-            final_profile_status_indicator: final_status,
-        };
-        self.call::<NoOutput>("cancelOrder", &request).await.map(|_| ())
+    /// Creates a request header. Its call identifier is unique, because an SM-DP+ treats a call
+    /// with a known identifier as a repetition.
+    pub fn header(&self) -> RequestHeader {
+        let call = format!("landfall-{:032x}", u128::from_be_bytes(self.world.random()));
+        RequestHeader::new(self.requester.clone(), call)
     }
 
     /// Calls a function of ES2+.
     ///
     /// # Errors
     /// The SM-DP+ refuses the request or is unreachable.
-    pub async fn release_profile(&self, iccid: Iccid) -> Result<(), Fault> {
-        let request = ReleaseProfileRequest { header: self.header(), iccid };
-        self.call::<NoOutput>("releaseProfile", &request).await.map(|_| ())
-    }
-
-    /// Creates a request header. Its call identifier is unique, because an SM-DP+ treats a call
-    /// with a known identifier as a repetition.
-    fn header(&self) -> RequestHeader {
-        RequestHeader {
-            function_requester_identifier: self.requester.clone(),
-            function_call_identifier: format!("landfall-{:032x}", u128::from_be_bytes(self.world.random())),
-        }
-    }
-
-    async fn call<T: DeserializeOwned>(
-        &self,
-        function: &'static str,
-        body: &impl Serialize,
-    ) -> Result<T, Fault> {
-        let request: Request<Bytes> = json::request(&es2plus::path(function), PROTOCOL, body);
-        let sent = request.body().len();
-        let response = world::send(&self.link, request).await?;
-        let answer = json::answer::<T>(&response);
-        let outcome = match &answer {
-            Ok(Answer::Done(_)) => Outcome::Done,
-            Ok(Answer::Refused(why)) => Outcome::Refused(why.to_string()),
-            Err(e) => Outcome::Failed(e.to_string()),
-        };
-        let spelled = format!("{}{}", function[..1].to_uppercase(), &function[1..]);
+    pub async fn call<F>(&self, request: &F::Request) -> Result<F::Reply, Fault>
+    where
+        F: Function<Request: Serialize, Reply: DeserializeOwned>,
+    {
+        let call = world::call::<F>(&self.link, PROTOCOL, request).await;
+        let function = F::title();
         self.events.tell(
-            Event::new(self.world.clock.now(), "operator", spelled.clone())
+            Event::new(self.world.clock.now(), "operator", function.clone())
                 .with_peer("ES2+", "SM-DP+")
-                .with_bytes(sent, response.body().len())
-                .with_outcome(outcome),
+                .with_bytes(call.sent, call.received)
+                .with_outcome(call.outcome()),
         );
-        match answer {
-            Ok(Answer::Done(reply)) => Ok(reply),
-            Ok(Answer::Refused(why)) => Err(Fault::new(
-                format!("the SM-DP+ refused ES2+.{spelled}"),
+        call.result.map_err(|error| match error {
+            CallError::Link(fault) => fault.into(),
+            CallError::Refused(why) => Fault::new(
+                format!("the SM-DP+ refused ES2+.{function}"),
                 why.to_string(),
                 "correct the order, or check its state with `landfall sm-dp list`",
-            )),
-            Err(e) => Err(Fault::caused_by(
-                e,
-                format!("invalid response to ES2+.{spelled}"),
+            ),
+            CallError::Invalid(why) => Fault::caused_by(
+                why,
+                format!("invalid response to ES2+.{function}"),
                 "check that the address is that of an SM-DP+, and that it accepts the client certificate",
-            )),
-        }
+            ),
+        })
     }
 }

@@ -3,10 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use certs::{Certificate, Credential};
-use http::Request;
-use world::{Fault, Link, PeerCertificate, TokioClock, link_from};
+use certs::Credential;
+use world::{Fault, Link, TokioClock};
 
 use crate::host::Host;
 
@@ -96,18 +94,8 @@ impl Transport for Server {
     fn link(&self, operator: Option<&Credential>) -> Result<Link, Fault> {
         let link = self.link.clone();
         Ok(match operator {
-            Some(operator) => presenting(link, &operator.certificate),
+            Some(operator) => world::with_peer_certificate(link, operator.certificate.der().to_vec()),
             None => link,
         })
     }
-}
-
-/// A link whose requests carry this verified client certificate.
-pub fn presenting(link: Link, certificate: &Certificate) -> Link {
-    let shown = PeerCertificate(certificate.der().to_vec());
-    link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-        request.extensions_mut().insert(shown.clone());
-        let link = link.clone();
-        async move { world::send(&link, request).await }
-    }))
 }

@@ -87,7 +87,7 @@ fn occasions(start: &Start) -> Occasions {
     ];
     run("matrix", BEGIN, async |simulation| {
         let mut run = abroad(&simulation, start).await;
-        NEVER.iter().for_each(|text| run.faults.put(text.parse().unwrap()));
+        NEVER.iter().for_each(|text| run.faults.install(text.parse().unwrap()));
         run.events.take();
         let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
         assert!(matches!(ending, Some(Ending::Moved(_))), "{ending:?}");
@@ -218,7 +218,7 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<AttachAttempt<Outcome>, String
     run("matrix", BEGIN, async |simulation| {
         let mut run = abroad(&simulation, start).await;
         for spec in &cell.faults {
-            run.faults.put(spec.parse().map_err(|why| told(&format!("{why}")))?);
+            run.faults.install(spec.parse().map_err(|why| told(&format!("{why}")))?);
         }
         let consent = match is_postponed(cell) {
             true => Consent::Ask(Box::new(|_| Decision::Postpone)),
@@ -228,7 +228,7 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<AttachAttempt<Outcome>, String
         let began = Instant::now();
         let ending = run.move_to_local(&start.code, options).await;
         let moving = began.elapsed();
-        if run.faults.struck().iter().any(|(_, times)| *times == 0) {
+        if run.faults.injected_counts().iter().any(|(_, times)| *times == 0) {
             return Err(told("did not happen"));
         }
         let outcome = match &ending {

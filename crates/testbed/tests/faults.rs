@@ -91,7 +91,7 @@ async fn asked(fault: &str) -> (Result<Response<Bytes>, LinkFault>, Duration, Ve
     let faults = faults(&[&format!("{fault}@ES9+.AuthenticateClient#1")]);
     let (link, from) = (faults.link(server), Instant::now());
     let answer = world::send(&link, request("0123456789")).await;
-    assert_eq!(faults.strikes(), 1, "{fault}");
+    assert_eq!(faults.injected_count(), 1, "{fault}");
     let (took, told) = (from.elapsed(), heard.lock().unwrap().clone());
     // The next request must succeed.
     assert_eq!(world::send(&link, request("next")).await.unwrap().body(), "next", "{fault}");
@@ -230,12 +230,12 @@ fn every_records_fault_has_the_described_effect() {
             assert_eq!(count(&faulty("sm-sr")).await.unwrap(), 1);
             assert_eq!(count(&faulty("sm-dp")).await.unwrap(), 2);
             assert_eq!(
-                faults.strikes(),
+                faults.injected_count(),
                 0,
                 "the fault must not happen to another party or at the first occasion"
             );
             let second = count(&faulty("sm-dp")).await;
-            assert_eq!(faults.strikes(), 1, "{}", entry.name);
+            assert_eq!(faults.injected_count(), 1, "{}", entry.name);
             let told = second.is_ok();
             match act {
                 RecordsAct::CommitFails | RecordsAct::ReadFails => {
@@ -272,7 +272,7 @@ fn every_radio_fault_has_the_described_effect() {
             match act {
                 RadioAct::Outage => {
                     assert_eq!((heard, answer), (false, Err(RadioFault::NoCoverage(local))));
-                    assert_eq!(faults.strikes(), 2);
+                    assert_eq!(faults.injected_count(), 2);
                 }
                 RadioAct::Flapping => {
                     assert!(!heard && answer.is_err());
@@ -294,7 +294,7 @@ fn every_radio_fault_has_the_described_effect() {
                     let plain = run.networks.attach(local, AttachRequest { imsi }).await;
                     let Ok(NetworkAnswer::AuthenticationRequest(own)) = plain else { panic!() };
                     assert_ne!(request.autn[8..], own.autn[8..]);
-                    assert_eq!(faults.strikes(), 1);
+                    assert_eq!(faults.injected_count(), 1);
                 }
                 RadioAct::LoseAttachAnswer => {
                     let Ok(NetworkAnswer::AuthenticationRequest(request)) = answer else { panic!() };
@@ -308,14 +308,14 @@ fn every_radio_fault_has_the_described_effect() {
                 RadioAct::NoData => {
                     let taken = matches!(answer, Ok(NetworkAnswer::AuthenticationRequest(_)));
                     assert!(
-                        heard && taken && faults.strikes() == 0,
+                        heard && taken && faults.injected_count() == 0,
                         "the fault must affect later packets only"
                     );
                     assert!(faults.carries_nothing(local) && !faults.carries_nothing(elsewhere));
                 }
                 RadioAct::SmsLose | RadioAct::SmsDelay | RadioAct::SmsDouble | RadioAct::SmsLoseAnswer => {
                     assert!(
-                        answer.is_ok() && faults.strikes() == 0,
+                        answer.is_ok() && faults.injected_count() == 0,
                         "the fault must happen in the SMSC only"
                     );
                 }
@@ -326,11 +326,11 @@ fn every_radio_fault_has_the_described_effect() {
 
 async fn loses_the_answer_to_a_real_card(simulation: &Simulation, start: &Start) {
     let mut run = Consumer::begin(simulation, &SETUP, start).unwrap();
-    run.faults.put("radio/lose-attach-answer@262-41#1".parse().unwrap());
+    run.faults.install("radio/lose-attach-answer@262-41#1".parse().unwrap());
     let from = Instant::now();
     run.device.register().await.unwrap();
     assert_eq!(
-        (run.faults.strikes(), from.elapsed()),
+        (run.faults.injected_count(), from.elapsed()),
         (1, Duration::from_secs(20)),
         "the second attempt must succeed"
     );
@@ -346,12 +346,12 @@ fn every_power_fault_has_the_described_effect() {
             let mut memory = FaultyMemory::new("card", inner.clone(), faults.clone(), power.clone());
             memory.commit(Batch::of("card", vec![1])).unwrap();
             memory.commit(Batch::of("profile/a", vec![1])).unwrap();
-            assert_eq!(faults.strikes(), 0);
+            assert_eq!(faults.injected_count(), 0);
             assert!(memory.commit(Batch::of("profile/b", vec![2])).is_err());
-            assert_eq!(faults.strikes(), 1, "{}", entry.name);
+            assert_eq!(faults.injected_count(), 1, "{}", entry.name);
             let is_there = inner.load().unwrap().contains_key("profile/b");
             assert_eq!(is_there, act == PowerAct::CutAfterWrite, "{}", entry.name);
-            assert_eq!(power.is_gone(), act != PowerAct::WriteFails, "{}", entry.name);
+            assert_eq!(power.is_off(), act != PowerAct::WriteFails, "{}", entry.name);
             assert_eq!(memory.commit(Batch::of("card", vec![3])).is_ok(), act == PowerAct::WriteFails);
         });
     }
@@ -385,10 +385,10 @@ fn a_download_survives_the_loss_of_its_package() {
         let start = Start::prepare(&simulation, &SETUP).await.unwrap();
         let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
         run.device.register().await.unwrap();
-        run.faults.put("link/lose-answer@ES9+.GetBoundProfilePackage#1".parse().unwrap());
+        run.faults.install("link/lose-answer@ES9+.GetBoundProfilePackage#1".parse().unwrap());
         let from = Instant::now();
         let ending = run.move_to_local(&start.code, DownloadOptions::default()).await.unwrap();
-        (ending, from.elapsed(), run.faults.strikes())
+        (ending, from.elapsed(), run.faults.injected_count())
     });
     assert!(matches!(ending, Ending::Moved(_)), "{ending:?}");
     assert_eq!((took, struck), (Duration::from_secs(60), 1));
@@ -403,7 +403,7 @@ fn a_crashed_server_restarts_with_its_records() {
             let start = Start::prepare(&simulation, &SETUP).await.unwrap();
             let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
             run.device.register().await.unwrap();
-            run.faults.put(format!("{name}@sm-dp:profiles#1").parse().unwrap());
+            run.faults.install(format!("{name}@sm-dp:profiles#1").parse().unwrap());
             let first = run.device.lpa.download(&start.code, DownloadOptions::default()).await;
             assert!(first.unwrap_err().is_retryable(), "a download does not wait for a restart");
             assert_eq!((run.sm_dp.starts(), run.sm_dp.party().is_some()), (1, false));
@@ -428,9 +428,9 @@ fn a_device_without_power_stops_and_recovers() {
         let start = Start::prepare(&simulation, &SETUP).await.unwrap();
         let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
         run.device.register().await.unwrap();
-        run.faults.put("power/cut-after-write@device:intention#2".parse().unwrap());
+        run.faults.install("power/cut-after-write@device:intention#2".parse().unwrap());
         assert!(run.move_to_local(&start.code, DownloadOptions::default()).await.is_none());
-        assert!(run.power.is_gone());
+        assert!(run.power.is_off());
         run.power_cycle().unwrap();
         let Recovery::Working { interrupted, registered, .. } = run.device.recover().await else { panic!() };
         assert_eq!((interrupted, registered.iccid), (Some("a change of profiles"), start.local));
@@ -445,8 +445,8 @@ fn the_same_seed_gives_the_same_swap() {
             let start = Start::prepare(&simulation, &SETUP).await.unwrap();
             let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
             run.device.register().await.unwrap();
-            run.faults.put("link/lose-answer#50%".parse().unwrap());
-            run.faults.put("radio/lose-attach-request#50%".parse().unwrap());
+            run.faults.install("link/lose-answer#50%".parse().unwrap());
+            run.faults.install("radio/lose-attach-request#50%".parse().unwrap());
             run.move_to_local(&start.code, DownloadOptions::default()).await;
             serde_json::to_string(&run.events.all()).unwrap()
         })
@@ -477,7 +477,7 @@ fn an_invalid_answer_changes_nothing() {
             for function in ["InitiateAuthentication", "AuthenticateClient", "GetBoundProfilePackage"] {
                 let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
                 run.device.register().await.unwrap();
-                run.faults.put(format!("{}@ES9+.{function}", entry.name).parse().unwrap());
+                run.faults.install(format!("{}@ES9+.{function}", entry.name).parse().unwrap());
                 let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
                 let told = format!("{} at {function}: {ending:?}", entry.name);
                 assert!(matches!(ending, Some(Ending::NotInstalled(_))), "{told}");
@@ -508,7 +508,7 @@ fn a_notification_stays_until_it_is_acknowledged() {
             let start = Start::prepare(&simulation, &SETUP).await.unwrap();
             let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
             run.device.register().await.unwrap();
-            run.faults.put(format!("{}@ES9+.HandleNotification", entry.name).parse().unwrap());
+            run.faults.install(format!("{}@ES9+.HandleNotification", entry.name).parse().unwrap());
             let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
             assert!(matches!(ending, Some(Ending::Moved(_))), "{}: {ending:?}", entry.name);
             let truth = run.truth().await.unwrap();

@@ -107,7 +107,7 @@ fn try_lie(told: &Told) -> Result<(), String> {
             FalseStatement::Card(FalseCardStatement::NotificationDeleted) => "#2",
             _ => "#1",
         };
-        run.faults.put(format!("{}@{place}{when}", entry.name).parse().unwrap());
+        run.faults.install(format!("{}@{place}{when}", entry.name).parse().unwrap());
         run.events.take();
         let consent = match told.is_of_cancelling() {
             true => Consent::Ask(Box::new(|_| Decision::Postpone)),
@@ -116,7 +116,7 @@ fn try_lie(told: &Told) -> Result<(), String> {
         let options = DownloadOptions { consent, ..DownloadOptions::default() };
         let ending = run.move_to_local(&START.code, options).await;
         let said = refusals(&run, ending.as_ref());
-        if run.faults.strikes() == 0 {
+        if run.faults.injected_count() == 0 {
             return Err(format!("the lie was not injected: {said}"));
         }
         if !said.contains(answer) {

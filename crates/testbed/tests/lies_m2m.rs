@@ -43,10 +43,10 @@ fn try_lie(entry: &Entry, lie: FalseM2mStatement, setup: &Setup, start: &Start) 
         let began = run.until(Duration::from_secs(300), |truth| truth.is_registered).await;
         began.map_err(|why| why.to_string())?;
         run.events.take();
-        run.faults.put(format!("{}@{}#1", entry.name, entry.places.forms()).parse().unwrap());
+        run.faults.install(format!("{}@{}#1", entry.name, entry.places.forms()).parse().unwrap());
         let answer = run.download(true, VALIDITY).await.map_err(|why| why.to_string())?;
         let said = format!("{}{}", answer.base.function_execution_status, refusals(&run));
-        if run.faults.strikes() != 1 {
+        if run.faults.injected_count() != 1 {
             return Err(format!("the lie was not injected: {said}"));
         }
         // If only the enabling fails, the profile is on the card, and the download succeeds with a

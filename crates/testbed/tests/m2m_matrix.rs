@@ -225,7 +225,7 @@ fn occasions(story: Story, from: &(Setup, Start)) -> Occasions {
     in_a_run(async |simulation| {
         let run = abroad(&simulation, from).await;
         story.prologue(&run).await;
-        never.iter().for_each(|text| run.faults.put(format!("{text}#4000000000").parse().unwrap()));
+        never.iter().for_each(|text| run.faults.install(format!("{text}#4000000000").parse().unwrap()));
         let (outcome, told) = story.play(&run).await;
         assert_eq!(outcome, Outcome::Done, "{told}");
         let seen: Vec<_> = run.faults.occasions().into_iter().map(|(_, seen)| seen).collect();
@@ -402,12 +402,12 @@ fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<AttachAttempt<Outcome>
         let run = abroad(&simulation, from).await;
         story.prologue(&run).await;
         for spec in &cell.faults {
-            run.faults.put(spec.parse().map_err(|why| told(&format!("{why}")))?);
+            run.faults.install(spec.parse().map_err(|why| told(&format!("{why}")))?);
         }
         let began = Instant::now();
         let (outcome, ended) = story.play(&run).await;
         let moving = began.elapsed();
-        if run.faults.struck().iter().any(|(_, times)| *times == 0) {
+        if run.faults.injected_counts().iter().any(|(_, times)| *times == 0) {
             return Err(told(&format!("did not happen ({ended})")));
         }
         if ended == NOT_ENDED {

@@ -18,6 +18,7 @@
 //! | short messages to and from an SMSC | [`ShortMessages`], [`ShortMessageSink`], [`MessageCentre`] | `network::Smsc` | `net::smpp` |
 //! | events | [`Events`] | [`MemoryEvents`], [`NullEvents`] | the timeline of `cli` |
 
+mod call;
 mod clock;
 mod datagram;
 mod door;
@@ -25,10 +26,12 @@ mod events;
 mod fault;
 mod link;
 mod memory;
+mod random;
 pub mod records;
 mod stream;
 mod tx;
 
+pub use call::{Call, CallError, call, reply};
 pub use clock::{Clock, ManualClock, ShiftedClock, TokioClock};
 pub use datagram::{
     CentreRefusal, DeliveryTicket, IncomingDelivery, InvalidPhoneNumber, MAX_ACCOUNT, MAX_PASSWORD,
@@ -40,8 +43,10 @@ pub use events::{Event, Events, MemoryEvents, NullEvents, Outcome};
 pub use fault::Fault;
 pub use link::{
     CanSendSlowly, Link, LinkFault, LinkFaultKind, PeerCertificate, PskIdentity, SlowBody, link_from, send,
+    with_peer_certificate,
 };
 pub use memory::{Batch, Cells, Content, Memory, RamMemory};
+pub use random::{Random, SeededRandom};
 pub use records::{ChangeSet, Committed, MemoryRecords, Records, Stored, StoredForm, Version};
 pub use stream::{BoxByteStream, ByteStream, Dial, MemoryHosts, MemoryListener, NoDial};
 pub use tx::{Collection, MAX_ATTEMPTS, Tx, transact};

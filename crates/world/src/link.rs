@@ -38,6 +38,15 @@ pub async fn send(link: &Link, request: Request<Bytes>) -> Result<Response<Bytes
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCertificate(pub Vec<u8>);
 
+/// Creates a link whose requests carry this certificate (DER), for a server in this process.
+#[must_use]
+pub fn with_peer_certificate(link: Link, certificate: Vec<u8>) -> Link {
+    link_from(link.map_request(move |mut request: Request<Bytes>| {
+        request.extensions_mut().insert(PeerCertificate(certificate.clone()));
+        request
+    }))
+}
+
 /// Request extension: the identity of the pre-shared key that the peer has proved in the TLS
 /// handshake.
 ///

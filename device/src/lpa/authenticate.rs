@@ -5,8 +5,9 @@ use certs::Certificate;
 use rsp::activation_code::ActivationCode;
 use rsp::der::Raw;
 use rsp::ids::{Oid, SmdpAddress, TransactionId};
+use rsp::sgp22::Function;
 use rsp::sgp22::es9plus::{
-    AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, Function, InitiateAuthentication,
+    AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, InitiateAuthentication,
     InitiateAuthenticationOk, InitiateAuthenticationRequest,
 };
 use rsp::sgp22::es10b::{AuthenticateErrorCode, AuthenticateServerRequest, AuthenticateServerResponse};
@@ -106,6 +107,7 @@ impl SessionError {
 pub(super) struct AuthenticateClientAnywhere;
 
 impl Function for AuthenticateClientAnywhere {
+    const INTERFACE: &'static str = AuthenticateClient::INTERFACE;
     const NAME: &'static str = AuthenticateClient::NAME;
     type Request = AuthenticateClientRequest;
     type Reply = ServerResponse;

@@ -8,12 +8,13 @@ use std::fmt;
 use rsp::activation_code::ActivationCode;
 use rsp::der::{Asn1, Raw};
 use rsp::ids::{Aid, Iccid, SmdpAddress, TransactionId};
+use rsp::sgp22::Function;
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId, ErrorReason, FinalResult, ProfileInstallationResult,
     StoreMetadataRequest,
 };
 use rsp::sgp22::es9plus::{
-    AuthenticateClientOk, BoundProfilePackageDer, CancelSession, CancelSessionRequestEs9, Function,
+    AuthenticateClientOk, BoundProfilePackageDer, CancelSession, CancelSessionRequestEs9,
     GetBoundProfilePackage, GetBoundProfilePackageRequest, InitiateAuthentication,
 };
 use rsp::sgp22::es10b::{DownloadErrorCode, PrepareDownloadRequest, PrepareDownloadResponse};

@@ -2,12 +2,13 @@
 
 use http::header::{HeaderValue, USER_AGENT};
 use rsp::ids::Version;
-use rsp::sgp22::es9plus::{Function, HandleNotification, HandleNotificationRequest, path};
-use rsp::sgp22::json::{self, Answer, InvalidResponse, StatusCodeData};
+use rsp::sgp22::Function;
+use rsp::sgp22::es9plus::{HandleNotification, HandleNotificationRequest};
+use rsp::sgp22::json::{self, InvalidResponse, StatusCodeData};
 use rsp::status::Status;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use world::{Link, LinkFault, Outcome};
+use world::{Call, CallError, Link, LinkFault};
 
 use crate::EventSource;
 
@@ -77,11 +78,11 @@ impl Es9Error {
         }
     }
 
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::Refused { status, .. } => Outcome::Refused(status.to_string()),
-            Self::Link { fault, .. } => Outcome::Failed(fault.to_string()),
-            Self::Answer { why, .. } => Outcome::Failed(why.to_string()),
+    fn new(function: &'static str, error: CallError) -> Self {
+        match error {
+            CallError::Link(fault) => Self::Link { function, fault },
+            CallError::Refused(status) => Self::Refused { function, status },
+            CallError::Invalid(why) => Self::Answer { function, why },
         }
     }
 }
@@ -93,12 +94,7 @@ impl Es9Plus<'_> {
         F::Request: Serialize,
         F::Reply: DeserializeOwned,
     {
-        self.send(F::NAME, request, |response| match json::answer(response) {
-            Ok(Answer::Done(reply)) => Ok(reply),
-            Ok(Answer::Refused(status)) => Err(Es9Error::Refused { function: F::NAME, status }),
-            Err(why) => Err(Es9Error::Answer { function: F::NAME, why }),
-        })
-        .await
+        self.send::<F, _>(request, world::reply).await
     }
 
     /// Calls ES9+.HandleNotification. The notification is accepted if the response is 204, or 200
@@ -107,50 +103,36 @@ impl Es9Plus<'_> {
         &mut self,
         request: &HandleNotificationRequest,
     ) -> Result<(), Es9Error> {
-        const FUNCTION: &str = HandleNotification::NAME;
-        self.send(FUNCTION, request, |response| {
+        self.send::<HandleNotification, _>(request, |response| {
             let status = response.status();
             if status == http::StatusCode::NO_CONTENT || status.is_success() && response.body().is_empty() {
                 return Ok(());
             }
-            match json::answer::<serde_json::Value>(response) {
-                Ok(Answer::Done(_)) => Ok(()),
-                Ok(Answer::Refused(status)) => Err(Es9Error::Refused { function: FUNCTION, status }),
-                Err(why) => Err(Es9Error::Answer { function: FUNCTION, why }),
-            }
+            world::reply::<serde_json::Value>(response).map(drop)
         })
         .await
     }
 
     /// Sends the same octets until there is a response, at most [`Self::tries`] times.
-    async fn send<Request: Serialize, T>(
+    async fn send<F: Function<Request: Serialize>, T>(
         &mut self,
-        function: &'static str,
-        request: &Request,
-        read: impl Fn(&http::Response<bytes::Bytes>) -> Result<T, Es9Error>,
+        request: &F::Request,
+        read: impl Fn(&http::Response<bytes::Bytes>) -> Result<T, CallError>,
     ) -> Result<T, Es9Error> {
         let mut tries_left = self.tries.max(1);
         loop {
             tries_left = tries_left.saturating_sub(1);
-            let mut http = json::request(&path(function), self.version, request);
+            let mut http = json::request(&F::path(), self.version, request);
             http.headers_mut().insert(USER_AGENT, LPAD);
-            let sent = http.body().len();
+            let call = Call::send(&self.link, http).await.read(&read);
             self.traffic.requests = self.traffic.requests.saturating_add(1);
-            self.traffic.sent = self.traffic.sent.saturating_add(octets(sent));
-            let response = world::send(&self.link, http).await;
-            let received = response.as_ref().map_or(0, |response| response.body().len());
-            self.traffic.received = self.traffic.received.saturating_add(octets(received));
-            let result = match &response {
-                Ok(response) => read(response),
-                Err(fault) => Err(Es9Error::Link { function, fault: fault.clone() }),
-            };
-            let outcome = result.as_ref().map_or_else(Es9Error::outcome, |_| Outcome::Done);
-            let event =
-                self.teller.event(standard_spelling(function)).with_peer("ES9+", self.address.clone());
-            self.teller.tell(event.with_bytes(sent, received).with_outcome(outcome));
-            match result {
-                Err(Es9Error::Link { .. }) if tries_left > 0 => {}
-                result => return result,
+            self.traffic.sent = self.traffic.sent.saturating_add(octets(call.sent));
+            self.traffic.received = self.traffic.received.saturating_add(octets(call.received));
+            let event = self.teller.event(F::title()).with_peer("ES9+", self.address.clone());
+            self.teller.tell(event.with_bytes(call.sent, call.received).with_outcome(call.outcome()));
+            match call.result {
+                Err(CallError::Link(_)) if tries_left > 0 => {}
+                result => return result.map_err(|error| Es9Error::new(F::NAME, error)),
             }
         }
     }
@@ -189,12 +171,6 @@ fn advice(refusal: &StatusCodeData) -> &'static str {
         Some(Status::TransactionUnknown) => "restart the download",
         _ => "see the server's log for details",
     }
-}
-
-/// Returns the function name in the standard's spelling, from its spelling in the path.
-fn standard_spelling(function: &'static str) -> String {
-    let mut letters = function.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
 fn octets(length: usize) -> u64 {

@@ -8,24 +8,19 @@ use super::fake_usim::FakeUsim;
 use crate::EventSource;
 use crate::at::{AtModem, Identity, Quirk};
 use crate::modem::Modem;
-use network::{AttachRequest, AuthenticationResponse, NetworkAnswer, Radio, RadioFault, SystemInformation};
+use network::{
+    AttachRequest, AuthenticationResponse, NetworkAnswer, Radio, RadioFault, RadioFuture, SystemInformation,
+};
 
 /// A radio interface without networks.
 struct NoCoverageRadio;
 
 impl Radio for NoCoverageRadio {
-    fn system_information(
-        &self,
-        _: rsp::ids::Plmn,
-    ) -> world::BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
+    fn system_information(&self, _: rsp::ids::Plmn) -> RadioFuture<'_, Option<SystemInformation>> {
         Box::pin(async { Ok(None) })
     }
 
-    fn attach(
-        &self,
-        plmn: rsp::ids::Plmn,
-        _: AttachRequest,
-    ) -> world::BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    fn attach(&self, plmn: rsp::ids::Plmn, _: AttachRequest) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move { Err(RadioFault::NoCoverage(plmn)) })
     }
 
@@ -33,7 +28,7 @@ impl Radio for NoCoverageRadio {
         &self,
         plmn: rsp::ids::Plmn,
         _: AuthenticationResponse,
-    ) -> world::BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+    ) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move { Err(RadioFault::NoCoverage(plmn)) })
     }
 }

@@ -316,7 +316,7 @@ async fn a_network_is_informed_when_a_device_that_lost_its_registration_leaves()
     assert_eq!(page().await, Absent::NoPagingResponse);
     // The card was reset or switched, and afterwards no network accepts the device.
     modem.forget();
-    assert_eq!(page().await, Absent::NoPagingResponse, "the network is not yet informed");
+    assert_eq!(page().await, Absent::NoPagingResponse, "the network was informed before the device left");
     for code in ["001-01", "262-42"] {
         testbed.networks.set_policy(plmn(code), Policy::refusing_everybody(EmmCause::CONGESTION));
     }

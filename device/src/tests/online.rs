@@ -557,7 +557,7 @@ async fn a_reset_discards_the_toolkit_state_and_the_device_registers_again() {
     testbed.submit(b"still there?").await;
     assert!(
         matches!(testbed.next_envelope().await, Envelope::SmsPpDownload { .. }),
-        "no event comes before it"
+        "another event was reported before it"
     );
     assert_eq!(testbed.receipt_state().await, MessageState::Delivered);
     // REFRESH of another kind causes a new registration without a reset.

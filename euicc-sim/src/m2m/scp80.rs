@@ -108,7 +108,7 @@ fn respond(
             answer.data = shortened(&answer.data);
             if !submit(context, originator, command, &answer) {
                 tracing::debug!(
-                    "a response packet cannot be sent: the terminal does not support SEND SHORT MESSAGE"
+                    "the card cannot send a response packet: the terminal did not announce SEND SHORT MESSAGE"
                 );
             }
         }

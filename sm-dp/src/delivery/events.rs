@@ -5,19 +5,18 @@
 //! reply, the order is restored to its previous state. The order can end while the SM-DS is being
 //! called. In that case a registered event is deleted again.
 
-use bytes::Bytes;
-use http::Response;
 use rsp::{
     ids::SmdpAddress,
     sgp22::{
-        es12::{self, RegisterEventRequest},
-        json::{self, Answer, StatusCodeData},
+        Function,
+        es12::{DeleteEvent, RegisterEvent, RegisterEventRequest},
+        json::NoOutput,
     },
     status::{Refusal, Status},
 };
 use rsp_server::{Decision, Rejection};
 use serde::Serialize;
-use world::{Event, Events, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
+use world::{CallError, Event, Events, Fault, Tx};
 
 use super::Delivery;
 use crate::{
@@ -29,16 +28,6 @@ use crate::{
     },
     server::SmDpPlus,
 };
-
-/// The reply of an SM-DS to a call.
-enum SmDsReply {
-    Done,
-    Refused(StatusCodeData),
-    /// There was no usable reply. The SM-DS may have executed the call.
-    Unclear(String),
-    /// The SM-DS was not reached and has not executed the call.
-    Unreachable(LinkFault),
-}
 
 /// Says if the SM-DS has an event after a registration attempt.
 #[derive(Clone, Copy, PartialEq)]
@@ -65,21 +54,21 @@ impl SmDpPlus {
         for key in posted {
             let Some(message) = Tx::begin(self.records()).get(&OUTBOX, key).await? else { continue };
             let Outgoing::RegisterEvent { at, request, before } = message.call else { continue };
-            let (refusal, event_state) = match self.call(&at, "registerEvent", &request).await {
-                SmDsReply::Done => {
+            let (refusal, event_state) = match self.call::<RegisterEvent>(&at, &request).await {
+                Ok(NoOutput {}) => {
                     let why = "the order ended during the registration of its event at the SM-DS";
                     (Status::IccidInvalidTransition.because(why).about(before.iccid), EventState::Registered)
                 }
-                SmDsReply::Refused(why) => {
+                Err(CallError::Refused(why)) => {
                     let why = format!("the SM-DS refused the event: {why}");
                     (Status::SmdsExecutionError.because(why).about(&at), EventState::NotRegistered)
                 }
-                SmDsReply::Unclear(why) => {
-                    let why = format!("the SM-DS returned no valid reply: {why}");
+                Err(error) if error.may_have_been_executed() => {
+                    let why = format!("the SM-DS returned no valid reply: {error}");
                     (Status::SmdsExecutionError.because(why).about(&at), EventState::Unknown)
                 }
-                SmDsReply::Unreachable(fault) => (
-                    Status::SmdsInaccessible.because(fault.to_string()).about(&at),
+                Err(error) => (
+                    Status::SmdsInaccessible.because(error.to_string()).about(&at),
                     EventState::NotRegistered,
                 ),
             };
@@ -103,13 +92,13 @@ impl SmDpPlus {
                 self.register_late(Registration { key, at, request, before }).await
             }
             Outgoing::DeleteEvent(request) => {
-                Ok(match self.call(address, "deleteEvent", request).await {
-                    SmDsReply::Done => Delivery::Done,
+                Ok(match self.call::<DeleteEvent>(address, request).await {
+                    Ok(NoOutput {}) => Delivery::Done,
                     // The event does not exist, so there is nothing to delete.
-                    SmDsReply::Refused(why) if why.status() == Some(Status::EventUnknown) => Delivery::Done,
-                    SmDsReply::Refused(why) => Delivery::Not(why.to_string()),
-                    SmDsReply::Unclear(why) => Delivery::Not(why),
-                    SmDsReply::Unreachable(fault) => Delivery::Not(fault.to_string()),
+                    Err(CallError::Refused(why)) if why.status() == Some(Status::EventUnknown) => {
+                        Delivery::Done
+                    }
+                    Err(error) => Delivery::Not(error.to_string()),
                 })
             }
             // This message is never posted to an SM-DS.
@@ -123,13 +112,14 @@ impl SmDpPlus {
         if !profile.is_some_and(|profile| registration.is_wanted(&profile)) {
             return Ok(Delivery::Done);
         }
-        let event_state = match self.call(registration.at, "registerEvent", registration.request).await {
-            SmDsReply::Done => EventState::Registered,
+        let event_state = match self.call::<RegisterEvent>(registration.at, registration.request).await {
+            Ok(NoOutput {}) => EventState::Registered,
             // The event was registered before the crash.
-            SmDsReply::Refused(why) if why.status() == Some(Status::EventInUse) => EventState::Registered,
-            SmDsReply::Refused(_) => EventState::NotRegistered,
-            SmDsReply::Unclear(why) => return Ok(Delivery::Not(why)),
-            SmDsReply::Unreachable(fault) => return Ok(Delivery::Not(fault.to_string())),
+            Err(CallError::Refused(why)) if why.status() == Some(Status::EventInUse) => {
+                EventState::Registered
+            }
+            Err(CallError::Refused(_)) => EventState::NotRegistered,
+            Err(error) => return Ok(Delivery::Not(error.to_string())),
         };
         self.settle(registration, event_state).await?;
         Ok(Delivery::Done)
@@ -146,29 +136,19 @@ impl SmDpPlus {
         }
     }
 
-    async fn call(&self, address: &SmdpAddress, function: &'static str, body: &impl Serialize) -> SmDsReply {
-        let request = json::request(&es12::path(function), self.0.core.config.protocol_version, body);
-        let sent = request.body().len();
-        let (reply, received) = match self.send(address, request).await {
-            Ok(response) => (read(&response), response.body().len()),
-            Err(fault) if may_have_arrived(fault.kind) => (SmDsReply::Unclear(fault.to_string()), 0),
-            Err(fault) => (SmDsReply::Unreachable(fault), 0),
-        };
-        let outcome = match &reply {
-            SmDsReply::Done => Outcome::Done,
-            SmDsReply::Refused(why) => Outcome::Refused(why.to_string()),
-            SmDsReply::Unclear(why) => Outcome::Failed(why.clone()),
-            SmDsReply::Unreachable(fault) => Outcome::Failed(fault.to_string()),
-        };
-        let spelled = if function == "registerEvent" { "RegisterEvent" } else { "DeleteEvent" };
+    async fn call<F>(&self, address: &SmdpAddress, request: &F::Request) -> Result<NoOutput, CallError>
+    where
+        F: Function<Request: Serialize, Reply = NoOutput>,
+    {
+        let call = self.send::<F>(address, request).await.read(world::reply);
         self.0.core.events.tell(
-            Event::new(self.0.core.world.now(), "SM-DP+", spelled)
+            Event::new(self.0.core.world.now(), "SM-DP+", F::title())
                 .with_peer("ES12", "SM-DS")
-                .with_bytes(sent, received)
-                .with_outcome(outcome)
+                .with_bytes(call.sent, call.received)
+                .with_outcome(call.outcome())
                 .with_note(address.to_string()),
         );
-        reply
+        call.result
     }
 
     /// Completes a registration. Returns true if the order is still valid.
@@ -266,20 +246,4 @@ async fn restore_order(
     profile.last_call.clone_from(&before.last_call);
     profile.save(context.tx)?;
     Ok(())
-}
-
-fn read(response: &Response<Bytes>) -> SmDsReply {
-    #[derive(serde::Deserialize)]
-    struct NoOutput {}
-    match json::answer::<NoOutput>(response) {
-        Ok(Answer::Done(NoOutput {})) => SmDsReply::Done,
-        Ok(Answer::Refused(why)) => SmDsReply::Refused(why),
-        Err(e) => SmDsReply::Unclear(e.to_string()),
-    }
-}
-
-/// True if the peer may have executed the request although no reply arrived.
-fn may_have_arrived(kind: LinkFaultKind) -> bool {
-    use LinkFaultKind as Kind;
-    !matches!(kind, Kind::Unresolved | Kind::Refused | Kind::Unreachable | Kind::Tls)
 }

@@ -1,7 +1,10 @@
 //! ES2+.CancelOrder: SGP.22 section 5.3.3.
 
 use rsp::{
-    sgp22::es2plus::{CancelOrderRequest, FinalProfileStatusIndicator},
+    sgp22::{
+        es2plus::{CancelOrderRequest, FinalProfileStatusIndicator},
+        json::NoOutput,
+    },
     status::Status,
 };
 use rsp_server::Decision;
@@ -13,7 +16,7 @@ pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
     caller: &Caller,
     request: &CancelOrderRequest,
-) -> Decision<()> {
+) -> Decision<NoOutput> {
     caller.check(context, &request.header).await?;
     let iccid = request.iccid;
     let call = CallId::of("CancelOrder", &request.header, request)?;
@@ -56,5 +59,5 @@ pub(crate) async fn execute(
     forget(context, iccid, &order).await?;
     call.save(context, &mut profile, &())?;
     profile.save(context.tx)?;
-    Ok(())
+    Ok(NoOutput)
 }

@@ -1,6 +1,6 @@
 //! ES2+.ReleaseProfile: SGP.22 section 5.3.4.
 
-use rsp::sgp22::es2plus::ReleaseProfileRequest;
+use rsp::sgp22::{es2plus::ReleaseProfileRequest, json::NoOutput};
 use rsp_server::Decision;
 
 use super::{Caller, own_profile, register_event, retry::CallId};
@@ -10,7 +10,7 @@ pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
     caller: &Caller,
     request: &ReleaseProfileRequest,
-) -> Decision<()> {
+) -> Decision<NoOutput> {
     caller.check(context, &request.header).await?;
     let call = CallId::of("ReleaseProfile", &request.header, request)?;
     let mut profile = own_profile(context, request.iccid, &request.header).await?;
@@ -23,5 +23,5 @@ pub(crate) async fn execute(
     call.save(context, &mut profile, &())?;
     register_event(context, &mut profile, before).await?;
     profile.save(context.tx)?;
-    Ok(())
+    Ok(NoOutput)
 }

@@ -106,7 +106,7 @@ async fn an_operator_can_cancel_an_es2_order_over_es2plus() {
     let mut cancellation = operator.cancellation(ICCID.parse().unwrap());
     cancellation.eid = Some(testbed.eid());
     operator
-        .call::<crate::support::operator::EmptyReply>(&testbed.base.server, "cancelOrder", &cancellation)
+        .call::<rsp::sgp22::json::NoOutput>(&testbed.base.server, "cancelOrder", &cancellation)
         .await
         .done();
     assert_undone(&testbed, Step::IsdP).await;

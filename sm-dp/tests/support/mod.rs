@@ -22,7 +22,7 @@ use profile::{Package, ProfileElement};
 use rsp::der::{Asn1, Unknown};
 use rsp::ids::{Iccid, Version};
 use rsp::sgp22::asn1::{self, Answer, Exchange};
-use rsp::sgp22::{es9plus, json};
+use rsp::sgp22::json;
 use rsp::status::Status;
 use rsp::time::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -221,13 +221,13 @@ where
 }
 
 /// Calls an ES9+ function and returns the HTTP response.
-pub(crate) async fn send<F: es9plus::Function>(server: &SmDpPlus, request: &F::Request) -> Response<Bytes>
+pub(crate) async fn send<F: rsp::sgp22::Function>(server: &SmDpPlus, request: &F::Request) -> Response<Bytes>
 where
     F::Request: Serialize + Asn1,
 {
     let request = match ASN1 {
         true => asn1::request(VERSION, request),
-        false => json::request(&es9plus::path(F::NAME), VERSION, request),
+        false => json::request(&F::path(), VERSION, request),
     };
     server.handle(request).await
 }

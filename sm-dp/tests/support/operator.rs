@@ -7,10 +7,10 @@ use http::Request;
 use rsp::ids::{Eid, Iccid};
 use rsp::sgp22::es2plus::{
     self, CancelOrderRequest, ConfirmOrderRequest, DownloadOrderReply, DownloadOrderRequest,
-    FinalProfileStatusIndicator, ReleaseProfileRequest,
+    ReleaseProfileRequest,
 };
-use rsp::sgp22::json::{self, Answer, RequestHeader};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use rsp::sgp22::json::{self, Answer, NoOutput, RequestHeader};
+use serde::{Serialize, de::DeserializeOwned};
 use sm_dp::SmDpPlus;
 use world::PeerCertificate;
 
@@ -24,10 +24,6 @@ pub(crate) struct Operator {
     /// The number of calls made so far. Each call has its own identifier.
     pub(crate) calls: AtomicU32,
 }
-
-/// A reply without fields.
-#[derive(Debug, Deserialize)]
-pub(crate) struct EmptyReply {}
 
 impl Operator {
     pub(crate) fn new(pki: &Pki, name: &str) -> Self {
@@ -44,10 +40,7 @@ impl Operator {
     /// Builds the header of a new call.
     pub(crate) fn header(&self) -> RequestHeader {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        RequestHeader {
-            function_requester_identifier: self.identifier.clone(),
-            function_call_identifier: format!("call-{number}"),
-        }
+        RequestHeader::new(self.identifier.clone(), format!("call-{number}"))
     }
 
     pub(crate) fn request<T: Serialize>(&self, function: &str, body: &T) -> Request<bytes::Bytes> {
@@ -83,32 +76,18 @@ impl Operator {
 
     /// Builds a ConfirmOrder request with default values that releases the profile.
     pub(crate) fn confirmation(&self, iccid: Iccid) -> ConfirmOrderRequest {
-        ConfirmOrderRequest {
-            header: self.header(),
-            iccid,
-            eid: None,
-            matching_id: None,
-            confirmation_code: None,
-            smds_address: None,
-            release_flag: true,
-        }
+        ConfirmOrderRequest::new(self.header(), iccid)
     }
 
     pub(crate) fn cancellation(&self, iccid: Iccid) -> CancelOrderRequest {
-        CancelOrderRequest {
-            header: self.header(),
-            iccid,
-            eid: None,
-            matching_id: None,
-            final_profile_status_indicator: FinalProfileStatusIndicator::Available,
-        }
+        CancelOrderRequest::new(self.header(), iccid)
     }
 
-    pub(crate) async fn cancel(&self, server: &SmDpPlus, request: &CancelOrderRequest) -> Answer<EmptyReply> {
+    pub(crate) async fn cancel(&self, server: &SmDpPlus, request: &CancelOrderRequest) -> Answer<NoOutput> {
         self.call(server, "cancelOrder", request).await
     }
 
-    pub(crate) async fn release(&self, server: &SmDpPlus, iccid: Iccid) -> Answer<EmptyReply> {
+    pub(crate) async fn release(&self, server: &SmDpPlus, iccid: Iccid) -> Answer<NoOutput> {
         let request = ReleaseProfileRequest { header: self.header(), iccid };
         self.call(server, "releaseProfile", &request).await
     }

@@ -1,6 +1,9 @@
 //! ES12.DeleteEvent: SGP.22 section 5.9.2.
 
-use rsp::{sgp22::es12::DeleteEventRequest, status::Status};
+use rsp::{
+    sgp22::{es12::DeleteEventRequest, json::NoOutput},
+    status::Status,
+};
 use rsp_server::Decision;
 
 use super::Caller;
@@ -13,7 +16,7 @@ pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
     caller: &Caller,
     request: &DeleteEventRequest,
-) -> Decision<()> {
+) -> Decision<NoOutput> {
     let owner = caller.identified_by(&request.header)?;
     let key = event_key(request.eid, &request.event_id);
     // Another SM-DP+ must not learn that the event exists.
@@ -25,5 +28,5 @@ pub(crate) async fn execute(
             .into());
     }
     context.tx.delete(&EVENTS, &key);
-    Ok(())
+    Ok(NoOutput)
 }

@@ -4,7 +4,7 @@
 //! alternative SM-DS. A root SM-DS does not forward events and ignores it.
 
 use rsp::{
-    sgp22::es12::RegisterEventRequest,
+    sgp22::{es12::RegisterEventRequest, json::NoOutput},
     status::{Refusal, Status},
 };
 use rsp_server::Decision;
@@ -20,7 +20,7 @@ pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
     caller: &Caller,
     request: &RegisterEventRequest,
-) -> Decision<()> {
+) -> Decision<NoOutput> {
     let owner = caller.identified_by(&request.header)?;
     check_event_id(&request.event_id)?;
     let event = RegisteredEvent {
@@ -36,7 +36,7 @@ pub(crate) async fn execute(
         // A repeated call is accepted, because the response to the first one may have been lost.
         // req: SGP.22-5.9.1-Repetition
         if other.is_of_the_same_call(&event) {
-            return Ok(());
+            return Ok(NoOutput);
         }
         // req: SGP.22-5.9.1-EventInUse
         return Err(Status::EventInUse
@@ -54,7 +54,7 @@ pub(crate) async fn execute(
             .into());
     }
     context.tx.put(&EVENTS, &event_key(event.eid, &event.event_id), &event)?;
-    Ok(())
+    Ok(NoOutput)
 }
 
 /// Checks the length of an event ID. An empty MatchingID requests all events, so it cannot be an

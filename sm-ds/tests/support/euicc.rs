@@ -5,7 +5,7 @@ use certs::EuiccCredentials;
 use crypto::SecretKey;
 use rsp::der::{BitString, Raw};
 use rsp::ids::{CertificateDer, Eid, TransactionId, Version};
-use rsp::sgp22::es9plus::{self, Function};
+use rsp::sgp22::Function;
 use rsp::sgp22::es10b::{AuthenticateResponseOk, AuthenticateServerResponse};
 use rsp::sgp22::es11::{
     AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, InitiateAuthentication,
@@ -148,6 +148,6 @@ where
     F::Request: Serialize,
     F::Reply: DeserializeOwned,
 {
-    let response = server.handle(json::request(&es9plus::path(F::NAME), VERSION, request)).await;
+    let response = server.handle(json::request(&F::path(), VERSION, request)).await;
     json::answer(&response).unwrap()
 }

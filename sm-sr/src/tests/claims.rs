@@ -86,7 +86,7 @@ async fn a_card_with_uncertain_owner_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_repeated_handover_shows_that_the_card_has_gone() {
+async fn a_repeated_handover_shows_that_the_other_sm_sr_manages_the_card() {
     let (first, second) = uncertain().await;
     first.lose_messages(SM_SR, false);
     // The operator repeats the call before the notification arrives.
@@ -99,7 +99,7 @@ async fn a_repeated_handover_shows_that_the_card_has_gone() {
 }
 
 #[tokio::test]
-async fn a_repeated_handover_completes_if_the_card_has_not_gone() {
+async fn a_repeated_handover_completes_if_this_sm_sr_still_manages_the_card() {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
@@ -175,7 +175,7 @@ async fn a_failed_deletion_of_old_keys_is_retried_another_day() {
     assert!(second.jobs().await.is_empty());
     assert!(
         first.received().iter().all(|received| received.element() != "ES4-HandleSMSRChangeNotification"),
-        "once"
+        "the notification was sent a second time"
     );
 }
 

@@ -353,7 +353,10 @@ async fn a_function_without_deadline_ends_when_the_next_one_is_submitted() {
     assert_eq!(status(&answer), ExecutionStatus::Expired);
     let left = testbed.server().operations(eid()).await.unwrap();
     let [only] = left.as_slice() else { panic!("{left:?}") };
-    assert!(matches!(only.step, crate::procedures::Step::AtCard(_)), "the next one is not at the card");
+    assert!(
+        matches!(only.step, crate::procedures::Step::AtCard(_)),
+        "the next operation was not sent to the card"
+    );
 }
 
 #[tokio::test]

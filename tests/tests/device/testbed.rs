@@ -15,13 +15,12 @@ use network::{Keys, Network, Networks, Subscriber, SubscriberServer};
 use profile::generic::{Algorithm, Subscription};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress, Version};
-use rsp::sgp22::es2plus::{self, ConfirmOrderReply, ConfirmOrderRequest, FinalProfileStatusIndicator};
-use rsp::sgp22::es12::{self, RegisterEventRequest};
-use rsp::sgp22::json::{self, Answer, RequestHeader};
+use rsp::sgp22::es2plus::{CancelOrder, CancelOrderRequest, ConfirmOrder, ConfirmOrderRequest};
+use rsp::sgp22::es12::{RegisterEvent, RegisterEventRequest};
+use rsp::sgp22::json::RequestHeader;
 use sm_dp::{Peers, ProfileOptions, ProfileState, SmDpPlus};
 use sm_ds::SmDs;
 use testbed::operator::Operator;
-use testbed::transport::presenting;
 use tokio::sync::Notify;
 use trace::{Exchange, TracingCard};
 use world::{
@@ -338,18 +337,11 @@ impl Testbed {
         choose: impl FnOnce(&mut ConfirmOrderRequest),
     ) -> ActivationCode {
         let iccid = iccid(profile);
-        self.operator().download_order(None, Some(iccid), None).await.unwrap();
-        let mut confirm = ConfirmOrderRequest {
-            header: header("confirm"),
-            iccid,
-            eid: None,
-            matching_id: None,
-            confirmation_code: None,
-            smds_address: None,
-            release_flag: true,
-        };
+        let operator = self.operator();
+        operator.download_order(None, Some(iccid), None).await.unwrap();
+        let mut confirm = operator.confirmation(iccid);
         choose(&mut confirm);
-        let reply: ConfirmOrderReply = self.es2plus("confirmOrder", &confirm).await;
+        let reply = operator.call::<ConfirmOrder>(&confirm).await.unwrap();
         ActivationCode {
             smdp_address: ADDRESS.parse().unwrap(),
             matching_id: reply.matching_id,
@@ -360,27 +352,14 @@ impl Testbed {
 
     /// ES2+: cancels the order of a profile for this card.
     pub(crate) async fn cancel(&self, profile: (&str, &str)) {
-        let available = FinalProfileStatusIndicator::Available;
-        self.operator().cancel_order(iccid(profile), Some(self.eid()), None, available).await.unwrap();
+        let operator = self.operator();
+        let request = CancelOrderRequest::new(operator.header(), iccid(profile));
+        operator.call::<CancelOrder>(&CancelOrderRequest { eid: Some(self.eid()), ..request }).await.unwrap();
     }
 
     fn operator(&self) -> Operator {
         // The events of the operator are not part of the timeline.
         parties(&self.clock, &MemoryEvents::default()).operator(self.server.link()).unwrap()
-    }
-
-    async fn es2plus<R: serde::de::DeserializeOwned>(
-        &self,
-        function: &str,
-        body: &impl serde::Serialize,
-    ) -> R {
-        let mut request = json::request(&es2plus::path(function), Version([2, 5, 0]), body);
-        let certificate = PKI.operator("Landfall Test Operator").unwrap().certificate;
-        request.extensions_mut().insert(PeerCertificate(certificate.der().to_vec()));
-        match json::answer(&self.server.handle(request).await).unwrap() {
-            Answer::Done(reply) => reply,
-            Answer::Refused(status) => panic!("{function}: {status}"),
-        }
     }
 
     /// EID of the card.
@@ -398,20 +377,15 @@ impl Testbed {
     pub(crate) async fn register_event(&self, sm_ds: &str, event_id: &str, address: &str) {
         let certificate = PKI.dp(Curve::P256).unwrap().tls.certificate;
         let event = RegisterEventRequest {
-            header: RequestHeader {
-                function_requester_identifier: certificate.registered_ids()[0].to_string(),
-                function_call_identifier: event_id.to_owned(),
-            },
+            header: RequestHeader::new(certificate.registered_ids()[0].to_string(), event_id),
             eid: self.eid(),
             rsp_server_address: address.parse().unwrap(),
             event_id: event_id.to_owned(),
             forwarding_indicator: false,
         };
-        let mut request = json::request(&es12::path("registerEvent"), Version([2, 5, 0]), &event);
-        request.extensions_mut().insert(PeerCertificate(certificate.der().to_vec()));
         let (_, sm_ds) = self.sm_ds.iter().find(|(address, _)| *address == sm_ds).unwrap();
-        let response = sm_ds.handle(request).await;
-        assert!(matches!(json::answer::<serde_json::Value>(&response), Ok(Answer::Done(_))));
+        let link = world::with_peer_certificate(sm_ds.link(), certificate.der().to_vec());
+        world::call::<RegisterEvent>(&link, Version([2, 5, 0]), &event).await.result.unwrap();
     }
 
     /// Returns the state of a profile at the SM-DP+.
@@ -444,15 +418,6 @@ impl Testbed {
     }
 }
 
-/// Returns a request header of the operator with this call identifier.
-fn header(call: &str) -> RequestHeader {
-    let certificate = PKI.operator("Landfall Test Operator").unwrap().certificate;
-    RequestHeader {
-        function_requester_identifier: certificate.registered_ids()[0].to_string(),
-        function_call_identifier: call.to_owned(),
-    }
-}
-
 /// Connections of the SM-DP+ to the SM-DSs.
 struct SmDsPeers {
     sm_ds: [(&'static str, SmDs); 2],
@@ -465,7 +430,7 @@ impl Peers for SmDsPeers {
         let sm_ds = self.sm_ds.iter().find(|(name, _)| address.as_str() == *name);
         let (_, sm_ds) =
             sm_ds.ok_or_else(|| Fault::new("no link", "unknown address", "correct the address"))?;
-        let shown = presenting(sm_ds.link(), &certificate);
+        let shown = world::with_peer_certificate(sm_ds.link(), certificate.der().to_vec());
         Ok(unreliable(shown, Arc::clone(&self.failures)))
     }
 }

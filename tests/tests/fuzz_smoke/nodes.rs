@@ -90,7 +90,7 @@ pub(crate) fn mutate(
         1 if !package.is_empty() => {
             let again = package[at].clone();
             package.insert(to, again);
-            format!("PE {at} again at {to}")
+            format!("PE {at} repeated at {to}")
         }
         2 if !package.is_empty() => {
             package.swap(at, to);
@@ -191,7 +191,7 @@ fn mutate_children(random: &Random, children: &mut Vec<Node>, at: usize, paths: 
         4 => {
             let fill = *random.pick(&[0x82, 0x83, 0x02, 0x81]);
             children.insert(at, leaf(&[fill], number_or_content(random)));
-            "a fill"
+            "a fill pattern inserted"
         }
         _ => {
             let parameters = (0..random.number(5)).map(|_| control_parameter(random, paths)).collect();

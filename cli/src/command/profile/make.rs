@@ -52,7 +52,7 @@ impl Build {
             let installed = InstalledProfile::of(&package, &Capabilities::default()).map_err(|refused| {
                 Fault::new("cannot create the metadata", refused.to_string(), "omit --metadata")
             })?;
-            let metadata = store_metadata(&installed, &description.metadata.said(), &self.server);
+            let metadata = store_metadata(&installed, &description.metadata.overrides(), &self.server);
             let metadata = metadata.ok_or_else(|| {
                 Fault::new(
                     "cannot create the metadata",
@@ -204,7 +204,7 @@ impl Import {
 
 /// Returns the stock options that a description contains in addition to the package.
 fn options(description: &Description) -> ProfileOptions {
-    let said = description.metadata.said();
+    let said = description.metadata.overrides();
     ProfileOptions {
         service_provider_name: said.service_provider_name,
         profile_name: said.profile_name,

@@ -81,7 +81,7 @@ fn gsm_values_of_milenage_test_set_1() {
 }
 
 #[test]
-fn sres_of_a_res_of_incomplete_words() {
+fn sres_pads_a_res_that_does_not_fill_whole_words() {
     let res = Res::new(vec![1, 2, 3, 4, 0x10, 0x20]);
     assert_eq!(sres(&res), [0x11, 0x22, 3, 4]);
 }

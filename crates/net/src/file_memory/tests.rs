@@ -214,7 +214,7 @@ fn older_and_newer_versions_are_refused() {
         fs::write(&journal.path, file).unwrap();
         let fault = journal.open().unwrap_err();
         assert!(fault.why.contains(&format!("version {version}")), "{fault}");
-        assert!(fault.next.contains("move it away"), "{fault}");
+        assert!(fault.next.contains("move the file away"), "{fault}");
     }
     fs::write(&journal.path, "something else altogether\n").unwrap();
     assert!(journal.open().unwrap_err().why.contains("not a memory file"));

@@ -33,7 +33,7 @@ const OK: Tag = Tag(0xA0);
 const ERROR: Tag = Tag(0x81);
 
 /// A function that has a response in the ASN.1 binding (HandleNotification has none).
-pub trait Exchange: es9plus::Function<Request: Asn1, Reply: Asn1> {
+pub trait Exchange: super::Function<Request: Asn1, Reply: Asn1> {
     /// The tag of the function in RemoteProfileProvisioningResponse.
     const RESPONSE: Tag;
     /// The function's error INTEGER, convertible from the statuses of the JSON binding.

@@ -9,34 +9,22 @@ pub use super::es9plus::{AuthenticateClientRequest, InitiateAuthenticationError,
 use super::{
     EuiccInfo1,
     asn1::Exchange,
-    es9plus::Function,
+    function::{self, functions},
     json::{base64_der, base64_octets},
 };
 use crate::{codes, der::Tag, ids::TransactionId, sequence};
 
 /// Returns an alternative path that deployed LPAs call, from a reading of section 6.5.1 for ES11.
 pub fn path(function: &str) -> String {
-    format!("/gsma/rsp2/es11/{function}")
+    function::path("es11", function)
 }
 
-/// ES11.InitiateAuthentication: section 5.8.1.
-#[derive(Clone, Copy, Debug)]
-pub struct InitiateAuthentication;
-
-impl Function for InitiateAuthentication {
-    const NAME: &'static str = "initiateAuthentication";
-    type Request = InitiateAuthenticationRequest;
-    type Reply = InitiateAuthenticationOk;
-}
-
-/// ES11.AuthenticateClient: section 5.8.2.
-#[derive(Clone, Copy, Debug)]
-pub struct AuthenticateClient;
-
-impl Function for AuthenticateClient {
-    const NAME: &'static str = "authenticateClient";
-    type Request = AuthenticateClientRequest;
-    type Reply = AuthenticateClientOk;
+functions! {
+    "es9plus":
+    /// ES11.InitiateAuthentication: section 5.8.1.
+    InitiateAuthentication = "initiateAuthentication": InitiateAuthenticationRequest => InitiateAuthenticationOk,
+    /// ES11.AuthenticateClient: section 5.8.2.
+    AuthenticateClient = "authenticateClient": AuthenticateClientRequest => AuthenticateClientOk,
 }
 
 sequence! {

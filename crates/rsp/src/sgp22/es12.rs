@@ -2,15 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::json::RequestHeader;
+use super::{
+    function::{self, functions},
+    json::{NoOutput, RequestHeader},
+};
 use crate::ids::{Eid, SmdpAddress};
 
 /// Returns the path of a function in the JSON binding, section 6.5.1.
 pub fn path(function: &str) -> String {
-    format!("/gsma/rsp2/es12/{function}")
+    function::path("es12", function)
 }
 
-/// ES12.RegisterEvent: section 5.9.1. The response consists only of a header.
+functions! {
+    "es12":
+    /// ES12.RegisterEvent: section 5.9.1.
+    RegisterEvent = "registerEvent": RegisterEventRequest => NoOutput,
+    /// ES12.DeleteEvent: section 5.9.2.
+    DeleteEvent = "deleteEvent": DeleteEventRequest => NoOutput,
+}
+
+/// The request of RegisterEvent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterEventRequest {
     /// The header with the caller's identifier.

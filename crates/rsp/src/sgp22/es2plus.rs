@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{FunctionExecutionStatus, RequestHeader, base64_octets};
+use super::{
+    function::{self, functions},
+    json::{FunctionExecutionStatus, NoOutput, RequestHeader, base64_octets},
+};
 use crate::{
     codes,
     ids::{Eid, Iccid},
@@ -11,7 +14,22 @@ use crate::{
 
 /// Returns the path of a function in the JSON binding, section 6.5.1.
 pub fn path(function: &str) -> String {
-    format!("/gsma/rsp2/es2plus/{function}")
+    function::path("es2plus", function)
+}
+
+functions! {
+    "es2plus":
+    /// ES2+.DownloadOrder: section 5.3.1.
+    DownloadOrder = "downloadOrder": DownloadOrderRequest => DownloadOrderReply,
+    /// ES2+.ConfirmOrder: section 5.3.2.
+    ConfirmOrder = "confirmOrder": ConfirmOrderRequest => ConfirmOrderReply,
+    /// ES2+.CancelOrder: section 5.3.3.
+    CancelOrder = "cancelOrder": CancelOrderRequest => NoOutput,
+    /// ES2+.ReleaseProfile: section 5.3.4.
+    ReleaseProfile = "releaseProfile": ReleaseProfileRequest => NoOutput,
+    /// ES2+.HandleDownloadProgressInfo, from the SM-DP+ to the operator: section 5.3.5. The HTTP
+    /// status of the response is 204.
+    HandleDownloadProgressInfo = "handleDownloadProgressInfo": HandleDownloadProgressInfoRequest => (),
 }
 
 /// The request of DownloadOrder.
@@ -61,6 +79,22 @@ pub struct ConfirmOrderRequest {
     pub release_flag: bool,
 }
 
+impl ConfirmOrderRequest {
+    /// Creates a request for any eUICC without confirmation code, in which the SM-DP+ chooses the
+    /// MatchingID and releases the profile.
+    pub fn new(header: RequestHeader, iccid: Iccid) -> Self {
+        Self {
+            header,
+            iccid,
+            eid: None,
+            matching_id: None,
+            confirmation_code: None,
+            smds_address: None,
+            release_flag: true,
+        }
+    }
+}
+
 /// The response to ConfirmOrder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmOrderReply {
@@ -102,7 +136,15 @@ pub struct CancelOrderRequest {
     pub final_profile_status_indicator: FinalProfileStatusIndicator,
 }
 
-/// ES2+.ReleaseProfile: section 5.3.4.
+impl CancelOrderRequest {
+    /// Creates a request for an order without EID. The profile can be ordered again.
+    pub fn new(header: RequestHeader, iccid: Iccid) -> Self {
+        let final_profile_status_indicator = FinalProfileStatusIndicator::Available;
+        Self { header, iccid, eid: None, matching_id: None, final_profile_status_indicator }
+    }
+}
+
+/// The request of ReleaseProfile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseProfileRequest {
     /// The header with the caller's identifier.

@@ -9,6 +9,7 @@ use super::{
     EuiccInfo1, PendingNotification, ServerSigned1, SignatureOctets,
     es8plus::StoreMetadataRequest,
     es10b::{AuthenticateServerResponse, CancelSessionResponse, PrepareDownloadResponse, SmdpSigned2},
+    function::{self, functions},
     json::{self, base64_der, base64_octets},
 };
 use crate::{
@@ -18,31 +19,8 @@ use crate::{
     sequence,
 };
 
-/// A function of ES9+, in either binding.
-pub trait Function {
-    /// The last part of the path in the JSON binding.
-    const NAME: &'static str;
-    /// The LPA's request.
-    type Request;
-    /// The response of the server if the function succeeds.
-    type Reply;
-}
-
-macro_rules! functions {
-    ($( $(#[$meta:meta])* $name:ident = $path:literal: $request:ty => $reply:ty ),+ $(,)?) => { $(
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug)]
-        pub struct $name;
-
-        impl Function for $name {
-            const NAME: &'static str = $path;
-            type Request = $request;
-            type Reply = $reply;
-        }
-    )+ };
-}
-
 functions! {
+    "es9plus":
     /// ES9+.InitiateAuthentication: section 5.6.1.
     InitiateAuthentication = "initiateAuthentication": InitiateAuthenticationRequest => InitiateAuthenticationOk,
     /// ES9+.AuthenticateClient: section 5.6.3.
@@ -57,7 +35,7 @@ functions! {
 
 /// Returns the path of a function in the JSON binding, section 6.5.1.
 pub fn path(function: &str) -> String {
-    format!("/gsma/rsp2/es9plus/{function}")
+    function::path("es9plus", function)
 }
 
 sequence! {

@@ -6,7 +6,10 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::Value;
 
 use super::headers::{check_content_type, set_headers_for};
@@ -32,6 +35,23 @@ pub struct RequestHeader {
     /// The caller's identifier of the call, the same in a retry.
     #[serde(rename = "functionCallIdentifier")]
     pub function_call_identifier: String,
+}
+
+/// The reply of a function without output data. Unknown elements are ignored when it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct NoOutput;
+
+impl<'de> Deserialize<'de> for NoOutput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+impl RequestHeader {
+    /// Creates the header of a call with this caller and call identifier.
+    pub fn new(requester: impl Into<String>, call: impl Into<String>) -> Self {
+        Self { function_requester_identifier: requester.into(), function_call_identifier: call.into() }
+    }
 }
 
 /// `header` of a response, section 6.5.1.4.

@@ -13,9 +13,11 @@ pub mod es12;
 pub mod es2plus;
 pub mod es8plus;
 pub mod es9plus;
+mod function;
 pub mod headers;
 pub mod json;
 pub mod notification;
 
 pub use common::*;
+pub use function::Function;
 pub use notification::{OtherSignedNotification, PendingNotification};

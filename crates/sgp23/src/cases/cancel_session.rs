@@ -15,9 +15,11 @@ use crate::verdict::{During, Stop, Verdict, ensure};
 
 const FUNCTION: &str = "ES9+.CancelSession";
 const CLAUSE: &str = "5.6.5";
+const AFTER_AUTHENTICATE: &str = "4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST";
+const AFTER_PACKAGE: &str = "4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST";
 
 fn case(title: &str, run: Run) -> Case {
-    Case::new(FUNCTION, CLAUSE, title, run).order(Order::default())
+    Case::new(FUNCTION, CLAUSE, title, run).order(Order::PLAIN)
 }
 
 /// The profile can still be downloaded.
@@ -30,55 +32,13 @@ const ENDS: bool = false;
 type Row = (Reason, &'static str, bool, Option<&'static str>, Option<&'static str>);
 
 const REASONS: &[Row] = &[
-    (
-        Reason::END_USER_REJECTION,
-        "endUserRejection",
-        ENDS,
-        Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #01"),
-        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #01"),
-    ),
-    (
-        Reason::POSTPONED,
-        "postponed",
-        KEEPS,
-        Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #02"),
-        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #02"),
-    ),
-    (
-        Reason::TIMEOUT,
-        "timeout",
-        KEEPS,
-        Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #03"),
-        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #03"),
-    ),
-    (
-        Reason::PPR_NOT_ALLOWED,
-        "pprNotAllowed",
-        ENDS,
-        Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #04"),
-        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #04"),
-    ),
-    (
-        Reason::METADATA_MISMATCH,
-        "metadataMismatch",
-        ENDS,
-        None,
-        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #05"),
-    ),
-    (
-        Reason::LOAD_BPP_EXECUTION_ERROR,
-        "loadBppExecutionError",
-        ENDS,
-        None,
-        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #06"),
-    ),
-    (
-        Reason::UNDEFINED_REASON,
-        "undefinedReason",
-        ENDS,
-        Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #05"),
-        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #07"),
-    ),
+    (Reason::END_USER_REJECTION, "endUserRejection", ENDS, Some("01"), Some("01")),
+    (Reason::POSTPONED, "postponed", KEEPS, Some("02"), Some("02")),
+    (Reason::TIMEOUT, "timeout", KEEPS, Some("03"), Some("03")),
+    (Reason::PPR_NOT_ALLOWED, "pprNotAllowed", ENDS, Some("04"), Some("04")),
+    (Reason::METADATA_MISMATCH, "metadataMismatch", ENDS, None, Some("05")),
+    (Reason::LOAD_BPP_EXECUTION_ERROR, "loadBppExecutionError", ENDS, None, Some("06")),
+    (Reason::UNDEFINED_REASON, "undefinedReason", ENDS, Some("05"), Some("07")),
     (Reason(99), "a reason of a later version", ENDS, None, None),
 ];
 
@@ -99,14 +59,14 @@ pub(super) fn cases() -> Vec<Case> {
             expect_order(testbed, keeps).await
         });
         let case_of = |when: &str, run| case(&format!("{name} after {when} {effect}"), run);
-        cases.push(Case { id: *after_authenticate, ..case_of("AuthenticateClient", run) });
+        cases.push(case_of("AuthenticateClient", run).id(AFTER_AUTHENTICATE, *after_authenticate));
         let run = run!(|testbed| {
             let bound = testbed.download().await?;
             let cancel = testbed.euicc.cancel(&bound.transaction_id, &bound.smdp_oid, reason);
             testbed.cancel(&cancel).await?;
             expect_order(testbed, keeps).await
         });
-        cases.push(Case { id: *after_package, ..case_of("GetBoundProfilePackage", run) });
+        cases.push(case_of("GetBoundProfilePackage", run).id(AFTER_PACKAGE, *after_package));
     }
     cases.extend(refusals());
     cases.push(ended_state());

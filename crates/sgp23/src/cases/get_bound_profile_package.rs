@@ -17,26 +17,18 @@ use crate::verdict::{During, Verdict, ensure, equal};
 
 const FUNCTION: &str = "ES9+.GetBoundProfilePackage";
 const CLAUSE: &str = "5.6.2";
+const PACKAGES: &str = "4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST";
+const RETRIES: &str = "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST";
+const ERRORS: &str = "4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST";
 
 fn case(title: &str, order: Order, run: Run) -> Case {
     Case::new(FUNCTION, CLAUSE, title, run).order(order)
 }
 
-fn plain() -> Order {
-    Order::default()
-}
-
-fn with_code() -> Order {
-    Order { confirmation_code: Some(CODE), ..plain() }
-}
-
-fn ppk() -> Order {
-    Order { ppk: true, ..plain() }
-}
-
-fn ppk_with_code() -> Order {
-    Order { ppk: true, ..with_code() }
-}
+const PLAIN: Order = Order::PLAIN;
+const WITH_CODE: Order = Order { confirmation_code: Some(CODE), ..PLAIN };
+const PPK: Order = Order { ppk: true, ..PLAIN };
+const PPK_WITH_CODE: Order = Order { ppk: true, ..WITH_CODE };
 
 pub(super) fn cases() -> Vec<Case> {
     [packages(), retries(), refusals(), confirmation_codes(), sessions()].concat()
@@ -45,38 +37,14 @@ pub(super) fn cases() -> Vec<Case> {
 // --- Packages ------------------------------------------------------------------------------------
 
 fn packages() -> Vec<Case> {
-    let icon = ProfileFeatures { icon: true, ..ProfileFeatures::default() };
+    let icon = ProfileFeatures { icon: true, ..ProfileFeatures::NONE };
     [
-        (
-            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #01"),
-            "with session keys: the package can be decrypted and is the one in stock",
-            plain(),
-        ),
-        (
-            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #02"),
-            "with session keys and confirmation code",
-            with_code(),
-        ),
-        (
-            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #03"),
-            "with profile protection keys: ReplaceSessionKeys comes before the package",
-            ppk(),
-        ),
-        (
-            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #04"),
-            "with profile protection keys and confirmation code",
-            ppk_with_code(),
-        ),
-        (
-            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #05"),
-            "with session keys and metadata in two segments",
-            Order { profile: icon, ..plain() },
-        ),
-        (
-            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #06"),
-            "with profile protection keys and metadata in two segments",
-            Order { profile: icon, ..ppk() },
-        ),
+        ("01", "with session keys: the package can be decrypted and is the one in stock", PLAIN),
+        ("02", "with session keys and confirmation code", WITH_CODE),
+        ("03", "with profile protection keys: ReplaceSessionKeys comes before the package", PPK),
+        ("04", "with profile protection keys and confirmation code", PPK_WITH_CODE),
+        ("05", "with session keys and metadata in two segments", Order { profile: icon, ..PLAIN }),
+        ("06", "with profile protection keys and metadata in two segments", Order { profile: icon, ..PPK }),
     ]
     .into_iter()
     .map(|(id, title, order)| {
@@ -89,7 +57,7 @@ fn packages() -> Vec<Case> {
             }
             Ok(())
         });
-        Case { id, ..case(title, order, run) }
+        case(title, order, run).id(PACKAGES, id)
     })
     .collect()
 }
@@ -97,41 +65,25 @@ fn packages() -> Vec<Case> {
 // --- Retries -------------------------------------------------------------------------------------
 
 fn retries() -> Vec<Case> {
-    const SAME: [&str; 4] = [
-        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #01",
-        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #02",
-        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #03",
-        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #04",
-    ];
-    const OTHER: [&str; 4] = [
-        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #05",
-        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #06",
-        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #07",
-        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #08",
-    ];
     let ways = [
-        ("with session keys", plain()),
-        ("with session keys and confirmation code", with_code()),
-        ("with profile protection keys", ppk()),
-        ("with profile protection keys and confirmation code", ppk_with_code()),
+        ("01", "05", "with session keys", PLAIN),
+        ("02", "06", "with session keys and confirmation code", WITH_CODE),
+        ("03", "07", "with profile protection keys", PPK),
+        ("04", "08", "with profile protection keys and confirmation code", PPK_WITH_CODE),
     ];
     let mut cases = Vec::new();
-    for ((id, other), (what, order)) in SAME.into_iter().zip(OTHER).zip(ways) {
+    for (same, other, what, order) in ways {
         let title = format!("{what}: the same one-time key gets the same package in another session");
-        cases.push(case(&title, order, same_key()).id(id));
+        cases.push(case(&title, order, same_key()).id(RETRIES, same));
         let title = format!("{what}: an eUICC with a new one-time key gets a package bound to that key");
-        cases.push(case(&title, order, other_key()).id(other));
+        cases.push(case(&title, order, other_key()).id(RETRIES, other));
     }
     cases.push(
-        case("the correct confirmation code is accepted after a wrong one", with_code(), second_code())
-            .id("4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #09"),
+        case("the correct confirmation code is accepted after a wrong one", WITH_CODE, second_code())
+            .id(RETRIES, "09"),
     );
-    cases.push(case(
-        "a repeated request in one session returns the same package",
-        plain(),
-        repeated_request(),
-    ));
-    let bound_once = Order { bound_once: true, ..plain() };
+    cases.push(case("a repeated request in one session returns the same package", PLAIN, repeated_request()));
+    let bound_once = Order { bound_once: true, ..PLAIN };
     cases.push(case(
         "a package that can be bound only once is refused for another one-time key",
         bound_once,
@@ -197,24 +149,15 @@ fn refused_to_another_key() -> Run {
 type Corrupt = fn(&Testbed<'_>, &mut Prepare);
 
 const REFUSALS: &[(Option<&str>, &str, Status, Corrupt)] = &[
-    (
-        Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #01"),
-        "euiccSignature2 is invalid",
-        Status::EuiccVerificationFailed,
-        |_, it| it.corrupt_signature = true,
-    ),
-    (
-        Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #02"),
-        "the TransactionID in the envelope is unknown",
-        Status::TransactionUnknown,
-        |_, it| it.outer = TransactionId(vec![1; 16]),
-    ),
-    (
-        Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #03"),
-        "the TransactionID in euiccSigned2 differs",
-        Status::TransactionUnknown,
-        |_, it| it.signed.transaction_id = TransactionId(vec![1; 16]),
-    ),
+    (Some("01"), "euiccSignature2 is invalid", Status::EuiccVerificationFailed, |_, it| {
+        it.corrupt_signature = true
+    }),
+    (Some("02"), "the TransactionID in the envelope is unknown", Status::TransactionUnknown, |_, it| {
+        it.outer = TransactionId(vec![1; 16])
+    }),
+    (Some("03"), "the TransactionID in euiccSigned2 differs", Status::TransactionUnknown, |_, it| {
+        it.signed.transaction_id = TransactionId(vec![1; 16])
+    }),
     (None, "euiccSignature2 does not cover smdpSignature2", Status::EuiccVerificationFailed, |_, it| {
         it.smdp_signature2.clear();
     }),
@@ -240,7 +183,7 @@ fn refusals() -> Vec<Case> {
                 testbed.refused::<GetBoundProfilePackage>(&prepare.request(), status).await?;
                 testbed.download().await.during("afterwards, without the defect").map(|_| ())
             });
-            Case { id: *id, ..case(title, plain(), run) }
+            case(title, PLAIN, run).id(ERRORS, *id)
         })
         .collect()
 }
@@ -248,23 +191,23 @@ fn refusals() -> Vec<Case> {
 // --- Confirmation codes --------------------------------------------------------------------------
 
 fn confirmation_codes() -> Vec<Case> {
-    let used_up = Order { wrong_confirmation_codes: 2, ..with_code() };
+    let used_up = Order { wrong_confirmation_codes: 2, ..WITH_CODE };
     vec![
         case(
             "a missing confirmation code is refused",
-            with_code(),
+            WITH_CODE,
             run!(|testbed| refused_code(testbed, None, Status::ConfirmationCodeMissing).await),
         )
-        .id("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #04"),
+        .id(ERRORS, "04"),
         case(
             "a wrong confirmation code is refused",
-            with_code(),
+            WITH_CODE,
             run!(|testbed| refused_code(testbed, Some("0000"), Status::ConfirmationCodeRefused).await),
         )
-        .id("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #05"),
+        .id(ERRORS, "05"),
         case(
             "a confirmation code hash of another TransactionID is refused",
-            with_code(),
+            WITH_CODE,
             run!(|testbed| {
                 let offered = testbed.offered().await?;
                 let mut prepare = testbed.prepare(&offered, &testbed.euicc.one_time_key())?;
@@ -323,7 +266,7 @@ fn sessions() -> Vec<Case> {
     vec![
         case(
             "no package is delivered after another session has ended the order",
-            plain(),
+            PLAIN,
             run!(|testbed| {
                 let (late, other) = (testbed.offered().await?, testbed.offered().await?);
                 let reason = rsp::sgp22::CancelSessionReason::END_USER_REJECTION;
@@ -335,7 +278,7 @@ fn sessions() -> Vec<Case> {
         ),
         case(
             "no package is delivered after another eUICC has downloaded it",
-            plain(),
+            PLAIN,
             run!(|testbed| {
                 let second = testbed.with_the_other_euicc();
                 let late = second.offered().await?;
@@ -345,7 +288,7 @@ fn sessions() -> Vec<Case> {
         ),
         case(
             "no package is delivered before AuthenticateClient",
-            plain(),
+            PLAIN,
             run!(|testbed| {
                 let offered = testbed.offered().await?;
                 let started = testbed.initiate().await?;
@@ -357,7 +300,7 @@ fn sessions() -> Vec<Case> {
         ),
         case(
             "an error response of the eUICC gets no package and keeps the order",
-            plain(),
+            PLAIN,
             run!(|testbed| {
                 let offered = testbed.offered().await?;
                 let transaction_id = offered.ok.transaction_id;
@@ -380,7 +323,7 @@ fn sessions() -> Vec<Case> {
         ),
         case(
             "no package is delivered after the order was cancelled",
-            plain(),
+            PLAIN,
             run!(|testbed| {
                 let offered = testbed.offered().await?;
                 let operator = testbed.operator()?;

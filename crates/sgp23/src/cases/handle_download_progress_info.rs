@@ -27,13 +27,12 @@ fn case(title: &str, order: Order, run: Run) -> Case {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let with_code = Order { confirmation_code: Some(CODE), ..Order::default() };
-    let milenage =
-        Order { profile: ProfileFeatures { usim: true, ..ProfileFeatures::default() }, ..Order::default() };
+    let with_code = Order { confirmation_code: Some(CODE), ..Order::PLAIN };
+    let milenage = Order { profile: ProfileFeatures { usim: true, ..ProfileFeatures::NONE }, ..Order::PLAIN };
     vec![
         case(
             "every step of a successful download is reported, with the eUICC's installation result",
-            Order::default(),
+            Order::PLAIN,
             run!(|testbed| {
                 let bound = testbed.download().await?;
                 let result = testbed.installed(&bound);
@@ -52,7 +51,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "a failed installation is reported with the eUICC's installation result",
-            Order::default(),
+            Order::PLAIN,
             run!(|testbed| {
                 let bound = testbed.download().await?;
                 let why =

@@ -18,17 +18,18 @@ use crate::verdict::{During, Stop, Verdict, equal};
 
 const FUNCTION: &str = "ES9+.HandleNotification";
 const CLAUSE: &str = "5.6.4";
+const TEST: &str = "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST";
 
 fn case(title: &str, run: Run) -> Case {
-    Case::new(FUNCTION, CLAUSE, title, run).order(Order::default())
+    Case::new(FUNCTION, CLAUSE, title, run).order(Order::PLAIN)
 }
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
         case("an installation result and all later notifications are accepted", all_notifications())
-            .id("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #01"),
+            .id(TEST, "01"),
         case("an enable notification is accepted after an installation result", installed_and_enabled())
-            .id("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #02"),
+            .id(TEST, "02"),
         case("a successful installation sets the profile to Installed", installed_state()).need(Need::Admin),
         case("a repeated notification is acknowledged and changes nothing", repeated()).need(Need::Admin),
         case("a deletion is accepted from the eUICC with the profile", deleted()).need(Need::Admin),
@@ -184,36 +185,13 @@ fn failed_installations() -> Vec<Case> {
     let mut cases: Vec<_> = REASONS
         .iter()
         .map(|(number, command, reason, name)| {
-            let id = identifier(number);
             let run = failed_installation(*command, *reason);
-            Case { id, ..case(&format!("an installation that fails with {name} ends the order"), run) }
+            case(&format!("an installation that fails with {name} ends the order"), run).id(TEST, *number)
         })
         .collect();
     let run = failed_installation(BppCommandId(9), ErrorReason(77));
     cases.push(case("an installation that fails with a reason of a later version ends the order", run));
     cases
-}
-
-/// Returns the identifier of a test sequence. The identifiers must be constants.
-fn identifier(number: &str) -> Option<&'static str> {
-    const IDS: &[&str] = &[
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #04",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #05",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #06",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #07",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #08",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #09",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #10",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #11",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #12",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #13",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #14",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #15",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #16",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #17",
-        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #18",
-    ];
-    IDS.iter().find(|id| id.ends_with(number)).copied()
 }
 
 fn failed_installation(command: BppCommandId, reason: ErrorReason) -> Run {
@@ -237,14 +215,10 @@ fn failed_installation(command: BppCommandId, reason: ErrorReason) -> Run {
 type CorruptResult = fn(&Testbed<'_>, &mut ProfileInstallationResultData) -> Verdict;
 
 const RESULTS: &[(Option<&str>, &str, CorruptResult)] = &[
-    (
-        Some("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #03"),
-        "an installation result with an unknown TransactionID changes nothing",
-        |_, it| {
-            it.transaction_id = TransactionId(vec![1; 16]);
-            Ok(())
-        },
-    ),
+    (Some("03"), "an installation result with an unknown TransactionID changes nothing", |_, it| {
+        it.transaction_id = TransactionId(vec![1; 16]);
+        Ok(())
+    }),
     (None, "an installation result for another SM-DP+ changes nothing", |_, it| {
         it.smdp_oid = Some("2.999.11".parse().map_err(|_| Stop::needs("an OID"))?);
         Ok(())
@@ -272,7 +246,7 @@ fn invalid_results() -> Vec<Case> {
                 testbed.notify(testbed.euicc.signed_result(data)).await?;
                 testbed.download().await.during("afterwards, with the order unchanged").map(|_| ())
             });
-            Case { id: *id, ..case(title, run) }
+            case(title, run).id(TEST, *id)
         })
         .collect();
     let run = run!(|testbed| {

@@ -13,19 +13,17 @@ use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 const FUNCTION: &str = "ES9+.InitiateAuthentication";
 const CLAUSE: &str = "5.6.1";
+const TEST: &str = "4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST";
 
 type Corrupt = fn(&Testbed<'_>, &mut InitiateAuthenticationRequest);
 
 /// Identifier, defect, expected status.
 const REFUSALS: &[(Option<&str>, &str, Status, Corrupt)] = &[
+    (Some("03"), "the address belongs to another server", Status::SmdpAddressRefused, |_, it| {
+        it.smdp_address = "another.server.example".to_owned()
+    }),
     (
-        Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #03"),
-        "the address belongs to another server",
-        Status::SmdpAddressRefused,
-        |_, it| it.smdp_address = "another.server.example".to_owned(),
-    ),
-    (
-        Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #04"),
+        Some("04"),
         "the server trusts none of the eUICC's CIs for signing",
         Status::CiForSigningUnsupported,
         |_, it| it.euicc_info1.euicc_ci_pk_id_list_for_signing = stranger(),
@@ -34,7 +32,7 @@ const REFUSALS: &[(Option<&str>, &str, Status, Corrupt)] = &[
         it.euicc_info1.euicc_ci_pk_id_list_for_signing.clear();
     }),
     (
-        Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #05"),
+        Some("05"),
         "the version of the eUICC is below the server's lowest version",
         Status::SvnUnsupported,
         |_, it| it.euicc_info1.svn = Version([1, 0, 0]),
@@ -43,7 +41,7 @@ const REFUSALS: &[(Option<&str>, &str, Status, Corrupt)] = &[
         it.euicc_info1.svn = Version([9, 0, 0]);
     }),
     (
-        Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #06"),
+        Some("06"),
         "the server has no certificate of the eUICC's CIs for verification",
         Status::CiForVerificationUnavailable,
         |_, it| it.euicc_info1.euicc_ci_pk_id_list_for_verification = stranger(),
@@ -69,9 +67,9 @@ fn stranger() -> Vec<SubjectKeyIdentifier> {
 /// SGP.22 versions of eUICCs that the server must accept.
 const VERSIONS: &[(Option<&str>, [u8; 3])] = &[
     (None, [2, 2, 0]),
-    (Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #07"), [2, 2, 1]),
-    (Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #08"), [2, 2, 2]),
-    (Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #09"), [2, 3, 0]),
+    (Some("07"), [2, 2, 1]),
+    (Some("08"), [2, 2, 2]),
+    (Some("09"), [2, 3, 0]),
     (None, [2, 4, 0]),
     (None, [2, 5, 0]),
     (None, [2, 6, 0]),
@@ -83,9 +81,8 @@ pub(super) fn cases() -> Vec<Case> {
             "the response is signed with CERT.DPauth and contains the eUICC's challenge and the address",
             nominal(),
         )
-        .id("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #01"),
-        case("every TransactionID and every serverChallenge is unique", unique())
-            .id("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #02"),
+        .id(TEST, "01"),
+        case("every TransactionID and every serverChallenge is unique", unique()).id(TEST, "02"),
         case("the address is case-insensitive", any_case()),
         case("the CI for signing is the first of the eUICC's list that the server trusts", preference()),
         case("elements of version 3 in and after euiccInfo1 are ignored", later_elements()),
@@ -97,7 +94,7 @@ pub(super) fn cases() -> Vec<Case> {
             corrupt(testbed, &mut request);
             testbed.refused::<InitiateAuthentication>(&request, status).await
         });
-        Case { id: *id, ..case(title, run) }
+        case(title, run).id(TEST, *id)
     }));
     cases.extend(VERSIONS.iter().map(|(id, [major, minor, patch])| {
         let svn = Version([*major, *minor, *patch]);
@@ -106,7 +103,7 @@ pub(super) fn cases() -> Vec<Case> {
             request.euicc_info1.svn = svn;
             testbed.initiate_with(&request).await.map(|_| ())
         });
-        Case { id: *id, ..case(&format!("an eUICC of version {svn} is accepted"), run) }
+        case(&format!("an eUICC of version {svn} is accepted"), run).id(TEST, *id)
     }));
     cases
 }

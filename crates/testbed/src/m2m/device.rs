@@ -35,7 +35,7 @@ impl Parts {
             match self.device(powered, &power) {
                 Ok(mut device) => tokio::select! {
                     biased;
-                    () = power.gone() => {}
+                    () = power.wait_until_off() => {}
                     ended = device.run() => {
                         if let Err(why) = ended {
                             tracing::debug!(%why, "the device restarts because its card does not answer");

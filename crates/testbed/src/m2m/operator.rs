@@ -250,7 +250,7 @@ impl Operator {
             Fault::caused_by(
                 e,
                 format!("the answer to {} was lost", F::NAME),
-                "ask again; this operator was stopped",
+                "repeat the call; this operator was stopped",
             )
         })
     }

@@ -13,68 +13,41 @@ use crate::euicc::Authenticate;
 use crate::testbed::Testbed;
 use crate::verdict::{During, Verdict, ensure};
 
+const TEST: &str = "4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases";
+
 type Corrupt = fn(&Testbed<'_>, &mut Authenticate) -> Verdict;
 
 /// Identifier, defect, expected status.
 const DEFECTS: &[(Option<&str>, &str, Status, Corrupt)] = &[
-    (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #2"),
-        "the EUM certificate has expired",
-        Status::EumCertificateExpired,
-        |testbed, it| eum(testbed, it, Defect::Expired),
-    ),
-    (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #4"),
-        "the eUICC certificate has expired",
-        Status::EuiccCertificateExpired,
-        |testbed, it| euicc(testbed, it, Defect::Expired),
-    ),
-    (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #5"),
-        "euiccSignature1 is invalid",
-        Status::EuiccVerificationFailed,
-        |_, it| {
-            it.corrupt_signature = true;
-            Ok(())
-        },
-    ),
+    (Some("2"), "the EUM certificate has expired", Status::EumCertificateExpired, |testbed, it| {
+        eum(testbed, it, Defect::Expired)
+    }),
+    (Some("4"), "the eUICC certificate has expired", Status::EuiccCertificateExpired, |testbed, it| {
+        euicc(testbed, it, Defect::Expired)
+    }),
+    (Some("5"), "euiccSignature1 is invalid", Status::EuiccVerificationFailed, |_, it| {
+        it.corrupt_signature = true;
+        Ok(())
+    }),
     (None, "euiccSignature1 belongs to another eUICC", Status::EuiccVerificationFailed, |testbed, it| {
         it.key = testbed.other_euicc.credentials.euicc.key.clone();
         Ok(())
     }),
-    (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #6"),
-        "serverChallenge differs",
-        Status::EuiccVerificationFailed,
-        |_, it| {
-            it.server_challenge = it.server_challenge.map(|octet| octet ^ 1);
-            Ok(())
-        },
-    ),
-    (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #7"),
-        "the EUM certificate was issued by an unknown CI",
-        Status::CiUnknown,
-        |testbed, it| eum(testbed, it, Defect::StrangerCi),
-    ),
-    (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #9"),
-        "the TransactionID in the envelope is unknown",
-        Status::TransactionUnknown,
-        |_, it| {
-            it.outer = TransactionId(vec![1; 16]);
-            Ok(())
-        },
-    ),
-    (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #10"),
-        "the TransactionID in euiccSigned1 differs",
-        Status::TransactionUnknown,
-        |_, it| {
-            it.inner = TransactionId(vec![1; 16]);
-            Ok(())
-        },
-    ),
+    (Some("6"), "serverChallenge differs", Status::EuiccVerificationFailed, |_, it| {
+        it.server_challenge = it.server_challenge.map(|octet| octet ^ 1);
+        Ok(())
+    }),
+    (Some("7"), "the EUM certificate was issued by an unknown CI", Status::CiUnknown, |testbed, it| {
+        eum(testbed, it, Defect::StrangerCi)
+    }),
+    (Some("9"), "the TransactionID in the envelope is unknown", Status::TransactionUnknown, |_, it| {
+        it.outer = TransactionId(vec![1; 16]);
+        Ok(())
+    }),
+    (Some("10"), "the TransactionID in euiccSigned1 differs", Status::TransactionUnknown, |_, it| {
+        it.inner = TransactionId(vec![1; 16]);
+        Ok(())
+    }),
     (None, "the EUM certificate cannot be parsed", Status::EumCertificateVerificationFailed, |_, it| {
         it.eum_certificate = vec![0x30, 0];
         Ok(())
@@ -130,26 +103,20 @@ pub(super) fn cases() -> Vec<Case> {
         .map(|(id, title, status, corrupt)| {
             let (status, corrupt) = (*status, *corrupt);
             let run = run!(|testbed| expect_refused(testbed, status, |it| corrupt(testbed, it)).await);
-            Case { id: *id, ..case(title, FOR_ANY_EID, run) }
+            case(title, FOR_ANY_EID, run).id(TEST, *id)
         })
         .collect();
     for (what, defect) in EUM_DEFECTS {
         let defect = *defect;
         let status = Status::EumCertificateVerificationFailed;
         let run = run!(|testbed| expect_refused(testbed, status, |it| eum(testbed, it, defect)).await);
-        cases.push(
-            case(&format!("the EUM certificate {what}"), FOR_ANY_EID, run)
-                .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #1"),
-        );
+        cases.push(case(&format!("the EUM certificate {what}"), FOR_ANY_EID, run).id(TEST, "1"));
     }
     for (what, defect) in EUICC_DEFECTS {
         let defect = *defect;
         let status = Status::EuiccCertificateVerificationFailed;
         let run = run!(|testbed| expect_refused(testbed, status, |it| euicc(testbed, it, defect)).await);
-        cases.push(
-            case(&format!("the eUICC certificate {what}"), FOR_ANY_EID, run)
-                .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #3"),
-        );
+        cases.push(case(&format!("the eUICC certificate {what}"), FOR_ANY_EID, run).id(TEST, "3"));
     }
     cases.push(case(
         "a certificate chain of a CI other than the selected one is refused",

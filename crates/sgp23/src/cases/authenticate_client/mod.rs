@@ -10,26 +10,14 @@ use rsp::sgp22::es9plus::AuthenticateClient;
 use crate::binding::Answer;
 use crate::case::{Case, Run};
 use crate::euicc::{Authenticate, Euicc};
-use crate::order::{IntendedEuicc, LookupKey, Order, ProfileFeatures, StockState};
+use crate::order::{IntendedEuicc, LookupKey, Order};
 use crate::testbed::Testbed;
 use crate::verdict::Stop;
 
 const FUNCTION: &str = "ES9+.AuthenticateClient";
 const CLAUSE: &str = "5.6.3";
 
-const FOR_ANY_EID: Order = Order {
-    intended_for: IntendedEuicc::Any,
-    lookup: LookupKey::ByMatchingId,
-    confirmation_code: None,
-    state: StockState::Released,
-    expired: false,
-    attempts: None,
-    wrong_confirmation_codes: 0,
-    reusable: false,
-    ppk: false,
-    bound_once: false,
-    profile: ProfileFeatures { usim: false, ppr1: false, icon: false },
-};
+const FOR_ANY_EID: Order = Order::PLAIN;
 const FOR_EID: Order = Order { intended_for: IntendedEuicc::Own, ..FOR_ANY_EID };
 const BY_EID: Order = Order { lookup: LookupKey::ByEid, ..FOR_EID };
 const BY_EVENT: Order = Order { lookup: LookupKey::ByEvent, ..FOR_EID };

@@ -8,92 +8,54 @@ use crate::case::{Case, Run, run};
 use crate::order::Order;
 use crate::verdict::equal;
 
+const TEST: &str = "4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST";
+
 /// Identifier, title, order, modification of the request.
 const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
+    (Some("01"), "default SM-DP+: an order for the EID is found with an empty MatchingID", BY_EID, |_, _| {}),
     (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #01"),
-        "default SM-DP+: an order for the EID is found with an empty MatchingID",
-        BY_EID,
-        |_, _| {},
-    ),
-    (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #02"),
+        Some("02"),
         "default SM-DP+, with confirmation code",
         Order { confirmation_code: Some(CODE), ..BY_EID },
         |_, _| {},
     ),
+    (Some("05"), "SM-DS: the order is found with the EventID", BY_EVENT, |_, _| {}),
     (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #05"),
-        "SM-DS: the order is found with the EventID",
-        BY_EVENT,
-        |_, _| {},
-    ),
-    (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #06"),
+        Some("06"),
         "SM-DS, with confirmation code",
         Order { confirmation_code: Some(CODE), ..BY_EVENT },
         |_, _| {},
     ),
+    (Some("08"), "activation code: the order for the EID is found with its MatchingID", FOR_EID, |_, _| {}),
     (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #08"),
-        "activation code: the order for the EID is found with its MatchingID",
-        FOR_EID,
-        |_, _| {},
-    ),
-    (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #09"),
+        Some("09"),
         "activation code for the EID, with confirmation code",
         Order { confirmation_code: Some(CODE), ..FOR_EID },
         |_, _| {},
     ),
+    (Some("11"), "activation code: an order without EID is for any eUICC", FOR_ANY_EID, |_, _| {}),
     (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #11"),
-        "activation code: an order without EID is for any eUICC",
-        FOR_ANY_EID,
-        |_, _| {},
-    ),
-    (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #12"),
+        Some("12"),
         "activation code without EID, with confirmation code",
         Order { confirmation_code: Some(CODE), ..FOR_ANY_EID },
         |_, _| {},
     ),
-    (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #14"),
-        "default SM-DP+: the MatchingID may be missing",
-        BY_EID,
-        |_, it| it.matching_id = None,
-    ),
-    (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #19"),
-        "unknown bits of UICCCapability are ignored",
-        FOR_ANY_EID,
-        |_, it| {
-            let mut bits = it.info2.uicc_capability.ones();
-            bits.extend([40, 61]);
-            it.info2.uicc_capability = BitString::of(&bits);
-        },
-    ),
-    (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #20"),
-        "unknown elements of deviceInfo are ignored",
-        FOR_ANY_EID,
-        |_, it| {
-            let device_info = vec![Tag(0xA0), Tag(0xA1)];
-            it.later.push((device_info.clone(), tlv_bytes(Tag(0x9D), &[1, 2, 3])));
-            it.later.push(([device_info, vec![Tag(0xA1)]].concat(), tlv_bytes(Tag(0x9C), &[17, 0, 0])));
-        },
-    ),
-    (
-        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #21"),
-        "unknown elements of euiccInfo2 are ignored",
-        FOR_ANY_EID,
-        |_, it| {
-            // Adds highestSvn and an unknown element.
-            it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0x93), &[3, 1, 0])));
-            it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0xBF7E), &[0x80, 1, 1])));
-        },
-    ),
+    (Some("14"), "default SM-DP+: the MatchingID may be missing", BY_EID, |_, it| it.matching_id = None),
+    (Some("19"), "unknown bits of UICCCapability are ignored", FOR_ANY_EID, |_, it| {
+        let mut bits = it.info2.uicc_capability.ones();
+        bits.extend([40, 61]);
+        it.info2.uicc_capability = BitString::of(&bits);
+    }),
+    (Some("20"), "unknown elements of deviceInfo are ignored", FOR_ANY_EID, |_, it| {
+        let device_info = vec![Tag(0xA0), Tag(0xA1)];
+        it.later.push((device_info.clone(), tlv_bytes(Tag(0x9D), &[1, 2, 3])));
+        it.later.push(([device_info, vec![Tag(0xA1)]].concat(), tlv_bytes(Tag(0x9C), &[17, 0, 0])));
+    }),
+    (Some("21"), "unknown elements of euiccInfo2 are ignored", FOR_ANY_EID, |_, it| {
+        // Adds highestSvn and an unknown element.
+        it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0x93), &[3, 1, 0])));
+        it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0xBF7E), &[0x80, 1, 1])));
+    }),
     (None, "unknown bits of RspCapability are ignored", FOR_ANY_EID, |_, it| {
         it.info2.rsp_capability = BitString::of(&[0, 1, 2, 3, 4, 5, 14, 23]);
     }),
@@ -131,7 +93,7 @@ pub(super) fn cases() -> Vec<Case> {
                 let offered = testbed.authenticate(started, &proof.request()?).await?;
                 equal("smdpSigned2.bppEuiccOtpk", &offered.ok.smdp_signed2.bpp_euicc_otpk, &None)
             });
-            Case { id: *id, ..case(title, *order, run) }
+            case(title, *order, run).id(TEST, *id)
         })
         .collect();
     cases.push(
@@ -140,7 +102,7 @@ pub(super) fn cases() -> Vec<Case> {
             BY_EID,
             second_attempt(),
         )
-        .id("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #03"),
+        .id(TEST, "03"),
     );
     cases
 }

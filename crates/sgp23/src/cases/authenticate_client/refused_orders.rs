@@ -12,54 +12,52 @@ use crate::euicc::Authenticate;
 use crate::order::{IntendedEuicc, Order, ProfileFeatures, StockState};
 use crate::verdict::{During, ensure};
 
+const TEST: &str = "4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases";
+
 /// Identifier, title, order, expected status, modification of the request.
 const ORDERS: &[(Option<&str>, &str, Order, Status, Change)] = &[
     (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #8"),
+        Some("8"),
         "a profile that is not released is refused",
         Order { state: StockState::Confirmed, ..FOR_ANY_EID },
         Status::ProfileNotReleased,
         |_, _| {},
     ),
     (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #11"),
+        Some("11"),
         "default SM-DP+: an unknown MatchingID is refused",
         BY_EID,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
     ),
     (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #12"),
+        Some("12"),
         "activation code for the EID: an unknown MatchingID is refused",
         FOR_EID,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
     ),
+    (Some("13"), "SM-DS: an unknown EventID is refused", BY_EVENT, Status::MatchingIdRefused, |_, it| {
+        it.matching_id = Some("UNKNOWN-EVENT-ID".to_owned())
+    }),
     (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #13"),
-        "SM-DS: an unknown EventID is refused",
-        BY_EVENT,
-        Status::MatchingIdRefused,
-        |_, it| it.matching_id = Some("UNKNOWN-EVENT-ID".to_owned()),
-    ),
-    (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #14"),
+        Some("14"),
         "default SM-DP+: an EID without an order is refused",
         Order { intended_for: IntendedEuicc::Other, ..BY_EID },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #15"),
+        Some("15"),
         "an eUICC without a capability that the profile requires is refused",
-        Order { profile: ProfileFeatures { usim: true, ppr1: false, icon: false }, ..FOR_ANY_EID },
+        Order { profile: ProfileFeatures { usim: true, ..ProfileFeatures::NONE }, ..FOR_ANY_EID },
         Status::ProfileNotEligible,
         |_, it| it.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]),
     ),
     (
         None,
         "an eUICC that forbids a policy rule of the profile is refused",
-        Order { profile: ProfileFeatures { usim: false, ppr1: true, icon: false }, ..FOR_ANY_EID },
+        Order { profile: ProfileFeatures { ppr1: true, ..ProfileFeatures::NONE }, ..FOR_ANY_EID },
         Status::ProfileNotEligible,
         |_, it| it.info2.forbidden_profile_policy_rules = Some(BitString::of(&[ppr::PPR1])),
     ),
@@ -71,35 +69,35 @@ const ORDERS: &[(Option<&str>, &str, Order, Status, Change)] = &[
         |_, it| it.info2.ext_card_resource = vec![0x81, 1, 0, 0x82, 1, 0, 0x83, 1, 0],
     ),
     (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #16"),
+        Some("16"),
         "an expired order is refused",
         Order { expired: true, ..FOR_ANY_EID },
         Status::OrderExpired,
         |_, _| {},
     ),
     (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #17"),
+        Some("17"),
         "an order is refused after its last download attempt",
         Order { attempts: Some((3, 3)), ..FOR_ANY_EID },
         Status::DownloadAttemptsExceeded,
         |_, _| {},
     ),
     (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #19"),
+        Some("19"),
         "SM-DS: an EID that differs from the order is refused",
         Order { intended_for: IntendedEuicc::Other, ..BY_EVENT },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #20"),
+        Some("20"),
         "activation code: an EID that differs from the order is refused",
         Order { intended_for: IntendedEuicc::Other, ..FOR_ANY_EID },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
-        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #21"),
+        Some("21"),
         "activation code without EID: an unknown MatchingID is refused",
         FOR_ANY_EID,
         Status::MatchingIdRefused,
@@ -118,7 +116,7 @@ pub(super) fn cases() -> Vec<Case> {
                 change(testbed, &mut proof);
                 testbed.refused::<AuthenticateClient>(&proof.request()?, status).await
             });
-            Case { id: *id, ..case(title, *order, run) }
+            case(title, *order, run).id(TEST, *id)
         })
         .collect();
     let last_one = Order { attempts: Some((2, 3)), ..FOR_ANY_EID };

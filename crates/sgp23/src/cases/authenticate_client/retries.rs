@@ -5,25 +5,15 @@ use crate::case::{Case, run};
 use crate::testbed::Offered;
 use crate::verdict::{During, Verdict, equal};
 
+const TEST: &str = "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK";
+
 pub(super) fn cases() -> Vec<Case> {
     [
+        ("01", "default SM-DP+: a retry gets the one-time key of the bound package", BY_EID),
+        ("02", "SM-DS: a retry gets the one-time key of the bound package", BY_EVENT),
+        ("03", "activation code for the EID: a retry gets the one-time key of the bound package", FOR_EID),
         (
-            "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #01",
-            "default SM-DP+: a retry gets the one-time key of the bound package",
-            BY_EID,
-        ),
-        (
-            "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #02",
-            "SM-DS: a retry gets the one-time key of the bound package",
-            BY_EVENT,
-        ),
-        (
-            "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #03",
-            "activation code for the EID: a retry gets the one-time key of the bound package",
-            FOR_EID,
-        ),
-        (
-            "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #04",
+            "04",
             "activation code without EID: a retry gets the one-time key of the bound package",
             FOR_ANY_EID,
         ),
@@ -36,7 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
             testbed.bound(&offered, &key).await?;
             check_bpp_otpk(&testbed.offered().await.during("the retry")?, &key)
         });
-        case(title, order, run).id(id)
+        case(title, order, run).id(TEST, id)
     })
     .collect()
 }

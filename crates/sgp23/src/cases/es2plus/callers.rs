@@ -1,11 +1,12 @@
 //! Cases of the authorisation of callers of ES2+: SGP.22 sections 2.6.6 and 6.5.1.
 
+use rsp::sgp22::es2plus::{self, ConfirmOrder, DownloadOrder};
 use rsp::status::Status;
 
 use super::{case, expect_refusal};
 use crate::binding::Answer;
 use crate::case::{Case, Need, run};
-use crate::operator::{EmptyReply, Operator};
+use crate::operator::Operator;
 use crate::testbed::Testbed;
 use crate::verdict::{During, Verdict, ensure, equal};
 
@@ -74,25 +75,20 @@ pub(super) fn cases() -> Vec<Case> {
             "a request without header is not executed",
             run!(|testbed| {
                 let body = serde_json::json!({ "iccid": testbed.iccid()?.to_string() });
-                let answer = testbed.operator()?.call::<EmptyReply>("downloadOrder", &body).await?;
+                let answer = testbed.operator()?.call::<DownloadOrder>(&body).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || "the request was executed".to_owned())
             }),
         ),
         caller_case(
             "a repeated call gets the same response",
             run!(|testbed| {
-                use rsp::sgp22::es2plus::{ConfirmOrderReply, DownloadOrderReply};
                 let (operator, iccid) = (testbed.operator()?, testbed.iccid()?);
                 let order = serde_json::json!({ "header": operator.header(), "iccid": iccid.to_string() });
                 for _ in 0..2 {
-                    operator
-                        .call::<DownloadOrderReply>("downloadOrder", &order)
-                        .await?
-                        .done()
-                        .during("DownloadOrder")?;
+                    operator.call::<DownloadOrder>(&order).await?.done().during("DownloadOrder")?;
                 }
                 let confirm = operator.confirmation(iccid);
-                let confirm = || operator.call::<ConfirmOrderReply>("confirmOrder", &confirm);
+                let confirm = || operator.call::<ConfirmOrder>(&confirm);
                 let first = confirm().await?.done().during("ConfirmOrder")?;
                 equal("the second response", &confirm().await?.done().during("ConfirmOrder again")?, &first)
             }),
@@ -107,7 +103,7 @@ pub(super) fn cases() -> Vec<Case> {
                     "eidList": [],
                     "operatorId": { "mccMnc": "99970" },
                 });
-                operator.call::<EmptyReply>("downloadOrder", &body).await?.done().map(|_| ())
+                operator.call::<DownloadOrder>(&body).await?.done().map(|_| ())
             }),
         ),
     ]
@@ -118,12 +114,7 @@ pub(super) fn cases() -> Vec<Case> {
 async fn expect_unauthorised(testbed: &Testbed<'_>, caller: &Operator) -> Verdict {
     let iccid = testbed.iccid()?;
     for function in FUNCTIONS {
-        let request = rsp::sgp22::json::request(
-            &rsp::sgp22::es2plus::path(function),
-            caller.version,
-            &caller.confirmation(iccid),
-        );
-        match world::send(&caller.link, request).await {
+        match caller.post(&es2plus::path(function), &caller.confirmation(iccid)).await.result {
             // The handshake failed, either immediately or (TLS 1.3) at the first read.
             Err(_) => {}
             Ok(response) => {

@@ -13,23 +13,11 @@ use rsp::status::Status;
 use crate::binding::{Answer, Refused};
 use crate::case::{Case, Need, Run, Scope};
 use crate::operator::Operator;
-use crate::order::{IntendedEuicc, Order, PlacedOrder, StockState};
+use crate::order::{Order, PlacedOrder, StockState};
 use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure};
 
-const STOCK: Order = Order {
-    state: StockState::Available,
-    intended_for: IntendedEuicc::Any,
-    lookup: crate::order::LookupKey::ByMatchingId,
-    confirmation_code: None,
-    expired: false,
-    attempts: None,
-    wrong_confirmation_codes: 0,
-    reusable: false,
-    ppk: false,
-    bound_once: false,
-    profile: crate::order::ProfileFeatures { usim: false, ppr1: false, icon: false },
-};
+const STOCK: Order = Order { state: StockState::Available, ..Order::PLAIN };
 
 fn case(function: &'static str, clause: &'static str, title: &str, run: Run) -> Case {
     Case::new(function, clause, title, run).scope(Scope::Once).order(STOCK).need(Need::Operator)

@@ -186,7 +186,7 @@ fn random_terminal_behaviour() {
         terminal.follows_protocol = false;
         let envelopes = envelopes(&mut terminal);
         for _ in 0..200 {
-            match random(8) {
+            match below(8) {
                 0 => terminal.status(),
                 1 => {
                     terminal.fetch();
@@ -194,7 +194,7 @@ fn random_terminal_behaviour() {
                 2 => {
                     if let Some(proactive) = terminal.fetch() {
                         let garbage = garbage(&proactive);
-                        terminal.command(0x14, &garbage[random(garbage.len())]);
+                        terminal.command(0x14, &garbage[below(garbage.len())]);
                     }
                 }
                 3 => {
@@ -204,19 +204,19 @@ fn random_terminal_behaviour() {
                     // The rounds that send one therefore check the card only after a reset.
                     let can_send_profile = round % 2 == 1;
                     terminal
-                        .command([0xC2, 0x14, 0x10][random(if can_send_profile { 3 } else { 2 })], &octets);
+                        .command([0xC2, 0x14, 0x10][below(if can_send_profile { 3 } else { 2 })], &octets);
                 }
                 4 => {
                     terminal.expire_timer();
                 }
                 5 => {
-                    let mut octets = envelopes[random(envelopes.len())].clone();
-                    let at = random(octets.len());
-                    octets[at] = u8::try_from(random(256)).unwrap();
+                    let mut octets = envelopes[below(envelopes.len())].clone();
+                    let at = below(octets.len());
+                    octets[at] = u8::try_from(below(256)).unwrap();
                     terminal.command(0xC2, &octets);
                 }
                 6 => terminal.report_network(
-                    [LocationStatus::Normal, LocationStatus::Limited, LocationStatus::None][random(3)],
+                    [LocationStatus::Normal, LocationStatus::Limited, LocationStatus::None][below(3)],
                 ),
                 _ => terminal.packet_of_nothing(),
             }
