@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusmpp::pdus::BindTransceiver;
+use rusmpp::values::InterfaceVersion;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -12,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use world::{BoxFuture, Clock, Fault, MessageId, ShortMessageSink, ShortMessages, Submission, SubmitFault};
 
 use super::connection::{Connection, Incoming};
-use super::pdu::{Bind, CommandId, Frame, Sm, Status, VERSION, message_id, read_message_id};
+use super::pdu::{CommandId, CommandStatus, Frame, Sm, encode, message_id, name, read_message_id};
 use super::{ENQUIRE_AFTER, RESPONSE_TIMEOUT, translate};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -177,37 +179,52 @@ enum NoSession {
     Unreachable(Fault),
 }
 
+/// Returns the body of the bind, or `None` if a setting does not fit into its field. The addresses
+/// stay empty, because the account determines them.
+fn bind_transceiver(settings: &EsmeSettings) -> Option<BindTransceiver> {
+    Some(BindTransceiver {
+        system_id: settings.system_id.parse().ok()?,
+        password: settings.password.parse().ok()?,
+        system_type: settings.system_type.parse().ok()?,
+        interface_version: InterfaceVersion::Smpp3_4,
+        ..BindTransceiver::default()
+    })
+}
+
 async fn bind(settings: &EsmeSettings) -> Result<Connection, NoSession> {
-    let EsmeSettings { address, system_id, password, system_type } = settings;
+    let EsmeSettings { address, .. } = settings;
     let what = format!("cannot bind to the SMSC at {address}");
     let fault = |why: String, next: &str| NoSession::Unreachable(Fault::new(what.clone(), why, next));
     let start = "start it, or correct the address";
+    let bind = bind_transceiver(settings).ok_or_else(|| {
+        let why = "the account, the password or the system type is too long or not ASCII";
+        let next = "use at most 15, 8 and 12 ASCII characters";
+        NoSession::Refused(Fault::new(what.clone(), why, next))
+    })?;
     let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(fault(error.to_string(), start)),
         Err(_) => return Err(fault(format!("no connection within {CONNECT_TIMEOUT:?}"), start)),
     };
     let mut connection = Connection::new(stream).map_err(|error| fault(error.to_string(), start))?;
-    let bind = Bind {
-        system_id: system_id.clone(),
-        password: password.clone(),
-        system_type: system_type.clone(),
-        interface_version: VERSION,
-    };
     let sequence = connection.sequence();
-    let request = Frame::request(CommandId::BIND_TRANSCEIVER, sequence, bind.to_bytes());
+    let request = Frame::request(CommandId::BindTransceiver, sequence, encode(&bind));
     connection.send(&request).await.map_err(|error| fault(error.to_string(), start))?;
     let no_centre = "check that the address is that of an SMSC with SMPP 3.4";
     match timeout(RESPONSE_TIMEOUT, connection.next()).await {
-        Ok(Ok(Incoming::Frame(frame))) if frame.sequence == sequence && frame.command.is_answer() => {
+        Ok(Ok(Incoming::Frame(frame))) if frame.sequence == sequence && frame.command.is_response() => {
             match frame.status {
-                Status::OK => Ok(connection),
-                status @ (Status::BIND_FAILED | Status::INVALID_PASSWORD | Status::INVALID_SYSTEM_ID) => {
+                CommandStatus::EsmeRok => Ok(connection),
+                status @ (CommandStatus::EsmeRbindfail
+                | CommandStatus::EsmeRinvpaswd
+                | CommandStatus::EsmeRinvsysid) => {
                     let next = "correct account and password here or at the SMSC";
-                    let why = format!("it refused with {status}");
+                    let why = format!("it refused with {}", name(status));
                     Err(NoSession::Refused(Fault::new(what.clone(), why, next)))
                 }
-                status => Err(fault(format!("it refused with {status}"), "check the log of the SMSC")),
+                status => {
+                    Err(fault(format!("it refused with {}", name(status)), "check the log of the SMSC"))
+                }
             }
         }
         Ok(Ok(Incoming::End)) => Err(fault("it closed the connection".into(), no_centre)),
@@ -262,7 +279,7 @@ impl Session<'_> {
         }
         self.enquired = Some(now);
         let sequence = self.connection.sequence();
-        self.connection.send(&Frame::request(CommandId::ENQUIRE_LINK, sequence, vec![])).await
+        self.connection.send(&Frame::request(CommandId::EnquireLink, sequence, vec![])).await
     }
 
     async fn run(&mut self, requests: &mut mpsc::Receiver<Request>) -> io::Result<Ended> {
@@ -293,7 +310,7 @@ impl Session<'_> {
                     Some(request) => self.submit(request).await?,
                     None => {
                         let sequence = self.connection.sequence();
-                        self.connection.send(&Frame::request(CommandId::UNBIND, sequence, vec![])).await?;
+                        self.connection.send(&Frame::request(CommandId::Unbind, sequence, vec![])).await?;
                         return Ok(Ended::Dropped);
                     }
                 },
@@ -305,10 +322,10 @@ impl Session<'_> {
                 } => {
                     if let Some((frame, _)) = taking.take() {
                         let status = match taken {
-                            Ok(()) => Status::OK,
+                            Ok(()) => CommandStatus::EsmeRok,
                             Err(fault) => {
                                 tracing::warn!(%fault, "a short message could not be processed");
-                                Status::TEMPORARY_RECEIVER_ERROR
+                                CommandStatus::EsmeRxTAppn
                             }
                         };
                         self.connection.send(&Frame::answer(&frame, status, message_id(""))).await?;
@@ -328,19 +345,19 @@ impl Session<'_> {
         let sequence = self.connection.sequence();
         let body = translate::submit_sm(&submission).to_bytes();
         self.pending.insert(sequence, Pending { since: Instant::now(), answer });
-        self.connection.send(&Frame::request(CommandId::SUBMIT_SM, sequence, body)).await
+        self.connection.send(&Frame::request(CommandId::SubmitSm, sequence, body)).await
     }
 
     /// Answers a PDU. Returns true if the session continues.
     async fn take(&mut self, frame: Frame) -> io::Result<bool> {
         let answer = match frame.command {
-            command if command.is_answer() => {
+            command if command.is_response() => {
                 if let Some(Pending { answer: waiting, .. }) = self.pending.remove(&frame.sequence) {
                     let answer = match (frame.status, read_message_id(&frame.body)) {
-                        (Status::OK, Some(id)) if command == CommandId::SUBMIT_SM.answer() => {
+                        (CommandStatus::EsmeRok, Some(id)) if command == CommandId::SubmitSmResp => {
                             Ok(MessageId(id))
                         }
-                        (Status::OK, _) => {
+                        (CommandStatus::EsmeRok, _) => {
                             Err(SubmitFault::Unreachable("its answer contains no message ID".into()))
                         }
                         (status, _) => Err(translate::fault_of(status)),
@@ -350,25 +367,25 @@ impl Session<'_> {
                 }
                 return Ok(true);
             }
-            CommandId::DELIVER_SM => {
+            CommandId::DeliverSm => {
                 match Sm::parse(&frame.body).and_then(|sm| translate::arrived(&sm, self.clock.now())) {
                     Ok(arrived) if self.incoming.len() < MAX_INCOMING => {
                         self.incoming.push_back((frame, arrived));
                         return Ok(true);
                     }
-                    Ok(_) => Frame::answer(&frame, Status::QUEUE_FULL, message_id("")),
+                    Ok(_) => Frame::answer(&frame, CommandStatus::EsmeRmsgqful, message_id("")),
                     Err(status) => {
-                        tracing::warn!(%status, "the SMSC delivered an invalid message");
-                        Frame::answer(&frame, Status::PERMANENT_RECEIVER_ERROR, message_id(""))
+                        tracing::warn!(status = name(status), "the SMSC delivered an invalid message");
+                        Frame::answer(&frame, CommandStatus::EsmeRxPAppn, message_id(""))
                     }
                 }
             }
-            CommandId::ENQUIRE_LINK => Frame::answer(&frame, Status::OK, vec![]),
-            CommandId::UNBIND => {
-                self.connection.send(&Frame::answer(&frame, Status::OK, vec![])).await?;
+            CommandId::EnquireLink => Frame::answer(&frame, CommandStatus::EsmeRok, vec![]),
+            CommandId::Unbind => {
+                self.connection.send(&Frame::answer(&frame, CommandStatus::EsmeRok, vec![])).await?;
                 return Ok(false);
             }
-            _ => Frame::generic_nack(frame.sequence, Status::INVALID_COMMAND_ID),
+            _ => Frame::generic_nack(frame.sequence, CommandStatus::EsmeRinvcmdid),
         };
         self.connection.send(&answer).await?;
         Ok(true)

@@ -12,9 +12,7 @@
 
 mod connection;
 mod esme;
-mod numbers;
 pub mod pdu;
-mod reader;
 mod server;
 mod translate;
 

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rusmpp::pdus::{BindTransceiver, BindTransceiverResp, QuerySmResp};
+use rusmpp::values::InterfaceVersion;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedMutexGuard, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -13,7 +15,7 @@ use world::{CentreRefusal, Clock, DeliveryTicket, MessageCentre, MessageId, Queu
 
 use super::connection::{Connection, Incoming};
 use super::pdu::{
-    Bind, CommandId, Frame, Sm, Status, bind_answer, message_id, query_answer, read_named_message,
+    CommandId, CommandStatus, Frame, Sm, decode, encode, message_id, name, read_named_message, text,
 };
 use super::{ENQUIRE_AFTER, RESPONSE_TIMEOUT, translate};
 
@@ -162,7 +164,7 @@ async fn serve(stream: TcpStream, door: &Door, mut stopped: watch::Receiver<bool
                     }
                 }
                 Incoming::OutOfStep(wrong) => {
-                    let nack = Frame::generic_nack(wrong.sequence, Status::INVALID_COMMAND_LENGTH);
+                    let nack = Frame::generic_nack(wrong.sequence, CommandStatus::EsmeRinvcmdlen);
                     return session.connection.send(&nack).await;
                 }
                 Incoming::End => return Ok(()),
@@ -172,7 +174,7 @@ async fn serve(stream: TcpStream, door: &Door, mut stopped: watch::Receiver<bool
             // An error means that the server has been dropped.
             _ = stopped.changed() => {
                 let sequence = session.connection.sequence();
-                return session.connection.send(&Frame::request(CommandId::UNBIND, sequence, vec![])).await;
+                return session.connection.send(&Frame::request(CommandId::Unbind, sequence, vec![])).await;
             }
         }
     }
@@ -220,7 +222,7 @@ impl Session<'_> {
         }
         self.enquired = Some(now);
         let sequence = self.connection.sequence();
-        self.connection.send(&Frame::request(CommandId::ENQUIRE_LINK, sequence, vec![])).await?;
+        self.connection.send(&Frame::request(CommandId::EnquireLink, sequence, vec![])).await?;
         Ok(true)
     }
 
@@ -232,24 +234,24 @@ impl Session<'_> {
             deliveries.not_before = None;
         }
         let body = translate::deliver_sm(&arrived).to_bytes();
-        self.connection.send(&Frame::request(CommandId::DELIVER_SM, sequence, body)).await
+        self.connection.send(&Frame::request(CommandId::DeliverSm, sequence, body)).await
     }
 
     /// Answers a PDU. Returns true if the session continues.
     async fn take(&mut self, frame: Frame) -> io::Result<bool> {
-        if frame.command.is_answer() {
+        if frame.command.is_response() {
             self.answered(&frame);
             return Ok(true);
         }
         let (answer, goes_on) = match frame.command {
-            CommandId::BIND_RECEIVER | CommandId::BIND_TRANSMITTER | CommandId::BIND_TRANSCEIVER => {
+            CommandId::BindReceiver | CommandId::BindTransmitter | CommandId::BindTransceiver => {
                 (self.bind(&frame), true)
             }
-            CommandId::ENQUIRE_LINK => (Frame::answer(&frame, Status::OK, vec![]), true),
-            CommandId::UNBIND => (Frame::answer(&frame, Status::OK, vec![]), false),
-            CommandId::SUBMIT_SM => (self.submit(&frame).await, true),
-            CommandId::QUERY_SM | CommandId::CANCEL_SM => (self.named_message(&frame), true),
-            _ => (Frame::generic_nack(frame.sequence, Status::INVALID_COMMAND_ID), true),
+            CommandId::EnquireLink => (Frame::answer(&frame, CommandStatus::EsmeRok, vec![]), true),
+            CommandId::Unbind => (Frame::answer(&frame, CommandStatus::EsmeRok, vec![]), false),
+            CommandId::SubmitSm => (self.submit(&frame).await, true),
+            CommandId::QuerySm | CommandId::CancelSm => (self.named_message(&frame), true),
+            _ => (Frame::generic_nack(frame.sequence, CommandStatus::EsmeRinvcmdid), true),
         };
         self.connection.send(&answer).await?;
         Ok(goes_on)
@@ -257,19 +259,20 @@ impl Session<'_> {
 
     fn bind(&mut self, frame: &Frame) -> Frame {
         if self.bound.is_some() {
-            return Frame::answer(frame, Status::ALREADY_BOUND, vec![]);
+            return Frame::answer(frame, CommandStatus::EsmeRalybnd, vec![]);
         }
-        let admitted = Bind::parse(&frame.body).and_then(|bind| {
-            match self.door.centre.admit(&bind.system_id, &bind.password) {
-                Ok(()) => Ok(bind.system_id),
-                Err(CentreRefusal::UnknownAccount) => Err(Status::INVALID_SYSTEM_ID),
-                Err(CentreRefusal::WrongPassword) => Err(Status::INVALID_PASSWORD),
+        // The bodies of the three bind commands have the same fields: section 4.1.
+        let admitted = decode::<BindTransceiver>(&frame.body).and_then(|(bind, _)| {
+            match self.door.centre.admit(bind.system_id.as_str(), bind.password.as_str()) {
+                Ok(()) => Ok(bind.system_id.to_string()),
+                Err(CentreRefusal::UnknownAccount) => Err(CommandStatus::EsmeRinvsysid),
+                Err(CentreRefusal::WrongPassword) => Err(CommandStatus::EsmeRinvpaswd),
             }
         });
         match admitted {
             Ok(account) => {
-                let may_submit = frame.command != CommandId::BIND_RECEIVER;
-                let deliveries = (frame.command != CommandId::BIND_TRANSMITTER).then(|| Deliveries {
+                let may_submit = frame.command != CommandId::BindReceiver;
+                let deliveries = (frame.command != CommandId::BindTransmitter).then(|| Deliveries {
                     lease: self.door.lease(&account),
                     held: None,
                     outstanding: None,
@@ -277,7 +280,9 @@ impl Session<'_> {
                 });
                 tracing::debug!(account, "an SMPP session is bound");
                 self.bound = Some(Bound { account, may_submit, deliveries });
-                Frame::answer(frame, Status::OK, bind_answer(&self.door.settings.system_id))
+                let system_id = text(&self.door.settings.system_id);
+                let answer = BindTransceiverResp::new(system_id, Some(InterfaceVersion::Smpp3_4));
+                Frame::answer(frame, CommandStatus::EsmeRok, encode(&answer))
             }
             Err(status) => Frame::answer(frame, status, vec![]),
         }
@@ -286,10 +291,10 @@ impl Session<'_> {
     async fn submit(&mut self, frame: &Frame) -> Frame {
         let account = match &self.bound {
             Some(bound) if bound.may_submit => bound.account.clone(),
-            _ => return Frame::answer(frame, Status::INCORRECT_BIND_STATUS, vec![]),
+            _ => return Frame::answer(frame, CommandStatus::EsmeRinvbndsts, vec![]),
         };
         if !self.is_in_window() {
-            return Frame::answer(frame, Status::THROTTLED, vec![]);
+            return Frame::answer(frame, CommandStatus::EsmeRthrottled, vec![]);
         }
         let now = self.door.settings.clock.now();
         let submission = Sm::parse(&frame.body).and_then(|sm| translate::submission(&sm, now));
@@ -304,7 +309,7 @@ impl Session<'_> {
             Err(status) => Err(status),
         };
         match taken {
-            Ok(id) => Frame::answer(frame, Status::OK, message_id(&id.0)),
+            Ok(id) => Frame::answer(frame, CommandStatus::EsmeRok, message_id(&id.0)),
             Err(status) => Frame::answer(frame, status, vec![]),
         }
     }
@@ -320,25 +325,30 @@ impl Session<'_> {
     fn named_message(&self, frame: &Frame) -> Frame {
         let account = match &self.bound {
             Some(bound) if bound.may_submit => &bound.account,
-            _ => return Frame::answer(frame, Status::INCORRECT_BIND_STATUS, vec![]),
+            _ => return Frame::answer(frame, CommandStatus::EsmeRinvbndsts, vec![]),
         };
         let id = match read_named_message(frame.command, &frame.body) {
             Ok(id) => MessageId(id),
             Err(status) => return Frame::answer(frame, status, vec![]),
         };
         let centre = &self.door.centre;
-        let (status, body) = if frame.command == CommandId::QUERY_SM {
+        let (status, body) = if frame.command == CommandId::QuerySm {
             match centre.state(account, &id) {
-                Some(state) => (Status::OK, query_answer(&id.0, translate::state_number(state))),
-                None => (Status::INVALID_MESSAGE_ID, vec![]),
+                Some(state) => {
+                    // The final date stays empty, because the SMSC does not store one.
+                    let state = translate::state_number(state).into();
+                    let answer = QuerySmResp::new(text(&id.0), Default::default(), state, 0);
+                    (CommandStatus::EsmeRok, encode(&answer))
+                }
+                None => (CommandStatus::EsmeRinvmsgid, vec![]),
             }
         } else {
             match centre.cancel(account, &id) {
-                Ok(true) => (Status::OK, vec![]),
-                Ok(false) => (Status::CANCEL_FAILED, vec![]),
+                Ok(true) => (CommandStatus::EsmeRok, vec![]),
+                Ok(false) => (CommandStatus::EsmeRcancelfail, vec![]),
                 Err(fault) => {
                     tracing::warn!(%fault, "a message could not be cancelled");
-                    (Status::SYSTEM_ERROR, vec![])
+                    (CommandStatus::EsmeRsyserr, vec![])
                 }
             }
         };
@@ -348,8 +358,7 @@ impl Session<'_> {
     /// Processes an answer of the ESME. An answer without a request is ignored.
     fn answered(&mut self, frame: &Frame) {
         let Some(Bound { account, deliveries: Some(deliveries), .. }) = &mut self.bound else { return };
-        let is_answer = matches!(frame.command, CommandId::GENERIC_NACK)
-            || frame.command == CommandId::DELIVER_SM.answer();
+        let is_answer = matches!(frame.command, CommandId::GenericNack | CommandId::DeliverSmResp);
         let ticket = match deliveries.outstanding.take() {
             Some((sequence, ticket, _)) if is_answer && sequence == frame.sequence => ticket,
             outstanding => {
@@ -358,14 +367,18 @@ impl Session<'_> {
             }
         };
         match frame.status {
-            Status::OK | Status::PERMANENT_RECEIVER_ERROR => {
+            CommandStatus::EsmeRok | CommandStatus::EsmeRxPAppn => {
                 if let Err(fault) = self.door.centre.taken(account, &ticket) {
                     tracing::warn!(%fault, "an acknowledged delivery could not be recorded; it will be repeated");
                     deliveries.not_before = Some(Instant::now() + self.door.settings.retry_after);
                 }
             }
             status => {
-                tracing::debug!(account, %status, "the ESME did not accept a message; it will be repeated");
+                tracing::debug!(
+                    account,
+                    status = name(status),
+                    "the ESME did not accept a message; it will be repeated"
+                );
                 deliveries.not_before = Some(Instant::now() + self.door.settings.retry_after);
             }
         }

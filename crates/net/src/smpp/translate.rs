@@ -4,12 +4,16 @@
 use std::time::Duration;
 
 use rsp::time::Timestamp;
+use rusmpp::pdus::DeliverSm;
+use rusmpp::tlvs::TlvTag;
+use rusmpp::types::{COctetString, OctetString};
+use rusmpp::values::{EsmClass, Npi, ReplaceIfPresentFlag, Ton};
 use world::{
     IncomingDelivery, MessageId, MessageState, PhoneNumber, Receipt, Receipts, ShortMessage, Submission,
     SubmitFault,
 };
 
-use super::pdu::{Address, Sm, Status, Tag};
+use super::pdu::{CommandStatus, Sm, name, text};
 
 /// `esm_class`: section 5.2.12.
 const MESSAGE_TYPE: u8 = 0x3C;
@@ -31,32 +35,34 @@ const MAX_CHARACTERS: usize = 160;
 ///
 /// # Errors
 /// The error as the status of the answer.
-pub(super) fn submission(sm: &Sm, now: Timestamp) -> Result<Submission, Status> {
-    if !matches!(sm.esm_class & MODE, 0 | STORE_AND_FORWARD) || sm.esm_class & MESSAGE_TYPE != 0 {
-        return Err(Status::INVALID_ESM_CLASS);
+pub(super) fn submission(sm: &Sm, now: Timestamp) -> Result<Submission, CommandStatus> {
+    let fields = &sm.fields;
+    let esm_class = u8::from(fields.esm_class);
+    if !matches!(esm_class & MODE, 0 | STORE_AND_FORWARD) || esm_class & MESSAGE_TYPE != 0 {
+        return Err(CommandStatus::EsmeRinvesmclass);
     }
-    if !sm.schedule_delivery_time.is_empty() {
-        return Err(Status::INVALID_SCHEDULE);
+    if !fields.schedule_delivery_time.is_empty() {
+        return Err(CommandStatus::EsmeRinvsched);
     }
-    if sm.replace_if_present != 0 {
-        return Err(Status::INVALID_REPLACEMENT);
+    if fields.replace_if_present_flag != ReplaceIfPresentFlag::DoNotReplace {
+        return Err(CommandStatus::EsmeRinvsubrep);
     }
-    if sm.sm_default_msg_id != 0 {
-        return Err(Status::INVALID_DEFAULT_MESSAGE);
+    if fields.sm_default_msg_id != 0 {
+        return Err(CommandStatus::EsmeRinvdftmsgid);
     }
-    let receipts = match sm.registered_delivery & 0x03 {
+    let receipts = match u8::from(fields.registered_delivery) & 0x03 {
         0 => Receipts::None,
         1 => Receipts::Always,
         2 => Receipts::OnFailure,
-        _ => return Err(Status::INVALID_PARAMETER_VALUE),
+        _ => return Err(CommandStatus::EsmeRinvtlvval),
     };
-    let validity = match sm.validity_period.as_str() {
+    let validity = match fields.validity_period.as_str() {
         "" => None,
-        text => Some(period(text, now).ok_or(Status::INVALID_EXPIRY)?),
+        text => Some(period(text, now).ok_or(CommandStatus::EsmeRinvexpiry)?),
     };
     let message = short_message(sm)?;
     if message.to.digits().is_empty() {
-        return Err(Status::INVALID_DESTINATION_ADDRESS);
+        return Err(CommandStatus::EsmeRinvdstadr);
     }
     Ok(Submission { message, validity, receipts })
 }
@@ -65,24 +71,33 @@ pub(super) fn submission(sm: &Sm, now: Timestamp) -> Result<Submission, Status> 
 ///
 /// # Errors
 /// The error as the status of the answer.
-pub(super) fn short_message(sm: &Sm) -> Result<ShortMessage, Status> {
+pub(super) fn short_message(sm: &Sm) -> Result<ShortMessage, CommandStatus> {
     let message = sm.message()?;
-    let data_coding = to_dcs(sm.data_coding);
+    let data_coding = to_dcs(sm.fields.data_coding.into());
     let most = if is_default_alphabet(data_coding) { MAX_CHARACTERS } else { MAX_OCTETS };
     if message.len() > most {
-        return Err(Status::INVALID_MESSAGE_LENGTH);
+        return Err(CommandStatus::EsmeRinvmsglen);
     }
-    let number = |address: &Address, bad| {
-        PhoneNumber::new(address.ton, address.npi, address.digits.as_str()).map_err(|_| bad)
-    };
     Ok(ShortMessage {
-        from: number(&sm.source, Status::INVALID_SOURCE_ADDRESS)?,
-        to: number(&sm.destination, Status::INVALID_DESTINATION_ADDRESS)?,
-        protocol_identifier: sm.protocol_id,
+        from: source(&sm.fields)?,
+        to: destination(&sm.fields)?,
+        protocol_identifier: sm.fields.protocol_id,
         data_coding,
-        has_header: sm.esm_class & HAS_HEADER != 0,
+        has_header: u8::from(sm.fields.esm_class) & HAS_HEADER != 0,
         user_data: message.to_vec(),
     })
+}
+
+fn source(fields: &DeliverSm) -> Result<PhoneNumber, CommandStatus> {
+    let digits = fields.source_addr.as_str();
+    PhoneNumber::new(fields.source_addr_ton.into(), fields.source_addr_npi.into(), digits)
+        .map_err(|_| CommandStatus::EsmeRinvsrcadr)
+}
+
+fn destination(fields: &DeliverSm) -> Result<PhoneNumber, CommandStatus> {
+    let digits = fields.destination_addr.as_str();
+    PhoneNumber::new(fields.dest_addr_ton.into(), fields.dest_addr_npi.into(), digits)
+        .map_err(|_| CommandStatus::EsmeRinvdstadr)
 }
 
 /// Converts `data_coding` (section 5.2.19) to TP-DCS. The groups from C0 on are the same; lower
@@ -106,53 +121,58 @@ fn is_default_alphabet(dcs: u8) -> bool {
 
 /// Converts a submission to a `submit_sm`.
 pub(super) fn submit_sm(submission: &Submission) -> Sm {
-    let mut sm = body_of(&submission.message);
-    sm.registered_delivery = match submission.receipts {
+    let mut fields = fields_of(&submission.message);
+    let receipts: u8 = match submission.receipts {
         Receipts::None => 0,
         Receipts::Always => 1,
         Receipts::OnFailure => 2,
     };
-    sm.validity_period = submission.validity.map(relative).unwrap_or_default();
-    sm
+    fields.registered_delivery = receipts.into();
+    // A relative period has the 16 characters of the field.
+    fields.validity_period =
+        submission.validity.and_then(|period| relative(period).parse().ok()).unwrap_or_default();
+    Sm { fields, parameters: Vec::new() }
 }
 
-fn body_of(message: &ShortMessage) -> Sm {
-    Sm {
-        source: address(&message.from),
-        destination: address(&message.to),
-        esm_class: if message.has_header { HAS_HEADER } else { 0 },
-        protocol_id: message.protocol_identifier,
-        data_coding: message.data_coding,
-        short_message: message.user_data.clone(),
-        ..Sm::default()
-    }
+fn fields_of(message: &ShortMessage) -> DeliverSm {
+    let mut fields = between(&message.from, &message.to, &message.user_data);
+    fields.esm_class = if message.has_header { HAS_HEADER } else { 0 }.into();
+    fields.protocol_id = message.protocol_identifier;
+    fields.data_coding = message.data_coding.into();
+    fields
 }
 
-fn address(number: &PhoneNumber) -> Address {
-    Address { ton: number.ton(), npi: number.npi(), digits: number.digits().to_owned() }
+/// Returns the fields of a message between these addresses.
+fn between(from: &PhoneNumber, to: &PhoneNumber, message: &[u8]) -> DeliverSm {
+    let mut fields = DeliverSm::default();
+    (fields.source_addr_ton, fields.source_addr_npi, fields.source_addr) = address(from);
+    (fields.dest_addr_ton, fields.dest_addr_npi, fields.destination_addr) = address(to);
+    // The default of rusmpp is the type "SME delivery acknowledgement".
+    fields.esm_class = EsmClass::from(0);
+    fields.set_short_message(OctetString::from_slice(message).unwrap_or_default());
+    fields
+}
+
+fn address(number: &PhoneNumber) -> (Ton, Npi, COctetString<1, 21>) {
+    (number.ton().into(), number.npi().into(), text(number.digits()))
 }
 
 /// Converts a delivery to a `deliver_sm`.
 pub(super) fn deliver_sm(arrived: &IncomingDelivery) -> Sm {
+    let identified = |id: &MessageId| (TlvTag::ReceiptedMessageId, [id.0.as_bytes(), &[0]].concat());
     match arrived {
-        IncomingDelivery::Message(message) => body_of(message),
+        IncomingDelivery::Message(message) => Sm { fields: fields_of(message), parameters: Vec::new() },
         IncomingDelivery::Report(id, message) => {
-            let mut sm = body_of(message);
-            sm.esm_class |= SME_DELIVERY_ACKNOWLEDGEMENT;
-            sm.parameters.push((Tag::RECEIPTED_MESSAGE_ID, text(&id.0)));
-            sm
+            let mut fields = fields_of(message);
+            fields.esm_class = (u8::from(fields.esm_class) | SME_DELIVERY_ACKNOWLEDGEMENT).into();
+            Sm { fields, parameters: vec![identified(id)] }
         }
-        IncomingDelivery::Receipt(receipt) => Sm {
-            source: address(&receipt.to),
-            destination: address(&receipt.from),
-            esm_class: DELIVERY_RECEIPT,
-            short_message: receipt_text(receipt).into_bytes(),
-            parameters: vec![
-                (Tag::RECEIPTED_MESSAGE_ID, text(&receipt.id.0)),
-                (Tag::MESSAGE_STATE, vec![state_number(receipt.state)]),
-            ],
-            ..Sm::default()
-        },
+        IncomingDelivery::Receipt(receipt) => {
+            let mut fields = between(&receipt.to, &receipt.from, receipt_text(receipt).as_bytes());
+            fields.esm_class = DELIVERY_RECEIPT.into();
+            let state = (TlvTag::MessageState, vec![state_number(receipt.state)]);
+            Sm { fields, parameters: vec![identified(&receipt.id), state] }
+        }
     }
 }
 
@@ -160,12 +180,12 @@ pub(super) fn deliver_sm(arrived: &IncomingDelivery) -> Sm {
 ///
 /// # Errors
 /// The error as the status of the answer.
-pub(super) fn arrived(sm: &Sm, now: Timestamp) -> Result<IncomingDelivery, Status> {
-    match sm.esm_class & MESSAGE_TYPE {
+pub(super) fn arrived(sm: &Sm, now: Timestamp) -> Result<IncomingDelivery, CommandStatus> {
+    match u8::from(sm.fields.esm_class) & MESSAGE_TYPE {
         DELIVERY_RECEIPT => receipt(sm, now).map(IncomingDelivery::Receipt),
         SME_DELIVERY_ACKNOWLEDGEMENT => {
             let message = short_message(sm)?;
-            Ok(match sm.parameter(Tag::RECEIPTED_MESSAGE_ID).and_then(untext) {
+            Ok(match sm.parameter(TlvTag::ReceiptedMessageId).and_then(untext) {
                 Some(id) => IncomingDelivery::Report(MessageId(id), message),
                 None => IncomingDelivery::Message(message),
             })
@@ -189,26 +209,23 @@ fn receipt_text(receipt: &Receipt) -> String {
 }
 
 /// Converts a receipt from its optional parameters, or from its text if they are missing.
-fn receipt(sm: &Sm, now: Timestamp) -> Result<Receipt, Status> {
+fn receipt(sm: &Sm, now: Timestamp) -> Result<Receipt, CommandStatus> {
     let text = String::from_utf8_lossy(sm.message()?).into_owned();
     let word = |name: &str| {
         let (_, rest) = text.split_once(name)?;
         rest.split_whitespace().next().map(str::to_owned)
     };
-    let id = sm.parameter(Tag::RECEIPTED_MESSAGE_ID).and_then(untext).or_else(|| word("id:"));
-    let state = match sm.parameter(Tag::MESSAGE_STATE) {
+    let id = sm.parameter(TlvTag::ReceiptedMessageId).and_then(untext).or_else(|| word("id:"));
+    let state = match sm.parameter(TlvTag::MessageState) {
         Some([number]) => state_of_number(*number),
         _ => word("stat:").and_then(|word| state_of_word(&word)),
     };
     let time = |name: &str| word(name).and_then(|text| long_time(&text)).unwrap_or(now);
-    let number = |address: &Address, bad| {
-        PhoneNumber::new(address.ton, address.npi, address.digits.as_str()).map_err(|_| bad)
-    };
     let why = text.split_once("ext:").map(|(_, why)| why.trim().to_owned()).unwrap_or_default();
     Ok(Receipt {
-        id: MessageId(id.ok_or(Status::MISSING_PARAMETER)?),
-        to: number(&sm.source, Status::INVALID_SOURCE_ADDRESS)?,
-        from: number(&sm.destination, Status::INVALID_DESTINATION_ADDRESS)?,
+        id: MessageId(id.ok_or(CommandStatus::EsmeRmissingtlv)?),
+        to: source(&sm.fields)?,
+        from: destination(&sm.fields)?,
         state: state.unwrap_or(MessageState::Unknown),
         submitted: time("submit date:"),
         ended: time("done date:"),
@@ -217,20 +234,20 @@ fn receipt(sm: &Sm, now: Timestamp) -> Result<Receipt, Status> {
 }
 
 /// Returns the status of a submission that the SMSC did not accept.
-pub(super) fn status_of(fault: &SubmitFault) -> Status {
+pub(super) fn status_of(fault: &SubmitFault) -> CommandStatus {
     match fault {
-        SubmitFault::Unreachable(_) | SubmitFault::Unbound => Status::SYSTEM_ERROR,
-        SubmitFault::Throttled => Status::THROTTLED,
-        SubmitFault::Refused(_) => Status::SUBMIT_FAILED,
+        SubmitFault::Unreachable(_) | SubmitFault::Unbound => CommandStatus::EsmeRsyserr,
+        SubmitFault::Throttled => CommandStatus::EsmeRthrottled,
+        SubmitFault::Refused(_) => CommandStatus::EsmeRsubmitfail,
     }
 }
 
 /// Converts the status of a third-party SMSC to the reason for a refused submission.
-pub(super) fn fault_of(status: Status) -> SubmitFault {
+pub(super) fn fault_of(status: CommandStatus) -> SubmitFault {
     match status {
-        Status::THROTTLED | Status::QUEUE_FULL => SubmitFault::Throttled,
-        Status::SYSTEM_ERROR => SubmitFault::Unreachable(status.to_string()),
-        refused => SubmitFault::Refused(refused.to_string()),
+        CommandStatus::EsmeRthrottled | CommandStatus::EsmeRmsgqful => SubmitFault::Throttled,
+        CommandStatus::EsmeRsyserr => SubmitFault::Unreachable(name(status)),
+        refused => SubmitFault::Refused(name(refused)),
     }
 }
 
@@ -259,10 +276,6 @@ fn state_of_number(number: u8) -> Option<MessageState> {
 
 fn state_of_word(word: &str) -> Option<MessageState> {
     STATES.iter().find(|(.., each)| word.eq_ignore_ascii_case(each)).map(|(state, ..)| *state)
-}
-
-fn text(text: &str) -> Vec<u8> {
-    [text.as_bytes(), &[0]].concat()
 }
 
 fn untext(octets: &[u8]) -> Option<String> {
@@ -348,19 +361,18 @@ mod tests {
         let validity = Some(Duration::from_secs(3661));
         let sent = Submission { message, validity, receipts: Receipts::Always };
         let sm = submit_sm(&sent);
-        assert_eq!((sm.esm_class, sm.protocol_id, sm.data_coding), (0x40, 0x7F, 0xF6));
-        assert_eq!(sm.validity_period, "000000010101000R");
+        assert_eq!((u8::from(sm.fields.esm_class), sm.fields.protocol_id), (0x40, 0x7F));
+        assert_eq!(u8::from(sm.fields.data_coding), 0xF6);
+        assert_eq!(sm.fields.validity_period.as_str(), "000000010101000R");
         assert_eq!(Sm::parse(&sm.to_bytes()).unwrap(), sm);
         assert_eq!(submission(&sm, NOW).unwrap(), sent);
         // The payload in its alternative place is the same message.
-        let elsewhere = Sm {
-            short_message: vec![],
-            parameters: vec![(Tag::MESSAGE_PAYLOAD, sm.short_message.clone())],
-            ..sm.clone()
-        };
+        let mut elsewhere = sm.clone();
+        elsewhere.parameters = vec![(TlvTag::MessagePayload, sm.fields.short_message().to_vec())];
+        elsewhere.fields.set_short_message(OctetString::empty());
         assert_eq!(submission(&elsewhere, NOW).unwrap(), sent);
-        let in_both = Sm { short_message: vec![1], ..elsewhere };
-        assert_eq!(submission(&in_both, NOW), Err(Status::INVALID_MESSAGE_LENGTH));
+        elsewhere.fields.set_short_message(OctetString::from_slice(&[1]).unwrap());
+        assert_eq!(submission(&elsewhere, NOW), Err(CommandStatus::EsmeRinvmsglen));
     }
 
     #[test]
@@ -384,12 +396,19 @@ mod tests {
             let sm = Sm::parse(&deliver_sm(&brought).to_bytes()).unwrap();
             assert_eq!(arrived(&sm, NOW).unwrap(), brought);
         }
+        // Some SMSCs omit the final NUL of the message ID.
+        let mut open = deliver_sm(&IncomingDelivery::Receipt(receipt.clone()));
+        assert_eq!(open.parameters[0].1.pop(), Some(0));
+        assert_eq!(
+            arrived(&Sm::parse(&open.to_bytes()).unwrap(), NOW).unwrap(),
+            IncomingDelivery::Receipt(receipt.clone())
+        );
         // Receipts of SMSCs without optional parameters, or with capitals in their text.
         let mut plain = deliver_sm(&IncomingDelivery::Receipt(receipt.clone()));
         plain.parameters.clear();
         assert_eq!(arrived(&plain, NOW).unwrap(), IncomingDelivery::Receipt(receipt));
-        plain.short_message = b"something else".to_vec();
-        assert_eq!(arrived(&plain, NOW), Err(Status::MISSING_PARAMETER));
+        plain.fields.set_short_message(OctetString::from_slice(b"something else").unwrap());
+        assert_eq!(arrived(&plain, NOW), Err(CommandStatus::EsmeRmissingtlv));
     }
 
     #[test]
@@ -426,33 +445,45 @@ mod tests {
             validity: None,
             receipts: Receipts::None,
         });
-        let changed = |change: fn(&mut Sm)| {
+        let changed = |change: &dyn Fn(&mut Sm)| {
             let mut sm = good.clone();
             change(&mut sm);
             // As received from the network.
             submission(&Sm::parse(&sm.to_bytes()).unwrap(), NOW).err()
         };
-        assert_eq!(changed(|_| {}), None);
+        assert_eq!(changed(&|_| {}), None);
+        let long = |count| OctetString::from_vec(vec![b'a'; count]).unwrap();
         for (change, status) in [
-            ((|sm| sm.esm_class |= 1) as fn(&mut Sm), Status::INVALID_ESM_CLASS),
-            (|sm| sm.esm_class |= 4, Status::INVALID_ESM_CLASS),
-            (|sm| sm.schedule_delivery_time = "000001000000000R".into(), Status::INVALID_SCHEDULE),
-            (|sm| sm.validity_period = "soon".into(), Status::INVALID_EXPIRY),
-            (|sm| sm.replace_if_present = 1, Status::INVALID_REPLACEMENT),
-            (|sm| sm.sm_default_msg_id = 1, Status::INVALID_DEFAULT_MESSAGE),
-            (|sm| sm.registered_delivery = 3, Status::INVALID_PARAMETER_VALUE),
-            (|sm| sm.short_message.push(0), Status::INVALID_MESSAGE_LENGTH),
-            (|sm| sm.destination.digits.clear(), Status::INVALID_DESTINATION_ADDRESS),
-            (|sm| sm.destination.digits = "+4".into(), Status::INVALID_DESTINATION_ADDRESS),
-            (|sm| sm.source.ton = 9, Status::INVALID_SOURCE_ADDRESS),
+            ((|sm| sm.fields.esm_class = 1.into()) as fn(&mut Sm), CommandStatus::EsmeRinvesmclass),
+            (|sm| sm.fields.esm_class = 4.into(), CommandStatus::EsmeRinvesmclass),
+            (
+                |sm| sm.fields.schedule_delivery_time = "000001000000000R".parse().unwrap(),
+                CommandStatus::EsmeRinvsched,
+            ),
+            (
+                |sm| sm.fields.validity_period = "after tomorrow..".parse().unwrap(),
+                CommandStatus::EsmeRinvexpiry,
+            ),
+            (|sm| sm.fields.replace_if_present_flag = 1.into(), CommandStatus::EsmeRinvsubrep),
+            (|sm| sm.fields.sm_default_msg_id = 1, CommandStatus::EsmeRinvdftmsgid),
+            (|sm| sm.fields.registered_delivery = 3.into(), CommandStatus::EsmeRinvtlvval),
+            (|sm| sm.fields.destination_addr = COctetString::empty(), CommandStatus::EsmeRinvdstadr),
+            (|sm| sm.fields.destination_addr = "+4".parse().unwrap(), CommandStatus::EsmeRinvdstadr),
+            (|sm| sm.fields.source_addr_ton = 9.into(), CommandStatus::EsmeRinvsrcadr),
         ] {
-            assert_eq!(changed(change), Some(status));
+            assert_eq!(changed(&change), Some(status));
         }
         // Text in the default alphabet: one octet per character, 160 characters.
-        assert_eq!(changed(|sm| (sm.data_coding, sm.short_message) = (0, vec![b'a'; 160])), None);
-        assert_eq!(
-            changed(|sm| (sm.data_coding, sm.short_message) = (8, vec![0; 142])),
-            Some(Status::INVALID_MESSAGE_LENGTH)
-        );
+        for (data_coding, count, status) in [
+            (0xF6, 141, Some(CommandStatus::EsmeRinvmsglen)),
+            (0, 160, None),
+            (8, 142, Some(CommandStatus::EsmeRinvmsglen)),
+        ] {
+            let change = |sm: &mut Sm| {
+                sm.fields.data_coding = data_coding.into();
+                sm.fields.set_short_message(long(count));
+            };
+            assert_eq!(changed(&change), status);
+        }
     }
 }
