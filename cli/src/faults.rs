@@ -154,7 +154,7 @@ impl FaultPoints {
 
 /// True if this is a manipulation of a message of this interface.
 fn is_told_at(lie: &FaultSpec, interface: &str) -> bool {
-    let Some(Places::Told(functions)) = lie.id().entry().map(|entry| entry.places) else { return false };
+    let Some(Places::Told(functions)) = lie.id().entry().map(|entry| &entry.places) else { return false };
     functions.split(", ").any(|function| function.split('.').next() == Some(interface))
 }
 

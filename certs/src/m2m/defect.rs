@@ -5,13 +5,15 @@ use crypto::SecretKey;
 use rsp::ids::Eid;
 use rsp::sgp02::certificate::{CurveReference, Day, Owner};
 use rsp::time::Timestamp;
+use serde::Deserialize;
 
 use super::issue::{CURVE, Plan};
 use crate::pki::{Pki, PkiError};
 use crate::role::Role;
 
 /// The single defect of an otherwise valid card certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CardDefect {
     /// The last day is the last of 2001. Tests that the peer checks the expiration date.
     Expired,

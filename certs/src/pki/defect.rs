@@ -3,6 +3,7 @@
 use crypto::{Curve, SecretKey};
 use rsp::ids::{Eid, Oid};
 use rsp::time::Timestamp;
+use serde::Deserialize;
 
 use super::{Credential, Pki, PkiError, keys, seed};
 use crate::certificate::{ORGANIZATION_NAME, SERIAL_NUMBER, Validity};
@@ -11,7 +12,8 @@ use crate::issue::{self, Extension, Particulars, Plan, Signer};
 use crate::role::Role;
 
 /// The single defect of an otherwise valid certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Defect {
     /// Valid in the year 2001 only. Tests that the peer checks `notAfter`.
     Expired,

@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use network::EmmCause;
+use serde::Deserialize;
 
 pub(crate) mod false_statement;
 
 /// Time after which a sender that gets no answer gives up. `net::Client` uses the same timeout.
 pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A body size that exceeds the limit of `net::Client`.
-pub(crate) const HUGE: u32 = 17 << 20;
-
 /// A fault of a request or its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LinkAct {
     /// The request does not arrive.
     LoseRequest,
@@ -50,7 +49,8 @@ pub enum LinkAct {
 }
 
 /// A fault of stored records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RecordsAct {
     /// Nothing is written, and the store reports the failure.
     CommitFails,
@@ -69,7 +69,8 @@ pub enum RecordsAct {
 }
 
 /// A fault of the radio or of a short message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RadioAct {
     /// A network has no coverage.
     Outage,
@@ -96,7 +97,8 @@ pub enum RadioAct {
 }
 
 /// A fault of the power supply or of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PowerAct {
     /// The power fails before a write.
     CutBeforeWrite,

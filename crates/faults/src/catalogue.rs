@@ -1,16 +1,11 @@
-//! The fault catalogue: what each fault does, and which requirement of which party it tests.
-
-mod false_statement;
-mod link;
-mod power;
-mod radio;
-mod records;
+//! The fault catalogue: what each fault does, and which requirement of which party it tests. Its
+//! entries are in `catalogue.toml`.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::LazyLock;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::acts::false_statement::FalseStatement;
 use super::acts::{LinkAct, PowerAct, RadioAct, RecordsAct};
@@ -79,7 +74,8 @@ impl FromStr for Family {
 }
 
 /// A fault. Its name is stable, because scenario files and reports contain it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FaultId {
     /// A fault of a link.
     Link(LinkAct),
@@ -120,20 +116,20 @@ pub struct Entry {
     pub id: FaultId,
     /// Family and name, as in `link/lose-answer`.
     #[serde(rename = "id")]
-    pub name: &'static str,
+    pub name: String,
     /// One sentence that says what happens.
-    pub what: &'static str,
+    pub what: String,
     /// The parties that are tested.
-    pub peer: &'static str,
+    pub peer: String,
     /// The required behaviour of the tested party.
-    pub requirement: &'static str,
+    pub requirement: String,
     /// The clause that contains the requirement.
-    pub clause: &'static str,
+    pub clause: String,
     /// The refusal of the tested party: a status code where the standard defines one, otherwise the
     /// message of this implementation. Empty for faults that are not answered, and for lies that
     /// cannot be detected or that change nothing.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub answer: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub answer: String,
     /// The places at which the fault can be installed.
     pub places: Places,
     /// The parameter of the fault, if it has one.
@@ -141,50 +137,20 @@ pub struct Entry {
 }
 
 impl Entry {
-    const fn new(id: FaultId, name: &'static str, places: Places) -> Self {
-        let (what, peer, requirement, clause, answer) = ("", "", "", "", "");
-        Self { id, name, what, peer, requirement, clause, answer, places, value: None }
-    }
-
-    const fn what(mut self, what: &'static str) -> Self {
-        self.what = what;
-        self
-    }
-
-    const fn peer(mut self, peer: &'static str) -> Self {
-        self.peer = peer;
-        self
-    }
-
-    const fn requires(mut self, requirement: &'static str, clause: &'static str) -> Self {
-        (self.requirement, self.clause) = (requirement, clause);
-        self
-    }
-
-    const fn answer(mut self, answer: &'static str) -> Self {
-        self.answer = answer;
-        self
-    }
-
-    const fn value(mut self, parameter: Parameter) -> Self {
-        self.value = Some(parameter);
-        self
-    }
-
     /// The name without the family.
-    pub fn short_name(&self) -> &'static str {
-        self.name.split_once('/').map_or(self.name, |(_, name)| name)
+    pub fn short_name(&self) -> &str {
+        self.name.split_once('/').map_or(self.name.as_str(), |(_, name)| name)
     }
 }
 
 /// The kind of place at which a fault is installed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Places {
     /// `INTERFACE` or `INTERFACE.Function`.
     Function,
     /// One of these functions (comma-separated), or their interface.
-    Told(&'static str),
+    Told(String),
     /// `PARTY` or `PARTY:COLLECTION`.
     Collection,
     /// A mobile network.
@@ -197,7 +163,7 @@ pub enum Places {
 
 impl Places {
     /// Examples of each form, for human readers.
-    pub const fn forms(self) -> &'static str {
+    pub fn forms(&self) -> &str {
         match self {
             Self::Function => "ES9+, ES9+.GetBoundProfilePackage",
             Self::Told(functions) => functions,
@@ -210,37 +176,84 @@ impl Places {
 }
 
 /// The parameter of a fault.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Parameter {
     /// The meaning of the parameter.
-    pub what: &'static str,
+    pub what: String,
     /// The default value. `None` if the fault chooses the value itself, as
     /// `what` describes.
     pub default: Option<Value>,
-    /// True if the parameter is a duration, false if it is a number.
-    #[serde(rename = "kind", serialize_with = "kind")]
-    pub is_time: bool,
+    /// The form of the value.
+    pub kind: ParameterKind,
 }
 
-impl Parameter {
-    const fn time(what: &'static str, default: Duration) -> Self {
-        Self { what, default: Some(Value::Time(default)), is_time: true }
+/// The form of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParameterKind {
+    /// A duration such as `250ms` or `2h`.
+    Duration,
+    /// A number.
+    Number,
+}
+
+/// `catalogue.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Catalogue {
+    group: Vec<Group>,
+}
+
+/// Faults that test the same requirement at the same places.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    peer: String,
+    requirement: String,
+    clause: String,
+    places: Places,
+    faults: Vec<Fault>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fault {
+    name: String,
+    act: FaultId,
+    what: String,
+    #[serde(default)]
+    answer: String,
+    value: Option<Parameter>,
+}
+
+impl Group {
+    fn entries(self) -> impl Iterator<Item = Entry> {
+        let Self { peer, requirement, clause, places, faults } = self;
+        faults.into_iter().map(move |Fault { name, act, what, answer, value }| Entry {
+            id: act,
+            name,
+            what,
+            peer: peer.clone(),
+            requirement: requirement.clone(),
+            clause: clause.clone(),
+            answer,
+            places: places.clone(),
+            value,
+        })
     }
-
-    const fn octets(what: &'static str, default: Option<Value>) -> Self {
-        Self { what, default, is_time: false }
-    }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn kind<S: Serializer>(is_time: &bool, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(if *is_time { "duration" } else { "number" })
-}
+#[expect(clippy::expect_used, reason = "the file is part of the program, and the tests read it")]
+static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    let catalogue: Catalogue =
+        toml::from_str(include_str!("../catalogue.toml")).expect("catalogue.toml is a valid catalogue");
+    catalogue.group.into_iter().flat_map(Group::entries).collect()
+});
 
 /// All faults, grouped by family.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    let others = [link::ENTRIES, records::ENTRIES, radio::ENTRIES, power::ENTRIES];
-    others.into_iter().chain(false_statement::ENTRIES).flatten()
+    ENTRIES.iter()
 }
 
 /// Returns the fault with this name.
@@ -264,9 +277,9 @@ mod tests {
                 name.bytes().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || each == b'-'),
                 "{name}"
             );
-            assert!(names.insert(entry.name), "{} is listed twice", entry.name);
-            assert_eq!(entry.id.entry().map(|found| found.name), Some(entry.name));
-            assert_eq!(named(entry.name).map(|found| found.id), Some(entry.id));
+            assert!(names.insert(entry.name.as_str()), "{} is listed twice", entry.name);
+            assert_eq!(entry.id.entry().map(|found| found.name.as_str()), Some(entry.name.as_str()));
+            assert_eq!(named(&entry.name).map(|found| found.id), Some(entry.id));
         }
         assert!(names.len() > 50, "{}", names.len());
     }

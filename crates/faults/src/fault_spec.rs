@@ -8,7 +8,7 @@ use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
 
 use super::acts::RecordsAct;
-use super::catalogue::{self, Entry, Family, FaultId, Places};
+use super::catalogue::{self, Entry, Family, FaultId, ParameterKind, Places};
 use super::value::{Time, Value, number};
 use super::when::When;
 
@@ -84,7 +84,7 @@ impl FaultSpec {
 
     /// The name of the fault, as in `link/lose-answer`.
     pub fn name(&self) -> &'static str {
-        self.id.entry().map_or("", |entry| entry.name)
+        self.id.entry().map_or("", |entry| entry.name.as_str())
     }
 
     /// The place. `None` means everywhere.
@@ -185,7 +185,7 @@ fn read(text: &str) -> Result<FaultSpec, String> {
     let entry = catalogue::named(name).ok_or_else(|| unknown(name))?;
     let value = value.map(|value| read_value(entry, value)).transpose()?;
     if let Some(place) = place
-        && !is_place(entry.places, place)
+        && !is_place(&entry.places, place)
     {
         return Err(format!("{place:?} is not a valid place for {name}. Examples: {}", entry.places.forms()));
     }
@@ -215,17 +215,20 @@ fn read_value(entry: &'static Entry, text: &str) -> Result<Value, String> {
     let Some(parameter) = &entry.value else {
         return Err(format!("{} takes no value", entry.name));
     };
-    let read = match parameter.is_time {
-        true => text.parse().map(|Time(time)| Value::Time(time)),
-        false => number(text).map(Value::Number),
+    let read = match parameter.kind {
+        ParameterKind::Duration => text.parse().map(|Time(time)| Value::Time(time)),
+        ParameterKind::Number => number(text).map(Value::Number),
     };
     read.map_err(|()| {
-        let form = if parameter.is_time { "a duration such as 250ms, 30s or 2h" } else { "a number" };
+        let form = match parameter.kind {
+            ParameterKind::Duration => "a duration such as 250ms, 30s or 2h",
+            ParameterKind::Number => "a number",
+        };
         format!("the value of {} must be {form}: {}", entry.name, parameter.what)
     })
 }
 
-fn is_place(places: Places, place: &str) -> bool {
+fn is_place(places: &Places, place: &str) -> bool {
     let is_word = |text: &str| {
         !text.is_empty()
             && text

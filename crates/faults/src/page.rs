@@ -48,7 +48,7 @@ pub fn in_words(parameter: &Parameter) -> String {
 
 const INTRODUCTION: &str = "# Fault catalogue
 
-Generated from `crates/faults/src/catalogue`. `landfall faults` prints the catalogue; add `--json` for scripts. Faults are injected
+Generated from `crates/faults/catalogue.toml`. `landfall faults` prints the catalogue; add `--json` for scripts. Faults are injected
 outside the parties, by wrappers around a link, a store, a radio or a memory. For this reason each fault also works in front of a
 real device or server.
 

@@ -54,7 +54,7 @@ fn every_fault_round_trips_with_a_value_and_a_place() {
     for entry in catalogue::all() {
         let mut text = entry.name.to_owned();
         if let Some(parameter) = &entry.value {
-            text.push_str(if parameter.is_time { "=90s" } else { "=9" });
+            text.push_str(if parameter.kind == catalogue::ParameterKind::Duration { "=90s" } else { "=9" });
         }
         for place in entry.places.forms().split(", ") {
             let text = format!("{text}@{place}#2");
@@ -104,7 +104,7 @@ fn every_link_fault_has_the_described_effect() {
     for entry in of(Family::Link) {
         let FaultId::Link(act) = entry.id else { panic!() };
         simulate(async |_| {
-            let (answer, took, heard) = asked(entry.name).await;
+            let (answer, took, heard) = asked(&entry.name).await;
             let kind = answer.as_ref().err().map(|fault| fault.kind);
             let body = answer.as_ref().map(|answer| answer.body().clone()).unwrap_or_default();
             let status = answer.as_ref().map(Response::status).unwrap_or_default();

@@ -43,11 +43,11 @@ fn all() -> Vec<Told> {
         let functions: Vec<_> = entry.places.forms().split(", ").collect();
         let is_of_metadata = matches!(entry.id, FaultId::Lie(FalseStatement::Metadata(_)));
         for place in &functions {
-            let answer = if is_of_metadata { told_alone(entry, place) } else { entry.answer };
+            let answer = if is_of_metadata { told_alone(entry, place) } else { entry.answer.as_str() };
             all.push(Told { entry, place, answer });
         }
         if is_of_metadata && functions.len() > 1 {
-            all.push(Told { entry, place: "ES9+", answer: entry.answer });
+            all.push(Told { entry, place: "ES9+", answer: &entry.answer });
         }
     }
     all
@@ -56,9 +56,9 @@ fn all() -> Vec<Told> {
 /// The expected answer to a metadata lie in only one function. If the lie is a policy rule in
 /// AuthenticateClient, the LPA refuses it at once. Otherwise the LPA finds that the metadata of
 /// AuthenticateClient and of the package differ.
-fn told_alone(entry: &Entry, place: &str) -> &'static str {
+fn told_alone(entry: &'static Entry, place: &str) -> &'static str {
     match entry.answer.starts_with("ppr") && place.ends_with("AuthenticateClient") {
-        true => entry.answer,
+        true => &entry.answer,
         false => "metadata-mismatch(4)",
     }
 }

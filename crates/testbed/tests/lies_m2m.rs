@@ -52,7 +52,7 @@ fn try_lie(entry: &Entry, lie: FalseM2mStatement, setup: &Setup, start: &Start) 
         // If only the enabling fails, the profile is on the card, and the download succeeds with a
         // warning.
         let is_there = lie == FalseM2mStatement::NotEnabled;
-        if answer.base.is_done() != is_there || !said.contains(entry.answer) {
+        if answer.base.is_done() != is_there || !said.contains(&entry.answer) {
             return Err(format!("no party answered {:?}: {said}", entry.answer));
         }
         run.faults.clear();

@@ -2,9 +2,11 @@
 
 use certs::m2m::CardDefect;
 use certs::{Defect, Role};
+use serde::Deserialize;
 
 /// A deliberate protocol violation by one party.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FalseStatement {
     /// By an SM-DP+, about the session.
     Server(FalseServerStatement),
@@ -25,7 +27,8 @@ pub enum FalseStatement {
 
 /// A false statement of an SM-DP+ about the session. Each variant names the element that is
 /// changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FalseServerStatement {
     /// transactionId outside the signed data, in any function.
     Transaction,
@@ -57,7 +60,8 @@ pub enum FalseServerStatement {
 
 /// A false statement of an SM-DP+ about the profile. If it is made in only
 /// one of ES9+.AuthenticateClient and the package, the two contradict each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FalseMetadata {
     /// Another ICCID.
     Iccid,
@@ -88,7 +92,8 @@ pub enum FalseMetadata {
 }
 
 /// A defect in the binding of a package by an SM-DP+.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FalsePackage {
     /// remoteOpId.
     RemoteOperation,
@@ -149,7 +154,8 @@ pub enum FalsePackage {
 }
 
 /// A defect of the profile elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FalseElement {
     /// The header has another ICCID than the metadata.
     HeaderIccid,
@@ -172,7 +178,8 @@ pub enum FalseElement {
 }
 
 /// A false statement of a card. Each variant names the element that is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FalseCardStatement {
     /// transactionId outside the signed data, in any function.
     Transaction,
@@ -239,7 +246,8 @@ pub enum FalseCardStatement {
 }
 
 /// A false statement between servers of SGP.02.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FalseM2mStatement {
     /// EIS: another EID, signed by the EUM.
     EisEid,

@@ -127,7 +127,7 @@ impl FaultInjector {
 }
 
 fn applies_in(entry: &Entry, function: &str) -> bool {
-    matches!(entry.places, Places::Told(functions) if functions.split(", ").any(|place| place == function))
+    matches!(&entry.places, Places::Told(functions) if functions.split(", ").any(|place| place == function))
 }
 
 impl FalseStatement {
