@@ -1,17 +1,17 @@
 //! Result of a function, and the two ways in which a function fails.
 
-use rsp::status::Refusal;
+use rsp::{sgp02, status::Refusal};
 use world::Fault;
 
 /// Result of a function: its reply or its rejection.
 pub type Decision<T> = Result<T, Rejection>;
 
-/// Reason why a function has no reply.
+/// Reason why a function has no reply. The refusals of SGP.22 and SGP.02 have different types.
 #[derive(Debug)]
-pub enum Rejection {
+pub enum Rejection<R = Refusal> {
     /// Refusal by the protocol. Changes are committed: a counted attempt, an ended order or an
     /// ended session.
-    Refusal(Refusal),
+    Refusal(R),
     /// Internal fault. Nothing is committed.
     Fault(Fault),
 }
@@ -22,7 +22,13 @@ impl From<Refusal> for Rejection {
     }
 }
 
-impl From<Fault> for Rejection {
+impl From<sgp02::status::Refusal> for Rejection<sgp02::status::Refusal> {
+    fn from(refusal: sgp02::status::Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+impl<R> From<Fault> for Rejection<R> {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }

@@ -4,7 +4,6 @@ use rsp::{
     ids::Oid,
     sgp02::{Namespace, status::Refusal},
 };
-use world::Fault;
 
 /// A remote party.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -18,25 +17,7 @@ pub struct Peer {
 }
 
 /// Reason why a function has no result.
-#[derive(Debug)]
-pub enum Rejection {
-    /// Refusal by the protocol. Changes are committed.
-    Refusal(Refusal),
-    /// Internal fault. Nothing is committed.
-    Fault(Fault),
-}
-
-impl From<Refusal> for Rejection {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refusal(refusal)
-    }
-}
-
-impl From<Fault> for Rejection {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
+pub type Rejection = crate::Rejection<Refusal>;
 
 /// Result of a function.
 pub type Decision<T> = Result<T, Rejection>;
