@@ -249,13 +249,7 @@ impl SmSr {
     /// # Errors
     /// As [`due`](Self::due).
     pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
-        loop {
-            let due = self.due().await?;
-            if due.tasks.is_empty() {
-                return Ok(due.next);
-            }
-            due.run().await;
-        }
+        rsp_server::due::run_due(async || self.due().await).await
     }
 
     async fn end_due(&self) -> Result<Due, Fault> {

@@ -56,6 +56,21 @@ impl Due {
     }
 }
 
+/// Runs the work that `due` returns until no more is due. Returns the time at which more work is
+/// due, or `None`.
+///
+/// # Errors
+/// A fault of `due`.
+pub async fn run_due(due: impl AsyncFn() -> Result<Due, Fault>) -> Result<Option<Timestamp>, Fault> {
+    loop {
+        let due = due().await?;
+        if due.tasks.is_empty() {
+            return Ok(due.next);
+        }
+        due.run().await;
+    }
+}
+
 impl From<Option<Timestamp>> for Due {
     /// Creates a value without tasks, for work that has been done already.
     fn from(next: Option<Timestamp>) -> Self {

@@ -166,13 +166,7 @@ impl Engine {
     /// # Errors
     /// As [`due`](Self::due).
     pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
-        loop {
-            let due = self.due().await?;
-            if due.tasks.is_empty() {
-                return Ok(due.next);
-            }
-            due.run().await;
-        }
+        rsp_server::due::run_due(async || self.due().await).await
     }
 
     /// Returns the TLS key for a PSK identity at the HTTPS endpoint for cards; `None` if the card

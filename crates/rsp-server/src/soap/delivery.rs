@@ -102,13 +102,7 @@ impl Soap {
     /// # Errors
     /// As [`due`](Self::due).
     pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
-        loop {
-            let due = self.due().await?;
-            if due.tasks.is_empty() {
-                return Ok(due.next);
-            }
-            due.run().await;
-        }
+        crate::due::run_due(async || self.due().await).await
     }
 
     /// Sends the messages for an address one after the other until one is not accepted. Messages
