@@ -145,14 +145,15 @@ impl Records for Interleaved {
         })
     }
 
-    fn list<'a>(
+    fn first<'a>(
         &'a self,
         collection: &'static str,
         prefix: &'a str,
+        most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            self.0.list(collection, prefix).await
+            self.0.first(collection, prefix, most).await
         })
     }
 

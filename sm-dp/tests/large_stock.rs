@@ -28,14 +28,6 @@ impl Records for Counting {
         self.inner.read(collection, key)
     }
 
-    fn list<'a>(
-        &'a self,
-        collection: &'static str,
-        prefix: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.first(collection, prefix, usize::MAX)
-    }
-
     fn first<'a>(
         &'a self,
         collection: &'static str,

@@ -187,17 +187,6 @@ impl Records for FaultyRecords {
         }
     }
 
-    fn list<'a>(
-        &'a self,
-        collection: &'static str,
-        prefix: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        match self.may_read(collection) {
-            Ok(()) => self.inner.list(collection, prefix),
-            Err(fault) => Box::pin(async { Err(fault) }),
-        }
-    }
-
     fn first<'a>(
         &'a self,
         collection: &'static str,

@@ -98,14 +98,6 @@ impl Records for SqliteRecords {
         })
     }
 
-    fn list<'a>(
-        &'a self,
-        collection: &'static str,
-        prefix: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.first(collection, prefix, usize::MAX)
-    }
-
     fn first<'a>(
         &'a self,
         collection: &'static str,

@@ -26,27 +26,23 @@ pub trait Records: Send + Sync {
         key: &'a str,
     ) -> BoxFuture<'a, Result<Option<Stored>, Fault>>;
 
-    /// Reads every record of a collection whose key begins with `prefix`, ordered by key (code
-    /// points).
-    fn list<'a>(
-        &'a self,
-        collection: &'static str,
-        prefix: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>>;
-
-    /// Reads the first records of [`list`](Self::list), at most `most`. A store overrides this
-    /// method if it can avoid reading the others.
+    /// Reads the records of a collection whose key begins with `prefix`, ordered by key (code
+    /// points), at most the first `most`.
     fn first<'a>(
         &'a self,
         collection: &'static str,
         prefix: &'a str,
         most: usize,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>>;
+
+    /// Reads every record of a collection whose key begins with `prefix`, in the order of
+    /// [`first`](Self::first).
+    fn list<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        Box::pin(async move {
-            let mut all = self.list(collection, prefix).await?;
-            all.truncate(most);
-            Ok(all)
-        })
+        self.first(collection, prefix, usize::MAX)
     }
 
     /// Makes all changes durably, or none of them.
@@ -64,14 +60,6 @@ impl<R: Records + ?Sized> Records for Arc<R> {
         key: &'a str,
     ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
         (**self).read(collection, key)
-    }
-
-    fn list<'a>(
-        &'a self,
-        collection: &'static str,
-        prefix: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        (**self).list(collection, prefix)
     }
 
     fn first<'a>(

@@ -45,14 +45,15 @@ impl Records for Mortal {
         })
     }
 
-    fn list<'a>(
+    fn first<'a>(
         &'a self,
         collection: &'static str,
         prefix: &'a str,
+        most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         Box::pin(async move {
             self.check()?;
-            self.records.list(collection, prefix).await
+            self.records.first(collection, prefix, most).await
         })
     }
 

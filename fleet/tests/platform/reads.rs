@@ -36,13 +36,14 @@ impl Records for Counting {
         })
     }
 
-    fn list<'a>(
+    fn first<'a>(
         &'a self,
         collection: &'static str,
         prefix: &'a str,
+        most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         Box::pin(async move {
-            let found = self.inner.list(collection, prefix).await?;
+            let found = self.inner.first(collection, prefix, most).await?;
             let octets = found.iter().map(|(_, stored)| stored.bytes.len()).sum();
             self.octets.fetch_add(octets, Ordering::Relaxed);
             Ok(found)

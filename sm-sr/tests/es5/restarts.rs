@@ -41,14 +41,15 @@ impl Records for Mortal {
         })
     }
 
-    fn list<'a>(
+    fn first<'a>(
         &'a self,
         collection: &'static str,
         prefix: &'a str,
+        most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         Box::pin(async move {
             self.check_alive()?;
-            self.inner.list(collection, prefix).await
+            self.inner.first(collection, prefix, most).await
         })
     }
 

@@ -424,14 +424,15 @@ impl Records for Counting {
         self.inner.read(collection, key)
     }
 
-    fn list<'a>(
+    fn first<'a>(
         &'a self,
         collection: &'static str,
         prefix: &'a str,
+        most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         self.reads.fetch_add(usize::from(collection == "soap-outbox"), Ordering::Relaxed);
         Box::pin(async move {
-            let found = self.inner.list(collection, prefix).await?;
+            let found = self.inner.first(collection, prefix, most).await?;
             if ["soap-due", "soap-answered"].contains(&collection) {
                 self.answered.fetch_add(found.len(), Ordering::Relaxed);
             }
@@ -509,12 +510,13 @@ impl Records for Full {
         self.inner.read(collection, key)
     }
 
-    fn list<'a>(
+    fn first<'a>(
         &'a self,
         collection: &'static str,
         prefix: &'a str,
+        most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.inner.list(collection, prefix)
+        self.inner.first(collection, prefix, most)
     }
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {

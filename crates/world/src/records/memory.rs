@@ -36,14 +36,6 @@ impl Records for MemoryRecords {
         Box::pin(async move { Ok(self.with(|state| state.get(collection, key).cloned())) })
     }
 
-    fn list<'a>(
-        &'a self,
-        collection: &'static str,
-        prefix: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.first(collection, prefix, usize::MAX)
-    }
-
     fn first<'a>(
         &'a self,
         collection: &'static str,

@@ -141,14 +141,15 @@ impl Records for StoppableRecords {
         }
     }
 
-    fn list<'a>(
+    fn first<'a>(
         &'a self,
         collection: &'static str,
         prefix: &'a str,
+        most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         match *self.stopped_now.lock().unwrap() {
             true => Box::pin(async { Err(Self::fault()) }),
-            false => self.inner.list(collection, prefix),
+            false => self.inner.first(collection, prefix, most),
         }
     }
 

@@ -39,12 +39,13 @@ impl Records for FailingRecords {
         self.inner.read(collection, key)
     }
 
-    fn list<'a>(
+    fn first<'a>(
         &'a self,
         collection: &'static str,
         prefix: &'a str,
+        most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.inner.list(collection, prefix)
+        self.inner.first(collection, prefix, most)
     }
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
