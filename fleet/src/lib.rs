@@ -36,12 +36,12 @@ mod moves;
 mod owner;
 mod plan;
 mod platform;
-mod problem;
 mod profile_order;
 mod reconcile;
 mod state;
 mod store;
 mod supplier;
+mod transaction;
 
 pub use api::CHECK_IN;
 pub use campaign::{
@@ -63,8 +63,8 @@ pub use platform::{
     CampaignDetails, CampaignDevice, Config, DeviceDecision, Edit, PlannedMove, Platform, Processed, Setup,
     decisions,
 };
-pub use problem::Problem;
 pub use profile_order::{Code, DownloadProgress, ORDERS, OrderStep, ProfileOrder, ProfileOrderId};
+pub use rsp_server::api::Problem;
 pub use state::{DeviceEvent, NotPossible, State, Tally, Trail, TrailEntry};
 pub use store::{ImportError, STORED_FORM, dry_run, get, import, load, put};
 pub use supplier::{Es2Plus, Supplier};

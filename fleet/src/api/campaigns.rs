@@ -1,7 +1,7 @@
 //! /v1/campaigns and /v1/dry-run.
 
 use http::StatusCode;
-use rsp_server::api::{Function, NoId, NoQuery, Problems, Verb};
+use rsp_server::api::{Function, NoId, NoQuery, Problem, Problems, Verb};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -9,7 +9,6 @@ use super::{Input, PlatformApi};
 use crate::{
     campaign::{Campaign, CampaignId, CampaignSpec},
     platform::{CampaignDetails, PlannedMove},
-    problem::Problem,
 };
 
 /// GET /v1/campaigns

@@ -2,14 +2,13 @@
 
 use http::StatusCode;
 use rsp::ids::Eid;
-use rsp_server::api::{Function, NoId, NoQuery, Problems, Verb};
+use rsp_server::api::{Function, NoId, NoQuery, Problem, Problems, Verb};
 
 use super::{Input, PlatformApi};
 use crate::{
     check_in::{CheckIn, Instruction},
     device::{Device, Selection},
     platform::{DeviceDecision, Edit},
-    problem::Problem,
 };
 
 /// Path at which devices check in.

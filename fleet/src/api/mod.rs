@@ -2,16 +2,15 @@
 //!
 //! The platform has two entry points. Devices and SM-DP+s use one, whose server authenticates them.
 //! The owner's entry point offers all functions, has no password and is meant for the loopback
-//! interface. The module `origin` refuses requests from web pages.
+//! interface. The [`api::check_origin`] refuses requests from web pages.
 
 mod campaigns;
 mod devices;
-mod origin;
 mod reports;
 
 use bytes::Bytes;
 use certs::{Certificate, Role, ServerName};
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use rsp::{
     ids::{Eid, Version},
     sgp22::{
@@ -19,13 +18,12 @@ use rsp::{
         json,
     },
 };
-use rsp_server::api::{self, Api, Document, RequestError, Route};
+use rsp_server::api::{self, Api, Document, Problem, Route};
 use world::{Link, LinkFault, PeerCertificate, link_from};
 
 use crate::{
     check_in::CheckIn,
     platform::{Platform, Processed},
-    problem::Problem,
 };
 
 pub use devices::CHECK_IN;
@@ -38,7 +36,6 @@ impl Api for PlatformApi {
         = Platform
     where
         'r: 'c;
-    type Problem = Problem;
 
     const TITLE: &'static str = "Landfall fleet platform";
     const DESCRIPTION: &'static str = "API of the platform of a fleet's owner. The owner's port has no \
@@ -75,12 +72,6 @@ impl Api for PlatformApi {
 /// The input of a function of the platform.
 type Input<'i, 'c, 'r, F> = api::Input<'i, 'c, 'r, PlatformApi, F>;
 
-impl From<RequestError> for Problem {
-    fn from(RequestError { status, what, why, next, allow }: RequestError) -> Self {
-        Self { allow: allow.join(", "), ..Self::new(status, what, why, next) }
-    }
-}
-
 /// Version of SGP.22 that replies to ES2+ notifications name.
 const PROTOCOL: Version = Version([2, 5, 0]);
 
@@ -109,9 +100,9 @@ impl Platform {
         if request.uri().path() == progress_path() {
             return self.answer_progress(request).await;
         }
-        match origin::check(request) {
+        match api::check_origin::<PlatformApi>(request, |_| false) {
             Ok(()) => self.execute(request).await,
-            Err(problem) => response(&problem),
+            Err(problem) => problem.response(),
         }
     }
 
@@ -125,21 +116,23 @@ impl Platform {
             return self.answer_progress(request).await;
         }
         if path != CHECK_IN {
-            return response(&Problem::not_found(
+            return Problem::not_found(
                 format!("cannot {} {path}", request.method()),
                 "this port only accepts check-ins of devices",
                 "use the port of the owner's API",
-            ));
+            )
+            .response();
         }
         let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         match serde_json::from_slice::<CheckIn>(request.body()) {
-            Ok(CheckIn { eid, .. }) if !admits(eid, token) => response(&Problem::new(
+            Ok(CheckIn { eid, .. }) if !admits(eid, token) => Problem::new(
                 StatusCode::UNAUTHORIZED,
                 format!("device {eid} may not check in"),
                 "its token is not the token of this device",
                 "print the token with `landfall fleet token EID` and send it as Authorization: Bearer TOKEN",
-            )),
+            )
+            .response(),
             // A malformed check-in names no device, and the function refuses it.
             Ok(_) | Err(_) => self.execute(request).await,
         }
@@ -151,7 +144,7 @@ impl Platform {
             let call = route.call(&id, request)?;
             Ok(route.response(call.execute(&mut self.clone()).await?))
         };
-        called.await.unwrap_or_else(|problem: Problem| response(&problem))
+        called.await.unwrap_or_else(|problem: Problem| problem.response())
     }
 
     /// ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5). The function has no response with a
@@ -185,17 +178,4 @@ fn sm_dp_names(certificate: &PeerCertificate) -> Option<Vec<ServerName>> {
 
 fn progress_path() -> String {
     es2plus::path("handleDownloadProgressInfo")
-}
-
-fn response(problem: &Problem) -> Response<Bytes> {
-    // Serializing three strings never fails.
-    let mut response = Response::new(serde_json::to_vec(problem).unwrap_or_default().into());
-    *response.status_mut() = problem.status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Ok(allow) = HeaderValue::from_str(&problem.allow)
-        && !allow.is_empty()
-    {
-        response.headers_mut().insert(header::ALLOW, allow);
-    }
-    response
 }

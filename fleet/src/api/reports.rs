@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use localize::{DataError, Day};
 use rsp::ids::Plmn;
-use rsp_server::api::{Function, NoId, Problems, Verb};
+use rsp_server::api::{Function, NoId, Problem, Problems, Verb};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use world::Fault;
@@ -17,7 +17,6 @@ use crate::{
     costs::{Costs, Move},
     device::Selection,
     evaluated_fleet::{Conditions, EvaluatedFleet},
-    problem::Problem,
 };
 
 /// GET /v1/answers/residents
@@ -257,6 +256,6 @@ fn built_in_tables() -> Result<(Costs, Bearers), Fault> {
 }
 
 /// Converts a fault about a name in the query into a bad request.
-fn bad_request(Fault { what, why, next, .. }: Fault) -> Problem {
-    Problem::bad_request(what, why, next)
+fn bad_request(fault: Fault) -> Problem {
+    Problem::because(StatusCode::BAD_REQUEST, fault)
 }

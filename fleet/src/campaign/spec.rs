@@ -4,7 +4,9 @@ use localize::{DataError, DataText};
 use rsp::time::Timestamp;
 
 use super::{Campaign, CampaignSpec, Destination, Devices, Forgiven, Progress, Share, State, Window};
-use crate::{device::Device, problem::Problem};
+use rsp_server::api::Problem;
+
+use crate::device::Device;
 
 impl Campaign {
     /// Returns a campaign that has not started.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use localize::Decision;
 use rsp::ids::{Eid, Iccid};
+use rsp_server::api::Problem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx};
@@ -19,8 +20,8 @@ use crate::{
     evaluated_fleet::EvaluatedFleet,
     moves::MOVES,
     plan::{Plan, plan},
-    problem::{Problem, Rejected, decide},
     store::load,
+    transaction::{Rejected, decide},
 };
 
 /// The reason for which a campaign gives up a device that was retired.

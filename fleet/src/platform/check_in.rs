@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use localize::HeldState;
 use rsp::{ids::Iccid, time::Timestamp};
+use rsp_server::api::Problem;
 use world::{Fault, Tx, transact};
 
 use super::{Platform, offer::Offered, orders::Driven};
@@ -13,11 +14,11 @@ use crate::{
     device::Device,
     evaluated_fleet::Policies,
     moves::{MOVES, Move, ProfileSource},
-    problem::{Problem, Rejected, decide},
     profile_order::{ORDERS, OrderStep, ProfileOrder, ProfileOrderId, prefix},
     reconcile::{self, Expected},
     state::{DeviceEvent, State},
     store,
+    transaction::{Rejected, decide},
 };
 
 /// Next step after a check-in was recorded.
@@ -57,7 +58,7 @@ impl Platform {
     ) -> Result<Recorded, Rejected> {
         let (now, key) = (self.now(), report.eid.to_string());
         let Some(mut device) = store::get(tx, report.eid).await? else {
-            return Err(Rejected::Refused(Problem::not_found(
+            return Err(Rejected::Refusal(Problem::not_found(
                 format!("device {key} cannot check in"),
                 "it is not part of the fleet",
                 "add it with `landfall fleet import`",

@@ -2,6 +2,7 @@
 
 use localize::Needs;
 use rsp::ids::Eid;
+use rsp_server::api::Problem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, transact};
@@ -11,9 +12,9 @@ use crate::{
     campaign::{AttemptResult, CAMPAIGNS, MEMBERS, MemberState, member_key},
     device::{Device, Fleet, Name, Selection},
     moves::MOVES,
-    problem::{Problem, Rejected, decide},
     state::DeviceEvent,
     store::{self, load},
+    transaction::{Rejected, decide},
 };
 
 /// New values for a device. A field that is absent stays unchanged.

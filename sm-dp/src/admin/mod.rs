@@ -2,7 +2,7 @@
 //! cannot be reached over ES9+ or ES2+.
 //!
 //! There is one file for each resource. Each function is a type ([`api::Function`]). The API has no password and
-//! is meant for the loopback address. The module `origin` refuses requests from web pages.
+//! is meant for the loopback address. [`api::check_origin`] refuses requests from web pages.
 
 mod ensured;
 mod events;
@@ -10,19 +10,18 @@ mod notifications;
 mod operators;
 mod order_view;
 mod orders;
-mod origin;
 mod outbox;
 pub mod preset;
-mod problem;
 mod schema;
 mod sessions;
 mod stock;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
+use rsp::status::Refusal;
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
 
-use rsp_server::api::{self, Api, Call, Document, RequestError, Route, Verb};
+use rsp_server::api::{self, Api, Call, Document, Problem, Route, Verb};
 
 use crate::{
     context,
@@ -30,7 +29,6 @@ use crate::{
     records::OUTBOX,
     server::{Inner, SmDpPlus},
 };
-use problem::Problem;
 
 /// The admin API.
 struct AdminApi;
@@ -40,7 +38,6 @@ impl Api for AdminApi {
         = Context<'c, 'r>
     where
         'r: 'c;
-    type Problem = Problem;
 
     const TITLE: &'static str = "Landfall SM-DP+, admin API";
     const DESCRIPTION: &'static str =
@@ -74,12 +71,6 @@ type AdminCall = Box<dyn Call<AdminApi, Bytes>>;
 /// The input of an admin function.
 type Input<'i, 'c, 'r, F> = api::Input<'i, 'c, 'r, AdminApi, F>;
 
-impl From<RequestError> for Problem {
-    fn from(RequestError { status, what, why, next, allow }: RequestError) -> Self {
-        Self { allow, ..Self::new(status, what, why, next) }
-    }
-}
-
 /// The context of an admin function.
 struct Context<'a, 'r> {
     /// The context of a server function. Its transaction is committed if the function writes and
@@ -107,7 +98,7 @@ impl SmDpPlus {
         let is_read = route.verb == Verb::Get;
         let (response, outcome) = match self.decide(is_read, &*call).await {
             Ok(reply) => (route.response(reply), Outcome::Done),
-            Err(problem) => (problem.response(), problem.outcome()),
+            Err(problem) => (problem.response(), outcome(&problem)),
         };
         // Requests that only read change nothing. They are not logged, because otherwise a client
         // that polls the events would mostly see its own requests.
@@ -127,11 +118,8 @@ impl SmDpPlus {
     }
 
     fn read(&self, request: &Request<Bytes>) -> Result<(&'static Route<AdminApi>, AdminCall), Problem> {
-        origin::check(&self.0.core.config, request)?;
+        api::check_origin::<AdminApi>(request, |name| self.0.core.config.own_address(name).is_some())?;
         let (route, id) = api::find::<AdminApi>(request)?;
-        if route.has_body {
-            origin::check_content_type(request)?;
-        }
         Ok((route, route.call(&id, request)?))
     }
 
@@ -153,7 +141,7 @@ impl SmDpPlus {
                 Committed::Yes => {
                     let refusal = self.register_events(&posted).await?;
                     self.wake();
-                    return refusal.map_or(Ok(reply), |refusal| Err(Problem::event_refused(&refusal)));
+                    return refusal.map_or(Ok(reply), |refusal| Err(event_refused(&refusal)));
                 }
                 Committed::Conflict => {}
             }
@@ -165,4 +153,19 @@ impl SmDpPlus {
         )
         .into())
     }
+}
+
+fn outcome(problem: &Problem) -> Outcome {
+    let text = problem.to_string();
+    if problem.status.is_server_error() { Outcome::Failed(text) } else { Outcome::Refused(text) }
+}
+
+/// The SM-DS did not accept the event of an order. The profile is unchanged.
+fn event_refused(refusal: &Refusal) -> Problem {
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "cannot register the event",
+        refusal.to_string(),
+        "check the SM-DS, or leave smdsAddress out; the profile is unchanged",
+    )
 }

@@ -39,7 +39,7 @@ impl SmDpPlus {
     }
 
     async fn ensure<T>(&self, new: &dyn Call<AdminApi, Ensured<T>>) -> Result<Ensured<T>, Fault> {
-        self.decide(false, new).await.map_err(|problem| problem.fault)
+        self.decide(false, new).await.map_err(Fault::from)
     }
 }
 

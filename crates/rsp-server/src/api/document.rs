@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Api, Function, Input, NoId, NoQuery, Route, Verb};
+use super::{Api, Function, Input, NoId, NoQuery, Problem, Route, Verb};
 
 /// GET /openapi.json
 pub struct Document;
@@ -26,21 +26,9 @@ impl<A: Api> Function<A> for Document {
     type Body = ();
     type Reply = OpenApi;
 
-    async fn execute(_: Input<'_, '_, '_, A, Self>) -> Result<OpenApi, A::Problem> {
+    async fn execute(_: Input<'_, '_, '_, A, Self>) -> Result<OpenApi, Problem> {
         Ok(document::<A>())
     }
-}
-
-/// The body of every error response.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
-struct Problem {
-    /// The failed action.
-    what: String,
-    /// The reason.
-    why: String,
-    /// The suggested next step.
-    next: String,
 }
 
 fn document<A: Api>() -> OpenApi {

@@ -4,6 +4,8 @@
 //! part of the OpenAPI document all come from this type, so they cannot differ.
 
 mod document;
+mod origin;
+mod problem;
 mod route;
 
 use std::{fmt::Display, str::FromStr};
@@ -15,7 +17,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use world::{BoxFuture, Fault};
 
 pub use document::{Document, OpenApi};
-pub use route::{RequestError, Route, Verb, find};
+pub use origin::check_origin;
+pub use problem::Problem;
+pub use route::{Route, Verb, find};
 
 /// An API.
 pub trait Api: Sized + 'static {
@@ -23,8 +27,6 @@ pub trait Api: Sized + 'static {
     type Context<'c, 'r>: Send
     where
         'r: 'c;
-    /// An error response. Its body is an object with the texts `what`, `why` and `next`.
-    type Problem: From<RequestError> + From<Fault>;
 
     /// The title of the document.
     const TITLE: &'static str;
@@ -64,7 +66,7 @@ pub trait Function<A: Api>: Sized + 'static {
     /// Executes the function. If its transaction conflicts with another one, it is called again.
     fn execute(
         input: Input<'_, '_, '_, A, Self>,
-    ) -> impl Future<Output = Result<Self::Reply, A::Problem>> + Send;
+    ) -> impl Future<Output = Result<Self::Reply, Problem>> + Send;
 }
 
 /// A decoded request to a function.
@@ -105,14 +107,11 @@ pub struct NoQuery {}
 /// A decoded call. It can be executed several times, because a conflict repeats the transaction.
 pub trait Call<A: Api, T>: Send + Sync {
     /// Executes the function that is called.
-    fn execute<'a>(&'a self, context: &'a mut A::Context<'_, '_>) -> BoxFuture<'a, Result<T, A::Problem>>;
+    fn execute<'a>(&'a self, context: &'a mut A::Context<'_, '_>) -> BoxFuture<'a, Result<T, Problem>>;
 }
 
 impl<A: Api, F: Function<A>> Call<A, Bytes> for Arguments<A, F> {
-    fn execute<'a>(
-        &'a self,
-        context: &'a mut A::Context<'_, '_>,
-    ) -> BoxFuture<'a, Result<Bytes, A::Problem>> {
+    fn execute<'a>(&'a self, context: &'a mut A::Context<'_, '_>) -> BoxFuture<'a, Result<Bytes, Problem>> {
         Box::pin(async move {
             let reply = F::execute(Input { context, arguments: self }).await?;
             serde_json::to_vec(&reply).map(Bytes::from).map_err(|e| {

@@ -10,7 +10,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{Api, Arguments, Call, Function, Problems};
+use super::{Api, Arguments, Call, Function, Problem, Problems};
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct Route<A: Api> {
     /// The HTTP method.
     pub verb: Verb,
     /// True if requests have a body.
-    pub has_body: bool,
+    pub(super) has_body: bool,
     pub(super) path: &'static str,
     pub(super) summary: &'static str,
     pub(super) success: StatusCode,
@@ -60,7 +60,7 @@ pub struct Route<A: Api> {
 }
 
 /// Decodes a call from the identifier in the path and the request.
-type Read<A> = fn(&str, &Request<Bytes>) -> Result<Box<dyn Call<A, Bytes>>, RequestError>;
+type Read<A> = fn(&str, &Request<Bytes>) -> Result<Box<dyn Call<A, Bytes>>, Problem>;
 
 impl<A: Api> Route<A> {
     /// Returns the route of a function.
@@ -84,7 +84,7 @@ impl<A: Api> Route<A> {
     ///
     /// # Errors
     /// The request is malformed.
-    pub fn call(&self, id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call<A, Bytes>>, RequestError> {
+    pub fn call(&self, id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call<A, Bytes>>, Problem> {
         (self.read)(id, request)
     }
 
@@ -126,71 +126,40 @@ const fn is_unit<T>() -> bool {
     size_of::<T>() == 0
 }
 
-/// A request that no function can process.
-#[derive(Clone, Debug)]
-pub struct RequestError {
-    /// The HTTP status of the response.
-    pub status: StatusCode,
-    /// The description of the failure.
-    pub what: String,
-    /// The reason.
-    pub why: String,
-    /// The suggested next step.
-    pub next: &'static str,
-    /// The methods that the path supports, for 405 responses.
-    pub allow: Vec<&'static str>,
-}
-
-impl RequestError {
-    fn bad_request(what: String, why: String, next: &'static str) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, what, why, next, allow: Vec::new() }
-    }
-}
-
 /// Returns the route of a request and the identifier in its path.
 ///
 /// # Errors
 /// The API does not have the path, or the path does not have the method.
-pub fn find<A: Api>(request: &Request<Bytes>) -> Result<(&'static Route<A>, String), RequestError> {
+pub fn find<A: Api>(request: &Request<Bytes>) -> Result<(&'static Route<A>, String), Problem> {
     let path = request.uri().path();
     let matching: Vec<_> = A::ROUTES.iter().filter_map(|route| Some((route, route.id_in(path)?))).collect();
     let method = request.method().as_str();
     if let Some((route, id)) = matching.iter().find(|(route, _)| route.verb.name() == method) {
         let id = percent_decode_str(id).decode_utf8().map_err(|e| {
             let next = "write names in UTF-8 with percent-encoding";
-            RequestError::bad_request(format!("cannot read the path {path}"), e.to_string(), next)
+            Problem::bad_request(format!("cannot read the path {path}"), e.to_string(), next)
         })?;
         return Ok((route, id.into_owned()));
     }
     let what = format!("cannot {method} {path}");
     let allow: Vec<_> = matching.iter().map(|(route, _)| route.verb.name()).collect();
-    let error = match allow.is_empty() {
-        true => RequestError {
-            status: StatusCode::NOT_FOUND,
-            what,
-            why: "the API does not have this path".to_owned(),
-            next: "GET /openapi.json lists all paths",
-            allow,
-        },
-        false => RequestError {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            what,
-            why: format!("the path supports {}", allow.join(", ")),
-            next: "use one of these methods; GET /openapi.json describes them",
-            allow,
-        },
-    };
-    Err(error)
+    if allow.is_empty() {
+        let why = "the API does not have this path";
+        return Err(Problem::not_found(what, why, "GET /openapi.json lists all paths"));
+    }
+    let why = format!("the path supports {}", allow.join(", "));
+    let next = "use one of these methods; GET /openapi.json describes them";
+    Err(Problem { allow, ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, what, why, next) })
 }
 
 fn read<A: Api, F: Function<A>>(
     id: &str,
     request: &Request<Bytes>,
-) -> Result<Box<dyn Call<A, Bytes>>, RequestError> {
+) -> Result<Box<dyn Call<A, Bytes>>, Problem> {
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let unreadable = |part: &str, why: String| {
         let what = format!("cannot read the {part} of {} {target}", F::VERB);
-        RequestError::bad_request(what, why, "GET /openapi.json describes valid requests")
+        Problem::bad_request(what, why, "GET /openapi.json describes valid requests")
     };
     let id = id.parse().map_err(|e: <F::Id as FromStr>::Err| unreadable("path", e.to_string()))?;
     let query = serde_urlencoded::from_str(request.uri().query().unwrap_or_default())
