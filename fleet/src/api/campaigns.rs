@@ -1,7 +1,7 @@
 //! /v1/campaigns and /v1/dry-run.
 
 use http::StatusCode;
-use rsp_server::api::{Function, NoId, NoQuery, Problem, Problems, Verb};
+use rsp_server::api::{Arguments, Function, NoId, NoQuery, Problem, Problems, Verb};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -45,9 +45,7 @@ impl Function<PlatformApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/v1/campaigns";
     const SUMMARY: &'static str = "Lists all campaigns in the order of their IDs";
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments;
     type Reply = Vec<Campaign>;
 
     async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<Campaign>, Problem> {
@@ -64,9 +62,7 @@ impl Function<PlatformApi> for Create {
         (StatusCode::BAD_REQUEST, "The specification is malformed or has an invalid value"),
         (StatusCode::CONFLICT, "A campaign with this ID exists, or there are too many campaigns"),
     ];
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = CampaignSpec;
+    type Arguments = Arguments<NoId, NoQuery, CampaignSpec>;
     type Reply = Campaign;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Campaign, Problem> {
@@ -81,9 +77,7 @@ impl Function<PlatformApi> for DryRun {
         "Returns what a campaign would do with each of its devices now; changes nothing";
     const PROBLEMS: Problems =
         &[(StatusCode::BAD_REQUEST, "The specification is malformed or has an invalid value")];
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = CampaignSpec;
+    type Arguments = Arguments<NoId, NoQuery, CampaignSpec>;
     type Reply = Vec<PlannedMove>;
 
     async fn execute(
@@ -98,9 +92,7 @@ impl Function<PlatformApi> for Show {
     const PATH: &'static str = "/v1/campaigns/{id}";
     const SUMMARY: &'static str = "Returns a campaign and the state of its devices";
     const PROBLEMS: Problems = &[NO_SUCH_CAMPAIGN];
-    type Id = CampaignId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<CampaignId>;
     type Reply = CampaignDetails;
 
     async fn execute(
@@ -116,9 +108,7 @@ impl Function<PlatformApi> for Remove {
     const SUMMARY: &'static str = "Deletes a campaign that has ended, and the state of its devices";
     const PROBLEMS: Problems =
         &[NO_SUCH_CAMPAIGN, (StatusCode::CONFLICT, "The campaign is active, or moves are under way")];
-    type Id = CampaignId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<CampaignId>;
     type Reply = ();
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {
@@ -132,9 +122,7 @@ impl Function<PlatformApi> for Start {
     const SUMMARY: &'static str = "Starts a campaign";
     const PROBLEMS: Problems =
         &[NO_SUCH_CAMPAIGN, (StatusCode::CONFLICT, "The campaign has already started")];
-    type Id = CampaignId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<CampaignId>;
     type Reply = Campaign;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Campaign, Problem> {
@@ -147,9 +135,7 @@ impl Function<PlatformApi> for Pause {
     const PATH: &'static str = "/v1/campaigns/{id}/pause";
     const SUMMARY: &'static str = "Pauses a campaign: no move begins, and moves under way continue";
     const PROBLEMS: Problems = &[NO_SUCH_CAMPAIGN, (StatusCode::CONFLICT, "The campaign is not active")];
-    type Id = CampaignId;
-    type Query = NoQuery;
-    type Body = PausedBy;
+    type Arguments = Arguments<CampaignId, NoQuery, PausedBy>;
     type Reply = Campaign;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Campaign, Problem> {
@@ -163,9 +149,7 @@ impl Function<PlatformApi> for Resume {
     const SUMMARY: &'static str = "Resumes a campaign that is paused or stopped";
     const PROBLEMS: Problems =
         &[NO_SUCH_CAMPAIGN, (StatusCode::CONFLICT, "The campaign is neither paused nor stopped")];
-    type Id = CampaignId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<CampaignId>;
     type Reply = Campaign;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Campaign, Problem> {
@@ -182,9 +166,7 @@ impl Function<PlatformApi> for RollBack {
         NO_SUCH_CAMPAIGN,
         (StatusCode::CONFLICT, "The campaign has not started, or is already rolled back"),
     ];
-    type Id = CampaignId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<CampaignId>;
     type Reply = Campaign;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Campaign, Problem> {

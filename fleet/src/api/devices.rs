@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use rsp::ids::Eid;
-use rsp_server::api::{Function, NoId, NoQuery, Problem, Problems, Verb};
+use rsp_server::api::{Arguments, Function, NoId, NoQuery, Problem, Problems, Verb};
 
 use super::{Input, PlatformApi};
 use crate::{
@@ -43,9 +43,7 @@ impl Function<PlatformApi> for Report {
         (StatusCode::UNAUTHORIZED, "The token is not the token of this device (on the port for devices)"),
         (StatusCode::NOT_FOUND, "No device of the fleet has this EID"),
     ];
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = CheckIn;
+    type Arguments = Arguments<NoId, NoQuery, CheckIn>;
     type Reply = Instruction;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Instruction, Problem> {
@@ -58,9 +56,7 @@ impl Function<PlatformApi> for List {
     const PATH: &'static str = "/v1/devices";
     const SUMMARY: &'static str = "Lists the selected devices in the order of their EIDs";
     const PROBLEMS: Problems = NO_SUCH_SELECTION;
-    type Id = NoId;
-    type Query = Selection;
-    type Body = ();
+    type Arguments = Arguments<NoId, Selection>;
     type Reply = Vec<Device>;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Vec<Device>, Problem> {
@@ -73,9 +69,7 @@ impl Function<PlatformApi> for Show {
     const PATH: &'static str = "/v1/devices/{eid}";
     const SUMMARY: &'static str = "Returns a device";
     const PROBLEMS: Problems = NO_SUCH_DEVICE;
-    type Id = Eid;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<Eid>;
     type Reply = Device;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Device, Problem> {
@@ -87,9 +81,7 @@ impl Function<PlatformApi> for Change {
     const VERB: Verb = Verb::Put;
     const PATH: &'static str = "/v1/devices/{eid}";
     const SUMMARY: &'static str = "Edits a device, or adds it if it is unknown";
-    type Id = Eid;
-    type Query = NoQuery;
-    type Body = Edit;
+    type Arguments = Arguments<Eid, NoQuery, Edit>;
     type Reply = Device;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Device, Problem> {
@@ -106,9 +98,7 @@ impl Function<PlatformApi> for Retire {
         (StatusCode::NOT_FOUND, "No device of the fleet has this EID"),
         (StatusCode::CONFLICT, "The device has already been retired"),
     ];
-    type Id = Eid;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<Eid>;
     type Reply = Device;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Device, Problem> {
@@ -122,9 +112,7 @@ impl Function<PlatformApi> for Decide {
     const SUMMARY: &'static str =
         "Returns the decision about each selected device in service, with its reasons; changes nothing";
     const PROBLEMS: Problems = NO_SUCH_SELECTION;
-    type Id = NoId;
-    type Query = Selection;
-    type Body = ();
+    type Arguments = Arguments<NoId, Selection>;
     type Reply = Vec<DeviceDecision>;
 
     async fn execute(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use localize::{DataError, Day};
 use rsp::ids::Plmn;
-use rsp_server::api::{Function, NoId, Problem, Problems, Verb};
+use rsp_server::api::{Arguments, Function, NoId, Problem, Problems, Verb};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use world::Fault;
@@ -90,9 +90,7 @@ impl Function<PlatformApi> for Residents {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/v1/answers/residents";
     const SUMMARY: &'static str = "Lists the countries in which foreign subscriptions are in fact resident";
-    type Id = NoId;
-    type Query = ResidenceQuery;
-    type Body = ();
+    type Arguments = Arguments<NoId, ResidenceQuery>;
     type Reply = Vec<Resident>;
 
     async fn execute(
@@ -114,9 +112,7 @@ impl Function<PlatformApi> for Breaches {
     const PATH: &'static str = "/v1/answers/breaches";
     const SUMMARY: &'static str = "Lists the rules that the selected devices break, earliest breach first";
     const PROBLEMS: Problems = NO_SUCH_SELECTION;
-    type Id = NoId;
-    type Query = BreachQuery;
-    type Body = ();
+    type Arguments = Arguments<NoId, BreachQuery>;
     type Reply = Vec<Breach>;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Vec<Breach>, Problem> {
@@ -131,9 +127,7 @@ impl Function<PlatformApi> for Markets {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/v1/answers/markets";
     const SUMMARY: &'static str = "Lists the countries in which devices must move, and the offers there";
-    type Id = NoId;
-    type Query = HorizonQuery;
-    type Body = ();
+    type Arguments = Arguments<NoId, HorizonQuery>;
     type Reply = Vec<Market>;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Vec<Market>, Problem> {
@@ -149,9 +143,7 @@ impl Function<PlatformApi> for EffortOfMoves {
     const SUMMARY: &'static str =
         "Returns the duration and cost of moving the selected devices that must move";
     const PROBLEMS: Problems = NO_SUCH_SELECTION;
-    type Id = NoId;
-    type Query = MoveQuery;
-    type Body = ();
+    type Arguments = Arguments<NoId, MoveQuery>;
     type Reply = Effort;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Effort, Problem> {
@@ -170,9 +162,7 @@ impl Function<PlatformApi> for RecoveryCost {
     const PATH: &'static str = "/v1/answers/recovery";
     const SUMMARY: &'static str = "Returns the cost of failed moves and of devices that need a visit";
     const PROBLEMS: Problems = NO_SUCH_SELECTION;
-    type Id = NoId;
-    type Query = MoveQuery;
-    type Body = ();
+    type Arguments = Arguments<NoId, MoveQuery>;
     type Reply = Recovery;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Recovery, Problem> {
@@ -198,9 +188,7 @@ impl Function<PlatformApi> for CompareRules {
             "No device has this group, model or account, or there is no such country or state",
         ),
     ];
-    type Id = NoId;
-    type Query = Selection;
-    type Body = OtherRules;
+    type Arguments = Arguments<NoId, Selection, OtherRules>;
     type Reply = WhatIf;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<WhatIf, Problem> {

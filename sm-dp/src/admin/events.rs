@@ -1,7 +1,7 @@
 //! /admin/v1/events: the latest events of the server.
 
 use rsp::time::Timestamp;
-use rsp_server::api::{Function, NoId, Verb};
+use rsp_server::api::{Arguments, Function, NoId, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Event, Outcome};
@@ -74,9 +74,7 @@ impl Function<AdminApi> for List {
     const PATH: &'static str = "/admin/v1/events";
     const SUMMARY: &'static str =
         "Lists the latest events of the server with their numbers; the last 4096 are kept";
-    type Id = NoId;
-    type Query = Which;
-    type Body = ();
+    type Arguments = Arguments<NoId, Which>;
     type Reply = EventPage;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<EventPage, Problem> {

@@ -4,7 +4,7 @@ use rsp::{
     ids::{Eid, Iccid},
     time::Timestamp,
 };
-use rsp_server::api::{Function, NoId, NoQuery, Verb};
+use rsp_server::api::{Arguments, Function, Verb};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -37,9 +37,7 @@ impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/notifications";
     const SUMMARY: &'static str = "Lists all valid notifications, by eUICC";
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments;
     type Reply = Vec<NotificationView>;
 
     async fn execute(

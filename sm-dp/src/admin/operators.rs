@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use rsp::ids::{Oid, SmdpAddress};
-use rsp_server::api::{Function, NoId, NoQuery, Verb};
+use rsp_server::api::{Arguments, Function, NoQuery, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -58,9 +58,7 @@ impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/operators";
     const SUMMARY: &'static str = "Lists all registered operators";
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments;
     type Reply = Vec<OperatorView>;
 
     async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<OperatorView>, Problem> {
@@ -76,9 +74,7 @@ impl Function<AdminApi> for Register {
         "Registers an operator; its functionRequesterIdentifier can then only be used with its certificate";
     const PROBLEMS: &'static [(StatusCode, &'static str)] =
         &[(StatusCode::BAD_REQUEST, "The body is malformed")];
-    type Id = String;
-    type Query = NoQuery;
-    type Body = OperatorFacts;
+    type Arguments = Arguments<String, NoQuery, OperatorFacts>;
     type Reply = OperatorView;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<OperatorView, Problem> {
@@ -94,9 +90,7 @@ impl Function<AdminApi> for Show {
     const PATH: &'static str = "/admin/v1/operators/{identifier}";
     const SUMMARY: &'static str = "Returns a registered operator";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = UNKNOWN;
-    type Id = String;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<String>;
     type Reply = OperatorView;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<OperatorView, Problem> {
@@ -109,9 +103,7 @@ impl Function<AdminApi> for Remove {
     const PATH: &'static str = "/admin/v1/operators/{identifier}";
     const SUMMARY: &'static str = "Unregisters an operator; its orders stay";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = UNKNOWN;
-    type Id = String;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<String>;
     type Reply = ();
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {

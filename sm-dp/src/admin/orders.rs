@@ -8,7 +8,7 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::Rejection;
-use rsp_server::api::{Function, NoId, NoQuery, Verb};
+use rsp_server::api::{Arguments, Function, NoId, NoQuery, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -100,9 +100,7 @@ impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/orders";
     const SUMMARY: &'static str = "Lists all orders, pending or ended";
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments;
     type Reply = Vec<OrderedProfile>;
 
     async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<OrderedProfile>, Problem> {
@@ -126,9 +124,7 @@ impl Function<AdminApi> for Place {
         ),
         (StatusCode::BAD_GATEWAY, "The SM-DS did not accept the event; the profile is unchanged"),
     ];
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = NewOrder;
+    type Arguments = Arguments<NoId, NoQuery, NewOrder>;
     type Reply = OrderedProfile;
 
     async fn execute(
@@ -144,9 +140,7 @@ impl Function<AdminApi> for Show {
     const PATH: &'static str = "/admin/v1/orders/{iccid}";
     const SUMMARY: &'static str = "Returns the pending or last order of a profile";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = NOT_ORDERED;
-    type Id = Iccid;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<Iccid>;
     type Reply = OrderedProfile;
 
     async fn execute(
@@ -162,9 +156,7 @@ impl Function<AdminApi> for End {
     const PATH: &'static str = "/admin/v1/orders/{iccid}";
     const SUMMARY: &'static str = "Ends an order in any state; the profile is Available again";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = NO_SUCH_PROFILE;
-    type Id = Iccid;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<Iccid>;
     type Reply = ();
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {

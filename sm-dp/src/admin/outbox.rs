@@ -4,7 +4,7 @@ use rsp::{
     ids::{Eid, Iccid},
     time::Timestamp,
 };
-use rsp_server::api::{Function, NoId, NoQuery, Verb};
+use rsp_server::api::{Arguments, Function, Verb};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -59,9 +59,7 @@ impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/outbox";
     const SUMMARY: &'static str = "Lists the messages that wait for operators and SM-DSs, by peer";
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments;
     type Reply = Vec<PeerView>;
 
     async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<PeerView>, Problem> {

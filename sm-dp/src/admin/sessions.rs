@@ -4,7 +4,7 @@ use rsp::{
     ids::{Eid, Iccid, SubjectKeyIdentifier, TransactionId},
     time::Timestamp,
 };
-use rsp_server::api::{Function, NoId, NoQuery, Verb};
+use rsp_server::api::{Arguments, Function, Verb};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -55,9 +55,7 @@ impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/sessions";
     const SUMMARY: &'static str = "Lists all sessions that have not expired";
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments;
     type Reply = Vec<SessionView>;
 
     async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<SessionView>, Problem> {
@@ -74,9 +72,7 @@ impl Function<AdminApi> for Remove {
     const SUMMARY: &'static str = "Deletes a session, as if it had expired; the order is unchanged";
     const PROBLEMS: &'static [(http::StatusCode, &'static str)] =
         &[(http::StatusCode::NOT_FOUND, "No session has this TransactionID")];
-    type Id = TransactionId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<TransactionId>;
     type Reply = ();
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {

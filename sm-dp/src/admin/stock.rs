@@ -6,7 +6,7 @@ use rsp::{
     ids::{Eid, Iccid},
     sgp22::{IconType, NotificationConfigurationInformation, ProfileClass, ppr},
 };
-use rsp_server::api::{Function, NoId, NoQuery, Verb};
+use rsp_server::api::{Arguments, Function, NoId, NoQuery, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -108,9 +108,7 @@ impl Function<AdminApi> for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/stock";
     const SUMMARY: &'static str = "Lists all profiles with their orders";
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments;
     type Reply = Vec<ProfileView>;
 
     async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<ProfileView>, Problem> {
@@ -132,9 +130,7 @@ impl Function<AdminApi> for Add {
         (StatusCode::BAD_REQUEST, "The body or the package is malformed"),
         (StatusCode::CONFLICT, "A profile with this ICCID is already in stock"),
     ];
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = NewProfile;
+    type Arguments = Arguments<NoId, NoQuery, NewProfile>;
     type Reply = ProfileView;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<ProfileView, Problem> {
@@ -154,9 +150,7 @@ impl Function<AdminApi> for Show {
     const PATH: &'static str = "/admin/v1/stock/{iccid}";
     const SUMMARY: &'static str = "Returns a profile with its order";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = NO_SUCH_PROFILE;
-    type Id = Iccid;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<Iccid>;
     type Reply = ProfileView;
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<ProfileView, Problem> {
@@ -170,9 +164,7 @@ impl Function<AdminApi> for Remove {
     const PATH: &'static str = "/admin/v1/stock/{iccid}";
     const SUMMARY: &'static str = "Removes a profile and its order, in any state, from the stock";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = NO_SUCH_PROFILE;
-    type Id = Iccid;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments<Iccid>;
     type Reply = ();
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Api, Function, Input, NoId, NoQuery, Problem, Route, Verb};
+use super::{Api, Arguments, Function, Input, Problem, Route, Verb};
 
 /// GET /openapi.json
 pub struct Document;
@@ -21,9 +21,7 @@ impl<A: Api> Function<A> for Document {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/openapi.json";
     const SUMMARY: &'static str = "This document";
-    type Id = NoId;
-    type Query = NoQuery;
-    type Body = ();
+    type Arguments = Arguments;
     type Reply = OpenApi;
 
     async fn execute(_: Input<'_, '_, '_, A, Self>) -> Result<OpenApi, Problem> {

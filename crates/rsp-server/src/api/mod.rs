@@ -8,18 +8,18 @@ mod origin;
 mod problem;
 mod route;
 
-use std::{fmt::Display, str::FromStr};
+use std::str::FromStr;
 
 use bytes::Bytes;
 use http::StatusCode;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use world::{BoxFuture, Fault};
 
 pub use document::{Document, OpenApi};
 pub use origin::check_origin;
 pub use problem::Problem;
-pub use route::{Route, Verb, find};
+pub use route::{FromRequest, Route, Verb, find};
 
 /// An API.
 pub trait Api: Sized + 'static {
@@ -45,7 +45,7 @@ pub type Problems = &'static [(StatusCode, &'static str)];
 pub trait Function<A: Api>: Sized + 'static {
     /// The HTTP method.
     const VERB: Verb;
-    /// The path. At most one segment is a `{name}`, which becomes the [`Id`](Self::Id).
+    /// The path. At most one segment is a `{name}`, the identifier.
     const PATH: &'static str;
     /// A one-line description.
     const SUMMARY: &'static str;
@@ -54,12 +54,8 @@ pub trait Function<A: Api>: Sized + 'static {
     /// The errors that this function can return, besides those of every function.
     const PROBLEMS: Problems = &[];
 
-    /// The identifier in the path.
-    type Id: FromStr<Err: Display> + JsonSchema + Send + Sync;
-    /// The parameters of the query string.
-    type Query: DeserializeOwned + JsonSchema + Send + Sync;
-    /// The request body, or `()` if there is none.
-    type Body: DeserializeOwned + JsonSchema + Send + Sync;
+    /// The identifier in the path, the parameters of the query string and the request body.
+    type Arguments: FromRequest;
     /// The response body, or `()` if there is none.
     type Reply: Serialize + JsonSchema;
 
@@ -69,14 +65,15 @@ pub trait Function<A: Api>: Sized + 'static {
     ) -> impl Future<Output = Result<Self::Reply, Problem>> + Send;
 }
 
-/// A decoded request to a function.
-pub struct Arguments<A: Api, F: Function<A>> {
+/// The arguments of a function, decoded from a request. A function that has no identifier in its
+/// path, no parameters or no body omits them from the end of the list of types.
+pub struct Arguments<Id = NoId, Query = NoQuery, Body = ()> {
     /// The identifier in the path.
-    pub id: F::Id,
+    pub id: Id,
     /// The parameters of the query string.
-    pub query: F::Query,
+    pub query: Query,
     /// The body.
-    pub body: F::Body,
+    pub body: Body,
 }
 
 /// The input of a function.
@@ -84,7 +81,7 @@ pub struct Input<'i, 'c, 'r: 'c, A: Api, F: Function<A>> {
     /// The context.
     pub context: &'i mut A::Context<'c, 'r>,
     /// The decoded request.
-    pub arguments: &'i Arguments<A, F>,
+    pub arguments: &'i F::Arguments,
 }
 
 /// A path without an identifier.
@@ -110,10 +107,13 @@ pub trait Call<A: Api, T>: Send + Sync {
     fn execute<'a>(&'a self, context: &'a mut A::Context<'_, '_>) -> BoxFuture<'a, Result<T, Problem>>;
 }
 
-impl<A: Api, F: Function<A>> Call<A, Bytes> for Arguments<A, F> {
+/// A call of a function with its arguments.
+struct FunctionCall<A: Api, F: Function<A>>(F::Arguments);
+
+impl<A: Api, F: Function<A>> Call<A, Bytes> for FunctionCall<A, F> {
     fn execute<'a>(&'a self, context: &'a mut A::Context<'_, '_>) -> BoxFuture<'a, Result<Bytes, Problem>> {
         Box::pin(async move {
-            let reply = F::execute(Input { context, arguments: self }).await?;
+            let reply = F::execute(Input { context, arguments: &self.0 }).await?;
             serde_json::to_vec(&reply).map(Bytes::from).map_err(|e| {
                 Fault::caused_by(
                     e,

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
 
-use super::{Api, Arguments, Call, Function, Problem, Problems};
+use super::{Api, Arguments, Call, Function, FunctionCall, Problem, Problems};
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,16 +68,16 @@ impl<A: Api> Route<A> {
     pub const fn of<F: Function<A>>() -> Self {
         Self {
             verb: F::VERB,
-            has_body: !is_unit::<F::Body>(),
+            has_body: F::Arguments::HAS_BODY,
             path: F::PATH,
             summary: F::SUMMARY,
             success: if is_unit::<F::Reply>() { StatusCode::NO_CONTENT } else { F::SUCCESS },
             problems: F::PROBLEMS,
-            id: F::Id::json_schema,
-            query: F::Query::json_schema,
-            body: SchemaGenerator::subschema_for::<F::Body>,
+            id: F::Arguments::id_schema,
+            query: F::Arguments::query_schema,
+            body: F::Arguments::body_schema,
             reply: SchemaGenerator::subschema_for::<F::Reply>,
-            read: read::<A, F>,
+            read: |id, request| Ok(Box::new(FunctionCall::<A, F>(F::Arguments::read(F::VERB, id, request)?))),
         }
     }
 
@@ -152,19 +153,58 @@ pub fn find<A: Api>(request: &Request<Bytes>) -> Result<(&'static Route<A>, Stri
     Err(Problem { allow, ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, what, why, next) })
 }
 
-fn read<A: Api, F: Function<A>>(
-    id: &str,
-    request: &Request<Bytes>,
-) -> Result<Box<dyn Call<A, Bytes>>, Problem> {
-    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-    let unreadable = |part: &str, why: String| {
-        let what = format!("cannot read the {part} of {} {target}", F::VERB);
-        Problem::bad_request(what, why, "GET /openapi.json describes valid requests")
-    };
-    let id = id.parse().map_err(|e: <F::Id as FromStr>::Err| unreadable("path", e.to_string()))?;
-    let query = serde_urlencoded::from_str(request.uri().query().unwrap_or_default())
-        .map_err(|e| unreadable("query", e.to_string()))?;
-    let body: &[u8] = if is_unit::<F::Body>() { b"null" } else { request.body() };
-    let body = serde_json::from_slice(body).map_err(|e| unreadable("body", e.to_string()))?;
-    Ok(Box::new(Arguments::<A, F> { id, query, body }))
+/// Arguments that can be decoded from a request, and their part of the document.
+pub trait FromRequest: Sized + Send + Sync + 'static {
+    /// True if requests have a body.
+    const HAS_BODY: bool;
+
+    /// The schema of the identifier in the path.
+    fn id_schema(generator: &mut SchemaGenerator) -> Schema;
+
+    /// The schema of the query string.
+    fn query_schema(generator: &mut SchemaGenerator) -> Schema;
+
+    /// The schema of the body.
+    fn body_schema(generator: &mut SchemaGenerator) -> Schema;
+
+    /// Decodes the arguments from the identifier in the path and the request.
+    ///
+    /// # Errors
+    /// The request is malformed.
+    fn read(verb: Verb, id: &str, request: &Request<Bytes>) -> Result<Self, Problem>;
+}
+
+impl<Id, Query, Body> FromRequest for Arguments<Id, Query, Body>
+where
+    Id: FromStr<Err: Display> + JsonSchema + Send + Sync + 'static,
+    Query: DeserializeOwned + JsonSchema + Send + Sync + 'static,
+    Body: DeserializeOwned + JsonSchema + Send + Sync + 'static,
+{
+    const HAS_BODY: bool = !is_unit::<Body>();
+
+    fn id_schema(generator: &mut SchemaGenerator) -> Schema {
+        Id::json_schema(generator)
+    }
+
+    fn query_schema(generator: &mut SchemaGenerator) -> Schema {
+        Query::json_schema(generator)
+    }
+
+    fn body_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Body>()
+    }
+
+    fn read(verb: Verb, id: &str, request: &Request<Bytes>) -> Result<Self, Problem> {
+        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+        let unreadable = |part: &str, why: String| {
+            let what = format!("cannot read the {part} of {verb} {target}");
+            Problem::bad_request(what, why, "GET /openapi.json describes valid requests")
+        };
+        let id = id.parse().map_err(|e: Id::Err| unreadable("path", e.to_string()))?;
+        let query = serde_urlencoded::from_str(request.uri().query().unwrap_or_default())
+            .map_err(|e| unreadable("query", e.to_string()))?;
+        let body: &[u8] = if Self::HAS_BODY { request.body() } else { b"null" };
+        let body = serde_json::from_slice(body).map_err(|e| unreadable("body", e.to_string()))?;
+        Ok(Self { id, query, body })
+    }
 }
