@@ -24,11 +24,11 @@ pub enum Condition {
     Never,
     /// A code was presented.
     Code(PinKeyReference),
-    /// One of these is satisfied.
+    /// Satisfied if one of these conditions is satisfied.
     Any(Vec<Condition>),
-    /// All of these are satisfied.
+    /// Satisfied if all of these conditions are satisfied.
     All(Vec<Condition>),
-    /// This is not satisfied.
+    /// Satisfied if this condition is not satisfied.
     Not(Vec<Condition>),
     /// A condition that cannot be interpreted.
     Other(String),
@@ -39,7 +39,7 @@ const MAX_DEPTH: u8 = 8;
 
 impl Access {
     /// The rules of a record, for a file or a directory; `None` if the record cannot be parsed. The
-    /// rest of the record is padding.
+    /// octets after the last rule of the record are padding.
     pub fn of(record: &[u8], is_directory: bool) -> Option<Vec<Self>> {
         let filling = record.iter().rev().take_while(|octet| **octet == 0xFF).count();
         let mut reader = Reader::new(record.get(..record.len().saturating_sub(filling))?);
@@ -100,8 +100,8 @@ impl Condition {
             Tag(0xA0) => Self::Any(each()?),
             Tag(0xAF) => Self::All(each()?),
             Tag(0xA7) => Self::Not(each()?),
-            // A condition in one byte, and templates of secure messaging. Known profiles do not use
-            // them, but they are valid.
+            // A condition in one byte or a template of secure messaging. Both are valid, but no
+            // known profile uses them.
             Tag(0x9E) if contents.len() == 1 => Self::other(tag, contents),
             Tag(0xB4 | 0xB6 | 0xB8) if tlv::each(contents).is_ok_and(|objects| !objects.is_empty()) => {
                 Self::other(tag, contents)
@@ -139,8 +139,8 @@ impl fmt::Display for Condition {
     }
 }
 
-/// The code that an authentication template requires (section 9.2.4.2): its reference, and the
-/// usage qualifier of user verification, each once and nothing else.
+/// The code that an authentication template requires (section 9.2.4.2): The template contains the
+/// reference of the code and the usage qualifier of user verification, each once, and nothing else.
 fn code_of(template: &[u8]) -> Option<PinKeyReference> {
     const KNOWN_BY_A_USER: u8 = 0x08;
     let (mut code, mut usage) = (None, None);
@@ -174,7 +174,7 @@ fn modes_of(tag: Tag, contents: &[u8], is_directory: bool) -> Option<Vec<String>
     match tag {
         Tag(0x80) => {
             let [mode] = *contents else { return None };
-            // With bit 8, bits 7 to 4 are proprietary.
+            // If bit 8 is set, bits 7 to 4 are proprietary.
             let known = if mode & 0x80 == 0 { 0x7F } else { 0x07 };
             let names = if is_directory { OF_DIRECTORIES } else { OF_FILES };
             let set = names.iter().enumerate().filter(|(bit, _)| (mode & known) >> bit & 1 == 1);

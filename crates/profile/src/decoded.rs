@@ -154,7 +154,7 @@ fn digits(octets: &[u8]) -> String {
     used.filter_map(|nibble| "0123456789*#abc".chars().nth(usize::from(nibble))).collect()
 }
 
-/// Length, type of number and digits.
+/// The number in a field of length, type of number and digits.
 fn dialled(address: &[u8]) -> Option<String> {
     let (length @ 1..=11, rest) = address.split_first()? else { return None };
     let (kind, number) = rest.get(..usize::from(*length))?.split_first()?;
@@ -162,7 +162,7 @@ fn dialled(address: &[u8]) -> Option<String> {
     Some(format!("{plus}{}", digits(number)))
 }
 
-/// EF.MSISDN and similar files: a name, and fourteen bytes with the number.
+/// EF.MSISDN and similar files: a name, followed by fourteen bytes with the number.
 fn number(record: &[u8]) -> Option<String> {
     let (name, rest) = record.split_at_checked(record.len().checked_sub(14)?)?;
     let number = dialled(rest)?;

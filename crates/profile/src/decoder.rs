@@ -72,7 +72,7 @@ impl Decoder {
     pub fn identification(&self) -> Option<u16> {
         let mut reader = Reader::new(&self.buffer);
         let (tag, _) = reader.header().ok()?;
-        // The profile header has no PE header; the element in that position is its version.
+        // In the profile header, which has no PE header, this position has the version.
         if tag == Tag(0xA0) {
             return None;
         }

@@ -1,8 +1,9 @@
 //! Descriptions of profiles in TOML: subscription, keys, files, and management.
 //!
 //! Ten lines make a working profile. [`Description::build`] makes the package, and [`decompile`]
-//! reverses it. Everything that has no term of its own goes into `[[element]]`: the PEs in order
-//! under their ASN.1 names, with placeholders such as `{ef-imsi}` where a term supplies the bytes.
+//! reverses it. Whatever has no key in the description is written as `[[element]]`: PEs in order
+//! with their ASN.1 names, and with placeholders such as `{ef-imsi}` for bytes that a key of the
+//! description supplies.
 
 use std::fmt;
 
@@ -84,8 +85,8 @@ pub struct Description {
     /// Files for 5G.
     #[serde(rename = "5g", skip_serializing_if = "is_default")]
     pub five_g: FiveG,
-    /// An ISIM; absent by default. With only its table header, its identities are derived from the
-    /// IMSI.
+    /// An ISIM; absent by default. If the table is present but empty, its identities are derived
+    /// from the IMSI.
     pub isim: Option<Isim>,
     /// The MNO-SD.
     #[serde(skip_serializing_if = "is_default")]
@@ -103,7 +104,7 @@ pub struct Description {
     /// Further files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub file: Vec<OwnFile>,
-    /// The PEs in order. If present, nothing else is built.
+    /// The PEs in order. If they are given, the package consists of these PEs only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub element: Vec<Map<String, Value>>,
 }
@@ -154,7 +155,8 @@ impl Algorithm {
         if self == Self::Tuak { &[16, 32] } else { &[16] }
     }
 
-    /// The length of OPc or TOPc in bytes. The test algorithm has none, and cards ignore a value.
+    /// The length of OPc or TOPc in bytes. The test algorithm uses no OPc, and cards ignore its
+    /// value.
     pub(crate) fn opc_length(self) -> Option<usize> {
         match self {
             Self::Milenage => Some(16),
@@ -188,7 +190,7 @@ pub struct Authentication {
     pub ki: Option<SecretOctets>,
     /// OPc, 16 bytes; TOPc, 32. The test algorithm has none.
     pub opc: Option<SecretOctets>,
-    /// OP instead of OPc, which is derived from it (Milenage).
+    /// OP, from which OPc is derived (Milenage). It is given instead of OPc.
     pub op: Option<SecretOctets>,
     /// algorithmOptions, one byte; default 02.
     pub options: Option<Octets>,
@@ -432,8 +434,8 @@ pub struct OwnFile {
     pub content: Octets,
 }
 
-/// Maximum length of a description in bytes. The description of a package of 376 KiB, element by
-/// element, has a tenth of it.
+/// Maximum length of a description in bytes. A package of 376 KiB, written out element by element,
+/// needs a tenth of this length.
 const LONGEST: usize = 8 << 20;
 
 impl Description {
@@ -480,7 +482,7 @@ impl Description {
         }
     }
 
-    /// The errors of a description that can be found without building it.
+    /// Checks for the errors that can be found without building the package.
     fn checked(&self) -> Result<(), Mistakes> {
         mistakes::of(self)
     }

@@ -32,7 +32,7 @@ pub struct Difference {
 pub struct Side {
     /// The value: bytes in hexadecimal digits, numbers, words.
     pub value: String,
-    /// Its meaning, if known.
+    /// The meaning of the value, if it is known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub meaning: Vec<String>,
 }

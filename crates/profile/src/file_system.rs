@@ -19,14 +19,14 @@ mod fcp;
 
 use fcp::{access_rule_of, initial_content, kind_of, name_of, one_octet, sfi_of};
 
-/// An error whose PE is not known yet.
+/// An error, without the PE in which it occurred.
 pub(crate) type Wrong = (PeStatusCode, String);
 
 pub(crate) fn wrong<T>(code: PeStatusCode, what: impl Into<String>) -> Result<T, Wrong> {
     Err((code, what.into()))
 }
 
-/// An error that a checker records and continues after; an eUICC stops there.
+/// An error. A checker records it and continues, whereas an eUICC stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     /// The file or command of the PE.
@@ -172,7 +172,7 @@ impl FileSystem {
                 _ => directory,
             };
             if parent.is_none() && homeless {
-                // The error of its directory has been recorded.
+                // The error of the parent directory has been recorded.
                 continue;
             }
             let made = match self.one_of(kind, parent, &row, named) {
@@ -184,7 +184,7 @@ impl FileSystem {
                 }
             };
             if matches!(row.shape, Shape::Mf | Shape::Adf | Shape::Df) {
-                // A file cannot be created without its directory.
+                // A file cannot be created without its parent directory.
                 directory = made;
                 first = first.or(made);
                 if base.is_none()
@@ -267,7 +267,7 @@ impl FileSystem {
             let refused = items.iter().any(|item| matches!(item, FileItem::DoNotCreate(_)));
             return match (refused, kind) {
                 (false, _) => Ok(Some(items.to_vec())),
-                // It has no effect in the MF.
+                // doNotCreate has no effect in the MF.
                 (true, FileSystemKind::Mf) => Ok(Some(items.to_vec())),
                 (true, _) if by_default => Ok(None),
                 (true, _) => wrong(
@@ -340,7 +340,8 @@ impl FileSystem {
     fn by_path(&mut self, element: &GenericFileManagement) -> Result<(), Wrong> {
         let mut place = Place { directory: Some(FileIndex::MF), ..Place::default() };
         for (number, command) in (1..).zip(element.commands.iter().flatten()) {
-            // Files that follow a recorded error cannot be placed either.
+            // After a recorded error the current directory is unknown, so the files that follow
+            // cannot be created.
             let lost = match command {
                 FileManagement::FilePath(_) => false,
                 FileManagement::CreateFcp(_) => place.directory.is_none(),
@@ -574,7 +575,7 @@ struct Place {
     at: usize,
     /// The first directory that was created.
     first: Option<FileIndex>,
-    /// After an error, until another file is created or selected.
+    /// True after an error, until another file is created or selected.
     lost: bool,
 }
 

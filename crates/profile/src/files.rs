@@ -126,7 +126,7 @@ impl AccessRule {
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct File {
-    /// Its identifier; of an ADF the temporary one.
+    /// The identifier of the file. For an ADF, the temporary identifier.
     pub fid: Fid,
     /// The ASN.1 name of the element that created it, if it came from a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! A minimal package: one USIM with Milenage or the test algorithm.
 //!
-//! TCA 2.3, everything by template: a [`Description`] with only the values of a subscription.
+//! The package is that of a [`Description`] with only the values of a subscription. It has version
+//! 2.3 and creates all files by template.
 
 use crate::Package;
 use crate::description::{

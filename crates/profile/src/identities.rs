@@ -86,8 +86,8 @@ impl Identities {
     /// The bytes are not a list of identities.
     pub fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
         let used = octets.iter().rposition(|octet| *octet != 0xFF).map_or(0, |last| last + 1);
-        // The reader gets all bytes, not only the used ones. If the last key ends with FF, some of
-        // its bytes are not counted as used.
+        // All bytes are read, including padding, because the last key can end with FF, which looks
+        // like padding.
         let mut reader = Reader::new(octets);
         let mut identities = Vec::new();
         while reader.offset() < used {
@@ -240,7 +240,7 @@ mod tests {
         );
         assert_eq!(hex::encode_upper(&octets), expected);
         assert_eq!(Identities::decode(&octets).unwrap(), identities());
-        // In a longer file.
+        // The list in a longer file.
         assert_eq!(Identities::decode(&[octets, vec![0xFF; 40]].concat()).unwrap(), identities());
         assert_eq!(Identities::decode(&[0xFF; 8]).unwrap(), Identities::default());
     }

@@ -170,7 +170,8 @@ impl Installer {
         Self { system: FileSystem::forgiving(), ..Self::new(capabilities) }
     }
 
-    /// For a checker: the next PE is not treated as a header, whatever came before.
+    /// For a checker: the next PE is not treated as the profile header, even if no PE came before
+    /// it.
     pub(crate) fn go_on(&mut self) {
         if self.expects == Expects::Header {
             self.expects = Expects::Elements;

@@ -1,4 +1,4 @@
-//! Data shared by many profiles, held once.
+//! Stores data that many profiles share only once.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Values that are in use, each held once.
 ///
-/// [`share`](Self::share) returns the value that is equal to a given one. A value that is not used
-/// elsewhere any more is dropped before the number of values has doubled.
+/// [`share`](Self::share) returns the value that is equal to a given one. A value that nothing else
+/// uses any more is removed before the number of values has doubled.
 pub struct Interner<T>(Mutex<Known<T>>);
 
 struct Known<T> {
     values: HashSet<Arc<T>>,
-    /// The number of values at which unused ones are searched.
+    /// The number of values at which unused values are removed.
     sweep_at: usize,
 }
 
-/// Below this number a search is not worthwhile.
+/// With fewer values, unused values are not searched.
 const MIN_SWEEP: usize = 64;
 
 impl<T> Default for Interner<T> {

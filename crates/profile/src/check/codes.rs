@@ -48,7 +48,7 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
 
 fn directories(walked: &Walked<'_>, report: &mut Report) {
     let pins = &walked.profile.facts.pins;
-    // The accepted PEs, in the order of the facts.
+    // The accepted PEs in the order in which the installer recorded their codes.
     let mut taken = walked.elements().filter(|(_, element)| matches!(element, ProfileElement::PinCodes(_)));
     for (known, of) in pins.iter().enumerate() {
         let Some((number, _)) = taken.next() else { return };
@@ -113,7 +113,7 @@ fn puk(walked: &Walked<'_>, number: usize, code: &PukConfiguration, report: &mut
 }
 
 fn attempts(value: Option<i64>, usual: Option<i64>, report: &mut Report, place: impl Fn() -> super::Place) {
-    // An invalid byte is reported by the walk.
+    // The walk through the package reports an invalid byte.
     let Some(value @ 0..=0xFF) = value else { return };
     let (most, left) = (value >> 4, value & 0x0F);
     let what = format!("{value:02X}: {left} of {most} attempts are left");
@@ -126,7 +126,7 @@ fn attempts(value: Option<i64>, usual: Option<i64>, report: &mut Report, place: 
     }
 }
 
-/// PINs of applications, and second PINs, but not those of administrators.
+/// True for the PINs and second PINs of applications, false for administrative codes.
 pub(super) fn is_of_user(reference: PinKeyReference) -> bool {
     matches!(reference.0, 1..=8 | 129..=136)
 }

@@ -56,7 +56,7 @@ impl<'a> Files<'a, '_> {
                 report.add(&rules::OPERATION_MODE, place(index), format!("the first octet is {mode:02X}"));
             }
         }
-        // A value that cannot be written is not an error by itself.
+        // A blank EF.ACC is reported only if the package could fill all its files.
         let classes = self.content(0x6F78).filter(|(_, content)| self.walked.whole || !is_blank(content));
         if let Some((index, [high, low])) = classes {
             let classes = u16::from_be_bytes([*high, *low]);
@@ -91,7 +91,7 @@ impl<'a> Files<'a, '_> {
             [0x82, length, _, _, rest @ ..] => rest.len() == usize::from(*length),
             _ => name.iter().all(|octet| *octet < 0x80),
         };
-        // FF in every byte is a name that is not set yet.
+        // A name that consists of FF only is not set yet.
         let is_set = *condition != 0xFF || !name.is_empty();
         if is_set && (!is_readable || condition & 0xFC != 0) {
             let what = format!("{condition:02X} {}", hex(name));
@@ -100,8 +100,8 @@ impl<'a> Files<'a, '_> {
     }
 
     fn numbers(&self, report: &mut Report) {
-        // MSISDN, FDN, SDN, BDN, MBDN: the last fourteen bytes, the first of which is the length of
-        // the rest.
+        // MSISDN, FDN, SDN, BDN, MBDN: the number is in the last fourteen bytes. The first of them
+        // is the length of the others.
         for fid in [0x6F40, 0x6F3B, 0x6F49, 0x6FC7] {
             for (index, at, record) in self.records(fid) {
                 let number = record.len().checked_sub(14).and_then(|start| record.get(start..));
@@ -124,7 +124,7 @@ impl<'a> Files<'a, '_> {
             let parameters = record.len().checked_sub(28).and_then(|start| record.get(start..));
             let Some(parameters @ [indicators, ..]) = parameters else { continue };
             let centre = parameters.get(13..25).unwrap_or_default();
-            // Bit 2: no SMSC address.
+            // If bit 2 is set, the record has no SMSC address.
             let is_right = match centre {
                 _ if indicators & 0x02 != 0 => true,
                 [length @ 1..=11, _, digits @ ..] => {
@@ -152,14 +152,14 @@ impl<'a> Files<'a, '_> {
     }
 }
 
-/// Swapped digits, including `*`, `#` and similar, padded with F at the end only.
+/// True for swapped digits, including `*`, `#` and similar, padded with F at the end only.
 fn are_digits(octets: &[u8]) -> bool {
     let nibbles: Vec<u8> = octets.iter().flat_map(|octet| [octet & 0x0F, octet >> 4]).collect();
     let used = nibbles.iter().take_while(|nibble| **nibble != 0x0F).count();
     nibbles.iter().skip(used).all(|nibble| *nibble == 0x0F)
 }
 
-/// TS 24.008 section 10.5.1.3; FF FF FF is an empty entry. D matches any digit.
+/// TS 24.008 section 10.5.1.3; FF FF FF is an empty entry, and the digit D matches any digit.
 fn is_network([first, second, third]: [u8; 3]) -> bool {
     if [first, second, third] == [0xFF; 3] {
         return true;

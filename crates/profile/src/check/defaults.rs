@@ -20,8 +20,8 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
     }
 }
 
-/// The default of a component of PEDefinitions in readable form; that of sqnInit has no form in
-/// ASN.1.
+/// The default of a component of PEDefinitions in readable form; `None` for sqnInit, whose default
+/// cannot be written in ASN.1.
 fn default_of(element: &ProfileElement, name: &str) -> Option<String> {
     let default = match name {
         "specialFileInformation" | "keyAccess" => "00",

@@ -60,7 +60,7 @@ fn access(
         return report.add(&rules::NO_ACCESS_RULE, place(), "nothing says who may read it");
     };
     let Some(arr) = files.arr_of(index) else {
-        // An EF.ARR that could not be created is not missing.
+        // The EF.ARR is reported as missing only if all files could be created.
         if walked.whole {
             let what = format!("EF.ARR {} is neither in its directory nor above", reference.arr);
             report.add(&rules::ARR_MISSING, place(), what);
@@ -99,8 +99,8 @@ fn access(
     }
 }
 
-/// Checks that each record of each EF.ARR is a rule or empty, even without a reference to it: a
-/// later file can refer to it (TS 102 222).
+/// Checks that each record of each EF.ARR is a rule or empty, even if no file refers to it, because
+/// a file that is created later can (TS 102 222).
 fn access_rules(walked: &Walked<'_>, report: &mut Report) {
     let files = &walked.profile.files;
     let known = |file: &File| {
@@ -121,7 +121,7 @@ fn access_rules(walked: &Walked<'_>, report: &mut Report) {
     }
 }
 
-/// TS 102 221 section 9.4.1: it replaces the codes of applications.
+/// TS 102 221 section 9.4.1: the universal PIN replaces the PINs of applications.
 const UNIVERSAL_PIN: PinKeyReference = PinKeyReference(0x11);
 
 fn has(codes: &PinCodesOf, code: PinKeyReference) -> bool {
@@ -141,7 +141,8 @@ fn applies(walked: &Walked<'_>, directory: FileIndex, code: PinKeyReference) -> 
 }
 
 impl Walked<'_> {
-    /// True if every PE with codes was accepted; otherwise the missing code can be in another one.
+    /// True if every PE with codes was accepted; otherwise a code that seems to be missing may be
+    /// in a refused PE.
     pub(super) fn knows_codes(&self) -> bool {
         let all = self.elements().filter(|(_, element)| matches!(element, ProfileElement::PinCodes(_)));
         self.complete && all.count() == self.profile.facts.pins.len()

@@ -69,7 +69,7 @@ fn fields(walked: &Walked<'_>, header: &ProfileHeader, report: &mut Report) {
 
 fn iccid(walked: &Walked<'_>, header: &ProfileHeader, report: &mut Report) {
     const EF_ICCID: Fid = Fid(0x2FE2);
-    // An ICCID of another length than ten bytes is reported by the walk.
+    // The walk through the package reports an ICCID that does not have ten bytes.
     let Ok(octets) = <[u8; 10]>::try_from(header.iccid.0.as_slice()) else { return };
     let place = walked.place(0, "iccid");
     let files = &walked.profile.files;
@@ -179,7 +179,8 @@ fn services(walked: &Walked<'_>, header: &ProfileHeader, report: &mut Report) {
     }
     let is_used = |service: Service| used.iter().any(|(used, _)| *used == service);
     let has = |wanted: fn(&ProfileElement) -> bool| walked.elements().any(|(_, element)| wanted(element));
-    // A built-in function of a card runs in the environment that its maker chose.
+    // An instance of a built-in function needs no runtime environment in the header, because the
+    // maker of the card chose the environment.
     let has_application =
         has(|element| matches!(element, ProfileElement::Application(it) if !identities::is_applet(it)));
     let is_any_listed = |services: &[Service]| services.iter().any(|service| listed.contains(service));
@@ -222,7 +223,7 @@ fn services(walked: &Walked<'_>, header: &ProfileHeader, report: &mut Report) {
     }
 }
 
-/// Services whose use is visible in a package.
+/// The services of which a package shows whether it uses them.
 const IN_SIGHT: [Service; 15] = [
     Service::USIM,
     Service::ISIM,

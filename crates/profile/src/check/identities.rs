@@ -19,7 +19,8 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
         }
         return;
     };
-    // The range is not reserved: without the applet the file can have another purpose.
+    // The identifiers are not reserved, so the file can have another purpose if the package has no
+    // applet.
     if applet.is_none() {
         return;
     }
@@ -57,7 +58,8 @@ impl Table<'_, '_> {
         self.default_one(report);
     }
 
-    /// Exactly one identity for all other countries, and the profile starts with it.
+    /// Checks that exactly one identity is for all other countries, and that the profile starts
+    /// with this identity.
     fn default_one(&self, report: &mut Report) {
         let place = || self.walked.place_of(self.table);
         let everywhere = self.identities.0.iter().filter(|identity| identity.countries.is_empty());
@@ -94,7 +96,7 @@ impl Table<'_, '_> {
         }
     }
 
-    /// Each file exists and has room.
+    /// Checks that each file of an identity exists and is long enough.
     fn files(&self, number: usize, identity: &Identity, report: &mut Report) {
         let files = &self.walked.profile.files;
         for own in &identity.files {

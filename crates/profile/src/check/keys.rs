@@ -49,7 +49,7 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
     }
 }
 
-/// Addresses that are already in use.
+/// The TARs and AIDs that earlier PEs use.
 #[derive(Default)]
 struct Taken {
     aids: Vec<Octets>,
@@ -78,7 +78,8 @@ fn toolkit_tars(instance: &ApplicationInstance) -> Option<Vec<Octets>> {
     let Some(field) = instance.application_parameters.as_ref().and_then(|it| it.toolkit.as_ref()) else {
         return Some(Vec::new());
     };
-    // Priority, timers, length of menu texts, menu entries with position and identifier, channels.
+    // The field has the priority, the number of timers, the length of menu texts, the menu entries
+    // with position and identifier, and the number of channels.
     let entries = usize::from(*field.get(3)?);
     let rest = field.get(entries.checked_mul(2)?.checked_add(5)?..)?;
     // The security level and the TARs, each after its length.
@@ -128,7 +129,8 @@ impl At<'_, '_> {
             let what = format!("{} has no constants", own.algorithm_id);
             self.add(&rules::CONSTANTS_UNUSED, "rotationConstants", what);
         }
-        // Omitted values are those of TS 35.206; wrong lengths are reported by the walk.
+        // If the package omits the constants, those of TS 35.206 apply. The walk through the
+        // package reports wrong lengths.
         let rotations = own.rotation_constants.as_ref().map_or(&ROTATIONS[..], |given| given);
         let constants =
             own.xoring_constants.as_ref().map_or_else(standard_constants, |given| given.0.clone());
@@ -231,7 +233,7 @@ impl At<'_, '_> {
         }
     }
 
-    /// For the versions of TS 102 225 (01 to 0F) and of SCP02 and SCP03 (20 to 3F).
+    /// Checks the key sets of TS 102 225 (versions 01 to 0F) and of SCP02 and SCP03 (20 to 3F).
     fn key_sets(&mut self, keys: &[KeyObject]) {
         let mut versions: Vec<u8> = Vec::new();
         for key in keys {

@@ -1,7 +1,7 @@
-//! All errors of a package, where an eUICC stops at the first one.
+//! Finds all errors of a package. An eUICC stops at the first error.
 //!
-//! The rules come from the TCA profile package and the standards of its files: [`RULES`]. Refusals
-//! of an eUICC come from [`Installer`]; the checker continues after them.
+//! The rules come from the TCA profile package and the standards of its files: [`RULES`].
+//! [`Installer`] finds the errors that an eUICC refuses; the checker continues after each of them.
 
 mod codes;
 mod contents;
@@ -35,11 +35,11 @@ pub use tables::{ISIM_SERVICES, USIM_SERVICES};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// A fact that is often intended.
+    /// A property that is unusual but often intended.
     Note,
     /// The package can be installed but will probably not work as intended.
     Warning,
-    /// The standard forbids it.
+    /// The standard forbids what was found.
     Error,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for Severity {
 pub struct Place {
     /// The number of the PE, from 1; `None` for the package as a whole.
     pub pe: Option<usize>,
-    /// The identification in its header.
+    /// The identification in the header of the PE.
     pub identification: Option<u16>,
     /// The name of the PE.
     pub element: &'static str,
@@ -101,8 +101,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Checks the bytes of a package. The part before the first byte that cannot be parsed is checked
-/// as well.
+/// Checks the bytes of a package. If they cannot be parsed to the end, the elements before the
+/// error are checked.
 pub fn check_octets(bytes: &[u8]) -> Vec<Finding> {
     let mut package = Package::default();
     match package.read(bytes) {
@@ -112,7 +112,7 @@ pub fn check_octets(bytes: &[u8]) -> Vec<Finding> {
                 Place { pe: Some(package.elements.len() + 1), element: "unreadable", ..Place::default() };
             let mut report = Report::default();
             report.add(&rules::UNREADABLE, place, error.to_string());
-            // The missing end is not reported again.
+            // The unreadable rest has been reported, so a missing end PE is not.
             let rest = check(&package).into_iter();
             report.findings.extend(rest.filter(|finding| finding.rule != rules::NO_END.name));
             report.findings
@@ -164,7 +164,7 @@ struct Walked<'a> {
     profile: InstalledProfile,
     /// The PE that created each file, by the index of the file.
     makers: Vec<usize>,
-    /// For each PE the ADF that was the last one before it.
+    /// For each PE, the last ADF that was created before it.
     adfs: Vec<Option<FileIndex>>,
     /// True if the package was parsed to its end; otherwise later elements are not reported as
     /// missing.
@@ -189,7 +189,7 @@ impl<'a> Walked<'a> {
         }
     }
 
-    /// A file, with the PE that created it.
+    /// The place of a file: the file and the PE that created it.
     fn place_of(&self, file: FileIndex) -> Place {
         let maker = self.makers.get(file.number()).copied().unwrap_or_default();
         self.place(maker, path_of(&self.profile.files, file))
@@ -240,7 +240,8 @@ fn walk<'a>(package: &'a Package, report: &mut Report) -> Walked<'a> {
         let is_extra = installer.has_ended() || number > 0 && matches!(element, ProfileElement::Header(_));
         let ordered = installer.in_order(element).err();
         installer.go_on();
-        // An element that is at the wrong position but has its own place is processed.
+        // A second header and an element after the end are not applied. Any other element is, even
+        // at the wrong position.
         let refused = if is_extra { None } else { installer.make(element).err() };
         let refused = refused.map(|refused| (refused.code, refused.what));
         let faults = installer.take_faults().into_iter().map(|fault| (fault.at, fault.wrong));
@@ -295,7 +296,7 @@ fn is_blank(octets: &[u8]) -> bool {
     octets.iter().all(|octet| *octet == 0xFF)
 }
 
-/// Bytes in readable form; long values are truncated.
+/// Bytes in hexadecimal digits; long values are truncated.
 fn hex(octets: &[u8]) -> String {
     const MOST: usize = 24;
     let shown: String = octets.iter().take(MOST).map(|octet| format!("{octet:02X}")).collect();

@@ -1,4 +1,5 @@
-//! The order of PEs, and missing PEs. Order errors that an eUICC refuses are found by the walk.
+//! The order of PEs, and missing PEs. The walk through the package finds the order errors that an
+//! eUICC refuses.
 
 use super::{CSIM, ISIM, NON_IMSI_USIM, Report, USIM, Walked, rules};
 use crate::element::{FileSystemKind, ProfileElement};
@@ -50,7 +51,7 @@ fn codes(walked: &Walked<'_>, report: &mut Report) {
     }
 }
 
-/// Authentication parameters belong to the application before them.
+/// Checks that authentication parameters follow the application to which they belong.
 fn parameters(walked: &Walked<'_>, report: &mut Report) {
     let is = |adf: FileIndex, codes: &[&[u8]]| {
         let file = walked.profile.files.file(adf);
@@ -61,7 +62,7 @@ fn parameters(walked: &Walked<'_>, report: &mut Report) {
     };
     let mut with_cdma = Vec::new();
     for ((number, element), adf) in walked.elements().zip(&walked.adfs) {
-        // A missing application was already reported by the walk.
+        // The walk through the package has reported a missing application.
         let Some(adf) = *adf else { continue };
         let place = walked.place(number, "");
         match element {
@@ -103,7 +104,7 @@ fn domains(walked: &Walked<'_>, report: &mut Report) {
     for (number, element) in walked.elements() {
         let place = |at: &str| walked.place(number, at);
         let needs = |report: &mut Report, aid: Option<&Octets>, at: &str, known: &[&Octets]| {
-            // Without an AID it belongs to the operator.
+            // An instance that names no security domain belongs to the MNO-SD.
             let is_there = aid.map_or(!known.is_empty(), |aid| known.contains(&aid));
             if !is_there {
                 let domain = aid.map_or("the operator's".to_owned(), ToString::to_string);

@@ -13,7 +13,7 @@ const EF_IST: Fid = Fid(0x6F07);
 const DF_TELECOM: u16 = 0x7F10;
 
 pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
-    // A file that could not be created is not missing.
+    // Files are reported as missing only if all files could be created.
     if !walked.whole {
         return;
     }
@@ -100,13 +100,14 @@ fn file_alone(services: &[(usize, &[&[u16]])], path: &[u16]) -> bool {
     services.iter().filter(|(_, paths)| paths.contains(&path)).count() == 1
 }
 
-/// True if the package names the file. Other files come with their template in any case.
+/// True if the package names the file. The template creates other files whether the package names
+/// them or not.
 fn is_named(walked: &Walked<'_>, index: FileIndex) -> bool {
     let Some(file) = walked.profile.files.file(index) else { return false };
     let maker = walked.makers.get(index.number()).and_then(|number| walked.package.elements.get(*number));
     match (maker, &file.name) {
         (Some(ProfileElement::FileSystem(element)), Some(name)) => {
-            // Files that the package must name are not an independent choice either.
+            // A file that the package must name does not show that the package wants the service.
             let mandatory = |row: &&crate::template::Element| row.name == name && row.mandatory;
             element.file(name).is_some()
                 && crate::template::elements(element.kind).iter().find(mandatory).is_none()

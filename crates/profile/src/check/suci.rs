@@ -31,7 +31,7 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
     }
 }
 
-/// Checks that the party that computes the SUCI finds its data.
+/// Checks that the terminal or the USIM, whichever computes the SUCI, finds the data that it needs.
 fn who(
     walked: &Walked<'_>,
     adf: FileIndex,

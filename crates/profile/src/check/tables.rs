@@ -9,7 +9,8 @@ pub(super) enum Length {
     Exactly(usize),
     /// Transparent, of at least this length.
     Least(usize),
-    /// Transparent, entries of the first length, at least the second number of them.
+    /// Transparent, with entries of the first length, and at least as many entries as the second
+    /// number.
     Times(usize, usize),
     /// Records of this length.
     Record(usize),

@@ -2,7 +2,8 @@
 
 use crate::Fid;
 
-/// The AID of the USIM: 3GPP's RID and application code, the rest as in the TS.48 profile.
+/// The AID of the USIM: 3GPP's RID and application code, followed by the same bytes as in the TS.48
+/// profile.
 pub(super) const USIM_AID: [u8; 12] =
     [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02, 0xFF, 0x49, 0xFF, 0x05, 0x89];
 /// The AID of the ISIM.

@@ -6,7 +6,7 @@ use super::{SuciKey, SuciProfile};
 use crate::Octets;
 use crate::usim::DEFAULT_ALPHABET;
 
-/// Swapped pairs of digits, padded with F.
+/// The digits with each pair swapped, padded with F.
 pub(super) fn swapped(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().map(|digit| digit.wrapping_sub(b'0') & 0x0F).collect();
     digits.chunks(2).map(|pair| pair.get(1).unwrap_or(&0x0F) << 4 | pair.first().unwrap_or(&0x0F)).collect()
@@ -18,7 +18,7 @@ fn unswapped(octets: &[u8]) -> Option<String> {
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.to_owned())
 }
 
-/// Length, type of number, ten bytes of digits: the number in EF.MSISDN and EF.SMSP.
+/// The number in EF.MSISDN and EF.SMSP: length, type of number, and ten bytes of digits.
 pub(super) fn number(digits: &str) -> Vec<u8> {
     let digits = swapped(digits);
     let mut octets = vec![u8::try_from(digits.len() + 1).unwrap_or_default(), 0x91];
@@ -34,7 +34,7 @@ pub(super) fn number_of(octets: &[u8]) -> Option<String> {
     (!found.is_empty() && number(&found) == octets.get(..12)?).then_some(found)
 }
 
-/// Services by number, from 1, in as many bytes as needed.
+/// A service table with these services, numbered from 1, in as many bytes as needed.
 pub(super) fn services(numbers: &[u8]) -> Vec<u8> {
     let mut table = Vec::new();
     for bit in numbers.iter().filter_map(|number| number.checked_sub(1)) {
@@ -67,7 +67,8 @@ pub(super) fn access_classes(classes: &[u8]) -> [u8; 2] {
 
 /// A name in the default alphabet, or in UCS2 (TS 102 221 annex A).
 pub(super) fn name(text: &str) -> Vec<u8> {
-    // The last position: the escape character is also shown as a blank.
+    // The alphabet shows the escape character as a blank, too, so the last position is the real
+    // blank.
     let place = |letter| {
         let places = DEFAULT_ALPHABET.chars().enumerate().filter(|(_, known)| *known == letter);
         places.last().map(|(place, _)| place)

@@ -22,14 +22,15 @@ use crate::{Fid, FileSystem, Package, ProfileFiles};
 pub struct Decompiled {
     /// The description, which builds the same bytes.
     pub description: Description,
-    /// The parts without a term, each with the reason. They stay as bytes in their element.
+    /// The parts for which the description has no key, each with the reason. They stay as bytes in
+    /// their element.
     pub notes: Vec<String>,
     /// True if the terms describe the whole package, so that no element had to be written out.
     pub by_terms_alone: bool,
 }
 
-/// Decompiles a package: with terms only if that builds the same bytes, otherwise with its
-/// elements.
+/// Decompiles a package: by keys alone if these build the same bytes, otherwise with the elements
+/// written out.
 ///
 /// # Errors
 /// The package has an element that a description cannot contain; the error names it.
@@ -58,7 +59,7 @@ fn written_out(package: &Package, full: Description, mut notes: Vec<String>) -> 
             _ => return Err(format!("element {number}, {}, has no written form", element.name())),
         }
     }
-    // A term without a position would change nothing.
+    // A term that no element refers to would have no effect.
     for term in values {
         if !super::raw::mentions(&description, &term.name)
             && let Some(said) = term.said.filter(|said| !placed_otherwise(&description, said))
@@ -304,8 +305,8 @@ impl Found {
         }
     }
 
-    /// Values derived from the IMSI change with the identity; explicit values stay for all
-    /// identities.
+    /// Removes the names of the ISIM that follow from the IMSI. Derived names change with the
+    /// identity, but explicit names stay the same for all identities.
     fn forget_ims_names_of_the_imsi(&mut self) {
         let Some(isim) = self.description.isim.clone() else { return };
         let own = ims_names(&self.description, &isim);
@@ -328,7 +329,7 @@ impl Found {
             let directory =
                 directories.0.iter().find(|(.., own)| *own == path).map(|(directory, ..)| *directory);
             let place = PLACES.iter().find(|(of, id, ..)| Some(*of) == directory && Fid(*id) == *fid);
-            // Values without a term would be missing when the description is built again.
+            // A file without a term would be missing when the description is built again.
             let Some((_, _, _, term, at)) = place else { continue };
             let contents: &[u8] = &file.contents;
             let _ = match at {
@@ -394,7 +395,8 @@ impl Found {
             }
             "ef-suci-calc-info" => g.suci_keys = Some(coding::suci_of(content)?),
             "ef-suci-calc-info-usim" => {
-                // One list is a term; the terminal's list stays unchanged if the USIM has its own.
+                // Only one list becomes a term. If the USIM has its own list, the list of the
+                // terminal stays in its element.
                 g.suci_keys = Some(coding::suci_of(content)?);
                 g.suci_by_usim = true;
             }

@@ -22,7 +22,7 @@ const EF_IMPI: Fid = Fid(0x6F02);
 const EF_DOMAIN: Fid = Fid(0x6F03);
 const EF_IMPU: Fid = Fid(0x6F04);
 
-/// The same, with a file for every list of networks that any of its identities has.
+/// The same description, with a file for every list of networks that any of its identities has.
 pub(super) fn with_room(d: &Description) -> Cow<'_, Description> {
     if d.identity.is_empty() {
         return Cow::Borrowed(d);
@@ -66,8 +66,8 @@ fn in_place_of(d: &Description, identity: &Identity) -> Description {
     other
 }
 
-/// EF.IDENTITIES, with the description's own identity for all other countries; `None` if it is the
-/// only one.
+/// EF.IDENTITIES, with the description's own identity for all other countries; `None` if there are
+/// no further identities.
 pub(super) fn table(d: &Description) -> Option<Identities> {
     let own = d.imsi.filter(|_| !d.identity.is_empty())?;
     let own = Stored { countries: Vec::new(), imsi: own, keys: None, files: files(d) };
@@ -100,7 +100,7 @@ fn files(d: &Description) -> Vec<IdentityFile> {
     if let Some(centre) = d.usim.smsc.as_ref().filter(|_| d.identity.iter().any(|it| it.smsc.is_some())) {
         files.push(usim(EF_SMSP, &subscription::smsp(centre)));
     }
-    // The user's list does not change with the identity.
+    // The first list is the user's. It does not change with the identity.
     for (_, fid, list) in LISTS.iter().skip(1) {
         files.extend(list(d).map(|list| usim(*fid, &list)));
     }

@@ -3,7 +3,7 @@
 use super::Algorithm;
 use crate::SecretOctets;
 
-/// Errors in the lengths of keys, of the profile or of one of its identities.
+/// Reports wrong lengths of the keys of the profile or of one of its identities.
 pub(super) fn mistakes(
     algorithm: Algorithm,
     ki: Option<&SecretOctets>,

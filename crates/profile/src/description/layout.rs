@@ -1,7 +1,9 @@
-//! PEs from the terms of a description: a minimal USIM, plus the elements that the terms add.
+//! Builds the PEs of a description: a minimal USIM, and the elements that the keys of the
+//! description add.
 //!
-//! The same description gives the same bytes. A missing mandatory value is FF or 00 here: either
-//! [`super::mistakes`] has refused it before, or personalisation supplies it.
+//! The same description gives the same bytes. A missing mandatory value becomes FF or 00, because
+//! [`super::mistakes`] has refused a description that lacks it, unless personalisation supplies the
+//! value later.
 
 use rsp::der::Unknown;
 use rsp::ids::Oid;
@@ -20,7 +22,7 @@ use crate::facts::{ROTATION_CONSTANTS, default_xoring_constants};
 use crate::template;
 use crate::{Fid, Octets, SecretOctets};
 
-/// A published key, the default for tests.
+/// The default key. It is published, and only for tests.
 const TEST_KEY: [u8; 16] = *b"landfall mno-sd!";
 
 /// The PEs of a description.
@@ -79,7 +81,7 @@ impl Layout<'_> {
         self.elements.push(ProfileElement::End(End { header, unknown: Unknown::default() }));
     }
 
-    /// The PE header of the next PE. The profile header, which has none, does not count.
+    /// The PE header of the next PE. PEs are numbered from the one after the profile header.
     fn header(&self) -> PeHeader {
         PeHeader::mandated(u16::try_from(self.elements.len() + 1).unwrap_or_default())
     }
@@ -251,7 +253,7 @@ impl Layout<'_> {
         let puk = |key_reference, value: [u8; 8]| PukConfiguration {
             key_reference,
             puk_value: value.into(),
-            // Ten attempts, ten remaining, the default, which DER omits.
+            // DER omits the default: ten attempts, of which ten remain.
             max_attempts_retries_left: None,
             unknown: Unknown::default(),
         };
@@ -463,8 +465,8 @@ fn services(d: &Description) -> Vec<u8> {
     ];
     numbers.extend(further.into_iter().filter_map(|(there, number)| there.then_some(number)));
     let mut table = coding::services(d.usim.services.as_ref().unwrap_or(&numbers));
-    // To the end of the template's file: unwritten bytes are FF, which means that everything is
-    // available.
+    // The table fills the file of the template, because an unwritten byte is FF and would mark its
+    // services as available.
     let size = match d.format {
         Format::V2_3 => 14,
         Format::V3_3 => 17,
@@ -473,7 +475,7 @@ fn services(d: &Description) -> Vec<u8> {
     table
 }
 
-/// The value, unless it is the default, which DER omits.
+/// The value, or `None` if it is the default, which DER omits.
 fn unless(said: &Option<Octets>, default: &[u8]) -> Option<Octets> {
     said.clone().filter(|said| said.0 != default)
 }
@@ -497,7 +499,8 @@ fn code(given: &Option<Code>, default: &str) -> [u8; 8] {
     given.as_ref().map_or_else(default, Code::octets)
 }
 
-/// `attributes`: bit 1 enabled, the others as in TS.48 for the same code.
+/// A code. Bit 1 of `attributes` means "enabled"; the other bits are those of the same code in
+/// TS.48.
 fn pin(
     key_reference: PinKeyReference,
     value: &[u8; 8],
@@ -508,7 +511,7 @@ fn pin(
         key_reference,
         pin_value: value.as_slice().into(),
         unblocking_pin_reference: unblocked_by,
-        // 7 and 33 are the defaults, which DER omits.
+        // DER omits the defaults 7 and 33.
         pin_attributes: (attributes != 7).then_some(attributes),
         max_attempts_retries_left: (key_reference == PinKeyReference::ADM1).then_some(0xAA),
         unknown: Unknown::default(),

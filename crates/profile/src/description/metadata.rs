@@ -87,7 +87,7 @@ impl Icon {
     /// Maximum size of an icon.
     pub const MAX_OCTETS: usize = 1024;
 
-    /// `None` for too many bytes. The content is not checked.
+    /// An icon of this type, or `None` if it is too long. The content is not checked.
     pub fn new(kind: IconType, octets: Vec<u8>) -> Option<Self> {
         (octets.len() <= Self::MAX_OCTETS).then_some(Self { kind, octets })
     }
@@ -141,7 +141,7 @@ impl Metadata {
         }
     }
 
-    /// The same as in StoreMetadata.
+    /// Converts the values to those of StoreMetadata.
     pub fn overrides(&self) -> MetadataOverrides {
         MetadataOverrides {
             profile_type: None,
@@ -237,7 +237,7 @@ fn owner(usim: Usim<'_>) -> Option<OperatorId> {
     Some(OperatorId { mcc_mnc: usim.home()?.to_bytes(), gid1: group(usim.gid1()), gid2: group(usim.gid2()) })
 }
 
-/// At most `octets` bytes of UTF-8, in whole characters.
+/// The text truncated to at most `octets` bytes of UTF-8, at the end of a character.
 fn shortened(mut text: String, octets: usize) -> String {
     while text.len() > octets {
         text.pop();

@@ -41,7 +41,7 @@ impl Mistakes {
         }])
     }
 
-    /// The same with the lines of `text`, the source of the description.
+    /// Adds the line of each error in `text`, the source of the description.
     #[must_use]
     pub fn in_text(mut self, text: &str) -> Self {
         let document = toml::de::DeTable::parse(text).ok();
@@ -57,7 +57,7 @@ fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|octet| *octet == b'\n').count() + 1
 }
 
-/// The line of a name, or of the table that it belongs to.
+/// The line of a key or, if the key is missing, of its table.
 fn line_of(document: &toml::de::DeTable<'_>, text: &str, place: &str) -> Option<usize> {
     use toml::de::DeValue;
     let mut table = document;

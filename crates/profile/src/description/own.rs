@@ -9,7 +9,7 @@ use super::{Description, OwnFile, identities};
 use crate::element::{Fcp, FileManagement};
 use crate::{Fid, Octets, identities::PATH};
 
-/// The commands that create them, if there are any.
+/// The commands that create these files; none if there are no such files.
 pub(super) fn commands(d: &Description) -> Vec<FileManagement> {
     let mut files: Vec<OwnFile> = Vec::new();
     if let Some(ursp) = &d.five_g.ursp {
@@ -41,7 +41,8 @@ fn own(directory: Vec<u8>, id: Fid, content: Vec<u8>) -> OwnFile {
     }
 }
 
-/// The PIN status template of a directory in this one: PIN1 and ADM1, and PIN2 in the USIM only.
+/// The PIN status template of a directory below `directory`: PIN1 and ADM1 and, in the USIM only,
+/// PIN2.
 fn codes(directory: &[u8]) -> Octets {
     match directory.starts_with(&USIM_FID.0.to_be_bytes()) {
         true => [0x01, 0x81, 0x0A].into(),

@@ -8,12 +8,13 @@ use crate::element::{
 };
 use crate::{FileIndex, FileKind, FileSystem, Octets, ProfileFiles};
 
-/// The PEs with every template except the MF's written out.
+/// The same PEs, in which PE-GenericFileManagement creates the files of every template except that
+/// of the MF.
 pub(super) fn of(elements: Vec<ProfileElement>) -> Vec<ProfileElement> {
     let mut system = FileSystem::default();
     let mut written = |element: ProfileElement| {
         let before = system.files().len();
-        // A file that cannot be created stays unchanged, so that the installation refuses it.
+        // An element whose files cannot be created is kept, so that the installation refuses it.
         let done = system.apply(&element);
         let ProfileElement::FileSystem(by_template) = &element else { return element };
         if done.is_err() || by_template.kind == FileSystemKind::Mf {
@@ -74,14 +75,15 @@ fn made(files: &ProfileFiles, index: FileIndex) -> Vec<FileManagement> {
     commands
 }
 
-/// A size without leading zeros.
+/// A size as bytes without leading zeros.
 fn number(size: u32) -> Octets {
     Octets(size.to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect())
 }
 
-/// The pieces that are not FF, with which a new file is filled, and their offsets.
+/// The parts of the contents that differ from FF, which fills a new file, with their offsets.
 fn pieces(content: &[u8]) -> Vec<(usize, &[u8])> {
-    /// A shorter gap costs more to leave out than to write.
+    /// The minimum number of FF bytes between two parts. To skip fewer bytes takes more bytes than
+    /// to write them.
     const GAP: usize = 6;
     let mut found: Vec<(usize, usize)> = Vec::new();
     for (at, _) in content.iter().enumerate().filter(|(_, octet)| **octet != 0xFF) {

@@ -17,7 +17,7 @@ pub(super) enum In {
 }
 
 impl In {
-    /// The PEs that name files in it.
+    /// The types of PE that have files in this directory.
     fn kinds(self) -> &'static [FileSystemKind] {
         use FileSystemKind as K;
         match self {
@@ -97,7 +97,7 @@ impl Directories {
     }
 }
 
-/// Replaces the bytes of terms in an element by their names.
+/// Replaces bytes of an element that are the value of a term by the name of the term.
 pub(super) fn place(element: &mut Value, values: &[terms::Term], directories: &Directories) {
     let Some((name, body)) = element.as_object_mut().and_then(|element| element.iter_mut().next()) else {
         return;

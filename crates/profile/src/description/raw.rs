@@ -33,7 +33,8 @@ pub(super) fn elements(
         }
     }
     let idle = terms.iter().filter(|term| term.said.is_some() && !used.contains(&term.name));
-    // Two terms can express the same value in two forms; it is sufficient that one of them is used.
+    // One value of the description can give two terms in different forms. It is in use if an
+    // element refers to either of them.
     let said_in_use: BTreeSet<_> =
         terms.iter().filter(|term| used.contains(&term.name)).filter_map(|term| term.said).collect();
     for (said, name) in idle.filter_map(|term| Some((term.said?, &term.name))) {
@@ -59,7 +60,7 @@ fn unused(said: &str, what: &str) -> Mistake {
     }
 }
 
-/// Values without a term that an element could refer to.
+/// The values of a description for which no term exists, so that no element can refer to them.
 fn without_term(d: &Description) -> Vec<&'static str> {
     let a = &d.authentication;
     let isim = d.isim.as_ref();

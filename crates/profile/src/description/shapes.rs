@@ -44,7 +44,7 @@ pub(super) fn arr() -> NamedFile {
     rules(&ACCESS_RULES)
 }
 
-/// The same with [`NEVER_READ`].
+/// EF.ARR with every rule and [`NEVER_READ`].
 pub(super) fn arr_with_never_read() -> NamedFile {
     rules(&[&ACCESS_RULES[..], &[WRITTEN_BY_ADMINISTRATOR]].concat())
 }
@@ -96,7 +96,7 @@ pub(super) fn sized(kind: FileSystemKind, version: u8, mut file: NamedFile) -> N
     file
 }
 
-/// The order of the ASN.1, which encoding requires.
+/// Sorts the files in the order of the ASN.1, which the encoder requires.
 pub(super) fn in_order(kind: FileSystemKind, mut files: Vec<NamedFile>) -> Vec<NamedFile> {
     let place = |file: &NamedFile| template::elements(kind).iter().position(|row| row.name == file.name);
     files.sort_by_key(place);

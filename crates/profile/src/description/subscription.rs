@@ -62,7 +62,7 @@ pub(super) struct ImsNames {
 /// The identities of an ISIM: its own, or those derived from the IMSI (TS 23.003 section 13).
 pub(super) fn ims_names(d: &Description, isim: &Isim) -> ImsNames {
     let home = d.imsi.and_then(|imsi| imsi.plmn(d.mnc_digits.unwrap_or(2).into()));
-    // Section 13.2: the network code has three digits here.
+    // In these names the network code always has three digits: section 13.2.
     let network = home
         .map_or_else(String::new, |home| format!("mnc{:0>3}.mcc{}.3gppnetwork.org", home.mnc(), home.mcc()));
     let imsi = d.imsi.map_or_else(String::new, |imsi| imsi.to_string());

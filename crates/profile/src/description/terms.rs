@@ -5,7 +5,7 @@ use crate::SecretOctets;
 
 /// A term of a description.
 pub(super) struct Term {
-    /// Its name in braces.
+    /// The name that is written in braces.
     pub(super) name: String,
     /// Hexadecimal digits; text for the profile type and the algorithm.
     pub(super) value: String,

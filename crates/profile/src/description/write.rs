@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::Description;
 
-/// TOML: the terms as serde writes them, then each PE with a line for each of its files.
+/// The TOML text: first the keys of the description as serde writes them, then each PE with a line
+/// for each of its files.
 pub(super) fn text(description: &Description) -> String {
     let terms = Description { element: Vec::new(), ..description.clone() };
-    // Every value in it has a form in TOML.
+    // Writing cannot fail, because every value has a form in TOML.
     let mut out = toml::to_string(&terms).unwrap_or_default();
     for element in &description.element {
         out.push_str("\n[[element]]\n");
@@ -29,7 +30,7 @@ fn lines<'a>(entries: impl IntoIterator<Item = (&'a String, &'a Value)>, out: &m
     }
 }
 
-/// Without quotes if possible.
+/// A key, in quotes only if TOML requires them.
 fn key(name: &str) -> String {
     let is_bare = |octet: u8| octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
     match !name.is_empty() && name.bytes().all(is_bare) {
@@ -46,7 +47,7 @@ fn quoted(value: &Value) -> String {
 /// A value in one line; a list of tables in one line for each.
 fn inline(value: &Value, may_break: bool, out: &mut String) {
     match value {
-        // TOML has no null.
+        // TOML has no null. It is written as true.
         Value::Null => out.push_str("true"),
         Value::Array(list) => {
             let breaks =

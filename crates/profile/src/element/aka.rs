@@ -16,7 +16,7 @@ named_integer! {
 }
 
 fields! {
-    /// The keys are those of another application.
+    /// Reference to another application whose keys are used.
     pub struct MappingParameter = 0x30 {
         "mappingOptions" mapping_options: Octets = 0x80,
         "mappingSource" mapping_source: Octets = 0x81,

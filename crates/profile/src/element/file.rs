@@ -49,8 +49,9 @@ fields! {
         "efFileSize" ef_file_size: Option<Octets> = 0x80,
         "pinStatusTemplateDO" pin_status_template_do: Option<Octets> = 0xC6,
         "shortEFID"
-        /// In the five high bits; empty for no identifier; absent for the template's, or the one
-        /// derived from the file identifier.
+        /// The short identifier in the five high bits. If it is empty, the file has none. If it is
+        /// absent, the file has the one of the template or the one that follows from its file
+        /// identifier.
         short_ef_id: Option<Octets> = 0x88,
         "proprietaryEFInfo" proprietary_ef_info: Option<ProprietaryInfo> = 0xA5,
         "linkPath"

@@ -46,8 +46,8 @@ impl FileSystemElement {
         self.template_id.encode_as(TEMPLATE_ID, &mut contents);
         let mut numbered = numbered(self.kind);
         for file in &self.files {
-            // A name of another PE, or at the wrong position, has no tag here and cannot be
-            // encoded.
+            // A name that belongs to another PE or is at the wrong position has no tag, so it
+            // cannot be encoded.
             if let Some((tag, _)) = numbered.find(|(_, name)| *name == file.name) {
                 file.items.encode_as(tag, &mut contents);
             }

@@ -208,7 +208,7 @@ pub(super) fn initial_content(kind: &FileKind, row: Option<&Element>, fcp: &Fcp)
     Ok(filled.repeat(size / unit))
 }
 
-/// `start`, its last byte repeated as often as necessary, and `end`, truncated to `length`.
+/// Fills `length` bytes with `start`, repetitions of the last byte of `start`, and `end`.
 fn fill(start: &[u8], end: &[u8], length: usize) -> Vec<u8> {
     let Some(last) = start.last() else { return Vec::new() };
     let mut filled = start.to_vec();
@@ -228,7 +228,7 @@ pub(super) fn default_content(pattern: &str, length: usize) -> Vec<u8> {
     } else if let Some((start, end)) = pattern.split_once("...") {
         fill(&octets(start), &octets(end), length)
     } else {
-        // Longer than the template's size: the rest is unwritten.
+        // If the file is longer than in the template, the remaining bytes stay unwritten.
         let mut content = octets(pattern);
         content.resize(length, 0xFF);
         content
