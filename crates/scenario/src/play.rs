@@ -229,8 +229,8 @@ impl SimulatedWorld {
         });
         let spec = campaign_spec(campaign, eids)?;
         let again = || self.queue.put(self.now().plus(steps::A_MINUTE), Due::Campaign(index));
-        // Retried when the platform is unreachable or its records fail. In that case the campaign
-        // may already exist.
+        // The creation is repeated if the platform is not running or its records fail. After a
+        // failure the campaign may already exist.
         let Some(platform) = self.parties.platform.party() else {
             again();
             return Ok(());

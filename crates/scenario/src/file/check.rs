@@ -53,7 +53,7 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Checks country codes that only state a registration or a filter. They need no network in the
+    /// Checks country codes in registrations and filters. These countries need no network in the
     /// scenario.
     fn countries(&self) -> Checked {
         let Scenario { owner, groups, campaigns, .. } = self.scenario;
@@ -249,7 +249,8 @@ impl Check<'_> {
                     return Err(self.source.error(window.from.span(), what, next));
                 }
             }
-            // Run the checks of the platform now instead of at the start of the campaign.
+            // The checks that the platform makes at the start of the campaign are made here, so
+            // that an error names a line of the file.
             let at = || campaign.name.span();
             let devices = campaign.devices.as_ref().map(|_| Vec::new());
             let spec = campaign_spec(campaign, devices)

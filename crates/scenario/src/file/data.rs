@@ -1,4 +1,4 @@
-//! Rules, strategy and countries of networks: the built-in ones and those of the file.
+//! Combines the built-in rules, strategy and countries of networks with those of the file.
 
 use localize::{BUILT_IN_RULES, BUILT_IN_STRATEGY, Country, RuleBook, Strategy};
 use toml::Spanned;

@@ -61,7 +61,7 @@ impl Text<'_> {
         if let Some(name) = header.filter(|name| !name.starts_with('[') && message.contains("a sequence")) {
             return self.error(at, format!("{name} is a list of tables"), format!("write [[{name}]]"));
         }
-        // An error about a value does not name its key.
+        // The TOML parser does not name the key of an invalid value, so it is searched.
         let of_key = || self.key_before(at.start).map_or_else(String::new, |key| format!("{key}: "));
         let (what, next) = match message.split_once("; ") {
             Some((what, next)) => (format!("{}{what}", of_key()), next.to_owned()),

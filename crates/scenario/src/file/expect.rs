@@ -14,13 +14,14 @@ use testbed::fault_places::SmSrPlace;
 /// A condition that must hold at a moment.
 #[derive(Clone, Debug)]
 pub struct Expectation {
-    /// When.
+    /// The time of the check.
     pub at: At,
     /// The description by the author, if there is one.
     pub that: Option<String>,
     /// The condition.
     pub what: Expected,
-    /// The limits of the counted number. For devices without limits, all must fulfil the condition.
+    /// The limits of the counted number. If devices are counted and no limit is given, all of them
+    /// must fulfil the condition.
     pub limit: Limit,
     /// The line in the file.
     pub line: usize,
@@ -83,7 +84,8 @@ pub enum Condition {
     ManagedBy(SmSrPlace),
     /// No period without service was longer than this, while the device had power and coverage.
     DarkAtMost(Length),
-    /// The device breaks no rule, or does. The rules are applied to its real stays.
+    /// The device breaks no rule (`true`), or it breaks one. The rules are applied to its real
+    /// stays, not to those that the platform knows.
     WithinRules(bool),
     /// The device and the platform communicated within this time.
     HeardWithin(Length),

@@ -14,7 +14,7 @@ fn the_example_is_a_scenario() {
     assert!(scenario.expectations.len() >= 4);
 }
 
-/// An error names the changed line, or a later line if the error only shows there.
+/// An error names the changed line, or the later line at which the parser notices the change.
 #[test]
 fn errors_have_a_line_a_problem_and_a_remedy() {
     for (from, to, what) in [

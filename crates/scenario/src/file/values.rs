@@ -290,7 +290,8 @@ impl Amount {
     pub fn of(self, all: u64) -> f64 {
         match self {
             Self::Number(number) => number,
-            // A number of devices is far below the largest integer that a float represents exactly.
+            // The conversion is exact, because a number of devices is far below the largest integer
+            // that a float represents exactly.
             Self::Percent(percent) => percent * f64::from(u32::try_from(all).unwrap_or(u32::MAX)) / 100.0,
         }
     }

@@ -65,7 +65,8 @@ fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Respon
             Ok(ConfirmOrderReply { eid: order.eid, matching_id: code.matching_id.clone(), smdp_address })
         })
     } else if path == es2plus::CancelOrder::path() {
-        // The SM-DP+ does not learn of the cancellation, so the code can still be used.
+        // The request is refused, because the SM-DP+ cannot be notified and the code would still
+        // work.
         said(request, |_: CancelOrderRequest| -> Result<(), Refusal> {
             Err(Status::IccidInvalidTransition.because("an activation code cannot be revoked"))
         })

@@ -132,7 +132,8 @@ impl SimulatedWorld {
     }
 }
 
-/// Checks that no third-party card has the EID of another card.
+/// Checks that no two cards have the same EID, because a third-party card can have the EID of a
+/// simulated one.
 fn no_two_are_the_same(devices: &[Mutex<DormantDevice>]) -> Result<(), Fault> {
     let mut seen = BTreeSet::new();
     for device in each(devices) {

@@ -37,7 +37,7 @@ pub(super) struct Attached {
 pub(super) struct Ordered {
     pub(super) order: MoveId,
     pub(super) target: Iccid,
-    /// The profile for the way back.
+    /// The profile to which the device returns if the move fails.
     pub(super) back: Option<Iccid>,
 }
 
@@ -135,7 +135,7 @@ pub(super) struct PlatformContact {
 /// The power supply of a device and its wake-ups.
 pub(super) struct Activity {
     pub(super) has_power: bool,
-    /// Since when the device has only polled its card.
+    /// Start of the period in which the device has only polled its card.
     pub(super) rests_since: Option<Timestamp>,
     /// True if the device must recover, because it had no power or a move was interrupted.
     pub(super) must_recover: bool,

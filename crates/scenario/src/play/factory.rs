@@ -136,7 +136,7 @@ pub(super) struct Factory<'a> {
     pub(super) theirs: &'a [ThirdPartyCard],
 }
 
-/// The position of a device in its group.
+/// The group of a device, and its number in the group.
 #[derive(Clone, Copy)]
 pub(super) struct GroupMember<'a> {
     /// Index of the group in the scenario.

@@ -194,7 +194,7 @@ impl<'a> Firmware<'a> {
         let modem = Modem::new(slot, device_radio, teller.clone());
         let mut open_device = Device::new(lpa, modem, faulty("device", memory), teller).with_pause(Waits);
         if sim.scenario.operators.iter().any(|operator| !operator.identities.is_empty()) {
-            // The cards of the other scenarios have no applet that needs these proactive commands.
+            // Only cards with several identities have an applet that uses proactive commands.
             open_device = open_device.with_toolkit(told_imei(imei(eid)));
             open_device.record_idle_time(rested);
         }
@@ -261,7 +261,7 @@ impl<'a> Firmware<'a> {
         }
     }
 
-    /// Closes a move whose end was not recorded, according to the state of the card.
+    /// Records the end of a move that was interrupted, as the state of the card shows it.
     fn close_interrupted_move(&self, why: &str) -> Result<(), Fault> {
         let mut device = self.device()?;
         let Some(Ordered { order, target, back }) = device.contact.ordered.take() else { return Ok(()) };
@@ -448,7 +448,8 @@ impl<'a> Firmware<'a> {
             MoveEnding::Fault(why) => Ending::CameBack { why: why.to_string().into() },
             MoveEnding::Stranded { why, back } => {
                 let why = format!("{why}; the way back failed: {back}");
-                // The order stays open until a profile gets service again.
+                // Until a profile gets service again, the move has not ended, and its order stays
+                // open.
                 if self.restore_service().await? {
                     return Ok(());
                 }
@@ -549,7 +550,7 @@ impl<'a> Firmware<'a> {
             device.activity.must_recover = true;
             sim.tell(Kind::Device, &device, "its power was cut");
         }
-        // Events that became due while the device was awake are processed next.
+        // Searches and wake-ups that became due while the device was awake are scheduled for now.
         device.service.home_search = device.service.home_search.or_else(|| sim.home_search(&device, now));
         if let Some(at) = alarm(sim, &device, now, was_cut) {
             sim.schedule_wake_up(self.index, &mut device, at);
@@ -565,7 +566,7 @@ fn alarm(sim: &SimulatedWorld, device: &DormantDevice, now: Timestamp, was_cut: 
     }
     let again = now.plus(patience(device.contact.failures));
     if device.service.registered.is_none() || was_cut {
-        // A thief gives up after a few attempts.
+        // The device of a thief stops trying after three failures.
         return (device.service_state == ServiceState::InService || device.contact.failures < 3)
             .then_some(again);
     }

@@ -177,8 +177,8 @@ impl SimulatedWorld {
         self.notify_agent(device.eid);
     }
 
-    /// Notifies the agent of the operator about a change: its home network or its own request
-    /// reports it.
+    /// Notifies the agent of the operator that the location or the profiles of a device may have
+    /// changed.
     fn notify_agent(&self, eid: Eid) {
         if let Some(m2m) = &self.parties.m2m {
             m2m.testbed.notifications(eid).notify_one();

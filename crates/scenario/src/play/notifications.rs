@@ -36,7 +36,7 @@ impl EventReporter {
             let now = self.clock.now();
             self.with(|report| {
                 report.record_fault(now, &spec.to_string());
-                // A crash without a place does not tell whose process it was.
+                // Only a crash with a place names the party whose process has ended.
                 if let Some((party, away)) = spec.ends_process() {
                     let what = format!("its process was ended by {} and is down", spec.name());
                     report.timeline.tell_lasting((now, now.plus(away)), Kind::Server, party, what);
@@ -53,7 +53,7 @@ impl EventReporter {
     }
 }
 
-/// Reports the platform's refused orders, which no device reports.
+/// Reports the orders of the platform that an SM-DP+ refused, because no device reports them.
 impl Events for EventReporter {
     fn tell(&self, event: Event) {
         if let Outcome::Refused(why) = &event.outcome

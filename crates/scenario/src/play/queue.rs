@@ -93,7 +93,7 @@ impl Queue {
         Some(first.remove())
     }
 
-    /// Waits until an event is scheduled before all others.
+    /// Waits until the next event is earlier than before.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }

@@ -147,7 +147,7 @@ impl RadioEnvironment {
                 let within =
                     stays.iter().map(|(from, until)| (*from).max(first)..=until.unwrap_or(day).min(day));
                 let before: i64 = within.map(|days| (days.end() - days.start() + 1).max(0)).sum();
-                // The stay that would begin today.
+                // Unless a stay already includes today, the days from today on are added.
                 let open = stays.last().is_some_and(|(_, until)| until.is_none_or(|until| until >= today));
                 before + if open { 0 } else { day - today + 1 }
             }

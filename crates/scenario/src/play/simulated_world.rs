@@ -30,7 +30,7 @@ use testbed::host::Host;
 use testbed::time::Simulation;
 use testbed::transport::Transport;
 
-/// A run: its parties, their surroundings, and what is to happen. Its methods do not block.
+/// A run: its parties, their environment, and the scheduled events. Its methods do not block.
 pub(super) struct SimulatedWorld {
     /// The clock, and the random numbers of all parties.
     pub(super) simulation: Simulation,
@@ -43,7 +43,8 @@ pub(super) struct SimulatedWorld {
     pub(super) devices: Vec<Mutex<DormantDevice>>,
     pub(super) queue: Queue,
     pub(super) log: RunLog,
-    /// This value, for tasks that outlive a borrow. Set when the M2M devices are powered up.
+    /// A reference to this value for tasks that run longer than a call. It is set when the M2M
+    /// devices are powered up.
     pub(super) this: OnceLock<Weak<SimulatedWorld>>,
 }
 
@@ -65,7 +66,7 @@ pub(super) struct Radio {
     pub(super) bearers: Arc<BTreeMap<Plmn, bearers::Bearer>>,
 }
 
-/// The parts of which cards are created.
+/// Everything that is needed to create a card.
 pub(super) struct CardSupply {
     pub(super) pki: Arc<Pki>,
     pub(super) quirks: Vec<Quirk>,

@@ -62,7 +62,7 @@ impl SimulatedWorld {
             Action::Pause { .. } | Action::Resume { .. } | Action::RollBack { .. } | Action::Retire { .. }
         );
         if asks_platform && platform.is_none() {
-            // Try again later.
+            // The platform is not running, so the step is repeated after a minute.
             self.queue.put(now.plus(A_MINUTE), Due::Step(index));
             return Ok(());
         }
@@ -166,8 +166,8 @@ impl SimulatedWorld {
                         self.unregister(&mut device);
                         device.service_state = ServiceState::Stolen;
                         device.service.without_service_since = None;
-                        // An empty list differs from any other place, so that the device counts as
-                        // moved.
+                        // The old place is cleared, so that the device counts as moved even if the
+                        // thief stays there.
                         device.hears = std::sync::Arc::new([]);
                     }
                     self.move_to_place(index, &hears);
@@ -233,7 +233,8 @@ impl SimulatedWorld {
         let (eid, registered) = {
             let Some(mut device) = self.device(index) else { return Ok(()) };
             device.stay_log.imei_registered_in.insert(country);
-            // A predicted breach no longer applies.
+            // The registration changes the rules that apply, so a breach that was scheduled for
+            // this epoch is ignored.
             device.service.epoch += 1;
             self.radio.environment.register_imei(imei(device.eid), country);
             (device.eid, device.stay_log.imei_registered_in.clone())
@@ -306,7 +307,8 @@ impl SimulatedWorld {
         self.queue.put(until, Due::Power(devices));
     }
 
-    /// Changes a profile on the card itself, with an LPA that has no connection.
+    /// Enables or deletes a profile directly on the card, as a person with access to the device
+    /// does.
     async fn by_hand(&self, index: usize, operator: Plmn, delete: bool) -> Result<(), Fault> {
         let (eid, at, target) = {
             let Some(device) = self.device(index) else { return Ok(()) };

@@ -215,7 +215,8 @@ impl SimulatedWorld {
         self.begin_outage(device, now);
     }
 
-    /// Ends a registration without the device's doing. The device notices it soon.
+    /// Ends a registration because of a change in the network. The device notices the loss within a
+    /// minute.
     pub(super) fn lose(&self, index: usize, device: &mut DormantDevice) {
         self.unregister(device);
         device.service.lost = true;
@@ -451,7 +452,7 @@ impl SimulatedWorld {
         prices.fold(Money::default(), Money::plus)
     }
 
-    /// The records of the platform, which are available even if its process is not running.
+    /// The records of the platform. They can be read even while its process is not running.
     pub(super) fn platform_records(&self) -> MemoryRecords {
         self.parties.platform_records.clone()
     }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 /// The servers and cards of a run over sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Live {
-    /// Third-party servers and cards with their addresses. Without any, the run gives the same
-    /// result as without sockets.
+    /// Third-party servers and cards with their addresses. If there are none, the run gives the
+    /// same result as without sockets.
     pub strangers: Vec<String>,
     /// Transports that did not use a socket.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

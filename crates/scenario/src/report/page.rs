@@ -139,10 +139,11 @@ impl Page<'_> {
 }
 
 fn days(report: &Report) -> Vec<Plot> {
-    /// Number of plots, the first ones, that show networks and countries.
+    /// Number of plots that show networks and countries. They are the first plots.
     const OF_PLACES: usize = 3;
     let (days, time) = (&report.days, Time::new(report.begins, report.ended));
-    // A network or country has the same colour in these plots. The other plots have separate names.
+    // A network or country has the same colour in the first plots. The names in the other plots
+    // have colours of their own.
     let mut places = Palette::default();
     let currency = match report.costs.currency.as_str() {
         "" => "money so far".to_owned(),

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::super::{Group, Kind, ReachedBy};
 use super::{Check, Checked};
 
-/// M2M devices stay on, and each of them needs a card, a modem and timers in memory.
+/// The limit of M2M devices is lower, because they stay on: each keeps a card, a modem and timers
+/// in memory.
 const MOST_M2M: u32 = 1000;
 
 impl Check<'_> {

@@ -162,7 +162,8 @@ impl M2mAgent {
                 None => return Ok(()),
             }
         }
-        // The end of a move that the platform can see in the profiles is also reported.
+        // The end of a move is reported when the operator has the answer, or when the EIS shows the
+        // target profile as enabled.
         let is_known = device_status.profiles.is_some();
         let has_ended = |begun: &mut MoveInProgress| {
             is_known && begun.answer.is_some() || begun.its(&self.eis).is_some_and(|profile| profile.enabled)
@@ -198,7 +199,7 @@ impl M2mAgent {
         };
         let is_so =
             read.is_ok() && self.eis.iter().all(|profile| profile.enabled == (profile.iccid == iccid));
-        // If they differ, the home network is more recent.
+        // If the EIS and the home network differ, the home network has the newer information.
         for profile in &mut self.eis {
             profile.enabled = profile.iccid == iccid;
         }
@@ -248,7 +249,8 @@ impl M2mAgent {
         }
         let Action::Move { order, to, .. } = told.what else { return Ok(()) };
         match &self.begun {
-            // A repeated instruction is the same move, whose end is still unknown.
+            // The platform repeats an instruction until it knows the end of the move, so a repeated
+            // order is the same move.
             Some(begun) if begun.order == order => self.find_out(sim, "there was no answer").await?,
             _ => self.execute(sim, order, to).await?,
         }

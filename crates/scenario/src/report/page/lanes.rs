@@ -34,7 +34,7 @@ pub(super) struct Lane {
     pub(super) short: String,
 }
 
-/// Something that lasts. `y` is its middle.
+/// The bar of a state or event that lasts for some time. `y` is the middle of the bar.
 pub(super) struct Bar {
     pub(super) class: String,
     pub(super) x: Number,

@@ -8,8 +8,8 @@ use super::grouped;
 
 const TOP: f64 = 10.0;
 const HEIGHT: f64 = 150.0;
-/// Maximum number of names with their own area. There are as many colours that most people with
-/// colour blindness can distinguish.
+/// Maximum number of names with their own area. Most people with colour blindness can distinguish
+/// seven colours.
 const NAMED: usize = 7;
 /// The colour of the name `none`.
 const NONE: usize = 7;
@@ -182,7 +182,7 @@ fn picture(shape: Shape, lines: &[Line], time: Time, bin: usize) -> Picture {
     let bottom = TOP + HEIGHT;
     let count = lines.iter().map(|line| line.values.len()).max().unwrap_or(0);
     let mut floor = vec![0.0; count];
-    // The areas are stacked.
+    // Each area starts at the upper edge of the area below it.
     let stacked: Vec<(Vec<f64>, Vec<f64>)> = lines
         .iter()
         .map(|line| {
