@@ -109,7 +109,7 @@ fn in_3g_context(
     answer(vec![SUCCESSFUL], &parts)
 }
 
-/// Appends each part after its length.
+/// Appends the length and the octets of each part.
 fn answer(mut answer: Vec<u8>, parts: &[&[u8]]) -> Result<Vec<u8>, StatusWord> {
     for part in parts {
         answer.push(u8::try_from(part.len()).map_err(|_| StatusWord::TECHNICAL_PROBLEM)?);
@@ -293,7 +293,7 @@ mod tests {
             (501, 0, [0xFF, 0xFF], false),
             (501, 0, [0xFF, 0xFE], true),
             (500, 0, [0x80, 0], false),
-            // No delta and no age limit.
+            // The test algorithm has no delta and no age limit.
             (HIGHEST_SEQ, 0, [0x80, 0], true),
             (1, 1, [0x80, 0], true),
         ] {

@@ -190,7 +190,7 @@ fn process_response(context: &mut CardContext<'_, '_>, data: &[u8]) -> Result<Ve
     let result = general_result(data, mode).ok_or(StatusWord::INCORRECT_DATA)?;
     context.volatile.cat.refresh = Refresh::None;
     match result >> 4 {
-        // Performed.
+        // The terminal has performed the REFRESH.
         0 => {
             switch::apply_pending(context);
             if mode == RefreshMode::ProfileStateChange {
@@ -200,12 +200,13 @@ fn process_response(context: &mut CardContext<'_, '_>, data: &[u8]) -> Result<Ve
                 *context.volatile = Volatile::after_reset(Channel::fresh(&context.persistent));
             }
         }
-        // Temporary failure: announced again with the next command.
+        // After a temporary failure the REFRESH is announced again with the next command.
         2 => {
             context.volatile.cat.refresh = Refresh::Waiting(mode);
             context.warning = Some(StatusWord::OK);
         }
-        // Refused: the switch stays pending, and the next reset applies it.
+        // If the terminal refuses the REFRESH, the switch stays pending until the next reset
+        // applies it.
         _ => {}
     }
     Ok(Vec::new())

@@ -1,5 +1,5 @@
-//! The kinds of card. The kind is looked up once for each command; below the dispatch, a function of
-//! one kind gets a context of this kind.
+//! The kinds of card. The dispatch looks up the kind once for each command, and passes a context of
+//! this kind to the functions that only this kind of card has.
 
 use std::ops::{Deref, DerefMut};
 

@@ -79,7 +79,8 @@ fn update_previous_profile(context: &mut Context<'_>, before: Option<&Aid>, afte
     let profile = |isd_p: Option<&Aid>| isd_p.and_then(|isd_p| persistent.profile(isd_p));
     let known = persistent.previous_profile.as_ref().filter(|previous| Some(*previous) != after);
     let previous = match profile(after).map(InstalledProfile::class) {
-        // It does not change when one such profile replaces another.
+        // The profile to return to stays the same when a test or provisioning profile replaces
+        // another one.
         Some(ProfileClass::TEST | ProfileClass::PROVISIONING) if known.is_some() => known,
         Some(ProfileClass::TEST) => before.filter(|_| !has_class(profile(before), ProfileClass::TEST)),
         Some(ProfileClass::PROVISIONING) => before.filter(|_| {

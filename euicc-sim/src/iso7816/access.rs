@@ -20,7 +20,7 @@ pub(super) enum LifeCycle {
     Activated,
     Deactivated,
     Terminated,
-    /// Creation or initialisation: not in use yet.
+    /// Creation or initialisation: the file is not in use yet.
     Earlier,
 }
 
@@ -141,7 +141,7 @@ fn conditions_for(rule: &[u8], operation: Operation, header: [u8; 4]) -> Vec<(Ta
 /// True if an access mode covers the operation; `None` if the element is a security condition.
 fn covers(tag: Tag, contents: &[u8], operation: Operation, header: [u8; 4]) -> Option<bool> {
     match tag {
-        // With bit 8, bits 7 to 4 are proprietary.
+        // If bit 8 is set, bits 7 to 4 are proprietary.
         Tag(0x80) => Some(contents.first().is_some_and(|mode| {
             let known = if mode & 0x80 == 0 { 0x7F } else { 0x07 };
             mode & known & operation.mode() != 0

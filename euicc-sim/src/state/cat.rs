@@ -32,7 +32,7 @@ pub(crate) struct Cat {
     pub(crate) queue: Queue,
     /// True while the announcement of a profile switch is postponed.
     pub(crate) refresh_is_held: bool,
-    /// The last reset did not apply the pending switch, because the memory failed.
+    /// True if the last reset did not apply the pending switch because the memory failed.
     pub(crate) is_switch_late: bool,
     /// Terminal input that arrived while the memory failed.
     pub(crate) deferred: DeferredInput,
@@ -107,8 +107,9 @@ impl Cat {
     pub(crate) fn restart(&mut self) {
         let terminal = mem::take(&mut self.terminal);
         let refresh = match self.refresh {
-            // The terminal will not respond to it, and a repetition could repeat for ever. The next
-            // reset applies the switch.
+            // The terminal does not respond to a REFRESH that it fetched before. The card does not
+            // repeat the REFRESH, because this could go on for ever; the next reset applies the
+            // switch.
             Refresh::Fetched(_) => Refresh::None,
             other => other,
         };

@@ -31,7 +31,7 @@ fn decide(context: &ConsumerContext<'_>, request: DeleteProfileRequest) -> Resul
     let persistent = &context.persistent;
     // req: SGP.22-5.7.18-NotFound
     let target = find(persistent, &identifier).ok_or(DeleteResult::ICCID_OR_AID_NOT_FOUND)?;
-    // A profile that the next REFRESH enables is no longer in disabled state.
+    // A profile that the next REFRESH enables does not count as disabled, so it cannot be deleted.
     let is_to_be_enabled =
         matches!(&persistent.switch, Some(ProfileSwitch::Enable(isd_p)) if *isd_p == target.isd_p);
     if persistent.enabled.as_ref() == Some(&target.isd_p) || is_to_be_enabled {

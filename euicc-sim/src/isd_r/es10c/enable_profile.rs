@@ -56,7 +56,8 @@ fn check_replacement(
         ProfileClass::TEST if must_return_to_another && !to_test => {
             Err(EnableResult::WRONG_PROFILE_REENABLING)
         }
-        // A profile protected by PPR1 was replaced only temporarily and must be enabled next.
+        // The profile that this provisioning profile replaced is protected by PPR1, so it must be
+        // enabled next.
         ProfileClass::PROVISIONING if must_return_to_another && !is_temporary => {
             Err(EnableResult::DISALLOWED_BY_POLICY)
         }

@@ -34,7 +34,8 @@ pub(crate) struct Queue {
     waiting: VecDeque<Queued>,
     fetched: Option<Queued>,
     last_number: u8,
-    /// The terminal could not perform the first command, which waits for the next event.
+    /// True if the terminal could not perform the first command, which then waits for the next
+    /// event.
     is_held: bool,
 }
 

@@ -91,7 +91,7 @@ pub(crate) struct Messages {
 /// The state of the agent.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Agent {
-    /// No session, or none that could be started yet.
+    /// There is no session, or no session could be started yet.
     #[default]
     Idle,
     /// The terminal is opening the channel.
