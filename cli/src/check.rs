@@ -250,7 +250,7 @@ impl OwnServer {
             ..settings.clone()
         };
         if settings.sm_dp_names.is_empty() {
-            // A name, so that the cases about upper and lower case apply.
+            // The server gets a host name, so that the cases about upper and lower case apply.
             settings.sm_dp_names.push("smdpp.landfall.example".to_owned());
         }
         let listener = parties::listen_at(&mut settings.sm_dp).await?;

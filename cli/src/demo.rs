@@ -2,8 +2,8 @@
 //! to a local profile. Another one is refused by its local network and falls back to its bootstrap
 //! profile.
 //!
-//! Every message crosses a real socket on the loopback. Only the clock is advanced, which the
-//! timeline states.
+//! Every message crosses a real socket on the loopback. Only the time is simulated: the clock is
+//! advanced, and the timeline says so.
 
 use std::{path::Path, sync::Arc, time::Duration};
 

@@ -115,7 +115,8 @@ impl FaultPoints {
     /// occur in this command.
     fn places(&self, fault: &FaultSpec) -> Option<&'static [&'static str]> {
         let some = |places: &'static [&'static str]| (!places.is_empty()).then_some(places);
-        // No command here runs both a network and the packet data path.
+        // No command of this process runs both a network and the path of its packets, so packets
+        // cannot be lost here.
         if fault.id() == FaultId::Radio(RadioAct::NoData) {
             return None;
         }
@@ -152,7 +153,7 @@ impl FaultPoints {
     }
 }
 
-/// True if this is a manipulation of a message of this interface.
+/// True if the lie changes a message of this interface.
 fn is_told_at(lie: &FaultSpec, interface: &str) -> bool {
     let Some(Places::Told(functions)) = lie.id().entry().map(|entry| &entry.places) else { return false };
     functions.split(", ").any(|function| function.split('.').next() == Some(interface))

@@ -238,11 +238,11 @@ impl Events for Shown {
         if !self.quiet && (self.verbose || !twice && !small) {
             let mut event = event;
             if event.interface == "ES9+" && !twice {
-                // There is only one SM-DP+, so that its port is of no interest.
+                // There is only one SM-DP+, so its port is not shown.
                 event.peer = "SM-DP+".into();
             }
-            // An event cannot fail. A closed output fails later, when the summary
-            // is printed.
+            // An event source cannot report an error. If the output is closed, printing the summary
+            // fails later.
             let _ = print(&format!(
                 "{}\n",
                 timeline_line(net::OsClock.now().since(self.start), self.start, &event)

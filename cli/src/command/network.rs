@@ -105,8 +105,8 @@ pub fn radio_link(networks: Arc<Networks>, active_faults: &ActiveFaults) -> Link
 /// their home networks. A missing network is created.
 ///
 /// # Errors
-/// The package has no subscriber that a network here could serve, or the record cannot be written.
-/// The package has no subscriber that a network here could serve, or the record fails.
+/// The package has no subscriber that a network here could serve, or the record cannot be
+/// written.
 pub fn add_subscribers(
     networks: &Networks,
     package: &[u8],

@@ -93,7 +93,7 @@ impl Command {
         };
         let records = active_faults.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
         let sm_dp = parties::sm_dp_on(&setup, records)?;
-        // Applied before the listeners accept requests, so that clients find the preset
+        // The preset is applied before the listeners accept requests, so that clients find its
         // data.
         let mut begun_with = Vec::new();
         if let Some(preset) = &preset {

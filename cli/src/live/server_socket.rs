@@ -164,7 +164,7 @@ impl ServerSocket {
         match world::send(&server.link, arrived).await {
             Ok(answer) => {
                 let headers = answer.headers().clone();
-                // If the client is gone, the client side reports the error.
+                // If the client no longer waits, its own side reports the error.
                 let _ = answers.send(answer);
                 let mut response = ended()?;
                 // Headers added by HTTP are removed: the party did not send them,

@@ -20,7 +20,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Secret from which the check-in tokens of all devices are derived; drawn once.
+/// Secret from which the check-in tokens of all devices are derived. It is generated once.
 const SECRETS: Collection<String> = Collection::new("platform-secrets");
 const DEVICE_TOKENS: &str = "devices";
 

@@ -177,7 +177,8 @@ impl Personalise {
             };
             series.row(number).map_err(invalid)
         };
-        // A number that would exceed its length is reported before any package is created.
+        // The last row is built first, so that a number that becomes too long is reported before
+        // any package is created.
         row(count.saturating_sub(1))?;
         Ok(Box::new((0..count).map(row)))
     }
