@@ -251,7 +251,7 @@ impl Card {
 /// A notification of the card that was processed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessedNotification {
-    /// Sequence number; a repetition has the same.
+    /// Sequence number. A repeated notification has the same number.
     pub sequence: u16,
     /// Type of the notification.
     pub kind: NotificationType,
@@ -276,7 +276,7 @@ pub struct Peer {
     pub name: String,
     /// Role of the peer.
     pub role: PeerRole,
-    /// URI for callbacks, notifications and calls. A peer without one gets no messages.
+    /// URI for callbacks, notifications and calls. A peer without an endpoint gets no messages.
     pub endpoint: Option<String>,
     /// Namespace of messages that this SM-SR sends first. Responses use the namespace of the call.
     pub namespace: Namespace,

@@ -90,8 +90,8 @@ impl soap::Party for Core {
         Box::pin(async move { procedures::resumed(&mut self.context(tx, now), ended).await })
     }
 
-    /// Functions end by their own deadlines, because a script may have to be withdrawn from the
-    /// card.
+    /// Does nothing: functions end by their own deadlines, because a script may have to be
+    /// withdrawn from the card.
     fn expired<'a>(
         &'a self,
         _: &'a mut Tx<'_>,
@@ -106,7 +106,8 @@ impl Procedures for Core {
     fn card<'a>(&'a self, tx: &'a mut Tx<'_>, eid: Eid) -> BoxFuture<'a, Result<Option<CardAccess>, Fault>> {
         Box::pin(async move {
             let card = tx.get(&CARDS, &eid.to_string()).await?;
-            // A card that another SM-SR may manage already is neither sent anything nor accepted.
+            // If another SM-SR may manage the card already, nothing is sent to it, and its messages
+            // are ignored.
             let card = card.filter(|card| card.handed_to.is_none());
             card.map(|card| access(&card)).transpose()
         })

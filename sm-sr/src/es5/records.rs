@@ -155,7 +155,7 @@ pub(super) fn key(eid: Eid) -> String {
 }
 
 impl Pending {
-    /// Records a transmission. Returns the one that is dropped for it.
+    /// Records a transmission. If there are too many, removes the oldest one and returns it.
     pub(super) fn remember(&mut self, sent: Sent) -> Option<Sent> {
         let forgotten = (self.sent.len() >= MAX_SENT).then(|| self.sent.remove(0));
         self.sent.push(sent);

@@ -242,7 +242,7 @@ impl Context<'_, '_> {
                 self.step(packet.id.eid()).await
             }
             fault => {
-                // It is repeated at its regular time in any case.
+                // The packet is repeated at its regular time even if the SMSC did not accept it.
                 if let Some(fault) = fault {
                     pending.last_failure = Some(fault.to_string());
                 }
@@ -271,7 +271,7 @@ fn unrecoverable(pending: &Pending) -> Option<&'static str> {
 }
 
 impl Pending {
-    /// Removes a transmission that did not take place, at least not completely.
+    /// Removes a transmission that did not take place, or only in part.
     fn undo_transmission(&mut self, is_it: impl Fn(&TransmissionRef) -> bool) {
         self.tries = self.tries.saturating_sub(1);
         let Some(at) = self.sent.iter().position(|sent| is_it(&sent.by)) else { return };

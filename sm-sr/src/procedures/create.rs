@@ -106,7 +106,7 @@ pub(super) fn answered(
         let why = Status::IccidUnknown.because("the profile was deleted meanwhile").about(iccid);
         return Outcome::refused(why);
     };
-    // The schema has the AID before the card's response: that of the ISD-P in the command.
+    // The response names the ISD-P of the command, even if the card has refused to create it.
     match Answers::of(response).only(Command::Create) {
         Err(refusal) if !found_done => {
             undone(card, iccid);
@@ -118,7 +118,7 @@ pub(super) fn answered(
 
 /// Removes the profile of an ISD-P that the card has not created.
 pub(super) fn undone(card: &mut Card, iccid: Iccid) {
-    // Its memory is available again.
+    // The memory of the profile becomes available again.
     let _ = card.remove(iccid);
 }
 

@@ -56,8 +56,8 @@ pub(crate) async fn advance(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
     loop {
         let Some(card) = context.card(eid).await? else { return refuse_all(context, eid).await };
         let waiting = operations(context, eid).await?;
-        // Its deadline is about to run or was lost from the records. Without this, all later
-        // functions would wait for it.
+        // The deadline of this function is due, or the record of the deadline was lost. The
+        // function is ended here, because all later functions would wait for it.
         if let Some(over) = waiting.iter().find(|operation| operation.expires <= context.now) {
             expire(context, card, over.clone()).await?;
             continue;

@@ -108,7 +108,7 @@ fn update_eis(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
         return Err(Status::IsdRExecutionError
             .because("the card reports no ISD-P, although it uses the network of one"));
     }
-    // Deleted by POL1, or never created.
+    // A profile that the card does not list was deleted by POL1 or never created.
     let is_missing = |profile: &&ProfileInfo| !reported.iter().any(|isd_p| isd_p.aid == profile.isd_p_aid);
     let missing: Vec<Iccid> =
         card.eis.profile_info.iter().filter(is_missing).map(|profile| profile.iccid).collect();

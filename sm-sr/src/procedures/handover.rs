@@ -293,7 +293,7 @@ async fn gone(
 ) -> Result<(), Fault> {
     let eid = card.eid();
     context.tx.delete(&CARDS, &eid.to_string());
-    // Orders of its takeover that it has not executed.
+    // Removes the orders of an earlier takeover that the card has not executed.
     context.tx.delete(&TAKEOVERS, &eid.to_string());
     es5_engine::forget(context.tx, eid).await?;
     for (key, _) in context.tx.list(&AUDIT, &of_card(eid)).await? {
@@ -336,8 +336,8 @@ fn establishment(card: &Card, request: &es7::CreateAdditionalKeySetRequest) -> R
     if !SCP80_VERSIONS.contains(&version) {
         return Err(bad(format!("KeyVersionNumber {version} is not one of SCP80")));
     }
-    // The scenario parameter can let the card delete an existing key set. That must not be one by
-    // which this SM-SR reaches the card.
+    // The scenario parameter can let the card delete an existing key set. A key set by which this
+    // SM-SR reaches the card must not be deleted.
     if card.has_key_set(version) {
         return Err(bad(format!(
             "key set {version} of the ISD-R is in use; choose a KeyVersionNumber that is not in the EIS"

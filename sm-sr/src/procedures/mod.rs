@@ -145,8 +145,8 @@ impl Function {
             Self::SetEmergencyProfileAttribute(_) => audit::SET_EMERGENCY_PROFILE_ATTRIBUTE,
             Self::UpdateConnectivityParameters { .. } => audit::UPDATE_CONNECTIVITY_PARAMETERS,
             Self::AuditEis(_) => OperationType::CAPABILITY_AUDIT,
-            // The data of a download belongs to the SM-DP; a card that was handed over has no trail
-            // here any more.
+            // SendData is not recorded because its data belongs to the SM-DP. SMSRChange is not
+            // recorded because the audit trail leaves with the card.
             Self::SendData { .. } | Self::SmsrChange(_) => return None,
         })
     }

@@ -43,8 +43,8 @@ pub(super) async fn notified(
     if let Some(last) = &card.last_notification
         && last.sequence == notification.sequence_number
     {
-        // A repeated notification: the card did not receive the confirmation, or there was none and
-        // there will be none.
+        // The card repeats a notification if it did not receive the confirmation, or if this SM-SR
+        // does not confirm the change.
         if last.confirmed {
             confirm(context, &card, notification.sequence_number, via).await?;
         }

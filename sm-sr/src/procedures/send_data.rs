@@ -91,7 +91,7 @@ fn is_empty_and_of(profile: &ProfileInfo, caller: Option<&Oid>) -> bool {
     caller.is_some() && profile.smdp_id.as_ref() == caller && profile.state == ProfileState::Created
 }
 
-/// Handles the card's response. Its evaluation is up to the SM-DP.
+/// Handles the card's response. The SM-DP evaluates the response.
 pub(super) fn answered(card: &mut Card, operation: &Operation, response: &ScriptResponse) -> Outcome {
     if let Function::SendData { sd_aid, data, .. } = &operation.function
         && sd_aid.0 == Aid::ISD_R

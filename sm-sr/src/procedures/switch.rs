@@ -76,7 +76,8 @@ pub(super) fn first_step(card: &mut Card, function: &Function, at_card: AtCard) 
             card.abandoned = None;
             Step::Switching(Switching { expected, at: SwitchStep::Answer(at_card) })
         }
-        // Both profiles were found when the function began.
+        // A missing profile cannot occur here, because both profiles were found when the function
+        // began.
         None => Step::AtCard(at_card),
     }
 }
@@ -171,7 +172,7 @@ pub(super) async fn notified(
 /// Effect of a notification on the function in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotificationEffect {
-    /// None: the function does not concern the enabled profile.
+    /// No effect, because the function does not concern the enabled profile.
     Nothing,
     /// The function continues when the confirmation has been accepted.
     Confirming,

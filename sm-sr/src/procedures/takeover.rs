@@ -34,15 +34,15 @@ use crate::{
 };
 
 /// Scenario parameter: an existing set of the same version is deleted, the card contributes a
-/// random number, and a certificate was sent before. Sources differ; this is what most of them
-/// send.
+/// random number, and a certificate was sent before. Implementations differ, and most of them send
+/// this value.
 const SCENARIO_PARAMETER: u8 =
     KeyAgreement::DELETE_EXISTING | KeyAgreement::DERIVATION_RANDOM | KeyAgreement::CERTIFICATE;
 
 /// Form in which the ephemeral key is sent to the card.
 const KEY_FORM: EphemeralKeyForm = EphemeralKeyForm::Point;
 
-/// Begins a takeover (ES7.HandoverEUICC). A refusal is the response.
+/// Begins a takeover (ES7.HandoverEUICC). A refusal is sent as the response of this function.
 pub(crate) async fn begin(
     context: &mut Context<'_, '_>,
     caller: &Oid,
