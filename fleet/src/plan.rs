@@ -27,7 +27,7 @@ pub enum Plan {
         to: Destination,
         /// The profile to enable again if it fails.
         fall_back_to: Option<Iccid>,
-        /// The deadline of the first rule that presses, if there is one.
+        /// The earliest deadline of a rule, if there is one.
         deadline: Option<Timestamp>,
         /// The reasons.
         reasons: Vec<Reason>,

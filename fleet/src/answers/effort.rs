@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use world::Fault;
 
-use super::markets::pressing;
+use super::markets::earliest_deadline;
 use crate::{
     bearers::{Bearer, Packets},
     costs::{Costs, Money, Move},
@@ -89,7 +89,7 @@ pub fn who_must_move<'f>(
                 moving.by_identity.push(device);
             }
             Decision::Move { .. } => moving.by_profile.push(device),
-            other if pressing(&other).is_some() => moving.by_profile.push(device),
+            other if earliest_deadline(&other).is_some() => moving.by_profile.push(device),
             Decision::Stay { .. } | Decision::Stuck { .. } => {}
         }
     }

@@ -90,7 +90,7 @@ impl Market {
         if let Some(row) = strategy_row(&decision) {
             *self.rows.entry(row).or_default() += 1;
         }
-        let deadline = pressing(&decision);
+        let deadline = earliest_deadline(&decision);
         match (&decision, deadline) {
             (_, Some(deadline)) => {
                 self.must_move += 1;
@@ -110,13 +110,13 @@ impl Market {
     }
 }
 
-/// The deadline of the first rule that presses, regardless of the decision.
-pub(super) fn pressing(decision: &Decision) -> Option<rsp::time::Timestamp> {
-    let pressing = decision.reasons().iter().filter_map(|reason| match reason {
+/// The earliest deadline of a rule, regardless of the decision.
+pub(super) fn earliest_deadline(decision: &Decision) -> Option<rsp::time::Timestamp> {
+    let deadlines = decision.reasons().iter().filter_map(|reason| match reason {
         localize::Reason::Rule(finding) if finding.status != localize::Status::Clear => {
             Some(finding.deadline)
         }
         _ => None,
     });
-    pressing.min()
+    deadlines.min()
 }
