@@ -14,7 +14,7 @@ use euicc_sim::{Card, CardDescription, Preset, Shared};
 use rsp::ids::{Eid, Plmn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use world::{BoxCardDoor, Fault, RamMemory, World};
+use world::{BoxCardInterface, Fault, RamMemory, World};
 
 use crate::{
     faults::{ActiveFaults, CardMemory},
@@ -34,7 +34,7 @@ pub struct CardEntry {
     /// range.
     pub eid: Option<Eid>,
     /// Interface of the card.
-    pub door: Door,
+    pub interface: Interface,
     /// Address: `host:port` of a TCP listener or of a PC/SC slot, or the path of a link to a
     /// serial port. If absent, [`addresses`] assigns one.
     pub address: Option<String>,
@@ -53,7 +53,7 @@ pub struct CardEntry {
 /// Interface of a card.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Door {
+pub enum Interface {
     /// The project's own protocol over TCP.
     #[default]
     Tcp,
@@ -63,7 +63,7 @@ pub enum Door {
     At,
 }
 
-impl std::fmt::Display for Door {
+impl std::fmt::Display for Interface {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Tcp => "tcp",
@@ -100,7 +100,7 @@ pub fn read(file: &Path) -> Result<Vec<CardEntry>, Fault> {
         Fault::new(
             format!("cannot use the cards in {}", file.display()),
             why,
-            "correct the file: each [[card]] may have eid, door, address, memory, at-quirks, visible, preset and description",
+            "correct the file: each [[card]] may have eid, interface, address, memory, at-quirks, visible, preset and description",
         )
     })
 }
@@ -175,7 +175,9 @@ pub fn addresses(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec
     // Port 0 stands for any free port, so that it may occur repeatedly.
     let is_any = |address: &str| address.ends_with(":0");
     let mut taken: HashSet<String> = HashSet::new();
-    for address in entries.iter().filter(|entry| entry.door != Door::At).flat_map(|entry| &entry.address) {
+    for address in
+        entries.iter().filter(|entry| entry.interface != Interface::At).flat_map(|entry| &entry.address)
+    {
         nth_port(address, 0)?;
         if !taken.insert(address.clone()) && !is_any(address) {
             let next = "give each card its own address, or omit it";
@@ -189,13 +191,13 @@ pub fn addresses(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec
         .map(|first| (0..=u16::MAX).map(move |number| nth_port(first, number)).filter(free));
     let none = || Fault::new("cannot create the cards", "there are no more ports", "serve fewer cards");
     let mut addresses = Vec::with_capacity(entries.len());
-    for CardEntry { door, address, .. } in entries {
-        addresses.push(match (door, address.clone()) {
-            (Door::At, address) => CardAddress::At(address.map(PathBuf::from)),
-            (Door::Tcp, Some(address)) => CardAddress::Tcp(address),
-            (Door::Vpcd, Some(address)) => CardAddress::Vpcd(address),
-            (Door::Tcp, None) => CardAddress::Tcp(tcp.next().ok_or_else(none)??),
-            (Door::Vpcd, None) => CardAddress::Vpcd(vpcd.next().ok_or_else(none)??),
+    for CardEntry { interface, address, .. } in entries {
+        addresses.push(match (interface, address.clone()) {
+            (Interface::At, address) => CardAddress::At(address.map(PathBuf::from)),
+            (Interface::Tcp, Some(address)) => CardAddress::Tcp(address),
+            (Interface::Vpcd, Some(address)) => CardAddress::Vpcd(address),
+            (Interface::Tcp, None) => CardAddress::Tcp(tcp.next().ok_or_else(none)??),
+            (Interface::Vpcd, None) => CardAddress::Vpcd(vpcd.next().ok_or_else(none)??),
         });
     }
     Ok(addresses)
@@ -231,7 +233,7 @@ impl CardEntry {
         world: &World,
         shared: &Arc<Shared>,
         active_faults: &ActiveFaults,
-    ) -> Result<BoxCardDoor, Fault> {
+    ) -> Result<BoxCardInterface, Fault> {
         let description = self.described(parties::described(settings, pki, eid)?)?;
         let (world, shared) = (world.clone(), Arc::clone(shared));
         let make = move |memory| Card::open_among(description.clone(), memory, world.clone(), &shared);
@@ -341,8 +343,8 @@ mod tests {
     #[test]
     fn an_invalid_address_is_refused_with_advice() {
         for address in ["35964", "localhost", "localhost:", "localhost:x", "localhost:65536"] {
-            for door in [Door::Tcp, Door::Vpcd] {
-                let entry = CardEntry { door, address: Some(address.into()), ..CardEntry::default() };
+            for interface in [Interface::Tcp, Interface::Vpcd] {
+                let entry = CardEntry { interface, address: Some(address.into()), ..CardEntry::default() };
                 assert!(addresses(&[entry], FIRST).unwrap_err().next.contains("HOST:PORT"), "{address}");
             }
         }
@@ -355,7 +357,7 @@ mod tests {
              [card.description]\nmemory_size = 4096\ncapabilities.firmware_version = '9.8.7'\n[[card]]\n",
         )
         .unwrap();
-        assert_eq!((list[0].door, list[0].memory), (Door::At, MemoryStorage::Ram));
+        assert_eq!((list[0].interface, list[0].memory), (Interface::At, MemoryStorage::Ram));
         assert_eq!(list[0].at_quirks, [at::Quirk::UnquotedHex]);
         assert_eq!(list[1], CardEntry::default());
         let pki = pki();
@@ -390,11 +392,14 @@ mod tests {
         for (entry, eid) in list.iter().zip(eids(&pki, &list).unwrap()) {
             let description = parties::card_description(&pki, eid).unwrap();
             let described = entry.described(description).unwrap();
-            if entry.door == Door::At {
+            if entry.interface == Interface::At {
                 assert_eq!(described.capabilities.svn, Preset::V2_2.capabilities().svn);
                 assert_eq!(described.capabilities.firmware_version.to_string(), "2.0.1");
             }
         }
-        assert_eq!(list.iter().map(|entry| entry.door).collect::<Vec<_>>(), [Door::Vpcd, Door::At]);
+        assert_eq!(
+            list.iter().map(|entry| entry.interface).collect::<Vec<_>>(),
+            [Interface::Vpcd, Interface::At]
+        );
     }
 }

@@ -10,12 +10,12 @@ use std::{error::Error, fmt, path::PathBuf, sync::Arc, time::Duration};
 use clap::Args;
 use euicc_sim::Card;
 use faults::{
-    Family, FaultId, FaultInjector, FaultSpec, FaultyMemory, FaultyRadio, FaultyRecords, Power, PoweredDoor,
-    ProcessHandle, RadioAct, SwitchedDoor, TamperingPeer, catalogue::Places,
+    Family, FaultId, FaultInjector, FaultSpec, FaultyMemory, FaultyRadio, FaultyRecords, Power, PoweredCard,
+    ProcessHandle, RadioAct, SwitchedCard, TamperingPeer, catalogue::Places,
 };
 use net::FileMemory;
 use network::{Networks, Smsc};
-use world::{BoxCardDoor, Fault, Link, Memory, RamMemory, Records, SeededRandom};
+use world::{BoxCardInterface, Fault, Link, Memory, RamMemory, Records, SeededRandom};
 
 use crate::{output::remark, settings::Settings};
 
@@ -331,8 +331,8 @@ impl ActiveFaults {
     }
 
     /// Wraps a card in this process. Without power, its responses are discarded.
-    pub fn door(&self, card: Card) -> PoweredDoor<Card> {
-        PoweredDoor::of_device(card, self.power.clone())
+    pub fn card_interface(&self, card: Card) -> PoweredCard<Card> {
+        PoweredCard::of_device(card, self.power.clone())
     }
 
     /// Wraps a card in a reader or modem of another program. `make` opens the card on its
@@ -344,13 +344,13 @@ impl ActiveFaults {
         &self,
         kept: CardMemory,
         make: impl Fn(Box<dyn Memory>) -> Result<Card, Fault> + Send + 'static,
-    ) -> Result<BoxCardDoor, Fault> {
+    ) -> Result<BoxCardInterface, Fault> {
         if self.injector.is_none() {
-            return Ok(BoxCardDoor::new(make(kept.open()?)?));
+            return Ok(BoxCardInterface::new(make(kept.open()?)?));
         }
         let active_faults = self.clone();
         let on = move |power: Power| make(active_faults.memory_on(&power, "card", &kept)?);
-        Ok(BoxCardDoor::new(SwitchedDoor::new(on)?))
+        Ok(BoxCardInterface::new(SwitchedCard::new(on)?))
     }
 }
 

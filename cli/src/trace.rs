@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 use trace::{Exchange, Form, Recorder, TracingCard};
-use world::{BoxCardDoor, CardDoor, Clock, Fault};
+use world::{BoxCardInterface, CardInterface, Clock, Fault};
 
 use crate::output::remark;
 
@@ -60,15 +60,15 @@ impl Trace {
     /// Wraps the connection to `card` so that its exchanges are traced.
     pub fn over(
         &self,
-        door: impl CardDoor + 'static,
+        card_interface: impl CardInterface + 'static,
         card: impl Into<String>,
         clock: &Arc<dyn Clock>,
-    ) -> BoxCardDoor {
-        let Some(open) = self.0.clone() else { return BoxCardDoor::new(door) };
+    ) -> BoxCardInterface {
+        let Some(open) = self.0.clone() else { return BoxCardInterface::new(card_interface) };
         let sink = move |exchange: &Exchange| {
             open.lock().unwrap_or_else(PoisonError::into_inner).write(exchange);
         };
-        BoxCardDoor::new(TracingCard::new(door, card, Arc::clone(clock), sink))
+        BoxCardInterface::new(TracingCard::new(card_interface, card, Arc::clone(clock), sink))
     }
 }
 

@@ -83,7 +83,7 @@ fn a_card_can_be_used_with_at_commands_on_a_serial_port() {
     let link = folder.path().join("modem");
     let link = link.to_str().unwrap();
     let (mut running, table) = serve(folder.path(), &["--at", link, "--at-quirk", "unquoted-hex"]);
-    assert_eq!((text(&table[0], "door"), text(&table[0], "address")), ("at", link));
+    assert_eq!((text(&table[0], "interface"), text(&table[0], "address")), ("at", link));
     let mut port = Port::open(link);
     assert_eq!(port.ask("AT+CMEE=1;+CPIN?"), ["+CME ERROR: 10"]);
     assert_eq!(port.ask(&format!("AT+CCHO=\"{ISD_R}\"")), ["+CCHO: 1", "OK"]);
@@ -123,7 +123,7 @@ fn a_card_is_inserted_into_a_reader_again_after_a_disconnection() {
     let reader = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = reader.local_addr().unwrap().to_string();
     let (running, table) = serve(folder.path(), &["--vpcd", &address]);
-    assert_eq!((text(&table[0], "door"), text(&table[0], "address")), ("vpcd", &*address));
+    assert_eq!((text(&table[0], "interface"), text(&table[0], "address")), ("vpcd", &*address));
     for _ in 0..2 {
         let (mut card, _) = reader.accept().unwrap();
         // Power on, request the ATR, SELECT, ES10c.GetEUICCData.

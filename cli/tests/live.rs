@@ -232,9 +232,9 @@ impl ExternalParties {
             let package = own_package("234-91", 70, "Bootstrap").unwrap();
             fs::write(folder.join("70.der"), &package).unwrap();
             card.load_in_factory(&package, true).unwrap();
-            let door = net::listen("127.0.0.1:0").await.unwrap();
-            let card_at = door.local_addr().unwrap().to_string();
-            tokio::spawn(net::door::serve_card(door, card));
+            let listener = net::listen("127.0.0.1:0").await.unwrap();
+            let card_at = listener.local_addr().unwrap().to_string();
+            tokio::spawn(net::card_interface::serve_card(listener, card));
             (sm_dp, at, card_at)
         });
         Self { real, pki, sm_dp, at, card_at }

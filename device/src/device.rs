@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
-use world::{BoxFuture, CardDoor, Memory};
+use world::{BoxFuture, CardInterface, Memory};
 
 use super::lpa::{HttpTraffic, Lpa};
 use super::modem::{Modem, NotRegistered, Registered};
@@ -66,7 +66,7 @@ pub(super) struct ToolkitState {
     pub(super) idle_time: Duration,
 }
 
-impl<D: CardDoor> Device<D> {
+impl<D: CardInterface> Device<D> {
     /// Creates a device from these parts. `lpa` and `modem` must access the same card: see
     /// [`Slot`](super::Slot).
     pub fn new(lpa: Lpa<D>, modem: Modem<D>, memory: impl Memory + 'static, teller: EventSource) -> Self {

@@ -1,6 +1,6 @@
 //! The device around a card: terminal, LPA, modem and toolkit, without sockets.
 //!
-//! The card is reached through [`world::CardDoor`], the networks through [`network::Radio`], and
+//! The card is reached through [`world::CardInterface`], the networks through [`network::Radio`], and
 //! servers through [`world::Link`] (HTTP) and [`world::Dial`] (byte streams). Two devices are built
 //! from the modules:
 //!

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rsp::ids::{Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
 use serde::Serialize;
-use world::{CardDoor, Outcome};
+use world::{CardInterface, Outcome};
 
 use super::teller::EventSource;
 use super::terminal::{CardError, Terminal, Traffic};
@@ -136,11 +136,11 @@ enum Attempt {
     NotReceived,
 }
 
-impl<D: CardDoor> Modem<D> {
-    /// Creates a modem for the card behind `door`. It receives no network yet.
-    pub fn new(door: D, radio: impl Radio + 'static, teller: EventSource) -> Self {
+impl<D: CardInterface> Modem<D> {
+    /// Creates a modem for the card behind `card_interface`. It receives no network yet.
+    pub fn new(card_interface: D, radio: impl Radio + 'static, teller: EventSource) -> Self {
         let radio = Arc::new(radio);
-        let terminal = Terminal::new(door);
+        let terminal = Terminal::new(card_interface);
         Self {
             terminal,
             radio,

@@ -8,7 +8,7 @@ use rsp::activation_code::ActivationCode;
 use rsp::ids::Iccid;
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use world::{Batch, CardDoor, Content, Fault, Outcome};
+use world::{Batch, CardInterface, Content, Fault, Outcome};
 
 use super::device::Device;
 use super::es10::Es10Error;
@@ -133,7 +133,7 @@ pub enum Recovery {
     Card(Es10Error),
 }
 
-impl<D: CardDoor> Device<D> {
+impl<D: CardInterface> Device<D> {
     /// Downloads the profile of the activation code, enables it and registers with it. If that
     /// fails, enables the profile `back` (by default the currently enabled profile) and registers
     /// with `back`. Notifications are sent at the end.

@@ -9,7 +9,7 @@ use rsp::ota::cat::{Envelope, EventDownload, Imei, LocationStatus};
 use rsp::ota::sms::{Address, FAILURE_BUSY, FAILURE_DATA_DOWNLOAD, SmsDeliver, SmsDeliverReport, UserData};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use world::{CardDoor, Dial, Outcome};
+use world::{CardInterface, Dial, Outcome};
 
 use super::modem::{Modem, NoService, NotRegistered, Registered};
 use super::teller::EventSource;
@@ -98,7 +98,7 @@ enum WakeReason {
     Search,
 }
 
-impl<D: CardDoor> Online<D> {
+impl<D: CardInterface> Online<D> {
     /// Creates a device from this modem with its card. `dial` opens the connections of the card's
     /// channels. The device is off.
     pub fn new(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
-use world::{Atr, CardDoor, DoorFault};
+use world::{Atr, CardInterface, CardInterfaceFault};
 
 /// The card slot of a device, shared by its LPA and its modem. A clone accesses the same card.
 ///
@@ -11,10 +11,10 @@ use world::{Atr, CardDoor, DoorFault};
 /// device.
 pub struct Slot<D>(Arc<Mutex<D>>);
 
-impl<D: CardDoor> Slot<D> {
+impl<D: CardInterface> Slot<D> {
     /// Creates a slot with this card.
-    pub fn new(door: D) -> Self {
-        Self(Arc::new(Mutex::new(door)))
+    pub fn new(card_interface: D) -> Self {
+        Self(Arc::new(Mutex::new(card_interface)))
     }
 }
 
@@ -24,12 +24,12 @@ impl<D> Clone for Slot<D> {
     }
 }
 
-impl<D: CardDoor> CardDoor for Slot<D> {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl<D: CardInterface> CardInterface for Slot<D> {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         self.0.lock().await.transmit(command).await
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         self.0.lock().await.reset().await
     }
 }

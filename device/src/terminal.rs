@@ -9,7 +9,7 @@ use std::ops::{Add, Sub};
 
 use rsp::der::{DecodeError, tlv};
 use serde::Serialize;
-use world::{CardDoor, DoorFault};
+use world::{CardInterface, CardInterfaceFault};
 
 pub use rsp::StatusWord;
 
@@ -44,7 +44,7 @@ impl Abilities {
 /// A terminal with a card.
 #[derive(Debug)]
 pub struct Terminal<D> {
-    door: D,
+    card_interface: D,
     traffic: Traffic,
     /// The length of the pending proactive command.
     proactive: Option<u8>,
@@ -92,11 +92,11 @@ impl Sub for Traffic {
 pub enum CardError {
     /// There was no response APDU.
     #[error("{command}: {fault}")]
-    Door {
+    Interface {
         /// The command.
         command: &'static str,
         /// The reason.
-        fault: DoorFault,
+        fault: CardInterfaceFault,
     },
     /// The card answered with an error status word.
     #[error("{command}: the card answered {status}; look the status word up in TS 102 221 section 10.2")]
@@ -128,13 +128,13 @@ impl CardError {
     pub fn status(&self) -> Option<StatusWord> {
         match self {
             Self::Status { status, .. } => Some(*status),
-            Self::Door { .. } | Self::Answer { .. } => None,
+            Self::Interface { .. } | Self::Answer { .. } => None,
         }
     }
 
     /// True if the card may have executed the command although its answer is unknown.
     pub fn outcome_is_unknown(&self) -> bool {
-        matches!(self, Self::Door { .. } | Self::Answer { .. })
+        matches!(self, Self::Interface { .. } | Self::Answer { .. })
     }
 }
 
@@ -162,11 +162,11 @@ pub(crate) struct Answer {
     pub(crate) status: StatusWord,
 }
 
-impl<D: CardDoor> Terminal<D> {
+impl<D: CardInterface> Terminal<D> {
     /// Creates a terminal with this card.
-    pub fn new(door: D) -> Self {
+    pub fn new(card_interface: D) -> Self {
         Self {
-            door,
+            card_interface,
             traffic: Traffic::default(),
             proactive: None,
             is_started: false,
@@ -187,7 +187,11 @@ impl<D: CardDoor> Terminal<D> {
     /// Cycles the card's power. Channels, selections and verified PINs are lost.
     pub async fn reset(&mut self) -> Result<(), CardError> {
         self.was_reset();
-        self.door.reset().await.map(drop).map_err(|fault| CardError::Door { command: "reset", fault })
+        self.card_interface
+            .reset()
+            .await
+            .map(drop)
+            .map_err(|fault| CardError::Interface { command: "reset", fault })
     }
 
     /// Discards the state of the card after a reset by another user of the same card.
@@ -237,9 +241,9 @@ impl<D: CardDoor> Terminal<D> {
     pub(crate) async fn exchange(&mut self, command: Command<'_>) -> Result<Answer, CardError> {
         let Command { name, class, channel, ins, p1, p2, data, mut le } = command;
         let mut apdu = header(class, channel, ins, p1, p2);
-        let lc = u8::try_from(data.len()).map_err(|_| CardError::Door {
+        let lc = u8::try_from(data.len()).map_err(|_| CardError::Interface {
             command: name,
-            fault: DoorFault::Garbled(format!("{} octets do not fit into one command", data.len())),
+            fault: CardInterfaceFault::Garbled(format!("{} octets do not fit into one command", data.len())),
         })?;
         if lc > 0 {
             apdu.push(lc);
@@ -280,10 +284,10 @@ impl<D: CardDoor> Terminal<D> {
     /// status words itself.
     ///
     /// If the response announces a proactive command, the terminal remembers it.
-    pub(crate) async fn raw(&mut self, apdu: &[u8]) -> Result<Vec<u8>, DoorFault> {
+    pub(crate) async fn raw(&mut self, apdu: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         self.traffic.apdus = self.traffic.apdus.saturating_add(1);
         self.traffic.to_card = self.traffic.to_card.saturating_add(octets(apdu));
-        let answer = self.door.transmit(apdu).await?;
+        let answer = self.card_interface.transmit(apdu).await?;
         self.traffic.from_card = self.traffic.from_card.saturating_add(octets(&answer));
         match (apdu, answer.as_slice()) {
             (_, [.., 0x91, length]) => self.proactive = Some(*length),
@@ -303,11 +307,15 @@ impl<D: CardDoor> Terminal<D> {
         let apdu: Vec<u8> = apdu.iter().copied().chain(le).collect();
         self.traffic.apdus = self.traffic.apdus.saturating_add(1);
         self.traffic.to_card = self.traffic.to_card.saturating_add(octets(&apdu));
-        let mut data = self.door.transmit(&apdu).await.map_err(|fault| CardError::Door { command, fault })?;
+        let mut data = self
+            .card_interface
+            .transmit(&apdu)
+            .await
+            .map_err(|fault| CardError::Interface { command, fault })?;
         self.traffic.from_card = self.traffic.from_card.saturating_add(octets(&data));
         let (Some(sw2), Some(sw1)) = (data.pop(), data.pop()) else {
-            let fault = DoorFault::Garbled("a response has at least two octets".into());
-            return Err(CardError::Door { command, fault });
+            let fault = CardInterfaceFault::Garbled("a response has at least two octets".into());
+            return Err(CardError::Interface { command, fault });
         };
         Ok(Answer { data, status: StatusWord(u16::from_be_bytes([sw1, sw2])) })
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rsp::ota::cat::{Imei, LocationStatus};
-use world::{CardDoor, NoDial, Outcome};
+use world::{CardInterface, NoDial, Outcome};
 
 use super::device::{Device, ToolkitState};
 use super::modem::{NotRegistered, Registered};
@@ -27,7 +27,7 @@ const MAX_COMMANDS: usize = 16;
 /// its terminal.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(86_400);
 
-impl<D: CardDoor> Device<D> {
+impl<D: CardInterface> Device<D> {
     /// Enables the toolkit: the device reports the location status to its card after every attempt
     /// to register, and performs the change of identity that the card requests in response.
     #[must_use]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rsp::der::tlv;
 use rsp::ids::{Iccid, Imsi, Plmn};
 use serde::Serialize;
-use world::CardDoor;
+use world::CardInterface;
 
 use super::terminal::{Answer, CardError, Command, StatusWord, Terminal};
 use network::AuthenticationAnswer;
@@ -85,7 +85,7 @@ pub enum UsimError {
 
 impl Usim {
     /// Reads the enabled profile. `pin` is used only if the card requires it.
-    pub(crate) async fn read<D: CardDoor>(
+    pub(crate) async fn read<D: CardInterface>(
         terminal: &mut Terminal<D>,
         pin: Option<&str>,
     ) -> Result<Self, UsimError> {
@@ -124,7 +124,7 @@ impl Usim {
     }
 
     /// AUTHENTICATE in the 3G context: TS 31.102 section 7.1.2.1.
-    pub(crate) async fn authenticate<D: CardDoor>(
+    pub(crate) async fn authenticate<D: CardInterface>(
         &self,
         terminal: &mut Terminal<D>,
         rand: &[u8; 16],
@@ -157,7 +157,7 @@ impl Usim {
     }
 
     /// Writes EF.FPLMN. Returns false if the card refuses.
-    pub(crate) async fn write_forbidden<D: CardDoor>(
+    pub(crate) async fn write_forbidden<D: CardInterface>(
         &mut self,
         terminal: &mut Terminal<D>,
         mut forbidden: Vec<Plmn>,
@@ -199,7 +199,7 @@ fn bad_file(file: &'static str, why: impl ToString) -> UsimError {
     UsimError::BadFile { file, why: why.to_string() }
 }
 
-async fn select_mf<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<(), UsimError> {
+async fn select_mf<D: CardInterface>(terminal: &mut Terminal<D>) -> Result<(), UsimError> {
     match terminal.command(basic("SELECT MF", 0xA4, 0x00, 0x0C, &[0x3F, 0x00], None)).await {
         Ok(_) => Ok(()),
         // A card without an enabled profile has no file system.
@@ -209,7 +209,7 @@ async fn select_mf<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<(), UsimEr
 }
 
 /// Reads EF.ICCID, which needs no PIN. Leaves the MF selected.
-pub(crate) async fn read_iccid<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<Iccid, UsimError> {
+pub(crate) async fn read_iccid<D: CardInterface>(terminal: &mut Terminal<D>) -> Result<Iccid, UsimError> {
     select_mf(terminal).await?;
     let iccid = read_file(terminal, "EF.ICCID", EF_ICCID).await?.ok_or(UsimError::NoUsim)?;
     <[u8; 10]>::try_from(iccid)
@@ -221,7 +221,7 @@ pub(crate) async fn read_iccid<D: CardDoor>(terminal: &mut Terminal<D>) -> Resul
 /// True if the PIN is enabled and was not verified. The function tries to read a file, because
 /// VERIFY PIN without data returns the retry counter whether or not the PIN was verified (TS 102
 /// 221 section 11.1.9.1.2). The USIM must be selected.
-pub(crate) async fn requires_pin<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<bool, UsimError> {
+pub(crate) async fn requires_pin<D: CardInterface>(terminal: &mut Terminal<D>) -> Result<bool, UsimError> {
     match read_file(terminal, "EF.IMSI", EF_IMSI).await {
         Err(UsimError::Card(error)) if error.status() == Some(StatusWord::SECURITY_STATUS_NOT_SATISFIED) => {
             Ok(true)
@@ -231,19 +231,19 @@ pub(crate) async fn requires_pin<D: CardDoor>(terminal: &mut Terminal<D>) -> Res
 }
 
 /// Selects the USIM and returns its FCP template.
-pub(crate) async fn select_usim<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<Vec<u8>, UsimError> {
+pub(crate) async fn select_usim<D: CardInterface>(terminal: &mut Terminal<D>) -> Result<Vec<u8>, UsimError> {
     select_mf(terminal).await?;
     let aid = find_usim(terminal).await?.ok_or(UsimError::NoUsim)?;
     Ok(terminal.command(basic("SELECT ADF.USIM", 0xA4, 0x04, 0x04, &aid, Some(0))).await?)
 }
 
-async fn select_adf<D: CardDoor>(terminal: &mut Terminal<D>, aid: &[u8]) -> Result<(), UsimError> {
+async fn select_adf<D: CardInterface>(terminal: &mut Terminal<D>, aid: &[u8]) -> Result<(), UsimError> {
     terminal.command(basic("SELECT ADF.USIM", 0xA4, 0x04, 0x0C, aid, None)).await?;
     Ok(())
 }
 
 /// Reads a transparent file under the current directory. Returns `None` if the file does not exist.
-async fn read_file<D: CardDoor>(
+async fn read_file<D: CardInterface>(
     terminal: &mut Terminal<D>,
     name: &'static str,
     file: u16,
@@ -262,7 +262,7 @@ async fn read_file<D: CardDoor>(
 }
 
 /// Returns the AID of the first USIM in EF.DIR.
-async fn find_usim<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<Option<Vec<u8>>, UsimError> {
+async fn find_usim<D: CardInterface>(terminal: &mut Terminal<D>) -> Result<Option<Vec<u8>>, UsimError> {
     terminal.command(basic("SELECT EF.DIR", 0xA4, 0x00, 0x0C, &EF_DIR.to_be_bytes(), None)).await?;
     for number in 1..=u8::MAX {
         let record =
@@ -288,7 +288,10 @@ fn application(record: &[u8]) -> Option<&[u8]> {
 }
 
 /// VERIFY PIN: TS 102 221 section 11.1.9.
-async fn verify_pin<D: CardDoor>(terminal: &mut Terminal<D>, pin: Option<&str>) -> Result<(), UsimError> {
+async fn verify_pin<D: CardInterface>(
+    terminal: &mut Terminal<D>,
+    pin: Option<&str>,
+) -> Result<(), UsimError> {
     let pin = pin.ok_or(UsimError::PinRequired)?;
     let code: Vec<u8> = pin.bytes().chain(std::iter::repeat(0xFF)).take(8).collect();
     match terminal.command(basic("VERIFY PIN", 0x20, 0, PIN1, &code, None)).await {

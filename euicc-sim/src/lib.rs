@@ -60,7 +60,7 @@ use std::sync::Arc;
 use std::{fmt, mem};
 
 use rsp::ids::Eid;
-use world::{Atr, CardDoor, DoorFault, Fault, Memory, World};
+use world::{Atr, CardInterface, CardInterfaceFault, Fault, Memory, World};
 
 pub use description::{
     AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription, Preset, Quirk,
@@ -419,12 +419,12 @@ fn keep_pending_response(context: &mut Context<'_>, waiting: PendingResponse) {
     }
 }
 
-impl CardDoor for Card {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for Card {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         Ok(Self::transmit(self, command))
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         Ok(Self::reset(self))
     }
 }

@@ -18,7 +18,7 @@ use rsp::{
     sgp22::{ProfileState, es11::EventEntries},
 };
 use serde::Serialize;
-use world::{BoxCardDoor, Clock, Fault, World};
+use world::{BoxCardInterface, Clock, Fault, World};
 
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
@@ -349,13 +349,13 @@ impl Command {
     }
 
     /// Returns the connection to the card, and the name of the device's memory file.
-    async fn door(
+    async fn card_interface(
         &self,
         active_faults: &ActiveFaults,
         settings: &Settings,
         pki: &Pki,
         world: &World,
-    ) -> Result<(BoxCardDoor, String), Fault> {
+    ) -> Result<(BoxCardInterface, String), Fault> {
         let m2m = match &self.procedure {
             Procedure::Run(options) => options.m2m(),
             _ => None,
@@ -371,7 +371,8 @@ impl Command {
         let trace = self.trace.begin()?;
         Ok(match &self.card {
             Some(address) => {
-                let card = net::door::TcpCard::connect(address).await.map_err(super::euicc::no_card)?;
+                let card =
+                    net::card_interface::TcpCard::connect(address).await.map_err(super::euicc::no_card)?;
                 (trace.over(card, address, &world.clock), address.replace([':', '/'], "-"))
             }
             None => {
@@ -383,7 +384,10 @@ impl Command {
                     None => parties::card_on(settings, pki, eid, memory, world, quirks),
                 };
                 let card = card.map_err(|fault| self.of_its_kind(fault, m2m.is_some()))?;
-                (trace.over(active_faults.door(card), eid.to_string(), &world.clock), eid.to_string())
+                (
+                    trace.over(active_faults.card_interface(card), eid.to_string(), &world.clock),
+                    eid.to_string(),
+                )
             }
         })
     }
@@ -413,10 +417,10 @@ impl Command {
         active_faults: &ActiveFaults,
         settings: &Settings,
         json: bool,
-    ) -> Result<Device<Slot<BoxCardDoor>>, Fault> {
+    ) -> Result<Device<Slot<BoxCardInterface>>, Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (door, eid) = self.door(active_faults, settings, &pki, &world).await?;
+        let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world).await?;
         let teller = EventSource::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
         let tls = parties::device_tls(&pki, Arc::new(clock) as Arc<dyn Clock>)?;
         let client = parties::device_client(settings);
@@ -432,7 +436,7 @@ impl Command {
             })
         };
         let radio = Client::default().link(&settings.network, None)?;
-        let slot = Slot::new(door);
+        let slot = Slot::new(card_interface);
         let file = settings.data_dir.join("devices").join(format!("{eid}.device"));
         let memory = active_faults.memory("device", file)?;
         let mut device = Device::new(

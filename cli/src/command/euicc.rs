@@ -49,7 +49,7 @@ impl Command {
 }
 
 /// Converts a failed connection to a card into a fault.
-pub fn no_card(fault: world::DoorFault) -> Fault {
+pub fn no_card(fault: world::CardInterfaceFault) -> Fault {
     Fault::caused_by(
         fault,
         "cannot reach the card",

@@ -100,9 +100,10 @@ impl RunningSmsc {
     pub fn messages(&self) -> Vec<String> {
         let numbers =
             self.numbers.iter().map(|(imsi, number)| format!("subscriber {imsi} has the number {number}"));
-        let door = self.writers.iter();
-        let door = door.map(|door| format!("SMSC {} at {} (SMPP 3.4)", self.number, door.address));
-        numbers.chain(door).collect()
+        let addresses = self.writers.iter();
+        let addresses =
+            addresses.map(|listener| format!("SMSC {} at {} (SMPP 3.4)", self.number, listener.address));
+        numbers.chain(addresses).collect()
     }
 
     /// Unbinds all SMPP clients and stops the SMSC.

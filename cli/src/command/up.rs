@@ -176,7 +176,7 @@ impl Command {
                 let at = &settings.euicc;
                 print(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;
                 tokio::select! {
-                    () = net::door::serve_card(listener, card) => {}
+                    () = net::card_interface::serve_card(listener, card) => {}
                     () = crate::parties::stop_signal() => {}
                 }
             }

@@ -9,13 +9,16 @@ use bytes::Bytes;
 use certs::{Credential, Pki};
 use device::Slot;
 use http::Request;
-use net::door::{AtCard, TcpCard, VpcdSlot};
+use net::card_interface::{AtCard, TcpCard, VpcdSlot};
 use net::{Client, ClientTls, OsClock};
-use scenario::file::{CardDoorAt, CardPlace, Places, SmDpPlace};
+use scenario::file::{CardInterfaceAt, CardPlace, Places, SmDpPlace};
 use scenario::play::{StockedProfile, ThirdPartyCard, ThirdPartySmDp};
 use testbed::transport::Transport;
 use tokio::runtime::Handle;
-use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, link_from};
+use world::{
+    Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Fault, Link, LinkFault, LinkFaultKind,
+    link_from,
+};
 
 use super::{RUNTIME_ENDED, wait};
 use crate::parties::{host_of, identity, tls_roots};
@@ -43,16 +46,18 @@ impl ExternalParties {
         }
         for place in &places.card {
             let Some((group, number)) = place.in_device() else { continue };
-            let Some(at) = place.door() else { continue };
-            let (CardDoorAt::Tcp(address) | CardDoorAt::Vpcd(address) | CardDoorAt::At(address)) = at;
+            let Some(at) = place.card_interface() else { continue };
+            let (CardInterfaceAt::Tcp(address)
+            | CardInterfaceAt::Vpcd(address)
+            | CardInterfaceAt::At(address)) = at;
             named.push(format!("the card of {group} {number} at {address}"));
             let packages =
                 place.profiles.iter().map(|file| package(folder, file)).collect::<Result<_, _>>()?;
-            let door = Slot::new(BoxCardDoor::new(BlockingCard {
+            let card_interface = Slot::new(BoxCardInterface::new(BlockingCard {
                 real: real.clone(),
-                door: Some(open(real, place, at)?),
+                card_interface: Some(open(real, place, at)?),
             }));
-            cards.push(ThirdPartyCard { group: group.to_owned(), number, door, packages });
+            cards.push(ThirdPartyCard { group: group.to_owned(), number, card_interface, packages });
         }
         Ok(Self { sm_dps, cards, named })
     }
@@ -114,24 +119,24 @@ impl Transport for ExternalServer {
     }
 }
 
-fn open(real: &Handle, place: &CardPlace, at: CardDoorAt<'_>) -> Result<BoxCardDoor, Fault> {
+fn open(real: &Handle, place: &CardPlace, at: CardInterfaceAt<'_>) -> Result<BoxCardInterface, Fault> {
     let cannot = |why| {
         let what = format!("cannot use the card of {}", place.device.get_ref());
         Fault::caused_by(why, what, "start the card, or correct its address")
     };
     let opened = match at {
-        CardDoorAt::Tcp(address) => {
+        CardInterfaceAt::Tcp(address) => {
             let address = address.to_owned();
-            wait(real, async move { TcpCard::connect(&address).await.map(BoxCardDoor::new) })
+            wait(real, async move { TcpCard::connect(&address).await.map(BoxCardInterface::new) })
         }
-        CardDoorAt::At(modem) => {
+        CardInterfaceAt::At(modem) => {
             let modem = modem.to_owned();
-            wait(real, async move { AtCard::open(&modem).await.map(BoxCardDoor::new) })
+            wait(real, async move { AtCard::open(&modem).await.map(BoxCardInterface::new) })
         }
-        CardDoorAt::Vpcd(address) => {
+        CardInterfaceAt::Vpcd(address) => {
             let address = address.to_owned();
             let slot = wait(real, async move { VpcdSlot::listen(&address).await });
-            return slot.unwrap_or_else(|| Err(runtime_ended())).map(BoxCardDoor::new);
+            return slot.unwrap_or_else(|| Err(runtime_ended())).map(BoxCardInterface::new);
         }
     };
     opened.ok_or_else(runtime_ended)?.map_err(cannot)
@@ -145,38 +150,38 @@ fn runtime_ended() -> Fault {
 struct BlockingCard {
     real: Handle,
     /// `None` only if the socket runtime has ended.
-    door: Option<BoxCardDoor>,
+    card_interface: Option<BoxCardInterface>,
 }
 
 impl BlockingCard {
     fn run_blocking<T: Send + 'static, F>(
         &mut self,
-        work: impl FnOnce(BoxCardDoor) -> F,
-    ) -> Result<T, DoorFault>
+        work: impl FnOnce(BoxCardInterface) -> F,
+    ) -> Result<T, CardInterfaceFault>
     where
-        F: Future<Output = (BoxCardDoor, Result<T, DoorFault>)> + Send + 'static,
+        F: Future<Output = (BoxCardInterface, Result<T, CardInterfaceFault>)> + Send + 'static,
     {
-        let runtime_ended = || DoorFault::Broken(RUNTIME_ENDED.into());
-        let door = self.door.take().ok_or_else(runtime_ended)?;
-        let (door, outcome) = wait(&self.real, work(door)).ok_or_else(runtime_ended)?;
-        self.door = Some(door);
+        let runtime_ended = || CardInterfaceFault::Broken(RUNTIME_ENDED.into());
+        let card_interface = self.card_interface.take().ok_or_else(runtime_ended)?;
+        let (card_interface, outcome) = wait(&self.real, work(card_interface)).ok_or_else(runtime_ended)?;
+        self.card_interface = Some(card_interface);
         outcome
     }
 }
 
-impl CardDoor for BlockingCard {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for BlockingCard {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         let command = command.to_vec();
-        self.run_blocking(|mut door| async move {
-            let answer = door.transmit(&command).await;
-            (door, answer)
+        self.run_blocking(|mut card_interface| async move {
+            let answer = card_interface.transmit(&command).await;
+            (card_interface, answer)
         })
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
-        self.run_blocking(|mut door| async move {
-            let answer = door.reset().await;
-            (door, answer)
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
+        self.run_blocking(|mut card_interface| async move {
+            let answer = card_interface.reset().await;
+            (card_interface, answer)
         })
     }
 }

@@ -197,10 +197,10 @@ impl Transport for ServerSocket {
         let shown = operator.map(identity);
         let tls = ClientTls::new(&self.0.roots, shown.as_ref(), Arc::new(self.0.now.clone()))?;
         let connection = Arc::new(Connection { tls, kept: Mutex::default() });
-        let door = self.clone();
+        let card_interface = self.clone();
         Ok(link_from(tower::service_fn(move |request| {
-            let (door, connection) = (door.clone(), Arc::clone(&connection));
-            async move { door.ask(&connection, request).await }
+            let (card_interface, connection) = (card_interface.clone(), Arc::clone(&connection));
+            async move { card_interface.ask(&connection, request).await }
         })))
     }
 }
@@ -212,14 +212,14 @@ struct Connection {
 }
 
 impl Connection {
-    fn to(&self, door: &ServerSocket, process: Option<u32>) -> Result<Link, Fault> {
+    fn to(&self, card_interface: &ServerSocket, process: Option<u32>) -> Result<Link, Fault> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, link)) = &*kept
             && *of == process
         {
             return Ok(link.clone());
         }
-        let Inner { server, address, .. } = &*door.0;
+        let Inner { server, address, .. } = &*card_interface.0;
         let client = Client::default().with_connect_to(&server.host, &address.to_string());
         let link = client.with_answer_timeout(PATIENCE).link(&server.host, Some(self.tls.clone()))?;
         *kept = Some((process, link.clone()));

@@ -20,7 +20,7 @@ use rsp::{
 };
 use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
-use world::{Atr, CardDoor, DoorFault, Fault, Link, RamMemory, World};
+use world::{Atr, CardInterface, CardInterfaceFault, Fault, Link, RamMemory, World};
 
 use super::{Figures, Progress, RetryPolicy, link::measured};
 use crate::parties;
@@ -194,15 +194,15 @@ struct TimedCard {
     busy: Arc<AtomicU64>,
 }
 
-impl CardDoor for TimedCard {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for TimedCard {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         let began = Instant::now();
-        let answer = CardDoor::transmit(&mut self.card, command).await;
+        let answer = CardInterface::transmit(&mut self.card, command).await;
         self.busy.fetch_add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         answer
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
-        CardDoor::reset(&mut self.card).await
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
+        CardInterface::reset(&mut self.card).await
     }
 }

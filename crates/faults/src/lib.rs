@@ -60,7 +60,7 @@ pub use catalogue::{Entry, Family, FaultId};
 pub use fault_spec::{FaultSpec, InvalidFaultSpec};
 pub use function::function_of;
 pub use injector::{FaultInjector, InjectedFault};
-pub use power::{FaultyMemory, Power, PoweredDoor, SwitchedDoor};
+pub use power::{FaultyMemory, Power, PoweredCard, SwitchedCard};
 pub use radio::FaultyRadio;
 pub use records::{FaultyRecords, ProcessHandle};
 pub use tampering_peer::TamperingPeer;

@@ -8,7 +8,9 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::{Request, Response};
 use tokio::sync::Notify;
-use world::{Atr, Batch, CardDoor, Cells, DoorFault, Fault, Link, LinkFault, Memory, link_from};
+use world::{
+    Atr, Batch, CardInterface, CardInterfaceFault, Cells, Fault, Link, LinkFault, Memory, link_from,
+};
 
 use super::acts::PowerAct;
 use super::catalogue::FaultId;
@@ -89,13 +91,13 @@ impl Power {
 /// If the card shares the power of the device, a call after a power failure never returns, because
 /// the device does not run any more. If the card has its own power, the device sees a broken
 /// interface.
-pub struct PoweredDoor<D> {
+pub struct PoweredCard<D> {
     inner: D,
     power: Power,
     is_of_device: bool,
 }
 
-impl<D: CardDoor> PoweredDoor<D> {
+impl<D: CardInterface> PoweredCard<D> {
     /// A card that shares the power of the device.
     pub fn of_device(inner: D, power: Power) -> Self {
         Self { inner, power, is_of_device: true }
@@ -108,27 +110,27 @@ impl<D: CardDoor> PoweredDoor<D> {
 
     fn still<T: Send>(
         &self,
-        answer: Result<T, DoorFault>,
-    ) -> impl Future<Output = Result<T, DoorFault>> + Send + use<D, T> {
+        answer: Result<T, CardInterfaceFault>,
+    ) -> impl Future<Output = Result<T, CardInterfaceFault>> + Send + use<D, T> {
         let (is_off, is_of_device) = (self.power.is_off(), self.is_of_device);
         async move {
             match is_off {
                 false => answer,
                 true if is_of_device => std::future::pending().await,
-                true => Err(DoorFault::Broken("the card has no power".into())),
+                true => Err(CardInterfaceFault::Broken("the card has no power".into())),
             }
         }
     }
 }
 
-impl<D: CardDoor> CardDoor for PoweredDoor<D> {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl<D: CardInterface> CardInterface for PoweredCard<D> {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         self.still(Ok(())).await?;
         let answer = self.inner.transmit(command).await;
         self.still(answer).await
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         self.still(Ok(())).await?;
         let answer = self.inner.reset().await;
         self.still(answer).await
@@ -138,14 +140,14 @@ impl<D: CardDoor> CardDoor for PoweredDoor<D> {
 /// The interface to a card in a reader or modem. When the power of the card fails, the interface is
 /// broken; the next reset restores the power. The card is then created again from its stored
 /// memory.
-pub struct SwitchedDoor<D, F> {
+pub struct SwitchedCard<D, F> {
     make: F,
     power: Power,
     /// `None` while the card has no power.
-    on: Option<PoweredDoor<D>>,
+    on: Option<PoweredCard<D>>,
 }
 
-impl<D: CardDoor, F: FnMut(Power) -> Result<D, Fault> + Send> SwitchedDoor<D, F> {
+impl<D: CardInterface, F: FnMut(Power) -> Result<D, Fault> + Send> SwitchedCard<D, F> {
     /// Creates a card with power. `make` creates the card again each time that its power is
     /// restored.
     ///
@@ -153,11 +155,11 @@ impl<D: CardDoor, F: FnMut(Power) -> Result<D, Fault> + Send> SwitchedDoor<D, F>
     /// Returns the error of `make`.
     pub fn new(mut make: F) -> Result<Self, Fault> {
         let power = Power::default();
-        let on = Some(PoweredDoor::of_card(make(power.clone())?, power.clone()));
+        let on = Some(PoweredCard::of_card(make(power.clone())?, power.clone()));
         Ok(Self { make, power, on })
     }
 
-    fn switch_on(&mut self) -> Result<&mut PoweredDoor<D>, Fault> {
+    fn switch_on(&mut self) -> Result<&mut PoweredCard<D>, Fault> {
         if self.power.is_off() {
             // Drop the old card first, because it still holds its memory.
             self.on = None;
@@ -165,21 +167,21 @@ impl<D: CardDoor, F: FnMut(Power) -> Result<D, Fault> + Send> SwitchedDoor<D, F>
         }
         match &mut self.on {
             Some(on) => Ok(on),
-            off => Ok(off.insert(PoweredDoor::of_card((self.make)(self.power.clone())?, self.power.clone()))),
+            off => Ok(off.insert(PoweredCard::of_card((self.make)(self.power.clone())?, self.power.clone()))),
         }
     }
 }
 
-impl<D: CardDoor, F: FnMut(Power) -> Result<D, Fault> + Send> CardDoor for SwitchedDoor<D, F> {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl<D: CardInterface, F: FnMut(Power) -> Result<D, Fault> + Send> CardInterface for SwitchedCard<D, F> {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         match &mut self.on {
             Some(on) => on.transmit(command).await,
-            None => Err(DoorFault::Broken("the card has no power".into())),
+            None => Err(CardInterfaceFault::Broken("the card has no power".into())),
         }
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
-        self.switch_on().map_err(|fault| DoorFault::Card(fault.to_string()))?.reset().await
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
+        self.switch_on().map_err(|fault| CardInterfaceFault::Card(fault.to_string()))?.reset().await
     }
 }
 

@@ -12,12 +12,12 @@
 //! | [`tls`] | TLS for servers and clients, with certificates checked against the world's clock |
 //! | [`psk`] | TLS with pre-shared keys for cards |
 //! | [`http`] | an HTTP server that calls a service, and a client that is a link |
-//! | [`door`] | access to cards: modem, PC/SC, lpac, TCP |
+//! | [`card_interface`] | access to cards: modem, PC/SC, lpac, TCP |
 //! | [`stream`] | connections that a device opens for its card |
 //! | [`smpp`] | SMPP 3.4: an SMSC server, and an ESME client |
 
+pub mod card_interface;
 mod claim;
-pub mod door;
 pub mod file_memory;
 pub mod http;
 pub mod os;

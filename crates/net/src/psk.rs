@@ -72,12 +72,12 @@ where
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let door = PskServer::new(keys)?;
+    let server = PskServer::new(keys)?;
     let each = move |stream: TcpStream, stopped| {
-        let (door, service) = (door.clone(), service.clone());
+        let (server, service) = (server.clone(), service.clone());
         async move {
             stream.set_nodelay(true)?;
-            door.serve_until(stream, service, stopped).await
+            server.serve_until(stream, service, stopped).await
         }
     };
     Ok(serve_each(listener, each, shutdown))

@@ -33,7 +33,7 @@ use crate::host::Host;
 use crate::operator::Operator;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
-use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor, TamperingPeer};
+use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredCard, TamperingPeer};
 
 pub use crate::fault_places::SM_DP_PLACE;
 pub use observed_state::ObservedState;
@@ -96,7 +96,7 @@ pub struct Consumer {
 }
 
 /// A device with its card, on a power supply that can fail.
-pub type PoweredDevice = Device<Slot<PoweredDoor<Card>>>;
+pub type PoweredDevice = Device<Slot<PoweredCard<Card>>>;
 
 /// Retry delays of a device, which grow with each attempt.
 pub struct Waits;
@@ -345,7 +345,7 @@ impl Parts<'_> {
         let description = testbed.card_description(testbed.eid()?)?;
         let world: World = simulation.world(&format!("card {} {powered}", simulation.clock().now()));
         let card = Card::open(description, memory("card", card_memory), world)?;
-        let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
+        let slot = Slot::new(PoweredCard::of_device(card, power.clone()));
         let mut link = faults.link(sm_dp.link());
         if let Some(carrier) = &setup.carrier {
             link = carrier.link(link)?;

@@ -111,7 +111,7 @@ impl<P: Clone + Send + 'static> Host<P> {
     }
 
     /// Returns a link as [`Host::link`] does, to another interface of the party.
-    pub fn door(&self, of: impl Fn(&P) -> Link + Send + Sync + 'static) -> Link {
+    pub fn link_of(&self, of: impl Fn(&P) -> Link + Send + Sync + 'static) -> Link {
         self.link_at(move |process| of(&process.party))
     }
 

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rsp::time::Timestamp;
-use world::{Atr, CardDoor, Clock, DoorFault};
+use world::{Atr, CardInterface, CardInterfaceFault, Clock};
 
 pub use decode::{Decoded, Decoder};
 pub use octets::LineError;
@@ -76,16 +76,16 @@ pub enum Event {
 
 /// A card interface that reports every exchange.
 pub struct TracingCard<D, S> {
-    door: D,
+    card_interface: D,
     card: String,
     clock: Arc<dyn Clock>,
     sink: S,
 }
 
-impl<D: CardDoor, S: FnMut(&Exchange) + Send> TracingCard<D, S> {
-    /// Wraps `door`. Each exchange is passed to `sink` with `card` as the name of the card.
-    pub fn new(door: D, card: impl Into<String>, clock: Arc<dyn Clock>, sink: S) -> Self {
-        Self { door, card: card.into(), clock, sink }
+impl<D: CardInterface, S: FnMut(&Exchange) + Send> TracingCard<D, S> {
+    /// Wraps `card_interface`. Each exchange is passed to `sink` with `card` as the name of the card.
+    pub fn new(card_interface: D, card: impl Into<String>, clock: Arc<dyn Clock>, sink: S) -> Self {
+        Self { card_interface, card: card.into(), clock, sink }
     }
 
     fn report(&mut self, event: Event) {
@@ -93,9 +93,9 @@ impl<D: CardDoor, S: FnMut(&Exchange) + Send> TracingCard<D, S> {
     }
 }
 
-impl<D: CardDoor, S: FnMut(&Exchange) + Send> CardDoor for TracingCard<D, S> {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
-        let outcome = self.door.transmit(command).await;
+impl<D: CardInterface, S: FnMut(&Exchange) + Send> CardInterface for TracingCard<D, S> {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
+        let outcome = self.card_interface.transmit(command).await;
         let command = command.to_vec();
         self.report(match &outcome {
             Ok(answer) => Event::Command { command, answer: answer.clone() },
@@ -104,8 +104,8 @@ impl<D: CardDoor, S: FnMut(&Exchange) + Send> CardDoor for TracingCard<D, S> {
         outcome
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
-        let outcome = self.door.reset().await;
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
+        let outcome = self.card_interface.reset().await;
         self.report(match &outcome {
             Ok(Atr(atr)) => Event::Reset { atr: atr.clone() },
             Err(fault) => Event::Fault { command: Vec::new(), why: fault.to_string() },

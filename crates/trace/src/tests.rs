@@ -2,7 +2,7 @@
 
 use rsp::der::Shown;
 use rsp::time::Timestamp;
-use world::{Atr, CardDoor, DoorFault, ManualClock};
+use world::{Atr, CardInterface, CardInterfaceFault, ManualClock};
 
 use super::{Decoded, Decoder, Event, Exchange, Form, Recorder, TracingCard, pcapng, text};
 
@@ -220,15 +220,15 @@ fn the_data_of_an_undecoded_command_is_shown_once() {
 /// A card that answers once and then fails.
 struct Once(bool);
 
-impl CardDoor for Once {
-    async fn transmit(&mut self, _: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for Once {
+    async fn transmit(&mut self, _: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         if std::mem::replace(&mut self.0, true) {
-            return Err(DoorFault::Broken("gone".to_owned()));
+            return Err(CardInterfaceFault::Broken("gone".to_owned()));
         }
         Ok(vec![0x90, 0x00])
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         Ok(Atr(vec![0x3B, 0x00]))
     }
 }
@@ -239,11 +239,12 @@ async fn a_traced_card_behaves_like_the_original_and_all_exchanges_are_reported(
     let mut reported = Vec::new();
     {
         let sink = |exchange: &Exchange| reported.push(exchange.clone());
-        let mut door = TracingCard::new(Once(false), "card", std::sync::Arc::new(clock.clone()), sink);
-        assert_eq!(door.reset().await, Ok(Atr(vec![0x3B, 0x00])));
+        let mut card_interface =
+            TracingCard::new(Once(false), "card", std::sync::Arc::new(clock.clone()), sink);
+        assert_eq!(card_interface.reset().await, Ok(Atr(vec![0x3B, 0x00])));
         clock.set(Timestamp(7));
-        assert_eq!(door.transmit(&[0, 1, 2, 3]).await, Ok(vec![0x90, 0x00]));
-        assert_eq!(door.transmit(&[4]).await, Err(DoorFault::Broken("gone".to_owned())));
+        assert_eq!(card_interface.transmit(&[0, 1, 2, 3]).await, Ok(vec![0x90, 0x00]));
+        assert_eq!(card_interface.transmit(&[4]).await, Err(CardInterfaceFault::Broken("gone".to_owned())));
     }
     let [reset, command, fault] = &reported[..] else { panic!("{reported:?}") };
     assert_eq!((reset.at, &reset.event), (Timestamp(5), &Event::Reset { atr: vec![0x3B, 0x00] }));

@@ -3,14 +3,17 @@
 use crate::BoxFuture;
 
 /// The interface to one card: a simulated card itself, a reader, a socket, a modem's AT port.
-pub trait CardDoor: Send {
+pub trait CardInterface: Send {
     /// Sends one command APDU and waits for the response APDU, including the status word.
     ///
-    /// An error status word is a response. [`DoorFault`] means that there was no response.
-    fn transmit(&mut self, command: &[u8]) -> impl Future<Output = Result<Vec<u8>, DoorFault>> + Send;
+    /// An error status word is a response. [`CardInterfaceFault`] means that there was no response.
+    fn transmit(
+        &mut self,
+        command: &[u8],
+    ) -> impl Future<Output = Result<Vec<u8>, CardInterfaceFault>> + Send;
 
     /// Cycles the card's power and returns the answer to reset.
-    fn reset(&mut self) -> impl Future<Output = Result<Atr, DoorFault>> + Send;
+    fn reset(&mut self) -> impl Future<Output = Result<Atr, CardInterfaceFault>> + Send;
 }
 
 /// A card's answer to reset: ISO/IEC 7816-3 clause 8. Empty if the interface does not provide it.
@@ -19,7 +22,7 @@ pub struct Atr(pub Vec<u8>);
 
 /// A failure to obtain a response from a card.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DoorFault {
+pub enum CardInterfaceFault {
     /// The card is missing.
     #[error("no card: {0}; insert one, or start the card simulator")]
     NoCard(String),
@@ -38,47 +41,53 @@ pub enum DoorFault {
 }
 
 /// A boxed card interface of any type.
-pub struct BoxCardDoor(Box<dyn DynCardDoor>);
+pub struct BoxCardInterface(Box<dyn DynCardInterface>);
 
-impl BoxCardDoor {
-    /// Boxes `door`.
-    pub fn new(door: impl CardDoor + 'static) -> Self {
-        Self(Box::new(door))
+impl BoxCardInterface {
+    /// Boxes `card_interface`.
+    pub fn new(card_interface: impl CardInterface + 'static) -> Self {
+        Self(Box::new(card_interface))
     }
 }
 
-impl CardDoor for BoxCardDoor {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for BoxCardInterface {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         self.0.transmit_boxed(command).await
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         self.0.reset_boxed().await
     }
 }
 
-impl<D: CardDoor> CardDoor for &mut D {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl<D: CardInterface> CardInterface for &mut D {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         (**self).transmit(command).await
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         (**self).reset().await
     }
 }
 
-/// An object-safe version of [`CardDoor`].
-trait DynCardDoor: Send {
-    fn transmit_boxed<'a>(&'a mut self, command: &'a [u8]) -> BoxFuture<'a, Result<Vec<u8>, DoorFault>>;
-    fn reset_boxed(&mut self) -> BoxFuture<'_, Result<Atr, DoorFault>>;
+/// An object-safe version of [`CardInterface`].
+trait DynCardInterface: Send {
+    fn transmit_boxed<'a>(
+        &'a mut self,
+        command: &'a [u8],
+    ) -> BoxFuture<'a, Result<Vec<u8>, CardInterfaceFault>>;
+    fn reset_boxed(&mut self) -> BoxFuture<'_, Result<Atr, CardInterfaceFault>>;
 }
 
-impl<D: CardDoor> DynCardDoor for D {
-    fn transmit_boxed<'a>(&'a mut self, command: &'a [u8]) -> BoxFuture<'a, Result<Vec<u8>, DoorFault>> {
+impl<D: CardInterface> DynCardInterface for D {
+    fn transmit_boxed<'a>(
+        &'a mut self,
+        command: &'a [u8],
+    ) -> BoxFuture<'a, Result<Vec<u8>, CardInterfaceFault>> {
         Box::pin(self.transmit(command))
     }
 
-    fn reset_boxed(&mut self) -> BoxFuture<'_, Result<Atr, DoorFault>> {
+    fn reset_boxed(&mut self) -> BoxFuture<'_, Result<Atr, CardInterfaceFault>> {
         Box::pin(self.reset())
     }
 }
@@ -90,20 +99,20 @@ mod tests {
     /// A card that answers every command with its last two bytes.
     struct Echo;
 
-    impl CardDoor for Echo {
-        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+    impl CardInterface for Echo {
+        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
             Ok(command.iter().rev().take(2).rev().copied().collect())
         }
 
-        async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
             Ok(Atr(vec![0x3b]))
         }
     }
 
     #[tokio::test]
-    async fn a_boxed_door_behaves_like_the_original() {
-        let mut door = BoxCardDoor::new(Echo);
-        assert_eq!(door.transmit(&[1, 2, 3, 4]).await, Ok(vec![3, 4]));
-        assert_eq!(door.reset().await, Ok(Atr(vec![0x3b])));
+    async fn a_boxed_interface_behaves_like_the_original() {
+        let mut card_interface = BoxCardInterface::new(Echo);
+        assert_eq!(card_interface.transmit(&[1, 2, 3, 4]).await, Ok(vec![3, 4]));
+        assert_eq!(card_interface.reset().await, Ok(Atr(vec![0x3b])));
     }
 }

@@ -13,15 +13,15 @@
 //! | durable records | [`Records`], used through [`Tx`] and [`transact`] | [`MemoryRecords`] | `net::SqliteRecords` |
 //! | non-volatile memory of a card or a device | [`Memory`] | [`RamMemory`] | `net::FileMemory` |
 //! | HTTP between two parties | [`Link`] | the router of the other party | `net::Client::link` |
-//! | APDUs between device and card | [`CardDoor`] | the card itself | `net::door::TcpCard` |
+//! | APDUs between device and card | [`CardInterface`] | the card itself | `net::card_interface::TcpCard` |
 //! | byte streams between a card's channel and a server | [`Dial`] | [`MemoryHosts`] | `net::TcpDial` |
 //! | short messages to and from an SMSC | [`ShortMessages`], [`ShortMessageSink`], [`MessageCentre`] | `network::Smsc` | `net::smpp` |
 //! | events | [`Events`] | [`MemoryEvents`], [`NullEvents`] | the timeline of `cli` |
 
 mod call;
+mod card_interface;
 mod clock;
 mod datagram;
-mod door;
 mod events;
 mod fault;
 mod link;
@@ -32,13 +32,13 @@ mod stream;
 mod tx;
 
 pub use call::{Call, CallError, call, reply};
+pub use card_interface::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault};
 pub use clock::{Clock, ManualClock, ShiftedClock, TokioClock};
 pub use datagram::{
     CentreRefusal, DeliveryTicket, IncomingDelivery, InvalidPhoneNumber, MAX_ACCOUNT, MAX_PASSWORD,
     MessageCentre, MessageId, MessageState, PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage,
     ShortMessageSink, ShortMessages, Submission, SubmitFault, check_account,
 };
-pub use door::{Atr, BoxCardDoor, CardDoor, DoorFault};
 pub use events::{Event, Events, MemoryEvents, NullEvents, Outcome};
 pub use fault::Fault;
 pub use link::{

@@ -1,7 +1,7 @@
 //! AT commands for card access: +CSIM and +CRSM on the basic channel; +CCHO, +CGLA and +CCHC on
 //! logical channels.
 
-use world::CardDoor;
+use world::CardInterface;
 
 use super::general::action;
 use super::line::{Parameters, Verb};
@@ -25,7 +25,7 @@ const AUTHENTICATE: u8 = 0x88;
 const GET_RESPONSE: u8 = 0xC0;
 const STATUS: u8 = 0xF2;
 
-impl<D: CardDoor> AtModem<D> {
+impl<D: CardInterface> AtModem<D> {
     /// Returns the card, after the terminal's capabilities were announced to it.
     pub(super) async fn card(&mut self) -> Result<&mut Terminal<D>, Refusal> {
         if self.functionality == Functionality::Minimum {
@@ -222,13 +222,13 @@ fn set_or_test(verb: &Verb) -> Result<Option<&Parameters>, Refusal> {
     }
 }
 
-async fn close<D: CardDoor>(card: &mut Terminal<D>, channel: u8) -> Result<(), terminal::CardError> {
+async fn close<D: CardInterface>(card: &mut Terminal<D>, channel: u8) -> Result<(), terminal::CardError> {
     card.command(usim::basic("MANAGE CHANNEL", MANAGE_CHANNEL, 0x80, channel, &[], None)).await.map(drop)
 }
 
 /// Selects a file by its path from the MF. Without a path, an identifier 2Fxx is selected under the
 /// MF, and any other identifier under the USIM and then under DF.TELECOM: TS 31.102 section 4.7.
-async fn select_file<D: CardDoor>(
+async fn select_file<D: CardInterface>(
     card: &mut Terminal<D>,
     fid: u16,
     path: &[u8],

@@ -1,6 +1,6 @@
 //! AT commands that need neither card nor network: V.250 section 6, TS 27.007 sections 5 and 9.1.
 
-use world::CardDoor;
+use world::CardInterface;
 
 use super::line::Verb;
 use super::refusal::Refusal;
@@ -119,7 +119,7 @@ pub(super) fn action(verb: &Verb, information: impl FnOnce() -> Vec<String>) -> 
     }
 }
 
-impl<D: CardDoor> AtModem<D> {
+impl<D: CardInterface> AtModem<D> {
     /// Executes a basic command: V.250 sections 6.1 and 6.2.
     pub(super) async fn basic(&mut self, name: &str, number: Option<u32>) -> Answer {
         let switch = |number: Option<u32>| match number.unwrap_or(0) {

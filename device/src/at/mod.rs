@@ -22,7 +22,7 @@ mod quirk;
 mod refusal;
 mod registration;
 
-use world::CardDoor;
+use world::CardInterface;
 
 pub use general::Identity;
 pub use quirk::{Quirk, UnknownQuirk};
@@ -61,7 +61,7 @@ pub struct AtModem<D> {
 /// The information text, as lines, or the reason of the refusal.
 type Answer = Result<Vec<String>, Refusal>;
 
-impl<D: CardDoor> AtModem<D> {
+impl<D: CardInterface> AtModem<D> {
     /// Creates a modem that has just been switched on. Its first [`settle`](Self::settle) searches
     /// for a network.
     pub fn new(modem: Modem<D>, identity: Identity, quirks: Vec<Quirk>) -> Self {

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use rsp::der::{Tag, tlv};
-use world::CardDoor;
+use world::CardInterface;
 
 use super::line::{Parameters, Verb};
 use super::refusal::{CmeError, Refusal};
@@ -44,7 +44,7 @@ const DISABLE: u8 = 0x26;
 const ENABLE: u8 = 0x28;
 const UNBLOCK: u8 = 0x2C;
 
-impl<D: CardDoor> AtModem<D> {
+impl<D: CardInterface> AtModem<D> {
     /// Refuses as long as the card requires a code.
     pub(super) async fn must_be_ready(&mut self) -> Result<(), Refusal> {
         match self.pin_state().await? {
@@ -188,7 +188,7 @@ enum Attempts {
 }
 
 /// Queries a retry counter with VERIFY PIN or UNBLOCK PIN without data.
-async fn attempts_left<D: CardDoor>(
+async fn attempts_left<D: CardInterface>(
     card: &mut Terminal<D>,
     ins: u8,
     reference: u8,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use world::DoorFault;
+use world::CardInterfaceFault;
 
 use super::line::Malformed;
 use crate::terminal::CardError;
@@ -78,8 +78,8 @@ impl From<CardError> for Refusal {
     }
 }
 
-impl From<DoorFault> for Refusal {
-    fn from(_: DoorFault) -> Self {
+impl From<CardInterfaceFault> for Refusal {
+    fn from(_: CardInterfaceFault) -> Self {
         Self::Card(CmeError::SIM_FAILURE)
     }
 }

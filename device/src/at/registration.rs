@@ -2,7 +2,7 @@
 //! and 10.1.22.
 
 use rsp::ids::Plmn;
-use world::CardDoor;
+use world::CardInterface;
 
 use super::line::{Parameters, Verb};
 use super::refusal::{CmeError, Refusal};
@@ -46,7 +46,7 @@ pub(super) enum RegistrationState {
 /// `<AcT>` of the simulated networks: E-UTRAN.
 const ACCESS_TECHNOLOGY: u8 = 7;
 
-impl<D: CardDoor> AtModem<D> {
+impl<D: CardInterface> AtModem<D> {
     /// Makes a modem without service search again at the next [`settle`](Self::settle), as real
     /// modems do from time to time.
     pub fn search_again(&mut self) {

@@ -28,7 +28,7 @@ use rsp::sgp22::{
     CancelSessionReason, EuiccInfo1, EuiccInfo2, NotificationMetadata, PendingNotification,
     ProfileIdentifier, ProfilePolicyAuthorisationRule,
 };
-use world::{CardDoor, Outcome};
+use world::{CardInterface, Outcome};
 
 use super::teller::EventSource;
 use super::terminal::{CardError, Command, Terminal, Traffic};
@@ -94,10 +94,10 @@ const ES10B: &str = "ES10b";
 /// ES10c: local profile management.
 const ES10C: &str = "ES10c";
 
-impl<D: CardDoor> Es10<D> {
-    /// Creates a client for the card behind `door`. Nothing is sent yet.
-    pub fn new(door: D, teller: EventSource) -> Self {
-        Self { terminal: Terminal::new(door), channel: None, teller }
+impl<D: CardInterface> Es10<D> {
+    /// Creates a client for the card behind `card_interface`. Nothing is sent yet.
+    pub fn new(card_interface: D, teller: EventSource) -> Self {
+        Self { terminal: Terminal::new(card_interface), channel: None, teller }
     }
 
     /// Returns the traffic so far.

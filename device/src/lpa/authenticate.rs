@@ -15,7 +15,7 @@ use rsp::sgp22::{CtxParams1, es11};
 use rsp::status::Status;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
-use world::{CardDoor, Fault};
+use world::{CardInterface, Fault};
 
 use super::Lpa;
 use super::es9plus::Es9Error;
@@ -132,7 +132,7 @@ impl<'de> Deserialize<'de> for ServerResponse {
     }
 }
 
-impl<D: CardDoor> Lpa<D> {
+impl<D: CardInterface> Lpa<D> {
     /// Performs the common mutual authentication: section 3.0.1.
     ///
     /// The procedure is the same for an SM-DP+ and an SM-DS. `F` determines the accepted responses.

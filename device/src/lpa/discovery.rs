@@ -10,7 +10,7 @@ use std::collections::{HashSet, VecDeque};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::es11::EventEntries;
-use world::{CardDoor, Fault, Outcome};
+use world::{CardInterface, Fault, Outcome};
 
 use super::Lpa;
 use super::authenticate::{ServerFlaw, SessionError};
@@ -30,7 +30,7 @@ pub struct Discovered {
     pub outcome: Result<Installed, DownloadError>,
 }
 
-impl<D: CardDoor> Lpa<D> {
+impl<D: CardInterface> Lpa<D> {
     /// Retrieves the events for this eUICC from the SM-DS, and downloads all announced profiles:
     /// section 3.6.2. Without an address the root SM-DS of the eUICC is used. After a failed
     /// download the other downloads are still performed. `options` apply to each download.

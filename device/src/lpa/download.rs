@@ -22,7 +22,7 @@ use rsp::sgp22::es11::EventEntries;
 use rsp::sgp22::{CancelSessionReason, PendingNotification, ProfileClass, ppr};
 use rsp::status::Status;
 use serde::Serialize;
-use world::{CardDoor, Fault, Outcome};
+use world::{CardInterface, Fault, Outcome};
 
 use super::Lpa;
 use super::authenticate::{
@@ -187,7 +187,7 @@ struct Objection {
     why: String,
 }
 
-impl<D: CardDoor> Lpa<D> {
+impl<D: CardInterface> Lpa<D> {
     /// Downloads and installs the profile of an activation code. The profile is disabled
     /// afterwards.
     ///
@@ -307,7 +307,7 @@ impl<D: CardDoor> Lpa<D> {
                 // If the card does not answer, the caller gets that error, because it is more
                 // useful than the cancellation.
                 match error {
-                    LoadError::Card(error @ CardError::Door { .. }) => Err(error.into()),
+                    LoadError::Card(error @ CardError::Interface { .. }) => Err(error.into()),
                     _ => Err(cancelled),
                 }
             }

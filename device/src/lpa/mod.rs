@@ -21,7 +21,7 @@ use rsp::ids::{Eid, Iccid, SmdpAddress, Version};
 use rsp::sgp22::es10b::EuiccConfiguredAddressesResponse;
 use rsp::sgp22::es10c::{EnableResult, ProfileInfo};
 use rsp::sgp22::{DeviceCapabilities, DeviceInfo, EuiccInfo1, EuiccInfo2, ProfileState};
-use world::{CardDoor, Fault, Link};
+use world::{CardInterface, Fault, Link};
 
 pub use authenticate::{ServerFlaw, SessionError};
 pub use discovery::{Discovered, MAX_EVENTS};
@@ -119,10 +119,15 @@ impl From<CardError> for ChangeError {
     }
 }
 
-impl<D: CardDoor> Lpa<D> {
-    /// Creates an LPA for the card behind `door`.
-    pub fn new(door: D, links: impl Links + 'static, settings: LpaSettings, teller: EventSource) -> Self {
-        let es10 = Es10::new(door, teller.clone());
+impl<D: CardInterface> Lpa<D> {
+    /// Creates an LPA for the card behind `card_interface`.
+    pub fn new(
+        card_interface: D,
+        links: impl Links + 'static,
+        settings: LpaSettings,
+        teller: EventSource,
+    ) -> Self {
+        let es10 = Es10::new(card_interface, teller.clone());
         Self { es10, links: Arc::new(links), settings, teller, http: HttpTraffic::default() }
     }
 

@@ -8,7 +8,7 @@ use rsp::ids::Iccid;
 use rsp::sgp22::es9plus::HandleNotificationRequest;
 use rsp::sgp22::{NotificationMetadata, PendingNotification, notification_event};
 use serde::Serialize;
-use world::CardDoor;
+use world::CardInterface;
 
 use super::Lpa;
 use super::es9plus::Es9Error;
@@ -58,7 +58,7 @@ impl Delivery {
     }
 }
 
-impl<D: CardDoor> Lpa<D> {
+impl<D: CardInterface> Lpa<D> {
     /// Sends every pending notification to its recipient, in the order of the sequence numbers.
     ///
     /// After a failure no further notification is sent to the same recipient in this run, so that

@@ -2,7 +2,7 @@
 //! simulated card.
 
 use rsp::time::Timestamp;
-use world::{Atr, CardDoor, DoorFault, ManualClock};
+use world::{Atr, CardInterface, CardInterfaceFault, ManualClock};
 
 use super::fake_usim::FakeUsim;
 use crate::EventSource;
@@ -41,8 +41,8 @@ struct EchoCard {
     channels: u8,
 }
 
-impl CardDoor for EchoCard {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for EchoCard {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         Ok(match command {
             [0x00, 0x70, 0x00, ..] if self.channels == 9 => vec![0x6A, 0x81],
             [0x00, 0x70, 0x00, ..] => {
@@ -52,12 +52,12 @@ impl CardDoor for EchoCard {
             [_, 0xA4, 4, 0, 2, 0xDE, 0xAD] => vec![0x6A, 0x82],
             [_, 0xC0, ..] => [&[0x55; 44][..], &[0x61, 0x01]].concat(),
             [_, 0xFF, ..] => vec![0x61, 0x2C],
-            [_, 0xFE, ..] => return Err(DoorFault::Timeout("no answer".into())),
+            [_, 0xFE, ..] => return Err(CardInterfaceFault::Timeout("no answer".into())),
             other => [other, &[0x90, 0x00]].concat(),
         })
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         self.channels = 0;
         Ok(Atr::default())
     }
@@ -65,7 +65,7 @@ impl CardDoor for EchoCard {
 
 struct Port<D>(AtModem<D>);
 
-impl<D: CardDoor> Port<D> {
+impl<D: CardInterface> Port<D> {
     fn new(card: D, quirks: &[Quirk]) -> Self {
         let modem = Modem::new(card, NoCoverageRadio, EventSource::silent(ManualClock::at(Timestamp(0))));
         Self(AtModem::new(modem, Identity::numbered(7), quirks.to_vec()))

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crypto::aka::{Algorithm, Autn, Sqn};
 use crypto::milenage::Milenage;
 use rsp::ids::Imsi;
-use world::{Atr, CardDoor, DoorFault};
+use world::{Atr, CardInterface, CardInterfaceFault};
 
 pub(crate) const K: [u8; 16] = [0x11; 16];
 pub(crate) const OPC: [u8; 16] = [0x22; 16];
@@ -106,8 +106,8 @@ impl FakeUsim {
     }
 }
 
-impl CardDoor for FakeUsim {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for FakeUsim {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         let (mut data, status) = match self.answer(command) {
             Ok(data) => (data, 0x9000),
             Err(status) => (vec![], status),
@@ -116,7 +116,7 @@ impl CardDoor for FakeUsim {
         Ok(data)
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         if let Some((_, verified)) = &mut self.pin {
             *verified = false;
         }

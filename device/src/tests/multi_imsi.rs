@@ -10,7 +10,10 @@ use crypto::Curve;
 use profile::Description;
 use rsp::ids::{Imsi, Plmn, SmdpAddress};
 use rsp::time::Timestamp;
-use world::{Atr, CardDoor, DoorFault, Fault, Link, MemoryHosts, RamMemory, SeededRandom, TokioClock, World};
+use world::{
+    Atr, CardInterface, CardInterfaceFault, Fault, Link, MemoryHosts, RamMemory, SeededRandom, TokioClock,
+    World,
+};
 
 use crate::{AlwaysOnHandle, AlwaysOnSettings, Device, EventSource, Lpa, LpaSettings, Modem, Online, Slot};
 use euicc_sim::{Card, CardDescription};
@@ -35,12 +38,12 @@ opc = "303132333435363738393A3B3C3D3E3F"
 /// A card that counts its resets.
 struct Counted(Card, Arc<AtomicUsize>);
 
-impl CardDoor for Counted {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for Counted {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         Ok(self.0.transmit(command))
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         self.1.fetch_add(1, Ordering::Relaxed);
         Ok(self.0.reset())
     }
@@ -111,7 +114,7 @@ fn device_with_lpa() -> (Arc<Networks>, Device<Slot<Counted>>, Arc<AtomicUsize>)
     (networks, Device::new(lpa, modem, RamMemory::default(), teller), resets)
 }
 
-async fn register_in<D: CardDoor>(device: &mut Device<D>, network: &str) -> String {
+async fn register_in<D: CardInterface>(device: &mut Device<D>, network: &str) -> String {
     device.set_visible(vec![plmn(network)]);
     device.register().await.map_or_else(|not| not.to_string(), |registered| registered.imsi.to_string())
 }

@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use world::{
-    Atr, CardDoor, DoorFault, IncomingDelivery, MemoryHosts, MessageState, RamMemory, Receipts, SeededRandom,
-    ShortMessage, ShortMessages, Submission, TokioClock, World,
+    Atr, CardInterface, CardInterfaceFault, IncomingDelivery, MemoryHosts, MessageState, RamMemory, Receipts,
+    SeededRandom, ShortMessage, ShortMessages, Submission, TokioClock, World,
 };
 
 use super::fake_usim::{FakeUsim, K, OPC};
@@ -73,8 +73,8 @@ impl ToolkitCard {
     }
 }
 
-impl CardDoor for ToolkitCard {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for ToolkitCard {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         let data = command.get(5..).unwrap_or_default();
         let answer = match command {
             [0x80, 0x12, ..] => {
@@ -102,7 +102,7 @@ impl CardDoor for ToolkitCard {
         Ok(if command.get(1) == Some(&0x12) { answer } else { self.announce_next(answer) })
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         self.next_observed(Observed::Reset);
         self.usim.reset().await
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use rsp::sgp22::es10c::DeleteResult;
 use rsp::time::Timestamp;
-use world::{Atr, CardDoor, DoorFault, ManualClock, MemoryEvents};
+use world::{Atr, CardInterface, CardInterfaceFault, ManualClock, MemoryEvents};
 
 use crate::terminal::{CardError, StatusWord, Terminal};
 use crate::{Es10, Es10Error, EventSource};
@@ -19,14 +19,14 @@ impl Script {
     }
 }
 
-impl CardDoor for Script {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for Script {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         let (expected, answer) = self.0.pop_front().expect("the script has ended");
         assert_eq!(hex::encode_upper(command), expected);
-        hex::decode(answer).map_err(|_| DoorFault::Broken("scripted failure".into()))
+        hex::decode(answer).map_err(|_| CardInterfaceFault::Broken("scripted failure".into()))
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         let (expected, _) = self.0.pop_front().expect("the script has ended");
         assert_eq!("RESET", expected);
         Ok(Atr::default())
@@ -122,7 +122,7 @@ async fn refresh_causes_a_reset_and_other_proactive_commands_are_declined() {
 async fn a_broken_connection_is_reported_as_such() {
     let mut terminal = Terminal::new(Script::new(&[("80AA000005 A903830107", "?")]));
     let error = terminal.start().await.unwrap_err();
-    assert!(matches!(error, CardError::Door { .. }) && error.outcome_is_unknown(), "{error}");
+    assert!(matches!(error, CardError::Interface { .. }) && error.outcome_is_unknown(), "{error}");
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ impl Engine {
     }
 
     fn path(&self) -> &str {
-        self.0.config.https.as_ref().map_or("", |door| door.path.as_str())
+        self.0.config.https.as_ref().map_or("", |endpoint| endpoint.path.as_str())
     }
 
     fn number(&self, path: &str) -> Option<u32> {

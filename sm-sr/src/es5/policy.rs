@@ -248,8 +248,8 @@ mod tests {
             assert!(by(&without, &plain, too_many).unwrap_err().contains("33 short messages"));
             assert!(by(&without, &job(false, Some(Bearer::Https)), 1).is_err());
         }
-        let no_door = Es5Config { https: None, ..config };
-        assert_eq!(bearer(&no_door, &both, &plain, many), Ok(Bearer::Sms));
+        let no_https = Es5Config { https: None, ..config };
+        assert_eq!(bearer(&no_https, &both, &plain, many), Ok(Bearer::Sms));
     }
 
     #[test]

@@ -59,10 +59,10 @@ impl Context<'_, '_> {
         let bearer = policy::bearer(self.config, &card, &pending.job, packet::messages(data.len()));
         let means = Means { keys, address };
         match (bearer, &self.config.https) {
-            (Ok(Bearer::Https), Some(door)) => {
+            (Ok(Bearer::Https), Some(endpoint)) => {
                 // The agent that opens sessions belongs to the ISD-R.
                 let tar = Tar::of_aid(&Aid::ISD_R).unwrap_or(tar);
-                let command = Command { what: What::Trigger, tar, data: door.trigger.to_bytes() };
+                let command = Command { what: What::Trigger, tar, data: endpoint.trigger.to_bytes() };
                 self.send_command(id, pending, &means, command).await
             }
             (Ok(_), _) => {

@@ -10,9 +10,9 @@ use rsp::ids::Aid;
 use rsp::sgp22::ProfileIdentifier;
 use rsp::sgp22::es10c::{EnableProfileRequest, RefreshFlag};
 
-use crate::testbed::{BOOTSTRAP, Door, LOCAL, Testbed, iccid, plmn};
+use crate::testbed::{BOOTSTRAP, Interface, LOCAL, Testbed, iccid, plmn};
 
-struct Port(AtModem<Slot<Door>>);
+struct Port(AtModem<Slot<Interface>>);
 
 impl Port {
     /// Creates another modem for the card of the device.

@@ -24,8 +24,8 @@ use testbed::operator::Operator;
 use tokio::sync::Notify;
 use trace::{Exchange, TracingCard};
 use world::{
-    Atr, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents, RamMemory,
-    SeededRandom, World, link_from,
+    Atr, CardInterface, CardInterfaceFault, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents,
+    RamMemory, SeededRandom, World, link_from,
 };
 
 pub(crate) const ADDRESS: &str = "smdpp.landfall.example";
@@ -130,7 +130,7 @@ pub(crate) struct FailingCard {
 }
 
 /// Card interface that records all exchanges.
-pub(crate) type Door = TracingCard<FailingCard, Box<dyn FnMut(&Exchange) + Send>>;
+pub(crate) type Interface = TracingCard<FailingCard, Box<dyn FnMut(&Exchange) + Send>>;
 pub(crate) type Exchanges = Arc<Mutex<Vec<Exchange>>>;
 
 /// Power of the card, and optionally of the whole device.
@@ -143,11 +143,11 @@ pub(crate) struct Power {
     pub(crate) gone: Notify,
 }
 
-impl CardDoor for FailingCard {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for FailingCard {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         let left = self.power.commands_left.fetch_sub(1, Ordering::SeqCst);
         if left <= 0 {
-            return Err(DoorFault::Broken("no power".into()));
+            return Err(CardInterfaceFault::Broken("no power".into()));
         }
         let answer = self.card.transmit(command);
         if left > 1 {
@@ -157,12 +157,12 @@ impl CardDoor for FailingCard {
             self.power.gone.notify_one();
             std::future::pending::<()>().await;
         }
-        Err(DoorFault::Broken("power failure".into()))
+        Err(CardInterfaceFault::Broken("power failure".into()))
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         if self.power.commands_left.load(Ordering::SeqCst) <= 0 {
-            return Err(DoorFault::Broken("no power".into()));
+            return Err(CardInterfaceFault::Broken("no power".into()));
         }
         Ok(self.card.reset())
     }
@@ -175,10 +175,10 @@ pub(crate) struct Testbed {
     pub(crate) sm_ds: [(&'static str, SmDs); 2],
     pub(crate) networks: Arc<Networks>,
     pub(crate) failures: Arc<Mutex<VecDeque<LinkFailure>>>,
-    pub(crate) device: Device<Slot<Door>>,
+    pub(crate) device: Device<Slot<Interface>>,
     pub(crate) power: Arc<Power>,
     /// The card, for use in another modem.
-    pub(crate) slot: Slot<Door>,
+    pub(crate) slot: Slot<Interface>,
     /// Exchanges since the card was inserted.
     pub(crate) exchanges: Exchanges,
     card_memory: RamMemory,
@@ -275,7 +275,7 @@ impl Testbed {
         failures: &Arc<Mutex<VecDeque<LinkFailure>>>,
         card_memory: &RamMemory,
         device_memory: &RamMemory,
-    ) -> (Device<Slot<Door>>, Arc<Power>, Slot<Door>, Exchanges) {
+    ) -> (Device<Slot<Interface>>, Arc<Power>, Slot<Interface>, Exchanges) {
         let eid = PKI.eids(Curve::P256)[0];
         let mut description = parties(clock, events).card_description(eid).unwrap();
         description.root_ds_address = ROOT_SM_DS.to_owned();

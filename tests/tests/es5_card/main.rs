@@ -41,7 +41,7 @@ impl net::PskKeys for Keys {
     }
 }
 
-async fn door(rig: &Rig) -> (SocketAddr, JoinHandle<()>) {
+async fn https_server(rig: &Rig) -> (SocketAddr, JoinHandle<()>) {
     let listener = net::listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let engine = rig.engine.clone();
@@ -87,8 +87,8 @@ async fn pump(rig: &Rig, terminal: &mut Terminal) {
 }
 
 /// Creates a card that has sent its first notification, which was confirmed.
-async fn settled(rig: &Rig, door: Option<SocketAddr>) -> Terminal {
-    let mut terminal = Terminal::new(eid_of_card(), door);
+async fn settled(rig: &Rig, https_server: Option<SocketAddr>) -> Terminal {
+    let mut terminal = Terminal::new(eid_of_card(), https_server);
     pump(rig, &mut terminal).await;
     assert_eq!(rig.told().await, ["notified 1 by Sms", "confirm 1 answered 9000"]);
     terminal
@@ -191,7 +191,7 @@ async fn serve_channel(mut terminal: Terminal) -> Terminal {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_triggered_card_fetches_its_scripts_over_tls() {
     let rig = Rig::new();
-    let (address, server) = door(&rig).await;
+    let (address, server) = https_server(&rig).await;
     let mut terminal = settled(&rig, Some(address)).await;
     rig.enqueue(Job { via: Some(Bearer::Https), ..audit() }).await;
     let nobody =
@@ -212,7 +212,7 @@ async fn a_triggered_card_fetches_its_scripts_over_tls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_to_do_keeps_the_session_of_the_card() {
     let rig = Rig::new();
-    let (address, server) = door(&rig).await;
+    let (address, server) = https_server(&rig).await;
     let mut terminal = settled(&rig, Some(address)).await;
     // Each further step is requested after the end of the previous one, like the next function
     // call of an SM-DP.
@@ -236,7 +236,7 @@ async fn more_to_do_keeps_the_session_of_the_card() {
 async fn an_interrupted_session_is_resumed_and_no_script_runs_twice() {
     for cut_after in 1..=6 {
         let rig = Rig::new();
-        let (address, server) = door(&rig).await;
+        let (address, server) = https_server(&rig).await;
         let mut terminal = settled(&rig, Some(address)).await;
         rig.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
         terminal.cut_after = Some(cut_after);
@@ -270,7 +270,7 @@ async fn an_interrupted_session_is_resumed_and_no_script_runs_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_card_with_an_unknown_identity_is_refused() {
     let rig = Rig::new();
-    let (address, server) = door(&rig).await;
+    let (address, server) = https_server(&rig).await;
     let stranger = rsp::ids::Eid::with_check_digits("890490321234512345123451234599").unwrap();
     let mut terminal = settled(&rig, Some(address)).await;
     rig.enqueue(Job { via: Some(Bearer::Https), ..audit() }).await;

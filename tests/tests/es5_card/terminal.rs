@@ -95,8 +95,8 @@ fn ecasd_certificate(key: &SecretKey) -> Vec<u8> {
 
 impl Terminal {
     /// Starts a card with two profiles: 10 is enabled and has the fall-back attribute, 11 is
-    /// disabled. Its SM-SR is at `door`.
-    pub(crate) fn new(eid: Eid, door: Option<SocketAddr>) -> Self {
+    /// disabled. Its SM-SR is at `https_server`.
+    pub(crate) fn new(eid: Eid, https_server: Option<SocketAddr>) -> Self {
         let ecasd = SecretKey::from_bytes(Curve::P256, &[0x22; 32]).unwrap();
         let profiles = [0x10, 0x11].map(|number| FactoryProfile {
             isd_p: Aid::isd_p(number),
@@ -105,15 +105,15 @@ impl Terminal {
             fallback: number == 0x10,
             key_sets: Vec::new(),
         });
-        let https = door.map(|door| {
+        let https = https_server.map(|https_server| {
             let trigger = SessionTrigger {
                 session: Some(SessionParameters {
                     connection: Some(ChannelParameters {
                         transport: Some(TransportLevel {
                             protocol: TransportProtocol::TcpClient,
-                            port: door.port(),
+                            port: https_server.port(),
                         }),
-                        destination: Some(door.ip()),
+                        destination: Some(https_server.ip()),
                         ..ChannelParameters::default()
                     }),
                     http: Some(HttpParameters {

@@ -126,10 +126,10 @@ impl Command {
     ) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (door, eid) = self.door(active_faults, settings, &pki, &world).await?;
+        let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world).await?;
         let teller = EventSource::new("device", clock, Arc::new(Lines::new(world.now(), json)));
         let radio = Client::default().link(&settings.network, None)?;
-        let mut modem = Modem::new(door, RemoteNetworks::new(radio), teller.clone());
+        let mut modem = Modem::new(card_interface, RemoteNetworks::new(radio), teller.clone());
         modem.set_visible(self.visible.clone());
         let defaults = AlwaysOnSettings::default();
         let device = AlwaysOnSettings {

@@ -46,9 +46,9 @@ impl Lpac {
         let fault_points =
             if self.card.is_some() { FaultPoints::LPAC.without_card() } else { FaultPoints::LPAC };
         let active_faults = self.faults.put(&fault_points, settings)?;
-        let door = match &self.card {
+        let card_interface = match &self.card {
             Some(address) => {
-                let card = net::door::TcpCard::connect(address).await.map_err(super::no_card)?;
+                let card = net::card_interface::TcpCard::connect(address).await.map_err(super::no_card)?;
                 trace.over(card, address, &world.clock)
             }
             None => {
@@ -63,7 +63,7 @@ impl Lpac {
         let mut command = process::Command::new(&self.lpac);
         command.args(&self.arguments);
         let mut written = Ok(());
-        let status = net::door::run_lpac(command, door, |line| {
+        let status = net::card_interface::run_lpac(command, card_interface, |line| {
             if written.is_ok() {
                 written = print(&format!("{line}\n"));
             }

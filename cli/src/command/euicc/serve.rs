@@ -7,7 +7,7 @@ use device::{EventSource, Modem, at};
 use euicc_sim::Shared;
 use net::{
     Client, OsClock,
-    door::{Insertion, Pty, VPCD},
+    card_interface::{Insertion, Pty, VPCD},
 };
 use network::RemoteNetworks;
 use rsp::ids::{Eid, Plmn};
@@ -17,10 +17,10 @@ use tokio::{
     task::{JoinError, JoinSet},
     time::timeout,
 };
-use world::{BoxCardDoor, Fault};
+use world::{BoxCardInterface, Fault};
 
 use crate::{
-    cards::{self, CardAddress, CardEntry, Door, FirstAddresses, MemoryStorage},
+    cards::{self, CardAddress, CardEntry, FirstAddresses, Interface, MemoryStorage},
     faults::{FaultOptions, FaultPoints},
     output::{Table, print, print_json, remark},
     parties,
@@ -38,7 +38,7 @@ pub(super) struct Serve {
     /// with a number appended)
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["cards", "eid"])]
     count: u16,
-    /// TOML file of cards: [[card]] with eid, door, address, memory, description, ...; see
+    /// TOML file of cards: [[card]] with eid, interface, address, memory, description, ...; see
     /// docs/cards.md
     #[arg(long, value_name = "FILE", conflicts_with_all = ["vpcd", "at", "eid"])]
     cards: Option<PathBuf>,
@@ -65,7 +65,7 @@ pub(super) struct Serve {
 #[derive(Serialize)]
 struct Served {
     eid: Eid,
-    door: Door,
+    interface: Interface,
     address: String,
 }
 
@@ -104,19 +104,19 @@ impl Serve {
         for (number, ((entry, eid), place)) in cards.enumerate() {
             let card = entry.open(eid, settings, &pki, &world, &shared, &active_faults)?;
             let card = trace.over(card, eid.to_string(), &world.clock);
-            let (door, address) = open(place).await?;
-            served.push(Served { eid, door: entry.door, address: address.clone() });
-            match door {
+            let (interface, address) = open(place).await?;
+            served.push(Served { eid, interface: entry.interface, address: address.clone() });
+            match interface {
                 OpenInterface::Tcp(listener) => {
                     tasks.spawn(async move {
-                        net::door::serve_card(listener, card).await;
+                        net::card_interface::serve_card(listener, card).await;
                         Ok(())
                     });
                 }
                 OpenInterface::Vpcd(address) => {
                     tasks.spawn(async move {
                         let tell = |insertion| remark(&reader_message(eid, &address, &insertion));
-                        net::door::connect_to_vpcd(&address, card, tell).await;
+                        net::card_interface::connect_to_vpcd(&address, card, tell).await;
                         Ok(())
                     });
                 }
@@ -137,10 +137,10 @@ impl Serve {
     /// without one.
     fn entries(&self, eid: Option<Eid>) -> Vec<CardEntry> {
         let memory = if self.ram { MemoryStorage::Ram } else { MemoryStorage::File };
-        let door = match (&self.vpcd, &self.at) {
-            (Some(_), _) => Door::Vpcd,
-            (None, Some(_)) => Door::At,
-            (None, None) => Door::Tcp,
+        let interface = match (&self.vpcd, &self.at) {
+            (Some(_), _) => Interface::Vpcd,
+            (None, Some(_)) => Interface::At,
+            (None, None) => Interface::Tcp,
         };
         let link = self.at.as_ref().filter(|link| !link.is_empty());
         (0..self.count)
@@ -150,7 +150,7 @@ impl Serve {
                     _ => format!("{link}{number}"),
                 });
                 let (at_quirks, visible) = (self.at_quirks.clone(), self.visible.clone());
-                CardEntry { eid, door, address, memory, at_quirks, visible, ..CardEntry::default() }
+                CardEntry { eid, interface, address, memory, at_quirks, visible, ..CardEntry::default() }
             })
             .collect()
     }
@@ -176,11 +176,11 @@ async fn open(place: CardAddress) -> Result<(OpenInterface, String), Fault> {
 }
 
 fn modem(
-    card: BoxCardDoor,
+    card: BoxCardInterface,
     number: usize,
     entry: &CardEntry,
     settings: &Settings,
-) -> Result<at::AtModem<BoxCardDoor>, Fault> {
+) -> Result<at::AtModem<BoxCardInterface>, Fault> {
     let radio = Client::default().link(&settings.network, None)?;
     let mut modem = Modem::new(card, RemoteNetworks::new(radio), EventSource::silent(OsClock));
     modem.set_visible(entry.visible.clone());
@@ -189,7 +189,7 @@ fn modem(
 }
 
 /// Runs a modem on a serial port. Returns only when the port fails.
-async fn serve_modem(port: Pty, mut modem: at::AtModem<BoxCardDoor>) -> Result<(), Fault> {
+async fn serve_modem(port: Pty, mut modem: at::AtModem<BoxCardInterface>) -> Result<(), Fault> {
     let broken = |error| {
         let what = format!("the serial port {} failed", port.path().display());
         Fault::caused_by(error, what, "start the command again")
@@ -219,9 +219,9 @@ fn show(served: &[Served], json: bool) -> Result<(), Fault> {
     if json {
         print_json(&served)?;
     } else {
-        let mut table = Table::new(&["EID", "door", "address"]);
-        for Served { eid, door, address } in served {
-            table.row([eid.to_string(), door.to_string(), address.clone()]);
+        let mut table = Table::new(&["EID", "interface", "address"]);
+        for Served { eid, interface, address } in served {
+            table.row([eid.to_string(), interface.to_string(), address.clone()]);
         }
         print(&table.render())?;
     }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
-use world::{Atr, BoxByteStream, CardDoor, DoorFault};
+use world::{Atr, BoxByteStream, CardInterface, CardInterfaceFault};
 
 /// A card can take seconds for a command, and a modem can take seconds to power up the card.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,18 +31,18 @@ impl AtCard {
     ///
     /// # Errors
     /// There is no device at the address, or the device does not answer like a modem.
-    pub async fn open(place: &str) -> Result<Self, DoorFault> {
+    pub async fn open(place: &str) -> Result<Self, CardInterfaceFault> {
         let mut card = Self { place: place.to_owned(), modem: None };
         card.connect().await?;
         Ok(card)
     }
 
-    async fn connect(&mut self) -> Result<(), DoorFault> {
+    async fn connect(&mut self) -> Result<(), CardInterfaceFault> {
         let opened = match self.place.contains('/') {
             true => serial(&self.place),
             false => TcpStream::connect(&self.place).await.map(|stream| Box::new(stream) as BoxByteStream),
         };
-        let no_card = |why: io::Error| DoorFault::NoCard(format!("{}: {why}", self.place));
+        let no_card = |why: io::Error| CardInterfaceFault::NoCard(format!("{}: {why}", self.place));
         self.modem = Some(opened.map_err(no_card)?);
         // Switches off echo and reports refusals as ERROR.
         for command in ["ATE0", "AT+CMEE=0"] {
@@ -52,8 +52,8 @@ impl AtCard {
     }
 
     /// Sends a command and returns the lines of the answer, without the final OK.
-    async fn command(&mut self, command: &str) -> Result<Vec<String>, DoorFault> {
-        let broken = |why: String| DoorFault::Broken(format!("{}: {why}", self.place));
+    async fn command(&mut self, command: &str) -> Result<Vec<String>, CardInterfaceFault> {
+        let broken = |why: String| CardInterfaceFault::Broken(format!("{}: {why}", self.place));
         let mut modem =
             self.modem.take().ok_or_else(|| broken("the connection failed earlier".to_owned()))?;
         let answered = timeout(ANSWER_TIMEOUT, exchange(&mut modem, command)).await;
@@ -65,26 +65,27 @@ impl AtCard {
             Ok(Ok(None)) => {
                 self.modem = Some(modem);
                 let what = command.split('=').next().unwrap_or(command);
-                Err(DoorFault::Card(format!("{}: the modem refused {what}", self.place)))
+                Err(CardInterfaceFault::Card(format!("{}: the modem refused {what}", self.place)))
             }
-            Ok(Err(error)) => Err(DoorFault::Broken(format!("{}: {error}", self.place))),
-            Err(_) => Err(DoorFault::Timeout(self.place.clone())),
+            Ok(Err(error)) => Err(CardInterfaceFault::Broken(format!("{}: {error}", self.place))),
+            Err(_) => Err(CardInterfaceFault::Timeout(self.place.clone())),
         }
     }
 }
 
-impl CardDoor for AtCard {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for AtCard {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         let digits = hex::encode_upper(command);
         let lines = self.command(&format!("AT+CSIM={},\"{digits}\"", digits.len())).await?;
         let response = lines.iter().find_map(|line| response(line));
-        let garbled = || DoorFault::Garbled(format!("{}: the answer to +CSIM was {lines:?}", self.place));
+        let garbled =
+            || CardInterfaceFault::Garbled(format!("{}: the answer to +CSIM was {lines:?}", self.place));
         response.filter(|response| response.len() >= 2).ok_or_else(garbled)
     }
 
     /// Restores a broken connection too. The modem does not report the answer to reset, so it is
     /// empty.
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         if self.modem.is_none() {
             self.connect().await?;
         }
@@ -171,7 +172,7 @@ mod tests {
         let mut card = AtCard::open(place).await.unwrap();
         assert_eq!(card.reset().await.unwrap(), Atr::default());
         assert_eq!(card.transmit(&[0, 0xa4, 0, 4]).await.unwrap(), [0, 0xa4, 0, 4, 1, 0x90, 0]);
-        assert!(matches!(card.transmit(&[0, 0xff]).await, Err(DoorFault::Card(_))));
+        assert!(matches!(card.transmit(&[0, 0xff]).await, Err(CardInterfaceFault::Card(_))));
         card.reset().await.unwrap();
         assert_eq!(card.transmit(&[7; 100]).await.unwrap()[100..], [2, 0x90, 0]);
     }

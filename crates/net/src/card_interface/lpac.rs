@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::Command,
 };
-use world::{CardDoor, Fault};
+use world::{CardInterface, Fault};
 
 /// A line of lpac that is a request for the card.
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ impl Executed {
 /// lpac cannot be started, or its pipes fail.
 pub async fn run_lpac(
     mut lpac: Command,
-    mut card: impl CardDoor,
+    mut card: impl CardInterface,
     mut line: impl FnMut(&str),
 ) -> Result<std::process::ExitStatus, Fault> {
     let fault =
@@ -88,7 +88,7 @@ pub async fn run_lpac(
     child.wait().await.map_err(fault)
 }
 
-async fn answer(card: &mut impl CardDoor, question: Payload) -> Executed {
+async fn answer(card: &mut impl CardInterface, question: Payload) -> Executed {
     let parameter = question.param.as_deref().and_then(unhex).unwrap_or_default();
     match question.func.as_deref() {
         Some("connect") => Executed::code(card.reset().await.map_or(-1, |_| 0)),
@@ -112,7 +112,7 @@ async fn answer(card: &mut impl CardDoor, question: Payload) -> Executed {
 }
 
 /// Opens a channel with MANAGE CHANNEL and selects an application by name.
-async fn open_channel(card: &mut impl CardDoor, aid: &[u8]) -> Option<u8> {
+async fn open_channel(card: &mut impl CardInterface, aid: &[u8]) -> Option<u8> {
     let opened = card.transmit(&[0x00, 0x70, 0x00, 0x00, 0x01]).await.ok()?;
     let [channel @ 1..=3, 0x90, 0x00] = opened.as_slice() else { return None };
     let length = u8::try_from(aid.len()).ok()?;
@@ -134,15 +134,15 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use world::{Atr, DoorFault};
+    use world::{Atr, CardInterfaceFault};
 
     use super::*;
 
     /// A card that opens channel 2, has one AID, and echoes other commands.
     struct Card;
 
-    impl CardDoor for Card {
-        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+    impl CardInterface for Card {
+        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
             Ok(match command {
                 [0x00, 0x70, 0x00, 0x00, 0x01] => vec![2, 0x90, 0x00],
                 [0x02, 0xA4, 0x04, 0x00, 2, 0xA0, 0x01] => vec![0x61, 0x10],
@@ -151,7 +151,7 @@ mod tests {
             })
         }
 
-        async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
             Ok(Atr(vec![0x3B]))
         }
     }

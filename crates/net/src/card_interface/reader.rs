@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use world::{Atr, CardDoor, DoorFault, Fault};
+use world::{Atr, CardInterface, CardInterfaceFault, Fault};
 
 use super::tcp::{receive, send};
 use super::vpcd::control;
@@ -42,11 +42,11 @@ impl VpcdSlot {
         &self.address
     }
 
-    async fn inserted(&mut self) -> Result<TcpStream, DoorFault> {
+    async fn inserted(&mut self) -> Result<TcpStream, CardInterfaceFault> {
         if let Some(card) = self.card.take() {
             return Ok(card);
         }
-        let no_card = |why: String| DoorFault::NoCard(format!("slot {}: {why}", self.address));
+        let no_card = |why: String| CardInterfaceFault::NoCard(format!("slot {}: {why}", self.address));
         match timeout(INSERT_TIMEOUT, self.listener.accept()).await {
             Ok(Ok((card, _))) => {
                 card.set_nodelay(true).map_err(|error| no_card(error.to_string()))?;
@@ -58,7 +58,7 @@ impl VpcdSlot {
     }
 
     /// Sends messages, of which the last one has an answer.
-    async fn exchange(&mut self, messages: &[&[u8]]) -> Result<Vec<u8>, DoorFault> {
+    async fn exchange(&mut self, messages: &[&[u8]]) -> Result<Vec<u8>, CardInterfaceFault> {
         let mut card = self.inserted().await?;
         let exchange = async {
             for message in messages {
@@ -72,28 +72,28 @@ impl VpcdSlot {
                 Ok(answer)
             }
             Ok(Err::<_, io::Error>(error)) => {
-                Err(DoorFault::Broken(format!("slot {}: {error}", self.address)))
+                Err(CardInterfaceFault::Broken(format!("slot {}: {error}", self.address)))
             }
-            Err(_) => Err(DoorFault::Timeout(format!("slot {}", self.address))),
+            Err(_) => Err(CardInterfaceFault::Timeout(format!("slot {}", self.address))),
         }
     }
 }
 
-impl CardDoor for VpcdSlot {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for VpcdSlot {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         // One octet is a control message, not a command.
         if command.len() < 4 || u16::try_from(command.len()).is_err() {
-            return Err(DoorFault::Garbled(format!("a command of {} bytes", command.len())));
+            return Err(CardInterfaceFault::Garbled(format!("a command of {} bytes", command.len())));
         }
         let answer = self.exchange(&[command]).await?;
         match answer.len() {
-            0 | 1 => Err(DoorFault::Garbled("a response without status word".into())),
+            0 | 1 => Err(CardInterfaceFault::Garbled("a response without status word".into())),
             _ => Ok(answer),
         }
     }
 
     /// Waits for a card if the slot is empty.
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         self.exchange(&[&[control::POWER_OFF], &[control::POWER_ON], &[control::ATR]]).await.map(Atr)
     }
 }
@@ -106,16 +106,16 @@ mod tests {
     /// A card that counts commands since its reset and fails at INS FF.
     struct Counter(u8);
 
-    impl CardDoor for Counter {
-        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+    impl CardInterface for Counter {
+        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
             if command.get(1) == Some(&0xff) {
-                return Err(DoorFault::Card("simulated failure".into()));
+                return Err(CardInterfaceFault::Card("simulated failure".into()));
             }
             self.0 += 1;
             Ok([command, &[self.0, 0x90, 0x00]].concat())
         }
 
-        async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
             self.0 = 0;
             Ok(Atr(vec![0x3b, 0x00]))
         }
@@ -129,9 +129,9 @@ mod tests {
         assert_eq!(slot.reset().await.unwrap(), Atr(vec![0x3b, 0]));
         assert_eq!(slot.transmit(&[0, 0xa4, 0, 0]).await.unwrap(), [0, 0xa4, 0, 0, 1, 0x90, 0]);
         assert_eq!(slot.transmit(&[0, 0xa4, 0, 0]).await.unwrap()[4], 2);
-        assert!(matches!(slot.transmit(&[0, 0xff, 0, 0]).await, Err(DoorFault::Broken(_))));
+        assert!(matches!(slot.transmit(&[0, 0xff, 0, 0]).await, Err(CardInterfaceFault::Broken(_))));
         slot.reset().await.unwrap();
         assert_eq!(slot.transmit(&[0, 0xa4, 0, 0]).await.unwrap()[4], 1);
-        assert!(matches!(slot.transmit(&[4]).await, Err(DoorFault::Garbled(_))));
+        assert!(matches!(slot.transmit(&[4]).await, Err(CardInterfaceFault::Garbled(_))));
     }
 }

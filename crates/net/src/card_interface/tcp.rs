@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use world::{Atr, CardDoor, DoorFault};
+use world::{Atr, CardInterface, CardInterfaceFault};
 
 /// A card can take seconds for a command that generates a key or installs a profile.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Gives one connection at a time access to a card; further connections wait. The future runs until
 /// it is dropped.
-pub async fn serve_card(listener: TcpListener, mut card: impl CardDoor) {
+pub async fn serve_card(listener: TcpListener, mut card: impl CardInterface) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => match serve_device(stream, &mut card).await {
@@ -43,7 +43,7 @@ pub async fn serve_card(listener: TcpListener, mut card: impl CardDoor) {
     }
 }
 
-async fn serve_device(mut stream: TcpStream, card: &mut impl CardDoor) -> io::Result<()> {
+async fn serve_device(mut stream: TcpStream, card: &mut impl CardInterface) -> io::Result<()> {
     stream.set_nodelay(true)?;
     card.reset().await.map_err(io::Error::other)?;
     while let Some(command) = receive_or_end(&mut stream).await? {
@@ -67,8 +67,8 @@ pub struct TcpCard {
 
 impl TcpCard {
     /// Connects to the card at `address`, `host:port`.
-    pub async fn connect(address: &str) -> Result<Self, DoorFault> {
-        let no_card = |why: String| DoorFault::NoCard(format!("{address}: {why}"));
+    pub async fn connect(address: &str) -> Result<Self, CardInterfaceFault> {
+        let no_card = |why: String| CardInterfaceFault::NoCard(format!("{address}: {why}"));
         let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(stream) => stream.map_err(|error| no_card(error.to_string()))?,
             Err(_) => return Err(no_card("no connection in time".into())),
@@ -77,7 +77,7 @@ impl TcpCard {
         Ok(Self { address: address.to_owned(), stream: Some(stream) })
     }
 
-    async fn exchange(&mut self, message: &[u8]) -> Result<Vec<u8>, DoorFault> {
+    async fn exchange(&mut self, message: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         let mut stream = self.stream.take().ok_or_else(|| self.broken("the connection failed earlier"))?;
         let exchange = async {
             send(&mut stream, message).await?;
@@ -89,23 +89,25 @@ impl TcpCard {
                 Ok(answer)
             }
             Ok(Err(error)) => Err(self.broken(error)),
-            Err(_) => Err(DoorFault::Timeout(format!("{} (another device may be using it)", self.address))),
+            Err(_) => {
+                Err(CardInterfaceFault::Timeout(format!("{} (another device may be using it)", self.address)))
+            }
         }
     }
 
-    fn broken(&self, why: impl std::fmt::Display) -> DoorFault {
-        DoorFault::Broken(format!("{}: {why}", self.address))
+    fn broken(&self, why: impl std::fmt::Display) -> CardInterfaceFault {
+        CardInterfaceFault::Broken(format!("{}: {why}", self.address))
     }
 }
 
-impl CardDoor for TcpCard {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for TcpCard {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         if command.is_empty() || u16::try_from(command.len()).is_err() {
-            return Err(DoorFault::Garbled(format!("a command of {} bytes", command.len())));
+            return Err(CardInterfaceFault::Garbled(format!("a command of {} bytes", command.len())));
         }
         let answer = self.exchange(command).await?;
         if answer.len() < 2 {
-            return Err(DoorFault::Garbled(format!(
+            return Err(CardInterfaceFault::Garbled(format!(
                 "a response of {} bytes has no status word",
                 answer.len()
             )));
@@ -114,7 +116,7 @@ impl CardDoor for TcpCard {
     }
 
     /// Restores a broken connection too, because a reset discards all state anyway.
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         if self.stream.is_none() {
             *self = Self::connect(&self.address).await?;
         }
@@ -157,16 +159,16 @@ mod tests {
     #[derive(Default)]
     struct Counter(u8);
 
-    impl CardDoor for Counter {
-        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+    impl CardInterface for Counter {
+        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
             if command.get(1) == Some(&0xff) {
-                return Err(DoorFault::Card("simulated failure".into()));
+                return Err(CardInterfaceFault::Card("simulated failure".into()));
             }
             self.0 += 1;
             Ok([command, &[self.0], &[0x90, 0x00]].concat())
         }
 
-        async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
             self.0 = 0;
             Ok(Atr(vec![0x3b, 0x00]))
         }
@@ -192,8 +194,8 @@ mod tests {
     #[tokio::test]
     async fn a_failed_card_breaks_the_connection_and_a_reset_restores_it() {
         let mut card = TcpCard::connect(&card().await).await.unwrap();
-        assert!(matches!(card.transmit(&[0, 0xff]).await, Err(DoorFault::Broken(_))));
-        assert!(matches!(card.transmit(&[0, 1]).await, Err(DoorFault::Broken(_))));
+        assert!(matches!(card.transmit(&[0, 0xff]).await, Err(CardInterfaceFault::Broken(_))));
+        assert!(matches!(card.transmit(&[0, 1]).await, Err(CardInterfaceFault::Broken(_))));
         card.reset().await.unwrap();
         assert_eq!(card.transmit(&[0, 1]).await.unwrap(), [0, 1, 1, 0x90, 0]);
     }
@@ -213,10 +215,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
-        assert!(matches!(TcpCard::connect(&address).await, Err(DoorFault::NoCard(_))));
+        assert!(matches!(TcpCard::connect(&address).await, Err(CardInterfaceFault::NoCard(_))));
         let mut card = TcpCard::connect(&card().await).await.unwrap();
         for command in [&[][..], &[0; 70_000]] {
-            assert!(matches!(card.transmit(command).await, Err(DoorFault::Garbled(_))));
+            assert!(matches!(card.transmit(command).await, Err(CardInterfaceFault::Garbled(_))));
         }
     }
 }

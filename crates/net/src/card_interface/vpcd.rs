@@ -17,7 +17,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use world::{Atr, CardDoor, DoorFault, Fault};
+use world::{Atr, CardInterface, CardInterfaceFault, Fault};
 
 use super::tcp::{receive_or_end, send};
 
@@ -45,7 +45,7 @@ pub enum Insertion {
 
 /// Inserts a card into the slot of vpcd at `address` (`host:port`), and again whenever the reader
 /// returns. `tell` is called at every change of status. It runs until it is dropped.
-pub async fn connect_to_vpcd(address: &str, mut card: impl CardDoor, mut tell: impl FnMut(Insertion)) {
+pub async fn connect_to_vpcd(address: &str, mut card: impl CardInterface, mut tell: impl FnMut(Insertion)) {
     // True if this status was reported and has not changed since.
     let (mut reported_out, mut reported_failed) = (false, false);
     loop {
@@ -89,7 +89,7 @@ pub async fn connect_to_vpcd(address: &str, mut card: impl CardDoor, mut tell: i
     }
 }
 
-fn card_failed(address: &str, why: DoorFault) -> Fault {
+fn card_failed(address: &str, why: CardInterfaceFault) -> Fault {
     let next = "check the memory of the card; the card is inserted again automatically";
     Fault::caused_by(why, format!("the card at {address} does not work"), next)
 }
@@ -107,7 +107,7 @@ fn no_reader(address: &str, error: io::Error) -> Fault {
 #[derive(Debug)]
 enum Ended {
     Reader(io::Error),
-    Card(DoorFault),
+    Card(CardInterfaceFault),
 }
 
 impl From<io::Error> for Ended {
@@ -116,8 +116,8 @@ impl From<io::Error> for Ended {
     }
 }
 
-impl From<DoorFault> for Ended {
-    fn from(fault: DoorFault) -> Self {
+impl From<CardInterfaceFault> for Ended {
+    fn from(fault: CardInterfaceFault) -> Self {
         Self::Card(fault)
     }
 }
@@ -126,7 +126,7 @@ impl From<DoorFault> for Ended {
 /// the slot.
 async fn serve_reader(
     mut stream: TcpStream,
-    card: &mut impl CardDoor,
+    card: &mut impl CardInterface,
     noticed: impl FnOnce(),
 ) -> Result<(), Ended> {
     stream.set_nodelay(true)?;
@@ -154,10 +154,10 @@ async fn serve_reader(
 
 /// One-byte control messages of the reader.
 pub(super) mod control {
-    pub(in crate::door) const POWER_OFF: u8 = 0;
-    pub(in crate::door) const POWER_ON: u8 = 1;
-    pub(in crate::door) const RESET: u8 = 2;
-    pub(in crate::door) const ATR: u8 = 4;
+    pub(in crate::card_interface) const POWER_OFF: u8 = 0;
+    pub(in crate::card_interface) const POWER_ON: u8 = 1;
+    pub(in crate::card_interface) const RESET: u8 = 2;
+    pub(in crate::card_interface) const ATR: u8 = 4;
 }
 
 #[cfg(test)]
@@ -178,18 +178,18 @@ mod tests {
         is_broken: bool,
     }
 
-    impl CardDoor for Counter {
-        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+    impl CardInterface for Counter {
+        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
             if command.get(1) == Some(&0xff) {
-                return Err(DoorFault::Card("simulated failure".into()));
+                return Err(CardInterfaceFault::Card("simulated failure".into()));
             }
             self.commands += 1;
             Ok([command, &[self.commands, 0x90, 0x00]].concat())
         }
 
-        async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
             if self.is_broken {
-                return Err(DoorFault::Card("no memory".into()));
+                return Err(CardInterfaceFault::Card("no memory".into()));
             }
             self.commands = 0;
             self.resets += 1;

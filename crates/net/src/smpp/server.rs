@@ -59,7 +59,7 @@ pub async fn serve_smsc(
     settings: CentreSettings,
     shutdown: impl Future<Output = ()>,
 ) {
-    let door = Arc::new(Door { centre, settings, leases: Mutex::default() });
+    let server = Arc::new(Server { centre, settings, leases: Mutex::default() });
     let places = Arc::new(Semaphore::new(MAX_SESSIONS));
     let (stop, stopped) = watch::channel(false);
     let mut sessions = JoinSet::new();
@@ -68,9 +68,9 @@ pub async fn serve_smsc(
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let (door, stopped) = (Arc::clone(&door), stopped.clone());
+                    let (server, stopped) = (Arc::clone(&server), stopped.clone());
                     sessions.spawn(async move {
-                        match serve(stream, &door, stopped).await {
+                        match serve(stream, &server, stopped).await {
                             Ok(()) => tracing::debug!(%peer, "an SMPP session has ended"),
                             Err(error) => tracing::debug!(%peer, %error, "an SMPP session failed"),
                         }
@@ -94,7 +94,7 @@ pub async fn serve_smsc(
     while sessions.join_next().await.is_some() {}
 }
 
-struct Door {
+struct Server {
     centre: Arc<dyn MessageCentre>,
     settings: CentreSettings,
     /// Locks by account. Only one session of an account at a time gets deliveries, so that none is
@@ -102,7 +102,7 @@ struct Door {
     leases: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-impl Door {
+impl Server {
     fn lease(&self, account: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(leases.entry(account.to_owned()).or_default())
@@ -141,11 +141,11 @@ impl Deliveries {
     }
 }
 
-async fn serve(stream: TcpStream, door: &Door, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+async fn serve(stream: TcpStream, server: &Server, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
     let now = Instant::now();
     let mut session = Session {
         connection: Connection::new(stream)?,
-        door,
+        server,
         bound: None,
         last_received: now,
         began: now,
@@ -169,7 +169,7 @@ async fn serve(stream: TcpStream, door: &Door, mut stopped: watch::Receiver<bool
                 }
                 Incoming::End => return Ok(()),
             },
-            delivery = next_delivery(&mut session.bound, &*door.centre) => session.deliver(delivery).await?,
+            delivery = next_delivery(&mut session.bound, &*server.centre) => session.deliver(delivery).await?,
             () = sleep_until(deadline) => if !session.time_is_up().await? { return Ok(()) },
             // An error means that the server has been dropped.
             _ = stopped.changed() => {
@@ -189,7 +189,7 @@ async fn next_delivery(bound: &mut Option<Bound>, centre: &dyn MessageCentre) ->
 
 struct Session<'a> {
     connection: Connection,
-    door: &'a Door,
+    server: &'a Server,
     bound: Option<Bound>,
     began: Instant,
     last_received: Instant,
@@ -263,7 +263,7 @@ impl Session<'_> {
         }
         // The bodies of the three bind commands have the same fields: section 4.1.
         let admitted = decode::<BindTransceiver>(&frame.body).and_then(|(bind, _)| {
-            match self.door.centre.admit(bind.system_id.as_str(), bind.password.as_str()) {
+            match self.server.centre.admit(bind.system_id.as_str(), bind.password.as_str()) {
                 Ok(()) => Ok(bind.system_id.to_string()),
                 Err(CentreRefusal::UnknownAccount) => Err(CommandStatus::EsmeRinvsysid),
                 Err(CentreRefusal::WrongPassword) => Err(CommandStatus::EsmeRinvpaswd),
@@ -273,14 +273,14 @@ impl Session<'_> {
             Ok(account) => {
                 let may_submit = frame.command != CommandId::BindReceiver;
                 let deliveries = (frame.command != CommandId::BindTransmitter).then(|| Deliveries {
-                    lease: self.door.lease(&account),
+                    lease: self.server.lease(&account),
                     held: None,
                     outstanding: None,
                     not_before: None,
                 });
                 tracing::debug!(account, "an SMPP session is bound");
                 self.bound = Some(Bound { account, may_submit, deliveries });
-                let system_id = text(&self.door.settings.system_id);
+                let system_id = text(&self.server.settings.system_id);
                 let answer = BindTransceiverResp::new(system_id, Some(InterfaceVersion::Smpp3_4));
                 Frame::answer(frame, CommandStatus::EsmeRok, encode(&answer))
             }
@@ -296,11 +296,11 @@ impl Session<'_> {
         if !self.is_in_window() {
             return Frame::answer(frame, CommandStatus::EsmeRthrottled, vec![]);
         }
-        let now = self.door.settings.clock.now();
+        let now = self.server.settings.clock.now();
         let submission = Sm::parse(&frame.body).and_then(|sm| translate::submission(&sm, now));
         let taken = match submission {
             Ok(submission) => {
-                let submitted = self.door.centre.submit(&account, submission).await;
+                let submitted = self.server.centre.submit(&account, submission).await;
                 submitted.map_err(|fault| {
                     tracing::debug!(account, %fault, "a message was not accepted");
                     translate::status_of(&fault)
@@ -315,7 +315,7 @@ impl Session<'_> {
     }
 
     fn is_in_window(&mut self) -> bool {
-        let Some(most) = self.door.settings.submits_per_second else { return true };
+        let Some(most) = self.server.settings.submits_per_second else { return true };
         let now = Instant::now();
         let (since, count) = self.window;
         self.window = if now >= since + SECOND { (now, 1) } else { (since, count.saturating_add(1)) };
@@ -331,7 +331,7 @@ impl Session<'_> {
             Ok(id) => MessageId(id),
             Err(status) => return Frame::answer(frame, status, vec![]),
         };
-        let centre = &self.door.centre;
+        let centre = &self.server.centre;
         let (status, body) = if frame.command == CommandId::QuerySm {
             match centre.state(account, &id) {
                 Some(state) => {
@@ -368,9 +368,9 @@ impl Session<'_> {
         };
         match frame.status {
             CommandStatus::EsmeRok | CommandStatus::EsmeRxPAppn => {
-                if let Err(fault) = self.door.centre.taken(account, &ticket) {
+                if let Err(fault) = self.server.centre.taken(account, &ticket) {
                     tracing::warn!(%fault, "an acknowledged delivery could not be recorded; it will be repeated");
-                    deliveries.not_before = Some(Instant::now() + self.door.settings.retry_after);
+                    deliveries.not_before = Some(Instant::now() + self.server.settings.retry_after);
                 }
             }
             status => {
@@ -379,7 +379,7 @@ impl Session<'_> {
                     status = name(status),
                     "the ESME did not accept a message; it will be repeated"
                 );
-                deliveries.not_before = Some(Instant::now() + self.door.settings.retry_after);
+                deliveries.not_before = Some(Instant::now() + self.server.settings.retry_after);
             }
         }
     }

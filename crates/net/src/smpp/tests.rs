@@ -138,8 +138,8 @@ async fn serve_with(address: &str, centre: Arc<FakeCentre>, settings: CentreSett
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (stop, stopped) = oneshot::channel::<()>();
-    let door: Arc<dyn MessageCentre> = Arc::<FakeCentre>::clone(&centre);
-    let served = tokio::spawn(serve_smsc(listener, door, settings, async {
+    let centre_of_server: Arc<dyn MessageCentre> = Arc::<FakeCentre>::clone(&centre);
+    let served = tokio::spawn(serve_smsc(listener, centre_of_server, settings, async {
         let _ = stopped.await;
     }));
     Bench { centre, address, stop: Some(stop), served }

@@ -26,7 +26,7 @@ pub(crate) use error::nearest;
 pub use expect::{Condition, Counter, Expectation, Expected, Limit};
 pub use fleet::{Campaign, Canary, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
 pub use parties::{Away, Identity, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
-pub use places::{CardDoorAt, CardPlace, Places, ProfilePlace, SmDpPlace};
+pub use places::{CardInterfaceAt, CardPlace, Places, ProfilePlace, SmDpPlace};
 pub use steps::{Action, FaultEntry, M2mOperation, Place, Step};
 pub use values::{Amount, At, Date, Devices, Length, Part, Partners, Which};
 

@@ -79,7 +79,7 @@ pub struct CardPlace {
 
 /// The interface of a third-party card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CardDoorAt<'a> {
+pub enum CardInterfaceAt<'a> {
     /// The card listens at this address.
     Tcp(&'a str),
     /// The card connects to this address.
@@ -132,7 +132,7 @@ impl Places {
             if !seen.insert(name.clone()) {
                 return Err(source.error(at, format!("{name} has two cards"), "remove one"));
             }
-            if card.door().is_none() {
+            if card.card_interface().is_none() {
                 let what = "the card needs exactly one interface";
                 return Err(source.error(at, what, "set one of tcp, vpcd and at"));
             }
@@ -173,11 +173,11 @@ impl CardPlace {
     }
 
     /// Its interface, if exactly one is set.
-    pub fn door(&self) -> Option<CardDoorAt<'_>> {
+    pub fn card_interface(&self) -> Option<CardInterfaceAt<'_>> {
         match (self.tcp.as_deref(), self.vpcd.as_deref(), self.at.as_deref()) {
-            (Some(tcp), None, None) => Some(CardDoorAt::Tcp(tcp)),
-            (None, Some(vpcd), None) => Some(CardDoorAt::Vpcd(vpcd)),
-            (None, None, Some(at)) => Some(CardDoorAt::At(at)),
+            (Some(tcp), None, None) => Some(CardInterfaceAt::Tcp(tcp)),
+            (None, Some(vpcd), None) => Some(CardInterfaceAt::Vpcd(vpcd)),
+            (None, None, Some(at)) => Some(CardInterfaceAt::At(at)),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use euicc_sim::{Card, CardDescription, Quirk};
 use fleet::CardProfile;
 use rsp::ids::{Eid, SmdpAddress};
 use rsp::sgp22::ProfileState;
-use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, RamMemory, TokioClock};
+use world::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Fault, Link, RamMemory, TokioClock};
 
 use super::environment::ThirdPartyCard;
 use super::internal_fault::bug;
@@ -20,7 +20,7 @@ pub(super) enum CardAt {
     /// The stored memory of a simulated card.
     Ours(RamMemory),
     /// The interface of a third-party card.
-    Theirs(Slot<BoxCardDoor>),
+    Theirs(Slot<BoxCardInterface>),
 }
 
 /// A card with power.
@@ -28,7 +28,7 @@ pub(super) enum AnyCard {
     /// A simulated card.
     Ours(Box<Card>),
     /// A third-party card.
-    Theirs { door: Slot<BoxCardDoor>, is_reset: bool },
+    Theirs { card_interface: Slot<BoxCardInterface>, is_reset: bool },
 }
 
 impl CardAt {
@@ -42,31 +42,31 @@ impl CardAt {
 }
 
 impl AnyCard {
-    pub(super) fn behind(door: Slot<BoxCardDoor>) -> Self {
-        Self::Theirs { door, is_reset: false }
+    pub(super) fn behind(card_interface: Slot<BoxCardInterface>) -> Self {
+        Self::Theirs { card_interface, is_reset: false }
     }
 }
 
-impl CardDoor for AnyCard {
-    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+impl CardInterface for AnyCard {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         match self {
-            Self::Ours(card) => CardDoor::transmit(card.as_mut(), command).await,
-            Self::Theirs { door, is_reset } => {
+            Self::Ours(card) => CardInterface::transmit(card.as_mut(), command).await,
+            Self::Theirs { card_interface, is_reset } => {
                 if !*is_reset {
-                    door.reset().await?;
+                    card_interface.reset().await?;
                     *is_reset = true;
                 }
-                door.transmit(command).await
+                card_interface.transmit(command).await
             }
         }
     }
 
-    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         match self {
-            Self::Ours(card) => CardDoor::reset(card.as_mut()).await,
-            Self::Theirs { door, is_reset } => {
+            Self::Ours(card) => CardInterface::reset(card.as_mut()).await,
+            Self::Theirs { card_interface, is_reset } => {
                 *is_reset = true;
-                door.reset().await
+                card_interface.reset().await
             }
         }
     }
@@ -88,7 +88,7 @@ pub(super) async fn found(
         let what = format!("cannot use the card of {} {}", card.group, card.number);
         Fault::caused_by(why, what, "check that it is an eUICC and that no other program uses it")
     };
-    let mut lpa = by_hand(AnyCard::behind(card.door.clone()), clock);
+    let mut lpa = by_hand(AnyCard::behind(card.card_interface.clone()), clock);
     let eid = lpa.eid().await.map_err(cannot)?;
     let listed = lpa.list().await.map_err(cannot)?;
     let on_card = listed.iter().filter_map(|profile| {

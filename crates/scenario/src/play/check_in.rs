@@ -35,8 +35,8 @@ pub(super) async fn ask(link: &Link, said: &CheckIn) -> Result<Instruction, Chec
     let mut request = Request::new(Bytes::from(body));
     *request.method_mut() = Method::POST;
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let door = Uri::try_from(format!("https://{PLATFORM}{CHECK_IN}")).map_err(CheckInError::carried)?;
-    *request.uri_mut() = door;
+    let uri = Uri::try_from(format!("https://{PLATFORM}{CHECK_IN}")).map_err(CheckInError::carried)?;
+    *request.uri_mut() = uri;
     let answer = world::send(link, request).await.map_err(|fault| CheckInError {
         is_carried: fault.kind != LinkFaultKind::Unreachable,
         why: fault.to_string(),

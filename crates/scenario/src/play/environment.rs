@@ -7,7 +7,7 @@ use certs::{Pki, PkiOptions};
 use device::Slot;
 use euicc_sim::Quirk;
 use rsp::ids::SmdpAddress;
-use world::{BoxCardDoor, Fault};
+use world::{BoxCardInterface, Fault};
 
 use crate::report::Live;
 use testbed::bad_pki;
@@ -58,7 +58,7 @@ pub struct ThirdPartyCard {
     /// The number of its device in the group.
     pub number: u32,
     /// The card. A command blocks the whole run.
-    pub door: Slot<BoxCardDoor>,
+    pub card_interface: Slot<BoxCardInterface>,
     /// The packages of the profiles on the card.
     pub packages: Vec<Vec<u8>>,
 }

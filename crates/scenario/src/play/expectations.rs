@@ -192,7 +192,7 @@ impl SimulatedWorld {
                     let profiles = device.profiles.iter().map(|profile| profile.iccid).collect();
                     return Ok(CardProfile { enabled: enabled.map(|profile| profile.iccid), profiles });
                 }
-                CardAt::Theirs(door) => (device.eid, CardAt::Theirs(door.clone())),
+                CardAt::Theirs(card_interface) => (device.eid, CardAt::Theirs(card_interface.clone())),
             },
             None => return Ok(CardProfile::default()),
         };

@@ -301,7 +301,7 @@ impl Factory<'_> {
             let why = format!("it has no profile of {missing}, which the scenario lists in holds");
             return Err(cannot(why, "load one, or correct holds in the scenario"));
         }
-        Ok(Made { eid, card: CardAt::Theirs(card.door.clone()), profiles })
+        Ok(Made { eid, card: CardAt::Theirs(card.card_interface.clone()), profiles })
     }
 
     pub(super) fn operator(&self, plmn: Plmn) -> Result<&file::Operator, Fault> {

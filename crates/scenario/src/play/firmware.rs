@@ -27,7 +27,7 @@ use super::internal_fault::bug;
 use super::radio_environment::{DeviceRadio, RadioState};
 use super::simulated_world::SimulatedWorld;
 use crate::report::Kind;
-use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor};
+use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredCard};
 use testbed::consumer::{Waits, nowhere};
 
 /// Maximum check-ins per wake-up. Further instructions wait for the next one.
@@ -37,7 +37,7 @@ const MAX_FAILED_ATTEMPTS: u32 = 3;
 /// Maximum registration rejects reported in one check-in.
 const MAX_REPORTED_REJECTS: usize = 8;
 
-type OpenDevice = Device<Slot<PoweredDoor<AnyCard>>>;
+type OpenDevice = Device<Slot<PoweredCard<AnyCard>>>;
 
 /// Wakes a device and lets it run. A device that is already awake runs again afterwards.
 pub(super) async fn wake(sim: Arc<SimulatedWorld>, index: usize) {
@@ -172,7 +172,7 @@ impl<'a> Firmware<'a> {
         let faulty = |whose, memory| FaultyMemory::new(whose, memory, faults.clone(), power.clone());
         let random = format!("card {eid} {wakes}");
         let card = sim.card((eid, card), &random, |memory| faulty("card", memory))?;
-        let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
+        let slot = Slot::new(PoweredCard::of_device(card, power.clone()));
         let device_radio = DeviceRadio {
             radio_environment: Arc::clone(&sim.radio.environment),
             networks: Arc::clone(&sim.radio.networks),

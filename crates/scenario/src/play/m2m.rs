@@ -34,7 +34,7 @@ use super::radio_environment::DeviceRadio;
 use super::simulated_world::SimulatedWorld;
 use crate::file::{self, M2mOperation, ReachedBy};
 use crate::report::Kind;
-use faults::{FaultyMemory, FaultyRadio, Power, PoweredDoor};
+use faults::{FaultyMemory, FaultyRadio, Power, PoweredCard};
 use testbed::bearer::Carrier;
 use testbed::fault_places::SmSrPlace;
 use testbed::m2m::Bearer;
@@ -358,7 +358,7 @@ async fn run_device(sim: Weak<SimulatedWorld>, index: usize) {
     }
 }
 
-type OpenDevice = Online<Slot<PoweredDoor<Card>>>;
+type OpenDevice = Online<Slot<PoweredCard<Card>>>;
 
 /// Powers up a device with its card. `None` if the device does not exist.
 fn begin(
@@ -398,7 +398,7 @@ fn begin(
     let (hosts, transports) = (m2m.testbed.hosts().clone(), Arc::clone(&m2m.transports));
     let channels = Channels { hosts, transports, line: line.clone() };
     let radio = OnlineRadio { device_radio, line };
-    let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
+    let slot = Slot::new(PoweredCard::of_device(card, power.clone()));
     let teller = EventSource::silent(sim.simulation.clock());
     let mut modem = Modem::new(slot, radio, teller.clone());
     modem.set_visible(hears.to_vec());

@@ -176,7 +176,7 @@ impl SimulatedWorld {
         wrap: impl FnOnce(RamMemory) -> M,
     ) -> Result<AnyCard, Fault> {
         Ok(match at {
-            CardAt::Theirs(door) => AnyCard::behind(door),
+            CardAt::Theirs(card_interface) => AnyCard::behind(card_interface),
             CardAt::Ours(memory) => {
                 let (description, world) =
                     (describe((&self.cards.pki, &self.cards.quirks), eid)?, self.simulation.world(random));

@@ -10,7 +10,7 @@ use rsp::ids::Plmn;
 use world::{Fault, MemoryEvents, MemoryHosts, RamMemory};
 
 use crate::time::Simulation;
-use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor};
+use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredCard};
 
 /// Time without power after a power cut, or after the card has stopped answering.
 const AWAY: Duration = Duration::from_secs(30);
@@ -48,12 +48,12 @@ impl Parts {
         }
     }
 
-    fn device(&self, powered: u32, power: &Power) -> Result<Online<Slot<PoweredDoor<Card>>>, Fault> {
+    fn device(&self, powered: u32, power: &Power) -> Result<Online<Slot<PoweredCard<Card>>>, Fault> {
         let Self { simulation, events, faults, networks, hosts, description, memory, visible } = self;
         let memory = FaultyMemory::new("card", memory.clone(), faults.clone(), power.clone());
         let world = simulation.world(&format!("card {powered}"));
         let card = Card::open(description.clone(), memory, world)?;
-        let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
+        let slot = Slot::new(PoweredCard::of_device(card, power.clone()));
         let teller = EventSource::new("device", simulation.clock(), events.clone());
         let radio = FaultyRadio::new(Arc::clone(networks), faults.clone());
         let mut modem = Modem::new(slot, radio, teller.clone());

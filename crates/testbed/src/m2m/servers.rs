@@ -248,11 +248,11 @@ impl Parts<'_> {
         let side = at.card_side(has_https)?;
         let card_address = CardAddress { sms: Some(side.number.digits().to_owned()), https: side.session() };
         let config = sm_sr::Config { card_address, ..sm_sr::Config::new(at.name, own.oid) };
-        let door = HttpsEndpoint { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
+        let endpoint = HttpsEndpoint { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
         let es5 = Es5Config {
             // A card without HTTPS gets whole profiles by short messages.
             most_messages: 255,
-            https: has_https.then_some(door),
+            https: has_https.then_some(endpoint),
             ..Es5Config::at(side.number)
         };
         let es5 = match is_patient {
@@ -298,7 +298,7 @@ impl Parts<'_> {
         };
         let server = Server::of(at.authority.to_owned(), &host, simulation.clock()).showing(own.tls);
         self.open(at.authority, server)?;
-        let cards = faults.link(host.door(|server| es5_link(server.engine().clone())));
+        let cards = faults.link(host.link_of(|server| es5_link(server.engine().clone())));
         let (own, hosts, clock) = (host.clone(), hosts.clone(), simulation.clock());
         let works = async move {
             own.works(|server| {
@@ -424,8 +424,8 @@ fn es5_link(engine: Engine) -> Link {
 /// Serves the HTTPS connections of cards, without end. Without a listener, it does nothing.
 async fn open(listener: Option<MemoryListener>, engine: Engine, cards: Link) {
     let Some(mut listener) = listener else { return std::future::pending().await };
-    let door = match PskServer::new(Arc::new(Keys(engine))) {
-        Ok(door) => door,
+    let server = match PskServer::new(Arc::new(Keys(engine))) {
+        Ok(server) => server,
         Err(fault) => {
             tracing::error!(%fault, "the HTTPS interface for cards cannot be created");
             return std::future::pending().await;
@@ -433,10 +433,10 @@ async fn open(listener: Option<MemoryListener>, engine: Engine, cards: Link) {
     };
     let mut connections = JoinSet::new();
     while let Some(stream) = listener.accept().await {
-        let (door, cards) = (door.clone(), cards.clone());
+        let (server, cards) = (server.clone(), cards.clone());
         connections.spawn(async move {
             // The peer that ended the connection reports the error itself.
-            let _ended = door.serve(stream, cards).await;
+            let _ended = server.serve(stream, cards).await;
         });
     }
 }

@@ -4,8 +4,8 @@
 //! SM-SR for its own keys) that uses the same cryptographic primitives as the real one, but not its
 //! code.
 
+mod card_interface;
 mod chaining;
-mod door;
 mod download;
 mod es5;
 mod establishment;

@@ -49,7 +49,7 @@ pub(super) async fn deliver_messages(writer: Arc<Writer>, engine: Engine) {
 
 /// Serves the cards' HTTPS sessions. Never returns.
 pub(super) async fn serve_cards(mut listener: MemoryListener, engine: Engine, recording: Recording) {
-    let door = PskServer::new(Arc::new(Keys(engine.clone()))).unwrap();
+    let server = PskServer::new(Arc::new(Keys(engine.clone()))).unwrap();
     let service = link_from(tower::service_fn(move |request: Request<Bytes>| {
         let (engine, recording) = (engine.clone(), Arc::clone(&recording));
         async move {
@@ -68,10 +68,10 @@ pub(super) async fn serve_cards(mut listener: MemoryListener, engine: Engine, re
     }));
     let mut connections = JoinSet::new();
     while let Some(stream) = listener.accept().await {
-        let (door, service) = (door.clone(), service.clone());
+        let (server, service) = (server.clone(), service.clone());
         connections.spawn(async move {
             // Errors of a connection are visible to the card or the engine.
-            let _ended = door.serve(stream, service).await;
+            let _ended = server.serve(stream, service).await;
         });
     }
 }

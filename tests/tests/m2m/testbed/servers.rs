@@ -198,8 +198,8 @@ impl Parts {
         let own = self.pki.m2m_server(Owner::SmSr, "bench SM-SR", &names()).unwrap();
         let world = self.world("SM-SR");
         let clock = Arc::clone(&world.clock);
-        let door = HttpsEndpoint { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
-        let https = (self.bearer == Bearer::Https).then_some(door);
+        let endpoint = HttpsEndpoint { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
+        let https = (self.bearer == Bearer::Https).then_some(endpoint);
         let es5 = Es5Config { most_messages: 255, https, ..Es5Config::at(sm_sr_number()) };
         let woken = Arc::new(Notify::new());
         let server = SmSr::new(

@@ -189,11 +189,11 @@ async fn a_notification_is_reported_once_after_the_commit() {
     let id = credential.certificate.registered_ids()[0].clone();
     operator.knows(peer(id.clone(), "sm-sr.example"));
     let certificate = PeerCertificate(credential.certificate.der().to_vec());
-    let door = operator.link();
+    let link = operator.link();
     let way = SameLink(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
         request.extensions_mut().insert(certificate.clone());
-        let door = door.clone();
-        async move { world::send(&door, request).await }
+        let link = link.clone();
+        async move { world::send(&link, request).await }
     })));
     let teller_records = Arc::new(MemoryRecords::default());
     let (teller, _) = Operator::new(
