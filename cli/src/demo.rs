@@ -304,17 +304,17 @@ impl Demonstration {
         let eid = nth_eid(&self.pki, number)?;
         let card = parties::card(&self.pki, eid, folder, &self.world)?;
         let name = format!("device {number}");
-        let teller = EventSource::new(name.clone(), self.clock.clone(), Arc::clone(&self.events));
+        let events = EventSource::new(name.clone(), self.clock.clone(), Arc::clone(&self.events));
         let tls = parties::device_tls(&self.pki, Arc::new(self.clock.clone()))?;
         let client = self.client.clone();
         let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));
         let radio = Client::default().link(&self.networks_running.address.to_string(), None)?;
         let slot = Slot::new(card);
         let device = Device::new(
-            Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone()),
-            Modem::new(slot, RemoteNetworks::new(radio), teller.clone()),
+            Lpa::new(slot.clone(), links, LpaSettings::default(), events.clone()),
+            Modem::new(slot, RemoteNetworks::new(radio), events.clone()),
             FileMemory::open(folder.join("devices").join(format!("{eid}.device")))?,
-            teller,
+            events,
         );
         Ok(DemoDevice { name, eid, device, record: localize::Device::default() })
     }
@@ -342,7 +342,7 @@ impl Demonstration {
     }
 
     fn print(&self, what: String) {
-        self.events.tell(Event::new(self.world.now(), STORY, what));
+        self.events.emit(Event::new(self.world.now(), STORY, what));
     }
 }
 

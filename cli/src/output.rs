@@ -159,7 +159,7 @@ impl Lines {
 }
 
 impl Events for Lines {
-    fn tell(&self, event: Event) {
+    fn emit(&self, event: Event) {
         let line = match self.json {
             true => serde_json::to_string(&event).unwrap_or_default(),
             false => timeline_line(net::OsClock.now().since(self.start), self.start, &event),

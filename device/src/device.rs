@@ -6,9 +6,9 @@ use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
 use world::{BoxFuture, CardInterface, Memory};
 
+use super::event_source::EventSource;
 use super::lpa::{HttpTraffic, Lpa};
 use super::modem::{Modem, NotRegistered, Registered};
-use super::teller::EventSource;
 use super::terminal::Traffic;
 use super::toolkit::Toolkit;
 
@@ -22,7 +22,7 @@ pub struct Device<D> {
     pub(super) memory: Box<dyn Memory>,
     pub(super) settings: DeviceSettings,
     pub(super) pause: Box<dyn Pause>,
-    pub(super) teller: EventSource,
+    pub(super) events: EventSource,
     /// The toolkit; `None` if the device executes no proactive commands.
     pub(super) toolkit_state: Option<ToolkitState>,
 }
@@ -69,10 +69,10 @@ pub(super) struct ToolkitState {
 impl<D: CardInterface> Device<D> {
     /// Creates a device from these parts. `lpa` and `modem` must access the same card: see
     /// [`Slot`](super::Slot).
-    pub fn new(lpa: Lpa<D>, modem: Modem<D>, memory: impl Memory + 'static, teller: EventSource) -> Self {
+    pub fn new(lpa: Lpa<D>, modem: Modem<D>, memory: impl Memory + 'static, events: EventSource) -> Self {
         let settings = DeviceSettings::default();
         let (memory, pause) = (Box::new(memory), Box::new(NoPause));
-        Self { lpa, modem, memory, settings, pause, teller, toolkit_state: None }
+        Self { lpa, modem, memory, settings, pause, events, toolkit_state: None }
     }
 
     /// Sets the retry limits.

@@ -25,17 +25,17 @@
 //! | [`toolkit`] | execution of proactive commands: messages, channels, timers, REFRESH | TS 102 223, TS 31.111 |
 //! | [`online`] | the device without an LPA | |
 //! | [`at`] | the modem's AT command interface | V.250, TS 27.007 |
-//! | [`teller`](EventSource) | the events that a device reports | |
+//! | [`events`](EventSource) | the events that a device reports | |
 
 pub mod at;
 mod device;
 pub mod es10;
+mod event_source;
 pub mod lpa;
 pub mod modem;
 mod move_to;
 pub mod online;
 mod slot;
-mod teller;
 pub mod terminal;
 pub mod toolkit;
 mod toolkit_session;
@@ -46,10 +46,10 @@ mod tests;
 
 pub use device::{Device, DeviceSettings, NoPause, Pause};
 pub use es10::{Es10, Es10Error};
+pub use event_source::EventSource;
 pub use lpa::{DownloadError, DownloadOptions, Installed, Links, Lpa, LpaSettings};
 pub use modem::{Modem, NotRegistered, Registered, Service};
 pub use move_to::{Ending, MoveReport, Recovery};
 pub use online::{AlwaysOnHandle, AlwaysOnSettings, Online};
 pub use slot::Slot;
-pub use teller::EventSource;
 pub use terminal::{CardError, Terminal, Traffic};

@@ -10,7 +10,7 @@ use rsp::time::Timestamp;
 use serde::Serialize;
 use world::{CardInterface, Outcome};
 
-use super::teller::EventSource;
+use super::event_source::EventSource;
 use super::terminal::{CardError, Terminal, Traffic};
 use super::usim::{Usim, UsimError};
 use network::{
@@ -28,7 +28,7 @@ const MAX_CHALLENGES: usize = 3;
 pub struct Modem<D> {
     terminal: Terminal<D>,
     radio: Arc<dyn Radio>,
-    teller: EventSource,
+    events: EventSource,
     pin: Option<String>,
     visible: Vec<Plmn>,
     usim: Option<Usim>,
@@ -138,13 +138,13 @@ enum Attempt {
 
 impl<D: CardInterface> Modem<D> {
     /// Creates a modem for the card behind `card_interface`. It receives no network yet.
-    pub fn new(card_interface: D, radio: impl Radio + 'static, teller: EventSource) -> Self {
+    pub fn new(card_interface: D, radio: impl Radio + 'static, events: EventSource) -> Self {
         let radio = Arc::new(radio);
         let terminal = Terminal::new(card_interface);
         Self {
             terminal,
             radio,
-            teller,
+            events,
             pin: None,
             visible: Vec::new(),
             usim: None,
@@ -305,7 +305,7 @@ impl<D: CardInterface> Modem<D> {
 
     /// True if a search for the home network is due.
     pub(super) fn is_home_search_due(&self) -> bool {
-        self.home_search().is_some_and(|at| at <= self.teller.now())
+        self.home_search().is_some_and(|at| at <= self.events.now())
     }
 
     /// Searches for the home network, and registers there, or on the next best network if that
@@ -316,7 +316,7 @@ impl<D: CardInterface> Modem<D> {
     /// No network accepts the device any more.
     pub async fn search_home(&mut self) -> Option<Result<Registered, NotRegistered>> {
         let Registered { plmn, home_search, .. } = self.registered.clone()?;
-        self.home_search = home_search.map(|period| self.teller.now().plus(period));
+        self.home_search = home_search.map(|period| self.events.now().plus(period));
         match self.is_home_network_received(plmn).await {
             true => Some(self.register().await),
             false => None,
@@ -447,10 +447,10 @@ impl<D: CardInterface> Modem<D> {
             let rest = usim.forbidden.iter().copied().filter(|other| *other != plmn).collect();
             self.write_forbidden(rest).await;
         }
-        let (imsi, iccid, at) = (usim.imsi, usim.iccid, self.teller.now());
+        let (imsi, iccid, at) = (usim.imsi, usim.iccid, self.events.now());
         let home_search = usim.home_search.filter(|_| !usim.is_home(plmn));
         let registered = Registered { plmn, network_name, country, service, imsi, iccid, at, home_search };
-        self.teller.tell(self.teller.event("registered").with_note(registered.to_string()));
+        self.events.emit(self.events.event("registered").with_note(registered.to_string()));
         registered
     }
 
@@ -494,13 +494,13 @@ impl<D: CardInterface> Modem<D> {
     fn report_card_event(&self, function: &'static str, before: Traffic, outcome: Outcome, note: String) {
         let Traffic { to_card, from_card, .. } = self.terminal.traffic() - before;
         let count = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
-        let event = self.teller.event(function).with_peer("USIM", "card");
-        self.teller
-            .tell(event.with_bytes(count(to_card), count(from_card)).with_outcome(outcome).with_note(note));
+        let event = self.events.event(function).with_peer("USIM", "card");
+        self.events
+            .emit(event.with_bytes(count(to_card), count(from_card)).with_outcome(outcome).with_note(note));
     }
 
     fn report_radio_event(&self, function: &'static str, plmn: Plmn, outcome: Outcome) {
-        let event = self.teller.event(function).with_peer("NAS", plmn.to_string());
-        self.teller.tell(event.with_outcome(outcome));
+        let event = self.events.event(function).with_peer("NAS", plmn.to_string());
+        self.events.emit(event.with_outcome(outcome));
     }
 }

@@ -152,7 +152,7 @@ impl<D: CardInterface> Device<D> {
     }
 
     async fn change_profile(&mut self, target: Target<'_>, back: Option<Iccid>) -> MoveReport {
-        let started = self.teller.now();
+        let started = self.events.now();
         let (card, http) = self.traffic();
         let before = self.modem.registered().cloned();
         let mut bootstrap = back;
@@ -182,7 +182,7 @@ impl<D: CardInterface> Device<D> {
             installed,
             before,
             started,
-            finished: self.teller.now(),
+            finished: self.events.now(),
             card: card_after - card,
             http: http_after - http,
             notifications,
@@ -224,7 +224,7 @@ impl<D: CardInterface> Device<D> {
             }
             Err(why) => why,
         };
-        self.teller.tell(self.teller.event("roll back").with_note(why.to_string()));
+        self.events.emit(self.events.event("roll back").with_note(why.to_string()));
         self.roll_back(target, back, why).await
     }
 
@@ -314,16 +314,16 @@ impl<D: CardInterface> Device<D> {
             match self.enable_and_register(iccid).await {
                 Ok(registered) => {
                     self.conclude();
-                    let event = self.teller.event("recovered").with_note(registered.to_string());
-                    self.teller.tell(event);
+                    let event = self.events.event("recovered").with_note(registered.to_string());
+                    self.events.emit(event);
                     let notifications = self.lpa.process_notifications().await;
                     return Recovery::Working { registered, interrupted, notifications };
                 }
                 Err(why) => rejected.push((iccid, why)),
             }
         }
-        let event = self.teller.event("recovered");
-        self.teller.tell(
+        let event = self.events.event("recovered");
+        self.events.emit(
             event.with_outcome(Outcome::Failed(
                 "the device gets no service with any profile on the card".into(),
             )),
@@ -356,13 +356,13 @@ impl<D: CardInterface> Device<D> {
 
     fn report_fault(&self, result: Result<(), Fault>) {
         if let Err(fault) = result {
-            let event = self.teller.event("store the procedure");
-            self.teller.tell(event.with_outcome(Outcome::Failed(fault.to_string())));
+            let event = self.events.event("store the procedure");
+            self.events.emit(event.with_outcome(Outcome::Failed(fault.to_string())));
         }
     }
 
     fn report_ending(&self, ending: &Ending) {
-        let event = self.teller.event("move");
+        let event = self.events.event("move");
         let event = match ending {
             Ending::Moved(registered) => event.with_note(registered.to_string()),
             Ending::CameBack { why, registered } => {
@@ -374,7 +374,7 @@ impl<D: CardInterface> Device<D> {
             }
             Ending::Fault(fault) => event.with_outcome(Outcome::Failed(fault.to_string())),
         };
-        self.teller.tell(event);
+        self.events.emit(event);
     }
 }
 

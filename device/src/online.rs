@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use world::{CardInterface, Dial, Outcome};
 
+use super::event_source::EventSource;
 use super::modem::{Modem, NoService, NotRegistered, Registered};
-use super::teller::EventSource;
 use super::terminal::{Abilities, Answer, CardError, StatusWord};
 use super::toolkit::{self, Environment, ExecutedCommand, FollowUp, Identity, Toolkit};
 use network::smsc::tpdu;
@@ -49,7 +49,7 @@ pub struct Online<D> {
     radio: Arc<dyn Radio>,
     toolkit: Toolkit,
     settings: AlwaysOnSettings,
-    teller: EventSource,
+    events: EventSource,
     orders: mpsc::UnboundedReceiver<Order>,
     handle: AlwaysOnHandle,
     /// The time of the next search, while the device is not registered.
@@ -105,7 +105,7 @@ impl<D: CardInterface> Online<D> {
         mut modem: Modem<D>,
         dial: impl Dial + 'static,
         settings: AlwaysOnSettings,
-        teller: EventSource,
+        events: EventSource,
     ) -> Self {
         // Without an LPA the device has no eUICC-related capabilities.
         let capability = vec![0xA9, 0x00];
@@ -116,7 +116,7 @@ impl<D: CardInterface> Online<D> {
             modem,
             toolkit: Toolkit::new(Identity { imei: settings.imei }, Arc::new(dial)),
             settings,
-            teller,
+            events,
             orders,
             handle: AlwaysOnHandle(sender),
             search: None,
@@ -277,7 +277,7 @@ impl<D: CardInterface> Online<D> {
     /// while it has a connection (TS 23.122 section 4.4.3.3.1 d).
     fn home_search(&self) -> Option<Duration> {
         let at = self.modem.home_search().filter(|_| !self.toolkit.is_connected())?;
-        Some(at.since(self.teller.now()))
+        Some(at.since(self.events.now()))
     }
 
     fn registered(&mut self, result: Result<Registered, NotRegistered>) {
@@ -441,8 +441,8 @@ impl<D: CardInterface> Online<D> {
     }
 
     fn report_event(&self, function: &'static str, outcome: Outcome, note: String) {
-        let event = self.teller.event(function).with_peer("CAT", "card");
-        self.teller.tell(event.with_outcome(outcome).with_note(note));
+        let event = self.events.event(function).with_peer("CAT", "card");
+        self.events.emit(event.with_outcome(outcome).with_note(note));
     }
 }
 

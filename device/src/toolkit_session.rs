@@ -69,8 +69,8 @@ impl<D: CardInterface> Device<D> {
         let served = self.run_session(&mut state, result).await;
         self.toolkit_state = Some(state);
         served.unwrap_or_else(|error| {
-            let event = self.teller.event("toolkit session").with_peer("CAT", "card");
-            self.teller.tell(event.with_outcome(Outcome::Failed(error.to_string())));
+            let event = self.events.event("toolkit session").with_peer("CAT", "card");
+            self.events.emit(event.with_outcome(Outcome::Failed(error.to_string())));
             false
         })
     }
@@ -146,7 +146,7 @@ impl<D: CardInterface> Device<D> {
         let (radio, attached) = (self.modem.radio(), self.modem.attachment());
         let environment = Environment { radio: &*radio, attached, camped };
         let ExecutedCommand { response, after, name, note } = toolkit.execute(octets, environment).await;
-        self.teller.tell(self.teller.event(name).with_peer("CAT", "card").with_note(note));
+        self.events.emit(self.events.event(name).with_peer("CAT", "card").with_note(note));
         if let Some(response) = response {
             self.modem.terminal().respond(&response.to_bytes()).await?;
         }

@@ -241,7 +241,12 @@ impl RemoteNetworks {
         decode(&response)?.ok_or(RadioFault::NoCoverage(plmn))
     }
 
-    async fn tell(&self, plmn: Plmn, function: &str, message: impl Serialize) -> Result<(), RadioFault> {
+    async fn post_without_answer(
+        &self,
+        plmn: Plmn,
+        function: &str,
+        message: impl Serialize,
+    ) -> Result<(), RadioFault> {
         let body = serde_json::to_vec(&message).map_err(|error| RadioFault::Lost(error.to_string()))?;
         let response = self.send(Method::POST, format!("/radio/{plmn}/{function}"), body).await?;
         match response.status() {
@@ -282,7 +287,7 @@ impl Radio for RemoteNetworks {
     }
 
     fn detach(&self, plmn: Plmn, attach: AttachId) -> RadioFuture<'_, ()> {
-        Box::pin(self.tell(plmn, "detach", attach))
+        Box::pin(self.post_without_answer(plmn, "detach", attach))
     }
 
     fn submit_short_message(&self, plmn: Plmn, message: MobileOriginated) -> RadioFuture<'_, RpAnswer> {
@@ -303,6 +308,6 @@ impl Radio for RemoteNetworks {
     }
 
     fn report_short_message(&self, plmn: Plmn, report: RpReport) -> RadioFuture<'_, ()> {
-        Box::pin(self.tell(plmn, "short-messages/report", report))
+        Box::pin(self.post_without_answer(plmn, "short-messages/report", report))
     }
 }

@@ -153,7 +153,7 @@ impl SmDpPlus {
             Ok(response) => Outcome::Failed(format!("HTTP {}", response.status())),
             Err(error) => Outcome::Failed(error.to_string()),
         };
-        self.0.core.events.tell(
+        self.0.core.events.emit(
             Event::new(self.0.core.world.now(), "SM-DP+", HandleDownloadProgressInfo::title())
                 .with_peer("ES2+", identifier.to_owned())
                 .with_bytes(call.sent, 0)

@@ -67,7 +67,7 @@ impl EventLog {
 }
 
 impl Events for EventLog {
-    fn tell(&self, event: Event) {
+    fn emit(&self, event: Event) {
         {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             if kept.events.len() == MAX_EVENTS {
@@ -76,7 +76,7 @@ impl Events for EventLog {
             kept.events.push_back(short(&event));
             kept.newest += 1;
         }
-        self.receiver.tell(event);
+        self.receiver.emit(event);
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
         let log = EventLog::over(Arc::new(receiver.clone()));
         assert!(numbers(&log.after(0, 10)).is_empty());
         for number in 0..MAX_EVENTS as u64 + 2 {
-            log.tell(Event::new(Timestamp(0), "SM-DP+", number.to_string()));
+            log.emit(Event::new(Timestamp(0), "SM-DP+", number.to_string()));
         }
         assert_eq!(receiver.all().len(), MAX_EVENTS + 2);
         let page = log.after(0, 2);
@@ -137,7 +137,7 @@ mod tests {
         let long = || "x".repeat(1 << 20);
         for outcome in [Outcome::Refused(long()), Outcome::Failed(long())] {
             let event = Event::new(Timestamp(0), "SM-DP+", "GetBoundProfilePackage");
-            log.tell(event.with_peer("ES9+", long()).with_outcome(outcome).with_note(long()));
+            log.emit(event.with_peer("ES9+", long()).with_outcome(outcome).with_note(long()));
         }
         let text = "x".repeat(MAX_TEXT_OCTETS);
         let kept: Vec<_> = log.after(0, 2).events.into_iter().map(|(_, event)| event).collect();

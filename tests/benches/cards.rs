@@ -113,8 +113,8 @@ impl Testbed {
         let code = operator.order(iccid, Some(card.eid()), ADDRESS.parse().unwrap()).await.unwrap();
         let link = sm_dp.link();
         let links = move |_: &SmdpAddress| Ok::<Link, Fault>(link.clone());
-        let teller = EventSource::silent(self.clock.clone());
-        let mut lpa = Lpa::new(card, links, LpaSettings::default(), teller);
+        let events = EventSource::silent(self.clock.clone());
+        let mut lpa = Lpa::new(card, links, LpaSettings::default(), events);
         let began = Instant::now();
         lpa.download(&code, DownloadOptions::default()).await.unwrap();
         millis(began)

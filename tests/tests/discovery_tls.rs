@@ -90,8 +90,8 @@ impl Testbed {
         let tls = parties::device_tls(&self.pki, Arc::clone(&self.clock)).unwrap();
         let client = parties::device_client(&self.settings);
         let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));
-        let teller = EventSource::new("device", Arc::clone(&self.clock), self.events.clone());
-        Lpa::new(card, links, LpaSettings::default(), teller)
+        let events = EventSource::new("device", Arc::clone(&self.clock), self.events.clone());
+        Lpa::new(card, links, LpaSettings::default(), events)
     }
 }
 

@@ -222,8 +222,8 @@ struct Shown {
 }
 
 impl Events for Shown {
-    fn tell(&self, event: Event) {
-        self.kept.tell(event.clone());
+    fn emit(&self, event: Event) {
+        self.kept.emit(event.clone());
         if let Some(timeline) = &self.m2m {
             let shown = if self.verbose { Some(event) } else { timeline.shown(event) };
             if let Some(event) = shown.filter(|_| !self.quiet) {

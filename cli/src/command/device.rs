@@ -421,7 +421,7 @@ impl Command {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world).await?;
-        let teller = EventSource::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
+        let events = EventSource::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
         let tls = parties::device_tls(&pki, Arc::new(clock) as Arc<dyn Clock>)?;
         let client = parties::device_client(settings);
         let (faulty, mut sm_ds) = (active_faults.clone(), vec![parties::root_sm_ds(settings)]);
@@ -440,10 +440,10 @@ impl Command {
         let file = settings.data_dir.join("devices").join(format!("{eid}.device"));
         let memory = active_faults.memory("device", file)?;
         let mut device = Device::new(
-            Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone()),
-            Modem::new(slot, RemoteNetworks::new(radio), teller.clone()),
+            Lpa::new(slot.clone(), links, LpaSettings::default(), events.clone()),
+            Modem::new(slot, RemoteNetworks::new(radio), events.clone()),
             memory,
-            teller,
+            events,
         );
         device.set_visible(self.visible.clone());
         Ok(device)

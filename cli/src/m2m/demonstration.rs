@@ -355,7 +355,7 @@ impl Demonstration {
         let name = format!("device {number}");
         let made = Event::new(self.world.now(), name.clone(), "created");
         let imsi = Subscription::of(&first.package)?.imsi;
-        self.events.tell(made.with_note(format!("EID {eid}, IMSI {imsi}")));
+        self.events.emit(made.with_note(format!("EID {eid}, IMSI {imsi}")));
         self.observer.names.call(&eid, &name);
         let sm_sr = self.sm_srs.first().ok_or_else(no_sm_sr)?;
         let mut description = factory::card(&self.pki, eid, &first, &sm_sr.card_side)?;
@@ -370,12 +370,12 @@ impl Demonstration {
         done::<es1::RegisterEis>(&registered.base)?;
         let memory = FileMemory::open(self.folder.join("cards").join(format!("{eid}.card")))?;
         let card = Slot::new(Card::open(description, memory, self.world.clone())?);
-        let teller = EventSource::new(name.clone(), Arc::clone(&self.world.clock), Arc::clone(&self.events));
+        let events = EventSource::new(name.clone(), Arc::clone(&self.world.clock), Arc::clone(&self.events));
         let radio = Client::default().link(&self.networks_address.to_string(), None)?;
-        let modem = Modem::new(card, RemoteNetworks::new(radio), teller.clone());
+        let modem = Modem::new(card, RemoteNetworks::new(radio), events.clone());
         let settings =
             AlwaysOnSettings { search_pause: Duration::from_secs(1), ..AlwaysOnSettings::default() };
-        let mut online = Online::new(modem, TcpDial::default(), settings, teller);
+        let mut online = Online::new(modem, TcpDial::default(), settings, events);
         let handle = online.handle();
         handle.set_visible(visible);
         let who = name.clone();
@@ -388,7 +388,7 @@ impl Demonstration {
     }
 
     pub(super) fn print(&self, what: impl Into<String>) {
-        self.events.tell(Event::new(self.world.now(), STORY, what.into()));
+        self.events.emit(Event::new(self.world.now(), STORY, what.into()));
     }
 }
 

@@ -42,11 +42,11 @@ pub struct Named {
 }
 
 impl Events for Named {
-    fn tell(&self, mut event: Event) {
+    fn emit(&self, mut event: Event) {
         if let Some(name) = self.names.of(&event.peer) {
             event.peer = name.into();
         }
-        self.events.tell(event);
+        self.events.emit(event);
     }
 }
 

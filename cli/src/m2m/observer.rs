@@ -121,7 +121,7 @@ impl EventObserver {
 }
 
 impl Events for EventObserver {
-    fn tell(&self, mut event: Event) {
+    fn emit(&self, mut event: Event) {
         if let Some(party) = self.party {
             event.party = party.into();
         }
@@ -129,6 +129,6 @@ impl Events for EventObserver {
             event.peer = name.into();
         }
         self.observations.observe(&event);
-        self.inner.tell(event);
+        self.inner.emit(event);
     }
 }

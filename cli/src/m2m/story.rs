@@ -317,7 +317,7 @@ impl Demonstration {
         }
         let sm_sr = self.sm_srs.iter().position(|sm_sr| sm_sr.id == eis.smsr_id);
         let ends = Event::new(self.world.now(), device.name.clone(), "result");
-        self.events.tell(ends.with_note(ending.clone()));
+        self.events.emit(ends.with_note(ending.clone()));
         Story {
             device: device.name.clone(),
             eid: device.eid,

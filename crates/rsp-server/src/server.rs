@@ -347,7 +347,7 @@ pub async fn handle<S: Server>(server: &S, request: Request<Bytes>) -> Response<
         Err((status, why)) => Ok(encoder.rejected(status, why)),
     };
     let reply = reply.unwrap_or_else(|fault| encoder.failed(&fault));
-    core.events.tell(
+    core.events.emit(
         Event::new(now, S::NAME, name)
             .with_peer(interface.name, interface.peer)
             .with_bytes(reply.response.body().len(), request.body().len())

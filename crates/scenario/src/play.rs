@@ -239,10 +239,10 @@ impl SimulatedWorld {
         match platform.start_campaign(&spec.id).await {
             Ok(_) => {
                 let what = format!("starts: {}", spec.target);
-                self.report().timeline.tell(self.now(), Kind::Campaign, spec.id.to_string(), what);
+                self.report().timeline.add(self.now(), Kind::Campaign, spec.id.to_string(), what);
             }
             Err(why) => {
-                self.tell_refused(&spec.id.to_string(), Some(made.err().unwrap_or(why)));
+                self.report_refusal(&spec.id.to_string(), Some(made.err().unwrap_or(why)));
                 again();
             }
         }

@@ -9,7 +9,7 @@
 //! let begins = "2027-01-01T00:00:00Z".parse()?;
 //! let mut report = Report::new("ninety-days", "Ninety days", "A meter that must move.", "7",
 //! begins);
-//! report.timeline.tell(begins, Kind::Device, "meters", "attached to 724-05");
+//! report.timeline.add(begins, Kind::Device, "meters", "attached to 724-05");
 //! report.days.devices_by_network.add("724-05", 0, 50);
 //! report.judge(Expectation {
 //!     text: "all meters are on 724-99".into(),
@@ -207,7 +207,7 @@ impl Report {
     pub fn judge(&mut self, expectation: Expectation) {
         let met = if expectation.passed { "as expected" } else { "NOT as expected" };
         let told = format!("{met}: {}: {}", expectation.text, expectation.saw);
-        self.timeline.tell(expectation.at, Kind::Expectation, "expectations", told);
+        self.timeline.add(expectation.at, Kind::Expectation, "expectations", told);
         if !expectation.passed {
             self.verdict = Verdict::Failed;
         }

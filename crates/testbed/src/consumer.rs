@@ -357,11 +357,11 @@ impl Parts<'_> {
                 false => Ok(nowhere(asked)),
             }
         };
-        let teller = EventSource::new("device", simulation.clock(), (*events).clone());
+        let events = EventSource::new("device", simulation.clock(), (*events).clone());
         let radio = FaultyRadio::new(Arc::clone(networks), (*faults).clone());
-        let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.named("LPA"));
-        let modem = Modem::new(slot, radio, teller.named("modem"));
-        let mut device = Device::new(lpa, modem, memory("device", device_memory), teller).with_pause(Waits);
+        let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), events.named("LPA"));
+        let modem = Modem::new(slot, radio, events.named("modem"));
+        let mut device = Device::new(lpa, modem, memory("device", device_memory), events).with_pause(Waits);
         device.set_visible(vec![plmn(VISITED)?, plmn(LOCAL)?]);
         Ok((device, power))
     }

@@ -98,7 +98,7 @@ impl Operator {
     {
         let call = world::call::<F>(&self.link, PROTOCOL, request).await;
         let function = F::title();
-        self.events.tell(
+        self.events.emit(
             Event::new(self.world.clock.now(), "operator", function.clone())
                 .with_peer("ES2+", "SM-DP+")
                 .with_bytes(call.sent, call.received)

@@ -96,7 +96,7 @@ mod tests {
                     while world.now() < START.plus(Duration::from_secs(365 * 86_400)) {
                         let [wait] = world.random();
                         sleep(Duration::from_secs(3600 * u64::from(wait))).await;
-                        events.tell(Event::new(world.now(), name, "woke").with_note(wait.to_string()));
+                        events.emit(Event::new(world.now(), name, "woke").with_note(wait.to_string()));
                     }
                 })
             });

@@ -121,12 +121,12 @@ impl fmt::Display for Event {
 /// A receiver of events. Reporting an event never fails and never waits.
 pub trait Events: Send + Sync {
     /// Receives one event.
-    fn tell(&self, event: Event);
+    fn emit(&self, event: Event);
 }
 
 impl<E: Events + ?Sized> Events for Arc<E> {
-    fn tell(&self, event: Event) {
-        (**self).tell(event);
+    fn emit(&self, event: Event) {
+        (**self).emit(event);
     }
 }
 
@@ -147,7 +147,7 @@ impl MemoryEvents {
 }
 
 impl Events for MemoryEvents {
-    fn tell(&self, event: Event) {
+    fn emit(&self, event: Event) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
 }
@@ -157,7 +157,7 @@ impl Events for MemoryEvents {
 pub struct NullEvents;
 
 impl Events for NullEvents {
-    fn tell(&self, _: Event) {}
+    fn emit(&self, _: Event) {}
 }
 
 fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
@@ -176,7 +176,7 @@ mod tests {
             .with_bytes(10, 20)
             .with_outcome(Outcome::Refused("8.2.6 / 3.8".into()))
             .with_note("wrong MatchingID");
-        events.tell(event.clone());
+        events.emit(event.clone());
         let line = events.all()[0].to_string();
         assert!(
             line.ends_with(

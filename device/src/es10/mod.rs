@@ -30,7 +30,7 @@ use rsp::sgp22::{
 };
 use world::{CardInterface, Outcome};
 
-use super::teller::EventSource;
+use super::event_source::EventSource;
 use super::terminal::{CardError, Command, Terminal, Traffic};
 pub use answers::ResultCode;
 use answers::Verdict;
@@ -42,7 +42,7 @@ const BLOCK: usize = 255;
 pub struct Es10<D> {
     terminal: Terminal<D>,
     channel: Option<u8>,
-    teller: EventSource,
+    events: EventSource,
 }
 
 /// The reason why a function of ES10 failed. The variant identifies the party at fault.
@@ -96,8 +96,8 @@ const ES10C: &str = "ES10c";
 
 impl<D: CardInterface> Es10<D> {
     /// Creates a client for the card behind `card_interface`. Nothing is sent yet.
-    pub fn new(card_interface: D, teller: EventSource) -> Self {
-        Self { terminal: Terminal::new(card_interface), channel: None, teller }
+    pub fn new(card_interface: D, events: EventSource) -> Self {
+        Self { terminal: Terminal::new(card_interface), channel: None, events }
     }
 
     /// Returns the traffic so far.
@@ -189,7 +189,7 @@ impl<D: CardInterface> Es10<D> {
             Ok(result) => answers::installation_refused(result),
             Err(error) => Outcome::Failed(error.to_string()),
         };
-        self.tell(ES10B, FUNCTION, before, outcome);
+        self.emit(ES10B, FUNCTION, before, outcome);
         Ok(result?)
     }
 
@@ -311,7 +311,7 @@ impl<D: CardInterface> Es10<D> {
         };
         let outcome =
             done.as_ref().map_or_else(|error| Outcome::Failed(error.to_string()), |()| Outcome::Done);
-        self.tell("CAT", "REFRESH", before, outcome);
+        self.emit("CAT", "REFRESH", before, outcome);
         done
     }
 
@@ -368,16 +368,16 @@ impl<D: CardInterface> Es10<D> {
             }
             Err(error) => Outcome::Failed(error.to_string()),
         };
-        self.tell(interface, function, before, outcome);
+        self.emit(interface, function, before, outcome);
         answer
     }
 
-    fn tell(&self, interface: &'static str, function: &'static str, before: Traffic, outcome: Outcome) {
+    fn emit(&self, interface: &'static str, function: &'static str, before: Traffic, outcome: Outcome) {
         let Traffic { apdus, to_card, from_card } = self.traffic() - before;
         let count = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
-        let event = self.teller.event(function).with_peer(interface, "eUICC").with_outcome(outcome);
+        let event = self.events.event(function).with_peer(interface, "eUICC").with_outcome(outcome);
         let note = format!("{apdus} APDUs");
-        self.teller.tell(event.with_bytes(count(to_card), count(from_card)).with_note(note));
+        self.events.emit(event.with_bytes(count(to_card), count(from_card)).with_note(note));
     }
 
     /// Sends one chain of STORE DATA: section 5.7.2. Returns the response to the last block.
@@ -419,8 +419,8 @@ impl<D: CardInterface> Es10<D> {
     /// closed the channel or will close it.
     async fn forget_channel(&mut self) {
         if let Err(error) = self.close().await {
-            let event = self.teller.event("MANAGE CHANNEL").with_peer("", "eUICC");
-            self.teller.tell(event.with_outcome(Outcome::Failed(error.to_string())));
+            let event = self.events.event("MANAGE CHANNEL").with_peer("", "eUICC");
+            self.events.emit(event.with_outcome(Outcome::Failed(error.to_string())));
         }
     }
 

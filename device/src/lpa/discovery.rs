@@ -71,7 +71,7 @@ impl<D: CardInterface> Lpa<D> {
         if !left.is_empty() {
             let why =
                 format!("{} events were not followed; the limit per discovery is {MAX_EVENTS}", left.len());
-            self.teller.tell(self.teller.event("discover").with_outcome(Outcome::Refused(why)));
+            self.events.emit(self.events.event("discover").with_outcome(Outcome::Refused(why)));
         }
         discovered
             .extend(left.into_iter().map(|event| Discovered { event, outcome: Err(too_many().into()) }));

@@ -218,8 +218,8 @@ impl<D: CardInterface> Lpa<D> {
             tries_left = tries_left.saturating_sub(1);
             match self.run(code, options).await {
                 Err(error) if tries_left > 0 && can_restart(&error) => {
-                    let event = self.teller.event("restart the download");
-                    self.teller.tell(event.with_note(error.to_string()));
+                    let event = self.events.event("restart the download");
+                    self.events.emit(event.with_note(error.to_string()));
                 }
                 result => return result,
             }
@@ -406,8 +406,8 @@ impl<D: CardInterface> Lpa<D> {
     /// cancellation is ignored.
     async fn cancel_untrusted(&mut self, session: Session<'_>, flaw: ServerFlaw) -> DownloadError {
         if let Err(error) = self.send_cancel(session, CancelSessionReason::UNDEFINED_REASON).await {
-            let event = self.teller.event("cancel the session");
-            self.teller.tell(event.with_outcome(Outcome::Failed(error.to_string())));
+            let event = self.events.event("cancel the session");
+            self.events.emit(event.with_outcome(Outcome::Failed(error.to_string())));
         }
         flaw.into()
     }
@@ -441,13 +441,13 @@ impl<D: CardInterface> Lpa<D> {
         let notification = delivery(about, handled);
         match &data.final_result {
             FinalResult::SuccessResult(success) => {
-                let event = self.teller.event("profile installed");
-                self.teller.tell(event.with_note(iccid.to_string()));
+                let event = self.events.event("profile installed");
+                self.events.emit(event.with_note(iccid.to_string()));
                 Ok(Installed { iccid, isdp_aid: success.aid.clone(), metadata, notification })
             }
             FinalResult::ErrorResult(error) => {
-                let event = self.teller.event("profile not installed");
-                self.teller.tell(event.with_outcome(Outcome::Refused(error.error_reason.to_string())));
+                let event = self.events.event("profile not installed");
+                self.events.emit(event.with_outcome(Outcome::Refused(error.error_reason.to_string())));
                 Err(DownloadError::NotInstalled {
                     at: error.bpp_command_id,
                     reason: error.error_reason,

@@ -22,7 +22,7 @@ pub(super) struct Es9Plus<'a> {
     pub(super) version: Version,
     /// Maximum attempts for a request that gets no response.
     pub(super) tries: u32,
-    pub(super) teller: &'a EventSource,
+    pub(super) events: &'a EventSource,
     pub(super) traffic: &'a mut HttpTraffic,
 }
 
@@ -128,8 +128,8 @@ impl Es9Plus<'_> {
             self.traffic.requests = self.traffic.requests.saturating_add(1);
             self.traffic.sent = self.traffic.sent.saturating_add(octets(call.sent));
             self.traffic.received = self.traffic.received.saturating_add(octets(call.received));
-            let event = self.teller.event(F::title()).with_peer("ES9+", self.address.clone());
-            self.teller.tell(event.with_bytes(call.sent, call.received).with_outcome(call.outcome()));
+            let event = self.events.event(F::title()).with_peer("ES9+", self.address.clone());
+            self.events.emit(event.with_bytes(call.sent, call.received).with_outcome(call.outcome()));
             match call.result {
                 Err(CallError::Link(_)) if tries_left > 0 => {}
                 result => return result.map_err(|error| Es9Error::new(F::NAME, error)),

@@ -33,7 +33,7 @@ pub use es9plus::{Es9Error, HttpTraffic};
 pub use notifications::{Delivery, Handled};
 
 use super::es10::{Es10, Es10Error};
-use super::teller::EventSource;
+use super::event_source::EventSource;
 use super::terminal::{CardError, Traffic};
 
 /// Resolves the address in an activation code or a notification, `host` or `host:port`, to a link.
@@ -93,7 +93,7 @@ pub struct Lpa<D> {
     es10: Es10<D>,
     links: Arc<dyn Links>,
     settings: LpaSettings,
-    teller: EventSource,
+    events: EventSource,
     http: HttpTraffic,
 }
 
@@ -125,10 +125,10 @@ impl<D: CardInterface> Lpa<D> {
         card_interface: D,
         links: impl Links + 'static,
         settings: LpaSettings,
-        teller: EventSource,
+        events: EventSource,
     ) -> Self {
-        let es10 = Es10::new(card_interface, teller.clone());
-        Self { es10, links: Arc::new(links), settings, teller, http: HttpTraffic::default() }
+        let es10 = Es10::new(card_interface, events.clone());
+        Self { es10, links: Arc::new(links), settings, events, http: HttpTraffic::default() }
     }
 
     /// Returns the number of APDUs and octets exchanged so far.
@@ -261,7 +261,7 @@ impl<D: CardInterface> Lpa<D> {
             address: address.to_string(),
             version: self.settings.version,
             tries: self.settings.request_tries,
-            teller: &self.teller,
+            events: &self.events,
             traffic: &mut self.http,
         })
     }

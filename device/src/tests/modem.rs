@@ -56,8 +56,8 @@ fn testbed() -> Testbed {
 
 impl Testbed {
     fn modem(&self, card: FakeUsim, visible: &[&str]) -> Modem<FakeUsim> {
-        let teller = EventSource::new("modem", self.clock.clone(), MemoryEvents::default());
-        let mut modem = Modem::new(card, Arc::clone(&self.networks), teller);
+        let events = EventSource::new("modem", self.clock.clone(), MemoryEvents::default());
+        let mut modem = Modem::new(card, Arc::clone(&self.networks), events);
         modem.set_visible(visible.iter().map(|code| plmn(code)).collect());
         modem
     }
@@ -349,8 +349,8 @@ async fn registration_works_over_an_http_link() {
     );
     let mut card = FakeUsim::new("001010000000002");
     card.sqn_ms = Sqn::from_seq_ind(7, 0).unwrap();
-    let teller = EventSource::silent(testbed.clock.clone());
-    let mut modem = Modem::new(Slot::new(card), remote, teller);
+    let events = EventSource::silent(testbed.clock.clone());
+    let mut modem = Modem::new(Slot::new(card), remote, events);
     modem.set_visible(vec![plmn("999-99"), plmn("262-42")]);
     assert_eq!(modem.register().await.unwrap().service, Service::Roaming);
     testbed.networks.set_coverage(plmn("262-42"), false);

@@ -93,11 +93,11 @@ fn world() -> (Arc<Networks>, Counted, EventSource) {
 
 /// Creates an always-on device that is switched on in Britain.
 fn testbed() -> Testbed {
-    let (networks, card, teller) = world();
+    let (networks, card, events) = world();
     let resets = Arc::clone(&card.1);
-    let mut modem = Modem::new(card, Arc::clone(&networks), teller.clone());
+    let mut modem = Modem::new(card, Arc::clone(&networks), events.clone());
     modem.set_visible(vec![plmn("234-15")]);
-    let mut device = Online::new(modem, MemoryHosts::default(), AlwaysOnSettings::default(), teller);
+    let mut device = Online::new(modem, MemoryHosts::default(), AlwaysOnSettings::default(), events);
     let handle = device.handle();
     tokio::spawn(async move { device.run().await });
     Testbed { networks, handle, resets }
@@ -105,13 +105,13 @@ fn testbed() -> Testbed {
 
 /// Creates a device with an LPA whose toolkit is not enabled.
 fn device_with_lpa() -> (Arc<Networks>, Device<Slot<Counted>>, Arc<AtomicUsize>) {
-    let (networks, card, teller) = world();
+    let (networks, card, events) = world();
     let resets = Arc::clone(&card.1);
     let slot = Slot::new(card);
     let links = |_: &SmdpAddress| -> Result<Link, Fault> { Err(Fault::new("no", "server", "here")) };
-    let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone());
-    let modem = Modem::new(slot, Arc::clone(&networks), teller.clone());
-    (networks, Device::new(lpa, modem, RamMemory::default(), teller), resets)
+    let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), events.clone());
+    let modem = Modem::new(slot, Arc::clone(&networks), events.clone());
+    (networks, Device::new(lpa, modem, RamMemory::default(), events), resets)
 }
 
 async fn register_in<D: CardInterface>(device: &mut Device<D>, network: &str) -> String {

@@ -153,10 +153,10 @@ fn testbed_in(visible: &[&str]) -> Testbed {
     let (scripted, hosts) = (Arc::<Mutex<ScriptedCommands>>::default(), MemoryHosts::default());
     let (sender, observed) = mpsc::unbounded_channel();
     let card = ToolkitCard { usim: FakeUsim::new(IMSI), scripted: Arc::clone(&scripted), observed: sender };
-    let teller = EventSource::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
-    let mut modem = Modem::new(card, Arc::clone(&networks), teller.clone());
+    let events = EventSource::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
+    let mut modem = Modem::new(card, Arc::clone(&networks), events.clone());
     modem.set_visible(visible.iter().map(|code| plmn(code)).collect());
-    let mut device = Online::new(modem, hosts.clone(), AlwaysOnSettings::default(), teller);
+    let mut device = Online::new(modem, hosts.clone(), AlwaysOnSettings::default(), events);
     let handle = device.handle();
     let device = tokio::spawn(async move { device.run().await });
     Testbed { networks, smsc, hosts, scripted, observed, device, handle }

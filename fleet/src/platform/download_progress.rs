@@ -47,7 +47,7 @@ impl Platform {
             // The SM-DP+ only learns that it has to send the report again, so the fault is reported
             // here.
             let sender = sender.first().map(ServerName::to_string).unwrap_or_default();
-            self.0.events.tell(
+            self.0.events.emit(
                 Event::new(self.now(), "platform", "HandleDownloadProgressInfo")
                     .with_peer("ES2+", sender)
                     .with_outcome(Outcome::Failed(fault.to_string())),

@@ -165,7 +165,7 @@ impl Platform {
         let events = Arc::clone(&self.0.events);
         move |tx, event| {
             let events = Arc::clone(&events);
-            tx.after_commit(move || events.tell(event));
+            tx.after_commit(move || events.emit(event));
         }
     }
 }

@@ -126,7 +126,7 @@ impl Platform {
                 Err(Es2PlusError::Refused(status)) => Outcome::Refused(status.to_string()),
                 Err(Es2PlusError::Unreachable(fault)) => Outcome::Failed(fault.to_string()),
             };
-            self.0.events.tell(
+            self.0.events.emit(
                 Event::new(self.now(), "platform", function)
                     .with_peer("ES2+", supplier.name.to_string())
                     .with_outcome(outcome),

@@ -103,7 +103,7 @@ impl SmDpPlus {
         // Requests that only read change nothing. They are not logged, because otherwise a client
         // that polls the events would mostly see its own requests.
         if !is_read {
-            self.0.core.events.tell(
+            self.0.core.events.emit(
                 Event::new(
                     self.0.core.world.now(),
                     "SM-DP+",

@@ -141,7 +141,7 @@ impl SmDpPlus {
         F: Function<Request: Serialize, Reply = NoOutput>,
     {
         let call = self.send::<F>(address, request).await.read(world::reply);
-        self.0.core.events.tell(
+        self.0.core.events.emit(
             Event::new(self.0.core.world.now(), "SM-DP+", F::title())
                 .with_peer("ES12", "SM-DS")
                 .with_bytes(call.sent, call.received)

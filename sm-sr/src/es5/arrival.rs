@@ -207,7 +207,7 @@ impl Context<'_, '_> {
     }
 
     pub(super) fn ignore(&mut self, peer: impl ToString, why: impl Into<String>) {
-        self.tell(
+        self.emit(
             Event::new(self.now, "SM-SR", "message ignored")
                 .with_peer("ES5", peer.to_string())
                 .with_outcome(Outcome::Refused(why.into())),

@@ -49,7 +49,7 @@ impl Context<'_, '_> {
         self.outbound.packets.push((packet, parts));
     }
 
-    pub(super) fn tell(&mut self, event: Event) {
+    pub(super) fn emit(&mut self, event: Event) {
         self.outbound.events.push(event);
     }
 }

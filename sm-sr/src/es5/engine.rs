@@ -203,7 +203,7 @@ impl Engine {
             let (offered, outbound) = self.decide(&engine_event).await?;
             offer = offer.or(offered);
             for event in outbound.events {
-                self.0.events.tell(event);
+                self.0.events.emit(event);
             }
             for (packet, parts) in outbound.packets {
                 let results = self.submit(parts).await;

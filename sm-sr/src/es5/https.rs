@@ -72,7 +72,7 @@ impl Engine {
 
     fn report_call(&self, peer: String, received: usize, sent: usize, outcome: Outcome) {
         let event = Event::new(self.0.world.now(), "SM-SR", "session").with_peer("ES5", peer);
-        self.0.events.tell(event.with_bytes(sent, received).with_outcome(outcome));
+        self.0.events.emit(event.with_bytes(sent, received).with_outcome(outcome));
     }
 
     fn call(&self, request: &Request<Bytes>) -> Result<Call, InvalidRequest> {

@@ -55,11 +55,11 @@ impl Context<'_, '_> {
         // req: SGP.02-4.1.1.11-Sequence
         if age == Age::Old {
             let why = format!("number {number} is lower than the last one");
-            self.tell(event.with_outcome(Outcome::Refused(why)));
+            self.emit(event.with_outcome(Outcome::Refused(why)));
             return Ok(());
         }
         let again = if age == Age::Repeated { ", again" } else { "" };
-        self.tell(event.with_note(format!("{:?}, number {number}{again}, by {via}", notification.kind)));
+        self.emit(event.with_note(format!("{:?}, number {number}{again}, by {via}", notification.kind)));
         let confirmation = match (age, card.notification.take()) {
             (Age::Repeated, Some(noticed)) => noticed.confirmation,
             _ => None,

@@ -136,7 +136,7 @@ impl Context<'_, '_> {
             }
             JobOutcome::NotDelivered(why) => (Outcome::Failed(why.clone()), String::new()),
         };
-        self.tell(
+        self.emit(
             Event::new(self.now, "SM-SR", pending.job.effect.name())
                 .with_peer("ES5", id.eid.to_string())
                 .with_outcome(reported)

@@ -201,7 +201,7 @@ impl Context<'_, '_> {
             What::Audit => Effect::Audit.name(),
             _ => pending.job.effect.name(),
         };
-        self.tell(
+        self.emit(
             Event::new(self.now, "SM-SR", name)
                 .with_peer("ES5", id.eid().to_string())
                 .with_bytes(script.to_bytes().len(), 0)

@@ -81,7 +81,7 @@ impl Context<'_, '_> {
     /// Suspends a job until the card sends a message or the validity ends.
     fn suspend(&mut self, id: &JobId, mut pending: Pending) -> Result<JobState, Fault> {
         let why = pending.last_failure.clone().unwrap_or_default();
-        self.tell(
+        self.emit(
             Event::new(self.now, "SM-SR", pending.job.effect.name())
                 .with_peer("ES5", id.eid().to_string())
                 .with_note(format!("waits for a message of the card: {why}")),
@@ -182,7 +182,7 @@ impl Context<'_, '_> {
             What::Audit => Effect::Audit.name(),
             What::Script => pending.job.effect.name(),
         };
-        self.tell(
+        self.emit(
             Event::new(self.now, "SM-SR", name)
                 .with_peer("ES5", id.eid().to_string())
                 .with_bytes(sealed.len(), 0)

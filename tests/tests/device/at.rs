@@ -17,8 +17,8 @@ struct Port(AtModem<Slot<Interface>>);
 impl Port {
     /// Creates another modem for the card of the device.
     fn new(testbed: &Testbed, quirks: &[Quirk]) -> Self {
-        let teller = EventSource::silent(testbed.clock.clone());
-        let mut modem = Modem::new(testbed.slot.clone(), Arc::clone(&testbed.networks), teller);
+        let events = EventSource::silent(testbed.clock.clone());
+        let mut modem = Modem::new(testbed.slot.clone(), Arc::clone(&testbed.networks), events);
         modem.set_visible(vec![plmn("262-42"), plmn("001-01")]);
         Self(AtModem::new(modem, Identity::numbered(1), quirks.to_vec()))
     }

@@ -291,7 +291,7 @@ impl Testbed {
         let sink = Box::new(move |exchange: &Exchange| context.lock().unwrap().push(exchange.clone()));
         let socket = FailingCard { card, power: Arc::clone(&power) };
         let slot = Slot::new(TracingCard::new(socket, eid.to_string(), Arc::new(clock.clone()), sink as _));
-        let teller = EventSource::new("device", clock.clone(), events.clone());
+        let events = EventSource::new("device", clock.clone(), events.clone());
         let servers = sm_ds.iter().map(|(address, sm_ds)| (*address, sm_ds.link()));
         let servers: Vec<_> = servers
             .chain([(ADDRESS, server.link())])
@@ -300,9 +300,9 @@ impl Testbed {
         let links = move |requested: &SmdpAddress| -> Result<Link, Fault> {
             Ok(servers.iter().find(|(address, _)| requested.as_str() == *address).unwrap().1.clone())
         };
-        let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.named("LPA"));
-        let modem = Modem::new(slot.clone(), Arc::clone(networks), teller.named("modem"));
-        let mut device = Device::new(lpa, modem, device_memory.clone(), teller);
+        let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), events.named("LPA"));
+        let modem = Modem::new(slot.clone(), Arc::clone(networks), events.named("modem"));
+        let mut device = Device::new(lpa, modem, device_memory.clone(), events);
         device.set_visible(vec![plmn("262-42")]);
         (device, power, slot, exchanges)
     }

@@ -127,9 +127,9 @@ impl Command {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world).await?;
-        let teller = EventSource::new("device", clock, Arc::new(Lines::new(world.now(), json)));
+        let events = EventSource::new("device", clock, Arc::new(Lines::new(world.now(), json)));
         let radio = Client::default().link(&settings.network, None)?;
-        let mut modem = Modem::new(card_interface, RemoteNetworks::new(radio), teller.clone());
+        let mut modem = Modem::new(card_interface, RemoteNetworks::new(radio), events.clone());
         modem.set_visible(self.visible.clone());
         let defaults = AlwaysOnSettings::default();
         let device = AlwaysOnSettings {
@@ -141,7 +141,7 @@ impl Command {
             .channels_to
             .iter()
             .fold(TcpDial::default(), |dial, (host, address)| dial.with_connect_to(host, address));
-        let mut device = Online::new(modem, dial, device, teller);
+        let mut device = Online::new(modem, dial, device, events);
         let handle = device.handle();
         remark(&format!("device with card {eid}; Ctrl-C stops it"));
         let stop = async {

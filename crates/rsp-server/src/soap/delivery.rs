@@ -337,7 +337,7 @@ impl Inner {
         };
         let (interface, function) = message.element.split_once('-').unwrap_or(("", &message.element));
         let received = sent.map_or(0, |response| response.body().len());
-        self.events.tell(
+        self.events.emit(
             Event::new(self.sender.world.now(), self.name, function.to_owned())
                 .with_peer(interface.to_owned(), message.to.to_string())
                 .with_bytes(message.text.len(), received)

@@ -111,7 +111,7 @@ impl Soap {
         let now = self.0.sender.world.now();
         Call::read(&self.0.sender.own, request, now).map_err(|invalid| {
             let response = fault_response(&invalid);
-            self.0.events.tell(
+            self.0.events.emit(
                 Event::new(now, self.0.name, "invalid message")
                     .with_bytes(response.body().len(), request.body().len())
                     .with_outcome(Outcome::Refused(invalid.fault.to_string())),
@@ -165,7 +165,7 @@ impl Soap {
             }
         };
         let (interface, function) = call.element.split_once('-').unwrap_or(("", &call.element));
-        self.0.events.tell(
+        self.0.events.emit(
             Event::new(call.received, self.0.name, function.to_owned())
                 .with_peer(interface.to_owned(), call.caller.to_string())
                 .with_bytes(response.body().len(), call.length())

@@ -68,7 +68,7 @@ impl SimulatedWorld {
         *count = count.saturating_add(1);
         let at = device.service.registered.map(|attached| format!(", {}", self.where_it_is(&attached)));
         let why = why.map(|why| format!(": {why}"));
-        self.tell(kind, device, &format!("{word}{}{}", at.unwrap_or_default(), why.unwrap_or_default()));
+        self.add_event(kind, device, &format!("{word}{}{}", at.unwrap_or_default(), why.unwrap_or_default()));
         let mut report = self.report();
         let day = report.day(self.now());
         report.days.moves.add(word, day, 1);

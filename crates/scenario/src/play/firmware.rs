@@ -106,7 +106,7 @@ impl<'a> Firmware<'a> {
         if let Err(fault) = self.try_run().await
             && let Ok(device) = self.device()
         {
-            self.sim.tell(Kind::Failed, &device, &fault.to_string());
+            self.sim.add_event(Kind::Failed, &device, &fault.to_string());
         }
     }
 
@@ -189,10 +189,10 @@ impl<'a> Firmware<'a> {
             let known = known.iter().find(|(address, _)| address == asked.as_str());
             Ok(known.map_or_else(|| nowhere(asked), |(_, link)| link.clone()))
         };
-        let teller = EventSource::silent(sim.simulation.clock());
-        let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone());
-        let modem = Modem::new(slot, device_radio, teller.clone());
-        let mut open_device = Device::new(lpa, modem, faulty("device", memory), teller).with_pause(Waits);
+        let events = EventSource::silent(sim.simulation.clock());
+        let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), events.clone());
+        let modem = Modem::new(slot, device_radio, events.clone());
+        let mut open_device = Device::new(lpa, modem, faulty("device", memory), events).with_pause(Waits);
         if sim.scenario.operators.iter().any(|operator| !operator.identities.is_empty()) {
             // Only cards with several identities have an applet that uses proactive commands.
             open_device = open_device.with_toolkit(told_imei(imei(eid)));
@@ -227,7 +227,7 @@ impl<'a> Firmware<'a> {
                 let mut device = self.device()?;
                 device.contact.failures = device.contact.failures.saturating_add(1);
                 if device.contact.failures == 1 {
-                    self.sim.tell(Kind::Device, &device, "no profile on its card gets service here");
+                    self.sim.add_event(Kind::Device, &device, "no profile on its card gets service here");
                 }
                 Ok(false)
             }
@@ -318,7 +318,7 @@ impl<'a> Firmware<'a> {
                 Err(not) => {
                     let mut device = self.device()?;
                     device.contact.failures = device.contact.failures.saturating_add(1);
-                    self.sim.tell(Kind::Device, &device, &format!("in the device of a thief: {not}"));
+                    self.sim.add_event(Kind::Device, &device, &format!("in the device of a thief: {not}"));
                 }
             }
         }
@@ -402,7 +402,7 @@ impl<'a> Firmware<'a> {
                     unproven => *unproven = None,
                 }
                 if device.contact.failures == 1 {
-                    self.sim.tell(Kind::Device, &device, &format!("the platform is unreachable: {why}"));
+                    self.sim.add_event(Kind::Device, &device, &format!("the platform is unreachable: {why}"));
                 }
                 Ok(None)
             }
@@ -454,7 +454,7 @@ impl<'a> Firmware<'a> {
                     return Ok(());
                 }
                 let device = self.device()?;
-                self.sim.tell(Kind::Failed, &device, &format!("stranded: {why}"));
+                self.sim.add_event(Kind::Failed, &device, &format!("stranded: {why}"));
                 return Ok(());
             }
         };
@@ -548,7 +548,7 @@ impl<'a> Firmware<'a> {
         if was_cut {
             sim.unregister(&mut device);
             device.activity.must_recover = true;
-            sim.tell(Kind::Device, &device, "its power was cut");
+            sim.add_event(Kind::Device, &device, "its power was cut");
         }
         // Searches and wake-ups that became due while the device was awake are scheduled for now.
         device.service.home_search = device.service.home_search.or_else(|| sim.home_search(&device, now));

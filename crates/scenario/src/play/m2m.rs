@@ -202,7 +202,7 @@ impl SimulatedWorld {
                 if let Err(fault) = sim.execute(index, order, validity).await
                     && let Some(device) = sim.device(index)
                 {
-                    sim.tell(Kind::Failed, &device, &fault.to_string());
+                    sim.add_event(Kind::Failed, &device, &fault.to_string());
                 }
             });
         }
@@ -268,7 +268,7 @@ impl SimulatedWorld {
             Err(fault) => fault.to_string(),
         };
         let kind = if is_done { Kind::Moved } else { Kind::Failed };
-        self.tell(kind, &device, &format!("{}: {said}", order.function()));
+        self.add_event(kind, &device, &format!("{}: {said}", order.function()));
         self.notify_agent(device.eid);
         Ok(())
     }
@@ -330,7 +330,7 @@ async fn run_device(sim: Weak<SimulatedWorld>, index: usize) {
             Err(fault) => {
                 let Some(sim) = sim.upgrade() else { return };
                 if let Some(device) = sim.device(index) {
-                    sim.tell(Kind::Failed, &device, &fault.to_string());
+                    sim.add_event(Kind::Failed, &device, &fault.to_string());
                 }
                 return;
             }
@@ -399,12 +399,12 @@ fn begin(
     let channels = Channels { hosts, transports, line: line.clone() };
     let radio = OnlineRadio { device_radio, line };
     let slot = Slot::new(PoweredCard::of_device(card, power.clone()));
-    let teller = EventSource::silent(sim.simulation.clock());
-    let mut modem = Modem::new(slot, radio, teller.clone());
+    let events = EventSource::silent(sim.simulation.clock());
+    let mut modem = Modem::new(slot, radio, events.clone());
     modem.set_visible(hears.to_vec());
     let settings =
         AlwaysOnSettings { search_pause: SEARCH, imei: told_imei(imei(eid)), ..AlwaysOnSettings::default() };
-    let online = Online::new(modem, channels, settings, teller);
+    let online = Online::new(modem, channels, settings, events);
     *online_device.handle() = Some(online.handle());
     Some(Ok(online))
 }

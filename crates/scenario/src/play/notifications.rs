@@ -39,7 +39,7 @@ impl EventReporter {
                 // Only a crash with a place names the party whose process has ended.
                 if let Some((party, away)) = spec.ends_process() {
                     let what = format!("its process was ended by {} and is down", spec.name());
-                    report.timeline.tell_lasting((now, now.plus(away)), Kind::Server, party, what);
+                    report.timeline.add_lasting((now, now.plus(away)), Kind::Server, party, what);
                 }
             });
         }
@@ -48,14 +48,14 @@ impl EventReporter {
     /// Reports the start of a server process, if it is not the first one.
     pub(super) fn started(&self, who: &str, starts: u32) {
         if starts > 1 {
-            self.with(|report| report.timeline.tell(self.clock.now(), Kind::Server, who, "has restarted"));
+            self.with(|report| report.timeline.add(self.clock.now(), Kind::Server, who, "has restarted"));
         }
     }
 }
 
 /// Reports the orders of the platform that an SM-DP+ refused, because no device reports them.
 impl Events for EventReporter {
-    fn tell(&self, event: Event) {
+    fn emit(&self, event: Event) {
         if let Outcome::Refused(why) = &event.outcome
             && event.interface == "ES2+"
         {

@@ -144,10 +144,10 @@ impl SimulatedWorld {
     }
 
     /// Adds an event of a device to the timeline.
-    pub(super) fn tell(&self, kind: Kind, device: &DormantDevice, what: &str) {
+    pub(super) fn add_event(&self, kind: Kind, device: &DormantDevice, what: &str) {
         let who = self.group(device.group).map_or("devices", |group| group.name.get_ref()).to_owned();
         let text = format!("{}: {what}", self.name(device));
-        self.report().timeline.tell(self.now(), kind, who, text);
+        self.report().timeline.add(self.now(), kind, who, text);
     }
 
     /// The country and region of a network.

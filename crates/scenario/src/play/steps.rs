@@ -66,7 +66,7 @@ impl SimulatedWorld {
             self.queue.put(now.plus(A_MINUTE), Due::Step(index));
             return Ok(());
         }
-        self.report().timeline.tell(now, Kind::Step, "scenario", step.action.to_string());
+        self.report().timeline.add(now, Kind::Step, "scenario", step.action.to_string());
         match &step.action {
             Action::Travel { devices, to } => {
                 let hears = self.hears(to);
@@ -142,17 +142,17 @@ impl SimulatedWorld {
             Action::Pause { campaign } => {
                 let Some(platform) = platform else { return Ok(()) };
                 let done = platform.pause_campaign(&id(campaign.get_ref())?, "the scenario").await;
-                self.tell_refused(campaign.get_ref(), done.err());
+                self.report_refusal(campaign.get_ref(), done.err());
             }
             Action::Resume { campaign } => {
                 let Some(platform) = platform else { return Ok(()) };
                 let done = platform.resume_campaign(&id(campaign.get_ref())?).await;
-                self.tell_refused(campaign.get_ref(), done.err());
+                self.report_refusal(campaign.get_ref(), done.err());
             }
             Action::RollBack { campaign } => {
                 let Some(platform) = platform else { return Ok(()) };
                 let done = platform.roll_back_campaign(&id(campaign.get_ref())?).await;
-                self.tell_refused(campaign.get_ref(), done.err());
+                self.report_refusal(campaign.get_ref(), done.err());
             }
             Action::RegisterImei { devices, country } => {
                 for index in chosen(devices) {
@@ -189,7 +189,11 @@ impl SimulatedWorld {
                     if let Err(why) = platform.retire(eid).await
                         && let Some(device) = self.device(index)
                     {
-                        self.tell(Kind::Failed, &device, &format!("cannot be retired in the records: {why}"));
+                        self.add_event(
+                            Kind::Failed,
+                            &device,
+                            &format!("cannot be retired in the records: {why}"),
+                        );
                     }
                 }
             }
@@ -205,7 +209,7 @@ impl SimulatedWorld {
             let mut report = self.report();
             // If the process is already down, the new downtime starts now.
             report.timeline.over(now, party, ENDED);
-            report.timeline.tell_lasting((now, now.plus(lasts)), Kind::Server, party, ENDED);
+            report.timeline.add_lasting((now, now.plus(lasts)), Kind::Server, party, ENDED);
         };
         if party == "platform" {
             self.parties.platform.end(lasts);
@@ -218,14 +222,14 @@ impl SimulatedWorld {
             tell();
         } else {
             let what = "is a third-party server and cannot be restarted";
-            self.report().timeline.tell(now, Kind::Failed, party, what);
+            self.report().timeline.add(now, Kind::Failed, party, what);
         }
     }
 
     /// Reports a request that the platform refused.
-    pub(super) fn tell_refused(&self, campaign: &str, why: Option<Problem>) {
+    pub(super) fn report_refusal(&self, campaign: &str, why: Option<Problem>) {
         if let Some(why) = why {
-            self.report().timeline.tell(self.now(), Kind::Campaign, campaign, why.to_string());
+            self.report().timeline.add(self.now(), Kind::Campaign, campaign, why.to_string());
         }
     }
 
@@ -302,7 +306,7 @@ impl SimulatedWorld {
             let Some(group) = self.group(group) else { continue };
             let (name, of) = (group.name.get_ref().as_str(), group.count.get_ref());
             let what = format!("{number} of {of} devices have no power");
-            self.report().timeline.tell_lasting((now, until), Kind::World, name, what);
+            self.report().timeline.add_lasting((now, until), Kind::World, name, what);
         }
         self.queue.put(until, Due::Power(devices));
     }
@@ -313,12 +317,12 @@ impl SimulatedWorld {
         let (eid, at, target) = {
             let Some(device) = self.device(index) else { return Ok(()) };
             if device.activity.is_awake {
-                self.tell(Kind::Failed, &device, "is active, so its card is not accessible");
+                self.add_event(Kind::Failed, &device, "is active, so its card is not accessible");
                 return Ok(());
             }
             let held = device.profiles.iter().find(|profile| profile.home == Some(operator));
             let Some(held) = held else {
-                self.tell(Kind::Failed, &device, &format!("has no profile of {operator} on its card"));
+                self.add_event(Kind::Failed, &device, &format!("has no profile of {operator} on its card"));
                 return Ok(());
             };
             (device.eid, device.card.clone(), held.iccid)
@@ -335,7 +339,7 @@ impl SimulatedWorld {
         };
         let Some(mut device) = self.device(index) else { return Ok(()) };
         if let Err(why) = done {
-            self.tell(Kind::Failed, &device, &why.to_string());
+            self.add_event(Kind::Failed, &device, &why.to_string());
             return Ok(());
         }
         if delete {
@@ -365,10 +369,10 @@ impl SimulatedWorld {
         let what = if of_servers { spec.to_string() } else { format!("{spec}, {whom}") };
         let now = self.now();
         match &fault.lasts {
-            None => self.report().timeline.tell(now, Kind::Fault, "faults", what),
+            None => self.report().timeline.add(now, Kind::Fault, "faults", what),
             Some(lasts) => {
                 let span = (now, now.plus(lasts.get_ref().0));
-                self.report().timeline.tell_lasting(span, Kind::Fault, "faults", what);
+                self.report().timeline.add_lasting(span, Kind::Fault, "faults", what);
             }
         }
         if of_servers {

@@ -64,7 +64,7 @@ impl SimulatedWorld {
         }
         if former != Some(attached) {
             device.contact.must_check_in = true;
-            self.tell(Kind::Device, device, &self.where_it_is(&attached));
+            self.add_event(Kind::Device, device, &self.where_it_is(&attached));
         }
         let last = device.service.last_as.replace((with.iccid, with.imsi));
         if last.is_some_and(|(iccid, imsi)| iccid == with.iccid && imsi != with.imsi) {
@@ -140,7 +140,7 @@ impl SimulatedWorld {
         let Some(mut device) = self.device(index) else { return };
         if device.service.epoch == epoch && device.stay_log.broken_rules.insert(rule.to_owned()) {
             device.counts.breaches = device.counts.breaches.saturating_add(1);
-            self.tell(Kind::World, &device, &format!("breaks {rule} on {day}"));
+            self.add_event(Kind::World, &device, &format!("breaks {rule} on {day}"));
         }
     }
 
@@ -157,7 +157,7 @@ impl SimulatedWorld {
             .objection(attached.network, attached.imsi, Some(attached.home), its_imei)
             .is_some()
         {
-            self.tell(Kind::World, &device, &format!("{} has stopped serving it", attached.network));
+            self.add_event(Kind::World, &device, &format!("{} has stopped serving it", attached.network));
             self.lose(index, &mut device);
         }
     }
@@ -299,10 +299,10 @@ impl SimulatedWorld {
         self.radio.networks.set_coverage(network, is_there);
         if is_there {
             self.report().timeline.over(self.now(), &network.to_string(), AWAY);
-            self.tell_network(network, "has coverage");
+            self.add_network_event(network, "has coverage");
         } else {
             let for_good = (self.now(), self.scenario.ends());
-            self.report().timeline.tell_lasting(for_good, Kind::World, network.to_string(), AWAY);
+            self.report().timeline.add_lasting(for_good, Kind::World, network.to_string(), AWAY);
         }
         self.reevaluate_network(network);
     }
@@ -330,7 +330,7 @@ impl SimulatedWorld {
         };
         self.radio.networks.set_policy(plmn, policy);
         let whom = of.map_or_else(|| "roamers".to_owned(), |of| format!("roamers of {of}"));
-        self.tell_network(plmn, &format!("{} accepting {whom}", if takes { "starts" } else { "stops" }));
+        self.add_network_event(plmn, &format!("{} accepting {whom}", if takes { "starts" } else { "stops" }));
         self.reevaluate_network(plmn);
     }
 
@@ -382,8 +382,8 @@ impl SimulatedWorld {
     }
 
     /// Adds an event of a network to the timeline.
-    pub(super) fn tell_network(&self, network: Plmn, what: &str) {
-        self.report().timeline.tell(self.now(), Kind::World, network.to_string(), what);
+    pub(super) fn add_network_event(&self, network: Plmn, what: &str) {
+        self.report().timeline.add(self.now(), Kind::World, network.to_string(), what);
     }
 
     /// Adds the cost of traffic over a bearer.

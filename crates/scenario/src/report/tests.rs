@@ -22,9 +22,9 @@ fn an_unmet_expectation_fails_the_run() {
 fn omitted_entries_are_counted() {
     let mut report = Report::new("x", "X", "", "7", BEGINS);
     for number in 0..1000 {
-        report.timeline.tell(BEGINS, Kind::Moved, "meters", format!("meters-{number} moved"));
+        report.timeline.add(BEGINS, Kind::Moved, "meters", format!("meters-{number} moved"));
     }
-    report.timeline.tell(BEGINS, Kind::Campaign, "first", "ü".repeat(500));
+    report.timeline.add(BEGINS, Kind::Campaign, "first", "ü".repeat(500));
     assert_eq!(report.timeline.entries().len(), 201, "many entries of one kind do not displace another kind");
     assert_eq!(report.timeline.left_out().collect::<Vec<_>>(), [(Kind::Moved, 800)]);
     assert_eq!(report.timeline.entries()[200].what.chars().count(), 400);
@@ -39,10 +39,10 @@ fn lasting_events_are_drawn_as_spans() {
     let at = |day: i64| Timestamp(BEGINS.0 + day * 86_400_000);
     report.ended = at(100);
     let long = "a reason that is long ".repeat(15);
-    report.timeline.tell_lasting((at(10), at(100)), Kind::World, "724-91", "is off the air");
-    report.timeline.tell_lasting((at(50), at(200)), Kind::Server, "platform", "is away");
-    report.timeline.tell_lasting((at(60), at(60)), Kind::Server, "sm-dp", "is away");
-    report.timeline.tell(at(70), Kind::Failed, "meters", &long);
+    report.timeline.add_lasting((at(10), at(100)), Kind::World, "724-91", "is off the air");
+    report.timeline.add_lasting((at(50), at(200)), Kind::Server, "platform", "is away");
+    report.timeline.add_lasting((at(60), at(60)), Kind::Server, "sm-dp", "is away");
+    report.timeline.add(at(70), Kind::Failed, "meters", &long);
     report.timeline.over(at(20), "724-91", "is off the air");
     report.timeline.over(at(30), "724-91", "is off the air");
     report.timeline.ends(at(100));
@@ -90,7 +90,7 @@ fn hostile() -> Report {
         passed: false,
         saw: TEXT.into(),
     });
-    Kind::ALL.into_iter().for_each(|kind| report.timeline.tell(at(30), kind, TEXT, TEXT));
+    Kind::ALL.into_iter().for_each(|kind| report.timeline.add(at(30), kind, TEXT, TEXT));
     report.record_fault(at(50), TEXT);
     report.days.devices_by_network.add(TEXT, 2, 10);
     report.days.spent.add(TEXT, 3, 2_500_000);
@@ -231,7 +231,7 @@ fn many_devices_do_not_make_a_large_page() {
     for number in 0..100_000 {
         let (day, network) = (number % 365, format!("network {}", number % 40));
         for kind in Kind::ALL {
-            report.timeline.tell(at(day, number), kind, format!("group {}", number % 100), "x".repeat(300));
+            report.timeline.add(at(day, number), kind, format!("group {}", number % 100), "x".repeat(300));
         }
         report.record_fault(
             at(day, 0),

@@ -65,12 +65,12 @@ pub enum Kind {
 
 impl Timeline {
     /// Appends an entry, or counts it as omitted if there are too many of its kind.
-    pub fn tell(&mut self, at: Timestamp, kind: Kind, who: impl Into<String>, what: impl AsRef<str>) {
+    pub fn add(&mut self, at: Timestamp, kind: Kind, who: impl Into<String>, what: impl AsRef<str>) {
         self.append(at, None, kind, who.into(), what.as_ref());
     }
 
     /// Appends a lasting entry. It ends at `until`, unless [`over`](Self::over) ends it earlier.
-    pub fn tell_lasting(
+    pub fn add_lasting(
         &mut self,
         (at, until): (Timestamp, Timestamp),
         kind: Kind,

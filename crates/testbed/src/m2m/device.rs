@@ -54,10 +54,10 @@ impl Parts {
         let world = simulation.world(&format!("card {powered}"));
         let card = Card::open(description.clone(), memory, world)?;
         let slot = Slot::new(PoweredCard::of_device(card, power.clone()));
-        let teller = EventSource::new("device", simulation.clock(), events.clone());
+        let events = EventSource::new("device", simulation.clock(), events.clone());
         let radio = FaultyRadio::new(Arc::clone(networks), faults.clone());
-        let mut modem = Modem::new(slot, radio, teller.clone());
+        let mut modem = Modem::new(slot, radio, events.clone());
         modem.set_visible(visible.clone());
-        Ok(Online::new(modem, hosts.clone(), AlwaysOnSettings::default(), teller))
+        Ok(Online::new(modem, hosts.clone(), AlwaysOnSettings::default(), events))
     }
 }

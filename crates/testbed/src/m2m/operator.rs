@@ -209,7 +209,7 @@ impl Operator {
             Err(no) => (Outcome::Failed(no.to_string()), String::new()),
         };
         let (interface, function) = F::NAME.split_once('-').unwrap_or(("", F::NAME));
-        self.inbox.events.tell(
+        self.inbox.events.emit(
             Event::new(self.world.now(), self.inbox.party, function)
                 .with_peer(interface, peer.to_string())
                 .with_outcome(outcome)
@@ -338,7 +338,7 @@ impl Inbox {
             if let Some(place) = place {
                 place.send(heard);
             }
-            events.tell(event);
+            events.emit(event);
         });
         Ok(())
     }

@@ -71,10 +71,10 @@ fn environment(subscribers: &[u16]) -> Environment {
     let settings = SmscSettings::new("+491710000000".parse().unwrap(), vec![account]);
     let smsc = Smsc::open(settings, Arc::clone(&networks), RamMemory::default(), world).unwrap();
     tokio::spawn(Arc::clone(&smsc).run());
-    let teller = EventSource::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
-    let mut modem = Modem::new(Testbed::new().card, Arc::clone(&networks), teller.clone());
+    let events = EventSource::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
+    let mut modem = Modem::new(Testbed::new().card, Arc::clone(&networks), events.clone());
     modem.set_visible(vec![home()]);
-    let mut online = Online::new(modem, NoDial, AlwaysOnSettings::default(), teller);
+    let mut online = Online::new(modem, NoDial, AlwaysOnSettings::default(), events);
     let device = online.handle();
     tokio::spawn(async move { online.run().await });
     let (notified, early) = (Reassembler::default(), VecDeque::new());

@@ -103,13 +103,13 @@ impl Testbed {
         assert!(registered.base.is_done(), "{}", registered.base.function_execution_status);
         let world = self.parts.world(&format!("card {serial}"));
         let card = Slot::new(Card::open(description, RamMemory::default(), world).unwrap());
-        let teller = EventSource::new(
+        let events = EventSource::new(
             format!("device {serial}"),
             Arc::clone(&self.world.clock),
             self.parts.events.clone(),
         );
-        let modem = Modem::new(card, Arc::clone(&self.networks), teller.clone());
-        let mut online = Online::new(modem, self.parts.hosts.clone(), AlwaysOnSettings::default(), teller);
+        let modem = Modem::new(card, Arc::clone(&self.networks), events.clone());
+        let mut online = Online::new(modem, self.parts.hosts.clone(), AlwaysOnSettings::default(), events);
         let handle = online.handle();
         handle.set_visible(vec![plmn("724-97"), plmn(LOCAL), plmn(REFUSING)]);
         let task = tokio::spawn(async move { online.run().await.unwrap() });

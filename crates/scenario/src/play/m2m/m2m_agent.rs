@@ -138,7 +138,7 @@ impl M2mAgent {
         if self.failures == 1
             && let Some(device) = sim.device(self.index)
         {
-            sim.tell(Kind::Device, &device, &why.to_string());
+            sim.add_event(Kind::Device, &device, &why.to_string());
         }
     }
 

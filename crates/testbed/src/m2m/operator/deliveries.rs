@@ -42,7 +42,7 @@ impl Deliveries {
 }
 
 impl Events for Deliveries {
-    fn tell(&self, event: Event) {
+    fn emit(&self, event: Event) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         match event.outcome {
             Outcome::Failed(why) => drop(failed.insert(event.peer.into_owned(), why)),

@@ -78,11 +78,11 @@ impl Environment {
             },
             RamMemory::default(),
         );
-        let teller = EventSource::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
-        let mut modem = Modem::new(testbed.card, Arc::clone(&networks), teller.clone());
+        let events = EventSource::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
+        let mut modem = Modem::new(testbed.card, Arc::clone(&networks), events.clone());
         modem.set_visible(vec![plmn()]);
         let hosts = MemoryHosts::default();
-        let mut device = Online::new(modem, hosts.clone(), AlwaysOnSettings::default(), teller);
+        let mut device = Online::new(modem, hosts.clone(), AlwaysOnSettings::default(), events);
         let handle = device.handle();
         tokio::spawn(async move { device.run().await.unwrap() });
         Self {

@@ -51,7 +51,7 @@ impl EventSource {
         Event::new(self.now(), self.party.clone(), function)
     }
 
-    pub(crate) fn tell(&self, event: Event) {
-        self.events.tell(event);
+    pub(crate) fn emit(&self, event: Event) {
+        self.events.emit(event);
     }
 }
