@@ -69,7 +69,7 @@ pub async fn register(
         namespace: Namespace::V3,
     });
     let request = es1::RegisterEisRequest { base: BaseRequest::new(""), eis };
-    let response = eum.ask::<es1::RegisterEis>(&sm_sr.id, request, PATIENCE).await?;
+    let response = eum.call::<es1::RegisterEis>(&sm_sr.id, request, PATIENCE).await?;
     if response.base().is_done() {
         return Ok(());
     }

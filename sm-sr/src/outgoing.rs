@@ -46,7 +46,7 @@ pub(crate) async fn send_call<F: Function>(
     until: Timestamp,
 ) -> Result<(), Fault> {
     let continuation = to_text(continuation)?;
-    context.sender.ask::<F>(context.tx, context.now, to, request, until, continuation).await
+    context.sender.call::<F>(context.tx, context.now, to, request, until, continuation).await
 }
 
 /// Answers a call that was accepted earlier.

@@ -365,7 +365,7 @@ impl Demonstration {
         let eis = factory::eis(&self.pki, eid, &first, &sm_sr.id, None, Namespace::V3, self.world.now())?;
         let registered = self
             .eum
-            .ask::<es1::RegisterEis>(&sm_sr.id, es1::RegisterEisRequest { base: blank(), eis }, VALIDITY)
+            .call::<es1::RegisterEis>(&sm_sr.id, es1::RegisterEisRequest { base: blank(), eis }, VALIDITY)
             .await?;
         done::<es1::RegisterEis>(&registered.base)?;
         let memory = FileMemory::open(self.folder.join("cards").join(format!("{eid}.card")))?;

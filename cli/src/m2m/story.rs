@@ -128,7 +128,7 @@ impl Demonstration {
             smsr_id: self.sm_srs.first().ok_or_else(no_sm_sr)?.id.clone(),
             iccid,
         };
-        let answer = self.operator.ask::<es2::EnableProfile>(&self.sm_dp_id, request, VALIDITY).await?;
+        let answer = self.operator.call::<es2::EnableProfile>(&self.sm_dp_id, request, VALIDITY).await?;
         let eis = self.eis(device.eid, 0).await?;
         let as_expected = !answer.base.is_done()
             && enabled(&eis) == before
@@ -159,11 +159,11 @@ impl Demonstration {
             eid: device.eid,
             current_smsr_id: current.clone(),
         };
-        let prepared = self.operator.ask::<es4::PrepareSmsrChange>(&target, prepare, VALIDITY).await?;
+        let prepared = self.operator.call::<es4::PrepareSmsrChange>(&target, prepare, VALIDITY).await?;
         done::<es4::PrepareSmsrChange>(&prepared.base)?;
         let change =
             es4::SmsrChangeRequest { base: blank(), eid: device.eid, target_smsr_id: target.clone() };
-        let changed = self.operator.ask::<es4::SmsrChange>(&current, change, VALIDITY).await?;
+        let changed = self.operator.call::<es4::SmsrChange>(&current, change, VALIDITY).await?;
         done::<es4::SmsrChange>(&changed.base)?;
         self.print("   the operator downloads a local profile to it through SM-SR 2");
         let response = self.download(&device, iccid, 1, true).await?;
@@ -228,14 +228,14 @@ impl Demonstration {
             iccid: Some(iccid),
             enable_profile,
         };
-        self.operator.ask::<es2::DownloadProfile>(&self.sm_dp_id, request, VALIDITY).await
+        self.operator.call::<es2::DownloadProfile>(&self.sm_dp_id, request, VALIDITY).await
     }
 
     /// Returns the EIS of a card at an SM-SR, requested by the operator.
     async fn eis(&self, eid: Eid, sm_sr: usize) -> Result<Eis, Fault> {
         let id = self.sm_srs.get(sm_sr).ok_or_else(no_sm_sr)?.id.clone();
         let request = es4::GetEisRequest { base: blank(), eid };
-        let answer = self.operator.ask::<es4::GetEis>(&id, request, VALIDITY).await?;
+        let answer = self.operator.call::<es4::GetEis>(&id, request, VALIDITY).await?;
         done::<es4::GetEis>(&answer.base)?;
         answer.eis.ok_or_else(|| {
             Fault::new("the response to ES4.GetEIS contains no EIS", "the SM-SR omitted it", "report this")

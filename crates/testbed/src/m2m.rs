@@ -156,7 +156,7 @@ impl Start {
         let now = simulation.clock().now();
         let eis = factory::eis(&setup.pki, eid, &first, &run.ids.sm_sr, None, Namespace::V3, now)?;
         let register = es1::RegisterEisRequest { base: blank(), eis };
-        let registered = run.eum.ask::<es1::RegisterEis>(&run.ids.sm_sr, register, FIRST_CONTACT).await?;
+        let registered = run.eum.call::<es1::RegisterEis>(&run.ids.sm_sr, register, FIRST_CONTACT).await?;
         if !registered.base.is_done() {
             return Err(unexpected(&registered.base.function_execution_status.to_string()));
         }
@@ -293,7 +293,7 @@ impl M2m {
     /// There is no answer within the validity period, or it is a refusal.
     pub async fn audit(&self, validity: Duration) -> Result<Eis, Fault> {
         let request = es4::AuditEisRequest { base: blank(), eid: self.start.eid, iccid: Vec::new() };
-        let answer = self.operator.ask::<es4::AuditEis>(&self.ids.sm_sr, request, validity).await?;
+        let answer = self.operator.call::<es4::AuditEis>(&self.ids.sm_sr, request, validity).await?;
         let status = answer.base.function_execution_status;
         answer.eis.ok_or_else(|| {
             Fault::new("the card was not audited", status.to_string(), "look at the events of the run")
@@ -308,7 +308,7 @@ impl M2m {
     where
         F::Request: Clone + Send,
     {
-        self.operator.ask::<F>(&self.ids.sm_dp, request, validity).await
+        self.operator.call::<F>(&self.ids.sm_dp, request, validity).await
     }
 
     /// Waits until the condition holds, and returns how long that took. It checks after a minute

@@ -74,7 +74,7 @@ impl Context<'_, '_> {
         };
         // The SM-SR reports EXPIRED itself, and this server waits for that report.
         let until = until.plus(GRACE);
-        self.sender.ask::<F>(self.tx, self.now, &peer, request, until, procedure.to_string()).await
+        self.sender.call::<F>(self.tx, self.now, &peer, request, until, procedure.to_string()).await
     }
 
     /// Sends the response to a function that an operator called.

@@ -213,7 +213,7 @@ impl SmDp {
             Err(response) => return *response,
         };
         match self.relayed(&call).await {
-            Some(reply) => self.soap.say(&call, reply),
+            Some(reply) => self.soap.respond(&call, reply),
             None => self.soap.execute(call).await,
         }
     }
@@ -223,7 +223,7 @@ impl SmDp {
     async fn relayed(&self, call: &Call) -> Option<Result<Reply, Fault>> {
         macro_rules! relayed {
             ($($function:ident => $execute:ident,)+) => {
-                $( if call.asks::<es2::$function>() {
+                $( if call.is_call_of::<es2::$function>() {
                     return Some(match call.message() {
                         Ok(request) => {
                             let mut tx = Tx::begin(&*self.inner.records);

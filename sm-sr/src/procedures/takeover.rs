@@ -93,7 +93,7 @@ pub(crate) async fn begin(
         eis: Some(takeover.eis.clone()),
         smsr_certificate: Octets(context.credentials.card_certificate().to_vec()),
     };
-    ask::<es7::AuthenticateSmsr>(context, &takeover, request, &Continuation::Challenge(eid)).await?;
+    call::<es7::AuthenticateSmsr>(context, &takeover, request, &Continuation::Challenge(eid)).await?;
     context.set_deadline(takeover.expires, &Deadline::Takeover(eid))?;
     Ok(takeover.store(context)?)
 }
@@ -115,7 +115,7 @@ async fn already_here(
 }
 
 /// Sends a call to the SM-SR that manages the card.
-async fn ask<F: Function>(
+async fn call<F: Function>(
     context: &mut Context<'_, '_>,
     takeover: &Takeover,
     request: F::Request,
@@ -187,7 +187,8 @@ pub(crate) async fn challenge_received(
         signature: Octets(context.credentials.card_key().sign(&signed).as_bytes().to_vec()),
     };
     takeover.awaits = Awaits::Receipt { secret: Key::new(secret.to_bytes().expose().to_vec()), agreement };
-    match ask::<es7::CreateAdditionalKeySet>(context, &takeover, request, &Continuation::Receipt(eid)).await {
+    match call::<es7::CreateAdditionalKeySet>(context, &takeover, request, &Continuation::Receipt(eid)).await
+    {
         Ok(()) => takeover.store(context),
         Err(Rejection::Refusal(refusal)) => abort(context, &takeover, BaseResponse::failed(&refusal)).await,
         Err(Rejection::Fault(fault)) => Err(fault),

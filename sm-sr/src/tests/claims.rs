@@ -59,25 +59,25 @@ async fn uncertain() -> (Testbed, Testbed) {
 async fn a_card_with_uncertain_owner_is_not_used() {
     let (first, _) = uncertain().await;
     let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    first.ask::<es4::EnableProfile>(OTHER_OPERATOR, request).await;
+    first.call::<es4::EnableProfile>(OTHER_OPERATOR, request).await;
     let answer: es4::EnableProfileResponse = first.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
     let answer: es3::UpdatePolicyRulesResponse =
-        response_message(&first.ask::<es3::UpdatePolicyRules>(SM_DP, request).await);
+        response_message(&first.call::<es3::UpdatePolicyRules>(SM_DP, request).await);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
     let request = es1::UpdateEisAdditionalPropertiesRequest {
         base: base(),
         eid: eid(),
         additional_properties: AdditionalProperties { property: Vec::new() },
     };
-    let response = first.ask::<es1::UpdateEisAdditionalProperties>(EUM, request).await;
+    let response = first.call::<es1::UpdateEisAdditionalProperties>(EUM, request).await;
     let answer: es1::UpdateEisAdditionalPropertiesResponse = response_message(&response);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
     // It cannot be handed over to a third SM-SR either.
     first.add_peer("third", PeerRole::SmSr, true).await;
     let request = es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id("third") };
-    first.ask::<es4::SmsrChange>(OPERATOR, request).await;
+    first.call::<es4::SmsrChange>(OPERATOR, request).await;
     assert_eq!(codes(&operators_answer(&first)), ("1.6".into(), "3.7".into()));
     // Nothing is sent to the card, and messages under its old keys are ignored.
     assert!(first.jobs().await.is_empty());
@@ -278,7 +278,7 @@ async fn only_an_operator_with_a_profile_on_the_card_can_prepare_a_handover() {
     first.register().await;
     let request =
         es4::PrepareSmsrChangeRequest { base: base(), eid: eid(), current_smsr_id: second.id(SM_SR) };
-    second.ask::<es4::PrepareSmsrChange>(OTHER_OPERATOR, request).await;
+    second.call::<es4::PrepareSmsrChange>(OTHER_OPERATOR, request).await;
     first.received();
     change(&first).await;
     settle(&first, &second).await;

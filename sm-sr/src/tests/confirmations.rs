@@ -111,7 +111,7 @@ async fn pol2_applies_after_an_audit_if_the_confirmation_was_not_answered() {
     let mut enabled = testbed.profile(2, OTHER_OPERATOR, Enabled, false);
     enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
     eis.profile_info.push(enabled);
-    testbed.ask::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
+    testbed.call::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
     // No function is in progress here.
     testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
     testbed.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
@@ -133,7 +133,7 @@ async fn a_deletion_refused_by_pol1_is_not_retried() {
     let mut enabled = testbed.profile(2, OTHER_OPERATOR, Enabled, false);
     enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
     eis.profile_info.push(enabled);
-    testbed.ask::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
+    testbed.call::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
     testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
     testbed.card_accepts_confirmation(1, &[]).await;
     testbed.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;

@@ -46,7 +46,7 @@ async fn create(testbed: &Testbed, peer_name: &str, number: u8, more_to_do: bool
         required_memory: 40_000,
         more_to_do: Some(more_to_do),
     };
-    testbed.ask::<es3::CreateIsdp>(peer_name, request).await;
+    testbed.call::<es3::CreateIsdp>(peer_name, request).await;
 }
 
 async fn created(testbed: &Testbed) {
@@ -63,7 +63,7 @@ async fn send(testbed: &Testbed, peer_name: &str, to: Aid, script: Vec<u8>, more
         data: Octets(script),
         more_to_do: Some(more_to_do),
     };
-    testbed.ask::<es3::SendData>(peer_name, request).await;
+    testbed.call::<es3::SendData>(peer_name, request).await;
 }
 
 fn isd_r() -> Aid {
@@ -82,7 +82,7 @@ async fn completed(testbed: &Testbed, peer_name: &str, number: u8) -> es3::Profi
         }),
         pol2: Some(rules(&[(Pol2Action::Delete, Pol2Qualification::NotAllowed)])),
     };
-    response_message(&testbed.ask::<es3::ProfileDownloadCompleted>(peer_name, request).await)
+    response_message(&testbed.call::<es3::ProfileDownloadCompleted>(peer_name, request).await)
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn a_refused_create_isdp_leaves_the_eis_unchanged() {
         more_to_do: None,
     };
     // req: SGP.02-5.4-CreateIsdp-Memory
-    testbed.ask::<es3::CreateIsdp>(SM_DP, too_large).await;
+    testbed.call::<es3::CreateIsdp>(SM_DP, too_large).await;
     assert_eq!(codes(&testbed.received_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "4.8".into()));
     // Refusals of the card.
     for (word, subject, reason) in [(0x6A84, "8.1", "4.8"), (0x6A88, "8.4", "4.2")] {
@@ -215,7 +215,7 @@ async fn a_clean_up_is_accepted_by_a_full_queue() {
             eid: eid(),
             iccid: vec![],
         };
-        testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+        testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     }
     testbed.pass(Duration::from_secs(48 * 3600 + 1)).await;
     testbed.pass(Duration::from_secs(2 * 3600)).await;
@@ -227,7 +227,7 @@ async fn the_deadline_of_one_download_does_not_end_another() {
     let testbed = new_testbed().await;
     created(&testbed).await;
     let request = es3::DeleteIsdpRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    testbed.ask::<es3::DeleteIsdp>(SM_DP, request).await;
+    testbed.call::<es3::DeleteIsdp>(SM_DP, request).await;
     testbed.card_executes().await;
     testbed.pass(Duration::from_secs(47 * 3600)).await;
     // The same profile into the same ISD-P.
@@ -396,7 +396,7 @@ async fn no_sm_dp_can_establish_keys_of_the_isd_r_or_of_a_foreign_isd_p() {
             _ => testbed.card_answers(challenges).await,
         };
         if between == "something else" {
-            testbed.ask::<es4::AuditEis>(OPERATOR, audit.clone()).await;
+            testbed.call::<es4::AuditEis>(OPERATOR, audit.clone()).await;
             testbed.card_answers(&[(&[], 0x6A88)]).await;
         }
         testbed.received();
@@ -415,7 +415,7 @@ async fn more_to_do_reserves_the_card() {
     let testbed = new_testbed().await;
     created(&testbed).await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    testbed.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request.clone()).await;
     assert!(testbed.jobs().await.is_empty());
     // The SM-DP is first, although it calls later.
     send(&testbed, SM_DP, isd_p(2), vec![0x86, 0x00], true).await;
@@ -430,7 +430,7 @@ async fn more_to_do_reserves_the_card() {
     // Or until the reservation ends.
     send(&testbed, SM_DP, isd_p(2), vec![0x86, 0x00], true).await;
     testbed.card_executes().await;
-    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     assert!(testbed.jobs().await.is_empty());
     testbed.pass(Duration::from_secs(301)).await;
     assert_eq!(testbed.job().await.effect, Effect::Audit);
@@ -481,7 +481,7 @@ async fn a_download_completed_before_the_clean_up_begins_is_kept() {
         eid: eid(),
         iccid: vec![],
     };
-    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     testbed.pass(Duration::from_secs(48 * 3600 + 1)).await;
     assert_eq!(testbed.job().await.effect, Effect::Audit);
     assert!(completed(&testbed, SM_DP, 2).await.base.is_done());
@@ -496,7 +496,7 @@ async fn an_sm_dp_can_delete_the_isd_p_of_a_failed_download() {
     let testbed = new_testbed().await;
     created(&testbed).await;
     let request = es3::DeleteIsdpRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    testbed.ask::<es3::DeleteIsdp>(SM_DP, request).await;
+    testbed.call::<es3::DeleteIsdp>(SM_DP, request).await;
     testbed.card_executes().await;
     assert!(testbed.received_only::<es3::DeleteIsdpResponse>(SM_DP).base.is_done());
     assert_eq!(testbed.state(2).await, None);

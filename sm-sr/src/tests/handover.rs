@@ -56,12 +56,12 @@ pub(super) async fn prepare_handover(first: &Testbed, second: &Testbed, state: P
 pub(super) async fn prepare(second: &Testbed) {
     let request =
         es4::PrepareSmsrChangeRequest { base: base(), eid: eid(), current_smsr_id: second.id(SM_SR) };
-    second.ask::<es4::PrepareSmsrChange>(OPERATOR, request).await;
+    second.call::<es4::PrepareSmsrChange>(OPERATOR, request).await;
 }
 
 pub(super) async fn change(first: &Testbed) {
     let request = es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id(OTHER_SM_SR) };
-    first.ask::<es4::SmsrChange>(OPERATOR, request).await;
+    first.call::<es4::SmsrChange>(OPERATOR, request).await;
 }
 
 /// Runs the due work of both.
@@ -167,9 +167,9 @@ async fn a_card_is_handed_over_and_executes_functions_of_the_new_sm_sr() {
     assert!(Tx::begin(second.records()).list(&PREPARED, "").await.unwrap().is_empty());
     // The second SM-SR can use the card; the first one does not know it any more.
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    second.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+    second.call::<es4::AuditEis>(OPERATOR, request.clone()).await;
     assert_eq!(second.jobs().await.len(), 1);
-    first.ask::<es4::AuditEis>(OPERATOR, request).await;
+    first.call::<es4::AuditEis>(OPERATOR, request).await;
     assert_eq!(
         codes(&first.received_only::<es4::AuditEisResponse>(OPERATOR)),
         ("8.1.1".into(), "3.9".into())
@@ -203,7 +203,7 @@ async fn a_refused_handover_gets_its_status() {
         async move {
             let request =
                 es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id(target) };
-            first.ask::<es4::SmsrChange>(peer_name, request).await;
+            first.call::<es4::SmsrChange>(peer_name, request).await;
             codes(&first.received_only::<es4::SmsrChangeResponse>(peer_name))
         }
     };
@@ -249,7 +249,7 @@ async fn an_invalid_preparation_is_refused() {
                 eid: eid(),
                 current_smsr_id: testbed.id(current),
             };
-            testbed.ask::<es4::PrepareSmsrChange>(peer_name, request).await;
+            testbed.call::<es4::PrepareSmsrChange>(peer_name, request).await;
             testbed.received_only::<es4::PrepareSmsrChangeResponse>(peer_name)
         }
     };
@@ -274,11 +274,11 @@ async fn no_other_function_is_accepted_during_a_handover() {
     settle(&first, &second).await;
     first.received();
     let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    first.ask::<es4::EnableProfile>(OTHER_OPERATOR, request).await;
+    first.call::<es4::EnableProfile>(OTHER_OPERATOR, request).await;
     let answer: es4::EnableProfileResponse = first.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
-    let response = first.ask::<es3::UpdatePolicyRules>(SM_DP, request).await;
+    let response = first.call::<es3::UpdatePolicyRules>(SM_DP, request).await;
     let answer: es3::UpdatePolicyRulesResponse = response_message(&response);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
 }
@@ -418,10 +418,10 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
         smsr_certificate: Octets(tlv_bytes(Tag(0x7F21), &[1])),
     };
     // req: SGP.02-5.6-AuthenticateSmsr-Caller
-    first.ask::<es7::AuthenticateSmsr>("third", request.clone()).await;
+    first.call::<es7::AuthenticateSmsr>("third", request.clone()).await;
     let answer: es7::AuthenticateSmsrResponse = first.received_only("third");
     assert_eq!(codes(&answer), ("8.1.1".into(), "1.2".into()));
-    first.ask::<es7::AuthenticateSmsr>(OPERATOR, request.clone()).await;
+    first.call::<es7::AuthenticateSmsr>(OPERATOR, request.clone()).await;
     assert_eq!(
         codes(&first.received_only::<es7::AuthenticateSmsrResponse>(OPERATOR)),
         ("1.1".into(), "1.2".into())
@@ -431,10 +431,10 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
         eid: Some("89049032123451234512345123451235".parse().unwrap()),
         ..request.clone()
     };
-    first.ask::<es7::AuthenticateSmsr>("third", nobody).await;
+    first.call::<es7::AuthenticateSmsr>("third", nobody).await;
     assert_eq!(codes(&first.received_only::<es7::AuthenticateSmsrResponse>("third")).1, "3.9");
     // req: SGP.02-5.6-AuthenticateSmsr-Eid
-    first.ask::<es7::AuthenticateSmsr>("third", es7::AuthenticateSmsrRequest { eid: None, ..request }).await;
+    first.call::<es7::AuthenticateSmsr>("third", es7::AuthenticateSmsrRequest { eid: None, ..request }).await;
     assert_eq!(
         codes(&first.received_only::<es7::AuthenticateSmsrResponse>("third")),
         ("1.3.1".into(), "2.3".into())
@@ -452,7 +452,7 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
     // signature.
     let handover = |eis| es7::HandoverEuiccRequest { base: base(), eis };
     second.add_peer("third", PeerRole::SmSr, true).await;
-    second.ask::<es7::HandoverEuicc>("third", handover(eis)).await;
+    second.call::<es7::HandoverEuicc>("third", handover(eis)).await;
     let answer: es7::HandoverEuiccResponse = second.received_only("third");
     assert!(!answer.base().is_done());
 }

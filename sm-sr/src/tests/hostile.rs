@@ -19,7 +19,7 @@ async fn an_unreadable_deadline_is_kept_and_delays_nothing_else() {
     .await
     .unwrap();
     let base = BaseRequest { validity_period: Some(600), ..BaseRequest::new("") };
-    testbed.ask::<es4::AuditEis>(OPERATOR, es4::AuditEisRequest { base, eid: eid(), iccid: vec![] }).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, es4::AuditEisRequest { base, eid: eid(), iccid: vec![] }).await;
     testbed.pass(std::time::Duration::from_secs(601)).await;
     let answer: es4::AuditEisResponse = testbed.received_only(OPERATOR);
     assert_eq!(answer.base.function_execution_status.status, rsp::sgp02::ExecutionStatus::Expired);
@@ -52,7 +52,7 @@ async fn an_unknown_caller_is_refused() {
     let testbed = Testbed::new().await;
     testbed.register().await;
     let request = es3::GetEisRequest { base: BaseRequest::new("1"), eid: eid() };
-    let response = testbed.ask::<es3::GetEis>(STRANGER, request.clone()).await;
+    let response = testbed.call::<es3::GetEis>(STRANGER, request.clone()).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert!(!String::from_utf8(response.body().to_vec()).unwrap().contains("Eis>"));
     // A request without certificate, whatever its From says.
@@ -71,7 +71,7 @@ async fn a_function_of_another_interface_is_refused() {
         eid: eid(),
         smsr_id: testbed.id(super::testbed::SM_SR),
     };
-    let response = testbed.ask::<rsp::sgp02::es2::GetEis>(SM_DP, request).await;
+    let response = testbed.call::<rsp::sgp02::es2::GetEis>(SM_DP, request).await;
     assert!(response.status().is_client_error());
 }
 

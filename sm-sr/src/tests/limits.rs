@@ -62,7 +62,7 @@ async fn update(testbed: &Testbed, number: &str) -> es4::UpdateSubscriptionAddre
         iccid: iccid(3),
         new_subscription_address: address(number),
     };
-    response_message(&testbed.ask::<es4::UpdateSubscriptionAddress>(OPERATOR, request).await)
+    response_message(&testbed.call::<es4::UpdateSubscriptionAddress>(OPERATOR, request).await)
 }
 
 fn in_use() -> (String, String) {
@@ -89,7 +89,7 @@ async fn a_number_in_use_by_another_profile_is_refused() {
         subscription_address: Some(address(ELSEWHERE)),
         pol2: None,
     };
-    let response = testbed.ask::<es3::ProfileDownloadCompleted>(SM_DP, request).await;
+    let response = testbed.call::<es3::ProfileDownloadCompleted>(SM_DP, request).await;
     assert_eq!(codes(&response_message::<es3::ProfileDownloadCompletedResponse>(&response)), in_use());
     assert_eq!(testbed.state(3).await, Some(ProfileState::Created));
     // The number still belongs to the other card.
@@ -119,7 +119,7 @@ async fn a_card_with_the_number_of_another_is_refused() {
     give(&testbed, &mut other, Some(ELSEWHERE)).await;
     let mut eis = testbed.eis();
     eis.profile_info[0].subscription_address = address(ELSEWHERE);
-    let response = testbed.ask::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
+    let response = testbed.call::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
     assert_eq!(codes(&response_message::<es1::RegisterEisResponse>(&response)), in_use());
     assert_eq!(testbed.state(BOOTSTRAP).await, None);
 }
@@ -146,7 +146,7 @@ async fn the_length_of_the_queue_is_limited() {
 
 async fn audit(testbed: &Testbed) {
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request).await;
 }
 
 #[tokio::test]
@@ -169,5 +169,5 @@ async fn the_audit_trail_is_limited_to_the_latest_records() {
 /// Adds one record.
 async fn delete_nothing(testbed: &Testbed) {
     let request = es4::DeleteProfileRequest { base: base(), eid: eid(), iccid: iccid(9) };
-    testbed.ask::<es4::DeleteProfile>(OPERATOR, request).await;
+    testbed.call::<es4::DeleteProfile>(OPERATOR, request).await;
 }

@@ -45,7 +45,7 @@ async fn new_testbed() -> Testbed {
 
 async fn delete(testbed: &Testbed, peer_name: &str, number: u8) {
     let request = es4::DeleteProfileRequest { base: base(), eid: eid(), iccid: iccid(number) };
-    testbed.ask::<es4::DeleteProfile>(peer_name, request).await;
+    testbed.call::<es4::DeleteProfile>(peer_name, request).await;
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_refused_deletion_gets_its_status() {
         iccid: iccid(3),
         pol2: Some(rules(&[(Pol2Action::Delete, Pol2Qualification::NotAllowed)])),
     };
-    let response = testbed.ask::<es4::UpdatePolicyRules>(OPERATOR, lock).await;
+    let response = testbed.call::<es4::UpdatePolicyRules>(OPERATOR, lock).await;
     assert!(response_message::<es4::UpdatePolicyRulesResponse>(&response).base.is_done());
     for (number, subject, reason) in
         [(2, "8.2.1", "1.2"), (3, "8.2.3", "3.8"), (9, "8.2.1", "3.9"), (BOOTSTRAP, "8.2.1", "3.5")]
@@ -93,7 +93,7 @@ async fn a_refused_deletion_gets_its_status() {
     let testbed = Testbed::new().await;
     let mut eis = testbed.eis();
     eis.profile_info[0].state = Disabled;
-    testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+    testbed.call::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
     // req: SGP.02-5.5-DeletionOfFallBack
     delete(&testbed, OPERATOR, BOOTSTRAP).await;
     assert_eq!(
@@ -128,7 +128,7 @@ async fn a_master_delete_ignores_rules_and_notifies_the_owner() {
         iccid: iccid(2),
         pol2: Some(rules(&[(Pol2Action::Delete, Pol2Qualification::NotAllowed)])),
     };
-    testbed.ask::<es3::UpdatePolicyRules>(SM_DP, lock).await;
+    testbed.call::<es3::UpdatePolicyRules>(SM_DP, lock).await;
     testbed.received();
     testbed.server().master_delete(eid(), iccid(2), token.clone()).await.unwrap();
     testbed.run().await;
@@ -156,7 +156,7 @@ async fn a_master_delete_ignores_rules_and_notifies_the_owner() {
 async fn the_fall_back_attribute_can_be_moved() {
     let testbed = new_testbed().await;
     let request = es4::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    testbed.ask::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request.clone()).await;
+    testbed.call::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request.clone()).await;
     let job = testbed.card_executes().await;
     assert_eq!(job.effect, Effect::SetFallBack(isd_p(2)));
     assert_eq!(
@@ -170,17 +170,17 @@ async fn the_fall_back_attribute_can_be_moved() {
     let with: Vec<_> = eis.profile_info.iter().filter(|profile| profile.fallback_attribute).collect();
     assert_eq!(with.iter().map(|profile| profile.iccid).collect::<Vec<_>>(), [iccid(2)]);
     // The profile has the attribute already: no job for the card.
-    testbed.ask::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request).await;
+    testbed.call::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request).await;
     assert!(testbed.received_only::<es4::SetFallBackAttributeResponse>(OTHER_OPERATOR).base.is_done());
     // The card can refuse.
     let request = es3::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(3) };
-    testbed.ask::<es3::SetFallBackAttribute>(SM_DP, request.clone()).await;
+    testbed.call::<es3::SetFallBackAttribute>(SM_DP, request.clone()).await;
     testbed.card_answers(&[(&[], 0x69E1)]).await;
     assert_eq!(
         codes(&testbed.received_only::<es3::SetFallBackAttributeResponse>(SM_DP)),
         ("8.2.2".into(), "3.8".into())
     );
-    testbed.ask::<es3::SetFallBackAttribute>(OTHER_SM_DP, request).await;
+    testbed.call::<es3::SetFallBackAttribute>(OTHER_SM_DP, request).await;
     let answer: es3::SetFallBackAttributeResponse = testbed.received_only(OTHER_SM_DP);
     assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
 }
@@ -194,7 +194,7 @@ async fn the_emergency_attribute_excludes_the_fall_back_attribute() {
         async move {
             let request =
                 es4::SetEmergencyProfileAttributeRequest { base: base(), eid: eid(), iccid: iccid(number) };
-            testbed.ask::<es4::SetEmergencyProfileAttribute>(peer_name, request).await;
+            testbed.call::<es4::SetEmergencyProfileAttribute>(peer_name, request).await;
         }
     };
     ask(OPERATOR, 3).await;
@@ -211,7 +211,7 @@ async fn the_emergency_attribute_excludes_the_fall_back_attribute() {
     assert_eq!(codes(&testbed.received_only::<Answer>(OTHER_OPERATOR)), ("8.2.1".into(), "1.2".into()));
     // A profile can have only one of the two attributes.
     let request = es4::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(3) };
-    testbed.ask::<es4::SetFallBackAttribute>(OPERATOR, request).await;
+    testbed.call::<es4::SetFallBackAttribute>(OPERATOR, request).await;
     let answer: es4::SetFallBackAttributeResponse = testbed.received_only(OPERATOR);
     assert_eq!(codes(&answer), ("8.2.1".into(), "3.8".into()));
 }
@@ -231,22 +231,22 @@ async fn only_the_owner_can_change_rules_and_addresses() {
     };
     type Answer = es3::UpdateSubscriptionAddressResponse;
     let answer: Answer =
-        response_message(&testbed.ask::<es3::UpdateSubscriptionAddress>(SM_DP, request(2)).await);
+        response_message(&testbed.call::<es3::UpdateSubscriptionAddress>(SM_DP, request(2)).await);
     assert!(answer.base.is_done());
     let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!(eis.profile_info[1].subscription_address, address);
     let answer: Answer =
-        response_message(&testbed.ask::<es3::UpdateSubscriptionAddress>(OTHER_SM_DP, request(2)).await);
+        response_message(&testbed.call::<es3::UpdateSubscriptionAddress>(OTHER_SM_DP, request(2)).await);
     assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
     let answer: Answer =
-        response_message(&testbed.ask::<es3::UpdateSubscriptionAddress>(SM_DP, request(9)).await);
+        response_message(&testbed.call::<es3::UpdateSubscriptionAddress>(SM_DP, request(9)).await);
     assert_eq!(codes(&answer), ("8.2.1".into(), "3.9".into()));
     // An empty set of rules is valid. The other owner of the profile, which has not called, is
     // notified.
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
-    testbed.ask::<es3::UpdatePolicyRules>(SM_DP, request).await;
+    testbed.call::<es3::UpdatePolicyRules>(SM_DP, request).await;
     let request = es4::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
-    let response = testbed.ask::<es4::UpdatePolicyRules>(OPERATOR, request).await;
+    let response = testbed.call::<es4::UpdatePolicyRules>(OPERATOR, request).await;
     assert_eq!(
         codes(&response_message::<es4::UpdatePolicyRulesResponse>(&response)),
         ("8.2.1".into(), "1.2".into())
@@ -257,7 +257,7 @@ async fn only_the_owner_can_change_rules_and_addresses() {
         iccid: iccid(3),
         new_subscription_address: SubscriptionAddress::default(),
     };
-    let response = testbed.ask::<es4::UpdateSubscriptionAddress>(OPERATOR, request).await;
+    let response = testbed.call::<es4::UpdateSubscriptionAddress>(OPERATOR, request).await;
     assert!(response_message::<es4::UpdateSubscriptionAddressResponse>(&response).base.is_done());
     assert!(testbed.received().is_empty());
 }
@@ -272,16 +272,16 @@ async fn connectivity_parameters_are_sent_to_the_isd_p() {
         connectivity_parameters: Octets(hex::decode(parameters).unwrap()),
     };
     type Answer = es3::UpdateConnectivityParametersResponse;
-    testbed.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("AA07220580E2880000")).await;
+    testbed.call::<es3::UpdateConnectivityParameters>(SM_DP, request("AA07220580E2880000")).await;
     let job = testbed.card_executes().await;
     assert_eq!((job.target.clone(), apdus(&job)), (isd_p(2), vec!["80E2880000".to_owned()]));
     assert!(testbed.received_only::<Answer>(SM_DP).euicc_response_data.is_some());
-    testbed.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("AA07220580E2880000")).await;
+    testbed.call::<es3::UpdateConnectivityParameters>(SM_DP, request("AA07220580E2880000")).await;
     testbed.card_answers(&[(&[], 0x6982)]).await;
     assert_eq!(codes(&testbed.received_only::<Answer>(SM_DP)), ("8.4".into(), "4.2".into()));
-    testbed.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("A003060791")).await;
+    testbed.call::<es3::UpdateConnectivityParameters>(SM_DP, request("A003060791")).await;
     assert_eq!(codes(&testbed.received_only::<Answer>(SM_DP)).1, "2.1");
-    testbed.ask::<es3::UpdateConnectivityParameters>(OTHER_SM_DP, request("AA07220580E2880000")).await;
+    testbed.call::<es3::UpdateConnectivityParameters>(OTHER_SM_DP, request("AA07220580E2880000")).await;
     assert_eq!(codes(&testbed.received_only::<Answer>(OTHER_SM_DP)), ("8.2.1".into(), "1.2".into()));
 }
 
@@ -304,7 +304,7 @@ pub(super) fn resources(free: u32) -> Vec<u8> {
 async fn an_audit_updates_the_eis() {
     let testbed = new_testbed().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![iccid(3)] };
-    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     let job = testbed.job().await;
     assert_eq!(apdus(&job)[0], "80CAFF2100");
     testbed.pass(Duration::from_secs(5)).await;
@@ -335,7 +335,7 @@ async fn an_audit_updates_the_eis() {
 async fn an_audit_is_repeated_until_the_card_has_returned_all_isd_ps() {
     let testbed = new_testbed().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    testbed.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request.clone()).await;
     let all = [status_of(BOOTSTRAP, 0x3F, true), status_of(2, 0x1F, false)].concat();
     let rest = status_of(3, 0x1F, false);
     let resources = resources(1);
@@ -348,7 +348,7 @@ async fn an_audit_is_repeated_until_the_card_has_returned_all_isd_ps() {
     let answer: es4::AuditEisResponse = testbed.received_only(OPERATOR);
     assert_eq!(answer.eis.unwrap().profile_info.len(), 2);
     // The repetition is limited.
-    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     for _ in 0..20 {
         let Some((_, job)) = testbed.jobs().await.pop() else { break };
         let more = vec![(rest.as_slice(), 0x6310); job.script.commands.len() - 1];
@@ -361,7 +361,7 @@ async fn an_audit_is_repeated_until_the_card_has_returned_all_isd_ps() {
 async fn an_audit_removes_profiles_that_the_card_does_not_have() {
     let testbed = new_testbed().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    testbed.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request.clone()).await;
     let left = [status_of(BOOTSTRAP, 0x3F, true), status_of(3, 0x1F, false)].concat();
     testbed.card_answers(&[(&resources(1), OK), (&left, OK)]).await;
     assert_eq!(
@@ -373,7 +373,7 @@ async fn an_audit_removes_profiles_that_the_card_does_not_have() {
     );
     assert_eq!(testbed.state(2).await, None);
     // A card that reports no ISD-P cannot be right, because it uses the network of one.
-    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     testbed.card_answers(&[(&resources(1), OK), (&[], OK)]).await;
     assert_eq!(
         codes(&testbed.received_only::<es4::AuditEisResponse>(OPERATOR)),
@@ -388,13 +388,13 @@ async fn an_audit_requires_a_profile_on_the_card() {
     let testbed = Testbed::new().await;
     testbed.register().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    testbed.ask::<es4::AuditEis>(OTHER_OPERATOR, request).await;
+    testbed.call::<es4::AuditEis>(OTHER_OPERATOR, request).await;
     assert_eq!(
         codes(&testbed.received_only::<es4::AuditEisResponse>(OTHER_OPERATOR)),
         ("8.1.1".into(), "1.2".into())
     );
     let request = es3::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    testbed.ask::<es3::AuditEis>(SM_DP, request).await;
+    testbed.call::<es3::AuditEis>(SM_DP, request).await;
     assert_eq!(codes(&testbed.received_only::<es3::AuditEisResponse>(SM_DP)), ("8.1.1".into(), "1.2".into()));
     assert!(testbed.jobs().await.is_empty());
 }
@@ -404,7 +404,7 @@ async fn an_audit_does_not_complete_a_download() {
     let testbed = Testbed::new().await;
     testbed.register_with([testbed.profile(2, OTHER_OPERATOR, Created, false)]).await;
     let request = es3::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    testbed.ask::<es3::AuditEis>(SM_DP, request).await;
+    testbed.call::<es3::AuditEis>(SM_DP, request).await;
     let all = [status_of(BOOTSTRAP, 0x3F, true), status_of(2, 0x1F, false)].concat();
     testbed.card_answers(&[(&resources(1), OK), (&all, OK)]).await;
     let answer: es3::AuditEisResponse = testbed.received_only(SM_DP);
@@ -424,7 +424,7 @@ async fn an_audit_that_fails_changes_nothing() {
         vec![(resources(9), OK), (status_of(2, 0x3F, false), 0x6310), (vec![], 0x6581)],
     ];
     for answers in broken {
-        testbed.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+        testbed.call::<es4::AuditEis>(OPERATOR, request.clone()).await;
         let answers: Vec<(&[u8], u16)> =
             answers.iter().map(|(data, word)| (data.as_slice(), *word)).collect();
         testbed.card_answers(&answers).await;
@@ -436,7 +436,7 @@ async fn an_audit_that_fails_changes_nothing() {
     assert_eq!((eis.available_memory_for_profiles, eis.last_audit_date), (500_000, None));
     // Another operator's profile.
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![iccid(2)] };
-    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     assert_eq!(
         codes(&testbed.received_only::<es4::AuditEisResponse>(OPERATOR)),
         ("8.2.1".into(), "1.2".into())
@@ -483,7 +483,7 @@ async fn an_unanswered_deletion_is_followed_by_an_audit() {
         eid: eid(),
         iccid: vec![],
     };
-    testbed.ask::<es4::AuditEis>(OPERATOR, first).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, first).await;
     delete(&testbed, OPERATOR, 3).await;
     testbed.pass(Duration::from_secs(601)).await;
     testbed.card_answers(&[(&resources(450_000), OK), (&status(&[1, 2, 3]), OK)]).await;

@@ -17,7 +17,7 @@ use super::testbed::{
 use crate::records::{CARDS, Keys, PeerRole};
 
 async fn register(testbed: &Testbed, from: &str, eis: Eis) -> es1::RegisterEisResponse {
-    response_message(&testbed.ask::<es1::RegisterEis>(from, testbed.register_request(eis)).await)
+    response_message(&testbed.call::<es1::RegisterEis>(from, testbed.register_request(eis)).await)
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn registering_in_the_other_namespace_keeps_the_signed_data() {
     let testbed = Testbed::speaking(Namespace::V1).await;
     testbed.register().await;
     let request = es3::GetEisRequest { base: BaseRequest::new("1"), eid: eid() };
-    let response: es3::GetEisResponse = response_message(&testbed.ask::<es3::GetEis>(SM_DP, request).await);
+    let response: es3::GetEisResponse = response_message(&testbed.call::<es3::GetEis>(SM_DP, request).await);
     let shown = response.eis.unwrap();
     let eum = testbed.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
     eum::check(&shown, eum.certificate.public_key()).unwrap();
@@ -62,7 +62,7 @@ async fn registration_requires_the_eum_that_signed_the_eis() {
     let response = register(&testbed, "another EUM", testbed.eis()).await;
     assert_eq!(codes(&response), ("8.1.2".into(), "6.1".into()));
     // An unknown caller.
-    let response = testbed.ask::<es1::RegisterEis>(STRANGER, testbed.register_request(testbed.eis())).await;
+    let response = testbed.call::<es1::RegisterEis>(STRANGER, testbed.register_request(testbed.eis())).await;
     assert_eq!(response.status(), http::StatusCode::FORBIDDEN);
     assert!(testbed.server().cards().await.unwrap().is_empty());
 }
@@ -187,11 +187,11 @@ async fn the_eum_can_update_additional_properties() {
         eid: eid(),
         additional_properties: properties.clone(),
     };
-    let response = testbed.ask::<es1::UpdateEisAdditionalProperties>(EUM, request.clone()).await;
+    let response = testbed.call::<es1::UpdateEisAdditionalProperties>(EUM, request.clone()).await;
     assert!(response_message::<es1::UpdateEisAdditionalPropertiesResponse>(&response).base.is_done());
     assert_eq!(testbed.server().eis(eid()).await.unwrap().unwrap().additional_properties, Some(properties));
     testbed.add_peer("another EUM", PeerRole::Eum { transport_key: None }, false).await;
-    let response = testbed.ask::<es1::UpdateEisAdditionalProperties>("another EUM", request).await;
+    let response = testbed.call::<es1::UpdateEisAdditionalProperties>("another EUM", request).await;
     let response: es1::UpdateEisAdditionalPropertiesResponse = response_message(&response);
     assert_eq!(codes(&response), ("8.1.1".into(), "1.2".into()));
 }
@@ -210,14 +210,14 @@ async fn every_caller_sees_its_own_profiles() {
         let testbed = &testbed;
         async move {
             let request = es3::GetEisRequest { base: BaseRequest::new(""), eid: eid() };
-            response_message::<es3::GetEisResponse>(&testbed.ask::<es3::GetEis>(peer_name, request).await)
+            response_message::<es3::GetEisResponse>(&testbed.call::<es3::GetEis>(peer_name, request).await)
         }
     };
     let es4 = |peer_name: &'static str| {
         let testbed = &testbed;
         async move {
             let request = es4::GetEisRequest { base: BaseRequest::new(""), eid: eid() };
-            response_message::<es4::GetEisResponse>(&testbed.ask::<es4::GetEis>(peer_name, request).await)
+            response_message::<es4::GetEisResponse>(&testbed.call::<es4::GetEis>(peer_name, request).await)
         }
     };
     use super::testbed::iccid;
@@ -244,7 +244,7 @@ async fn every_caller_sees_its_own_profiles() {
 async fn an_unmanaged_card_is_unknown() {
     let testbed = Testbed::new().await;
     let request = es3::GetEisRequest { base: BaseRequest::new(""), eid: eid() };
-    let response: es3::GetEisResponse = response_message(&testbed.ask::<es3::GetEis>(SM_DP, request).await);
+    let response: es3::GetEisResponse = response_message(&testbed.call::<es3::GetEis>(SM_DP, request).await);
     assert_eq!(codes(&response), ("8.1.1".into(), "3.9".into()));
     assert!(response.base().function_execution_status.status_code_data.clone().unwrap().message.is_some());
 }

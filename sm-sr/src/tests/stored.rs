@@ -31,7 +31,7 @@ async fn regenerate_switching(path: &std::path::Path) {
     testbed.register_with([testbed.profile(2, OTHER_OPERATOR, ProfileState::Disabled, false)]).await;
     switching::enable(&testbed, OTHER_OPERATOR, 2).await;
     let request = es4::AuditEisRequest { base: switching::base(), eid: eid(), iccid: Vec::new() };
-    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     testbed.card_executes().await;
     testbed.card_notifies(NOTIFICATION, ProfileChangeSucceeded, &isd_p(2)).await;
     records.regenerate(path).await;
@@ -47,7 +47,7 @@ async fn regenerate_takeover(path: &std::path::Path) {
     handover::settle(&first, &second).await;
     let current_smsr_id = second.id(super::testbed::SM_SR);
     let request = es4::PrepareSmsrChangeRequest { base: handover::base(), eid: eid(), current_smsr_id };
-    second.ask::<es4::PrepareSmsrChange>(OTHER_OPERATOR, request).await;
+    second.call::<es4::PrepareSmsrChange>(OTHER_OPERATOR, request).await;
     records.regenerate(path).await;
 }
 

@@ -39,14 +39,14 @@ pub(super) fn base() -> BaseRequest {
 
 pub(super) async fn enable(testbed: &Testbed, peer_name: &str, number: u8) {
     let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(number) };
-    let response = testbed.ask::<es4::EnableProfile>(peer_name, request).await;
+    let response = testbed.call::<es4::EnableProfile>(peer_name, request).await;
     assert_eq!(response.status(), http::StatusCode::ACCEPTED);
     assert!(response.body().is_empty());
 }
 
 async fn disable(testbed: &Testbed, peer_name: &str, number: u8) {
     let request = es4::DisableProfileRequest { base: base(), eid: eid(), iccid: iccid(number) };
-    testbed.ask::<es4::DisableProfile>(peer_name, request).await;
+    testbed.call::<es4::DisableProfile>(peer_name, request).await;
 }
 
 pub(super) fn status<R: Response>(response: &R) -> ExecutionStatus {
@@ -94,7 +94,7 @@ async fn a_repeated_call_gets_the_same_callback() {
         iccid: iccid(9),
     };
     for _ in 0..2 {
-        testbed.ask::<es4::EnableProfile>(OPERATOR, request.clone()).await;
+        testbed.call::<es4::EnableProfile>(OPERATOR, request.clone()).await;
         let received = testbed.received();
         let [only] = received.as_slice() else { panic!("{received:?}") };
         assert!(only.header().relates_to.is_some());
@@ -108,7 +108,7 @@ async fn a_repeated_call_gets_the_same_callback() {
 async fn an_sm_dp_can_enable_its_profile_and_the_other_operator_is_notified() {
     let testbed = new_testbed().await;
     let request = es3::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    testbed.ask::<es3::EnableProfile>(SM_DP, request).await;
+    testbed.call::<es3::EnableProfile>(SM_DP, request).await;
     testbed.card_executes().await;
     testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
     testbed.card_accepts_confirmation(1, &[]).await;
@@ -170,7 +170,7 @@ async fn a_refused_enable_profile_gets_its_status() {
     }
     // Over ES3 the profile must belong to the SM-DP.
     let request = es3::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    testbed.ask::<es3::EnableProfile>(OTHER_SM_DP, request).await;
+    testbed.call::<es3::EnableProfile>(OTHER_SM_DP, request).await;
     let answer: es3::EnableProfileResponse = testbed.received_only(OTHER_SM_DP);
     assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
     // An unknown card.
@@ -180,7 +180,7 @@ async fn a_refused_enable_profile_gets_its_status() {
         iccid: iccid(2),
     };
     // req: SGP.02-5.5-EidUnknown
-    testbed.ask::<es4::EnableProfile>(OPERATOR, request).await;
+    testbed.call::<es4::EnableProfile>(OPERATOR, request).await;
     let answer: es4::EnableProfileResponse = testbed.received_only(OPERATOR);
     assert_eq!(codes(&answer), ("8.1.1".into(), "3.9".into()));
     assert!(testbed.jobs().await.is_empty());
@@ -192,7 +192,7 @@ async fn pol2_of_the_enabled_profile_keeps_it_enabled() {
     let mut eis = testbed.eis();
     eis.profile_info[0].pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::NotAllowed)]);
     eis.profile_info.push(testbed.profile(2, OTHER_OPERATOR, Disabled, false));
-    testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+    testbed.call::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
     enable(&testbed, OTHER_OPERATOR, 2).await;
     let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("8.2.3".into(), "3.8".into()));
@@ -317,7 +317,7 @@ async fn a_waiting_function_expires_too() {
         eid: eid(),
         iccid: vec![],
     };
-    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     assert_eq!(testbed.jobs().await.len(), 1);
     testbed.pass(Duration::from_secs(11)).await;
     let answer: es4::AuditEisResponse = testbed.received_only(OPERATOR);
@@ -347,7 +347,7 @@ async fn a_function_without_deadline_ends_when_the_next_one_is_submitted() {
     testbed.pass(Duration::from_secs(601)).await;
     assert!(testbed.received().is_empty(), "there is no deadline that would end it");
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     testbed.run().await;
     let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(status(&answer), ExecutionStatus::Expired);
@@ -365,7 +365,7 @@ async fn disabling_enables_the_fall_back_profile() {
     let mut eis = testbed.eis();
     eis.profile_info[0].state = Disabled;
     eis.profile_info.push(testbed.profile(2, OTHER_OPERATOR, Enabled, false));
-    testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+    testbed.call::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
     disable(&testbed, OTHER_OPERATOR, 2).await;
     let job = testbed.card_executes().await;
     assert_eq!(job.effect, Effect::Disable(isd_p(2)));
@@ -392,7 +392,7 @@ async fn disabling_requires_a_fall_back_profile_and_permission_by_pol2() {
     let testbed = Testbed::new().await;
     let mut eis = testbed.eis();
     eis.profile_info[0].fallback_attribute = false;
-    testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+    testbed.call::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
     disable(&testbed, OPERATOR, BOOTSTRAP).await;
     assert_eq!(
         codes(&testbed.received_only::<es4::DisableProfileResponse>(OPERATOR)),
@@ -404,7 +404,7 @@ async fn disabling_requires_a_fall_back_profile_and_permission_by_pol2() {
         iccid: iccid(BOOTSTRAP),
         pol2: Some(rules(&[(Pol2Action::Disable, Pol2Qualification::NotAllowed)])),
     };
-    testbed.ask::<es4::UpdatePolicyRules>(OPERATOR, request).await;
+    testbed.call::<es4::UpdatePolicyRules>(OPERATOR, request).await;
     disable(&testbed, OPERATOR, BOOTSTRAP).await;
     assert_eq!(
         codes(&testbed.received_only::<es4::DisableProfileResponse>(OPERATOR)),
@@ -421,7 +421,7 @@ async fn both_owners_are_notified_of_a_fall_back() {
     // POL2 does not apply during a fall-back.
     enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
     eis.profile_info.push(enabled);
-    testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+    testbed.call::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
     testbed.card_notifies(9, ProfileChangeAfterFallback, &isd_p(BOOTSTRAP)).await;
     assert_eq!(
         testbed.received_briefly(),
@@ -455,7 +455,9 @@ async fn pol2_deletes_a_disabled_profile() {
         let mut enabled = testbed.profile(2, OTHER_OPERATOR, Enabled, false);
         enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
         eis.profile_info.push(enabled);
-        testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+        testbed
+            .call::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis))
+            .await;
         disable(&testbed, OTHER_OPERATOR, 2).await;
         testbed.card_executes().await;
         testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
@@ -505,7 +507,7 @@ async fn functions_are_executed_one_at_a_time_in_order() {
     enable(&testbed, OTHER_OPERATOR, 2).await;
     for _ in 0..2 {
         let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-        testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+        testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     }
     assert_eq!(testbed.server().operations(eid()).await.unwrap().len(), 3);
     testbed.card_answers(&[(&[], 0x6985)]).await;

@@ -307,7 +307,7 @@ impl Testbed {
     }
 
     /// Sends a request and runs all due work.
-    pub(super) async fn ask<F: Function>(&self, from: &str, mut request: F::Request) -> Response<Bytes> {
+    pub(super) async fn call<F: Function>(&self, from: &str, mut request: F::Request) -> Response<Bytes> {
         use rsp::sgp02::Request as _;
         let identifier = &mut request.base_mut().function_call_identifier;
         if identifier.is_empty() {
@@ -402,7 +402,7 @@ impl Testbed {
 
     /// Registers the standard card at this SM-SR.
     pub(super) async fn register(&self) {
-        let response = self.ask::<es1::RegisterEis>(EUM, self.register_request(self.eis())).await;
+        let response = self.call::<es1::RegisterEis>(EUM, self.register_request(self.eis())).await;
         let response_message: es1::RegisterEisResponse = response_message(&response);
         assert!(response_message.base.is_done(), "{:?}", response_message.base);
     }
@@ -488,7 +488,7 @@ impl Testbed {
     pub(super) async fn register_with(&self, profiles: impl IntoIterator<Item = ProfileInfo>) {
         let mut eis = self.eis();
         eis.profile_info.extend(profiles);
-        let response = self.ask::<es1::RegisterEis>(EUM, self.register_request(eis)).await;
+        let response = self.call::<es1::RegisterEis>(EUM, self.register_request(eis)).await;
         let response_message: es1::RegisterEisResponse = response_message(&response);
         assert!(response_message.base.is_done(), "{:?}", response_message.base);
     }

@@ -50,7 +50,7 @@ fn an_invalid_order_is_refused_and_reserves_nothing() {
         for (code, request) in cases {
             let answer = testbed
                 .operator
-                .ask::<es2::DownloadProfile>(&testbed.sm_dp_id(), request, VALIDITY)
+                .call::<es2::DownloadProfile>(&testbed.sm_dp_id(), request, VALIDITY)
                 .await
                 .unwrap();
             let how = answer.base.function_execution_status.to_string();
@@ -59,13 +59,16 @@ fn an_invalid_order_is_refused_and_reserves_nothing() {
         // The profile is still available after all refusals.
         let answer = testbed
             .operator
-            .ask::<es2::DownloadProfile>(&testbed.sm_dp_id(), order.clone(), VALIDITY)
+            .call::<es2::DownloadProfile>(&testbed.sm_dp_id(), order.clone(), VALIDITY)
             .await
             .unwrap();
         assert!(answer.base.is_done(), "{}", answer.base.function_execution_status);
         // A second order for it is refused.
-        let answer =
-            testbed.operator.ask::<es2::DownloadProfile>(&testbed.sm_dp_id(), order, VALIDITY).await.unwrap();
+        let answer = testbed
+            .operator
+            .call::<es2::DownloadProfile>(&testbed.sm_dp_id(), order, VALIDITY)
+            .await
+            .unwrap();
         let how = answer.base.function_execution_status.to_string();
         assert!(how.starts_with("FAILED 8.2/3.7"), "{how}");
     });
@@ -88,7 +91,7 @@ fn es2_functions_are_refused_for_profiles_of_another_sm_dp() {
         };
         let answer = testbed
             .operator
-            .ask::<es2::DisableProfile>(&testbed.sm_dp_id(), request, VALIDITY)
+            .call::<es2::DisableProfile>(&testbed.sm_dp_id(), request, VALIDITY)
             .await
             .unwrap();
         let how = answer.base.function_execution_status.to_string();
@@ -118,7 +121,7 @@ fn a_download_without_response_expires_with_its_validity_period() {
         let validity = Duration::from_secs(1800);
         let answer = testbed
             .operator
-            .ask::<es2::DownloadProfile>(&testbed.sm_dp_id(), request, validity)
+            .call::<es2::DownloadProfile>(&testbed.sm_dp_id(), request, validity)
             .await
             .unwrap();
         let how = answer.base.function_execution_status.to_string();

@@ -95,7 +95,7 @@ async fn everything(namespace: Namespace) -> Vec<Recorded> {
 
     macro_rules! call {
         ($party:expr, $function:ty, $is_done:literal, $request:expr) => {
-            let answer = testbed.operator.ask::<$function>($party, $request, VALIDITY).await.unwrap();
+            let answer = testbed.operator.call::<$function>($party, $request, VALIDITY).await.unwrap();
             let how = answer.base.function_execution_status.to_string();
             assert_eq!(answer.base.is_done(), $is_done, "{}: {how}", <$function>::NAME);
             testbed.settle().await;

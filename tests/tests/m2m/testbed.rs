@@ -215,13 +215,13 @@ impl Testbed {
             iccid: Some(iccid),
             enable_profile,
         };
-        self.operator.ask::<es2::DownloadProfile>(&self.sm_dp_id(), request, VALIDITY).await.unwrap()
+        self.operator.call::<es2::DownloadProfile>(&self.sm_dp_id(), request, VALIDITY).await.unwrap()
     }
 
     /// ES4.AuditEIS: returns the EIS after querying the card.
     pub(crate) async fn audit(&self, eid: Eid) -> rsp::sgp02::eis::Eis {
         let request = es4::AuditEisRequest { base: blank(), eid, iccid: Vec::new() };
-        let answer = self.operator.ask::<es4::AuditEis>(&self.sm_sr_id(), request, VALIDITY).await.unwrap();
+        let answer = self.operator.call::<es4::AuditEis>(&self.sm_sr_id(), request, VALIDITY).await.unwrap();
         assert!(answer.base.is_done(), "{}", answer.base.function_execution_status);
         answer.eis.unwrap()
     }

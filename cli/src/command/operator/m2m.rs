@@ -256,10 +256,10 @@ impl Calls {
                     current_smsr_id: current.clone(),
                 };
                 let prepared =
-                    self.operator.ask::<es4::PrepareSmsrChange>(&target, prepare, self.validity).await?;
+                    self.operator.call::<es4::PrepareSmsrChange>(&target, prepare, self.validity).await?;
                 check_done(&prepared.base, "ES4.PrepareSMSRChange")?;
                 let change = es4::SmsrChangeRequest { base: blank(), eid: of.eid, target_smsr_id: target };
-                let changed = self.operator.ask::<es4::SmsrChange>(&current, change, self.validity).await?;
+                let changed = self.operator.call::<es4::SmsrChange>(&current, change, self.validity).await?;
                 finish(Answer::of(&changed.base), "ES4.SMSRChange", json)
             }
             Function::Download { of, selector: ProfileSelector { iccid, profile_type }, enable } => {
@@ -272,7 +272,7 @@ impl Calls {
                     enable_profile: enable,
                 };
                 let answer =
-                    self.operator.ask::<es2::DownloadProfile>(&self.sm_dp, request, self.validity).await?;
+                    self.operator.call::<es2::DownloadProfile>(&self.sm_dp, request, self.validity).await?;
                 finish(
                     Answer { iccid: answer.iccid, ..Answer::of(&answer.base) },
                     "ES2.DownloadProfile",
@@ -283,12 +283,12 @@ impl Calls {
                 let smsr_id = self.knows(&of.sm_sr);
                 let (base_of, eis) = if es4 {
                     let request = es4::GetEisRequest { base: blank(), eid: of.eid };
-                    let answer = self.operator.ask::<es4::GetEis>(&smsr_id, request, self.validity).await?;
+                    let answer = self.operator.call::<es4::GetEis>(&smsr_id, request, self.validity).await?;
                     (answer.base, answer.eis)
                 } else {
                     let request = es2::GetEisRequest { base: blank(), eid: of.eid, smsr_id };
                     let answer =
-                        self.operator.ask::<es2::GetEis>(&self.sm_dp, request, self.validity).await?;
+                        self.operator.call::<es2::GetEis>(&self.sm_dp, request, self.validity).await?;
                     (answer.base, answer.eis)
                 };
                 finish(Answer { eis, ..Answer::of(&base_of) }, "GetEIS", json)
@@ -297,12 +297,13 @@ impl Calls {
                 let smsr_id = self.knows(&of.sm_sr);
                 let (base_of, eis) = if es4 {
                     let request = es4::AuditEisRequest { base: blank(), eid: of.eid, iccid };
-                    let answer = self.operator.ask::<es4::AuditEis>(&smsr_id, request, self.validity).await?;
+                    let answer =
+                        self.operator.call::<es4::AuditEis>(&smsr_id, request, self.validity).await?;
                     (answer.base, answer.eis)
                 } else {
                     let request = es2::AuditEisRequest { base: blank(), eid: of.eid, iccid, smsr_id };
                     let answer =
-                        self.operator.ask::<es2::AuditEis>(&self.sm_dp, request, self.validity).await?;
+                        self.operator.call::<es2::AuditEis>(&self.sm_dp, request, self.validity).await?;
                     (answer.base, answer.eis)
                 };
                 finish(Answer { eis, ..Answer::of(&base_of) }, "AuditEIS", json)
@@ -371,10 +372,10 @@ macro_rules! on_a_profile {
                 let (eid, smsr_id) = (of.eid, self.knows(&of.sm_sr));
                 Ok(if es4 {
                     let request = es4::$request { base: blank(), eid, iccid $(, $field)? };
-                    Answer::of(&self.operator.ask::<es4::$function>(&smsr_id, request, self.validity).await?.base)
+                    Answer::of(&self.operator.call::<es4::$function>(&smsr_id, request, self.validity).await?.base)
                 } else {
                     let request = es2::$request { base: blank(), eid, smsr_id, iccid $(, $field)? };
-                    Answer::of(&self.operator.ask::<es2::$function>(&self.sm_dp, request, self.validity).await?.base)
+                    Answer::of(&self.operator.call::<es2::$function>(&self.sm_dp, request, self.validity).await?.base)
                 })
             }
         )+ }

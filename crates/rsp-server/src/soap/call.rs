@@ -143,12 +143,12 @@ impl Call {
     }
 
     /// Returns true if it is a request for this function.
-    pub fn asks<F: Function>(&self) -> bool {
+    pub fn is_call_of<F: Function>(&self) -> bool {
         self.element == F::Request::ELEMENT
     }
 
     /// Returns true if it is this notification.
-    pub fn tells<N: Notification>(&self) -> bool {
+    pub fn is_notification<N: Notification>(&self) -> bool {
         self.element == N::ELEMENT
     }
 
@@ -318,13 +318,13 @@ macro_rules! soap_dispatch {
     ) => {{
         let call: &$crate::soap::Call = $call;
         'found: {
-            $( if call.asks::<$function>() {
+            $( if call.is_call_of::<$function>() {
                 break 'found match call.message::<<$function as rsp::sgp02::Function>::Request>() {
                     Ok($request) => call.reply::<$function>($body),
                     Err(fault) => Ok($crate::soap::Reply::fault(fault)),
                 };
             } )*
-            $( if call.tells::<$notification>() {
+            $( if call.is_notification::<$notification>() {
                 break 'found match call.message::<$notification>() {
                     Ok($received) => $crate::soap::Reply::taken($handler),
                     Err(fault) => Ok($crate::soap::Reply::fault(fault)),

@@ -48,7 +48,7 @@ impl Sender {
     ///
     /// # Errors
     /// Returns a fault if the records fail.
-    pub async fn ask<F: Function>(
+    pub async fn call<F: Function>(
         &self,
         tx: &mut Tx<'_>,
         now: Timestamp,

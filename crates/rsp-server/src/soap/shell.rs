@@ -139,7 +139,7 @@ impl Soap {
 
     /// Answers a call with a reply that was made without a transaction. The call is not recorded: a
     /// repeated call is decided again.
-    pub fn say(&self, call: &Call, reply: Result<Reply, Fault>) -> Response<Bytes> {
+    pub fn respond(&self, call: &Call, reply: Result<Reply, Fault>) -> Response<Bytes> {
         let reply = reply.map(|Reply(kind)| match kind {
             Kind::Now(response, outcome) => HttpReply::Message(response, outcome),
             Kind::Accepted(outcome) => HttpReply::Accepted(outcome),

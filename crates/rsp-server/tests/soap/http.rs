@@ -137,7 +137,7 @@ async fn a_caller_whose_certificate_has_one_oid_can_omit_its_entity_id() {
 #[tokio::test]
 async fn a_callback_from_another_party_than_the_one_called_is_ignored() {
     let testbed = Testbed::new(Options::default());
-    testbed.ask::<rsp::sgp02::es3::CreateIsdp>(crate::testbed::create_isdp("c1", None), 700, "isdp").await;
+    testbed.call::<rsp::sgp02::es3::CreateIsdp>(crate::testbed::create_isdp("c1", None), 700, "isdp").await;
     testbed.run().await;
     let asked = testbed.network.posted.lock().unwrap()[0].1.clone();
     let document = parse(&asked).unwrap();

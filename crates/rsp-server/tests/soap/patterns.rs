@@ -13,7 +13,7 @@ use crate::testbed::{DONE, Options, Testbed, create_isdp, enable, get_eis, iccid
 #[tokio::test]
 async fn a_synchronous_function_returns_a_refusal_in_its_response() {
     let testbed = Testbed::new(Options::default());
-    testbed.ask::<es3::GetEis>(get_eis(""), 60, "eis").await;
+    testbed.call::<es3::GetEis>(get_eis(""), 60, "eis").await;
     assert_eq!(testbed.waiting(&testbed.dp).await, 1);
     testbed.start(&testbed.dp).run_due().await.unwrap();
     assert_eq!(
@@ -26,7 +26,7 @@ async fn a_synchronous_function_returns_a_refusal_in_its_response() {
 #[tokio::test]
 async fn an_asynchronous_function_is_answered_by_a_callback_after_both_parties_restart() {
     let testbed = Testbed::new(Options::default());
-    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
+    testbed.call::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
     testbed.run().await;
     assert_eq!(testbed.sr.decided("CreateISDP").await, 1);
     assert!(testbed.ended("isdp").await.is_empty());
@@ -63,7 +63,7 @@ async fn an_asynchronous_function_is_answered_by_a_callback_after_both_parties_r
 #[tokio::test]
 async fn an_asynchronous_function_can_be_decided_at_once() {
     let testbed = Testbed::new(Options::default());
-    testbed.ask::<es3::EnableProfile>(enable("e1"), 60, "enable").await;
+    testbed.call::<es3::EnableProfile>(enable("e1"), 60, "enable").await;
     testbed.run().await;
     assert_eq!(testbed.ended("enable").await, ["ES3-EnableProfile: EXECUTED_SUCCESS"]);
 }
@@ -88,8 +88,8 @@ async fn a_repeated_notification_is_processed_once() {
 async fn a_caller_is_answered_in_its_own_namespace() {
     for namespace in Namespace::ALL {
         let testbed = Testbed::new(Options { namespace, ..Options::default() });
-        testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
-        testbed.ask::<es3::GetEis>(get_eis("g1"), 700, "eis").await;
+        testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+        testbed.call::<es3::GetEis>(get_eis("g1"), 700, "eis").await;
         testbed.run().await;
         testbed.answer("c1").await;
         testbed.run().await;
@@ -108,7 +108,7 @@ async fn a_callback_goes_to_reply_to_or_else_to_the_endpoint_of_the_peer() {
         (None, "sm-dp.example:8443/sgp02"),
     ] {
         let testbed = Testbed::new(Options::default());
-        testbed.ask::<es3::EnableProfile>(enable("e1"), 60, "enable").await;
+        testbed.call::<es3::EnableProfile>(enable("e1"), 60, "enable").await;
         let [(_, outgoing)] = &testbed.start(&testbed.dp).outbox().await.unwrap()[..] else { panic!() };
         assert_eq!(outgoing.element, "ES3-EnableProfileRequest");
         testbed.start(&testbed.dp).run_due().await.unwrap();
@@ -131,14 +131,14 @@ async fn a_callback_goes_to_reply_to_or_else_to_the_endpoint_of_the_peer() {
 #[tokio::test]
 async fn a_callback_without_relates_to_is_matched_by_its_transaction_id() {
     let testbed = Testbed::new(Options::default());
-    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+    testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
     testbed.run().await;
     testbed.answer("c1").await;
     let sr = testbed.start(&testbed.sr);
     sr.run_due().await.unwrap();
     // The same callback, as another implementation could have written it.
     let testbed = Testbed::new(Options::default());
-    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+    testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
     testbed.run().await;
     let message_text = testbed.network.posted.lock().unwrap()[0].1.clone();
     let document = parse(&message_text).unwrap();

@@ -350,7 +350,7 @@ impl Testbed {
     }
 
     /// Sends a request from the SM-DP to the SM-SR.
-    pub(crate) async fn ask<F: Function>(
+    pub(crate) async fn call<F: Function>(
         &self,
         request: F::Request,
         timeout_seconds: u64,
@@ -362,7 +362,7 @@ impl Testbed {
         world::transact(&*self.dp.records, |tx| {
             let (soap, request) = (soap.clone(), request.clone());
             Box::pin(async move {
-                soap.sender().ask::<F>(tx, self.now(), peer, request, until, continuation).await
+                soap.sender().call::<F>(tx, self.now(), peer, request, until, continuation).await
             })
         })
         .await

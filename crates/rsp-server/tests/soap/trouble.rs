@@ -23,7 +23,7 @@ use crate::{
 async fn a_failed_delivery_is_retried_after_increasing_delays() {
     let testbed = Testbed::new(Options::default());
     testbed.set(Wire::Down);
-    testbed.ask::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
+    testbed.call::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
     for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
         let next = testbed.start(&testbed.dp).run_due().await.unwrap().unwrap();
         assert_eq!(next.since(testbed.now()).as_secs(), wait);
@@ -46,8 +46,8 @@ async fn lost_responses_and_duplicated_messages_do_not_change_the_outcome() {
     for wire in [Wire::LosesResponses, Wire::Duplicates] {
         let testbed = Testbed::new(Options::default());
         testbed.set(wire);
-        testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
-        testbed.ask::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
+        testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
+        testbed.call::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
         testbed.tell().await;
         testbed.run().await;
         testbed.answer("c1").await;
@@ -116,7 +116,7 @@ async fn a_repeated_call_gets_the_same_response_and_its_identifier_cannot_be_reu
 #[tokio::test]
 async fn a_call_expires_at_the_end_of_its_validity_period() {
     let testbed = Testbed::new(Options::default());
-    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
+    testbed.call::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
     testbed.run().await;
     testbed.advance(599);
     testbed.run().await;
@@ -140,7 +140,7 @@ async fn a_call_expires_at_the_end_of_its_validity_period() {
 #[tokio::test]
 async fn a_party_can_handle_expiry_itself() {
     let testbed = Testbed::new(Options { answers_expired: false, ..Options::default() });
-    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 3600, "isdp").await;
+    testbed.call::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 3600, "isdp").await;
     testbed.run().await;
     testbed.advance(601);
     testbed.run().await;
@@ -153,7 +153,7 @@ async fn a_party_can_handle_expiry_itself() {
 #[tokio::test]
 async fn a_call_without_response_ends_at_its_deadline() {
     let testbed = Testbed::new(Options::default());
-    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+    testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
     testbed.run().await;
     testbed.advance(700);
     testbed.run().await;
@@ -165,7 +165,7 @@ async fn a_call_without_response_ends_at_its_deadline() {
 
     // The same applies to a call that could not be delivered.
     testbed.set(Wire::Down);
-    testbed.ask::<es3::GetEis>(get_eis("g1"), 10, "eis").await;
+    testbed.call::<es3::GetEis>(get_eis("g1"), 10, "eis").await;
     testbed.run().await;
     testbed.advance(10);
     testbed.run().await;
@@ -183,7 +183,7 @@ async fn an_http_error_status_ends_the_call_or_is_retried() {
     ] {
         let testbed = Testbed::new(Options::default());
         testbed.set(Wire::AnswersWith(status));
-        testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+        testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
         testbed.run().await;
         assert_eq!(testbed.ended("isdp").await.len(), usize::from(is_final), "{status}");
         testbed.set(Wire::Fine);
@@ -213,7 +213,7 @@ const NOTIFICATION: &str = "ES3-HandleProfileEnabledNotification";
 async fn a_rejected_notification_delays_only_notifications_of_its_kind() {
     for status in [StatusCode::FORBIDDEN, StatusCode::INTERNAL_SERVER_ERROR] {
         let testbed = Testbed::new(Options::default());
-        testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
+        testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
         testbed.run().await;
         testbed.network.posted.lock().unwrap().clear();
         testbed.set(Wire::Rejects(NOTIFICATION, status));
@@ -230,7 +230,7 @@ async fn a_rejected_notification_delays_only_notifications_of_its_kind() {
         testbed.run().await;
         assert_eq!(testbed.ended("isdp").await, [DONE], "{status}");
         // Later calls pass at once or within a minute.
-        testbed.ask::<es3::CreateIsdp>(create_isdp("c2", None), 3600, "another").await;
+        testbed.call::<es3::CreateIsdp>(create_isdp("c2", None), 3600, "another").await;
         testbed.run().await;
         testbed.answer("c2").await;
         testbed.advance(60);
@@ -261,7 +261,7 @@ async fn a_rejected_notification_delays_only_notifications_of_its_kind() {
 #[tokio::test]
 async fn an_unavailable_peer_is_sent_no_other_message() {
     let testbed = Testbed::new(Options::default());
-    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
+    testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
     testbed.run().await;
     testbed.set(Wire::Rejects(NOTIFICATION, StatusCode::SERVICE_UNAVAILABLE));
     testbed.tell().await;
@@ -283,7 +283,7 @@ async fn a_soap_fault_of_the_peer_ends_the_call() {
         eid: crate::testbed::eid(),
         iccid: iccid(),
     };
-    testbed.ask::<es3::DeleteIsdp>(request, 700, "delete").await;
+    testbed.call::<es3::DeleteIsdp>(request, 700, "delete").await;
     testbed.run().await;
     assert_eq!(
         testbed.ended("delete").await,
@@ -296,7 +296,7 @@ async fn the_body_of_an_http_202_does_not_end_an_asynchronous_call() {
     for body in ["<html>Accepted</html>", "<soap:Envelope/>", "0"] {
         let testbed = Testbed::new(Options::default());
         testbed.set(Wire::ReplacesBody(body));
-        testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+        testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
         testbed.run().await;
         assert_eq!(testbed.waiting(&testbed.dp).await, 0, "{body}: it was accepted");
         assert!(testbed.ended("isdp").await.is_empty(), "{body}");
@@ -339,7 +339,7 @@ async fn many_peers_that_do_not_answer_delay_no_other() {
     let silent = link_from(tower::service_fn(|_: Request<Bytes>| {
         std::future::pending::<Result<Response<Bytes>, LinkFault>>()
     }));
-    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
+    testbed.call::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
     testbed.run().await;
     for number in 0..2 * MAX_CONCURRENT_TASKS {
         let authority = format!("d{number}:1");
@@ -389,7 +389,7 @@ async fn an_unreadable_record_is_kept_and_delays_no_other() {
     })
     .await
     .unwrap();
-    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
+    testbed.call::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
     testbed.run().await;
     assert_eq!(testbed.dp.decided(&format!("notified {}", iccid())).await, 1);
     testbed.advance(600);
@@ -532,8 +532,8 @@ async fn nothing_is_sent_if_the_commit_fails() {
     let records = Arc::new(Full { inner: MemoryRecords::default(), is_full: AtomicBool::new(true) });
     let testbed =
         Testbed::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
-    testbed.ask::<es3::GetEis>(get_eis("g1"), 700, "eis").await;
-    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+    testbed.call::<es3::GetEis>(get_eis("g1"), 700, "eis").await;
+    testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
     testbed.start(&testbed.dp).run_due().await.unwrap();
     assert!(testbed.ended("eis").await.is_empty());
     assert_eq!((testbed.sr.decided("GetEIS").await, testbed.waiting(&testbed.dp).await), (0, 2));

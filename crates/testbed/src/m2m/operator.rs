@@ -165,7 +165,7 @@ impl Operator {
     ///
     /// # Errors
     /// The peer is unknown, unreachable, or does not answer within the validity period.
-    pub async fn ask<F: Function>(
+    pub async fn call<F: Function>(
         &self,
         peer: &Oid,
         mut request: F::Request,
@@ -233,9 +233,9 @@ impl Operator {
         self.deliveries.begin(&peer.id);
         world::transact(&*self.records, |tx| {
             let (request, continuation) = (request.clone(), continuation.clone());
-            Box::pin(
-                async move { self.soap.sender().ask::<F>(tx, now, peer, request, until, continuation).await },
-            )
+            Box::pin(async move {
+                self.soap.sender().call::<F>(tx, now, peer, request, until, continuation).await
+            })
         })
         .await?;
         self.soap.wake();

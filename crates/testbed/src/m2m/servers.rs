@@ -148,7 +148,7 @@ impl Parts<'_> {
         let id = own.certificate.registered_ids().first().cloned();
         let id = id.ok_or_else(|| super::unexpected("the operator has no OID"))?;
         let woken = Arc::new(Notify::new());
-        let (operator, hears) = self.asks(id, OPERATOR_NAME, "operator", OPERATOR);
+        let (operator, hears) = self.calling_party(id, OPERATOR_NAME, "operator", OPERATOR);
         let operator = operator.with_peers(self.caller(&own, &woken));
         let ids = Ids::of(&setup.pki)?;
         operator.knows(peer(ids.sm_dp, SM_DP));
@@ -166,13 +166,19 @@ impl Parts<'_> {
     pub(super) fn eum(&self) -> Result<Operator, Fault> {
         let pki = &self.setup.pki;
         let own = pki.m2m_eum(&names(EUM)?).map_err(bad_pki)?;
-        let (eum, _) = self.asks(factory::eum_oid(pki)?, "Landfall EUM", "EUM", EUM);
+        let (eum, _) = self.calling_party(factory::eum_oid(pki)?, "Landfall EUM", "EUM", EUM);
         let eum = eum.with_peers(self.caller(&own, &Arc::default()));
         eum.knows(peer(Ids::of(pki)?.sm_sr, FIRST.authority));
         Ok(eum)
     }
 
-    fn asks(&self, id: Oid, name: &str, party: &'static str, authority: &str) -> (Operator, Receiver<Heard>) {
+    fn calling_party(
+        &self,
+        id: Oid,
+        name: &str,
+        party: &'static str,
+        authority: &str,
+    ) -> (Operator, Receiver<Heard>) {
         let (records, events) = (Arc::new(MemoryRecords::default()), Arc::new(self.events.clone()));
         let address = format!("https://{authority}{SOAP_PATH}");
         Operator::new(id, name, party, address, records, self.simulation.world(party), events)

@@ -224,7 +224,7 @@ impl M2mTestbed {
             isd_r.keyset.retain(|set| set.r#type != Some(rsp::sgp02::eis::KeysetType::Scp81));
         }
         let request = es1::RegisterEisRequest { base: blank(), eis };
-        let answer = self.eum.ask::<es1::RegisterEis>(&self.ids.sm_sr, request, FIRST_CONTACT).await?;
+        let answer = self.eum.call::<es1::RegisterEis>(&self.ids.sm_sr, request, FIRST_CONTACT).await?;
         match answer.base.is_done() {
             true => Ok(()),
             false => Err(unexpected(&answer.base.function_execution_status.to_string())),
@@ -246,21 +246,21 @@ impl M2mTestbed {
         let base = blank();
         let request =
             es2::DownloadProfileRequest { base, eid, smsr_id, profile_type, iccid, enable_profile: true };
-        let answer = self.operator.ask::<es2::DownloadProfile>(&self.ids.sm_dp, request, validity).await?;
+        let answer = self.operator.call::<es2::DownloadProfile>(&self.ids.sm_dp, request, validity).await?;
         Ok(FunctionResult { base: answer.base, iccid: answer.iccid })
     }
 
     /// Calls ES4.EnableProfile.
     pub async fn enable(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<FunctionResult, Fault> {
         let request = es4::EnableProfileRequest { base: blank(), eid, iccid };
-        let answer = self.operator.ask::<es4::EnableProfile>(&self.manager(eid), request, validity).await?;
+        let answer = self.operator.call::<es4::EnableProfile>(&self.manager(eid), request, validity).await?;
         Ok(FunctionResult { base: answer.base, iccid: Some(iccid) })
     }
 
     /// Calls ES4.DisableProfile: the profile with the fall-back attribute is enabled.
     pub async fn disable(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<FunctionResult, Fault> {
         let request = es4::DisableProfileRequest { base: blank(), eid, iccid };
-        let answer = self.operator.ask::<es4::DisableProfile>(&self.manager(eid), request, validity).await?;
+        let answer = self.operator.call::<es4::DisableProfile>(&self.manager(eid), request, validity).await?;
         Ok(FunctionResult { base: answer.base, iccid: Some(iccid) })
     }
 
@@ -268,14 +268,14 @@ impl M2mTestbed {
     pub async fn delete(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<FunctionResult, Fault> {
         let smsr_id = self.manager(eid);
         let request = es2::DeleteProfileRequest { base: blank(), eid, smsr_id, iccid };
-        let answer = self.operator.ask::<es2::DeleteProfile>(&self.ids.sm_dp, request, validity).await?;
+        let answer = self.operator.call::<es2::DeleteProfile>(&self.ids.sm_dp, request, validity).await?;
         Ok(FunctionResult { base: answer.base, iccid: Some(iccid) })
     }
 
     /// Calls ES4.GetEIS: returns the EIS of the SM-SR.
     pub async fn eis(&self, eid: Eid) -> Result<Eis, Fault> {
         let request = es4::GetEisRequest { base: blank(), eid };
-        let answer = self.operator.ask::<es4::GetEis>(&self.manager(eid), request, ANSWERED_WITHIN).await?;
+        let answer = self.operator.call::<es4::GetEis>(&self.manager(eid), request, ANSWERED_WITHIN).await?;
         let status = answer.base.function_execution_status;
         answer
             .eis
@@ -285,7 +285,7 @@ impl M2mTestbed {
     /// Calls ES4.AuditEIS: the SM-SR reads the state of the card and updates the EIS.
     pub async fn audit(&self, eid: Eid, validity: Duration) -> Result<FunctionResult, Fault> {
         let request = es4::AuditEisRequest { base: blank(), eid, iccid: Vec::new() };
-        let answer = self.operator.ask::<es4::AuditEis>(&self.manager(eid), request, validity).await?;
+        let answer = self.operator.call::<es4::AuditEis>(&self.manager(eid), request, validity).await?;
         Ok(FunctionResult { base: answer.base, iccid: None })
     }
 
@@ -300,12 +300,12 @@ impl M2mTestbed {
         let target = self.id_of(to);
         let current = self.manager(eid);
         let prepare = es4::PrepareSmsrChangeRequest { base: blank(), eid, current_smsr_id: current.clone() };
-        let prepared = self.operator.ask::<es4::PrepareSmsrChange>(target, prepare, validity).await?;
+        let prepared = self.operator.call::<es4::PrepareSmsrChange>(target, prepare, validity).await?;
         if !prepared.base.is_done() {
             return Ok(FunctionResult { base: prepared.base, iccid: None });
         }
         let change = es4::SmsrChangeRequest { base: blank(), eid, target_smsr_id: target.clone() };
-        let changed = self.operator.ask::<es4::SmsrChange>(&current, change, validity).await?;
+        let changed = self.operator.call::<es4::SmsrChange>(&current, change, validity).await?;
         if changed.base.is_done() {
             self.managers.all().insert(eid, target.clone());
         }

@@ -99,7 +99,8 @@ impl Testbed {
         assert_eq!(eis.profile_info.len(), 1);
         eis.last_audit_date = None;
         let request = es1::RegisterEisRequest { base: blank(), eis };
-        let registered = self.eum.ask::<es1::RegisterEis>(&self.sm_sr_id(), request, VALIDITY).await.unwrap();
+        let registered =
+            self.eum.call::<es1::RegisterEis>(&self.sm_sr_id(), request, VALIDITY).await.unwrap();
         assert!(registered.base.is_done(), "{}", registered.base.function_execution_status);
         let world = self.parts.world(&format!("card {serial}"));
         let card = Slot::new(Card::open(description, RamMemory::default(), world).unwrap());

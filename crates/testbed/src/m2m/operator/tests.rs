@@ -115,7 +115,7 @@ fn asker(records: &Arc<FailingRecords>, clock: &ManualClock, peers: Arc<dyn Peer
 
 async fn enable(operator: &Operator) -> Result<es4::EnableProfileResponse, Fault> {
     let request = es4::EnableProfileRequest { base: blank(), eid: eid(), iccid: iccid() };
-    operator.ask::<es4::EnableProfile>(&sm_sr(), request, VALIDITY).await
+    operator.call::<es4::EnableProfile>(&sm_sr(), request, VALIDITY).await
 }
 
 async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
@@ -236,6 +236,6 @@ async fn a_synchronous_function_times_out_after_its_validity_period() {
     let operator = asker(&Arc::new(FailingRecords::default()), &clock(), nobody_answers());
     let began = tokio::time::Instant::now();
     let request = es4::GetEisRequest { base: blank(), eid: eid() };
-    let fault = operator.ask::<es4::GetEis>(&sm_sr(), request, VALIDITY).await.unwrap_err();
+    let fault = operator.call::<es4::GetEis>(&sm_sr(), request, VALIDITY).await.unwrap_err();
     assert_eq!((fault.why.as_str(), began.elapsed()), ("no answer came in time", VALIDITY));
 }
