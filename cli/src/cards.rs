@@ -314,8 +314,8 @@ mod tests {
     #[test]
     fn every_card_gets_its_own_address() {
         let list = entries(
-            "[[card]]\ndoor = 'vpcd'\n[[card]]\ndoor = 'vpcd'\naddress = 'localhost:35964'\n[[card]]\ndoor = 'vpcd'\n\
-             [[card]]\n[[card]]\n[[card]]\ndoor = 'at'\n[[card]]\ndoor = 'at'\naddress = 'modem'\n",
+            "[[card]]\ninterface = 'vpcd'\n[[card]]\ninterface = 'vpcd'\naddress = 'localhost:35964'\n[[card]]\ninterface = 'vpcd'\n\
+             [[card]]\n[[card]]\n[[card]]\ninterface = 'at'\n[[card]]\ninterface = 'at'\naddress = 'modem'\n",
         )
         .unwrap();
         let vpcd = |port: u16| CardAddress::Vpcd(format!("localhost:{port}"));
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn a_list_can_change_the_description_of_each_card() {
         let list = entries(
-            "[[card]]\ndoor = 'at'\naddress = 'modem'\nmemory = 'ram'\nat-quirks = ['unquoted-hex']\nvisible = ['001-01']\n\
+            "[[card]]\ninterface = 'at'\naddress = 'modem'\nmemory = 'ram'\nat-quirks = ['unquoted-hex']\nvisible = ['001-01']\n\
              [card.description]\nmemory_size = 4096\ncapabilities.firmware_version = '9.8.7'\n[[card]]\n",
         )
         .unwrap();

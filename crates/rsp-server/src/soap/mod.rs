@@ -11,8 +11,8 @@
 //!
 //! | pattern | received call | sent call |
 //! |---|---|---|
-//! | synchronous | [`Answer::Now`]: HTTP 200 with the response | [`Sender::ask`], or [`Soap::call`] without a record |
-//! | asynchronous | HTTP 202; [`Answer::Now`] at once or [`Sender::answer`] later: a callback to ReplyTo | [`Sender::ask`] |
+//! | synchronous | [`Answer::Now`]: HTTP 200 with the response | [`Sender::call`], or [`Soap::call`] without a record |
+//! | asynchronous | HTTP 202; [`Answer::Now`] at once or [`Sender::answer`] later: a callback to ReplyTo | [`Sender::call`] |
 //! | notification | HTTP 202 | [`Sender::notify`] |
 //!
 //! # In ten lines

@@ -74,7 +74,7 @@ pub trait Peers: Send + Sync {
 /// A sent call that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Continuation that was passed to [`Sender::ask`](super::Sender::ask).
+    /// Continuation that was passed to [`Sender::call`](super::Sender::call).
     pub continuation: String,
     /// Name of the function, such as `ES3-CreateISDP`.
     pub function: String,

@@ -103,7 +103,7 @@ impl Soap {
     }
 
     /// Decodes a request, for a party that answers some functions without a transaction by
-    /// [`say`](Self::say) and the others by [`execute`](Self::execute).
+    /// [`respond`](Self::respond) and the others by [`execute`](Self::execute).
     ///
     /// # Errors
     /// Returns the response to a request that is not a valid call.
