@@ -11,6 +11,7 @@ mod device;
 pub mod factory;
 mod observed_state;
 pub mod operator;
+pub mod recording;
 mod servers;
 mod testbed;
 mod web;
@@ -23,7 +24,7 @@ use crypto::Curve;
 use euicc_sim::CardDescription;
 use network::smsc::Account;
 use network::{Network, Networks, Policy, Smsc, SmscSettings, SubscriberServer};
-use rsp::ids::{Eid, Iccid, Imsi, Plmn};
+use rsp::ids::{Eid, Iccid, Imsi, Oid, Plmn};
 use rsp::sgp02::common::SubscriptionAddress;
 use rsp::sgp02::eis::Eis;
 use rsp::sgp02::{Function, Namespace, es1, es2, es4};
@@ -44,6 +45,7 @@ use faults::{FaultInjector, TamperingPeer};
 
 use factory::FirstProfile;
 use operator::{Heard, Operator, blank};
+use recording::Recording;
 use servers::{FIRST, Ids, Parts, SECOND};
 use web::Web;
 
@@ -66,6 +68,17 @@ pub struct Setup {
     /// that triggers
     /// an HTTPS session of the card.
     pub bearer: Bearer,
+    /// The namespace of all messages between servers.
+    pub namespace: Namespace,
+    /// The recording of all messages, if they are to be recorded.
+    pub recording: Option<Recording>,
+}
+
+impl Setup {
+    /// Messages in the newest namespace, which are not recorded.
+    pub fn new(pki: Arc<Pki>, bearer: Bearer) -> Self {
+        Self { pki, bearer, namespace: Namespace::V3, recording: None }
+    }
 }
 
 /// The state from which runs start: the stored data of all parties.
@@ -103,7 +116,8 @@ pub struct M2m {
     pub networks: Arc<Networks>,
     /// The state from which the run started, with the card and the profiles.
     pub start: Start,
-    stock: SmDpPlus,
+    /// The SM-DP+ that shares its stock with the SM-DP.
+    pub stock: SmDpPlus,
     card: RamMemory,
     sm_dp_records: MemoryRecords,
     sm_sr_records: MemoryRecords,
@@ -148,13 +162,21 @@ impl Start {
         }
         let [bootstrap_number, local_number] = numbers;
         let (sm_dp, sm_sr) = (run.sm_dp()?, run.sm_sr()?);
-        servers::introduce(&sm_dp, &[(&FIRST, sm_sr)], run.operator.id(), run.eum.id(), &run.ids).await?;
+        servers::introduce(
+            &sm_dp,
+            &[(&FIRST, sm_sr)],
+            run.operator.id(),
+            run.eum.id(),
+            &run.ids,
+            setup.namespace,
+        )
+        .await?;
         run.stock.add_profile(&local_package, &ProfileOptions::default()).await?;
         let address = SubscriptionAddress { imsi: None, msisdn: local_number.digits().parse().ok() };
         sm_dp.set_subscription_address(second.iccid, &address).await?;
         let first = FirstProfile { package, operator: run.operator.id().clone(), msisdn: bootstrap_number };
         let now = simulation.clock().now();
-        let eis = factory::eis(&setup.pki, eid, &first, &run.ids.sm_sr, None, Namespace::V3, now)?;
+        let eis = factory::eis(&setup.pki, eid, &first, &run.ids.sm_sr, None, setup.namespace, now)?;
         let register = es1::RegisterEisRequest { base: blank(), eis };
         let registered = run.eum.call::<es1::RegisterEis>(&run.ids.sm_sr, register, FIRST_CONTACT).await?;
         if !registered.base.is_done() {
@@ -343,6 +365,16 @@ impl M2m {
         }
     }
 
+    /// The OID of the SM-DP.
+    pub fn sm_dp_id(&self) -> &Oid {
+        &self.ids.sm_dp
+    }
+
+    /// The OID of the SM-SR.
+    pub fn sm_sr_id(&self) -> &Oid {
+        &self.ids.sm_sr
+    }
+
     fn sm_dp(&self) -> Result<SmDp, Fault> {
         self.sm_dp.party().ok_or_else(|| unexpected("the SM-DP does not run"))
     }
@@ -393,7 +425,7 @@ mod tests {
     fn a_device_is_moved_over_either_bearer_and_all_records_agree() {
         let pki = Arc::new(Pki::from_seed(b"m2m", &PkiOptions::default()).unwrap());
         for bearer in [Bearer::Sms, Bearer::Https] {
-            let setup = Setup { pki: Arc::clone(&pki), bearer };
+            let setup = Setup::new(Arc::clone(&pki), bearer);
             let start = run("m2m", BEGIN, async |simulation| Start::prepare(&simulation, &setup).await);
             let start = start.unwrap().unwrap();
             let again = BEGIN.plus(Duration::from_secs(3600));

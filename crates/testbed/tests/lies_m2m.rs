@@ -79,7 +79,7 @@ fn try_lie(entry: &Entry, lie: FalseM2mStatement, setup: &Setup, start: &Start) 
 #[test]
 fn every_lie_between_servers_is_refused_with_the_answer_in_the_catalogue() {
     let pki = Arc::new(Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap());
-    let setup = Setup { pki, bearer: Bearer::Sms };
+    let setup = Setup::new(pki, Bearer::Sms);
     let start = run("lies", BEGIN, async |simulation| Start::prepare(&simulation, &setup).await);
     let start = start.unwrap().unwrap();
     let mut tried = 0;

@@ -197,7 +197,7 @@ struct Occasions {
 }
 
 fn setup(bearer: Bearer) -> (Setup, Start) {
-    let setup = Setup { pki: Arc::clone(&PKI), bearer };
+    let setup = Setup::new(Arc::clone(&PKI), bearer);
     let start = run("matrix", BEGIN, async |simulation| Start::prepare(&simulation, &setup).await);
     let start = start.unwrap().unwrap();
     (setup, start)

@@ -1,16 +1,10 @@
 //! SGP.02 end to end: a profile ordered over ES2 is installed on a card without action of its
 //! device, whatever messages are lost or duplicated and whatever servers restart.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::await_holding_lock,
-    reason = "tests fail by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod failures;
 mod refusals;
 mod schema;
-mod testbed;
+mod support;
 mod walk;

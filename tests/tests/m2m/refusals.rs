@@ -3,35 +3,38 @@
 
 use std::time::Duration;
 
-use cli::m2m::operator::blank;
-use euicc_sim::m2m::toolkit::Numbers;
-use rsp::{ids::Iccid, sgp02::es2};
-use tokio::runtime::Builder;
+use crypto::Curve;
+use rsp::{
+    ids::Iccid,
+    sgp02::{Function, es2},
+};
+use testbed::m2m::{Bearer, M2m, operator::blank};
 
-use crate::testbed::{LOCAL, Testbed, VALIDITY};
+use crate::support::{Prepared, VALIDITY, status};
 
-fn played<T>(story: impl Future<Output = T>) -> T {
-    Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(story)
+/// Calls a function of the SM-DP.
+async fn call<F: Function>(run: &M2m, request: F::Request) -> F::Response
+where
+    F::Request: Clone + Send,
+{
+    run.operator.call::<F>(run.sm_dp_id(), request, VALIDITY).await.unwrap()
 }
 
 #[test]
 fn an_invalid_order_is_refused_and_reserves_nothing() {
-    played(async {
-        let testbed = Testbed::new("refusals").await;
-        let device = testbed.device(501, Numbers::default()).await;
-        let iccid = testbed.put_in_stock(LOCAL, 1).await;
-        testbed.settle().await;
+    let prepared = Prepared::new(Bearer::Sms);
+    prepared.run(async |run| {
         let order = es2::DownloadProfileRequest {
             base: blank(),
-            eid: device.eid,
-            smsr_id: testbed.sm_sr_id(),
+            eid: prepared.start.eid,
+            smsr_id: run.sm_sr_id().clone(),
             profile_type: None,
-            iccid: Some(iccid),
+            iccid: Some(prepared.start.local),
             enable_profile: false,
         };
         let nobody: rsp::ids::Oid = "2.999.16.1".parse().unwrap();
         let unknown = Iccid::with_luhn("8972499000000000009").unwrap();
-        let other = cli::parties::eid_of_serial(testbed.pki(), 999).unwrap();
+        let other = prepared.setup.pki.eids(Curve::P256)[1];
         let cases = [
             ("8.7/3.9", es2::DownloadProfileRequest { smsr_id: nobody, ..order.clone() }),
             ("8.2.1/3.9", es2::DownloadProfileRequest { iccid: Some(unknown), ..order.clone() }),
@@ -48,83 +51,42 @@ fn an_invalid_order_is_refused_and_reserves_nothing() {
             ("8.1.1/3.9", es2::DownloadProfileRequest { eid: other, ..order.clone() }),
         ];
         for (code, request) in cases {
-            let answer = testbed
-                .operator
-                .call::<es2::DownloadProfile>(&testbed.sm_dp_id(), request, VALIDITY)
-                .await
-                .unwrap();
-            let how = answer.base.function_execution_status.to_string();
-            assert!(how.starts_with(&format!("FAILED {code}")), "{code}: {how}");
+            let status = status(&call::<es2::DownloadProfile>(&run, request).await.base);
+            assert!(status.starts_with(&format!("FAILED {code}")), "{code}: {status}");
         }
         // The profile is still available after all refusals.
-        let answer = testbed
-            .operator
-            .call::<es2::DownloadProfile>(&testbed.sm_dp_id(), order.clone(), VALIDITY)
-            .await
-            .unwrap();
-        assert!(answer.base.is_done(), "{}", answer.base.function_execution_status);
+        let answer = call::<es2::DownloadProfile>(&run, order.clone()).await;
+        assert!(answer.base.is_done(), "{}", status(&answer.base));
         // A second order for it is refused.
-        let answer = testbed
-            .operator
-            .call::<es2::DownloadProfile>(&testbed.sm_dp_id(), order, VALIDITY)
-            .await
-            .unwrap();
-        let how = answer.base.function_execution_status.to_string();
-        assert!(how.starts_with("FAILED 8.2/3.7"), "{how}");
+        let status = status(&call::<es2::DownloadProfile>(&run, order).await.base);
+        assert!(status.starts_with("FAILED 8.2/3.7"), "{status}");
     });
 }
 
 #[test]
 fn es2_functions_are_refused_for_profiles_of_another_sm_dp() {
-    played(async {
-        let testbed = Testbed::new("strangers").await;
-        let device = testbed.device(501, Numbers::default()).await;
-        testbed.settle().await;
-        let first = testbed.audit(device.eid).await.profile_info[0].iccid;
+    let prepared = Prepared::new(Bearer::Sms);
+    prepared.run(async |run| {
         // The profile belongs to this operator, but was not downloaded by this SM-DP; ES4
         // would work.
         let request = es2::DisableProfileRequest {
             base: blank(),
-            eid: device.eid,
-            smsr_id: testbed.sm_sr_id(),
-            iccid: first,
+            eid: prepared.start.eid,
+            smsr_id: run.sm_sr_id().clone(),
+            iccid: prepared.start.bootstrap,
         };
-        let answer = testbed
-            .operator
-            .call::<es2::DisableProfile>(&testbed.sm_dp_id(), request, VALIDITY)
-            .await
-            .unwrap();
-        let how = answer.base.function_execution_status.to_string();
-        assert!(how.starts_with("FAILED 8.2.1/3.9"), "{how}");
+        let status = status(&call::<es2::DisableProfile>(&run, request).await.base);
+        assert!(status.starts_with("FAILED 8.2.1/3.9"), "{status}");
     });
 }
 
 #[test]
 fn a_download_without_response_expires_with_its_validity_period() {
-    played(async {
-        let testbed = Testbed::new("expired").await;
-        let device = testbed.device(501, Numbers::default()).await;
-        let iccid = testbed.put_in_stock(LOCAL, 1).await;
-        testbed.settle().await;
-        let eid = device.eid;
-        // The device is switched off, so that the card is unreachable.
-        drop(device);
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        let request = es2::DownloadProfileRequest {
-            base: blank(),
-            eid,
-            smsr_id: testbed.sm_sr_id(),
-            profile_type: None,
-            iccid: Some(iccid),
-            enable_profile: false,
-        };
-        let validity = Duration::from_secs(1800);
-        let answer = testbed
-            .operator
-            .call::<es2::DownloadProfile>(&testbed.sm_dp_id(), request, validity)
-            .await
-            .unwrap();
-        let how = answer.base.function_execution_status.to_string();
-        assert!(how.starts_with("EXPIRED"), "{how}");
+    Prepared::new(Bearer::Sms).run(async |run| {
+        // No short message arrives, so that the card is unreachable.
+        run.faults.install("radio/sms-lose@mt".parse().unwrap());
+        let answer = run.download(false, Duration::from_secs(1800)).await.unwrap();
+        let status = status(&answer.base);
+        assert!(status.starts_with("EXPIRED"), "{status}");
     });
 }

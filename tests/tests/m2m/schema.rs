@@ -4,10 +4,9 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, process::Command};
 
-use cli::m2m::operator::blank;
-use euicc_sim::m2m::toolkit::Numbers;
+use crypto::Curve;
 use rsp::{
-    ids::{Eid, Iccid},
+    ids::Iccid,
     sgp02::{
         Function, Namespace,
         common::SubscriptionAddress,
@@ -17,9 +16,13 @@ use rsp::{
         xml,
     },
 };
-use tokio::runtime::Builder;
+use sm_dp::ProfileOptions;
+use testbed::{
+    m2m::{Bearer, M2m, operator::blank, recording::Message},
+    subscription::{Subscription, own_package},
+};
 
-use crate::testbed::{Bearer, LOCAL, REFUSING, Recorded, Testbed, VALIDITY};
+use crate::support::{Prepared, VALIDITY, settle, status};
 
 const FOLDER: &str = "LANDFALL_ESIM_XSD";
 
@@ -28,8 +31,7 @@ const FOLDER: &str = "LANDFALL_ESIM_XSD";
 fn all_messages_are_valid_according_to_the_published_schemas() {
     let schemas = std::env::var_os(FOLDER).unwrap();
     for (namespace, name) in [(Namespace::V1, "1"), (Namespace::V3, "3")] {
-        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let recorded = runtime.block_on(everything(namespace));
+        let recorded = everything(namespace);
         let printed: Vec<(String, String)> =
             recorded.iter().filter_map(|it| message(it, namespace)).collect();
         let Verdict { valid, undeclared, without_profile } =
@@ -66,8 +68,7 @@ fn all_messages_are_valid_according_to_the_published_schemas() {
 #[test]
 fn messages_contain_no_elements_that_the_schemas_forbid() {
     for namespace in Namespace::ALL {
-        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let recorded = runtime.block_on(everything(namespace));
+        let recorded = everything(namespace);
         let printed: Vec<(String, String)> =
             recorded.iter().filter_map(|it| message(it, namespace)).collect();
         assert!(printed.iter().any(|(element, _)| element == "ES2-DisableProfileResponse"));
@@ -80,38 +81,55 @@ fn messages_contain_no_elements_that_the_schemas_forbid() {
 }
 
 /// Runs all functions of an operator for a device, including refused ones. Returns all messages.
-async fn everything(namespace: Namespace) -> Vec<Recorded> {
-    let testbed = Testbed::with("schemas", Bearer::Sms, namespace).await;
-    let device = testbed.device(501, Numbers::default()).await;
-    let (local, refusing) = (testbed.put_in_stock(LOCAL, 1).await, testbed.put_in_stock(REFUSING, 2).await);
-    testbed.settle().await;
-    let eid = device.eid;
-    let (sm_dp, sm_sr) = (testbed.sm_dp_id(), testbed.sm_sr_id());
-    let done = testbed.download(eid, local, true).await;
-    assert!(done.base.is_done(), "{}", done.base.function_execution_status);
-    let done = testbed.download(eid, refusing, false).await;
-    assert!(done.base.is_done(), "{}", done.base.function_execution_status);
-    testbed.settle().await;
+fn everything(namespace: Namespace) -> Vec<Message> {
+    let prepared = Prepared::in_namespace(Bearer::Sms, namespace);
+    prepared.run(async |run| call_everything(&prepared, &run).await);
+    prepared.recording.take()
+}
+
+async fn call_everything(prepared: &Prepared, run: &M2m) {
+    let (eid, local) = (prepared.start.eid, prepared.start.local);
+    // No network accepts the subscriber of this profile.
+    let package = own_package("262-98", 3, "Refused").unwrap();
+    let refused = Subscription::of(&package).unwrap().iccid;
+    run.stock.add_profile(&package, &ProfileOptions::default()).await.unwrap();
+    let (sm_dp, sm_sr) = (run.sm_dp_id().clone(), run.sm_sr_id().clone());
+    let done = run.download(true, VALIDITY).await.unwrap();
+    assert!(done.base.is_done(), "{}", status(&done.base));
+    settle().await;
 
     macro_rules! call {
         ($party:expr, $function:ty, $is_done:literal, $request:expr) => {
-            let answer = testbed.operator.call::<$function>($party, $request, VALIDITY).await.unwrap();
-            let how = answer.base.function_execution_status.to_string();
+            let answer = run.operator.call::<$function>($party, $request, VALIDITY).await.unwrap();
+            let how = status(&answer.base);
             assert_eq!(answer.base.is_done(), $is_done, "{}: {how}", <$function>::NAME);
-            testbed.settle().await;
+            settle().await;
         };
     }
     let smsr_id = || sm_sr.clone();
-    let other: Eid = cli::parties::eid_of_serial(testbed.pki(), 999).unwrap();
-    let address = SubscriptionAddress { imsi: None, msisdn: "5511900000001".parse().ok() };
+    let other = prepared.setup.pki.eids(Curve::P256)[1];
+    let address = SubscriptionAddress { imsi: None, msisdn: "4915100000002".parse().ok() };
     let iccid = local;
     let unknown = Iccid::with_luhn("8972499000000000009").unwrap();
-    // The network refuses the profile, and the card rolls back.
+    call!(
+        &sm_dp,
+        es2::DownloadProfile,
+        true,
+        es2::DownloadProfileRequest {
+            base: blank(),
+            eid,
+            smsr_id: smsr_id(),
+            profile_type: None,
+            iccid: Some(refused),
+            enable_profile: false
+        }
+    );
+    // The networks refuse the profile, and the card rolls back.
     call!(
         &sm_dp,
         es2::EnableProfile,
         false,
-        es2::EnableProfileRequest { base: blank(), eid, smsr_id: smsr_id(), iccid: refusing }
+        es2::EnableProfileRequest { base: blank(), eid, smsr_id: smsr_id(), iccid: refused }
     );
     call!(&sm_dp, es2::GetEis, true, es2::GetEisRequest { base: blank(), eid, smsr_id: smsr_id() });
     call!(
@@ -166,7 +184,7 @@ async fn everything(namespace: Namespace) -> Vec<Recorded> {
         &sm_dp,
         es2::DeleteProfile,
         true,
-        es2::DeleteProfileRequest { base: blank(), eid, iccid: refusing, smsr_id: smsr_id() }
+        es2::DeleteProfileRequest { base: blank(), eid, iccid: refused, smsr_id: smsr_id() }
     );
     call!(&sm_sr, es4::GetEis, true, es4::GetEisRequest { base: blank(), eid });
     call!(&sm_sr, es4::GetEis, false, es4::GetEisRequest { base: blank(), eid: other });
@@ -185,12 +203,11 @@ async fn everything(namespace: Namespace) -> Vec<Recorded> {
     );
     call!(&sm_sr, es4::DisableProfile, true, es4::DisableProfileRequest { base: blank(), eid, iccid });
     call!(&sm_sr, es4::DeleteProfile, true, es4::DeleteProfileRequest { base: blank(), eid, iccid });
-    testbed.recorded_messages()
 }
 
 /// Returns the body element of a message and its name.
-fn message(recorded: &Recorded, namespace: Namespace) -> Option<(String, String)> {
-    let Recorded::Soap(text) = recorded else { return None };
+fn message(recorded: &Message, namespace: Namespace) -> Option<(String, String)> {
+    let Message::Soap(text) = recorded else { return None };
     let document = xml::parse(text).unwrap();
     match Envelope::receive(&document).unwrap() {
         Received::Message(envelope) => {

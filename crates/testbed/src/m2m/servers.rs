@@ -11,6 +11,7 @@ use http::Request;
 use net::{PskKeys, PskServer};
 use rsp::ids::Oid;
 use rsp::ota::trigger::SessionTrigger;
+use rsp::sgp02::Namespace;
 use rsp_server::due::Due;
 use rsp_server::soap::Peer;
 use sm_dp::{SmDp, SmDpPlus};
@@ -23,14 +24,14 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use world::{
     BoxFuture, Clock, Fault, Link, LinkFault, MemoryEvents, MemoryHosts, MemoryListener, MemoryRecords,
-    ShortMessageSink, TokioClock, link_from,
+    ShortMessageSink, ShortMessages, TokioClock, link_from,
 };
 
 use network::Smsc;
-use network::smsc::LocalClient;
 
 use super::factory::CardAddresses;
 use super::operator::{Heard, Operator, SOAP_PATH, peer};
+use super::recording::SmsAccount;
 use super::web::{Caller, Web};
 use super::{CARD_PATH, SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_pki, factory, number};
 use crate::host::Host;
@@ -131,7 +132,8 @@ impl Ids {
 
 impl Parts<'_> {
     fn caller(&self, shown: &Credential, woken: &Arc<Notify>) -> Arc<Caller> {
-        Arc::new(Caller::new(&Arc::downgrade(self.web), shown, self.faults, woken))
+        let web = Arc::downgrade(self.web);
+        Arc::new(Caller::new(&web, shown, self.faults, self.setup.recording.as_ref(), woken))
     }
 
     /// Makes a server reachable for all parties.
@@ -151,9 +153,10 @@ impl Parts<'_> {
         let (operator, hears) = self.calling_party(id, OPERATOR_NAME, "operator", OPERATOR);
         let operator = operator.with_peers(self.caller(&own, &woken));
         let ids = Ids::of(&setup.pki)?;
-        operator.knows(peer(ids.sm_dp, SM_DP));
-        operator.knows(peer(ids.sm_sr, FIRST.authority));
-        operator.knows(peer(ids.second_sm_sr, SECOND.authority));
+        let known = |id, authority| Peer { namespace: setup.namespace, ..peer(id, authority) };
+        operator.knows(known(ids.sm_dp, SM_DP));
+        operator.knows(known(ids.sm_sr, FIRST.authority));
+        operator.knows(known(ids.second_sm_sr, SECOND.authority));
         let process = Arc::new(|| Some(1));
         let (host, link, clock) = (OPERATOR.to_owned(), operator.link(), simulation.clock());
         self.open(OPERATOR, Server { host, link, process, shows: Some(own), clock })?;
@@ -168,7 +171,8 @@ impl Parts<'_> {
         let own = pki.m2m_eum(&names(EUM)?).map_err(bad_pki)?;
         let (eum, _) = self.calling_party(factory::eum_oid(pki)?, "Landfall EUM", "EUM", EUM);
         let eum = eum.with_peers(self.caller(&own, &Arc::default()));
-        eum.knows(peer(Ids::of(pki)?.sm_sr, FIRST.authority));
+        let sm_sr = peer(Ids::of(pki)?.sm_sr, FIRST.authority);
+        eum.knows(Peer { namespace: self.setup.namespace, ..sm_sr });
         Ok(eum)
     }
 
@@ -210,12 +214,12 @@ impl Parts<'_> {
         );
         let woken = Arc::new(Notify::new());
         let host = {
-            let tls = own.tls.clone();
+            let (tls, recording) = (own.tls.clone(), setup.recording.clone());
             let (simulation, events) = ((*simulation).clone(), (*events).clone());
             let (web, faults, woken) = (Arc::downgrade(web), (*faults).clone(), Arc::clone(&woken));
             let make = move |records, starts| {
                 let world = of_process(&simulation, "SM-DP", starts);
-                let transport = Arc::new(Caller::new(&web, &tls, &faults, &woken));
+                let transport = Arc::new(Caller::new(&web, &tls, &faults, recording.as_ref(), &woken));
                 let events = Arc::new(events.clone());
                 let server = SmDp::new(config.clone(), credentials.clone(), records, world, events);
                 let server = server.with_peers(transport);
@@ -271,15 +275,17 @@ impl Parts<'_> {
             },
             false => es5,
         };
-        let (woken, writer) = (Arc::new(Notify::new()), Arc::new(smsc.account(at.place)));
+        let woken = Arc::new(Notify::new());
+        let recording = setup.recording.clone();
+        let account = Arc::new(SmsAccount { account: smsc.account(at.place), recording: recording.clone() });
         let host = {
-            let tls = own.tls.clone();
+            let (tls, recording) = (own.tls.clone(), setup.recording.clone());
             let (simulation, events) = ((*simulation).clone(), (*events).clone());
             let (web, faults, woken) = (Arc::downgrade(web), (*faults).clone(), Arc::clone(&woken));
-            let writer = Arc::clone(&writer);
+            let account: Arc<dyn ShortMessages> = account.clone();
             let make = move |records, starts| {
                 let world = of_process(&simulation, at.name, starts);
-                let transport = Arc::new(Caller::new(&web, &tls, &faults, &woken));
+                let transport = Arc::new(Caller::new(&web, &tls, &faults, recording.as_ref(), &woken));
                 let server = SmSr::new(
                     config.clone(),
                     credentials.clone(),
@@ -292,11 +298,9 @@ impl Parts<'_> {
                 let server = server.with_peers(transport);
                 let engine = server.engine().clone();
                 // All clones of the engine share these settings.
-                let _ = engine.with_wake(Arc::new(Woken(Arc::clone(&woken)))).with_short_messages(Arc::<
-                    LocalClient,
-                >::clone(
-                    &writer
-                ));
+                let _ = engine
+                    .with_wake(Arc::new(Woken(Arc::clone(&woken))))
+                    .with_short_messages(Arc::clone(&account));
                 let link = server.link();
                 (server, link)
             };
@@ -304,17 +308,21 @@ impl Parts<'_> {
         };
         let server = Server::of(at.authority.to_owned(), &host, simulation.clock()).showing(own.tls);
         self.open(at.authority, server)?;
-        let cards = faults.link(host.link_of(|server| es5_link(server.engine().clone())));
+        let cards = host.link_of(|server| es5_link(server.engine().clone()));
+        let cards = faults.link(match recording {
+            Some(recording) => recording.of_card(cards),
+            None => cards,
+        });
         let (own, hosts, clock) = (host.clone(), hosts.clone(), simulation.clock());
         let works = async move {
             own.works(|server| {
-                let (woken, writer, cards) = (Arc::clone(&woken), Arc::clone(&writer), cards.clone());
+                let (woken, account, cards) = (Arc::clone(&woken), Arc::clone(&account), cards.clone());
                 let listener = has_https.then(|| hosts.listen(at.cards.to_string()));
                 Box::pin(async move {
                     let engine = server.engine().clone();
                     tokio::join!(
                         drive(woken, clock, server, |it| Box::pin(async move { it.due().await })),
-                        hear(&writer, &engine),
+                        hear(&account, &engine),
                         open(listener, engine.clone(), cards)
                     );
                 })
@@ -332,16 +340,17 @@ pub(super) async fn introduce(
     operator: &Oid,
     eum: &Oid,
     ids: &Ids,
+    namespace: Namespace,
 ) -> Result<(), Fault> {
+    let peer = |id: &Oid, authority: &str| Peer { namespace, ..peer(id.clone(), authority) };
     let known = |id: &Oid, name: &str, role, authority: Option<&str>| {
-        let Peer { namespace, .. } = peer(id.clone(), SM_DP);
         let endpoint = authority.map(|authority| format!("https://{authority}{SOAP_PATH}"));
         SrPeer { id: id.clone(), name: name.to_owned(), role, endpoint, namespace }
     };
     let of = |at: &SmSrAt| if at.place == FIRST.place { &ids.sm_sr } else { &ids.second_sm_sr };
-    sm_dp.register_operator(&peer(operator.clone(), OPERATOR)).await?;
+    sm_dp.register_operator(&peer(operator, OPERATOR)).await?;
     for (own, sm_sr) in sm_srs {
-        sm_dp.register_sm_sr(&peer(of(own).clone(), own.authority)).await?;
+        sm_dp.register_sm_sr(&peer(of(own), own.authority)).await?;
         sm_sr.register_peer(&known(eum, "EUM", PeerRole::Eum { transport_key: None }, None)).await?;
         sm_sr.register_peer(&known(&ids.sm_dp, SM_DP_NAME, PeerRole::SmDp, Some(SM_DP))).await?;
         sm_sr.register_peer(&known(operator, OPERATOR_NAME, PeerRole::Operator, Some(OPERATOR))).await?;
@@ -406,11 +415,11 @@ async fn drive<S: Clone>(
 }
 
 /// Passes messages from the SMSC to the engine, without end.
-async fn hear(writer: &LocalClient, engine: &Engine) {
+async fn hear(account: &SmsAccount, engine: &Engine) {
     loop {
-        let delivery = writer.next().await;
+        let delivery = account.next().await;
         let taken = match engine.take(delivery.arrived).await {
-            Ok(()) => writer.taken(&delivery.ticket),
+            Ok(()) => account.account.taken(&delivery.ticket),
             Err(fault) => Err(fault),
         };
         if taken.is_err() {

@@ -113,7 +113,7 @@ impl M2mTestbed {
         transports: &dyn Transports,
         has_second_sm_sr: bool,
     ) -> Result<Self, Fault> {
-        let setup = Setup { pki: Arc::clone(pki), bearer };
+        let setup = Setup::new(Arc::clone(pki), bearer);
         let (events, web, hosts) =
             (MemoryEvents::default(), Arc::new(Web::default()), MemoryHosts::default());
         let parts = Parts {
@@ -166,7 +166,15 @@ impl M2mTestbed {
         if let Some(second) = &testbed.second_sm_sr {
             sm_srs.push((&SECOND, second.party().ok_or_else(away)?));
         }
-        servers::introduce(&sm_dp, &sm_srs, testbed.operator.id(), testbed.eum.id(), &testbed.ids).await?;
+        servers::introduce(
+            &sm_dp,
+            &sm_srs,
+            testbed.operator.id(),
+            testbed.eum.id(),
+            &testbed.ids,
+            setup.namespace,
+        )
+        .await?;
         Ok(testbed)
     }
 

@@ -10,6 +10,7 @@ use rsp_server::soap::Peers;
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
+use super::recording::Recording;
 use crate::transport::Transport;
 use faults::FaultInjector;
 
@@ -58,6 +59,7 @@ pub(super) struct Caller {
     /// The certificate that it presents.
     shown: Credential,
     faults: FaultInjector,
+    recording: Option<Recording>,
     woken: Arc<Notify>,
     links: Mutex<BTreeMap<String, Link>>,
 }
@@ -67,6 +69,7 @@ impl Caller {
         web: &Weak<Web>,
         shown: &Credential,
         faults: &FaultInjector,
+        recording: Option<&Recording>,
         woken: &Arc<Notify>,
     ) -> Self {
         let number = web.upgrade().map_or(0, |web| {
@@ -79,6 +82,7 @@ impl Caller {
             number,
             shown: shown.clone(),
             faults: faults.clone(),
+            recording: recording.cloned(),
             woken: Arc::clone(woken),
             links: Mutex::default(),
         }
@@ -88,7 +92,7 @@ impl Caller {
     fn link_to(&self, authority: &str) -> Link {
         let (web, number, shown) = (self.web.clone(), self.number, self.shown.clone());
         let to = authority.to_owned();
-        self.faults.link(link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let link = link_from(tower::service_fn(move |request: Request<Bytes>| {
             let fault = |kind, why: String| LinkFault::new(kind, to.clone(), why);
             let connection = web.upgrade().and_then(|web| web.connection(number, &shown, &to));
             let connection = match connection {
@@ -100,7 +104,11 @@ impl Caller {
                 }
             };
             async move { world::send(&connection?, request).await }
-        })))
+        }));
+        self.faults.link(match &self.recording {
+            Some(recording) => recording.of_servers(link),
+            None => link,
+        })
     }
 }
 
