@@ -1,8 +1,7 @@
 //! Library behind the `landfall` binary, also used by the end-to-end tests.
 //!
 //! This crate implements no protocol. Each module composes a party from the crates below it and the
-//! sockets of `net`. Each
-//! command of the binary is a file in [`command`].
+//! sockets of `net`. Each command of the binary is a file in [`command`].
 
 pub mod admin;
 pub mod cards;

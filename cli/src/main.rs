@@ -66,8 +66,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // Default log level: internal faults of the servers. Exchanges between the parties are
-    // reported as events instead. A scenario injects
-    // faults on purpose, so nothing is logged there.
+    // reported as events instead. A scenario injects faults on purpose, so nothing is logged there.
     let default_level =
         if matches!(cli.command, Command::Run(_) | Command::Replay(_)) { "off" } else { "warn" };
     let filter =

@@ -99,8 +99,6 @@ impl Demonstration {
     /// their messages to each other in `messages`, and their names in `names`.
     ///
     /// # Errors
-    /// A certificate is missing, the folder is not writable, or a socket fails.
-    /// # Errors
     /// A certificate is missing, the folder cannot be written, or a socket fails.
     pub async fn start(
         settings: &Settings,

@@ -65,8 +65,7 @@ pub struct Setup {
     /// Certificates and keys of all parties.
     pub pki: Arc<Pki>,
     /// The way in which the SM-SR reaches the card: by short messages alone, or by a short message
-    /// that triggers
-    /// an HTTPS session of the card.
+    /// that triggers an HTTPS session of the card.
     pub bearer: Bearer,
     /// The namespace of all messages between servers.
     pub namespace: Namespace,

@@ -2,8 +2,7 @@
 //! result of a script, and of an SM-DP to the card.
 //!
 //! Data that the EUM has signed is signed again with the key of the EUM. The other messages of
-//! SGP.02
-//! are not signed; TLS authenticates their sender.
+//! SGP.02 are not signed; TLS authenticates their sender.
 
 use bytes::Bytes;
 use certs::Role;

@@ -59,9 +59,8 @@ impl ObservedState {
     }
 
     /// Lists the inconsistencies that remain after all operations have ended: a profile that is
-    /// lost or
-    /// duplicated, a device that is registered with a profile that is not enabled, a server whose
-    /// records differ from the card. Empty if the state is consistent.
+    /// lost or duplicated, a device that is registered with a profile that is not enabled, or a
+    /// server whose records differ from the card. Empty if the state is consistent.
     pub fn wrong(&self, bootstrap: Iccid, local: Iccid) -> Vec<String> {
         let mut wrong = Vec::new();
         let count = |iccid| self.profiles.iter().filter(|each| **each == iccid).count();

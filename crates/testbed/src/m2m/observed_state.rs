@@ -81,9 +81,8 @@ impl ObservedState {
     }
 
     /// Lists the inconsistencies that remain after all operations have ended: a profile that is
-    /// lost, duplicated
-    /// or without service, a server whose records differ from the card. Empty if the state is
-    /// consistent.
+    /// lost, duplicated or without service, or a server whose records differ from the card. Empty
+    /// if the state is consistent.
     ///
     /// An SM-DP that reports that it cannot know the outcome of a download is consistent with any
     /// state of the card.
