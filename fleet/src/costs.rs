@@ -116,7 +116,7 @@ pub struct Visit {
     pub id: String,
     /// Price of one visit.
     pub price: Money,
-    /// Days until somebody is on site.
+    /// Days until a technician is on site.
     pub days: u32,
     /// Source of the figures.
     pub source: String,
@@ -254,7 +254,7 @@ impl Move {
 impl Visit {
     fn error(&self) -> Option<(&'static str, &'static str)> {
         if self.id != "default" && self.id.parse::<Country>().is_err() {
-            return Some(("the ID is no country code", "use a country code, such as BR, or default"));
+            return Some(("the ID is not a country code", "use a country code, such as BR, or default"));
         }
         (!is_price(self.price)).then_some(("a price must be from 0 to 1,000,000", "correct the number"))
     }

@@ -1,8 +1,9 @@
 //! The platform's API: HTTP and JSON. It is an [`rsp_server::api`].
 //!
-//! The platform has two entry points. Devices and SM-DP+s use one, whose server authenticates them.
+//! The platform has two entry points. Devices and SM-DP+s use the first, whose server authenticates
+//! them.
 //! The owner's entry point offers all functions, has no password and is meant for the loopback
-//! interface. The [`api::check_origin`] refuses requests from web pages.
+//! interface. [`api::check_origin`] refuses requests from web pages.
 
 mod reports;
 mod routes;
@@ -29,7 +30,7 @@ use routes::PlatformApi;
 
 pub use routes::CHECK_IN;
 
-/// Version of SGP.22 that replies to ES2+ notifications name.
+/// Version of SGP.22 in the replies to ES2+ notifications.
 const PROTOCOL: Version = Version([2, 5, 0]);
 
 impl Platform {
