@@ -24,7 +24,7 @@ pub struct FaultEntry {
     pub at: Option<Spanned<At>>,
     /// The duration. Default: until the end of the run.
     pub lasts: Option<Spanned<Length>>,
-    /// The devices, each with its own injector. Default: all. A fault of a server has none.
+    /// The devices, each with its own injector. Default: all. A fault of a server has no devices.
     pub devices: Option<Spanned<Devices>>,
 }
 
@@ -229,7 +229,7 @@ impl fmt::Display for Action {
             Self::Notice { network, ends, of: whose } => {
                 write!(
                     f,
-                    "{} gives notice: it stops accepting roamers{} in {ends}",
+                    "{} announces that it stops accepting roamers{} in {ends}",
                     network.get_ref(),
                     of(whose)
                 )

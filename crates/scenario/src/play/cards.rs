@@ -72,7 +72,7 @@ impl CardInterface for AnyCard {
     }
 }
 
-/// An LPA without links, which only talks to the card.
+/// Returns an LPA without links to servers, which only exchanges commands with the card.
 pub(super) fn by_hand(card: AnyCard, clock: TokioClock) -> Lpa<AnyCard> {
     let links = |asked: &SmdpAddress| -> Result<Link, Fault> { Ok(nowhere(asked)) };
     Lpa::new(card, links, LpaSettings::default(), EventSource::silent(clock))

@@ -17,7 +17,7 @@ const PATIENCE: [u64; 6] = [60, 300, 900, 3600, 3600, 6 * 3600];
 
 /// A check-in that failed.
 pub(super) struct CheckInError {
-    /// True if the network carried the request.
+    /// True if the network transported the request.
     pub(super) is_carried: bool,
     pub(super) why: String,
 }

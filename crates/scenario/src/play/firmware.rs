@@ -32,7 +32,7 @@ use testbed::consumer::{Waits, nowhere};
 
 /// Maximum check-ins per wake-up. Further instructions wait for the next one.
 const MAX_CHECK_INS: usize = 6;
-/// Consecutive failures to carry data after which a new profile is given up.
+/// Consecutive attempts without data transport after which a new profile is given up.
 const MAX_FAILED_ATTEMPTS: u32 = 3;
 /// Maximum registration rejects reported in one check-in.
 const MAX_REPORTED_REJECTS: usize = 8;
@@ -279,8 +279,8 @@ impl<'a> Firmware<'a> {
     }
 
     /// Returns to the previous profile if no server was reachable through the new one in several
-    /// attempts: the device is registered, but its packets are not carried. A connection that a
-    /// server refuses counts as carried. Returns true if the device went back.
+    /// attempts: the device is registered, but its packets are not transported. A connection
+    /// that a server refuses counts as transported. Returns true if the device went back.
     async fn give_up_unproven(&mut self) -> Result<bool, Fault> {
         let unproven = self
             .device()?
@@ -310,7 +310,7 @@ impl<'a> Firmware<'a> {
         Ok(true)
     }
 
-    /// Lets the device of a thief try the card once.
+    /// Lets the thief's device try to register once with the stolen card.
     async fn run_stolen(&mut self) -> Result<(), Fault> {
         if self.device()?.service.registered.is_none() {
             match self.open_device().await?.modem.register().await {

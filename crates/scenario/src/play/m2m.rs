@@ -443,7 +443,7 @@ impl Radio for OnlineRadio {
 
     fn attach(&self, plmn: Plmn, request: AttachRequest) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move {
-            // A device that requests to attach is not registered.
+            // While a device requests to attach, it is not registered.
             if let Some(sim) = self.line.sim.upgrade() {
                 sim.detached(self.line.index, false);
             }

@@ -168,7 +168,7 @@ impl SimulatedWorld {
         }
     }
 
-    /// Powers up a card. `wrap` wraps its memory, and `random` names its random numbers.
+    /// Powers up a card. `wrap` wraps the memory of the card, and `random` selects its random numbers.
     pub(super) fn card<M: Memory + 'static>(
         &self,
         (eid, at): (Eid, CardAt),

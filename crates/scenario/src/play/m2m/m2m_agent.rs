@@ -83,7 +83,7 @@ struct M2mAgent {
 struct MoveInProgress {
     order: MoveId,
     to: Target,
-    /// The answer, once there is one. The EIS then shows how the move ended.
+    /// The answer of the SM-DP or SM-SR, once it has arrived. The EIS then shows how the move ended.
     answer: Option<String>,
 }
 
