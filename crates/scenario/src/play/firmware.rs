@@ -367,7 +367,7 @@ impl<'a> Firmware<'a> {
             let _ = self.open_device().await?.lpa.process_notifications().await;
             self.read_card().await?;
         }
-        let said = {
+        let report = {
             let device = self.device()?;
             CheckIn {
                 registered: device.service.registered.map(|at| Registration {
@@ -381,7 +381,7 @@ impl<'a> Firmware<'a> {
                 ..CheckIn::new(device.eid, self.sim.now())
             }
         };
-        let answered = self.ask(&said).await;
+        let answered = self.send(&report).await;
         let mut device = self.device()?;
         device.counts.check_ins = device.counts.check_ins.saturating_add(1);
         match answered {
@@ -409,9 +409,9 @@ impl<'a> Firmware<'a> {
         }
     }
 
-    async fn ask(&self, said: &CheckIn) -> Result<Instruction, CheckInError> {
+    async fn send(&self, check_in: &CheckIn) -> Result<Instruction, CheckInError> {
         let transport = self.sim.parties.platform_transport.link(None).map_err(CheckInError::carried)?;
-        check_in::ask(&self.power.link(self.connections.to(self.faults.link(transport))), said).await
+        check_in::send(&self.power.link(self.connections.to(self.faults.link(transport))), check_in).await
     }
 
     /// Executes an instruction of the platform.
