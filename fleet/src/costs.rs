@@ -293,7 +293,7 @@ mod tests {
             (text("per_mb = 0.10", "per_mb = -1"), "a price must be"),
             (text("per_mb = 0.10", "per_kb = 0.10"), "unknown field"),
             (text("id = \"nb-iot\"", "id = \"2g-sms\""), "twice"),
-            (text("id = \"DE\"", "id = \"Germany\""), "no country code"),
+            (text("id = \"DE\"", "id = \"Germany\""), "not a country code"),
             (text("id = \"default\"", "id = \"FR\""), "no visit has the id"),
         ] {
             let error = Costs::parse(&text).unwrap_err();
