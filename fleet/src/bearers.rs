@@ -15,7 +15,7 @@ use crate::costs::checked;
 /// The built-in bearers.
 pub const BUILT_IN_BEARERS: &str = include_str!("../data/bearers.toml");
 
-/// A bearer: a way to carry octets to and from a device.
+/// A bearer: a connection between a device and the network, with its speed, delay and loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bearer {

@@ -30,8 +30,7 @@ pub struct CheckIn {
     /// for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedBy>,
-    /// Result of the last instructed move, repeated until the platform
-    /// acknowledges it.
+    /// Result of the last instructed move, repeated until the platform acknowledges it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<MoveEnded>,
 }
@@ -65,7 +64,7 @@ pub struct CardProfile {
     pub iccid: Iccid,
     /// True if the profile is enabled.
     pub enabled: bool,
-    /// The home network, if the metadata name one (profileOwner of SGP.22 section 5.7.15).
+    /// The home network, if the metadata names one (profileOwner of SGP.22 section 5.7.15).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<Plmn>,
 }

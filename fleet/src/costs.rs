@@ -116,7 +116,7 @@ pub struct Visit {
     pub id: String,
     /// Price of one visit.
     pub price: Money,
-    /// Days until somebody is on site.
+    /// Days until a technician is on site.
     pub days: u32,
     /// Source of the figures.
     pub source: String,
@@ -254,7 +254,7 @@ impl Move {
 impl Visit {
     fn error(&self) -> Option<(&'static str, &'static str)> {
         if self.id != "default" && self.id.parse::<Country>().is_err() {
-            return Some(("the ID is no country code", "use a country code, such as BR, or default"));
+            return Some(("the ID is not a country code", "use a country code, such as BR, or default"));
         }
         (!is_price(self.price)).then_some(("a price must be from 0 to 1,000,000", "correct the number"))
     }
@@ -293,7 +293,7 @@ mod tests {
             (text("per_mb = 0.10", "per_mb = -1"), "a price must be"),
             (text("per_mb = 0.10", "per_kb = 0.10"), "unknown field"),
             (text("id = \"nb-iot\"", "id = \"2g-sms\""), "twice"),
-            (text("id = \"DE\"", "id = \"Germany\""), "no country code"),
+            (text("id = \"DE\"", "id = \"Germany\""), "not a country code"),
             (text("id = \"default\"", "id = \"FR\""), "no visit has the id"),
         ] {
             let error = Costs::parse(&text).unwrap_err();

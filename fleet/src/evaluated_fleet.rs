@@ -16,13 +16,13 @@ pub struct Conditions<'a> {
     pub now: Timestamp,
     /// The rule book.
     pub book: &'a RuleBook,
-    /// The owner's policy. The fleet's numbers in it are replaced by a fresh count.
+    /// The owner's policy. A fresh count replaces the fleet's numbers in the policy.
     pub policy: &'a Policy,
     /// The offers.
     pub offers: &'a [Offer],
 }
 
-/// A fleet with its counts. Every report starts from one.
+/// A fleet with its counts under these conditions: the input of every report.
 pub struct EvaluatedFleet<'a> {
     /// The fleet.
     pub fleet: &'a Fleet,

@@ -13,8 +13,8 @@ use crate::{
     store::DEVICES,
 };
 
-/// Returns a description of every contradiction between the records. Tests call it between
-/// operations; it reads all records.
+/// Returns a description of every contradiction between the records. This function reads all records.
+/// Tests call it between operations.
 ///
 /// # Errors
 /// The records cannot be read.
@@ -80,7 +80,8 @@ fn wrong_member(member: &Member, open: Option<&Move>) -> Option<&'static str> {
     }
 }
 
-/// Each order belongs to one device, and at most to one move: that of this device.
+/// Checks that each order belongs to one device, and to at most one move, which is a move of this
+/// device.
 fn wrong_orders(moves: &BTreeMap<String, Move>, orders: &BTreeMap<String, ProfileOrder>) -> Vec<String> {
     let mut found = Vec::new();
     let mut ordered: BTreeSet<&str> = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Open moves. The record of a move is the only one that says that its device is moving.
+//! Open moves. Only the record of an open move states that a device is moving.
 
 use localize::{Orderable, Place};
 use rsp::{
@@ -57,12 +57,12 @@ pub enum ProfileSource {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         refused_by: Vec<Plmn>,
     },
-    /// The operator supplies the profile when requested, given by its ICCID or type.
+    /// The operator supplies the profile with this ICCID, or of this type, on request.
     Operator(Orderable),
 }
 
 impl Move {
-    /// The order of the profile, if it is ordered.
+    /// The order of the profile, if the profile is ordered at an SM-DP+.
     pub fn order(&self) -> Option<&ProfileOrderId> {
         match &self.source {
             ProfileSource::Order { id, .. } => Some(id),

@@ -1,4 +1,4 @@
-//! Decides where a campaign sends a device. The same function serves real moves and dry runs.
+//! Decides where a campaign moves a device. Real moves and dry runs use the same function.
 
 use localize::{Decision, Destination, HeldState, Offer, Policy, Reason, Role, RuleBook, decide};
 use rsp::{
@@ -25,7 +25,7 @@ pub enum Plan {
     Move {
         /// The destination.
         to: Destination,
-        /// The profile to enable again if it fails.
+        /// The profile to enable again if the move fails.
         fall_back_to: Option<Iccid>,
         /// The earliest deadline of a rule, if there is one.
         deadline: Option<Timestamp>,

@@ -11,7 +11,7 @@ use crate::{
     device::Device,
 };
 
-/// More than the number of networks in a country.
+/// Maximum number of recorded refusals of a device: more than the number of networks in a country.
 const MOST_REFUSED: usize = 16;
 
 /// A profile that is expected on the card, so that its appearance is not a discrepancy.
@@ -56,12 +56,12 @@ pub(crate) fn reconcile(
         }
         (None, None) => was_in_use,
     };
-    let mut its = device.connection.held.iter().filter(|held| Some(held.iccid) == in_use);
-    let was_to_be = its.any(|its| {
-        let home = Some(its.home.plmn);
-        expected.iter().any(|expected| expected.is(its.iccid, home))
+    let mut held_in_use = device.connection.held.iter().filter(|held| Some(held.iccid) == in_use);
+    let is_expected = held_in_use.any(|held| {
+        let home = Some(held.home.plmn);
+        expected.iter().any(|expected| expected.is(held.iccid, home))
     });
-    if in_use != was_in_use && !was_to_be {
+    if in_use != was_in_use && !is_expected {
         found.push(Discrepancy::OtherEnabled { iccid: in_use });
     }
     found.extend(observe(device, report, expected, book, now));
@@ -71,8 +71,8 @@ pub(crate) fn reconcile(
     found
 }
 
-/// Records a refusal by an operator. The device then avoids that operator for a while; only the
-/// latest refusal counts.
+/// Records a refusal by an operator. The device then avoids that operator for a while. Only
+/// the operator's latest refusal is kept.
 pub(crate) fn refuse(device: &mut Device, refused: Refused) {
     let known = &mut device.connection.refused;
     known.retain(|known| known.operator != refused.operator);
@@ -135,8 +135,8 @@ pub(crate) fn enabled(held: &[HeldProfile]) -> Option<Iccid> {
 }
 
 /// Adds the reported network and subscriber to the history, at the device's own time but never in
-/// the future. If they cannot be added, the open stay ends, so that no further days are counted for
-/// a place or subscriber that is no longer right.
+/// the future. If they cannot be added, the open stay ends, because no further days must be
+/// counted for a place or subscriber that is no longer right.
 fn observe(
     device: &mut Device,
     report: &CheckIn,
@@ -146,7 +146,7 @@ fn observe(
 ) -> Vec<Discrepancy> {
     let at = report.at.min(now);
     let connection = &mut device.connection;
-    // A late report does not end a stay.
+    // A report that is older than the history is refused by it and does not end a stay.
     let Some(registered) = report.registered else {
         let _ = connection.history.detached(at);
         return Vec::new();
@@ -163,7 +163,7 @@ fn observe(
         let _ = connection.history.detached(at);
         return vec![Discrepancy::Stranger { iccid }];
     };
-    let (home, stranger) = match registered.imsi {
+    let (home, unknown_imsi) = match registered.imsi {
         None => (own.into(), None),
         Some(imsi) => match recorded(imsi, own, &connection.identities) {
             Some(home) => (home.into(), None),
@@ -172,7 +172,7 @@ fn observe(
     };
     let observed = connection.history.observe_with(place, home, at);
     let late = observed.err().map(|_| Discrepancy::OldReport { country: place.country });
-    stranger.into_iter().chain(late).collect()
+    unknown_imsi.into_iter().chain(late).collect()
 }
 
 /// Returns the home network of the subscriber: that of the profile or of one of the identities. The

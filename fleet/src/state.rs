@@ -25,7 +25,7 @@ pub enum State {
         /// Start of the move.
         since: Timestamp,
     },
-    /// Not heard of for too long, or lost in a move.
+    /// Did not check in for too long, or was lost in a move.
     Unreachable {
         /// Start of this state.
         since: Timestamp,
@@ -99,7 +99,7 @@ impl FromStr for State {
     }
 }
 
-/// An event in the life of a device.
+/// An event of a device, as its audit trail records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum DeviceEvent {
@@ -133,14 +133,14 @@ pub enum DeviceEvent {
         /// The reason.
         why: Box<str>,
     },
-    /// The move failed, and the device has not been heard of since.
+    /// The move failed, and the device has not checked in since.
     Lost {
         /// The reason.
         why: Box<str>,
     },
-    /// The device has not been heard of for too long.
+    /// The device has not checked in for too long.
     Silent,
-    /// The device was heard of again.
+    /// The device checked in again.
     Heard,
     /// The device needs a move that is impossible at present.
     Stuck {
@@ -171,7 +171,7 @@ impl fmt::Display for DeviceEvent {
             Self::CameBack { why } => write!(f, "came back: {why}"),
             Self::Lost { why } => write!(f, "lost: {why}"),
             Self::Silent => f.write_str("silent"),
-            Self::Heard => f.write_str("heard of again"),
+            Self::Heard => f.write_str("checked in again"),
             Self::Stuck { why } => write!(f, "stuck: {why}"),
             Self::Helped => f.write_str("no longer stuck"),
             Self::Visited => f.write_str("visited"),
@@ -191,7 +191,7 @@ pub struct TrailEntry {
     pub event: DeviceEvent,
 }
 
-/// The latest events of a device, oldest first.
+/// The audit trail of a device: its latest events, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trail {
     /// The entries.
@@ -206,7 +206,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Trail {
-    /// Maximum number of entries: enough for ten moves. The tally has no such limit.
+    /// Maximum number of entries: enough for ten moves. The tally counts all moves.
     pub const MAX: usize = 32;
 
     /// The entries, oldest first.

@@ -18,7 +18,8 @@ pub const STORED_FORM: StoredForm = StoredForm { party: "fleet platform", versio
 /// Devices by EID.
 pub(crate) const DEVICES: Collection<StoredDevice> = Collection::new("devices");
 
-/// A device as it is stored. It is never in the state "moving": the record of its open move says so.
+/// A device as it is stored. The state "moving" is not stored, because it follows from the record of
+/// the open move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub(crate) struct StoredDevice(Device);

@@ -1,4 +1,4 @@
-//! Compares the reports with a model that walks through every day of every device and keeps sets of
+//! Compares the reports with a model that evaluates every day of every device and keeps sets of
 //! days.
 
 #![allow(
@@ -203,7 +203,7 @@ fn the_reports_equal_those_of_a_day_by_day_model() {
         assert_eq!(found, model, "seed {seed}, round {round}");
         sent_away += model.len();
 
-        // The other reports agree with these, also for a horizon below the lead time.
+        // The other reports agree with the counts of these two, also for a horizon below the lead time.
         let days = [3, 10][round % 2];
         let soon = breaches(&counted, &Selection::default(), Some(days));
         let must: BTreeSet<Eid> = who_must_move(&counted, &Selection::default(), Some(days))
@@ -262,7 +262,7 @@ fn a_what_if_report_lists_affected_devices_and_changes() {
         }
         let changed = now_first.iter().filter(|(eid, day)| then.get(eid) != Some(day)).count();
         assert_eq!(answer.affected.len(), changed);
-        // In the reverse comparison each deadline goes back.
+        // In the reverse comparison, each change of a deadline is reversed.
         let back = what_if(&after, &before, &Selection::default());
         assert_eq!(back.affected.len(), changed);
         assert!(back.affected.iter().all(|one| matches!(one.change, Change::Later | Change::Goes)));

@@ -75,8 +75,8 @@ impl RuleBook {
         self.networks.codes_of(country)
     }
 
-    /// Assigns one network to a country, regardless of its country code: a laboratory's 001-01 can
-    /// act as a Brazilian network.
+    /// Assigns one network to a country, regardless of the country code of the network. A laboratory
+    /// network 001-01 can so act as a Brazilian network.
     pub fn place_network(&mut self, plmn: Plmn, country: Country) {
         self.networks.place_network(plmn, country);
     }
@@ -103,7 +103,7 @@ impl RuleBook {
                 .check(&self.networks, &file.groups)
                 .map_err(|Wrong(what, next)| source.error(&entry.id, what, next))?;
             if !seen.insert(rule.id.clone()) {
-                let next = "give each rule an id of its own";
+                let next = "give each rule a unique id";
                 return Err(source.error(&entry.id, "another rule has this id already".into(), next));
             }
             self.rules.push(rule);
@@ -165,11 +165,11 @@ mod tests {
             ("countries = [\"BR\"]\nkind = \"banned\"\nlimit = 3".to_owned(), "unknown field `limit`"),
             (
                 "countries = [\"BR\"]\nkind = \"banned\"\nlimit_days = 3".to_owned(),
-                "limit_days means nothing",
+                "limit_days has no effect",
             ),
             (
                 "countries = [\"BR\"]\nkind = \"local_presence\"\nwindow_days = 3".to_owned(),
-                "window_days means nothing",
+                "window_days has no effect",
             ),
             (format!("{days}limit_days = 90"), "window_days is missing"),
             (format!("{days}limit_days = 90\nwindow_days = 90"), "90 days in 90 can never be exceeded"),
@@ -187,11 +187,11 @@ mod tests {
             ),
             (
                 "countries = [\"BR\"]\nkind = \"device_count\"\nmax_devices = 5\nmin_devices = 5".to_owned(),
-                "min_devices means nothing",
+                "min_devices has no effect",
             ),
             (
                 "countries = [\"BR\"]\nkind = \"banned\"\nof = \"account\"".to_owned(),
-                "of means nothing",
+                "of has no effect",
             ),
             (
                 "countries = [\"BR\"]\nkind = \"banned\"\nannounced = \"2026-02-01\"\neffective = \"2026-01-01\""
@@ -229,7 +229,7 @@ mod tests {
             ("{ code = \"br\", name = \"b\" }", "not a country code"),
             ("{ code = \"BR\", name = \"b\" }, { code = \"BR\", name = \"b\" }", "twice"),
             ("{ code = \"BR\", name = \"b\", mcc = [\"7\"] }", "not a mobile country code"),
-            ("{ code = \"BR\", name = \"b\", mcc = [\"724\", \"724\"] }", "724 is given to BR too"),
+            ("{ code = \"BR\", name = \"b\", mcc = [\"724\", \"724\"] }", "724 is also assigned to BR"),
             ("{ code = \"BR\", name = \"b\", plmn = [\"724\"] }", "not a network"),
         ] {
             let error = RuleBook::parse_with("", &format!("countries = [{entry}]")).unwrap_err();

@@ -37,9 +37,9 @@ pub struct Share {
     /// The allowed number of roaming devices; absent for a rule that only applies from a number of
     /// devices on.
     pub allowed: Option<u32>,
-    /// If more devices stay than are allowed: the number of days in the window from which on a
-    /// device has to leave. The devices with the longest stays leave: as many as exceed the limit,
-    /// or more if several have equal stays.
+    /// Number of days in the window from which on a device has to leave, if more devices stay than
+    /// are allowed. The devices with the longest stays leave: as many as exceed the limit, or more if
+    /// several devices have equally long stays.
     pub from_days: u32,
 }
 
@@ -95,10 +95,10 @@ struct Tally {
 impl<'a> Census<'a> {
     /// An empty count for the rules of the book.
     pub fn new(book: &'a RuleBook, now: Timestamp) -> Self {
-        let asks = |rule: &&Rule| {
+        let needs_count = |rule: &&Rule| {
             rule.kind.is_of_fleet() || (rule.devices_in == DevicesIn::Place && rule.min_devices > 1)
         };
-        let tallies = book.rules().iter().filter(asks).map(|rule| (rule, Tally::default())).collect();
+        let tallies = book.rules().iter().filter(needs_count).map(|rule| (rule, Tally::default())).collect();
         Self { now, in_country: BTreeMap::new(), tallies }
     }
 

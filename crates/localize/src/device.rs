@@ -21,9 +21,9 @@ use crate::{
 pub enum Role {
     /// Connects a device to any network, and serves as the fallback.
     Bootstrap,
-    /// Carries the device's traffic, here or abroad.
+    /// Transports the device's traffic, at home and abroad.
     Operational,
-    /// Carries the device's traffic in its home country only.
+    /// Transports the device's traffic in the home country of the profile only.
     Local,
 }
 
@@ -83,7 +83,7 @@ pub struct Offer {
     pub priority: u32,
 }
 
-/// A registration reject; the operator is not tried again for a while.
+/// A registration reject. The operator is not tried again for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refused {
     /// The home network of the refused profile.

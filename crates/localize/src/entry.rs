@@ -1,4 +1,4 @@
-//! One rule of the data file: parsed, validated, and refused with a remedy.
+//! One rule of the data file: parsing and validation. The error of an invalid rule has a remedy.
 
 use std::collections::BTreeMap;
 
@@ -122,7 +122,7 @@ impl RuleEntry {
             if stated && !listed {
                 return Err(Wrong(
                     format!("network {network} is in {country}, which is not one of its countries"),
-                    "add the country, or leave countries out: the rule holds where its networks are",
+                    "add the country, or leave countries out: the rule then applies in the countries of its networks",
                 ));
             }
             if !stated && !countries.contains(&country) {
@@ -148,7 +148,10 @@ impl RuleEntry {
         let after = |earlier: Option<Day>, later: Option<Day>| earlier.zip(later).is_some_and(|(e, l)| e > l);
         if after(self.announced, self.effective) {
             let what = "it takes effect before it is announced".to_owned();
-            return Err(Wrong(what, "put announced first, or leave it out: then the rule is always known"));
+            return Err(Wrong(
+                what,
+                "correct the dates, or leave announced out: the rule is then always known",
+            ));
         }
         if after(self.announced.or(self.effective), self.ends) || after(self.effective, self.ends) {
             return Err(Wrong(
@@ -197,7 +200,7 @@ impl RuleEntry {
         Ok(kind)
     }
 
-    /// A number that the kind of rule does not use would have no effect, so it is refused.
+    /// A number that the kind of rule does not use is refused, because it would have no effect.
     fn refuse_idle_fields(&self, kind: RuleKind) -> Result<(), Wrong> {
         use RuleKind as K;
         let of_fleet = kind.is_of_fleet();
@@ -228,8 +231,8 @@ impl RuleEntry {
         ] {
             if given && !read {
                 return Err(Wrong(
-                    format!("{name} means nothing to this rule"),
-                    "remove it or change the kind; the head of the file says which kind reads which field",
+                    format!("{name} has no effect in a rule of this kind"),
+                    "remove it or change the kind; the head of the file lists the fields of each kind",
                 ));
             }
         }

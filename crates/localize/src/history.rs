@@ -29,7 +29,7 @@ pub struct Stay {
 }
 
 impl Stay {
-    /// True if the subscription was a foreign one here.
+    /// True if the subscription was a foreign one in the country of the stay.
     pub fn is_roaming(&self) -> bool {
         self.home != self.country
     }
@@ -73,8 +73,8 @@ struct Stored {
 pub enum HistoryError {
     /// A report is older than the latest recorded event.
     #[error(
-        "at {at} is before {recorded}, which is already recorded; report what a device sees in order, \
-         or build the history again from all stays"
+        "at {at} is before {recorded}, which is already recorded; report the registrations of a device in order, \
+         or create the history again from all stays"
     )]
     OutOfOrder {
         /// The time of the report.
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_sighting_extends_and_another_starts_a_stay() {
+    fn the_same_attachment_extends_a_stay_and_another_one_starts_a_stay() {
         let (claro, tim, gb) = (place("724-05", "BR"), place("724-02", "BR"), country("GB"));
         let mut history = History::default();
         history.observe(claro, gb, at("2026-01-01T10:00:00Z")).unwrap();
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_has_a_limit_and_says_what_it_forgot() {
+    fn a_history_is_limited_and_reports_that_stays_were_dropped() {
         let (a, b, gb) = (place("724-05", "BR"), place("724-02", "BR"), country("GB"));
         let mut history = History::default();
         for n in 0..=i64::try_from(History::MAX_STAYS).unwrap() {

@@ -1,6 +1,6 @@
 //! The rules that decide which device moves where, and why. No I/O.
 //!
-//! A device that lives for months on a foreign subscription breaks the rules of some countries.
+//! A device that uses a foreign subscription for months breaks the rules of some countries.
 //! This crate has the rules as dated data ([`RuleBook`]), a device's record of its stays
 //! ([`History`]), and one function, [`decide`], which turns these, the profiles on the card and the
 //! available offers into a [`Decision`]:
@@ -9,7 +9,7 @@
 //! - **move** to a local profile, the deadline, and the profile to fall back to,
 //! - **stuck**: a rule is or will be broken, and no local profile is known.
 //!
-//! A decision always carries its [`Reason`]s: the rule, the count, the limit, the day of the
+//! A decision always contains its [`Reason`]s: the rule, the count, the limit, the day of the
 //! breach, the source. A reason is printed as a sentence and serialised as data.
 //!
 //! # Counting

@@ -1,5 +1,5 @@
 //! The table of networks: countries with their names, their mobile country codes, and single
-//! networks that belong to another country than their code says.
+//! networks that belong to another country than their code indicates.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(crate) struct NetworkTable {
 /// The country of a network is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no country is known for network {0}; add its country code to networks.toml, or place the network in a country"
+    "no country is known for network {0}; add its country code to networks.toml, or assign the network to a country"
 )]
 pub struct UnknownNetwork(pub Plmn);
 
@@ -52,13 +52,19 @@ impl NetworkTable {
                     )
                 })?;
                 if let Some(other) = table.mccs.insert(mcc, country) {
-                    return Err(bad(format!("{mcc} is given to {other} too"), "leave it with one of them"));
+                    return Err(bad(
+                        format!("{mcc} is also assigned to {other}"),
+                        "assign it to one of them only",
+                    ));
                 }
             }
             for text in &entry.plmn {
                 let plmn: Plmn = text.parse().map_err(|error| bad(format!("{error}"), "correct it"))?;
                 if let Some(other) = table.plmns.insert(plmn, country) {
-                    return Err(bad(format!("{plmn} is given to {other} too"), "leave it with one of them"));
+                    return Err(bad(
+                        format!("{plmn} is also assigned to {other}"),
+                        "assign it to one of them only",
+                    ));
                 }
             }
         }

@@ -117,7 +117,7 @@ pub struct Finding {
 
 impl Finding {
     /// The subject of the sentence: "Brazil", "network 724-05 in Brazil".
-    fn who(&self) -> String {
+    fn subject(&self) -> String {
         on_networks(&self.networks, &self.country)
     }
 }
@@ -155,10 +155,10 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Measurement { measured, limit, breach } = self.measurement;
         if let Some(share) = &self.share {
-            write!(f, "{} allows {}", self.who(), InFleet(self.says, share))?;
+            write!(f, "{} allows {}", self.subject(), InFleet(self.says, share))?;
             write!(
                 f,
-                "; this device has been there for {} days or more, as those have that must leave",
+                "; this device is one of those that must leave, with {} days or more there",
                 share.from_days
             )?;
             match self.status {
@@ -179,7 +179,7 @@ impl fmt::Display for Finding {
             RuleKind::CarrierTerms { .. } if self.networks.is_empty() => {
                 write!(f, "carriers in {} allow ", self.country)?
             }
-            _ => write!(f, "{} allows ", self.who())?,
+            _ => write!(f, "{} allows ", self.subject())?,
         }
         match (limit.limit, limit.window) {
             (0, _) => write!(f, "no stay")?,
@@ -210,7 +210,7 @@ impl fmt::Display for Finding {
 pub enum Reason {
     /// The evaluation of a rule with a limit.
     Rule(Finding),
-    /// The operators' terms decide, with thresholds that are not public.
+    /// The terms of the operators decide. Their thresholds are not public.
     CarrierTerms {
         /// The rule.
         #[serde(flatten)]
@@ -382,10 +382,10 @@ impl fmt::Display for Reason {
             }
             Self::TooFewDevices { citation, devices, min_devices, devices_in } => {
                 let those = match devices_in {
-                    DevicesIn::Fleet => "the owner runs",
-                    DevicesIn::Place => "where it holds there are",
+                    DevicesIn::Fleet => "the owner has",
+                    DevicesIn::Place => "where it applies there are",
                 };
-                write!(f, "the rule holds from {min_devices} devices on, and {those} {devices} {citation}")
+                write!(f, "the rule applies from {min_devices} devices on, and {those} {devices} {citation}")
             }
             Self::FleetRule { citation, says, country, networks, share: Some(share) } => {
                 let who = on_networks(networks, country);
@@ -430,7 +430,7 @@ impl fmt::Display for Reason {
             Self::NoIdentity { country } => {
                 write!(
                     f,
-                    "no profile on the card has an identity of {country}: it takes another profile to get one"
+                    "no profile on the card has an identity of {country}: another profile is needed for such an identity"
                 )
             }
             Self::IdentityNotPutOn { operator, days } => {
@@ -454,7 +454,7 @@ impl fmt::Display for Reason {
             Self::ShorterPath { country } => {
                 write!(
                     f,
-                    "the device needs short latency, and traffic on a local subscription stays in {country}"
+                    "the device needs a low latency, and traffic on a local subscription stays in {country}"
                 )
             }
         }

@@ -179,7 +179,7 @@ pub enum Counted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
-    /// Hearsay, or with a number that had to be assumed.
+    /// From an unconfirmed description, or with a number that had to be assumed.
     Low,
     /// Described consistently by several sources.
     Medium,
@@ -196,7 +196,7 @@ pub struct Rule {
     pub countries: Vec<Country>,
     /// If not empty: applies only on these networks in the countries. Days on all of them add up.
     pub networks: Vec<Plmn>,
-    /// The way in which it counts over several countries.
+    /// The way in which the rule counts over several countries.
     pub counted: Counted,
     /// If not empty: applies only to subscriptions with one of these homes.
     pub homes: Vec<Country>,
@@ -213,14 +213,14 @@ pub struct Rule {
     pub devices_in: DevicesIn,
     /// The devices that a rule about many devices counts together.
     pub of: Scope,
-    /// Days between the breach and the cut-off.
+    /// Days between the breach and the day on which the device can be cut off.
     pub grace_days: u32,
-    /// The day of the notice. The rule is unknown before.
+    /// The day of the announcement. The rule is unknown before that day.
     pub announced: Option<Day>,
     /// The first day on which the rule can be broken. Days before it already count towards the
     /// limit.
     pub effective: Option<Day>,
-    /// The first day on which it no longer applies.
+    /// The first day on which the rule no longer applies.
     pub ends: Option<Day>,
     /// The source.
     pub source: String,

@@ -43,8 +43,8 @@ impl fmt::Display for StrategyId {
 pub enum Means {
     /// A local operator's profile on the eUICC. If none is installed, one is ordered.
     LocalProfile,
-    /// A local identity of the card's multi-IMSI applet; without one, a local profile if a rule
-    /// requires it.
+    /// A local identity of the card's multi-IMSI applet. If there is none, a local profile, if a rule
+    /// requires a move.
     MultiImsi,
     /// Roaming. Nothing is ordered; a device uses a local profile only if it is already on its
     /// card.
@@ -79,9 +79,9 @@ pub struct StrategyRow {
     pub id: StrategyId,
     /// If not empty: matches only in these countries.
     pub countries: Vec<Country>,
-    /// Matches if at least this number of devices is in the country.
+    /// Matches if at least this number of the owner's devices is in the country.
     pub min_devices: u32,
-    /// If set: matches if at most this number of devices is in the country.
+    /// If set: matches if at most this number of the owner's devices is in the country.
     pub max_devices: Option<u32>,
     /// If true: matches only if a rule could require the device to leave. If false: matches only if
     /// no rule could.
@@ -135,7 +135,7 @@ impl Strategy {
                 .check(book, &file.groups)
                 .map_err(|Wrong(what, next)| source.error(&entry.id, what, next))?;
             if rows.iter().any(|other| other.id == row.id) {
-                let next = "give each row an id of its own";
+                let next = "give each row a unique id";
                 return Err(source.error(&entry.id, "another row has this id already".into(), next));
             }
             rows.push(row);

@@ -128,7 +128,7 @@ fn a_rule_can_apply_from_a_number_of_devices_in_the_country_on() {
         let policy = Policy { counts: census.finish(), ..Policy::default() };
         let decision = decide(now, &subject, &[], &book, &policy);
         assert_eq!(matches!(decision, Decision::Stuck { .. }), holds, "{decision}");
-        let too_few = "where it holds there are 2";
+        let too_few = "where it applies there are 2";
         assert_eq!(decision.to_string().contains(too_few), !holds, "{decision}");
     }
 }
@@ -174,7 +174,7 @@ fn the_devices_with_the_longest_stays_leave_first() {
 }
 
 #[test]
-fn a_device_that_left_counts_in_the_period_but_moves_no_other() {
+fn a_device_that_left_counts_in_the_period_but_causes_no_move() {
     let book = book("networks = [\"724-05\"]\nkind = \"device_count\"\nmax_devices = 9\nwindow_days = 30");
     let mut fleet = fleet();
     fleet[0].history.detached(at("2026-01-15")).unwrap();
@@ -188,7 +188,7 @@ fn a_device_that_left_counts_in_the_period_but_moves_no_other() {
 }
 
 #[test]
-fn a_rule_of_accounts_counts_each_account() {
+fn a_rule_about_accounts_counts_each_account_separately() {
     let book = book(
         "networks = [\"724-05\"]\nkind = \"device_count\"\nmax_devices = 5\nof = \"account\"\n---\n\
          networks = [\"724-05\"]\nkind = \"device_count\"\nmax_devices = 50",
@@ -231,7 +231,7 @@ fn the_first_matching_row_of_the_strategy_decides_and_is_a_reason() {
     assert!(matches!(decision, Decision::Move { deadline: Some(_), .. }), "{decision}");
     assert_eq!(row(&decision), ["required"]);
 
-    // New Zealand has no rule: numbers and needs decide.
+    // New Zealand has no rule: the number of devices and their needs decide.
     let mut zealand = device("530-01", "234-15", "2020-01-01");
     let offers = [offer("530-05")];
     let decided = |device: &Device, devices| decide(now, device, &offers, &book, &policy("NZ", devices));
@@ -240,12 +240,12 @@ fn the_first_matching_row_of_the_strategy_decides_and_is_a_reason() {
     }
     assert!(matches!(decided(&zealand, 49), Decision::Stay { next_check: None, .. }));
     let decision = decided(&zealand, 50);
-    assert!(matches!(decision, Decision::Stay { .. }), "it has no identity to put on");
+    assert!(matches!(decision, Decision::Stay { .. }), "the card has no identity of the country");
     assert!(
         decision.to_string().contains("no profile on the card has an identity of New Zealand"),
         "{decision}"
     );
-    assert!(!decision.to_string().contains("add an offer"), "an offer is not looked for: {decision}");
+    assert!(!decision.to_string().contains("add an offer"), "no offer is needed: {decision}");
     let decision = decided(&zealand, 500);
     assert!(matches!(decision, Decision::Move { deadline: None, .. }), "{decision}");
     assert!(decision.to_string().contains("by the owner's strategy"), "{decision}");
@@ -255,7 +255,10 @@ fn the_first_matching_row_of_the_strategy_decides_and_is_a_reason() {
     );
     zealand.identities.push(Identity { operator: place("530-24") });
     let decision = decided(&zealand, 50);
-    assert!(matches!(decision, Decision::Stay { .. }), "in years its applet did nothing: {decision}");
+    assert!(
+        matches!(decision, Decision::Stay { .. }),
+        "the applet has not changed the identity for years: {decision}"
+    );
     assert!(decision.to_string().contains("has not selected its identity of network 530-24"), "{decision}");
     zealand.history = device("530-01", "234-15", &Day::of(now).to_string()).history;
     let decision = decided(&zealand, 50);
@@ -283,8 +286,8 @@ fn an_identity_of_the_country_satisfies_its_row_and_otherwise_a_rule_moves_the_d
         "{decision}"
     );
 
-    // With a foreign identity it is moved, and the decision says why it does not move to the
-    // identity.
+    // With a foreign identity the device moves, and the decision has the reason why it does not move
+    // to the local identity.
     let mut foreign = device("724-05", "234-15", "2026-01-01");
     for (identity, why) in [
         (None, "no profile on the card has an identity of Brazil"),
@@ -299,8 +302,7 @@ fn an_identity_of_the_country_satisfies_its_row_and_otherwise_a_rule_moves_the_d
         assert!(decision.to_string().contains(why), "{decision}");
     }
 
-    // With an identity of another country it is a foreigner in the country where its own profile is
-    // at home.
+    // With an identity of another country, the device roams in the home country of its own profile.
     let mut lost = device("234-15", "724-11", "2026-01-01");
     lost.held[0].home = place("234-15");
     lost.identities.push(Identity { operator: place("724-11") });
@@ -325,7 +327,7 @@ fn a_roaming_row_orders_nothing_and_reports_the_broken_rule() {
         state: HeldState::Disabled,
     });
     let decision = decide(at("2026-03-28"), &device, &[offer("724-02")], &book, &policy);
-    assert!(matches!(decision, Decision::Move { .. }), "what the card has is used: {decision}");
+    assert!(matches!(decision, Decision::Move { .. }), "the local profile on the card is used: {decision}");
 }
 
 #[test]

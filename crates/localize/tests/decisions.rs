@@ -120,7 +120,7 @@ fn each_rule_is_broken_on_its_day() {
             "2026-03-01T12:00:00Z",
             Some((31, "2026-04-30", "2026-04-30")),
         ),
-        // Not in the country, at home there, from Chile, or no longer there.
+        // No breach: not in the country, at home there, from Chile, or no longer there.
         ("br-90-in-365", &[("730-01", "GB", "2026-01-01", "")], "2026-06-01", None),
         ("br-90-in-365", &[("724-05", "BR", "2026-01-01", "")], "2026-06-01", None),
         ("br-90-in-365", &[("724-05", "CL", "2026-01-01", "")], "2026-06-01", None),
@@ -146,7 +146,7 @@ fn each_rule_is_broken_on_its_day() {
             "2026-02-01",
             Some((32, "2026-05-01", "2026-05-01")),
         ),
-        // China: the first day is one too many.
+        // China: the first day breaks the rule.
         (
             "cn-local-only",
             &[("460-00", "GB", "2026-05-05", "")],
@@ -193,7 +193,7 @@ fn each_rule_is_broken_on_its_day() {
             "2026-09-09",
             Some((8, "2026-08-20", "2026-08-20")),
         ),
-        // The window of twelve months moves: January 2026 no longer counts in January 2027.
+        // The window of twelve months slides: January 2026 no longer counts in January 2027.
         (
             "au-6-months-in-12",
             &[("505-01", "GB", "2026-01-01", "2026-01-02"), ("505-01", "GB", "2026-12-31", "")],
@@ -289,7 +289,7 @@ fn a_device_at_home_or_not_attached_stays() {
     local.history.detached(at("2026-12-31")).unwrap();
     assert!(matches!(decide(now, &local, &[], &book, &policy).reasons(), [Reason::NotAttached]));
 
-    // The device has enabled the local profile but has not been seen with it yet.
+    // The device has enabled the local profile but has not registered with it yet.
     let mut switched = device(&[("724-05", "GB", "2026-01-01", "")]);
     assert!(matches!(decide(now, &switched, &[], &book, &policy), Decision::Stuck { .. }));
     switched.held[0].state = HeldState::Disabled;

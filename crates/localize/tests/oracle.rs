@@ -1,4 +1,4 @@
-//! The day of the breach, compared with a model that walks through every day with a set of days.
+//! Compares the day of the breach with a model that evaluates every day with a set of days.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use localize::{Day, History, Rule, RuleBook, RuleKind, Stay, Unit, measure};
 use rsp::time::Timestamp;
 
 const HISTORIES: u64 = 3000;
-/// A country that is not a home of any subscription, because the rules do not compare the two.
+/// A country that is not the home of any subscription.
 const HOME_NETWORK: &str = "234-15";
 const DAY: i64 = 86_400_000;
 
@@ -134,7 +134,7 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
             (Unit::Days, Some(window)) => {
                 (0..i64::from(window)).filter(|back| attended.contains(&(day - back))).count()
             }
-            (Unit::Percent | Unit::Devices, _) => panic!("no matter of one device"),
+            (Unit::Percent | Unit::Devices, _) => panic!("such a rule is not about one device"),
             (Unit::Months, window) => {
                 let oldest = month(day) - i64::from(window.unwrap());
                 let months: HashSet<i64> =
@@ -174,7 +174,7 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
 }
 
 #[test]
-fn the_breach_day_equals_that_of_a_walk_through_the_days() {
+fn the_breach_day_equals_that_of_a_day_by_day_model() {
     let seed = match std::env::var("LANDFALL_SEED") {
         Ok(text) => text.parse().expect("LANDFALL_SEED is a whole number"),
         Err(_) => 20_261_121,
@@ -187,7 +187,7 @@ fn the_breach_day_equals_that_of_a_walk_through_the_days() {
         let (history, now) = random_history(&mut random, &book);
         for rule in book.rules() {
             let mut rule = rule.clone();
-            // The limits vary as well: short windows, which days leave often.
+            // The limits vary as well. Days often leave a short window.
             match &mut rule.kind {
                 RuleKind::DaysInPeriod { limit_days, window_days } if random.below(2) == 0 => {
                     *window_days = u32::try_from(2 + random.below(100)).unwrap();
@@ -220,5 +220,5 @@ fn the_breach_day_equals_that_of_a_walk_through_the_days() {
         }
     }
     println!("{compared} breaches compared: {past} past, {future} to come");
-    assert!(past > 500 && future > 500, "the histories have become too tame");
+    assert!(past > 500 && future > 500, "the random histories contain too few breaches");
 }

@@ -349,8 +349,8 @@ impl SimulatedWorld {
         let mut all = Vec::new();
         let records = self.platform_records();
         let known = world::Tx::begin(&records).peek_list(&fleet::CAMPAIGNS, "").await?;
-        for said in &self.scenario.campaigns {
-            let Some((_, campaign)) = known.iter().find(|(id, _)| id == said.name.get_ref()) else {
+        for specified in &self.scenario.campaigns {
+            let Some((_, campaign)) = known.iter().find(|(id, _)| id == specified.name.get_ref()) else {
                 continue;
             };
             let why = match &campaign.state {
@@ -370,7 +370,7 @@ impl SimulatedWorld {
             ];
             let is_over = matches!(campaign.state, CampaignState::Done | CampaignState::RolledBack);
             all.push(report::Campaign {
-                name: said.name.get_ref().clone(),
+                name: specified.name.get_ref().clone(),
                 target: campaign.spec.target.to_string(),
                 terms: report::terms(&campaign.spec),
                 state: campaign.state.word().to_owned(),

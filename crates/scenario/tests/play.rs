@@ -68,8 +68,8 @@ expect = [
     assert_eq!(report.json().unwrap(), played(METERS, "7").json().unwrap());
 }
 
-/// Rules and campaigns also move M2M devices. If a party is down during a move, the agent waits for
-/// it and finds out how the move ended.
+/// Rules and campaigns also move M2M devices. If a party is down during a move, the agent waits
+/// for this party and determines how the move ended.
 #[test]
 fn an_m2m_move_with_unknown_end_is_audited_retried_and_can_be_rolled_back() {
     const METERS: &str = r#"
@@ -164,9 +164,10 @@ expect = [
     passes(&played(METERS, "7"));
 }
 
-/// One device finds no profile in stock. The other falls back later by itself.
+/// One device gets no profile, because the stock is empty. The card of the other device later falls
+/// back by itself.
 #[test]
-fn the_platform_finds_what_an_m2m_card_did_by_itself() {
+fn the_platform_detects_changes_that_an_m2m_card_made_by_itself() {
     const METERS: &str = r#"
 title = "A network that fails after a move"
 lasts = "12d"
@@ -197,7 +198,7 @@ expect = [
 /// their home network within the hour that their cards set, once it has coverage again and accepts
 /// them.
 #[test]
-fn a_device_on_a_national_partner_returns_to_its_home_network_within_the_hour() {
+fn a_device_on_a_national_roaming_partner_returns_to_its_home_network_within_an_hour() {
     const OUTAGE: &str = r#"
 title = "An outage at home"
 lasts = "6d"
@@ -276,8 +277,8 @@ fn faults_affect_the_notifications_of_an_sm_dp_to_the_platform() {
         );
         passes(&played(&format!("{MOVE}{fault}"), "7"));
     };
-    // A late notification is still delivered. A refused one is given up, and the platform finds the
-    // difference.
+    // A late notification is still delivered. A notification that the platform refuses is not
+    // repeated, and the platform finds the difference.
     with("link/delay=1h", 0);
     with("link/http-404", 3);
 }
@@ -296,7 +297,7 @@ fn a_report_lists_canaries_faults_and_restarts() {
     };
     let (ends, back) = (entry("sm-dp ends"), entry("has restarted"));
     assert_eq!(back.who, "sm-dp");
-    // It ends at the time of the step, whether or not it is in use.
+    // The process of the SM-DP+ ends at the time of the step, whether or not it handles a request.
     let hour = std::time::Duration::from_secs(3600);
     assert_eq!((ends.at.since(report.begins), back.at.since(ends.at)), (12 * hour, hour));
     let struck = report.faults.iter().find(|(name, _)| name.starts_with("records/crash")).unwrap().1;
@@ -369,7 +370,7 @@ fn a_platform_starts_a_campaign_after_its_restart() {
 
 /// The year of `cargo bench -p tests --bench year`, with few devices.
 #[test]
-fn a_year_with_rules_swaps_and_faults_passes_and_follows_from_the_seed() {
+fn a_year_with_rules_moves_and_faults_passes_and_is_determined_by_the_seed() {
     let numbers = [("{count}", "60"), ("{roam}", "50"), ("{stay}", "10"), ("{stock}", "62")];
     let text = numbers.iter().fold(YEAR.to_owned(), |text, (name, number)| text.replace(name, number));
     let report = played(&text, "7");

@@ -181,21 +181,21 @@ fn by_packets(bearer: &Bearer, packets: &Packets, one: &Move) -> (u64, f64) {
     (down + up, line + handshakes + (requests * 2) as f64 * one_way_seconds(bearer, 0))
 }
 
-/// One-way duration of a message that occupies the channel for so long, in seconds. The duration
-/// includes the expected time until losses are noticed.
+/// Returns the one-way duration in seconds of a message that occupies the channel for `message_ms`.
+/// The duration includes the expected time until losses are noticed.
 fn one_way_seconds(bearer: &Bearer, message_ms: u64) -> f64 {
     ((bearer.delay_ms + message_ms) as f64 + bearer.losses() * bearer.retransmit_ms as f64) / 1000.0
 }
 
-/// Returns when the last of these equally long moves ends. A move begins when the rate allows it
-/// and a place is free.
+/// Returns the time until the last move ends, if each move takes `each` seconds. A move begins when
+/// the rate allows it and fewer than the maximum number of moves are under way.
 fn duration(devices: u32, each: f64, pace: Pace) -> f64 {
     let Some(last) = devices.checked_sub(1) else { return 0.0 };
     let gap = 60.0 / f64::from(pace.per_minute.max(1));
     let parallel = pace.parallel.max(1);
     let (wave, in_wave) = (last / parallel, last % parallel);
-    // A full wave takes as long as one move, or as long as the rate needs to begin it, whichever is
-    // longer.
+    // A full wave of parallel moves takes as long as one move, or as long as the rate needs to begin
+    // all moves of the wave, whichever is longer.
     f64::from(wave) * each.max(gap * f64::from(parallel)) + f64::from(in_wave) * gap + each
 }
 
@@ -254,12 +254,12 @@ mod tests {
         let (costs, bearers) = (Costs::built_in().unwrap(), Bearers::built_in().unwrap());
         let (lte_m, sms) = (bearers.named("lte-m").unwrap(), bearers.named("2g-sms").unwrap());
         let (consumer, m2m) = (costs.r#move("consumer").unwrap(), costs.r#move("m2m").unwrap());
-        // 5050 + 6304 octets of bodies, 6000 + 6 x 500 octets of overhead, and one hundredth of the
-        // sum again.
+        // 20354 octets: 5050 + 6304 of bodies and 6000 + 6 x 500 of overhead. One message in a hundred
+        // is lost and sent again.
         let all = effort(100, &costs, lte_m, consumer, Pace::default()).unwrap();
         assert_eq!(all.octets_each, 20_560); // 20354 / 0.99
         assert_eq!((all.octets, all.messages, all.apdus), (2_055_960, 0, 8100));
-        // Line: 9550 octets to the device take 255 ms at 300 kbit/s, 10804 octets from it take 231
+        // Transmission: 9550 octets to the device take 255 ms at 300 kbit/s, 10804 octets from it take 231
         // ms at 375 kbit/s. The handshake takes three round trips of 150 ms. There are twelve
         // one-way delays of 75 ms, each with an expected 1/99 s for losses, and 45 s for card and
         // modem.
@@ -267,8 +267,8 @@ mod tests {
         assert_eq!(all.seconds_each, rounded(seconds));
         assert_eq!(all.money_each, Money(6168)); // 20560 octets at 0.30 a megabyte
         assert_eq!(all.seconds, rounded(99.0 + seconds));
-        // Short messages only: 9, and 20 that carry 2298 octets. One in fifty is lost, which takes
-        // a minute to notice.
+        // The move takes 29 short messages: 9 in one direction, and 20 with 2298 octets in the other.
+        // One in fifty is lost, and the loss is noticed after a minute.
         let all = effort(1, &costs, sms, m2m, Pace::default()).unwrap();
         assert_eq!((all.octets, all.messages_each), (0, 29.592)); // 29 / 0.98
         assert_eq!(all.money_each, Money(1_183_680));

@@ -12,7 +12,7 @@ use crate::{
     evaluated_fleet::{EvaluatedFleet, strategy_row},
 };
 
-/// A country with devices that have to leave their foreign subscription, or should.
+/// A country in which devices must or should leave their foreign subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Market {
     /// The country.
@@ -25,7 +25,7 @@ pub struct Market {
     pub must_move: u32,
     /// Number of devices that already break a rule.
     pub broken: u32,
-    /// Day of the first breach, or none if only the owner's strategy moves devices.
+    /// Day of the first breach. Absent if only the owner's strategy moves devices.
     pub first: Option<Day>,
     /// Day of the last breach within the horizon.
     pub last: Option<Day>,

@@ -48,7 +48,7 @@ impl Default for Chances {
 }
 
 impl Chances {
-    /// Fewer moves say little about rare failures.
+    /// Minimum number of ended moves. Fewer moves are no basis for the probability of rare failures.
     pub const MIN_RECORD: u64 = 100;
 
     /// Returns the probabilities from the fleet's recorded moves, or `None` if too few have ended.
@@ -83,7 +83,7 @@ pub struct RecoveryRow {
     pub retries_milli: u64,
     /// Expected site visits in thousandths, including those to silent devices.
     pub visits_milli: u64,
-    /// Days until somebody is on site.
+    /// Days until a technician is on site.
     pub days: u32,
     /// Expected cost of retries and visits.
     pub money: Money,

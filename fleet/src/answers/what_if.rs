@@ -81,8 +81,8 @@ pub fn carrier_ends(network: Plmn, day: Day) -> String {
     )
 }
 
-/// Compares the selected devices under two rule books. Both must have counted the same fleet at the
-/// same time.
+/// Compares the selected devices under two rule books. Both must be evaluations of the same fleet
+/// at the same time.
 pub fn what_if(before: &EvaluatedFleet<'_>, after: &EvaluatedFleet<'_>, selection: &Selection) -> WhatIf {
     let now = before.conditions.now;
     let mut answer =

@@ -1,12 +1,12 @@
-//! The platform's API: HTTP and JSON. It is an [`rsp_server::api`], with one file for each resource.
+//! The platform's API: HTTP and JSON. It is an [`rsp_server::api`].
 //!
-//! The platform has two entry points. Devices and SM-DP+s use one, whose server authenticates them.
+//! The platform has two entry points. Devices and SM-DP+s use the first, whose server authenticates
+//! them.
 //! The owner's entry point offers all functions, has no password and is meant for the loopback
-//! interface. The [`api::check_origin`] refuses requests from web pages.
+//! interface. [`api::check_origin`] refuses requests from web pages.
 
-mod campaigns;
-mod devices;
 mod reports;
+mod routes;
 
 use bytes::Bytes;
 use certs::{Certificate, Role, ServerName};
@@ -18,7 +18,7 @@ use rsp::{
         json,
     },
 };
-use rsp_server::api::{self, Api, Document, Problem, Route};
+use rsp_server::api::{self, Problem};
 use world::{Link, LinkFault, PeerCertificate, link_from};
 
 use crate::{
@@ -26,53 +26,11 @@ use crate::{
     platform::{Platform, Processed},
 };
 
-pub use devices::CHECK_IN;
+use routes::PlatformApi;
 
-/// The platform's API.
-struct PlatformApi;
+pub use routes::CHECK_IN;
 
-impl Api for PlatformApi {
-    type Context<'c, 'r>
-        = Platform
-    where
-        'r: 'c;
-
-    const TITLE: &'static str = "Landfall fleet platform";
-    const DESCRIPTION: &'static str = "API of the platform of a fleet's owner. The owner's port has no \
-         authentication: bind it to the loopback address only. The port for devices offers only \
-         POST /v1/check-in. There each device authenticates itself with the header \
-         \"Authorization: Bearer TOKEN\".";
-    const SERVER: &'static str = "http://127.0.0.1:8491";
-    const ROUTES: &'static [Route<Self>] = &[
-        Route::of::<Document>(),
-        Route::of::<devices::Report>(),
-        Route::of::<devices::List>(),
-        Route::of::<devices::Show>(),
-        Route::of::<devices::Change>(),
-        Route::of::<devices::Retire>(),
-        Route::of::<devices::Decide>(),
-        Route::of::<reports::Residents>(),
-        Route::of::<reports::Breaches>(),
-        Route::of::<reports::Markets>(),
-        Route::of::<reports::EffortOfMoves>(),
-        Route::of::<reports::RecoveryCost>(),
-        Route::of::<reports::CompareRules>(),
-        Route::of::<campaigns::List>(),
-        Route::of::<campaigns::Create>(),
-        Route::of::<campaigns::DryRun>(),
-        Route::of::<campaigns::Show>(),
-        Route::of::<campaigns::Remove>(),
-        Route::of::<campaigns::Start>(),
-        Route::of::<campaigns::Pause>(),
-        Route::of::<campaigns::Resume>(),
-        Route::of::<campaigns::RollBack>(),
-    ];
-}
-
-/// The input of a function of the platform.
-type Input<'i, 'c, 'r, F> = api::Input<'i, 'c, 'r, PlatformApi, F>;
-
-/// Version of SGP.22 that replies to ES2+ notifications name.
+/// Version of SGP.22 in the replies to ES2+ notifications.
 const PROTOCOL: Version = Version([2, 5, 0]);
 
 impl Platform {
@@ -142,7 +100,7 @@ impl Platform {
         let called = async {
             let (route, id) = api::find::<PlatformApi>(request)?;
             let call = route.call(&id, request)?;
-            Ok(route.response(call.execute(&mut self.clone()).await?))
+            Ok(route.operation().response(call.execute(&mut self.clone()).await?))
         };
         called.await.unwrap_or_else(|problem: Problem| problem.response())
     }

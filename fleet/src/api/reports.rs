@@ -5,32 +5,19 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use localize::{DataError, Day};
 use rsp::ids::Plmn;
-use rsp_server::api::{Arguments, Function, NoId, Problem, Problems, Verb};
+use rsp_server::api::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use world::Fault;
 
-use super::{Input, PlatformApi, devices::NO_SUCH_SELECTION};
 use crate::{
     answers::{self, Breach, Chances, Effort, Market, Recovery, Residence, Resident, WhatIf},
     bearers::{Bearer, Bearers},
     costs::{Costs, Move},
     device::Selection,
     evaluated_fleet::{Conditions, EvaluatedFleet},
+    platform::Platform,
 };
-
-/// GET /v1/answers/residents
-pub(super) struct Residents;
-/// GET /v1/answers/breaches
-pub(super) struct Breaches;
-/// GET /v1/answers/markets
-pub(super) struct Markets;
-/// GET /v1/answers/effort
-pub(super) struct EffortOfMoves;
-/// GET /v1/answers/recovery
-pub(super) struct RecoveryCost;
-/// POST /v1/answers/what-if
-pub(super) struct CompareRules;
 
 /// The definition of a resident device.
 #[derive(Deserialize, JsonSchema)]
@@ -86,137 +73,84 @@ pub(super) struct OtherRules {
     carrier_ends: BTreeMap<Plmn, Day>,
 }
 
-impl Function<PlatformApi> for Residents {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/v1/answers/residents";
-    const SUMMARY: &'static str = "Lists the countries in which foreign subscriptions are in fact resident";
-    type Arguments = Arguments<NoId, ResidenceQuery>;
-    type Reply = Vec<Resident>;
-
-    async fn execute(
-        Input { context, arguments }: Input<'_, '_, '_, Self>,
-    ) -> Result<Vec<Resident>, Problem> {
-        let fleet = context.fleet_of(&Selection::default()).await?;
-        let evaluated = EvaluatedFleet::new(&fleet, context.conditions(context.now()));
-        let (default, query) = (Residence::default(), &arguments.query);
-        let residence = Residence {
-            window_days: query.days.unwrap_or(default.window_days),
-            threshold_days: query.threshold.unwrap_or(default.threshold_days),
-        };
-        Ok(answers::residents(&evaluated, residence))
-    }
+/// GET /v1/answers/residents
+pub(super) async fn residents(platform: &Platform, query: &ResidenceQuery) -> Result<Vec<Resident>, Problem> {
+    let fleet = platform.fleet_of(&Selection::default()).await?;
+    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(platform.now()));
+    let default = Residence::default();
+    let residence = Residence {
+        window_days: query.days.unwrap_or(default.window_days),
+        threshold_days: query.threshold.unwrap_or(default.threshold_days),
+    };
+    Ok(answers::residents(&evaluated, residence))
 }
 
-impl Function<PlatformApi> for Breaches {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/v1/answers/breaches";
-    const SUMMARY: &'static str = "Lists the rules that the selected devices break, earliest breach first";
-    const PROBLEMS: Problems = NO_SUCH_SELECTION;
-    type Arguments = Arguments<NoId, BreachQuery>;
-    type Reply = Vec<Breach>;
-
-    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Vec<Breach>, Problem> {
-        let BreachQuery { selection, within } = &arguments.query;
-        let fleet = context.fleet_of(selection).await?;
-        let evaluated = EvaluatedFleet::new(&fleet, context.conditions(context.now()));
-        Ok(answers::breaches(&evaluated, selection, *within))
-    }
+/// GET /v1/answers/breaches
+pub(super) async fn breaches(platform: &Platform, query: &BreachQuery) -> Result<Vec<Breach>, Problem> {
+    let BreachQuery { selection, within } = query;
+    let fleet = platform.fleet_of(selection).await?;
+    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(platform.now()));
+    Ok(answers::breaches(&evaluated, selection, *within))
 }
 
-impl Function<PlatformApi> for Markets {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/v1/answers/markets";
-    const SUMMARY: &'static str = "Lists the countries in which devices must move, and the offers there";
-    type Arguments = Arguments<NoId, HorizonQuery>;
-    type Reply = Vec<Market>;
-
-    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Vec<Market>, Problem> {
-        let fleet = context.fleet_of(&Selection::default()).await?;
-        let evaluated = EvaluatedFleet::new(&fleet, context.conditions(context.now()));
-        Ok(answers::markets(&evaluated, arguments.query.within))
-    }
+/// GET /v1/answers/markets
+pub(super) async fn markets(platform: &Platform, query: &HorizonQuery) -> Result<Vec<Market>, Problem> {
+    let fleet = platform.fleet_of(&Selection::default()).await?;
+    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(platform.now()));
+    Ok(answers::markets(&evaluated, query.within))
 }
 
-impl Function<PlatformApi> for EffortOfMoves {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/v1/answers/effort";
-    const SUMMARY: &'static str =
-        "Returns the duration and cost of moving the selected devices that must move";
-    const PROBLEMS: Problems = NO_SUCH_SELECTION;
-    type Arguments = Arguments<NoId, MoveQuery>;
-    type Reply = Effort;
-
-    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Effort, Problem> {
-        let MoveQuery { selection, within, .. } = &arguments.query;
-        let fleet = context.fleet_of(selection).await?;
-        let evaluated = EvaluatedFleet::new(&fleet, context.conditions(context.now()));
-        let (costs, bearers) = built_in_tables()?;
-        let (bearer, one) = arguments.query.means(&costs, &bearers)?;
-        let moving = answers::who_must_move(&evaluated, selection, *within);
-        Effort::of(&moving, &costs, bearer, one, answers::Pace::default()).map_err(bad_request)
-    }
+/// GET /v1/answers/effort
+pub(super) async fn effort(platform: &Platform, query: &MoveQuery) -> Result<Effort, Problem> {
+    let MoveQuery { selection, within, .. } = query;
+    let fleet = platform.fleet_of(selection).await?;
+    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(platform.now()));
+    let (costs, bearers) = built_in_tables()?;
+    let (bearer, one) = query.means(&costs, &bearers)?;
+    let moving = answers::who_must_move(&evaluated, selection, *within);
+    Effort::of(&moving, &costs, bearer, one, answers::Pace::default()).map_err(bad_request)
 }
 
-impl Function<PlatformApi> for RecoveryCost {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/v1/answers/recovery";
-    const SUMMARY: &'static str = "Returns the cost of failed moves and of devices that need a visit";
-    const PROBLEMS: Problems = NO_SUCH_SELECTION;
-    type Arguments = Arguments<NoId, MoveQuery>;
-    type Reply = Recovery;
-
-    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<Recovery, Problem> {
-        let MoveQuery { selection, within, .. } = &arguments.query;
-        let fleet = context.fleet_of(selection).await?;
-        let evaluated = EvaluatedFleet::new(&fleet, context.conditions(context.now()));
-        let (costs, bearers) = built_in_tables()?;
-        let (bearer, one) = arguments.query.means(&costs, &bearers)?;
-        let chances = Chances::of_record(&fleet).unwrap_or_default();
-        let each = answers::effort(1, &costs, bearer, one, answers::Pace::default()).map_err(bad_request)?;
-        Ok(answers::recovery(&evaluated, selection, *within, &costs, chances, each.money_each))
-    }
+/// GET /v1/answers/recovery
+pub(super) async fn recovery(platform: &Platform, query: &MoveQuery) -> Result<Recovery, Problem> {
+    let MoveQuery { selection, within, .. } = query;
+    let fleet = platform.fleet_of(selection).await?;
+    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(platform.now()));
+    let (costs, bearers) = built_in_tables()?;
+    let (bearer, one) = query.means(&costs, &bearers)?;
+    let chances = Chances::of_record(&fleet).unwrap_or_default();
+    let each = answers::effort(1, &costs, bearer, one, answers::Pace::default()).map_err(bad_request)?;
+    Ok(answers::recovery(&evaluated, selection, *within, &costs, chances, each.money_each))
 }
 
-impl Function<PlatformApi> for CompareRules {
-    const VERB: Verb = Verb::Post;
-    const PATH: &'static str = "/v1/answers/what-if";
-    const SUMMARY: &'static str = "Lists the selected devices that other rules would affect; changes nothing";
-    const PROBLEMS: Problems = &[
-        (StatusCode::BAD_REQUEST, "There are no rules in the request, or they are malformed"),
-        (
-            StatusCode::NOT_FOUND,
-            "No device has this group, model or account, or there is no such country or state",
-        ),
-    ];
-    type Arguments = Arguments<NoId, Selection, OtherRules>;
-    type Reply = WhatIf;
-
-    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<WhatIf, Problem> {
-        let conditions = context.conditions(context.now());
-        let OtherRules { rules, carrier_ends } = &arguments.body;
-        let cannot = |error: DataError| {
-            Problem::bad_request("cannot use the other rules", error.to_string(), error.next)
-        };
-        let mut book = match rules {
-            Some(rules) => conditions.book.with_rules(rules).map_err(cannot)?,
-            None if carrier_ends.is_empty() => {
-                return Err(Problem::bad_request(
-                    "cannot answer the what-if request",
-                    "it contains no rules",
-                    "give a carrier that ends roaming, or rules that replace those in force",
-                ));
-            }
-            None => conditions.book.clone(),
-        };
-        for (network, day) in carrier_ends {
-            book.add(&answers::carrier_ends(*network, *day)).map_err(cannot)?;
+/// POST /v1/answers/what-if
+pub(super) async fn what_if(
+    platform: &Platform,
+    selection: &Selection,
+    rules: &OtherRules,
+) -> Result<WhatIf, Problem> {
+    let conditions = platform.conditions(platform.now());
+    let OtherRules { rules, carrier_ends } = rules;
+    let cannot =
+        |error: DataError| Problem::bad_request("cannot use the other rules", error.to_string(), error.next);
+    let mut book = match rules {
+        Some(rules) => conditions.book.with_rules(rules).map_err(cannot)?,
+        None if carrier_ends.is_empty() => {
+            return Err(Problem::bad_request(
+                "cannot answer the what-if request",
+                "it contains no rules",
+                "give a carrier that ends roaming, or rules that replace those in force",
+            ));
         }
-        let selection = &arguments.query;
-        let fleet = context.fleet_of(selection).await?;
-        let before = EvaluatedFleet::new(&fleet, conditions);
-        let after = EvaluatedFleet::new(&fleet, Conditions { book: &book, ..conditions });
-        Ok(answers::what_if(&before, &after, selection))
+        None => conditions.book.clone(),
+    };
+    for (network, day) in carrier_ends {
+        book.add(&answers::carrier_ends(*network, *day)).map_err(cannot)?;
     }
+    let fleet = platform.fleet_of(selection).await?;
+    let before = EvaluatedFleet::new(&fleet, conditions);
+    let after = EvaluatedFleet::new(&fleet, Conditions { book: &book, ..conditions });
+    Ok(answers::what_if(&before, &after, selection))
 }
 
 impl MoveQuery {

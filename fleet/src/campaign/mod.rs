@@ -107,7 +107,7 @@ pub struct CampaignSpec {
 }
 
 impl CampaignSpec {
-    /// Returns a standing campaign that moves every device as `localize::decide` says.
+    /// Returns a standing campaign that moves every device according to `localize::decide`.
     pub fn decided(id: CampaignId) -> Self {
         Self {
             id,
@@ -173,7 +173,8 @@ pub struct Pace {
     pub at_once: Option<u32>,
 }
 
-/// The canary phase: the other devices wait until these have finished and some time has passed.
+/// The canary phase: a few devices move first. The other devices wait until these have finished and
+/// the observation time has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
@@ -207,17 +208,17 @@ impl Share {
     }
 }
 
-/// Conditions under which a campaign stops on its own. Attempts are counted since it was last
-/// started or resumed.
+/// Conditions under which a campaign stops on its own. Attempts are counted since the
+/// campaign was last started or resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stop {
-    /// Percentage of failed attempts from which the campaign stops.
+    /// Percentage of failed attempts at which the campaign stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_percent: Option<u32>,
     /// Minimum number of finished attempts before the percentage counts.
     pub after: u32,
-    /// Number of lost devices from which the campaign stops.
+    /// Number of lost devices at which the campaign stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<u32>,
 }
@@ -234,7 +235,7 @@ impl Default for Stop {
 pub struct Retries {
     /// Number of retries after the first attempt.
     pub times: u32,
-    /// Hours until the first retry, doubled for each further one.
+    /// Hours until the first retry, doubled for each further retry.
     pub after_hours: u32,
     /// Days after the last failed attempt until a standing campaign tries the device again.
     pub rest_days: u32,
@@ -336,7 +337,7 @@ impl fmt::Display for State {
     }
 }
 
-/// A device of a campaign: what the campaign did with it so far. An open move is not part of it.
+/// The record of a device in a campaign. An open move is not part of the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
@@ -439,7 +440,7 @@ impl fmt::Display for MemberState {
     }
 }
 
-/// The state of a device in a campaign as it is shown: its open move, or else its state.
+/// The state of a device in a campaign as the API shows it: its open move, or else its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum MemberStatus {

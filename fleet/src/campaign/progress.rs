@@ -1,5 +1,5 @@
-//! The counts of a campaign. Each is a sum over the campaign's devices, and this module is the only
-//! one that changes them.
+//! The counts of a campaign. Each is a sum over the campaign's devices. Only this module changes the
+//! counts.
 
 use rsp::time::Timestamp;
 use schemars::JsonSchema;
@@ -104,7 +104,7 @@ impl Progress {
         ]
     }
 
-    /// Replaces what a device added to the counts.
+    /// Replaces the contribution of a device to the counts.
     fn replace(&mut self, mut before: Self, mut after: Self) {
         let pairs = before.counts().into_iter().zip(after.counts());
         for (count, (before, after)) in self.counts().into_iter().zip(pairs) {
@@ -134,7 +134,7 @@ impl Campaign {
         self.progress = self.recounted(members);
     }
 
-    /// The counts as they must be.
+    /// Returns the counts computed from all devices.
     pub(crate) fn recounted<'m>(&self, members: impl IntoIterator<Item = (&'m Member, bool)>) -> Progress {
         let mut progress = Progress { forgiven: self.progress.forgiven, ..Progress::default() };
         for (member, is_moving) in members {

@@ -14,11 +14,12 @@ use super::{
     window::{HOUR, hour_of, is_open, next_open, start_of},
 };
 
-/// A move seldom takes longer than five minutes, so a place becomes free so often in an hour.
+/// Number of times in an hour that a place becomes free, as a move seldom takes longer than five
+/// minutes.
 const MOVES_PER_HOUR: u32 = 12;
 /// Maximum number of devices that are scheduled for the same hour: one per second.
 const MAX_APPOINTMENTS_PER_HOUR: u32 = 3600;
-/// Further failures do not increase the retry delay.
+/// Number of failures that double the retry delay. Further failures do not increase it.
 const MAX_DOUBLINGS: u32 = 6;
 
 const AN_HOUR: Duration = Duration::from_secs(3600);
@@ -38,9 +39,9 @@ pub(crate) struct Hour {
 pub(crate) enum Turn {
     /// The device begins now.
     Now,
-    /// The device comes back at this time.
+    /// The device checks in again at this time.
     At(Timestamp),
-    /// The device waits for others and needs no appointment.
+    /// The device waits for other devices and gets no appointment.
     Later,
 }
 

@@ -1,5 +1,4 @@
-//! Parsers for the cells of a CSV row. An invalid cell becomes a [`BadRow`] that says how to
-//! correct it.
+//! Parsers for the cells of a CSV row. An invalid cell becomes a [`BadRow`] with the correction.
 
 use std::str::FromStr;
 
@@ -64,7 +63,7 @@ impl Row<'_> {
     fn word_of<T: DeserializeOwned>(&self, column: &'static str, text: &str) -> Result<T, BadRow> {
         let deserializer: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
         T::deserialize(deserializer)
-            .map_err(|error| self.bad(Some(column), error.to_string(), "use one of these words"))
+            .map_err(|error| self.bad(Some(column), error.to_string(), "use one of these keywords"))
     }
 
     pub(super) fn number(&self, column: &'static str) -> Result<Option<u32>, BadRow> {
@@ -88,8 +87,9 @@ impl Row<'_> {
     }
 
     fn place_of(&self, column: &'static str, text: &str) -> Result<Place, BadRow> {
-        let plmn: Plmn =
-            text.parse().map_err(|error| self.bad(Some(column), format!("{error}"), "write it as 724-05"))?;
+        let plmn: Plmn = text
+            .parse()
+            .map_err(|error| self.bad(Some(column), format!("{error}"), "write the network as 724-05"))?;
         let next = "correct the number; add a [[place]] for a laboratory network to the file of --owner";
         let unknown = |_| self.bad(Some(column), format!("no country is known for network {plmn}"), next);
         self.book.locate(plmn).map_err(unknown)

@@ -166,7 +166,7 @@ fn observe(history: &mut History, row: &DeviceRow) -> Result<(), BadRow> {
     // The owner's platforms round times, so a stay that begins on the same day is the same stay.
     let since = match lasting.filter(|last| Day::of(last.from) == Day::of(since)) {
         Some(last) if home.network.is_none() || last.home_network == home.network => return Ok(()),
-        // The stay is known, its home network is not.
+        // The stay is recorded, but its home network was unknown.
         Some(last) => since.max(last.from),
         None => since,
     };
@@ -186,7 +186,7 @@ fn history(rows: &[StayRow]) -> Result<History, BadRow> {
     let mut good = Vec::with_capacity(rows.len());
     for row in rows {
         good.push(row.stay);
-        // Blames the row with which the history becomes inconsistent.
+        // The error is reported for the row with which the history becomes inconsistent.
         let last_two = good.get(good.len().saturating_sub(2)..).unwrap_or_default();
         if let Err(error) = History::from_stays(last_two.iter().copied()) {
             return Err(BadRow {

@@ -48,7 +48,7 @@ pub const DEVICE_COLUMNS: &[(&str, &str)] = &[
 pub const PRESENT_COLUMNS: &[(&str, &str)] = &[
     ("network", "the network of the device now; empty: unknown"),
     ("home", "the home of the subscription in use: a network or a country"),
-    ("since", "begin of the stay; a date, or date and time"),
+    ("since", "start of the stay; a date, or date and time"),
 ];
 
 /// Columns of `stays.csv`, all mandatory.
@@ -56,7 +56,7 @@ pub const STAY_COLUMNS: &[(&str, &str)] = &[
     ("eid", "32 digits"),
     ("network", "the visited network"),
     ("home", "the home of the subscription in use: a network or a country"),
-    ("from", "begin of the stay; a date, or date and time"),
+    ("from", "start of the stay; a date, or date and time"),
     ("until", "end of the stay, in the same form; empty while it lasts"),
 ];
 

@@ -1,5 +1,6 @@
 //! Commands of the owner for devices.
 
+use http::StatusCode;
 use localize::Needs;
 use rsp::ids::Eid;
 use rsp_server::api::Problem;
@@ -86,8 +87,8 @@ impl Platform {
     /// Loads all devices after checking the selection.
     pub(crate) async fn fleet_of(&self, selection: &Selection) -> Result<Fleet, Problem> {
         let fleet = load(self.records()).await?;
-        let meant = selection.check(&fleet, &self.0.setup.book);
-        meant.map_err(|Fault { what, why, next, .. }| Problem::not_found(what, why, next))?;
+        let checked = selection.check(&fleet, &self.0.setup.book);
+        checked.map_err(|fault| Problem::because(StatusCode::NOT_FOUND, fault))?;
         Ok(fleet)
     }
 

@@ -1,6 +1,6 @@
 //! The owner's platform: devices check in, and campaigns move them.
 //!
-//! All its knowledge is in its records. A handler commits before it replies. A call to an SM-DP+ is
+//! The platform keeps its whole state in its records. A handler commits before it replies. A call to an SM-DP+ is
 //! recorded with its identifier before it is sent, so that the platform repeats the same call after
 //! a restart.
 
@@ -118,7 +118,7 @@ impl Platform {
         }))
     }
 
-    /// The records, for commands that change devices beside the platform.
+    /// The records, for commands that change devices without the platform.
     pub fn records(&self) -> &dyn Records {
         &*self.0.records
     }

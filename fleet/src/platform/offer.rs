@@ -15,20 +15,19 @@ use crate::{
     state::{DeviceEvent, State},
 };
 
-/// Result of asking the campaigns.
+/// Result of evaluating the active campaigns for a device.
 pub(super) enum Offered {
     /// A move has begun.
     Begun(Move),
-    /// No move begins, and asking again is useless before this time. `None` means that no time is
-    /// known.
+    /// No move begins before this time. `None` means that no time is known.
     NotBefore(Option<Timestamp>),
 }
 
-/// Result of asking one campaign.
+/// Result of evaluating one campaign for a device.
 enum CampaignOffer {
     /// A move, which has begun.
     Begun(Move),
-    /// A move that must wait. Later campaigns are not asked.
+    /// A move that must wait. Later campaigns are not evaluated.
     Waits(Option<Timestamp>),
     /// No move.
     Nothing(Option<Timestamp>),
@@ -39,8 +38,8 @@ enum CampaignOffer {
 }
 
 impl Platform {
-    /// Asks the active campaigns in the order of their IDs. The first one with a move for the
-    /// device starts it.
+    /// Evaluates the active campaigns in the order of their IDs. The first campaign with a move for
+    /// the device starts this move.
     pub(super) async fn offer(
         &self,
         tx: &mut Tx<'_>,
@@ -163,8 +162,8 @@ impl Platform {
         let is_done = |campaign: &Campaign, member: &Member| {
             campaign.is_finished(&member.state) || (campaign.spec.standing && !campaign.goes_back)
         };
-        // This first check uses the copy that was read without conflict detection, because most
-        // check-ins must not depend on the campaign's record.
+        // Most check-ins must not conflict with changes of the campaign, so the first check uses the
+        // copy that was read without conflict detection.
         if is_done(snapshot, &member) {
             return Ok(());
         }

@@ -25,15 +25,15 @@ use crate::{
 
 /// Result of driving an order.
 pub(super) enum Driven {
-    /// The order needs no further call: it is released, cancelled or gone.
+    /// The order needs no further call: it is released or cancelled, or no longer exists.
     Settled,
     /// The SM-DP+ is unreachable.
     Unreachable,
 }
 
 impl Platform {
-    /// Returns an order for a device without open move: either one that fits the offer and that an
-    /// earlier attempt has left over, or a new one.
+    /// Returns an order for a device without an open move. An order that an earlier attempt left and
+    /// that fits the offer is used again. Otherwise the order is new.
     pub(super) async fn order(
         &self,
         tx: &mut Tx<'_>,
@@ -74,7 +74,7 @@ impl Platform {
         Ok(id)
     }
 
-    /// Gives an order up. It is cancelled after the commit.
+    /// Gives up an order, which is cancelled after the commit.
     pub(super) async fn give_up(&self, tx: &mut Tx<'_>, id: &ProfileOrderId) -> Result<(), Fault> {
         let Some(mut order) = tx.get(&ORDERS, id.as_ref()).await? else { return Ok(()) };
         order.step = match order.step {

@@ -27,8 +27,8 @@ use crate::{
 /// Maximum interval between two runs of the background work.
 const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// The part of a device that a survey needs. The rest of the record is skipped, because a survey
-/// reads every device.
+/// The part of a device record that a survey decodes. A survey reads every device, so the rest of
+/// the record is skipped.
 #[derive(Deserialize)]
 struct Surveyed {
     eid: Eid,
@@ -111,8 +111,8 @@ impl Platform {
         device.trail.found(now, Discrepancy::TooLong);
         // A device that has checked in since is not lost, although the result of its move is
         // unknown.
-        let heard = device.last_seen.is_some_and(|seen| seen > open.begun);
-        let how = if heard { AttemptResult::NotInstalled } else { AttemptResult::Lost };
+        let has_checked_in = device.last_seen.is_some_and(|seen| seen > open.begun);
+        let how = if has_checked_in { AttemptResult::NotInstalled } else { AttemptResult::Lost };
         self.end(tx, &mut device, &open, (how, "the device did not report its end")).await?;
         store::put(tx, &device)
     }

@@ -28,7 +28,7 @@ impl Api {
         Self { link, document: OpenApi(serde_json::from_slice(response.body()).unwrap()) }
     }
 
-    async fn ask(&self, method: Method, target: &str, body: Option<Value>) -> (StatusCode, Value) {
+    async fn call(&self, method: Method, target: &str, body: Option<Value>) -> (StatusCode, Value) {
         let sent = body.as_ref().map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let request = Request::builder().method(&method).uri(target);
         let request = request.header(header::CONTENT_TYPE, "application/json").body(sent).unwrap();
@@ -44,13 +44,13 @@ impl Api {
     }
 
     async fn get(&self, target: &str) -> Value {
-        let (status, report) = self.ask(Method::GET, target, None).await;
+        let (status, report) = self.call(Method::GET, target, None).await;
         assert_eq!(status, StatusCode::OK, "{target}: {report}");
         report
     }
 
     async fn post(&self, target: &str, body: Option<Value>) -> (StatusCode, Value) {
-        self.ask(Method::POST, target, body).await
+        self.call(Method::POST, target, body).await
     }
 }
 
@@ -66,8 +66,8 @@ async fn the_committed_document_matches_the_served_one() {
     assert_eq!(committed, text, "LANDFALL_REGENERATE=1 cargo test -p fleet --test platform regenerates it");
 }
 
-/// A method that the document does not list must be answered with 405 and an Allow header with the
-/// listed methods, and a parameter that it does not list with 400.
+/// A request with a method that the document does not list must get 405 and an Allow header with the
+/// listed methods. A request with an unlisted parameter must get 400.
 #[tokio::test]
 async fn served_operations_match_the_document() {
     let api = Api::of(&Testbed::new(0).await).await;
@@ -88,7 +88,7 @@ async fn served_operations_match_the_document() {
                 }
             }
         }
-        let (status, _) = api.ask(method.clone(), &format!("{path}?colour=red"), None).await;
+        let (status, _) = api.call(method.clone(), &format!("{path}?colour=red"), None).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{method} {path}");
     }
 }
@@ -145,10 +145,10 @@ async fn a_campaign_can_be_operated_over_the_api() {
     let shown = api.get("/v1/campaigns/to-brazil").await;
     assert_eq!(shown["devices"].as_array().unwrap().len(), 3);
     assert_eq!(shown["devices"][0]["state"]["is"], "again");
-    assert_eq!(api.ask(Method::DELETE, "/v1/campaigns/to-brazil", None).await.0, StatusCode::CONFLICT);
+    assert_eq!(api.call(Method::DELETE, "/v1/campaigns/to-brazil", None).await.0, StatusCode::CONFLICT);
     let (_, back) = api.post("/v1/campaigns/to-brazil/roll-back", None).await;
     assert_eq!(back["state"]["is"], "rolled_back", "no device had moved");
-    assert_eq!(api.ask(Method::DELETE, "/v1/campaigns/to-brazil", None).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(api.call(Method::DELETE, "/v1/campaigns/to-brazil", None).await.0, StatusCode::NO_CONTENT);
     assert_eq!(api.get("/v1/campaigns").await, json!([]));
 }
 
@@ -160,12 +160,12 @@ async fn devices_and_reports_are_available_over_the_api() {
     let path = format!("/v1/devices/{}", eid(0));
     let needs = json!({ "criticality": "high", "bandwidth": "low", "latency": "tight" });
     let edit = json!({ "label": "kiosk 1", "group": "kiosks", "needs": needs });
-    let (_, device) = api.ask(Method::PUT, &path, Some(edit)).await;
+    let (_, device) = api.call(Method::PUT, &path, Some(edit)).await;
     assert_eq!(
         (&device["label"], &device["connection"]["needs"]["latency"]),
         (&json!("kiosk 1"), &json!("tight"))
     );
-    let (status, _) = api.ask(Method::PUT, &format!("/v1/devices/{}", eid(9)), Some(json!({}))).await;
+    let (status, _) = api.call(Method::PUT, &format!("/v1/devices/{}", eid(9)), Some(json!({}))).await;
     assert_eq!(status, StatusCode::OK, "a new device");
     assert_eq!(api.get("/v1/devices?group=kiosks").await[0], api.get(&path).await);
     for (query, what, why) in [
@@ -179,7 +179,7 @@ async fn devices_and_reports_are_available_over_the_api() {
         ("country=XX", "there is no country XX", "it is not in crates/localize/data/networks.toml"),
     ] {
         for path in ["devices", "decisions", "answers/breaches", "answers/effort", "answers/recovery"] {
-            let (status, problem) = api.ask(Method::GET, &format!("/v1/{path}?{query}"), None).await;
+            let (status, problem) = api.call(Method::GET, &format!("/v1/{path}?{query}"), None).await;
             assert_eq!(status, StatusCode::NOT_FOUND, "{path}?{query}");
             assert_eq!((&problem["what"], &problem["why"]), (&json!(what), &json!(why)), "{path}?{query}");
         }
@@ -196,9 +196,9 @@ async fn devices_and_reports_are_available_over_the_api() {
     ] {
         api.get(&format!("/v1/answers/{answer}")).await;
     }
-    let (status, retired) = api.ask(Method::DELETE, &path, None).await;
+    let (status, retired) = api.call(Method::DELETE, &path, None).await;
     assert_eq!((status, &retired["state"]["is"]), (StatusCode::OK, &json!("retired")));
-    assert_eq!(api.ask(Method::DELETE, &path, None).await.0, StatusCode::CONFLICT);
+    assert_eq!(api.call(Method::DELETE, &path, None).await.0, StatusCode::CONFLICT);
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn invalid_requests_are_refused_with_advice() {
         (Method::POST, "/v1/campaigns", Some(json!({ "id": "Big", "target": "decided" })), 400),
         (Method::POST, "/v1/campaigns", Some(json!({ "id": "a", "target": "decided", "speed": 1 })), 400),
     ] {
-        let (report, problem) = api.ask(method, target, body).await;
+        let (report, problem) = api.call(method, target, body).await;
         assert_eq!(report.as_u16(), status, "{target}: {problem}");
         assert!(!problem["next"].as_str().unwrap().is_empty());
     }
@@ -257,14 +257,17 @@ async fn each_device_needs_its_token_on_the_device_port() {
     let testbed = Testbed::new(2).await;
     let link = testbed.platform.devices_link(|eid, token| token == format!("token of {eid}"));
     let report = serde_json::to_vec(&testbed.check_in_of(0, &[bootstrap(0)])).unwrap();
-    let ask = async |path: &str, token: String| {
+    let status_of = async |path: &str, token: String| {
         let request = Request::post(path).header(header::AUTHORIZATION, token);
         world::send(&link, request.body(report.clone().into()).unwrap()).await.unwrap().status()
     };
-    assert_eq!(ask(CHECK_IN, format!("Bearer token of {}", eid(0))).await, StatusCode::OK);
-    assert_eq!(ask(CHECK_IN, format!("Bearer token of {}", eid(1))).await, StatusCode::UNAUTHORIZED);
-    assert_eq!(ask(CHECK_IN, String::new()).await, StatusCode::UNAUTHORIZED);
-    assert_eq!(ask("/v1/campaigns", format!("Bearer token of {}", eid(0))).await, StatusCode::NOT_FOUND);
+    assert_eq!(status_of(CHECK_IN, format!("Bearer token of {}", eid(0))).await, StatusCode::OK);
+    assert_eq!(status_of(CHECK_IN, format!("Bearer token of {}", eid(1))).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status_of(CHECK_IN, String::new()).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        status_of("/v1/campaigns", format!("Bearer token of {}", eid(0))).await,
+        StatusCode::NOT_FOUND
+    );
 }
 
 #[tokio::test]
@@ -287,7 +290,7 @@ async fn only_the_sm_dp_of_an_order_can_report_its_progress() {
         let credential = pki.issue_dp_tls(&[name.parse().unwrap()], year).unwrap();
         PeerCertificate(credential.certificate.der().to_vec())
     };
-    let tell = async |shown: Option<PeerCertificate>, body: String| {
+    let report = async |shown: Option<PeerCertificate>, body: String| {
         let mut request = Request::post(&path).body(Bytes::from(body)).unwrap();
         if let Some(shown) = shown {
             request.extensions_mut().insert(shown);
@@ -298,13 +301,13 @@ async fn only_the_sm_dp_of_an_order_can_report_its_progress() {
     let before = orders().await;
     let operator = PeerCertificate(pki.operator("Operator").unwrap().certificate.der().to_vec());
     for not_it in [None, Some(PeerCertificate(vec![])), Some(operator), Some(named("another.example.com"))] {
-        assert_eq!(tell(not_it, body.to_string()).await, StatusCode::FORBIDDEN);
+        assert_eq!(report(not_it, body.to_string()).await, StatusCode::FORBIDDEN);
     }
     let it = || Some(named(SM_DP));
-    assert_eq!(tell(it(), "{}".into()).await, StatusCode::BAD_REQUEST);
+    assert_eq!(report(it(), "{}".into()).await, StatusCode::BAD_REQUEST);
     assert_eq!(orders().await, before, "none of these senders may report on the order");
-    assert_eq!(tell(it(), body.to_string()).await, StatusCode::NO_CONTENT);
+    assert_eq!(report(it(), body.to_string()).await, StatusCode::NO_CONTENT);
     assert!(orders().await.is_empty(), "card and SM-DP+ agree");
     // A report about an unknown order is accepted from any SM-DP+ and ignored.
-    assert_eq!(tell(Some(named("another.example.com")), body.to_string()).await, StatusCode::NO_CONTENT);
+    assert_eq!(report(Some(named("another.example.com")), body.to_string()).await, StatusCode::NO_CONTENT);
 }

@@ -105,7 +105,7 @@ async fn a_profile_that_was_handed_out_but_not_installed_is_downloaded_again() {
     assert!(matches!(instruction.what, Action::Move { to: same, .. } if same == to));
 }
 
-/// The profile is British. In Brazil its card is a subscriber of a Brazilian network.
+/// The profile is British. In Brazil, the applet on its card uses an identity of a Brazilian network.
 #[tokio::test]
 async fn a_device_registered_with_a_local_identity_does_not_move() {
     let testbed = Testbed::new(1).await.decided().await;

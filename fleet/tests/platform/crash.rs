@@ -90,7 +90,7 @@ async fn a_progress_report_that_cannot_be_recorded_is_reported_as_an_event() {
 
 /// Runs a campaign of two devices, of which one fails once, in a process that stops after so many
 /// commits. Returns true if the process stopped.
-async fn story(lives_for: i64, after: bool) -> bool {
+async fn crash_after(lives_for: i64, after: bool) -> bool {
     let born = Testbed::new(2).await;
     let spec = CampaignSpec { retries: Retries { times: 3, ..Retries::default() }, ..campaign("c") };
     born.run(&spec).await;
@@ -144,7 +144,7 @@ fn again(born: &Testbed) -> Testbed {
 async fn a_crash_at_any_commit_loses_nothing_and_orders_nothing_twice() {
     for after in [false, true] {
         let mut commits = 0;
-        while story(commits, after).await {
+        while crash_after(commits, after).await {
             commits += 1;
         }
         assert!(commits > 10, "{commits} commits");

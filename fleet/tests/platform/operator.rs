@@ -16,7 +16,7 @@ use crate::testbed::{HOME, LOCAL, SmDp, Testbed, bootstrap, campaign, iccid, plm
 /// The number of the profile that the operator chooses.
 const ITS: u32 = 500;
 
-fn its() -> Iccid {
+fn chosen_profile() -> Iccid {
     iccid(ITS)
 }
 
@@ -41,13 +41,13 @@ pub(crate) fn restarted(testbed: &Testbed, process: u32) -> Testbed {
 fn check_in_of(testbed: &Testbed, profiles: &[Iccid], ended: Option<(&MoveId, Ending)>) -> CheckIn {
     let mut report = testbed.check_in_of(0, profiles);
     for profile in report.profiles.iter_mut().flatten() {
-        profile.home = Some(plmn(if profile.iccid == its() { LOCAL } else { HOME }));
+        profile.home = Some(plmn(if profile.iccid == chosen_profile() { LOCAL } else { HOME }));
     }
     report.ended = ended.map(|(order, ending)| MoveEnded { order: order.clone(), ending });
     report
 }
 
-async fn told_to_move(testbed: &Testbed, report: &CheckIn) -> (MoveId, Target) {
+async fn instructed_move(testbed: &Testbed, report: &CheckIn) -> (MoveId, Target) {
     match testbed.check_in(report).await.what {
         Action::Move { order, to, .. } => (order, to),
         Action::Nothing => panic!("the device got no move"),
@@ -67,20 +67,20 @@ async fn found(testbed: &Testbed) -> Vec<Discrepancy> {
 async fn an_operator_supplies_a_profile_and_restarts_keep_the_move() {
     let testbed = testbed().await;
     let at_home = check_in_of(&testbed, &[bootstrap(0)], None);
-    let (order, to) = told_to_move(&testbed, &at_home).await;
+    let (order, to) = instructed_move(&testbed, &at_home).await;
     let Target::Order { operator, what: Orderable::ProfileType(kind) } = &to else { panic!("{to:?}") };
     assert_eq!((operator, kind.0.as_str()), (&plmn(LOCAL), "local-br"));
 
     let testbed = restarted(&testbed, 2);
-    assert_eq!(told_to_move(&testbed, &at_home).await, (order.clone(), to));
+    assert_eq!(instructed_move(&testbed, &at_home).await, (order.clone(), to));
     let testbed = restarted(&testbed, 3);
-    let moved = check_in_of(&testbed, &[its(), bootstrap(0)], Some((&order, Ending::Moved)));
+    let moved = check_in_of(&testbed, &[chosen_profile(), bootstrap(0)], Some((&order, Ending::Moved)));
     assert_eq!(testbed.check_in(&moved).await.what, Action::Nothing);
     assert_eq!(testbed.check_in(&moved).await.what, Action::Nothing, "the answer was lost");
 
     let device = testbed.device(0).await;
     assert_eq!((device.state, device.tally.moved), (State::Working, 1));
-    let held = device.connection.held.iter().find(|held| held.iccid == its()).unwrap();
+    let held = device.connection.held.iter().find(|held| held.iccid == chosen_profile()).unwrap();
     assert_eq!((held.home.plmn, held.role), (plmn(LOCAL), Role::Local));
     assert_eq!(found(&testbed).await, [], "the profile was expected");
     assert!(testbed.sm_dp.0.lock().unwrap().calls.is_empty());
@@ -94,24 +94,25 @@ async fn a_profile_without_service_is_enabled_in_the_next_attempt() {
     let mut spec = campaign("c");
     spec.retries.times = 1;
     testbed.run(&spec).await;
-    let (order, _) = told_to_move(&testbed, &check_in_of(&testbed, &[bootstrap(0)], None)).await;
+    let (order, _) = instructed_move(&testbed, &check_in_of(&testbed, &[bootstrap(0)], None)).await;
     let ending = Ending::CameBack { why: "the network refuses it".into() };
-    let back = check_in_of(&testbed, &[bootstrap(0), its()], Some((&order, ending)));
+    let back = check_in_of(&testbed, &[bootstrap(0), chosen_profile()], Some((&order, ending)));
     assert_eq!(testbed.check_in(&back).await.what, Action::Nothing);
     assert_eq!(testbed.device(0).await.tally.came_back, 1);
 
     testbed.later(1);
-    let (again, to) = told_to_move(&testbed, &check_in_of(&testbed, &[bootstrap(0), its()], None)).await;
+    let (again, to) =
+        instructed_move(&testbed, &check_in_of(&testbed, &[bootstrap(0), chosen_profile()], None)).await;
     assert_ne!(again, order);
-    assert_eq!(to, Target::Enable(its()));
+    assert_eq!(to, Target::Enable(chosen_profile()));
 
     // The device does not report the end of the move, but the platform detects it.
-    let there = check_in_of(&testbed, &[its(), bootstrap(0)], None);
+    let there = check_in_of(&testbed, &[chosen_profile(), bootstrap(0)], None);
     assert_eq!(testbed.check_in(&there).await.what, Action::Nothing);
-    assert_eq!(found(&testbed).await, [Discrepancy::Unreported { iccid: its() }]);
+    assert_eq!(found(&testbed).await, [Discrepancy::Unreported { iccid: chosen_profile() }]);
 
     // The card has fallen back on its own.
-    testbed.check_in(&check_in_of(&testbed, &[bootstrap(0), its()], None)).await;
+    testbed.check_in(&check_in_of(&testbed, &[bootstrap(0), chosen_profile()], None)).await;
     assert_eq!(found(&testbed).await[1..], [Discrepancy::OtherEnabled { iccid: Some(bootstrap(0)) }]);
 }
 
@@ -122,7 +123,7 @@ async fn a_missing_profile_is_ordered_again() {
     let mut ends = [Ending::NotInstalled { why: "none is left".into() }, Ending::Moved].into_iter();
     // The second attempt is reported as successful, but the card does not have the profile.
     for hours in [1, 2] {
-        let (order, to) = told_to_move(&testbed, &check_in_of(&testbed, &at_home, None)).await;
+        let (order, to) = instructed_move(&testbed, &check_in_of(&testbed, &at_home, None)).await;
         assert!(matches!(to, Target::Order { .. }), "{to:?}");
         let ended = check_in_of(&testbed, &at_home, Some((&order, ends.next().unwrap())));
         assert_eq!(testbed.check_in(&ended).await.what, Action::Nothing);
@@ -131,7 +132,7 @@ async fn a_missing_profile_is_ordered_again() {
     let progress = testbed.platform.campaigns().await.unwrap()[0].progress;
     assert_eq!((progress.begun, progress.moved, progress.not_installed), (2, 0, 2));
     assert!(matches!(
-        told_to_move(&testbed, &check_in_of(&testbed, &at_home, None)).await.1,
+        instructed_move(&testbed, &check_in_of(&testbed, &at_home, None)).await.1,
         Target::Order { .. }
     ));
 }

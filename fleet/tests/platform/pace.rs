@@ -36,7 +36,7 @@ async fn the_pace_holds_and_no_device_makes_two_moves_at_a_time() {
                 };
                 agent.wake(&testbed, result).await.unwrap();
                 if agent.next.is_none() {
-                    // The device comes back later, or counts as lost.
+                    // The device checks in again later, or counts as lost.
                     agent.next = Some(testbed.now().plus(std::time::Duration::from_secs(3600 * 60)));
                 } else if agent.ended.is_some() {
                     // A move takes some minutes.

@@ -245,11 +245,11 @@ async fn a_registration_without_card_query_shows_the_enabled_profile() {
     testbed.put(&device).await;
     let check_in_of = |in_use| CheckIn { profiles: None, ..testbed.check_in_of(0, &[in_use]) };
     let other = |iccid| Some(Discrepancy::OtherEnabled { iccid: Some(iccid) });
-    let stranger = Some(Discrepancy::Stranger { iccid: iccid(8) });
+    let unknown_home = Some(Discrepancy::Stranger { iccid: iccid(8) });
     for (in_use, new) in [
         (iccid(7), other(iccid(7))),
         (iccid(7), None),
-        (iccid(8), stranger),
+        (iccid(8), unknown_home),
         (bootstrap(0), other(bootstrap(0))),
     ] {
         let before = found(&testbed, 0).await.len();

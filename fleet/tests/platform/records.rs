@@ -1,5 +1,5 @@
-//! Tests of stored records: which record says that a device is moving, and records of an earlier
-//! form.
+//! Tests of stored records: the record that states that a device is moving, and records of an
+//! earlier form.
 
 use fleet::{
     Device, ImportError, MOVES, State,
@@ -32,7 +32,7 @@ async fn import(testbed: &Testbed, state: &str) -> Result<Device, ImportError> {
 }
 
 #[tokio::test]
-async fn only_the_open_move_says_that_a_device_is_moving() {
+async fn only_the_record_of_an_open_move_makes_a_device_moving() {
     let testbed = Testbed::new(1).await;
     testbed.run(&campaign("c")).await;
     Agent::new(0).wake(&testbed, MoveResult::Moves).await.unwrap();

@@ -100,28 +100,28 @@ impl SmDp {
         let done: Result<serde_json::Value, Refusal> = match function.as_str() {
             "downloadOrder" if stock.empty => Err(Status::ProfileTypeUnavailable.because("none is left")),
             "downloadOrder" => {
-                let asked: DownloadOrderRequest = serde_json::from_slice(body).unwrap();
+                let request: DownloadOrderRequest = serde_json::from_slice(body).unwrap();
                 let free = (100 + stock.offset..).map(iccid).find(|iccid| {
                     stock
                         .orders
                         .get(iccid)
                         .is_none_or(|(_, order_state)| *order_state == OrderState::Cancelled)
                 });
-                let iccid = asked.iccid.or(free).unwrap();
-                stock.orders.insert(iccid, (asked.eid.unwrap(), OrderState::Reserved));
+                let iccid = request.iccid.or(free).unwrap();
+                stock.orders.insert(iccid, (request.eid.unwrap(), OrderState::Reserved));
                 Ok(serde_json::to_value(DownloadOrderReply { iccid }).unwrap())
             }
             "confirmOrder" => {
-                let asked: ConfirmOrderRequest = serde_json::from_slice(body).unwrap();
-                stock.orders.get_mut(&asked.iccid).unwrap().1 = OrderState::Released;
-                let matching_id = format!("M-{}", asked.iccid);
-                let reply = ConfirmOrderReply { eid: asked.eid, matching_id, smdp_address: None };
+                let request: ConfirmOrderRequest = serde_json::from_slice(body).unwrap();
+                stock.orders.get_mut(&request.iccid).unwrap().1 = OrderState::Released;
+                let matching_id = format!("M-{}", request.iccid);
+                let reply = ConfirmOrderReply { eid: request.eid, matching_id, smdp_address: None };
                 Ok(serde_json::to_value(reply).unwrap())
             }
             "cancelOrder" => {
-                let asked: CancelOrderRequest = serde_json::from_slice(body).unwrap();
-                let order = stock.orders.get_mut(&asked.iccid).unwrap();
-                assert_eq!(asked.eid, Some(order.0));
+                let request: CancelOrderRequest = serde_json::from_slice(body).unwrap();
+                let order = stock.orders.get_mut(&request.iccid).unwrap();
+                assert_eq!(request.eid, Some(order.0));
                 match order.1 {
                     OrderState::Downloaded => Err(Status::IccidInvalidTransition.because("it is Downloaded")),
                     _ => {

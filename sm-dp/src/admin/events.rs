@@ -1,16 +1,13 @@
 //! /admin/v1/events: the latest events of the server.
 
 use rsp::time::Timestamp;
-use rsp_server::api::{Arguments, Function, NoId, Verb};
+use rsp_server::api::{Arguments, NoId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Event, Outcome};
 
-use super::{AdminApi, Input, Problem};
+use super::{Context, Problem};
 use crate::event_log::MAX_EVENTS;
-
-/// GET /admin/v1/events
-pub(super) struct List;
 
 /// Selects events.
 #[derive(Deserialize, JsonSchema)]
@@ -69,21 +66,15 @@ enum Ended {
     Failed(String),
 }
 
-impl Function<AdminApi> for List {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/admin/v1/events";
-    const SUMMARY: &'static str =
-        "Lists the latest events of the server with their numbers; the last 4096 are kept";
-    type Arguments = Arguments<NoId, Which>;
-    type Reply = EventPage;
-
-    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<EventPage, Problem> {
-        let page = context
-            .log
-            .after(arguments.query.after.unwrap_or(0), arguments.query.limit.unwrap_or(MAX_EVENTS));
-        let events = page.events.into_iter().map(|(number, event)| NumberedEvent::of(number, event));
-        Ok(EventPage { next: page.next, lost: page.lost, events: events.collect() })
-    }
+/// GET /admin/v1/events
+pub(super) async fn list(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<NoId, Which>,
+) -> Result<EventPage, Problem> {
+    let page =
+        context.log.after(arguments.query.after.unwrap_or(0), arguments.query.limit.unwrap_or(MAX_EVENTS));
+    let events = page.events.into_iter().map(|(number, event)| NumberedEvent::of(number, event));
+    Ok(EventPage { next: page.next, lost: page.lost, events: events.collect() })
 }
 
 impl NumberedEvent {

@@ -1,8 +1,8 @@
 //! The admin API, for the tester who runs the server. It is HTTP and JSON on a port of its own and
 //! cannot be reached over ES9+ or ES2+.
 //!
-//! There is one file for each resource. Each function is a type ([`api::Function`]). The API has no password and
-//! is meant for the loopback address. [`api::check_origin`] refuses requests from web pages.
+//! There is one file for each resource. The API has no password and is meant for the loopback
+//! address. [`api::check_origin`] refuses requests from web pages.
 
 mod ensured;
 mod events;
@@ -21,7 +21,7 @@ use http::{Request, Response, StatusCode};
 use rsp::status::Refusal;
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
 
-use rsp_server::api::{self, Api, Call, Document, Problem, Route, Verb};
+use rsp_server::api::{self, Api, Call, Function, Problem, Route, Verb, document};
 
 use crate::{
     context,
@@ -33,6 +33,17 @@ use crate::{
 /// The admin API.
 struct AdminApi;
 
+const NO_SUCH_PROFILE: (StatusCode, &str) = (StatusCode::NOT_FOUND, "No profile with this ICCID is in stock");
+const NO_SUCH_OPERATOR: (StatusCode, &str) =
+    (StatusCode::NOT_FOUND, "No operator is registered with this identifier");
+
+/// Boxes the reply of a function.
+macro_rules! at {
+    ($file:ident :: $function:ident) => {
+        |input| Box::pin($file::$function(input.context, input.arguments))
+    };
+}
+
 impl Api for AdminApi {
     type Context<'c, 'r>
         = Context<'c, 'r>
@@ -43,33 +54,96 @@ impl Api for AdminApi {
     const DESCRIPTION: &'static str =
         "Management API of a test SM-DP+. It has no authentication: bind it to the loopback address only.";
     const SERVER: &'static str = "http://127.0.0.1:8490";
-    const ROUTES: &'static [Route<Self>] = &[
-        Route::of::<Document>(),
-        Route::of::<stock::List>(),
-        Route::of::<stock::Add>(),
-        Route::of::<stock::Show>(),
-        Route::of::<stock::Remove>(),
-        Route::of::<orders::List>(),
-        Route::of::<orders::Place>(),
-        Route::of::<orders::Show>(),
-        Route::of::<orders::End>(),
-        Route::of::<sessions::List>(),
-        Route::of::<sessions::Remove>(),
-        Route::of::<notifications::List>(),
-        Route::of::<outbox::List>(),
-        Route::of::<events::List>(),
-        Route::of::<operators::List>(),
-        Route::of::<operators::Register>(),
-        Route::of::<operators::Show>(),
-        Route::of::<operators::Remove>(),
+    const ROUTES: &'static [&'static dyn Route<Self>] = &[
+        &document(),
+        &Function::get("/admin/v1/stock", "Lists all profiles with their orders", at!(stock::list)),
+        &Function::create("/admin/v1/stock", "Adds a profile package to the stock", at!(stock::add))
+            .problems(&[
+                (StatusCode::BAD_REQUEST, "The body or the package is malformed"),
+                (StatusCode::CONFLICT, "A profile with this ICCID is already in stock"),
+            ]),
+        &Function::get("/admin/v1/stock/{iccid}", "Returns a profile with its order", at!(stock::show))
+            .problems(&[NO_SUCH_PROFILE]),
+        &Function::delete(
+            "/admin/v1/stock/{iccid}",
+            "Removes a profile and its order, in any state, from the stock",
+            at!(stock::remove),
+        )
+        .problems(&[NO_SUCH_PROFILE]),
+        &Function::get("/admin/v1/orders", "Lists all orders, pending or ended", at!(orders::list)),
+        &Function::create(
+            "/admin/v1/orders",
+            "Orders a profile and sets the order to any state",
+            at!(orders::place),
+        )
+        .problems(&[
+            (StatusCode::BAD_REQUEST, "The body is malformed or contradictory"),
+            NO_SUCH_PROFILE,
+            (
+                StatusCode::CONFLICT,
+                "The profile or the MatchingID is in use, or no profile of the type is available",
+            ),
+            (StatusCode::BAD_GATEWAY, "The SM-DS did not accept the event; the profile is unchanged"),
+        ]),
+        &Function::get(
+            "/admin/v1/orders/{iccid}",
+            "Returns the pending or last order of a profile",
+            at!(orders::show),
+        )
+        .problems(&[(StatusCode::NOT_FOUND, "The profile is not in stock or has no order")]),
+        &Function::delete(
+            "/admin/v1/orders/{iccid}",
+            "Ends an order in any state; the profile is Available again",
+            at!(orders::end),
+        )
+        .problems(&[NO_SUCH_PROFILE]),
+        &Function::get("/admin/v1/sessions", "Lists all sessions that have not expired", at!(sessions::list)),
+        &Function::delete(
+            "/admin/v1/sessions/{transactionId}",
+            "Deletes a session, as if it had expired; the order is unchanged",
+            at!(sessions::remove),
+        )
+        .problems(&[(StatusCode::NOT_FOUND, "No session has this TransactionID")]),
+        &Function::get(
+            "/admin/v1/notifications",
+            "Lists all valid notifications, by eUICC",
+            at!(notifications::list),
+        ),
+        &Function::get(
+            "/admin/v1/outbox",
+            "Lists the messages that wait for operators and SM-DSs, by peer",
+            at!(outbox::list),
+        ),
+        &Function::get(
+            "/admin/v1/events",
+            "Lists the latest events of the server with their numbers; the last 4096 are kept",
+            at!(events::list),
+        ),
+        &Function::get("/admin/v1/operators", "Lists all registered operators", at!(operators::list)),
+        &Function::put(
+            "/admin/v1/operators/{identifier}",
+            "Registers an operator; its functionRequesterIdentifier can then only be used with its \
+             certificate",
+            at!(operators::register),
+        )
+        .problems(&[(StatusCode::BAD_REQUEST, "The body is malformed")]),
+        &Function::get(
+            "/admin/v1/operators/{identifier}",
+            "Returns a registered operator",
+            at!(operators::show),
+        )
+        .problems(&[NO_SUCH_OPERATOR]),
+        &Function::delete(
+            "/admin/v1/operators/{identifier}",
+            "Unregisters an operator; its orders stay",
+            at!(operators::remove),
+        )
+        .problems(&[NO_SUCH_OPERATOR]),
     ];
 }
 
 /// A decoded request to the admin API.
 type AdminCall = Box<dyn Call<AdminApi, Bytes>>;
-
-/// The input of an admin function.
-type Input<'i, 'c, 'r, F> = api::Input<'i, 'c, 'r, AdminApi, F>;
 
 /// The context of an admin function.
 struct Context<'a, 'r> {
@@ -95,9 +169,10 @@ impl SmDpPlus {
             Ok(found) => found,
             Err(problem) => return problem.response(),
         };
-        let is_read = route.verb == Verb::Get;
+        let operation = route.operation();
+        let is_read = operation.verb == Verb::Get;
         let (response, outcome) = match self.decide(is_read, &*call).await {
-            Ok(reply) => (route.response(reply), Outcome::Done),
+            Ok(reply) => (operation.response(reply), Outcome::Done),
             Err(problem) => (problem.response(), outcome(&problem)),
         };
         // Requests that only read change nothing. They are not logged, because otherwise a client
@@ -107,7 +182,7 @@ impl SmDpPlus {
                 Event::new(
                     self.0.core.world.now(),
                     "SM-DP+",
-                    format!("{} {}", route.verb, request.uri().path()),
+                    format!("{} {}", operation.verb, request.uri().path()),
                 )
                 .with_peer("admin", "client")
                 .with_bytes(response.body().len(), request.body().len())
@@ -117,7 +192,7 @@ impl SmDpPlus {
         response
     }
 
-    fn read(&self, request: &Request<Bytes>) -> Result<(&'static Route<AdminApi>, AdminCall), Problem> {
+    fn read(&self, request: &Request<Bytes>) -> Result<(&'static dyn Route<AdminApi>, AdminCall), Problem> {
         api::check_origin::<AdminApi>(request, |name| self.0.core.config.own_address(name).is_some())?;
         let (route, id) = api::find::<AdminApi>(request)?;
         Ok((route, route.call(&id, request)?))

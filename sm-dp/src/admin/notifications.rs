@@ -4,15 +4,12 @@ use rsp::{
     ids::{Eid, Iccid},
     time::Timestamp,
 };
-use rsp_server::api::{Arguments, Function, Verb};
+use rsp_server::api::Arguments;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{AdminApi, Input, Problem};
+use super::{Context, Problem};
 use crate::records::{NOTIFICATIONS, TakenNotification};
-
-/// GET /admin/v1/notifications
-pub(super) struct List;
 
 /// A received notification.
 #[derive(Serialize, JsonSchema)]
@@ -33,22 +30,16 @@ pub(super) struct NotificationView {
     at: Timestamp,
 }
 
-impl Function<AdminApi> for List {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/admin/v1/notifications";
-    const SUMMARY: &'static str = "Lists all valid notifications, by eUICC";
-    type Arguments = Arguments;
-    type Reply = Vec<NotificationView>;
-
-    async fn execute(
-        Input { context, .. }: Input<'_, '_, '_, Self>,
-    ) -> Result<Vec<NotificationView>, Problem> {
-        let taken = context.decision.tx.list(&NOTIFICATIONS, "").await?;
-        let mut views: Vec<_> =
-            taken.into_iter().filter_map(|(key, taken)| NotificationView::of(&key, taken)).collect();
-        views.sort_by(|a, b| (&a.eid, a.sequence_number).cmp(&(&b.eid, b.sequence_number)));
-        Ok(views)
-    }
+/// GET /admin/v1/notifications
+pub(super) async fn list(
+    context: &mut Context<'_, '_>,
+    _: &Arguments,
+) -> Result<Vec<NotificationView>, Problem> {
+    let taken = context.decision.tx.list(&NOTIFICATIONS, "").await?;
+    let mut views: Vec<_> =
+        taken.into_iter().filter_map(|(key, taken)| NotificationView::of(&key, taken)).collect();
+    views.sort_by(|a, b| (&a.eid, a.sequence_number).cmp(&(&b.eid, b.sequence_number)));
+    Ok(views)
 }
 
 impl NotificationView {

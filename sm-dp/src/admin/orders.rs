@@ -2,22 +2,17 @@
 //! that lead there.
 
 use crypto::ConfirmationCodeHash;
-use http::StatusCode;
 use rsp::{
     ids::{Eid, Iccid, SmdpAddress},
     time::Timestamp,
 };
 use rsp_server::Rejection;
-use rsp_server::api::{Arguments, Function, NoId, NoQuery, Verb};
+use rsp_server::api::{Arguments, NoId, NoQuery};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AdminApi, Context, Input, Problem,
-    ensured::Ensured,
-    order_view::OrderView,
-    schema::MatchingIdText,
-    stock::{NO_SUCH_PROFILE, profile},
+    Context, Problem, ensured::Ensured, order_view::OrderView, schema::MatchingIdText, stock::profile,
 };
 use crate::{
     Config, ProfileState, Protection, Rebinding,
@@ -29,15 +24,6 @@ use crate::{
         Profile, ProfileOrderId, ProfileStatus, eid_key, iccid_key,
     },
 };
-
-/// GET /admin/v1/orders
-pub(super) struct List;
-/// POST /admin/v1/orders
-pub(super) struct Place;
-/// GET /admin/v1/orders/{iccid}
-pub(super) struct Show;
-/// DELETE /admin/v1/orders/{iccid}
-pub(super) struct End;
 
 /// An order to place, for one profile or for any available profile of a type.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -93,82 +79,44 @@ pub(super) struct OrderedProfile {
     order: OrderView,
 }
 
-const NOT_ORDERED: &[(StatusCode, &str)] =
-    &[(StatusCode::NOT_FOUND, "The profile is not in stock or has no order")];
-
-impl Function<AdminApi> for List {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/admin/v1/orders";
-    const SUMMARY: &'static str = "Lists all orders, pending or ended";
-    type Arguments = Arguments;
-    type Reply = Vec<OrderedProfile>;
-
-    async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<OrderedProfile>, Problem> {
-        let profiles = context.decision.tx.list(&PROFILES, "").await?;
-        let config = context.decision.config;
-        Ok(profiles.iter().filter_map(|(_, profile)| OrderedProfile::of(config, profile)).collect())
-    }
+/// GET /admin/v1/orders
+pub(super) async fn list(
+    context: &mut Context<'_, '_>,
+    _: &Arguments,
+) -> Result<Vec<OrderedProfile>, Problem> {
+    let profiles = context.decision.tx.list(&PROFILES, "").await?;
+    let config = context.decision.config;
+    Ok(profiles.iter().filter_map(|(_, profile)| OrderedProfile::of(config, profile)).collect())
 }
 
-impl Function<AdminApi> for Place {
-    const VERB: Verb = Verb::Post;
-    const PATH: &'static str = "/admin/v1/orders";
-    const SUMMARY: &'static str = "Orders a profile and sets the order to any state";
-    const SUCCESS: StatusCode = StatusCode::CREATED;
-    const PROBLEMS: &'static [(StatusCode, &'static str)] = &[
-        (StatusCode::BAD_REQUEST, "The body is malformed or contradictory"),
-        (StatusCode::NOT_FOUND, "No profile with this ICCID is in stock"),
-        (
-            StatusCode::CONFLICT,
-            "The profile or the MatchingID is in use, or no profile of the type is available",
-        ),
-        (StatusCode::BAD_GATEWAY, "The SM-DS did not accept the event; the profile is unchanged"),
-    ];
-    type Arguments = Arguments<NoId, NoQuery, NewOrder>;
-    type Reply = OrderedProfile;
-
-    async fn execute(
-        Input { context, arguments }: Input<'_, '_, '_, Self>,
-    ) -> Result<OrderedProfile, Problem> {
-        let profile = arguments.body.place(context).await?;
-        ordered(context.decision.config, &profile)
-    }
+/// POST /admin/v1/orders
+pub(super) async fn place(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<NoId, NoQuery, NewOrder>,
+) -> Result<OrderedProfile, Problem> {
+    let profile = arguments.body.place(context).await?;
+    ordered(context.decision.config, &profile)
 }
 
-impl Function<AdminApi> for Show {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/admin/v1/orders/{iccid}";
-    const SUMMARY: &'static str = "Returns the pending or last order of a profile";
-    const PROBLEMS: &'static [(StatusCode, &'static str)] = NOT_ORDERED;
-    type Arguments = Arguments<Iccid>;
-    type Reply = OrderedProfile;
-
-    async fn execute(
-        Input { context, arguments }: Input<'_, '_, '_, Self>,
-    ) -> Result<OrderedProfile, Problem> {
-        let profile = profile(context, arguments.id).await?;
-        ordered(context.decision.config, &profile)
-    }
+/// GET /admin/v1/orders/{iccid}
+pub(super) async fn show(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<Iccid>,
+) -> Result<OrderedProfile, Problem> {
+    let profile = profile(context, arguments.id).await?;
+    ordered(context.decision.config, &profile)
 }
 
-impl Function<AdminApi> for End {
-    const VERB: Verb = Verb::Delete;
-    const PATH: &'static str = "/admin/v1/orders/{iccid}";
-    const SUMMARY: &'static str = "Ends an order in any state; the profile is Available again";
-    const PROBLEMS: &'static [(StatusCode, &'static str)] = NO_SUCH_PROFILE;
-    type Arguments = Arguments<Iccid>;
-    type Reply = ();
-
-    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {
-        let mut profile = profile(context, arguments.id).await?;
-        if let Ok(order) = profile.order() {
-            es2plus::forget(&mut context.decision, profile.iccid, order).await?;
-        }
-        retry::forget_last(&mut context.decision, &mut profile);
-        profile.status = ProfileStatus::Available;
-        profile.save(context.decision.tx)?;
-        Ok(())
+/// DELETE /admin/v1/orders/{iccid}
+pub(super) async fn end(context: &mut Context<'_, '_>, arguments: &Arguments<Iccid>) -> Result<(), Problem> {
+    let mut profile = profile(context, arguments.id).await?;
+    if let Ok(order) = profile.order() {
+        es2plus::forget(&mut context.decision, profile.iccid, order).await?;
     }
+    retry::forget_last(&mut context.decision, &mut profile);
+    profile.status = ProfileStatus::Available;
+    profile.save(context.decision.tx)?;
+    Ok(())
 }
 
 impl NewOrder {

@@ -4,15 +4,12 @@ use rsp::{
     ids::{Eid, Iccid},
     time::Timestamp,
 };
-use rsp_server::api::{Arguments, Function, Verb};
+use rsp_server::api::Arguments;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{AdminApi, Input, Problem};
+use super::{Context, Problem};
 use crate::records::{ADDRESSEES, Addressee, Message, OUTBOX, Outgoing, Peer};
-
-/// GET /admin/v1/outbox
-pub(super) struct List;
 
 /// All waiting messages of one peer, in delivery order.
 #[derive(Serialize, JsonSchema)]
@@ -55,24 +52,17 @@ struct MessageView {
     since: Timestamp,
 }
 
-impl Function<AdminApi> for List {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/admin/v1/outbox";
-    const SUMMARY: &'static str = "Lists the messages that wait for operators and SM-DSs, by peer";
-    type Arguments = Arguments;
-    type Reply = Vec<PeerView>;
-
-    async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<PeerView>, Problem> {
-        let tx = &mut *context.decision.tx;
-        let mut views = Vec::new();
-        for (to, addressee) in tx.list(&ADDRESSEES, "").await? {
-            let messages = tx.list(&OUTBOX, &to).await?;
-            if !messages.is_empty() {
-                views.push(PeerView::of(addressee, messages));
-            }
+/// GET /admin/v1/outbox
+pub(super) async fn list(context: &mut Context<'_, '_>, _: &Arguments) -> Result<Vec<PeerView>, Problem> {
+    let tx = &mut *context.decision.tx;
+    let mut views = Vec::new();
+    for (to, addressee) in tx.list(&ADDRESSEES, "").await? {
+        let messages = tx.list(&OUTBOX, &to).await?;
+        if !messages.is_empty() {
+            views.push(PeerView::of(addressee, messages));
         }
-        Ok(views)
     }
+    Ok(views)
 }
 
 impl PeerView {

@@ -4,17 +4,12 @@ use rsp::{
     ids::{Eid, Iccid, SubjectKeyIdentifier, TransactionId},
     time::Timestamp,
 };
-use rsp_server::api::{Arguments, Function, Verb};
+use rsp_server::api::Arguments;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{AdminApi, Input, Problem, schema::MatchingIdText};
+use super::{Context, Problem, schema::MatchingIdText};
 use crate::records::{Awaits, Offer, SESSIONS, Session};
-
-/// GET /admin/v1/sessions
-pub(super) struct List;
-/// DELETE /admin/v1/sessions/{transactionId}
-pub(super) struct Remove;
 
 /// An ES9+ session.
 #[derive(Serialize, JsonSchema)]
@@ -51,43 +46,30 @@ enum Awaited {
     ProfileInstallationResult,
 }
 
-impl Function<AdminApi> for List {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/admin/v1/sessions";
-    const SUMMARY: &'static str = "Lists all sessions that have not expired";
-    type Arguments = Arguments;
-    type Reply = Vec<SessionView>;
-
-    async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<SessionView>, Problem> {
-        let decision = &mut context.decision;
-        let sessions = decision.tx.list(&SESSIONS, "").await?;
-        let alive = sessions.into_iter().filter(|(_, session)| session.expires > decision.now);
-        Ok(alive.map(|(id, session)| SessionView::of(id, session)).collect())
-    }
+/// GET /admin/v1/sessions
+pub(super) async fn list(context: &mut Context<'_, '_>, _: &Arguments) -> Result<Vec<SessionView>, Problem> {
+    let decision = &mut context.decision;
+    let sessions = decision.tx.list(&SESSIONS, "").await?;
+    let alive = sessions.into_iter().filter(|(_, session)| session.expires > decision.now);
+    Ok(alive.map(|(id, session)| SessionView::of(id, session)).collect())
 }
 
-impl Function<AdminApi> for Remove {
-    const VERB: Verb = Verb::Delete;
-    const PATH: &'static str = "/admin/v1/sessions/{transactionId}";
-    const SUMMARY: &'static str = "Deletes a session, as if it had expired; the order is unchanged";
-    const PROBLEMS: &'static [(http::StatusCode, &'static str)] =
-        &[(http::StatusCode::NOT_FOUND, "No session has this TransactionID")];
-    type Arguments = Arguments<TransactionId>;
-    type Reply = ();
-
-    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {
-        let id = arguments.id.to_string();
-        let tx = &mut *context.decision.tx;
-        if tx.get(&SESSIONS, &id).await?.is_none() {
-            return Err(Problem::not_found(
-                format!("cannot delete session {id}"),
-                "no session has this TransactionID",
-                "GET /admin/v1/sessions lists all sessions",
-            ));
-        }
-        tx.delete(&SESSIONS, &id);
-        Ok(())
+/// DELETE /admin/v1/sessions/{transactionId}
+pub(super) async fn remove(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<TransactionId>,
+) -> Result<(), Problem> {
+    let id = arguments.id.to_string();
+    let tx = &mut *context.decision.tx;
+    if tx.get(&SESSIONS, &id).await?.is_none() {
+        return Err(Problem::not_found(
+            format!("cannot delete session {id}"),
+            "no session has this TransactionID",
+            "GET /admin/v1/sessions lists all sessions",
+        ));
     }
+    tx.delete(&SESSIONS, &id);
+    Ok(())
 }
 
 impl SessionView {

@@ -6,26 +6,17 @@ use rsp::{
     ids::{Eid, Iccid},
     sgp22::{IconType, NotificationConfigurationInformation, ProfileClass, ppr},
 };
-use rsp_server::api::{Arguments, Function, NoId, NoQuery, Verb};
+use rsp_server::api::{Arguments, NoId, NoQuery};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AdminApi, Context, Input, Problem, ensured::Ensured, order_view::OrderView, schema::Base64Text};
+use super::{Context, Problem, ensured::Ensured, order_view::OrderView, schema::Base64Text};
 use crate::{
     ProfileOptions, ProfileState, Protection, Rebinding,
     es2plus::{self, retry},
     records::{INSTALLATIONS, Octets, PROFILES, Profile},
     stock::{self, Icon},
 };
-
-/// GET /admin/v1/stock
-pub(super) struct List;
-/// POST /admin/v1/stock
-pub(super) struct Add;
-/// GET /admin/v1/stock/{iccid}
-pub(super) struct Show;
-/// DELETE /admin/v1/stock/{iccid}
-pub(super) struct Remove;
 
 /// A profile to add to the stock.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -104,83 +95,53 @@ pub(super) struct ProfileView {
     order: Option<OrderView>,
 }
 
-impl Function<AdminApi> for List {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/admin/v1/stock";
-    const SUMMARY: &'static str = "Lists all profiles with their orders";
-    type Arguments = Arguments;
-    type Reply = Vec<ProfileView>;
+/// GET /admin/v1/stock
+pub(super) async fn list(context: &mut Context<'_, '_>, _: &Arguments) -> Result<Vec<ProfileView>, Problem> {
+    let profiles = context.decision.tx.list(&PROFILES, "").await?;
+    let mut views = Vec::new();
+    for (_, profile) in profiles {
+        views.push(ProfileView::of(context, profile).await?);
+    }
+    Ok(views)
+}
 
-    async fn execute(Input { context, .. }: Input<'_, '_, '_, Self>) -> Result<Vec<ProfileView>, Problem> {
-        let profiles = context.decision.tx.list(&PROFILES, "").await?;
-        let mut views = Vec::new();
-        for (_, profile) in profiles {
-            views.push(ProfileView::of(context, profile).await?);
-        }
-        Ok(views)
+/// POST /admin/v1/stock
+pub(super) async fn add(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<NoId, NoQuery, NewProfile>,
+) -> Result<ProfileView, Problem> {
+    match arguments.body.ensure(context).await? {
+        Ensured::Created(profile) => ProfileView::of(context, profile).await,
+        Ensured::Existing(Profile { iccid, .. }) => Err(Problem::conflict(
+            format!("cannot put profile {iccid} into stock"),
+            "a profile with this ICCID is already in stock",
+            format!("use that profile, or DELETE /admin/v1/stock/{iccid} first"),
+        )),
     }
 }
 
-impl Function<AdminApi> for Add {
-    const VERB: Verb = Verb::Post;
-    const PATH: &'static str = "/admin/v1/stock";
-    const SUMMARY: &'static str = "Adds a profile package to the stock";
-    const SUCCESS: StatusCode = StatusCode::CREATED;
-    const PROBLEMS: &'static [(StatusCode, &'static str)] = &[
-        (StatusCode::BAD_REQUEST, "The body or the package is malformed"),
-        (StatusCode::CONFLICT, "A profile with this ICCID is already in stock"),
-    ];
-    type Arguments = Arguments<NoId, NoQuery, NewProfile>;
-    type Reply = ProfileView;
-
-    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<ProfileView, Problem> {
-        match arguments.body.ensure(context).await? {
-            Ensured::Created(profile) => ProfileView::of(context, profile).await,
-            Ensured::Existing(Profile { iccid, .. }) => Err(Problem::conflict(
-                format!("cannot put profile {iccid} into stock"),
-                "a profile with this ICCID is already in stock",
-                format!("use that profile, or DELETE /admin/v1/stock/{iccid} first"),
-            )),
-        }
-    }
+/// GET /admin/v1/stock/{iccid}
+pub(super) async fn show(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<Iccid>,
+) -> Result<ProfileView, Problem> {
+    let profile = profile(context, arguments.id).await?;
+    ProfileView::of(context, profile).await
 }
 
-impl Function<AdminApi> for Show {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/admin/v1/stock/{iccid}";
-    const SUMMARY: &'static str = "Returns a profile with its order";
-    const PROBLEMS: &'static [(StatusCode, &'static str)] = NO_SUCH_PROFILE;
-    type Arguments = Arguments<Iccid>;
-    type Reply = ProfileView;
-
-    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<ProfileView, Problem> {
-        let profile = profile(context, arguments.id).await?;
-        ProfileView::of(context, profile).await
+/// DELETE /admin/v1/stock/{iccid}
+pub(super) async fn remove(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<Iccid>,
+) -> Result<(), Problem> {
+    let mut profile = profile(context, arguments.id).await?;
+    if let Ok(order) = profile.order() {
+        es2plus::forget(&mut context.decision, profile.iccid, order).await?;
     }
+    retry::forget_last(&mut context.decision, &mut profile);
+    profile.discard(context.decision.tx).await?;
+    Ok(())
 }
-
-impl Function<AdminApi> for Remove {
-    const VERB: Verb = Verb::Delete;
-    const PATH: &'static str = "/admin/v1/stock/{iccid}";
-    const SUMMARY: &'static str = "Removes a profile and its order, in any state, from the stock";
-    const PROBLEMS: &'static [(StatusCode, &'static str)] = NO_SUCH_PROFILE;
-    type Arguments = Arguments<Iccid>;
-    type Reply = ();
-
-    async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {
-        let mut profile = profile(context, arguments.id).await?;
-        if let Ok(order) = profile.order() {
-            es2plus::forget(&mut context.decision, profile.iccid, order).await?;
-        }
-        retry::forget_last(&mut context.decision, &mut profile);
-        profile.discard(context.decision.tx).await?;
-        Ok(())
-    }
-}
-
-/// The error of a function that names a profile which does not exist.
-pub(super) const NO_SUCH_PROFILE: &[(StatusCode, &str)] =
-    &[(StatusCode::NOT_FOUND, "No profile with this ICCID is in stock")];
 
 /// Returns the profile with this ICCID.
 pub(super) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Result<Profile, Problem> {

@@ -7,29 +7,19 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Api, Arguments, Function, Input, Problem, Route, Verb};
-
-/// GET /openapi.json
-pub struct Document;
+use super::{Api, Arguments, Function, Operation, Problem};
 
 /// An OpenAPI document.
 #[derive(Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct OpenApi(BTreeMap<String, Value>);
 
-impl<A: Api> Function<A> for Document {
-    const VERB: Verb = Verb::Get;
-    const PATH: &'static str = "/openapi.json";
-    const SUMMARY: &'static str = "This document";
-    type Arguments = Arguments;
-    type Reply = OpenApi;
-
-    async fn execute(_: Input<'_, '_, '_, A, Self>) -> Result<OpenApi, Problem> {
-        Ok(document::<A>())
-    }
+/// Defines GET /openapi.json.
+pub const fn document<A: Api>() -> Function<A, Arguments, OpenApi> {
+    Function::get("/openapi.json", "This document", |_| Box::pin(async { Ok(openapi::<A>()) }))
 }
 
-fn document<A: Api>() -> OpenApi {
+fn openapi<A: Api>() -> OpenApi {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|settings| {
             settings.definitions_path = "/components/schemas".into();
@@ -38,9 +28,9 @@ fn document<A: Api>() -> OpenApi {
         .into_generator();
     let problem = generator.subschema_for::<Problem>();
     let mut paths: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
-    for route in A::ROUTES {
-        let operation = operation(&mut generator, route, &problem);
-        paths.entry(route.path).or_default().insert(route.verb.name().to_lowercase(), operation);
+    for operation in A::ROUTES.iter().map(|route| route.operation()) {
+        let methods = paths.entry(operation.path).or_default();
+        methods.insert(operation.verb.name().to_lowercase(), describe(&mut generator, operation, &problem));
     }
     let license = "MIT OR Apache-2.0";
     let document = [
@@ -61,41 +51,41 @@ fn document<A: Api>() -> OpenApi {
     OpenApi(document.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-fn operation<A: Api>(generator: &mut SchemaGenerator, route: &Route<A>, problem: &Schema) -> Value {
+fn describe(generator: &mut SchemaGenerator, operation: &Operation, problem: &Schema) -> Value {
     let mut parameters = Vec::new();
-    if let Some(name) = route.id_name() {
-        let schema = (route.id)(generator);
+    if let Some(name) = operation.id_name() {
+        let schema = (operation.id)(generator);
         parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
     }
-    let query = (route.query)(generator);
+    let query = (operation.query)(generator);
     for (name, schema) in query.get("properties").and_then(Value::as_object).into_iter().flatten() {
         parameters.push(json!({ "name": name, "in": "query", "required": false, "schema": schema }));
     }
     let mut responses = BTreeMap::new();
-    let reply = match route.has_reply() {
-        true => json!({ "description": "Done", "content": content(&(route.reply)(generator)) }),
+    let reply = match operation.has_reply() {
+        true => json!({ "description": "Done", "content": content(&(operation.reply)(generator)) }),
         false => json!({ "description": "Done" }),
     };
-    responses.insert(route.success.as_str().to_owned(), reply);
-    for (status, why) in route.problems {
+    responses.insert(operation.success.as_str().to_owned(), reply);
+    for (status, why) in operation.problems {
         let response = json!({ "description": why, "content": content(problem) });
         responses.insert(status.as_str().to_owned(), response);
     }
     let response = json!({ "description": "The request failed; the body gives the reason", "content": content(problem) });
     responses.insert("default".to_owned(), response);
-    let mut operation = json!({
-        "operationId": operation_id(route),
-        "summary": route.summary,
+    let mut described = json!({
+        "operationId": operation_id(operation),
+        "summary": operation.summary,
         "parameters": parameters,
         "responses": responses,
     });
-    if route.has_body
-        && let Some(fields) = operation.as_object_mut()
+    if operation.has_body
+        && let Some(fields) = described.as_object_mut()
     {
-        let body = (route.body)(generator);
+        let body = (operation.body)(generator);
         fields.insert("requestBody".to_owned(), json!({ "required": true, "content": content(&body) }));
     }
-    operation
+    described
 }
 
 fn content(schema: &Schema) -> Value {
@@ -103,8 +93,8 @@ fn content(schema: &Schema) -> Value {
 }
 
 /// Returns the operation ID, for example `get-stock-iccid` for `GET /admin/v1/stock/{iccid}`.
-fn operation_id<A: Api>(route: &Route<A>) -> String {
-    let path = route.path.split_once("/v1").map_or(route.path, |(_, path)| path);
+fn operation_id(operation: &Operation) -> String {
+    let path = operation.path.split_once("/v1").map_or(operation.path, |(_, path)| path);
     let words = path.trim_start_matches('/').replace(['/', '.'], "-").replace(['{', '}'], "");
-    format!("{}-{words}", route.verb.name().to_lowercase())
+    format!("{}-{words}", operation.verb.name().to_lowercase())
 }

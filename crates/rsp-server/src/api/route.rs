@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
-use super::{Api, Arguments, Call, Function, FunctionCall, Problem, Problems};
+use super::{Api, Arguments, Call, Problem};
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,52 +43,42 @@ impl Display for Verb {
     }
 }
 
-/// A [`Function`] as an entry of the route table.
-pub struct Route<A: Api> {
-    /// The HTTP method.
-    pub verb: Verb,
-    /// True if requests have a body.
-    pub(super) has_body: bool,
-    pub(super) path: &'static str,
-    pub(super) summary: &'static str,
-    pub(super) success: StatusCode,
-    pub(super) problems: Problems,
-    pub(super) id: fn(&mut SchemaGenerator) -> Schema,
-    pub(super) query: fn(&mut SchemaGenerator) -> Schema,
-    pub(super) body: fn(&mut SchemaGenerator) -> Schema,
-    pub(super) reply: fn(&mut SchemaGenerator) -> Schema,
-    read: Read<A>,
-}
+/// The errors of a function, with the reason for each in the document.
+pub type Problems = &'static [(StatusCode, &'static str)];
 
-/// Decodes a call from the identifier in the path and the request.
-type Read<A> = fn(&str, &Request<Bytes>) -> Result<Box<dyn Call<A, Bytes>>, Problem>;
-
-impl<A: Api> Route<A> {
-    /// Returns the route of a function.
-    pub const fn of<F: Function<A>>() -> Self {
-        Self {
-            verb: F::VERB,
-            has_body: F::Arguments::HAS_BODY,
-            path: F::PATH,
-            summary: F::SUMMARY,
-            success: if is_unit::<F::Reply>() { StatusCode::NO_CONTENT } else { F::SUCCESS },
-            problems: F::PROBLEMS,
-            id: F::Arguments::id_schema,
-            query: F::Arguments::query_schema,
-            body: F::Arguments::body_schema,
-            reply: SchemaGenerator::subschema_for::<F::Reply>,
-            read: |id, request| Ok(Box::new(FunctionCall::<A, F>(F::Arguments::read(F::VERB, id, request)?))),
-        }
-    }
+/// A function as an entry of the route table.
+pub trait Route<A: Api>: Sync {
+    /// The HTTP method and the path, and what the document says about the function.
+    fn operation(&self) -> &Operation;
 
     /// Decodes a request that [`find`] matched to this route.
     ///
     /// # Errors
     /// The request is malformed.
-    pub fn call(&self, id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call<A, Bytes>>, Problem> {
-        (self.read)(id, request)
-    }
+    fn call(&self, id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call<A, Bytes>>, Problem>;
+}
 
+/// The HTTP method and the path of a function, and what the document says about it.
+pub struct Operation {
+    /// The HTTP method.
+    pub verb: Verb,
+    /// True if requests have a body.
+    pub(super) has_body: bool,
+    /// The path. At most one segment is a `{name}`, the identifier.
+    pub(super) path: &'static str,
+    /// A one-line description.
+    pub(super) summary: &'static str,
+    /// The HTTP status of a successful response.
+    pub(super) success: StatusCode,
+    /// The errors that this function can return, besides those of every function.
+    pub(super) problems: Problems,
+    pub(super) id: fn(&mut SchemaGenerator) -> Schema,
+    pub(super) query: fn(&mut SchemaGenerator) -> Schema,
+    pub(super) body: fn(&mut SchemaGenerator) -> Schema,
+    pub(super) reply: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Operation {
     /// Builds a successful response.
     pub fn response(&self, reply: Bytes) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
@@ -112,7 +102,7 @@ impl<A: Api> Route<A> {
 
     /// Returns the identifier segment of `path`, empty if the route has none, or `None` if the path
     /// does not match.
-    fn id_in<'p>(&self, path: &'p str) -> Option<&'p str> {
+    pub(super) fn id_in<'p>(&self, path: &'p str) -> Option<&'p str> {
         let Some((before, after)) = self.path.split_once('{') else {
             return (path == self.path).then_some("");
         };
@@ -123,7 +113,7 @@ impl<A: Api> Route<A> {
 }
 
 /// True for `()`, the only type without size that is a body.
-const fn is_unit<T>() -> bool {
+pub(super) const fn is_unit<T>() -> bool {
     size_of::<T>() == 0
 }
 
@@ -131,19 +121,20 @@ const fn is_unit<T>() -> bool {
 ///
 /// # Errors
 /// The API does not have the path, or the path does not have the method.
-pub fn find<A: Api>(request: &Request<Bytes>) -> Result<(&'static Route<A>, String), Problem> {
+pub fn find<A: Api>(request: &Request<Bytes>) -> Result<(&'static dyn Route<A>, String), Problem> {
     let path = request.uri().path();
-    let matching: Vec<_> = A::ROUTES.iter().filter_map(|route| Some((route, route.id_in(path)?))).collect();
+    let matching: Vec<_> =
+        A::ROUTES.iter().filter_map(|route| Some((*route, route.operation().id_in(path)?))).collect();
     let method = request.method().as_str();
-    if let Some((route, id)) = matching.iter().find(|(route, _)| route.verb.name() == method) {
+    if let Some((route, id)) = matching.iter().find(|(route, _)| route.operation().verb.name() == method) {
         let id = percent_decode_str(id).decode_utf8().map_err(|e| {
             let next = "write names in UTF-8 with percent-encoding";
             Problem::bad_request(format!("cannot read the path {path}"), e.to_string(), next)
         })?;
-        return Ok((route, id.into_owned()));
+        return Ok((*route, id.into_owned()));
     }
     let what = format!("cannot {method} {path}");
-    let allow: Vec<_> = matching.iter().map(|(route, _)| route.verb.name()).collect();
+    let allow: Vec<_> = matching.iter().map(|(route, _)| route.operation().verb.name()).collect();
     if allow.is_empty() {
         let why = "the API does not have this path";
         return Err(Problem::not_found(what, why, "GET /openapi.json lists all paths"));

@@ -67,7 +67,7 @@ pub(crate) fn campaign_spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Resu
     })
 }
 
-/// The problem of a fraction: the platform counts whole devices and whole percents.
+/// The remedy for a fractional number: the platform counts whole devices and whole percents.
 const WHOLE: &str =
     "use a whole number of devices, or a whole percentage such as \"5%\", for canary and stop";
 

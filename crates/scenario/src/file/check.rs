@@ -18,9 +18,10 @@ use testbed::fault_places;
 
 type Checked = Result<(), InvalidScenario>;
 
-/// Limit for the memory of a typical machine.
+/// Maximum number of devices: a run of this size fits into the memory of a typical machine.
 const MOST_DEVICES: u32 = 1_000_000;
-/// Limit for profiles in stock, because each of them is a package in memory.
+/// Maximum number of profiles in the stock of an operator, because each profile is a package in
+/// memory.
 const MOST_STOCK: u32 = 1_000_000;
 
 /// Runs all checks across the sections of a scenario.

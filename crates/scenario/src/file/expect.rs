@@ -84,8 +84,8 @@ pub enum Condition {
     ManagedBy(SmSrPlace),
     /// No period without service was longer than this, while the device had power and coverage.
     DarkAtMost(Length),
-    /// The device breaks no rule (`true`), or it breaks one. The rules are applied to its real
-    /// stays, not to those that the platform knows.
+    /// The device breaks no rule (`true`), or breaks a rule (`false`). The rules are applied to the
+    /// real stays of the device, not to those in the platform's records.
     WithinRules(bool),
     /// The device and the platform communicated within this time.
     HeardWithin(Length),
@@ -105,8 +105,8 @@ pub enum Counter {
     NotInstalled,
     /// Devices that need a visit: none of their profiles gets service at their location.
     Visits,
-    /// Profiles that disappeared from a card although nobody deleted them, and profiles that are on
-    /// a card twice.
+    /// Profiles that disappeared from a card without being deleted, and profiles that are on a card
+    /// twice.
     ProfilesLost,
     /// Times that a device lost its registration and registered again by itself.
     Recoveries,
@@ -195,7 +195,7 @@ impl fmt::Display for Condition {
             Self::ManagedBy(sm_sr) => write!(f, "managed by {sm_sr}"),
             Self::DarkAtMost(length) => write!(f, "never without service for more than {length}"),
             Self::WithinRules(is) => write!(f, "{}within the rules", not(is)),
-            Self::HeardWithin(length) => write!(f, "heard from within {length}"),
+            Self::HeardWithin(length) => write!(f, "in contact with the platform within {length}"),
         }
     }
 }

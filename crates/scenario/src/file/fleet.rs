@@ -112,7 +112,7 @@ pub struct Campaign {
     pub devices: Option<Spanned<Devices>>,
     /// Only devices that are in this country when their turn comes.
     pub country: Option<Spanned<Country>>,
-    /// True for a campaign without end, which takes in every device that becomes eligible. Default:
+    /// True for a campaign without end, which includes every device that becomes eligible. Default:
     /// true for a decided target without a canary.
     pub standing: Option<bool>,
     /// The maximum number of moves that start per hour.
@@ -137,7 +137,7 @@ pub struct Campaign {
 pub struct Canary {
     /// The number of canary devices, or their share.
     pub devices: Amount,
-    /// The observation period between the last canary move and the others.
+    /// The observation period between the last canary move and the first move of another device.
     #[serde(default = "day")]
     pub wait: Length,
 }

@@ -54,7 +54,7 @@ pub struct Scenario {
     pub seed: String,
     /// The networks that devices can receive.
     pub networks: Vec<Network>,
-    /// The operators, which have subscribers.
+    /// The operators with their subscribers.
     pub operators: Vec<Operator>,
     /// The owner of the devices.
     pub owner: Owner,

@@ -68,7 +68,7 @@ pub enum KnownBy {
     Imei,
 }
 
-/// An operator, which has subscribers, and profiles for further ones at an SM-DP+.
+/// An operator: its subscribers, and its profiles for further subscribers at an SM-DP+.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operator {
@@ -94,7 +94,8 @@ pub struct Operator {
     /// True if its subscribers may roam.
     #[serde(default = "yes")]
     pub roaming: bool,
-    /// True if it serves a subscription only in the first device that used it (by IMEI).
+    /// True if the operator serves a subscription only in the first device, by IMEI, that used the
+    /// subscription.
     #[serde(default)]
     pub imei_lock: bool,
 }

@@ -24,7 +24,7 @@ pub struct FaultEntry {
     pub at: Option<Spanned<At>>,
     /// The duration. Default: until the end of the run.
     pub lasts: Option<Spanned<Length>>,
-    /// The devices, each with its own injector. Default: all. A fault of a server has none.
+    /// The devices, each with its own injector. Default: all. A fault of a server has no devices.
     pub devices: Option<Spanned<Devices>>,
 }
 
@@ -229,7 +229,7 @@ impl fmt::Display for Action {
             Self::Notice { network, ends, of: whose } => {
                 write!(
                     f,
-                    "{} gives notice: it stops accepting roamers{} in {ends}",
+                    "{} announces that it stops accepting roamers{} in {ends}",
                     network.get_ref(),
                     of(whose)
                 )
@@ -422,10 +422,10 @@ impl StepEntry {
     }
 
     fn action(self, source: Text<'_>, name: &str) -> Result<Action, InvalidScenario> {
-        let Self { what: said, devices, network, of, operator, country, hears, .. } = self;
+        let Self { what: step, devices, network, of, operator, country, hears, .. } = self;
         let missing = |key: &str, example: &str| {
             let what = format!("the step {name} needs {key}");
-            source.error(said.span(), what, format!("add {key} = {example}"))
+            source.error(step.span(), what, format!("add {key} = {example}"))
         };
         let devices = || devices.ok_or_else(|| missing("devices", "\"meters\""));
         let network = || network.ok_or_else(|| missing("network", "\"262-41\""));
@@ -434,7 +434,7 @@ impl StepEntry {
         let lasts = self.lasts.map(Spanned::into_inner);
         let minutes = |minutes: u64| Length(Duration::from_secs(60 * minutes));
         let cause = |usual: EmmCause| self.cause.map_or(usual.0, Spanned::into_inner);
-        Ok(match *said.get_ref() {
+        Ok(match *step.get_ref() {
             does @ (Do::Travel | Do::Steal) => {
                 let to = match (&country, &hears) {
                     (Some(country), None) => Place::In(country.clone()),
@@ -442,7 +442,7 @@ impl StepEntry {
                     _ => {
                         let what = format!("the step {name} needs a place");
                         let next = "write either in = \"BR\" or hears = [\"724-05\"]";
-                        return Err(source.error(said.span(), what, next));
+                        return Err(source.error(step.span(), what, next));
                     }
                 };
                 match does {

@@ -46,7 +46,7 @@ pub(super) fn desk(address: &str, codes: impl IntoIterator<Item = (Iccid, String
 fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Response<Bytes> {
     let path = request.uri().path();
     if path == es2plus::DownloadOrder::path() {
-        said(request, |order: DownloadOrderRequest| {
+        respond(request, |order: DownloadOrderRequest| {
             let call = order.header.function_call_identifier;
             let again = codes.iter().position(|code| code.taken_by.as_ref() == Some(&call));
             let next = again.or_else(|| codes.iter().position(|code| code.taken_by.is_none()));
@@ -57,7 +57,7 @@ fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Respon
             Ok(DownloadOrderReply { iccid: code.iccid })
         })
     } else if path == es2plus::ConfirmOrder::path() {
-        said(request, |order: ConfirmOrderRequest| {
+        respond(request, |order: ConfirmOrderRequest| {
             let code = codes.iter().find(|code| code.iccid == order.iccid);
             let code = code
                 .ok_or_else(|| Status::IccidUnknown.because("there is no activation code for this ICCID"))?;
@@ -67,7 +67,7 @@ fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Respon
     } else if path == es2plus::CancelOrder::path() {
         // The request is refused, because the SM-DP+ cannot be notified and the code would still
         // work.
-        said(request, |_: CancelOrderRequest| -> Result<(), Refusal> {
+        respond(request, |_: CancelOrderRequest| -> Result<(), Refusal> {
             Err(Status::IccidInvalidTransition.because("an activation code cannot be revoked"))
         })
     } else {
@@ -75,12 +75,12 @@ fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Respon
     }
 }
 
-fn said<T: DeserializeOwned, R: Serialize>(
+fn respond<T: DeserializeOwned, R: Serialize>(
     request: &Request<Bytes>,
     decide: impl FnOnce(T) -> Result<R, Refusal>,
 ) -> Response<Bytes> {
     match serde_json::from_slice(request.body()) {
-        Ok(asked) => match decide(asked) {
+        Ok(request) => match decide(request) {
             Ok(reply) => json::response(VERSION, Ok(&reply)),
             Err(refusal) => json::response::<R>(VERSION, Err(refusal)),
         },

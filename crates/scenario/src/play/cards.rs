@@ -18,40 +18,40 @@ use testbed::consumer::nowhere;
 #[derive(Clone)]
 pub(super) enum CardAt {
     /// The stored memory of a simulated card.
-    Ours(RamMemory),
+    Simulated(RamMemory),
     /// The interface of a third-party card.
-    Theirs(Slot<BoxCardInterface>),
+    ThirdParty(Slot<BoxCardInterface>),
 }
 
 /// A card with power.
 pub(super) enum AnyCard {
     /// A simulated card.
-    Ours(Box<Card>),
+    Simulated(Box<Card>),
     /// A third-party card.
-    Theirs { card_interface: Slot<BoxCardInterface>, is_reset: bool },
+    ThirdParty { card_interface: Slot<BoxCardInterface>, is_reset: bool },
 }
 
 impl CardAt {
     /// The stored memory of a simulated card. M2M devices have only simulated cards.
     pub(super) fn memory(&self) -> Result<&RamMemory, Fault> {
         match self {
-            Self::Ours(memory) => Ok(memory),
-            Self::Theirs(_) => Err(bug("it is a third-party card")),
+            Self::Simulated(memory) => Ok(memory),
+            Self::ThirdParty(_) => Err(bug("it is a third-party card")),
         }
     }
 }
 
 impl AnyCard {
     pub(super) fn behind(card_interface: Slot<BoxCardInterface>) -> Self {
-        Self::Theirs { card_interface, is_reset: false }
+        Self::ThirdParty { card_interface, is_reset: false }
     }
 }
 
 impl CardInterface for AnyCard {
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
         match self {
-            Self::Ours(card) => CardInterface::transmit(card.as_mut(), command).await,
-            Self::Theirs { card_interface, is_reset } => {
+            Self::Simulated(card) => CardInterface::transmit(card.as_mut(), command).await,
+            Self::ThirdParty { card_interface, is_reset } => {
                 if !*is_reset {
                     card_interface.reset().await?;
                     *is_reset = true;
@@ -63,8 +63,8 @@ impl CardInterface for AnyCard {
 
     async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         match self {
-            Self::Ours(card) => CardInterface::reset(card.as_mut()).await,
-            Self::Theirs { card_interface, is_reset } => {
+            Self::Simulated(card) => CardInterface::reset(card.as_mut()).await,
+            Self::ThirdParty { card_interface, is_reset } => {
                 *is_reset = true;
                 card_interface.reset().await
             }
@@ -72,9 +72,9 @@ impl CardInterface for AnyCard {
     }
 }
 
-/// An LPA without links, which only talks to the card.
+/// Returns an LPA without links to servers, which only exchanges commands with the card.
 pub(super) fn by_hand(card: AnyCard, clock: TokioClock) -> Lpa<AnyCard> {
-    let links = |asked: &SmdpAddress| -> Result<Link, Fault> { Ok(nowhere(asked)) };
+    let links = |address: &SmdpAddress| -> Result<Link, Fault> { Ok(nowhere(address)) };
     Lpa::new(card, links, LpaSettings::default(), EventSource::silent(clock))
 }
 

@@ -101,11 +101,11 @@ impl Line {
         let mut octets = vec![0; IN_FLIGHT];
         loop {
             let read = from.read(&mut octets).await?;
-            let Some(said) = octets.get(..read).filter(|said| !said.is_empty()) else {
+            let Some(data) = octets.get(..read).filter(|data| !data.is_empty()) else {
                 return to.shutdown().await;
             };
             self.packets(plmn, read, is_to_device).await.map_err(io::Error::other)?;
-            to.write_all(&connection.carry(said, is_to_device)?).await?;
+            to.write_all(&connection.carry(data, is_to_device)?).await?;
         }
     }
 }

@@ -17,7 +17,7 @@ const PATIENCE: [u64; 6] = [60, 300, 900, 3600, 3600, 6 * 3600];
 
 /// A check-in that failed.
 pub(super) struct CheckInError {
-    /// True if the network carried the request.
+    /// True if the network transported the request.
     pub(super) is_carried: bool,
     pub(super) why: String,
 }
@@ -30,8 +30,8 @@ impl CheckInError {
 }
 
 /// Sends a check-in over this link and returns the instruction of the platform.
-pub(super) async fn ask(link: &Link, said: &CheckIn) -> Result<Instruction, CheckInError> {
-    let body = serde_json::to_vec(said).map_err(CheckInError::carried)?;
+pub(super) async fn send(link: &Link, check_in: &CheckIn) -> Result<Instruction, CheckInError> {
+    let body = serde_json::to_vec(check_in).map_err(CheckInError::carried)?;
     let mut request = Request::new(Bytes::from(body));
     *request.method_mut() = Method::POST;
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -43,11 +43,11 @@ impl DataConnections {
         let (this, open) = (self.clone(), Arc::new(Mutex::new(BTreeMap::new())));
         link_from(tower::service_fn(move |request: Request<Bytes>| {
             let (this, peer, open) = (this.clone(), peer.clone(), Arc::clone(&open));
-            async move { this.ask(peer, &open, request).await }
+            async move { this.send(peer, &open, request).await }
         }))
     }
 
-    async fn ask(
+    async fn send(
         &self,
         peer: Link,
         open: &Mutex<BTreeMap<String, Link>>,

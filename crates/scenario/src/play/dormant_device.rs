@@ -47,7 +47,7 @@ pub(super) struct Unproven {
     pub(super) order: MoveId,
     pub(super) target: Iccid,
     pub(super) back: Iccid,
-    /// Number of attempts in which the network carried nothing.
+    /// Number of attempts in which the network transported no packets.
     pub(super) failed_attempts: u32,
 }
 
@@ -135,7 +135,7 @@ pub(super) struct PlatformContact {
 /// The power supply of a device and its wake-ups.
 pub(super) struct Activity {
     pub(super) has_power: bool,
-    /// Start of the period in which the device has only polled its card.
+    /// Start of the period in which the device has done nothing but poll its card.
     pub(super) rests_since: Option<Timestamp>,
     /// True if the device must recover, because it had no power or a move was interrupted.
     pub(super) must_recover: bool,

@@ -18,7 +18,7 @@ use testbed::transport::{InProcess, Transport, Transports};
 pub struct Environment {
     /// Certificates and keys of all parties.
     pub pki: Arc<Pki>,
-    /// Deviations from the standard of the scenario's cards.
+    /// Deviations of the scenario's cards from the standard.
     pub quirks: Vec<Quirk>,
     /// The transport to servers.
     pub transports: Arc<dyn Transports>,

@@ -186,13 +186,15 @@ impl SimulatedWorld {
         let (eid, at) = match self.device(index) {
             // Use a copy of the stored memory. A third-party card in use must not be disturbed.
             Some(device) => match &device.card {
-                CardAt::Ours(memory) => (device.eid, CardAt::Ours(RamMemory::of(memory.load()?))),
-                CardAt::Theirs(_) if device.activity.is_awake => {
+                CardAt::Simulated(memory) => (device.eid, CardAt::Simulated(RamMemory::of(memory.load()?))),
+                CardAt::ThirdParty(_) if device.activity.is_awake => {
                     let enabled = device.profiles.iter().find(|profile| profile.enabled);
                     let profiles = device.profiles.iter().map(|profile| profile.iccid).collect();
                     return Ok(CardProfile { enabled: enabled.map(|profile| profile.iccid), profiles });
                 }
-                CardAt::Theirs(card_interface) => (device.eid, CardAt::Theirs(card_interface.clone())),
+                CardAt::ThirdParty(card_interface) => {
+                    (device.eid, CardAt::ThirdParty(card_interface.clone()))
+                }
             },
             None => return Ok(CardProfile::default()),
         };
@@ -310,10 +312,10 @@ impl SimulatedWorld {
             return Some("has another enabled profile than recorded".to_owned());
         }
         let of_server = |iccid: &Iccid| truth.servers.get(iccid).copied();
-        let untold = on_card
+        let unreported = on_card
             .iter()
             .find(|iccid| of_server(iccid).is_some_and(|state| state != ProfileState::Installed));
-        untold.map(|iccid| format!("has profile {iccid}, which is {:?} at its SM-DP+", of_server(iccid)))
+        unreported.map(|iccid| format!("has profile {iccid}, which is {:?} at its SM-DP+", of_server(iccid)))
     }
 
     async fn count(&self, what: Counter, chosen: &[usize], campaign: Option<&str>) -> Result<f64, Fault> {

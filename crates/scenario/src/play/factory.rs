@@ -163,10 +163,11 @@ impl Factory<'_> {
         hears: &Hears,
         foreign: &mut Foreign,
     ) -> Result<(DormantDevice, Vec<HeldProfile>), Fault> {
-        let is_its = |card: &&ThirdPartyCard| card.group == *group.name.get_ref() && card.number == number;
-        let Made { eid, card, profiles } = match self.theirs.iter().find(is_its) {
-            Some(card) => self.their_card(card, group, foreign).await?,
-            None => self.our_card(serial, group)?,
+        let is_of_device =
+            |card: &&ThirdPartyCard| card.group == *group.name.get_ref() && card.number == number;
+        let Made { eid, card, profiles } = match self.theirs.iter().find(is_of_device) {
+            Some(card) => self.third_party_card(card, group, foreign).await?,
+            None => self.simulated_card(serial, group)?,
         };
         let mut held = Vec::new();
         for CardProfile { iccid, enabled, home } in &profiles {
@@ -239,7 +240,7 @@ impl Factory<'_> {
         Ok((dormant, held))
     }
 
-    fn our_card(&self, serial: u64, group: &Group) -> Result<Made, Fault> {
+    fn simulated_card(&self, serial: u64, group: &Group) -> Result<Made, Fault> {
         let eid = self.eid(serial)?;
         let memory = RamMemory::default();
         let world = self.simulation.world(&format!("card {eid} in its factory"));
@@ -259,11 +260,11 @@ impl Factory<'_> {
             }
             profiles.push(CardProfile { iccid, enabled, home: Some(plmn) });
         }
-        Ok(Made { eid, card: CardAt::Ours(memory), profiles })
+        Ok(Made { eid, card: CardAt::Simulated(memory), profiles })
     }
 
     /// Uses a third-party card. It must match the scenario's description of the device.
-    async fn their_card(
+    async fn third_party_card(
         &self,
         card: &ThirdPartyCard,
         group: &Group,
@@ -301,7 +302,7 @@ impl Factory<'_> {
             let why = format!("it has no profile of {missing}, which the scenario lists in holds");
             return Err(cannot(why, "load one, or correct holds in the scenario"));
         }
-        Ok(Made { eid, card: CardAt::Theirs(card.card_interface.clone()), profiles })
+        Ok(Made { eid, card: CardAt::ThirdParty(card.card_interface.clone()), profiles })
     }
 
     pub(super) fn operator(&self, plmn: Plmn) -> Result<&file::Operator, Fault> {

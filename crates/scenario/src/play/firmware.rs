@@ -32,7 +32,7 @@ use testbed::consumer::{Waits, nowhere};
 
 /// Maximum check-ins per wake-up. Further instructions wait for the next one.
 const MAX_CHECK_INS: usize = 6;
-/// Consecutive failures to carry data after which a new profile is given up.
+/// Consecutive attempts without data transport after which a new profile is given up.
 const MAX_FAILED_ATTEMPTS: u32 = 3;
 /// Maximum registration rejects reported in one check-in.
 const MAX_REPORTED_REJECTS: usize = 8;
@@ -279,8 +279,8 @@ impl<'a> Firmware<'a> {
     }
 
     /// Returns to the previous profile if no server was reachable through the new one in several
-    /// attempts: the device is registered, but its packets are not carried. A connection that a
-    /// server refuses counts as carried. Returns true if the device went back.
+    /// attempts: the device is registered, but its packets are not transported. A connection
+    /// that a server refuses counts as transported. Returns true if the device went back.
     async fn give_up_unproven(&mut self) -> Result<bool, Fault> {
         let unproven = self
             .device()?
@@ -310,7 +310,7 @@ impl<'a> Firmware<'a> {
         Ok(true)
     }
 
-    /// Lets the device of a thief try the card once.
+    /// Lets the thief's device try to register once with the stolen card.
     async fn run_stolen(&mut self) -> Result<(), Fault> {
         if self.device()?.service.registered.is_none() {
             match self.open_device().await?.modem.register().await {
@@ -367,7 +367,7 @@ impl<'a> Firmware<'a> {
             let _ = self.open_device().await?.lpa.process_notifications().await;
             self.read_card().await?;
         }
-        let said = {
+        let report = {
             let device = self.device()?;
             CheckIn {
                 registered: device.service.registered.map(|at| Registration {
@@ -381,7 +381,7 @@ impl<'a> Firmware<'a> {
                 ..CheckIn::new(device.eid, self.sim.now())
             }
         };
-        let answered = self.ask(&said).await;
+        let answered = self.send(&report).await;
         let mut device = self.device()?;
         device.counts.check_ins = device.counts.check_ins.saturating_add(1);
         match answered {
@@ -409,9 +409,9 @@ impl<'a> Firmware<'a> {
         }
     }
 
-    async fn ask(&self, said: &CheckIn) -> Result<Instruction, CheckInError> {
+    async fn send(&self, check_in: &CheckIn) -> Result<Instruction, CheckInError> {
         let transport = self.sim.parties.platform_transport.link(None).map_err(CheckInError::carried)?;
-        check_in::ask(&self.power.link(self.connections.to(self.faults.link(transport))), said).await
+        check_in::send(&self.power.link(self.connections.to(self.faults.link(transport))), check_in).await
     }
 
     /// Executes an instruction of the platform.

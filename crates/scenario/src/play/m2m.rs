@@ -263,12 +263,12 @@ impl SimulatedWorld {
         if let Some(counted) = counted {
             *counted = counted.saturating_add(1);
         }
-        let said = match &answer {
+        let result = match &answer {
             Ok(answer) => answer.base.function_execution_status.to_string(),
             Err(fault) => fault.to_string(),
         };
         let kind = if is_done { Kind::Moved } else { Kind::Failed };
-        self.add_event(kind, &device, &format!("{}: {said}", order.function()));
+        self.add_event(kind, &device, &format!("{}: {result}", order.function()));
         self.notify_agent(device.eid);
         Ok(())
     }
@@ -443,7 +443,7 @@ impl Radio for OnlineRadio {
 
     fn attach(&self, plmn: Plmn, request: AttachRequest) -> RadioFuture<'_, NetworkAnswer> {
         Box::pin(async move {
-            // A device that requests to attach is not registered.
+            // While a device requests to attach, it is not registered.
             if let Some(sim) = self.line.sim.upgrade() {
                 sim.detached(self.line.index, false);
             }

@@ -26,8 +26,8 @@ pub(super) struct EventReporter {
 }
 
 impl EventReporter {
-    fn with(&self, tell: impl FnOnce(&mut Report)) {
-        tell(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+    fn with(&self, change: impl FnOnce(&mut Report)) {
+        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// A callback that reports each fault that happens.

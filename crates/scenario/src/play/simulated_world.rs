@@ -168,7 +168,7 @@ impl SimulatedWorld {
         }
     }
 
-    /// Powers up a card. `wrap` wraps its memory, and `random` names its random numbers.
+    /// Powers up a card. `wrap` wraps the memory of the card, and `random` selects its random numbers.
     pub(super) fn card<M: Memory + 'static>(
         &self,
         (eid, at): (Eid, CardAt),
@@ -176,11 +176,11 @@ impl SimulatedWorld {
         wrap: impl FnOnce(RamMemory) -> M,
     ) -> Result<AnyCard, Fault> {
         Ok(match at {
-            CardAt::Theirs(card_interface) => AnyCard::behind(card_interface),
-            CardAt::Ours(memory) => {
+            CardAt::ThirdParty(card_interface) => AnyCard::behind(card_interface),
+            CardAt::Simulated(memory) => {
                 let (description, world) =
                     (describe((&self.cards.pki, &self.cards.quirks), eid)?, self.simulation.world(random));
-                AnyCard::Ours(Box::new(Card::open_among(
+                AnyCard::Simulated(Box::new(Card::open_among(
                     description,
                     wrap(memory),
                     world,

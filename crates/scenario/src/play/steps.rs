@@ -205,7 +205,7 @@ impl SimulatedWorld {
     fn end_process(&self, party: &str, lasts: Duration) {
         const ENDED: &str = "its process has ended and is down";
         let now = self.now();
-        let tell = || {
+        let report_end = || {
             let mut report = self.report();
             // If the process is already down, the new downtime starts now.
             report.timeline.over(now, party, ENDED);
@@ -213,13 +213,13 @@ impl SimulatedWorld {
         };
         if party == "platform" {
             self.parties.platform.end(lasts);
-            tell();
+            report_end();
         } else if let Some(m2m) = &self.parties.m2m {
             m2m.testbed.end_process(party, lasts);
-            tell();
+            report_end();
         } else if let Some(sm_dp) = self.parties.sm_dps.get(party).and_then(|sm_dp| sm_dp.party.as_ref()) {
             sm_dp.end(lasts);
-            tell();
+            report_end();
         } else {
             let what = "is a third-party server and cannot be restarted";
             self.report().timeline.add(now, Kind::Failed, party, what);

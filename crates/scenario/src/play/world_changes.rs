@@ -162,10 +162,10 @@ impl SimulatedWorld {
         }
     }
 
-    /// The next search for the home network while another network of the same country serves the
-    /// device. The card sets the interval, which starts at the registration (TS 23.122 section
-    /// 4.4.3.3.1, TS 31.102 section 4.2.6). A search without a chance of success changes nothing,
-    /// so `None` is returned unless the home network has coverage and would accept the device.
+    /// Returns the time of the next search for the home network while another network of the same
+    /// country serves the device. The card sets the interval, which starts at the registration (TS
+    /// 23.122 section 4.4.3.3.1, TS 31.102 section 4.2.6). Returns `None` if the home network has no
+    /// coverage or would reject the device, because a search would then change nothing.
     pub(super) fn home_search(&self, device: &DormantDevice, now: Timestamp) -> Option<Timestamp> {
         let attached =
             device.service.registered.filter(|_| device.service_state == ServiceState::InService)?;
@@ -186,7 +186,7 @@ impl SimulatedWorld {
         Some(device.service.registered_at.plus(period.saturating_mul(next)))
     }
 
-    /// Schedules a search for the home network, if that may have become available.
+    /// Schedules a search for the home network, if the home network may have become available.
     fn schedule_home_search(&self, index: usize, device: &mut DormantDevice, now: Timestamp) {
         if device.service.home_search.is_none()
             && let Some(at) = self.home_search(device, now)

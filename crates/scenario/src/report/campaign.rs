@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_settings_of_a_campaign_are_described() {
-        let said = |campaign: &str| {
+        let described = |campaign: &str| {
             const WORLD: &str = r#"
 title = "Terms"
 lasts = "10d"
@@ -135,7 +135,7 @@ devices = [{ name = "meters", bootstrap = "724-91", journey = [{ at = "0d", in =
                    stop = { failed = \"30%\", after = 3, lost = 2 }\nretries = { times = 3, after = \"6h\" }\n\
                    windows = [{ days = [\"sat\", \"sun\"], from = 0, until = 6 }, { from = 22, until = 24 }]";
         assert_eq!(
-            said(all),
+            described(all),
             [
                 "at_once: at most 5 moves in progress",
                 "canary: 5% of the devices first, the others 12h after the last of these",
@@ -145,7 +145,10 @@ devices = [{ name = "meters", bootstrap = "724-91", journey = [{ at = "0d", in =
                 "windows: sat, sun 00:00 to 06:00; every day 22:00 to 24:00",
             ]
         );
-        assert_eq!(said("target = \"724-91\""), [""; 0]);
-        assert_eq!(said(""), ["retries: started again 7d after the last attempt", "standing: without end"]);
+        assert_eq!(described("target = \"724-91\""), [""; 0]);
+        assert_eq!(
+            described(""),
+            ["retries: started again 7d after the last attempt", "standing: without end"]
+        );
     }
 }

@@ -142,8 +142,8 @@ fn days(report: &Report) -> Vec<Plot> {
     /// Number of plots that show networks and countries. They are the first plots.
     const OF_PLACES: usize = 3;
     let (days, time) = (&report.days, Time::new(report.begins, report.ended));
-    // A network or country has the same colour in the first plots. The names in the other plots
-    // have colours of their own.
+    // A network or country has the same colour in all of the first plots. The other plots have their
+    // own colours.
     let mut places = Palette::default();
     let currency = match report.costs.currency.as_str() {
         "" => "money so far".to_owned(),

@@ -1,5 +1,5 @@
 //! Checks the built-in scenarios against the JSON schema for editors. A validator for JSON Schema
-//! would need some 35 crates for this one test. This test implements the few keywords that the
+//! would add some 35 crates for this one test, so the test implements the few keywords that the
 //! schema uses, and fails for any other keyword.
 
 use serde_json::{Value, json};

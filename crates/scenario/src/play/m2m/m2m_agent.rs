@@ -83,18 +83,18 @@ struct M2mAgent {
 struct MoveInProgress {
     order: MoveId,
     to: Target,
-    /// The answer, once there is one. The EIS then shows how the move ended.
+    /// The answer of the SM-DP or SM-SR, once it has arrived. The EIS then shows how the move ended.
     answer: Option<String>,
 }
 
 impl MoveInProgress {
     /// The target profile, if it is in the EIS.
-    fn its<'a>(&self, eis: &'a [CardProfile]) -> Option<&'a CardProfile> {
-        let is_its = |profile: &&CardProfile| match &self.to {
+    fn target_profile<'a>(&self, eis: &'a [CardProfile]) -> Option<&'a CardProfile> {
+        let is_target = |profile: &&CardProfile| match &self.to {
             Target::Order { operator, .. } => profile.home == Some(*operator),
             Target::Enable(iccid) | Target::Download { iccid, .. } => profile.iccid == *iccid,
         };
-        eis.iter().filter(is_its).max_by_key(|profile| profile.enabled)
+        eis.iter().filter(is_target).max_by_key(|profile| profile.enabled)
     }
 }
 
@@ -166,7 +166,8 @@ impl M2mAgent {
         // target profile as enabled.
         let is_known = device_status.profiles.is_some();
         let has_ended = |begun: &mut MoveInProgress| {
-            is_known && begun.answer.is_some() || begun.its(&self.eis).is_some_and(|profile| profile.enabled)
+            is_known && begun.answer.is_some()
+                || begun.target_profile(&self.eis).is_some_and(|profile| profile.enabled)
         };
         if let Some(begun) = self.begun.take_if(has_ended) {
             self.has_ended(sim, begun);
@@ -226,7 +227,7 @@ impl M2mAgent {
 
     async fn check_in(&mut self, sim: &SimulatedWorld, device_status: DeviceStatus) -> Result<(), Fault> {
         let DeviceStatus { attached, iccid, profiles } = device_status;
-        let said = CheckIn {
+        let report = CheckIn {
             registered: Some(Registration { network: attached.network, iccid, imsi: Some(attached.imsi) }),
             profiles,
             refused: self.profile_unavailable.iter().cloned().collect(),
@@ -238,16 +239,16 @@ impl M2mAgent {
             device.counts.check_ins = device.counts.check_ins.saturating_add(1);
             sim.mishaps_of(&mut device).link(sim.parties.platform_transport.link(None)?)
         };
-        let told = check_in::ask(&link, &said)
-            .await
-            .map_err(|not| Fault::new("the platform is unreachable", not.why, "the check-in is retried"))?;
+        let instruction = check_in::send(&link, &report).await.map_err(|error| {
+            Fault::new("the platform is unreachable", error.why, "the check-in is retried")
+        })?;
         let now = sim.now();
         (self.failures, self.contradictions, self.ended, self.profile_unavailable) = (0, 0, None, None);
-        self.due = told.next_check_in.min(now.plus(self.interval(sim)));
+        self.due = instruction.next_check_in.min(now.plus(self.interval(sim)));
         if let Some(mut device) = sim.device(self.index) {
             device.contact.heard_at = Some(now);
         }
-        let Action::Move { order, to, .. } = told.what else { return Ok(()) };
+        let Action::Move { order, to, .. } = instruction.what else { return Ok(()) };
         match &self.begun {
             // The platform repeats an instruction until it knows the end of the move, so a repeated
             // order is the same move.
@@ -306,15 +307,16 @@ impl M2mAgent {
     }
 
     fn has_ended(&mut self, sim: &SimulatedWorld, begun: MoveInProgress) {
-        let its = begun.its(&self.eis);
+        let target = begun.target_profile(&self.eis);
         let why = begun.answer.as_deref().unwrap_or_default().into();
-        let ending = match its {
+        let ending = match target {
             Some(profile) if profile.enabled => Ending::Moved,
             Some(_) => Ending::CameBack { why },
             None => Ending::NotInstalled { why },
         };
         if let Some(mut device) = sim.device(self.index) {
-            if let Some(profile) = its.filter(|profile| !device.expected_profiles.contains(&profile.iccid)) {
+            if let Some(profile) = target.filter(|profile| !device.expected_profiles.contains(&profile.iccid))
+            {
                 device.expected_profiles.push(profile.iccid);
             }
             sim.move_ended(&mut device, &ending);

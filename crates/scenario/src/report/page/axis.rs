@@ -91,7 +91,7 @@ pub(super) struct Axis {
     pub(super) ticks: Vec<(Number, Number)>,
 }
 
-/// A round step (1, 2 or 5 times a power of ten) of which at most five reach `most`.
+/// Returns a round step, 1, 2 or 5 times a power of ten, such that at most five steps reach `most`.
 pub(super) fn step(most: f64) -> f64 {
     let power = 10_f64.powf((most.max(f64::MIN_POSITIVE) / 5.0).log10().floor());
     [1.0, 2.0, 5.0]

@@ -85,7 +85,7 @@ pub(super) fn parties(report: &Report) -> Lanes {
     }
     let mut marks: Vec<Mark> = shared
         .iter()
-        .map(|((lane, place, kind), told)| mark(*lane, f64::from(*place) * NEAR, kind.name(), told))
+        .map(|((lane, place, kind), lines)| mark(*lane, f64::from(*place) * NEAR, kind.name(), lines))
         .collect();
     if others > 0 {
         names.push(format!("{others} others"));
@@ -93,8 +93,8 @@ pub(super) fn parties(report: &Report) -> Lanes {
     marks.extend(report.expectations().iter().map(|expectation| {
         let kind = if expectation.passed { "met" } else { "unmet" };
         let at = report.day_and_time(&expectation.at);
-        let told = format!("{at}: {}: {}", expectation.text, expectation.saw);
-        mark(names.len(), time.of(expectation.at), kind, &[told])
+        let lines = format!("{at}: {}: {}", expectation.text, expectation.saw);
+        mark(names.len(), time.of(expectation.at), kind, &[lines])
     }));
     if !report.expectations().is_empty() {
         names.push("expectations".to_owned());
@@ -163,10 +163,10 @@ fn lasting(report: &Report, entry: &Entry) -> String {
     report.day_and_time(&entry.at) + &until
 }
 
-fn mark(lane: usize, x: f64, kind: &'static str, told: &[String]) -> Mark {
-    let mut title = told.get(..NAMED).unwrap_or(told).join("\n");
-    if told.len() > NAMED {
-        title += &format!("\nand {} more", told.len() - NAMED);
+fn mark(lane: usize, x: f64, kind: &'static str, lines: &[String]) -> Mark {
+    let mut title = lines.get(..NAMED).unwrap_or(lines).join("\n");
+    if lines.len() > NAMED {
+        title += &format!("\nand {} more", lines.len() - NAMED);
     }
     Mark { kind, x: Number(x), y: middle(lane), title }
 }
