@@ -184,6 +184,10 @@ impl Persistent {
         self.profiles.iter().find(|profile| profile.isd_p == *isd_p).map(AsRef::as_ref)
     }
 
+    pub(crate) fn has_iccid(&self, iccid: Iccid) -> bool {
+        self.profiles.iter().any(|profile| profile.iccid() == iccid)
+    }
+
     /// Removes the profile and the reference to it as the previous profile.
     pub(crate) fn remove_profile(&mut self, isd_p: &Aid) {
         self.profiles.retain(|profile| profile.isd_p != *isd_p);

@@ -20,7 +20,7 @@ pub(super) fn check_metadata(
 ) -> Result<(), ErrorReason> {
     check_form(metadata)?;
     // req: SGP.22-5.7.6-IccidExists
-    if context.persistent.profiles.iter().any(|profile| profile.iccid() == metadata.iccid) {
+    if context.persistent.has_iccid(metadata.iccid) {
         return Err(ErrorReason::INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC);
     }
     check_class(context, metadata)?;

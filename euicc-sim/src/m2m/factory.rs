@@ -31,9 +31,7 @@ pub(crate) fn state(
     };
     for profile in &m2m.profiles {
         let installed = install(description, profile)?;
-        if persistent.profiles.iter().any(|known| known.iccid() == installed.iccid())
-            || state.isd_p(&profile.isd_p).is_some()
-        {
+        if persistent.has_iccid(installed.iccid()) || state.isd_p(&profile.isd_p).is_some() {
             return Err(fault(profile, "another profile has the same ICCID or ISD-P".to_owned()));
         }
         let mut isd_p = IsdP::new(profile.isd_p.clone(), None);
