@@ -4,15 +4,15 @@ use crypto::{Curve, Signature};
 use rsp::der::{Asn1, BitString, Raw, Tag, tlv, tlv_bytes};
 use rsp::ids::{Aid, Iccid, TransactionId, Version};
 use rsp::sgp22::es10b::{
-    AuthenticateServerResponse, CancelSessionRequest, CancelSessionResponse, EuiccConfiguredAddressesRequest,
-    EuiccConfiguredAddressesResponse, GetEuiccInfo1Request, GetEuiccInfo2Request, SetDefaultDpAddressRequest,
-    SetDefaultDpAddressResponse,
+    AuthenticateServerResponse, CancelSessionError, CancelSessionRequest, CancelSessionResponse,
+    EuiccConfiguredAddressesRequest, EuiccConfiguredAddressesResponse, GetEuiccInfo1Request,
+    GetEuiccInfo2Request, SetDefaultDpAddressRequest, SetDefaultDpAddressResponse, SetDefaultDpAddressResult,
 };
 use rsp::sgp22::es10c::{
     DeleteProfileRequest, DeleteProfileResponse, DeleteResult, DisableProfileRequest, DisableProfileResponse,
     DisableResult, EnableProfileRequest, EnableProfileResponse, EnableResult, EuiccMemoryResetRequest,
     EuiccMemoryResetResponse, ProfileInfo, ProfileInfoListRequest, ProfileInfoListResponse, ProfileSearch,
-    RefreshFlag, SetNicknameRequest, SetNicknameResponse,
+    RefreshFlag, ResetResult, SetNicknameRequest, SetNicknameResponse, SetNicknameResult,
 };
 use rsp::sgp22::{
     CancelSessionReason, CtxParams1, EuiccInfo1, EuiccInfo2, IconType, OperatorId, ProfileClass,
@@ -271,13 +271,13 @@ fn the_default_address_can_be_set_and_removed() {
         answer.default_dp_address
     };
     assert_eq!(address(&mut testbed), None);
-    assert_eq!(set(&mut testbed, "smdp.example.com"), 0);
+    assert_eq!(set(&mut testbed, "smdp.example.com"), SetDefaultDpAddressResult::OK);
     for wrong in ["not an address", "https://smdp.example.com/", &"a.".repeat(200)] {
-        assert_eq!(set(&mut testbed, wrong), 127, "{wrong}");
+        assert_eq!(set(&mut testbed, wrong), SetDefaultDpAddressResult::UNDEFINED_ERROR, "{wrong}");
     }
     testbed.reset();
     assert_eq!(address(&mut testbed).as_deref(), Some("smdp.example.com"));
-    assert_eq!(set(&mut testbed, ""), 0);
+    assert_eq!(set(&mut testbed, ""), SetDefaultDpAddressResult::OK);
     assert_eq!(address(&mut testbed), None);
     // Invalid UTF-8.
     assert_eq!(testbed.es10_text("BF3F038001FF"), "6A80");
@@ -292,11 +292,11 @@ fn a_nickname_has_at_most_64_octets_of_utf8() {
             SetNicknameRequest { iccid: iccid.parse().unwrap(), profile_nickname: nickname.to_owned() };
         testbed.call::<SetNicknameResponse>(&request).set_nickname_result
     };
-    assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(32)), 0);
+    assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(32)), SetNicknameResult::OK);
     // req: SGP.22-5.7.21-Length
-    assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(33)), 127);
+    assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(33)), SetNicknameResult::UNDEFINED_ERROR);
     // req: SGP.22-5.7.21-NotFound
-    assert_eq!(name(&mut testbed, OTHER, "x"), 1);
+    assert_eq!(name(&mut testbed, OTHER, "x"), SetNicknameResult::ICCID_NOT_FOUND);
     assert_eq!(testbed.profiles()[0].profile_nickname.as_deref(), Some("ü".repeat(32).as_str()));
 }
 
@@ -317,7 +317,8 @@ fn a_memory_reset_applies_each_of_its_options() {
 
         let request = EuiccMemoryResetRequest { reset_options: BitString::of(&bits) };
         let result = testbed.call::<EuiccMemoryResetResponse>(&request).reset_result;
-        assert_eq!(result, if bits.is_empty() { 1 } else { 0 }, "{bits:?}");
+        let expected = if bits.is_empty() { ResetResult::NOTHING_TO_DELETE } else { ResetResult::OK };
+        assert_eq!(result, expected, "{bits:?}");
         // Policy rules and state do not protect a profile. Provisioning profiles are never deleted.
         let mut stay = vec![FOURTH];
         let (mut gone, mut takes_the_enabled) = (3, false);
@@ -343,7 +344,7 @@ fn a_memory_reset_applies_each_of_its_options() {
     let mut testbed = Testbed::new();
     install(&mut testbed, &of_class(FOURTH, ProfileClass::PROVISIONING));
     let later = EuiccMemoryResetRequest { reset_options: BitString::of(&[3, 4]) };
-    assert_eq!(testbed.call::<EuiccMemoryResetResponse>(&later).reset_result, 1);
+    assert_eq!(testbed.call::<EuiccMemoryResetResponse>(&later).reset_result, ResetResult::NOTHING_TO_DELETE);
 }
 
 #[test]
@@ -441,6 +442,6 @@ fn a_session_can_be_cancelled_with_any_reason() {
         CancelSessionRequest { transaction_id: TransactionId(vec![1]), reason: CancelSessionReason(0) };
     assert_eq!(
         testbed.call::<CancelSessionResponse>(&idle),
-        CancelSessionResponse::CancelSessionResponseError(5)
+        CancelSessionResponse::CancelSessionResponseError(CancelSessionError::INVALID_TRANSACTION_ID)
     );
 }

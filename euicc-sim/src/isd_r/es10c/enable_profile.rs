@@ -12,11 +12,7 @@ pub(crate) fn enable_profile(
     context: &mut ConsumerContext<'_>,
     request: EnableProfileRequest,
 ) -> EnableProfileResponse {
-    let enable_result = match decide(context, &request) {
-        Ok(()) => EnableResult::OK,
-        Err(result) => result,
-    };
-    EnableProfileResponse { enable_result }
+    EnableProfileResponse { enable_result: decide(context, &request).err().unwrap_or(EnableResult::OK) }
 }
 
 fn decide(context: &mut ConsumerContext<'_>, request: &EnableProfileRequest) -> Result<(), EnableResult> {

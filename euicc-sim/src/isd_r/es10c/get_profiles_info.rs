@@ -1,13 +1,13 @@
 //! ES10c.GetProfilesInfo: SGP.22 section 5.7.15.
 
 use rsp::der::{Reader, Tag};
-use rsp::sgp22::es10c::{ProfileInfo, ProfileInfoListRequest, ProfileInfoListResponse, ProfileSearch};
+use rsp::sgp22::es10c::{
+    ProfileInfo, ProfileInfoListError, ProfileInfoListRequest, ProfileInfoListResponse, ProfileSearch,
+};
 use rsp::sgp22::{DpProprietaryData, ProfileState};
 
 use crate::consumer::ConsumerContext;
 use crate::state::InstalledProfile;
-
-const INCORRECT_INPUT_VALUES: i64 = 1;
 
 /// The tags returned if the request has no tag list.
 const DEFAULT_TAGS: [Tag; 9] =
@@ -20,7 +20,11 @@ pub(crate) fn get_profiles_info(
     let tags = match request.tag_list.as_deref().map(tags) {
         None => DEFAULT_TAGS.to_vec(),
         Some(Some(tags)) => tags,
-        Some(None) => return ProfileInfoListResponse::ProfileInfoListError(INCORRECT_INPUT_VALUES),
+        Some(None) => {
+            return ProfileInfoListResponse::ProfileInfoListError(
+                ProfileInfoListError::INCORRECT_INPUT_VALUES,
+            );
+        }
     };
     let wanted = |profile: &&InstalledProfile| match &request.search_criteria {
         None => true,

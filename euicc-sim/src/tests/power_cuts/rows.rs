@@ -191,7 +191,7 @@ pub(super) static ROWS: &[Row] = &[
         let request = CancelSessionRequest { transaction_id, reason: CancelSessionReason::POSTPONED };
         match testbed.try_call(&request)? {
             CancelSessionResponse::CancelSessionResponseOk(_) => Ok("cancelled".to_owned()),
-            CancelSessionResponse::CancelSessionResponseError(code) => Ok(code.to_string()),
+            CancelSessionResponse::CancelSessionResponseError(code) => Ok(code.0.to_string()),
         }
     }),
     // The one-time key, and the profile with its notification.
@@ -359,13 +359,13 @@ fn then(answer: String, next: impl FnOnce(String) -> Result<String, String>) -> 
 fn set_default_dp_address(testbed: &mut Testbed, address: &str) -> Result<String, String> {
     let request = SetDefaultDpAddressRequest { default_dp_address: address.to_owned() };
     let response: SetDefaultDpAddressResponse = testbed.try_call(&request)?;
-    Ok(response.set_default_dp_address_result.to_string())
+    Ok(response.set_default_dp_address_result.0.to_string())
 }
 
 fn set_nickname(testbed: &mut Testbed, nickname: &str) -> Result<String, String> {
     let request = SetNicknameRequest { iccid: iccid(1), profile_nickname: nickname.to_owned() };
     let response: SetNicknameResponse = testbed.try_call(&request)?;
-    Ok(response.set_nickname_result.to_string())
+    Ok(response.set_nickname_result.0.to_string())
 }
 
 fn enable(testbed: &mut Testbed, number: u8, refresh_flag: bool) -> Result<String, String> {
@@ -390,7 +390,7 @@ fn delete(testbed: &mut Testbed, number: u8) -> Result<String, String> {
 fn memory_reset(testbed: &mut Testbed, options: &[usize]) -> Result<String, String> {
     let request = EuiccMemoryResetRequest { reset_options: BitString::of(options) };
     let response: EuiccMemoryResetResponse = testbed.try_call(&request)?;
-    Ok(response.reset_result.to_string())
+    Ok(response.reset_result.0.to_string())
 }
 
 /// Performs the announced REFRESH.
