@@ -23,6 +23,7 @@
 //! | `m2m` | SGP.02, for an M2M eUICC |
 //! | `multi_imsi` | the applet of a profile with several IMSIs |
 //! | `state` | the persistent and the volatile state: data types without command handlers |
+//! | `tag_list` | GlobalPlatform section 11.3, SGP.22 section 5.7.15: lists of requested tags |
 //! | `stored`, `shared` | the cells of the state in the memory, and data shared between cards |
 //!
 //! The modules form a tree of dependencies. `state` and the protocol engines (TLS, SCP03, the package
@@ -51,6 +52,7 @@ mod shared;
 mod state;
 mod stored;
 mod switch;
+mod tag_list;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -175,7 +177,7 @@ impl Card {
         self.volatile = Volatile::after_reset(Channel::fresh(&self.persistent));
         if let Err(fault) = committed {
             tracing::warn!(%fault, "the card could not switch profile or identity at reset");
-            self.volatile.cat.announce_switch_later();
+            self.volatile.cat.is_switch_late = true;
         }
         Atr(self.description.atr.to_vec())
     }
@@ -198,7 +200,7 @@ impl Card {
             Err(fault) => {
                 tracing::warn!(%fault, "the card's memory failed");
                 self.volatile = before;
-                self.volatile.cat.defer(&command);
+                self.volatile.cat.deferred.keep(&command);
                 StatusWord::MEMORY_PROBLEM.to_bytes().to_vec()
             }
         }

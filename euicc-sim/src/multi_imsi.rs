@@ -16,7 +16,7 @@ use std::mem;
 use super::context::Context;
 use super::state::InstalledProfile;
 use super::state::cat::facilities::reports_event;
-use super::state::cat::queue::{Owner, is_done};
+use super::state::cat::queue::{LIMITED_SERVICE, Owner, is_done};
 use super::state::multi_imsi::{State, StoredKeys};
 use decide::{LocationReport, MAX_STATUS_WITHOUT_SERVICE, STATUS_PER_DAY, decide};
 use profile::facts::{Aka, Counts, CountsOf};
@@ -24,8 +24,8 @@ use profile::identities::{Identities, Identity, is_applet};
 use profile::{Fid, FileIndex, ProfileFiles};
 use rsp::ids::{Imsi, Mcc, Plmn};
 use rsp::ota::cat::{
-    Command, Duration, Envelope, Event, EventDownload, GeneralResult, LocalInformation, LocationInformation,
-    LocationStatus, Response, TerminalResponse,
+    Command, Duration, Envelope, Event, EventDownload, LocalInformation, LocationInformation, LocationStatus,
+    Response, TerminalResponse,
 };
 
 /// True if the enabled profile has the applet.
@@ -41,7 +41,7 @@ pub(crate) fn begin(context: &mut Context<'_>) {
     let cat = &mut context.volatile.cat;
     cat.restart();
     cat.queue_command(Owner::Identities, Command::PollInterval(Duration::Seconds(30)));
-    if reports_event(cat.terminal(), Event::LOCATION_STATUS) {
+    if reports_event(&cat.terminal, Event::LOCATION_STATUS) {
         cat.queue_command(Owner::Identities, Command::SetUpEventList(vec![Event::LOCATION_STATUS]));
     }
     request_location(context);
@@ -89,7 +89,7 @@ pub(crate) fn location_reported(
         LocationStatus::Limited if country.is_none() => {
             let location = Command::ProvideLocalInformation(LocalInformation::Location);
             let cat = &mut context.volatile.cat;
-            if !cat.has_command(Owner::Identities) && !cat.queue_command(Owner::Identities, location) {
+            if !cat.queue.has(Owner::Identities) && !cat.queue_command(Owner::Identities, location) {
                 process_report(context, LocationReport { service, country });
             }
         }
@@ -105,8 +105,6 @@ pub(crate) fn response_received(
     command: &Command,
     response: Option<&TerminalResponse>,
 ) {
-    /// TS 102 223 section 8.12: performed, limited service.
-    const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
     let (Command::ProvideLocalInformation(_), Some(response)) = (command, response) else { return };
     let Response::Location(location) = &response.response else { return };
     if is_done(response.result) && is_installed(context) {

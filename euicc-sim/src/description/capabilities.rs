@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use profile::Octets;
+use rsp::der::{Tag, tlv_bytes};
 use rsp::ids::Version;
 use rsp::sgp22::{
     CertificationDataObject, EuiccCategory, LpaMode, rsp_capability, tre_properties, uicc_capability,
@@ -154,6 +155,19 @@ impl FromStr for Preset {
             .into_iter()
             .find(|preset| preset.name() == text)
             .ok_or_else(|| format!("unknown preset {text:?}; the presets are {}", names()))
+    }
+}
+
+impl Capabilities {
+    /// The card resources of TS 102 226 section 8.2.1.7.2: the number of applications, free
+    /// non-volatile memory and free volatile memory.
+    pub(crate) fn card_resources(&self, applications: u8, free_memory: u32) -> Vec<u8> {
+        [
+            tlv_bytes(Tag(0x81), &[applications]),
+            tlv_bytes(Tag(0x82), &free_memory.to_be_bytes()),
+            tlv_bytes(Tag(0x83), &self.volatile_memory.to_be_bytes()),
+        ]
+        .concat()
     }
 }
 

@@ -30,7 +30,7 @@ use crate::StatusWord;
 use crate::m2m::context::M2mContext;
 use crate::multi_imsi;
 use crate::state::cat::facilities::{reports_event, supports_tcp_channels};
-use crate::state::cat::queue::{Owner, is_done};
+use crate::state::cat::queue::{LIMITED_SERVICE, Owner, is_done};
 
 use crate::state::m2m::toolkit::{Network, TimerPurpose};
 pub use settings::Numbers;
@@ -44,7 +44,7 @@ pub(crate) fn begin(context: &mut M2mContext<'_>) {
     let cat = &mut context.volatile.cat;
     cat.restart();
     cat.queue_command(Owner::Toolkit, Command::PollInterval(Duration::nearest(poll)));
-    let (streams, terminal) = (supports_tcp_channels(cat.terminal()), cat.terminal());
+    let (streams, terminal) = (supports_tcp_channels(&cat.terminal), &cat.terminal);
     let is_wanted =
         [(Event::LOCATION_STATUS, true), (Event::DATA_AVAILABLE, streams), (Event::CHANNEL_STATUS, streams)];
     let events: Vec<_> = is_wanted
@@ -156,9 +156,7 @@ fn process_own_response(
     command: &Command,
     response: Option<&TerminalResponse>,
 ) {
-    /// TS 102 223 section 8.12: performed, limited service.
-    const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
-    /// Section 8.12.2: additional information "no service".
+    /// TS 102 223 section 8.12.2: additional information "no service".
     const NO_SERVICE: u8 = 0x04;
     let Some(response) = response else { return };
     match (command, &response.response) {

@@ -27,7 +27,8 @@ pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
         profile_version: capabilities.profile_version,
         svn: capabilities.svn,
         euicc_firmware_ver: capabilities.firmware_version,
-        ext_card_resource: ext_card_resource(context),
+        // There are no applications outside of profiles.
+        ext_card_resource: capabilities.card_resources(0, context.free_memory()),
         uicc_capability: BitString::of(&capabilities.uicc_capability),
         ts102241_version: Some(capabilities.ts102241_version),
         globalplatform_version: Some(capabilities.globalplatform_version),
@@ -69,14 +70,4 @@ fn rsp_capability(context: &ConsumerContext<'_>) -> BitString {
     let bits = context.description.capabilities.rsp_capability.iter().copied();
     let bits = bits.filter(|bit| *bit != rsp_capability::ADDITIONAL_PROFILE || has_room);
     BitString::of(&bits.collect::<Vec<_>>())
-}
-
-/// TS 102 226 section 8.2.1.7.2: no applications outside of profiles, free non-volatile memory,
-/// free volatile memory.
-fn ext_card_resource(context: &ConsumerContext<'_>) -> Vec<u8> {
-    let mut resource = vec![0x81, 1, 0, 0x82, 4];
-    resource.extend(context.free_memory().to_be_bytes());
-    resource.extend([0x83, 4]);
-    resource.extend(context.description.capabilities.volatile_memory.to_be_bytes());
-    resource
 }

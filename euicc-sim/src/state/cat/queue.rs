@@ -138,6 +138,9 @@ fn is_temporary_failure(result: GeneralResult) -> bool {
     matches!(result.0 >> 4, 1 | 2)
 }
 
+/// TS 102 223 section 8.12: performed, limited service.
+pub(crate) const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
+
 /// True for results 0x: performed, possibly with limitations. The standard counts 1x as performed
 /// too, but there the user ended the command and nothing was sent or opened.
 pub(crate) fn is_done(result: GeneralResult) -> bool {
