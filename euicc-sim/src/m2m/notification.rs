@@ -56,14 +56,14 @@ pub(super) fn network_available(context: &mut M2mContext<'_>) {
     let cat = &context.volatile.cat;
     // A notification in its retry delay is sent again at once in a newly found network.
     let is_waiting = pending.attempts > 0 && cat.toolkit.timers.is_running(TimerPurpose::Notification);
-    if !is_waiting && !cat.has_command(Owner::Notification) {
+    if !is_waiting && !cat.queue.has(Owner::Notification) {
         delivery::send(context, scp81::notify);
     }
 }
 
 /// Discards all requests to send notifications.
 pub(super) fn discard(context: &mut M2mContext<'_>) {
-    context.volatile.cat.withdraw(Owner::Notification);
+    context.volatile.cat.queue.withdraw(Owner::Notification);
     context.volatile.cat.toolkit.notification_waits = false;
     stop(context, TimerPurpose::Notification);
     scp81::discard_notifications(context);

@@ -158,7 +158,7 @@ fn send(context: &mut M2mContext<'_>, owner: Owner, to: &Address, packet: &[u8],
         service_centre: service_centre.clone(),
         tpdu: SmsSubmit::data(to.clone(), part).to_bytes(),
     };
-    context.volatile.cat.has_room(parts.len())
+    context.volatile.cat.queue.has_room(parts.len())
         && parts.into_iter().all(|part| context.volatile.cat.queue_command(owner, message(part)))
 }
 
@@ -174,7 +174,7 @@ fn service_centre(context: &M2mContext<'_>) -> Option<Address> {
 
 /// True if notifications can be sent by short message.
 pub(super) fn can_notify(context: &M2mContext<'_>) -> bool {
-    context.volatile.cat.terminal().can(TerminalCapability::SEND_SHORT_MESSAGE)
+    context.volatile.cat.terminal.can(TerminalCapability::SEND_SHORT_MESSAGE)
         && notification_address(context).is_some()
 }
 

@@ -57,7 +57,7 @@ pub(super) fn is_active(context: &M2mContext<'_>) -> bool {
 /// possible now.
 pub(super) fn notify(context: &mut M2mContext<'_>, number: u16) -> bool {
     let can_be = !is_active(context)
-        && supports_tcp_channels(context.volatile.cat.terminal())
+        && supports_tcp_channels(&context.volatile.cat.terminal)
         && Parameters::find(context, &[]).is_some();
     if can_be {
         let requested = StoredSession { notification: Some(number), ..StoredSession::default() };
@@ -106,7 +106,7 @@ fn next(context: &mut M2mContext<'_>) {
 
 fn begin(context: &mut M2mContext<'_>) {
     let Some(session) = context.state.toolkit.session.clone() else { return };
-    if !supports_tcp_channels(context.volatile.cat.terminal()) {
+    if !supports_tcp_channels(&context.volatile.cat.terminal) {
         return abandon(context, "the terminal does not support TCP channels");
     }
     let Some(parameters) = Parameters::find(context, &session.parameters) else {
@@ -130,7 +130,7 @@ fn begin(context: &mut M2mContext<'_>) {
     channel.buffer_size = channel.buffer_size.or(Some(BUFFER_SIZE));
     let open = OpenChannel { immediate: true, automatic_reconnection: false, parameters: channel };
     context.volatile.cat.queue_command(Owner::Agent, Command::OpenChannel(open.clone()));
-    context.volatile.cat.hold_refresh(true);
+    context.volatile.cat.refresh_is_held = true;
     context.volatile.cat.toolkit.agent = Agent::Opening(Box::new(open));
     start(context, TimerPurpose::Session, context.toolkit_settings().session_answer_seconds);
 }
@@ -149,7 +149,7 @@ fn abandon(context: &mut M2mContext<'_>, why: &str) {
 /// Resets the agent. The stored sessions are kept.
 fn end(context: &mut M2mContext<'_>) {
     context.volatile.cat.toolkit.agent = Agent::Idle;
-    context.volatile.cat.hold_refresh(false);
+    context.volatile.cat.refresh_is_held = false;
     stop(context, TimerPurpose::Session);
 }
 
@@ -178,7 +178,7 @@ fn interrupt(context: &mut M2mContext<'_>, why: &str) {
 
 /// Closes the channel, whether it is open or being opened.
 fn disconnect(context: &mut M2mContext<'_>) {
-    context.volatile.cat.withdraw(Owner::Agent);
+    context.volatile.cat.queue.withdraw(Owner::Agent);
     if let Agent::Open(connection) = &context.volatile.cat.toolkit.agent {
         let channel = connection.channel;
         context.volatile.cat.queue_command(Owner::Agent, Command::CloseChannel { channel });
@@ -414,7 +414,7 @@ fn finish(context: &mut M2mContext<'_>) {
 
 /// Queues the next command of the session: send, receive or close, one at a time.
 fn continue_channel(context: &mut M2mContext<'_>) {
-    if context.volatile.cat.has_command(Owner::Agent) {
+    if context.volatile.cat.queue.has(Owner::Agent) {
         return;
     }
     let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent else { return };
