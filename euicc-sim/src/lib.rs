@@ -335,9 +335,9 @@ fn run(context: &mut CardContext<'_, '_>, command: Command<'_>) -> Vec<u8> {
     if !context.volatile.channels.contains_key(&command.class.channel) {
         return StatusWord::LOGICAL_CHANNEL_NOT_SUPPORTED.to_bytes().to_vec();
     }
-    let waiting = take_pending_response(context);
+    let pending = take_pending_response(context);
     let outcome = match command.ins {
-        iso7816::GET_RESPONSE => get_response(context, &command, waiting),
+        iso7816::GET_RESPONSE => get_response(context, &command, pending),
         _ => iso7816::dispatch(context, &command).map(|data| answer(context, &command, data)),
     };
     outcome.unwrap_or_else(|status| status.to_bytes().to_vec())
@@ -349,9 +349,9 @@ fn run(context: &mut CardContext<'_, '_>, command: Command<'_>) -> Vec<u8> {
 fn take_pending_response(context: &mut Context<'_>) -> PendingResponse {
     let mut own = PendingResponse::default();
     for (number, channel) in &mut context.volatile.channels {
-        let waiting = std::mem::take(&mut channel.waiting);
+        let pending = std::mem::take(&mut channel.pending_response);
         if *number == context.channel {
-            own = waiting;
+            own = pending;
         }
     }
     own
@@ -361,7 +361,7 @@ fn take_pending_response(context: &mut Context<'_>) -> PendingResponse {
 fn get_response(
     context: &mut Context<'_>,
     command: &Command<'_>,
-    mut waiting: PendingResponse,
+    mut pending: PendingResponse,
 ) -> Result<Vec<u8>, StatusWord> {
     if command.p1 != 0 || command.p2 != 0 {
         return Err(StatusWord::INCORRECT_P1_P2);
@@ -371,24 +371,24 @@ fn get_response(
     }
     // GET RESPONSE out of sequence gets the status word of section 12.1.1.1.
     let available =
-        Some(waiting.data.len()).filter(|octets| *octets > 0).ok_or(StatusWord::TECHNICAL_PROBLEM)?;
+        Some(pending.data.len()).filter(|octets| *octets > 0).ok_or(StatusWord::TECHNICAL_PROBLEM)?;
     let taken = match command.le {
         None => return Err(StatusWord::WRONG_LENGTH),
         // GET RESPONSE with Le 00 requests exactly 256 octets, while READ BINARY and similar
         // commands return all available data. The terminal learns the number of octets from 6Cxx.
         Some(Le::Maximum(SHORT_MAXIMUM) | Le::Exactly(_)) if command.le_limit() > available => {
-            keep_pending_response(context, waiting);
+            keep_pending_response(context, pending);
             return Err(StatusWord::wrong_le(available));
         }
         Some(le) => le.limit().min(available),
     };
-    let left = waiting.data.split_off(taken);
-    let mut answer = waiting.data;
+    let left = pending.data.split_off(taken);
+    let mut answer = pending.data;
     let status = match left.len() {
-        0 => waiting.status.unwrap_or(context.volatile.cat.status()),
+        0 => pending.status.unwrap_or(context.volatile.cat.status()),
         octets => StatusWord::more(octets),
     };
-    keep_pending_response(context, PendingResponse { data: left, status: waiting.status });
+    keep_pending_response(context, PendingResponse { data: left, status: pending.status });
     answer.extend(status.to_bytes());
     Ok(answer)
 }
@@ -415,9 +415,9 @@ fn answer(context: &mut Context<'_>, command: &Command<'_>, mut data: Vec<u8>) -
     data
 }
 
-fn keep_pending_response(context: &mut Context<'_>, waiting: PendingResponse) {
+fn keep_pending_response(context: &mut Context<'_>, pending: PendingResponse) {
     if let Some(channel) = context.channel() {
-        channel.waiting = waiting;
+        channel.pending_response = pending;
     }
 }
 

@@ -146,9 +146,9 @@ fn process_report(context: &mut Context<'_>, report: LocationReport) {
         return;
     }
     state.due = decide(&identities, active, &mut state.record, report);
-    let is_picked = state.due.is_some();
+    let is_selected = state.due.is_some();
     change(context, |own| *own = state);
-    if is_picked && !context.volatile.cat.is_busy() {
+    if is_selected && !context.volatile.cat.is_busy() {
         context.volatile.cat.announce_reset();
     }
 }

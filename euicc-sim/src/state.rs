@@ -157,7 +157,7 @@ pub(crate) struct StoredCrl {
 }
 
 impl StoredCrl {
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.missing_parts().is_empty()
     }
 
@@ -166,7 +166,7 @@ impl StoredCrl {
     }
 
     /// True if both are parts of the same list.
-    pub(crate) fn is_of_the_list_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_list_as(&self, other: &Self) -> bool {
         (self.number, self.base, self.parts) == (other.number, other.base, other.parts)
     }
 }

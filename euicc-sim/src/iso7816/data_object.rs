@@ -214,7 +214,7 @@ fn room(context: &CardContext<'_, '_>, file: FileIndex, object: &[u8]) -> Result
         }
         _ => MAX_FILE_MEMORY,
     };
-    let under_way_elsewhere: usize = context
+    let incomplete_on_other_channels: usize = context
         .volatile
         .channels
         .iter()
@@ -225,7 +225,7 @@ fn room(context: &CardContext<'_, '_>, file: FileIndex, object: &[u8]) -> Result
         .map(|transfer| transfer.object.len())
         .sum();
     let free = usize::try_from(context.free_memory()).unwrap_or(usize::MAX);
-    let free = free.saturating_sub(under_way_elsewhere);
+    let free = free.saturating_sub(incomplete_on_other_channels);
     let charged = kind.charged(context.profile()?.files.content(file).map_or(0, <[u8]>::len));
     Ok(maximum.min(free.saturating_add(charged)).saturating_sub(others))
 }

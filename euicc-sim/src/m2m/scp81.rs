@@ -56,23 +56,24 @@ pub(super) fn is_active(context: &M2mContext<'_>) -> bool {
 /// Starts a session that reports the notification with this number. Returns `false` if that is not
 /// possible now.
 pub(super) fn notify(context: &mut M2mContext<'_>, number: u16) -> bool {
-    let can_be = !is_active(context)
+    let is_possible = !is_active(context)
         && supports_tcp_channels(&context.volatile.cat.terminal)
         && Parameters::find(context, &[]).is_some();
-    if can_be {
+    if is_possible {
         let requested = StoredSession { notification: Some(number), ..StoredSession::default() };
         context.update_toolkit_state(|state| state.request_session(requested, false));
         begin(context);
     }
-    can_be
+    is_possible
 }
 
 /// Cancels the sessions for notifications that are no longer pending.
 pub(super) fn discard_notifications(context: &mut M2mContext<'_>) {
     let pending = context.state.toolkit.notification.as_ref().map(|pending| pending.sequence_number);
-    let is_gone = |session: &StoredSession| session.notification.is_some() && session.notification != pending;
+    let is_obsolete =
+        |session: &StoredSession| session.notification.is_some() && session.notification != pending;
     let mut was_present = false;
-    context.update_toolkit_state(|state| was_present = state.drop_sessions(is_gone));
+    context.update_toolkit_state(|state| was_present = state.drop_sessions(is_obsolete));
     if was_present {
         disconnect(context);
         next(context);
@@ -97,9 +98,9 @@ fn next(context: &mut M2mContext<'_>) {
     if is_active(context) {
         return;
     }
-    let mut is_turn_of_another = false;
-    context.update_toolkit_state(|state| is_turn_of_another = state.take_turn());
-    if is_turn_of_another {
+    let mut has_next = false;
+    context.update_toolkit_state(|state| has_next = state.take_turn());
+    if has_next {
         begin(context);
     }
 }
@@ -393,14 +394,14 @@ fn run(
     let Some(parameters) = session.and_then(|octets| Parameters::find(context, &octets)) else {
         return Err("the key of the session no longer exists");
     };
-    let ran = match Script::parse(octets) {
+    let response = match Script::parse(octets) {
         Ok(script) => run_script(context, &target, parameters.key_version, &script),
         Err(error) => ScriptResponse {
             bad_format: Some(BadFormat::of(&error)),
             ..ScriptResponse::of(Form::Indefinite, Vec::new())
         },
     };
-    Ok(ScriptAnswer { status: ScriptStatus::Ok, body: ran.to_bytes().into() })
+    Ok(ScriptAnswer { status: ScriptStatus::Ok, body: response.to_bytes().into() })
 }
 
 /// Ends the session after the last reply.

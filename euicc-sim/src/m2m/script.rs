@@ -46,9 +46,9 @@ pub(crate) fn run(
             break;
         }
     }
-    let goes_on =
+    let continues =
         matches!(script.chaining, Some(Chaining::First | Chaining::FirstKept | Chaining::Following));
-    if goes_on && !is_refused {
+    if continues && !is_refused {
         keep(context, target, session);
     } else {
         forget_kept(context, target);

@@ -33,7 +33,7 @@ use crate::state::cat::facilities::{reports_event, supports_tcp_channels};
 use crate::state::cat::queue::{LIMITED_SERVICE, Owner, is_done};
 
 use crate::state::m2m::toolkit::{Network, TimerPurpose};
-pub use settings::Numbers;
+pub use settings::ToolkitSettings;
 
 /// The handlers of command packets that arrive in short messages.
 const HANDLERS: PacketHandlers = PacketHandlers { run_script: script::run, trigger: scp81::trigger };
@@ -72,7 +72,7 @@ pub(crate) fn begin(context: &mut M2mContext<'_>) {
 pub(crate) fn status_received(context: &mut M2mContext<'_>) {
     let seconds = match context.volatile.cat.toolkit.poll_seconds {
         0 => context.toolkit_settings().poll_seconds,
-        said => said,
+        reported => reported,
     };
     for purpose in context.volatile.cat.toolkit.timers.advance(seconds) {
         timer_expired(context, purpose);

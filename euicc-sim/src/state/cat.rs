@@ -67,9 +67,9 @@ impl Cat {
 
     pub(crate) fn announced_refresh(&self) -> Option<RefreshMode> {
         let Refresh::Waiting(mode) = self.refresh else { return None };
-        let may_be =
+        let may_announce =
             self.terminal.can(TerminalCapability::REFRESH) && self.queue.is_empty() && !self.refresh_is_held;
-        may_be.then_some(mode)
+        may_announce.then_some(mode)
     }
 
     /// True if a pending REFRESH blocks another profile switch.

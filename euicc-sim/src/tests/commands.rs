@@ -542,13 +542,13 @@ fn an_access_rule_grants_exactly_its_right() {
         if !verify.is_empty() {
             testbed.expect(verify, "9000");
         }
-        for (rule, (text, who)) in (2..).zip(&table) {
+        for (rule, (text, rights)) in (2..).zip(&table) {
             testbed.expect(&format!("00A4000C02{:04X}", 0x2F60 + rule), "9000");
-            let expected = if who.as_bytes()[state] == b'1' { "FF9000" } else { "6982" };
+            let expected = if rights.as_bytes()[state] == b'1' { "FF9000" } else { "6982" };
             assert_eq!(testbed.apdu("00B0000000"), expected, "{text} in state {state}");
         }
     }
-    let number_of = |who| table.iter().position(|(_, other)| *other == who).unwrap();
+    let number_of = |rights| table.iter().position(|(_, other)| *other == rights).unwrap();
     let (pin, not_pin) = (number_of("01111"), number_of("10000"));
     // A disabled PIN counts as verified.
     testbed.expect("0026000108 3131313131313131", "9000");

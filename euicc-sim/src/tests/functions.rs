@@ -240,7 +240,7 @@ fn euicc_info_has_the_values_of_the_description() {
 }
 
 #[test]
-fn card_resources_are_the_current_ones() {
+fn card_resources_contain_the_free_memory() {
     let small = |card: &mut CardDescription| card.memory_size = 5000;
     let mut testbed = Testbed::with(pki(), small, RamMemory::default());
     let info = |testbed: &mut Testbed| testbed.call::<EuiccInfo2>(&GetEuiccInfo2Request {});
@@ -321,12 +321,12 @@ fn a_memory_reset_applies_each_of_its_options() {
         assert_eq!(result, expected, "{bits:?}");
         // Policy rules and state do not protect a profile. Provisioning profiles are never deleted.
         let mut stay = vec![FOURTH];
-        let (mut gone, mut takes_the_enabled) = (3, false);
+        let (mut gone, mut deletes_enabled) = (3, false);
         if !bits.contains(&0) {
             stay.splice(0..0, [ICCID, OTHER]);
             gone -= 2;
         } else {
-            takes_the_enabled = true;
+            deletes_enabled = true;
         }
         if !bits.contains(&1) {
             stay.insert(stay.len() - 1, THIRD);
@@ -337,7 +337,7 @@ fn a_memory_reset_applies_each_of_its_options() {
         let addresses: EuiccConfiguredAddressesResponse = testbed.call(&EuiccConfiguredAddressesRequest {});
         assert_eq!(addresses.default_dp_address.is_none(), bits.contains(&2), "{bits:?}");
         // REFRESH is announced only if the enabled profile was deleted.
-        let status = if takes_the_enabled { "910B" } else { "9000" };
+        let status = if deletes_enabled { "910B" } else { "9000" };
         testbed.expect(REFRESHES, status);
     }
     // The options of v3 are unknown, so there is nothing to delete.

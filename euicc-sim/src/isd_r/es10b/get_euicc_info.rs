@@ -40,9 +40,9 @@ pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
         pp_version: capabilities.pp_version,
         sas_accreditation_number: capabilities.sas_accreditation_number.clone(),
         certification_data_object: capabilities.certification_data_object.clone(),
-        tre_properties: some(&capabilities.tre_properties, BitString::of),
+        tre_properties: non_empty(&capabilities.tre_properties, BitString::of),
         tre_product_reference: capabilities.tre_product_reference.clone(),
-        additional_profile_package_versions: some(
+        additional_profile_package_versions: non_empty(
             &capabilities.additional_profile_package_versions,
             <[Version]>::to_vec,
         ),
@@ -56,7 +56,7 @@ pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
 }
 
 /// Returns `None` for an empty optional list, which is omitted instead of encoded as empty.
-fn some<T, U>(list: &[T], of: impl FnOnce(&[T]) -> U) -> Option<U> {
+fn non_empty<T, U>(list: &[T], of: impl FnOnce(&[T]) -> U) -> Option<U> {
     (!list.is_empty()).then(|| of(list))
 }
 

@@ -65,7 +65,7 @@ pub(super) const SELECT_USIM: &str = "00A4040C07A0000000871002";
 use Function::{Es10, Loading, Uicc};
 
 /// Functions that only read or change only volatile state. They write nothing.
-pub(super) const EXISTING: &[Function] = &[
+pub(super) const NON_WRITING: &[Function] = &[
     // EuiccConfiguredAddresses, GetEUICCInfo1 and 2, ListNotification, RetrieveNotificationsList.
     Es10(0xBF3C),
     Es10(0xBF20),
@@ -214,10 +214,10 @@ pub(super) static ROWS: &[Row] = &[
         )
     }),
     row(Loading, "LoadBoundProfilePackage with an altered first segment", 2, "1 8", &[], |testbed| {
-        load(testbed, |_| {}, |_| {}, |package| touch(&mut package.first_sequence_of87.0[0]))
+        load(testbed, |_| {}, |_| {}, |package| alter_last_octet(&mut package.first_sequence_of87.0[0]))
     }),
     row(Loading, "LoadBoundProfilePackage with altered metadata", 2, "2 8", &[], |testbed| {
-        load(testbed, |_| {}, |_| {}, |package| touch(&mut package.sequence_of88.0[0]))
+        load(testbed, |_| {}, |_| {}, |package| alter_last_octet(&mut package.sequence_of88.0[0]))
     }),
     row(Loading, "LoadBoundProfilePackage with too long metadata", 2, "2 1", &[], |testbed| {
         load(testbed, |_| {}, |metadata| metadata.profile_name = "x".repeat(65), |_| {})
@@ -230,11 +230,11 @@ pub(super) static ROWS: &[Row] = &[
             testbed,
             |_| {},
             |_| {},
-            |package| touch(&mut package.second_sequence_of87.as_mut().unwrap().0[0]),
+            |package| alter_last_octet(&mut package.second_sequence_of87.as_mut().unwrap().0[0]),
         )
     }),
     row(Loading, "LoadBoundProfilePackage with an altered last segment", 2, "5 8", &[], |testbed| {
-        load(testbed, |_| {}, |_| {}, |package| touch(package.sequence_of86.0.last_mut().unwrap()))
+        load(testbed, |_| {}, |_| {}, |package| alter_last_octet(package.sequence_of86.0.last_mut().unwrap()))
     }),
     row(Loading, "LoadBoundProfilePackage with another profile", 2, "5 13", &[], |testbed| {
         load(testbed, |_| {}, |metadata| metadata.iccid = test_package(5).iccid(), |_| {})
@@ -439,7 +439,7 @@ fn load(
     })
 }
 
-fn touch(segment: &mut [u8]) {
+fn alter_last_octet(segment: &mut [u8]) {
     *segment.last_mut().unwrap() ^= 1;
 }
 

@@ -9,16 +9,16 @@ use rsp::sgp02::notification::NotificationType;
 use super::terminal::{TestTerminal, opened, without};
 use crate::m2m::notification;
 use crate::m2m::tests::testbed::{
-    BOOTSTRAP, DELETE_ON_DISABLE, NO_DISABLE, NO_RULES, Testbed, aid, naming, store_data,
+    BOOTSTRAP, DELETE_ON_DISABLE, NO_DISABLE, NO_RULES, Testbed, aid, isd_p_group, store_data,
 };
-use crate::m2m::toolkit::Numbers;
+use crate::m2m::toolkit::ToolkitSettings;
 use crate::state::m2m::LifeCycle;
 
-const NUMBERS: &Numbers = Numbers::STANDARD;
+const NUMBERS: &ToolkitSettings = ToolkitSettings::DEFAULT;
 
 /// Enables a profile by a script over SMS. Pending proactive commands are not fetched yet.
 fn enable_without_running(terminal: &mut TestTerminal, number: u16) {
-    let apdu = store_data(&naming("3A03", number));
+    let apdu = store_data(&isd_p_group("3A03", number));
     let script = Script::of_apdus([hex::decode(apdu).unwrap()]).to_bytes();
     let packet = terminal.next_packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script);
     let (report, _) = terminal.deliver_only(&packet);
@@ -110,7 +110,7 @@ fn a_switch_sends_the_response_then_refresh_then_the_notification() {
         let mut terminal = TestTerminal::new(Testbed::new());
         terminal.facilities = facilities;
         terminal.settle();
-        let apdu = store_data(&naming("3A03", NO_RULES));
+        let apdu = store_data(&isd_p_group("3A03", NO_RULES));
         let script = Script::of_apdus([hex::decode(apdu).unwrap()]).to_bytes();
         terminal.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script);
         let order: Vec<_> = terminal
@@ -129,11 +129,11 @@ fn a_switch_sends_the_response_then_refresh_then_the_notification() {
             (notification.kind, notification.sequence_number, notification.isd_p),
             (NotificationType::ProfileChangeSucceeded, 2, Aid::isd_p(NO_RULES))
         );
-        let commit = terminal.testbed.commit(|context| notification::is_unconfirmed(context));
-        assert!(commit.unwrap());
+        let is_unconfirmed = terminal.testbed.commit(|context| notification::is_unconfirmed(context));
+        assert!(is_unconfirmed.unwrap());
         assert_eq!(terminal.confirm(2), "AB0780010123029000");
-        let commit = terminal.testbed.commit(|context| notification::is_unconfirmed(context));
-        assert!(!commit.unwrap());
+        let is_unconfirmed = terminal.testbed.commit(|context| notification::is_unconfirmed(context));
+        assert!(!is_unconfirmed.unwrap());
         // A repeated confirmation is accepted, an unknown number is refused.
         assert_eq!(terminal.confirm(2), "AB0780010123029000");
         assert_eq!(terminal.confirm(7), "AB0780010123026A88");
@@ -253,7 +253,7 @@ fn a_pending_roll_back_is_not_replaced_by_a_fallback() {
 }
 
 #[test]
-fn a_pending_switch_is_made_before_a_fallback() {
+fn a_pending_switch_is_applied_before_a_fallback() {
     let mut terminal = with_enabled(NO_RULES);
     terminal.facilities = without(&[TerminalCapability::REFRESH]);
     terminal.reset();
@@ -300,8 +300,8 @@ fn after_a_fallback_from_a_protected_profile_only_that_profile_can_be_enabled() 
     let notification = terminal.notification().unwrap();
     terminal.confirm(notification.sequence_number);
     assert!(is_enabled(&terminal, BOOTSTRAP));
-    assert_eq!(terminal.testbed.store(&naming("3A03", NO_RULES)), "69E1");
-    assert_eq!(terminal.testbed.store(&naming("3A05", NO_RULES)), "69E1");
+    assert_eq!(terminal.testbed.store(&isd_p_group("3A03", NO_RULES)), "69E1");
+    assert_eq!(terminal.testbed.store(&isd_p_group("3A05", NO_RULES)), "69E1");
     // A failed attempt to enable it does not lift the restriction.
     enable_without_running(&mut terminal, NO_DISABLE);
     terminal.network = LocationStatus::None;
@@ -312,7 +312,7 @@ fn after_a_fallback_from_a_protected_profile_only_that_profile_can_be_enabled() 
     let notification = terminal.notification().unwrap();
     assert_eq!(notification.kind, NotificationType::ProfileChangeFailed);
     terminal.confirm(notification.sequence_number);
-    assert_eq!(terminal.testbed.store(&naming("3A03", NO_RULES)), "69E1");
+    assert_eq!(terminal.testbed.store(&isd_p_group("3A03", NO_RULES)), "69E1");
     enable(&mut terminal, NO_DISABLE);
     assert!(is_enabled(&terminal, NO_DISABLE));
     let notification = terminal.notification().unwrap();
@@ -360,10 +360,10 @@ fn no_command_is_announced_during_a_refresh() {
     ));
     terminal.fetched.clear();
     terminal.status();
-    let place = |is: fn(&Command) -> bool| terminal.fetched.iter().position(is).unwrap();
+    let position_of = |is: fn(&Command) -> bool| terminal.fetched.iter().position(is).unwrap();
     assert!(
-        place(|each| matches!(each, Command::SendShortMessage { .. }))
-            < place(|each| matches!(each, Command::Refresh(_)))
+        position_of(|each| matches!(each, Command::SendShortMessage { .. }))
+            < position_of(|each| matches!(each, Command::Refresh(_)))
     );
     assert!(is_enabled(&terminal, NO_RULES));
 }
@@ -433,7 +433,7 @@ fn a_network_is_assumed_if_the_terminal_cannot_report_it() {
 }
 
 #[test]
-fn without_refresh_the_switch_is_made_at_the_next_reset() {
+fn without_refresh_the_switch_is_applied_at_the_next_reset() {
     let mut terminal = TestTerminal::new(Testbed::new());
     terminal.facilities = without(&[TerminalCapability::REFRESH]);
     terminal.settle();
@@ -450,7 +450,11 @@ fn timers_and_limits_are_those_of_the_description() {
     let testbed = Testbed::with(
         |description| {
             let numbers = &mut description.m2m.as_mut().unwrap().toolkit;
-            *numbers = Numbers { confirmation_seconds: 7, notification_attempts: 1, ..Numbers::default() };
+            *numbers = ToolkitSettings {
+                confirmation_seconds: 7,
+                notification_attempts: 1,
+                ..ToolkitSettings::default()
+            };
         },
         world::RamMemory::default(),
     );
