@@ -149,7 +149,7 @@ impl Card {
                 (persistent, CardKind::M2m(Box::new(M2mCard { factory, state })), is_stored)
             }
         };
-        // An M2M eUICC uses neither.
+        // The ECASD of a consumer card has taken them; an M2M eUICC does not need them.
         (description.credentials, description.trusted_cis) = (Vec::new(), Vec::new());
         let volatile = Volatile::after_reset(Channel::fresh(&persistent));
         let (shared, memory) = (Arc::clone(shared), Box::new(memory));
@@ -293,7 +293,10 @@ fn apply_pending(context: &mut CardContext<'_, '_>) {
 
 /// The memory belongs to a card of the other kind.
 #[derive(Debug, thiserror::Error)]
-#[error("one of the memory and the description is of a consumer card, the other of an M2M eUICC")]
+#[error(
+    "the memory and the description are of different kinds: one is of a consumer card, \
+     the other of an M2M eUICC"
+)]
 struct CardKindMismatch;
 
 fn card_kind_mismatch(eid: Eid) -> Fault {
@@ -344,8 +347,8 @@ fn run(context: &mut CardContext<'_, '_>, command: Command<'_>) -> Vec<u8> {
 }
 
 /// Takes the pending response of the current channel and discards those of all channels: a pending
-/// response is available to the next command only, on whatever channel that command comes (TS 102
-/// 221 section 12.1.1).
+/// response is available to the next command only, regardless of the channel of that command (TS
+/// 102 221 section 12.1.1).
 fn take_pending_response(context: &mut Context<'_>) -> PendingResponse {
     let mut own = PendingResponse::default();
     for (number, channel) in &mut context.volatile.channels {

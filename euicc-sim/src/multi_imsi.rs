@@ -47,8 +47,8 @@ pub(crate) fn begin(context: &mut Context<'_>) {
     request_location(context);
 }
 
-/// Requests the location after TERMINAL PROFILE. A toolkit application that polls and subscribes to
-/// events has started before.
+/// Requests the location after TERMINAL PROFILE. On an M2M eUICC, the toolkit application has
+/// already requested polling and events.
 pub(crate) fn request_location(context: &mut Context<'_>) {
     if is_installed(context) {
         let location = Command::ProvideLocalInformation(LocalInformation::Location);
@@ -220,8 +220,8 @@ fn reset_counters(aka: &mut Aka) {
 /// EF.LOCI, EF.PSLOCI, EF.EPSLOCI, EF.EPSNSC, EF.Keys, EF.KeysPS, EF.START-HFN, EF.NETPAR,
 /// EF.FPLMN.
 const CLEARED_EFS: [u16; 9] = [0x6F7E, 0x6F73, 0x6FE3, 0x6FE4, 0x6F08, 0x6F09, 0x6F5B, 0x6FC4, 0x6F7B];
-/// The same in subdirectories: EF.Kc and EF.KcGPRS in DF.GSM-ACCESS; locations, contexts and keys
-/// in DF.5GS.
+/// The EFs in subdirectories that are cleared too: EF.Kc and EF.KcGPRS in DF.GSM-ACCESS; locations,
+/// contexts and keys in DF.5GS.
 const CLEARED_EFS_BELOW: [(u16, u16); 7] = [
     (0x5F3B, 0x4F20),
     (0x5F3B, 0x4F52),

@@ -34,9 +34,8 @@ pub(crate) struct Persistent {
     pub(crate) profiles: Vec<Arc<InstalledProfile>>,
     /// The enabled profile. The type permits at most one.
     pub(crate) enabled: Option<Aid>,
-    /// The profile that was enabled before a test profile, or before a provisioning profile if PPR1
-    /// protects the former. While it is set, only this profile can be enabled in the place of the
-    /// present one.
+    /// The profile that was enabled before a test profile or, if PPR1 protects it, before a
+    /// provisioning profile. While it is set, only this profile can replace the enabled one.
     pub(crate) previous_profile: Option<Aid>,
     /// The profile switch that the next REFRESH applies.
     pub(crate) switch: Option<ProfileSwitch>,
@@ -223,7 +222,7 @@ impl ConsumerState {
 /// The state that a reset clears.
 #[derive(Clone, Debug)]
 pub(crate) struct Volatile {
-    /// Open channels; the basic channel is always there.
+    /// Open channels; the basic channel is always open.
     pub(crate) channels: BTreeMap<u8, Channel>,
     pub(crate) session: Session,
     /// Sessions opened by scripts of the SM-SR.

@@ -224,14 +224,14 @@ const MAX_BITS: usize = 64;
 fn sas_accreditation_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     let fits = text.len() <= 64;
-    if fits { Ok(text) } else { Err(D::Error::custom("it is longer than 64 octets")) }
+    if fits { Ok(text) } else { Err(D::Error::custom("sas_accreditation_number is longer than 64 octets")) }
 }
 
 /// OCTET STRING (SIZE(0..32)).
 fn additional_euicc_info<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Octets>, D::Error> {
     let octets = Option::<Octets>::deserialize(deserializer)?;
     let fits = octets.as_ref().is_none_or(|octets| octets.0.len() <= 32);
-    if fits { Ok(octets) } else { Err(D::Error::custom("it is longer than 32 octets")) }
+    if fits { Ok(octets) } else { Err(D::Error::custom("additional_euicc_info is longer than 32 octets")) }
 }
 
 /// A module for `serde(with)` that writes the bits of a BIT STRING by name.

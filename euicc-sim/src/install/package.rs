@@ -19,7 +19,7 @@ pub(crate) struct PackageLoader {
 pub(crate) struct Loaded {
     pub(crate) content: profile::InstalledProfile,
     pub(crate) warnings: Vec<PeStatus>,
-    /// Octets of memory that it takes.
+    /// Octets of memory that the profile takes.
     pub(crate) octets: u32,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! An object is transferred in as many blocks as necessary, with its tag and length before its
 //! value. The state of a transfer is kept on the channel and discarded as soon as another EF or
-//! another object becomes the current one. Nothing of an object is written before its last octet
-//! has been received.
+//! another object becomes the current one. An object is written only after its last octet has been
+//! received.
 
 use profile::{FileIndex, FileKind, MAX_FILE_MEMORY};
 use rsp::der::{Reader, Tag, tlv, tlv_bytes};

@@ -54,8 +54,8 @@ pub(super) fn search_record(context: &mut Context<'_>, command: &Command<'_>) ->
     Ok(found.into_iter().filter_map(|number| u8::try_from(number).ok()).collect())
 }
 
-/// The pattern, the direction, and whether the search starts after the record in P1 instead of at
-/// it.
+/// Returns the pattern, the direction, and true if the search starts after the record in P1 instead
+/// of at that record.
 fn parse_search<'a>(command: &Command<'a>) -> Result<(Pattern<'a>, Direction, bool), StatusWord> {
     let (pattern, direction, starts_after) = match (command.p2 & 0x07, command.data) {
         (SIMPLE_FORWARD, octets) => (Pattern { octets, start: Start::At(0) }, Direction::Forward, false),

@@ -64,8 +64,8 @@ fn check_life_cycle(context: &M2mContext<'_>, isd_p: &Aid) -> Result<(), StatusW
 const CHALLENGE_OR_RANDOM: Tag = Tag(0x85);
 const RECEIPT: Tag = Tag(0x86);
 
-/// Data group 3A02: `crt` is the template in it, `after` are the ephemeral key and the signature
-/// after it. Returns the receipt.
+/// Processes data group 3A02. `crt` is its template, `after` the ephemeral key and the signature
+/// that follow. Returns the receipt.
 pub(crate) fn key_set(
     context: &mut M2mContext<'_>,
     isd_p: Option<&Aid>,
@@ -134,8 +134,8 @@ fn derive(shared: &[u8], info: &[u8], keys: usize) -> Option<([u8; AES_KEY], [[u
     }
 }
 
-/// Decodes an ephemeral key: the point with or without its 04, or the format of certificates. The
-/// sources disagree.
+/// Decodes an ephemeral key in each of the formats that sources describe: the point with or without
+/// its 04, or the format of certificates.
 fn ephemeral_key(octets: &[u8]) -> Option<PublicKey> {
     match octets.len() {
         65 => PublicKey::from_sec1(Curve::P256, octets).ok(),

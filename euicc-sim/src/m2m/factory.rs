@@ -52,7 +52,7 @@ pub(crate) fn state(
     }
     let used = state.memory_used(&persistent);
     if used > description.memory_size {
-        let why = format!("its profiles take {used} octets of {}", description.memory_size);
+        let why = format!("its profiles need {used} octets, and it has {}", description.memory_size);
         return Err(Fault::new("cannot make the card", why, "give it more memory or fewer profiles"));
     }
     Ok((persistent, state))

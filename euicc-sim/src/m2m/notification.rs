@@ -1,10 +1,10 @@
 //! The default notification: SGP.02 sections 3.15 and 4.1.1.11. It reports the enabled profile to
 //! the SM-SR, which confirms it.
 //!
-//! There is at most one pending notification: a new event replaces an unconfirmed notification. It
-//! is sent by short message if the ISD-R has an SMS address, otherwise over HTTPS. It is repeated
-//! with the same number until it is confirmed. If no confirmation arrives, the profile switch
-//! counts as failed.
+//! There is at most one pending notification: a new event replaces an unconfirmed notification. A
+//! notification is sent by short message if the ISD-R has an SMS address, otherwise over HTTPS. The
+//! card repeats it with the same number until it is confirmed. If no confirmation arrives, the
+//! profile switch counts as failed.
 
 use rsp::ids::Aid;
 

@@ -5,9 +5,9 @@
 //! never causes a script to run twice. A REFRESH is postponed until the session has ended or was
 //! interrupted, so that the response is sent first.
 //!
-//! There is one session at a time. A request starts at once if there is no active session, and goes
-//! before a session that waits for a retry. A session for a notification goes before all others and
-//! is not retried here: the sender of the notification does that.
+//! There is one session at a time. A requested session starts at once if no session is active. It
+//! goes before a session that waits for a retry. A session for a notification goes before all
+//! others and is not retried here, because the notification itself is sent again.
 
 pub(crate) mod connection;
 mod parameters;

@@ -60,8 +60,8 @@ pub(crate) fn begin(context: &mut M2mContext<'_>) {
     cat.queue_command(Owner::Toolkit, Command::ProvideLocalInformation(LocalInformation::Imei));
     let location = Command::ProvideLocalInformation(LocalInformation::Location);
     let reports_network = cat.queue_command(Owner::Toolkit, location) || reports_network;
-    // If the terminal cannot report the location status, a network is assumed; failed attempts then
-    // show its absence.
+    // If the terminal cannot report the location status, the card assumes a network. Failed
+    // attempts to send then show that there is none.
     fallback::network_status_changed(
         context,
         if reports_network { Network::Unknown } else { Network::Normal },

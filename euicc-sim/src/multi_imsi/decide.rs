@@ -2,9 +2,9 @@
 //!
 //! In each country the applet tries the identity of that country, and after a rejection the default
 //! identity. The number of attempts is limited: within a day, an identity other than the default is
-//! selected at most [`MAX_SELECTIONS_PER_COUNTRY`] times per country and at most [`MAX_SELECTIONS`] times in total. The
-//! return to the default identity is always possible and does not count; the next selection counts
-//! again.
+//! selected at most [`MAX_SELECTIONS_PER_COUNTRY`] times per country and at most [`MAX_SELECTIONS`]
+//! times in total. The return to the default identity is always possible and does not count; the
+//! next selection counts again.
 
 use profile::identities::Identities;
 use rsp::ids::{Imsi, Mcc};
@@ -14,8 +14,8 @@ use crate::state::multi_imsi::Record;
 
 /// Maximum selections of a country's identity in that country.
 pub(super) const MAX_SELECTIONS_PER_COUNTRY: u8 = 3;
-/// Maximum selections in total. This exceeds the number of border crossings of a day unless all of
-/// them are spent on one border.
+/// Maximum selections in total. A journey crosses fewer borders in a day, unless it crosses the
+/// same border again and again.
 pub(super) const MAX_SELECTIONS: u8 = 12;
 /// Number of STATUS commands in a day with one every 30 seconds.
 pub(super) const STATUS_PER_DAY: u32 = 2880;

@@ -401,7 +401,7 @@ fn the_number_of_authentications_is_limited_by_the_package() {
     testbed.read(SELECT_USIM);
     let fresh = challenge(&algorithm, [0x5A; 16], Sqn::from_seq_ind(1, 0).unwrap());
     let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
-    // Counted regardless of the outcome, and across a reset.
+    // Attempts are counted regardless of the outcome, and across a reset.
     assert_eq!(outcome_of(&mut testbed, &fresh), "DB");
     assert_eq!(outcome_of(&mut testbed, &fresh), "DC");
     testbed.expect(&fresh.replacen("5a", "5b", 1), "9862");

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use world::{Batch, Cells, Fault, Memory, RamMemory};
 
-/// A memory whose writes fail from the `n`-th on, all of them or a given number.
+/// A memory whose writes fail from write `fails_at` on: all of them, or a given number.
 #[derive(Clone)]
 pub(crate) struct CutMemory {
     inner: RamMemory,
@@ -30,6 +30,7 @@ impl CutMemory {
         }
     }
 
+    /// A memory whose writes do not fail.
     pub(crate) fn intact(cells: Cells) -> Self {
         Self::new(cells, usize::MAX, false)
     }

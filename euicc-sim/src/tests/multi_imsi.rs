@@ -252,7 +252,7 @@ fn a_rejected_identity_is_replaced_by_the_default_after_three_attempts() {
         testbed.reset();
     }
     assert_eq!((identity(&mut testbed), resets), (HOME, 6), "three attempts");
-    // After a day of STATUS commands it is tried again.
+    // After a day of STATUS commands the identity is tried again.
     switch_on(&mut testbed);
     for _ in 0..2880 {
         testbed.expect("80F2000C", "9000");

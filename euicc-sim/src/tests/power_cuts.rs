@@ -310,7 +310,7 @@ fn the_memory_of_another_card_or_of_no_card_is_refused() {
     };
     let one = |cell: &str, content: Content| open(Cells::from([(cell.to_owned(), content)]));
     let new = |eid: Eid| new_consumer_card(eid).remove("card").unwrap();
-    assert!(one("card", b"{".to_vec().into()).contains("restore it from a backup"));
+    assert!(one("card", b"{".to_vec().into()).contains("restore the memory from a backup"));
     let own = super::testbed::description(&PKI).eid;
     assert!(one("cart", new(own)).contains("its cell card is missing"));
     let other = new("89001012012341234012345678901224".parse().unwrap());

@@ -89,8 +89,8 @@ fn decide(context: &ConsumerContext<'_>, request: LoadCrlRequest) -> Result<Stor
     Ok(list)
 }
 
-/// Stores a CRL. A complete one replaces all CRLs of its CI, a partial one replaces the partial
-/// ones.
+/// Stores a CRL. A complete CRL replaces all CRLs of its CI. A partial CRL replaces only the
+/// partial CRLs.
 fn store(context: &mut ConsumerContext<'_>, crl: StoredCrl) {
     if context.state.crls.contains(&crl) {
         return;

@@ -30,7 +30,7 @@ fn decide(context: &mut ConsumerContext<'_>, request: &EnableProfileRequest) -> 
     switch::request(context, switch, request.refresh_flag.0).map_err(|CatBusy| EnableResult::CAT_BUSY)
 }
 
-/// Checks whether the enabled profile may be replaced by `target`.
+/// Checks that the enabled profile may be replaced by `target`.
 fn check_replacement(
     context: &ConsumerContext<'_>,
     enabled: &InstalledProfile,

@@ -168,7 +168,7 @@ fn personalise(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord>
 }
 
 /// ES8.UpdateConnectivityParameters: replaces the parameters of each bearer in `contents` and keeps
-/// those of the others.
+/// the parameters of other bearers.
 fn update_connectivity(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
     /// SMS, HTTPS, CAT_TP.
     const BEARERS: std::ops::RangeInclusive<u32> = 0xA0..=0xA2;

@@ -79,8 +79,8 @@ fn status_of(context: &M2mContext<'_>, state: &State, isd_p: &IsdP, tags: &[Tag]
             Tag(0x4F) => isd_p.aid.0.clone(),
             Tag(0x9F70) => vec![context.life_cycle(&isd_p.aid)? as u8],
             Tag(0xC5) => PRIVILEGES.to_vec(),
-            // The tags of the two attributes that SGP.02 added are not in any available text. The
-            // first is used by servers, the second is a guess.
+            // No available text defines the tags of the two attributes that SGP.02 added. Servers
+            // use 53; 54 is a guess.
             Tag(0x53) => vec![u8::from(state.fallback.as_ref() == Some(&isd_p.aid))],
             Tag(0x54) => vec![u8::from(state.emergency.as_ref() == Some(&isd_p.aid))],
             // Cumulative granted and remaining non-volatile memory.

@@ -1,6 +1,7 @@
-//! Session parameters. They come from the trigger, then from the parameters stored in the ISD-R,
-//! and the bearer parameters finally from the connectivity parameters of the enabled profile.
-//! GlobalPlatform Amendment B section 3.8, SGP.02 section 2.4.4.
+//! Session parameters: GlobalPlatform Amendment B section 3.8, SGP.02 section 2.4.4.
+//!
+//! Each parameter is taken from the first source that has it: the trigger, the parameters stored in
+//! the ISD-R, and for bearer parameters the connectivity parameters of the enabled profile.
 
 use profile::SecretOctets;
 use rsp::der::{DecodeError, Tag, tlv, tlv_bytes};

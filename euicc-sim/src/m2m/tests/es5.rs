@@ -459,7 +459,7 @@ fn only_the_given_addressing_parameters_change() {
         ("3A07 0A A308 8206 8304 85020441", "6A80"),
         ("3A07 0A A308 8206 8304 89028C00", "6A80"),
         ("3A07 0D A30B 8209 8307 89058C03 2F2041", "6A80"),
-        // The same without the 83.
+        // The truncated key reference again, without the 83.
         ("3A07 08 A306 8204 85020441", "6A80"),
         // Invalid or missing names.
         ("3A07 04 A302 8300", "6A80"),

@@ -25,7 +25,7 @@ pub(crate) enum Owner {
 const NUMBERS: std::ops::RangeInclusive<u8> = 2..=254;
 
 /// Maximum queue length: a response packet with the maximum number of short messages, and one
-/// command of each other owner. No single owner comes close to it.
+/// command of each other owner. No owner alone queues this many.
 const MAX_WAITING: usize = 300;
 
 /// The commands that wait for FETCH, and the fetched command.

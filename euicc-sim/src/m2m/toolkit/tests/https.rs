@@ -321,6 +321,7 @@ fn a_repeated_trigger_does_not_disturb_the_session() {
     assert_eq!(link(&terminal).opened.len(), 1);
 }
 
+/// A terminal with a card that sends its notifications over HTTPS.
 pub(super) fn with_https_notifications() -> TestTerminal {
     let testbed = Testbed::with(
         |description| {

@@ -172,6 +172,7 @@ impl Link {
         })
     }
 
+    /// Counts a channel command. Returns false if the link is lost.
     fn count_command(&mut self) -> bool {
         match &mut self.commands_until_loss {
             Some(0) => return false,

@@ -173,7 +173,7 @@ fn after_every_power_cut_the_card_reaches_a_final_state() {
     }
 }
 
-/// Without a reset: input that the terminal sends only once is processed later.
+/// The card is not reset. Input that the terminal sends only once is processed later.
 #[test]
 fn after_a_temporary_memory_failure_the_card_reaches_a_final_state() {
     let start = start();

@@ -41,7 +41,7 @@ fn silent_link(replies: impl IntoIterator<Item = Reply>) -> Link {
     link
 }
 
-/// Sets whether the links of all channels are lost at once.
+/// If `are_lost` is true, the links of all channels are lost at once.
 fn set_links_lost(terminal: &mut TestTerminal, are_lost: bool) {
     terminal.link.as_mut().unwrap().commands_until_loss = are_lost.then_some(0);
 }
@@ -218,7 +218,7 @@ fn a_session_triggered_during_another_starts_after_it() {
         assert_eq!(uris(&terminal), ["/gsma/adminagent", "/2", "/other"], "step {step}");
         assert!(is_over(&terminal) && terminal.timers.is_empty(), "step {step}");
     }
-    // The same after a session with a silent server.
+    // The second session also starts after a session with a silent server.
     let mut terminal = TestTerminal::settled();
     terminal.link = Some(silent_link([]));
     terminal.packet(Spi::UNANSWERED, &trigger());
