@@ -26,7 +26,7 @@ const GSM_SECURITY_CONTEXT: usize = 38;
 
 /// Bits of sqnOptions that enable the checks of annex C.2 in addition to "greater than the last of
 /// this index". The TS.48 documentation says that 02, the default, is the protection against wrap
-/// around; that 01 is the age limit is an assumption.
+/// around. The meaning of 01, the age limit, is an assumption.
 const CHECK_AGE: u8 = 0x01;
 const CHECK_DELTA: u8 = 0x02;
 
@@ -198,7 +198,7 @@ mod tests {
         sqn
     }
 
-    /// Milenage.
+    /// Milenage parameters with these sqnOptions.
     fn aka(options: u8) -> Aka {
         Aka {
             adf: FileIndex::MF,

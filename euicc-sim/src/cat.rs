@@ -22,7 +22,7 @@ use super::apdu::{Command, Le};
 use super::context::Context;
 use super::iso7816::select;
 use super::kind::CardContext;
-use super::m2m::toolkit::{self, Numbers};
+use super::m2m::toolkit::{self, ToolkitSettings};
 use super::multi_imsi;
 use super::state::Volatile;
 use super::state::cat::queue::ResponseOutcome;
@@ -218,7 +218,7 @@ fn queued_response(context: &mut CardContext<'_, '_>, data: &[u8]) -> Result<Vec
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     let settings = match context {
-        CardContext::Consumer(_) => Numbers::STANDARD,
+        CardContext::Consumer(_) => ToolkitSettings::DEFAULT,
         CardContext::M2m(context) => context.toolkit_settings(),
     };
     match context.volatile.cat.queue.answer(data, settings.tries_of_a_command) {

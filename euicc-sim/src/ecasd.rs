@@ -44,7 +44,7 @@ impl Ecasd {
             credentials.into_iter().map(|credential| Credential::load(credential, &eid, shared));
         let preferred = credentials
             .next()
-            .ok_or_else(|| fault("the card's own certificates", "there are none".to_owned()))??;
+            .ok_or_else(|| fault("the card's own certificates", "the description has none".to_owned()))??;
         let others = credentials.collect::<Result<_, _>>()?;
         Ok(Self { preferred, others, trust })
     }

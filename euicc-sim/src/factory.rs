@@ -37,7 +37,7 @@ fn load(
     content: Content,
     enabled: bool,
 ) -> Result<(), Fault> {
-    if context.persistent.profiles.iter().any(|profile| profile.iccid() == iccid) {
+    if context.persistent.has_iccid(iccid) {
         return Err(factory_fault(&format!("the card already has the profile {iccid}")));
     }
     let number = context.state.next_isd_p;

@@ -2,8 +2,8 @@
 //! 5.7.6.
 //!
 //! The package arrives in segments and is installed into volatile memory as they arrive. The last
-//! segment stores the profile and its notification in one write. After a failure nothing remains
-//! but the signed installation result.
+//! segment stores the profile and its notification in one write. After a failure only the signed
+//! installation result remains.
 
 mod checks;
 mod elements;

@@ -32,9 +32,9 @@ pub(super) const GET_RESPONSE: u8 = 0xC0;
 
 /// The handler of a command.
 enum Function {
-    /// The same on all kinds of card.
+    /// The handler is the same for all kinds of card.
     Common(fn(&mut Context<'_>, &Command<'_>) -> Result<Vec<u8>, StatusWord>),
-    /// Depends on the kind of the card.
+    /// The handler depends on the kind of card.
     ByKind(fn(&mut CardContext<'_, '_>, &Command<'_>) -> Result<Vec<u8>, StatusWord>),
 }
 

@@ -23,6 +23,7 @@
 //! | `m2m` | SGP.02, for an M2M eUICC |
 //! | `multi_imsi` | the applet of a profile with several IMSIs |
 //! | `state` | the persistent and the volatile state: data types without command handlers |
+//! | `tag_list` | GlobalPlatform section 11.3, SGP.22 section 5.7.15: lists of requested tags |
 //! | `stored`, `shared` | the cells of the state in the memory, and data shared between cards |
 //!
 //! The modules form a tree of dependencies. `state` and the protocol engines (TLS, SCP03, the package
@@ -51,6 +52,7 @@ mod shared;
 mod state;
 mod stored;
 mod switch;
+mod tag_list;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -147,7 +149,7 @@ impl Card {
                 (persistent, CardKind::M2m(Box::new(M2mCard { factory, state })), is_stored)
             }
         };
-        // An M2M eUICC uses neither.
+        // The ECASD of a consumer card has taken them; an M2M eUICC does not need them.
         (description.credentials, description.trusted_cis) = (Vec::new(), Vec::new());
         let volatile = Volatile::after_reset(Channel::fresh(&persistent));
         let (shared, memory) = (Arc::clone(shared), Box::new(memory));
@@ -175,7 +177,7 @@ impl Card {
         self.volatile = Volatile::after_reset(Channel::fresh(&self.persistent));
         if let Err(fault) = committed {
             tracing::warn!(%fault, "the card could not switch profile or identity at reset");
-            self.volatile.cat.announce_switch_later();
+            self.volatile.cat.is_switch_late = true;
         }
         Atr(self.description.atr.to_vec())
     }
@@ -198,7 +200,7 @@ impl Card {
             Err(fault) => {
                 tracing::warn!(%fault, "the card's memory failed");
                 self.volatile = before;
-                self.volatile.cat.defer(&command);
+                self.volatile.cat.deferred.keep(&command);
                 StatusWord::MEMORY_PROBLEM.to_bytes().to_vec()
             }
         }
@@ -291,7 +293,10 @@ fn apply_pending(context: &mut CardContext<'_, '_>) {
 
 /// The memory belongs to a card of the other kind.
 #[derive(Debug, thiserror::Error)]
-#[error("one of the memory and the description is of a consumer card, the other of an M2M eUICC")]
+#[error(
+    "the memory and the description are of different kinds: one is of a consumer card, \
+     the other of an M2M eUICC"
+)]
 struct CardKindMismatch;
 
 fn card_kind_mismatch(eid: Eid) -> Fault {
@@ -333,23 +338,23 @@ fn run(context: &mut CardContext<'_, '_>, command: Command<'_>) -> Vec<u8> {
     if !context.volatile.channels.contains_key(&command.class.channel) {
         return StatusWord::LOGICAL_CHANNEL_NOT_SUPPORTED.to_bytes().to_vec();
     }
-    let waiting = take_pending_response(context);
+    let pending = take_pending_response(context);
     let outcome = match command.ins {
-        iso7816::GET_RESPONSE => get_response(context, &command, waiting),
+        iso7816::GET_RESPONSE => get_response(context, &command, pending),
         _ => iso7816::dispatch(context, &command).map(|data| answer(context, &command, data)),
     };
     outcome.unwrap_or_else(|status| status.to_bytes().to_vec())
 }
 
 /// Takes the pending response of the current channel and discards those of all channels: a pending
-/// response is available to the next command only, on whatever channel that command comes (TS 102
-/// 221 section 12.1.1).
+/// response is available to the next command only, regardless of the channel of that command (TS
+/// 102 221 section 12.1.1).
 fn take_pending_response(context: &mut Context<'_>) -> PendingResponse {
     let mut own = PendingResponse::default();
     for (number, channel) in &mut context.volatile.channels {
-        let waiting = std::mem::take(&mut channel.waiting);
+        let pending = std::mem::take(&mut channel.pending_response);
         if *number == context.channel {
-            own = waiting;
+            own = pending;
         }
     }
     own
@@ -359,7 +364,7 @@ fn take_pending_response(context: &mut Context<'_>) -> PendingResponse {
 fn get_response(
     context: &mut Context<'_>,
     command: &Command<'_>,
-    mut waiting: PendingResponse,
+    mut pending: PendingResponse,
 ) -> Result<Vec<u8>, StatusWord> {
     if command.p1 != 0 || command.p2 != 0 {
         return Err(StatusWord::INCORRECT_P1_P2);
@@ -369,24 +374,24 @@ fn get_response(
     }
     // GET RESPONSE out of sequence gets the status word of section 12.1.1.1.
     let available =
-        Some(waiting.data.len()).filter(|octets| *octets > 0).ok_or(StatusWord::TECHNICAL_PROBLEM)?;
+        Some(pending.data.len()).filter(|octets| *octets > 0).ok_or(StatusWord::TECHNICAL_PROBLEM)?;
     let taken = match command.le {
         None => return Err(StatusWord::WRONG_LENGTH),
         // GET RESPONSE with Le 00 requests exactly 256 octets, while READ BINARY and similar
         // commands return all available data. The terminal learns the number of octets from 6Cxx.
         Some(Le::Maximum(SHORT_MAXIMUM) | Le::Exactly(_)) if command.le_limit() > available => {
-            keep_pending_response(context, waiting);
+            keep_pending_response(context, pending);
             return Err(StatusWord::wrong_le(available));
         }
         Some(le) => le.limit().min(available),
     };
-    let left = waiting.data.split_off(taken);
-    let mut answer = waiting.data;
+    let left = pending.data.split_off(taken);
+    let mut answer = pending.data;
     let status = match left.len() {
-        0 => waiting.status.unwrap_or(context.volatile.cat.status()),
+        0 => pending.status.unwrap_or(context.volatile.cat.status()),
         octets => StatusWord::more(octets),
     };
-    keep_pending_response(context, PendingResponse { data: left, status: waiting.status });
+    keep_pending_response(context, PendingResponse { data: left, status: pending.status });
     answer.extend(status.to_bytes());
     Ok(answer)
 }
@@ -413,9 +418,9 @@ fn answer(context: &mut Context<'_>, command: &Command<'_>, mut data: Vec<u8>) -
     data
 }
 
-fn keep_pending_response(context: &mut Context<'_>, waiting: PendingResponse) {
+fn keep_pending_response(context: &mut Context<'_>, pending: PendingResponse) {
     if let Some(channel) = context.channel() {
-        channel.waiting = waiting;
+        channel.pending_response = pending;
     }
 }
 

@@ -16,7 +16,7 @@ use std::mem;
 use super::context::Context;
 use super::state::InstalledProfile;
 use super::state::cat::facilities::reports_event;
-use super::state::cat::queue::{Owner, is_done};
+use super::state::cat::queue::{LIMITED_SERVICE, Owner, is_done};
 use super::state::multi_imsi::{State, StoredKeys};
 use decide::{LocationReport, MAX_STATUS_WITHOUT_SERVICE, STATUS_PER_DAY, decide};
 use profile::facts::{Aka, Counts, CountsOf};
@@ -24,8 +24,8 @@ use profile::identities::{Identities, Identity, is_applet};
 use profile::{Fid, FileIndex, ProfileFiles};
 use rsp::ids::{Imsi, Mcc, Plmn};
 use rsp::ota::cat::{
-    Command, Duration, Envelope, Event, EventDownload, GeneralResult, LocalInformation, LocationInformation,
-    LocationStatus, Response, TerminalResponse,
+    Command, Duration, Envelope, Event, EventDownload, LocalInformation, LocationInformation, LocationStatus,
+    Response, TerminalResponse,
 };
 
 /// True if the enabled profile has the applet.
@@ -41,14 +41,14 @@ pub(crate) fn begin(context: &mut Context<'_>) {
     let cat = &mut context.volatile.cat;
     cat.restart();
     cat.queue_command(Owner::Identities, Command::PollInterval(Duration::Seconds(30)));
-    if reports_event(cat.terminal(), Event::LOCATION_STATUS) {
+    if reports_event(&cat.terminal, Event::LOCATION_STATUS) {
         cat.queue_command(Owner::Identities, Command::SetUpEventList(vec![Event::LOCATION_STATUS]));
     }
     request_location(context);
 }
 
-/// Requests the location after TERMINAL PROFILE. A toolkit application that polls and subscribes to
-/// events has started before.
+/// Requests the location after TERMINAL PROFILE. On an M2M eUICC, the toolkit application has
+/// already requested polling and events.
 pub(crate) fn request_location(context: &mut Context<'_>) {
     if is_installed(context) {
         let location = Command::ProvideLocalInformation(LocalInformation::Location);
@@ -89,7 +89,7 @@ pub(crate) fn location_reported(
         LocationStatus::Limited if country.is_none() => {
             let location = Command::ProvideLocalInformation(LocalInformation::Location);
             let cat = &mut context.volatile.cat;
-            if !cat.has_command(Owner::Identities) && !cat.queue_command(Owner::Identities, location) {
+            if !cat.queue.has(Owner::Identities) && !cat.queue_command(Owner::Identities, location) {
                 process_report(context, LocationReport { service, country });
             }
         }
@@ -105,8 +105,6 @@ pub(crate) fn response_received(
     command: &Command,
     response: Option<&TerminalResponse>,
 ) {
-    /// TS 102 223 section 8.12: performed, limited service.
-    const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
     let (Command::ProvideLocalInformation(_), Some(response)) = (command, response) else { return };
     let Response::Location(location) = &response.response else { return };
     if is_done(response.result) && is_installed(context) {
@@ -148,9 +146,9 @@ fn process_report(context: &mut Context<'_>, report: LocationReport) {
         return;
     }
     state.due = decide(&identities, active, &mut state.record, report);
-    let is_picked = state.due.is_some();
+    let is_selected = state.due.is_some();
     change(context, |own| *own = state);
-    if is_picked && !context.volatile.cat.is_busy() {
+    if is_selected && !context.volatile.cat.is_busy() {
         context.volatile.cat.announce_reset();
     }
 }
@@ -222,8 +220,8 @@ fn reset_counters(aka: &mut Aka) {
 /// EF.LOCI, EF.PSLOCI, EF.EPSLOCI, EF.EPSNSC, EF.Keys, EF.KeysPS, EF.START-HFN, EF.NETPAR,
 /// EF.FPLMN.
 const CLEARED_EFS: [u16; 9] = [0x6F7E, 0x6F73, 0x6FE3, 0x6FE4, 0x6F08, 0x6F09, 0x6F5B, 0x6FC4, 0x6F7B];
-/// The same in subdirectories: EF.Kc and EF.KcGPRS in DF.GSM-ACCESS; locations, contexts and keys
-/// in DF.5GS.
+/// The EFs in subdirectories that are cleared too: EF.Kc and EF.KcGPRS in DF.GSM-ACCESS; locations,
+/// contexts and keys in DF.5GS.
 const CLEARED_EFS_BELOW: [(u16, u16); 7] = [
     (0x5F3B, 0x4F20),
     (0x5F3B, 0x4F52),

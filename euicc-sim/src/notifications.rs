@@ -32,12 +32,12 @@ pub(crate) fn notify(context: &mut ConsumerContext<'_>, isd_p: &Aid, event: usiz
     notify_others(context, isd_p, event, "");
 }
 
-/// Creates the notifications that the profile configures for this event. The address `knows` gets
+/// Creates the notifications that the profile configures for this event. The address `except` gets
 /// none: the server there already receives the installation result.
-pub(crate) fn notify_others(context: &mut ConsumerContext<'_>, isd_p: &Aid, event: usize, knows: &str) {
+pub(crate) fn notify_others(context: &mut ConsumerContext<'_>, isd_p: &Aid, event: usize, except: &str) {
     let Some(profile) = context.persistent.profile(isd_p) else { return };
     let (metadata, ci) = (profile.metadata.0.clone(), profile.ci.clone());
-    for address in receivers(&metadata, event).into_iter().filter(|to| !to.eq_ignore_ascii_case(knows)) {
+    for address in receivers(&metadata, event).into_iter().filter(|to| !to.eq_ignore_ascii_case(except)) {
         let metadata = next_metadata(context, event, address, Some(metadata.iccid));
         let notification = signed(context, metadata.clone(), &ci);
         keep(context, metadata, event, notification);

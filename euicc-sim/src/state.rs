@@ -34,9 +34,8 @@ pub(crate) struct Persistent {
     pub(crate) profiles: Vec<Arc<InstalledProfile>>,
     /// The enabled profile. The type permits at most one.
     pub(crate) enabled: Option<Aid>,
-    /// The profile that was enabled before a test profile, or before a provisioning profile if PPR1
-    /// protects the former. While it is set, only this profile can be enabled in the place of the
-    /// present one.
+    /// The profile that was enabled before a test profile or, if PPR1 protects it, before a
+    /// provisioning profile. While it is set, only this profile can replace the enabled one.
     pub(crate) previous_profile: Option<Aid>,
     /// The profile switch that the next REFRESH applies.
     pub(crate) switch: Option<ProfileSwitch>,
@@ -157,7 +156,7 @@ pub(crate) struct StoredCrl {
 }
 
 impl StoredCrl {
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.missing_parts().is_empty()
     }
 
@@ -166,7 +165,7 @@ impl StoredCrl {
     }
 
     /// True if both are parts of the same list.
-    pub(crate) fn is_of_the_list_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_list_as(&self, other: &Self) -> bool {
         (self.number, self.base, self.parts) == (other.number, other.base, other.parts)
     }
 }
@@ -182,6 +181,10 @@ impl Persistent {
 
     pub(crate) fn profile(&self, isd_p: &Aid) -> Option<&InstalledProfile> {
         self.profiles.iter().find(|profile| profile.isd_p == *isd_p).map(AsRef::as_ref)
+    }
+
+    pub(crate) fn has_iccid(&self, iccid: Iccid) -> bool {
+        self.profiles.iter().any(|profile| profile.iccid() == iccid)
     }
 
     /// Removes the profile and the reference to it as the previous profile.
@@ -219,7 +222,7 @@ impl ConsumerState {
 /// The state that a reset clears.
 #[derive(Clone, Debug)]
 pub(crate) struct Volatile {
-    /// Open channels; the basic channel is always there.
+    /// Open channels; the basic channel is always open.
     pub(crate) channels: BTreeMap<u8, Channel>,
     pub(crate) session: Session,
     /// Sessions opened by scripts of the SM-SR.

@@ -365,7 +365,7 @@ impl Stored {
         };
         if stored_form != STORED_FORM {
             let why = format!("it has stored form {stored_form}, and this program reads form {STORED_FORM}");
-            return Err(Fault::new(self.what(), why, "use the program that wrote it"));
+            return Err(Fault::new(self.what(), why, "use the program that wrote the memory"));
         }
         if eid != self.eid {
             let why = format!("it belongs to card {eid}");
@@ -427,7 +427,8 @@ impl Stored {
     }
 
     fn fault(&self, why: String) -> Fault {
-        Fault::new(self.what(), why, "restore it from a backup, or remove it to start with a new card")
+        let remedy = "restore the memory from a backup, or remove it to start with a new card";
+        Fault::new(self.what(), why, remedy)
     }
 
     fn what(&self) -> String {

@@ -49,8 +49,8 @@ fn apply(context: &mut CardContext<'_, '_>, switch: ProfileSwitch) {
         ProfileSwitch::Enable(isd_p) if context.persistent.profile(&isd_p).is_some() => Some(isd_p),
         // The profile has been deleted by a memory reset in the meantime.
         ProfileSwitch::Enable(_) => return,
-        // Disabling a test profile re-enables the profile before it (SGP.21 TPRO10). In other cases
-        // no profile is enabled.
+        // Disabling a test profile re-enables the profile that was enabled before it (SGP.21
+        // TPRO10). In other cases no profile is enabled.
         ProfileSwitch::Disable => context.persistent.previous_profile.clone(),
     };
     update_previous_profile(context, before.as_ref(), after.as_ref());

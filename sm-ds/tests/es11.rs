@@ -21,7 +21,8 @@ use rsp::der::Raw;
 use rsp::ids::{SubjectKeyIdentifier, TransactionId, Version};
 use rsp::sgp22::es9plus::{self, CancelSessionRequestEs9};
 use rsp::sgp22::es10b::{
-    AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse, CancelSessionResponse,
+    AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse, CancelSessionError,
+    CancelSessionResponse,
 };
 use rsp::sgp22::es11::{
     self, AuthenticateClient, AuthenticateClientError, AuthenticateClientOk, AuthenticateClientRequest,
@@ -193,7 +194,9 @@ async fn errors_without_an_asn1_status_code_are_http_statuses() {
     let not_of_an_sm_ds = with(&|request| {
         let cancel = CancelSessionRequestEs9 {
             transaction_id: TransactionId(vec![1; 16]),
-            cancel_session_response: CancelSessionResponse::CancelSessionResponseError(127),
+            cancel_session_response: CancelSessionResponse::CancelSessionResponseError(
+                CancelSessionError::UNDEFINED_ERROR,
+            ),
         };
         *request = asn1::request(VERSION, &cancel);
     });

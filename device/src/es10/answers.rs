@@ -6,13 +6,13 @@ use rsp::sgp22::es8plus::{FinalResult, ProfileInstallationResult};
 use rsp::sgp22::es10b::{
     AuthenticateServerResponse, CancelSessionResponse, DeleteNotificationStatus,
     EuiccConfiguredAddressesResponse, GetEuiccChallengeResponse, GetRatResponse, ListNotificationResponse,
-    NotificationSentResponse, PrepareDownloadResponse, RetrieveNotificationsListResponse,
-    SetDefaultDpAddressResponse,
+    NotificationSentResponse, NotificationsListResultError, PrepareDownloadResponse,
+    RetrieveNotificationsListResponse, SetDefaultDpAddressResponse, SetDefaultDpAddressResult,
 };
 use rsp::sgp22::es10c::{
     DeleteProfileResponse, DeleteResult, DisableProfileResponse, DisableResult, EnableProfileResponse,
-    EnableResult, EuiccMemoryResetResponse, GetEuiccDataResponse, ProfileInfoListResponse,
-    SetNicknameResponse,
+    EnableResult, EuiccMemoryResetResponse, GetEuiccDataResponse, ProfileInfoListResponse, ResetResult,
+    SetNicknameResponse, SetNicknameResult,
 };
 use rsp::sgp22::{EuiccInfo1, EuiccInfo2};
 use world::Outcome;
@@ -50,28 +50,6 @@ impl Verdict for EuiccInfo2 {}
 impl Verdict for GetRatResponse {}
 impl Verdict for GetEuiccDataResponse {}
 
-/// Functions whose response is a plain integer; 0 is "ok".
-macro_rules! plain_number {
-    ($($response:ident . $field:ident { $($number:literal: $name:literal),* }),+ $(,)?) => { $(
-        impl Verdict for $response {
-            fn refusal(&self) -> Option<ResultCode> {
-                let name = match self.$field {
-                    0 => return None,
-                    $( $number => Some($name), )*
-                    _ => None,
-                };
-                Some(ResultCode { number: self.$field, name })
-            }
-        }
-    )+ };
-}
-
-plain_number! {
-    SetDefaultDpAddressResponse.set_default_dp_address_result { 127: "UNDEFINED_ERROR" },
-    EuiccMemoryResetResponse.reset_result { 1: "NOTHING_TO_DELETE", 5: "CAT_BUSY", 127: "UNDEFINED_ERROR" },
-    SetNicknameResponse.set_nickname_result { 1: "ICCID_NOT_FOUND", 127: "UNDEFINED_ERROR" },
-}
-
 /// Functions whose response is an integer with named values.
 macro_rules! named_number {
     ($($response:ident . $field:ident: $codes:ident),+ $(,)?) => { $(
@@ -86,9 +64,12 @@ macro_rules! named_number {
 
 named_number! {
     NotificationSentResponse.delete_notification_status: DeleteNotificationStatus,
+    SetDefaultDpAddressResponse.set_default_dp_address_result: SetDefaultDpAddressResult,
     EnableProfileResponse.enable_result: EnableResult,
     DisableProfileResponse.disable_result: DisableResult,
     DeleteProfileResponse.delete_result: DeleteResult,
+    EuiccMemoryResetResponse.reset_result: ResetResult,
+    SetNicknameResponse.set_nickname_result: SetNicknameResult,
 }
 
 impl Verdict for AuthenticateServerResponse {
@@ -119,10 +100,7 @@ impl Verdict for CancelSessionResponse {
     fn refusal(&self) -> Option<ResultCode> {
         match self {
             Self::CancelSessionResponseOk(_) => None,
-            Self::CancelSessionResponseError(number) => {
-                let name = (*number == 5).then_some("INVALID_TRANSACTION_ID");
-                Some(ResultCode { number: *number, name })
-            }
+            Self::CancelSessionResponseError(code) => Some(ResultCode { number: code.0, name: code.name() }),
         }
     }
 }
@@ -140,8 +118,11 @@ impl Verdict for RetrieveNotificationsListResponse {
     fn refusal(&self) -> Option<ResultCode> {
         match self {
             // "None available" is not a refusal.
-            Self::NotificationList(_) | Self::NotificationsListResultError(1) => None,
-            Self::NotificationsListResultError(number) => Some(ResultCode { number: *number, name: None }),
+            Self::NotificationList(_)
+            | Self::NotificationsListResultError(NotificationsListResultError::NO_RESULT_AVAILABLE) => None,
+            Self::NotificationsListResultError(code) => {
+                Some(ResultCode { number: code.0, name: code.name() })
+            }
         }
     }
 }
@@ -150,10 +131,7 @@ impl Verdict for ProfileInfoListResponse {
     fn refusal(&self) -> Option<ResultCode> {
         match self {
             Self::ProfileInfoListOk(_) => None,
-            Self::ProfileInfoListError(number) => {
-                let name = (*number == 1).then_some("INCORRECT_INPUT_VALUES");
-                Some(ResultCode { number: *number, name })
-            }
+            Self::ProfileInfoListError(code) => Some(ResultCode { number: code.0, name: code.name() }),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use profile::Octets;
+use rsp::der::{Tag, tlv_bytes};
 use rsp::ids::Version;
 use rsp::sgp22::{
     CertificationDataObject, EuiccCategory, LpaMode, rsp_capability, tre_properties, uicc_capability,
@@ -157,6 +158,19 @@ impl FromStr for Preset {
     }
 }
 
+impl Capabilities {
+    /// The card resources of TS 102 226 section 8.2.1.7.2: the number of applications, free
+    /// non-volatile memory and free volatile memory.
+    pub(crate) fn card_resources(&self, applications: u8, free_memory: u32) -> Vec<u8> {
+        [
+            tlv_bytes(Tag(0x81), &[applications]),
+            tlv_bytes(Tag(0x82), &free_memory.to_be_bytes()),
+            tlv_bytes(Tag(0x83), &self.volatile_memory.to_be_bytes()),
+        ]
+        .concat()
+    }
+}
+
 impl Default for Capabilities {
     fn default() -> Self {
         Self {
@@ -210,14 +224,14 @@ const MAX_BITS: usize = 64;
 fn sas_accreditation_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     let fits = text.len() <= 64;
-    if fits { Ok(text) } else { Err(D::Error::custom("it is longer than 64 octets")) }
+    if fits { Ok(text) } else { Err(D::Error::custom("sas_accreditation_number is longer than 64 octets")) }
 }
 
 /// OCTET STRING (SIZE(0..32)).
 fn additional_euicc_info<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Octets>, D::Error> {
     let octets = Option::<Octets>::deserialize(deserializer)?;
     let fits = octets.as_ref().is_none_or(|octets| octets.0.len() <= 32);
-    if fits { Ok(octets) } else { Err(D::Error::custom("it is longer than 32 octets")) }
+    if fits { Ok(octets) } else { Err(D::Error::custom("additional_euicc_info is longer than 32 octets")) }
 }
 
 /// A module for `serde(with)` that writes the bits of a BIT STRING by name.

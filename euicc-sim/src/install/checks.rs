@@ -20,7 +20,7 @@ pub(super) fn check_metadata(
 ) -> Result<(), ErrorReason> {
     check_form(metadata)?;
     // req: SGP.22-5.7.6-IccidExists
-    if context.persistent.profiles.iter().any(|profile| profile.iccid() == metadata.iccid) {
+    if context.persistent.has_iccid(metadata.iccid) {
         return Err(ErrorReason::INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC);
     }
     check_class(context, metadata)?;
@@ -29,29 +29,30 @@ pub(super) fn check_metadata(
 
 // req: SGP.22-5.7.6-Metadata
 fn check_form(metadata: &StoreMetadataRequest) -> Result<(), ErrorReason> {
-    let icon_is_well = match (metadata.icon_type, &metadata.icon) {
+    let is_icon_valid = match (metadata.icon_type, &metadata.icon) {
         (None, None) => true,
         (Some(IconType::JPG), Some(icon)) => icon.starts_with(&[0xFF, 0xD8]) && icon.len() <= MAX_ICON,
         (Some(IconType::PNG), Some(icon)) => icon.starts_with(b"\x89PNG") && icon.len() <= MAX_ICON,
         _ => false,
     };
-    let receiver_is_well = |receiver: &NotificationConfigurationInformation| {
+    let is_receiver_valid = |receiver: &NotificationConfigurationInformation| {
         receiver.notification_address.parse::<SmdpAddress>().is_ok()
     };
     let mut receivers = metadata.notification_configuration_info.iter().flatten();
-    let is_well = metadata.service_provider_name.len() <= MAX_SERVICE_PROVIDER_NAME
+    let is_valid = metadata.service_provider_name.len() <= MAX_SERVICE_PROVIDER_NAME
         && metadata.profile_name.len() <= MAX_PROFILE_NAME
-        && icon_is_well
-        && receivers.all(receiver_is_well);
-    if is_well { Ok(()) } else { Err(ErrorReason::INCORRECT_INPUT_VALUES) }
+        && is_icon_valid
+        && receivers.all(is_receiver_valid);
+    if is_valid { Ok(()) } else { Err(ErrorReason::INCORRECT_INPUT_VALUES) }
 }
 
 // req: SGP.22-5.7.6-ProfileClass
 fn check_class(context: &ConsumerContext<'_>, metadata: &StoreMetadataRequest) -> Result<(), ErrorReason> {
-    let takes_tests = context.description.capabilities.rsp_capability.contains(&rsp_capability::TEST_PROFILE);
+    let supports_test_profiles =
+        context.description.capabilities.rsp_capability.contains(&rsp_capability::TEST_PROFILE);
     match metadata.profile_class {
         None | Some(ProfileClass::OPERATIONAL | ProfileClass::PROVISIONING) => Ok(()),
-        Some(ProfileClass::TEST) if takes_tests => Ok(()),
+        Some(ProfileClass::TEST) if supports_test_profiles => Ok(()),
         Some(_) => Err(ErrorReason::UNSUPPORTED_PROFILE_CLASS),
     }
 }
@@ -88,9 +89,9 @@ pub(super) fn is_described_by(content: &profile::InstalledProfile, metadata: &St
     }
     let (Some(owner), Some(usim)) = (&metadata.profile_owner, content.usim()) else { return true };
     let is_home = usim.home().is_none_or(|home| home.to_bytes() == owner.mcc_mnc);
-    let has_group = |told: &Option<Vec<u8>>, file: Option<&[u8]>| {
-        told.as_deref().is_none_or(|told| {
-            let rest = file.and_then(|file| file.strip_prefix(told));
+    let has_group = |expected: &Option<Vec<u8>>, file: Option<&[u8]>| {
+        expected.as_deref().is_none_or(|expected| {
+            let rest = file.and_then(|file| file.strip_prefix(expected));
             rest.is_some_and(|rest| rest.iter().all(|octet| *octet == 0xFF))
         })
     };

@@ -19,7 +19,7 @@ pub(crate) struct PackageLoader {
 pub(crate) struct Loaded {
     pub(crate) content: profile::InstalledProfile,
     pub(crate) warnings: Vec<PeStatus>,
-    /// Octets of memory that it takes.
+    /// Octets of memory that the profile takes.
     pub(crate) octets: u32,
 }
 
@@ -76,7 +76,7 @@ impl PackageLoader {
     }
 
     fn malformed(&self, why: &DecodeError) -> Refusal {
-        let mut refused = whole(PeStatusCode::INVALID_REQUEST_FORMAT, &why.to_string());
+        let mut refused = package_refused(PeStatusCode::INVALID_REQUEST_FORMAT, &why.to_string());
         refused.identification = self.decoder.identification();
         self.refused(&refused)
     }
@@ -100,9 +100,9 @@ impl Refusal {
 }
 
 fn no_room() -> Refused {
-    whole(PeStatusCode::NOT_ENOUGH_MEMORY, "not enough memory for the profile")
+    package_refused(PeStatusCode::NOT_ENOUGH_MEMORY, "not enough memory for the profile")
 }
 
-fn whole(code: PeStatusCode, what: &str) -> Refused {
+fn package_refused(code: PeStatusCode, what: &str) -> Refused {
     Refused { code, identification: None, element: "package", what: what.to_owned() }
 }

@@ -35,10 +35,10 @@ pub(super) enum Part {
 
 /// The segment violates the structure of the package.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct OutOfShape;
+pub(super) struct InvalidStructure;
 
 // req: SGP.22-5.7.6-Truncated
-impl From<rsp::der::DecodeError> for OutOfShape {
+impl From<rsp::der::DecodeError> for InvalidStructure {
     fn from(_: rsp::der::DecodeError) -> Self {
         Self
     }
@@ -46,7 +46,7 @@ impl From<rsp::der::DecodeError> for OutOfShape {
 
 impl Stream {
     /// Returns the elements of the next segment.
-    pub(super) fn take(&mut self, piece: &[u8]) -> Result<Vec<Part>, OutOfShape> {
+    pub(super) fn take(&mut self, piece: &[u8]) -> Result<Vec<Part>, InvalidStructure> {
         let mut reader = Reader::new(piece);
         let mut parts = Vec::new();
         while !reader.is_empty() {
@@ -62,15 +62,15 @@ impl Stream {
 }
 
 impl Place {
-    fn step(self, reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<Self, OutOfShape> {
+    fn step(self, reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<Self, InvalidStructure> {
         match self {
             Self::Start => {
                 let (tag, length) = reader.header()?;
                 if tag != BoundProfilePackage::TAG {
-                    return Err(OutOfShape);
+                    return Err(InvalidStructure);
                 }
                 let request = whole(reader, InitialiseSecureChannelRequest::TAG)?;
-                let left = length.checked_sub(request.len()).ok_or(OutOfShape)?;
+                let left = length.checked_sub(request.len()).ok_or(InvalidStructure)?;
                 parts.push(Part::InitialiseSecureChannel(request));
                 Ok(Self::Between { after: InitialiseSecureChannelRequest::TAG, left })
             }
@@ -78,16 +78,18 @@ impl Place {
                 let before = reader.offset();
                 let (sequence, length) = reader.header()?;
                 let header = reader.offset().saturating_sub(before);
-                let left_after =
-                    left.checked_sub(header).and_then(|left| left.checked_sub(length)).ok_or(OutOfShape)?;
+                let left_after = left
+                    .checked_sub(header)
+                    .and_then(|left| left.checked_sub(length))
+                    .ok_or(InvalidStructure)?;
                 if !may_follow(after, sequence) || length == 0 {
-                    return Err(OutOfShape);
+                    return Err(InvalidStructure);
                 }
                 Ok(Self::Within { sequence, left: length, left_after })
             }
             Self::Within { sequence, left, left_after } => {
                 let segment = whole(reader, segment_of(sequence))?;
-                let left = left.checked_sub(segment.len()).ok_or(OutOfShape)?;
+                let left = left.checked_sub(segment.len()).ok_or(InvalidStructure)?;
                 parts.push(Part::Segment(segment));
                 if left > 0 {
                     return Ok(Self::Within { sequence, left, left_after });
@@ -99,7 +101,7 @@ impl Place {
     }
 }
 
-fn whole(reader: &mut Reader<'_>, tag: Tag) -> Result<Vec<u8>, OutOfShape> {
+fn whole(reader: &mut Reader<'_>, tag: Tag) -> Result<Vec<u8>, InvalidStructure> {
     match reader.peek()? {
         Some(found) if found == tag => Ok(reader.whole_tlv()?.to_vec()),
         _ => Err(reader.error(Problem::Missing { expected: tag }).into()),
@@ -133,7 +135,7 @@ const SEQUENCE_OF_86: Tag = Tag(0xA3);
 mod tests {
     use super::*;
 
-    fn take_all(hex: &str, cut: usize) -> Result<(Vec<Part>, bool), OutOfShape> {
+    fn take_all(hex: &str, cut: usize) -> Result<(Vec<Part>, bool), InvalidStructure> {
         let package = hex::decode(hex).unwrap();
         let mut stream = Stream::default();
         let (first, rest) = package.split_at(cut);
@@ -166,7 +168,7 @@ mod tests {
             );
         }
         for cut in [1, 4, 7, 9, 14] {
-            assert_eq!(take_all(&package, cut), Err(OutOfShape), "{cut}");
+            assert_eq!(take_all(&package, cut), Err(InvalidStructure), "{cut}");
         }
     }
 
@@ -189,7 +191,7 @@ mod tests {
             "bf3608bf2300a002870101",
             "bf3607bf2300a003870101",
         ] {
-            assert_eq!(take_all(package, 0).err(), Some(OutOfShape), "{package}");
+            assert_eq!(take_all(package, 0).err(), Some(InvalidStructure), "{package}");
         }
         assert!(!take_all("bf3620bf2300a003870101", 0).unwrap().1);
     }

@@ -51,8 +51,8 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// The bit of the access mode octet (table 9.3 for EFs); INCREASE has none and is named by its
-    /// header.
+    /// The bit of the access mode octet (table 9.3 for EFs); INCREASE has no bit and is identified
+    /// by its command header.
     fn mode(self) -> u8 {
         match self {
             Self::Read => 0x01,

@@ -20,7 +20,9 @@ pub(super) fn read_binary(context: &mut Context<'_>, command: &Command<'_>) -> R
     let content = context.profile()?.files.content(current.file).ok_or(StatusWord::FILE_NOT_FOUND)?;
     let rest = content.get(offset..).filter(|rest| !rest.is_empty()).ok_or(StatusWord::WRONG_P1_P2)?;
     let data = match le {
-        Le::Exactly(asked) => rest.get(..asked).ok_or_else(|| StatusWord::wrong_le(rest.len().min(256)))?,
+        Le::Exactly(requested) => {
+            rest.get(..requested).ok_or_else(|| StatusWord::wrong_le(rest.len().min(256)))?
+        }
         Le::Maximum(limit) => rest.get(..limit).unwrap_or(rest),
     };
     let data = data.to_vec();

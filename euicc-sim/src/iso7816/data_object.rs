@@ -2,8 +2,8 @@
 //!
 //! An object is transferred in as many blocks as necessary, with its tag and length before its
 //! value. The state of a transfer is kept on the channel and discarded as soon as another EF or
-//! another object becomes the current one. Nothing of an object is written before its last octet
-//! has been received.
+//! another object becomes the current one. An object is written only after its last octet has been
+//! received.
 
 use profile::{FileIndex, FileKind, MAX_FILE_MEMORY};
 use rsp::der::{Reader, Tag, tlv, tlv_bytes};
@@ -214,7 +214,7 @@ fn room(context: &CardContext<'_, '_>, file: FileIndex, object: &[u8]) -> Result
         }
         _ => MAX_FILE_MEMORY,
     };
-    let under_way_elsewhere: usize = context
+    let incomplete_on_other_channels: usize = context
         .volatile
         .channels
         .iter()
@@ -225,7 +225,7 @@ fn room(context: &CardContext<'_, '_>, file: FileIndex, object: &[u8]) -> Result
         .map(|transfer| transfer.object.len())
         .sum();
     let free = usize::try_from(context.free_memory()).unwrap_or(usize::MAX);
-    let free = free.saturating_sub(under_way_elsewhere);
+    let free = free.saturating_sub(incomplete_on_other_channels);
     let charged = kind.charged(context.profile()?.files.content(file).map_or(0, <[u8]>::len));
     Ok(maximum.min(free.saturating_add(charged)).saturating_sub(others))
 }

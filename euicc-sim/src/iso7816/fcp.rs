@@ -75,7 +75,7 @@ fn pin_status_template(profile: &InstalledProfile, directory: FileIndex, referen
             *octet |= 0x80 >> (position % 8);
         }
         if *reference == pin::UNIVERSAL_PIN {
-            // Usage qualifier: whether the universal PIN must be verified.
+            // Usage qualifier: 08 if the universal PIN must be verified.
             keys.extend(tlv_bytes(Tag(0x95), &[if is_enabled { 0x08 } else { 0x00 }]));
         }
         keys.extend(tlv_bytes(Tag(0x83), &[*reference]));

@@ -44,7 +44,7 @@ fn set(
 }
 
 /// The EF that a command addresses by identifier, by path or as the current EF, and its directory.
-/// It becomes the current EF.
+/// The EF becomes the current EF.
 fn named(context: &Context<'_>, command: &Command<'_>) -> Result<(FileIndex, CurrentEf), StatusWord> {
     let found = match (command.p1, command.data) {
         (0x00, []) => {

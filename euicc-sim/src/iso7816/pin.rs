@@ -1,7 +1,7 @@
 //! VERIFY, CHANGE, DISABLE, ENABLE and UNBLOCK PIN: TS 102 221 sections 9.5 and 11.1.9 to 11.1.13.
 //!
-//! An attempt is counted in non-volatile memory before the response is sent, so that a power cut
-//! gains no additional attempt.
+//! An attempt is counted in non-volatile memory before the response is sent, so a power cut does
+//! not permit an additional attempt.
 
 use profile::element::{PinKeyReference, PukKeyReference};
 use profile::facts::{Pin, PinCodesOf, Puk};
@@ -11,8 +11,8 @@ use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
 
-/// Bits of pinAttributes: TCA profile package section 8.5. The administrative codes of TS.48 have
-/// the first two bits, its PIN has the last two.
+/// Bits of pinAttributes: TCA profile package section 8.5. In TS.48 profiles, the administrative
+/// codes have the first two bits and the PIN has the last two.
 const ENABLED: u8 = 0x01;
 const MAY_BE_CHANGED: u8 = 0x02;
 const MAY_BE_DISABLED: u8 = 0x04;

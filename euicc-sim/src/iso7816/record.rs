@@ -33,7 +33,7 @@ pub(super) fn read_record(context: &mut Context<'_>, command: &Command<'_>) -> R
     access::check(context, command, record.file, Operation::Read)?;
     match command.le {
         Some(Le::Maximum(_)) => {}
-        Some(Le::Exactly(asked)) if asked == record.length => {}
+        Some(Le::Exactly(requested)) if requested == record.length => {}
         Some(Le::Exactly(_)) => return Err(StatusWord::wrong_le(record.length)),
         None => return Err(StatusWord::WRONG_LENGTH),
     }

@@ -34,11 +34,11 @@ enum Direction {
 /// SEARCH RECORD: returns the numbers of the records that contain the pattern, in the order of the
 /// search. The first of them becomes the current record.
 pub(super) fn search_record(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    let (pattern, direction, beyond) = parse_search(command)?;
+    let (pattern, direction, starts_after) = parse_search(command)?;
     let current = addressed(context, command.p2 >> 3)?;
     let (_, count) = record::shape(context, current.file)?;
     access::check(context, command, current.file, Operation::Read)?;
-    let first = first(command.p1, current.record, count, direction, beyond)?;
+    let first = first(command.p1, current.record, count, direction, starts_after)?;
     let files = &context.profile()?.files;
     let has =
         |number: &usize| files.record(current.file, *number).is_some_and(|record| pattern.is_in(record));
@@ -54,10 +54,10 @@ pub(super) fn search_record(context: &mut Context<'_>, command: &Command<'_>) ->
     Ok(found.into_iter().filter_map(|number| u8::try_from(number).ok()).collect())
 }
 
-/// The pattern, the direction, and whether the search starts after the record in P1 instead of at
-/// it.
+/// Returns the pattern, the direction, and true if the search starts after the record in P1 instead
+/// of at that record.
 fn parse_search<'a>(command: &Command<'a>) -> Result<(Pattern<'a>, Direction, bool), StatusWord> {
-    let (pattern, direction, beyond) = match (command.p2 & 0x07, command.data) {
+    let (pattern, direction, starts_after) = match (command.p2 & 0x07, command.data) {
         (SIMPLE_FORWARD, octets) => (Pattern { octets, start: Start::At(0) }, Direction::Forward, false),
         (SIMPLE_BACKWARD, octets) => (Pattern { octets, start: Start::At(0) }, Direction::Backward, false),
         (ENHANCED, [indication, position, octets @ ..]) => {
@@ -66,20 +66,24 @@ fn parse_search<'a>(command: &Command<'a>) -> Result<(Pattern<'a>, Direction, bo
                 0x08 => Start::After(*position),
                 _ => return Err(StatusWord::INCORRECT_DATA),
             };
-            let (direction, beyond) = match indication & 0x07 {
+            let (direction, starts_after) = match indication & 0x07 {
                 0x04 => (Direction::Forward, false),
                 0x05 => (Direction::Backward, false),
                 0x06 => (Direction::Forward, true),
                 0x07 => (Direction::Backward, true),
                 _ => return Err(StatusWord::INCORRECT_DATA),
             };
-            (Pattern { octets, start }, direction, beyond)
+            (Pattern { octets, start }, direction, starts_after)
         }
         (ENHANCED, _) => return Err(StatusWord::WRONG_LENGTH),
         // 7 is a proprietary search, which this card does not support.
         _ => return Err(StatusWord::INCORRECT_P1_P2),
     };
-    if pattern.octets.is_empty() { Err(StatusWord::WRONG_LENGTH) } else { Ok((pattern, direction, beyond)) }
+    if pattern.octets.is_empty() {
+        Err(StatusWord::WRONG_LENGTH)
+    } else {
+        Ok((pattern, direction, starts_after))
+    }
 }
 
 /// The record with which the search begins. Without a current record, a forward search begins with
@@ -89,7 +93,7 @@ fn first(
     current: usize,
     count: usize,
     direction: Direction,
-    beyond: bool,
+    starts_after: bool,
 ) -> Result<usize, StatusWord> {
     let named = usize::from(p1);
     if named > count {
@@ -99,8 +103,8 @@ fn first(
     Ok(match (direction, reference) {
         (Direction::Forward, 0) => 1,
         (Direction::Backward, 0) => count,
-        (Direction::Forward, number) => number.saturating_add(usize::from(beyond)),
-        (Direction::Backward, number) => number.saturating_sub(usize::from(beyond)),
+        (Direction::Forward, number) => number.saturating_add(usize::from(starts_after)),
+        (Direction::Backward, number) => number.saturating_sub(usize::from(starts_after)),
     })
 }
 

@@ -15,8 +15,8 @@ use crate::state::channel::{Channel, CurrentEf, Place, Selection};
 /// The reserved identifier of the current application.
 const CURRENT_ADF: Fid = Fid(0x7FFF);
 
-/// A file and the directory in which it was found. The directory can be a link to the one that
-/// contains the file.
+/// A file and the directory in which it was found. The directory can be a link to the directory
+/// that contains the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     pub(super) directory: FileIndex,
@@ -257,9 +257,11 @@ fn parent(context: &Context<'_>, data: &[u8]) -> Result<Found, StatusWord> {
     Ok(Found { directory: file, file })
 }
 
+/// The directory in which a path starts.
 #[derive(Clone, Copy)]
 pub(super) enum PathFrom {
     Mf,
+    /// The current directory.
     Here,
 }
 

@@ -9,7 +9,7 @@ use world::Fault;
 
 use super::description::M2mDescription;
 use super::ecasd::M2mEcasd;
-use super::toolkit::settings::Numbers;
+use super::toolkit::settings::ToolkitSettings;
 use crate::context::Context;
 use crate::state::m2m::toolkit_state::ToolkitState;
 use crate::state::m2m::{LifeCycle, State};
@@ -31,7 +31,7 @@ pub(crate) struct FactoryData {
     /// Security domain provider identification number of the ISD-R.
     pub(crate) sin: Octets,
     /// The timers and retry limits of the toolkit application.
-    pub(crate) toolkit: Numbers,
+    pub(crate) toolkit: ToolkitSettings,
 }
 
 impl FactoryData {
@@ -66,7 +66,7 @@ impl<'a> M2mContext<'a> {
     }
 
     /// The timers and retry limits of the toolkit application.
-    pub(crate) fn toolkit_settings(&self) -> &'a Numbers {
+    pub(crate) fn toolkit_settings(&self) -> &'a ToolkitSettings {
         &self.factory.toolkit
     }
 

@@ -7,7 +7,7 @@ use rsp::ids::Aid;
 use serde::{Deserialize, Serialize};
 
 use super::keys::KeySet;
-use super::toolkit::settings::Numbers;
+use super::toolkit::settings::ToolkitSettings;
 
 /// The M2M part of the description of a card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct M2mDescription {
     pub profiles: Vec<FactoryProfile>,
     /// Timers and retry limits of the toolkit application.
     #[serde(default)]
-    pub toolkit: Numbers,
+    pub toolkit: ToolkitSettings,
 }
 
 /// The addresses of the SM-SR, as written by ES5.UpdateSMSRAddressingParameters.

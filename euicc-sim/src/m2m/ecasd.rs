@@ -105,12 +105,12 @@ impl M2mEcasd {
         now: Timestamp,
     ) -> Option<PublicKey> {
         let today = digits_of(now);
-        let begins = certificate.effective.is_none_or(|effective| hex::encode(effective) <= today);
-        let holds = begins && today <= hex::encode(certificate.expires);
+        let has_begun = certificate.effective.is_none_or(|effective| hex::encode(effective) <= today);
+        let is_valid_today = has_begun && today <= hex::encode(certificate.expires);
         let is_owner = tlv::find(certificate.discretionary, Tag(0xC8)).ok()?.and_then(tlv::split)
             == Some((Tag(0xC8), &[owner as u8]));
         let is_signed = self.ci.verify(certificate.covered, &certificate.signature).is_ok();
-        (holds && is_owner && is_signed).then(|| certificate.key.clone())
+        (is_valid_today && is_owner && is_signed).then(|| certificate.key.clone())
     }
 
     /// Key agreement with the card's static key; `None` if the ephemeral key is on another curve.
@@ -139,13 +139,13 @@ impl<'a> ServerCertificate<'a> {
         let identifier = |element| contents_of(element).is_some_and(|found| (1..=16).contains(&found.len()));
         let is_date =
             |date: &&[u8]| date.len() == 4 && hex::encode(date).bytes().all(|digit| digit.is_ascii_digit());
-        let is_well = [serial, ca, subject].into_iter().all(identifier)
+        let is_valid = [serial, ca, subject].into_iter().all(identifier)
             && contents_of(usage).is_some_and(|usage| (1..=2).contains(&usage.len()))
             && contents_of(effective).is_none_or(|date| is_date(&date));
         let signature_element = signature?;
         let covered =
             contents.len().checked_sub(signature_element.len()).and_then(|at| contents.get(..at))?;
-        (is_well && elements.next().is_none()).then_some(Self {
+        (is_valid && elements.next().is_none()).then_some(Self {
             covered,
             effective: contents_of(effective),
             expires: contents_of(expires).filter(is_date)?,

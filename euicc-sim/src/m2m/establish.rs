@@ -24,7 +24,7 @@ const DERIVATION_RANDOM: usize = 16;
 
 /// The status word for an invalid certificate or signature. No available source defines it, so this
 /// is a choice.
-const NOT_BELIEVED: StatusWord = StatusWord::SECURITY_STATUS_NOT_SATISFIED;
+const VERIFICATION_FAILED: StatusWord = StatusWord::SECURITY_STATUS_NOT_SATISFIED;
 
 const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
 
@@ -43,7 +43,8 @@ pub(crate) fn certificate(
     };
     let certificate = ecasd::ServerCertificate::read(contents).ok_or(WRONG)?;
     // req: SGP.02-4.1.1.8-Certificate
-    let signer = context.factory.ecasd.check(&certificate, owner, context.world.now()).ok_or(NOT_BELIEVED)?;
+    let signer =
+        context.factory.ecasd.check(&certificate, owner, context.world.now()).ok_or(VERIFICATION_FAILED)?;
     let mut challenge = [0; CHALLENGE];
     context.world.random.fill(&mut challenge);
     let establishing = Establishing { signer: signer.to_sec1().into(), challenge: challenge.into() };
@@ -63,8 +64,8 @@ fn check_life_cycle(context: &M2mContext<'_>, isd_p: &Aid) -> Result<(), StatusW
 const CHALLENGE_OR_RANDOM: Tag = Tag(0x85);
 const RECEIPT: Tag = Tag(0x86);
 
-/// Data group 3A02: `crt` is the template in it, `after` are the ephemeral key and the signature
-/// after it. Returns the receipt.
+/// Processes data group 3A02. `crt` is its template, `after` the ephemeral key and the signature
+/// that follow. Returns the receipt.
 pub(crate) fn key_set(
     context: &mut M2mContext<'_>,
     isd_p: Option<&Aid>,
@@ -91,7 +92,7 @@ pub(crate) fn key_set(
         .ok()
         .zip(Signature::from_slice(signature_octets).ok())
         .filter(|(signer, signature)| signer.verify(&covered, signature).is_ok())
-        .ok_or(NOT_BELIEVED)?;
+        .ok_or(VERIFICATION_FAILED)?;
     // req: SGP.02-4.1.1.8-Template
     template.check(context, isd_p)?;
 
@@ -133,8 +134,8 @@ fn derive(shared: &[u8], info: &[u8], keys: usize) -> Option<([u8; AES_KEY], [[u
     }
 }
 
-/// Decodes an ephemeral key: the point with or without its 04, or the format of certificates. The
-/// sources disagree.
+/// Decodes an ephemeral key in each of the formats that sources describe: the point with or without
+/// its 04, or the format of certificates.
 fn ephemeral_key(octets: &[u8]) -> Option<PublicKey> {
     match octets.len() {
         65 => PublicKey::from_sec1(Curve::P256, octets).ok(),
@@ -172,10 +173,10 @@ impl<'a> Template<'a> {
         let Some((Tag(0xA6), contents)) = tlv::split(crt) else { return None };
         let elements = tlv::each(contents).ok()?;
         let mut elements = elements.into_iter().map(tlv::split).peekable();
-        let mut optional = |tag: u32, must: bool| -> Option<Option<&'a [u8]>> {
+        let mut optional = |tag: u32, is_mandatory: bool| -> Option<Option<&'a [u8]>> {
             match elements.next_if(|element| matches!(element, Some((found, _)) if found.0 == tag)) {
                 Some(element) => element.map(|(_, contents)| Some(contents)),
-                None if must => None,
+                None if is_mandatory => None,
                 None => Some(None),
             }
         };
@@ -193,14 +194,14 @@ impl<'a> Template<'a> {
         let host_id = optional(0x84, false)?;
         let known = Self::DELETES | Self::DERIVATION_RANDOM | Self::IDENTITIES | Self::CERTIFICATE;
         let with_identities = parameters & Self::IDENTITIES != 0;
-        let is_well = parameters & !known == 0
+        let is_valid = parameters & !known == 0
             && parameters & Self::CERTIFICATE != 0
             && matches!(*usage, Self::THREE_KEYS | Self::ONE_KEY)
             && matches!(counter.len(), 0 | 2 | 3 | 5 | 8)
             && with_identities == host_id.is_some()
             && (with_identities || sdin.is_none())
             && host_id.is_none_or(|host_id| (1..=16).contains(&host_id.len()));
-        if !is_well || elements.next().is_some() {
+        if !is_valid || elements.next().is_some() {
             return None;
         }
         let counter = counter.iter().fold(0, |counter: u64, octet| counter << 8 | u64::from(*octet));

@@ -31,9 +31,7 @@ pub(crate) fn state(
     };
     for profile in &m2m.profiles {
         let installed = install(description, profile)?;
-        if persistent.profiles.iter().any(|known| known.iccid() == installed.iccid())
-            || state.isd_p(&profile.isd_p).is_some()
-        {
+        if persistent.has_iccid(installed.iccid()) || state.isd_p(&profile.isd_p).is_some() {
             return Err(fault(profile, "another profile has the same ICCID or ISD-P".to_owned()));
         }
         let mut isd_p = IsdP::new(profile.isd_p.clone(), None);
@@ -54,7 +52,7 @@ pub(crate) fn state(
     }
     let used = state.memory_used(&persistent);
     if used > description.memory_size {
-        let why = format!("its profiles take {used} octets of {}", description.memory_size);
+        let why = format!("its profiles need {used} octets, and it has {}", description.memory_size);
         return Err(Fault::new("cannot make the card", why, "give it more memory or fewer profiles"));
     }
     Ok((persistent, state))

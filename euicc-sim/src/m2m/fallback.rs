@@ -2,8 +2,8 @@
 //!
 //! If a newly enabled profile does not reach its network, the card rolls back to the previous
 //! profile. If that profile, or any other, is without network for too long, the card falls back to
-//! the profile with the fallback attribute. The manufacturer defines the time limits (`Numbers`).
-//! POL1 affects neither procedure.
+//! the profile with the fallback attribute. The manufacturer defines the time limits
+//! (`ToolkitSettings`). POL1 affects neither procedure.
 
 use rsp::ids::Aid;
 

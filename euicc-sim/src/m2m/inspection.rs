@@ -10,7 +10,7 @@ use crate::stored::{self, StoredKind};
 
 /// An ISD-P of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct StoredIsdP {
     /// The AID of the ISD-P.
     pub isd_p: Aid,
     /// The ICCID of its profile, if it has one.
@@ -27,11 +27,11 @@ pub struct Held {
 ///
 /// # Errors
 /// Fails if the memory is not that of this card.
-pub fn held(cells: Cells, eid: Eid) -> Result<Vec<Held>, Fault> {
+pub fn stored_isd_ps(cells: Cells, eid: Eid) -> Result<Vec<StoredIsdP>, Fault> {
     let Some((persistent, StoredKind::M2m(state))) = stored::load(cells, eid, &Shared::default())? else {
         return Ok(Vec::new());
     };
-    let of = |IsdP { aid, connectivity, .. }: &IsdP| Held {
+    let of = |IsdP { aid, connectivity, .. }: &IsdP| StoredIsdP {
         isd_p: aid.clone(),
         iccid: persistent.profile(aid).map(|profile| profile.iccid()),
         is_enabled: persistent.enabled.as_ref() == Some(aid),

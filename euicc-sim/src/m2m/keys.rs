@@ -116,7 +116,7 @@ pub(crate) fn find(sets: &[KeySet], version: u8) -> Option<&KeySet> {
 }
 
 /// True if one of the sets can secure packets. Otherwise no server could reach the card any more.
-pub(crate) fn are_reachable(sets: &[KeySet]) -> bool {
+pub(crate) fn can_secure_packets(sets: &[KeySet]) -> bool {
     let is_whole = |set: &KeySet| set.aes(1).is_some() && set.aes(2).is_some();
     sets.iter().any(|set| set.usage() == Some(KeySetUse::Scp80) && is_whole(set))
 }

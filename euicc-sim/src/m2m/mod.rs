@@ -45,4 +45,4 @@ mod tests;
 pub mod toolkit;
 
 pub use description::{Addressing, FactoryProfile, M2mDescription};
-pub use inspection::{Held, held};
+pub use inspection::{StoredIsdP, stored_isd_ps};

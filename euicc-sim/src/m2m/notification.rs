@@ -1,10 +1,10 @@
 //! The default notification: SGP.02 sections 3.15 and 4.1.1.11. It reports the enabled profile to
 //! the SM-SR, which confirms it.
 //!
-//! There is at most one pending notification: a new event replaces an unconfirmed notification. It
-//! is sent by short message if the ISD-R has an SMS address, otherwise over HTTPS. It is repeated
-//! with the same number until it is confirmed. If no confirmation arrives, the profile switch
-//! counts as failed.
+//! There is at most one pending notification: a new event replaces an unconfirmed notification. A
+//! notification is sent by short message if the ISD-R has an SMS address, otherwise over HTTPS. The
+//! card repeats it with the same number until it is confirmed. If no confirmation arrives, the
+//! profile switch counts as failed.
 
 use rsp::ids::Aid;
 
@@ -56,14 +56,14 @@ pub(super) fn network_available(context: &mut M2mContext<'_>) {
     let cat = &context.volatile.cat;
     // A notification in its retry delay is sent again at once in a newly found network.
     let is_waiting = pending.attempts > 0 && cat.toolkit.timers.is_running(TimerPurpose::Notification);
-    if !is_waiting && !cat.has_command(Owner::Notification) {
+    if !is_waiting && !cat.queue.has(Owner::Notification) {
         delivery::send(context, scp81::notify);
     }
 }
 
 /// Discards all requests to send notifications.
 pub(super) fn discard(context: &mut M2mContext<'_>) {
-    context.volatile.cat.withdraw(Owner::Notification);
+    context.volatile.cat.queue.withdraw(Owner::Notification);
     context.volatile.cat.toolkit.notification_waits = false;
     stop(context, TimerPurpose::Notification);
     scp81::discard_notifications(context);

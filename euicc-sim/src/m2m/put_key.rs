@@ -36,9 +36,9 @@ pub(crate) fn put_key(
         KeyVersion(*version).usage().filter(|usage| may_have(*usage)).ok_or(StatusWord::INCORRECT_DATA)?;
     let (several, first) = (command.p2 & SEVERAL != 0, command.p2 & !SEVERAL);
     let keys = read_keys(keys, first, dek).ok_or(StatusWord::INCORRECT_DATA)?;
-    let is_well =
+    let is_valid =
         !keys.is_empty() && (several || keys.len() == 1) && keys.iter().all(|(key, _)| is_of(usage, key));
-    if !is_well {
+    if !is_valid {
         return Err(StatusWord::INCORRECT_DATA);
     }
     let mut set = match command.p1 {
@@ -61,7 +61,7 @@ pub(crate) fn put_key(
     }
     let mut answer = vec![*version];
     set.version = *version;
-    if are_those_of_packets_new(&set, &keys) {
+    if replaces_all_packet_keys(&set, &keys) {
         set.counter = 0;
     }
     for (key, check_value) in keys {
@@ -80,7 +80,7 @@ pub(crate) fn put_key(
 /// True if the new keys replace all keys that secure messages (KIc and KID of SCP80, ENC and MAC of
 /// SCP03), so that the counter can restart. With an unchanged key, a restarted counter would permit
 /// replays of old messages.
-fn are_those_of_packets_new(set: &KeySet, new: &[(Key, Vec<u8>)]) -> bool {
+fn replaces_all_packet_keys(set: &KeySet, new: &[(Key, Vec<u8>)]) -> bool {
     [1, 2].into_iter().all(|id| {
         let is_other = |key: &Key| set.key(id).is_none_or(|old| old.value != key.value);
         new.iter().any(|(key, _)| key.id == id && is_other(key))
@@ -97,13 +97,14 @@ fn read_keys(mut data: &[u8], first: u8, dek: &[u8; AES_KEY]) -> Option<Vec<(Key
         let (check_value, rest) = with_length(rest)?;
         let value = unwrap(wrapped, dek)?;
         let value = value.expose().as_slice();
-        let is_well = match kind {
+        let is_valid = match kind {
             KeyKind::Aes => value.len() == AES_KEY,
             KeyKind::TlsPsk => (1..=MAX_PSK).contains(&value.len()),
         };
-        let right = AesKey::from_slice(value).ok().map(|key| key.check_value());
-        let checks = check_value.is_empty() || right.is_some_and(|right| *check_value == right);
-        if !is_well || !checks || id == 0 || check_value.len() > CHECK_VALUE {
+        let expected = AesKey::from_slice(value).ok().map(|key| key.check_value());
+        let is_check_value_right =
+            check_value.is_empty() || expected.is_some_and(|expected| *check_value == expected);
+        if !is_valid || !is_check_value_right || id == 0 || check_value.len() > CHECK_VALUE {
             return None;
         }
         keys.push((Key { id, kind, value: value.into() }, check_value.to_vec()));

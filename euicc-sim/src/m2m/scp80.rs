@@ -14,7 +14,7 @@ use rsp::der::{DecodeError, tlv};
 use rsp::ids::Aid;
 use rsp::ota::cat::{Command, Elements, Tag, TerminalCapability};
 use rsp::ota::octets::Octets;
-use rsp::ota::script::{self as script_words, BadFormat, Form, ResponseApdu, Script, ScriptResponse};
+use rsp::ota::script::{self as ota_script, BadFormat, Form, ResponseApdu, Script, ScriptResponse};
 use rsp::ota::secured_packet::{CommandPacket, PorBearer, PorRule, ResponseStatus, Tar};
 use rsp::ota::sms::{Accepted, Address, PacketKind, Reference, SmsDeliver, SmsSubmit, UserData, segments};
 use rsp::ota::trigger::SessionTrigger;
@@ -135,10 +135,10 @@ fn in_report(command: &CommandPacket<'_>, answer: &Answer) -> Vec<u8> {
 fn shortened(response: &[u8]) -> Vec<u8> {
     let Ok(mut response) = ScriptResponse::parse(response) else { return Vec::new() };
     let last = response.last_apdu().map(|last| match last.status {
-        script_words::StatusWord::OK => script_words::StatusWord(StatusWord::MORE_DATA_AVAILABLE.0),
+        ota_script::StatusWord::OK => ota_script::StatusWord(StatusWord::MORE_DATA_AVAILABLE.0),
         other => other,
     });
-    let last = last.map(|status| script_words::Answer::Apdu(ResponseApdu::status(status)));
+    let last = last.map(|status| ota_script::Answer::Apdu(ResponseApdu::status(status)));
     response.answers = last.into_iter().collect();
     response.to_bytes()
 }
@@ -158,7 +158,7 @@ fn send(context: &mut M2mContext<'_>, owner: Owner, to: &Address, packet: &[u8],
         service_centre: service_centre.clone(),
         tpdu: SmsSubmit::data(to.clone(), part).to_bytes(),
     };
-    context.volatile.cat.has_room(parts.len())
+    context.volatile.cat.queue.has_room(parts.len())
         && parts.into_iter().all(|part| context.volatile.cat.queue_command(owner, message(part)))
 }
 
@@ -174,7 +174,7 @@ fn service_centre(context: &M2mContext<'_>) -> Option<Address> {
 
 /// True if notifications can be sent by short message.
 pub(super) fn can_notify(context: &M2mContext<'_>) -> bool {
-    context.volatile.cat.terminal().can(TerminalCapability::SEND_SHORT_MESSAGE)
+    context.volatile.cat.terminal.can(TerminalCapability::SEND_SHORT_MESSAGE)
         && notification_address(context).is_some()
 }
 

@@ -5,9 +5,9 @@
 //! never causes a script to run twice. A REFRESH is postponed until the session has ended or was
 //! interrupted, so that the response is sent first.
 //!
-//! There is one session at a time. A request starts at once if there is no active session, and goes
-//! before a session that waits for a retry. A session for a notification goes before all others and
-//! is not retried here: the sender of the notification does that.
+//! There is one session at a time. A requested session starts at once if no session is active. It
+//! goes before a session that waits for a retry. A session for a notification goes before all
+//! others and is not retried here, because the notification itself is sent again.
 
 pub(crate) mod connection;
 mod parameters;
@@ -56,23 +56,24 @@ pub(super) fn is_active(context: &M2mContext<'_>) -> bool {
 /// Starts a session that reports the notification with this number. Returns `false` if that is not
 /// possible now.
 pub(super) fn notify(context: &mut M2mContext<'_>, number: u16) -> bool {
-    let can_be = !is_active(context)
-        && supports_tcp_channels(context.volatile.cat.terminal())
+    let is_possible = !is_active(context)
+        && supports_tcp_channels(&context.volatile.cat.terminal)
         && Parameters::find(context, &[]).is_some();
-    if can_be {
+    if is_possible {
         let requested = StoredSession { notification: Some(number), ..StoredSession::default() };
         context.update_toolkit_state(|state| state.request_session(requested, false));
         begin(context);
     }
-    can_be
+    is_possible
 }
 
 /// Cancels the sessions for notifications that are no longer pending.
 pub(super) fn discard_notifications(context: &mut M2mContext<'_>) {
     let pending = context.state.toolkit.notification.as_ref().map(|pending| pending.sequence_number);
-    let is_gone = |session: &StoredSession| session.notification.is_some() && session.notification != pending;
+    let is_obsolete =
+        |session: &StoredSession| session.notification.is_some() && session.notification != pending;
     let mut was_present = false;
-    context.update_toolkit_state(|state| was_present = state.drop_sessions(is_gone));
+    context.update_toolkit_state(|state| was_present = state.drop_sessions(is_obsolete));
     if was_present {
         disconnect(context);
         next(context);
@@ -97,16 +98,16 @@ fn next(context: &mut M2mContext<'_>) {
     if is_active(context) {
         return;
     }
-    let mut is_turn_of_another = false;
-    context.update_toolkit_state(|state| is_turn_of_another = state.take_turn());
-    if is_turn_of_another {
+    let mut has_next = false;
+    context.update_toolkit_state(|state| has_next = state.take_turn());
+    if has_next {
         begin(context);
     }
 }
 
 fn begin(context: &mut M2mContext<'_>) {
     let Some(session) = context.state.toolkit.session.clone() else { return };
-    if !supports_tcp_channels(context.volatile.cat.terminal()) {
+    if !supports_tcp_channels(&context.volatile.cat.terminal) {
         return abandon(context, "the terminal does not support TCP channels");
     }
     let Some(parameters) = Parameters::find(context, &session.parameters) else {
@@ -130,7 +131,7 @@ fn begin(context: &mut M2mContext<'_>) {
     channel.buffer_size = channel.buffer_size.or(Some(BUFFER_SIZE));
     let open = OpenChannel { immediate: true, automatic_reconnection: false, parameters: channel };
     context.volatile.cat.queue_command(Owner::Agent, Command::OpenChannel(open.clone()));
-    context.volatile.cat.hold_refresh(true);
+    context.volatile.cat.refresh_is_held = true;
     context.volatile.cat.toolkit.agent = Agent::Opening(Box::new(open));
     start(context, TimerPurpose::Session, context.toolkit_settings().session_answer_seconds);
 }
@@ -149,7 +150,7 @@ fn abandon(context: &mut M2mContext<'_>, why: &str) {
 /// Resets the agent. The stored sessions are kept.
 fn end(context: &mut M2mContext<'_>) {
     context.volatile.cat.toolkit.agent = Agent::Idle;
-    context.volatile.cat.hold_refresh(false);
+    context.volatile.cat.refresh_is_held = false;
     stop(context, TimerPurpose::Session);
 }
 
@@ -178,7 +179,7 @@ fn interrupt(context: &mut M2mContext<'_>, why: &str) {
 
 /// Closes the channel, whether it is open or being opened.
 fn disconnect(context: &mut M2mContext<'_>) {
-    context.volatile.cat.withdraw(Owner::Agent);
+    context.volatile.cat.queue.withdraw(Owner::Agent);
     if let Agent::Open(connection) = &context.volatile.cat.toolkit.agent {
         let channel = connection.channel;
         context.volatile.cat.queue_command(Owner::Agent, Command::CloseChannel { channel });
@@ -393,14 +394,14 @@ fn run(
     let Some(parameters) = session.and_then(|octets| Parameters::find(context, &octets)) else {
         return Err("the key of the session no longer exists");
     };
-    let ran = match Script::parse(octets) {
+    let response = match Script::parse(octets) {
         Ok(script) => run_script(context, &target, parameters.key_version, &script),
         Err(error) => ScriptResponse {
             bad_format: Some(BadFormat::of(&error)),
             ..ScriptResponse::of(Form::Indefinite, Vec::new())
         },
     };
-    Ok(ScriptAnswer { status: ScriptStatus::Ok, body: ran.to_bytes().into() })
+    Ok(ScriptAnswer { status: ScriptStatus::Ok, body: response.to_bytes().into() })
 }
 
 /// Ends the session after the last reply.
@@ -414,7 +415,7 @@ fn finish(context: &mut M2mContext<'_>) {
 
 /// Queues the next command of the session: send, receive or close, one at a time.
 fn continue_channel(context: &mut M2mContext<'_>) {
-    if context.volatile.cat.has_command(Owner::Agent) {
+    if context.volatile.cat.queue.has(Owner::Agent) {
         return;
     }
     let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent else { return };

@@ -3,7 +3,7 @@
 //!
 //! Commands are executed in order until one is refused. State created by a script (a key
 //! establishment, a secure channel) is discarded at its end, unless the script is part of a chain.
-//! Then it is discarded at the end of the chain, or after the first refused command.
+//! In a chain, it is discarded at the end of the chain, or after the first refused command.
 
 use rsp::ids::Aid;
 use rsp::ota::script::{self, Answer, Chaining, ChainingFailure, ResponseApdu, Script, ScriptResponse};
@@ -15,7 +15,7 @@ use crate::m2m::context::M2mContext;
 use crate::state::m2m::StoredEstablishment;
 use crate::state::m2m::session::{Chain, IsdRState, Session};
 
-/// Maximum number of commands in a script. An HTTPS session can carry any number of scripts.
+/// Maximum number of commands in a script. An HTTPS session can contain any number of scripts.
 const MAX_COMMANDS: usize = 256;
 
 /// Runs a script for an application of the card ([`is_target`](crate::state::Persistent::is_target)).
@@ -46,9 +46,9 @@ pub(crate) fn run(
             break;
         }
     }
-    let goes_on =
+    let continues =
         matches!(script.chaining, Some(Chaining::First | Chaining::FirstKept | Chaining::Following));
-    if goes_on && !is_refused {
+    if continues && !is_refused {
         keep(context, target, session);
     } else {
         forget_kept(context, target);
@@ -119,8 +119,8 @@ fn run_command(
             let (answer, is_done) = isd_p::secure_channel(context, &mut session.isd_p, target, tlv);
             (Answer::SecureChannel(answer), is_done)
         }
-        // Nothing is executed before the response, so an immediate action is not supported; a
-        // failure ends the script in any case.
+        // Immediate actions are not supported, because nothing is executed before the response.
+        // Error actions are not needed, because a failure ends the script.
         script::Command::ImmediateAction(_) | script::Command::ErrorAction(_) => {
             (refused(StatusWord::FUNCTION_NOT_SUPPORTED), false)
         }

@@ -1,6 +1,6 @@
 //! Profile switches of an M2M eUICC: SGP.02 sections 3.2 to 3.4.
 //!
-//! The REFRESH after the response to the script applies the switch, or the next reset:
+//! The switch is applied by the REFRESH after the response to the script, or by the next reset:
 //! [`super::super::switch`].
 
 use rsp::ids::Aid;

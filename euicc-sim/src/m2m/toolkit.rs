@@ -30,10 +30,10 @@ use crate::StatusWord;
 use crate::m2m::context::M2mContext;
 use crate::multi_imsi;
 use crate::state::cat::facilities::{reports_event, supports_tcp_channels};
-use crate::state::cat::queue::{Owner, is_done};
+use crate::state::cat::queue::{LIMITED_SERVICE, Owner, is_done};
 
 use crate::state::m2m::toolkit::{Network, TimerPurpose};
-pub use settings::Numbers;
+pub use settings::ToolkitSettings;
 
 /// The handlers of command packets that arrive in short messages.
 const HANDLERS: PacketHandlers = PacketHandlers { run_script: script::run, trigger: scp81::trigger };
@@ -44,7 +44,7 @@ pub(crate) fn begin(context: &mut M2mContext<'_>) {
     let cat = &mut context.volatile.cat;
     cat.restart();
     cat.queue_command(Owner::Toolkit, Command::PollInterval(Duration::nearest(poll)));
-    let (streams, terminal) = (supports_tcp_channels(cat.terminal()), cat.terminal());
+    let (streams, terminal) = (supports_tcp_channels(&cat.terminal), &cat.terminal);
     let is_wanted =
         [(Event::LOCATION_STATUS, true), (Event::DATA_AVAILABLE, streams), (Event::CHANNEL_STATUS, streams)];
     let events: Vec<_> = is_wanted
@@ -60,8 +60,8 @@ pub(crate) fn begin(context: &mut M2mContext<'_>) {
     cat.queue_command(Owner::Toolkit, Command::ProvideLocalInformation(LocalInformation::Imei));
     let location = Command::ProvideLocalInformation(LocalInformation::Location);
     let reports_network = cat.queue_command(Owner::Toolkit, location) || reports_network;
-    // If the terminal cannot report the location status, a network is assumed; failed attempts then
-    // show its absence.
+    // If the terminal cannot report the location status, the card assumes a network. Failed
+    // attempts to send then show that there is none.
     fallback::network_status_changed(
         context,
         if reports_network { Network::Unknown } else { Network::Normal },
@@ -72,7 +72,7 @@ pub(crate) fn begin(context: &mut M2mContext<'_>) {
 pub(crate) fn status_received(context: &mut M2mContext<'_>) {
     let seconds = match context.volatile.cat.toolkit.poll_seconds {
         0 => context.toolkit_settings().poll_seconds,
-        said => said,
+        reported => reported,
     };
     for purpose in context.volatile.cat.toolkit.timers.advance(seconds) {
         timer_expired(context, purpose);
@@ -156,9 +156,7 @@ fn process_own_response(
     command: &Command,
     response: Option<&TerminalResponse>,
 ) {
-    /// TS 102 223 section 8.12: performed, limited service.
-    const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
-    /// Section 8.12.2: additional information "no service".
+    /// TS 102 223 section 8.12.2: additional information "no service".
     const NO_SERVICE: u8 = 0x04;
     let Some(response) = response else { return };
     match (command, &response.response) {

@@ -2,9 +2,9 @@
 //!
 //! In each country the applet tries the identity of that country, and after a rejection the default
 //! identity. The number of attempts is limited: within a day, an identity other than the default is
-//! selected at most [`MAX_TRIES`] times per country and at most [`MAX_PICKS`] times in total. The
-//! return to the default identity is always possible and does not count; the next selection counts
-//! again.
+//! selected at most [`MAX_SELECTIONS_PER_COUNTRY`] times per country and at most [`MAX_SELECTIONS`]
+//! times in total. The return to the default identity is always possible and does not count; the
+//! next selection counts again.
 
 use profile::identities::Identities;
 use rsp::ids::{Imsi, Mcc};
@@ -13,10 +13,10 @@ use rsp::ota::cat::LocationStatus;
 use crate::state::multi_imsi::Record;
 
 /// Maximum selections of a country's identity in that country.
-pub(super) const MAX_TRIES: u8 = 3;
-/// Maximum selections in total. This exceeds the number of border crossings of a day unless all of
-/// them are spent on one border.
-pub(super) const MAX_PICKS: u8 = 12;
+pub(super) const MAX_SELECTIONS_PER_COUNTRY: u8 = 3;
+/// Maximum selections in total. A journey crosses fewer borders in a day, unless it crosses the
+/// same border again and again.
+pub(super) const MAX_SELECTIONS: u8 = 12;
 /// Number of STATUS commands in a day with one every 30 seconds.
 pub(super) const STATUS_PER_DAY: u32 = 2880;
 /// Number of STATUS commands without service (ten minutes) after which an identity that was never
@@ -42,7 +42,8 @@ pub(super) fn decide(
         (record.country, record.tries) = (report.country, 0);
     }
     let default = identities.default_one()?.imsi;
-    let wanted = record.country.and_then(|country| identities.for_country(country)).map(|it| it.imsi);
+    let wanted =
+        record.country.and_then(|country| identities.for_country(country)).map(|identity| identity.imsi);
     let wanted = wanted.unwrap_or(default);
     let is_refused = match report.service {
         LocationStatus::Normal => false,
@@ -50,23 +51,24 @@ pub(super) fn decide(
         // There was no rejection, but no network accepts the identity either.
         LocationStatus::None => {
             let gives_up = active != default && !record.has_been_registered;
-            return gives_up.then(|| pick(record, default, default));
+            return gives_up.then(|| select(record, default, default));
         }
     };
     record.has_been_registered |= !is_refused;
-    let may_pick = wanted == default || record.tries < MAX_TRIES && record.picks < MAX_PICKS;
-    if wanted != active && may_pick {
-        return Some(pick(record, wanted, default));
+    let may_select =
+        wanted == default || record.tries < MAX_SELECTIONS_PER_COUNTRY && record.picks < MAX_SELECTIONS;
+    if wanted != active && may_select {
+        return Some(select(record, wanted, default));
     }
-    (is_refused && active != default).then(|| pick(record, default, default))
+    (is_refused && active != default).then(|| select(record, default, default))
 }
 
-fn pick(record: &mut Record, picked: Imsi, default: Imsi) -> Imsi {
+fn select(record: &mut Record, selected: Imsi, default: Imsi) -> Imsi {
     record.has_been_registered = false;
-    if picked != default {
+    if selected != default {
         (record.tries, record.picks) = (record.tries.saturating_add(1), record.picks.saturating_add(1));
     }
-    picked
+    selected
 }
 
 #[cfg(test)]
@@ -90,7 +92,7 @@ mod tests {
     }
 
     /// Steps of service, country, and the expected identity after the report.
-    fn journey(steps: &[(LocationStatus, &str, &str)]) {
+    fn check_reports(steps: &[(LocationStatus, &str, &str)]) {
         let (mut active, mut record) = (HOME.parse().unwrap(), Record::default());
         for (number, (service, country, expected)) in steps.iter().enumerate() {
             let report = LocationReport { service: *service, country: country.parse().ok() };
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_identity_of_the_country_is_used_and_the_default_elsewhere() {
-        journey(&[
+        check_reports(&[
             (Normal, "234", HOME),
             (Normal, "724", BRAZIL),
             (Normal, "724", BRAZIL),
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_rejected_identity_is_replaced_and_tried_three_times() {
-        journey(&[
+        check_reports(&[
             (Normal, "724", BRAZIL),
             (Limited, "724", HOME),
             (Normal, "724", BRAZIL),
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn without_service_only_a_never_registered_identity_is_replaced() {
-        journey(&[
+        check_reports(&[
             (Normal, "724", BRAZIL),
             (LocationStatus::None, "", HOME),
             (LocationStatus::None, "", HOME),
@@ -161,14 +163,14 @@ mod tests {
             for _ in 0..500 {
                 let service = [Normal, Limited, LocationStatus::None][random(3) as usize];
                 let country = ["234", "724", "730", ""][random(4) as usize].parse().ok();
-                if let Some(picked) =
+                if let Some(selected) =
                     decide(&identities(), active, &mut record, LocationReport { service, country })
                 {
-                    assert_ne!(picked, active);
-                    (active, changes) = (picked, changes + 1);
+                    assert_ne!(selected, active);
+                    (active, changes) = (selected, changes + 1);
                 }
             }
-            assert!(changes <= 2 * u32::from(MAX_PICKS), "{changes}");
+            assert!(changes <= 2 * u32::from(MAX_SELECTIONS), "{changes}");
             record.start_day();
             let report = LocationReport { service: Normal, country: "724".parse().ok() };
             let next = decide(&identities(), active, &mut record, report).unwrap_or(active);

@@ -12,7 +12,6 @@ use rsp::ota::cat::{self as toolkit_commands, RefreshMode, TerminalCapability, T
 use super::m2m::toolkit;
 use super::multi_imsi;
 use crate::StatusWord;
-use crate::apdu::Command;
 use deferred::DeferredInput;
 use queue::{Owner, Queue};
 use refresh::Refresh;
@@ -27,12 +26,15 @@ pub(crate) const ENVELOPE: u8 = 0xC2;
 /// The state of the terminal and of the proactive commands.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cat {
+    /// The facilities that the terminal announced.
     pub(crate) terminal: TerminalProfile,
     pub(crate) refresh: Refresh,
     pub(crate) queue: Queue,
-    /// True while the announcement of a profile switch is postponed.
+    /// True while a REFRESH is postponed although no other command is pending.
     pub(crate) refresh_is_held: bool,
-    /// True if the last reset did not apply the pending switch because the memory failed.
+    /// True if the last reset did not apply the pending switch because the memory failed. The next
+    /// STATUS announces the switch. A terminal that stays powered on would not reset the card again
+    /// by itself, and the delay avoids an endless series of resets while the memory keeps failing.
     pub(crate) is_switch_late: bool,
     /// Terminal input that arrived while the memory failed.
     pub(crate) deferred: DeferredInput,
@@ -65,9 +67,9 @@ impl Cat {
 
     pub(crate) fn announced_refresh(&self) -> Option<RefreshMode> {
         let Refresh::Waiting(mode) = self.refresh else { return None };
-        let may_be =
+        let may_announce =
             self.terminal.can(TerminalCapability::REFRESH) && self.queue.is_empty() && !self.refresh_is_held;
-        may_be.then_some(mode)
+        may_announce.then_some(mode)
     }
 
     /// True if a pending REFRESH blocks another profile switch.
@@ -80,26 +82,9 @@ impl Cat {
         self.refresh = Refresh::Waiting(RefreshMode::ProfileStateChange);
     }
 
-    /// Announces the profile switch with the next STATUS. A terminal that stays powered on would
-    /// not reset the card again by itself, and the delay avoids an endless series of resets while
-    /// the memory keeps failing.
-    pub(crate) fn announce_switch_later(&mut self) {
-        self.is_switch_late = true;
-    }
-
     /// Requests a reset by the terminal: SGP.22 section 5.7.19.
     pub(crate) fn announce_reset(&mut self) {
         self.refresh = Refresh::Waiting(RefreshMode::UiccReset);
-    }
-
-    /// Postpones a REFRESH even if no other command is pending.
-    pub(crate) fn hold_refresh(&mut self, held: bool) {
-        self.refresh_is_held = held;
-    }
-
-    /// The terminal profile.
-    pub(crate) fn terminal(&self) -> &TerminalProfile {
-        &self.terminal
     }
 
     /// Resets the toolkit after a new TERMINAL PROFILE. The terminal profile and an unfetched
@@ -120,25 +105,5 @@ impl Cat {
     /// queue is full.
     pub(crate) fn queue_command(&mut self, owner: Owner, command: toolkit_commands::Command) -> bool {
         facilities::is_supported(&command, &self.terminal) && self.queue.push(owner, command)
-    }
-
-    /// Removes the owner's commands that were not fetched yet.
-    pub(crate) fn withdraw(&mut self, owner: Owner) {
-        self.queue.withdraw(owner);
-    }
-
-    /// True if the queue has room for this number of commands.
-    pub(crate) fn has_room(&self, commands: usize) -> bool {
-        self.queue.has_room(commands)
-    }
-
-    /// Keeps terminal input for later, because the memory failed.
-    pub(crate) fn defer(&mut self, command: &Command<'_>) {
-        self.deferred.keep(command);
-    }
-
-    /// True if the owner has a waiting or fetched command.
-    pub(crate) fn has_command(&self, owner: Owner) -> bool {
-        self.queue.has(owner)
     }
 }

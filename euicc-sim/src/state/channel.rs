@@ -9,12 +9,12 @@ use crate::StatusWord;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Channel {
     pub(crate) selection: Selection,
-    pub(crate) waiting: PendingResponse,
+    pub(crate) pending_response: PendingResponse,
     /// A data object of the current EF that is being transferred in blocks.
     pub(crate) transfer: Option<Transfer>,
 }
 
-/// Response data waiting for GET RESPONSE.
+/// Response data pending for GET RESPONSE.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PendingResponse {
     pub(crate) data: Vec<u8>,

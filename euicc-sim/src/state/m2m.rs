@@ -40,8 +40,8 @@ pub(crate) struct State {
     pub(crate) toolkit: ToolkitState,
 }
 
-/// Maximum number of stored tokens. The oldest are discarded first. A token is valid for one
-/// deletion, so more tokens can only come from as many owners of deleted profiles.
+/// Maximum number of stored tokens. The oldest are discarded first. A discarded token could be
+/// replayed, but only after as many further master deletes, each with a valid token of an owner.
 pub(crate) const MAX_USED_TOKENS: usize = 32;
 
 /// A security domain for a profile.

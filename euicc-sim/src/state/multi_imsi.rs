@@ -17,8 +17,10 @@ pub(crate) struct State {
     pub(crate) kept: Vec<StoredKeys>,
 }
 
+/// The keys of an identity, with their sequence numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredKeys {
+    /// The identity; `None` for the profile's own keys.
     pub(crate) of: Option<Imsi>,
     pub(crate) aka: Vec<Aka>,
 }

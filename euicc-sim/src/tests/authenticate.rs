@@ -390,7 +390,7 @@ fn services_of_ef_ust_determine_the_gsm_functions() {
 }
 
 #[test]
-fn authentications_are_limited_if_the_package_says_so() {
+fn the_number_of_authentications_is_limited_by_the_package() {
     let test_package = with_algorithm(|own| {
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
@@ -401,7 +401,7 @@ fn authentications_are_limited_if_the_package_says_so() {
     testbed.read(SELECT_USIM);
     let fresh = challenge(&algorithm, [0x5A; 16], Sqn::from_seq_ind(1, 0).unwrap());
     let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
-    // Counted regardless of the outcome, and across a reset.
+    // Attempts are counted regardless of the outcome, and across a reset.
     assert_eq!(outcome_of(&mut testbed, &fresh), "DB");
     assert_eq!(outcome_of(&mut testbed, &fresh), "DC");
     testbed.expect(&fresh.replacen("5a", "5b", 1), "9862");
@@ -421,8 +421,8 @@ fn a_test_usim_resynchronises_on_request() {
     let sqn = |seq| Sqn::from_seq_ind(seq, 0).unwrap();
     assert_eq!(outcome_of(&mut testbed, &challenge(&algorithm, rand, sqn(6))), "DB");
     let autn = algorithm.build_autn(&rand, sqn(7), UsimTest::AMF_RESYNCH).to_bytes();
-    let asked = format!("0088008122 10{} 10{}", hex::encode(rand), hex::encode(autn));
-    let auts = hex::decode(testbed.read(&asked)).unwrap();
+    let resynchronisation = format!("0088008122 10{} 10{}", hex::encode(rand), hex::encode(autn));
+    let auts = hex::decode(testbed.read(&resynchronisation)).unwrap();
     assert_eq!(auts[..2], [0xDC, 14]);
     let auts = Auts::from_bytes(auts[2..].try_into().unwrap());
     assert_eq!(algorithm.parse_auts(&rand, &auts), Ok(sqn(6)));

@@ -2,7 +2,9 @@
 
 use crypto::Curve;
 use rsp::der::BitString;
-use rsp::sgp22::es10c::{EnableResult, EuiccMemoryResetRequest, EuiccMemoryResetResponse, reset_options};
+use rsp::sgp22::es10c::{
+    EnableResult, EuiccMemoryResetRequest, EuiccMemoryResetResponse, ResetResult, reset_options,
+};
 
 use super::files::with_generated;
 use super::profiles::{REFRESHES, states, with_two};
@@ -129,7 +131,7 @@ fn a_memory_reset_announces_a_uicc_reset() {
     testbed.expect(&terminal_profile(&[(34, 0x20)]), "9000");
     let options = BitString::of(&[reset_options::DELETE_OPERATIONAL_PROFILES]);
     let request = EuiccMemoryResetRequest { reset_options: options };
-    assert_eq!(testbed.call::<EuiccMemoryResetResponse>(&request).reset_result, 0);
+    assert_eq!(testbed.call::<EuiccMemoryResetResponse>(&request).reset_result, ResetResult::OK);
     testbed.expect(FETCH, UICC_RESET);
 }
 

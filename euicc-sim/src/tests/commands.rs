@@ -423,7 +423,7 @@ fn a_deactivated_file_is_selected_with_a_warning_and_cannot_be_used() {
             ("0044000102 2F21", "6A86"),
             ("0044000002 3F00", "6981"),
             ("8044000002 2F21", "6E00"),
-            // The rule can require more for this than for reading.
+            // A rule can require more for DEACTIVATE FILE than for reading.
             ("00A4000C02 2F24", "9000"),
             ("0004000000", "6982"),
             ("0020000A08 3535353535353535", "9000"),
@@ -444,7 +444,7 @@ fn response_data_are_available_to_the_next_command_only() {
         &mut testbed,
         &[
             ("00A4000402 2FE2", "611E"),
-            // A part of the data, too many, and the rest.
+            // Requests for a part of the data, for too many octets, and for the rest.
             ("00C0000008", "621C820241218302 6116"),
             ("00C0000017", "6C16"),
             ("00C0000000", "6C16"),
@@ -499,7 +499,8 @@ fn an_access_rule_grants_exactly_its_right() {
         ("800181 9000".to_owned(), "11111"),
         ("800182 9000".to_owned(), "00000"),
         ("8001F8 9000".to_owned(), "00000"),
-        // Conditions by command header: this command, another one, one with a different part.
+        // Conditions by command header: this command, another command, a command that differs in
+        // one part.
         ("8401B0 9000".to_owned(), "11111"),
         ("8401B2 9000".to_owned(), "00000"),
         ("8C0400B200B0 9000".to_owned(), "11111"),
@@ -542,13 +543,13 @@ fn an_access_rule_grants_exactly_its_right() {
         if !verify.is_empty() {
             testbed.expect(verify, "9000");
         }
-        for (rule, (text, who)) in (2..).zip(&table) {
+        for (rule, (text, rights)) in (2..).zip(&table) {
             testbed.expect(&format!("00A4000C02{:04X}", 0x2F60 + rule), "9000");
-            let expected = if who.as_bytes()[state] == b'1' { "FF9000" } else { "6982" };
+            let expected = if rights.as_bytes()[state] == b'1' { "FF9000" } else { "6982" };
             assert_eq!(testbed.apdu("00B0000000"), expected, "{text} in state {state}");
         }
     }
-    let number_of = |who| table.iter().position(|(_, other)| *other == who).unwrap();
+    let number_of = |rights| table.iter().position(|(_, other)| *other == rights).unwrap();
     let (pin, not_pin) = (number_of("01111"), number_of("10000"));
     // A disabled PIN counts as verified.
     testbed.expect("0026000108 3131313131313131", "9000");
@@ -678,7 +679,7 @@ fn a_linked_directory_has_its_own_position() {
     converse(
         &mut with_files(&[ANYTHING], files),
         &[
-            // Entering through one link and leaving through the same.
+            // Enter the directory through a link, and leave it through the same link.
             ("00A4080C06 7F315F314F01", "9000"),
             ("00D6000001 77", "9000"),
             ("00A4030C", "9000"),
@@ -687,7 +688,7 @@ fn a_linked_directory_has_its_own_position() {
             ("00B0000000", "77 9000"),
             ("00A4000C02 7F31", "9000"),
             ("00A4000C02 5F30", "6A82"),
-            // The other link.
+            // Enter through the other path.
             ("00A4080C06 7F305F304F01", "9000"),
             ("00B0000000", "77 9000"),
             ("00A4000C02 5F31", "6A82"),

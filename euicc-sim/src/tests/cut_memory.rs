@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use world::{Batch, Cells, Fault, Memory, RamMemory};
 
-/// A memory whose writes fail from the `n`-th on, all of them or a given number.
+/// A memory whose writes fail from write `fails_at` on: all of them, or a given number.
 #[derive(Clone)]
 pub(crate) struct CutMemory {
     inner: RamMemory,
@@ -30,7 +30,8 @@ impl CutMemory {
         }
     }
 
-    pub(crate) fn whole(cells: Cells) -> Self {
+    /// A memory whose writes do not fail.
+    pub(crate) fn intact(cells: Cells) -> Self {
         Self::new(cells, usize::MAX, false)
     }
 
@@ -66,11 +67,11 @@ impl Memory for CutMemory {
             *attempts += 1;
             *attempts - 1
         };
-        let goes_wrong = number >= self.fails_at && number - self.fails_at < self.failures;
-        if !goes_wrong || self.after && number == self.fails_at {
+        let fails = number >= self.fails_at && number - self.fails_at < self.failures;
+        if !fails || self.after && number == self.fails_at {
             self.inner.commit(batch)?;
             self.written.lock().unwrap().push(self.inner.load()?);
         }
-        if goes_wrong { Err(Fault::new("cannot write", "no power", "retry later")) } else { Ok(()) }
+        if fails { Err(Fault::new("cannot write", "no power", "retry later")) } else { Ok(()) }
     }
 }

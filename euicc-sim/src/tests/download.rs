@@ -7,9 +7,9 @@ use profile::EuiccResponse;
 use rsp::der::{Asn1, BitString};
 use rsp::sgp22::es8plus::{ErrorReason, FinalResult};
 use rsp::sgp22::es10b::{
-    CancelSessionRequest, CancelSessionResponse, DeleteNotificationStatus, DownloadErrorCode,
-    GetEuiccChallengeRequest, GetEuiccChallengeResponse, ListNotificationRequest, ListNotificationResponse,
-    NotificationSentRequest, NotificationSentResponse, PrepareDownloadResponse,
+    CancelSessionError, CancelSessionRequest, CancelSessionResponse, DeleteNotificationStatus,
+    DownloadErrorCode, GetEuiccChallengeRequest, GetEuiccChallengeResponse, ListNotificationRequest,
+    ListNotificationResponse, NotificationSentRequest, NotificationSentResponse, PrepareDownloadResponse,
     RetrieveNotificationsListRequest, RetrieveNotificationsListResponse,
 };
 use rsp::sgp22::{
@@ -171,7 +171,8 @@ fn a_session_can_be_cancelled_once_and_leaves_no_profile() {
         reason: CancelSessionReason::END_USER_REJECTION,
     };
     let wrong = request(rsp::ids::TransactionId(vec![7]));
-    let refused = CancelSessionResponse::CancelSessionResponseError(5);
+    let refused =
+        CancelSessionResponse::CancelSessionResponseError(CancelSessionError::INVALID_TRANSACTION_ID);
     assert_eq!(testbed.call::<CancelSessionResponse>(&wrong), refused);
     let right = request(server.transaction_id.clone());
     let CancelSessionResponse::CancelSessionResponseOk(ok) = testbed.call(&right) else { panic!() };

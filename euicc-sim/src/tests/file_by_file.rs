@@ -30,7 +30,7 @@ fn every_file_matches_the_value_notation_of_its_package() {
         assert_eq!(notation.is_none(), WITHOUT_VALUE_NOTATION.contains(&&*name), "{name}");
         if let Some((_, text)) = notation {
             let expected = ExpectedFiles::read(std::str::from_utf8(text).unwrap());
-            walk(&name, package, &expected, "its value notation");
+            check_files(&name, package, &expected, "its value notation");
         }
     }
 }
@@ -43,17 +43,17 @@ fn every_file_matches_the_decoded_package() {
     for (name, package) in ts48("der") {
         if WITHOUT_VALUE_NOTATION.contains(&&*name) {
             let files = FileSystem::build(&Package::decode(&package).unwrap()).unwrap();
-            walk(&name, package, &ExpectedFiles::of(&files), "the decoder");
+            check_files(&name, package, &ExpectedFiles::of(&files), "the decoder");
         }
     }
 }
 
-fn walk(name: &str, package: Vec<u8>, expected: &ExpectedFiles, source: &str) {
-    let mut walk = Walk { testbed: with_enabled(&TestPackage::of(package)), expected, name };
+fn check_files(name: &str, package: Vec<u8>, expected: &ExpectedFiles, source: &str) {
+    let mut check = FileCheck { testbed: with_enabled(&TestPackage::of(package)), expected, name };
     for file in &expected.files {
-        walk.check(file);
+        check.check(file);
     }
-    let directories = walk.list();
+    let directories = check.list();
     let files = expected.files.len();
     let links = expected.files.iter().filter(|file| file.link.is_some()).count();
     let ber_tlv = expected.files.iter().filter(|file| file.is_ber_tlv()).count();
@@ -65,13 +65,13 @@ fn walk(name: &str, package: Vec<u8>, expected: &ExpectedFiles, source: &str) {
     assert!(files > 200, "{name}: {files} files");
 }
 
-struct Walk<'a> {
+struct FileCheck<'a> {
     testbed: Testbed,
     expected: &'a ExpectedFiles,
     name: &'a str,
 }
 
-impl Walk<'_> {
+impl FileCheck<'_> {
     /// Selects the application of a path, if there is one, and returns the path for SELECT.
     fn path(&mut self, path: &[u16]) -> String {
         let digits = |fids: &[u16]| fids.iter().map(|fid| format!("{fid:04X}")).collect::<String>();

@@ -4,15 +4,15 @@ use crypto::{Curve, Signature};
 use rsp::der::{Asn1, BitString, Raw, Tag, tlv, tlv_bytes};
 use rsp::ids::{Aid, Iccid, TransactionId, Version};
 use rsp::sgp22::es10b::{
-    AuthenticateServerResponse, CancelSessionRequest, CancelSessionResponse, EuiccConfiguredAddressesRequest,
-    EuiccConfiguredAddressesResponse, GetEuiccInfo1Request, GetEuiccInfo2Request, SetDefaultDpAddressRequest,
-    SetDefaultDpAddressResponse,
+    AuthenticateServerResponse, CancelSessionError, CancelSessionRequest, CancelSessionResponse,
+    EuiccConfiguredAddressesRequest, EuiccConfiguredAddressesResponse, GetEuiccInfo1Request,
+    GetEuiccInfo2Request, SetDefaultDpAddressRequest, SetDefaultDpAddressResponse, SetDefaultDpAddressResult,
 };
 use rsp::sgp22::es10c::{
     DeleteProfileRequest, DeleteProfileResponse, DeleteResult, DisableProfileRequest, DisableProfileResponse,
     DisableResult, EnableProfileRequest, EnableProfileResponse, EnableResult, EuiccMemoryResetRequest,
     EuiccMemoryResetResponse, ProfileInfo, ProfileInfoListRequest, ProfileInfoListResponse, ProfileSearch,
-    RefreshFlag, SetNicknameRequest, SetNicknameResponse,
+    RefreshFlag, ResetResult, SetNicknameRequest, SetNicknameResponse, SetNicknameResult,
 };
 use rsp::sgp22::{
     CancelSessionReason, CtxParams1, EuiccInfo1, EuiccInfo2, IconType, OperatorId, ProfileClass,
@@ -240,7 +240,7 @@ fn euicc_info_has_the_values_of_the_description() {
 }
 
 #[test]
-fn card_resources_are_the_current_ones() {
+fn card_resources_contain_the_free_memory() {
     let small = |card: &mut CardDescription| card.memory_size = 5000;
     let mut testbed = Testbed::with(pki(), small, RamMemory::default());
     let info = |testbed: &mut Testbed| testbed.call::<EuiccInfo2>(&GetEuiccInfo2Request {});
@@ -271,13 +271,13 @@ fn the_default_address_can_be_set_and_removed() {
         answer.default_dp_address
     };
     assert_eq!(address(&mut testbed), None);
-    assert_eq!(set(&mut testbed, "smdp.example.com"), 0);
+    assert_eq!(set(&mut testbed, "smdp.example.com"), SetDefaultDpAddressResult::OK);
     for wrong in ["not an address", "https://smdp.example.com/", &"a.".repeat(200)] {
-        assert_eq!(set(&mut testbed, wrong), 127, "{wrong}");
+        assert_eq!(set(&mut testbed, wrong), SetDefaultDpAddressResult::UNDEFINED_ERROR, "{wrong}");
     }
     testbed.reset();
     assert_eq!(address(&mut testbed).as_deref(), Some("smdp.example.com"));
-    assert_eq!(set(&mut testbed, ""), 0);
+    assert_eq!(set(&mut testbed, ""), SetDefaultDpAddressResult::OK);
     assert_eq!(address(&mut testbed), None);
     // Invalid UTF-8.
     assert_eq!(testbed.es10_text("BF3F038001FF"), "6A80");
@@ -292,11 +292,11 @@ fn a_nickname_has_at_most_64_octets_of_utf8() {
             SetNicknameRequest { iccid: iccid.parse().unwrap(), profile_nickname: nickname.to_owned() };
         testbed.call::<SetNicknameResponse>(&request).set_nickname_result
     };
-    assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(32)), 0);
+    assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(32)), SetNicknameResult::OK);
     // req: SGP.22-5.7.21-Length
-    assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(33)), 127);
+    assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(33)), SetNicknameResult::UNDEFINED_ERROR);
     // req: SGP.22-5.7.21-NotFound
-    assert_eq!(name(&mut testbed, OTHER, "x"), 1);
+    assert_eq!(name(&mut testbed, OTHER, "x"), SetNicknameResult::ICCID_NOT_FOUND);
     assert_eq!(testbed.profiles()[0].profile_nickname.as_deref(), Some("ü".repeat(32).as_str()));
 }
 
@@ -317,15 +317,16 @@ fn a_memory_reset_applies_each_of_its_options() {
 
         let request = EuiccMemoryResetRequest { reset_options: BitString::of(&bits) };
         let result = testbed.call::<EuiccMemoryResetResponse>(&request).reset_result;
-        assert_eq!(result, if bits.is_empty() { 1 } else { 0 }, "{bits:?}");
+        let expected = if bits.is_empty() { ResetResult::NOTHING_TO_DELETE } else { ResetResult::OK };
+        assert_eq!(result, expected, "{bits:?}");
         // Policy rules and state do not protect a profile. Provisioning profiles are never deleted.
         let mut stay = vec![FOURTH];
-        let (mut gone, mut takes_the_enabled) = (3, false);
+        let (mut gone, mut deletes_enabled) = (3, false);
         if !bits.contains(&0) {
             stay.splice(0..0, [ICCID, OTHER]);
             gone -= 2;
         } else {
-            takes_the_enabled = true;
+            deletes_enabled = true;
         }
         if !bits.contains(&1) {
             stay.insert(stay.len() - 1, THIRD);
@@ -336,14 +337,14 @@ fn a_memory_reset_applies_each_of_its_options() {
         let addresses: EuiccConfiguredAddressesResponse = testbed.call(&EuiccConfiguredAddressesRequest {});
         assert_eq!(addresses.default_dp_address.is_none(), bits.contains(&2), "{bits:?}");
         // REFRESH is announced only if the enabled profile was deleted.
-        let status = if takes_the_enabled { "910B" } else { "9000" };
+        let status = if deletes_enabled { "910B" } else { "9000" };
         testbed.expect(REFRESHES, status);
     }
     // The options of v3 are unknown, so there is nothing to delete.
     let mut testbed = Testbed::new();
     install(&mut testbed, &of_class(FOURTH, ProfileClass::PROVISIONING));
     let later = EuiccMemoryResetRequest { reset_options: BitString::of(&[3, 4]) };
-    assert_eq!(testbed.call::<EuiccMemoryResetResponse>(&later).reset_result, 1);
+    assert_eq!(testbed.call::<EuiccMemoryResetResponse>(&later).reset_result, ResetResult::NOTHING_TO_DELETE);
 }
 
 #[test]
@@ -385,8 +386,8 @@ fn a_provisioning_profile_can_replace_a_profile_with_ppr1() {
     testbed.enable(test_package[0].iccid(), false);
     assert_eq!(testbed.enable(test_package[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
     assert_eq!(testbed.enable(test_package[1].iccid(), false), EnableResult::OK);
-    // Temporarily: no third profile can be enabled, and disabling the provisioning profile
-    // re-enables the previous one.
+    // The replacement is temporary: no third profile can be enabled, and disabling the provisioning
+    // profile re-enables the previous one.
     assert_eq!(testbed.enable(test_package[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
     assert_eq!(testbed.disable(test_package[1].iccid(), false), DisableResult::OK);
     assert_eq!(testbed.disable(test_package[0].iccid(), false), DisableResult::DISALLOWED_BY_POLICY);
@@ -441,6 +442,6 @@ fn a_session_can_be_cancelled_with_any_reason() {
         CancelSessionRequest { transaction_id: TransactionId(vec![1]), reason: CancelSessionReason(0) };
     assert_eq!(
         testbed.call::<CancelSessionResponse>(&idle),
-        CancelSessionResponse::CancelSessionResponseError(5)
+        CancelSessionResponse::CancelSessionResponseError(CancelSessionError::INVALID_TRANSACTION_ID)
     );
 }

@@ -286,9 +286,9 @@ fn a_package_truncated_at_any_octet_installs_nothing() {
     for (number, piece) in pieces.iter().enumerate() {
         testbed.restore(&agreed);
         assert!(send(&mut testbed, &pieces[..number]).is_none());
-        let there = testbed.snapshot();
+        let before_piece = testbed.snapshot();
         for length in 1..piece.len() {
-            testbed.restore(&there);
+            testbed.restore(&before_piece);
             cuts += 1;
             match testbed.es10(&piece[..length]) {
                 // A header alone is permitted, because its contents may follow.

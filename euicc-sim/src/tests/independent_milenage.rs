@@ -109,7 +109,7 @@ fn a_built_usim_matches_the_precomputed_values_of_libosmocore() {
 #[cfg_attr(not(has_osmo_auc_gen), ignore = "needs osmo-auc-gen (Debian: libosmocore-utils)")]
 fn a_built_usim_and_osmo_auc_gen_authenticate_each_other() {
     let random = SeededRandom::from_text("independent milenage");
-    let draw = || {
+    let random_octets = || {
         let mut octets = [0; 16];
         random.fill(&mut octets);
         hex::encode(octets)
@@ -118,7 +118,7 @@ fn a_built_usim_and_osmo_auc_gen_authenticate_each_other() {
     for format in [Format::V2_3, Format::V3_3] {
         for files in [FilesBy::Templates, FilesBy::Paths] {
             for (name, argument) in [("opc", "-o"), ("op", "-O")] {
-                let (ki, op, rand) = (draw(), draw(), draw());
+                let (ki, op, rand) = (random_octets(), random_octets(), random_octets());
                 let arguments = ["-k", &ki, argument, &op, "-r", &rand];
                 let generate = |more: [&str; 2]| osmo_auc_gen(&[&arguments[..], &more].concat());
                 let first = generate(["-s", "3232"]);

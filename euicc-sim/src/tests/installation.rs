@@ -27,13 +27,13 @@ use crate::CardDescription;
 /// be installed afterwards.
 fn load_modified(
     change_request: impl FnOnce(&mut InitialiseSecureChannelRequest),
-    change_goods: impl FnOnce(&mut TestPackage),
+    change_test_package: impl FnOnce(&mut TestPackage),
     change_package: impl FnOnce(&mut BoundProfilePackage),
 ) -> Result<(), (BppCommandId, ErrorReason)> {
     let mut testbed = Testbed::new();
     let server = Server::new(&testbed, Curve::P256);
     let mut test_package = TestPackage::small(ICCID);
-    change_goods(&mut test_package);
+    change_test_package(&mut test_package);
     let PrepareDownloadResponse::DownloadResponseOk(ok) = server.prepare(&mut testbed) else { panic!() };
     let mut package = server.bind_to(&testbed, &ok, &test_package, change_request);
     change_package(&mut package);
@@ -78,16 +78,16 @@ fn an_unsupported_initialise_secure_channel_is_refused() {
 #[test]
 fn altered_segments_are_refused() {
     use BppCommandId as Id;
-    fn last_octet(segment: &mut [u8]) {
+    fn alter_last_octet(segment: &mut [u8]) {
         *segment.last_mut().unwrap() ^= 1;
     }
     type Change = fn(&mut BoundProfilePackage);
     let cases: [(Id, ErrorReason, Change); 3] = [
         (Id::CONFIGURE_ISDP, ErrorReason::SCP03T_SECURITY_ERROR, |package| {
-            last_octet(&mut package.first_sequence_of87.0[0])
+            alter_last_octet(&mut package.first_sequence_of87.0[0])
         }),
         (Id::STORE_METADATA, ErrorReason::SCP03T_SECURITY_ERROR, |package| {
-            last_octet(&mut package.sequence_of88.0[0])
+            alter_last_octet(&mut package.sequence_of88.0[0])
         }),
         (Id::CONFIGURE_ISDP, ErrorReason::INCORRECT_INPUT_VALUES, |package| {
             package.first_sequence_of87.0.clear()

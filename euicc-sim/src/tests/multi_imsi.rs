@@ -252,7 +252,7 @@ fn a_rejected_identity_is_replaced_by_the_default_after_three_attempts() {
         testbed.reset();
     }
     assert_eq!((identity(&mut testbed), resets), (HOME, 6), "three attempts");
-    // After a day of STATUS commands it is tried again.
+    // After a day of STATUS commands the identity is tried again.
     switch_on(&mut testbed);
     for _ in 0..2880 {
         testbed.expect("80F2000C", "9000");
@@ -325,8 +325,8 @@ fn journey(testbed: &mut Testbed) {
 }
 
 #[test]
-fn after_a_power_cut_at_any_write_an_identity_works() {
-    let whole = CutMemory::whole(START.clone());
+fn after_a_power_cut_at_any_write_the_active_identity_authenticates() {
+    let whole = CutMemory::intact(START.clone());
     journey(&mut testbed(whole.clone()));
     let mut states = vec![START.clone()];
     states.extend(whole.written());
@@ -352,7 +352,7 @@ fn after_a_power_cut_at_any_write_an_identity_works() {
 }
 
 #[test]
-fn after_a_memory_failure_at_the_reset_the_change_is_made_later() {
+fn after_a_memory_failure_at_a_reset_the_next_reset_changes_the_identity() {
     let memory = CutMemory::failing(START.clone(), 1, 1);
     let mut testbed = testbed(memory);
     switch_on(&mut testbed);

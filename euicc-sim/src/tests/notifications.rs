@@ -4,8 +4,8 @@ use crypto::{Curve, Signature};
 use rsp::der::{Asn1, BitString};
 use rsp::sgp22::es10b::{
     DeleteNotificationStatus, ListNotificationRequest, ListNotificationResponse, NotificationSearch,
-    NotificationSentRequest, NotificationSentResponse, RetrieveNotificationsListRequest,
-    RetrieveNotificationsListResponse,
+    NotificationSentRequest, NotificationSentResponse, NotificationsListResultError,
+    RetrieveNotificationsListRequest, RetrieveNotificationsListResponse,
 };
 use rsp::sgp22::{
     NotificationConfigurationInformation, NotificationMetadata, PendingNotification, notification_event,
@@ -35,7 +35,10 @@ fn numbers(testbed: &mut Testbed, events: Option<&[usize]>) -> Vec<i64> {
     list(testbed, events).iter().map(|each| each.seq_number).collect()
 }
 
-fn retrieve(testbed: &mut Testbed, search: Option<NotificationSearch>) -> Result<Vec<i64>, i64> {
+fn retrieve(
+    testbed: &mut Testbed,
+    search: Option<NotificationSearch>,
+) -> Result<Vec<i64>, NotificationsListResultError> {
     let key = testbed.public_key(Curve::P256);
     match testbed.call(&RetrieveNotificationsListRequest { search_criteria: search }) {
         RetrieveNotificationsListResponse::NotificationList(list) => Ok(list
@@ -125,7 +128,10 @@ fn notifications_are_found_by_event_and_by_number() {
     assert!(numbers(&mut testbed, Some(&[])).is_empty());
     assert!(numbers(&mut testbed, Some(&[7])).is_empty());
     assert_eq!(retrieve(&mut testbed, None), Ok(vec![1, 2, 3, 4]));
-    assert_eq!(retrieve(&mut testbed, Some(NotificationSearch::SeqNumber(5))), Err(1));
+    assert_eq!(
+        retrieve(&mut testbed, Some(NotificationSearch::SeqNumber(5))),
+        Err(NotificationsListResultError::NO_RESULT_AVAILABLE)
+    );
 }
 
 #[test]

@@ -27,7 +27,7 @@ use super::cut_memory::CutMemory;
 use super::server::{Server, TestPackage, outcome};
 use super::stored::new_consumer_card;
 use super::testbed::{Testbed, pki};
-use rows::{EXISTING, Function, ROWS, Row, SELECT_USIM};
+use rows::{Function, NON_WRITING, ROWS, Row, SELECT_USIM};
 
 static PKI: LazyLock<Pki> = LazyLock::new(pki);
 
@@ -103,7 +103,7 @@ fn every_cut(rows: &[Row]) {
     let mut seen_at_start = BTreeSet::new();
     assert_consistent(&START.cells, &mut seen_at_start, "initial card");
     for row in rows {
-        let whole = CutMemory::whole(START.cells.clone());
+        let whole = CutMemory::intact(START.cells.clone());
         let mut testbed_of_row = testbed(whole.clone());
         testbed_of_row.power = Some(usize::MAX);
         assert_eq!((row.act)(&mut testbed_of_row).as_deref(), Ok(row.answer), "{}", row.name);
@@ -127,7 +127,7 @@ fn every_cut(rows: &[Row]) {
         let commands = if row.function == Function::Loading && row.again.is_empty() { 0 } else { commands };
         let mut so_far = 0;
         for command in 0..commands {
-            let memory = CutMemory::whole(START.cells.clone());
+            let memory = CutMemory::intact(START.cells.clone());
             let mut testbed = testbed(memory.clone());
             testbed.power = Some(command);
             let what = format!("{}, cut before command {command} of {commands}", row.name);
@@ -231,7 +231,7 @@ fn uicc_commands_are_atomic_after_every_power_cut() {
 #[test]
 fn every_function_is_in_the_table() {
     let known: BTreeSet<Function> =
-        ROWS.iter().map(|row| row.function).chain(EXISTING.iter().copied()).collect();
+        ROWS.iter().map(|row| row.function).chain(NON_WRITING.iter().copied()).collect();
     let mut found = BTreeSet::from([Function::Loading]);
     let mut testbed = testbed(RamMemory::of(START.cells.clone()));
     for number in 0x20..=0x7F {
@@ -271,7 +271,7 @@ fn a_memory_that_cannot_be_written_refuses_the_command_and_changes_nothing() {
 #[test]
 fn unchanged_state_is_not_written() {
     for cells in [Cells::new(), START.cells.clone()] {
-        let memory = CutMemory::whole(cells);
+        let memory = CutMemory::intact(cells);
         let mut testbed = testbed(memory.clone());
         testbed.profiles();
         testbed.es10(&[0xBF, 0x2E, 0]).unwrap();
@@ -290,7 +290,7 @@ fn octets(before: &Cells, after: &Cells) -> usize {
 fn a_change_of_one_file_is_written_without_the_others() {
     for (ins, most) in [(0xD6, 100), (0xDC, 100), (0x24, 800), (0x88, 1500)] {
         let row = ROWS.iter().find(|row| row.function == Function::Uicc(ins)).unwrap();
-        let memory = CutMemory::whole(START.cells.clone());
+        let memory = CutMemory::intact(START.cells.clone());
         (row.act)(&mut testbed(memory.clone())).unwrap();
         let written = octets(&START.cells, &memory.cells());
         assert!((1..most).contains(&written), "{}: {written} octets", row.name);
@@ -310,7 +310,7 @@ fn the_memory_of_another_card_or_of_no_card_is_refused() {
     };
     let one = |cell: &str, content: Content| open(Cells::from([(cell.to_owned(), content)]));
     let new = |eid: Eid| new_consumer_card(eid).remove("card").unwrap();
-    assert!(one("card", b"{".to_vec().into()).contains("restore it from a backup"));
+    assert!(one("card", b"{".to_vec().into()).contains("restore the memory from a backup"));
     let own = super::testbed::description(&PKI).eid;
     assert!(one("cart", new(own)).contains("its cell card is missing"));
     let other = new("89001012012341234012345678901224".parse().unwrap());

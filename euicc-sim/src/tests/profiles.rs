@@ -4,7 +4,7 @@ use crypto::Curve;
 use rsp::der::BitString;
 use rsp::sgp22::es10c::{
     DeleteResult, DisableResult, EnableResult, EuiccMemoryResetRequest, EuiccMemoryResetResponse,
-    SetNicknameRequest, SetNicknameResponse, reset_options,
+    ResetResult, SetNicknameRequest, SetNicknameResponse, SetNicknameResult, reset_options,
 };
 use rsp::sgp22::{OperatorId, ProfileClass, ProfileState, ppr};
 
@@ -130,13 +130,22 @@ fn memory_reset_deletes_the_selected_data() {
         let request = EuiccMemoryResetRequest { reset_options: BitString::of(&[option]) };
         testbed.call::<EuiccMemoryResetResponse>(&request).reset_result
     };
-    assert_eq!(reset(&mut testbed, reset_options::DELETE_FIELD_LOADED_TEST_PROFILES), 1);
-    assert_eq!(reset(&mut testbed, reset_options::RESET_DEFAULT_SMDP_ADDRESS), 1);
-    assert_eq!(reset(&mut testbed, reset_options::DELETE_OPERATIONAL_PROFILES), 0);
+    assert_eq!(
+        reset(&mut testbed, reset_options::DELETE_FIELD_LOADED_TEST_PROFILES),
+        ResetResult::NOTHING_TO_DELETE
+    );
+    assert_eq!(
+        reset(&mut testbed, reset_options::RESET_DEFAULT_SMDP_ADDRESS),
+        ResetResult::NOTHING_TO_DELETE
+    );
+    assert_eq!(reset(&mut testbed, reset_options::DELETE_OPERATIONAL_PROFILES), ResetResult::OK);
     assert!(testbed.profiles().is_empty());
-    assert_eq!(reset(&mut testbed, reset_options::DELETE_OPERATIONAL_PROFILES), 5);
+    assert_eq!(reset(&mut testbed, reset_options::DELETE_OPERATIONAL_PROFILES), ResetResult::CAT_BUSY);
     testbed.reset();
-    assert_eq!(reset(&mut testbed, reset_options::DELETE_OPERATIONAL_PROFILES), 1);
+    assert_eq!(
+        reset(&mut testbed, reset_options::DELETE_OPERATIONAL_PROFILES),
+        ResetResult::NOTHING_TO_DELETE
+    );
 }
 
 #[test]
@@ -146,11 +155,11 @@ fn a_nickname_is_kept_until_it_is_removed() {
         let request = SetNicknameRequest { iccid: one.iccid(), profile_nickname: nickname.to_owned() };
         testbed.call::<SetNicknameResponse>(&request).set_nickname_result
     };
-    assert_eq!(name(&mut testbed, "Zuhause"), 0);
+    assert_eq!(name(&mut testbed, "Zuhause"), SetNicknameResult::OK);
     testbed.reset();
     assert_eq!(testbed.profiles()[0].profile_nickname.as_deref(), Some("Zuhause"));
-    assert_eq!(name(&mut testbed, &"x".repeat(65)), 127);
-    assert_eq!(name(&mut testbed, ""), 0);
+    assert_eq!(name(&mut testbed, &"x".repeat(65)), SetNicknameResult::UNDEFINED_ERROR);
+    assert_eq!(name(&mut testbed, ""), SetNicknameResult::OK);
     assert_eq!(testbed.profiles()[0].profile_nickname, None);
 }
 
@@ -164,7 +173,7 @@ fn a_memory_reset_cancels_a_pending_switch() {
     testbed.expect("801400000C 8103010104 82028281 830130", "9000");
     let options = BitString::of(&[reset_options::DELETE_OPERATIONAL_PROFILES]);
     let request = EuiccMemoryResetRequest { reset_options: options };
-    assert_eq!(testbed.call::<EuiccMemoryResetResponse>(&request).reset_result, 0);
+    assert_eq!(testbed.call::<EuiccMemoryResetResponse>(&request).reset_result, ResetResult::OK);
     testbed.reset();
     assert!(testbed.profiles().is_empty());
     testbed.expect("00A40004023F00", "6A82");

@@ -19,7 +19,7 @@ use super::testbed::{Testbed, pki};
 use crate::CardDescription;
 
 /// The way to cause an installation error.
-enum Reach {
+enum Cause {
     /// A modified package or modified metadata.
     TestPackage(fn(&mut TestPackage)),
     /// A modified first request with a valid signature.
@@ -37,36 +37,36 @@ enum Reach {
 }
 
 /// The outcome of the installation, and the response about the profile package.
-type Reached = (Result<(), (Id, Why)>, Option<EuiccResponse>);
+type Attempt = (Result<(), (Id, Why)>, Option<EuiccResponse>);
 
-/// Installs a package that is correct except for `reach`. Asserts that a refusal has no effect.
-fn reach(reach: &Reach) -> Option<Reached> {
+/// Installs a package that is correct except for `cause`. Asserts that a refusal has no effect.
+fn install_with(cause: &Cause) -> Option<Attempt> {
     let change_card = |card: &mut CardDescription| {
-        if let Reach::Card(change) = reach {
+        if let Cause::Card(change) = cause {
             change(card);
         }
     };
     let mut testbed = Testbed::with(pki(), change_card, RamMemory::default());
     let server = Server::new(&testbed, Curve::P256);
     let mut test_package = TestPackage::small(ICCID);
-    match reach {
-        Reach::Never => return None,
-        Reach::TestPackage(change) => change(&mut test_package),
-        Reach::Memory(change) => change(&mut testbed, &server),
-        Reach::Usim(change) => {
+    match cause {
+        Cause::Never => return None,
+        Cause::TestPackage(change) => change(&mut test_package),
+        Cause::Memory(change) => change(&mut testbed, &server),
+        Cause::Usim(change) => {
             let mut package = usim();
             change(&mut package);
             test_package = TestPackage::of(package.encode());
         }
-        Reach::Request(_) | Reach::Package(_) | Reach::Card(_) => {}
+        Cause::Request(_) | Cause::Package(_) | Cause::Card(_) => {}
     }
     let PrepareDownloadResponse::DownloadResponseOk(ok) = server.prepare(&mut testbed) else { panic!() };
     let mut package = server.bind_to(&testbed, &ok, &test_package, |request| {
-        if let Reach::Request(change) = reach {
+        if let Cause::Request(change) = cause {
             change(request);
         }
     });
-    if let Reach::Package(change) = reach {
+    if let Cause::Package(change) = cause {
         change(&mut package);
     }
     let before = testbed.memory();
@@ -108,7 +108,7 @@ fn insert(package: &mut Package, element: &[u8]) {
     package.elements.insert(end, element);
 }
 
-fn last_octet(segment: &mut [u8]) {
+fn alter_last_octet(segment: &mut [u8]) {
     *segment.last_mut().unwrap() ^= 1;
 }
 
@@ -119,15 +119,15 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
         (
             Why::INCORRECT_INPUT_VALUES,
             Id::STORE_METADATA,
-            Reach::TestPackage(|test_package| test_package.metadata.profile_name = "x".repeat(65)),
+            Cause::TestPackage(|test_package| test_package.metadata.profile_name = "x".repeat(65)),
         ),
         (
             // req: SGP.22-5.7.6-Signature
             Why::INVALID_SIGNATURE,
             Id::INITIALISE_SECURE_CHANNEL,
-            Reach::Package(|package| {
+            Cause::Package(|package| {
                 let mut request = package.initialise_secure_channel_request.clone().into_value();
-                last_octet(&mut request.smdp_sign);
+                alter_last_octet(&mut request.smdp_sign);
                 package.initialise_secure_channel_request = Raw::new(request);
             }),
         ),
@@ -135,38 +135,38 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
             // req: SGP.22-5.7.6-TransactionId
             Why::INVALID_TRANSACTION_ID,
             Id::INITIALISE_SECURE_CHANNEL,
-            Reach::Request(|request| request.transaction_id = TransactionId(vec![7])),
+            Cause::Request(|request| request.transaction_id = TransactionId(vec![7])),
         ),
         (
             // req: SGP.22-5.7.6-ControlReference
             Why::UNSUPPORTED_CRT_VALUES,
             Id::INITIALISE_SECURE_CHANNEL,
-            Reach::Request(|request| request.control_ref_template.key_len = [0x20]),
+            Cause::Request(|request| request.control_ref_template.key_len = [0x20]),
         ),
         (
             // req: SGP.22-5.7.6-RemoteOperation
             Why::UNSUPPORTED_REMOTE_OPERATION_TYPE,
             Id::INITIALISE_SECURE_CHANNEL,
-            Reach::Request(|request| request.remote_op_id = 2),
+            Cause::Request(|request| request.remote_op_id = 2),
         ),
         (
             // req: SGP.22-5.7.6-ProfileClass
             Why::UNSUPPORTED_PROFILE_CLASS,
             Id::STORE_METADATA,
-            Reach::TestPackage(|test_package| test_package.metadata.profile_class = Some(ProfileClass(3))),
+            Cause::TestPackage(|test_package| test_package.metadata.profile_class = Some(ProfileClass(3))),
         ),
         (
             // req: SGP.22-2.6.4-Structure
             Why::SCP03T_STRUCTURE_ERROR,
             Id::CONFIGURE_ISDP,
-            Reach::Package(|package| {
+            Cause::Package(|package| {
                 package.first_sequence_of87.0[0] = vec![0x87, 4, 1, 2, 3, 4];
             }),
         ),
         (
             Why::SCP03T_STRUCTURE_ERROR,
             Id::STORE_METADATA,
-            Reach::Package(|package| {
+            Cause::Package(|package| {
                 package.sequence_of88.0[0] = vec![0x88, 4, 1, 2, 3, 4];
             }),
         ),
@@ -174,27 +174,27 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
             // req: SGP.22-2.6.4-Mac
             Why::SCP03T_SECURITY_ERROR,
             Id::REPLACE_SESSION_KEYS,
-            Reach::Package(|package| {
-                last_octet(&mut package.second_sequence_of87.as_mut().unwrap().0[0]);
+            Cause::Package(|package| {
+                alter_last_octet(&mut package.second_sequence_of87.as_mut().unwrap().0[0]);
             }),
         ),
         (
             Why::SCP03T_SECURITY_ERROR,
             elements,
-            Reach::Package(|package| last_octet(&mut package.sequence_of86.0[0])),
+            Cause::Package(|package| alter_last_octet(&mut package.sequence_of86.0[0])),
         ),
         (
             // req: SGP.22-5.7.6-IccidExists
             Why::INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC,
             Id::STORE_METADATA,
-            Reach::Memory(|testbed, server| {
+            Cause::Memory(|testbed, server| {
                 assert_eq!(outcome(&server.download(testbed, &TestPackage::small(ICCID))), Ok(()));
             }),
         ),
         (
             Why::INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE,
             elements,
-            Reach::Card(|card| card.memory_size = 20),
+            Cause::Card(|card| card.memory_size = 20),
         ),
         (
             Why::INSTALL_FAILED_DUE_TO_INTERRUPTION,
@@ -202,24 +202,24 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
             // An installation interrupted by a reset, CancelSession or a new session is discarded,
             // so that the download can be repeated with the same one-time key (3.1.3, 5.7.5). A
             // result would end the order at the SM-DP+.
-            Reach::Never,
+            Cause::Never,
         ),
         (
             Why::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR,
             elements,
-            Reach::TestPackage(|test_package| test_package.package = vec![0x55; 40]),
+            Cause::TestPackage(|test_package| test_package.package = vec![0x55; 40]),
         ),
         (
             Why::INSTALL_FAILED_DUE_TO_DATA_MISMATCH,
             elements,
-            Reach::TestPackage(|test_package| {
+            Cause::TestPackage(|test_package| {
                 test_package.metadata.iccid = "8988888888888888888".parse().unwrap();
             }),
         ),
         (
             Why::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY,
             elements,
-            Reach::TestPackage(|test_package| {
+            Cause::TestPackage(|test_package| {
                 *test_package = TestPackage::of(usim().encode());
                 test_package.metadata.profile_class = Some(ProfileClass::TEST);
             }),
@@ -228,7 +228,7 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
             // req: SGP.22-2.9-Installation
             Why::PPR_NOT_ALLOWED,
             Id::STORE_METADATA,
-            Reach::TestPackage(|test_package| {
+            Cause::TestPackage(|test_package| {
                 test_package.metadata.profile_policy_rules = Some(BitString::of(&[3]));
                 test_package.metadata.profile_owner =
                     Some(rsp::sgp22::OperatorId { mcc_mnc: [0, 0xF1, 0x10], gid1: None, gid2: None });
@@ -237,19 +237,19 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
         (
             Why::INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR,
             elements,
-            Reach::Memory(|testbed, _| testbed.use_up_isd_ps()),
+            Cause::Memory(|testbed, _| testbed.use_up_isd_ps()),
         ),
     ];
     let mut reasons: Vec<i64> = Vec::new();
     let mut commands: Vec<i64> = Vec::new();
-    for (why, id, how) in &table {
+    for (why, id, cause) in &table {
         reasons.push(why.0);
-        match reach(how) {
+        match install_with(cause) {
             Some((found, _)) => {
                 commands.push(id.0);
                 assert_eq!(found, Err((*id, *why)));
             }
-            None => assert!(matches!(how, Reach::Never)),
+            None => assert!(matches!(cause, Cause::Never)),
         }
     }
     reasons.dedup();
@@ -307,35 +307,35 @@ fn every_pe_status_is_tested_or_documented_as_impossible() {
     use PeStatusCode as Code;
     const MANDATED: [u8; 7] = [0xA0, 5, 0x80, 0, 0x81, 1, 99];
     let table = [
-        (Code::OK, Reach::TestPackage(|_| {})),
+        (Code::OK, Cause::TestPackage(|_| {})),
         (
             Code::PE_NOT_SUPPORTED,
-            Reach::Usim(|package| insert(package, &[&[0xAB, 7][..], &MANDATED].concat())),
+            Cause::Usim(|package| insert(package, &[&[0xAB, 7][..], &MANDATED].concat())),
         ),
         (
             Code::MEMORY_FAILURE,
             // The profile is stored in one write when the package is complete. If the write fails,
             // the command gets 6581.
-            Reach::Never,
+            Cause::Never,
         ),
         (
             Code::BAD_VALUES,
-            Reach::Usim(|package| {
+            Cause::Usim(|package| {
                 let again =
                     package.elements.iter().find(|each| matches!(each, ProfileElement::PukCodes(_))).cloned();
                 package.elements.insert(3, again.unwrap());
             }),
         ),
-        (Code::NOT_ENOUGH_MEMORY, Reach::Card(|card| card.memory_size = 20)),
+        (Code::NOT_ENOUGH_MEMORY, Cause::Card(|card| card.memory_size = 20)),
         (
             Code::INVALID_REQUEST_FORMAT,
-            Reach::TestPackage(|test_package| {
+            Cause::TestPackage(|test_package| {
                 test_package.package.truncate(test_package.package.len() - 1);
             }),
         ),
         (
             Code::INVALID_PARAMETER,
-            Reach::Usim(|package| {
+            Cause::Usim(|package| {
                 let system = package.elements.iter_mut().find_map(|each| match each {
                     ProfileElement::FileSystem(system) => Some(system),
                     _ => None,
@@ -345,11 +345,11 @@ fn every_pe_status_is_tested_or_documented_as_impossible() {
         ),
         (
             Code::RUNTIME_NOT_SUPPORTED,
-            Reach::Usim(|package| insert(package, &[&[0xA8, 7][..], &MANDATED].concat())),
+            Cause::Usim(|package| insert(package, &[&[0xA8, 7][..], &MANDATED].concat())),
         ),
         (
             Code::LIB_NOT_SUPPORTED,
-            Reach::TestPackage(|test_package| {
+            Cause::TestPackage(|test_package| {
                 let aid = MandatoryAid {
                     aid: [0xA0, 0, 0, 0, 9].into(),
                     version: [1, 0].into(),
@@ -360,14 +360,14 @@ fn every_pe_status_is_tested_or_documented_as_impossible() {
         ),
         (
             Code::TEMPLATE_NOT_SUPPORTED,
-            Reach::TestPackage(|test_package| {
+            Cause::TestPackage(|test_package| {
                 let oid = "2.23.143.1.2.99".parse().unwrap();
                 with_header(test_package, |header| header.mandatory_gfste_list = vec![oid]);
             }),
         ),
         (
             Code::FEATURE_NOT_SUPPORTED,
-            Reach::TestPackage(|test_package| {
+            Cause::TestPackage(|test_package| {
                 with_header(test_package, |header| {
                     header.mandatory_services.services.push(Service::JAVACARD)
                 });
@@ -375,20 +375,20 @@ fn every_pe_status_is_tested_or_documented_as_impossible() {
         ),
         (
             Code::PIN_CODE_MISSING,
-            Reach::Usim(|package| {
+            Cause::Usim(|package| {
                 package.elements.retain(|element| !matches!(element, ProfileElement::PukCodes(_)));
             }),
         ),
         (
             Code::UNSUPPORTED_PROFILE_VERSION,
-            Reach::TestPackage(|test_package| {
+            Cause::TestPackage(|test_package| {
                 with_header(test_package, |header| header.major_version = 9);
             }),
         ),
     ];
-    for (code, how) in &table {
-        let Some((outcome, response)) = reach(how) else {
-            assert!(matches!(how, Reach::Never));
+    for (code, cause) in &table {
+        let Some((outcome, response)) = install_with(cause) else {
+            assert!(matches!(cause, Cause::Never));
             continue;
         };
         assert_eq!(outcome.is_ok(), *code == Code::OK, "{code}: {outcome:?}");

@@ -141,10 +141,10 @@ fn an_invalid_crl_is_refused_and_changes_nothing() {
     let mut forged = good.clone();
     *forged.last_mut().unwrap() ^= 1;
     assert_eq!(load_octets(&mut testbed, forged), Err(LoadCrlError::INVALID_SIGNATURE));
-    let stranger = certs::Pki::from_seed(b"a stranger", &certs::PkiOptions::default()).unwrap();
-    let theirs = stranger.crl(CURVE, &CrlPlan { number: 2, ..CrlPlan::default() }).unwrap();
+    let other_pki = certs::Pki::from_seed(b"another PKI", &certs::PkiOptions::default()).unwrap();
+    let foreign_crl = other_pki.crl(CURVE, &CrlPlan { number: 2, ..CrlPlan::default() }).unwrap();
     // req: SGP.22-5.7.12-KeyUnknown
-    assert_eq!(load_octets(&mut testbed, theirs), Err(LoadCrlError::VERIFICATION_KEY_NOT_FOUND));
+    assert_eq!(load_octets(&mut testbed, foreign_crl), Err(LoadCrlError::VERIFICATION_KEY_NOT_FOUND));
     let certificate = testbed.pki.ci(CURVE).unwrap().der().to_vec();
     assert_eq!(load_octets(&mut testbed, certificate), Err(LoadCrlError::INVALID_CRL_FORMAT));
     assert_eq!(testbed.memory(), before);

@@ -47,7 +47,7 @@ pub(crate) async fn execute(
         // req: SGP.22-5.6.5-EuiccError
         CancelSessionResponse::CancelSessionResponseError(code) => {
             return Err(Status::EuiccVerificationFailed
-                .because(format!("the eUICC did not cancel its session: error {code}"))
+                .because(format!("the eUICC did not cancel its session: {code}"))
                 .into());
         }
     };

@@ -75,7 +75,9 @@ async fn cancel_session_refuses_each_defect_with_its_status_and_keeps_the_sessio
     oid.smdp_oid = "2.999.11".parse().unwrap();
     let error = CancelSessionRequestEs9 {
         transaction_id: id.clone(),
-        cancel_session_response: CancelSessionResponse::CancelSessionResponseError(127),
+        cancel_session_response: CancelSessionResponse::CancelSessionResponseError(
+            CancelSessionError::UNDEFINED_ERROR,
+        ),
     };
     for (case, request, status) in [
         // req: SGP.22-5.6.5-TransactionId

@@ -32,8 +32,9 @@ use rsp::sgp22::es9plus::{
     GetBoundProfilePackage, GetBoundProfilePackageRequest, InitiateAuthentication,
 };
 use rsp::sgp22::es10b::{
-    AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse, CancelSessionResponse,
-    CancelSessionResponseOk, DownloadErrorCode, PrepareDownloadResponse, PrepareDownloadResponseError,
+    AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse, CancelSessionError,
+    CancelSessionResponse, CancelSessionResponseOk, DownloadErrorCode, PrepareDownloadResponse,
+    PrepareDownloadResponseError,
 };
 use rsp::sgp22::{
     CancelSessionReason, CtxParams1, MatchingIdSource, PendingNotification, notification_event,

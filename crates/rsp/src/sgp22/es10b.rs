@@ -224,8 +224,18 @@ choice! {
     pub enum CancelSessionResponse = 0xBF41 {
         /// The session is ended.
         CancelSessionResponseOk(CancelSessionResponseOk) = 0xA0,
-        /// 5: invalid transaction ID; 127: any other error.
-        CancelSessionResponseError(i64) = 0x81,
+        /// The session was not ended.
+        CancelSessionResponseError(CancelSessionError) = 0x81,
+    }
+}
+
+codes! {
+    /// cancelSessionResponseError.
+    pub struct CancelSessionError {
+        /// There is no session with this transaction ID.
+        INVALID_TRANSACTION_ID = 5,
+        /// Any other error.
+        UNDEFINED_ERROR = 127,
     }
 }
 
@@ -286,8 +296,18 @@ choice! {
     pub enum RetrieveNotificationsListResponse = 0xBF2B {
         /// The notifications as they were signed.
         NotificationList(Vec<Raw<PendingNotification>>) = 0xA0,
-        /// 1: none available; 127: any other error.
-        NotificationsListResultError(i64) = 0x81,
+        /// There are no notifications to return.
+        NotificationsListResultError(NotificationsListResultError) = 0x81,
+    }
+}
+
+codes! {
+    /// notificationsListResultError.
+    pub struct NotificationsListResultError {
+        /// No notification matches.
+        NO_RESULT_AVAILABLE = 1,
+        /// Any other error.
+        UNDEFINED_ERROR = 127,
     }
 }
 
@@ -347,12 +367,22 @@ sequence! {
     }
 }
 
+codes! {
+    /// setDefaultDpAddressResult.
+    pub struct SetDefaultDpAddressResult {
+        /// The address was set or removed.
+        OK = 0,
+        /// Any other error.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
 sequence! {
     /// SetDefaultDpAddressResponse (ES10a): section 5.7.4.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct SetDefaultDpAddressResponse = 0xBF3F {
-        /// 0: ok; 127: any other error.
-        pub set_default_dp_address_result: i64 = 0x80,
+        /// The result.
+        pub set_default_dp_address_result: SetDefaultDpAddressResult = 0x80,
     }
 }
 

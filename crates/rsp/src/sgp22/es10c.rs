@@ -45,8 +45,18 @@ choice! {
     pub enum ProfileInfoListResponse = 0xBF2D {
         /// One entry for each profile; may be empty.
         ProfileInfoListOk(Vec<ProfileInfo>) = 0xA0,
-        /// 1: incorrect input; 127: any other error.
-        ProfileInfoListError(i64) = 0x81,
+        /// The request was refused.
+        ProfileInfoListError(ProfileInfoListError) = 0x81,
+    }
+}
+
+codes! {
+    /// ProfileInfoListError.
+    pub struct ProfileInfoListError {
+        /// The request has invalid values.
+        INCORRECT_INPUT_VALUES = 1,
+        /// Any other error.
+        UNDEFINED_ERROR = 127,
     }
 }
 
@@ -248,12 +258,26 @@ sequence! {
     }
 }
 
+codes! {
+    /// resetResult.
+    pub struct ResetResult {
+        /// The data were reset.
+        OK = 0,
+        /// There is nothing to reset.
+        NOTHING_TO_DELETE = 1,
+        /// The device is executing a proactive command.
+        CAT_BUSY = 5,
+        /// Any other error.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
 sequence! {
     /// EuiccMemoryResetResponse: section 5.7.19.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct EuiccMemoryResetResponse = 0xBF34 {
-        /// 0: ok; 1: nothing to delete; 5: CAT busy; 127: any other error.
-        pub reset_result: i64 = 0x80,
+        /// The result.
+        pub reset_result: ResetResult = 0x80,
     }
 }
 
@@ -303,11 +327,23 @@ sequence! {
     }
 }
 
+codes! {
+    /// setNicknameResult.
+    pub struct SetNicknameResult {
+        /// The nickname was set or removed.
+        OK = 0,
+        /// The profile does not exist.
+        ICCID_NOT_FOUND = 1,
+        /// Any other error.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
 sequence! {
     /// SetNicknameResponse: section 5.7.21.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct SetNicknameResponse = 0xBF29 {
-        /// 0: ok; 1: unknown profile; 127: any other error.
-        pub set_nickname_result: i64 = 0x80,
+        /// The result.
+        pub set_nickname_result: SetNicknameResult = 0x80,
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use device::{AlwaysOnSettings, EventSource, Modem, Online, Registered, Slot};
-use euicc_sim::m2m::{Held, held};
+use euicc_sim::m2m::{StoredIsdP, stored_isd_ps};
 use euicc_sim::{Card, CardDescription};
 use fleet::CardProfile;
 use localize::{Orderable, ProfileType};
@@ -147,18 +147,18 @@ impl SimulatedWorld {
     }
 
     /// The ISD-Ps of an M2M card. `None` for other cards.
-    pub(super) fn isd_ps(&self, index: usize) -> Result<Option<Vec<Held>>, Fault> {
+    pub(super) fn isd_ps(&self, index: usize) -> Result<Option<Vec<StoredIsdP>>, Fault> {
         let (Some(_), Some(device)) = (self.online_device(index), self.device(index)) else {
             return Ok(None);
         };
-        held(device.card.memory()?.load()?, device.eid).map(Some)
+        stored_isd_ps(device.card.memory()?.load()?, device.eid).map(Some)
     }
 
     /// Updates the stored profiles from the card. Returns the enabled one.
     fn update_from_card(&self, device: &mut DormantDevice) -> Result<Option<Iccid>, Fault> {
-        let card = held(device.card.memory()?.load()?, device.eid)?;
+        let card = stored_isd_ps(device.card.memory()?.load()?, device.eid)?;
         let home = |iccid| self.home_of_profile(iccid);
-        let of = |isd_p: &Held| {
+        let of = |isd_p: &StoredIsdP| {
             Some(CardProfile { iccid: isd_p.iccid?, enabled: isd_p.is_enabled, home: home(isd_p.iccid?) })
         };
         device.profiles = card.iter().filter_map(of).collect();

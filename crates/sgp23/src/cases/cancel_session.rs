@@ -3,7 +3,7 @@
 use rsp::ids::TransactionId;
 use rsp::sgp22::CancelSessionReason as Reason;
 use rsp::sgp22::es9plus::{CancelSession, CancelSessionRequestEs9, GetBoundProfilePackage};
-use rsp::sgp22::es10b::CancelSessionResponse;
+use rsp::sgp22::es10b::{CancelSessionError, CancelSessionResponse};
 use rsp::status::Status;
 
 use crate::binding::Answer;
@@ -155,7 +155,9 @@ fn refusals() -> Vec<Case> {
         let offered = testbed.offered().await?;
         let error = CancelSessionRequestEs9 {
             transaction_id: offered.ok.transaction_id.clone(),
-            cancel_session_response: CancelSessionResponse::CancelSessionResponseError(127),
+            cancel_session_response: CancelSessionResponse::CancelSessionResponseError(
+                CancelSessionError::UNDEFINED_ERROR,
+            ),
         };
         let answer = testbed.call::<CancelSession>(&error).await?;
         ensure(matches!(answer, Answer::Refused(_)), || {

@@ -8,7 +8,7 @@ use euicc_sim::{
     m2m::{
         Addressing, FactoryProfile, M2mDescription,
         keys::{Key as CardKey, KeyKind, KeySet},
-        toolkit::Numbers,
+        toolkit::ToolkitSettings,
     },
 };
 use profile::{Capabilities, InstalledProfile, Package};
@@ -137,15 +137,15 @@ pub fn card_with(
 }
 
 /// Timers of an impatient card: seconds instead of the minutes of a card in the field.
-pub fn impatient() -> Numbers {
-    Numbers {
+pub fn impatient() -> ToolkitSettings {
+    ToolkitSettings {
         poll_seconds: 1,
         attach_seconds: 5,
         loss_seconds: 4,
         confirmation_seconds: 10,
         notification_retry_seconds: 2,
         session_retry_seconds: 1,
-        ..Numbers::default()
+        ..ToolkitSettings::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The actual state of the card, the SM-SR and the SM-DP, and the check that they agree.
 
-use euicc_sim::m2m::{Held, held};
+use euicc_sim::m2m::{StoredIsdP, stored_isd_ps};
 use rsp::ids::{Aid, Iccid};
 use rsp::sgp02::eis::ProfileState as Eis;
 use sm_dp::ProfileState;
@@ -12,7 +12,7 @@ use super::M2m;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedState {
     /// The ISD-Ps of the card.
-    pub card: Vec<Held>,
+    pub card: Vec<StoredIsdP>,
     /// The profiles in the EIS.
     pub eis: Vec<(Iccid, Aid, Eis)>,
     /// True if a network has registered the device with the enabled profile.
@@ -37,7 +37,7 @@ impl M2m {
     pub async fn truth(&self) -> Result<ObservedState, Fault> {
         let away = || Fault::new("a server cannot be queried", "its process has ended", "wait");
         let (eid, local) = (self.start.eid, self.start.local);
-        let card = held(self.card.load()?, eid)?;
+        let card = stored_isd_ps(self.card.load()?, eid)?;
         let enabled = card.iter().find(|isd_p| isd_p.is_enabled).and_then(|isd_p| isd_p.iccid);
         let imsi = self.start.subscribers.iter().find(|(iccid, _)| Some(*iccid) == enabled);
         let (sm_dp, sm_sr) = (self.sm_dp.party().ok_or_else(away)?, self.sm_sr.party().ok_or_else(away)?);
@@ -98,7 +98,7 @@ impl ObservedState {
         say(count(local) > 1 || self.card.len() > 2, "there are too many profiles on the card");
         let is_half = self.card.iter().any(|isd_p| isd_p.iccid.is_none());
         say(is_half && !self.is_remnant, HALF);
-        let falls_back = |isd_p: &Held| isd_p.is_fallback && isd_p.iccid == Some(bootstrap);
+        let falls_back = |isd_p: &StoredIsdP| isd_p.is_fallback && isd_p.iccid == Some(bootstrap);
         say(!self.card.iter().any(falls_back), "the bootstrap profile does not have the fall-back attribute");
         say(!self.is_registered, "the device is not registered on a network");
         say(self.under_way > 0, UNDER_WAY);
@@ -135,7 +135,7 @@ mod tests {
     fn every_inconsistency_is_reported() {
         let [bootstrap, local]: [Iccid; 2] =
             ["89234990000000000019", "89262420000000000028"].map(|iccid| iccid.parse().unwrap());
-        let isd_p = |number, iccid, is_enabled| Held {
+        let isd_p = |number, iccid, is_enabled| StoredIsdP {
             isd_p: Aid::isd_p(number),
             iccid,
             is_enabled,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use certs::Pki;
 use euicc_sim::CardDescription;
-use euicc_sim::m2m::Held;
-use euicc_sim::m2m::toolkit::Numbers;
+use euicc_sim::m2m::StoredIsdP;
+use euicc_sim::m2m::toolkit::ToolkitSettings;
 use localize::Orderable;
 use network::Networks;
 use rsp::ids::{Aid, Eid, Iccid, Oid};
@@ -218,7 +218,7 @@ impl M2mTestbed {
         let side = FIRST.card_side(reached_by == Bearer::Https)?;
         let mut card = factory::card(&self.pki, eid, first, &side)?;
         if let Some(m2m) = &mut card.m2m {
-            m2m.toolkit = Numbers { poll_seconds: POLL.as_secs(), ..Numbers::default() };
+            m2m.toolkit = ToolkitSettings { poll_seconds: POLL.as_secs(), ..ToolkitSettings::default() };
         }
         Ok(card)
     }
@@ -354,7 +354,7 @@ impl M2mTestbed {
 
     /// Describes a difference between the card, the EIS of the SM-SR and the records of the SM-DP.
     /// `None` if they agree.
-    pub async fn disagreement(&self, eid: Eid, card: &[Held]) -> Result<Option<String>, Fault> {
+    pub async fn disagreement(&self, eid: Eid, card: &[StoredIsdP]) -> Result<Option<String>, Fault> {
         let (Some(sm_dp), Some(found)) = (self.sm_dp.party(), self.all_eis(eid).await?) else {
             return Ok(Some("cannot be compared: a server is not running".to_owned()));
         };
@@ -390,11 +390,11 @@ impl M2mTestbed {
     }
 }
 
-fn eis_differs(eis: &Eis, card: &[Held]) -> Option<String> {
+fn eis_differs(eis: &Eis, card: &[StoredIsdP]) -> Option<String> {
     if eis.profile_info.len() != card.len() {
         return Some(format!("has {} profiles, but its EIS lists {}", card.len(), eis.profile_info.len()));
     }
-    let is_same = |isd_p: &&Held| {
+    let is_same = |isd_p: &&StoredIsdP| {
         let state = if isd_p.is_enabled { ProfileState::Enabled } else { ProfileState::Disabled };
         eis.profile_info.iter().any(|profile| {
             profile.isd_p_aid == isd_p.isd_p && Some(profile.iccid) == isd_p.iccid && profile.state == state

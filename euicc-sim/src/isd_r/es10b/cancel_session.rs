@@ -2,13 +2,12 @@
 
 use rsp::der::Raw;
 use rsp::sgp22::EuiccCancelSessionSigned;
-use rsp::sgp22::es10b::{CancelSessionRequest, CancelSessionResponse, CancelSessionResponseOk};
+use rsp::sgp22::es10b::{
+    CancelSessionError, CancelSessionRequest, CancelSessionResponse, CancelSessionResponseOk,
+};
 
 use crate::consumer::ConsumerContext;
 use crate::state::session::Session;
-
-const INVALID_TRANSACTION_ID: i64 = 5;
-const UNDEFINED_ERROR: i64 = 127;
 
 pub(crate) fn cancel_session(
     context: &mut ConsumerContext<'_>,
@@ -26,15 +25,15 @@ pub(crate) fn cancel_session(
 fn decide(
     context: &ConsumerContext<'_>,
     request: CancelSessionRequest,
-) -> Result<CancelSessionResponseOk, i64> {
+) -> Result<CancelSessionResponseOk, CancelSessionError> {
     // req: SGP.22-5.7.14-TransactionId
     let server = context
         .volatile
         .session
         .server()
         .filter(|server| server.transaction_id == request.transaction_id)
-        .ok_or(INVALID_TRANSACTION_ID)?;
-    let credential = context.ecasd.credential(&server.ci).ok_or(UNDEFINED_ERROR)?;
+        .ok_or(CancelSessionError::INVALID_TRANSACTION_ID)?;
+    let credential = context.ecasd.credential(&server.ci).ok_or(CancelSessionError::UNDEFINED_ERROR)?;
     let signed = Raw::new(EuiccCancelSessionSigned {
         transaction_id: request.transaction_id,
         smdp_oid: server.certificate.oid.clone(),

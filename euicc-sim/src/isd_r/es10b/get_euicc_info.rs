@@ -27,7 +27,8 @@ pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
         profile_version: capabilities.profile_version,
         svn: capabilities.svn,
         euicc_firmware_ver: capabilities.firmware_version,
-        ext_card_resource: ext_card_resource(context),
+        // There are no applications outside of profiles.
+        ext_card_resource: capabilities.card_resources(0, context.free_memory()),
         uicc_capability: BitString::of(&capabilities.uicc_capability),
         ts102241_version: Some(capabilities.ts102241_version),
         globalplatform_version: Some(capabilities.globalplatform_version),
@@ -39,9 +40,9 @@ pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
         pp_version: capabilities.pp_version,
         sas_accreditation_number: capabilities.sas_accreditation_number.clone(),
         certification_data_object: capabilities.certification_data_object.clone(),
-        tre_properties: some(&capabilities.tre_properties, BitString::of),
+        tre_properties: non_empty(&capabilities.tre_properties, BitString::of),
         tre_product_reference: capabilities.tre_product_reference.clone(),
-        additional_profile_package_versions: some(
+        additional_profile_package_versions: non_empty(
             &capabilities.additional_profile_package_versions,
             <[Version]>::to_vec,
         ),
@@ -55,7 +56,7 @@ pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
 }
 
 /// Returns `None` for an empty optional list, which is omitted instead of encoded as empty.
-fn some<T, U>(list: &[T], of: impl FnOnce(&[T]) -> U) -> Option<U> {
+fn non_empty<T, U>(list: &[T], of: impl FnOnce(&[T]) -> U) -> Option<U> {
     (!list.is_empty()).then(|| of(list))
 }
 
@@ -69,14 +70,4 @@ fn rsp_capability(context: &ConsumerContext<'_>) -> BitString {
     let bits = context.description.capabilities.rsp_capability.iter().copied();
     let bits = bits.filter(|bit| *bit != rsp_capability::ADDITIONAL_PROFILE || has_room);
     BitString::of(&bits.collect::<Vec<_>>())
-}
-
-/// TS 102 226 section 8.2.1.7.2: no applications outside of profiles, free non-volatile memory,
-/// free volatile memory.
-fn ext_card_resource(context: &ConsumerContext<'_>) -> Vec<u8> {
-    let mut resource = vec![0x81, 1, 0, 0x82, 4];
-    resource.extend(context.free_memory().to_be_bytes());
-    resource.extend([0x83, 4]);
-    resource.extend(context.description.capabilities.volatile_memory.to_be_bytes());
-    resource
 }

@@ -51,18 +51,18 @@ fn decide(context: &ConsumerContext<'_>, request: LoadCrlRequest) -> Result<Stor
     if total > MAX_PARTS {
         return Err(LoadCrlError::INVALID_CRL_FORMAT);
     }
-    let held = || context.state.crls.iter().filter(|held| held.ci == crl.issuer_key_id);
+    let stored = || context.state.crls.iter().filter(|stored| stored.ci == crl.issuer_key_id);
     // req: SGP.22-5.7.12-Older
-    if held().any(|held| held.number > crl.number) {
+    if stored().any(|stored| stored.number > crl.number) {
         return Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED);
     }
-    let whole = held().find(|held| held.is_whole());
+    let complete = stored().find(|stored| stored.is_complete());
     // A complete CRL and a delta CRL with the same number are equivalent: RFC 5280 section 5.2.4.
-    if let Some(whole) = whole.filter(|whole| whole.number == crl.number) {
-        return Ok(whole.clone());
+    if let Some(complete) = complete.filter(|complete| complete.number == crl.number) {
+        return Ok(complete.clone());
     }
     // req: SGP.22-5.7.12-Base
-    if crl.base.is_some_and(|base| whole.is_none_or(|whole| whole.number < base)) {
+    if crl.base.is_some_and(|base| complete.is_none_or(|complete| complete.number < base)) {
         return Err(LoadCrlError::BASE_CRL_MISSING);
     }
     let mut list = StoredCrl {
@@ -74,14 +74,14 @@ fn decide(context: &ConsumerContext<'_>, request: LoadCrlRequest) -> Result<Stor
         revoked: crl.revoked,
         removed: crl.removed,
     };
-    if let Some(earlier) = held().find(|held| list.is_of_the_list_of(held)) {
+    if let Some(earlier) = stored().find(|stored| list.is_same_list_as(stored)) {
         list.loaded.extend(&earlier.loaded);
         list.revoked.extend(earlier.revoked.iter().cloned());
         list.removed.extend(earlier.removed.iter().cloned());
     }
-    if let (true, Some(_), Some(whole)) = (list.is_whole(), list.base, whole) {
+    if let (true, Some(_), Some(complete)) = (list.is_complete(), list.base, complete) {
         let removed = std::mem::take(&mut list.removed);
-        list.revoked.extend(whole.revoked.difference(&removed).cloned());
+        list.revoked.extend(complete.revoked.difference(&removed).cloned());
     }
     if list.revoked.len().saturating_add(list.removed.len()) > MAX_REVOKED {
         return Err(LoadCrlError::NOT_ENOUGH_MEMORY_SPACE);
@@ -89,14 +89,14 @@ fn decide(context: &ConsumerContext<'_>, request: LoadCrlRequest) -> Result<Stor
     Ok(list)
 }
 
-/// Stores a CRL. A complete one replaces all CRLs of its CI, a partial one replaces the partial
-/// ones.
+/// Stores a CRL. A complete CRL replaces all CRLs of its CI. A partial CRL replaces only the
+/// partial CRLs.
 fn store(context: &mut ConsumerContext<'_>, crl: StoredCrl) {
     if context.state.crls.contains(&crl) {
         return;
     }
-    let is_whole = crl.is_whole();
+    let is_complete = crl.is_complete();
     let crls = &mut context.state.to_mut().crls;
-    crls.retain(|held| held.ci != crl.ci || (held.is_whole() && !is_whole));
+    crls.retain(|stored| stored.ci != crl.ci || (stored.is_complete() && !is_complete));
     crls.push(crl);
 }

@@ -2,13 +2,12 @@
 //! noResultAvailable as in v2.2. v2.7 has an empty list instead; LPAs accept both.
 
 use rsp::sgp22::es10b::{
-    NotificationSearch, RetrieveNotificationsListRequest, RetrieveNotificationsListResponse,
+    NotificationSearch, NotificationsListResultError, RetrieveNotificationsListRequest,
+    RetrieveNotificationsListResponse,
 };
 
 use crate::consumer::ConsumerContext;
 use crate::state::StoredNotification;
-
-const NO_RESULT_AVAILABLE: i64 = 1;
 
 pub(crate) fn retrieve_notifications_list(
     context: &mut ConsumerContext<'_>,
@@ -28,7 +27,9 @@ pub(crate) fn retrieve_notifications_list(
         .map(|each| each.signed.0.clone())
         .collect();
     if found.is_empty() {
-        return RetrieveNotificationsListResponse::NotificationsListResultError(NO_RESULT_AVAILABLE);
+        return RetrieveNotificationsListResponse::NotificationsListResultError(
+            NotificationsListResultError::NO_RESULT_AVAILABLE,
+        );
     }
     RetrieveNotificationsListResponse::NotificationList(found)
 }

@@ -11,11 +11,7 @@ pub(crate) fn disable_profile(
     context: &mut ConsumerContext<'_>,
     request: DisableProfileRequest,
 ) -> DisableProfileResponse {
-    let disable_result = match decide(context, &request) {
-        Ok(()) => DisableResult::OK,
-        Err(result) => result,
-    };
-    DisableProfileResponse { disable_result }
+    DisableProfileResponse { disable_result: decide(context, &request).err().unwrap_or(DisableResult::OK) }
 }
 
 fn decide(context: &mut ConsumerContext<'_>, request: &DisableProfileRequest) -> Result<(), DisableResult> {

@@ -12,11 +12,7 @@ pub(crate) fn enable_profile(
     context: &mut ConsumerContext<'_>,
     request: EnableProfileRequest,
 ) -> EnableProfileResponse {
-    let enable_result = match decide(context, &request) {
-        Ok(()) => EnableResult::OK,
-        Err(result) => result,
-    };
-    EnableProfileResponse { enable_result }
+    EnableProfileResponse { enable_result: decide(context, &request).err().unwrap_or(EnableResult::OK) }
 }
 
 fn decide(context: &mut ConsumerContext<'_>, request: &EnableProfileRequest) -> Result<(), EnableResult> {
@@ -34,7 +30,7 @@ fn decide(context: &mut ConsumerContext<'_>, request: &EnableProfileRequest) -> 
     switch::request(context, switch, request.refresh_flag.0).map_err(|CatBusy| EnableResult::CAT_BUSY)
 }
 
-/// Checks whether the enabled profile may be replaced by `target`.
+/// Checks that the enabled profile may be replaced by `target`.
 fn check_replacement(
     context: &ConsumerContext<'_>,
     enabled: &InstalledProfile,

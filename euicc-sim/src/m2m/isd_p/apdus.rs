@@ -168,7 +168,7 @@ fn personalise(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord>
 }
 
 /// ES8.UpdateConnectivityParameters: replaces the parameters of each bearer in `contents` and keeps
-/// those of the others.
+/// the parameters of other bearers.
 fn update_connectivity(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
     /// SMS, HTTPS, CAT_TP.
     const BEARERS: std::ops::RangeInclusive<u32> = 0xA0..=0xA2;
@@ -182,9 +182,9 @@ fn update_connectivity(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, Sta
     }
     let tag = |element: &&[u8]| tlv::split(element).map(|(tag, _)| tag);
     let before = isd_p.connectivity.take().unwrap_or_default();
-    let stays = tlv::each(&before).map_err(wrong)?;
-    let stays = stays.into_iter().filter(|element| !new.iter().any(|new| tag(new) == tag(element)));
-    let mut all: Vec<&[u8]> = stays.chain(new.iter().copied()).collect();
+    let kept = tlv::each(&before).map_err(wrong)?;
+    let kept = kept.into_iter().filter(|element| !new.iter().any(|new| tag(new) == tag(element)));
+    let mut all: Vec<&[u8]> = kept.chain(new.iter().copied()).collect();
     all.sort_by_key(tag);
     isd_p.connectivity = Some(all.concat().into());
     Ok(Vec::new())

@@ -79,7 +79,7 @@ fn iccid_in_header(octets: &[u8]) -> Result<Iccid, package::Refusal> {
 
 /// Checks that no profile of the card has this ICCID.
 fn check_is_new(context: &M2mContext<'_>, iccid: Iccid) -> Result<(), package::Refusal> {
-    match context.persistent.profiles.iter().any(|profile| profile.iccid() == iccid) {
+    match context.persistent.has_iccid(iccid) {
         true => Err(refusal("the card has a profile with this ICCID")),
         false => Ok(()),
     }

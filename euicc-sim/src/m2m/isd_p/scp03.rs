@@ -136,12 +136,12 @@ impl Session {
     /// Verifies the MAC and returns the data before it.
     fn check<'a>(&mut self, header: &[u8], data: &'a [u8]) -> Result<&'a [u8], SecurityError> {
         let (data, mac) = data.split_last_chunk::<MAC>().ok_or(SecurityError)?;
-        let right = self.mac.cmac(&[&self.chaining, header, data]);
+        let expected = self.mac.cmac(&[&self.chaining, header, data]);
         // req: SGP.02-4.1.3.3-Chain
-        if !is_equal(&half(right), mac) {
+        if !is_equal(&half(expected), mac) {
             return Err(SecurityError);
         }
-        self.chaining = right;
+        self.chaining = expected;
         Ok(data)
     }
 

@@ -1,7 +1,7 @@
 //! ES5.eUICCCapabilityAudit: SGP.02 section 4.1.1.5; GET STATUS and GET DATA, GlobalPlatform
 //! sections 11.3 and 11.4.
 
-use rsp::der::{Asn1, Reader, Tag, tlv, tlv_bytes};
+use rsp::der::{Asn1, Tag, tlv, tlv_bytes};
 use rsp::ids::{Aid, Oid};
 
 use super::Answer;
@@ -10,6 +10,7 @@ use crate::apdu::Command;
 use crate::m2m::context::M2mContext;
 use crate::state::m2m::session::IsdRState;
 use crate::state::m2m::{IsdP, State};
+use crate::tag_list::tags;
 
 pub(crate) const GET_DATA: u8 = 0xCA;
 pub(super) const GET_STATUS: u8 = 0xF2;
@@ -69,20 +70,6 @@ fn criteria(data: &[u8]) -> Option<(&[u8], Vec<Tag>)> {
     (aid.len() <= 16 && elements.next().is_none()).then_some((aid, tags))
 }
 
-/// Parses a list of tags without lengths.
-fn tags(list: &[u8]) -> Option<Vec<Tag>> {
-    let mut rest = list;
-    let mut tags = Vec::new();
-    while !rest.is_empty() {
-        let tag = Reader::new(rest).peek().ok()??;
-        let mut written = Vec::new();
-        tag.write(&mut written);
-        rest = rest.get(written.len()..)?;
-        tags.push(tag);
-    }
-    Some(tags)
-}
-
 /// The requested data of an ISD-P. Unknown tags are ignored.
 fn status_of(context: &M2mContext<'_>, state: &State, isd_p: &IsdP, tags: &[Tag]) -> Vec<u8> {
     let persistent = &context.persistent;
@@ -92,8 +79,8 @@ fn status_of(context: &M2mContext<'_>, state: &State, isd_p: &IsdP, tags: &[Tag]
             Tag(0x4F) => isd_p.aid.0.clone(),
             Tag(0x9F70) => vec![context.life_cycle(&isd_p.aid)? as u8],
             Tag(0xC5) => PRIVILEGES.to_vec(),
-            // The tags of the two attributes that SGP.02 added are not in any available text. The
-            // first is used by servers, the second is a guess.
+            // No available text defines the tags of the two attributes that SGP.02 added. Servers
+            // use 53; 54 is a guess.
             Tag(0x53) => vec![u8::from(state.fallback.as_ref() == Some(&isd_p.aid))],
             Tag(0x54) => vec![u8::from(state.emergency.as_ref() == Some(&isd_p.aid))],
             // Cumulative granted and remaining non-volatile memory.
@@ -114,7 +101,7 @@ pub(crate) fn get_data(context: &M2mContext<'_>, command: &Command<'_>) -> Resul
         ((0x00, 0x5A), _) => Ok(context.description.eid.to_der()),
         ((0x00, 0x66), _) => Ok(recognition_data()),
         ((0x00, 0xE0), _) => Ok(key_information(&context.state)),
-        ((0xFF, 0x21), _) => resources(context),
+        ((0xFF, 0x21), _) => Ok(resources(context)),
         _ => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
     }
 }
@@ -130,16 +117,11 @@ fn forwarded(context: &M2mContext<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWor
     Ok(tlv_bytes(Tag(0xBF30), &found))
 }
 
-/// TS 102 226 section 8.2.1.7.2: number of applications, free non-volatile memory, free volatile
-/// memory.
-fn resources(context: &M2mContext<'_>) -> Result<Vec<u8>, StatusWord> {
+/// TS 102 226 section 8.2.1.7.2.
+fn resources(context: &M2mContext<'_>) -> Vec<u8> {
     let applications = u8::try_from(context.state.isd_ps.len()).unwrap_or(u8::MAX);
-    let resources = [
-        tlv_bytes(Tag(0x81), &[applications]),
-        tlv_bytes(Tag(0x82), &context.free_memory().to_be_bytes()),
-        tlv_bytes(Tag(0x83), &context.description.capabilities.volatile_memory.to_be_bytes()),
-    ];
-    Ok(tlv_bytes(Tag(0xFF21), &resources.concat()))
+    let capabilities = &context.description.capabilities;
+    tlv_bytes(Tag(0xFF21), &capabilities.card_resources(applications, context.free_memory()))
 }
 
 /// The key information template: identifier, version, type and length of each key.

@@ -110,11 +110,11 @@ impl Token<'_> {
         let key = isd_p.key_set(version).and_then(|set| set.aes(id));
         let key = key.ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
         let length = u8::try_from(self.covered.len()).map_err(|_| StatusWord::INCORRECT_DATA)?;
-        let right = AesKey::new(*key.expose()).cmac(&[&OBJECT_AND_RELATED, &[length], self.covered]);
+        let expected = AesKey::new(*key.expose()).cmac(&[&OBJECT_AND_RELATED, &[length], self.covered]);
         // req: SGP.02-4.1.1.6-Once
         let is_used = context.state.used_tokens.iter().any(|used| **used == *self.value);
         // req: SGP.02-4.1.1.6-Token
-        if !is_equal(&right, self.value) || self.owner != isd_p.identity || is_used {
+        if !is_equal(&expected, self.value) || self.owner != isd_p.identity || is_used {
             return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
         }
         Ok(())

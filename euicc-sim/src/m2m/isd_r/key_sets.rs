@@ -8,7 +8,7 @@ use super::EMPTY_RESPONSE;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::m2m::context::M2mContext;
-use crate::m2m::keys::{KeySet, are_reachable, find};
+use crate::m2m::keys::{KeySet, can_secure_packets, find};
 use crate::m2m::put_key::put_key;
 
 /// PUT KEY to the ISD-R. The keys are encrypted with the DEK of the session's key version.
@@ -53,7 +53,7 @@ pub(super) fn delete_keys(
     }
     let is_whole = find(&sets, key_version).map(|set| set.keys.len()) == before;
     sets.retain(|set| !set.keys.is_empty());
-    if !is_whole || !are_reachable(&sets) {
+    if !is_whole || !can_secure_packets(&sets) {
         // req: SGP.02-4.1.1.9-KeepsKeys
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }

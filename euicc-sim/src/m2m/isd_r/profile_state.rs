@@ -1,5 +1,6 @@
 //! ES5.EnableProfile, DisableProfile, SetFallBackAttribute, SetEmergencyProfileAttribute: SGP.02
-//! sections 4.1.1.2, 4.1.1.3, 4.1.1.7 and, of version 4, its counterpart for emergency profiles.
+//! sections 4.1.1.2, 4.1.1.3, 4.1.1.7, and in version 4 the corresponding section for emergency
+//! profiles.
 
 use rsp::ids::Aid;
 

@@ -32,8 +32,8 @@ mod group {
     pub(super) const SET_EMERGENCY: u16 = 0x3A09;
 }
 
-/// Elements of ES5.UpdateSMSRAddressingParameters. Only the first was observed in use; the others
-/// are assumptions of this card.
+/// Elements of ES5.UpdateSMSRAddressingParameters. `PARAMETERS` and `SMS` were observed in use;
+/// `HTTPS` and `DNS` are assumptions of this card.
 mod addressing {
     use rsp::der::Tag;
 
@@ -112,7 +112,8 @@ fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
 }
 
 /// ES5.UpdateSMSRAddressingParameters: SGP.02 section 4.1.1.10. Omitted parameters do not change.
-/// Unusable parameters are refused, because a card that cannot reach its SM-SR is lost.
+/// Unusable parameters are refused, because a card that cannot reach its SM-SR can no longer be
+/// managed.
 fn update_addressing(context: &mut M2mContext<'_>, contents: &[u8]) -> Result<(), StatusWord> {
     const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
     let Some((addressing::PARAMETERS, parameters)) = tlv::split(contents) else { return Err(WRONG) };

@@ -65,25 +65,25 @@ fn is_secure_enough(spi: Spi) -> bool {
 /// Verifies and decrypts a packet.
 pub(super) fn open(context: &M2mContext<'_>, packet: &CommandPacket<'_>) -> Result<Opened, Refused> {
     let header = packet.header;
-    let bare = |status| Refused { status, counter: Counter::ZERO, keys: None };
+    let unsecured = |status| Refused { status, counter: Counter::ZERO, keys: None };
     // req: SGP.02-2.4.3-Tar
-    let target = super::target(context, header.tar).ok_or(bare(ResponseStatus::TarUnknown))?;
+    let target = super::target(context, header.tar).ok_or(unsecured(ResponseStatus::TarUnknown))?;
     // req: SGP.02-2.4.3-SecurityLevel
     if !is_secure_enough(header.spi) {
-        return Err(bare(ResponseStatus::InsufficientSecurityLevel));
+        return Err(unsecured(ResponseStatus::InsufficientSecurityLevel));
     }
     // req: SGP.02-2.4.3-KeySet
-    let set = key_set(context, header).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
-    let keys = Keys::of(set).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
+    let set = key_set(context, header).ok_or(unsecured(ResponseStatus::UnidentifiedSecurityError))?;
+    let keys = Keys::of(set).ok_or(unsecured(ResponseStatus::UnidentifiedSecurityError))?;
     // Nothing derived from the decrypted octets is revealed before the checksum is verified.
-    let plain = decrypt(keys.kic.expose(), packet.body).ok_or(bare(ResponseStatus::CipheringError))?;
+    let plain = decrypt(keys.kic.expose(), packet.body).ok_or(unsecured(ResponseStatus::CipheringError))?;
     let (counter, padding, found, data) =
-        take_apart(&plain, packet.check_length).ok_or(bare(ResponseStatus::CheckFailed))?;
+        split_decrypted(&plain, packet.check_length).ok_or(unsecured(ResponseStatus::CheckFailed))?;
     let clear = packet.octets.get(..packet.octets.len().saturating_sub(packet.body.len()));
     let expected = clear.map(|clear| mac(keys.kid.expose(), &[clear, &counter.to_bytes(), &[padding], data]));
     // req: SGP.02-2.4.3-Checksum
     if expected.is_none_or(|expected| !is_equal(&expected, found)) {
-        return Err(bare(ResponseStatus::CheckFailed));
+        return Err(unsecured(ResponseStatus::CheckFailed));
     }
     let refused = |status, keys| Refused { status, counter, keys: Some(keys) };
     let length = data.len().checked_sub(usize::from(padding));
@@ -109,7 +109,7 @@ fn key_set<'a>(context: &'a M2mContext<'_>, header: CommandHeader) -> Option<&'a
 }
 
 /// Splits the decrypted octets into CNTR, PCNTR, checksum, and the data with padding.
-fn take_apart(plain: &[u8], check_length: usize) -> Option<(Counter, u8, &[u8], &[u8])> {
+fn split_decrypted(plain: &[u8], check_length: usize) -> Option<(Counter, u8, &[u8], &[u8])> {
     let (counter, rest) = plain.split_first_chunk::<5>()?;
     let (padding, rest) = rest.split_first()?;
     let (checksum, data) = rest.split_at_checked(check_length)?;

@@ -1,6 +1,7 @@
-//! Session parameters. They come from the trigger, then from the parameters stored in the ISD-R,
-//! and the bearer parameters finally from the connectivity parameters of the enabled profile.
-//! GlobalPlatform Amendment B section 3.8, SGP.02 section 2.4.4.
+//! Session parameters: GlobalPlatform Amendment B section 3.8, SGP.02 section 2.4.4.
+//!
+//! Each parameter is taken from the first source that has it: the trigger, the parameters stored in
+//! the ISD-R, and for bearer parameters the connectivity parameters of the enabled profile.
 
 use profile::SecretOctets;
 use rsp::der::{DecodeError, Tag, tlv, tlv_bytes};
@@ -110,9 +111,9 @@ fn is_for_tls(version: u8) -> bool {
 
 /// Merges the channel parameters. Each element is taken from the first source that has it; the
 /// enabled profile is the last source.
-fn channel(context: &M2mContext<'_>, said: [&SessionParameters; 2]) -> ChannelParameters {
+fn channel(context: &M2mContext<'_>, sources: [&SessionParameters; 2]) -> ChannelParameters {
     let of_profile = connectivity(context).unwrap_or_default();
-    let mut all = said.into_iter().filter_map(|each| each.connection.clone()).chain([of_profile]);
+    let mut all = sources.into_iter().filter_map(|each| each.connection.clone()).chain([of_profile]);
     let first = all.next().unwrap_or_default();
     let mut found = all.fold(first, |found, next| ChannelParameters {
         bearer: found.bearer.or(next.bearer),

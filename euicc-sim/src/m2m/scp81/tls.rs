@@ -251,7 +251,7 @@ impl Client {
         }
     }
 
-    /// Messages can be split across records or share a record.
+    /// Processes handshake messages, which can be split across records or share a record.
     fn take_handshake(&mut self, contents: &[u8]) -> Result<(), Alert> {
         if contents.is_empty() {
             return Err(Alert::UNEXPECTED_MESSAGE);

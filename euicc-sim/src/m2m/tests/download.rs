@@ -6,7 +6,7 @@ use rsp::ids::Aid;
 use rsp::ota::script::Chaining;
 
 use super::oce::{Host, Plan, establish, initialize_update, open, personalised, tlvs};
-use super::testbed::{BOOTSTRAP, NEW, NO_RULES, Testbed, iccid, naming, package, unhex};
+use super::testbed::{BOOTSTRAP, NEW, NO_RULES, Testbed, iccid, isd_p_group, package, unhex};
 use crate::state::m2m::LifeCycle;
 
 /// Sends a package in segments of this length, one script each, and returns the final response.
@@ -45,7 +45,7 @@ fn a_downloaded_profile_is_disabled_and_can_be_enabled() {
     let response = send(&mut testbed, &mut host, NEW, &package(NEW, Some(1)), 1000);
     assert_eq!(status(&response), PeStatusCode::OK);
     assert_eq!(testbed.life_cycle(NEW), Some(LifeCycle::Disabled));
-    assert_eq!(testbed.store(&naming("3A03", NEW)), "9000");
+    assert_eq!(testbed.store(&isd_p_group("3A03", NEW)), "9000");
     testbed.card.reset();
     assert_eq!(testbed.life_cycle(NEW), Some(LifeCycle::Enabled));
     assert_eq!(testbed.terminal("00A4000C022FE2"), "9000");

@@ -8,7 +8,7 @@ use world::RamMemory;
 use super::oce;
 use super::testbed::{
     BOOTSTRAP, DELETE_ON_DISABLE, ECASD, ISD_R, NEW, NO_DELETE, NO_DISABLE, NO_RULES, Testbed, aid,
-    create_isd_p, iccid, lv, naming, package, store_data,
+    create_isd_p, iccid, isd_p_group, lv, package, store_data,
 };
 use crate::m2m::M2mDescription;
 use crate::m2m::keys::KeySet;
@@ -194,10 +194,12 @@ fn the_number_of_isd_ps_is_limited() {
 #[test]
 fn enable_takes_effect_with_the_next_reset() {
     let mut testbed = Testbed::new();
-    assert_eq!(testbed.store(&naming(ENABLE, NO_RULES)), "9000");
+    assert_eq!(testbed.store(&isd_p_group(ENABLE, NO_RULES)), "9000");
     assert_eq!(testbed.life_cycle(BOOTSTRAP), Some(Enabled));
     // Until the reset no other switch is accepted, and neither profile can be deleted.
-    for group in [naming(ENABLE, NO_DELETE), naming(ENABLE, NO_RULES), naming(DISABLE, BOOTSTRAP)] {
+    for group in
+        [isd_p_group(ENABLE, NO_DELETE), isd_p_group(ENABLE, NO_RULES), isd_p_group(DISABLE, BOOTSTRAP)]
+    {
         assert_refused(&mut testbed, &store_data(&group), "6985");
     }
     assert_refused(&mut testbed, &delete(NO_RULES), "6985");
@@ -227,27 +229,27 @@ fn enable_and_disable_check_existence_then_state_then_pol1() {
         (BOOTSTRAP, "6985", "6985"),
         (NO_RULES, "", "6985"),
     ] {
-        assert_refused(&mut testbed, &store_data(&naming(DISABLE, number)), disable);
+        assert_refused(&mut testbed, &store_data(&isd_p_group(DISABLE, number)), disable);
         if !enable.is_empty() {
-            assert_refused(&mut testbed, &store_data(&naming(ENABLE, number)), enable);
+            assert_refused(&mut testbed, &store_data(&isd_p_group(ENABLE, number)), enable);
         }
     }
     // POL1 of the enabled profile is checked last.
-    assert_eq!(testbed.store(&naming(ENABLE, NO_DISABLE)), "9000");
+    assert_eq!(testbed.store(&isd_p_group(ENABLE, NO_DISABLE)), "9000");
     settle(&mut testbed);
-    assert_refused(&mut testbed, &store_data(&naming(ENABLE, NEW + 1)), "6A88");
-    assert_refused(&mut testbed, &store_data(&naming(ENABLE, NO_DISABLE)), "6985");
-    assert_refused(&mut testbed, &store_data(&naming(ENABLE, NO_RULES)), "69E1");
-    assert_refused(&mut testbed, &store_data(&naming(DISABLE, NO_DISABLE)), "69E1");
+    assert_refused(&mut testbed, &store_data(&isd_p_group(ENABLE, NEW + 1)), "6A88");
+    assert_refused(&mut testbed, &store_data(&isd_p_group(ENABLE, NO_DISABLE)), "6985");
+    assert_refused(&mut testbed, &store_data(&isd_p_group(ENABLE, NO_RULES)), "69E1");
+    assert_refused(&mut testbed, &store_data(&isd_p_group(DISABLE, NO_DISABLE)), "69E1");
 }
 
 #[test]
 fn disable_enables_the_profile_with_the_fallback_attribute() {
     let mut testbed = Testbed::new();
-    assert_eq!(testbed.store(&naming(ENABLE, NO_RULES)), "9000");
+    assert_eq!(testbed.store(&isd_p_group(ENABLE, NO_RULES)), "9000");
     settle(&mut testbed);
-    assert_eq!(testbed.store(&naming(FALLBACK, NO_DELETE)), "9000");
-    assert_eq!(testbed.store(&naming(DISABLE, NO_RULES)), "9000");
+    assert_eq!(testbed.store(&isd_p_group(FALLBACK, NO_DELETE)), "9000");
+    assert_eq!(testbed.store(&isd_p_group(DISABLE, NO_RULES)), "9000");
     settle(&mut testbed);
     assert_eq!(testbed.life_cycle(NO_DELETE), Some(Enabled));
     assert_eq!(testbed.life_cycle(NO_RULES), Some(Disabled));
@@ -258,30 +260,30 @@ fn disable_enables_the_profile_with_the_fallback_attribute() {
 fn the_fallback_attribute_moves_between_profiles() {
     let mut testbed = Testbed::new();
     assert_eq!(testbed.create(NEW, None), "009000");
-    assert_refused(&mut testbed, &store_data(&naming(FALLBACK, NEW + 1)), "6A88");
-    assert_refused(&mut testbed, &store_data(&naming(FALLBACK, NEW)), "6985");
-    assert_eq!(testbed.store(&naming(FALLBACK, NO_RULES)), "9000");
+    assert_refused(&mut testbed, &store_data(&isd_p_group(FALLBACK, NEW + 1)), "6A88");
+    assert_refused(&mut testbed, &store_data(&isd_p_group(FALLBACK, NEW)), "6985");
+    assert_eq!(testbed.store(&isd_p_group(FALLBACK, NO_RULES)), "9000");
     assert_eq!(testbed.state().fallback, Some(Aid::isd_p(NO_RULES)));
     // To an enabled profile too.
-    assert_eq!(testbed.store(&naming(FALLBACK, BOOTSTRAP)), "9000");
+    assert_eq!(testbed.store(&isd_p_group(FALLBACK, BOOTSTRAP)), "9000");
     assert_eq!(testbed.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
 }
 
 #[test]
 fn the_emergency_attribute_requires_a_disabled_profile_without_the_fallback_attribute() {
     let mut testbed = Testbed::new();
-    assert_refused(&mut testbed, &store_data(&naming(EMERGENCY, NEW)), "6A88");
-    assert_refused(&mut testbed, &store_data(&naming(EMERGENCY, BOOTSTRAP)), "6985");
-    assert_eq!(testbed.store(&naming(EMERGENCY, NO_RULES)), "9000");
-    assert_eq!(testbed.store(&naming(EMERGENCY, NO_DELETE)), "9000");
+    assert_refused(&mut testbed, &store_data(&isd_p_group(EMERGENCY, NEW)), "6A88");
+    assert_refused(&mut testbed, &store_data(&isd_p_group(EMERGENCY, BOOTSTRAP)), "6985");
+    assert_eq!(testbed.store(&isd_p_group(EMERGENCY, NO_RULES)), "9000");
+    assert_eq!(testbed.store(&isd_p_group(EMERGENCY, NO_DELETE)), "9000");
     assert_eq!(testbed.state().emergency, Some(Aid::isd_p(NO_DELETE)));
     // A profile cannot have both attributes.
-    assert_refused(&mut testbed, &store_data(&naming(FALLBACK, NO_DELETE)), "6985");
-    assert_eq!(testbed.store(&naming(FALLBACK, NO_RULES)), "9000");
-    assert_refused(&mut testbed, &store_data(&naming(EMERGENCY, NO_RULES)), "6985");
+    assert_refused(&mut testbed, &store_data(&isd_p_group(FALLBACK, NO_DELETE)), "6985");
+    assert_eq!(testbed.store(&isd_p_group(FALLBACK, NO_RULES)), "9000");
+    assert_refused(&mut testbed, &store_data(&isd_p_group(EMERGENCY, NO_RULES)), "6985");
     // The attribute is deleted with its profile. POL1 protects this profile.
     assert_refused(&mut testbed, &delete(NO_DELETE), "69E1");
-    assert_eq!(testbed.store(&naming(EMERGENCY, DELETE_ON_DISABLE)), "9000");
+    assert_eq!(testbed.store(&isd_p_group(EMERGENCY, DELETE_ON_DISABLE)), "9000");
     assert_eq!(testbed.es5(&delete(DELETE_ON_DISABLE)), "9000");
     assert_eq!(testbed.state().emergency, None);
 }
@@ -309,7 +311,7 @@ fn delete_removes_an_isd_p_with_its_contents() {
     assert_eq!(testbed.es5(&delete(NEW)), "9000");
     assert!(!testbed.card.volatile.m2m.0.contains_key(&Aid::isd_p(NEW)));
     // An enabled profile that lost the fallback attribute is still enabled.
-    assert_eq!(testbed.store(&naming(FALLBACK, DELETE_ON_DISABLE)), "9000");
+    assert_eq!(testbed.store(&isd_p_group(FALLBACK, DELETE_ON_DISABLE)), "9000");
     assert_refused(&mut testbed, &delete(BOOTSTRAP), "6985");
     assert_refused(&mut testbed, &delete(DELETE_ON_DISABLE), "6985");
 }
@@ -374,14 +376,14 @@ fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
     for number in 1..10 {
         assert_eq!(testbed.create(NEW + number, None), "009000");
     }
-    let ask = |p2: &str| format!("80F240{p2}074F005C034F9F7000");
-    let answers = testbed.apdus(ISD_R, None, &[ask("02"), ask("03")]);
+    let get_status = |p2: &str| format!("80F240{p2}074F005C034F9F7000");
+    let answers = testbed.apdus(ISD_R, None, &[get_status("02"), get_status("03")]);
     assert!(answers[0].ends_with("6310") && answers[1].ends_with("9000"), "{answers:?}");
     let listed = [&answers[0][..answers[0].len() - 4], &answers[1][..answers[1].len() - 4]].concat();
     assert_eq!(listed.matches("E3164F10").count(), 15);
     assert!(listed.starts_with(&all));
     // Next occurrence without a first one.
-    testbed.expect(&ask("03"), "6985");
+    testbed.expect(&get_status("03"), "6985");
     for (apdu, status) in [
         (format!("80F24002124F10{}00", aid(0x77)), "6A88"),
         ("80F24002025C0000".to_owned(), "6A80"),
@@ -403,21 +405,21 @@ fn the_audit_returns_memory_certificate_and_eid() {
         .expect("80CAFF2100", &format!("FF210F81010582 04{free:08X}8304{volatile:08X}9000").replace(' ', ""));
     let certificate = super::testbed::description().m2m.unwrap().ecasd_certificate.to_string();
     for target in [ISD_R, ECASD] {
-        let ask =
+        let get_data =
             |testbed: &mut Testbed, apdu: &str| testbed.apdus(target, None, &[apdu.to_owned()]).concat();
-        let answer = ask(&mut testbed, "80CABF30045C027F2100");
+        let answer = get_data(&mut testbed, "80CABF30045C027F2100");
         assert_eq!(answer, format!("BF30{}{certificate}9000", ber_length(certificate.len() / 2)));
-        let answer = ask(&mut testbed, "80CABF30035C016600");
+        let answer = get_data(&mut testbed, "80CABF30035C016600");
         assert!(answer.starts_with("BF30") && answer.contains("2A864886FC6B04") && answer.ends_with("9000"));
-        assert_eq!(ask(&mut testbed, "80CA005A00"), "5A10890010120123412340123456789012249000");
-        assert_eq!(ask(&mut testbed, "00CA005A00"), "5A10890010120123412340123456789012249000");
+        assert_eq!(get_data(&mut testbed, "80CA005A00"), "5A10890010120123412340123456789012249000");
+        assert_eq!(get_data(&mut testbed, "00CA005A00"), "5A10890010120123412340123456789012249000");
         for (apdu, status) in [
             ("80CA123400", "6A88"),
             ("80CABF30045C027F4900", "6A88"),
             ("80CABF3000", "6A80"),
             ("80CAFF21015C00", "6700"),
         ] {
-            assert_eq!(ask(&mut testbed, apdu), status, "{apdu}");
+            assert_eq!(get_data(&mut testbed, apdu), status, "{apdu}");
         }
     }
     // Identifier, version, type and length of each key.
@@ -457,7 +459,7 @@ fn only_the_given_addressing_parameters_change() {
         ("3A07 0A A308 8206 8304 85020441", "6A80"),
         ("3A07 0A A308 8206 8304 89028C00", "6A80"),
         ("3A07 0D A30B 8209 8307 89058C03 2F2041", "6A80"),
-        // The same without the 83.
+        // The truncated key reference again, without the 83.
         ("3A07 08 A306 8204 85020441", "6A80"),
         // Invalid or missing names.
         ("3A07 04 A302 8300", "6A80"),
@@ -482,7 +484,7 @@ fn a_confirmation_without_a_notification_is_refused() {
 #[test]
 fn store_data_checks_its_groups_and_blocks() {
     let mut testbed = Testbed::new();
-    let group = naming(ENABLE, NO_RULES);
+    let group = isd_p_group(ENABLE, NO_RULES);
     for (apdu, status) in [
         // A data format other than data groups.
         (format!("80E28000{}", lv(&group)), "6A86"),

@@ -112,12 +112,12 @@ fn a_certificate_must_be_signed_by_the_ci_valid_today_and_of_the_right_role() {
     ];
     // One altered bit in the signed part or in the signature.
     let whole = right.octets();
-    let mut touched = whole.clone();
-    *touched.last_mut().unwrap() ^= 1;
-    certificates.push((touched, "6982"));
-    let mut touched = whole.clone();
-    touched[6] ^= 1;
-    certificates.push((touched, "6982"));
+    let mut altered = whole.clone();
+    *altered.last_mut().unwrap() ^= 1;
+    certificates.push((altered, "6982"));
+    let mut altered = whole.clone();
+    altered[6] ^= 1;
+    certificates.push((altered, "6982"));
     for (certificate, status) in certificates {
         assert_refused(&mut testbed, &Plan { certificate, ..Plan::for_isd_p(NEW) }, 0, status);
     }
@@ -173,9 +173,9 @@ fn a_signature_must_cover_the_template_the_key_and_the_challenge() {
     let snapshot = testbed.snapshot();
     for octet in 5..second.len() - 1 {
         testbed.restore(&snapshot);
-        let mut touched = second.clone();
-        touched[octet] ^= 0x01;
-        let answer = testbed.apdus(ISD_R, Some(Chaining::Last), &[hex::encode(touched)]).concat();
+        let mut altered = second.clone();
+        altered[octet] ^= 0x01;
+        let answer = testbed.apdus(ISD_R, Some(Chaining::Last), &[hex::encode(altered)]).concat();
         assert!(matches!(answer.as_str(), "6A80" | "6982" | "6A88" | "6985"), "octet {octet}: {answer}");
         assert!(testbed.memory() == before, "octet {octet}");
     }
@@ -305,6 +305,6 @@ fn a_missing_isd_p_or_one_with_a_profile_gets_no_keys() {
     assert!(testbed.memory() == before);
     // A function of the ISD-R does not apply to an ISD-P.
     let install = Plan::for_isd_p(NO_RULES).first().remove(0);
-    let enable = super::testbed::store_data(&super::testbed::naming("3A03", NO_RULES));
+    let enable = super::testbed::store_data(&super::testbed::isd_p_group("3A03", NO_RULES));
     assert_eq!(testbed.apdus(ISD_R, None, &[install, enable]), ["9000", "6A88"]);
 }

@@ -4,7 +4,7 @@ use rsp::ota::script::Script;
 use world::{Memory, RamMemory, Random, SeededRandom};
 
 use super::oce::{Plan, establish, initialize_update};
-use super::testbed::{ISD_R, NEW, NO_RULES, Testbed, aid, create_isd_p, naming, store_data, unhex};
+use super::testbed::{ISD_R, NEW, NO_RULES, Testbed, aid, create_isd_p, isd_p_group, store_data, unhex};
 use crate::state::m2m::LifeCycle;
 
 /// The original scripts: for the ISD-R, and for an ISD-P.
@@ -12,8 +12,8 @@ fn scripts() -> [Vec<Vec<u8>>; 2] {
     let plan = Plan::for_isd_p(NEW);
     let apdus = [
         create_isd_p(&aid(NEW + 1), Some(1000)),
-        store_data(&naming("3A05", NO_RULES)),
-        store_data(&naming("3A09", NO_RULES)),
+        store_data(&isd_p_group("3A05", NO_RULES)),
+        store_data(&isd_p_group("3A09", NO_RULES)),
         store_data("3A07 0B A309 81 07 91112233445566"),
         format!("80E40040124F10{}", aid(NO_RULES)),
         "80E4000005F203400102".to_owned(),
@@ -46,12 +46,12 @@ fn every_damaged_script_gets_a_response_and_leaves_a_consistent_card() {
     let mut memory = memory;
     let scripts = scripts();
     let random = SeededRandom::from_text("garbage");
-    let throw = |below: usize| {
+    let random_below = |below: usize| {
         let mut octets = [0; 4];
         random.fill(&mut octets);
         usize::try_from(u32::from_be_bytes(octets)).unwrap() % below.max(1)
     };
-    let mut read = 0;
+    let mut parsed = 0;
     for round in 0..6000 {
         if round % 50 == 0 {
             // The memory and the state of the card are equal.
@@ -60,19 +60,20 @@ fn every_damaged_script_gets_a_response_and_leaves_a_consistent_card() {
             memory = RamMemory::of(start.clone());
             testbed = Testbed::with(|_| {}, memory.clone());
         }
-        let to_isd_p = throw(4) == 0;
-        let mut octets = scripts[usize::from(to_isd_p)][throw(scripts[usize::from(to_isd_p)].len())].clone();
-        for _ in 0..=throw(3).min(octets.len() - 1) {
-            let at = throw(octets.len());
-            match throw(6) {
+        let to_isd_p = random_below(4) == 0;
+        let mut octets =
+            scripts[usize::from(to_isd_p)][random_below(scripts[usize::from(to_isd_p)].len())].clone();
+        for _ in 0..=random_below(3).min(octets.len() - 1) {
+            let at = random_below(octets.len());
+            match random_below(6) {
                 0 if octets.len() > 1 => drop(octets.remove(at)),
-                1 => octets.insert(at, u8::try_from(throw(256)).unwrap()),
+                1 => octets.insert(at, u8::try_from(random_below(256)).unwrap()),
                 2 => octets.truncate(at.max(1)),
-                _ => octets[at] = u8::try_from(throw(256)).unwrap(),
+                _ => octets[at] = u8::try_from(random_below(256)).unwrap(),
             }
         }
         let Ok(script) = Script::parse(&octets) else { continue };
-        read += 1;
+        parsed += 1;
         let target = if to_isd_p { rsp::ids::Aid::isd_p(NEW) } else { ISD_R.into() };
         let response = testbed.run(target, &script);
         assert!(response.answers.len() <= script.commands.len());
@@ -86,5 +87,5 @@ fn every_damaged_script_gets_a_response_and_leaves_a_consistent_card() {
         assert!(state.key_set(super::testbed::SCP80).is_some(), "{what}");
     }
     // Enough of the scripts can be parsed and reach the applications.
-    assert!(read > 1000, "{read} scripts");
+    assert!(parsed > 1000, "{parsed} scripts");
 }

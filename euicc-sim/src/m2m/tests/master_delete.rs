@@ -67,10 +67,10 @@ fn a_token_must_be_made_by_the_owner_for_this_profile() {
     // Alteration of every octet.
     let octets = unhex(&right);
     for at in 5..octets.len() - 1 {
-        let mut touched = octets.clone();
-        touched[at] ^= 1;
+        let mut altered = octets.clone();
+        altered[at] ^= 1;
         let before = testbed.memory();
-        let answer = testbed.es5(&hex::encode(touched));
+        let answer = testbed.es5(&hex::encode(altered));
         assert!(matches!(answer.as_str(), "6982" | "6A80" | "6A88"), "octet {at}: {answer}");
         assert!(testbed.memory() == before);
     }

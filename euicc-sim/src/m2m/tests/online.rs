@@ -33,9 +33,9 @@ const HOME: &str = "001-01";
 /// The SM-SR, the network, and the device with the card.
 struct Environment {
     networks: Arc<Networks>,
-    writer: LocalClient,
+    account: LocalClient,
     counter: u64,
-    notified: Reassembler,
+    reassembler: Reassembler,
     early: VecDeque<IncomingDelivery>,
     device: AlwaysOnHandle,
 }
@@ -77,8 +77,8 @@ fn environment(subscribers: &[u16]) -> Environment {
     let mut online = Online::new(modem, NoDial, AlwaysOnSettings::default(), events);
     let device = online.handle();
     tokio::spawn(async move { online.run().await });
-    let (notified, early) = (Reassembler::default(), VecDeque::new());
-    Environment { networks, writer: smsc.account("sm-sr"), counter: 0, notified, early, device }
+    let (reassembler, early) = (Reassembler::default(), VecDeque::new());
+    Environment { networks, account: smsc.account("sm-sr"), counter: 0, reassembler, early, device }
 }
 
 fn keys() -> scp80::Keys {
@@ -102,7 +102,7 @@ impl Environment {
             let to = number(profile).parse().unwrap();
             let message = ShortMessage::to_card(SM_SR.parse().unwrap(), to, part.to_bytes());
             let submission = Submission { message, validity: None, receipts: Receipts::None };
-            self.writer.submit(submission).await.unwrap();
+            self.account.submit(submission).await.unwrap();
         }
         // The SMSC and the device work independently, so a later message of the card can overtake
         // the report.
@@ -125,8 +125,8 @@ impl Environment {
     }
 
     async fn receive(&mut self) -> IncomingDelivery {
-        let next = self.writer.next().await;
-        self.writer.taken(&next.ticket).unwrap();
+        let next = self.account.next().await;
+        self.account.taken(&next.ticket).unwrap();
         next.arrived
     }
 
@@ -141,7 +141,7 @@ impl Environment {
             let user_data = UserData::parse(&message.user_data, message.has_header).unwrap();
             let from: Address = message.from.to_string().parse().unwrap();
             let Accepted::Whole(PacketKind::Command, packet) =
-                self.notified.accept(&from, user_data).unwrap()
+                self.reassembler.accept(&from, user_data).unwrap()
             else {
                 continue;
             };
@@ -174,8 +174,8 @@ impl Environment {
     }
 
     async fn assert_silent_for(&mut self, seconds: u64) {
-        let heard = timeout(Duration::from_secs(seconds), self.writer.next()).await;
-        assert!(heard.is_err(), "{heard:?}");
+        let delivery = timeout(Duration::from_secs(seconds), self.account.next()).await;
+        assert!(delivery.is_err(), "{delivery:?}");
     }
 }
 

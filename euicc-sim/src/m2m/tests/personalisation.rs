@@ -119,9 +119,9 @@ fn a_command_with_a_security_error_ends_the_channel() {
     let good = session.host.clone().apdu(header, &group);
     for octet in 1..good.len() - 1 {
         session.testbed.restore(&snapshot);
-        let mut touched = good.clone();
-        touched[octet] ^= 1;
-        let answer = to_isd_p(&mut session.testbed, Some(Chaining::Following), &hex::encode(touched));
+        let mut altered = good.clone();
+        altered[octet] ^= 1;
+        let answer = to_isd_p(&mut session.testbed, Some(Chaining::Following), &hex::encode(altered));
         assert!(matches!(answer.as_str(), "6982" | "6700" | "6D00"), "octet {octet}: {answer}");
         assert!(session.testbed.memory() == before);
     }

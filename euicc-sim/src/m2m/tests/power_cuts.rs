@@ -11,8 +11,8 @@ use world::{Cells, Memory, RamMemory};
 use super::oce::{self, Host, Plan, challenge, initialize_update};
 use super::oce::{cbc_encrypt, cmac};
 use super::testbed::{
-    DEK, DELETE_ON_DISABLE, ISD_R, NEW, NO_DELETE, NO_RULES, SCP80, Testbed, aid, create_isd_p, lv, naming,
-    package, store_data, text, unhex,
+    DEK, DELETE_ON_DISABLE, ISD_R, NEW, NO_DELETE, NO_RULES, SCP80, Testbed, aid, create_isd_p, isd_p_group,
+    lv, package, store_data, text, unhex,
 };
 use crate::m2m::keys::{Key, KeyKind, KeySet};
 use crate::state::m2m::{Identity, LifeCycle};
@@ -145,7 +145,7 @@ fn master_delete() -> String {
 static START: LazyLock<Cells> = LazyLock::new(|| {
     let memory = RamMemory::default();
     let mut testbed = Testbed::with(|_| {}, memory.clone());
-    let owned = |context: &mut crate::m2m::context::M2mContext<'_>| {
+    let assign_owner = |context: &mut crate::m2m::context::M2mContext<'_>| {
         let state = context.state.to_mut();
         let isd_p = state.isd_p_mut(&Aid::isd_p(NO_DELETE)).unwrap();
         isd_p.identity =
@@ -154,7 +154,7 @@ static START: LazyLock<Cells> = LazyLock::new(|| {
         isd_p.key_sets.push(KeySet { version: 0x70, keys: vec![key], counter: 0 });
         state.key_sets.push(KeySet::of_three(0x05, [[5; 16], [6; 16], [7; 16]], 0));
     };
-    testbed.commit(owned).unwrap();
+    testbed.commit(assign_owner).unwrap();
     oce::personalised(&mut testbed, NEW);
     memory.load().unwrap()
 });
@@ -175,7 +175,7 @@ const ROWS: &[Row] = &[
         answer: "9000",
         again: &["6985"],
         act: |reader| {
-            let answer = reader.es5(store_data(&naming("3A03", NO_RULES)))?;
+            let answer = reader.es5(store_data(&isd_p_group("3A03", NO_RULES)))?;
             reader.reset()?;
             Some(answer)
         },
@@ -187,10 +187,10 @@ const ROWS: &[Row] = &[
         answer: "9000",
         again: &["6985"],
         act: |reader| {
-            reader.es5(store_data(&naming("3A03", NO_RULES)))?;
+            reader.es5(store_data(&isd_p_group("3A03", NO_RULES)))?;
             reader.reset()?;
             reader.es5(confirmation(1))?;
-            let answer = reader.es5(store_data(&naming("3A04", NO_RULES)))?;
+            let answer = reader.es5(store_data(&isd_p_group("3A04", NO_RULES)))?;
             reader.reset()?;
             Some(answer)
         },
@@ -203,7 +203,7 @@ const ROWS: &[Row] = &[
         again: &["9000"],
         act: |reader| {
             for (number, sequence_number) in [(DELETE_ON_DISABLE, 1), (NO_RULES, 2)] {
-                reader.es5(store_data(&naming("3A03", number)))?;
+                reader.es5(store_data(&isd_p_group("3A03", number)))?;
                 reader.reset()?;
                 let answer = reader.es5(confirmation(sequence_number))?;
                 if sequence_number == 2 {
@@ -219,7 +219,7 @@ const ROWS: &[Row] = &[
         writes: 1,
         answer: "9000",
         again: &[],
-        act: |reader| reader.es5(store_data(&naming("3A05", NO_RULES))),
+        act: |reader| reader.es5(store_data(&isd_p_group("3A05", NO_RULES))),
     },
     Row {
         function: Group(0x3A09),
@@ -227,7 +227,7 @@ const ROWS: &[Row] = &[
         writes: 1,
         answer: "9000",
         again: &[],
-        act: |reader| reader.es5(store_data(&naming("3A09", DELETE_ON_DISABLE))),
+        act: |reader| reader.es5(store_data(&isd_p_group("3A09", DELETE_ON_DISABLE))),
     },
     Row {
         function: Apdu(0xE4, 0x00, 0x40),
@@ -391,7 +391,7 @@ fn assert_consistent(cells: &Cells, what: &str) {
 #[test]
 fn every_function_is_atomic_after_every_power_cut() {
     for row in ROWS {
-        let whole = CutMemory::whole(START.clone());
+        let whole = CutMemory::intact(START.clone());
         let mut reader = Reader::new(whole.clone());
         reader.power = Some(usize::MAX);
         assert_eq!((row.act)(&mut reader).as_deref(), Some(row.answer), "{}", row.name);
@@ -414,7 +414,7 @@ fn every_function_is_atomic_after_every_power_cut() {
         }
         let mut so_far = 0;
         for script in 0..scripts {
-            let memory = CutMemory::whole(START.clone());
+            let memory = CutMemory::intact(START.clone());
             let mut reader = Reader::new(memory.clone());
             reader.power = Some(script);
             let what = format!("{}, cut before script {script} of {scripts}", row.name);
@@ -435,13 +435,14 @@ fn every_function_is_atomic_after_every_power_cut() {
 
 /// Functions that only read, or whose state a reset clears: INSTALL for personalization, GET
 /// STATUS, GET DATA.
-const EXISTING: &[Function] =
+const NON_WRITING: &[Function] =
     &[Apdu(0xE6, 0x20, 0x00), Apdu(0xF2, 0x40, 0x02), Apdu(0xF2, 0x40, 0x03), Apdu(0xCA, 0x00, 0x5A)];
 
 /// Every function that the ISD-R supports must be in the table.
 #[test]
 fn every_function_is_in_the_table() {
-    let known: Vec<Function> = ROWS.iter().map(|row| row.function).chain(EXISTING.iter().copied()).collect();
+    let known: Vec<Function> =
+        ROWS.iter().map(|row| row.function).chain(NON_WRITING.iter().copied()).collect();
     let mut testbed = Testbed::with(|_| {}, RamMemory::of(START.clone()));
     for ins in 0..=0xFF_u8 {
         let answer = testbed.es5(&format!("80{ins:02X}0000"));
@@ -469,12 +470,12 @@ fn every_function_is_in_the_table() {
 
 #[test]
 fn refused_and_reading_commands_write_nothing() {
-    let memory = CutMemory::whole(START.clone());
+    let memory = CutMemory::intact(START.clone());
     let mut reader = Reader::new(memory.clone());
     for apdu in ["80F24002024F0000", "80CAFF2100", "80CABF30045C027F2100", "80E40040124F10", "80A40400"] {
         reader.es5(apdu.to_owned()).unwrap();
     }
-    reader.es5(store_data(&naming("3A03", NEW + 5))).unwrap();
+    reader.es5(store_data(&isd_p_group("3A03", NEW + 5))).unwrap();
     reader.apdus(ISD_R, Some(Chaining::First), &Plan::for_isd_p(NEW).first()).unwrap();
     reader.reset().unwrap();
     assert_eq!(memory.writes(), 0);

@@ -34,7 +34,7 @@ fn run(testbed: &mut Testbed, chaining: Option<Chaining>, apdus: Vec<Vec<u8>>) -
 }
 
 #[track_caller]
-fn done(testbed: &mut Testbed, apdu: Vec<u8>) -> Vec<u8> {
+fn run_successfully(testbed: &mut Testbed, apdu: Vec<u8>) -> Vec<u8> {
     let (data, status) = run(testbed, None, vec![apdu]);
     assert_eq!(status, StatusWord::OK);
     data
@@ -42,20 +42,20 @@ fn done(testbed: &mut Testbed, apdu: Vec<u8>) -> Vec<u8> {
 
 fn create(testbed: &mut Testbed, number: u16, memory: u32) {
     let part = |number| Aid::isd_p(number);
-    done(testbed, es5::create_isd_p(&part(0x0D), &part(0x0E), &part(number), memory));
+    run_successfully(testbed, es5::create_isd_p(&part(0x0D), &part(0x0E), &part(number), memory));
 }
 
 #[test]
-fn the_card_understands_every_es5_function_of_the_sm_sr() {
+fn the_card_processes_every_es5_function_of_the_sm_sr() {
     let mut testbed = Testbed::new();
     create(&mut testbed, NEW, 60_000);
-    let all = IsdPStatus::parse_all(&done(&mut testbed, es5::get_status(None))).unwrap();
+    let all = IsdPStatus::parse_all(&run_successfully(&mut testbed, es5::get_status(None))).unwrap();
     assert_eq!(all.len(), 6);
     let of = |number| all.iter().find(|status| status.aid == Aid::isd_p(number)).unwrap();
     assert_eq!((of(BOOTSTRAP).state, of(BOOTSTRAP).fallback), (Some(IsdPState::Enabled), Some(true)));
     assert_eq!((of(NO_RULES).state, of(NO_RULES).fallback), (Some(IsdPState::Disabled), Some(false)));
     assert_eq!((of(NEW).state, of(NEW).granted_memory), (Some(IsdPState::Selectable), Some(60_000)));
-    let resources = CardResources::parse(&done(&mut testbed, es5::get_card_resources())).unwrap();
+    let resources = CardResources::parse(&run_successfully(&mut testbed, es5::get_card_resources())).unwrap();
     let free = testbed.card.description.memory_size - testbed.memory_used();
     assert_eq!((resources.applications, resources.free_non_volatile), (6, free));
 
@@ -72,38 +72,43 @@ fn the_card_understands_every_es5_function_of_the_sm_sr() {
         response.apdus().flat_map(|apdu| IsdPStatus::parse_all(&apdu.data).unwrap()).collect();
     assert_eq!(all.len(), 17);
 
-    done(&mut testbed, es5::set_fallback_attribute(&Aid::isd_p(NO_RULES)));
-    done(&mut testbed, es5::set_fallback_attribute(&Aid::isd_p(BOOTSTRAP)));
-    done(&mut testbed, es5::set_emergency_profile_attribute(&Aid::isd_p(NO_DELETE)));
-    done(&mut testbed, es5::delete_profile(&Aid::isd_p(NEW)));
+    run_successfully(&mut testbed, es5::set_fallback_attribute(&Aid::isd_p(NO_RULES)));
+    run_successfully(&mut testbed, es5::set_fallback_attribute(&Aid::isd_p(BOOTSTRAP)));
+    run_successfully(&mut testbed, es5::set_emergency_profile_attribute(&Aid::isd_p(NO_DELETE)));
+    run_successfully(&mut testbed, es5::delete_profile(&Aid::isd_p(NEW)));
     let addressing = SmsrAddressing {
         sms: Some(unhex("911032547698")),
         https: Some(unhex("830489028A00")),
         dns: Some(unhex("D60161")),
     };
-    done(&mut testbed, es5::update_smsr_addressing(&addressing));
+    run_successfully(&mut testbed, es5::update_smsr_addressing(&addressing));
     let stored = testbed.state().addressing.clone();
     let stored = [stored.sms, stored.https, stored.dns].map(|octets| octets.map(|octets| octets.0));
     assert_eq!(stored, [addressing.sms, addressing.https, addressing.dns]);
 
-    done(&mut testbed, es5::enable_profile(&Aid::isd_p(DELETE_ON_DISABLE)));
+    run_successfully(&mut testbed, es5::enable_profile(&Aid::isd_p(DELETE_ON_DISABLE)));
     testbed.card.reset();
     assert!(
-        es5::deleted_isd_ps(&done(&mut testbed, es5::handle_notification_confirmation(1)))
+        es5::deleted_isd_ps(&run_successfully(&mut testbed, es5::handle_notification_confirmation(1)))
             .unwrap()
             .is_empty()
     );
-    done(&mut testbed, es5::disable_profile(&Aid::isd_p(DELETE_ON_DISABLE)));
+    run_successfully(&mut testbed, es5::disable_profile(&Aid::isd_p(DELETE_ON_DISABLE)));
     testbed.card.reset();
     // POL1 deletes this profile when it is disabled.
-    let deleted = es5::deleted_isd_ps(&done(&mut testbed, es5::handle_notification_confirmation(2))).unwrap();
+    let deleted =
+        es5::deleted_isd_ps(&run_successfully(&mut testbed, es5::handle_notification_confirmation(2)))
+            .unwrap();
     assert_eq!(deleted, [Aid::isd_p(DELETE_ON_DISABLE)]);
 
     let psk = AesKey::new([0x51; 16]);
     let wrapped = AesKey::new(DEK).wrap(&psk);
     let put = es5::put_key(0x41, 1, KeyType::TlsPsk, 16, &wrapped, &psk.check_value());
-    assert_eq!(done(&mut testbed, put), [&[0x41], &psk.check_value()[..]].concat());
-    done(&mut testbed, es5::finalise_isd_r_handover(&[(super::testbed::SCP80, 1, 3), (0x41, 1, 2)]));
+    assert_eq!(run_successfully(&mut testbed, put), [&[0x41], &psk.check_value()[..]].concat());
+    run_successfully(
+        &mut testbed,
+        es5::finalise_isd_r_handover(&[(super::testbed::SCP80, 1, 3), (0x41, 1, 2)]),
+    );
     assert!(testbed.state().key_set(0x40).is_none() && testbed.state().key_set(0x41).is_some());
 }
 
@@ -117,7 +122,7 @@ fn the_card_accepts_a_master_delete_token_of_the_sm_dp() {
     let token = DeleteToken { sin: &[1], sdin: &[2, 3], provider: &[4], id: &[9] };
     let isd_p = Aid::isd_p(NO_DELETE);
     let mac = AesKey::new([0x70; 16]).cmac(&[&token.covered(&isd_p)]);
-    done(&mut testbed, token.master_delete(&isd_p, &mac));
+    run_successfully(&mut testbed, token.master_delete(&isd_p, &mac));
     assert_eq!(testbed.life_cycle(NO_DELETE), None);
 }
 
@@ -250,6 +255,6 @@ fn valid_certificates_of_the_test_pki_are_accepted_and_defective_ones_refused() 
         }
     }
     // The card returns the certificate that was issued for it.
-    let returned = done(&mut testbed, unhex("80CABF30045C027F2100"));
+    let returned = run_successfully(&mut testbed, unhex("80CABF30045C027F2100"));
     assert!(returned.ends_with(&certificate));
 }

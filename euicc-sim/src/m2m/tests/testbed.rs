@@ -131,7 +131,7 @@ pub(crate) fn description() -> CardDescription {
             ],
             addressing: Addressing { sms: Octets::from_hex("913386994211F1"), https: None, dns: None },
             profiles: profiles.collect(),
-            toolkit: crate::m2m::toolkit::Numbers::default(),
+            toolkit: crate::m2m::toolkit::ToolkitSettings::default(),
         })),
         ..CardDescription::default_for(eid, &[])
     }
@@ -290,7 +290,7 @@ pub(crate) fn store_data(group: &str) -> String {
 }
 
 /// A data group that addresses an ISD-P.
-pub(crate) fn naming(group: &str, number: u16) -> String {
+pub(crate) fn isd_p_group(group: &str, number: u16) -> String {
     format!("{group}124F10{}", aid(number))
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Timers and retry limits of an M2M eUICC. SGP.02 leaves them to the EUM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Numbers {
+pub struct ToolkitSettings {
     /// Requested interval of STATUS commands.
     pub poll_seconds: u64,
     /// Time for a profile to register with its network after a start or a switch.
@@ -34,9 +34,9 @@ pub struct Numbers {
     pub session_answer_seconds: u64,
 }
 
-impl Numbers {
+impl ToolkitSettings {
     /// The default values.
-    pub const STANDARD: &'static Self = &Self {
+    pub const DEFAULT: &'static Self = &Self {
         poll_seconds: 30,
         attach_seconds: 180,
         loss_seconds: 300,
@@ -51,8 +51,8 @@ impl Numbers {
     };
 }
 
-impl Default for Numbers {
+impl Default for ToolkitSettings {
     fn default() -> Self {
-        Self::STANDARD.clone()
+        Self::DEFAULT.clone()
     }
 }

@@ -3,7 +3,7 @@
 use super::{ENVELOPE, TERMINAL_PROFILE, TERMINAL_RESPONSE};
 use crate::apdu::Command;
 
-/// Maximum number of inputs kept. A terminal sends fewer between two commands.
+/// Maximum number of inputs kept. A terminal sends fewer between two commands to the toolkit.
 pub(crate) const MAX_DEFERRED: usize = 16;
 
 /// The deferred input in its order.

@@ -25,7 +25,7 @@ pub(crate) enum Owner {
 const NUMBERS: std::ops::RangeInclusive<u8> = 2..=254;
 
 /// Maximum queue length: a response packet with the maximum number of short messages, and one
-/// command of each other owner. No single owner comes close to it.
+/// command of each other owner. No owner alone queues this many.
 const MAX_WAITING: usize = 300;
 
 /// The commands that wait for FETCH, and the fetched command.
@@ -137,6 +137,9 @@ impl Queue {
 fn is_temporary_failure(result: GeneralResult) -> bool {
     matches!(result.0 >> 4, 1 | 2)
 }
+
+/// TS 102 223 section 8.12: performed, limited service.
+pub(crate) const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
 
 /// True for results 0x: performed, possibly with limitations. The standard counts 1x as performed
 /// too, but there the user ended the command and nothing was sent or opened.

@@ -72,11 +72,11 @@ impl ToolkitState {
         true
     }
 
-    /// Removes the sessions for which `is_gone` is true. Returns true if the current session was
+    /// Removes the sessions for which `is_obsolete` is true. Returns true if the current session was
     /// removed.
-    pub(crate) fn drop_sessions(&mut self, is_gone: impl Fn(&StoredSession) -> bool) -> bool {
-        self.waiting.retain(|session| !is_gone(session));
-        self.session.take_if(|session| is_gone(session)).is_some()
+    pub(crate) fn drop_sessions(&mut self, is_obsolete: impl Fn(&StoredSession) -> bool) -> bool {
+        self.waiting.retain(|session| !is_obsolete(session));
+        self.session.take_if(|session| is_obsolete(session)).is_some()
     }
 }
 

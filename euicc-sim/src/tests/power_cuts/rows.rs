@@ -65,7 +65,7 @@ pub(super) const SELECT_USIM: &str = "00A4040C07A0000000871002";
 use Function::{Es10, Loading, Uicc};
 
 /// Functions that only read or change only volatile state. They write nothing.
-pub(super) const EXISTING: &[Function] = &[
+pub(super) const NON_WRITING: &[Function] = &[
     // EuiccConfiguredAddresses, GetEUICCInfo1 and 2, ListNotification, RetrieveNotificationsList.
     Es10(0xBF3C),
     Es10(0xBF20),
@@ -191,7 +191,7 @@ pub(super) static ROWS: &[Row] = &[
         let request = CancelSessionRequest { transaction_id, reason: CancelSessionReason::POSTPONED };
         match testbed.try_call(&request)? {
             CancelSessionResponse::CancelSessionResponseOk(_) => Ok("cancelled".to_owned()),
-            CancelSessionResponse::CancelSessionResponseError(code) => Ok(code.to_string()),
+            CancelSessionResponse::CancelSessionResponseError(code) => Ok(code.0.to_string()),
         }
     }),
     // The one-time key, and the profile with its notification.
@@ -214,10 +214,10 @@ pub(super) static ROWS: &[Row] = &[
         )
     }),
     row(Loading, "LoadBoundProfilePackage with an altered first segment", 2, "1 8", &[], |testbed| {
-        load(testbed, |_| {}, |_| {}, |package| touch(&mut package.first_sequence_of87.0[0]))
+        load(testbed, |_| {}, |_| {}, |package| alter_last_octet(&mut package.first_sequence_of87.0[0]))
     }),
     row(Loading, "LoadBoundProfilePackage with altered metadata", 2, "2 8", &[], |testbed| {
-        load(testbed, |_| {}, |_| {}, |package| touch(&mut package.sequence_of88.0[0]))
+        load(testbed, |_| {}, |_| {}, |package| alter_last_octet(&mut package.sequence_of88.0[0]))
     }),
     row(Loading, "LoadBoundProfilePackage with too long metadata", 2, "2 1", &[], |testbed| {
         load(testbed, |_| {}, |metadata| metadata.profile_name = "x".repeat(65), |_| {})
@@ -230,11 +230,11 @@ pub(super) static ROWS: &[Row] = &[
             testbed,
             |_| {},
             |_| {},
-            |package| touch(&mut package.second_sequence_of87.as_mut().unwrap().0[0]),
+            |package| alter_last_octet(&mut package.second_sequence_of87.as_mut().unwrap().0[0]),
         )
     }),
     row(Loading, "LoadBoundProfilePackage with an altered last segment", 2, "5 8", &[], |testbed| {
-        load(testbed, |_| {}, |_| {}, |package| touch(package.sequence_of86.0.last_mut().unwrap()))
+        load(testbed, |_| {}, |_| {}, |package| alter_last_octet(package.sequence_of86.0.last_mut().unwrap()))
     }),
     row(Loading, "LoadBoundProfilePackage with another profile", 2, "5 13", &[], |testbed| {
         load(testbed, |_| {}, |metadata| metadata.iccid = test_package(5).iccid(), |_| {})
@@ -359,13 +359,13 @@ fn then(answer: String, next: impl FnOnce(String) -> Result<String, String>) -> 
 fn set_default_dp_address(testbed: &mut Testbed, address: &str) -> Result<String, String> {
     let request = SetDefaultDpAddressRequest { default_dp_address: address.to_owned() };
     let response: SetDefaultDpAddressResponse = testbed.try_call(&request)?;
-    Ok(response.set_default_dp_address_result.to_string())
+    Ok(response.set_default_dp_address_result.0.to_string())
 }
 
 fn set_nickname(testbed: &mut Testbed, nickname: &str) -> Result<String, String> {
     let request = SetNicknameRequest { iccid: iccid(1), profile_nickname: nickname.to_owned() };
     let response: SetNicknameResponse = testbed.try_call(&request)?;
-    Ok(response.set_nickname_result.to_string())
+    Ok(response.set_nickname_result.0.to_string())
 }
 
 fn enable(testbed: &mut Testbed, number: u8, refresh_flag: bool) -> Result<String, String> {
@@ -390,7 +390,7 @@ fn delete(testbed: &mut Testbed, number: u8) -> Result<String, String> {
 fn memory_reset(testbed: &mut Testbed, options: &[usize]) -> Result<String, String> {
     let request = EuiccMemoryResetRequest { reset_options: BitString::of(options) };
     let response: EuiccMemoryResetResponse = testbed.try_call(&request)?;
-    Ok(response.reset_result.to_string())
+    Ok(response.reset_result.0.to_string())
 }
 
 /// Performs the announced REFRESH.
@@ -439,7 +439,7 @@ fn load(
     })
 }
 
-fn touch(segment: &mut [u8]) {
+fn alter_last_octet(segment: &mut [u8]) {
     *segment.last_mut().unwrap() ^= 1;
 }
 

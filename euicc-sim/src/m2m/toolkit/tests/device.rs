@@ -21,8 +21,8 @@ use world::{
 use super::https_link::{Link, audit, identity, session, trigger};
 use super::terminal::{header, notification_of, opened, opened_packet, sealed};
 use crate::m2m::scp81::tls::tests::Server;
-use crate::m2m::tests::testbed::{BOOTSTRAP, DELETE_ON_DISABLE, NO_RULES, Testbed, naming, store_data};
-use crate::m2m::toolkit::Numbers;
+use crate::m2m::tests::testbed::{BOOTSTRAP, DELETE_ON_DISABLE, NO_RULES, Testbed, isd_p_group, store_data};
+use crate::m2m::toolkit::ToolkitSettings;
 use device::{AlwaysOnHandle, AlwaysOnSettings, EventSource, Modem, Online};
 use network::smsc::Account;
 use network::{Keys, Network, Networks, Smsc, SmscSettings, Subscriber, SubscriberServer};
@@ -155,7 +155,7 @@ impl Environment {
         self.run(&format!("80E28900073A08044E02{number:04X}00")).await
     }
 
-    async fn declared(&mut self) {
+    async fn confirm_declaration(&mut self) {
         let notification = self.notification().await;
         assert_eq!(
             (notification.kind, notification.isd_p),
@@ -165,15 +165,15 @@ impl Environment {
     }
 
     async fn enable(&mut self, profile: u16) {
-        let response = self.run(&store_data(&naming("3A03", profile))).await;
+        let response = self.run(&store_data(&isd_p_group("3A03", profile))).await;
         assert_eq!(response.last_apdu().unwrap().status.0, 0x9000);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_switch_is_requested_made_notified_and_confirmed_by_short_message() {
+async fn a_switch_is_requested_notified_and_confirmed_by_short_message() {
     let mut environment = Environment::with(&[BOOTSTRAP, NO_RULES], true);
-    environment.declared().await;
+    environment.confirm_declaration().await;
     environment.enable(NO_RULES).await;
     let notification = environment.notification().await;
     assert_eq!(
@@ -187,7 +187,7 @@ async fn a_switch_is_requested_made_notified_and_confirmed_by_short_message() {
 #[tokio::test(start_paused = true)]
 async fn a_profile_without_a_subscription_is_rolled_back() {
     let mut environment = Environment::with(&[BOOTSTRAP, NO_RULES], true);
-    environment.declared().await;
+    environment.confirm_declaration().await;
     let before = Instant::now();
     environment.enable(DELETE_ON_DISABLE).await;
     let notification = environment.notification().await;
@@ -195,17 +195,17 @@ async fn a_profile_without_a_subscription_is_rolled_back() {
         (notification.kind, notification.isd_p),
         (NotificationType::ProfileChangeFailed, Aid::isd_p(BOOTSTRAP))
     );
-    assert!(before.elapsed() >= Duration::from_secs(Numbers::STANDARD.attach_seconds));
+    assert!(before.elapsed() >= Duration::from_secs(ToolkitSettings::DEFAULT.attach_seconds));
     environment.confirm(notification.sequence_number).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unconfirmed_switch_is_rolled_back() {
     let mut environment = Environment::with(&[BOOTSTRAP, NO_RULES], true);
-    environment.declared().await;
+    environment.confirm_declaration().await;
     environment.enable(NO_RULES).await;
     let first = environment.notification().await;
-    for _ in 1..Numbers::STANDARD.notification_attempts {
+    for _ in 1..ToolkitSettings::DEFAULT.notification_attempts {
         assert_eq!(environment.notification().await, first);
     }
     let notification = environment.notification().await;
@@ -220,12 +220,12 @@ async fn an_unconfirmed_switch_is_rolled_back() {
 #[tokio::test(start_paused = true)]
 async fn the_card_falls_back_after_a_long_loss_of_the_network() {
     let mut environment = Environment::with(&[BOOTSTRAP, NO_RULES], true);
-    environment.declared().await;
+    environment.confirm_declaration().await;
     environment.enable(NO_RULES).await;
     let notification = environment.notification().await;
     environment.confirm(notification.sequence_number).await;
     environment.networks.set_coverage(plmn(), false);
-    tokio::time::sleep(Duration::from_secs(Numbers::STANDARD.loss_seconds + 60)).await;
+    tokio::time::sleep(Duration::from_secs(ToolkitSettings::DEFAULT.loss_seconds + 60)).await;
     environment.networks.set_coverage(plmn(), true);
     let notification = environment.notification().await;
     assert_eq!(
@@ -238,7 +238,7 @@ async fn the_card_falls_back_after_a_long_loss_of_the_network() {
 #[tokio::test(start_paused = true)]
 async fn a_repeated_message_is_executed_once() {
     let mut environment = Environment::with(&[BOOTSTRAP], true);
-    environment.declared().await;
+    environment.confirm_declaration().await;
     let script = Script::of_apdus([hex::decode("80CAFF2100").unwrap()]).to_bytes();
     let packet = environment.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script);
     environment.submit(&packet).await;
@@ -250,7 +250,7 @@ async fn a_repeated_message_is_executed_once() {
 #[tokio::test(start_paused = true)]
 async fn a_response_by_submit_is_sent_in_parts() {
     let mut environment = Environment::with(&[BOOTSTRAP], true);
-    environment.declared().await;
+    environment.confirm_declaration().await;
     let apdus = vec![hex::decode("80CAFF2100").unwrap(); 12];
     environment.send(Spi::COMMAND_ANSWERED_BY_SUBMIT, &Script::of_apdus(apdus).to_bytes()).await;
     let mut reassembler = rsp::ota::sms::Reassembler::default();
@@ -267,7 +267,7 @@ async fn a_response_by_submit_is_sent_in_parts() {
 }
 
 /// Serves channels until all replies are sent, and returns the link with the requests.
-async fn run(environment: &Environment, mut link: Link) -> Link {
+async fn serve(environment: &Environment, mut link: Link) -> Link {
     let mut listener = environment.hosts.listen("192.0.2.7:8443");
     while !link.replies.is_empty() {
         let mut stream = listener.accept().await.unwrap();
@@ -286,9 +286,9 @@ async fn run(environment: &Environment, mut link: Link) -> Link {
 #[tokio::test(start_paused = true)]
 async fn a_trigger_starts_a_session_over_the_channel_of_the_device() {
     let mut environment = Environment::with(&[BOOTSTRAP], true);
-    environment.declared().await;
+    environment.confirm_declaration().await;
     environment.send(Spi::UNANSWERED, &trigger()).await;
-    let link = run(&environment, Link::new([audit(Some("/2")), audit(Some("/3"))])).await;
+    let link = serve(&environment, Link::new([audit(Some("/2")), audit(Some("/3"))])).await;
     let uris: Vec<_> = link.requests.iter().map(|request| request.uri.as_str()).collect();
     assert_eq!(uris[..2], ["/gsma/adminagent", "/2"]);
     assert!(hex::encode_upper(&link.requests[1].response().last_apdu().unwrap().data).starts_with("FF21"));
@@ -297,19 +297,19 @@ async fn a_trigger_starts_a_session_over_the_channel_of_the_device() {
 #[tokio::test(start_paused = true)]
 async fn retries_reach_a_server_that_starts_late() {
     let mut environment = Environment::with(&[BOOTSTRAP], true);
-    environment.declared().await;
+    environment.confirm_declaration().await;
     environment.send(Spi::UNANSWERED, &trigger()).await;
     // The server is not listening yet.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let link = run(&environment, Link::new([audit(Some("/2"))])).await;
+    let link = serve(&environment, Link::new([audit(Some("/2"))])).await;
     assert!(link.requests[0].head.contains("X-Admin-Resume"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn notifications_use_https_without_an_sms_address() {
     let environment = Environment::with(&[BOOTSTRAP], false);
-    let link = run(&environment, Link::new([super::https::confirmation(1)])).await;
-    let notification = super::https::notified(&link.requests[0]);
+    let link = serve(&environment, Link::new([super::https::confirmation(1)])).await;
+    let notification = super::https::notification_in(&link.requests[0]);
     assert_eq!(notification.kind, NotificationType::EuiccDeclaration);
     environment.device.stop();
 }

@@ -19,21 +19,21 @@ use super::terminal::{TestTerminal, opened, opened_packet, sm_sr_address};
 /// state and after a reset. Recovery only by a reset is a failure, because a malformed message must
 /// not stop the card.
 fn assert_usable(terminal: &mut TestTerminal, what: &str) {
-    terminal.behave();
-    assert_obeys(terminal, what);
+    terminal.follow_protocol();
+    assert_executes_scripts(terminal, what);
     assert_usable_after_reset(terminal, what);
 }
 
 fn assert_usable_after_reset(terminal: &mut TestTerminal, what: &str) {
-    terminal.behave();
+    terminal.follow_protocol();
     terminal.reset();
     terminal.start();
-    assert_obeys(terminal, &format!("{what}, after a reset"));
+    assert_executes_scripts(terminal, &format!("{what}, after a reset"));
 }
 
 /// Asserts that scripts are executed: one with a response in the delivery report, one with a
 /// response by short message.
-fn assert_obeys(terminal: &mut TestTerminal, what: &str) {
+fn assert_executes_scripts(terminal: &mut TestTerminal, what: &str) {
     let script = Script::of_apdus([hex::decode("80CAFF2100").unwrap()]).to_bytes();
     let is_done = |answer: &Opened| {
         assert_eq!(answer.status, ResponseStatus::Ok.code(), "{what}");
@@ -110,7 +110,7 @@ fn garbage(proactive: &Proactive) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn malformed_terminal_responses_in_a_session() {
+fn malformed_terminal_responses_in_a_session_do_not_stop_the_card() {
     let mut steps = 0;
     for step in 0..60 {
         for kind in 0.. {
@@ -139,7 +139,7 @@ fn malformed_terminal_responses_in_a_session() {
 }
 
 #[test]
-fn malformed_terminal_responses_after_terminal_profile() {
+fn malformed_terminal_responses_after_terminal_profile_do_not_stop_the_card() {
     for step in 0..8 {
         let mut terminal = TestTerminal::new(crate::m2m::tests::testbed::Testbed::new());
         terminal.commands_left = Some(step);
@@ -173,7 +173,7 @@ fn unexpected_terminal_response_and_fetch_are_refused() {
 }
 
 #[test]
-fn random_terminal_behaviour() {
+fn random_terminal_behaviour_does_not_stop_the_card() {
     const SEED: &str = "random terminal";
     let random = SeededRandom::from_text(SEED);
     let below = |limit: usize| {
@@ -218,7 +218,7 @@ fn random_terminal_behaviour() {
                 6 => terminal.report_network(
                     [LocationStatus::Normal, LocationStatus::Limited, LocationStatus::None][below(3)],
                 ),
-                _ => terminal.packet_of_nothing(),
+                _ => terminal.empty_trigger(),
             }
         }
         let what = format!("seed {SEED:?}, round {round}");

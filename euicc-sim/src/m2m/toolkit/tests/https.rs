@@ -11,9 +11,9 @@ use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 
 use super::terminal::{TestTerminal, header, opened_of, sealed, without};
 use crate::m2m::tests::testbed::{
-    BOOTSTRAP, DELETE_ON_DISABLE, NO_RULES, SCP80, SCP81, Testbed, aid, naming, store_data,
+    BOOTSTRAP, DELETE_ON_DISABLE, NO_RULES, SCP80, SCP81, Testbed, aid, isd_p_group, store_data,
 };
-use crate::m2m::toolkit::Numbers;
+use crate::m2m::toolkit::ToolkitSettings;
 use crate::state::m2m::LifeCycle;
 
 const RESOURCES: &str = "80CAFF2100";
@@ -64,19 +64,19 @@ fn the_session_is_interrupted_after_two_replies_without_a_script() {
 
 #[test]
 fn a_script_without_a_next_uri_is_executed_and_ends_the_session() {
-    let terminal = triggered([commands(&[store_data(&naming("3A03", NO_RULES))], None)]);
+    let terminal = triggered([commands(&[store_data(&isd_p_group("3A03", NO_RULES))], None)]);
     assert_eq!((link(&terminal).requests.len(), link(&terminal).closed), (1, 1));
     assert_eq!(terminal.testbed.life_cycle(NO_RULES), Some(LifeCycle::Enabled));
 }
 
 #[test]
 fn after_a_switch_the_session_ends_before_the_refresh() {
-    let terminal = triggered([commands(&[store_data(&naming("3A03", NO_RULES))], Some("/2"))]);
+    let terminal = triggered([commands(&[store_data(&isd_p_group("3A03", NO_RULES))], Some("/2"))]);
     assert_eq!(link(&terminal).requests[1].response().last_apdu().unwrap().status.0, 0x9000);
-    let place = |is: fn(&Command) -> bool| terminal.fetched.iter().position(is).unwrap();
+    let position_of = |is: fn(&Command) -> bool| terminal.fetched.iter().position(is).unwrap();
     assert!(
-        place(|each| matches!(each, Command::CloseChannel { .. }))
-            < place(|each| matches!(each, Command::Refresh(_)))
+        position_of(|each| matches!(each, Command::CloseChannel { .. }))
+            < position_of(|each| matches!(each, Command::Refresh(_)))
     );
     assert_eq!(terminal.testbed.life_cycle(NO_RULES), Some(LifeCycle::Enabled));
 }
@@ -226,9 +226,9 @@ fn a_session_with_a_refusing_or_silent_server_is_retried() {
     assert!(!is_over(&terminal));
     assert_eq!(terminal.expire_timer(), Some(11));
     assert!(is_over(&terminal));
-    let heads: Vec<_> =
+    let resumptions: Vec<_> =
         link(&terminal).requests.iter().map(|each| each.head.contains("X-Admin-Resume: true")).collect();
-    assert_eq!(heads, [false, true, false]);
+    assert_eq!(resumptions, [false, true, false]);
 
     let mut terminal = TestTerminal::settled();
     terminal.link = Some(Link::new([audit(Some("/2"))]));
@@ -249,7 +249,7 @@ fn distinct_uris(terminal: &TestTerminal) -> Vec<String> {
 
 #[test]
 fn a_session_resumes_after_a_loss_of_the_link_at_every_step() {
-    let replies = || [commands(&[store_data(&naming("3A05", NO_RULES))], Some("/2")), audit(Some("/3"))];
+    let replies = || [commands(&[store_data(&isd_p_group("3A05", NO_RULES))], Some("/2")), audit(Some("/3"))];
     let whole = triggered(replies());
     let steps = whole
         .fetched
@@ -321,7 +321,8 @@ fn a_repeated_trigger_does_not_disturb_the_session() {
     assert_eq!(link(&terminal).opened.len(), 1);
 }
 
-pub(super) fn over_https() -> TestTerminal {
+/// A terminal with a card that sends its notifications over HTTPS.
+pub(super) fn with_https_notifications() -> TestTerminal {
     let testbed = Testbed::with(
         |description| {
             let m2m = description.m2m.as_mut().unwrap();
@@ -337,18 +338,18 @@ pub(super) fn confirmation(number: u16) -> Reply {
     commands(&[format!("80E28900073A08044E02{number:04X}00")], Some("/done"))
 }
 
-pub(super) fn notified(request: &Request) -> DefaultNotification {
+pub(super) fn notification_in(request: &Request) -> DefaultNotification {
     let (_, message) = request.uri.split_once("?msg=").unwrap();
     DefaultNotification::parse(&hex::decode(message).unwrap()).unwrap()
 }
 
 #[test]
 fn without_an_sms_address_notifications_use_https() {
-    let mut terminal = over_https();
+    let mut terminal = with_https_notifications();
     terminal.link = Some(Link::new([confirmation(1)]));
     terminal.start();
     assert!(terminal.sent.is_empty());
-    let notification = notified(&link(&terminal).requests[0]);
+    let notification = notification_in(&link(&terminal).requests[0]);
     assert_eq!(
         (notification.kind, notification.isd_p),
         (NotificationType::EuiccDeclaration, Aid::isd_p(BOOTSTRAP))
@@ -360,13 +361,13 @@ fn without_an_sms_address_notifications_use_https() {
     // A switch by HTTPS is notified over HTTPS too, and the confirmation triggers the deletion.
     for (number, sequence) in [(DELETE_ON_DISABLE, 2), (NO_RULES, 3)] {
         terminal.link = Some(Link::new([
-            commands(&[store_data(&naming("3A03", number))], Some("/2")),
+            commands(&[store_data(&isd_p_group("3A03", number))], Some("/2")),
             Reply::End,
             confirmation(sequence),
         ]));
         terminal.packet(Spi::UNANSWERED, &trigger());
         let requests = &link(&terminal).requests;
-        let notification = notified(&requests[2]);
+        let notification = notification_in(&requests[2]);
         assert_eq!(
             (notification.kind, notification.isd_p),
             (NotificationType::ProfileChangeSucceeded, Aid::isd_p(number))
@@ -378,19 +379,19 @@ fn without_an_sms_address_notifications_use_https() {
 
 #[test]
 fn without_a_confirmation_over_https_the_card_rolls_back() {
-    let mut terminal = over_https();
+    let mut terminal = with_https_notifications();
     terminal.link = Some(Link::new([confirmation(1)]));
     terminal.start();
     terminal.link =
-        Some(Link::new([commands(&[store_data(&naming("3A03", NO_RULES))], Some("/2")), Reply::End]));
+        Some(Link::new([commands(&[store_data(&isd_p_group("3A03", NO_RULES))], Some("/2")), Reply::End]));
     terminal.packet(Spi::UNANSWERED, &trigger());
     assert_eq!(terminal.testbed.life_cycle(NO_RULES), Some(LifeCycle::Enabled));
-    for _ in 0..Numbers::STANDARD.notification_attempts {
+    for _ in 0..ToolkitSettings::DEFAULT.notification_attempts {
         terminal.expire_timer();
     }
     assert_eq!(terminal.testbed.life_cycle(BOOTSTRAP), Some(LifeCycle::Enabled));
     let last = link(&terminal).requests.last().unwrap();
-    assert_eq!(notified(last).kind, NotificationType::ProfileChangeFailed);
+    assert_eq!(notification_in(last).kind, NotificationType::ProfileChangeFailed);
 }
 
 #[test]

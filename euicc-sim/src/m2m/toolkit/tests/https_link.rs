@@ -92,7 +92,7 @@ impl Link {
     }
 
     pub(super) fn sent(&mut self, octets: &[u8]) -> bool {
-        if !self.commands_until_loss() {
+        if !self.count_command() {
             return false;
         }
         let server = self.server.as_mut().expect("an open channel");
@@ -132,7 +132,7 @@ impl Link {
     }
 
     pub(super) fn receive(&mut self, length: u8) -> Option<(Vec<u8>, u8)> {
-        if !self.commands_until_loss() {
+        if !self.count_command() {
             return None;
         }
         let octets = self.inbox.len().min(usize::from(length));
@@ -172,7 +172,8 @@ impl Link {
         })
     }
 
-    fn commands_until_loss(&mut self) -> bool {
+    /// Counts a channel command. Returns false if the link is lost.
+    fn count_command(&mut self) -> bool {
         match &mut self.commands_until_loss {
             Some(0) => return false,
             Some(left) => *left -= 1,

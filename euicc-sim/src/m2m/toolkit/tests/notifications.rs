@@ -9,16 +9,16 @@ use rsp::sgp02::notification::NotificationType;
 use super::terminal::{TestTerminal, opened, without};
 use crate::m2m::notification;
 use crate::m2m::tests::testbed::{
-    BOOTSTRAP, DELETE_ON_DISABLE, NO_DISABLE, NO_RULES, Testbed, aid, naming, store_data,
+    BOOTSTRAP, DELETE_ON_DISABLE, NO_DISABLE, NO_RULES, Testbed, aid, isd_p_group, store_data,
 };
-use crate::m2m::toolkit::Numbers;
+use crate::m2m::toolkit::ToolkitSettings;
 use crate::state::m2m::LifeCycle;
 
-const NUMBERS: &Numbers = Numbers::STANDARD;
+const SETTINGS: &ToolkitSettings = ToolkitSettings::DEFAULT;
 
 /// Enables a profile by a script over SMS. Pending proactive commands are not fetched yet.
 fn enable_without_running(terminal: &mut TestTerminal, number: u16) {
-    let apdu = store_data(&naming("3A03", number));
+    let apdu = store_data(&isd_p_group("3A03", number));
     let script = Script::of_apdus([hex::decode(apdu).unwrap()]).to_bytes();
     let packet = terminal.next_packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script);
     let (report, _) = terminal.deliver_only(&packet);
@@ -56,7 +56,7 @@ fn the_first_attachment_is_declared_once() {
     assert_eq!((notification.eid, notification.isd_p), (terminal.testbed.card.eid(), Aid::isd_p(BOOTSTRAP)));
     assert_eq!(notification.imei.unwrap().as_slice(), hex::decode("4A09512430325781").unwrap());
     assert_eq!(terminal.confirm(1), "AB0780010123029000");
-    // It is not repeated.
+    // The declaration is not repeated.
     for _ in 0..2 {
         terminal.reset();
         terminal.start();
@@ -71,16 +71,16 @@ fn an_unconfirmed_notification_is_repeated_with_its_number() {
     let mut terminal = TestTerminal::new(Testbed::new());
     terminal.start();
     let first = terminal.notification().unwrap();
-    for _ in 1..NUMBERS.notification_attempts {
-        assert_eq!(terminal.expire_timer(), Some(NUMBERS.confirmation_seconds));
+    for _ in 1..SETTINGS.notification_attempts {
+        assert_eq!(terminal.expire_timer(), Some(SETTINGS.confirmation_seconds));
         assert_eq!(terminal.notification().as_ref(), Some(&first));
     }
-    // No switch depends on it, so the attempts restart after a delay.
-    assert_eq!(terminal.expire_timer(), Some(NUMBERS.confirmation_seconds));
+    // No switch depends on the declaration, so the attempts restart after a delay.
+    assert_eq!(terminal.expire_timer(), Some(SETTINGS.confirmation_seconds));
     assert_eq!(terminal.notification(), None);
-    assert_eq!(terminal.expire_timer(), Some(NUMBERS.notification_again_seconds));
+    assert_eq!(terminal.expire_timer(), Some(SETTINGS.notification_again_seconds));
     assert_eq!(terminal.notification().as_ref(), Some(&first));
-    // The same after a reset.
+    // After a reset, the notification is sent again with its number.
     terminal.reset();
     terminal.start();
     assert_eq!(terminal.notification(), Some(first));
@@ -98,7 +98,7 @@ fn a_message_that_cannot_be_sent_is_retried_earlier() {
     terminal.start();
     assert_eq!(terminal.notification(), None);
     terminal.refuse = Box::new(|_| None);
-    assert_eq!(terminal.expire_timer(), Some(NUMBERS.notification_retry_seconds));
+    assert_eq!(terminal.expire_timer(), Some(SETTINGS.notification_retry_seconds));
     assert_eq!(terminal.notification().unwrap().sequence_number, 1);
 }
 
@@ -110,7 +110,7 @@ fn a_switch_sends_the_response_then_refresh_then_the_notification() {
         let mut terminal = TestTerminal::new(Testbed::new());
         terminal.facilities = facilities;
         terminal.settle();
-        let apdu = store_data(&naming("3A03", NO_RULES));
+        let apdu = store_data(&isd_p_group("3A03", NO_RULES));
         let script = Script::of_apdus([hex::decode(apdu).unwrap()]).to_bytes();
         terminal.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script);
         let order: Vec<_> = terminal
@@ -129,11 +129,11 @@ fn a_switch_sends_the_response_then_refresh_then_the_notification() {
             (notification.kind, notification.sequence_number, notification.isd_p),
             (NotificationType::ProfileChangeSucceeded, 2, Aid::isd_p(NO_RULES))
         );
-        let commit = terminal.testbed.commit(|context| notification::is_unconfirmed(context));
-        assert!(commit.unwrap());
+        let is_unconfirmed = terminal.testbed.commit(|context| notification::is_unconfirmed(context));
+        assert!(is_unconfirmed.unwrap());
         assert_eq!(terminal.confirm(2), "AB0780010123029000");
-        let commit = terminal.testbed.commit(|context| notification::is_unconfirmed(context));
-        assert!(!commit.unwrap());
+        let is_unconfirmed = terminal.testbed.commit(|context| notification::is_unconfirmed(context));
+        assert!(!is_unconfirmed.unwrap());
         // A repeated confirmation is accepted, an unknown number is refused.
         assert_eq!(terminal.confirm(2), "AB0780010123029000");
         assert_eq!(terminal.confirm(7), "AB0780010123026A88");
@@ -165,7 +165,7 @@ fn without_a_network_after_a_switch_the_card_rolls_back() {
     assert_eq!(terminal.notification(), None);
     // The previous profile has network.
     terminal.network = LocationStatus::Normal;
-    assert_eq!(terminal.expire_timer(), Some(NUMBERS.attach_seconds));
+    assert_eq!(terminal.expire_timer(), Some(SETTINGS.attach_seconds));
     assert!(is_enabled(&terminal, NO_RULES));
     let notification = terminal.notification().unwrap();
     assert_eq!(
@@ -182,8 +182,8 @@ fn without_a_confirmation_after_a_switch_the_card_rolls_back() {
     let mut terminal = with_enabled(NO_RULES);
     enable(&mut terminal, DELETE_ON_DISABLE);
     let notification = terminal.notification().unwrap();
-    for _ in 1..NUMBERS.notification_attempts {
-        assert_eq!(terminal.expire_timer(), Some(NUMBERS.confirmation_seconds));
+    for _ in 1..SETTINGS.notification_attempts {
+        assert_eq!(terminal.expire_timer(), Some(SETTINGS.confirmation_seconds));
         assert_eq!(terminal.notification().as_ref(), Some(&notification));
     }
     terminal.expire_timer();
@@ -208,7 +208,7 @@ fn a_failed_roll_back_is_followed_by_a_fallback() {
             terminal.expire_timer();
             assert!(is_enabled(&terminal, NO_RULES));
             assert_eq!(terminal.notification().unwrap().kind, NotificationType::ProfileChangeFailed);
-            for _ in 0..NUMBERS.notification_attempts {
+            for _ in 0..SETTINGS.notification_attempts {
                 terminal.expire_timer();
             }
         } else {
@@ -235,10 +235,10 @@ fn a_pending_roll_back_is_not_replaced_by_a_fallback() {
         let is_refresh = matches!(command, Command::Refresh(_));
         is_refresh.then_some((GeneralResult(0x30), Vec::new()))
     });
-    assert_eq!(terminal.expire_timer(), Some(NUMBERS.attach_seconds));
+    assert_eq!(terminal.expire_timer(), Some(SETTINGS.attach_seconds));
     assert!(is_enabled(&terminal, DELETE_ON_DISABLE));
     terminal.report_network(LocationStatus::Limited);
-    assert_eq!(terminal.expire_timer(), Some(NUMBERS.loss_seconds));
+    assert_eq!(terminal.expire_timer(), Some(SETTINGS.loss_seconds));
     assert!(is_enabled(&terminal, DELETE_ON_DISABLE));
     terminal.refuse = Box::new(|_| None);
     terminal.network = LocationStatus::Normal;
@@ -253,7 +253,7 @@ fn a_pending_roll_back_is_not_replaced_by_a_fallback() {
 }
 
 #[test]
-fn a_pending_switch_is_made_before_a_fallback() {
+fn a_pending_switch_is_applied_before_a_fallback() {
     let mut terminal = with_enabled(NO_RULES);
     terminal.facilities = without(&[TerminalCapability::REFRESH]);
     terminal.reset();
@@ -261,7 +261,7 @@ fn a_pending_switch_is_made_before_a_fallback() {
     enable(&mut terminal, DELETE_ON_DISABLE);
     assert!(is_enabled(&terminal, NO_RULES));
     terminal.report_network(LocationStatus::None);
-    assert_eq!(terminal.expire_timer(), Some(NUMBERS.loss_seconds));
+    assert_eq!(terminal.expire_timer(), Some(SETTINGS.loss_seconds));
     terminal.network = LocationStatus::Normal;
     terminal.reset();
     terminal.start();
@@ -278,7 +278,7 @@ fn a_long_loss_of_the_network_leads_to_a_fallback() {
         assert!(terminal.timers.is_empty(), "a short loss has no effect");
         terminal.report_network(lost);
         terminal.network = LocationStatus::Normal;
-        assert_eq!(terminal.expire_timer(), Some(NUMBERS.loss_seconds));
+        assert_eq!(terminal.expire_timer(), Some(SETTINGS.loss_seconds));
         assert!(is_enabled(&terminal, BOOTSTRAP));
         let notification = terminal.notification().unwrap();
         assert_eq!(notification.kind, NotificationType::ProfileChangeAfterFallback);
@@ -300,8 +300,8 @@ fn after_a_fallback_from_a_protected_profile_only_that_profile_can_be_enabled() 
     let notification = terminal.notification().unwrap();
     terminal.confirm(notification.sequence_number);
     assert!(is_enabled(&terminal, BOOTSTRAP));
-    assert_eq!(terminal.testbed.store(&naming("3A03", NO_RULES)), "69E1");
-    assert_eq!(terminal.testbed.store(&naming("3A05", NO_RULES)), "69E1");
+    assert_eq!(terminal.testbed.store(&isd_p_group("3A03", NO_RULES)), "69E1");
+    assert_eq!(terminal.testbed.store(&isd_p_group("3A05", NO_RULES)), "69E1");
     // A failed attempt to enable it does not lift the restriction.
     enable_without_running(&mut terminal, NO_DISABLE);
     terminal.network = LocationStatus::None;
@@ -312,7 +312,7 @@ fn after_a_fallback_from_a_protected_profile_only_that_profile_can_be_enabled() 
     let notification = terminal.notification().unwrap();
     assert_eq!(notification.kind, NotificationType::ProfileChangeFailed);
     terminal.confirm(notification.sequence_number);
-    assert_eq!(terminal.testbed.store(&naming("3A03", NO_RULES)), "69E1");
+    assert_eq!(terminal.testbed.store(&isd_p_group("3A03", NO_RULES)), "69E1");
     enable(&mut terminal, NO_DISABLE);
     assert!(is_enabled(&terminal, NO_DISABLE));
     let notification = terminal.notification().unwrap();
@@ -360,10 +360,10 @@ fn no_command_is_announced_during_a_refresh() {
     ));
     terminal.fetched.clear();
     terminal.status();
-    let place = |is: fn(&Command) -> bool| terminal.fetched.iter().position(is).unwrap();
+    let position_of = |is: fn(&Command) -> bool| terminal.fetched.iter().position(is).unwrap();
     assert!(
-        place(|each| matches!(each, Command::SendShortMessage { .. }))
-            < place(|each| matches!(each, Command::Refresh(_)))
+        position_of(|each| matches!(each, Command::SendShortMessage { .. }))
+            < position_of(|each| matches!(each, Command::Refresh(_)))
     );
     assert!(is_enabled(&terminal, NO_RULES));
 }
@@ -391,7 +391,7 @@ fn without_timers_status_commands_are_counted() {
     terminal.network = LocationStatus::None;
     terminal.run();
     assert!(is_enabled(&terminal, NO_RULES) && terminal.timers.is_empty());
-    let polls = NUMBERS.attach_seconds / NUMBERS.poll_seconds;
+    let polls = SETTINGS.attach_seconds / SETTINGS.poll_seconds;
     for _ in 1..polls {
         terminal.status();
         assert!(is_enabled(&terminal, NO_RULES));
@@ -409,14 +409,14 @@ fn if_a_timer_cannot_start_status_commands_are_counted() {
         is_timer.then_some((GeneralResult::TIMER_CONTRADICTION, Vec::new()))
     });
     terminal.report_network(LocationStatus::None);
-    for _ in 0..NUMBERS.loss_seconds / NUMBERS.poll_seconds {
+    for _ in 0..SETTINGS.loss_seconds / SETTINGS.poll_seconds {
         terminal.status();
     }
     // The fallback profile is enabled, so the expiration has no effect.
     assert!(is_enabled(&terminal, BOOTSTRAP));
     enable(&mut terminal, NO_RULES);
     terminal.report_network(LocationStatus::None);
-    for _ in 0..NUMBERS.attach_seconds.max(NUMBERS.loss_seconds) / NUMBERS.poll_seconds {
+    for _ in 0..SETTINGS.attach_seconds.max(SETTINGS.loss_seconds) / SETTINGS.poll_seconds {
         terminal.status();
     }
     assert!(is_enabled(&terminal, BOOTSTRAP));
@@ -433,7 +433,7 @@ fn a_network_is_assumed_if_the_terminal_cannot_report_it() {
 }
 
 #[test]
-fn without_refresh_the_switch_is_made_at_the_next_reset() {
+fn without_refresh_the_switch_is_applied_at_the_next_reset() {
     let mut terminal = TestTerminal::new(Testbed::new());
     terminal.facilities = without(&[TerminalCapability::REFRESH]);
     terminal.settle();
@@ -450,7 +450,11 @@ fn timers_and_limits_are_those_of_the_description() {
     let testbed = Testbed::with(
         |description| {
             let numbers = &mut description.m2m.as_mut().unwrap().toolkit;
-            *numbers = Numbers { confirmation_seconds: 7, notification_attempts: 1, ..Numbers::default() };
+            *numbers = ToolkitSettings {
+                confirmation_seconds: 7,
+                notification_attempts: 1,
+                ..ToolkitSettings::default()
+            };
         },
         world::RamMemory::default(),
     );

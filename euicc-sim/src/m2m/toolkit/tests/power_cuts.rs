@@ -14,10 +14,10 @@ use world::{Cells, Memory, RamMemory};
 use super::https_link::{Link, audit, commands, is_over, link, trigger};
 use super::terminal::{TestTerminal, without};
 use crate::m2m::tests::testbed::{
-    BOOTSTRAP, DELETE_ON_DISABLE, NEW, NO_DELETE, NO_DISABLE, NO_RULES, Testbed, aid, create_isd_p, naming,
-    store_data,
+    BOOTSTRAP, DELETE_ON_DISABLE, NEW, NO_DELETE, NO_DISABLE, NO_RULES, Testbed, aid, create_isd_p,
+    isd_p_group, store_data,
 };
-use crate::m2m::toolkit::Numbers;
+use crate::m2m::toolkit::ToolkitSettings;
 use crate::state::m2m::LifeCycle;
 use crate::tests::cut_memory::CutMemory;
 
@@ -32,7 +32,7 @@ fn receive_notification(terminal: &mut TestTerminal, received: &mut Received) ->
 }
 
 fn enable(terminal: &mut TestTerminal, number: u16) {
-    let apdu = store_data(&naming("3A03", number));
+    let apdu = store_data(&isd_p_group("3A03", number));
     let script = Script::of_apdus([hex::decode(apdu).unwrap()]).to_bytes();
     terminal.packet(Spi::UNANSWERED, &script);
 }
@@ -62,7 +62,7 @@ const SCENARIOS: [(&str, Scenario, &[u16]); 4] = [
         "an unconfirmed switch",
         |terminal, received| {
             enable(terminal, NO_RULES);
-            for _ in 0..=Numbers::STANDARD.notification_attempts {
+            for _ in 0..=ToolkitSettings::DEFAULT.notification_attempts {
                 receive_notification(terminal, received);
                 terminal.expire_timer();
             }
@@ -122,7 +122,7 @@ fn terminal_with(memory: CutMemory) -> TestTerminal {
 fn after_every_power_cut_the_card_reaches_a_final_state() {
     let start = start();
     for (name, scenario, may_be_enabled) in SCENARIOS {
-        let whole = CutMemory::whole(start.clone());
+        let whole = CutMemory::intact(start.clone());
         let mut terminal = terminal_with(whole.clone());
         terminal.start();
         scenario(&mut terminal, &mut Received::new());
@@ -139,7 +139,7 @@ fn after_every_power_cut_the_card_reaches_a_final_state() {
                 scenario(&mut terminal, &mut received);
 
                 // Power and network are restored.
-                let mut terminal = terminal_with(CutMemory::whole(cut.cells()));
+                let mut terminal = terminal_with(CutMemory::intact(cut.cells()));
                 terminal.skip_counters(200);
                 terminal.reset();
                 terminal.start();
@@ -173,12 +173,12 @@ fn after_every_power_cut_the_card_reaches_a_final_state() {
     }
 }
 
-/// Without a reset: input that the terminal sends only once is processed later.
+/// The card is not reset. Input that the terminal sends only once is processed later.
 #[test]
 fn after_a_temporary_memory_failure_the_card_reaches_a_final_state() {
     let start = start();
     for (name, scenario, may_be_enabled) in SCENARIOS {
-        let whole = CutMemory::whole(start.clone());
+        let whole = CutMemory::intact(start.clone());
         let mut terminal = terminal_with(whole.clone());
         terminal.start();
         scenario(&mut terminal, &mut Received::new());
@@ -225,7 +225,7 @@ fn a_switch_that_failed_at_the_reset_is_announced_again() {
         terminal.start();
         terminal
     };
-    let whole = CutMemory::whole(start.clone());
+    let whole = CutMemory::intact(start.clone());
     enable(&mut terminal_with(whole.clone()), NO_RULES);
     assert!(whole.writes() >= 2);
     for fails_at in 0..whole.writes() {
@@ -251,7 +251,7 @@ fn a_failed_write_does_not_end_a_session() {
         terminal.packet(Spi::UNANSWERED, &trigger());
         terminal
     };
-    let whole = CutMemory::whole(start.clone());
+    let whole = CutMemory::intact(start.clone());
     assert_eq!(link(&run(whole.clone())).requests.len(), 3);
     let writes = whole.writes();
     assert!(writes > 3);

@@ -7,11 +7,11 @@ use rsp::ota::secured_packet::Spi;
 use rsp::ota::trigger::{HttpParameters, RetryPolicy, SessionParameters};
 use rsp::sgp02::notification::NotificationType;
 
-use super::https::{confirmation, notified, over_https};
+use super::https::{confirmation, notification_in, with_https_notifications};
 use super::https_link::{Link, audit, commands, is_over, link, session, trigger, trigger_of};
 use super::terminal::TestTerminal;
-use crate::m2m::tests::testbed::{BOOTSTRAP, NEW, NO_RULES, aid, create_isd_p, naming, store_data};
-use crate::m2m::toolkit::Numbers;
+use crate::m2m::tests::testbed::{BOOTSTRAP, NEW, NO_RULES, aid, create_isd_p, isd_p_group, store_data};
+use crate::m2m::toolkit::ToolkitSettings;
 use crate::state::m2m::LifeCycle;
 use crate::state::m2m::toolkit_state::{StoredSession, ToolkitState};
 
@@ -20,13 +20,14 @@ const NOTIFICATION: u8 = 2;
 const SESSION: u8 = 3;
 
 fn enable(terminal: &mut TestTerminal, number: u16) {
-    let script = Script::of_apdus([hex::decode(store_data(&naming("3A03", number))).unwrap()]).to_bytes();
+    let script =
+        Script::of_apdus([hex::decode(store_data(&isd_p_group("3A03", number))).unwrap()]).to_bytes();
     terminal.packet(Spi::UNANSWERED, &script);
 }
 
 /// A card that sends notifications over HTTPS, with a confirmed declaration.
 fn settled() -> TestTerminal {
-    let mut terminal = over_https();
+    let mut terminal = with_https_notifications();
     terminal.link = Some(Link::new([confirmation(1)]));
     terminal.start();
     assert!(is_over(&terminal) && terminal.timers.is_empty());
@@ -40,9 +41,9 @@ fn silent_link(replies: impl IntoIterator<Item = Reply>) -> Link {
     link
 }
 
-/// Sets whether the links of all channels are lost at once.
-fn set_dead(terminal: &mut TestTerminal, is_dead: bool) {
-    terminal.link.as_mut().unwrap().commands_until_loss = is_dead.then_some(0);
+/// If `are_lost` is true, the links of all channels are lost at once.
+fn set_links_lost(terminal: &mut TestTerminal, are_lost: bool) {
+    terminal.link.as_mut().unwrap().commands_until_loss = are_lost.then_some(0);
 }
 
 fn at_uri(uri: &str) -> SessionParameters {
@@ -62,21 +63,21 @@ fn attempts(terminal: &TestTerminal) -> u8 {
 fn a_rolled_back_switch_is_no_longer_notified() {
     let mut terminal = settled();
     terminal.link = Some(Link::new([confirmation(3)]));
-    set_dead(&mut terminal, true);
+    set_links_lost(&mut terminal, true);
     enable(&mut terminal, NO_RULES);
     assert_eq!(terminal.testbed.life_cycle(NO_RULES), Some(LifeCycle::Enabled));
     // Each failed attempt counts, even if no session could be opened.
-    for attempt in 1..=Numbers::STANDARD.notification_attempts {
+    for attempt in 1..=ToolkitSettings::DEFAULT.notification_attempts {
         assert_eq!(attempts(&terminal), attempt);
-        assert_eq!(terminal.expire_timer(), Some(Numbers::STANDARD.notification_retry_seconds));
+        assert_eq!(terminal.expire_timer(), Some(ToolkitSettings::DEFAULT.notification_retry_seconds));
     }
     assert_eq!(terminal.testbed.life_cycle(BOOTSTRAP), Some(LifeCycle::Enabled));
-    set_dead(&mut terminal, false);
+    set_links_lost(&mut terminal, false);
     while terminal.expire_timer().is_some() {}
     let notification: Vec<_> =
         link(&terminal).requests.iter().filter(|each| each.uri.contains("msg=")).collect();
     assert_eq!(notification.len(), 1);
-    let notification = notified(notification[0]);
+    let notification = notification_in(notification[0]);
     assert_eq!((notification.kind, notification.sequence_number), (NotificationType::ProfileChangeFailed, 3));
     assert_eq!(terminal.testbed.state().toolkit.notification, None);
     assert!(is_over(&terminal));
@@ -89,14 +90,15 @@ fn a_roll_back_ends_the_session_that_notifies_the_switch() {
     enable(&mut terminal, NO_RULES);
     // The session is active and its server is silent when the last attempt expires.
     terminal.testbed.state_mut().toolkit.notification.as_mut().unwrap().attempts =
-        Numbers::STANDARD.notification_attempts;
+        ToolkitSettings::DEFAULT.notification_attempts;
     terminal.link.as_mut().unwrap().is_silent = false;
     let value = TimerValue::of_seconds(120);
     terminal.timers.remove(&NOTIFICATION);
     terminal.envelope(&Envelope::TimerExpiration { timer: NOTIFICATION, value });
     terminal.run();
     assert_eq!(terminal.testbed.life_cycle(BOOTSTRAP), Some(LifeCycle::Enabled));
-    let kinds: Vec<_> = link(&terminal).requests.iter().take(1).map(|each| notified(each).kind).collect();
+    let kinds: Vec<_> =
+        link(&terminal).requests.iter().take(1).map(|each| notification_in(each).kind).collect();
     assert_eq!(kinds, [NotificationType::ProfileChangeFailed]);
 }
 
@@ -106,19 +108,19 @@ fn a_session_in_its_retry_delay_does_not_block_a_notification() {
     terminal.link = Some(Link::new([confirmation(2)]));
     // An unreachable server with a long retry delay.
     let retry = RetryPolicy { attempts: 100, delay: TimerValue::of_seconds(3600), failure_report: vec![] };
-    let mut dead = SessionParameters { retry: Some(retry), ..session() };
-    dead.connection.as_mut().unwrap().destination = Some([192, 0, 2, 99].into());
-    let connection = dead.connection.clone();
+    let mut unreachable = SessionParameters { retry: Some(retry), ..session() };
+    unreachable.connection.as_mut().unwrap().destination = Some([192, 0, 2, 99].into());
+    let connection = unreachable.connection.clone();
     terminal.refuse = Box::new(move |command| match command {
         Command::OpenChannel(open) if Some(&open.parameters) == connection.as_ref() => {
             Some((GeneralResult::NETWORK_UNABLE, vec![0]))
         }
         _ => None,
     });
-    terminal.packet(Spi::UNANSWERED, &trigger_of(dead));
+    terminal.packet(Spi::UNANSWERED, &trigger_of(unreachable));
     assert!(terminal.timers.contains_key(&SESSION));
     enable(&mut terminal, NO_RULES);
-    assert_eq!(notified(&link(&terminal).requests[0]).kind, NotificationType::ProfileChangeSucceeded);
+    assert_eq!(notification_in(&link(&terminal).requests[0]).kind, NotificationType::ProfileChangeSucceeded);
     assert_eq!(terminal.testbed.state().toolkit.notification, None);
     // Afterwards the session with the unreachable server is retried.
     assert!(!is_over(&terminal) && terminal.timers[&SESSION] == 3600);
@@ -128,7 +130,7 @@ fn a_session_in_its_retry_delay_does_not_block_a_notification() {
 #[test]
 fn a_notification_is_repeated_after_a_reset_during_its_session() {
     for step in 1..12 {
-        let mut terminal = over_https();
+        let mut terminal = with_https_notifications();
         terminal.link = Some(Link::new([]));
         terminal.commands_left = Some(step);
         terminal.start();
@@ -137,7 +139,7 @@ fn a_notification_is_repeated_after_a_reset_during_its_session() {
         terminal.link = Some(Link::new([confirmation(1)]));
         terminal.start();
         let first = &link(&terminal).requests[0];
-        assert_eq!(notified(first).kind, NotificationType::EuiccDeclaration, "step {step}");
+        assert_eq!(notification_in(first).kind, NotificationType::EuiccDeclaration, "step {step}");
         assert!(!first.head.contains("X-Admin-Resume"), "step {step}");
         assert_eq!(terminal.testbed.state().toolkit.notification, None, "step {step}");
         assert!(is_over(&terminal) && terminal.timers.is_empty(), "step {step}");
@@ -146,7 +148,7 @@ fn a_notification_is_repeated_after_a_reset_during_its_session() {
 
 #[test]
 fn a_notification_waits_for_the_active_session_without_using_up_attempts() {
-    let mut terminal = over_https();
+    let mut terminal = with_https_notifications();
     terminal.link = Some(Link::new([Reply::End, audit(Some("/2")), Reply::End, confirmation(1)]));
     terminal.start();
     assert_eq!(attempts(&terminal), 1);
@@ -166,7 +168,7 @@ fn a_notification_waits_for_the_active_session_without_using_up_attempts() {
 }
 
 /// A session that was interrupted with a pending response and waits for its retry.
-fn interrupted_with_an_answer() -> TestTerminal {
+fn interrupted_with_a_response() -> TestTerminal {
     for cut in 0.. {
         let mut terminal = TestTerminal::settled();
         let create = create_isd_p(&aid(NEW), None);
@@ -185,7 +187,7 @@ fn interrupted_with_an_answer() -> TestTerminal {
 
 #[test]
 fn a_trigger_during_the_retry_delay_starts_both_sessions() {
-    let mut terminal = interrupted_with_an_answer();
+    let mut terminal = interrupted_with_a_response();
     terminal.packet(Spi::UNANSWERED, &trigger_of(at_uri("/other")));
     assert_eq!(uris(&terminal), ["/other", "/2"]);
     let requests = &link(&terminal).requests;
@@ -197,7 +199,7 @@ fn a_trigger_during_the_retry_delay_starts_both_sessions() {
 
 #[test]
 fn a_repeated_trigger_resumes_the_session_at_once() {
-    let mut terminal = interrupted_with_an_answer();
+    let mut terminal = interrupted_with_a_response();
     terminal.packet(Spi::UNANSWERED, &trigger());
     assert_eq!(uris(&terminal), ["/2"]);
     assert!(link(&terminal).requests[0].head.contains("X-Admin-Resume: true"));
@@ -216,24 +218,24 @@ fn a_session_triggered_during_another_starts_after_it() {
         assert_eq!(uris(&terminal), ["/gsma/adminagent", "/2", "/other"], "step {step}");
         assert!(is_over(&terminal) && terminal.timers.is_empty(), "step {step}");
     }
-    // The same after a session with a silent server.
+    // The second session also starts after a session with a silent server.
     let mut terminal = TestTerminal::settled();
     terminal.link = Some(silent_link([]));
     terminal.packet(Spi::UNANSWERED, &trigger());
     terminal.packet(Spi::UNANSWERED, &trigger_of(at_uri("/other")));
     terminal.link.as_mut().unwrap().is_silent = false;
-    assert_eq!(terminal.expire_timer(), Some(Numbers::STANDARD.session_answer_seconds));
+    assert_eq!(terminal.expire_timer(), Some(ToolkitSettings::DEFAULT.session_answer_seconds));
     assert_eq!(uris(&terminal), ["/other", "/gsma/adminagent"]);
     assert!(is_over(&terminal) && terminal.timers.is_empty());
 }
 
 #[test]
 fn waiting_sessions_survive_a_reset() {
-    let mut terminal = interrupted_with_an_answer();
-    set_dead(&mut terminal, true);
+    let mut terminal = interrupted_with_a_response();
+    set_links_lost(&mut terminal, true);
     terminal.packet(Spi::UNANSWERED, &trigger_of(at_uri("/other")));
     terminal.reset();
-    set_dead(&mut terminal, false);
+    set_links_lost(&mut terminal, false);
     terminal.start();
     assert_eq!(uris(&terminal), ["/other", "/2"]);
     assert!(is_over(&terminal) && terminal.timers.is_empty());
@@ -243,9 +245,9 @@ fn waiting_sessions_survive_a_reset() {
 fn the_number_of_waiting_sessions_is_limited() {
     let mut stored = ToolkitState::default();
     for number in 0..20 {
-        let asked = StoredSession { parameters: vec![number].into(), ..StoredSession::default() };
-        stored.request_session(asked.clone(), number % 2 == 0);
-        stored.request_session(asked, true);
+        let requested = StoredSession { parameters: vec![number].into(), ..StoredSession::default() };
+        stored.request_session(requested.clone(), number % 2 == 0);
+        stored.request_session(requested, true);
     }
     assert_eq!((stored.waiting.len(), stored.session.is_some()), (4, true));
     let mut turns = 0;
@@ -268,7 +270,7 @@ fn unauthenticated_octets_do_not_delay_a_refresh() {
         terminal.packet(Spi::UNANSWERED, &trigger());
         enable(&mut terminal, NO_RULES);
         assert_eq!(terminal.testbed.life_cycle(BOOTSTRAP), Some(LifeCycle::Enabled));
-        let seconds = Numbers::STANDARD.session_answer_seconds;
+        let seconds = ToolkitSettings::DEFAULT.session_answer_seconds;
         for passed in (0..seconds).step_by(10) {
             assert_eq!(terminal.timers[&SESSION], seconds - passed);
             terminal.link.as_mut().unwrap().inject(octets);

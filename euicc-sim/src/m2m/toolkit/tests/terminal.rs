@@ -77,7 +77,7 @@ pub(super) struct TestTerminal {
     pub(super) follows_protocol: bool,
     counter: u64,
     reference: u8,
-    notified: Reassembler,
+    reassembler: Reassembler,
 }
 
 pub(super) fn sm_sr_address() -> Address {
@@ -104,7 +104,7 @@ impl TestTerminal {
             follows_protocol: true,
             counter: 0,
             reference: 0,
-            notified: Reassembler::default(),
+            reassembler: Reassembler::default(),
         }
     }
 
@@ -330,7 +330,7 @@ impl TestTerminal {
     }
 
     /// Follows the protocol from here on, and answers the last command.
-    pub(super) fn behave(&mut self) {
+    pub(super) fn follow_protocol(&mut self) {
         self.refuse = Box::new(|_| None);
         self.network = LocationStatus::Normal;
         self.follows_protocol = false;
@@ -376,7 +376,7 @@ impl TestTerminal {
     }
 
     /// Sends a session trigger without parameters; the card has none either.
-    pub(super) fn packet_of_nothing(&mut self) {
+    pub(super) fn empty_trigger(&mut self) {
         self.packet(Spi::UNANSWERED, &[0x81, 0x00]);
     }
 
@@ -405,7 +405,7 @@ impl TestTerminal {
     pub(super) fn notification(&mut self) -> Option<DefaultNotification> {
         let mut found = None;
         for message in std::mem::take(&mut self.sent) {
-            let whole = self.notified.accept(&message.destination, message.user_data);
+            let whole = self.reassembler.accept(&message.destination, message.user_data);
             if let Ok(Accepted::Whole(PacketKind::Command, packet)) = whole {
                 assert_eq!(message.destination, sm_sr_address());
                 found = Some(notification_of(&packet));
