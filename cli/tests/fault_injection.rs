@@ -341,9 +341,11 @@ fn faults_occur_in_requests_of_a_device() {
 }
 
 #[test]
-fn the_crash_transcript_in_the_readme_is_correct() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let (_, rest) = readme.split_once("$ landfall sm-dp serve --fault ").unwrap();
+fn the_crash_transcript_in_the_guide_to_faults_is_correct() {
+    let page =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/how-to/faults.md"))
+            .unwrap();
+    let (_, rest) = page.split_once("$ landfall sm-dp serve --fault ").unwrap();
     let (transcript, _) = rest.split_once("\n```").unwrap();
     let (fault, told) = transcript.split_once("\n...\n").unwrap();
     let (happens, ends) = told.split_once("\n...\n").unwrap();
