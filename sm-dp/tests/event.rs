@@ -259,8 +259,8 @@ async fn an_event_is_deleted_however_its_order_ends() {
             }
             "rejected" => {
                 let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
-                let no = euicc.cancellation(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
-                call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(no, false)).await.done();
+                let cancel = euicc.cancel(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
+                call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
             }
             "cancelled" => {
                 let operator = testbed.operator();

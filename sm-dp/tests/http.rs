@@ -179,7 +179,7 @@ async fn unknown_fields_of_later_versions_are_ignored() {
     let testbed = Testbed::new();
     let code = testbed.released(&ProfileOptions::default()).await;
     let euicc = testbed.euicc();
-    let proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code).request();
+    let proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code).request().unwrap();
     let mut body = serde_json::to_value(&proof).unwrap();
     body["useMatchingIdForAcr"] = json!(true);
     body["deleteNotificationForDc"] = json!("v2MA");

@@ -216,7 +216,7 @@ async fn an_invalid_call_gets_a_status_code_or_an_http_status() {
 async fn every_call_reports_one_event() {
     let testbed = Testbed::new();
     testbed.register("EV-1").await;
-    testbed.euicc().ask(&testbed.server, Some("EV-2")).await.refused();
+    testbed.euicc().try_authenticate(&testbed.server, Some("EV-2")).await.refused();
     let reported: Vec<String> = testbed
         .events
         .all()

@@ -240,8 +240,8 @@ async fn a_late_success_is_recorded_even_if_the_order_has_ended() {
     let euicc = testbed.euicc();
     let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     let retry = euicc.try_authenticate(&testbed.server, &code).await.done();
-    let cancellation = euicc.cancellation(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(cancellation, false)).await.done();
+    let cancel = euicc.cancel(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
     assert_eq!(testbed.state().await, ProfileState::Error);
     testbed.wait(Duration::from_secs(60 * 24 * 3600));
     notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
@@ -253,8 +253,8 @@ async fn a_late_success_is_recorded_even_if_the_order_has_ended() {
     let code = testbed.released(&options()).await;
     let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     let retry = euicc.try_authenticate(&testbed.server, &code).await.done();
-    let cancellation = euicc.cancellation(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(cancellation, false)).await.done();
+    let cancel = euicc.cancel(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
     testbed.order(|_| {}).await;
     notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
     assert_eq!(testbed.state().await, ProfileState::Released);

@@ -37,9 +37,9 @@ async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_
             let forged = testbed.pki.issue_with(Defect::ForgedSignature, Role::Euicc, Curve::P256).unwrap();
             it.euicc_certificate = forged.der;
         }),
-        (Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
-        (Status::TransactionUnknown, |_, it| it.signed.transaction_id = TransactionId(vec![1; 16])),
-        (Status::EuiccVerificationFailed, |_, it| it.signed.server_challenge[0] ^= 1),
+        (Status::EuiccVerificationFailed, |_, it| it.corrupt_signature = true),
+        (Status::TransactionUnknown, |_, it| it.inner = TransactionId(vec![1; 16])),
+        (Status::EuiccVerificationFailed, |_, it| it.server_challenge[0] ^= 1),
         (Status::MatchingIdRefused, |_, it| it.matching_id = Some("UNKNOWN".to_owned())),
     ];
     let testbed = Testbed::new();
@@ -48,7 +48,7 @@ async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_
     for first in 0..defects.len() {
         let mut proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
         defects[first..].iter().for_each(|(_, spoil)| spoil(&testbed, &mut proof));
-        let answer = call::<AuthenticateClient>(&testbed.server, &proof.request()).await;
+        let answer = call::<AuthenticateClient>(&testbed.server, &proof.request().unwrap()).await;
         assert_eq!(answer.refused(), defects[first].0, "defect {first}");
     }
 }
@@ -90,7 +90,7 @@ async fn get_bound_profile_package_checks_transaction_signature_transaction_conf
     type Spoil = fn(&mut Prepare);
     let defects: [(Status, Spoil); 4] = [
         (Status::TransactionUnknown, |it| it.outer = TransactionId(vec![1; 16])),
-        (Status::EuiccVerificationFailed, |it| it.spoil_signature = true),
+        (Status::EuiccVerificationFailed, |it| it.corrupt_signature = true),
         (Status::TransactionUnknown, |it| it.signed.transaction_id = TransactionId(vec![1; 16])),
         (Status::ConfirmationCodeMissing, |it| it.signed.hash_cc = None),
     ];
@@ -124,13 +124,13 @@ async fn cancel_session_checks_transaction_signature_transaction_oid() {
         Status::SmdpOidMismatch,
     ];
     for (first, status) in statuses.into_iter().enumerate() {
-        let inside = if first <= 2 { &unknown } else { &ok.transaction_id };
-        let mut cancelled = euicc.cancellation(inside, CancelSessionReason::END_USER_REJECTION);
-        cancelled.smdp_oid = "2.999.11".parse().unwrap();
-        let mut request = euicc.signed_cancellation(cancelled, first <= 1);
-        request.transaction_id = if first == 0 { unknown.clone() } else { ok.transaction_id.clone() };
+        let inner = if first <= 2 { &unknown } else { &ok.transaction_id };
+        let mut cancel = euicc.cancel(inner, CancelSessionReason::END_USER_REJECTION);
+        cancel.outer = if first == 0 { unknown.clone() } else { ok.transaction_id.clone() };
+        cancel.signed.smdp_oid = "2.999.11".parse().unwrap();
+        cancel.corrupt_signature = first <= 1;
         assert_eq!(
-            call::<CancelSession>(&testbed.server, &request).await.refused(),
+            call::<CancelSession>(&testbed.server, &cancel.request()).await.refused(),
             status,
             "defect {first}"
         );

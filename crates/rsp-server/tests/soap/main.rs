@@ -8,6 +8,8 @@
 )]
 
 mod eum;
+#[path = "../support/failing_records.rs"]
+mod failing_records;
 mod http;
 mod patterns;
 mod testbed;

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use world::{
 };
 
 use crate::{
+    failing_records::FailingRecords,
     http::{message_text, post},
     testbed::{DONE, Options, Testbed, Wire, create_isdp, enable, get_eis, iccid},
 };
@@ -495,41 +496,10 @@ async fn the_outbox_is_not_listed_once_per_message() {
     assert_eq!(records.reads.load(Ordering::Relaxed), reads, "no address has a message");
 }
 
-/// Records whose commits can be made to fail.
-struct Full {
-    inner: MemoryRecords,
-    is_full: AtomicBool,
-}
-
-impl Records for Full {
-    fn read<'a>(
-        &'a self,
-        collection: &'static str,
-        key: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
-        self.inner.read(collection, key)
-    }
-
-    fn first<'a>(
-        &'a self,
-        collection: &'static str,
-        prefix: &'a str,
-        most: usize,
-    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.inner.first(collection, prefix, most)
-    }
-
-    fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
-        if self.is_full.load(Ordering::Relaxed) {
-            return Box::pin(async { Err(Fault::new("cannot write", "the disk is full", "make room")) });
-        }
-        self.inner.commit(changes)
-    }
-}
-
 #[tokio::test]
 async fn nothing_is_sent_if_the_commit_fails() {
-    let records = Arc::new(Full { inner: MemoryRecords::default(), is_full: AtomicBool::new(true) });
+    let records = Arc::new(FailingRecords::default());
+    records.is_full.store(true, Ordering::Relaxed);
     let testbed =
         Testbed::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
     testbed.call::<es3::GetEis>(get_eis("g1"), 700, "eis").await;

@@ -141,10 +141,10 @@ fn version_3() -> Vec<Case> {
             it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x82), &[0x06, 0x40])));
         }),
         ("version 3: device change is refused", |it| {
-            it.instead = Some(CtxParams1::CtxParamsForDeviceChange(vec![]));
+            it.ctx_params1 = Some(CtxParams1::CtxParamsForDeviceChange(vec![]));
         }),
         ("version 3: profile recovery is refused", |it| {
-            it.instead = Some(CtxParams1::CtxParamsForProfileRecovery(vec![]));
+            it.ctx_params1 = Some(CtxParams1::CtxParamsForProfileRecovery(vec![]));
         }),
     ];
     asks.into_iter()
