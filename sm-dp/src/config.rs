@@ -89,12 +89,6 @@ impl Config {
             protocol_version: Version([2, 6, 0]),
         }
     }
-
-    /// Returns the configured spelling of `asked` if it is an address of this server.
-    pub(crate) fn own_address(&self, asked: &str) -> Option<&SmdpAddress> {
-        let asked: SmdpAddress = asked.parse().ok()?;
-        std::iter::once(&self.address).chain(&self.other_addresses).find(|own| **own == asked)
-    }
 }
 
 /// The callers that may use ES2+. Every caller must present a client certificate that TLS has

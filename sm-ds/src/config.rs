@@ -47,11 +47,4 @@ impl Config {
             protocol_version: Version([2, 6, 0]),
         }
     }
-
-    /// Returns true if an address is one of this server's.
-    pub(crate) fn is_own_address(&self, address: &str) -> bool {
-        address.parse().is_ok_and(|address: SmdpAddress| {
-            std::iter::once(&self.address).chain(&self.other_addresses).any(|own| *own == address)
-        })
-    }
 }

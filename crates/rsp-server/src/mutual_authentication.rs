@@ -1,19 +1,121 @@
 //! Server side of common mutual authentication: SGP.22 sections 3.0.1, 5.6.1, 5.6.3, 5.8.1 and
 //! 5.8.2.
 
+use std::ops::RangeInclusive;
+
 use certs::{Certificate, ChainError, EuiccCertificate, Flaw, TrustAnchors, Verified, check_euicc};
 use crypto::{PublicKey, SecretKey, Signature};
 use rsp::{
     der::Raw,
-    ids::{SubjectKeyIdentifier, TransactionId},
+    ids::{CertificateDer, SmdpAddress, SubjectKeyIdentifier, TransactionId, Version},
     sgp22::{
-        ServerSigned1,
+        EuiccInfo1, ServerSigned1,
+        es9plus::InitiateAuthenticationOk,
         es10b::{AuthenticateResponseOk, AuthenticateServerResponse},
     },
     status::{Refusal, Status},
     time::Timestamp,
 };
 use world::World;
+
+/// What a server accepts in InitiateAuthentication.
+#[derive(Debug)]
+pub struct InitiationRules<'a> {
+    /// Role of the server, for example "SM-DP+".
+    pub role: &'static str,
+    /// Statuses of the refusals.
+    pub statuses: InitiationStatuses,
+    /// Address of the server.
+    pub address: &'a SmdpAddress,
+    /// Other addresses that the server accepts as its own.
+    pub other_addresses: &'a [SmdpAddress],
+    /// SGP.22 versions of the eUICCs that the server supports.
+    pub versions: RangeInclusive<Version>,
+    /// CIs that the server trusts.
+    pub anchors: &'a TrustAnchors,
+}
+
+/// Statuses with which a server refuses InitiateAuthentication. Their subjects depend on the role
+/// of the server.
+#[derive(Clone, Copy, Debug)]
+pub struct InitiationStatuses {
+    /// The request is for another server.
+    pub address: Status,
+    /// The SGP.22 version of the eUICC is not supported.
+    pub version: Status,
+    /// The server has no certificate that the eUICC can verify.
+    pub verification: Status,
+    /// The server trusts no CI under which the eUICC can sign.
+    pub signing: Status,
+}
+
+/// The CIs of a session, and the certificates of the server below the first one.
+#[derive(Debug)]
+pub struct SelectedCis<'r, K> {
+    /// CI under which the eUICC verifies the server.
+    pub server_ci: &'r SubjectKeyIdentifier,
+    /// Certificates and keys of the server.
+    pub credentials: K,
+    /// CI under which the eUICC is to sign.
+    pub euicc_ci: &'r SubjectKeyIdentifier,
+}
+
+impl InitiationRules<'_> {
+    /// Checks that the request is for this server and that server and eUICC have a CI in common in
+    /// each direction. `below` returns the server's credentials below a CI. The lists of the eUICC
+    /// are in its order of preference.
+    ///
+    /// # Errors
+    /// Refuses in the order of the statuses, which callers can observe.
+    pub fn select<'r, K>(
+        &self,
+        address: &str,
+        info: &'r EuiccInfo1,
+        below: impl Fn(&SubjectKeyIdentifier) -> Option<K>,
+    ) -> Result<SelectedCis<'r, K>, Refusal> {
+        let Self { role, statuses, .. } = self;
+        if own_address(self.address, self.other_addresses, address).is_none() {
+            // req: SGP.22-5.6.1-Address, SGP.22-5.8.1-Address
+            return Err(statuses
+                .address
+                .because(format!("the address of this {role} is {}", self.address))
+                .about(address));
+        }
+        if !self.versions.contains(&info.svn) {
+            // req: SGP.22-5.6.1-Svn, SGP.22-5.8.1-Svn
+            let (lowest, highest) = (self.versions.start(), self.versions.end());
+            return Err(statuses
+                .version
+                .because(format!("this {role} supports eUICCs of versions {lowest} to {highest}"))
+                .about(info.svn));
+        }
+        let mut verifiable = info.euicc_ci_pk_id_list_for_verification.iter();
+        let (server_ci, credentials) = verifiable.find_map(|ci| Some((ci, below(ci)?))).ok_or_else(|| {
+            // req: SGP.22-5.6.1-CiForVerification, SGP.22-5.8.1-CiForVerification
+            statuses
+                .verification
+                .because(format!("this {role} has no certificate issued by a CI that the eUICC can verify"))
+        })?;
+        let mut signing = info.euicc_ci_pk_id_list_for_signing.iter();
+        let euicc_ci = signing.find(|ci| self.anchors.find(ci).is_some()).ok_or_else(|| {
+            // req: SGP.22-5.6.1-CiForSigning, SGP.22-5.8.1-CiForSigning
+            statuses
+                .signing
+                .because(format!("this {role} trusts none of the CIs under which the eUICC can sign"))
+        })?;
+        Ok(SelectedCis { server_ci, credentials, euicc_ci })
+    }
+}
+
+/// Returns the configured spelling of a requested address if it is an address of the server.
+pub fn own_address<'a>(
+    address: &'a SmdpAddress,
+    others: &'a [SmdpAddress],
+    requested: &str,
+) -> Option<&'a SmdpAddress> {
+    let requested: SmdpAddress = requested.parse().ok()?;
+    std::iter::once(address).chain(others).find(|own| **own == requested)
+}
 
 /// Challenge to an eUICC, as returned by InitiateAuthentication.
 #[derive(Clone, Debug)]
@@ -44,6 +146,21 @@ impl Challenge {
         });
         let server_signature1 = key.sign(server_signed1.bytes()).as_bytes().to_vec();
         Self { transaction_id, server_challenge, server_signed1, server_signature1 }
+    }
+
+    /// Builds the reply to InitiateAuthentication.
+    pub fn reply(
+        self,
+        euicc_ci: &SubjectKeyIdentifier,
+        certificate: &Certificate,
+    ) -> InitiateAuthenticationOk {
+        InitiateAuthenticationOk {
+            transaction_id: self.transaction_id,
+            server_signed1: self.server_signed1,
+            server_signature1: self.server_signature1,
+            euicc_ci_pk_id_to_be_used: euicc_ci.clone(),
+            server_certificate: CertificateDer(certificate.der().to_vec()),
+        }
     }
 }
 
