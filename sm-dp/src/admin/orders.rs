@@ -17,7 +17,7 @@ use super::{
     ensured::Ensured,
     order_view::OrderView,
     schema::MatchingIdText,
-    stock::{NO_SUCH_PROFILE, profile},
+    stock::{NO_SUCH_PROFILE, profile, profile_without_order},
 };
 use crate::{
     Config, ProfileState, Protection, Rebinding,
@@ -160,11 +160,7 @@ impl Function<AdminApi> for End {
     type Reply = ();
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {
-        let mut profile = profile(context, arguments.id).await?;
-        if let Ok(order) = profile.order() {
-            es2plus::forget(&mut context.decision, profile.iccid, order).await?;
-        }
-        retry::forget_last(&mut context.decision, &mut profile);
+        let mut profile = profile_without_order(context, arguments.id).await?;
         profile.status = ProfileStatus::Available;
         profile.save(context.decision.tx)?;
         Ok(())

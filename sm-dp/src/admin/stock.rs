@@ -168,13 +168,8 @@ impl Function<AdminApi> for Remove {
     type Reply = ();
 
     async fn execute(Input { context, arguments }: Input<'_, '_, '_, Self>) -> Result<(), Problem> {
-        let mut profile = profile(context, arguments.id).await?;
-        if let Ok(order) = profile.order() {
-            es2plus::forget(&mut context.decision, profile.iccid, order).await?;
-        }
-        retry::forget_last(&mut context.decision, &mut profile);
-        profile.discard(context.decision.tx).await?;
-        Ok(())
+        let profile = profile_without_order(context, arguments.id).await?;
+        Ok(profile.discard(context.decision.tx).await?)
     }
 }
 
@@ -192,6 +187,20 @@ pub(super) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Resu
             "GET /admin/v1/stock lists all profiles; POST /admin/v1/stock adds one",
         )
     })
+}
+
+/// Returns the profile with this ICCID after its order, in any state, has been deleted from all other
+/// records. The caller changes the record of the profile.
+pub(super) async fn profile_without_order(
+    context: &mut Context<'_, '_>,
+    iccid: Iccid,
+) -> Result<Profile, Problem> {
+    let mut profile = profile(context, iccid).await?;
+    if let Ok(order) = profile.order() {
+        es2plus::forget(&mut context.decision, profile.iccid, order).await?;
+    }
+    retry::forget_last(&mut context.decision, &mut profile);
+    Ok(profile)
 }
 
 impl ProfileView {
