@@ -111,6 +111,7 @@ impl SmDpPlus {
                         addressee.waiting = 0;
                         self.delete(&key, to, &addressee).await?;
                     }
+                    // req: SGP.22-5.3.5-Retry
                     Delivery::Not(_) => {
                         addressee.next_attempt = now.plus(wait_after(addressee.failures));
                         addressee.failures = addressee.failures.saturating_add(1);

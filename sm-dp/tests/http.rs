@@ -85,6 +85,7 @@ async fn the_asn1_binding_reports_header_errors_as_http_status() {
     }
 }
 
+// req: SGP.22-6.6-Body
 #[tokio::test]
 async fn an_invalid_body_of_the_asn1_binding_is_a_bad_request() {
     let testbed = Testbed::new();
@@ -143,6 +144,7 @@ async fn a_charset_other_than_utf_8_is_refused() {
     }
 }
 
+// req: SGP.22-6.5-Elements
 #[tokio::test]
 async fn invalid_elements_and_missing_elements_have_different_statuses() {
     let testbed = Testbed::new();

@@ -149,6 +149,7 @@ const FAILED: ExecutionStatus = ExecutionStatus::Failed;
 
 // --- Contents of the reports ---------------------------------------------------------------------
 
+// req: SGP.22-5.3.5-Report
 #[tokio::test]
 async fn an_operator_gets_a_report_of_every_step_of_a_download() {
     let (testbed, receivers) = testbed().await;
@@ -263,6 +264,7 @@ async fn a_repeated_package_and_a_postponed_session_are_not_reported() {
     assert_eq!(receivers.points(), [check, (Point::BPP_DOWNLOAD, DONE), check]);
 }
 
+// req: SGP.22-5.3.5-Address
 #[tokio::test]
 async fn an_operator_without_an_address_gets_no_reports() {
     let testbed = Testbed::new();
@@ -275,6 +277,7 @@ async fn an_operator_without_an_address_gets_no_reports() {
 
 // --- Delivery ------------------------------------------------------------------------------------
 
+// req: SGP.22-5.3.5-Retry
 #[tokio::test]
 async fn failed_deliveries_are_retried_in_order_with_growing_delays() {
     for set_failure in [Failure::Down, Failure::Broken] {

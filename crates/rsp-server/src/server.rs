@@ -287,6 +287,7 @@ where
             let decoded = match self.asn1 {
                 Some((_, decode)) if encoder.binding == Binding::Asn1 => match decode(request.body()) {
                     Ok(decoded) => decoded,
+                    // req: SGP.22-6.6-Body
                     Err(e) => {
                         let why = format!("the body is not a valid RemoteProfileProvisioningRequest: {e}");
                         return Ok(encoder.rejected(StatusCode::BAD_REQUEST, why));
@@ -323,6 +324,7 @@ where
 fn decode_json<Q: DeserializeOwned>(request: &Request<Bytes>, lowest: Version) -> Result<Q, Refusal> {
     check_content_type(request.headers(), "application/json")?;
     check_protocol(request.headers(), lowest)?;
+    // req: SGP.22-6.5-Elements
     json::read(request.body())
 }
 

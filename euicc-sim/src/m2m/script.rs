@@ -121,6 +121,7 @@ fn run_command(
         }
         // Nothing is executed before the response, so an immediate action is not supported; a
         // failure ends the script in any case.
+        // req: TS.102.226-5.2.1-Actions
         script::Command::ImmediateAction(_) | script::Command::ErrorAction(_) => {
             (refused(StatusWord::FUNCTION_NOT_SUPPORTED), false)
         }

@@ -54,6 +54,7 @@ pub(super) fn decide(
         }
     };
     record.has_been_registered |= !is_refused;
+    // req: TS.31.111-6.4.7.1-Attempts
     let may_pick = wanted == default || record.tries < MAX_TRIES && record.picks < MAX_PICKS;
     if wanted != active && may_pick {
         return Some(pick(record, wanted, default));
@@ -149,6 +150,7 @@ mod tests {
     }
 
     /// The number of changes in a day is limited for any sequence of reports.
+    // req: TS.31.111-6.4.7.1-Attempts
     #[test]
     fn the_number_of_changes_is_limited() {
         let mut state = 1u32;

@@ -2,6 +2,7 @@
 
 use super::*;
 
+// req: SGP.22-2.5-Ppk
 #[tokio::test]
 async fn a_download_installs_the_profile_on_both_curves_with_both_protections() {
     for curve in [Curve::P256, Curve::BrainpoolP256r1] {
@@ -74,6 +75,7 @@ async fn the_published_test_profiles_are_delivered_unchanged() {
     assert_eq!(delivered, 4);
 }
 
+// req: SGP.22-5.5.3-Segments
 #[tokio::test]
 async fn long_metadata_is_sent_in_several_segments() {
     let testbed = Testbed::new();

@@ -87,6 +87,7 @@ impl Call {
         }
         let certificate = request.extensions().get::<PeerCertificate>();
         let certificate = certificate.and_then(|included| Certificate::from_der(included.0.clone()).ok());
+        // req: SGP.02-B-Certificate
         let Some(certificate) = certificate else {
             return Err(invalid(StatusCode::FORBIDDEN, "TLS has no certificate for the caller"));
         };
@@ -96,6 +97,7 @@ impl Call {
         let ids = certificate.registered_ids();
         let caller = match &envelope.header.from.entity_id {
             Some(named) if ids.contains(named) => named.clone(),
+            // req: SGP.02-B-EntityId
             Some(named) => {
                 let reason =
                     format!("the caller's certificate does not contain the EntityId {named} of From");
@@ -106,6 +108,7 @@ impl Call {
                 _ => return Err(invalid(StatusCode::FORBIDDEN, "From has no EntityId")),
             },
         };
+        // req: SGP.02-B-To
         if let Some(meant) = envelope.header.to.entity_id.as_ref().filter(|meant| *meant != own) {
             return Err(SoapFault::sender(format!("the message is for {meant}; this is {own}")).into());
         }
@@ -113,6 +116,7 @@ impl Call {
         let request = if element.ends_with("Request") {
             let base = envelope.base_request()?;
             let identifier = base.function_call_identifier.trim().to_owned();
+            // req: SGP.02-5.1.1-CallIdentifier
             if identifier.is_empty() || identifier.len() > MAX_IDENTIFIER {
                 let reason = format!("a functionCallIdentifier must have 1 to {MAX_IDENTIFIER} octets");
                 return Err(SoapFault::sender(reason).into());

@@ -276,6 +276,7 @@ impl Inner {
         key: &str,
         mut received: ReceivedCall,
     ) -> Result<HttpReply, Fault> {
+        // req: SGP.02-5.1.1-Repeated
         if received.element != call.element || received.digest != call.digest {
             let reason = "the functionCallIdentifier belongs to another call";
             return Ok(HttpReply::Fault(SoapFault::sender(reason).into()));

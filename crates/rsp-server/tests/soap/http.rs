@@ -49,6 +49,7 @@ fn fault(body: &Bytes) -> SoapFault {
     }
 }
 
+// req: SGP.02-B-Certificate, SGP.02-B-EntityId, SGP.02-B-To, SGP.02-5.1.1-CallIdentifier
 #[tokio::test]
 async fn an_invalid_request_gets_a_fault_with_the_reason() {
     let testbed = Testbed::new(Options::default());

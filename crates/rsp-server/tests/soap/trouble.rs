@@ -71,6 +71,7 @@ async fn lost_responses_and_duplicated_messages_do_not_change_the_outcome() {
     }
 }
 
+// req: SGP.02-5.1.1-Repeated
 #[tokio::test]
 async fn a_repeated_call_gets_the_same_response_and_its_identifier_cannot_be_reused() {
     let testbed = Testbed::new(Options::default());

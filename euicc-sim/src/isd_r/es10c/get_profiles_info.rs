@@ -22,6 +22,7 @@ pub(crate) fn get_profiles_info(
         Some(Some(tags)) => tags,
         Some(None) => return ProfileInfoListResponse::ProfileInfoListError(INCORRECT_INPUT_VALUES),
     };
+    // req: SGP.22-5.7.15-Search
     let wanted = |profile: &&InstalledProfile| match &request.search_criteria {
         None => true,
         Some(ProfileSearch::IsdpAid(aid)) => profile.isd_p == *aid,
