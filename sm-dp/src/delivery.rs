@@ -41,7 +41,7 @@ impl SmDpPlus {
     /// Sets the outgoing connections. Further calls have no effect.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
-        // A replacement would miss the wake-ups that the first one received.
+        // Another value would have missed the wake-ups that the first value received.
         let _ = self.0.peers.set(peers);
         self
     }

@@ -216,15 +216,15 @@ async fn every_rejected_request_is_logged() {
         (text(asn1_request(&testbed)), StatusCode::UNSUPPORTED_MEDIA_TYPE, "ES9+"),
         (garbage(asn1_request(&testbed)), StatusCode::BAD_REQUEST, "ES9+"),
     ] {
-        let asked = format!("{} {}", request.method(), request.uri());
+        let request_line = format!("{} {}", request.method(), request.uri());
         let response = raw(&testbed.server, request).await;
-        assert_eq!(response.status(), status, "{asked}");
+        assert_eq!(response.status(), status, "{request_line}");
         let events = testbed.events.take();
-        let [event] = &events[..] else { panic!("{asked}: {events:?}") };
-        assert_eq!(event.interface, interface, "{asked}");
+        let [event] = &events[..] else { panic!("{request_line}: {events:?}") };
+        assert_eq!(event.interface, interface, "{request_line}");
         assert!(
             matches!(&event.outcome, Outcome::Refused(why) if why.starts_with(&format!("HTTP {status}"))),
-            "{asked}: {:?}",
+            "{request_line}: {:?}",
             event.outcome
         );
     }

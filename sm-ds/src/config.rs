@@ -11,8 +11,8 @@ pub const SESSION_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// the SM-DP+ never deletes its events.
 pub const MAX_EVENTS_PER_EUICC: usize = 100;
 
-/// Maximum length of an event ID in octets: that of the activation code it stands for (section
-/// 4.1).
+/// Maximum length of an event ID in octets. An LPA sends it like the MatchingID of an activation
+/// code, which has at most 255 octets (section 4.1).
 pub const MAX_EVENT_ID_OCTETS: usize = 255;
 
 /// Configuration of an SM-DS. [`Config::new`] has every default.

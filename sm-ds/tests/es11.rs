@@ -1,11 +1,6 @@
 //! Tests of ES11 through the public interface, by function: SGP.22 section 5.8.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 #[path = "../../crates/rsp-server/tests/support/failing_records.rs"]
 mod failing_records;
@@ -173,9 +168,9 @@ async fn the_asn1_binding_returns_the_same_results() {
 #[tokio::test]
 async fn errors_without_an_asn1_status_code_are_http_statuses() {
     let testbed = Testbed::new();
-    let with = |spoil: &dyn Fn(&mut Request<Bytes>)| {
+    let with = |corrupt: &dyn Fn(&mut Request<Bytes>)| {
         let mut request = asn1::request(VERSION, &testbed.euicc().initiation());
-        spoil(&mut request);
+        corrupt(&mut request);
         request
     };
     let json_type = with(&|request| {
@@ -207,11 +202,11 @@ async fn errors_without_an_asn1_status_code_are_http_statuses() {
 #[tokio::test]
 async fn the_response_has_the_older_of_the_versions_of_client_and_server() {
     let testbed = Testbed::new();
-    for (asked, answered) in [([2, 2, 0], "gsma/rsp/v2.2.0"), ([3, 1, 0], "gsma/rsp/v2.6.0")] {
+    for (client, expected) in [([2, 2, 0], "gsma/rsp/v2.2.0"), ([3, 1, 0], "gsma/rsp/v2.6.0")] {
         let path = es9plus::path("initiateAuthentication");
-        let request = json::request(&path, Version(asked), &testbed.euicc().initiation());
+        let request = json::request(&path, Version(client), &testbed.euicc().initiation());
         let response = testbed.server.handle(request).await;
-        assert_eq!(response.headers()[json::X_ADMIN_PROTOCOL], answered);
+        assert_eq!(response.headers()[json::X_ADMIN_PROTOCOL], expected);
     }
 }
 

@@ -18,7 +18,7 @@ use rsp::{
 };
 use world::World;
 
-/// What a server accepts in InitiateAuthentication.
+/// Rules by which a server accepts an InitiateAuthentication request.
 #[derive(Debug)]
 pub struct InitiationRules<'a> {
     /// Role of the server, for example "SM-DP+".
@@ -49,12 +49,12 @@ pub struct InitiationStatuses {
     pub signing: Status,
 }
 
-/// The CIs of a session, and the certificates of the server below the first one.
+/// The CIs of a session, and the credentials that the server uses in it.
 #[derive(Debug)]
 pub struct SelectedCis<'r, K> {
     /// CI under which the eUICC verifies the server.
     pub server_ci: &'r SubjectKeyIdentifier,
-    /// Certificates and keys of the server.
+    /// Certificates and keys of the server below `server_ci`.
     pub credentials: K,
     /// CI under which the eUICC is to sign.
     pub euicc_ci: &'r SubjectKeyIdentifier,
@@ -232,8 +232,8 @@ impl SentChallenge<'_> {
 ///
 /// # Errors
 /// Refuses if they differ.
-pub fn check_transaction_id(outside: &TransactionId, signed: &TransactionId) -> Result<(), Refusal> {
-    if outside == signed {
+pub fn check_transaction_id(session: &TransactionId, signed: &TransactionId) -> Result<(), Refusal> {
+    if session == signed {
         return Ok(());
     }
     Err(Status::TransactionUnknown.because("the eUICC's answer names another TransactionID").about(signed))

@@ -219,8 +219,8 @@ pub(crate) fn fresh_iccid(testbed: &Testbed<'_>) -> Result<Iccid, Stop> {
 }
 
 /// Builds a minimal package with the services that the profile needs.
-pub fn package(iccid: Iccid, wanted: &ProfileFeatures) -> Vec<u8> {
-    let services: &[_] = if wanted.usim { &[Service::USIM, Service::MILENAGE] } else { &[] };
+pub fn package(iccid: Iccid, features: &ProfileFeatures) -> Vec<u8> {
+    let services: &[_] = if features.usim { &[Service::USIM, Service::MILENAGE] } else { &[] };
     minimal_package(iccid, PROFILE_TYPE, services)
 }
 
@@ -243,7 +243,7 @@ pub fn minimal_package(iccid: Iccid, profile_type: &str, services: &[Service]) -
     Package { elements: vec![ProfileElement::Header(header), ProfileElement::End(end)] }.encode()
 }
 
-/// Returns an icon of the maximum size. Nothing on the path checks its contents.
+/// Returns an icon of the maximum size. No party checks its contents.
 fn icon() -> Vec<u8> {
     let mut icon = b"\x89PNG\r\n\x1a\n".to_vec();
     icon.resize(1024, 0x5A);

@@ -107,7 +107,7 @@ impl Euicc {
         Ok(Self { eid: credentials.eid, info2: info2(vec![ci]), credentials, random })
     }
 
-    /// The curve of its certificate.
+    /// Returns the curve of the certificate.
     pub fn curve(&self) -> Curve {
         self.credentials.euicc.key.curve()
     }

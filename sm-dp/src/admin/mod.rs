@@ -129,9 +129,9 @@ impl SmDpPlus {
         Ok((route, route.call(&id, request)?))
     }
 
-    /// Load, decide, commit. Starts again from the beginning when another transaction committed a
-    /// conflicting change first. A read needs no commit. A list is a snapshot, and a conflict check
-    /// on a busy server would never succeed.
+    /// Loads the records, executes the function and commits. Starts again if another transaction has
+    /// committed a conflicting change. A read is not committed: a list is a snapshot, and on a busy
+    /// server its conflict check would never succeed.
     async fn decide<T>(&self, is_read: bool, call: &dyn Call<AdminApi, T>) -> Result<T, Problem> {
         let Inner { core, log, .. } = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {

@@ -289,15 +289,17 @@ impl NewOrder {
                     format!("DELETE /admin/v1/orders/{iccid} makes it Available again"),
                 ))
             }
-            (None, Some(wanted)) => match download_order::any_of_type(&mut context.decision, wanted).await {
-                Ok(profile) => Ok(profile),
-                Err(Rejection::Fault(fault)) => Err(fault.into()),
-                Err(Rejection::Refusal(_)) => Err(Problem::conflict(
-                    format!("cannot order a profile of type {wanted:?}"),
-                    "no profile of this type in stock is Available",
-                    "POST /admin/v1/stock adds a profile; GET /admin/v1/stock lists all profiles",
-                )),
-            },
+            (None, Some(requested)) => {
+                match download_order::any_of_type(&mut context.decision, requested).await {
+                    Ok(profile) => Ok(profile),
+                    Err(Rejection::Fault(fault)) => Err(fault.into()),
+                    Err(Rejection::Refusal(_)) => Err(Problem::conflict(
+                        format!("cannot order a profile of type {requested:?}"),
+                        "no profile of this type in stock is Available",
+                        "POST /admin/v1/stock adds a profile; GET /admin/v1/stock lists all profiles",
+                    )),
+                }
+            }
             _ => Err(Problem::bad_request(
                 "cannot place the order",
                 "the order must name the profile in exactly one way",

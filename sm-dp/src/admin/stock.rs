@@ -273,11 +273,11 @@ impl NewProfile {
             }),
             icon: self.icon()?,
             notifications: self.notification_address.as_ref().map(|addresses| {
-                let told = |address: &String| NotificationConfigurationInformation {
+                let configuration = |address: &String| NotificationConfigurationInformation {
                     profile_management_operation: stock::every_event(),
                     notification_address: address.clone(),
                 };
-                addresses.iter().map(told).collect()
+                addresses.iter().map(configuration).collect()
             }),
             protection: self.protection,
             rebinding: self.rebinding,

@@ -55,11 +55,11 @@ const UNFIT: &[(&str, Status, Prepared)] = &[
 
 #[tokio::test]
 async fn authenticate_client_offers_only_eligible_profiles() {
-    for (case, status, spoil) in UNFIT {
+    for (case, status, corrupt) in UNFIT {
         let testbed = Testbed::new();
         let mut euicc = testbed.euicc();
         let mut options = options();
-        spoil(&mut euicc, &mut options);
+        corrupt(&mut euicc, &mut options);
         let package = package(ICCID, &[Service::USIM, Service::MILENAGE]);
         testbed.server.add_profile(&package, &options).await.unwrap();
         let code = testbed.order(|_| {}).await;

@@ -2,9 +2,9 @@
 
 use super::*;
 
-type SpoilPrepare = fn(&Testbed, &mut Prepare);
+type CorruptPrepare = fn(&Testbed, &mut Prepare);
 
-const PREPARATIONS: &[(&str, Status, SpoilPrepare)] = &[
+const PREPARATIONS: &[(&str, Status, CorruptPrepare)] = &[
     // req: SGP.22-5.6.2-TransactionId
     ("another TransactionID in the envelope", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16])
@@ -28,13 +28,13 @@ const PREPARATIONS: &[(&str, Status, SpoilPrepare)] = &[
 
 #[tokio::test]
 async fn get_bound_profile_package_refuses_each_defect_and_binds_nothing() {
-    for (case, status, spoil) in PREPARATIONS {
+    for (case, status, corrupt) in PREPARATIONS {
         let testbed = Testbed::new();
         let code = testbed.released(&options()).await;
         let euicc = testbed.euicc();
         let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
         let mut prepare = euicc.prepare(&ok, &euicc.one_time_key());
-        spoil(&testbed, &mut prepare);
+        corrupt(&testbed, &mut prepare);
         assert_eq!(euicc.get(&testbed.server, &prepare).await.refused(), *status, "{case}");
         assert_eq!(testbed.state().await, ProfileState::Released, "{case}");
     }

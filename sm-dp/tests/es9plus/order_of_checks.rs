@@ -7,8 +7,8 @@ use super::*;
 // req: SGP.22-5.6.1-Order
 #[tokio::test]
 async fn initiate_authentication_checks_address_version_verification_signing() {
-    type Spoil = fn(&mut rsp::sgp22::es9plus::InitiateAuthenticationRequest);
-    let defects: [(Status, Spoil); 4] = [
+    type Corrupt = fn(&mut rsp::sgp22::es9plus::InitiateAuthenticationRequest);
+    let defects: [(Status, Corrupt); 4] = [
         (Status::SmdpAddressRefused, |it| it.smdp_address = "other.landfall.example".to_owned()),
         (Status::SvnUnsupported, |it| it.euicc_info1.svn = Version([9, 0, 0])),
         (Status::CiForVerificationUnavailable, |it| {
@@ -19,7 +19,7 @@ async fn initiate_authentication_checks_address_version_verification_signing() {
     let testbed = Testbed::new();
     for first in 0..defects.len() {
         let mut request = testbed.euicc().initiation();
-        defects[first..].iter().for_each(|(_, spoil)| spoil(&mut request));
+        defects[first..].iter().for_each(|(_, corrupt)| corrupt(&mut request));
         let answer = call::<InitiateAuthentication>(&testbed.server, &request).await;
         assert_eq!(answer.refused(), defects[first].0);
     }
@@ -27,8 +27,8 @@ async fn initiate_authentication_checks_address_version_verification_signing() {
 
 #[tokio::test]
 async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_challenge_matching_id() {
-    type Spoil = fn(&Testbed, &mut Authenticate);
-    let defects: [(Status, Spoil); 7] = [
+    type Corrupt = fn(&Testbed, &mut Authenticate);
+    let defects: [(Status, Corrupt); 7] = [
         (Status::TransactionUnknown, |_, it| it.outer = TransactionId(vec![1; 16])),
         (Status::EumCertificateExpired, |testbed, it| {
             it.eum_certificate = testbed.pki.issue_with(Defect::Expired, Role::Eum, Curve::P256).unwrap().der;
@@ -47,7 +47,7 @@ async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_
     let euicc = testbed.euicc();
     for first in 0..defects.len() {
         let mut proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
-        defects[first..].iter().for_each(|(_, spoil)| spoil(&testbed, &mut proof));
+        defects[first..].iter().for_each(|(_, corrupt)| corrupt(&testbed, &mut proof));
         let answer = call::<AuthenticateClient>(&testbed.server, &proof.request().unwrap()).await;
         assert_eq!(answer.refused(), defects[first].0, "defect {first}");
     }
@@ -87,8 +87,8 @@ async fn authenticate_client_checks_eid_release_eligibility_attempts_expiry() {
 
 #[tokio::test]
 async fn get_bound_profile_package_checks_transaction_signature_transaction_confirmation_code_binding() {
-    type Spoil = fn(&mut Prepare);
-    let defects: [(Status, Spoil); 4] = [
+    type Corrupt = fn(&mut Prepare);
+    let defects: [(Status, Corrupt); 4] = [
         (Status::TransactionUnknown, |it| it.outer = TransactionId(vec![1; 16])),
         (Status::EuiccVerificationFailed, |it| it.corrupt_signature = true),
         (Status::TransactionUnknown, |it| it.signed.transaction_id = TransactionId(vec![1; 16])),
@@ -104,7 +104,7 @@ async fn get_bound_profile_package_checks_transaction_signature_transaction_conf
         let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
         // This one-time key differs from the one that the package is bound to.
         let mut prepare = euicc.prepare(&ok, &euicc.one_time_key()).code("1234");
-        defects[first..].iter().for_each(|(_, spoil)| spoil(&mut prepare));
+        defects[first..].iter().for_each(|(_, corrupt)| corrupt(&mut prepare));
         let status = defects.get(first).map_or(Status::ProfileUnavailable, |(status, _)| *status);
         assert_eq!(euicc.get(&testbed.server, &prepare).await.refused(), status, "defect {first}");
     }

@@ -228,7 +228,7 @@ pub(crate) enum Rejection {
 impl PartialEq<Status> for Rejection {
     fn eq(&self, status: &Status) -> bool {
         match self {
-            Self::Status(said) => said.status() == Some(*status),
+            Self::Status(received) => received.status() == Some(*status),
             Self::Code { code, of } => *code == of(*status),
         }
     }

@@ -109,8 +109,8 @@ impl Call {
             },
         };
         // req: SGP.02-B-To
-        if let Some(meant) = envelope.header.to.entity_id.as_ref().filter(|meant| *meant != own) {
-            return Err(SoapFault::sender(format!("the message is for {meant}; this is {own}")).into());
+        if let Some(addressee) = envelope.header.to.entity_id.as_ref().filter(|addressee| *addressee != own) {
+            return Err(SoapFault::sender(format!("the message is for {addressee}; this is {own}")).into());
         }
         let element = envelope.element().to_owned();
         let request = if element.ends_with("Request") {
@@ -299,7 +299,7 @@ impl Reply {
 }
 
 /// Finds the function or the notification of a call and returns its reply: see
-/// [`soap`](crate::soap#in-ten-lines). Without `else`, a call that is not found is refused.
+/// [`soap`](crate::soap#example). Without `else`, a call that is not found is refused.
 #[macro_export]
 macro_rules! soap_dispatch {
     (
