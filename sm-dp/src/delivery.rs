@@ -173,7 +173,7 @@ impl SmDpPlus {
         address: &SmdpAddress,
         request: &F::Request,
     ) -> Call<Response<Bytes>> {
-        let request = json::request(&F::path(), self.0.core.config.protocol_version, request);
+        let request = json::request(&F::path(), self.0.core.config.server.protocol_version, request);
         match self.link_to(address) {
             Ok(link) => Call::send(&link, request).await,
             Err(fault) => Call { sent: request.body().len(), received: 0, result: Err(fault.into()) },

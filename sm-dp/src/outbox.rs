@@ -88,7 +88,7 @@ pub(crate) async fn register_event(
     let request = RegisterEventRequest {
         header: header(context),
         eid,
-        rsp_server_address: context.config.address.clone(),
+        rsp_server_address: context.config.server.address.clone(),
         event_id,
         forwarding_indicator: false,
     };

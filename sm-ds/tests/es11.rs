@@ -111,7 +111,8 @@ async fn initiate_authentication_refuses_each_defect_with_its_status() {
 
 #[tokio::test]
 async fn the_server_address_is_case_insensitive_and_can_be_one_of_several() {
-    let testbed = Testbed::with(|config| config.other_addresses.push("smds.other.example".parse().unwrap()));
+    let testbed =
+        Testbed::with(|config| config.server.other_addresses.push("smds.other.example".parse().unwrap()));
     let euicc = testbed.euicc();
     for address in ["SMDS.Landfall.EXAMPLE", "Smds.Other.Example"] {
         let mut request = euicc.initiation();

@@ -1,13 +1,11 @@
 //! Server side of common mutual authentication: SGP.22 sections 3.0.1, 5.6.1, 5.6.3, 5.8.1 and
 //! 5.8.2.
 
-use std::ops::RangeInclusive;
-
 use certs::{Certificate, ChainError, EuiccCertificate, Flaw, TrustAnchors, Verified, check_euicc};
 use crypto::{PublicKey, SecretKey, Signature};
 use rsp::{
     der::Raw,
-    ids::{CertificateDer, SmdpAddress, SubjectKeyIdentifier, TransactionId, Version},
+    ids::{CertificateDer, SubjectKeyIdentifier, TransactionId},
     sgp22::{
         EuiccInfo1, ServerSigned1,
         es9plus::InitiateAuthenticationOk,
@@ -18,6 +16,8 @@ use rsp::{
 };
 use world::World;
 
+use crate::Settings;
+
 /// Rules by which a server accepts an InitiateAuthentication request.
 #[derive(Debug)]
 pub struct InitiationRules<'a> {
@@ -25,12 +25,8 @@ pub struct InitiationRules<'a> {
     pub role: &'static str,
     /// Statuses of the refusals.
     pub statuses: InitiationStatuses,
-    /// Address of the server.
-    pub address: &'a SmdpAddress,
-    /// Other addresses that the server accepts as its own.
-    pub other_addresses: &'a [SmdpAddress],
-    /// SGP.22 versions of the eUICCs that the server supports.
-    pub versions: RangeInclusive<Version>,
+    /// Settings of the server.
+    pub settings: &'a Settings,
     /// CIs that the server trusts.
     pub anchors: &'a TrustAnchors,
 }
@@ -73,17 +69,17 @@ impl InitiationRules<'_> {
         info: &'r EuiccInfo1,
         below: impl Fn(&SubjectKeyIdentifier) -> Option<K>,
     ) -> Result<SelectedCis<'r, K>, Refusal> {
-        let Self { role, statuses, .. } = self;
-        if own_address(self.address, self.other_addresses, address).is_none() {
+        let Self { role, statuses, settings, .. } = self;
+        if settings.own_address(address).is_none() {
             // req: SGP.22-5.6.1-Address, SGP.22-5.8.1-Address
             return Err(statuses
                 .address
-                .because(format!("the address of this {role} is {}", self.address))
+                .because(format!("the address of this {role} is {}", settings.address))
                 .about(address));
         }
-        if !self.versions.contains(&info.svn) {
+        let (lowest, highest) = (settings.lowest_svn, settings.highest_svn);
+        if !(lowest..=highest).contains(&info.svn) {
             // req: SGP.22-5.6.1-Svn, SGP.22-5.8.1-Svn
-            let (lowest, highest) = (self.versions.start(), self.versions.end());
             return Err(statuses
                 .version
                 .because(format!("this {role} supports eUICCs of versions {lowest} to {highest}"))
@@ -105,16 +101,6 @@ impl InitiationRules<'_> {
         })?;
         Ok(SelectedCis { server_ci, credentials, euicc_ci })
     }
-}
-
-/// Returns the configured spelling of a requested address if it is an address of the server.
-pub fn own_address<'a>(
-    address: &'a SmdpAddress,
-    others: &'a [SmdpAddress],
-    requested: &str,
-) -> Option<&'a SmdpAddress> {
-    let requested: SmdpAddress = requested.parse().ok()?;
-    std::iter::once(address).chain(others).find(|own| **own == requested)
 }
 
 /// Challenge to an eUICC, as returned by InitiateAuthentication.

@@ -21,10 +21,7 @@ use http::{Request, Response, StatusCode};
 use rsp::status::Refusal;
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
 
-use rsp_server::{
-    api::{self, Api, Call, Document, Problem, Route, Verb},
-    mutual_authentication::own_address,
-};
+use rsp_server::api::{self, Api, Call, Document, Problem, Route, Verb};
 
 use crate::{
     context,
@@ -121,10 +118,8 @@ impl SmDpPlus {
     }
 
     fn read(&self, request: &Request<Bytes>) -> Result<(&'static Route<AdminApi>, AdminCall), Problem> {
-        let config = &self.0.core.config;
-        api::check_origin::<AdminApi>(request, |name| {
-            own_address(&config.address, &config.other_addresses, name).is_some()
-        })?;
+        let settings = &self.0.core.config.server;
+        api::check_origin::<AdminApi>(request, |name| settings.own_address(name).is_some())?;
         let (route, id) = api::find::<AdminApi>(request)?;
         Ok((route, route.call(&id, request)?))
     }

@@ -243,7 +243,7 @@ impl NewProfile {
 
     /// Adds the profile to the stock unless its ICCID is already there.
     pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Profile>, Problem> {
-        let address = context.decision.config.address.as_str();
+        let address = context.decision.config.server.address.as_str();
         let profile = stock::describe(address, &self.package.0, &self.options()?)
             .map_err(|fault| Problem::because(StatusCode::BAD_REQUEST, fault))?;
         let tx = &mut *context.decision.tx;

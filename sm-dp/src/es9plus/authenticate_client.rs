@@ -86,7 +86,7 @@ async fn decide(
     let signed = with_signature(smdp_signed2.bytes(), &response.euicc_signature1);
     let smdp_signature2 = dp.pb.key.sign(&signed).as_bytes().to_vec();
 
-    session.expires = context.now.plus(context.config.session_lifetime);
+    session.expires = context.now.plus(context.config.server.session_lifetime);
     session.awaits = Awaits::GetBoundProfilePackage {
         offer: Offer {
             iccid: profile.iccid,

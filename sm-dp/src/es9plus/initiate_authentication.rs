@@ -30,9 +30,7 @@ pub(crate) async fn execute(
             verification: Status::CiForVerificationUnavailable,
             signing: Status::CiForSigningUnsupported,
         },
-        address: &config.address,
-        other_addresses: &config.other_addresses,
-        versions: config.lowest_svn..=config.highest_svn,
+        settings: &config.server,
         anchors: &credentials.anchors,
     };
     // req: SGP.22-5.6.1-Order
@@ -44,7 +42,7 @@ pub(crate) async fn execute(
         server_address: request.smdp_address.clone(),
         server_ci: selected.server_ci.clone(),
         euicc_ci: selected.euicc_ci.clone(),
-        expires: context.now.plus(config.session_lifetime),
+        expires: context.now.plus(config.server.session_lifetime),
         awaits: Awaits::AuthenticateClient { server_challenge: Octets(challenge.server_challenge.to_vec()) },
     };
     context.tx.put(&SESSIONS, &challenge.transaction_id.to_string(), &session)?;

@@ -23,7 +23,8 @@ async fn initiate_authentication_refuses_each_defect_with_its_status() {
 
 #[tokio::test]
 async fn the_address_is_case_insensitive_and_can_be_one_of_several() {
-    let testbed = Testbed::with(|config| config.other_addresses.push("smdpp.other.example".parse().unwrap()));
+    let testbed =
+        Testbed::with(|config| config.server.other_addresses.push("smdpp.other.example".parse().unwrap()));
     let euicc = testbed.euicc();
     for address in ["SMDPP.Landfall.EXAMPLE", "Smdpp.Other.Example"] {
         let mut request = euicc.initiation();

@@ -33,7 +33,7 @@ async fn a_conflict_repeats_the_function_and_too_many_are_a_fault() {
 
 #[tokio::test]
 async fn expired_sessions_are_deleted() {
-    let testbed = Testbed::with(|config| config.session_lifetime = Duration::from_secs(10));
+    let testbed = Testbed::with(|config| config.server.session_lifetime = Duration::from_secs(10));
     let euicc = testbed.euicc();
     for _ in 0..50 {
         euicc.initiate(&testbed.server).await;

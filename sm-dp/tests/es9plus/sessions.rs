@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn a_session_expires_at_each_step() {
     let lifetime = Duration::from_secs(100);
-    let testbed = Testbed::with(|config| config.session_lifetime = lifetime);
+    let testbed = Testbed::with(|config| config.server.session_lifetime = lifetime);
     let code = testbed.released(&options()).await;
     let euicc = testbed.euicc();
     let first = euicc.initiate(&testbed.server).await;

@@ -28,9 +28,7 @@ pub(crate) async fn execute(
             verification: Status::SmdsCiForVerificationUnavailable,
             signing: Status::SmdsCiForSigningUnsupported,
         },
-        address: &config.address,
-        other_addresses: &config.other_addresses,
-        versions: config.lowest_svn..=config.highest_svn,
+        settings: &config.server,
         anchors: &credentials.anchors,
     };
     let selected = rules.select(&request.smds_address, &request.euicc_info1, |ci| credentials.below(ci))?;
@@ -41,7 +39,7 @@ pub(crate) async fn execute(
         server_address: request.smds_address.clone(),
         euicc_ci: selected.euicc_ci.clone(),
         server_challenge: challenge.server_challenge,
-        expires: context.now.plus(config.session_lifetime),
+        expires: context.now.plus(config.server.session_lifetime),
     };
     context.tx.put(&SESSIONS, &challenge.transaction_id.to_string(), &session)?;
     Ok(challenge.reply(selected.euicc_ci, &auth.certificate))
