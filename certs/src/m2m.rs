@@ -154,6 +154,7 @@ pub fn check_server_certificate(
 ) -> Result<Verified<CardServer>, CardCertificateError> {
     let certificate = CardCertificate::parse(octets)?;
     let contents = certificate.contents();
+    // req: SGP.02-2.3.2.2-Owner
     if contents.owner != Some(owner) {
         return Err(CardCertificateError::WrongOwner { expected: owner, found: contents.owner });
     }
@@ -163,6 +164,7 @@ pub fn check_server_certificate(
         named.is_none_or(|named| ci.subject_key_id().is_some_and(|id| id.0 == named))
     });
     let ci = cis.find(|ci| is_signed_by(&certificate, ci.public_key()));
+    // req: SGP.02-2.3.2.2-Signature
     let ci = ci.ok_or(CardCertificateError::BadSignature("a CI that is trusted"))?;
     check_days(&certificate, now)?;
     check_ci(ci, 0, now).map_err(CardCertificateError::Ci)?;
@@ -243,6 +245,7 @@ fn check_days(certificate: &CardCertificate, now: Timestamp) -> Result<(), CardC
     let contents = certificate.contents();
     // A time after the year 9999 is later than every certificate.
     let today = Day::of(now).ok_or(CardCertificateError::Expired(contents.expires))?;
+    // req: SGP.02-2.3.2.2-Validity
     match contents.effective {
         Some(effective) if today < effective => Err(CardCertificateError::NotYetValid(effective)),
         _ if today > contents.expires => Err(CardCertificateError::Expired(contents.expires)),

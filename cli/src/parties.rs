@@ -185,7 +185,7 @@ pub fn sm_dp_records(data_dir: &Path) -> Result<Arc<dyn Records>, Fault> {
 pub fn sm_dp_on(setup: &SmDpSetup<'_>, records: Arc<dyn Records>) -> Result<SmDpPlus, Fault> {
     let (first, others) = parsed(&setup.addresses)?;
     let mut config = Config::new(first);
-    config.other_addresses = others;
+    config.server.other_addresses = others;
     let credentials = Credentials::from_pki(setup.pki)
         .map_err(|e| crate::pki::missing_certificate(e, "the SM-DP+ has no certificates"))?;
     Ok(SmDpPlus::new(config, credentials, records, setup.world.clone(), setup.events.clone()))

@@ -88,6 +88,21 @@ fn adding_a_package_prints_its_iccid_as_json() {
     assert_eq!(added["iccid"], stock(folder.path())[0].0);
 }
 
+#[test]
+fn the_stock_is_listed_with_decoded_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("own.der");
+    succeed(landfall(folder.path()).args(["profile", "new"]).arg(&package));
+    succeed(landfall(folder.path()).args(["sm-dp", "add"]).arg(&package));
+    let stock = succeed(landfall(folder.path()).args(["--json", "sm-dp", "list"]));
+    let stock: Value = serde_json::from_str(&stock).unwrap();
+    let metadata = &stock[0]["metadata"];
+    assert_eq!(metadata["iccid"], stock[0]["iccid"]);
+    assert_eq!(metadata["profile_class"], "operational");
+    let events = &metadata["notification_configuration_info"][0]["profile_management_operation"];
+    assert_eq!(*events, serde_json::json!(["install", "enable", "disable", "delete"]));
+}
+
 /// The error names file, entry, problem, cause and remedy, and nothing of the file is applied.
 #[test]
 fn the_error_names_the_problem_in_a_preset() {

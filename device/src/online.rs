@@ -415,6 +415,7 @@ impl<D: CardInterface> Online<D> {
         self.toolkit.polled();
         let failure = match status.0 >> 8 {
             _ if is_good(status) => None,
+            // req: TS.31.111-7.1.1-Busy
             _ if status == StatusWord(SW_BUSY) => Some(FAILURE_BUSY),
             _ => Some(FAILURE_DATA_DOWNLOAD),
         };

@@ -92,8 +92,10 @@ fn in_3g_context(
 ) -> Result<Vec<u8>, StatusWord> {
     let algorithm = begin(context, adf)?;
     let checked =
+        // req: TS.33.102-MacA
         algorithm.check_autn(rand, autn).map_err(|_| StatusWord::AUTHENTICATION_ERROR_INCORRECT_MAC)?;
     let (aka, counts) = parameters(context, adf).ok_or(StatusWord::TECHNICAL_PROBLEM)?;
+    // req: TS.33.102-Sqn
     if !is_fresh(aka, &counts.sqn, checked.sqn, checked.amf) {
         let auts = algorithm.make_auts(rand, highest(&counts.sqn));
         return answer(vec![SYNCHRONISATION_FAILURE], &[&auts.to_bytes()]);

@@ -138,6 +138,7 @@ fn unhandled_envelope(data: &[u8]) -> Result<Vec<u8>, StatusWord> {
                 Ok(Vec::new())
             }
         }
+        // req: TS.102.223-Envelope
         _ => Err(StatusWord::INCORRECT_DATA),
     }
 }

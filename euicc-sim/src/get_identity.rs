@@ -56,6 +56,7 @@ pub(super) fn get_identity(context: &Context<'_>, command: &Command<'_>) -> Resu
     let info = usim.suci_calc_info().ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
     // The first scheme whose key is available.
     let protection = info.schemes.iter().find_map(|scheme| Protection::of(*scheme, &info));
+    // req: TS.33.501-C.3-Key
     let protection = protection.ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
     let suci = supi.conceal(&protection, usim.routing_indicator(), context.world)?;
     Ok(tlv_bytes(SUCI_OBJECT, &suci))

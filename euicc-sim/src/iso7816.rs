@@ -112,7 +112,9 @@ pub(super) fn dispatch(
     match of_class.find(|(_, _, with, _)| is_met(context, *with)) {
         Some((.., Function::Common(function))) => function(context, command),
         Some((.., Function::ByKind(function))) => function(context, command),
+        // req: TS.102.221-11-Class
         None if exists && !exists_in_class => Err(StatusWord::CLASS_NOT_SUPPORTED),
+        // req: TS.102.221-11-Instruction
         None => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use rsp::ids::{SmdpAddress, Version};
+use rsp::ids::SmdpAddress;
+use rsp_server::Settings;
 
 /// Maximum time between two steps of a session. A person needs time to read and to confirm.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -39,14 +40,10 @@ pub const MAX_CONFIRMATION_CODE_ATTEMPTS: u32 = 3;
 /// Configuration of an SM-DP+. [`Config::new`] sets every default.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The address that operators and devices are given.
-    pub address: SmdpAddress,
-    /// Other addresses that the server accepts as its own.
-    pub other_addresses: Vec<SmdpAddress>,
+    /// The settings that every server has.
+    pub server: Settings,
     /// The operators that may call ES2+.
     pub requesters: Requesters,
-    /// See [`SESSION_LIFETIME`].
-    pub session_lifetime: Duration,
     /// See [`NOTIFICATION_LIFETIME`].
     pub notification_lifetime: Duration,
     /// See [`ORDER_LIFETIME`].
@@ -61,22 +58,14 @@ pub struct Config {
     pub max_confirmation_code_attempts: u32,
     /// The HostID of every key agreement. Default: a random HostID for each binding.
     pub host_id: Option<HostId>,
-    /// The lowest SGP.22 version of an eUICC that the server accepts.
-    pub lowest_svn: Version,
-    /// The highest SGP.22 version of an eUICC that the server accepts.
-    pub highest_svn: Version,
-    /// The version in `X-Admin-Protocol` for clients that support this version or a later one.
-    pub protocol_version: Version,
 }
 
 impl Config {
     /// Creates a configuration with the default values and this address.
     pub fn new(address: SmdpAddress) -> Self {
         Self {
-            address,
-            other_addresses: Vec::new(),
+            server: Settings::new(address, SESSION_LIFETIME),
             requesters: Requesters::ByCertificate,
-            session_lifetime: SESSION_LIFETIME,
             notification_lifetime: NOTIFICATION_LIFETIME,
             order_lifetime: ORDER_LIFETIME,
             delivery_lifetime: DELIVERY_LIFETIME,
@@ -84,16 +73,7 @@ impl Config {
             max_download_attempts: MAX_DOWNLOAD_ATTEMPTS,
             max_confirmation_code_attempts: MAX_CONFIRMATION_CODE_ATTEMPTS,
             host_id: None,
-            lowest_svn: Version([2, 0, 0]),
-            highest_svn: Version([2, 7, 255]),
-            protocol_version: Version([2, 6, 0]),
         }
-    }
-
-    /// Returns the configured spelling of `asked` if it is an address of this server.
-    pub(crate) fn own_address(&self, asked: &str) -> Option<&SmdpAddress> {
-        let asked: SmdpAddress = asked.parse().ok()?;
-        std::iter::once(&self.address).chain(&self.other_addresses).find(|own| **own == asked)
     }
 }
 

@@ -41,7 +41,7 @@ impl SmDpPlus {
     /// Sets the outgoing connections. Further calls have no effect.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
-        // A replacement would miss the wake-ups that the first one received.
+        // Another value would have missed the wake-ups that the first value received.
         let _ = self.0.peers.set(peers);
         self
     }
@@ -111,6 +111,7 @@ impl SmDpPlus {
                         addressee.waiting = 0;
                         self.delete(&key, to, &addressee).await?;
                     }
+                    // req: SGP.22-5.3.5-Retry
                     Delivery::Not(_) => {
                         addressee.next_attempt = now.plus(wait_after(addressee.failures));
                         addressee.failures = addressee.failures.saturating_add(1);
@@ -172,7 +173,7 @@ impl SmDpPlus {
         address: &SmdpAddress,
         request: &F::Request,
     ) -> Call<Response<Bytes>> {
-        let request = json::request(&F::path(), self.0.core.config.protocol_version, request);
+        let request = json::request(&F::path(), self.0.core.config.server.protocol_version, request);
         match self.link_to(address) {
             Ok(link) => Call::send(&link, request).await,
             Err(fault) => Call { sent: request.body().len(), received: 0, result: Err(fault.into()) },

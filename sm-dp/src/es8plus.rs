@@ -74,9 +74,11 @@ impl Binder<'_> {
             dp_proprietary_data: Some(DpProprietaryData { dp_oid: self.smdp_oid.clone() }),
         };
         let first_sequence_of87 = protect.segments(0x87, &configure.to_der());
+        // req: SGP.22-5.5.3-Segments
         let sequence_of88 = protect.mac_only_segments(0x88, &metadata.to_der());
         let second_sequence_of87 = match protection {
             Protection::SessionKeys => None,
+            // req: SGP.22-2.5-Ppk
             Protection::ProfileProtectionKeys => {
                 let ppk = SessionKeys::generate(&mut fill);
                 let replace = ReplaceSessionKeysRequest {

@@ -48,6 +48,7 @@ pub(crate) async fn report_progress(
 ) -> Decision<()> {
     let Ok(order) = profile.order() else { return Ok(()) };
     let operator = context.tx.get(&OPERATORS, &order.requester).await?;
+    // req: SGP.22-5.3.5-Address
     if operator.is_none_or(|operator| operator.es2plus_address.is_none()) {
         return Ok(());
     }
@@ -55,6 +56,7 @@ pub(crate) async fn report_progress(
         Ok(()) => ResponseHeader::success(),
         Err(refusal) => ResponseHeader::failed(refusal.clone()),
     };
+    // req: SGP.22-5.3.5-Report
     let request = HandleDownloadProgressInfoRequest {
         header: header(context),
         eid: Some(progress.eid),
@@ -86,7 +88,7 @@ pub(crate) async fn register_event(
     let request = RegisterEventRequest {
         header: header(context),
         eid,
-        rsp_server_address: context.config.address.clone(),
+        rsp_server_address: context.config.server.address.clone(),
         event_id,
         forwarding_indicator: false,
     };

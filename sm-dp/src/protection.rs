@@ -9,7 +9,7 @@ pub enum Protection {
     /// The session keys of the key agreement.
     #[default]
     SessionKeys,
-    /// Profile protection keys, which ReplaceSessionKeys carries (section 2.5.4).
+    /// Profile protection keys, which ReplaceSessionKeys contains (section 2.5.4).
     ProfileProtectionKeys,
 }
 

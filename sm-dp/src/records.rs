@@ -532,7 +532,8 @@ pub struct TakenNotification {
     /// The time of receipt.
     pub at: Timestamp,
     /// The reported event.
-    pub told: String,
+    #[serde(rename = "told")]
+    pub event: String,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use rsp::{
     status::Refusal,
     time::Timestamp,
 };
-use rsp_server::{Core, Function, Interface, Route, Rules, Server, sessions::Expires};
+use rsp_server::{Core, Function, Interface, Route, Server, Settings, sessions::Expires};
 use world::{Collection, Fault, Tx};
 
 use crate::{
@@ -56,12 +56,8 @@ impl Server for SmDpPlus {
         &self.0.core
     }
 
-    fn rules(config: &Config) -> Rules {
-        Rules {
-            lowest_svn: config.lowest_svn,
-            protocol_version: config.protocol_version,
-            session_lifetime: config.session_lifetime,
-        }
+    fn settings(config: &Config) -> &Settings {
+        &config.server
     }
 
     fn posted(tx: &Tx<'_>) -> Vec<String> {

@@ -53,7 +53,7 @@ impl SmDpPlus {
     /// records fail.
     pub async fn add_profile(&self, package: &[u8], options: &ProfileOptions) -> Result<Iccid, Fault> {
         world::transact(&*self.0.core.records, |tx| {
-            Box::pin(stock::add(tx, self.0.core.config.address.as_str(), package, options))
+            Box::pin(stock::add(tx, self.0.core.config.server.address.as_str(), package, options))
         })
         .await
     }

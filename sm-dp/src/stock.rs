@@ -83,11 +83,11 @@ const CANDIDATES: usize = 256;
 pub(crate) async fn any_of_type(
     tx: &mut Tx<'_>,
     world: &World,
-    wanted: &str,
+    requested: &str,
 ) -> Result<Option<Profile>, Fault> {
     let offset = u64::from_be_bytes(world.random());
     for most in [CANDIDATES, usize::MAX] {
-        let mut available = tx.peek_first(&AVAILABLE, &type_prefix(wanted), most).await?;
+        let mut available = tx.peek_first(&AVAILABLE, &type_prefix(requested), most).await?;
         let seen = available.len();
         let first = offset.checked_rem(seen as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
         available.rotate_left(first);

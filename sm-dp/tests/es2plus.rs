@@ -70,7 +70,7 @@ async fn an_order_goes_from_stock_to_released_step_by_step() {
 }
 
 #[tokio::test]
-async fn an_eid_given_with_the_order_links_the_profile_and_comes_back_in_the_confirmation() {
+async fn an_eid_given_with_the_order_links_the_profile_and_is_returned_by_confirm_order() {
     let testbed = Testbed::new();
     testbed.stock(ICCID, &options()).await;
     let operator = testbed.operator();

@@ -259,8 +259,8 @@ async fn an_event_is_deleted_however_its_order_ends() {
             }
             "rejected" => {
                 let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
-                let no = euicc.cancellation(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
-                call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(no, false)).await.done();
+                let cancel = euicc.cancel(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
+                call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
             }
             "cancelled" => {
                 let operator = testbed.operator();
@@ -295,10 +295,10 @@ async fn an_event_is_deleted_however_its_order_ends() {
 /// the process.
 async fn crash(testbed: &Testbed, sm_ds: &SmDs, request: &ConfirmOrderRequest) {
     sm_ds.set(Behaviour::Silent);
-    let asking = confirm(&testbed.server, testbed, request);
+    let call = confirm(&testbed.server, testbed, request);
     tokio::select! {
         biased;
-        _ = asking => panic!("the SM-DS has not responded"),
+        _ = call => panic!("the SM-DS has not responded"),
         () = async {
             while sm_ds.calls.lock().unwrap().is_empty() {
                 tokio::task::yield_now().await;
@@ -431,7 +431,7 @@ async fn an_order_that_ends_during_its_registration_leaves_no_event() {
 }
 
 #[tokio::test]
-async fn a_failed_registration_does_not_restore_over_a_later_order() {
+async fn a_failed_registration_does_not_overwrite_a_later_order() {
     let (testbed, sm_ds) = testbed().await;
     let operator = testbed.operator();
     let first = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };

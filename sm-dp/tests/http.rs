@@ -85,6 +85,7 @@ async fn the_asn1_binding_reports_header_errors_as_http_status() {
     }
 }
 
+// req: SGP.22-6.6-Body
 #[tokio::test]
 async fn an_invalid_body_of_the_asn1_binding_is_a_bad_request() {
     let testbed = Testbed::new();
@@ -143,6 +144,7 @@ async fn a_charset_other_than_utf_8_is_refused() {
     }
 }
 
+// req: SGP.22-6.5-Elements
 #[tokio::test]
 async fn invalid_elements_and_missing_elements_have_different_statuses() {
     let testbed = Testbed::new();
@@ -179,7 +181,7 @@ async fn unknown_fields_of_later_versions_are_ignored() {
     let testbed = Testbed::new();
     let code = testbed.released(&ProfileOptions::default()).await;
     let euicc = testbed.euicc();
-    let proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code).request();
+    let proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code).request().unwrap();
     let mut body = serde_json::to_value(&proof).unwrap();
     body["useMatchingIdForAcr"] = json!(true);
     body["deleteNotificationForDc"] = json!("v2MA");
@@ -214,15 +216,15 @@ async fn every_rejected_request_is_logged() {
         (text(asn1_request(&testbed)), StatusCode::UNSUPPORTED_MEDIA_TYPE, "ES9+"),
         (garbage(asn1_request(&testbed)), StatusCode::BAD_REQUEST, "ES9+"),
     ] {
-        let asked = format!("{} {}", request.method(), request.uri());
+        let request_line = format!("{} {}", request.method(), request.uri());
         let response = raw(&testbed.server, request).await;
-        assert_eq!(response.status(), status, "{asked}");
+        assert_eq!(response.status(), status, "{request_line}");
         let events = testbed.events.take();
-        let [event] = &events[..] else { panic!("{asked}: {events:?}") };
-        assert_eq!(event.interface, interface, "{asked}");
+        let [event] = &events[..] else { panic!("{request_line}: {events:?}") };
+        assert_eq!(event.interface, interface, "{request_line}");
         assert!(
             matches!(&event.outcome, Outcome::Refused(why) if why.starts_with(&format!("HTTP {status}"))),
-            "{asked}: {:?}",
+            "{request_line}: {:?}",
             event.outcome
         );
     }

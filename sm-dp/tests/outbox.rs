@@ -149,6 +149,7 @@ const FAILED: ExecutionStatus = ExecutionStatus::Failed;
 
 // --- Contents of the reports ---------------------------------------------------------------------
 
+// req: SGP.22-5.3.5-Report
 #[tokio::test]
 async fn an_operator_gets_a_report_of_every_step_of_a_download() {
     let (testbed, receivers) = testbed().await;
@@ -200,8 +201,8 @@ async fn a_refused_step_is_reported_with_its_status() {
     let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     euicc.get(&testbed.server, &euicc.prepare(&ok, &euicc.one_time_key()).code("9999")).await.refused();
     let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
-    let rejection = euicc.cancellation(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(rejection, false)).await.done();
+    let cancel = euicc.cancel(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
     testbed.server.deliver_due().await.unwrap();
     let take_reports: Vec<_> = receivers
         .take_reports(OPERATOR_ADDRESS)
@@ -256,13 +257,14 @@ async fn a_repeated_package_and_a_postponed_session_are_not_reported() {
         euicc.get(&testbed.server, &prepare).await.done();
     }
     let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
-    let later = euicc.cancellation(&ok.transaction_id, CancelSessionReason::POSTPONED);
-    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(later, false)).await.done();
+    let cancel = euicc.cancel(&ok.transaction_id, CancelSessionReason::POSTPONED);
+    call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
     testbed.server.deliver_due().await.unwrap();
     let check = (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE);
     assert_eq!(receivers.points(), [check, (Point::BPP_DOWNLOAD, DONE), check]);
 }
 
+// req: SGP.22-5.3.5-Address
 #[tokio::test]
 async fn an_operator_without_an_address_gets_no_reports() {
     let testbed = Testbed::new();
@@ -275,6 +277,7 @@ async fn an_operator_without_an_address_gets_no_reports() {
 
 // --- Delivery ------------------------------------------------------------------------------------
 
+// req: SGP.22-5.3.5-Retry
 #[tokio::test]
 async fn failed_deliveries_are_retried_in_order_with_growing_delays() {
     for set_failure in [Failure::Down, Failure::Broken] {

@@ -99,8 +99,8 @@ async fn no_download_result_ends_a_reusable_order() {
         assert_eq!(notify(&testbed.server, result).await, 204);
     }
     let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
-    let rejection = euicc.cancellation(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(rejection, false)).await.done();
+    let cancel = euicc.cancel(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
     assert_eq!(version(&testbed).await, before);
     euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
 }

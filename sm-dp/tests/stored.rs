@@ -20,7 +20,7 @@ use stored_records::{Fixture, NamedRecords, file};
 use support::{Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, Testbed, euicc::notify, package};
 use world::Tx;
 
-/// The ICCID of a profile that nobody has ordered.
+/// The ICCID of a profile without an order.
 const THIRD_ICCID: &str = "8949000000000000035";
 /// The ICCID of a profile with an order that is not confirmed.
 const FOURTH_ICCID: &str = "8949000000000000043";

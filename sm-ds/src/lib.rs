@@ -7,7 +7,8 @@
 //! function's file decides on it in a transaction. The transaction is committed in one place, and
 //! only then is the response sent. Everything kept between requests is in [`records`].
 //!
-//! It is a root SM-DS: no other SM-DS registers events here (ES15), and no events are forwarded.
+//! This server is a root SM-DS: no other SM-DS registers events here (ES15), and no events are
+//! forwarded.
 
 pub mod config;
 mod context;

@@ -4,7 +4,7 @@ use rsp::{
     sgp22::{es9plus, es11 as ds11, es12 as ds12},
     time::Timestamp,
 };
-use rsp_server::{Core, Function, Interface, Route, Rules, Server, sessions::Expires};
+use rsp_server::{Core, Function, Interface, Route, Server, Settings, sessions::Expires};
 use world::Collection;
 
 use crate::{
@@ -45,12 +45,8 @@ impl Server for SmDs {
         &self.0
     }
 
-    fn rules(config: &Config) -> Rules {
-        Rules {
-            lowest_svn: config.lowest_svn,
-            protocol_version: config.protocol_version,
-            session_lifetime: config.session_lifetime,
-        }
+    fn settings(config: &Config) -> &Settings {
+        &config.server
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tests of ES12 through the public interface, by function: SGP.22 section 5.9.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod support;
 
@@ -148,7 +148,7 @@ async fn the_events_of_one_sm_dp_plus_for_one_euicc_are_limited() {
     assert_eq!(answer.refused(), Status::SmdsExecutionError);
     let other = own.registration(testbed.numbered_euicc(Curve::P256, 1).eid, "EV-3");
     own.register(&testbed.server, &other).await.done();
-    // Another SM-DP+ is not locked out.
+    // Another SM-DP+ can still register events.
     let another = testbed.other_sm_dp_plus();
     another.register(&testbed.server, &another.registration(eid, "EV-3")).await.done();
     another.delete(&testbed.server, &another.deletion(eid, "EV-3")).await.done();
@@ -172,10 +172,10 @@ async fn an_invalid_call_gets_a_status_code_or_an_http_status() {
     let testbed = Testbed::new();
     let own = testbed.sm_dp_plus();
     let registration = own.registration(testbed.euicc().eid, "EV-1");
-    let refused = async |spoil: &dyn Fn(&mut serde_json::Value, &mut http::HeaderMap)| {
+    let refused = async |corrupt: &dyn Fn(&mut serde_json::Value, &mut http::HeaderMap)| {
         let mut body = serde_json::to_value(&registration).unwrap();
         let mut headers = http::HeaderMap::new();
-        spoil(&mut body, &mut headers);
+        corrupt(&mut body, &mut headers);
         let mut request = own.request("registerEvent", &body);
         for (name, value) in &headers {
             request.headers_mut().insert(name, value.clone());
@@ -216,7 +216,7 @@ async fn an_invalid_call_gets_a_status_code_or_an_http_status() {
 async fn every_call_reports_one_event() {
     let testbed = Testbed::new();
     testbed.register("EV-1").await;
-    testbed.euicc().ask(&testbed.server, Some("EV-2")).await.refused();
+    testbed.euicc().try_authenticate(&testbed.server, Some("EV-2")).await.refused();
     let reported: Vec<String> = testbed
         .events
         .all()

@@ -15,7 +15,7 @@ use support::{Expect, Testbed, euicc::call};
 
 /// An event that the SM-DP+ deletes.
 const DELETED: &str = "EV-1";
-/// An event that an eUICC asks for.
+/// An event that an eUICC requests.
 const REQUESTED: &str = "EV-2";
 
 fn path() -> PathBuf {
@@ -45,9 +45,9 @@ async fn the_records_of_each_release_can_be_read() {
     let id: TransactionId = id.parse().unwrap();
     let mut proof = euicc.proof(&euicc.initiate(&Testbed::new().server).await, None);
     proof.outer = id.clone();
-    proof.signed.transaction_id = id;
-    proof.signed.server_challenge = session.server_challenge;
-    let reply = call::<AuthenticateClient>(&testbed.server, &proof.request()).await.done();
+    proof.inner = id;
+    proof.server_challenge = session.server_challenge;
+    let reply = call::<AuthenticateClient>(&testbed.server, &proof.request().unwrap()).await.done();
     let events: Vec<_> = reply.event_entries.into_iter().map(|event| event.event_id).collect();
     assert_eq!(events, [DELETED, REQUESTED]);
 

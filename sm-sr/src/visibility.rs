@@ -63,6 +63,7 @@ impl Disclosure {
             audit_trail,
             additional_properties,
         };
+        // req: SGP.02-E-Profiles
         match self {
             //                          profiles, ISD-R, last audit, audit trail, additional properties
             Self::GetEisToSmDp => row(OfSmDp, NoCounters, false, false, true),

@@ -128,6 +128,7 @@ fn a_server_below_an_expired_ci_is_refused() {
     assert_eq!(check(&expired), Err(expected));
 }
 
+// req: SGP.02-2.3.2.2-Signature
 #[test]
 fn each_card_certificate_defect_is_refused_for_the_expected_reason() {
     let pki = pki();
@@ -160,6 +161,7 @@ fn each_card_certificate_defect_is_refused_for_the_expected_reason() {
     }
 }
 
+// req: SGP.02-2.3.2.2-Owner
 #[test]
 fn certificates_of_ecasds_and_servers_are_not_interchangeable() {
     let pki = pki();
@@ -174,6 +176,7 @@ fn certificates_of_ecasds_and_servers_are_not_interchangeable() {
     assert_eq!(refused, Err(CardCertificateError::OtherCard(first_eid())));
 }
 
+// req: SGP.02-2.3.2.2-Validity
 #[test]
 fn the_validity_period_includes_the_first_and_the_last_day() {
     let pki = pki();

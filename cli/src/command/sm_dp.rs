@@ -6,7 +6,8 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use sm_dp::admin::preset::NewProfile;
+use serde_json::Value;
+use sm_dp::{admin::preset::NewProfile, records::ProfileRecord};
 use world::{Clock, Events, Fault};
 
 use crate::{
@@ -157,12 +158,12 @@ impl Serve {
 }
 
 async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
-    let orders = sm_dp.orders().await?;
+    let profiles = sm_dp.orders().await?;
     if json {
-        return print_json(&readable(&orders)?);
+        return print_json(&profiles.iter().map(view).collect::<Result<Vec<_>, _>>()?);
     }
     let mut table = Table::new(&["ICCID", "type", "state", "EID", "MatchingID", "attempts"]);
-    for profile in orders {
+    for profile in profiles {
         let order = profile.order.as_ref();
         table.row([
             profile.iccid.to_string(),
@@ -178,6 +179,15 @@ async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
         ]);
     }
     print(&table.render())
+}
+
+/// Returns the JSON of a profile. Its record has the metadata in DER; the JSON has them decoded.
+fn view(profile: &ProfileRecord) -> Result<Value, Fault> {
+    let mut view = readable(profile)?;
+    if let Some(members) = view.as_object_mut() {
+        members.insert("metadata".to_owned(), readable(&profile.metadata)?);
+    }
+    Ok(view)
 }
 
 /// Adds a package file to the stock.

@@ -37,7 +37,7 @@ pub fn sm_ds_on(
 ) -> Result<SmDs, Fault> {
     let (first, others) = super::parsed(&super::addresses(&settings.sm_ds_names, &settings.sm_ds))?;
     let mut config = Config::new(first);
-    config.other_addresses = others;
+    config.server.other_addresses = others;
     let credentials = Credentials::from_pki(pki)
         .map_err(|e| crate::pki::missing_certificate(e, "the SM-DS has no certificates"))?;
     Ok(SmDs::new(config, credentials, records, world.clone(), events))

@@ -317,6 +317,7 @@ impl Channel {
         if cla & SECURE_MESSAGING == 0 {
             return Err(ChannelError::Security("the class byte does not indicate secure messaging"));
         }
+        // req: GPC-D-Mac
         if !is_equal(&self.next_mac(header, data), mac) {
             return Err(ChannelError::Security("the MAC does not match"));
         }

@@ -178,6 +178,7 @@ pub fn open(
         }
         _ => false,
     };
+    // req: TS.102.225-5-Length
     if !lengths_fit {
         return Err(PacketError::Structure);
     }
@@ -189,11 +190,13 @@ pub fn open(
     let (counters, rest) = body.split_at_checked(COUNTERS + head.status()).ok_or(PacketError::Structure)?;
     let (check, data) = rest.split_at_checked(checksum).ok_or(PacketError::Structure)?;
     // The checksum is verified before any field of the body is used.
+    // req: TS.102.225-5-Checksum
     if protection.checksum && !is_equal(check, &keys.kid.cc(&[head.covered(), clear, counters, data])) {
         return Err(PacketError::Checksum);
     }
     let [c1, c2, c3, c4, c5, padding, status @ ..] = counters else { return Err(PacketError::Structure) };
     let padding = usize::from(*padding);
+    // req: TS.102.225-5-Padding
     let unpadded = data.len().checked_sub(padding).ok_or(PacketError::Structure)?;
     if padding >= keys.kic.block() {
         return Err(PacketError::Structure);

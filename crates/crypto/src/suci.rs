@@ -127,6 +127,7 @@ impl HomeNetworkPrivateKey {
                 Keys::derive(key.agree(&peer).map_err(|_| InvalidConcealment)?.expose(), ephemeral_key)
             }
         };
+        // req: TS.33.501-C.3-Mac
         if !bool::from(keys.mac(&concealed.ciphertext).ct_eq(&concealed.mac)) {
             return Err(InvalidConcealment);
         }
@@ -272,6 +273,7 @@ mod tests {
         assert_eq!(read(Profile::A, &format!("01{}", "00".repeat(31))), None);
     }
 
+    // req: TS.33.501-C.3-Mac
     #[test]
     fn a_flipped_bit_is_refused() {
         for profile in [Profile::A, Profile::B] {

@@ -92,6 +92,7 @@ impl Capabilities {
         if let Some(service) =
             header.mandatory_services.services.iter().find(|service| !self.services.contains(service))
         {
+            // req: TCA-Services
             return wrong(PeStatusCode::FEATURE_NOT_SUPPORTED, format!("the profile needs {service}"));
         }
         if let Some(oid) = header.mandatory_gfste_list.iter().find(|oid| !self.has_template(oid)) {
@@ -261,6 +262,7 @@ impl Installer {
 
     /// Checks that the PE is permitted at this position, and returns its identification.
     pub(crate) fn in_order(&mut self, element: &ProfileElement) -> Result<(), Wrong> {
+        // req: TCA-Order
         match (self.expects, element) {
             (Expects::Header, ProfileElement::Header(_)) => self.expects = Expects::Elements,
             (Expects::Header, _) => {
@@ -359,6 +361,7 @@ impl Installer {
 
     /// An unsupported PE that is not mandatory is skipped with a remark.
     fn unsupported(&mut self, element: &ProfileElement, code: PeStatusCode, what: &str) -> Result<(), Wrong> {
+        // req: TCA-Mandated
         if element.is_mandated() {
             return wrong(code, what);
         }
@@ -448,6 +451,7 @@ mod tests {
         installer.finish().map_err(|refused| refused.code)
     }
 
+    // req: TCA-Order
     #[test]
     fn the_header_comes_first_and_the_end_last() {
         let header = || ProfileElement::Header(header());
@@ -459,6 +463,7 @@ mod tests {
         }
     }
 
+    // req: TCA-Mandated
     #[test]
     fn unknown_elements_are_refused_only_if_mandated() {
         let unknown = |contents: &str| {
@@ -472,6 +477,7 @@ mod tests {
         assert_eq!(refused, PeStatusCode::PE_NOT_SUPPORTED);
     }
 
+    // req: TCA-Services
     #[test]
     fn requirements_are_checked_first() {
         let capabilities = Capabilities::default();

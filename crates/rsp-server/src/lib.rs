@@ -25,4 +25,4 @@ pub mod soap;
 
 pub use answer::{Binding, Reply, ResponseEncoder};
 pub use decision::{Decision, Rejection};
-pub use server::{Context, Core, Function, Interface, Route, Rules, Server, handle, link};
+pub use server::{Context, Core, Function, Interface, Route, Server, Settings, handle, link};

@@ -5,15 +5,103 @@ use certs::{Certificate, ChainError, EuiccCertificate, Flaw, TrustAnchors, Verif
 use crypto::{PublicKey, SecretKey, Signature};
 use rsp::{
     der::Raw,
-    ids::{SubjectKeyIdentifier, TransactionId},
+    ids::{CertificateDer, SubjectKeyIdentifier, TransactionId},
     sgp22::{
-        ServerSigned1,
+        EuiccInfo1, ServerSigned1,
+        es9plus::InitiateAuthenticationOk,
         es10b::{AuthenticateResponseOk, AuthenticateServerResponse},
     },
     status::{Refusal, Status},
     time::Timestamp,
 };
 use world::World;
+
+use crate::Settings;
+
+/// Rules by which a server accepts an InitiateAuthentication request.
+#[derive(Debug)]
+pub struct InitiationRules<'a> {
+    /// Role of the server, for example "SM-DP+".
+    pub role: &'static str,
+    /// Statuses of the refusals.
+    pub statuses: InitiationStatuses,
+    /// Settings of the server.
+    pub settings: &'a Settings,
+    /// CIs that the server trusts.
+    pub anchors: &'a TrustAnchors,
+}
+
+/// Statuses with which a server refuses InitiateAuthentication. Their subjects depend on the role
+/// of the server.
+#[derive(Clone, Copy, Debug)]
+pub struct InitiationStatuses {
+    /// The request is for another server.
+    pub address: Status,
+    /// The SGP.22 version of the eUICC is not supported.
+    pub version: Status,
+    /// The server has no certificate that the eUICC can verify.
+    pub verification: Status,
+    /// The server trusts no CI under which the eUICC can sign.
+    pub signing: Status,
+}
+
+/// The CIs of a session, and the credentials that the server uses in it.
+#[derive(Debug)]
+pub struct SelectedCis<'r, K> {
+    /// CI under which the eUICC verifies the server.
+    pub server_ci: &'r SubjectKeyIdentifier,
+    /// Certificates and keys of the server below `server_ci`.
+    pub credentials: K,
+    /// CI under which the eUICC is to sign.
+    pub euicc_ci: &'r SubjectKeyIdentifier,
+}
+
+impl InitiationRules<'_> {
+    /// Checks that the request is for this server and that server and eUICC have a CI in common in
+    /// each direction. `below` returns the server's credentials below a CI. The lists of the eUICC
+    /// are in its order of preference.
+    ///
+    /// # Errors
+    /// Refuses in the order of the statuses, which callers can observe.
+    pub fn select<'r, K>(
+        &self,
+        address: &str,
+        info: &'r EuiccInfo1,
+        below: impl Fn(&SubjectKeyIdentifier) -> Option<K>,
+    ) -> Result<SelectedCis<'r, K>, Refusal> {
+        let Self { role, statuses, settings, .. } = self;
+        if settings.own_address(address).is_none() {
+            // req: SGP.22-5.6.1-Address, SGP.22-5.8.1-Address
+            return Err(statuses
+                .address
+                .because(format!("the address of this {role} is {}", settings.address))
+                .about(address));
+        }
+        let (lowest, highest) = (settings.lowest_svn, settings.highest_svn);
+        if !(lowest..=highest).contains(&info.svn) {
+            // req: SGP.22-5.6.1-Svn, SGP.22-5.8.1-Svn
+            return Err(statuses
+                .version
+                .because(format!("this {role} supports eUICCs of versions {lowest} to {highest}"))
+                .about(info.svn));
+        }
+        let mut verifiable = info.euicc_ci_pk_id_list_for_verification.iter();
+        let (server_ci, credentials) = verifiable.find_map(|ci| Some((ci, below(ci)?))).ok_or_else(|| {
+            // req: SGP.22-5.6.1-CiForVerification, SGP.22-5.8.1-CiForVerification
+            statuses
+                .verification
+                .because(format!("this {role} has no certificate issued by a CI that the eUICC can verify"))
+        })?;
+        let mut signing = info.euicc_ci_pk_id_list_for_signing.iter();
+        let euicc_ci = signing.find(|ci| self.anchors.find(ci).is_some()).ok_or_else(|| {
+            // req: SGP.22-5.6.1-CiForSigning, SGP.22-5.8.1-CiForSigning
+            statuses
+                .signing
+                .because(format!("this {role} trusts none of the CIs under which the eUICC can sign"))
+        })?;
+        Ok(SelectedCis { server_ci, credentials, euicc_ci })
+    }
+}
 
 /// Challenge to an eUICC, as returned by InitiateAuthentication.
 #[derive(Clone, Debug)]
@@ -44,6 +132,21 @@ impl Challenge {
         });
         let server_signature1 = key.sign(server_signed1.bytes()).as_bytes().to_vec();
         Self { transaction_id, server_challenge, server_signed1, server_signature1 }
+    }
+
+    /// Builds the reply to InitiateAuthentication.
+    pub fn reply(
+        self,
+        euicc_ci: &SubjectKeyIdentifier,
+        certificate: &Certificate,
+    ) -> InitiateAuthenticationOk {
+        InitiateAuthenticationOk {
+            transaction_id: self.transaction_id,
+            server_signed1: self.server_signed1,
+            server_signature1: self.server_signature1,
+            euicc_ci_pk_id_to_be_used: euicc_ci.clone(),
+            server_certificate: CertificateDer(certificate.der().to_vec()),
+        }
     }
 }
 
@@ -115,8 +218,8 @@ impl SentChallenge<'_> {
 ///
 /// # Errors
 /// Refuses if they differ.
-pub fn check_transaction_id(outside: &TransactionId, signed: &TransactionId) -> Result<(), Refusal> {
-    if outside == signed {
+pub fn check_transaction_id(session: &TransactionId, signed: &TransactionId) -> Result<(), Refusal> {
+    if session == signed {
         return Ok(());
     }
     Err(Status::TransactionUnknown.because("the eUICC's answer names another TransactionID").about(signed))

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use rsp::{
     der::{Asn1, DecodeError, Tag},
-    ids::Version,
+    ids::{SmdpAddress, Version},
     sgp22::{
         self,
         asn1::{self, Exchange},
@@ -49,8 +49,8 @@ pub trait Server: Clone + Send + Sync + 'static {
     /// Returns the state of the server.
     fn core(&self) -> &Core<Self::Config, Self::Credentials>;
 
-    /// Returns the configured values that apply to every request.
-    fn rules(config: &Self::Config) -> Rules;
+    /// Returns the settings that every server has.
+    fn settings(config: &Self::Config) -> &Settings;
 
     /// Returns the keys of the messages that a transaction posted.
     fn posted(_: &Tx<'_>) -> Vec<String> {
@@ -63,15 +63,41 @@ pub trait Server: Clone + Send + Sync + 'static {
     }
 }
 
-/// Configured values that apply to every request.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Lowest supported version of SGP.22.
-    pub lowest_svn: Version,
-    /// Version in `X-Admin-Protocol` for clients that support this version or a later one.
-    pub protocol_version: Version,
+/// Settings that every server of SGP.22 has.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address at which other parties and devices reach the server.
+    pub address: SmdpAddress,
+    /// Other addresses that the server accepts as its own.
+    pub other_addresses: Vec<SmdpAddress>,
     /// Maximum time between two steps of a session.
     pub session_lifetime: Duration,
+    /// Lowest SGP.22 version of an eUICC that the server accepts.
+    pub lowest_svn: Version,
+    /// Highest SGP.22 version of an eUICC that the server accepts.
+    pub highest_svn: Version,
+    /// Version in `X-Admin-Protocol` for clients that support this version or a later one.
+    pub protocol_version: Version,
+}
+
+impl Settings {
+    /// Creates settings with the default versions.
+    pub fn new(address: SmdpAddress, session_lifetime: Duration) -> Self {
+        Self {
+            address,
+            other_addresses: Vec::new(),
+            session_lifetime,
+            lowest_svn: Version([2, 0, 0]),
+            highest_svn: Version([2, 7, 255]),
+            protocol_version: Version([2, 6, 0]),
+        }
+    }
+
+    /// Returns the configured spelling of a requested address if it is an address of the server.
+    pub fn own_address(&self, requested: &str) -> Option<&SmdpAddress> {
+        let requested: SmdpAddress = requested.parse().ok()?;
+        std::iter::once(&self.address).chain(&self.other_addresses).find(|own| **own == requested)
+    }
 }
 
 /// State of a server, and its surroundings.
@@ -287,12 +313,13 @@ where
             let decoded = match self.asn1 {
                 Some((_, decode)) if encoder.binding == Binding::Asn1 => match decode(request.body()) {
                     Ok(decoded) => decoded,
+                    // req: SGP.22-6.6-Body
                     Err(e) => {
                         let why = format!("the body is not a valid RemoteProfileProvisioningRequest: {e}");
                         return Ok(encoder.rejected(StatusCode::BAD_REQUEST, why));
                     }
                 },
-                _ => match decode_json(request, S::rules(&core.config).lowest_svn) {
+                _ => match decode_json(request, S::settings(&core.config).lowest_svn) {
                     Ok(decoded) => decoded,
                     Err(refusal) => {
                         let mut reply = encoder.encode_json::<()>(Err(refusal.into()))?;
@@ -323,6 +350,7 @@ where
 fn decode_json<Q: DeserializeOwned>(request: &Request<Bytes>, lowest: Version) -> Result<Q, Refusal> {
     check_content_type(request.headers(), "application/json")?;
     check_protocol(request.headers(), lowest)?;
+    // req: SGP.22-6.5-Elements
     json::read(request.body())
 }
 
@@ -338,10 +366,10 @@ pub fn link<S: Server>(server: &S) -> Link {
 /// Handles one HTTP request, reports it in the timeline, and deletes expired sessions.
 pub async fn handle<S: Server>(server: &S, request: Request<Bytes>) -> Response<Bytes> {
     let core = server.core();
-    let rules = S::rules(&core.config);
+    let settings = S::settings(&core.config);
     let now = core.world.now();
-    let encoder = ResponseEncoder::to(&request, rules.protocol_version);
-    let (interface, name, function) = route::<S>(&request, encoder, rules.lowest_svn);
+    let encoder = ResponseEncoder::to(&request, settings.protocol_version);
+    let (interface, name, function) = route::<S>(&request, encoder, settings.lowest_svn);
     let reply = match function {
         Ok(function) => function.answer(server, &request, encoder, now).await,
         Err((status, why)) => Ok(encoder.rejected(status, why)),
@@ -353,7 +381,7 @@ pub async fn handle<S: Server>(server: &S, request: Request<Bytes>) -> Response<
             .with_bytes(reply.response.body().len(), request.body().len())
             .with_outcome(reply.outcome),
     );
-    if let Err(fault) = core.sweep.run(&*core.records, &S::SESSIONS, rules.session_lifetime, now).await {
+    if let Err(fault) = core.sweep.run(&*core.records, &S::SESSIONS, settings.session_lifetime, now).await {
         tracing::warn!(%fault, "cannot delete expired sessions from the records");
     }
     reply.response

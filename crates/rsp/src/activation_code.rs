@@ -45,6 +45,7 @@ impl FromStr for ActivationCode {
         let bad = |why| InvalidActivationCode { text: text.to_owned(), why };
         let code = text.strip_prefix("LPA:").unwrap_or(text);
         let mut parts = code.split('$');
+        // req: SGP.22-4.1-Format
         if parts.next() != Some("1") {
             return Err(bad("it does not start with 1$"));
         }
@@ -54,6 +55,7 @@ impl FromStr for ActivationCode {
             .parse()
             .map_err(|_| bad("the SM-DP+ address is missing or malformed"))?;
         let matching_id = parts.next().ok_or_else(|| bad("the matching id is missing"))?.to_owned();
+        // req: SGP.22-4.1-MatchingId
         if !matching_id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') {
             return Err(bad("the matching id has characters other than A-Z, 0-9 and -"));
         }
@@ -64,6 +66,7 @@ impl FromStr for ActivationCode {
         let confirmation_code_required = match parts.next() {
             None | Some("") => false,
             Some("1") => true,
+            // req: SGP.22-4.1-ConfirmationCode
             Some(_) => return Err(bad("the confirmation code flag is neither absent nor 1")),
         };
         Ok(Self { smdp_address, matching_id, smdp_oid, confirmation_code_required })
@@ -74,6 +77,7 @@ impl FromStr for ActivationCode {
 mod tests {
     use super::*;
 
+    // req: SGP.22-4.1-Format, SGP.22-4.1-MatchingId, SGP.22-4.1-ConfirmationCode
     #[test]
     fn every_form_prints_as_it_was_read() {
         // The forms of the table in SGP.22 section 4.1, with other names.

@@ -218,16 +218,21 @@ pub(crate) fn fresh_iccid(testbed: &Testbed<'_>) -> Result<Iccid, Stop> {
     Iccid::with_luhn(&format!("8900{number:014}")).map_err(|e| Stop::needs(format!("an ICCID: {e}")))
 }
 
-/// Builds a minimal package.
-pub fn package(iccid: Iccid, wanted: &ProfileFeatures) -> Vec<u8> {
-    let services = if wanted.usim { vec![Service::USIM, Service::MILENAGE] } else { Vec::new() };
+/// Builds a minimal package with the services that the profile needs.
+pub fn package(iccid: Iccid, features: &ProfileFeatures) -> Vec<u8> {
+    let services: &[_] = if features.usim { &[Service::USIM, Service::MILENAGE] } else { &[] };
+    minimal_package(iccid, PROFILE_TYPE, services)
+}
+
+/// Builds a package without contents that requires these services.
+pub fn minimal_package(iccid: Iccid, profile_type: &str, services: &[Service]) -> Vec<u8> {
     let header = ProfileHeader {
         major_version: 2,
         minor_version: 3,
-        profile_type: Some(PROFILE_TYPE.to_owned()),
+        profile_type: Some(profile_type.to_owned()),
         iccid: iccid.to_profile_header().into(),
         pol: None,
-        mandatory_services: ServicesList { services, unknown: Unknown::default() },
+        mandatory_services: ServicesList { services: services.to_vec(), unknown: Unknown::default() },
         mandatory_gfste_list: vec![],
         connectivity_parameters: None,
         mandatory_aids: None,
@@ -238,7 +243,7 @@ pub fn package(iccid: Iccid, wanted: &ProfileFeatures) -> Vec<u8> {
     Package { elements: vec![ProfileElement::Header(header), ProfileElement::End(end)] }.encode()
 }
 
-/// Returns an icon of the maximum size. Nothing on the path checks its contents.
+/// Returns an icon of the maximum size. No party checks its contents.
 fn icon() -> Vec<u8> {
     let mut icon = b"\x89PNG\r\n\x1a\n".to_vec();
     icon.resize(1024, 0x5A);

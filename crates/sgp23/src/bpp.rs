@@ -23,7 +23,7 @@ pub struct Opened {
     pub metadata: StoreMetadataRequest,
     /// The number of metadata segments.
     pub metadata_segments: usize,
-    /// True if ReplaceSessionKeys carried profile protection keys.
+    /// True if ReplaceSessionKeys contained profile protection keys.
     pub ppk: bool,
     /// The profile package.
     pub package: Vec<u8>,
@@ -33,12 +33,7 @@ pub struct Opened {
 ///
 /// # Errors
 /// Fails if a signature, a MAC, a segment size or an element violates the standard.
-pub(crate) fn open(
-    octets: &[u8],
-    eid: Eid,
-    smdp_key: &PublicKey,
-    one_time: &SecretKey,
-) -> Result<Opened, Stop> {
+pub fn open(octets: &[u8], eid: Eid, smdp_key: &PublicKey, one_time: &SecretKey) -> Result<Opened, Stop> {
     let bad = |what: &str, why: &dyn std::fmt::Display| Stop::failed(format!("{what}: {why}"));
     let bpp = BoundProfilePackage::from_der(octets).map_err(|e| bad("boundProfilePackage", &e))?;
     let channel = (*bpp.initialise_secure_channel_request).clone();

@@ -1,5 +1,5 @@
-//! The test eUICC. It follows the standard. Each message is a value that a case can modify before
-//! it is signed.
+//! The test eUICC. It follows the standard. Each message is a value that a test can modify before
+//! it is signed. The tests of the SM-DP+ and of the SM-DS use this eUICC too.
 
 use certs::EuiccCredentials;
 use crypto::{Curve, SecretKey, hash_cc};
@@ -14,8 +14,9 @@ use rsp::sgp22::es9plus::{
     InitiateAuthenticationOk, InitiateAuthenticationRequest,
 };
 use rsp::sgp22::es10b::{
-    AuthenticateResponseOk, AuthenticateServerResponse, CancelSessionResponse, CancelSessionResponseOk,
-    EuiccSigned2, PrepareDownloadResponse, PrepareDownloadResponseOk,
+    AuthenticateErrorCode, AuthenticateResponseError, AuthenticateResponseOk, AuthenticateServerResponse,
+    CancelSessionResponse, CancelSessionResponseOk, EuiccSigned2, PrepareDownloadResponse,
+    PrepareDownloadResponseOk,
 };
 use rsp::sgp22::{
     CancelSessionReason, CtxParams1, DeviceCapabilities, DeviceInfo, EuiccCancelSessionSigned, EuiccInfo1,
@@ -54,8 +55,8 @@ pub struct Authenticate {
     pub matching_id: Option<String>,
     /// deviceInfo.
     pub device_info: DeviceInfo,
-    /// A ctxParams1 of another kind, replacing the MatchingID and deviceInfo.
-    pub instead: Option<CtxParams1>,
+    /// A ctxParams1 that replaces the MatchingID and deviceInfo.
+    pub ctx_params1: Option<CtxParams1>,
     /// Elements of a later version, each with the path of tags to the element that it is appended
     /// to.
     pub later: Vec<(Vec<Tag>, Vec<u8>)>,
@@ -106,7 +107,7 @@ impl Euicc {
         Ok(Self { eid: credentials.eid, info2: info2(vec![ci]), credentials, random })
     }
 
-    /// The curve of its certificate.
+    /// Returns the curve of the certificate.
     pub fn curve(&self) -> Curve {
         self.credentials.euicc.key.curve()
     }
@@ -152,7 +153,7 @@ impl Euicc {
                 device_capabilities: DeviceCapabilities::default(),
                 imei: None,
             },
-            instead: None,
+            ctx_params1: None,
             later: Vec::new(),
             euicc_certificate: self.credentials.euicc.certificate.der().to_vec(),
             eum_certificate: self.credentials.eum.der().to_vec(),
@@ -231,7 +232,11 @@ impl Euicc {
 
     /// Signs an installation result.
     pub fn signed_result(&self, data: ProfileInstallationResultData) -> PendingNotification {
-        let data = Raw::new(data);
+        self.signed_result_with(Raw::new(data))
+    }
+
+    /// Signs the encoding of an installation result.
+    pub fn signed_result_with(&self, data: Raw<ProfileInstallationResultData>) -> PendingNotification {
         PendingNotification::ProfileInstallationResult(ProfileInstallationResult {
             euicc_sign_pir: sign(&self.credentials.euicc.key, data.bytes(), false),
             profile_installation_result_data: data,
@@ -246,7 +251,11 @@ impl Euicc {
         address: &str,
         iccid: Iccid,
     ) -> OtherSignedNotification {
-        let tbs = Raw::new(metadata(seq_number, event, address, iccid));
+        self.notification_with(Raw::new(metadata(seq_number, event, address, iccid)))
+    }
+
+    /// Signs the encoding of a notification.
+    pub fn notification_with(&self, tbs: Raw<NotificationMetadata>) -> OtherSignedNotification {
         OtherSignedNotification {
             euicc_notification_signature: sign(&self.credentials.euicc.key, tbs.bytes(), false),
             tbs_other_notification: tbs,
@@ -262,23 +271,31 @@ impl Authenticate {
     /// # Errors
     /// Fails if the modified contents cannot be encoded.
     pub fn request(&self) -> Result<AuthenticateClientRequest, Stop> {
-        let signed =
-            EuiccSigned1 {
-                transaction_id: self.inner.clone(),
-                server_address: self.server_address.clone(),
-                server_challenge: self.server_challenge,
-                euicc_info2: Raw::new(self.info2.clone()),
-                ctx_params1: Raw::new(self.instead.clone().unwrap_or_else(|| {
-                    CtxParams1::download(self.matching_id.clone(), self.device_info.clone())
-                })),
-            };
+        Ok(self.request_with(self.signed()?))
+    }
+
+    /// Encodes euiccSigned1.
+    ///
+    /// # Errors
+    /// Fails if the modified contents cannot be encoded.
+    pub fn signed(&self) -> Result<Raw<EuiccSigned1>, Stop> {
+        let signed = EuiccSigned1 {
+            transaction_id: self.inner.clone(),
+            server_address: self.server_address.clone(),
+            server_challenge: self.server_challenge,
+            euicc_info2: Raw::new(self.info2.clone()),
+            ctx_params1: Raw::new(self.ctx_params1.clone().unwrap_or_else(|| self.download_params())),
+        };
         let mut der = signed.to_der();
         for (path, element) in &self.later {
             der = extended(&der, path, element)?;
         }
-        let signed = Raw::<EuiccSigned1>::from_der(&der)
-            .map_err(|e| Stop::needs(format!("an euiccSigned1 that can be encoded: {e}")))?;
-        Ok(AuthenticateClientRequest {
+        Raw::from_der(&der).map_err(|e| Stop::needs(format!("an euiccSigned1 that can be encoded: {e}")))
+    }
+
+    /// Signs an euiccSigned1 instead of the contents.
+    pub fn request_with(&self, signed: Raw<EuiccSigned1>) -> AuthenticateClientRequest {
+        AuthenticateClientRequest {
             transaction_id: self.outer.clone(),
             authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseOk(Box::new(
                 AuthenticateResponseOk {
@@ -288,21 +305,30 @@ impl Authenticate {
                     eum_certificate: CertificateDer(self.eum_certificate.clone()),
                 },
             )),
-        })
+        }
+    }
+
+    /// Builds the ctxParams1 of a normal download.
+    pub fn download_params(&self) -> CtxParams1 {
+        CtxParams1::download(self.matching_id.clone(), self.device_info.clone())
     }
 }
 
 impl Prepare {
     /// Adds the hash of the confirmation code that the user entered.
     #[must_use]
-    pub fn code(mut self, code: Option<&str>) -> Self {
-        self.signed.hash_cc = code.map(|code| hash_cc(code, &self.signed.transaction_id.0));
+    pub fn code<'a>(mut self, code: impl Into<Option<&'a str>>) -> Self {
+        self.signed.hash_cc = code.into().map(|code| hash_cc(code, &self.signed.transaction_id.0));
         self
     }
 
     /// Signs the contents.
     pub fn request(&self) -> GetBoundProfilePackageRequest {
-        let signed = Raw::new(self.signed.clone());
+        self.request_with(Raw::new(self.signed.clone()))
+    }
+
+    /// Signs an euiccSigned2 instead of the contents.
+    pub fn request_with(&self, signed: Raw<EuiccSigned2>) -> GetBoundProfilePackageRequest {
         let covered = [signed.bytes(), &tlv_bytes(SIGNATURE, &self.smdp_signature2)].concat();
         GetBoundProfilePackageRequest {
             transaction_id: self.outer.clone(),
@@ -319,7 +345,11 @@ impl Prepare {
 impl Cancel {
     /// Signs the contents.
     pub fn request(&self) -> CancelSessionRequestEs9 {
-        let signed = Raw::new(self.signed.clone());
+        self.request_with(Raw::new(self.signed.clone()))
+    }
+
+    /// Signs an euiccCancelSessionSigned instead of the contents.
+    pub fn request_with(&self, signed: Raw<EuiccCancelSessionSigned>) -> CancelSessionRequestEs9 {
         CancelSessionRequestEs9 {
             transaction_id: self.outer.clone(),
             cancel_session_response: CancelSessionResponse::CancelSessionResponseOk(
@@ -329,6 +359,20 @@ impl Cancel {
                 },
             ),
         }
+    }
+}
+
+/// Builds an error response to the server's challenge, with the TransactionIDs in the envelope and in
+/// the response.
+pub fn authentication_error(outer: &TransactionId, inner: &TransactionId) -> AuthenticateClientRequest {
+    AuthenticateClientRequest {
+        transaction_id: outer.clone(),
+        authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseError(
+            AuthenticateResponseError {
+                transaction_id: inner.clone(),
+                authenticate_error_code: AuthenticateErrorCode::INVALID_CERTIFICATE,
+            },
+        ),
     }
 }
 
@@ -354,18 +398,18 @@ pub(crate) fn extended(element: &[u8], path: &[Tag], addition: &[u8]) -> Result<
         return Ok(tlv_bytes(tag, &[contents, addition].concat()));
     };
     let mut inner = Vec::new();
-    let mut lookup = false;
+    let mut is_found = false;
     let mut reader = Reader::new(contents);
     while let Ok(Some(tag)) = reader.peek() {
         let whole = reader.whole_tlv().map_err(|_| no_such_element())?;
-        if tag == *next && !lookup {
-            lookup = true;
+        if tag == *next && !is_found {
+            is_found = true;
             inner.extend(extended(whole, rest, addition)?);
         } else {
             inner.extend_from_slice(whole);
         }
     }
-    if lookup { Ok(tlv_bytes(tag, &inner)) } else { Err(no_such_element()) }
+    if is_found { Ok(tlv_bytes(tag, &inner)) } else { Err(no_such_element()) }
 }
 
 fn metadata(seq_number: i64, event: usize, address: &str, iccid: Iccid) -> NotificationMetadata {

@@ -9,10 +9,10 @@
 mod admin;
 mod arrange;
 mod binding;
-mod bpp;
+pub mod bpp;
 mod case;
 mod cases;
-mod euicc;
+pub mod euicc;
 mod operator;
 mod order;
 mod report;
@@ -22,7 +22,7 @@ mod testbed;
 mod verdict;
 
 pub use admin::{Admin, ProfileView};
-pub use arrange::{PROFILE_TYPE, package};
+pub use arrange::{PROFILE_TYPE, minimal_package, package};
 pub use binding::Binding;
 pub use case::{Case, Need, Run, Scope};
 pub use cases::table;

@@ -116,7 +116,7 @@ impl Order {
             (profile.icon, "a profile with an icon"),
         ]
         .into_iter()
-        .find_map(|(wanted, what)| wanted.then_some(what))
+        .find_map(|(is_requested, what)| is_requested.then_some(what))
     }
 
     /// Returns the first property that a configured activation code may not have.
@@ -127,7 +127,10 @@ impl Order {
             (self.confirmation_code.is_some(), "an order with a confirmation code"),
             (self.state != StockState::Released, "an order that is not released"),
         ];
-        plain.into_iter().find_map(|(wanted, what)| wanted.then_some(what)).or_else(|| self.beyond_es2plus())
+        plain
+            .into_iter()
+            .find_map(|(is_requested, what)| is_requested.then_some(what))
+            .or_else(|| self.beyond_es2plus())
     }
 }
 

@@ -87,6 +87,7 @@ impl Iterator for Commands<'_> {
         };
         let (command, rest) = match parsed {
             Ok((command, rest)) => (Ok(command), rest),
+            // req: V.250-Malformed
             Err(malformed) => (Err(malformed), ""),
         };
         self.rest = rest.trim_start();
@@ -205,6 +206,7 @@ mod tests {
         );
     }
 
+    // req: V.250-Malformed
     #[test]
     fn parsing_ends_after_a_malformed_command() {
         assert_eq!(commands("E1)E0"), [basic("E", Some(1)), Err(Malformed)]);

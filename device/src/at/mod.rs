@@ -228,6 +228,7 @@ impl<D: CardInterface> AtModem<D> {
             Refusal::Card(_) if self.has(Quirk::SimFailure) => Some(CmeError::SIM_FAILURE),
             Refusal::Card(error) | Refusal::MobileTermination(error) => Some(error),
         }
+        // req: TS.27.007-9.1-Cmee
         .filter(|_| self.settings.cmee > 0)
     }
 

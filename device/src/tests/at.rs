@@ -123,6 +123,7 @@ async fn an_overlong_line_is_an_error_and_the_next_line_is_executed() {
     assert_eq!(port.raw("\rAT\r").await, "<|ERROR<|<|OK<|");
 }
 
+// req: TS.27.007-9.1-Cmee
 #[tokio::test]
 async fn errors_are_reported_according_to_cmee() {
     let mut port = Port::new(EchoCard::default(), &[]);

@@ -195,6 +195,7 @@ async fn subscribers_of_every_algorithm_are_served() {
     }
 }
 
+// req: TS.33.102-MacA
 #[tokio::test]
 async fn wrong_keys_cause_a_mac_failure_on_the_card() {
     let testbed = testbed();

@@ -270,6 +270,7 @@ async fn the_terminal_profile_announces_the_implemented_facilities() {
     testbed.device.await.unwrap().unwrap();
 }
 
+// req: TS.31.111-7.1.1-Busy
 #[tokio::test(start_paused = true)]
 async fn a_message_reaches_the_card_and_its_answer_reaches_the_client() {
     let mut testbed = testbed().await;
@@ -571,6 +572,7 @@ async fn a_reset_discards_the_toolkit_state_and_the_device_registers_again() {
     assert_eq!(status, LocationStatus::Normal);
 }
 
+// req: TS.102.223-7-Unsupported
 #[tokio::test(start_paused = true)]
 async fn unsupported_and_malformed_commands_are_answered() {
     let mut testbed = testbed().await;

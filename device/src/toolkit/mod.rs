@@ -259,6 +259,7 @@ impl Toolkit {
                         Some(_) => true,
                     };
                     let beyond_capabilities = GeneralResult::BEYOND_CAPABILITIES;
+                    // req: TS.102.223-7-Unsupported
                     if is_here {
                         refused
                     } else {

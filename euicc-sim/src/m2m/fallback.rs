@@ -39,7 +39,9 @@ pub(super) fn timer_expired(context: &mut M2mContext<'_>) {
         return;
     }
     match context.state.toolkit.notification.as_ref().map(|pending| pending.kind) {
+        // req: SGP.02-3.16-Network
         Some(Kind::Changed) => roll_back(context),
+        // req: SGP.02-3.16-Loss
         Some(Kind::Declaration | Kind::RolledBack | Kind::FellBack) | None => {
             fall_back(context);
         }
@@ -56,14 +58,17 @@ pub(super) fn notification_timer_expired(context: &mut M2mContext<'_>) {
         return;
     }
     let settings = context.toolkit_settings();
+    // req: SGP.02-3.15-Repeat
     if pending.attempts < settings.notification_attempts {
         return delivery::send(context, scp81::notify);
     }
     let has_changed = match pending.kind {
+        // req: SGP.02-3.16-Confirmation
         Kind::Changed => {
             roll_back(context);
             context.state.toolkit.change.is_some()
         }
+        // req: SGP.02-3.16-Failed
         Kind::RolledBack => fall_back(context),
         Kind::Declaration | Kind::FellBack => false,
     };

@@ -87,6 +87,7 @@ pub(crate) fn confirm(context: &mut M2mContext<'_>, sequence_number: u16) -> Res
     let confirmed = match state.notification.clone() {
         Some(pending) if pending.sequence_number == sequence_number => pending,
         _ if state.confirmed == Some(sequence_number) => return Ok(Vec::new()),
+        // req: SGP.02-4.1.1.12-Unknown
         _ => return Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
     };
     context.update_toolkit_state(|state| {
@@ -103,6 +104,7 @@ pub(crate) fn confirm(context: &mut M2mContext<'_>, sequence_number: u16) -> Res
     let is_fallback = |isd_p: &Aid| context.state.fallback.as_ref() == Some(isd_p);
     match left {
         Some(left)
+            // req: SGP.02-3.15-Pol1
             if context.persistent.pol1(&left).delete_when_disabled
                 && !is_fallback(&left)
                 && context.persistent.enabled.as_ref() != Some(&left)

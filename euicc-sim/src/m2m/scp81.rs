@@ -168,6 +168,7 @@ fn interrupt(context: &mut M2mContext<'_>, why: &str) {
     disconnect(context);
     let Some(session) = context.state.toolkit.session.clone() else { return next(context) };
     match Parameters::find(context, &session.parameters) {
+        // req: SGP.02-2.4.4-Retry
         Some(parameters) if session.notification.is_none() && session.attempts <= parameters.retries => {
             context.volatile.cat.toolkit.agent = Agent::Waiting;
             start(context, TimerPurpose::Session, parameters.retry_seconds);

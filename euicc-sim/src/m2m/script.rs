@@ -121,6 +121,7 @@ fn run_command(
         }
         // Immediate actions are not supported, because nothing is executed before the response.
         // Error actions are not needed, because a failure ends the script.
+        // req: TS.102.226-5.2.1-Actions
         script::Command::ImmediateAction(_) | script::Command::ErrorAction(_) => {
             (refused(StatusWord::FUNCTION_NOT_SUPPORTED), false)
         }

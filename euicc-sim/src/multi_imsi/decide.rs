@@ -55,6 +55,7 @@ pub(super) fn decide(
         }
     };
     record.has_been_registered |= !is_refused;
+    // req: TS.31.111-6.4.7.1-Attempts
     let may_select =
         wanted == default || record.tries < MAX_SELECTIONS_PER_COUNTRY && record.picks < MAX_SELECTIONS;
     if wanted != active && may_select {
@@ -151,6 +152,7 @@ mod tests {
     }
 
     /// The number of changes in a day is limited for any sequence of reports.
+    // req: TS.31.111-6.4.7.1-Attempts
     #[test]
     fn the_number_of_changes_is_limited() {
         let mut state = 1u32;

@@ -111,6 +111,7 @@ fn with_algorithm(change: impl Fn(&mut AlgoParameter)) -> TestPackage {
     })
 }
 
+// req: TS.33.102-Sqn
 #[test]
 fn a_profile_authenticates_with_milenage() {
     let test_package = with_algorithm(|own| {

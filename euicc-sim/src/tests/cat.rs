@@ -135,6 +135,7 @@ fn a_memory_reset_announces_a_uicc_reset() {
     testbed.expect(FETCH, UICC_RESET);
 }
 
+// req: TS.102.223-Envelope
 #[test]
 fn envelopes_are_checked() {
     let mut testbed = Testbed::new();

@@ -332,6 +332,7 @@ fn a_profile_switch_clears_the_selection_of_every_channel() {
     testbed.expect("00A4000C02 2FE2", "9000");
 }
 
+// req: TS.102.221-11-Class, TS.102.221-11-Instruction
 #[test]
 fn unknown_classes_and_instructions_are_refused() {
     let mut testbed = with_generated();

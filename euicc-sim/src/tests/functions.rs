@@ -66,6 +66,7 @@ fn iccids(list: &[ProfileInfo]) -> Vec<String> {
     list.iter().map(|profile| profile.iccid.unwrap().to_string()).collect()
 }
 
+// req: SGP.22-5.7.15-Search
 #[test]
 fn profiles_are_found_by_iccid_aid_and_class() {
     let mut testbed = Testbed::new();

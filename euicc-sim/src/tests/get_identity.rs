@@ -159,6 +159,7 @@ fn the_home_network_decrypts_the_suci() {
     }
 }
 
+// req: TS.33.501-C.3-Key
 #[test]
 #[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn invalid_get_identity_commands_are_refused() {

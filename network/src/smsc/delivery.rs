@@ -72,6 +72,7 @@ impl Smsc {
                 // This message or another one to the same subscriber is being delivered. Its end is
                 // notified.
                 Some(imsi) if busy.contains(&imsi) => {}
+                // req: TS.23.040-3.2-Validity
                 _ if stored.expires <= now => {
                     over.push((id.clone(), MessageState::Expired, "the validity period is over"));
                 }

@@ -196,6 +196,7 @@ async fn a_message_waits_until_its_device_attaches() {
     assert_eq!(testbed.smsc.waiting(), 0);
 }
 
+// req: TS.23.040-3.2-Validity
 #[tokio::test(start_paused = true)]
 async fn an_expired_message_is_not_delivered() {
     let testbed = testbed();

@@ -193,14 +193,15 @@ impl SmDpPlus {
     }
 
     fn read(&self, request: &Request<Bytes>) -> Result<(&'static dyn Route<AdminApi>, AdminCall), Problem> {
-        api::check_origin::<AdminApi>(request, |name| self.0.core.config.own_address(name).is_some())?;
+        let settings = &self.0.core.config.server;
+        api::check_origin::<AdminApi>(request, |name| settings.own_address(name).is_some())?;
         let (route, id) = api::find::<AdminApi>(request)?;
         Ok((route, route.call(&id, request)?))
     }
 
-    /// Load, decide, commit. Starts again from the beginning when another transaction committed a
-    /// conflicting change first. A read needs no commit. A list is a snapshot, and a conflict check
-    /// on a busy server would never succeed.
+    /// Loads the records, executes the function and commits. Starts again if another transaction has
+    /// committed a conflicting change. A read is not committed: a list is a snapshot, and on a busy
+    /// server its conflict check would never succeed.
     async fn decide<T>(&self, is_read: bool, call: &dyn Call<AdminApi, T>) -> Result<T, Problem> {
         let Inner { core, log, .. } = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {

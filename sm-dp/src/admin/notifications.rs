@@ -25,7 +25,8 @@ pub(super) struct NotificationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     iccid: Option<String>,
     /// The reported event: "installation result", "enable", "disable" or "delete".
-    told: String,
+    #[serde(rename = "told")]
+    event: String,
     /// The time of receipt.
     at: Timestamp,
 }
@@ -51,7 +52,7 @@ impl NotificationView {
             eid: parts.next()?.to_owned(),
             sequence_number: parts.next()?.parse().ok()?,
             iccid: parts.next().filter(|iccid| !iccid.is_empty()).map(str::to_owned),
-            told: taken.told,
+            event: taken.event,
             at: taken.at,
         })
     }

@@ -56,7 +56,7 @@ impl OrderView {
         let named = order.matching_id.clone().filter(|matching_id| !matching_id.is_empty());
         let activation_code = named.map(|matching_id| {
             let code = ActivationCode {
-                smdp_address: config.address.clone(),
+                smdp_address: config.server.address.clone(),
                 matching_id,
                 smdp_oid: None,
                 confirmation_code_required,

@@ -12,7 +12,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Context, Problem, ensured::Ensured, order_view::OrderView, schema::MatchingIdText, stock::profile,
+    Context, Problem,
+    ensured::Ensured,
+    order_view::OrderView,
+    schema::MatchingIdText,
+    stock::{profile, profile_without_order},
 };
 use crate::{
     Config, ProfileState, Protection, Rebinding,
@@ -109,11 +113,7 @@ pub(super) async fn show(
 
 /// DELETE /admin/v1/orders/{iccid}
 pub(super) async fn end(context: &mut Context<'_, '_>, arguments: &Arguments<Iccid>) -> Result<(), Problem> {
-    let mut profile = profile(context, arguments.id).await?;
-    if let Ok(order) = profile.order() {
-        es2plus::forget(&mut context.decision, profile.iccid, order).await?;
-    }
-    retry::forget_last(&mut context.decision, &mut profile);
+    let mut profile = profile_without_order(context, arguments.id).await?;
     profile.status = ProfileStatus::Available;
     profile.save(context.decision.tx)?;
     Ok(())
@@ -241,15 +241,17 @@ impl NewOrder {
                     format!("DELETE /admin/v1/orders/{iccid} makes it Available again"),
                 ))
             }
-            (None, Some(wanted)) => match download_order::any_of_type(&mut context.decision, wanted).await {
-                Ok(profile) => Ok(profile),
-                Err(Rejection::Fault(fault)) => Err(fault.into()),
-                Err(Rejection::Refusal(_)) => Err(Problem::conflict(
-                    format!("cannot order a profile of type {wanted:?}"),
-                    "no profile of this type in stock is Available",
-                    "POST /admin/v1/stock adds a profile; GET /admin/v1/stock lists all profiles",
-                )),
-            },
+            (None, Some(requested)) => {
+                match download_order::any_of_type(&mut context.decision, requested).await {
+                    Ok(profile) => Ok(profile),
+                    Err(Rejection::Fault(fault)) => Err(fault.into()),
+                    Err(Rejection::Refusal(_)) => Err(Problem::conflict(
+                        format!("cannot order a profile of type {requested:?}"),
+                        "no profile of this type in stock is Available",
+                        "POST /admin/v1/stock adds a profile; GET /admin/v1/stock lists all profiles",
+                    )),
+                }
+            }
             _ => Err(Problem::bad_request(
                 "cannot place the order",
                 "the order must name the profile in exactly one way",

@@ -134,13 +134,8 @@ pub(super) async fn remove(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<Iccid>,
 ) -> Result<(), Problem> {
-    let mut profile = profile(context, arguments.id).await?;
-    if let Ok(order) = profile.order() {
-        es2plus::forget(&mut context.decision, profile.iccid, order).await?;
-    }
-    retry::forget_last(&mut context.decision, &mut profile);
-    profile.discard(context.decision.tx).await?;
-    Ok(())
+    let profile = profile_without_order(context, arguments.id).await?;
+    Ok(profile.discard(context.decision.tx).await?)
 }
 
 /// Returns the profile with this ICCID.
@@ -153,6 +148,20 @@ pub(super) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Resu
             "GET /admin/v1/stock lists all profiles; POST /admin/v1/stock adds one",
         )
     })
+}
+
+/// Returns the profile with this ICCID after its order, in any state, has been deleted from all other
+/// records. The caller changes the record of the profile.
+pub(super) async fn profile_without_order(
+    context: &mut Context<'_, '_>,
+    iccid: Iccid,
+) -> Result<Profile, Problem> {
+    let mut profile = profile(context, iccid).await?;
+    if let Ok(order) = profile.order() {
+        es2plus::forget(&mut context.decision, profile.iccid, order).await?;
+    }
+    retry::forget_last(&mut context.decision, &mut profile);
+    Ok(profile)
 }
 
 impl ProfileView {
@@ -195,7 +204,7 @@ impl NewProfile {
 
     /// Adds the profile to the stock unless its ICCID is already there.
     pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Profile>, Problem> {
-        let address = context.decision.config.address.as_str();
+        let address = context.decision.config.server.address.as_str();
         let profile = stock::describe(address, &self.package.0, &self.options()?)
             .map_err(|fault| Problem::because(StatusCode::BAD_REQUEST, fault))?;
         let tx = &mut *context.decision.tx;
@@ -225,11 +234,11 @@ impl NewProfile {
             }),
             icon: self.icon()?,
             notifications: self.notification_address.as_ref().map(|addresses| {
-                let told = |address: &String| NotificationConfigurationInformation {
+                let configuration = |address: &String| NotificationConfigurationInformation {
                     profile_management_operation: stock::every_event(),
                     notification_address: address.clone(),
                 };
-                addresses.iter().map(told).collect()
+                addresses.iter().map(configuration).collect()
             }),
             protection: self.protection,
             rebinding: self.rebinding,

@@ -68,7 +68,7 @@ pub(crate) async fn execute(
         context.tx.put(&MATCHING_IDS, &matching_id, &profile.iccid)?;
     }
     let reply =
-        ConfirmOrderReply { eid, matching_id, smdp_address: Some(context.config.address.to_string()) };
+        ConfirmOrderReply { eid, matching_id, smdp_address: Some(context.config.server.address.to_string()) };
     call.save(context, &mut profile, &reply)?;
     if request.release_flag {
         register_event(context, &mut profile, before).await?;
@@ -139,7 +139,7 @@ async fn matching_id(
             .into());
     }
     let code = ActivationCode {
-        smdp_address: context.config.address.clone(),
+        smdp_address: context.config.server.address.clone(),
         matching_id: chosen.clone(),
         smdp_oid: None,
         confirmation_code_required: requires_confirmation_code(request),

@@ -57,9 +57,9 @@ pub(crate) async fn execute(
 
 async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> Decision<Profile> {
     match (request.iccid, &request.profile_type) {
-        (Some(iccid), wanted) => {
+        (Some(iccid), requested) => {
             let profile = own_profile(context, iccid, &request.header).await?;
-            if wanted.as_ref().is_some_and(|wanted| *wanted != profile.profile_type) {
+            if requested.as_ref().is_some_and(|requested| *requested != profile.profile_type) {
                 // req: SGP.22-5.3.1-TypeMismatch
                 return Err(Status::ProfileTypeMismatch
                     .because(format!("the profile is of type {:?}", profile.profile_type))
@@ -68,15 +68,15 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
             }
             Ok(profile)
         }
-        (None, Some(wanted)) => {
-            if context.tx.get(&PROFILE_TYPES, wanted).await?.is_none() {
+        (None, Some(requested)) => {
+            if context.tx.get(&PROFILE_TYPES, requested).await?.is_none() {
                 // req: SGP.22-5.3.1-TypeUnknown
                 return Err(Status::ProfileTypeUnknown
                     .because("no profile in stock is of this type")
-                    .about(wanted)
+                    .about(requested)
                     .into());
             }
-            any_of_type(context, wanted).await
+            any_of_type(context, requested).await
         }
         (None, None) => {
             // req: SGP.22-5.3.1-NoProfile
@@ -86,9 +86,9 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
 }
 
 /// Returns an available profile of a type, or refuses if there is none left.
-pub(crate) async fn any_of_type(context: &mut Context<'_, '_>, wanted: &str) -> Decision<Profile> {
-    stock::any_of_type(context.tx, context.world, wanted).await?.ok_or_else(|| {
+pub(crate) async fn any_of_type(context: &mut Context<'_, '_>, requested: &str) -> Decision<Profile> {
+    stock::any_of_type(context.tx, context.world, requested).await?.ok_or_else(|| {
         // req: SGP.22-5.3.1-TypeUnavailable
-        Status::ProfileTypeUnavailable.because("no profile of this type is available").about(wanted).into()
+        Status::ProfileTypeUnavailable.because("no profile of this type is available").about(requested).into()
     })
 }

@@ -46,8 +46,8 @@ impl Options {
     }
 }
 
-/// Builds the first script, for the ISD-R. It names the ISD-P and carries CERT.DP.ECDSA (the whole
-/// of 7F21).
+/// Builds the first script, for the ISD-R. It names the ISD-P and contains CERT.DP.ECDSA (the
+/// whole of 7F21).
 pub(crate) fn certificate_script(isd_p: &Aid, certificate: &[u8]) -> Vec<u8> {
     let apdus = [es5::install_for_personalization(isd_p), es5::store_certificate(certificate)];
     script(apdus.map(Command::Apdu).into(), Chaining::FirstKept)
@@ -128,8 +128,8 @@ impl Agreement {
         let answered = apdus(answer, &[SECOND])?;
         let data = answered.last().map(|apdu| apdu.data.as_slice()).unwrap_or_default();
         let Receipt { derivation_random, receipt } = Receipt::parse(data).map_err(unreadable)?;
-        let asked = self.template.scenario_parameter & KeyAgreement::DERIVATION_RANDOM != 0;
-        if asked != derivation_random.is_some() {
+        let is_random_requested = self.template.scenario_parameter & KeyAgreement::DERIVATION_RANDOM != 0;
+        if is_random_requested != derivation_random.is_some() {
             return Err(CardFault::Unreadable(
                 "the derivation random is missing or was not requested".to_owned(),
             ));

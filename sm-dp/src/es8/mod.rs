@@ -1,4 +1,4 @@
-//! ES8, the interface to the ISD-P, carried over ES3.SendData and the ISD-R: SGP.02 section 4.1.3.
+//! ES8, the interface to the ISD-P, reached through ES3.SendData and the ISD-R: SGP.02 section 4.1.3.
 //!
 //! This module builds command scripts and evaluates card responses. [`rsp::sgp02::es5`] encodes the
 //! C-APDUs and [`crypto`] does the cryptography; the simulated card has its own implementation of
@@ -63,7 +63,7 @@ impl fmt::Display for CardFault {
 
 impl std::error::Error for CardFault {}
 
-/// Encodes a script in the format that ES3.SendData carries.
+/// Encodes a script in the format of ES3.SendData.
 fn script(commands: Vec<Command>, chaining: Chaining) -> Vec<u8> {
     Script { form: Form::Definite, chaining: Some(chaining), commands }.to_bytes()
 }

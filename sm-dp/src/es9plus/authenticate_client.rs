@@ -1,7 +1,7 @@
 //! ES9+.AuthenticateClient: SGP.22 section 5.6.3.
 //!
 //! Checks the eUICC's authentication response and offers the profile of the requested order. The
-//! order of the checks is observable, so keep it.
+//! order of the checks is observable and must not change.
 
 use certs::EuiccCertificate;
 use rsp::{
@@ -86,12 +86,12 @@ async fn decide(
     let signed = with_signature(smdp_signed2.bytes(), &response.euicc_signature1);
     let smdp_signature2 = dp.pb.key.sign(&signed).as_bytes().to_vec();
 
-    session.expires = context.now.plus(context.config.session_lifetime);
+    session.expires = context.now.plus(context.config.server.session_lifetime);
     session.awaits = Awaits::GetBoundProfilePackage {
         offer: Offer {
             iccid: profile.iccid,
             order: order.id.clone(),
-            matching_id: wanted_matching_id(response)?.to_owned(),
+            matching_id: requested_matching_id(response)?.to_owned(),
             eid: euicc.eid,
             euicc_key: Octets(euicc.public_key.to_sec1().to_vec()),
             euicc_curve: euicc.public_key.curve().into(),
@@ -110,23 +110,27 @@ async fn decide(
 
 /// Returns the MatchingID of the requested download. A missing MatchingID is treated as an empty
 /// one.
-fn wanted_matching_id(response: &AuthenticateResponseOk) -> Result<&str, Refusal> {
+fn requested_matching_id(response: &AuthenticateResponseOk) -> Result<&str, Refusal> {
     // req: SGP.22-v3.1-5.6.3-Function
     let unsupported =
         |what| Status::FunctionUnsupported.because(format!("this SM-DP+ does not support {what}"));
-    let wanted = match &*response.euicc_signed1.ctx_params1 {
-        CtxParams1::CtxParamsForCommonAuthentication(wanted) => wanted,
+    let params = match &*response.euicc_signed1.ctx_params1 {
+        CtxParams1::CtxParamsForCommonAuthentication(params) => params,
         CtxParams1::CtxParamsForDeviceChange(_) => return Err(unsupported("device change")),
         CtxParams1::CtxParamsForProfileRecovery(_) => return Err(unsupported("profile recovery")),
         CtxParams1::CtxParamsForPushServiceRegistration(_) => return Err(unsupported("push service")),
     };
-    let matching_id = wanted.matching_id.as_deref().unwrap_or_default();
+    let matching_id = params.matching_id.as_deref().unwrap_or_default();
     // req: SGP.22-5.6.3-MatchingIdLength
     if matching_id.len() > MAX_MATCHING_ID {
         return Err(Status::MatchingIdRefused.because("a MatchingID cannot be this long"));
     }
     // req: SGP.22-v3.1-5.6.3-Operation
-    if wanted.operation_type.as_ref().is_some_and(|may_be| !may_be.has(operation_type::PROFILE_DOWNLOAD)) {
+    if params
+        .operation_type
+        .as_ref()
+        .is_some_and(|operations| !operations.has(operation_type::PROFILE_DOWNLOAD))
+    {
         return Err(Status::MatchingIdRefused
             .because("this SM-DP+ only offers profile downloads, which the request excludes")
             .about(matching_id));
@@ -140,7 +144,7 @@ async fn offer(
     euicc: &EuiccCertificate,
     response: &AuthenticateResponseOk,
 ) -> Decision<Profile> {
-    let mut profile = find(context, wanted_matching_id(response)?, euicc.eid).await?;
+    let mut profile = find(context, requested_matching_id(response)?, euicc.eid).await?;
     let checked = check(context, &mut profile, euicc, response).await;
     let point = NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK;
     outbox::report_outcome(context, &profile, euicc.eid, point, &checked).await?;
@@ -154,7 +158,7 @@ async fn check(
     euicc: &EuiccCertificate,
     response: &AuthenticateResponseOk,
 ) -> Decision<()> {
-    let matching_id = wanted_matching_id(response)?;
+    let matching_id = requested_matching_id(response)?;
     let iccid = profile.iccid;
     let refused = |why: String| Status::MatchingIdRefused.because(why).about(matching_id);
     let state = profile.state();

@@ -1,7 +1,7 @@
 //! ES9+.GetBoundProfilePackage: SGP.22 section 5.6.2.
 //!
 //! Binds the package to the one-time key of the eUICC. A retry gets the same package. The order of
-//! the checks is observable, so keep it.
+//! the checks is observable and must not change.
 
 use crypto::ConfirmationCodeHash;
 use rsp::{

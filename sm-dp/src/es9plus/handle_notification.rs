@@ -54,7 +54,7 @@ pub(crate) async fn execute(
 }
 
 /// Processes an installation result. It is signed by the eUICC that the session authenticated and
-/// carries no certificate.
+/// contains no certificate.
 async fn installed(
     context: &mut Context<'_, '_>,
     result: &ProfileInstallationResult,
@@ -274,8 +274,8 @@ async fn is_recorded(context: &mut Context<'_, '_>, key: &str) -> Decision<bool>
     Ok(context.tx.get(&NOTIFICATIONS, key).await?.is_some())
 }
 
-fn record(context: &mut Context<'_, '_>, key: &str, what: &str) -> Decision<()> {
-    let taken = TakenNotification { at: context.now, told: what.to_owned() };
+fn record(context: &mut Context<'_, '_>, key: &str, event: &str) -> Decision<()> {
+    let taken = TakenNotification { at: context.now, event: event.to_owned() };
     Ok(context.tx.put(&NOTIFICATIONS, key, &taken)?)
 }
 

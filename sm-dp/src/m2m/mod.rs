@@ -1,7 +1,7 @@
 //! The SM-DP of SGP.02, which pushes profiles to eUICCs that an SM-SR manages.
 //!
 //! [`SmDp`] shares the stock with [`SmDpPlus`](crate::SmDpPlus). It serves ES2 for operators and
-//! calls SM-SRs over ES3. ES8 is carried over ES3 to the card. Each procedure is a record that
+//! calls SM-SRs over ES3. Scripts of ES8 reach the card through ES3. Each procedure is a record that
 //! advances when an SM-SR responds, so it survives a restart.
 
 pub mod config;

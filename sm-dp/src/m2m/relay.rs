@@ -65,43 +65,45 @@ pub(crate) async fn begin(context: &mut Context<'_, '_>, sm_sr: &Oid, relay: Rel
 pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ended) -> Result<(), Fault> {
     let Some(relay) = context.tx.get(&RELAYS, id).await? else { return Ok(()) };
     context.tx.delete(&RELAYS, id);
-    let base = |how| BaseResponse { function_execution_status: how, ..BaseResponse::default() };
+    let base = |status| BaseResponse { function_execution_status: status, ..BaseResponse::default() };
     let answer = &relay.answer;
     // The schemas of ES2 have no place for the card's detailed response.
-    macro_rules! back {
-        ($function:ident, $response:ident, $asked:ident) => {{
-            let how = match response_of::<es3::$asked>(ended) {
+    macro_rules! respond {
+        ($function:ident, $response:ident, $called:ident) => {{
+            let status = match response_of::<es3::$called>(ended) {
                 Ok(it) => it.base.function_execution_status,
                 Err(why) => why,
             };
-            let response = es2::$response { base: base(how), euicc_response_data: None };
+            let response = es2::$response { base: base(status), euicc_response_data: None };
             context.answer::<es2::$function>(answer, response).await?;
         }};
         ($function:ident, $response:ident) => {
-            back!($function, $response, $function)
+            respond!($function, $response, $function)
         };
     }
     match &relay.function {
-        Relayed::Enable(_) => back!(EnableProfile, EnableProfileResponse),
-        Relayed::Disable(_) => back!(DisableProfile, DisableProfileResponse),
+        Relayed::Enable(_) => respond!(EnableProfile, EnableProfileResponse),
+        Relayed::Disable(_) => respond!(DisableProfile, DisableProfileResponse),
         Relayed::Delete(iccid) => {
-            back!(DeleteProfile, DeleteProfileResponse, DeleteIsdp);
+            respond!(DeleteProfile, DeleteProfileResponse, DeleteIsdp);
             if download::is_deleted(ended) {
                 forget(context, relay.eid, *iccid).await?;
             } else if is_unconfirmed(ended) {
                 start_audit(context, relay.eid, *iccid).await?;
             }
         }
-        Relayed::SetFallBack(_) => back!(SetFallBackAttribute, SetFallBackAttributeResponse),
-        Relayed::SetEmergency(_) => back!(SetEmergencyProfileAttribute, SetEmergencyProfileAttributeResponse),
+        Relayed::SetFallBack(_) => respond!(SetFallBackAttribute, SetFallBackAttributeResponse),
+        Relayed::SetEmergency(_) => {
+            respond!(SetEmergencyProfileAttribute, SetEmergencyProfileAttributeResponse)
+        }
         Relayed::Audit(_) => {
-            let (how, eis) = match response_of::<es3::AuditEis>(ended) {
+            let (status, eis) = match response_of::<es3::AuditEis>(ended) {
                 Ok(it) => {
                     (it.base.function_execution_status, it.eis.map(|eis| operator_view(eis, &relay.operator)))
                 }
                 Err(why) => (why, None),
             };
-            let response = es2::AuditEisResponse { base: base(how), eis };
+            let response = es2::AuditEisResponse { base: base(status), eis };
             context.answer::<es2::AuditEis>(answer, response).await?;
         }
     }

@@ -52,14 +52,14 @@ async fn find(
     request: &DownloadProfileRequest,
 ) -> Decision<Profile> {
     match (request.iccid, &request.profile_type) {
-        (Some(iccid), wanted) => {
+        (Some(iccid), requested) => {
             let Some(profile) = context.tx.get(&PROFILES, &iccid.to_string()).await? else {
                 return Err(Status::IccidUnknown
                     .because("no profile in stock has this ICCID")
                     .about(iccid)
                     .into());
             };
-            if wanted.as_ref().is_some_and(|wanted| *wanted != profile.profile_type) {
+            if requested.as_ref().is_some_and(|requested| *requested != profile.profile_type) {
                 let why = format!("the profile is of type {:?}", profile.profile_type);
                 return Err(Status::ProfileTypeUnknown.because(why).about(iccid).into());
             }
@@ -70,17 +70,17 @@ async fn find(
             }
             Ok(profile)
         }
-        (None, Some(wanted)) => {
-            if context.tx.get(&PROFILE_TYPES, wanted).await?.is_none() {
+        (None, Some(requested)) => {
+            if context.tx.get(&PROFILE_TYPES, requested).await?.is_none() {
                 let why = "no profile in stock is of this type";
-                return Err(Status::ProfileTypeUnknown.because(why).about(wanted).into());
+                return Err(Status::ProfileTypeUnknown.because(why).about(requested).into());
             }
-            if let Some(profile) = stock::any_of_type(context.tx, context.world, wanted).await? {
+            if let Some(profile) = stock::any_of_type(context.tx, context.world, requested).await? {
                 return Ok(profile);
             }
             Err(Status::ProfileTypeUnavailable
                 .because("no profile of this type is available")
-                .about(wanted)
+                .about(requested)
                 .into())
         }
         (None, None) => {

@@ -17,7 +17,7 @@ pub struct Session {
     pub server_address: String,
     /// The CI that issued the server's certificates in this session.
     pub server_ci: SubjectKeyIdentifier,
-    /// The CI under which the eUICC was asked to sign.
+    /// The CI under which the eUICC is to sign.
     pub euicc_ci: SubjectKeyIdentifier,
     /// The time at which the session expires.
     pub expires: Timestamp,

@@ -33,7 +33,7 @@ impl Api {
     }
 
     /// Sends a request that the document describes. The response must match the document.
-    async fn ask(&self, method: Method, target: &str, body: Option<Value>) -> (StatusCode, Value) {
+    async fn call(&self, method: Method, target: &str, body: Option<Value>) -> (StatusCode, Value) {
         if let Err(why) = self.document.check_request(&method, target, body.as_ref()) {
             panic!("{method} {target}: the document does not allow the request: {why}");
         }
@@ -61,19 +61,19 @@ impl Api {
     }
 
     async fn get(&self, target: &str) -> Value {
-        let (status, body) = self.ask(Method::GET, target, None).await;
+        let (status, body) = self.call(Method::GET, target, None).await;
         assert_eq!(status, StatusCode::OK, "{body}");
         body
     }
 
     async fn post(&self, target: &str, body: Value) -> Value {
-        let (status, body) = self.ask(Method::POST, target, Some(body)).await;
+        let (status, body) = self.call(Method::POST, target, Some(body)).await;
         assert_eq!(status, StatusCode::CREATED, "{body}");
         body
     }
 
     async fn delete(&self, target: &str) {
-        let (status, body) = self.ask(Method::DELETE, target, None).await;
+        let (status, body) = self.call(Method::DELETE, target, None).await;
         assert_eq!(status, StatusCode::NO_CONTENT, "{body}");
     }
 

@@ -24,7 +24,7 @@ async fn an_order_is_released_downloadable_and_can_be_ended() {
     let api = Api::of(&testbed).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
     let target = format!("/admin/v1/orders/{ICCID}");
-    let (status, _) = api.ask(Method::GET, &target, None).await;
+    let (status, _) = api.call(Method::GET, &target, None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let placed = order(&api, json!({})).await;
     assert_eq!((&placed["iccid"], &placed["state"]), (&json!(ICCID), &json!("Released")));
@@ -75,8 +75,8 @@ async fn an_lpa_gets_the_refusal_of_the_requested_state() {
         match refusal {
             Some(refusal) => assert_eq!(answer.refused(), refusal, "{body}"),
             None => {
-                let asked_for_code = answer.done().smdp_signed2.cc_required_flag;
-                assert_eq!(asked_for_code, body.get("confirmationCode").is_some(), "{body}");
+                let is_code_required = answer.done().smdp_signed2.cc_required_flag;
+                assert_eq!(is_code_required, body.get("confirmationCode").is_some(), "{body}");
             }
         }
         api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
@@ -137,7 +137,7 @@ async fn orders_by_type_use_each_profile_once() {
     }
     ordered.sort_by_key(|iccid| iccid.to_string());
     assert_eq!(ordered, [ICCID, OTHER_ICCID]);
-    let (status, problem) = api.ask(Method::POST, "/admin/v1/orders", Some(by_type)).await;
+    let (status, problem) = api.call(Method::POST, "/admin/v1/orders", Some(by_type)).await;
     assert_eq!(status, StatusCode::CONFLICT, "{problem}");
 }
 
@@ -186,7 +186,7 @@ async fn contradictory_and_conflicting_orders_are_refused() {
     assert_eq!(api.get("/admin/v1/orders").await, json!([]));
     order(&api, json!({ "matchingId": "TAKEN" })).await;
     for taken in [json!({ "iccid": ICCID }), json!({ "iccid": OTHER_ICCID, "matchingId": "TAKEN" })] {
-        let (status, problem) = api.ask(Method::POST, "/admin/v1/orders", Some(taken)).await;
+        let (status, problem) = api.call(Method::POST, "/admin/v1/orders", Some(taken)).await;
         assert_eq!(status, StatusCode::CONFLICT, "{problem}");
     }
 }

@@ -37,9 +37,9 @@ async fn invalid_requests_get_a_complete_problem_report() {
         (get("/admin/v1/stock/1/2"), StatusCode::NOT_FOUND, "openapi.json"),
         (post("/admin/v1/sessions", "{}"), StatusCode::METHOD_NOT_ALLOWED, "GET"),
     ] {
-        let said = format!("{} {}", request.method(), request.uri());
+        let request_line = format!("{} {}", request.method(), request.uri());
         let why = api.refused(request, status).await;
-        assert!(why.contains(named), "{said}: {why}");
+        assert!(why.contains(named), "{request_line}: {why}");
     }
 }
 

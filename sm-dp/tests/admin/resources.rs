@@ -34,7 +34,7 @@ async fn sessions_can_be_listed_and_deleted() {
     let target = format!("/admin/v1/sessions/{download}");
     api.delete(&target).await;
     assert_eq!(api.get("/admin/v1/sessions").await, json!([]));
-    let (status, _) = api.ask(Method::DELETE, &target, None).await;
+    let (status, _) = api.call(Method::DELETE, &target, None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     euicc.initiate(&testbed.server).await;
     let sessions = api.get("/admin/v1/sessions").await;
@@ -60,7 +60,7 @@ async fn events_are_numbered_and_paged() {
     let page = api.get("/admin/v1/events?after=1").await;
     assert_eq!((&page["next"], &page["events"][0]["function"]), (&json!(2), &json!("ConfirmOrder")));
     // Changes through the API are logged too, and reads are not.
-    let (status, _) = api.ask(Method::DELETE, &format!("/admin/v1/stock/{OTHER_ICCID}"), None).await;
+    let (status, _) = api.call(Method::DELETE, &format!("/admin/v1/stock/{OTHER_ICCID}"), None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let page = api.get("/admin/v1/events?after=2&limit=9").await;
     assert_eq!(page["events"].as_array().unwrap().len(), 1, "{page}");
@@ -81,10 +81,10 @@ async fn a_registered_identifier_is_reserved_for_its_operator() {
         named.download_order(&testbed.server, iccid, None, None).await
     };
     assert_eq!(order().await.refused(), Status::RequesterNotAllowed);
-    let (status, _) = api.ask(Method::GET, target, None).await;
+    let (status, _) = api.call(Method::GET, target, None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let facts = json!({ "certificateOid": named.oid.to_string(), "es2plusAddress": "acme.example:8443" });
-    let (status, made) = api.ask(Method::PUT, target, Some(facts.clone())).await;
+    let (status, made) = api.call(Method::PUT, target, Some(facts.clone())).await;
     assert_eq!(status, StatusCode::OK, "{made}");
     assert_eq!(
         (&made["identifier"], &made["certificateOid"]),
@@ -93,11 +93,11 @@ async fn a_registered_identifier_is_reserved_for_its_operator() {
     assert_eq!(api.get(target).await, made);
     assert_eq!(api.get("/admin/v1/operators").await, json!([made]));
     order().await.done();
-    let (_, made) = api.ask(Method::PUT, target, Some(json!({ "certificateOid": "2.999.1" }))).await;
+    let (_, made) = api.call(Method::PUT, target, Some(json!({ "certificateOid": "2.999.1" }))).await;
     assert_eq!(made.get("es2plusAddress"), None);
     assert_eq!(order().await.refused(), Status::RequesterNotAllowed);
     api.delete(target).await;
-    let (status, _) = api.ask(Method::DELETE, target, None).await;
+    let (status, _) = api.call(Method::DELETE, target, None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(api.get("/admin/v1/operators").await, json!([]));
 }
@@ -154,7 +154,7 @@ async fn an_order_with_an_sm_ds_has_its_event_registered_and_deleted() {
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
     let eid = testbed.euicc().eid.to_string();
     let wanted = json!({ "iccid": ICCID, "eid": eid, "matchingId": "EVENT", "smdsAddress": "smds.example" });
-    let (status, problem) = api.ask(Method::POST, "/admin/v1/orders", Some(wanted.clone())).await;
+    let (status, problem) = api.call(Method::POST, "/admin/v1/orders", Some(wanted.clone())).await;
     assert_eq!(status, StatusCode::BAD_GATEWAY, "{problem}");
     assert!(problem["why"].as_str().unwrap().contains("not there"), "{problem}");
     assert_eq!(testbed.state().await, ProfileState::Available);

@@ -19,12 +19,12 @@ async fn a_profile_can_be_added_shown_and_removed() {
     assert_eq!(api.get(&format!("/admin/v1/stock/{ICCID}")).await, made);
     // The profile is in the same stock as profiles that were added in another way.
     assert_eq!(testbed.profile().await.iccid.to_string(), ICCID);
-    let (status, problem) = api.ask(Method::POST, "/admin/v1/stock", Some(new_profile(ICCID))).await;
+    let (status, problem) = api.call(Method::POST, "/admin/v1/stock", Some(new_profile(ICCID))).await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(problem["what"].as_str().unwrap().contains(ICCID), "{problem}");
     api.delete(&format!("/admin/v1/stock/{ICCID}")).await;
     for method in [Method::GET, Method::DELETE] {
-        let (status, _) = api.ask(method, &format!("/admin/v1/stock/{ICCID}"), None).await;
+        let (status, _) = api.call(method, &format!("/admin/v1/stock/{ICCID}"), None).await;
         assert_eq!(status, StatusCode::NOT_FOUND);
     }
     api.post("/admin/v1/stock", new_profile(ICCID)).await;

@@ -2,89 +2,9 @@
 
 use super::*;
 
-type SpoilAuthenticate = fn(&Testbed, &mut Authenticate);
-
-/// Requests with a single defect each.
-const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
-    // req: SGP.22-5.6.3-TransactionId
-    ("another TransactionID in the envelope", Status::TransactionUnknown, |_, it| {
-        it.outer = TransactionId(vec![1; 16])
-    }),
-    // req: SGP.22-5.6.3-SignedTransactionId
-    ("another TransactionID in euiccSigned1", Status::TransactionUnknown, |_, it| {
-        it.signed.transaction_id = TransactionId(vec![1; 16]);
-    }),
-    // req: SGP.22-5.6.3-Challenge
-    ("another challenge", Status::EuiccVerificationFailed, |_, it| it.signed.server_challenge[0] ^= 1),
-    // req: SGP.22-5.6.3-ServerAddress
-    ("another server address", Status::EuiccVerificationFailed, |_, it| {
-        it.signed.server_address = "other.landfall.example".to_owned();
-    }),
-    // req: SGP.22-5.6.3-Signature
-    ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
-    ("another eUICC's key", Status::EuiccVerificationFailed, |testbed, it| {
-        it.key = testbed.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
-    }),
-    // req: SGP.22-5.6.3-CiUnknown
-    ("a chain of a CI other than the selected one", Status::CiUnknown, |testbed, it| {
-        let other = testbed.euicc_on(Curve::BrainpoolP256r1).credentials;
-        (it.euicc_certificate, it.eum_certificate) =
-            (other.euicc.certificate.der().to_vec(), other.eum.der().to_vec());
-        it.key = other.euicc.key;
-    }),
-    ("the EUM of an unknown CI", Status::CiUnknown, |testbed, it| eum(testbed, it, Defect::StrangerCi)),
-    // req: SGP.22-5.6.3-EumCertificate
-    ("an expired EUM", Status::EumCertificateExpired, |testbed, it| eum(testbed, it, Defect::Expired)),
-    ("an EUM that is not yet valid", Status::EumCertificateVerificationFailed, |testbed, it| {
-        eum(testbed, it, Defect::NotYetValid);
-    }),
-    ("a forged EUM", Status::EumCertificateVerificationFailed, |testbed, it| {
-        eum(testbed, it, Defect::ForgedSignature);
-    }),
-    ("an EUM of another role", Status::EumCertificateVerificationFailed, |testbed, it| {
-        eum(testbed, it, Defect::WrongRole);
-    }),
-    ("an EUM that may issue for any EID", Status::EumCertificateVerificationFailed, |testbed, it| {
-        eum(testbed, it, Defect::NoEidRange);
-    }),
-    // req: SGP.22-5.6.3-EuiccCertificate
-    ("an expired eUICC certificate", Status::EuiccCertificateExpired, |testbed, it| {
-        euicc(testbed, it, Defect::Expired);
-    }),
-    ("a forged eUICC certificate", Status::EuiccCertificateVerificationFailed, |testbed, it| {
-        euicc(testbed, it, Defect::ForgedSignature);
-    }),
-    ("an eUICC certificate of another role", Status::EuiccCertificateVerificationFailed, |testbed, it| {
-        euicc(testbed, it, Defect::WrongRole);
-    }),
-    ("an EID outside the EUM's range", Status::EuiccCertificateVerificationFailed, |testbed, it| {
-        euicc(testbed, it, Defect::EidOutsideRange);
-    }),
-    ("a device change (v3)", Status::FunctionUnsupported, |_, it| {
-        it.ctx_params1 = Some(CtxParams1::CtxParamsForDeviceChange(vec![]));
-    }),
-    ("a profile recovery (v3)", Status::FunctionUnsupported, |_, it| {
-        it.ctx_params1 = Some(CtxParams1::CtxParamsForProfileRecovery(vec![]));
-    }),
-    // req: SGP.22-v3.1-5.6.3-Function
-    ("a push service (v3)", Status::FunctionUnsupported, |_, it| {
-        it.ctx_params1 = Some(CtxParams1::CtxParamsForPushServiceRegistration(vec![]));
-    }),
-    // req: SGP.22-v3.1-5.6.3-Operation
-    ("remote profile management and nothing else (v3)", Status::MatchingIdRefused, |_, it| {
-        it.ctx_params1 = Some(v3(it, &[operation_type::RPM]));
-    }),
-    ("an eUICC certificate that cannot be parsed", Status::EuiccCertificateVerificationFailed, |_, it| {
-        it.euicc_certificate = vec![0x30, 0];
-    }),
-    ("an EUM certificate that cannot be parsed", Status::EumCertificateVerificationFailed, |_, it| {
-        it.eum_certificate = vec![0x30, 0];
-    }),
-];
-
 /// Builds the context parameters of a v3 download.
 fn v3(it: &Authenticate, operations: &[usize]) -> CtxParams1 {
-    let mut params = context(it.matching_id.clone());
+    let mut params = it.download_params();
     if let CtxParams1::CtxParamsForCommonAuthentication(params) = &mut params {
         params.operation_type = Some(BitString::of(operations));
         params.iccid = Some(iccid());
@@ -93,26 +13,22 @@ fn v3(it: &Authenticate, operations: &[usize]) -> CtxParams1 {
     params
 }
 
-fn eum(testbed: &Testbed, it: &mut Authenticate, defect: Defect) {
-    it.eum_certificate = testbed.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap().der;
-}
-
-fn euicc(testbed: &Testbed, it: &mut Authenticate, defect: Defect) {
-    let broken = testbed.pki.issue_with(defect, Role::Euicc, Curve::P256).unwrap();
-    (it.euicc_certificate, it.key) = (broken.der, broken.key);
-}
-
 #[tokio::test]
 async fn authenticate_client_refuses_each_defect_with_its_status_and_changes_nothing() {
-    for (case, status, spoil) in PROOFS {
+    // req: SGP.22-v3.1-5.6.3-Operation
+    let only_rpm: (_, _, fn(&Pki, &mut Authenticate)) =
+        ("remote profile management and nothing else (v3)", Status::MatchingIdRefused, |_, it| {
+            it.ctx_params1 = Some(v3(it, &[operation_type::RPM]));
+        });
+    for (case, status, corrupt) in DEFECTS.iter().chain([&only_rpm]) {
         let testbed = Testbed::new();
         let code = testbed.released(&options()).await;
-        let peer = testbed.euicc();
+        let euicc = testbed.euicc();
         let before = testbed.profile().await;
-        let first = peer.initiate(&testbed.server).await;
-        let mut proof = peer.authenticate(&first, &code);
-        spoil(&testbed, &mut proof);
-        let answer = call::<AuthenticateClient>(&testbed.server, &proof.request()).await;
+        let first = euicc.initiate(&testbed.server).await;
+        let mut proof = euicc.authenticate(&first, &code);
+        corrupt(&testbed.pki, &mut proof);
+        let answer = call::<AuthenticateClient>(&testbed.server, &proof.request().unwrap()).await;
         assert_eq!(answer.refused(), *status, "{case}");
         assert_eq!(testbed.profile().await, before, "{case}");
     }
@@ -139,11 +55,11 @@ const UNFIT: &[(&str, Status, Prepared)] = &[
 
 #[tokio::test]
 async fn authenticate_client_offers_only_eligible_profiles() {
-    for (case, status, spoil) in UNFIT {
+    for (case, status, corrupt) in UNFIT {
         let testbed = Testbed::new();
         let mut euicc = testbed.euicc();
         let mut options = options();
-        spoil(&mut euicc, &mut options);
+        corrupt(&mut euicc, &mut options);
         let package = package(ICCID, &[Service::USIM, Service::MILENAGE]);
         testbed.server.add_profile(&package, &options).await.unwrap();
         let code = testbed.order(|_| {}).await;
@@ -173,7 +89,7 @@ async fn a_matching_id_must_belong_to_a_pending_order() {
     let first = euicc.initiate(&testbed.server).await;
     let mut proof = euicc.authenticate(&first, &code);
     proof.matching_id = None;
-    let answer = call::<AuthenticateClient>(&testbed.server, &proof.request()).await;
+    let answer = call::<AuthenticateClient>(&testbed.server, &proof.request().unwrap()).await;
     assert_eq!(answer.refused(), Status::EidNotAllowed);
 }
 
@@ -316,22 +232,14 @@ async fn an_error_response_of_the_euicc_ends_the_session() {
     let code = testbed.released(&options()).await;
     let euicc = testbed.euicc();
     let another = TransactionId(vec![1; 16]);
-    for (inside, status) in
+    for (inner, status) in
         [(None, Status::EuiccVerificationFailed), (Some(&another), Status::TransactionUnknown)]
     {
         let first = euicc.initiate(&testbed.server).await;
-        let refusal = AuthenticateClientRequest {
-            transaction_id: first.transaction_id.clone(),
-            authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseError(
-                AuthenticateResponseError {
-                    transaction_id: inside.unwrap_or(&first.transaction_id).clone(),
-                    authenticate_error_code: AuthenticateErrorCode::INVALID_CERTIFICATE,
-                },
-            ),
-        };
+        let refusal = authentication_error(&first.transaction_id, inner.unwrap_or(&first.transaction_id));
         // req: SGP.22-5.6.3-EuiccError
         assert_eq!(call::<AuthenticateClient>(&testbed.server, &refusal).await.refused(), status);
-        let late = euicc.authenticate(&first, &code).request();
+        let late = euicc.authenticate(&first, &code).request().unwrap();
         let answer = call::<AuthenticateClient>(&testbed.server, &late).await;
         assert_eq!(answer.refused(), Status::TransactionUnknown);
         assert_eq!(testbed.state().await, ProfileState::Released);
@@ -341,7 +249,7 @@ async fn an_error_response_of_the_euicc_ends_the_session() {
             transaction_id: second.transaction_id.clone(),
             prepare_download_response: PrepareDownloadResponse::DownloadResponseError(
                 PrepareDownloadResponseError {
-                    transaction_id: inside.unwrap_or(&second.transaction_id).clone(),
+                    transaction_id: inner.unwrap_or(&second.transaction_id).clone(),
                     download_error_code: DownloadErrorCode::INVALID_CERTIFICATE,
                 },
             ),
@@ -360,9 +268,9 @@ async fn a_challenge_can_be_answered_only_once() {
     let code = testbed.released(&options()).await;
     let euicc = testbed.euicc();
     let first = euicc.initiate(&testbed.server).await;
-    let wrong = euicc.authenticate(&first, "GUESSED").request();
+    let wrong = euicc.authenticate(&first, "GUESSED").request().unwrap();
     call::<AuthenticateClient>(&testbed.server, &wrong).await.refused();
-    let right = euicc.authenticate(&first, &code).request();
+    let right = euicc.authenticate(&first, &code).request().unwrap();
     assert_eq!(
         call::<AuthenticateClient>(&testbed.server, &right).await.refused(),
         Status::TransactionUnknown
@@ -379,7 +287,7 @@ async fn a_v3_download_request_is_accepted() {
     {
         let mut proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
         proof.ctx_params1 = Some(v3(&proof, operations));
-        call::<AuthenticateClient>(&testbed.server, &proof.request()).await.done();
+        call::<AuthenticateClient>(&testbed.server, &proof.request().unwrap()).await.done();
     }
 }
 
@@ -388,7 +296,8 @@ async fn a_v3_download_request_is_accepted() {
 async fn an_overlong_matching_id_is_refused_and_not_echoed() {
     let testbed = Testbed::new();
     let euicc = testbed.euicc();
-    let absurd = euicc.authenticate(&euicc.initiate(&testbed.server).await, &"A".repeat(4096)).request();
+    let absurd =
+        euicc.authenticate(&euicc.initiate(&testbed.server).await, &"A".repeat(4096)).request().unwrap();
     let response = send::<AuthenticateClient>(&testbed.server, &absurd).await;
     assert_eq!(response.status(), 200);
     assert!(response.body().len() < 400, "{:?}", response.body());

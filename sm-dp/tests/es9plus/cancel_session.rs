@@ -25,7 +25,7 @@ async fn only_temporary_cancel_reasons_keep_the_order() {
         let code = testbed.released(&options()).await;
         let euicc = testbed.euicc();
         let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
-        let request = euicc.signed_cancellation(euicc.cancellation(&ok.transaction_id, reason), false);
+        let request = euicc.cancel(&ok.transaction_id, reason).request();
         call::<CancelSession>(&testbed.server, &request).await.done();
         assert_eq!(testbed.state().await, after, "{reason}");
         // The session no longer exists.
@@ -48,7 +48,7 @@ async fn a_session_cancelled_after_the_package_still_accepts_the_result() {
         let code = testbed.released(&options()).await;
         let euicc = testbed.euicc();
         let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
-        let request = euicc.signed_cancellation(euicc.cancellation(&transaction, reason), false);
+        let request = euicc.cancel(&transaction, reason).request();
         call::<CancelSession>(&testbed.server, &request).await.done();
         notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), success))).await;
         assert_eq!(testbed.state().await, after, "{reason}");
@@ -61,18 +61,20 @@ async fn cancel_session_refuses_each_defect_with_its_status_and_keeps_the_sessio
     let testbed = Testbed::new();
     let code = testbed.released(&options()).await;
     let euicc = testbed.euicc();
-    let stranger = testbed.numbered_euicc(Curve::P256, 1);
+    let other_euicc = testbed.numbered_euicc(Curve::P256, 1);
     let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let id = &ok.transaction_id;
     let unknown = TransactionId(vec![1; 16]);
-    let good = || euicc.cancellation(id, CancelSessionReason::END_USER_REJECTION);
-    let mut outside = euicc.signed_cancellation(good(), false);
-    outside.transaction_id = unknown.clone();
-    let mut inside =
-        euicc.signed_cancellation(euicc.cancellation(&unknown, CancelSessionReason::TIMEOUT), false);
-    inside.transaction_id = id.clone();
-    let mut oid = good();
-    oid.smdp_oid = "2.999.11".parse().unwrap();
+    let with = |corrupt: &dyn Fn(&mut Cancel)| {
+        let mut cancel = euicc.cancel(id, CancelSessionReason::END_USER_REJECTION);
+        corrupt(&mut cancel);
+        cancel.request()
+    };
+    let outer = with(&|it| it.outer = unknown.clone());
+    let inner = with(&|it| it.signed.transaction_id = unknown.clone());
+    let signature = with(&|it| it.corrupt_signature = true);
+    let key = with(&|it| it.key = other_euicc.credentials.euicc.key.clone());
+    let oid = with(&|it| it.signed.smdp_oid = "2.999.11".parse().unwrap());
     let error = CancelSessionRequestEs9 {
         transaction_id: id.clone(),
         cancel_session_response: CancelSessionResponse::CancelSessionResponseError(
@@ -81,14 +83,14 @@ async fn cancel_session_refuses_each_defect_with_its_status_and_keeps_the_sessio
     };
     for (case, request, status) in [
         // req: SGP.22-5.6.5-TransactionId
-        ("unknown transaction", outside, Status::TransactionUnknown),
+        ("unknown transaction", outer, Status::TransactionUnknown),
         // req: SGP.22-5.6.5-SignedTransactionId
-        ("another TransactionID in the signed data", inside, Status::TransactionUnknown),
+        ("another TransactionID in the signed data", inner, Status::TransactionUnknown),
         // req: SGP.22-5.6.5-Signature
-        ("a wrong signature", euicc.signed_cancellation(good(), true), Status::EuiccVerificationFailed),
-        ("another eUICC", stranger.signed_cancellation(good(), false), Status::EuiccVerificationFailed),
+        ("a wrong signature", signature, Status::EuiccVerificationFailed),
+        ("another eUICC's key", key, Status::EuiccVerificationFailed),
         // req: SGP.22-5.6.5-Oid
-        ("another SM-DP+", euicc.signed_cancellation(oid, false), Status::SmdpOidMismatch),
+        ("another SM-DP+", oid, Status::SmdpOidMismatch),
         // req: SGP.22-5.6.5-EuiccError
         ("an error of the eUICC", error, Status::EuiccVerificationFailed),
     ] {

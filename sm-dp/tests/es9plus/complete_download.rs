@@ -2,6 +2,7 @@
 
 use super::*;
 
+// req: SGP.22-2.5-Ppk
 #[tokio::test]
 async fn a_download_installs_the_profile_on_both_curves_with_both_protections() {
     for curve in [Curve::P256, Curve::BrainpoolP256r1] {
@@ -18,7 +19,7 @@ async fn a_download_installs_the_profile_on_both_curves_with_both_protections() 
             assert_eq!(first.server_signed1.server_address, ADDRESS);
             assert_eq!(first.server_signed1.transaction_id, first.transaction_id);
 
-            let request = euicc.authenticate(&first, &code).request();
+            let request = euicc.authenticate(&first, &code).request().unwrap();
             let second = call::<AuthenticateClient>(&testbed.server, &request).await.done();
             assert_eq!(second.smdp_certificate.0, dp.pb.certificate.der());
             assert!(!second.smdp_signed2.cc_required_flag);
@@ -74,6 +75,7 @@ async fn the_published_test_profiles_are_delivered_unchanged() {
     assert_eq!(delivered, 4);
 }
 
+// req: SGP.22-5.5.3-Segments
 #[tokio::test]
 async fn long_metadata_is_sent_in_several_segments() {
     let testbed = Testbed::new();
@@ -100,8 +102,9 @@ async fn any_number_of_servers_share_one_set_of_records() {
     let other = testbed.second_server();
     let euicc = testbed.euicc();
     let first = euicc.initiate(&testbed.server).await;
-    let second =
-        call::<AuthenticateClient>(&other, &euicc.authenticate(&first, &code).request()).await.done();
+    let second = call::<AuthenticateClient>(&other, &euicc.authenticate(&first, &code).request().unwrap())
+        .await
+        .done();
     let key = euicc.one_time_key();
     euicc.get(&testbed.server, &euicc.prepare(&second, &key)).await.done();
     let result = euicc.signed_result(euicc.result(&first.transaction_id, iccid(), true));
@@ -131,7 +134,7 @@ async fn a_session_keeps_its_ci_if_several_are_on_the_same_curve() {
         let (euicc, dp) = (testbed.euicc(), pki.dp(Curve::P256).unwrap());
         let first = euicc.initiate(&testbed.server).await;
         assert_eq!(first.server_certificate.0, dp.auth.certificate.der());
-        let request = euicc.authenticate(&first, &code).request();
+        let request = euicc.authenticate(&first, &code).request().unwrap();
         let second = call::<AuthenticateClient>(&testbed.server, &request).await.done();
         assert_eq!(second.smdp_certificate.0, dp.pb.certificate.der());
         let key = euicc.one_time_key();
@@ -152,41 +155,29 @@ async fn unknown_elements_of_later_versions_are_ignored_but_signed() {
     let mut euicc = testbed.euicc();
     euicc.info2.uicc_capability = BitString::of(&(0..70).collect::<Vec<_>>());
     euicc.info2.rsp_capability = BitString::of(&(0..40).collect::<Vec<_>>());
-    let key = euicc.credentials.euicc.key.clone();
 
-    let mut proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
-    proof.later = true;
-    let ok = call::<AuthenticateClient>(&testbed.server, &proof.request()).await.done();
-    let signed = with_later_elements(&euicc.cancellation(&ok.transaction_id, CancelSessionReason::POSTPONED));
-    let cancellation = CancelSessionRequestEs9 {
-        transaction_id: ok.transaction_id.clone(),
-        cancel_session_response: CancelSessionResponse::CancelSessionResponseOk(CancelSessionResponseOk {
-            euicc_cancel_session_signature: sign(&key, signed.bytes(), false),
-            euicc_cancel_session_signed: signed,
-        }),
-    };
-    call::<CancelSession>(&testbed.server, &cancellation).await.done();
+    let proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
+    let request = proof.request_with(with_later_elements(&*proof.signed().unwrap()));
+    let ok = call::<AuthenticateClient>(&testbed.server, &request).await.done();
+    let cancel = euicc.cancel(&ok.transaction_id, CancelSessionReason::POSTPONED);
+    let request = cancel.request_with(with_later_elements(&cancel.signed));
+    call::<CancelSession>(&testbed.server, &request).await.done();
 
-    let mut proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
-    proof.later = true;
-    let ok = call::<AuthenticateClient>(&testbed.server, &proof.request()).await.done();
-    let mut prepare = euicc.prepare(&ok, &euicc.one_time_key());
-    prepare.later = true;
-    euicc.get(&testbed.server, &prepare).await.done();
+    let proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
+    let request = proof.request_with(with_later_elements(&*proof.signed().unwrap()));
+    let ok = call::<AuthenticateClient>(&testbed.server, &request).await.done();
+    let prepare = euicc.prepare(&ok, &euicc.one_time_key());
+    let request = prepare.request_with(with_later_elements(&prepare.signed));
+    call::<GetBoundProfilePackage>(&testbed.server, &request).await.done();
     let data = with_later_elements(&euicc.result(&ok.transaction_id, iccid(), true));
-    let result = PendingNotification::ProfileInstallationResult(ProfileInstallationResult {
-        euicc_sign_pir: sign(&key, data.bytes(), false),
-        profile_installation_result_data: data,
-    });
-    assert_eq!(notify(&testbed.server, result).await, 204);
+    assert_eq!(notify(&testbed.server, euicc.signed_result_with(data)).await, 204);
     assert_eq!(testbed.state().await, ProfileState::Installed);
-    let PendingNotification::OtherSignedNotification(mut enabled) =
+    let PendingNotification::OtherSignedNotification(enabled) =
         euicc.notification(2, notification_event::ENABLE, iccid())
     else {
         unreachable!()
     };
-    enabled.tbs_other_notification = with_later_elements(&*enabled.tbs_other_notification);
-    enabled.euicc_notification_signature = sign(&key, enabled.tbs_other_notification.bytes(), false);
+    let enabled = euicc.notification_with(with_later_elements(&*enabled.tbs_other_notification));
     notify(&testbed.server, PendingNotification::OtherSignedNotification(enabled)).await;
     assert_eq!(testbed.records.list("notifications", "").await.unwrap().len(), 2);
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 
-type SpoilPrepare = fn(&Testbed, &mut Prepare);
+type CorruptPrepare = fn(&Testbed, &mut Prepare);
 
-const PREPARATIONS: &[(&str, Status, SpoilPrepare)] = &[
+const PREPARATIONS: &[(&str, Status, CorruptPrepare)] = &[
     // req: SGP.22-5.6.2-TransactionId
     ("another TransactionID in the envelope", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16])
@@ -14,12 +14,12 @@ const PREPARATIONS: &[(&str, Status, SpoilPrepare)] = &[
         it.signed.transaction_id = TransactionId(vec![1; 16]);
     }),
     // req: SGP.22-5.6.2-Signature
-    ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
+    ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.corrupt_signature = true),
     ("a signature without smdpSignature2", Status::EuiccVerificationFailed, |_, it| {
         it.smdp_signature2.clear()
     }),
     ("another eUICC's key", Status::EuiccVerificationFailed, |testbed, it| {
-        it.key = testbed.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
+        it.key = testbed.numbered_euicc(Curve::P256, 1).credentials.euicc.key.clone();
     }),
     ("a one-time key that is not a point of the curve", Status::EuiccVerificationFailed, |_, it| {
         it.signed.euicc_otpk[40] ^= 1
@@ -28,13 +28,13 @@ const PREPARATIONS: &[(&str, Status, SpoilPrepare)] = &[
 
 #[tokio::test]
 async fn get_bound_profile_package_refuses_each_defect_and_binds_nothing() {
-    for (case, status, spoil) in PREPARATIONS {
+    for (case, status, corrupt) in PREPARATIONS {
         let testbed = Testbed::new();
         let code = testbed.released(&options()).await;
         let euicc = testbed.euicc();
         let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
         let mut prepare = euicc.prepare(&ok, &euicc.one_time_key());
-        spoil(&testbed, &mut prepare);
+        corrupt(&testbed, &mut prepare);
         assert_eq!(euicc.get(&testbed.server, &prepare).await.refused(), *status, "{case}");
         assert_eq!(testbed.state().await, ProfileState::Released, "{case}");
     }
@@ -205,8 +205,8 @@ async fn cancelling_one_session_ends_the_order_for_a_second_session() {
     let euicc = testbed.euicc();
     let first = euicc.try_authenticate(&testbed.server, &code).await.done();
     let second = euicc.try_authenticate(&testbed.server, &code).await.done();
-    let cancelled = euicc.cancellation(&first.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(cancelled, false)).await.done();
+    let cancel = euicc.cancel(&first.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
     let answer = euicc.get(&testbed.server, &euicc.prepare(&second, &euicc.one_time_key())).await;
     assert_eq!(answer.refused(), Status::ProfileUnavailable);
     assert_eq!(testbed.state().await, ProfileState::Error);
@@ -220,7 +220,7 @@ async fn an_invalid_request_after_the_package_keeps_the_session_for_the_result()
     let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let mut prepare = euicc.prepare(&ok, &euicc.one_time_key());
     euicc.get(&testbed.server, &prepare).await.done();
-    prepare.spoil_signature = true;
+    prepare.corrupt_signature = true;
     assert_eq!(euicc.get(&testbed.server, &prepare).await.refused(), Status::EuiccVerificationFailed);
     notify(&testbed.server, euicc.signed_result(euicc.result(&ok.transaction_id, iccid(), true))).await;
     assert_eq!(testbed.state().await, ProfileState::Installed);

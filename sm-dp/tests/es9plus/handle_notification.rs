@@ -24,8 +24,8 @@ const RESULTS: &[(&str, SpoilResult)] = &[
         euicc.signed_result(euicc.result(&TransactionId(vec![1; 16]), iccid(), true))
     }),
     ("a wrong signature", |testbed, euicc, transaction| {
-        let stranger = testbed.numbered_euicc(Curve::P256, 1);
-        stranger.signed_result(euicc.result(transaction, iccid(), true))
+        let other_euicc = testbed.numbered_euicc(Curve::P256, 1);
+        other_euicc.signed_result(euicc.result(transaction, iccid(), true))
     }),
     ("another SM-DP+", |_, euicc, transaction| {
         let mut data = euicc.result(transaction, iccid(), true);
@@ -51,13 +51,13 @@ const RESULTS: &[(&str, SpoilResult)] = &[
 // req: SGP.22-5.6.4-InvalidResult
 #[tokio::test]
 async fn an_invalid_installation_result_is_acknowledged_and_changes_nothing() {
-    for (case, spoil) in RESULTS {
+    for (case, corrupt) in RESULTS {
         let testbed = Testbed::new();
         let code = testbed.released(&options()).await;
         let euicc = testbed.euicc();
         let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
         testbed.events.take();
-        assert_eq!(notify(&testbed.server, spoil(&testbed, &euicc, &transaction)).await, 204, "{case}");
+        assert_eq!(notify(&testbed.server, corrupt(&testbed, &euicc, &transaction)).await, 204, "{case}");
         assert_eq!(testbed.state().await, ProfileState::Downloaded, "{case}");
         let events = testbed.events.take();
         assert!(
@@ -110,21 +110,21 @@ async fn other_notifications_are_accepted_only_from_the_euicc_with_the_profile()
     let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
     let enabled = || euicc.notification(2, notification_event::ENABLE, iccid());
-    let spoilt = |spoil: &dyn Fn(&mut rsp::sgp22::OtherSignedNotification)| {
+    let corrupted = |corrupt: &dyn Fn(&mut rsp::sgp22::OtherSignedNotification)| {
         let PendingNotification::OtherSignedNotification(mut it) = enabled() else { unreachable!() };
-        spoil(&mut it);
+        corrupt(&mut it);
         PendingNotification::OtherSignedNotification(it)
     };
-    let stranger = testbed.numbered_euicc(Curve::P256, 1);
+    let other_euicc = testbed.numbered_euicc(Curve::P256, 1);
     let expired = testbed.pki.issue_with(Defect::Expired, Role::Eum, Curve::P256).unwrap().der;
     for (case, notification) in [
-        ("another eUICC", stranger.notification(2, notification_event::ENABLE, iccid())),
+        ("another eUICC", other_euicc.notification(2, notification_event::ENABLE, iccid())),
         ("another profile", euicc.notification(2, notification_event::ENABLE, OTHER_ICCID.parse().unwrap())),
-        ("a wrong signature", spoilt(&|it| it.euicc_notification_signature[3] ^= 1)),
-        ("an expired EUM", spoilt(&|it| it.eum_certificate.0 = expired.clone())),
+        ("a wrong signature", corrupted(&|it| it.euicc_notification_signature[3] ^= 1)),
+        ("an expired EUM", corrupted(&|it| it.eum_certificate.0 = expired.clone())),
         (
             "a sequence number that differs from the signed one",
-            spoilt(&|it| {
+            corrupted(&|it| {
                 let mut metadata = it.tbs_other_notification.clone().into_value();
                 metadata.seq_number = 9;
                 it.tbs_other_notification = Raw::new(metadata);
@@ -149,7 +149,7 @@ async fn a_later_notification_proves_that_the_profile_is_installed() {
     let testbed = Testbed::new();
     let code = testbed.released(&options()).await;
     let euicc = testbed.euicc();
-    let stranger = testbed.numbered_euicc(Curve::P256, 1);
+    let other_euicc = testbed.numbered_euicc(Curve::P256, 1);
     let installation_count = async || testbed.records.list("installations", "").await.unwrap().len();
     let early = euicc.notification(1, notification_event::ENABLE, iccid());
     assert_eq!(notify(&testbed.server, early).await, 204);
@@ -160,7 +160,7 @@ async fn a_later_notification_proves_that_the_profile_is_installed() {
     );
     let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     assert_eq!(
-        notify(&testbed.server, stranger.notification(2, notification_event::ENABLE, iccid())).await,
+        notify(&testbed.server, other_euicc.notification(2, notification_event::ENABLE, iccid())).await,
         204
     );
     assert_eq!(
@@ -240,8 +240,8 @@ async fn a_late_success_is_recorded_even_if_the_order_has_ended() {
     let euicc = testbed.euicc();
     let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     let retry = euicc.try_authenticate(&testbed.server, &code).await.done();
-    let cancellation = euicc.cancellation(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(cancellation, false)).await.done();
+    let cancel = euicc.cancel(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
     assert_eq!(testbed.state().await, ProfileState::Error);
     testbed.wait(Duration::from_secs(60 * 24 * 3600));
     notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
@@ -253,8 +253,8 @@ async fn a_late_success_is_recorded_even_if_the_order_has_ended() {
     let code = testbed.released(&options()).await;
     let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     let retry = euicc.try_authenticate(&testbed.server, &code).await.done();
-    let cancellation = euicc.cancellation(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(cancellation, false)).await.done();
+    let cancel = euicc.cancel(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
     testbed.order(|_| {}).await;
     notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
     assert_eq!(testbed.state().await, ProfileState::Released);

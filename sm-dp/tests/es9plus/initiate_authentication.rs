@@ -4,45 +4,27 @@ use super::*;
 
 #[tokio::test]
 async fn initiate_authentication_refuses_each_defect_with_its_status() {
-    let stranger = vec![SubjectKeyIdentifier(vec![7; 20])];
     let testbed = Testbed::new();
-    let euicc = testbed.euicc();
-    let mut address = euicc.initiation();
-    address.smdp_address = "other.landfall.example".to_owned();
-    let mut too_new = euicc.initiation();
-    too_new.euicc_info1.svn = Version([9, 0, 0]);
-    let mut too_old = euicc.initiation();
-    too_old.euicc_info1.svn = Version([1, 0, 0]);
-    let mut verification = euicc.initiation();
-    verification.euicc_info1.euicc_ci_pk_id_list_for_verification = stranger.clone();
-    let mut no_verification = euicc.initiation();
-    no_verification.euicc_info1.euicc_ci_pk_id_list_for_verification = vec![];
-    let mut signing = euicc.initiation();
-    signing.euicc_info1.euicc_ci_pk_id_list_for_signing = stranger;
-    for (case, request, status) in [
-        // req: SGP.22-5.6.1-Address
-        ("the address of another server", address, Status::SmdpAddressRefused),
-        // req: SGP.22-5.6.1-Svn
-        ("the eUICC needs a later version", too_new, Status::SvnUnsupported),
-        ("the eUICC is of an earlier version", too_old, Status::SvnUnsupported),
-        // req: SGP.22-5.6.1-CiForVerification
-        ("no certificate below the eUICC's CIs", verification, Status::CiForVerificationUnavailable),
-        ("the eUICC verifies under no CI", no_verification, Status::CiForVerificationUnavailable),
-        // req: SGP.22-5.6.1-CiForSigning
-        ("no trusted CI for signing", signing, Status::CiForSigningUnsupported),
-    ] {
-        assert_eq!(
-            call::<InitiateAuthentication>(&testbed.server, &request).await.refused(),
-            status,
-            "{case}"
-        );
+    let valid = testbed.euicc().initiation();
+    let other_address = "other.landfall.example".to_owned();
+    // req: SGP.22-5.6.1-Address
+    let request = InitiateAuthenticationRequest { smdp_address: other_address, ..valid.clone() };
+    let answer = call::<InitiateAuthentication>(&testbed.server, &request).await;
+    assert_eq!(answer.refused(), Status::SmdpAddressRefused);
+    let statuses =
+        [Status::SvnUnsupported, Status::CiForVerificationUnavailable, Status::CiForSigningUnsupported];
+    for (case, euicc_info1, status) in defective_infos(&valid.euicc_info1, statuses) {
+        let request = InitiateAuthenticationRequest { euicc_info1, ..valid.clone() };
+        let answer = call::<InitiateAuthentication>(&testbed.server, &request).await;
+        assert_eq!(answer.refused(), status, "{case}");
     }
     assert!(testbed.server.sessions().await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn the_address_is_case_insensitive_and_can_be_one_of_several() {
-    let testbed = Testbed::with(|config| config.other_addresses.push("smdpp.other.example".parse().unwrap()));
+    let testbed =
+        Testbed::with(|config| config.server.other_addresses.push("smdpp.other.example".parse().unwrap()));
     let euicc = testbed.euicc();
     for address in ["SMDPP.Landfall.EXAMPLE", "Smdpp.Other.Example"] {
         let mut request = euicc.initiation();

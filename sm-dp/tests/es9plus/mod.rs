@@ -19,21 +19,22 @@ mod sessions;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::euicc::{Authenticate, Prepare, context, notify, sign, smdp_oid, with_later_elements};
+use crate::failing_records::FailingRecords;
+use crate::mutual_authentication::{DEFECTS, defective_infos};
+use crate::support::euicc::{notify, smdp_oid, with_later_elements};
 use crate::support::{ADDRESS, Euicc, Expect, ICCID, OTHER_ICCID, Testbed, call, package, send};
 use certs::{Defect, Pki, PkiOptions, Role};
 use crypto::Curve;
 use profile::element::Service;
 use rsp::der::{Asn1, BitString, Null, Raw};
 use rsp::ids::{SubjectKeyIdentifier, TransactionId, Version};
-use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, ErrorResult, FinalResult, ProfileInstallationResult};
+use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, ErrorResult, FinalResult};
 use rsp::sgp22::es9plus::{
-    AuthenticateClient, AuthenticateClientRequest, CancelSession, CancelSessionRequestEs9,
-    GetBoundProfilePackage, GetBoundProfilePackageRequest, InitiateAuthentication,
+    AuthenticateClient, CancelSession, CancelSessionRequestEs9, GetBoundProfilePackage,
+    GetBoundProfilePackageRequest, InitiateAuthentication, InitiateAuthenticationRequest,
 };
 use rsp::sgp22::es10b::{
-    AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse, CancelSessionError,
-    CancelSessionResponse, CancelSessionResponseOk, DownloadErrorCode, PrepareDownloadResponse,
+    CancelSessionError, CancelSessionResponse, DownloadErrorCode, PrepareDownloadResponse,
     PrepareDownloadResponseError,
 };
 use rsp::sgp22::{
@@ -41,8 +42,9 @@ use rsp::sgp22::{
     operation_type, ppr, uicc_capability,
 };
 use rsp::status::Status;
+use sgp23::euicc::{Authenticate, Cancel, Prepare, authentication_error};
 use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, Protection, Rebinding, SmDpPlus};
-use world::{ChangeSet, Committed, Fault, MemoryRecords, Outcome, Records, Stored, World};
+use world::{Outcome, World};
 
 fn options() -> ProfileOptions {
     ProfileOptions::default()

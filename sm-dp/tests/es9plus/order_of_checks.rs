@@ -7,8 +7,8 @@ use super::*;
 // req: SGP.22-5.6.1-Order
 #[tokio::test]
 async fn initiate_authentication_checks_address_version_verification_signing() {
-    type Spoil = fn(&mut rsp::sgp22::es9plus::InitiateAuthenticationRequest);
-    let defects: [(Status, Spoil); 4] = [
+    type Corrupt = fn(&mut rsp::sgp22::es9plus::InitiateAuthenticationRequest);
+    let defects: [(Status, Corrupt); 4] = [
         (Status::SmdpAddressRefused, |it| it.smdp_address = "other.landfall.example".to_owned()),
         (Status::SvnUnsupported, |it| it.euicc_info1.svn = Version([9, 0, 0])),
         (Status::CiForVerificationUnavailable, |it| {
@@ -19,7 +19,7 @@ async fn initiate_authentication_checks_address_version_verification_signing() {
     let testbed = Testbed::new();
     for first in 0..defects.len() {
         let mut request = testbed.euicc().initiation();
-        defects[first..].iter().for_each(|(_, spoil)| spoil(&mut request));
+        defects[first..].iter().for_each(|(_, corrupt)| corrupt(&mut request));
         let answer = call::<InitiateAuthentication>(&testbed.server, &request).await;
         assert_eq!(answer.refused(), defects[first].0);
     }
@@ -27,8 +27,8 @@ async fn initiate_authentication_checks_address_version_verification_signing() {
 
 #[tokio::test]
 async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_challenge_matching_id() {
-    type Spoil = fn(&Testbed, &mut Authenticate);
-    let defects: [(Status, Spoil); 7] = [
+    type Corrupt = fn(&Testbed, &mut Authenticate);
+    let defects: [(Status, Corrupt); 7] = [
         (Status::TransactionUnknown, |_, it| it.outer = TransactionId(vec![1; 16])),
         (Status::EumCertificateExpired, |testbed, it| {
             it.eum_certificate = testbed.pki.issue_with(Defect::Expired, Role::Eum, Curve::P256).unwrap().der;
@@ -37,9 +37,9 @@ async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_
             let forged = testbed.pki.issue_with(Defect::ForgedSignature, Role::Euicc, Curve::P256).unwrap();
             it.euicc_certificate = forged.der;
         }),
-        (Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
-        (Status::TransactionUnknown, |_, it| it.signed.transaction_id = TransactionId(vec![1; 16])),
-        (Status::EuiccVerificationFailed, |_, it| it.signed.server_challenge[0] ^= 1),
+        (Status::EuiccVerificationFailed, |_, it| it.corrupt_signature = true),
+        (Status::TransactionUnknown, |_, it| it.inner = TransactionId(vec![1; 16])),
+        (Status::EuiccVerificationFailed, |_, it| it.server_challenge[0] ^= 1),
         (Status::MatchingIdRefused, |_, it| it.matching_id = Some("UNKNOWN".to_owned())),
     ];
     let testbed = Testbed::new();
@@ -47,8 +47,8 @@ async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_
     let euicc = testbed.euicc();
     for first in 0..defects.len() {
         let mut proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
-        defects[first..].iter().for_each(|(_, spoil)| spoil(&testbed, &mut proof));
-        let answer = call::<AuthenticateClient>(&testbed.server, &proof.request()).await;
+        defects[first..].iter().for_each(|(_, corrupt)| corrupt(&testbed, &mut proof));
+        let answer = call::<AuthenticateClient>(&testbed.server, &proof.request().unwrap()).await;
         assert_eq!(answer.refused(), defects[first].0, "defect {first}");
     }
 }
@@ -87,10 +87,10 @@ async fn authenticate_client_checks_eid_release_eligibility_attempts_expiry() {
 
 #[tokio::test]
 async fn get_bound_profile_package_checks_transaction_signature_transaction_confirmation_code_binding() {
-    type Spoil = fn(&mut Prepare);
-    let defects: [(Status, Spoil); 4] = [
+    type Corrupt = fn(&mut Prepare);
+    let defects: [(Status, Corrupt); 4] = [
         (Status::TransactionUnknown, |it| it.outer = TransactionId(vec![1; 16])),
-        (Status::EuiccVerificationFailed, |it| it.spoil_signature = true),
+        (Status::EuiccVerificationFailed, |it| it.corrupt_signature = true),
         (Status::TransactionUnknown, |it| it.signed.transaction_id = TransactionId(vec![1; 16])),
         (Status::ConfirmationCodeMissing, |it| it.signed.hash_cc = None),
     ];
@@ -104,7 +104,7 @@ async fn get_bound_profile_package_checks_transaction_signature_transaction_conf
         let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
         // This one-time key differs from the one that the package is bound to.
         let mut prepare = euicc.prepare(&ok, &euicc.one_time_key()).code("1234");
-        defects[first..].iter().for_each(|(_, spoil)| spoil(&mut prepare));
+        defects[first..].iter().for_each(|(_, corrupt)| corrupt(&mut prepare));
         let status = defects.get(first).map_or(Status::ProfileUnavailable, |(status, _)| *status);
         assert_eq!(euicc.get(&testbed.server, &prepare).await.refused(), status, "defect {first}");
     }
@@ -124,13 +124,13 @@ async fn cancel_session_checks_transaction_signature_transaction_oid() {
         Status::SmdpOidMismatch,
     ];
     for (first, status) in statuses.into_iter().enumerate() {
-        let inside = if first <= 2 { &unknown } else { &ok.transaction_id };
-        let mut cancelled = euicc.cancellation(inside, CancelSessionReason::END_USER_REJECTION);
-        cancelled.smdp_oid = "2.999.11".parse().unwrap();
-        let mut request = euicc.signed_cancellation(cancelled, first <= 1);
-        request.transaction_id = if first == 0 { unknown.clone() } else { ok.transaction_id.clone() };
+        let inner = if first <= 2 { &unknown } else { &ok.transaction_id };
+        let mut cancel = euicc.cancel(inner, CancelSessionReason::END_USER_REJECTION);
+        cancel.outer = if first == 0 { unknown.clone() } else { ok.transaction_id.clone() };
+        cancel.signed.smdp_oid = "2.999.11".parse().unwrap();
+        cancel.corrupt_signature = first <= 1;
         assert_eq!(
-            call::<CancelSession>(&testbed.server, &request).await.refused(),
+            call::<CancelSession>(&testbed.server, &cancel.request()).await.refused(),
             status,
             "defect {first}"
         );

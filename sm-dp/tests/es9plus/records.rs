@@ -2,54 +2,15 @@
 
 use super::*;
 
-/// Records that report a given number of conflicts, or fail.
-struct Contended {
-    records: MemoryRecords,
-    conflicts: std::sync::atomic::AtomicUsize,
-    broken: std::sync::atomic::AtomicBool,
-}
-
-impl Records for Contended {
-    fn read<'a>(
-        &'a self,
-        collection: &'static str,
-        key: &'a str,
-    ) -> world::BoxFuture<'a, Result<Option<Stored>, Fault>> {
-        self.records.read(collection, key)
-    }
-
-    fn first<'a>(
-        &'a self,
-        collection: &'static str,
-        prefix: &'a str,
-        most: usize,
-    ) -> world::BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.records.first(collection, prefix, most)
-    }
-
-    fn commit(&self, changes: ChangeSet) -> world::BoxFuture<'_, Result<Committed, Fault>> {
-        use std::sync::atomic::Ordering::SeqCst;
-        if self.broken.load(SeqCst) {
-            return Box::pin(async { Err(Fault::new("cannot write", "the disk is full", "make room")) });
-        }
-        let one_less = |left: usize| left.checked_sub(1);
-        if self.conflicts.fetch_update(SeqCst, SeqCst, one_less).is_ok() {
-            return Box::pin(async { Ok(Committed::Conflict) });
-        }
-        self.records.commit(changes)
-    }
-}
-
 #[tokio::test]
 async fn a_conflict_repeats_the_function_and_too_many_are_a_fault() {
     use std::sync::atomic::Ordering::SeqCst;
-    let records =
-        Arc::new(Contended { records: MemoryRecords::default(), conflicts: 0.into(), broken: false.into() });
+    let records = Arc::new(FailingRecords::default());
     let testbed = Testbed::over(records.clone(), |_: &mut Config| {});
     let code = testbed.released(&options()).await;
     let euicc = testbed.euicc();
     let first = euicc.initiate(&testbed.server).await;
-    let request = euicc.authenticate(&first, &code).request();
+    let request = euicc.authenticate(&first, &code).request().unwrap();
     records.conflicts.store(5, SeqCst);
     call::<AuthenticateClient>(&testbed.server, &request).await.done();
     assert_eq!(records.conflicts.load(SeqCst), 0);
@@ -57,22 +18,22 @@ async fn a_conflict_repeats_the_function_and_too_many_are_a_fault() {
 
     // With endless conflicts or failing records, the reply is a 500 and nothing changes.
     let first = euicc.initiate(&testbed.server).await;
-    let request = euicc.authenticate(&first, &code).request();
-    for (conflicts, broken) in [(usize::MAX, false), (0, true)] {
+    let request = euicc.authenticate(&first, &code).request().unwrap();
+    for (conflicts, is_full) in [(usize::MAX, false), (0, true)] {
         records.conflicts.store(conflicts, SeqCst);
-        records.broken.store(broken, SeqCst);
+        records.is_full.store(is_full, SeqCst);
         let response = send::<AuthenticateClient>(&testbed.server, &request).await;
         assert_eq!(response.status(), 500);
         assert!(response.body().is_empty());
         assert_eq!(testbed.profile().await.order.unwrap().download_attempts, 1);
     }
-    records.broken.store(false, SeqCst);
+    records.is_full.store(false, SeqCst);
     call::<AuthenticateClient>(&testbed.server, &request).await.done();
 }
 
 #[tokio::test]
 async fn expired_sessions_are_deleted() {
-    let testbed = Testbed::with(|config| config.session_lifetime = Duration::from_secs(10));
+    let testbed = Testbed::with(|config| config.server.session_lifetime = Duration::from_secs(10));
     let euicc = testbed.euicc();
     for _ in 0..50 {
         euicc.initiate(&testbed.server).await;
@@ -91,9 +52,9 @@ async fn every_call_logs_one_event() {
     euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     euicc.try_authenticate(&testbed.server, "WRONG").await.refused();
     let events = testbed.events.take();
-    let told: Vec<_> = events.iter().map(|event| (&*event.interface, &*event.function)).collect();
+    let functions: Vec<_> = events.iter().map(|event| (&*event.interface, &*event.function)).collect();
     assert_eq!(
-        told,
+        functions,
         [
             ("ES9+", "InitiateAuthentication"),
             ("ES9+", "AuthenticateClient"),

@@ -5,11 +5,11 @@ use super::*;
 #[tokio::test]
 async fn a_session_expires_at_each_step() {
     let lifetime = Duration::from_secs(100);
-    let testbed = Testbed::with(|config| config.session_lifetime = lifetime);
+    let testbed = Testbed::with(|config| config.server.session_lifetime = lifetime);
     let code = testbed.released(&options()).await;
     let euicc = testbed.euicc();
     let first = euicc.initiate(&testbed.server).await;
-    let request = euicc.authenticate(&first, &code).request();
+    let request = euicc.authenticate(&first, &code).request().unwrap();
     testbed.wait(lifetime);
     assert_eq!(
         call::<AuthenticateClient>(&testbed.server, &request).await.refused(),
@@ -24,9 +24,10 @@ async fn a_session_expires_at_each_step() {
     // A step before the end of the lifetime renews the session.
     let first = euicc.initiate(&testbed.server).await;
     testbed.wait(lifetime - Duration::from_millis(1));
-    let ok = call::<AuthenticateClient>(&testbed.server, &euicc.authenticate(&first, &code).request())
-        .await
-        .done();
+    let ok =
+        call::<AuthenticateClient>(&testbed.server, &euicc.authenticate(&first, &code).request().unwrap())
+            .await
+            .done();
     testbed.wait(lifetime - Duration::from_millis(1));
     euicc.get(&testbed.server, &euicc.prepare(&ok, &euicc.one_time_key())).await.done();
     // The installation result may take longer.
@@ -41,7 +42,7 @@ async fn functions_in_the_wrong_order_are_refused() {
     let code = testbed.released(&options()).await;
     let euicc = testbed.euicc();
     let first = euicc.initiate(&testbed.server).await;
-    let request = euicc.authenticate(&first, &code).request();
+    let request = euicc.authenticate(&first, &code).request().unwrap();
     let ok = call::<AuthenticateClient>(&testbed.server, &request).await.done();
     // The same function again.
     assert_eq!(

@@ -151,7 +151,7 @@ async fn a_profile_without_confirmed_deletion_cannot_go_to_another_card() {
 }
 
 #[tokio::test]
-async fn a_remnant_can_only_be_deleted() {
+async fn a_profile_left_by_a_failed_download_can_only_be_deleted() {
     for answer in [done(), failed(Status::IccidUnknown)] {
         let testbed = left_behind().await;
         let base = || testbed.request().base;

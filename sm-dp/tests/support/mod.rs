@@ -1,7 +1,5 @@
 //! A testbed with one SM-DP+, and a simulated eUICC with its LPA. A test can corrupt each of their
-//! messages.
-//!
-//! The eUICC only uses `rsp`, `crypto` and `certs`, and no code of `sm-dp`.
+//! messages. The eUICC uses no code of `sm-dp`.
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
@@ -17,9 +15,8 @@ use bytes::Bytes;
 use certs::{Pki, PkiOptions};
 use crypto::Curve;
 use http::{Request, Response};
-use profile::element::{End, PeHeader, ProfileHeader, Service, ServicesList};
-use profile::{Package, ProfileElement};
-use rsp::der::{Asn1, Unknown};
+use profile::element::Service;
+use rsp::der::Asn1;
 use rsp::ids::{Iccid, Version};
 use rsp::sgp22::asn1::{self, Answer, Exchange};
 use rsp::sgp22::json;
@@ -177,22 +174,7 @@ impl Testbed {
 
 /// Builds a minimal package that requires these services.
 pub(crate) fn package(iccid: &str, services: &[Service]) -> Vec<u8> {
-    let iccid: Iccid = iccid.parse().unwrap();
-    let header = ProfileHeader {
-        major_version: 2,
-        minor_version: 3,
-        profile_type: Some(PROFILE_TYPE.to_owned()),
-        iccid: iccid.to_profile_header().into(),
-        pol: None,
-        mandatory_services: ServicesList { services: services.to_vec(), unknown: Unknown::default() },
-        mandatory_gfste_list: vec![],
-        connectivity_parameters: None,
-        mandatory_aids: None,
-        iot_options: None,
-        unknown: Unknown::default(),
-    };
-    let end = End { header: PeHeader::mandated(1), unknown: Unknown::default() };
-    Package { elements: vec![ProfileElement::Header(header), ProfileElement::End(end)] }.encode()
+    sgp23::minimal_package(iccid.parse().unwrap(), PROFILE_TYPE, services)
 }
 
 /// True if this test program uses the ASN.1 binding, according to its name.
@@ -246,7 +228,7 @@ pub(crate) enum Rejection {
 impl PartialEq<Status> for Rejection {
     fn eq(&self, status: &Status) -> bool {
         match self {
-            Self::Status(said) => said.status() == Some(*status),
+            Self::Status(received) => received.status() == Some(*status),
             Self::Code { code, of } => *code == of(*status),
         }
     }

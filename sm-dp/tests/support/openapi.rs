@@ -89,8 +89,8 @@ impl OpenApi {
             assert_eq!(schema, &Value::Bool(true), "a schema that no value matches, at {at}");
             return Ok(());
         };
-        for (keyword, wanted) in keywords {
-            self.check_keyword(value, keywords, keyword, wanted, at)?;
+        for (keyword, expected) in keywords {
+            self.check_keyword(value, keywords, keyword, expected, at)?;
         }
         Ok(())
     }
@@ -100,18 +100,18 @@ impl OpenApi {
         value: &Value,
         schema: &Map<String, Value>,
         keyword: &str,
-        wanted: &Value,
+        expected: &Value,
         at: &str,
     ) -> Result<(), String> {
         let no = |why: String| Err(format!("{at}: {value} {why}"));
         match keyword {
             "$ref" => {
-                let pointer = wanted.as_str().unwrap().strip_prefix('#').unwrap();
-                let target = self.0.pointer(pointer).unwrap_or_else(|| panic!("{wanted} does not resolve"));
+                let pointer = expected.as_str().unwrap().strip_prefix('#').unwrap();
+                let target = self.0.pointer(pointer).unwrap_or_else(|| panic!("{expected} does not resolve"));
                 self.check(value, target, at)
             }
             "type" => {
-                let types = wanted.as_array().cloned().unwrap_or_else(|| vec![wanted.clone()]);
+                let types = expected.as_array().cloned().unwrap_or_else(|| vec![expected.clone()]);
                 let is = |name: &Value| match name.as_str().unwrap() {
                     "null" => value.is_null(),
                     "boolean" => value.is_boolean(),
@@ -122,11 +122,11 @@ impl OpenApi {
                     "object" => value.is_object(),
                     other => panic!("type {other} is not supported by this test"),
                 };
-                if types.iter().any(is) { Ok(()) } else { no(format!("is not of type {wanted}")) }
+                if types.iter().any(is) { Ok(()) } else { no(format!("is not of type {expected}")) }
             }
             "properties" => {
                 let Some(object) = value.as_object() else { return Ok(()) };
-                for (name, schema) in wanted.as_object().unwrap() {
+                for (name, schema) in expected.as_object().unwrap() {
                     if let Some(value) = object.get(name) {
                         self.check(value, schema, &format!("{at}.{name}"))?;
                     }
@@ -136,7 +136,7 @@ impl OpenApi {
             "required" => {
                 let Some(object) = value.as_object() else { return Ok(()) };
                 let missing =
-                    wanted.as_array().unwrap().iter().find(|n| !object.contains_key(n.as_str().unwrap()));
+                    expected.as_array().unwrap().iter().find(|n| !object.contains_key(n.as_str().unwrap()));
                 missing.map_or(Ok(()), |name| no(format!("has no {name}")))
             }
             "additionalProperties" => {
@@ -147,8 +147,9 @@ impl OpenApi {
                     return Ok(());
                 }
                 let mut others = object.iter().filter(|(name, _)| !is_known(name));
-                if *wanted != Value::Bool(false) {
-                    return others.try_for_each(|(name, it)| self.check(it, wanted, &format!("{at}.{name}")));
+                if *expected != Value::Bool(false) {
+                    return others
+                        .try_for_each(|(name, it)| self.check(it, expected, &format!("{at}.{name}")));
                 }
                 let other = others.next();
                 other.map_or(Ok(()), |(name, _)| no(format!("has {name}, which is not in the document")))
@@ -156,13 +157,13 @@ impl OpenApi {
             // Names are checked by the server's own parsers.
             "patternProperties" => {
                 let Some(object) = value.as_object() else { return Ok(()) };
-                let all = wanted.as_object().unwrap().values();
+                let all = expected.as_object().unwrap().values();
                 all.flat_map(|schema| object.iter().map(move |(name, it)| (schema, name, it)))
                     .try_for_each(|(schema, name, it)| self.check(it, schema, &format!("{at}.{name}")))
             }
             "items" => {
                 let items = value.as_array().into_iter().flatten().enumerate();
-                items.into_iter().try_for_each(|(i, item)| self.check(item, wanted, &format!("{at}[{i}]")))
+                items.into_iter().try_for_each(|(i, item)| self.check(item, expected, &format!("{at}[{i}]")))
             }
             "uniqueItems" => {
                 let items = value.as_array().map_or(&[] as &[Value], Vec::as_slice);
@@ -171,35 +172,35 @@ impl OpenApi {
                 if repeated { no("has equal items".to_owned()) } else { Ok(()) }
             }
             "enum" => {
-                if wanted.as_array().unwrap().contains(value) {
+                if expected.as_array().unwrap().contains(value) {
                     Ok(())
                 } else {
-                    no(format!("is not in {wanted}"))
+                    no(format!("is not in {expected}"))
                 }
             }
             "const" => {
-                if wanted == value {
+                if expected == value {
                     Ok(())
                 } else {
-                    no(format!("is not {wanted}"))
+                    no(format!("is not {expected}"))
                 }
             }
             "oneOf" | "anyOf" => {
                 let fitting =
-                    wanted.as_array().unwrap().iter().filter(|s| self.check(value, s, at).is_ok()).count();
+                    expected.as_array().unwrap().iter().filter(|s| self.check(value, s, at).is_ok()).count();
                 let enough = if keyword == "oneOf" { fitting == 1 } else { fitting > 0 };
-                if enough { Ok(()) } else { no(format!("matches {fitting} of {wanted}")) }
+                if enough { Ok(()) } else { no(format!("matches {fitting} of {expected}")) }
             }
             "minimum" => {
-                if value.is_number() && value.as_f64() < wanted.as_f64() {
-                    no(format!("is less than {wanted}"))
+                if value.is_number() && value.as_f64() < expected.as_f64() {
+                    no(format!("is less than {expected}"))
                 } else {
                     Ok(())
                 }
             }
             "maximum" => {
-                if value.is_number() && value.as_f64() > wanted.as_f64() {
-                    no(format!("is more than {wanted}"))
+                if value.is_number() && value.as_f64() > expected.as_f64() {
+                    no(format!("is more than {expected}"))
                 } else {
                     Ok(())
                 }

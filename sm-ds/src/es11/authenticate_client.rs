@@ -42,15 +42,15 @@ pub(crate) async fn execute(
     let (euicc, answer) = challenged.check(&context.credentials.anchors, context.now, answer)?;
     Ok(AuthenticateClientOk {
         transaction_id: id.clone(),
-        event_entries: waiting(context, &euicc, wanted(answer)?).await?,
+        event_entries: waiting(context, &euicc, requested_event_id(answer)?).await?,
     })
 }
 
 /// Returns the ID of the requested event. A missing ID is equivalent to an empty one.
-fn wanted(answer: &AuthenticateResponseOk) -> Result<&str, Refusal> {
+fn requested_event_id(answer: &AuthenticateResponseOk) -> Result<&str, Refusal> {
     match &*answer.euicc_signed1.ctx_params1 {
-        CtxParams1::CtxParamsForCommonAuthentication(wanted) => {
-            Ok(wanted.matching_id.as_deref().unwrap_or_default())
+        CtxParams1::CtxParamsForCommonAuthentication(params) => {
+            Ok(params.matching_id.as_deref().unwrap_or_default())
         }
         // req: SGP.22-5.8.2-Function
         _ => Err(Status::FunctionUnsupported.because("this SM-DS supports the retrieval of events only")),

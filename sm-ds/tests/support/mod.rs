@@ -1,13 +1,8 @@
 //! A testbed with one SM-DS, an SM-DP+ that registers events, and a well-behaved eUICC with its
 //! LPA. A test can corrupt each of their messages. The SM-DP+ and the LPA use no code of `sm-ds`.
 
-#![allow(dead_code, reason = "each test file uses a part")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 pub(crate) mod euicc;
 

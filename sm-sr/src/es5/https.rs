@@ -86,6 +86,7 @@ impl Engine {
         let post = Post::of_http(request);
         let post =
             post.map_err(|error| InvalidRequest { status: StatusCode::BAD_REQUEST, why: error.to_string() })?;
+        // req: SGP.02-2.4.4-Identity
         if post.agent.parse() != Ok(AgentId { eid }) {
             return Err(invalid(
                 StatusCode::FORBIDDEN,

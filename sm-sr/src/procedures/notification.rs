@@ -97,6 +97,7 @@ pub(super) async fn notified(
     } else {
         notified_state.notify_owners(context, &card, None).await?;
     }
+    // req: SGP.02-3.15-Confirm
     confirm(context, &card, notification.sequence_number, via).await?;
     Ok(effect == NotificationEffect::Ended)
 }

@@ -196,6 +196,7 @@ async fn the_eum_can_update_additional_properties() {
     assert_eq!(codes(&response), ("8.1.1".into(), "1.2".into()));
 }
 
+// req: SGP.02-E-Profiles
 #[tokio::test]
 async fn every_caller_sees_its_own_profiles() {
     let testbed = Testbed::new().await;

@@ -489,6 +489,7 @@ async fn a_profile_deleted_by_pol1_is_removed_and_its_owner_notified() {
     assert_eq!(testbed.state(BOOTSTRAP).await, None);
 }
 
+// req: SGP.02-3.15-Confirm
 #[tokio::test]
 async fn the_first_notification_of_a_card_is_confirmed_and_recorded() {
     let testbed = new_testbed().await;

@@ -149,6 +149,7 @@ async fn refusals_of_the_card_are_reported_with_the_script_status() {
     }
 }
 
+// req: SGP.02-2.4.4-Identity
 #[tokio::test]
 async fn a_request_with_a_false_identity_gets_nothing() {
     let testbed = Testbed::new();

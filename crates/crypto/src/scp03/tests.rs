@@ -275,6 +275,7 @@ fn commands_and_responses_are_restored_also_after_resuming() {
     }
 }
 
+// req: GPC-D-Mac
 #[test]
 fn altered_repeated_and_omitted_messages_are_refused() {
     let (mut host, card) = pair();

@@ -90,6 +90,7 @@ fn packets_with_an_altered_bit_are_refused() {
     }
 }
 
+// req: TS.102.225-5-Checksum, TS.102.225-5-Length, TS.102.225-5-Padding
 #[test]
 fn each_invalid_packet_has_its_own_error() {
     let head = [0x16, 0x39, 0x12, 0x12, 0, 0, 1];

@@ -263,6 +263,7 @@ impl Session<'_> {
         }
         // The bodies of the three bind commands have the same fields: section 4.1.
         let admitted = decode::<BindTransceiver>(&frame.body).and_then(|(bind, _)| {
+            // req: SMPP-Bind
             match self.server.centre.admit(bind.system_id.as_str(), bind.password.as_str()) {
                 Ok(()) => Ok(bind.system_id.to_string()),
                 Err(CentreRefusal::UnknownAccount) => Err(CommandStatus::EsmeRinvsysid),
@@ -290,9 +291,11 @@ impl Session<'_> {
 
     async fn submit(&mut self, frame: &Frame) -> Frame {
         let account = match &self.bound {
+            // req: SMPP-State
             Some(bound) if bound.may_submit => bound.account.clone(),
             _ => return Frame::answer(frame, CommandStatus::EsmeRinvbndsts, vec![]),
         };
+        // req: SMPP-Throttled
         if !self.is_in_window() {
             return Frame::answer(frame, CommandStatus::EsmeRthrottled, vec![]);
         }

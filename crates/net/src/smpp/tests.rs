@@ -312,6 +312,7 @@ async fn an_smsc_that_cannot_record_repeats_a_delivery_after_a_pause() {
     assert_eq!(bench.centre.queue.lock().unwrap().len(), 1);
 }
 
+// req: SMPP-Bind, SMPP-State
 #[tokio::test]
 async fn a_session_allows_what_it_is_bound_for() {
     let bench = bench().await;
@@ -406,6 +407,7 @@ async fn invalid_pdus_are_answered_and_the_session_continues_where_possible() {
     assert_eq!(raw.receive().await, None);
 }
 
+// req: SMPP-Throttled
 #[tokio::test]
 async fn fast_submissions_are_throttled() {
     let bench = serve_at("127.0.0.1:0", Arc::default(), Some(2)).await;

@@ -87,6 +87,7 @@ impl Call {
         }
         let certificate = request.extensions().get::<PeerCertificate>();
         let certificate = certificate.and_then(|included| Certificate::from_der(included.0.clone()).ok());
+        // req: SGP.02-B-Certificate
         let Some(certificate) = certificate else {
             return Err(invalid(StatusCode::FORBIDDEN, "TLS has no certificate for the caller"));
         };
@@ -96,6 +97,7 @@ impl Call {
         let ids = certificate.registered_ids();
         let caller = match &envelope.header.from.entity_id {
             Some(named) if ids.contains(named) => named.clone(),
+            // req: SGP.02-B-EntityId
             Some(named) => {
                 let reason =
                     format!("the caller's certificate does not contain the EntityId {named} of From");
@@ -106,13 +108,15 @@ impl Call {
                 _ => return Err(invalid(StatusCode::FORBIDDEN, "From has no EntityId")),
             },
         };
-        if let Some(meant) = envelope.header.to.entity_id.as_ref().filter(|meant| *meant != own) {
-            return Err(SoapFault::sender(format!("the message is for {meant}; this is {own}")).into());
+        // req: SGP.02-B-To
+        if let Some(addressee) = envelope.header.to.entity_id.as_ref().filter(|addressee| *addressee != own) {
+            return Err(SoapFault::sender(format!("the message is for {addressee}; this is {own}")).into());
         }
         let element = envelope.element().to_owned();
         let request = if element.ends_with("Request") {
             let base = envelope.base_request()?;
             let identifier = base.function_call_identifier.trim().to_owned();
+            // req: SGP.02-5.1.1-CallIdentifier
             if identifier.is_empty() || identifier.len() > MAX_IDENTIFIER {
                 let reason = format!("a functionCallIdentifier must have 1 to {MAX_IDENTIFIER} octets");
                 return Err(SoapFault::sender(reason).into());
@@ -295,7 +299,7 @@ impl Reply {
 }
 
 /// Finds the function or the notification of a call and returns its reply: see
-/// [`soap`](crate::soap#in-ten-lines). Without `else`, a call that is not found is refused.
+/// [`soap`](crate::soap#example). Without `else`, a call that is not found is refused.
 #[macro_export]
 macro_rules! soap_dispatch {
     (

@@ -15,7 +15,7 @@
 //! | asynchronous | HTTP 202; [`Answer::Now`] at once or [`Sender::answer`] later: a callback to ReplyTo | [`Sender::call`] |
 //! | notification | HTTP 202 | [`Sender::notify`] |
 //!
-//! # In ten lines
+//! # Example
 //!
 //! ```
 //! use rsp::{ids::Oid, sgp02::{BaseResponse, Response as _, es3, status::Status}, time::Timestamp};
@@ -48,7 +48,7 @@
 //!         })
 //!     }
 //!     fn resumed<'a>(&'a self, tx: &'a mut Tx<'_>, now: Timestamp, ended: &'a Ended) -> BoxFuture<'a, Result<(), Fault>> {
-//!         // `ended.continuation` was passed to `ask`; `ended.response::<es7::HandoverEuicc>()` is the response, or the
+//!         // `ended.continuation` was passed to `Sender::call`; `ended.response::<es7::HandoverEuicc>()` is the response, or the
 //!         // reason why there is none.
 //!         Box::pin(async { Ok(()) })
 //!     }

@@ -23,14 +23,14 @@ pub(super) fn read_response(
         return None;
     }
     // A peer may acknowledge a notification or a callback with any body.
-    let wanted = expected?;
+    let expected = expected?;
     let read = || {
         let malformed = |why: String| CallFailure::Malformed(format!("HTTP {}: {why}", response.status()));
         let text = soap::text(response.body()).map_err(|e| malformed(e.to_string()))?;
         let document = xml::parse(text).map_err(|e| malformed(e.to_string()))?;
         match Envelope::receive(&document).map_err(|e| malformed(e.to_string()))? {
             Received::Fault(fault) => Err(CallFailure::Fault(fault)),
-            Received::Message(envelope) if envelope.element() == wanted => {
+            Received::Message(envelope) if envelope.element() == expected => {
                 let related = envelope.header.relates_to.as_deref().map(MessageId::key);
                 match (related.and_then(|uri| uri.rsplit('/').next()), unique) {
                     (Some(theirs), Some(ours)) if theirs != ours => {
@@ -40,7 +40,7 @@ pub(super) fn read_response(
                 }
             }
             Received::Message(envelope) => {
-                Err(malformed(format!("{} instead of {wanted}", envelope.element())))
+                Err(malformed(format!("{} instead of {expected}", envelope.element())))
             }
         }
     };

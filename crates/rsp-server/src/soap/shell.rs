@@ -45,7 +45,7 @@ pub(super) struct Inner {
 enum HttpReply {
     /// HTTP 200 with a message.
     Message(ResponseMessage, Outcome),
-    /// HTTP 202 without one.
+    /// HTTP 202 without a message.
     Accepted(Outcome),
     /// A SOAP fault.
     Fault(InvalidRequest),
@@ -67,7 +67,7 @@ impl Soap {
     /// Sets the connections to peers. Has no effect if they have been set before.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
-        // A second value would have missed the wake-ups that went to the first one.
+        // Another value would have missed the wake-ups that the first value received.
         let _ = self.0.peers.set(peers);
         self
     }
@@ -247,7 +247,7 @@ impl Inner {
                 Ok(HttpReply::Accepted(outcome))
             }
             Kind::Later(action) => {
-                // Unless the decision has answered by the ticket already.
+                // The decision may have answered by the ticket already.
                 if let Some(ReceivedCall { state: State::Pending(mut ticket), .. }) =
                     tx.get(&CALLS, key).await?
                 {
@@ -276,6 +276,7 @@ impl Inner {
         key: &str,
         mut received: ReceivedCall,
     ) -> Result<HttpReply, Fault> {
+        // req: SGP.02-5.1.1-Repeated
         if received.element != call.element || received.digest != call.digest {
             let reason = "the functionCallIdentifier belongs to another call";
             return Ok(HttpReply::Fault(SoapFault::sender(reason).into()));

@@ -58,6 +58,7 @@ fn eis(namespace: Namespace) -> Eis {
     }
 }
 
+// req: SGP.02-5.1.1.3-Digest
 #[test]
 fn a_signature_survives_transport_and_does_not_verify_altered_data() {
     let eum = pki().credential(Role::Eum, Curve::P256).unwrap();

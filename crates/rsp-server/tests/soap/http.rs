@@ -49,15 +49,16 @@ fn fault(body: &Bytes) -> SoapFault {
     }
 }
 
+// req: SGP.02-B-Certificate, SGP.02-B-EntityId, SGP.02-B-To, SGP.02-5.1.1-CallIdentifier
 #[tokio::test]
 async fn an_invalid_request_gets_a_fault_with_the_reason() {
     let testbed = Testbed::new(Options::default());
     let sr = testbed.start(&testbed.sr);
     let right = message_text(&testbed, "m1", &get_eis("g1"));
     let right = &right;
-    let stranger = pki().operator("a stranger").unwrap().certificate;
-    let (stranger_id, dp_id, sr_id) =
-        (stranger.registered_ids()[0].to_string(), testbed.dp.id.to_string(), testbed.sr.id.to_string());
+    let unregistered = pki().operator("an unregistered operator").unwrap().certificate;
+    let (unregistered_id, dp_id, sr_id) =
+        (unregistered.registered_ids()[0].to_string(), testbed.dp.id.to_string(), testbed.sr.id.to_string());
     let text = |from: &str, to: &str| post(&testbed.dp, &right.replace(from, to));
     let mut get = post(&testbed.dp, right);
     *get.method_mut() = Method::GET;
@@ -66,9 +67,9 @@ async fn an_invalid_request_gets_a_fault_with_the_reason() {
     let mut nobody = post(&testbed.dp, right);
     nobody.extensions_mut().remove::<PeerCertificate>();
     let mut other = post(&testbed.dp, right);
-    other.extensions_mut().insert(PeerCertificate(stranger.der().to_vec()));
-    let mut unknown = post(&testbed.dp, &right.replace(&dp_id, &stranger_id));
-    unknown.extensions_mut().insert(PeerCertificate(stranger.der().to_vec()));
+    other.extensions_mut().insert(PeerCertificate(unregistered.der().to_vec()));
+    let mut unknown = post(&testbed.dp, &right.replace(&dp_id, &unregistered_id));
+    unknown.extensions_mut().insert(PeerCertificate(unregistered.der().to_vec()));
     let mut octets = post(&testbed.dp, right);
     *octets.body_mut() = Bytes::from_static(&[0xFF, 0xFE]);
     for (request, status, code, expected_text) in [
@@ -139,16 +140,15 @@ async fn a_callback_from_another_party_than_the_one_called_is_ignored() {
     let testbed = Testbed::new(Options::default());
     testbed.call::<rsp::sgp02::es3::CreateIsdp>(crate::testbed::create_isdp("c1", None), 700, "isdp").await;
     testbed.run().await;
-    let asked = testbed.network.posted.lock().unwrap()[0].1.clone();
-    let document = parse(&asked).unwrap();
+    let sent = testbed.network.posted.lock().unwrap()[0].1.clone();
+    let document = parse(&sent).unwrap();
     let message_id = Envelope::read(&document).unwrap().header.message_id;
-    // The SM-DP, which the SM-SR knows, sends the response itself, to the SM-SR, where no call
-    // waits for it.
+    // The SM-DP sends this response to the SM-SR, which has not called the SM-DP.
     let response = message_text(&testbed, "m1", &rsp::sgp02::es3::CreateIsdpResponse::default()).replace(
         "</soap:Header>",
         &format!("<wsa:RelatesTo xmlns:wsa=\"http://www.w3.org/2005/08/addressing\">{}</wsa:RelatesTo></soap:Header>", message_id.uri),
     );
-    let taken = testbed.start(&testbed.sr).handle(post(&testbed.dp, &response)).await;
-    assert_eq!(taken.status(), StatusCode::ACCEPTED);
+    let response = testbed.start(&testbed.sr).handle(post(&testbed.dp, &response)).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
     assert!(testbed.ended("isdp").await.is_empty());
 }

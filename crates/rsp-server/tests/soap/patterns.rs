@@ -48,13 +48,13 @@ async fn an_asynchronous_function_is_answered_by_a_callback_after_both_parties_r
     let (message_text, callback) = (parse(message_text).unwrap(), parse(callback).unwrap());
     let (message_text, callback) =
         (Envelope::read(&message_text).unwrap(), Envelope::read(&callback).unwrap());
-    let (asked, said) = (&message_text.header, &callback.header);
-    assert_eq!(asked.action, "http://gsma.com/ES3/ProfileManagement/ES3-CreateISDP");
-    assert_eq!(said.action, "http://gsma.com/ES3/ProfileManagementCallBack/ES3-CreateISDP");
-    assert_eq!(said.relates_to, Some(asked.message_id.to_uri()));
-    assert_eq!(said.message_id.transaction_id, asked.message_id.transaction_id);
-    assert_eq!(asked.from.entity_name.as_deref(), Some("SM-DP"));
-    assert_eq!(said.to.entity_id, asked.from.entity_id);
+    let (sent, received) = (&message_text.header, &callback.header);
+    assert_eq!(sent.action, "http://gsma.com/ES3/ProfileManagement/ES3-CreateISDP");
+    assert_eq!(received.action, "http://gsma.com/ES3/ProfileManagementCallBack/ES3-CreateISDP");
+    assert_eq!(received.relates_to, Some(sent.message_id.to_uri()));
+    assert_eq!(received.message_id.transaction_id, sent.message_id.transaction_id);
+    assert_eq!(sent.from.entity_name.as_deref(), Some("SM-DP"));
+    assert_eq!(received.to.entity_id, sent.from.entity_id);
     let response: es3::CreateIsdpResponse = callback.message().unwrap();
     assert_eq!(response.base.processing_start.unwrap().to_string(), "2026-11-22T08:00:00Z");
     assert_eq!(response.base.processing_end.unwrap().to_string(), "2026-11-22T08:00:30Z");
@@ -72,10 +72,10 @@ async fn an_asynchronous_function_can_be_decided_at_once() {
 async fn a_repeated_notification_is_processed_once() {
     let testbed = Testbed::new(Options::default());
     testbed.set(crate::testbed::Wire::Duplicates);
-    testbed.tell().await;
+    testbed.notify().await;
     testbed.run().await;
     assert_eq!(testbed.dp.decided(&format!("notified {}", iccid())).await, 1);
-    testbed.tell().await;
+    testbed.notify().await;
     testbed.run().await;
     assert_eq!(
         testbed.dp.decided(&format!("notified {}", iccid())).await,
@@ -142,11 +142,11 @@ async fn a_callback_without_relates_to_is_matched_by_its_transaction_id() {
     testbed.run().await;
     let message_text = testbed.network.posted.lock().unwrap()[0].1.clone();
     let document = parse(&message_text).unwrap();
-    let asked = Envelope::read(&document).unwrap().header;
-    let mut header = asked.clone();
-    (header.from, header.to) = (asked.to.clone(), asked.from.clone());
+    let sent = Envelope::read(&document).unwrap().header;
+    let mut header = sent.clone();
+    (header.from, header.to) = (sent.to.clone(), sent.from.clone());
     header.reply_to = None;
-    header.message_id = MessageId { uri: "//2.999/other".to_owned(), ..asked.message_id };
+    header.message_id = MessageId { uri: "//2.999/other".to_owned(), ..sent.message_id };
     header.action = "http://gsma.com/ES3/ProfileManagentCallBack/ES3-CreateISDP".to_owned();
     let text = envelope(&header, Namespace::V3, &es3::CreateIsdpResponse::default());
     let dp = testbed.start(&testbed.dp);

@@ -124,13 +124,13 @@ impl Party for Decisions {
         ended: &'a Ended,
     ) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
-            let said = match ended.function.as_str() {
+            let outcome = match ended.function.as_str() {
                 "ES3-GetEIS" => outcome_of::<es3::GetEis>(ended),
                 "ES3-CreateISDP" => outcome_of::<es3::CreateIsdp>(ended),
                 _ => outcome_of::<es3::EnableProfile>(ended),
             };
             let mut all = tx.get(&ENDED, &ended.continuation).await?.unwrap_or_default();
-            all.push(said);
+            all.push(outcome);
             tx.put(&ENDED, &ended.continuation, &all)
         })
     }
@@ -177,7 +177,7 @@ pub(crate) struct Network {
     pub(crate) posted: Mutex<Vec<(String, String)>>,
 }
 
-/// Connections of one party. Its requests carry its certificate.
+/// Connections of one party. Its requests contain its certificate.
 struct TestPeers {
     network: Arc<Network>,
     certificate: Vec<u8>,
@@ -370,12 +370,12 @@ impl Testbed {
     }
 
     /// Sends a notification from the SM-SR to the SM-DP.
-    pub(crate) async fn tell(&self) {
-        self.tell_at(&self.sr.peers[0].endpoint).await;
+    pub(crate) async fn notify(&self) {
+        self.notify_at(&self.sr.peers[0].endpoint).await;
     }
 
     /// Sends a notification from the SM-SR to the SM-DP at this address.
-    pub(crate) async fn tell_at(&self, endpoint: &str) {
+    pub(crate) async fn notify_at(&self, endpoint: &str) {
         let peer = Peer { endpoint: endpoint.to_owned(), ..self.sr.peers[0].clone() };
         let soap = self.start(&self.sr);
         let notification = es3::HandleProfileEnabledNotification {

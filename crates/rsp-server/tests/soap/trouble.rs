@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use world::{
 };
 
 use crate::{
+    failing_records::FailingRecords,
     http::{message_text, post},
     testbed::{DONE, Options, Testbed, Wire, create_isdp, enable, get_eis, iccid},
 };
@@ -48,7 +49,7 @@ async fn lost_responses_and_duplicated_messages_do_not_change_the_outcome() {
         testbed.set(wire);
         testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
         testbed.call::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
-        testbed.tell().await;
+        testbed.notify().await;
         testbed.run().await;
         testbed.answer("c1").await;
         for _ in 0..5 {
@@ -70,6 +71,7 @@ async fn lost_responses_and_duplicated_messages_do_not_change_the_outcome() {
     }
 }
 
+// req: SGP.02-5.1.1-Repeated
 #[tokio::test]
 async fn a_repeated_call_gets_the_same_response_and_its_identifier_cannot_be_reused() {
     let testbed = Testbed::new(Options::default());
@@ -197,7 +199,7 @@ async fn an_http_error_status_ends_the_call_or_is_retried() {
 async fn a_notification_is_retried_until_the_peer_knows_the_sender() {
     let testbed = Testbed::new(Options::default());
     testbed.set(Wire::AnswersWith(StatusCode::FORBIDDEN));
-    testbed.tell().await;
+    testbed.notify().await;
     testbed.run().await;
     assert_eq!((testbed.waiting(&testbed.sr).await, testbed.waiting(&testbed.dp).await), (1, 0));
     testbed.set(Wire::Fine);
@@ -217,9 +219,9 @@ async fn a_rejected_notification_delays_only_notifications_of_its_kind() {
         testbed.run().await;
         testbed.network.posted.lock().unwrap().clear();
         testbed.set(Wire::Rejects(NOTIFICATION, status));
-        testbed.tell().await;
+        testbed.notify().await;
         testbed.advance(1);
-        testbed.tell().await;
+        testbed.notify().await;
         testbed.advance(1);
         testbed.answer("c1").await;
         for wait in [1, 2, 4] {
@@ -264,7 +266,7 @@ async fn an_unavailable_peer_is_sent_no_other_message() {
     testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
     testbed.run().await;
     testbed.set(Wire::Rejects(NOTIFICATION, StatusCode::SERVICE_UNAVAILABLE));
-    testbed.tell().await;
+    testbed.notify().await;
     testbed.advance(1);
     testbed.answer("c1").await;
     for _ in 0..10 {
@@ -315,13 +317,13 @@ async fn a_peer_that_does_not_answer_delays_no_other() {
     }));
     testbed.network.links.lock().unwrap().insert("dead.example:8443".to_owned(), silent);
     let sr = testbed.start(&testbed.sr);
-    testbed.tell_at("https://dead.example:8443/sgp02").await;
-    testbed.tell_at("https://dead.example:8443/sgp02").await;
+    testbed.notify_at("https://dead.example:8443/sgp02").await;
+    testbed.notify_at("https://dead.example:8443/sgp02").await;
     let due = sr.due().await.unwrap();
     assert_eq!(due.tasks.len(), 1, "messages to one address are sent one after the other");
     let dead = tokio::spawn(due.run());
     tokio::task::yield_now().await;
-    testbed.tell().await;
+    testbed.notify().await;
     let due = sr.due().await.unwrap();
     assert_eq!(due.tasks.len(), 1, "the address with a delivery in progress gets no second task");
     due.run().await;
@@ -343,10 +345,10 @@ async fn many_peers_that_do_not_answer_delay_no_other() {
     testbed.run().await;
     for number in 0..2 * MAX_CONCURRENT_TASKS {
         let authority = format!("d{number}:1");
-        testbed.tell_at(&format!("https://{authority}/")).await;
+        testbed.notify_at(&format!("https://{authority}/")).await;
         testbed.network.links.lock().unwrap().insert(authority, silent.clone());
     }
-    testbed.tell().await;
+    testbed.notify().await;
     let sr = testbed.start(&testbed.sr);
     // Their deliveries are cancelled without an answer, twice.
     for _ in 0..2 {
@@ -375,7 +377,7 @@ async fn many_peers_that_do_not_answer_delay_no_other() {
 #[tokio::test]
 async fn an_unreadable_record_is_kept_and_delays_no_other() {
     let testbed = Testbed::new(Options::default());
-    testbed.tell().await;
+    testbed.notify().await;
     let (message, _) = testbed.start(&testbed.sr).outbox().await.unwrap().remove(0);
     let before = message.replace(message.split_once("sgp02/").unwrap().1, "0");
     let torn = [("soap-outbox", before.as_str()), ("soap-due", "000000000000001/expires/a")];
@@ -482,7 +484,7 @@ async fn the_outbox_is_not_listed_once_per_message() {
     let testbed =
         Testbed::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
     for _ in 0..20 {
-        testbed.tell().await;
+        testbed.notify().await;
     }
     testbed.run().await;
     assert_eq!(testbed.dp.decided(&format!("notified {}", iccid())).await, 20);
@@ -495,41 +497,10 @@ async fn the_outbox_is_not_listed_once_per_message() {
     assert_eq!(records.reads.load(Ordering::Relaxed), reads, "no address has a message");
 }
 
-/// Records whose commits can be made to fail.
-struct Full {
-    inner: MemoryRecords,
-    is_full: AtomicBool,
-}
-
-impl Records for Full {
-    fn read<'a>(
-        &'a self,
-        collection: &'static str,
-        key: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
-        self.inner.read(collection, key)
-    }
-
-    fn first<'a>(
-        &'a self,
-        collection: &'static str,
-        prefix: &'a str,
-        most: usize,
-    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.inner.first(collection, prefix, most)
-    }
-
-    fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
-        if self.is_full.load(Ordering::Relaxed) {
-            return Box::pin(async { Err(Fault::new("cannot write", "the disk is full", "make room")) });
-        }
-        self.inner.commit(changes)
-    }
-}
-
 #[tokio::test]
 async fn nothing_is_sent_if_the_commit_fails() {
-    let records = Arc::new(Full { inner: MemoryRecords::default(), is_full: AtomicBool::new(true) });
+    let records = Arc::new(FailingRecords::default());
+    records.is_full.store(true, Ordering::Relaxed);
     let testbed =
         Testbed::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
     testbed.call::<es3::GetEis>(get_eis("g1"), 700, "eis").await;

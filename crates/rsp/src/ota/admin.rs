@@ -286,6 +286,7 @@ fn check_content_type(headers: &HeaderMap, expected: &str) -> Result<(), DecodeE
     if found.eq_ignore_ascii_case(expected) {
         Ok(())
     } else {
+        // req: GPC-B-3-ContentType
         Err(bad("the content type is not that of remote administration").within("Content-Type"))
     }
 }

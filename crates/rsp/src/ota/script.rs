@@ -154,6 +154,7 @@ impl Script {
                     value.finish()?;
                     continue;
                 }
+                // req: TS.102.226-5.2-Apdu
                 C_APDU if value.len() < 4 => {
                     return Err(error(Problem::BadValue("a C-APDU has at least 4 octets")));
                 }

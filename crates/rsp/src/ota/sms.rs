@@ -74,6 +74,7 @@ impl UserData {
         if has_header {
             let empty = reader.bad("a user data header has at least one element");
             let mut elements = reader.field().map_err(|e| e.within("TP-UDH"))?;
+            // req: TS.23.040-9.2-Header
             if elements.is_empty() {
                 return Err(empty.within("TP-UDH"));
             }

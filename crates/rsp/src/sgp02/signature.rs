@@ -246,6 +246,7 @@ impl EumSignature {
             from_base64(&text).map_err(SignatureError::Malformed)
         })?;
         if digest != sha256(signed.text().as_bytes()) {
+            // req: SGP.02-5.1.1.3-Digest
             return Err(SignatureError::Digest);
         }
         verify(self.signed_info.as_bytes(), &self.signature_value.0).map_err(SignatureError::Value)

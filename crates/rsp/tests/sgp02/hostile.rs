@@ -170,6 +170,7 @@ fn an_error_contains_the_element_and_the_position() {
     );
 }
 
+// req: SGP.02-5.2-ElementOrder
 #[test]
 fn elements_must_be_in_schema_order_except_for_tolerated_pairs() {
     let create = CreateIsdpRequest {

@@ -119,7 +119,7 @@ fn second_code() -> Run {
     run!(|testbed| {
         let key = testbed.euicc.one_time_key();
         let offered = testbed.offered().await?;
-        let wrong = testbed.prepare(&offered, &key)?.code(Some("0000"));
+        let wrong = testbed.prepare(&offered, &key)?.code("0000");
         testbed.refused::<GetBoundProfilePackage>(&wrong.request(), Status::ConfirmationCodeRefused).await?;
         testbed.bound(&testbed.offered().await?, &key).await.map(|_| ())
     })
@@ -223,7 +223,7 @@ fn confirmation_codes() -> Vec<Case> {
             run!(|testbed| {
                 let offered = testbed.offered().await?;
                 let one_time = testbed.euicc.one_time_key();
-                let wrong = testbed.prepare(&offered, &one_time)?.code(Some("0000")).request();
+                let wrong = testbed.prepare(&offered, &one_time)?.code("0000").request();
                 testbed
                     .refused::<GetBoundProfilePackage>(&wrong, Status::ConfirmationCodeRetriesExceeded)
                     .await?;

@@ -80,7 +80,7 @@ pub(super) fn cases() -> Vec<Case> {
             with_code,
             run!(|testbed| {
                 let offered = testbed.offered().await?;
-                let wrong = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.code(Some("0000"));
+                let wrong = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.code("0000");
                 let refused = Status::ConfirmationCodeRefused;
                 testbed.refused::<GetBoundProfilePackage>(&wrong.request(), refused).await?;
                 check_steps(

@@ -59,8 +59,8 @@ async fn not_executed(testbed: &Testbed<'_>, request: http::Request<Bytes>) -> V
     }
 }
 
-/// True if the status blames the request. With a 404 or 405, the server has not looked at the
-/// request.
+/// True if the status says that the request is invalid. 404 and 405 do not, because a server
+/// returns them without reading the headers and the body.
 fn is_http_refusal(status: StatusCode) -> bool {
     status.is_client_error() && status != StatusCode::NOT_FOUND && status != StatusCode::METHOD_NOT_ALLOWED
 }

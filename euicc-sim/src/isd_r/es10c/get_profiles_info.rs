@@ -27,6 +27,7 @@ pub(crate) fn get_profiles_info(
             );
         }
     };
+    // req: SGP.22-5.7.15-Search
     let wanted = |profile: &&InstalledProfile| match &request.search_criteria {
         None => true,
         Some(ProfileSearch::IsdpAid(aid)) => profile.isd_p == *aid,

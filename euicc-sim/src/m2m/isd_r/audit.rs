@@ -47,6 +47,7 @@ pub(super) fn get_status(
     let (mut data, mut listed) = (Vec::new(), before);
     for isd_p in found {
         let entry = tlv_bytes(Tag(0xE3), &status_of(context, state, isd_p, &tags));
+        // req: SGP.02-4.1.1.5-Continue
         if !data.is_empty() && data.len().saturating_add(entry.len()) > MAX_ANSWER {
             session_state.listed = listed;
             return Ok(Answer { data, warning: Some(StatusWord::MORE_STATUS_AVAILABLE) });

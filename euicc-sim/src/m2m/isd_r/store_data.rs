@@ -129,6 +129,7 @@ fn update_addressing(context: &mut M2mContext<'_>, contents: &[u8]) -> Result<()
             (addressing::DNS, resolution) if scp81::is_resolution(resolution) => {
                 new.dns = Some(resolution.into());
             }
+            // req: SGP.02-4.1.1.10-Invalid
             _ => return Err(WRONG),
         }
     }

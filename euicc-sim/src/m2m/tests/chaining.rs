@@ -102,6 +102,7 @@ fn the_number_of_commands_in_a_script_is_limited() {
     assert_eq!(answers.len(), 257);
 }
 
+// req: TS.102.226-5.2.1-Actions
 #[test]
 fn immediate_and_error_actions_are_refused() {
     let mut testbed = Testbed::new();

@@ -334,6 +334,7 @@ fn delete_checks_its_data() {
     assert_refused(&mut testbed, &format!("80E40040{}", lv(&twice)), "6A80");
 }
 
+// req: SGP.02-4.1.1.5-Continue
 #[test]
 fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
     let mut testbed = Testbed::new();
@@ -431,6 +432,7 @@ fn ber_length(octets: usize) -> String {
     if octets < 0x80 { format!("{octets:02X}") } else { format!("81{octets:02X}") }
 }
 
+// req: SGP.02-4.1.1.10-Invalid
 #[test]
 fn only_the_given_addressing_parameters_change() {
     let mut testbed = Testbed::new();
@@ -472,6 +474,7 @@ fn only_the_given_addressing_parameters_change() {
     }
 }
 
+// req: SGP.02-4.1.1.12-Unknown
 #[test]
 fn a_confirmation_without_a_notification_is_refused() {
     let mut testbed = Testbed::new();

@@ -147,6 +147,7 @@ fn a_body_with_content_length_is_accepted() {
     assert_eq!(reply, Ok(Some(expected)));
 }
 
+// req: GPC-B-3-ContentType
 #[test]
 fn invalid_responses_are_refused() {
     let ok = format!("HTTP/1.1 200 OK\r\nX-Admin-Protocol: {PROTOCOL}\r\nContent-Type: {COMMANDS}\r\n");

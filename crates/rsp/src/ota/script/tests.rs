@@ -69,6 +69,7 @@ fn a_long_apdu_has_a_multi_octet_length() {
     assert_eq!(Script::parse(&octets), Ok(script));
 }
 
+// req: TS.102.226-5.2-Apdu
 #[test]
 fn invalid_scripts_are_refused_with_the_response_of_a_card() {
     for (octets, bad, at) in [

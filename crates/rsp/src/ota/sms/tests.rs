@@ -88,6 +88,7 @@ fn truncated_and_extended_messages_are_refused() {
     assert_eq!(SmsDeliverReport::parse(&[0, 0]), Ok(SmsDeliverReport::default()));
 }
 
+// req: TS.23.040-9.2-Header
 #[test]
 fn malformed_headers_are_refused() {
     for octets in ["00", "02", "027001", "0370", "0300", "0171"] {

@@ -155,6 +155,7 @@ impl<'a, 'i> Children<'a, 'i> {
                 return Err(XmlError::at(*node, Problem::Twice(format!("the element {local}"))));
             }
             match furthest {
+                // req: SGP.02-5.2-ElementOrder
                 Some((before, after)) if rank < before && !tolerated::either_order(local, after) => {
                     let problem = Problem::OutOfOrder { element: local.to_owned(), after: after.to_owned() };
                     return Err(XmlError::at(*node, problem));

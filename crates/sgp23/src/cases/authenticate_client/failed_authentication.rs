@@ -2,14 +2,13 @@
 
 use certs::{Defect, Role};
 use rsp::ids::TransactionId;
-use rsp::sgp22::es9plus::{AuthenticateClient, AuthenticateClientRequest, InitiateAuthentication};
-use rsp::sgp22::es10b::{AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse};
+use rsp::sgp22::es9plus::{AuthenticateClient, InitiateAuthentication};
 use rsp::status::Status;
 
 use super::{FOR_ANY_EID, case};
 use crate::binding::Answer;
 use crate::case::{Case, Run, run};
-use crate::euicc::Authenticate;
+use crate::euicc::{Authenticate, authentication_error};
 use crate::testbed::Testbed;
 use crate::verdict::{During, Verdict, ensure};
 
@@ -187,15 +186,7 @@ fn once() -> Run {
 fn euicc_error() -> Run {
     run!(|testbed| {
         let ok = testbed.call::<InitiateAuthentication>(&testbed.initiation()).await?.done()?;
-        let refusal = AuthenticateClientRequest {
-            transaction_id: ok.transaction_id.clone(),
-            authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseError(
-                AuthenticateResponseError {
-                    transaction_id: ok.transaction_id.clone(),
-                    authenticate_error_code: AuthenticateErrorCode::INVALID_CERTIFICATE,
-                },
-            ),
-        };
+        let refusal = authentication_error(&ok.transaction_id, &ok.transaction_id);
         // The standard defines no status for this. The case only requires a refusal.
         let answer = testbed.call::<AuthenticateClient>(&refusal).await?;
         ensure(matches!(answer, Answer::Refused(_)), || {

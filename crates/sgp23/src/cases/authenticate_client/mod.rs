@@ -33,7 +33,7 @@ fn case(title: &str, order: Order, run: Run) -> Case {
 type Change = fn(&Testbed<'_>, &mut Authenticate);
 
 /// Runs AuthenticateClient of this eUICC in a new session and returns the response.
-async fn ask(
+async fn call_authenticate_client(
     testbed: &Testbed<'_>,
     euicc: &Euicc,
     matching_id: &str,

@@ -3,7 +3,7 @@
 use rsp::der::{BitString, Tag, tlv_bytes};
 use rsp::status::Status;
 
-use super::{super::CODE, BY_EID, BY_EVENT, Change, FOR_ANY_EID, FOR_EID, ask, case};
+use super::{super::CODE, BY_EID, BY_EVENT, Change, FOR_ANY_EID, FOR_EID, call_authenticate_client, case};
 use crate::case::{Case, Run, run};
 use crate::order::Order;
 use crate::verdict::equal;
@@ -109,7 +109,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn second_attempt() -> Run {
     run!(|testbed| {
-        ask(testbed, &testbed.euicc, "WRONG")
+        call_authenticate_client(testbed, &testbed.euicc, "WRONG")
             .await?
             .refused("authenticateClient", Status::MatchingIdRefused)?;
         testbed.offered().await.map(|_| ())

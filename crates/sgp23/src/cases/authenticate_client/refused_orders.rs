@@ -5,7 +5,7 @@ use rsp::sgp22::es9plus::AuthenticateClient;
 use rsp::sgp22::{CtxParams1, ppr, uicc_capability};
 use rsp::status::Status;
 
-use super::{BY_EID, BY_EVENT, Change, FOR_ANY_EID, FOR_EID, ask, case};
+use super::{BY_EID, BY_EVENT, Change, FOR_ANY_EID, FOR_EID, call_authenticate_client, case};
 use crate::binding::Answer;
 use crate::case::{Case, Run, run};
 use crate::euicc::Authenticate;
@@ -141,18 +141,18 @@ fn version_3() -> Vec<Case> {
             it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x82), &[0x06, 0x40])));
         }),
         ("version 3: device change is refused", |it| {
-            it.instead = Some(CtxParams1::CtxParamsForDeviceChange(vec![]));
+            it.ctx_params1 = Some(CtxParams1::CtxParamsForDeviceChange(vec![]));
         }),
         ("version 3: profile recovery is refused", |it| {
-            it.instead = Some(CtxParams1::CtxParamsForProfileRecovery(vec![]));
+            it.ctx_params1 = Some(CtxParams1::CtxParamsForProfileRecovery(vec![]));
         }),
     ];
     asks.into_iter()
-        .map(|(title, ask)| {
+        .map(|(title, change)| {
             let run = run!(|testbed| {
                 let started = testbed.initiate().await?;
                 let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
-                ask(&mut proof);
+                change(&mut proof);
                 let answer = testbed.call::<AuthenticateClient>(&proof.request()?).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || "a download was offered".to_owned())?;
                 testbed.offered().await.during("afterwards, with a download request").map(|_| ())
@@ -165,7 +165,8 @@ fn version_3() -> Vec<Case> {
 fn last_attempt() -> Run {
     run!(|testbed| {
         testbed.offered().await?;
-        let answer = ask(testbed, &testbed.euicc, &testbed.placed_order()?.matching_id).await?;
+        let answer =
+            call_authenticate_client(testbed, &testbed.euicc, &testbed.placed_order()?.matching_id).await?;
         answer.refused("authenticateClient", Status::DownloadAttemptsExceeded)
     })
 }
@@ -174,7 +175,8 @@ fn installed() -> Run {
     run!(|testbed| {
         let bound = testbed.download().await?;
         testbed.notify(testbed.installed(&bound)).await?;
-        let answer = ask(testbed, &testbed.euicc, &testbed.placed_order()?.matching_id).await?;
+        let answer =
+            call_authenticate_client(testbed, &testbed.euicc, &testbed.placed_order()?.matching_id).await?;
         answer.refused("authenticateClient", Status::MatchingIdRefused)
     })
 }
@@ -182,7 +184,9 @@ fn installed() -> Run {
 fn delivered() -> Run {
     run!(|testbed| {
         testbed.download().await?;
-        let answer = ask(testbed, &testbed.other_euicc, &testbed.placed_order()?.matching_id).await?;
+        let answer =
+            call_authenticate_client(testbed, &testbed.other_euicc, &testbed.placed_order()?.matching_id)
+                .await?;
         answer.refused("authenticateClient", Status::EidNotAllowed)
     })
 }
@@ -192,7 +196,14 @@ fn one_after_another() -> Run {
         let matching_id = &testbed.placed_order()?.matching_id;
         let bound = testbed.download().await?;
         testbed.notify(testbed.installed(&bound)).await?;
-        ask(testbed, &testbed.other_euicc, matching_id).await?.done().during("the other eUICC")?;
-        ask(testbed, &testbed.euicc, matching_id).await?.done().during("the first eUICC again").map(|_| ())
+        call_authenticate_client(testbed, &testbed.other_euicc, matching_id)
+            .await?
+            .done()
+            .during("the other eUICC")?;
+        call_authenticate_client(testbed, &testbed.euicc, matching_id)
+            .await?
+            .done()
+            .during("the first eUICC again")
+            .map(|_| ())
     })
 }

@@ -194,6 +194,7 @@ fn a_channel_is_closed_if_its_key_was_deleted_meanwhile() {
     assert!(is_over(&terminal) && terminal.timers.is_empty());
 }
 
+// req: SGP.02-2.4.4-Retry
 #[test]
 fn a_failed_channel_is_retried_according_to_the_retry_policy() {
     let mut terminal = TestTerminal::settled();

@@ -66,6 +66,7 @@ fn the_first_attachment_is_declared_once() {
     }
 }
 
+// req: SGP.02-3.15-Repeat
 #[test]
 fn an_unconfirmed_notification_is_repeated_with_its_number() {
     let mut terminal = TestTerminal::new(Testbed::new());
@@ -141,6 +142,7 @@ fn a_switch_sends_the_response_then_refresh_then_the_notification() {
     }
 }
 
+// req: SGP.02-3.15-Pol1
 #[test]
 fn delete_when_disabled_takes_effect_with_the_confirmation() {
     let mut terminal = with_enabled(DELETE_ON_DISABLE);
@@ -155,6 +157,7 @@ fn delete_when_disabled_takes_effect_with_the_confirmation() {
     assert_eq!(terminal.testbed.life_cycle(DELETE_ON_DISABLE), None);
 }
 
+// req: SGP.02-3.16-Network
 #[test]
 fn without_a_network_after_a_switch_the_card_rolls_back() {
     let mut terminal = with_enabled(NO_DISABLE.min(NO_RULES));
@@ -177,6 +180,7 @@ fn without_a_network_after_a_switch_the_card_rolls_back() {
     assert_eq!(terminal.testbed.life_cycle(DELETE_ON_DISABLE), Some(LifeCycle::Disabled));
 }
 
+// req: SGP.02-3.16-Confirmation
 #[test]
 fn without_a_confirmation_after_a_switch_the_card_rolls_back() {
     let mut terminal = with_enabled(NO_RULES);
@@ -196,6 +200,7 @@ fn without_a_confirmation_after_a_switch_the_card_rolls_back() {
     terminal.confirm(failed.sequence_number);
 }
 
+// req: SGP.02-3.16-Failed
 #[test]
 fn a_failed_roll_back_is_followed_by_a_fallback() {
     for is_confirmation_lost in [false, true] {
@@ -269,6 +274,7 @@ fn a_pending_switch_is_applied_before_a_fallback() {
     assert_eq!(terminal.notification().unwrap().kind, NotificationType::ProfileChangeSucceeded);
 }
 
+// req: SGP.02-3.16-Loss
 #[test]
 fn a_long_loss_of_the_network_leads_to_a_fallback() {
     for lost in [LocationStatus::None, LocationStatus::Limited] {
