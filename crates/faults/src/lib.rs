@@ -14,7 +14,7 @@
 //!   card or a device. A wrapper passes everything on unchanged when no fault happens.
 //! - [`ProcessHandle`] and [`Power`] represent a process that can crash and a power supply that can
 //!   be cut.
-//! - The faults of the family `lie` are false statements under valid keys. They need a
+//! - The faults of the family `tamper` are false statements under valid keys. They need a
 //!   [`TamperingPeer`], which has the keys of the parties: see [`FaultInjector::with_tampering_peer`].
 //!
 //! # Notation
@@ -26,7 +26,7 @@
 //! value  = a duration (250ms, 30s, 5m, 2h, 1d) or a number, depending on the fault.
 //!          Default: the value in the catalogue.
 //! place  = where the fault happens. Default: everywhere that the injector is installed.
-//!          link, lie: an interface, or one function of it: ES9+, ES9+.GetBoundProfilePackage, ES3.CreateISDP
+//!          link, tamper: an interface, or one function of it: ES9+, ES9+.GetBoundProfilePackage, ES3.CreateISDP
 //!          records:   a party, or one collection of its records: sm-dp, sm-dp:profiles
 //!          radio:     a network: 262-42; for short messages the direction: mt, mo
 //!          power:     the owner of the memory, or a prefix of cell names in it: card, card:profile/, device:intention

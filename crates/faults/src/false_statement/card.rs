@@ -1,4 +1,4 @@
-//! Lies of a card, and of the device that forwards what the card signs.
+//! False statements of a card, and of the device that forwards what the card signs.
 
 use certs::{Defect, Role};
 use rsp::der::{BitString, Raw};
@@ -21,7 +21,7 @@ use super::{
 use crate::acts::false_statement::FalseCardStatement;
 
 impl FalseCardStatement {
-    /// True if the request contains the element that the lie changes.
+    /// True if the request contains the element that the false statement changes.
     pub(super) fn applies_to(self, call: &Call) -> bool {
         use PendingNotification::{OtherSignedNotification, ProfileInstallationResult};
         match self {

@@ -1,4 +1,4 @@
-//! Lies between the servers of SGP.02: false statements of an SM-SR about a card or about the
+//! Tampered messages between the servers of SGP.02: false statements of an SM-SR about a card or about the
 //! result of a script, and of an SM-DP to the card.
 //!
 //! Data that the EUM has signed is signed again with the key of the EUM. The other messages of
@@ -31,7 +31,7 @@ use crate::catalogue::FaultId;
 use crate::{FaultSpec, function_of};
 
 impl TamperingPeer {
-    /// Forwards a message between servers and its answer, with the lies.
+    /// Forwards a message between servers and its answer, with the false statements.
     pub(super) async fn forward_between_servers(
         &self,
         faults: &FaultInjector,
@@ -62,7 +62,7 @@ impl TamperingPeer {
         body: &[u8],
     ) -> Option<(InjectedFault, Result<Bytes, Fault>)> {
         let concerns = |spec: &FaultSpec| match spec.id() {
-            FaultId::Lie(FalseStatement::M2m(statement)) => {
+            FaultId::Tamper(FalseStatement::M2m(statement)) => {
                 let applies_here = spec.id().entry().is_some_and(|entry| applies_in(entry, function));
                 applies_here
                     && spec.is_at(&["ES3", function])
@@ -71,12 +71,12 @@ impl TamperingPeer {
             _ => false,
         };
         let injected = faults.next_fault(concerns)?;
-        let FaultId::Lie(FalseStatement::M2m(statement)) = injected.id() else { return None };
+        let FaultId::Tamper(FalseStatement::M2m(statement)) = injected.id() else { return None };
         let altered = self.altered_message(statement, body)?;
         Some((injected, altered))
     }
 
-    /// Returns the message with the lie in it, or `None` if the lie does not apply to the message.
+    /// Returns the tampered message, or `None` if the fault does not apply to the message.
     fn altered_message(&self, statement: FalseM2mStatement, body: &[u8]) -> Option<Result<Bytes, Fault>> {
         match statement {
             FalseM2mStatement::IsdpAid => changed(body, |answer: &mut CreateIsdpResponse| {

@@ -1,4 +1,4 @@
-//! Lies: false statements that a party makes under its own valid keys.
+//! Tampered messages: false statements that a party makes under its own valid keys.
 //!
 //! The party itself is honest. A wrapper around its link reads a message, changes one thing in it
 //! and signs the message again with the keys of the [`TamperingPeer`]. It changes the answers of an
@@ -6,7 +6,7 @@
 //! way to the SM-DP+. [`FaultInjector::link`] installs this wrapper around the peer, inside the
 //! wrapper for the faults of the link.
 //!
-//! Lies are possible in the JSON binding of ES9+, and on ES3 between an SM-DP and an SM-SR.
+//! Tampering is possible in the JSON binding of ES9+, and on ES3 between an SM-DP and an SM-SR.
 
 mod card;
 mod elements;
@@ -114,20 +114,20 @@ impl FaultInjector {
     ) -> Option<(FalseStatement, InjectedFault)> {
         let function = call.function();
         let concerns = |spec: &FaultSpec| match spec.id() {
-            FaultId::Lie(act) => {
+            FaultId::Tamper(act) => {
                 let applies_here = spec.id().entry().is_some_and(|entry| applies_in(entry, function));
                 applies_here && spec.is_at(&["ES9+", function]) && act.applies_to(call, reply)
             }
             _ => false,
         };
         let injected = self.next_fault(concerns)?;
-        let FaultId::Lie(act) = injected.id() else { return None };
+        let FaultId::Tamper(act) = injected.id() else { return None };
         Some((act, injected))
     }
 }
 
 fn applies_in(entry: &Entry, function: &str) -> bool {
-    matches!(&entry.places, Places::Told(functions) if functions.split(", ").any(|place| place == function))
+    matches!(&entry.places, Places::Functions(functions) if functions.split(", ").any(|place| place == function))
 }
 
 impl FalseStatement {
@@ -347,9 +347,17 @@ fn read_certificate(der: &CertificateDer) -> Result<Certificate, Fault> {
 }
 
 fn no_key(why: PkiError) -> Fault {
-    Fault::caused_by(why, "cannot lie", "give the tampering peer the PKI of the parties, with their keys")
+    Fault::caused_by(
+        why,
+        "cannot tamper with the message",
+        "give the tampering peer the PKI of the parties, with their keys",
+    )
 }
 
 fn cannot_falsify(why: &str) -> Fault {
-    Fault::new("cannot lie", why, "install the lie before the session starts, on the link where it starts")
+    Fault::new(
+        "cannot tamper with the message",
+        why,
+        "install the fault before the session starts, on the link where it starts",
+    )
 }

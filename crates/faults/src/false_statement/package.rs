@@ -1,6 +1,6 @@
-//! Lies of an SM-DP+ in a package: ES9+.GetBoundProfilePackage, SGP.22 sections 2.5 and 5.5.
+//! False statements of an SM-DP+ in a package: ES9+.GetBoundProfilePackage, SGP.22 sections 2.5 and 5.5.
 //!
-//! This layer cannot decrypt the honest package, because only the SM-DP+ and the card have its
+//! This layer cannot decrypt the genuine package, because only the SM-DP+ and the card have its
 //! keys. It creates another package instead: a generic profile with the offered ICCID, bound to the
 //! one-time key of the card and signed with the key of CERT.DPpb.
 
@@ -71,7 +71,7 @@ struct Plan {
 }
 
 impl TamperingPeer {
-    /// Replaces the honest package by one with this lie.
+    /// Replaces the genuine package by one with this false statement.
     pub(super) fn bind(
         &self,
         act: FalseStatement,
@@ -84,7 +84,7 @@ impl TamperingPeer {
         };
         let euicc_otpk = &prepared.euicc_signed2.euicc_otpk;
         let session = self.observed(&asked.transaction_id)?;
-        let unreadable = |_| cannot_falsify("the honest package cannot be read");
+        let unreadable = |_| cannot_falsify("the genuine package cannot be read");
         let honest = BoundProfilePackage::from_der(&reply.bound_profile_package.0).map_err(unreadable)?;
         let mut metadata = open_metadata(&honest)?;
         let profile_package = elements::generic(&metadata, act)?;
@@ -128,7 +128,7 @@ impl TamperingPeer {
         Ok(())
     }
 
-    /// Applies the lies that affect the inputs of the protection.
+    /// Applies the false statements that affect the inputs of the protection.
     fn corrupt_plan(
         &self,
         statement: FalsePackage,
@@ -170,7 +170,7 @@ impl TamperingPeer {
     }
 }
 
-/// Protects and signs the package, and applies the lies that affect the protection.
+/// Protects and signs the package, and applies the false statements that affect the protection.
 fn bound(
     statement: Option<FalsePackage>,
     plan: Plan,
@@ -252,7 +252,7 @@ fn segments(statement: Option<FalsePackage>, protect: &mut BppSender, package: &
 
 /// The metadata of a bound package, which has a MAC but is not encrypted.
 fn open_metadata(package: &BoundProfilePackage) -> Result<StoreMetadataRequest, Fault> {
-    package.open_metadata().map_err(|_| cannot_falsify("the metadata of the honest package cannot be read"))
+    package.open_metadata().map_err(|_| cannot_falsify("the metadata of the genuine package cannot be read"))
 }
 
 /// Octets of the profile per segment. The value is small, so that there are many segments.

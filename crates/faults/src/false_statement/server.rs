@@ -1,4 +1,4 @@
-//! Lies of an SM-DP+ about itself and about the session: ES9+.InitiateAuthentication and
+//! False statements of an SM-DP+ about itself and about the session: ES9+.InitiateAuthentication and
 //! ES9+.AuthenticateClient.
 
 use certs::{Defect, Role};
