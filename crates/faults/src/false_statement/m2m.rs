@@ -1,5 +1,5 @@
-//! Tampered messages between the servers of SGP.02: false statements of an SM-SR about a card or about the
-//! result of a script, and of an SM-DP to the card.
+//! Tampered messages between the servers of SGP.02: false statements of an SM-SR about a card or
+//! about the result of a script, and of an SM-DP to the card.
 //!
 //! Data that the EUM has signed is signed again with the key of the EUM. The other messages of
 //! SGP.02 are not signed; TLS authenticates their sender.
@@ -106,13 +106,13 @@ impl TamperingPeer {
                 answer.base = BaseResponse { function_execution_status: failed(), ..answer.base.clone() };
                 is_done.then_some(Ok(()))
             }),
-            FalseM2mStatement::Certificate(defect) => changed(body, |asked: &mut SendDataRequest| {
+            FalseM2mStatement::Certificate(defect) => changed(body, |request: &mut SendDataRequest| {
                 let with = || self.pki.m2m_card_credential_with(defect, Owner::SmDp, "Landfall SM-DP");
                 let is_it = |apdu: &[u8]| apdu.starts_with(&[0x80, 0xE2, 0x09, 0x00]);
                 let apdu = |_: &[u8]| Ok(es5::store_certificate(&with().map_err(no_key)?.0));
-                with_apdu(asked, is_it, apdu)
+                with_apdu(request, is_it, apdu)
             }),
-            FalseM2mStatement::Signature => changed(body, |asked: &mut SendDataRequest| {
+            FalseM2mStatement::Signature => changed(body, |request: &mut SendDataRequest| {
                 let is_it = |apdu: &[u8]| apdu.starts_with(&[0x80, 0xE2, 0x89, 0x01]);
                 let corrupt = |apdu: &[u8]| {
                     let mut apdu = apdu.to_vec();
@@ -121,7 +121,7 @@ impl TamperingPeer {
                     alter(apdu.get_mut(..at.saturating_add(10)).unwrap_or_default());
                     Ok(apdu)
                 };
-                with_apdu(asked, is_it, corrupt)
+                with_apdu(request, is_it, corrupt)
             }),
             _ => changed(body, |answer: &mut GetEisResponse| {
                 let eis = answer.eis.take()?;
@@ -205,11 +205,11 @@ fn answered(body: &[u8], change: impl FnOnce(&mut [u8]) -> Option<()>) -> Option
 
 /// Replaces one command of a script.
 fn with_apdu(
-    asked: &mut SendDataRequest,
+    request: &mut SendDataRequest,
     is_it: impl Fn(&[u8]) -> bool,
     instead: impl FnOnce(&[u8]) -> Result<Vec<u8>, Fault>,
 ) -> Option<Result<(), Fault>> {
-    let mut script = Script::parse(asked.data.as_slice()).ok()?;
+    let mut script = Script::parse(request.data.as_slice()).ok()?;
     let found = script.commands.iter_mut().find_map(|command| match command {
         Command::Apdu(apdu) if is_it(apdu) => Some(apdu),
         _ => None,
@@ -218,7 +218,7 @@ fn with_apdu(
         Ok(apdu) => *found = apdu,
         Err(why) => return Some(Err(why)),
     }
-    asked.data = Octets(script.to_bytes());
+    request.data = Octets(script.to_bytes());
     Some(Ok(()))
 }
 

@@ -1,6 +1,6 @@
 //! Tampered messages: false statements that a party makes under its own valid keys.
 //!
-//! The party itself is honest. A wrapper around its link reads a message, changes one thing in it
+//! The party itself is correct. A wrapper around its link reads a message, changes one thing in it
 //! and signs the message again with the keys of the [`TamperingPeer`]. It changes the answers of an
 //! SM-DP+ on their way to the device, and the requests of a device, signed by its card, on their
 //! way to the SM-DP+. [`FaultInjector::link`] installs this wrapper around the peer, inside the
@@ -131,7 +131,8 @@ fn applies_in(entry: &Entry, function: &str) -> bool {
 }
 
 impl FalseStatement {
-    /// True if the statement applies to this request (while there is no reply yet) or to this reply.
+    /// True if the statement applies to this request (while there is no reply yet) or to this
+    /// reply.
     fn applies_to(self, call: &Call, reply: Option<&Reply>) -> bool {
         match (self, reply) {
             (Self::Card(statement), None) => statement.applies_to(call),
@@ -156,7 +157,7 @@ impl TamperingPeer {
         };
         let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
         if let Some((act, injected)) = faults.next_false_statement(&call, None) {
-            self.ask(act, &mut call, &injected)
+            self.change_request(act, &mut call, &injected)
                 .map_err(|why| falsification_failed(&name, &injected, &why))?;
             let body = call.body();
             set_content_length(request.headers_mut(), &body);
@@ -176,7 +177,12 @@ impl TamperingPeer {
     }
 
     /// Changes the request of the device.
-    fn ask(&self, act: FalseStatement, call: &mut Call, injected: &InjectedFault) -> Result<(), Fault> {
+    fn change_request(
+        &self,
+        act: FalseStatement,
+        call: &mut Call,
+        injected: &InjectedFault,
+    ) -> Result<(), Fault> {
         match act {
             FalseStatement::Card(statement) => self.change_card_message(statement, call, injected),
             FalseStatement::Certificate(role, defect) => self.present_card_certificate(role, defect, call),
@@ -196,8 +202,8 @@ impl TamperingPeer {
             (FalseStatement::Server(statement), Reply::Challenge(reply), _) => {
                 self.challenge(statement, reply)
             }
-            (FalseStatement::Server(statement), Reply::Offer(reply), Call::AuthenticateClient(asked)) => {
-                self.offer(statement, asked, reply)
+            (FalseStatement::Server(statement), Reply::Offer(reply), Call::AuthenticateClient(request)) => {
+                self.offer(statement, request, reply)
             }
             (FalseStatement::Metadata(statement), Reply::Offer(reply), _) => {
                 statement.change(&mut reply.profile_metadata);
@@ -207,8 +213,8 @@ impl TamperingPeer {
                 server::change_transaction_id(statement, reply);
                 Ok(())
             }
-            (_, Reply::Package(reply), Call::GetBoundProfilePackage(asked)) => {
-                self.bind(act, asked, reply, injected)
+            (_, Reply::Package(reply), Call::GetBoundProfilePackage(request)) => {
+                self.bind(act, request, reply, injected)
             }
             (FalseStatement::Certificate(role, defect), Reply::Challenge(reply), _) => {
                 self.present_dpauth(role, defect, reply)
@@ -216,8 +222,8 @@ impl TamperingPeer {
             (
                 FalseStatement::Certificate(role, defect),
                 Reply::Offer(reply),
-                Call::AuthenticateClient(asked),
-            ) => self.present_dppb(role, defect, asked, reply),
+                Call::AuthenticateClient(request),
+            ) => self.present_dppb(role, defect, request, reply),
             _ => Ok(()),
         }
     }
