@@ -55,7 +55,7 @@ pub enum ChainError {
     #[error("no trusted CI has the key {}; trust that CI, or use a certificate that one of the trusted CIs issued",
         .key_id.as_ref().map_or_else(|| "(missing)".to_owned(), SubjectKeyIdentifier::to_string))]
     UnknownCi {
-        /// The authority key identifier that is not that of a trusted CI, if there is one.
+        /// The authority key identifier, which belongs to no trusted CI; `None` if it is missing.
         key_id: Option<SubjectKeyIdentifier>,
     },
     /// The certificate of the CI is invalid.
@@ -113,10 +113,11 @@ pub enum Flaw {
     /// The chain below the certificate is longer than its path length constraint.
     #[error("does not permit a chain of this length below it (pathLenConstraint)")]
     PathLength,
-    /// The issuer name is not the subject of the certificate above.
+    /// The issuer name is not the subject of the issuer's certificate.
     #[error("names another issuer than the certificate above it")]
     IssuerName,
-    /// The subject or authority key identifier is missing or does not match the certificate above.
+    /// The subject or authority key identifier is missing or does not match the issuer's
+    /// certificate.
     #[error("has key identifiers that are missing or do not match its issuer")]
     KeyIdentifier,
     /// The key is on a curve other than the CI's.
@@ -356,8 +357,8 @@ fn check_sub_ca(sub_ca: &Certificate, role: Role, cas_below: usize) -> Result<()
     check_no_name_constraints(sub_ca)
 }
 
-/// Checks the relation between a certificate and the one above it: names, key identifiers, curve,
-/// signature; and the validity period.
+/// Checks a certificate against that of its issuer (names, key identifiers, curve, signature), and
+/// its validity period.
 fn check_link(certificate: &Certificate, issuer: &Certificate, now: Timestamp) -> Result<(), Flaw> {
     if certificate.issuer().der() != issuer.subject().der() {
         return Err(Flaw::IssuerName);

@@ -66,14 +66,14 @@ pub(crate) const DIGITAL_SIGNATURE: usize = 0;
 pub(crate) const KEY_CERT_SIGN: usize = 5;
 const CRL_SIGN: usize = 6;
 
-/// The CRL distribution points. GSMA requires them in every certificate of a CI. They are never
-/// accessed here.
+/// The CRL distribution points. GSMA requires them in every certificate of a CI. This program never
+/// fetches a list from them.
 const CRL_ADDRESSES: [&str; 2] =
     ["http://crl.landfall.example/CRL-A.crl", "http://crl.landfall.example/CRL-B.crl"];
 
 impl Plan {
-    /// Returns the signed certificate. Its serial number is a digest of the other contents, so that
-    /// different contents have different serial numbers and equal contents the same.
+    /// Returns the signed certificate. Its serial number is a digest of the other contents: equal
+    /// contents have equal serial numbers, and different contents have different ones.
     pub(crate) fn sign(&self, signer: &Signer<'_>) -> Vec<u8> {
         let validity = sequence(&[time(self.validity.from), time(self.validity.to)]);
         let extensions: Vec<_> = self.extensions.iter().map(Extension::to_der).collect();

@@ -1,10 +1,11 @@
 //! Certificates and secrets of SGP.02: card certificates, TLS identities of servers, and the
 //! initial keys of a card.
 //!
-//! - [`check_server_certificate`] and [`check_ecasd`] verify a [`CardCertificate`], which is only
-//!   parsed before.
-//! - [`Pki`](crate::Pki) issues: every credential is derived from the key of the CI or the EUM.
-//!   Copies of the PKI's folder therefore give the same credentials for the same numbers and names.
+//! - [`check_server_certificate`] and [`check_ecasd`] verify a [`CardCertificate`], which
+//!   is parsed but not yet trusted.
+//! - [`Pki`](crate::Pki) issues credentials. Every credential is derived from the key of the CI or
+//!   the EUM. Copies of the PKI's folder therefore give the same credentials for the same numbers
+//!   and names.
 
 mod defect;
 mod files;
@@ -127,7 +128,7 @@ pub enum CardCertificateError {
     /// The signature is not that of a trusted issuer.
     #[error("the certificate was not signed by {0}")]
     BadSignature(&'static str),
-    /// No EUM certificate is valid. Contains the error of the last one.
+    /// No EUM certificate is valid. Contains the error of the last certificate.
     #[error("the manufacturer of the card is not trusted: {0}")]
     Eum(#[from] ChainError),
     /// The certificate of the CI is expired or not yet valid.
@@ -141,8 +142,8 @@ pub enum CardCertificateError {
     EidOutsideRange(Eid),
 }
 
-/// Checks the card certificate of an SM-DP or SM-SR: signed by a trusted CI, for this kind of
-/// server, and currently valid.
+/// Checks that the card certificate of an SM-DP or SM-SR is signed by a trusted CI, belongs to this
+/// kind of server, and is currently valid.
 ///
 /// # Errors
 /// The first check that fails.
@@ -172,8 +173,9 @@ pub fn check_server_certificate(
     Ok(Verified::of(CardServer { certificate, owner, oid, public_key }))
 }
 
-/// Checks the certificate of an ECASD: signed by one of the candidate EUMs, whose certificate is
-/// valid below a trusted CI and permits this card; for this card; and currently valid.
+/// Checks that the certificate of an ECASD belongs to this card, is currently valid, and is signed
+/// by one of the candidate EUMs. The certificate of that EUM must be valid below a trusted CI and
+/// permit this card.
 ///
 /// # Errors
 /// The first check that fails, for the candidate that passed the most checks.
@@ -194,7 +196,7 @@ pub fn check_ecasd(
         [] => CardCertificateError::NoEum,
         _ => CardCertificateError::BadSignature("the manufacturer of the card"),
     };
-    // A manufacturer may have renewed its certificate with the same key.
+    // Several certificates have the same key if a manufacturer has renewed its certificate.
     for eum in eums.iter().filter(|eum| is_signed_by(&certificate, eum.public_key())) {
         match check_vouches(anchors, eum, eid, now) {
             Ok(()) => return Ok(Verified::of(Ecasd { certificate, eid, public_key, eum: eum.clone() })),

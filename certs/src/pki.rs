@@ -124,13 +124,13 @@ pub enum PkiError {
         what: String,
         /// The file in which it is expected.
         file: String,
-        /// An alternative.
+        /// Advice to the reader.
         next: &'static str,
     },
     /// A file of the PKI's folder cannot be used.
     #[error("{file} of the PKI: {why}")]
     File {
-        /// Which file.
+        /// The path of the file.
         file: String,
         /// The reason.
         why: String,
@@ -273,8 +273,8 @@ impl Pki {
         eids
     }
 
-    /// Returns the credentials of this eUICC: the certificate in the PKI, or else one issued now
-    /// with the validity period of its EUM's.
+    /// Returns the credentials of this eUICC. If the PKI has no certificate of this eUICC, one is
+    /// issued with the validity period of CERT.EUM.
     ///
     /// # Errors
     /// The EUM's certificate or key is missing, or the EID is outside its range.
@@ -286,8 +286,8 @@ impl Pki {
         }
     }
 
-    /// Returns the ES2+ client credential of an operator: the certificate in the PKI, or else one
-    /// issued now with the validity period of the CI's.
+    /// Returns the ES2+ client credential of an operator. If the PKI has no certificate of this
+    /// operator, one is issued with the validity period of CERT.CI.
     ///
     /// # Errors
     /// The CI's certificate or key is missing.
@@ -344,7 +344,7 @@ impl Pki {
     /// supports.
     ///
     /// # Errors
-    /// As [`Pki::issue_dp_tls`].
+    /// The same as those of [`Pki::issue_dp_tls`].
     pub fn issue_dp_tls_on(
         &self,
         curve: Curve,

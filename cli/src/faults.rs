@@ -122,8 +122,8 @@ impl FaultPoints {
         }
         match fault.id().family() {
             Family::Link => some(self.interfaces),
-            Family::Lie => {
-                self.interfaces.iter().any(|one| is_told_at(fault, one)).then_some(self.interfaces)
+            Family::Tamper => {
+                self.interfaces.iter().any(|one| tampers_at(fault, one)).then_some(self.interfaces)
             }
             Family::Records => some(self.parties),
             Family::Power => some(self.memories),
@@ -153,9 +153,11 @@ impl FaultPoints {
     }
 }
 
-/// True if the lie changes a message of this interface.
-fn is_told_at(lie: &FaultSpec, interface: &str) -> bool {
-    let Some(Places::Told(functions)) = lie.id().entry().map(|entry| &entry.places) else { return false };
+/// True if this fault of the family `tamper` changes a message of this interface.
+fn tampers_at(fault: &FaultSpec, interface: &str) -> bool {
+    let Some(Places::Functions(functions)) = fault.id().entry().map(|entry| &entry.places) else {
+        return false;
+    };
     functions.split(", ").any(|function| function.split('.').next() == Some(interface))
 }
 
@@ -212,7 +214,7 @@ impl FaultOptions {
         let random = SeededRandom::from_text(&settings.seed).branch("faults");
         let happens = |fault: &FaultSpec| remark(&format!("fault {fault}"));
         let injector = FaultInjector::new(random, self.faults.iter().cloned()).on_fault(happens);
-        if !self.faults.iter().any(|fault| fault.id().family() == Family::Lie) {
+        if !self.faults.iter().any(|fault| fault.id().family() == Family::Tamper) {
             return Ok(Some(injector));
         }
         let pki = crate::pki::load_or_init(settings)?;
@@ -429,7 +431,7 @@ mod tests {
             (&FaultPoints::NETWORK, "link/reset", "use it with `landfall sm-dp serve`"),
             (
                 &FaultPoints::SM_SR,
-                "lie/dpauth-expired",
+                "tamper/dpauth-expired",
                 "use it with `landfall sm-dp serve`, `landfall up`, `landfall device`",
             ),
         ] {
@@ -439,7 +441,7 @@ mod tests {
         for (fault_points, text) in [
             (&FaultPoints::SM_DP, "records/conflict@sm-dp:sessions"),
             (&FaultPoints::SM_SR, "link/lose-answer@ES5.OpenSession"),
-            (&FaultPoints::DEVICE, "lie/dpauth-expired"),
+            (&FaultPoints::DEVICE, "tamper/dpauth-expired"),
             (&FaultPoints::NETWORK, "radio/outage@262-42"),
             (&FaultPoints::UP, "radio/sms-lose@mt"),
             (&FaultPoints::DEVICE.without_card(), "power/write-fails@device"),

@@ -26,6 +26,6 @@ fn faults_are_listed_as_table_and_json_for_all_or_one_family() {
     }
     let flapping = rows.iter().find(|row| row["id"] == "radio/flapping").unwrap();
     assert_eq!(flapping["value"]["default"], "1m");
-    let errors = fail(landfall(folder.path()).args(["faults", "--family", "lies"]));
+    let errors = fail(landfall(folder.path()).args(["faults", "--family", "tampering"]));
     assert!(errors.contains("Known families: link, records, radio, power"), "{errors}");
 }

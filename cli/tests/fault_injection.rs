@@ -320,7 +320,7 @@ fn unknown_and_impossible_faults_are_refused_with_alternatives() {
 #[test]
 fn the_card_rejects_an_altered_message_with_a_valid_signature() {
     let testbed = Testbed::new();
-    let fault = "lie/dpauth-expired@ES9+.InitiateAuthentication#1";
+    let fault = "tamper/dpauth-expired@ES9+.InitiateAuthentication#1";
     let (server, address) = testbed.sm_dp(FREE, &[fault]);
     let code = testbed.order(&address, 0);
     let errors = fail(&mut testbed.device(&address, &["download", &code]));

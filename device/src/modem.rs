@@ -275,15 +275,17 @@ impl<D: CardInterface> Modem<D> {
         Ok(self.usim.insert(read?))
     }
 
-    /// Registers on the best network that is received: home networks first, then other networks in
-    /// order of signal strength. Networks in EF.FPLMN are skipped.
+    /// Registers on the best network that is received: home networks first, in order of their
+    /// priority, then other networks in order of signal strength (TS 23.122 section 4.4.3.1.1).
+    /// Networks in EF.FPLMN are skipped.
     ///
     /// # Errors
     /// No network accepted the device. The error contains the answer of each network.
     pub async fn register(&mut self) -> Result<Registered, NotRegistered> {
         let usim = self.ready().await?;
-        let (home, others): (Vec<_>, Vec<_>) =
+        let (mut home, others): (Vec<_>, Vec<_>) =
             self.visible.iter().copied().partition(|plmn| usim.is_home(*plmn));
+        home.sort_by_key(|plmn| usim.home_networks.iter().position(|known| known == plmn));
         let candidates = home
             .into_iter()
             .chain(others.into_iter().filter(|plmn| !usim.forbidden.contains(plmn)))

@@ -1,7 +1,7 @@
 //! The change of a device to another profile: the profile is downloaded, enabled and tried. If the
 //! device gets no service with it, the former profile is enabled again.
 //!
-//! Each step is stored before it is carried out ([`Intention`]). After a power cut
+//! Each step is stored before it is carried out ([`Intention`]). After a power cut,
 //! [`Device::recover`] compares the stored step with the card and ends on a profile that works.
 
 use rsp::activation_code::ActivationCode;
@@ -295,7 +295,7 @@ impl<D: CardInterface> Device<D> {
             }
             Err(error) => return Recovery::Card(error),
         };
-        let (interrupted, wanted) = match written {
+        let (interrupted, preferred) = match written {
             Intention::None => (None, vec![]),
             Intention::Download { back } => (Some("a download"), vec![back]),
             Intention::Try { back, target } => (Some("a change of profiles"), vec![Some(target), back]),
@@ -304,7 +304,7 @@ impl<D: CardInterface> Device<D> {
             }
         };
         let mut order: Vec<Iccid> = Vec::new();
-        for iccid in wanted.into_iter().flatten().chain(enabled).chain(profiles.iter().copied()) {
+        for iccid in preferred.into_iter().flatten().chain(enabled).chain(profiles.iter().copied()) {
             if profiles.contains(&iccid) && !order.contains(&iccid) {
                 order.push(iccid);
             }

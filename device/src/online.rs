@@ -34,8 +34,8 @@ pub struct AlwaysOnSettings {
 }
 
 impl Default for AlwaysOnSettings {
-    /// The IMEI of a test device, and a search delay that is shorter than that of TS 23.122 because
-    /// a person watches.
+    /// The IMEI of a test device, and a search delay that is shorter than that of TS 23.122, so
+    /// that a person who watches a demonstration does not have to wait.
     fn default() -> Self {
         let imei = Imei::of_digits("004999010640000").unwrap_or(Imei([0; 8]));
         let refusal_holds = Duration::from_secs(45 * 60);

@@ -325,8 +325,8 @@ impl<D: CardInterface> Terminal<D> {
     /// Returns true if the card was reset.
     pub async fn serve_proactive(&mut self) -> Result<bool, CardError> {
         for _ in 0..MAX_PROACTIVE {
-            let Some(wanted) = self.fetch().await? else { return Ok(false) };
-            match ProactiveCommand::read(&wanted)? {
+            let Some(fetched) = self.fetch().await? else { return Ok(false) };
+            match ProactiveCommand::read(&fetched)? {
                 // There is no TERMINAL RESPONSE: the reset takes its place (TS 102 223 section
                 // 6.4.7).
                 ProactiveCommand::UiccReset => {

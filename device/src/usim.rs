@@ -25,6 +25,7 @@ const EF_SPN: u16 = 0x6F46;
 const EF_HPLMNWACT: u16 = 0x6F62;
 const EF_FPLMN: u16 = 0x6F7B;
 const EF_AD: u16 = 0x6FAD;
+const EF_EHPLMN: u16 = 0x6FD9;
 
 /// The key reference of PIN1: TS 102 221 section 9.5.1.
 const PIN1: u8 = 0x01;
@@ -36,11 +37,12 @@ pub struct Usim {
     pub iccid: Iccid,
     /// EF.IMSI.
     pub imsi: Imsi,
-    /// The home network. EF.AD gives the length of its MNC.
+    /// The home network of the IMSI. EF.AD gives the length of its MNC.
     pub home: Plmn,
     /// EF.SPN.
     pub service_provider_name: Option<String>,
-    /// EF.HPLMNwAcT: networks that count as home, in order of priority.
+    /// The networks that count as home, in order of priority: EF.EHPLMN, or if that is missing or
+    /// empty, the network of the IMSI and EF.HPLMNwAcT.
     pub home_networks: Vec<Plmn>,
     /// EF.HPPLMN: the interval at which a roaming device searches for its home network; `None` if
     /// it never does.
@@ -102,7 +104,8 @@ impl Usim {
         let administrative = read_file(terminal, "EF.AD", EF_AD).await?.unwrap_or_default();
         let home = imsi.plmn(mnc_digits(&administrative)).ok_or_else(|| bad_file("EF.IMSI", "too short"))?;
         let spn = read_file(terminal, "EF.SPN", EF_SPN).await?;
-        let home_networks = read_file(terminal, "EF.HPLMNwAcT", EF_HPLMNWACT).await?.unwrap_or_default();
+        let equivalent = read_file(terminal, "EF.EHPLMN", EF_EHPLMN).await?.unwrap_or_default();
+        let with_technology = read_file(terminal, "EF.HPLMNwAcT", EF_HPLMNWACT).await?.unwrap_or_default();
         let period = read_file(terminal, "EF.HPPLMN", EF_HPPLMN).await?;
         let forbidden = read_file(terminal, "EF.FPLMN", EF_FPLMN).await?.unwrap_or_default();
         Ok(Self {
@@ -110,7 +113,7 @@ impl Usim {
             imsi,
             home,
             service_provider_name: spn.as_deref().and_then(alpha_identifier),
-            home_networks: networks(&home_networks, 5),
+            home_networks: home_networks(home, &equivalent, &with_technology),
             home_search: search_period(period.as_deref()),
             forbidden: networks(&forbidden, 3),
             forbidden_room: forbidden.len() / 3,
@@ -120,7 +123,7 @@ impl Usim {
 
     /// True if this network counts as home.
     pub(crate) fn is_home(&self, plmn: Plmn) -> bool {
-        plmn == self.home || self.home_networks.contains(&plmn)
+        self.home_networks.contains(&plmn)
     }
 
     /// AUTHENTICATE in the 3G context: TS 31.102 section 7.1.2.1.
@@ -320,6 +323,16 @@ fn search_period(contents: Option<&[u8]>) -> Option<Duration> {
         Some([0, ..]) => None,
         Some([steps @ 1..=80, ..]) => Some(STEP * u32::from(*steps)),
         _ => Some(STEP * 10),
+    }
+}
+
+/// Returns the home networks in order of priority. The networks in EF.EHPLMN replace the network of
+/// the IMSI, which counts as visited unless EF.EHPLMN contains it: TS 23.122 section 1.2.
+fn home_networks(of_imsi: Plmn, ehplmn: &[u8], hplmnwact: &[u8]) -> Vec<Plmn> {
+    let equivalent = networks(ehplmn, 3);
+    match equivalent.is_empty() {
+        true => std::iter::once(of_imsi).chain(networks(hplmnwact, 5)).collect(),
+        false => equivalent,
     }
 }
 

@@ -20,8 +20,8 @@ use super::short_messages::{
 use super::subscriber_server::SubscriberServer;
 use super::{Radio, RadioFault, RadioFuture};
 
-/// Maximum attach procedures that wait for an answer of the device. Beyond it the oldest is
-/// dropped, because a device that has disappeared never answers.
+/// Maximum attach procedures that wait for an answer of the device. Over the limit, the oldest
+/// procedure is dropped, because a device that has disappeared never answers.
 const MAX_PENDING: usize = 10_000;
 
 /// Maximum resynchronisations within one attach. A second request shows that the card and its home
@@ -122,7 +122,7 @@ impl Policy {
     }
 }
 
-/// All visited networks of a simulated world, and the home networks behind them.
+/// All visited networks of a simulation, and the home networks of their subscribers.
 pub struct Networks {
     world: World,
     state: Mutex<State>,
@@ -150,7 +150,7 @@ struct Pending {
 }
 
 impl Networks {
-    /// Creates a world without networks.
+    /// Creates a simulation without networks.
     pub fn new(world: World) -> Self {
         Self {
             world,
@@ -375,8 +375,7 @@ impl Radio for Networks {
             self.attachments.report(&attach, reference, answer).map_err(|_| RadioFault::Detached)
         });
         Box::pin(async {
-            // Gives the SMSC a chance to process the report before the device goes on. This is best
-            // effort.
+            // Lets the SMSC process the report before the device continues, where that is possible.
             tokio::task::yield_now().await;
             reported
         })

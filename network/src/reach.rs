@@ -15,7 +15,7 @@ use super::messages::AttachId;
 use super::short_messages::{MobileTerminated, RpAnswer};
 
 /// Time in which a reachable device answers a page. A device that executes commands of its card
-/// needs a while.
+/// answers late.
 const PAGING: Duration = Duration::from_secs(10);
 /// Time in which the device delivers the message to its card and reports. TS 24.011 section 10
 /// gives 35 to 45 seconds for timer TR1N.

@@ -1,5 +1,5 @@
-//! Card certificates with exactly one defect, for tests of cards, and of servers that receive the
-//! certificate of an ECASD. They must refuse them.
+//! Card certificates with exactly one defect. Tests send them to cards, and to servers that receive
+//! the certificate of an ECASD. The peer must refuse each of them.
 
 use crypto::SecretKey;
 use rsp::ids::Eid;
@@ -15,19 +15,19 @@ use crate::role::Role;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CardDefect {
-    /// The last day is the last of 2001. Tests that the peer checks the expiration date.
+    /// The expiration date is the last day of 2001. Tests that the peer checks the expiration date.
     Expired,
-    /// The first day is the first of 9999. Tests that the peer checks the effective date, if there
-    /// is one.
+    /// The effective date is the first day of 9999. Tests that the peer checks the effective date
+    /// if the certificate has one.
     NotYetValid,
     /// The certificate belongs to the other kind of server (for an ECASD: to another card). Tests
     /// that the peer checks the owner.
     WrongOwner,
-    /// A stranger's signature with the name and key identifier of the correct issuer. Tests that
-    /// the peer verifies the signature.
+    /// The signature of an untrusted issuer, with the name and key identifier of the correct one.
+    /// Tests that the peer verifies the signature.
     ForgedSignature,
-    /// A stranger's signature with the stranger's own key identifier. Tests that the peer trusts
-    /// known keys only.
+    /// The signature of an untrusted issuer, with its own key identifier. Tests that the peer
+    /// trusts known keys only.
     Stranger,
     /// An octet of the subject was changed after signing. Tests that the peer verifies the
     /// signature of the received octets.

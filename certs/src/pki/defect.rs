@@ -35,8 +35,8 @@ pub enum Defect {
     /// An octet of the subject was changed after signing. Tests that the peer verifies the
     /// signature of the received octets.
     Tampered,
-    /// The key usage is wrong: a leaf that is permitted to sign certificates only, an EUM that is
-    /// not.
+    /// The key usage is wrong: a leaf may sign only certificates, or an EUM may not sign
+    /// certificates.
     WrongKeyUsage,
     /// The key usage is missing. Tests that the peer does not treat its absence as a permission.
     NoKeyUsage,

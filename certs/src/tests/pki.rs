@@ -77,7 +77,7 @@ fn the_files_have_the_layout_of_sgp26_and_every_certificate_has_its_key() {
 }
 
 #[test]
-fn eids_are_listed_and_certificates_are_issued_in_range_only() {
+fn eids_are_listed_and_certificates_are_issued_for_permitted_eids_only() {
     let pki = pki();
     assert_eq!(pki.eids(Curve::BrainpoolP256r1), PkiOptions::default().eids);
     let foreign = numbered_eid("89033023", 1).unwrap();

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Command {
-    /// Fault family: link, records, radio, power or lie
+    /// Fault family: link, records, radio, power or tamper
     #[arg(long)]
     family: Option<Family>,
     #[command(subcommand)]

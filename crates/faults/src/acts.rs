@@ -22,7 +22,7 @@ pub enum LinkAct {
     Delay,
     /// The request arrives twice.
     Duplicate,
-    /// The request arrives after the next one.
+    /// The request arrives after the next request.
     Reorder,
     /// The end of the request is missing.
     TruncateRequest,
@@ -54,7 +54,7 @@ pub enum LinkAct {
 pub enum RecordsAct {
     /// Nothing is written, and the store reports the failure.
     CommitFails,
-    /// Half is written, and the store reports a failure.
+    /// Half of the changes is written, and the store reports a failure.
     TornWrite,
     /// Nothing is written, and the store reports success.
     LostWrite,
@@ -74,7 +74,7 @@ pub enum RecordsAct {
 pub enum RadioAct {
     /// A network has no coverage.
     Outage,
-    /// The coverage of a network comes and goes.
+    /// The coverage of a network disappears and returns periodically.
     Flapping,
     /// A network rejects the device.
     Refuse(EmmCause),
@@ -84,7 +84,7 @@ pub enum RadioAct {
     LoseAttachRequest,
     /// The attach accept is lost.
     LoseAttachAnswer,
-    /// A network accepts the device but carries none of its packets.
+    /// A network accepts the device but drops all of its packets.
     NoData,
     /// A short message is lost.
     SmsLose,

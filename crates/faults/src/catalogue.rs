@@ -24,12 +24,12 @@ pub enum Family {
     /// The power of a card or a device, and its memory.
     Power,
     /// False statements that a party makes under its own valid keys.
-    Lie,
+    Tamper,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 5] = [Self::Link, Self::Records, Self::Radio, Self::Power, Self::Lie];
+    pub const ALL: [Self; 5] = [Self::Link, Self::Records, Self::Radio, Self::Power, Self::Tamper];
 
     /// The family as it is written in the name of a fault.
     pub const fn name(self) -> &'static str {
@@ -38,7 +38,7 @@ impl Family {
             Self::Records => "records",
             Self::Radio => "radio",
             Self::Power => "power",
-            Self::Lie => "lie",
+            Self::Tamper => "tamper",
         }
     }
 
@@ -49,7 +49,7 @@ impl Family {
             Self::Records => "the records of a server and the process that uses them",
             Self::Radio => "the mobile networks around a device, and short messages",
             Self::Power => "the power supply and the memory of a card or a device",
-            Self::Lie => "statements that a party makes under its own valid keys",
+            Self::Tamper => "statements that a party makes under its own valid keys",
         }
     }
 }
@@ -86,7 +86,7 @@ pub enum FaultId {
     /// A fault of the power supply or the memory.
     Power(PowerAct),
     /// A false statement.
-    Lie(FalseStatement),
+    Tamper(FalseStatement),
 }
 
 impl FaultId {
@@ -97,7 +97,7 @@ impl FaultId {
             Self::Records(_) => Family::Records,
             Self::Radio(_) => Family::Radio,
             Self::Power(_) => Family::Power,
-            Self::Lie(_) => Family::Lie,
+            Self::Tamper(_) => Family::Tamper,
         }
     }
 
@@ -126,8 +126,8 @@ pub struct Entry {
     /// The clause that contains the requirement.
     pub clause: String,
     /// The refusal of the tested party: a status code where the standard defines one, otherwise the
-    /// message of this implementation. Empty for faults that are not answered, and for lies that
-    /// cannot be detected or that change nothing.
+    /// message of this implementation. Empty for faults that are not answered, and for false
+    /// statements that cannot be detected or that change nothing.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub answer: String,
     /// The places at which the fault can be installed.
@@ -150,7 +150,7 @@ pub enum Places {
     /// `INTERFACE` or `INTERFACE.Function`.
     Function,
     /// One of these functions (comma-separated), or their interface.
-    Told(String),
+    Functions(String),
     /// `PARTY` or `PARTY:COLLECTION`.
     Collection,
     /// A mobile network.
@@ -166,7 +166,7 @@ impl Places {
     pub fn forms(&self) -> &str {
         match self {
             Self::Function => "ES9+, ES9+.GetBoundProfilePackage",
-            Self::Told(functions) => functions,
+            Self::Functions(functions) => functions,
             Self::Collection => "sm-dp, sm-dp:profiles",
             Self::Network => "262-42",
             Self::Direction => "mt, mo",
@@ -298,7 +298,10 @@ mod tests {
         for family in Family::ALL {
             assert_eq!(family.to_string().parse(), Ok(family));
         }
-        let wrong = "lies".parse::<Family>().unwrap_err();
-        assert_eq!(wrong, "\"lies\" is not a fault family. Known families: link, records, radio, power, lie");
+        let wrong = "tampering".parse::<Family>().unwrap_err();
+        assert_eq!(
+            wrong,
+            "\"tampering\" is not a fault family. Known families: link, records, radio, power, tamper"
+        );
     }
 }

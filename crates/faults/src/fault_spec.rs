@@ -245,7 +245,7 @@ fn is_place(places: &Places, place: &str) -> bool {
                     && known.is_none_or(|(_, functions)| functions.contains(&function))
             }
         },
-        Places::Told(functions) => functions.split(", ").any(|function| {
+        Places::Functions(functions) => functions.split(", ").any(|function| {
             function == place || function.split_once('.').is_some_and(|(interface, _)| interface == place)
         }),
         Places::Collection => place
@@ -272,8 +272,8 @@ mod tests {
             "link/corrupt-answer=12@ES9+.InitiateAuthentication#2-#30%",
             "link/http-503#10s..5m",
             "link/reset@ES3.CreateISDP",
-            "lie/dpauth-expired@ES9+.InitiateAuthentication#1",
-            "lie/metadata-iccid@ES9+",
+            "tamper/dpauth-expired@ES9+.InitiateAuthentication#1",
+            "tamper/metadata-iccid@ES9+",
             "records/crash-after-commit=1m@sm-dp:profiles#3",
             "radio/flapping=2m@262-42",
             "radio/sms-delay=10m@mt#1-2",
@@ -305,7 +305,7 @@ mod tests {
             ("link/delay=5", "the value of link/delay must be a duration such as 250ms, 30s or 2h: delay"),
             ("link/corrupt-answer=1s", "must be a number: index of the octet"),
             ("link/reset=1", "link/reset takes no value"),
-            ("lie/dpauth-expired@ES9+.CancelSession", "Examples: ES9+.InitiateAuthentication"),
+            ("tamper/dpauth-expired@ES9+.CancelSession", "Examples: ES9+.InitiateAuthentication"),
             ("radio/outage@mt", "Examples: 262-42"),
             ("radio/sms-lose@262-42", "Examples: mt, mo"),
             ("power/write-fails@modem", "Examples: card, card:profile/, device:intention"),

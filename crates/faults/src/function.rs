@@ -20,9 +20,10 @@ const TAGS: [(u8, &str); 5] = [
 ///
 /// The function follows from the path in the JSON binding of SGP.22, from the first tag in the
 /// ASN.1 binding, and from the SOAP Action in SGP.02. A request of a card over HTTPS (SGP.02 ES5)
-/// is `ES5.OpenSession`, or `ES5.Result` if it carries a result.
+/// is `ES5.OpenSession`, or `ES5.Result` if it contains a result.
 ///
-/// LPAs call the functions of ES11 by the paths of ES9+: see [`crate::FaultInjector::link_to_sm_ds`].
+/// LPAs call the functions of ES11 by the paths of ES9+: see
+/// [`crate::FaultInjector::link_to_sm_ds`].
 pub fn function_of(request: &Request<Bytes>) -> Option<String> {
     let headers = request.headers();
     if headers.contains_key("x-admin-from") || headers.contains_key("x-admin-script-status") {

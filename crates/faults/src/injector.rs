@@ -100,8 +100,8 @@ impl FaultInjector {
     /// installed false statement never happens.
     ///
     /// Example in front of a server at a socket:
-    /// `faults.with_tampering_peer(TamperingPeer::new(pki)).link(server.link())`, where `pki` is the PKI of
-    /// the server and the cards. Only the first call has an effect.
+    /// `faults.with_tampering_peer(TamperingPeer::new(pki)).link(server.link())`, where `pki` is
+    /// the PKI of the server and the cards. Only the first call has an effect.
     #[must_use]
     pub fn with_tampering_peer(self, tampering_peer: TamperingPeer) -> Self {
         self.0.tampering_peer.get_or_init(|| Arc::new(tampering_peer));
@@ -120,7 +120,7 @@ impl FaultInjector {
         self
     }
 
-    /// Installs another fault, from now on.
+    /// Installs another fault. Earlier occasions do not count for it.
     pub fn install(&self, spec: FaultSpec) {
         let mut placed = self.placed();
         // This name determines the random decisions of a seed, so it must not change.

@@ -2,20 +2,20 @@
 //!
 //! This crate makes links, stored records, radio networks, power supplies and card memory fail on
 //! purpose, so that a test can show how a party reacts. The parties themselves contain no test
-//! code:
-//! every fault is injected by a wrapper around one of their interfaces.
+//! code: every fault is injected by a wrapper around one of their interfaces.
 //!
 //! - [`catalogue`] lists all faults. Each entry names the requirement that the fault tests.
 //! - [`FaultSpec`] is one fault with its place and its conditions, as a user writes it.
 //! - [`FaultInjector`] holds the fault specs of a run and decides at every occasion which of them
 //!   happens. Its random decisions follow from the seed of the run.
-//! - The wrappers ask the injector and carry out the fault: [`FaultInjector::link`] wraps an HTTP
+//! - The wrappers query the injector and carry out the fault: [`FaultInjector::link`] wraps an HTTP
 //!   link, [`FaultyRecords`] a store, [`FaultyRadio`] a radio, and [`FaultyMemory`] the memory of a
 //!   card or a device. A wrapper passes everything on unchanged when no fault happens.
 //! - [`ProcessHandle`] and [`Power`] represent a process that can crash and a power supply that can
 //!   be cut.
-//! - The faults of the family `lie` are false statements under valid keys. They need a
-//!   [`TamperingPeer`], which has the keys of the parties: see [`FaultInjector::with_tampering_peer`].
+//! - The faults of the family `tamper` are false statements under valid keys. They need a
+//!   [`TamperingPeer`], which has the keys of the parties: see
+//!   [`FaultInjector::with_tampering_peer`].
 //!
 //! # Notation
 //!
@@ -26,7 +26,7 @@
 //! value  = a duration (250ms, 30s, 5m, 2h, 1d) or a number, depending on the fault.
 //!          Default: the value in the catalogue.
 //! place  = where the fault happens. Default: everywhere that the injector is installed.
-//!          link, lie: an interface, or one function of it: ES9+, ES9+.GetBoundProfilePackage, ES3.CreateISDP
+//!          link, tamper: an interface, or one function of it: ES9+, ES9+.GetBoundProfilePackage, ES3.CreateISDP
 //!          records:   a party, or one collection of its records: sm-dp, sm-dp:profiles
 //!          radio:     a network: 262-42; for short messages the direction: mt, mo
 //!          power:     the owner of the memory, or a prefix of cell names in it: card, card:profile/, device:intention

@@ -17,8 +17,8 @@ use super::{
 };
 
 impl FaultInjector {
-    /// Wraps the link to a peer with the faults of the link, and with the lies if there is a
-    /// [`TamperingPeer`].
+    /// Wraps the link to a peer with the faults of the link, and with the false statements if
+    /// there is a [`TamperingPeer`].
     ///
     /// [`TamperingPeer`]: super::TamperingPeer
     pub fn link(&self, peer: Link) -> Link {

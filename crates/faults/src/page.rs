@@ -13,7 +13,7 @@ pub fn page() -> String {
         let mut places: Vec<_> = entries.iter().map(|entry| entry.places.forms()).collect();
         places.dedup();
         let (what, count, places) = (family.what(), entries.len(), places.join("; for short messages "));
-        if family == Family::Lie {
+        if family == Family::Tamper {
             false_statement_table(&mut page, &entries);
             continue;
         }
@@ -30,8 +30,10 @@ pub fn page() -> String {
 
 fn false_statement_table(page: &mut String, entries: &[&Entry]) {
     let count = entries.len();
-    let _ = writeln!(page, "\n## lie\n\n{LIES_INTRODUCTION} {count} lies.\n");
-    page.push_str("| lie | functions | false statement | tested party and requirement | clause | answer |\n");
+    let _ = writeln!(page, "\n## tamper\n\n{TAMPER_INTRODUCTION} {count} faults.\n");
+    page.push_str(
+        "| fault | functions | false statement | tested party and requirement | clause | answer |\n",
+    );
     page.push_str("|---|---|---|---|---|---|\n");
     for Entry { name, what, peer, requirement, clause, answer, places, .. } in entries {
         let places = places.forms();
@@ -62,7 +64,7 @@ fault = family \"/\" name [ \"=\" value ] [ \"@\" place ] ( \"#\" when )*
 
 - **value**: a duration (`250ms`, `30s`, `5m`, `2h`, `1d`) or a number. The tables give the meaning and the default of each fault.
 - **place**: where the fault happens. Without a place, it happens everywhere.
-  - `link` and `lie`: an interface or one function of it (`ES9+`, `ES9+.GetBoundProfilePackage`, `ES3.CreateISDP`). Requests of a card
+  - `link` and `tamper`: an interface or one function of it (`ES9+`, `ES9+.GetBoundProfilePackage`, `ES3.CreateISDP`). Requests of a card
     over HTTPS are `ES5.OpenSession` and `ES5.Result`.
   - `records`: a party, or one collection of its records (`sm-dp:profiles`).
   - `radio`: a network (`262-42`). For short messages, the direction (`mt`, `mo`).
@@ -77,14 +79,14 @@ The option `--fault FAULT` (repeatable) injects a fault into traffic over socket
 
 | command | faults |
 |---|---|
-| `landfall sm-dp serve` | `link` of ES9+, ES2+, ES12, ES2 and ES3, in both directions; `lie` at ES9+ and ES3; `records` of `sm-dp` |
+| `landfall sm-dp serve` | `link` of ES9+, ES2+, ES12, ES2 and ES3, in both directions; `tamper` at ES9+ and ES3; `records` of `sm-dp` |
 | `landfall sm-ds serve` | `link` of ES11 and ES12; `records` of `sm-ds` |
-| `landfall sm-sr serve` | `link` of ES1, ES3, ES4, ES7 and ES5 (HTTPS), in both directions; `lie` at ES3; `records` of `sm-sr` |
-| `landfall up` | incoming `link` of ES9+, ES2+, ES11 and ES12; `lie`; `records` of `sm-dp` and `sm-ds`; `radio`; `power` of its `card` |
+| `landfall sm-sr serve` | `link` of ES1, ES3, ES4, ES7 and ES5 (HTTPS), in both directions; `tamper` at ES3; `records` of `sm-sr` |
+| `landfall up` | incoming `link` of ES9+, ES2+, ES11 and ES12; `tamper`; `records` of `sm-dp` and `sm-ds`; `radio`; `power` of its `card` |
 | `landfall network` | `radio` |
-| `landfall device` | `link` of ES9+ and ES11; `lie`; `power` of its `card` and of the `device`. `landfall device run`: `power` of its `card` only |
+| `landfall device` | `link` of ES9+ and ES11; `tamper`; `power` of its `card` and of the `device`. `landfall device run`: `power` of its `card` only |
 | `landfall euicc serve`, `landfall euicc lpac` | `power` of its `card`; a reset switches the power on again |
-| `landfall faults serve --listen HERE --before SERVER` | `link` of ES9+; `lie`, if the keys of the server are in the Landfall PKI: a proxy in front of a third-party server |
+| `landfall faults serve --listen HERE --before SERVER` | `link` of ES9+; `tamper`, if the keys of the server are in the Landfall PKI: a proxy in front of a third-party server |
 
 - Each fault that happens is logged as a line `fault ...` on standard error. Random decisions follow from `--seed`.
 - A failing link is a connection that is closed without an answer. Servers and proxies send the octets of a `slow-drip` answer one by
@@ -95,11 +97,11 @@ The option `--fault FAULT` (repeatable) injects a fault into traffic over socket
   gives the address of the server, and `--trust` gives the root of its own certificate.
 ";
 
-const LIES_INTRODUCTION: &str = "False statements that a party makes under its own valid keys. A wrapper around the link reads a message, changes one
+const TAMPER_INTRODUCTION: &str = "False statements that a party makes under its own valid keys. A wrapper around the link reads a message, changes one
 thing, and signs the message again. It needs the PKI of the parties with their keys. It works in the JSON binding of ES9+ and on ES3. The
-place of a lie is a function in which it can be told, or the interface, which stands for all these functions. *Answer* is how the tested
+place is a function whose message can be changed, or the interface, which stands for all these functions. *Answer* is how the tested
 party refuses: a status code where the standard defines one, otherwise the message of this implementation. It is empty if nobody can
-detect the lie or if the lie changes nothing.";
+detect the false statement or if it changes nothing.";
 
 #[cfg(test)]
 mod tests {

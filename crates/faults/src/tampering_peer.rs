@@ -11,7 +11,7 @@ use rsp::ids::{Eid, TransactionId};
 /// [`FaultInjector`](crate::FaultInjector) says so.
 ///
 /// It can sign for any SM-DP+ and any card whose certificates and keys are in the PKI. If it lacks
-/// the key for a lie, it does not tell the lie, and the request fails with a link fault that names
+/// the key for a false statement, it does not change the message, and the request fails with a link fault that names
 /// the missing key.
 #[derive(Debug)]
 pub struct TamperingPeer {

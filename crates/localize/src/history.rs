@@ -343,11 +343,11 @@ mod tests {
         assert_eq!(history.stays()[0].until, Some(at("2026-01-06T10:00:00Z")));
         history.detached(at("2026-01-07T10:00:00Z")).unwrap();
         history.observe(tim, gb, at("2026-01-07T23:00:00Z")).unwrap();
-        assert_eq!(history.stays().len(), 2, "the break lies within one day");
+        assert_eq!(history.stays().len(), 2, "the interruption is shorter than a day");
         history.detached(at("2026-01-08T10:00:00Z")).unwrap();
         history.detached(at("2026-01-08T11:00:00Z")).unwrap();
         history.observe(tim, gb, at("2026-01-10T00:00:00Z")).unwrap();
-        assert_eq!(history.stays().len(), 3, "a day lies between");
+        assert_eq!(history.stays().len(), 3, "the interruption is longer than a day");
         history.observe(tim, country("BR"), at("2026-01-10T01:00:00Z")).unwrap();
         assert_eq!(history.stays().len(), 4, "another subscription");
         assert_eq!(history.days_of(365, at("2026-01-20T00:00:00Z"), Stay::is_roaming), 9);

@@ -8,7 +8,7 @@ use std::path::Path;
 use world::Fault;
 
 /// A claim on a file or on the records of a party. While it exists, no other process can take the
-/// same claim. It ends with the process, however that ends.
+/// same claim. The claim ends when it is dropped or when the process ends, even after a crash.
 #[derive(Debug)]
 pub struct Claim {
     lock: File,

@@ -9,7 +9,7 @@
 //! | [`os`] | clock, randomness and limits of the operating system |
 //! | [`sqlite`] | durable records in an SQLite file |
 //! | [`file_memory`] | non-volatile memory of a card in a file |
-//! | [`tls`] | TLS for servers and clients, with certificates checked against the world's clock |
+//! | [`tls`] | TLS for servers and clients, with certificates checked against the clock of the party |
 //! | [`psk`] | TLS with pre-shared keys for cards |
 //! | [`http`] | an HTTP server that calls a service, and a client that is a link |
 //! | [`card_interface`] | access to cards: modem, PC/SC, lpac, TCP |

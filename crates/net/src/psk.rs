@@ -36,7 +36,7 @@ use tower::Service;
 use world::{BoxFuture, ByteStream, Fault, PskIdentity};
 
 use crate::http::server::{
-    BoxError, HANDSHAKE_TIMEOUT, HEADER_READ_TIMEOUT, answer, close_gracefully, serve_each,
+    BoxError, HANDSHAKE_TIMEOUT, HEADER_READ_TIMEOUT, answer, close_gracefully, run_until, serve_each,
 };
 use gate::{Gate, Known};
 
@@ -53,7 +53,7 @@ pub trait PskKeys: Send + Sync {
 }
 
 /// Returns a future that serves requests over TLS-PSK: it passes every request on `listener` to
-/// `service` until `shutdown`, and then lets requests under way finish. Clients are authenticated
+/// `service` until `shutdown`. Requests under way are then finished. Clients are authenticated
 /// with the keys of `keys`. The limits and time-outs are those of [`serve`](crate::serve).
 ///
 /// The identity is a [`PskIdentity`] extension of the requests. Response bodies are sent chunked,
@@ -113,7 +113,7 @@ impl PskServer {
     /// The stream, TLS, HTTP or the service failed.
     pub async fn serve<S>(
         &self,
-        stream: impl ByteStream,
+        stream: impl ByteStream + 'static,
         service: S,
     ) -> Result<(), Box<dyn Error + Send + Sync>>
     where
@@ -127,7 +127,7 @@ impl PskServer {
 
     async fn serve_until<S>(
         &self,
-        stream: impl ByteStream,
+        stream: impl ByteStream + 'static,
         service: S,
         stopped: watch::Receiver<bool>,
     ) -> Result<(), BoxError>
@@ -179,10 +179,10 @@ impl PskTls {
 }
 
 async fn serve_connection<S>(
-    stream: SslStream<Gate<impl ByteStream>>,
+    stream: SslStream<Gate<impl ByteStream + 'static>>,
     peer: Option<PskIdentity>,
     service: S,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) -> Result<(), BoxError>
 where
     S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
@@ -198,14 +198,7 @@ where
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
-    tokio::select! {
-        ended = &mut connection => return ended.map_err(Into::into),
-        // An error means that the server has been dropped, which also ends the connection.
-        _ = stopped.wait_for(|stopped| *stopped) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    connection.await.map_err(Into::into)
+    run_until(builder.serve_connection(TokioIo::new(stream), answer), stopped).await
 }
 
 /// A body without a declared length, so that it is sent chunked. An empty body stays empty.

@@ -20,7 +20,7 @@ use writer::Writer;
 
 /// "LFLD": identifies the file to this program and to file(1).
 const APPLICATION_ID: i32 = 0x4c46_4c44;
-/// Increased by every change that older programs cannot handle.
+/// Version of the schema. Every change that older programs cannot handle increases it.
 const SCHEMA_VERSION: i32 = 2;
 const SCHEMA: &str = "
     CREATE TABLE records (
@@ -37,7 +37,8 @@ const SCHEMA: &str = "
 const STORED_FORM: &str = "CREATE TABLE stored_form (party TEXT NOT NULL, version INTEGER NOT NULL) STRICT";
 /// Version of the form of the records in a file of schema version 1.
 const FIRST_FORM: u32 = 1;
-/// Number of parallel reads. More than the cores of a small machine would only wait for each other.
+/// Number of parallel reads. It equals the number of cores of a small machine; more reads would
+/// only wait for each other.
 const READERS: usize = 4;
 /// Maximum wait for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
 //! TLS for servers and clients: versions 1.2 and 1.3, ECDHE only. Certificates are checked against
-//! the world's clock.
+//! the clock of the party.
 //!
 //! webpki verifies the chains and is stricter than the GSMA profile: it uses SAN names only, and
 //! checks EKU, path length and validity of every certificate below the root. Of the root only name
@@ -201,7 +201,7 @@ fn cannot_use(error: rustls::Error, what: &str) -> Fault {
     )
 }
 
-/// Adapter of the world's clock for rustls.
+/// Adapter of the party's clock for rustls.
 struct WorldTime(Arc<dyn Clock>);
 
 impl WorldTime {

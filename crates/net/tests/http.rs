@@ -5,7 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test's helpers may fail the test"
+    reason = "a panic in a function of the test fails the test"
 )]
 
 mod common;
@@ -112,7 +112,7 @@ async fn a_request_under_way_is_finished_before_the_server_ends() {
     go_on.notify_one();
     assert_eq!(answer.await.unwrap().unwrap().body(), "finished");
     server.await.unwrap();
-    assert!(TcpStream::connect(&address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(&address).await.is_err(), "the listener is closed");
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn an_error_of_the_service_is_a_broken_connection() {
 }
 
 #[tokio::test]
-async fn connections_are_used_again() {
+async fn idle_connections_are_reused() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {

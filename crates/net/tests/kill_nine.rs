@@ -9,7 +9,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test's helpers may fail the test"
+    reason = "a panic in a function of the test fails the test"
 )]
 #![cfg(unix)]
 
@@ -70,7 +70,8 @@ fn commit_until_killed(path: &Path, commits: usize, acknowledged: &mut BTreeMap<
         // The output also contains lines of the test harness.
         let Some((_, commit)) = line.split_once("ack ") else { continue };
         let (writer, number) = commit.split_once(' ').unwrap();
-        // The last line may be incomplete, and an incomplete line does not count as an acknowledgement.
+        // The last line may be incomplete, and an incomplete line does not count as an
+        // acknowledgement.
         let Some(number) = number.strip_suffix(" .") else { continue };
         acknowledged.insert(writer.parse().unwrap(), number.parse().unwrap());
         seen += 1;

@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test's helpers may fail the test"
+    reason = "a panic in a function of the test fails the test"
 )]
 
 mod common;
@@ -86,7 +86,7 @@ const TWO_REQUESTS: &str = "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: ch
     POST /end HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
 
 #[tokio::test]
-async fn both_suites_work_and_requests_carry_the_identity() {
+async fn both_suites_work_and_requests_contain_the_identity() {
     let (address, _server) = serve().await;
     let key = hex::encode(KEY);
     for suite in ["PSK-AES128-GCM-SHA256", "PSK-AES128-CBC-SHA256"] {

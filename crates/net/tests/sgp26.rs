@@ -5,7 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test's helpers may fail the test"
+    reason = "a panic in a function of the test fails the test"
 )]
 
 mod common;

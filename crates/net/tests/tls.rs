@@ -5,7 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test's helpers may fail the test"
+    reason = "a panic in a function of the test fails the test"
 )]
 
 mod common;
@@ -66,7 +66,7 @@ async fn a_server_of_another_root_is_refused() {
 }
 
 #[tokio::test]
-async fn validity_is_checked_with_the_worlds_clock_at_every_connection() {
+async fn validity_is_checked_with_the_clock_of_the_party_at_every_connection() {
     let ca = Ca::new("root");
     let (address, _server) = serve_mirror(Some(server_tls(&ca.leaf(NAME), &ClientAuth::None))).await;
     let clock = clock();

@@ -1,6 +1,7 @@
 //! Finds the programs and data that some tests need and that are not part of the repository.
 //!
-//! The build script of a crate calls [`declare`] with the prerequisites of its tests. Each that is found sets a `cfg`:
+//! The build script of a crate calls [`declare`] with the prerequisites of its tests. Each
+//! prerequisite that is found sets a `cfg`:
 //!
 //! ```text
 //! #[test]
@@ -8,8 +9,9 @@
 //! fn openssl_accepts_the_chain() { ... }
 //! ```
 //!
-//! `cargo test` then reports the test as ignored, with the reason, instead of passing it without having tested anything.
-//! `LANDFALL_REQUIRE=openssl,ts48` makes the build fail where one of them is missing; CI uses it.
+//! If the prerequisite is missing, `cargo test` reports the test as ignored, with the reason. With
+//! `LANDFALL_REQUIRE=openssl,ts48`, the build fails if one of the two is missing. CI sets this
+//! variable.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -35,7 +37,7 @@ pub enum Prerequisite {
     Ts48,
     /// The Wireshark command line.
     Tshark,
-    /// A user whom file permissions apply to. Root may write everywhere.
+    /// A user without root privileges. File permissions do not apply to root.
     Unprivileged,
 }
 
@@ -50,7 +52,7 @@ enum Source {
 }
 
 impl Prerequisite {
-    /// Name in `LANDFALL_REQUIRE`, and in the `cfg` with `has_` before it and `_` for `-`.
+    /// The name in `LANDFALL_REQUIRE`. The `cfg` is `has_` and this name, with `_` for `-`.
     pub fn name(self) -> &'static str {
         match self {
             Self::EsimXsd => "esim-xsd",
@@ -82,7 +84,7 @@ impl Prerequisite {
     }
 }
 
-/// Sets `has_NAME` for each prerequisite that is found. To be called from a build script.
+/// Sets `has_NAME` for each prerequisite that is found. Only a build script can call this function.
 ///
 /// # Errors
 /// A missing prerequisite that `LANDFALL_REQUIRE` lists.
@@ -110,13 +112,14 @@ fn is_present(source: &Source) -> bool {
             let path = env::var_os("PATH").unwrap_or_default();
             let folders: Vec<PathBuf> = env::split_paths(&path).filter(|folder| folder.is_dir()).collect();
             let found = folders.iter().map(|folder| folder.join(program)).find(|file| file.is_file());
-            // A program that appears later is noticed by the change of its folder.
+            // If the program is installed later, its folder changes, and the build script runs
+            // again.
             for watched in found.as_ref().map_or(folders.as_slice(), std::slice::from_ref) {
                 println!("cargo::rerun-if-changed={}", watched.display());
             }
             found.is_some()
         }
-        // The program is looked for in any case, so that the build script runs again when it appears.
+        // The search of the PATH also makes the build script run again when the program appears.
         Source::ProgramOrVariable(program, variable) => {
             is_present(&Source::Program(program)) | is_present(&Source::Variable(variable))
         }
@@ -126,7 +129,7 @@ fn is_present(source: &Source) -> bool {
         }
         Source::SharedData(folder) => {
             let Some(path) = shared_data() else { return false };
-            // Watching the folder above notices when the data appears or goes.
+            // The parent folder is watched, because it changes when the data appears or is removed.
             println!("cargo::rerun-if-changed={}", path.display());
             path.join(folder).is_dir()
         }

@@ -7,7 +7,7 @@
 //! existing package, and building and installing one. Memory and processor time are queried from
 //! the system (Linux), so that other processes do not count.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark that fails says so")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that fails panics")]
 
 use std::hint::black_box;
 

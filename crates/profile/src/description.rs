@@ -1,9 +1,9 @@
 //! Descriptions of profiles in TOML: subscription, keys, files, and management.
 //!
-//! Ten lines make a working profile. [`Description::build`] makes the package, and [`decompile`]
-//! reverses it. Whatever has no key in the description is written as `[[element]]`: PEs in order
-//! with their ASN.1 names, and with placeholders such as `{ef-imsi}` for bytes that a key of the
-//! description supplies.
+//! Ten lines are sufficient for a working profile. [`Description::build`] builds the package, and
+//! [`decompile`] converts a package back to a description. Parts of a package for which the
+//! description has no key are written as `[[element]]`: PEs in order with their ASN.1 names, and
+//! with placeholders such as `{ef-imsi}` for bytes that a key of the description supplies.
 
 use std::fmt;
 
@@ -125,7 +125,7 @@ pub enum Format {
     V3_3,
 }
 
-/// The way in which files are made.
+/// The way in which files are created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FilesBy {
@@ -446,7 +446,7 @@ impl Description {
     /// line), or is longer than 8 MiB.
     pub fn parse(text: &str) -> Result<Self, Mistakes> {
         if text.len() > LONGEST {
-            let what = format!("it has {} octets, and no profile needs as many", text.len());
+            let what = format!("the description has {} octets", text.len());
             return Err(Mistakes::one("", what, "give at most 8 MiB"));
         }
         toml::from_str(text).map_err(|error| Mistakes::of_toml(text, &error))
@@ -477,7 +477,7 @@ impl Description {
             Err(refused) => Err(Mistakes::one(
                 "",
                 format!("the package cannot be installed: {refused}"),
-                "correct what it names",
+                "correct the element that the error names",
             )),
         }
     }

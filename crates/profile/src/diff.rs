@@ -300,9 +300,9 @@ mod tests {
 
     #[test]
     fn another_subscriber_differs_in_files_shown_with_their_meaning() {
-        let said = text(&differences(|other| other.imsi = "001010000000002".to_owned()));
+        let shown = text(&differences(|other| other.imsi = "001010000000002".to_owned()));
         assert_eq!(
-            said,
+            shown,
             "3F00/7FD0/6F07 ef-imsi, contents\n  - 080910100000000010\n  - = 001010000000001\n  \
              + 080910100000000020\n  + = 001010000000002\n\
              3F00/7FD0/6F78 ef-acc, contents\n  - 0002\n  - = class 1\n  + 0004\n  + = class 2"
@@ -314,17 +314,17 @@ mod tests {
         let change =
             |other: &mut Subscription| (other.key, other.algorithm) = ([0xAB; 16], Algorithm::UsimTest);
         let found = differences(change);
-        let said = text(&found);
-        assert!(said.contains("algoParameter.key\n  - (hidden)\n  + (hidden)"), "{said}");
-        assert!(said.contains("algorithmID\n  - milenage\n  + usim-test-algorithm"), "{said}");
-        assert!(said.contains("eUICC-Mandatory-services.milenage: only in the first"), "{said}");
-        assert!(!said.contains("ABAB") && !serde_json::to_string(&found).unwrap().contains("ABAB"));
+        let shown = text(&found);
+        assert!(shown.contains("algoParameter.key\n  - (hidden)\n  + (hidden)"), "{shown}");
+        assert!(shown.contains("algorithmID\n  - milenage\n  + usim-test-algorithm"), "{shown}");
+        assert!(shown.contains("eUICC-Mandatory-services.milenage: only in the first"), "{shown}");
+        assert!(!shown.contains("ABAB") && !serde_json::to_string(&found).unwrap().contains("ABAB"));
     }
 
     #[test]
     fn an_element_in_only_one_package_is_reported_once() {
-        let said = text(&differences(|other| other.msisdn = None));
-        assert!(said.contains("PE opt-usim: only in the first"), "{said}");
-        assert!(said.contains("3F00/7FD0/6F40 ef-msisdn: only in the first"), "{said}");
+        let shown = text(&differences(|other| other.msisdn = None));
+        assert!(shown.contains("PE opt-usim: only in the first"), "{shown}");
+        assert!(shown.contains("3F00/7FD0/6F40 ef-msisdn: only in the first"), "{shown}");
     }
 }

@@ -264,7 +264,7 @@ impl Aka {
             _ => {
                 return wrong(
                     PeStatusCode::FEATURE_NOT_SUPPORTED,
-                    format!("algorithm {algorithm} is not known here"),
+                    format!("algorithm {algorithm} is unknown"),
                 );
             }
         };
@@ -343,7 +343,7 @@ fn sequence_number(octets: &Octets) -> Result<u64, Wrong> {
     if octets.len() == 6 && number <= 0x07FF_FFFF_FFFF {
         Ok(number)
     } else {
-        wrong(PeStatusCode::BAD_VALUES, format!("{octets} is no sequence number"))
+        wrong(PeStatusCode::BAD_VALUES, format!("{octets} is not a sequence number"))
     }
 }
 

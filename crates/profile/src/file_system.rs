@@ -143,12 +143,15 @@ impl FileSystem {
             _ => {
                 return wrong(
                     PeStatusCode::TEMPLATE_NOT_SUPPORTED,
-                    format!("template {} is not known here", element.template_id),
+                    format!("template {} is unknown", element.template_id),
                 );
             }
         };
         if element.unknown != Unknown::default() {
-            return wrong(PeStatusCode::INVALID_PARAMETER, "it names files that the template does not have");
+            return wrong(
+                PeStatusCode::INVALID_PARAMETER,
+                "the PE names files that the template does not have",
+            );
         }
         let mut base = self.base_of(kind)?;
         let mut directory = base;
@@ -158,7 +161,7 @@ impl FileSystem {
             let named = element.file(row.name);
             let Some(row) = row.at(version) else {
                 if named.is_some() {
-                    let what = format!("{} came with a later version of the template", row.name);
+                    let what = format!("only a later version of the template has {}", row.name);
                     self.refuse(row.name, (PeStatusCode::INVALID_PARAMETER, what))?;
                 }
                 continue;
@@ -238,10 +241,9 @@ impl FileSystem {
         };
         match base {
             Some(base) => Ok(Some(base)),
-            None => wrong(
-                PeStatusCode::INVALID_REQUEST_FORMAT,
-                "the directory in which its files belong is not there yet",
-            ),
+            None => {
+                wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "the directory of the files does not exist yet")
+            }
         }
     }
 
@@ -315,7 +317,7 @@ impl FileSystem {
         items: &[FileItem],
     ) -> Result<Option<FileIndex>, Wrong> {
         if parent.is_none() && row.shape != Shape::Mf {
-            return wrong(PeStatusCode::INVALID_PARAMETER, "its directory is not made");
+            return wrong(PeStatusCode::INVALID_PARAMETER, "the directory of the file is not created");
         }
         let mut descriptors = items.iter().filter_map(|item| match item {
             FileItem::FileDescriptor(fcp) => Some(fcp.as_ref()),
@@ -399,7 +401,7 @@ impl FileSystem {
                 let Some(file) = place.current else {
                     return wrong(
                         PeStatusCode::INVALID_REQUEST_FORMAT,
-                        "contents before any file is created or chosen",
+                        "contents before any file is created or selected",
                     );
                 };
                 place.at = self.write(file, place.at, content)?;
@@ -412,7 +414,10 @@ impl FileSystem {
     /// identifiers.
     pub(crate) fn resolve(&self, path: &Octets) -> Result<FileIndex, Wrong> {
         let Some(fids) = Fid::path(path) else {
-            return wrong(PeStatusCode::BAD_VALUES, format!("path {path} has half a file identifier"));
+            return wrong(
+                PeStatusCode::BAD_VALUES,
+                format!("path {path} does not consist of whole file identifiers"),
+            );
         };
         match self.files.by_path(&fids) {
             Some(index) => Ok(index),
@@ -438,19 +443,22 @@ impl FileSystem {
         let parent = match (&kind, parent) {
             (FileKind::Mf, None) => None,
             (FileKind::Mf, Some(_)) => {
-                return wrong(PeStatusCode::FILE_ALREADY_EXISTS, "there is an MF already");
+                return wrong(PeStatusCode::FILE_ALREADY_EXISTS, "a second MF");
             }
-            (_, None) => return wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "there is no MF yet"),
+            (_, None) => return wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "a file before the MF"),
             (FileKind::Adf { .. }, Some(_)) => Some(FileIndex::MF),
             (_, Some(parent)) => Some(self.files.file(parent).and_then(|file| file.link).unwrap_or(parent)),
         };
         if parent.is_some_and(|parent| self.files.ancestors(parent).count() >= MAX_DEPTH) {
-            return wrong(PeStatusCode::NOT_ENOUGH_MEMORY, format!("below {MAX_DEPTH} directories"));
+            return wrong(
+                PeStatusCode::NOT_ENOUGH_MEMORY,
+                format!("more than {MAX_DEPTH} nested directories"),
+            );
         }
         if parent.is_some_and(|parent| self.files.child(parent, fid).is_some()) {
             return wrong(
                 PeStatusCode::FILE_ALREADY_EXISTS,
-                format!("there is a file {fid} in that directory already"),
+                format!("the directory already contains a file {fid}"),
             );
         }
         let mut file = File {
@@ -540,7 +548,7 @@ impl FileSystem {
             if maximum != 0 && end > maximum || memory.saturating_add(more) > MAX_FILE_MEMORY {
                 return wrong(
                     PeStatusCode::NOT_ENOUGH_MEMORY,
-                    format!("{end} octets are more than the file may have"),
+                    format!("{end} octets exceed the maximum size of the file"),
                 );
             }
             body.resize(end, 0xFF);

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_country_has_its_identity_and_all_others_the_default() {
+    fn a_listed_country_has_its_identity_and_other_countries_have_the_default_one() {
         let identities = identities();
         let imsi = |country: &str| identities.for_country(country.parse().unwrap()).unwrap().imsi.to_string();
         assert_eq!(imsi("722"), "724050000000001");

@@ -84,7 +84,7 @@ impl Capabilities {
             return wrong(
                 PeStatusCode::UNSUPPORTED_PROFILE_VERSION,
                 format!(
-                    "version {}.{} of the package is not understood",
+                    "version {}.{} of the package is not supported",
                     header.major_version, header.minor_version
                 ),
             );
@@ -166,7 +166,7 @@ impl Installer {
         }
     }
 
-    /// For a checker: file errors are recorded, and the rest of the PE is processed.
+    /// Lets a checker continue: file errors are recorded, and the rest of the PE is processed.
     pub(crate) fn forgiving(capabilities: Capabilities) -> Self {
         Self { system: FileSystem::forgiving(), ..Self::new(capabilities) }
     }
@@ -239,7 +239,7 @@ impl Installer {
         }
     }
 
-    /// The remarks so far, which refuse nothing.
+    /// The remarks so far. A remark is not a refusal.
     pub fn warnings(&self) -> &[PeStatus] {
         &self.warnings
     }
@@ -254,7 +254,7 @@ impl Installer {
                 code: PeStatusCode::INVALID_REQUEST_FORMAT,
                 identification: None,
                 element: "end",
-                what: "the package does not end with it".to_owned(),
+                what: "the package does not end with PE-End".to_owned(),
             });
         }
         Ok((InstalledProfile { files: self.system.into_files(), facts: self.facts }, self.warnings))
@@ -274,14 +274,17 @@ impl Installer {
             (Expects::Elements, ProfileElement::End(_)) => self.expects = Expects::Nothing,
             (Expects::Elements, _) => {}
             (Expects::Nothing, _) => {
-                return wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "nothing comes after the end");
+                return wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "a PE follows the end");
             }
         }
         if let Some(PeHeader { identification, .. }) = element.header() {
             match u16::try_from(identification).ok().filter(|number| *number <= 0x7FFF) {
                 None => return wrong(PeStatusCode::BAD_VALUES, "the identification is not from 0 to 32767"),
                 Some(number) if !self.identifications.insert(number) => {
-                    return wrong(PeStatusCode::BAD_VALUES, format!("identification {number} comes twice"));
+                    return wrong(
+                        PeStatusCode::BAD_VALUES,
+                        format!("the identification {number} is not unique"),
+                    );
                 }
                 Some(_) => {}
             }
@@ -304,7 +307,10 @@ impl Installer {
                 for code in &codes.puk_codes {
                     let puk = Puk::of(code)?;
                     if self.facts.puks.iter().any(|known| known.reference == puk.reference) {
-                        return wrong(PeStatusCode::BAD_VALUES, format!("{} comes twice", puk.reference));
+                        return wrong(
+                            PeStatusCode::BAD_VALUES,
+                            format!("the code {} is not unique", puk.reference),
+                        );
                     }
                     self.facts.puks.push(puk);
                 }
@@ -316,7 +322,7 @@ impl Installer {
             ProfileElement::AkaParameter(parameter) => {
                 let adf = self.naa()?;
                 if self.facts.aka.iter().any(|known| known.adf == adf) {
-                    return wrong(PeStatusCode::BAD_VALUES, "this application has its parameters already");
+                    return wrong(PeStatusCode::BAD_VALUES, "the application already has parameters");
                 }
                 let aka = Aka::of(parameter, adf, &self.facts.aka, self.system.files())?;
                 self.facts.aka.push(aka);
@@ -344,11 +350,11 @@ impl Installer {
                 }
             }
             ProfileElement::NonStandard(other) => {
-                let what = format!("nobody here understands {}", other.issuer_id);
+                let what = format!("the PE is proprietary to {}", other.issuer_id);
                 return self.unsupported(element, PeStatusCode::PE_NOT_SUPPORTED, &what);
             }
             ProfileElement::Unknown(other) => {
-                let what = format!("tag {} is no PE known here", other.tag);
+                let what = format!("the PE with tag {} is unknown", other.tag);
                 return self.unsupported(element, PeStatusCode::PE_NOT_SUPPORTED, &what);
             }
             ProfileElement::Header(_)
@@ -371,7 +377,7 @@ impl Installer {
 
     fn pins(&self, choice: &PinCodesChoice) -> Result<Pins, Wrong> {
         let Some(directory) = self.system.context() else {
-            return wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "codes before there is a directory for them");
+            return wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "codes before their directory");
         };
         let codes = match choice {
             PinCodesChoice::FilePath(path) => PinCodesOf::SharedWith(self.system.resolve(path)?),
@@ -390,11 +396,11 @@ impl Installer {
 
     fn fits(&self, directory: FileIndex, pin: &Pin, own: &[Pin]) -> Result<(), Wrong> {
         if own.iter().any(|known| known.reference == pin.reference) {
-            return wrong(PeStatusCode::BAD_VALUES, format!("{} comes twice", pin.reference));
+            return wrong(PeStatusCode::BAD_VALUES, format!("the code {} is not unique", pin.reference));
         }
         if pin.reference.is_local() == (directory == FileIndex::MF) {
             let place = if pin.reference.is_local() { "the MF" } else { "an application" };
-            return wrong(PeStatusCode::BAD_VALUES, format!("{} has no place in {place}", pin.reference));
+            return wrong(PeStatusCode::BAD_VALUES, format!("{} is not permitted in {place}", pin.reference));
         }
         match pin.unblocked_by {
             Some(puk) if !self.facts.puks.iter().any(|known| known.reference == puk) => wrong(

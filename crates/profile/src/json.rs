@@ -52,7 +52,7 @@ pub(crate) fn object<'a>(value: &'a Value, names: &[&str]) -> Result<&'a Map<Str
     match object.keys().find(|name| !names.contains(&name.as_str())) {
         None => Ok(object),
         Some(other) => {
-            let why = format!("this name is not known here; known are {}", names.join(", "));
+            let why = format!("the name is unknown; the known names are {}", names.join(", "));
             Err(Misread::new(&why).within(other))
         }
     }

@@ -26,7 +26,7 @@ impl Package {
         Ok(package)
     }
 
-    /// The same, keeping the PEs before the first invalid one.
+    /// Parses a package like [`Self::from_der`], but keeps the PEs before the first invalid one.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         let mut decoder = Decoder::new();
         // In pieces, so that a long package is not copied again for each of its PEs.

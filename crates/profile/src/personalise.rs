@@ -58,17 +58,16 @@ impl Series {
     /// # Errors
     /// The numbers are exhausted or invalid.
     pub fn row(&self, number: u64) -> Result<Row, Mistakes> {
-        let wrong = |what: String| Mistakes::one("", what, "begin lower, or with more digits");
+        let wrong = |what: String| Mistakes::one("", what, "begin with a lower number, or with more digits");
         let counted = |first: &str| {
             // Only the last digits are counted, because an ICCID exceeds an integer.
             let (fixed, counting) =
                 first.split_at_checked(first.len().saturating_sub(15)).unwrap_or(("", first));
-            let start: u64 =
-                counting.parse().map_err(|_| wrong(format!("{first:?} is no number to begin with")))?;
+            let start: u64 = counting.parse().map_err(|_| wrong(format!("{first:?} is not a number")))?;
             let width = counting.len();
             let text = format!("{:0width$}", start.saturating_add(number));
             if text.len() > width {
-                return Err(wrong(format!("the numbers from {first} end before profile {number}")));
+                return Err(wrong(format!("there are not enough numbers from {first} for profile {number}")));
             }
             Ok(format!("{fixed}{text}"))
         };
@@ -85,8 +84,8 @@ impl Series {
     }
 }
 
-/// The values that the profiles of such rows would share although each needs its own: they are in
-/// the template but not in the row.
+/// The values that should differ between profiles, but that all profiles would take from the
+/// template because the row does not have them.
 pub fn taken_from_template(template: &Description, row: &Row) -> Vec<&'static str> {
     let a = &template.authentication;
     let taken = [
@@ -107,7 +106,7 @@ pub const ROW_COLUMNS: [&str; 10] =
 pub struct SecretSource(Zeroizing<[u8; 64]>);
 
 impl SecretSource {
-    /// Creates it from secret bytes.
+    /// Creates the source from secret bytes.
     pub fn new(seed: [u8; 32]) -> Self {
         // A whole block of HMAC-SHA256. The function itself pads shorter keys with zeros.
         let mut block = Zeroizing::new([0; 64]);
@@ -115,7 +114,7 @@ impl SecretSource {
         Self(block)
     }
 
-    /// Creates it from a text, for reproducible runs, not for secret keys.
+    /// Creates the source from a text, for reproducible runs. It is not suitable for secret keys.
     pub fn from_text(seed: &str) -> Self {
         Self::new(Sha256::digest(seed.as_bytes()).into())
     }
@@ -142,7 +141,7 @@ impl SecretSource {
 pub struct Personalised {
     /// The complete description.
     pub description: Description,
-    /// Its package.
+    /// The package.
     pub package: Package,
 }
 
@@ -158,24 +157,24 @@ pub fn personalise(
     if !template.identity.is_empty() {
         return Err(Mistakes::one(
             "identity",
-            "a row has one identity: all profiles would have the same further ones",
-            "leave them out, or write a description for each profile",
+            "a row has only one identity, so all profiles would have the same further identities",
+            "remove the further identities, or write a description for each profile",
         ));
     }
     let mut d = template.clone();
-    let asked = |given: &Description, name: &str| given.element.is_empty() || mentions(given, name);
+    let is_used = |given: &Description, name: &str| given.element.is_empty() || mentions(given, name);
     d.iccid = row.iccid.or(d.iccid);
     d.imsi = row.imsi.or(d.imsi);
     d.msisdn = row.msisdn.clone().or(d.msisdn.take());
     let Some(iccid) = d.iccid else {
         return Err(Mistakes::one(
             "iccid",
-            "neither the template nor the row has one",
-            "give a column iccid, or count from one",
+            "neither the template nor the row has an ICCID",
+            "add a column iccid, or let the program assign consecutive ICCIDs",
         ));
     };
-    let draw_ki = asked(&d, "ki").then_some(16);
-    let draw_opc = d.authentication.algorithm.opc_length().filter(|_| asked(&d, "opc"));
+    let draw_ki = is_used(&d, "ki").then_some(16);
+    let draw_opc = d.authentication.algorithm.opc_length().filter(|_| is_used(&d, "opc"));
     let a = &mut d.authentication;
     let draw = |what, length: Option<usize>| length.map(|length| secrets.key(what, iccid, length));
     a.ki = row.ki.clone().or(a.ki.take()).or_else(|| draw("ki", draw_ki));
@@ -186,15 +185,15 @@ pub fn personalise(
         a.opc = row.opc.clone().or(a.opc.take()).or_else(|| draw("opc", draw_opc));
     }
     let codes = &mut d.codes;
-    for (name, digits, said, code) in [
+    for (name, digits, given, code) in [
         ("pin1", 4, &row.pin1, &mut codes.pin1),
         ("puk1", 8, &row.puk1, &mut codes.puk1),
         ("pin2", 4, &row.pin2, &mut codes.pin2),
         ("puk2", 8, &row.puk2, &mut codes.puk2),
         ("adm1", 8, &row.adm1, &mut codes.adm1),
     ] {
-        let drawn = || asked(template, name).then(|| secrets.code(name, iccid, digits)).flatten();
-        *code = said.clone().or(code.take()).or_else(drawn);
+        let drawn = || is_used(template, name).then(|| secrets.code(name, iccid, digits)).flatten();
+        *code = given.clone().or(code.take()).or_else(drawn);
     }
     if d.security_domain.keys.is_empty() && d.element.is_empty() {
         let key = |what: &str| secrets.key(what, iccid, 16);
@@ -269,7 +268,7 @@ pub enum TransportKey {
 }
 
 impl TransportKey {
-    /// Creates it from 16 or 32 bytes; `None` for another length.
+    /// Creates the key from 16 or 32 bytes; `None` for another length.
     pub fn new(octets: &[u8]) -> Option<Self> {
         match octets.len() {
             16 => KwAes128::new_from_slice(octets).ok().map(|key| Self::Aes128(Box::new(key))),
@@ -319,8 +318,8 @@ mod tests {
         assert_eq!(row.msisdn.unwrap().digits(), "5511900000003");
         let last = Series { imsi: "724999999999999".into(), ..series() };
         assert!(last.row(0).is_ok());
-        let said = Series { imsi: "999999999999999".into(), ..series() }.row(1).unwrap_err().to_string();
-        assert!(said.contains("end before profile 1"), "{said}");
+        let given = Series { imsi: "999999999999999".into(), ..series() }.row(1).unwrap_err().to_string();
+        assert!(given.contains("for profile 1"), "{given}");
         assert!(Series { iccid: "89x".into(), ..series() }.row(0).is_err());
     }
 
@@ -361,7 +360,7 @@ mod tests {
         let template =
             Description::parse("[[identity]]\ncountries = ['724']\nimsi = '724050000000001'\n").unwrap();
         let refused = personalise(&template, &series().row(0).unwrap(), &SecretSource::from_text("a"));
-        assert!(refused.unwrap_err().to_string().contains("the same further ones"));
+        assert!(refused.unwrap_err().to_string().contains("the same further identities"));
     }
 
     /// RFC 3394 section 4.1 and 4.6.

@@ -53,7 +53,7 @@ pub fn text(package: &Package, options: &ShowOptions) -> String {
             let _ = facts(&installed, options, &mut out);
         }
         Err(refused) => {
-            let _ = writeln!(out, "\nfiles: cannot be made: {refused}");
+            let _ = writeln!(out, "\nfiles: cannot be created: {refused}");
         }
     }
     out

@@ -13,7 +13,7 @@ pub use suci::{HomeNetworkKey, ProtectionScheme, SuciCalcInfo};
 /// RID of 3GPP and the application code of the USIM: TS 101 220 Annex E.
 pub(crate) const AID: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
 
-/// The same for a USIM without IMSI: TS 31.102 annex N.
+/// RID of 3GPP and the application code of a USIM without IMSI: TS 31.102 annex N.
 pub(crate) const AID_NON_IMSI: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x0B];
 
 const EF_IMSI: Fid = Fid(0x6F07);

@@ -1,6 +1,6 @@
 //! docs/profiles.md compared with the program: each description in it builds a package without
 //! findings.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "this is test code, though clippy sees no test here")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy does not recognise this module as test code")]
 
 use profile::Description;
 use profile::check::{Severity, check};

@@ -164,8 +164,8 @@ impl Consumer {
     /// The PKI has no card, or stored data cannot be read.
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
-        let liar = TamperingPeer::new(Arc::clone(&setup.pki));
-        let faults = FaultInjector::new(simulation.random("mishaps"), []).with_tampering_peer(liar);
+        let tampering_peer = TamperingPeer::new(Arc::clone(&setup.pki));
+        let faults = FaultInjector::new(simulation.random("mishaps"), []).with_tampering_peer(tampering_peer);
         let records = start.records.copied();
         let at = (SM_DP_PLACE, SM_DP.to_owned());
         let alone = |server, _| server;

@@ -201,8 +201,8 @@ impl M2m {
     /// The PKI lacks a certificate, or stored data cannot be read.
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
-        let liar = TamperingPeer::new(Arc::clone(&setup.pki));
-        let faults = FaultInjector::new(simulation.random("mishaps"), []).with_tampering_peer(liar);
+        let tampering_peer = TamperingPeer::new(Arc::clone(&setup.pki));
+        let faults = FaultInjector::new(simulation.random("mishaps"), []).with_tampering_peer(tampering_peer);
         let networks = Arc::new(Networks::new(simulation.world("networks")));
         let mut homes = Vec::new();
         for (home, cells) in &start.homes {

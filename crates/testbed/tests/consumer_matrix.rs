@@ -40,7 +40,7 @@ fn is_postponed(cell: &Cell) -> bool {
 fn needs_a_reconciler(cell: &Cell) -> bool {
     match cell.fault.id {
         FaultId::Records(act) => matches!(act, RecordsAct::LostWrite | RecordsAct::TornWrite),
-        FaultId::Lie(act) => support::needs_a_reconciler(act),
+        FaultId::Tamper(act) => support::needs_a_reconciler(act),
         _ => false,
     }
 }
@@ -112,7 +112,7 @@ fn cells(start: &Start, is_all: bool) -> Vec<Cell> {
     cells.extend(of_records(&occasions));
     cells.extend(of_radio());
     cells.extend(of_power(&occasions));
-    cells.extend(of_lies());
+    cells.extend(of_tampering());
     cells
 }
 
@@ -198,11 +198,12 @@ fn of_power(occasions: &Occasions) -> Vec<Cell> {
     cells
 }
 
-/// Each lie in each of its functions: once, twice, and repeatedly for an hour.
-fn of_lies() -> Vec<Cell> {
+/// Each fault of the family `tamper` in each of its functions: once, twice, and repeatedly for an
+/// hour.
+fn of_tampering() -> Vec<Cell> {
     let mut cells = Vec::new();
-    let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Lie(FalseStatement::M2m(_)));
-    for entry in of(Family::Lie).filter(|entry| !is_of_m2m(entry)) {
+    let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Tamper(FalseStatement::M2m(_)));
+    for entry in of(Family::Tamper).filter(|entry| !is_of_m2m(entry)) {
         for function in entry.places.forms().split(", ") {
             for when in ["#1", "#1-2", "#1-"] {
                 cells.push(Cell::new(function, entry, vec![format!("{}@{function}{when}", entry.name)]));

@@ -248,7 +248,7 @@ fn cells(from: &(Setup, Start)) -> Vec<Cell> {
         let occasions = occasions(story, from);
         let mut its = of_links(story, &occasions);
         if story == Story::Swap {
-            its.extend(of_lies());
+            its.extend(of_tampering());
         }
         its.extend(of_records(&occasions));
         its.extend(of_messages(&occasions));
@@ -284,10 +284,12 @@ fn of_links(story: Story, occasions: &Occasions) -> Vec<Cell> {
     cells
 }
 
-/// Each lie once, twice, and repeatedly for an hour.
-fn of_lies() -> Vec<Cell> {
+/// Each fault of the family `tamper` once, twice, and repeatedly for an hour.
+fn of_tampering() -> Vec<Cell> {
     let mut cells = Vec::new();
-    for entry in of(Family::Lie).filter(|entry| matches!(entry.id, FaultId::Lie(FalseStatement::M2m(_)))) {
+    for entry in
+        of(Family::Tamper).filter(|entry| matches!(entry.id, FaultId::Tamper(FalseStatement::M2m(_))))
+    {
         for function in entry.places.forms().split(", ") {
             for when in ["#1", "#1-2", "#1-"] {
                 cells.push(Cell::new(function, entry, vec![format!("{}@{function}{when}", entry.name)]));
@@ -376,12 +378,12 @@ fn needs_a_reconciler(cell: &Cell) -> bool {
     matches!(cell.fault.id, FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite))
 }
 
-/// True for the lie that the profile was not enabled. Over TLS, the operator has only the statement
+/// True for the false statement that the profile was not enabled. Over TLS, the operator has only the statement
 /// of the SM-SR, until it requests an audit.
 fn is_told_that_it_is_not_enabled(cell: &Cell, truth: &ObservedState, start: &Start) -> bool {
-    let is_that_lie =
-        matches!(cell.fault.id, FaultId::Lie(FalseStatement::M2m(FalseM2mStatement::NotEnabled)));
-    is_that_lie && truth.enabled() == Some(start.local)
+    let is_false_statement =
+        matches!(cell.fault.id, FaultId::Tamper(FalseStatement::M2m(FalseM2mStatement::NotEnabled)));
+    is_false_statement && truth.enabled() == Some(start.local)
 }
 
 /// The result that the operator got.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rsp::time::Timestamp;
 use tokio::time::Instant;
 
-/// A source of time. Protocol crates never ask the operating system.
+/// A source of time. Protocol crates never read the clock of the operating system.
 pub trait Clock: Send + Sync {
     /// Returns the current time.
     fn now(&self) -> Timestamp;

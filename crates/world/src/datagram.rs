@@ -334,7 +334,8 @@ impl<S: ShortMessages + ?Sized> ShortMessages for Arc<S> {
 
 /// The direction from the SMSC to a client.
 pub trait ShortMessageSink: Send + Sync {
-    /// Accepts a delivery. After `Ok` the SMSC deletes it; after a fault it repeats it.
+    /// Accepts a delivery. After `Ok` the SMSC deletes the delivery; after a fault the SMSC repeats
+    /// it.
     fn take(&self, arrived: IncomingDelivery) -> BoxFuture<'_, Result<(), Fault>>;
 }
 
@@ -407,7 +408,7 @@ pub trait MessageCentre: Send + Sync {
     fn cancel(&self, account: &str, id: &MessageId) -> Result<bool, Fault>;
 
     /// Waits for the oldest delivery to this client that is not acknowledged. Returns the same
-    /// delivery until it is.
+    /// delivery until it is acknowledged.
     fn next<'a>(&'a self, account: &'a str) -> BoxFuture<'a, QueuedDelivery>;
 
     /// Acknowledges a delivery. Repeating the acknowledgement has no effect.

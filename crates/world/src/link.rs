@@ -38,7 +38,7 @@ pub async fn send(link: &Link, request: Request<Bytes>) -> Result<Response<Bytes
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCertificate(pub Vec<u8>);
 
-/// Creates a link whose requests carry this certificate (DER), for a server in this process.
+/// Creates a link whose requests contain this certificate (DER), for a server in this process.
 #[must_use]
 pub fn with_peer_certificate(link: Link, certificate: Vec<u8>) -> Link {
     link_from(link.map_request(move |mut request: Request<Bytes>| {

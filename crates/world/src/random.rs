@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-/// A source of random bytes. Protocol crates never ask the operating system.
+/// A source of random bytes. Protocol crates never draw bytes from the operating system.
 pub trait Random: Send + Sync {
     /// Fills `bytes` completely.
     fn fill(&self, bytes: &mut [u8]);
@@ -18,10 +18,10 @@ impl<D: Random + ?Sized> Random for Arc<D> {
 
 /// A deterministic source of random bytes: block `n` of its stream is SHA-256(seed, n).
 ///
-/// The seed reveals every key made from it. It is therefore for tests,
-/// simulations and replays only. The sizes of the calls do not change the stream. A clone continues
-/// the same stream. Give each party its own [`branch`](Self::branch), so that its bytes do not
-/// depend on the order in which the parties run.
+/// Anyone with the seed can compute every key that is made from it. This source is therefore for
+/// tests, simulations and replays only. The sizes of the calls do not change the stream. A clone
+/// continues the same stream. Give each party its own [`branch`](Self::branch), so that its bytes
+/// do not depend on the order in which the parties run.
 #[derive(Clone)]
 pub struct SeededRandom {
     seed: [u8; 32],

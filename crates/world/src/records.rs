@@ -82,8 +82,8 @@ impl<R: Records + ?Sized> Records for Arc<R> {
 pub struct StoredForm {
     /// The party, such as `SM-SR`.
     pub party: &'static str,
-    /// Increased by every change after which records that were written before cannot be read. The
-    /// first version is 1.
+    /// The version of the form, from 1. Every change after which records that were written before
+    /// cannot be read increases it.
     pub version: u32,
 }
 
@@ -112,7 +112,7 @@ impl StoredForm {
 /// A record in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// The commit that wrote it.
+    /// The commit that wrote the record.
     pub version: Version,
     /// The content.
     pub bytes: Vec<u8>,

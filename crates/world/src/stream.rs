@@ -52,8 +52,8 @@ const IN_FLIGHT: usize = 64 * 1024;
 /// Maximum number of connections that wait to be accepted.
 const BACKLOG: usize = 64;
 
-/// The hosts of an in-memory world. A connection can be opened to every address with a listener. A
-/// clone is the same world.
+/// Hosts in memory. A connection can be opened to every address with a listener. A clone has the
+/// same hosts.
 #[derive(Clone, Default)]
 pub struct MemoryHosts(Arc<Mutex<BTreeMap<String, mpsc::Sender<DuplexStream>>>>);
 
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_in_memory_stream_carries_both_directions_and_their_end() {
+    async fn an_in_memory_stream_transports_both_directions_and_their_end() {
         let hosts = MemoryHosts::default();
         let mut listener = hosts.listen("sm-sr.example:443");
         let mut own = hosts.dial("sm-sr.example", 443).await.unwrap();

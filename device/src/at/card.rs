@@ -200,7 +200,8 @@ impl<D: CardInterface> AtModem<D> {
         Ok(vec![usim?.imsi.to_string()])
     }
 
-    /// The ICCID. It has no standard command; each manufacturer uses its own.
+    /// +CCID and similar commands, the ICCID. No standard defines such a command, so each
+    /// manufacturer uses its own.
     pub(super) async fn ccid(&mut self, name: &str, verb: &Verb) -> Answer {
         match verb {
             Verb::Execute | Verb::Read => {

@@ -97,7 +97,7 @@ impl<D: CardInterface> AtModem<D> {
 
     /// +CPINR, remaining PIN retries: section 8.65.
     pub(super) async fn cpinr(&mut self, verb: &Verb) -> Answer {
-        let wanted = match verb {
+        let requested = match verb {
             Verb::Execute => None,
             Verb::Set(parameters) => parameters.text(0),
             Verb::Test => return Ok(vec![]),
@@ -111,7 +111,7 @@ impl<D: CardInterface> AtModem<D> {
             ("SIM PIN2", VERIFY, PIN2),
             ("SIM PUK2", UNBLOCK, PIN2),
         ] {
-            if wanted.is_some_and(|wanted| wanted != name) {
+            if requested.is_some_and(|requested| requested != name) {
                 continue;
             }
             if let Attempts::Left(left) = attempts_left(self.card().await?, ins, reference).await? {

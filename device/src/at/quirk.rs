@@ -38,8 +38,8 @@ macro_rules! quirks {
 }
 
 quirks! {
-    /// +CCHO answers with the number alone, as in TS 27.007 table 105; most modems put `+CCHO: `
-    /// before it.
+    /// +CCHO answers with the number alone, as in TS 27.007 table 105. Most modems put `+CCHO: `
+    /// before the number.
     BareSession = "bare-session",
     /// Sessions are numbered from 1; otherwise a session has the number of its logical channel.
     CountedSessions = "counted-sessions",

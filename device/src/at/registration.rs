@@ -47,8 +47,8 @@ pub(super) enum RegistrationState {
 const ACCESS_TECHNOLOGY: u8 = 7;
 
 impl<D: CardInterface> AtModem<D> {
-    /// Makes a modem without service search again at the next [`settle`](Self::settle), as real
-    /// modems do from time to time.
+    /// Makes a modem without service search again at the next [`settle`](Self::settle). Real modems
+    /// search periodically.
     pub fn search_again(&mut self) {
         self.search_due |=
             self.registration_state == RegistrationState::Searching && self.modem.registered().is_none();
@@ -103,7 +103,7 @@ impl<D: CardInterface> AtModem<D> {
             Verb::Set(parameters) => parameters,
             Verb::Execute => return Err(Refusal::Error),
         };
-        let wanted = match parameters.number::<u8>(0)?.unwrap_or(1) {
+        let requested = match parameters.number::<u8>(0)?.unwrap_or(1) {
             0 => Functionality::Minimum,
             1 => Functionality::Full,
             4 => Functionality::NoRadio,
@@ -115,7 +115,7 @@ impl<D: CardInterface> AtModem<D> {
             _ => return Err(CmeError::INCORRECT_PARAMETERS.into()),
         };
         let had_card = self.functionality != Functionality::Minimum;
-        self.functionality = wanted;
+        self.functionality = requested;
         if is_reset {
             self.settings = Settings::default();
             self.selection = Selection::Automatic;
@@ -124,7 +124,7 @@ impl<D: CardInterface> AtModem<D> {
             self.modem.reset_card().await?;
             self.forget_card();
         }
-        match wanted {
+        match requested {
             Functionality::Full => self.search_due = true,
             Functionality::NoRadio => self.deregister().await,
             Functionality::Minimum => {
@@ -253,8 +253,8 @@ impl<D: CardInterface> AtModem<D> {
             Verb::Read => Ok(vec![format!("{name}: {mode},{stat}")]),
             Verb::Test => Ok(vec![format!("{name}: (0-2)")]),
             Verb::Set(parameters) => {
-                let wanted = parameters.number::<u8>(0)?.unwrap_or(0);
-                *mode = Some(wanted).filter(|mode| *mode <= 2).ok_or(CmeError::INCORRECT_PARAMETERS)?;
+                let requested = parameters.number::<u8>(0)?.unwrap_or(0);
+                *mode = Some(requested).filter(|mode| *mode <= 2).ok_or(CmeError::INCORRECT_PARAMETERS)?;
                 Ok(vec![])
             }
             Verb::Execute => Err(Refusal::Error),

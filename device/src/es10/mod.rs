@@ -148,7 +148,7 @@ impl<D: CardInterface> Es10<D> {
         &mut self,
         request: &AuthenticateServerRequest,
     ) -> Result<AuthenticateServerResponse, CardError> {
-        self.ask(ES10B, "AuthenticateServer", request).await
+        self.exchange(ES10B, "AuthenticateServer", request).await
     }
 
     /// ES10b.PrepareDownload: section 5.7.5. A refusal of the eUICC is returned as `Ok`, because it
@@ -157,7 +157,7 @@ impl<D: CardInterface> Es10<D> {
         &mut self,
         request: &PrepareDownloadRequest,
     ) -> Result<PrepareDownloadResponse, CardError> {
-        self.ask(ES10B, "PrepareDownload", request).await
+        self.exchange(ES10B, "PrepareDownload", request).await
     }
 
     /// ES10b.LoadBoundProfilePackage: section 5.7.6. Stops as soon as the eUICC returns its result.
@@ -200,7 +200,7 @@ impl<D: CardInterface> Es10<D> {
         transaction_id: TransactionId,
         reason: CancelSessionReason,
     ) -> Result<CancelSessionResponse, CardError> {
-        self.ask(ES10B, "CancelSession", &CancelSessionRequest { transaction_id, reason }).await
+        self.exchange(ES10B, "CancelSession", &CancelSessionRequest { transaction_id, reason }).await
     }
 
     /// ES10b.ListNotification: section 5.7.9.
@@ -212,8 +212,8 @@ impl<D: CardInterface> Es10<D> {
         }
     }
 
-    /// ES10b.RetrieveNotificationsList for one notification: section 5.7.10. Returns `None` if it
-    /// no longer exists.
+    /// ES10b.RetrieveNotificationsList for one notification: section 5.7.10. Returns `None` if the
+    /// notification no longer exists.
     pub async fn retrieve_notification(
         &mut self,
         seq_number: i64,
@@ -277,7 +277,8 @@ impl<D: CardInterface> Es10<D> {
         self.call::<_, DeleteProfileResponse>(ES10C, "DeleteProfile", &request).await.map(|_| ())
     }
 
-    /// ES10c.eUICCMemoryReset: section 5.7.19; the options are those of `rsp::sgp22::es10c::reset_options`.
+    /// ES10c.eUICCMemoryReset: section 5.7.19; the options are those of
+    /// `rsp::sgp22::es10c::reset_options`.
     pub async fn euicc_memory_reset(&mut self, options: &[usize]) -> Result<(), Es10Error> {
         let request = EuiccMemoryResetRequest { reset_options: BitString::of(options) };
         self.call::<_, EuiccMemoryResetResponse>(ES10C, "eUICCMemoryReset", &request).await.map(|_| ())
@@ -290,7 +291,7 @@ impl<D: CardInterface> Es10<D> {
         Ok(answer.eid_value)
     }
 
-    /// ES10c.SetNickname: section 5.7.21. An empty nickname removes it.
+    /// ES10c.SetNickname: section 5.7.21. An empty text removes the nickname.
     pub async fn set_nickname(&mut self, iccid: Iccid, nickname: &str) -> Result<(), Es10Error> {
         let request = SetNicknameRequest { iccid, profile_nickname: nickname.to_owned() };
         self.call::<_, SetNicknameResponse>(ES10C, "SetNickname", &request).await.map(|_| ())
@@ -344,7 +345,7 @@ impl<D: CardInterface> Es10<D> {
         function: &'static str,
         request: &Request,
     ) -> Result<Response, Es10Error> {
-        let response: Response = self.ask(interface, function, request).await?;
+        let response: Response = self.exchange(interface, function, request).await?;
         match response.refusal() {
             None => Ok(response),
             Some(code) => Err(Es10Error::Refused { function, code }),
@@ -352,7 +353,7 @@ impl<D: CardInterface> Es10<D> {
     }
 
     /// Calls a function and reports it as an event.
-    async fn ask<Request: Asn1, Response: Asn1 + Verdict>(
+    async fn exchange<Request: Asn1, Response: Asn1 + Verdict>(
         &mut self,
         interface: &'static str,
         function: &'static str,

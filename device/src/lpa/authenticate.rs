@@ -50,8 +50,8 @@ pub enum SessionError {
 #[allow(missing_docs, reason = "the message of each variant describes it and its values")]
 pub enum ServerFlaw {
     /// serverSigned1.
-    #[error("it signed for address {signed} instead of {asked}")]
-    OtherAddress { signed: String, asked: SmdpAddress },
+    #[error("it signed for address {signed} instead of {requested}")]
+    OtherAddress { signed: String, requested: SmdpAddress },
     /// serverSigned1.
     #[error("it signed an eUICC challenge other than the one it received")]
     OtherChallenge,
@@ -220,8 +220,8 @@ fn check_initiate_authentication(
         return Err(ServerFlaw::OtherChallenge);
     }
     if !signed.server_address.eq_ignore_ascii_case(&request.smdp_address) {
-        let asked = code.smdp_address.clone();
-        return Err(ServerFlaw::OtherAddress { signed: signed.server_address.clone(), asked });
+        let requested = code.smdp_address.clone();
+        return Err(ServerFlaw::OtherAddress { signed: signed.server_address.clone(), requested });
     }
     let Some(expected) = &code.smdp_oid else { return Ok(()) };
     let certificate = Certificate::from_der(answer.server_certificate.0.clone())

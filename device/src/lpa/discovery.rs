@@ -16,8 +16,8 @@ use super::Lpa;
 use super::authenticate::{ServerFlaw, SessionError};
 use super::download::{DownloadError, DownloadOptions, Fetched, Installed};
 
-/// Maximum events that one discovery follows, over all servers. It protects against an SM-DS that
-/// announces events without end.
+/// Maximum events that one discovery follows, over all servers. The limit protects against an SM-DS
+/// that announces events without end.
 pub const MAX_EVENTS: usize = 100;
 
 /// An event and its outcome.

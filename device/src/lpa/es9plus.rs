@@ -145,7 +145,7 @@ fn advice(refusal: &StatusCodeData) -> &'static str {
             "check the activation code, or ask the operator for another"
         }
         Some(Status::EidNotAllowed | Status::EidAssociation) => {
-            "use the device that the profile was ordered for, or have it ordered for this one"
+            "use the device that the profile was ordered for, or have the profile ordered for this device"
         }
         Some(Status::ConfirmationCodeMissing | Status::ConfirmationCodeRefused) => {
             "try again with the confirmation code that the operator gave"

@@ -214,10 +214,14 @@ impl<D: CardInterface> Lpa<D> {
         }
     }
 
-    async fn expect_state(&mut self, iccid: Iccid, wanted: Option<ProfileState>) -> Result<(), ChangeError> {
+    async fn expect_state(
+        &mut self,
+        iccid: Iccid,
+        expected: Option<ProfileState>,
+    ) -> Result<(), ChangeError> {
         let profiles = self.es10.get_profiles_info(Some(iccid)).await?;
         let found = profiles.first().and_then(|profile| profile.profile_state);
-        if found == wanted {
+        if found == expected {
             return Ok(());
         }
         let state = match found {
@@ -228,7 +232,7 @@ impl<D: CardInterface> Lpa<D> {
         Err(ChangeError::UnexpectedState { iccid, state })
     }
 
-    /// Sets the nickname of a profile: section 3.2.6. An empty text removes it.
+    /// Sets the nickname of a profile: section 3.2.6. An empty text removes the nickname.
     pub async fn set_nickname(&mut self, iccid: Iccid, nickname: &str) -> Result<(), Es10Error> {
         self.es10.set_nickname(iccid, nickname).await
     }
@@ -240,7 +244,7 @@ impl<D: CardInterface> Lpa<D> {
         Ok(self.es10.refresh().await?)
     }
 
-    /// Sets the default SM-DP+ address: section 3.3.3. `None` removes it.
+    /// Sets the default SM-DP+ address: section 3.3.3. `None` removes the address.
     pub async fn set_default_smdp_address(&mut self, address: Option<&SmdpAddress>) -> Result<(), Es10Error> {
         self.es10.set_default_dp_address(address).await
     }

@@ -33,9 +33,8 @@ impl Radio for NoCoverageRadio {
     }
 }
 
-/// A card that answers each command with the octets of the command and 9000, and supports channels.
-/// It answers INS FF with 612C and GET RESPONSE with 44 octets and 6101, and does not answer INS
-/// FE.
+/// A card that supports channels and answers each command with the octets of the command and 9000.
+/// The exceptions are INS FF (612C), GET RESPONSE (44 octets and 6101) and INS FE (no answer).
 #[derive(Default)]
 struct EchoCard {
     channels: u8,

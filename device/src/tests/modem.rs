@@ -261,6 +261,37 @@ async fn plmn_not_allowed_forbids_a_network_and_manual_selection_permits_it_agai
     assert_eq!(modem.read_card().await.unwrap().forbidden, []);
 }
 
+/// TS 23.122 sections 1.2 and 4.4.3.1.1. EF.EHPLMN contains 310-410 and 262-42, in this order.
+#[tokio::test]
+async fn equivalent_home_networks_replace_the_network_of_the_imsi_in_order_of_priority() {
+    let testbed = testbed();
+    let mut card = FakeUsim::new(IMSI);
+    card.files.insert(0x6FD9, vec![0x13, 0x00, 0x14, 0x62, 0xF2, 0x24, 0xFF, 0xFF, 0xFF]);
+    let mut modem = testbed.modem(card, &["001-01", "262-42", "310-410"]);
+    assert_eq!(modem.register().await.unwrap().plmn, plmn("310-410"));
+    assert_eq!(modem.home_search(), None, "the device is on a home network");
+    modem.set_visible(vec![plmn("001-01"), plmn("262-42")]);
+    assert_eq!(modem.register().await.unwrap().plmn, plmn("262-42"));
+
+    // The network of the IMSI counts as visited.
+    modem.set_visible(vec![plmn("001-01")]);
+    let registered = modem.register().await.unwrap();
+    assert_eq!((registered.plmn, registered.home_search), (plmn("001-01"), Some(Duration::from_secs(3600))));
+    testbed.networks.set_policy(plmn("001-01"), Policy::refusing_everybody(EmmCause::PLMN_NOT_ALLOWED));
+    modem.register().await.unwrap_err();
+    assert_eq!(modem.read_card().await.unwrap().forbidden, [plmn("001-01")]);
+}
+
+/// An empty EF.EHPLMN replaces nothing.
+#[tokio::test]
+async fn without_equivalent_home_networks_the_network_of_the_imsi_is_home() {
+    let testbed = testbed();
+    let mut card = FakeUsim::new(IMSI);
+    card.files.insert(0x6FD9, vec![0xFF; 15]);
+    let mut modem = testbed.modem(card, &["262-42", "001-01"]);
+    assert_eq!(modem.register().await.unwrap().plmn, plmn("001-01"));
+}
+
 /// TS 23.122 section 3.1: only a visited network is added to the list of forbidden networks.
 #[tokio::test]
 async fn plmn_not_allowed_does_not_forbid_a_network_that_counts_as_home() {

@@ -138,7 +138,7 @@ impl Testbed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_each_border_the_device_registers_with_the_subscription_for_that_country() {
+async fn after_each_border_the_device_registers_with_the_subscription_for_the_country() {
     let testbed = testbed();
     for (network, expected, resets) in [
         ("234-15", BRITISH, 1),
@@ -179,7 +179,7 @@ async fn limited_service_is_sufficient_to_detect_the_country() {
     let policy = Policy { roaming: network::Roaming::Nobody, ..Policy::default() };
     testbed.networks.set_policy(plmn("724-05"), policy);
     testbed.move_to("724-05").await;
-    // The British network was not informed that the device has left.
+    // The British network was not informed that the device had left.
     assert_eq!(testbed.registered(), [(BRITISH, "234-15".to_owned()), (BRAZILIAN, "724-05".to_owned())]);
     assert_eq!(testbed.resets(), 2);
 }

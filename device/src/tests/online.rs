@@ -173,7 +173,7 @@ impl Testbed {
         }
     }
 
-    /// Lets all tasks run that need no time.
+    /// Runs all tasks that do not wait for time to pass.
     async fn settle(&self) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -1,4 +1,5 @@
-//! The bearer independent protocol for TCP: TS 102 223 sections 6.4.27 to 6.4.31, 7.5.10 and 7.5.11.
+//! The bearer independent protocol for TCP: TS 102 223 sections 6.4.27 to 6.4.31, 7.5.10 and
+//! 7.5.11.
 //!
 //! A channel is a byte stream of `world`. The device reads from the stream only while the card's
 //! buffer has room, so a server that sends more data has to wait.
@@ -16,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 use world::{BoxByteStream, Dial};
 
-/// Maximum number of channels. Identifiers have three bits, and 0 means no channel.
+/// Maximum number of channels: a channel identifier has three bits, and 0 means no channel.
 pub(super) const MAX_CHANNELS: u8 = 7;
 /// Maximum data in a TERMINAL RESPONSE: 255 octets minus the other elements of RECEIVE DATA.
 pub(super) const MAX_RECEIVED: usize = 0xED;

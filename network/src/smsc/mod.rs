@@ -35,10 +35,10 @@ use super::networks::Networks;
 use super::short_messages::{MessageReceiver, RpAnswer, RpCause};
 use store::{Delivery, Store, Stored};
 
-/// Maximum messages stored at a time. Beyond it a client is throttled.
+/// Maximum messages stored at a time. Over this limit a client is throttled.
 const MAX_STORED: usize = 100_000;
-/// Maximum deliveries that wait for one client. Beyond it, messages to the client are refused, and
-/// so are its submissions, because they would lead to further receipts.
+/// Maximum deliveries that wait for one client. Over this limit, messages to the client are
+/// refused, and so are its submissions, because they would lead to further receipts.
 const MAX_WAITING: usize = 10_000;
 /// The longest validity period, 63 weeks: TS 23.040 section 9.2.3.12.1.
 const LONGEST_VALIDITY: Duration = Duration::from_secs(63 * 7 * 86_400);

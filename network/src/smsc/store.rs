@@ -1,6 +1,6 @@
 //! The stored state of the SMSC: messages to devices that are not delivered yet, and deliveries
-//! that wait for clients. Each is stored under a name of its own in the [`Memory`], before it is
-//! acknowledged.
+//! that wait for clients. Each of them is a cell of the [`Memory`], which is written before the
+//! message is acknowledged.
 
 use std::collections::{BTreeMap, VecDeque};
 

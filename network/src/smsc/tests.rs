@@ -153,7 +153,7 @@ fn message(octets: &[u8]) -> ShortMessage {
     ShortMessage::to_card("1000".parse().unwrap(), CARD.parse().unwrap(), user_data)
 }
 
-/// Receives a message on the device, answers it with `answer`, and returns its octets behind the
+/// Receives a message on the device, answers it with `answer`, and returns the octets after its
 /// header.
 async fn receives(radio: &dyn Radio, attach: &AttachId, answer: RpAnswer) -> Vec<u8> {
     let MobileTerminated { reference, tpdu, .. } =
@@ -249,7 +249,7 @@ async fn delivery_to_a_busy_card_is_retried_and_a_refusal_is_final() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_card_s_delivery_report_reaches_the_client_before_the_receipt() {
+async fn the_delivery_report_of_the_card_reaches_the_client_before_the_receipt() {
     let testbed = testbed();
     let attach = testbed.attach(IMSI).await;
     let id = testbed.submit(b"one", None).await;

@@ -109,7 +109,7 @@ fn is_default_alphabet(dcs: u8) -> bool {
     }
 }
 
-/// Packs characters, one per octet, as septets behind the header: section 9.2.3.24, figure 9.2.3.24
+/// Packs characters, one per octet, as septets after the header: section 9.2.3.24, figure 9.2.3.24
 /// (a).
 fn packed(user_data: UserData) -> UserData {
     let header = header_octets(&user_data);

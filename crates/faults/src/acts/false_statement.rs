@@ -1,4 +1,4 @@
-//! Protocol violations that a party commits on purpose, as data. Their fault names begin with `lie/`.
+//! Protocol violations that a party commits on purpose, as data. Their fault names begin with `tamper/`.
 
 use certs::m2m::CardDefect;
 use certs::{Defect, Role};

@@ -1,4 +1,4 @@
-//! Lies of a card, and of the device that forwards what the card signs.
+//! False statements of a card, and of the device that forwards what the card signs.
 
 use certs::{Defect, Role};
 use rsp::der::{BitString, Raw};
@@ -21,7 +21,7 @@ use super::{
 use crate::acts::false_statement::FalseCardStatement;
 
 impl FalseCardStatement {
-    /// True if the request contains the element that the lie changes.
+    /// True if the request contains the element that the false statement changes.
     pub(super) fn applies_to(self, call: &Call) -> bool {
         use PendingNotification::{OtherSignedNotification, ProfileInstallationResult};
         match self {
@@ -32,16 +32,16 @@ impl FalseCardStatement {
             | Self::Signed1NoMemory
             | Self::Signed1NoUsim
             | Self::Signed1MatchingId
-            | Self::Signature1 => proof(call).is_some(),
+            | Self::Signature1 => authenticate_response(call).is_some(),
             Self::Signed2Transaction
             | Self::Signed2NoPoint
             | Self::Signed2Otpk
             | Self::Signature2
-            | Self::Signature2Alone => matches!(call, Call::GetBoundProfilePackage(asked)
-                if matches!(asked.prepare_download_response, PrepareDownloadResponse::DownloadResponseOk(_))),
+            | Self::Signature2Alone => matches!(call, Call::GetBoundProfilePackage(request)
+                if matches!(request.prepare_download_response, PrepareDownloadResponse::DownloadResponseOk(_))),
             Self::CancelTransaction | Self::CancelOid | Self::CancelSignature => {
-                matches!(call, Call::CancelSession(asked)
-                    if matches!(asked.cancel_session_response, CancelSessionResponse::CancelSessionResponseOk(_)))
+                matches!(call, Call::CancelSession(request)
+                    if matches!(request.cancel_session_response, CancelSessionResponse::CancelSessionResponseOk(_)))
             }
             Self::ResultTransaction
             | Self::ResultOid
@@ -66,14 +66,14 @@ impl FalseCardStatement {
 
 /// True if the request contains the certificates of the card.
 pub(super) fn shows_certificates(call: &Call) -> bool {
-    proof(call).is_some()
+    authenticate_response(call).is_some()
         || matches!(call.notification(), Some(PendingNotification::OtherSignedNotification(_)))
 }
 
 /// The signed response of the card in AuthenticateClient.
-fn proof(call: &Call) -> Option<&AuthenticateResponseOk> {
+fn authenticate_response(call: &Call) -> Option<&AuthenticateResponseOk> {
     match call {
-        Call::AuthenticateClient(asked) => match &asked.authenticate_server_response {
+        Call::AuthenticateClient(request) => match &request.authenticate_server_response {
             AuthenticateServerResponse::AuthenticateResponseOk(ok) => Some(ok),
             AuthenticateServerResponse::AuthenticateResponseError(_) => None,
         },
@@ -91,35 +91,35 @@ impl TamperingPeer {
     ) -> Result<(), Fault> {
         match call {
             Call::InitiateAuthentication => Ok(()),
-            Call::AuthenticateClient(asked) => {
+            Call::AuthenticateClient(request) => {
                 if statement == FalseCardStatement::Transaction {
-                    alter(&mut asked.transaction_id.0);
+                    alter(&mut request.transaction_id.0);
                 }
-                match &mut asked.authenticate_server_response {
+                match &mut request.authenticate_server_response {
                     AuthenticateServerResponse::AuthenticateResponseOk(ok) => self.prove(statement, ok),
                     AuthenticateServerResponse::AuthenticateResponseError(_) => Ok(()),
                 }
             }
-            Call::GetBoundProfilePackage(asked) => {
+            Call::GetBoundProfilePackage(request) => {
                 if statement == FalseCardStatement::Transaction {
-                    alter(&mut asked.transaction_id.0);
+                    alter(&mut request.transaction_id.0);
                     return Ok(());
                 }
                 self.prepare(
                     statement,
-                    &asked.transaction_id.clone(),
-                    &mut asked.prepare_download_response,
+                    &request.transaction_id.clone(),
+                    &mut request.prepare_download_response,
                     injected,
                 )
             }
-            Call::CancelSession(asked) => {
+            Call::CancelSession(request) => {
                 if statement == FalseCardStatement::Transaction {
-                    alter(&mut asked.transaction_id.0);
+                    alter(&mut request.transaction_id.0);
                     return Ok(());
                 }
-                self.cancel(statement, &asked.transaction_id.clone(), &mut asked.cancel_session_response)
+                self.cancel(statement, &request.transaction_id.clone(), &mut request.cancel_session_response)
             }
-            Call::HandleNotification(asked) => self.notify(statement, asked),
+            Call::HandleNotification(request) => self.notify(statement, request),
         }
     }
 
@@ -138,11 +138,11 @@ impl TamperingPeer {
                 signed.euicc_info2 = Raw::new(info);
             }
             FalseCardStatement::Signed1MatchingId => {
-                let mut wanted = signed.ctx_params1.into_value();
-                if let CtxParams1::CtxParamsForCommonAuthentication(wanted) = &mut wanted {
-                    wanted.matching_id = Some("NOBODYS".to_owned());
+                let mut context = signed.ctx_params1.into_value();
+                if let CtxParams1::CtxParamsForCommonAuthentication(context) = &mut context {
+                    context.matching_id = Some("NOBODYS".to_owned());
                 }
-                signed.ctx_params1 = Raw::new(wanted);
+                signed.ctx_params1 = Raw::new(context);
             }
             _ => {}
         }
@@ -172,9 +172,9 @@ impl TamperingPeer {
             FalseCardStatement::Signed2Transaction => alter(&mut signed.transaction_id.0),
             FalseCardStatement::Signed2NoPoint => alter(&mut signed.euicc_otpk),
             FalseCardStatement::Signed2Otpk => {
-                let strange =
+                let foreign_key =
                     crypto::SecretKey::generate(session.binding, &mut |octets| injected.fill(octets));
-                signed.euicc_otpk = strange.public_key().to_sec1().to_vec();
+                signed.euicc_otpk = foreign_key.public_key().to_sec1().to_vec();
             }
             _ => {}
         }
@@ -214,16 +214,16 @@ impl TamperingPeer {
     fn notify(
         &self,
         statement: FalseCardStatement,
-        asked: &mut HandleNotificationRequest,
+        request: &mut HandleNotificationRequest,
     ) -> Result<(), Fault> {
-        let mut pending = asked.pending_notification.clone().into_value();
+        let mut pending = request.pending_notification.clone().into_value();
         match &mut pending {
             PendingNotification::ProfileInstallationResult(result) => self.installed(statement, result)?,
             PendingNotification::OtherSignedNotification(notification) => {
                 self.changed(statement, notification)?;
             }
         }
-        asked.pending_notification = Raw::new(pending);
+        request.pending_notification = Raw::new(pending);
         Ok(())
     }
 
@@ -277,8 +277,8 @@ impl TamperingPeer {
             }
             FalseCardStatement::NotificationOtherCard => {
                 let others = self.pki.eids(curve).into_iter().find(|each| *each != eid);
-                let stranger = others.ok_or_else(|| cannot_falsify("the PKI has only one card"))?;
-                card = self.pki.euicc(curve, stranger).map_err(no_key)?;
+                let other_eid = others.ok_or_else(|| cannot_falsify("the PKI has only one card"))?;
+                card = self.pki.euicc(curve, other_eid).map_err(no_key)?;
                 notification.euicc_certificate = CertificateDer(card.euicc.certificate.der().to_vec());
             }
             _ => {}
@@ -304,9 +304,9 @@ impl TamperingPeer {
             self.pki.issue_with(defect, role, curve).map_err(no_key)
         };
         match call {
-            Call::AuthenticateClient(asked) => {
+            Call::AuthenticateClient(request) => {
                 let AuthenticateServerResponse::AuthenticateResponseOk(ok) =
-                    &mut asked.authenticate_server_response
+                    &mut request.authenticate_server_response
                 else {
                     return Ok(());
                 };
@@ -318,8 +318,8 @@ impl TamperingPeer {
                     ok.eum_certificate = CertificateDer(broken.der);
                 }
             }
-            Call::HandleNotification(asked) => {
-                let mut pending = asked.pending_notification.clone().into_value();
+            Call::HandleNotification(request) => {
+                let mut pending = request.pending_notification.clone().into_value();
                 let PendingNotification::OtherSignedNotification(notification) = &mut pending else {
                     return Ok(());
                 };
@@ -331,7 +331,7 @@ impl TamperingPeer {
                 } else {
                     notification.eum_certificate = CertificateDer(broken.der);
                 }
-                asked.pending_notification = Raw::new(pending);
+                request.pending_notification = Raw::new(pending);
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Lies in the profile elements of a package: SGP.22 section 5.5.5 and the TCA profile package.
+//! False statements in the profile elements of a package: SGP.22 section 5.5.5 and the TCA profile package.
 
 use profile::element::{PeHeader, ProfileElement, Service, UnknownElement};
 use profile::{Octets, Package};
@@ -10,8 +10,8 @@ use world::Fault;
 use super::{FalseStatement, alter, cannot_falsify};
 use crate::acts::false_statement::FalseElement;
 
-/// Encodes a generic profile with the ICCID and the owner of the metadata, with the defect of the
-/// lie.
+/// Encodes a generic profile with the ICCID and the owner of the metadata, and with the defect of
+/// the false statement.
 pub(super) fn generic(metadata: &StoreMetadataRequest, act: FalseStatement) -> Result<Vec<u8>, Fault> {
     let statement = match act {
         FalseStatement::Element(statement) => Some(statement),

@@ -1,5 +1,5 @@
-//! Lies between the servers of SGP.02: false statements of an SM-SR about a card or about the
-//! result of a script, and of an SM-DP to the card.
+//! Tampered messages between the servers of SGP.02: false statements of an SM-SR about a card or
+//! about the result of a script, and of an SM-DP to the card.
 //!
 //! Data that the EUM has signed is signed again with the key of the EUM. The other messages of
 //! SGP.02 are not signed; TLS authenticates their sender.
@@ -31,7 +31,7 @@ use crate::catalogue::FaultId;
 use crate::{FaultSpec, function_of};
 
 impl TamperingPeer {
-    /// Forwards a message between servers and its answer, with the lies.
+    /// Forwards a message between servers and its answer, with the false statements.
     pub(super) async fn forward_between_servers(
         &self,
         faults: &FaultInjector,
@@ -62,7 +62,7 @@ impl TamperingPeer {
         body: &[u8],
     ) -> Option<(InjectedFault, Result<Bytes, Fault>)> {
         let concerns = |spec: &FaultSpec| match spec.id() {
-            FaultId::Lie(FalseStatement::M2m(statement)) => {
+            FaultId::Tamper(FalseStatement::M2m(statement)) => {
                 let applies_here = spec.id().entry().is_some_and(|entry| applies_in(entry, function));
                 applies_here
                     && spec.is_at(&["ES3", function])
@@ -71,12 +71,12 @@ impl TamperingPeer {
             _ => false,
         };
         let injected = faults.next_fault(concerns)?;
-        let FaultId::Lie(FalseStatement::M2m(statement)) = injected.id() else { return None };
+        let FaultId::Tamper(FalseStatement::M2m(statement)) = injected.id() else { return None };
         let altered = self.altered_message(statement, body)?;
         Some((injected, altered))
     }
 
-    /// Returns the message with the lie in it, or `None` if the lie does not apply to the message.
+    /// Returns the tampered message, or `None` if the fault does not apply to the message.
     fn altered_message(&self, statement: FalseM2mStatement, body: &[u8]) -> Option<Result<Bytes, Fault>> {
         match statement {
             FalseM2mStatement::IsdpAid => changed(body, |answer: &mut CreateIsdpResponse| {
@@ -106,13 +106,13 @@ impl TamperingPeer {
                 answer.base = BaseResponse { function_execution_status: failed(), ..answer.base.clone() };
                 is_done.then_some(Ok(()))
             }),
-            FalseM2mStatement::Certificate(defect) => changed(body, |asked: &mut SendDataRequest| {
+            FalseM2mStatement::Certificate(defect) => changed(body, |request: &mut SendDataRequest| {
                 let with = || self.pki.m2m_card_credential_with(defect, Owner::SmDp, "Landfall SM-DP");
                 let is_it = |apdu: &[u8]| apdu.starts_with(&[0x80, 0xE2, 0x09, 0x00]);
                 let apdu = |_: &[u8]| Ok(es5::store_certificate(&with().map_err(no_key)?.0));
-                with_apdu(asked, is_it, apdu)
+                with_apdu(request, is_it, apdu)
             }),
-            FalseM2mStatement::Signature => changed(body, |asked: &mut SendDataRequest| {
+            FalseM2mStatement::Signature => changed(body, |request: &mut SendDataRequest| {
                 let is_it = |apdu: &[u8]| apdu.starts_with(&[0x80, 0xE2, 0x89, 0x01]);
                 let corrupt = |apdu: &[u8]| {
                     let mut apdu = apdu.to_vec();
@@ -121,7 +121,7 @@ impl TamperingPeer {
                     alter(apdu.get_mut(..at.saturating_add(10)).unwrap_or_default());
                     Ok(apdu)
                 };
-                with_apdu(asked, is_it, corrupt)
+                with_apdu(request, is_it, corrupt)
             }),
             _ => changed(body, |answer: &mut GetEisResponse| {
                 let eis = answer.eis.take()?;
@@ -205,11 +205,11 @@ fn answered(body: &[u8], change: impl FnOnce(&mut [u8]) -> Option<()>) -> Option
 
 /// Replaces one command of a script.
 fn with_apdu(
-    asked: &mut SendDataRequest,
+    request: &mut SendDataRequest,
     is_it: impl Fn(&[u8]) -> bool,
     instead: impl FnOnce(&[u8]) -> Result<Vec<u8>, Fault>,
 ) -> Option<Result<(), Fault>> {
-    let mut script = Script::parse(asked.data.as_slice()).ok()?;
+    let mut script = Script::parse(request.data.as_slice()).ok()?;
     let found = script.commands.iter_mut().find_map(|command| match command {
         Command::Apdu(apdu) if is_it(apdu) => Some(apdu),
         _ => None,
@@ -218,7 +218,7 @@ fn with_apdu(
         Ok(apdu) => *found = apdu,
         Err(why) => return Some(Err(why)),
     }
-    asked.data = Octets(script.to_bytes());
+    request.data = Octets(script.to_bytes());
     Some(Ok(()))
 }
 

@@ -1,12 +1,12 @@
-//! Lies: false statements that a party makes under its own valid keys.
+//! Tampered messages: false statements that a party makes under its own valid keys.
 //!
-//! The party itself is honest. A wrapper around its link reads a message, changes one thing in it
+//! The party itself is correct. A wrapper around its link reads a message, changes one thing in it
 //! and signs the message again with the keys of the [`TamperingPeer`]. It changes the answers of an
 //! SM-DP+ on their way to the device, and the requests of a device, signed by its card, on their
 //! way to the SM-DP+. [`FaultInjector::link`] installs this wrapper around the peer, inside the
 //! wrapper for the faults of the link.
 //!
-//! Lies are possible in the JSON binding of ES9+, and on ES3 between an SM-DP and an SM-SR.
+//! Tampering is possible in the JSON binding of ES9+, and on ES3 between an SM-DP and an SM-SR.
 
 mod card;
 mod elements;
@@ -114,24 +114,25 @@ impl FaultInjector {
     ) -> Option<(FalseStatement, InjectedFault)> {
         let function = call.function();
         let concerns = |spec: &FaultSpec| match spec.id() {
-            FaultId::Lie(act) => {
+            FaultId::Tamper(act) => {
                 let applies_here = spec.id().entry().is_some_and(|entry| applies_in(entry, function));
                 applies_here && spec.is_at(&["ES9+", function]) && act.applies_to(call, reply)
             }
             _ => false,
         };
         let injected = self.next_fault(concerns)?;
-        let FaultId::Lie(act) = injected.id() else { return None };
+        let FaultId::Tamper(act) = injected.id() else { return None };
         Some((act, injected))
     }
 }
 
 fn applies_in(entry: &Entry, function: &str) -> bool {
-    matches!(&entry.places, Places::Told(functions) if functions.split(", ").any(|place| place == function))
+    matches!(&entry.places, Places::Functions(functions) if functions.split(", ").any(|place| place == function))
 }
 
 impl FalseStatement {
-    /// True if the statement applies to this request (while there is no reply yet) or to this reply.
+    /// True if the statement applies to this request (while there is no reply yet) or to this
+    /// reply.
     fn applies_to(self, call: &Call, reply: Option<&Reply>) -> bool {
         match (self, reply) {
             (Self::Card(statement), None) => statement.applies_to(call),
@@ -156,7 +157,7 @@ impl TamperingPeer {
         };
         let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
         if let Some((act, injected)) = faults.next_false_statement(&call, None) {
-            self.ask(act, &mut call, &injected)
+            self.change_request(act, &mut call, &injected)
                 .map_err(|why| falsification_failed(&name, &injected, &why))?;
             let body = call.body();
             set_content_length(request.headers_mut(), &body);
@@ -176,7 +177,12 @@ impl TamperingPeer {
     }
 
     /// Changes the request of the device.
-    fn ask(&self, act: FalseStatement, call: &mut Call, injected: &InjectedFault) -> Result<(), Fault> {
+    fn change_request(
+        &self,
+        act: FalseStatement,
+        call: &mut Call,
+        injected: &InjectedFault,
+    ) -> Result<(), Fault> {
         match act {
             FalseStatement::Card(statement) => self.change_card_message(statement, call, injected),
             FalseStatement::Certificate(role, defect) => self.present_card_certificate(role, defect, call),
@@ -196,8 +202,8 @@ impl TamperingPeer {
             (FalseStatement::Server(statement), Reply::Challenge(reply), _) => {
                 self.challenge(statement, reply)
             }
-            (FalseStatement::Server(statement), Reply::Offer(reply), Call::AuthenticateClient(asked)) => {
-                self.offer(statement, asked, reply)
+            (FalseStatement::Server(statement), Reply::Offer(reply), Call::AuthenticateClient(request)) => {
+                self.offer(statement, request, reply)
             }
             (FalseStatement::Metadata(statement), Reply::Offer(reply), _) => {
                 statement.change(&mut reply.profile_metadata);
@@ -207,8 +213,8 @@ impl TamperingPeer {
                 server::change_transaction_id(statement, reply);
                 Ok(())
             }
-            (_, Reply::Package(reply), Call::GetBoundProfilePackage(asked)) => {
-                self.bind(act, asked, reply, injected)
+            (_, Reply::Package(reply), Call::GetBoundProfilePackage(request)) => {
+                self.bind(act, request, reply, injected)
             }
             (FalseStatement::Certificate(role, defect), Reply::Challenge(reply), _) => {
                 self.present_dpauth(role, defect, reply)
@@ -216,8 +222,8 @@ impl TamperingPeer {
             (
                 FalseStatement::Certificate(role, defect),
                 Reply::Offer(reply),
-                Call::AuthenticateClient(asked),
-            ) => self.present_dppb(role, defect, asked, reply),
+                Call::AuthenticateClient(request),
+            ) => self.present_dppb(role, defect, request, reply),
             _ => Ok(()),
         }
     }
@@ -347,9 +353,17 @@ fn read_certificate(der: &CertificateDer) -> Result<Certificate, Fault> {
 }
 
 fn no_key(why: PkiError) -> Fault {
-    Fault::caused_by(why, "cannot lie", "give the tampering peer the PKI of the parties, with their keys")
+    Fault::caused_by(
+        why,
+        "cannot tamper with the message",
+        "give the tampering peer the PKI of the parties, with their keys",
+    )
 }
 
 fn cannot_falsify(why: &str) -> Fault {
-    Fault::new("cannot lie", why, "install the lie before the session starts, on the link where it starts")
+    Fault::new(
+        "cannot tamper with the message",
+        why,
+        "install the fault before the session starts, on the link where it starts",
+    )
 }

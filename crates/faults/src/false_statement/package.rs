@@ -1,6 +1,7 @@
-//! Lies of an SM-DP+ in a package: ES9+.GetBoundProfilePackage, SGP.22 sections 2.5 and 5.5.
+//! False statements of an SM-DP+ in a package: ES9+.GetBoundProfilePackage, SGP.22 sections 2.5 and
+//! 5.5.
 //!
-//! This layer cannot decrypt the honest package, because only the SM-DP+ and the card have its
+//! This layer cannot decrypt the genuine package, because only the SM-DP+ and the card have its
 //! keys. It creates another package instead: a generic profile with the offered ICCID, bound to the
 //! one-time key of the card and signed with the key of CERT.DPpb.
 
@@ -23,7 +24,7 @@ use crate::acts::false_statement::{FalseMetadata, FalsePackage};
 
 impl FalseMetadata {
     pub(super) fn change(self, metadata: &mut StoreMetadataRequest) {
-        let stranger = || OperatorId { mcc_mnc: [0x99, 0xF9, 0x99], gid1: None, gid2: None };
+        let other_owner = || OperatorId { mcc_mnc: [0x99, 0xF9, 0x99], gid1: None, gid2: None };
         match self {
             Self::Iccid => metadata.iccid = another(metadata.iccid),
             Self::Name => metadata.profile_name = "Another".to_owned(),
@@ -41,10 +42,10 @@ impl FalseMetadata {
             }
             Self::RuleNotAlone => {
                 metadata.profile_policy_rules = Some(BitString::of(&[ppr::PPR1]));
-                metadata.profile_owner.get_or_insert_with(stranger);
+                metadata.profile_owner.get_or_insert_with(other_owner);
             }
-            Self::Owner => metadata.profile_owner = Some(stranger()),
-            Self::Group => metadata.profile_owner.get_or_insert_with(stranger).gid1 = Some(vec![0x66]),
+            Self::Owner => metadata.profile_owner = Some(other_owner()),
+            Self::Group => metadata.profile_owner.get_or_insert_with(other_owner).gid1 = Some(vec![0x66]),
             Self::Address => {
                 let altered = NotificationConfigurationInformation {
                     profile_management_operation: BitString::of(&[0]),
@@ -71,22 +72,22 @@ struct Plan {
 }
 
 impl TamperingPeer {
-    /// Replaces the honest package by one with this lie.
+    /// Replaces the genuine package by one with this false statement.
     pub(super) fn bind(
         &self,
         act: FalseStatement,
-        asked: &GetBoundProfilePackageRequest,
+        request: &GetBoundProfilePackageRequest,
         reply: &mut GetBoundProfilePackageOk,
         injected: &InjectedFault,
     ) -> Result<(), Fault> {
-        let PrepareDownloadResponse::DownloadResponseOk(prepared) = &asked.prepare_download_response else {
+        let PrepareDownloadResponse::DownloadResponseOk(prepared) = &request.prepare_download_response else {
             return Ok(());
         };
         let euicc_otpk = &prepared.euicc_signed2.euicc_otpk;
-        let session = self.observed(&asked.transaction_id)?;
-        let unreadable = |_| cannot_falsify("the honest package cannot be read");
-        let honest = BoundProfilePackage::from_der(&reply.bound_profile_package.0).map_err(unreadable)?;
-        let mut metadata = open_metadata(&honest)?;
+        let session = self.observed(&request.transaction_id)?;
+        let unreadable = |_| cannot_falsify("the genuine package cannot be read");
+        let genuine = BoundProfilePackage::from_der(&reply.bound_profile_package.0).map_err(unreadable)?;
+        let mut metadata = open_metadata(&genuine)?;
         let profile_package = elements::generic(&metadata, act)?;
         if let FalseStatement::Metadata(statement) = act {
             statement.change(&mut metadata);
@@ -99,7 +100,7 @@ impl TamperingPeer {
             ppk_enc: own.s_enc,
             ppk_cmac: own.s_mac,
         };
-        let mut channel = honest.initialise_secure_channel_request.clone().into_value();
+        let mut channel = genuine.initialise_secure_channel_request.clone().into_value();
         channel.smdp_otpk = otsk.public_key().to_sec1().to_vec();
         let pb = self.pki.credential(Role::DpPb, session.binding).map_err(no_key)?;
         let mut plan = Plan {
@@ -128,7 +129,7 @@ impl TamperingPeer {
         Ok(())
     }
 
-    /// Applies the lies that affect the inputs of the protection.
+    /// Applies the false statements that affect the inputs of the protection.
     fn corrupt_plan(
         &self,
         statement: FalsePackage,
@@ -170,7 +171,7 @@ impl TamperingPeer {
     }
 }
 
-/// Protects and signs the package, and applies the lies that affect the protection.
+/// Protects and signs the package, and applies the false statements that affect the protection.
 fn bound(
     statement: Option<FalsePackage>,
     plan: Plan,
@@ -252,7 +253,7 @@ fn segments(statement: Option<FalsePackage>, protect: &mut BppSender, package: &
 
 /// The metadata of a bound package, which has a MAC but is not encrypted.
 fn open_metadata(package: &BoundProfilePackage) -> Result<StoreMetadataRequest, Fault> {
-    package.open_metadata().map_err(|_| cannot_falsify("the metadata of the honest package cannot be read"))
+    package.open_metadata().map_err(|_| cannot_falsify("the metadata of the genuine package cannot be read"))
 }
 
 /// Octets of the profile per segment. The value is small, so that there are many segments.

@@ -1,5 +1,5 @@
-//! Lies of an SM-DP+ about itself and about the session: ES9+.InitiateAuthentication and
-//! ES9+.AuthenticateClient.
+//! False statements of an SM-DP+ about itself and about the session: ES9+.InitiateAuthentication
+//! and ES9+.AuthenticateClient.
 
 use certs::{Defect, Role};
 use rsp::der::Raw;
@@ -44,11 +44,11 @@ impl TamperingPeer {
     pub(super) fn offer(
         &self,
         statement: FalseServerStatement,
-        asked: &AuthenticateClientRequest,
+        request: &AuthenticateClientRequest,
         reply: &mut AuthenticateClientOk,
     ) -> Result<(), Fault> {
         let mut key = self.server_key(&reply.smdp_certificate)?;
-        let mut euicc_signature1 = euicc_signature1(asked)?;
+        let mut euicc_signature1 = euicc_signature1(request)?;
         let mut signed: SmdpSigned2 = (*reply.smdp_signed2).clone();
         match statement {
             FalseServerStatement::Transaction => alter(&mut reply.transaction_id.0),
@@ -91,13 +91,13 @@ impl TamperingPeer {
         &self,
         role: Role,
         defect: Defect,
-        asked: &AuthenticateClientRequest,
+        request: &AuthenticateClientRequest,
         reply: &mut AuthenticateClientOk,
     ) -> Result<(), Fault> {
         let curve = read_certificate(&reply.smdp_certificate)?.curve();
         let broken = self.pki.issue_with(defect, role, curve).map_err(no_key)?;
         reply.smdp_certificate = CertificateDer(broken.der);
-        let covered = with_signature(reply.smdp_signed2.bytes(), &euicc_signature1(asked)?);
+        let covered = with_signature(reply.smdp_signed2.bytes(), &euicc_signature1(request)?);
         reply.smdp_signature2 = sign(&broken.key, &covered);
         Ok(())
     }
@@ -111,8 +111,8 @@ pub(super) fn change_transaction_id(statement: FalseServerStatement, reply: &mut
     }
 }
 
-fn euicc_signature1(asked: &AuthenticateClientRequest) -> Result<Vec<u8>, Fault> {
-    match &asked.authenticate_server_response {
+fn euicc_signature1(request: &AuthenticateClientRequest) -> Result<Vec<u8>, Fault> {
+    match &request.authenticate_server_response {
         AuthenticateServerResponse::AuthenticateResponseOk(ok) => Ok(ok.euicc_signature1.clone()),
         AuthenticateServerResponse::AuthenticateResponseError(_) => Err(cannot_falsify("the card refused")),
     }

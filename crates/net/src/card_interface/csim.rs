@@ -14,7 +14,8 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use world::{Atr, BoxByteStream, CardInterface, CardInterfaceFault};
 
-/// A card can take seconds for a command, and a modem can take seconds to power up the card.
+/// Time-out for an answer. A card can take seconds for a command, and a modem can take seconds to
+/// power up the card.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum length of an answer. A line has the 520 digits of an APDU and some letters.
 const MAX_ANSWER: usize = 4096;

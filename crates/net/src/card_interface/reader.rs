@@ -11,7 +11,8 @@ use world::{Atr, CardInterface, CardInterfaceFault, Fault};
 use super::tcp::{receive, send};
 use super::vpcd::control;
 
-/// A card can take seconds for a command that generates a key or installs a profile.
+/// Time-out for an answer. A card can take seconds for a command that generates a key or installs a
+/// profile.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum wait for a card. A card that has lost its reader retries within a second.
 const INSERT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -8,8 +8,8 @@
 //! | length, command APDU | length, response APDU |
 //! | length 0: reset | length, answer to reset (may be empty) |
 //!
-//! A card that fails closes the connection. A new connection is like inserting the card into a
-//! device: the card is reset first. The longest extended APDU (65544 bytes) does not fit, but
+//! A card that fails closes the connection. At the start of a new connection the card is
+//! reset. The longest extended APDU (65544 bytes) does not fit, but
 //! commands to cards are much shorter.
 
 use std::io;
@@ -20,7 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use world::{Atr, CardInterface, CardInterfaceFault};
 
-/// A card can take seconds for a command that generates a key or installs a profile.
+/// Time-out for an answer. A card can take seconds for a command that generates a key or installs a
+/// profile.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept. Without the pause the loop would use the whole processor.

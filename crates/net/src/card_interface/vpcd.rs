@@ -2,16 +2,17 @@
 //! project.
 //!
 //! vpcd is a reader driver of pcscd. It listens on one port per slot, and cards connect: a
-//! connection is an inserted card, and its end is the removal. Each message is a big-endian length
-//! of two bytes and as many bytes:
+//! connection stands for an inserted card, and its end for the removal of the card. Each message is
+//! a big-endian length of two bytes and as many bytes:
 //!
 //! | reader -> card | card -> reader |
 //! |---|---|
 //! | 00: power off, 01: power on, 02: reset | nothing |
-//! | 04: the answer to reset is wanted | the answer to reset |
+//! | 04: request for the answer to reset | the answer to reset |
 //! | two bytes or more: command APDU | response APDU |
 //!
-//! Debian: packages pcscd and vsmartcard-vpcd; the reader and its port are in `/etc/reader.conf.d/vpcd`.
+//! Debian: packages pcscd and vsmartcard-vpcd; the reader and its port are in
+//! `/etc/reader.conf.d/vpcd`.
 
 use std::io;
 use std::time::Duration;
@@ -39,13 +40,17 @@ pub enum Insertion {
     Withdrawn,
     /// The reader is not reachable yet. The card retries.
     NoReader(Fault),
-    /// The card failed and left the slot. It retries.
+    /// The card failed and left the slot. The card is inserted again later.
     CardFailed(Fault),
 }
 
 /// Inserts a card into the slot of vpcd at `address` (`host:port`), and again whenever the reader
-/// returns. `tell` is called at every change of status. It runs until it is dropped.
-pub async fn connect_to_vpcd(address: &str, mut card: impl CardInterface, mut tell: impl FnMut(Insertion)) {
+/// returns. `on_change` is called at every change of status. The future runs until it is dropped.
+pub async fn connect_to_vpcd(
+    address: &str,
+    mut card: impl CardInterface,
+    mut on_change: impl FnMut(Insertion),
+) {
     // True if this status was reported and has not changed since.
     let (mut reported_out, mut reported_failed) = (false, false);
     loop {
@@ -54,7 +59,7 @@ pub async fn connect_to_vpcd(address: &str, mut card: impl CardInterface, mut te
                 let mut is_inserted = false;
                 let ended = serve_reader(stream, &mut card, || {
                     is_inserted = true;
-                    tell(Insertion::Inserted);
+                    on_change(Insertion::Inserted);
                 });
                 let failed = match ended.await {
                     Ok(()) => None,
@@ -69,18 +74,18 @@ pub async fn connect_to_vpcd(address: &str, mut card: impl CardInterface, mut te
                 }
                 match failed {
                     Some(why) if !reported_failed => {
-                        tell(Insertion::CardFailed(card_failed(address, why)));
+                        on_change(Insertion::CardFailed(card_failed(address, why)));
                         (reported_out, reported_failed) = (true, true);
                     }
                     None if is_inserted => {
-                        tell(Insertion::Withdrawn);
+                        on_change(Insertion::Withdrawn);
                         reported_out = true;
                     }
                     _ => {}
                 }
             }
             Err(error) if !reported_out => {
-                tell(Insertion::NoReader(no_reader(address, error)));
+                on_change(Insertion::NoReader(no_reader(address, error)));
                 reported_out = true;
             }
             Err(_) => {}
@@ -122,27 +127,27 @@ impl From<CardInterfaceFault> for Ended {
     }
 }
 
-/// Serves one connection. `noticed` is called at the first message, which shows that the card is in
-/// the slot.
+/// Serves one connection. `on_inserted` is called at the first message, which shows that the card
+/// is in the slot.
 async fn serve_reader(
     mut stream: TcpStream,
     card: &mut impl CardInterface,
-    noticed: impl FnOnce(),
+    on_inserted: impl FnOnce(),
 ) -> Result<(), Ended> {
     stream.set_nodelay(true)?;
     // The reader requests the answer to reset before it powers the card.
     let Atr(mut atr) = card.reset().await?;
-    let mut noticed = Some(noticed);
+    let mut on_inserted = Some(on_inserted);
     while let Some(message) = receive_or_end(&mut stream).await? {
-        if let Some(noticed) = noticed.take() {
-            noticed();
+        if let Some(on_inserted) = on_inserted.take() {
+            on_inserted();
         }
         match message.as_slice() {
             // Volatile state is cleared at the next power-on.
             [] | [control::POWER_OFF] => {}
             [control::POWER_ON | control::RESET] => Atr(atr) = card.reset().await?,
             [control::ATR] => send(&mut stream, &atr).await?,
-            [unknown] => tracing::debug!(unknown, "vpcd sent a control byte that is not known"),
+            [unknown] => tracing::debug!(unknown, "vpcd sent an unknown control byte"),
             command => {
                 let response = card.transmit(command).await?;
                 send(&mut stream, &response).await?;
@@ -213,21 +218,21 @@ mod tests {
         /// Accepts the next card and returns its answer to reset.
         async fn card(&mut self) -> (TcpStream, Vec<u8>) {
             let (mut card, _) = self.listener.accept().await.unwrap();
-            let atr = ask(&mut card, &[control::ATR]).await;
+            let atr = exchange(&mut card, &[control::ATR]).await;
             assert!(matches!(self.statuses.recv().await, Some(Insertion::Inserted)));
             (card, atr)
         }
     }
 
     fn card_for(address: String, card: Counter) -> mpsc::UnboundedReceiver<Insertion> {
-        let (tell, statuses) = mpsc::unbounded_channel();
+        let (on_change, statuses) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            connect_to_vpcd(&address, card, |insertion| tell.send(insertion).unwrap()).await;
+            connect_to_vpcd(&address, card, |insertion| on_change.send(insertion).unwrap()).await;
         });
         statuses
     }
 
-    async fn ask(card: &mut TcpStream, message: &[u8]) -> Vec<u8> {
+    async fn exchange(card: &mut TcpStream, message: &[u8]) -> Vec<u8> {
         send(card, message).await.unwrap();
         receive(card).await.unwrap()
     }
@@ -238,31 +243,31 @@ mod tests {
         let (mut card, atr) = reader.card().await;
         assert_eq!(atr, [0x3b, 1]);
         // A presence check is not a reset.
-        assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 1]);
+        assert_eq!(exchange(&mut card, &[control::ATR]).await, [0x3b, 1]);
         send(&mut card, &[control::POWER_ON]).await.unwrap();
-        assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 2]);
-        assert_eq!(ask(&mut card, &[0, 0xa4]).await, [0, 0xa4, 1, 0x90, 0]);
-        assert_eq!(ask(&mut card, &[7; 300]).await[300..], [2, 0x90, 0]);
+        assert_eq!(exchange(&mut card, &[control::ATR]).await, [0x3b, 2]);
+        assert_eq!(exchange(&mut card, &[0, 0xa4]).await, [0, 0xa4, 1, 0x90, 0]);
+        assert_eq!(exchange(&mut card, &[7; 300]).await[300..], [2, 0x90, 0]);
         send(&mut card, &[control::RESET]).await.unwrap();
-        assert_eq!(ask(&mut card, &[0, 0xa4]).await, [0, 0xa4, 1, 0x90, 0]);
-        assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 3]);
+        assert_eq!(exchange(&mut card, &[0, 0xa4]).await, [0, 0xa4, 1, 0x90, 0]);
+        assert_eq!(exchange(&mut card, &[control::ATR]).await, [0x3b, 3]);
         send(&mut card, &[control::POWER_OFF]).await.unwrap();
         send(&mut card, &[0x55]).await.unwrap();
         send(&mut card, &[control::POWER_ON]).await.unwrap();
-        assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 4]);
+        assert_eq!(exchange(&mut card, &[control::ATR]).await, [0x3b, 4]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_card_returns_with_the_reader() {
         let mut reader = Reader::new().await;
         let (mut card, _) = reader.card().await;
-        ask(&mut card, &[0, 0xa4]).await;
+        exchange(&mut card, &[0, 0xa4]).await;
         // The connection ends in the middle of a message.
         tokio::io::AsyncWriteExt::write_all(&mut card, &[0, 5, 1]).await.unwrap();
         drop(card);
         assert!(matches!(reader.statuses.recv().await, Some(Insertion::Withdrawn)));
         let (mut card, _) = reader.card().await;
-        assert_eq!(ask(&mut card, &[0, 0xa4]).await, [0, 0xa4, 1, 0x90, 0]);
+        assert_eq!(exchange(&mut card, &[0, 0xa4]).await, [0, 0xa4, 1, 0x90, 0]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -313,7 +318,7 @@ mod tests {
         assert!(fault.next.contains("vsmartcard-vpcd"), "{fault}");
         let listener = socket.listen(1).unwrap();
         let (mut card, _) = listener.accept().await.unwrap();
-        ask(&mut card, &[control::ATR]).await;
+        exchange(&mut card, &[control::ATR]).await;
         assert!(matches!(statuses.recv().await, Some(Insertion::Inserted)));
     }
 }

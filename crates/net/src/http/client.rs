@@ -30,8 +30,8 @@ pub const MAX_ANSWER: usize = 16 << 20;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Shorter than the idle time-out of most servers, so that a request seldom meets a closing
-/// connection.
+/// Time after which an idle connection is closed. It is shorter than the idle time-out of most
+/// servers, so that a request is seldom sent on a connection that the server is closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Factory of links to servers.
@@ -110,7 +110,7 @@ impl Client {
         let server = Server { pool, scheme, authority, peer, answer_timeout: self.answer_timeout };
         Ok(link_from(tower::service_fn(move |request| {
             let server = server.clone();
-            async move { server.ask(request).await }
+            async move { server.send(request).await }
         })))
     }
 }
@@ -125,7 +125,7 @@ struct Server {
 }
 
 impl Server {
-    async fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
         match timeout(self.answer_timeout, self.exchange(request)).await {
             Ok(answer) => answer,
             Err(_) => {

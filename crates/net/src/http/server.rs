@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -37,7 +38,7 @@ pub const MAX_CONNECTIONS: usize = 4096;
 
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum number of unwanted octets that are read so that the peer sees the response.
+/// Maximum number of octets that are read and dropped so that the peer reads the response.
 const MAX_DISCARDED: u64 = 16 << 20;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for requests under way to finish after a shutdown.
@@ -48,8 +49,8 @@ const GRACE: Duration = Duration::from_secs(5);
 const BACKLOG: u32 = 4096;
 /// Open files besides connections: records, logs, listeners, outgoing connections.
 const OTHER_FILES: usize = 124;
-/// Pause after a failed accept, which usually means that no file descriptor is left. Without it the
-/// loop would spin.
+/// Pause after a failed accept, which usually means that no file descriptor is left. Without the
+/// pause the loop would use the whole processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Listens on `address` (`host:port`); port 0 selects a free port.
@@ -85,8 +86,8 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Passes every request on `listener` to `service` until `shutdown`, and then lets requests under
-/// way finish.
+/// Passes every request on `listener` to `service` until `shutdown`. Requests under way are then
+/// finished.
 ///
 /// A verified client certificate is a [`PeerCertificate`] extension of the requests. An error of
 /// the service aborts the connection, which the peer sees as a link failure.
@@ -209,7 +210,7 @@ async fn serve_connection<S>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Option<PeerCertificate>,
     service: S,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) -> Result<(), BoxError>
 where
     S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
@@ -228,14 +229,23 @@ where
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_READ_TIMEOUT);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    run_until(builder.serve_connection(TokioIo::new(stream), answer), stopped).await
+}
+
+/// Serves requests on the connection until it ends or `stopped` signals the shutdown. Requests
+/// under way are finished after the signal.
+pub(crate) async fn run_until<C>(connection: C, mut stopped: watch::Receiver<bool>) -> Result<(), BoxError>
+where
+    C: GracefulConnection<Error: Into<BoxError>>,
+{
+    let mut connection = std::pin::pin!(connection);
     tokio::select! {
-        ended = &mut connection => return ended,
+        ended = &mut connection => return ended.map_err(Into::into),
         // An error means that the server has been dropped, which also ends the connection.
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
     connection.as_mut().graceful_shutdown();
-    connection.await
+    connection.await.map_err(Into::into)
 }
 
 fn can_drip(mut request: Request<Bytes>) -> Request<Bytes> {

@@ -150,7 +150,7 @@ enum Identity {
 
 /// Finds the identity in the octets from the start of a connection.
 fn identity_in(received: &[u8]) -> Identity {
-    // A client can split and join messages in records at will.
+    // A client can split a message over records, and join messages in one record.
     let mut messages = Vec::new();
     let mut rest = received;
     // True if something other than a handshake has begun.

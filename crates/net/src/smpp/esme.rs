@@ -66,8 +66,8 @@ impl Esme {
     /// are passed to `sink`.
     pub fn start(settings: EsmeSettings, sink: Arc<dyn ShortMessageSink>, clock: Arc<dyn Clock>) -> Self {
         let (requests, receiver) = mpsc::channel(MAX_WAITING);
-        let (tell, bound) = watch::channel(false);
-        let task = tokio::spawn(run(settings, sink, clock, receiver, tell));
+        let (bound_sender, bound) = watch::channel(false);
+        let task = tokio::spawn(run(settings, sink, clock, receiver, bound_sender));
         Self { requests, bound, task }
     }
 
@@ -96,14 +96,15 @@ impl ShortMessages for Esme {
             if !self.is_bound() {
                 return Err(SubmitFault::Unbound);
             }
-            let gone = || SubmitFault::Unreachable("no session is bound, or it has just ended".into());
+            let session_ended =
+                || SubmitFault::Unreachable("no session is bound, or it has just ended".into());
             let (answer, answered) = oneshot::channel();
-            let ask = async {
+            let exchange = async {
                 let request = Request { submission, answer };
-                self.requests.send(request).await.map_err(|_| gone())?;
-                answered.await.map_err(|_| gone())?
+                self.requests.send(request).await.map_err(|_| session_ended())?;
+                answered.await.map_err(|_| session_ended())?
             };
-            match timeout(RESPONSE_TIMEOUT, ask).await {
+            match timeout(RESPONSE_TIMEOUT, exchange).await {
                 Ok(answer) => answer,
                 Err(_) => Err(SubmitFault::Unreachable(format!("no answer within {RESPONSE_TIMEOUT:?}"))),
             }
@@ -116,7 +117,7 @@ async fn run(
     sink: Arc<dyn ShortMessageSink>,
     clock: Arc<dyn Clock>,
     mut requests: mpsc::Receiver<Request>,
-    tell: watch::Sender<bool>,
+    bound_sender: watch::Sender<bool>,
 ) {
     let mut pause = MIN_PAUSE;
     let mut is_refused = false;
@@ -124,7 +125,7 @@ async fn run(
         match bind(&settings).await {
             Ok(connection) => {
                 (pause, is_refused) = (MIN_PAUSE, false);
-                tell.send_replace(true);
+                bound_sender.send_replace(true);
                 tracing::debug!(address = settings.address, "bound to the SMSC");
                 let now = Instant::now();
                 let mut session = Session {
@@ -137,7 +138,7 @@ async fn run(
                     enquired: None,
                 };
                 let why = session.run(&mut requests).await;
-                tell.send_replace(false);
+                bound_sender.send_replace(false);
                 while let Ok(request) = requests.try_recv() {
                     // The caller may have stopped waiting.
                     let _ = request.answer.send(Err(SubmitFault::Unbound));
@@ -269,8 +270,8 @@ impl Session<'_> {
         self.pending.values().map(|pending| pending.since).min()
     }
 
-    /// Sends enquire_link to a silent SMSC. An SMSC that owes an answer for too long counts as
-    /// gone, even if it sends other PDUs.
+    /// Sends enquire_link to a silent SMSC. An SMSC that does not answer a submission in time
+    /// counts as gone, even if it sends other PDUs.
     async fn time_is_up(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let is_overdue = self.oldest_unanswered().is_some_and(|since| now >= since + RESPONSE_TIMEOUT);

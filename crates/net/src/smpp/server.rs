@@ -23,7 +23,7 @@ use super::{ENQUIRE_AFTER, RESPONSE_TIMEOUT, translate};
 const MAX_SESSIONS: usize = 256;
 /// Time-out for the bind after a connection: section 7.2, session_init_timer.
 const BIND_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause after a failed accept. Without it the loop would spin.
+/// Pause after a failed accept. Without the pause the loop would use the whole processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const SECOND: Duration = Duration::from_secs(1);
 

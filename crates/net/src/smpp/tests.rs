@@ -314,7 +314,7 @@ async fn an_smsc_that_cannot_record_repeats_a_delivery_after_a_pause() {
 
 // req: SMPP-Bind, SMPP-State
 #[tokio::test]
-async fn a_session_allows_what_it_is_bound_for() {
+async fn a_session_allows_the_operations_of_its_bind_type() {
     let bench = bench().await;
     let body = || translate::submit_sm(&submission("+492")).to_bytes();
     let mut raw = bench.raw().await;
@@ -491,10 +491,9 @@ async fn a_missing_smsc_is_a_temporary_fault() {
     assert!(tokio::time::timeout(Duration::from_secs(60), esme.bound()).await.is_err());
 }
 
-/// An SMSC that answers enquire_link but owes other answers: the session ends, and the next one
-/// works.
+/// An SMSC answers enquire_link but no submission. The session ends, and the next session works.
 #[tokio::test(start_paused = true)]
-async fn an_smsc_that_owes_answers_is_abandoned() {
+async fn the_session_with_an_smsc_that_does_not_answer_ends() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let accept = async || Raw { stream: listener.accept().await.unwrap().0, buffer: vec![], sequence: 0 };

@@ -194,7 +194,7 @@ pub(super) fn arrived(sm: &Sm, now: Timestamp) -> Result<IncomingDelivery, Comma
     }
 }
 
-/// Formats a receipt as in appendix B, which most vendors follow more or less.
+/// Formats a receipt as in appendix B, from which most vendors deviate only slightly.
 fn receipt_text(receipt: &Receipt) -> String {
     let delivered = u8::from(receipt.state == MessageState::Delivered);
     let excerpt: String =

@@ -48,16 +48,16 @@ impl Writer {
 
     pub(super) async fn commit(&self, changes: ChangeSet) -> Result<Committed, Fault> {
         let (answer, answered) = oneshot::channel();
-        let gone = || {
+        let writer_ended = || {
             Fault::new(
                 format!("cannot write the records in {}", self.path.display()),
                 "the thread that writes them has ended",
                 "restart the program, and report this",
             )
         };
-        let queue = self.queue.as_ref().ok_or_else(gone)?;
-        queue.send(Waiting { changes, answer }).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
+        let queue = self.queue.as_ref().ok_or_else(writer_ended)?;
+        queue.send(Waiting { changes, answer }).await.map_err(|_| writer_ended())?;
+        answered.await.map_err(|_| writer_ended())?
     }
 }
 

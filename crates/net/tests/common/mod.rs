@@ -1,6 +1,6 @@
 //! Temporary certificates and servers on loopback.
 
-#![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::sync::Arc;
 

@@ -1,73 +1,78 @@
 //! PINs, administrative codes and unblocking codes.
 
-use super::{Report, Walked, rules};
+use super::{InstalledPackage, Report, rules};
 use crate::element::{PinCodesChoice, PinConfiguration, PinKeyReference, ProfileElement, PukConfiguration};
 use crate::facts::PinCodesOf;
 use crate::files::FileIndex;
 
-pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
-    let facts = &walked.profile.facts;
+pub(super) fn check(installed: &InstalledPackage<'_>, report: &mut Report) {
+    let facts = &installed.profile.facts;
     let mut used = Vec::new();
     let mut all_read = true;
-    for (number, element) in walked.elements() {
+    for (number, element) in installed.elements() {
         match element {
             ProfileElement::PinCodes(codes) => {
                 let PinCodesChoice::Pinconfig(codes) = &codes.pin_codes else { continue };
                 for code in codes {
-                    pin(walked, number, code, report);
+                    pin(installed, number, code, report);
                     used.extend(code.unblocking_pin_reference);
                 }
             }
             ProfileElement::PukCodes(codes) => {
-                codes.puk_codes.iter().for_each(|code| puk(walked, number, code, report));
+                codes.puk_codes.iter().for_each(|code| puk(installed, number, code, report));
             }
             ProfileElement::Unknown(_) => all_read = false,
             _ => {}
         }
     }
-    for (number, element) in walked.elements() {
-        let (ProfileElement::PukCodes(codes), true) = (element, walked.complete) else { continue };
+    for (number, element) in installed.elements() {
+        let (ProfileElement::PukCodes(codes), true) = (element, installed.complete) else { continue };
         for code in codes.puk_codes.iter().filter(|code| !used.contains(&code.key_reference)) {
             let at = code.key_reference.to_string();
-            report.add(&rules::PUK_UNUSED, walked.place(number, at), "no PIN refers to it");
+            report.add(
+                &rules::PUK_UNUSED,
+                installed.place(number, at),
+                "no PIN refers to this unblocking code",
+            );
         }
     }
-    if walked.knows_codes() {
-        directories(walked, report);
+    if installed.knows_codes() {
+        directories(installed, report);
     }
     let has_pin = facts.pins.iter().any(|pins| {
         pins.directory == FileIndex::MF
             && matches!(&pins.codes, PinCodesOf::Own(own) if own.iter().any(|pin| pin.reference.0 <= 8))
     });
     let refused = report.findings.iter().any(|finding| finding.place.element == "pinCodes");
-    let is_iot = walked.package.header().is_some_and(|header| header.iot_options.is_some());
-    if walked.complete && all_read && !has_pin && !refused && !is_iot {
+    let is_iot = installed.package.header().is_some_and(|header| header.iot_options.is_some());
+    if installed.complete && all_read && !has_pin && !refused && !is_iot {
         report.add(&rules::NO_PIN, super::Place::default(), "the MF has no PIN of an application");
     }
 }
 
-fn directories(walked: &Walked<'_>, report: &mut Report) {
-    let pins = &walked.profile.facts.pins;
+fn directories(installed: &InstalledPackage<'_>, report: &mut Report) {
+    let pins = &installed.profile.facts.pins;
     // The accepted PEs in the order in which the installer recorded their codes.
-    let mut taken = walked.elements().filter(|(_, element)| matches!(element, ProfileElement::PinCodes(_)));
+    let mut pes = installed.elements().filter(|(_, element)| matches!(element, ProfileElement::PinCodes(_)));
     for (known, of) in pins.iter().enumerate() {
-        let Some((number, _)) = taken.next() else { return };
+        let Some((number, _)) = pes.next() else { return };
         if pins.iter().take(known).any(|other| other.directory == of.directory) {
-            let what = format!("{} has codes already", super::path_of(&walked.profile.files, of.directory));
-            report.add(&rules::PINS_TWICE, walked.place(number, ""), what);
+            let what =
+                format!("{} has codes already", super::path_of(&installed.profile.files, of.directory));
+            report.add(&rules::PINS_TWICE, installed.place(number, ""), what);
         }
         if let PinCodesOf::SharedWith(other) = of.codes
             && !pins.iter().any(|pins| pins.directory == other && matches!(pins.codes, PinCodesOf::Own(_)))
         {
-            let what = format!("{} has no codes of its own", super::path_of(&walked.profile.files, other));
-            report.add(&rules::PINS_OF_NONE, walked.place(number, "filePath"), what);
+            let what = format!("{} has no codes of its own", super::path_of(&installed.profile.files, other));
+            report.add(&rules::PINS_OF_NONE, installed.place(number, "filePath"), what);
         }
     }
 }
 
-fn pin(walked: &Walked<'_>, number: usize, code: &PinConfiguration, report: &mut Report) {
+fn pin(installed: &InstalledPackage<'_>, number: usize, code: &PinConfiguration, report: &mut Report) {
     let reference = code.key_reference;
-    let place = |field: &str| walked.place(number, format!("{reference}.{field}"));
+    let place = |field: &str| installed.place(number, format!("{reference}.{field}"));
     if reference.name().is_none() {
         let what = format!("{:02X} is not a code reference", reference.0);
         report.add(&rules::CODE_UNKNOWN, place("keyReference"), what);
@@ -78,7 +83,11 @@ fn pin(walked: &Walked<'_>, number: usize, code: &PinConfiguration, report: &mut
         let digits = value.iter().take_while(|octet| octet.is_ascii_digit()).count();
         let filling = value.iter().skip(digits);
         if digits < 4 || !filling.into_iter().all(|octet| *octet == 0xFF) {
-            report.add(&rules::PIN_DIGITS, place("pinValue"), "it is not 4 to 8 digits and FF");
+            report.add(
+                &rules::PIN_DIGITS,
+                place("pinValue"),
+                "the value is not 4 to 8 digits, padded with FF",
+            );
         }
     }
     if let Some(attributes) = code.pin_attributes.filter(|attributes| !(0..=7).contains(attributes)) {
@@ -89,31 +98,35 @@ fn pin(walked: &Walked<'_>, number: usize, code: &PinConfiguration, report: &mut
     });
     match code.unblocking_pin_reference {
         None if is_of_user => {
-            report.add(&rules::PIN_WITHOUT_PUK, place("unblockingPINReference"), "nothing unblocks it");
+            report.add(
+                &rules::PIN_WITHOUT_PUK,
+                place("unblockingPINReference"),
+                "the PIN has no unblocking code",
+            );
         }
         Some(puk) if is_of_user && puk.0 != reference.0 => {
-            let what = format!("it is unblocked by {puk}");
+            let what = format!("the unblocking code of the PIN is {puk}");
             report.add(&rules::PUK_OF_ANOTHER, place("unblockingPINReference"), what);
         }
         _ => {}
     }
 }
 
-fn puk(walked: &Walked<'_>, number: usize, code: &PukConfiguration, report: &mut Report) {
-    let place = |field: &str| walked.place(number, format!("{}.{field}", code.key_reference));
+fn puk(installed: &InstalledPackage<'_>, number: usize, code: &PukConfiguration, report: &mut Report) {
+    let place = |field: &str| installed.place(number, format!("{}.{field}", code.key_reference));
     if code.key_reference.name().is_none() {
         let what = format!("{:02X} is not an unblocking code reference", code.key_reference.0);
         report.add(&rules::CODE_UNKNOWN, place("keyReference"), what);
     }
     let value = code.puk_value.expose();
     if value.len() == 8 && !value.iter().all(u8::is_ascii_digit) {
-        report.add(&rules::PUK_DIGITS, place("pukValue"), "it is not 8 digits");
+        report.add(&rules::PUK_DIGITS, place("pukValue"), "the value is not 8 digits");
     }
     attempts(code.max_attempts_retries_left, Some(10), report, || place("maxNumOfAttemps-retryNumLeft"));
 }
 
 fn attempts(value: Option<i64>, usual: Option<i64>, report: &mut Report, place: impl Fn() -> super::Place) {
-    // The walk through the package reports an invalid byte.
+    // The installation reports an invalid byte.
     let Some(value @ 0..=0xFF) = value else { return };
     let (most, left) = (value >> 4, value & 0x0F);
     let what = format!("{value:02X}: {left} of {most} attempts are left");

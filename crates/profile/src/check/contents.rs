@@ -2,13 +2,13 @@
 
 use rsp::ids::Imsi;
 
-use super::{NON_IMSI_USIM, Report, USIM, Walked, hex, is_blank, rules};
+use super::{InstalledPackage, NON_IMSI_USIM, Report, USIM, hex, is_blank, rules};
 use crate::files::FileIndex;
 use crate::octets::Fid;
 
-pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
-    for adf in walked.adfs_of(&[USIM, NON_IMSI_USIM]) {
-        let usim = Files { walked, adf };
+pub(super) fn check(installed: &InstalledPackage<'_>, report: &mut Report) {
+    for adf in installed.adfs_of(&[USIM, NON_IMSI_USIM]) {
+        let usim = Files { installed, adf };
         usim.subscription(report);
         usim.name(report);
         usim.numbers(report);
@@ -17,19 +17,19 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
 }
 
 struct Files<'a, 'p> {
-    walked: &'a Walked<'p>,
+    installed: &'a InstalledPackage<'p>,
     adf: FileIndex,
 }
 
 impl<'a> Files<'a, '_> {
     fn content(&self, fid: u16) -> Option<(FileIndex, &'a [u8])> {
-        let files = &self.walked.profile.files;
+        let files = &self.installed.profile.files;
         let index = files.child(self.adf, Fid(fid))?;
         Some((index, files.content(index)?))
     }
 
     fn records(&self, fid: u16) -> Vec<(FileIndex, String, &'a [u8])> {
-        let files = &self.walked.profile.files;
+        let files = &self.installed.profile.files;
         let Some(index) = files.child(self.adf, Fid(fid)) else { return Vec::new() };
         let records = (1..=files.records(index).unwrap_or_default())
             .filter_map(|number| Some((index, format!("record {number}"), files.record(index, number)?)));
@@ -37,15 +37,15 @@ impl<'a> Files<'a, '_> {
     }
 
     fn subscription(&self, report: &mut Report) {
-        let place = |index| self.walked.place_of(index);
+        let place = |index| self.installed.place_of(index);
         let mut imsi = None;
         if let Some((index, content)) = self.content(0x6F07).filter(|(_, content)| content.len() == 9) {
             match Imsi::from_ef(content) {
                 Ok(read) => imsi = Some(read),
                 Err(_) if is_blank(content) => {
-                    report.add(&rules::IMSI_BLANK, place(index), "there is no IMSI");
+                    report.add(&rules::IMSI_BLANK, place(index), "the file contains no IMSI");
                 }
-                Err(_) => report.add(&rules::IMSI, place(index), format!("{} is no IMSI", hex(content))),
+                Err(_) => report.add(&rules::IMSI, place(index), format!("{} is not an IMSI", hex(content))),
             }
         }
         if let Some((index, [mode, _, _, digits, ..])) = self.content(0x6FAD) {
@@ -57,7 +57,7 @@ impl<'a> Files<'a, '_> {
             }
         }
         // A blank EF.ACC is reported only if the package could fill all its files.
-        let classes = self.content(0x6F78).filter(|(_, content)| self.walked.whole || !is_blank(content));
+        let classes = self.content(0x6F78).filter(|(_, content)| self.installed.whole || !is_blank(content));
         if let Some((index, [high, low])) = classes {
             let classes = u16::from_be_bytes([*high, *low]);
             let own = classes & 0x03FF;
@@ -95,7 +95,7 @@ impl<'a> Files<'a, '_> {
         let is_set = *condition != 0xFF || !name.is_empty();
         if is_set && (!is_readable || condition & 0xFC != 0) {
             let what = format!("{condition:02X} {}", hex(name));
-            report.add(&rules::SPN, self.walked.place_of(index), what);
+            report.add(&rules::SPN, self.installed.place_of(index), what);
         }
     }
 
@@ -116,7 +116,7 @@ impl<'a> Files<'a, '_> {
                 };
                 if !is_right {
                     let what = hex(number.unwrap_or_default());
-                    report.add(&rules::MSISDN, self.walked.place_in(index, &at), what);
+                    report.add(&rules::MSISDN, self.installed.place_in(index, &at), what);
                 }
             }
         }
@@ -133,7 +133,7 @@ impl<'a> Files<'a, '_> {
                 _ => false,
             };
             if !is_right {
-                report.add(&rules::SMSP, self.walked.place_in(index, &at), hex(centre));
+                report.add(&rules::SMSP, self.installed.place_in(index, &at), hex(centre));
             }
         }
     }
@@ -144,7 +144,7 @@ impl<'a> Files<'a, '_> {
             for (number, octets) in (1..).zip(content.chunks_exact(entry)) {
                 let Some(plmn) = octets.first_chunk::<3>() else { continue };
                 if !is_network(*plmn) {
-                    let place = self.walked.place_in(index, &format!("entry {number}"));
+                    let place = self.installed.place_in(index, &format!("entry {number}"));
                     report.add(&rules::PLMN, place, hex(octets));
                 }
             }

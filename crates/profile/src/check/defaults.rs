@@ -1,18 +1,18 @@
 //! X.690 section 11.5: default values are omitted in DER.
 
-use super::{Report, Walked, rules};
+use super::{InstalledPackage, Report, rules};
 use crate::diff::flattened;
 use crate::element::ProfileElement;
 use crate::facts::{ROTATION_CONSTANTS, default_xoring_constants};
 
-pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
-    for (number, element) in walked.elements() {
+pub(super) fn check(installed: &InstalledPackage<'_>, report: &mut Report) {
+    for (number, element) in installed.elements() {
         for (path, value) in flattened(element) {
             let name = path.rsplit('.').next().unwrap_or_default();
             if default_of(element, name).is_some_and(|default| default == value) {
                 report.add(
                     &rules::DEFAULT_WRITTEN,
-                    walked.place(number, &path),
+                    installed.place(number, &path),
                     format!("{value} is the default"),
                 );
             }

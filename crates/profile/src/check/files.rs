@@ -5,28 +5,28 @@ use std::collections::BTreeSet;
 use rsp::der::{Tag, tlv};
 
 use super::tables::{self, Length};
-use super::{ISIM, NON_IMSI_USIM, Report, USIM, Walked, hex, is_blank, path_of, rules};
+use super::{ISIM, InstalledPackage, NON_IMSI_USIM, Report, USIM, hex, is_blank, path_of, rules};
 use crate::access::Access;
 use crate::element::{Fcp, FileItem, FileManagement, PinKeyReference, ProfileElement};
 use crate::facts::{Pin, PinCodesOf};
 use crate::files::{File, FileIndex, FileKind};
 use crate::octets::{Fid, Octets};
 
-pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
-    let files = &walked.profile.files;
-    let mut asked = BTreeSet::new();
+pub(super) fn check(installed: &InstalledPackage<'_>, report: &mut Report) {
+    let files = &installed.profile.files;
+    let mut reported = BTreeSet::new();
     let mut aids: Vec<&Octets> = Vec::new();
     for (index, file) in files.all() {
-        access(walked, index, file, &mut asked, report);
-        identifiers(walked, index, file, report);
-        length(walked, index, file, report);
+        access(installed, index, file, &mut reported, report);
+        identifiers(installed, index, file, report);
+        length(installed, index, file, report);
         if file.kind.is_directory() {
-            pin_status(walked, index, file, report);
+            pin_status(installed, index, file, report);
         }
         match &file.kind {
             FileKind::Adf { aid } => {
                 if aids.contains(&aid) {
-                    report.add(&rules::AID_TWICE, walked.place_of(index), format!("{aid} comes twice"));
+                    report.add(&rules::AID_TWICE, installed.place_of(index), format!("{aid} is not unique"));
                 }
                 aids.push(aid);
             }
@@ -34,35 +34,36 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
                 if *maximum_size != 0 && reserved_size > maximum_size =>
             {
                 let what = format!("{reserved_size} octets are reserved of {maximum_size}");
-                report.add(&rules::BER_TLV_SIZE, walked.place_of(index), what);
+                report.add(&rules::BER_TLV_SIZE, installed.place_of(index), what);
             }
             _ => {}
         }
     }
-    access_rules(walked, report);
-    if walked.whole {
-        dir(walked, &aids, report);
+    access_rules(installed, report);
+    if installed.whole {
+        dir(installed, &aids, report);
     }
-    steps(walked, report);
+    steps(installed, report);
 }
 
 /// Checks that the rule of the file exists and can be satisfied.
 fn access(
-    walked: &Walked<'_>,
+    installed: &InstalledPackage<'_>,
     index: FileIndex,
     file: &File,
-    asked: &mut BTreeSet<(FileIndex, u8, u8)>,
+    reported: &mut BTreeSet<(FileIndex, u8, u8)>,
     report: &mut Report,
 ) {
-    let files = &walked.profile.files;
-    let place = || walked.place_of(index);
+    let files = &installed.profile.files;
+    let place = || installed.place_of(index);
     let Some(reference) = file.access_rule else {
-        return report.add(&rules::NO_ACCESS_RULE, place(), "nothing says who may read it");
+        return report.add(&rules::NO_ACCESS_RULE, place(), "the file has no access rule");
     };
     let Some(arr) = files.arr_of(index) else {
         // The EF.ARR is reported as missing only if all files could be created.
-        if walked.whole {
-            let what = format!("EF.ARR {} is neither in its directory nor above", reference.arr);
+        if installed.whole {
+            let what =
+                format!("EF.ARR {} is neither in the directory of the file nor above it", reference.arr);
             report.add(&rules::ARR_MISSING, place(), what);
         }
         return;
@@ -73,11 +74,11 @@ fn access(
         return report.add(&rules::ARR_RECORD_MISSING, place(), what);
     };
     let at = format!("record {}", reference.record);
-    let is_new = |asked: &mut BTreeSet<_>, code| asked.insert((arr, reference.record, code));
+    let is_new = |reported: &mut BTreeSet<_>, code| reported.insert((arr, reference.record, code));
     if is_blank(record) {
-        if is_new(asked, 0) {
-            let what = format!("{} refers to it, and it is empty", path_of(files, index));
-            report.add(&rules::ARR_RECORD_BLANK, walked.place_in(arr, &at), what);
+        if is_new(reported, 0) {
+            let what = format!("{} refers to this record, and the record is empty", path_of(files, index));
+            report.add(&rules::ARR_RECORD_BLANK, installed.place_in(arr, &at), what);
         }
         return;
     }
@@ -85,24 +86,25 @@ fn access(
     let directory = if file.kind.is_directory() { index } else { file.parent.unwrap_or(FileIndex::MF) };
     let codes: BTreeSet<PinKeyReference> = granted.iter().flat_map(Access::codes).collect();
     for code in codes {
-        if code == UNIVERSAL_PIN || !walked.knows_codes() || applies(walked, directory, code) {
+        if code == UNIVERSAL_PIN || !installed.knows_codes() || applies(installed, directory, code) {
             continue;
         }
-        if is_new(asked, code.0) {
-            let rule = match walked.profile.facts.pins.iter().any(|pins| has(&pins.codes, code)) {
+        if is_new(reported, code.0) {
+            let rule = match installed.profile.facts.pins.iter().any(|pins| has(&pins.codes, code)) {
                 true => &rules::RULE_WITHOUT_PIN_NOTE,
                 false => &rules::RULE_WITHOUT_PIN,
             };
-            let what = format!("{} asks for {code}, which does not apply there", path_of(files, index));
-            report.add(rule, walked.place_in(arr, &at), what);
+            let what =
+                format!("{} requires {code}, which does not apply in its directory", path_of(files, index));
+            report.add(rule, installed.place_in(arr, &at), what);
         }
     }
 }
 
 /// Checks that each record of each EF.ARR is a rule or empty, even if no file refers to it, because
 /// a file that is created later can (TS 102 222).
-fn access_rules(walked: &Walked<'_>, report: &mut Report) {
-    let files = &walked.profile.files;
+fn access_rules(installed: &InstalledPackage<'_>, report: &mut Report) {
+    let files = &installed.profile.files;
     let known = |file: &File| {
         matches!((file.parent, file.fid), (Some(FileIndex::MF), Fid(0x2F06)) | (_, Fid(0x6F06)))
     };
@@ -114,7 +116,7 @@ fn access_rules(walked: &Walked<'_>, report: &mut Report) {
             // Parsing of a rule is the same for a file and a directory.
             let wrong = |record: &&[u8]| !is_blank(record) && Access::of(record, false).is_none();
             if let Some(record) = files.record(arr, number).filter(wrong) {
-                let place = walked.place_in(arr, &format!("record {number}"));
+                let place = installed.place_in(arr, &format!("record {number}"));
                 report.add(&rules::ARR_RECORD_UNREADABLE, place, hex(record));
             }
         }
@@ -129,10 +131,10 @@ fn has(codes: &PinCodesOf, code: PinKeyReference) -> bool {
 }
 
 /// True if a code belongs to the directory or to one above it.
-fn applies(walked: &Walked<'_>, directory: FileIndex, code: PinKeyReference) -> bool {
-    let pins = &walked.profile.facts.pins;
+fn applies(installed: &InstalledPackage<'_>, directory: FileIndex, code: PinKeyReference) -> bool {
+    let pins = &installed.profile.facts.pins;
     let own = |directory: FileIndex| pins.iter().filter(move |pins| pins.directory == directory);
-    walked.profile.files.ancestors(directory).any(|directory| {
+    installed.profile.files.ancestors(directory).any(|directory| {
         own(directory).any(|pins| match &pins.codes {
             PinCodesOf::SharedWith(other) => own(*other).any(|pins| has(&pins.codes, code)),
             codes => has(codes, code),
@@ -140,7 +142,7 @@ fn applies(walked: &Walked<'_>, directory: FileIndex, code: PinKeyReference) -> 
     })
 }
 
-impl Walked<'_> {
+impl InstalledPackage<'_> {
     /// True if every PE with codes was accepted; otherwise a code that seems to be missing may be
     /// in a refused PE.
     pub(super) fn knows_codes(&self) -> bool {
@@ -149,47 +151,48 @@ impl Walked<'_> {
     }
 }
 
-fn pin_status(walked: &Walked<'_>, index: FileIndex, file: &File, report: &mut Report) {
-    let place = || walked.place_in(index, "pinStatusTemplateDO");
+fn pin_status(installed: &InstalledPackage<'_>, index: FileIndex, file: &File, report: &mut Report) {
+    let place = || installed.place_in(index, "pinStatusTemplateDO");
     let named = &file.pin_status_template;
     for (number, reference) in named.iter().enumerate() {
         let code = PinKeyReference(*reference);
         if named.iter().take(number).any(|other| other == reference) {
-            report.add(&rules::PIN_STATUS_TWICE, place(), format!("{code} comes twice"));
-        } else if walked.knows_codes() && code != UNIVERSAL_PIN && !applies(walked, index, code) {
-            let what = format!("{code} is neither a code of the directory nor of one above");
+            report.add(&rules::PIN_STATUS_TWICE, place(), format!("{code} is contained twice"));
+        } else if installed.knows_codes() && code != UNIVERSAL_PIN && !applies(installed, index, code) {
+            let what = format!("{code} is a code neither of this directory nor of one above it");
             report.add(&rules::PIN_STATUS_UNKNOWN, place(), what);
         }
     }
-    let own = walked.profile.facts.pins.iter().filter(|pins| pins.directory == index);
+    let own = installed.profile.facts.pins.iter().filter(|pins| pins.directory == index);
     let codes = own.filter_map(|pins| match &pins.codes {
         PinCodesOf::Own(own) => Some(own),
         PinCodesOf::SharedWith(_) => None,
     });
     let is_of_user = |pin: &&Pin| super::codes::is_of_user(pin.reference);
     for pin in codes.flatten().filter(is_of_user).filter(|pin| !named.contains(&pin.reference.0)) {
-        let what = format!("{} is a code of the directory, and not named", pin.reference);
+        let what =
+            format!("the PIN status template does not contain {}, a code of the directory", pin.reference);
         report.add(&rules::PIN_NOT_IN_STATUS, place(), what);
     }
 }
 
-fn identifiers(walked: &Walked<'_>, index: FileIndex, file: &File, report: &mut Report) {
-    let files = &walked.profile.files;
+fn identifiers(installed: &InstalledPackage<'_>, index: FileIndex, file: &File, report: &mut Report) {
+    let files = &installed.profile.files;
     let is_mf = matches!(file.kind, FileKind::Mf);
     if !is_mf && matches!(file.fid, Fid(0x3F00 | 0x3FFF | 0x7FFF | 0xFFFF)) {
-        report.add(&rules::RESERVED_FID, walked.place_of(index), format!("{} is reserved", file.fid));
+        report.add(&rules::RESERVED_FID, installed.place_of(index), format!("{} is reserved", file.fid));
     }
     let (Some(sfi), Some(parent)) = (file.sfi, file.parent) else { return };
     let twin = files.children(parent).find(|(other, twin)| *other < index && twin.sfi == Some(sfi));
     if let Some((_, twin)) = twin {
-        let what = format!("{} has the short identifier {sfi:02X} already", twin.fid);
-        report.add(&rules::SFI_TWICE, walked.place_of(index), what);
+        let what = format!("{} has the same short identifier {sfi:02X}", twin.fid);
+        report.add(&rules::SFI_TWICE, installed.place_of(index), what);
     }
 }
 
 /// The properties of the file that the standards fix.
-fn fixed(walked: &Walked<'_>, file: &File) -> Option<Length> {
-    let files = &walked.profile.files;
+fn fixed(installed: &InstalledPackage<'_>, file: &File) -> Option<Length> {
+    let files = &installed.profile.files;
     let parent = file.parent?;
     let of =
         |table: &[(u16, Length)]| table.iter().find(|(fid, _)| *fid == file.fid.0).map(|(_, length)| *length);
@@ -213,11 +216,12 @@ fn fixed(walked: &Walked<'_>, file: &File) -> Option<Length> {
     directory.parent.filter(|above| is(*above, USIMS)).and(row).map(|(_, _, length)| *length)
 }
 
-fn length(walked: &Walked<'_>, index: FileIndex, file: &File, report: &mut Report) {
-    let Some(fixed) = fixed(walked, file).filter(|_| !file.kind.is_directory() && file.link.is_none()) else {
+fn length(installed: &InstalledPackage<'_>, index: FileIndex, file: &File, report: &mut Report) {
+    let Some(fixed) = fixed(installed, file).filter(|_| !file.kind.is_directory() && file.link.is_none())
+    else {
         return;
     };
-    let files = &walked.profile.files;
+    let files = &installed.profile.files;
     let (length, record) = (files.content(index).map_or(0, <[u8]>::len), file.kind.record_length());
     let wrong = match (fixed, record) {
         (Length::Exactly(right), None) if length != right => format!("{length} octets, not {right}"),
@@ -231,31 +235,37 @@ fn length(walked: &Walked<'_>, index: FileIndex, file: &File, report: &mut Repor
         (Length::RecordLeast(least), Some(record)) if record < least => {
             format!("records of {record} octets, not {least} at least")
         }
-        (Length::Record(_) | Length::RecordLeast(_), None) => "it has no records".to_owned(),
-        (Length::Exactly(_) | Length::Least(_) | Length::Times(..), Some(_)) => "it has records".to_owned(),
+        (Length::Record(_) | Length::RecordLeast(_), None) => "the file has no records".to_owned(),
+        (Length::Exactly(_) | Length::Least(_) | Length::Times(..), Some(_)) => {
+            "the file has records".to_owned()
+        }
         _ => return,
     };
-    report.add(&rules::FILE_SIZE, walked.place_of(index), wrong);
+    report.add(&rules::FILE_SIZE, installed.place_of(index), wrong);
 }
 
 /// EF.DIR compared with the applications.
-fn dir(walked: &Walked<'_>, aids: &[&Octets], report: &mut Report) {
+fn dir(installed: &InstalledPackage<'_>, aids: &[&Octets], report: &mut Report) {
     const EF_DIR: Fid = Fid(0x2F00);
-    let files = &walked.profile.files;
+    let files = &installed.profile.files;
     let dir = files.child(FileIndex::MF, EF_DIR);
     let mut listed: Vec<&[u8]> = Vec::new();
     for (index, number) in
         dir.into_iter().flat_map(|dir| (1..=files.records(dir).unwrap_or_default()).map(move |n| (dir, n)))
     {
         let Some(record) = files.record(index, number).filter(|record| !is_blank(record)) else { continue };
-        let place = || walked.place_in(index, &format!("record {number}"));
+        let place = || installed.place_in(index, &format!("record {number}"));
         let mut reader = rsp::der::Reader::new(record);
         let template = reader.contents(Tag(0x61)).ok();
         let aid = template.and_then(|template| tlv::find(template, Tag(0x4F)).ok()?);
         match aid.and_then(tlv::split) {
             Some((_, aid)) => {
                 if !aids.iter().any(|own| own.0 == aid) {
-                    report.add(&rules::DIR_TO_NOTHING, place(), format!("there is no {}", hex(aid)));
+                    report.add(
+                        &rules::DIR_TO_NOTHING,
+                        place(),
+                        format!("the package has no application {}", hex(aid)),
+                    );
                 }
                 listed.push(aid);
             }
@@ -266,34 +276,38 @@ fn dir(walked: &Walked<'_>, aids: &[&Octets], report: &mut Report) {
         let FileKind::Adf { aid } = &file.kind else { continue };
         if !listed.contains(&aid.0.as_slice()) {
             let what = format!("EF.DIR does not list {aid}");
-            report.add(&rules::DIR_WITHOUT_APPLICATION, walked.place_of(index), what);
+            report.add(&rules::DIR_WITHOUT_APPLICATION, installed.place_of(index), what);
         }
     }
 }
 
 /// The steps with which a package creates a file.
-fn steps(walked: &Walked<'_>, report: &mut Report) {
-    for (number, element) in walked.elements() {
+fn steps(installed: &InstalledPackage<'_>, report: &mut Report) {
+    for (number, element) in installed.elements() {
         match element {
             ProfileElement::FileSystem(element) => {
                 for file in &element.files {
-                    let place = || walked.place(number, file.name);
+                    let place = || installed.place(number, file.name);
                     let is_descriptor = |item: &FileItem| matches!(item, FileItem::FileDescriptor(_));
                     let is_left_out = |item: &FileItem| matches!(item, FileItem::DoNotCreate(_));
                     if file.items.iter().any(is_left_out) && file.items.len() > 1 {
-                        report.add(&rules::DO_NOT_CREATE_ALONE, place(), "it is combined with other steps");
+                        report.add(
+                            &rules::DO_NOT_CREATE_ALONE,
+                            place(),
+                            "doNotCreate is combined with other steps",
+                        );
                     }
                     if file.items.iter().skip(1).any(is_descriptor)
                         && !file.items.first().is_some_and(is_descriptor)
                     {
-                        report.add(&rules::DESCRIPTOR_FIRST, place(), "the descriptor comes later");
+                        report.add(&rules::DESCRIPTOR_FIRST, place(), "the descriptor is not the first step");
                     }
                     let is_link = file.items.iter().any(|item| match item {
                         FileItem::FileDescriptor(fcp) => is_link(fcp),
                         _ => false,
                     });
                     if is_link && file.items.iter().any(|item| matches!(item, FileItem::FillFileContent(_))) {
-                        report.add(&rules::LINK_CONTENT, place(), "it is a link, and has contents");
+                        report.add(&rules::LINK_CONTENT, place(), "the file is a link, but has contents");
                     }
                 }
             }
@@ -304,11 +318,15 @@ fn steps(walked: &Walked<'_>, report: &mut Report) {
                         FileManagement::FilePath(_) => link = false,
                         FileManagement::CreateFcp(fcp) => {
                             link = is_link(fcp);
-                            link_structure(walked, number, fcp, report);
+                            link_structure(installed, number, fcp, report);
                         }
                         FileManagement::FillFileContent(_) if link => {
                             let what = "contents after a link";
-                            report.add(&rules::LINK_CONTENT, walked.place(number, "fillFileContent"), what);
+                            report.add(
+                                &rules::LINK_CONTENT,
+                                installed.place(number, "fillFileContent"),
+                                what,
+                            );
                             link = false;
                         }
                         _ => {}
@@ -324,8 +342,8 @@ fn is_link(fcp: &Fcp) -> bool {
     fcp.link_path.as_ref().is_some_and(|path| !path.is_empty())
 }
 
-fn link_structure(walked: &Walked<'_>, number: usize, fcp: &Fcp, report: &mut Report) {
-    let files = &walked.profile.files;
+fn link_structure(installed: &InstalledPackage<'_>, number: usize, fcp: &Fcp, report: &mut Report) {
+    let files = &installed.profile.files;
     let path = fcp.link_path.as_ref().filter(|path| !path.is_empty()).and_then(|path| Fid::path(path));
     let Some(target) = path.and_then(|path| files.file(files.by_path(&path)?)) else { return };
     let (Some(given), Some(fid)) = (&fcp.file_descriptor, fcp.file_id) else { return };
@@ -337,6 +355,6 @@ fn link_structure(walked: &Walked<'_>, number: usize, fcp: &Fcp, report: &mut Re
     };
     if (own & 0x3F, record(given)) != (real & 0x3F, record(&target.descriptor)) {
         let what = format!("{given} leads to a file with {}", target.descriptor);
-        report.add(&rules::LINK_RECORDS, walked.place(number, format!("createFCP {fid}")), what);
+        report.add(&rules::LINK_RECORDS, installed.place(number, format!("createFCP {fid}")), what);
     }
 }

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use super::{Report, Walked, hex, rules};
+use super::{InstalledPackage, Report, hex, rules};
 use crate::element::ProfileElement;
 use crate::files::FileIndex;
 use crate::identities::{Identities, Identity, PATH, is_applet};
 
-pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
-    let files = &walked.profile.files;
-    let applet = walked
+pub(super) fn check(installed: &InstalledPackage<'_>, report: &mut Report) {
+    let files = &installed.profile.files;
+    let applet = installed
         .elements()
         .find(|(_, element)| matches!(element, ProfileElement::Application(it) if is_applet(it)));
     let Some(table) = files.by_path(&PATH) else {
-        if let Some((number, _)) = applet.filter(|_| walked.whole) {
-            let what = "the applet is there, and there is no 7F4D/6F1D";
-            report.add(&rules::IDENTITIES_MISSING, walked.place(number, ""), what);
+        if let Some((number, _)) = applet.filter(|_| installed.whole) {
+            let what = "the package has the applet, but no file 7F4D/6F1D";
+            report.add(&rules::IDENTITIES_MISSING, installed.place(number, ""), what);
         }
         return;
     };
@@ -25,13 +25,13 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
         return;
     }
     match Identities::decode(files.content(table).unwrap_or_default()) {
-        Ok(identities) => Table { walked, table, identities: &identities }.check(report),
-        Err(why) => report.add(&rules::IDENTITIES_UNREADABLE, walked.place_of(table), why.to_string()),
+        Ok(identities) => Table { installed, table, identities: &identities }.check(report),
+        Err(why) => report.add(&rules::IDENTITIES_UNREADABLE, installed.place_of(table), why.to_string()),
     }
 }
 
 struct Table<'a, 'p> {
-    walked: &'a Walked<'p>,
+    installed: &'a InstalledPackage<'p>,
     table: FileIndex,
     identities: &'a Identities,
 }
@@ -41,14 +41,14 @@ impl Table<'_, '_> {
         let mut imsis = BTreeSet::new();
         let mut countries = BTreeSet::new();
         for (number, identity) in (1..).zip(&self.identities.0) {
-            let place = || self.walked.place_in(self.table, &format!("identity {number}"));
+            let place = || self.installed.place_in(self.table, &format!("identity {number}"));
             if !imsis.insert(identity.imsi) {
-                let what = format!("{} is another identity's", identity.imsi);
+                let what = format!("another identity has the IMSI {}", identity.imsi);
                 report.add(&rules::IDENTITY_TWICE, place(), what);
             }
             for country in &identity.countries {
                 if !countries.insert(*country) {
-                    let what = format!("{country} has an identity already");
+                    let what = format!("another identity is for {country} too");
                     report.add(&rules::IDENTITY_COUNTRY, place(), what);
                 }
             }
@@ -61,16 +61,16 @@ impl Table<'_, '_> {
     /// Checks that exactly one identity is for all other countries, and that the profile starts
     /// with this identity.
     fn default_one(&self, report: &mut Report) {
-        let place = || self.walked.place_of(self.table);
+        let place = || self.installed.place_of(self.table);
         let everywhere = self.identities.0.iter().filter(|identity| identity.countries.is_empty());
         match everywhere.count() {
             1 => {}
             count => {
-                let what = format!("{count} identities name no country");
+                let what = format!("{count} identities have no country");
                 return report.add(&rules::IDENTITY_DEFAULT, place(), what);
             }
         }
-        let own = self.walked.profile.usim().and_then(|usim| usim.imsi());
+        let own = self.installed.profile.usim().and_then(|usim| usim.imsi());
         let first = self.identities.default_one().map(|identity| identity.imsi);
         if let (Some(own), Some(first)) = (own, first)
             && own != first
@@ -81,8 +81,8 @@ impl Table<'_, '_> {
     }
 
     fn keys(&self, number: usize, identity: &Identity, report: &mut Report) {
-        let place = || self.walked.place_in(self.table, &format!("identity {number}"));
-        let (Some((key, opc)), Some(own)) = (&identity.keys, self.walked.profile.facts.aka.first()) else {
+        let place = || self.installed.place_in(self.table, &format!("identity {number}"));
+        let (Some((key, opc)), Some(own)) = (&identity.keys, self.installed.profile.facts.aka.first()) else {
             return;
         };
         let lengths = (key.expose().len(), opc.expose().len());
@@ -98,19 +98,19 @@ impl Table<'_, '_> {
 
     /// Checks that each file of an identity exists and is long enough.
     fn files(&self, number: usize, identity: &Identity, report: &mut Report) {
-        let files = &self.walked.profile.files;
+        let files = &self.installed.profile.files;
         for own in &identity.files {
             let path: String = own.path.iter().map(|fid| format!("/{fid}")).collect();
             let what = match files.by_path(&own.path).map(|file| (files.record(file, 1), files.content(file)))
             {
                 Some((Some(record), _)) if record.len() >= own.contents.len() => continue,
                 Some((None, Some(content))) if content.len() >= own.contents.len() => continue,
-                Some((None, None)) => "it has no contents".to_owned(),
-                Some(_) => format!("no room for {}", hex(&own.contents)),
-                None if !self.walked.whole => continue,
-                None => "there is no such file".to_owned(),
+                Some((None, None)) => "the file has no contents".to_owned(),
+                Some(_) => format!("the file has no room for {}", hex(&own.contents)),
+                None if !self.installed.whole => continue,
+                None => "the file does not exist".to_owned(),
             };
-            let place = self.walked.place_in(self.table, &format!("identity {number}, 3F00{path}"));
+            let place = self.installed.place_in(self.table, &format!("identity {number}, 3F00{path}"));
             report.add(&rules::IDENTITY_FILE, place, what);
         }
     }

@@ -3,7 +3,7 @@
 
 use rsp::der::tlv;
 
-use super::{Report, Walked, hex, rules};
+use super::{InstalledPackage, Report, hex, rules};
 use crate::element::{
     AkaParameter, AlgoConfiguration, AlgoParameter, AlgorithmId, Application, ApplicationInstance, KeyObject,
     ProfileElement, Rfm, SecurityDomain,
@@ -11,13 +11,13 @@ use crate::element::{
 use crate::files::FileKind;
 use crate::octets::Octets;
 
-pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
+pub(super) fn check(installed: &InstalledPackage<'_>, report: &mut Report) {
     let mut packages: Vec<&Octets> = Vec::new();
-    let header = walked.package.header();
+    let header = installed.package.header();
     packages.extend(header.and_then(|h| h.mandatory_aids.as_ref()).into_iter().flatten().map(|aid| &aid.aid));
     let mut taken = Taken::default();
-    for (number, element) in walked.elements() {
-        let mut at = At { walked, number, report };
+    for (number, element) in installed.elements() {
+        let mut at = At { installed, number, report };
         match element {
             ProfileElement::AkaParameter(parameter) => at.aka(parameter),
             ProfileElement::SecurityDomain(domain) => {
@@ -59,7 +59,7 @@ struct Taken {
 impl Taken {
     fn aid(&mut self, at: &mut At<'_, '_>, aid: &Octets) {
         if self.aids.contains(aid) {
-            at.add(&rules::AID_TWICE, "instanceAID", format!("{aid} is another instance's"));
+            at.add(&rules::AID_TWICE, "instanceAID", format!("another instance has the AID {aid}"));
         }
         self.aids.push(aid.clone());
     }
@@ -91,14 +91,14 @@ fn toolkit_tars(instance: &ApplicationInstance) -> Option<Vec<Octets>> {
 
 /// The current PE.
 struct At<'a, 'p> {
-    walked: &'a Walked<'p>,
+    installed: &'a InstalledPackage<'p>,
     number: usize,
     report: &'a mut Report,
 }
 
 impl At<'_, '_> {
     fn add(&mut self, rule: &super::Rule, at: &str, what: impl Into<String>) {
-        self.report.add(rule, self.walked.place(self.number, at), what);
+        self.report.add(rule, self.installed.place(self.number, at), what);
     }
 
     fn aka(&mut self, parameter: &AkaParameter) {
@@ -118,18 +118,18 @@ impl At<'_, '_> {
         if own.algorithm_id != AlgorithmId::USIM_TEST_ALGORITHM {
             for (name, value) in [("key", own.key.expose()), ("opc", own.opc.expose())] {
                 if !value.is_empty() && value.iter().all(|octet| Some(octet) == value.first()) {
-                    self.add(&rules::KEY_BLANK, name, "it is one octet again and again");
+                    self.add(&rules::KEY_BLANK, name, "the key consists of one repeated octet");
                 }
             }
         }
         if own.auth_counter_max.as_ref().is_some_and(|counter| counter.len() != 3) {
-            self.add(&rules::AUTH_COUNTER, "authCounterMax", "it has not three octets");
+            self.add(&rules::AUTH_COUNTER, "authCounterMax", "authCounterMax does not have three octets");
         }
         if !is_milenage && (own.rotation_constants.is_some() || own.xoring_constants.is_some()) {
             let what = format!("{} has no constants", own.algorithm_id);
             self.add(&rules::CONSTANTS_UNUSED, "rotationConstants", what);
         }
-        // If the package omits the constants, those of TS 35.206 apply. The walk through the
+        // If the package omits the constants, those of TS 35.206 apply. The installation
         // package reports wrong lengths.
         let rotations = own.rotation_constants.as_ref().map_or(&ROTATIONS[..], |given| given);
         let constants =
@@ -144,7 +144,7 @@ impl At<'_, '_> {
         let pairs: Vec<_> = rotations.iter().zip(&constants).collect();
         for (number, pair) in pairs.iter().enumerate() {
             if pairs.iter().take(number).any(|other| other == pair) {
-                let what = format!("r{0} and c{0} are those of another function", number + 1);
+                let what = format!("another function has the same r{0} and c{0}", number + 1);
                 self.add(&rules::CONSTANTS_EQUAL, "xoringConstants", what);
             }
         }
@@ -171,7 +171,7 @@ impl At<'_, '_> {
         }
         if toolkit_tars(instance).is_none() {
             let at = "uiccToolkitApplicationSpecificParametersField";
-            self.add(&rules::PARAMETERS_UNREADABLE, at, "lengths in it lead beyond its end");
+            self.add(&rules::PARAMETERS_UNREADABLE, at, "a length in the parameters exceeds their end");
         }
         if let Some(system) = &instance.system_specific_parameters {
             for (name, quota) in [
@@ -211,7 +211,7 @@ impl At<'_, '_> {
         }
         let keys = domain.key_list.as_deref().unwrap_or_default();
         if keys.is_empty() {
-            self.add(&rules::SD_WITHOUT_KEYS, "keyList", "there are no keys");
+            self.add(&rules::SD_WITHOUT_KEYS, "keyList", "the security domain has no keys");
         }
         for (number, key) in keys.iter().enumerate() {
             self.key(key);
@@ -220,7 +220,7 @@ impl At<'_, '_> {
                     == (&key.key_version_number, &key.key_identifier)
             };
             if keys.iter().take(number).any(|other| same(&other)) {
-                self.add(&rules::KEY_TWICE, &name_of(key), "there is another key with these numbers");
+                self.add(&rules::KEY_TWICE, &name_of(key), "another key has the same version and identifier");
             }
         }
         self.key_sets(keys);
@@ -261,13 +261,17 @@ impl At<'_, '_> {
         let at = name_of(key);
         let is_number = |octets: &Octets| matches!(octets.0.as_slice(), [1..=0x7F]);
         if !is_number(&key.key_version_number) || !is_number(&key.key_identifier) {
-            self.add(&rules::KEY_NUMBERS, &at, "its numbers are not one octet each, 01 to 7F");
+            self.add(
+                &rules::KEY_NUMBERS,
+                &at,
+                "the version and the identifier are not one octet each, 01 to 7F",
+            );
         }
         if key.key_counter_value.as_ref().is_some_and(|counter| counter.len() != 5) {
-            self.add(&rules::KEY_COUNTER, &at, "keyCounterValue has not five octets");
+            self.add(&rules::KEY_COUNTER, &at, "keyCounterValue does not have five octets");
         }
         if key.key_components.is_empty() {
-            self.add(&rules::KEY_EMPTY, &at, "it has no components");
+            self.add(&rules::KEY_EMPTY, &at, "the key has no components");
         }
         for component in &key.key_components {
             let length = component.key_data.expose().len();
@@ -279,7 +283,7 @@ impl At<'_, '_> {
                 [0x85] => length >= 16,
                 [0x90 | 0xA0..=0xA8 | 0xB0..=0xBF | 0xF0 | 0xF1] => length > 0,
                 other => {
-                    let what = format!("type {} is not known", hex(other));
+                    let what = format!("key type {} is unknown", hex(other));
                     self.add(&rules::KEY_TYPE, &at, what);
                     true
                 }
@@ -312,13 +316,13 @@ impl At<'_, '_> {
         self.domain("adfAccessDomain", &access.adf_access_domain);
         self.domain("adfAdminAccessDomain", &access.adf_admin_access_domain);
         let is_there = self
-            .walked
+            .installed
             .profile
             .files
             .all()
             .any(|(_, file)| matches!(&file.kind, FileKind::Adf { aid } if aid == &access.adf_aid));
-        if self.walked.whole && !is_there {
-            let what = format!("there is no application {}", access.adf_aid);
+        if self.installed.whole && !is_there {
+            let what = format!("the package has no application {}", access.adf_aid);
             self.add(&rules::RFM_APPLICATION, "adfAID", what);
         }
     }
@@ -344,7 +348,7 @@ impl At<'_, '_> {
         for instance in application.instance_list.iter().flatten() {
             self.instance(instance);
             if !packages.contains(&&instance.application_load_package_aid) {
-                let what = format!("nothing has loaded {}", instance.application_load_package_aid);
+                let what = format!("no earlier PE loads {}", instance.application_load_package_aid);
                 self.add(&rules::LOAD_PACKAGE, "applicationLoadPackageAID", what);
             }
         }

@@ -123,24 +123,24 @@ pub fn check_octets(bytes: &[u8]) -> Vec<Finding> {
 /// Checks a package. The findings are in the order of its PEs.
 pub fn check(package: &Package) -> Vec<Finding> {
     let mut report = Report::default();
-    let walked = walk(package, &mut report);
-    order::check(&walked, &mut report);
-    header::check(&walked, &mut report);
-    files::check(&walked, &mut report);
-    codes::check(&walked, &mut report);
-    keys::check(&walked, &mut report);
-    contents::check(&walked, &mut report);
-    services::check(&walked, &mut report);
-    suci::check(&walked, &mut report);
-    identities::check(&walked, &mut report);
-    defaults::check(&walked, &mut report);
+    let installed = install(package, &mut report);
+    order::check(&installed, &mut report);
+    header::check(&installed, &mut report);
+    files::check(&installed, &mut report);
+    codes::check(&installed, &mut report);
+    keys::check(&installed, &mut report);
+    contents::check(&installed, &mut report);
+    services::check(&installed, &mut report);
+    suci::check(&installed, &mut report);
+    identities::check(&installed, &mut report);
+    defaults::check(&installed, &mut report);
     report.findings.sort_by(|a, b| (&a.place.pe, b.severity).cmp(&(&b.place.pe, a.severity)));
     report.findings
 }
 
 /// The files of a package that can be created.
 pub(crate) fn files_of(package: &Package) -> ProfileFiles {
-    walk(package, &mut Report::default()).profile.files
+    install(package, &mut Report::default()).profile.files
 }
 
 /// The findings so far.
@@ -153,13 +153,13 @@ impl Report {
     fn add(&mut self, rule: &Rule, place: Place, what: impl Into<String>) {
         let Rule { name, severity, why, next } = *rule;
         let what = Some(what.into()).filter(|what| !what.is_empty());
-        let what = what.unwrap_or_else(|| "it is empty".to_owned());
+        let what = what.unwrap_or_else(|| "the value is empty".to_owned());
         self.findings.push(Finding { severity, rule: name, place, what, why, next });
     }
 }
 
-/// A package and the profile that can be created from it.
-struct Walked<'a> {
+/// A package, and the profile that its valid PEs create.
+struct InstalledPackage<'a> {
     package: &'a Package,
     profile: InstalledProfile,
     /// The PE that created each file, by the index of the file.
@@ -173,7 +173,7 @@ struct Walked<'a> {
     whole: bool,
 }
 
-impl<'a> Walked<'a> {
+impl<'a> InstalledPackage<'a> {
     fn elements(&self) -> impl Iterator<Item = (usize, &'a ProfileElement)> {
         self.package.elements.iter().enumerate()
     }
@@ -226,9 +226,9 @@ pub(crate) fn path_of(files: &ProfileFiles, index: FileIndex) -> String {
 }
 
 /// Installs as much as possible on an eUICC that supports everything.
-fn walk<'a>(package: &'a Package, report: &mut Report) -> Walked<'a> {
+fn install<'a>(package: &'a Package, report: &mut Report) -> InstalledPackage<'a> {
     let mut installer = Installer::forgiving(everything(package));
-    let mut walked = Walked {
+    let mut installed = InstalledPackage {
         package,
         profile: InstalledProfile::default(),
         makers: Vec::new(),
@@ -249,20 +249,20 @@ fn walk<'a>(package: &'a Package, report: &mut Report) -> Walked<'a> {
         let wrongs: Vec<_> = faults.chain(whole).collect();
         let is_about_files =
             matches!(element, ProfileElement::FileSystem(_) | ProfileElement::GenericFileManagement(_));
-        walked.whole &= wrongs.is_empty() || !is_about_files;
+        installed.whole &= wrongs.is_empty() || !is_about_files;
         for (at, (code, what)) in wrongs {
             let what = what.strip_prefix(&format!("{at}: ")).map(str::to_owned).unwrap_or(what);
-            report.add(rule_of(code), walked.place(number, at), what);
+            report.add(rule_of(code), installed.place(number, at), what);
         }
-        walked.makers.resize(installer.files().all().count(), number);
-        walked.adfs.push(installer.adf());
+        installed.makers.resize(installer.files().all().count(), number);
+        installed.adfs.push(installer.adf());
     }
     if !installer.has_ended() {
-        (walked.complete, walked.whole) = (false, false);
-        report.add(&rules::NO_END, Place::default(), "the package does not end with the PE that ends one");
+        (installed.complete, installed.whole) = (false, false);
+        report.add(&rules::NO_END, Place::default(), "the package does not end with PE-End");
     }
-    walked.profile = installer.into_profile();
-    walked
+    installed.profile = installer.into_profile();
+    installed
 }
 
 /// An eUICC that supports everything that a package can require.

@@ -2,7 +2,7 @@
 //! 4.2.7.
 
 use super::tables::{ISIM_FILES, ISIM_SERVICES, USIM_DEPENDS, USIM_FILES, USIM_SERVICES};
-use super::{ISIM, NON_IMSI_USIM, Report, USIM, Walked, rules};
+use super::{ISIM, InstalledPackage, NON_IMSI_USIM, Report, USIM, rules};
 use crate::element::ProfileElement;
 use crate::files::FileIndex;
 use crate::octets::Fid;
@@ -12,35 +12,35 @@ const EF_EST: Fid = Fid(0x6F56);
 const EF_IST: Fid = Fid(0x6F07);
 const DF_TELECOM: u16 = 0x7F10;
 
-pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
+pub(super) fn check(installed: &InstalledPackage<'_>, report: &mut Report) {
     // Files are reported as missing only if all files could be created.
-    if !walked.whole {
+    if !installed.whole {
         return;
     }
-    for adf in walked.adfs_of(&[USIM, NON_IMSI_USIM]) {
-        let Some((ust, table)) = table(walked, adf, EF_UST) else { continue };
+    for adf in installed.adfs_of(&[USIM, NON_IMSI_USIM]) {
+        let Some((ust, table)) = table(installed, adf, EF_UST) else { continue };
         let has = |number: usize| has(table, number);
-        files(walked, adf, ust, &has, (USIM_FILES, &USIM_SERVICES), report);
+        files(installed, adf, ust, &has, (USIM_FILES, &USIM_SERVICES), report);
         if !has(33) {
-            report.add(&rules::SERVICE_33, walked.place_of(ust), "service 33 is not set");
+            report.add(&rules::SERVICE_33, installed.place_of(ust), "service 33 is not set");
         }
         for (part, whole) in USIM_DEPENDS {
             if has(*part) && !has(*whole) {
-                let what = format!("{} is set, {} is not", named(*part), named(*whole));
-                report.add(&rules::SERVICE_DEPENDS, walked.place_of(ust), what);
+                let what = format!("{} is set, but {} is not", named(*part), named(*whole));
+                report.add(&rules::SERVICE_DEPENDS, installed.place_of(ust), what);
             }
         }
-        let Some((est, enabled)) = self::table(walked, adf, EF_EST) else { continue };
+        let Some((est, enabled)) = self::table(installed, adf, EF_EST) else { continue };
         for (bit, service) in [(1, 2), (2, 6), (3, 35)] {
             if self::has(enabled, bit) && !has(service) {
-                let what = format!("{} is enabled, and not available", named(service));
-                report.add(&rules::EST, walked.place_of(est), what);
+                let what = format!("{} is enabled, but not available", named(service));
+                report.add(&rules::EST, installed.place_of(est), what);
             }
         }
     }
-    for adf in walked.adfs_of(&[ISIM]) {
-        let Some((ist, table)) = table(walked, adf, EF_IST) else { continue };
-        files(walked, adf, ist, &|number| has(table, number), (ISIM_FILES, &ISIM_SERVICES), report);
+    for adf in installed.adfs_of(&[ISIM]) {
+        let Some((ist, table)) = table(installed, adf, EF_IST) else { continue };
+        files(installed, adf, ist, &|number| has(table, number), (ISIM_FILES, &ISIM_SERVICES), report);
     }
 }
 
@@ -53,9 +53,9 @@ fn name_of(names: &[&str], service: usize) -> String {
     name.map_or_else(|| format!("service {service}"), |name| format!("service {service} ({name})"))
 }
 
-fn table<'a>(walked: &'a Walked<'_>, adf: FileIndex, fid: Fid) -> Option<(FileIndex, &'a [u8])> {
-    let index = walked.profile.files.child(adf, fid)?;
-    Some((index, walked.profile.files.content(index)?))
+fn table<'a>(installed: &'a InstalledPackage<'_>, adf: FileIndex, fid: Fid) -> Option<(FileIndex, &'a [u8])> {
+    let index = installed.profile.files.child(adf, fid)?;
+    Some((index, installed.profile.files.content(index)?))
 }
 
 fn has(table: &[u8], number: usize) -> bool {
@@ -66,7 +66,7 @@ fn has(table: &[u8], number: usize) -> bool {
 type Services<'a> = (&'a [(usize, &'a [&'a [u16]])], &'a [&'a str]);
 
 fn files(
-    walked: &Walked<'_>,
+    installed: &InstalledPackage<'_>,
     adf: FileIndex,
     table: FileIndex,
     has: &dyn Fn(usize) -> bool,
@@ -76,18 +76,21 @@ fn files(
     for (service, paths) in services {
         for path in *paths {
             let from = if path.first() == Some(&DF_TELECOM) { FileIndex::MF } else { adf };
-            let files = &walked.profile.files;
+            let files = &installed.profile.files;
             let found = path.iter().try_fold(from, |directory, fid| files.child(directory, Fid(*fid)));
             let shown: Vec<String> = path.iter().map(|fid| format!("{fid:04X}")).collect();
             match (has(*service), found) {
                 (true, None) => {
-                    let what =
-                        format!("{} is set, and there is no {}", name_of(names, *service), shown.join("/"));
-                    report.add(&rules::SERVICE_WITHOUT_FILE, walked.place_of(table), what);
+                    let what = format!(
+                        "{} is set, but the package has no {}",
+                        name_of(names, *service),
+                        shown.join("/")
+                    );
+                    report.add(&rules::SERVICE_WITHOUT_FILE, installed.place_of(table), what);
                 }
-                (false, Some(file)) if is_named(walked, file) && file_alone(services, path) => {
+                (false, Some(file)) if is_named(installed, file) && file_alone(services, path) => {
                     let what = format!("{} is not set", name_of(names, *service));
-                    report.add(&rules::FILE_WITHOUT_SERVICE, walked.place_of(file), what);
+                    report.add(&rules::FILE_WITHOUT_SERVICE, installed.place_of(file), what);
                 }
                 _ => {}
             }
@@ -102,9 +105,10 @@ fn file_alone(services: &[(usize, &[&[u16]])], path: &[u16]) -> bool {
 
 /// True if the package names the file. The template creates other files whether the package names
 /// them or not.
-fn is_named(walked: &Walked<'_>, index: FileIndex) -> bool {
-    let Some(file) = walked.profile.files.file(index) else { return false };
-    let maker = walked.makers.get(index.number()).and_then(|number| walked.package.elements.get(*number));
+fn is_named(installed: &InstalledPackage<'_>, index: FileIndex) -> bool {
+    let Some(file) = installed.profile.files.file(index) else { return false };
+    let maker =
+        installed.makers.get(index.number()).and_then(|number| installed.package.elements.get(*number));
     match (maker, &file.name) {
         (Some(ProfileElement::FileSystem(element)), Some(name)) => {
             // A file that the package must name does not show that the package wants the service.

@@ -56,18 +56,23 @@ fn written_out(package: &Package, full: Description, mut notes: Vec<String>) -> 
         place(&mut value, &values, &paths);
         match value {
             Value::Object(object) => description.element.push(object),
-            _ => return Err(format!("element {number}, {}, has no written form", element.name())),
+            _ => {
+                return Err(format!(
+                    "element {number}, {}, cannot be written in a description",
+                    element.name()
+                ));
+            }
         }
     }
     // A term that no element refers to would have no effect.
     for term in values {
         if !super::raw::mentions(&description, &term.name)
-            && let Some(said) = term.said.filter(|said| !placed_otherwise(&description, said))
+            && let Some(source) = term.source.filter(|source| !placed_otherwise(&description, source))
         {
             notes.push(format!(
-                "{said}: what the package has is in another form than the term's; it stays in its element"
+                "{source}: the package has another encoding of this value; the bytes stay in the element"
             ));
-            forget(&mut description, said);
+            forget(&mut description, source);
         }
     }
     notes.sort();
@@ -76,16 +81,16 @@ fn written_out(package: &Package, full: Description, mut notes: Vec<String>) -> 
         super::raw::elements(&description, &description.element).map_err(|mistakes| mistakes.to_string())?;
     match rebuilt.iter().zip(&package.elements).position(|(new, old)| new != old) {
         None if rebuilt.len() == package.elements.len() => {}
-        at => return Err(format!("element {} cannot be carried", at.unwrap_or(rebuilt.len()))),
+        at => return Err(format!("element {} cannot be reproduced", at.unwrap_or(rebuilt.len()))),
     }
     Ok(Decompiled { description, notes, by_terms_alone: false })
 }
 
 /// True if another name of the same term is used.
-fn placed_otherwise(description: &Description, said: &str) -> bool {
+fn placed_otherwise(description: &Description, source: &str) -> bool {
     terms::of(description)
         .iter()
-        .any(|term| term.said == Some(said) && super::raw::mentions(description, &term.name))
+        .any(|term| term.source == Some(source) && super::raw::mentions(description, &term.name))
 }
 
 /// Reduces the terms to those that written-out elements can refer to.
@@ -114,8 +119,8 @@ fn only_with_names(full: Description) -> Description {
     d
 }
 
-fn forget(d: &mut Description, said: &str) {
-    match said {
+fn forget(d: &mut Description, source: &str) {
+    match source {
         "profile-type" => d.profile_type = None,
         "iccid" => d.iccid = None,
         "imsi" => d.imsi = None,
@@ -209,10 +214,7 @@ impl Found {
                 ProfileElement::AkaParameter(aka) if d.authentication.ki.is_none() => {
                     let AlgoConfiguration::AlgoParameter(own) = &aka.algo_configuration else { continue };
                     let Some(algorithm) = Algorithm::of(own.algorithm_id) else {
-                        self.notes.push(format!(
-                            "authentication: algorithm {} is not known here",
-                            own.algorithm_id
-                        ));
+                        self.notes.push(format!("authentication: algorithm {} is unknown", own.algorithm_id));
                         continue;
                     };
                     d.authentication = super::Authentication {
@@ -272,7 +274,7 @@ impl Found {
             };
             if read.is_none() {
                 self.notes.push(format!(
-                    "{name}: its contents are in another form than the term {term}; they stay in the element"
+                    "{name}: the contents differ from the encoding of the term {term}; they stay in the element"
                 ));
             }
         }

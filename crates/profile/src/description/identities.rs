@@ -52,7 +52,7 @@ pub(super) fn padded(d: &Description, list: List) -> Option<Vec<u8>> {
     Some(own)
 }
 
-/// The description with this identity as its own.
+/// The description with this identity in place of its own.
 fn in_place_of(d: &Description, identity: &Identity) -> Description {
     let Identity { imsi, mnc_digits, access_classes, spn, smsc, .. } = identity.clone();
     let Identity { home_plmns, operator_plmns, equivalent_plmns, .. } = identity.clone();
@@ -166,32 +166,36 @@ pub(super) fn mistakes(d: &Description, say: &mut impl FnMut(&str, String, &str)
         let mut say =
             |name: &str, what: String, next: &str| say(&format!("identity[{number}].{name}"), what, next);
         if identity.countries.is_empty() {
-            let what = "it serves no country; the profile's own identity serves all that no other does";
+            let what =
+                "the identity has no country; the profile's own identity is used in all other countries";
             say("countries", what.to_owned(), "give mobile country codes, such as 724");
         }
         for (place, country) in identity.countries.iter().enumerate() {
             let again = identity.countries.get(..place).unwrap_or_default().contains(country);
             if again || before.iter().any(|other| other.countries.contains(country)) {
-                say("countries", format!("{country} has an identity already"), "leave it with one of them");
+                say(
+                    "countries",
+                    format!("another identity is for {country} too"),
+                    "remove the country from one of them",
+                );
             }
         }
         if d.imsi == Some(identity.imsi) || before.iter().any(|other| other.imsi == identity.imsi) {
-            let what = format!("{} is another identity's", identity.imsi);
+            let what = format!("another identity has the IMSI {}", identity.imsi);
             say("imsi", what, "give each identity an IMSI of its own");
         }
         let digits = |imsi: rsp::ids::Imsi| imsi.to_string().len();
         if d.isim.is_some() && d.imsi.is_some_and(|imsi| digits(imsi) != digits(identity.imsi)) {
-            let what =
-                "with an ISIM all IMSIs have as many digits as the profile's: its files have no more room";
-            say("imsi", what.to_owned(), "give another IMSI, or leave the ISIM out");
+            let what = "with an ISIM all IMSIs must have as many digits as the profile's, because the files of the ISIM have a fixed size";
+            say("imsi", what.to_owned(), "set another IMSI, or remove the ISIM");
         }
         if identity.mnc_digits.is_some_and(|digits| !(2..=3).contains(&digits)) {
             say("mnc-digits", "a network code has 2 or 3 digits".to_owned(), "give 2 or 3");
         }
         match (&identity.ki, &identity.opc) {
-            (None, Some(_)) => say("ki", "it is missing".to_owned(), "give it, or leave opc out as well"),
+            (None, Some(_)) => say("ki", "it is missing".to_owned(), "set ki, or remove opc too"),
             (Some(_), None) if own.algorithm.opc_length().is_some() => {
-                say("opc", "it is missing".to_owned(), "give it, or leave ki out as well");
+                say("opc", "it is missing".to_owned(), "set opc, or remove ki too");
             }
             _ => {}
         }
@@ -200,8 +204,8 @@ pub(super) fn mistakes(d: &Description, say: &mut impl FnMut(&str, String, &str)
             say("access-classes", "there are classes 0 to 15".to_owned(), "give some of these");
         }
         if identity.smsc.is_some() && d.usim.smsc.is_none() {
-            let what = "the profile's own identity has no service centre to come back to";
-            say("smsc", what.to_owned(), "give usim.smsc too");
+            let what = "the profile's own identity has no SMSC address, so the file cannot be restored";
+            say("smsc", what.to_owned(), "set usim.smsc too");
         }
         if identity.spn.as_ref().is_some_and(|spn| super::coding::name(spn).len() > 16) {
             say("spn", "it takes more than 16 octets".to_owned(), "shorten it");

@@ -476,8 +476,8 @@ fn services(d: &Description) -> Vec<u8> {
 }
 
 /// The value, or `None` if it is the default, which DER omits.
-fn unless(said: &Option<Octets>, default: &[u8]) -> Option<Octets> {
-    said.clone().filter(|said| said.0 != default)
+fn unless(value: &Option<Octets>, default: &[u8]) -> Option<Octets> {
+    value.clone().filter(|value| value.0 != default)
 }
 
 /// A record of EF.ECC: three octets of digits, no category.

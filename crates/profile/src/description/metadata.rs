@@ -204,12 +204,12 @@ pub fn every_event() -> BitString {
 /// receiver is named. `None` if the profile header has no ICCID.
 pub fn store_metadata(
     installed: &InstalledProfile,
-    said: &MetadataOverrides,
+    overrides: &MetadataOverrides,
     server: &str,
 ) -> Option<StoreMetadataRequest> {
     let iccid = installed.facts.iccid.0.clone().try_into().ok()?;
     let usim = installed.usim();
-    let profile_type = said.profile_type.clone().or_else(|| installed.facts.profile_type.clone());
+    let profile_type = overrides.profile_type.clone().or_else(|| installed.facts.profile_type.clone());
     let profile_type = profile_type.unwrap_or_else(|| "profile".to_owned());
     let everything = || {
         vec![NotificationConfigurationInformation {
@@ -217,17 +217,17 @@ pub fn store_metadata(
             notification_address: server.to_owned(),
         }]
     };
-    let name = said.service_provider_name.clone().or_else(|| usim?.service_provider_name());
+    let name = overrides.service_provider_name.clone().or_else(|| usim?.service_provider_name());
     Some(StoreMetadataRequest {
         iccid: Iccid::from_profile_header(&iccid).ok()?,
         service_provider_name: shortened(name.unwrap_or_else(|| profile_type.clone()), 32),
-        profile_name: shortened(said.profile_name.clone().unwrap_or(profile_type), 64),
-        icon_type: said.icon.as_ref().map(|icon| icon.kind),
-        icon: said.icon.as_ref().map(|icon| icon.octets.clone()),
-        profile_class: Some(said.profile_class.unwrap_or(ProfileClass::OPERATIONAL)),
-        notification_configuration_info: Some(said.notifications.clone().unwrap_or_else(everything)),
+        profile_name: shortened(overrides.profile_name.clone().unwrap_or(profile_type), 64),
+        icon_type: overrides.icon.as_ref().map(|icon| icon.kind),
+        icon: overrides.icon.as_ref().map(|icon| icon.octets.clone()),
+        profile_class: Some(overrides.profile_class.unwrap_or(ProfileClass::OPERATIONAL)),
+        notification_configuration_info: Some(overrides.notifications.clone().unwrap_or_else(everything)),
         profile_owner: usim.and_then(owner),
-        profile_policy_rules: said.profile_policy_rules.clone(),
+        profile_policy_rules: overrides.profile_policy_rules.clone(),
     })
 }
 

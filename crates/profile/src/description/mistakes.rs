@@ -29,9 +29,9 @@ impl Mistakes {
     pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
         let line = error.span().map(|span| line_at(text, span.start));
         let next = if error.message().starts_with("unknown field") {
-            "take one of these names, or leave it out; docs/profile.schema.json says what each means"
+            "use one of these names, or remove the name; docs/profile.schema.json describes each of them"
         } else {
-            "correct it; docs/profile.schema.json says what is expected"
+            "correct the value; docs/profile.schema.json describes the expected form"
         };
         Self(vec![Mistake {
             place: String::new(),
@@ -119,7 +119,7 @@ pub(super) fn of(description: &Description) -> Result<(), Mistakes> {
                 say(
                     place,
                     "it is missing".to_owned(),
-                    "give it, or let `landfall profile personalise` count it up",
+                    "set the value, or let `landfall profile personalise` assign consecutive values",
                 );
             }
         }
@@ -129,21 +129,25 @@ pub(super) fn of(description: &Description) -> Result<(), Mistakes> {
         say(
             "authentication.ki",
             "it is missing".to_owned(),
-            "give it, or let `landfall profile personalise` make keys",
+            "set the value, or let `landfall profile personalise` generate keys",
         );
     }
     if whole && keys.algorithm.opc_length().is_some() && keys.opc.is_none() && keys.op.is_none() {
-        say("authentication.opc", "it is missing".to_owned(), "give it, or op with Milenage");
+        say("authentication.opc", "it is missing".to_owned(), "set opc, or with Milenage op");
     }
     let mut say_of_key =
         |name: &str, what: String, next: &str| say(&format!("authentication.{name}"), what, next);
     key_lengths::mistakes(keys.algorithm, keys.ki.as_ref(), keys.opc.as_ref(), &mut say_of_key);
     if let Some(op) = &keys.op {
         if keys.opc.is_some() {
-            say("authentication.op", "there is opc as well".to_owned(), "leave one of the two out");
+            say("authentication.op", "both op and opc are set".to_owned(), "remove one of the two");
         }
         if keys.algorithm != Algorithm::Milenage || op.expose().len() != 16 {
-            say("authentication.op", "it is 16 octets of Milenage".to_owned(), "give opc");
+            say(
+                "authentication.op",
+                "op is used only with Milenage and has 16 octets".to_owned(),
+                "give opc",
+            );
         }
     }
     let octets = [

@@ -28,35 +28,36 @@ pub(super) fn elements(
                 place,
                 line: None,
                 what,
-                next: "correct it; `landfall profile decompile` shows how elements are written".to_owned(),
+                next: "correct the element; `landfall profile decompile` shows how elements are written"
+                    .to_owned(),
             }),
         }
     }
-    let idle = terms.iter().filter(|term| term.said.is_some() && !used.contains(&term.name));
+    let idle = terms.iter().filter(|term| term.source.is_some() && !used.contains(&term.name));
     // One value of the description can give two terms in different forms. It is in use if an
     // element refers to either of them.
-    let said_in_use: BTreeSet<_> =
-        terms.iter().filter(|term| used.contains(&term.name)).filter_map(|term| term.said).collect();
-    for (said, name) in idle.filter_map(|term| Some((term.said?, &term.name))) {
-        if !said_in_use.contains(said) {
+    let sources_in_use: BTreeSet<_> =
+        terms.iter().filter(|term| used.contains(&term.name)).filter_map(|term| term.source).collect();
+    for (source, name) in idle.filter_map(|term| Some((term.source?, &term.name))) {
+        if !sources_in_use.contains(source) {
             mistakes
-                .push(unused(said, &format!("no element has {{{name}}}, and so it would change nothing")));
+                .push(unused(source, &format!("no element contains {{{name}}}, so the value has no effect")));
         }
     }
     mistakes.extend(
-        without_term(description)
-            .into_iter()
-            .map(|said| unused(said, "elements are given, which say this themselves")),
+        without_term(description).into_iter().map(|source| {
+            unused(source, "the description has elements, which contain this value themselves")
+        }),
     );
     if mistakes.is_empty() { Ok(elements) } else { Err(Mistakes(mistakes)) }
 }
 
-fn unused(said: &str, what: &str) -> Mistake {
+fn unused(source: &str, what: &str) -> Mistake {
     Mistake {
-        place: said.to_owned(),
+        place: source.to_owned(),
         line: None,
         what: what.to_owned(),
-        next: "leave it out, or change the element".to_owned(),
+        next: "remove the value, or change the element".to_owned(),
     }
 }
 
@@ -84,7 +85,7 @@ fn without_term(d: &Description) -> Vec<&'static str> {
         (!d.file.is_empty(), "file"),
     ]
     .into_iter()
-    .filter_map(|(said, name)| said.then_some(name))
+    .filter_map(|(source, name)| source.then_some(name))
     .collect()
 }
 
@@ -106,21 +107,21 @@ fn filled(text: &str, terms: &[Term], used: &mut BTreeSet<String>) -> Result<Str
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         let (inner, after) =
-            after.split_once('}').ok_or_else(|| format!("{text:?}: a brace is not closed"))?;
+            after.split_once('}').ok_or_else(|| format!("{text:?}: a closing brace is missing"))?;
         let (name, length) =
             inner.split_once(':').map_or((inner, None), |(name, length)| (name, Some(length)));
         let term = terms.iter().find(|term| term.name == name).ok_or_else(|| {
-            format!("{{{name}}} has no value: the description does not say it, or there is no such term")
+            format!("{{{name}}} has no value: the description does not set it, or the term does not exist")
         })?;
         out.push_str(before);
         out.push_str(&term.value);
         if let Some(length) = length {
             let length: usize = length
                 .parse()
-                .map_err(|_| format!("{{{inner}}}: after the colon comes a number of octets"))?;
+                .map_err(|_| format!("{{{inner}}}: a number of octets must follow the colon"))?;
             let missing = length.checked_sub(term.value.len() / 2).ok_or_else(|| {
                 format!(
-                    "{{{inner}}} would have {} octets, and there is room for {length}",
+                    "{{{inner}}} has {} octets, but there is room for only {length}",
                     term.value.len() / 2
                 )
             })?;

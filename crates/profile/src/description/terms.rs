@@ -12,7 +12,7 @@ pub(super) struct Term {
     /// The padding to a given length: `{ef-ust:17}`.
     pub(super) filling: u8,
     /// The place in the description, if the value is explicit and not derived from another term.
-    pub(super) said: Option<&'static str>,
+    pub(super) source: Option<&'static str>,
 }
 
 /// Every term that has a value.
@@ -29,7 +29,7 @@ pub(super) fn of(d: &Description) -> Vec<Term> {
         if d.access_classes.is_none()
             && let Some(last) = terms.0.last_mut()
         {
-            last.said = None;
+            last.source = None;
         }
     }
     terms.octets("msisdn", d.msisdn.as_ref().map(|number| coding::number(number.digits())), "msisdn");
@@ -40,20 +40,20 @@ pub(super) fn of(d: &Description) -> Vec<Term> {
     let a = &d.authentication;
     terms.text("algorithm", a.algorithm.id().name().map(str::to_owned), "authentication.algorithm");
     if let Some(last) = terms.0.last_mut() {
-        last.said = None;
+        last.source = None;
     }
     terms.secret("ki", a.ki.as_ref(), "authentication.ki");
     terms.secret("opc", a.effective_opc().as_ref(), "authentication.opc");
     terms.octets("algorithm-options", a.options.clone().map(|octets| octets.0), "authentication.options");
     let c = &d.codes;
-    for (name, code, said) in [
+    for (name, code, source) in [
         ("pin1", &c.pin1, "codes.pin1"),
         ("puk1", &c.puk1, "codes.puk1"),
         ("pin2", &c.pin2, "codes.pin2"),
         ("puk2", &c.puk2, "codes.puk2"),
         ("adm1", &c.adm1, "codes.adm1"),
     ] {
-        terms.octets(name, code.as_ref().map(|code| code.octets().to_vec()), said);
+        terms.octets(name, code.as_ref().map(|code| code.octets().to_vec()), source);
     }
 
     let u = &d.usim;
@@ -70,22 +70,22 @@ pub(super) fn of(d: &Description) -> Vec<Term> {
         term.filling = 0x00;
     }
     terms.octets("smsc", u.smsc.as_ref().map(|number| coding::number(number.digits())), "usim.smsc");
-    for (name, list, said) in [
+    for (name, list, source) in [
         ("ef-hplmnwact", &u.home_plmns, "usim.home-plmns"),
         ("ef-oplmnwact", &u.operator_plmns, "usim.operator-plmns"),
         ("ef-plmnwact", &u.user_plmns, "usim.user-plmns"),
     ] {
         let octets = list.as_ref().map(|list| list.iter().flat_map(|network| network.octets()).collect());
-        terms.octets(name, octets, said);
+        terms.octets(name, octets, source);
     }
-    for (name, list, said) in [
+    for (name, list, source) in [
         ("ef-ehplmn", &u.equivalent_plmns, "usim.equivalent-plmns"),
         ("ef-fplmn", &u.forbidden_plmns, "usim.forbidden-plmns"),
     ] {
         terms.octets(
             name,
             list.as_ref().map(|list| list.iter().flat_map(|plmn| plmn.to_bytes()).collect()),
-            said,
+            source,
         );
     }
     terms.octets("ef-gid1", u.gid1.clone().map(|octets| octets.0), "usim.gid1");
@@ -124,20 +124,20 @@ pub(super) fn of(d: &Description) -> Vec<Term> {
 struct Terms(Vec<Term>);
 
 impl Terms {
-    fn text(&mut self, name: &str, value: Option<String>, said: &'static str) {
+    fn text(&mut self, name: &str, value: Option<String>, source: &'static str) {
         self.0.extend(value.map(|value| Term {
             name: name.to_owned(),
             value,
             filling: 0xFF,
-            said: Some(said),
+            source: Some(source),
         }));
     }
 
-    fn octets(&mut self, name: &str, value: Option<Vec<u8>>, said: &'static str) {
-        self.text(name, value.map(|octets| hex::encode_upper(&octets)), said);
+    fn octets(&mut self, name: &str, value: Option<Vec<u8>>, source: &'static str) {
+        self.text(name, value.map(|octets| hex::encode_upper(&octets)), source);
     }
 
-    fn secret(&mut self, name: &str, value: Option<&SecretOctets>, said: &'static str) {
-        self.text(name, value.map(|value| hex::encode_upper(value.expose())), said);
+    fn secret(&mut self, name: &str, value: Option<&SecretOctets>, source: &'static str) {
+        self.text(name, value.map(|value| hex::encode_upper(value.expose())), source);
     }
 }

@@ -66,7 +66,7 @@ smsc = "+13120000000"
 }
 
 #[test]
-fn ten_lines_make_a_profile_that_decompiles_to_itself() {
+fn ten_lines_build_a_profile_that_decompiles_to_the_same_lines() {
     let description = Description::parse(TEN_LINES).unwrap();
     let package = description.build().unwrap_or_else(|e| panic!("{e}"));
     let back = decompile(&package).unwrap();
@@ -80,7 +80,7 @@ fn ten_lines_make_a_profile_that_decompiles_to_itself() {
 }
 
 #[test]
-fn the_test_algorithm_has_no_opc_so_any_is_described() {
+fn the_test_algorithm_ignores_opc_so_any_opc_is_described() {
     let with = |algorithm: &str, opc: &str| {
         let text =
             TEN_LINES.replace("opc = \"101112131415161718191A1B1C1D1E1F\"", &format!("opc = \"{opc}\""));
@@ -93,13 +93,13 @@ fn the_test_algorithm_has_no_opc_so_any_is_described() {
     let back = decompile(&package).unwrap();
     assert_eq!(back.description.build().unwrap_or_else(|e| panic!("{e}")).encode(), package.encode());
     for algorithm in ["milenage", "tuak"] {
-        let said = with(algorithm, &long).unwrap_err().to_string();
-        assert!(said.contains("authentication.opc: it has 28 octets"), "{said}");
+        let error = with(algorithm, &long).unwrap_err().to_string();
+        assert!(error.contains("authentication.opc: it has 28 octets"), "{error}");
     }
 }
 
 #[test]
-fn every_term_goes_into_the_package_and_comes_back() {
+fn every_term_is_built_into_the_package_and_decompiled() {
     for format in [Format::V2_3, Format::V3_3] {
         for files in [FilesBy::Templates, FilesBy::Paths] {
             let description = Description { format, files, ..full() };
@@ -151,7 +151,7 @@ fn files_made_by_path_are_those_of_the_templates() {
 }
 
 #[test]
-fn identities_are_in_their_file_and_come_back() {
+fn identities_are_built_into_their_file_and_decompiled() {
     for files in [FilesBy::Templates, FilesBy::Paths] {
         let description = Description { files, ..full() };
         let package = description.build().unwrap();
@@ -184,14 +184,14 @@ fn identities_are_in_their_file_and_come_back() {
 }
 
 #[test]
-fn what_is_wrong_with_an_identity_is_said_with_its_line() {
+fn an_invalid_identity_is_reported_with_its_line() {
     let one = "iccid = '89724990000000000129'\nimsi = '234150000000012'\n[authentication]\n\
                ki = '000102030405060708090A0B0C0D0E0F'\nopc = '101112131415161718191A1B1C1D1E1F'\n";
     for (identity, line, expected) in [
-        ("countries = []\nimsi = '724050000000001'", 7, "it serves no country"),
+        ("countries = []\nimsi = '724050000000001'", 7, "the identity has no country"),
         ("countries = ['BR']\nimsi = '724050000000001'", 7, "not a mobile country code"),
-        ("countries = ['724', '724']\nimsi = '724050000000001'", 7, "724 has an identity already"),
-        ("countries = ['724']\nimsi = '234150000000012'", 8, "234150000000012 is another identity's"),
+        ("countries = ['724', '724']\nimsi = '724050000000001'", 7, "another identity is for 724 too"),
+        ("countries = ['724']\nimsi = '234150000000012'", 8, "another identity has the IMSI 234150000000012"),
         ("countries = ['724']\nimsi = '7240500x'", 8, "not an IMSI"),
         (
             "countries = ['724']\nimsi = '724050000000001'\nki = '000102030405060708090A0B0C0D0E0F'",
@@ -200,24 +200,26 @@ fn what_is_wrong_with_an_identity_is_said_with_its_line() {
         ),
         ("countries = ['724']\nimsi = '724050000000001'\nki = '00'\nopc = '00'", 9, "it has 1 octets"),
         ("countries = ['724']\nimsi = '724050000000001'\nmnc-digits = 4", 9, "2 or 3 digits"),
-        ("countries = ['724']\nimsi = '724050000000001'\nsmsc = '+551'", 9, "no service centre"),
+        ("countries = ['724']\nimsi = '724050000000001'\nsmsc = '+551'", 9, "no SMSC address"),
     ] {
         let text = format!("{one}[[identity]]\n{identity}\n");
-        let said = match Description::parse(&text).map(|description| description.build()) {
+        let error = match Description::parse(&text).map(|description| description.build()) {
             Ok(Err(mistakes)) | Err(mistakes) => mistakes.in_text(&text).to_string(),
             Ok(Ok(_)) => panic!("{identity}"),
         };
-        assert!(said.contains(expected) && said.contains(&format!("line {line}: ")), "{said}");
+        assert!(error.contains(expected) && error.contains(&format!("line {line}: ")), "{error}");
     }
 }
 
 #[test]
 fn a_mistake_says_its_line() {
-    let said = |text: &str| Description::parse(text).unwrap_err().to_string();
-    assert!(said("iccid = '89724990000000000129'\nimsy = '1'\n").starts_with("line 2: unknown field `imsy`"));
-    assert!(said("\n\n[codes]\npin1 = '12'\n").starts_with("line 4: a code has 4 to 8 digits"));
-    assert!(said("imsi = 5").starts_with("line 1: "));
-    assert!(said(&"#".repeat(LONGEST + 1)).contains("no profile needs as many"));
+    let error = |text: &str| Description::parse(text).unwrap_err().to_string();
+    assert!(
+        error("iccid = '89724990000000000129'\nimsy = '1'\n").starts_with("line 2: unknown field `imsy`")
+    );
+    assert!(error("\n\n[codes]\npin1 = '12'\n").starts_with("line 4: a code has 4 to 8 digits"));
+    assert!(error("imsi = 5").starts_with("line 1: "));
+    assert!(error(&"#".repeat(LONGEST + 1)).contains("the description has "));
     let text = "iccid = '89724990000000000129'\n[authentication]\nki = '00'\n";
     let mistakes = Description::parse(text).unwrap().build().unwrap_err().in_text(text).to_string();
     let lines: Vec<&str> = mistakes.lines().collect();
@@ -228,20 +230,23 @@ fn a_mistake_says_its_line() {
 }
 
 #[test]
-fn an_element_says_what_is_wrong_with_it() {
+fn an_invalid_element_is_reported_with_its_place_and_reason() {
     let wrong = |text: &str| Description::parse(text).unwrap().build().unwrap_err().in_text(text).to_string();
-    let said =
+    let error =
         wrong("\n[[element]]\n[element.end]\nend-header = { mandated = true, identification = 'x' }\n");
-    assert!(said.starts_with("line 2: element[0]: end.end-header.identification: a whole number"), "{said}");
-    let said = wrong("[[element]]\n[element.usim]\nef-imsi = [{ fillFileContent = '{ef-imsi}' }]\n");
-    assert!(said.contains("{ef-imsi} has no value"), "{said}");
-    let said =
+    assert!(
+        error.starts_with("line 2: element[0]: end.end-header.identification: a whole number"),
+        "{error}"
+    );
+    let error = wrong("[[element]]\n[element.usim]\nef-imsi = [{ fillFileContent = '{ef-imsi}' }]\n");
+    assert!(error.contains("{ef-imsi} has no value"), "{error}");
+    let error =
         wrong("imsi = '001010123456789'\n[[element]]\n[element.end]\nend-header = { identification = 1 }\n");
-    assert!(said.contains("line 1: imsi: no element has {ef-imsi}"), "{said}");
+    assert!(error.contains("line 1: imsi: no element contains {ef-imsi}"), "{error}");
 }
 
 #[test]
-fn metadata_are_what_the_files_say() {
+fn metadata_are_derived_from_the_files() {
     let text = format!(
         "{TEN_LINES}[metadata]\nprofile-name = 'Name'\npolicy-rules = ['delete-not-allowed']\nclass = 'test'\n"
     );
@@ -256,7 +261,7 @@ fn metadata_are_what_the_files_say() {
 }
 
 #[test]
-fn what_is_written_is_read_alike_whatever_its_elements_are_called() {
+fn a_written_description_is_read_unchanged_for_any_element_names() {
     let text = "[[element]]\n'a b' = [1, [2]]\nc = 3\n[element.'d.e']\n'\"' = { '' = \"\\u007F\" }\n";
     let description = Description::parse(text).unwrap();
     assert_eq!(
@@ -268,7 +273,7 @@ fn what_is_written_is_read_alike_whatever_its_elements_are_called() {
 }
 
 #[test]
-fn the_schema_is_the_one_in_the_documents() {
+fn the_schema_equals_the_one_in_the_documents() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/profile.schema.json");
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {
         std::fs::write(path, schema()).unwrap();

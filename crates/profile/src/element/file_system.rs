@@ -71,7 +71,9 @@ impl FileSystemElement {
         if let Some(next) = inner.peek()?
             && numbered(kind).any(|(tag, _)| tag == next)
         {
-            return Err(inner.error(Problem::BadValue("the elements are out of order, or one comes twice")));
+            return Err(
+                inner.error(Problem::BadValue("the elements are out of order, or one of them is repeated"))
+            );
         }
         let unknown = Unknown::decode_as(Tag::CHOICE, &mut inner)?;
         Ok(Self { kind, header, template_id, files, unknown })

@@ -64,7 +64,7 @@ impl ProfileElement {
             "unknown" => FromJson::from_json(inner).map(Self::Unknown),
             _ => match FileSystemKind::ALL.into_iter().find(|kind| kind.name() == name) {
                 Some(kind) => FileSystemElement::from_json(kind, inner).map(Self::FileSystem),
-                None => Err(Misread::new("this is the name of no profile element")),
+                None => Err(Misread::new("no profile element has this name")),
             },
         };
         read.map_err(|misread| misread.within(name))

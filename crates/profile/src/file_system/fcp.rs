@@ -31,7 +31,7 @@ pub(super) fn one_octet(name: &str, value: Option<&Octets>, default: u8) -> Resu
 fn number_of(name: &str, value: &Octets) -> Result<u32, Wrong> {
     let significant = value.iter().skip_while(|octet| **octet == 0).count();
     if value.is_empty() || significant > 4 {
-        return wrong(PeStatusCode::BAD_VALUES, format!("{name} {value} is no size"));
+        return wrong(PeStatusCode::BAD_VALUES, format!("{name} {value} is not a size"));
     }
     Ok(value.iter().fold(0u32, |number, octet| number << 8 | u32::from(*octet)))
 }
@@ -90,14 +90,14 @@ pub(super) fn kind_of(fid: Fid, row: Option<&Element>, fcp: &Fcp) -> Result<(Fil
             _ => {
                 return wrong(
                     PeStatusCode::BAD_VALUES,
-                    format!("file descriptor {descriptor:02X} is no structure known here"),
+                    format!("file descriptor {descriptor:02X} has an unknown structure"),
                 );
             }
         },
         _ => {
             return wrong(
                 PeStatusCode::BAD_VALUES,
-                format!("file descriptor {descriptor:02X} is no type known here"),
+                format!("file descriptor {descriptor:02X} has an unknown type"),
             );
         }
     };
@@ -111,7 +111,7 @@ pub(super) fn kind_of(fid: Fid, row: Option<&Element>, fcp: &Fcp) -> Result<(Fil
     if !fits {
         return wrong(
             PeStatusCode::BAD_VALUES,
-            format!("a {} is not what the template has here", kind.letters()),
+            format!("a {} has another type than the file of the template", kind.letters()),
         );
     }
     let mut octets = vec![descriptor, coding];
@@ -190,7 +190,7 @@ pub(super) fn initial_content(kind: &FileKind, row: Option<&Element>, fcp: &Fcp)
     if size % unit != 0 {
         return wrong(
             PeStatusCode::BAD_VALUES,
-            format!("{size} octets are not a number of records of {unit}"),
+            format!("{size} octets are not a whole number of records of {unit} octets"),
         );
     }
     let filled = match fcp.proprietary_ef_info.as_ref().map(|info| (&info.fill_pattern, &info.repeat_pattern))

@@ -60,7 +60,7 @@ fn patterns_fill_each_record() {
 }
 
 #[test]
-fn a_new_directory_is_where_one_is_and_a_path_starts_at_the_mf() {
+fn a_new_directory_becomes_the_current_one_and_a_path_starts_at_the_mf() {
     let files = built(vec![
         create(0x7F10, "7821", |_| {}),
         create(0x6F01, "4121", size("02")),
@@ -94,7 +94,7 @@ fn a_link_shares_the_contents() {
 }
 
 #[test]
-fn what_cannot_be_made_is_refused_with_its_status() {
+fn a_file_that_cannot_be_created_is_refused_with_its_status() {
     let cases = [
         (vec![create(0x2F01, "4121", |_| {})], PeStatusCode::BAD_VALUES),
         (vec![create(0x2F01, "42210000", size("02"))], PeStatusCode::BAD_VALUES),

@@ -60,13 +60,13 @@ pub struct Element {
     /// Its contents, or the contents of each record: hexadecimal digits; `...` repeats the byte
     /// before it so that the rest fits, a final `*` repeats everything; empty for FF.
     pub default: &'static str,
-    /// True if every package must name it.
+    /// True if every package must name the file.
     pub mandatory: bool,
-    /// True if the package must give its contents.
+    /// True if the package must supply the contents.
     pub content_required: bool,
     /// True if it is updated often.
     pub high_update: bool,
-    /// The first version of the template that has it.
+    /// The first version of the template with this file.
     pub since: u8,
     /// The change by a later version: the version and the new type.
     pub changed: Option<(u8, Shape, &'static str)>,
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_files_of_a_directory_share_an_identifier() {
+    fn identifiers_are_unique_within_a_directory() {
         for kind in FileSystemKind::ALL {
             let mut here: Vec<u16> = Vec::new();
             for element in elements(kind) {

@@ -3,7 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "this is test code, though clippy sees no test here"
+    reason = "clippy does not recognise this module as test code"
 )]
 
 mod good;
@@ -47,7 +47,7 @@ fn every_defect_gives_its_finding_and_no_other() {
             wrong.push(format!("{}: {found:?}, not {expected:?}", defect.name));
         }
         if findings.iter().any(|finding| finding.what.is_empty()) {
-            wrong.push(format!("{}: a finding that says nothing", defect.name));
+            wrong.push(format!("{}: a finding without a description", defect.name));
         }
         // A defect that an eUICC refuses is an error; one that it accepts can be an error too.
         let is_refused = InstalledProfile::of(&package, &everything()).is_err();

@@ -1,6 +1,6 @@
 //! The TS.48 test profiles, which are not part of the repository. Tests that need them are ignored
 //! without `has_ts48`.
-#![allow(clippy::unwrap_used, reason = "this is test code, though clippy sees no test here")]
+#![allow(clippy::unwrap_used, reason = "clippy does not recognise this module as test code")]
 
 use std::path::Path;
 

@@ -130,9 +130,9 @@ impl SimulatedWorld {
     pub(super) fn mishaps_of(&self, device: &mut DormantDevice) -> FaultInjector {
         let random = self.simulation.random(&format!("mishaps of {}", device.eid));
         let made = || {
-            let liar = TamperingPeer::new(Arc::clone(&self.cards.pki));
+            let tampering_peer = TamperingPeer::new(Arc::clone(&self.cards.pki));
             FaultInjector::new(random, [])
-                .with_tampering_peer(liar)
+                .with_tampering_peer(tampering_peer)
                 .on_fault(self.reporter().fault_callback())
         };
         device.faults.get_or_insert_with(made).clone()

@@ -60,7 +60,7 @@ pub(crate) async fn can_still_be_moved(
     if wrong.is_empty() { Ok(()) } else { Err(format!("after another move: {}", wrong.join("; "))) }
 }
 
-/// True for a lie that the server cannot detect. A comparison with the card finds it, and the next
+/// True for a false statement that the server cannot detect. A comparison with the card finds it, and the next
 /// notification of the card about the profile corrects it.
 pub(crate) fn needs_a_reconciler(act: FalseStatement) -> bool {
     act == FalseStatement::Card(FalseCardStatement::NotificationDeleted)

@@ -20,7 +20,7 @@ defects! {
     "a PIN of seven octets" in "pinCodes" gives "bad-value": package {
         pins(package)[0].pin_value = b"1234567".as_slice().into();
     }
-    "an unblocking code that is filled up" in "pukCodes" gives "puk-digits": package {
+    "an unblocking code with padding" in "pukCodes" gives "puk-digits": package {
         puks(package)[0].puk_value = code(b"1234567\xFF");
     }
     "an unblocking code twice" in "pukCodes" gives "bad-value", "puk-missing": package {
@@ -29,7 +29,7 @@ defects! {
     "a PIN in the wrong place" in "pinCodes" gives "bad-value", "puk-of-another": package {
         pins(package)[0].key_reference = PinKeyReference::SECOND_PIN_APPL2;
     }
-    "a reference that is no code's" in "pinCodes" gives "code-unknown": package {
+    "a reference to no code" in "pinCodes" gives "code-unknown": package {
         pins(package)[1].key_reference = PinKeyReference(0x20);
         let status = Some(octets("0120"));
         fcp(package, Kind::Mf, "mf").pin_status_template_do = status;
@@ -38,16 +38,16 @@ defects! {
         }
         add_adm(package);
     }
-    "attempts as they are without a word" in "pinCodes" gives "default-written": package {
+    "default attempts written out" in "pinCodes" gives "default-written": package {
         pins(package)[0].max_attempts_retries_left = Some(0x33);
     }
-    "attempts of an unblocking code as they are without a word" in "pukCodes" gives "default-written": package {
+    "default attempts of an unblocking code written out" in "pukCodes" gives "default-written": package {
         puks(package)[0].max_attempts_retries_left = Some(0xAA);
     }
-    "the ordinary life cycle of a file, written out" in "usim" gives "default-written": package {
+    "the default life cycle of a file written out" in "usim" gives "default-written": package {
         fcp(package, Kind::Usim, "adf-usim").lcsi = Some(octets("05"));
     }
-    "more attempts left than there are" in "pinCodes" gives "attempts": package {
+    "more remaining attempts than the maximum" in "pinCodes" gives "attempts": package {
         pins(package)[0].max_attempts_retries_left = Some(0x35);
     }
     "a PIN that is blocked" in "pinCodes" gives "code-blocked": package {
@@ -56,13 +56,13 @@ defects! {
     "attributes of four bits" in "pinCodes" gives "pin-attributes": package {
         pins(package)[0].pin_attributes = Some(8);
     }
-    "a PIN that nothing unblocks" in "pinCodes" gives "pin-without-puk", "puk-unused": package {
+    "a PIN without an unblocking code" in "pinCodes" gives "pin-without-puk", "puk-unused": package {
         pins(package)[0].unblocking_pin_reference = None;
     }
-    "a PIN that another's code unblocks" in "pinCodes" gives "puk-of-another", "puk-unused": package {
+    "a PIN with the unblocking code of another PIN" in "pinCodes" gives "puk-of-another", "puk-unused": package {
         pins(package)[0].unblocking_pin_reference = Some(PukKeyReference::SECOND_PUK_APPL1);
     }
-    "codes of a directory that has none" in "pinCodes" gives "pins-of-none", "pin-status-unknown": package {
+    "shared codes of a directory without codes" in "pinCodes" gives "pins-of-none", "pin-status-unknown": package {
         for element in &mut package.elements {
             if let ProfileElement::PinCodes(PinCodes { pin_codes: PinCodesChoice::FilePath(path), .. }) = element {
                 *path = octets("7FD05FC0");
@@ -87,19 +87,19 @@ defects! {
     "TUAK with an OPc of Milenage" in "akaParameter" gives "bad-value", "service-not-listed": package {
         algorithm(package).algorithm_id = AlgorithmId::TUAK;
     }
-    "an algorithm that nobody knows" in "akaParameter" gives "not-supported": package {
+    "an unknown algorithm" in "akaParameter" gives "not-supported": package {
         algorithm(package).algorithm_id = AlgorithmId(9);
     }
     "two algorithm options" in "akaParameter" gives "bad-value": package {
         algorithm(package).algorithm_options = octets("0102");
     }
-    "rotations of another number" in "akaParameter" gives "bad-value": package {
+    "another number of rotations" in "akaParameter" gives "bad-value": package {
         algorithm(package).rotation_constants = Some(octets("40002040"));
     }
     "a rotation by 128 bits" in "akaParameter" gives "milenage-rotation": package {
         algorithm(package).rotation_constants = Some(octets("8000204060"));
     }
-    "two functions of Milenage alike" in "akaParameter" gives "milenage-constants", "milenage-parity": package {
+    "two equal functions of Milenage" in "akaParameter" gives "milenage-constants", "milenage-parity": package {
         algorithm(package).rotation_constants = Some(octets("4040204060"));
         algorithm(package).xoring_constants = Some(octets(&["00".repeat(16).repeat(4), "00".repeat(15), "08".to_owned()].concat()));
     }
@@ -107,22 +107,22 @@ defects! {
         let constants = [0, 1, 3, 4, 8].map(|last: u8| format!("{}{last:02X}", "00".repeat(15))).concat();
         algorithm(package).xoring_constants = Some(octets(&constants));
     }
-    "sequence numbers of another number" in "akaParameter" gives "bad-value": package {
+    "another number of sequence numbers" in "akaParameter" gives "bad-value": package {
         aka(package).sqn_init = Some(vec![octets("000000000000"); 31]);
     }
     "a sequence number of five octets" in "akaParameter" gives "bad-value": package {
         aka(package).sqn_delta = Some(octets("0000000001"));
     }
-    "a delta of nothing" in "akaParameter" gives "sqn-delta": package {
+    "a delta of zero" in "akaParameter" gives "sqn-delta": package {
         aka(package).sqn_delta = Some(octets("000000000000"));
     }
     "an authentication counter of two octets" in "akaParameter" gives "auth-counter": package {
         algorithm(package).auth_counter_max = Some(octets("0100"));
     }
-    "a security domain that is none" in "securityDomain" gives "sd-privilege": package {
+    "a security domain without the privilege of one" in "securityDomain" gives "sd-privilege": package {
         sd(package).instance.application_privileges = octets("02DC00");
     }
-    "a domain in a state that is none" in "securityDomain" gives "sd-life-cycle": package {
+    "a domain in an undefined state" in "securityDomain" gives "sd-life-cycle": package {
         sd(package).instance.life_cycle_state = Some(octets("55"));
     }
     "parameters that cannot be read" in "securityDomain" gives "parameters-unreadable": package {
@@ -137,7 +137,7 @@ defects! {
     "a key of the domain with 8 octets" in "securityDomain" gives "sd-key-length": package {
         key_list(package)[0].key_components[0].key_data = [1; 8].into();
     }
-    "a key type that is none" in "securityDomain" gives "sd-key-type": package {
+    "an undefined key type" in "securityDomain" gives "sd-key-type": package {
         key_list(package)[0].key_components[0].key_type = octets("77");
     }
     "a key version of 0" in "securityDomain" gives "sd-key-numbers", "sd-key-set-incomplete": package {
@@ -165,7 +165,7 @@ defects! {
     "an instance with a short AID" in "rfm" gives "aid-shape": package {
         rfm_of(package).instance_aid = octets("A0000005");
     }
-    "an instance with another's AID" in "rfm" gives "aid-twice": package {
+    "an instance with the AID of another instance" in "rfm" gives "aid-twice": package {
         rfm_of(package).instance_aid = octets("A000000151000000");
     }
     "a TAR of two octets" in "rfm" gives "tar-shape": package {
@@ -177,22 +177,22 @@ defects! {
     "a security level of two octets" in "rfm" gives "security-level": package {
         rfm_of(package).minimum_security_level = octets("1600");
     }
-    "file management of an application that is not there" in "rfm" gives "rfm-without-application": package {
+    "file management of a missing application" in "rfm" gives "rfm-without-application": package {
         rfm_of(package).adf_rfm_access.as_mut().unwrap().adf_aid = octets("A0000000871002FF49FF0588");
     }
-    "an access domain that is none" in "rfm" gives "access-domain": package {
+    "an undefined access domain" in "rfm" gives "access-domain": package {
         rfm_of(package).uicc_access_domain = octets("77");
     }
     "an access domain of no octets" in "rfm" gives "access-domain": package {
         rfm_of(package).uicc_access_domain = octets("");
     }
-    "file management in a domain that is not there" in "rfm" gives "sd-unknown": package {
+    "file management in a missing domain" in "rfm" gives "sd-unknown": package {
         rfm_of(package).security_domain_aid = Some(octets("A000000151000001"));
     }
     "an application that is not listed" in "header" gives "service-not-listed": package {
         before_end(package, ProfileElement::Application(Box::new(application())));
     }
-    "an instance of nothing" in "application" gives "load-package-unknown": package {
+    "an instance of a missing load package" in "application" gives "load-package-unknown": package {
         header(package).mandatory_services.services.push(Service::JAVACARD);
         let mut instance = sd(package).instance.clone();
         instance.application_load_package_aid = octets("A000000559AA02");
@@ -218,7 +218,7 @@ defects! {
     "a network code of four digits" in "usim" gives "mnc-length": package {
         write(package, Kind::Usim, "ef-ad", "00000004");
     }
-    "a mode that is reserved" in "usim" gives "operation-mode": package {
+    "a reserved operation mode" in "usim" gives "operation-mode": package {
         write(package, Kind::Usim, "ef-ad", "55000002");
     }
     "no access class" in "usim" gives "acc-none": package {
@@ -252,7 +252,7 @@ defects! {
     "a file without its service" in "opt-usim" gives "file-without-service": package {
         ust(package, &[], &[21]);
     }
-    "a service that is a part of another" in "usim" gives "service-depends", "service-without-file": package {
+    "a service without the service that it requires" in "usim" gives "service-depends", "service-without-file": package {
         ust(package, &[3], &[]);
     }
     "a service enabled that is not available" in "usim" gives "est": package {
@@ -289,7 +289,7 @@ defects! {
         let size = Fcp { ef_file_size: Some(octets("30")), ..Fcp::default() };
         name(package, Kind::Df5gs, "ef-suci-calc-info", vec![descriptor(size), fill(SUCI)]);
     }
-    "SUCI information and no service" in "df-saip" gives
+    "SUCI information without the service" in "df-saip" gives
         "suci-not-available", "suci-service-not-used", "file-without-service"
     : package {
         ust(package, &[], &[124, 125]);

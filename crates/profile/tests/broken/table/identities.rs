@@ -16,13 +16,13 @@ defects! {
     "identities that end too early" in "genericFileManagement" gives "identities-unreadable": package {
         add_octets(package, octets("A0098107082943510000"));
     }
-    "a country that is none" in "genericFileManagement" gives "identities-unreadable": package {
+    "an invalid country" in "genericFileManagement" gives "identities-unreadable": package {
         add_octets(package, octets("A00F800227048109087942500000000010"));
     }
-    "no identity for everywhere else" in "genericFileManagement" gives "identity-default": package {
+    "no identity for all other countries" in "genericFileManagement" gives "identity-default": package {
         add(package, |identities| drop(identities.0.remove(0)));
     }
-    "two identities for everywhere else" in "genericFileManagement" gives "identity-default": package {
+    "two identities for all other countries" in "genericFileManagement" gives "identity-default": package {
         add(package, |identities| identities.0[1].countries.clear());
     }
     "another identity in EF.IMSI" in "genericFileManagement" gives "identity-default": package {
@@ -37,10 +37,10 @@ defects! {
     "a K of 15 octets" in "genericFileManagement" gives "identity-keys": package {
         add(package, |identities| identities.0[1].keys = Some(([1; 15].into(), [2; 16].into())));
     }
-    "a file that is not there" in "genericFileManagement" gives "identity-file": package {
+    "a missing file" in "genericFileManagement" gives "identity-file": package {
         add(package, |identities| identities.0[1].files[0].path[1] = profile::Fid(0x6FFF));
     }
-    "contents for which there is no room" in "genericFileManagement" gives "identity-file": package {
+    "contents that do not fit into their file" in "genericFileManagement" gives "identity-file": package {
         add(package, |identities| identities.0[1].files[1].contents = octets("000000"));
     }
 }

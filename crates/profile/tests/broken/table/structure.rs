@@ -93,11 +93,11 @@ defects! {
     "no security domain" in "" gives "no-mno-sd", "sd-unknown": package {
         remove(package, "securityDomain");
     }
-    "a PE that nobody knows, mandated" in "unknown" gives "not-supported", "unknown-pe": package {
+    "an unknown mandated PE" in "unknown" gives "not-supported", "unknown-pe": package {
         let contents = octets("A0068000810200CC");
         before_end(package, ProfileElement::Unknown(UnknownElement { tag: Tag(0xAB), contents }));
     }
-    "a PE of somebody's own" in "nonStandard" gives "unknown-pe": package {
+    "a proprietary PE" in "nonStandard" gives "unknown-pe": package {
         let header = PeHeader { mandated: None, ..PeHeader::mandated(204) };
         let (issuer_id, content) = (Oid::template(99, 1), octets("00"));
         let own = NonStandard { header, issuer_id, content, unknown: Unknown::default() };
@@ -108,7 +108,7 @@ defects! {
     "another major version" in "header" gives "unknown-version": package {
         header(package).major_version = 4;
     }
-    "an ICCID that is not the file's" in "mf" gives "iccid-differs": package {
+    "an ICCID that differs from EF.ICCID" in "mf" gives "iccid-differs": package {
         write(package, Kind::Mf, "ef-iccid", "98001032547698103214");
     }
     "an ICCID with a wrong check digit" in "header" gives "iccid-check-digit", "iccid-differs": package {
@@ -140,7 +140,7 @@ defects! {
     "javacard without applications" in "header" gives "service-not-used": package {
         header(package).mandatory_services.services.push(Service::JAVACARD);
     }
-    "GBA in a CSIM that is not there" in "header" gives "service-without-base", "service-not-used": package {
+    "GBA in a missing CSIM" in "header" gives "service-without-base", "service-not-used": package {
         header(package).mandatory_services.services.push(Service::MULTIPLE_CSIM);
     }
     "a template that is not listed" in "df-5gs" gives "template-not-listed": package {
@@ -152,7 +152,7 @@ defects! {
     "a template listed twice" in "header" gives "template-twice": package {
         header(package).mandatory_gfste_list.push(Oid::template(4, 1));
     }
-    "a template that nobody knows" in "header" gives "unknown-template", "template-not-used": package {
+    "an unknown template" in "header" gives "unknown-template", "template-not-used": package {
         header(package).mandatory_gfste_list.push(Oid::template(99, 1));
     }
     "a template of another PE" in "usim" gives
@@ -181,7 +181,7 @@ defects! {
     "a mandatory file is not named" in "usim" gives "invalid-parameter": package {
         files(package, Kind::Usim).files.retain(|file| file.name != "ef-imsi");
     }
-    "a rule of an EF.ARR that is not there" in "usim" gives "arr-missing": package {
+    "a rule of a missing EF.ARR" in "usim" gives "arr-missing": package {
         fcp(package, Kind::Usim, "ef-spn").security_attributes_referenced = Some(octets("6F7701"));
     }
     "a rule that is not in the EF.ARR" in "usim" gives "arr-record-missing": package {
@@ -198,14 +198,14 @@ defects! {
         write_first(package, "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF");
         name(package, Kind::OptUsim, "ef-li", vec![]);
     }
-    "a rule that asks for no code of the profile" in "usim" gives "rule-without-pin": package {
+    "a rule that requires a code that the profile lacks" in "usim" gives "rule-without-pin": package {
         write_first(package, "800103A40683018E950108");
         name(package, Kind::OptUsim, "ef-li", vec![]);
     }
     "a file without access rule" in "genericFileManagement" gives "no-access-rule": package {
         created(package, 0x6FFE).security_attributes_referenced = None;
     }
-    "a PIN status of a code that is not there" in "usim" gives "pin-status-unknown": package {
+    "a PIN status of a missing code" in "usim" gives "pin-status-unknown": package {
         fcp(package, Kind::Usim, "adf-usim").pin_status_template_do = Some(octets("01810A0C"));
     }
     "a PIN status that names a code twice" in "usim" gives "pin-status-twice": package {
@@ -217,7 +217,7 @@ defects! {
     "a short identifier twice" in "opt-usim" gives "sfi-twice": package {
         fcp(package, Kind::OptUsim, "ef-msisdn").short_ef_id = Some(octets("38"));
     }
-    "a short identifier that is none" in "opt-usim" gives "bad-value", "no-such-file": package {
+    "an invalid short identifier" in "opt-usim" gives "bad-value", "no-such-file": package {
         fcp(package, Kind::OptUsim, "ef-msisdn").short_ef_id = Some(octets("39"));
     }
     "a file identifier twice" in "genericFileManagement" gives "file-twice": package {
@@ -239,10 +239,10 @@ defects! {
     "EF.DIR that cannot be read" in "mf" gives "dir-unreadable", "application-not-in-dir": package {
         write(package, Kind::Mf, "ef-dir", "4F0CA0000000871002FF49FF0589");
     }
-    "a size that is not the standard's" in "usim" gives "file-size": package {
+    "a size that differs from the standard" in "usim" gives "file-size": package {
         fcp(package, Kind::Usim, "ef-acc").ef_file_size = Some(octets("03"));
     }
-    "records that are not the standard's" in "usim" gives "file-size": package {
+    "a record length that differs from the standard" in "usim" gives "file-size": package {
         let records = Fcp {
             file_descriptor: Some(octets("42210064")),
             ef_file_size: Some(octets("64")),
@@ -256,7 +256,7 @@ defects! {
     "an offset beyond the file" in "usim" gives "bad-value": package {
         items(package, Kind::Usim, "ef-acc").insert(0, FileItem::FillFileOffset(40));
     }
-    "a size that is no number of records" in "usim" gives "bad-value": package {
+    "a size that is not a whole number of records" in "usim" gives "bad-value": package {
         fcp(package, Kind::Usim, "ef-ecc").ef_file_size = Some(octets("05"));
     }
     "a negative offset" in "usim" gives "bad-value": package {
@@ -265,7 +265,7 @@ defects! {
     "a file larger than any card" in "genericFileManagement" gives "too-large": package {
         created(package, 0x6FFE).ef_file_size = Some(octets("7FFFFFFF"));
     }
-    "more reserved than may be" in "genericFileManagement" gives "ber-tlv-size": package {
+    "a reserved size above the maximum size" in "genericFileManagement" gives "ber-tlv-size": package {
         let maximum_file_size = Some(octets("0200"));
         created(package, 0x6FFE).proprietary_ef_info =
             Some(ProprietaryInfo { maximum_file_size, ..ProprietaryInfo::default() });
@@ -286,10 +286,10 @@ defects! {
         let content = FileManagement::FillFileContent(octets("FFFFFFFF"));
         commands(package).insert(3, content);
     }
-    "a directory after what is in it" in "genericFileManagement" gives "no-such-file": package {
+    "a directory after its contents" in "genericFileManagement" gives "no-such-file": package {
         commands(package).insert(0, FileManagement::FilePath(octets("7F10")));
     }
-    "contents of no file" in "genericFileManagement" gives "out-of-order": package {
+    "contents without a file" in "genericFileManagement" gives "out-of-order": package {
         commands(package).insert(0, FileManagement::FillFileContent(octets("00")));
     }
     "directories without end" in "genericFileManagement" gives "too-large": package {
@@ -306,7 +306,7 @@ defects! {
     "doNotCreate beside contents" in "usim" gives "do-not-create-alone": package {
         name(package, Kind::Usim, "ef-hpplmn", vec![FileItem::DoNotCreate(Null), fill("05")]);
     }
-    "doNotCreate where nothing is made by default" in "opt-usim" gives "bad-value", "no-such-file": package {
+    "doNotCreate in a template that creates only listed files" in "opt-usim" gives "bad-value", "no-such-file": package {
         *items(package, Kind::OptUsim, "ef-msisdn") = vec![FileItem::DoNotCreate(Null)];
         ust(package, &[], &[21]);
     }

@@ -1,6 +1,7 @@
-//! Injection of every lie between servers of SGP.02. A lie is a false statement that a party makes
-//! under its own valid keys. The peer must refuse it with the answer in the catalogue. Afterwards,
-//! card and servers must agree, and it must still be possible to move the device.
+//! Injection of every fault of the family `tamper` between servers of SGP.02. Such a fault is a false
+//! statement that a party makes under its own valid keys. The peer must refuse the statement with
+//! the answer in the catalogue. Afterwards, card and servers must agree, and it must still be
+//! possible to move the device.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -36,9 +37,14 @@ fn refusals(run: &M2m) -> String {
     refused.collect()
 }
 
-/// Injects a lie and returns an error if the outcome is wrong.
-fn try_lie(entry: &Entry, lie: FalseM2mStatement, setup: &Setup, start: &Start) -> Result<(), String> {
-    run("lies", BEGIN.plus(Duration::from_secs(3600)), async |simulation| {
+/// Injects the fault and returns an error if the outcome is wrong.
+fn try_fault(
+    entry: &Entry,
+    statement: FalseM2mStatement,
+    setup: &Setup,
+    start: &Start,
+) -> Result<(), String> {
+    run("tampering", BEGIN.plus(Duration::from_secs(3600)), async |simulation| {
         let run = M2m::begin(&simulation, setup, start).map_err(|why| why.to_string())?;
         let began = run.until(Duration::from_secs(300), |truth| truth.is_registered).await;
         began.map_err(|why| why.to_string())?;
@@ -47,11 +53,11 @@ fn try_lie(entry: &Entry, lie: FalseM2mStatement, setup: &Setup, start: &Start) 
         let answer = run.download(true, VALIDITY).await.map_err(|why| why.to_string())?;
         let said = format!("{}{}", answer.base.function_execution_status, refusals(&run));
         if run.faults.injected_count() != 1 {
-            return Err(format!("the lie was not injected: {said}"));
+            return Err(format!("the fault was not injected: {said}"));
         }
         // If only the enabling fails, the profile is on the card, and the download succeeds with a
         // warning.
-        let is_there = lie == FalseM2mStatement::NotEnabled;
+        let is_there = statement == FalseM2mStatement::NotEnabled;
         if answer.base.is_done() != is_there || !said.contains(&entry.answer) {
             return Err(format!("no party answered {:?}: {said}", entry.answer));
         }
@@ -77,19 +83,19 @@ fn try_lie(entry: &Entry, lie: FalseM2mStatement, setup: &Setup, start: &Start) 
 }
 
 #[test]
-fn every_lie_between_servers_is_refused_with_the_answer_in_the_catalogue() {
+fn every_false_statement_between_servers_is_refused_with_the_answer_in_the_catalogue() {
     let pki = Arc::new(Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap());
     let setup = Setup::new(pki, Bearer::Sms);
-    let start = run("lies", BEGIN, async |simulation| Start::prepare(&simulation, &setup).await);
+    let start = run("tampering", BEGIN, async |simulation| Start::prepare(&simulation, &setup).await);
     let start = start.unwrap().unwrap();
     let mut tried = 0;
     let mut wrong = String::new();
     for entry in catalogue::all() {
-        let FaultId::Lie(FalseStatement::M2m(lie)) = entry.id else { continue };
+        let FaultId::Tamper(FalseStatement::M2m(statement)) = entry.id else { continue };
         tried += 1;
-        if let Err(why) = try_lie(entry, lie, &setup, &start) {
+        if let Err(why) = try_fault(entry, statement, &setup, &start) {
             wrong.push_str(&format!("{}: {why}\n\n", entry.name));
         }
     }
-    assert!(tried >= 20 && wrong.is_empty(), "{tried} lies:\n{wrong}");
+    assert!(tried >= 20 && wrong.is_empty(), "{tried} faults:\n{wrong}");
 }

@@ -1,6 +1,6 @@
-//! Injection of every lie of SGP.22. A lie is a false statement that a party makes under its own
-//! valid keys. The peer must refuse it with the answer in the catalogue, it must have no other
-//! effect, and afterwards everything must work again.
+//! Injection of every fault of the family `tamper` in SGP.22. Such a fault is a false statement that
+//! a party makes under its own valid keys. The peer must refuse the statement with the answer in the
+//! catalogue, the statement must have no other effect, and afterwards everything must work again.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -20,54 +20,55 @@ mod support;
 use support::{BEGIN, SETUP, abroad, can_still_be_moved, deliver, needs_a_reconciler};
 
 static START: LazyLock<Start> = LazyLock::new(|| {
-    run("lies", BEGIN, async |simulation| Start::prepare(&simulation, &SETUP).await).unwrap().unwrap()
+    run("tampering", BEGIN, async |simulation| Start::prepare(&simulation, &SETUP).await).unwrap().unwrap()
 });
 
-fn lies() -> impl Iterator<Item = &'static Entry> {
-    let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Lie(FalseStatement::M2m(_)));
-    catalogue::all().filter(move |entry| entry.id.family() == Family::Lie && !is_of_m2m(entry))
+fn tamper_faults() -> impl Iterator<Item = &'static Entry> {
+    let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Tamper(FalseStatement::M2m(_)));
+    catalogue::all().filter(move |entry| entry.id.family() == Family::Tamper && !is_of_m2m(entry))
 }
 
-/// A lie in one function, or the same lie in every function that can contain it.
+/// A false statement in one function, or the same one in every function that can contain it.
 #[derive(Clone, Debug)]
-struct Told {
+struct TamperCase {
     entry: &'static Entry,
     place: &'static str,
     /// The expected refusal.
     answer: &'static str,
 }
 
-fn all() -> Vec<Told> {
+fn all() -> Vec<TamperCase> {
     let mut all = Vec::new();
-    for entry in lies() {
+    for entry in tamper_faults() {
         let functions: Vec<_> = entry.places.forms().split(", ").collect();
-        let is_of_metadata = matches!(entry.id, FaultId::Lie(FalseStatement::Metadata(_)));
+        let is_of_metadata = matches!(entry.id, FaultId::Tamper(FalseStatement::Metadata(_)));
         for place in &functions {
-            let answer = if is_of_metadata { told_alone(entry, place) } else { entry.answer.as_str() };
-            all.push(Told { entry, place, answer });
+            let answer =
+                if is_of_metadata { answer_to_one_function(entry, place) } else { entry.answer.as_str() };
+            all.push(TamperCase { entry, place, answer });
         }
         if is_of_metadata && functions.len() > 1 {
-            all.push(Told { entry, place: "ES9+", answer: &entry.answer });
+            all.push(TamperCase { entry, place: "ES9+", answer: &entry.answer });
         }
     }
     all
 }
 
-/// The expected answer to a metadata lie in only one function. If the lie is a policy rule in
+/// The expected answer to false metadata in only one function. If the metadata has a false policy rule in
 /// AuthenticateClient, the LPA refuses it at once. Otherwise the LPA finds that the metadata of
 /// AuthenticateClient and of the package differ.
-fn told_alone(entry: &'static Entry, place: &str) -> &'static str {
+fn answer_to_one_function(entry: &'static Entry, place: &str) -> &'static str {
     match entry.answer.starts_with("ppr") && place.ends_with("AuthenticateClient") {
         true => &entry.answer,
         false => "metadata-mismatch(4)",
     }
 }
 
-impl Told {
+impl TamperCase {
     fn act(&self) -> FalseStatement {
         match self.entry.id {
-            FaultId::Lie(act) => act,
-            _ => panic!("the entry is not a lie"),
+            FaultId::Tamper(act) => act,
+            _ => panic!("the entry is not of the family tamper"),
         }
     }
 
@@ -75,7 +76,7 @@ impl Told {
         self.place.ends_with("CancelSession")
     }
 
-    /// True for a lie after the installation.
+    /// True if the message is sent after the installation.
     fn is_afterwards(&self) -> bool {
         self.place.ends_with("HandleNotification")
     }
@@ -95,13 +96,13 @@ fn refusals(run: &Consumer, ending: Option<&Ending>) -> String {
     said
 }
 
-/// Injects a lie and returns an error if the outcome is wrong.
-fn try_lie(told: &Told) -> Result<(), String> {
-    run("lies", BEGIN, async |simulation| {
-        let Told { entry, place, answer } = told;
+/// Injects the fault and returns an error if the outcome is wrong.
+fn try_case(case: &TamperCase) -> Result<(), String> {
+    run("tampering", BEGIN, async |simulation| {
+        let TamperCase { entry, place, answer } = case;
         let mut run = abroad(&simulation, &START).await;
-        let when = match told.act() {
-            // The lie happens once in each of the two functions.
+        let when = match case.act() {
+            // The fault happens once in each of the two functions.
             _ if *place == "ES9+" => "#1-2",
             // The first notification concerns the bootstrap profile.
             FalseStatement::Card(FalseCardStatement::NotificationDeleted) => "#2",
@@ -109,7 +110,7 @@ fn try_lie(told: &Told) -> Result<(), String> {
         };
         run.faults.install(format!("{}@{place}{when}", entry.name).parse().unwrap());
         run.events.take();
-        let consent = match told.is_of_cancelling() {
+        let consent = match case.is_of_cancelling() {
             true => Consent::Ask(Box::new(|_| Decision::Postpone)),
             false => Consent::Given,
         };
@@ -117,16 +118,16 @@ fn try_lie(told: &Told) -> Result<(), String> {
         let ending = run.move_to_local(&START.code, options).await;
         let said = refusals(&run, ending.as_ref());
         if run.faults.injected_count() == 0 {
-            return Err(format!("the lie was not injected: {said}"));
+            return Err(format!("the fault was not injected: {said}"));
         }
         if !said.contains(answer) {
             return Err(format!("no party answered {answer:?}: {said}"));
         }
         let truth = run.truth().await.map_err(|why| why.to_string())?;
         let is_installed = truth.has(START.local);
-        // After an unknown session, the device starts again without the lie.
-        let is_begun_again = answer.starts_with("8.10.1") && !told.is_of_cancelling();
-        if is_installed != (told.is_afterwards() || is_begun_again) {
+        // After an unknown session, the device starts again without the fault.
+        let is_begun_again = answer.starts_with("8.10.1") && !case.is_of_cancelling();
+        if is_installed != (case.is_afterwards() || is_begun_again) {
             return Err(format!("on the card: {:?}; {said}", truth.profiles));
         }
         if !is_installed && truth.installations > 0 {
@@ -138,7 +139,7 @@ fn try_lie(told: &Told) -> Result<(), String> {
         deliver(&mut run).await?;
         let truth = run.truth().await.map_err(|why| why.to_string())?;
         let mut wrong = truth.wrong(START.bootstrap, START.local);
-        if needs_a_reconciler(told.act()) {
+        if needs_a_reconciler(case.act()) {
             if wrong.is_empty() {
                 return Err("the reconciler has nothing to find".to_owned());
             }
@@ -162,9 +163,9 @@ fn try_lie(told: &Told) -> Result<(), String> {
 }
 
 #[test]
-fn every_lie_is_refused_with_the_answer_in_the_catalogue() {
+fn every_false_statement_is_refused_with_the_answer_in_the_catalogue() {
     let all = all();
-    assert!(lies().count() >= 40);
+    assert!(tamper_faults().count() >= 40);
     // A run in virtual time cannot be started inside another one.
     LazyLock::force(&START);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
@@ -173,14 +174,14 @@ fn every_lie_is_refused_with_the_answer_in_the_catalogue() {
             .chunks(all.len().div_ceil(threads))
             .map(|share| {
                 scope.spawn(move || {
-                    let tried = share.iter().map(|told| (told, try_lie(told)));
-                    tried.filter_map(|(told, result)| Some((told, result.err()?))).collect::<Vec<_>>()
+                    let tried = share.iter().map(|case| (case, try_case(case)));
+                    tried.filter_map(|(case, result)| Some((case, result.err()?))).collect::<Vec<_>>()
                 })
             })
             .collect();
         work.into_iter().flat_map(|work| work.join().unwrap()).collect()
     });
-    let told: String =
-        wrong.iter().map(|(told, why)| format!("{}@{}: {why}\n\n", told.entry.name, told.place)).collect();
-    assert!(wrong.is_empty(), "{} of {}:\n{told}", wrong.len(), all.len());
+    let failures: String =
+        wrong.iter().map(|(case, why)| format!("{}@{}: {why}\n\n", case.entry.name, case.place)).collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{failures}", wrong.len(), all.len());
 }

@@ -4,7 +4,7 @@
 //! `LANDFALL_PYSIM` names a checkout of pySim with its dependencies; osmo-auc-gen is searched in
 //! PATH (Debian: libosmocore-utils). A test without its program is ignored.
 
-#![allow(clippy::unwrap_used, reason = "this is test code, though clippy sees no test here")]
+#![allow(clippy::unwrap_used, reason = "clippy does not recognise this module as test code")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
