@@ -58,7 +58,7 @@ fn is_already_done(response: &ScriptResponse) -> bool {
 /// Returns true if the response to GET STATUS for one ISD-P shows the effect.
 fn shows(response: &ScriptResponse, visible_effect: VisibleEffect) -> bool {
     let Some(apdu) = response.last_apdu() else { return false };
-    if apdu.status == rsp::ota::script::StatusWord::NOT_FOUND {
+    if apdu.status == rsp::StatusWord::REFERENCED_DATA_NOT_FOUND {
         return visible_effect == VisibleEffect::IsGone;
     }
     if !apdu.status.is_success() {

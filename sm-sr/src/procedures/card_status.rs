@@ -2,7 +2,8 @@
 //! are those of open implementations.
 
 use rsp::{
-    ota::script::{ScriptResponse, StatusWord},
+    StatusWord,
+    ota::script::ScriptResponse,
     sgp02::status::{Refusal, Status},
 };
 
@@ -49,7 +50,7 @@ impl Answers {
 
     /// Returns true if the card has more response data for a command.
     pub(crate) fn has_more(&self, position: usize) -> bool {
-        self.commands.get(position).is_some_and(|(_, word)| *word == StatusWord::MORE)
+        self.commands.get(position).is_some_and(|(_, word)| *word == StatusWord::MORE_STATUS_AVAILABLE)
     }
 
     /// Returns the status word of the only command.
@@ -68,12 +69,14 @@ pub(crate) fn refusal(command: Command, word: StatusWord) -> Refusal {
             Command::Enable | Command::Disable | Command::Delete | Command::SetAttribute,
             StatusWord::CONDITIONS_NOT_SATISFIED,
         ) => Status::IccidInvalidTransition,
-        (Command::Enable | Command::Disable | Command::SetAttribute, StatusWord::NOT_FOUND) => {
-            Status::IsdPUnknown
-        }
-        (Command::EstablishKeySet, StatusWord::SECURITY_STATUS | StatusWord::INCORRECT_DATA) => {
-            Status::SmsrCertificateRefused
-        }
+        (
+            Command::Enable | Command::Disable | Command::SetAttribute,
+            StatusWord::REFERENCED_DATA_NOT_FOUND,
+        ) => Status::IsdPUnknown,
+        (
+            Command::EstablishKeySet,
+            StatusWord::SECURITY_STATUS_NOT_SATISFIED | StatusWord::INCORRECT_DATA,
+        ) => Status::SmsrCertificateRefused,
         _ => Status::IsdRExecutionError,
     };
     status.because(format!("the card answered {word}"))

@@ -1,8 +1,9 @@
 //! Deletion of profiles: SGP.02 sections 3.6, 3.10 and 4.1.1.4, 4.1.1.6.
 
 use rsp::{
+    StatusWord,
     ids::Iccid,
-    ota::script::{ScriptResponse, StatusWord},
+    ota::script::ScriptResponse,
     sgp02::{
         eis::{Pol2Action, ProfileInfo, ProfileState},
         es5,
@@ -93,7 +94,7 @@ pub(super) async fn answered(
         Ok(_) => Outcome::done(),
         // The card deleted the ISD-P without this server's knowledge, for example by POL1 or by an
         // earlier command whose response was lost.
-        Err(_) if answers.word() == Some(StatusWord::NOT_FOUND) => Outcome::with_warning(
+        Err(_) if answers.word() == Some(StatusWord::REFERENCED_DATA_NOT_FOUND) => Outcome::with_warning(
             Status::IsdPUnknown.because("the ISD-P had already been deleted on the card").about(iccid),
         ),
         Err(refusal) => return Ok(Outcome::refused(refusal).with_data(data)),

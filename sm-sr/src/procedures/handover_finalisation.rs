@@ -8,10 +8,11 @@
 
 use crypto::AesKey;
 use rsp::{
+    StatusWord,
     der::tlv,
     ids::Eid,
     ota::{
-        script::{Script, StatusWord},
+        script::Script,
         sms::Address,
         trigger::{SecurityParameters, SessionParameters, SessionTrigger},
     },

@@ -2,8 +2,9 @@
 //! bearer.
 
 use rsp::{
+    StatusWord,
     ids::{Aid, Eid},
-    ota::script::{Answer, Command, Form, ResponseApdu, ScriptResponse, StatusWord},
+    ota::script::{Answer, Command, Form, ResponseApdu, ScriptResponse},
     sgp02::{
         Octets,
         notification::{DefaultNotification, NotificationType},
