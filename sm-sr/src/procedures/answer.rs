@@ -15,7 +15,7 @@ use rsp::{
 use rsp_server::soap::Ticket;
 use world::Fault;
 
-use super::{Asker, Function, Interface, Operation};
+use super::{Caller, Function, Interface, Operation};
 use crate::{
     context::Context,
     es5::JobOutcome,
@@ -138,7 +138,7 @@ pub(crate) async fn answer(
     operation: &Operation,
     outcome: Outcome,
 ) -> Result<(), Fault> {
-    let Some(asker) = &operation.asker else { return Ok(()) };
+    let Some(caller) = &operation.caller else { return Ok(()) };
     let base = BaseResponse {
         processing_start: Some(operation.received),
         processing_end: Some(context.now),
@@ -146,12 +146,12 @@ pub(crate) async fn answer(
     };
     let eis = match (&operation.function, card) {
         (Function::AuditEis(iccids), Some(card)) if outcome.is_success() => {
-            Some(audited_eis(card, asker, iccids))
+            Some(audited_eis(card, caller, iccids))
         }
         _ => None,
     };
-    let (data, ticket) = (outcome.data, &asker.ticket);
-    match (asker.interface, &operation.function) {
+    let (data, ticket) = (outcome.data, &caller.ticket);
+    match (caller.interface, &operation.function) {
         (Interface::Es3, Function::CreateIsdP { .. }) => {
             let response =
                 es3::CreateIsdpResponse { base, isd_p_aid: outcome.isd_p, euicc_response_data: data };
@@ -215,10 +215,10 @@ pub(super) fn octets_of(response: &ScriptResponse) -> Octets {
 }
 
 /// Returns the EIS for the caller after the audit.
-fn audited_eis(card: &Card, asker: &Asker, iccids: &[Iccid]) -> Eis {
-    let why = match asker.interface {
+fn audited_eis(card: &Card, caller: &Caller, iccids: &[Iccid]) -> Eis {
+    let why = match caller.interface {
         Interface::Es3 => Disclosure::AuditEisToSmDp,
         Interface::Es4 => Disclosure::AuditEisToOperator,
     };
-    visibility::visible_eis(&card.eis, Vec::new(), asker.id(), why, iccids)
+    visibility::visible_eis(&card.eis, Vec::new(), caller.id(), why, iccids)
 }

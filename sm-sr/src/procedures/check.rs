@@ -77,8 +77,8 @@ pub(super) fn own_profile<'c>(
     operation: &Operation,
     iccid: Iccid,
 ) -> Result<&'c ProfileInfo, Refusal> {
-    match &operation.asker {
-        Some(asker) => profile_of(card, asker.by(), iccid),
+    match &operation.caller {
+        Some(caller) => profile_of(card, caller.requester(), iccid),
         None => existing_profile(card, iccid),
     }
 }

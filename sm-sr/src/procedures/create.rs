@@ -64,7 +64,7 @@ pub(super) fn start(
         fallback_attribute: false,
         subscription_address: SubscriptionAddress::default(),
         state: ProfileState::Created,
-        smdp_id: operation.asker_id().cloned(),
+        smdp_id: operation.caller_id().cloned(),
         profile_type: None,
         allocated_memory: memory,
         free_memory: None,

@@ -14,7 +14,7 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    Asker, CardScript, Function, MasterDeleteToken, Operation, Started,
+    Caller, CardScript, Function, MasterDeleteToken, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check, single_command,
@@ -119,7 +119,7 @@ async fn removed(
         operation.eid,
         &profile,
         ProfileChange::Deleted,
-        operation.asker.as_ref().map(Asker::by),
+        operation.caller.as_ref().map(Caller::requester),
     )
     .await
 }

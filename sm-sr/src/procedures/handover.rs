@@ -43,8 +43,8 @@ pub(super) async fn start(
     operation: &Operation,
     target: &Oid,
 ) -> Result<Started, Rejection> {
-    let is_operators = |asker: &Oid| card.eis.profile_info.iter().any(|profile| profile.mno_id == *asker);
-    if !operation.asker_id().is_some_and(is_operators) {
+    let is_operators = |caller: &Oid| card.eis.profile_info.iter().any(|profile| profile.mno_id == *caller);
+    if !operation.caller_id().is_some_and(is_operators) {
         // req: SGP.02-5.6-SmsrChange-Caller
         return Err(Status::EidNotAllowed
             .because("only an operator with a profile on the card can hand it over")
@@ -215,7 +215,7 @@ pub(super) async fn answered(
             let status = response.base.function_execution_status.clone();
             let done = audit::CompletedOperation {
                 what: OperationType::ESTABLISH_ISDR_KEYSET,
-                requester: operation.asker_id(),
+                requester: operation.caller_id(),
                 status: &status,
                 isd_p: None,
                 iccid: None,

@@ -48,7 +48,7 @@ use rsp_server::soap::{Answer, Call, Decision};
 use world::Fault;
 
 pub(crate) use crate::state::Requester;
-pub use crate::state::{Asker, AtCard, Function, Interface, MasterDeleteToken, Operation, Purpose, Step};
+pub use crate::state::{AtCard, Caller, Function, Interface, MasterDeleteToken, Operation, Purpose, Step};
 pub(crate) use answer::Outcome;
 pub(crate) use continuation::resumed;
 pub(crate) use dispatch::{advance, job_ended, notified, run_deadline, submit};
@@ -113,8 +113,8 @@ pub(crate) async fn take_in<R>(
 ) -> Decision<Answer<R>> {
     let asked = base.validity_period.map(Duration::from_secs);
     let expires = context.now.plus(context.config.validity(asked));
-    let asker = Asker { interface, ticket: call.ticket() };
-    submit(context, eid, function, Some(asker), expires).await?;
+    let caller = Caller { interface, ticket: call.ticket() };
+    submit(context, eid, function, Some(caller), expires).await?;
     Ok(Answer::Later)
 }
 
@@ -154,17 +154,17 @@ impl Function {
 
 impl Operation {
     /// Returns the OID of the caller; `None` for a function that the SM-SR started itself.
-    pub(crate) fn asker_id(&self) -> Option<&Oid> {
-        self.asker.as_ref().map(Asker::id)
+    pub(crate) fn caller_id(&self) -> Option<&Oid> {
+        self.caller.as_ref().map(Caller::id)
     }
 
     /// Returns the caller if its response tells it about changes of this profile. Over ES4 that is
     /// the operator, for each of its profiles. Over ES3 it is the SM-DP, for the profile named in
     /// the call only, because its other profiles on the card may belong to other operators.
     pub(crate) fn answers_for(&self, profile: &ProfileInfo) -> Option<Requester<'_>> {
-        let asker = self.asker.as_ref()?;
-        let is_told = asker.interface == Interface::Es4 || self.function.iccid() == Some(profile.iccid);
-        is_told.then(|| asker.by())
+        let caller = self.caller.as_ref()?;
+        let is_told = caller.interface == Interface::Es4 || self.function.iccid() == Some(profile.iccid);
+        is_told.then(|| caller.requester())
     }
 
     /// Returns true if the card may have changed without answering, so that an audit is needed.

@@ -7,7 +7,7 @@ use rsp::{
 };
 use world::Fault;
 
-use super::{Asker, Function, Operation, Step, answer, answer::Outcome};
+use super::{Caller, Function, Operation, Step, answer, answer::Outcome};
 use crate::{
     audit::{self, CompletedOperation},
     context::Context,
@@ -20,11 +20,11 @@ pub(crate) async fn enqueue(
     context: &mut Context<'_, '_>,
     eid: Eid,
     function: Function,
-    asker: Option<Asker>,
+    caller: Option<Caller>,
     expires: Timestamp,
 ) -> Result<(), Fault> {
     let mut operation =
-        Operation { eid, number: 0, function, asker, received: context.now, expires, step: Step::Waiting };
+        Operation { eid, number: 0, function, caller, received: context.now, expires, step: Step::Waiting };
     let Some(mut card) = context.card(eid).await? else {
         return answer::answer(context, None, &operation, Outcome::refused(not_managed(eid))).await;
     };
@@ -48,7 +48,7 @@ pub(crate) async fn enqueue_own(
     function: Function,
 ) -> Result<(), Fault> {
     let waiting = operations(context, eid).await?;
-    let is_it = |operation: &Operation| operation.asker.is_none() && operation.function == function;
+    let is_it = |operation: &Operation| operation.caller.is_none() && operation.function == function;
     if waiting.iter().any(|operation| is_it(operation) && matches!(operation.step, Step::Waiting)) {
         return Ok(());
     }
@@ -58,7 +58,7 @@ pub(crate) async fn enqueue_own(
 
 /// Schedules a retry of a failed function of the SM-SR itself, because no caller would repeat it.
 fn schedule_retry(context: &mut Context<'_, '_>, operation: &Operation) -> Result<(), Fault> {
-    if operation.asker.is_some() || !operation.function.is_own() {
+    if operation.caller.is_some() || !operation.function.is_own() {
         return Ok(());
     }
     let at = context.now.plus(context.config.own_function_again);
@@ -75,7 +75,7 @@ fn cannot_wait(context: &Context<'_, '_>, operation: &Operation, waiting: &[Oper
         return Some(handed_over());
     }
     let is_full = waiting.len() >= context.config.longest_queue;
-    (is_full && operation.asker.is_some()).then(|| {
+    (is_full && operation.caller.is_some()).then(|| {
         Status::EuiccUnavailable.because(format!("{} functions already wait for this card", waiting.len()))
     })
 }
@@ -118,7 +118,7 @@ pub(crate) async fn end(
         });
         let done = CompletedOperation {
             what,
-            requester: operation.asker_id(),
+            requester: operation.caller_id(),
             status: &outcome.status(),
             isd_p: isd_p.as_ref(),
             iccid: operation.function.iccid(),
@@ -147,7 +147,7 @@ fn reserve(
         Function::CreateIsdP { more_to_do, .. } | Function::SendData { more_to_do, .. } => *more_to_do,
         _ => false,
     };
-    match operation.asker_id() {
+    match operation.caller_id() {
         Some(by) if more_to_do && outcome.is_success() => {
             let until = context.now.plus(context.config.hold_time);
             context.set_deadline(until, &Deadline::Reservation(operation.eid))?;

@@ -100,7 +100,7 @@ pub(super) fn answered(card: &mut Card, operation: &Operation, response: &Script
         let done = response.apdus().filter(|apdu| apdu.status.is_success()).count();
         let script = script_of(data.as_slice()).ok().filter(|script| script.commands.len() == done);
         let named = script.and_then(|script| {
-            for_key_establishment(card, operation.asker_id(), sd_aid, &script).ok().flatten()
+            for_key_establishment(card, operation.caller_id(), sd_aid, &script).ok().flatten()
         });
         card.personalised = named;
     }
