@@ -212,7 +212,7 @@ async fn conclude(
         Some(refusal) => BaseResponse::with_warning(refusal),
     };
     let done = audit::CompletedOperation {
-        what: OperationType::FINALISE_ISDR_HANDOVER,
+        kind: OperationType::FINALISE_ISDR_HANDOVER,
         requester: None,
         status: &base.function_execution_status,
         isd_p: None,

@@ -7,8 +7,8 @@
 //! and a deadline (`run_deadline`). Messages that a step sends go into the outboxes in the same
 //! transaction, so a restart between two steps loses nothing.
 //!
-//! `queue` keeps the order of the functions. The files above it execute one function each, and
-//! `dispatch` on top begins the next function and passes events on. The data types are in
+//! `queue` keeps the order of the functions. Each of the other files executes one function, and
+//! `dispatch` begins the next function and passes events to the functions. The data types are in
 //! [`state`](crate::state).
 
 mod answer;
@@ -71,6 +71,13 @@ pub(crate) enum Started {
     Step(Step),
 }
 
+impl Started {
+    /// Starts a function with one command for the ISD-R.
+    fn one_command(apdu: Vec<u8>, effect: Effect) -> Self {
+        Self::AtCard(CardScript::isd_r(single_command(apdu), effect))
+    }
+}
+
 /// A script for the card.
 pub(crate) struct CardScript {
     pub(crate) target: Aid,
@@ -103,7 +110,7 @@ impl Purpose {
 }
 
 /// Accepts a function of a call. The response is sent later by the ticket of the call.
-pub(crate) async fn take_in<R>(
+pub(crate) async fn accept<R>(
     context: &mut Context<'_, '_>,
     call: &Call,
     interface: Interface,
@@ -111,8 +118,8 @@ pub(crate) async fn take_in<R>(
     eid: Eid,
     function: Function,
 ) -> Decision<Answer<R>> {
-    let asked = base.validity_period.map(Duration::from_secs);
-    let expires = context.now.plus(context.config.validity(asked));
+    let requested = base.validity_period.map(Duration::from_secs);
+    let expires = context.now.plus(context.config.validity(requested));
     let caller = Caller { interface, ticket: call.ticket() };
     submit(context, eid, function, Some(caller), expires).await?;
     Ok(Answer::Later)
@@ -158,13 +165,14 @@ impl Operation {
         self.caller.as_ref().map(Caller::id)
     }
 
-    /// Returns the caller if its response tells it about changes of this profile. Over ES4 that is
-    /// the operator, for each of its profiles. Over ES3 it is the SM-DP, for the profile named in
-    /// the call only, because its other profiles on the card may belong to other operators.
+    /// Returns the caller if its response reports changes of this profile, so that it needs no
+    /// notification of them. An operator (ES4) learns of changes of all its profiles from the
+    /// response. An SM-DP (ES3) learns only of changes of the profile named in the call, because its
+    /// other profiles on the card may belong to other operators.
     pub(crate) fn answers_for(&self, profile: &ProfileInfo) -> Option<Requester<'_>> {
         let caller = self.caller.as_ref()?;
-        let is_told = caller.interface == Interface::Es4 || self.function.iccid() == Some(profile.iccid);
-        is_told.then(|| caller.requester())
+        let is_informed = caller.interface == Interface::Es4 || self.function.iccid() == Some(profile.iccid);
+        is_informed.then(|| caller.requester())
     }
 
     /// Returns true if the card may have changed without answering, so that an audit is needed.

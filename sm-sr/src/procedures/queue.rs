@@ -14,8 +14,8 @@ use crate::{
     records::{Card, Deadline, OPERATIONS, Reservation, of_card},
 };
 
-/// Puts a function into the queue, without beginning it. A refusal is sent as the function's
-/// response.
+/// Puts a function into the queue; [`advance`](super::advance) begins it. A refusal is sent as the
+/// response to the function.
 pub(crate) async fn enqueue(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -40,16 +40,16 @@ pub(crate) async fn enqueue(
     context.set_deadline(operation.expires, &operation.deadline())
 }
 
-/// Puts a function of the SM-SR itself into the queue, without beginning it. Does nothing if the
-/// same function waits already.
+/// Puts a function of the SM-SR itself into the queue; [`advance`](super::advance) begins it. Does
+/// nothing if the same function waits already.
 pub(crate) async fn enqueue_own(
     context: &mut Context<'_, '_>,
     eid: Eid,
     function: Function,
 ) -> Result<(), Fault> {
     let waiting = operations(context, eid).await?;
-    let is_it = |operation: &Operation| operation.caller.is_none() && operation.function == function;
-    if waiting.iter().any(|operation| is_it(operation) && matches!(operation.step, Step::Waiting)) {
+    let is_same = |operation: &Operation| operation.caller.is_none() && operation.function == function;
+    if waiting.iter().any(|operation| is_same(operation) && matches!(operation.step, Step::Waiting)) {
         return Ok(());
     }
     let until = context.now.plus(context.config.own_function_time);
@@ -67,8 +67,8 @@ fn schedule_retry(context: &mut Context<'_, '_>, operation: &Operation) -> Resul
 }
 
 /// Returns the refusal for a function that cannot be queued: during a handover no function is
-/// accepted, and the queue has a maximum length. Functions of the SM-SR itself do not count against
-/// the caller's limit: at most one of each kind waits for each profile and for the card.
+/// accepted, and the queue has a maximum length. A function of the SM-SR itself is accepted by a
+/// full queue, because at most one of each kind waits for each profile and for the card.
 // req: SGP.02-5.5-Queue
 fn cannot_wait(context: &Context<'_, '_>, operation: &Operation, waiting: &[Operation]) -> Option<Refusal> {
     if waiting.iter().any(|operation| matches!(operation.step, Step::HandingOver(_))) {
@@ -111,13 +111,13 @@ pub(crate) async fn end(
     operation: Operation,
     outcome: Outcome,
 ) -> Result<(), Fault> {
-    if let Some(what) = operation.function.audited_as() {
+    if let Some(kind) = operation.function.audited_as() {
         let isd_p = outcome.isd_p.clone().or_else(|| {
             let profile = operation.function.iccid().and_then(|iccid| card.profile(iccid));
             profile.map(|profile| profile.isd_p_aid.clone())
         });
         let done = CompletedOperation {
-            what,
+            kind,
             requester: operation.caller_id(),
             status: &outcome.status(),
             isd_p: isd_p.as_ref(),
@@ -135,8 +135,9 @@ pub(crate) async fn end(
     answer::answer(context, Some(&card), &operation, outcome).await
 }
 
-/// Gives a caller that set MoreToDo exclusive use of the card for a while, because the ISD-R
-/// discards an incomplete key set when other functions intervene.
+/// Gives a caller that set MoreToDo exclusive use of the card for
+/// [`HOLD_TIME`](crate::config::HOLD_TIME): the ISD-R discards an incomplete key set when it executes
+/// another function in between.
 fn reserve(
     context: &mut Context<'_, '_>,
     card: &mut Card,
