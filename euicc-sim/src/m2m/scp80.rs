@@ -40,10 +40,10 @@ pub(super) fn short_message(
     let originator = message.originator;
     let reassembler = &mut context.volatile.cat.toolkit.messages.reassembler;
     match reassembler.accept(&originator, message.user_data).map_err(|_| StatusWord::INCORRECT_DATA)? {
-        Accepted::Waiting { .. } | Accepted::Doubled => Ok(Vec::new()),
+        Accepted::Waiting { .. } | Accepted::Duplicate => Ok(Vec::new()),
         Accepted::Whole(PacketKind::Command, octets) => command(context, &originator, &octets, handlers),
         // There is no application for other messages.
-        Accepted::Whole(PacketKind::Response, _) | Accepted::Foreign => {
+        Accepted::Whole(PacketKind::Response, _) | Accepted::Unsecured => {
             Err(StatusWord::FUNCTION_NOT_SUPPORTED)
         }
     }
