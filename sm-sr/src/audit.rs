@@ -1,6 +1,6 @@
 //! The audit trail: SGP.02 section 5.1.1.3.12. It records the operations on a card, with requester
 //! and result, and the notifications of the card. The latest
-//! [`LONGEST_TRAIL`](crate::config::LONGEST_TRAIL) records are kept.
+//! [`MAX_TRAIL_RECORDS`](crate::config::MAX_TRAIL_RECORDS) records are kept.
 
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
@@ -94,7 +94,7 @@ pub(crate) fn append(
     record: &AuditTrailRecord,
 ) -> Result<(), Fault> {
     context.tx.put(&AUDIT, &numbered(card.eid(), card.next_record), record)?;
-    if let Some(too_old) = card.next_record.checked_sub(context.config.longest_trail) {
+    if let Some(too_old) = card.next_record.checked_sub(context.config.max_trail_records) {
         context.tx.delete(&AUDIT, &numbered(card.eid(), too_old));
     }
     card.next_record = card.next_record.saturating_add(1);

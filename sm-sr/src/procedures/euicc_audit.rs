@@ -66,8 +66,8 @@ fn audit_script(more: usize) -> CardScript {
     CardScript::isd_r(Script::of_apdus(apdus), Effect::Audit)
 }
 
-/// Returns a script with more commands if the card has more ISD-Ps than the script asked for, which
-/// means more than its EIS has. The audit starts again from the first ISD-P.
+/// Returns a script with more commands if the card has not returned all its ISD-Ps. Such a card has
+/// more ISD-Ps than its EIS. The audit starts again from the first ISD-P.
 pub(super) fn extended_script(response: &ScriptResponse) -> Option<CardScript> {
     let answers = Answers::of(response);
     let last = answers.commands.len().checked_sub(1)?;

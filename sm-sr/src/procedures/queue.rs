@@ -61,7 +61,7 @@ fn schedule_retry(context: &mut Context<'_, '_>, operation: &Operation) -> Resul
     if operation.caller.is_some() || !operation.function.is_own() {
         return Ok(());
     }
-    let at = context.now.plus(context.config.own_function_again);
+    let at = context.now.plus(context.config.own_function_retry_delay);
     let again = Deadline::Again { eid: operation.eid, function: operation.function.clone() };
     context.set_deadline(at, &again)
 }
@@ -74,7 +74,7 @@ fn cannot_wait(context: &Context<'_, '_>, operation: &Operation, waiting: &[Oper
     if waiting.iter().any(|operation| matches!(operation.step, Step::HandingOver(_))) {
         return Some(handed_over());
     }
-    let is_full = waiting.len() >= context.config.longest_queue;
+    let is_full = waiting.len() >= context.config.max_queue_length;
     (is_full && operation.caller.is_some()).then(|| {
         Status::EuiccUnavailable.because(format!("{} functions already wait for this card", waiting.len()))
     })
@@ -136,7 +136,7 @@ pub(crate) async fn end(
 }
 
 /// Gives a caller that set MoreToDo exclusive use of the card for
-/// [`HOLD_TIME`](crate::config::HOLD_TIME): the ISD-R discards an incomplete key set when it executes
+/// [`RESERVATION_TIME`](crate::config::RESERVATION_TIME): the ISD-R discards an incomplete key set when it executes
 /// another function in between.
 fn reserve(
     context: &mut Context<'_, '_>,
@@ -150,7 +150,7 @@ fn reserve(
     };
     match operation.caller_id() {
         Some(by) if more_to_do && outcome.is_success() => {
-            let until = context.now.plus(context.config.hold_time);
+            let until = context.now.plus(context.config.reservation_time);
             context.set_deadline(until, &Deadline::Reservation(operation.eid))?;
             card.reservation = Some(Reservation { by: by.clone(), until });
         }

@@ -20,7 +20,7 @@ use super::{
     answer::{self, Outcome},
     personalisation,
 };
-use crate::{config::LONGEST_SCRIPT, es5::Effect, records::Card};
+use crate::{config::MAX_SCRIPT_OCTETS, es5::Effect, records::Card};
 
 pub(super) fn start(
     card: &Card,
@@ -30,9 +30,9 @@ pub(super) fn start(
     more_to_do: bool,
 ) -> Result<Started, Rejection> {
     // req: SGP.02-5.4-SendData-Size
-    if data.0.len() > LONGEST_SCRIPT {
+    if data.0.len() > MAX_SCRIPT_OCTETS {
         return Err(Status::FormatInvalid
-            .because(format!("Data has {} octets, the maximum is {LONGEST_SCRIPT}", data.0.len()))
+            .because(format!("Data has {} octets, the maximum is {MAX_SCRIPT_OCTETS}", data.0.len()))
             .into());
     }
     // req: SGP.02-5.4-SendData-Script

@@ -232,7 +232,7 @@ pub(crate) async fn receipt_received(
         context.tx.delete(&PREPARED, &key);
     }
     takeover.awaits = Awaits::Finalised(finalisation);
-    handover_finalisation::send_orders(context, card, takeover).await
+    handover_finalisation::send_commands(context, card, takeover).await
 }
 
 /// Derives the key set that the card has created with this SM-SR, and verifies the receipt.
@@ -276,7 +276,7 @@ fn own_card(context: &Context<'_, '_>, takeover: &Takeover, set: KeySet) -> Card
 /// Copies the audit trail that came with the card, up to the maximum length.
 fn adopt_trail(context: &mut Context<'_, '_>, card: &mut Card, eis: &Eis) -> Result<(), Fault> {
     let records = eis.audit_trail.as_ref().map(|trail| trail.record.as_slice()).unwrap_or_default();
-    let longest = usize::try_from(context.config.longest_trail).unwrap_or(usize::MAX);
+    let longest = usize::try_from(context.config.max_trail_records).unwrap_or(usize::MAX);
     for record in records.iter().skip(records.len().saturating_sub(longest)) {
         audit::append(context, card, record)?;
     }
@@ -306,7 +306,7 @@ pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
             abort(context, &takeover, base).await
         }
         Awaits::Finalised(HandoverFinalisation { attempts: 1.., .. }) => {
-            handover_finalisation::again(context, takeover).await
+            handover_finalisation::retry(context, takeover).await
         }
         Awaits::Finalised(_) => {
             let why =

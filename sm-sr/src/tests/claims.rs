@@ -23,7 +23,7 @@ use super::{
 use crate::{
     es5::JobOutcome,
     records::{ADDRESSES, PeerRole, TAKEOVERS},
-    state::takeover::{Awaits, Order},
+    state::takeover::{Awaits, FinalisationCommand},
 };
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn a_failed_deletion_of_old_keys_is_retried_another_day() {
     let job = second.card_answers(&[(&[], OK), (&[], 0x6985)]).await;
     assert_eq!(apdus(&job)[1..], [DELETE_OTHER_KEYS]);
     assert!(second.jobs().await.is_empty());
-    // Only the order that the card refused is repeated.
+    // Only the command that the card refused is repeated.
     second.advance(A_DAY).await;
     let job = second.card_answers(&[(&[0], OK)]).await;
     assert_eq!(apdus(&job), [DELETE_OTHER_KEYS]);
@@ -182,9 +182,11 @@ async fn old_keys_are_deleted_even_if_the_new_address_is_refused() {
     let status = operator_response(&first).base.function_execution_status;
     assert_eq!(status.status, ExecutionStatus::ExecutedWithWarning);
     assert!(
-        status.to_string().contains("ordered to store the address of its new SM-SR, the card answered 6A80")
+        status
+            .to_string()
+            .contains("the card answered 6A80 to the command to store the address of its new SM-SR")
     );
-    // The order with the address is repeated for a month.
+    // The command with the address is repeated for a month.
     for _ in 1..crate::config::MAX_FINALISATION_ATTEMPTS {
         second.advance(A_DAY).await;
         let job = second.card_answers(&[(&[], 0x6A80)]).await;
@@ -193,20 +195,27 @@ async fn old_keys_are_deleted_even_if_the_new_address_is_refused() {
     second.advance(A_DAY).await;
     assert!(second.jobs().await.is_empty());
     assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
-    assert_eq!(second.card().await.undone, [Order::Address], "the abandoned order is recorded");
+    assert_eq!(
+        second.card().await.undone,
+        [FinalisationCommand::StoreAddress],
+        "the abandoned command is recorded"
+    );
 }
 
 #[tokio::test]
-async fn an_order_that_does_not_apply_any_more_is_dropped() {
+async fn a_command_that_does_not_apply_any_more_is_dropped() {
     let (first, second) = taken_over().await;
     second.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
     run_both(&first, &second).await;
-    assert_eq!(second.card().await.undone, [Order::Address, Order::Forget]);
+    assert_eq!(
+        second.card().await.undone,
+        [FinalisationCommand::StoreAddress, FinalisationCommand::DeleteOtherKeys]
+    );
     let key = eid().to_string();
     let mut takeover = Tx::begin(second.records()).get(&TAKEOVERS, &key).await.unwrap().unwrap();
     let Awaits::Finalised(finalisation) = &mut takeover.awaits else { panic!() };
-    // An order for a key that does not exist.
-    finalisation.failed.insert(0, Order::TakePsk);
+    // A command for a key that does not exist.
+    finalisation.failed.insert(0, FinalisationCommand::StorePsk);
     world::transact(second.records(), |tx| {
         let put = tx.put(&TAKEOVERS, &key, &takeover);
         Box::pin(async { put })

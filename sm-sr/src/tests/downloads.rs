@@ -22,7 +22,7 @@ use super::{
     },
 };
 use crate::{
-    config::LONGEST_SCRIPT,
+    config::MAX_SCRIPT_OCTETS,
     es5::{CardRefusal, Effect, JobOutcome},
 };
 use ProfileState::{Created, Disabled};
@@ -209,7 +209,7 @@ async fn a_failed_clean_up_is_retried_the_next_day() {
 async fn a_clean_up_is_accepted_by_a_full_queue() {
     let testbed = new_testbed().await;
     created(&testbed).await;
-    for _ in 0..crate::config::LONGEST_QUEUE {
+    for _ in 0..crate::config::MAX_QUEUE_LENGTH {
         let request = es4::AuditEisRequest {
             base: BaseRequest { validity_period: Some(49 * 3600), ..BaseRequest::new("") },
             eid: eid(),
@@ -290,12 +290,12 @@ async fn the_size_of_a_script_is_limited() {
     let script = |octets: usize| {
         [vec![0x86, 0x83], (octets - 5).to_be_bytes()[5..].to_vec(), vec![0; octets - 5]].concat()
     };
-    send(&testbed, SM_DP, isd_p(2), script(LONGEST_SCRIPT + 1), true).await;
+    send(&testbed, SM_DP, isd_p(2), script(MAX_SCRIPT_OCTETS + 1), true).await;
     let answer: es3::SendDataResponse = testbed.received_only(SM_DP);
     assert_eq!(codes(&answer), ("1.3.1".into(), "2.1".into()));
     let status = answer.base.function_execution_status.to_string();
     assert!(status.ends_with("Data has 524289 octets, the maximum is 524288"), "{status}");
-    send(&testbed, SM_DP, isd_p(2), script(LONGEST_SCRIPT), true).await;
+    send(&testbed, SM_DP, isd_p(2), script(MAX_SCRIPT_OCTETS), true).await;
     // A script of the maximum size would be sent to the card if the card supported more than short
     // messages.
     let answer: es3::SendDataResponse = testbed.received_only(SM_DP);

@@ -7,7 +7,7 @@ use super::testbed::{
     BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, SM_DP, Testbed, codes, eid, iccid, response_message,
 };
 use crate::{
-    config::{LONGEST_QUEUE, LONGEST_TRAIL},
+    config::{MAX_QUEUE_LENGTH, MAX_TRAIL_RECORDS},
     es5::JobOutcome,
     records::{ADDRESSES, CARDS, Card},
 };
@@ -127,7 +127,7 @@ async fn a_card_with_the_number_of_another_is_refused() {
 #[tokio::test]
 async fn the_length_of_the_queue_is_limited() {
     let testbed = new_testbed().await;
-    for _ in 0..LONGEST_QUEUE {
+    for _ in 0..MAX_QUEUE_LENGTH {
         audit(&testbed).await;
     }
     assert!(testbed.received().is_empty());
@@ -141,7 +141,7 @@ async fn the_length_of_the_queue_is_limited() {
         audit(&testbed).await;
         assert!(testbed.received().is_empty());
     }
-    assert_eq!(testbed.server().operations(eid()).await.unwrap().len(), LONGEST_QUEUE);
+    assert_eq!(testbed.server().operations(eid()).await.unwrap().len(), MAX_QUEUE_LENGTH);
 }
 
 async fn audit(testbed: &Testbed) {
@@ -154,7 +154,7 @@ async fn the_audit_trail_is_limited_to_the_latest_records() {
     let testbed = new_testbed().await;
     delete_unknown_profile(&testbed).await;
     let mut card = testbed.card().await;
-    card.next_record = LONGEST_TRAIL;
+    card.next_record = MAX_TRAIL_RECORDS;
     testbed.replace_card(&card).await;
     let count = async || testbed.server().audit_trail(eid()).await.unwrap().len();
     delete_unknown_profile(&testbed).await;

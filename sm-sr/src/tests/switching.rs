@@ -520,7 +520,7 @@ async fn functions_are_executed_one_at_a_time_in_order() {
 #[tokio::test]
 async fn the_length_of_the_queue_is_limited() {
     let testbed = new_testbed().await;
-    for _ in 0..crate::config::LONGEST_QUEUE {
+    for _ in 0..crate::config::MAX_QUEUE_LENGTH {
         enable(&testbed, OTHER_OPERATOR, 2).await;
     }
     assert!(testbed.received().is_empty());
