@@ -135,9 +135,9 @@ async fn a_refused_create_isdp_leaves_the_eis_unchanged() {
     testbed.call::<es3::CreateIsdp>(SM_DP, too_large).await;
     assert_eq!(codes(&testbed.received_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "4.8".into()));
     // Refusals of the card.
-    for (word, subject, reason) in [(0x6A84, "8.1", "4.8"), (0x6A88, "8.4", "4.2")] {
+    for (status_word, subject, reason) in [(0x6A84, "8.1", "4.8"), (0x6A88, "8.4", "4.2")] {
         create(&testbed, SM_DP, 2, true).await;
-        testbed.card_answers(&[(&[], word)]).await;
+        testbed.card_answers(&[(&[], status_word)]).await;
         let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
         assert_eq!(codes(&answer), (subject.into(), reason.into()));
         // The ISD-P of the failed command.

@@ -389,7 +389,7 @@ async fn a_lost_response_after_the_receipt_does_not_keep_the_card_at_the_first_s
     let status = operator_response(&first).base.function_execution_status.status;
     assert_eq!(status, ExecutionStatus::Expired);
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
-    // The notification reports it nevertheless.
+    // The notification reports the change.
     first.lose_messages(SM_SR, false);
     first.clock.advance(Duration::from_secs(600));
     run_both(&first, &second).await;

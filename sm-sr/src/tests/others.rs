@@ -426,7 +426,7 @@ async fn an_audit_that_fails_changes_nothing() {
     for answers in broken {
         testbed.call::<es4::AuditEis>(OPERATOR, request.clone()).await;
         let answers: Vec<(&[u8], u16)> =
-            answers.iter().map(|(data, word)| (data.as_slice(), *word)).collect();
+            answers.iter().map(|(data, status_word)| (data.as_slice(), *status_word)).collect();
         testbed.card_answers(&answers).await;
         let answer: es4::AuditEisResponse = testbed.received_only(OPERATOR);
         assert_eq!(codes(&answer).1, "4.2");

@@ -201,15 +201,15 @@ async fn pol2_of_the_enabled_profile_prevents_another_from_being_enabled() {
 #[tokio::test]
 async fn a_refusal_of_the_card_is_returned_with_its_response() {
     let testbed = new_testbed().await;
-    for (word, subject, reason) in
+    for (status_word, subject, reason) in
         [(0x69E1, "8.2.2", "3.8"), (0x6985, "8.2.1", "3.5"), (0x6A88, "8.3.1", "3.9"), (0x6581, "8.4", "4.2")]
     {
         enable(&testbed, OTHER_OPERATOR, 2).await;
-        testbed.card_answers(&[(&[], word)]).await;
+        testbed.card_answers(&[(&[], status_word)]).await;
         let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
-        assert_eq!(codes(&answer), (subject.into(), reason.into()), "{word:04X}");
+        assert_eq!(codes(&answer), (subject.into(), reason.into()), "{status_word:04X}");
         let data = answer.euicc_response_data.unwrap();
-        assert!(data.to_string().ends_with(&format!("{word:04X}")));
+        assert!(data.to_string().ends_with(&format!("{status_word:04X}")));
     }
     assert_eq!(testbed.state(2).await, Some(Disabled));
 }
@@ -448,7 +448,7 @@ async fn a_fall_back_ends_the_function_in_progress() {
 // req: SGP.02-5.5-AutoDelete
 #[tokio::test]
 async fn pol2_deletes_a_disabled_profile() {
-    for word in [OK, 0x6A88] {
+    for status_word in [OK, 0x6A88] {
         let testbed = Testbed::new().await;
         let mut eis = testbed.eis();
         eis.profile_info[0].state = Disabled;
@@ -463,7 +463,7 @@ async fn pol2_deletes_a_disabled_profile() {
         testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
         testbed.card_accepts_confirmation(1, &[]).await;
         testbed.received();
-        let job = testbed.card_answers(&[(&[], word)]).await;
+        let job = testbed.card_answers(&[(&[], status_word)]).await;
         assert_eq!(job.effect, Effect::Delete(isd_p(2)));
         let notification: es4::HandleProfileDeletedNotification = testbed.received_only(OTHER_OPERATOR);
         assert_eq!(notification.iccid, iccid(2));

@@ -115,7 +115,7 @@ async fn a_confirmation_precedes_a_job_that_waits_for_its_response() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
     testbed.enqueue(enable(0x11)).await;
     testbed.run().await;
-    // It is executed, its response is lost, and the card notifies the new profile.
+    // The card executes the command, the response is lost, and the card notifies the new profile.
     let late = testbed.pass_to_card(&mut card, testbed.take_submitted());
     testbed.deliver_from(OTHER_NUMBER, &message(&notification(2, 1, EID))).await;
     let sent = testbed.take_submitted();

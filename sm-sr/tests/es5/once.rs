@@ -74,7 +74,7 @@ async fn a_session_is_not_given_a_script_that_was_sent_in_another() {
     testbed.enqueue(enable(0x11)).await;
     testbed.run().await;
     testbed.pass_to_card(&mut card, testbed.take_submitted());
-    // It is executed, and the session is interrupted during the response.
+    // The card executes the script, and the session is interrupted during the response.
     run(&mut card, &testbed.post("/es5", None).await);
     assert_eq!(testbed.session(&mut card, "/es5").await, 0, "its response may still come");
     testbed.advance(119).await;

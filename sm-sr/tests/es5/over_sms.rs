@@ -170,7 +170,7 @@ async fn an_audit_is_repeated_too_and_a_late_response_ends_it() {
     assert_eq!(testbed.take_submitted().len(), 1);
     testbed.advance(31).await;
     let audited = testbed.pass_to_card(&mut card, testbed.take_submitted());
-    // Then the first response deliver after all.
+    // Then the first response arrives.
     testbed.deliver_response(&late[0]).await;
     assert_eq!(testbed.reports().await, ["enable answered 9000"]);
     testbed.deliver_response(&audited[0]).await;
