@@ -176,7 +176,7 @@ impl AuthorisationRule {
     /// True if this line allows the policy rule with this bit for `operator`.
     pub(crate) fn allows(&self, rule: usize, operator: &OperatorId) -> bool {
         self.ppr_ids.contains(&rule)
-            && self.allowed_operators.iter().any(|allowed| allowed.to_wire().stands_for(operator))
+            && self.allowed_operators.iter().any(|allowed| allowed.to_wire().matches(operator))
     }
 
     fn to_wire(&self) -> ProfilePolicyAuthorisationRule {

@@ -1,6 +1,6 @@
-//! The audit trail: SGP.02 section 5.1.1.3.12. It records the operations on a card with requester
-//! and result, and the card's notifications, for the latest
-//! [`LONGEST_TRAIL`](crate::config::LONGEST_TRAIL) records.
+//! The audit trail: SGP.02 section 5.1.1.3.12. It records the operations on a card, with requester
+//! and result, and the notifications of the card. The latest
+//! [`MAX_TRAIL_RECORDS`](crate::config::MAX_TRAIL_RECORDS) records are kept.
 
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
@@ -10,21 +10,23 @@ use rsp::{
         notification::DefaultNotification,
     },
 };
-use world::Fault;
+use world::{Fault, Tx};
 
 use crate::{
     context::Context,
     records::{AUDIT, Card, numbered, of_card},
 };
 
-/// No source gives a value for this operation. The value continues the order of the others.
+/// SetEmergencyProfileAttribute. No source gives a value for this operation; 0A00 is the next free
+/// value after those of the schema.
 pub(crate) const SET_EMERGENCY_PROFILE_ATTRIBUTE: OperationType = OperationType(0x0A00);
-/// See [`SET_EMERGENCY_PROFILE_ATTRIBUTE`].
+/// UpdateConnectivityParameters. No source gives a value for this operation; 0B00 is the next free
+/// value.
 pub(crate) const UPDATE_CONNECTIVITY_PARAMETERS: OperationType = OperationType(0x0B00);
 
 /// A completed operation.
 pub(crate) struct CompletedOperation<'a> {
-    pub(crate) what: OperationType,
+    pub(crate) kind: OperationType,
     pub(crate) requester: Option<&'a Oid>,
     pub(crate) status: &'a FunctionExecutionStatus,
     pub(crate) isd_p: Option<&'a Aid>,
@@ -35,14 +37,14 @@ pub(crate) struct CompletedOperation<'a> {
 pub(crate) fn record_operation(
     context: &mut Context<'_, '_>,
     card: &mut Card,
-    record_operation: &CompletedOperation<'_>,
+    operation: &CompletedOperation<'_>,
 ) -> Result<(), Fault> {
     let record = AuditTrailRecord {
-        requester_id: record_operation.requester.cloned(),
-        operation_execution_status: Some(record_operation.status.clone()),
-        isd_p_aid: record_operation.isd_p.cloned(),
-        iccid: record_operation.iccid,
-        ..template(context, card, record_operation.what)
+        requester_id: operation.requester.cloned(),
+        operation_execution_status: Some(operation.status.clone()),
+        isd_p_aid: operation.isd_p.cloned(),
+        iccid: operation.iccid,
+        ..template(context, card, operation.kind)
     };
     append(context, card, &record)
 }
@@ -63,28 +65,18 @@ pub(crate) fn record_notification(
     append(context, card, &record)
 }
 
-/// Adds a record of the trail that came with a card that was taken over. The caller must store the
-/// card afterwards.
-pub(crate) fn record_foreign(
-    context: &mut Context<'_, '_>,
-    card: &mut Card,
-    record: &AuditTrailRecord,
-) -> Result<(), Fault> {
-    append(context, card, record)
-}
-
 /// Returns the audit trail of a card.
-pub(crate) async fn trail(context: &mut Context<'_, '_>, eid: Eid) -> Result<Vec<AuditTrailRecord>, Fault> {
-    let records = context.tx.list(&AUDIT, &of_card(eid)).await?;
+pub(crate) async fn trail(tx: &mut Tx<'_>, eid: Eid) -> Result<Vec<AuditTrailRecord>, Fault> {
+    let records = tx.list(&AUDIT, &of_card(eid)).await?;
     Ok(records.into_iter().map(|(_, record)| record).collect())
 }
 
-fn template(context: &Context<'_, '_>, card: &Card, what: OperationType) -> AuditTrailRecord {
+fn template(context: &Context<'_, '_>, card: &Card, kind: OperationType) -> AuditTrailRecord {
     AuditTrailRecord {
         eid: card.eid(),
         smsr_id: context.config.id.clone(),
         operation_date: context.now,
-        operation_type: what,
+        operation_type: kind,
         requester_id: None,
         operation_execution_status: None,
         isd_p_aid: None,
@@ -94,9 +86,15 @@ fn template(context: &Context<'_, '_>, card: &Card, what: OperationType) -> Audi
     }
 }
 
-fn append(context: &mut Context<'_, '_>, card: &mut Card, record: &AuditTrailRecord) -> Result<(), Fault> {
+/// Appends a record and deletes the oldest one if the trail is full. The caller must store the card
+/// afterwards.
+pub(crate) fn append(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    record: &AuditTrailRecord,
+) -> Result<(), Fault> {
     context.tx.put(&AUDIT, &numbered(card.eid(), card.next_record), record)?;
-    if let Some(too_old) = card.next_record.checked_sub(context.config.longest_trail) {
+    if let Some(too_old) = card.next_record.checked_sub(context.config.max_trail_records) {
         context.tx.delete(&AUDIT, &numbered(card.eid(), too_old));
     }
     card.next_record = card.next_record.saturating_add(1);

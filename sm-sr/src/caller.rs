@@ -9,11 +9,11 @@ use crate::{context::Context, records::PeerRole};
 pub(crate) async fn check_role(
     context: &mut Context<'_, '_>,
     caller: &Oid,
-    is_it: impl Fn(&PeerRole) -> bool,
+    is_allowed: impl Fn(&PeerRole) -> bool,
 ) -> Decision<()> {
     let peer = context.peer(caller).await?;
     match peer {
-        Some(peer) if is_it(&peer.role) => Ok(()),
+        Some(peer) if is_allowed(&peer.role) => Ok(()),
         // req: SGP.02-5.2-Requester
         Some(peer) => Err(Status::RequesterNotAllowed
             .because(format!("the caller is registered at this SM-SR as {}", peer.role.name()))

@@ -9,7 +9,7 @@ pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(24 * 3600);
 
 /// Maximum validity period. A longer one is reduced to this value, because other functions for the
 /// card wait until the function has ended.
-pub const LONGEST_VALIDITY: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const MAX_VALIDITY: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Time that an ISD-P can stay in state Created. After that the download has failed and the ISD-P
 /// is deleted.
@@ -19,23 +19,23 @@ pub const DOWNLOAD_TIME: Duration = Duration::from_secs(48 * 3600);
 pub const OWN_FUNCTION_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Delay before a failed function of this server is retried. The card may execute it on another
-/// day; shorter delays would load a network that others pay for.
-pub const OWN_FUNCTION_AGAIN: Duration = Duration::from_secs(24 * 3600);
+/// day; a shorter delay would cause traffic that others pay for.
+pub const OWN_FUNCTION_RETRY_DELAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Maximum number of audit trail records kept for a card; older ones are deleted. It covers years
 /// of ordinary use, and it limits the storage and the size of handovers for a card with an
 /// operation or a notification every minute.
-pub const LONGEST_TRAIL: u64 = 2000;
+pub const MAX_TRAIL_RECORDS: u64 = 2000;
 
-/// Maximum attempts, one a day, to execute a handover order that a card has not executed for its
-/// new SM-SR. An order that fails for a month is given up.
+/// Maximum attempts, one a day, to send a command of the handover finalisation that the card has not
+/// executed. A command that fails for a month is given up.
 pub const MAX_FINALISATION_ATTEMPTS: u32 = 30;
 
 /// Time for which a caller that set MoreToDo has exclusive use of the card after each function.
-pub const HOLD_TIME: Duration = Duration::from_secs(5 * 60);
+pub const RESERVATION_TIME: Duration = Duration::from_secs(5 * 60);
 
-/// Time for which delivery of a confirmation is attempted. A card that receives none rolls back by
-/// itself.
+/// Time for which the delivery of a confirmation is attempted. A card that receives no confirmation
+/// rolls back by itself.
 pub const CONFIRMATION_TIME: Duration = Duration::from_secs(3600);
 
 /// Time for which a prepared SM-SR waits for the handover of a card.
@@ -43,10 +43,10 @@ pub const PREPARED_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Maximum number of functions that wait for one card. A card executes one function at a time, so a
 /// longer queue means that a caller ignores failures.
-pub const LONGEST_QUEUE: usize = 64;
+pub const MAX_QUEUE_LENGTH: usize = 64;
 
 /// Maximum size of a SendData command script in octets.
-pub const LONGEST_SCRIPT: usize = 512 * 1024;
+pub const MAX_SCRIPT_OCTETS: usize = 512 * 1024;
 
 /// Configuration of an SM-SR. [`Config::new`] has every default.
 #[derive(Clone, Debug)]
@@ -57,24 +57,24 @@ pub struct Config {
     pub id: Oid,
     /// See [`DEFAULT_VALIDITY`].
     pub default_validity: Duration,
-    /// See [`LONGEST_VALIDITY`].
-    pub longest_validity: Duration,
+    /// See [`MAX_VALIDITY`].
+    pub max_validity: Duration,
     /// See [`DOWNLOAD_TIME`].
     pub download_time: Duration,
     /// See [`OWN_FUNCTION_TIME`].
     pub own_function_time: Duration,
-    /// See [`OWN_FUNCTION_AGAIN`].
-    pub own_function_again: Duration,
-    /// See [`LONGEST_TRAIL`].
-    pub longest_trail: u64,
-    /// See [`HOLD_TIME`].
-    pub hold_time: Duration,
+    /// See [`OWN_FUNCTION_RETRY_DELAY`].
+    pub own_function_retry_delay: Duration,
+    /// See [`MAX_TRAIL_RECORDS`].
+    pub max_trail_records: u64,
+    /// See [`RESERVATION_TIME`].
+    pub reservation_time: Duration,
     /// See [`CONFIRMATION_TIME`].
     pub confirmation_time: Duration,
     /// See [`PREPARED_TIME`].
     pub prepared_time: Duration,
-    /// See [`LONGEST_QUEUE`].
-    pub longest_queue: usize,
+    /// See [`MAX_QUEUE_LENGTH`].
+    pub max_queue_length: usize,
     /// Address for cards. It is written into every card that is taken over from another SM-SR.
     pub card_address: CardAddress,
 }
@@ -95,21 +95,21 @@ impl Config {
             name: name.into(),
             id,
             default_validity: DEFAULT_VALIDITY,
-            longest_validity: LONGEST_VALIDITY,
+            max_validity: MAX_VALIDITY,
             download_time: DOWNLOAD_TIME,
             own_function_time: OWN_FUNCTION_TIME,
-            own_function_again: OWN_FUNCTION_AGAIN,
-            longest_trail: LONGEST_TRAIL,
-            hold_time: HOLD_TIME,
+            own_function_retry_delay: OWN_FUNCTION_RETRY_DELAY,
+            max_trail_records: MAX_TRAIL_RECORDS,
+            reservation_time: RESERVATION_TIME,
             confirmation_time: CONFIRMATION_TIME,
             prepared_time: PREPARED_TIME,
-            longest_queue: LONGEST_QUEUE,
+            max_queue_length: MAX_QUEUE_LENGTH,
             card_address: CardAddress::default(),
         }
     }
 
     /// Returns the validity granted for the requested one.
-    pub(crate) fn validity(&self, asked: Option<Duration>) -> Duration {
-        asked.unwrap_or(self.default_validity).min(self.longest_validity)
+    pub(crate) fn validity(&self, requested: Option<Duration>) -> Duration {
+        requested.unwrap_or(self.default_validity).min(self.max_validity)
     }
 }

@@ -153,7 +153,7 @@ pub(crate) async fn notify_of_takeover(
             None => {}
         }
     }
-    let trail = audit::trail(context, card.eid()).await?;
+    let trail = audit::trail(context.tx, card.eid()).await?;
     let eis = visibility::visible_eis(&card.eis, trail, &from.id, Disclosure::HandoverToSmSr, &[]);
     let message = es7::HandleSmsrChangeNotification { base: Default::default(), eis, completion_timestamp };
     outgoing::send_notification(context, from, &message).await

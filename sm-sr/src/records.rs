@@ -22,7 +22,7 @@ use world::{Collection, Fault, StoredForm, Tx};
 pub use crate::keys::{Key, KeySet, Keys, SCP80_VERSIONS, SCP81_VERSIONS};
 use crate::state::{
     Function, Operation,
-    takeover::{Order, Takeover},
+    takeover::{FinalisationCommand, Takeover},
 };
 
 /// Form of the records that this program writes.
@@ -89,9 +89,9 @@ pub struct Card {
     pub handed_to: Option<Oid>,
     /// SM-SR that managed the card before.
     pub taken_from: Option<Oid>,
-    /// Handover orders that the card has not executed yet.
+    /// Commands of the finalisation of a handover that the card has not executed yet.
     #[serde(default)]
-    pub undone: Vec<Order>,
+    pub undone: Vec<FinalisationCommand>,
     /// Number of the next function.
     pub next_operation: u64,
     /// Number of the next audit record.

@@ -1,4 +1,4 @@
-//! The server: connects web services, procedures and ES5. Each of them commits its own
+//! The server: connects web services, procedures and ES5. Each of the three commits its own
 //! transactions.
 
 use std::sync::Arc;
@@ -21,12 +21,13 @@ use rsp_server::{
 use world::{BoxFuture, Events, Fault, Link, PhoneNumber, Records, Tx, World};
 
 use crate::{
+    audit,
     config::Config,
     context::Context,
     credentials::Credentials,
     es5::{Bearer, CardAccess, Engine, Es5Config, Job, JobId, JobOutcome, Procedures, PskKey, Scp80KeySet},
     procedures,
-    records::{ADDRESSES, AUDIT, CARDS, Card, DEADLINES, Keys, OPERATIONS, PEERS, Peer, due_at, of_card},
+    records::{ADDRESSES, CARDS, Card, DEADLINES, Keys, OPERATIONS, PEERS, Peer, due_at, of_card},
     router,
     state::{Function, MasterDeleteToken, Operation},
 };
@@ -90,8 +91,8 @@ impl soap::Party for Core {
         Box::pin(async move { procedures::resumed(&mut self.context(tx, now), ended).await })
     }
 
-    /// Does nothing: functions end by their own deadlines, because a script may have to be
-    /// withdrawn from the card.
+    /// Does nothing: a function ends at its own deadline, because its script may have to be cancelled
+    /// first.
     fn expired<'a>(
         &'a self,
         _: &'a mut Tx<'_>,
@@ -206,7 +207,7 @@ impl SmSr {
     /// Sets the connections to peers. Has no effect if they have been set before.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn soap::Peers>) -> Self {
-        // The shell of the web services stores them for all clones.
+        // All clones of the web services share the connections.
         let _ = self.0.soap.clone().with_peers(peers);
         self
     }
@@ -325,8 +326,7 @@ impl SmSr {
     /// # Errors
     /// Returns a fault if the records fail.
     pub async fn audit_trail(&self, eid: Eid) -> Result<Vec<AuditTrailRecord>, Fault> {
-        let all = Tx::begin(&*self.0.records).list(&AUDIT, &of_card(eid)).await?;
-        Ok(all.into_iter().map(|(_, record)| record).collect())
+        audit::trail(&mut Tx::begin(&*self.0.records), eid).await
     }
 
     /// Returns the functions of a card that have not ended, in order.

@@ -42,7 +42,7 @@ pub(crate) async fn accept<R>(
     function: Function,
 ) -> Decision<Answer<R>> {
     check_caller(context, interface.requester(call)).await?;
-    procedures::take_in(context, call, interface, base, eid, function).await
+    procedures::accept(context, call, interface, base, eid, function).await
 }
 
 /// Returns a card with a profile of the caller, for a change that does not involve the card.

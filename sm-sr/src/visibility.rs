@@ -1,7 +1,8 @@
 //! Visibility of an EIS for each reader: SGP.02 Annex E, as one table.
 //!
-//! The rows come from one open implementation that cites Annex E of version 3.1, and from memory;
-//! the annex itself was not available. To correct the visibility of an EIS, change only this table.
+//! Some rows come from an open implementation that cites Annex E of version 3.1; the others have no
+//! written source. None is verified against the annex, which was not available. To correct the
+//! visibility of an EIS, change only this table.
 //! The data signed by the EUM is always shown completely, because a part of it cannot be verified.
 
 use rsp::{

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use aes::cipher::block_padding::{NoPadding, ZeroPadding};
+use aes::cipher::block_padding::{Iso7816, NoPadding, ZeroPadding};
 use aes::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, KeyInit, KeyIvInit};
 use aes::{Aes128, Aes192, Aes256};
 use cmac::{Cmac, Mac};
@@ -12,6 +12,9 @@ use crate::secret::Secret;
 
 /// The AES block size in octets.
 pub const BLOCK: usize = 16;
+
+/// The length of a truncated MAC in octets.
+pub(crate) const MAC_LENGTH: usize = 8;
 
 /// An AES key of 16, 24 or 32 octets; wiped when dropped.
 #[derive(Clone)]
@@ -114,6 +117,22 @@ impl AesKey {
         })
     }
 
+    /// Pads the data with 80 and zeros to whole blocks (ISO/IEC 7816-4) and encrypts them with CBC.
+    pub(crate) fn encrypt_cbc_padded(&self, iv: [u8; BLOCK], data: &[u8]) -> Vec<u8> {
+        with_cipher!(self, key: Cipher => {
+            cbc::Encryptor::<Cipher>::new(key.into(), &iv.into()).encrypt_padded_vec::<Iso7816>(data)
+        })
+    }
+
+    /// Decrypts with CBC and removes the padding of
+    /// [`encrypt_cbc_padded`](Self::encrypt_cbc_padded). Returns `None` if the data are not whole
+    /// blocks or do not end in padding.
+    pub(crate) fn decrypt_cbc_padded(&self, iv: [u8; BLOCK], data: &[u8]) -> Option<Vec<u8>> {
+        with_cipher!(self, key: Cipher => {
+            cbc::Decryptor::<Cipher>::new(key.into(), &iv.into()).decrypt_padded_vec::<Iso7816>(data).ok()
+        })
+    }
+
     /// Computes the CMAC of the concatenated parts (NIST SP 800-38B).
     #[must_use]
     pub fn cmac(&self, parts: &[&[u8]]) -> [u8; BLOCK] {
@@ -149,6 +168,11 @@ impl AesKey {
         let is_padding = padding.len() < BLOCK && padding.iter().all(|octet| *octet == 0);
         Self::from_slice(key).ok().filter(|_| is_padding)
     }
+}
+
+/// Truncates a MAC to its first eight octets.
+pub(crate) const fn truncated([a, b, c, d, e, f, g, h, ..]: [u8; BLOCK]) -> [u8; MAC_LENGTH] {
+    [a, b, c, d, e, f, g, h]
 }
 
 fn padded_with_zeros(data: &[u8]) -> Vec<u8> {

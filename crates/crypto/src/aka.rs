@@ -24,13 +24,14 @@ pub enum Algorithm {
 /// The reason why AUTN or AUTS is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AkaError {
-    /// MAC-A in AUTN differs from the result of f1: the network does not hold this subscriber's
-    /// keys.
+    /// MAC-A in AUTN differs from the result of f1: the network does not have the keys of this
+    /// subscriber.
     #[error(
         "MAC-A does not match: AUTN was not made with this subscriber's K; compare K, OPc and algorithm on both ends"
     )]
     MacA,
-    /// MAC-S in AUTS differs from the result of f1*: the card does not hold this subscriber's keys.
+    /// MAC-S in AUTS differs from the result of f1*: the card does not have the keys of this
+    /// subscriber.
     #[error(
         "MAC-S does not match: AUTS was not made with this subscriber's K and this RAND; discard it and send another challenge"
     )]

@@ -92,8 +92,7 @@ impl fmt::Debug for Sqn {
 pub struct Amf([u8; 2]);
 
 impl Amf {
-    /// The value that f1* uses instead of AMF, so that AUTS does not have to carry one: TS 33.102
-    /// section 6.3.3.
+    /// The value that f1* uses instead of AMF, because AUTS contains no AMF: TS 33.102 section 6.3.3.
     pub const RESYNCHRONISATION: Self = Self([0, 0]);
 
     /// Decodes AMF from its 2 octets.

@@ -6,15 +6,13 @@
 
 use std::fmt;
 
-use aes::Aes128;
-use aes::cipher::block_padding::Iso7816;
-use aes::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
-use cmac::{Cmac, Mac};
-use elliptic_curve::subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use crate::aes_key::{AesKey, BLOCK, MAC_LENGTH, truncated};
 use crate::ber::length;
+use crate::constant_time::is_equal;
 use crate::curve::SharedSecret;
+use crate::protected_tlv::{ProtectedTlv, without_mac};
 use crate::x963;
 
 /// Key type "AES" in the control reference template.
@@ -32,9 +30,6 @@ pub const MAX_MAC_ONLY: usize = MAX_TLV - 4 - MAC_LENGTH;
 /// The maximum number of data octets in one encrypted TLV: the ciphertext is whole blocks with at
 /// least one octet of padding.
 pub const MAX_ENCRYPTED: usize = MAX_MAC_ONLY / BLOCK * BLOCK - 1;
-
-const BLOCK: usize = 16;
-const MAC_LENGTH: usize = 8;
 
 /// The keys of one BSP session, or the profile protection keys (PPK) that replace them; wiped when
 /// dropped.
@@ -101,12 +96,12 @@ impl BppSender {
     /// Starts a session.
     #[must_use]
     pub fn new(keys: SessionKeys) -> Self {
-        Self(Chain::new(keys))
+        Self(Chain::new(&keys))
     }
 
-    /// Continues with other keys, after the TLV that carried ReplaceSessionKeysRequest.
+    /// Continues with other keys, after the TLV that contained ReplaceSessionKeysRequest.
     pub fn replace_session_keys(&mut self, keys: SessionKeys) {
-        self.0 = Chain::new(keys);
+        self.0 = Chain::new(&keys);
     }
 
     /// Returns one encrypted and MACed TLV (86, 87).
@@ -114,7 +109,7 @@ impl BppSender {
     /// The TLV is as long as the data require. A receiver refuses more than [`MAX_ENCRYPTED`]
     /// octets of data; use [`Self::segments`] for data that may be longer.
     pub fn encrypt_and_mac(&mut self, tag: u8, data: &[u8]) -> Vec<u8> {
-        let ciphertext = self.0.encryptor().encrypt_padded_vec::<Iso7816>(data);
+        let ciphertext = self.0.enc.encrypt_cbc_padded(self.0.icv(), data);
         self.seal(tag, &ciphertext)
     }
 
@@ -137,11 +132,9 @@ impl BppSender {
     }
 
     fn seal(&mut self, tag: u8, payload: &[u8]) -> Vec<u8> {
-        let mut tlv = vec![tag];
-        tlv.extend(length(payload.len() + MAC_LENGTH));
-        tlv.extend_from_slice(payload);
+        let mut tlv = without_mac(tag, payload);
         let full_mac = self.0.mac(&tlv);
-        tlv.extend(full_mac.iter().take(MAC_LENGTH));
+        tlv.extend(truncated(full_mac));
         self.0.advance(full_mac);
         tlv
     }
@@ -171,7 +164,7 @@ impl BppReceiver {
     /// Starts a session.
     #[must_use]
     pub fn new(keys: SessionKeys) -> Self {
-        Self { chain: Some(Chain::new(keys)), longest: MAX_TLV }
+        Self { chain: Some(Chain::new(&keys)), longest: MAX_TLV }
     }
 
     /// Enables a quirk that is off by default: accepts TLVs of up to [`MAX_TLV_OF_PYSIM`] octets,
@@ -185,7 +178,7 @@ impl BppReceiver {
     /// Continues with the other keys of a ReplaceSessionKeysRequest. A session that has ended stays
     /// ended.
     pub fn replace_session_keys(&mut self, keys: SessionKeys) {
-        self.chain = self.chain.take().map(|_| Chain::new(keys));
+        self.chain = self.chain.take().map(|_| Chain::new(&keys));
     }
 
     /// Checks and decrypts the next TLV, which must have tag 86 or 87.
@@ -198,11 +191,12 @@ impl BppReceiver {
             if parts.payload.is_empty() || !parts.payload.len().is_multiple_of(BLOCK) {
                 return Err(BspError::Structure("the ciphertext is not made of whole blocks"));
             }
-            let decryptor = chain.decryptor();
+            let icv = chain.icv();
             chain.verify(&parts)?;
-            decryptor
-                .decrypt_padded_vec::<Iso7816>(parts.payload)
-                .map_err(|_| BspError::Security("the decrypted data do not end in padding"))
+            chain
+                .enc
+                .decrypt_cbc_padded(icv, parts.payload)
+                .ok_or(BspError::Security("the decrypted data do not end in padding"))
         })
     }
 
@@ -220,7 +214,7 @@ impl BppReceiver {
     fn next(
         &mut self,
         tlv: &[u8],
-        open: impl FnOnce(&mut Chain, Parts<'_>) -> Result<Vec<u8>, BspError>,
+        open: impl FnOnce(&mut Chain, ProtectedTlv<'_>) -> Result<Vec<u8>, BspError>,
     ) -> Result<Vec<u8>, BspError> {
         // The chain is taken out, and put back only after success.
         let mut chain =
@@ -228,7 +222,7 @@ impl BppReceiver {
         if tlv.len() > self.longest {
             return Err(BspError::Structure("the TLV is longer than 1020 octets"));
         }
-        let data = open(&mut chain, Parts::of(tlv)?)?;
+        let data = open(&mut chain, ProtectedTlv::split(tlv).map_err(BspError::Structure)?)?;
         self.chain = Some(chain);
         Ok(data)
     }
@@ -237,44 +231,36 @@ impl BppReceiver {
 /// The position of one side in the chain of TLVs.
 #[derive(Clone)]
 struct Chain {
-    keys: SessionKeys,
-    mac_chaining_value: [u8; 16],
+    enc: AesKey,
+    mac: AesKey,
+    mac_chaining_value: [u8; BLOCK],
     /// Counts every TLV, including those that are only MACed.
     block_counter: u128,
 }
 
 impl Chain {
-    fn new(keys: SessionKeys) -> Self {
-        Self { mac_chaining_value: keys.initial_mac_chaining_value, keys, block_counter: 1 }
+    fn new(keys: &SessionKeys) -> Self {
+        Self {
+            enc: keys.s_enc.into(),
+            mac: keys.s_mac.into(),
+            mac_chaining_value: keys.initial_mac_chaining_value,
+            block_counter: 1,
+        }
     }
 
-    fn encryptor(&self) -> cbc::Encryptor<Aes128> {
-        let (cipher, icv) = self.cipher_and_icv();
-        cbc::Encryptor::inner_iv_init(cipher, &icv)
-    }
-
-    fn decryptor(&self) -> cbc::Decryptor<Aes128> {
-        let (cipher, icv) = self.cipher_and_icv();
-        cbc::Decryptor::inner_iv_init(cipher, &icv)
-    }
-
-    fn cipher_and_icv(&self) -> (Aes128, aes::Block) {
-        let cipher = Aes128::new(&self.keys.s_enc.into());
-        let mut icv = self.block_counter.to_be_bytes().into();
-        cipher.encrypt_block(&mut icv);
-        (cipher, icv)
+    /// Computes the ICV of the next TLV.
+    fn icv(&self) -> [u8; BLOCK] {
+        self.enc.encrypt_block(self.block_counter.to_be_bytes())
     }
 
     /// Computes the full MAC of a TLV without its MAC.
-    fn mac(&self, tlv: &[u8]) -> [u8; 16] {
-        let mac = <Cmac<Aes128> as KeyInit>::new(&self.keys.s_mac.into());
-        mac.chain_update(self.mac_chaining_value).chain_update(tlv).finalize().into_bytes().into()
+    fn mac(&self, tlv: &[u8]) -> [u8; BLOCK] {
+        self.mac.cmac(&[&self.mac_chaining_value, tlv])
     }
 
-    fn verify(&mut self, parts: &Parts<'_>) -> Result<(), BspError> {
+    fn verify(&mut self, parts: &ProtectedTlv<'_>) -> Result<(), BspError> {
         let full_mac = self.mac(parts.maced);
-        let [m0, m1, m2, m3, m4, m5, m6, m7, ..] = full_mac;
-        if !bool::from([m0, m1, m2, m3, m4, m5, m6, m7].as_slice().ct_eq(parts.mac)) {
+        if !is_equal(&truncated(full_mac), parts.mac) {
             // req: SGP.22-2.6.4-Mac
             return Err(BspError::Security("the MAC does not match"));
         }
@@ -282,7 +268,7 @@ impl Chain {
         Ok(())
     }
 
-    fn advance(&mut self, full_mac: [u8; 16]) {
+    fn advance(&mut self, full_mac: [u8; BLOCK]) {
         self.mac_chaining_value = full_mac;
         self.block_counter += 1;
     }
@@ -291,34 +277,6 @@ impl Chain {
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Chain(.., next TLV is number {})", self.block_counter)
-    }
-}
-
-/// A protected TLV split into its parts.
-struct Parts<'a> {
-    tag: u8,
-    /// The TLV without the MAC: the octets that the MAC covers.
-    maced: &'a [u8],
-    payload: &'a [u8],
-    mac: &'a [u8],
-}
-
-impl<'a> Parts<'a> {
-    fn of(tlv: &'a [u8]) -> Result<Self, BspError> {
-        let (tag, value) = match *tlv {
-            [tag, l, ref value @ ..] if l < 0x80 && value.len() == usize::from(l) => (tag, value),
-            [tag, 0x81, l, ref value @ ..] if l >= 0x80 && value.len() == usize::from(l) => (tag, value),
-            [tag, 0x82, l1, l2, ref value @ ..]
-                if l1 != 0 && value.len() == usize::from(u16::from_be_bytes([l1, l2])) =>
-            {
-                (tag, value)
-            }
-            _ => return Err(BspError::Structure("the length is not the shortest form of what follows")),
-        };
-        let without_mac = |octets: &'a [u8]| octets.split_at_checked(octets.len().checked_sub(MAC_LENGTH)?);
-        let (payload, mac) = without_mac(value).ok_or(BspError::Structure("too short for a MAC"))?;
-        let (maced, _) = without_mac(tlv).ok_or(BspError::Structure("too short for a MAC"))?;
-        Ok(Self { tag, maced, payload, mac })
     }
 }
 

@@ -135,11 +135,11 @@ impl EstablishedKeys {
 pub enum KeyEstablishmentError {
     /// The derivation random has this invalid length in octets.
     #[error(
-        "what the card adds to the derivation has {DERIVATION_RANDOM_LENGTH} octets for a curve of 256 bits, and this has {0}"
+        "the derivation random of the card has {0} octets; a curve of 256 bits requires {DERIVATION_RANDOM_LENGTH}"
     )]
     DerivationRandom(usize),
     /// The card derived other keys or none.
-    #[error("the card's receipt does not fit the keys that were agreed upon")]
+    #[error("the card's receipt does not match the derived keys")]
     Receipt,
 }
 

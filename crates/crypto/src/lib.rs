@@ -17,6 +17,7 @@ mod curve;
 mod hex;
 pub mod key_establishment;
 pub mod milenage;
+mod protected_tlv;
 pub mod scp03;
 pub mod scp03t;
 pub mod scp80;

@@ -8,12 +8,12 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
-use crate::aes_key::{AesKey, BLOCK};
+use crate::aes_key::{AesKey, BLOCK, MAC_LENGTH, truncated};
 use crate::constant_time::is_equal;
 use crate::secret::Secret;
 
 /// The length of a challenge, a cryptogram and a MAC in octets.
-pub const LENGTH: usize = 8;
+pub const LENGTH: usize = MAC_LENGTH;
 
 /// The implementation option i: pseudo-random card challenge, R-MAC and R-ENC.
 pub const OPTION: u8 = 0x70;
@@ -99,12 +99,7 @@ impl SessionKeys {
 
     /// Pads and encrypts the data.
     pub(crate) fn encrypt(&self, counter: u32, direction: Direction, data: &[u8]) -> Vec<u8> {
-        let mut padded = data.to_vec();
-        padded.push(0x80);
-        padded.resize(padded.len().next_multiple_of(BLOCK), 0);
-        let encrypted = self.enc.encrypt_cbc(self.icv(counter, direction), &padded).unwrap_or_default();
-        padded.zeroize();
-        encrypted
+        self.enc.encrypt_cbc_padded(self.icv(counter, direction), data)
     }
 
     /// Decrypts the data and removes the padding.
@@ -114,20 +109,12 @@ impl SessionKeys {
         direction: Direction,
         data: &[u8],
     ) -> Result<Vec<u8>, ChannelError> {
-        let mut plain = self
-            .enc
-            .decrypt_cbc(self.icv(counter, direction), data)
-            .filter(|plain| !plain.is_empty())
-            .ok_or(ChannelError::Structure("the ciphertext is not made of whole blocks"))?;
-        let zeros = plain.iter().rev().take_while(|octet| **octet == 0).count();
-        let padded = plain.len().checked_sub(zeros.saturating_add(1)).filter(|_| zeros < BLOCK);
-        match padded.and_then(|at| Some((at, plain.get(at)?))) {
-            Some((at, 0x80)) => {
-                plain.truncate(at);
-                Ok(plain)
-            }
-            _ => Err(ChannelError::Security("the decrypted data do not end in padding")),
+        if data.is_empty() || !data.len().is_multiple_of(BLOCK) {
+            return Err(ChannelError::Structure("the ciphertext is not made of whole blocks"));
         }
+        self.enc
+            .decrypt_cbc_padded(self.icv(counter, direction), data)
+            .ok_or(ChannelError::Security("the decrypted data do not end in padding"))
     }
 }
 
@@ -366,11 +353,11 @@ impl Channel {
         };
         let mac = self.keys.mac.cmac(&[&self.chain.mac_chaining_value, &header, &lc, data]);
         self.chain.mac_chaining_value = mac;
-        first_half(mac)
+        truncated(mac)
     }
 
     fn response_mac(&self, status: u16, data: &[u8]) -> [u8; LENGTH] {
-        first_half(self.keys.rmac.cmac(&[&self.chain.mac_chaining_value, data, &status.to_be_bytes()]))
+        truncated(self.keys.rmac.cmac(&[&self.chain.mac_chaining_value, data, &status.to_be_bytes()]))
     }
 }
 
@@ -384,10 +371,6 @@ fn without_mac(data: &[u8]) -> Result<(&[u8], &[u8]), ChannelError> {
         .checked_sub(LENGTH)
         .and_then(|at| data.split_at_checked(at))
         .ok_or(ChannelError::Structure("too short for a MAC"))
-}
-
-pub(crate) const fn first_half([a, b, c, d, e, f, g, h, ..]: [u8; BLOCK]) -> [u8; LENGTH] {
-    [a, b, c, d, e, f, g, h]
 }
 
 #[cfg(test)]

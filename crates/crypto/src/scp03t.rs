@@ -11,10 +11,10 @@
 //! that the MAC of a response covers its tag and length, as the MAC of a command does. Only
 //! `Channel::response_mac` depends on the assumption.
 
-use crate::aes_key::BLOCK;
-use crate::ber;
+use crate::aes_key::{BLOCK, truncated};
 use crate::constant_time::is_equal;
-use crate::scp03::{Chain, ChannelError, Direction, LENGTH, SecurityLevel, SessionKeys, first_half};
+use crate::protected_tlv::{ProtectedTlv, without_mac};
+use crate::scp03::{Chain, ChannelError, Direction, LENGTH, SecurityLevel, SessionKeys};
 
 /// The tag of INITIALIZE UPDATE.
 pub const INITIALIZE_UPDATE: u8 = 0x84;
@@ -62,7 +62,7 @@ impl Channel {
 
     /// Checks a TLV 85 at the card.
     pub fn check_external_authenticate(&mut self, tlv: &[u8]) -> Result<(), ChannelError> {
-        let parts = Parts::of(tlv, EXTERNAL_AUTHENTICATE)?;
+        let parts = split(tlv, EXTERNAL_AUTHENTICATE)?;
         let [level, cryptogram @ ..] = parts.payload else {
             return Err(ChannelError::Structure("the security level is missing"));
         };
@@ -90,7 +90,7 @@ impl Channel {
 
     /// Checks a TLV 86 at the card and returns its plain data.
     pub fn unprotect(&mut self, tlv: &[u8]) -> Result<Vec<u8>, ChannelError> {
-        let parts = Parts::of(tlv, SEGMENT)?;
+        let parts = split(tlv, SEGMENT)?;
         if parts.payload.is_empty() || !parts.payload.len().is_multiple_of(BLOCK) {
             return Err(ChannelError::Structure("the ciphertext is not made of whole blocks"));
         }
@@ -107,7 +107,7 @@ impl Channel {
             return vec![SEGMENT, 0];
         }
         let ciphertext = self.keys.encrypt(self.chain.counter, Direction::Response, data);
-        let mut tlv = unfinished(SEGMENT, &ciphertext);
+        let mut tlv = without_mac(SEGMENT, &ciphertext);
         let mac = self.response_mac(&tlv);
         tlv.extend(mac);
         tlv
@@ -119,7 +119,7 @@ impl Channel {
         if tlv == [SEGMENT, 0] {
             return Ok(Vec::new());
         }
-        let parts = Parts::of(tlv, SEGMENT)?;
+        let parts = split(tlv, SEGMENT)?;
         if !is_equal(&self.response_mac(parts.maced), parts.mac) {
             return Err(ChannelError::Security("the response MAC does not match"));
         }
@@ -127,16 +127,16 @@ impl Channel {
     }
 
     fn seal(&mut self, tag: u8, payload: &[u8]) -> Vec<u8> {
-        let mut tlv = unfinished(tag, payload);
+        let mut tlv = without_mac(tag, payload);
         let mac = self.keys.mac.cmac(&[&self.chain.mac_chaining_value, &tlv]);
         self.chain.mac_chaining_value = mac;
-        tlv.extend(first_half(mac));
+        tlv.extend(truncated(mac));
         tlv
     }
 
-    fn verify(&mut self, parts: &Parts<'_>) -> Result<(), ChannelError> {
+    fn verify(&mut self, parts: &ProtectedTlv<'_>) -> Result<(), ChannelError> {
         let mac = self.keys.mac.cmac(&[&self.chain.mac_chaining_value, parts.maced]);
-        if !is_equal(&first_half(mac), parts.mac) {
+        if !is_equal(&truncated(mac), parts.mac) {
             // req: GPC-E-4.8-Mac
             return Err(ChannelError::Security("the MAC does not match"));
         }
@@ -144,45 +144,14 @@ impl Channel {
         Ok(())
     }
 
-    fn response_mac(&self, without_mac: &[u8]) -> [u8; LENGTH] {
-        first_half(self.keys.rmac.cmac(&[&self.chain.mac_chaining_value, without_mac]))
+    fn response_mac(&self, maced: &[u8]) -> [u8; LENGTH] {
+        truncated(self.keys.rmac.cmac(&[&self.chain.mac_chaining_value, maced]))
     }
 }
 
-/// Returns tag, length of the finished TLV and payload: the octets that the MAC covers.
-fn unfinished(tag: u8, payload: &[u8]) -> Vec<u8> {
-    let mut tlv = vec![tag];
-    tlv.extend(ber::length(payload.len().saturating_add(LENGTH)));
-    tlv.extend_from_slice(payload);
-    tlv
-}
-
-/// A protected TLV split into its parts.
-struct Parts<'a> {
-    maced: &'a [u8],
-    payload: &'a [u8],
-    mac: &'a [u8],
-}
-
-impl<'a> Parts<'a> {
-    fn of(tlv: &'a [u8], tag: u8) -> Result<Self, ChannelError> {
-        let value = match *tlv {
-            [found, ..] if found != tag => return Err(ChannelError::Structure("unexpected tag")),
-            [_, l, ref value @ ..] if l < 0x80 && value.len() == usize::from(l) => value,
-            [_, 0x81, l, ref value @ ..] if l >= 0x80 && value.len() == usize::from(l) => value,
-            [_, 0x82, h, l, ref value @ ..]
-                if h != 0 && value.len() == usize::from(u16::from_be_bytes([h, l])) =>
-            {
-                value
-            }
-            _ => return Err(ChannelError::Structure("the length is not the shortest form of what follows")),
-        };
-        let split = |octets: &'a [u8]| octets.split_at_checked(octets.len().checked_sub(LENGTH)?);
-        let short = ChannelError::Structure("too short for a MAC");
-        let (payload, mac) = split(value).ok_or(short)?;
-        let (maced, _) = split(tlv).ok_or(short)?;
-        Ok(Self { maced, payload, mac })
-    }
+fn split(tlv: &[u8], tag: u8) -> Result<ProtectedTlv<'_>, ChannelError> {
+    let parts = ProtectedTlv::split(tlv).map_err(ChannelError::Structure)?;
+    if parts.tag == tag { Ok(parts) } else { Err(ChannelError::Structure("unexpected tag")) }
 }
 
 #[cfg(test)]

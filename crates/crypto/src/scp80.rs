@@ -16,7 +16,7 @@ pub use crate::constant_time::is_equal;
 pub use key::{Key, TripleDesKey};
 
 /// The length of a cryptographic checksum in octets.
-pub const CC_LENGTH: usize = 8;
+pub const CC_LENGTH: usize = crate::aes_key::MAC_LENGTH;
 
 /// Encrypts with AES in CBC mode and an IV of zeros. Returns `None` unless the data are a multiple
 /// of the block size.

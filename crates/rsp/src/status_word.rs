@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The status word of a response APDU: SW1 and SW2.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StatusWord(pub u16);
 
 impl StatusWord {
@@ -45,7 +47,7 @@ impl StatusWord {
     pub const CONDITIONS_NOT_SATISFIED: Self = Self(0x6985);
     /// Another part of the list can be retrieved with the next GET STATUS.
     pub const MORE_STATUS_AVAILABLE: Self = Self(0x6310);
-    /// POL1 of a profile does not allow the operation.
+    /// POL1 of a profile prevents the operation; defined only by SGP.02.
     pub const POL1_PREVENTS: Self = Self(0x69E1);
     /// No EF is selected.
     pub const NO_EF_SELECTED: Self = Self(0x6986);
@@ -102,6 +104,11 @@ impl StatusWord {
     /// retrieved later.
     pub fn is_repeated_with_data(self) -> bool {
         matches!(self, Self::MORE_DATA_AVAILABLE | Self::MORE_DATA_AVAILABLE_AND_PROACTIVE)
+    }
+
+    /// True for 9000 and for the warnings 62xx and 63xx.
+    pub const fn is_success(self) -> bool {
+        matches!(self.0 >> 8, 0x90 | 0x62 | 0x63)
     }
 
     /// Encodes SW1 and SW2.

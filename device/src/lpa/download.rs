@@ -379,7 +379,7 @@ impl<D: CardInterface> Lpa<D> {
             let line = table.iter().find(|line| {
                 line.ppr_ids.has(rule)
                     && line.allowed_operators.iter().any(|allowed| {
-                        metadata.profile_owner.as_ref().is_some_and(|owner| allowed.stands_for(owner))
+                        metadata.profile_owner.as_ref().is_some_and(|owner| allowed.matches(owner))
                     })
             });
             match line {

@@ -14,7 +14,7 @@ use rsp::der::{DecodeError, tlv};
 use rsp::ids::Aid;
 use rsp::ota::cat::{Command, Elements, Tag, TerminalCapability};
 use rsp::ota::octets::Octets;
-use rsp::ota::script::{self as ota_script, BadFormat, Form, ResponseApdu, Script, ScriptResponse};
+use rsp::ota::script::{self, BadFormat, Form, ResponseApdu, Script, ScriptResponse};
 use rsp::ota::secured_packet::{CommandPacket, PorBearer, PorRule, ResponseStatus, Tar};
 use rsp::ota::sms::{Accepted, Address, PacketKind, Reference, SmsDeliver, SmsSubmit, UserData, segments};
 use rsp::ota::trigger::SessionTrigger;
@@ -40,10 +40,10 @@ pub(super) fn short_message(
     let originator = message.originator;
     let reassembler = &mut context.volatile.cat.toolkit.messages.reassembler;
     match reassembler.accept(&originator, message.user_data).map_err(|_| StatusWord::INCORRECT_DATA)? {
-        Accepted::Waiting { .. } | Accepted::Doubled => Ok(Vec::new()),
+        Accepted::Waiting { .. } | Accepted::Duplicate => Ok(Vec::new()),
         Accepted::Whole(PacketKind::Command, octets) => command(context, &originator, &octets, handlers),
         // There is no application for other messages.
-        Accepted::Whole(PacketKind::Response, _) | Accepted::Foreign => {
+        Accepted::Whole(PacketKind::Response, _) | Accepted::Unsecured => {
             Err(StatusWord::FUNCTION_NOT_SUPPORTED)
         }
     }
@@ -135,10 +135,10 @@ fn in_report(command: &CommandPacket<'_>, answer: &Answer) -> Vec<u8> {
 fn shortened(response: &[u8]) -> Vec<u8> {
     let Ok(mut response) = ScriptResponse::parse(response) else { return Vec::new() };
     let last = response.last_apdu().map(|last| match last.status {
-        ota_script::StatusWord::OK => ota_script::StatusWord(StatusWord::MORE_DATA_AVAILABLE.0),
+        StatusWord::OK => StatusWord::MORE_DATA_AVAILABLE,
         other => other,
     });
-    let last = last.map(|status| ota_script::Answer::Apdu(ResponseApdu::status(status)));
+    let last = last.map(|status| script::Answer::Apdu(ResponseApdu::status(status)));
     response.answers = last.into_iter().collect();
     response.to_bytes()
 }

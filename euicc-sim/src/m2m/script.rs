@@ -112,7 +112,6 @@ fn run_command(
     match command {
         script::Command::Apdu(octets) => {
             let (data, status) = run_apdu(context, session, target, key_version, octets);
-            let status = script::StatusWord(status.0);
             (Answer::Apdu(ResponseApdu { data, status }), status.is_success())
         }
         script::Command::SecureChannel(tlv) => {
@@ -129,7 +128,7 @@ fn run_command(
 }
 
 fn refused(status: StatusWord) -> Answer {
-    Answer::Apdu(ResponseApdu::status(script::StatusWord(status.0)))
+    Answer::Apdu(ResponseApdu::status(status))
 }
 
 /// Runs one C-APDU and returns response data and status word.

@@ -6,8 +6,9 @@
 
 use crypto::scp03::{Channel, SecurityLevel};
 use rsp::{
+    StatusWord,
     ids::Aid,
-    ota::script::{Answer, Command, Form, Script, StatusWord},
+    ota::script::{Answer, Command, Form, Script},
     sgp02::es5,
 };
 use serde::{Deserialize, Serialize};

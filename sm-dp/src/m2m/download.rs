@@ -9,8 +9,8 @@
 //! arrives, a [`Remnant`] is recorded.
 
 use rsp::{
+    StatusWord,
     ids::Aid,
-    ota::script::StatusWord,
     sgp02::{
         common::{
             BaseRequest, BaseResponse, ExecutionStatus, Function, FunctionExecutionStatus, Request as _,
@@ -103,7 +103,9 @@ impl From<CardFault> for Rejection {
 /// Maps a failure of the ECASD's check of CERT.DP.ECDSA.
 fn certificate_failure(fault: CardFault) -> Rejection {
     match fault {
-        CardFault::StatusWord { status_word, .. } if status_word == StatusWord::SECURITY_STATUS.0 => {
+        CardFault::StatusWord { status_word, .. }
+            if status_word == StatusWord::SECURITY_STATUS_NOT_SATISFIED.0 =>
+        {
             Status::SmdpCertificateRefused.because(fault.to_string()).into()
         }
         fault => fault.into(),

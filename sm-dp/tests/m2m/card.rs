@@ -8,9 +8,10 @@ use crypto::{
 };
 use profile::EuiccResponse;
 use rsp::{
+    StatusWord,
     der::{Asn1, Tag, tlv, tlv_bytes},
     ids::Aid,
-    ota::script::{Answer, Command, Form, ResponseApdu, Script, ScriptResponse, StatusWord},
+    ota::script::{Answer, Command, Form, ResponseApdu, Script, ScriptResponse},
 };
 
 /// A card with one ISD-P.
@@ -85,7 +86,7 @@ impl Card {
                 let channel = self.apdus.as_mut().unwrap();
                 match channel.check_external_authenticate(header, data) {
                     Ok(()) => done(Vec::new()),
-                    Err(_) => ResponseApdu::status(StatusWord::SECURITY_STATUS),
+                    Err(_) => ResponseApdu::status(StatusWord::SECURITY_STATUS_NOT_SATISFIED),
                 }
             }
             [0x84, 0xE2, ..] => {

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use rsp::{
+    StatusWord,
     ids::Iccid,
-    ota::script::{Answer, Form, ResponseApdu, ScriptResponse, StatusWord},
+    ota::script::{Answer, Form, ResponseApdu, ScriptResponse},
     sgp02::{BaseResponse, es2, es3, status::Status},
 };
 use sm_dp::ProfileState;
@@ -244,13 +245,13 @@ async fn the_status_names_the_refusing_security_domain() {
         // The ECASD refuses the server's certificate.
         (
             Step::RandomChallenge,
-            script(vec![apdu(StatusWord::OK), apdu(StatusWord::SECURITY_STATUS)]),
+            script(vec![apdu(StatusWord::OK), apdu(StatusWord::SECURITY_STATUS_NOT_SATISFIED)]),
             "8.8.1/6.1",
         ),
         // The ISD-R does not find the ISD-P.
-        (Step::RandomChallenge, script(vec![apdu(StatusWord::NOT_FOUND)]), "8.3/4.2"),
+        (Step::RandomChallenge, script(vec![apdu(StatusWord::REFERENCED_DATA_NOT_FOUND)]), "8.3/4.2"),
         // The ECASD refuses the server's signature.
-        (Step::Receipt, script(vec![apdu(StatusWord::SECURITY_STATUS)]), "8.5/4.2"),
+        (Step::Receipt, script(vec![apdu(StatusWord::SECURITY_STATUS_NOT_SATISFIED)]), "8.5/4.2"),
         // The ISD-P refuses to open a secure channel.
         (Step::CardChallenge, script(vec![Answer::SecureChannel(vec![0x9F, 0x44, 1, 3])]), "8.3/4.2"),
         (Step::Segments, script(vec![Answer::SecureChannel(vec![0x9F, 0x45, 1, 2])]), "8.3/4.2"),

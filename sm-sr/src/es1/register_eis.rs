@@ -75,7 +75,7 @@ fn key_sets(eis: &Eis, transport: Option<&Key>) -> Result<Vec<KeySet>, Refusal> 
 fn key_set(set: &Keyset, transport: Option<&Key>) -> Result<Option<KeySet>, Refusal> {
     let version = set.version;
     let is = |kind, versions: &std::ops::RangeInclusive<u8>| {
-        set.r#type.map_or(versions.contains(&version), |said| said == kind)
+        set.r#type.map_or(versions.contains(&version), |declared| declared == kind)
     };
     let keys = if is(KeysetType::Scp80, &SCP80_VERSIONS) {
         Keys::Scp80 {

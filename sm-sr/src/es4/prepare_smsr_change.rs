@@ -1,5 +1,5 @@
 //! ES4.PrepareSMSRChange, called at the SM-SR that takes over the card: SGP.02 sections 3.8 and
-//! 5.5. Checks that this SM-SR is ready and then waits for the other one. This SM-SR does not know
+//! 5.5. Checks that this SM-SR is ready and then waits for the current SM-SR. This SM-SR does not know
 //! the card yet, so any operator can prepare a change, and operators do not block each other. When
 //! the EIS arrives, it shows if the operator has a profile on the card.
 

@@ -66,8 +66,8 @@ impl Context<'_, '_> {
             Ok(Accepted::Whole(PacketKind::Command, octets)) => {
                 self.command_by_packet(eid, &octets, &message.from).await
             }
-            Ok(Accepted::Waiting { .. } | Accepted::Doubled) => Ok(()),
-            Ok(Accepted::Foreign) => {
+            Ok(Accepted::Waiting { .. } | Accepted::Duplicate) => Ok(()),
+            Ok(Accepted::Unsecured) => {
                 self.ignore(eid, "it contains no secured packet");
                 Ok(())
             }
@@ -133,8 +133,10 @@ impl Context<'_, '_> {
             // The actual response is still to come.
             ResponseStatus::ActualResponseBySubmit | ResponseStatus::ActualResponseByUssd => Ok(()),
             ResponseStatus::CounterLow => self.counter_low(id, pending, at, response).await,
-            status => match (what, pending.doubt.clone()) {
-                (What::Audit, Some(doubt)) => self.end(id, &pending, JobOutcome::Answered(doubt)).await,
+            status => match (what, pending.uncertain_response.clone()) {
+                (What::Audit, Some(uncertain)) => {
+                    self.end(id, &pending, JobOutcome::Answered(uncertain)).await
+                }
                 _ => {
                     let refusal = CardRefusal::Packet(status);
                     self.end(id, &pending, JobOutcome::Refused(refusal)).await

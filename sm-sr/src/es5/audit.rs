@@ -1,8 +1,9 @@
 //! Commands whose response was lost.
 //!
 //! A lost command cannot be distinguished from a lost response, so the command is repeated. If the
-//! response was lost, the card answers the repetition with an error (6985, 6A88), which is correct
-//! but misleading. Then the state of the ISD-P is queried and shows if the command was executed.
+//! response was lost, the card answers the repetition with an error (6985, 6A88), although it has
+//! executed the command. The SM-SR then queries the state of the ISD-P, which shows if the card has
+//! executed the command.
 
 use rsp::{ota::script::ScriptResponse, sgp02::es5};
 use world::Fault;
@@ -25,18 +26,18 @@ impl Context<'_, '_> {
     ) -> Result<(), Fault> {
         let Some(sent) = pending.sent.get(at) else { return Ok(()) };
         let repeated = pending.may_have_run_before(at);
-        match (sent.what, pending.doubt.clone(), pending.job.effect.visible_effect()) {
-            (What::Audit, Some(doubt), Some((_, visible_effect))) => {
+        match (sent.what, pending.uncertain_response.clone(), pending.job.effect.visible_effect()) {
+            (What::Audit, Some(uncertain), Some((_, visible_effect))) => {
                 let outcome = match shows(&response, visible_effect) {
                     true => JobOutcome::FoundDone(response),
-                    false => JobOutcome::Answered(doubt),
+                    false => JobOutcome::Answered(uncertain),
                 };
                 self.end(id, &pending, outcome).await
             }
             // A repetition is answered while the audit is in progress.
             (What::Script, Some(_), _) if repeated => Ok(()),
             (What::Script, None, Some(_)) if repeated && is_already_done(&response) => {
-                pending.doubt = Some(response);
+                pending.uncertain_response = Some(response);
                 pending.tries = 0;
                 pending.awaits = Awaits::Turn;
                 self.put(id, &pending)
@@ -52,13 +53,13 @@ impl Context<'_, '_> {
 }
 
 fn is_already_done(response: &ScriptResponse) -> bool {
-    response.last_apdu().is_some_and(|apdu| ALREADY_DONE.contains(&apdu.status.0))
+    response.last_apdu().is_some_and(|apdu| ALREADY_DONE.contains(&apdu.status))
 }
 
 /// Returns true if the response to GET STATUS for one ISD-P shows the effect.
 fn shows(response: &ScriptResponse, visible_effect: VisibleEffect) -> bool {
     let Some(apdu) = response.last_apdu() else { return false };
-    if apdu.status == rsp::ota::script::StatusWord::NOT_FOUND {
+    if apdu.status == rsp::StatusWord::REFERENCED_DATA_NOT_FOUND {
         return visible_effect == VisibleEffect::IsGone;
     }
     if !apdu.status.is_success() {

@@ -67,9 +67,9 @@ pub struct Job {
     pub valid_until: Timestamp,
     /// True if another job follows, for which a session is kept open.
     pub more_to_do: bool,
-    /// True if it precedes all jobs that are not urgent. It does not precede one that has been sent
-    /// and cannot be executed twice: another counter value in between would make it impossible to
-    /// find out if that one was executed.
+    /// True if the job precedes all jobs that are not urgent. It does not precede a job that has been
+    /// sent and cannot be executed twice: a packet with another counter in between would make it
+    /// impossible to find out if the card executed that job.
     pub urgent: bool,
     /// Bearer, if the policy must not choose it.
     pub via: Option<Bearer>,

@@ -61,7 +61,7 @@ impl Context<'_, '_> {
         let again = if age == Age::Repeated { ", again" } else { "" };
         self.emit(event.with_note(format!("{:?}, number {number}{again}, by {via}", notification.kind)));
         let confirmation = match (age, card.notification.take()) {
-            (Age::Repeated, Some(noticed)) => noticed.confirmation,
+            (Age::Repeated, Some(last_notification)) => last_notification.confirmation,
             _ => None,
         };
         card.notification = Some(LastNotification {
@@ -99,7 +99,8 @@ impl Context<'_, '_> {
 
 /// Compares a sequence number with the last one. Numbers wrap around after 65535.
 fn age(card: &Card, number: u16) -> Age {
-    let Some(last) = card.notification.as_ref().map(|noticed| noticed.sequence_number) else {
+    let Some(last) = card.notification.as_ref().map(|last_notification| last_notification.sequence_number)
+    else {
         return Age::New;
     };
     match number.wrapping_sub(last) {
@@ -116,9 +117,9 @@ mod tests {
     #[test]
     fn a_sequence_number_is_new_repeated_or_old_also_after_wrap_around() {
         let age_after = |last: Option<u16>, number| {
-            let noticed =
+            let last_notification =
                 |sequence_number| LastNotification { sequence_number, from: None, confirmation: None };
-            age(&Card { notification: last.map(noticed), ..Card::default() }, number)
+            age(&Card { notification: last.map(last_notification), ..Card::default() }, number)
         };
         assert_eq!(age_after(None, 0), Age::New);
         assert_eq!(age_after(Some(7), 7), Age::Repeated);

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use rsp::{
+    StatusWord,
     ids::Aid,
     ota::{
         secured_packet::{PorBearer, Spi},
@@ -29,7 +30,7 @@ pub struct Es5Config {
     pub session_within: Duration,
     /// Time for a card to execute a script in a session.
     pub script_within: Duration,
-    /// Maximum of these times.
+    /// Maximum of the three preceding times.
     pub slowest: Duration,
     /// First delay before a message that no SMSC accepted is submitted again. The delay grows up to
     /// the time to wait for a response. Such a message does not count as a transmission.
@@ -121,12 +122,13 @@ pub(super) const fn row(effect: &Effect) -> Row {
 /// A trigger is answered by the session that the card opens.
 pub(super) const TRIGGER: Spi = Spi::UNANSWERED;
 
-/// Status words of a card for the repetition of an executed command: conditions of use not
-/// satisfied, referenced data not found, wrong data. They depend on the card.
-pub(super) const ALREADY_DONE: [u16; 3] = [0x6985, 0x6A88, 0x6A80];
+/// Status words with which cards answer the repetition of an executed command. The status word
+/// depends on the card.
+pub(super) const ALREADY_DONE: [StatusWord; 3] =
+    [StatusWord::CONDITIONS_NOT_SATISFIED, StatusWord::REFERENCED_DATA_NOT_FOUND, StatusWord::INCORRECT_DATA];
 
-/// Increment of the counter when a card reports that it is too low. It exceeds any number of
-/// packets sent by other tools.
+/// Increment of the counter when a card reports that the counter is too low. It exceeds the number
+/// of packets that another tool may have sent.
 pub(super) const COUNTER_JUMP: u64 = 0x100;
 
 /// Visible effect of a command: the state of one ISD-P.

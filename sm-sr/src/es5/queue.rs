@@ -19,12 +19,13 @@ pub async fn enqueue(tx: &mut Tx<'_>, now: Timestamp, job: Job) -> Result<JobId,
     let mut card = tx.get(&CARDS, &of_card).await?.unwrap_or_default();
     let id = JobId { eid: job.eid, urgent: job.urgent, number: card.next_job };
     card.next_job = card.next_job.saturating_add(1);
-    if let (Effect::ConfirmNotification(number), Some(noticed)) = (&job.effect, &mut card.notification)
-        && noticed.sequence_number == *number
+    if let (Effect::ConfirmNotification(number), Some(last_notification)) =
+        (&job.effect, &mut card.notification)
+        && last_notification.sequence_number == *number
     {
         // If the card repeats the notification, it is confirmed again without involving the
         // procedures.
-        noticed.confirmation = Some(job.clone());
+        last_notification.confirmation = Some(job.clone());
     }
     tx.put(&CARDS, &of_card, &card)?;
     let pending = Pending {
@@ -33,7 +34,7 @@ pub async fn enqueue(tx: &mut Tx<'_>, now: Timestamp, job: Job) -> Result<JobId,
         awaits: Awaits::Turn,
         tries: 0,
         sent: Vec::new(),
-        doubt: None,
+        uncertain_response: None,
         last_failure: None,
     };
     tx.put(&JOBS, &id.to_string(), &pending)?;
@@ -47,7 +48,6 @@ pub async fn enqueue(tx: &mut Tx<'_>, now: Timestamp, job: Job) -> Result<JobId,
 ///
 /// # Errors
 /// Returns a fault if the records fail.
-/// The records fail.
 pub async fn cancel(tx: &mut Tx<'_>, now: Timestamp, id: &JobId) -> Result<(), Fault> {
     if let Some(pending) = tx.get(&JOBS, &id.to_string()).await? {
         remove(tx, id, &pending);
@@ -213,13 +213,13 @@ impl Context<'_, '_> {
 
     /// Returns the content to send for a job now.
     pub(super) fn what(pending: &Pending) -> What {
-        if pending.doubt.is_some() { What::Audit } else { What::Script }
+        if pending.uncertain_response.is_some() { What::Audit } else { What::Script }
     }
 
     /// Returns true if a session can be given this job.
     pub(super) fn is_for_session(&self, pending: &Pending) -> bool {
-        let under_way = matches!(pending.awaits, Awaits::Answer { until } if until > self.now);
-        pending.job.via != Some(Bearer::Sms) && !under_way && !pending.is_out()
+        let awaits_answer = matches!(pending.awaits, Awaits::Answer { until } if until > self.now);
+        pending.job.via != Some(Bearer::Sms) && !awaits_answer && !pending.is_unrepeatable()
     }
 }
 
@@ -227,6 +227,7 @@ impl Context<'_, '_> {
 /// executed twice. A job that waits for a message of the card does not delay an urgent one, whose
 /// response could be that message.
 pub(super) fn first(jobs: &[(JobId, Pending)]) -> Option<&(JobId, Pending)> {
-    let out = |(_, pending): &&(JobId, Pending)| pending.is_out() && pending.awaits != Awaits::Card;
-    jobs.iter().find(out).or(jobs.first())
+    let unrepeatable =
+        |(_, pending): &&(JobId, Pending)| pending.is_unrepeatable() && pending.awaits != Awaits::Card;
+    jobs.iter().find(unrepeatable).or(jobs.first())
 }

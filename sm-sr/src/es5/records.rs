@@ -41,9 +41,10 @@ pub struct Pending {
     pub(super) tries: u32,
     /// All transmissions that may still be answered, in order.
     pub(super) sent: Vec<Sent>,
-    /// Response to the repetition of a command that the card may have executed before. The job now
-    /// has to find out if it did.
-    pub(super) doubt: Option<ScriptResponse>,
+    /// Response to the repetition of a command that the card may have executed before. An audit has to
+    /// show if the card did.
+    #[serde(rename = "doubt")]
+    pub(super) uncertain_response: Option<ScriptResponse>,
     /// Latest failure, for the final report.
     #[serde(rename = "trouble")]
     pub(super) last_failure: Option<String>,
@@ -53,7 +54,7 @@ pub struct Pending {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Awaits {
-    /// Its turn.
+    /// The end of the jobs before it.
     Turn,
     /// The response to a secured packet.
     Answer {
@@ -156,7 +157,7 @@ pub(super) fn key(eid: Eid) -> String {
 
 impl Pending {
     /// Records a transmission. If there are too many, removes the oldest one and returns it.
-    pub(super) fn remember(&mut self, sent: Sent) -> Option<Sent> {
+    pub(super) fn record(&mut self, sent: Sent) -> Option<Sent> {
         let forgotten = (self.sent.len() >= MAX_SENT).then(|| self.sent.remove(0));
         self.sent.push(sent);
         forgotten
@@ -164,7 +165,7 @@ impl Pending {
 
     /// Returns true if the script cannot be executed twice and may have been executed. Then it must
     /// not be sent again, unless as the same packet or as the response to the same request.
-    pub(super) fn is_out(&self) -> bool {
+    pub(super) fn is_unrepeatable(&self) -> bool {
         policy::row(&self.job.effect).repetition == Repetition::Same
             && self.sent.iter().any(|sent| sent.what == What::Script)
     }
@@ -172,10 +173,10 @@ impl Pending {
     /// Returns the number given in the response to this request, if nothing was sent since.
     pub(super) fn given_after(&self, request: Option<u32>) -> Option<u32> {
         let last = self.sent.last()?;
-        let is_still_it = (last.what == What::Audit) == self.doubt.is_some();
+        let is_same_content = (last.what == What::Audit) == self.uncertain_response.is_some();
         match last.by {
             TransmissionRef::Session { number, after: Some(after) }
-                if is_still_it && Some(after) == request =>
+                if is_same_content && Some(after) == request =>
             {
                 Some(number)
             }

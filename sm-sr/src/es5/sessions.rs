@@ -10,7 +10,7 @@
 //! answer. The server then repeats that answer.
 //!
 //! The first request of a session contains no response, so it is never a repetition, not even with
-//! X-Admin-Resume. That header says that the session was begun before. It does not say that no
+//! X-Admin-Resume. That header means that the session was begun before. It does not mean that no
 //! script was executed. A card sends the header in two cases:
 //!
 //! - The card executed a script and gave the session up because the server was unreachable. It now
@@ -122,12 +122,12 @@ impl Context<'_, '_> {
             return Ok(until.is_some_and(|until| until > self.now));
         };
         let more = pending.job.more_to_do;
-        match (script_result, pending.doubt.clone()) {
+        match (script_result, pending.uncertain_response.clone()) {
             (ScriptResult::Answered(response), _) => {
                 self.answered(&id, pending, at, response.clone()).await?
             }
-            (ScriptResult::Refused(_), Some(doubt)) => {
-                self.end(&id, &pending, JobOutcome::Answered(doubt)).await?
+            (ScriptResult::Refused(_), Some(uncertain)) => {
+                self.end(&id, &pending, JobOutcome::Answered(uncertain)).await?
             }
             (ScriptResult::Refused(status), None) => {
                 let refusal = CardRefusal::Script(*status);
@@ -190,7 +190,7 @@ impl Context<'_, '_> {
                 *last_number = last_number.wrapping_add(1);
                 let number = *last_number;
                 let sent = Sent { at: self.now, what, by: TransmissionRef::Session { number, after } };
-                delete_message_references(self.tx, pending.remember(sent).as_ref());
+                delete_message_references(self.tx, pending.record(sent).as_ref());
                 number
             }
         };

@@ -101,11 +101,11 @@ impl Context<'_, '_> {
         card: &CardAccess,
     ) -> Result<Option<PhoneNumber>, Fault> {
         if let Effect::ConfirmNotification(number) = pending.job.effect
-            && let Some(noticed) = self.card(id.eid()).await?.notification
-            && noticed.sequence_number == number
-            && noticed.from.is_some()
+            && let Some(last_notification) = self.card(id.eid()).await?.notification
+            && last_notification.sequence_number == number
+            && last_notification.from.is_some()
         {
-            return Ok(noticed.from);
+            return Ok(last_notification.from);
         }
         Ok(card.address.clone())
     }
@@ -129,14 +129,14 @@ impl Context<'_, '_> {
         let kvn = means.keys.kvn;
         let mut card = self.card(id.eid()).await?;
         let used = card.counters.get(&kvn).copied().unwrap_or(means.keys.initial_counter);
-        let is_out = pending.is_out();
+        let is_unrepeatable = pending.is_unrepeatable();
         let same = pending.repeated_packet(command.what, row.repetition, kvn, used);
         let counter = match same {
             Some(times) => {
                 *times = times.saturating_add(1);
                 used
             }
-            None if is_out => return self.give_up(id, &pending, UNKNOWN).await,
+            None if is_unrepeatable => return self.give_up(id, &pending, UNKNOWN).await,
             None => {
                 let Some(counter) = used.next() else {
                     return self
@@ -153,7 +153,7 @@ impl Context<'_, '_> {
                     low: false,
                 };
                 let sent = Sent { at: self.now, what: command.what, by };
-                delete_message_references(self.tx, pending.remember(sent).as_ref());
+                delete_message_references(self.tx, pending.record(sent).as_ref());
                 counter
             }
         };
@@ -261,7 +261,7 @@ const UNKNOWN: &str = "the script was sent without a response, and it is unknown
 fn unrecoverable(pending: &Pending) -> Option<&'static str> {
     let last = pending.sent.iter().rfind(|sent| sent.what == What::Script)?;
     match last.by {
-        _ if !pending.is_out() => None,
+        _ if !pending.is_unrepeatable() => None,
         TransmissionRef::Packet { low: true, times, .. } if times > 1 => {
             Some("the card has executed the script, but its response is lost")
         }
@@ -308,7 +308,7 @@ impl Pending {
     /// Returns the script to execute now and its target: the job's script, or the audit that shows
     /// if it was executed.
     pub(super) fn script_now(&self) -> (rsp::ota::script::Script, Aid) {
-        match (&self.doubt, self.job.effect.visible_effect()) {
+        match (&self.uncertain_response, self.job.effect.visible_effect()) {
             (Some(_), Some((aid, _))) => {
                 let audit = rsp::ota::script::Script::of_apdus([es5::get_status(Some(aid))]);
                 (audit, Aid(Aid::ISD_R.to_vec()))

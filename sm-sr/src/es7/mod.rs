@@ -1,7 +1,7 @@
 //! ES7, between two SM-SRs: SGP.02 section 5.6. One file for each function.
 //!
-//! AuthenticateSMSR and CreateAdditionalKeySet are called at the SM-SR that manages the card,
-//! HandoverEUICC at the one that takes it over.
+//! AuthenticateSMSR and CreateAdditionalKeySet are called at the SM-SR that manages the card.
+//! HandoverEUICC is called at the SM-SR that takes over the card.
 
 pub(crate) mod authenticate_smsr;
 pub(crate) mod create_additional_key_set;

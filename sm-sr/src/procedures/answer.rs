@@ -15,7 +15,7 @@ use rsp::{
 use rsp_server::soap::Ticket;
 use world::Fault;
 
-use super::{Asker, Function, Interface, Operation};
+use super::{Caller, Function, Interface, Operation};
 use crate::{
     context::Context,
     es5::JobOutcome,
@@ -28,7 +28,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     /// Kind of the outcome.
-    ended: Ended,
+    kind: OutcomeKind,
     /// Response data of the card.
     pub(crate) data: Option<Octets>,
     /// The ISD-P that was created.
@@ -36,39 +36,39 @@ pub(crate) struct Outcome {
 }
 
 #[derive(Clone, Debug)]
-enum Ended {
-    Well,
-    WithWarning(Refusal),
+enum OutcomeKind {
+    Success,
+    Warning(Refusal),
     Failed(Refusal),
     /// The status of another SM-SR that executed the function.
-    As(FunctionExecutionStatus),
+    Status(FunctionExecutionStatus),
     Expired,
 }
 
 impl Outcome {
-    /// The function succeeded.
+    /// Creates the outcome of a function that succeeded.
     pub(crate) fn done() -> Self {
-        Self { ended: Ended::Well, data: None, isd_p: None }
+        Self { kind: OutcomeKind::Success, data: None, isd_p: None }
     }
 
-    /// The function succeeded with a warning.
+    /// Creates the outcome of a function that succeeded with a warning.
     pub(crate) fn with_warning(refusal: Refusal) -> Self {
-        Self { ended: Ended::WithWarning(refusal), ..Self::done() }
+        Self { kind: OutcomeKind::Warning(refusal), ..Self::done() }
     }
 
-    /// The function failed.
+    /// Creates the outcome of a function that failed.
     pub(crate) fn refused(refusal: Refusal) -> Self {
-        Self { ended: Ended::Failed(refusal), ..Self::done() }
+        Self { kind: OutcomeKind::Failed(refusal), ..Self::done() }
     }
 
-    /// The validity period ended.
+    /// Creates the outcome of a function whose validity period ended.
     pub(crate) fn expired() -> Self {
-        Self { ended: Ended::Expired, ..Self::done() }
+        Self { kind: OutcomeKind::Expired, ..Self::done() }
     }
 
-    /// The function ended with the status of another party.
+    /// Creates the outcome of a function that ended with the status of another party.
     pub(crate) fn with_status(status: FunctionExecutionStatus) -> Self {
-        Self { ended: Ended::As(status), ..Self::done() }
+        Self { kind: OutcomeKind::Status(status), ..Self::done() }
     }
 
     /// Adds the response data of the card.
@@ -91,7 +91,7 @@ impl Outcome {
 
     /// Returns true if the function failed with this status.
     pub(crate) fn is_refused(&self, status: Status) -> bool {
-        matches!(&self.ended, Ended::Failed(refusal) if refusal.status == status)
+        matches!(&self.kind, OutcomeKind::Failed(refusal) if refusal.status == status)
     }
 
     pub(crate) fn status(&self) -> FunctionExecutionStatus {
@@ -99,14 +99,14 @@ impl Outcome {
     }
 
     fn base(&self) -> BaseResponse {
-        match &self.ended {
-            Ended::Well => BaseResponse::default(),
-            Ended::WithWarning(refusal) => BaseResponse::with_warning(refusal),
-            Ended::Failed(refusal) => BaseResponse::failed(refusal),
-            Ended::As(status) => {
+        match &self.kind {
+            OutcomeKind::Success => BaseResponse::default(),
+            OutcomeKind::Warning(refusal) => BaseResponse::with_warning(refusal),
+            OutcomeKind::Failed(refusal) => BaseResponse::failed(refusal),
+            OutcomeKind::Status(status) => {
                 BaseResponse { function_execution_status: status.clone(), ..BaseResponse::default() }
             }
-            Ended::Expired => BaseResponse::expired(
+            OutcomeKind::Expired => BaseResponse::expired(
                 None,
                 "the card did not execute the function within the validity period",
             ),
@@ -114,7 +114,7 @@ impl Outcome {
     }
 }
 
-/// Refusal of an answer of the card that cannot be decoded.
+/// Returns the refusal for a response of the card that cannot be decoded.
 pub(crate) fn unreadable(why: impl Display) -> Refusal {
     Status::IsdRExecutionError.because(format!("the card's answer cannot be read: {why}"))
 }
@@ -138,7 +138,7 @@ pub(crate) async fn answer(
     operation: &Operation,
     outcome: Outcome,
 ) -> Result<(), Fault> {
-    let Some(asker) = &operation.asker else { return Ok(()) };
+    let Some(caller) = &operation.caller else { return Ok(()) };
     let base = BaseResponse {
         processing_start: Some(operation.received),
         processing_end: Some(context.now),
@@ -146,12 +146,12 @@ pub(crate) async fn answer(
     };
     let eis = match (&operation.function, card) {
         (Function::AuditEis(iccids), Some(card)) if outcome.is_success() => {
-            Some(audited_eis(card, asker, iccids))
+            Some(audited_eis(card, caller, iccids))
         }
         _ => None,
     };
-    let (data, ticket) = (outcome.data, &asker.ticket);
-    match (asker.interface, &operation.function) {
+    let (data, ticket) = (outcome.data, &caller.ticket);
+    match (caller.interface, &operation.function) {
         (Interface::Es3, Function::CreateIsdP { .. }) => {
             let response =
                 es3::CreateIsdpResponse { base, isd_p_aid: outcome.isd_p, euicc_response_data: data };
@@ -209,16 +209,16 @@ async fn answer_shared<const ES: u8>(
     }
 }
 
-/// Returns the card's response as passed to SM-DPs and operators.
+/// Returns the card's response in the encoding that SM-DPs and operators get.
 pub(super) fn octets_of(response: &ScriptResponse) -> Octets {
     Octets(response.to_bytes())
 }
 
 /// Returns the EIS for the caller after the audit.
-fn audited_eis(card: &Card, asker: &Asker, iccids: &[Iccid]) -> Eis {
-    let why = match asker.interface {
+fn audited_eis(card: &Card, caller: &Caller, iccids: &[Iccid]) -> Eis {
+    let why = match caller.interface {
         Interface::Es3 => Disclosure::AuditEisToSmDp,
         Interface::Es4 => Disclosure::AuditEisToOperator,
     };
-    visibility::visible_eis(&card.eis, Vec::new(), asker.id(), why, iccids)
+    visibility::visible_eis(&card.eis, Vec::new(), caller.id(), why, iccids)
 }

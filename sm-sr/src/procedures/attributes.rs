@@ -4,20 +4,17 @@
 use rsp::{
     ids::Iccid,
     ota::script::ScriptResponse,
-    sgp02::{
-        eis::{ProfileInfo, ProfileState},
-        es5,
-        status::Status,
-    },
+    sgp02::{eis::ProfileState, es5, status::Status},
 };
 use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    CardScript, Operation, Started,
+    Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    check, single_command,
+    check,
+    profile_changes::NotifiedState,
 };
 use crate::{
     context::Context,
@@ -41,8 +38,7 @@ pub(super) fn start_fallback(card: &Card, operation: &Operation, iccid: Iccid) -
         return Ok(Started::Done(Outcome::done()));
     }
     let aid = &profile.isd_p_aid;
-    let script = single_command(es5::set_fallback_attribute(aid));
-    Ok(Started::AtCard(CardScript::isd_r(script, Effect::SetFallBack(aid.clone()))))
+    Ok(Started::one_command(es5::set_fallback_attribute(aid), Effect::SetFallBack(aid.clone())))
 }
 
 pub(super) async fn fallback_answered(
@@ -57,23 +53,11 @@ pub(super) async fn fallback_answered(
     if !found_done && let Err(refusal) = Answers::of(response).only(Command::SetAttribute) {
         return Ok(Outcome::refused(refusal).with_data(data));
     }
-    let mut changed: Vec<(ProfileInfo, ProfileChange)> = Vec::new();
+    let notified_state = NotifiedState::current(card);
     for profile in &mut card.eis.profile_info {
-        let has_it = profile.iccid == iccid;
-        if has_it != profile.fallback_attribute {
-            profile.fallback_attribute = has_it;
-            let change = if has_it {
-                ProfileChange::FallBackAttributeSet
-            } else {
-                ProfileChange::FallBackAttributeUnset
-            };
-            changed.push((profile.clone(), change));
-        }
+        profile.fallback_attribute = profile.iccid == iccid;
     }
-    for (profile, change) in changed {
-        let by = operation.answers_for(&profile);
-        notifications::notify_owner(context, operation.eid, &profile, change, by).await?;
-    }
+    notified_state.notify_owners(context, card, Some(operation)).await?;
     Ok(Outcome::done().with_data(data))
 }
 
@@ -100,8 +84,7 @@ pub(super) fn start_emergency(
         _ => {}
     }
     let aid = &profile.isd_p_aid;
-    let script = single_command(es5::set_emergency_profile_attribute(aid));
-    Ok(Started::AtCard(CardScript::isd_r(script, Effect::SetEmergency(aid.clone()))))
+    Ok(Started::one_command(es5::set_emergency_profile_attribute(aid), Effect::SetEmergency(aid.clone())))
 }
 
 fn owns_the_other(card: &Card, operation: &Operation) -> bool {

@@ -2,7 +2,8 @@
 //! are those of open implementations.
 
 use rsp::{
-    ota::script::{ScriptResponse, StatusWord},
+    StatusWord,
+    ota::script::ScriptResponse,
     sgp02::status::{Refusal, Status},
 };
 
@@ -41,26 +42,26 @@ impl Answers {
     /// Returns the data of a command, if it succeeded.
     pub(crate) fn nth(&self, position: usize, command: Command) -> Result<&[u8], Refusal> {
         match self.commands.get(position) {
-            Some((data, word)) if word.is_success() => Ok(data),
-            Some((_, word)) => Err(refusal(command, *word)),
+            Some((data, status)) if status.is_success() => Ok(data),
+            Some((_, status)) => Err(refusal(command, *status)),
             None => Err(Status::EuiccExecutionError.because("the card did not execute the command")),
         }
     }
 
     /// Returns true if the card has more response data for a command.
     pub(crate) fn has_more(&self, position: usize) -> bool {
-        self.commands.get(position).is_some_and(|(_, word)| *word == StatusWord::MORE)
+        self.commands.get(position).is_some_and(|(_, status)| *status == StatusWord::MORE_STATUS_AVAILABLE)
     }
 
     /// Returns the status word of the only command.
-    pub(crate) fn word(&self) -> Option<StatusWord> {
-        self.commands.first().map(|(_, word)| *word)
+    pub(crate) fn status_word(&self) -> Option<StatusWord> {
+        self.commands.first().map(|(_, status)| *status)
     }
 }
 
 /// Returns the refusal for a failed command.
-pub(crate) fn refusal(command: Command, word: StatusWord) -> Refusal {
-    let status = match (command, word) {
+pub(crate) fn refusal(command: Command, status_word: StatusWord) -> Refusal {
+    let status = match (command, status_word) {
         // req: SGP.02-5.5-Pol1
         (_, StatusWord::POL1_PREVENTS) => Status::Pol1Refused,
         (Command::Create, StatusWord::NOT_ENOUGH_MEMORY) => Status::EuiccInsufficientMemory,
@@ -68,13 +69,15 @@ pub(crate) fn refusal(command: Command, word: StatusWord) -> Refusal {
             Command::Enable | Command::Disable | Command::Delete | Command::SetAttribute,
             StatusWord::CONDITIONS_NOT_SATISFIED,
         ) => Status::IccidInvalidTransition,
-        (Command::Enable | Command::Disable | Command::SetAttribute, StatusWord::NOT_FOUND) => {
-            Status::IsdPUnknown
-        }
-        (Command::EstablishKeySet, StatusWord::SECURITY_STATUS | StatusWord::INCORRECT_DATA) => {
-            Status::SmsrCertificateRefused
-        }
+        (
+            Command::Enable | Command::Disable | Command::SetAttribute,
+            StatusWord::REFERENCED_DATA_NOT_FOUND,
+        ) => Status::IsdPUnknown,
+        (
+            Command::EstablishKeySet,
+            StatusWord::SECURITY_STATUS_NOT_SATISFIED | StatusWord::INCORRECT_DATA,
+        ) => Status::SmsrCertificateRefused,
         _ => Status::IsdRExecutionError,
     };
-    status.because(format!("the card answered {word}"))
+    status.because(format!("the card answered {status_word}"))
 }

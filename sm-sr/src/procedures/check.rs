@@ -37,9 +37,9 @@ pub(crate) async fn not_handed_over(context: &mut Context<'_, '_>, eid: Eid) -> 
     }
 }
 
-/// Checks that the card has not created a key set with another SM-SR. If it has, the other SM-SR
-/// may manage it already, and this one leaves it alone until the other one denies it. A repeated
-/// handover to the same SM-SR resolves this.
+/// Checks that the card has not created a key set with another SM-SR. If it has, the other SM-SR may
+/// manage the card already, and this SM-SR does not use the card until the other SM-SR reports that
+/// it does not manage it. A repeated handover to the same SM-SR gets this report.
 pub(super) fn check_not_transferred(card: &Card, function: &Function) -> Result<(), Refusal> {
     match (&card.handed_to, function) {
         (None, _) => Ok(()),
@@ -77,8 +77,8 @@ pub(super) fn own_profile<'c>(
     operation: &Operation,
     iccid: Iccid,
 ) -> Result<&'c ProfileInfo, Refusal> {
-    match &operation.asker {
-        Some(asker) => profile_of(card, asker.by(), iccid),
+    match &operation.caller {
+        Some(caller) => profile_of(card, caller.requester(), iccid),
         None => existing_profile(card, iccid),
     }
 }

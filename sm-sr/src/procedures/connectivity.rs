@@ -5,7 +5,7 @@
 
 use rsp::{
     ids::Iccid,
-    ota::script::ScriptResponse,
+    ota::script::{Script, ScriptResponse},
     sgp02::{Octets, eis::ProfileState, status::Status},
 };
 use rsp_server::soap::Rejection;
@@ -14,7 +14,7 @@ use super::{
     CardScript, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    check, send_data,
+    check,
 };
 use crate::{es5::Effect, records::Card};
 
@@ -26,7 +26,7 @@ pub(super) fn start(
 ) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
-    let script = send_data::script_of(parameters.as_slice()).map_err(|e| {
+    let script = Script::parse(parameters.as_slice()).map_err(|e| {
         Status::ConnectivityParametersInvalid
             .because(format!("the parameters are not a valid command script: {e}"))
     })?;
@@ -41,7 +41,7 @@ pub(super) fn start(
 pub(super) fn answered(response: &ScriptResponse) -> Outcome {
     let data = answer::octets_of(response);
     let answers = Answers::of(response);
-    let wrong = answers.commands.iter().position(|(_, word)| !word.is_success());
+    let wrong = answers.commands.iter().position(|(_, status)| !status.is_success());
     match wrong.map(|position| answers.nth(position, Command::Personalise)) {
         Some(Err(refusal)) => Outcome::refused(refusal).with_data(data),
         _ => Outcome::done().with_data(data),

@@ -64,7 +64,7 @@ pub(super) fn start(
         fallback_attribute: false,
         subscription_address: SubscriptionAddress::default(),
         state: ProfileState::Created,
-        smdp_id: operation.asker_id().cloned(),
+        smdp_id: operation.caller_id().cloned(),
         profile_type: None,
         allocated_memory: memory,
         free_memory: None,
@@ -103,7 +103,8 @@ pub(super) fn answered(
 ) -> Outcome {
     let data = answer::octets_of(response);
     let Some(isd_p) = card.profile(iccid).map(|profile| profile.isd_p_aid.clone()) else {
-        let why = Status::IccidUnknown.because("the profile was deleted meanwhile").about(iccid);
+        let why =
+            Status::IccidUnknown.because("the profile was deleted before the card answered").about(iccid);
         return Outcome::refused(why);
     };
     // The response names the ISD-P of the command, even if the card has refused to create it.

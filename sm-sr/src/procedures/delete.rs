@@ -1,8 +1,9 @@
 //! Deletion of profiles: SGP.02 sections 3.6, 3.10 and 4.1.1.4, 4.1.1.6.
 
 use rsp::{
+    StatusWord,
     ids::Iccid,
-    ota::script::{ScriptResponse, StatusWord},
+    ota::script::ScriptResponse,
     sgp02::{
         eis::{Pol2Action, ProfileInfo, ProfileState},
         es5,
@@ -13,10 +14,10 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    Asker, CardScript, Function, MasterDeleteToken, Operation, Started,
+    Caller, Function, MasterDeleteToken, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    check, single_command,
+    check,
 };
 use crate::{
     context::Context,
@@ -38,12 +39,12 @@ pub(super) fn start(card: &Card, operation: &Operation, iccid: Iccid) -> Result<
 /// Starts a deletion by POL2. Does nothing if the profile has changed so that POL2 does not delete
 /// it any more.
 pub(super) fn start_auto(card: &Card, iccid: Iccid) -> Started {
-    let asks = |profile: &&ProfileInfo| {
+    let is_deleted_by_pol2 = |profile: &&ProfileInfo| {
         profile.state == ProfileState::Disabled
             && !profile.fallback_attribute
             && policy::deletes_itself(&profile.pol2)
     };
-    card.profile(iccid).filter(asks).map_or(Started::Done(Outcome::done()), delete)
+    card.profile(iccid).filter(is_deleted_by_pol2).map_or(Started::Done(Outcome::done()), delete)
 }
 
 /// Starts the deletion of an ISD-P after a failed download. Does nothing if the download has been
@@ -55,11 +56,11 @@ pub(super) fn start_clean_up(card: &Card, iccid: Iccid) -> Started {
 
 fn delete(profile: &ProfileInfo) -> Started {
     let aid = &profile.isd_p_aid;
-    Started::AtCard(CardScript::isd_r(single_command(es5::delete_profile(aid)), Effect::Delete(aid.clone())))
+    Started::one_command(es5::delete_profile(aid), Effect::Delete(aid.clone()))
 }
 
-/// Starts a deletion with a token that proves to the ISD-P that its SM-DP agrees. Policy rules do
-/// not apply; the fall-back attribute still prevents it.
+/// Starts a deletion with a token. The token proves to the ISD-P that its SM-DP agrees. POL1 and POL2
+/// do not apply, but a profile with the fall-back attribute cannot be deleted.
 pub(super) fn start_master(
     card: &Card,
     operation: &Operation,
@@ -70,8 +71,7 @@ pub(super) fn start_master(
     check::state(profile, &[ProfileState::Disabled])?;
     check::not_fallback(profile)?;
     let aid = &profile.isd_p_aid;
-    let script = single_command(token.master_delete(aid));
-    Ok(Started::AtCard(CardScript::isd_r(script, Effect::Delete(aid.clone()))))
+    Ok(Started::one_command(token.master_delete(aid), Effect::Delete(aid.clone())))
 }
 
 pub(super) async fn answered(
@@ -93,9 +93,11 @@ pub(super) async fn answered(
         Ok(_) => Outcome::done(),
         // The card deleted the ISD-P without this server's knowledge, for example by POL1 or by an
         // earlier command whose response was lost.
-        Err(_) if answers.word() == Some(StatusWord::NOT_FOUND) => Outcome::with_warning(
-            Status::IsdPUnknown.because("the ISD-P had already been deleted on the card").about(iccid),
-        ),
+        Err(_) if answers.status_word() == Some(StatusWord::REFERENCED_DATA_NOT_FOUND) => {
+            Outcome::with_warning(
+                Status::IsdPUnknown.because("the ISD-P had already been deleted on the card").about(iccid),
+            )
+        }
         Err(refusal) => return Ok(Outcome::refused(refusal).with_data(data)),
     };
     removed(context, card, iccid, operation).await?;
@@ -118,7 +120,7 @@ async fn removed(
         operation.eid,
         &profile,
         ProfileChange::Deleted,
-        operation.asker.as_ref().map(Asker::by),
+        operation.caller.as_ref().map(Caller::requester),
     )
     .await
 }

@@ -10,7 +10,7 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    Asker, AtCard, Function, Operation, Purpose, Started, Step, answer,
+    AtCard, Caller, Function, Operation, Purpose, Started, Step, answer,
     answer::Outcome,
     attributes, check, connectivity, create, delete, euicc_audit, handover, handover_finalisation,
     notification, profile_changes,
@@ -30,10 +30,10 @@ pub(crate) async fn submit(
     context: &mut Context<'_, '_>,
     eid: Eid,
     function: Function,
-    asker: Option<Asker>,
+    caller: Option<Caller>,
     expires: Timestamp,
 ) -> Result<(), Fault> {
-    enqueue(context, eid, function, asker, expires).await?;
+    enqueue(context, eid, function, caller, expires).await?;
     advance(context, eid).await
 }
 
@@ -76,7 +76,7 @@ pub(crate) async fn advance(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
 fn next(context: &Context<'_, '_>, card: &Card, waiting: Vec<Operation>) -> Option<Operation> {
     let reservation = card.reservation.as_ref().filter(|reservation| reservation.until > context.now);
     let may = |operation: &Operation| {
-        reservation.is_none_or(|reservation| operation.asker_id() == Some(&reservation.by))
+        reservation.is_none_or(|reservation| operation.caller_id() == Some(&reservation.by))
     };
     waiting.into_iter().find(may)
 }
@@ -129,7 +129,7 @@ async fn start(
             create::start(context, card, operation, (*iccid, mno_id), *required_memory, *more_to_do)
         }
         Function::SendData { sd_aid, data, more_to_do } => {
-            send_data::start(card, operation.asker_id(), sd_aid, data, *more_to_do)
+            send_data::start(card, operation.caller_id(), sd_aid, data, *more_to_do)
         }
         Function::UpdateConnectivityParameters { iccid, parameters } => {
             connectivity::start(card, operation, *iccid, parameters)
@@ -262,7 +262,7 @@ async fn answered(
     };
     // When an audit of the SM-SR itself has run, the latest change is either final or has been
     // rolled back.
-    let is_certain = operation.asker.is_none() && matches!(operation.function, Function::AuditEis(_));
+    let is_certain = operation.caller.is_none() && matches!(operation.function, Function::AuditEis(_));
     let disabled =
         if is_certain && outcome.is_success() { profile_changes::make_final(&mut card) } else { None };
     let eid = operation.eid;

@@ -39,12 +39,12 @@ fn requested_profiles<'c>(
     if !iccids.is_empty() {
         return iccids.iter().map(|iccid| check::own_profile(card, operation, *iccid)).collect();
     }
-    let own = |profile: &&ProfileInfo| match &operation.asker {
-        Some(asker) => asker.by().owns(profile),
+    let own = |profile: &&ProfileInfo| match &operation.caller {
+        Some(caller) => caller.requester().owns(profile),
         None => true,
     };
     let own: Vec<_> = card.eis.profile_info.iter().filter(own).collect();
-    if own.is_empty() && operation.asker.is_some() {
+    if own.is_empty() && operation.caller.is_some() {
         // req: SGP.02-5.5-AuditOwner
         return Err(Status::EidNotAllowed
             .because("only the owner of a profile on the card can audit the card")
@@ -66,8 +66,8 @@ fn audit_script(more: usize) -> CardScript {
     CardScript::isd_r(Script::of_apdus(apdus), Effect::Audit)
 }
 
-/// Returns a script with more commands if the card has more ISD-Ps than the script asked for, which
-/// means more than its EIS has. The audit starts again from the first ISD-P.
+/// Returns a script with more commands if the card has not returned all its ISD-Ps. Such a card has
+/// more ISD-Ps than its EIS. The audit starts again from the first ISD-P.
 pub(super) fn extended_script(response: &ScriptResponse) -> Option<CardScript> {
     let answers = Answers::of(response);
     let last = answers.commands.len().checked_sub(1)?;

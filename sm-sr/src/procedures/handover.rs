@@ -43,8 +43,8 @@ pub(super) async fn start(
     operation: &Operation,
     target: &Oid,
 ) -> Result<Started, Rejection> {
-    let is_operators = |asker: &Oid| card.eis.profile_info.iter().any(|profile| profile.mno_id == *asker);
-    if !operation.asker_id().is_some_and(is_operators) {
+    let has_profile = |caller: &Oid| card.eis.profile_info.iter().any(|profile| profile.mno_id == *caller);
+    if !operation.caller_id().is_some_and(has_profile) {
         // req: SGP.02-5.6-SmsrChange-Caller
         return Err(Status::EidNotAllowed
             .because("only an operator with a profile on the card can hand it over")
@@ -52,7 +52,7 @@ pub(super) async fn start(
             .into());
     }
     let target = target_peer(context, target).await?;
-    let trail = audit::trail(context, operation.eid).await?;
+    let trail = audit::trail(context.tx, operation.eid).await?;
     let request = es7::HandoverEuiccRequest {
         base: outgoing::base_request(context, operation.expires),
         eis: visibility::visible_eis(&card.eis, trail, &target.id, Disclosure::HandoverToSmSr, &[]),
@@ -214,8 +214,8 @@ pub(super) async fn answered(
             };
             let status = response.base.function_execution_status.clone();
             let done = audit::CompletedOperation {
-                what: OperationType::ESTABLISH_ISDR_KEYSET,
-                requester: operation.asker_id(),
+                kind: OperationType::ESTABLISH_ISDR_KEYSET,
+                requester: operation.caller_id(),
                 status: &status,
                 isd_p: None,
                 iccid: None,
@@ -238,40 +238,35 @@ pub(crate) async fn resumed(
     let Some(operation) = context.tx.get(&OPERATIONS, &numbered(eid, number)).await? else { return Ok(()) };
     let Some(mut card) = context.card(eid).await? else { return Ok(()) };
     let Step::HandingOver(handing_over) = &operation.step else { return Ok(()) };
-    match answer {
+    let outcome = match answer {
         Ok(response) if response.base.is_done() && card.handed_to.as_ref() == Some(&handing_over.target) => {
             let status = response.base.function_execution_status;
-            return gone(context, &card, Some((operation, Outcome::with_status(status)))).await;
+            return delete_card(context, &card, Some((operation, Outcome::with_status(status)))).await;
         }
         // Without a receipt the other SM-SR has no keys of the card.
-        Ok(response) if response.base.is_done() => {
-            abandon(context, handing_over).await?;
-            let refusal = Status::SmsrExecutionError
+        Ok(response) if response.base.is_done() => Outcome::refused(
+            Status::SmsrExecutionError
                 .because("the other SM-SR reports that it manages the card, but the card has created no key set with it")
-                .about(&handing_over.target);
-            end(context, card, operation, Outcome::refused(refusal)).await?;
-        }
+                .about(&handing_over.target),
+        ),
         Ok(response) => {
-            abandon(context, handing_over).await?;
             // The other SM-SR reports that it does not manage the card.
             card.handed_to = None;
-            let status = response.base.function_execution_status;
-            end(context, card, operation, Outcome::with_status(status)).await?;
+            Outcome::with_status(response.base.function_execution_status)
         }
-        Err(no) => {
-            abandon(context, handing_over).await?;
-            let refusal = Status::SmsrInaccessible
-                .because(format!("the other SM-SR did not answer: {no}"))
-                .about(&handing_over.target);
-            end(context, card, operation, Outcome::refused(refusal)).await?;
-        }
-    }
-    Ok(())
+        Err(failure) => Outcome::refused(
+            Status::SmsrInaccessible
+                .because(format!("the other SM-SR did not answer: {failure}"))
+                .about(&handing_over.target),
+        ),
+    };
+    abandon(context, handing_over).await?;
+    end(context, card, operation, outcome).await
 }
 
 /// ES7.HandleSMSRChangeNotification: the other SM-SR manages the card. Its response to
-/// HandoverEUICC reports the same, unless that was lost or too late. Returns true if the card's
-/// records were deleted.
+/// HandoverEUICC reports the same, unless that response was lost or too late. Returns true if the
+/// records of the card were deleted.
 pub(crate) async fn changed(context: &mut Context<'_, '_>, caller: &Oid, eid: Eid) -> Result<bool, Fault> {
     let Some(card) = context.card(eid).await? else { return Ok(false) };
     if card.handed_to.as_ref() != Some(caller) {
@@ -281,12 +276,12 @@ pub(crate) async fn changed(context: &mut Context<'_, '_>, caller: &Oid, eid: Ei
     let handed_over = in_progress(context, eid).await?.filter(|operation| {
         matches!(&operation.step, Step::HandingOver(handing_over) if handing_over.target == *caller)
     });
-    gone(context, &card, handed_over.map(|operation| (operation, Outcome::done()))).await?;
+    delete_card(context, &card, handed_over.map(|operation| (operation, Outcome::done()))).await?;
     Ok(true)
 }
 
 /// Deletes all records of a card that the other SM-SR manages now.
-async fn gone(
+async fn delete_card(
     context: &mut Context<'_, '_>,
     card: &Card,
     ended: Option<(Operation, Outcome)>,
@@ -311,17 +306,17 @@ async fn gone(
 
 /// Withdraws the handover's job from the card and answers the call that waits for it.
 pub(super) async fn abandon(context: &mut Context<'_, '_>, handing_over: &HandingOver) -> Result<(), Fault> {
-    let over = || BaseResponse::failed(&Status::FunctionUnavailable.because("the handover has ended"));
+    let ended = || BaseResponse::failed(&Status::FunctionUnavailable.because("the handover has ended"));
     match &handing_over.awaits {
         Awaits::Target => Ok(()),
         Awaits::Challenge { ticket, at_card } => {
             es5_engine::cancel(context.tx, context.now, &at_card.job).await?;
-            let response = es7::AuthenticateSmsrResponse::only(over());
+            let response = es7::AuthenticateSmsrResponse::only(ended());
             outgoing::reply::<es7::AuthenticateSmsr>(context, ticket, response).await
         }
         Awaits::Receipt { ticket, at_card } => {
             es5_engine::cancel(context.tx, context.now, &at_card.job).await?;
-            let response = es7::CreateAdditionalKeySetResponse::only(over());
+            let response = es7::CreateAdditionalKeySetResponse::only(ended());
             outgoing::reply::<es7::CreateAdditionalKeySet>(context, ticket, response).await
         }
     }
@@ -336,8 +331,8 @@ fn establishment(card: &Card, request: &es7::CreateAdditionalKeySetRequest) -> R
     if !SCP80_VERSIONS.contains(&version) {
         return Err(bad(format!("KeyVersionNumber {version} is not one of SCP80")));
     }
-    // The scenario parameter can let the card delete an existing key set. A key set by which this
-    // SM-SR reaches the card must not be deleted.
+    // The scenario parameter can make the card delete an existing key set of the same version. This
+    // SM-SR needs its key sets to reach the card.
     if card.has_key_set(version) {
         return Err(bad(format!(
             "key set {version} of the ISD-R is in use; choose a KeyVersionNumber that is not in the EIS"

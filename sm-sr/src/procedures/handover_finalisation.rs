@@ -2,16 +2,18 @@
 //! HTTPS, and deletes the keys of the old SM-SR. SGP.02 sections 3.8, 4.1.1.9 and 4.1.1.10.
 //!
 //! The card belongs to this SM-SR whatever the result is, and the caller of the handover gets the
-//! result of the first attempt. While the keys of the old SM-SR are on the card, the card accepts
-//! commands of that one too, so orders that have not been executed are repeated every day. A card
-//! stops at the first command that it refuses; the commands after it are sent again separately.
+//! result of the first attempt. While the keys of the old SM-SR are on the card, the card also
+//! accepts commands of that SM-SR. Commands that the card has not executed are therefore repeated
+//! every day. A card stops at the first command that it refuses; the commands after it are sent
+//! again separately.
 
 use crypto::AesKey;
 use rsp::{
+    StatusWord,
     der::tlv,
     ids::Eid,
     ota::{
-        script::{Script, StatusWord},
+        script::Script,
         sms::Address,
         trigger::{SecurityParameters, SessionParameters, SessionTrigger},
     },
@@ -39,45 +41,46 @@ use crate::{
     es5::{self as es5_engine, Bearer, Effect, Job, JobOutcome},
     notifications,
     records::{Card, Deadline, Key, KeySet, Keys, SCP80_VERSIONS, SCP81_VERSIONS},
-    state::takeover::{Awaits, HandoverFinalisation, Order, Psk, Takeover},
+    state::takeover::{Awaits, FinalisationCommand, HandoverFinalisation, Psk, Takeover},
 };
 
 impl HandoverFinalisation {
-    /// Returns the orders for a card with this EIS of its former SM-SR.
+    /// Returns the commands for a card with this EIS of its former SM-SR.
     pub(super) fn of(context: &Context<'_, '_>, eis: &Eis) -> Self {
         let psk = offer_psk(context, eis);
         let has_address =
             addressing(&context.config.card_address, eis.eum_signed_info.eid, psk.as_ref()).is_some();
-        let address = has_address.then_some(Order::Address);
-        let take_psk = psk.as_ref().map(|_| Order::TakePsk);
-        let sent = address.into_iter().chain(take_psk).chain([Order::Forget]).collect();
+        let address = has_address.then_some(FinalisationCommand::StoreAddress);
+        let store_psk = psk.as_ref().map(|_| FinalisationCommand::StorePsk);
+        let sent =
+            address.into_iter().chain(store_psk).chain([FinalisationCommand::DeleteOtherKeys]).collect();
         Self { psk, sent, failed: Vec::new(), failure: None, attempts: 0 }
     }
 
-    /// Returns the commands for the orders to send. Orders that do not apply any more are removed.
-    fn commands(&mut self, context: &Context<'_, '_>, card: &Card) -> Result<Vec<Vec<u8>>, Fault> {
-        let mut commands = Vec::new();
-        for order in std::mem::take(&mut self.sent) {
-            if let Some(command) = self.command(context, card, order)? {
-                self.sent.push(order);
-                commands.push(command);
+    /// Returns the C-APDUs of the commands to send. Commands that do not apply any more are removed.
+    fn apdus(&mut self, context: &Context<'_, '_>, card: &Card) -> Result<Vec<Vec<u8>>, Fault> {
+        let mut apdus = Vec::new();
+        for command in std::mem::take(&mut self.sent) {
+            if let Some(apdu) = self.apdu(context, card, command)? {
+                self.sent.push(command);
+                apdus.push(apdu);
             }
         }
-        Ok(commands)
+        Ok(apdus)
     }
 
-    fn command(
+    fn apdu(
         &self,
         context: &Context<'_, '_>,
         card: &Card,
-        order: Order,
+        command: FinalisationCommand,
     ) -> Result<Option<Vec<u8>>, Fault> {
-        Ok(match order {
-            Order::Address => {
+        Ok(match command {
+            FinalisationCommand::StoreAddress => {
                 let to = addressing(&context.config.card_address, card.eid(), self.psk.as_ref());
                 to.map(|to| es5::update_smsr_addressing(&to))
             }
-            Order::TakePsk => match (&self.psk, card.scp80().map(|set| &set.keys)) {
+            FinalisationCommand::StorePsk => match (&self.psk, card.scp80().map(|set| &set.keys)) {
                 (Some(psk), Some(Keys::Scp80 { dek, .. })) => {
                     let (dek, key) =
                         (AesKey::from(*dek.aes128()?.expose()), AesKey::from(*psk.key.aes128()?.expose()));
@@ -88,7 +91,7 @@ impl HandoverFinalisation {
             },
             // The command lists the keys to keep and deletes all others, whatever the old SM-SR
             // reported about its keys.
-            Order::Forget => {
+            FinalisationCommand::DeleteOtherKeys => {
                 let ours = card.keys.iter().map(|set| set.version);
                 let offered = self.psk.as_ref().map(|psk| psk.version);
                 let offered = offered.filter(|version| card.keys.iter().all(|set| set.version != *version));
@@ -98,54 +101,54 @@ impl HandoverFinalisation {
         })
     }
 
-    /// Evaluates the card's responses and returns the executed orders. Orders after a refused one
-    /// stay in `sent` and are sent again at once.
-    fn evaluate(&mut self, answers: &Answers) -> Vec<Order> {
+    /// Evaluates the card's responses and returns the executed commands. The commands after a refused
+    /// command stay in `sent` and are sent again at once.
+    fn evaluate(&mut self, answers: &Answers) -> Vec<FinalisationCommand> {
         let sent = std::mem::take(&mut self.sent);
-        let has_stopped = answers.commands.last().is_some_and(|(_, word)| !word.is_success());
+        let has_stopped = answers.commands.last().is_some_and(|(_, status)| !status.is_success());
         let mut done = Vec::new();
-        for (position, order) in sent.iter().enumerate() {
+        for (position, command) in sent.iter().enumerate() {
             match answers.commands.get(position) {
-                Some((_, word)) if word.is_success() || self.was_executed_before(*order, *word) => {
-                    done.push(*order)
+                Some((_, status)) if status.is_success() || self.was_executed_before(*command, *status) => {
+                    done.push(*command)
                 }
-                Some((_, word)) => {
-                    self.failed.push(*order);
-                    let why = format!("ordered {order}, the card answered {word}");
+                Some((_, status)) => {
+                    self.failed.push(*command);
+                    let why = format!("the card answered {status} to the command {command}");
                     self.failure.get_or_insert(Status::IsdRExecutionError.because(why));
                 }
                 // The card did not execute this command although it refused none before it. It will
                 // not execute it in another attempt today.
                 None if position == answers.commands.len() && !has_stopped => {
-                    self.failed.push(*order);
-                    let why = format!("ordered {order}, the card did not answer");
+                    self.failed.push(*command);
+                    let why = format!("the card did not answer the command {command}");
                     self.failure.get_or_insert(Status::EuiccExecutionError.because(why));
                 }
-                None => self.sent.push(*order),
+                None => self.sent.push(*command),
             }
         }
         done
     }
 
-    /// Returns true if the status word means that the card has executed the order before, in an
+    /// Returns true if the status word means that the card has executed the command before, in an
     /// attempt whose response was lost.
-    fn was_executed_before(&self, order: Order, word: StatusWord) -> bool {
-        let expected = match order {
-            Order::Address | Order::Forget => return false,
-            Order::TakePsk => StatusWord::CONDITIONS_NOT_SATISFIED,
+    fn was_executed_before(&self, command: FinalisationCommand, status: StatusWord) -> bool {
+        let expected = match command {
+            FinalisationCommand::StoreAddress | FinalisationCommand::DeleteOtherKeys => return false,
+            FinalisationCommand::StorePsk => StatusWord::CONDITIONS_NOT_SATISFIED,
         };
-        self.attempts > 0 && word == expected
+        self.attempts > 0 && status == expected
     }
 }
 
-/// Sends the orders to the card. If there are none, the attempt ends.
-pub(super) async fn send_orders(
+/// Sends the commands to the card. If there are none, the attempt ends.
+pub(super) async fn send_commands(
     context: &mut Context<'_, '_>,
     card: Card,
     mut takeover: Takeover,
 ) -> Result<(), Fault> {
     let Awaits::Finalised(finalisation) = &mut takeover.awaits else { return Ok(()) };
-    let commands = finalisation.commands(context, &card)?;
+    let commands = finalisation.apdus(context, &card)?;
     if commands.is_empty() {
         return conclude(context, card, takeover).await;
     }
@@ -165,7 +168,7 @@ pub(super) async fn send_orders(
     takeover.store(context)
 }
 
-/// Handles the card's response to the orders. The card belongs to this SM-SR in any case.
+/// Handles the card's response to the commands. The card belongs to this SM-SR in any case.
 pub(super) async fn ended(context: &mut Context<'_, '_>, eid: Eid, outcome: JobOutcome) -> Result<(), Fault> {
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
     let Awaits::Finalised(finalisation) = &mut takeover.awaits else { return Ok(()) };
@@ -180,17 +183,17 @@ pub(super) async fn ended(context: &mut Context<'_, '_>, eid: Eid, outcome: JobO
             Vec::new()
         }
     };
-    if done.contains(&Order::TakePsk)
+    if done.contains(&FinalisationCommand::StorePsk)
         && let Some(psk) = &finalisation.psk
     {
-        take_psk(&mut card, psk);
+        store_psk(&mut card, psk);
     }
     card.store(context.tx)?;
-    send_orders(context, card, takeover).await
+    send_commands(context, card, takeover).await
 }
 
 /// Adds the key set for HTTPS to the card's record.
-fn take_psk(card: &mut Card, psk: &Psk) {
+fn store_psk(card: &mut Card, psk: &Psk) {
     let set = KeySet { version: psk.version, keys: Keys::Scp81 { psk: psk.key.clone(), dek: None } };
     if let Some(isd_r) = &mut card.eis.isd_r {
         isd_r.keyset.push(description_of(&set));
@@ -199,7 +202,7 @@ fn take_psk(card: &mut Card, psk: &Psk) {
 }
 
 /// Ends an attempt. After the first one, the caller of the handover gets the response. Failed
-/// orders are scheduled for another day.
+/// commands are scheduled for another day.
 async fn conclude(
     context: &mut Context<'_, '_>,
     mut card: Card,
@@ -211,7 +214,7 @@ async fn conclude(
         Some(refusal) => BaseResponse::with_warning(refusal),
     };
     let done = audit::CompletedOperation {
-        what: OperationType::FINALISE_ISDR_HANDOVER,
+        kind: OperationType::FINALISE_ISDR_HANDOVER,
         requester: None,
         status: &base.function_execution_status,
         isd_p: None,
@@ -223,10 +226,10 @@ async fn conclude(
     let is_first = finalisation.attempts == 0;
     finalisation.attempts = finalisation.attempts.saturating_add(1);
     let is_over = finalisation.attempts >= MAX_FINALISATION_ATTEMPTS;
-    let goes_on = !finalisation.failed.is_empty() && !is_over;
-    for order in finalisation.failed.iter().filter(|_| is_over) {
+    let will_retry = !finalisation.failed.is_empty() && !is_over;
+    for command in finalisation.failed.iter().filter(|_| is_over) {
         let (eid, why) = (card.eid(), finalisation.failure.as_ref().map(tracing::field::display));
-        tracing::warn!(%eid, %order, why, "a card that was taken over has not executed this order and it is not repeated; while the card has a key set of its former SM-SR, it accepts commands of that one too");
+        tracing::warn!(%eid, %command, why, "a card that was taken over has not executed this command, and the command is not repeated any more; while the card has a key set of its former SM-SR, it also accepts commands of that SM-SR");
     }
     if is_first {
         respond(context, &takeover, base).await?;
@@ -236,16 +239,16 @@ async fn conclude(
         }
     }
     takeover.delete_record(context);
-    if goes_on {
-        takeover.expires = context.now.plus(context.config.own_function_again);
+    if will_retry {
+        takeover.expires = context.now.plus(context.config.own_function_retry_delay);
         context.set_deadline(takeover.expires, &Deadline::Takeover(card.eid()))?;
         takeover.store(context)?;
     }
     Ok(())
 }
 
-/// Repeats the failed orders when their time has come.
-pub(super) async fn again(context: &mut Context<'_, '_>, mut takeover: Takeover) -> Result<(), Fault> {
+/// Sends the failed commands again.
+pub(super) async fn retry(context: &mut Context<'_, '_>, mut takeover: Takeover) -> Result<(), Fault> {
     let Some(card) = context.card(takeover.eid()).await? else {
         takeover.delete_record(context);
         return Ok(());
@@ -254,13 +257,13 @@ pub(super) async fn again(context: &mut Context<'_, '_>, mut takeover: Takeover)
         finalisation.failure = None;
         finalisation.sent = std::mem::take(&mut finalisation.failed);
     }
-    send_orders(context, card, takeover).await
+    send_commands(context, card, takeover).await
 }
 
 /// Creates a key for HTTPS if the card supports HTTPS and this SM-SR has an HTTPS address.
 fn offer_psk(context: &Context<'_, '_>, eis: &Eis) -> Option<Psk> {
-    let can = eis.eum_signed_info.euicc_capabilities.http_support;
-    context.config.card_address.https.as_ref().filter(|_| can)?;
+    let supports_https = eis.eum_signed_info.euicc_capabilities.http_support;
+    context.config.card_address.https.as_ref().filter(|_| supports_https)?;
     let version = free_version(eis, &SCP81_VERSIONS)?;
     Some(Psk { version, key: Key::new(context.world.random::<16>().to_vec()) })
 }

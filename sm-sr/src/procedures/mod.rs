@@ -7,8 +7,8 @@
 //! and a deadline (`run_deadline`). Messages that a step sends go into the outboxes in the same
 //! transaction, so a restart between two steps loses nothing.
 //!
-//! `queue` keeps the order of the functions. The files above it execute one function each, and
-//! `dispatch` on top begins the next function and passes events on. The data types are in
+//! `queue` keeps the order of the functions. Each of the other files executes one function, and
+//! `dispatch` begins the next function and passes events to the functions. The data types are in
 //! [`state`](crate::state).
 
 mod answer;
@@ -48,7 +48,7 @@ use rsp_server::soap::{Answer, Call, Decision};
 use world::Fault;
 
 pub(crate) use crate::state::Requester;
-pub use crate::state::{Asker, AtCard, Function, Interface, MasterDeleteToken, Operation, Purpose, Step};
+pub use crate::state::{AtCard, Caller, Function, Interface, MasterDeleteToken, Operation, Purpose, Step};
 pub(crate) use answer::Outcome;
 pub(crate) use continuation::resumed;
 pub(crate) use dispatch::{advance, job_ended, notified, run_deadline, submit};
@@ -69,6 +69,13 @@ pub(crate) enum Started {
     Done(Outcome),
     /// The function waits for another party.
     Step(Step),
+}
+
+impl Started {
+    /// Starts a function with one command for the ISD-R.
+    fn one_command(apdu: Vec<u8>, effect: Effect) -> Self {
+        Self::AtCard(CardScript::isd_r(single_command(apdu), effect))
+    }
 }
 
 /// A script for the card.
@@ -103,7 +110,7 @@ impl Purpose {
 }
 
 /// Accepts a function of a call. The response is sent later by the ticket of the call.
-pub(crate) async fn take_in<R>(
+pub(crate) async fn accept<R>(
     context: &mut Context<'_, '_>,
     call: &Call,
     interface: Interface,
@@ -111,10 +118,10 @@ pub(crate) async fn take_in<R>(
     eid: Eid,
     function: Function,
 ) -> Decision<Answer<R>> {
-    let asked = base.validity_period.map(Duration::from_secs);
-    let expires = context.now.plus(context.config.validity(asked));
-    let asker = Asker { interface, ticket: call.ticket() };
-    submit(context, eid, function, Some(asker), expires).await?;
+    let requested = base.validity_period.map(Duration::from_secs);
+    let expires = context.now.plus(context.config.validity(requested));
+    let caller = Caller { interface, ticket: call.ticket() };
+    submit(context, eid, function, Some(caller), expires).await?;
     Ok(Answer::Later)
 }
 
@@ -154,17 +161,18 @@ impl Function {
 
 impl Operation {
     /// Returns the OID of the caller; `None` for a function that the SM-SR started itself.
-    pub(crate) fn asker_id(&self) -> Option<&Oid> {
-        self.asker.as_ref().map(Asker::id)
+    pub(crate) fn caller_id(&self) -> Option<&Oid> {
+        self.caller.as_ref().map(Caller::id)
     }
 
-    /// Returns the caller if its response tells it about changes of this profile. Over ES4 that is
-    /// the operator, for each of its profiles. Over ES3 it is the SM-DP, for the profile named in
-    /// the call only, because its other profiles on the card may belong to other operators.
+    /// Returns the caller if its response reports changes of this profile, so that it needs no
+    /// notification of them. An operator (ES4) learns of changes of all its profiles from the
+    /// response. An SM-DP (ES3) learns only of changes of the profile named in the call, because its
+    /// other profiles on the card may belong to other operators.
     pub(crate) fn answers_for(&self, profile: &ProfileInfo) -> Option<Requester<'_>> {
-        let asker = self.asker.as_ref()?;
-        let is_told = asker.interface == Interface::Es4 || self.function.iccid() == Some(profile.iccid);
-        is_told.then(|| asker.by())
+        let caller = self.caller.as_ref()?;
+        let is_informed = caller.interface == Interface::Es4 || self.function.iccid() == Some(profile.iccid);
+        is_informed.then(|| caller.requester())
     }
 
     /// Returns true if the card may have changed without answering, so that an audit is needed.

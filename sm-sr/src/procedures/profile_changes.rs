@@ -1,5 +1,5 @@
-//! Changes for notifications to owners: the differences between the last notified state of the
-//! profiles and the current one.
+//! Changes of profiles that are notified to their owners: the differences between the last notified
+//! state of the profiles and their current state.
 
 use rsp::{
     ids::{Eid, Iccid},
@@ -14,10 +14,16 @@ use crate::{
     records::Card,
 };
 
-/// Profiles of a card as last notified to their owners. To be created before a change.
+/// Profiles of a card as last notified to their owners. The caller creates this value before it
+/// changes the EIS.
 pub(super) struct NotifiedState(Vec<ProfileInfo>);
 
 impl NotifiedState {
+    /// Takes the profiles as they are in the EIS.
+    pub(super) fn current(card: &Card) -> Self {
+        Self(card.eis.profile_info.clone())
+    }
+
     /// Takes the profiles from the EIS, without a change of the enabled profile that is not final
     /// and therefore not notified yet.
     pub(super) fn of(card: &Card) -> Self {
@@ -36,8 +42,8 @@ impl NotifiedState {
         Self(profiles)
     }
 
-    /// Notifies every owner of the changes of its profile, except for the caller of `function` if
-    /// the response tells it.
+    /// Notifies every owner of the changes of its profile. The caller of `function` gets no
+    /// notification of a change that the response to the function reports.
     pub(super) async fn notify_owners(
         &self,
         context: &mut Context<'_, '_>,
@@ -61,19 +67,19 @@ fn differences(before: &ProfileInfo, now: Option<&ProfileInfo>) -> Vec<ProfileCh
         return Vec::new();
     }
     let Some(now) = now else { return vec![ProfileChange::Deleted] };
-    let mut change = Vec::new();
+    let mut changes = Vec::new();
     match now.state {
         state if state == before.state => {}
-        ProfileState::Enabled => change.push(ProfileChange::Enabled),
-        ProfileState::Disabled => change.push(ProfileChange::Disabled),
+        ProfileState::Enabled => changes.push(ProfileChange::Enabled),
+        ProfileState::Disabled => changes.push(ProfileChange::Disabled),
         ProfileState::Created => {}
     }
     match (before.fallback_attribute, now.fallback_attribute) {
-        (false, true) => change.push(ProfileChange::FallBackAttributeSet),
-        (true, false) => change.push(ProfileChange::FallBackAttributeUnset),
+        (false, true) => changes.push(ProfileChange::FallBackAttributeSet),
+        (true, false) => changes.push(ProfileChange::FallBackAttributeUnset),
         _ => {}
     }
-    change
+    changes
 }
 
 /// Marks the latest change of the enabled profile as final, so that owners are notified. Returns

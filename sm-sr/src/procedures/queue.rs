@@ -7,24 +7,24 @@ use rsp::{
 };
 use world::Fault;
 
-use super::{Asker, Function, Operation, Step, answer, answer::Outcome};
+use super::{Caller, Function, Operation, Step, answer, answer::Outcome};
 use crate::{
     audit::{self, CompletedOperation},
     context::Context,
     records::{Card, Deadline, OPERATIONS, Reservation, of_card},
 };
 
-/// Puts a function into the queue, without beginning it. A refusal is sent as the function's
-/// response.
+/// Puts a function into the queue; [`advance`](super::advance) begins it. A refusal is sent as the
+/// response to the function.
 pub(crate) async fn enqueue(
     context: &mut Context<'_, '_>,
     eid: Eid,
     function: Function,
-    asker: Option<Asker>,
+    caller: Option<Caller>,
     expires: Timestamp,
 ) -> Result<(), Fault> {
     let mut operation =
-        Operation { eid, number: 0, function, asker, received: context.now, expires, step: Step::Waiting };
+        Operation { eid, number: 0, function, caller, received: context.now, expires, step: Step::Waiting };
     let Some(mut card) = context.card(eid).await? else {
         return answer::answer(context, None, &operation, Outcome::refused(not_managed(eid))).await;
     };
@@ -40,16 +40,16 @@ pub(crate) async fn enqueue(
     context.set_deadline(operation.expires, &operation.deadline())
 }
 
-/// Puts a function of the SM-SR itself into the queue, without beginning it. Does nothing if the
-/// same function waits already.
+/// Puts a function of the SM-SR itself into the queue; [`advance`](super::advance) begins it. Does
+/// nothing if the same function waits already.
 pub(crate) async fn enqueue_own(
     context: &mut Context<'_, '_>,
     eid: Eid,
     function: Function,
 ) -> Result<(), Fault> {
     let waiting = operations(context, eid).await?;
-    let is_it = |operation: &Operation| operation.asker.is_none() && operation.function == function;
-    if waiting.iter().any(|operation| is_it(operation) && matches!(operation.step, Step::Waiting)) {
+    let is_same = |operation: &Operation| operation.caller.is_none() && operation.function == function;
+    if waiting.iter().any(|operation| is_same(operation) && matches!(operation.step, Step::Waiting)) {
         return Ok(());
     }
     let until = context.now.plus(context.config.own_function_time);
@@ -58,24 +58,24 @@ pub(crate) async fn enqueue_own(
 
 /// Schedules a retry of a failed function of the SM-SR itself, because no caller would repeat it.
 fn schedule_retry(context: &mut Context<'_, '_>, operation: &Operation) -> Result<(), Fault> {
-    if operation.asker.is_some() || !operation.function.is_own() {
+    if operation.caller.is_some() || !operation.function.is_own() {
         return Ok(());
     }
-    let at = context.now.plus(context.config.own_function_again);
+    let at = context.now.plus(context.config.own_function_retry_delay);
     let again = Deadline::Again { eid: operation.eid, function: operation.function.clone() };
     context.set_deadline(at, &again)
 }
 
 /// Returns the refusal for a function that cannot be queued: during a handover no function is
-/// accepted, and the queue has a maximum length. Functions of the SM-SR itself do not count against
-/// the caller's limit: at most one of each kind waits for each profile and for the card.
+/// accepted, and the queue has a maximum length. A function of the SM-SR itself is accepted by a
+/// full queue, because at most one of each kind waits for each profile and for the card.
 // req: SGP.02-5.5-Queue
 fn cannot_wait(context: &Context<'_, '_>, operation: &Operation, waiting: &[Operation]) -> Option<Refusal> {
     if waiting.iter().any(|operation| matches!(operation.step, Step::HandingOver(_))) {
         return Some(handed_over());
     }
-    let is_full = waiting.len() >= context.config.longest_queue;
-    (is_full && operation.asker.is_some()).then(|| {
+    let is_full = waiting.len() >= context.config.max_queue_length;
+    (is_full && operation.caller.is_some()).then(|| {
         Status::EuiccUnavailable.because(format!("{} functions already wait for this card", waiting.len()))
     })
 }
@@ -111,14 +111,14 @@ pub(crate) async fn end(
     operation: Operation,
     outcome: Outcome,
 ) -> Result<(), Fault> {
-    if let Some(what) = operation.function.audited_as() {
+    if let Some(kind) = operation.function.audited_as() {
         let isd_p = outcome.isd_p.clone().or_else(|| {
             let profile = operation.function.iccid().and_then(|iccid| card.profile(iccid));
             profile.map(|profile| profile.isd_p_aid.clone())
         });
         let done = CompletedOperation {
-            what,
-            requester: operation.asker_id(),
+            kind,
+            requester: operation.caller_id(),
             status: &outcome.status(),
             isd_p: isd_p.as_ref(),
             iccid: operation.function.iccid(),
@@ -135,8 +135,9 @@ pub(crate) async fn end(
     answer::answer(context, Some(&card), &operation, outcome).await
 }
 
-/// Gives a caller that set MoreToDo exclusive use of the card for a while, because the ISD-R
-/// discards an incomplete key set when other functions intervene.
+/// Gives a caller that set MoreToDo exclusive use of the card for
+/// [`RESERVATION_TIME`](crate::config::RESERVATION_TIME): the ISD-R discards an incomplete key set when it executes
+/// another function in between.
 fn reserve(
     context: &mut Context<'_, '_>,
     card: &mut Card,
@@ -147,9 +148,9 @@ fn reserve(
         Function::CreateIsdP { more_to_do, .. } | Function::SendData { more_to_do, .. } => *more_to_do,
         _ => false,
     };
-    match operation.asker_id() {
+    match operation.caller_id() {
         Some(by) if more_to_do && outcome.is_success() => {
-            let until = context.now.plus(context.config.hold_time);
+            let until = context.now.plus(context.config.reservation_time);
             context.set_deadline(until, &Deadline::Reservation(operation.eid))?;
             card.reservation = Some(Reservation { by: by.clone(), until });
         }

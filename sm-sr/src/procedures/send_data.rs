@@ -1,11 +1,10 @@
-//! ES3.SendData: SGP.02 sections 3.1.2, 3.1.3 and 5.4.6. Forwards data of the SM-DP to the card
-//! without interpreting it.
+//! ES3.SendData: SGP.02 sections 3.1.2, 3.1.3 and 5.4.6. Forwards a command script of the SM-DP to
+//! the card.
 //!
-//! The following is checked: the ISD-P must belong to the caller, and at the ISD-R and the ECASD an
-//! SM-DP can only establish the keys of its own ISD-P.
+//! Two checks are made. An ISD-P must belong to the caller. At the ISD-R and the ECASD, an SM-DP can
+//! only establish the keys of its own ISD-P.
 
 use rsp::{
-    der::DecodeError,
     ids::{Aid, Oid},
     ota::script::{Command, Script, ScriptResponse},
     sgp02::{
@@ -21,7 +20,7 @@ use super::{
     answer::{self, Outcome},
     personalisation,
 };
-use crate::{config::LONGEST_SCRIPT, es5::Effect, records::Card};
+use crate::{config::MAX_SCRIPT_OCTETS, es5::Effect, records::Card};
 
 pub(super) fn start(
     card: &Card,
@@ -31,13 +30,13 @@ pub(super) fn start(
     more_to_do: bool,
 ) -> Result<Started, Rejection> {
     // req: SGP.02-5.4-SendData-Size
-    if data.0.len() > LONGEST_SCRIPT {
+    if data.0.len() > MAX_SCRIPT_OCTETS {
         return Err(Status::FormatInvalid
-            .because(format!("Data has {} octets, the maximum is {LONGEST_SCRIPT}", data.0.len()))
+            .because(format!("Data has {} octets, the maximum is {MAX_SCRIPT_OCTETS}", data.0.len()))
             .into());
     }
     // req: SGP.02-5.4-SendData-Script
-    let script = script_of(data.as_slice())
+    let script = Script::parse(data.as_slice())
         .map_err(|e| Status::FormatInvalid.because(format!("Data is not a valid command script: {e}")))?;
     if sd_aid.0 == Aid::ISD_R || sd_aid.0 == Aid::ECASD {
         for_key_establishment(card, caller, sd_aid, &script)?;
@@ -57,11 +56,6 @@ pub(super) fn start(
     Ok(Started::AtCard(CardScript { target: sd_aid.clone(), script, more_to_do, effect: Effect::Data }))
 }
 
-/// Parses a script in any of its forms: definite, indefinite, or plain commands.
-pub(super) fn script_of(octets: &[u8]) -> Result<Script, DecodeError> {
-    Script::parse(octets)
-}
-
 /// Checks a script for the ISD-R or the ECASD. At the ISD-R it can establish the keys of an ISD-P
 /// that is still empty; at the ECASD it can only read data for that.
 // req: SGP.02-5.4-SendData-KeyEstablishment
@@ -71,20 +65,22 @@ fn for_key_establishment(
     sd_aid: &Aid,
     script: &Script,
 ) -> Result<Option<Aid>, Refusal> {
-    let no = |why: &str| Status::IsdPNotAllowed.because(why).about(sd_aid);
+    let not_allowed = |why: &str| Status::IsdPNotAllowed.because(why).about(sd_aid);
     if !card.eis.profile_info.iter().any(|profile| is_empty_and_of(profile, caller)) {
-        return Err(no("only an SM-DP whose ISD-P has no keys yet can send data to this security domain"));
+        return Err(not_allowed(
+            "only an SM-DP whose ISD-P has no keys yet can send data to this security domain",
+        ));
     }
     if sd_aid.0 == Aid::ECASD {
         let reads =
             |command: &Command| matches!(command, Command::Apdu(apdu) if apdu.starts_with(&[0x80, 0xCA]));
         return match script.commands.iter().all(reads) {
             true => Ok(None),
-            false => Err(no("an SM-DP can only read data of the ECASD (GET DATA)")),
+            false => Err(not_allowed("an SM-DP can only read data of the ECASD (GET DATA)")),
         };
     }
     let may = |aid: &Aid| card.profile_in(aid).is_some_and(|profile| is_empty_and_of(profile, caller));
-    personalisation::read(script, card.personalised.as_ref(), &may).map_err(no)
+    personalisation::read(script, card.personalised.as_ref(), &may).map_err(not_allowed)
 }
 
 fn is_empty_and_of(profile: &ProfileInfo, caller: Option<&Oid>) -> bool {
@@ -98,9 +94,9 @@ pub(super) fn answered(card: &mut Card, operation: &Operation, response: &Script
     {
         // A command that is refused or not executed ends a chain of scripts.
         let done = response.apdus().filter(|apdu| apdu.status.is_success()).count();
-        let script = script_of(data.as_slice()).ok().filter(|script| script.commands.len() == done);
+        let script = Script::parse(data.as_slice()).ok().filter(|script| script.commands.len() == done);
         let named = script.and_then(|script| {
-            for_key_establishment(card, operation.asker_id(), sd_aid, &script).ok().flatten()
+            for_key_establishment(card, operation.caller_id(), sd_aid, &script).ok().flatten()
         });
         card.personalised = named;
     }

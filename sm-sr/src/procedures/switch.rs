@@ -19,12 +19,11 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    AtCard, CardScript, Function, Operation, Started, Step,
+    AtCard, Function, Operation, Started, Step,
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check,
     queue::end,
-    single_command,
 };
 use crate::{
     context::Context,
@@ -42,8 +41,7 @@ pub(super) fn start_enable(card: &Card, operation: &Operation, iccid: Iccid) -> 
         policy::check(enabled, Pol2Action::Disable)?;
     }
     let aid = &profile.isd_p_aid;
-    let script = single_command(es5::enable_profile(aid));
-    Ok(Started::AtCard(CardScript::isd_r(script, Effect::Enable(aid.clone()))))
+    Ok(Started::one_command(es5::enable_profile(aid), Effect::Enable(aid.clone())))
 }
 
 pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
@@ -59,8 +57,7 @@ pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) ->
             .into());
     }
     let aid = &profile.isd_p_aid;
-    let script = single_command(es5::disable_profile(aid));
-    Ok(Started::AtCard(CardScript::isd_r(script, Effect::Disable(aid.clone()))))
+    Ok(Started::one_command(es5::disable_profile(aid), Effect::Disable(aid.clone())))
 }
 
 /// Returns the first step of a function whose script has been queued.

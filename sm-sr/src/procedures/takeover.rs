@@ -2,9 +2,9 @@
 //! ES7.
 //!
 //! The other SM-SR lets the card check this SM-SR's certificate and create a key set with this
-//! SM-SR. The receipt for that key set is the point of no return: before it, any failure ends the
-//! handover and nothing has changed. After it the card belongs to this SM-SR, and any failure is at
-//! most a warning.
+//! SM-SR. The receipt for that key set is the point of no return. Any failure before the receipt ends
+//! the handover, and nothing has changed. After the receipt the card belongs to this SM-SR, and any
+//! failure is at most a warning.
 
 use crypto::{Curve, PublicKey, SecretKey, key_establishment};
 use rsp::{
@@ -33,9 +33,9 @@ use crate::{
     state::takeover::{Awaits, HandoverFinalisation, Takeover},
 };
 
-/// Scenario parameter: an existing set of the same version is deleted, the card contributes a
-/// random number, and a certificate was sent before. Implementations differ, and most of them send
-/// this value.
+/// Scenario parameter: the card deletes an existing key set of the same version, contributes a
+/// random number to the derivation, and has received a certificate before. Implementations differ,
+/// and most of them send this value.
 const SCENARIO_PARAMETER: u8 =
     KeyAgreement::DELETE_EXISTING | KeyAgreement::DERIVATION_RANDOM | KeyAgreement::CERTIFICATE;
 
@@ -51,7 +51,7 @@ pub(crate) async fn begin(
 ) -> Result<(), Rejection> {
     let eid = eis.eum_signed_info.eid;
     if let Some(card) = context.card(eid).await? {
-        return already_here(context, &card, caller, &ticket).await;
+        return repeated_call(context, &card, caller, &ticket).await;
     }
     if context.tx.get(&TAKEOVERS, &eid.to_string()).await?.is_some() {
         return Err(Status::EuiccUnavailable
@@ -75,11 +75,11 @@ pub(crate) async fn begin(
     // req: SGP.02-5.6-HandoverEuicc-Eis
     check_eis::check_contents(&eis, caller)?;
     Card::new(eis.clone()).check_addresses(context.tx).await?;
-    let asked = ticket.expires.map(|until| until.since(context.now));
+    let requested = ticket.expires.map(|until| until.since(context.now));
     let takeover = Takeover {
         from: caller.clone(),
         since: context.now,
-        expires: context.now.plus(context.config.validity(asked)),
+        expires: context.now.plus(context.config.validity(requested)),
         ticket: Some(ticket),
         ecasd_key: Octets(ecasd.public_key.to_sec1().to_vec()),
         eis,
@@ -100,7 +100,7 @@ pub(crate) async fn begin(
 
 /// Handles a repeated call whose first response was lost: this SM-SR has the keys and the card
 /// already.
-async fn already_here(
+async fn repeated_call(
     context: &mut Context<'_, '_>,
     card: &Card,
     caller: &Oid,
@@ -138,15 +138,15 @@ async fn abort(context: &mut Context<'_, '_>, takeover: &Takeover, base: BaseRes
 }
 
 /// Returns the response for a failed call to the other SM-SR.
-fn refused(base: &BaseResponse, what: &str) -> BaseResponse {
-    let why =
-        Status::SmsrExecutionError.because(format!("{what} ended with {}", base.function_execution_status));
+fn refused(base: &BaseResponse, function: &str) -> BaseResponse {
+    let why = Status::SmsrExecutionError
+        .because(format!("{function} ended with {}", base.function_execution_status));
     BaseResponse::failed(&why)
 }
 
-fn no_response(no: &CallFailure) -> BaseResponse {
+fn no_response(failure: &CallFailure) -> BaseResponse {
     BaseResponse::failed(
-        &Status::SmsrInaccessible.because(format!("cannot reach the SM-SR that manages the card: {no}")),
+        &Status::SmsrInaccessible.because(format!("cannot reach the SM-SR that manages the card: {failure}")),
     )
 }
 
@@ -161,7 +161,7 @@ pub(crate) async fn challenge_received(
         return Ok(());
     }
     let challenge = match answer {
-        Err(no) => return abort(context, &takeover, no_response(&no)).await,
+        Err(failure) => return abort(context, &takeover, no_response(&failure)).await,
         Ok(response) if !response.base.is_done() => {
             return abort(context, &takeover, refused(&response.base, "AuthenticateSMSR")).await;
         }
@@ -204,7 +204,7 @@ pub(crate) async fn receipt_received(
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
     let Awaits::Receipt { secret, agreement } = &takeover.awaits else { return Ok(()) };
     let response = match answer {
-        Err(no) => return abort(context, &takeover, no_response(&no)).await,
+        Err(failure) => return abort(context, &takeover, no_response(&failure)).await,
         Ok(response) if !response.base.is_done() => {
             return abort(context, &takeover, refused(&response.base, "CreateAdditionalKeySet")).await;
         }
@@ -217,7 +217,7 @@ pub(crate) async fn receipt_received(
     let finalisation = HandoverFinalisation::of(context, &takeover.eis);
     let mut card = own_card(context, &takeover, set);
     let done = audit::CompletedOperation {
-        what: OperationType::ESTABLISH_ISDR_KEYSET,
+        kind: OperationType::ESTABLISH_ISDR_KEYSET,
         requester: Some(&takeover.from),
         status: &BaseResponse::default().function_execution_status,
         isd_p: None,
@@ -232,7 +232,7 @@ pub(crate) async fn receipt_received(
         context.tx.delete(&PREPARED, &key);
     }
     takeover.awaits = Awaits::Finalised(finalisation);
-    handover_finalisation::send_orders(context, card, takeover).await
+    handover_finalisation::send_commands(context, card, takeover).await
 }
 
 /// Derives the key set that the card has created with this SM-SR, and verifies the receipt.
@@ -242,21 +242,21 @@ fn key_set(
     agreement: &KeyAgreement,
     response: &es7::CreateAdditionalKeySetResponse,
 ) -> Result<KeySet, Refusal> {
-    let bad = |why: &str| Status::EcasdCertificateVerificationFailed.because(why);
+    let invalid = |why: &str| Status::EcasdCertificateVerificationFailed.because(why);
     let secret = <[u8; 32]>::try_from(secret.expose()).ok();
     let secret = secret.and_then(|secret| SecretKey::from_bytes(Curve::P256, &secret).ok());
     let card = PublicKey::from_sec1(Curve::P256, takeover.ecasd_key.as_slice()).ok();
     let shared = secret.zip(card).and_then(|(secret, card)| secret.agree(&card).ok());
-    let shared = shared.ok_or_else(|| bad("the key agreement with the ECASD failed"))?;
+    let shared = shared.ok_or_else(|| invalid("the key agreement with the ECASD failed"))?;
     let random = response.derivation_random.as_ref().map(Octets::as_slice);
     if random.is_none() {
-        return Err(bad("the card has contributed no random number to the derivation"));
+        return Err(invalid("the card has contributed no random number to the derivation"));
     }
     let receipt = response.receipt.as_ref().map(Octets::as_slice).unwrap_or_default();
     // req: SGP.02-5.6-HandoverEuicc-Receipt
     let [kic, kid, dek] =
         key_establishment::verify_three_keys(&shared, &agreement.to_bytes(), random, receipt)
-            .map_err(|e| bad(&e.to_string()))?
+            .map_err(|e| invalid(&e.to_string()))?
             .map(|key| Key::new(key.expose().to_vec()));
     let keys = Keys::Scp80 { kic, kid, dek, counter: 0 };
     Ok(KeySet { version: agreement.key_version, keys })
@@ -276,9 +276,9 @@ fn own_card(context: &Context<'_, '_>, takeover: &Takeover, set: KeySet) -> Card
 /// Copies the audit trail that came with the card, up to the maximum length.
 fn adopt_trail(context: &mut Context<'_, '_>, card: &mut Card, eis: &Eis) -> Result<(), Fault> {
     let records = eis.audit_trail.as_ref().map(|trail| trail.record.as_slice()).unwrap_or_default();
-    let longest = usize::try_from(context.config.longest_trail).unwrap_or(usize::MAX);
+    let longest = usize::try_from(context.config.max_trail_records).unwrap_or(usize::MAX);
     for record in records.iter().skip(records.len().saturating_sub(longest)) {
-        audit::record_foreign(context, card, record)?;
+        audit::append(context, card, record)?;
     }
     Ok(())
 }
@@ -292,8 +292,8 @@ fn adopt_downloads(context: &mut Context<'_, '_>, card: &mut Card) -> Result<(),
     Ok(())
 }
 
-/// Handles the deadline of a takeover. Before the point of no return the takeover ends. After it,
-/// the other SM-SR is informed, and the orders to the card are repeated.
+/// Handles the deadline of a takeover. Before the receipt the takeover ends. After the receipt, the
+/// other SM-SR gets its response, and the commands to the card are repeated.
 pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
     if takeover.expires > context.now {
@@ -306,7 +306,7 @@ pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
             abort(context, &takeover, base).await
         }
         Awaits::Finalised(HandoverFinalisation { attempts: 1.., .. }) => {
-            handover_finalisation::again(context, takeover).await
+            handover_finalisation::retry(context, takeover).await
         }
         Awaits::Finalised(_) => {
             let why =

@@ -25,7 +25,8 @@ pub struct Operation {
     /// The function to execute.
     pub function: Function,
     /// Caller that waits for the response; `None` if the SM-SR started the function itself.
-    pub asker: Option<Asker>,
+    #[serde(rename = "asker")]
+    pub caller: Option<Caller>,
     /// Time of receipt.
     pub received: Timestamp,
     /// End of the validity period; after that the response is EXPIRED.
@@ -36,20 +37,20 @@ pub struct Operation {
 
 /// Caller of a function, with the reference for its response.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Asker {
+pub struct Caller {
     /// Interface of the call, which determines what the caller is allowed to do.
     pub interface: Interface,
     /// Ticket of the call to answer.
     pub ticket: Ticket,
 }
 
-impl Asker {
+impl Caller {
     /// Returns the caller's OID.
     pub fn id(&self) -> &Oid {
         &self.ticket.caller
     }
 
-    pub(crate) fn by(&self) -> Requester<'_> {
+    pub(crate) fn requester(&self) -> Requester<'_> {
         Requester { interface: self.interface, id: self.id() }
     }
 }

@@ -58,12 +58,12 @@ pub enum Awaits {
 pub struct HandoverFinalisation {
     /// New key for HTTPS, if the card supports HTTPS.
     pub psk: Option<Psk>,
-    /// Orders sent last, one command each.
+    /// Commands sent last.
     #[serde(rename = "told")]
-    pub sent: Vec<Order>,
-    /// Orders that failed, to be repeated another day.
+    pub sent: Vec<FinalisationCommand>,
+    /// Commands that failed, to be repeated another day.
     #[serde(rename = "left")]
-    pub failed: Vec<Order>,
+    pub failed: Vec<FinalisationCommand>,
     /// First failure of this attempt.
     #[serde(rename = "trouble")]
     pub failure: Option<Refusal>,
@@ -80,23 +80,26 @@ pub struct Psk {
     pub key: Key,
 }
 
-/// An order of the finalisation.
+/// A command of the finalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Order {
-    /// Store the address of this SM-SR.
-    Address,
-    /// Store the key for HTTPS.
-    TakePsk,
-    /// Delete all keys except for those of this SM-SR.
-    Forget,
+pub enum FinalisationCommand {
+    /// Stores the address of this SM-SR.
+    #[serde(rename = "Address")]
+    StoreAddress,
+    /// Stores the key for HTTPS.
+    #[serde(rename = "TakePsk")]
+    StorePsk,
+    /// Deletes all keys except for those of this SM-SR.
+    #[serde(rename = "Forget")]
+    DeleteOtherKeys,
 }
 
-impl fmt::Display for Order {
+impl fmt::Display for FinalisationCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address => f.write_str("to store the address of its new SM-SR"),
-            Self::TakePsk => f.write_str("to store a key for HTTPS"),
-            Self::Forget => f.write_str("to delete the keys of its former SM-SR"),
+            Self::StoreAddress => f.write_str("to store the address of its new SM-SR"),
+            Self::StorePsk => f.write_str("to store a key for HTTPS"),
+            Self::DeleteOtherKeys => f.write_str("to delete the keys of its former SM-SR"),
         }
     }
 }

@@ -2,8 +2,9 @@
 //! bearer.
 
 use rsp::{
+    StatusWord,
     ids::{Aid, Eid},
-    ota::script::{Answer, Command, Form, ResponseApdu, ScriptResponse, StatusWord},
+    ota::script::{Answer, Command, Form, ResponseApdu, ScriptResponse},
     sgp02::{
         Octets,
         notification::{DefaultNotification, NotificationType},
@@ -118,8 +119,8 @@ impl Testbed {
 }
 
 pub(super) fn response(answers: &[(&[u8], u16)]) -> ScriptResponse {
-    let answer = |(data, word): &(&[u8], u16)| {
-        Answer::Apdu(ResponseApdu { data: data.to_vec(), status: StatusWord(*word) })
+    let answer = |(data, status_word): &(&[u8], u16)| {
+        Answer::Apdu(ResponseApdu { data: data.to_vec(), status: StatusWord(*status_word) })
     };
     ScriptResponse::of(Form::Definite, answers.iter().map(answer).collect())
 }

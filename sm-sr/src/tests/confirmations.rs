@@ -57,10 +57,10 @@ async fn an_audit_finds_a_change_whose_confirmation_was_not_answered() {
     let testbed = new_testbed().await;
     changed(&testbed).await;
     testbed.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
-    testbed.pass(Duration::from_secs(601)).await;
+    testbed.advance(Duration::from_secs(601)).await;
     let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(status(&answer), ExecutionStatus::Expired);
-    testbed.pass(AN_HOUR).await;
+    testbed.advance(AN_HOUR).await;
     // POL1 deleted the profile that was disabled.
     audited(&testbed, &[(2, 0x3F)]).await;
     assert_eq!(
@@ -72,7 +72,7 @@ async fn an_audit_finds_a_change_whose_confirmation_was_not_answered() {
     );
     assert_eq!((testbed.state(2).await, testbed.state(BOOTSTRAP).await), (Some(Enabled), None));
     // It is notified only once.
-    testbed.pass(AN_HOUR).await;
+    testbed.advance(AN_HOUR).await;
     assert!(testbed.jobs().await.is_empty() && testbed.received().is_empty());
 }
 
@@ -81,9 +81,9 @@ async fn an_audit_finds_a_roll_back_that_was_not_notified() {
     let testbed = new_testbed().await;
     changed(&testbed).await;
     testbed.job_ends(JobOutcome::Expired).await;
-    testbed.pass(Duration::from_secs(601)).await;
+    testbed.advance(Duration::from_secs(601)).await;
     testbed.received();
-    testbed.pass(AN_HOUR).await;
+    testbed.advance(AN_HOUR).await;
     audited(&testbed, &[(1, 0x3F), (2, 0x1F)]).await;
     assert!(testbed.received().is_empty(), "from the owners' point of view nothing has changed");
     assert_eq!((testbed.state(2).await, testbed.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
@@ -98,8 +98,8 @@ async fn a_response_to_a_repeated_confirmation_is_followed_by_an_audit() {
     let received = testbed.received();
     assert!(received.iter().any(|received| received.element() == "ES4-EnableProfileResponse"));
     audited(&testbed, &[(2, 0x3F)]).await;
-    let news: es4::HandleProfileDeletedNotification = testbed.received_only(OPERATOR);
-    assert_eq!((news.eid, news.iccid), (eid(), iccid(BOOTSTRAP)));
+    let notification: es4::HandleProfileDeletedNotification = testbed.received_only(OPERATOR);
+    assert_eq!((notification.eid, notification.iccid), (eid(), iccid(BOOTSTRAP)));
     assert_eq!(testbed.state(BOOTSTRAP).await, None);
 }
 
@@ -116,13 +116,13 @@ async fn pol2_applies_after_an_audit_if_the_confirmation_was_not_answered() {
     testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
     testbed.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
     assert!(testbed.jobs().await.is_empty(), "the card may still roll back");
-    testbed.pass(AN_HOUR).await;
+    testbed.advance(AN_HOUR).await;
     audited(&testbed, &[(1, 0x3F), (2, 0x1F)]).await;
     testbed.received();
     let job = testbed.card_executes().await;
     assert_eq!(job.effect, Effect::Delete(isd_p(2)));
-    let news: es4::HandleProfileDeletedNotification = testbed.received_only(OTHER_OPERATOR);
-    assert_eq!(news.iccid, iccid(2));
+    let notification: es4::HandleProfileDeletedNotification = testbed.received_only(OTHER_OPERATOR);
+    assert_eq!(notification.iccid, iccid(2));
 }
 
 #[tokio::test]
@@ -137,9 +137,9 @@ async fn a_deletion_refused_by_pol1_is_not_retried() {
     testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
     testbed.card_accepts_confirmation(1, &[]).await;
     testbed.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
-    testbed.pass(Duration::from_secs(24 * 3600)).await;
+    testbed.advance(Duration::from_secs(24 * 3600)).await;
     testbed.card_answers(&[(&[], 0x69E1)]).await;
-    testbed.pass(Duration::from_secs(48 * 3600)).await;
+    testbed.advance(Duration::from_secs(48 * 3600)).await;
     assert!(testbed.jobs().await.is_empty());
     assert_eq!(testbed.state(2).await, Some(Disabled));
 }

@@ -22,7 +22,7 @@ use super::{
     },
 };
 use crate::{
-    config::LONGEST_SCRIPT,
+    config::MAX_SCRIPT_OCTETS,
     es5::{CardRefusal, Effect, JobOutcome},
 };
 use ProfileState::{Created, Disabled};
@@ -135,9 +135,9 @@ async fn a_refused_create_isdp_leaves_the_eis_unchanged() {
     testbed.call::<es3::CreateIsdp>(SM_DP, too_large).await;
     assert_eq!(codes(&testbed.received_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "4.8".into()));
     // Refusals of the card.
-    for (word, subject, reason) in [(0x6A84, "8.1", "4.8"), (0x6A88, "8.4", "4.2")] {
+    for (status_word, subject, reason) in [(0x6A84, "8.1", "4.8"), (0x6A88, "8.4", "4.2")] {
         create(&testbed, SM_DP, 2, true).await;
-        testbed.card_answers(&[(&[], word)]).await;
+        testbed.card_answers(&[(&[], status_word)]).await;
         let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
         assert_eq!(codes(&answer), (subject.into(), reason.into()));
         // The ISD-P of the failed command.
@@ -156,7 +156,7 @@ async fn a_refused_create_isdp_leaves_the_eis_unchanged() {
 async fn an_isd_p_is_deleted_after_its_creation_expired() {
     let testbed = new_testbed().await;
     create(&testbed, SM_DP, 2, true).await;
-    testbed.pass(Duration::from_secs(3601)).await;
+    testbed.advance(Duration::from_secs(3601)).await;
     let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
     assert_eq!(answer.base.function_execution_status.status, ExecutionStatus::Expired);
     // 6A88: it was never created.
@@ -184,7 +184,7 @@ async fn an_isd_p_whose_creation_is_uncertain_stays_in_the_eis_until_it_is_delet
 async fn a_failed_clean_up_is_retried_the_next_day() {
     let testbed = new_testbed().await;
     created(&testbed).await;
-    testbed.pass(Duration::from_secs(48 * 3600 + 1)).await;
+    testbed.advance(Duration::from_secs(48 * 3600 + 1)).await;
     let outcomes = [
         JobOutcome::NotDelivered("off".to_owned()),
         JobOutcome::Expired,
@@ -197,11 +197,11 @@ async fn a_failed_clean_up_is_retried_the_next_day() {
         // The audit trail shows it.
         let trail = testbed.server().audit_trail(eid()).await.unwrap();
         assert_eq!(trail.iter().filter(|line| line.operation_type.0 == 0x0400).count(), tries + 1);
-        testbed.pass(Duration::from_secs(24 * 3600 + 1)).await;
+        testbed.advance(Duration::from_secs(24 * 3600 + 1)).await;
     }
     testbed.card_executes().await;
     assert_eq!(testbed.state(2).await, None);
-    testbed.pass(Duration::from_secs(10 * 24 * 3600)).await;
+    testbed.advance(Duration::from_secs(10 * 24 * 3600)).await;
     assert!(testbed.jobs().await.is_empty());
 }
 
@@ -209,7 +209,7 @@ async fn a_failed_clean_up_is_retried_the_next_day() {
 async fn a_clean_up_is_accepted_by_a_full_queue() {
     let testbed = new_testbed().await;
     created(&testbed).await;
-    for _ in 0..crate::config::LONGEST_QUEUE {
+    for _ in 0..crate::config::MAX_QUEUE_LENGTH {
         let request = es4::AuditEisRequest {
             base: BaseRequest { validity_period: Some(49 * 3600), ..BaseRequest::new("") },
             eid: eid(),
@@ -217,8 +217,8 @@ async fn a_clean_up_is_accepted_by_a_full_queue() {
         };
         testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     }
-    testbed.pass(Duration::from_secs(48 * 3600 + 1)).await;
-    testbed.pass(Duration::from_secs(2 * 3600)).await;
+    testbed.advance(Duration::from_secs(48 * 3600 + 1)).await;
+    testbed.advance(Duration::from_secs(2 * 3600)).await;
     assert_eq!(testbed.job().await.effect, Effect::Delete(isd_p(2)));
 }
 
@@ -229,18 +229,18 @@ async fn the_deadline_of_one_download_does_not_end_another() {
     let request = es3::DeleteIsdpRequest { base: base(), eid: eid(), iccid: iccid(2) };
     testbed.call::<es3::DeleteIsdp>(SM_DP, request).await;
     testbed.card_executes().await;
-    testbed.pass(Duration::from_secs(47 * 3600)).await;
+    testbed.advance(Duration::from_secs(47 * 3600)).await;
     // The same profile into the same ISD-P.
     created(&testbed).await;
-    testbed.pass(Duration::from_secs(3601)).await;
+    testbed.advance(Duration::from_secs(3601)).await;
     assert!(testbed.jobs().await.is_empty());
     assert_eq!(testbed.state(2).await, Some(Created));
-    testbed.pass(Duration::from_secs(47 * 3600)).await;
+    testbed.advance(Duration::from_secs(47 * 3600)).await;
     assert_eq!(testbed.job().await.effect, Effect::Delete(isd_p(2)));
 }
 
 #[tokio::test]
-async fn an_isd_p_found_by_an_audit_counts_as_created() {
+async fn an_isd_p_found_by_an_audit_is_treated_as_created() {
     let testbed = new_testbed().await;
     create(&testbed, SM_DP, 2, false).await;
     testbed.job_ends(JobOutcome::FoundDone(response(&[(&[], OK)]))).await;
@@ -290,12 +290,12 @@ async fn the_size_of_a_script_is_limited() {
     let script = |octets: usize| {
         [vec![0x86, 0x83], (octets - 5).to_be_bytes()[5..].to_vec(), vec![0; octets - 5]].concat()
     };
-    send(&testbed, SM_DP, isd_p(2), script(LONGEST_SCRIPT + 1), true).await;
+    send(&testbed, SM_DP, isd_p(2), script(MAX_SCRIPT_OCTETS + 1), true).await;
     let answer: es3::SendDataResponse = testbed.received_only(SM_DP);
     assert_eq!(codes(&answer), ("1.3.1".into(), "2.1".into()));
     let status = answer.base.function_execution_status.to_string();
     assert!(status.ends_with("Data has 524289 octets, the maximum is 524288"), "{status}");
-    send(&testbed, SM_DP, isd_p(2), script(LONGEST_SCRIPT), true).await;
+    send(&testbed, SM_DP, isd_p(2), script(MAX_SCRIPT_OCTETS), true).await;
     // A script of the maximum size would be sent to the card if the card supported more than short
     // messages.
     let answer: es3::SendDataResponse = testbed.received_only(SM_DP);
@@ -329,7 +329,7 @@ async fn send_data_is_limited_to_own_security_domains() {
         (SM_DP, isd_r(), vec![0xAA, 0x04, 0x86, 0x02, 0x00, 0x00], "8.3.1", "1.2"),
     ] {
         // A caller that set MoreToDo has exclusive use of the card for a while.
-        testbed.pass(Duration::from_secs(301)).await;
+        testbed.advance(Duration::from_secs(301)).await;
         send(&testbed, peer_name, to.clone(), data, false).await;
         let answer: es3::SendDataResponse = testbed.received_only(peer_name);
         assert_eq!(codes(&answer), (subject.into(), reason.into()), "{peer_name} {to}");
@@ -364,7 +364,7 @@ async fn no_sm_dp_can_establish_keys_of_the_isd_r_or_of_a_foreign_isd_p() {
     let is_refused = |peer_name: &'static str, script: Vec<u8>| {
         let testbed = &testbed;
         async move {
-            testbed.pass(Duration::from_secs(301)).await;
+            testbed.advance(Duration::from_secs(301)).await;
             send(testbed, peer_name, isd_r(), script, false).await;
             let answer: es3::SendDataResponse = testbed.received_only(peer_name);
             assert_eq!(codes(&answer), ("8.3.1".into(), "1.2".into()));
@@ -387,7 +387,7 @@ async fn no_sm_dp_can_establish_keys_of_the_isd_r_or_of_a_foreign_isd_p() {
     testbed.card_answers(&[(&[0], OK)]).await;
     let audit = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
     for between in ["another", "refused", "something else", "nothing"] {
-        testbed.pass(Duration::from_secs(301)).await;
+        testbed.advance(Duration::from_secs(301)).await;
         send(&testbed, SM_DP, isd_r(), begins(2), false).await;
         let peer_name = if between == "another" { OTHER_SM_DP } else { SM_DP };
         match between {
@@ -432,7 +432,7 @@ async fn more_to_do_reserves_the_card() {
     testbed.card_executes().await;
     testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     assert!(testbed.jobs().await.is_empty());
-    testbed.pass(Duration::from_secs(301)).await;
+    testbed.advance(Duration::from_secs(301)).await;
     assert_eq!(testbed.job().await.effect, Effect::Audit);
 }
 
@@ -455,7 +455,7 @@ async fn a_completed_download_is_a_disabled_profile() {
     let number = world::PhoneNumber::international("4915199999999").unwrap();
     assert_eq!(testbed.server().procedures().card_at(&mut tx, &number).await.unwrap(), Some(eid()));
     // The download deadline does not delete it.
-    testbed.pass(Duration::from_secs(49 * 3600)).await;
+    testbed.advance(Duration::from_secs(49 * 3600)).await;
     assert!(testbed.jobs().await.is_empty());
 }
 
@@ -463,7 +463,7 @@ async fn a_completed_download_is_a_disabled_profile() {
 async fn an_isd_p_is_deleted_at_the_deadline_of_its_download() {
     let testbed = new_testbed().await;
     created(&testbed).await;
-    testbed.pass(Duration::from_secs(48 * 3600 + 1)).await;
+    testbed.advance(Duration::from_secs(48 * 3600 + 1)).await;
     let job = testbed.card_executes().await;
     assert_eq!(job.effect, Effect::Delete(isd_p(2)));
     assert_eq!(testbed.state(2).await, None);
@@ -482,7 +482,7 @@ async fn a_download_completed_before_the_clean_up_begins_is_kept() {
         iccid: vec![],
     };
     testbed.call::<es4::AuditEis>(OPERATOR, request).await;
-    testbed.pass(Duration::from_secs(48 * 3600 + 1)).await;
+    testbed.advance(Duration::from_secs(48 * 3600 + 1)).await;
     assert_eq!(testbed.job().await.effect, Effect::Audit);
     assert!(completed(&testbed, SM_DP, 2).await.base.is_done());
     assert!(testbed.card().await.downloads.is_empty());

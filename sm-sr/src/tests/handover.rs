@@ -65,7 +65,7 @@ pub(super) async fn change(first: &Testbed) {
 }
 
 /// Runs the due work of both.
-pub(super) async fn settle(first: &Testbed, second: &Testbed) {
+pub(super) async fn run_both(first: &Testbed, second: &Testbed) {
     for _ in 0..3 {
         first.run().await;
         second.run().await;
@@ -73,12 +73,12 @@ pub(super) async fn settle(first: &Testbed, second: &Testbed) {
 }
 
 /// The card checks a certificate and returns a challenge.
-pub(super) async fn card_challenges(first: &Testbed) -> Job {
+pub(super) async fn card_returns_challenge(first: &Testbed) -> Job {
     first.card_answers(&[(&tlv_bytes(Tag(0x85), &CHALLENGE), OK)]).await
 }
 
 /// Returns a card's response to the second STORE DATA, and the keys.
-fn agree(job: &Job, ecasd: &SecretKey, signer: &PublicKey) -> (Vec<u8>, [[u8; 16]; 3]) {
+fn key_set_response(job: &Job, ecasd: &SecretKey, signer: &PublicKey) -> (Vec<u8>, [[u8; 16]; 3]) {
     let [Command::Apdu(apdu)] = job.script.commands.as_slice() else { panic!() };
     let data = &apdu[5..apdu.len() - 1];
     let template = &data[3..3 + usize::from(data[2])];
@@ -98,17 +98,32 @@ fn agree(job: &Job, ecasd: &SecretKey, signer: &PublicKey) -> (Vec<u8>, [[u8; 16
 }
 
 /// The card creates a key set.
-pub(super) async fn card_agrees(first: &Testbed) -> [[u8; 16]; 3] {
+pub(super) async fn card_creates_key_set(first: &Testbed) -> [[u8; 16]; 3] {
     let job = first.job().await;
     let signer = SecretKey::from_bytes(Curve::P256, &[0x33; 32]).unwrap().public_key();
-    let (answer, keys) = agree(&job, &first.ecasd_key, &signer);
+    let (answer, keys) = key_set_response(&job, &first.ecasd_key, &signer);
     assert_eq!(job.script.chaining, Some(Chaining::Last));
     first.card_answers(&[(&answer, OK)]).await;
     keys
 }
 
+/// Begins a handover and lets the card return its challenge to the second SM-SR.
+pub(super) async fn hand_over_until_challenge(first: &Testbed, second: &Testbed) {
+    change(first).await;
+    run_both(first, second).await;
+    card_returns_challenge(first).await;
+    run_both(first, second).await;
+}
+
+/// Begins a handover and lets the second SM-SR get the receipt of the card.
+pub(super) async fn hand_over_until_receipt(first: &Testbed, second: &Testbed) {
+    hand_over_until_challenge(first, second).await;
+    card_creates_key_set(first).await;
+    run_both(first, second).await;
+}
+
 /// The card stores the address of its new SM-SR and deletes the keys of the old one.
-pub(super) async fn card_forgets(second: &Testbed) {
+pub(super) async fn card_finalises_handover(second: &Testbed) {
     second.card_answers(&[(&[], OK), (&[0], OK)]).await;
 }
 
@@ -116,13 +131,13 @@ pub(super) async fn card_forgets(second: &Testbed) {
 async fn a_card_is_handed_over_and_executes_functions_of_the_new_sm_sr() {
     let (first, second) = prepared().await;
     change(&first).await;
-    settle(&first, &second).await;
-    let job = card_challenges(&first).await;
+    run_both(&first, &second).await;
+    let job = card_returns_challenge(&first).await;
     assert_eq!(job.script.chaining, Some(Chaining::First));
     assert_eq!(apdus(&job), ["80E20900093A01067F210393010200"]);
-    settle(&first, &second).await;
-    let keys = card_agrees(&first).await;
-    settle(&first, &second).await;
+    run_both(&first, &second).await;
+    let keys = card_creates_key_set(&first).await;
+    run_both(&first, &second).await;
     // The second SM-SR manages the card, gives it its address and lets it delete the keys of the
     // first one.
     let job = second.job().await;
@@ -140,8 +155,8 @@ async fn a_card_is_handed_over_and_executes_functions_of_the_new_sm_sr() {
     // The first SM-SR keeps the card until the card has answered.
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
     first.received();
-    card_forgets(&second).await;
-    settle(&first, &second).await;
+    card_finalises_handover(&second).await;
+    run_both(&first, &second).await;
     assert!(first.server().cards().await.unwrap().is_empty());
     assert!(first.server().audit_trail(eid()).await.unwrap().is_empty());
     let received = first.received_briefly();
@@ -179,26 +194,21 @@ async fn a_card_is_handed_over_and_executes_functions_of_the_new_sm_sr() {
 #[tokio::test]
 async fn an_isd_p_of_a_taken_over_card_gets_a_download_deadline() {
     let (first, second) = prepared_with(ProfileState::Created).await;
-    change(&first).await;
-    settle(&first, &second).await;
-    card_challenges(&first).await;
-    settle(&first, &second).await;
-    card_agrees(&first).await;
-    settle(&first, &second).await;
-    card_forgets(&second).await;
-    settle(&first, &second).await;
-    second.pass(DOWNLOAD_TIME - Duration::from_secs(60)).await;
+    hand_over_until_receipt(&first, &second).await;
+    card_finalises_handover(&second).await;
+    run_both(&first, &second).await;
+    second.advance(DOWNLOAD_TIME - Duration::from_secs(60)).await;
     assert!(second.jobs().await.is_empty());
-    second.pass(Duration::from_secs(61)).await;
+    second.advance(Duration::from_secs(61)).await;
     assert_eq!(second.card_executes().await.effect, Effect::Delete(isd_p(2)));
     assert_eq!(second.state(2).await, None);
 }
 
 #[tokio::test]
-async fn a_refused_handover_gets_its_status() {
+async fn a_refused_handover_gets_the_status_of_its_reason() {
     let first = Testbed::new().await;
     first.register().await;
-    let ask = |peer_name: &'static str, target: &'static str| {
+    let send_request = |peer_name: &'static str, target: &'static str| {
         let first = &first;
         async move {
             let request =
@@ -210,13 +220,13 @@ async fn a_refused_handover_gets_its_status() {
     // A caller without a profile, the SM-SR itself as target, a target that is not an SM-SR, a
     // target without endpoint.
     // req: SGP.02-5.6-SmsrChange-Caller
-    assert_eq!(ask(OTHER_OPERATOR, OTHER_SM_SR).await, ("8.1.1".into(), "1.2".into()));
+    assert_eq!(send_request(OTHER_OPERATOR, OTHER_SM_SR).await, ("8.1.1".into(), "1.2".into()));
     // req: SGP.02-5.6-SmsrChange-Self
-    assert_eq!(ask(OPERATOR, SM_SR).await, ("8.7".into(), "3.8".into()));
+    assert_eq!(send_request(OPERATOR, SM_SR).await, ("8.7".into(), "3.8".into()));
     // req: SGP.02-5.6-SmsrChange-Target
-    assert_eq!(ask(OPERATOR, SM_DP).await, ("8.7".into(), "3.9".into()));
+    assert_eq!(send_request(OPERATOR, SM_DP).await, ("8.7".into(), "3.9".into()));
     first.add_peer("far", PeerRole::SmSr, false).await;
-    assert_eq!(ask(OPERATOR, "far").await, ("8.7".into(), "3.9".into()));
+    assert_eq!(send_request(OPERATOR, "far").await, ("8.7".into(), "3.9".into()));
     assert!(first.server().operations(eid()).await.unwrap().is_empty());
 }
 
@@ -227,7 +237,7 @@ async fn an_unprepared_sm_sr_refuses_a_handover() {
     let second = first.another().await;
     first.register().await;
     change(&first).await;
-    settle(&first, &second).await;
+    run_both(&first, &second).await;
     let received = first.received();
     let answer = received.iter().find(|received| received.to == first.authority(OPERATOR)).unwrap();
     let answer: es4::SmsrChangeResponse = answer.message();
@@ -241,7 +251,7 @@ async fn an_unprepared_sm_sr_refuses_a_handover() {
 #[tokio::test]
 async fn an_invalid_preparation_is_refused() {
     let (first, second) = prepared().await;
-    let ask = |testbed: &'static str, peer_name: &'static str, current: &'static str| {
+    let send_request = |testbed: &'static str, peer_name: &'static str, current: &'static str| {
         let testbed = if testbed == SM_SR { &first } else { &second };
         async move {
             let request = es4::PrepareSmsrChangeRequest {
@@ -254,15 +264,15 @@ async fn an_invalid_preparation_is_refused() {
         }
     };
     // req: SGP.02-5.6-Prepare-Managed
-    assert_eq!(codes(&ask(SM_SR, OPERATOR, OTHER_SM_SR).await), ("8.1.1".into(), "3.3".into()));
+    assert_eq!(codes(&send_request(SM_SR, OPERATOR, OTHER_SM_SR).await), ("8.1.1".into(), "3.3".into()));
     // req: SGP.02-5.6-Prepare-Current
-    assert_eq!(codes(&ask(OTHER_SM_SR, OPERATOR, SM_DP).await), ("8.7".into(), "3.9".into()));
+    assert_eq!(codes(&send_request(OTHER_SM_SR, OPERATOR, SM_DP).await), ("8.7".into(), "3.9".into()));
     // A repeated preparation is harmless, one of another operator is independent, and both expire
     // after a week.
-    assert!(ask(OTHER_SM_SR, OPERATOR, SM_SR).await.base.is_done());
-    assert!(ask(OTHER_SM_SR, OTHER_OPERATOR, SM_SR).await.base.is_done());
+    assert!(send_request(OTHER_SM_SR, OPERATOR, SM_SR).await.base.is_done());
+    assert!(send_request(OTHER_SM_SR, OTHER_OPERATOR, SM_SR).await.base.is_done());
     assert_eq!(Tx::begin(second.records()).list(&PREPARED, "").await.unwrap().len(), 2);
-    second.pass(Duration::from_secs(7 * 86_400 + 1)).await;
+    second.advance(Duration::from_secs(7 * 86_400 + 1)).await;
     assert!(Tx::begin(second.records()).list(&PREPARED, "").await.unwrap().is_empty());
 }
 
@@ -271,7 +281,7 @@ async fn an_invalid_preparation_is_refused() {
 async fn no_other_function_is_accepted_during_a_handover() {
     let (first, second) = prepared().await;
     change(&first).await;
-    settle(&first, &second).await;
+    run_both(&first, &second).await;
     first.received();
     let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
     first.call::<es4::EnableProfile>(OTHER_OPERATOR, request).await;
@@ -284,7 +294,7 @@ async fn no_other_function_is_accepted_during_a_handover() {
 }
 
 /// Returns the final response to the operator.
-pub(super) fn operators_answer(testbed: &Testbed) -> es4::SmsrChangeResponse {
+pub(super) fn operator_response(testbed: &Testbed) -> es4::SmsrChangeResponse {
     let received = testbed.received();
     let is_it = |received: &&super::testbed::ReceivedMessage| received.element() == "ES4-SMSRChangeResponse";
     received.iter().find(is_it).unwrap().message()
@@ -300,28 +310,23 @@ async fn a_handover_that_fails_before_the_receipt_has_changed_nothing() {
     ] {
         let (first, second) = prepared().await;
         change(&first).await;
-        settle(&first, &second).await;
+        run_both(&first, &second).await;
         if step == 2 {
-            card_challenges(&first).await;
-            settle(&first, &second).await;
+            card_returns_challenge(&first).await;
+            run_both(&first, &second).await;
         }
         first.job_ends(answer).await;
-        settle(&first, &second).await;
-        let answer = operators_answer(&first);
+        run_both(&first, &second).await;
+        let answer = operator_response(&first);
         assert_eq!(codes(&answer), ("8.7".into(), "4.2".into()), "{step}");
         assert!(second.server().cards().await.unwrap().is_empty());
         assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
         assert!(first.server().operations(eid()).await.unwrap().is_empty());
         // It can be repeated at once.
-        change(&first).await;
-        settle(&first, &second).await;
-        card_challenges(&first).await;
-        settle(&first, &second).await;
-        card_agrees(&first).await;
-        settle(&first, &second).await;
-        card_forgets(&second).await;
-        settle(&first, &second).await;
-        assert!(operators_answer(&first).base.is_done());
+        hand_over_until_receipt(&first, &second).await;
+        card_finalises_handover(&second).await;
+        run_both(&first, &second).await;
+        assert!(operator_response(&first).base.is_done());
     }
 }
 
@@ -329,36 +334,28 @@ async fn a_handover_that_fails_before_the_receipt_has_changed_nothing() {
 #[tokio::test]
 async fn an_invalid_receipt_ends_the_handover() {
     let (first, second) = prepared().await;
-    change(&first).await;
-    settle(&first, &second).await;
-    card_challenges(&first).await;
-    settle(&first, &second).await;
+    hand_over_until_challenge(&first, &second).await;
     let signer = SecretKey::from_bytes(Curve::P256, &[0x33; 32]).unwrap().public_key();
-    let (mut answer, _) = agree(&first.job().await, &first.ecasd_key, &signer);
+    let (mut answer, _) = key_set_response(&first.job().await, &first.ecasd_key, &signer);
     *answer.last_mut().unwrap() ^= 1;
     first.card_answers(&[(&answer, OK)]).await;
-    settle(&first, &second).await;
-    assert_eq!(codes(&operators_answer(&first)).0, "8.5.2");
+    run_both(&first, &second).await;
+    assert_eq!(codes(&operator_response(&first)).0, "8.5.2");
     assert!(second.server().cards().await.unwrap().is_empty());
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
 }
 
 #[tokio::test]
-async fn after_the_receipt_there_are_only_warnings() {
+async fn failures_after_the_receipt_are_only_warnings() {
     for outcome in [
         JobOutcome::NotDelivered("off".to_owned()),
         JobOutcome::Answered(super::card::response(&[(&[], OK), (&[], 0x6985)])),
     ] {
         let (first, second) = prepared().await;
-        change(&first).await;
-        settle(&first, &second).await;
-        card_challenges(&first).await;
-        settle(&first, &second).await;
-        card_agrees(&first).await;
-        settle(&first, &second).await;
+        hand_over_until_receipt(&first, &second).await;
         second.job_ends(outcome).await;
-        settle(&first, &second).await;
-        let answer = operators_answer(&first);
+        run_both(&first, &second).await;
+        let answer = operator_response(&first);
         let status = answer.base.function_execution_status.status;
         assert_eq!(status, ExecutionStatus::ExecutedWithWarning);
         assert!(first.server().cards().await.unwrap().is_empty());
@@ -370,10 +367,10 @@ async fn after_the_receipt_there_are_only_warnings() {
 async fn a_handover_that_takes_too_long_before_the_receipt_ends_on_both_sides() {
     let (first, second) = prepared().await;
     change(&first).await;
-    settle(&first, &second).await;
+    run_both(&first, &second).await;
     first.clock.advance(Duration::from_secs(3601));
-    settle(&first, &second).await;
-    let status = operators_answer(&first).base.function_execution_status.status;
+    run_both(&first, &second).await;
+    let status = operator_response(&first).base.function_execution_status.status;
     assert_eq!(status, ExecutionStatus::Expired);
     assert!(first.jobs().await.is_empty());
     assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
@@ -383,32 +380,27 @@ async fn a_handover_that_takes_too_long_before_the_receipt_ends_on_both_sides() 
 #[tokio::test]
 async fn a_lost_response_after_the_receipt_does_not_keep_the_card_at_the_first_sm_sr() {
     let (first, second) = prepared().await;
-    change(&first).await;
-    settle(&first, &second).await;
-    card_challenges(&first).await;
-    settle(&first, &second).await;
-    card_agrees(&first).await;
-    settle(&first, &second).await;
+    hand_over_until_receipt(&first, &second).await;
     // The first SM-SR receives nothing any more, and its validity period ends.
     first.lose_messages(SM_SR, true);
-    card_forgets(&second).await;
+    card_finalises_handover(&second).await;
     first.clock.advance(Duration::from_secs(3601));
-    settle(&first, &second).await;
-    let status = operators_answer(&first).base.function_execution_status.status;
+    run_both(&first, &second).await;
+    let status = operator_response(&first).base.function_execution_status.status;
     assert_eq!(status, ExecutionStatus::Expired);
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
-    // The notification reports it nevertheless.
+    // The notification reports the change.
     first.lose_messages(SM_SR, false);
     first.clock.advance(Duration::from_secs(600));
-    settle(&first, &second).await;
+    run_both(&first, &second).await;
     assert!(first.server().cards().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn calls_of_third_parties_during_a_handover_are_refused() {
+async fn calls_of_a_third_sm_sr_during_a_handover_are_refused() {
     let (first, second) = prepared().await;
     change(&first).await;
-    settle(&first, &second).await;
+    run_both(&first, &second).await;
     first.received();
     first.add_peer("third", PeerRole::SmSr, true).await;
     let request = es7::AuthenticateSmsrRequest {
@@ -427,11 +419,11 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
         ("1.1".into(), "1.2".into())
     );
     // An unknown card, a missing EID, an invalid certificate.
-    let nobody = es7::AuthenticateSmsrRequest {
+    let unknown_card = es7::AuthenticateSmsrRequest {
         eid: Some("89049032123451234512345123451235".parse().unwrap()),
         ..request.clone()
     };
-    first.call::<es7::AuthenticateSmsr>("third", nobody).await;
+    first.call::<es7::AuthenticateSmsr>("third", unknown_card).await;
     assert_eq!(codes(&first.received_only::<es7::AuthenticateSmsrResponse>("third")).1, "3.9");
     // req: SGP.02-5.6-AuthenticateSmsr-Eid
     first.call::<es7::AuthenticateSmsr>("third", es7::AuthenticateSmsrRequest { eid: None, ..request }).await;
@@ -462,8 +454,8 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
 async fn a_key_set_must_be_a_new_one_of_scp80_and_use_a_supported_curve() {
     let (first, second) = prepared().await;
     change(&first).await;
-    settle(&first, &second).await;
-    card_challenges(&first).await;
+    run_both(&first, &second).await;
+    card_returns_challenge(&first).await;
     // The second SM-SR is unreachable for a moment; the test calls in its place.
     first.received();
     let request = es7::CreateAdditionalKeySetRequest {

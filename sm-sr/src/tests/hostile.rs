@@ -3,7 +3,7 @@
 use http::StatusCode;
 use rsp::sgp02::{BaseRequest, Function as _, Namespace, es3, es4};
 
-use super::testbed::{OPERATOR, SM_DP, STRANGER, Testbed, codes, eid, iccid, response_message};
+use super::testbed::{OPERATOR, SM_DP, Testbed, UNKNOWN_PEER, codes, eid, iccid, response_message};
 use crate::records::DEADLINES;
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn an_unreadable_deadline_is_kept_and_delays_nothing_else() {
     .unwrap();
     let base = BaseRequest { validity_period: Some(600), ..BaseRequest::new("") };
     testbed.call::<es4::AuditEis>(OPERATOR, es4::AuditEisRequest { base, eid: eid(), iccid: vec![] }).await;
-    testbed.pass(std::time::Duration::from_secs(601)).await;
+    testbed.advance(std::time::Duration::from_secs(601)).await;
     let answer: es4::AuditEisResponse = testbed.received_only(OPERATOR);
     assert_eq!(answer.base.function_execution_status.status, rsp::sgp02::ExecutionStatus::Expired);
     let kept = world::Tx::begin(testbed.records()).get(&torn, key).await.unwrap();
@@ -52,7 +52,7 @@ async fn an_unknown_caller_is_refused() {
     let testbed = Testbed::new().await;
     testbed.register().await;
     let request = es3::GetEisRequest { base: BaseRequest::new("1"), eid: eid() };
-    let response = testbed.call::<es3::GetEis>(STRANGER, request.clone()).await;
+    let response = testbed.call::<es3::GetEis>(UNKNOWN_PEER, request.clone()).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert!(!String::from_utf8(response.body().to_vec()).unwrap().contains("Eis>"));
     // A request without certificate, whatever its From says.

@@ -7,7 +7,7 @@ use super::testbed::{
     BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, SM_DP, Testbed, codes, eid, iccid, response_message,
 };
 use crate::{
-    config::{LONGEST_QUEUE, LONGEST_TRAIL},
+    config::{MAX_QUEUE_LENGTH, MAX_TRAIL_RECORDS},
     es5::JobOutcome,
     records::{ADDRESSES, CARDS, Card},
 };
@@ -16,7 +16,7 @@ use crate::{
 const FIRST: &str = "491510000001";
 const SECOND: &str = "491510000002";
 /// MSISDN of a profile on another card.
-const ELSEWHERE: &str = "4915777777777";
+const NUMBER_OF_OTHER_CARD: &str = "4915777777777";
 
 fn base() -> BaseRequest {
     BaseRequest::new("")
@@ -34,17 +34,17 @@ async fn new_testbed() -> Testbed {
         .await;
     let mut other = testbed.card().await;
     other.eis.profile_info.truncate(1);
-    give(&testbed, &mut other, Some(ELSEWHERE)).await;
+    set_number(&testbed, &mut other, Some(NUMBER_OF_OTHER_CARD)).await;
     testbed
 }
 
 /// Sets the number of the other card.
-async fn give(testbed: &Testbed, other: &mut Card, number: Option<&str>) {
-    let there = testbed.pki.eids(crypto::Curve::P256)[1];
+async fn set_number(testbed: &Testbed, other: &mut Card, number: Option<&str>) {
+    let other_eid = testbed.pki.eids(crypto::Curve::P256)[1];
     other.eis.profile_info[0].subscription_address.msisdn = number.map(|number| number.parse().unwrap());
     world::transact(testbed.records(), |tx| {
-        let put = tx.put(&CARDS, &there.to_string(), other);
-        let put = put.and_then(|()| tx.put(&ADDRESSES, ELSEWHERE, &there));
+        let put = tx.put(&CARDS, &other_eid.to_string(), other);
+        let put = put.and_then(|()| tx.put(&ADDRESSES, NUMBER_OF_OTHER_CARD, &other_eid));
         Box::pin(async { put })
     })
     .await
@@ -72,7 +72,7 @@ fn in_use() -> (String, String) {
 #[tokio::test]
 async fn a_number_in_use_by_another_profile_is_refused() {
     let testbed = new_testbed().await;
-    assert_eq!(codes(&update(&testbed, ELSEWHERE).await), in_use());
+    assert_eq!(codes(&update(&testbed, NUMBER_OF_OTHER_CARD).await), in_use());
     // Another operator on the same card cannot use it; a profile of the same operator can.
     assert_eq!(codes(&update(&testbed, SECOND).await), in_use());
     assert!(update(&testbed, FIRST).await.base.is_done());
@@ -86,14 +86,14 @@ async fn a_number_in_use_by_another_profile_is_refused() {
         eid: eid(),
         iccid: iccid(3),
         profile_type: None,
-        subscription_address: Some(address(ELSEWHERE)),
+        subscription_address: Some(address(NUMBER_OF_OTHER_CARD)),
         pol2: None,
     };
     let response = testbed.call::<es3::ProfileDownloadCompleted>(SM_DP, request).await;
     assert_eq!(codes(&response_message::<es3::ProfileDownloadCompletedResponse>(&response)), in_use());
     assert_eq!(testbed.state(3).await, Some(ProfileState::Created));
     // The number still belongs to the other card.
-    let number = PhoneNumber::international(ELSEWHERE).unwrap();
+    let number = PhoneNumber::international(NUMBER_OF_OTHER_CARD).unwrap();
     let found =
         testbed.server().procedures().card_at(&mut Tx::begin(testbed.records()), &number).await.unwrap();
     assert_eq!(found, Some(testbed.pki.eids(crypto::Curve::P256)[1]));
@@ -104,9 +104,9 @@ async fn a_released_number_can_be_used_again() {
     let testbed = new_testbed().await;
     let mut other = testbed.card().await;
     other.eis.profile_info.truncate(1);
-    give(&testbed, &mut other, None).await;
-    assert!(update(&testbed, ELSEWHERE).await.base.is_done());
-    let number = PhoneNumber::international(ELSEWHERE).unwrap();
+    set_number(&testbed, &mut other, None).await;
+    assert!(update(&testbed, NUMBER_OF_OTHER_CARD).await.base.is_done());
+    let number = PhoneNumber::international(NUMBER_OF_OTHER_CARD).unwrap();
     let found =
         testbed.server().procedures().card_at(&mut Tx::begin(testbed.records()), &number).await.unwrap();
     assert_eq!(found, Some(eid()));
@@ -116,9 +116,9 @@ async fn a_released_number_can_be_used_again() {
 async fn a_card_with_the_number_of_another_is_refused() {
     let testbed = Testbed::new().await;
     let mut other = Card::new(testbed.eis());
-    give(&testbed, &mut other, Some(ELSEWHERE)).await;
+    set_number(&testbed, &mut other, Some(NUMBER_OF_OTHER_CARD)).await;
     let mut eis = testbed.eis();
-    eis.profile_info[0].subscription_address = address(ELSEWHERE);
+    eis.profile_info[0].subscription_address = address(NUMBER_OF_OTHER_CARD);
     let response = testbed.call::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
     assert_eq!(codes(&response_message::<es1::RegisterEisResponse>(&response)), in_use());
     assert_eq!(testbed.state(BOOTSTRAP).await, None);
@@ -127,7 +127,7 @@ async fn a_card_with_the_number_of_another_is_refused() {
 #[tokio::test]
 async fn the_length_of_the_queue_is_limited() {
     let testbed = new_testbed().await;
-    for _ in 0..LONGEST_QUEUE {
+    for _ in 0..MAX_QUEUE_LENGTH {
         audit(&testbed).await;
     }
     assert!(testbed.received().is_empty());
@@ -141,7 +141,7 @@ async fn the_length_of_the_queue_is_limited() {
         audit(&testbed).await;
         assert!(testbed.received().is_empty());
     }
-    assert_eq!(testbed.server().operations(eid()).await.unwrap().len(), LONGEST_QUEUE);
+    assert_eq!(testbed.server().operations(eid()).await.unwrap().len(), MAX_QUEUE_LENGTH);
 }
 
 async fn audit(testbed: &Testbed) {
@@ -152,22 +152,22 @@ async fn audit(testbed: &Testbed) {
 #[tokio::test]
 async fn the_audit_trail_is_limited_to_the_latest_records() {
     let testbed = new_testbed().await;
-    delete_nothing(&testbed).await;
+    delete_unknown_profile(&testbed).await;
     let mut card = testbed.card().await;
-    card.next_record = LONGEST_TRAIL;
+    card.next_record = MAX_TRAIL_RECORDS;
     testbed.replace_card(&card).await;
-    let lines = async || testbed.server().audit_trail(eid()).await.unwrap().len();
-    delete_nothing(&testbed).await;
-    assert_eq!(lines().await, 2);
+    let count = async || testbed.server().audit_trail(eid()).await.unwrap().len();
+    delete_unknown_profile(&testbed).await;
+    assert_eq!(count().await, 2);
     for _ in 0..3 {
-        delete_nothing(&testbed).await;
+        delete_unknown_profile(&testbed).await;
     }
     // The first record has been deleted.
-    assert_eq!(lines().await, 4);
+    assert_eq!(count().await, 4);
 }
 
 /// Adds one record.
-async fn delete_nothing(testbed: &Testbed) {
+async fn delete_unknown_profile(testbed: &Testbed) {
     let request = es4::DeleteProfileRequest { base: base(), eid: eid(), iccid: iccid(9) };
     testbed.call::<es4::DeleteProfile>(OPERATOR, request).await;
 }

@@ -72,7 +72,7 @@ async fn deleting_a_profile_missing_on_the_card_succeeds_with_a_warning() {
 
 // req: SGP.02-5.5-Pol2
 #[tokio::test]
-async fn a_refused_deletion_gets_its_status() {
+async fn a_refused_deletion_gets_the_status_of_its_reason() {
     let testbed = new_testbed().await;
     let lock = es4::UpdatePolicyRulesRequest {
         base: base(),
@@ -141,8 +141,8 @@ async fn a_master_delete_ignores_rules_and_notifies_the_owner() {
             .replace(' ', "")
             .replace("80E4004034", "80E4004033")]
     );
-    let news: es4::HandleProfileDeletedNotification = testbed.received_only(OTHER_OPERATOR);
-    assert_eq!(news.iccid, iccid(2));
+    let notification: es4::HandleProfileDeletedNotification = testbed.received_only(OTHER_OPERATOR);
+    assert_eq!(notification.iccid, iccid(2));
     // The fall-back profile and an enabled profile cannot be deleted by it.
     testbed.server().master_delete(eid(), iccid(BOOTSTRAP), token).await.unwrap();
     testbed.run().await;
@@ -189,7 +189,7 @@ async fn the_fall_back_attribute_can_be_moved() {
 #[tokio::test]
 async fn the_emergency_attribute_excludes_the_fall_back_attribute() {
     let testbed = new_testbed().await;
-    let ask = |peer_name: &'static str, number: u8| {
+    let send_request = |peer_name: &'static str, number: u8| {
         let testbed = &testbed;
         async move {
             let request =
@@ -197,17 +197,17 @@ async fn the_emergency_attribute_excludes_the_fall_back_attribute() {
             testbed.call::<es4::SetEmergencyProfileAttribute>(peer_name, request).await;
         }
     };
-    ask(OPERATOR, 3).await;
+    send_request(OPERATOR, 3).await;
     testbed.card_executes().await;
     type Answer = es4::SetEmergencyProfileAttributeResponse;
     assert!(testbed.received_only::<Answer>(OPERATOR).base.is_done());
     // A repetition needs no job.
-    ask(OPERATOR, 3).await;
+    send_request(OPERATOR, 3).await;
     assert!(testbed.received_only::<Answer>(OPERATOR).base.is_done());
     // An enabled profile cannot get it, nor can another operator's while one has it.
-    ask(OPERATOR, BOOTSTRAP).await;
+    send_request(OPERATOR, BOOTSTRAP).await;
     assert_eq!(codes(&testbed.received_only::<Answer>(OPERATOR)), ("8.2.1".into(), "3.5".into()));
-    ask(OTHER_OPERATOR, 2).await;
+    send_request(OTHER_OPERATOR, 2).await;
     assert_eq!(codes(&testbed.received_only::<Answer>(OTHER_OPERATOR)), ("8.2.1".into(), "1.2".into()));
     // A profile can have only one of the two attributes.
     let request = es4::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(3) };
@@ -307,7 +307,7 @@ async fn an_audit_updates_the_eis() {
     testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     let job = testbed.job().await;
     assert_eq!(apdus(&job)[0], "80CAFF2100");
-    testbed.pass(Duration::from_secs(5)).await;
+    testbed.advance(Duration::from_secs(5)).await;
     // The list comes in two parts; the third ISD-P is not in the EIS.
     let first = [status_of(BOOTSTRAP, 0x1F, false), status_of(2, 0x3F, false)].concat();
     let second = [status_of(3, 0x1F, true), status_of(8, 0x1F, false)].concat();
@@ -317,8 +317,8 @@ async fn an_audit_updates_the_eis() {
     let received = testbed.received();
     let to =
         |peer_name| received.iter().find(|received| received.to == testbed.authority(peer_name)).unwrap();
-    let news: es4::HandleProfileEnabledNotification = to(OTHER_OPERATOR).message();
-    assert_eq!((received.len(), news.iccid), (2, iccid(2)));
+    let notification: es4::HandleProfileEnabledNotification = to(OTHER_OPERATOR).message();
+    assert_eq!((received.len(), notification.iccid), (2, iccid(2)));
     let answer: es4::AuditEisResponse = to(OPERATOR).message();
     let shown = answer.eis.unwrap();
     assert_eq!(shown.profile_info.iter().map(|profile| profile.iccid).collect::<Vec<_>>(), [iccid(3)]);
@@ -426,7 +426,7 @@ async fn an_audit_that_fails_changes_nothing() {
     for answers in broken {
         testbed.call::<es4::AuditEis>(OPERATOR, request.clone()).await;
         let answers: Vec<(&[u8], u16)> =
-            answers.iter().map(|(data, word)| (data.as_slice(), *word)).collect();
+            answers.iter().map(|(data, status_word)| (data.as_slice(), *status_word)).collect();
         testbed.card_answers(&answers).await;
         let answer: es4::AuditEisResponse = testbed.received_only(OPERATOR);
         assert_eq!(codes(&answer).1, "4.2");
@@ -457,22 +457,22 @@ async fn an_unanswered_deletion_is_followed_by_an_audit() {
             let testbed = new_testbed().await;
             delete(&testbed, OPERATOR, 3).await;
             match is_expired {
-                true => testbed.pass(Duration::from_secs(601)).await,
+                true => testbed.advance(Duration::from_secs(601)).await,
                 false => drop(
                     testbed.job_ends(JobOutcome::NotDelivered("its answer cannot be read".to_owned())).await,
                 ),
             }
             assert!(!testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());
             assert!(testbed.jobs().await.is_empty());
-            testbed.pass(Duration::from_secs(3601)).await;
+            testbed.advance(Duration::from_secs(3601)).await;
             let job = testbed.card_answers(&[(&resources(450_000), OK), (&status(left), OK)]).await;
             assert_eq!(job.effect, Effect::Audit);
             assert_eq!(testbed.state(3).await, state, "{is_expired}");
             if state.is_none() {
-                let news: es4::HandleProfileDeletedNotification = testbed.received_only(OPERATOR);
-                assert_eq!(news.iccid, iccid(3));
+                let notification: es4::HandleProfileDeletedNotification = testbed.received_only(OPERATOR);
+                assert_eq!(notification.iccid, iccid(3));
             }
-            testbed.pass(Duration::from_secs(10 * 86_400)).await;
+            testbed.advance(Duration::from_secs(10 * 86_400)).await;
             assert!(testbed.jobs().await.is_empty() && testbed.received().is_empty());
         }
     }
@@ -485,9 +485,9 @@ async fn an_unanswered_deletion_is_followed_by_an_audit() {
     };
     testbed.call::<es4::AuditEis>(OPERATOR, first).await;
     delete(&testbed, OPERATOR, 3).await;
-    testbed.pass(Duration::from_secs(601)).await;
+    testbed.advance(Duration::from_secs(601)).await;
     testbed.card_answers(&[(&resources(450_000), OK), (&status(&[1, 2, 3]), OK)]).await;
-    testbed.pass(Duration::from_secs(3601)).await;
+    testbed.advance(Duration::from_secs(3601)).await;
     assert!(testbed.jobs().await.is_empty());
 }
 

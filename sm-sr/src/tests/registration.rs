@@ -11,7 +11,7 @@ use rsp_server::soap::eum;
 use world::Tx;
 
 use super::testbed::{
-    BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, SM_DP, SM_SR, STRANGER, Testbed, codes, eid,
+    BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, SM_DP, SM_SR, Testbed, UNKNOWN_PEER, codes, eid,
     isd_r_of, response_message, scp80_set, scp81_set,
 };
 use crate::records::{CARDS, Keys, PeerRole};
@@ -41,7 +41,7 @@ async fn registering_a_card_decrypts_its_keys() {
 
 #[tokio::test]
 async fn registering_in_the_other_namespace_keeps_the_signed_data() {
-    let testbed = Testbed::speaking(Namespace::V1).await;
+    let testbed = Testbed::with_namespace(Namespace::V1).await;
     testbed.register().await;
     let request = es3::GetEisRequest { base: BaseRequest::new("1"), eid: eid() };
     let response: es3::GetEisResponse = response_message(&testbed.call::<es3::GetEis>(SM_DP, request).await);
@@ -62,7 +62,8 @@ async fn registration_requires_the_eum_that_signed_the_eis() {
     let response = register(&testbed, "another EUM", testbed.eis()).await;
     assert_eq!(codes(&response), ("8.1.2".into(), "6.1".into()));
     // An unknown caller.
-    let response = testbed.call::<es1::RegisterEis>(STRANGER, testbed.register_request(testbed.eis())).await;
+    let response =
+        testbed.call::<es1::RegisterEis>(UNKNOWN_PEER, testbed.register_request(testbed.eis())).await;
     assert_eq!(response.status(), http::StatusCode::FORBIDDEN);
     assert!(testbed.server().cards().await.unwrap().is_empty());
 }
@@ -133,8 +134,8 @@ async fn the_certificate_of_the_ecasd_must_be_valid_and_issued_by_the_eum() {
 #[tokio::test]
 async fn an_inconsistent_eis_is_refused() {
     let testbed = Testbed::new().await;
-    type Breaks = fn(&mut Eis);
-    let broken: [(&str, Breaks); 9] = [
+    type Defect = fn(&mut Eis);
+    let broken: [(&str, Defect); 9] = [
         ("no ISD-R", |eis| eis.isd_r = None),
         ("no SCP80", |eis| eis.isd_r = Some(isd_r_of(&[scp81_set(0x40)]))),
         ("no DEK", |eis| drop(eis.isd_r.as_mut().unwrap().keyset[0].key.pop())),
@@ -159,9 +160,9 @@ async fn an_inconsistent_eis_is_refused() {
             eis.profile_info.push(other);
         }),
     ];
-    for (what, breaks) in broken {
+    for (what, defect) in broken {
         let mut eis = testbed.eis();
-        breaks(&mut eis);
+        defect(&mut eis);
         assert_eq!(codes(&register(&testbed, EUM, eis).await), ("8.6".into(), "2.1".into()), "{what}");
     }
     let mut eis = testbed.eis();

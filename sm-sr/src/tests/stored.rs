@@ -27,7 +27,7 @@ const NOTIFICATION: u16 = 5;
 /// queue.
 async fn regenerate_switching(path: &std::path::Path) {
     let records = NamedRecords::default();
-    let testbed = Testbed::over(Arc::new(records.clone()), Namespace::V3).await;
+    let testbed = Testbed::on_records(Arc::new(records.clone()), Namespace::V3).await;
     testbed.register_with([testbed.profile(2, OTHER_OPERATOR, ProfileState::Disabled, false)]).await;
     switching::enable(&testbed, OTHER_OPERATOR, 2).await;
     let request = es4::AuditEisRequest { base: switching::base(), eid: eid(), iccid: Vec::new() };
@@ -41,10 +41,10 @@ async fn regenerate_switching(path: &std::path::Path) {
 async fn regenerate_takeover(path: &std::path::Path) {
     let records = NamedRecords::default();
     let first = Testbed::new().await;
-    let second = first.another_over(Arc::new(records.clone())).await;
+    let second = first.another_on_records(Arc::new(records.clone())).await;
     handover::prepare_handover(&first, &second, ProfileState::Disabled).await;
     handover::change(&first).await;
-    handover::settle(&first, &second).await;
+    handover::run_both(&first, &second).await;
     let current_smsr_id = second.id(super::testbed::SM_SR);
     let request = es4::PrepareSmsrChangeRequest { base: handover::base(), eid: eid(), current_smsr_id };
     second.call::<es4::PrepareSmsrChange>(OTHER_OPERATOR, request).await;
@@ -56,7 +56,7 @@ async fn the_records_of_each_release_can_be_read() {
     let path = path("0.1.json");
     regenerate_switching(&path).await;
     let mut fixture = Fixture::read(&path);
-    let testbed = Testbed::over(Arc::new(fixture.records().await), Namespace::V3).await;
+    let testbed = Testbed::on_records(Arc::new(fixture.records().await), Namespace::V3).await;
     assert_eq!(testbed.server().operations(eid()).await.unwrap().len(), 2);
 
     // The function from the fixture ends, and its caller gets the response.
@@ -85,7 +85,7 @@ async fn the_records_of_a_takeover_of_each_release_can_be_read() {
     regenerate_takeover(&path).await;
     let mut fixture = Fixture::read(&path);
     let first = Testbed::new().await;
-    let second = first.another_over(Arc::new(fixture.records().await)).await;
+    let second = first.another_on_records(Arc::new(fixture.records().await)).await;
     assert!(second.server().cards().await.unwrap().is_empty());
 
     fixture.check_kept(&TAKEOVERS).await;

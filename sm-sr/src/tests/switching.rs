@@ -77,9 +77,9 @@ async fn enabling_is_answered_after_the_card_has_accepted_the_confirmation() {
     let answer: es4::EnableProfileResponse = answer.message();
     assert_eq!(status(&answer), ExecutionStatus::ExecutedSuccess);
     assert!(answer.euicc_response_data.is_some());
-    let news = received.iter().find(|received| received.to == testbed.authority(OPERATOR)).unwrap();
-    let news: es4::HandleProfileDisabledNotification = news.message();
-    assert_eq!((news.eid, news.iccid), (eid(), iccid(BOOTSTRAP)));
+    let notification = received.iter().find(|received| received.to == testbed.authority(OPERATOR)).unwrap();
+    let notification: es4::HandleProfileDisabledNotification = notification.message();
+    assert_eq!((notification.eid, notification.iccid), (eid(), iccid(BOOTSTRAP)));
     assert_eq!((testbed.state(2).await, testbed.state(BOOTSTRAP).await), (Some(Enabled), Some(Disabled)));
     assert!(testbed.server().operations(eid()).await.unwrap().is_empty());
     assert_eq!(trail(&testbed).await, ["0002", "0200"]);
@@ -134,14 +134,14 @@ async fn an_operator_without_endpoint_is_notified_through_its_sm_dp() {
     // The bootstrap profile has no SM-DP, but its operator has an endpoint.
     testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
     let received = testbed.received();
-    let news = received.iter().find(|received| received.to == testbed.authority(SM_DP)).unwrap();
-    let news: es3::HandleProfileEnabledNotification = news.message();
-    assert_eq!((news.iccid, &news.mno_id), (iccid(2), &testbed.id(OTHER_OPERATOR)));
+    let notification = received.iter().find(|received| received.to == testbed.authority(SM_DP)).unwrap();
+    let notification: es3::HandleProfileEnabledNotification = notification.message();
+    assert_eq!((notification.iccid, &notification.mno_id), (iccid(2), &testbed.id(OTHER_OPERATOR)));
     assert!(received.iter().any(|received| received.to == testbed.authority(OPERATOR)));
 }
 
 #[tokio::test]
-async fn a_refused_enable_profile_gets_its_status() {
+async fn a_refused_enable_profile_gets_the_status_of_its_reason() {
     let testbed = Testbed::new().await;
     let mut locked = testbed.profile(4, OPERATOR, Disabled, false);
     locked.pol2 = rules(&[(Pol2Action::Enable, Pol2Qualification::NotAllowed)]);
@@ -187,7 +187,7 @@ async fn a_refused_enable_profile_gets_its_status() {
 }
 
 #[tokio::test]
-async fn pol2_of_the_enabled_profile_keeps_it_enabled() {
+async fn pol2_of_the_enabled_profile_prevents_another_from_being_enabled() {
     let testbed = Testbed::new().await;
     let mut eis = testbed.eis();
     eis.profile_info[0].pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::NotAllowed)]);
@@ -201,15 +201,15 @@ async fn pol2_of_the_enabled_profile_keeps_it_enabled() {
 #[tokio::test]
 async fn a_refusal_of_the_card_is_returned_with_its_response() {
     let testbed = new_testbed().await;
-    for (word, subject, reason) in
+    for (status_word, subject, reason) in
         [(0x69E1, "8.2.2", "3.8"), (0x6985, "8.2.1", "3.5"), (0x6A88, "8.3.1", "3.9"), (0x6581, "8.4", "4.2")]
     {
         enable(&testbed, OTHER_OPERATOR, 2).await;
-        testbed.card_answers(&[(&[], word)]).await;
+        testbed.card_answers(&[(&[], status_word)]).await;
         let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
-        assert_eq!(codes(&answer), (subject.into(), reason.into()), "{word:04X}");
+        assert_eq!(codes(&answer), (subject.into(), reason.into()), "{status_word:04X}");
         let data = answer.euicc_response_data.unwrap();
-        assert!(data.to_string().ends_with(&format!("{word:04X}")));
+        assert!(data.to_string().ends_with(&format!("{status_word:04X}")));
     }
     assert_eq!(testbed.state(2).await, Some(Disabled));
 }
@@ -288,7 +288,7 @@ async fn an_expired_change_is_not_confirmed_and_the_card_rolls_back() {
     let testbed = new_testbed().await;
     enable(&testbed, OTHER_OPERATOR, 2).await;
     testbed.card_executes().await;
-    testbed.pass(Duration::from_secs(601)).await;
+    testbed.advance(Duration::from_secs(601)).await;
     let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(status(&answer), ExecutionStatus::Expired);
     for _ in 0..2 {
@@ -319,7 +319,7 @@ async fn a_waiting_function_expires_too() {
     };
     testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     assert_eq!(testbed.jobs().await.len(), 1);
-    testbed.pass(Duration::from_secs(11)).await;
+    testbed.advance(Duration::from_secs(11)).await;
     let answer: es4::AuditEisResponse = testbed.received_only(OPERATOR);
     assert_eq!(status(&answer), ExecutionStatus::Expired);
     let left = testbed.server().operations(eid()).await.unwrap();
@@ -344,7 +344,7 @@ async fn a_function_without_deadline_ends_when_the_next_one_is_submitted() {
     })
     .await
     .unwrap();
-    testbed.pass(Duration::from_secs(601)).await;
+    testbed.advance(Duration::from_secs(601)).await;
     assert!(testbed.received().is_empty(), "there is no deadline that would end it");
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
     testbed.call::<es4::AuditEis>(OPERATOR, request).await;
@@ -448,7 +448,7 @@ async fn a_fall_back_ends_the_function_in_progress() {
 // req: SGP.02-5.5-AutoDelete
 #[tokio::test]
 async fn pol2_deletes_a_disabled_profile() {
-    for word in [OK, 0x6A88] {
+    for status_word in [OK, 0x6A88] {
         let testbed = Testbed::new().await;
         let mut eis = testbed.eis();
         eis.profile_info[0].state = Disabled;
@@ -463,10 +463,10 @@ async fn pol2_deletes_a_disabled_profile() {
         testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
         testbed.card_accepts_confirmation(1, &[]).await;
         testbed.received();
-        let job = testbed.card_answers(&[(&[], word)]).await;
+        let job = testbed.card_answers(&[(&[], status_word)]).await;
         assert_eq!(job.effect, Effect::Delete(isd_p(2)));
-        let news: es4::HandleProfileDeletedNotification = testbed.received_only(OTHER_OPERATOR);
-        assert_eq!(news.iccid, iccid(2));
+        let notification: es4::HandleProfileDeletedNotification = testbed.received_only(OTHER_OPERATOR);
+        assert_eq!(notification.iccid, iccid(2));
         assert_eq!(testbed.state(2).await, None);
         assert_eq!(trail(&testbed).await, ["0002", "0300", "0400"]);
     }
@@ -521,7 +521,7 @@ async fn functions_are_executed_one_at_a_time_in_order() {
 #[tokio::test]
 async fn the_length_of_the_queue_is_limited() {
     let testbed = new_testbed().await;
-    for _ in 0..crate::config::LONGEST_QUEUE {
+    for _ in 0..crate::config::MAX_QUEUE_LENGTH {
         enable(&testbed, OTHER_OPERATOR, 2).await;
     }
     assert!(testbed.received().is_empty());
@@ -537,7 +537,7 @@ async fn an_undelivered_response_is_sent_later() {
     enable(&testbed, OTHER_OPERATOR, 9).await;
     assert!(testbed.received().is_empty());
     testbed.lose_messages(OTHER_OPERATOR, false);
-    testbed.pass(Duration::from_secs(120)).await;
+    testbed.advance(Duration::from_secs(120)).await;
     let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(
         answer.base.function_execution_status,

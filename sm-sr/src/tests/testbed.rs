@@ -38,7 +38,7 @@ use world::{
 use crate::{
     CardAddress, Config, Credentials, SmSr,
     es5::Es5Config,
-    records::{Key as KeptKey, Peer, PeerRole},
+    records::{Key as StoredKey, Peer, PeerRole},
     transport,
 };
 
@@ -52,7 +52,7 @@ pub(super) const OPERATOR: &str = "operator";
 pub(super) const OTHER_OPERATOR: &str = "another operator";
 pub(super) const SM_SR: &str = "SM-SR";
 pub(super) const OTHER_SM_SR: &str = "another SM-SR";
-pub(super) const STRANGER: &str = "stranger";
+pub(super) const UNKNOWN_PEER: &str = "unknown peer";
 
 pub(super) fn eid() -> Eid {
     PKI.eids(Curve::P256)[0]
@@ -114,7 +114,7 @@ impl Peers for TestPeers {
             let (network, to) = (Arc::clone(&network), to.clone());
             async move {
                 if network.unreachable.lock().unwrap().contains(&to) {
-                    return Err(LinkFault::new(world::LinkFaultKind::Timeout, to, "deaf"));
+                    return Err(LinkFault::new(world::LinkFaultKind::Timeout, to, "no response"));
                 }
                 let text = String::from_utf8(request.body().to_vec()).unwrap();
                 network.received.lock().unwrap().push(ReceivedMessage { to: to.clone(), text });
@@ -158,16 +158,16 @@ static CREDENTIALS: LazyLock<Mutex<BTreeMap<String, Credential>>> = LazyLock::ne
 impl Testbed {
     /// Creates an SM-SR with all peers and no card.
     pub(super) async fn new() -> Self {
-        Self::speaking(Namespace::V3).await
+        Self::with_namespace(Namespace::V3).await
     }
 
     /// Creates the same testbed, with all parties using this namespace.
-    pub(super) async fn speaking(namespace: Namespace) -> Self {
-        Self::over(Arc::new(MemoryRecords::default()), namespace).await
+    pub(super) async fn with_namespace(namespace: Namespace) -> Self {
+        Self::on_records(Arc::new(MemoryRecords::default()), namespace).await
     }
 
     /// Creates the same testbed over these records.
-    pub(super) async fn over(records: Arc<dyn Records>, namespace: Namespace) -> Self {
+    pub(super) async fn on_records(records: Arc<dyn Records>, namespace: Namespace) -> Self {
         let testbed = Self {
             clock: ManualClock::at(Timestamp::from_seconds(NOW)),
             pki: Arc::clone(&PKI),
@@ -184,11 +184,11 @@ impl Testbed {
 
     /// Creates another SM-SR in the same testbed.
     pub(super) async fn another(&self) -> Self {
-        self.another_over(Arc::new(MemoryRecords::default())).await
+        self.another_on_records(Arc::new(MemoryRecords::default())).await
     }
 
     /// Creates another SM-SR over these records in the same testbed.
-    pub(super) async fn another_over(&self, records: Arc<dyn Records>) -> Self {
+    pub(super) async fn another_on_records(&self, records: Arc<dyn Records>) -> Self {
         let testbed = Self {
             clock: self.clock.clone(),
             pki: Arc::clone(&self.pki),
@@ -275,7 +275,7 @@ impl Testbed {
     }
 
     async fn add_all_peers(&self) {
-        let transport_key = Some(KeptKey::new(TRANSPORT_KEY.to_vec()));
+        let transport_key = Some(StoredKey::new(TRANSPORT_KEY.to_vec()));
         for (name, role) in [
             (EUM, PeerRole::Eum { transport_key }),
             (SM_DP, PeerRole::SmDp),
@@ -372,7 +372,7 @@ impl Testbed {
         }
     }
 
-    pub(super) async fn pass(&self, time: Duration) {
+    pub(super) async fn advance(&self, time: Duration) {
         self.clock.advance(time);
         self.run().await;
     }

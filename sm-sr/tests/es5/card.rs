@@ -21,7 +21,7 @@ pub(crate) struct Card {
     pub(crate) counter: u64,
     pub(crate) isd_ps: BTreeMap<String, State>,
     /// Executed C-APDUs with their target (AID or TAR).
-    pub(crate) ran: Vec<(String, String)>,
+    pub(crate) executed: Vec<(String, String)>,
     /// Unencrypted part of every command packet: SPI, KIc, KID, TAR.
     pub(crate) headers: Vec<String>,
     /// Number of received triggers.
@@ -35,7 +35,7 @@ pub(crate) struct Card {
 
 /// Response of a card to a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Says {
+pub(crate) enum CardResponse {
     Nothing,
     /// Response in the delivery report.
     Report(Vec<u8>),
@@ -52,7 +52,7 @@ impl Card {
         Self {
             counter: 0,
             isd_ps: [(isd_p(0x10), State::Enabled), (isd_p(0x11), State::Disabled)].into(),
-            ran: Vec::new(),
+            executed: Vec::new(),
             headers: Vec::new(),
             triggers: 0,
             default_status: 0x9000,
@@ -61,12 +61,12 @@ impl Card {
         }
     }
 
-    pub(crate) fn ran_apdus(&self) -> Vec<&str> {
-        self.ran.iter().map(|(_, apdu)| apdu.as_str()).collect()
+    pub(crate) fn executed_apdus(&self) -> Vec<&str> {
+        self.executed.iter().map(|(_, apdu)| apdu.as_str()).collect()
     }
 
     /// Receives the TP-UD of a message with a header.
-    pub(crate) fn receive(&mut self, user_data: &[u8]) -> Says {
+    pub(crate) fn receive(&mut self, user_data: &[u8]) -> CardResponse {
         assert!(user_data.len() <= 140, "TP-UD of {}", user_data.len());
         let (header, data) = user_data[1..].split_at(usize::from(user_data[0]));
         let (mut is_packet, mut part, mut rest) = (false, None, header);
@@ -87,13 +87,13 @@ impl Card {
         let (_, parts) = self.parts.entry(reference).or_insert((total, BTreeMap::new()));
         parts.insert(number, data.to_vec());
         if parts.len() < usize::from(total) {
-            return Says::Nothing;
+            return CardResponse::Nothing;
         }
         let (_, parts) = self.parts.remove(&reference).unwrap();
         self.packet(&parts.into_values().collect::<Vec<_>>().concat())
     }
 
-    fn packet(&mut self, packet: &[u8]) -> Says {
+    fn packet(&mut self, packet: &[u8]) -> CardResponse {
         let length = usize::from(u16::from_be_bytes([packet[0], packet[1]]));
         assert_eq!(length, packet.len() - 2, "CPL");
         assert_eq!(packet[2], 21, "CHL: with a checksum of 8 octets");
@@ -104,8 +104,8 @@ impl Card {
         let body = crypto::scp80::decrypt(&KIC, &packet[10..]).expect("whole blocks");
         let (counter, padding) = (&body[..5], usize::from(body[5]));
         let (check, padded) = (&body[6..14], &body[14..]);
-        let vouched = crypto::scp80::mac(&KID, &[&packet[..10], &body[..6], padded]);
-        assert_eq!(vouched, check, "CC");
+        let expected = crypto::scp80::mac(&KID, &[&packet[..10], &body[..6], padded]);
+        assert_eq!(expected, check, "CC");
         assert!(padding < 16 && padded[padded.len() - padding..].iter().all(|octet| *octet == 0));
         let data = &padded[..padded.len() - padding];
         let number = counter.iter().fold(0, |number, octet| number << 8 | u64::from(*octet));
@@ -121,13 +121,13 @@ impl Card {
             }
         };
         if spi[1] & 0x03 == 0 {
-            return Says::Nothing;
+            return CardResponse::Nothing;
         }
         let answer = response(&packet[7..10], counter, status, &answer);
         if spi[1] & 0x20 != 0 {
-            Says::Submit(cut(0x71, &answer, counter[4]))
+            CardResponse::Submit(segments(0x71, &answer, counter[4]))
         } else {
-            Says::Report(cut(0x71, &answer, counter[4]).concat())
+            CardResponse::Report(segments(0x71, &answer, counter[4]).concat())
         }
     }
 
@@ -151,7 +151,7 @@ impl Card {
             let (command, next) = value(tail);
             rest = next;
             assert_eq!(*tag, 0x22, "C-APDU");
-            self.ran.push((target.to_owned(), hex::encode(command)));
+            self.executed.push((target.to_owned(), hex::encode(command)));
             count += 1;
             let (mut data, status) = self.apdu(command);
             data.resize(data.len().max(self.long_answers), 0xDD);
@@ -176,10 +176,10 @@ impl Card {
         let aid = |from: usize| hex::encode(&data[from..from + 16]);
         match (apdu[1], data.get(..2)) {
             (0xE2, Some([0x3A, 0x03])) => {
-                (Vec::new(), self.move_to(&aid(5), State::Disabled, State::Enabled))
+                (Vec::new(), self.change_state(&aid(5), State::Disabled, State::Enabled))
             }
             (0xE2, Some([0x3A, 0x04])) => {
-                (Vec::new(), self.move_to(&aid(5), State::Enabled, State::Disabled))
+                (Vec::new(), self.change_state(&aid(5), State::Enabled, State::Disabled))
             }
             (0xE4, Some([0x4F, _])) => match self.isd_ps.remove(&aid(2)) {
                 Some(_) => (Vec::new(), 0x9000),
@@ -197,7 +197,7 @@ impl Card {
         }
     }
 
-    fn move_to(&mut self, aid: &str, from: State, to: State) -> u16 {
+    fn change_state(&mut self, aid: &str, from: State, to: State) -> u16 {
         match self.isd_ps.get(aid) {
             None => 0x6A88,
             Some(state) if *state != from => 0x6985,
@@ -249,7 +249,7 @@ pub(crate) fn command(spi: [u8; 2], data: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the TP-UDs that contain a packet.
-pub(crate) fn cut(identifier: u8, packet: &[u8], reference: u8) -> Vec<Vec<u8>> {
+pub(crate) fn segments(identifier: u8, packet: &[u8], reference: u8) -> Vec<Vec<u8>> {
     if packet.len() <= 137 {
         return vec![[&[2, identifier, 0], packet].concat()];
     }

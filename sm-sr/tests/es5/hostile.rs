@@ -3,7 +3,7 @@
 use world::{Random, SeededRandom};
 
 use crate::{
-    card::{self, Card, EID, Says, notification},
+    card::{self, Card, CardResponse, EID, notification},
     testbed::{NUMBER, Testbed, data, enable, request, run},
 };
 
@@ -34,24 +34,27 @@ async fn damaged_messages_change_nothing() {
     card.long_answers = 200;
     testbed.enqueue(enable(0x11)).await;
     testbed.run().await;
-    let Says::Submit(parts) = testbed.give(&mut card, testbed.take()).remove(0) else { panic!() };
-    let told = card::cut(0x70, &card::command([0x06, 0], &notification(2, 1, EID)), 1);
-    let originals = [parts.clone(), told.clone()].concat();
+    let CardResponse::Submit(parts) = testbed.pass_to_card(&mut card, testbed.take_submitted()).remove(0)
+    else {
+        panic!()
+    };
+    let reports = card::segments(0x70, &card::command([0x06, 0], &notification(2, 1, EID)), 1);
+    let originals = [parts.clone(), reports.clone()].concat();
     let random = SeededRandom::from_text("damaged messages");
     for _ in 0..3000 {
         let original = &originals[below(&random, originals.len())];
         let message = damaged(&random, original);
         // A copy that happens to be unchanged is not damaged.
         if !originals.contains(&message) {
-            testbed.comes_from(NUMBER, &message).await;
+            testbed.deliver_from(NUMBER, &message).await;
         }
     }
-    assert!(testbed.told().await.is_empty());
+    assert!(testbed.reports().await.is_empty());
     for part in parts {
-        testbed.comes_from(NUMBER, &part).await;
+        testbed.deliver_from(NUMBER, &part).await;
     }
-    testbed.comes_from(NUMBER, &told[0]).await;
-    assert_eq!(testbed.told().await, ["enable answered 9000", "notified 1 by Sms"]);
+    testbed.deliver_from(NUMBER, &reports[0]).await;
+    assert_eq!(testbed.reports().await, ["enable answered 9000", "notified 1 by Sms"]);
 }
 
 #[tokio::test]
@@ -70,12 +73,12 @@ async fn a_damaged_response_in_a_session_is_a_bad_request_or_a_response() {
         let response = testbed.engine.https(request(uri, None, "ok")).await;
         assert!([200, 204, 400].contains(&response.status().as_u16()), "{uri}: {}", response.status());
     }
-    assert!(testbed.told().await.is_empty());
+    assert!(testbed.reports().await.is_empty());
     testbed.enqueue(data(1500, "data")).await;
     let (next, expected) = run(&mut card, &testbed.post("/es5", None).await);
     assert_eq!(expected, answer);
     let cut = expected[..9].to_vec();
     assert_eq!(testbed.post(&next, Some(cut)).await.status(), 400, "the card can repeat it");
     assert_eq!(testbed.post(&next, Some(expected)).await.status(), 204);
-    assert_eq!(testbed.told().await.len(), 1);
+    assert_eq!(testbed.reports().await.len(), 1);
 }

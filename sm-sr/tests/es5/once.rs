@@ -13,7 +13,7 @@ const UNKNOWN: &str = "data not delivered: the script was sent without a respons
 
 fn notification(number: u16) -> Vec<u8> {
     let packet = card::command([0x06, 0], &card::notification(2, number, card::EID));
-    card::cut(0x70, &packet, 1).remove(0)
+    card::segments(0x70, &packet, 1).remove(0)
 }
 
 #[tokio::test]
@@ -21,29 +21,29 @@ async fn an_urgent_job_waits_for_the_response() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
     testbed.enqueue(data(20, "data")).await;
     testbed.run().await;
-    let first = testbed.take();
+    let first = testbed.take_submitted();
     // Its response is lost; then the card sends a notification, which is to be confirmed at once.
-    assert_eq!(testbed.give(&mut card, first.clone()).len(), 1);
-    testbed.comes_from(NUMBER, &notification(1)).await;
+    assert_eq!(testbed.pass_to_card(&mut card, first.clone()).len(), 1);
+    testbed.deliver_from(NUMBER, &notification(1)).await;
     testbed.run().await;
-    assert!(testbed.take().is_empty());
-    testbed.pass(30).await;
-    let again = testbed.take();
+    assert!(testbed.take_submitted().is_empty());
+    testbed.advance(30).await;
+    let again = testbed.take_submitted();
     assert_eq!(again, first, "the same packet: no other counter was used in between");
-    for says in testbed.give(&mut card, again) {
-        testbed.says(&says).await;
+    for response in testbed.pass_to_card(&mut card, again) {
+        testbed.deliver_response(&response).await;
     }
-    testbed.pass(60).await;
-    testbed.pump(&mut card).await;
+    testbed.advance(60).await;
+    testbed.exchange_messages(&mut card).await;
     assert_eq!(
-        testbed.told().await,
+        testbed.reports().await,
         [
             "notified 1 by Sms",
             "data not delivered: the card has executed the script, but its response is lost",
             "confirm 1 answered 9000"
         ]
     );
-    assert_eq!(card.ran.len(), 2);
+    assert_eq!(card.executed.len(), 2);
 }
 
 #[tokio::test]
@@ -51,17 +51,20 @@ async fn a_script_that_cannot_be_repeated_any_more_ends_as_unknown() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
     testbed.enqueue(data(20, "data")).await;
     testbed.run().await;
-    let sent = testbed.take();
-    assert_eq!(testbed.give(&mut card, sent.clone()).len(), 1, "its response is lost");
+    let sent = testbed.take_submitted();
+    assert_eq!(testbed.pass_to_card(&mut card, sent.clone()).len(), 1, "its response is lost");
     for _ in 0..100 {
-        testbed.pass(20).await;
-        assert!(testbed.take().iter().all(|message| *message == sent[0]), "the same packet each time");
+        testbed.advance(20).await;
+        assert!(
+            testbed.take_submitted().iter().all(|message| *message == sent[0]),
+            "the same packet each time"
+        );
     }
     // It waits for a message of the card. An urgent job does not, and uses the next counter.
     testbed.enqueue(confirmation(eid_of_card(), 1, Bearer::Sms, testbed.clock_now())).await;
-    testbed.pump(&mut card).await;
-    assert_eq!(testbed.told().await, ["confirm 1 answered 9000", UNKNOWN]);
-    assert_eq!((card.ran.len(), testbed.waiting().await), (2, 0));
+    testbed.exchange_messages(&mut card).await;
+    assert_eq!(testbed.reports().await, ["confirm 1 answered 9000", UNKNOWN]);
+    assert_eq!((card.executed.len(), testbed.waiting().await), (2, 0));
 }
 
 #[tokio::test]
@@ -70,17 +73,17 @@ async fn a_session_is_not_given_a_script_that_was_sent_in_another() {
     testbed.enqueue(data(1500, "data")).await;
     testbed.enqueue(enable(0x11)).await;
     testbed.run().await;
-    testbed.give(&mut card, testbed.take());
-    // It is executed, and the session is interrupted during the response.
+    testbed.pass_to_card(&mut card, testbed.take_submitted());
+    // The card executes the script, and the session is interrupted during the response.
     run(&mut card, &testbed.post("/es5", None).await);
     assert_eq!(testbed.session(&mut card, "/es5").await, 0, "its response may still come");
-    testbed.pass(119).await;
-    assert!(testbed.told().await.is_empty());
-    testbed.pass(1).await;
-    assert_eq!(testbed.told().await, [UNKNOWN]);
-    testbed.pump(&mut card).await;
-    assert_eq!(testbed.told().await[1..], ["enable answered 9000"], "and the next job begins");
-    assert_eq!(card.ran.len(), 9);
+    testbed.advance(119).await;
+    assert!(testbed.reports().await.is_empty());
+    testbed.advance(1).await;
+    assert_eq!(testbed.reports().await, [UNKNOWN]);
+    testbed.exchange_messages(&mut card).await;
+    assert_eq!(testbed.reports().await[1..], ["enable answered 9000"], "and the next job begins");
+    assert_eq!(card.executed.len(), 9);
 }
 
 #[tokio::test]
@@ -88,15 +91,15 @@ async fn a_resumed_session_is_not_given_a_script_that_was_sent_in_another() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
     testbed.enqueue(data(1500, "data")).await;
     testbed.run().await;
-    testbed.give(&mut card, testbed.take());
+    testbed.pass_to_card(&mut card, testbed.take_submitted());
     // The card has executed the script, given that session up, and failed once to begin another
     // one.
     run(&mut card, &testbed.post("/es5", None).await);
     let mut again = request("/es5", None, "ok");
     again.headers_mut().insert("x-admin-resume", "true".parse().unwrap());
     assert_eq!(testbed.engine.https(again).await.status(), 204);
-    testbed.pass(120).await;
-    assert_eq!(testbed.told().await, [UNKNOWN]);
+    testbed.advance(120).await;
+    assert_eq!(testbed.reports().await, [UNKNOWN]);
 }
 
 #[tokio::test]
@@ -104,12 +107,12 @@ async fn a_late_response_ends_the_job() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
     testbed.enqueue(data(1500, "data")).await;
     testbed.run().await;
-    testbed.give(&mut card, testbed.take());
+    testbed.pass_to_card(&mut card, testbed.take_submitted());
     let (next, answer) = run(&mut card, &testbed.post("/es5", None).await);
     assert_eq!(testbed.session(&mut card, "/es5").await, 0);
-    testbed.pass(60).await;
+    testbed.advance(60).await;
     assert_eq!(testbed.post(&next, Some(answer)).await.status(), 204);
-    assert!(testbed.told().await[0].starts_with("data answered 9000"));
+    assert!(testbed.reports().await[0].starts_with("data answered 9000"));
 }
 
 #[tokio::test]
@@ -118,7 +121,7 @@ async fn a_repeated_request_gets_the_same_script() {
     testbed.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
     testbed.enqueue(data(1500, "data")).await;
     testbed.run().await;
-    testbed.give(&mut card, testbed.take());
+    testbed.pass_to_card(&mut card, testbed.take_submitted());
     let (next, answer) = run(&mut card, &testbed.post("/es5", None).await);
     // The reply to the card is lost, so the card repeats its request.
     let lost = testbed.post(&next, Some(answer.clone())).await;
@@ -127,7 +130,7 @@ async fn a_repeated_request_gets_the_same_script() {
     assert_eq!((uri(&lost), lost.body()), (uri(&found), found.body()));
     let (next, answer) = run(&mut card, &found);
     assert_eq!(testbed.post(&next, Some(answer)).await.status(), 204);
-    assert!(testbed.told().await[1].starts_with("data answered 9000"));
+    assert!(testbed.reports().await[1].starts_with("data answered 9000"));
 }
 
 #[tokio::test]
@@ -135,15 +138,15 @@ async fn a_session_is_not_given_a_script_that_was_sent_by_short_messages() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
     testbed.enqueue(data(20, "data")).await;
     testbed.run().await;
-    let sent = testbed.take();
-    let lost = testbed.give(&mut card, sent.clone());
+    let sent = testbed.take_submitted();
+    let lost = testbed.pass_to_card(&mut card, sent.clone());
     for _ in 0..100 {
-        testbed.pass(20).await;
+        testbed.advance(20).await;
     }
-    assert!(testbed.take().iter().all(|message| *message == sent[0]));
+    assert!(testbed.take_submitted().iter().all(|message| *message == sent[0]));
     assert_eq!(testbed.session(&mut card, "/es5").await, 0);
-    testbed.says(&lost[0]).await;
-    assert_eq!((testbed.told().await, card.ran.len()), (vec!["data answered 9000".to_owned()], 1));
+    testbed.deliver_response(&lost[0]).await;
+    assert_eq!((testbed.reports().await, card.executed.len()), (vec!["data answered 9000".to_owned()], 1));
 }
 
 #[tokio::test]
@@ -154,15 +157,15 @@ async fn a_packet_that_no_smsc_accepted_counts_as_not_sent() {
         testbed.enqueue(data(20, "data")).await;
         testbed.run().await;
         for _ in 0..300 {
-            testbed.pass(5).await;
+            testbed.advance(5).await;
         }
         *testbed.smsc.fault.lock().unwrap() = None;
         // It is submitted more often than it would be sent to a card that does not answer, and
         // without the growing delay of that case.
-        testbed.pass(30).await;
-        testbed.pump(&mut card).await;
-        assert_eq!(testbed.told().await, ["data answered 9000"], "{fault}");
-        assert_eq!(card.ran.len(), 1);
+        testbed.advance(30).await;
+        testbed.exchange_messages(&mut card).await;
+        assert_eq!(testbed.reports().await, ["data answered 9000"], "{fault}");
+        assert_eq!(card.executed.len(), 1);
     }
 }
 
@@ -174,7 +177,7 @@ async fn a_new_smsc_connection_is_used_soon() {
     let next = testbed.run().await.unwrap();
     assert_eq!(next.since(testbed.clock_now()).as_secs(), 5);
     *testbed.smsc.fault.lock().unwrap() = None;
-    testbed.pass(5).await;
-    testbed.pump(&mut card).await;
-    assert_eq!(testbed.told().await, ["enable answered 9000"]);
+    testbed.advance(5).await;
+    testbed.exchange_messages(&mut card).await;
+    assert_eq!(testbed.reports().await, ["enable answered 9000"]);
 }

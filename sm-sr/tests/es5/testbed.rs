@@ -27,10 +27,10 @@ use world::{
     SubmitFault, Tx, World,
 };
 
-use super::card::{self, Card, EID, KIC, KID, Says};
+use super::card::{self, Card, CardResponse, EID, KIC, KID};
 
 /// Events reported to the procedures, in order.
-const TOLD: Collection<Vec<String>> = Collection::new("test-told");
+const REPORTS: Collection<Vec<String>> = Collection::new("test-reports");
 pub(crate) const SM_SR: &str = "+49100";
 pub(crate) const NUMBER: &str = "+491511";
 /// Number of the card's other profile.
@@ -43,7 +43,7 @@ pub(crate) struct Testbed {
     pub(crate) clock: ManualClock,
     pub(crate) records: Arc<dyn Records>,
     pub(crate) smsc: Arc<Smsc>,
-    pub(crate) notes: Arc<Notes>,
+    pub(crate) procedures: Arc<TestProcedures>,
     pub(crate) events: MemoryEvents,
     pub(crate) config: Es5Config,
     pub(crate) engine: Engine,
@@ -72,7 +72,7 @@ impl ShortMessages for Smsc {
                 .as_ref()
                 .is_some_and(|commits| commits.load(Ordering::SeqCst) == 0)
             {
-                return Err(SubmitFault::Unreachable("nobody asked".into()));
+                return Err(SubmitFault::Unreachable("the process was killed".into()));
             }
             if let Some(fault) = self.fault.lock().unwrap().clone() {
                 return Err(fault);
@@ -89,21 +89,21 @@ impl ShortMessages for Smsc {
 }
 
 /// The procedures.
-pub(crate) struct Notes {
+pub(crate) struct TestProcedures {
     pub(crate) https: AtomicBool,
     pub(crate) confirms: AtomicBool,
     pub(crate) has_number: AtomicBool,
     /// Script that is enqueued when the previous one has ended, like the next call of an SM-DP.
-    pub(crate) follows: Mutex<Vec<Job>>,
+    pub(crate) next_jobs: Mutex<Vec<Job>>,
 }
 
-async fn tell(tx: &mut Tx<'_>, what: String) -> Result<(), Fault> {
-    let mut told = tx.get(&TOLD, "all").await?.unwrap_or_default();
-    told.push(what);
-    tx.put(&TOLD, "all", &told)
+async fn record_report(tx: &mut Tx<'_>, what: String) -> Result<(), Fault> {
+    let mut reports = tx.get(&REPORTS, "all").await?.unwrap_or_default();
+    reports.push(what);
+    tx.put(&REPORTS, "all", &reports)
 }
 
-impl Procedures for Notes {
+impl Procedures for TestProcedures {
     fn card<'a>(&'a self, _: &'a mut Tx<'_>, eid: Eid) -> BoxFuture<'a, Result<Option<CardAccess>, Fault>> {
         let numbers = [NUMBER, NUMBER_OF_ANOTHER];
         let access = CardAccess {
@@ -141,7 +141,7 @@ impl Procedures for Notes {
         outcome: JobOutcome,
     ) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
-            let how = match outcome {
+            let result = match outcome {
                 JobOutcome::Answered(response) => format!("answered {}", statuses(&response)),
                 JobOutcome::AnsweredAgain(response) => format!("answered again {}", statuses(&response)),
                 JobOutcome::FoundDone(_) => "found done".into(),
@@ -149,9 +149,14 @@ impl Procedures for Notes {
                 JobOutcome::Expired => "expired".into(),
                 JobOutcome::NotDelivered(why) => format!("not delivered: {why}"),
             };
-            tell(tx, format!("{} {how}", job.purpose)).await?;
-            let next =
-                self.follows.lock().unwrap().iter().find(|next| next.purpose == after(&job.purpose)).cloned();
+            record_report(tx, format!("{} {result}", job.purpose)).await?;
+            let next = self
+                .next_jobs
+                .lock()
+                .unwrap()
+                .iter()
+                .find(|next| next.purpose == after(&job.purpose))
+                .cloned();
             if let Some(next) = next {
                 es5::enqueue(tx, now, next).await?;
             }
@@ -169,7 +174,7 @@ impl Procedures for Notes {
     ) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let number = notification.sequence_number;
-            tell(tx, format!("notified {number} by {via:?}")).await?;
+            record_report(tx, format!("notified {number} by {via:?}")).await?;
             if self.confirms.load(Ordering::SeqCst) {
                 es5::enqueue(tx, now, confirmation(eid, number, via, now)).await?;
             }
@@ -235,21 +240,22 @@ impl Testbed {
     }
 
     pub(crate) fn over(records: Arc<dyn Records>, config: Es5Config) -> Self {
-        let notes = Arc::new(Notes {
+        let procedures = Arc::new(TestProcedures {
             https: AtomicBool::new(true),
             confirms: AtomicBool::new(true),
             has_number: AtomicBool::new(true),
-            follows: Mutex::default(),
+            next_jobs: Mutex::default(),
         });
         let (clock, smsc, events) =
             (ManualClock::at(start()), Arc::new(Smsc::default()), MemoryEvents::default());
-        let engine = engine(&records, &clock, &smsc, &notes, &events, &config);
-        Self { clock, records, smsc, notes, events, config, engine }
+        let engine = engine(&records, &clock, &smsc, &procedures, &events, &config);
+        Self { clock, records, smsc, procedures, events, config, engine }
     }
 
     /// Replaces the engine by another one on the same records, as after a restart.
     pub(crate) fn restart(&mut self) {
-        self.engine = engine(&self.records, &self.clock, &self.smsc, &self.notes, &self.events, &self.config);
+        self.engine =
+            engine(&self.records, &self.clock, &self.smsc, &self.procedures, &self.events, &self.config);
     }
 
     pub(crate) async fn enqueue(&self, job: Job) -> JobId {
@@ -270,13 +276,13 @@ impl Testbed {
     }
 
     /// Advances the clock and runs the due work.
-    pub(crate) async fn pass(&self, seconds: u64) {
+    pub(crate) async fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
         self.run().await;
     }
 
     /// Returns and clears the submitted messages.
-    pub(crate) fn take(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn take_submitted(&self) -> Vec<Vec<u8>> {
         let sent = std::mem::take(&mut *self.smsc.sent.lock().unwrap());
         sent.into_iter()
             .map(|(_, submission)| {
@@ -292,49 +298,53 @@ impl Testbed {
     }
 
     /// Passes messages to the card and returns its responses.
-    pub(crate) fn give(&self, card: &mut Card, messages: Vec<Vec<u8>>) -> Vec<Says> {
-        messages.iter().map(|message| card.receive(message)).filter(|says| *says != Says::Nothing).collect()
+    pub(crate) fn pass_to_card(&self, card: &mut Card, messages: Vec<Vec<u8>>) -> Vec<CardResponse> {
+        messages
+            .iter()
+            .map(|message| card.receive(message))
+            .filter(|response| *response != CardResponse::Nothing)
+            .collect()
     }
 
-    pub(crate) async fn says(&self, says: &Says) {
-        match says {
-            Says::Nothing => {}
-            Says::Submit(parts) => {
+    pub(crate) async fn deliver_response(&self, response: &CardResponse) {
+        match response {
+            CardResponse::Nothing => {}
+            CardResponse::Submit(parts) => {
                 for part in parts {
-                    self.comes_from(NUMBER, part).await;
+                    self.deliver_from(NUMBER, part).await;
                 }
             }
-            Says::Report(data) => {
+            CardResponse::Report(data) => {
                 let report = message(NUMBER, data);
-                self.arrives(IncomingDelivery::Report(MessageId("nobody's".into()), report)).await;
+                self.deliver(IncomingDelivery::Report(MessageId("unknown".into()), report)).await;
             }
         }
     }
 
-    pub(crate) async fn comes_from(&self, from: &str, user_data: &[u8]) {
-        self.arrives(IncomingDelivery::Message(message(from, user_data))).await;
+    pub(crate) async fn deliver_from(&self, from: &str, user_data: &[u8]) {
+        self.deliver(IncomingDelivery::Message(message(from, user_data))).await;
     }
 
-    pub(crate) async fn arrives(&self, arrived: IncomingDelivery) {
+    pub(crate) async fn deliver(&self, arrived: IncomingDelivery) {
         self.engine.short_message(arrived).await.unwrap();
     }
 
     /// Runs due work and passes messages to the card and back until no message is left.
-    pub(crate) async fn pump(&self, card: &mut Card) {
+    pub(crate) async fn exchange_messages(&self, card: &mut Card) {
         loop {
             self.run().await;
-            let sent = self.take();
+            let sent = self.take_submitted();
             if sent.is_empty() {
                 return;
             }
-            for says in self.give(card, sent) {
-                self.says(&says).await;
+            for response in self.pass_to_card(card, sent) {
+                self.deliver_response(&response).await;
             }
         }
     }
 
-    pub(crate) async fn told(&self) -> Vec<String> {
-        Tx::begin(&*self.records).get(&TOLD, "all").await.unwrap().unwrap_or_default()
+    pub(crate) async fn reports(&self) -> Vec<String> {
+        Tx::begin(&*self.records).get(&REPORTS, "all").await.unwrap().unwrap_or_default()
     }
 
     pub(crate) async fn waiting(&self) -> usize {
@@ -404,13 +414,13 @@ fn engine(
     records: &Arc<dyn Records>,
     clock: &ManualClock,
     smsc: &Arc<Smsc>,
-    notes: &Arc<Notes>,
+    procedures: &Arc<TestProcedures>,
     events: &MemoryEvents,
     config: &Es5Config,
 ) -> Engine {
     let world = World::new(clock.clone(), SeededRandom::from_text("es5"));
     let events: Arc<dyn Events> = Arc::new(events.clone());
-    let procedures: Arc<dyn Procedures> = notes.clone();
+    let procedures: Arc<dyn Procedures> = procedures.clone();
     Engine::new(Arc::clone(records), world, events, config.clone(), procedures)
         .with_short_messages(smsc.clone())
 }

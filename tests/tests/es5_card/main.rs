@@ -60,7 +60,7 @@ async fn https_server(rig: &Rig) -> (SocketAddr, JoinHandle<()>) {
 async fn pump(rig: &Rig, terminal: &mut Terminal) {
     loop {
         rig.run().await;
-        let sent = rig.take();
+        let sent = rig.take_submitted();
         let mut printed = std::mem::take(&mut terminal.sent);
         if sent.is_empty() && printed.is_empty() {
             return;
@@ -76,12 +76,12 @@ async fn pump(rig: &Rig, terminal: &mut Terminal) {
                     has_header: true,
                     user_data: report,
                 };
-                rig.arrives(IncomingDelivery::Report(MessageId("m0".into()), report)).await;
+                rig.deliver(IncomingDelivery::Report(MessageId("m0".into()), report)).await;
             }
         }
         printed.append(&mut terminal.sent);
         for message in printed {
-            rig.comes_from(NUMBER, &message).await;
+            rig.deliver_from(NUMBER, &message).await;
         }
     }
 }
@@ -90,7 +90,7 @@ async fn pump(rig: &Rig, terminal: &mut Terminal) {
 async fn settled(rig: &Rig, https_server: Option<SocketAddr>) -> Terminal {
     let mut terminal = Terminal::new(eid_of_card(), https_server);
     pump(rig, &mut terminal).await;
-    assert_eq!(rig.told().await, ["notified 1 by Sms", "confirm 1 answered 9000"]);
+    assert_eq!(rig.reports().await, ["notified 1 by Sms", "confirm 1 answered 9000"]);
     terminal
 }
 
@@ -111,14 +111,14 @@ async fn a_profile_is_enabled_over_short_messages_and_the_card_sends_a_notificat
     rig.enqueue(enable(0x11)).await;
     pump(&rig, &mut terminal).await;
     assert_eq!(
-        rig.told().await[2..],
+        rig.reports().await[2..],
         ["enable answered 9000", "notified 2 by Sms", "confirm 2 answered 9000"]
     );
     assert!(rig.refused().is_empty());
     // The profile is enabled already.
     rig.enqueue(enable(0x11)).await;
     pump(&rig, &mut terminal).await;
-    assert_eq!(rig.told().await[5..], ["enable answered 6985"]);
+    assert_eq!(rig.reports().await[5..], ["enable answered 6985"]);
 }
 
 #[tokio::test]
@@ -127,17 +127,17 @@ async fn an_audit_detects_an_enabled_profile_after_a_lost_response() {
     let mut terminal = settled(&rig, None).await;
     rig.enqueue(enable(0x11)).await;
     rig.run().await;
-    for message in rig.take() {
+    for message in rig.take_submitted() {
         terminal.message(&message);
     }
     // The first message is the response. The notification follows after the reset.
     assert_eq!(terminal.sent.len(), 2);
     terminal.sent.remove(0);
     pump(&rig, &mut terminal).await;
-    assert_eq!(rig.told().await[2..], ["notified 2 by Sms", "confirm 2 answered 9000"]);
-    rig.pass(31).await;
+    assert_eq!(rig.reports().await[2..], ["notified 2 by Sms", "confirm 2 answered 9000"]);
+    rig.advance(31).await;
     pump(&rig, &mut terminal).await;
-    assert_eq!(rig.told().await[4..], ["enable found done"]);
+    assert_eq!(rig.reports().await[4..], ["enable found done"]);
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn a_long_response_is_split_into_messages_or_sent_in_the_delivery_report()
         rig.enqueue(Job { via: Some(Bearer::Sms), ..audit() }).await;
         rig.enqueue(enable(0x11)).await;
         pump(&rig, &mut terminal).await;
-        assert_eq!(rig.told().await[2..4], ["audit answered 9000 9000 9000", "enable answered 9000"]);
+        assert_eq!(rig.reports().await[2..4], ["audit answered 9000 9000 9000", "enable answered 9000"]);
     }
 }
 
@@ -156,26 +156,26 @@ async fn a_long_response_is_split_into_messages_or_sent_in_the_delivery_report()
 async fn an_unconfirmed_notification_causes_a_rollback_and_another_notification() {
     let rig = Rig::new();
     let mut terminal = settled(&rig, None).await;
-    rig.notes.confirms.store(false, std::sync::atomic::Ordering::SeqCst);
+    rig.procedures.confirms.store(false, std::sync::atomic::Ordering::SeqCst);
     rig.enqueue(enable(0x11)).await;
     pump(&rig, &mut terminal).await;
-    assert_eq!(rig.told().await[2..], ["enable answered 9000", "notified 2 by Sms"]);
+    assert_eq!(rig.reports().await[2..], ["enable answered 9000", "notified 2 by Sms"]);
     // STATUS every 30 seconds; three notifications of 120 seconds each.
     for _ in 0..20 {
         terminal.status();
         pump(&rig, &mut terminal).await;
-        if rig.told().await.len() > 4 {
+        if rig.reports().await.len() > 4 {
             break;
         }
     }
     assert_eq!(
-        rig.told().await[4..],
+        rig.reports().await[4..],
         ["notified 3 by Sms"],
         "the card has rolled back and notifies with a new number"
     );
     rig.enqueue(enable(0x10)).await;
     pump(&rig, &mut terminal).await;
-    assert_eq!(rig.told().await[5..], ["enable answered 6985"], "the first profile is enabled again");
+    assert_eq!(rig.reports().await[5..], ["enable answered 6985"], "the first profile is enabled again");
 }
 
 /// Serves the card's channel on another thread, because it blocks.
@@ -201,7 +201,7 @@ async fn a_triggered_card_fetches_its_scripts_over_tls() {
     assert!(terminal.has_channel());
     let terminal = serve_channel(terminal).await;
     assert_eq!(
-        rig.told().await[2..],
+        rig.reports().await[2..],
         ["audit answered 9000 9000 9000", "nobody refused: unknown-application"]
     );
     assert_eq!((terminal.opened, rig.waiting().await), (1, 0));
@@ -217,17 +217,17 @@ async fn more_to_do_keeps_the_session_of_the_card() {
     // Each further step is requested after the end of the previous one, like the next function
     // call of an SM-DP.
     let step = |number| Job { more_to_do: true, purpose: format!("step {number}"), ..audit() };
-    rig.notes.follows.lock().unwrap().push(Job { more_to_do: false, ..step(3) });
+    rig.procedures.next_jobs.lock().unwrap().push(Job { more_to_do: false, ..step(3) });
     rig.enqueue(step(1)).await;
     pump(&rig, &mut terminal).await;
     let session = tokio::spawn(serve_channel(terminal));
-    while rig.told().await.len() < 3 {
+    while rig.reports().await.len() < 3 {
         tokio::task::yield_now().await;
     }
     rig.enqueue(step(2)).await;
     let terminal = session.await.unwrap();
     let expected = [1, 2, 3].map(|number| format!("step {number} answered 9000 9000 9000"));
-    assert_eq!(rig.told().await[2..], expected);
+    assert_eq!(rig.reports().await[2..], expected);
     assert_eq!(terminal.opened, 1);
     server.abort();
 }
@@ -242,13 +242,13 @@ async fn an_interrupted_session_is_resumed_and_no_script_runs_twice() {
         terminal.cut_after = Some(cut_after);
         pump(&rig, &mut terminal).await;
         let mut rounds = 0;
-        while rig.told().await.len() < 3 && rounds < 12 {
+        while rig.reports().await.len() < 3 && rounds < 12 {
             terminal = serve_channel(terminal).await;
             // 30 seconds have passed.
             terminal.status();
             rounds += 1;
         }
-        assert_eq!(rig.told().await[2..3], ["enable answered 9000"], "cut after {cut_after}");
+        assert_eq!(rig.reports().await[2..3], ["enable answered 9000"], "cut after {cut_after}");
         // The response has been sent. The card now changes the profile and sends its
         // notification.
         while terminal.has_channel() {
@@ -259,7 +259,7 @@ async fn an_interrupted_session_is_resumed_and_no_script_runs_twice() {
             terminal.status();
         }
         assert_eq!(
-            rig.told().await[3..],
+            rig.reports().await[3..],
             ["notified 2 by Sms", "confirm 2 answered 9000"],
             "cut after {cut_after}"
         );
@@ -275,7 +275,7 @@ async fn a_card_with_an_unknown_identity_is_refused() {
     let mut terminal = settled(&rig, Some(address)).await;
     rig.enqueue(Job { via: Some(Bearer::Https), ..audit() }).await;
     rig.run().await;
-    let triggers = rig.take();
+    let triggers = rig.take_submitted();
     // The trigger of one card is delivered to another one, which has the same keys and another
     // identity.
     let mut other = Terminal::new(stranger, Some(address));
@@ -285,11 +285,11 @@ async fn a_card_with_an_unknown_identity_is_refused() {
     assert!(other.has_channel());
     let other = serve_channel(other).await;
     assert!(!other.has_channel());
-    assert_eq!(rig.told().await.len(), 2, "the other card received nothing");
+    assert_eq!(rig.reports().await.len(), 2, "the other card received nothing");
     for trigger in &triggers {
         terminal.message(trigger);
     }
     serve_channel(terminal).await;
-    assert_eq!(rig.told().await[2..], ["audit answered 9000 9000 9000"]);
+    assert_eq!(rig.reports().await[2..], ["audit answered 9000 9000 9000"]);
     server.abort();
 }

@@ -142,7 +142,7 @@ fn rfc_4493_vectors() {
         (64, "51f0bebf7e3b9d92fc49741779363cfe"),
     ] {
         let (first, rest) = message[..octets].split_at(16);
-        let chain = Chain::new(SessionKeys {
+        let chain = Chain::new(&SessionKeys {
             initial_mac_chaining_value: first.try_into().unwrap(),
             s_enc: [0; 16],
             s_mac: key,
@@ -223,7 +223,7 @@ fn a_correct_mac_on_an_invalid_structure_is_refused() {
     assert!(matches!(BppReceiver::new(some_keys()).verify_mac_only(&encrypted), Err(BspError::Structure(_))));
     // A length that is not in its shortest form, with a MAC that covers that form.
     let mut long_form = vec![0x88, 0x81, 8];
-    let mac = Chain::new(some_keys()).mac(&long_form);
+    let mac = Chain::new(&some_keys()).mac(&long_form);
     long_form.extend(&mac[..8]);
     assert!(matches!(BppReceiver::new(some_keys()).verify_mac_only(&long_form), Err(BspError::Structure(_))));
 }

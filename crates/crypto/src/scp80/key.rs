@@ -50,10 +50,7 @@ impl Key {
     /// Computes the cryptographic checksum (CC) of the concatenated parts.
     pub(super) fn cc(&self, parts: &[&[u8]]) -> [u8; CC_LENGTH] {
         match self {
-            Self::Aes(key) => {
-                let [a, b, c, d, e, f, g, h, ..] = key.cmac(parts);
-                [a, b, c, d, e, f, g, h]
-            }
+            Self::Aes(key) => aes_key::truncated(key.cmac(parts)),
             Self::TripleDes(key) => key.last_block(parts),
         }
     }

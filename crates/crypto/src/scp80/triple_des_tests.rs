@@ -78,7 +78,7 @@ fn response_packets_recorded_by_pysim_open() {
 /// pySim has no vector with three keys. If the third key equals the first, the result is that of
 /// two keys; with another third key it differs.
 #[test]
-fn verify_three_keys() {
+fn three_keys_with_equal_first_and_third_key_are_two_keys() {
     let three = |octets: &str| Key::from(TripleDesKey::Three(Secret::new(unhex_array(octets))));
     let head = unhex_array("06193939b00011");
     let head = Head::Command(&head);

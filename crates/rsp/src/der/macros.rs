@@ -1,6 +1,6 @@
 //! Macros that generate a type, its encoder and its decoder from one description.
 
-/// Defines a SEQUENCE: a struct whose fields carry the tags of the encoding.
+/// Defines a SEQUENCE: a struct whose fields have the tags of the encoding.
 ///
 /// ```
 /// rsp::sequence! {
@@ -69,7 +69,7 @@ macro_rules! sequence {
     };
 }
 
-/// Defines a CHOICE: an enum whose variants carry the tags of the alternatives.
+/// Defines a CHOICE: an enum whose variants have the tags of the alternatives.
 ///
 /// `= 0` after the name defines an untagged CHOICE; any other tag wraps the alternatives
 /// explicitly.
@@ -152,7 +152,7 @@ macro_rules! choice {
 /// Defines an INTEGER with named values. Values without a name are preserved by decoding and
 /// encoding.
 ///
-/// An error `from Status` also names the statuses of the JSON binding that a value stands for. All
+/// An error `from Status` also names the statuses of the JSON binding to which a value corresponds. All
 /// other statuses become `UNDEFINED_ERROR`.
 #[macro_export]
 macro_rules! codes {

@@ -51,8 +51,8 @@ impl<'a> Reader<'a> {
         Ok((tag, self.take(length)?))
     }
 
-    /// Reads the next tag and length. The reader then stands at the first octet of the contents,
-    /// which may be missing.
+    /// Reads the next tag and length. The next octet to read is then the first octet of the
+    /// contents, which may be missing.
     ///
     /// # Errors
     /// The input ends inside the header, or the header is not DER.

@@ -1,11 +1,10 @@
 //! Command scripts and response scripts: the expanded format of TS 102 226 section 5.2, with the
 //! TLVs of SCP03t that SGP.02 section 4.1.3.3 adds to C-APDUs.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::octets::{Octets, hex_text};
+use crate::StatusWord;
 use crate::der::{DecodeError, Problem, Reader, Tag, tlv_bytes, write_tlv};
 
 /// The encoding of a script template.
@@ -169,56 +168,6 @@ impl Script {
     }
 }
 
-/// The status word of a response: SW1 and SW2.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct StatusWord(pub u16);
-
-impl StatusWord {
-    /// Normal processing.
-    pub const OK: Self = Self(0x9000);
-    /// GET STATUS: more data are available.
-    pub const MORE: Self = Self(0x6310);
-    /// Memory failure.
-    pub const MEMORY_FAILURE: Self = Self(0x6581);
-    /// A length is wrong.
-    pub const WRONG_LENGTH: Self = Self(0x6700);
-    /// The security status is not satisfied.
-    pub const SECURITY_STATUS: Self = Self(0x6982);
-    /// The command is not allowed in the current state.
-    pub const CONDITIONS_NOT_SATISFIED: Self = Self(0x6985);
-    /// POL1 prevents the operation; defined only by SGP.02.
-    pub const POL1_PREVENTS: Self = Self(0x69E1);
-    /// The command data are incorrect.
-    pub const INCORRECT_DATA: Self = Self(0x6A80);
-    /// Not enough memory.
-    pub const NOT_ENOUGH_MEMORY: Self = Self(0x6A84);
-    /// P1 or P2 is incorrect.
-    pub const INCORRECT_P1_P2: Self = Self(0x6A86);
-    /// The referenced data do not exist.
-    pub const NOT_FOUND: Self = Self(0x6A88);
-    /// The instruction is not supported.
-    pub const INSTRUCTION_NOT_SUPPORTED: Self = Self(0x6D00);
-    /// The class is not supported.
-    pub const CLASS_NOT_SUPPORTED: Self = Self(0x6E00);
-
-    /// True for 9000 and for warnings.
-    pub const fn is_success(self) -> bool {
-        matches!(self.0 >> 8, 0x90 | 0x62 | 0x63)
-    }
-}
-
-impl fmt::Display for StatusWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04X}", self.0)
-    }
-}
-
-impl fmt::Debug for StatusWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StatusWord({self})")
-    }
-}
-
 /// The response to one C-APDU.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ResponseApdu {
@@ -332,7 +281,7 @@ impl ScriptResponse {
                 Answer::Apdu(apdu) => {
                     write_tlv(
                         R_APDU,
-                        &[apdu.data.as_slice(), &apdu.status.0.to_be_bytes()].concat(),
+                        &[apdu.data.as_slice(), &apdu.status.to_bytes()].concat(),
                         &mut contents,
                     );
                 }

@@ -344,7 +344,7 @@ pub const FAILURE_DATA_DOWNLOAD: u8 = 0xD5;
 pub const FAILURE_BUSY: u8 = 0xD4;
 
 impl SmsDeliverReport {
-    /// Creates the report that carries user data of the card: TS 31.111 section 7.1.1.2.
+    /// Creates the report with user data of the card: TS 31.111 section 7.1.1.2.
     pub fn of_card(user_data: UserData, failure_cause: Option<u8>) -> Self {
         Self {
             failure_cause,

@@ -10,7 +10,7 @@ use super::{
     Namespace,
     common::{FunctionExecutionStatus, SubscriptionAddress},
     eum_signed_info::attribute,
-    macros::{structure, words},
+    macros::{enumeration, structure},
     signature::{Canonical, EumSignature},
     xml::{Children, Element, Name, Octets, Prefix, Text, Writer, XmlError},
 };
@@ -82,7 +82,7 @@ impl Element for FreeMemory {
     }
 }
 
-words! {
+enumeration! {
     /// The state of a profile. A deleted profile is no longer listed.
     pub enum ProfileState {
         /// The ISD-P exists but contains no profile yet.
@@ -119,7 +119,7 @@ structure! {
     }
 }
 
-words! {
+enumeration! {
     /// The subject of a policy rule.
     pub enum Pol2Subject {
         /// The profile to which the rule belongs.
@@ -127,7 +127,7 @@ words! {
     }
 }
 
-words! {
+enumeration! {
     /// The action of a policy rule.
     pub enum Pol2Action {
         /// Present in the schema, although no rule for it is described.
@@ -139,7 +139,7 @@ words! {
     }
 }
 
-words! {
+enumeration! {
     /// The qualification of a policy rule.
     pub enum Pol2Qualification {
         /// The action is not allowed.

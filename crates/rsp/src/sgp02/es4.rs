@@ -26,7 +26,7 @@ interface! { 4:
 }
 
 function! {
-    /// ES4.PrepareSMSRChange: asks the new SM-SR to prepare for managing an eUICC.
+    /// ES4.PrepareSMSRChange: requests that the new SM-SR prepares for managing an eUICC.
     PrepareSmsrChange = "ES4" "eUICCManagement" "PrepareSMSRChange", Asynchronous;
     PrepareSmsrChangeRequest {
         eid: Eid = "eid" / "Eid",

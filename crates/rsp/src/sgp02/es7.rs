@@ -7,7 +7,7 @@
 use super::{
     eis::Eis,
     function_macros::{function, notification},
-    macros::words,
+    macros::enumeration,
     xml::Octets,
 };
 use crate::{ids::Eid, time::Timestamp};
@@ -30,7 +30,7 @@ function! {
         /// The parameter according to the text of the specification; not in the schema.
         eid: Option<Eid> = "eid" / "Eid",
         /// The parameter according to the schema. A peer that validates against the schema requires
-        /// this one.
+        /// this element.
         eis: Option<Eis> = "eis" / "Eis",
         /// The whole TLV `7F21`.
         smsr_certificate: Octets = "smsrCertificate" / "SmsrCertificate",
@@ -45,7 +45,7 @@ impl AuthenticateSmsrRequest {
     }
 }
 
-words! {
+enumeration! {
     /// The length of the ephemeral key.
     pub enum EccKeyLength {
         /// P-256 or brainpoolP256.

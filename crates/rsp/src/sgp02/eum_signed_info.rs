@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    macros::{structure, words},
+    macros::{enumeration, structure},
     xml::{Children, Element, Name, Octets, Prefix, Problem, Text, Writer, XmlError},
 };
 use crate::{
@@ -59,7 +59,7 @@ structure! {
     }
 }
 
-words! {
+enumeration! {
     /// The role of a security domain.
     pub enum SdRole {
         /// The security domain that the SM-SR manages.
@@ -82,7 +82,7 @@ structure! {
     }
 }
 
-words! {
+enumeration! {
     /// The use of a key set.
     pub enum KeysetType {
         /// SCP03, the secure channel over APDUs.

@@ -1,8 +1,8 @@
-//! The execution status of a function, as responses carry it: SGP.02 section 5.1.
+//! The execution status of a function in its response: SGP.02 section 5.1.
 
 use std::fmt;
 
-use super::macros::{structure, words};
+use super::macros::{enumeration, structure};
 
 structure! {
     /// The execution status of a function. The default is success.
@@ -38,7 +38,7 @@ impl fmt::Display for FunctionExecutionStatus {
     }
 }
 
-words! {
+enumeration! {
     /// The execution status of a function. The spelling differs from that of SGP.22.
     #[derive(Default)]
     pub enum ExecutionStatus {

@@ -56,14 +56,14 @@ macro_rules! structure {
 
 /// Defines an enumeration of the schema, with the same values in both namespaces, in XML and in
 /// records.
-macro_rules! words {
+macro_rules! enumeration {
     (
         $(#[$meta:meta])*
-        pub enum $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),+ $(,)? }
+        pub enum $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $text:literal ),+ $(,)? }
     ) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $( $(#[$variant_meta])* #[serde(rename = $word)] $variant, )+ }
+        pub enum $name { $( $(#[$variant_meta])* #[serde(rename = $text)] $variant, )+ }
 
         impl $name {
             /// All values.
@@ -71,7 +71,7 @@ macro_rules! words {
 
             /// Returns the value in the spelling of the schema.
             pub const fn name(self) -> &'static str {
-                match self { $( Self::$variant => $word, )+ }
+                match self { $( Self::$variant => $text, )+ }
             }
         }
 
@@ -97,4 +97,4 @@ macro_rules! words {
     };
 }
 
-pub(crate) use {structure, words};
+pub(crate) use {enumeration, structure};

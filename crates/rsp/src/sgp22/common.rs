@@ -469,7 +469,7 @@ impl OperatorId {
     /// True if this operator of the Rules Authorisation Table matches the owner of a profile:
     /// section 2.9.2.1. The digit E matches any digit, and an empty group identifier matches any.
     /// An absent group identifier matches only owners without one.
-    pub fn stands_for(&self, owner: &Self) -> bool {
+    pub fn matches(&self, owner: &Self) -> bool {
         let digits = |octets: &[u8; 3]| octets.map(|octet| [octet >> 4, octet & 0x0F]).concat();
         let group = |allowed: &Option<Vec<u8>>, found: &Option<Vec<u8>>| match allowed.as_deref() {
             Some([]) => true,
@@ -574,7 +574,7 @@ mod tests {
             operator([0xEE; 3], Some(&[]), None),
             operator(here, Some(&[]), Some(&[])),
         ] {
-            assert!(allowed.stands_for(&owner), "{allowed:?}");
+            assert!(allowed.matches(&owner), "{allowed:?}");
         }
         for allowed in [
             operator(here, Some(&[2]), None),
@@ -583,8 +583,8 @@ mod tests {
             operator(here, Some(&[1]), Some(&[1])),
             operator([0x62, 0xF2, 0x25], Some(&[1]), None),
         ] {
-            assert!(!allowed.stands_for(&owner), "{allowed:?}");
+            assert!(!allowed.matches(&owner), "{allowed:?}");
         }
-        assert!(operator([0xEE; 3], None, None).stands_for(&operator(here, None, None)));
+        assert!(operator([0xEE; 3], None, None).matches(&operator(here, None, None)));
     }
 }

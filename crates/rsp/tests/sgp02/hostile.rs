@@ -288,7 +288,7 @@ fn an_invalid_envelope_results_in_a_fault_with_the_right_code() {
 struct Truncated;
 
 impl Visitor for Truncated {
-    fn see<M>(&mut self, _: Schema, message: M)
+    fn visit_message<M>(&mut self, _: Schema, message: M)
     where
         M: Message + Clone + PartialEq + Debug + Serialize + DeserializeOwned,
     {

@@ -21,7 +21,7 @@ struct RoundTrip {
 }
 
 impl Visitor for RoundTrip {
-    fn see<M>(&mut self, _: Schema, message: M)
+    fn visit_message<M>(&mut self, _: Schema, message: M)
     where
         M: Message + Clone + PartialEq + Debug + Serialize + DeserializeOwned,
     {

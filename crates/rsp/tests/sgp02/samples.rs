@@ -35,7 +35,7 @@ pub(crate) enum Schema {
 
 /// A visitor of all sample messages.
 pub(crate) trait Visitor {
-    fn see<M>(&mut self, schema: Schema, message: M)
+    fn visit_message<M>(&mut self, schema: Schema, message: M)
     where
         M: Message + Clone + PartialEq + Debug + Serialize + DeserializeOwned;
 }
@@ -240,9 +240,9 @@ const NOTIFICATION_BASE: BaseNotification = BaseNotification {};
 macro_rules! function {
     ($v:ident, $schema:expr, $module:ident :: $request:ident { $($field:ident : $value:expr),* $(,)? }
         => $response:ident { $($out:ident : $given:expr),* $(,)? } $failure:expr) => {
-        $v.see($schema, $module::$request { base: request(), $($field: $value),* });
-        $v.see($schema, $module::$response { base: done(), $($out: $given),* });
-        $v.see($failure, <$module::$response as Response>::only(failed()));
+        $v.visit_message($schema, $module::$request { base: request(), $($field: $value),* });
+        $v.visit_message($schema, $module::$response { base: done(), $($out: $given),* });
+        $v.visit_message($failure, <$module::$response as Response>::only(failed()));
     };
 }
 
@@ -259,7 +259,7 @@ pub(crate) fn visit(v: &mut impl Visitor, namespace: Namespace) {
         => DownloadProfileResponse { iccid: Some(iccid()) } Both);
     function!(v, Both, es2::UpdatePolicyRulesRequest { eid: eid(), iccid: iccid(), smsr_id: oid("2.999.20"),
             pol2: Some(pol2()) } => UpdatePolicyRulesResponse {} Both);
-    v.see(
+    v.visit_message(
         Both,
         es2::UpdatePolicyRulesRequest {
             base: BaseRequest::new("2"),
@@ -276,10 +276,10 @@ pub(crate) fn visit(v: &mut impl Visitor, namespace: Namespace) {
             smsr_id: oid("2.999.20") } => AuditEisResponse { eis: Some(eis(namespace)) } Beyond);
     macro_rules! es2_on_a_profile {
         ($($schema:expr, $request:ident $response:ident;)+) => { $(
-            v.see($schema, es2::$request {
+            v.visit_message($schema, es2::$request {
                 base: request(), eid: eid(), smsr_id: oid("2.999.20"), iccid: iccid() });
-            v.see(Beyond, es2::$response { base: done(), euicc_response_data: data() });
-            v.see($schema, es2::$response::only(failed()));
+            v.visit_message(Beyond, es2::$response { base: done(), euicc_response_data: data() });
+            v.visit_message($schema, es2::$response::only(failed()));
         )+ };
     }
     es2_on_a_profile! {
@@ -293,7 +293,7 @@ pub(crate) fn visit(v: &mut impl Visitor, namespace: Namespace) {
     function!(v, Both, es3::GetEisRequest { eid: eid() } => GetEisResponse { eis: Some(small_eis(namespace)) } Both);
     function!(v, V3, es3::AuditEisRequest { eid: eid(), iccid: vec![iccid()] }
         => AuditEisResponse { eis: Some(eis(namespace)) } Both);
-    v.see(Both, es3::AuditEisRequest { base: request(), eid: eid(), iccid: Vec::new() });
+    v.visit_message(Both, es3::AuditEisRequest { base: request(), eid: eid(), iccid: Vec::new() });
     function!(v, Both, es3::CreateIsdpRequest { eid: eid(), iccid: iccid(), mno_id: oid("2.999.30"),
             required_memory: 65_536, more_to_do: Some(true) }
         => CreateIsdpResponse { isd_p_aid: Some(Aid::isd_p(0x11)), euicc_response_data: data() } Beyond);
@@ -348,10 +348,10 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
     use Schema::{Both, None as Beyond};
     macro_rules! notification {
         ($($schema:expr, $name:ident;)+) => { $(
-            v.see($schema, es2::$name { base: NOTIFICATION_BASE, eid: eid(), iccid: iccid(), completion_timestamp: time() });
-            v.see($schema, es3::$name {
+            v.visit_message($schema, es2::$name { base: NOTIFICATION_BASE, eid: eid(), iccid: iccid(), completion_timestamp: time() });
+            v.visit_message($schema, es3::$name {
                 base: NOTIFICATION_BASE, eid: eid(), iccid: iccid(), mno_id: oid("2.999.30"), completion_timestamp: time() });
-            v.see($schema, es4::$name { base: NOTIFICATION_BASE, eid: eid(), iccid: iccid(), completion_timestamp: time() });
+            v.visit_message($schema, es4::$name { base: NOTIFICATION_BASE, eid: eid(), iccid: iccid(), completion_timestamp: time() });
         )+ };
     }
     notification! {
@@ -364,7 +364,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
         Beyond, HandleEmergencyProfileAttributeSetNotification;
         Beyond, HandleEmergencyProfileAttributeUnsetNotification;
     }
-    v.see(
+    v.visit_message(
         Beyond,
         es2::HandleProfilePol2UpdatedNotification {
             base: NOTIFICATION_BASE,
@@ -374,7 +374,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
             completion_timestamp: time(),
         },
     );
-    v.see(
+    v.visit_message(
         Beyond,
         es3::HandleProfilePol2UpdatedNotification {
             base: NOTIFICATION_BASE,
@@ -385,7 +385,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
             completion_timestamp: time(),
         },
     );
-    v.see(
+    v.visit_message(
         Beyond,
         es4::HandleProfilePol2UpdatedNotification {
             base: NOTIFICATION_BASE,
@@ -395,7 +395,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
             completion_timestamp: time(),
         },
     );
-    v.see(
+    v.visit_message(
         Both,
         es2::HandleSmsrChangeNotification {
             base: NOTIFICATION_BASE,
@@ -403,7 +403,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
             completion_timestamp: time(),
         },
     );
-    v.see(
+    v.visit_message(
         Both,
         es3::HandleSmsrChangeNotification {
             base: NOTIFICATION_BASE,
@@ -412,7 +412,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
             completion_timestamp: time(),
         },
     );
-    v.see(
+    v.visit_message(
         Both,
         es4::HandleSmsrChangeNotification {
             base: NOTIFICATION_BASE,
@@ -433,7 +433,7 @@ fn es1_and_es7(v: &mut impl Visitor, namespace: Namespace) {
     function!(v, Beyond, es7::AuthenticateSmsrRequest { eid: Some(eid()), eis: None,
             smsr_certificate: Octets(vec![0x7F, 0x21, 0x00]) }
         => AuthenticateSmsrResponse { random_challenge: Some(Octets(vec![9; 16])) } Beyond);
-    v.see(
+    v.visit_message(
         V3,
         es7::AuthenticateSmsrRequest {
             base: request(),
@@ -442,13 +442,16 @@ fn es1_and_es7(v: &mut impl Visitor, namespace: Namespace) {
             smsr_certificate: Octets(vec![0x7F, 0x21, 0x00]),
         },
     );
-    v.see(V3, es7::AuthenticateSmsrResponse { base: done(), random_challenge: Some(Octets(vec![9; 16])) });
+    v.visit_message(
+        V3,
+        es7::AuthenticateSmsrResponse { base: done(), random_challenge: Some(Octets(vec![9; 16])) },
+    );
     function!(v, V3, es7::CreateAdditionalKeySetRequest { eid: eid(), key_version_number: 2,
             initial_sequence_counter: 1, ecc_key_length: es7::EccKeyLength::Ecc256, scenario_parameter: 0x0B,
             host_id: Octets::default(), ephemeral_public_key: Octets(vec![4; 65]), signature: Octets(vec![5; 64]) }
         => CreateAdditionalKeySetResponse { derivation_random: Some(Octets(vec![6; 16])),
             receipt: Some(Octets(vec![7; 16])) } Beyond);
-    v.see(
+    v.visit_message(
         V3,
         es7::HandleSmsrChangeNotification {
             base: NOTIFICATION_BASE,

@@ -30,7 +30,7 @@ struct Validator {
 }
 
 impl Visitor for Validator {
-    fn see<M>(&mut self, schema: Schema, message: M)
+    fn visit_message<M>(&mut self, schema: Schema, message: M)
     where
         M: Message + Clone + PartialEq + Debug + Serialize + DeserializeOwned,
     {

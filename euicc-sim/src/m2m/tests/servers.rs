@@ -7,9 +7,10 @@ use crypto::key_establishment::{EstablishedKeys, KeyUsage, SharedInfo};
 use crypto::scp03::{SessionKeys, StaticKeys};
 use crypto::{AesKey, Curve, SecretKey, scp03t};
 use profile::{EuiccResponse, PeStatusCode};
+use rsp::StatusWord;
 use rsp::der::Asn1;
 use rsp::ids::Aid;
-use rsp::ota::script::{Chaining, Command, Form, Script, StatusWord};
+use rsp::ota::script::{Chaining, Command, Form, Script};
 use rsp::sgp02::es5::{
     self, CardResources, DeleteToken, EphemeralKeyForm, IsdPState, IsdPStatus, KeyAgreement, KeyType,
     Receipt, SmsrAddressing,
@@ -67,7 +68,10 @@ fn the_card_processes_every_es5_function_of_the_sm_sr() {
     let script = Script { form: Form::Indefinite, chaining: None, commands: commands.to_vec() };
     let response = testbed.run(ISD_R, &script);
     let statuses: Vec<StatusWord> = response.apdus().map(|apdu| apdu.status).collect();
-    assert_eq!(statuses, [StatusWord::MORE, StatusWord::MORE, StatusWord::OK]);
+    assert_eq!(
+        statuses,
+        [StatusWord::MORE_STATUS_AVAILABLE, StatusWord::MORE_STATUS_AVAILABLE, StatusWord::OK]
+    );
     let all: Vec<IsdPStatus> =
         response.apdus().flat_map(|apdu| IsdPStatus::parse_all(&apdu.data).unwrap()).collect();
     assert_eq!(all.len(), 17);
@@ -239,7 +243,10 @@ fn valid_certificates_of_the_test_pki_are_accepted_and_defective_ones_refused() 
         let good = pki.m2m_card_credential(owner, "a server").unwrap();
         assert_eq!(first(&mut testbed, isd_p, good.certificate.octets()), StatusWord::OK);
         // With the role of the other server.
-        assert_eq!(first(&mut testbed, other, good.certificate.octets()), StatusWord::SECURITY_STATUS);
+        assert_eq!(
+            first(&mut testbed, other, good.certificate.octets()),
+            StatusWord::SECURITY_STATUS_NOT_SATISFIED
+        );
         for defect in CardDefect::ALL {
             let broken = pki.m2m_card_credential_with(defect, owner, "a server").unwrap();
             let status = first(&mut testbed, isd_p, &broken.0);
@@ -249,7 +256,7 @@ fn valid_certificates_of_the_test_pki_are_accepted_and_defective_ones_refused() 
                 | CardDefect::UnknownCurve
                 | CardDefect::ShortSignature
                 | CardDefect::Truncated => StatusWord::INCORRECT_DATA,
-                _ => StatusWord::SECURITY_STATUS,
+                _ => StatusWord::SECURITY_STATUS_NOT_SATISFIED,
             };
             assert_eq!(status, expected, "{owner}, {defect:?}");
         }

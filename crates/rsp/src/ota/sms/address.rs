@@ -1,4 +1,4 @@
-//! Addresses: TS 23.040 section 9.1.2.5, also as TS 102 223 section 8.1 carries them.
+//! Addresses: TS 23.040 section 9.1.2.5, also in the encoding of TS 102 223 section 8.1.
 
 use std::{fmt, str::FromStr};
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Address, InformationElement, MAX_USER_DATA, UserData};
 use crate::der::{DecodeError, Problem};
 
-/// The kind of secured packet that a message carries, indicated by an information element.
+/// The kind of secured packet in a message, indicated by an information element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PacketKind {
     /// Element 70: a command packet.
@@ -106,9 +106,9 @@ pub enum Accepted {
         of: u8,
     },
     /// A duplicate of a segment, with the same octets.
-    Doubled,
+    Duplicate,
     /// A message without a secured packet.
-    Foreign,
+    Unsecured,
 }
 
 /// Incomplete packets and the most recent complete ones. It has no external state, so it can be
@@ -158,7 +158,7 @@ impl Reassembler {
         let Some((reference, total, number)) = concatenation(&message)? else {
             return Ok(match kind(&message) {
                 Some(kind) => Accepted::Whole(kind, message.octets),
-                None => Accepted::Foreign,
+                None => Accepted::Unsecured,
             });
         };
         let is_same = |each: &Partial| each.from == *from && each.reference == reference;
@@ -181,7 +181,7 @@ impl Reassembler {
             complete.for_each(|complete| complete.again.clear());
             Partial { from: from.clone(), reference, total, segments: BTreeMap::new() }
         });
-        let doubled = partial.segments.insert(number, message).is_some();
+        let is_duplicate = partial.segments.insert(number, message).is_some();
         if partial.segments.len() == usize::from(total) {
             let whole = partial.whole();
             self.complete.retain(|complete| !is_same(&complete.packet));
@@ -191,7 +191,7 @@ impl Reassembler {
         }
         let have = u8::try_from(partial.segments.len()).unwrap_or(total);
         push(&mut self.partial, partial);
-        Ok(if doubled { Accepted::Doubled } else { Accepted::Waiting { have, of: total } })
+        Ok(if is_duplicate { Accepted::Duplicate } else { Accepted::Waiting { have, of: total } })
     }
 
     /// True if no packet is incomplete.
@@ -218,7 +218,7 @@ impl Complete {
             self.again.contains(number) || next.is_some_and(|next| next.segments.contains_key(number))
         };
         if !self.packet.segments.keys().all(is_there) {
-            return Accepted::Doubled;
+            return Accepted::Duplicate;
         }
         let mut whole = self.packet.clone();
         if let Some(next) = next.filter(|next| next.total == whole.total) {
@@ -235,7 +235,7 @@ impl Partial {
             Some(kind) => {
                 Accepted::Whole(kind, self.segments.values().flat_map(|each| each.octets.clone()).collect())
             }
-            None => Accepted::Foreign,
+            None => Accepted::Unsecured,
         }
     }
 }

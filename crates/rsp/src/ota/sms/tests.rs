@@ -134,7 +134,7 @@ fn segments_are_reassembled_in_any_order_and_duplicates_are_ignored() {
                 for (count, part) in order.iter().enumerate() {
                     let waiting = Accepted::Waiting { have: count as u8 + 1, of: parts.len() as u8 };
                     assert_eq!(reassembler.accept(&peer, part.clone()), Ok(waiting));
-                    assert_eq!(reassembler.accept(&peer, part.clone()), Ok(Accepted::Doubled));
+                    assert_eq!(reassembler.accept(&peer, part.clone()), Ok(Accepted::Duplicate));
                 }
                 assert_eq!(reassembler.accept(&peer, last), Ok(whole.clone()));
                 assert!(reassembler.is_empty());
@@ -184,8 +184,8 @@ fn a_duplicate_segment_is_not_part_of_the_next_packet() {
             reassembler.accept(&peer, old[0].clone()).unwrap();
             reassembler.accept(&peer, old[1].clone()).unwrap();
             // Before the next packet, with the state restored from a record.
-            let doubled = Ok(Accepted::Doubled);
-            assert_eq!(reassembler.accept(&peer, old[late].clone()), doubled);
+            let duplicate = Ok(Accepted::Duplicate);
+            assert_eq!(reassembler.accept(&peer, old[late].clone()), duplicate);
             let text = serde_json::to_string(&reassembler).unwrap();
             let mut reassembler: Reassembler = serde_json::from_str(&text).unwrap();
             let waiting = Ok(Accepted::Waiting { have: 1, of: 2 });
@@ -195,11 +195,11 @@ fn a_duplicate_segment_is_not_part_of_the_next_packet() {
             let whole = Accepted::Whole(PacketKind::Response, vec![0xEE; 200]);
             let during = reassembler.accept(&peer, old[late].clone());
             assert!(
-                during == doubled
+                during == duplicate
                     || matches!(&during, Ok(Accepted::Whole(..)) if during != Ok(whole.clone()))
             );
             assert_eq!(reassembler.accept(&peer, new[order[1]].clone()), Ok(whole));
-            assert_eq!(reassembler.accept(&peer, new[late].clone()), doubled);
+            assert_eq!(reassembler.accept(&peer, new[late].clone()), duplicate);
             assert!(reassembler.is_empty());
         }
     }
@@ -228,7 +228,7 @@ fn a_repeated_packet_is_complete_each_time() {
             let (last, others) = parts.split_last().unwrap();
             for part in others {
                 let accepted = reassembler.accept(&peer, part.clone()).unwrap();
-                assert!(matches!(accepted, Accepted::Waiting { .. } | Accepted::Doubled));
+                assert!(matches!(accepted, Accepted::Waiting { .. } | Accepted::Duplicate));
             }
             let accepted = reassembler.accept(&peer, last.clone()).unwrap();
             assert!(matches!(accepted, Accepted::Whole(..)), "{accepted:?}");
@@ -249,7 +249,7 @@ fn the_number_of_remembered_packets_is_limited() {
     let again = |reassembler: &mut Reassembler, reference: u8| {
         reassembler.accept(&peer, parts(reference).remove(1)).unwrap()
     };
-    assert_eq!(again(&mut reassembler, 1), Accepted::Doubled);
+    assert_eq!(again(&mut reassembler, 1), Accepted::Duplicate);
     assert_eq!(again(&mut reassembler, 0), Accepted::Waiting { have: 1, of: 2 });
 }
 
@@ -274,10 +274,10 @@ fn a_lost_segment_does_not_block_later_packets() {
 fn messages_without_a_secured_packet_are_recognised() {
     let mut reassembler = Reassembler::default();
     let peer = from("1");
-    assert_eq!(reassembler.accept(&peer, UserData::plain(vec![1])), Ok(Accepted::Foreign));
+    assert_eq!(reassembler.accept(&peer, UserData::plain(vec![1])), Ok(Accepted::Unsecured));
     let port = InformationElement { identifier: 5, data: vec![0, 1, 0, 2] };
     let message = UserData { header: vec![port], octets: vec![1], septets: None };
-    assert_eq!(reassembler.accept(&peer, message), Ok(Accepted::Foreign));
+    assert_eq!(reassembler.accept(&peer, message), Ok(Accepted::Unsecured));
     for data in [vec![1, 2], vec![1, 2, 0], vec![1, 2, 3], vec![1, 0, 0]] {
         let element = InformationElement { identifier: 0, data };
         let message = UserData { header: vec![element], octets: vec![1], septets: None };

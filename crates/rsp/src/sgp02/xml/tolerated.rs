@@ -24,8 +24,8 @@ const MISSPELT: &[(&str, &str)] = &[
 /// Element names that are spelt differently in different functions.
 const SPELLINGS: &[(&str, &str)] = &[("SmSr-id", "Smsr-id"), ("completionTimestamp", "CompletionTimestamp")];
 
-/// Accepted namespaces of the WS-Addressing headers. The second, that of the metadata, is used by
-/// njiwa.
+/// Accepted namespaces of the WS-Addressing headers. The second namespace, that of the metadata, is
+/// used by the open-source server njiwa.
 const ADDRESSING: &[&str] =
     &["http://www.w3.org/2005/08/addressing", "http://www.w3.org/2007/05/addressing/metadata"];
 
@@ -51,7 +51,7 @@ pub(super) fn either_order(one: &str, other: &str) -> bool {
 }
 
 /// True if an element belongs to the message. Elements without a namespace are accepted, because
-/// njiwa does not qualify them.
+/// the open-source server njiwa does not qualify them.
 pub(super) fn belongs(namespace: Option<&str>, of_message: Namespace) -> bool {
     namespace.is_none_or(|uri| uri == of_message.uri() || uri.is_empty())
 }

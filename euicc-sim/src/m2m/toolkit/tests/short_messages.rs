@@ -123,7 +123,7 @@ fn unfetched_responses_are_queued_completely_or_not_at_all() {
     terminal.run();
     let mut reassembler = Reassembler::default();
     let mut whole = 0;
-    let mut last = Accepted::Foreign;
+    let mut last = Accepted::Unsecured;
     for message in &terminal.sent {
         last = reassembler.accept(&message.destination, message.user_data.clone()).unwrap();
         whole += usize::from(matches!(last, Accepted::Whole(..)));
