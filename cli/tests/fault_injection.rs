@@ -345,8 +345,8 @@ fn the_crash_transcript_in_the_readme_is_correct() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
     let (_, rest) = readme.split_once("$ landfall sm-dp serve --fault ").unwrap();
     let (transcript, _) = rest.split_once("\n```").unwrap();
-    let (fault, told) = transcript.split_once("\n...\n").unwrap();
-    let (happens, ends) = told.split_once("\n...\n").unwrap();
+    let (fault, rest) = transcript.split_once("\n...\n").unwrap();
+    let (happens, ends) = rest.split_once("\n...\n").unwrap();
     let testbed = Testbed::new();
     let (mut server, address) = testbed.sm_dp(FREE, &[fault]);
     let code = testbed.order(&address, 0);
