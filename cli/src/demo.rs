@@ -1,5 +1,5 @@
 //! The demonstration for consumer devices. It consists of two cases. One device has roamed too long and moves
-//! to a local profile. Another one is refused by its local network and falls back to its bootstrap
+//! to a local profile. Another device is refused by its local network and falls back to its bootstrap
 //! profile.
 //!
 //! Every message crosses a real socket on the loopback. Only the time is simulated: the clock is
@@ -119,7 +119,7 @@ impl Demonstration {
         self.networks.stop().await;
     }
 
-    /// Runs both cases. The local operator's profile in the first one is `package`, or a
+    /// Runs both cases. The local operator's profile in the first case is `package`, or a
     /// generated package.
     ///
     /// # Errors

@@ -103,7 +103,7 @@ pub async fn stop_signal() {
 /// Returns the local address of a listener.
 ///
 /// # Errors
-/// The operating system does not report it.
+/// The operating system does not report the address.
 pub fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
     listener.local_addr().map_err(|e| {
         Fault::caused_by(e, "cannot determine the local address of the listener", "start the server again")
@@ -198,7 +198,8 @@ pub fn sm_dp_on(
     Ok(SmDpPlus::new(config, credentials, records, world.clone(), events))
 }
 
-/// Parses addresses. Returns the first one, which is announced to others, and the further ones.
+/// Parses addresses. Returns the first address, which is announced to peers, and the
+/// other addresses.
 ///
 /// # Errors
 /// The list is empty, or an address is malformed.
@@ -451,7 +452,7 @@ pub fn card_description(pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
     }
 }
 
-/// Returns the default EID of commands: the first one of the PKI.
+/// Returns the default EID of commands: the first EID of the PKI.
 ///
 /// # Errors
 /// The PKI has no eUICC.

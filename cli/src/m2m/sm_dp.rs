@@ -159,7 +159,7 @@ pub fn combine(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
 /// Returns the OID of the SM-DP.
 ///
 /// # Errors
-/// The PKI cannot derive it.
+/// The PKI cannot derive the OID.
 pub fn oid(pki: &Pki) -> Result<Oid, Fault> {
     pki.m2m_oid(Owner::SmDp, NAME_IN_PKI)
         .map_err(|e| Fault::caused_by(e, "cannot determine the OID of the SM-DP", "check the PKI"))

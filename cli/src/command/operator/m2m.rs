@@ -129,8 +129,8 @@ enum Function {
         #[arg(long)]
         es4: bool,
     },
-    /// Hand an eUICC over to another SM-SR (PrepareSMSRChange at the new one, SMSRChange at the
-    /// current one)
+    /// Hand an eUICC over to another SM-SR (PrepareSMSRChange at the new SM-SR, SMSRChange at
+    /// the current SM-SR)
     SmsrChange {
         #[command(flatten)]
         of: EuiccArguments,
