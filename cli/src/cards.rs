@@ -23,15 +23,15 @@ use crate::{
 };
 
 /// First serial number of cards without a certificate in the PKI. Other commands use much lower
-/// ones.
+/// serial numbers.
 const FIRST_SERIAL: u64 = 100_001;
 
 /// A card to serve.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct CardEntry {
-    /// EID of the card. Default: the next unused one of the PKI, then the next one in the EUM's
-    /// range.
+    /// EID of the card. Default: the next unused EID of the PKI, then the next EID in the range
+    /// of the EUM.
     pub eid: Option<Eid>,
     /// Interface of the card.
     pub interface: Interface,
@@ -116,7 +116,7 @@ fn entries(text: &str) -> Result<Vec<CardEntry>, String> {
 /// Returns the EIDs of these cards, in the same order and without duplicates.
 ///
 /// # Errors
-/// Two cards have the same EID, or the PKI has no further ones.
+/// Two cards have the same EID, or the PKI has no unused EIDs.
 pub fn eids(pki: &Pki, entries: &[CardEntry]) -> Result<Vec<Eid>, Fault> {
     let mut taken: Vec<Eid> = Vec::new();
     for eid in entries.iter().filter_map(|entry| entry.eid) {

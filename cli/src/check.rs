@@ -19,7 +19,7 @@ use world::{Events, Fault, Link, LinkFault, MemoryRecords, World};
 use crate::{
     faults::ActiveFaults,
     output::remark,
-    parties::{self, Running, SmDpSetup},
+    parties::{self, Running},
     peers::{self, Delivery, Operators},
     settings::Settings,
 };
@@ -77,7 +77,7 @@ pub async fn server(
         Ok(Operator::new(link(Some(&parties::identity(&credential)))?, identifier, VERSION, run.clone()))
     };
     let (operator, second_operator) =
-        match (operator("Landfall Test Operator"), operator("Landfall Second Operator")) {
+        match (operator(parties::OPERATOR), operator("Landfall Second Operator")) {
             (Ok(first), Ok(second)) if has_es2plus(&first).await => (Some(first), Some(second)),
             (Err(fault), _) | (_, Err(fault)) => {
                 remark(&format!("ES2+ cases are not run: {fault}"));
@@ -88,10 +88,10 @@ pub async fn server(
                 (None, None)
             }
         };
-    let stranger = Pki::from_seed(b"a stranger's CI", &PkiOptions::default())
-        .and_then(|pki| pki.operator("Stranger"))
+    let unknown_operator = Pki::from_seed(b"an unknown CI", &PkiOptions::default())
+        .and_then(|pki| pki.operator("Unknown operator"))
         .map_err(|e| Fault::caused_by(e, "cannot create a certificate of an unknown CI", "report this"))?;
-    let stranger = link(Some(&parties::identity(&stranger)))?;
+    let unknown_operator = link(Some(&parties::identity(&unknown_operator)))?;
     let admin = match &settings.admin {
         Some(address) => admin(address).await?,
         None => None,
@@ -101,7 +101,7 @@ pub async fn server(
         lpa,
         operator,
         second_operator,
-        stranger: Some(stranger),
+        stranger: Some(unknown_operator),
         admin,
         profile_type: known.profile_type,
         codes: known.codes,
@@ -263,15 +263,9 @@ impl OwnServer {
         let options = PkiOptions { smdp_names: names.clone(), ..PkiOptions::default() };
         let pki = Pki::from_seed(settings.seed.as_bytes(), &options)
             .map_err(|e| Fault::caused_by(e, "cannot create a PKI for the server", "report this"))?;
-        let setup = SmDpSetup {
-            pki: &pki,
-            addresses: parties::addresses(&settings.sm_dp_names, &settings.sm_dp),
-            data_dir: &settings.data_dir,
-            world,
-            events: Arc::clone(&events),
-        };
-        let sm_dp = parties::sm_dp_on(&setup, Arc::new(MemoryRecords::default()))?;
-        let sm_ds = parties::sm_ds_on(&settings, &pki, world, events, Arc::new(MemoryRecords::default()))?;
+        let records = || Arc::new(MemoryRecords::default());
+        let sm_dp = parties::sm_dp_on(&settings, &pki, world, Arc::clone(&events), records())?;
+        let sm_ds = parties::sm_ds_on(&settings, &pki, world, events, records())?;
         let clock = Arc::clone(&world.clock);
         let (sm_dp, delivery) =
             peers::connect(sm_dp, &Operators::default(), &pki, &settings, &clock, &ActiveFaults::none())

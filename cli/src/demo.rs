@@ -1,5 +1,5 @@
-//! The demonstration for consumer devices, in two stories. One device has roamed too long and moves
-//! to a local profile. Another one is refused by its local network and falls back to its bootstrap
+//! The demonstration for consumer devices. It consists of two cases. One device has roamed too long and moves
+//! to a local profile. Another device is refused by its local network and falls back to its bootstrap
 //! profile.
 //!
 //! Every message crosses a real socket on the loopback. Only the time is simulated: the clock is
@@ -15,46 +15,38 @@ use localize::{
     Country, Decision, Destination, HeldProfile, HeldState, Offer, Orderable, Place, Policy as MovePolicy,
     Refused, Role, RuleBook,
 };
-use net::{Client, FileMemory};
-use network::{EmmCause, Network, Networks, NetworksService, Policy, RemoteNetworks, SubscriberServer};
+use net::FileMemory;
+use network::Network;
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress},
-    sgp22::es2plus::{ConfirmOrder, ConfirmOrderRequest},
     time::Timestamp,
 };
 use serde::Serialize;
 use sm_dp::{ProfileOptions, SmDpPlus};
+use testbed::{
+    operator::Operator,
+    subscription::{Subscription, own_package},
+};
 use world::{Clock, Event, Events, Fault, ShiftedClock, World};
 
-pub use testbed::subscription::{own_iccid, own_number, own_package};
-
-use testbed::operator::Operator;
-
 use crate::{
-    output::STORY,
-    parties::{self, Running, SmDpSetup},
+    output::DEMONSTRATION,
+    parties::{
+        self, Running,
+        demo_networks::{BOOTSTRAP, DemoNetworks, LOCAL, REFUSING, VISITED, plmn},
+    },
     settings::Settings,
-    subscription::Subscription,
 };
 
-/// Home network of the bootstrap profiles, in the United Kingdom.
-const BOOTSTRAP: &str = "234-99";
-/// Network in Brazil on which the devices roam.
-const VISITED: &str = "724-97";
-/// Local operator, if no package is given.
-const LOCAL: &str = "724-99";
-/// Local operator that refuses its new subscriber.
-const REFUSING: &str = "724-98";
-
-/// Result of a story: one row of the summary.
+/// Result of a case: one row of the summary.
 #[derive(Clone, Debug, Serialize)]
-pub struct Story {
+pub struct Case {
     /// Name of the device.
     pub device: String,
     /// EID of its card.
     pub eid: Eid,
-    /// True if the story ended as expected.
+    /// True if the case ended as expected.
     pub as_expected: bool,
     /// Ending in words.
     pub ending: String,
@@ -84,14 +76,10 @@ pub struct Demonstration {
     pki: Pki,
     sm_dp: SmDpPlus,
     operator: Operator,
-    networks: Arc<Networks>,
+    networks: DemoNetworks,
     book: RuleBook,
-    /// Client that resolves all names of the SM-DP+.
-    client: Client,
-    /// Running SM-DP+.
-    pub sm_dp_running: Running,
-    /// Running networks.
-    pub networks_running: Running,
+    settings: Settings,
+    sm_dp_running: Running,
 }
 
 /// A device and its record at the owner.
@@ -112,103 +100,64 @@ impl Demonstration {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let pki = crate::pki::load_or_init(settings)?;
         let listener = net::listen("127.0.0.1:0").await?;
-        let local = parties::local_address(&listener)?.to_string();
-        let setup = SmDpSetup {
-            pki: &pki,
-            addresses: parties::addresses(&settings.sm_dp_names, &local),
-            data_dir: folder,
-            world: &world,
-            events: Arc::clone(&events),
-        };
-        let sm_dp = parties::sm_dp(&setup)?;
-        let names = crate::pki::server_names(settings)?;
-        let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&shared))?;
+        let at = parties::local_address(&listener)?.to_string();
+        let settings = Settings { sm_dp: at, data_dir: folder.to_owned(), ..settings.clone() };
+        let sm_dp = parties::sm_dp(&settings, &pki, &world, Arc::clone(&events))?;
+        let names = crate::pki::server_names(&settings)?;
+        let tls = parties::sm_dp_tls(&pki, &names, shared)?;
         let sm_dp_running = Running::serve(listener, Some(tls), sm_dp.link())?;
-
-        let networks = Arc::new(Networks::new(world.clone()));
-        let service = world::link_from(NetworksService::new(Arc::clone(&networks)));
-        let networks_running = Running::serve(net::listen("127.0.0.1:0").await?, None, service)?;
-
-        let client = parties::client(&settings.sm_dp_names, &local);
-        let (tls, oid) = parties::operator_tls(&pki, "Landfall Test Operator", shared)?;
-        let reached = setup.addresses.first().cloned().unwrap_or(local);
-        let link = client.link(&reached, Some(tls))?;
-        let operator = Operator::new(link, oid, world.clone(), Arc::clone(&events));
+        let operator = parties::operator(&settings, &pki, parties::OPERATOR, &world, Arc::clone(&events))?;
+        let networks = DemoNetworks::start(folder, &world).await?;
         let book = RuleBook::built_in()
             .map_err(|e| Fault::caused_by(e, "cannot use the built-in country rules", "report this"))?;
-        Ok(Self {
-            world,
-            clock,
-            events,
-            pki,
-            sm_dp,
-            operator,
-            networks,
-            book,
-            client,
-            sm_dp_running,
-            networks_running,
-        })
+        Ok(Self { world, clock, events, pki, sm_dp, operator, networks, book, settings, sm_dp_running })
     }
 
     /// Stops the parties.
     pub async fn close(self) {
         self.sm_dp_running.stop().await;
-        self.networks_running.stop().await;
+        self.networks.stop().await;
     }
 
-    /// Plays both stories. The local operator's profile in the first one is `package`, or a
+    /// Runs both cases. The local operator's profile in the first case is `package`, or a
     /// generated package.
     ///
     /// # Errors
-    /// A step outside the stories failed.
-    pub async fn play(&mut self, folder: &Path, package: Option<&[u8]>) -> Result<Vec<Story>, Fault> {
+    /// A step outside the cases failed.
+    pub async fn play(&mut self, folder: &Path, package: Option<&[u8]>) -> Result<Vec<Case>, Fault> {
         let brazil: Country = country("BR")?;
-        let bootstrap_home: Plmn = plmn(BOOTSTRAP)?;
-        self.networks.put(
-            Network::new(plmn(VISITED)?, "Visited Brasil", "BR")
-                .with_policy(Policy::with_partners([bootstrap_home])),
-        );
-        self.networks.put(Network::new(bootstrap_home, "Bootstrap UK", "GB"));
-        self.networks.put_home(self.home(folder, bootstrap_home)?);
-
         let local = match package {
             Some(package) => package.to_vec(),
             None => own_package(LOCAL, 3, "Local Brasil")?,
         };
         let subscription = Subscription::of(&local)?;
         self.book.place_network(subscription.home, brazil);
-        self.networks.put(Network::new(subscription.home, "Local Brasil", "BR"));
-        self.networks.put_home(self.home(folder, subscription.home)?);
-        let first = self.play_story(folder, 1, &local, &subscription).await?;
+        self.networks.add_home(Network::new(subscription.home, "Local Brasil", "BR"))?;
+        let first = self.run_case(folder, 1, &local, &subscription).await?;
 
         let refusing = own_package(REFUSING, 4, "Norte Brasil")?;
         let subscription = Subscription::of(&refusing)?;
-        self.networks.put(
-            Network::new(subscription.home, "Norte Brasil", "BR")
-                .with_policy(Policy::refusing_everybody(EmmCause::PLMN_NOT_ALLOWED)),
-        );
-        self.networks.put_home(self.home(folder, subscription.home)?);
-        let second = self.play_story(folder, 2, &refusing, &subscription).await?;
+        self.networks.add_refusing()?;
+        let second = self.run_case(folder, 2, &refusing, &subscription).await?;
         Ok(vec![
-            first.story(|ending| matches!(ending, Ending::Moved(_))),
-            second.story(|ending| matches!(ending, Ending::CameBack { .. })),
+            first.summary(|ending| matches!(ending, Ending::Moved(_))),
+            second.summary(|ending| matches!(ending, Ending::CameBack { .. })),
         ])
     }
 
-    /// Plays the story of one device: production, shipment abroad, stay, and move.
-    async fn play_story(
+    /// Runs the case of one device: production, shipment abroad, stay, and move.
+    async fn run_case(
         &mut self,
         folder: &Path,
         number: u8,
         local: &[u8],
         subscription: &Subscription,
-    ) -> Result<StoryOutcome, Fault> {
+    ) -> Result<CaseOutcome, Fault> {
         self.print(format!("device {number} leaves the factory"));
         let bootstrap = own_package(BOOTSTRAP, number.into(), "Bootstrap UK")?;
         let bootstrap_subscription = Subscription::of(&bootstrap)?;
-        self.provision(&bootstrap_subscription)?;
-        self.provision(subscription)?;
+        self.networks.provision(&bootstrap_subscription, None)?;
+        self.networks.provision(subscription, None)?;
         let mut device = self.device(folder, number)?;
 
         // In the factory the first profile is downloaded like any other.
@@ -252,7 +201,7 @@ impl Demonstration {
             let decision = self.decide(&device, &offers);
             self.print(format!("decision: {}", first_line(&decision)));
         }
-        Ok(StoryOutcome { device, before: (abroad.imsi, abroad.network_name), report })
+        Ok(CaseOutcome { device, before: (abroad.imsi, abroad.network_name), report })
     }
 
     /// Evaluates the rules and advances the clock to their next check until they require a
@@ -292,43 +241,28 @@ impl Demonstration {
         iccid: Iccid,
     ) -> Result<ActivationCode, Fault> {
         self.sm_dp.add_profile(package, &ProfileOptions::default()).await?;
-        self.operator.download_order(Some(device.eid), Some(iccid), None).await?;
-        let request = ConfirmOrderRequest { eid: Some(device.eid), ..self.operator.confirmation(iccid) };
-        let confirmed = self.operator.call::<ConfirmOrder>(&request).await?;
-        let code = format!("1${}${}", confirmed.smdp_address.unwrap_or_default(), confirmed.matching_id);
-        code.parse()
-            .map_err(|e| Fault::caused_by(e, "the SM-DP+ gave no usable activation code", "report this"))
+        self.operator
+            .order(iccid, Some(device.eid), parties::reachable(&self.settings).parse().map_err(address)?)
+            .await
     }
 
     fn device(&self, folder: &Path, number: u8) -> Result<DemoDevice, Fault> {
         let eid = nth_eid(&self.pki, number)?;
-        let card = parties::card(&self.pki, eid, folder, &self.world)?;
+        let memory = FileMemory::open(parties::card_path(folder, eid))?;
+        let card = Card::open(parties::card_description(&self.pki, eid)?, memory, self.world.clone())?;
         let name = format!("device {number}");
         let events = EventSource::new(name.clone(), self.clock.clone(), Arc::clone(&self.events));
         let tls = parties::device_tls(&self.pki, Arc::new(self.clock.clone()))?;
-        let client = self.client.clone();
+        let client = parties::client(&self.settings.sm_dp_names, &self.settings.sm_dp);
         let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));
-        let radio = Client::default().link(&self.networks_running.address.to_string(), None)?;
         let slot = Slot::new(card);
         let device = Device::new(
             Lpa::new(slot.clone(), links, LpaSettings::default(), events.clone()),
-            Modem::new(slot, RemoteNetworks::new(radio), events.clone()),
+            Modem::new(slot, self.networks.radio()?, events.clone()),
             FileMemory::open(folder.join("devices").join(format!("{eid}.device")))?,
             events,
         );
         Ok(DemoDevice { name, eid, device, record: localize::Device::default() })
-    }
-
-    fn home(&self, folder: &Path, plmn: Plmn) -> Result<Arc<SubscriberServer>, Fault> {
-        let memory = FileMemory::open(folder.join("networks").join(format!("{plmn}.subscribers")))?;
-        Ok(Arc::new(SubscriberServer::open(plmn, memory, self.world.clone())?))
-    }
-
-    fn provision(&self, subscription: &Subscription) -> Result<(), Fault> {
-        match self.networks.home_of(subscription.imsi) {
-            Some(home) => home.provision(subscription.imsi, subscription.subscriber.clone()),
-            None => Err(unexpected(&format!("no home network for {}", subscription.imsi))),
-        }
     }
 
     fn place(&self, plmn: Plmn) -> Result<Place, Fault> {
@@ -342,22 +276,22 @@ impl Demonstration {
     }
 
     fn print(&self, what: String) {
-        self.events.emit(Event::new(self.world.now(), STORY, what));
+        self.events.emit(Event::new(self.world.now(), DEMONSTRATION, what));
     }
 }
 
-/// Outcome of one device's story.
-struct StoryOutcome {
+/// Outcome of one device's case.
+struct CaseOutcome {
     device: DemoDevice,
     before: (Imsi, String),
     report: MoveReport,
 }
 
-impl StoryOutcome {
-    fn story(self, expected: impl Fn(&Ending) -> bool) -> Story {
+impl CaseOutcome {
+    fn summary(self, expected: impl Fn(&Ending) -> bool) -> Case {
         let report = &self.report;
         let after = report.ending.registered();
-        Story {
+        Case {
             device: self.device.name,
             eid: self.device.eid,
             as_expected: expected(&report.ending),
@@ -385,24 +319,13 @@ pub fn in_words(ending: &Ending) -> String {
     }
 }
 
+/// Returns the EID of the PKI with this number, counted from 1, or an EID in the range of the EUM.
 fn nth_eid(pki: &Pki, number: u8) -> Result<Eid, Fault> {
     let kept = pki.eids(Curve::P256);
-    if let Some(eid) = kept.get(usize::from(number.saturating_sub(1))) {
-        return Ok(*eid);
+    match kept.get(usize::from(number.saturating_sub(1))) {
+        Some(eid) => Ok(*eid),
+        None => parties::eid_of_serial(pki, number.into()),
     }
-    let prefix = pki
-        .eum(Curve::P256)
-        .ok()
-        .and_then(|eum| eum.eid_range().prefixes().next().map(str::to_owned))
-        .ok_or_else(|| {
-            Fault::new(
-                "the PKI has no EUM",
-                "its folder contains none",
-                "create a PKI with `landfall certs init`",
-            )
-        })?;
-    certs::numbered_eid(&prefix, number.into())
-        .map_err(|e| Fault::caused_by(e, "cannot assign an EID", "check the EUM's certificate"))
 }
 
 fn registered(report: &MoveReport, profile: &str) -> Result<(), Fault> {
@@ -416,9 +339,8 @@ fn registered(report: &MoveReport, profile: &str) -> Result<(), Fault> {
     }
 }
 
-fn plmn(text: &str) -> Result<Plmn, Fault> {
-    text.parse()
-        .map_err(|e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot set up the networks", "report this"))
+fn address(error: rsp::ids::InvalidId) -> Fault {
+    Fault::caused_by(error, "the SM-DP+ has no usable address", "check --sm-dp-name")
 }
 
 fn country(text: &str) -> Result<Country, Fault> {

@@ -1,7 +1,7 @@
 //! JSON of command results: names and text in place of numeric codes and octet arrays.
 //!
 //! The types of the standards serialise codes as integers, and octets as arrays. [`readable`]
-//! converts these members by their key. It keeps every key, and every value it does not know.
+//! converts these members by their key. Keys and unknown values are kept.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rsp::{

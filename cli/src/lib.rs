@@ -26,5 +26,3 @@ pub mod report;
 pub mod scenario_file;
 pub mod settings;
 pub mod trace;
-
-pub use testbed::subscription;

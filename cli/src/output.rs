@@ -112,9 +112,9 @@ impl Table {
 
 /// Formats one line of a timeline: real seconds since the start, the day since `start` on the
 /// party's clock if that was advanced, the party, its peer, interface and function, octets
-/// sent/received, and the outcome. A narrative line is formatted as a paragraph.
+/// sent/received, and the outcome. An explanation of a demonstration is formatted as a paragraph.
 pub fn timeline_line(elapsed: Duration, start: Timestamp, event: &Event) -> String {
-    if event.party == STORY {
+    if event.party == DEMONSTRATION {
         return format!("\n  {}\n", event.function);
     }
     let day = match event.at.since(start).as_secs() / 86_400 {
@@ -142,8 +142,8 @@ pub fn timeline_line(elapsed: Duration, start: Timestamp, event: &Event) -> Stri
     format!("{clock} {who:<20}  {what:<31}  {bytes:>11}  {end}").trim_end().to_owned()
 }
 
-/// Party name of narrative events, which describe the story instead of a function.
-pub const STORY: &str = "story";
+/// Party name of the events that explain the steps of a demonstration.
+pub const DEMONSTRATION: &str = "demonstration";
 
 /// Prints each event to standard error, as a timeline line or as JSON.
 pub struct Lines {

@@ -16,11 +16,13 @@ use rsp::{
     time::Timestamp,
 };
 use sm_dp::{Config, Credentials, SmDpPlus};
+use testbed::operator::Operator;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use world::{Clock, Events, Fault, Link, Memory, PhoneNumber, Records, ShiftedClock, World};
+use world::{BoxFuture, Clock, Events, Fault, Link, Memory, PhoneNumber, Records, ShiftedClock, World};
 
-use crate::{pki, settings::Settings};
+use crate::settings::Settings;
 
+pub mod demo_networks;
 mod sm_ds;
 pub mod sm_sr_peers;
 
@@ -57,15 +59,24 @@ impl Running {
     /// The local address of the listener cannot be determined.
     pub fn serve(listener: TcpListener, tls: Option<ServerTls>, service: Link) -> Result<Self, Fault> {
         let address = local_address(&listener)?;
+        Self::start(address, |stopped| Ok(net::serve(listener, tls, service, stopped)))
+    }
+
+    /// Starts a server with this address. `serve` gets a future that ends when the server is to
+    /// complete its open requests and stop.
+    ///
+    /// # Errors
+    /// As `serve`.
+    pub fn start<F: Future<Output = ()> + Send + 'static>(
+        address: SocketAddr,
+        serve: impl FnOnce(BoxFuture<'static, ()>) -> Result<F, Fault>,
+    ) -> Result<Self, Fault> {
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(async move {
-            net::serve(listener, tls, service, async {
-                // The server stops when the sender is dropped.
-                let _ = stopped.await;
-            })
-            .await;
+        let stopped = Box::pin(async {
+            // The server stops when the sender is dropped.
+            let _ = stopped.await;
         });
-        Ok(Self { address, stop: Some(stop), task })
+        Ok(Self { address, stop: Some(stop), task: tokio::spawn(serve(stopped)?) })
     }
 
     /// Waits for open requests, then stops.
@@ -92,7 +103,7 @@ pub async fn stop_signal() {
 /// Returns the local address of a listener.
 ///
 /// # Errors
-/// The operating system does not report it.
+/// The operating system does not report the address.
 pub fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
     listener.local_addr().map_err(|e| {
         Fault::caused_by(e, "cannot determine the local address of the listener", "start the server again")
@@ -147,27 +158,17 @@ pub fn identity(credential: &Credential) -> Identity {
     Identity { chain: vec![credential.certificate.der().to_vec()], key: credential.key_pkcs8().into() }
 }
 
-/// Parameters of an SM-DP+.
-pub struct SmDpSetup<'a> {
-    /// PKI with its certificates and keys.
-    pub pki: &'a Pki,
-    /// Addresses that the SM-DP+ accepts as its own. The first one is announced to operators
-    /// and devices.
-    pub addresses: Vec<String>,
-    /// Folder of its records.
-    pub data_dir: &'a Path,
-    /// Clock and random source.
-    pub world: &'a World,
-    /// Receiver of events.
-    pub events: Arc<dyn Events>,
-}
-
-/// Opens an SM-DP+ on its records, without listening.
+/// Opens the SM-DP+ of the settings on its records, without listening.
 ///
 /// # Errors
 /// A certificate is missing, an address is malformed, or the records cannot be opened.
-pub fn sm_dp(setup: &SmDpSetup<'_>) -> Result<SmDpPlus, Fault> {
-    sm_dp_on(setup, sm_dp_records(setup.data_dir)?)
+pub fn sm_dp(
+    settings: &Settings,
+    pki: &Pki,
+    world: &World,
+    events: Arc<dyn Events>,
+) -> Result<SmDpPlus, Fault> {
+    sm_dp_on(settings, pki, world, events, sm_dp_records(&settings.data_dir)?)
 }
 
 /// Opens the records of the SM-DP+ in this data folder.
@@ -178,20 +179,27 @@ pub fn sm_dp_records(data_dir: &Path) -> Result<Arc<dyn Records>, Fault> {
     Ok(Arc::new(SqliteRecords::open(data_dir.join("sm-dp.sqlite"), sm_dp::records::STORED_FORM)?))
 }
 
-/// Opens an SM-DP+ on these records, without listening.
+/// Opens the SM-DP+ of the settings on these records, without listening.
 ///
 /// # Errors
 /// A certificate is missing, or an address is malformed.
-pub fn sm_dp_on(setup: &SmDpSetup<'_>, records: Arc<dyn Records>) -> Result<SmDpPlus, Fault> {
-    let (first, others) = parsed(&setup.addresses)?;
+pub fn sm_dp_on(
+    settings: &Settings,
+    pki: &Pki,
+    world: &World,
+    events: Arc<dyn Events>,
+    records: Arc<dyn Records>,
+) -> Result<SmDpPlus, Fault> {
+    let (first, others) = parsed(&addresses(&settings.sm_dp_names, &settings.sm_dp))?;
     let mut config = Config::new(first);
     config.server.other_addresses = others;
-    let credentials = Credentials::from_pki(setup.pki)
+    let credentials = Credentials::from_pki(pki)
         .map_err(|e| crate::pki::missing_certificate(e, "the SM-DP+ has no certificates"))?;
-    Ok(SmDpPlus::new(config, credentials, records, setup.world.clone(), setup.events.clone()))
+    Ok(SmDpPlus::new(config, credentials, records, world.clone(), events))
 }
 
-/// Parses addresses. Returns the first one, which is announced to others, and the further ones.
+/// Parses addresses. Returns the first address, which is announced to peers, and the
+/// other addresses.
 ///
 /// # Errors
 /// The list is empty, or an address is malformed.
@@ -309,8 +317,36 @@ pub fn operator_tls(pki: &Pki, name: &str, clock: Arc<dyn Clock>) -> Result<(Cli
             "issue one with `landfall certs issue operator`",
         )
     })?;
+    client_tls(pki, &credential, clock)
+}
+
+/// Name in the PKI of the operator that commands and demonstrations use by default.
+pub const OPERATOR: &str = testbed::OPERATOR;
+
+/// Returns an operator as a client of the SM-DP+ of the settings (ES2+).
+///
+/// # Errors
+/// As [`operator_tls`].
+pub fn operator(
+    settings: &Settings,
+    pki: &Pki,
+    name: &str,
+    world: &World,
+    events: Arc<dyn Events>,
+) -> Result<Operator, Fault> {
+    let (tls, oid) = operator_tls(pki, name, Arc::clone(&world.clock))?;
+    let link = client(&settings.sm_dp_names, &settings.sm_dp).link(&reachable(settings), Some(tls))?;
+    Ok(Operator::new(link, oid, world.clone(), events))
+}
+
+/// Returns the TLS configuration of a client with this certificate, and the OID in the certificate.
+fn client_tls(
+    pki: &Pki,
+    credential: &Credential,
+    clock: Arc<dyn Clock>,
+) -> Result<(ClientTls, String), Fault> {
     let oid = credential.certificate.registered_ids().first().map(ToString::to_string).unwrap_or_default();
-    Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
+    Ok((ClientTls::new(&tls_roots(pki), Some(&identity(credential)), clock)?, oid))
 }
 
 /// Returns the TLS configuration of the SM-DP+ as a client (ES2+, ES12), and its OID. The
@@ -324,9 +360,7 @@ pub fn sm_dp_client_tls(
     names: &[ServerName],
     clock: Arc<dyn Clock>,
 ) -> Result<(ClientTls, String), Fault> {
-    let credential = sm_dp_credential(pki, names, clock.now())?;
-    let oid = credential.certificate.registered_ids().first().map(ToString::to_string).unwrap_or_default();
-    Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
+    client_tls(pki, &sm_dp_credential(pki, names, clock.now())?, clock)
 }
 
 /// Returns the client of a device. It resolves all names of the SM-DP+ and SM-DS in the settings.
@@ -350,19 +384,10 @@ pub fn host_of(address: &str) -> &str {
     }
 }
 
-/// Opens a card whose memory is a file in the data folder.
-///
-/// # Errors
-/// The PKI has no keys for the EID, or the memory belongs to another card.
-pub fn card(pki: &Pki, eid: Eid, data_dir: &Path, world: &World) -> Result<Card, Fault> {
-    let memory = FileMemory::open(card_path(data_dir, eid))?;
-    Card::open(card_description(pki, eid)?, memory, world.clone())
-}
-
 /// Opens a card with the root SM-DS of the settings and with these quirks.
 ///
 /// # Errors
-/// As [`card`].
+/// The PKI has no keys for the EID, or the memory belongs to another card.
 pub fn card_of(
     settings: &Settings,
     pki: &Pki,
@@ -377,7 +402,7 @@ pub fn card_of(
 /// Opens a card as [`card_of`] does, but with the given memory.
 ///
 /// # Errors
-/// As [`card`].
+/// As [`card_of`].
 pub fn card_on(
     settings: &Settings,
     pki: &Pki,
@@ -427,7 +452,7 @@ pub fn card_description(pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
     }
 }
 
-/// Returns the default EID of commands: the first one of the PKI.
+/// Returns the default EID of commands: the first EID of the PKI.
 ///
 /// # Errors
 /// The PKI has no eUICC.
@@ -455,17 +480,7 @@ pub fn eid_of_serial(pki: &Pki, serial: u64) -> Result<Eid, Fault> {
     };
     let eum = pki.eum(Curve::P256).map_err(|e| cannot(e.to_string()))?;
     let prefix = eum.eid_range().prefixes().next().unwrap_or_default();
-    let width = 30_usize.saturating_sub(prefix.len());
-    Eid::with_check_digits(&format!("{prefix}{serial:0width$}")).map_err(|e| cannot(e.to_string()))
-}
-
-/// Loads or creates the PKI of the settings. Returns it with the addresses of the SM-DP+.
-///
-/// # Errors
-/// The PKI cannot be read or created.
-pub fn pki_and_addresses(settings: &Settings) -> Result<(Pki, Vec<String>), Fault> {
-    let pki = pki::load_or_init(settings)?;
-    Ok((pki, addresses(&settings.sm_dp_names, &settings.sm_dp)))
+    certs::numbered_eid(prefix, serial).map_err(|e| cannot(e.to_string()))
 }
 
 /// Returns all addresses of a server: its names in the settings, its listening address, and the

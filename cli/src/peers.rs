@@ -5,7 +5,6 @@ use std::{
     collections::HashMap,
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use certs::Pki;
@@ -14,16 +13,11 @@ use net::{Client, ClientTls};
 use rsp::ids::{InvalidId, Oid, SmdpAddress};
 use rsp_server::due::Due;
 use sm_dp::{Peers, SmDpPlus};
-use tokio::{
-    sync::Notify,
-    task::{JoinHandle, JoinSet},
-};
+use testbed::background;
+use tokio::{sync::Notify, task::JoinHandle};
 use world::{BoxFuture, Clock, Fault, Link};
 
 use crate::{faults::ActiveFaults, m2m::messages::Messages, output::remark, parties, settings::Settings};
-
-/// Delay before background work is retried after a failure of the records.
-const RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// Maximum open connections. Operators choose the addresses, so the number needs a limit.
 const MAX_LINKS: usize = 256;
@@ -95,53 +89,18 @@ pub async fn connect(
 }
 
 impl Delivery {
-    /// Starts the background task of a party. `due` is called at once, whenever `woken` is
-    /// notified, and at the time that it returned. Its tasks run concurrently, so that a slow
-    /// peer delays only its own messages. If the records fail, a message names `whom` and the
-    /// work is retried.
+    /// Starts the background task of a party; see [`background::run`]. If the records fail, a message
+    /// names `whom`, the receivers of the party's messages.
     pub fn drive(
         whom: &'static str,
         woken: Arc<Notify>,
         clock: Arc<dyn Clock>,
         due: impl Fn() -> BoxFuture<'static, Result<Due, Fault>> + Send + 'static,
     ) -> Self {
-        Self(tokio::spawn(deliver(whom, woken, clock, due)))
-    }
-}
-
-async fn deliver(
-    whom: &'static str,
-    woken: Arc<Notify>,
-    clock: Arc<dyn Clock>,
-    due: impl Fn() -> BoxFuture<'static, Result<Due, Fault>>,
-) {
-    let mut under_way = JoinSet::new();
-    loop {
-        let wait = match due().await {
-            Ok(Due { tasks, next }) => {
-                for task in tasks {
-                    under_way.spawn(task);
-                }
-                next.map(|next| next.since(clock.now()))
-            }
-            Err(fault) => {
-                remark(&format!(
-                    "pending messages for {whom} were not delivered, and will be retried: {fault}"
-                ));
-                Some(RETRY_DELAY)
-            }
+        let report = move |fault| {
+            remark(&format!("pending messages for {whom} were not delivered, and will be retried: {fault}"));
         };
-        let until = async {
-            match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = woken.notified() => {}
-            () = until => {}
-            Some(_) = under_way.join_next() => {}
-        }
+        Self(tokio::spawn(background::run(woken, clock, due, report)))
     }
 }
 
@@ -220,30 +179,7 @@ impl rsp_server::soap::Peers for TlsPeers {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use tokio::sync::mpsc;
-
     use super::*;
-
-    #[tokio::test]
-    async fn a_slow_task_does_not_delay_the_others() {
-        let (tell, mut received) = mpsc::unbounded_channel();
-        let (woken, calls) = (Arc::new(Notify::new()), AtomicUsize::new(0));
-        let clock = Arc::new(world::ManualClock::at(rsp::time::Timestamp::default()));
-        let _delivery = Delivery::drive("them", Arc::clone(&woken), clock, move || {
-            let (time, tell) = (calls.fetch_add(1, Ordering::Relaxed), tell.clone());
-            let task: BoxFuture<'static, ()> = match time {
-                0 => Box::pin(std::future::pending()),
-                _ => Box::pin(async move { tell.send(time).unwrap() }),
-            };
-            let tasks = if time < 3 { vec![task] } else { Vec::new() };
-            Box::pin(async move { Ok(Due { tasks, next: None }) })
-        });
-        woken.notify_one();
-        assert_eq!(received.recv().await, Some(1));
-        assert_eq!(received.recv().await, Some(2), "the due work is queried again after a task has ended");
-    }
 
     #[test]
     fn an_operator_is_identified_by_its_oid_or_by_a_name() {

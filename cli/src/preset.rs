@@ -12,7 +12,7 @@ use sm_dp::{
 use toml::{Table, Value};
 use world::Fault;
 
-use crate::{demo, files};
+use crate::files;
 
 /// A parsed preset.
 pub struct Preset {
@@ -138,7 +138,7 @@ fn with_package(mut table: Table, folder: &Path, subscriptions: &mut Vec<Vec<u8>
                         bad(format!("{number} is not a subscriber number"), &next)
                     })?,
             };
-            let package = demo::own_package(home, number, &format!("Network {home}"))?;
+            let package = testbed::subscription::own_package(home, number, &format!("Network {home}"))?;
             subscriptions.push(package.clone());
             package
         }

@@ -8,7 +8,7 @@ use common::{landfall, succeed};
 use serde_json::Value;
 
 #[test]
-fn the_four_m2m_stories_end_as_expected() {
+fn the_four_m2m_cases_end_as_expected() {
     let folder = tempfile::tempdir().unwrap();
     let soap = folder.path().join("soap");
     let out = succeed(landfall(folder.path()).args(["demo", "--m2m", "--json", "--soap"]).arg(&soap));
@@ -17,14 +17,14 @@ fn the_four_m2m_stories_end_as_expected() {
     let [pushed, refused, handed_over, lost] = report["summary"].as_array().unwrap().as_slice() else {
         panic!("{}", report["summary"])
     };
-    // Stories start and end without messages in transit, so that the counts are the same in
+    // Cases start and end without messages in transit, so that the counts are the same in
     // every run.
-    let air = |story: &Value| {
-        let count = |what: &str| story["over_the_air"][what].as_u64().unwrap();
+    let air = |case: &Value| {
+        let count = |what: &str| case["over_the_air"][what].as_u64().unwrap();
         (count("messages_to_card"), count("messages_from_card"), count("channels"))
     };
     assert_eq!([pushed, refused, handed_over, lost].map(air), [(3, 3, 1), (3, 3, 1), (9, 6, 1), (1, 2, 0)]);
-    let registered = |story: &Value| story["registered"].as_str().unwrap().to_owned();
+    let registered = |case: &Value| case["registered"].as_str().unwrap().to_owned();
     assert!(registered(pushed).contains("Local Brasil"), "{pushed}");
     assert!(registered(refused).contains("Visited Brasil"), "{refused}");
     assert_eq!(handed_over["sm_sr"], "SM-SR 2");

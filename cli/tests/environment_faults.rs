@@ -63,7 +63,9 @@ fn write_to_card(folder: &Path) -> PathBuf {
     let (world, _) = cli::parties::os_world().unwrap();
     let pki = cli::pki::load(&folder.join("pki")).unwrap();
     let eid = cli::parties::default_eid(&pki).unwrap();
-    let mut card = cli::parties::card(&pki, eid, folder, &world).unwrap();
+    let memory = net::FileMemory::open(cli::parties::card_path(folder, eid)).unwrap();
+    let description = cli::parties::card_description(&pki, eid).unwrap();
+    let mut card = euicc_sim::Card::open(description, memory, world).unwrap();
     let select = [&[0x01, 0xA4, 0x04, 0x00, 0x10], rsp::ids::Aid::ISD_R.as_slice()].concat();
     for command in [
         [0x00, 0x70, 0x00, 0x00, 0x01].as_slice(),

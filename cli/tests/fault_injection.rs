@@ -347,8 +347,8 @@ fn the_crash_transcript_in_the_guide_to_faults_is_correct() {
             .unwrap();
     let (_, rest) = page.split_once("$ landfall sm-dp serve --fault ").unwrap();
     let (transcript, _) = rest.split_once("\n```").unwrap();
-    let (fault, told) = transcript.split_once("\n...\n").unwrap();
-    let (happens, ends) = told.split_once("\n...\n").unwrap();
+    let (fault, rest) = transcript.split_once("\n...\n").unwrap();
+    let (happens, ends) = rest.split_once("\n...\n").unwrap();
     let testbed = Testbed::new();
     let (mut server, address) = testbed.sm_dp(FREE, &[fault]);
     let code = testbed.order(&address, 0);

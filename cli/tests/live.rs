@@ -14,8 +14,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use certs::{Pki, PkiOptions};
+use cli::live;
 use cli::parties::{self, Running};
-use cli::{live, subscription::own_package};
 use crypto::Curve;
 use net::OsClock;
 use scenario::file::Scenario;
@@ -24,6 +24,7 @@ use scenario::play::play;
 use scenario::report::{Live, Report, Verdict};
 use sm_dp::{ProfileOptions, ProfileState, SmDpPlus};
 use testbed::Testbed;
+use testbed::subscription::own_package;
 use world::RamMemory;
 
 /// Runs a scenario over sockets and without. The reports only differ in the mark of the live mode,

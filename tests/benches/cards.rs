@@ -86,9 +86,9 @@ impl Testbed {
 
     /// Returns the package of one subscriber, and its ICCID.
     fn package(&self, number: usize) -> (Iccid, Vec<u8>) {
-        let iccid = cli::demo::own_iccid("724-99", number as u64).unwrap();
+        let iccid = testbed::subscription::own_iccid("724-99", number as u64).unwrap();
         let package = match &self.original {
-            None => cli::demo::own_package("724-99", number as u64, "Bench").unwrap(),
+            None => testbed::subscription::own_package("724-99", number as u64, "Bench").unwrap(),
             Some(original) => personalised(original.clone(), iccid, number).encode(),
         };
         (iccid, package)

@@ -40,7 +40,8 @@ fn main() {
         "  sign {:.1}  verify {:.1}  key {:.1}  agree {:.1}",
         crypto.sign, crypto.verify, crypto.key, crypto.agree
     );
-    let mut packages = vec![("own package", cli::demo::own_package("724-99", 1, "Bench").unwrap())];
+    let mut packages =
+        vec![("own package", testbed::subscription::own_package("724-99", 1, "Bench").unwrap())];
     let ts48 = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48/TS48v7_SAIP2.3_BERTLV_SUCI.der");
     match std::fs::read(ts48) {
         Ok(package) => packages.push(("TS.48 v7", package)),

@@ -64,7 +64,7 @@ impl Server {
         let address = listener.local_addr().unwrap().to_string();
         let testbed = Testbed::with_pki(Arc::clone(&pki), "curves").with_clock(Arc::clone(&clock));
         let sm_dp = testbed.sm_dp_plus(&address).unwrap();
-        let package = cli::demo::own_package("724-99", 1, "Local").unwrap();
+        let package = testbed::subscription::own_package("724-99", 1, "Local").unwrap();
         let iccid = sm_dp.add_profile(&package, &ProfileOptions::default()).await.unwrap();
         let (server, device_tls) = tls(&pki, &clock);
         let running = Running::serve(listener, Some(server), sm_dp.link()).unwrap();
@@ -102,7 +102,7 @@ impl Server {
         let chosen = Arc::clone(&self.chosen);
         let links = move |address: &SmdpAddress| {
             let link = Client::default().link(address.as_str(), Some(tls.clone()))?;
-            Ok(overheard(link, Arc::clone(&chosen)))
+            Ok(recording_choices(link, Arc::clone(&chosen)))
         };
         let mut lpa = Lpa::new(card, links, LpaSettings::default(), EventSource::silent(OsClock));
         let installed = lpa.download(&code, DownloadOptions::default()).await.unwrap();
@@ -121,7 +121,7 @@ impl Server {
 }
 
 /// Returns a link that records the choices in responses to InitiateAuthentication.
-fn overheard(link: Link, chosen: Arc<Mutex<Vec<Chosen>>>) -> Link {
+fn recording_choices(link: Link, chosen: Arc<Mutex<Vec<Chosen>>>) -> Link {
     link_from(tower::service_fn(move |request: Request<Bytes>| {
         let (link, chosen) = (link.clone(), Arc::clone(&chosen));
         async move {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use certs::Pki;
 use cli::faults::ActiveFaults;
-use cli::parties::{self, Running, SmDpSetup};
+use cli::parties::{self, Running};
 use cli::peers::{self, Delivery, Operators};
 use cli::settings::{Layer, Settings};
 use device::{DownloadOptions, EventSource, Lpa, LpaSettings};
@@ -48,16 +48,9 @@ impl Testbed {
         let (world, clock) = parties::os_world().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let events = MemoryEvents::default();
-        let (pki, addresses) = parties::pki_and_addresses(&settings).unwrap();
-        let shared_events = Arc::new(events.clone());
-        let setup = SmDpSetup {
-            pki: &pki,
-            addresses,
-            data_dir: folder,
-            world: &world,
-            events: Arc::clone(&shared_events) as Arc<dyn world::Events>,
-        };
-        let sm_dp = parties::sm_dp(&setup).unwrap();
+        let pki = cli::pki::load_or_init(&settings).unwrap();
+        let shared_events: Arc<dyn world::Events> = Arc::new(events.clone());
+        let sm_dp = parties::sm_dp(&settings, &pki, &world, Arc::clone(&shared_events)).unwrap();
         let nobody = Operators::default();
         let (sm_dp, delivery) =
             peers::connect(sm_dp, &nobody, &pki, &settings, &clock, &ActiveFaults::none()).await.unwrap();
@@ -79,10 +72,8 @@ impl Testbed {
     }
 
     fn operator(&self) -> Operator {
-        let clock = Arc::clone(&self.clock);
-        let (tls, oid) = parties::operator_tls(&self.pki, "Landfall Test Operator", clock).unwrap();
-        let link = Client::default().link(&self.settings.sm_dp, Some(tls)).unwrap();
-        Operator::new(link, oid, self.world.clone(), Arc::new(NullEvents))
+        let events = Arc::new(NullEvents);
+        parties::operator(&self.settings, &self.pki, parties::OPERATOR, &self.world, events).unwrap()
     }
 
     fn lpa(&self, eid: Eid) -> Lpa<euicc_sim::Card> {
@@ -100,7 +91,7 @@ async fn an_order_is_downloaded_through_its_event() {
     let folder = tempfile::tempdir().unwrap();
     let testbed = Testbed::start(folder.path()).await;
     let eid = parties::default_eid(&testbed.pki).unwrap();
-    let package = cli::demo::own_package("724-99", 1, "Local").unwrap();
+    let package = testbed::subscription::own_package("724-99", 1, "Local").unwrap();
     let iccid = testbed.sm_dp.add_profile(&package, &ProfileOptions::default()).await.unwrap();
     let mut lpa = testbed.lpa(eid);
     assert!(lpa.discover(None, DownloadOptions::default()).await.unwrap().is_empty());

@@ -37,7 +37,7 @@ fn no_two_files_import_each_other() {
 }
 
 #[test]
-fn a_circle_through_a_re_export_is_found() {
+fn a_cycle_through_a_re_export_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("src");
     fs::create_dir(&source).unwrap();

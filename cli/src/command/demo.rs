@@ -7,7 +7,7 @@ use serde::Serialize;
 use world::{Clock, Event, Events, Fault, MemoryEvents};
 
 use crate::{
-    demo::{Demonstration, PATIENCE, Story},
+    demo::{Case, Demonstration, PATIENCE},
     m2m::{self, messages::Messages, names::Names},
     output::{Table, print, print_json, timeline_line},
     settings::Settings,
@@ -43,10 +43,10 @@ struct Report<S> {
 }
 
 impl Command {
-    /// Runs the demonstration. The exit status is 0 if all stories ended as expected.
+    /// Runs the demonstration. The exit status is 0 if all cases ended as expected.
     ///
     /// # Errors
-    /// A step outside the stories failed, such as starting a server.
+    /// A step outside the cases failed, such as starting a server.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         let package = self.profile.as_deref().map(crate::files::read).transpose()?;
         let scratch = Scratch::new(settings, self.keep)?;
@@ -74,7 +74,7 @@ impl Command {
             played
         };
         let summary = tokio::time::timeout(PATIENCE, play).await.map_err(|_| hangs("two"))??;
-        let success = summary.iter().all(|story| story.as_expected);
+        let success = summary.iter().all(|case| case.as_expected);
         if json {
             print_json(&Report { success, summary, timeline: kept.all() })?;
         } else {
@@ -102,7 +102,7 @@ impl Command {
         };
         let summary =
             tokio::time::timeout(PATIENCE.saturating_mul(2), play).await.map_err(|_| hangs("four"))??;
-        let success = summary.iter().all(|story| story.as_expected);
+        let success = summary.iter().all(|case| case.as_expected);
         if json {
             print_json(&Report { success, summary, timeline: kept.all() })?;
         } else {
@@ -120,9 +120,9 @@ fn hangs(minutes: &str) -> Fault {
     )
 }
 
-fn m2m_table(summary: &[m2m::Story]) -> Table {
+fn m2m_table(summary: &[m2m::Case]) -> Table {
     let mut table = Table::new(&[
-        "story",
+        "case",
         "device",
         "registered on",
         "SM-SR",
@@ -131,24 +131,24 @@ fn m2m_table(summary: &[m2m::Story]) -> Table {
         "seconds",
         "ending",
     ]);
-    for (number, story) in (1..).zip(summary) {
-        let air = story.over_the_air;
-        let (_, network) = story.registered.split_once(" on ").unwrap_or(("", "nothing"));
+    for (number, case) in (1..).zip(summary) {
+        let air = case.over_the_air;
+        let (_, network) = case.registered.split_once(" on ").unwrap_or(("", "nothing"));
         table.row([
             number.to_string(),
-            story.device.clone(),
+            case.device.clone(),
             network.to_owned(),
-            story.sm_sr.clone(),
+            case.sm_sr.clone(),
             format!("{}/{}", air.messages_to_card, air.messages_from_card),
             air.https_octets.to_string(),
-            format!("{:.2}", story.seconds),
-            story.ending.clone(),
+            format!("{:.2}", case.seconds),
+            case.ending.clone(),
         ]);
     }
     table
 }
 
-fn table(summary: &[Story]) -> Table {
+fn table(summary: &[Case]) -> Table {
     let mut table = Table::new(&[
         "device",
         "IMSI before",
@@ -161,19 +161,19 @@ fn table(summary: &[Story]) -> Table {
         "APDU bytes",
         "ending",
     ]);
-    for story in summary {
+    for case in summary {
         let imsi = |imsi: &Option<rsp::ids::Imsi>| imsi.map(|imsi| imsi.to_string()).unwrap_or_default();
         table.row([
-            story.device.clone(),
-            imsi(&story.imsi_before),
-            story.network_before.clone(),
-            imsi(&story.imsi_after),
-            story.network_after.clone(),
-            format!("{:.2}", story.seconds),
-            story.http_bytes.to_string(),
-            story.apdus.to_string(),
-            story.card_bytes.to_string(),
-            story.ending.clone(),
+            case.device.clone(),
+            imsi(&case.imsi_before),
+            case.network_before.clone(),
+            imsi(&case.imsi_after),
+            case.network_after.clone(),
+            format!("{:.2}", case.seconds),
+            case.http_bytes.to_string(),
+            case.apdus.to_string(),
+            case.card_bytes.to_string(),
+            case.ending.clone(),
         ]);
     }
     table

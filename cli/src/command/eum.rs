@@ -11,9 +11,12 @@ use rsp::{
 use world::{Fault, PhoneNumber};
 
 use crate::{
-    eum::{self, Registrar},
+    eum,
     hidden_value::HiddenValue,
-    m2m::factory::{self, FirstProfile},
+    m2m::{
+        factory::{self, FirstProfile},
+        sm_dp::SoapPeer,
+    },
     output::{Lines, print, print_json, remark},
     parties::{self, sm_sr_peers::TransportKey},
     settings::Settings,
@@ -111,7 +114,7 @@ impl Register {
         let eis = factory::eis(&pki, self.eid, &first, &id, transport, Namespace::V3, world.now())?;
         let iccid = eis.profile_info.first().map(|profile| profile.iccid);
         let events = Arc::new(Lines::new(world.now(), json));
-        let sm_sr = Registrar { id, authority: self.at };
+        let sm_sr = SoapPeer { id, authority: self.at };
         eum::register(&pki, &sm_sr, eis, &world, events).await?;
         match json {
             true => print_json(&serde_json::json!({ "eid": self.eid, "iccid": iccid, "smSr": sm_sr.id })),

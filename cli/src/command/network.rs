@@ -7,6 +7,7 @@ use net::FileMemory;
 use network::{Network, Networks, NetworksService, SubscriberServer, smsc::Account};
 use rsp::ids::{Imsi, Plmn};
 use serde::Deserialize;
+use testbed::subscription::Subscription;
 use world::{Fault, Link, World};
 
 use super::smsc::SmscArguments;
@@ -16,7 +17,6 @@ use crate::{
     output::remark,
     parties::{self, Running},
     settings::Settings,
-    subscription::Subscription,
 };
 
 /// Mobile networks and their SMSC, for `landfall device --network` on this host or another

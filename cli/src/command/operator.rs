@@ -15,8 +15,6 @@ use rsp::{
 use serde::Serialize;
 use world::{Clock, Fault, NullEvents};
 
-use testbed::operator::Operator;
-
 use crate::{
     listener::listener,
     output::{print, print_json, remark},
@@ -115,10 +113,7 @@ impl Command {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load(&settings.pki)?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let (tls, oid) = parties::operator_tls(&pki, &self.name, Arc::clone(&clock))?;
-        let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
-        let link = client.link(&parties::reachable(settings), Some(tls))?;
-        let operator = Operator::new(link, oid, world, Arc::new(NullEvents));
+        let operator = parties::operator(settings, &pki, &self.name, &world, Arc::new(NullEvents))?;
         match function {
             // Handled above.
             Function::M2m(_) => {}

@@ -20,7 +20,6 @@ use serde::Serialize;
 use world::Fault;
 
 use crate::{
-    demo,
     output::{print, print_json},
     settings::Settings,
 };
@@ -122,7 +121,7 @@ impl Command {
                 return make::Build { description, package: file, metadata, server }.run(json);
             }
             Self::New { file, description: None, home, number, name } => {
-                crate::files::write(&file, demo::own_package(&home, number.into(), &name)?)?;
+                crate::files::write(&file, testbed::subscription::own_package(&home, number.into(), &name)?)?;
                 make::print_summary(&package(&file)?, json)?;
             }
         }

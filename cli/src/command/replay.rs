@@ -19,7 +19,7 @@ pub struct Command {
     /// JSON report, written by `landfall run --report FOLDER`
     report: PathBuf,
     /// Scenario file or built-in scenario [default: found by its name beside the report, in the
-    /// current folder, or among the built-in ones]
+    /// current folder, or among the built-in scenarios]
     scenario: Option<PathBuf>,
 }
 

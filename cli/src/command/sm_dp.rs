@@ -16,7 +16,7 @@ use crate::{
     json_view::readable,
     m2m::sm_dp as m2m,
     output::{Lines, Table, print, print_json, remark},
-    parties::{self, Running, SmDpSetup},
+    parties::{self, Running},
     peers::{self, Operators},
     preset::Preset,
     settings::Settings,
@@ -83,9 +83,8 @@ impl Command {
 /// Opens the SM-DP+ on its records, without serving.
 fn in_stock(settings: &Settings, json: bool) -> Result<sm_dp::SmDpPlus, Fault> {
     let (world, _) = parties::os_world()?;
-    let (pki, addresses) = parties::pki_and_addresses(settings)?;
-    let events = Arc::new(Lines::new(world.now(), json));
-    parties::sm_dp(&SmDpSetup { pki: &pki, addresses, data_dir: &settings.data_dir, world: &world, events })
+    let pki = crate::pki::load_or_init(settings)?;
+    parties::sm_dp(settings, &pki, &world, Arc::new(Lines::new(world.now(), json)))
 }
 
 impl Serve {
@@ -100,12 +99,10 @@ impl Serve {
         let listener = parties::listen_at(&mut settings.sm_dp).await?;
         let admin = parties::listen_for_admin(settings).await?;
         let settings = &*settings;
-        let (pki, addresses) = parties::pki_and_addresses(settings)?;
+        let pki = crate::pki::load_or_init(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
-        let data_dir = &settings.data_dir;
-        let setup = SmDpSetup { pki: &pki, addresses, data_dir, world: &world, events: Arc::clone(&events) };
-        let records = active_faults.records("sm-dp", parties::sm_dp_records(data_dir)?);
-        let sm_dp = parties::sm_dp_on(&setup, Arc::clone(&records))?;
+        let records = active_faults.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
+        let sm_dp = parties::sm_dp_on(settings, &pki, &world, Arc::clone(&events), Arc::clone(&records))?;
         for file in &self.profiles {
             let ensured = sm_dp.ensure_profile(&NewProfile::of(files::read(file)?)).await?;
             remark(&format!("{}: {ensured}", file.display()));
@@ -120,10 +117,7 @@ impl Serve {
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock))?;
         let (sm_dp, _delivery) =
             peers::connect(sm_dp, &self.operators, &pki, settings, &clock, active_faults).await?;
-        let admin = match admin {
-            Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
-            None => None,
-        };
+        let admin = admin.map(|listener| Running::serve(listener, None, sm_dp.admin())).transpose()?;
         let (link, _m2m) = match self.m2m_peers.any() {
             true => {
                 let (m2m, delivery) = m2m::start(m2m::Setup {
@@ -133,7 +127,7 @@ impl Serve {
                     records,
                     world: &world,
                     events,
-                    client: m2m::client(settings),
+                    client: parties::client(&settings.sm_dp_names, &settings.sm_dp),
                     messages: None,
                     active_faults,
                 })?;

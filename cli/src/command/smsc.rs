@@ -1,6 +1,6 @@
 //! SMSC of `landfall network` and `landfall up`: command-line options, start and stop.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use clap::Args;
 use net::{
@@ -9,10 +9,15 @@ use net::{
 };
 use network::{Networks, Smsc, SmscSettings, smsc::Account};
 use rsp::ids::Imsi;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle};
 use world::{Fault, PhoneNumber, World};
 
-use crate::{faults::ActiveFaults, hidden_value::HiddenValue, parties, settings::Settings};
+use crate::{
+    faults::ActiveFaults,
+    hidden_value::HiddenValue,
+    parties::{self, Running},
+    settings::Settings,
+};
 
 /// SMSC options: subscriber numbers and SMPP accounts.
 #[derive(Debug, Args)]
@@ -57,7 +62,7 @@ pub struct RunningSmsc {
     number: PhoneNumber,
     numbers: Vec<(Imsi, PhoneNumber)>,
     task: JoinHandle<()>,
-    writers: Option<SmppListener>,
+    clients: Option<Running>,
 }
 
 impl SmscArguments {
@@ -84,14 +89,12 @@ impl SmscArguments {
         let memory = FileMemory::open(settings.data_dir.join("networks").join("short-messages"))?;
         let smsc = Smsc::open(centre, Arc::clone(networks), memory, world.clone())?;
         active_faults.messages(&smsc);
-        let writers = match &self.smpp {
-            Some(address) => {
-                Some(SmppListener::start(net::listen(address).await?, Arc::clone(&smsc), world)?)
-            }
+        let clients = match &self.smpp {
+            Some(address) => Some(serve_clients(net::listen(address).await?, Arc::clone(&smsc), world)?),
             None => None,
         };
         let number = smsc.number().clone();
-        Ok(RunningSmsc { number, numbers: self.msisdns.clone(), task: tokio::spawn(smsc.run()), writers })
+        Ok(RunningSmsc { number, numbers: self.msisdns.clone(), task: tokio::spawn(smsc.run()), clients })
     }
 }
 
@@ -100,16 +103,16 @@ impl RunningSmsc {
     pub fn messages(&self) -> Vec<String> {
         let numbers =
             self.numbers.iter().map(|(imsi, number)| format!("subscriber {imsi} has the number {number}"));
-        let addresses = self.writers.iter();
+        let address = self.clients.iter();
         let addresses =
-            addresses.map(|listener| format!("SMSC {} at {} (SMPP 3.4)", self.number, listener.address));
+            address.map(|clients| format!("SMSC {} at {} (SMPP 3.4)", self.number, clients.address));
         numbers.chain(addresses).collect()
     }
 
     /// Unbinds all SMPP clients and stops the SMSC.
     pub async fn stop(mut self) {
-        if let Some(writers) = self.writers.take() {
-            writers.stop().await;
+        if let Some(clients) = self.clients.take() {
+            clients.stop().await;
         }
     }
 }
@@ -120,42 +123,12 @@ impl Drop for RunningSmsc {
     }
 }
 
-/// SMPP listener of an SMSC.
-struct SmppListener {
-    /// Local address of the listener.
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
-
-impl SmppListener {
-    /// Starts the SMPP server for the accounts of this SMSC.
-    ///
-    /// # Errors
-    /// The local address of the listener cannot be determined.
-    fn start(listener: TcpListener, smsc: Arc<Smsc>, world: &World) -> Result<Self, Fault> {
-        let address = parties::local_address(&listener)?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let settings = CentreSettings::new("landfall", Arc::clone(&world.clock));
-        let task = tokio::spawn(serve_smsc(listener, smsc, settings, async {
-            // The listener stops when the sender is dropped.
-            let _ = stopped.await;
-        }));
-        Ok(Self { address, stop: Some(stop), task })
-    }
-
-    /// Unbinds all SMPP clients and waits for the listener to stop.
-    async fn stop(mut self) {
-        drop(self.stop.take());
-        // The task ends with its last session; if it was aborted there is nothing to wait for.
-        let _ = (&mut self.task).await;
-    }
-}
-
-impl Drop for SmppListener {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// Serves SMPP clients with the accounts of this SMSC.
+fn serve_clients(listener: TcpListener, smsc: Arc<Smsc>, world: &World) -> Result<Running, Fault> {
+    let settings = CentreSettings::new("landfall", Arc::clone(&world.clock));
+    Running::start(parties::local_address(&listener)?, |stopped| {
+        Ok(serve_smsc(listener, smsc, settings, stopped))
+    })
 }
 
 /// Assigns an MSISDN to a subscriber.

@@ -9,14 +9,13 @@ use rsp::sgp22::es2plus::{ConfirmOrder, ConfirmOrderRequest};
 use sm_dp::{ProfileState, admin::preset::NewProfile, records::ProfileRecord as Profile};
 use world::{Clock, Events, Fault, NullEvents};
 
-use super::smsc::SmscArguments;
-use testbed::operator::Operator;
+use testbed::subscription::own_package;
 
+use super::smsc::SmscArguments;
 use crate::{
-    demo,
     faults::{ActiveFaults, CardMemory, FaultOptions, FaultPoints},
     output::{Lines, print},
-    parties::{self, Running, SmDpSetup},
+    parties::{self, Running},
     peers::{self, Operators},
     preset::Preset,
     settings::Settings,
@@ -70,7 +69,7 @@ impl Command {
     ) -> Result<(), Fault> {
         let package = match &self.profile {
             Some(file) => crate::files::read(file)?,
-            None => demo::own_package("724-99", 1, "Local Brasil")?,
+            None => own_package("724-99", 1, "Local Brasil")?,
         };
         let preset = self.preset.as_deref().map(Preset::read).transpose()?;
         let (world, clock) = parties::os_world()?;
@@ -82,17 +81,10 @@ impl Command {
             if self.no_card { None } else { Some(parties::listen_at(&mut settings.euicc).await?) };
         let admin_listener = parties::listen_for_admin(settings).await?;
         let settings = &*settings;
-        let (pki, addresses) = parties::pki_and_addresses(settings)?;
+        let pki = crate::pki::load_or_init(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
-        let setup = SmDpSetup {
-            pki: &pki,
-            addresses,
-            data_dir: &settings.data_dir,
-            world: &world,
-            events: Arc::clone(&events),
-        };
         let records = active_faults.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
-        let sm_dp = parties::sm_dp_on(&setup, records)?;
+        let sm_dp = parties::sm_dp_on(settings, &pki, &world, Arc::clone(&events), records)?;
         // The preset is applied before the listeners accept requests, so that clients find its
         // data.
         let mut begun_with = Vec::new();
@@ -116,19 +108,15 @@ impl Command {
         let radio_link = super::network::radio_link(networks, active_faults);
         let network_running = Running::serve(network_listener, None, radio_link)?;
 
-        let admin_running = match admin_listener {
-            Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
-            None => None,
-        };
+        let admin_running =
+            admin_listener.map(|listener| Running::serve(listener, None, sm_dp.admin())).transpose()?;
 
         let iccid = subscription.iccid;
         let in_stock = NewProfile::of(package);
         let mut profile = sm_dp.ensure_profile(&in_stock).await?.into_inner();
         if profile.state == ProfileState::Available {
-            let (tls, oid) = parties::operator_tls(&pki, "Landfall Test Operator", Arc::clone(&clock))?;
-            let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
-            let link = client.link(&parties::reachable(settings), Some(tls))?;
-            let operator = Operator::new(link, oid, world.clone(), Arc::new(NullEvents));
+            let operator =
+                parties::operator(settings, &pki, parties::OPERATOR, &world, Arc::new(NullEvents))?;
             operator.download_order(None, Some(iccid), None).await?;
             let confirmation_code = self.confirmation_code.clone();
             let request = ConfirmOrderRequest { confirmation_code, ..operator.confirmation(iccid) };

@@ -139,12 +139,12 @@ impl ServerSocket {
         let process = self.listen().map_err(|fault| no(fault.to_string()))?;
         let link = over.to(self, process).map_err(|fault| no(fault.to_string()))?;
         now.set(server.clock.now());
-        let (tell, progress) = mpsc::channel();
-        *asking.lock().unwrap_or_else(PoisonError::into_inner) = Some(tell.clone());
+        let (sender, progress) = mpsc::channel();
+        *asking.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
         let sent = request.clone();
         real.spawn(async move {
             // The receiver may have been dropped; the result is then not needed.
-            let _ = tell.send(RequestProgress::Ended(world::send(&link, sent).await));
+            let _ = sender.send(RequestProgress::Ended(world::send(&link, sent).await));
         });
         let (arrived, answers) = match progress.recv() {
             Ok(RequestProgress::IncomingDelivery(arrived, answers)) => (arrived, answers),

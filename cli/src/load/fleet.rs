@@ -25,7 +25,8 @@ use world::{Atr, CardInterface, CardInterfaceFault, Fault, Link, RamMemory, Worl
 use super::{Figures, Progress, RetryPolicy, link::measured};
 use crate::parties;
 
-/// Serial number of the first card. Other commands use much lower ones.
+/// Serial number of the first card. Other commands use much lower serial numbers, so that their
+/// cards differ from those of the load test.
 const FIRST_SERIAL: u64 = 1_000_001;
 /// Attempts per download. A server may lose a session under load, which requires a new download.
 const DOWNLOAD_TRIES: u32 = 5;

@@ -11,10 +11,7 @@ use world::{Fault, Link, NullEvents, World};
 use super::{Ending, Figures, Progress, RetryPolicy, link::measured};
 use testbed::operator::Operator;
 
-use crate::{
-    admin::{Admin, Profile},
-    demo,
-};
+use crate::admin::{Admin, Profile};
 
 /// Profile type of the load test.
 const PROFILE_TYPE: &str = "landfall-load";
@@ -108,7 +105,7 @@ impl OrderClient {
             let (admin, progress) = (self.admin.clone(), Arc::clone(&progress));
             async move {
                 let number = first.saturating_add(u64::try_from(offset).unwrap_or(u64::MAX));
-                let package = demo::own_package(HOME, number, "Landfall Load")?;
+                let package = testbed::subscription::own_package(HOME, number, "Landfall Load")?;
                 let added = admin.add(&package, PROFILE_TYPE).await;
                 progress.step(added.is_ok());
                 added
@@ -130,7 +127,8 @@ impl OrderClient {
 /// Returns the first number from which no ICCID of the generated series is in use, for any profile
 /// type.
 fn first_free(stock: &[Profile]) -> Result<u64, Fault> {
-    let numbers = stock.iter().filter_map(|profile| demo::own_number(HOME, profile.iccid).transpose());
+    let numbers =
+        stock.iter().filter_map(|profile| testbed::subscription::own_number(HOME, profile.iccid).transpose());
     let highest = numbers.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or(0);
     Ok(highest.saturating_add(1))
 }
@@ -221,7 +219,7 @@ mod tests {
         let (mut stock, ..) = well();
         assert_eq!(first_free(&stock).unwrap(), 1, "these ICCIDs belong to another series");
         for (number, kind) in [(7, PROFILE_TYPE), (9, "another type"), (8, PROFILE_TYPE)] {
-            let iccid = demo::own_iccid(HOME, number).unwrap();
+            let iccid = testbed::subscription::own_iccid(HOME, number).unwrap();
             stock.push(Profile { iccid, profile_type: kind.to_owned(), ..stock[0].clone() });
         }
         assert_eq!(first_free(&stock).unwrap(), 10);
@@ -234,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_wrong_order_is_found() {
+    fn every_kind_of_incorrect_order_is_reported() {
         type Spoil = fn(&mut Vec<Profile>, &mut Vec<Ending>);
         let cases: [(Spoil, &str); 6] = [
             (|stock, _| drop(stock.remove(0)), "unknown to the SM-DP+"),

@@ -1,5 +1,5 @@
 //! The parties of the M2M demonstration, each with its own sockets on the loopback: operator, EUM,
-//! SM-DP, two SM-SRs, an SMSC and networks. The stories create the devices.
+//! SM-DP, two SM-SRs, an SMSC and networks. The cases create the devices.
 
 use std::{
     net::SocketAddr,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use ::sm_dp::{ProfileOptions, SmDp, SmDpPlus};
-use ::sm_sr::{es5::Es5Config, records::PeerRole};
+use ::sm_sr::es5::Es5Config;
 use certs::Pki;
 use device::{AlwaysOnHandle, AlwaysOnSettings, EventSource, Modem, Online, Slot};
 use euicc_sim::Card;
@@ -17,13 +17,14 @@ use net::{
     Client, FileMemory, SqliteRecords, TcpDial,
     smpp::{CentreSettings, EsmeSettings, serve_smsc},
 };
-use network::{
-    EmmCause, Network, Networks, NetworksService, Policy, RemoteNetworks, Smsc, SmscSettings,
-    SubscriberServer, smsc::Account,
-};
+use network::{Network, Networks, Policy, Smsc, SmscSettings, smsc::Account};
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid, Plmn},
     sgp02::{Function, Namespace, common::SubscriptionAddress, es1},
+};
+use testbed::{
+    m2m::assembly::{Party, register_all},
+    subscription::{Subscription, own_package},
 };
 use tokio::{sync::mpsc::Receiver, task::JoinHandle};
 use world::{Clock, Event, Events, Fault, MemoryRecords, PhoneNumber, World};
@@ -33,34 +34,26 @@ use super::{
     messages::Messages,
     names::Names,
     observer::{EventObserver, Observations},
-    operator::{Heard, Operator, SOAP_PATH, blank, peer},
+    operator::{Operator, ReceivedNotification, SOAP_PATH, blank},
     sm_dp, sm_sr,
 };
 use crate::{
-    demo::own_package,
     faults::ActiveFaults,
-    output::{STORY, remark},
-    parties::{self, Running, SmDpSetup},
+    output::{DEMONSTRATION, remark},
+    parties::{
+        self, Running,
+        demo_networks::{BOOTSTRAP, DemoNetworks, LOCAL, plmn},
+    },
     peers::{Delivery, TlsPeers},
     settings::Settings,
-    subscription::Subscription,
 };
-
-/// Home network of the bootstrap profiles, in the United Kingdom.
-pub(super) const BOOTSTRAP: &str = "234-99";
-/// Network in Brazil on which the devices roam.
-pub(super) const VISITED: &str = "724-97";
-/// Network of the local operator.
-pub(super) const LOCAL: &str = "724-99";
-/// Network of a local operator that refuses its new subscriber.
-pub(super) const REFUSING: &str = "724-98";
 
 /// Numbers of the SM-SRs, to which cards send short messages.
 const SM_SR_NUMBERS: [&str; 2] = ["+447700900001", "+447700900002"];
 const SM_SR_NAMES: [&str; 2] = ["SM-SR 1", "SM-SR 2"];
 const SMSC_NUMBER: &str = "+447700900000";
 
-/// Validity period of the operator's requests: longer than any step of the stories.
+/// Validity period of the operator's requests: longer than any step of the cases.
 pub(super) const VALIDITY: Duration = Duration::from_secs(90);
 
 /// All parties of the M2M demonstration.
@@ -70,23 +63,22 @@ pub struct Demonstration {
     pub(super) events: Arc<dyn Events>,
     pub(super) observations: Observations,
     pub(super) pki: Pki,
-    pub(super) networks: Arc<Networks>,
+    pub(super) networks: DemoNetworks,
     pub(super) stock: SmDpPlus,
     pub(super) sm_dp: SmDp,
     pub(super) sm_dp_id: Oid,
     pub(super) sm_srs: Vec<sm_sr::RunningSmSr>,
     pub(super) operator: Operator,
-    pub(super) notifications: Receiver<Heard>,
+    pub(super) notifications: Receiver<ReceivedNotification>,
     eum: Operator,
     folder: PathBuf,
-    networks_address: SocketAddr,
     /// Servers, stopped in [`Demonstration::close`].
     running: Vec<Running>,
     tasks: Vec<JoinHandle<()>>,
     _deliveries: Vec<Delivery>,
 }
 
-/// A running device of a story.
+/// A running device of a case.
 pub(super) struct DemoDevice {
     pub(super) name: String,
     pub(super) eid: Eid,
@@ -119,12 +111,13 @@ impl Demonstration {
         let mut tasks = Vec::new();
         let mut deliveries = Vec::new();
 
-        let networks = Arc::new(Networks::new(world.clone()));
-        let service = world::link_from(NetworksService::new(Arc::clone(&networks)));
-        let on_the_air = Running::serve(net::listen(ANY).await?, None, service)?;
-        let networks_address = on_the_air.address;
-        running.push(on_the_air);
-        let start_smsc = start_smsc(&networks, folder, &world, &clock, &mut tasks).await?;
+        let networks = DemoNetworks::start(folder, &world).await?;
+        networks.add_home(
+            // Accepts its own subscribers only.
+            Network::new(plmn(LOCAL)?, "Local Brasil", "BR").with_policy(Policy::with_partners([])),
+        )?;
+        networks.add_refusing()?;
+        let smsc_address = start_smsc(&networks.networks, folder, &world, &clock, &mut tasks).await?;
 
         let mut sm_srs = Vec::new();
         for (number, (name, own)) in (1..).zip(SM_SR_NAMES.into_iter().zip(SM_SR_NUMBERS)) {
@@ -138,7 +131,7 @@ impl Demonstration {
                 cards_address: None,
                 number: telephone(own)?,
                 smsc: Some(EsmeSettings {
-                    address: start_smsc.to_string(),
+                    address: smsc_address.to_string(),
                     system_id: format!("smsr{number}"),
                     password: "landfall".to_owned(),
                     system_type: String::new(),
@@ -158,13 +151,13 @@ impl Demonstration {
 
         let listener = net::listen(ANY).await?;
         let address = parties::local_address(&listener)?.to_string();
-        let stock = parties::sm_dp(&SmDpSetup {
-            pki: &pki,
-            addresses: parties::addresses(&[], &address),
-            data_dir: folder,
-            world: &world,
-            events: Arc::clone(&events),
-        })?;
+        let settings = Settings {
+            sm_dp: address.clone(),
+            sm_dp_names: Vec::new(),
+            data_dir: folder.to_owned(),
+            ..settings.clone()
+        };
+        let stock = parties::sm_dp(&settings, &pki, &world, Arc::clone(&events))?;
         let (sm_dp, delivery) = sm_dp::start(sm_dp::Setup {
             pki: &pki,
             authority: &address,
@@ -198,38 +191,19 @@ impl Demonstration {
         let peers = TlsPeers::new(Client::default(), client_tls).recording(messages.clone());
         let woken = peers.woken();
         let operator = operator.with_peers(Arc::new(peers)).with_remarks(remark);
-        let asks = operator.clone();
+        let caller = operator.clone();
         deliveries.push(Delivery::drive("the SM-DP and SM-SRs", woken, Arc::clone(&clock), move || {
-            let operator = asks.clone();
+            let operator = caller.clone();
             Box::pin(async move { operator.due().await })
         }));
         running.push(Running::serve(listener, Some(server_tls), operator.link())?);
 
-        let eum_tls = pki
-            .m2m_eum(&hosts)
-            .map_err(|e| crate::pki::missing_certificate(e, "the EUM has no certificate"))?;
-        let eum_client = net::ClientTls::new(
-            &parties::tls_roots(&pki),
-            Some(&parties::identity(&eum_tls)),
-            Arc::clone(&clock),
-        )?;
-        let eum_id = factory::eum_oid(&pki)?;
-        let (eum, _) = Operator::new(
-            eum_id.clone(),
-            "Landfall EUM",
-            "EUM",
-            format!("https://localhost{SOAP_PATH}"),
-            Arc::new(MemoryRecords::default()),
-            world.clone(),
-            Arc::clone(&events),
-        );
-        let peers = TlsPeers::new(Client::default(), eum_client).recording(messages);
-        let eum = eum.with_peers(Arc::new(peers)).with_remarks(remark);
+        let eum = crate::eum::create(&pki, &world, Arc::clone(&events), messages)?;
 
         let names = &observer.names;
         names.call(&sm_dp_id, "SM-DP");
         names.call(&id, "operator");
-        names.call(&eum_id, "EUM");
+        names.call(eum.id(), "EUM");
         for ((sm_sr, name), number) in sm_srs.iter().zip(SM_SR_NAMES).zip(SM_SR_NUMBERS) {
             names.call(&sm_sr.id, name);
             names.call(&number, name);
@@ -239,20 +213,17 @@ impl Demonstration {
             names.call(&Aid::isd_p(number), format!("ISD-P {number:X}"));
         }
         // All parties are registered with each other.
-        operator.knows(peer(sm_dp_id.clone(), &address));
-        sm_dp.register_operator(&peer(id.clone(), &authority)).await?;
-        for sm_sr in &sm_srs {
-            let there = sm_sr.address.clone();
-            sm_sr.knows_eum(&eum_id, None).await?;
-            sm_sr.knows(&sm_dp_id, "SM-DP", PeerRole::SmDp, Some(&address)).await?;
-            sm_sr.knows(&id, "operator", PeerRole::Operator, Some(&authority)).await?;
-            for other in sm_srs.iter().filter(|other| other.id != sm_sr.id) {
-                sm_sr.knows(&other.id, "SM-SR", PeerRole::SmSr, Some(&other.address)).await?;
-            }
-            sm_dp.register_sm_sr(&peer(sm_sr.id.clone(), &there)).await?;
-            operator.knows(peer(sm_sr.id.clone(), &there));
-            eum.knows(peer(sm_sr.id.clone(), &there));
+        let sm_dp_party = Party::new(&sm_dp_id, "SM-DP", address);
+        let sm_sr_parties: Vec<_> =
+            sm_srs.iter().map(|sm_sr| (&sm_sr.server, sm_sr.party("SM-SR"))).collect();
+        let operator_party = Party::new(&id, "operator", authority);
+        operator.knows(sm_dp_party.peer(Namespace::V3));
+        for (_, sm_sr) in &sm_sr_parties {
+            operator.knows(sm_sr.peer(Namespace::V3));
+            eum.knows(sm_sr.peer(Namespace::V3));
         }
+        register_all((&sm_dp, &sm_dp_party), &sm_sr_parties, &operator_party, eum.id(), Namespace::V3)
+            .await?;
         Ok(Self {
             world,
             observer,
@@ -268,7 +239,6 @@ impl Demonstration {
             notifications,
             eum,
             folder: folder.to_path_buf(),
-            networks_address,
             running,
             tasks,
             _deliveries: deliveries,
@@ -283,32 +253,10 @@ impl Demonstration {
         for running in self.running {
             running.stop().await;
         }
+        self.networks.stop().await;
         // The SMSC runs until the end of the program, because its clients would report a
         // lost connection.
         drop(self.tasks);
-    }
-
-    /// Creates the networks of the stories.
-    pub(super) fn set_up_networks(&self) -> Result<(), Fault> {
-        let bootstrap = plmn(BOOTSTRAP)?;
-        let networks = [
-            Network::new(plmn(VISITED)?, "Visited Brasil", "BR")
-                .with_policy(Policy::with_partners([bootstrap])),
-            Network::new(bootstrap, "Bootstrap UK", "GB"),
-            // Accepts its own subscribers only.
-            Network::new(plmn(LOCAL)?, "Local Brasil", "BR").with_policy(Policy::with_partners([])),
-            Network::new(plmn(REFUSING)?, "Norte Brasil", "BR")
-                .with_policy(Policy::refusing_everybody(EmmCause::PLMN_NOT_ALLOWED)),
-        ];
-        for network in networks {
-            self.networks.put(network);
-        }
-        for home in [BOOTSTRAP, LOCAL, REFUSING] {
-            let home = plmn(home)?;
-            let memory = FileMemory::open(self.folder.join("networks").join(format!("{home}.subscribers")))?;
-            self.networks.put_home(Arc::new(SubscriberServer::open(home, memory, self.world.clone())?));
-        }
-        Ok(())
     }
 
     /// Adds a subscriber with an MSISDN to its home network. Returns the package of its
@@ -321,11 +269,7 @@ impl Demonstration {
         msisdn: &PhoneNumber,
     ) -> Result<Vec<u8>, Fault> {
         let package = own_package(home, number, name)?;
-        let subscription = Subscription::of(&package)?;
-        let server = self.networks.home_of(subscription.imsi).ok_or_else(|| {
-            Fault::new("cannot set up the networks", "a subscriber has no home network", "report this")
-        })?;
-        server.provision(subscription.imsi, subscription.subscriber.with_msisdn(msisdn.clone()))?;
+        self.networks.provision(&Subscription::of(&package)?, Some(msisdn))?;
         Ok(package)
     }
 
@@ -356,7 +300,7 @@ impl Demonstration {
         self.events.emit(made.with_note(format!("EID {eid}, IMSI {imsi}")));
         self.observer.names.call(&eid, &name);
         let sm_sr = self.sm_srs.first().ok_or_else(no_sm_sr)?;
-        let mut description = factory::card(&self.pki, eid, &first, &sm_sr.card_side)?;
+        let mut description = factory::card(&self.pki, eid, &first.package, &sm_sr.card_side)?;
         if let Some(m2m) = description.m2m.as_mut() {
             m2m.toolkit = factory::impatient();
         }
@@ -369,8 +313,7 @@ impl Demonstration {
         let memory = FileMemory::open(self.folder.join("cards").join(format!("{eid}.card")))?;
         let card = Slot::new(Card::open(description, memory, self.world.clone())?);
         let events = EventSource::new(name.clone(), Arc::clone(&self.world.clock), Arc::clone(&self.events));
-        let radio = Client::default().link(&self.networks_address.to_string(), None)?;
-        let modem = Modem::new(card, RemoteNetworks::new(radio), events.clone());
+        let modem = Modem::new(card, self.networks.radio()?, events.clone());
         let settings =
             AlwaysOnSettings { search_pause: Duration::from_secs(1), ..AlwaysOnSettings::default() };
         let mut online = Online::new(modem, TcpDial::default(), settings, events);
@@ -386,7 +329,7 @@ impl Demonstration {
     }
 
     pub(super) fn print(&self, what: impl Into<String>) {
-        self.events.emit(Event::new(self.world.now(), STORY, what.into()));
+        self.events.emit(Event::new(self.world.now(), DEMONSTRATION, what.into()));
     }
 }
 
@@ -453,11 +396,6 @@ pub(super) fn done<F: Function>(base: &rsp::sgp02::BaseResponse) -> Result<(), F
             "see the failed step in the timeline above",
         )),
     }
-}
-
-pub(super) fn plmn(text: &str) -> Result<Plmn, Fault> {
-    text.parse()
-        .map_err(|e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot set up the networks", "report this"))
 }
 
 pub(super) fn telephone(text: &str) -> Result<PhoneNumber, Fault> {

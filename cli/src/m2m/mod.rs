@@ -1,5 +1,6 @@
 //! Set-up of the SGP.02 parties for the commands and the demonstration.
 
+mod cases;
 mod demonstration;
 pub mod eis;
 pub mod messages;
@@ -7,11 +8,10 @@ pub mod names;
 mod observer;
 pub mod sm_dp;
 pub mod sm_sr;
-mod story;
 mod timeline;
 
+pub use cases::Case;
 pub use demonstration::Demonstration;
 pub use observer::OverTheAir;
-pub use story::Story;
 pub use testbed::m2m::{factory, operator};
 pub use timeline::Timeline;

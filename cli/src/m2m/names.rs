@@ -7,7 +7,7 @@ use std::{
 
 use world::{Event, Events};
 
-/// Map from identifiers to names. Clones share it.
+/// Map from identifiers to names. Clones share the map.
 #[derive(Clone, Debug, Default)]
 pub struct Names(Arc<Mutex<BTreeMap<String, String>>>);
 

@@ -89,8 +89,8 @@ impl Observations {
                 air.messages_from_card = air.messages_from_card.saturating_add(1);
                 observations.has_answered = true;
             }
-            // The SM-SR reports this twice, when it is sent and when it is answered;
-            // only the latter counts.
+            // The SM-SR reports this function twice: when it sends the request, and when it receives
+            // the response. Only the response is counted.
             ("ES5", "HandleNotificationConfirmation") if event.bytes_sent == 0 => {
                 observations.confirmed = observations.confirmed.saturating_add(1);
             }

@@ -11,10 +11,8 @@ use rsp::{
     ids::{Iccid, Oid},
     sgp02::common::SubscriptionAddress,
 };
-use sm_dp::{
-    SmDp,
-    m2m::{Config, Credentials},
-};
+use sm_dp::SmDp;
+use testbed::m2m::assembly::{SmDpSetup, operator_credential};
 use world::{Clock, Events, Fault, Link, Records, World, link_from};
 
 use super::{
@@ -23,7 +21,7 @@ use super::{
 };
 use crate::{
     faults::ActiveFaults,
-    parties::{self, identity, tls_roots},
+    parties::{identity, tls_roots},
     peers::{Delivery, TlsPeers},
 };
 
@@ -118,22 +116,11 @@ pub struct Setup<'a> {
 /// A certificate is missing, or the records cannot be opened.
 pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
     let Setup { pki, authority, names, records, world, events, client, messages, active_faults } = setup;
-    let own = pki.m2m_server(Owner::SmDp, NAME_IN_PKI, names).map_err(|e| {
-        Fault::caused_by(
-            e,
-            "the SM-DP has no certificates for M2M",
-            "use a PKI with the key of the CI, such as that of `landfall certs init`",
-        )
-    })?;
-    let anchors = pki.anchors().map_err(|e| crate::pki::missing_certificate(e, "the SM-DP trusts no CI"))?;
-    let config = Config::new(NAME_IN_PKI, own.oid.clone(), format!("https://{authority}{SOAP_PATH}"));
-    let eums = pki.eum(crypto::Curve::P256).into_iter().cloned().collect();
-    let credentials =
-        Credentials::new(own.card.certificate.octets().to_vec(), own.card.key.clone(), anchors, eums);
+    let own = SmDpSetup::new(pki, NAME_IN_PKI, NAME_IN_PKI, authority, names)?;
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
     let peers = TlsPeers::new(client, tls).recording(messages).with_faults(active_faults);
     let woken = peers.woken();
-    let sm_dp = SmDp::new(config, credentials, records, world.clone(), events).with_peers(Arc::new(peers));
+    let sm_dp = own.server(records, world.clone(), events, Arc::new(peers));
     let server = sm_dp.clone();
     let clock: Arc<dyn Clock> = Arc::clone(&world.clock);
     let delivery = Delivery::drive("SM-SRs and operators", woken, clock, move || {
@@ -172,7 +159,7 @@ pub fn combine(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
 /// Returns the OID of the SM-DP.
 ///
 /// # Errors
-/// The PKI cannot derive it.
+/// The PKI cannot derive the OID.
 pub fn oid(pki: &Pki) -> Result<Oid, Fault> {
     pki.m2m_oid(Owner::SmDp, NAME_IN_PKI)
         .map_err(|e| Fault::caused_by(e, "cannot determine the OID of the SM-DP", "check the PKI"))
@@ -189,23 +176,9 @@ pub fn operator_tls(
     names: &[ServerName],
     clock: Arc<dyn Clock>,
 ) -> Result<(ClientTls, net::ServerTls, Oid), Fault> {
-    let credential = pki.m2m_operator(name, names).map_err(|e| {
-        Fault::caused_by(
-            e,
-            format!("there is no certificate for operator {name:?}"),
-            "use a PKI with the key of the CI, such as that of `landfall certs init`",
-        )
-    })?;
-    let oid = credential.certificate.registered_ids().first().cloned().ok_or_else(|| {
-        Fault::new("the operator has no object identifier", "its certificate contains none", "report this")
-    })?;
+    let (credential, oid) = operator_credential(pki, name, names)?;
     let own = identity(&credential);
     let client = ClientTls::new(&tls_roots(pki), Some(&own), Arc::clone(&clock))?;
     let server = net::ServerTls::new(&own, &net::ClientAuth::Optional(tls_roots(pki)), clock)?;
     Ok((client, server, oid))
-}
-
-/// Returns a client that connects to the SM-DP of the settings for all its names.
-pub fn client(settings: &crate::settings::Settings) -> Client {
-    parties::client(&settings.sm_dp_names, &settings.sm_dp)
 }

@@ -3,37 +3,28 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bytes::Bytes;
-use certs::{Pki, ServerName, m2m::Owner};
-use crypto::Secret;
-use http::Request;
+use certs::{Pki, ServerName};
 use net::{
-    Client, ClientAuth, ClientTls, PskKeys, ServerTls,
+    Client, ClientAuth, ClientTls, ServerTls,
     smpp::{Esme, EsmeSettings},
 };
-use rsp::{ids::Oid, ota::trigger::SessionTrigger, sgp02::Namespace};
+use rsp::ids::Oid;
 use sm_sr::{
-    Config, Credentials, SmSr,
-    config::CardAddress,
-    es5::{Engine, Es5Config, HttpsEndpoint, Wake},
-    records::{Key, Peer, PeerRole},
+    SmSr,
+    es5::{Engine, Es5Config},
 };
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, oneshot},
-    task::JoinHandle,
-};
-use world::{BoxFuture, Clock, Events, Fault, LinkFault, PhoneNumber, Records, World, link_from};
+use testbed::m2m::assembly::{CardKeys, Party, SmSrSetup, card_link};
+use tokio::net::TcpListener;
+use world::{Clock, Events, Fault, PhoneNumber, Records, World};
 
-use super::{factory::CardAddresses, messages::Messages, operator::SOAP_PATH};
+pub use testbed::m2m::assembly::CARD_PATH;
+
+use super::{factory::CardAddresses, messages::Messages};
 use crate::{
     faults::ActiveFaults,
     parties::{Running, identity, local_address, tls_roots},
     peers::{Delivery, TlsPeers},
 };
-
-/// URL path of the cards' HTTP requests.
-pub const CARD_PATH: &str = "/es5";
 
 /// Parameters of an SM-SR.
 pub struct Setup<'a> {
@@ -83,46 +74,16 @@ pub struct RunningSmSr {
     /// Address and number for cards.
     pub card_side: CardAddresses,
     soap: Running,
-    cards: Option<CardListener>,
+    cards: Option<Running>,
     /// SMPP client; runs until it is dropped.
     _writer: Option<Arc<Esme>>,
     _delivery: Delivery,
 }
 
 impl RunningSmSr {
-    /// Returns the SM-SR as a peer of other servers.
-    pub fn partner(&self) -> super::sm_dp::SoapPeer {
-        super::sm_dp::SoapPeer { id: self.id.clone(), authority: self.address.clone() }
-    }
-
-    /// Registers a peer at the SM-SR.
-    ///
-    /// # Errors
-    /// The records cannot be written.
-    pub async fn knows(
-        &self,
-        id: &Oid,
-        name: &str,
-        role: PeerRole,
-        authority: Option<&str>,
-    ) -> Result<(), Fault> {
-        let peer = Peer {
-            id: id.clone(),
-            name: name.to_owned(),
-            role,
-            endpoint: authority.map(|authority| format!("https://{authority}{SOAP_PATH}")),
-            namespace: Namespace::V3,
-        };
-        self.server.register_peer(&peer).await
-    }
-
-    /// Registers the EUM with its transport key.
-    ///
-    /// # Errors
-    /// The records cannot be written.
-    pub async fn knows_eum(&self, id: &Oid, transport: Option<[u8; 16]>) -> Result<(), Fault> {
-        let transport_key = transport.map(|key| Key::new(key.to_vec()));
-        self.knows(id, "EUM", PeerRole::Eum { transport_key }, None).await
+    /// Returns the SM-SR as its peers register it.
+    pub fn party(&self, name: &str) -> Party {
+        Party::new(&self.id, name, self.address.clone())
     }
 
     /// Waits for open requests, then stops.
@@ -140,14 +101,6 @@ impl RunningSmSr {
 /// A certificate is missing, or a record or a socket fails.
 pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
     let Setup { pki, name, listener, names, cards, number, smsc, records, world, events, client, .. } = setup;
-    let own = pki.m2m_server(Owner::SmSr, name, names).map_err(|e| {
-        Fault::caused_by(
-            e,
-            format!("the SM-SR {name:?} has no certificates"),
-            "use a PKI with the key of the CI, such as that of `landfall certs init`",
-        )
-    })?;
-    let anchors = pki.anchors().map_err(|e| crate::pki::missing_certificate(e, "the SM-SR trusts no CI"))?;
     let listens = local_address(&listener)?;
     let address = match setup.address {
         Some(address) => address,
@@ -158,28 +111,13 @@ pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
         (Some(cards), None) => Some(announced("--cards-address", "IP:PORT", local_address(cards)?)?),
         (None, _) => None,
     };
-    let mut config = Config::new(name, own.oid.clone());
     let card_side = CardAddresses { number: number.clone(), https, path: CARD_PATH.to_owned() };
-    config.card_address = CardAddress { sms: Some(number.digits().to_owned()), https: card_side.session() };
-    let mut es5 = setup.patience.unwrap_or_else(|| Es5Config::at(number));
-    match &cards {
-        Some(_) => {
-            es5.https =
-                Some(HttpsEndpoint { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() });
-        }
-        // Without HTTPS, a download may use the maximum number of short messages per
-        // packet.
-        None => es5.most_messages = usize::from(u8::MAX),
-    }
-    let credentials = Credentials::new(anchors, own.card.certificate.octets().to_vec(), own.card.key.clone());
+    let es5 = setup.patience.unwrap_or_else(|| Es5Config::at(number));
+    let own = SmSrSetup::new(pki, (name, name), &address, names, &card_side, es5)?;
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
     let peers = TlsPeers::new(client, tls).recording(setup.messages).with_faults(setup.active_faults);
     let woken = peers.woken();
-    let uri = format!("https://{address}{SOAP_PATH}");
-    let server =
-        SmSr::new(config, credentials, uri, es5, records, world.clone(), events).with_peers(Arc::new(peers));
-    // The engine shares these two settings with all its clones.
-    let _ = server.engine().clone().with_wake(Arc::new(Woken(Arc::clone(&woken))));
+    let server = own.server(records, world.clone(), events, Arc::new(peers), &woken);
     let writer = smsc.map(|settings| {
         let sink = Arc::new(server.engine().clone());
         let writer = Arc::new(Esme::start(settings, sink, Arc::clone(&world.clock)));
@@ -201,11 +139,10 @@ pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
         ServerTls::new(&identity(&own.tls), &ClientAuth::Optional(tls_roots(pki)), Arc::clone(&world.clock))?;
     let active_faults = setup.active_faults;
     let soap = Running::serve(listener, Some(server_tls), active_faults.incoming(server.link()))?;
-    let cards =
-        cards.map(|cards| CardListener::open(cards, server.engine().clone(), active_faults)).transpose()?;
+    let cards = cards.map(|cards| serve_cards(cards, server.engine().clone(), active_faults)).transpose()?;
     Ok(RunningSmSr {
         server,
-        id: own.oid,
+        id: own.id().clone(),
         address,
         card_side,
         soap,
@@ -227,54 +164,13 @@ fn announced(flag: &str, form: &str, listens: SocketAddr) -> Result<SocketAddr, 
     }
 }
 
-/// Wakes the background task when something is due for a card.
-struct Woken(Arc<Notify>);
-
-impl Wake for Woken {
-    fn wake(&self) {
-        self.0.notify_one();
-    }
-}
-
-/// HTTPS listener for cards.
-struct CardListener {
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
-
-impl CardListener {
-    fn open(listener: TcpListener, engine: Engine, active_faults: &ActiveFaults) -> Result<Self, Fault> {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let keys = Arc::new(Keys(engine.clone()));
-        let service = link_from(tower::service_fn(move |request: Request<Bytes>| {
-            let engine = engine.clone();
-            async move { Ok::<_, LinkFault>(engine.https(request).await) }
-        }));
-        let serve = net::serve_psk(listener, keys, active_faults.incoming(service), async {
-            // The listener stops when the sender is dropped.
-            let _ = stopped.await;
-        })?;
-        Ok(Self { stop: Some(stop), task: tokio::spawn(serve) })
-    }
-
-    async fn stop(mut self) {
-        drop(self.stop.take());
-        // A failure means that the task was aborted, so that there is nothing to wait for.
-        let _ = (&mut self.task).await;
-    }
-}
-
-impl Drop for CardListener {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Pre-shared keys of the cards, from the records.
-struct Keys(Engine);
-
-impl PskKeys for Keys {
-    fn key<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<Option<Secret<Vec<u8>>>, Fault>> {
-        Box::pin(self.0.psk(identity))
-    }
+/// Serves the HTTPS sessions of cards.
+fn serve_cards(
+    listener: TcpListener,
+    engine: Engine,
+    active_faults: &ActiveFaults,
+) -> Result<Running, Fault> {
+    let keys = Arc::new(CardKeys(engine.clone()));
+    let service = active_faults.incoming(card_link(engine));
+    Running::start(local_address(&listener)?, |stopped| net::serve_psk(listener, keys, service, stopped))
 }

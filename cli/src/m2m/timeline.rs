@@ -1,4 +1,4 @@
-//! Timeline of the M2M demonstration: the events that matter for the stories. All others are shown
+//! Timeline of the M2M demonstration: the events that matter for the cases. All others are shown
 //! with `--verbose`.
 
 use std::{
@@ -10,12 +10,12 @@ use std::{
 use world::{Event, Outcome};
 
 use super::names::Names;
-use crate::output::STORY;
+use crate::output::DEMONSTRATION;
 
 /// Filter and wording of the events.
 pub struct Timeline {
     names: Names,
-    /// Networks that rejected a device in this story; repeated rejects are not shown.
+    /// Networks that rejected a device in this case; repeated rejects are not shown.
     turned_away: Mutex<BTreeSet<String>>,
 }
 
@@ -45,7 +45,7 @@ impl Timeline {
             return (function != "GetEIS").then_some(event);
         }
         match (&*event.party, &*event.interface, &*event.function) {
-            (STORY, ..) => self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).clear(),
+            (DEMONSTRATION, ..) => self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).clear(),
             (_, "NAS", "ATTACH REJECT" | "search") => {
                 let who = format!("{} {}", event.party, event.peer);
                 let is_new = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).insert(who);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_rejects_of_a_network_are_shown_once_per_story() {
+    fn repeated_rejects_of_a_network_are_shown_once_per_case() {
         let timeline = Timeline::new(Names::default());
         let reject = || {
             let refused = Outcome::Refused("#11".to_owned());
@@ -145,7 +145,9 @@ mod tests {
                 .is_some()
         };
         assert_eq!((reject(), reject()), (true, false));
-        assert!(timeline.shown(Event::new(Timestamp::from_seconds(0), STORY, "the next story")).is_some());
+        assert!(
+            timeline.shown(Event::new(Timestamp::from_seconds(0), DEMONSTRATION, "the next case")).is_some()
+        );
         assert!(reject());
     }
 }

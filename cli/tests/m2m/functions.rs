@@ -77,8 +77,8 @@ fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
     lines.map(|line| {
         let columns: Vec<&str> = line.split('|').map(str::trim).collect();
         let mut words = columns[0].split_whitespace();
-        let mut word = || words.next().unwrap_or_default();
-        let (who, how, whom) = (word(), word(), word());
+        let mut next = || words.next().unwrap_or_default();
+        let (who, how, whom) = (next(), next(), next());
         let column = |at: usize| columns.get(at).copied().unwrap_or_default();
         Row { who, how, whom, function: column(1), fields: column(2), expected: column(3), line }
     })
@@ -122,12 +122,12 @@ impl Conversation {
         let sm_dp = testbed.sm_dp.clone();
         let parties = BTreeMap::from([("SM-SR", sm_sr), ("SM-SR-2", second), ("SM-DP", sm_dp)]);
         let mut conversation = Self { peers, parties, words: HashMap::new(), pending: HashMap::new() };
-        conversation.learn(testbed);
+        conversation.set_words(testbed);
         conversation
     }
 
     /// Sets the values of the words in the tables that vary between runs.
-    fn learn(&mut self, testbed: &Testbed) {
+    fn set_words(&mut self, testbed: &Testbed) {
         let mut words = HashMap::new();
         let mut word = |name: &str, value: &str| drop(words.insert(name.to_owned(), value.to_owned()));
         let eid = |serial| cli::parties::eid_of_serial(&testbed.pki, serial).unwrap();
@@ -143,7 +143,7 @@ impl Conversation {
             word(name, &profile.iccid);
         }
         for (name, number) in [("D", 98), ("no-profile", 99)] {
-            word(name, &cli::demo::own_iccid(LOCAL, number).unwrap().to_string());
+            word(name, &testbed::subscription::own_iccid(LOCAL, number).unwrap().to_string());
         }
         let strange = self.peers["other-SM-SR"].id.clone();
         let [sm_sr, second] = &testbed.sm_srs;
@@ -212,7 +212,7 @@ impl Conversation {
     }
 
     /// Replaces the words in braces by their values.
-    fn say(&self, text: &str) -> String {
+    fn expanded(&self, text: &str) -> String {
         let mut printed = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
@@ -229,7 +229,7 @@ impl Conversation {
     fn elements(&self, fields: &str) -> String {
         let element = |field: &str| {
             let (name, value) = field.split_once('=').unwrap();
-            format!("<rps:{name}>{}</rps:{name}>", self.say(value))
+            format!("<rps:{name}>{}</rps:{name}>", self.expanded(value))
         };
         fields.split_whitespace().map(element).collect()
     }
@@ -239,7 +239,7 @@ impl Conversation {
         let who = &self.peers[row.who];
         let key = (row.who.to_owned(), row.function.to_owned());
         let fields = self.elements(row.fields);
-        let expected = self.say(row.expected);
+        let expected = self.expanded(row.expected);
         let response = match row.how {
             ">" => who.call_and_wait(&self.parties[row.whom], row.function, &fields).await?,
             ">>" => {
@@ -260,7 +260,7 @@ impl Conversation {
                 return received.map(drop);
             }
             "=" => {
-                who.set_eis(&self.say(row.function), &fields);
+                who.set_eis(&self.expanded(row.function), &fields);
                 return Ok(());
             }
             other => panic!("{other:?} in {}", row.line),
@@ -275,10 +275,11 @@ impl Conversation {
 
     /// Executes a row of a command line.
     fn run(&self, testbed: &Testbed, row: &Row<'_>) -> Result<(), String> {
-        let arguments: Vec<String> = row.function.split_whitespace().map(|word| self.say(word)).collect();
+        let arguments: Vec<String> =
+            row.function.split_whitespace().map(|word| self.expanded(word)).collect();
         let output = testbed.run(&arguments).output().unwrap();
         let printed = [output.stdout, output.stderr].concat();
-        has(&String::from_utf8_lossy(&printed), &self.say(row.expected))
+        has(&String::from_utf8_lossy(&printed), &self.expanded(row.expected))
     }
 }
 

@@ -12,6 +12,6 @@ mod errors;
 mod faults;
 mod functions;
 mod independent_peer;
+mod profiles;
 mod restarts;
-mod story;
 mod testbed;

@@ -8,10 +8,10 @@ use std::{
 };
 
 use certs::{Pki, m2m::Owner};
-use cli::subscription::Subscription;
 use rsp::ids::{Eid, Oid};
 use serde_json::Value;
 use tempfile::TempDir;
+use testbed::subscription::Subscription;
 
 use crate::common::{Running, landfall, succeed};
 
@@ -53,7 +53,7 @@ pub(crate) struct Profile {
 impl Profile {
     /// Writes a package, with these policy rules (POL1) in its header, if any.
     fn write(folder: &Path, home: &str, number: u64, pol1: Option<u8>) -> Self {
-        let octets = cli::demo::own_package(home, number, home).unwrap();
+        let octets = testbed::subscription::own_package(home, number, home).unwrap();
         let mut package = profile::Package::decode(&octets).unwrap();
         if let Some(profile::ProfileElement::Header(header)) = package.elements.first_mut() {
             header.pol = pol1.map(|rules| vec![rules].into());

@@ -99,9 +99,7 @@ impl Testbed {
     /// # Errors
     /// The address or the PKI is invalid.
     pub fn sm_dp_plus_with(&self, address: &str, records: Arc<dyn Records>) -> Result<SmDpPlus, Fault> {
-        let config = sm_dp::Config::new(parsed(address)?);
-        let credentials = sm_dp::Credentials::from_pki(&self.pki).map_err(bad_pki)?;
-        Ok(SmDpPlus::new(config, credentials, records, self.world(address), Arc::clone(&self.events)))
+        sm_dp_plus(&self.pki, address, records, self.world(address), Arc::clone(&self.events))
     }
 
     /// Creates an SM-DS with this address and with records in memory.
@@ -131,8 +129,7 @@ impl Testbed {
     /// # Errors
     /// The PKI has no card.
     pub fn eid(&self) -> Result<Eid, Fault> {
-        let eid = self.pki.eids(Curve::P256).first().copied();
-        eid.ok_or_else(|| Fault::new("there is no card", "the PKI has no eUICC", "give a PKI with an eUICC"))
+        first_eid(&self.pki)
     }
 
     /// Describes an empty card with credentials on NIST P-256.
@@ -151,6 +148,25 @@ impl Testbed {
     pub fn card(&self, eid: Eid, memory: impl Memory + 'static) -> Result<Card, Fault> {
         Card::open(self.card_description(eid)?, memory, self.world(&format!("card {eid}")))
     }
+}
+
+/// The EID of the first card of this PKI.
+pub(crate) fn first_eid(pki: &Pki) -> Result<Eid, Fault> {
+    let eid = pki.eids(Curve::P256).first().copied();
+    eid.ok_or_else(|| Fault::new("there is no card", "the PKI has no eUICC", "give a PKI with an eUICC"))
+}
+
+/// Creates an SM-DP+ with this address.
+pub(crate) fn sm_dp_plus(
+    pki: &Pki,
+    address: &str,
+    records: Arc<dyn Records>,
+    world: World,
+    events: Arc<dyn Events>,
+) -> Result<SmDpPlus, Fault> {
+    let config = sm_dp::Config::new(parsed(address)?);
+    let credentials = sm_dp::Credentials::from_pki(pki).map_err(bad_pki)?;
+    Ok(SmDpPlus::new(config, credentials, records, world, events))
 }
 
 /// The fault of a PKI that lacks a party.

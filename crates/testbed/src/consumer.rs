@@ -16,9 +16,9 @@ use certs::Pki;
 use device::{Device, DownloadOptions, Ending, EventSource, Lpa, LpaSettings, Modem, Pause, Recovery, Slot};
 use euicc_sim::Card;
 use http::Request;
-use network::{Network, Networks, Policy, SubscriberServer};
+use network::Networks;
 use rsp::activation_code::ActivationCode;
-use rsp::ids::{Eid, Iccid, Plmn, SmdpAddress};
+use rsp::ids::{Eid, Iccid, SmdpAddress};
 use rsp::sgp22::es2plus::{CancelOrder, CancelOrderRequest};
 use sm_dp::{Config, Credentials, ProfileOptions, SmDpPlus};
 use tokio::time::sleep;
@@ -31,21 +31,17 @@ use crate::assembly::{Testbed, bad_pki};
 use crate::bearer::Carrier;
 use crate::host::Host;
 use crate::operator::Operator;
-use crate::subscription::{Subscription, own_package};
+use crate::swap::{self, Homes, StoredHomes, Surroundings, SwapProfile, unexpected};
 use crate::time::Simulation;
-use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredCard, TamperingPeer};
+use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredCard};
 
 pub use crate::fault_places::SM_DP_PLACE;
+pub use crate::swap::{BOOTSTRAP, LOCAL, VISITED};
 pub use observed_state::ObservedState;
 
 /// Address of the SM-DP+.
 pub const SM_DP: &str = "smdpp.landfall.example";
-/// Home network of the bootstrap profile.
-pub const BOOTSTRAP: &str = "234-99";
-/// Network on which the bootstrap profile roams.
-pub const VISITED: &str = "262-41";
-/// Home network of the local profile. Only this network accepts the local profile.
-pub const LOCAL: &str = "262-42";
+
 /// Configuration that all runs share.
 #[derive(Clone)]
 pub struct Setup {
@@ -67,7 +63,7 @@ pub struct Start {
     card: Cells,
     device: Cells,
     records: MemoryRecords,
-    homes: Vec<(Plmn, Cells)>,
+    homes: StoredHomes,
 }
 
 /// One run.
@@ -91,7 +87,7 @@ pub struct Consumer {
     card_memory: RamMemory,
     device_memory: RamMemory,
     records: MemoryRecords,
-    homes: Vec<(Plmn, RamMemory)>,
+    homes: Homes,
     powered: u32,
 }
 
@@ -113,8 +109,8 @@ impl Start {
     /// # Errors
     /// The PKI has no card or no operator, or one of the steps failed.
     pub async fn prepare(simulation: &Simulation, setup: &Setup) -> Result<Self, Fault> {
-        let packages = [own_package(BOOTSTRAP, 1, "Bootstrap")?, own_package(LOCAL, 2, "Local")?];
-        let [first, second] = [Subscription::of(&packages[0])?, Subscription::of(&packages[1])?];
+        let profiles = swap::profiles()?;
+        let [first, second] = &profiles;
         let code = ActivationCode {
             smdp_address: address(SM_DP)?,
             matching_id: String::new(),
@@ -122,35 +118,32 @@ impl Start {
             confirmation_code_required: false,
         };
         let empty = Self {
-            bootstrap: first.iccid,
-            local: second.iccid,
+            bootstrap: first.subscription.iccid,
+            local: second.subscription.iccid,
             code,
             card: Cells::new(),
             device: Cells::new(),
             records: MemoryRecords::default(),
-            homes: vec![(first.home, Cells::new()), (second.home, Cells::new())],
+            homes: swap::empty_homes(&profiles),
         };
         let mut run = Consumer::begin(simulation, setup, &empty)?;
-        for (package, subscription) in packages.iter().zip([&first, &second]) {
+        for SwapProfile { package, subscription } in &profiles {
             run.stocked()?.add_profile(package, &ProfileOptions::default()).await?;
-            let home =
-                run.networks.home_of(subscription.imsi).ok_or_else(|| unexpected("no home network"))?;
-            home.provision(subscription.imsi, subscription.subscriber.clone())?;
+            swap::provision(&run.networks, subscription, None)?;
         }
-        let code = run.order(first.iccid).await?;
+        let code = run.order(empty.bootstrap).await?;
         let report = run.device.move_to(&code, DownloadOptions::default(), None).await;
         let Ending::Moved(_) = report.ending else {
             return Err(unexpected(&format!("the first profile: {:?}", report.ending)));
         };
-        let code = run.order(second.iccid).await?;
+        let code = run.order(empty.local).await?;
         let Consumer { card_memory, device_memory, records, homes, .. } = &run;
-        let homes = homes.iter().map(|(plmn, home)| Ok((*plmn, home.load()?)));
         Ok(Self {
             code,
             card: card_memory.load()?,
             device: device_memory.load()?,
             records: records.copied(),
-            homes: homes.collect::<Result<_, Fault>>()?,
+            homes: homes.stored()?,
             ..empty
         })
     }
@@ -163,24 +156,12 @@ impl Consumer {
     /// # Errors
     /// The PKI has no card, or stored data cannot be read.
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
-        let events = MemoryEvents::default();
-        let tampering_peer = TamperingPeer::new(Arc::clone(&setup.pki));
-        let faults = FaultInjector::new(simulation.random("mishaps"), []).with_tampering_peer(tampering_peer);
+        let Surroundings { events, faults, networks, homes } =
+            Surroundings::begin(simulation, &setup.pki, &start.homes)?;
         let records = start.records.copied();
         let at = (SM_DP_PLACE, SM_DP.to_owned());
         let alone = |server, _| server;
         let sm_dp = sm_dp_host(simulation, &setup.pki, at, events.clone(), &faults, &records, alone)?;
-        let networks = Arc::new(Networks::new(simulation.world("networks")));
-        let mut homes = Vec::new();
-        for (home, cells) in &start.homes {
-            let memory = RamMemory::of(cells.clone());
-            let server = SubscriberServer::open(*home, memory.clone(), simulation.world(&home.to_string()))?;
-            networks.put_home(Arc::new(server));
-            homes.push((*home, memory));
-        }
-        let roaming = Policy::with_partners([plmn(BOOTSTRAP)?]);
-        networks.put(Network::new(plmn(VISITED)?, "Visited", "DE").with_policy(roaming));
-        networks.put(Network::new(plmn(LOCAL)?, "Local", "DE").with_policy(Policy::with_partners([])));
         let (card_memory, device_memory) =
             (RamMemory::of(start.card.clone()), RamMemory::of(start.device.clone()));
         let parts = Parts { simulation, setup, events: &events, faults: &faults, sm_dp: &sm_dp };
@@ -351,10 +332,10 @@ impl Parts<'_> {
             link = carrier.link(link)?;
         }
         let link = power.link(link);
-        let links = move |asked: &SmdpAddress| -> Result<Link, Fault> {
-            match asked.as_str() == SM_DP {
+        let links = move |requested: &SmdpAddress| -> Result<Link, Fault> {
+            match requested.as_str() == SM_DP {
                 true => Ok(link.clone()),
-                false => Ok(nowhere(asked)),
+                false => Ok(nowhere(requested)),
             }
         };
         let events = EventSource::new("device", simulation.clock(), (*events).clone());
@@ -362,14 +343,14 @@ impl Parts<'_> {
         let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), events.named("LPA"));
         let modem = Modem::new(slot, radio, events.named("modem"));
         let mut device = Device::new(lpa, modem, memory("device", device_memory), events).with_pause(Waits);
-        device.set_visible(vec![plmn(VISITED)?, plmn(LOCAL)?]);
+        device.set_visible(swap::visible()?);
         Ok((device, power))
     }
 }
 
 /// A link to an address that does not exist.
-pub fn nowhere(asked: &SmdpAddress) -> Link {
-    let peer = asked.to_string();
+pub fn nowhere(requested: &SmdpAddress) -> Link {
+    let peer = requested.to_string();
     link_from(tower::service_fn(move |_: Request<Bytes>| {
         let why = "no server in this simulation has this name";
         let fault = world::LinkFault::new(world::LinkFaultKind::Unresolved, peer.clone(), why);
@@ -381,14 +362,6 @@ fn testbed(simulation: &Simulation, pki: &Arc<Pki>) -> Testbed {
     Testbed::with_pki(Arc::clone(pki), simulation.seed()).with_clock(simulation.clock())
 }
 
-fn plmn(text: &str) -> Result<Plmn, Fault> {
-    text.parse().map_err(|_| unexpected(text))
-}
-
 fn address(text: &str) -> Result<SmdpAddress, Fault> {
     text.parse().map_err(|_| unexpected(text))
-}
-
-fn unexpected(why: &str) -> Fault {
-    Fault::new("cannot create the parties of a swap", why, "report this")
 }

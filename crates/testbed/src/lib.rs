@@ -9,6 +9,7 @@
 //! | [`operator`] | an operator as a client of ES2+ |
 //! | [`consumer`] | the parties of a consumer swap (SGP.22) |
 //! | [`m2m`] | the parties of an M2M swap (SGP.02) |
+//! | [`background`] | the background work of a party |
 //! | [`time`] | the virtual-time runner: one thread, one seed; a year takes moments |
 //! | [`host`] | a party whose process can crash and is restarted with its records |
 //! | [`transport`] | the transport between the parties, in process or over sockets |
@@ -21,6 +22,7 @@
 //! virtual time, so the same faults can be injected in front of parties at sockets.
 
 mod assembly;
+pub mod background;
 pub mod bearer;
 pub mod consumer;
 pub mod fault_places;
@@ -28,6 +30,7 @@ pub mod host;
 pub mod m2m;
 pub mod operator;
 pub mod subscription;
+mod swap;
 pub mod time;
 pub mod transport;
 

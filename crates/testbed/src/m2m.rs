@@ -7,6 +7,7 @@
 //! visited country has a local profile in stock for it and pushes it to the card. [`Start`] is the
 //! state before the move; any number of [`M2m`] runs can start from it.
 
+pub mod assembly;
 mod device;
 pub mod factory;
 mod observed_state;
@@ -20,11 +21,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use certs::Pki;
-use crypto::Curve;
 use euicc_sim::CardDescription;
 use network::smsc::Account;
-use network::{Network, Networks, Policy, Smsc, SmscSettings, SubscriberServer};
-use rsp::ids::{Eid, Iccid, Imsi, Oid, Plmn};
+use network::{Networks, Smsc, SmscSettings};
+use rsp::ids::{Eid, Iccid, Imsi, Oid};
 use rsp::sgp02::common::SubscriptionAddress;
 use rsp::sgp02::eis::Eis;
 use rsp::sgp02::{Function, Namespace, es1, es2, es4};
@@ -38,24 +38,23 @@ use world::{
 };
 
 use crate::host::Host;
-use crate::subscription::{Subscription, own_package};
+use crate::swap::{self, Homes, StoredHomes, Surroundings, unexpected};
 use crate::time::Simulation;
 use crate::transport::InProcess;
-use faults::{FaultInjector, TamperingPeer};
+use faults::FaultInjector;
 
 use factory::FirstProfile;
-use operator::{Heard, Operator, blank};
+use operator::{Operator, ReceivedNotification, blank};
 use recording::Recording;
 use servers::{FIRST, Ids, Parts, SECOND};
 use web::Web;
 
-pub use crate::consumer::{BOOTSTRAP, LOCAL, VISITED};
 pub use crate::fault_places::{SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE};
+pub use crate::swap::{BOOTSTRAP, LOCAL, VISITED};
 pub use observed_state::ObservedState;
 pub use sm_sr::es5::Bearer;
 pub use testbed::{FunctionResult, M2mTestbed};
 
-const CARD_PATH: &str = "/es5";
 /// Time within which the first notification of a new card is confirmed.
 const FIRST_CONTACT: Duration = Duration::from_secs(600);
 
@@ -94,7 +93,7 @@ pub struct Start {
     card: Cells,
     sm_dp: MemoryRecords,
     sm_sr: MemoryRecords,
-    homes: Vec<(Plmn, Cells)>,
+    homes: StoredHomes,
 }
 
 /// One run. The background tasks of the parties end when this value is dropped.
@@ -110,7 +109,7 @@ pub struct M2m {
     /// The operator of both profiles.
     pub operator: Operator,
     /// The notifications that the operator receives.
-    pub heard: Receiver<Heard>,
+    pub notifications: Receiver<ReceivedNotification>,
     /// The networks, without injected faults.
     pub networks: Arc<Networks>,
     /// The state from which the run started, with the card and the profiles.
@@ -120,7 +119,7 @@ pub struct M2m {
     card: RamMemory,
     sm_dp_records: MemoryRecords,
     sm_sr_records: MemoryRecords,
-    homes: Vec<(Plmn, RamMemory)>,
+    homes: Homes,
     ids: Ids,
     clock: world::TokioClock,
     eum: Operator,
@@ -134,30 +133,27 @@ impl Start {
     /// # Errors
     /// The PKI has no card or no operator, or one of the steps failed.
     pub async fn prepare(simulation: &Simulation, setup: &Setup) -> Result<Self, Fault> {
-        let packages = [own_package(BOOTSTRAP, 1, "Bootstrap")?, own_package(LOCAL, 2, "Local")?];
-        let [first, second] = [Subscription::of(&packages[0])?, Subscription::of(&packages[1])?];
+        let profiles = swap::profiles()?;
         let numbers = [number("+447700910001")?, number("+4915100000002")?];
-        let eid = setup.pki.eids(Curve::P256).first().copied();
-        let eid = eid.ok_or_else(|| unexpected("the PKI has no eUICC"))?;
-        let [package, local_package] = packages;
+        let eid = crate::assembly::first_eid(&setup.pki)?;
+        let homes = swap::empty_homes(&profiles);
+        let [bootstrap, local] = profiles;
+        let (first, second) = (&bootstrap.subscription, &local.subscription);
         let side = FIRST.card_side(true)?;
         let empty = Self {
             eid,
             bootstrap: first.iccid,
             local: second.iccid,
             subscribers: vec![(first.iccid, first.imsi), (second.iccid, second.imsi)],
-            description: factory::card_with(&setup.pki, eid, &package, &side)?,
+            description: factory::card(&setup.pki, eid, &bootstrap.package, &side)?,
             card: Cells::new(),
             sm_dp: MemoryRecords::default(),
             sm_sr: MemoryRecords::default(),
-            homes: vec![(first.home, Cells::new()), (second.home, Cells::new())],
+            homes,
         };
         let run = M2m::begin(simulation, setup, &empty)?;
-        for (subscription, number) in [&first, &second].into_iter().zip(&numbers) {
-            let home =
-                run.networks.home_of(subscription.imsi).ok_or_else(|| unexpected("no home network"))?;
-            let subscriber = subscription.subscriber.clone().with_msisdn(number.clone());
-            home.provision(subscription.imsi, subscriber)?;
+        for (subscription, number) in [first, second].into_iter().zip(&numbers) {
+            swap::provision(&run.networks, subscription, Some(number))?;
         }
         let [bootstrap_number, local_number] = numbers;
         let (sm_dp, sm_sr) = (run.sm_dp()?, run.sm_sr()?);
@@ -170,10 +166,11 @@ impl Start {
             setup.namespace,
         )
         .await?;
-        run.stock.add_profile(&local_package, &ProfileOptions::default()).await?;
+        run.stock.add_profile(&local.package, &ProfileOptions::default()).await?;
         let address = SubscriptionAddress { imsi: None, msisdn: local_number.digits().parse().ok() };
         sm_dp.set_subscription_address(second.iccid, &address).await?;
-        let first = FirstProfile { package, operator: run.operator.id().clone(), msisdn: bootstrap_number };
+        let operator = run.operator.id().clone();
+        let first = FirstProfile { package: bootstrap.package, operator, msisdn: bootstrap_number };
         let now = simulation.clock().now();
         let eis = factory::eis(&setup.pki, eid, &first, &run.ids.sm_sr, None, setup.namespace, now)?;
         let register = es1::RegisterEisRequest { base: blank(), eis };
@@ -182,12 +179,11 @@ impl Start {
             return Err(unexpected(&registered.base.function_execution_status.to_string()));
         }
         sleep(FIRST_CONTACT).await;
-        let homes = run.homes.iter().map(|(plmn, home)| Ok((*plmn, home.load()?)));
         Ok(Self {
             card: run.card.load()?,
             sm_dp: run.sm_dp_records.copied(),
             sm_sr: run.sm_sr_records.copied(),
-            homes: homes.collect::<Result<_, Fault>>()?,
+            homes: run.homes.stored()?,
             ..empty
         })
     }
@@ -200,20 +196,8 @@ impl M2m {
     /// # Errors
     /// The PKI lacks a certificate, or stored data cannot be read.
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
-        let events = MemoryEvents::default();
-        let tampering_peer = TamperingPeer::new(Arc::clone(&setup.pki));
-        let faults = FaultInjector::new(simulation.random("mishaps"), []).with_tampering_peer(tampering_peer);
-        let networks = Arc::new(Networks::new(simulation.world("networks")));
-        let mut homes = Vec::new();
-        for (home, cells) in &start.homes {
-            let memory = RamMemory::of(cells.clone());
-            let server = SubscriberServer::open(*home, memory.clone(), simulation.world(&home.to_string()))?;
-            networks.put_home(Arc::new(server));
-            homes.push((*home, memory));
-        }
-        let roaming = Policy::with_partners([plmn(BOOTSTRAP)?]);
-        networks.put(Network::new(plmn(VISITED)?, "Visited", "DE").with_policy(roaming));
-        networks.put(Network::new(plmn(LOCAL)?, "Local", "DE").with_policy(Policy::with_partners([])));
+        let Surroundings { events, faults, networks, homes } =
+            Surroundings::begin(simulation, &setup.pki, &start.homes)?;
         let smsc = centre(simulation, &networks)?;
         faults.inject_into(&smsc);
 
@@ -230,7 +214,7 @@ impl M2m {
         let (sm_dp_records, sm_sr_records) = (start.sm_dp.copied(), start.sm_sr.copied());
         let (sm_dp, sm_dp_works) = parts.sm_dp(&sm_dp_records)?;
         let (sm_sr, sm_sr_works) = parts.sm_sr(&FIRST, &sm_sr_records, &smsc, &hosts)?;
-        let (operator, heard, operator_works) = parts.operator()?;
+        let (operator, notifications, operator_works) = parts.operator()?;
         let card = RamMemory::of(start.card.clone());
         let device = device::Parts {
             simulation: simulation.clone(),
@@ -240,7 +224,7 @@ impl M2m {
             hosts,
             description: start.description.clone(),
             memory: card.clone(),
-            visible: vec![plmn(VISITED)?, plmn(LOCAL)?],
+            visible: swap::visible()?,
         };
         let works: [BoxFuture<'static, ()>; 5] =
             [Box::pin(smsc.run()), sm_dp_works, sm_sr_works, operator_works, Box::pin(device.live())];
@@ -257,7 +241,7 @@ impl M2m {
             sm_dp,
             sm_sr,
             operator,
-            heard,
+            notifications,
             networks,
             card,
             sm_dp_records,
@@ -398,18 +382,6 @@ fn number(text: &str) -> Result<PhoneNumber, Fault> {
     text.parse().map_err(|_| unexpected(text))
 }
 
-fn plmn(text: &str) -> Result<Plmn, Fault> {
-    text.parse().map_err(|_| unexpected(text))
-}
-
-fn bad_pki(why: impl std::error::Error + Send + Sync + 'static) -> Fault {
-    Fault::caused_by(why, "cannot create the parties", "give a PKI with a CI, an EUM and its cards")
-}
-
-fn unexpected(why: &str) -> Fault {
-    Fault::new("cannot create the parties of a swap", why, "report this")
-}
-
 #[cfg(test)]
 mod tests {
     use certs::PkiOptions;
@@ -439,8 +411,8 @@ mod tests {
                 let truth = run.truth().await.unwrap();
                 assert_eq!(truth.wrong(start.bootstrap, start.local), [""; 0], "{bearer}");
                 assert_eq!(truth.enabled(), Some(start.local));
-                let heard = run.heard.try_recv().unwrap();
-                assert_eq!(heard.notification, "ES4-HandleProfileDisabledNotification");
+                let received = run.notifications.try_recv().unwrap();
+                assert_eq!(received.notification, "ES4-HandleProfileDisabledNotification");
                 let eis = run.audit(Duration::from_secs(600)).await.unwrap();
                 assert_eq!(eis.profile_info.len(), 2);
                 Arc::downgrade(&run.networks)

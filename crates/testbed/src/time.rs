@@ -41,7 +41,7 @@ impl Simulation {
     }
 }
 
-/// Runs `story` in virtual time that starts at `start`. Tasks that it has spawned end with it.
+/// Runs `simulated` in virtual time that starts at `start`. Tasks that it has spawned end with it.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -57,7 +57,11 @@ impl Simulation {
 /// # Errors
 /// The function was called from asynchronous code, which has its own time, or no runtime can be
 /// created.
-pub fn run<T>(seed: &str, start: Timestamp, story: impl AsyncFnOnce(Simulation) -> T) -> Result<T, Fault> {
+pub fn run<T>(
+    seed: &str,
+    start: Timestamp,
+    simulated: impl AsyncFnOnce(Simulation) -> T,
+) -> Result<T, Fault> {
     let cannot = "cannot run in virtual time";
     if Handle::try_current().is_ok() {
         return Err(Fault::new(
@@ -71,7 +75,7 @@ pub fn run<T>(seed: &str, start: Timestamp, story: impl AsyncFnOnce(Simulation) 
         runtime.map_err(|why| Fault::caused_by(why, cannot, "free some memory or threads, and try again"))?;
     Ok(runtime.block_on(async {
         let random = SeededRandom::from_text(seed);
-        story(Simulation { seed: seed.to_owned(), clock: TokioClock::starting(start), random }).await
+        simulated(Simulation { seed: seed.to_owned(), clock: TokioClock::starting(start), random }).await
     }))
 }
 

@@ -1,10 +1,10 @@
 //! The swap of a consumer device, combined with every fault at every step.
 //!
-//! After each cell: the device gets service within a limited time, no profile is lost or
+//! After each case: the device gets service within a limited time, no profile is lost or
 //! duplicated, the server's records agree with the card after delivery of the notifications, and
 //! the device can still be moved.
 //!
-//! Without `LANDFALL_MATRIX=all`, every third cell runs.
+//! Without `LANDFALL_MATRIX=all`, every third case runs.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use device::Ending;
 use device::lpa::{Consent, Decision, DownloadOptions};
-use faults::catalogue::{self, Entry, Places};
-use faults::{FalseStatement, Family, FaultId, RadioAct, RecordsAct};
-use matrix::{AttachAttempt, Cell, LASTS, of};
+use faults::catalogue;
+use faults::{FalseStatement, Family, FaultId, RecordsAct};
+use matrix::{Case, CaseResult, LASTS, of, of_power, of_registration, of_tampering};
 use testbed::consumer::{BOOTSTRAP, LOCAL, Start, VISITED};
 use testbed::time::run;
 use tokio::time::Instant;
@@ -27,18 +27,18 @@ use support::{BEGIN, SETUP, abroad, can_still_be_moved, deliver};
 /// Maximum time for the recovery after the fault has ended.
 const BOUND: Duration = Duration::from_secs(3600);
 
-/// The sample consists of every third cell.
+/// The sample consists of every third case.
 const STRIDE: usize = 3;
 
 /// True if the user postpones the download at first, so that the session is cancelled.
-fn is_postponed(cell: &Cell) -> bool {
-    cell.step.contains("CancelSession")
+fn is_postponed(case: &Case) -> bool {
+    case.step.contains("CancelSession")
 }
 
 /// True if an inconsistency must be found by a comparison or corrected by a later notification,
 /// because the store is faulty or a party makes false statements.
-fn needs_a_reconciler(cell: &Cell) -> bool {
-    match cell.fault.id {
+fn needs_a_reconciler(case: &Case) -> bool {
+    match case.fault.id {
         FaultId::Records(act) => matches!(act, RecordsAct::LostWrite | RecordsAct::TornWrite),
         FaultId::Tamper(act) => support::needs_a_reconciler(act),
         _ => false,
@@ -105,123 +105,76 @@ fn occasions(start: &Start) -> Occasions {
     .unwrap()
 }
 
-fn cells(start: &Start, is_all: bool) -> Vec<Cell> {
+fn cases(start: &Start, is_all: bool) -> Vec<Case> {
     let occasions = occasions(start);
-    let mut cells = of_links();
-    cells.extend(of_octets(&occasions, if is_all { 13 } else { 151 }));
-    cells.extend(of_records(&occasions));
-    cells.extend(of_radio());
-    cells.extend(of_power(&occasions));
-    cells.extend(of_tampering());
-    cells
+    let mut cases = of_links();
+    cases.extend(of_octets(&occasions, if is_all { 13 } else { 151 }));
+    cases.extend(of_records(&occasions));
+    cases.extend(of_registration(LOCAL, VISITED));
+    cases.extend(of_power("card", occasions.card_writes));
+    cases.extend(of_power("device", occasions.device_writes));
+    cases.extend(of_tampering(|act| !matches!(act, FalseStatement::M2m(_))));
+    cases
 }
 
-/// Each call once, and all calls from it on for an hour.
-fn of_links() -> Vec<Cell> {
+/// A fault at each call, once and at all later calls for an hour.
+fn of_links() -> Vec<Case> {
     let cancelled = [("CancelSession", 1, "")];
-    let mut cells = Vec::new();
+    let mut cases = Vec::new();
     for entry in of(Family::Link) {
         for (function, nth, about) in FUNCTIONS.into_iter().chain(cancelled) {
             for when in [format!("#{nth}"), format!("#{nth}-")] {
                 let spec = format!("{}@ES9+.{function}{when}", entry.name);
-                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![spec]));
+                cases.push(Case::new(format!("ES9+.{function}{about}"), entry, vec![spec]));
             }
         }
     }
-    cells
+    cases
 }
 
 /// Every `stride`-th octet of each request and of each answer.
-fn of_octets(occasions: &Occasions, stride: usize) -> Vec<Cell> {
+fn of_octets(occasions: &Occasions, stride: usize) -> Vec<Case> {
     let [request, answer] =
         ["link/corrupt-request", "link/corrupt-answer"].map(|name| catalogue::named(name).unwrap());
-    let mut cells = Vec::new();
+    let mut cases = Vec::new();
     for ((function, nth, about), (sent, received)) in FUNCTIONS.into_iter().zip(&occasions.octets) {
         for (entry, octets) in [(request, *sent), (answer, *received)] {
             for at in (0..octets).step_by(stride) {
                 let spec = format!("{}={at}@ES9+.{function}#{nth}", entry.name);
-                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![spec]));
+                cases.push(Case::new(format!("ES9+.{function}{about}"), entry, vec![spec]));
             }
         }
     }
-    cells
+    cases
 }
 
-fn of_records(occasions: &Occasions) -> Vec<Cell> {
-    let mut cells = Vec::new();
+fn of_records(occasions: &Occasions) -> Vec<Case> {
+    let mut cases = Vec::new();
     for entry in of(Family::Records) {
         let (step, times) = match entry.id {
             FaultId::Records(RecordsAct::ReadFails) => ("SM-DP+ reads", occasions.reads),
             _ => ("SM-DP+ commits", occasions.commits),
         };
         for nth in 1..=times {
-            cells.push(Cell::new(step, entry, vec![format!("{}@sm-dp#{nth}", entry.name)]));
+            cases.push(Case::new(step, entry, vec![format!("{}@sm-dp#{nth}", entry.name)]));
         }
         // Endless conflicts do not occur in a correct store.
         if entry.id != FaultId::Records(RecordsAct::Conflict) {
-            cells.push(Cell::new("SM-DP+, for an hour", entry, vec![format!("{}@sm-dp", entry.name)]));
+            cases.push(Case::new("SM-DP+, for an hour", entry, vec![format!("{}@sm-dp", entry.name)]));
         }
     }
-    cells
+    cases
 }
 
-/// True if the fault affects registration. Packets are simulated only in played scenarios.
-fn is_of_registration(entry: &&'static Entry) -> bool {
-    entry.places == Places::Network && entry.id != FaultId::Radio(RadioAct::NoData)
-}
-
-fn of_radio() -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for entry in of(Family::Radio).filter(is_of_registration) {
-        for when in ["#1", ""] {
-            let local = format!("{}@{LOCAL}{when}", entry.name);
-            cells.push(Cell::new("registration on the new network", entry, vec![local]));
-            // A cause after which the device tries no other network with this profile.
-            let away = format!("radio/refuse-illegal-ue@{LOCAL}");
-            let back = format!("{}@{VISITED}{when}", entry.name);
-            cells.push(Cell::new("registration on the way back", entry, vec![back, away]));
-        }
-    }
-    cells
-}
-
-fn of_power(occasions: &Occasions) -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for entry in of(Family::Power) {
-        for (whose, writes) in [("card", occasions.card_writes), ("device", occasions.device_writes)] {
-            for nth in 1..=writes {
-                let spec = format!("{}@{whose}#{nth}", entry.name);
-                cells.push(Cell::new(format!("writes of the {whose}"), entry, vec![spec]));
-            }
-        }
-    }
-    cells
-}
-
-/// Each fault of the family `tamper` in each of its functions: once, twice, and repeatedly for an
-/// hour.
-fn of_tampering() -> Vec<Cell> {
-    let mut cells = Vec::new();
-    let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Tamper(FalseStatement::M2m(_)));
-    for entry in of(Family::Tamper).filter(|entry| !is_of_m2m(entry)) {
-        for function in entry.places.forms().split(", ") {
-            for when in ["#1", "#1-2", "#1-"] {
-                cells.push(Cell::new(function, entry, vec![format!("{}@{function}{when}", entry.name)]));
-            }
-        }
-    }
-    cells
-}
-
-/// Runs one cell in virtual time. Returns an error if the final state is inconsistent.
-fn try_cell(cell: &Cell, start: &Start) -> Result<AttachAttempt<Outcome>, String> {
-    let told = |what: &str| format!("{:?}: {what}", cell.faults);
+/// Runs one case in virtual time. Returns an error if the final state is inconsistent.
+fn try_case(case: &Case, start: &Start) -> Result<CaseResult<Outcome>, String> {
+    let failed = |what: &str| format!("{:?}: {what}", case.faults);
     run("matrix", BEGIN, async |simulation| {
         let mut run = abroad(&simulation, start).await;
-        for spec in &cell.faults {
-            run.faults.install(spec.parse().map_err(|why| told(&format!("{why}")))?);
+        for spec in &case.faults {
+            run.faults.install(spec.parse().map_err(|why| failed(&format!("{why}")))?);
         }
-        let consent = match is_postponed(cell) {
+        let consent = match is_postponed(case) {
             true => Consent::Ask(Box::new(|_| Decision::Postpone)),
             false => Consent::Given,
         };
@@ -230,7 +183,7 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<AttachAttempt<Outcome>, String
         let ending = run.move_to_local(&start.code, options).await;
         let moving = began.elapsed();
         if run.faults.injected_counts().iter().any(|(_, times)| *times == 0) {
-            return Err(told("did not happen"));
+            return Err(failed("did not happen"));
         }
         let outcome = match &ending {
             None => Outcome::PowerCut,
@@ -240,31 +193,31 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<AttachAttempt<Outcome>, String
             Some(Ending::Stranded { .. }) => Outcome::Stranded,
             Some(Ending::Fault(_)) => Outcome::Other,
         };
-        if cell.family() == Family::Link && matches!(outcome, Outcome::CameBack | Outcome::Stranded) {
-            return Err(told(&format!("a profile with service was given up: {ending:?}")));
+        if case.family() == Family::Link && matches!(outcome, Outcome::CameBack | Outcome::Stranded) {
+            return Err(failed(&format!("a profile with service was given up: {ending:?}")));
         }
         tokio::time::sleep(LASTS).await;
         run.faults.clear();
-        let coming_back = run.settle(BOUND).await.map_err(|fault| told(&fault.to_string()))?;
-        deliver(&mut run).await.map_err(|why| told(&why))?;
-        let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;
+        let recovery = run.settle(BOUND).await.map_err(|fault| failed(&fault.to_string()))?;
+        deliver(&mut run).await.map_err(|why| failed(&why))?;
+        let truth = run.truth().await.map_err(|fault| failed(&fault.to_string()))?;
         let wrong = truth.wrong(start.bootstrap, start.local);
-        if needs_a_reconciler(cell) && !wrong.is_empty() {
+        if needs_a_reconciler(case) && !wrong.is_empty() {
             let is_of_records = |each: &String| each.contains("server") || each.contains("notifications");
             return match wrong.iter().all(is_of_records) {
-                true => Ok(AttachAttempt { outcome: Outcome::ToBeReconciled, moving, coming_back }),
-                false => Err(told(&wrong.join("; "))),
+                true => Ok(CaseResult { outcome: Outcome::ToBeReconciled, moving, recovery }),
+                false => Err(failed(&wrong.join("; "))),
             };
         }
         if !wrong.is_empty() {
-            return Err(told(&format!("{} (result of the move: {ending:?})", wrong.join("; "))));
+            return Err(failed(&format!("{} (result of the move: {ending:?})", wrong.join("; "))));
         }
         if !truth.has(start.local) {
-            can_still_be_moved(&mut run, start, truth.state).await.map_err(|why| told(&why))?;
+            can_still_be_moved(&mut run, start, truth.state).await.map_err(|why| failed(&why))?;
         }
-        Ok(AttachAttempt { outcome, moving, coming_back })
+        Ok(CaseResult { outcome, moving, recovery })
     })
-    .map_err(|fault| told(&fault.to_string()))?
+    .map_err(|fault| failed(&fault.to_string()))?
 }
 
 #[test]
@@ -272,6 +225,6 @@ fn a_device_recovers_from_every_fault_at_every_step_of_its_swap() {
     assert_ne!(BOOTSTRAP, LOCAL);
     let start = run("matrix", BEGIN, async |simulation| Start::prepare(&simulation, &SETUP).await);
     let start = start.unwrap().unwrap();
-    let cells = cells(&start, matrix::is_all());
-    matrix::tried("the swap of a consumer device", &cells, STRIDE, |cell| try_cell(cell, &start));
+    let cases = cases(&start, matrix::is_all());
+    matrix::run_cases("the swap of a consumer device", &cases, STRIDE, |case| try_case(case, &start));
 }

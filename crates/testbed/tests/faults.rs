@@ -36,8 +36,8 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     Setup { pki: Arc::new(pki), carrier: None }
 });
 
-fn simulate<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
-    run("faults", START, story).unwrap()
+fn simulate<T>(simulated: impl AsyncFnOnce(Simulation) -> T) -> T {
+    run("faults", START, simulated).unwrap()
 }
 
 fn faults(texts: &[&str]) -> FaultInjector {
@@ -68,14 +68,14 @@ fn every_fault_round_trips_with_a_value_and_a_place() {
 
 /// A server that echoes requests, and the requests that it received.
 fn echo() -> (Link, Arc<std::sync::Mutex<Vec<Bytes>>>) {
-    let heard: Arc<std::sync::Mutex<Vec<Bytes>>> = Arc::default();
-    let hears = Arc::clone(&heard);
+    let received: Arc<std::sync::Mutex<Vec<Bytes>>> = Arc::default();
+    let recorded = Arc::clone(&received);
     let link = link_from(tower::service_fn(move |request: Request<Bytes>| {
-        hears.lock().unwrap().push(request.body().clone());
+        recorded.lock().unwrap().push(request.body().clone());
         let answer = Response::builder().header("Content-Type", "application/json").body(request.into_body());
         async { Ok::<_, LinkFault>(answer.unwrap()) }
     }));
-    (link, heard)
+    (link, received)
 }
 
 fn request(body: &'static str) -> Request<Bytes> {
@@ -86,16 +86,16 @@ fn request(body: &'static str) -> Request<Bytes> {
 
 /// Sends one request with the body "0123456789". Returns the answer, the duration, and the requests
 /// that the server received.
-async fn asked(fault: &str) -> (Result<Response<Bytes>, LinkFault>, Duration, Vec<Bytes>) {
-    let (server, heard) = echo();
+async fn send_request(fault: &str) -> (Result<Response<Bytes>, LinkFault>, Duration, Vec<Bytes>) {
+    let (server, received) = echo();
     let faults = faults(&[&format!("{fault}@ES9+.AuthenticateClient#1")]);
     let (link, from) = (faults.link(server), Instant::now());
     let answer = world::send(&link, request("0123456789")).await;
     assert_eq!(faults.injected_count(), 1, "{fault}");
-    let (took, told) = (from.elapsed(), heard.lock().unwrap().clone());
+    let (took, requests) = (from.elapsed(), received.lock().unwrap().clone());
     // The next request must succeed.
     assert_eq!(world::send(&link, request("next")).await.unwrap().body(), "next", "{fault}");
-    (answer, took, told)
+    (answer, took, requests)
 }
 
 #[test]
@@ -104,41 +104,45 @@ fn every_link_fault_has_the_described_effect() {
     for entry in of(Family::Link) {
         let FaultId::Link(act) = entry.id else { panic!() };
         simulate(async |_| {
-            let (answer, took, heard) = asked(&entry.name).await;
+            let (answer, took, received) = send_request(&entry.name).await;
             let kind = answer.as_ref().err().map(|fault| fault.kind);
             let body = answer.as_ref().map(|answer| answer.body().clone()).unwrap_or_default();
             let status = answer.as_ref().map(Response::status).unwrap_or_default();
             let minute = Duration::from_secs(60);
             let timeout = (Some(LinkFaultKind::Timeout), minute);
-            let told = format!("{}: {answer:?} after {took:?}", entry.name);
+            let context = format!("{}: {answer:?} after {took:?}", entry.name);
             match act {
                 LinkAct::LoseRequest | LinkAct::Reorder => {
-                    assert_eq!(((kind, took), heard.len()), (timeout, 0), "{told}");
+                    assert_eq!(((kind, took), received.len()), (timeout, 0), "{context}");
                 }
-                LinkAct::LoseAnswer => assert_eq!(((kind, took), heard.len()), (timeout, 1), "{told}"),
+                LinkAct::LoseAnswer => assert_eq!(((kind, took), received.len()), (timeout, 1), "{context}"),
                 LinkAct::Reset => {
-                    assert_eq!((kind, heard.len()), (Some(LinkFaultKind::Reset), 1), "{told}");
+                    assert_eq!((kind, received.len()), (Some(LinkFaultKind::Reset), 1), "{context}");
                 }
                 LinkAct::Delay => assert_eq!((took, &*body), (Duration::from_secs(10), &b"0123456789"[..])),
-                LinkAct::Duplicate => assert_eq!((heard.len(), &*body), (2, &b"0123456789"[..])),
-                LinkAct::TruncateRequest => assert_eq!(heard, ["01234"], "{told}"),
+                LinkAct::Duplicate => assert_eq!((received.len(), &*body), (2, &b"0123456789"[..])),
+                LinkAct::TruncateRequest => assert_eq!(received, ["01234"], "{context}"),
                 LinkAct::TruncateAnswer => {
-                    assert_eq!((&*heard[0], &*body), (&b"0123456789"[..], &b"01234"[..]))
+                    assert_eq!((&*received[0], &*body), (&b"0123456789"[..], &b"01234"[..]))
                 }
-                LinkAct::CorruptRequest => assert_eq!(bits_apart(&heard[0]), 1, "{told}"),
+                LinkAct::CorruptRequest => assert_eq!(bits_apart(&received[0]), 1, "{context}"),
                 LinkAct::CorruptAnswer => {
-                    assert_eq!((&*heard[0], bits_apart(&body)), (&b"0123456789"[..], 1), "{told}");
+                    assert_eq!((&*received[0], bits_apart(&body)), (&b"0123456789"[..], 1), "{context}");
                 }
                 LinkAct::HttpStatus(code) => {
-                    assert_eq!((status.as_u16(), heard.len()), (code, 0), "{told}");
+                    assert_eq!((status.as_u16(), received.len()), (code, 0), "{context}");
                     assert!(entry.name.ends_with(&code.to_string()) && body.is_empty());
                 }
-                LinkAct::Redirect => assert_eq!((status, heard.len()), (StatusCode::FOUND, 0), "{told}"),
+                LinkAct::Redirect => {
+                    assert_eq!((status, received.len()), (StatusCode::FOUND, 0), "{context}")
+                }
                 LinkAct::SlowDrip => assert_eq!((took, body.len()), (Duration::from_millis(100), 10)),
                 LinkAct::WrongContentType => {
                     assert_eq!(answer.unwrap().headers()["Content-Type"], "text/html");
                 }
-                LinkAct::EmptyBody => assert_eq!((status, heard.len(), body.len()), (StatusCode::OK, 1, 0)),
+                LinkAct::EmptyBody => {
+                    assert_eq!((status, received.len(), body.len()), (StatusCode::OK, 1, 0))
+                }
                 LinkAct::HugeBody => {
                     assert!(body.len() > net::http::MAX_ANSWER && body.starts_with(b"0123456789 "));
                 }
@@ -157,27 +161,27 @@ fn bits_apart(body: &[u8]) -> u32 {
 #[test]
 fn values_set_the_octet_the_number_and_the_duration() {
     simulate(async |_| {
-        let (_, took, _) = asked("link/lose-request=2h").await;
+        let (_, took, _) = send_request("link/lose-request=2h").await;
         assert_eq!(took, Duration::from_secs(7200));
-        let (answer, ..) = asked("link/truncate-answer=3").await;
+        let (answer, ..) = send_request("link/truncate-answer=3").await;
         assert_eq!(answer.unwrap().body(), "012");
-        let (answer, ..) = asked("link/corrupt-answer=9").await;
+        let (answer, ..) = send_request("link/corrupt-answer=9").await;
         let body = answer.unwrap().into_body();
         assert!(body.starts_with(b"012345678") && !body.ends_with(b"9"), "{body:?}");
-        let (answer, took, _) = asked("link/slow-drip=1m").await;
+        let (answer, took, _) = send_request("link/slow-drip=1m").await;
         assert_eq!((answer.unwrap_err().kind, took), (LinkFaultKind::Timeout, Duration::from_secs(60)));
     });
 }
 
 /// A server at a socket sends the answer octet by octet, so that this wrapper does not wait.
 #[test]
-fn a_server_that_can_drip_is_told_to() {
+fn a_server_that_can_send_slowly_is_instructed_to_do_so() {
     simulate(async |_| {
         let link = faults(&["link/slow-drip=1m"]).link(echo().0);
-        let mut asked = request("0123456789");
-        asked.extensions_mut().insert(CanSendSlowly);
+        let mut first = request("0123456789");
+        first.extensions_mut().insert(CanSendSlowly);
         let began = Instant::now();
-        let answer = world::send(&link, asked).await.unwrap();
+        let answer = world::send(&link, first).await.unwrap();
         assert_eq!((began.elapsed(), answer.body().len()), (Duration::ZERO, 10));
         assert_eq!(answer.extensions().get(), Some(&SlowBody(Duration::from_secs(60))));
     });
@@ -186,11 +190,11 @@ fn a_server_that_can_drip_is_told_to() {
 #[test]
 fn a_reordered_request_arrives_after_the_next_one() {
     simulate(async |_| {
-        let (server, heard) = echo();
+        let (server, received) = echo();
         let link = faults(&["link/reorder@ES9+#1"]).link(server);
         assert!(world::send(&link, request("first")).await.is_err());
         assert_eq!(world::send(&link, request("second")).await.unwrap().body(), "second");
-        assert_eq!(*heard.lock().unwrap(), ["second", "first"]);
+        assert_eq!(*received.lock().unwrap(), ["second", "first"]);
     });
 }
 
@@ -236,16 +240,20 @@ fn every_records_fault_has_the_described_effect() {
             );
             let second = count(&faulty("sm-dp")).await;
             assert_eq!(faults.injected_count(), 1, "{}", entry.name);
-            let told = second.is_ok();
+            let is_committed = second.is_ok();
             match act {
                 RecordsAct::CommitFails | RecordsAct::ReadFails => {
-                    assert_eq!((told, kept(&store).await), (false, [2, 2]));
+                    assert_eq!((is_committed, kept(&store).await), (false, [2, 2]));
                 }
-                RecordsAct::TornWrite => assert_eq!((told, kept(&store).await), (false, [3, 2])),
-                RecordsAct::LostWrite => assert_eq!((told, kept(&store).await), (true, [2, 2])),
-                RecordsAct::Conflict => assert_eq!((told, kept(&store).await), (true, [3, 3])),
-                RecordsAct::CrashBeforeCommit => assert_eq!((told, kept(&store).await), (false, [2, 2])),
-                RecordsAct::CrashAfterCommit => assert_eq!((told, kept(&store).await), (false, [3, 3])),
+                RecordsAct::TornWrite => assert_eq!((is_committed, kept(&store).await), (false, [3, 2])),
+                RecordsAct::LostWrite => assert_eq!((is_committed, kept(&store).await), (true, [2, 2])),
+                RecordsAct::Conflict => assert_eq!((is_committed, kept(&store).await), (true, [3, 3])),
+                RecordsAct::CrashBeforeCommit => {
+                    assert_eq!((is_committed, kept(&store).await), (false, [2, 2]))
+                }
+                RecordsAct::CrashAfterCommit => {
+                    assert_eq!((is_committed, kept(&store).await), (false, [3, 3]))
+                }
             }
             let crashes = matches!(act, RecordsAct::CrashBeforeCommit | RecordsAct::CrashAfterCommit);
             assert_eq!(life.is_over(), crashes, "{}", entry.name);
@@ -267,15 +275,15 @@ fn every_radio_fault_has_the_described_effect() {
             let faults = faults(&[&format!("{}@{place}", entry.name)]);
             let radio = FaultyRadio::new(Arc::clone(&run.networks), faults.clone());
             assert!(radio.system_information(elsewhere).await.unwrap().is_some());
-            let heard = radio.system_information(local).await.unwrap().is_some();
+            let received = radio.system_information(local).await.unwrap().is_some();
             let answer = radio.attach(local, AttachRequest { imsi }).await;
             match act {
                 RadioAct::Outage => {
-                    assert_eq!((heard, answer), (false, Err(RadioFault::NoCoverage(local))));
+                    assert_eq!((received, answer), (false, Err(RadioFault::NoCoverage(local))));
                     assert_eq!(faults.injected_count(), 2);
                 }
                 RadioAct::Flapping => {
-                    assert!(!heard && answer.is_err());
+                    assert!(!received && answer.is_err());
                     let mut on = Vec::new();
                     for _ in 0..4 {
                         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -285,7 +293,7 @@ fn every_radio_fault_has_the_described_effect() {
                 }
                 RadioAct::Refuse(cause) => {
                     let Ok(NetworkAnswer::AttachReject(reject)) = answer else { panic!("{answer:?}") };
-                    assert!(heard && reject.cause == cause && cause.name() != EmmCause(0).name());
+                    assert!(received && reject.cause == cause && cause.name() != EmmCause(0).name());
                     assert!(entry.what.contains(&format!("#{}", cause.0)), "{}", entry.what);
                 }
                 RadioAct::LoseAttachRequest => assert!(matches!(answer, Err(RadioFault::Lost(_)))),
@@ -308,7 +316,7 @@ fn every_radio_fault_has_the_described_effect() {
                 RadioAct::NoData => {
                     let taken = matches!(answer, Ok(NetworkAnswer::AuthenticationRequest(_)));
                     assert!(
-                        heard && taken && faults.injected_count() == 0,
+                        received && taken && faults.injected_count() == 0,
                         "the fault must affect later packets only"
                     );
                     assert!(faults.carries_nothing(local) && !faults.carries_nothing(elsewhere));
@@ -479,11 +487,11 @@ fn an_invalid_answer_changes_nothing() {
                 run.device.register().await.unwrap();
                 run.faults.install(format!("{}@ES9+.{function}", entry.name).parse().unwrap());
                 let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
-                let told = format!("{} at {function}: {ending:?}", entry.name);
-                assert!(matches!(ending, Some(Ending::NotInstalled(_))), "{told}");
+                let context = format!("{} at {function}: {ending:?}", entry.name);
+                assert!(matches!(ending, Some(Ending::NotInstalled(_))), "{context}");
                 let truth = run.truth().await.unwrap();
-                assert!(truth.state.is_pending() && !truth.has(start.local), "{told}: {truth:?}");
-                assert_eq!(truth.registered, Some(start.bootstrap), "{told}");
+                assert!(truth.state.is_pending() && !truth.has(start.local), "{context}: {truth:?}");
+                assert_eq!(truth.registered, Some(start.bootstrap), "{context}");
             }
         });
     }

@@ -1,11 +1,11 @@
 //! The swap of an M2M device, combined with every fault at every step, over both bearers.
 //!
-//! After each cell: the device gets service within a limited time, no profile is lost or
+//! After each case: the device gets service within a limited time, no profile is lost or
 //! duplicated, the EIS, the records of the SM-DP and the card agree, the operator got a correct
 //! result or an unknown one, and the device can still be moved.
 //!
 //! Without `LANDFALL_MATRIX=all`, a sample runs. `LANDFALL_MATRIX=sms-lose@mt#3` runs only the
-//! cells with this fault.
+//! cases with this fault.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -15,9 +15,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use certs::{Pki, PkiOptions};
-use faults::catalogue::{Entry, Places};
-use faults::{FalseM2mStatement, FalseStatement, Family, FaultId, RadioAct, RecordsAct};
-use matrix::{AttachAttempt, Cell, LASTS, of};
+use faults::catalogue::Places;
+use faults::{FalseM2mStatement, FalseStatement, Family, FaultId, RecordsAct};
+use matrix::{Case, CaseResult, LASTS, of, of_power, of_registration, of_tampering};
 use rsp::sgp02::BaseResponse;
 use rsp::sgp02::common::ExecutionStatus;
 use rsp::time::Timestamp;
@@ -35,10 +35,11 @@ const VALIDITY: Duration = Duration::from_secs(3600);
 /// Maximum time for the recovery after the fault has ended.
 const BOUND: Duration = Duration::from_secs(3600);
 
-/// Time within which card and servers agree. An SM-SR and an SM-DP run their daily checks in it.
+/// Maximum time until the card and the servers agree. It includes the daily checks of the SM-SR and
+/// the SM-DP.
 const AGREE: Duration = Duration::from_secs(2 * 86_400);
 
-/// The sample consists of every 37th cell.
+/// The sample consists of every 37th case.
 const STRIDE: usize = 37;
 
 static PKI: LazyLock<Arc<Pki>> =
@@ -59,7 +60,7 @@ enum Outcome {
 
 /// The tested procedure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Story {
+enum Procedure {
     /// The local profile is downloaded and enabled.
     Swap,
     /// The local profile, which was downloaded before, is deleted.
@@ -68,7 +69,8 @@ enum Story {
     Parameters,
 }
 
-/// Functions in their order. For asynchronous functions, every second call is the callback.
+/// Functions in the sequence of their calls, with true if the function is asynchronous. For
+/// asynchronous functions, every second call is the callback.
 const SWAP: [(&str, bool); 9] = [
     ("ES2.DownloadProfile", true),
     ("ES3.GetEIS", false),
@@ -83,7 +85,7 @@ const SWAP: [(&str, bool); 9] = [
 const DELETION: [(&str, bool); 2] = [("ES2.DeleteProfile", true), ("ES3.DeleteISDP", true)];
 const PARAMETERS: [(&str, bool); 1] = [("ES3.UpdateConnectivityParameters", true)];
 
-impl Story {
+impl Procedure {
     const ALL: [Self; 3] = [Self::Swap, Self::Deletion, Self::Parameters];
 
     fn functions(self) -> &'static [(&'static str, bool)] {
@@ -94,7 +96,7 @@ impl Story {
         }
     }
 
-    /// Prefix of the step names of the cells.
+    /// Prefix of the step names of the cases.
     fn prefix(self) -> &'static str {
         match self {
             Self::Swap => "",
@@ -103,13 +105,14 @@ impl Story {
         }
     }
 
-    fn of(cell: &Cell) -> Self {
-        let told = |story: &Self| *story != Self::Swap && cell.step.starts_with(story.prefix());
-        Self::ALL.into_iter().find(told).unwrap_or(Self::Swap)
+    fn of(case: &Case) -> Self {
+        let is_tested =
+            |procedure: &Self| *procedure != Self::Swap && case.step.starts_with(procedure.prefix());
+        Self::ALL.into_iter().find(is_tested).unwrap_or(Self::Swap)
     }
 
     /// Runs the steps before the tested procedure, without faults.
-    async fn prologue(self, run: &M2m) {
+    async fn prepare(self, run: &M2m) {
         if self != Self::Swap {
             let answer = run.download(self == Self::Parameters, VALIDITY).await.unwrap();
             assert!(answer.base.is_done(), "{}", answer.base.function_execution_status);
@@ -117,17 +120,17 @@ impl Story {
     }
 
     /// Runs the procedure. Returns the result that the operator got.
-    async fn play(self, run: &M2m) -> (Outcome, String) {
-        let told = match self {
+    async fn run(self, run: &M2m) -> (Outcome, String) {
+        let result = match self {
             Self::Swap => run.download(true, VALIDITY).await.map(|answer| answer.base),
             Self::Deletion => run.delete(VALIDITY).await.map(|answer| answer.base),
             Self::Parameters => return change_parameters(run, &NEW).await,
         };
-        let how = told.as_ref().map(|base| base.function_execution_status.to_string());
-        (outcome(&told), how.unwrap_or_else(|fault| fault.to_string()))
+        let how = result.as_ref().map(|base| base.function_execution_status.to_string());
+        (outcome(&result), how.unwrap_or_else(|fault| fault.to_string()))
     }
 
-    /// True if the result that the operator got matches the actual state.
+    /// True if the result that the operator received matches the actual state.
     fn is_so(self, outcome: Outcome, truth: &ObservedState, start: &Start) -> bool {
         let (has, enabled) = (truth.has(start.local), truth.enabled());
         let has_new = truth.card.iter().any(|isd_p| isd_p.connectivity.as_deref() == Some(&NEW));
@@ -209,13 +212,13 @@ async fn abroad(simulation: &Simulation, (setup, start): &(Setup, Start)) -> M2m
     run
 }
 
-/// Runs a story one hour after the preparation.
-fn in_a_run<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
-    run("matrix", BEGIN.plus(Duration::from_secs(3600)), story).unwrap()
+/// Runs `simulated` in virtual time, one hour after the preparation.
+fn in_a_run<T>(simulated: impl AsyncFnOnce(Simulation) -> T) -> T {
+    run("matrix", BEGIN.plus(Duration::from_secs(3600)), simulated).unwrap()
 }
 
-fn occasions(story: Story, from: &(Setup, Start)) -> Occasions {
-    let functions = story.functions();
+fn occasions(procedure: Procedure, from: &(Setup, Start)) -> Occasions {
+    let functions = procedure.functions();
     let mut never: Vec<String> =
         functions.iter().map(|(function, _)| format!("link/reset@{function}")).collect();
     for party in [SM_DP_PLACE, SM_SR_PLACE] {
@@ -224,10 +227,10 @@ fn occasions(story: Story, from: &(Setup, Start)) -> Occasions {
     never.extend(["radio/sms-lose@mt", "radio/sms-lose@mo", "power/write-fails@card"].map(str::to_owned));
     in_a_run(async |simulation| {
         let run = abroad(&simulation, from).await;
-        story.prologue(&run).await;
+        procedure.prepare(&run).await;
         never.iter().for_each(|text| run.faults.install(format!("{text}#4000000000").parse().unwrap()));
-        let (outcome, told) = story.play(&run).await;
-        assert_eq!(outcome, Outcome::Done, "{told}");
+        let (outcome, status) = procedure.run(&run).await;
+        assert_eq!(outcome, Outcome::Done, "{status}");
         let seen: Vec<_> = run.faults.occasions().into_iter().map(|(_, seen)| seen).collect();
         assert_eq!(run.truth().await.unwrap().wrong(from.1.bootstrap, from.1.local), [""; 0]);
         let (calls, rest) = seen.split_at(functions.len());
@@ -242,30 +245,30 @@ fn occasions(story: Story, from: &(Setup, Start)) -> Occasions {
     })
 }
 
-fn cells(from: &(Setup, Start)) -> Vec<Cell> {
-    let mut cells = of_radio();
-    for story in Story::ALL {
-        let occasions = occasions(story, from);
-        let mut its = of_links(story, &occasions);
-        if story == Story::Swap {
-            its.extend(of_tampering());
+fn cases(from: &(Setup, Start)) -> Vec<Case> {
+    let mut cases = of_registration(LOCAL, VISITED);
+    for procedure in Procedure::ALL {
+        let occasions = occasions(procedure, from);
+        let mut added = of_links(procedure, &occasions);
+        if procedure == Procedure::Swap {
+            added.extend(of_tampering(|act| matches!(act, FalseStatement::M2m(_))));
         }
-        its.extend(of_records(&occasions));
-        its.extend(of_messages(&occasions));
-        its.extend(of_power(&occasions));
-        its.iter_mut().for_each(|cell| cell.step.insert_str(0, story.prefix()));
-        cells.extend(its);
+        added.extend(of_records(&occasions));
+        added.extend(of_messages(&occasions));
+        added.extend(of_power("card", occasions.card_writes));
+        added.iter_mut().for_each(|case| case.step.insert_str(0, procedure.prefix()));
+        cases.extend(added);
     }
-    cells
+    cases
 }
 
-/// Each call once, and all calls from it on for an hour.
-fn of_links(story: Story, occasions: &Occasions) -> Vec<Cell> {
-    let mut cells = Vec::new();
+/// A fault at each call, once and at all later calls for an hour.
+fn of_links(procedure: Procedure, occasions: &Occasions) -> Vec<Case> {
+    let mut cases = Vec::new();
     for entry in of(Family::Link) {
-        for ((function, is_later), calls) in story.functions().iter().copied().zip(&occasions.calls) {
+        for ((function, is_later), calls) in procedure.functions().iter().copied().zip(&occasions.calls) {
             // Between a card and the SM-SR, TLS turns corrupted data into a broken connection,
-            // which has its own cells.
+            // which has its own cases.
             if function.starts_with("ES5") && entry.name.starts_with("link/corrupt") {
                 continue;
             }
@@ -276,31 +279,16 @@ fn of_links(story: Story, occasions: &Occasions) -> Vec<Cell> {
                     false => format!("{function} {nth}"),
                 };
                 for when in [format!("#{nth}"), format!("#{nth}-")] {
-                    cells.push(Cell::new(&step, entry, vec![format!("{}@{function}{when}", entry.name)]));
+                    cases.push(Case::new(&step, entry, vec![format!("{}@{function}{when}", entry.name)]));
                 }
             }
         }
     }
-    cells
+    cases
 }
 
-/// Each fault of the family `tamper` once, twice, and repeatedly for an hour.
-fn of_tampering() -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for entry in
-        of(Family::Tamper).filter(|entry| matches!(entry.id, FaultId::Tamper(FalseStatement::M2m(_))))
-    {
-        for function in entry.places.forms().split(", ") {
-            for when in ["#1", "#1-2", "#1-"] {
-                cells.push(Cell::new(function, entry, vec![format!("{}@{function}{when}", entry.name)]));
-            }
-        }
-    }
-    cells
-}
-
-fn of_records(occasions: &Occasions) -> Vec<Cell> {
-    let mut cells = Vec::new();
+fn of_records(occasions: &Occasions) -> Vec<Case> {
+    let mut cases = Vec::new();
     for entry in of(Family::Records) {
         let servers = [(SM_DP_PLACE, "SM-DP"), (SM_SR_PLACE, "SM-SR")].into_iter();
         for ((place, name), (commits, reads)) in
@@ -312,39 +300,20 @@ fn of_records(occasions: &Occasions) -> Vec<Cell> {
             };
             for nth in 1..=times {
                 let spec = format!("{}@{place}#{nth}", entry.name);
-                cells.push(Cell::new(format!("{name} {what}"), entry, vec![spec]));
+                cases.push(Case::new(format!("{name} {what}"), entry, vec![spec]));
             }
             // Endless conflicts do not occur in a correct store.
             if entry.id != FaultId::Records(RecordsAct::Conflict) {
                 let spec = format!("{}@{place}", entry.name);
-                cells.push(Cell::new(format!("{name}, for an hour"), entry, vec![spec]));
+                cases.push(Case::new(format!("{name}, for an hour"), entry, vec![spec]));
             }
         }
     }
-    cells
+    cases
 }
 
-/// True if the fault affects registration. Packets are simulated only in played scenarios.
-fn is_of_registration(entry: &&'static Entry) -> bool {
-    entry.places == Places::Network && entry.id != FaultId::Radio(RadioAct::NoData)
-}
-
-fn of_radio() -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for entry in of(Family::Radio).filter(is_of_registration) {
-        for when in ["#1", ""] {
-            let local = format!("{}@{LOCAL}{when}", entry.name);
-            cells.push(Cell::new("registration on the new network", entry, vec![local]));
-            let away = format!("radio/refuse-illegal-ue@{LOCAL}");
-            let back = format!("{}@{VISITED}{when}", entry.name);
-            cells.push(Cell::new("registration on the way back", entry, vec![back, away]));
-        }
-    }
-    cells
-}
-
-fn of_messages(occasions: &Occasions) -> Vec<Cell> {
-    let mut cells = Vec::new();
+fn of_messages(occasions: &Occasions) -> Vec<Case> {
+    let mut cases = Vec::new();
     for entry in of(Family::Radio).filter(|entry| entry.places == Places::Direction) {
         let directions = [("mt", "short messages to the card"), ("mo", "short messages from the card")];
         for ((direction, step), messages) in directions.into_iter().zip(occasions.messages) {
@@ -355,40 +324,30 @@ fn of_messages(occasions: &Occasions) -> Vec<Cell> {
             }
             for nth in 1..=messages {
                 for when in [format!("#{nth}"), format!("#{nth}-")] {
-                    cells.push(Cell::new(step, entry, vec![format!("{}@{direction}{when}", entry.name)]));
+                    cases.push(Case::new(step, entry, vec![format!("{}@{direction}{when}", entry.name)]));
                 }
             }
         }
     }
-    cells
-}
-
-fn of_power(occasions: &Occasions) -> Vec<Cell> {
-    let writes = 1..=occasions.card_writes;
-    let of_entry = |entry| {
-        let cell =
-            move |nth| Cell::new("writes of the card", entry, vec![format!("{}@card#{nth}", entry.name)]);
-        writes.clone().map(cell)
-    };
-    of(Family::Power).flat_map(of_entry).collect()
+    cases
 }
 
 /// True if only a comparison finds an inconsistency, because the store is faulty.
-fn needs_a_reconciler(cell: &Cell) -> bool {
-    matches!(cell.fault.id, FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite))
+fn needs_a_reconciler(case: &Case) -> bool {
+    matches!(case.fault.id, FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite))
 }
 
-/// True for the false statement that the profile was not enabled. Over TLS, the operator has only the statement
-/// of the SM-SR, until it requests an audit.
-fn is_told_that_it_is_not_enabled(cell: &Cell, truth: &ObservedState, start: &Start) -> bool {
-    let is_false_statement =
-        matches!(cell.fault.id, FaultId::Tamper(FalseStatement::M2m(FalseM2mStatement::NotEnabled)));
-    is_false_statement && truth.enabled() == Some(start.local)
+/// True if the SM-SR falsely reports that the profile was not enabled. The operator cannot detect
+/// this false report until it requests an audit.
+fn operator_was_misinformed(case: &Case, truth: &ObservedState, start: &Start) -> bool {
+    let is_that_statement =
+        matches!(case.fault.id, FaultId::Tamper(FalseStatement::M2m(FalseM2mStatement::NotEnabled)));
+    is_that_statement && truth.enabled() == Some(start.local)
 }
 
 /// The result that the operator got.
-fn outcome(told: &Result<BaseResponse, Fault>) -> Outcome {
-    match told.as_ref().map(|base| base.function_execution_status.status) {
+fn outcome(result: &Result<BaseResponse, Fault>) -> Outcome {
+    match result.as_ref().map(|base| base.function_execution_status.status) {
         Ok(ExecutionStatus::ExecutedSuccess) => Outcome::Done,
         Ok(ExecutionStatus::ExecutedWithWarning) => Outcome::NotEnabled,
         Ok(ExecutionStatus::Failed) => Outcome::Failed,
@@ -396,63 +355,62 @@ fn outcome(told: &Result<BaseResponse, Fault>) -> Outcome {
     }
 }
 
-/// Runs one cell in virtual time. Returns an error if the final state is inconsistent.
-fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<AttachAttempt<Outcome>, String> {
-    let (start, story) = (&from.1, Story::of(cell));
-    let told = |what: &str| format!("{:?}: {what}", cell.faults);
+/// Runs one case in virtual time. Returns an error if the final state is inconsistent.
+fn try_case(case: &Case, from: &(Setup, Start)) -> Result<CaseResult<Outcome>, String> {
+    let (start, procedure) = (&from.1, Procedure::of(case));
+    let failed = |what: &str| format!("{:?}: {what}", case.faults);
     in_a_run(async |simulation| {
         let run = abroad(&simulation, from).await;
-        story.prologue(&run).await;
-        for spec in &cell.faults {
-            run.faults.install(spec.parse().map_err(|why| told(&format!("{why}")))?);
+        procedure.prepare(&run).await;
+        for spec in &case.faults {
+            run.faults.install(spec.parse().map_err(|why| failed(&format!("{why}")))?);
         }
         let began = Instant::now();
-        let (outcome, ended) = story.play(&run).await;
+        let (outcome, ended) = procedure.run(&run).await;
         let moving = began.elapsed();
         if run.faults.injected_counts().iter().any(|(_, times)| *times == 0) {
-            return Err(told(&format!("did not happen ({ended})")));
+            return Err(failed(&format!("did not happen ({ended})")));
         }
         if ended == NOT_ENDED {
-            return Err(told(NOT_ENDED));
+            return Err(failed(NOT_ENDED));
         }
         sleep(LASTS.saturating_sub(moving)).await;
         run.faults.clear();
         let back = run.until(BOUND, |truth| truth.is_registered).await;
-        let back = back.map_err(|fault| told(&format!("the device does not recover: {fault}")))?;
+        let back = back.map_err(|fault| failed(&format!("the device does not recover: {fault}")))?;
         let is_quiet = |truth: &ObservedState| truth.wrong(start.bootstrap, start.local).is_empty();
         let agreed = run.until(AGREE, is_quiet).await;
-        let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;
+        let truth = run.truth().await.map_err(|fault| failed(&fault.to_string()))?;
         let wrong = truth.wrong(start.bootstrap, start.local);
-        if needs_a_reconciler(cell) && !wrong.is_empty() {
+        if needs_a_reconciler(case) && !wrong.is_empty() {
             return match wrong.iter().all(|each| ObservedState::is_of_records(each)) {
-                true => Ok(AttachAttempt { outcome: Outcome::ToBeReconciled, moving, coming_back: back }),
-                false => Err(told(&format!("{} ({ended})", wrong.join("; ")))),
+                true => Ok(CaseResult { outcome: Outcome::ToBeReconciled, moving, recovery: back }),
+                false => Err(failed(&format!("{} ({ended})", wrong.join("; ")))),
             };
         }
-        let coming_back = agreed.map_err(|_| told(&format!("{} ({ended})", wrong.join("; "))))?;
-        let is_so =
-            story.is_so(outcome, &truth, start) || is_told_that_it_is_not_enabled(cell, &truth, start);
-        if !is_so && !needs_a_reconciler(cell) {
-            return Err(told(&format!("the operator got {ended}, but the state is {truth:?}")));
+        let recovery = agreed.map_err(|_| failed(&format!("{} ({ended})", wrong.join("; "))))?;
+        let is_so = procedure.is_so(outcome, &truth, start) || operator_was_misinformed(case, &truth, start);
+        if !is_so && !needs_a_reconciler(case) {
+            return Err(failed(&format!("the operator got {ended}, but the state is {truth:?}")));
         }
         if let Err(why) = can_still_be_moved(&run, start).await {
-            let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;
+            let truth = run.truth().await.map_err(|fault| failed(&fault.to_string()))?;
             let mut wrong = truth.wrong(start.bootstrap, start.local).into_iter();
             // A write that was lost in the store leaves an inconsistent record until a comparison.
             // The device still works.
-            if !needs_a_reconciler(cell) || !wrong.all(|each| ObservedState::is_of_records(&each)) {
-                return Err(told(&format!("{why} (result of the move: {ended})")));
+            if !needs_a_reconciler(case) || !wrong.all(|each| ObservedState::is_of_records(&each)) {
+                return Err(failed(&format!("{why} (result of the move: {ended})")));
             }
-            return Ok(AttachAttempt { outcome: Outcome::ToBeReconciled, moving, coming_back });
+            return Ok(CaseResult { outcome: Outcome::ToBeReconciled, moving, recovery });
         }
-        Ok(AttachAttempt { outcome, moving, coming_back })
+        Ok(CaseResult { outcome, moving, recovery })
     })
 }
 
-/// Moves the device as its operator would: it continues from the state of its profile. The card
-/// must also still respond.
+/// Moves the device to the local profile, starting from the current state of that profile. Also
+/// checks that the card responds to an audit.
 async fn can_still_be_moved(run: &M2m, start: &Start) -> Result<(), String> {
-    let mut said = Vec::new();
+    let mut statuses = Vec::new();
     for _ in 0..3 {
         let truth = run.truth().await.map_err(|fault| fault.to_string())?;
         if truth.enabled() == Some(start.local) && !truth.is_remnant {
@@ -463,28 +421,28 @@ async fn can_still_be_moved(run: &M2m, start: &Start) -> Result<(), String> {
             (false, true) => run.enable(VALIDITY).await.map(|response| response.base),
             (false, false) => run.download(true, VALIDITY).await.map(|response| response.base),
         };
-        said.push(
+        statuses.push(
             answer.map_or_else(|fault| fault.to_string(), |base| base.function_execution_status.to_string()),
         );
     }
     let (outcome, how) = change_parameters(run, &NEWER).await;
-    said.push(format!("{outcome:?} {how}"));
-    let eis = run.audit(VALIDITY).await.map_err(|why| format!("cannot be reached: {why}, {said:?}"))?;
+    statuses.push(format!("{outcome:?} {how}"));
+    let eis = run.audit(VALIDITY).await.map_err(|why| format!("cannot be reached: {why}, {statuses:?}"))?;
     let truth = run.truth().await.map_err(|fault| fault.to_string())?;
     let wrong = truth.wrong(start.bootstrap, start.local);
     let has_newer = truth.card.iter().any(|isd_p| isd_p.connectivity.as_deref() == Some(&NEWER));
     match wrong.is_empty() && truth.enabled() == Some(start.local) && has_newer && eis.profile_info.len() == 2
     {
         true => Ok(()),
-        false => Err(format!("cannot be moved any more: {said:?}, {}, {truth:?}", wrong.join("; "))),
+        false => Err(format!("cannot be moved any more: {statuses:?}, {}, {truth:?}", wrong.join("; "))),
     }
 }
 
 fn the_matrix_over(bearer: Bearer) {
     let from = setup(bearer);
-    let cells = cells(&from);
-    matrix::tried(&format!("the swap of an M2M device over {bearer}"), &cells, STRIDE, |cell| {
-        try_cell(cell, &from)
+    let cases = cases(&from);
+    matrix::run_cases(&format!("the swap of an M2M device over {bearer}"), &cases, STRIDE, |case| {
+        try_case(case, &from)
     });
 }
 

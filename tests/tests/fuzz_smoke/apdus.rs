@@ -27,10 +27,10 @@ const LIFE: usize = 1000;
 const CHECK: usize = 200;
 
 #[test]
-fn the_card_answers_every_apdu_and_lives() {
+fn the_card_answers_every_apdu_and_keeps_working() {
     let packages: Vec<PackageInfo> = packages().iter().map(|package| PackageInfo::of(package)).collect();
     let packages: Vec<&PackageInfo> = packages.iter().collect();
-    let mut run = Run::of("the_card_answers_every_apdu_and_lives", 1, 3000);
+    let mut run = Run::of("the_card_answers_every_apdu_and_keeps_working", 1, 3000);
     while let Some(round) = run.round() {
         test_card(round, &packages);
     }

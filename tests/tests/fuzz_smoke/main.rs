@@ -44,12 +44,12 @@ use run::Run;
 use serde::de::DeserializeOwned;
 
 fn own_package() -> Vec<u8> {
-    cli::demo::own_package("724-99", 1, "Smoke").unwrap()
+    ::testbed::subscription::own_package("724-99", 1, "Smoke").unwrap()
 }
 
 #[test]
-fn a_spoiled_package_is_read_or_refused() {
-    let mut run = Run::of("a_spoiled_package_is_read_or_refused", 500, 1);
+fn a_mutated_package_is_read_or_refused() {
+    let mut run = Run::of("a_mutated_package_is_read_or_refused", 500, 1);
     let whole = own_package();
     let (mut rounds, mut read) = (0, 0);
     while let Some(mut round) = run.round() {
@@ -70,8 +70,8 @@ fn a_spoiled_package_is_read_or_refused() {
 }
 
 #[test]
-fn spoiled_messages_are_read_or_refused() {
-    let mut run = Run::of("spoiled_messages_are_read_or_refused", 500, 1);
+fn mutated_messages_are_read_or_refused() {
+    let mut run = Run::of("mutated_messages_are_read_or_refused", 500, 1);
     let octets = [&[0x30, 0x82, 0x01, 0x00], own_package().as_slice()].concat();
     while let Some(mut round) = run.round() {
         let mutated = round.random.mutate_octets(&octets[round.random.number(64)..]);

@@ -70,7 +70,7 @@ impl Run {
 
     /// Returns the next round, or `None` at the end.
     pub(crate) fn round(&mut self) -> Option<Round> {
-        self.tell(false);
+        self.report_progress(false);
         let number = match self.only {
             Some(_) if self.done > 0 => return None,
             Some(only) => only,
@@ -88,14 +88,14 @@ impl Run {
     /// Prints the final progress message, and checks that the memory of the process has not
     /// grown since it was warm.
     pub(crate) fn end(mut self) {
-        self.tell(true);
+        self.report_progress(true);
         if let (Some(warm), Some(now)) = (self.warm, resident_kib()) {
             let most = 2 * warm + (64 << 10);
             assert!(now <= most, "{}: {now} KiB in memory after {warm} KiB when warm", self.target);
         }
     }
 
-    fn tell(&mut self, last: bool) {
+    fn report_progress(&mut self, last: bool) {
         // Other targets of this process run during the first half of this one, or have
         // failed in it.
         let warm_after = self.time.map_or(2 * PROGRESS, |time| time / 2);

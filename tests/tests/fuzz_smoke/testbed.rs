@@ -300,7 +300,7 @@ fn case(command: &[u8]) -> Option<(bool, bool)> {
 /// Returns the initial packages: a generated one, and those of TS.48 if they are available.
 pub(crate) fn packages() -> Vec<Vec<u8>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48");
-    let mut packages = vec![cli::demo::own_package("724-99", 1, "Smoke").unwrap()];
+    let mut packages = vec![::testbed::subscription::own_package("724-99", 1, "Smoke").unwrap()];
     let Ok(files) = std::fs::read_dir(folder) else {
         println!("without TS.48: there are no packages at {folder}");
         return packages;

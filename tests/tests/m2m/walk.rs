@@ -132,12 +132,12 @@ impl Reader {
 /// its other APDUs, and the tags of all other commands. Consecutive duplicates are listed once.
 fn subject(octets: &[u8]) -> String {
     let script = Script::parse(octets).unwrap();
-    let mut words: Vec<String> = script.commands.iter().map(word).collect();
-    words.dedup();
-    words.join(" ")
+    let mut names: Vec<String> = script.commands.iter().map(command_name).collect();
+    names.dedup();
+    names.join(" ")
 }
 
-fn word(command: &Command) -> String {
+fn command_name(command: &Command) -> String {
     const STORE_DATA: u8 = 0xE2;
     match command {
         Command::Apdu(apdu) if apdu[1] == STORE_DATA => hex::encode_upper(&apdu[5..7]),

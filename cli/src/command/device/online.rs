@@ -86,7 +86,7 @@ impl M2m<'_> {
         let package = crate::files::read(self.package)?;
         let https = self.options.sm_sr_cards;
         let side = CardAddresses { number: self.number.clone(), https, path: CARD_PATH.to_owned() };
-        let mut description = factory::card_with(pki, eid, &package, &side)?;
+        let mut description = factory::card(pki, eid, &package, &side)?;
         if let Some(m2m) = description.m2m.as_mut().filter(|_| self.options.impatient) {
             m2m.toolkit = factory::impatient();
         }

@@ -115,8 +115,8 @@ impl Serve {
                 }
                 OpenInterface::Vpcd(address) => {
                     tasks.spawn(async move {
-                        let tell = |insertion| remark(&reader_message(eid, &address, &insertion));
-                        net::card_interface::connect_to_vpcd(&address, card, tell).await;
+                        let report = |insertion| remark(&reader_message(eid, &address, &insertion));
+                        net::card_interface::connect_to_vpcd(&address, card, report).await;
                         Ok(())
                     });
                 }

@@ -45,7 +45,7 @@ enum What {
         /// Name of the campaign
         id: CampaignId,
     },
-    /// Start a campaign; one that is not standing takes the devices selected now
+    /// Start a campaign; only a standing campaign includes devices that are selected later
     Start {
         /// Name of the campaign
         id: CampaignId,

@@ -122,10 +122,7 @@ impl Serve {
         let tls = parties::operator_server_tls(&pki, &names, clock)?;
         let devices = platform.devices_link(move |eid, token| is_token(&secret, eid, token));
         let running = Running::serve(listener, Some(tls), devices)?;
-        let owners = match owners {
-            Some(listener) => Some(Running::serve(listener, None, platform.link())?),
-            None => None,
-        };
+        let owners = owners.map(|listener| Running::serve(listener, None, platform.link())).transpose()?;
         if let Some(owners) = &owners {
             remark(&format!("owner's API at http://{} (GET /openapi.json)", owners.address));
         }

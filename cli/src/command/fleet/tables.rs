@@ -60,14 +60,14 @@ pub(super) fn list(counted: &EvaluatedFleet<'_>, selection: &Selection) -> Vec<L
             home: stay.map(|stay| stay.home),
             since: stay.map(|stay| stay.from),
             state: device.state.word().to_owned(),
-            decision: decision.as_ref().map_or("", word),
+            decision: decision.as_ref().map_or("", verdict),
             deadline,
         }
     };
     devices.map(listed).collect()
 }
 
-fn word(decision: &Decision) -> &'static str {
+fn verdict(decision: &Decision) -> &'static str {
     match decision {
         Decision::Stay { .. } => "stay",
         Decision::Move { .. } => "move",

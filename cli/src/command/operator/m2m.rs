@@ -22,7 +22,7 @@ use super::ProfileSelector;
 use crate::{
     m2m::{
         eis,
-        operator::{Answer, Heard, Operator, SOAP_PATH, blank, peer},
+        operator::{Answer, Operator, ReceivedNotification, SOAP_PATH, blank, peer},
         sm_dp::{self, SoapPeer},
     },
     output::{print, print_json, remark},
@@ -129,8 +129,8 @@ enum Function {
         #[arg(long)]
         es4: bool,
     },
-    /// Hand an eUICC over to another SM-SR (PrepareSMSRChange at the new one, SMSRChange at the
-    /// current one)
+    /// Hand an eUICC over to another SM-SR (PrepareSMSRChange at the new SM-SR, SMSRChange at
+    /// the current SM-SR)
     SmsrChange {
         #[command(flatten)]
         of: EuiccArguments,
@@ -192,7 +192,7 @@ impl Command {
         })?;
         let names = crate::pki::names_of(&listen, &[])?;
         let (client_tls, server_tls, id) = sm_dp::operator_tls(&pki, name, &names, Arc::clone(&clock))?;
-        let peers = TlsPeers::new(sm_dp::client(settings), client_tls);
+        let peers = TlsPeers::new(parties::client(&settings.sm_dp_names, &settings.sm_dp), client_tls);
         let woken = peers.woken();
         let (operator, mut notifications) = Operator::new(
             id,
@@ -334,7 +334,7 @@ impl Calls {
 
 /// Prints every notification. Returns only if printing fails.
 async fn print_notifications(
-    notifications: &mut Receiver<Heard>,
+    notifications: &mut Receiver<ReceivedNotification>,
     is_listening: bool,
     json: bool,
 ) -> Result<(), Fault> {
@@ -345,12 +345,16 @@ async fn print_notifications(
 }
 
 /// Prints a notification: as the result of `listen`, on standard error for any other function.
-fn print_notification(notification: &Heard, is_listening: bool, json: bool) -> Result<(), Fault> {
+fn print_notification(
+    notification: &ReceivedNotification,
+    is_listening: bool,
+    json: bool,
+) -> Result<(), Fault> {
     let line = match json {
         true => serde_json::to_string(notification)
             .map_err(|e| Fault::caused_by(e, "cannot write the notification as JSON", "report this"))?,
         false => {
-            let Heard { notification, eid, iccid, sm_sr, completed, .. } = notification;
+            let ReceivedNotification { notification, eid, iccid, sm_sr, completed, .. } = notification;
             let about = iccid.map(|iccid| format!(" {iccid}")).unwrap_or_default();
             let now = sm_sr.as_ref().map(|sm_sr| format!(": managed by {sm_sr}")).unwrap_or_default();
             format!("{completed} {notification}{about} on {eid}{now}")

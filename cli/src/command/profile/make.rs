@@ -19,7 +19,7 @@ use world::Fault;
 use crate::{
     files::{read_text, write},
     output::{print, print_json, remark},
-    parties::{self, SmDpSetup},
+    parties,
     settings::Settings,
 };
 
@@ -156,14 +156,9 @@ impl Import {
     /// imported.
     pub async fn run(&self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         let (world, _) = parties::os_world()?;
-        let (pki, addresses) = parties::pki_and_addresses(settings)?;
-        let sm_dp = parties::sm_dp(&SmDpSetup {
-            pki: &pki,
-            addresses,
-            data_dir: &settings.data_dir,
-            world: &world,
-            events: std::sync::Arc::new(crate::output::Lines::new(world.now(), json)),
-        })?;
+        let pki = crate::pki::load_or_init(settings)?;
+        let events = std::sync::Arc::new(crate::output::Lines::new(world.now(), json));
+        let sm_dp = parties::sm_dp(settings, &pki, &world, events)?;
         let (mut imported, mut has_errors) = (0u64, false);
         for file in profiles(&self.files)? {
             let (package, mut options) = match file.extension().is_some_and(|ending| ending == "toml") {

@@ -40,19 +40,19 @@ fn bearer() -> Bearer {
     Bearers::parse(text).unwrap().named("own").unwrap().clone()
 }
 
-fn simulate<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
-    run("bearers", Timestamp(1_795_000_000_000), story).unwrap()
+fn simulate<T>(simulated: impl AsyncFnOnce(Simulation) -> T) -> T {
+    run("bearers", Timestamp(1_795_000_000_000), simulated).unwrap()
 }
 
 /// A server that answers with 1100 octets, and the number of requests that it received.
 fn server() -> (Link, Arc<AtomicU64>) {
-    let asked = Arc::new(AtomicU64::new(0));
-    let counts = Arc::clone(&asked);
+    let requests = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&requests);
     let link = link_from(tower::service_fn(move |_: Request<Bytes>| {
-        counts.fetch_add(1, Ordering::SeqCst);
+        counter.fetch_add(1, Ordering::SeqCst);
         async { Ok::<_, LinkFault>(Response::new(Bytes::from(vec![b'a'; 1100]))) }
     }));
-    (link, asked)
+    (link, requests)
 }
 
 /// A request of 25 octets, or 75 with the overhead of a packet.
@@ -121,12 +121,12 @@ fn packets_take_their_transmission_time_and_need_a_packet_bearer() {
 fn a_request_that_is_always_lost_is_abandoned_before_the_server_gets_it() {
     simulate(async |simulation| {
         let carrier = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.random("bearer"));
-        let (server, asked) = server();
+        let (server, requests) = server();
         let link = carrier.link(server).unwrap();
         let (answer, took) = timed(world::send(&link, request())).await;
         let fault = answer.unwrap_err();
         assert_eq!((fault.kind, took), (LinkFaultKind::Timeout, 800 + 3 * 1000), "{fault}");
-        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        assert_eq!(requests.load(Ordering::SeqCst), 0);
         let usage = carrier.usage();
         assert_eq!((usage.retransmissions, usage.given_up, usage.octets_up), (2, 1, 200 + 3 * 75));
     });
@@ -137,19 +137,19 @@ fn losses_follow_from_the_seed_and_can_affect_the_answer() {
     let lossy = || {
         simulate(async |simulation| {
             let carrier = Carrier::new(&Bearer { loss: 0.5, ..bearer() }, simulation.random("bearer"));
-            let (server, asked) = server();
+            let (server, requests) = server();
             let link = carrier.link(server).unwrap();
             let mut answered = 0;
             for _ in 0..100 {
                 answered += u64::from(world::send(&link, request()).await.is_ok());
             }
-            (answered, asked.load(Ordering::SeqCst), carrier.usage())
+            (answered, requests.load(Ordering::SeqCst), carrier.usage())
         })
     };
-    let (answered, asked, usage) = lossy();
-    assert!(0 < answered && answered < asked && asked < 100, "{answered} of {asked}");
+    let (answered, requests, usage) = lossy();
+    assert!(0 < answered && answered < requests && requests < 100, "{answered} of {requests}");
     assert_eq!(usage.given_up, 100 - answered);
-    assert_eq!(lossy(), (answered, asked, usage));
+    assert_eq!(lossy(), (answered, requests, usage));
 }
 
 #[test]
@@ -157,10 +157,10 @@ fn a_request_fails_when_the_bearer_is_unavailable_for_too_long() {
     simulate(async |simulation| {
         let away = Bearer { availability: 0.0, ..bearer() };
         let carrier = Carrier::new(&away, simulation.random("bearer"));
-        let (server, asked) = server();
+        let (server, requests) = server();
         let (answer, took) = timed(world::send(&carrier.link(server).unwrap(), request())).await;
         assert_eq!((answer.unwrap_err().kind, took), (LinkFaultKind::Unreachable, 90_000));
-        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        assert_eq!(requests.load(Ordering::SeqCst), 0);
         assert_eq!(carrier.usage().given_up, 1);
     });
 }

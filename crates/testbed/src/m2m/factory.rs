@@ -74,30 +74,12 @@ impl fmt::Debug for FirstProfile {
     }
 }
 
-/// Returns the description of a card in its delivery state.
+/// Returns the description of a card in its delivery state. `package` is its first profile (TCA,
+/// DER).
 ///
 /// # Errors
 /// The PKI has no EUM that can certify the EID.
-pub fn card(
-    pki: &Pki,
-    eid: Eid,
-    first: &FirstProfile,
-    sm_sr: &CardAddresses,
-) -> Result<CardDescription, Fault> {
-    card_with(pki, eid, &first.package, sm_sr)
-}
-
-/// Returns a description as [`card`] does, for callers that do not know the operator of the profile
-/// (a TCA package, DER).
-///
-/// # Errors
-/// The same errors as [`card`].
-pub fn card_with(
-    pki: &Pki,
-    eid: Eid,
-    package: &[u8],
-    sm_sr: &CardAddresses,
-) -> Result<CardDescription, Fault> {
+pub fn card(pki: &Pki, eid: Eid, package: &[u8], sm_sr: &CardAddresses) -> Result<CardDescription, Fault> {
     let ecasd = pki.ecasd(eid).map_err(cannot)?;
     let ci = pki.ci(Curve::P256).map_err(cannot)?;
     let keys = pki.isd_r_keys(eid).map_err(cannot)?;

@@ -38,7 +38,7 @@ use self::deliveries::Deliveries;
 
 /// Maximum number of notifications that wait to be read. Further notifications are refused, and the
 /// peer retries.
-const MAX_HEARD: usize = 256;
+const MAX_UNREAD_NOTIFICATIONS: usize = 256;
 
 /// Extra time after the validity period. The peer ends the function at the end of that period, and
 /// its answer still has to arrive.
@@ -46,7 +46,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// A notification that the operator received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Heard {
+pub struct ReceivedNotification {
     /// The name of the notification, such as `ES2-HandleProfileEnabledNotification`.
     pub notification: String,
     /// The sender.
@@ -82,7 +82,7 @@ struct Inbox {
     world: World,
     peers: Mutex<HashMap<String, Peer>>,
     waiting: Waiting,
-    heard: mpsc::Sender<Heard>,
+    notifications: mpsc::Sender<ReceivedNotification>,
     /// Name of the party in events.
     party: &'static str,
 }
@@ -98,14 +98,14 @@ impl Operator {
         records: Arc<dyn Records>,
         world: World,
         events: Arc<dyn Events>,
-    ) -> (Self, mpsc::Receiver<Heard>) {
-        let (heard, hears) = mpsc::channel(MAX_HEARD);
+    ) -> (Self, mpsc::Receiver<ReceivedNotification>) {
+        let (notifications, received) = mpsc::channel(MAX_UNREAD_NOTIFICATIONS);
         let inbox = Arc::new(Inbox {
             events: Arc::clone(&events),
             world: world.clone(),
             peers: Mutex::default(),
             waiting: Waiting::default(),
-            heard,
+            notifications,
             party,
         });
         let sender = Sender { own: id, name: Some(name.to_owned()), address, world: world.clone() };
@@ -114,7 +114,7 @@ impl Operator {
         // The operator reports its events itself. The SOAP layer only records failed deliveries.
         let tried = Arc::clone(&deliveries) as Arc<dyn Events>;
         let soap = Soap::new(sender, Arc::clone(&records), tried, shell, party);
-        (Self { soap, inbox, deliveries, records, world, remark: |_| {} }, hears)
+        (Self { soap, inbox, deliveries, records, world, remark: |_| {} }, received)
     }
 
     /// Sets how the operator connects to its peers.
@@ -239,14 +239,14 @@ impl Operator {
         })
         .await?;
         self.soap.wake();
-        let told = tokio::select! {
-            told = &mut waiter.told => told,
+        let ended = tokio::select! {
+            ended = &mut waiter.ended => ended,
             why = self.deliveries.failed(&peer.id) => {
                 (self.remark)(&format!("{} did not accept {}: {why}; retrying until {until}", peer.id, F::NAME));
-                (&mut waiter.told).await
+                (&mut waiter.ended).await
             }
         };
-        told.map_err(|e| {
+        ended.map_err(|e| {
             Fault::caused_by(
                 e,
                 format!("the answer to {} was lost", F::NAME),
@@ -260,14 +260,14 @@ impl Operator {
 struct Waiter {
     waiting: Waiting,
     continuation: String,
-    told: oneshot::Receiver<Ended>,
+    ended: oneshot::Receiver<Ended>,
 }
 
 impl Waiter {
     fn among(waiting: &Waiting, continuation: &str) -> Self {
-        let (tell, told) = oneshot::channel();
-        waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(continuation.to_owned(), tell);
-        Self { waiting: Arc::clone(waiting), continuation: continuation.to_owned(), told }
+        let (sender, ended) = oneshot::channel();
+        waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(continuation.to_owned(), sender);
+        Self { waiting: Arc::clone(waiting), continuation: continuation.to_owned(), ended }
     }
 }
 
@@ -295,7 +295,7 @@ fn unanswered(function: &str, peer: &Oid, no: &CallFailure) -> Fault {
 
 impl Inbox {
     /// Reports the notification after the commit that records it.
-    fn hear(
+    fn report(
         &self,
         tx: &mut Tx<'_>,
         call: &Call,
@@ -313,7 +313,7 @@ impl Inbox {
         let event = Event::new(self.world.now(), self.party, function.to_owned())
             .with_peer(interface.to_owned(), call.caller.to_string())
             .with_note(note);
-        let heard = Heard {
+        let received = ReceivedNotification {
             notification: call.function().to_owned(),
             from: call.caller.clone(),
             eid,
@@ -321,14 +321,14 @@ impl Inbox {
             sm_sr,
             completed,
         };
-        let place = match self.heard.clone().try_reserve_owned() {
+        let place = match self.notifications.clone().try_reserve_owned() {
             Ok(place) => Some(place),
             // If the receiver was dropped, nobody reads the notification.
             Err(TrySendError::Closed(_)) => None,
             Err(TrySendError::Full(_)) => {
                 return Err(Fault::new(
                     "a notification was not accepted",
-                    format!("{MAX_HEARD} notifications wait to be read"),
+                    format!("{MAX_UNREAD_NOTIFICATIONS} notifications wait to be read"),
                     "send it again later",
                 ));
             }
@@ -336,7 +336,7 @@ impl Inbox {
         let events = Arc::clone(&self.events);
         tx.after_commit(move || {
             if let Some(place) = place {
-                place.send(heard);
+                place.send(received);
             }
             events.emit(event);
         });
@@ -348,13 +348,13 @@ impl Inbox {
 macro_rules! dispatch {
     ($self:ident, $tx:ident, $call:ident, [$($profile:ty),* $(,)?], [$($change:ty),* $(,)?] $(,)?) => {
         soap_dispatch!($call, {}, {
-            $( $profile => |told| {
-                $self.hear($tx, $call, told.eid, Some(told.iccid), None, told.completion_timestamp).map_err(Rejection::Fault)
+            $( $profile => |request| {
+                $self.report($tx, $call, request.eid, Some(request.iccid), None, request.completion_timestamp).map_err(Rejection::Fault)
             }, )*
-            $( $change => |told| {
-                let sm_sr = Some(told.eis.smsr_id.clone());
-                let eid = told.eis.eum_signed_info.eid;
-                $self.hear($tx, $call, eid, None, sm_sr, told.completion_timestamp).map_err(Rejection::Fault)
+            $( $change => |request| {
+                let sm_sr = Some(request.eis.smsr_id.clone());
+                let eid = request.eis.eum_signed_info.eid;
+                $self.report($tx, $call, eid, None, sm_sr, request.completion_timestamp).map_err(Rejection::Fault)
             }, )*
         })
     };

@@ -4,36 +4,36 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use certs::m2m::Owner;
 use certs::{Credential, Pki, ServerName};
-use http::Request;
-use net::{PskKeys, PskServer};
+use net::PskServer;
+use network::Smsc;
 use rsp::ids::Oid;
-use rsp::ota::trigger::SessionTrigger;
 use rsp::sgp02::Namespace;
 use rsp_server::due::Due;
-use rsp_server::soap::Peer;
+use rsp_server::soap::Peers;
 use sm_dp::{SmDp, SmDpPlus};
-use sm_sr::CardAddress;
 use sm_sr::SmSr;
-use sm_sr::es5::{Bearer, Engine, Es5Config, HttpsEndpoint, Wake};
-use sm_sr::records::{Peer as SrPeer, PeerRole};
+use sm_sr::es5::{Bearer, Engine, Es5Config};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use world::{
-    BoxFuture, Clock, Fault, Link, LinkFault, MemoryEvents, MemoryHosts, MemoryListener, MemoryRecords,
-    ShortMessageSink, ShortMessages, TokioClock, link_from,
+    BoxFuture, Clock as _, Events, Fault, Link, MemoryEvents, MemoryHosts, MemoryListener, MemoryRecords,
+    Records, ShortMessageSink, ShortMessages, TokioClock, World,
 };
 
-use network::Smsc;
-
+use super::assembly::{
+    CARD_PATH, CardKeys, MAX_CONCATENATED_MESSAGES, Party, SmDpSetup, SmSrSetup, card_link,
+    operator_credential, register_all,
+};
 use super::factory::CardAddresses;
-use super::operator::{Heard, Operator, SOAP_PATH, peer};
+use super::operator::{Operator, ReceivedNotification, SOAP_PATH};
 use super::recording::SmsAccount;
 use super::web::{Caller, Web};
-use super::{CARD_PATH, SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_pki, factory, number};
+use super::{SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE, Setup, factory, number};
+use crate::background;
+use crate::bad_pki;
 use crate::host::Host;
 use crate::time::Simulation;
 use crate::transport::{Server, Transports};
@@ -54,9 +54,6 @@ const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
 /// Maximum time for a card in such a network to open its session, or to run a script in it.
 const PATIENCE_IN_SESSIONS: Duration = Duration::from_secs(5 * 60);
-
-/// Retry delay of a party after its records have failed.
-const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 
 /// Names and addresses of an SM-SR.
 pub(super) struct SmSrAt {
@@ -92,6 +89,12 @@ pub(super) const SECOND: SmSrAt = SmSrAt {
 };
 
 impl SmSrAt {
+    /// The SM-SR, as its peers register it.
+    fn party(&self, ids: &Ids) -> Party {
+        let id = if self.place == FIRST.place { &ids.sm_sr } else { &ids.second_sm_sr };
+        Party::new(id, self.in_pki, self.authority)
+    }
+
     /// The addresses at which a card reaches the SM-SR.
     pub(super) fn card_side(&self, has_https: bool) -> Result<CardAddresses, Fault> {
         let https = has_https.then_some(self.cards);
@@ -128,6 +131,11 @@ impl Ids {
             second_sm_sr: oid(Owner::SmSr, SECOND.in_pki)?,
         })
     }
+
+    /// The SM-DP, as its peers register it.
+    fn sm_dp(&self) -> Party {
+        Party::new(&self.sm_dp, SM_DP_NAME, SM_DP)
+    }
 }
 
 impl Parts<'_> {
@@ -144,25 +152,24 @@ impl Parts<'_> {
 
     /// Creates an operator of M2M devices, the channel of its notifications, and its background
     /// work.
-    pub(super) fn operator(&self) -> Result<(Operator, Receiver<Heard>, BoxFuture<'static, ()>), Fault> {
+    pub(super) fn operator(
+        &self,
+    ) -> Result<(Operator, Receiver<ReceivedNotification>, BoxFuture<'static, ()>), Fault> {
         let Self { simulation, setup, .. } = self;
-        let own = setup.pki.m2m_operator(OPERATOR_NAME, &names(OPERATOR)?).map_err(bad_pki)?;
-        let id = own.certificate.registered_ids().first().cloned();
-        let id = id.ok_or_else(|| super::unexpected("the operator has no OID"))?;
+        let (own, id) = operator_credential(&setup.pki, OPERATOR_NAME, &names(OPERATOR)?)?;
         let woken = Arc::new(Notify::new());
-        let (operator, hears) = self.calling_party(id, OPERATOR_NAME, "operator", OPERATOR);
+        let (operator, notifications) = self.calling_party(id, OPERATOR_NAME, "operator", OPERATOR);
         let operator = operator.with_peers(self.caller(&own, &woken));
         let ids = Ids::of(&setup.pki)?;
-        let known = |id, authority| Peer { namespace: setup.namespace, ..peer(id, authority) };
-        operator.knows(known(ids.sm_dp, SM_DP));
-        operator.knows(known(ids.sm_sr, FIRST.authority));
-        operator.knows(known(ids.second_sm_sr, SECOND.authority));
+        for party in [ids.sm_dp(), FIRST.party(&ids), SECOND.party(&ids)] {
+            operator.knows(party.peer(setup.namespace));
+        }
         let process = Arc::new(|| Some(1));
         let (host, link, clock) = (OPERATOR.to_owned(), operator.link(), simulation.clock());
         self.open(OPERATOR, Server { host, link, process, shows: Some(own), clock })?;
         let works =
             drive(woken, simulation.clock(), operator.clone(), |it| Box::pin(async move { it.due().await }));
-        Ok((operator, hears, Box::pin(works)))
+        Ok((operator, notifications, works))
     }
 
     /// Creates the EUM, which receives no callbacks.
@@ -171,8 +178,7 @@ impl Parts<'_> {
         let own = pki.m2m_eum(&names(EUM)?).map_err(bad_pki)?;
         let (eum, _) = self.calling_party(factory::eum_oid(pki)?, "Landfall EUM", "EUM", EUM);
         let eum = eum.with_peers(self.caller(&own, &Arc::default()));
-        let sm_sr = peer(Ids::of(pki)?.sm_sr, FIRST.authority);
-        eum.knows(Peer { namespace: self.setup.namespace, ..sm_sr });
+        eum.knows(FIRST.party(&Ids::of(pki)?).peer(self.setup.namespace));
         Ok(eum)
     }
 
@@ -182,7 +188,7 @@ impl Parts<'_> {
         name: &str,
         party: &'static str,
         authority: &str,
-    ) -> (Operator, Receiver<Heard>) {
+    ) -> (Operator, Receiver<ReceivedNotification>) {
         let (records, events) = (Arc::new(MemoryRecords::default()), Arc::new(self.events.clone()));
         let address = format!("https://{authority}{SOAP_PATH}");
         Operator::new(id, name, party, address, records, self.simulation.world(party), events)
@@ -190,11 +196,36 @@ impl Parts<'_> {
 
     /// Creates the SM-DP+ that shares its stock with the SM-DP.
     pub(super) fn stock(&self, records: &MemoryRecords) -> Result<SmDpPlus, Fault> {
-        let address = SM_DP.parse().map_err(|_| super::unexpected(SM_DP))?;
-        let credentials = sm_dp::Credentials::from_pki(&self.setup.pki).map_err(bad_pki)?;
-        let (world, events) = (self.simulation.world("stock"), Arc::new(self.events.clone()));
-        let records = Arc::new(records.clone());
-        Ok(SmDpPlus::new(sm_dp::Config::new(address), credentials, records, world, events))
+        let events = Arc::new(self.events.clone());
+        let world = self.simulation.world("stock");
+        crate::assembly::sm_dp_plus(&self.setup.pki, SM_DP, Arc::new(records.clone()), world, events)
+    }
+
+    /// Starts the process of a server, which [`Host`] restarts after its end, and makes the server
+    /// reachable. `create` gets the records, the clock and random numbers of the process, the
+    /// events, and the connections to the peers.
+    fn host<P: Clone + Send + 'static>(
+        &self,
+        (place, name, authority): (&'static str, &'static str, &'static str),
+        records: &MemoryRecords,
+        tls: &Credential,
+        woken: &Arc<Notify>,
+        create: impl Fn(Arc<dyn Records>, World, Arc<dyn Events>, Arc<dyn Peers>) -> (P, Link)
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<Host<P>, Fault> {
+        let (simulation, events) = (self.simulation.clone(), self.events.clone());
+        let (web, faults) = (Arc::downgrade(self.web), self.faults.clone());
+        let (shown, recording, woken) = (tls.clone(), self.setup.recording.clone(), Arc::clone(woken));
+        let make = move |records, starts| {
+            let peers = Arc::new(Caller::new(&web, &shown, &faults, recording.as_ref(), &woken));
+            create(records, of_process(&simulation, name, starts), Arc::new(events.clone()), peers)
+        };
+        let host = Host::start(place, Arc::new(records.clone()), self.faults.clone(), make);
+        let clock = self.simulation.clock();
+        self.open(authority, Server::of(authority.to_owned(), &host, clock).showing(tls.clone()))?;
+        Ok(host)
     }
 
     /// Creates the SM-DP with these records, and its background work.
@@ -202,40 +233,22 @@ impl Parts<'_> {
         &self,
         records: &MemoryRecords,
     ) -> Result<(Host<SmDp>, BoxFuture<'static, ()>), Fault> {
-        let Self { simulation, setup, events, faults, web, .. } = self;
-        let own = setup.pki.m2m_server(Owner::SmDp, SM_DP_NAME, &names(SM_DP)?).map_err(bad_pki)?;
-        let anchors = setup.pki.anchors().map_err(bad_pki)?;
-        let config = sm_dp::m2m::Config::new("SM-DP", own.oid, format!("https://{SM_DP}{SOAP_PATH}"));
-        let credentials = sm_dp::m2m::Credentials::new(
-            own.card.certificate.octets().to_vec(),
-            own.card.key,
-            anchors,
-            Vec::new(),
-        );
+        let own = SmDpSetup::new(&self.setup.pki, SM_DP_NAME, "SM-DP", SM_DP, &names(SM_DP)?)?;
         let woken = Arc::new(Notify::new());
-        let host = {
-            let (tls, recording) = (own.tls.clone(), setup.recording.clone());
-            let (simulation, events) = ((*simulation).clone(), (*events).clone());
-            let (web, faults, woken) = (Arc::downgrade(web), (*faults).clone(), Arc::clone(&woken));
-            let make = move |records, starts| {
-                let world = of_process(&simulation, "SM-DP", starts);
-                let transport = Arc::new(Caller::new(&web, &tls, &faults, recording.as_ref(), &woken));
-                let events = Arc::new(events.clone());
-                let server = SmDp::new(config.clone(), credentials.clone(), records, world, events);
-                let server = server.with_peers(transport);
-                let link = server.link();
-                (server, link)
-            };
-            Host::start(SM_DP_PLACE, Arc::new(records.clone()), self.faults.clone(), make)
+        let tls = own.tls.clone();
+        let create = move |records, world, events, peers| {
+            let server = own.server(records, world, events, peers);
+            let link = server.link();
+            (server, link)
         };
-        self.open(SM_DP, Server::of(SM_DP.to_owned(), &host, simulation.clock()).showing(own.tls))?;
-        let (own, clock) = (host.clone(), simulation.clock());
+        let host = self.host((SM_DP_PLACE, "SM-DP", SM_DP), records, &tls, &woken, create)?;
+        let (process, clock) = (host.clone(), self.simulation.clock());
         let works = async move {
-            own.works(|server| {
-                let woken = Arc::clone(&woken);
-                Box::pin(drive(woken, clock, server, |it| Box::pin(async move { it.due().await })))
-            })
-            .await;
+            process
+                .works(|server| {
+                    drive(Arc::clone(&woken), clock, server, |it| Box::pin(async move { it.due().await }))
+                })
+                .await;
         };
         Ok((host, Box::pin(works)))
     }
@@ -249,22 +262,12 @@ impl Parts<'_> {
         smsc: &Arc<Smsc>,
         hosts: &MemoryHosts,
     ) -> Result<(Host<SmSr>, BoxFuture<'static, ()>), Fault> {
-        let Self { simulation, setup, events, faults, web, is_patient, .. } = self;
-        let own = setup.pki.m2m_server(Owner::SmSr, at.in_pki, &names(at.authority)?).map_err(bad_pki)?;
-        let anchors = setup.pki.anchors().map_err(bad_pki)?;
-        let credentials =
-            sm_sr::Credentials::new(anchors, own.card.certificate.octets().to_vec(), own.card.key);
+        let Self { simulation, setup, faults, is_patient, .. } = self;
         let has_https = setup.bearer == Bearer::Https;
         let side = at.card_side(has_https)?;
-        let card_address = CardAddress { sms: Some(side.number.digits().to_owned()), https: side.session() };
-        let config = sm_sr::Config { card_address, ..sm_sr::Config::new(at.name, own.oid) };
-        let endpoint = HttpsEndpoint { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
-        let es5 = Es5Config {
-            // A card without HTTPS gets whole profiles by short messages.
-            most_messages: 255,
-            https: has_https.then_some(endpoint),
-            ..Es5Config::at(side.number)
-        };
+        // A card without HTTPS gets whole profiles by short messages.
+        let es5 =
+            Es5Config { most_messages: MAX_CONCATENATED_MESSAGES, ..Es5Config::at(side.number.clone()) };
         let es5 = match is_patient {
             true => Es5Config {
                 answer_within: PATIENCE,
@@ -275,59 +278,51 @@ impl Parts<'_> {
             },
             false => es5,
         };
+        let own = SmSrSetup::new(
+            &setup.pki,
+            (at.in_pki, at.name),
+            at.authority,
+            &names(at.authority)?,
+            &side,
+            es5,
+        )?;
         let woken = Arc::new(Notify::new());
         let recording = setup.recording.clone();
         let account = Arc::new(SmsAccount { account: smsc.account(at.place), recording: recording.clone() });
         let host = {
-            let (tls, recording) = (own.tls.clone(), setup.recording.clone());
-            let (simulation, events) = ((*simulation).clone(), (*events).clone());
-            let (web, faults, woken) = (Arc::downgrade(web), (*faults).clone(), Arc::clone(&woken));
-            let account: Arc<dyn ShortMessages> = account.clone();
-            let make = move |records, starts| {
-                let world = of_process(&simulation, at.name, starts);
-                let transport = Arc::new(Caller::new(&web, &tls, &faults, recording.as_ref(), &woken));
-                let server = SmSr::new(
-                    config.clone(),
-                    credentials.clone(),
-                    format!("https://{}{SOAP_PATH}", at.authority),
-                    es5.clone(),
-                    records,
-                    world,
-                    Arc::new(events.clone()),
-                );
-                let server = server.with_peers(transport);
-                let engine = server.engine().clone();
-                // All clones of the engine share these settings.
-                let _ = engine
-                    .with_wake(Arc::new(Woken(Arc::clone(&woken))))
-                    .with_short_messages(Arc::clone(&account));
+            let (short_messages, woken_by): (Arc<dyn ShortMessages>, _) =
+                (account.clone(), Arc::clone(&woken));
+            let tls = own.tls.clone();
+            let create = move |records, world, events, peers| {
+                let server = own.server(records, world, events, peers, &woken_by);
+                // All clones of the engine share this setting.
+                let _ = server.engine().clone().with_short_messages(Arc::clone(&short_messages));
                 let link = server.link();
                 (server, link)
             };
-            Host::start(at.place, Arc::new(records.clone()), self.faults.clone(), make)
+            self.host((at.place, at.name, at.authority), records, &tls, &woken, create)?
         };
-        let server = Server::of(at.authority.to_owned(), &host, simulation.clock()).showing(own.tls);
-        self.open(at.authority, server)?;
-        let cards = host.link_of(|server| es5_link(server.engine().clone()));
+        let cards = host.link_of(|server| card_link(server.engine().clone()));
         let cards = faults.link(match recording {
             Some(recording) => recording.of_card(cards),
             None => cards,
         });
-        let (own, hosts, clock) = (host.clone(), hosts.clone(), simulation.clock());
+        let (process, hosts, clock) = (host.clone(), hosts.clone(), simulation.clock());
         let works = async move {
-            own.works(|server| {
-                let (woken, account, cards) = (Arc::clone(&woken), Arc::clone(&account), cards.clone());
-                let listener = has_https.then(|| hosts.listen(at.cards.to_string()));
-                Box::pin(async move {
-                    let engine = server.engine().clone();
-                    tokio::join!(
-                        drive(woken, clock, server, |it| Box::pin(async move { it.due().await })),
-                        hear(&account, &engine),
-                        open(listener, engine.clone(), cards)
-                    );
+            process
+                .works(|server| {
+                    let (woken, account, cards) = (Arc::clone(&woken), Arc::clone(&account), cards.clone());
+                    let listener = has_https.then(|| hosts.listen(at.cards.to_string()));
+                    Box::pin(async move {
+                        let engine = server.engine().clone();
+                        tokio::join!(
+                            drive(woken, clock, server, |it| Box::pin(async move { it.due().await })),
+                            receive(&account, &engine),
+                            open(listener, engine.clone(), cards)
+                        );
+                    })
                 })
-            })
-            .await;
+                .await;
         };
         Ok((host, Box::pin(works)))
     }
@@ -342,24 +337,9 @@ pub(super) async fn introduce(
     ids: &Ids,
     namespace: Namespace,
 ) -> Result<(), Fault> {
-    let peer = |id: &Oid, authority: &str| Peer { namespace, ..peer(id.clone(), authority) };
-    let known = |id: &Oid, name: &str, role, authority: Option<&str>| {
-        let endpoint = authority.map(|authority| format!("https://{authority}{SOAP_PATH}"));
-        SrPeer { id: id.clone(), name: name.to_owned(), role, endpoint, namespace }
-    };
-    let of = |at: &SmSrAt| if at.place == FIRST.place { &ids.sm_sr } else { &ids.second_sm_sr };
-    sm_dp.register_operator(&peer(operator, OPERATOR)).await?;
-    for (own, sm_sr) in sm_srs {
-        sm_dp.register_sm_sr(&peer(of(own), own.authority)).await?;
-        sm_sr.register_peer(&known(eum, "EUM", PeerRole::Eum { transport_key: None }, None)).await?;
-        sm_sr.register_peer(&known(&ids.sm_dp, SM_DP_NAME, PeerRole::SmDp, Some(SM_DP))).await?;
-        sm_sr.register_peer(&known(operator, OPERATOR_NAME, PeerRole::Operator, Some(OPERATOR))).await?;
-        for (other, _) in sm_srs.iter().filter(|(other, _)| other.place != own.place) {
-            let other = known(of(other), other.in_pki, PeerRole::SmSr, Some(other.authority));
-            sm_sr.register_peer(&other).await?;
-        }
-    }
-    Ok(())
+    let operator = Party::new(operator, OPERATOR_NAME, OPERATOR);
+    let sm_srs: Vec<_> = sm_srs.iter().map(|(at, sm_sr)| (sm_sr, at.party(ids))).collect();
+    register_all((sm_dp, &ids.sm_dp()), &sm_srs, &operator, eum, namespace).await
 }
 
 /// A restarted process needs other random numbers, because those of the first process are used up.
@@ -372,50 +352,19 @@ fn names(authority: &str) -> Result<[ServerName; 1], Fault> {
     Ok([authority.parse().map_err(|_| super::unexpected("a server has no name"))?])
 }
 
-struct Woken(Arc<Notify>);
-
-impl Wake for Woken {
-    fn wake(&self) {
-        self.0.notify_one();
-    }
-}
-
-/// Runs due tasks without end, when they are due or when the party is woken.
-async fn drive<S: Clone>(
+/// The background work of a party, without end.
+fn drive<S: Clone + Send + 'static>(
     woken: Arc<Notify>,
     clock: TokioClock,
     server: S,
-    due: impl Fn(S) -> BoxFuture<'static, Result<Due, Fault>>,
-) {
-    let mut under_way = JoinSet::new();
-    loop {
-        let wait = match due(server.clone()).await {
-            Ok(Due { tasks, next }) => {
-                for task in tasks {
-                    under_way.spawn(task);
-                }
-                next.map(|next| next.since(clock.now()))
-            }
-            Err(_) => Some(AFTER_A_FAULT),
-        };
-        let until = async {
-            match wait {
-                // A due time may be now. The minimum delay lets other tasks run first.
-                Some(wait) => tokio::time::sleep(wait.max(Duration::from_millis(1))).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = woken.notified() => {}
-            Some(_) = under_way.join_next() => {}
-            () = until => {}
-        }
-    }
+    due: impl Fn(S) -> BoxFuture<'static, Result<Due, Fault>> + Send + 'static,
+) -> BoxFuture<'static, ()> {
+    // The work is retried. The faults of the run itself report why the records failed.
+    Box::pin(background::run(woken, clock, move || due(server.clone()), drop))
 }
 
 /// Passes messages from the SMSC to the engine, without end.
-async fn hear(account: &SmsAccount, engine: &Engine) {
+async fn receive(account: &SmsAccount, engine: &Engine) {
     loop {
         let delivery = account.next().await;
         let taken = match engine.take(delivery.arrived).await {
@@ -429,17 +378,10 @@ async fn hear(account: &SmsAccount, engine: &Engine) {
     }
 }
 
-fn es5_link(engine: Engine) -> Link {
-    link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let engine = engine.clone();
-        async move { Ok::<_, LinkFault>(engine.https(request).await) }
-    }))
-}
-
 /// Serves the HTTPS connections of cards, without end. Without a listener, it does nothing.
 async fn open(listener: Option<MemoryListener>, engine: Engine, cards: Link) {
     let Some(mut listener) = listener else { return std::future::pending().await };
-    let server = match PskServer::new(Arc::new(Keys(engine))) {
+    let server = match PskServer::new(Arc::new(CardKeys(engine))) {
         Ok(server) => server,
         Err(fault) => {
             tracing::error!(%fault, "the HTTPS interface for cards cannot be created");
@@ -453,13 +395,5 @@ async fn open(listener: Option<MemoryListener>, engine: Engine, cards: Link) {
             // The peer that ended the connection reports the error itself.
             let _ended = server.serve(stream, cards).await;
         });
-    }
-}
-
-struct Keys(Engine);
-
-impl PskKeys for Keys {
-    fn key<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<Option<crypto::Secret<Vec<u8>>>, Fault>> {
-        Box::pin(self.0.psk(identity))
     }
 }

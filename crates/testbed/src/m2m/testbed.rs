@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use world::{BoxFuture, Clock, Fault, MemoryEvents, MemoryHosts, MemoryRecords, PhoneNumber, TokioClock};
 
 use super::factory::{self, FirstProfile};
-use super::operator::{Heard, Operator, blank};
+use super::operator::{Operator, ReceivedNotification, blank};
 use super::servers::{self, FIRST, Ids, Parts, SECOND};
 use super::web::Web;
 use super::{FIRST_CONTACT, SM_DP_PLACE, SM_SR_PLACE, Setup, centre, unexpected};
@@ -71,12 +71,16 @@ impl CardManagers {
     }
 
     /// Processes the notifications that the operator receives.
-    async fn receive(self, mut notifications_in: Receiver<Heard>, notifications: CardNotifications) {
-        while let Some(heard) = notifications_in.recv().await {
-            if let Some(sm_sr) = heard.sm_sr {
-                self.all().insert(heard.eid, sm_sr);
+    async fn receive(
+        self,
+        mut notifications_in: Receiver<ReceivedNotification>,
+        notifications: CardNotifications,
+    ) {
+        while let Some(received) = notifications_in.recv().await {
+            if let Some(sm_sr) = received.sm_sr {
+                self.all().insert(received.eid, sm_sr);
             }
-            notifications.of(heard.eid).notify_one();
+            notifications.of(received.eid).notify_one();
         }
     }
 }
@@ -216,7 +220,7 @@ impl M2mTestbed {
     /// Describes a card in its delivery state, which is reachable over this bearer.
     pub fn card(&self, eid: Eid, first: &FirstProfile, reached_by: Bearer) -> Result<CardDescription, Fault> {
         let side = FIRST.card_side(reached_by == Bearer::Https)?;
-        let mut card = factory::card(&self.pki, eid, first, &side)?;
+        let mut card = factory::card(&self.pki, eid, &first.package, &side)?;
         if let Some(m2m) = &mut card.m2m {
             m2m.toolkit = ToolkitSettings { poll_seconds: POLL.as_secs(), ..ToolkitSettings::default() };
         }

@@ -1,26 +1,26 @@
-//! Common code of the matrix tests: cells, their execution, counters and output.
+//! Common code of the matrix tests: cases, their execution, counters and output.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Display};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use faults::Family;
-use faults::catalogue::{self, Entry};
+use faults::catalogue::{self, Entry, Places};
+use faults::{FalseStatement, Family, FaultId, RadioAct};
 
 /// Duration of a lasting fault.
 pub(crate) const LASTS: Duration = Duration::from_secs(3600);
 
-/// One cell of a matrix: a fault at a step.
+/// One case of a matrix: a fault at a step.
 #[derive(Clone, Debug)]
-pub(crate) struct Cell {
+pub(crate) struct Case {
     pub(crate) step: String,
     pub(crate) fault: &'static Entry,
     /// The installed fault specs.
     pub(crate) faults: Vec<String>,
 }
 
-impl Cell {
+impl Case {
     pub(crate) fn new(step: impl Into<String>, fault: &'static Entry, faults: Vec<String>) -> Self {
         Self { step: step.into(), fault, faults }
     }
@@ -30,12 +30,12 @@ impl Cell {
     }
 }
 
-/// The result of a cell, with the virtual time of the move and of the recovery after the fault.
+/// The result of a case, with the virtual time of the move and of the recovery after the fault.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AttachAttempt<O> {
+pub(crate) struct CaseResult<O> {
     pub(crate) outcome: O,
     pub(crate) moving: Duration,
-    pub(crate) coming_back: Duration,
+    pub(crate) recovery: Duration,
 }
 
 /// The faults of a family.
@@ -43,85 +43,133 @@ pub(crate) fn of(family: Family) -> impl Iterator<Item = &'static Entry> {
     catalogue::all().filter(move |entry| entry.id.family() == family)
 }
 
-/// `LANDFALL_MATRIX`: `all` runs every cell; another text selects the cells whose fault specs
+/// Rejected registrations on the new network, and on the way back to the visited network.
+pub(crate) fn of_registration(local: &str, visited: &str) -> Vec<Case> {
+    // Packets are simulated only in scenarios.
+    let is_of_registration =
+        |entry: &&Entry| entry.places == Places::Network && entry.id != FaultId::Radio(RadioAct::NoData);
+    let mut cases = Vec::new();
+    for entry in of(Family::Radio).filter(is_of_registration) {
+        for when in ["#1", ""] {
+            let new = format!("{}@{local}{when}", entry.name);
+            cases.push(Case::new("registration on the new network", entry, vec![new]));
+            // After this cause, the device tries no other network with the local profile.
+            let rejected = format!("radio/refuse-illegal-ue@{local}");
+            let back = format!("{}@{visited}{when}", entry.name);
+            cases.push(Case::new("registration on the way back", entry, vec![back, rejected]));
+        }
+    }
+    cases
+}
+
+/// Faults at each write to the memory of the card or the device.
+pub(crate) fn of_power(memory: &str, writes: u32) -> Vec<Case> {
+    let of_entry = |entry: &'static Entry| {
+        let case = move |nth| {
+            let spec = format!("{}@{memory}#{nth}", entry.name);
+            Case::new(format!("writes of the {memory}"), entry, vec![spec])
+        };
+        (1..=writes).map(case)
+    };
+    of(Family::Power).flat_map(of_entry).collect()
+}
+
+/// Each of these false statements in each of its functions: once, twice, and repeatedly for an
+/// hour.
+pub(crate) fn of_tampering(is_tested: impl Fn(FalseStatement) -> bool) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for entry in of(Family::Tamper).filter(|entry| matches!(entry.id, FaultId::Tamper(act) if is_tested(act)))
+    {
+        for function in entry.places.forms().split(", ") {
+            for when in ["#1", "#1-2", "#1-"] {
+                cases.push(Case::new(function, entry, vec![format!("{}@{function}{when}", entry.name)]));
+            }
+        }
+    }
+    cases
+}
+
+/// `LANDFALL_MATRIX`: `all` runs every case; another text selects the cases whose fault specs
 /// contain it. Without it, a sample runs.
-fn wish() -> Option<String> {
-    std::env::var("LANDFALL_MATRIX").ok().filter(|wish| !wish.is_empty())
+fn selection() -> Option<String> {
+    std::env::var("LANDFALL_MATRIX").ok().filter(|selection| !selection.is_empty())
 }
 
-/// True if every cell is to be run, and not only a sample.
+/// True if every case is to be run, and not only a sample.
 pub(crate) fn is_all() -> bool {
-    wish().is_some_and(|wish| wish == "all")
+    selection().is_some_and(|selection| selection == "all")
 }
 
-/// Runs the selected cells, or a [sample](some). Prints the counters, and fails if a cell failed.
-pub(crate) fn tried<O: Debug + Send>(
+/// Runs the selected cases, or a [sample](some). Prints the counters, and fails if a case failed.
+pub(crate) fn run_cases<O: Debug + Send>(
     what: &str,
-    all: &[Cell],
+    all: &[Case],
     stride: usize,
-    try_cell: impl Fn(&Cell) -> Result<AttachAttempt<O>, String> + Sync,
+    try_case: impl Fn(&Case) -> Result<CaseResult<O>, String> + Sync,
 ) {
-    let wish = wish().filter(|wish| wish != "all");
-    let cells: Vec<_> = match &wish {
-        Some(wish) => all.iter().filter(|cell| cell.faults.iter().any(|text| text.contains(wish))).collect(),
+    let selection = selection().filter(|selection| selection != "all");
+    let cases: Vec<_> = match &selection {
+        Some(selection) => {
+            all.iter().filter(|case| case.faults.iter().any(|text| text.contains(selection))).collect()
+        }
         None if is_all() => all.iter().collect(),
         None => some(all, stride),
     };
-    let results = in_parallel(&cells, &try_cell);
-    print(what, &cells, &results, all.len());
+    let results = in_parallel(&cases, &try_case);
+    print(what, &cases, &results, all.len());
     let wrong: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
-    let told = wrong.iter().fold(String::new(), |text, each| text + each + "\n");
-    assert!(wrong.is_empty(), "{} of {}:\n{told}", wrong.len(), cells.len());
+    let failures = wrong.iter().fold(String::new(), |text, each| text + each + "\n");
+    assert!(wrong.is_empty(), "{} of {}:\n{failures}", wrong.len(), cases.len());
 }
 
-/// A sample: every `stride`-th cell, and the first one for each step and each fault.
-fn some(all: &[Cell], stride: usize) -> Vec<&Cell> {
+/// A sample: every `stride`-th case, and the first one for each step and each fault.
+fn some(all: &[Case], stride: usize) -> Vec<&Case> {
     let (mut steps, mut faults) = (BTreeSet::new(), BTreeSet::new());
-    let is_chosen = |(number, cell): &(usize, &Cell)| {
+    let is_chosen = |(number, case): &(usize, &Case)| {
         let is_new =
-            [steps.insert(cell.step.clone()), faults.insert(cell.fault.name.to_owned())].contains(&true);
+            [steps.insert(case.step.clone()), faults.insert(case.fault.name.to_owned())].contains(&true);
         is_new || number % stride == 0
     };
-    all.iter().enumerate().filter(is_chosen).map(|(_, cell)| cell).collect()
+    all.iter().enumerate().filter(is_chosen).map(|(_, case)| case).collect()
 }
 
 /// Each thread has its own runs. The results do not depend on the number of threads or on the
-/// distribution of the cells. The whole matrix takes minutes, so progress is printed.
+/// distribution of the cases. The whole matrix takes minutes, so progress is printed.
 fn in_parallel<O: Send>(
-    cells: &[&Cell],
-    try_cell: &(impl Fn(&Cell) -> Result<AttachAttempt<O>, String> + Sync),
-) -> Vec<Result<AttachAttempt<O>, String>> {
+    cases: &[&Case],
+    try_case: &(impl Fn(&Case) -> Result<CaseResult<O>, String> + Sync),
+) -> Vec<Result<CaseResult<O>, String>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let next = AtomicUsize::new(0);
-    let one_after_another = || {
+    let work_through = || {
         let mut tried = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(cell) = cells.get(number) else { return tried };
+            let Some(case) = cases.get(number) else { return tried };
             if number > 0 && number.is_multiple_of(250) {
-                eprintln!("{number} of {} cells", cells.len());
+                eprintln!("{number} of {} cases", cases.len());
             }
-            tried.push((number, try_cell(cell)));
+            tried.push((number, try_case(case)));
         }
     };
     let mut tried: Vec<_> = std::thread::scope(|scope| {
-        let work: Vec<_> = (0..threads).map(|_| scope.spawn(one_after_another)).collect();
+        let work: Vec<_> = (0..threads).map(|_| scope.spawn(work_through)).collect();
         work.into_iter().flat_map(|work| work.join().unwrap()).collect()
     });
     tried.sort_by_key(|(number, _)| *number);
     tried.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Prints the number of cells by step and family, and by result.
-fn print<O: Debug>(what: &str, cells: &[&Cell], results: &[Result<AttachAttempt<O>, String>], of: usize) {
+/// Prints the number of cases by step and family, and by result.
+fn print<O: Debug>(what: &str, cases: &[&Case], results: &[Result<CaseResult<O>, String>], of: usize) {
     let mut by_step: BTreeMap<&str, BTreeMap<Family, usize>> = BTreeMap::new();
     let mut by_end: BTreeMap<String, BTreeMap<Family, usize>> = BTreeMap::new();
-    for (cell, result) in cells.iter().zip(results) {
-        *by_step.entry(&cell.step).or_default().entry(cell.family()).or_default() += 1;
+    for (case, result) in cases.iter().zip(results) {
+        *by_step.entry(&case.step).or_default().entry(case.family()).or_default() += 1;
         let end = result.as_ref().map_or("WRONG".to_owned(), |tried| format!("{:?}", tried.outcome));
-        *by_end.entry(end).or_default().entry(cell.family()).or_default() += 1;
+        *by_end.entry(end).or_default().entry(case.family()).or_default() += 1;
     }
-    println!("{what}: {} of {of} cells", cells.len());
+    println!("{what}: {} of {of} cases", cases.len());
     line("step", Family::ALL.map(Family::name), "all");
     for (step, row) in &by_step {
         row_of(step, row);
@@ -131,8 +179,8 @@ fn print<O: Debug>(what: &str, cells: &[&Cell], results: &[Result<AttachAttempt<
         row_of(end, row);
     }
     let longest =
-        |of: fn(&AttachAttempt<O>) -> Duration| results.iter().flatten().map(of).max().unwrap_or_default();
-    let (moving, back) = (longest(|tried| tried.moving), longest(|tried| tried.coming_back));
+        |of: fn(&CaseResult<O>) -> Duration| results.iter().flatten().map(of).max().unwrap_or_default();
+    let (moving, back) = (longest(|tried| tried.moving), longest(|tried| tried.recovery));
     println!(
         "maximum virtual time: {} s for a move, {} s for the recovery",
         moving.as_secs(),
@@ -141,11 +189,11 @@ fn print<O: Debug>(what: &str, cells: &[&Cell], results: &[Result<AttachAttempt<
 }
 
 fn row_of(name: &str, row: &BTreeMap<Family, usize>) {
-    let cells = Family::ALL.map(|family| row.get(&family).map_or(String::new(), ToString::to_string));
-    line(name, cells, row.values().sum::<usize>());
+    let columns = Family::ALL.map(|family| row.get(&family).map_or(String::new(), ToString::to_string));
+    line(name, columns, row.values().sum::<usize>());
 }
 
-fn line<const N: usize>(name: &str, cells: [impl Display; N], all: impl Display) {
-    let cells = cells.iter().fold(String::new(), |text, cell| text + &format!(" {cell:>8}"));
-    println!("{name:<60}{cells} {all:>8}");
+fn line<const N: usize>(name: &str, columns: [impl Display; N], all: impl Display) {
+    let columns = columns.iter().fold(String::new(), |text, column| text + &format!(" {column:>8}"));
+    println!("{name:<60}{columns} {all:>8}");
 }

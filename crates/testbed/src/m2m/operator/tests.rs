@@ -98,13 +98,13 @@ fn operator(
     records: &Arc<FailingRecords>,
     clock: &ManualClock,
     events: &MemoryEvents,
-) -> (Operator, mpsc::Receiver<Heard>) {
+) -> (Operator, mpsc::Receiver<ReceivedNotification>) {
     let records = Arc::clone(records) as Arc<dyn Records>;
     let address = "https://operator.example/sgp02".to_owned();
-    let (operator, heard) =
+    let (operator, notifications) =
         Operator::new(id, "operator", "operator", address, records, world(clock), Arc::new(events.clone()));
     operator.knows(peer(sm_sr(), "sm-sr.example"));
-    (operator, heard)
+    (operator, notifications)
 }
 
 /// An operator that calls functions.
@@ -183,7 +183,7 @@ async fn an_unreachable_peer_is_not_reported_as_a_timeout() {
 #[tokio::test]
 async fn a_notification_is_reported_once_after_the_commit() {
     let (records, clock, events) = (Arc::new(FailingRecords::default()), clock(), MemoryEvents::default());
-    let (operator, mut heard) = operator("2.999.20.1".parse().unwrap(), &records, &clock, &events);
+    let (operator, mut notifications) = operator("2.999.20.1".parse().unwrap(), &records, &clock, &events);
     // The sender is another party with its own certificate.
     let credential = Pki::from_seed(b"x", &PkiOptions::default()).unwrap().operator("SM-SR").unwrap();
     let id = credential.certificate.registered_ids()[0].clone();
@@ -206,7 +206,7 @@ async fn a_notification_is_reported_once_after_the_commit() {
         Arc::new(NullEvents),
     );
     let teller = teller.with_peers(Arc::new(way));
-    let told = es4::HandleProfileEnabledNotification {
+    let notification = es4::HandleProfileEnabledNotification {
         base: rsp::sgp02::BaseNotification {},
         eid: eid(),
         iccid: iccid(),
@@ -215,20 +215,20 @@ async fn a_notification_is_reported_once_after_the_commit() {
     let to = peer(operator.id().clone(), "operator.example");
     world::transact(&*teller_records, |tx| {
         let (sender, now) = (teller.soap.sender(), world(&clock).now());
-        let (to, told) = (&to, &told);
-        Box::pin(async move { sender.notify(tx, now, to, told).await })
+        let (to, notification) = (&to, &notification);
+        Box::pin(async move { sender.notify(tx, now, to, notification).await })
     })
     .await
     .unwrap();
     // The commit fails, so the sender must send the notification again.
     records.fail_next([Ok(Committed::Conflict), Err(full())]);
     teller.due().await.unwrap().run().await;
-    assert_eq!((heard.try_recv().ok(), events.all().len()), (None, 0));
+    assert_eq!((notifications.try_recv().ok(), events.all().len()), (None, 0));
     clock.advance(Duration::from_secs(60));
     records.fail_next([Ok(Committed::Conflict)]);
     teller.due().await.unwrap().run().await;
-    assert_eq!(heard.try_recv().unwrap().notification, "ES4-HandleProfileEnabledNotification");
-    assert_eq!((heard.try_recv().ok(), events.all().len()), (None, 1));
+    assert_eq!(notifications.try_recv().unwrap().notification, "ES4-HandleProfileEnabledNotification");
+    assert_eq!((notifications.try_recv().ok(), events.all().len()), (None, 1));
 }
 
 #[tokio::test(start_paused = true)]

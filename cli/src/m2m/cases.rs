@@ -1,6 +1,5 @@
-//! The scenarios of the M2M demonstration, which the code calls stories: a profile download that
-//! the device did not request, a profile refused by its network, a handover to another SM-SR, and a
-//! lost network.
+//! The cases of the M2M demonstration: a profile download that the device did not request, a profile
+//! refused by its network, a handover to another SM-SR, and a loss of coverage.
 
 use std::time::Duration;
 
@@ -16,12 +15,12 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 use world::{Event, Fault};
 
+use crate::parties::demo_networks::{LOCAL, REFUSING, VISITED, plmn};
+
 use super::{
-    demonstration::{
-        DemoDevice, Demonstration, LOCAL, REFUSING, VALIDITY, VISITED, done, no_sm_sr, plmn, telephone,
-    },
+    demonstration::{DemoDevice, Demonstration, VALIDITY, done, no_sm_sr, telephone},
     observer::OverTheAir,
-    operator::{Heard, blank},
+    operator::{ReceivedNotification, blank},
 };
 
 /// Polling interval while a card acts on its own.
@@ -32,14 +31,14 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// Notification that the operator receives after a card has fallen back.
 const ENABLED: &str = "HandleProfileEnabledNotification";
 
-/// Result of a story: one row of the summary.
+/// Result of a case: one row of the summary.
 #[derive(Clone, Debug, Serialize)]
-pub struct Story {
+pub struct Case {
     /// Name of the device.
     pub device: String,
     /// EID of its card.
     pub eid: Eid,
-    /// True if the story ended as expected.
+    /// True if the case ended as expected.
     pub as_expected: bool,
     /// Description of the ending.
     pub ending: String,
@@ -51,13 +50,13 @@ pub struct Story {
     pub sm_sr: String,
     /// Unsolicited notifications that the operator received.
     pub notifications: Vec<String>,
-    /// Traffic to and from the card during the story.
+    /// Traffic to and from the card during the case.
     pub over_the_air: OverTheAir,
     /// Real seconds from the operator's order to the end.
     pub seconds: f64,
 }
 
-/// State at the start of a story.
+/// State at the start of a case.
 struct Begun {
     at: Instant,
     over_the_air: OverTheAir,
@@ -66,22 +65,21 @@ struct Begun {
 }
 
 impl Demonstration {
-    /// Runs all scenarios, one after the other.
+    /// Runs all cases, one after the other.
     ///
     /// # Errors
     /// A step failed whose result is not part of a summary, such as the preparation of a device. If
-    /// a story only ends differently than expected, this is not an error.
-    pub async fn play(&mut self) -> Result<Vec<Story>, Fault> {
-        self.set_up_networks()?;
-        let (first, first_device) = self.download_story().await?;
-        let second = self.refusal_story().await?;
-        let third = self.handover_story().await?;
-        let fourth = self.network_loss_story(first_device).await?;
+    /// a case only ends differently than expected, this is not an error.
+    pub async fn play(&mut self) -> Result<Vec<Case>, Fault> {
+        let (first, first_device) = self.download_case().await?;
+        let second = self.refusal_case().await?;
+        let third = self.handover_case().await?;
+        let fourth = self.network_loss_case(first_device).await?;
         Ok(vec![first, second, third, fourth])
     }
 
-    /// Story 1: a profile is downloaded and enabled without a request from the device.
-    async fn download_story(&mut self) -> Result<(Story, DemoDevice), Fault> {
+    /// Case 1: a profile is downloaded and enabled without a request from the device.
+    async fn download_case(&mut self) -> Result<(Case, DemoDevice), Fault> {
         self.print(
             "1. device 1 leaves the factory and roams in Brazil; from now on it is only reached over the air",
         );
@@ -104,13 +102,13 @@ impl Demonstration {
             true => "moved over the air, confirmed by the card".to_owned(),
             false => response.base.function_execution_status.to_string(),
         };
-        let story = self.story(&device, &eis, &begun, as_expected, ending).await;
-        Ok((story, device))
+        let case = self.end(&device, &eis, &begun, as_expected, ending).await;
+        Ok((case, device))
     }
 
-    /// Story 2: the network of a new profile refuses the device, and the card rolls back and
+    /// Case 2: the network of a new profile refuses the device, and the card rolls back and
     /// reports it.
-    async fn refusal_story(&mut self) -> Result<Story, Fault> {
+    async fn refusal_case(&mut self) -> Result<Case, Fault> {
         self.print("2. device 2 gets a profile of network 724-98, which refuses it");
         let device = self.device(2, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000002")?;
@@ -138,13 +136,13 @@ impl Demonstration {
             true => "refused by its network; rolled back on its own; SM-SR and operator notified".to_owned(),
             false => answer.base.function_execution_status.to_string(),
         };
-        let story = self.story(&device, &eis, &begun, as_expected, ending).await;
+        let case = self.end(&device, &eis, &begun, as_expected, ending).await;
         device.off().await;
-        Ok(story)
+        Ok(case)
     }
 
-    /// Story 3: a card is handed over to another SM-SR, which then manages it.
-    async fn handover_story(&mut self) -> Result<Story, Fault> {
+    /// Case 3: a card is handed over to another SM-SR, which then manages it.
+    async fn handover_case(&mut self) -> Result<Case, Fault> {
         self.print("3. device 3 is handed over from SM-SR 1 to SM-SR 2");
         let device = self.device(3, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000003")?;
@@ -176,17 +174,17 @@ impl Demonstration {
             true => "handed over and managed by SM-SR 2".to_owned(),
             false => response.base.function_execution_status.to_string(),
         };
-        let story = self.story(&device, &eis, &begun, as_expected, ending).await;
+        let case = self.end(&device, &eis, &begun, as_expected, ending).await;
         device.off().await;
-        Ok(story)
+        Ok(case)
     }
 
-    /// Story 4: the network of the enabled profile loses coverage, and the card falls back.
-    async fn network_loss_story(&mut self, device: DemoDevice) -> Result<Story, Fault> {
+    /// Case 4: the network of the enabled profile loses coverage, and the card falls back.
+    async fn network_loss_case(&mut self, device: DemoDevice) -> Result<Case, Fault> {
         self.print("4. device 1 loses its local network, which has an outage");
         let before = enabled(&self.eis(device.eid, 0).await?);
         let begun = self.begin(&device).await;
-        self.networks.set_coverage(plmn(LOCAL)?, false);
+        self.networks.networks.set_coverage(plmn(LOCAL)?, false);
         device.handle.set_visible(vec![plmn(VISITED)?, plmn(REFUSING)?]);
         self.until_registered(&device, "Visited Brasil").await.ok();
         let mut eis = self.eis(device.eid, 0).await?;
@@ -206,11 +204,11 @@ impl Demonstration {
             true => "fell back on its own to its first profile; SM-SR and operator notified".to_owned(),
             false => "SM-SR and operator were not notified of a fall-back".to_owned(),
         };
-        let mut story = self.story(&device, &eis, &begun, as_expected, ending).await;
-        story.notifications.splice(0..0, received);
+        let mut case = self.end(&device, &eis, &begun, as_expected, ending).await;
+        case.notifications.splice(0..0, received);
         device.off().await;
-        self.networks.set_coverage(plmn(LOCAL)?, true);
-        Ok(story)
+        self.networks.networks.set_coverage(plmn(LOCAL)?, true);
+        Ok(case)
     }
 
     async fn download(
@@ -262,11 +260,11 @@ impl Demonstration {
     async fn until_notified(&mut self, device: &DemoDevice, notification: &str) -> Vec<String> {
         let mut all = Vec::new();
         let received = async {
-            while let Some(notifications) = self.notifications.recv().await {
-                if notifications.eid == device.eid {
-                    let is_it = notifications.notification.ends_with(notification);
-                    all.push(notifications.notification);
-                    if is_it {
+            while let Some(received) = self.notifications.recv().await {
+                if received.eid == device.eid {
+                    let is_last = received.notification.ends_with(notification);
+                    all.push(received.notification);
+                    if is_last {
                         return;
                     }
                 }
@@ -277,7 +275,7 @@ impl Demonstration {
         all
     }
 
-    /// Starts a story. Waits first until the card has sent its first notification and no message of
+    /// Starts a case. Waits first until the card has sent its first notification and no message of
     /// that exchange is in transit.
     async fn begin(&self, device: &DemoDevice) -> Begun {
         let confirmed = self.until_quiet(device, 1).await;
@@ -298,19 +296,18 @@ impl Demonstration {
         timeout(PATIENCE, quiet).await.unwrap_or(notifications)
     }
 
-    /// Ends a story. Waits first until the card has sent its notification, which it does in every
-    /// story.
-    async fn story(
+    /// Ends a case. Waits first for the notification that the card sends in every case.
+    async fn end(
         &mut self,
         device: &DemoDevice,
         eis: &Eis,
         begun: &Begun,
         as_expected: bool,
         ending: String,
-    ) -> Story {
+    ) -> Case {
         self.until_quiet(device, begun.confirmed.saturating_add(1)).await;
         let mut notifications = Vec::new();
-        while let Ok(Heard { notification, eid, .. }) = self.notifications.try_recv() {
+        while let Ok(ReceivedNotification { notification, eid, .. }) = self.notifications.try_recv() {
             if eid == device.eid {
                 notifications.push(notification);
             }
@@ -318,7 +315,7 @@ impl Demonstration {
         let sm_sr = self.sm_srs.iter().position(|sm_sr| sm_sr.id == eis.smsr_id);
         let ends = Event::new(self.world.now(), device.name.clone(), "result");
         self.events.emit(ends.with_note(ending.clone()));
-        Story {
+        Case {
             device: device.name.clone(),
             eid: device.eid,
             as_expected,
