@@ -214,7 +214,7 @@ fn invalid_packages_and_descriptions_are_refused_with_advice() {
         ),
         (
             text.replace("spn =", "spm ="),
-            ["why:  line 8: unknown field `spm`", "next: take one of these names"],
+            ["why:  line 8: unknown field `spm`", "next: use one of these names"],
         ),
     ] {
         std::fs::write(folder.path().join("bad.toml"), text).unwrap();
