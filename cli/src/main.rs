@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use cli::{
     command,
     faults::{KILLED, is_killed},
@@ -11,13 +11,16 @@ use cli::{
 };
 use world::Fault;
 
+/// The version, with the commit in a release build of a git checkout.
+const VERSION: &str = env!("LANDFALL_VERSION");
+
 /// GSMA eSIM remote provisioning test system: SM-DP+, SM-DS, SM-SR, software eUICC, devices and
 /// networks
 ///
 /// Test keys only. Settings are taken from flags, then from landfall.toml in the data folder (or
 /// --config), then from LANDFALL_* environment variables.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(name = "landfall", version = VERSION, propagate_version = true)]
 struct Cli {
     #[command(flatten)]
     layer: Layer,
@@ -61,6 +64,8 @@ enum Command {
     Fleet(command::fleet::Command),
     #[command(subcommand)]
     Check(command::check::Command),
+    Completions(command::completions::Command),
+    Man(command::man::Command),
 }
 
 fn main() -> ExitCode {
@@ -121,6 +126,8 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Euicc(command) => wait_for(command.run(&settings, cli.json)),
         Command::Check(command) => wait_for(command.run(&settings, cli.json)),
         Command::Operator(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
+        Command::Completions(command) => command.run(Cli::command()).map(|()| ExitCode::SUCCESS),
+        Command::Man(command) => command.run(Cli::command()).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -128,7 +135,6 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use clap::CommandFactory;
     use cli::faults::FaultPoints;
 
     use super::*;

@@ -2,6 +2,7 @@
 
 pub mod certs;
 pub mod check;
+pub mod completions;
 pub mod demo;
 pub mod device;
 pub mod euicc;
@@ -10,6 +11,7 @@ pub mod faults;
 pub mod fleet;
 pub mod load;
 pub mod localize;
+pub mod man;
 pub mod network;
 pub mod operator;
 

@@ -1,0 +1,14 @@
+"""Puts the binary that `packaging/wheel` names into the wheel."""
+
+import os
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class Binary(BuildHookInterface):
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if version == "editable":
+            return
+        build_data["tag"] = f"py3-none-{os.environ['LANDFALL_PLATFORM']}"
+        build_data["shared_scripts"][os.environ["LANDFALL_BINARY"]] = "landfall"

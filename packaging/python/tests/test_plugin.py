@@ -1,0 +1,90 @@
+"""The plugin in pytest runs of its own: in parallel, with failures, and without a binary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SWAP = """
+    import pytest
+
+    @pytest.mark.parametrize("number", range({jobs}))
+    def test_swap(number, sm_dp, order, device):
+        device.download(order)
+        device.enable(order.iccid)
+        new = sm_dp.order()
+        device.download(new)
+        device.enable(new.iccid)
+        assert {{p.iccid: p.state for p in device.profiles()}} == {{order.iccid: "disabled", new.iccid: "enabled"}}
+        sm_dp.end(new.iccid)
+"""
+
+
+def processes(folder: Path) -> list[str]:
+    """Command lines of running processes that use this folder."""
+    lines = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if str(folder) in line and "landfall" in line.split(" ")[0]:
+            lines.append(line)
+    return lines
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home folder, and an SM-DP+ address of the user that no test may use."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("LANDFALL_SM_DP", "192.0.2.1:1")
+    return folder
+
+
+def test_fifty_swaps_run_in_parallel_and_leave_nothing(pytester: pytest.Pytester, home: Path) -> None:
+    pytester.makepyfile(SWAP.format(jobs=50))
+    result = pytester.runpytest_subprocess("-n", "8", "-p", "no:cacheprovider", f"--basetemp={pytester.path}/tmp")
+    result.assert_outcomes(passed=50)
+    assert processes(pytester.path) == []
+    assert list(home.iterdir()) == []
+
+
+def test_a_profile_returns_to_the_stock_when_its_test_ends(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nlandfall_stock = 2\n")
+    pytester.makepyfile(SWAP.format(jobs=3))
+    pytester.runpytest_subprocess().assert_outcomes(passed=3)
+
+
+def test_the_report_of_a_failure_has_the_log_of_its_own_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        def test_passes(order, device):
+            device.download(order)
+
+        def test_fails(order):
+            assert order.state == "Installed"
+    """)
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*Landfall servers*"])
+    result.stdout.no_fnmatch_line("*GetBoundProfilePackage*")
+
+
+def test_a_missing_binary_is_an_error(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_needs_servers(landfall): pass")
+    result = pytester.runpytest_subprocess("--landfall-binary", "/nonexistent/landfall")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*there is no landfall binary at /nonexistent/landfall*"])
+
+
+def test_a_server_that_ends_is_an_error_with_its_output(pytester: pytest.Pytester) -> None:
+    binary = pytester.path / "landfall"
+    binary.write_text("#!/bin/sh\necho 'cannot serve'\nexit 3\n")
+    binary.chmod(0o755)
+    pytester.makepyfile("def test_needs_servers(landfall): pass")
+    result = pytester.runpytest_subprocess("--landfall-binary", str(binary))
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*ended with exit status 3*", "*cannot serve*"])
