@@ -201,8 +201,8 @@ impl Certificate {
     }
 
     /// Returns the role, including the plain TLS roles, which are derived from the extended key
-    /// usage. Use it to list and to find certificates only. Trust requires a chain check for a
-    /// role.
+    /// usage. Use it only to list and to find certificates: a certificate can be trusted only after
+    /// a chain check for a role.
     #[must_use]
     pub fn role_or_tls_use(&self) -> Option<Role> {
         let usage = self.extended_key_usage.unwrap_or_default();

@@ -1,7 +1,8 @@
 //! Chain checks up to a trusted CI: SGP.22 section 4.5.2.2 and RFC 5280 section 6.
 //!
-//! A missing element fails its check. Only the functions here construct a [`Verified`], so a
-//! function that takes one cannot be called with an unchecked certificate.
+//! A check fails if the certificate lacks a field that the check requires. Only the functions here
+//! construct a [`Verified`], so a function that takes one cannot be called with an unchecked
+//! certificate.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -52,8 +53,8 @@ pub struct EuiccCertificate {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     /// The chain does not end at a trusted CI.
-    #[error("no trusted CI has the key {}; trust that CI, or use a certificate that one of the trusted CIs issued",
-        .key_id.as_ref().map_or_else(|| "(missing)".to_owned(), SubjectKeyIdentifier::to_string))]
+    #[error("no trusted CI has the key identifier {}; add the CI with this key identifier to the trusted CIs, or use a certificate that a trusted CI issued",
+        .key_id.as_ref().map_or_else(|| "(missing in the certificate)".to_owned(), SubjectKeyIdentifier::to_string))]
     UnknownCi {
         /// The authority key identifier, which belongs to no trusted CI; `None` if it is missing.
         key_id: Option<SubjectKeyIdentifier>,
@@ -85,7 +86,7 @@ pub enum Flaw {
     #[error("expired at {0}; issue a new one, or check the clock")]
     Expired(Timestamp),
     /// The validity period has not begun.
-    #[error("is valid from {0} only; wait, or check the clock")]
+    #[error("is not valid before {0}; wait, or check the clock")]
     NotYetValid(Timestamp),
     /// The signature is not that of the issuer.
     #[error("was not signed by its issuer")]
@@ -114,7 +115,7 @@ pub enum Flaw {
     #[error("does not permit a chain of this length below it (pathLenConstraint)")]
     PathLength,
     /// The issuer name is not the subject of the issuer's certificate.
-    #[error("names another issuer than the certificate above it")]
+    #[error("has an issuer name that is not the subject name of its issuer's certificate")]
     IssuerName,
     /// The subject or authority key identifier is missing or does not match the issuer's
     /// certificate.
@@ -136,7 +137,7 @@ pub enum Flaw {
     #[error("is for EID {0}, which is outside its manufacturer's range")]
     EidOutsideRange(Eid),
     /// The organisation in the subject is not the one for which the EUM is permitted to issue.
-    #[error("names another organisation than its manufacturer")]
+    #[error("has an organisation for which its manufacturer is not permitted to issue")]
     OrganisationMismatch,
     /// The subjectAltName does not contain exactly one registered object identifier.
     #[error("does not have exactly one registered object identifier (subjectAltName)")]
@@ -147,8 +148,8 @@ pub enum Flaw {
 /// of the CI and that of the SM-DP+ or SM-DS). The limit also stops a circular chain.
 const MAX_SUB_CAS: usize = 2;
 
-/// Checks the chain of a server: `leaf` for `role` (any but CI, EUM, eUICC), with `intermediates`
-/// in any order, up to a CI.
+/// Checks that `leaf` is a valid certificate for `role` (any role but CI, EUM and eUICC), and that
+/// its chain leads to a trusted CI. `intermediates` can be in any order.
 ///
 /// # Errors
 /// The first check that fails.
@@ -193,7 +194,8 @@ pub fn check_server(
     }))
 }
 
-/// Checks CERT.EUICC and CERT.EUM up to a CI, and that the EUM is permitted to issue for the EID.
+/// Checks the chain of CERT.EUICC and CERT.EUM up to a trusted CI. Also checks that the EUM is
+/// permitted to issue a certificate for the EID.
 ///
 /// # Errors
 /// The first check that fails.
@@ -218,8 +220,8 @@ pub fn check_euicc(
     }))
 }
 
-/// Checks CERT.EUM alone, up to a CI. In SGP.02 its key signs the EIS and the certificate of the
-/// ECASD.
+/// Checks the chain of CERT.EUM alone, up to a trusted CI. In SGP.02 its key signs the EIS and the
+/// certificate of the ECASD.
 ///
 /// # Errors
 /// The first check that fails.
@@ -306,7 +308,7 @@ impl TrustAnchors {
 }
 
 impl<T> Verified<T> {
-    /// Constructs the value after the checks of this crate.
+    /// Marks a value as verified. Call it only for a value that has passed the checks.
     pub(crate) const fn of(checked: T) -> Self {
         Self(checked)
     }

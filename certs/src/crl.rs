@@ -231,7 +231,7 @@ fn key_id(ci: &Credential) -> SubjectKeyIdentifier {
     certificate.subject_key_id().cloned().unwrap_or_else(|| issue::key_id(certificate.public_key()))
 }
 
-/// Builds and signs a list. `of_entry` are the extensions of every entry.
+/// Builds and signs a list. `of_entry` contains the extensions of each entry.
 fn signed_list(
     ci: &Credential,
     revoked: &[&Certificate],

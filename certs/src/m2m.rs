@@ -109,7 +109,7 @@ pub enum CardCertificateError {
     #[error("the certificate expired after {0}; issue a new one, or check the clock")]
     Expired(Day),
     /// The validity period has not begun.
-    #[error("the certificate is valid from {0} only; wait, or check the clock")]
+    #[error("the certificate is not valid before {0}; wait, or check the clock")]
     NotYetValid(Day),
     /// The certificate belongs to another kind of server.
     #[error("the certificate is for {} instead of an {expected}", .found.map_or_else(|| "no server".to_owned(), |o| format!("an {o}")))]

@@ -29,7 +29,8 @@ pub(crate) use keys::to_pem as key_pem;
 #[derive(Clone, Debug, Default)]
 pub struct Pki {
     entries: Vec<Entry>,
-    /// Each with its public key, which is expensive to compute and needed for every credential.
+    /// Each private key with its public key. The public key is stored, because it is needed for
+    /// every credential and expensive to compute.
     keys: Vec<(PublicKey, SecretKey)>,
 }
 
@@ -234,8 +235,8 @@ impl Pki {
         })
     }
 
-    /// Returns the TLS credential of the SM-SR: that of the PKI's own SM-SR if the folder contains
-    /// several.
+    /// Returns the TLS credential of the SM-SR. If the folder contains several, returns that of the
+    /// PKI's own SM-SR.
     ///
     /// # Errors
     /// The certificate or its key is missing.
@@ -451,8 +452,8 @@ impl Pki {
         )
     }
 
-    /// Adds an issued credential to the PKI. It replaces one with the same path. Returns the two
-    /// files (certificate, private key) to be written.
+    /// Adds an issued credential to the PKI. A credential with the same path is replaced. Returns
+    /// the two files (certificate, private key) to be written.
     pub fn add(&mut self, credential: Credential) -> Vec<(String, Vec<u8>)> {
         let path = files::path_of(&credential.certificate);
         let written = vec![

@@ -93,13 +93,13 @@ impl Role {
         matches!(self, Self::Ci | Self::Eum)
     }
 
-    /// True if the holder is a TLS server. The extended key usage must include it.
+    /// True if the holder is a TLS server. The extended key usage must then include serverAuth.
     #[must_use]
     pub const fn is_tls_server(self) -> bool {
         matches!(self, Self::DpTls | Self::DsTls | Self::SmSrTls)
     }
 
-    /// True if the holder is a TLS client. The extended key usage must include it.
+    /// True if the holder is a TLS client. The extended key usage must then include clientAuth.
     #[must_use]
     pub const fn is_tls_client(self) -> bool {
         matches!(self, Self::DpTls | Self::DsTls | Self::SmSrTls | Self::OperatorTls)

@@ -38,8 +38,8 @@ pub struct Modem<D> {
     /// The ID that a network has assigned to the device. The modem keeps the ID after the loss of a
     /// registration until it has informed that network.
     attach: Option<(Plmn, AttachId)>,
-    /// Networks in EF.FPLMN because of a refusal that was not authenticated, with the IMSI of the
-    /// subscriber.
+    /// Networks that were added to EF.FPLMN because of a refusal that was not authenticated, each
+    /// with the IMSI of the refused subscriber.
     forbidden_unauthenticated: Vec<(Imsi, Plmn)>,
 }
 
@@ -91,7 +91,7 @@ pub enum NoService {
     NoCoverage,
     /// A network refused the device, and no other accepted it.
     Refused(EmmCause),
-    /// The host of the networks does not answer.
+    /// The host that simulates the networks does not answer.
     Lost(String),
 }
 
@@ -167,7 +167,7 @@ impl<D: CardInterface> Modem<D> {
         self.registered = None;
     }
 
-    /// Sets the networks that are received, without the loss of the registration.
+    /// Sets the networks that are received, and keeps the registration.
     pub(super) fn keep_visible(&mut self, visible: Vec<Plmn>) {
         self.visible = visible;
     }
@@ -295,9 +295,9 @@ impl<D: CardInterface> Modem<D> {
         Ok(registered)
     }
 
-    /// Returns the time of the next search for the home network, while another network of its
-    /// country serves the device: TS 23.122 section 4.4.3.3.1. The card determines the interval
-    /// (EF.HPPLMN). There is no search after a manual selection.
+    /// Returns the time of the next search for the home network. The device searches while it is
+    /// served by another network in the country of the home network: TS 23.122 section 4.4.3.3.1.
+    /// The card determines the interval (EF.HPPLMN). There is no search after a manual selection.
     ///
     /// Returns `None` while no home network is received, because a search could not succeed.
     pub fn home_search(&self) -> Option<Timestamp> {

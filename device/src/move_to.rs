@@ -110,7 +110,7 @@ pub enum Rejected {
     /// The profile is enabled, but no network accepts it.
     #[error(transparent)]
     NotRegistered(NotRegistered),
-    /// The profile does not exist.
+    /// There is no other profile to which the device could return.
     #[error("no other profile to return to")]
     NoSuchProfile,
 }
@@ -252,7 +252,7 @@ impl<D: CardInterface> Device<D> {
     }
 
     /// Enables a profile, with as many attempts as the settings allow. A card that does not answer
-    /// is reset in between.
+    /// is reset before the next attempt.
     async fn enable(&mut self, iccid: Iccid) -> Result<(), ChangeError> {
         let mut tried = 1;
         let result = loop {

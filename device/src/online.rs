@@ -29,7 +29,7 @@ pub struct AlwaysOnSettings {
     /// The delay between two searches for a network.
     pub search_pause: Duration,
     /// T3247 of TS 24.301 section 10.2, between 30 and 60 minutes: the time for which a permanent
-    /// refusal is respected. Refusals are not authenticated.
+    /// refusal is respected. It is limited, because refusals are not authenticated.
     pub refusal_holds: Duration,
 }
 
@@ -355,8 +355,8 @@ impl<D: CardInterface> Online<D> {
         self.toolkit.next_envelope().is_some() && self.not_before.is_none_or(|at| at <= Instant::now())
     }
 
-    /// Sends the next envelope. It is repeated later if the card is busy, but not if the card
-    /// refuses it.
+    /// Sends the next envelope. The envelope is sent again later if the card is busy, but not if
+    /// the card refuses it.
     async fn send_envelope(&mut self) -> Result<(), CardError> {
         let Some(envelope) = self.toolkit.next_envelope() else { return Ok(()) };
         let name = envelope_name(envelope);

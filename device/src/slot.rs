@@ -7,8 +7,8 @@ use world::{Atr, CardInterface, CardInterfaceFault};
 
 /// The card slot of a device, shared by its LPA and its modem. A clone accesses the same card.
 ///
-/// Commands are executed one at a time. The users are separated by logical channels, as on a real
-/// device.
+/// Commands are executed one at a time. The LPA and the modem use different channels of the card,
+/// as on a real device.
 pub struct Slot<D>(Arc<Mutex<D>>);
 
 impl<D: CardInterface> Slot<D> {

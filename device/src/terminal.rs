@@ -273,7 +273,8 @@ impl<D: CardInterface> Terminal<D> {
             }
         }
         if let [0x91, length] = answer.status.to_bytes() {
-            // The command is complete. Its caller does not handle the pending proactive command.
+            // The command is complete. The pending proactive command is remembered, because the
+            // caller does not handle it.
             self.proactive = Some(length);
             answer.status = StatusWord::OK;
         }

@@ -112,8 +112,8 @@ impl<D: CardInterface> Device<D> {
                 self.modem.terminal().envelope(&octets).await?;
                 toolkit.envelope_sent();
                 if status == LocationStatus::None {
-                    // The device had no service during the whole idle time, so the polls are
-                    // repeated.
+                    // The device had no service during the whole idle time. The polls are repeated,
+                    // because the card knows only now that there is no service.
                     self.poll(polls).await?;
                 }
             } else if is_status_sent {

@@ -307,7 +307,7 @@ async fn verify_pin<D: CardInterface>(
 }
 
 /// Returns the number of MNC digits in the IMSI: the fourth octet of EF.AD. On old cards EF.AD has
-/// three octets, and the MNC two digits.
+/// three octets, and the MNC has two digits.
 fn mnc_digits(administrative: &[u8]) -> usize {
     match administrative {
         [_, _, _, digits, ..] if digits & 0x0F == 3 => 3,

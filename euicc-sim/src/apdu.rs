@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn all_four_cases_are_parsed_with_short_and_extended_lengths() {
+    fn all_four_apdu_cases_are_parsed_with_short_and_extended_lengths() {
         use Le::{Exactly, Maximum};
         assert_eq!(parse("00700000"), Ok((0, vec![], None)));
         assert_eq!(parse("0070000001"), Ok((0, vec![], Some(Exactly(1)))));

@@ -24,9 +24,10 @@ const SYNCHRONISATION_FAILURE: u8 = 0xDC;
 const GSM_ACCESS: usize = 27;
 const GSM_SECURITY_CONTEXT: usize = 38;
 
-/// Bits of sqnOptions that enable the checks of annex C.2 in addition to "greater than the last of
-/// this index". The TS.48 documentation says that 02, the default, is the protection against wrap
-/// around. The meaning of 01, the age limit, is an assumption.
+/// Bits of sqnOptions that enable the checks of annex C.2 in addition to the check that the
+/// sequence number is higher than the last accepted one with the same index. The TS.48
+/// documentation says that 02, the default, is the protection against wrap around. The meaning of
+/// 01, the age limit, is an assumption.
 const CHECK_AGE: u8 = 0x01;
 const CHECK_DELTA: u8 = 0x02;
 
@@ -163,11 +164,12 @@ fn counts_mut<'a>(context: &'a mut Context<'_>, adf: FileIndex) -> Result<&'a mu
     }
 }
 
-/// The checks of TS 33.102 annex C.2: the sequence number is at most delta higher than the highest
-/// accepted one, not older than the age limit, and higher than the last of its index.
+/// True if the sequence number passes the checks of TS 33.102 annex C.2: it is at most delta higher
+/// than the highest accepted one, not older than the age limit, and higher than the last accepted
+/// one with the same index.
 ///
-/// The test algorithm has no delta and no age limit, but an AMF with which a tester requests
-/// resynchronisation.
+/// The test algorithm has no delta and no age limit. It reserves an AMF value with which a tester
+/// requests resynchronisation.
 fn is_fresh(aka: &Aka, numbers: &[u64], sqn: Sqn, amf: Amf) -> bool {
     let last = numbers.get(usize::from(sqn.ind())).copied().unwrap_or(u64::MAX);
     let is_new = sqn.seq() > last;
@@ -273,8 +275,8 @@ mod tests {
     #[test]
     fn the_highest_number_is_taken_from_the_whole_array() {
         for (numbers, expected) in [
-            // SQN_MS is 31 for cards that have accepted no number yet. libosmocore's tests have
-            // such an AUTS.
+            // SQN_MS is 31 for cards that have accepted no number yet. The tests of libosmocore
+            // contain an AUTS with this value.
             ([0, 0, 0, 0], (0, 31)),
             ([7, 0, 0, 0], (7, 0)),
             ([7, 9, 8, 0], (9, 1)),

@@ -83,9 +83,11 @@ pub struct AllowedOperator {
     /// MCC and MNC coded as in TS 24.008, six hexadecimal digits; E stands for any digit.
     #[serde(with = "mcc_mnc_in_hexadecimal")]
     pub mcc_mnc: [u8; 3],
-    /// EF.GID1; empty for any value, `None` for profile owners without one.
+    /// EF.GID1 of the profile owner. An empty value stands for any GID1, `None` for profile owners
+    /// without GID1.
     pub gid1: Option<Octets>,
-    /// EF.GID2; empty for any value, `None` for profile owners without one.
+    /// EF.GID2 of the profile owner. An empty value stands for any GID2, `None` for profile owners
+    /// without GID2.
     pub gid2: Option<Octets>,
 }
 
@@ -103,7 +105,7 @@ const TCK: u8 = 0xED;
 
 impl CardDescription {
     /// A card with these credentials. It trusts their CIs, has room for about fifty ordinary
-    /// profiles, and allows both policy rules for every operator with end user consent.
+    /// profiles, and allows both policy rules to every operator if the end user consents.
     pub fn default_for(eid: Eid, credentials: &[EuiccCredentials]) -> Self {
         Self {
             eid,

@@ -118,7 +118,7 @@ impl Credential {
         CertificateDer(self.eum_certificate.to_vec())
     }
 
-    /// Signs with the private key. All signatures of the card are made here.
+    /// Signs with the private key. All signatures of the card are made by this function.
     pub(crate) fn sign(&self, octets: &[u8]) -> Signature {
         self.key.sign(octets)
     }

@@ -80,7 +80,7 @@ impl Protection {
             NULL_SCHEME => return Some(Self::Null),
             1 => Profile::A,
             2 => Profile::B,
-            // Reserved or operator-specific: TS 33.501 annex C.1.
+            // The other schemes are reserved or operator-specific: TS 33.501 annex C.1.
             _ => return None,
         };
         let entry = info.key(scheme)?;
@@ -109,8 +109,8 @@ impl Protection {
 }
 
 impl<'a> Supi<'a> {
-    /// The network specific identifier if service 130 is available and there is one, otherwise the
-    /// IMSI.
+    /// Returns the network specific identifier if service 130 is available and the USIM contains
+    /// one, otherwise the IMSI.
     fn of(usim: Usim<'a>) -> Option<Self> {
         if usim.has_service(SUPI_OF_TYPE_NSI_GLI_GCI)
             && let Some(identifier) = usim.network_specific_identifier()

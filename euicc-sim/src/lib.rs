@@ -89,7 +89,8 @@ pub struct Card {
     world: World,
     shared: Arc<Shared>,
     memory: Box<dyn Memory>,
-    /// True if the memory holds the card. A new card is written with its first change.
+    /// True if the memory contains the state of the card. The state of a new card is written with
+    /// its first change.
     is_stored: bool,
     persistent: Persistent,
     kind: CardKind,
@@ -149,7 +150,7 @@ impl Card {
                 (persistent, CardKind::M2m(Box::new(M2mCard { factory, state })), is_stored)
             }
         };
-        // The ECASD of a consumer card has taken them; an M2M eUICC does not need them.
+        // The ECASD of a consumer card contains these data now; an M2M eUICC does not need them.
         (description.credentials, description.trusted_cis) = (Vec::new(), Vec::new());
         let volatile = Volatile::after_reset(Channel::fresh(&persistent));
         let (shared, memory) = (Arc::clone(shared), Box::new(memory));
@@ -163,7 +164,8 @@ impl Card {
         self.description.eid
     }
 
-    /// True if the memory holds the card. After opening, it is true if the memory was not empty.
+    /// True if the memory contains the state of the card. After opening, it is true if the memory
+    /// was not empty.
     pub fn is_stored(&self) -> bool {
         self.is_stored
     }
@@ -307,8 +309,9 @@ fn card_kind_mismatch(eid: Eid) -> Fault {
     )
 }
 
-/// True if a card could not be opened because its memory is of a consumer card and its description
-/// of an M2M eUICC, or the other way round. The caller can handle this case separately.
+/// True if a card could not be opened because its memory and its description are of different
+/// kinds: one is of a consumer card, the other of an M2M eUICC. The caller can handle this case
+/// separately.
 pub fn is_card_kind_mismatch(fault: &Fault) -> bool {
     std::error::Error::source(fault).is_some_and(|cause| cause.is::<CardKindMismatch>())
 }

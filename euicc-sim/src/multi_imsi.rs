@@ -141,7 +141,7 @@ fn country(location: &LocationInformation) -> Option<Mcc> {
 /// Selects the identity for a location report.
 fn process_report(context: &mut Context<'_>, report: LocationReport) {
     let Some((identities, active, mut state)) = load_state(context) else { return };
-    // A change has been decided and announced already.
+    // A change has already been decided and announced, so the report is ignored.
     if state.due.is_some() {
         return;
     }
@@ -199,7 +199,7 @@ fn switch_keys(profile: &mut InstalledProfile, identity: &Identity) {
         }
         state.kept.push(StoredKeys { of: mem::replace(&mut state.keys_of, next), aka: before });
     }
-    // The identities file may have new keys in the meantime. Their counters start at zero.
+    // The identities file may contain new keys now. The counters of new keys start at zero.
     let Some((key, opc)) = &identity.keys else { return };
     for aka in &mut content.facts.aka {
         if (&aka.key, &aka.opc) != (key, opc) {
@@ -220,8 +220,8 @@ fn reset_counters(aka: &mut Aka) {
 /// EF.LOCI, EF.PSLOCI, EF.EPSLOCI, EF.EPSNSC, EF.Keys, EF.KeysPS, EF.START-HFN, EF.NETPAR,
 /// EF.FPLMN.
 const CLEARED_EFS: [u16; 9] = [0x6F7E, 0x6F73, 0x6FE3, 0x6FE4, 0x6F08, 0x6F09, 0x6F5B, 0x6FC4, 0x6F7B];
-/// The EFs in subdirectories that are cleared too: EF.Kc and EF.KcGPRS in DF.GSM-ACCESS; locations,
-/// contexts and keys in DF.5GS.
+/// The EFs in subdirectories of the ADF that are also cleared: EF.Kc and EF.KcGPRS in
+/// DF.GSM-ACCESS; the EFs with locations, security contexts and keys in DF.5GS.
 const CLEARED_EFS_BELOW: [(u16, u16); 7] = [
     (0x5F3B, 0x4F20),
     (0x5F3B, 0x4F52),

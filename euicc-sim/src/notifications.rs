@@ -32,8 +32,9 @@ pub(crate) fn notify(context: &mut ConsumerContext<'_>, isd_p: &Aid, event: usiz
     notify_others(context, isd_p, event, "");
 }
 
-/// Creates the notifications that the profile configures for this event. The address `except` gets
-/// none: the server there already receives the installation result.
+/// Creates the notifications that the profile configures for this event. No notification is created
+/// for the address `except`, because the server at this address already receives the installation
+/// result.
 pub(crate) fn notify_others(context: &mut ConsumerContext<'_>, isd_p: &Aid, event: usize, except: &str) {
     let Some(profile) = context.persistent.profile(isd_p) else { return };
     let (metadata, ci) = (profile.metadata.0.clone(), profile.ci.clone());

@@ -11,8 +11,9 @@ use super::state::Persistent;
 use super::trust::Trust;
 
 /// Data shared between cards that are opened with the same value: file tables and file contents of
-/// profile packages, security domains and applications, certificates of CIs and EUMs. Each item is
-/// held once for as long as a card needs it. A card cannot observe whether other cards exist.
+/// profile packages, security domains and applications, certificates of CIs and EUMs. One copy of
+/// each item is kept for as long as a card needs it. A card cannot observe whether other cards
+/// exist.
 #[derive(Debug, Default)]
 pub struct Shared {
     octets: Interner<Vec<u8>>,
@@ -24,8 +25,9 @@ pub struct Shared {
     trust: Mutex<HashMap<Vec<Octets>, Arc<Trust>>>,
 }
 
-/// Maximum number of unused trust entries kept. If a server opens cards on demand and closes
-/// them after use, this avoids verifying the certificates of their CIs for each card.
+/// Maximum number of unused trust entries kept. A server may open cards on demand and close them
+/// after use. The kept entries then avoid that the certificates of the CIs are verified again for
+/// each card.
 const KEPT_TRUST: usize = 8;
 
 impl Shared {

@@ -1,5 +1,5 @@
-//! The state of a card, as two types: the part that survives a power cut, and the part that does
-//! not.
+//! The state of a card. One type contains the part that survives a power cut, another type the part
+//! that does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,8 +34,9 @@ pub(crate) struct Persistent {
     pub(crate) profiles: Vec<Arc<InstalledProfile>>,
     /// The enabled profile. The type permits at most one.
     pub(crate) enabled: Option<Aid>,
-    /// The profile that was enabled before a test profile or, if PPR1 protects it, before a
-    /// provisioning profile. While it is set, only this profile can replace the enabled one.
+    /// The profile that was enabled before the current test profile. It is also set while a
+    /// provisioning profile is enabled, if PPR1 protects the profile that was enabled before. While
+    /// it is set, only this profile can replace the enabled one.
     pub(crate) previous_profile: Option<Aid>,
     /// The profile switch that the next REFRESH applies.
     pub(crate) switch: Option<ProfileSwitch>,
@@ -50,9 +51,9 @@ pub(crate) struct ConsumerState {
     pub(crate) default_dp_address: Option<String>,
     /// In ascending order of the sequence numbers.
     pub(crate) notifications: Vec<Arc<StoredNotification>>,
-    /// Unused one-time keys, the latest last.
+    /// Unused one-time keys. The latest key is the last.
     pub(crate) one_time_keys: Vec<OneTimeKey>,
-    /// Revoked certificates by CI: per CI at most one complete list and one incomplete list.
+    /// The revoked certificates. A CI has at most one complete list and one incomplete list.
     pub(crate) crls: Vec<StoredCrl>,
 }
 
@@ -61,9 +62,9 @@ pub(crate) struct ConsumerState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ProfileSwitch {
-    /// Enable this profile in the place of the present one.
+    /// Enable this profile instead of the enabled one.
     Enable(Aid),
-    /// Disable the present profile.
+    /// Disable the enabled profile.
     Disable,
 }
 

@@ -16,7 +16,7 @@
 //! | `profile/<ISD-P>/content/<n>` | the contents of a file that changed since the installation |
 //!
 //! File contents are stored as octets, everything else as JSON. A change of a file's contents
-//! writes one cell and leaves the cell with the contents of the profile unchanged.
+//! writes one cell. The cell with the installed contents of all files is left unchanged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,7 +121,8 @@ impl KindState for m2m::State {
         old: Option<(&Persistent, &Self)>,
         batch: &mut Batch,
     ) -> Result<(), Fault> {
-        // The cell has the fields of a consumer card, with the values of a new one.
+        // The cell of an M2M eUICC also has the fields of a consumer card, with the values of a new
+        // card.
         let consumer = ConsumerState::new(None);
         let cell = old.map(|(common, _)| CardCell::of(common, &consumer));
         put_json(batch, CARD, cell.as_ref(), &CardCell::of(common, &consumer))?;

@@ -71,16 +71,16 @@ fn apply(context: &mut CardContext<'_, '_>, switch: ProfileSwitch) {
     clear_file_state(context);
 }
 
-/// Updates the profile to return to. A test profile can be replaced only by the profile that was
-/// enabled before it. The same applies to a provisioning profile that replaced a profile that must
-/// not be disabled.
+/// Updates `previous_profile`, the only profile that can then replace the enabled one. A test
+/// profile can be replaced only by the profile that was enabled before it. The same applies to a
+/// provisioning profile that replaced a profile that must not be disabled.
 fn update_previous_profile(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {
     let persistent = &context.persistent;
     let profile = |isd_p: Option<&Aid>| isd_p.and_then(|isd_p| persistent.profile(isd_p));
     let known = persistent.previous_profile.as_ref().filter(|previous| Some(*previous) != after);
     let previous = match profile(after).map(InstalledProfile::class) {
-        // The profile to return to stays the same when a test or provisioning profile replaces
-        // another one.
+        // If a test or provisioning profile replaces another one, `previous_profile` stays the
+        // same.
         Some(ProfileClass::TEST | ProfileClass::PROVISIONING) if known.is_some() => known,
         Some(ProfileClass::TEST) => before.filter(|_| !has_class(profile(before), ProfileClass::TEST)),
         Some(ProfileClass::PROVISIONING) => before.filter(|_| {

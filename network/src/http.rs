@@ -52,8 +52,8 @@ impl NetworksService {
         Self { radio: Arc::clone(&networks) as Arc<dyn Radio>, networks }
     }
 
-    /// Uses another radio interface for the devices, such as the networks' own with fault injection
-    /// in between.
+    /// Serves the devices over `radio` instead of the networks' own radio interface, for example
+    /// over one that injects faults.
     #[must_use]
     pub fn with_radio(self, radio: impl Radio + 'static) -> Self {
         Self { radio: Arc::new(radio), ..self }

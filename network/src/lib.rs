@@ -11,8 +11,8 @@
 //! | [`smsc`] | the SMSC: store and forward | TS 23.040 section 3.2, SMPP 3.4 |
 //! | [`http`] | the radio interface and subscriber provisioning over an HTTP link | specific to Landfall |
 //!
-//! [`Radio`] separates a modem from the networks: they are in the modem's process ([`Networks`]) or
-//! on another host ([`RemoteNetworks`]).
+//! [`Radio`] is the interface between a modem and the networks. The networks are in the modem's
+//! process ([`Networks`]) or on another host ([`RemoteNetworks`]).
 //!
 //! The simulation covers admission and the causes of refusals. There is no radio layer, no security
 //! context and no bearer. The crate opens no sockets.

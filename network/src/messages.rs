@@ -158,7 +158,8 @@ causes! {
     ROAMING_NOT_ALLOWED_IN_THIS_TRACKING_AREA = 13 "roaming not allowed in this tracking area",
     /// No EPS services in this network.
     EPS_SERVICES_NOT_ALLOWED_IN_THIS_PLMN = 14 "EPS services not allowed in this PLMN",
-    /// The subscriber is not allowed in this tracking area and should select another.
+    /// The subscriber is not allowed in this tracking area, and the device should select another
+    /// tracking area.
     NO_SUITABLE_CELLS_IN_TRACKING_AREA = 15 "no suitable cells in tracking area",
     /// An internal failure of the network.
     NETWORK_FAILURE = 17 "network failure",

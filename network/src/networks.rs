@@ -24,8 +24,8 @@ use super::{Radio, RadioFault, RadioFuture};
 /// procedure is dropped, because a device that has disappeared never answers.
 const MAX_PENDING: usize = 10_000;
 
-/// Maximum resynchronisations within one attach. A second request shows that the card and its home
-/// network cannot agree.
+/// Maximum resynchronisations within one attach. A second request for resynchronisation shows that
+/// the card and its home network cannot agree on a sequence number.
 const MAX_RESYNCHRONISATIONS: u8 = 1;
 
 /// A visited network.
@@ -45,7 +45,8 @@ pub struct Network {
     pub policy: Policy,
 }
 
-/// The admission policy of a network for subscribers of other networks, and its refusals.
+/// The admission policy of a network: which subscribers of other networks can roam, and the rules
+/// that refuse subscribers of any network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
@@ -271,7 +272,7 @@ impl Networks {
         if let Some(cause) = network.policy.refusal(request.imsi, home_plmn, plmn) {
             return Ok(reject(cause));
         }
-        // Authentication vectors come from the home network, so it must be known.
+        // Authentication vectors come from the home network, so the home network must be known.
         let Some(home) = home else { return Ok(reject(EmmCause::PLMN_NOT_ALLOWED)) };
         Ok(match home.authentication_vector(request.imsi, plmn) {
             Ok(vector) => self.challenge(plmn, request.imsi, home, vector, 0),
@@ -375,7 +376,7 @@ impl Radio for Networks {
             self.attachments.report(&attach, reference, answer).map_err(|_| RadioFault::Detached)
         });
         Box::pin(async {
-            // Lets the SMSC process the report before the device continues, where that is possible.
+            // Gives the SMSC a chance to process the report before the device continues.
             tokio::task::yield_now().await;
             reported
         })

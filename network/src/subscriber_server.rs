@@ -175,7 +175,8 @@ impl SubscriberServer {
         self.change(imsi, |place| {
             if let Some(known) = place {
                 subscriber.last_seq = subscriber.last_seq.max(known.last_seq);
-                // A caller that replaces the keys need not know the MSISDN.
+                // The known MSISDN is kept if the request has none, so that a caller that replaces
+                // the keys need not know it.
                 subscriber.msisdn = subscriber.msisdn.or(known.msisdn.take());
             }
             *place = Some(subscriber);

@@ -41,7 +41,8 @@ impl SmDpPlus {
     /// Sets the outgoing connections. Further calls have no effect.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
-        // Another value would have missed the wake-ups that the first value received.
+        // A second value is ignored, because it would have missed the wake-ups that the first value
+        // received.
         let _ = self.0.peers.set(peers);
         self
     }
@@ -130,7 +131,7 @@ impl SmDpPlus {
                 self.report_progress(identifier, body).await
             }
             (Peer::SmDs(address), call) => self.deliver_event(key, address, call).await,
-            // Only SM-DSs have other functions, so no such message is ever posted.
+            // An operator is called with no other function, so no such message is ever posted.
             (Peer::Operator(_), _) => Ok(Delivery::Done),
         }
     }

@@ -143,7 +143,7 @@ pub(crate) fn event_of(order: &Order) -> Option<(SmdpAddress, Eid, String)> {
     Some((address, order.eid?, event_id))
 }
 
-/// Reports the outcome of a step that may have been refused to the operator.
+/// Reports the outcome of a step, which may be a refusal, to the operator.
 pub(crate) async fn report_outcome<T>(
     context: &mut Context<'_, '_>,
     profile: &Profile,
@@ -161,9 +161,9 @@ pub(crate) async fn report_outcome<T>(
 }
 
 /// Appends a message to the queue of its peer. Messages about the same profile and eUICC are
-/// delivered in the order in which they were posted. Messages about different ones posted in the
-/// same millisecond are delivered in any order. If too many messages already wait for an operator,
-/// nothing is posted and no key is returned.
+/// delivered in the order in which they were posted. Messages about different profiles or eUICCs
+/// that are posted in the same millisecond are delivered in any order. If too many messages already
+/// wait for an operator, nothing is posted and no key is returned.
 async fn post(
     context: &mut Context<'_, '_>,
     peer: Peer,

@@ -361,7 +361,7 @@ impl Profile {
         Ok(())
     }
 
-    /// Changes the state by an event. An order ends with the event if the new state has none.
+    /// Changes the state by an event. If the new state has no order, the event ends the order.
     pub(crate) fn apply(&mut self, event: ProfileEvent) -> Result<(), InvalidTransition> {
         let refused = InvalidTransition { iccid: self.iccid, state: self.state() };
         let next = self.after(event)?;

@@ -1,4 +1,4 @@
-//! The server, its stock, and what it shows of its state.
+//! The server, its stock, and read access to its state.
 
 use std::sync::{Arc, OnceLock};
 

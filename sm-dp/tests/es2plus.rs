@@ -486,7 +486,7 @@ async fn cancel_order_refuses_each_defect_with_its_status_and_changes_nothing() 
 }
 
 #[tokio::test]
-async fn a_cancelled_order_sets_the_requested_state_and_invalidates_its_code() {
+async fn cancelling_an_order_sets_the_requested_profile_state_and_invalidates_the_activation_code() {
     for (indicator, after) in [
         (FinalProfileStatusIndicator::Available, ProfileState::Available),
         (FinalProfileStatusIndicator::Unavailable, ProfileState::Unavailable),
@@ -675,7 +675,7 @@ async fn another_call_with_the_same_identifier_is_a_new_call() {
             let confirmation = ConfirmOrderRequest { header: header(), ..operator.confirmation(iccid) };
             confirm(&testbed, &confirmation).await.done();
         }
-        // The same call again, after other calls.
+        // The same call is made again, after other calls.
         let answer = operator
             .call::<DownloadOrderReply>(&testbed.server, "downloadOrder", &order(Some(iccid())))
             .await;

@@ -106,7 +106,7 @@ async fn no_download_result_ends_a_reusable_order() {
 }
 
 #[tokio::test]
-async fn a_reusable_order_refuses_without_counting() {
+async fn refusals_under_a_reusable_order_are_not_counted() {
     let testbed = Testbed::new();
     let hash = crypto::ConfirmationCodeHash::of("1234").expose().to_vec();
     let code = reusable(&testbed, |order| order.confirmation_code_hash = Some(records::Octets(hash))).await;

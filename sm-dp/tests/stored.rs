@@ -1,4 +1,5 @@
-//! The records of each release can be read: a fixture in `tests/stored` for each stored form.
+//! Tests that the records of each release can be read. `tests/stored` has a fixture for each stored
+//! form.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -31,8 +32,8 @@ fn path() -> PathBuf {
     file(env!("CARGO_MANIFEST_DIR"), "0.1.json")
 }
 
-/// One installed profile, one ordered for an eUICC, one in stock, one with an unconfirmed order, one
-/// that was downloaded, and one session in each state.
+/// One installed profile, one ordered for an eUICC, one in stock, one with an unconfirmed order,
+/// one that was downloaded, and one session in each state.
 async fn regenerate() {
     let records = NamedRecords::default();
     let testbed = Testbed::over(Arc::new(records.clone()), |_| {});

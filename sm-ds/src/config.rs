@@ -16,7 +16,7 @@ pub const MAX_EVENTS_PER_EUICC: usize = 100;
 /// code, which has at most 255 octets (section 4.1).
 pub const MAX_EVENT_ID_OCTETS: usize = 255;
 
-/// Configuration of an SM-DS. [`Config::new`] has every default.
+/// Configuration of an SM-DS. [`Config::new`] sets every default value.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Settings that every server has.

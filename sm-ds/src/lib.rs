@@ -1,4 +1,4 @@
-//! The SM-DS: SGP.22. No sockets.
+//! The SM-DS: SGP.22. The crate opens no sockets.
 //!
 //! [`SmDs`] answers HTTP requests: ES12 for SM-DP+s, ES11 for LPAs. Each interface is a directory
 //! and each function a file.

@@ -33,7 +33,7 @@ pub struct RegisteredEvent {
     pub eid: Eid,
     /// ID of the event, which the LPA presents to the RSP server.
     pub event_id: String,
-    /// Address of the RSP server for the LPA.
+    /// Address of the RSP server that the LPA contacts for the event.
     pub rsp_server_address: SmdpAddress,
     /// OID of the SM-DP+ that registered the event. Only this SM-DP+ can delete it.
     pub owner: Oid,

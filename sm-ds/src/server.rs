@@ -1,4 +1,4 @@
-//! The server, and what it shows of its state.
+//! The server, and the functions that return parts of its state.
 
 use std::sync::Arc;
 

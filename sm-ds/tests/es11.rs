@@ -145,7 +145,8 @@ async fn the_asn1_binding_returns_the_same_results() {
     let testbed = Testbed::new();
     testbed.register("EV-1").await;
     let euicc = testbed.euicc();
-    // For an LPA the request is that of ES9+: the tags do not identify the kind of server.
+    // An LPA sends the same request as in ES9+, because the tags do not identify the kind of
+    // server.
     let request = asn1::request(VERSION, &euicc.initiation());
     let response = testbed.server.handle(request).await;
     assert_eq!(response.headers()["content-type"], asn1::CONTENT_TYPE);

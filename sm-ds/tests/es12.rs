@@ -35,8 +35,8 @@ async fn an_event_id_is_unique_for_each_euicc() {
     let mut again = own.registration(eid, "EV-1");
     again.header = own.header("another call");
     assert_eq!(own.register(&testbed.server, &again).await.refused(), Status::EventInUse);
-    // Neither the same functionCallIdentifier from another SM-DP+ nor with other content is a
-    // repetition of the call.
+    // A call with the same functionCallIdentifier is not a repetition if it comes from another
+    // SM-DP+ or has other content.
     let others = other.registration(eid, "EV-1");
     assert_eq!(other.register(&testbed.server, &others).await.refused(), Status::EventInUse);
     let mut elsewhere = own.registration(eid, "EV-1");

@@ -1,4 +1,5 @@
-//! The records of each release can be read: a fixture in `tests/stored` for each stored form.
+//! Tests that the records of each release can be read. The folder `tests/stored` has a fixture for
+//! each stored form.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
 

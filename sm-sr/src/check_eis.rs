@@ -43,9 +43,7 @@ pub(crate) fn check_contents(eis: &Eis, sm_sr: &Oid) -> Result<(), Refusal> {
         return invalid("two key sets of the ISD-R have the same version");
     }
     if !isd_r.keyset.iter().all(has_valid_keys) {
-        return invalid(
-            "a key set of SCP80 must have keys 1 to 3, one of SCP81 keys 1 and 2, each at most once",
-        );
+        return invalid("key sets can only have keys 1 to 3 (SCP80) or 1 and 2 (SCP81), once each");
     }
     let profiles = &eis.profile_info;
     if profiles.iter().filter(|profile| profile.state == ProfileState::Enabled).count() > 1 {

@@ -8,7 +8,7 @@ use rsp::{ids::Oid, ota::trigger::SessionParameters};
 pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(24 * 3600);
 
 /// Maximum validity period. A longer one is reduced to this value, because other functions for the
-/// card wait until the function has ended.
+/// card must wait until this function has ended.
 pub const MAX_VALIDITY: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Time that an ISD-P can stay in state Created. After that the download has failed and the ISD-P
@@ -48,7 +48,7 @@ pub const MAX_QUEUE_LENGTH: usize = 64;
 /// Maximum size of a SendData command script in octets.
 pub const MAX_SCRIPT_OCTETS: usize = 512 * 1024;
 
-/// Configuration of an SM-SR. [`Config::new`] has every default.
+/// Configuration of an SM-SR. [`Config::new`] sets every default value.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Display name, used in the From of messages.
@@ -108,7 +108,7 @@ impl Config {
         }
     }
 
-    /// Returns the validity granted for the requested one.
+    /// Returns the validity period that is granted if the caller requests this one.
     pub(crate) fn validity(&self, requested: Option<Duration>) -> Duration {
         requested.unwrap_or(self.default_validity).min(self.max_validity)
     }

@@ -1,4 +1,4 @@
-//! SM-SR: the subscription-routing server of SGP.02. No sockets.
+//! SM-SR: the Subscription Manager Secure Routing of SGP.02. The crate opens no sockets.
 //!
 //! [`SmSr`] answers calls of EUMs (ES1), SM-DPs (ES3), operators (ES4) and other SM-SRs (ES7), and
 //! executes them on cards (ES5). Each interface is a directory; functions that ES3 and ES4 have in
@@ -6,7 +6,7 @@
 //!
 //! A function that needs no card is decided in a transaction by its file. A function that needs the
 //! card is a record ([`procedures`]) from its acceptance until its response is in the outbox;
-//! [`es5`] transports its scripts. Everything kept is in [`records`].
+//! [`es5`] transports its scripts. All persistent data is in [`records`].
 
 mod audit;
 mod caller;

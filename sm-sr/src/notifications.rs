@@ -43,8 +43,8 @@ enum Transport {
     Es3(Peer),
 }
 
-/// Notifies the profile's operator of a change. Does nothing if the operator, or its SM-DP, which
-/// informs it, requested the change and gets a response to the request.
+/// Notifies the profile's operator of a change. Does nothing if the change was requested by the
+/// operator, or by its SM-DP, which informs the operator. The requester gets a response instead.
 pub(crate) async fn notify_owner(
     context: &mut Context<'_, '_>,
     eid: Eid,

@@ -161,7 +161,7 @@ fn access(card: &Card) -> Result<CardAccess, Fault> {
         scp81: Vec::new(),
         https: card.eis.eum_signed_info.euicc_capabilities.http_support,
     };
-    // The first key set is used for sending: the newest.
+    // The newest key set comes first, because the first one is used for sending.
     let mut sets: Vec<_> = card.keys.iter().collect();
     sets.sort_by_key(|set| std::cmp::Reverse(set.version));
     for set in sets {

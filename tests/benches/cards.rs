@@ -256,7 +256,8 @@ fn fill(files: &mut FileSystemElement, name: &str, content: Octets) {
     }
 }
 
-/// Returns the octets in the cells of all memories: as read, and as stored with sharing.
+/// Returns the number of octets in the cells of all memories. The first value counts shared octets
+/// once for each memory, the second only once.
 fn octets(memories: &[RamMemory]) -> [usize; 2] {
     let pieces = pieces(memories);
     let read = pieces.values().map(|(length, holders)| length * holders).sum();
@@ -264,7 +265,7 @@ fn octets(memories: &[RamMemory]) -> [usize; 2] {
     [read, held]
 }
 
-/// Returns the octets that more than one memory shares.
+/// Returns the number of octets that several memories share.
 fn in_common(memories: &[RamMemory]) -> usize {
     pieces(memories).values().filter(|(_, holders)| *holders > 1).map(|(length, _)| length).sum()
 }

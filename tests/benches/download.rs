@@ -50,7 +50,7 @@ fn main() {
     for (name, package) in packages {
         let (whole, server) = runtime.block_on(downloads(&package));
         let bsp = bsp_time(&package);
-        // Server: verification of a chain of two, euiccSignature1, euiccSignature2,
+        // Server: verification of a chain of two certificates, euiccSignature1, euiccSignature2,
         // euiccSignPIR; signing of serverSigned1, smdpSigned2, smdpSign.
         let server_crypto = 5.0 * crypto.verify + 3.0 * crypto.sign + crypto.key + crypto.agree + bsp;
         // Card: verification of DPauth, DPpb, serverSignature1, smdpSignature2, smdpSign;

@@ -7,11 +7,11 @@
 //! device registers with its own card and keys, checks in once a month, and executes the platform's
 //! instructions.
 //!
-//! The bound is the time of the same year with a thousand devices, scaled to the number of devices.
-//! A run within it contains nothing that grows faster than the fleet. The run with a thousand
-//! devices is done twice, and both reports are compared octet for octet. Times are CPU seconds, so
-//! that other users of the machine do not change them. CPU time and resident memory are those
-//! reported by Linux.
+//! The bound for the run is the time of the same year with a thousand devices, scaled to the number
+//! of devices. If the run stays within the bound, no part of its cost grows faster than the fleet.
+//! The run with a thousand devices is done twice, and both reports are compared octet for octet.
+//! Times are CPU seconds, so that other users of the machine do not change them. CPU time and
+//! resident memory are those reported by Linux.
 
 #![allow(
     clippy::unwrap_used,
@@ -69,8 +69,8 @@ fn year(count: usize) -> (f64, Report) {
     (seconds, report)
 }
 
-/// Returns the scenario for this number of devices. One third roams, with some spare local
-/// profiles.
+/// Returns the scenario for this number of devices. One third of the devices roams. The scenario
+/// has some more local profiles than these devices need.
 fn text(count: usize) -> String {
     let roam = count / 3;
     let numbers =

@@ -33,7 +33,7 @@ struct Row {
     requirements: BTreeMap<String, Requirement>,
 }
 
-/// What a requirement says, and the reason if no test shows it.
+/// The text of a requirement, and the reason if no test shows it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Requirement {

@@ -31,7 +31,7 @@ struct Server {
     address: String,
     iccid: Iccid,
     device_tls: ClientTls,
-    /// Choices in all responses to InitiateAuthentication.
+    /// The choices that the server made in all its responses to InitiateAuthentication.
     chosen: Arc<Mutex<Vec<Chosen>>>,
     _running: Running,
 }
@@ -160,7 +160,7 @@ async fn the_preference_of_the_card_decides_between_two_common_curves() {
 
 #[tokio::test]
 async fn the_sm_dp_plus_chooses_the_curve_whose_ci_it_knows() {
-    // The CI on the other curve, which the card prefers, is not that of the SM-DP+.
+    // On the curve that the card prefers, the CI of the card is not the CI of the SM-DP+.
     let strangers = Pki::from_seed(b"strangers", &PkiOptions::default()).unwrap();
     for (common, strange) in [(P256, BrainpoolP256r1), (BrainpoolP256r1, P256)] {
         let server = Server::start().await;

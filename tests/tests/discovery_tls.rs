@@ -120,7 +120,7 @@ async fn an_order_is_downloaded_through_its_event() {
 }
 
 #[tokio::test]
-async fn es12_requires_an_sm_dp_plus_certificate_and_es11_on_the_same_port_none() {
+async fn es12_requires_an_sm_dp_plus_certificate_and_es11_on_the_same_port_requires_none() {
     let folder = tempfile::tempdir().unwrap();
     let testbed = Testbed::start(folder.path()).await;
     let clock = || Arc::clone(&testbed.clock);
@@ -147,7 +147,8 @@ async fn es12_requires_an_sm_dp_plus_certificate_and_es11_on_the_same_port_none(
         let request = json::request(&es12::path("registerEvent"), Version([2, 5, 0]), &event);
         assert_eq!(world::send(&link, request).await.unwrap().status(), status, "{case}");
     }
-    // The LPA uses no certificate, and finds the event, whose profile was not ordered.
+    // The LPA uses no certificate. It finds the event, but the profile of the event was not
+    // ordered.
     let discovered = testbed.lpa(event.eid).discover(None, DownloadOptions::default()).await.unwrap();
     assert_eq!(discovered[0].event.event_id, "EV-1");
     assert!(discovered[0].outcome.is_err());

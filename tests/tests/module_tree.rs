@@ -51,7 +51,7 @@ fn a_cycle_through_a_re_export_is_found() {
     let krate = Crate::read(folder.path());
     assert_eq!(krate.circles(), [["a.rs", "b.rs"]]);
 
-    // What only a test imports does not count.
+    // An import that only a test uses does not count.
     write("b.rs", "pub struct B;\n#[cfg(test)]\nmod tests { use super::super::Other; }\n");
     assert!(Crate::read(folder.path()).circles().is_empty());
 }
@@ -130,7 +130,7 @@ impl Crate {
         Some(key)
     }
 
-    /// Imports between files that are not parent and descendant.
+    /// Imports between files, except for those between a parent module and its descendants.
     fn edges(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (path, module) in &self.modules {
@@ -144,7 +144,7 @@ impl Crate {
         edges
     }
 
-    /// Sets of files each of which reaches all others of its set by imports.
+    /// Sets of files. Each file reaches all other files of its set through imports.
     fn circles(&self) -> Vec<Vec<String>> {
         let edges = self.edges();
         let reach: BTreeMap<&str, BTreeSet<&str>> =
@@ -225,7 +225,8 @@ impl Module {
     }
 }
 
-/// Statements of a file that begin with a keyword, without it, up to the semicolon. Blocks (`mod x { .. }`) are left out.
+/// The text between the keyword and the semicolon, for each statement of a file that begins with a
+/// keyword. Blocks (`mod x { .. }`) are left out.
 fn statements<'a>(text: &'a str, keyword: &str) -> Vec<&'a str> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices(keyword) {

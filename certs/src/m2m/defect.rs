@@ -23,11 +23,11 @@ pub enum CardDefect {
     /// The certificate belongs to the other kind of server (for an ECASD: to another card). Tests
     /// that the peer checks the owner.
     WrongOwner,
-    /// The signature of an untrusted issuer, with the name and key identifier of the correct one.
-    /// Tests that the peer verifies the signature.
+    /// The certificate is signed by an untrusted issuer, but contains the name and the key
+    /// identifier of the correct issuer. Tests that the peer verifies the signature.
     ForgedSignature,
-    /// The signature of an untrusted issuer, with its own key identifier. Tests that the peer
-    /// trusts known keys only.
+    /// The certificate is signed by an untrusted issuer, and contains the key identifier of this
+    /// issuer. Tests that the peer trusts known keys only.
     Stranger,
     /// An octet of the subject was changed after signing. Tests that the peer verifies the
     /// signature of the received octets.

@@ -7,8 +7,8 @@ use super::{CardCredential, Owner, ServerCredentials};
 use crate::pki::{file_name, key_pem};
 
 impl ServerCredentials {
-    /// Returns certificate and key for TLS, and certificate (`.7f21`, as sent to a card) and key
-    /// for cards: path and octets.
+    /// Returns the files of a server as paths and octets: the certificate and the key for TLS, and
+    /// the certificate (`.7f21`, as sent to a card) and the key for cards.
     #[must_use]
     pub fn files(&self, owner: Owner, name: &str) -> Vec<(String, Vec<u8>)> {
         let folder = format!("M2M/{}_{}", owner.to_string().replace('-', "_"), file_name(name));
@@ -22,7 +22,7 @@ impl ServerCredentials {
 }
 
 impl CardCredential {
-    /// Returns the files of this card's ECASD: path and octets.
+    /// Returns the files of this card's ECASD as paths and octets.
     #[must_use]
     pub fn ecasd_files(&self, eid: Eid) -> Vec<(String, Vec<u8>)> {
         self.files("M2M/ECASD", &eid.to_string())

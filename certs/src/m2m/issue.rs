@@ -120,7 +120,7 @@ impl Pki {
         let eum = self.credential(Role::Eum, CURVE)?;
         let key = |which: &str| {
             let derived = eum.derived_key(&format!("ISD-R {eid} {which}"), CURVE).to_bytes();
-            // The first half of a pseudorandom number.
+            // The key is the first half of a pseudorandom number of 32 octets.
             Secret::new(derived.expose().first_chunk().copied().unwrap_or([0; 16]))
         };
         Ok(IsdRKeys {
@@ -145,7 +145,8 @@ impl Pki {
     /// that of CERT.EUM.
     ///
     /// # Errors
-    /// The EUM's or the CI's certificate or key on NIST P-256 is missing, or there is no server name.
+    /// The EUM's or the CI's certificate or key on NIST P-256 is missing, or there is no server
+    /// name.
     pub fn m2m_eum(&self, server_names: &[ServerName]) -> Result<Credential, PkiError> {
         let eum = self.eum(CURVE)?;
         let organisation = eum.subject().organisation().unwrap_or_default().to_owned();
@@ -174,7 +175,8 @@ fn oid_below(arc: &str, name: &str) -> Result<Oid, PkiError> {
     Ok(format!("{arc}.{number}").parse()?)
 }
 
-/// Returns the common contents of a certificate, with the validity period of its issuer's.
+/// Returns the common contents of a certificate. Its validity period is that of the issuer's
+/// certificate.
 fn contents(issuer: &Credential, subject: &[u8], key: &SecretKey) -> Result<Contents, PkiError> {
     let Validity { from, to } = issuer.certificate.validity();
     let id = issuer.certificate.subject_key_id().cloned();

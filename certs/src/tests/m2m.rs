@@ -116,7 +116,7 @@ fn one_valid_certificate_of_a_manufacturer_is_sufficient() {
 fn a_server_below_an_expired_ci_is_refused() {
     let validity = Validity { from: at("2020-01-01T00:00:00Z"), to: at("2025-01-01T00:00:00Z") };
     let options = PkiOptions { validity, ..PkiOptions::default() };
-    // The same CI, because its key is derived from the same seed.
+    // This is the same CI, because its key is derived from the same seed.
     let expired = Pki::from_seed(b"certs tests", &options).unwrap();
     let server = pki().m2m_card_credential(Owner::SmDp, "one").unwrap();
     let check = |pki: &Pki| {

@@ -66,7 +66,7 @@ impl SessionKeys {
 
     fn fill_from(fill: &mut dyn FnMut(&mut [u8])) -> Self {
         let mut keys = Self { initial_mac_chaining_value: [0; 16], s_enc: [0; 16], s_mac: [0; 16] };
-        // The order of the key derivation output.
+        // The keys are filled in the order of the key derivation output.
         fill(&mut keys.initial_mac_chaining_value);
         fill(&mut keys.s_enc);
         fill(&mut keys.s_mac);
@@ -140,7 +140,7 @@ impl BppSender {
     }
 }
 
-/// The reason why a TLV is refused. The Profile Installation Result distinguishes the two.
+/// The reason why a TLV is refused. The Profile Installation Result distinguishes the two reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BspError {
     /// The octets are not a TLV of BSP (scp03tStructureError).

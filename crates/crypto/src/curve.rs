@@ -81,9 +81,9 @@ impl SecretKey {
 
     /// Generates a key. `fill` must fill its argument with unpredictable octets.
     ///
-    /// Draws again while the number is out of range: never in practice on P-256, about every third
-    /// time on brainpoolP256r1. The function never returns if `fill` produces only numbers out of
-    /// range.
+    /// Draws again while the number is out of range. On P-256 this never happens in practice; on
+    /// brainpoolP256r1 it happens about every third time. If `fill` produces only numbers out of
+    /// range, the function never returns.
     pub fn generate(curve: Curve, fill: &mut dyn FnMut(&mut [u8])) -> Self {
         let mut bytes = [0; 32];
         loop {

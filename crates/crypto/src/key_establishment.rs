@@ -207,7 +207,7 @@ mod tests {
     /// Computed once by independent code (Python's cryptography) from the specification; not a GSMA
     /// vector.
     #[test]
-    fn keys_without_a_derivation_random() {
+    fn the_example_without_a_derivation_random_is_reproduced() {
         let shared = shared();
         assert_eq!(
             shared.expose().as_slice(),
@@ -230,9 +230,9 @@ mod tests {
         assert!(!keys.is_receipt(&receipt[..15], &control_reference(0x09), None));
     }
 
-    /// See `keys_without_a_derivation_random` for the origin of the values.
+    /// See `the_example_without_a_derivation_random_is_reproduced` for the origin of the values.
     #[test]
-    fn keys_with_a_derivation_random() {
+    fn the_example_with_a_derivation_random_is_reproduced() {
         let random: Vec<u8> = (0..16).collect();
         let keys = EstablishedKeys::derive(&shared(), &info(Some(&random)));
         assert_eq!(keys.receipt.expose(), unhex("febcc59c6d536b6fd7a0cd7553c48cbd"));
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(three(&random, &receipt).map(Vec::from), Ok(expected));
         assert_eq!(three(&random, &receipt[..15]), Err(KeyEstablishmentError::Receipt));
         assert_eq!(three(&random, &[0; 16]), Err(KeyEstablishmentError::Receipt));
-        // A correct receipt over a derivation random of another length.
+        // The receipt is correct, but the derivation random has another length.
         let shorter = EstablishedKeys::derive(&shared, &info(Some(&random[..8])));
         let receipt = shorter.receipt(&control_reference(0x0B), Some(&random[..8]));
         assert_eq!(three(&random[..8], &receipt), Err(KeyEstablishmentError::DerivationRandom(8)));

@@ -79,7 +79,7 @@ impl Milenage {
     }
 }
 
-/// The operator-specific constants: TS 35.206 section 4.1; section 5.3 gives reasons for a choice.
+/// The operator-specific constants: TS 35.206 section 4.1; section 5.3 explains how to choose them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constants {
     /// r1 to r5: the number of bits of left rotation, modulo 128.

@@ -32,7 +32,8 @@ impl<'a> ProtectedTlv<'a> {
     }
 }
 
-/// Returns tag, length of the finished TLV and payload: the octets that the MAC covers.
+/// Returns the octets that the MAC covers: the tag, the length of the finished TLV, and the
+/// payload.
 pub(crate) fn without_mac(tag: u8, payload: &[u8]) -> Vec<u8> {
     let mut tlv = vec![tag];
     tlv.extend(ber::length(payload.len().saturating_add(MAC_LENGTH)));

@@ -7,8 +7,8 @@
 //! | 85 | `33 host-cryptogram MAC` | empty |
 //! | 86 | `ciphertext MAC` | empty, or `ciphertext MAC` with the response keys |
 //!
-//! Several sources agree on the commands. There is no vector for a response: this module assumes
-//! that the MAC of a response covers its tag and length, as the MAC of a command does. Only
+//! Several sources agree on the commands. No test vector of a response is available. This module
+//! assumes that the MAC of a response covers its tag and length, as the MAC of a command does. Only
 //! `Channel::response_mac` depends on the assumption.
 
 use crate::aes_key::{BLOCK, truncated};
@@ -113,7 +113,7 @@ impl Channel {
         tlv
     }
 
-    /// Checks the card's TLV 86 at the server and returns the response data to the previous
+    /// Checks the card's TLV 86 at the server and returns the data of the response to the previous
     /// segment.
     pub fn unprotect_response(&self, tlv: &[u8]) -> Result<Vec<u8>, ChannelError> {
         if tlv == [SEGMENT, 0] {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_and_responses_are_restored_also_after_resuming() {
+    fn protected_segments_and_responses_are_recovered_also_after_the_session_is_resumed() {
         let (mut server, mut card) = authenticated();
         for octets in [0, 1, 15, 16, 100, MAX_SEGMENT] {
             let segment = server.protect(&vec![0x5A; octets]);
@@ -216,7 +216,7 @@ mod tests {
 
     // req: GPC-E-4.8-Mac
     #[test]
-    fn altered_repeated_and_omitted_segments_are_refused() {
+    fn altered_and_repeated_segments_and_a_segment_after_an_omitted_one_are_refused() {
         let (mut server, card) = authenticated();
         let segment = server.protect(&[1; 20]);
         for bit in 0..segment.len() * 8 {

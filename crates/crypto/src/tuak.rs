@@ -12,8 +12,8 @@ use crate::secret::Secret;
 /// A subscriber's TUAK instance: K, TOPc, the length of RES and the number of iterations of the
 /// permutation.
 ///
-/// AUTN, AUTS and the keys of TS 33.102 have 64-bit MACs and 128-bit keys. Of the lengths that TS
-/// 35.231 allows, f1 to f5* use these.
+/// AUTN, AUTS and the keys of TS 33.102 have 64-bit MACs and 128-bit keys. TS 35.231 also allows
+/// other lengths, which f1 to f5* do not use.
 #[derive(Debug, Clone)]
 pub struct Tuak {
     k: TuakKey,
@@ -130,8 +130,8 @@ pub fn topc(k: &TuakKey, top: &[u8; 32], iterations: NonZeroU8) -> [u8; 32] {
     k.out(iterations, top, 0, &[0; 16], &[0; 2], &[0; 6]).first(0)
 }
 
-/// The octet INSTANCE is the function, the length of MAC or RES in octets (0 for RES of 4), and the
-/// bits for the lengths of CK, IK and K.
+/// The octet INSTANCE is the sum of three values: the function, the length of MAC or RES in octets
+/// (0 for RES of 4 octets), and the bits for the lengths of CK, IK and K.
 const F1: u8 = 0x00;
 const F1_STAR: u8 = 0x80;
 const F2345: u8 = 0x40;
@@ -144,7 +144,7 @@ const MAC: u8 = 8;
 
 const ALGONAME: &[u8] = b"TUAK1.0";
 
-/// The offsets of the outputs other than MAC and RES in OUT, in octets.
+/// The offsets in OUT, in octets, of the outputs other than MAC and RES.
 const CK: usize = 32;
 const IK: usize = 64;
 const AK: usize = 96;

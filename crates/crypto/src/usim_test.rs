@@ -94,7 +94,7 @@ mod tests {
     /// of this code. AUTN and the order of CK, IK and AK agree with the algorithm XOR-3G of
     /// libosmocore.
     #[test]
-    fn independently_computed_example() {
+    fn the_independently_computed_example_is_reproduced() {
         let algorithm = UsimTest::new(std::array::from_fn(|at| at as u8));
         let rand = unhex_array("23553cbe9637a89d218ae64dae47bf35");
         let keys = algorithm.f2345(&rand);

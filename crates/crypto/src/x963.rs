@@ -34,8 +34,8 @@ mod tests {
     use super::*;
     use crate::hex::unhex;
 
-    /// NIST CAVP, component testing, ansx963_2001.rsp, SHA-256: the first cases without and with
-    /// SharedInfo.
+    /// NIST CAVP, component testing, ansx963_2001.rsp, SHA-256: the first case without SharedInfo
+    /// and the first case with it.
     #[test]
     fn nist_cavp_vectors() {
         for (z, shared_info, key) in [

@@ -49,7 +49,8 @@ impl PySim {
 
 impl Drop for PySim {
     fn drop(&mut self) {
-        // The process would exit at the end of its input. A failing test does not wait for that.
+        // The process would exit by itself at the end of its input, but a failing test does not
+        // wait for the exit.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -73,8 +73,8 @@ impl FaultSpec {
         self.id
     }
 
-    /// True if the fault affects a server, a link between servers, the ES5 interface or the SMSC,
-    /// and not one device.
+    /// True if the fault affects a server, a link between servers, the ES5 interface or the SMSC.
+    /// False if it affects the devices one by one.
     pub fn is_of_servers(&self) -> bool {
         const BETWEEN: [&str; 8] = ["ES1.", "ES2.", "ES2+", "ES3", "ES4", "ES5", "ES7", "ES12"];
         let is_between = |place: &str| BETWEEN.iter().any(|interface| place.starts_with(interface));

@@ -1,4 +1,5 @@
-//! The fault injector: decides at each occasion which fault happens.
+//! The fault injector: decides at each occasion which fault happens. An occasion is one use of a
+//! wrapped interface, for example a request, a commit, an attach or a short message.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;

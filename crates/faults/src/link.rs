@@ -172,7 +172,7 @@ async fn inject(
     }
 }
 
-/// Sends the request, and changes the body of the answer.
+/// Sends the request, and returns the answer with a changed body.
 async fn answered(
     peer: &Link,
     request: Request<Bytes>,

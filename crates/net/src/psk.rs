@@ -151,7 +151,7 @@ impl PskServer {
 
 struct PskTls {
     context: SslContext,
-    /// Slot of a connection for the result of its gate.
+    /// The index under which a connection stores the result of its gate.
     known: Index<Ssl, Known>,
 }
 

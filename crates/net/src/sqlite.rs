@@ -35,7 +35,7 @@ const SCHEMA: &str = "
 ";
 /// Added by schema version 2: the form of the records.
 const STORED_FORM: &str = "CREATE TABLE stored_form (party TEXT NOT NULL, version INTEGER NOT NULL) STRICT";
-/// Version of the form of the records in a file of schema version 1.
+/// Version of the stored form in a file of schema version 1, which does not contain it.
 const FIRST_FORM: u32 = 1;
 /// Number of parallel reads. It equals the number of cores of a small machine; more reads would
 /// only wait for each other.
@@ -420,7 +420,10 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    #[cfg_attr(not(has_unprivileged), ignore = "needs a user other than root, who may write everywhere")]
+    #[cfg_attr(
+        not(has_unprivileged),
+        ignore = "needs a user other than root, because root may write everywhere"
+    )]
     fn a_folder_without_permission_is_a_fault() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();

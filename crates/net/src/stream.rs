@@ -7,8 +7,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use world::{BoxByteStream, BoxFuture, Dial, LinkFault, LinkFaultKind};
 
-/// Shorter than the time-out of a card. Cards that open channels expect the delays of mobile
-/// networks.
+/// It is shorter than the time-out of a card: cards that open channels allow for the delays of
+/// mobile networks.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens TCP connections. Host names without a DNS entry can be mapped to addresses.

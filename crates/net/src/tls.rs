@@ -2,10 +2,10 @@
 //! the clock of the party.
 //!
 //! webpki verifies the chains and is stricter than the GSMA profile: it uses SAN names only, and
-//! checks EKU, path length and validity of every certificate below the root. Of the root only name
-//! and key count, so its unusual content (a registeredID as SAN, a critical policy) does not
-//! matter. webpki refuses a critical certificate policy below the root, so [`Identity`]s with one
-//! are refused before any connection.
+//! checks EKU, path length and validity of every certificate below the root. Of the root, only the
+//! name and the key are used, so its unusual content (a registeredID as SAN, a critical policy)
+//! does not matter. webpki refuses a critical certificate policy below the root, so [`Identity`]s
+//! with one are refused before any connection.
 //!
 //! Sessions are never resumed: resumption would skip the verification, although the clock may have
 //! moved since.
@@ -36,7 +36,8 @@ const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// A certificate chain and the key of its first certificate.
 #[derive(Clone)]
 pub struct Identity {
-    /// The certificates in DER: the own one first, then the issuers. The root can be omitted.
+    /// The certificates in DER: first the party's own certificate, then those of the issuers. The
+    /// root can be omitted.
     pub chain: Vec<Vec<u8>>,
     /// The key in PKCS#8 DER; [`pkcs8_p256`] creates it from a scalar.
     pub key: Zeroizing<Vec<u8>>,

@@ -2,8 +2,9 @@
 //!
 //! The test runs itself as a child process that commits as fast as possible and prints each
 //! acknowledged commit. After a random number of commits it kills the child with SIGKILL and
-//! reopens the store. It repeats this for some rounds on the same file. The effects of a power cut
-//! beyond that are covered by SQLite's guarantee for WAL with `synchronous = FULL`.
+//! reopens the store. It repeats this for some rounds on the same file. A power cut can do more
+//! than kill a process; the additional effects are covered by SQLite's guarantee for WAL with
+//! `synchronous = FULL`.
 
 #![allow(
     clippy::unwrap_used,
@@ -56,7 +57,7 @@ async fn no_acknowledged_commit_is_lost_and_none_is_partial() {
     assert_eq!(acknowledged.len(), WRITERS as usize, "every writer had its turn");
 }
 
-/// Runs the child until it has acknowledged so many commits, and kills it.
+/// Runs the child until it has acknowledged this number of commits, and kills it.
 fn commit_until_killed(path: &Path, commits: usize, acknowledged: &mut BTreeMap<u32, u32>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child_that_commits_until_killed", "--ignored", "--nocapture"])

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use world::{BoxFuture, Fault, LinkFault, PskIdentity};
 
-/// As long as the identity of a card (SGP.02): 90 characters.
+/// The identity has 90 characters, as that of a card in SGP.02.
 const IDENTITY: &str =
     "8001028110890490321234512345123456789012354F10A0000005591010FFFFFFFF8900000100820101830140";
 const KEY: [u8; 16] = *b"\x01key of one card";

@@ -25,7 +25,7 @@ pub enum Prerequisite {
     Lpac,
     /// The `openssl` program.
     Openssl,
-    /// osmo-auc-gen, an independent Milenage (Debian: libosmocore-utils).
+    /// osmo-auc-gen, an independent implementation of Milenage (Debian: libosmocore-utils).
     OsmoAucGen,
     /// A checkout of pySim, in the folder that `LANDFALL_PYSIM` names.
     Pysim,
@@ -44,7 +44,7 @@ pub enum Prerequisite {
 /// The place of a prerequisite.
 enum Source {
     Program(&'static str),
-    /// A program in the PATH, or the variable that names one elsewhere.
+    /// A program in the PATH, or the variable that names the program if it is elsewhere.
     ProgramOrVariable(&'static str, &'static str),
     Variable(&'static str),
     SharedData(&'static str),
@@ -119,7 +119,8 @@ fn is_present(source: &Source) -> bool {
             }
             found.is_some()
         }
-        // The search of the PATH also makes the build script run again when the program appears.
+        // The PATH is searched even if the variable is set, so that the build script runs again
+        // when the program appears in the PATH.
         Source::ProgramOrVariable(program, variable) => {
             is_present(&Source::Program(program)) | is_present(&Source::Variable(variable))
         }

@@ -2,10 +2,10 @@
 //! throughput and memory.
 //!
 //! `cargo bench -p profile --bench personalise`; `LANDFALL_PACKAGES` sets the number of packages
-//! (10000). The benchmark creates the same packages and rows of the operator's file as `landfall
-//! profile personalise`, without the disk. For comparison it measures two parts alone: encoding an
-//! existing package, and building and installing one. Memory and processor time are queried from
-//! the system (Linux), so that other processes do not count.
+//! (10000). The benchmark creates the same packages and the same rows of the operator's file as
+//! `landfall profile personalise`, but does not write them to the disk. For comparison it measures
+//! two parts alone: encoding an existing package, and building and installing one. Memory and
+//! processor time are queried from the system (Linux), so that other processes do not count.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails panics")]
 
@@ -14,7 +14,8 @@ use std::hint::black_box;
 use profile::Description;
 use profile::personalise::{SecretSource, Series, TransportKey, personalise};
 
-/// Permitted additional memory of the large run over the small one: memory kept by the allocator.
+/// Permitted ratio of the peak memory of the large run to that of the small one. It is more than 1,
+/// because the allocator keeps freed memory.
 const FLAT: f64 = 1.25;
 
 fn main() {
@@ -36,13 +37,13 @@ fn main() {
         );
         let (encoded, _) = measured(many, || (0..many).for_each(|_| drop(black_box(package.encode()))));
         println!(
-            "  {many} times the octets alone: {encoded:.0} a second, {:.1} times as fast",
+            "  {many} packages only encoded: {encoded:.0} a second, {:.1} times as fast",
             encoded / rate
         );
         let built = || (0..many).for_each(|_| drop(black_box(template.build().unwrap().encode())));
         let (built, _) = measured(many, built);
         println!(
-            "  {many} times built, installed to see and encoded: {built:.0} a second, {:.1} times as fast",
+            "  {many} packages built, installed as a check and encoded: {built:.0} a second, {:.1} times as fast",
             built / rate
         );
         assert!(large <= small * FLAT, "memory grows with the number of packages");
@@ -66,7 +67,7 @@ fn made(template: &Description, count: u64) {
 
 /// Packages for each processor second, and peak memory in MiB.
 fn measured(count: u64, work: impl FnOnce()) -> (f64, f64) {
-    // Resets the peak: proc(5).
+    // Resets the peak memory of the process: proc(5).
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let start = processor_seconds();
     work();

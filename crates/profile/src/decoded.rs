@@ -9,7 +9,8 @@ use crate::identities::{Identities, is_table};
 use crate::octets::Fid;
 use crate::usim::{self, SuciCalcInfo};
 
-/// The meaning of a file's contents, in lines; `None` if it is unknown or empty.
+/// The meaning of a file's contents, as lines of text. Empty if the meaning is unknown or the file
+/// has no contents.
 pub fn decoded(files: &ProfileFiles, index: FileIndex) -> Vec<String> {
     let Some(content) = files.content(index) else { return Vec::new() };
     if is_table(files, index) {

@@ -98,7 +98,8 @@ pub struct Puk {
     pub attempts_left: u8,
 }
 
-/// The authentication parameters of one application, with a mapping resolved.
+/// The authentication parameters of one application. If they are mapped to those of another
+/// application, the parameters of that application are inserted here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aka {
     /// The ADF.
@@ -131,8 +132,8 @@ pub struct Aka {
     pub counts: CountsOf,
 }
 
-/// Own counters, or those of another application: with shared keys a challenge must not be accepted
-/// twice.
+/// The application's own counters, or those of another application. Applications that share keys
+/// also share counters, so that a challenge is accepted only once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CountsOf {
@@ -276,12 +277,15 @@ impl Aka {
         }
         let keccak_iterations = small("numberOfKeccak", parameter.number_of_keccak, 1)?;
         if algorithm == AlgorithmId::TUAK && keccak_iterations == 0 {
-            return wrong(PeStatusCode::BAD_VALUES, "numberOfKeccak is at least 1");
+            return wrong(PeStatusCode::BAD_VALUES, "numberOfKeccak must be at least 1");
         }
         let rotation_constants = parameter.rotation_constants.clone().unwrap_or(ROTATION_CONSTANTS.into());
         let xoring_constants = parameter.xoring_constants.clone().unwrap_or_else(default_xoring_constants);
         if (rotation_constants.len(), xoring_constants.len()) != (5, 80) {
-            return wrong(PeStatusCode::BAD_VALUES, "rotationConstants has 5 octets and xoringConstants 80");
+            return wrong(
+                PeStatusCode::BAD_VALUES,
+                "rotationConstants must have 5 octets, and xoringConstants must have 80",
+            );
         }
         Ok(Self {
             adf,
@@ -333,7 +337,7 @@ fn eight(value: &SecretOctets) -> Result<SecretOctets, Wrong> {
     if value.expose().len() == 8 {
         Ok(value.clone())
     } else {
-        wrong(PeStatusCode::BAD_VALUES, "a code has eight octets")
+        wrong(PeStatusCode::BAD_VALUES, "a code must have eight octets")
     }
 }
 

@@ -44,7 +44,7 @@ pub struct FileSystem {
     /// The directory that owns the codes of the next PE: the first one that the last PE created, if
     /// any.
     context: Option<FileIndex>,
-    /// The ADF created last, and the last one of each application.
+    /// The ADF that was created last, followed by the last ADF of each application.
     adf: Option<FileIndex>,
     usim: Option<FileIndex>,
     isim: Option<FileIndex>,
@@ -567,8 +567,8 @@ impl FileSystem {
     }
 }
 
-/// The registered provider of 3GPP applications and the code of the USIM are the start of the AID;
-/// the header of an IoT profile has only the rest.
+/// The RID of 3GPP, with which the AID of a USIM begins. The header of an IoT profile contains only
+/// the rest of the AID (the PIX).
 const IOT_RID: [u8; 5] = [0xA0, 0x00, 0x00, 0x00, 0x87];
 
 /// The temporary identifier of an ADF that the package does not describe.
@@ -587,7 +587,7 @@ struct Place {
     lost: bool,
 }
 
-/// True for the directory that contains the others of its template.
+/// True for the directory that contains the other files of its template.
 fn heads_its_template(kind: FileSystemKind, row: &Element) -> bool {
     template::elements(kind).first().is_some_and(|first| first.name == row.name)
 }

@@ -92,7 +92,7 @@ impl FileKind {
         }
     }
 
-    /// The letters of the TCA's tables.
+    /// The abbreviation of the type in the tables of the TCA.
     pub fn letters(&self) -> &'static str {
         match self {
             Self::Mf => "MF",
@@ -192,7 +192,7 @@ pub struct Changes {
 }
 
 impl Image {
-    /// Shares parts that are equal to parts seen before.
+    /// Replaces each part that is equal to an earlier one by that part, so that it is stored once.
     pub fn share(&mut self, files: &Interner<Vec<File>>, contents: &Interner<Vec<u8>>) {
         self.files = files.share(std::mem::take(&mut self.files));
         let own = self.contents.iter().map(|content| contents.share(Arc::clone(content)));

@@ -27,11 +27,11 @@ pub struct Subscription {
     pub operator_name: String,
     /// EF.MSISDN, international digits without +.
     pub msisdn: Option<String>,
-    /// PIN1, which is disabled; PUK1; PIN2; PUK2; ADM1: 4 to 8 digits, the PUKs 8.
+    /// PIN1 (disabled), PUK1, PIN2, PUK2 and ADM1. A PUK has 8 digits, the other codes have 4 to 8.
     pub codes: Codes,
     /// The keys of the MNO-SD.
     pub security_domain_key: [u8; 16],
-    /// Further identities, one of which an applet selects by country.
+    /// Additional identities (IMSIs), one of which an applet selects by country.
     pub identities: Vec<Identity>,
 }
 

@@ -29,9 +29,9 @@ pub struct Capabilities {
 }
 
 impl Default for Capabilities {
-    /// The capabilities without a runtime environment: the three network access applications,
-    /// Milenage, TUAK and the test algorithm, BER-TLV files and linked directories, SUCI by the
-    /// USIM; and the applet of [`identities`].
+    /// The capabilities of an eUICC without a runtime environment: the three network access
+    /// applications, Milenage, TUAK and the test algorithm, BER-TLV files and linked directories,
+    /// SUCI by the USIM; and the applet of [`identities`].
     fn default() -> Self {
         Self {
             major_versions: BTreeSet::from([2, 3]),
@@ -106,7 +106,7 @@ impl Capabilities {
             );
         }
         if header.iccid.len() != 10 {
-            return wrong(PeStatusCode::BAD_VALUES, "the ICCID has ten octets");
+            return wrong(PeStatusCode::BAD_VALUES, "the ICCID must have ten octets");
         }
         Ok(())
     }

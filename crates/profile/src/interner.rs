@@ -1,4 +1,4 @@
-//! Stores data that many profiles share only once.
+//! Keeps a single copy of data that many profiles have in common.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,7 +17,7 @@ struct Known<T> {
     sweep_at: usize,
 }
 
-/// With fewer values, unused values are not searched.
+/// With fewer values, unused values are not removed.
 const MIN_SWEEP: usize = 64;
 
 impl<T> Default for Interner<T> {
@@ -27,7 +27,8 @@ impl<T> Default for Interner<T> {
 }
 
 impl<T: Eq + Hash> Interner<T> {
-    /// The value that is equal to this one: an earlier one, if there is one.
+    /// Returns the stored value that is equal to `value`. If there is none, stores `value` and
+    /// returns it.
     pub fn share(&self, value: Arc<T>) -> Arc<T> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = known.values.get(&*value) {

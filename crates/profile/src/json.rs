@@ -35,7 +35,7 @@ impl fmt::Display for Misread {
     }
 }
 
-/// Types that can be decoded from JSON. This is not serde, because NULL and the elements of later
+/// Types that can be decoded from JSON. serde is not used, because NULL and the elements of later
 /// versions are types of another crate.
 pub(crate) trait FromJson: Sized {
     fn from_json(value: &Value) -> Result<Self, Misread>;
@@ -103,7 +103,7 @@ impl FromJson for Null {
         // TOML has no null.
         match value {
             Value::Null | Value::Bool(true) => Ok(Self),
-            _ => Err(Misread::new("true is expected here, or that the name is left out")),
+            _ => Err(Misread::new("true is expected here; if the element is absent, omit its name")),
         }
     }
 }

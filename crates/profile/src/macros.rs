@@ -60,7 +60,7 @@ macro_rules! fields {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeMap;
-                #[allow(unused_imports, reason = "a SEQUENCE of nothing but optional elements asks Option itself")]
+                #[allow(unused_imports, reason = "a SEQUENCE that has only optional elements does not use the trait")]
                 use $crate::macros::Present;
                 let mut map = serializer.serialize_map(None)?;
                 $( if self.$field.is_present() { map.serialize_entry($asn1, &self.$field)?; } )*

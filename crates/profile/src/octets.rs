@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Octets {
     }
 }
 
-/// OCTET STRING with a key or a code: never in `Debug`, wiped when dropped.
+/// OCTET STRING with a key or a code. `Debug` does not show it, and it is wiped when dropped.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct SecretOctets(Vec<u8>);
 

@@ -29,7 +29,8 @@ impl Package {
     /// Parses a package like [`Self::from_der`], but keeps the PEs before the first invalid one.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         let mut decoder = Decoder::new();
-        // In pieces, so that a long package is not copied again for each of its PEs.
+        // The bytes are passed in pieces, so that a long package is not copied again for each of
+        // its PEs.
         for piece in bytes.chunks(PIECE) {
             decoder.feed(piece)?;
             while let Some(element) = decoder.next_element()? {

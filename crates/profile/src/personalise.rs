@@ -1,5 +1,5 @@
 //! Personalisation: many profiles from one description. A row overrides the template, and missing
-//! values are drawn.
+//! keys and codes are generated from a seed.
 //!
 //! No I/O: the caller supplies rows and a seed, and receives packages and the operator's data, one
 //! at a time.
@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 use crate::description::{Code, Description, Digits, KeySet, KeyType, Mistakes, mentions};
 use crate::{Package, SecretOctets};
 
-/// The individual values of a profile: a row of the input. Missing values are drawn or taken from
-/// the template.
+/// The individual values of a profile: a row of the input. Missing values are generated or taken
+/// from the template.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Row {
@@ -60,7 +60,8 @@ impl Series {
     pub fn row(&self, number: u64) -> Result<Row, Mistakes> {
         let wrong = |what: String| Mistakes::one("", what, "begin with a lower number, or with more digits");
         let counted = |first: &str| {
-            // Only the last digits are counted, because an ICCID exceeds an integer.
+            // Only the last digits are incremented, because a whole ICCID does not fit into an
+            // integer.
             let (fixed, counting) =
                 first.split_at_checked(first.len().saturating_sub(15)).unwrap_or(("", first));
             let start: u64 = counting.parse().map_err(|_| wrong(format!("{first:?} is not a number")))?;
@@ -102,13 +103,14 @@ pub fn taken_from_template(template: &Description, row: &Row) -> Vec<&'static st
 pub const ROW_COLUMNS: [&str; 10] =
     ["iccid", "imsi", "msisdn", "ki", "opc", "pin1", "puk1", "pin2", "puk2", "adm1"];
 
-/// The source of drawn keys and codes: the same seed and ICCID give the same values.
+/// The source of generated keys and codes. The same seed and ICCID give the same values.
 pub struct SecretSource(Zeroizing<[u8; 64]>);
 
 impl SecretSource {
     /// Creates the source from secret bytes.
     pub fn new(seed: [u8; 32]) -> Self {
-        // A whole block of HMAC-SHA256. The function itself pads shorter keys with zeros.
+        // The seed fills a whole block of HMAC-SHA256, padded with zeros as HMAC itself pads a
+        // short key.
         let mut block = Zeroizing::new([0; 64]);
         block.iter_mut().zip(seed).for_each(|(octet, seed)| *octet = seed);
         Self(block)
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn fixed_values_stay_and_the_rest_is_drawn_from_the_seed() {
+    fn fixed_values_stay_and_the_rest_is_generated_from_the_seed() {
         let template = Description::parse(
             "[codes]\npin1 = '4711'\n[authentication]\nop = '11111111111111111111111111111111'\n",
         )

@@ -47,7 +47,7 @@ always_present!(PeStatusCode);
 
 impl FromJson for PeStatusCode {
     fn from_json(value: &Value) -> Result<Self, Misread> {
-        by_serde(value, "a status of PE is expected here")
+        by_serde(value, "the status of a PE is expected here")
     }
 }
 
@@ -100,10 +100,10 @@ impl EuiccResponse {
         }
     }
 
-    /// The installation ended with `refusal`.
+    /// The report of an installation that ended with `refusal`.
     pub fn aborted(mut warnings: Vec<PeStatus>, refusal: &Refused) -> Self {
         warnings.push(refusal.status());
-        // 2 to 64 characters.
+        // The field has 2 to 64 characters.
         let message: String = refusal.what.chars().filter(char::is_ascii).take(64).collect();
         Self {
             pe_status: warnings,

@@ -67,9 +67,9 @@ impl<'a> Usim<'a> {
         Imsi::from_ef(self.content(EF_IMSI)?).ok()
     }
 
-    /// The home network: the beginning of the IMSI, whose length EF.AD (section 4.2.18) defines. If
-    /// EF.AD is too short for this field, the network code has two digits, as all codes had when
-    /// such cards were made.
+    /// The home network, which is the beginning of the IMSI. EF.AD (section 4.2.18) defines the
+    /// length of the network code. If EF.AD is too short for this field, the network code has two
+    /// digits, as all codes had when such cards were made.
     pub fn home(self) -> Option<Plmn> {
         let mnc_digits = self.content(EF_AD).and_then(|ad| ad.get(3)).map_or(2, |octet| octet & 0x0F);
         self.imsi()?.plmn(mnc_digits.into())

@@ -17,7 +17,7 @@ fn every_description_in_the_page_builds() {
         let mut description =
             Description::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
         if description.iccid.is_none() {
-            // A template: one of its profiles.
+            // The description is a template, so one of its profiles is built.
             let (iccid, imsi) = ("8972499000000000100".to_owned(), "724990000000100".to_owned());
             let row = Series { iccid, imsi, msisdn: None }.row(0).unwrap();
             description =

@@ -66,7 +66,8 @@ fn descriptions() -> Vec<(String, Description)> {
     let tuak = Description {
         authentication: Authentication {
             algorithm: Algorithm::Tuak,
-            // pySim's checker refuses tuak256 if it is present, not if it is missing.
+            // The key has 128 bits, because pySim's checker refuses a package that lists the
+            // service tuak256.
             ki: Some([0xC3; 16].into()),
             op: None,
             opc: Some([0x77; 32].into()),
@@ -122,7 +123,7 @@ fn pysim_decodes_encodes_and_checks_built_packages() {
             .output()
             .unwrap();
         assert!(read.status.success(), "{name}: {}", said(&read));
-        // Its checker recognises a USIM only by the template of that name.
+        // pySim's checker recognises a USIM only by the PE that creates it by template.
         if description.files == FilesBy::Paths {
             continue;
         }

@@ -106,10 +106,10 @@ fn every_package_is_decompiled_and_rebuilt_byte_for_byte() {
         let text = decompiled.description.to_toml();
         let again = Description::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let rebuilt = again.build().unwrap_or_else(|error| panic!("{name}: {}", error.in_text(&text)));
-        assert!(rebuilt.encode() == bytes, "{name}: rebuilt otherwise");
+        assert!(rebuilt.encode() == bytes, "{name}: the rebuilt package differs");
         println!("{name}: {} lines; not in terms: {:#?}", text.lines().count(), decompiled.notes);
 
-        // Values of terms can be changed.
+        // The values of terms in a decompiled description can be changed.
         let other = Description {
             imsi: Some("001010000000042".parse().unwrap()),
             iccid: Some("89000123456789012358".parse().unwrap()),

@@ -60,7 +60,7 @@ impl Due {
 /// due, or `None`.
 ///
 /// # Errors
-/// A fault of `due`.
+/// Returns a fault of `due`.
 pub async fn run_due(due: impl AsyncFn() -> Result<Due, Fault>) -> Result<Option<Timestamp>, Fault> {
     loop {
         let due = due().await?;

@@ -1,5 +1,5 @@
-//! Request handling shared by all servers: SM-DP+ and SM-DS (SGP.22), SM-DP and SM-SR (SGP.02). No
-//! sockets.
+//! Request handling shared by all servers: SM-DP+ and SM-DS (SGP.22), SM-DP and SM-SR (SGP.02). The
+//! crate opens no sockets.
 //!
 //! | module | content |
 //! |---|---|

@@ -210,8 +210,8 @@ impl<S: Server, Q: Asn1, R: Serialize + Asn1> Function<S, (), Q, R> {
 }
 
 impl<S: Server> Function<S, (), HandleNotificationRequest, Result<(), Refusal>> {
-    /// Defines HandleNotification. The caller only looks at the HTTP status: any 2xx would
-    /// acknowledge a notification that cannot be decoded.
+    /// Defines HandleNotification. The caller looks only at the HTTP status. A notification that
+    /// cannot be decoded therefore gets no 2xx status, which would acknowledge it.
     pub const fn of_notifications(
         interface: &'static Interface,
         execute: Execute<S, (), HandleNotificationRequest, Result<(), Refusal>>,
@@ -387,7 +387,7 @@ pub async fn handle<S: Server>(server: &S, request: Request<Bytes>) -> Response<
     reply.response
 }
 
-/// A function, or the HTTP status of a request that calls none and the reason.
+/// A function. If the request calls none, the HTTP status of the response, and the reason.
 type Found<S> = Result<&'static dyn Route<S>, (StatusCode, String)>;
 
 /// Finds the function of a request: SGP.22 sections 6.2 to 6.6. Returns the interface and the name
@@ -425,7 +425,8 @@ fn route<S: Server>(
 }
 
 /// Finds the function of a request in the ASN.1 binding. This binding has no status code for an
-/// invalid header or body, so those requests get an HTTP status until the function is known.
+/// invalid header or body. A request that is found to be invalid before its function is known
+/// therefore gets an HTTP status.
 fn route_asn1<S: Server>(request: &Request<Bytes>, lowest: Version) -> Found<S> {
     check_content_type(request.headers(), asn1::CONTENT_TYPE)
         .map_err(|refusal| (StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal.to_string()))?;

@@ -225,8 +225,8 @@ impl Oid {
     }
 }
 
-/// Returns the arcs, with the first two still combined. Returns `None` if an arc does not fit 64
-/// bits or is not in its shortest form.
+/// Returns the arcs. The first two are still combined in one number. Returns `None` if an arc does
+/// not fit 64 bits or is not in its shortest form.
 fn arcs(contents: &[u8]) -> Option<Vec<u64>> {
     let mut arcs = Vec::new();
     let mut arc = 0u64;

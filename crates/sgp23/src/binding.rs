@@ -1,7 +1,7 @@
 //! The two bindings of ES9+ from the LPA's side: SGP.22 sections 6.5 (JSON) and 6.6 (ASN.1).
 //!
-//! This code deliberately shares nothing with the server. A test could not detect an error that
-//! both sides have in common.
+//! This code deliberately shares nothing with the server, because a test cannot detect an error in
+//! code that both sides use.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ use crate::verdict::{Stop, Verdict, ensure};
 pub enum Binding {
     /// Each function has a path and a JSON body.
     Json,
-    /// All functions have one path, and a RemoteProfileProvisioningRequest in DER.
+    /// All functions have the same path, and the body is a RemoteProfileProvisioningRequest in DER.
     Asn1,
 }
 

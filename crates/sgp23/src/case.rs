@@ -1,4 +1,4 @@
-//! The cases, which are the rows of the table.
+//! The test cases. [`table`](crate::table) lists them.
 
 use std::sync::Arc;
 
@@ -76,8 +76,8 @@ impl Case {
         }
     }
 
-    /// Sets the identifier in SGP.23: the section and name of a test, and the number of its sequence,
-    /// if it is known.
+    /// Sets the identifier in SGP.23: the section and name of a test, and the number of its
+    /// sequence, if it is known.
     #[must_use]
     pub fn id<'a>(self, test: &str, sequence: impl Into<Option<&'a str>>) -> Self {
         Self { id: sequence.into().map(|sequence| format!("{test} #{sequence}")), ..self }

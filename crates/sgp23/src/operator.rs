@@ -89,7 +89,7 @@ impl Operator {
         self.call::<DownloadOrder>(&request).await
     }
 
-    /// Builds a ConfirmOrder request with default values that releases the profile.
+    /// Builds a ConfirmOrder request with default values. The request releases the profile.
     pub fn confirmation(&self, iccid: Iccid) -> ConfirmOrderRequest {
         ConfirmOrderRequest::new(self.header(), iccid)
     }
@@ -102,8 +102,8 @@ impl Operator {
         self.call::<ConfirmOrder>(request).await
     }
 
-    /// Builds a CancelOrder request for an order without EID that makes the profile available
-    /// again.
+    /// Builds a CancelOrder request for an order without EID. The request makes the profile
+    /// available again.
     pub fn cancellation(&self, iccid: Iccid) -> CancelOrderRequest {
         CancelOrderRequest::new(self.header(), iccid)
     }

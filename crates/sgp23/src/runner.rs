@@ -1,4 +1,4 @@
-//! The runner of the table.
+//! Runs the test cases that [`table`](crate::table) lists.
 
 use crypto::Curve;
 use world::SeededRandom;

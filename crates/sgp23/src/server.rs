@@ -39,8 +39,8 @@ pub struct Server {
     pub stranger: Option<Link>,
     /// The admin API.
     pub admin: Option<Link>,
-    /// A profile type with an unlimited stock that can be ordered over ES2+, used without the admin
-    /// API.
+    /// A profile type with an unlimited stock that can be ordered over ES2+. It is used if there is
+    /// no admin API.
     pub profile_type: Option<String>,
     /// MatchingIDs of existing orders, used in turn.
     pub codes: Vec<String>,

@@ -275,7 +275,7 @@ impl<'a> Testbed<'a> {
         })?;
         let info = &request.euicc_info1;
         ensure(info.euicc_ci_pk_id_list_for_verification.contains(&auth.ci_key_id), || {
-            format!("CERT.DPauth is below CI {}, under which the eUICC cannot verify", auth.ci_key_id)
+            format!("CERT.DPauth is below CI {}, whose certificates the eUICC cannot verify", auth.ci_key_id)
         })?;
         ensure(info.euicc_ci_pk_id_list_for_signing.contains(&ok.euicc_ci_pk_id_to_be_used), || {
             format!("euiccCiPKIdToBeUsed is {}, which the eUICC did not offer", ok.euicc_ci_pk_id_to_be_used)
@@ -394,7 +394,7 @@ impl<'a> Testbed<'a> {
         })
     }
 
-    /// Runs a download up to the package, with a new one-time key.
+    /// Runs a download until the package has been received, with a new one-time key.
     ///
     /// # Errors
     /// Fails if a response violates the standard.

@@ -16,9 +16,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(10);
 const MIN_DELAY: Duration = Duration::from_millis(1);
 
 /// Runs the background work of a party without end. `due` is called at once, whenever `woken` is
-/// notified, after the end of each task, and at the time that it returned. Its tasks run
-/// concurrently, so that a slow peer delays only its own messages. If the records fail, `report` is
-/// called and the work is retried.
+/// notified, after the end of each task, and at the time that its previous call returned. Its tasks
+/// run concurrently, so that a slow peer delays only its own messages. If the records fail,
+/// `report` is called and the work is retried.
 pub async fn run(
     woken: Arc<Notify>,
     clock: impl Clock,

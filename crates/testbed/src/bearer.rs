@@ -54,7 +54,7 @@ pub struct Usage {
 impl Sub for Usage {
     type Output = Self;
 
-    /// The traffic between two moments.
+    /// The difference of two counts: the traffic since the earlier one.
     fn sub(self, earlier: Self) -> Self {
         Self {
             requests: self.requests.saturating_sub(earlier.requests),
@@ -143,8 +143,8 @@ impl Carrier {
     fn not(&self, what: &str) -> Fault {
         let Bearer { id, name, .. } = self.bearer();
         Fault::new(
-            format!("cannot use the bearer {id}"),
-            format!("{name} carries no {what}"),
+            format!("cannot use the bearer {id} ({name})"),
+            format!("it carries no {what}"),
             "choose another bearer",
         )
     }
@@ -302,7 +302,7 @@ impl<S: ShortMessages> ShortMessages for Carried<S> {
     }
 }
 
-/// True with this probability.
+/// Returns true with this probability.
 pub(crate) fn chance(random: &impl Random, probability: f64) -> bool {
     let mut octets = [0; 4];
     random.fill(&mut octets);

@@ -273,8 +273,8 @@ impl Consumer {
     }
 }
 
-/// Creates an SM-DP+ that uses these records. `name` is its name as a place of faults, `at` its
-/// address.
+/// Creates an SM-DP+ that uses these records. `name` is its name as a place of faults, and `at` is
+/// its address.
 pub fn sm_dp_host(
     simulation: &Simulation,
     pki: &Pki,

@@ -12,7 +12,7 @@ pub const SM_SR_PLACE: &str = "sm-sr";
 /// faults.
 pub const SECOND_SM_SR_PLACE: &str = "sm-sr-2";
 
-/// One of the two SM-SRs. Its written form is its place of faults.
+/// One of the two SM-SRs. Its form in a file is also its name as a place of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum SmSrPlace {
     /// The SM-SR that manages all cards at first.

@@ -1,6 +1,6 @@
 //! A testbed with the parties of an M2M swap (SGP.02) in one process: an SM-DP, an SM-SR, an
-//! operator, an EUM, the networks of two countries with their SMSC, and a device with its card,
-//! which starts nothing by itself. Faults can be injected into links, records, memories, short
+//! operator, an EUM, the networks of two countries with their SMSC, and a device with its card. The
+//! device starts nothing by itself. Faults can be injected into links, records, memories, short
 //! messages, HTTPS and the radio.
 //!
 //! The device has a bootstrap profile of one country and roams in another. The operator of the

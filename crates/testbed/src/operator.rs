@@ -18,7 +18,7 @@ pub const PROTOCOL: Version = Version([2, 5, 0]);
 /// An operator with a link to its SM-DP+.
 pub struct Operator {
     link: Link,
-    /// OID of the operator, which the SM-DP+ compares with its client certificate.
+    /// OID of the operator. The SM-DP+ compares it with the client certificate of the operator.
     requester: String,
     world: World,
     events: std::sync::Arc<dyn Events>,
@@ -76,7 +76,7 @@ impl Operator {
         Ok(self.call::<DownloadOrder>(&request).await?.iccid)
     }
 
-    /// Creates a ConfirmOrder request for any eUICC that releases the profile.
+    /// Creates a ConfirmOrder request for any eUICC. The request also releases the profile.
     pub fn confirmation(&self, iccid: Iccid) -> ConfirmOrderRequest {
         ConfirmOrderRequest::new(self.header(), iccid)
     }

@@ -21,11 +21,11 @@ pub struct Subscription {
     pub home: Plmn,
     /// Algorithm and keys, for the subscriber server.
     pub subscriber: Subscriber,
-    /// The further identities of the profile ([`profile::identities`]).
+    /// The additional identities (IMSIs) of the profile ([`profile::identities`]).
     pub others: Vec<Other>,
 }
 
-/// A further identity of a package.
+/// An additional identity of a package.
 #[derive(Clone, Debug)]
 pub struct Other {
     /// Its IMSI.
@@ -117,11 +117,11 @@ fn subscriber(aka: &Aka, (k, opc): (&SecretOctets, &SecretOctets)) -> Result<Sub
     }))
 }
 
-/// The further identities of generated packages.
+/// The additional identities of generated packages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnIdentities {
-    /// From 1 to [`MOST_SERIES`](Self::MOST_SERIES). It keeps the subscriber numbers of different
-    /// series apart, and apart from those of packages with a single identity.
+    /// From 1 to [`MOST_SERIES`](Self::MOST_SERIES). Packages of different series have different
+    /// subscriber numbers, which also differ from those of packages with a single identity.
     pub series: u8,
     /// The home network of each identity, and the countries in which it is used.
     pub of: Vec<(Plmn, Vec<Mcc>)>,
@@ -137,7 +137,7 @@ impl OwnIdentities {
         u64::from(self.series) * Self::SERIES + number
     }
 
-    /// The further IMSIs of subscriber `number`.
+    /// The additional IMSIs of subscriber `number`.
     ///
     /// # Errors
     /// The number is too large.
@@ -175,7 +175,7 @@ pub fn own_package(home: &str, number: u64, name: &str) -> Result<Vec<u8>, Fault
     own_package_with(home, number, name, &OwnIdentities::default())
 }
 
-/// Like [`own_package`], with further identities.
+/// Like [`own_package`], with additional identities.
 ///
 /// # Errors
 /// The identifiers are malformed.

@@ -117,7 +117,8 @@ fn cases(start: &Start, is_all: bool) -> Vec<Case> {
     cases
 }
 
-/// A fault at each call, once and at all later calls for an hour.
+/// Two cases for each link fault and each call: the fault happens at this call only, or at this
+/// call and at all later calls for an hour.
 fn of_links() -> Vec<Case> {
     let cancelled = [("CancelSession", 1, "")];
     let mut cases = Vec::new();
@@ -132,7 +133,7 @@ fn of_links() -> Vec<Case> {
     cases
 }
 
-/// Every `stride`-th octet of each request and of each answer.
+/// Cases that corrupt every `stride`-th octet of each request and of each answer.
 fn of_octets(occasions: &Occasions, stride: usize) -> Vec<Case> {
     let [request, answer] =
         ["link/corrupt-request", "link/corrupt-answer"].map(|name| catalogue::named(name).unwrap());
@@ -158,7 +159,7 @@ fn of_records(occasions: &Occasions) -> Vec<Case> {
         for nth in 1..=times {
             cases.push(Case::new(step, entry, vec![format!("{}@sm-dp#{nth}", entry.name)]));
         }
-        // Endless conflicts do not occur in a correct store.
+        // Conflicts without end do not occur in a correct store, so they are not tested.
         if entry.id != FaultId::Records(RecordsAct::Conflict) {
             cases.push(Case::new("SM-DP+, for an hour", entry, vec![format!("{}@sm-dp", entry.name)]));
         }

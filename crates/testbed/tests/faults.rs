@@ -306,7 +306,8 @@ fn every_radio_fault_has_the_described_effect() {
                 }
                 RadioAct::LoseAttachAnswer => {
                     let Ok(NetworkAnswer::AuthenticationRequest(request)) = answer else { panic!() };
-                    // A wrong answer gives nothing to lose. The matrix tests the other cases.
+                    // After a wrong response the network sends a reject, so there is no attach
+                    // accept that could be lost. The matrix tests the other cases.
                     let answer = AuthenticationAnswer::Res(vec![0; 8]);
                     let response = AuthenticationResponse { attach: request.attach, answer };
                     let said = radio.authenticate(local, response).await.unwrap();

@@ -170,7 +170,7 @@ async fn change_parameters(run: &M2m, parameters: &[u8]) -> (Outcome, String) {
                     return (Outcome::Done, "done".to_owned());
                 }
                 Ok(Some(ConnectivityUpdate::Failed { why, .. })) if is_begun => {
-                    // The SM-DP cannot be certain.
+                    // The SM-DP itself does not know the outcome for certain.
                     return (Outcome::NotKnown, why);
                 }
                 _ => {}
@@ -262,7 +262,8 @@ fn cases(from: &(Setup, Start)) -> Vec<Case> {
     cases
 }
 
-/// A fault at each call, once and at all later calls for an hour.
+/// Two cases for each link fault and each call: the fault happens at this call only, or at this
+/// call and at all later calls for an hour.
 fn of_links(procedure: Procedure, occasions: &Occasions) -> Vec<Case> {
     let mut cases = Vec::new();
     for entry in of(Family::Link) {
@@ -302,7 +303,7 @@ fn of_records(occasions: &Occasions) -> Vec<Case> {
                 let spec = format!("{}@{place}#{nth}", entry.name);
                 cases.push(Case::new(format!("{name} {what}"), entry, vec![spec]));
             }
-            // Endless conflicts do not occur in a correct store.
+            // Conflicts without end do not occur in a correct store, so they are not tested.
             if entry.id != FaultId::Records(RecordsAct::Conflict) {
                 let spec = format!("{}@{place}", entry.name);
                 cases.push(Case::new(format!("{name}, for an hour"), entry, vec![spec]));
@@ -396,8 +397,8 @@ fn try_case(case: &Case, from: &(Setup, Start)) -> Result<CaseResult<Outcome>, S
         if let Err(why) = can_still_be_moved(&run, start).await {
             let truth = run.truth().await.map_err(|fault| failed(&fault.to_string()))?;
             let mut wrong = truth.wrong(start.bootstrap, start.local).into_iter();
-            // A write that was lost in the store leaves an inconsistent record until a comparison.
-            // The device still works.
+            // A write that was lost in the store leaves an inconsistent record until a comparison
+            // finds it. The device still works.
             if !needs_a_reconciler(case) || !wrong.all(|each| ObservedState::is_of_records(&each)) {
                 return Err(failed(&format!("{why} (result of the move: {ended})")));
             }

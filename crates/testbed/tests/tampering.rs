@@ -1,6 +1,7 @@
-//! Injection of every fault of the family `tamper` in SGP.22. Such a fault is a false statement that
-//! a party makes under its own valid keys. The peer must refuse the statement with the answer in the
-//! catalogue, the statement must have no other effect, and afterwards everything must work again.
+//! Injection of every fault of the family `tamper` in SGP.22. Such a fault is a false statement
+//! that a party makes under its own valid keys. The peer must refuse the statement with the answer
+//! in the catalogue, the statement must have no other effect, and afterwards everything must work
+//! again.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -54,9 +55,9 @@ fn all() -> Vec<TamperCase> {
     all
 }
 
-/// The expected answer to false metadata in only one function. If the metadata has a false policy rule in
-/// AuthenticateClient, the LPA refuses it at once. Otherwise the LPA finds that the metadata of
-/// AuthenticateClient and of the package differ.
+/// The expected answer to false metadata in only one function. If the metadata has a false policy
+/// rule in AuthenticateClient, the LPA refuses it at once. Otherwise the LPA finds that the
+/// metadata of AuthenticateClient and of the package differ.
 fn answer_to_one_function(entry: &'static Entry, place: &str) -> &'static str {
     match entry.answer.starts_with("ppr") && place.ends_with("AuthenticateClient") {
         true => &entry.answer,
@@ -125,7 +126,8 @@ fn try_case(case: &TamperCase) -> Result<(), String> {
         }
         let truth = run.truth().await.map_err(|why| why.to_string())?;
         let is_installed = truth.has(START.local);
-        // After an unknown session, the device starts again without the fault.
+        // If the session is unknown to the server, the device starts a new session, in which the
+        // fault does not happen.
         let is_begun_again = answer.starts_with("8.10.1") && !case.is_of_cancelling();
         if is_installed != (case.is_afterwards() || is_begun_again) {
             return Err(format!("on the card: {:?}; {said}", truth.profiles));

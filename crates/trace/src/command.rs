@@ -114,7 +114,8 @@ impl<'a> Apdu<'a> {
         }
     }
 
-    /// Describes P1 and P2. Empty if there is nothing to describe, or if the decoder does so.
+    /// Describes P1 and P2. The description is empty if there is nothing to describe, or if the
+    /// decoder describes them.
     pub(super) fn parameters(self) -> String {
         let Self { p1, p2, .. } = self;
         match self.ins {

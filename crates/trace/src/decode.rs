@@ -10,7 +10,7 @@ use super::command::{self, Apdu};
 use super::files::{Application, holds_keys};
 use super::{Event, es10, toolkit};
 
-/// Maximum length of an assembled request or answer. The rest is ignored.
+/// Maximum length of an assembled request or answer. Further octets are ignored.
 const MAX_TOGETHER: usize = 1 << 20;
 
 /// A decoded exchange.

@@ -1,4 +1,5 @@
-//! Names of files and applications. File names are those of the templates of the TCA.
+//! Names of files and applications. The file names are taken from the file system templates of the
+//! TCA.
 
 use profile::element::FileSystemKind;
 use profile::template::{self, Shape};

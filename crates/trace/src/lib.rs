@@ -1,4 +1,4 @@
-//! Traces of the APDUs exchanged with a card, decoded and exported. No I/O.
+//! Traces of the APDUs exchanged with a card, decoded and exported. The crate performs no I/O.
 //!
 //! [`TracingCard`] wraps any card interface and passes each [`Exchange`] to a function. A [`Recorder`]
 //! converts exchanges to one of three formats: text for people, JSON lines for scripts, and pcapng
@@ -126,8 +126,8 @@ pub enum Form {
 }
 
 impl Form {
-    /// Returns the format for a file name extension: `.jsonl`, `.pcapng`, `.txt`. The default
-    /// without an extension is text; other extensions have no format.
+    /// Returns the format for a file name extension: `.jsonl`, `.pcapng`, `.txt`. A name without an
+    /// extension has the text format. Other extensions have no format.
     pub fn of(path: &std::path::Path) -> Option<Self> {
         match path.extension().map(|ending| ending.to_str()) {
             Some(Some("jsonl")) => Some(Self::JsonLines),

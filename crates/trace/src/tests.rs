@@ -81,20 +81,21 @@ fn pins_and_keys_are_shown_only_with_secrets() {
         command("01B0000004", "07C0FFEE 9000"),
         command("01D6000004 07C0FFEE", "9000"),
         command(&format!("01880081 22 10{0} 10{0}", "5A".repeat(16)), "6108"),
-        // A terminal that first sends Le 00 is told the correct length, and repeats the command.
+        // A terminal that first sends Le 00 gets the correct length in the status word, and repeats
+        // the command.
         command("01C0000000", "6C08"),
         command("01C0000008", "DB02C0FFEE00C0FF 9000"),
         command("01B0000000", "6104"),
         command("01C0000000", "6C04"),
         command("01C0000002", "07C0 6102"),
         command("01C0000002", "FFEE 9000"),
-        // Commands with inconsistent lengths.
+        // The lengths of these commands are inconsistent.
         command("0020000107 31323334FFFFFFFFFF", "6700"),
         command("00200001 31323334", "6700"),
         command("01D6000002 07C0FFEE", "6700"),
         Event::Fault { command: octets("0020000107 31323334FFFFFFFFFF"), why: "no power".to_owned() },
         Event::Fault { command: octets("01D6000004 07C0FFEE"), why: "no power".to_owned() },
-        // GET RESPONSE without a known command.
+        // GET RESPONSE to a command that is not in the trace.
         command("02C0000004", "07C0FFEE 9000"),
     ];
     let hidden = trace_text(false, events.clone());

@@ -46,8 +46,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// A clock that runs ahead of another one by an adjustable offset. A demonstration can skip days of
-/// a foreign stay while everything else keeps running. A clone shares the offset.
+/// A clock that runs ahead of another one by an adjustable offset. A demonstration can skip the
+/// days that a device spends abroad, without waiting for them. A clone shares the offset.
 #[derive(Clone)]
 pub struct ShiftedClock {
     base: Arc<dyn Clock>,

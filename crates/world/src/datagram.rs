@@ -102,8 +102,8 @@ impl fmt::Debug for PhoneNumber {
 impl FromStr for PhoneNumber {
     type Err = InvalidPhoneNumber;
 
-    /// Parses an address: `+` and digits is international, digits alone are of unknown type,
-    /// anything else is alphanumeric.
+    /// Parses an address: `+` and digits are an international number, digits alone are a number of
+    /// unknown type, and any other text is alphanumeric.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix('+') {
             Some("") => Err(InvalidPhoneNumber(text.to_owned())),
@@ -133,7 +133,8 @@ impl TryFrom<String> for PhoneNumber {
 }
 
 impl From<PhoneNumber> for String {
-    /// Writes a form that [`TryFrom`] reads back unchanged: the usual one if it is unambiguous.
+    /// Writes a form that [`TryFrom`] reads back unchanged: the form of `Display` if that is
+    /// unambiguous, otherwise all three parts.
     fn from(number: PhoneNumber) -> Self {
         let usual = number.to_string();
         if usual.parse().as_ref() == Ok(&number) {

@@ -44,7 +44,8 @@ impl Fault {
         let mut parts: Vec<String> = Vec::new();
         while let Some(error) = cause {
             let text = error.to_string();
-            // Many errors repeat their source in their own text.
+            // Many errors repeat their source in their own text, so a text that is already there is
+            // not added again.
             if !parts.iter().any(|part| part.contains(&text)) {
                 parts.push(text);
             }

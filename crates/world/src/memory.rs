@@ -136,7 +136,7 @@ impl Content {
         self.pieces().iter().flat_map(|piece| piece.iter().copied()).collect()
     }
 
-    /// Returns the content as one piece, without a copy if it has only one.
+    /// Returns the content as one piece, without a copy if it already consists of one piece.
     pub fn whole(&self) -> Arc<Vec<u8>> {
         match &self.0 {
             Pieces::One(octets) => Arc::clone(octets),

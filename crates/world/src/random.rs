@@ -69,7 +69,7 @@ impl Random for SeededRandom {
                     .chain_update(b"block")
                     .chain_update(stream.next_block.to_be_bytes());
                 stream.next_block += 1;
-                // Bytes are taken from the end, so the block is reversed.
+                // Bytes are taken from the end, so the block is stored in reverse order.
                 stream.left = block.finalize().iter().rev().copied().collect();
             }
             *byte = stream.left.pop().unwrap_or_default();

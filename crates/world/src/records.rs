@@ -27,7 +27,7 @@ pub trait Records: Send + Sync {
     ) -> BoxFuture<'a, Result<Option<Stored>, Fault>>;
 
     /// Reads the records of a collection whose key begins with `prefix`, ordered by key (code
-    /// points), at most the first `most`.
+    /// points). Returns at most the first `most` of them.
     fn first<'a>(
         &'a self,
         collection: &'static str,
@@ -82,8 +82,8 @@ impl<R: Records + ?Sized> Records for Arc<R> {
 pub struct StoredForm {
     /// The party, such as `SM-SR`.
     pub party: &'static str,
-    /// The version of the form, from 1. Every change after which records that were written before
-    /// cannot be read increases it.
+    /// The version of the form, from 1. A change that makes existing records unreadable must
+    /// increase it.
     pub version: u32,
 }
 

@@ -62,7 +62,8 @@ impl<D: CardInterface> AtModem<D> {
         }
         self.sessions_so_far = self.sessions_so_far.saturating_add(1);
         let id = if self.has(Quirk::CountedSessions) { self.sessions_so_far } else { u32::from(channel) };
-        // An earlier session on this channel was closed by a MANAGE CHANNEL of the program.
+        // If there is an earlier session on this channel, the program has closed that session's
+        // channel itself with MANAGE CHANNEL.
         self.sessions.retain(|session| session.channel != channel);
         self.sessions.push(Session { id, channel });
         let prefix = if self.has(Quirk::BareSession) { "" } else { "+CCHO: " };
@@ -139,7 +140,8 @@ impl<D: CardInterface> AtModem<D> {
         match (response.as_slice(), command) {
             ([data @ .., 0x61, waiting], [class, ..]) if gets_response => {
                 let more = card.raw(&[*class & 0x4F, GET_RESPONSE, 0, 0, *waiting]).await?;
-                // A further 61xx is replaced by 9000. The rest of the response is lost.
+                // If the card announces more data (61xx), this status is replaced by 9000, and the
+                // rest of the response is lost.
                 let more = match more.as_slice() {
                     [more @ .., 0x61, _] => [more, &[0x90, 0x00]].concat(),
                     more => more.to_vec(),

@@ -46,14 +46,14 @@ fn luhn(digits: &str) -> u32 {
     (10 - sum % 10) % 10
 }
 
-/// Settings of the program that uses the modem. ATZ resets them.
+/// The settings that a program changes by AT commands. ATZ resets them.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     /// Echo: ATE.
     pub(super) echo: bool,
-    /// Verbose result codes: ATV.
+    /// True if result codes are verbose: ATV.
     pub(super) verbose: bool,
-    /// Suppressed result codes: ATQ.
+    /// True if result codes are suppressed: ATQ.
     pub(super) quiet: bool,
     /// +CMEE: 0 for ERROR, 1 for numeric and 2 for textual error codes.
     pub(super) cmee: u8,

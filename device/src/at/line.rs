@@ -32,7 +32,7 @@ pub(super) enum Verb {
     Set(Parameters),
 }
 
-/// The line cannot be parsed from here on.
+/// The error for a line that cannot be parsed from the present position on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 

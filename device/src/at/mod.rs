@@ -45,7 +45,7 @@ pub struct AtModem<D> {
     quirks: Vec<Quirk>,
     settings: Settings,
     input: Vec<u8>,
-    /// The last command line, for `A/`.
+    /// The last command line, which `A/` repeats.
     last_body: String,
     sessions: Vec<Session>,
     sessions_so_far: u32,
@@ -58,7 +58,7 @@ pub struct AtModem<D> {
     reported_stat: u8,
 }
 
-/// The information text, as lines, or the reason of the refusal.
+/// The lines of the information text, or the reason for the refusal.
 type Answer = Result<Vec<String>, Refusal>;
 
 impl<D: CardInterface> AtModem<D> {

@@ -1,5 +1,5 @@
-//! AT commands for PINs and PUKs: TS 27.007 sections 7.4, 7.5, 8.3 and 8.65; on the card TS 102 221
-//! sections 9.5 and 11.1.9 to 11.1.13.
+//! AT commands for PINs and PUKs: TS 27.007 sections 7.4, 7.5, 8.3 and 8.65. The commands that they
+//! send to the card are defined in TS 102 221 sections 9.5 and 11.1.9 to 11.1.13.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ const ENABLE: u8 = 0x28;
 const UNBLOCK: u8 = 0x2C;
 
 impl<D: CardInterface> AtModem<D> {
-    /// Refuses as long as the card requires a code.
+    /// Returns a refusal if the card requires a code.
     pub(super) async fn must_be_ready(&mut self) -> Result<(), Refusal> {
         match self.pin_state().await? {
             PinState::Ready => Ok(()),

@@ -41,9 +41,11 @@ quirks! {
     /// +CCHO answers with the number alone, as in TS 27.007 table 105. Most modems put `+CCHO: `
     /// before the number.
     BareSession = "bare-session",
-    /// Sessions are numbered from 1; otherwise a session has the number of its logical channel.
+    /// Sessions are numbered from 1; without this quirk a session has the number of its logical
+    /// channel.
     CountedSessions = "counted-sessions",
-    /// Session 0 of +CGLA is the basic channel; otherwise only sessions opened by +CCHO exist.
+    /// Session 0 of +CGLA is the basic channel; without this quirk only sessions opened by +CCHO
+    /// exist.
     SessionZero = "session-zero",
     /// Hexadecimal characters in answers are not quoted.
     UnquotedHex = "unquoted-hex",
@@ -60,7 +62,8 @@ quirks! {
     PlainErrors = "plain-errors",
     /// A refusal by the card is reported as +CME ERROR: 13, regardless of the reason.
     SimFailure = "sim-failure",
-    /// Without an enabled profile +CPIN? answers EMPTY_EUICC; otherwise +CME ERROR: 10.
+    /// If no profile is enabled, +CPIN? answers EMPTY_EUICC; without this quirk it answers +CME
+    /// ERROR: 10.
     EmptyEuicc = "empty-euicc",
     /// A change of the card is reported unsolicited: +CPIN: NOT READY, +CPIN: READY.
     TellsSimState = "tells-sim-state",

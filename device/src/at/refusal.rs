@@ -15,8 +15,8 @@ pub(super) enum Refusal {
     Error,
     /// The modem could not execute the command.
     MobileTermination(CmeError),
-    /// The card could not execute the command, or requires a code. Manufacturers report this
-    /// differently.
+    /// The card could not execute the command, or requires a code. Modems of different
+    /// manufacturers report this with different result codes.
     Card(CmeError),
 }
 

@@ -47,8 +47,8 @@ pub(super) enum RegistrationState {
 const ACCESS_TECHNOLOGY: u8 = 7;
 
 impl<D: CardInterface> AtModem<D> {
-    /// Makes a modem without service search again at the next [`settle`](Self::settle). Real modems
-    /// search periodically.
+    /// If the modem has no service, it searches again at the next [`settle`](Self::settle). Real
+    /// modems search periodically.
     pub fn search_again(&mut self) {
         self.search_due |=
             self.registration_state == RegistrationState::Searching && self.modem.registered().is_none();

@@ -44,8 +44,8 @@ pub enum SessionError {
     ServerNotAuthenticated(AuthenticateErrorCode),
 }
 
-/// An inconsistency in a server's answer that the LPA detects before the eUICC receives it: section
-/// 3.0.1.
+/// An inconsistency that the LPA detects in a server's answer before it passes the answer to the
+/// eUICC: section 3.0.1. The documentation of a variant names the inconsistent part of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message of each variant describes it and its values")]
 pub enum ServerFlaw {
@@ -58,7 +58,7 @@ pub enum ServerFlaw {
     /// Any function.
     #[error("{function} contains transaction ID {found} instead of {expected}")]
     OtherTransaction { function: &'static str, expected: TransactionId, found: TransactionId },
-    /// CERT.DPauth against the activation code.
+    /// CERT.DPauth, compared with the activation code.
     #[error("its OID is {found}, but the activation code requires {expected}")]
     OtherOid { expected: Oid, found: String },
     /// CERT.DPauth.
@@ -188,8 +188,9 @@ impl<D: CardInterface> Lpa<D> {
             InitiateAuthenticationRequest { euicc_challenge, smdp_address: address.to_string(), euicc_info1 };
         let mut server = self.es9plus(address)?;
         let mut answer = server.call::<InitiateAuthentication>(&request).await;
-        // A server at a port other than 443 may sign its own address with or without the port. The
-        // FQDN of the standard contains no port.
+        // A server at a port other than 443 may know its own address with or without the port,
+        // because the FQDN of the standard contains no port. If the server refuses the address with
+        // the port, the request is repeated without the port.
         if let (Err(error), Some(host)) = (&answer, without_port(address))
             && matches!(error.status(), Some(Status::SmdpAddressRefused | Status::SmdsAddressRefused))
         {

@@ -1,4 +1,5 @@
-//! Profile download: SGP.22 sections 3.1.2 and 3.1.3 (download and installation), 3.0.2 (common cancel session).
+//! Profile download: SGP.22 sections 3.1.2 and 3.1.3 (download and installation), 3.0.2 (common
+//! cancel session).
 //!
 //! If a session ends before the package is loaded, the SM-DP+ is informed of the reason. The reason
 //! determines whether the order stays usable, section 5.7.14.
@@ -33,7 +34,7 @@ use super::notifications::{Delivery, delivery};
 use crate::es10::{Es10Error, LoadError};
 use crate::terminal::CardError;
 
-/// The user's part in a download.
+/// The inputs of the user to a download.
 #[derive(Default)]
 pub struct DownloadOptions {
     /// The confirmation code that the operator gave to the user.
@@ -167,7 +168,7 @@ pub struct Cancelled {
     pub reason: CancelSessionReason,
     /// A description for the user.
     pub why: String,
-    /// The reason why the SM-DP+ could not be informed, if so.
+    /// The reason why the SM-DP+ could not be informed; `None` if it was informed.
     pub not_told: Option<String>,
 }
 
@@ -304,8 +305,8 @@ impl<D: CardInterface> Lpa<D> {
                     why: error.to_string(),
                 };
                 let cancelled = self.cancel(session, objection).await;
-                // If the card does not answer, the caller gets that error, because it is more
-                // useful than the cancellation.
+                // If the card does not answer, the caller gets the error of the card, because it is
+                // more useful than that of the cancellation.
                 match error {
                     LoadError::Card(error @ CardError::Interface { .. }) => Err(error.into()),
                     _ => Err(cancelled),
@@ -327,8 +328,8 @@ impl<D: CardInterface> Lpa<D> {
             return Ok(Err(objection));
         }
         if !self.es10.get_profiles_info(Some(metadata.iccid)).await?.is_empty() {
-            // The order stays usable, because the profile can be deleted, or may be the result of
-            // an earlier attempt.
+            // The order stays usable. The profile on the card can be deleted, or it may be the
+            // result of an earlier attempt with this order.
             let why =
                 format!("profile {} is on the card already; delete it to download it again", metadata.iccid);
             return Ok(Err(Objection { reason: CancelSessionReason::POSTPONED, why }));
@@ -424,7 +425,8 @@ impl<D: CardInterface> Lpa<D> {
         Ok(())
     }
 
-    /// Sends the eUICC's installation result to the SM-DP+, and converts it.
+    /// Sends the eUICC's installation result to the SM-DP+, and returns the outcome of the
+    /// download.
     async fn conclude(
         &mut self,
         metadata: StoreMetadataRequest,

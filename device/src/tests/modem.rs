@@ -118,7 +118,7 @@ async fn a_device_on_a_national_partner_searches_for_its_home_network_at_the_int
         Some(at.plus(minutes(120))),
         "the search is repeated after the same interval"
     );
-    // If the home network refuses the device, it stays on the partner network.
+    // If the home network refuses the device, the device stays on the partner network.
     testbed.networks.set_coverage(home, true);
     testbed
         .networks
@@ -282,7 +282,7 @@ async fn equivalent_home_networks_replace_the_network_of_the_imsi_in_order_of_pr
     assert_eq!(modem.read_card().await.unwrap().forbidden, [plmn("001-01")]);
 }
 
-/// An empty EF.EHPLMN replaces nothing.
+/// An empty EF.EHPLMN does not replace the network of the IMSI.
 #[tokio::test]
 async fn without_equivalent_home_networks_the_network_of_the_imsi_is_home() {
     let testbed = testbed();

@@ -175,7 +175,8 @@ async fn a_refused_identity_is_tried_three_times_before_the_device_keeps_the_oth
 async fn limited_service_is_sufficient_to_detect_the_country() {
     let testbed = testbed();
     testbed.move_to("234-15").await;
-    // Roaming is forbidden here, so the device detects the country in limited service only.
+    // Roaming is forbidden here, so the device has only limited service when it detects the
+    // country.
     let policy = Policy { roaming: network::Roaming::Nobody, ..Policy::default() };
     testbed.networks.set_policy(plmn("724-05"), policy);
     testbed.move_to("724-05").await;
@@ -197,7 +198,7 @@ async fn a_device_with_an_lpa_changes_its_identity_at_borders() {
     {
         assert_eq!(register_in(&mut device, network).await, expected, "{network}");
         assert_eq!(resets.load(Ordering::Relaxed), changes, "{network}");
-        // The LPA uses the same card and sends another TERMINAL PROFILE.
+        // The LPA uses the same card, and sends another TERMINAL PROFILE than the toolkit.
         assert!(device.lpa.enabled().await.unwrap().is_some());
     }
 }

@@ -253,8 +253,8 @@ impl Toolkit {
                     let CommandDetails { kind, qualifier, .. } = refused.details;
                     let is_here = match CommandKind::of(kind) {
                         None => false,
-                        // Its qualifier determines the requested information, and most values are
-                        // not supported.
+                        // The qualifier of this command determines the requested information. Most
+                        // values are not supported.
                         Some(CommandKind::ProvideLocalInformation) => matches!(qualifier, 0x00 | 0x01 | 0x08),
                         Some(_) => true,
                     };
@@ -280,7 +280,8 @@ impl Toolkit {
                     RefreshMode::UiccReset => {
                         return ExecutedCommand { response: None, after: FollowUp::Reset, name, note };
                     }
-                    // Initialisation with or without file changes, application or session reset, file change.
+                    // Initialisation with or without file changes, application or session reset,
+                    // file change.
                     RefreshMode::ProfileStateChange | RefreshMode::Other(0..=3 | 5 | 6) => {
                         after = FollowUp::ReadAgain;
                         performed(&proactive, Response::None)

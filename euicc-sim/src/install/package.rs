@@ -11,7 +11,8 @@ use crate::description::CardDescription;
 pub(crate) struct PackageLoader {
     decoder: Decoder,
     installer: Installer,
-    /// Octets received so far. The profile is charged for the length of its package.
+    /// Octets received so far. The length of the package counts as the memory that the profile
+    /// takes.
     octets: u32,
 }
 

@@ -1,7 +1,7 @@
 //! Parser for the segments of a Bound Profile Package: SGP.22 sections 2.5.5 and 5.7.6.
 //!
-//! Segments end at TLV boundaries. If the contents of a header arrive in later segments, the parser
-//! counts their octets.
+//! Segments end at TLV boundaries. The header of a TLV can arrive in an earlier segment than its
+//! contents. The parser then counts the missing octets.
 
 use rsp::der::{Asn1, Problem, Reader, Tag};
 use rsp::sgp22::es8plus::{BoundProfilePackage, InitialiseSecureChannelRequest};
@@ -25,9 +25,9 @@ enum Place {
 /// An element found in a segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// BF23, complete.
+    /// A complete TLV BF23.
     InitialiseSecureChannel(Vec<u8>),
-    /// 86, 87 or 88, complete.
+    /// A complete TLV 86, 87 or 88.
     Segment(Vec<u8>),
     /// The end of a sequence.
     EndOfSequence,

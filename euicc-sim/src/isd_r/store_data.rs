@@ -7,7 +7,8 @@ use crate::apdu::Command;
 use crate::consumer::ConsumerContext;
 use crate::state::channel::{Chain, Selection};
 
-/// 256 blocks of 255 octets. Blocks of extended length do not raise this limit.
+/// Maximum length of a command in octets: 256 blocks of 255 octets. Blocks of extended length do
+/// not raise this limit.
 const MAX_COMMAND: usize = 256 * 255;
 
 const MORE_BLOCKS: u8 = 0x11;

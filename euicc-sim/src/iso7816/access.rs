@@ -112,8 +112,8 @@ fn rule<'a>(files: &'a ProfileFiles, file: &File, directory: FileIndex) -> Optio
     files.record(arr, usize::from(reference.record))
 }
 
-/// The security conditions after the first access modes that cover the operation. One of them must
-/// be met. Records are padded with FF.
+/// Returns the security conditions that follow the first access modes that cover the operation. One
+/// of the conditions must be met. Records are padded with FF.
 fn conditions_for(rule: &[u8], operation: Operation, header: [u8; 4]) -> Vec<(Tag, &[u8])> {
     let filling = rule.iter().rev().take_while(|octet| **octet == 0xFF).count();
     let mut reader = Reader::new(rule.get(..rule.len().saturating_sub(filling)).unwrap_or_default());
@@ -154,7 +154,7 @@ fn covers(tag: Tag, contents: &[u8], operation: Operation, header: [u8; 4]) -> O
             let own: Vec<u8> = named.map(|(_, octet)| octet).collect();
             Some(contents.chunks_exact(own.len()).any(|named| named == own))
         }
-        // A proprietary state machine.
+        // This tag describes a proprietary state machine, which this card does not support.
         Tag(0x9C) => Some(false),
         _ => None,
     }

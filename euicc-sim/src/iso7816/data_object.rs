@@ -116,7 +116,7 @@ pub(super) fn set_data(
     Ok(Vec::new())
 }
 
-/// The EF of a first block, which becomes the current EF.
+/// Returns the EF that a first block addresses, and makes it the current EF.
 fn opened(
     context: &mut Context<'_>,
     command: &Command<'_>,

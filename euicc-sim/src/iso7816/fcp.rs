@@ -43,9 +43,9 @@ fn descriptor(kind: &FileKind, own: &Octets, records: Option<usize>) -> Vec<u8> 
 }
 
 /// Proprietary information (section 11.1.1.4.6). A directory has the UICC characteristics (clock
-/// stop allowed, 3 V and 1.8 V), the MF also the support of TERMINAL CAPABILITY. An EF has the
-/// special file information. A BER-TLV EF also has the DER coding of its objects, its reserved size
-/// and its maximum size.
+/// stop allowed, 3 V and 1.8 V). The MF also states that TERMINAL CAPABILITY is supported. An EF
+/// has the special file information. A BER-TLV EF also has the DER coding of its objects, its
+/// reserved size and its maximum size.
 fn proprietary(kind: &FileKind, special_information: u8) -> Vec<u8> {
     const CHARACTERISTICS: [u8; 3] = [0x80, 0x01, 0x71];
     let special = tlv_bytes(Tag(0xC0), &[special_information]);

@@ -12,7 +12,7 @@ use crate::apdu::Command;
 use crate::context::Context;
 
 /// Bits of pinAttributes: TCA profile package section 8.5. In TS.48 profiles, the administrative
-/// codes have the first two bits and the PIN has the last two.
+/// codes have the first two of these bits set, and the PIN has the last two set.
 const ENABLED: u8 = 0x01;
 const MAY_BE_CHANGED: u8 = 0x02;
 const MAY_BE_DISABLED: u8 = 0x04;
@@ -27,8 +27,8 @@ pub(super) type PinPlace = (FileIndex, PinKeyReference);
 pub(super) fn verify(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     let place = addressed(context, command)?;
     if command.data.is_empty() {
-        // A query of the retry counter. The response is the same whether or not the PIN is
-        // verified.
+        // Without data, the command queries the retry counter. The response does not depend on
+        // whether the PIN is verified.
         return Err(refused(pin(context, place)?.attempts_left));
     }
     let (code, []) = codes(command.data)? else { return Err(StatusWord::WRONG_LENGTH) };

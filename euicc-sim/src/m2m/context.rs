@@ -22,7 +22,7 @@ pub(crate) struct M2mContext<'a> {
     pub(crate) state: Cow<'a, State>,
 }
 
-/// The data of the manufacturer that no command changes.
+/// Data that the manufacturer sets and no command changes.
 #[derive(Debug)]
 pub(crate) struct FactoryData {
     pub(crate) ecasd: M2mEcasd,

@@ -53,8 +53,8 @@ pub(crate) fn response_received(context: &mut M2mContext<'_>, response: Option<&
     }
 }
 
-/// Encodes the notification as in the packet or the request: tag E1. Returns `None` unless this
-/// number is pending.
+/// Encodes the notification with tag E1, as it is sent in a packet (short message) or a request
+/// (HTTPS). Returns `None` unless this number is pending.
 pub(crate) fn encoded(context: &M2mContext<'_>, number: u16) -> Option<Vec<u8>> {
     let pending =
         context.state.toolkit.notification.as_ref().filter(|pending| pending.sequence_number == number)?;

@@ -22,8 +22,8 @@ const CHALLENGE: usize = 16;
 /// Length of the card's random input to the derivation in octets, for a curve of 256 bits.
 const DERIVATION_RANDOM: usize = 16;
 
-/// The status word for an invalid certificate or signature. No available source defines it, so this
-/// is a choice.
+/// The status word for an invalid certificate or signature. No available source defines this status
+/// word, so this card chooses one.
 const VERIFICATION_FAILED: StatusWord = StatusWord::SECURITY_STATUS_NOT_SATISFIED;
 
 const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
@@ -155,7 +155,7 @@ struct Template<'a> {
 }
 
 impl<'a> Template<'a> {
-    /// The existing key set with this version is deleted.
+    /// The bit that requests the deletion of the existing key set with this version.
     const DELETES: u8 = 0x01;
     /// The card adds a random value to the derivation.
     const DERIVATION_RANDOM: u8 = 0x02;
@@ -216,7 +216,7 @@ impl<'a> Template<'a> {
         if self.usage == Self::THREE_KEYS { 3 } else { 1 }
     }
 
-    /// Checks that the security domain accepts such a key set.
+    /// Checks that the security domain accepts a key set with the properties of this template.
     fn check(&self, context: &M2mContext<'_>, isd_p: Option<&Aid>) -> Result<(), StatusWord> {
         let state = &context.state;
         let (expected, octets, existing) = match isd_p {

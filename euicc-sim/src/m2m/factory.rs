@@ -82,8 +82,8 @@ pub(crate) fn iccid_of(content: &Content) -> Option<Iccid> {
     Iccid::from_profile_header(octets).ok()
 }
 
-/// A profile in the stored form. Metadata that SGP.02 does not have are empty. The profile is
-/// charged for the octets of its package, or for its files if these are larger.
+/// A profile in the stored form. Metadata that SGP.02 does not define are empty. The memory that
+/// the profile takes is the length of its package, or the size of its files if this is larger.
 pub(crate) fn of_package(
     isd_p: rsp::ids::Aid,
     iccid: Iccid,

@@ -14,7 +14,8 @@ use crate::state::ProfileSwitch;
 use crate::state::m2m::toolkit::{Network, TimerPurpose};
 use crate::state::m2m::toolkit_state::{Cause, Change, Kind};
 
-/// Processes a location status, or starts to wait for the first one.
+/// Processes a new location status. The status is [`Network::Unknown`] if the card starts to wait
+/// for the first one.
 pub(super) fn network_status_changed(context: &mut M2mContext<'_>, network: Network) {
     let toolkit = &mut context.volatile.cat.toolkit;
     toolkit.network = network;
@@ -107,9 +108,9 @@ pub(super) fn roll_back(context: &mut M2mContext<'_>) {
 }
 
 /// Falls back to the profile with the fallback attribute, unless it is enabled already or the
-/// enabled profile is the emergency profile, which needs no network. Test profiles would be exempt
-/// too, but SGP.02 has them only with local enabling, which this card does not support. Returns
-/// true if a switch is pending afterwards.
+/// enabled profile is the emergency profile, which needs no network. Test profiles would also be
+/// exempt, but SGP.02 has them only together with local enabling, which this card does not support.
+/// Returns true if a switch is pending afterwards.
 pub(super) fn fall_back(context: &mut M2mContext<'_>) -> bool {
     if is_switch_pending(context) {
         return true;

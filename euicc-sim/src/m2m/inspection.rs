@@ -26,7 +26,7 @@ pub struct StoredIsdP {
 /// Returns the ISD-Ps of the M2M eUICC with this memory, in the order of their creation.
 ///
 /// # Errors
-/// Fails if the memory is not that of this card.
+/// Fails if the memory does not belong to this card.
 pub fn stored_isd_ps(cells: Cells, eid: Eid) -> Result<Vec<StoredIsdP>, Fault> {
     let Some((persistent, StoredKind::M2m(state))) = stored::load(cells, eid, &Shared::default())? else {
         return Ok(Vec::new());

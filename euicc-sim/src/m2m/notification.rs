@@ -54,7 +54,9 @@ pub(super) fn network_available(context: &mut M2mContext<'_>) {
     }
     let Some(pending) = &context.state.toolkit.notification else { return };
     let cat = &context.volatile.cat;
-    // A notification in its retry delay is sent again at once in a newly found network.
+    // While attempts are counted, the running timer determines the time of the next one. Otherwise,
+    // for example in the delay before the attempts restart, the notification is sent at once when a
+    // network is found.
     let is_waiting = pending.attempts > 0 && cat.toolkit.timers.is_running(TimerPurpose::Notification);
     if !is_waiting && !cat.queue.has(Owner::Notification) {
         delivery::send(context, scp81::notify);
@@ -93,7 +95,8 @@ pub(crate) fn confirm(context: &mut M2mContext<'_>, sequence_number: u16) -> Res
     context.update_toolkit_state(|state| {
         state.notification = None;
         state.confirmed = Some(sequence_number);
-        // Until the confirmation the switch could be rolled back, so the fallback state was kept.
+        // The switch could be rolled back until its confirmation, so the fallback state was kept
+        // until now.
         if confirmed.kind == Kind::Changed {
             state.fell_back_from = None;
         }

@@ -5,8 +5,8 @@
 //! it. The counter and all effects of the packet are stored in one batch, before any response
 //! leaves the card.
 //!
-//! Every refusal has its response status. A packet without valid keys gets an unsecured response
-//! (TS 102 225 section 5.2 leaves this open).
+//! The response to a refused packet has a status for the reason. A packet without valid keys gets
+//! an unsecured response (TS 102 225 section 5.2 leaves this open).
 
 mod packet;
 
@@ -95,8 +95,9 @@ fn bad_format(error: &DecodeError) -> Vec<u8> {
     ScriptResponse { bad_format: Some(BadFormat::of(error)), ..nothing }.to_bytes()
 }
 
-/// Sends the response packet in the delivery report, or in short messages of the card. A response
-/// that is too long for either is shortened to the number of executed commands and the last status.
+/// Sends the response packet in the delivery report, or in short messages that the card submits. A
+/// response that is too long for either is shortened to the number of executed commands and the
+/// last status.
 fn respond(
     context: &mut M2mContext<'_>,
     originator: &Address,

@@ -6,8 +6,8 @@
 //! interrupted, so that the response is sent first.
 //!
 //! There is one session at a time. A requested session starts at once if no session is active. It
-//! goes before a session that waits for a retry. A session for a notification goes before all
-//! others and is not retried here, because the notification itself is sent again.
+//! has priority over a session that waits for a retry. A session for a notification has priority
+//! over all others. The agent does not retry it, because the notification itself is sent again.
 
 pub(crate) mod connection;
 mod parameters;
@@ -117,8 +117,8 @@ fn begin(context: &mut M2mContext<'_>) {
         context.volatile.cat.toolkit.agent = Agent::Idle;
         return;
     }
-    // At least one retry is permitted, because a reset may have interrupted the session or the
-    // SM-SR has repeated its request.
+    // At least one retry is permitted, because a reset may have interrupted the session, or the
+    // SM-SR may have repeated its request.
     if session.attempts > parameters.retries.max(1) {
         return abandon(context, "the retry limit is reached");
     }

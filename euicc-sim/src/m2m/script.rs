@@ -56,8 +56,8 @@ pub(crate) fn run(
     ScriptResponse::of(script.form, answers)
 }
 
-/// The session at the start of the script; `None` if the script continues a chain that does not
-/// exist.
+/// Returns the session with which the script starts; `None` if the script continues a chain that
+/// does not exist.
 fn session_for(context: &mut M2mContext<'_>, target: &Aid, chaining: Option<Chaining>) -> Option<Session> {
     let open = context.volatile.m2m.0.remove(target);
     match chaining {

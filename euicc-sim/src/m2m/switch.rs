@@ -8,7 +8,7 @@ use rsp::ids::Aid;
 use crate::m2m::context::M2mContext;
 use crate::state::ProfileSwitch;
 
-/// Requests to enable the profile in this ISD-P in the place of the present one.
+/// Requests that the profile in this ISD-P is enabled instead of the enabled one.
 pub(crate) fn request(context: &mut M2mContext<'_>, isd_p: Aid) {
     context.persistent.to_mut().switch = Some(ProfileSwitch::Enable(isd_p));
     context.volatile.cat.announce_switch();

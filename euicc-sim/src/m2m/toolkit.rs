@@ -2,9 +2,9 @@
 //! 223.
 //!
 //! TERMINAL PROFILE starts the application. The card requests periodic STATUS commands, events for
-//! location status and byte streams, and the location. After that, everything is a reaction to the
-//! terminal: an envelope, a response, STATUS, or an expired timer. `ToolkitState` holds the persistent
-//! state; all other state is reset by TERMINAL PROFILE.
+//! location status and byte streams, and the location. After that, the application only reacts to
+//! the terminal: to an envelope, a response, STATUS, or an expired timer. `ToolkitState` holds the
+//! persistent state; all other state is reset by TERMINAL PROFILE.
 //!
 //! | part | contents |
 //! |---|---|
@@ -60,8 +60,8 @@ pub(crate) fn begin(context: &mut M2mContext<'_>) {
     cat.queue_command(Owner::Toolkit, Command::ProvideLocalInformation(LocalInformation::Imei));
     let location = Command::ProvideLocalInformation(LocalInformation::Location);
     let reports_network = cat.queue_command(Owner::Toolkit, location) || reports_network;
-    // If the terminal cannot report the location status, the card assumes a network. Failed
-    // attempts to send then show that there is none.
+    // If the terminal cannot report the location status, the card assumes a network. If there is
+    // none, the attempts to send fail.
     fallback::network_status_changed(
         context,
         if reports_network { Network::Unknown } else { Network::Normal },

@@ -3,8 +3,8 @@
 //! In each country the applet tries the identity of that country, and after a rejection the default
 //! identity. The number of attempts is limited: within a day, an identity other than the default is
 //! selected at most [`MAX_SELECTIONS_PER_COUNTRY`] times per country and at most [`MAX_SELECTIONS`]
-//! times in total. The return to the default identity is always possible and does not count; the
-//! next selection counts again.
+//! times in total. The return to the default identity is always possible and does not count as a
+//! selection.
 
 use profile::identities::Identities;
 use rsp::ids::{Imsi, Mcc};
@@ -48,7 +48,7 @@ pub(super) fn decide(
     let is_refused = match report.service {
         LocationStatus::Normal => false,
         LocationStatus::Limited => true,
-        // There was no rejection, but no network accepts the identity either.
+        // No network has rejected the identity, but none accepts it either.
         LocationStatus::None => {
             let gives_up = active != default && !record.has_been_registered;
             return gives_up.then(|| select(record, default, default));
@@ -92,7 +92,8 @@ mod tests {
         Identities(vec![identity(HOME, &[]), identity(BRAZIL, &["724"]), identity(CHILE, &["730"])])
     }
 
-    /// Steps of service, country, and the expected identity after the report.
+    /// Reports each step (service and country), and asserts the identity that is expected after the
+    /// report.
     fn check_reports(steps: &[(LocationStatus, &str, &str)]) {
         let (mut active, mut record) = (HOME.parse().unwrap(), Record::default());
         for (number, (service, country, expected)) in steps.iter().enumerate() {
@@ -105,7 +106,7 @@ mod tests {
     use LocationStatus::{Limited, Normal};
 
     #[test]
-    fn the_identity_of_the_country_is_used_and_the_default_elsewhere() {
+    fn the_identity_of_the_country_is_used_and_elsewhere_the_default_identity() {
         check_reports(&[
             (Normal, "234", HOME),
             (Normal, "724", BRAZIL),

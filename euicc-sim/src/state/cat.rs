@@ -33,8 +33,9 @@ pub(crate) struct Cat {
     /// True while a REFRESH is postponed although no other command is pending.
     pub(crate) refresh_is_held: bool,
     /// True if the last reset did not apply the pending switch because the memory failed. The next
-    /// STATUS announces the switch. A terminal that stays powered on would not reset the card again
-    /// by itself, and the delay avoids an endless series of resets while the memory keeps failing.
+    /// STATUS announces the switch. The announcement is necessary, because a terminal that stays
+    /// powered on does not reset the card again by itself. It waits for STATUS, because otherwise
+    /// the resets would follow one another without end while the memory fails.
     pub(crate) is_switch_late: bool,
     /// Terminal input that arrived while the memory failed.
     pub(crate) deferred: DeferredInput,
@@ -56,8 +57,8 @@ impl Cat {
     }
 
     pub(crate) fn announced_length(&self) -> Option<usize> {
-        // One command at a time: nothing is announced until the terminal has responded to a fetched
-        // REFRESH.
+        // Only one command can be in progress, so nothing is announced until the terminal has
+        // responded to a fetched REFRESH.
         if matches!(self.refresh, Refresh::Fetched(_)) {
             return None;
         }
@@ -92,9 +93,9 @@ impl Cat {
     pub(crate) fn restart(&mut self) {
         let terminal = mem::take(&mut self.terminal);
         let refresh = match self.refresh {
-            // The terminal does not respond to a REFRESH that it fetched before. The card does not
-            // repeat the REFRESH, because this could go on for ever; the next reset applies the
-            // switch.
+            // After a new TERMINAL PROFILE, the terminal does not respond to a REFRESH that it
+            // fetched before. The card does not repeat the REFRESH, because this could go on for
+            // ever; the next reset applies the switch.
             Refresh::Fetched(_) => Refresh::None,
             other => other,
         };

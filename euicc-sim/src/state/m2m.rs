@@ -31,7 +31,7 @@ pub(crate) struct State {
     pub(crate) addressing: Addressing,
     /// The number of the next default notification.
     pub(crate) next_notification: u16,
-    /// Tokens of completed master deletes, the latest last.
+    /// Tokens of completed master deletes. The latest token is the last.
     pub(crate) used_tokens: Vec<Octets>,
     /// A key establishment in a chain of scripts that survives a reset.
     pub(crate) kept: Option<StoredEstablishment>,
@@ -41,7 +41,8 @@ pub(crate) struct State {
 }
 
 /// Maximum number of stored tokens. The oldest are discarded first. A discarded token could be
-/// replayed, but only after as many further master deletes, each with a valid token of an owner.
+/// replayed, but a token is discarded only after this number of further master deletes, each of
+/// which needs a valid token of an owner.
 pub(crate) const MAX_USED_TOKENS: usize = 32;
 
 /// A security domain for a profile.
@@ -73,13 +74,13 @@ pub(crate) struct Identity {
 /// Life cycle of an ISD-P, encoded as in 9F70: SGP.02 section 2.2.1.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LifeCycle {
-    /// Created, without keys.
+    /// The ISD-P was created and has no keys.
     Selectable = 0x07,
-    /// Created, with the keys of its SM-DP.
+    /// The ISD-P was created and has the keys of its SM-DP.
     Personalised = 0x0F,
-    /// With a disabled profile.
+    /// The ISD-P has a disabled profile.
     Disabled = 0x1F,
-    /// With the enabled profile.
+    /// The ISD-P has the enabled profile.
     Enabled = 0x3F,
 }
 
@@ -151,7 +152,7 @@ impl State {
         })
     }
 
-    /// Octets charged for all ISD-Ps.
+    /// Memory used by all ISD-Ps in octets.
     pub(crate) fn memory_used(&self, common: &Persistent) -> u32 {
         self.isd_ps.iter().fold(0, |sum, isd_p| sum.saturating_add(isd_p.memory_used(common)))
     }
@@ -171,8 +172,8 @@ impl State {
 }
 
 impl IsdP {
-    /// Octets charged for the ISD-P: its granted memory, or the memory of its profile if that is
-    /// larger.
+    /// Memory used by the ISD-P in octets: its granted memory, or the memory of its profile if that
+    /// is larger.
     pub(crate) fn memory_used(&self, common: &Persistent) -> u32 {
         let used = common.profile(&self.aid).map_or(0, |profile| profile.memory);
         used.max(self.granted.unwrap_or_default())

@@ -11,7 +11,7 @@ pub(crate) struct State {
     pub(crate) record: Record,
     /// The identity to which the next reset changes.
     pub(crate) due: Option<Imsi>,
-    /// The identity whose keys the profile authenticates with; `None` for the profile's own keys.
+    /// The identity with whose keys the profile authenticates; `None` for the profile's own keys.
     pub(crate) keys_of: Option<Imsi>,
     /// Keys of other identities that were in use before, with their sequence numbers.
     pub(crate) kept: Vec<StoredKeys>,

@@ -74,13 +74,14 @@ pub(crate) struct Installation {
 pub(crate) enum Expects {
     #[default]
     InitialiseSecureChannel,
-    /// In 87, encrypted.
+    /// The data are in TLVs 87, which are encrypted.
     ConfigureIsdp { bsp: BppReceiver, data: Vec<u8> },
-    /// In 88, plain with a MAC.
+    /// The data are in TLVs 88, which have a MAC and are not encrypted.
     StoreMetadata { bsp: BppReceiver, dp_oid: Option<Oid>, data: Vec<u8> },
-    /// In 87 if the package has its own session keys; otherwise the first 86 follows.
+    /// The data are in TLVs 87 if the package has its own session keys. Otherwise the first TLV 86
+    /// follows.
     ReplaceSessionKeys { bsp: BppReceiver, outline: Box<Outline>, data: Vec<u8> },
-    /// In 86, until the end of the package.
+    /// The data are in TLVs 86 until the end of the package.
     LoadProfileElements { bsp: BppReceiver, outline: Box<Outline>, loading: Box<Loading> },
 }
 

@@ -124,7 +124,7 @@ fn a_profile_authenticates_with_milenage() {
 
 #[test]
 fn a_built_profile_authenticates() {
-    // GSM access and the GSM security context.
+    // Services 27 (GSM access) and 38 (GSM security context).
     let services = [27, 38];
     let subscription = Subscription { key: KEY, opc: [0x77; 16], ..Subscription::default() };
     let package = own_package(subscription.clone(), &services);
@@ -140,7 +140,7 @@ fn a_built_profile_authenticates() {
 }
 
 #[test]
-fn the_operators_own_constants_are_used() {
+fn milenage_constants_of_the_operator_are_used() {
     let constants =
         Constants { r: [8, 24, 40, 104, 120], c: std::array::from_fn(|at| [0x10 + at as u8; 16]) };
     let test_package = with_algorithm(|own| {
@@ -153,8 +153,9 @@ fn the_operators_own_constants_are_used() {
     check_authentication(&mut with_enabled(&test_package), &Algorithm::Milenage(algorithm));
 }
 
-/// A profile built by the test. Its enabled PINs have the key references in the first list, each
-/// with a value made of its last digit. The second list is the PIN status template of the USIM.
+/// A profile built by the test. The first list contains the key references of its enabled PINs. The
+/// value of each PIN repeats the last digit of its reference. The second list is the PIN status
+/// template of the USIM.
 fn with_pins(references: &[u8], template: &[u8]) -> Testbed {
     let mut package = own_package(Subscription::default(), &[]);
     let pins = package.elements.iter_mut().find_map(|element| match element {
@@ -203,7 +204,7 @@ fn an_application_requires_its_own_pin() {
         (&[1, 17], &[2, 17], &[1, 17], "6982", true),
         (&[1, 17], &[2, 17], &[1], "6982", false),
         (&[1, 17], &[1], &[1], "6982", true),
-        // Without a template the PIN of a card with one application applies.
+        // If there is no template, the PIN of a card with one application applies.
         (&[1, 17], &[], &[1], "6982", true),
         (&[1, 17], &[], &[], "6982", false),
     ] {
@@ -213,7 +214,7 @@ fn an_application_requires_its_own_pin() {
             testbed.expect(&challenge, before);
             testbed.expect(&verify(*reference), "9000");
         }
-        // After the PIN check the forged challenge is detected.
+        // The card detects the forged challenge only after the PIN check.
         let expected = if after { "9862" } else { before };
         assert_eq!(testbed.apdu(&challenge), expected, "{codes:?} {template:?} {presented:?}");
     }
@@ -231,7 +232,8 @@ fn an_application_authenticates_only_while_it_is_the_current_one() {
     let mut testbed = with_ts48();
     let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
     testbed.read(SELECT_USIM);
-    // Allowed in its directory, with a file of it, and in a subdirectory; not in another directory.
+    // AUTHENTICATE is allowed while the current directory is the ADF or a subdirectory of it, also
+    // with a selected file, and not in another directory.
     for (select, status) in [
         ("00A4000C02 7FFF", "610E"),
         ("00A4000C02 6F07", "610E"),
@@ -286,7 +288,7 @@ fn with_mapping(change: impl Fn(&mut AkaParameter)) -> TestPackage {
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
         aka.sqn_init = None;
-        // The second element of the package is that of the ISIM.
+        // The second element of the package belongs to the ISIM.
         if aka.header.identification > 15 {
             aka.algo_configuration = AlgoConfiguration::MappingParameter(MappingParameter {
                 mapping_options: [0x06].into(),
@@ -317,7 +319,7 @@ fn usim_and_isim_with_shared_keys_share_their_counters() {
     testbed.read(SELECT_USIM);
     assert_eq!(outcome_of(&mut testbed, &second), "DC");
 
-    // The ISIM can have its own delta with shared sequence numbers.
+    // The ISIM can have its own delta even if it shares the sequence numbers.
     let test_package = with_mapping(|aka| {
         if matches!(aka.algo_configuration, AlgoConfiguration::MappingParameter(_)) {
             aka.sqn_delta = Some([0, 0, 0, 0, 0, 5].into());
@@ -331,7 +333,7 @@ fn usim_and_isim_with_shared_keys_share_their_counters() {
         assert_eq!(outcome_of(&mut testbed, &challenge(&algorithm, [0x5A; 16], sqn(seq, 0))), expected);
     }
 
-    // With its own sequence numbers the ISIM counts separately.
+    // If the ISIM has its own sequence numbers, it counts separately.
     let init: Vec<_> = (0..32).map(|_| [0, 0, 0, 0, 0, 9].into()).collect();
     let test_package = with_mapping(|aka| {
         if matches!(aka.algo_configuration, AlgoConfiguration::MappingParameter(_)) {
@@ -364,7 +366,7 @@ fn an_isim_has_no_gsm_values() {
     }
     assert_eq!(testbed.read(&challenge(&algorithm, rand, sqn)), hex::encode_upper(expected));
     testbed.expect(&format!("0088008011 10{}", hex::encode(rand)), "6A86");
-    // HTTP digest and GBA.
+    // The authentication contexts for HTTP digest and GBA.
     testbed.expect(&challenge(&algorithm, rand, sqn).replacen("00880081", "00880082", 1), "9864");
     testbed.expect(&challenge(&algorithm, rand, sqn).replacen("00880081", "00880084", 1), "9864");
 }

@@ -94,7 +94,7 @@ fn after_a_profile_state_change_the_card_is_as_after_a_reset() {
     assert_eq!(testbed.enable(with_files, true), EnableResult::OK);
     testbed.expect(FETCH, "6985");
 
-    // A switch back: the MF of the profile is selected, and its PIN is not verified.
+    // The card switches back to the first profile. Its MF is selected, and its PIN is not verified.
     testbed.expect("80F2000C", "6D00");
     testbed.expect(&terminal_profile(&[(34, 0x20)]), "910B");
     testbed.expect(FETCH, PROFILE_STATE_CHANGE);
@@ -149,7 +149,8 @@ fn envelopes_are_checked() {
         // SMS-PP and cell broadcast download: there is no application for them.
         ("80C2000006 D104 82028381", "6A81"),
         ("80C2000006 D204 82028381", "6A81"),
-        // Malformed envelopes: empty, truncated, two of them, invalid TLVs inside.
+        // Malformed envelopes: an empty one, a truncated one, two in one command, and one with
+        // invalid TLVs.
         ("80C2000004 D0028281", "6A80"),
         ("80C2000005 D307 820201", "6A80"),
         ("80C2000004 D300 D300", "6A80"),

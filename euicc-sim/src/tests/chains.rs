@@ -23,6 +23,7 @@ fn each_block_of_a_long_chain_is_appended_without_copying_the_blocks_before_it()
         growths += usize::from(chain.data.capacity() != capacity);
         capacity = chain.data.capacity();
     }
-    // The buffer doubles. A copy would have the capacity of its length, and grow with each block.
+    // The capacity of the buffer doubles when it is full. A copy would have no spare capacity, so
+    // it would grow with each block.
     assert!(growths <= 10, "255 blocks moved the data {growths} times");
 }

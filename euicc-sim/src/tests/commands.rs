@@ -99,8 +99,8 @@ fn search_record_finds_records_by_contents() {
         &[
             ("00A2010402 0102", "6986"),
             ("00A4000C02 2F20", "9000"),
-            // From record 1 forward, from record 6 backward. The first match becomes the current
-            // record.
+            // The search goes forward from record 1, and backward from record 6. The first match
+            // becomes the current record.
             ("00A2010402 0102", "6103"),
             ("00C0000003", "010305 9000"),
             ("00A2060502 0102 00", "050301 9000"),
@@ -109,18 +109,19 @@ fn search_record_finds_records_by_contents() {
             ("00A2000504 01020304 00", "0501 9000"),
             ("00B2000202", "6C04"),
             ("00B2000204", "04040102 9000"),
-            // Without a match the current record does not change.
+            // If there is no match, the current record does not change.
             ("00A2010403 020202 00", "6282"),
             ("00B2000400", "04040102 9000"),
             ("00A2010405 0102030405 00", "6282"),
             ("00A2070401 01 00", "6A83"),
-            // By short identifier, without a current record: the search begins at the first or last
-            // record.
+            // The EF is addressed by its short identifier and has no current record, so the search
+            // begins at the first or last record.
             ("00A200A402 0102 00", "010305 9000"),
             ("00A4000C02 2F21", "9000"),
             ("00A200A502 0102 00", "050301 9000"),
             ("00A4000C02 2F20", "9000"),
-            // Enhanced search: at an offset, after a value; from a record, after it.
+            // Enhanced search at an offset and after a value, starting with a record and after a
+            // record.
             ("00A2010604 0402 0102 00", "06 9000"),
             ("00A2010604 0401 0203 00", "0105 9000"),
             ("00A2010604 0C01 0203 00", "0105 9000"),
@@ -161,7 +162,7 @@ fn increase_works_up_to_the_maximum_value() {
             ("8032000001 01", "6986"),
             ("8032810003 000001", "6106"),
             ("00C0000006", "0000FF 000001 9000"),
-            // The file is the current file, and its newest record the current record.
+            // The file is the current file, and its newest record is the current record.
             ("00B2000400", "0000FF 9000"),
             ("8032000001 02 00", "000101 02 9000"),
             ("00B2010400", "000101 9000"),
@@ -219,13 +220,13 @@ fn data_objects_are_set_retrieved_listed_and_deleted() {
             ("80CB008002 9F1F", "6106"),
             ("00C0000006", "9F1F03AABBCC 9000"),
             ("80CB008001 5C 00", "5C04 80 9F1F A0 9000"),
-            // Replaced in its position, and deleted by its tag alone.
+            // An object is replaced in its position, and is deleted by a command with its tag only.
             ("80DB008003 800133", "9000"),
             ("80CB008001 80 00", "800133 9000"),
             ("80DB008002 9F1F", "9000"),
             ("80DB008002 9F1F", "6A88"),
             ("80CB008001 5C 00", "5C02 80 A0 9000"),
-            // Maximum 32 octets, of which 3 and 2 are used.
+            // The file has at most 32 octets. Two objects of 3 and 2 octets are stored in it.
             ("80DB00801B 8119 00000000000000000000000000000000000000000000000000", "9000"),
             ("80DB008003 820101", "6A84"),
             ("80DB008001 81", "9000"),
@@ -263,7 +264,8 @@ fn a_data_object_is_transferred_in_blocks() {
     converse(
         &mut testbed,
         &[
-            // 80 82 01 2C and 300 octets, in blocks of 4 and 0, 100, 100 and 100.
+            // The object is 80 82 01 2C and 300 octets. Its blocks have 4, 0, 100, 100 and 100
+            // octets.
             ("80DB000003 112233", "6985"),
             ("80DB008104 8082012C", "63F1"),
             (&format!("80DB000064{}", value("11", 100)), "63F1"),
@@ -277,8 +279,8 @@ fn a_data_object_is_transferred_in_blocks() {
         ],
     );
     let object = format!("8082012C{}{}{}", value("11", 100), value("22", 100), value("33", 100));
-    // In T=0 the warning comes first and the data after it, with the warning repeated until the
-    // last block.
+    // In T=0, the card returns the warning before the data. The warning is repeated until the last
+    // block.
     testbed.expect("80CB008001 80", "62F1");
     testbed.expect("80C0000000", &format!("{}62F1", &object[..512]));
     testbed.expect("80CB000000", &format!("{}9000", &object[512..]));
@@ -350,8 +352,8 @@ fn memory_reserved_for_data_objects_is_not_available_to_others() {
     assert!(testbed.read("00A4000402 2F21").contains("85024000"));
     let free = |testbed: &mut Testbed| testbed.free_memory();
     let before = free(&mut testbed);
-    // Objects within the reserved size need no additional memory. Beyond it they do, and all of it
-    // is released again.
+    // Objects within the reserved size need no additional memory. Objects beyond this size need
+    // additional memory, all of which is released again.
     testbed.expect(&format!("80DB0081 00 4000 8082 3FFC{}", "00".repeat(0x3FFC)), "9000");
     assert_eq!(free(&mut testbed), before);
     testbed.expect("80DB008104 81021122", "9000");
@@ -399,20 +401,22 @@ fn a_deactivated_file_is_selected_with_a_warning_and_cannot_be_used() {
             ("0004000000", "9000"),
             ("00B0000000", "6984"),
             ("00D6000001 00", "6984"),
-            // T=0: the warning first, then the data; with Le all at once.
+            // In T=0, the card returns first the warning and then the data. If there is an Le, it
+            // returns both at once.
             ("00A4000402 2F21", "6283"),
             ("00C0000000", "6C1D"),
             ("00C000001D", "621B 82024121 83022F21 A503C00100 8A0104 8B032F1001 80020002 8800 9000"),
             ("00A4000402 2F21 00", "621B 82024121 83022F21 A503C00100 8A0104 8B032F1001 80020002 8800 6283"),
             ("00A4000C02 2F21", "6283"),
-            // Deactivated but readable and updatable. INCREASE and others are refused.
+            // This file can be read and updated although it is deactivated. INCREASE and other
+            // commands are refused.
             ("00A4000C02 2F22", "6283"),
             ("00D6000001 11", "9000"),
             ("00B0000000", "11FF 9000"),
             ("00A4000C02 2F23", "6285"),
             ("00B0000000", "6984"),
             ("0044000000", "6984"),
-            // By identifier and path. The file becomes the current EF.
+            // The file is addressed by its identifier and by its path. It becomes the current EF.
             ("0044000002 2F21", "9000"),
             ("00B0000000", "FFFF 9000"),
             ("0004080002 2F22", "9000"),
@@ -476,7 +480,7 @@ fn code(reference: u8, digit: u8, unblocking_pin_reference: Option<PukKeyReferen
     }
 }
 
-/// With PIN 1, a universal PIN, ADM 1 and ADM 6.
+/// Returns PIN 1, a universal PIN, ADM 1 and ADM 6.
 fn codes() -> Vec<PinConfiguration> {
     let unblocked_by = Some(PukKeyReference::PUK_APPL1);
     vec![
@@ -488,10 +492,11 @@ fn codes() -> Vec<PinConfiguration> {
 }
 
 #[test]
-fn an_access_rule_grants_exactly_its_right() {
+fn an_access_rule_permits_only_the_operations_that_it_names() {
     const PIN: &str = "A406 830101 950108";
     const ADM: &str = "A406 83010A 950108";
-    // States: nothing verified, PIN 1 verified, also ADM 1, also the universal PIN, also ADM 6.
+    // The digits stand for five states. In the first, nothing is verified. In each further state,
+    // one more code is verified: PIN 1, ADM 1, the universal PIN, ADM 6.
     let table = [
         ("800101 9000".to_owned(), "11111"),
         ("800101 9700".to_owned(), "00000"),
@@ -582,7 +587,8 @@ fn pins_apply_to_the_whole_card_and_their_state_is_reported() {
             ("0020000100", "63C3"),
             ("0020010100", "6A86"),
             ("8020000100", "6E00"),
-            // A blocked PIN: VERIFY, CHANGE and DISABLE are refused, UNBLOCK is possible ten times.
+            // The PIN is blocked: VERIFY, CHANGE and DISABLE are refused, and UNBLOCK can be tried
+            // ten times.
             ("0024000110 3030303030303030 3030303030303030", "63C2"),
             ("0026000108 3030303030303030", "63C1"),
             ("0020000108 3030303030303030", "6983"),
@@ -688,7 +694,7 @@ fn a_linked_directory_has_its_own_position() {
             ("00B0000000", "77 9000"),
             ("00A4000C02 7F31", "9000"),
             ("00A4000C02 5F30", "6A82"),
-            // Enter through the other path.
+            // Enter the directory through the other path.
             ("00A4080C06 7F305F304F01", "9000"),
             ("00B0000000", "77 9000"),
             ("00A4000C02 5F31", "6A82"),

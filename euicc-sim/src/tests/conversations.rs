@@ -60,12 +60,13 @@ fn store_data_must_reach_the_isd_r_in_order() {
             ("80C0000010", &format!("BF3E125A10{}6105", &eid[..22])),
             ("80C0000006", "6C05"),
             ("80C0000005", &format!("{}9000", &eid[22..])),
-            // With Le, as in T=1.
+            // The command has an Le, as in T=1.
             ("80E2910006 BF3E035C015A00", &answer),
-            // In two blocks.
+            // The command is sent in two blocks.
             ("80E2110002 BF3E", "9000"),
             ("80E2910104 035C015A00", &answer),
-            // The second block without the first, the first again, a gap.
+            // The second block without the first; the first block twice; a gap in the block
+            // numbers.
             ("80E2910104 035C015A", "6A86"),
             ("80E2110002 BF3E", "9000"),
             ("80E2910204 035C015A", "6A86"),
@@ -80,7 +81,7 @@ fn store_data_must_reach_the_isd_r_in_order() {
             ("80E2910001 BF", "6A80"),
             ("80E2910008 BF3E035C015A0000", "6A80"),
             ("80E2910005 BF3E035C01", "6A80"),
-            // GetEID for an element other than the EID, for two elements, for none.
+            // GetEID with another tag than that of the EID, with two tags, and with none.
             ("80E2910006 BF3E035C014F", "6A80"),
             ("80E2910007 BF3E045C025A4F", "6A80"),
             ("80E2910005 BF3E025C00", "6A80"),
@@ -95,7 +96,7 @@ fn store_data_must_reach_the_isd_r_in_order() {
 }
 
 #[test]
-fn a_channel_must_be_opened_and_inherits_nothing() {
+fn a_channel_must_be_opened_and_inherits_no_selection() {
     let mut testbed = with_generated();
     converse(
         &mut testbed,
@@ -117,7 +118,7 @@ fn a_channel_must_be_opened_and_inherits_nothing() {
             ("0070800000", "6A86"),
             ("0070000101", "6A86"),
             ("0070000002", "6C01"),
-            // Opening by number. An open channel cannot be opened again.
+            // A channel is opened by its number. It cannot be opened again while it is open.
             ("01700005", "9000"),
             ("01700005", "6A86"),
             ("41A4000C02 2FE2", "9000"),
@@ -155,7 +156,8 @@ fn files_are_selected_by_identifier_path_parent_and_name() {
             ("00A4040C07 A0000000871002", "9000"),
             ("00A4000C02 6F07", "9000"),
             ("00A4000C02 7F10", "6A82"),
-            // By path from the MF and from the current DF; the ADF by its reserved identifier.
+            // Files are selected by path from the MF and from the current DF. The ADF is selected
+            // by its reserved identifier.
             ("00A4080C04 7FFF6F07", "9000"),
             ("00A4080C04 7F106F3A", "9000"),
             ("00A4080C04 7F106FF0", "6A82"),
@@ -165,7 +167,7 @@ fn files_are_selected_by_identifier_path_parent_and_name() {
             ("00A4000C02 7FFF", "9000"),
             ("00A4000C02 3F00", "9000"),
             ("00A4030C", "6A82"),
-            // Selection of a child must be a DF in the current directory.
+            // The child that is selected must be a DF in the current directory.
             ("00A4010C02 7F10", "9000"),
             ("00A4010C02 5F3A", "9000"),
             ("00A4010C02 4F30", "6A82"),
@@ -224,7 +226,7 @@ fn binary_and_record_files_can_be_read() {
             ("00B08200 00", "98001032547698103214 9000"),
             ("00B0A20000", "6A86"),
             ("00B08900 00", "6A82"),
-            // Records by number, next, previous, and by short identifier.
+            // Records are read by number, as the next or previous record, and by short identifier.
             ("00A4000C02 2F00", "9000"),
             ("00B0000000", "6981"),
             ("00B2010421", &usim),
@@ -246,14 +248,14 @@ fn binary_and_record_files_can_be_read() {
 
 #[test]
 #[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
-fn access_rights_are_checked_and_pin_attempts_counted() {
+fn access_rights_are_checked_and_pin_attempts_are_counted() {
     let mut testbed = with_ts48();
     let adm1 = super::files::VERIFY_ADM1;
     converse(
         &mut testbed,
         &[
             ("00A4040C07 A0000000871002", "9000"),
-            // Of the PINs that apply here, the first is disabled.
+            // The first of the PINs that apply in this directory is disabled.
             (
                 "80F2000000",
                 "6230 82027821 840CA0000000871002FF49FF0589 A503800171 8A0105 8B032F0601 C60F 9001B0 830181 830101 83010A 83010B 9000",
@@ -269,7 +271,7 @@ fn access_rights_are_checked_and_pin_attempts_counted() {
             ("00D6000001 08", "9000"),
             ("00D6000901 08", "6B00"),
             ("00D6000802 9898", "6700"),
-            // PIN 1: disabled, enabled, changed, blocked, unblocked.
+            // PIN 1 is first disabled, and is then enabled, changed, blocked and unblocked.
             ("0020000108 30303030FFFFFFFF", "6984"),
             ("0026000108 30303030FFFFFFFF", "6984"),
             ("0028000108 31303030FFFFFFFF", "63C2"),

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use world::{Batch, Cells, Fault, Memory, RamMemory};
 
-/// A memory whose writes fail from write `fails_at` on: all of them, or a given number.
+/// A memory whose writes fail, beginning with write `fails_at`. Either all further writes fail, or
+/// a given number of them.
 #[derive(Clone)]
 pub(crate) struct CutMemory {
     inner: RamMemory,

@@ -10,7 +10,7 @@ use super::server::TestPackage;
 use super::testbed::Testbed;
 use super::value_notation::{ExpectedFile, ExpectedFiles};
 
-/// The codes that give all access rights of the TS.48 profile.
+/// The VERIFY PIN commands that together give all access rights of the TS.48 profile.
 const CODES: [&str; 3] = [VERIFY_ADM1, "0020000B08 3636363636363636", "0020008108 39393939FFFFFFFF"];
 
 /// Bits of an access mode.
@@ -35,8 +35,8 @@ fn every_file_matches_the_value_notation_of_its_package() {
     }
 }
 
-/// For packages without value notation. This test does not check the decoder, only that the card
-/// has the files that the decoder found.
+/// Tests the packages without value notation. This test does not check the decoder. It checks only
+/// that the card has the files that the decoder found.
 #[test]
 #[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles (../shared/data/ts48)")]
 fn every_file_matches_the_decoded_package() {
@@ -106,7 +106,7 @@ impl FileCheck<'_> {
         }
         let content = self.expected.real(file).content(size);
         self.check_content(file, &content, &what);
-        // Step by step through the directories.
+        // The file is also selected step by step through the directories.
         let steps = self.path(&file.path());
         let (first, rest) = steps.split_at(4);
         self.testbed.expect(&format!("00A4000C02{}", if first == "7FFF" { first } else { "3F00" }), "9000");
@@ -115,7 +115,7 @@ impl FileCheck<'_> {
             self.testbed.expect(&format!("00A4000C02{}", String::from_utf8_lossy(step)), "9000");
         }
         self.check_content(file, &content, &what);
-        // By short identifier.
+        // The file is also read by its short identifier.
         if let Some(Some(sfi)) = file.sfi
             && self.expected.allows(file, READ)
         {

@@ -14,7 +14,8 @@ use super::testbed::Testbed;
 pub(super) const SELECT_USIM: &str = "00A4040C07 A0000000871002";
 pub(super) const VERIFY_ADM1: &str = "0020000A08 3535353535353535";
 
-/// All TS.48 files with this extension. Tests that need them are ignored without `has_ts48`.
+/// All TS.48 files with this extension. Tests that need the files are ignored unless the `cfg`
+/// `has_ts48` is set.
 pub(super) fn ts48(ending: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/ts48");
     let mut found: Vec<_> = std::fs::read_dir(folder)

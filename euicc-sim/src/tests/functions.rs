@@ -387,8 +387,8 @@ fn a_provisioning_profile_can_replace_a_profile_with_ppr1() {
     testbed.enable(test_package[0].iccid(), false);
     assert_eq!(testbed.enable(test_package[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
     assert_eq!(testbed.enable(test_package[1].iccid(), false), EnableResult::OK);
-    // The replacement is temporary: no third profile can be enabled, and disabling the provisioning
-    // profile re-enables the previous one.
+    // The replacement is temporary: no third profile can be enabled, and when the provisioning
+    // profile is disabled, the previous profile is enabled again.
     assert_eq!(testbed.enable(test_package[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
     assert_eq!(testbed.disable(test_package[1].iccid(), false), DisableResult::OK);
     assert_eq!(testbed.disable(test_package[0].iccid(), false), DisableResult::DISALLOWED_BY_POLICY);

@@ -91,7 +91,7 @@ fn the_null_scheme_returns_the_msin() {
     for mut testbed in with_suci() {
         let suci = format!("A10D 01 00F110 F0FF 00 00 {} 9000", msin(&mut testbed));
         testbed.expect(GET_IDENTITY, &suci);
-        // Without Le the response waits for GET RESPONSE.
+        // If the command has no Le, the card keeps the response for GET RESPONSE.
         testbed.expect("80780001", "610F");
         testbed.expect("80C000000F", &suci);
     }
@@ -140,8 +140,8 @@ fn the_home_network_decrypts_the_suci() {
         for (schemes, profile, key, identifiers) in [
             (&[1, 1, 2, 2, 0, 0][..], Profile::A, key_a(), "0107"),
             (&[2, 2, 1, 1, 0, 0][..], Profile::B, key_b(), "02FE"),
-            // An operator-specific scheme, and schemes whose key is missing or of another scheme,
-            // are skipped.
+            // The card skips an operator-specific scheme, and schemes whose key is missing or
+            // belongs to another scheme.
             (&[0x0C, 1, 1, 3, 2, 1, 2, 2], Profile::B, key_b(), "02FE"),
         ] {
             provision(&mut testbed, schemes, &keys);
@@ -176,7 +176,7 @@ fn invalid_get_identity_commands_are_refused() {
     ] {
         testbed.expect(command, status);
     }
-    // No key for any scheme, and an empty file.
+    // The file first has no key for any scheme, and is then empty.
     provision(&mut testbed, &[1, 1], &[]);
     testbed.expect(GET_IDENTITY, "6A88");
     provision(&mut testbed, &[1, 1], &[(1, vec![0; 32])]);
@@ -198,7 +198,7 @@ fn invalid_get_identity_commands_are_refused() {
         update(&mut testbed, "7FFF6F38", &hex::decode(table).unwrap());
         testbed.expect(GET_IDENTITY, "6A81");
     }
-    // Another application than a USIM, and no application.
+    // The current application is not a USIM, or there is none.
     testbed.read("00A4040C07 A0000000871004");
     testbed.expect(GET_IDENTITY, "6A81");
     testbed.read(SELECT_USIM);

@@ -34,8 +34,8 @@ fn challenge(rand: &str, autn: &str) -> String {
     format!("0088008122 10{rand} 10{autn}")
 }
 
-/// RES, CK and IK of a successful response: tag, then each with its length. TS 31.102 section
-/// 7.1.2.1.
+/// Returns RES, CK and IK of a successful response (TS 31.102 section 7.1.2.1). The response
+/// consists of a tag, and of each value after its length.
 fn success(answer: &str) -> [String; 3] {
     let octets = hex::decode(answer).unwrap();
     let (tag, mut rest) = octets.split_first().unwrap();
@@ -125,12 +125,12 @@ fn a_built_usim_and_osmo_auc_gen_authenticate_each_other() {
                 let mut testbed = card(format, files, &ki, (name, &op));
 
                 assert_eq!(success(&testbed.read(&challenge(&rand, &first["AUTN"]))), keys(&first));
-                // The same AUTN again: osmo-auc-gen continues from the AUTS of the card.
+                // The same AUTN is sent again. osmo-auc-gen continues from the AUTS of the card.
                 let auts = synchronisation_failure(&testbed.read(&challenge(&rand, &first["AUTN"])));
                 let next = generate(["--auts", &auts]);
                 assert!(next["SQN"].parse::<u64>().unwrap() > 3232, "{next:?}");
-                // With another key or altered values, the authentication fails and the card
-                // keeps its SQN.
+                // If the key is another one or the values are altered, the authentication fails and
+                // the card keeps its SQN.
                 let other = osmo_auc_gen(&["-k", &op, argument, &op, "-r", &rand, "-s", "6464"]);
                 testbed.expect(&challenge(&rand, &other["AUTN"]), "9862");
                 testbed.expect(&challenge(&rand, &altered(&next["AUTN"])), "9862");

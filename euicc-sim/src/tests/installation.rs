@@ -193,7 +193,7 @@ fn a_test_profile_must_have_test_keys() {
 }
 
 #[test]
-fn files_are_charged_to_the_memory() {
+fn files_count_as_used_memory() {
     for descriptor in ["4121", "7921"] {
         let octets = |digits| Octets::from_hex(digits).unwrap();
         let iccid = *b"\x89\x01\x02\x03\x04\x05\x06\x07\x08\x9F";
@@ -231,12 +231,13 @@ fn an_incomplete_or_unexpected_package_installs_nothing() {
     let prepared = server.prepare(&mut testbed);
     let package = server.bind(&testbed, &prepared, &TestPackage::small(ICCID)).to_der();
     let pieces = store_data_segments(&package).unwrap();
-    // All segments but the last, then another command: no result, no profile.
+    // All segments except the last are sent, and then another command. There is no result and no
+    // profile.
     assert!(send(&mut testbed, &pieces[..pieces.len() - 1]).is_none());
     challenge(&mut testbed);
     assert_eq!(testbed.es10(pieces.last().unwrap()), Err("6985".to_owned()));
     assert!(testbed.profiles().is_empty());
-    // A package of a finished session.
+    // The package belongs to a session that is finished.
     assert_eq!(testbed.es10(&pieces[0]), Err("6985".to_owned()));
     // In a new session the package is bound to the wrong key.
     server.prepare(&mut testbed);
@@ -280,7 +281,7 @@ fn a_package_can_be_sent_in_blocks_of_any_size() {
         testbed.block = block;
         let server = Server::new(&testbed, Curve::P256);
         let mut test_package = TestPackage::small(ICCID);
-        // Several segments of the maximum length.
+        // The package is enlarged, so that it has several segments of the maximum length.
         test_package.pad(3000);
         assert_eq!(outcome(&server.download(&mut testbed, &test_package)), Ok(()), "blocks of {block}");
     }

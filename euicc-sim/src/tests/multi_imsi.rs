@@ -156,13 +156,13 @@ fn authenticate(testbed: &mut Testbed, identity: &str, seq: u64) -> String {
 }
 
 #[test]
-fn in_another_country_an_identity_is_selected_and_a_reset_requested() {
+fn in_another_country_an_identity_is_selected_and_a_reset_is_requested() {
     let mut testbed = start();
     switch_on(&mut testbed);
     assert_eq!(identity(&mut testbed), HOME);
     assert_eq!(authenticate(&mut testbed, HOME, 5), "DB");
     testbed.expect(IN_BRITAIN, "9000");
-    // Network data of the subscriber.
+    // The terminal stores network data of the subscriber.
     testbed.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
     for (fid, contents) in [("6F7E", "010203040506070809000A"), ("6F7B", "27F450FFFFFFFFFFFFFFFFFF")] {
         testbed.expect(&format!("00A4000C02{fid}"), "9000");
@@ -186,7 +186,7 @@ fn in_another_country_an_identity_is_selected_and_a_reset_requested() {
     assert_eq!(authenticate(&mut testbed, BRAZIL, 1), "DB");
     assert_eq!(authenticate(&mut testbed, HOME, 7), "98");
 
-    // After the return the counters of each key continue.
+    // After the return to the first identity, the counters of each key continue.
     switch_on(&mut testbed);
     testbed.expect(IN_BRAZIL, "9000");
     testbed.expect(IN_BRITAIN, "910B");
@@ -220,7 +220,8 @@ fn after_a_refused_refresh_the_identity_changes_at_the_next_reset() {
         testbed.expect(IN_BRAZIL, "910B");
         testbed.expect(FETCH, REFRESH);
         assert_eq!(respond(&mut testbed, "010104", result, ""), "9000");
-        // A temporary failure is repeated with the next command, a permanent failure is not.
+        // After a temporary failure, REFRESH is announced again with the next command; after a
+        // permanent failure, it is not.
         testbed.expect("80F2000C", next);
         testbed.expect(FETCH, if next == "910B" { REFRESH } else { "6985" });
         assert_eq!(identity(&mut testbed), HOME);

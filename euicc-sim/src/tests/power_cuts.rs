@@ -1,5 +1,5 @@
-//! Power cuts before and after every write, and between any two commands: the card stays
-//! consistent.
+//! Tests that the card stays consistent after power cuts before and after every write, and between
+//! any two commands.
 //!
 //! [`rows`] is the table of all functions of the card. Each row is interrupted at every point. The
 //! memory after a power cut must be the one before or after one of the row's writes, and each of
@@ -32,14 +32,14 @@ use rows::{Function, NON_WRITING, ROWS, Row, SELECT_USIM};
 static PKI: LazyLock<Pki> = LazyLock::new(pki);
 
 fn testbed(memory: impl Memory + 'static) -> Testbed {
-    // One key is enough, and it makes opening the card faster.
+    // One key is enough, and a card with one key is opened faster.
     Testbed::with(PKI.clone(), |description| description.credentials.truncate(1), memory)
 }
 
 /// The initial card of every row.
 struct Start {
     cells: Cells,
-    /// Memory for profiles on a new card in octets, and the memory charged for each profile.
+    /// The memory for profiles on a new card in octets, and the memory that each profile takes.
     all: u32,
     charged: BTreeMap<Iccid, u32>,
 }
@@ -117,13 +117,13 @@ fn every_cut(rows: &[Row]) {
                 let memory = CutMemory::new(START.cells.clone(), write, after);
                 let what =
                     format!("{}, cut {} write {write}", row.name, if after { "after" } else { "before" });
-                // A switch that fails at a reset is not reported.
+                // The result is ignored, because a switch that fails at a reset is not reported.
                 let _ = (row.act)(&mut testbed(memory.clone()));
                 assert!(memory.cells() == states[write + usize::from(after)], "{what}");
             }
         }
-        // For refused packages, only the row of the accepted package is interrupted between
-        // commands.
+        // A download is interrupted between commands only in the row of the accepted package, not
+        // in the rows of refused packages.
         let commands = if row.function == Function::Loading && row.again.is_empty() { 0 } else { commands };
         let mut so_far = 0;
         for command in 0..commands {
@@ -157,7 +157,8 @@ fn assert_consistent(cells: &Cells, seen: &mut BTreeSet<i64>, what: &str) {
     let profiles = testbed.profiles();
     let is_enabled = |state: Option<ProfileState>| state == Some(ProfileState::ENABLED);
     assert!(profiles.iter().filter(|each| is_enabled(each.profile_state)).count() <= 1, "{what}");
-    // The memory charged at the installation, and that of data objects added since.
+    // The memory that the profile took at its installation, and the memory of the data objects that
+    // were added since then.
     let charged = testbed.card.persistent.profiles.iter().map(|profile| {
         let files = &profile.content.files;
         let installed: usize = files.image().contents.iter().map(|content| content.len()).sum();

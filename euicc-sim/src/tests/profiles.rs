@@ -58,7 +58,8 @@ fn with_refresh_the_switch_waits_for_the_terminal() {
     testbed.expect(REFRESHES, "9000");
     assert_eq!(testbed.enable(one.iccid(), true), EnableResult::OK);
     assert_eq!(states(&mut testbed), [false, false]);
-    // Announced until fetched. No other switch is accepted in the meantime.
+    // The REFRESH is announced until the terminal fetches it. No other switch is accepted in the
+    // meantime.
     assert_eq!(testbed.enable(two.iccid(), true), EnableResult::CAT_BUSY);
     testbed.expect(REFRESHES, "910B");
     testbed.expect("8012000009", "6C0B");

@@ -36,7 +36,7 @@ enum Cause {
     Never,
 }
 
-/// The outcome of the installation, and the response about the profile package.
+/// The outcome of the installation, and the EUICCResponse if the result contains one.
 type Attempt = (Result<(), (Id, Why)>, Option<EuiccResponse>);
 
 /// Installs a package that is correct except for `cause`. Asserts that a refusal has no effect.
@@ -199,9 +199,9 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
         (
             Why::INSTALL_FAILED_DUE_TO_INTERRUPTION,
             elements,
-            // An installation interrupted by a reset, CancelSession or a new session is discarded,
-            // so that the download can be repeated with the same one-time key (3.1.3, 5.7.5). A
-            // result would end the order at the SM-DP+.
+            // A reset, CancelSession or a new session interrupts an installation. The card then
+            // discards it without a result, because a result would end the order at the SM-DP+. The
+            // download can be repeated with the same one-time key (3.1.3, 5.7.5).
             Cause::Never,
         ),
         (
@@ -256,7 +256,7 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
     assert_eq!(reasons, (1..=15).chain([127]).collect::<Vec<_>>(), "every reason of v2.6 in ascending order");
     commands.sort_unstable();
     commands.dedup();
-    // 3, a second StoreMetadata, is defined as a command but occurs in no package.
+    // Command 3, a second StoreMetadata, is defined, but it occurs in no package.
     assert_eq!(commands, [0, 1, 2, 4, 5]);
 }
 

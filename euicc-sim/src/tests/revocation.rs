@@ -88,7 +88,7 @@ fn a_crl_can_be_loaded_in_parts_and_extended_by_a_delta_crl() {
     assert_eq!(load(&mut testbed, &part(2)), Ok(Some(vec![1, 3])));
     assert_eq!(load(&mut testbed, &addition), Err(LoadCrlError::BASE_CRL_MISSING));
     assert_eq!(load(&mut testbed, &CrlPlan { revoked: &[&auth], ..part(1) }), Ok(Some(vec![3])));
-    // The received parts apply at once.
+    // The revocations in the received parts apply at once.
     assert_eq!(authenticates(&mut testbed, &server), refused);
     assert_eq!(load(&mut testbed, &part(3)), Ok(None));
     assert_eq!(load(&mut testbed, &addition), Ok(None));
@@ -122,7 +122,7 @@ fn a_later_crl_in_parts_replaces_the_earlier_one_when_complete() {
     let part =
         |number, list| CrlPlan { number: list, part: Some(Part { number, total: 2 }), ..CrlPlan::default() };
     assert_eq!(load(&mut testbed, &CrlPlan { number: 5, revoked: &[&auth], ..CrlPlan::default() }), Ok(None));
-    // Incomplete parts are discarded when a later CRL arrives.
+    // The parts of an incomplete CRL are discarded when a part of a later CRL arrives.
     assert_eq!(load(&mut testbed, &CrlPlan { revoked: &[&pb], ..part(1, 6) }), Ok(Some(vec![2])));
     assert_eq!(load(&mut testbed, &part(2, 7)), Ok(Some(vec![1])));
     assert_eq!(load(&mut testbed, &part(2, 6)), Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED));

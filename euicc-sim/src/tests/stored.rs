@@ -1,6 +1,6 @@
-//! The memory of each release can be read: fixtures in `tests/stored` of the crate for each stored
-//! form. A fixture is a JSON object with all cells: file contents in hexadecimal, other cells as
-//! their JSON.
+//! Tests that the memory of each release can be read. The folder `tests/stored` of the crate has a
+//! fixture for each stored form. A fixture is a JSON object with all cells: file contents in
+//! hexadecimal, other cells as their JSON.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -140,6 +140,7 @@ fn the_memory_of_a_consumer_card_of_each_release_can_be_read() {
     assert_eq!((testbed.state().notifications.len(), testbed.state().one_time_keys.len()), (3, 1));
     let enabled = testbed.card.persistent.enabled_profile().unwrap();
     assert_eq!(enabled.iccid(), ICCID.parse().unwrap());
-    // Two installations and one enabling, each with a notification that nobody has retrieved.
+    // Two installations and one profile switch have each created a notification that nobody has
+    // retrieved.
     assert_eq!(testbed.next_sequence_number(), 4);
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use profile::File;
 
-/// An ASN.1 value, as far as profile packages use it.
+/// An ASN.1 value, in the forms that profile packages use.
 #[derive(Clone, Debug)]
 enum Value {
     Octets(Vec<u8>),
@@ -39,7 +39,7 @@ pub(super) struct ExpectedFile {
 
 #[derive(Clone, Debug)]
 enum Pattern {
-    /// Written once; its last octet is repeated to the end.
+    /// The pattern is written once, and its last octet is repeated to the end.
     Fill(Vec<u8>),
     /// Repeated.
     Repeat(Vec<u8>),
@@ -275,7 +275,8 @@ impl ExpectedFiles {
         false
     }
 
-    /// The file with the contents of this one: itself, or the target of its link.
+    /// Returns the file that has the contents of this one: the file itself, or the target of its
+    /// link.
     pub(super) fn real<'a>(&'a self, file: &'a ExpectedFile) -> &'a ExpectedFile {
         match &file.link {
             Some(link) => self.real(self.files.iter().find(|other| other.path() == *link).unwrap()),

@@ -44,8 +44,8 @@ impl Smsc {
                 });
             }
             tokio::select! {
-                // Fixed order instead of tokio's random one, so that the same seed gives the same
-                // run.
+                // The branches are polled in a fixed order, not in tokio's random order, so that
+                // the same seed gives the same run.
                 biased;
                 imsi = self.networks.next_reachable() => self.is_reachable(imsi),
                 // The task itself notifies `work` when it ends. This branch only removes finished
@@ -69,8 +69,8 @@ impl Smsc {
                 continue;
             }
             match self.networks.by_number(&stored.submission.message.to) {
-                // This message or another one to the same subscriber is being delivered. Its end is
-                // notified.
+                // This message or another message to the same subscriber is being delivered. The
+                // end of that delivery notifies `work`.
                 Some(imsi) if busy.contains(&imsi) => {}
                 // req: TS.23.040-3.2-Validity
                 _ if stored.expires <= now => {
@@ -92,8 +92,8 @@ impl Smsc {
     fn until_next(&self) -> Duration {
         let now = self.world.now();
         let state = self.state();
-        // A message that is already due waits for another one to the same subscriber, whose end is
-        // notified.
+        // A message that is already due waits for the delivery of another message to the same
+        // subscriber. The end of that delivery notifies `work`.
         let times = state.store.messages.iter().flat_map(|(id, stored)| {
             state.schedule.get(id).copied().into_iter().chain([stored.expires]).filter(|at| *at > now)
         });

@@ -109,7 +109,7 @@ struct State {
     fault_source: Option<FaultSource>,
 }
 
-/// The function that decides about the fault of each message.
+/// The function that selects the fault of each message, if any.
 type FaultSource = Box<dyn Fn(Direction) -> Option<SmsFaultKind> + Send>;
 
 impl State {
@@ -168,7 +168,7 @@ impl Smsc {
         &self.settings.number
     }
 
-    /// Sets the function that decides about the fault of each message.
+    /// Sets the function that selects the fault of each message, if any.
     pub fn set_fault_source(&self, what: impl Fn(Direction) -> Option<SmsFaultKind> + Send + 'static) {
         self.state().fault_source = Some(Box::new(what));
     }
@@ -345,8 +345,8 @@ impl MessageCentre for Smsc {
                     }
                 }
                 tokio::select! {
-                    // Fixed order instead of tokio's random one, so that the same seed gives the
-                    // same run.
+                    // The branches are polled in a fixed order, not in tokio's random order, so
+                    // that the same seed gives the same run.
                     biased;
                     () = arrivals => {}
                     () = tokio::time::sleep(wait) => {}

@@ -1,5 +1,5 @@
 //! The stored state of the SMSC: messages to devices that are not delivered yet, and deliveries
-//! that wait for clients. Each of them is a cell of the [`Memory`], which is written before the
+//! that wait for clients. Each of them is a cell of the [`Memory`]. The cell is written before the
 //! message is acknowledged.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +21,7 @@ const COUNTER: &str = "counter";
 /// A message to a device that is not delivered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stored {
-    /// The account that submitted it; `None` if a device did.
+    /// The account that submitted the message; `None` if a device submitted it.
     pub(super) account: Option<String>,
     pub(super) submission: Submission,
     pub(super) accepted: Timestamp,

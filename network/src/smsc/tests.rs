@@ -214,7 +214,7 @@ async fn a_device_that_did_not_answer_receives_the_message_when_it_listens_again
     let testbed = testbed();
     let attach = testbed.attach(IMSI).await;
     let id = testbed.submit(b"one", None).await;
-    // The page is not answered, and the next attempts are minutes away.
+    // The page is not answered, and the next scheduled attempt is minutes away.
     tokio::time::sleep(Duration::from_secs(15)).await;
     let came = Instant::now();
     assert_eq!(receives(&*testbed.networks, &attach, ack()).await, b"one");
@@ -458,7 +458,7 @@ async fn delivery_over_http_survives_a_loss_of_coverage() {
         let (remote, attach) = (remote.clone(), attach.clone());
         tokio::spawn(async move { receives(&remote, &attach, ack()).await })
     };
-    // Longer than one request for the next message waits.
+    // This is longer than one request for the next message waits.
     tokio::time::sleep(Duration::from_secs(50)).await;
     let id = testbed.submit(b"one", None).await;
     assert_eq!(listener.await.unwrap(), b"one");

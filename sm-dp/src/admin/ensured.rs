@@ -36,7 +36,8 @@ impl<T> Ensured<T> {
 }
 
 impl fmt::Display for Ensured<ProfileRecord> {
-    /// Writes the profile, its state, its MatchingID, and if it is unchanged.
+    /// Writes the profile, its state and its MatchingID, and adds a note if the profile is
+    /// unchanged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.describe(f, |profile| {
             let order = profile.order.as_ref().and_then(|order| order.matching_id.as_ref());
@@ -47,7 +48,7 @@ impl fmt::Display for Ensured<ProfileRecord> {
 }
 
 impl fmt::Display for Ensured<Operator> {
-    /// Writes the operator, its certificate, and if it is unchanged.
+    /// Writes the operator and its certificate, and adds a note if the operator is unchanged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.describe(f, |operator| {
             format!("operator {:?} has certificate {}", operator.identifier, operator.certificate_oid)

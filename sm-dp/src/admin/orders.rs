@@ -120,8 +120,8 @@ pub(super) async fn end(context: &mut Context<'_, '_>, arguments: &Arguments<Icc
 }
 
 impl NewOrder {
-    /// Places the order unless it was placed before: the profile is no longer Available, or the
-    /// MatchingID belongs to an order.
+    /// Places the order unless it was placed before. An order counts as placed before if its
+    /// profile is no longer Available, or if its MatchingID belongs to an order.
     pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Profile>, Problem> {
         let tx = &mut *context.decision.tx;
         let named = self.matching_id.as_ref().filter(|matching_id| !matching_id.is_empty());

@@ -1,7 +1,7 @@
 //! ES2, called by the operator: SGP.02 section 5.3.
 //!
-//! Functions that need a response from the eUICC are stored as records in [`m2m`](crate::m2m). The
-//! others call the SM-SR while the operator waits.
+//! A call that needs a response from the eUICC is stored as a record, and [`m2m`](crate::m2m)
+//! continues it. For any other call, the SM-DP calls the SM-SR while the operator waits.
 
 pub(crate) mod relayed;
 

@@ -2,7 +2,8 @@
 //!
 //! ES3 has one call for this function, so all commands go in one script. This is possible because
 //! the card's challenge is pseudo-random and can be computed from the sequence counter. If the card
-//! uses another sequence counter, its response contains it, and the next attempt succeeds.
+//! uses another sequence counter, its response contains that counter, and the next attempt
+//! succeeds.
 
 use crypto::scp03::{Channel, SecurityLevel};
 use rsp::{
@@ -167,14 +168,14 @@ mod tests {
             panic!("{commands:?}")
         };
         assert_eq!(hex::encode(initialize), "8050300008010203040506070800");
-        // This is the cryptogram of the worked example. Its MAC differs, because it covers a C-APDU
+        // The cryptogram is that of the worked example. The MAC differs, because it covers a C-APDU
         // here.
         assert_eq!(hex::encode(&authenticate[..13]), "8482330010b2169b5a8e068107");
         assert_eq!(hex::encode(&store[..5]), "84e2880018");
     }
 
     #[test]
-    fn parameters_of_255_octets_have_a_length_of_three() {
+    fn the_length_of_255_octets_of_parameters_is_encoded_in_three_octets() {
         let clear = es5::data_group(GROUP, &[0xA0; 255]);
         assert_eq!(hex::encode(&clear[..5]), "3a07ff00ff");
     }

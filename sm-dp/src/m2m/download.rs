@@ -303,7 +303,7 @@ pub(crate) fn is_unknown(why: &FunctionExecutionStatus) -> bool {
 }
 
 /// Ends the download: deletes the record and sends the response to the operator. No response is
-/// sent if the SOAP shell (`rsp_server::soap`) has already reported the end of the validity period.
+/// sent if `rsp_server::soap` has already reported the end of the validity period.
 async fn finish(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -318,8 +318,8 @@ async fn finish(
         .await
 }
 
-/// The profile is installed but not enabled. This was implemented from memory of section 5.3.2,
-/// which says that this is a warning.
+/// The profile is installed but not enabled. Section 5.3.2 makes this a warning; this is not
+/// verified against the text of the standard.
 fn as_warning(why: FunctionExecutionStatus) -> FunctionExecutionStatus {
     FunctionExecutionStatus { status: ExecutionStatus::ExecutedWithWarning, ..why }
 }

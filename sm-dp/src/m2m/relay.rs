@@ -23,7 +23,8 @@ use super::{
     stock,
 };
 
-/// Sends the request to the SM-SR. The caller sends a refusal to the operator.
+/// Sends the request to the SM-SR. If the request is refused, the caller of this function sends the
+/// refusal to the operator.
 pub(crate) async fn begin(context: &mut Context<'_, '_>, sm_sr: &Oid, relay: Relay) -> Decision<()> {
     context.sm_sr(sm_sr).await?;
     for iccid in relay.function.profiles() {

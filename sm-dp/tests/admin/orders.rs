@@ -19,7 +19,7 @@ async fn order(api: &Api, body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_order_is_released_downloadable_and_can_be_ended() {
+async fn a_placed_order_is_released_can_be_downloaded_and_can_be_ended() {
     let testbed = Testbed::new();
     let api = Api::of(&testbed).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
@@ -47,7 +47,7 @@ async fn an_order_is_released_downloadable_and_can_be_ended() {
 }
 
 #[tokio::test]
-async fn an_lpa_gets_the_refusal_of_the_requested_state() {
+async fn an_lpa_gets_the_refusal_that_belongs_to_the_requested_state_of_the_order() {
     let testbed = Testbed::new();
     let api = Api::of(&testbed).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;

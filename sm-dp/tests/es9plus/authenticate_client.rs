@@ -151,7 +151,8 @@ async fn a_delivered_profile_is_refused_for_another_euicc_even_without_an_eid_in
     let (first, second) = (testbed.euicc(), testbed.numbered_euicc(Curve::P256, 1));
     first.download(&testbed.server, &code, &first.one_time_key()).await;
     assert_eq!(second.try_authenticate(&testbed.server, &code).await.refused(), Status::EidNotAllowed);
-    // It is also refused if both eUICCs had been offered the profile before either downloaded it.
+    // The profile is also refused if both eUICCs had been offered the profile before either
+    // downloaded it.
     let testbed = Testbed::new();
     let code = testbed.released(&options()).await;
     let late = second.try_authenticate(&testbed.server, &code).await.done();

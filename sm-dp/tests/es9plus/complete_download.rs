@@ -149,7 +149,7 @@ async fn a_session_keeps_its_ci_if_several_are_on_the_same_curve() {
 }
 
 #[tokio::test]
-async fn unknown_elements_of_later_versions_are_ignored_but_signed() {
+async fn unknown_elements_of_later_versions_are_ignored_but_covered_by_the_signature() {
     let testbed = Testbed::new();
     let code = testbed.released(&options()).await;
     let mut euicc = testbed.euicc();

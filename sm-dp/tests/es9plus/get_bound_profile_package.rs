@@ -111,7 +111,7 @@ async fn a_repeated_request_in_one_session_returns_the_same_package() {
 /// InitialiseSecureChannel contains the TransactionID, which the card checks, so this part is
 /// generated again for a later session. The rest is unchanged and no other key is used up.
 #[tokio::test]
-async fn a_later_session_with_the_same_one_time_key_gets_the_same_package_with_its_own_transaction() {
+async fn a_later_session_with_the_same_one_time_key_gets_the_same_package_with_its_own_transaction_id() {
     let testbed = Testbed::new();
     let code = testbed.released(&options()).await;
     let euicc = testbed.euicc();
@@ -162,8 +162,8 @@ async fn an_order_cancelled_after_the_offer_returns_no_package() {
     operator.cancel(&testbed.server, &operator.cancellation(iccid())).await.done();
     let answer = euicc.get(&testbed.server, &euicc.prepare(&ok, &euicc.one_time_key())).await;
     assert_eq!(answer.refused(), Status::ProfileUnavailable);
-    // It is also refused if the profile was ordered again in the meantime, because the session
-    // belongs to the cancelled order.
+    // The request is also refused if the profile was ordered again in the meantime, because the
+    // session belongs to the cancelled order.
     let testbed = Testbed::new();
     let code = testbed.released(&options()).await;
     let ok = euicc.try_authenticate(&testbed.server, &code).await.done();

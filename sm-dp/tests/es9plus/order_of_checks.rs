@@ -6,7 +6,7 @@ use super::*;
 
 // req: SGP.22-5.6.1-Order
 #[tokio::test]
-async fn initiate_authentication_checks_address_version_verification_signing() {
+async fn initiate_authentication_checks_address_version_verification_ci_signing_ci() {
     type Corrupt = fn(&mut rsp::sgp22::es9plus::InitiateAuthenticationRequest);
     let defects: [(Status, Corrupt); 4] = [
         (Status::SmdpAddressRefused, |it| it.smdp_address = "other.landfall.example".to_owned()),
@@ -25,8 +25,10 @@ async fn initiate_authentication_checks_address_version_verification_signing() {
     }
 }
 
+/// The expected order: TransactionID in the envelope, EUM certificate, eUICC certificate,
+/// signature, signed TransactionID, signed challenge, MatchingID.
 #[tokio::test]
-async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_challenge_matching_id() {
+async fn authenticate_client_checks_the_authentication_in_this_order() {
     type Corrupt = fn(&Testbed, &mut Authenticate);
     let defects: [(Status, Corrupt); 7] = [
         (Status::TransactionUnknown, |_, it| it.outer = TransactionId(vec![1; 16])),
@@ -55,7 +57,7 @@ async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_
 
 // req: SGP.22-5.6.3-Order
 #[tokio::test]
-async fn authenticate_client_checks_eid_release_eligibility_attempts_expiry() {
+async fn authenticate_client_checks_eid_then_release_then_eligibility_then_attempts_then_expiry() {
     let statuses = [
         Status::EidNotAllowed,
         Status::ProfileNotReleased,
@@ -85,8 +87,10 @@ async fn authenticate_client_checks_eid_release_eligibility_attempts_expiry() {
     }
 }
 
+/// The expected order: TransactionID in the envelope, signature, signed TransactionID, confirmation
+/// code, one-time key of an earlier binding.
 #[tokio::test]
-async fn get_bound_profile_package_checks_transaction_signature_transaction_confirmation_code_binding() {
+async fn get_bound_profile_package_checks_the_request_in_this_order() {
     type Corrupt = fn(&mut Prepare);
     let defects: [(Status, Corrupt); 4] = [
         (Status::TransactionUnknown, |it| it.outer = TransactionId(vec![1; 16])),
@@ -110,8 +114,9 @@ async fn get_bound_profile_package_checks_transaction_signature_transaction_conf
     }
 }
 
+/// The expected order: TransactionID in the envelope, signature, signed TransactionID, SM-DP+ OID.
 #[tokio::test]
-async fn cancel_session_checks_transaction_signature_transaction_oid() {
+async fn cancel_session_checks_the_request_in_this_order() {
     let testbed = Testbed::new();
     let code = testbed.released(&options()).await;
     let euicc = testbed.euicc();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_conflict_repeats_the_function_and_too_many_are_a_fault() {
+async fn a_conflict_repeats_the_function_and_too_many_conflicts_are_a_fault() {
     use std::sync::atomic::Ordering::SeqCst;
     let records = Arc::new(FailingRecords::default());
     let testbed = Testbed::over(records.clone(), |_: &mut Config| {});

@@ -44,12 +44,12 @@ async fn functions_in_the_wrong_order_are_refused() {
     let first = euicc.initiate(&testbed.server).await;
     let request = euicc.authenticate(&first, &code).request().unwrap();
     let ok = call::<AuthenticateClient>(&testbed.server, &request).await.done();
-    // The same function again.
+    // The same function is called again.
     assert_eq!(
         call::<AuthenticateClient>(&testbed.server, &request).await.refused(),
         Status::TransactionUnknown
     );
-    // GetBoundProfilePackage before AuthenticateClient.
+    // GetBoundProfilePackage is called before AuthenticateClient.
     let first = euicc.initiate(&testbed.server).await;
     let mut early = euicc.prepare(&ok, &euicc.one_time_key());
     early.outer = first.transaction_id.clone();

@@ -139,8 +139,8 @@ async fn an_update_without_response_fails_after_some_days() {
     assert_eq!(request_count(&testbed), 4);
 }
 
-/// As after an incomplete write: the request is missing from the outbox, but the update is in the
-/// records.
+/// The state is that after an incomplete write: the request is missing from the outbox, but the
+/// update is in the records.
 #[tokio::test]
 async fn an_update_whose_request_was_lost_blocks_the_next_only_until_its_deadline() {
     let testbed = M2mTestbed::installed().await;

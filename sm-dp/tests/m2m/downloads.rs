@@ -111,7 +111,7 @@ async fn a_failed_order_by_type_returns_the_profile_to_the_stock() {
     assert_eq!(testbed.state().await, ProfileState::Released);
     testbed.end_with(failed(Status::EidUnknown)).await;
     assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.1.1/3.9");
-    // It was the only profile of the type, and another operator gets it now.
+    // The profile was the only one of its type, and another operator gets it now.
     testbed.set_eis(testbed.eis());
     testbed.order(OTHER_OPERATOR, by_type).await;
     let [create] = &testbed.sent::<es3::CreateIsdpRequest>(SM_SR)[..] else { panic!() };
@@ -144,7 +144,7 @@ async fn a_profile_without_confirmed_deletion_cannot_go_to_another_card() {
             .await;
         assert_eq!(testbed.download_status(from), code);
     }
-    // It cannot be ordered over ES2+ either.
+    // The profile cannot be ordered over ES2+ either.
     let iccid: Iccid = ICCID.parse().unwrap();
     let es2plus = testbed.base.operator();
     let answer = es2plus.download_order(&testbed.base.server, Some(iccid), None, None).await;

@@ -121,7 +121,7 @@ async fn a_certificate_of_an_eum_with_any_defect_is_refused() {
 }
 
 #[tokio::test]
-async fn a_valid_configured_eum_certificate_is_used_besides_an_expired_one() {
+async fn a_valid_configured_eum_certificate_is_used_even_if_another_one_has_expired() {
     let mut testbed = M2mTestbed::new().await;
     let old = testbed.base.pki.issue_with(Defect::Expired, Role::Eum, Curve::P256).unwrap().der;
     testbed.eums =

@@ -47,14 +47,14 @@ macro_rules! on_a_profile {
                 let (base, smsr_id, iccid) = (testbed.request().base, smsr_id.clone(), iccid.parse().unwrap());
                 es2::$request { base, eid, smsr_id, iccid }
             };
-            // Refused: a profile of another operator, a profile of another SM-DP, an unknown SM-SR,
-            // and a caller that is not an operator.
+            // Calls are refused for a profile of another operator, for a profile of another SM-DP,
+            // with an unknown SM-SR, and from a caller that is not an operator.
             assert_eq!(refused::<es2::$last_request>(&testbed, OTHER_OPERATOR, request(ICCID)).await, "FAILED 8.2.1/1.2");
             assert_eq!(refused::<es2::$last_request>(&testbed, OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
             let elsewhere = es2::$request { smsr_id: "2.999.1".parse().unwrap(), ..request(ICCID) };
             assert_eq!(refused::<es2::$last_request>(&testbed, OPERATOR, elsewhere).await, "FAILED 8.7/3.9");
             assert_eq!(refused::<es2::$last_request>(&testbed, SM_SR, request(ICCID)).await, "FAILED 1.1/1.2");
-            // Forwarded: a failure and a success.
+            // A failure and a success are forwarded to the operator.
             for base in [failed(Status::Pol1Refused), done()] {
                 testbed.clear_sent();
                 testbed.call::<es2::$last_request>(OPERATOR, request(ICCID)).await;
@@ -164,7 +164,7 @@ async fn policy_rules_are_updated() {
     assert_eq!(call(OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
     assert_eq!(call(SM_SR, request(ICCID)).await, "FAILED 1.1/1.2");
     assert!(testbed.elements(SM_SR).is_empty());
-    // The SM-SR does not respond, refuses, and succeeds.
+    // The SM-SR first does not respond, then refuses, and then succeeds.
     assert_eq!(call(OPERATOR, request(ICCID)).await, "FAILED 8.7/5.1");
     testbed.set_reply::<es3::UpdatePolicyRules>(es3::UpdatePolicyRulesResponse::only(failed(
         Status::Pol2Invalid,

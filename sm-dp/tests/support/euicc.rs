@@ -61,7 +61,7 @@ impl Euicc {
         call::<es9plus::AuthenticateClient>(server, &request).await
     }
 
-    /// Runs a download up to the Bound Profile Package.
+    /// Runs a download until the Bound Profile Package has been received.
     pub(crate) async fn download(
         &self,
         server: &SmDpPlus,

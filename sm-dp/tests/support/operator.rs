@@ -74,7 +74,7 @@ impl Operator {
         self.call(server, "downloadOrder", &request).await
     }
 
-    /// Builds a ConfirmOrder request with default values that releases the profile.
+    /// Builds a ConfirmOrder request with default values. The request releases the profile.
     pub(crate) fn confirmation(&self, iccid: Iccid) -> ConfirmOrderRequest {
         ConfirmOrderRequest::new(self.header(), iccid)
     }

@@ -1,7 +1,7 @@
 //! ES1.RegisterEIS: SGP.02 section 5.2. Registers a new card with this SM-SR.
 //!
 //! The caller must be the EUM that signed the EIS. Key values are encrypted under the transport key
-//! of this EUM and this SM-SR (AES-128, ECB; from one source).
+//! of this EUM and this SM-SR (AES-128 in ECB mode, which only one source describes).
 
 use rsp::sgp02::{
     BaseResponse,
@@ -70,8 +70,8 @@ fn key_sets(eis: &Eis, transport: Option<&Key>) -> Result<Vec<KeySet>, Refusal> 
     Ok(sets)
 }
 
-/// Returns a key set, whose protocol is given by its type or else by its version number; `None` for
-/// one that this SM-SR does not use.
+/// Returns a key set; `None` for one that this SM-SR does not use. The protocol follows from the
+/// type of the key set or, if it has none, from its version number.
 fn key_set(set: &Keyset, transport: Option<&Key>) -> Result<Option<KeySet>, Refusal> {
     let version = set.version;
     let is = |kind, versions: &std::ops::RangeInclusive<u8>| {

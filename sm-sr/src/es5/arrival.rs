@@ -79,7 +79,7 @@ impl Context<'_, '_> {
     }
 
     /// Handles a response to a secured packet. The counter and the TAR identify the packet,
-    /// whenever the response arrives and by whichever way.
+    /// whenever and on whichever way the response arrives.
     async fn response(&mut self, eid: Eid, octets: &[u8]) -> Result<(), Fault> {
         let Some(access) = self.managed(eid).await? else { return Ok(()) };
         // req: SGP.02-2.4.2-Forged
@@ -145,10 +145,11 @@ impl Context<'_, '_> {
         }
     }
 
-    /// Handles the status "counter low". Either the packet arrived twice or after a later one, or
-    /// the server's counter is behind the card's. In the first case the response is still to come
-    /// or is lost; in the others the card has not executed the packet. The next packet, sent at its
-    /// regular time, gets a counter that is high enough in any case.
+    /// Handles the status "counter low". The status has three possible causes. If the packet
+    /// arrived twice, the response to the first copy is still to come or is lost. If the packet
+    /// arrived after a later one, or if the server's counter is behind the card's, the card has not
+    /// executed the packet. In any case, the next packet, which is sent at its regular time, gets a
+    /// counter that is high enough.
     async fn counter_low(
         &mut self,
         id: &JobId,
@@ -175,8 +176,8 @@ impl Context<'_, '_> {
         Ok(())
     }
 
-    /// Handles a delivery receipt. A delivered message needs no action; a lost one is repeated
-    /// sooner.
+    /// Handles a delivery receipt. A delivered message needs no action. A message that was not
+    /// delivered is repeated earlier.
     async fn receipt(&mut self, receipt: &Receipt) -> Result<(), Fault> {
         let MessageId(name) = &receipt.id;
         let Some(id) = self.tx.get(&MESSAGES, name).await? else { return Ok(()) };
@@ -189,7 +190,7 @@ impl Context<'_, '_> {
             | MessageState::Rejected => true,
             MessageState::Delivered | MessageState::Enroute | MessageState::Unknown => false,
         };
-        // Only the packet sent last is still waited for.
+        // The job waits only for the response to the packet that was sent last.
         let is_last = matches!(pending.sent.last().map(|sent| &sent.by),
             Some(TransmissionRef::Packet { messages, .. }) if messages.contains(&receipt.id));
         if !is_lost || !is_last {
@@ -250,7 +251,7 @@ impl Context<'_, '_> {
 fn address(number: &PhoneNumber) -> Option<Address> {
     let type_of_address = 0x80 | number.ton() << 4 | number.npi();
     let of_digits = || Address::new(type_of_address, number.digits());
-    // For an alphanumeric address: its first octets in hexadecimal.
+    // An alphanumeric address is represented by its first octets in hexadecimal.
     let of_text = || Address::new(ALPHANUMERIC, &hex::encode(number.digits().as_bytes().get(..10)?));
     of_digits().or_else(of_text)
 }

@@ -24,7 +24,7 @@ use super::{
 
 /// Receiver of the signal that [`Engine::due`] has work.
 pub trait Wake: Send + Sync {
-    /// Signals that work is due now or at another time than returned last.
+    /// Signals that work is due now, or that the time returned last has changed.
     fn wake(&self);
 }
 
@@ -110,8 +110,8 @@ impl Engine {
         self
     }
 
-    /// Signals that jobs may have been enqueued or cancelled, to open sessions and to the caller of
-    /// [`due`](Self::due).
+    /// Signals to open sessions, and to the caller of [`due`](Self::due), that jobs may have been
+    /// enqueued or cancelled.
     pub fn wake(&self) {
         self.0.long_polls.wake();
         self.signal_work();
@@ -235,8 +235,8 @@ impl Engine {
         .await
     }
 
-    /// Submits the parts of a packet one after the other until one is rejected: without it the
-    /// others are useless.
+    /// Submits the parts of a packet one after the other until one is rejected, because the other
+    /// parts are useless without it.
     async fn submit(&self, parts: Vec<Submission>) -> Vec<Result<MessageId, SubmitFault>> {
         let mut results = Vec::with_capacity(parts.len());
         for part in parts {

@@ -110,8 +110,8 @@ impl Engine {
         }
         let number = self.number(uri.path());
         match (post.result, number) {
-            // In a resumed session the last response may be lost; then the script is requested
-            // again.
+            // A request of a resumed session has no response if the response was lost. The card
+            // then requests the script again.
             (None, _) => Ok(Content::Nothing),
             (Some((ScriptStatus::Ok, body)), Some(number)) => {
                 let response = ScriptResponse::parse(&body);

@@ -1,5 +1,5 @@
 //! HTTP requests that wait for a script (long polls). They are kept in memory only, because a
-//! request does not survive its server either.
+//! request ends anyway when its server stops.
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ struct Waiting {
 }
 
 impl LongPolls {
-    /// Returns the generation, to be read before looking for a script.
+    /// Returns the generation. The caller must read it before it looks for a script.
     pub(super) fn generation(&self) -> u64 {
         self.lock().generation
     }

@@ -7,8 +7,8 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `engine.rs` | the shell: decides in a transaction, commits, then sends; the due work |
-//! | `queue.rs` | jobs: enqueued, cancelled, ended; the order of jobs |
+//! | `engine.rs` | decides in a transaction, commits, and then sends; returns the due work |
+//! | `queue.rs` | enqueues, cancels and ends jobs, and keeps their order |
 //! | `policy.rs` | the tables: choice of bearer, SPI, repetition; all limits and times |
 //! | `packet.rs` | secured packets (SCP80): creation and opening |
 //! | `sms.rs` | sending over short messages, including triggers of HTTPS sessions |
@@ -16,7 +16,7 @@
 //! | `https.rs` | the HTTPS endpoint for cards |
 //! | `sessions.rs` | the sessions that cards open (SCP81) |
 //! | `context.rs` | the transaction of a decision, and the messages to send after it |
-//! | `audit.rs` | finding out if a command was executed whose response was lost |
+//! | `audit.rs` | determines if a command was executed although its response was lost |
 //! | `notification.rs` | default notifications, over either bearer |
 
 mod arrival;
@@ -104,7 +104,7 @@ pub enum Effect {
     KeySet,
     /// Changes the addresses of an SM-SR.
     Addressing,
-    /// Unknown: data of an SM-DP.
+    /// Unknown, because the script contains data of an SM-DP.
     Data,
 }
 
@@ -167,9 +167,10 @@ pub enum CardRefusal {
 /// Access parameters and keys of a card.
 #[derive(Clone, Debug)]
 pub struct CardAccess {
-    /// Number for short messages: that of the enabled profile.
+    /// Number for short messages: the number of the enabled profile.
     pub address: Option<PhoneNumber>,
-    /// SCP80 key sets. The first one is used for sending; messages of the card may use any of them.
+    /// SCP80 key sets. This server sends with the first one. Messages of the card may use any of
+    /// them.
     pub scp80: Vec<Scp80KeySet>,
     /// SCP81 keys.
     pub scp81: Vec<PskKey>,

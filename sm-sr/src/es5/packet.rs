@@ -148,7 +148,8 @@ mod tests {
         let response = open_response(&[sja5()], &answer).unwrap();
         assert_eq!((response.kvn, response.tar, response.counter), (2, TAR, Counter::ZERO));
         assert_eq!(response.status, ResponseStatus::Ok);
-        // Compact format: one command, status word 61 32.
+        // The response has the compact format: one command was executed, and its status word is 61
+        // 32.
         assert_eq!(response.data, [1, 0x61, 0x32]);
         for at in 0..answer.len() {
             let mut other = answer.clone();
@@ -167,8 +168,8 @@ mod tests {
         }
     }
 
-    /// `3DES-SJA5-CIPHERED-CC` of the same file, for a key set with the same octets and version:
-    /// SGP.02 allows AES only.
+    /// `3DES-SJA5-CIPHERED-CC` of the same file. The key set has the same octets and version, but
+    /// the packet is rejected, because SGP.02 allows only AES.
     #[test]
     fn a_packet_under_triple_des_is_rejected() {
         let key = |text: &str| <[u8; 16]>::try_from(hex::decode(text).unwrap()).unwrap().into();

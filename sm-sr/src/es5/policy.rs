@@ -22,15 +22,15 @@ pub struct Es5Config {
     pub address: PhoneNumber,
     /// HTTPS endpoint for cards, if there is one.
     pub https: Option<HttpsEndpoint>,
-    /// Bearer of responses; the table decides if `None`.
+    /// Bearer of responses; `None` if the table of effects determines it.
     pub por_bearer: Option<PorBearer>,
     /// Time to wait for the response to the first short message. Each repetition doubles it.
     pub answer_within: Duration,
-    /// Time for a triggered card to open its session, for the first trigger.
+    /// Time to wait for the session of a card after the first trigger. Each repetition doubles it.
     pub session_within: Duration,
     /// Time for a card to execute a script in a session.
     pub script_within: Duration,
-    /// Maximum of the three preceding times.
+    /// Limit for the waiting times that repetitions double.
     pub slowest: Duration,
     /// First delay before a message that no SMSC accepted is submitted again. The delay grows up to
     /// the time to wait for a response. Such a message does not count as a transmission.
@@ -98,14 +98,14 @@ pub(super) struct Row {
     pub(super) repetition: Repetition,
 }
 
-/// Returns the row of the table for an effect. SPI 16 39 for all answered commands is from one
-/// source, which uses it for enabling and deletion. SGP.02 section 2.4.3 requires at least a
-/// cryptographic checksum, ciphering and a counter.
+/// Returns the row of the table for an effect. All answered commands have SPI 16 39. The value is
+/// from a single source, which uses it for enabling and deletion. SGP.02 section 2.4.3 requires at
+/// least a cryptographic checksum, ciphering and a counter.
 pub(super) const fn row(effect: &Effect) -> Row {
     let repetition = match effect {
-        // A challenge is used once; a segment of SCP03t is counted; the holder of the emergency
-        // profile attribute cannot be queried, so a repetition could not be distinguished from the
-        // first execution.
+        // A challenge can be used only once, and a segment of SCP03t is counted. The holder of the
+        // emergency profile attribute cannot be queried, so the effects of a first and of a
+        // repeated execution could not be distinguished.
         Effect::KeySet | Effect::Data | Effect::SetEmergency(_) => Repetition::Same,
         Effect::CreateIsdP(_)
         | Effect::Enable(_)

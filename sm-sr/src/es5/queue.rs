@@ -9,8 +9,8 @@ use super::{
     records::{Awaits, CARDS, DUE, JOBS, MESSAGES, Pending, Sent, TransmissionRef, What, key},
 };
 
-/// Enqueues a job behind the others of its card; an urgent one before those that are not urgent.
-/// [`Engine::wake`](super::Engine::wake) starts it after the commit.
+/// Enqueues a job behind the others of its card. An urgent job is enqueued before the jobs that are
+/// not urgent. [`Engine::wake`](super::Engine::wake) starts it after the commit.
 ///
 /// # Errors
 /// Returns a fault if the records fail.
@@ -145,7 +145,7 @@ impl Context<'_, '_> {
         self.procedures.job_ended(self.tx, self.now, id, &pending.job, outcome).await
     }
 
-    /// Does all work for a card that is due and stores the time of the next work.
+    /// Does all work that is due for a card, and stores the time of its next work.
     pub(super) async fn step(&mut self, eid: Eid) -> Result<(), Fault> {
         while let Some((id, pending)) = self.next_to_do(eid).await? {
             let left = if pending.job.valid_until <= self.now {
@@ -162,7 +162,7 @@ impl Context<'_, '_> {
         self.note_due(eid).await
     }
 
-    /// Returns an expired job or else the first job, if it is due.
+    /// Returns an expired job if there is one, otherwise the first job if it is due.
     async fn next_to_do(&mut self, eid: Eid) -> Result<Option<(JobId, Pending)>, Fault> {
         let now = self.now;
         let in_session = self.card(eid).await?.session_until.is_some_and(|until| until > now);

@@ -21,7 +21,7 @@ use super::{
 
 /// Jobs by [`JobId`], which sorts in the order of execution.
 pub const JOBS: Collection<Pending> = Collection::new("es5-jobs");
-/// Data of cards besides their EIS, by EID.
+/// Data of cards that is not in their EIS, by EID.
 pub(super) const CARDS: Collection<Card> = Collection::new("es5-cards");
 /// Time of the next work for a card, by EID. It avoids reading the jobs of all cards.
 pub(super) const DUE: Collection<Timestamp> = Collection::new("es5-due");
@@ -71,7 +71,7 @@ pub(super) enum Awaits {
         /// Time at which the session is considered lost.
         until: Timestamp,
     },
-    /// Any message of a card that does not answer.
+    /// Any message of the card, which has not answered the transmissions.
     Card,
 }
 

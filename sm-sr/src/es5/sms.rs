@@ -271,7 +271,7 @@ fn unrecoverable(pending: &Pending) -> Option<&'static str> {
 }
 
 impl Pending {
-    /// Removes a transmission that did not take place, or only in part.
+    /// Removes a transmission that did not take place or took place only in part.
     fn undo_transmission(&mut self, is_it: impl Fn(&TransmissionRef) -> bool) {
         self.tries = self.tries.saturating_sub(1);
         let Some(at) = self.sent.iter().position(|sent| is_it(&sent.by)) else { return };
@@ -282,8 +282,8 @@ impl Pending {
     }
 
     /// Returns the number of transmissions of the packet if it must be repeated unchanged; `None`
-    /// if a new one must be created. It must be the last packet sent to the card: a later one would
-    /// have made its counter too low.
+    /// if a new one must be created. Only the last packet sent to the card can be repeated, because
+    /// a later packet would have made its counter too low.
     fn repeated_packet(
         &mut self,
         what: What,

@@ -73,8 +73,8 @@ pub(super) fn start_emergency(
     check::not_fallback(profile)?;
     match card.emergency {
         Some(has_it) if has_it == iccid => return Ok(Started::Done(Outcome::done())),
-        // The operator of that profile would have to agree (PLMA), and this server has no function
-        // for that.
+        // The operator of the profile that has the attribute would have to agree (PLMA), and this
+        // server has no function for that.
         Some(_) if !owns_the_other(card, operation) => {
             return Err(Status::IccidNotAllowed
                 .because("another operator's profile has the emergency profile attribute")

@@ -1,5 +1,5 @@
 //! Meaning of a card's status word for the caller: SGP.02 section 4.1.1, as one table. The meanings
-//! are those of open implementations.
+//! are taken from open implementations.
 
 use rsp::{
     StatusWord,

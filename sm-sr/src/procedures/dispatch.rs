@@ -270,8 +270,8 @@ async fn answered(
     notification::apply_pol2(context, eid, disabled).await.map(|_| ())
 }
 
-/// Deletes the ISD-P of a profile if it is unknown whether the card created it. Until then the EIS
-/// contains it.
+/// Deletes the ISD-P of a profile if it is unknown whether the card created it. The EIS contains
+/// the profile until the ISD-P is deleted.
 async fn clean_up(context: &mut Context<'_, '_>, eid: Eid, uncertain: Option<Iccid>) -> Result<(), Fault> {
     match uncertain {
         Some(iccid) => enqueue_own(context, eid, Function::CleanUp(iccid)).await,

@@ -67,7 +67,7 @@ fn audit_script(more: usize) -> CardScript {
 }
 
 /// Returns a script with more commands if the card has not returned all its ISD-Ps. Such a card has
-/// more ISD-Ps than its EIS. The audit starts again from the first ISD-P.
+/// more ISD-Ps than its EIS lists. The audit starts again from the first ISD-P.
 pub(super) fn extended_script(response: &ScriptResponse) -> Option<CardScript> {
     let answers = Answers::of(response);
     let last = answers.commands.len().checked_sub(1)?;

@@ -201,8 +201,8 @@ pub(super) async fn answered(
             let receipt = data.and_then(|data| Receipt::parse(&data).map_err(|e| unreadable(e.to_string())));
             let response = match receipt {
                 Ok(receipt) => {
-                    // From here on the other SM-SR may manage the card, whether it reports it or
-                    // not.
+                    // From here on, the other SM-SR may manage the card, even if it does not report
+                    // this.
                     card.handed_to = Some(target);
                     es7::CreateAdditionalKeySetResponse {
                         base: BaseResponse::default(),
@@ -288,7 +288,7 @@ async fn delete_card(
 ) -> Result<(), Fault> {
     let eid = card.eid();
     context.tx.delete(&CARDS, &eid.to_string());
-    // Removes the orders of an earlier takeover that the card has not executed.
+    // Removes the commands of an earlier takeover that the card has not executed.
     context.tx.delete(&TAKEOVERS, &eid.to_string());
     es5_engine::forget(context.tx, eid).await?;
     for (key, _) in context.tx.list(&AUDIT, &of_card(eid)).await? {

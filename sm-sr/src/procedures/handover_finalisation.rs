@@ -45,7 +45,7 @@ use crate::{
 };
 
 impl HandoverFinalisation {
-    /// Returns the commands for a card with this EIS of its former SM-SR.
+    /// Returns the commands for a card. `eis` is the EIS that its former SM-SR sent.
     pub(super) fn of(context: &Context<'_, '_>, eis: &Eis) -> Self {
         let psk = offer_psk(context, eis);
         let has_address =

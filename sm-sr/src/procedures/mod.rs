@@ -109,7 +109,8 @@ impl Purpose {
     }
 }
 
-/// Accepts a function of a call. The response is sent later by the ticket of the call.
+/// Accepts the function that a call requests. The response is sent later with the ticket of the
+/// call.
 pub(crate) async fn accept<R>(
     context: &mut Context<'_, '_>,
     call: &Call,

@@ -1,8 +1,8 @@
 //! Notifications of the card: SGP.02 sections 3.15 and 4.1.1.11.
 //!
-//! The EIS follows the card's notifications. This module also decides whether a notification is
-//! confirmed: a change that was given up is not, so that the card rolls back to the previous
-//! profile.
+//! The EIS is updated with the card's notifications. This module also decides whether a
+//! notification is confirmed. The notification of a change that was given up is not confirmed, so
+//! that the card rolls back to the previous profile.
 
 use rsp::{
     ids::{Aid, Eid, Iccid},
@@ -198,8 +198,8 @@ pub(super) async fn confirmed(
     Ok(())
 }
 
-/// Schedules an audit if the result of a change is unknown. A function that waits for the
-/// confirmation waits for the card's next message instead, until the function ends.
+/// Schedules an audit if the result of a change is unknown. No audit is scheduled while a function
+/// waits for the confirmation. The function then waits for the card's next message, until it ends.
 async fn audit_if_open(context: &mut Context<'_, '_>, card: &Card, sequence: u16) -> Result<(), Fault> {
     let last = card.last_notification.as_ref().filter(|last| last.sequence == sequence);
     let is_open = last.is_some_and(|last| last.owners_not_notified || last.disabled.is_some());
@@ -209,9 +209,9 @@ async fn audit_if_open(context: &mut Context<'_, '_>, card: &Card, sequence: u16
     if is_open && !is_awaited { schedule_audit(context, card.eid()) } else { Ok(()) }
 }
 
-/// Schedules an audit of the card. By then a card that got no confirmation has rolled back, so the
-/// audit shows whether the change is final, which profiles POL1 deleted, and whether the card
-/// executed a command that it never answered.
+/// Schedules an audit of the card. At the time of the audit, a card that got no confirmation has
+/// rolled back, so the audit shows whether the change is final, which profiles POL1 deleted, and
+/// whether the card executed a command that it never answered.
 pub(super) fn schedule_audit(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
     let at = context.now.plus(context.config.confirmation_time);
     context.set_deadline(at, &Deadline::Again { eid, function: Function::AuditEis(Vec::new()) })

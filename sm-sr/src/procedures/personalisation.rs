@@ -189,14 +189,15 @@ mod tests {
         let bad = |apdus: &[Vec<u8>], chaining, before| {
             assert!(named_after(apdus, chaining, before).is_err(), "{apdus:?}");
         };
-        // Keys of the ISD-R itself.
+        // The scripts would establish keys of the ISD-R itself.
         bad(&[certificate()], None, None);
         bad(&[certificate()], Some(First), Some(OWN));
         bad(&[establishment(0x30)], Some(Last), None);
         bad(&[establishment(0x30)], None, Some(OWN));
         bad(&[install(OWN), certificate(), establishment(0x30), certificate()], None, None);
         bad(&[install(OWN), certificate(), establishment(0x01)], None, None);
-        // Keys of another SM-DP's ISD-P, also in the middle of a script.
+        // The scripts would establish keys of another SM-DP's ISD-P, the last one only in the
+        // middle of the script.
         bad(&[install(0x10)], None, None);
         bad(&[certificate()], Some(Following), Some(0x10));
         bad(&[install(OWN), certificate(), install(0x10), certificate()], Some(First), None);
@@ -221,7 +222,7 @@ mod tests {
             [&enable, whole.as_slice()].concat(),
             es5::data_group(es5::group::CERTIFICATE, &[0x30, 0]),
             es5::data_group(es5::group::KEY_ESTABLISHMENT, &[]),
-            // Begins like the allowed group and is another one.
+            // The group begins like the allowed one, but is another one.
             vec![0x3A],
             vec![0x3A, 0x01, 0xFF],
         ] {

@@ -57,7 +57,7 @@ pub(super) fn start(
 }
 
 /// Checks a script for the ISD-R or the ECASD. At the ISD-R it can establish the keys of an ISD-P
-/// that is still empty; at the ECASD it can only read data for that.
+/// that is still empty; at the ECASD it can only read the data that it needs for this.
 // req: SGP.02-5.4-SendData-KeyEstablishment
 fn for_key_establishment(
     card: &Card,

@@ -52,7 +52,7 @@ pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) ->
     if card.fallback().is_none() {
         // req: SGP.02-5.5-FallBack
         return Err(Status::IccidInvalidTransition
-            .because("no profile has the fall-back attribute, so none could be enabled instead")
+            .because("no profile has the fall-back attribute, so no other profile could be enabled")
             .about(iccid)
             .into());
     }

@@ -87,8 +87,8 @@ pub(crate) async fn begin(
     };
     let request = es7::AuthenticateSmsrRequest {
         base: outgoing::base_request(context, takeover.expires),
-        // The schema requires the EIS, the text of the specification the EID. Peers validate the
-        // schema.
+        // The schema requires the EIS, but the text of the specification requires the EID. The
+        // schema is followed, because peers validate messages against it.
         eid: None,
         eis: Some(takeover.eis.clone()),
         smsr_certificate: Octets(context.credentials.card_certificate().to_vec()),

@@ -20,16 +20,16 @@ pub struct HandingOver {
 /// Event that a handover waits for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Awaits {
-    /// The other SM-SR: its next call or its response.
+    /// The next call of the other SM-SR, or its response.
     Target,
-    /// The card, which checks the other SM-SR's certificate.
+    /// The challenge of the card, which checks the other SM-SR's certificate.
     Challenge {
         /// Call to answer with the challenge.
         ticket: Ticket,
         /// Job at the card.
         at_card: AtCard,
     },
-    /// The card, which creates a key set with the other SM-SR.
+    /// The receipt of the card, which creates a key set with the other SM-SR.
     Receipt {
         /// Call to answer with the receipt.
         ticket: Ticket,

@@ -222,7 +222,7 @@ impl MasterDeleteToken {
 /// Current step of a function, with the data that this step needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Step {
-    /// Other functions are first.
+    /// Other functions are executed before this one.
     Waiting,
     /// A job was sent to the card, which has not answered.
     AtCard(AtCard),

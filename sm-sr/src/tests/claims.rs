@@ -75,7 +75,7 @@ async fn a_card_with_uncertain_owner_is_not_used() {
     let response = first.call::<es1::UpdateEisAdditionalProperties>(EUM, request).await;
     let answer: es1::UpdateEisAdditionalPropertiesResponse = response_message(&response);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
-    // It cannot be handed over to a third SM-SR either.
+    // The card cannot be handed over to a third SM-SR either.
     first.add_peer("third", PeerRole::SmSr, true).await;
     let request = es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id("third") };
     first.call::<es4::SmsrChange>(OPERATOR, request).await;
@@ -214,7 +214,7 @@ async fn a_command_that_does_not_apply_any_more_is_dropped() {
     let key = eid().to_string();
     let mut takeover = Tx::begin(second.records()).get(&TAKEOVERS, &key).await.unwrap().unwrap();
     let Awaits::Finalised(finalisation) = &mut takeover.awaits else { panic!() };
-    // A command for a key that does not exist.
+    // This command is for a key that does not exist.
     finalisation.failed.insert(0, FinalisationCommand::StorePsk);
     world::transact(second.records(), |tx| {
         let put = tx.put(&TAKEOVERS, &key, &takeover);
@@ -285,7 +285,7 @@ async fn only_an_operator_with_a_profile_on_the_card_can_prepare_a_handover() {
     change(&first).await;
     run_both(&first, &second).await;
     assert_eq!(codes(&operator_response(&first)), ("8.1.1".into(), "1.2".into()));
-    // The preparation by the other operator does not block this one.
+    // The preparation by one operator does not block the preparation by another.
     prepare(&second).await;
     change(&first).await;
     run_both(&first, &second).await;

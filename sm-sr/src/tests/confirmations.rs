@@ -21,8 +21,8 @@ use ProfileState::{Disabled, Enabled};
 
 const AN_HOUR: Duration = Duration::from_secs(3601);
 
-/// The card has enabled the second profile on request and notified it; the confirmation is at the
-/// card.
+/// The card has enabled the second profile on request and has sent a notification. The job with the
+/// confirmation waits for the card.
 async fn changed(testbed: &Testbed) {
     enable(testbed, OTHER_OPERATOR, 2).await;
     testbed.card_executes().await;
@@ -44,7 +44,7 @@ async fn a_refused_confirmation_does_not_make_the_change_final() {
     changed(&testbed).await;
     testbed.card_answers(&[(&[], 0x6A88)]).await;
     assert!(testbed.received().is_empty(), "neither a response nor a notification");
-    // The card rolls back and notifies it.
+    // The card rolls back and sends a notification of this.
     testbed.card_notifies(2, ProfileChangeFailed, &isd_p(BOOTSTRAP)).await;
     let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("8.1".into(), "4.2".into()));
@@ -71,7 +71,7 @@ async fn an_audit_finds_a_change_whose_confirmation_was_not_answered() {
         ]
     );
     assert_eq!((testbed.state(2).await, testbed.state(BOOTSTRAP).await), (Some(Enabled), None));
-    // It is notified only once.
+    // The owners are notified only once.
     testbed.advance(AN_HOUR).await;
     assert!(testbed.jobs().await.is_empty() && testbed.received().is_empty());
 }

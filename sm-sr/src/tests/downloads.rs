@@ -134,13 +134,13 @@ async fn a_refused_create_isdp_leaves_the_eis_unchanged() {
     // req: SGP.02-5.4-CreateIsdp-Memory
     testbed.call::<es3::CreateIsdp>(SM_DP, too_large).await;
     assert_eq!(codes(&testbed.received_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "4.8".into()));
-    // Refusals of the card.
+    // The card refuses the command.
     for (status_word, subject, reason) in [(0x6A84, "8.1", "4.8"), (0x6A88, "8.4", "4.2")] {
         create(&testbed, SM_DP, 2, true).await;
         testbed.card_answers(&[(&[], status_word)]).await;
         let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
         assert_eq!(codes(&answer), (subject.into(), reason.into()));
-        // The ISD-P of the failed command.
+        // The response names the ISD-P of the failed command.
         assert_eq!((testbed.state(2).await, answer.isd_p_aid), (None, Some(isd_p(2))));
     }
     let refused = rsp::ota::secured_packet::ResponseStatus::CipheringError;
@@ -159,7 +159,7 @@ async fn an_isd_p_is_deleted_after_its_creation_expired() {
     testbed.advance(Duration::from_secs(3601)).await;
     let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
     assert_eq!(answer.base.function_execution_status.status, ExecutionStatus::Expired);
-    // 6A88: it was never created.
+    // 6A88 means that the ISD-P was never created.
     let job = testbed.card_answers(&[(&[], 0x6A88)]).await;
     assert_eq!(job.effect, Effect::Delete(isd_p(2)));
     assert_eq!(testbed.state(2).await, None);
@@ -194,7 +194,7 @@ async fn a_failed_clean_up_is_retried_the_next_day() {
         let job = testbed.job_ends(outcome).await;
         assert_eq!(job.effect, Effect::Delete(isd_p(2)));
         assert!(testbed.jobs().await.is_empty());
-        // The audit trail shows it.
+        // The audit trail contains every failed attempt.
         let trail = testbed.server().audit_trail(eid()).await.unwrap();
         assert_eq!(trail.iter().filter(|line| line.operation_type.0 == 0x0400).count(), tries + 1);
         testbed.advance(Duration::from_secs(24 * 3600 + 1)).await;
@@ -230,7 +230,7 @@ async fn the_deadline_of_one_download_does_not_end_another() {
     testbed.call::<es3::DeleteIsdp>(SM_DP, request).await;
     testbed.card_executes().await;
     testbed.advance(Duration::from_secs(47 * 3600)).await;
-    // The same profile into the same ISD-P.
+    // The same profile is downloaded again into the same ISD-P.
     created(&testbed).await;
     testbed.advance(Duration::from_secs(3601)).await;
     assert!(testbed.jobs().await.is_empty());
@@ -263,7 +263,7 @@ async fn send_data_forwards_scripts_and_responses_unchanged() {
         answer.euicc_response_data.unwrap().to_string(),
         "AB0E80010223029000230585010790 00".replace(' ', "")
     );
-    // To the ISD-P, in SCP03t, in both other forms.
+    // Scripts with SCP03t for the ISD-P, in the two other forms of a script.
     let secured = vec![0x86, 0x02, 0xAA, 0xBB];
     for form in [Form::Bare, Form::Indefinite] {
         let script = Script { form, chaining: None, commands: vec![Command::SecureChannel(secured.clone())] };
@@ -286,7 +286,7 @@ async fn send_data_forwards_scripts_and_responses_unchanged() {
 async fn the_size_of_a_script_is_limited() {
     let testbed = new_testbed().await;
     created(&testbed).await;
-    // A single segment of SCP03t.
+    // The script is a single segment of SCP03t.
     let script = |octets: usize| {
         [vec![0x86, 0x83], (octets - 5).to_be_bytes()[5..].to_vec(), vec![0; octets - 5]].concat()
     };
@@ -341,7 +341,7 @@ async fn send_data_is_limited_to_own_security_domains() {
     testbed.card_executes().await;
     testbed.card_executes().await;
     assert_eq!(testbed.received().len(), 2);
-    // Not allowed any more once the profile is installed.
+    // SendData to the ISD-R is not allowed any more once the profile is installed.
     assert!(completed(&testbed, SM_DP, 2).await.base.is_done());
     testbed.received();
     send(&testbed, SM_DP, isd_r(), perso(2), false).await;
@@ -381,8 +381,8 @@ async fn no_sm_dp_can_establish_keys_of_the_isd_r_or_of_a_foreign_isd_p() {
     testbed.card_answers(&[(&[0x86, 1, 7], OK)]).await;
     testbed.received();
     is_refused(SM_DP, ends.clone()).await;
-    // Another SM-DP with an ISD-P cannot complete it. Neither can the same one after the card has
-    // refused a script, executed another function, or not answered.
+    // Another SM-DP with an ISD-P cannot complete the chain. Neither can the SM-DP that began it
+    // after the card has refused a script, executed another function, or not answered.
     create(&testbed, OTHER_SM_DP, 3, false).await;
     testbed.card_answers(&[(&[0], OK)]).await;
     let audit = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
@@ -402,7 +402,7 @@ async fn no_sm_dp_can_establish_keys_of_the_isd_r_or_of_a_foreign_isd_p() {
         testbed.received();
         is_refused(peer_name, ends.clone()).await;
     }
-    // Nor can it be done for an own ISD-P that contains a profile.
+    // A chain cannot be begun for an own ISD-P that contains a profile either.
     assert!(completed(&testbed, SM_DP, 2).await.base.is_done());
     create(&testbed, SM_DP, 4, false).await;
     testbed.card_answers(&[(&[0], OK)]).await;
@@ -422,12 +422,12 @@ async fn more_to_do_reserves_the_card() {
     assert_eq!(testbed.job().await.effect, Effect::Data);
     testbed.card_executes().await;
     assert!(testbed.jobs().await.is_empty());
-    // Until it has no more to do.
+    // The reservation ends when the SM-DP has no more to do.
     send(&testbed, SM_DP, isd_p(2), vec![0x86, 0x00], false).await;
     testbed.card_executes().await;
     assert_eq!(testbed.job().await.effect, Effect::Audit);
     testbed.job_ends(JobOutcome::NotDelivered(String::new())).await;
-    // Or until the reservation ends.
+    // The reservation also ends after its maximum time.
     send(&testbed, SM_DP, isd_p(2), vec![0x86, 0x00], true).await;
     testbed.card_executes().await;
     testbed.call::<es4::AuditEis>(OPERATOR, request).await;
@@ -437,7 +437,7 @@ async fn more_to_do_reserves_the_card() {
 }
 
 #[tokio::test]
-async fn a_completed_download_is_a_disabled_profile() {
+async fn a_completed_download_leaves_a_disabled_profile() {
     let testbed = new_testbed().await;
     created(&testbed).await;
     assert_eq!(codes(&completed(&testbed, OTHER_SM_DP, 2).await), ("8.2.1".into(), "1.2".into()));

@@ -150,7 +150,7 @@ async fn a_card_is_handed_over_and_executes_functions_of_the_new_sm_sr() {
     let [set] = card.keys.as_slice() else { panic!() };
     let Keys::Scp80 { kic, kid, dek, counter } = &set.keys else { panic!() };
     assert_eq!([kic.expose(), kid.expose(), dek.expose()], [&keys[0][..], &keys[1], &keys[2]]);
-    // A version number that the first SM-SR did not use.
+    // The key set has a version number that the first SM-SR did not use.
     assert_eq!((set.version, *counter), (2, 0));
     // The first SM-SR keeps the card until the card has answered.
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
@@ -267,8 +267,8 @@ async fn an_invalid_preparation_is_refused() {
     assert_eq!(codes(&send_request(SM_SR, OPERATOR, OTHER_SM_SR).await), ("8.1.1".into(), "3.3".into()));
     // req: SGP.02-5.6-Prepare-Current
     assert_eq!(codes(&send_request(OTHER_SM_SR, OPERATOR, SM_DP).await), ("8.7".into(), "3.9".into()));
-    // A repeated preparation is harmless, one of another operator is independent, and both expire
-    // after a week.
+    // A preparation can be repeated. The preparation by another operator is independent of it. Both
+    // expire after a week.
     assert!(send_request(OTHER_SM_SR, OPERATOR, SM_SR).await.base.is_done());
     assert!(send_request(OTHER_SM_SR, OTHER_OPERATOR, SM_SR).await.base.is_done());
     assert_eq!(Tx::begin(second.records()).list(&PREPARED, "").await.unwrap().len(), 2);
@@ -322,7 +322,7 @@ async fn a_handover_that_fails_before_the_receipt_has_changed_nothing() {
         assert!(second.server().cards().await.unwrap().is_empty());
         assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
         assert!(first.server().operations(eid()).await.unwrap().is_empty());
-        // It can be repeated at once.
+        // The handover can be repeated at once.
         hand_over_until_receipt(&first, &second).await;
         card_finalises_handover(&second).await;
         run_both(&first, &second).await;
@@ -418,7 +418,7 @@ async fn calls_of_a_third_sm_sr_during_a_handover_are_refused() {
         codes(&first.received_only::<es7::AuthenticateSmsrResponse>(OPERATOR)),
         ("1.1".into(), "1.2".into())
     );
-    // An unknown card, a missing EID, an invalid certificate.
+    // Calls with an unknown card, without an EID, and with an invalid certificate are refused.
     let unknown_card = es7::AuthenticateSmsrRequest {
         eid: Some("89049032123451234512345123451235".parse().unwrap()),
         ..request.clone()
@@ -451,12 +451,12 @@ async fn calls_of_a_third_sm_sr_during_a_handover_are_refused() {
 
 // req: SGP.02-5.6-CreateAdditionalKeySet-Version
 #[tokio::test]
-async fn a_key_set_must_be_a_new_one_of_scp80_and_use_a_supported_curve() {
+async fn a_key_set_must_have_a_new_scp80_version_and_use_a_supported_curve() {
     let (first, second) = prepared().await;
     change(&first).await;
     run_both(&first, &second).await;
     card_returns_challenge(&first).await;
-    // The second SM-SR is unreachable for a moment; the test calls in its place.
+    // The second SM-SR is unreachable for a moment, and the test makes the calls instead.
     first.received();
     let request = es7::CreateAdditionalKeySetRequest {
         base: base(),

@@ -166,7 +166,7 @@ async fn the_audit_trail_is_limited_to_the_latest_records() {
     assert_eq!(count().await, 4);
 }
 
-/// Adds one record.
+/// Adds one record to the audit trail.
 async fn delete_unknown_profile(testbed: &Testbed) {
     let request = es4::DeleteProfileRequest { base: base(), eid: eid(), iccid: iccid(9) };
     testbed.call::<es4::DeleteProfile>(OPERATOR, request).await;

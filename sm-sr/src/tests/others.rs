@@ -89,7 +89,7 @@ async fn a_refused_deletion_gets_the_status_of_its_reason() {
         let answer: es4::DeleteProfileResponse = testbed.received_only(OPERATOR);
         assert_eq!(codes(&answer), (subject.into(), reason.into()), "{number}");
     }
-    // The attribute prevents the deletion when the state does not.
+    // The attribute prevents the deletion even if the state of the profile would permit it.
     let testbed = Testbed::new().await;
     let mut eis = testbed.eis();
     eis.profile_info[0].state = Disabled;
@@ -143,7 +143,7 @@ async fn a_master_delete_ignores_rules_and_notifies_the_owner() {
     );
     let notification: es4::HandleProfileDeletedNotification = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(notification.iccid, iccid(2));
-    // The fall-back profile and an enabled profile cannot be deleted by it.
+    // The fall-back profile and an enabled profile cannot be deleted by a master delete.
     testbed.server().master_delete(eid(), iccid(BOOTSTRAP), token).await.unwrap();
     testbed.run().await;
     assert!(testbed.jobs().await.is_empty());
@@ -172,7 +172,7 @@ async fn the_fall_back_attribute_can_be_moved() {
     // The profile has the attribute already: no job for the card.
     testbed.call::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request).await;
     assert!(testbed.received_only::<es4::SetFallBackAttributeResponse>(OTHER_OPERATOR).base.is_done());
-    // The card can refuse.
+    // The card can refuse the command.
     let request = es3::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(3) };
     testbed.call::<es3::SetFallBackAttribute>(SM_DP, request.clone()).await;
     testbed.card_answers(&[(&[], 0x69E1)]).await;
@@ -204,7 +204,8 @@ async fn the_emergency_attribute_excludes_the_fall_back_attribute() {
     // A repetition needs no job.
     send_request(OPERATOR, 3).await;
     assert!(testbed.received_only::<Answer>(OPERATOR).base.is_done());
-    // An enabled profile cannot get it, nor can another operator's while one has it.
+    // An enabled profile cannot get the attribute. Neither can another operator's profile while a
+    // profile has it.
     send_request(OPERATOR, BOOTSTRAP).await;
     assert_eq!(codes(&testbed.received_only::<Answer>(OPERATOR)), ("8.2.1".into(), "3.5".into()));
     send_request(OTHER_OPERATOR, 2).await;
@@ -241,8 +242,8 @@ async fn only_the_owner_can_change_rules_and_addresses() {
     let answer: Answer =
         response_message(&testbed.call::<es3::UpdateSubscriptionAddress>(SM_DP, request(9)).await);
     assert_eq!(codes(&answer), ("8.2.1".into(), "3.9".into()));
-    // An empty set of rules is valid. The other owner of the profile, which has not called, is
-    // notified.
+    // An empty set of rules is valid. The second owner of the profile did not make the call, so it
+    // is notified.
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
     testbed.call::<es3::UpdatePolicyRules>(SM_DP, request).await;
     let request = es4::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
@@ -313,7 +314,7 @@ async fn an_audit_updates_the_eis() {
     let second = [status_of(3, 0x1F, true), status_of(8, 0x1F, false)].concat();
     let resources = resources(123_456);
     testbed.card_answers(&[(&resources, OK), (&first, 0x6310), (&second, OK)]).await;
-    // The owner that has not called is notified of the changes.
+    // The owner that did not make the call is notified of the changes.
     let received = testbed.received();
     let to =
         |peer_name| received.iter().find(|received| received.to == testbed.authority(peer_name)).unwrap();
@@ -342,7 +343,8 @@ async fn an_audit_is_repeated_until_the_card_has_returned_all_isd_ps() {
     let job = testbed.card_answers(&[(&resources, OK), (&all, 0x6310)]).await;
     assert_eq!(job.script.commands.len(), 2);
     assert!(testbed.received().is_empty());
-    // It starts from the first ISD-P with more commands; those that are not needed are refused.
+    // The repeated audit starts from the first ISD-P and has more commands. The card refuses the
+    // commands that are not needed.
     let job = testbed.card_answers(&[(&resources, OK), (&all, 0x6310), (&rest, OK), (&[], 0x6985)]).await;
     assert_eq!(job.script.commands.len(), 6);
     let answer: es4::AuditEisResponse = testbed.received_only(OPERATOR);
@@ -434,7 +436,7 @@ async fn an_audit_that_fails_changes_nothing() {
     }
     let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!((eis.available_memory_for_profiles, eis.last_audit_date), (500_000, None));
-    // Another operator's profile.
+    // The audit names another operator's profile.
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![iccid(2)] };
     testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     assert_eq!(
@@ -501,8 +503,8 @@ async fn an_invalid_response_of_the_card_is_an_execution_error() {
         codes(&testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR)),
         ("8.1".into(), "4.2".into())
     );
-    // A function that an audit found executed has succeeded, whatever the audit's response
-    // contains.
+    // If an audit finds that a function was executed, the function has succeeded, whatever else the
+    // audit's response contains.
     delete(&testbed, OPERATOR, 3).await;
     testbed.job_ends(JobOutcome::FoundDone(response(&[(&[], 0x6A88)]))).await;
     assert!(testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());

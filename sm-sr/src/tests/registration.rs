@@ -56,12 +56,12 @@ async fn registration_requires_the_eum_that_signed_the_eis() {
     // req: SGP.02-5.2-Requester
     let response = register(&testbed, SM_DP, testbed.eis()).await;
     assert_eq!(codes(&response), ("1.1".into(), "1.2".into()));
-    // A card of another EUM.
+    // The caller is not the EUM of the card.
     testbed.add_peer("another EUM", PeerRole::Eum { transport_key: None }, false).await;
     // req: SGP.02-5.2-OtherEum
     let response = register(&testbed, "another EUM", testbed.eis()).await;
     assert_eq!(codes(&response), ("8.1.2".into(), "6.1".into()));
-    // An unknown caller.
+    // The caller is unknown.
     let response =
         testbed.call::<es1::RegisterEis>(UNKNOWN_PEER, testbed.register_request(testbed.eis())).await;
     assert_eq!(response.status(), http::StatusCode::FORBIDDEN);
@@ -81,7 +81,7 @@ async fn a_card_can_be_registered_only_once() {
 #[tokio::test]
 async fn an_eis_without_a_valid_signature_of_the_eum_is_refused() {
     let testbed = Testbed::new().await;
-    // Data changed after signing.
+    // The data was changed after it was signed.
     let mut eis = testbed.eis();
     let mut info = testbed.signed_info();
     info.platform_type = "better".to_owned();
@@ -92,7 +92,7 @@ async fn an_eis_without_a_valid_signature_of_the_eum_is_refused() {
     let other = testbed.credential(OPERATOR);
     eis.eum_signature = eum::sign(&eis.eum_signed_info, &other.key, Some(other.certificate.der()));
     assert_eq!(codes(&register(&testbed, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
-    // A signature without certificate.
+    // The signature contains no certificate.
     let mut eis = testbed.eis();
     let key = testbed.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap().key;
     eis.eum_signature = eum::sign(&eis.eum_signed_info, &key, None);
@@ -122,7 +122,7 @@ async fn the_certificate_of_the_ecasd_must_be_valid_and_issued_by_the_eum() {
         let codes = codes(&register(&testbed, EUM, with(Some(of(defect)))).await);
         assert_eq!(codes, ("8.5.2".into(), reason.into()), "{defect:?}");
     }
-    // The certificate of another card.
+    // The ECASD has the certificate of another card.
     let other = testbed.pki.ecasd(testbed.pki.eids(crypto::Curve::P256)[1]).unwrap();
     for bad in [other.certificate.octets().to_vec(), vec![]] {
         assert_eq!(codes(&register(&testbed, EUM, with(Some(bad))).await), ("8.5.2".into(), "6.1".into()));

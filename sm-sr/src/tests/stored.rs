@@ -1,5 +1,5 @@
-//! The records of each release can be read: fixtures in `tests/stored` of the crate for each stored
-//! form.
+//! Tests that the records of each release can be read. The folder `tests/stored` of the crate has
+//! fixtures for each stored form.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -37,7 +37,7 @@ async fn regenerate_switching(path: &std::path::Path) {
     records.regenerate(path).await;
 }
 
-/// An SM-SR that takes a card over, and another operator has prepared the change as well.
+/// An SM-SR that takes a card over. Another operator has also prepared the change.
 async fn regenerate_takeover(path: &std::path::Path) {
     let records = NamedRecords::default();
     let first = Testbed::new().await;

@@ -65,7 +65,7 @@ async fn enabling_is_answered_after_the_card_has_accepted_the_confirmation() {
     let job = testbed.card_executes().await;
     assert_eq!(job.effect, Effect::Enable(isd_p(2)));
     assert_eq!(apdus(&job), ["80E28800153A03124F10A0000005591010FFFFFFFF8900001100"]);
-    // No response yet, because it is unknown if the new network works.
+    // There is no response yet, because it is unknown if the new network works.
     assert!(testbed.received().is_empty());
     assert_eq!(testbed.state(2).await, Some(Disabled));
     testbed.card_notifies(5, ProfileChangeSucceeded, &isd_p(2)).await;
@@ -100,7 +100,7 @@ async fn a_repeated_call_gets_the_same_callback() {
         assert!(only.header().relates_to.is_some());
         assert_eq!(codes(&only.message::<es4::EnableProfileResponse>()), ("8.2.1".into(), "3.9".into()));
     }
-    // One function, one record in the audit trail.
+    // Only one function was executed, so the audit trail has one record.
     assert_eq!(trail(&testbed).await, ["0200"]);
 }
 
@@ -173,7 +173,7 @@ async fn a_refused_enable_profile_gets_the_status_of_its_reason() {
     testbed.call::<es3::EnableProfile>(OTHER_SM_DP, request).await;
     let answer: es3::EnableProfileResponse = testbed.received_only(OTHER_SM_DP);
     assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
-    // An unknown card.
+    // The card is unknown.
     let request = es4::EnableProfileRequest {
         base: base(),
         eid: "89049032123451234512345123451235".parse().unwrap(),
@@ -233,7 +233,7 @@ async fn a_failed_delivery_or_execution_is_returned() {
 }
 
 #[tokio::test]
-async fn a_roll_back_fails_the_function() {
+async fn a_roll_back_makes_the_function_fail() {
     for confirming in [false, true] {
         let testbed = new_testbed().await;
         enable(&testbed, OTHER_OPERATOR, 2).await;
@@ -473,7 +473,7 @@ async fn pol2_deletes_a_disabled_profile() {
 }
 
 #[tokio::test]
-async fn a_profile_deleted_by_pol1_is_removed_and_its_owner_notified() {
+async fn a_profile_deleted_by_pol1_is_removed_and_its_owner_is_notified() {
     let testbed = new_testbed().await;
     enable(&testbed, OTHER_OPERATOR, 2).await;
     testbed.card_executes().await;

@@ -99,9 +99,10 @@ impl ReceivedMessage {
 #[derive(Default)]
 struct TestNetwork {
     received: Mutex<Vec<ReceivedMessage>>,
-    /// Servers that handle requests for a name after they have been recorded.
+    /// The servers of peers, by host name. A request to such a peer is recorded, and then handled
+    /// by its server.
     servers: Mutex<BTreeMap<String, (Link, PeerCertificate)>>,
-    /// Peers whose messages are lost.
+    /// Host names of peers. Requests to them are lost.
     unreachable: Mutex<Vec<String>>,
 }
 

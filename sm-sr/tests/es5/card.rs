@@ -28,7 +28,7 @@ pub(crate) struct Card {
     pub(crate) triggers: u32,
     /// Status word for unknown commands.
     pub(crate) default_status: u16,
-    /// Minimum length of response data, which is padded.
+    /// Minimum length of response data. Shorter data is padded.
     pub(crate) long_answers: usize,
     parts: BTreeMap<u8, (u8, BTreeMap<u8, Vec<u8>>)>,
 }

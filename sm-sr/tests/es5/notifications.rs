@@ -7,7 +7,8 @@ use crate::{
     testbed::{NUMBER, OTHER_NUMBER, Testbed, enable, run},
 };
 
-/// Creates a message: CC, ciphered, no counter, no response requested.
+/// Creates a message with a cryptographic checksum and ciphering. It has no counter and requests no
+/// response.
 fn message(octets: &[u8]) -> Vec<u8> {
     card::segments(0x70, &card::command([0x06, 0x00], octets), 1).remove(0)
 }
@@ -40,7 +41,8 @@ async fn a_repeated_notification_is_confirmed_again_and_reported_once() {
     testbed.exchange_messages(&mut card).await;
     // The response to the first confirmation may have been lost with its data.
     assert_eq!(testbed.reports().await, ["notified 7 by Sms", "confirm 7 answered again 9000"]);
-    // Even after the end: the card may not have received the confirmation that it answered.
+    // The notification is confirmed again even after its confirmation job has ended, because the
+    // repetition shows that the card needs a confirmation.
     testbed.deliver_from(NUMBER, &message).await;
     testbed.exchange_messages(&mut card).await;
     assert_eq!(card.executed.len(), 2);
@@ -56,7 +58,7 @@ async fn an_old_notification_or_one_of_another_card_is_refused() {
     testbed.deliver_from(NUMBER, &message(&notification(2, 6, EID))).await;
     testbed.deliver_from(NUMBER, &message(&notification(2, 9, "89049032123451234512345123451299"))).await;
     testbed.deliver_from(NUMBER, &message(&[0xE1, 0])).await;
-    // Without a checksum.
+    // This message has no checksum.
     let bare = [&[0, 13 + 10, 13, 0, 0, 0x12, 0x12, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &[0xE1; 10]].concat();
     testbed.deliver_from(NUMBER, &[&[2, 0x70, 0][..], &bare].concat()).await;
     assert_eq!(testbed.reports().await, ["notified 7 by Sms"]);
@@ -115,7 +117,8 @@ async fn a_confirmation_precedes_a_job_that_waits_for_its_response() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
     testbed.enqueue(enable(0x11)).await;
     testbed.run().await;
-    // The card executes the command, the response is lost, and the card notifies the new profile.
+    // The card executes the command, the response is lost, and the card sends a notification of the
+    // new profile.
     let late = testbed.pass_to_card(&mut card, testbed.take_submitted());
     testbed.deliver_from(OTHER_NUMBER, &message(&notification(2, 1, EID))).await;
     let sent = testbed.take_submitted();

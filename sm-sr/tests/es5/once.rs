@@ -60,7 +60,8 @@ async fn a_script_that_cannot_be_repeated_any_more_ends_as_unknown() {
             "the same packet each time"
         );
     }
-    // It waits for a message of the card. An urgent job does not, and uses the next counter.
+    // The job waits for a message of the card. An urgent job does not wait, and uses the next
+    // counter.
     testbed.enqueue(confirmation(eid_of_card(), 1, Bearer::Sms, testbed.clock_now())).await;
     testbed.exchange_messages(&mut card).await;
     assert_eq!(testbed.reports().await, ["confirm 1 answered 9000", UNKNOWN]);
@@ -160,8 +161,8 @@ async fn a_packet_that_no_smsc_accepted_counts_as_not_sent() {
             testbed.advance(5).await;
         }
         *testbed.smsc.fault.lock().unwrap() = None;
-        // It is submitted more often than it would be sent to a card that does not answer, and
-        // without the growing delay of that case.
+        // The packet is submitted more often than it would be sent to a card that does not answer,
+        // and the delay does not grow.
         testbed.advance(30).await;
         testbed.exchange_messages(&mut card).await;
         assert_eq!(testbed.reports().await, ["data answered 9000"], "{fault}");

@@ -23,7 +23,7 @@ async fn a_long_script_is_fetched_in_a_session_triggered_by_short_message() {
         testbed.pass_to_card(&mut card, testbed.take_submitted()).is_empty(),
         "a trigger is not answered"
     );
-    // No response requested; addressed to the ISD-R.
+    // The trigger requests no response and is addressed to the ISD-R.
     assert_eq!((card.triggers, card.headers.as_slice()), (1, &["16001212000001".to_owned()][..]));
     assert_eq!(testbed.session(&mut card, "/es5").await, 1);
     let (target, _) = &card.executed[0];
@@ -237,7 +237,7 @@ async fn more_to_do_keeps_the_session_until_the_next_script_is_there() {
     testbed.enqueue(Job { more_to_do: true, ..data(20, "data 1") }).await;
     testbed.run().await;
     testbed.pass_to_card(&mut card, testbed.take_submitted());
-    assert_eq!(card.triggers, 1, "a short script uses HTTPS too if more next_jobs");
+    assert_eq!(card.triggers, 1, "a short script also uses HTTPS if another script follows");
     let (next, answer) = run(&mut card, &testbed.post("/es5", None).await);
     let mut held = Box::pin(testbed.post(&next, Some(answer)));
     assert!(is_waiting(&mut held).await);

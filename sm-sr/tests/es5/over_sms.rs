@@ -59,7 +59,7 @@ async fn long_scripts_and_responses_have_parts_that_can_arrive_in_any_order() {
     }
     assert_eq!(card.headers, ["16391212000012"], "TAR of the ISD-P");
     assert_eq!(testbed.reports().await, ["data answered 9000 9000 9000 9000 9000"]);
-    // The parts arrive again: a packet with a used counter.
+    // The parts arrive again. They form a packet whose counter was used before.
     assert_eq!(testbed.pass_to_card(&mut card, again).len(), 1);
     assert_eq!(card.executed.len(), 5);
 }
@@ -77,7 +77,7 @@ async fn jobs_are_executed_one_at_a_time_in_order() {
     for response in testbed.pass_to_card(&mut card, first) {
         testbed.deliver_response(&response).await;
     }
-    // The response to the first makes the second be sent at once.
+    // After the response to the first job, the second is sent at once.
     assert_eq!(testbed.smsc.sent.lock().unwrap().len(), 1);
     testbed.exchange_messages(&mut card).await;
     assert_eq!(
@@ -151,7 +151,7 @@ async fn a_refused_command_is_not_considered_executed() {
     testbed.exchange_messages(&mut card).await;
     assert_eq!(testbed.reports().await, ["enable answered 6985"]);
     assert!(card.executed[1].1.starts_with("80f24002"), "the state was queried");
-    // Without doubt about an earlier execution, the refusal is reported at once.
+    // If the card cannot have executed the command before, the refusal is reported at once.
     testbed.enqueue(enable(0x11)).await;
     testbed.exchange_messages(&mut card).await;
     assert_eq!(card.executed.len(), 3);
@@ -287,7 +287,7 @@ async fn forged_responses_are_ignored() {
     testbed
         .deliver_from(NUMBER, &card::segments(0x71, &card::response(&[0, 0, 2], &counter, 9, &[]), 1)[0])
         .await;
-    // A sender without a card; an invalid packet.
+    // A sender whose number belongs to no card; an invalid packet.
     testbed.deliver_from("+490000", &right[0]).await;
     testbed.deliver_from(NUMBER, &[2, 0x70, 0, 0, 1]).await;
     testbed.deliver_from(NUMBER, &[5, 0, 3, 1]).await;
@@ -313,7 +313,7 @@ async fn refusals_of_the_card_are_reported_with_their_status() {
     testbed.enqueue(enable(0x11)).await;
     testbed.run().await;
     testbed.take_submitted();
-    // More time requested: it is not repeated for a long time.
+    // If the card requests more time, the command is not repeated for a long time.
     let more_time = card::response(&[0, 0, 1], &[0, 0, 0, 0, 3], 0x08, &[]);
     testbed.deliver_from(NUMBER, &card::segments(0x71, &more_time, 1)[0]).await;
     testbed.advance(800).await;

@@ -364,8 +364,8 @@ impl Testbed {
         self.engine.https(request(uri, answer, "ok")).await
     }
 
-    /// Runs a session of the card: the first POST to `uri`, then every script until the end.
-    /// Returns the number of scripts.
+    /// Runs a session of the card: sends the first POST to `uri`, and executes scripts until the
+    /// end. Returns the number of scripts.
     pub(crate) async fn session(&self, card: &mut Card, uri: &str) -> usize {
         let mut response = self.post(uri, None).await;
         let mut scripts = 0;

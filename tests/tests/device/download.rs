@@ -74,7 +74,7 @@ async fn an_unknown_matching_id_or_oid_is_refused() {
 }
 
 #[tokio::test]
-async fn lost_requests_and_responses_do_not_prevent_a_single_installation() {
+async fn after_lost_requests_or_responses_the_profile_is_installed_exactly_once() {
     for failures in [
         &[
             LinkFailure::RequestLost("initiateAuthentication"),

@@ -28,7 +28,8 @@ async fn a_device_moves_from_one_ts48_profile_to_another() {
     moves_to_the_local_profile(Testbed::abroad_with(packages).await, 10_000).await;
 }
 
-/// Moves the device and checks the report. `package` is a lower limit of the octets that deliver the package.
+/// Moves the device and checks the report. `package` is the minimum number of octets that are
+/// transferred to deliver the package.
 async fn moves_to_the_local_profile(mut testbed: Testbed, package: u64) {
     let code = testbed.order(LOCAL, None).await;
     let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
@@ -54,7 +55,8 @@ async fn a_profile_announced_with_another_iccid_is_not_installed() {
     let mut testbed = Testbed::abroad().await;
     let code = testbed.order(LOCAL, None).await;
     testbed.inject(&[LinkFailure::Modified("authenticateClient", |answer| {
-        // A digit in the middle of the ICCID, which is the first field.
+        // The test changes a digit in the middle of the ICCID, which is the first field of the
+        // metadata.
         let mut metadata = answer["profileMetadata"].as_str().unwrap().to_owned();
         let other = if &metadata[12..13] == "E" { "A" } else { "E" };
         metadata.replace_range(12..13, other);
@@ -123,7 +125,8 @@ async fn the_device_recovers_after_a_card_power_loss_at_any_command() {
     cut_after_every_command(false).await;
 }
 
-/// As above, and the device loses power with its card, so that only its stored data is left.
+/// As in the test above, but the device loses power together with its card, so that only the stored
+/// data of the device is left.
 #[tokio::test]
 async fn the_device_recovers_after_a_power_loss_at_any_command() {
     let seen = cut_after_every_command(true).await;

@@ -80,7 +80,7 @@ impl LinkFailure {
     }
 }
 
-/// Key of all subscribers, that of the TS.48 profiles.
+/// Returns the key of all subscribers, which is the key of the TS.48 profiles.
 fn key() -> [u8; 16] {
     std::array::from_fn(|at| u8::try_from(at).unwrap())
 }
@@ -98,8 +98,8 @@ pub(crate) fn package((iccid, imsi): (&str, &str)) -> Vec<u8> {
     .encode()
 }
 
-/// Returns the TS.48 profile with another ICCID and IMSI. Tests that need it are ignored without
-/// `has_ts48`.
+/// Returns the TS.48 profile with another ICCID and IMSI. Tests that need the profile are ignored
+/// unless the `cfg` `has_ts48` is set.
 pub(crate) fn ts48_package((iccid, imsi): (&str, &str)) -> Vec<u8> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48/TS48v7_SAIP2.3_NoBERTLV.der");
     let mut package = std::fs::read(path).unwrap();
@@ -406,7 +406,7 @@ impl Testbed {
         );
     }
 
-    /// Returns the ICCIDs on the card, and that of the enabled profile.
+    /// Returns the ICCIDs of the profiles on the card, and the ICCID of the enabled profile.
     pub(crate) async fn profiles(&mut self) -> (Vec<Iccid>, Option<Iccid>) {
         let list = self.device.lpa.list().await.unwrap();
         (list.iter().filter_map(|profile| profile.iccid).collect(), self.device.lpa.enabled().await.unwrap())

@@ -160,7 +160,8 @@ async fn an_unconfirmed_notification_causes_a_rollback_and_another_notification(
     rig.enqueue(enable(0x11)).await;
     pump(&rig, &mut terminal).await;
     assert_eq!(rig.reports().await[2..], ["enable answered 9000", "notified 2 by Sms"]);
-    // STATUS every 30 seconds; three notifications of 120 seconds each.
+    // STATUS is sent every 30 seconds. The card sends three notifications and waits for 120 seconds
+    // after each.
     for _ in 0..20 {
         terminal.status();
         pump(&rig, &mut terminal).await;

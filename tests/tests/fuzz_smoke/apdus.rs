@@ -52,7 +52,8 @@ struct PackageInfo {
 struct Known {
     /// AID of its application, if it is in one.
     aid: Option<Vec<u8>>,
-    /// Path for SELECT by path: from the MF, or from the application as 7FFF.
+    /// Path for SELECT by path. It starts at the MF, or with 7FFF, which stands for the
+    /// application.
     path: Vec<u8>,
     kind: FileKind,
     /// Length of its contents in octets.
@@ -136,8 +137,8 @@ struct CardTest<'a> {
 }
 
 impl<'a> CardTest<'a> {
-    /// Restores the card: some profiles installed, one of them enabled, no pending
-    /// notification.
+    /// Restores the card: some profiles are installed, one of them is enabled, and no notification
+    /// is pending.
     fn restore(&mut self, testbed: &mut Testbed) {
         if testbed.round.random.chance(30) {
             testbed.power_cycle();
@@ -302,7 +303,7 @@ impl<'a> CardTest<'a> {
                 (*random.pick(&[0x00, 0x80]), instruction, random.octet(), random.octet(), some(random, 60))
             }
             28 => (0x00, 0xC0, 0, 0, vec![]),
-            // The same or another channel.
+            // The next commands use the same channel or another one.
             29 => {
                 self.channel = *random.pick(&[0, 0, 1, 1, 2, 3, 4, 7, 19]);
                 self.select(random)

@@ -111,7 +111,7 @@ fn the_sm_dp_plus_answers_every_request() {
         "cancelSession",
         "handleNotification",
     ];
-    // The first four requests in the ASN.1 binding.
+    // Converts the JSON of one of the first four requests to the ASN.1 binding.
     fn asn1_body<T: DeserializeOwned + Asn1>(json: &str) -> Bytes {
         asn1::request(Version([2, 2, 0]), &serde_json::from_str::<T>(json).unwrap()).into_body()
     }

@@ -147,7 +147,7 @@ fn mutate_inside(random: &Random, node: &mut Node, path: &mut Vec<usize>, paths:
             "tag"
         }
         2 => {
-            // Deeper than any decoder accepts.
+            // The nesting can be deeper than any decoder accepts.
             let mut deep = node.clone();
             for _ in 0..random.number(200) {
                 deep = parent(&node.tag, vec![deep]);

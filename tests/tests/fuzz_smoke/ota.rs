@@ -34,7 +34,7 @@ const EXAMPLES: [&str; 14] = [
     "400881214365877FF6227052000000002D02700000281506192222B00011E87CCEEBB2D93083011CE294F93FC4D8DE80DA1ABAE8C37CA3E72EC4432E5058",
     "41000881214365877FF629027100002412B00011EBC6B497E2CAD7AEDF36ACE0E3A29B38853F0FE9CCDE81913BE5702B73ABCE1F",
     "40077FF629027100002412B00011EBC6B497E2CAD7AEDF36ACE0E3A29B38853F0FE9CCDE81913BE5702B73ABCE1F",
-    // The packets without messages, and the first part of one.
+    // The packets of these messages without the message headers, and the first part of a packet.
     "00281506192222B00011E87CCEEBB2D93083011CE294F93FC4D8DE80DA1ABAE8C37CA3E72EC4432E5058",
     "002412B00011EBC6B497E2CAD7AEDF36ACE0E3A29B38853F0FE9CCDE81913BE5702B73ABCE1F",
     "0700030702017000 00C81516391212000001",
@@ -139,7 +139,7 @@ fn read_as_anything(octets: &[u8]) -> usize {
             read.as_ref().map_or_else(|| octets.to_vec(), Envelope::to_bytes)
         }),
         header(true),
-        // Formats without an encoder.
+        // These formats have no encoder.
         CardCertificate::parse(octets).is_ok(),
         IsdPStatus::parse_all(octets).is_ok_and(|found| !found.is_empty()),
         CardResources::parse(octets).is_ok(),

@@ -56,7 +56,7 @@ impl Stock {
     fn new() -> Self {
         let page = include_str!("../../../docs/profiles.md");
         let blocks = page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
-        // Templates for many packages are incomplete and left out.
+        // Templates for many packages are incomplete, so they are left out.
         let mut texts: Vec<String> =
             blocks.filter(|block| block.contains("iccid =")).map(str::to_owned).collect();
         let mut octets = packages();

@@ -52,7 +52,8 @@ async fn is_enabled(run: &M2m, iccid: Iccid) {
     assert_eq!(enabled[0].iccid, iccid);
 }
 
-/// Restarts a server before and after each of its commits, in one download each.
+/// Restarts a server before and after each of its commits. Each restart occurs in a separate
+/// download.
 fn restarted_at_each_commit(server: &str, bearer: Bearer) {
     let prepared = Prepared::new(bearer);
     let commits = occasions(&prepared, &format!("{}@{server}", OF_COMMITS[0]));

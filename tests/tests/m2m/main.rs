@@ -1,5 +1,5 @@
-//! SGP.02 end to end: a profile ordered over ES2 is installed on a card without action of its
-//! device, whatever messages are lost or duplicated and whatever servers restart.
+//! Tests of SGP.02 end to end: a profile that is ordered over ES2 is installed on a card without
+//! action of its device, even if messages are lost or duplicated, or if servers restart.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 

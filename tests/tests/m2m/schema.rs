@@ -43,7 +43,7 @@ fn all_messages_are_valid_according_to_the_published_schemas() {
             undeclared.len()
         );
         let in_none = undeclared.len();
-        // The available schemas lack the elements added in version 4; those of namespace 1
+        // The available schemas lack the elements added in version 4. The schemas of namespace 1
         // also lack ES1.
         let no_es1 = namespace == Namespace::V1;
         let undeclared: BTreeSet<&str> = undeclared.iter().map(String::as_str).collect();

@@ -54,7 +54,7 @@ fn page(recorded: &[Message], kic: &[u8; 16]) -> String {
 /// A message as shown in the document.
 struct Section {
     title: String,
-    /// Contents: the subject of a script, or of the request that is answered.
+    /// The contents: the subject of a script or, for a response, of the request that it answers.
     about: String,
     text: String,
 }

@@ -29,7 +29,7 @@ fn tuak() -> (Algorithm, [u8; 16], Sqn, Amf) {
 
 /// AUTN and AUTS are computed from the values of the test set according to TS 33.102.
 #[test]
-fn vector_of_tuak_test_set_1() {
+fn the_vector_of_tuak_test_set_1_is_reproduced() {
     let (algorithm, rand, sqn, amf) = tuak();
     let autn = algorithm.vector(rand, sqn, amf).autn;
     assert_eq!(autn.to_bytes(), unhex_array("608e0f8a8145fffff9a54e6aeaa8618d"));
@@ -40,7 +40,7 @@ fn vector_of_tuak_test_set_1() {
 }
 
 #[test]
-fn vector_of_milenage_test_set_1() {
+fn the_vector_of_milenage_test_set_1_is_reproduced() {
     let (algorithm, rand, sqn, amf) = set_1();
     let vector = algorithm.vector(rand, sqn, amf);
     assert_eq!(vector.autn.to_bytes(), unhex_array("55f328b43577b9b94a9ffac354dfafb3"));
@@ -73,7 +73,7 @@ fn libosmocore_vectors() {
 /// Kc of test set 1 is published with YggdraSIM and agrees with the conversion function c3 of TS
 /// 33.102. SRES is computed with the conversion function c2.
 #[test]
-fn gsm_values_of_milenage_test_set_1() {
+fn the_gsm_values_of_milenage_test_set_1_are_reproduced() {
     let (algorithm, rand, ..) = set_1();
     let triplet = algorithm.triplet(&rand);
     assert_eq!(triplet.sres, unhex_array("46f8416a"));

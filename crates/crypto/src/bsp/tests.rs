@@ -28,7 +28,7 @@ fn some_data(octets: usize) -> Vec<u8> {
 /// (`BSP_Test_mode51`), from the key agreement to ReplaceSessionKeys. Two additional segments under
 /// the keys of the trace follow.
 #[test]
-fn trace_of_a_commercial_sm_dp_plus() {
+fn the_trace_of_a_commercial_sm_dp_plus_is_reproduced() {
     let shared = SharedSecret::from_bytes(unhex_array(
         "c9a993dd4879a8f7161f2085410edd4f9652f1df37be097ba96ba2ca6be528fe",
     ));
@@ -93,7 +93,7 @@ fn trace_of_a_commercial_sm_dp_plus() {
 
 /// The key derivation of pySim's `BSP_Test`.
 #[test]
-fn second_key_derivation_of_pysim() {
+fn the_second_key_derivation_of_pysim_is_reproduced() {
     let shared = SharedSecret::from_bytes(unhex_array(
         "8902dca391bbb22570fe60c176076246f568b1941265dff1d729e63039658089",
     ));
@@ -108,10 +108,10 @@ fn second_key_derivation_of_pysim() {
 }
 
 /// pySim cuts a package into pieces of 1008 octets, so its segments exceed the limit of the
-/// standard: the quirk that `tolerating_long_tlvs` accepts. The digest is that of all segments that
+/// standard. `tolerating_long_tlvs` accepts such segments. The digest covers all segments that
 /// pySim makes of these octets.
 #[test]
-fn segments_of_the_length_that_pysim_makes() {
+fn long_segments_of_pysim_are_accepted_only_if_they_are_tolerated() {
     let plain = some_data(2500);
     let mut protect = BppSender::new(some_keys());
     let segments: Vec<Vec<u8>> =
@@ -135,7 +135,8 @@ fn rfc_4493_vectors() {
         "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
          30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710",
     );
-    // The chaining value precedes the TLV, so it can be the first block of a message.
+    // The MAC covers the chaining value followed by the TLV, so the first block of each message is
+    // used as the chaining value.
     for (octets, mac) in [
         (16, "070a16b46b4d4144f79bdd9dd04a287c"),
         (40, "dfa66747de9ae63030ca32611497c827"),
@@ -152,7 +153,7 @@ fn rfc_4493_vectors() {
 }
 
 #[test]
-fn segmented_data_are_restored() {
+fn segmented_data_are_recovered() {
     for octets in [0, 1, 15, 16].into_iter().chain(1003..=1012).chain([2014, 2015, 5000]) {
         let data = some_data(octets);
         let (mut protect, mut unprotect) = (BppSender::new(some_keys()), BppReceiver::new(some_keys()));
@@ -229,7 +230,7 @@ fn a_correct_mac_on_an_invalid_structure_is_refused() {
 }
 
 #[test]
-fn swapped_omitted_and_repeated_tlvs_are_refused() {
+fn swapped_and_repeated_tlvs_and_a_tlv_after_an_omitted_one_are_refused() {
     let tlvs = BppSender::new(some_keys()).segments(0x86, &some_data(3000));
     for order in [&[1][..], &[0, 2], &[0, 0], &[1, 0], &[0, 1, 1], &[0, 2, 1]] {
         let mut unprotect = BppReceiver::new(some_keys());

@@ -3,10 +3,10 @@ use crate::hex::unhex_array;
 
 /// The values of each set: K, RAND, SQN, AMF, OP; OPc, f1, f1*, f2, f5; f3, f4, f5*.
 ///
-/// The first 19 are test sets 1 and 3 to 20 of 3GPP TS 35.208 section 4.3 (2 repeats 1). Two
-/// transcriptions of the standard agree on them, one of them in free5gc's `util` module. The last
-/// is set 2 of TS 35.207, as transcribed in CryptoMobile; its five other sets are among the first
-/// six of TS 35.208.
+/// The first 19 are test sets 1 and 3 to 20 of 3GPP TS 35.208 section 4.3 (set 2 repeats set 1).
+/// Two transcriptions of the standard agree on them, one of them in free5gc's `util` module. The
+/// last entry is set 2 of TS 35.207, as transcribed in CryptoMobile; the five other sets of TS
+/// 35.207 are among the first six of TS 35.208.
 const TEST_SETS: [&str; 20] = [
     "465b5ce8b199b49faa5f0a2ee238a6bc 23553cbe9637a89d218ae64dae47bf35 ff9bb4d0b607 b9b9 cdc202d5123e20f62b6d676ac72cb318 \
      cd63cb71954a9f4e48a5994e37a02baf 4a9ffac354dfafb3 01cfaf9ec4e871e9 a54211d5e3ba50bf aa689c648370 \
@@ -98,7 +98,8 @@ fn published_test_sets() {
     }
 }
 
-/// The formulas of TS 35.206 section 4.1 with other constants, computed octet by octet in Python.
+/// The expected values were computed in Python, octet by octet, with the formulas of TS 35.206
+/// section 4.1 and other constants.
 #[test]
 fn other_constants_change_the_results() {
     let constants =

@@ -261,7 +261,7 @@ fn pair() -> (Channel, Channel) {
 }
 
 #[test]
-fn commands_and_responses_are_restored_also_after_resuming() {
+fn protected_commands_and_responses_are_recovered_also_after_the_session_is_resumed() {
     let (mut host, mut card) = pair();
     let header = [0x80, 0xE2, 0x88, 0x00];
     for octets in [0, 1, 15, 16, 100, 239, 300] {
@@ -277,7 +277,7 @@ fn commands_and_responses_are_restored_also_after_resuming() {
 
 // req: GPC-D-Mac
 #[test]
-fn altered_repeated_and_omitted_messages_are_refused() {
+fn altered_and_repeated_messages_and_a_message_after_an_omitted_one_are_refused() {
     let (mut host, card) = pair();
     let (header, data) = host.protect([0x80, 0xE2, 0x88, 0x00], &[1, 2, 3]);
     for bit in 0..(4 + data.len()) * 8 {

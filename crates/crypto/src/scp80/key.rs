@@ -14,9 +14,11 @@ use crate::secret::Secret;
 /// KIc or KID together with its algorithm; wiped when dropped.
 #[derive(Debug, Clone)]
 pub enum Key {
-    /// x2: CBC as KIc, CMAC as KID. The only algorithm that SGP.02 allows (section 2.4.3).
+    /// Algorithm x2: ciphers in CBC mode (KIc), and computes the checksum with CMAC (KID). SGP.02
+    /// allows no other algorithm (section 2.4.3).
     Aes(AesKey),
-    /// x5 and x9: CBC as KIc, the last CBC block as KID.
+    /// Algorithms x5 and x9: cipher in CBC mode (KIc), and use the last CBC block as the checksum
+    /// (KID).
     TripleDes(TripleDesKey),
 }
 

@@ -86,7 +86,8 @@ fn published_test_sets() {
         let tuak = Tuak::new(k, topc)
             .with_res_length(ResLength::from_octets(f2.len() as u8).unwrap())
             .with_iterations(iterations);
-        // In the lengths of the set. Some are longer than TS 33.102 allows.
+        // The values are computed in the lengths of the set. Some lengths exceed those that TS
+        // 33.102 allows.
         let mac = |function| tuak.out1(function, f1.len() as u8, &rand, sqn, amf).octets(0, f1.len());
         assert_eq!(mac(F1), f1, "f1 of set {number}");
         assert_eq!(mac(F1_STAR), f1_star, "f1* of set {number}");

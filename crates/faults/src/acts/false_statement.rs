@@ -1,4 +1,5 @@
-//! Protocol violations that a party commits on purpose, as data. Their fault names begin with `tamper/`.
+//! Protocol violations that a party commits on purpose, as data. Their fault names begin with
+//! `tamper/`.
 
 use certs::m2m::CardDefect;
 use certs::{Defect, Role};
@@ -109,7 +110,7 @@ pub enum FalsePackage {
     LongHostId,
     /// smdpOtpk is not a point on the curve.
     NoPoint,
-    /// smdpOtpk does not belong to the key that was used.
+    /// smdpOtpk does not belong to the key that protects the package.
     OtherOtpk,
     /// smdpSign is invalid.
     Signature,
@@ -131,7 +132,7 @@ pub enum FalsePackage {
     MetadataMac,
     /// ReplaceSessionKeys with keys of another length.
     ShortKeys,
-    /// ReplaceSessionKeys with other keys than those that are used.
+    /// ReplaceSessionKeys with other keys than those that protect the profile.
     OtherKeys,
     /// A segment has an invalid MAC.
     Mac,
@@ -189,9 +190,9 @@ pub enum FalseCardStatement {
     Signed1Challenge,
     /// euiccSigned1.serverAddress.
     Signed1Address,
-    /// euiccSigned1.euiccInfo2: no memory.
+    /// euiccSigned1.euiccInfo2 declares that there is no free memory.
     Signed1NoMemory,
-    /// euiccSigned1.euiccInfo2: no USIM.
+    /// euiccSigned1.euiccInfo2 declares no support of the USIM.
     Signed1NoUsim,
     /// euiccSigned1.ctxParams1.matchingId.
     Signed1MatchingId,
@@ -229,7 +230,8 @@ pub enum FalseCardStatement {
     ResultNumber,
     /// ProfileInstallationResultData.notificationMetadata.notificationAddress.
     ResultAddress,
-    /// ProfileInstallationResultData.finalResult: error instead of success, or the reverse.
+    /// ProfileInstallationResultData.finalResult reports an error instead of a success, or the
+    /// reverse.
     ResultOutcome,
     /// euiccSignPIR.
     ResultSignature,
@@ -245,35 +247,36 @@ pub enum FalseCardStatement {
     NotificationOtherCard,
 }
 
-/// A false statement between servers of SGP.02.
+/// A false statement between servers of SGP.02. Each variant names the message or the object in it,
+/// and what is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FalseM2mStatement {
-    /// EIS: another EID, signed by the EUM.
+    /// EIS: it belongs to a card with another EID, and the EUM has signed it.
     EisEid,
-    /// EIS: another SM-SR.
+    /// EIS: another SM-SR manages the card.
     EisSmsr,
-    /// EIS: no memory.
+    /// EIS: the card has no free memory.
     EisMemory,
     /// EIS: platformType was changed after the EUM signed.
     EisChanged,
     /// EIS: the signature of the EUM is invalid.
     EisSignature,
-    /// EIS: signed with the key of an SM-DP+.
+    /// EIS: it is signed with the key of an SM-DP+ instead of that of the EUM.
     EisByStranger,
-    /// EIS: signed by an EUM whose certificate has a defect.
+    /// EIS: the certificate of the EUM that signed it has a defect.
     EisEum(Defect),
     /// EIS: the certificate of the ECASD has a defect, but the EUM has signed it.
     Ecasd(CardDefect),
-    /// CreateISDP: another AID.
+    /// Answer to CreateISDP: it contains another AID than that of the created ISD-P.
     IsdpAid,
-    /// SendData, answer: another random challenge than that of the ECASD.
+    /// Answer to SendData: the random challenge is not that of the ECASD.
     Challenge,
-    /// SendData, answer: another receipt.
+    /// Answer to SendData: the receipt is not that of the card.
     Receipt,
-    /// SendData, answer: the last command is reported as failed.
+    /// Answer to SendData: the last command is reported as failed.
     StatusWord,
-    /// EnableProfile: reported as failed although the profile was enabled.
+    /// Answer to EnableProfile: it reports a failure, although the profile was enabled.
     NotEnabled,
     /// SendData: the certificate of the SM-DP has a defect.
     Certificate(CardDefect),

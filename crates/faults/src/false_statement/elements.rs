@@ -1,4 +1,5 @@
-//! False statements in the profile elements of a package: SGP.22 section 5.5.5 and the TCA profile package.
+//! False statements in the profile elements of a package: SGP.22 section 5.5.5 and the TCA profile
+//! package.
 
 use profile::element::{PeHeader, ProfileElement, Service, UnknownElement};
 use profile::{Octets, Package};
@@ -79,7 +80,7 @@ fn with_defect(statement: FalseElement, mut package: Package) -> Vec<u8> {
     package.encode()
 }
 
-/// Changes a digit in the middle, away from the filler.
+/// Changes a digit in the middle of the ICCID, so that the filler at the end stays valid.
 fn alter_digit(iccid: &mut [u8]) {
     alter(iccid.get_mut(..6).unwrap_or_default());
 }

@@ -32,7 +32,8 @@ use crate::catalogue::FaultId;
 use crate::{FaultSpec, function_of};
 
 impl TamperingPeer {
-    /// Forwards a message between servers and its answer, with the false statements.
+    /// Forwards a message between servers, and then its answer. Applies the false statements to
+    /// both.
     pub(super) async fn forward_between_servers(
         &self,
         faults: &FaultInjector,
@@ -179,8 +180,8 @@ impl TamperingPeer {
     }
 }
 
-/// Changes the message in an envelope. Returns `None` if it is another message, or if there is
-/// nothing to change in it.
+/// Changes the message in an envelope. Returns `None` if the envelope contains another message, or
+/// one in which there is nothing to change.
 fn changed<M: Message>(
     body: &[u8],
     change: impl FnOnce(&mut M) -> Option<Result<(), Fault>>,

@@ -44,7 +44,7 @@ const SESSIONS: usize = 256;
 
 const SIGNATURE: Tag = Tag(0x5F37);
 
-/// Version in a header that is not sent.
+/// The version in a header that is created but not sent.
 const VERSION: Version = Version([2, 5, 0]);
 
 impl TamperingPeer {
@@ -364,6 +364,6 @@ fn cannot_falsify(why: &str) -> Fault {
     Fault::new(
         "cannot tamper with the message",
         why,
-        "install the fault before the session starts, on the link where it starts",
+        "install the fault before the session starts, on the link over which the session starts",
     )
 }

@@ -23,7 +23,8 @@ const MAX_ANSWER: usize = 4096;
 /// A card behind a modem.
 pub struct AtCard {
     place: String,
-    /// `None` after a failure, so that a late answer is not taken for that of the next command.
+    /// `None` after a failure, so that a late answer is not mistaken for the answer to the next
+    /// command.
     modem: Option<BoxByteStream>,
 }
 
@@ -84,8 +85,8 @@ impl CardInterface for AtCard {
         response.filter(|response| response.len() >= 2).ok_or_else(garbled)
     }
 
-    /// Restores a broken connection too. The modem does not report the answer to reset, so it is
-    /// empty.
+    /// Restores a broken connection too. The returned answer to reset is empty, because the modem
+    /// does not report it.
     async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
         if self.modem.is_none() {
             self.connect().await?;

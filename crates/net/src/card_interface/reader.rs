@@ -22,7 +22,8 @@ const INSERT_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct VpcdSlot {
     listener: TcpListener,
     address: String,
-    /// `None` after a failure, so that a late answer is not taken for that of the next command.
+    /// `None` after a failure, so that a late answer is not mistaken for the answer to the next
+    /// command.
     card: Option<TcpStream>,
 }
 

@@ -1,7 +1,7 @@
 //! A card behind a TCP socket.
 //!
-//! The device sends commands and the card answers. Each message is a big-endian length of two bytes
-//! and as many bytes:
+//! The device sends commands and the card answers. Each message is a big-endian length of two
+//! bytes, followed by that many bytes:
 //!
 //! | device -> card | card -> device |
 //! |---|---|
@@ -62,7 +62,8 @@ async fn serve_device(mut stream: TcpStream, card: &mut impl CardInterface) -> i
 #[derive(Debug)]
 pub struct TcpCard {
     address: String,
-    /// `None` after a failure, so that a late answer is not taken for that of the next command.
+    /// `None` after a failure, so that a late answer is not mistaken for the answer to the next
+    /// command.
     stream: Option<TcpStream>,
 }
 
@@ -127,7 +128,7 @@ impl CardInterface for TcpCard {
 
 pub(super) async fn send(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
     let length = u16::try_from(message.len()).map_err(io::Error::other)?;
-    // A single write sends a single segment.
+    // Length and data are written at once, so that they are sent in one segment.
     let mut framed = length.to_be_bytes().to_vec();
     framed.extend_from_slice(message);
     stream.write_all(&framed).await

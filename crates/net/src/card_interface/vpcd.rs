@@ -3,7 +3,7 @@
 //!
 //! vpcd is a reader driver of pcscd. It listens on one port per slot, and cards connect: a
 //! connection stands for an inserted card, and its end for the removal of the card. Each message is
-//! a big-endian length of two bytes and as many bytes:
+//! a big-endian length of two bytes, followed by that many bytes:
 //!
 //! | reader -> card | card -> reader |
 //! |---|---|
@@ -25,8 +25,8 @@ use super::tcp::{receive_or_end, send};
 /// Default address of the first slot of vpcd. The ports of further slots follow.
 pub const VPCD: &str = "127.0.0.1:35963";
 
-/// Retry interval while pcscd does not run. pcscd starts with the next program that requests a
-/// reader, which then waits for the card.
+/// Retry interval while pcscd does not run. pcscd is started by the next program that requests a
+/// reader, and this program then waits for the card.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Status of a card and its reader.

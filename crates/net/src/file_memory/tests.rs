@@ -167,7 +167,7 @@ fn compacted() -> (Journal, Vec<u8>, usize) {
 }
 
 #[test]
-fn a_cut_compacted_journal_is_damage() {
+fn a_compacted_journal_that_is_cut_counts_as_damaged() {
     let (journal, whole, end) = compacted();
     let kept = |journal: &Journal| journal.cells().map(|cells| cells["kept"].to_vec());
     assert_eq!(kept(&journal).unwrap(), [5]);

@@ -138,7 +138,8 @@ impl Server {
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
         let (mut head, body) = request.into_parts();
         head.uri = self.absolute(&head.uri)?;
-        // The client negotiates the version. A version set by the caller could only contradict it.
+        // The client negotiates the version. A version set by the caller could only contradict the
+        // negotiated one.
         head.version = http::Version::HTTP_11;
         let answer = self.pool.request(Request::from_parts(head, Full::new(body))).await;
         let (head, body) = answer.map_err(|error| self.explain(&error))?.into_parts();
@@ -231,7 +232,7 @@ impl Connector {
         let addresses: Vec<_> = addresses.collect();
         let stream = TcpStream::connect(&addresses[..]).await;
         let stream = stream.map_err(|error| self.fault(kind_of(&error), error))?;
-        // Requests are small and latency matters.
+        // Requests are small and latency matters, so segments are sent without delay.
         stream.set_nodelay(true).map_err(|error| self.fault(LinkFaultKind::Reset, error))?;
         let Some((connector, name)) = &self.tls else {
             return Ok(Stream::Plain(TokioIo::new(stream)));

@@ -31,9 +31,9 @@ use crate::tls::ServerTls;
 pub const MAX_REQUEST: u64 = 1 << 20;
 /// Time-out for the head of a request, including the idle time before it.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum number of connections, if the process may open as many files. Further ones wait in the
-/// listener's queue. A connection with TLS takes about 35 KiB, so this limit corresponds to 140
-/// MiB.
+/// Maximum number of connections, if the process may open that many files. Further connections wait
+/// in the listener's queue. A connection with TLS takes about 35 KiB, so this limit corresponds to
+/// 140 MiB.
 pub const MAX_CONNECTIONS: usize = 4096;
 
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -178,7 +178,7 @@ where
     S::Future: Send,
     S::Error: Into<BoxError>,
 {
-    // Responses are small and latency matters.
+    // Responses are small and latency matters, so segments are sent without delay.
     stream.set_nodelay(true)?;
     let Some(acceptor) = acceptor else {
         return serve_connection(stream, None, service, stopped).await;

@@ -23,7 +23,7 @@ const MIN_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// Maximum number of unanswered submissions: section 2.8 gives 10 as a guideline.
 const MAX_UNANSWERED: usize = 10;
-/// Maximum number of submissions that wait for the window.
+/// Maximum number of further submissions, which wait until an earlier one is answered.
 const MAX_WAITING: usize = 256;
 /// Maximum number of deliveries that wait while one is processed.
 const MAX_INCOMING: usize = 64;

@@ -148,7 +148,7 @@ impl Sm {
     /// Decodes the body.
     ///
     /// # Errors
-    /// The error as the status of the answer.
+    /// The status with which the request must be answered.
     pub fn parse(body: &[u8]) -> Result<Self, CommandStatus> {
         let (fields, mut rest) = decode(body)?;
         let mut parameters = Vec::new();
@@ -176,7 +176,7 @@ pub fn encode(body: &impl Encode) -> Vec<u8> {
 /// Decodes the mandatory fields of a body. Returns them and the remaining octets.
 ///
 /// # Errors
-/// The status of the answer.
+/// The status with which the request must be answered.
 pub fn decode<B: DecodeWithLength>(body: &[u8]) -> Result<(B, BytesMut), CommandStatus> {
     let mut octets = BytesMut::from(body);
     // The length counts only for optional parameters. Zero leaves them in the buffer.
@@ -226,7 +226,7 @@ pub fn read_message_id(body: &[u8]) -> Option<String> {
 /// Decodes the message ID of `query_sm` or `cancel_sm`: sections 4.8.1 and 4.9.1.
 ///
 /// # Errors
-/// The error as the status of the answer.
+/// The status with which the request must be answered.
 pub fn read_named_message(command: CommandId, body: &[u8]) -> Result<String, CommandStatus> {
     let id = match command {
         CommandId::CancelSm => decode::<CancelSm>(body)?.0.message_id,

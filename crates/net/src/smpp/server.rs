@@ -126,7 +126,8 @@ struct Deliveries {
 }
 
 impl Deliveries {
-    /// Waits for the next delivery that the ESME may have. The future can be dropped at any time.
+    /// Waits for the next delivery that may be sent to the ESME. The future can be dropped at any
+    /// time.
     async fn next(&mut self, centre: &dyn MessageCentre, account: &str) -> QueuedDelivery {
         if self.outstanding.is_some() {
             std::future::pending::<()>().await;

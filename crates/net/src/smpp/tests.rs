@@ -216,7 +216,7 @@ impl Raw {
 }
 
 fn bind(system_id: &str, password: &str) -> Vec<u8> {
-    // Longer than `BindTransceiver` allows in some tests.
+    // In some tests these texts are longer than `BindTransceiver` allows.
     let texts = [system_id, password, "EC"].map(|text| [text.as_bytes(), &[0]].concat()).concat();
     [texts, vec![0x34, 0, 0, 0]].concat()
 }
@@ -292,7 +292,7 @@ async fn a_delivery_that_the_esme_refuses_stays_in_the_smsc() {
 }
 
 #[tokio::test]
-async fn an_smsc_that_cannot_record_repeats_a_delivery_after_a_pause() {
+async fn an_smsc_that_cannot_record_an_acknowledgement_repeats_the_delivery_after_a_pause() {
     let settings =
         CentreSettings { retry_after: Duration::from_secs(3600), ..CentreSettings::new("SMSC", clock()) };
     let bench = serve_with("127.0.0.1:0", Arc::default(), settings).await;

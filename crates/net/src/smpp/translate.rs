@@ -34,7 +34,7 @@ const MAX_CHARACTERS: usize = 160;
 /// Converts a `submit_sm` to a submission.
 ///
 /// # Errors
-/// The error as the status of the answer.
+/// The status with which the request must be answered.
 pub(super) fn submission(sm: &Sm, now: Timestamp) -> Result<Submission, CommandStatus> {
     let fields = &sm.fields;
     let esm_class = u8::from(fields.esm_class);
@@ -70,7 +70,7 @@ pub(super) fn submission(sm: &Sm, now: Timestamp) -> Result<Submission, CommandS
 /// Converts a message in either direction.
 ///
 /// # Errors
-/// The error as the status of the answer.
+/// The status with which the request must be answered.
 pub(super) fn short_message(sm: &Sm) -> Result<ShortMessage, CommandStatus> {
     let message = sm.message()?;
     let data_coding = to_dcs(sm.fields.data_coding.into());
@@ -179,7 +179,7 @@ pub(super) fn deliver_sm(arrived: &IncomingDelivery) -> Sm {
 /// Converts a `deliver_sm` to a delivery.
 ///
 /// # Errors
-/// The error as the status of the answer.
+/// The status with which the request must be answered.
 pub(super) fn arrived(sm: &Sm, now: Timestamp) -> Result<IncomingDelivery, CommandStatus> {
     match u8::from(sm.fields.esm_class) & MESSAGE_TYPE {
         DELIVERY_RECEIPT => receipt(sm, now).map(IncomingDelivery::Receipt),
@@ -299,7 +299,8 @@ fn relative(period: Duration) -> String {
     let years = (seconds / YEAR).min(99);
     let rest = seconds % YEAR;
     let (months, days) = (rest / MONTH, rest % MONTH / DAY);
-    // Twelve months of 30 days leave five days, which must not become a month 12.
+    // Days 360 to 364 of a year would be twelve months of 30 days, but the field has at most 11
+    // months.
     let (months, days) = if months > 11 { (11, days.saturating_add(30)) } else { (months, days) };
     let (hours, minutes, seconds) = (part(HOUR, DAY), part(MINUTE, HOUR), part(1, MINUTE));
     format!("{years:02}{months:02}{days:02}{hours:02}{minutes:02}{seconds:02}000R")
@@ -366,7 +367,7 @@ mod tests {
         assert_eq!(sm.fields.validity_period.as_str(), "000000010101000R");
         assert_eq!(Sm::parse(&sm.to_bytes()).unwrap(), sm);
         assert_eq!(submission(&sm, NOW).unwrap(), sent);
-        // The payload in its alternative place is the same message.
+        // The same message with its text in the parameter message_payload.
         let mut elsewhere = sm.clone();
         elsewhere.parameters = vec![(TlvTag::MessagePayload, sm.fields.short_message().to_vec())];
         elsewhere.fields.set_short_message(OctetString::empty());

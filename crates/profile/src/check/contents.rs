@@ -56,7 +56,7 @@ impl<'a> Files<'a, '_> {
                 report.add(&rules::OPERATION_MODE, place(index), format!("the first octet is {mode:02X}"));
             }
         }
-        // A blank EF.ACC is reported only if the package could fill all its files.
+        // A blank EF.ACC is reported only if all files of the package could be created and filled.
         let classes = self.content(0x6F78).filter(|(_, content)| self.installed.whole || !is_blank(content));
         if let Some((index, [high, low])) = classes {
             let classes = u16::from_be_bytes([*high, *low]);

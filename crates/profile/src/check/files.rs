@@ -101,8 +101,8 @@ fn access(
     }
 }
 
-/// Checks that each record of each EF.ARR is a rule or empty, even if no file refers to it, because
-/// a file that is created later can (TS 102 222).
+/// Checks that each record of each EF.ARR is a rule or empty. Records to which no file refers are
+/// checked too, because a file that is created later (TS 102 222) can refer to them.
 fn access_rules(installed: &InstalledPackage<'_>, report: &mut Report) {
     let files = &installed.profile.files;
     let known = |file: &File| {
@@ -113,7 +113,8 @@ fn access_rules(installed: &InstalledPackage<'_>, report: &mut Report) {
     let all: BTreeSet<FileIndex> = named.chain(referred_to).collect();
     for arr in all {
         for number in 1..=files.records(arr).unwrap_or_default() {
-            // Parsing of a rule is the same for a file and a directory.
+            // A record is valid for a directory if it is valid for a file, so one check is
+            // sufficient.
             let wrong = |record: &&[u8]| !is_blank(record) && Access::of(record, false).is_none();
             if let Some(record) = files.record(arr, number).filter(wrong) {
                 let place = installed.place_in(arr, &format!("record {number}"));
@@ -190,7 +191,7 @@ fn identifiers(installed: &InstalledPackage<'_>, index: FileIndex, file: &File, 
     }
 }
 
-/// The properties of the file that the standards fix.
+/// The length of the file that the standards require; `None` if they require none.
 fn fixed(installed: &InstalledPackage<'_>, file: &File) -> Option<Length> {
     let files = &installed.profile.files;
     let parent = file.parent?;
@@ -244,7 +245,7 @@ fn length(installed: &InstalledPackage<'_>, index: FileIndex, file: &File, repor
     report.add(&rules::FILE_SIZE, installed.place_of(index), wrong);
 }
 
-/// EF.DIR compared with the applications.
+/// Compares EF.DIR with the applications of the package.
 fn dir(installed: &InstalledPackage<'_>, aids: &[&Octets], report: &mut Report) {
     const EF_DIR: Fid = Fid(0x2F00);
     let files = &installed.profile.files;
@@ -281,7 +282,7 @@ fn dir(installed: &InstalledPackage<'_>, aids: &[&Octets], report: &mut Report) 
     }
 }
 
-/// The steps with which a package creates a file.
+/// Checks the steps with which a package creates a file.
 fn steps(installed: &InstalledPackage<'_>, report: &mut Report) {
     for (number, element) in installed.elements() {
         match element {

@@ -229,7 +229,7 @@ fn services(installed: &InstalledPackage<'_>, header: &ProfileHeader, report: &m
     }
 }
 
-/// The services of which a package shows whether it uses them.
+/// The services whose use can be recognised in a package.
 const IN_SIGHT: [Service; 15] = [
     Service::USIM,
     Service::ISIM,

@@ -19,8 +19,8 @@ pub(super) fn check(installed: &InstalledPackage<'_>, report: &mut Report) {
         }
         return;
     };
-    // The identifiers are not reserved, so the file can have another purpose if the package has no
-    // applet.
+    // The file identifiers are not reserved. If the package has no applet, the file can therefore
+    // have another purpose.
     if applet.is_none() {
         return;
     }
@@ -89,7 +89,7 @@ impl Table<'_, '_> {
         let expected = (own.key.expose().len(), own.opc.expose().len());
         if lengths != expected {
             let what = format!(
-                "keys of {} and {} octets, the profile's of {} and {}",
+                "the keys have {} and {} octets, those of the profile {} and {}",
                 lengths.0, lengths.1, expected.0, expected.1
             );
             report.add(&rules::IDENTITY_KEYS, place(), what);

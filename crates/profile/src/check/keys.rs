@@ -129,8 +129,8 @@ impl At<'_, '_> {
             let what = format!("{} has no constants", own.algorithm_id);
             self.add(&rules::CONSTANTS_UNUSED, "rotationConstants", what);
         }
-        // If the package omits the constants, those of TS 35.206 apply. The installation
-        // package reports wrong lengths.
+        // If the package omits the constants, those of TS 35.206 apply. Wrong lengths are reported
+        // by the installation, not here.
         let rotations = own.rotation_constants.as_ref().map_or(&ROTATIONS[..], |given| given);
         let constants =
             own.xoring_constants.as_ref().map_or_else(standard_constants, |given| given.0.clone());

@@ -112,7 +112,7 @@ pub fn check_octets(bytes: &[u8]) -> Vec<Finding> {
                 Place { pe: Some(package.elements.len() + 1), element: "unreadable", ..Place::default() };
             let mut report = Report::default();
             report.add(&rules::UNREADABLE, place, error.to_string());
-            // The unreadable rest has been reported, so a missing end PE is not.
+            // The unreadable rest has been reported, so a missing end PE is not reported as well.
             let rest = check(&package).into_iter();
             report.findings.extend(rest.filter(|finding| finding.rule != rules::NO_END.name));
             report.findings
@@ -138,7 +138,7 @@ pub fn check(package: &Package) -> Vec<Finding> {
     report.findings
 }
 
-/// The files of a package that can be created.
+/// The files of a package, as far as they can be created.
 pub(crate) fn files_of(package: &Package) -> ProfileFiles {
     install(package, &mut Report::default()).profile.files
 }
@@ -195,14 +195,14 @@ impl<'a> InstalledPackage<'a> {
         self.place(maker, path_of(&self.profile.files, file))
     }
 
-    /// The place of a file's finding, with a record or field.
+    /// The place of a finding in a record or field of a file.
     fn place_in(&self, file: FileIndex, part: &str) -> Place {
         let mut place = self.place_of(file);
         place.at = format!("{}, {part}", place.at);
         place
     }
 
-    /// The ADFs of USIMs, or of the given application codes.
+    /// The ADFs whose AID begins with one of these application codes.
     fn adfs_of<'b>(&'b self, codes: &'b [&'b [u8]]) -> impl Iterator<Item = FileIndex> + 'b {
         let files = &self.profile.files;
         codes.iter().flat_map(move |code| files.adfs(code).map(|(index, _)| index))
@@ -240,8 +240,8 @@ fn install<'a>(package: &'a Package, report: &mut Report) -> InstalledPackage<'a
         let is_extra = installer.has_ended() || number > 0 && matches!(element, ProfileElement::Header(_));
         let ordered = installer.in_order(element).err();
         installer.go_on();
-        // A second header and an element after the end are not applied. Any other element is, even
-        // at the wrong position.
+        // A second header and an element after the end are not applied. Every other element is
+        // applied, even at the wrong position.
         let refused = if is_extra { None } else { installer.make(element).err() };
         let refused = refused.map(|refused| (refused.code, refused.what));
         let faults = installer.take_faults().into_iter().map(|fault| (fault.at, fault.wrong));
@@ -275,7 +275,7 @@ fn everything(package: &Package) -> Capabilities {
     }
 }
 
-/// The rule for a refusal of an eUICC.
+/// The rule that a package violates if an eUICC refuses it with this status.
 fn rule_of(code: PeStatusCode) -> &'static Rule {
     match code {
         PeStatusCode::INVALID_REQUEST_FORMAT => &rules::OUT_OF_ORDER,

@@ -98,7 +98,7 @@ fn parameters(installed: &InstalledPackage<'_>, report: &mut Report) {
     }
 }
 
-/// Security domains and the PEs that belong to them.
+/// Checks the security domains and the PEs that belong to them.
 fn domains(installed: &InstalledPackage<'_>, report: &mut Report) {
     let mut known: Vec<&Octets> = Vec::new();
     let mut first: Option<usize> = None;

@@ -9,8 +9,8 @@ pub(super) enum Length {
     Exactly(usize),
     /// Transparent, of at least this length.
     Least(usize),
-    /// Transparent, with entries of the first length, and at least as many entries as the second
-    /// number.
+    /// Transparent, with entries of a fixed length. The first number is the length of an entry, the
+    /// second the minimum number of entries.
     Times(usize, usize),
     /// Records of this length.
     Record(usize),
@@ -196,7 +196,7 @@ pub(super) const USIM_FILES: &[(usize, &[&[u16]])] = &[
     (145, &[&[0x5FC0, 0x4F16]]),
 ];
 
-/// Services that are part of another one.
+/// Pairs of a service and the service that it requires.
 pub(super) const USIM_DEPENDS: &[(usize, usize)] = &[
     (3, 2),
     (5, 4),

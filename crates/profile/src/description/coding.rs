@@ -67,8 +67,8 @@ pub(super) fn access_classes(classes: &[u8]) -> [u8; 2] {
 
 /// A name in the default alphabet, or in UCS2 (TS 102 221 annex A).
 pub(super) fn name(text: &str) -> Vec<u8> {
-    // The alphabet shows the escape character as a blank, too, so the last position is the real
-    // blank.
+    // The table contains two blanks, because it shows the escape character as a blank too. The last
+    // one is the real blank.
     let place = |letter| {
         let places = DEFAULT_ALPHABET.chars().enumerate().filter(|(_, known)| *known == letter);
         places.last().map(|(place, _)| place)

@@ -25,7 +25,8 @@ pub struct Decompiled {
     /// The parts for which the description has no key, each with the reason. They stay as bytes in
     /// their element.
     pub notes: Vec<String>,
-    /// True if the terms describe the whole package, so that no element had to be written out.
+    /// True if the keys of the description describe the whole package, so that no element had to be
+    /// written out.
     pub by_terms_alone: bool,
 }
 
@@ -86,7 +87,7 @@ fn written_out(package: &Package, full: Description, mut notes: Vec<String>) -> 
     Ok(Decompiled { description, notes, by_terms_alone: false })
 }
 
-/// True if another name of the same term is used.
+/// True if an element refers to another term that has the same source.
 fn placed_otherwise(description: &Description, source: &str) -> bool {
     terms::of(description)
         .iter()
@@ -320,7 +321,7 @@ impl Found {
         }
     }
 
-    /// The terms of an identity from its files in the table.
+    /// Reads the terms of an identity from its files in EF.IDENTITIES.
     fn identity(&self, stored: Stored, directories: &Directories) -> Identity {
         let Stored { countries, imsi, keys, files } = stored;
         let mut other = Self::default();
@@ -435,7 +436,7 @@ fn emergency_of(record: &[u8]) -> Option<Digits> {
     text.trim_end_matches('f').parse().ok().filter(|_| digits.len() == 3)
 }
 
-/// Key sets with all three keys, all of one kind.
+/// The key sets that have all three keys, if these have the same type.
 fn key_sets(domain: &SecurityDomain) -> Vec<KeySet> {
     let keys = domain.key_list.as_deref().unwrap_or_default();
     let key = |version: u8, identifier: u8| {

@@ -1,9 +1,9 @@
 //! Builds the PEs of a description: a minimal USIM, and the elements that the keys of the
 //! description add.
 //!
-//! The same description gives the same bytes. A missing mandatory value becomes FF or 00, because
-//! [`super::mistakes`] has refused a description that lacks it, unless personalisation supplies the
-//! value later.
+//! The same description gives the same bytes. A missing mandatory value becomes FF or 00. This
+//! happens only if personalisation supplies the value later; otherwise [`super::mistakes`] has
+//! already refused the description.
 
 use rsp::der::Unknown;
 use rsp::ids::Oid;
@@ -22,7 +22,7 @@ use crate::facts::{ROTATION_CONSTANTS, default_xoring_constants};
 use crate::template;
 use crate::{Fid, Octets, SecretOctets};
 
-/// The default key. It is published, and only for tests.
+/// The default key. It is public, so it must be used for tests only.
 const TEST_KEY: [u8; 16] = *b"landfall mno-sd!";
 
 /// The PEs of a description.

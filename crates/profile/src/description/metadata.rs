@@ -106,7 +106,7 @@ impl Icon {
 /// Metadata that are not in the package. Missing values come from the package.
 #[derive(Clone, Debug, Default)]
 pub struct MetadataOverrides {
-    /// The operator's name of the profile type.
+    /// The name that the operator uses for the profile type.
     pub profile_type: Option<String>,
     /// serviceProviderName.
     pub service_provider_name: Option<String>,

@@ -183,7 +183,7 @@ fn codes(codes: Option<&mut Value>, field: &str, named: &impl Fn(&mut Value, &st
     }
 }
 
-/// The contents of files that are created by path.
+/// Replaces the values of terms in the contents of files that are created by path.
 fn by_path(body: &mut Value, values: &[terms::Term], directories: &Directories) {
     let mut path = String::new();
     let mut fid = 0;
@@ -205,7 +205,7 @@ fn by_path(body: &mut Value, values: &[terms::Term], directories: &Directories) 
     }
 }
 
-/// One step of a file: its contents, or the pattern that fills it.
+/// Replaces the value of a term in one step of a file: in the contents, or in the fill pattern.
 fn in_item(item: &mut Value, term: &str, at: At, values: &[terms::Term]) {
     let Some(term) = values.iter().find(|known| known.name == term) else { return };
     if let Some(Value::String(text)) = item.get_mut("fillFileContent") {

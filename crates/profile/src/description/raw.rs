@@ -34,8 +34,8 @@ pub(super) fn elements(
         }
     }
     let idle = terms.iter().filter(|term| term.source.is_some() && !used.contains(&term.name));
-    // One value of the description can give two terms in different forms. It is in use if an
-    // element refers to either of them.
+    // One value of the description can give two terms in different forms. The value is in use if an
+    // element refers to either term.
     let sources_in_use: BTreeSet<_> =
         terms.iter().filter(|term| used.contains(&term.name)).filter_map(|term| term.source).collect();
     for (source, name) in idle.filter_map(|term| Some((term.source?, &term.name))) {

@@ -34,8 +34,8 @@ const ACCESS_RULES: [&[(&str, &str)]; 15] = [
 /// The record of the rule that permits only the administrator to read and write.
 pub(super) const ADMINISTRATOR: u8 = 13;
 
-/// The record of the rule that permits the administrator to write and nothing to read: only in the
-/// EF.ARR of the MF, and only if such a file exists.
+/// The record of the rule that permits only the administrator to write, and nobody to read. Only
+/// the EF.ARR of the MF has this record, and only if the description has several identities.
 pub(super) const NEVER_READ: u8 = 16;
 const WRITTEN_BY_ADMINISTRATOR: &[(&str, &str)] = &[("80015A", ADM1)];
 

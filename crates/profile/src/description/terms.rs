@@ -9,7 +9,7 @@ pub(super) struct Term {
     pub(super) name: String,
     /// Hexadecimal digits; text for the profile type and the algorithm.
     pub(super) value: String,
-    /// The padding to a given length: `{ef-ust:17}`.
+    /// The byte that pads the value to a given length, as in `{ef-ust:17}`.
     pub(super) filling: u8,
     /// The place in the description, if the value is explicit and not derived from another term.
     pub(super) source: Option<&'static str>,

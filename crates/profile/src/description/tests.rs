@@ -176,7 +176,7 @@ fn identities_are_built_into_their_file_and_decompiled() {
         assert_eq!(check(&package).iter().find(|finding| is_about_identities(finding.rule)), None);
         let back = decompile(&package).unwrap();
         let mut expected = description.identity.clone();
-        // Open values are reported.
+        // The decompiled identity contains the default value explicitly.
         expected[0].mnc_digits = Some(2);
         assert_eq!(back.description.identity, expected, "{files:?}");
         assert!(back.by_terms_alone, "{files:?}");

@@ -43,7 +43,8 @@ text! {
     Network: "^[0-9]{3}-?[0-9]{2,3}( [a-z0-9A-F]+)*$",
 }
 
-/// A PIN or administrative code: 4 to 8 digits. Never in `Debug`, wiped when dropped.
+/// A PIN or administrative code: 4 to 8 digits. `Debug` does not show it, and it is wiped when
+/// dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Code(String);
 

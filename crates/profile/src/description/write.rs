@@ -44,7 +44,8 @@ fn quoted(value: &Value) -> String {
     value.to_string().replace('\u{7F}', "\\u007F")
 }
 
-/// A value in one line; a list of tables in one line for each.
+/// Writes a value on one line. If `may_break` is true, a list of several tables or lists has one
+/// line for each of them.
 fn inline(value: &Value, may_break: bool, out: &mut String) {
     match value {
         // TOML has no null. It is written as true.

@@ -1,8 +1,8 @@
 //! Templates of ADF.CSIM: created by default, and optional.
 //!
-//! Identifiers and sizes are those of 3GPP2 C.S0065 (of EF.OTA, EF.CSSPR and EF.ATC as in TS.48).
-//! The access rules and short identifiers of the TCA tables were not available: rule 5 and no short
-//! identifier are used instead, so a package should set its own.
+//! Identifiers and sizes are those of 3GPP2 C.S0065; those of EF.OTA, EF.CSSPR and EF.ATC come from
+//! TS.48. The access rules and short identifiers of the TCA tables were not available: rule 5 and
+//! no short identifier are used instead, so a package should set its own.
 
 use super::{Element, Shape, cyclic, directory, linear_fixed, transparent};
 

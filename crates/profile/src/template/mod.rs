@@ -1,9 +1,9 @@
 //! File structure templates: the files that a template creates, and their default properties.
 //!
-//! TCA "eUICC Profile Package: Interoperable Format", Annex A. One table for each PE, one row for
-//! each file in the order of the ASN.1 (the tag of an element is its position in the table plus 2).
-//! A row contains the first version of the template with this file, and the changes of later
-//! versions.
+//! TCA "eUICC Profile Package: Interoperable Format", Annex A. There is one table for each PE, with
+//! one row for each file in the order of the ASN.1. The tag of an element is its position in the
+//! table plus 2. A row contains the first version of the template with this file, and the changes
+//! of later versions.
 
 use crate::element::FileSystemKind;
 
@@ -57,8 +57,9 @@ pub struct Element {
     pub arr: u8,
     /// Its short identifier; 0 if it has none.
     pub sfi: u8,
-    /// Its contents, or the contents of each record: hexadecimal digits; `...` repeats the byte
-    /// before it so that the rest fits, a final `*` repeats everything; empty for FF.
+    /// Its contents, or the contents of each record, in hexadecimal digits. `...` repeats the byte
+    /// before it until the length is reached, a final `*` repeats the whole pattern, and an empty
+    /// text means FF in all bytes.
     pub default: &'static str,
     /// True if every package must name the file.
     pub mandatory: bool,
@@ -68,7 +69,7 @@ pub struct Element {
     pub high_update: bool,
     /// The first version of the template with this file.
     pub since: u8,
-    /// The change by a later version: the version and the new type.
+    /// The change by a later version: the version, the new type and the new contents.
     pub changed: Option<(u8, Shape, &'static str)>,
 }
 

@@ -96,7 +96,7 @@ impl<'a> SuciCalcInfo<'a> {
     }
 }
 
-/// Identifier and key, repeatedly.
+/// Parses a list of pairs of identifier and key.
 fn keys(list: &[u8]) -> Option<Vec<HomeNetworkKey<'_>>> {
     let mut reader = Reader::new(list);
     let mut keys = Vec::new();

@@ -77,7 +77,7 @@ fn rules_have_unique_names_and_findings_are_complete() {
 }
 
 #[test]
-fn a_truncated_package_has_only_that_finding() {
+fn a_truncated_package_has_only_the_finding_that_it_is_truncated() {
     let whole = good::good().encode();
     for length in 0..whole.len() {
         let findings = check_octets(&whole[..length]);
@@ -89,7 +89,7 @@ fn a_truncated_package_has_only_that_finding() {
 #[test]
 fn a_package_with_a_changed_bit_is_decoded_or_gives_findings() {
     let whole = good::good().encode();
-    // Each byte, with a different bit for each.
+    // One bit of each byte is changed; its position varies from byte to byte.
     for (place, bit) in (0..whole.len()).zip([0, 5, 2, 7, 4, 1, 6, 3].into_iter().cycle()) {
         let mut spoiled = whole.clone();
         spoiled[place] ^= 1 << bit;

@@ -30,12 +30,12 @@ pub struct Function<A: Api, Q, R> {
 }
 
 impl<A: Api, Q: FromRequest, R: JsonSchema> Function<A, Q, R> {
-    /// Defines a function that reads.
+    /// Defines a function that reads data (GET).
     pub const fn get(path: &'static str, summary: &'static str, execute: Execute<A, Q, R>) -> Self {
         Self::new(Verb::Get, path, summary, execute)
     }
 
-    /// Defines a function that acts.
+    /// Defines a function that performs an action (POST).
     pub const fn post(path: &'static str, summary: &'static str, execute: Execute<A, Q, R>) -> Self {
         Self::new(Verb::Post, path, summary, execute)
     }

@@ -38,8 +38,8 @@ pub trait Api: Sized + 'static {
     const ROUTES: &'static [&'static dyn Route<Self>];
 }
 
-/// The arguments of a function, decoded from a request. A function that has no identifier in its
-/// path, no parameters or no body omits them from the end of the list of types.
+/// The arguments of a function, decoded from a request. The type parameters have defaults for a
+/// function without identifier, query parameters or body, so trailing ones can be omitted.
 pub struct Arguments<Id = NoId, Query = NoQuery, Body = ()> {
     /// The identifier in the path.
     pub id: Id,

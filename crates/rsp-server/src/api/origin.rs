@@ -32,7 +32,7 @@ pub fn check_origin<A: Api>(
         Problem::new(StatusCode::FORBIDDEN, "the API refuses the request", why, next)
     };
     let named = headers.get(header::HOST).map(|host| host.to_str().unwrap_or("(not text)"));
-    // HTTP/2 has the host in the URI. A caller in the same process sends none.
+    // HTTP/2 has the host in the URI. A caller in the same process sends no host.
     let host = request.uri().authority().map(Authority::as_str).or(named);
     if let Some(host) = host
         && !is_own_host(host, is_own_name)
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_addresses_localhost_and_own_names() {
+    fn addresses_localhost_and_own_names_are_accepted_as_hosts() {
         let is_own_name = |name: &str| ["testbed", "smdpp.landfall.example:8443"].contains(&name);
         for accepted in [
             "127.0.0.1",

@@ -18,9 +18,9 @@ use super::{Api, Arguments, Call, Problem};
 pub enum Verb {
     /// Reads.
     Get,
-    /// Creates or acts.
+    /// Creates a resource or performs an action.
     Post,
-    /// Creates or replaces.
+    /// Creates or replaces a resource.
     Put,
     /// Deletes.
     Delete,
@@ -112,7 +112,7 @@ impl Operation {
     }
 }
 
-/// True for `()`, the only type without size that is a body.
+/// True for `()`, the only zero-sized type that is used as a body.
 pub(super) const fn is_unit<T>() -> bool {
     size_of::<T>() == 0
 }
@@ -120,7 +120,7 @@ pub(super) const fn is_unit<T>() -> bool {
 /// Returns the route of a request and the identifier in its path.
 ///
 /// # Errors
-/// The API does not have the path, or the path does not have the method.
+/// The API does not have the path, or the path does not support the method.
 pub fn find<A: Api>(request: &Request<Bytes>) -> Result<(&'static dyn Route<A>, String), Problem> {
     let path = request.uri().path();
     let matching: Vec<_> =

@@ -28,7 +28,8 @@ const MAX_IDENTIFIER: usize = 255;
 /// A message received from a peer that TLS has authenticated.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// OID of the caller: the entity that From names and that the certificate contains.
+    /// OID of the caller. The certificate contains this OID, and From names it unless it is the
+    /// only OID in the certificate.
     pub caller: Oid,
     /// Time of receipt.
     pub received: Timestamp,
@@ -188,7 +189,7 @@ impl Call {
         self.request.as_ref().and_then(|(_, expires)| *expires)
     }
 
-    /// Returns the ticket by which the call can be answered later.
+    /// Returns the ticket with which the call can be answered later.
     pub fn ticket(&self) -> Ticket {
         let (function_call_identifier, expires) = self.request.clone().unwrap_or_default();
         Ticket {
@@ -259,11 +260,11 @@ pub struct Reply(pub(super) Kind);
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// Response in the HTTP response.
+    /// The response is in the HTTP response.
     Now(ResponseMessage, Outcome),
-    /// Response by a callback from the outbox.
+    /// The response is sent as a callback from the outbox.
     CallBack(ResponseMessage, Outcome),
-    /// Response later by the ticket; holds the Action of the response.
+    /// The response is sent later with the ticket. Contains the Action of the response.
     Later(String),
     /// Accepted notification.
     Accepted(Outcome),
@@ -299,7 +300,8 @@ impl Reply {
 }
 
 /// Finds the function or the notification of a call and returns its reply: see
-/// [`soap`](crate::soap#example). Without `else`, a call that is not found is refused.
+/// [`soap`](crate::soap#example). Without an `else`, a call is refused if the lists contain neither
+/// its function nor its notification.
 #[macro_export]
 macro_rules! soap_dispatch {
     (

@@ -35,8 +35,8 @@ pub const FIRST_REDELIVERY: Duration = Duration::from_secs(1);
 /// this time.
 pub const SLOWEST_REDELIVERY: Duration = Duration::from_secs(60);
 
-/// Number of failed attempts after which messages that a peer rejects no longer delay its other
-/// messages.
+/// Number of failed attempts after which a rejected message no longer delays the other messages for
+/// its peer.
 const ATTEMPTS_BEFORE_SKIPPING: u32 = 3;
 
 /// Number of rejected messages after which a peer is treated as rejecting everything.
@@ -155,7 +155,7 @@ impl Soap {
     }
 }
 
-/// Result of an attempt, as far as it concerns the outbox.
+/// Effect of an attempt on the outbox.
 enum Attempt {
     /// The message left the outbox. `answered`: the peer answered it. `reached`: the peer was
     /// reachable.
@@ -175,7 +175,8 @@ fn sequence(key: &str, message: &Outgoing) -> String {
 }
 
 impl Inner {
-    /// Returns the delivery state of an addressee. An unreadable record counts as no failures.
+    /// Returns the delivery state of an addressee. An unreadable record is treated as a state
+    /// without failures.
     async fn addressee(&self, to: &str) -> Addressee {
         Tx::begin(&*self.records).get(&ADDRESSEES, to).await.ok().flatten().unwrap_or_default()
     }
@@ -444,7 +445,7 @@ fn temporary_failure(status: StatusCode, why: String) -> Delivered {
     }
 }
 
-/// Logs a failed delivery. A message that has waited for a long time is a warning.
+/// Logs a failed delivery. If the message has waited for a long time, the log entry is a warning.
 fn log_failure(message: &Outgoing, why: &str, addressee: &mut Addressee, now: Timestamp) {
     let Outgoing { endpoint, element, since, until, .. } = message;
     if now.since(*since) >= WARNING_INTERVAL && now.since(addressee.last_warning) >= WARNING_INTERVAL {

@@ -38,8 +38,8 @@ pub fn check(eis: &Eis, key: &PublicKey) -> Result<(), SignatureError> {
 }
 
 /// Checks that an EIS is authentic: SGP.02 sections 3.1, 5.1.1.3 and 5.6. The EUM signed it, a CI
-/// certifies the EUM, and the EUM certifies the ECASD. The EUM's certificate is one that the
-/// signature contains or, if it contains none, one of `known`. Returns the ECASD, whose key is used
+/// certifies the EUM, and the EUM certifies the ECASD. The certificate of the EUM is taken from the
+/// signature, or from `known` if the signature contains none. Returns the ECASD, whose key is used
 /// for key agreement.
 ///
 /// # Errors

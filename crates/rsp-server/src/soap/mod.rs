@@ -1,8 +1,9 @@
 //! Web services of SGP.02: SOAP 1.2 with WS-Addressing over HTTP (Annex B), for an SM-DP and an
 //! SM-SR.
 //!
-//! A party decides in a transaction; this shell decodes requests, commits and sends responses. All
-//! state is in the party's records, so a restarted server continues where it stopped:
+//! A party decides in a transaction. The code around it (the SOAP shell) decodes requests, commits
+//! and sends responses. All state is in the party's records, so a restarted server continues where
+//! it stopped:
 //!
 //! - calls received, by caller and functionCallIdentifier: a repeated call gets the same response;
 //! - calls sent and not yet answered, each with the party's continuation ([`Party::resumed`]);

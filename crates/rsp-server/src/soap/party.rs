@@ -1,5 +1,5 @@
-//! Interface of a party that uses the shell: its decisions, and the events that the shell reports
-//! to it.
+//! Interface of a party that uses the SOAP shell: its decisions, and the events that the shell
+//! reports to it.
 
 use std::fmt;
 
@@ -31,7 +31,8 @@ pub trait Party: Send + Sync {
     /// Returns an internal fault; nothing is committed.
     fn decide<'a>(&'a self, tx: &'a mut Tx<'_>, call: &'a Call) -> BoxFuture<'a, Result<Reply, Fault>>;
 
-    /// Handles the end of a call that this party sent. Committed exactly once for each call.
+    /// Handles the end of a call that this party sent. The changes are committed exactly once for
+    /// each call.
     ///
     /// # Errors
     /// Returns an internal fault; nothing is committed, and the end is reported again.
@@ -44,7 +45,7 @@ pub trait Party: Send + Sync {
 
     /// Handles a received call whose validity period ended before it was answered. Returns true if
     /// the shell is to answer EXPIRED. A party that ends its functions itself returns false and
-    /// answers by the ticket.
+    /// answers with the ticket.
     ///
     /// # Errors
     /// Returns an internal fault; nothing is committed, and the expiry is reported again.

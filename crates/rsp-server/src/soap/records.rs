@@ -36,7 +36,7 @@ pub struct Ticket {
     /// End of the validity period, if the caller gave one.
     pub expires: Option<Timestamp>,
     pub(super) namespace: Namespace,
-    /// Action of the response, known once the function is.
+    /// Action of the response. It is set as soon as the function is known.
     #[serde(default)]
     pub(super) response_action: String,
     /// Address for the response.

@@ -1,5 +1,5 @@
-//! Reading and writing of responses: the message in an HTTP response, and a response with the base
-//! only.
+//! Reads the SOAP message in an HTTP response, and writes a response that has only the common part
+//! of all responses ([`BaseResponse`]).
 
 use bytes::Bytes;
 use http::Response;
@@ -47,8 +47,8 @@ pub(super) fn read_response(
     Some(read())
 }
 
-/// Returns the response of a function that is known by name only. The response has nothing but its
-/// base.
+/// Returns the response of a function that is known by name only. The response has only the common
+/// part of all responses.
 pub(super) fn bare_response(function: &str, namespace: Namespace, base: &BaseResponse) -> String {
     let mut out = Writer::new(namespace);
     out.element(Prefix::Rps, &format!("{function}Response"), &[], |out| base.write_parts(out));

@@ -371,8 +371,8 @@ impl Inner {
     }
 }
 
-/// Returns the ticket of a repeated call. The response goes to where the latest repetition came
-/// from.
+/// Returns the ticket of a repeated call. The response is sent to the reply address of the latest
+/// repetition.
 fn renewed_ticket(state: State, call: &Call) -> super::Ticket {
     let ticket = call.ticket();
     match state {

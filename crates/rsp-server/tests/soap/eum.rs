@@ -67,7 +67,7 @@ fn a_signature_survives_transport_and_does_not_verify_altered_data() {
         let request = RegisterEisRequest { base: rsp::sgp02::BaseRequest::new("1"), eis: eis(namespace) };
         let text = request.to_xml(namespace);
         if let Some(folder) = std::env::var_os("LANDFALL_KEEP_SIGNED") {
-            // Kept for verification with third-party XML signature software.
+            // The signed EIS is kept for verification with third-party XML signature software.
             let folder = std::path::PathBuf::from(folder);
             std::fs::write(folder.join(format!("{namespace:?}.xml")), &text).unwrap();
             std::fs::write(folder.join("eum.der"), eum.certificate.der()).unwrap();

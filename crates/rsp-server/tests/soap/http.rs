@@ -1,4 +1,5 @@
-//! Invalid requests and their HTTP status and SOAP fault; identification of callers.
+//! Tests of invalid requests, which get an HTTP status and a SOAP fault, and of the identification
+//! of callers.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};

@@ -158,7 +158,7 @@ pub(crate) enum Wire {
     Fine,
     /// No message arrives.
     Down,
-    /// The message arrives, its response does not.
+    /// The message arrives, but its response does not.
     LosesResponses,
     /// The message arrives twice.
     Duplicates,
@@ -330,7 +330,7 @@ impl Testbed {
         .with_peers(Arc::new(peers))
     }
 
-    /// Runs the due work of both parties, each as if just started.
+    /// Runs the due work of both parties, each after a restart.
     pub(crate) async fn run(&self) {
         for party in [&self.dp, &self.sr, &self.dp] {
             self.start(party).run_due().await.unwrap();

@@ -93,7 +93,7 @@ async fn a_repeated_call_gets_the_same_response_and_its_identifier_cannot_be_reu
     assert_eq!(other.status(), StatusCode::BAD_REQUEST);
     assert!(String::from_utf8_lossy(other.body()).contains("functionCallIdentifier belongs to another call"));
 
-    // A callback is repeated too. It goes to where it was requested last.
+    // A callback is also repeated. It is sent to the reply address of the latest request.
     for message in ["m4", "m5"] {
         let taken = sr.handle(post(&testbed.dp, &message_text(&testbed, message, &enable("e1")))).await;
         assert_eq!((taken.status(), taken.body().len()), (StatusCode::ACCEPTED, 0));
@@ -408,8 +408,8 @@ async fn an_unreadable_record_is_kept_and_delays_no_other() {
     }
 }
 
-/// Records that count the listings of the outbox, and the records listed in the collections of
-/// deadlines and answered calls.
+/// Records that count how often the outbox is listed, and how many records are listed in the
+/// collections of deadlines and of answered calls.
 #[derive(Default)]
 struct Counting {
     inner: MemoryRecords,

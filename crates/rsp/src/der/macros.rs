@@ -152,8 +152,8 @@ macro_rules! choice {
 /// Defines an INTEGER with named values. Values without a name are preserved by decoding and
 /// encoding.
 ///
-/// An error `from Status` also names the statuses of the JSON binding to which a value corresponds. All
-/// other statuses become `UNDEFINED_ERROR`.
+/// The definition of an error contains `from Status` and, for each value, the statuses of the JSON
+/// binding that correspond to it. All other statuses become `UNDEFINED_ERROR`.
 #[macro_export]
 macro_rules! codes {
     (

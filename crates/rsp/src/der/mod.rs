@@ -9,7 +9,7 @@
 //!   whose last field is of type [`Unknown`] keeps them instead.
 //! - Any other deviation from DER is refused, with the path and the offset of the error.
 //!
-//! `docs/decisions/0002-der-codec.md` gives the reasons for not deriving the types over a published
+//! `docs/decisions/0002-der-codec.md` explains why the types are not derived with a published
 //! codec.
 
 mod error;

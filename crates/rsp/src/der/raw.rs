@@ -56,7 +56,7 @@ impl<T: Asn1> Asn1 for Raw<T> {
             return super::write_tlv(tag, &self.bytes, out);
         }
         match tlv::split(&self.bytes) {
-            // The same contents under another tag: only the header differs.
+            // The contents are written under another tag, so only the header differs.
             Some((own, contents)) if own != tag && tag != Tag::CHOICE => super::write_tlv(tag, contents, out),
             _ => out.extend_from_slice(&self.bytes),
         }

@@ -161,8 +161,8 @@ impl Spi {
         ..Self::COMMAND_ANSWERED_BY_SUBMIT
     };
     /// `06 00`: an unsolicited packet of a card, such as its default notification: no counter, no
-    /// response. Several sources confirm the absence of the counter; the other bits are one choice
-    /// among the possible ones.
+    /// response. Several sources confirm the absence of the counter. The other bits are not
+    /// confirmed, and other combinations are possible.
     pub const NOTIFICATION: Self = Self { counter: CounterRule::None, ..Self::UNANSWERED };
 
     /// Encodes SPI to its two octets.
@@ -224,7 +224,7 @@ pub enum Algorithm {
     Implicit,
     /// DES in CBC mode.
     Des,
-    /// AES: CBC as KIc, CMAC as KID.
+    /// AES: CBC mode for ciphering (KIc), CMAC for the checksum (KID).
     Aes,
     /// Triple DES with two keys.
     TripleDesTwoKeys,
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spi_is_restored_or_refused() {
+    fn every_pair_of_spi_octets_round_trips_or_is_refused() {
         for octets in 0..=u16::MAX {
             let [first, second] = octets.to_be_bytes();
             let reserved = first & 0xE0 != 0 || second & 0xC0 != 0 || second & 3 == 3;

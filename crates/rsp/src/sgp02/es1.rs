@@ -14,8 +14,8 @@ function! {
 }
 
 function! {
-    /// ES1.UpdateEISAdditionalProperties, version 4 (from one source; elements named after the
-    /// pattern of the others).
+    /// ES1.UpdateEISAdditionalProperties, added in version 4. Only one source describes it; its
+    /// elements are named after the pattern of the others.
     UpdateEisAdditionalProperties = "ES1" "eUICCManagement" "UpdateEISAdditionalProperties", Synchronous;
     UpdateEisAdditionalPropertiesRequest {
         eid: Eid = "eid" / "Eid",

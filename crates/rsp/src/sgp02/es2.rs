@@ -60,8 +60,8 @@ function! {
 }
 
 function! {
-    /// ES2.AuditEIS: the operator's view of an eUICC after an audit of the eUICC (defined only in
-    /// the list of messages; from one source).
+    /// ES2.AuditEIS: the operator's view of an eUICC after an audit of the eUICC. The function
+    /// occurs only in the list of messages, and only in one source.
     AuditEis = "ES2" "DataPreparation" "AuditEIS", Asynchronous;
     AuditEisRequest {
         eid: Eid = "eid" / "Eid",
@@ -83,8 +83,8 @@ function! {
     DeleteProfileResponse { euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData" }
 }
 
-/// Defines functions on one profile that return response data of the eUICC, with the name of the
-/// SM-SR in namespace 3.
+/// Defines functions on one profile that return response data of the eUICC. `$sm_sr` is the name of
+/// the SM-SR's element in namespace 3, which differs between the functions.
 ///
 /// The response data is absent from the schemas but observed in the field, and therefore accepted.
 /// The element `Iccid` is observed as well; it is redundant and ignored.

@@ -87,7 +87,8 @@ on_a_profile! {
         = "SetEmergencyProfileAttribute", "SetEmergencyProfileAttribute";
 }
 
-/// Names functions of several interfaces, with their messages, on the interface with this number.
+/// Defines the names that functions of several interfaces, and their messages, have on the
+/// interface with this number.
 macro_rules! interface {
     ($number:literal: $($function:ident $request:ident $response:ident),+ $(,)?) => { $(
         #[doc = concat!("ES", $number, ".", stringify!($function), ".")]

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{codes, der::Tag, ids::TransactionId, sequence};
 
-/// Returns an alternative path that deployed LPAs call, from a reading of section 6.5.1 for ES11.
+/// Returns an alternative path that deployed LPAs call. They read section 6.5.1 as a definition of
+/// paths for ES11 too.
 pub fn path(function: &str) -> String {
     function::path("es11", function)
 }

@@ -164,7 +164,7 @@ pub fn request<T: Serialize>(path: &str, version: Version, body: &T) -> Request<
     let mut request = Request::new(to_bytes(body));
     *request.method_mut() = Method::POST;
     // The path consists of constant function names and is therefore a valid URI. Only a test could
-    // pass another.
+    // pass another path.
     *request.uri_mut() = path.parse().unwrap_or_default();
     set_headers(request.headers_mut(), version);
     request

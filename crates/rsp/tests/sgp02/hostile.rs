@@ -213,7 +213,8 @@ fn unknown_elements_are_ignored() {
         let text = right.replace("<rps:Eid>", &format!("{more}<rps:Eid>"));
         assert_eq!(GetEisRequest::from_xml(&text).unwrap().1, expected, "{more}");
     }
-    // Without a prefix, and with the names of njiwa: not qualified, in the other spelling.
+    // Elements without a prefix are accepted, and so are those of njiwa, which are not qualified
+    // and have the other spelling.
     let njiwa = "<n:ES3-GetEISRequest xmlns:n=\"http://namespaces.gsma.org/esim-messaging/1\">\
          <FunctionCallIdentifier>call &lt;1> &amp; so on</FunctionCallIdentifier><ValidityPeriod> 3600 </ValidityPeriod>\
          <Eid>89001012012341234012345678901224</Eid></n:ES3-GetEISRequest>";

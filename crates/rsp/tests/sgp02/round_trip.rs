@@ -64,8 +64,8 @@ fn every_message_is_encoded_and_decoded_in_both_namespaces() {
 fn the_text_of_a_signed_element_is_preserved() {
     let signed_eis = samples::eis(Namespace::V3);
     let text = signed_eis.eum_signed_info.text().to_owned();
-    // Another prefix, other quotes, a declaration on an outer element, as the software of an EUM
-    // may write it.
+    // The software of an EUM may use another prefix and other quotes, and declare the namespace on
+    // an outer element.
     let foreign = text.replace("rps:", "e:").replace("xmlns:rps=\"", "xmlns:e=\"");
     let message = rsp::sgp02::es1::RegisterEisRequest { base: samples::request(), eis: signed_eis };
     let whole = message.to_xml(Namespace::V3).replace(&text, &foreign);

@@ -26,7 +26,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub(crate) enum Schema {
     /// The sample is valid in both namespaces.
     Both,
-    /// Namespace 1 does not define the message, or not in this form.
+    /// Namespace 1 does not define the message, or defines it in another form.
     V3,
     /// No published schema is valid for the sample: a function of version 4, or a response without
     /// the elements that are missing in a failure.

@@ -17,7 +17,8 @@ const TEST: &str = "4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST";
 
 type Corrupt = fn(&Testbed<'_>, &mut InitiateAuthenticationRequest);
 
-/// Identifier, defect, expected status.
+/// Each entry consists of the identifier in SGP.23, the defect, the expected status, and the
+/// function that produces the defect in a request.
 const REFUSALS: &[(Option<&str>, &str, Status, Corrupt)] = &[
     (Some("03"), "the address belongs to another server", Status::SmdpAddressRefused, |_, it| {
         it.smdp_address = "another.server.example".to_owned()

@@ -67,7 +67,7 @@ async fn timed<T>(of: impl Future<Output = T>) -> (T, u128) {
 }
 
 #[test]
-fn an_exchange_takes_its_transmission_time_and_the_first_one_a_handshake() {
+fn an_exchange_takes_its_transmission_time_and_the_first_one_also_that_of_a_handshake() {
     simulate(async |simulation| {
         let carrier = Carrier::new(&bearer(), simulation.random("bearer"));
         let (server, _) = server();
@@ -102,8 +102,9 @@ fn an_exchange_takes_its_transmission_time_and_the_first_one_a_handshake() {
 fn packets_take_their_transmission_time_and_need_a_packet_bearer() {
     simulate(async |simulation| {
         let carrier = Carrier::new(&bearer(), simulation.random("bearer"));
-        // One delay each. Data of 100 octets has 150 octets with overhead, at twice the rate to the
-        // device. A segment without data is also a packet.
+        // Each transmission takes one delay and the time for its octets. 100 octets of data are 150
+        // octets with overhead. The rate to the device is twice the rate from it. A segment without
+        // data is also a packet.
         for (octets, is_to_device, millis) in [(100, false, 250), (100, true, 175), (0, false, 151)] {
             let (carried, took) = timed(carrier.packets(octets, is_to_device)).await;
             assert_eq!((carried, took), (Ok(()), millis), "{octets}");
@@ -227,7 +228,7 @@ fn a_bearer_of_short_messages_carries_no_packets() {
         let fault = carrier.link(server().0).unwrap_err();
         assert_eq!(
             fault.to_string(),
-            "cannot use the bearer 2g-sms: 2G, short messages only carries no packets; choose another bearer"
+            "cannot use the bearer 2g-sms (2G, short messages only): it carries no packets; choose another bearer"
         );
     });
 }

@@ -35,7 +35,8 @@ use rsp_server::soap::eum;
 use std::{fmt, net::SocketAddr};
 use world::{Fault, PhoneNumber};
 
-/// The ISD-P of the profile that is installed in the factory: the first of the range.
+/// Number of the ISD-P of the profile that is installed in the factory: the first number that an
+/// ISD-P can have.
 pub const FIRST_ISD_P: u16 = 0x10;
 /// Executable load file and module from which ISD-Ps are created (SGP.02 section 2.2.3).
 const LOAD_FILE: u16 = 0x0D;
@@ -131,7 +132,8 @@ pub fn impatient() -> ToolkitSettings {
     }
 }
 
-/// Identification numbers of the ISD-R, which key establishment uses only if the SM-SR requests it.
+/// Identification numbers of the ISD-R. They are inputs of the key derivation only if the SM-SR
+/// requests this.
 const SIN: &[u8] = b"LNDF";
 const SDIN: &[u8] = &[0x01];
 

@@ -415,8 +415,8 @@ impl Party for Inbox {
     }
 }
 
-/// The base of a request before it is sent. Identifier and validity period are filled in when it is
-/// sent.
+/// The common part of a request before it is sent. Identifier and validity period are filled in
+/// when the request is sent.
 pub fn blank() -> BaseRequest {
     BaseRequest::new("")
 }
@@ -451,7 +451,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Converts the base of a response.
+    /// Converts the common part of a response.
     pub fn of(base: &BaseResponse) -> Self {
         let codes = base.function_execution_status.status_code_data.as_ref();
         Self {

@@ -52,12 +52,13 @@ const OPERATOR_NAME: &str = "Landfall M2M Operator";
 /// of short messages.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
-/// Maximum time for a card in such a network to open its session, or to run a script in it.
+/// Maximum time for a card on a narrow bearer to open its HTTPS session, or to run a script in that
+/// session.
 const PATIENCE_IN_SESSIONS: Duration = Duration::from_secs(5 * 60);
 
 /// Names and addresses of an SM-SR.
 pub(super) struct SmSrAt {
-    /// Name of its records as a place of faults, and of its account at the SMSC.
+    /// Name of its records as a place of faults, and also the name of its account at the SMSC.
     pub(super) place: &'static str,
     name: &'static str,
     in_pki: &'static str,

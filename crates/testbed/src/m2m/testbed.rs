@@ -41,7 +41,7 @@ const POLL: Duration = Duration::from_secs(3600);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 
 /// An SM-DP, one or two SM-SRs, the operator, an EUM, and the SMSC of all networks. Their
-/// background tasks end with this value.
+/// background tasks end when this value is dropped.
 pub struct M2mTestbed {
     sm_dp: Host<SmDp>,
     sm_sr: Host<SmSr>,
@@ -187,7 +187,7 @@ impl M2mTestbed {
         self.managers.all().get(&eid).unwrap_or(&self.ids.sm_sr).clone()
     }
 
-    /// Notified when a notification about the card has arrived.
+    /// Returns the [`Notify`] that wakes a task when a notification about the card has arrived.
     pub fn notifications(&self, eid: Eid) -> Arc<Notify> {
         self.notifications.of(eid)
     }

@@ -14,8 +14,8 @@ use super::recording::Recording;
 use crate::transport::Transport;
 use faults::FaultInjector;
 
-/// The servers by authority, and the open connections. The run owns this value. The parties, which
-/// it owns in turn, hold only weak references, so that they end with the run.
+/// The servers by authority, and the open connections. The run owns this value. This value owns the
+/// parties in turn. The parties hold only weak references to it, so that they end with the run.
 #[derive(Default)]
 pub(super) struct Web(Mutex<State>);
 

@@ -38,7 +38,7 @@ pub(crate) async fn deliver(run: &mut Consumer) -> Result<(), String> {
     Ok(())
 }
 
-/// Moves the device with the same order, or with a new one if the SM-DP+ has ended the first.
+/// Moves the device with the same order, or with a new one if the SM-DP+ has ended the first order.
 pub(crate) async fn can_still_be_moved(
     run: &mut Consumer,
     start: &Start,
@@ -60,8 +60,8 @@ pub(crate) async fn can_still_be_moved(
     if wrong.is_empty() { Ok(()) } else { Err(format!("after another move: {}", wrong.join("; "))) }
 }
 
-/// True for a false statement that the server cannot detect. A comparison with the card finds it, and the next
-/// notification of the card about the profile corrects it.
+/// True for a false statement that the server cannot detect. A comparison with the card finds it,
+/// and the next notification of the card about the profile corrects it.
 pub(crate) fn needs_a_reconciler(act: FalseStatement) -> bool {
     act == FalseStatement::Card(FalseCardStatement::NotificationDeleted)
 }

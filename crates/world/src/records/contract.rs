@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Change, ChangeSet, Committed, ExpectedList, ExpectedRecord, Records, Version};
 use crate::Fault;
 
-/// Checks an empty store against the contract of [`Records`]. The error names the rule that it
-/// violates.
+/// Checks an empty store against the contract of [`Records`]. The error names the rule that the
+/// store violates.
 pub async fn check(records: Arc<dyn Records>) -> Result<(), String> {
     let store = Checked(records);
     store.absent_then_written_then_deleted().await?;

@@ -1,5 +1,5 @@
-//! Fixtures of stored records: a committed file with the records of a server, as a release wrote
-//! them. The tests of each server include this file.
+//! Fixtures of stored records: a file in the repository with the records of a server, as a release
+//! wrote them. The tests of each server include this file.
 //!
 //! The file is a JSON object. A member is named by collection and key, and its value is the record.
 
@@ -80,7 +80,7 @@ pub(crate) struct Fixture {
     checked: BTreeSet<&'static str>,
 }
 
-/// The file `name` of the fixtures of the crate in `manifest`.
+/// The path of the fixture `name` of the crate that is in the folder `manifest`.
 pub(crate) fn file(manifest: &str, name: &str) -> PathBuf {
     Path::new(manifest).join("tests/stored").join(name)
 }
@@ -93,7 +93,8 @@ impl Fixture {
         let all: BTreeMap<String, Value> = serde_json::from_str(&text).unwrap();
         let records = all.into_iter().map(|(name, record)| {
             let (collection, key) = name.split_once('/').unwrap();
-            // A collection has a static name. The test reads only a few files.
+            // The name of a collection must be static, so it is leaked. The test reads only a few
+            // files.
             let collection: &'static str = Box::leak(collection.into());
             ((collection, key.to_owned()), record)
         });
@@ -109,7 +110,8 @@ impl Fixture {
     /// Checks the records of a collection:
     ///
     /// - Each can be read, and writing it again keeps all its values, so that no field was skipped.
-    /// - A record with an unknown field, or with a renamed one, is refused by its name.
+    /// - A record with an unknown field, or with a renamed one, is refused, and the error names the
+    ///   record.
     #[allow(dead_code, reason = "the types of some parties accept unknown fields")]
     pub(crate) async fn check<T: Serialize + DeserializeOwned>(&mut self, collection: &Collection<T>) {
         self.check_kept(collection).await;
@@ -150,7 +152,8 @@ impl Fixture {
         self.checked.insert(name);
     }
 
-    /// Marks collections as checked whose types are private. The test uses their records.
+    /// Marks collections whose types are private as checked. The test of the party uses their
+    /// records instead.
     #[allow(dead_code, reason = "most parties have no such collections")]
     pub(crate) fn used(&mut self, prefix: &str) {
         let names = self.records.keys().map(|(collection, _)| *collection);

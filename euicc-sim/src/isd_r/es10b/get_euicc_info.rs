@@ -55,7 +55,7 @@ pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
     }
 }
 
-/// Returns `None` for an empty optional list, which is omitted instead of encoded as empty.
+/// Returns `None` for an empty list, because an empty optional list is omitted and not encoded.
 fn non_empty<T, U>(list: &[T], of: impl FnOnce(&[T]) -> U) -> Option<U> {
     (!list.is_empty()).then(|| of(list))
 }

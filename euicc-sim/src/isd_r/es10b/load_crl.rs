@@ -2,8 +2,8 @@
 //! PrepareDownload check certificates against the loaded CRLs.
 //!
 //! A CRL can arrive in parts. The last complete CRL stays in force until the next one is complete,
-//! and the received parts of the next one apply at once. Incomplete parts are discarded when a
-//! later CRL arrives.
+//! and the revocations in the received parts of the next one apply at once. The parts of an
+//! incomplete CRL are discarded when a part of a later CRL arrives.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,8 @@ use crate::state::StoredCrl;
 /// Maximum number of certificates in one CRL. At most two CRLs per CI are stored.
 const MAX_REVOKED: usize = 4096;
 
-/// Maximum number of parts of a CRL: `MAX_REVOKED` with sixteen certificates per part.
+/// Maximum number of parts of a CRL. It is enough for `MAX_REVOKED` certificates with sixteen in
+/// each part.
 const MAX_PARTS: i64 = 256;
 
 pub(crate) fn load_crl(context: &mut ConsumerContext<'_>, request: LoadCrlRequest) -> LoadCrlResponse {
@@ -57,7 +58,8 @@ fn decide(context: &ConsumerContext<'_>, request: LoadCrlRequest) -> Result<Stor
         return Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED);
     }
     let complete = stored().find(|stored| stored.is_complete());
-    // A complete CRL and a delta CRL with the same number are equivalent: RFC 5280 section 5.2.4.
+    // A full CRL and a delta CRL with the same number describe the same list (RFC 5280 section
+    // 5.2.4), so a list that is already complete is kept.
     if let Some(complete) = complete.filter(|complete| complete.number == crl.number) {
         return Ok(complete.clone());
     }
@@ -89,8 +91,8 @@ fn decide(context: &ConsumerContext<'_>, request: LoadCrlRequest) -> Result<Stor
     Ok(list)
 }
 
-/// Stores a CRL. A complete CRL replaces all CRLs of its CI. A partial CRL replaces only the
-/// partial CRLs.
+/// Stores a CRL. A complete CRL replaces all CRLs of its CI. An incomplete CRL replaces only an
+/// incomplete CRL.
 fn store(context: &mut ConsumerContext<'_>, crl: StoredCrl) {
     if context.state.crls.contains(&crl) {
         return;

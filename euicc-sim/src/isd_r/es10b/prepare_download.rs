@@ -116,8 +116,8 @@ fn check_certificate(
     Ok(verified)
 }
 
-/// The one-time key to which this SM-DP+ has already bound the package, if the request names it and
-/// the card still has it. Otherwise a new key.
+/// Returns the one-time key to which this SM-DP+ has already bound the package, if the request
+/// names the key and the card still has it. Otherwise returns a new key.
 fn one_time_key(
     context: &ConsumerContext<'_>,
     curve: Curve,

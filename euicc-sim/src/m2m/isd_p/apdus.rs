@@ -1,5 +1,5 @@
 //! SCP03 APDUs to an ISD-P: ES8.UpdateConnectivityParameters (SGP.02 section 4.1.3.4), and
-//! personalisation with the identity for tokens.
+//! personalisation with the identity of the owner, which is used in tokens.
 
 use rsp::der::{Tag, tlv};
 use rsp::ids::Aid;
@@ -24,7 +24,8 @@ const SECURE_MESSAGING: u8 = 0x04;
 
 /// Data groups for an ISD-P.
 mod group {
-    /// The identity for tokens: SIN, SDIN, application provider.
+    /// The identity of the owner, which is used in tokens: SIN, SDIN and application provider
+    /// identifier.
     pub(super) const IDENTITY: u16 = 0x0070;
     /// ES8.UpdateConnectivityParameters.
     pub(super) const CONNECTIVITY: u16 = 0x3A07;

@@ -88,7 +88,7 @@ impl Handshake {
         (Self { session, host_cryptogram }, answer.concat())
     }
 
-    /// EXTERNAL AUTHENTICATE: verifies the MAC over `header` and the cryptogram, and the
+    /// EXTERNAL AUTHENTICATE: verifies the cryptogram, and the MAC that covers `header` and the
     /// cryptogram. Returns the session.
     pub(super) fn authenticate(mut self, header: &[u8], data: &[u8]) -> Result<Session, SecurityError> {
         let cryptogram = self.session.check(header, data)?;

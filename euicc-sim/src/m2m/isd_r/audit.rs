@@ -24,13 +24,13 @@ const DEFAULT_TAGS: [Tag; 3] = [Tag(0x4F), Tag(0x9F70), Tag(0xC5)];
 /// Privileges of every ISD-P: a security domain with a trusted path.
 const PRIVILEGES: [u8; 3] = [0x80, 0xC0, 0x00];
 
-/// GET STATUS: the ISD-Ps.
+/// GET STATUS: returns data of the ISD-Ps.
 pub(super) fn get_status(
     context: &M2mContext<'_>,
     session_state: &mut IsdRState,
     command: &Command<'_>,
 ) -> Result<Answer, StatusWord> {
-    // P1: applications. P2: TLV format, first or next occurrence.
+    // P1 selects the applications. P2 selects the TLV format, and the first or the next occurrence.
     let before = match (command.p1, command.p2) {
         (0x40, 0x02) => 0,
         (0x40, 0x03) if session_state.listed > 0 => session_state.listed,
@@ -107,7 +107,8 @@ pub(crate) fn get_data(context: &M2mContext<'_>, command: &Command<'_>) -> Resul
     }
 }
 
-/// Forwarded CASD data: the certificate of the ECASD, or the card recognition data.
+/// Returns the forwarded CASD data (tag BF30): the certificate of the ECASD, or the card
+/// recognition data.
 fn forwarded(context: &M2mContext<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let Some((Tag(0x5C), list)) = tlv::split(data) else { return Err(StatusWord::INCORRECT_DATA) };
     let found = match tags(list).ok_or(StatusWord::INCORRECT_DATA)?.as_slice() {
@@ -142,7 +143,8 @@ fn recognition_data() -> Vec<u8> {
     let object = |arcs: &str| arcs.parse::<Oid>().map(|oid| oid.to_der()).unwrap_or_default();
     let contents = [
         object("1.2.840.114283.1"),
-        // GlobalPlatform 2.2, a unique identification scheme, SCP80, SCP81 and SCP03 with i = 70.
+        // The objects state GlobalPlatform 2.2, a unique identification scheme, SCP80, SCP81 and
+        // SCP03 with i = 70.
         tlv_bytes(Tag(0x60), &object("1.2.840.114283.2.2.2")),
         tlv_bytes(Tag(0x63), &object("1.2.840.114283.3")),
         tlv_bytes(Tag(0x64), &object("1.2.840.114283.4.128.0")),

@@ -64,7 +64,7 @@ pub(super) fn create_isd_p(context: &mut M2mContext<'_>, data: &[u8]) -> Result<
     Ok(EMPTY_RESPONSE.to_vec())
 }
 
-/// INSTALL for personalization: the following STORE DATA commands are for the ISD-P.
+/// INSTALL for personalization: the STORE DATA commands that follow apply to the ISD-P.
 pub(super) fn for_personalization(
     context: &M2mContext<'_>,
     session_state: &mut IsdRState,

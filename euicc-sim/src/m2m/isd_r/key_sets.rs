@@ -27,8 +27,8 @@ pub(super) fn put_key_to_isd_r(
 }
 
 /// ES5.FinaliseISDRhandover: deletes all keys outside of the given ranges. Deletes nothing if the
-/// ranges omit a key of the session in which the command arrived, or all keys for packets, without
-/// which no further session could be requested.
+/// ranges omit a key of the session in which the command arrived. Deletes nothing either if they
+/// omit all keys for packets, because no further session could then be requested.
 pub(super) fn delete_keys(
     context: &mut M2mContext<'_>,
     key_version: u8,

@@ -34,7 +34,7 @@ impl From<Vec<u8>> for Answer {
 }
 
 impl Answer {
-    /// Truncates the response data to Le. Without Le no data are returned.
+    /// Truncates the response data to Le. If there is no Le, no data are returned.
     pub(crate) fn truncated(self, command: &Command<'_>) -> (Vec<u8>, StatusWord) {
         let mut data = self.data;
         data.truncate(command.le_limit());

@@ -103,7 +103,7 @@ fn data_group(
     }
 }
 
-/// The ISD-P that a function addresses: 4F and nothing else.
+/// Returns the ISD-P that a function addresses. `contents` must be the TLV 4F and nothing else.
 fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
     match tlv::split(contents) {
         Some((Tag(0x4F), aid)) if (5..=16).contains(&aid.len()) => Ok(Aid(aid.to_vec())),

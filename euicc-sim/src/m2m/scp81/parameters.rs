@@ -81,7 +81,8 @@ const TRIGGER: Tag = Tag(0x81);
 const SESSION: Tag = Tag(0x83);
 const RESOLUTION: Tag = Tag(0xB3);
 
-/// Parses stored parameters: the contents of 81 as in a trigger, or the contents of the 83 in it.
+/// Parses stored parameters: either the contents of tag 81, as in a trigger, or only the contents
+/// of the tag 83 that is inside tag 81.
 fn stored_parameters(contents: &[u8]) -> Option<SessionParameters> {
     let parameters = match tlv::split(tlv::each(contents).ok()?.first()?)? {
         (SESSION, _) => SessionTrigger::parse(&tlv_bytes(TRIGGER, contents)).ok()?.session?,
@@ -109,8 +110,8 @@ fn is_for_tls(version: u8) -> bool {
     KeyVersion(version).usage() == Some(KeySetUse::Scp81)
 }
 
-/// Merges the channel parameters. Each element is taken from the first source that has it; the
-/// enabled profile is the last source.
+/// Merges the channel parameters. Each element is taken from the first of `sources` that has it, or
+/// from the enabled profile if none has it.
 fn channel(context: &M2mContext<'_>, sources: [&SessionParameters; 2]) -> ChannelParameters {
     let of_profile = connectivity(context).unwrap_or_default();
     let mut all = sources.into_iter().filter_map(|each| each.connection.clone()).chain([of_profile]);

@@ -18,10 +18,11 @@ use record::{ContentType, Protection, Record, Suite, VERSION, key_block, protect
 /// Length of an AES key in octets.
 const KEY: usize = 16;
 /// Maximum length of a sent fragment. The client also requests it from the server (RFC 6066 section
-/// 4: 2 is 1024).
+/// 4, where the value 2 stands for 1024 octets).
 const FRAGMENT: usize = 1024;
 const MAX_FRAGMENT_LENGTH_1024: u8 = 2;
-/// Maximum length of a handshake message. Without certificates they are short.
+/// Maximum length of a handshake message. The messages are short, because they contain no
+/// certificates.
 const MAX_HANDSHAKE: usize = 4096;
 const MASTER: usize = 48;
 const VERIFY_DATA: usize = 12;
@@ -281,7 +282,7 @@ impl Client {
             (State::ExpectServerHelloDone(mut agreed), message::SERVER_KEY_EXCHANGE)
                 if !agreed.was_hinted =>
             {
-                // psk_identity_hint, with its length.
+                // The message must consist of psk_identity_hint with its length.
                 let is_hint = body
                     .split_first_chunk::<2>()
                     .is_some_and(|(length, hint)| usize::from(u16::from_be_bytes(*length)) == hint.len());
@@ -315,7 +316,7 @@ impl Client {
         let exchange =
             handshake(message::CLIENT_KEY_EXCHANGE, &[identity_length.as_slice(), &psk_identity].concat());
         transcript.update(&exchange);
-        // RFC 4279 section 2.
+        // The premaster secret: RFC 4279 section 2.
         let psk = psk.expose();
         let key_length = u16::try_from(psk.len()).unwrap_or(u16::MAX).to_be_bytes();
         let premaster = [&key_length, vec![0; psk.len()].as_slice(), &key_length, psk].concat();

@@ -95,7 +95,8 @@ fn the_worked_examples_run_in_short_messages() {
     assert_eq!(sm_sr.send(isd_p.clone(), Some(Chaining::Following), tlv(&authenticate)), ["8500"]);
     let segment = unhex("86189861d386b19dfe3779395c3c9373eff56d36468ae290cb2f");
     let answers = sm_sr.send(isd_p, Some(Chaining::Last), tlv(&segment));
-    // The error for that profile header, secured with the session keys.
+    // The profile header of the example is invalid, so the response, which is secured with the
+    // session keys, is an error.
     assert!(answers[0].starts_with("86") && answers[0].len() > 20, "{answers:?}");
     assert_eq!(sm_sr.testbed.life_cycle(ISD_P), Some(LifeCycle::Personalised));
     assert_eq!(sm_sr.testbed.state().key_set(SCP80).unwrap().counter, sm_sr.counter);

@@ -191,7 +191,8 @@ fn channel_errors_have_their_reason_codes() {
     let keys = personalised(&mut testbed, NEW);
     assert_eq!(testbed.create(NEW + 1, None), "009000");
     for (isd_p, command, answer) in [
-        // Missing keys, an ISD-P without keys, a missing ISD-P, an ISD-P with a profile.
+        // INITIALIZE UPDATE with a key version that does not exist, and to an ISD-P without keys,
+        // to an ISD-P that does not exist, and to an ISD-P with a profile.
         (NEW, initialize_update(0x31), "9F440103"),
         (NEW + 1, initialize_update(0x00), "9F440103"),
         (NEW + 2, initialize_update(0x30), "9F440103"),
@@ -202,7 +203,7 @@ fn channel_errors_have_their_reason_codes() {
         (NEW, unhex("8409300001020304050607"), "9F440101"),
         (NEW, unhex("840B3000010203040506070809"), "9F440101"),
         (NEW, unhex("8400"), "9F440101"),
-        // Without INITIALIZE UPDATE.
+        // EXTERNAL AUTHENTICATE is sent without INITIALIZE UPDATE.
         (NEW, unhex("8511330000000000000000 0000000000000000"), "9F450102"),
         (NEW, unhex("86080000000000000000"), "9F460102"),
     ] {

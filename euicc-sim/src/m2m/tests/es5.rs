@@ -102,7 +102,7 @@ fn a_memory_is_refused_by_a_card_of_the_other_kind() {
     assert_eq!(testbed.create(NEW, None), "009000");
     let cells = world::Memory::load(&memory).unwrap();
     assert!(cells.contains_key("m2m"));
-    // The same card reopened.
+    // The same card is opened again.
     let again = Testbed::with(|_| {}, RamMemory::of(cells.clone()));
     assert!(again.memory() == testbed.memory());
     // The memory of a consumer card with the description of this card.
@@ -133,7 +133,7 @@ fn create_isd_p_makes_a_security_domain_without_keys() {
     // req: SGP.02-4.1.1.1-AidInUse
     assert_refused(&mut testbed, &create_isd_p(&aid(NEW), None), "6A80");
     assert_refused(&mut testbed, &create_isd_p(&aid(BOOTSTRAP), None), "6A80");
-    // All free memory, and one octet more.
+    // An ISD-P can reserve all free memory, but not one octet more.
     let left = free(&mut testbed);
     // req: SGP.02-4.1.1.1-Memory
     assert_refused(&mut testbed, &create_isd_p(&aid(NEW + 3), Some(left + 1)), "6A84");
@@ -156,7 +156,7 @@ fn create_isd_p_checks_its_fields() {
         ("8900002000", "8900000F00", "6A80"),
         ("8900002000", "8900002001", "6A80"),
         ("8900002000", "8901002000", "6A80"),
-        // Not a security domain; SCP02.
+        // Privileges that are not those of a security domain; SCP02 instead of SCP03.
         ("0380C000", "0340C000", "6A80"),
         ("81020370", "81020255", "6A80"),
         // Invalid P1, P2 and class.
@@ -221,7 +221,7 @@ fn settle(testbed: &mut Testbed) {
 fn enable_and_disable_check_existence_then_state_then_pol1() {
     let mut testbed = Testbed::new();
     assert_eq!(testbed.create(NEW, None), "009000");
-    // Missing; without a profile; already enabled.
+    // An ISD-P that does not exist, one without a profile, and one that is already enabled.
     for (number, enable, disable) in [
         (NEW + 1, "6A88", "6A88"),
         (NEW, "6985", "6985"),
@@ -264,7 +264,7 @@ fn the_fallback_attribute_moves_between_profiles() {
     assert_refused(&mut testbed, &store_data(&isd_p_group(FALLBACK, NEW)), "6985");
     assert_eq!(testbed.store(&isd_p_group(FALLBACK, NO_RULES)), "9000");
     assert_eq!(testbed.state().fallback, Some(Aid::isd_p(NO_RULES)));
-    // To an enabled profile too.
+    // The attribute can also move to an enabled profile.
     assert_eq!(testbed.store(&isd_p_group(FALLBACK, BOOTSTRAP)), "9000");
     assert_eq!(testbed.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
 }
@@ -297,7 +297,7 @@ fn delete_removes_an_isd_p_with_its_contents() {
     assert_refused(&mut testbed, &delete(BOOTSTRAP), "6985");
     // req: SGP.02-4.1.1.4-Pol1
     assert_refused(&mut testbed, &delete(NO_DELETE), "69E1");
-    // With an Le, the response has data.
+    // If the command has an Le, the response has data.
     assert_eq!(testbed.es5(&format!("{}00", delete(NO_RULES))), "009000");
     assert_eq!(testbed.life_cycle(NO_RULES), None);
     assert!(testbed.memory_used() < used);
@@ -343,7 +343,7 @@ fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
         let line = format!("4F10{}9F7001{state}{rest}", aid(number));
         format!("E3{}", lv(&line))
     };
-    // AID and state.
+    // Each entry has the AID and the state.
     let first = [
         (BOOTSTRAP, "3F"),
         (NO_RULES, "1F"),
@@ -358,10 +358,10 @@ fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
         &format!("80F24002174F10{}5C034F9F7000", aid(DELETE_ON_DISABLE)),
         &format!("{}9000", line(DELETE_ON_DISABLE, "1F", "")),
     );
-    // Without a tag list: with the privileges.
+    // Without a tag list, each entry also has the privileges.
     testbed
         .expect(&format!("80F24002124F10{}00", aid(NEW)), &format!("{}9000", line(NEW, "07", "C50380C000")));
-    // The fallback attribute and the memory.
+    // The tag list can request the fallback attribute and the memory.
     let charged = testbed.card.persistent.profile(&Aid::isd_p(BOOTSTRAP)).unwrap().memory;
     let criteria = format!("4F10{}5C064F9F70538F91", aid(BOOTSTRAP));
     testbed.expect(
@@ -373,7 +373,8 @@ fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
         &format!("80F24002{}00", lv(&criteria)),
         &format!("{}9000", line(NEW, "07", "5301008F0400001234910400001234")),
     );
-    // More than one response: 6310, and the rest with the next command.
+    // If the list does not fit into one response, the status word is 6310, and the next command
+    // returns the rest.
     for number in 1..10 {
         assert_eq!(testbed.create(NEW + number, None), "009000");
     }
@@ -383,7 +384,7 @@ fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
     let listed = [&answers[0][..answers[0].len() - 4], &answers[1][..answers[1].len() - 4]].concat();
     assert_eq!(listed.matches("E3164F10").count(), 15);
     assert!(listed.starts_with(&all));
-    // Next occurrence without a first one.
+    // The next occurrence is requested, but the first one was not.
     testbed.expect(&get_status("03"), "6985");
     for (apdu, status) in [
         (format!("80F24002124F10{}00", aid(0x77)), "6A88"),
@@ -423,7 +424,7 @@ fn the_audit_returns_memory_certificate_and_eid() {
             assert_eq!(get_data(&mut testbed, apdu), status, "{apdu}");
         }
     }
-    // Identifier, version, type and length of each key.
+    // The response has the identifier, version, type and length of each key.
     testbed.expect("80CA00E000", "E01EC00401018810C00402018810C00403018810C00401408510C004024088109000");
     assert_eq!(testbed.apdus(ECASD, None, &["80E2880000".to_owned()]), ["6D00"]);
 }
@@ -505,9 +506,9 @@ fn store_data_checks_its_groups_and_blocks() {
     ] {
         assert_refused(&mut testbed, &apdu, status);
     }
-    // In two blocks of one script.
+    // The data group is sent in two blocks of one script.
     let blocks = [format!("80E20800{}", lv(&group[..20])), format!("80E28801{}", lv(&group[20..]))];
-    // The second block alone in a script.
+    // The second block is sent alone in a script.
     assert_eq!(testbed.apdus(ISD_R, None, &blocks[1..]), ["6A86"]);
     assert_eq!(testbed.apdus(ISD_R, None, &blocks), ["9000", "9000"]);
     assert!(testbed.card.persistent.switch.is_some());

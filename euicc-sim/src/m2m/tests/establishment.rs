@@ -55,8 +55,8 @@ fn the_template_determines_the_inputs_of_the_derivation() {
     let set = testbed.state().isd_p(&Aid::isd_p(NEW)).unwrap().key_set(0x30).unwrap().clone();
     assert_eq!(aes_keys(&set), [keys[0]; 3]);
 
-    // HostID with empty SIN and SDIN, which the ISD-P does not have yet; a counter; another
-    // version.
+    // The plan has a HostID, a counter and another key version. SIN and SDIN are empty, because the
+    // ISD-P does not have them yet.
     let plan = Plan {
         scenario: 0x0C,
         version: 0x3F,
@@ -67,7 +67,7 @@ fn the_template_determines_the_inputs_of_the_derivation() {
     assert_eq!(establish(&mut testbed, &plan).1, format!("8610{}9000", hex::encode_upper(receipt)));
     assert_eq!(testbed.state().isd_p(&Aid::isd_p(NEW)).unwrap().key_set(0x3F).unwrap().counter, 5);
 
-    // With a random value of the card, which differs each time.
+    // The card adds a random value to the derivation. The value differs each time.
     let plan = Plan { scenario: 0x0B, ..Plan::for_isd_p(NEW) };
     let answers = [establish(&mut testbed, &plan).1, establish(&mut testbed, &plan).1];
     assert_ne!(answers[0], answers[1]);
@@ -97,7 +97,7 @@ fn an_sm_sr_establishes_another_key_set_of_the_isd_r() {
 
 // req: SGP.02-4.1.1.8-Certificate
 #[test]
-fn a_certificate_must_be_signed_by_the_ci_valid_today_and_of_the_right_role() {
+fn a_certificate_must_be_signed_by_the_ci_be_valid_today_and_have_the_right_role() {
     let mut testbed = testbed();
     let right = Certificate::of(SM_DP);
     let another = SecretKey::from_bytes(Curve::P256, &[0x66; 32]).unwrap();
@@ -121,7 +121,7 @@ fn a_certificate_must_be_signed_by_the_ci_valid_today_and_of_the_right_role() {
     for (certificate, status) in certificates {
         assert_refused(&mut testbed, &Plan { certificate, ..Plan::for_isd_p(NEW) }, 0, status);
     }
-    // The first and the last day of validity.
+    // The certificate is valid on the first and on the last day of its validity.
     for right in [
         Certificate { expires: "20261122", ..right.clone() },
         Certificate { effective: Some("20261122"), ..right.clone() },
@@ -148,7 +148,7 @@ fn every_element_of_a_certificate_is_required_in_its_order() {
         swapped.swap(left_out, (left_out + 1) % elements.len());
         assert_refused(&mut testbed, &Plan { certificate: of(swapped), ..Plan::for_isd_p(NEW) }, 0, "6A80");
     }
-    // Truncated at every octet.
+    // The certificate is truncated at every octet.
     for length in 0..whole.len() {
         let certificate = whole[..length].to_vec();
         assert_refused(&mut testbed, &Plan { certificate, ..Plan::for_isd_p(NEW) }, 0, "6A80");
@@ -158,14 +158,15 @@ fn every_element_of_a_certificate_is_required_in_its_order() {
 #[test]
 fn a_signature_must_cover_the_template_the_key_and_the_challenge() {
     let mut testbed = testbed();
-    // By another signer, over an earlier challenge, and over an empty challenge.
+    // A signature by another signer, one over an earlier challenge, and one over an empty
+    // challenge.
     assert_refused(&mut testbed, &Plan { signer: ci(), ..Plan::for_isd_p(NEW) }, 1, "6982");
     let first = testbed.apdus(ISD_R, Some(Chaining::First), &Plan::for_isd_p(NEW).first()).pop().unwrap();
     let challenge = super::oce::challenge(&first);
     assert_refused(&mut testbed, &Plan { challenge, ..Plan::for_isd_p(NEW) }, 1, "6982");
     assert_refused(&mut testbed, &Plan { challenge: Some(Vec::new()), ..Plan::for_isd_p(NEW) }, 1, "6982");
 
-    // Alteration of every octet of the second STORE DATA.
+    // Every octet of the second STORE DATA is altered.
     let plan = Plan::for_isd_p(NEW);
     let first = testbed.apdus(ISD_R, Some(Chaining::First), &plan.first()).pop().unwrap();
     let second = hex::decode(plan.second(&super::oce::challenge(&first).unwrap())).unwrap();
@@ -179,7 +180,7 @@ fn a_signature_must_cover_the_template_the_key_and_the_challenge() {
         assert!(matches!(answer.as_str(), "6A80" | "6982" | "6A88" | "6985"), "octet {octet}: {answer}");
         assert!(testbed.memory() == before, "octet {octet}");
     }
-    // Truncation at every octet, with correct lengths.
+    // The command is truncated at every octet. Its lengths are correct.
     for length in 0..second.len() - 6 {
         testbed.restore(&snapshot);
         let apdu = format!("80E28901{}00", lv(&hex::encode_upper(&second[5..5 + length])));
@@ -217,12 +218,12 @@ fn the_second_store_data_needs_the_first() {
     let mut testbed = testbed();
     let second = Plan::for_isd_p(NEW).second(&[0; 16]);
     let install = Plan::for_isd_p(NEW).first().remove(0);
-    // As the first block, and as the second block without a first one.
+    // The command is sent as the first block, and as the second block without a first one.
     let as_first = second.replacen("80E28901", "80E28900", 1);
     assert_eq!(testbed.apdus(ISD_R, None, &[install.clone(), as_first.clone()]), ["9000", "6985"]);
     assert_eq!(testbed.apdus(ISD_R, None, &[install, second]), ["9000", "6A86"]);
     assert_eq!(testbed.apdus(ISD_R, None, &[as_first]), ["6985"]);
-    // For another ISD-P than that of the certificate.
+    // The command is sent to another ISD-P than the certificate was.
     assert_eq!(testbed.create(NEW + 1, None), "009000");
     let plan = Plan::for_isd_p(NEW);
     let first = testbed.apdus(ISD_R, Some(Chaining::First), &plan.first()).pop().unwrap();
@@ -237,19 +238,20 @@ fn an_unsupported_template_is_refused() {
     let mut testbed = testbed();
     let right = Plan::for_isd_p(NEW);
     for (scenario, usage, version, more) in [
-        // No certificate; unknown bits; HostID or SDIN without its bit, and the bit without HostID.
+        // No certificate; unknown bits; HostID or SDIN if the bit for them is not set, and this bit
+        // without HostID.
         (0x01, 0x10, 0x30, "9100"),
         (0x19, 0x10, 0x30, "9100"),
         (0x09, 0x10, 0x30, "91008401AA"),
         (0x09, 0x10, 0x30, "91004501AA"),
         (0x0D, 0x10, 0x30, "9100"),
-        // Invalid usage; versions outside of SCP03.
+        // An invalid key usage, and key versions that are not those of SCP03.
         (0x09, 0x11, 0x30, "9100"),
         (0x09, 0x10, 0x2F, "9100"),
         (0x09, 0x10, 0x40, "9100"),
         (0x09, 0x10, 0x01, "9100"),
         (0x09, 0x10, 0x70, "9100"),
-        // A counter with an invalid length or too large for SCP03.
+        // A counter that has an invalid length or is too large for SCP03.
         (0x09, 0x10, 0x30, "910101"),
         (0x09, 0x10, 0x30, "91050100000000"),
         // An additional element.

@@ -115,7 +115,7 @@ fn a_segment_truncated_at_any_octet_is_refused() {
 fn segments_of_another_session_are_refused() {
     let mut first = download();
     let old = first.segments.clone();
-    // A new session of the same card with the same keys.
+    // The second session is of the same card and uses the same keys.
     first.testbed.restore(&first.snapshot);
     let keys = {
         let isd_p = first.testbed.state().isd_p(&Aid::isd_p(NEW)).unwrap();

@@ -62,13 +62,14 @@ fn keys_of_the_given_version_are_replaced() {
     testbed.expect(&put("40", "01", "40", &[new(0x77)]), "409000");
     let set = testbed.state().key_set(SCP81).unwrap();
     assert_eq!((psk(set), dek(set)), ([0x77; 16], DEK_81));
-    // With a new version number.
+    // The new keys can have a new version number.
     testbed.expect(&put("40", "01", "43", &[new(0x78)]), "439000");
     assert!(testbed.state().key_set(SCP81).is_none());
     testbed.expect(&put("00", "01", "44", &[new(0x79)]), "449000");
     assert_refused(&mut testbed, &put("43", "01", "44", &[new(0x78)]), "6985");
     assert_refused(&mut testbed, &put("45", "01", "45", &[new(0x78)]), "6A88");
-    // Keys with another purpose cannot be replaced: the keys for packets would be lost.
+    // Keys with another purpose cannot be replaced, because the keys for packets would then be
+    // lost.
     assert_refused(&mut testbed, &put("01", "01", "45", &[new(0x78)]), "6985");
     assert_refused(&mut testbed, &put("44", "01", "02", &[key("88", [0x52; 16], &DEK, true)]), "6985");
 }
@@ -116,7 +117,8 @@ fn an_invalid_key_is_refused() {
     wrong_check.replace_range(wrong_check.len() - 2.., "00");
     for (p2, version, keys) in [
         ("81", "41", vec![wrong_check]),
-        // A PSK for SCP80, an AES key instead of the PSK for SCP81, unsupported versions.
+        // A PSK in an SCP80 key set, an AES key instead of the PSK in an SCP81 key set, and
+        // unsupported versions.
         ("01", "02", vec![psk.clone()]),
         ("01", "41", vec![good.clone()]),
         ("01", "30", vec![good.clone()]),
@@ -179,7 +181,7 @@ fn the_last_packet_keys_are_kept_in_every_session() {
         let script = Script::of_apdus([hex::decode(apdu).unwrap()]);
         super::testbed::text(&testbed.try_run(ISD_R, SCP81, &script).unwrap()).concat()
     };
-    // No key for packets, the DEK only, KIc without KID.
+    // The ranges keep no key for packets, only the DEK, or KIc without KID.
     for kept in ["", "F203010303", "F203010101"] {
         let before = testbed.memory();
         let (length, also) = (5 + kept.len() / 2, format!("F203400102{kept}"));

@@ -25,7 +25,7 @@ fn assign_owner(isd_p: &mut crate::state::m2m::IsdP) {
     isd_p.key_sets = vec![KeySet { version: 0x70, keys: vec![key], counter: 0 }];
 }
 
-/// The command with this signature template and a token by this key.
+/// Returns the DELETE command with this signature template and a token made with this key.
 fn master_delete(number: u16, template: &str, key: &[u8; 16]) -> String {
     let covered = format!("4F10{}B6{}", aid(number), lv(template));
     let length = u8::try_from(covered.len() / 2).unwrap();
@@ -57,14 +57,14 @@ fn a_token_must_be_made_by_the_owner_for_this_profile() {
     let mut testbed = testbed();
     let right = master_delete(NO_DELETE, OWNER, &TOKEN_KEY);
     assert_refused(&mut testbed, &master_delete(NO_DELETE, OWNER, &[0x71; 16]), "6982");
-    // For another profile, and with another owner in the template.
+    // A token for another profile, and one with another owner in the template.
     assert_refused(&mut testbed, &right.replacen(&aid(NO_DELETE), &aid(super::testbed::NO_RULES), 1), "6982");
     for owner in
         ["420201034501035F200204059301AA", "420201024501045F200204059301AA", "420201024501035F200204069301AA"]
     {
         assert_refused(&mut testbed, &master_delete(NO_DELETE, owner, &TOKEN_KEY), "6982");
     }
-    // Alteration of every octet.
+    // Every octet of the command is altered.
     let octets = unhex(&right);
     for at in 5..octets.len() - 1 {
         let mut altered = octets.clone();
@@ -98,8 +98,8 @@ fn a_token_must_be_made_by_the_owner_for_this_profile() {
 #[test]
 fn a_token_does_not_override_the_state_checks() {
     let mut testbed = testbed();
-    // The fallback profile, which is enabled too; an ISD-P without a profile; one without a key for
-    // tokens.
+    // The fallback profile, which is also enabled; an ISD-P without a profile; an ISD-P without a
+    // key for tokens.
     assert_refused(&mut testbed, &master_delete(BOOTSTRAP, OWNER, &TOKEN_KEY), "6985");
     assert_eq!(testbed.create(NEW, None), "009000");
     assert_refused(&mut testbed, &master_delete(NEW, OWNER, &TOKEN_KEY), "6985");

@@ -113,7 +113,7 @@ fn long_data_can_be_sent_with_extended_lengths() {
 fn a_command_with_a_security_error_ends_the_channel() {
     let group = unhex("3A070BA0090607913386994211F1");
     let header = [0x84, 0xE2, 0x88, 0x00];
-    // Every octet except the class byte, which announces the MAC, and Le.
+    // Every octet is altered, except Le and the class byte, which announces the MAC.
     let mut session = Session::open();
     let (before, snapshot) = (session.testbed.memory(), session.testbed.snapshot());
     let good = session.host.clone().apdu(header, &group);
@@ -142,7 +142,7 @@ fn a_command_with_a_security_error_ends_the_channel() {
 
 // req: SGP.02-4.1.3.4-Keys
 #[test]
-fn a_channel_opens_only_with_the_right_keys_and_level() {
+fn a_channel_opens_only_with_the_right_keys_and_security_level() {
     let mut testbed = Testbed::new();
     assert_eq!(testbed.create(NEW + 1, None), "009000");
     let keys = personalised(&mut testbed, NEW);

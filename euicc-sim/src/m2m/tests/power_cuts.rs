@@ -1,6 +1,6 @@
-//! Power cuts before and after every write of every M2M function, and between any two scripts:
-//! afterwards the card is in the state before or after one of the writes, and accepts the function
-//! again.
+//! Tests of power cuts before and after every write of every M2M function, and between any two
+//! scripts. After the cut, the card is in the state before or after one of the writes, and accepts
+//! the function again.
 
 use std::sync::LazyLock;
 
@@ -308,7 +308,7 @@ const ROWS: &[Row] = &[
             reader.establish(&Plan { chaining, version: 0x31, ..Plan::for_isd_p(NEW) }, false)
         },
     },
-    // Writes the sequence counter, then the parameters.
+    // The card writes the sequence counter, and then the parameters.
     Row {
         function: IsdP,
         name: "UpdateConnectivityParameters",
@@ -336,7 +336,7 @@ const ROWS: &[Row] = &[
             reader.over_scp03([0x84, 0xD8, 0x00, 0x01], &format!("70881110{wrapped}00"))
         },
     },
-    // Writes the sequence counter, then the profile.
+    // The card writes the sequence counter, and then the profile.
     Row {
         function: IsdP,
         name: "DownloadAndInstallation",

@@ -26,7 +26,7 @@ use crate::state::m2m::{Identity, LifeCycle};
 /// Runs C-APDUs in a script, and returns data and status word of the last response.
 fn run(testbed: &mut Testbed, chaining: Option<Chaining>, apdus: Vec<Vec<u8>>) -> (Vec<u8>, StatusWord) {
     let commands = apdus.into_iter().map(Command::Apdu).collect();
-    // Encode and decode the script and its response as over the air.
+    // The script and its response are encoded and decoded, as if they were sent over the air.
     let script = Script { form: Form::Definite, chaining, commands };
     let response = testbed.run(ISD_R, &Script::parse(&script.to_bytes()).unwrap());
     let response = rsp::ota::script::ScriptResponse::parse(&response.to_bytes()).unwrap();
@@ -242,7 +242,7 @@ fn valid_certificates_of_the_test_pki_are_accepted_and_defective_ones_refused() 
     for (owner, isd_p, other) in [(Owner::SmDp, Some(NEW), None), (Owner::SmSr, None, Some(NEW))] {
         let good = pki.m2m_card_credential(owner, "a server").unwrap();
         assert_eq!(first(&mut testbed, isd_p, good.certificate.octets()), StatusWord::OK);
-        // With the role of the other server.
+        // The certificate has the role of the other server.
         assert_eq!(
             first(&mut testbed, other, good.certificate.octets()),
             StatusWord::SECURITY_STATUS_NOT_SATISFIED
@@ -251,7 +251,7 @@ fn valid_certificates_of_the_test_pki_are_accepted_and_defective_ones_refused() 
             let broken = pki.m2m_card_credential_with(defect, owner, "a server").unwrap();
             let status = first(&mut testbed, isd_p, &broken.0);
             let expected = match defect {
-                // These cannot be parsed.
+                // Certificates with these defects cannot be parsed.
                 CardDefect::NotAPoint
                 | CardDefect::UnknownCurve
                 | CardDefect::ShortSignature

@@ -1,4 +1,5 @@
-//! The memory of an M2M eUICC of each release can be read: a fixture for each stored form.
+//! Tests that the memory of an M2M eUICC of each release can be read. There is a fixture for each
+//! stored form.
 
 use world::{Memory, RamMemory};
 

@@ -24,8 +24,8 @@ pub(crate) enum Owner {
 /// Command numbers. REFRESH has number 1 (TS 102 223 section 8.6: 1 to 254).
 const NUMBERS: std::ops::RangeInclusive<u8> = 2..=254;
 
-/// Maximum queue length: a response packet with the maximum number of short messages, and one
-/// command of each other owner. No owner alone queues this many.
+/// Maximum queue length. This is enough for a response packet in the maximum number of short
+/// messages and one command of each other owner. No single owner queues this many commands.
 const MAX_WAITING: usize = 300;
 
 /// The commands that wait for FETCH, and the fetched command.
@@ -141,8 +141,9 @@ fn is_temporary_failure(result: GeneralResult) -> bool {
 /// TS 102 223 section 8.12: performed, limited service.
 pub(crate) const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
 
-/// True for results 0x: performed, possibly with limitations. The standard counts 1x as performed
-/// too, but there the user ended the command and nothing was sent or opened.
+/// True for results 0x: performed, possibly with limitations. The standard also counts 1x as
+/// performed. With these results, however, the user ended the command, and nothing was sent or
+/// opened.
 pub(crate) fn is_done(result: GeneralResult) -> bool {
     result.0 >> 4 == 0
 }
@@ -169,7 +170,7 @@ mod tests {
         assert!(queue.push(Owner::Agent, poll()));
         let first = queue.fetch().unwrap();
         assert_eq!(first[4], 2);
-        // One command at a time.
+        // Only one command can be fetched at a time.
         assert!(queue.announced().is_none() && queue.fetch().is_none());
         // A response to another command is not matched, and the command still waits for its own
         // response.

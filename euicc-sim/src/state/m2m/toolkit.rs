@@ -34,7 +34,7 @@ pub(crate) enum Network {
     None,
 }
 
-/// A timer of the card. The number is that of the terminal's timer (1 to 8).
+/// A timer of the card. The value of a variant is the number of the terminal's timer (1 to 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TimerPurpose {
     /// Waits for a network.

@@ -41,16 +41,16 @@ impl ToolkitState {
         waiting: Vec::new(),
     };
 
-    /// Adds a session request. It goes before the waiting sessions, and also before the current
-    /// session unless that `is_active`. If an equal request exists already, its session continues
-    /// with its stored state.
+    /// Adds a session request. The new session has priority over the waiting sessions. It also has
+    /// priority over the current session, unless `is_active` is true. If an equal request is
+    /// already stored, its session continues with the stored state.
     pub(crate) fn request_session(&mut self, requested: StoredSession, is_active: bool) {
         let is_same = |session: &StoredSession| {
             (&session.parameters, session.notification) == (&requested.parameters, requested.notification)
         };
         if let Some(session) = self.session.as_mut().filter(|session| is_same(session)) {
-            // A repeated request shows that the server is reachable: the failed attempts count as
-            // one.
+            // A repeated request shows that the server is reachable, so all failed attempts
+            // together count as one.
             session.attempts = session.attempts.min(1);
             return;
         }
@@ -62,7 +62,7 @@ impl ToolkitState {
     }
 
     /// Selects the next session after the current one ended or was interrupted. Sessions that were
-    /// never tried go before retries. Returns true if the session changed.
+    /// never tried have priority over retries. Returns true if the session changed.
     pub(crate) fn take_turn(&mut self) -> bool {
         let new = self.waiting.iter().position(|session| session.attempts == 0);
         let first = (self.session.is_none() && !self.waiting.is_empty()).then_some(0);
@@ -115,8 +115,8 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Change {
     pub(crate) cause: Cause,
-    /// The target profile. A switch by command in the meantime has another target, or cancels this
-    /// one.
+    /// The target profile. If a command requests a switch in the meantime, the pending switch has
+    /// another target or is cancelled.
     pub(crate) to: Aid,
 }
 

@@ -194,7 +194,7 @@ pub(super) static ROWS: &[Row] = &[
             CancelSessionResponse::CancelSessionResponseError(code) => Ok(code.0.to_string()),
         }
     }),
-    // The one-time key, and the profile with its notification.
+    // The two writes are the one-time key, and the profile with its notification.
     row(Loading, "LoadBoundProfilePackage", 2, "installed", &["2 9"], |testbed| {
         load(testbed, |_| {}, |_| {}, |_| {})
     }),

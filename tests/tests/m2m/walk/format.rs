@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use rsp::ota::script::{Answer, Command, Script, ScriptResponse};
 
-/// Maximum number of hexadecimal digits shown of a number.
+/// Maximum number of digits that are shown of a hexadecimal number.
 const LONGEST: usize = 96;
 
 /// The element in the body of a SOAP message.
@@ -161,7 +161,7 @@ impl<'a> Packet<'a> {
         self.is_command
     }
 
-    /// Counter of the packet; a response has that of its command.
+    /// Counter of the packet. A response has the counter of its command.
     pub(super) fn counter(&self) -> String {
         hex::encode_upper(&self.clear[..5])
     }

@@ -45,8 +45,8 @@ defects! {
     }
 }
 
-/// The additional elements of a description with two identities. Its own identity is that of the
-/// valid package.
+/// Adds the elements that a description with two identities has in addition. The first identity has
+/// the IMSI of the valid package.
 fn add(package: &mut Package, change: impl FnOnce(&mut Identities)) {
     let installed = profile::InstalledProfile::of(package, &profile::Capabilities::default()).unwrap();
     let usim = installed.files.adfs(&[0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02]).next().unwrap().0;

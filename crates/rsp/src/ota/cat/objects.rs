@@ -459,8 +459,8 @@ impl ChannelParameters {
             login: texts.next().transpose()?,
             password: texts.next().transpose()?,
             transport: elements.optional(Tag::TRANSPORT_LEVEL, TransportLevel::read)?,
-            // In front of the transport level the same tag contains the terminal's own address,
-            // which only the terminal uses.
+            // The last object with this tag is taken: in front of the transport level, the same tag
+            // contains the terminal's own address, which only the terminal uses.
             destination: elements.all(Tag::OTHER_ADDRESS).last().map(read_other_address).transpose()?,
         })
     }

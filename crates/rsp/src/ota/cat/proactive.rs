@@ -345,7 +345,8 @@ impl Command {
                 Self::SetUpEventList(events.iter().map(|event| Event(*event)).collect())
             }
             CommandKind::SendShortMessage => {
-                // Packing to septets is obsolete and would change the TPDU.
+                // The request that the terminal packs the text to septets is refused: it is
+                // obsolete, and packing would change the TPDU.
                 if qualifier & 0x01 != 0 {
                     return Err(unknown());
                 }

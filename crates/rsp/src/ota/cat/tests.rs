@@ -99,7 +99,7 @@ fn long_data_have_a_multi_octet_length() {
 }
 
 #[test]
-fn an_unsupported_command_can_be_responded_to() {
+fn an_unsupported_command_is_refused_in_a_response_with_its_details() {
     // DISPLAY TEXT.
     let octets = unhex("D00F 8103012180 82028182 8D0404616263");
     let error = Proactive::parse(&octets).unwrap_err();

@@ -176,7 +176,8 @@ impl Reassembler {
             known.total == total && known.segments.get(&number).is_none_or(|there| *there == message)
         });
         let mut partial = known.unwrap_or_else(|| {
-            // Duplicates received before this packet started do not count for it.
+            // Duplicates that were received before this packet started do not count as its
+            // segments.
             let complete = self.complete.iter_mut().filter(|complete| is_same(&complete.packet));
             complete.for_each(|complete| complete.again.clear());
             Partial { from: from.clone(), reference, total, segments: BTreeMap::new() }
@@ -209,9 +210,10 @@ fn push<T>(all: &mut Vec<T>, one: T) {
 
 impl Complete {
     /// Records that a segment was received again while `next` holds segments of the next packet.
-    /// The next packet may contain an identical segment, so the segments of both together are
-    /// returned as a packet. If its checksum is wrong, the next packet is still waiting for its own
-    /// segment.
+    /// The segment may belong to the next packet, if that packet contains an identical segment.
+    /// When all segments have been received again, in this packet or in the next one, the segments
+    /// of both are therefore returned together as one packet. If the checksum of the returned
+    /// packet is wrong, the next packet still waits for its own segment.
     fn repeat(&mut self, number: u8, next: Option<&Partial>) -> Accepted {
         self.again.insert(number);
         let is_there = |number: &u8| {

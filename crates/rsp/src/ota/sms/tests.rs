@@ -183,15 +183,15 @@ fn a_duplicate_segment_is_not_part_of_the_next_packet() {
             let mut reassembler = Reassembler::default();
             reassembler.accept(&peer, old[0].clone()).unwrap();
             reassembler.accept(&peer, old[1].clone()).unwrap();
-            // Before the next packet, with the state restored from a record.
+            // The duplicate arrives before the next packet, with the state restored from a record.
             let duplicate = Ok(Accepted::Duplicate);
             assert_eq!(reassembler.accept(&peer, old[late].clone()), duplicate);
             let text = serde_json::to_string(&reassembler).unwrap();
             let mut reassembler: Reassembler = serde_json::from_str(&text).unwrap();
             let waiting = Ok(Accepted::Waiting { have: 1, of: 2 });
             assert_eq!(reassembler.accept(&peer, new[order[0]].clone()), waiting);
-            // During the next packet: the segment might also belong to that packet, so it may
-            // complete one, but the next packet must not be corrupted.
+            // The duplicate arrives during the next packet. It might belong to that packet, so it
+            // may complete a packet, but it must not corrupt the next packet.
             let whole = Accepted::Whole(PacketKind::Response, vec![0xEE; 200]);
             let during = reassembler.accept(&peer, old[late].clone());
             assert!(

@@ -58,7 +58,7 @@ fn the_control_reference_template_equals_that_of_a_live_server() {
     assert_eq!(hex(&signed[..6]), "3A0217A61590");
     assert_eq!(hex(&signed[signed.len() - 19..]), format!("008510{}", "CC".repeat(16)));
     let sent = agreement.store_data(&[0x04; 65], &[0x55; 64]);
-    // Lc as in the same trace.
+    // Lc is that of the same trace.
     assert_eq!(hex(&sent[..5]), "80E28901A1");
     assert_eq!(
         hex(&Receipt::covered(&agreement, Some(&[1, 2]))),

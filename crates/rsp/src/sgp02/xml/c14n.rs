@@ -35,7 +35,8 @@ fn write<'a>(element: Node<'a, '_>, declared: &BTreeMap<&'a str, &'a str>, out: 
         }
         attributes.push((uri, attribute.name(), name, attribute.value()));
     }
-    // Sorted by namespace and then by name, attributes without a namespace first.
+    // Attributes are sorted by namespace and then by name. Attributes without a namespace come
+    // first.
     attributes.sort_unstable();
 
     let mut declared = declared.clone();

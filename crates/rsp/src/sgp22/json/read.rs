@@ -21,7 +21,8 @@ use crate::status::{Refusal, Status};
 /// Status 1.3.1/2.2 if a mandatory element is missing and nothing before it is invalid. Status
 /// 1.3.1/2.1 for any other error, including a duplicate element and an element that is `null`.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    // A derived decoder would accept an array as the elements in the order of their declaration.
+    // A derived decoder would also accept a JSON array, and take its items as the elements in the
+    // order of their declaration.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Status::FormatInvalid.because("the body is not a JSON object"));
     }

@@ -16,7 +16,8 @@ const TEST: &str = "4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases"
 
 type Corrupt = fn(&Testbed<'_>, &mut Authenticate) -> Verdict;
 
-/// Identifier, defect, expected status.
+/// Each entry consists of the identifier in SGP.23, the defect, the expected status, and the
+/// function that produces the defect in a request.
 const DEFECTS: &[(Option<&str>, &str, Status, Corrupt)] = &[
     (Some("2"), "the EUM certificate has expired", Status::EumCertificateExpired, |testbed, it| {
         eum(testbed, it, Defect::Expired)

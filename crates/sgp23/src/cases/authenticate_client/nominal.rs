@@ -10,7 +10,8 @@ use crate::verdict::equal;
 
 const TEST: &str = "4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST";
 
-/// Identifier, title, order, modification of the request.
+/// Each entry consists of the identifier in SGP.23, the title, the order, and the modification of
+/// the request.
 const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     (Some("01"), "default SM-DP+: an order for the EID is found with an empty MatchingID", BY_EID, |_, _| {}),
     (

@@ -14,7 +14,8 @@ use crate::verdict::{During, ensure};
 
 const TEST: &str = "4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases";
 
-/// Identifier, title, order, expected status, modification of the request.
+/// Each entry consists of the identifier in SGP.23, the title, the order, the expected status, and
+/// the modification of the request.
 const ORDERS: &[(Option<&str>, &str, Order, Status, Change)] = &[
     (
         Some("8"),

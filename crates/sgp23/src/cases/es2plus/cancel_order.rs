@@ -106,7 +106,7 @@ fn case(title: &str, run: Run) -> Case {
 
 type ChangeCancellation = fn(&Testbed<'_>, &mut CancelOrderRequest) -> Verdict;
 
-/// The order is for the eUICC of the case.
+/// Cancellations that are refused. The order that they would cancel is for the eUICC of the case.
 const CANCELLATIONS: &[(&str, Status, ChangeCancellation)] = &[
     ("an unknown ICCID cannot be cancelled", Status::IccidUnknown, |testbed, it| {
         it.iccid = fresh_iccid(testbed)?;

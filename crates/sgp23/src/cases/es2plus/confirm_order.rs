@@ -129,7 +129,7 @@ fn case(title: &str, run: Run) -> Case {
 
 type ChangeConfirmation = fn(&Testbed<'_>, &mut ConfirmOrderRequest) -> Verdict;
 
-/// The profile is ordered for the eUICC of the case.
+/// Confirmations that are refused. The profile was ordered for the eUICC of the case.
 const CONFIRMATIONS: &[(&str, Status, ChangeConfirmation)] = &[
     ("an unknown ICCID cannot be confirmed", Status::IccidUnknown, |testbed, it| {
         it.iccid = fresh_iccid(testbed)?;

@@ -77,10 +77,10 @@ impl Testbed<'_> {
 fn expect_refusal<T>(answer: Answer<T>, subject: &str) -> Verdict {
     match answer {
         Answer::Refused(Refused::Json(why)) => ensure(why.subject_code == subject, || {
-            format!("refused with {why}, expected one about {subject}")
+            format!("refused with {why}; expected a refusal about {subject}")
         }),
         Answer::Refused(why) => {
-            Err(Stop::failed(format!("refused with {why}, expected one about {subject}")))
+            Err(Stop::failed(format!("refused with {why}; expected a refusal about {subject}")))
         }
         Answer::Done(_) => Err(Stop::failed(format!("succeeded, expected a refusal about {subject}"))),
     }

@@ -275,7 +275,7 @@ fn one_identity_hint_is_ignored_and_a_second_is_refused() {
     let (before, after) = hello.split_at(server_hello);
     let mut hinted = begun.clone();
     hinted.receive(&[before, HINT, after].concat()).unwrap();
-    // ClientKeyExchange, ChangeCipherSpec, Finished.
+    // The client has sent ClientKeyExchange, ChangeCipherSpec and Finished.
     assert_eq!(format!("{hinted:?}"), "Client(expects ChangeCipherSpec)");
     let mut twice = begun.clone();
     assert!(twice.receive(&[before, HINT, HINT, after].concat()).is_err());

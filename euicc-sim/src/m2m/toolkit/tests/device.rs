@@ -248,7 +248,7 @@ async fn a_repeated_message_is_executed_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_by_submit_is_sent_in_parts() {
+async fn a_submitted_response_is_sent_in_several_messages() {
     let mut environment = Environment::with(&[BOOTSTRAP], true);
     environment.confirm_declaration().await;
     let apdus = vec![hex::decode("80CAFF2100").unwrap(); 12];

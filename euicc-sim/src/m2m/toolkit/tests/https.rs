@@ -20,7 +20,7 @@ const RESOURCES: &str = "80CAFF2100";
 
 use super::https_link::*;
 #[test]
-fn a_session_runs_scripts_until_204() {
+fn a_session_runs_scripts_until_the_server_replies_with_204() {
     let terminal = triggered([audit(Some("/2")), audit(Some("/3?x=y")), Reply::End]);
     let requests = &link(&terminal).requests;
     let uris: Vec<_> = requests.iter().map(|request| request.uri.as_str()).collect();
@@ -82,7 +82,7 @@ fn after_a_switch_the_session_ends_before_the_refresh() {
 }
 
 #[test]
-fn scripts_reach_applications_of_the_card_and_others_are_unknown() {
+fn scripts_reach_applications_of_the_card_and_other_targets_are_unknown() {
     let of = |target: Aid| Reply::Commands {
         target: Some(target),
         next_uri: Some("/next".to_owned()),
@@ -100,7 +100,7 @@ fn scripts_reach_applications_of_the_card_and_others_are_unknown() {
 }
 
 #[test]
-fn parameters_missing_in_the_trigger_are_those_of_the_isd_r() {
+fn parameters_missing_in_the_trigger_are_taken_from_the_isd_r() {
     let testbed = Testbed::with(
         |description| {
             let addressing = &mut description.m2m.as_mut().unwrap().addressing;
@@ -125,7 +125,8 @@ fn parameters_missing_in_the_trigger_are_those_of_the_isd_r() {
 
 #[test]
 fn a_session_that_cannot_start_is_abandoned() {
-    // No address in the trigger and on the card; a terminal without TCP channels; a missing key.
+    // An address that neither the trigger nor the card has; a terminal without TCP channels; a
+    // missing key.
     let mut terminal = TestTerminal::settled();
     terminal.packet(Spi::UNANSWERED, &[0x81, 0x00]);
     assert!(is_over(&terminal));
@@ -274,7 +275,8 @@ fn a_session_resumes_after_a_loss_of_the_link_at_every_step() {
         let link = link(&terminal);
         assert_eq!(link.opened.len(), 2, "cut {cut}");
         // The server repeats its last reply if necessary. The card loses nothing: the first request
-        // after the interruption has the contents of the one before, and is marked as a resumption.
+        // after the interruption has the same contents as the last request before it, and is marked
+        // as a resumption.
         let resumed: Vec<_> =
             link.requests.iter().filter(|each| each.head.contains("X-Admin-Resume")).collect();
         assert!(resumed.len() == 1, "cut {cut}: {}", resumed.len());
@@ -285,7 +287,8 @@ fn a_session_resumes_after_a_loss_of_the_link_at_every_step() {
 
 #[test]
 fn a_power_cut_at_any_step_loses_no_response_and_repeats_no_script() {
-    // The first script succeeds only once: its repetition would find the ISD-P.
+    // The first script succeeds only once, because its repetition would fail: the ISD-P already
+    // exists.
     let create = crate::m2m::tests::testbed::create_isd_p(&aid(0x20), None);
     let replies = || [commands(std::slice::from_ref(&create), Some("/2")), audit(Some("/3"))];
     let steps = triggered(replies()).fetched.len();
@@ -359,7 +362,8 @@ fn without_an_sms_address_notifications_use_https() {
     assert!(is_over(&terminal) && terminal.timers.is_empty());
     assert_eq!(terminal.testbed.state().toolkit.notification, None);
 
-    // A switch by HTTPS is notified over HTTPS too, and the confirmation triggers the deletion.
+    // A switch that was requested over HTTPS is also notified over HTTPS, and the confirmation
+    // triggers the deletion.
     for (number, sequence) in [(DELETE_ON_DISABLE, 2), (NO_RULES, 3)] {
         terminal.link = Some(Link::new([
             commands(&[store_data(&isd_p_group("3A03", number))], Some("/2")),

@@ -41,7 +41,7 @@ pub(super) struct Link {
     is_dropped: bool,
     received: Vec<u8>,
     pub(super) requests: Vec<Request>,
-    /// The prepared replies in their order; after them 204.
+    /// The prepared replies in their order. After the last one, the server replies with 204.
     pub(super) replies: VecDeque<Reply>,
     /// The replies with scripts by URI. A resumed request gets the same reply again.
     answered: BTreeMap<String, Reply>,

@@ -21,7 +21,7 @@ use crate::m2m::toolkit::ToolkitSettings;
 use crate::state::m2m::LifeCycle;
 use crate::tests::cut_memory::CutMemory;
 
-/// The received notifications. A number always has the same kind.
+/// The received notifications. All notifications with the same number have the same type.
 type Received = BTreeMap<u16, NotificationType>;
 
 fn receive_notification(terminal: &mut TestTerminal, received: &mut Received) -> Option<DefaultNotification> {
@@ -255,7 +255,8 @@ fn a_failed_write_does_not_end_a_session() {
     assert_eq!(link(&run(whole.clone())).requests.len(), 3);
     let writes = whole.writes();
     assert!(writes > 3);
-    // The first write is that of the trigger, whose SMS the network would send again.
+    // The first write is skipped: it stores the trigger, and the network would send the SMS with
+    // the trigger again.
     for fails_at in 1..writes {
         let mut terminal = run(CutMemory::failing(start.clone(), fails_at, 1));
         terminal.status();

@@ -106,7 +106,7 @@ fn a_roll_back_ends_the_session_that_notifies_the_switch() {
 fn a_session_in_its_retry_delay_does_not_block_a_notification() {
     let mut terminal = settled();
     terminal.link = Some(Link::new([confirmation(2)]));
-    // An unreachable server with a long retry delay.
+    // The server is unreachable, and the retry delay of the session is long.
     let retry = RetryPolicy { attempts: 100, delay: TimerValue::of_seconds(3600), failure_report: vec![] };
     let mut unreachable = SessionParameters { retry: Some(retry), ..session() };
     unreachable.connection.as_mut().unwrap().destination = Some([192, 0, 2, 99].into());

@@ -60,7 +60,7 @@ fn the_response_to_a_script_is_in_the_delivery_report() {
 }
 
 #[test]
-fn a_response_by_submit_is_split_into_as_many_messages_as_necessary() {
+fn a_submitted_response_is_split_into_as_many_messages_as_necessary() {
     for (times, at_least) in [(1, 1), (12, 2), (30, 5)] {
         let mut terminal = TestTerminal::settled();
         let report = terminal.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &long_script(times));
@@ -73,7 +73,7 @@ fn a_response_by_submit_is_split_into_as_many_messages_as_necessary() {
 }
 
 #[test]
-fn a_response_too_long_for_the_report_is_announced_in_it_and_submitted() {
+fn a_response_too_long_for_the_report_is_announced_in_the_report_and_submitted() {
     let mut terminal = TestTerminal::settled();
     let report = terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &long_script(12));
     let announced = opened(&report);
@@ -84,7 +84,7 @@ fn a_response_too_long_for_the_report_is_announced_in_it_and_submitted() {
 }
 
 #[test]
-fn a_response_too_long_for_both_bearers_is_shortened() {
+fn a_response_too_long_for_the_report_and_for_submission_is_shortened() {
     // Each command returns the certificate of the ECASD.
     let certificates = script(&["80CABF30045C027F2100"; 250]);
     let summary = |answer: &crypto::scp80::Opened| {
@@ -104,7 +104,7 @@ fn a_response_too_long_for_both_bearers_is_shortened() {
     let report = terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &refused);
     assert_eq!(summary(&opened(&report)), (Some(250), 0x6E00));
 
-    // A terminal without SEND SHORT MESSAGE.
+    // This terminal does not support SEND SHORT MESSAGE.
     let mut terminal = TestTerminal::new(Testbed::new());
     terminal.facilities = without(&[TerminalCapability::SEND_SHORT_MESSAGE]);
     terminal.start();
@@ -158,7 +158,7 @@ fn the_response_is_secured_and_sent_as_the_command_requests() {
     assert_eq!(opened(&terminal.deliver(&packet)).status, ResponseStatus::CounterLow.code());
 }
 
-/// The status of an unsecured response packet, which must have a zero counter.
+/// Returns the status of an unsecured response packet. Asserts that its counter is zero.
 #[track_caller]
 fn in_clear(report: &[u8]) -> u8 {
     let none = crypto::scp80::Protection { checksum: false, ciphered: false };
@@ -203,8 +203,8 @@ fn every_refusal_has_a_status_and_changes_nothing() {
         assert!(terminal.testbed.memory() == before);
     }
 
-    // With a correct checksum the response is secured. If the packet is not in whole blocks, it is
-    // not.
+    // The response is secured if the checksum of the packet is correct. The response to a packet
+    // that does not consist of whole blocks is not secured.
     let last = counter(&terminal);
     let not_blocks = [&sealed(header(), 50, &enable)[..], &[0]].concat();
     let longer = u16::try_from(not_blocks.len() - 2).unwrap().to_be_bytes();
@@ -242,12 +242,12 @@ fn a_triple_des_packet_is_refused() {
     for (algorithm, expected) in [
         (0x5, ResponseStatus::UnidentifiedSecurityError),
         (0x9, ResponseStatus::UnidentifiedSecurityError),
-        // With the algorithm identifier of AES its checksum is wrong.
+        // If the packet has the algorithm identifier of AES, its checksum is wrong.
         (0x2, ResponseStatus::CheckFailed),
     ] {
         let key = KeyReference(SCP80 << 4 | algorithm);
         let header = CommandHeader { kic: key, kid: key, ..header() };
-        // Padded to whole AES blocks too, so that only the algorithm is wrong.
+        // The data are also padded to whole AES blocks, so that only the algorithm is wrong.
         let data = [&enable[..], &[0; 16]].concat();
         let packets = (0..16).map(|more| {
             let data = &data[..enable.len() + more];
@@ -354,7 +354,7 @@ fn isd_p_and_ecasd_are_addressed_by_their_tars() {
     let packet = sealed(CommandHeader { tar, ..header() }, 90, &script(&[RESOURCES]));
     let report = terminal.deliver(&packet);
     assert_eq!(report[6..9], tar.0);
-    // The ECASD with its TAR.
+    // The ECASD is addressed by its TAR.
     let tar = Tar::of_aid(&Aid::ECASD).unwrap();
     let packet = sealed(CommandHeader { tar, ..header() }, 91, &script(&["80CABF30045C027F2100"]));
     let report = terminal.deliver(&packet);

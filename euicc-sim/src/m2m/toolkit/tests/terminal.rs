@@ -66,7 +66,7 @@ pub(super) struct TestTerminal {
     last: Option<Proactive>,
     /// The sent messages.
     pub(super) sent: Vec<SmsSubmit>,
-    /// Running timers with their seconds.
+    /// The running timers, and the seconds until each expires.
     pub(super) timers: BTreeMap<u8, u64>,
     pub(super) link: Option<Link>,
     pub(super) resets: usize,
@@ -81,7 +81,7 @@ pub(super) struct TestTerminal {
 }
 
 pub(super) fn sm_sr_address() -> Address {
-    // The SM-SR address of the card.
+    // The address of the SM-SR that is stored on the card.
     Address::from_value(&hex::decode("913386994211F1").unwrap()).unwrap()
 }
 
@@ -229,7 +229,7 @@ impl TestTerminal {
         panic!("the card sends commands without end: {:?}", &self.fetched[self.fetched.len() - 6..]);
     }
 
-    /// Reports data received on the channel. Returns false without data.
+    /// Reports data received on the channel. Returns false if there are none.
     pub(super) fn report_data(&mut self) -> bool {
         let Some(link) = &mut self.link else { return false };
         let Some(event) = link.event() else { return false };
@@ -329,7 +329,7 @@ impl TestTerminal {
         true
     }
 
-    /// Follows the protocol from here on, and answers the last command.
+    /// From this call on, the terminal follows the protocol. It first responds to the last command.
     pub(super) fn follow_protocol(&mut self) {
         self.refuse = Box::new(|_| None);
         self.network = LocationStatus::Normal;
@@ -375,7 +375,7 @@ impl TestTerminal {
         self.counter += packets;
     }
 
-    /// Sends a session trigger without parameters; the card has none either.
+    /// Sends a session trigger without parameters. The card has no stored parameters either.
     pub(super) fn empty_trigger(&mut self) {
         self.packet(Spi::UNANSWERED, &[0x81, 0x00]);
     }
