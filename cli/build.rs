@@ -16,7 +16,8 @@ fn version() -> String {
     if env::var("PROFILE").as_deref() != Ok("release") {
         return version.to_owned();
     }
-    // Every commit and every checkout adds a line to this log.
+    // Every commit and every checkout adds a line to this log, so that its change shows that the
+    // commit may be another one.
     if let Some(log) = git(&["rev-parse", "--path-format=absolute", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={log}");
     }

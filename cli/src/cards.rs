@@ -80,7 +80,7 @@ pub enum MemoryStorage {
     /// A file in the data folder.
     #[default]
     File,
-    /// The process; the card is lost at its end.
+    /// The memory of the process. The card is lost when the process ends.
     Ram,
 }
 
@@ -158,7 +158,8 @@ pub enum CardAddress {
     At(Option<PathBuf>),
 }
 
-/// First addresses, per interface, for cards without an address. Further cards get the next ports.
+/// For each interface, the address of the first card without a given address. Further cards get the
+/// next ports.
 #[derive(Clone, Copy, Debug)]
 pub struct FirstAddresses<'a> {
     /// First listening address of the TCP interface.
@@ -268,7 +269,8 @@ fn changed(description: CardDescription, changes: &toml::Table) -> Result<CardDe
     serde_json::from_value(whole).map_err(|e| fault(e.to_string()))
 }
 
-/// Replaces values: tables key by key, everything else as a whole.
+/// Applies the changes to a value. A table is changed key by key; any other value is replaced as a
+/// whole.
 fn merge(whole: &mut Value, changes: Value, path: &str) -> Result<(), String> {
     match (whole, changes) {
         (Value::Object(whole), Value::Object(changes)) => {

@@ -51,8 +51,8 @@ pub async fn server(
     known: ServerFacts,
 ) -> Result<Server, Fault> {
     let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
-    // Spelled as by the user: a server that listens on a port other than 443 may not include
-    // the port in its address.
+    // The spelling of the user is kept: a server that listens on a port other than 443 may use an
+    // address without this port.
     let address = settings.sm_dp_names.first().unwrap_or(&settings.sm_dp).clone();
     let reachable = parties::reachable(settings);
     let mut roots = parties::tls_roots(&pki);
@@ -210,8 +210,8 @@ impl sgp23::Inbox for ReportServer {
         Box::pin(async move {
             let enough = async {
                 loop {
-                    // Registered before the check, so that no call between the
-                    // two is missed.
+                    // The wait is registered before the check, so that no call that arrives between
+                    // the two is missed.
                     let arrived = self.arrived.notified();
                     if self.received(text).len() >= count {
                         return;

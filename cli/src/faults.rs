@@ -115,8 +115,8 @@ impl FaultPoints {
     /// occur in this command.
     fn places(&self, fault: &FaultSpec) -> Option<&'static [&'static str]> {
         let some = |places: &'static [&'static str]| (!places.is_empty()).then_some(places);
-        // No command of this process runs both a network and the path of its packets, so packets
-        // cannot be lost here.
+        // No command runs both a network and the path of its packets, so this fault cannot occur in
+        // any command.
         if fault.id() == FaultId::Radio(RadioAct::NoData) {
             return None;
         }
@@ -163,7 +163,7 @@ fn tampers_at(fault: &FaultSpec, interface: &str) -> bool {
 
 impl FaultOptions {
     /// Runs a command with these faults. Ends when the command ends, or when a fault ends the
-    /// process; if that fault has a duration, the command is run again after it.
+    /// process; if that fault has a duration, the command is run again after that time.
     ///
     /// # Errors
     /// The command fails, a fault cannot occur in this command, or a fault ended the process.
@@ -190,7 +190,7 @@ impl FaultOptions {
         }
     }
 
-    /// Prepares the faults for a command that they cannot end.
+    /// Prepares the faults for a command whose process they cannot end.
     ///
     /// # Errors
     /// A fault cannot occur in this command.

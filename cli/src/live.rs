@@ -49,8 +49,8 @@ pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault
     play_in(over_sockets(environment, real.handle(), scenario), name, scenario, seed)
 }
 
-/// Runs a scenario with the external servers and cards in the file `places`. It then starts at the
-/// current time, whatever the scenario file says. `file` is the name of the scenario text in
+/// Runs a scenario with the external servers and cards in the file `places`. The scenario then
+/// starts at the current time, whatever its file says. `file` is the name of the scenario text in
 /// errors.
 ///
 /// # Errors

@@ -262,8 +262,8 @@ fn sm_dp_credential(pki: &Pki, names: &[ServerName], now: Timestamp) -> Result<C
     server_credential("SM-DP+", kept, |validity| pki.issue_dp_tls(names, validity), names, now)
 }
 
-/// Returns the stored certificate if it is suitable, otherwise a newly issued one, or the
-/// unsuitable stored one if none can be issued.
+/// Returns the stored certificate if it is suitable. Otherwise returns a newly issued one or, if
+/// none can be issued, the unsuitable stored one.
 fn server_credential(
     who: &str,
     kept: Result<Credential, PkiError>,
@@ -272,8 +272,8 @@ fn server_credential(
     now: Timestamp,
 ) -> Result<Credential, Fault> {
     let fits = |credential: &Credential| {
-        // Demonstrations advance the clock to the time when a rule applies, which is always less
-        // than half a year.
+        // The certificate must be valid for another half year, because demonstrations advance the
+        // clock to the time when a rule applies, which is always earlier than that.
         credential.certificate.validity().contains(now)
             && credential.certificate.validity().contains(now_plus(now, HALF_A_YEAR))
             && names.iter().all(|name| credential.certificate.server_names().contains(name))
@@ -351,7 +351,7 @@ fn client_tls(
 
 /// Returns the TLS configuration of the SM-DP+ as a client (ES2+, ES12), and its OID. The
 /// certificate is CERT.DP.TLS for `names`, or a newly issued one as in [`sm_dp_tls`]. Operators
-/// identify the SM-DP+ by these names, an SM-DS by its OID.
+/// identify the SM-DP+ by these names, and an SM-DS identifies it by its OID.
 ///
 /// # Errors
 /// The PKI has no such certificate.

@@ -148,7 +148,8 @@ impl TlsPeers {
             link = messages.over(link);
         }
         let link = self.active_faults.outgoing(link);
-        // This is rare, and costs only a new handshake per peer.
+        // All connections are closed at the limit. This is rare, and costs only a new handshake per
+        // peer.
         if links.len() >= MAX_LINKS {
             links.clear();
         }

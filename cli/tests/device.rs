@@ -115,7 +115,7 @@ fn profiles_are_downloaded_without_an_activation_code() {
 }
 
 #[test]
-fn discover_fails_and_names_an_event_that_cannot_be_downloaded() {
+fn the_command_discover_fails_and_names_an_event_whose_profile_cannot_be_downloaded() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let sm_dp = Server::sm_dp(folder);
@@ -134,7 +134,7 @@ fn discover_fails_and_names_an_event_that_cannot_be_downloaded() {
 }
 
 #[test]
-fn notifications_fails_and_names_an_undelivered_notification() {
+fn the_command_notifications_fails_and_names_an_undelivered_notification() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let sm_dp = Server::sm_dp(folder);

@@ -7,7 +7,7 @@ mod common;
 use common::{fail, landfall, succeed};
 
 #[test]
-fn faults_are_listed_as_table_and_json_for_all_or_one_family() {
+fn faults_of_all_families_or_of_one_are_listed_as_table_or_json() {
     let folder = tempfile::tempdir().unwrap();
     let table = succeed(landfall(folder.path()).arg("faults"));
     for family in

@@ -77,8 +77,8 @@ fn of<'a>(rows: &'a Value, code: &str) -> &'a Value {
 fn the_answers_equal_those_calculated_by_hand() {
     let folder = imported();
 
-    // From the fifth device on, the stay is 33 days or longer (of 90): 21 of 25 devices in
-    // eleven countries. The oldest arrived 192 days ago.
+    // From the fifth device of a network on, a device has stayed at least 33 of the 90 days. These
+    // are 21 of 25 devices in each of eleven countries. The oldest device arrived 192 days ago.
     let residents = ask(&folder, &["residents"]);
     assert_eq!(rows(&residents).len(), 11);
     for row in rows(&residents) {
@@ -88,7 +88,7 @@ fn the_answers_equal_those_calculated_by_hand() {
     }
     assert_eq!(ask(&folder, &["residents", "--threshold", "61"])[0]["resident"], 17);
 
-    // Broken: BR 13, CN 25, SA 13, TR 13 and 10, IN 2, DE 9.
+    // Devices that already break a rule: BR 13, CN 25, SA 13, TR 13 and 10 (two rules), IN 2, DE 9.
     let breaches = ask(&folder, &["breaches"]);
     let broken = rows(&breaches).iter().filter(|row| row["status"] == "broken").count();
     assert_eq!(broken, 85);
@@ -100,7 +100,8 @@ fn the_answers_equal_those_calculated_by_hand() {
         9
     );
 
-    // Within 30 days: BR, SA, TR 17 each, CN 25, DE 13, IN 5.
+    // Devices that must move within 30 days: 17 in each of BR, SA and TR, 25 in CN, 13 in DE, and 5
+    // in IN.
     let markets = ask(&folder, &["markets", "--within", "30"]);
     assert_eq!(rows(&markets).len(), 6);
     let brazil = of(&markets, "BR");
@@ -122,8 +123,7 @@ fn the_answers_equal_those_calculated_by_hand() {
 
     // 94 devices with 35154 octets each, one hundredth of them sent twice; one move starts each
     // second. A move takes 0.650 s for octets down, 0.231 s for octets up, 0.450 s for the
-    // handshake, twelve times 0.075 s and one ninety-ninth of a second for losses, and another
-    // 60 s.
+    // handshake, twelve times 0.075 s plus 1/99 s for losses, and another 60 s.
     let effort = ask(&folder, &["effort", "--within", "30"]);
     assert_eq!(
         (&effort["devices"], &effort["octets"], &effort["messages"]),
@@ -155,8 +155,8 @@ fn what_if_lists_the_devices_affected_by_the_end_of_roaming() {
     let australia = ask(&folder, &["what-if", "--carrier-ends", "505-01=2026-07-01"]);
     assert_eq!((&australia["devices"], &australia["changes"]["comes"]), (&300.into(), &25.into()));
     assert_eq!(australia["affected"][0]["after"]["deadline"], "2026-07-01T00:00:00Z");
-    // Devices in Brazil whose 91st day is later: 90 - 8 i > 19, so i = 0 to 8. No decision
-    // changes yet.
+    // Affected are the devices in Brazil whose 91st day is later than that day: 90 - 8 i > 19, so i
+    // = 0 to 8. No decision changes yet.
     let brazil = ask(&folder, &["what-if", "--carrier-ends", "724-05=2026-06-20"]);
     assert_eq!((&brazil["changes"]["nearer"], &brazil["decisions"]), (&9.into(), &serde_json::json!({})));
     let brazil = ask(&folder, &["what-if", "--carrier-ends", "724-05=2026-06-05"]);

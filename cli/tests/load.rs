@@ -15,7 +15,8 @@ use cli::admin::Admin;
 use common::{Running, fail, landfall, succeed};
 use serde_json::Value;
 
-/// Enough devices that at each kill some are done, some in progress and some not started.
+/// Number of devices. It is large enough that at each kill some devices are done, some are in
+/// progress, and some have not started.
 const DEVICES: usize = 30;
 
 /// An SM-DP+ process, killed when this is dropped.

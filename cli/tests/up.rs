@@ -1,4 +1,4 @@
-//! `landfall up`, restarted: its messages about the existing profile.
+//! Tests of the messages of a restarted `landfall up` about the profile that already exists.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 

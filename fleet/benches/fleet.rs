@@ -1,5 +1,6 @@
-//! Benchmark of a fleet of 100,000 devices: import from CSV into records in memory, reading, and
-//! every report; then the same with an SQLite file and check-ins over the platform's HTTP API.
+//! Benchmark of a fleet of 100,000 devices. It first measures the import from CSV into records in
+//! memory, the reading of these records, and every report. It then measures the import into an
+//! SQLite file, a survey, and check-ins over the platform's HTTP API.
 //!
 //! Run it with `cargo bench -p fleet`; `LANDFALL_DEVICES` sets the number of devices. Report times
 //! are relative to one reading of the records in the same run, so that a slow machine does not
@@ -43,12 +44,13 @@ const NETWORKS: [&str; 12] = [
     "724-05", "724-02", "286-01", "460-00", "404-10", "262-01", "310-410", "505-01", "440-10", "530-01",
     "420-01", "234-15",
 ];
-/// Maximum duration of a report in readings of the records. The limit of two detects reports that
-/// visit devices more than once.
+/// Maximum duration of a report, as a multiple of the time that one reading of the records takes.
+/// The limit of two detects reports that visit devices more than once.
 const MAX_READINGS: f64 = 2.0;
 /// Maximum octets of memory per device.
 const MAX_OCTETS: u64 = 2048;
-/// Number of devices that check in with records on disk, where each check-in waits for the disk.
+/// Number of devices that check in with records on disk. Not all devices check in, because each
+/// check-in waits for the disk.
 const CHECK_INS_ON_DISK: usize = 5000;
 
 fn main() {
@@ -227,8 +229,8 @@ fn check_in_of(device: &Device, now: Timestamp) -> CheckIn {
     }
 }
 
-/// Memory of a fleet, measured with copies of it. The first copies fill space that the import left
-/// free.
+/// Octets of memory of a fleet, measured by copying the fleet. The first copies are not measured,
+/// because they fill space that the import left free.
 fn live(fleet: &Fleet) -> u64 {
     let mut copies: Vec<Fleet> = (0..12).map(|_| fleet.clone()).collect();
     let before = resident();

@@ -89,7 +89,8 @@ pub struct Messages {
 }
 
 impl Packets {
-    /// Returns the octets on the bearer for so many octets of application data.
+    /// Returns the number of octets that the bearer transports for this number of octets of
+    /// application data.
     pub fn octets(&self, data: u64) -> u64 {
         data.saturating_add(data.div_ceil(self.payload.max(1)).saturating_mul(self.overhead))
     }
@@ -112,7 +113,7 @@ impl Packets {
 }
 
 impl Messages {
-    /// Number of short messages for so many octets of application data.
+    /// Number of short messages for this number of octets of application data.
     pub fn parts(&self, data: u64) -> u64 {
         data.div_ceil(self.payload.max(1))
     }

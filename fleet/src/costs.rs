@@ -88,9 +88,9 @@ pub struct Move {
     pub octets_down: u64,
     /// Octets of HTTP bodies from the device.
     pub octets_up: u64,
-    /// Further octets per connection.
+    /// Overhead of a connection in octets.
     pub overhead_per_connection: u64,
-    /// Further octets per request.
+    /// Overhead of a request in octets.
     pub overhead_per_request: u64,
     /// Number of short messages to the device.
     pub sms_down: u32,
@@ -98,7 +98,7 @@ pub struct Move {
     pub sms_up: u32,
     /// Number of APDUs between device and card.
     pub apdus: u32,
-    /// Further time that card and modem take, in seconds.
+    /// Time that card and modem take in addition to the transmission, in seconds.
     pub switch_seconds: u32,
     /// Source of the figures.
     pub source: String,
@@ -149,7 +149,8 @@ struct File {
     visit: Vec<Spanned<Visit>>,
 }
 
-/// Highest plausible price. A higher one is a typing error, and sums stay exact below it.
+/// Highest plausible price. A higher one is probably a typing error. Sums of prices below the limit
+/// are exact.
 const HIGHEST_PRICE: Money = Money(1_000_000_000_000);
 const MOST: u64 = 1_000_000_000;
 
@@ -207,7 +208,7 @@ impl Costs {
     }
 }
 
-/// Checks the entries of one kind: the IDs are unique and every entry is valid.
+/// Checks that the IDs of the entries of one kind are unique and that every entry is valid.
 pub(crate) fn checked<T>(
     source: &DataText<'_>,
     entries: Vec<Spanned<T>>,

@@ -250,7 +250,8 @@ impl Selection {
     }
 }
 
-/// Formats the first items and the number of further ones, or returns `None` without items.
+/// Formats the first items, and the number of the remaining ones. Returns `None` if there are no
+/// items.
 pub fn format_list(all: impl IntoIterator<Item: fmt::Display>) -> Option<String> {
     const MOST: usize = 20;
     let mut all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();

@@ -72,8 +72,8 @@ impl<'a> EvaluatedFleet<'a> {
         Self { fleet, conditions, policies: Policies::counted(&devices, conditions) }
     }
 
-    /// Returns the same fleet with another lead time: a device must move if a rule is broken or will
-    /// be broken within so many days.
+    /// Returns the same fleet with another lead time: a device must move if a rule is broken or
+    /// will be broken within this number of days.
     #[must_use]
     pub fn ahead(&self, days: u32) -> Self {
         let ahead = |policy: &Policy| Policy { lead_time_days: days, ..policy.clone() };

@@ -14,7 +14,7 @@
 //!   there,
 //! - [`effort`](answers::effort): duration and cost of moves over a bearer,
 //! - [`recovery`](answers::recovery): cost of failed moves,
-//! - [`what_if`](answers::what_if): devices that another rule book affects.
+//! - [`what_if`](answers::what_if): devices for which another rule book gives a different result.
 //!
 //! [`bearers`] is the table of speed, delay and loss of bearers; [`costs`] is the table of prices.
 //!

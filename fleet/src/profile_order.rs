@@ -101,10 +101,10 @@ pub enum OrderStep {
         /// The functionCallIdentifier.
         call: Box<str>,
         /// The activation code, if the profile was released. If the SM-DP+ refuses to cancel the
-        /// order, the profile can still be downloaded with it.
+        /// order, this code can still be used to download the profile.
         code: Option<Code>,
     },
-    /// The profile is on the card.
+    /// The profile is on the card, so that the order needs no further call.
     Fulfilled {
         /// The ICCID.
         iccid: Iccid,
@@ -140,7 +140,8 @@ impl OrderStep {
 }
 
 impl ProfileOrder {
-    /// True if no move needs the order any more, so that it must be cancelled.
+    /// True if no change of a device's profile (move) needs the order any more, so that the order
+    /// must be cancelled.
     pub(crate) fn is_to_be_cancelled(&self) -> bool {
         matches!(self.step, OrderStep::Cancelling { .. } | OrderStep::Reserving { unwanted: true, .. })
     }

@@ -23,8 +23,8 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
-    /// True if this is the expected profile. A profile chosen by its operator may name no home
-    /// network.
+    /// True if this is the expected profile. The metadata of a profile that the operator chooses
+    /// may name no home network.
     fn is(&self, iccid: Iccid, home: Option<Plmn>) -> bool {
         match self.iccid {
             Some(own) => own == iccid,
@@ -136,7 +136,7 @@ pub(crate) fn enabled(held: &[HeldProfile]) -> Option<Iccid> {
 
 /// Adds the reported network and subscriber to the history, at the device's own time but never in
 /// the future. If they cannot be added, the open stay ends, because no further days must be
-/// counted for a place or subscriber that is no longer right.
+/// counted for a place or subscriber that may no longer be right.
 fn observe(
     device: &mut Device,
     report: &CheckIn,

@@ -223,8 +223,8 @@ impl Trail {
         self.entries.shrink_to_fit();
     }
 
-    /// Adds a discrepancy, unless one of the latest entries is the same: some discrepancies recur
-    /// at each check-in.
+    /// Adds a discrepancy, unless one of the latest entries records the same discrepancy, because
+    /// some recur at each check-in.
     pub(crate) fn found(&mut self, at: Timestamp, discrepancy: Discrepancy) {
         let event = DeviceEvent::Found(discrepancy);
         let latest = self.entries.iter().rev().take(Self::MAX / 4);

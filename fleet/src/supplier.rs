@@ -110,8 +110,8 @@ impl Es2Plus {
             smdp_oid: None,
             confirmation_code_required: false,
         };
-        // Devices could not read such a code, and the platform could not read it back from its
-        // records.
+        // Devices could not read an invalid activation code, and the platform could not read it
+        // back from its records.
         code.to_string().parse().map_err(|why: InvalidActivationCode| {
             let next = "configure the SM-DP+ to use MatchingIDs of A-Z, 0-9 and - (SGP.22 section 4.1)";
             Es2PlusError::Unreachable(Fault::caused_by(

@@ -203,7 +203,8 @@ fn the_reports_equal_those_of_a_day_by_day_model() {
         assert_eq!(found, model, "seed {seed}, round {round}");
         sent_away += model.len();
 
-        // The other reports agree with the counts of these two, also for a horizon below the lead time.
+        // The other reports agree with the list of breaches, even if the horizon is shorter than
+        // the lead time.
         let days = [3, 10][round % 2];
         let soon = breaches(&counted, &Selection::default(), Some(days));
         let must: BTreeSet<Eid> = who_must_move(&counted, &Selection::default(), Some(days))

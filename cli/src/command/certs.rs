@@ -129,8 +129,8 @@ impl Issue {
             Fault::caused_by(e, "cannot issue the certificate", "correct the argument named above")
         };
         let credentials: Vec<Credential> = match self {
-            // Derived from the keys of CI and EUM on each call, so that the PKI does
-            // not list them.
+            // M2M credentials are derived from the keys of CI and EUM on each call, so that the PKI
+            // does not list them.
             Self::SmSr(server) => return server.issue(Owner::SmSr, &pki, settings),
             Self::SmDp(server) => return server.issue(Owner::SmDp, &pki, settings),
             Self::Ecasd { eid } => {

@@ -22,8 +22,8 @@ pub struct Command {
     /// Keep the records and cards in the data folder instead of a temporary folder
     #[arg(long)]
     keep: bool,
-    /// Show every APDU function and the server side too; for M2M devices also the card's
-    /// toolkit
+    /// Also show the functions of the card (ES10) and the events of the SM-DP+; for M2M devices,
+    /// show all events, including those of the card's toolkit
     #[arg(long, short)]
     verbose: bool,
     /// M2M devices (SGP.02) instead of consumer devices: profile download, fallback and SM-SR
@@ -227,7 +227,8 @@ impl Events for Shown {
         if let Some(timeline) = &self.m2m {
             let shown = if self.verbose { Some(event) } else { timeline.shown(event) };
             if let Some(event) = shown.filter(|_| !self.quiet) {
-                // A failure to print is ignored here for the same reason as below.
+                // A failure to print is ignored: printing the summary fails later if the output is
+                // closed.
                 let elapsed = net::OsClock.now().since(self.start);
                 let _ = print(&format!("{}\n", timeline_line(elapsed, self.start, &event)));
             }

@@ -54,7 +54,7 @@ pub enum Command {
         /// Length of the examined period in days, up to today
         #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3660))]
         days: u32,
-        /// Days in that period from which a device counts as resident
+        /// Minimum number of days in that period for a device to count as resident
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3660))]
         threshold: u32,
     },

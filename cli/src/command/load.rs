@@ -16,9 +16,9 @@ use crate::{
     settings::Settings,
 };
 
-/// Open files of this process that are not connections.
+/// Number of file descriptors that this process needs besides those of its connections.
 const OTHER_FILES: usize = 64;
-/// Maximum lines printed of failures and of wrong orders.
+/// Maximum number of failures that are printed, and of orders in a wrong state.
 const SHOWN: usize = 10;
 
 /// Load tests with many concurrent devices
@@ -41,7 +41,7 @@ pub struct Es9plus {
     /// Maximum concurrent devices [default: all]
     #[arg(long, value_name = "NUMBER")]
     concurrency: Option<usize>,
-    /// Activation code for all devices, of an order that can be downloaded without limit
+    /// Activation code for all devices, whose order can be downloaded any number of times
     #[arg(long, value_name = "CODE", conflicts_with = "codes")]
     activation_code: Option<ActivationCode>,
     /// File of activation codes, one line for each device
@@ -245,7 +245,7 @@ impl Summary {
         );
         text += &match repeated {
             0 => "\n".to_owned(),
-            repeated => format!("; {repeated} requests were sent again while it was away\n"),
+            repeated => format!("; {repeated} requests were repeated while the server was down\n"),
         };
         if let Some(orders) = &self.orders {
             text += &format!("{} of {devices} orders are in the expected state\n", orders.right);

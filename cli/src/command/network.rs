@@ -26,8 +26,8 @@ pub struct Command {
     /// policy; [[account]] with the name, password and numbers of an SMPP client
     #[arg(long, value_name = "FILE")]
     networks: Option<PathBuf>,
-    /// Profile package whose subscriber, and those of its further identities, are added to
-    /// their home networks (repeatable)
+    /// Profile package (repeatable). The subscriber of its IMSI, and of each further IMSI of a
+    /// multi-IMSI package, is added to the home network
     #[arg(long = "subscriber", value_name = "FILE")]
     subscribers: Vec<PathBuf>,
     #[command(flatten)]

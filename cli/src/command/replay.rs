@@ -56,7 +56,7 @@ impl Command {
         }
         let (line, was, is) = differ(&text, &again);
         print(&format!(
-            "{} with seed {}: different from line {line} of the report on\n  was {was}\n  is  {is}\n",
+            "{} with seed {}: the result differs from line {line} on\n  was {was}\n  is  {is}\n",
             file.display(),
             before.seed
         ))?;

@@ -67,7 +67,7 @@ impl Command {
                     async |active_faults: &ActiveFaults| serve.run(&mut listening, active_faults, json).await;
                 serve.faults.live(&FaultPoints::SM_DP, settings, run).await
             }
-            // Also possible while a server runs on the same records.
+            // Profiles can also be added while a server runs on the same records.
             Self::Add { file } => {
                 let iccid = add(&in_stock(settings, json)?, &file).await?;
                 match json {

@@ -176,7 +176,7 @@ impl ServerSocket {
                 Ok(response)
             }
             Err(fault) => {
-                // The process that resets a connection ends.
+                // A process resets a connection only when it ends.
                 self.end(self.listening().take());
                 drop(answers);
                 match ended() {

@@ -53,7 +53,7 @@ impl Figures {
         self.add(function, began, is_done.then(|| began.elapsed()));
     }
 
-    /// Records a duration `took` within the time since `began`.
+    /// Records a call that started at `began` and took the duration `took`.
     pub fn note_duration(&self, function: &str, began: Instant, took: Duration) {
         self.add(function, began, Some(took));
     }
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_by_nearest_rank() {
+    fn percentiles_use_the_nearest_rank() {
         let sorted: Vec<Duration> = (1..=10).map(Duration::from_millis).collect();
         let at = |percent| percentile(&sorted, percent).as_millis();
         assert_eq!([at(0), at(50), at(51), at(90), at(99), at(100)], [1, 5, 6, 9, 10, 10]);

@@ -68,8 +68,8 @@ impl Demonstration {
     /// Runs all cases, one after the other.
     ///
     /// # Errors
-    /// A step failed whose result is not part of a summary, such as the preparation of a device. If
-    /// a case only ends differently than expected, this is not an error.
+    /// A step failed whose result is not part of a summary, such as the preparation of a device. A
+    /// case that ends differently than expected is not an error.
     pub async fn play(&mut self) -> Result<Vec<Case>, Fault> {
         let (first, first_device) = self.download_case().await?;
         let second = self.refusal_case().await?;
@@ -296,7 +296,7 @@ impl Demonstration {
         timeout(PATIENCE, quiet).await.unwrap_or(notifications)
     }
 
-    /// Ends a case. Waits first for the notification that the card sends in every case.
+    /// Ends a case, after waiting for the notification that the card sends in each of the cases.
     async fn end(
         &mut self,
         device: &DemoDevice,

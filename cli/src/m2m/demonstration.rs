@@ -113,7 +113,7 @@ impl Demonstration {
 
         let networks = DemoNetworks::start(folder, &world).await?;
         networks.add_home(
-            // Accepts its own subscribers only.
+            // This network accepts only its own subscribers.
             Network::new(plmn(LOCAL)?, "Local Brasil", "BR").with_policy(Policy::with_partners([])),
         )?;
         networks.add_refusing()?;

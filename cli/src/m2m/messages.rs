@@ -78,7 +78,7 @@ impl Messages {
     }
 }
 
-/// Returns the name part of the file for a message.
+/// Returns the part of the file name after the number: the element of the message.
 fn name(octets: &[u8]) -> String {
     let text = String::from_utf8_lossy(octets);
     let Ok(document) = xml::parse(&text) else { return "no-xml".to_owned() };

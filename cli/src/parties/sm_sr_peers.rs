@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_consists_of_role_name_or_oid_and_address() {
+    fn a_peer_consists_of_a_role_a_name_or_oid_and_an_address() {
         let read = |text: &str| text.parse::<PeerArgument>();
         let known = read("sm-dp:2.999.10@127.0.0.1:8443").unwrap();
         assert_eq!((known.role, known.who.as_str()), (Role::SmDp, "2.999.10"));

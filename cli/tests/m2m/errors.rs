@@ -26,8 +26,8 @@ fn errors_of_m2m_commands_contain_a_remedy() {
         running
     };
     let other = free();
-    // A call with a later response is retried until the end of its validity period, which is
-    // reported at its first failure.
+    // A call with an asynchronous response is retried until the end of its validity period. The
+    // message about its first failure says until when.
     let later = ["operator", "m2m", "--listen", &free(), "audit", "--es4", "--eid", eid, "--sm-sr", nobody];
     let waits = Running::start(landfall(data).args(later));
     let printed = waits.err.after("2.999.16.1 did not accept ES4-AuditEIS: 127.0.0.1:1: connection refused");

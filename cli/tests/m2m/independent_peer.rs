@@ -129,7 +129,7 @@ impl IndependentPeer {
         Ok(found)
     }
 
-    /// Waits for such a message without removing it.
+    /// Waits for a message for which `is_it` is true, and returns it without removing it.
     pub(crate) async fn received_copy(&self, is_it: impl Fn(&str) -> bool) -> Result<String, String> {
         let found = async {
             loop {
@@ -157,8 +157,8 @@ impl IndependentPeer {
     async fn post(&self, whom: &Party, message_id: &str, related: Option<&str>, body: &str) -> (u16, String) {
         let (id, at) = (&self.id, &self.at);
         let relates_to = related.map(|uri| format!("<a:RelatesTo>{uri}</a:RelatesTo>")).unwrap_or_default();
-        // Receivers dispatch on the element of the message, so this action is an unknown
-        // one.
+        // Receivers select the function by the element of the message. The action is unknown to
+        // them on purpose.
         let envelope = format!(
             "<e:Envelope xmlns:e=\"http://www.w3.org/2003/05/soap-envelope\" \
                          xmlns:a=\"http://www.w3.org/2005/08/addressing\" \

@@ -1,6 +1,6 @@
 //! SGP.02 between processes over TLS: networks with an SMSC, SM-SRs, an SM-DP, and a device with
-//! its card. In this process run further EUMs, operators, SM-DPs and SM-SRs, implemented
-//! independently.
+//! its card. The test process itself runs further EUMs, operators, SM-DPs and SM-SRs, which are
+//! implemented independently.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 

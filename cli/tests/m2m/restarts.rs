@@ -128,7 +128,7 @@ fn download_survives<Alive>(
     let (output, steps, _alive) = order(testbed.operator(&download));
     let mut answer = answer(&output, &steps);
     // A script that must not run twice is not repeated if its execution is uncertain. The SM-SR
-    // reports that, the download is undone, and can be ordered again.
+    // reports this. The download is undone, and can be ordered again.
     let status = answer["status"].as_str().unwrap();
     if doubt == Doubt::Possible && status.contains("it is unknown if the card has executed it") {
         answer = testbed.ask(&download);

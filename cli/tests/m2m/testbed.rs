@@ -218,7 +218,7 @@ impl Testbed {
         self.operator_at(0, function)
     }
 
-    /// Returns such a command with this SM-SR.
+    /// Returns a command of the first operator about the card, with this SM-SR.
     pub(crate) fn operator_at(&self, which: usize, function: &[&str]) -> Command {
         let Party { id, at, .. } = &self.sm_srs[which];
         let mut command = self.run(&["--json", "--sm-dp", &self.sm_dp.at, "operator", "m2m"]);

@@ -1,4 +1,5 @@
-//! The rule book: the rules of all countries, and the table of networks that validates them.
+//! The rule book: the rules of all countries, and the table of networks, by which the rules are
+//! validated.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +46,7 @@ impl RuleBook {
         &self.rules
     }
 
-    /// The rules of a country, for any home of the subscription.
+    /// The rules of a country, regardless of the home country of the subscription.
     pub fn rules_in(&self, country: Country) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| rule.countries.contains(&country))
     }
@@ -75,8 +76,8 @@ impl RuleBook {
         self.networks.codes_of(country)
     }
 
-    /// Assigns one network to a country, regardless of the country code of the network. A laboratory
-    /// network 001-01 can so act as a Brazilian network.
+    /// Assigns one network to a country, regardless of the country code of the network. In this
+    /// way, a laboratory network 001-01 can act as a Brazilian network.
     pub fn place_network(&mut self, plmn: Plmn, country: Country) {
         self.networks.place_network(plmn, country);
     }

@@ -33,10 +33,10 @@ pub struct Measurement {
     pub breach: Breach,
 }
 
-/// Measures the history under the rule at `now`, and finds the day on which the rule is broken if
-/// the present stay continues, or since which it is broken. Returns `None` if the rule does not
-/// apply to the device, cannot be measured on one device's history, or ends before it would be
-/// broken.
+/// Measures the history under the rule at `now`. Finds the day since which the rule is broken or,
+/// if it is not broken yet, the day on which it will be broken if the present stay continues.
+/// Returns `None` if the rule does not apply to the device, cannot be measured on one device's
+/// history, or ends before it would be broken.
 ///
 /// Days are counted for the device and not for each subscription, so a change from one foreign
 /// subscription to another does not restart the count.
@@ -73,8 +73,10 @@ pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measure
     Some(Measurement { measured, limit, breach: Breach { day, blocked_from: day.plus(rule.grace_days) } })
 }
 
-/// Returns the count now, and the first unit from which it exceeds the limit without interruption
-/// up to now or, if it does not yet, the first unit at which it will. `now` is in the last run.
+/// Returns the count now, and the unit (day or month) in which the breach begins. If the count
+/// exceeds the limit now, this is the first unit since which it has exceeded the limit without
+/// interruption. Otherwise it is the first unit in which the count will exceed the limit. `now` is
+/// in the last run.
 fn count(runs: &Runs, now: i64, limit: Limit) -> Option<(u32, i64)> {
     let most = i64::from(limit.limit);
     let Some(window) = limit.window else {

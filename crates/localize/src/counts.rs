@@ -62,8 +62,9 @@ impl FleetCounts {
         self.in_country.get(&country).copied().unwrap_or(0)
     }
 
-    /// The figures for devices of one account: the account's own for rules that count each account,
-    /// the owner's for all others.
+    /// Returns the figures for devices of one account. Under rules that count each account
+    /// separately, these are the figures of the account; under all other rules, they are those of
+    /// the owner.
     #[must_use]
     pub fn for_account(&self, account: &Self, book: &RuleBook) -> Self {
         let mut counts = self.clone();
@@ -88,7 +89,8 @@ pub struct Census<'a> {
 struct Tally {
     devices: u32,
     roaming: u32,
-    /// Number of staying devices by their days there.
+    /// The devices that roam now where the rule applies, counted by the number of days that each of
+    /// them has roamed there in the rule's window.
     staying: BTreeMap<u32, u32>,
 }
 
@@ -110,8 +112,8 @@ impl<'a> Census<'a> {
             *self.in_country.entry(present.country).or_default() += 1;
         }
         for (rule, tally) in &mut self.tallies {
-            // A rule that only applies from a number of devices on counts the devices that are
-            // there now.
+            // Any other rule in the tally has a minimum number of devices, and counts those that
+            // roam now where it applies.
             let window = rule.kind.limit().filter(|_| rule.kind.is_of_fleet()).and_then(|limit| limit.window);
             let window = window.unwrap_or(1);
             tally.devices +=

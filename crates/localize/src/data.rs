@@ -1,4 +1,4 @@
-//! Data files written by people: errors name the line and the remedy.
+//! Parsing of data files that people write. An error names the line and the remedy.
 
 use std::fmt;
 

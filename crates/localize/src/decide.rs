@@ -63,8 +63,9 @@ pub enum Decision {
 /// covers the subscription is measured. A rule that is broken, or will be within the policy's lead
 /// time, moves the device to a local profile: a profile on its card is preferred to a profile to
 /// order, and a profile whose operator has recently refused the device is skipped. The matching row
-/// of the policy's strategy can also move the device without a rule, to an identity of its card's
-/// applet, or not at all. Rules about many devices are compared with the counts in the policy.
+/// of the policy's strategy can change this: it can move a device although no rule requires it,
+/// prefer an identity of the card's applet, or exclude profiles to order. Rules about many devices
+/// are compared with the counts in the policy.
 pub fn decide(
     now: Timestamp,
     device: &Device,
@@ -102,7 +103,7 @@ pub fn decide(
     }
     let mut reasons: Vec<Reason> = urgent.into_iter().map(Reason::Rule).collect();
     // If a rule is urgent, the other reasons do not explain the decision and are omitted, except
-    // that counts may be too low.
+    // the reason that counts may be too low.
     let explains = |reason: &Reason| deadline.is_none() || matches!(reason, Reason::CountsTooLow { .. });
     reasons.extend(others.into_iter().filter(explains));
     reasons.extend(strategy);

@@ -78,7 +78,7 @@ enum Kind {
     Permissive,
 }
 
-/// A longer text is probably a typing error.
+/// A longer window is probably a typing error.
 const LONGEST_WINDOW_DAYS: u32 = 3660;
 const LONGEST_WINDOW_MONTHS: u32 = 120;
 

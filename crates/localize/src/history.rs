@@ -256,8 +256,8 @@ pub(crate) fn clamp(count: i64) -> u32 {
     u32::try_from(count.max(0)).unwrap_or(u32::MAX)
 }
 
-/// Counted days (or months) by number, as runs of first and last. The runs are ordered and
-/// separated by at least one day.
+/// The numbers of counted days or months, as runs with a first and a last number. The runs are
+/// ordered and separated by at least one day.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Runs(Vec<(i64, i64)>);
 
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_attachment_extends_a_stay_and_another_one_starts_a_stay() {
+    fn the_same_attachment_extends_a_stay_and_a_different_one_starts_a_new_stay() {
         let (claro, tim, gb) = (place("724-05", "BR"), place("724-02", "BR"), country("GB"));
         let mut history = History::default();
         history.observe(claro, gb, at("2026-01-01T10:00:00Z")).unwrap();

@@ -116,7 +116,8 @@ enum Measured {
     Device(Measurement),
     /// Measured on the fleet, and the device is one of those that have to leave.
     Fleet(Measurement, Share),
-    /// Measured on the fleet, if its figures are known, and the device need not leave.
+    /// The rule is about the fleet, and this device need not leave. `None` if the figures of the
+    /// fleet are unknown.
     NotThisOne(Option<Share>),
     /// The rule has no limit, or ends before it is broken.
     Nothing,
@@ -147,8 +148,8 @@ impl Measured {
     }
 }
 
-/// Number of days that a count covers: for days in a row at most up to the breach, for a window
-/// back to its start.
+/// Number of days that a count covers: the length of the window or, without a window, the days
+/// counted so far.
 fn reach(measurement: &Measurement) -> i64 {
     let days_per_unit = match measurement.limit.unit {
         Unit::Months => 31,

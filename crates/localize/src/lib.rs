@@ -1,4 +1,4 @@
-//! The rules that decide which device moves where, and why. No I/O.
+//! Decides when a device has to move to a local profile, to which one, and why. No I/O.
 //!
 //! A device that uses a foreign subscription for months breaks the rules of some countries.
 //! This crate has the rules as dated data ([`RuleBook`]), a device's record of its stays
@@ -16,18 +16,18 @@
 //!
 //! A *day* is a calendar day in UTC on which the device was attached, for however short a time,
 //! with a subscription whose home is another country ([`Day`], [`Stay`]). A window of 365 days ends
-//! with today and includes it. With a limit of 90 days the 91st day breaks the rule, at its
-//! midnight. Days count for each device: changing one foreign subscription for another does not
-//! restart the count. Days on a local subscription do not count. [`measure`] returns the past or
-//! future day of the breach.
+//! with today and includes it. With a limit of 90 days, the rule is broken at the start of the 91st
+//! day, at midnight. Days count for each device: changing one foreign subscription for another does
+//! not restart the count. Days on a local subscription do not count. [`measure`] returns the past
+//! or future day of the breach.
 //!
 //! # Many devices
 //!
 //! Some rules are about the fleet: a share of roaming devices, or a number of devices. [`Census`]
 //! counts a fleet once, and each decision reads the counts from [`Policy::counts`]. The owner's
 //! [`Strategy`] (local profile, multi-IMSI identity, roaming) reads the counts too; its rows are
-//! chosen by country, number of devices and needs. Under such a rule the devices with the longest
-//! stays leave, as many as exceed the limit.
+//! chosen by country, number of devices and needs. Under a rule about the fleet, as many devices
+//! leave as exceed the limit, beginning with those that have the longest stays.
 //!
 //! # Changing a rule
 //!

@@ -168,10 +168,10 @@ pub enum DevicesIn {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counted {
-    /// In each country separately.
+    /// Days are counted in each country separately.
     #[default]
     Each,
-    /// In all of them together.
+    /// Days in all of the countries are counted together.
     Together,
 }
 
@@ -233,14 +233,14 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// True if the rule covers such a stay. No rule covers a stay at home.
+    /// True if the rule covers the stay. No rule covers a stay at home.
     pub fn covers(&self, stay: &Stay) -> bool {
         let from_there = |network: Plmn| self.home_networks.contains(&network);
         self.covers_place(stay)
             && (self.home_networks.is_empty() || stay.home_network.is_some_and(from_there))
     }
 
-    /// True if the rule covers such a stay, whatever the home network of the subscription is.
+    /// True if the rule covers the stay, whatever the home network of the subscription is.
     pub(crate) fn covers_place(&self, stay: &Stay) -> bool {
         // If the rule names networks, the country is not checked. The networks are in the countries
         // of the rule, except for laboratory networks, which can be assigned to any country.
@@ -251,7 +251,7 @@ impl Rule {
         stay.is_roaming() && there && self.covers_home(stay.home)
     }
 
-    /// True if the rule covers subscriptions like that of the stay, wherever they are used,
+    /// True if the rule covers the subscription of the stay, wherever the subscription is used,
     /// including at home.
     pub(crate) fn covers_subscription(&self, stay: &Stay) -> bool {
         let from_there = |network: Plmn| self.home_networks.contains(&network);

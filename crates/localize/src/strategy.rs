@@ -72,7 +72,7 @@ pub enum When {
     Always,
 }
 
-/// A row: its conditions and its connection.
+/// A row of the strategy: its conditions, and the kind of connection for devices that meet them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StrategyRow {
     /// The name.

@@ -54,7 +54,7 @@ fn rules_of(decision: &Decision) -> Vec<String> {
 }
 
 #[test]
-fn a_carriers_rule_applies_on_its_networks_and_a_contracts_to_its_home_networks() {
+fn a_carriers_rule_applies_on_its_networks_and_a_contracts_rule_to_its_home_networks() {
     let book = book(
         "networks = [\"724-05\"]\nkind = \"consecutive_days\"\nlimit_days = 30\n---\n\
          countries = [\"BR\"]\nhome_networks = [\"234-15\"]\nkind = \"consecutive_days\"\nlimit_days = 40",
@@ -116,7 +116,7 @@ fn a_rule_is_unknown_before_its_notice_and_does_not_apply_after_its_end() {
 }
 
 #[test]
-fn a_rule_can_apply_from_a_number_of_devices_in_the_country_on() {
+fn a_rule_can_require_a_minimum_number_of_devices_in_the_country() {
     let book = book("countries = [\"BR\"]\nkind = \"banned\"\nmin_devices = 3\ndevices_in = \"place\"");
     let (now, subject) = (at("2026-02-01"), device("724-05", "234-15", "2026-01-01"));
     for (devices, holds) in [(2, false), (3, true)] {

@@ -75,8 +75,8 @@ fn each_rule_is_broken_on_its_day() {
     type Row<'a> =
         (&'a str, &'a [(&'a str, &'a str, &'a str, &'a str)], &'a str, Option<(u32, &'a str, &'a str)>);
     let rows: &[Row<'_>] = &[
-        // Brazil: 90 days in 365; 1 January is the first, 1 April the 91st, 31 March in a leap
-        // year.
+        // Brazil: 90 days in 365. The first day is 1 January, and the 91st is 1 April, or 31 March
+        // in a leap year.
         (
             "br-90-in-365",
             &[("724-05", "GB", "2026-01-01", "")],
@@ -95,7 +95,7 @@ fn each_rule_is_broken_on_its_day() {
             "2026-06-01",
             Some((152, "2026-04-01", "2026-04-01")),
         ),
-        // 60 days, away, back: 30 more are allowed.
+        // After 60 days in the country and an absence, 30 more days are allowed.
         (
             "br-90-in-365",
             &[("724-05", "GB", "2026-01-01", "2026-03-01"), ("724-05", "GB", "2026-08-01", "")],
@@ -125,15 +125,16 @@ fn each_rule_is_broken_on_its_day() {
         ("br-90-in-365", &[("724-05", "BR", "2026-01-01", "")], "2026-06-01", None),
         ("br-90-in-365", &[("724-05", "CL", "2026-01-01", "")], "2026-06-01", None),
         ("br-90-in-365", &[("724-05", "GB", "2026-01-01", "2026-05-30")], "2026-06-01", None),
-        // Turkiye: the 91st day in 120, and 30 days until the block.
+        // Turkiye: the 91st day in 120 breaks the rule, and the device is blocked 30 days later.
         (
             "tr-91-in-120",
             &[("286-01", "GB", "2026-01-01", "")],
             "2026-02-01",
             Some((32, "2026-04-01", "2026-05-01")),
         ),
-        // 60 days, 40 away, back: the window of 120 days contains at most 80. Then old days leave
-        // it as new ones are added, until the gap leaves it as well.
+        // 60 days in the country, 40 days away, and back: at first, the window of 120 days contains
+        // at most 80 days in the country. Old days then leave the window as new ones are added,
+        // until the 40 days leave the window as well.
         (
             "tr-91-in-120",
             &[("286-01", "GB", "2026-01-01", "2026-03-01"), ("286-01", "GB", "2026-04-11", "")],
@@ -153,7 +154,7 @@ fn each_rule_is_broken_on_its_day() {
             "2026-05-05T12:00:00Z",
             Some((1, "2026-05-05", "2026-05-05")),
         ),
-        // Brazil and Chile: consecutive and not consecutive.
+        // Brazil and Chile: one rule counts consecutive days, the other all days of a year.
         (
             "br-cl-90-consecutive",
             &[("724-05", "CL", "2026-01-01", "")],
@@ -179,8 +180,8 @@ fn each_rule_is_broken_on_its_day() {
             Some((32, "2026-04-01", "2026-04-01")),
         ),
         ("br-cl-90-consecutive", &[("730-01", "GB", "2026-01-01", "")], "2026-02-01", None),
-        // Australia: a day in each of six months, and the seventh month breaks it on its first
-        // roaming day.
+        // Australia: after at least one day in each of six months, the first roaming day of the
+        // seventh month breaks the rule.
         (
             "au-6-months-in-12",
             &[("505-01", "GB", "2026-01-31", "")],
@@ -200,8 +201,8 @@ fn each_rule_is_broken_on_its_day() {
             "2026-12-31T12:00:00Z",
             Some((2, "2027-06-01", "2027-06-01")),
         ),
-        // The EU: 61 days in 122 away from a home in it, all countries together; the rule does not
-        // cover a home outside.
+        // The EU: for a home in the EU, the 62nd day abroad in 122 days breaks the rule, and all
+        // countries are counted together. The rule does not cover a home outside the EU.
         (
             "eu-fair-use",
             &[
@@ -312,7 +313,7 @@ fn a_permissive_country_and_a_country_without_rule_are_reasons() {
 }
 
 #[test]
-fn a_ban_moves_a_device_at_once_and_without_an_offer_it_is_stuck() {
+fn a_ban_moves_a_device_at_once_and_a_device_without_an_offer_is_stuck() {
     let (book, policy, now) = (book(), Policy::default(), at("2026-05-05T12:00:00Z"));
     let device = device(&[("460-00", "GB", "2026-05-05", "")]);
     let decision = decide(now, &device, &[offer("724-05", 1)], &book, &policy);
@@ -323,7 +324,7 @@ fn a_ban_moves_a_device_at_once_and_without_an_offer_it_is_stuck() {
 }
 
 #[test]
-fn registration_and_small_fleets_are_exempt_from_their_rules() {
+fn small_fleets_and_registered_owners_and_devices_are_exempt_from_some_rules() {
     let (book, now) = (book(), at("2026-11-21"));
     let small = Policy { devices: 500, ..Policy::default() };
     let large = Policy { devices: 501, ..Policy::default() };
@@ -347,7 +348,7 @@ fn registration_and_small_fleets_are_exempt_from_their_rules() {
 }
 
 #[test]
-fn installed_profiles_precede_orders_and_lower_priority_numbers_precede_higher() {
+fn installed_profiles_precede_orders_and_lower_priority_numbers_precede_higher_ones() {
     let (book, policy, now) = (book(), Policy::default(), at("2026-04-05"));
     let mut device = device(&[("724-05", "GB", "2026-01-01", "")]);
     let offers = [offer("724-02", 2), offer("730-01", 0), offer("724-05", 1)];
@@ -371,7 +372,7 @@ fn installed_profiles_precede_orders_and_lower_priority_numbers_precede_higher()
 }
 
 #[test]
-fn the_fallback_is_the_bootstrap_profile_then_the_active_one() {
+fn the_fallback_is_the_bootstrap_profile_or_else_the_active_profile() {
     let (book, policy, now) = (book(), Policy::default(), at("2026-04-05"));
     let offers = [offer("724-05", 1)];
     let operational = held(OPERATIONAL, "310-410", Role::Operational, HeldState::Enabled);

@@ -44,7 +44,7 @@ fn random_history(random: &mut Random, book: &RuleBook) -> (History, Timestamp) 
     // A date between 2023 and 2028, so that leap days are included.
     let mut at = (19_400 + random.below(1800)) * DAY;
     for _ in 0..1 + random.below(12) {
-        // Often exactly at midnight, or a millisecond before or after.
+        // `round` often moves the time to midnight, or to a millisecond after it.
         let later = random.below(60 * DAY);
         let from = round(random, at + later);
         let longest = *random.pick(&[2 * DAY, 40 * DAY, 150 * DAY]);
@@ -68,7 +68,7 @@ fn random_history(random: &mut Random, book: &RuleBook) -> (History, Timestamp) 
         });
         at = until;
     }
-    // The last stay continues; sometimes the evaluation time is before it.
+    // The last stay has no end. The evaluation time is sometimes before its start.
     let last = stays.last_mut().unwrap();
     last.until = None;
     let now = if random.below(4) == 0 {
@@ -85,8 +85,8 @@ fn round(random: &mut Random, at: i64) -> i64 {
     *random.pick(&[at, at, midnight, midnight + 1])
 }
 
-/// Days on which the device was attached under the rule, found by testing each day; and true if it
-/// is under the rule now.
+/// Returns the count now and the day of the breach, found by testing each day. Returns `None` if
+/// the rule does not cover the present stay, or ends before the breach.
 fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
     let covered = |stay: &Stay| {
         stay.country != stay.home
@@ -115,7 +115,8 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
         for day in stay.from.0.div_euclid(DAY)..=today {
             let (start, end) = (day * DAY, (day + 1) * DAY);
             let until = stay.until.map_or(i64::MAX, |until| until.0);
-            // A stay of zero length is still a moment of attachment; nothing after `now` is known.
+            // A stay of zero length counts as attachment on its day. Stays after `now` are not
+            // counted.
             let moment = stay.from.0 == until && (start..end).contains(&until);
             let overlap = stay.from.0 < end && until > start && stay.from.0 < until;
             if (moment || overlap) && stay.from <= now {
@@ -147,8 +148,8 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
     let measured = count(&attended, today);
     let mut day = today;
     if measured > limit.limit {
-        // Back to the first day of the period over the limit. A month counts as a whole, from its
-        // first day with an attachment.
+        // Goes back to the first day of the period in which the count exceeds the limit. A month
+        // counts as a whole, from its first day with an attachment.
         let over = |day: i64| match limit.unit {
             Unit::Days | Unit::Percent | Unit::Devices => count(&attended, day) > limit.limit,
             Unit::Months => (day..=day + 31)
@@ -187,7 +188,7 @@ fn the_breach_day_equals_that_of_a_day_by_day_model() {
         let (history, now) = random_history(&mut random, &book);
         for rule in book.rules() {
             let mut rule = rule.clone();
-            // The limits vary as well. Days often leave a short window.
+            // The limits vary as well. With a short window, many days have already left the window.
             match &mut rule.kind {
                 RuleKind::DaysInPeriod { limit_days, window_days } if random.below(2) == 0 => {
                     *window_days = u32::try_from(2 + random.below(100)).unwrap();

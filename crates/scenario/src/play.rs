@@ -1,9 +1,9 @@
 //! Plays a scenario: every party runs in virtual time, and the result is a report.
 //!
 //! The SM-DP+s, the networks with their subscriber servers, the owner's platform and the cards are
-//! the implementations of the other crates. [`faults`] injects faults around them. A
-//! dormant device consists of the stored data of its card and its own memory, plus a small state.
-//! Its card, LPA and modem are created when it wakes up.
+//! the implementations of the other crates. [`faults`] injects faults around them. Of a dormant
+//! device, only the stored data of its card, its own stored data and a small state are kept. Its
+//! card, LPA and modem are created when it wakes up.
 //!
 //! The same scenario and seed give the same report, octet for octet.
 

@@ -1,4 +1,4 @@
-//! Every built-in scenario meets its expectations.
+//! Tests that every built-in scenario meets its expectations.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 

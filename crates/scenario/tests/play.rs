@@ -1,4 +1,4 @@
-//! Scenarios are played, and the same seed gives the same report.
+//! Tests that play scenarios and check their reports. The same seed must give the same report.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -28,7 +28,7 @@ fn passes(report: &Report) {
 }
 
 #[test]
-fn ninety_days_in_brazil_pass_and_the_same_seed_gives_the_same_report() {
+fn the_scenario_ninety_days_in_brazil_passes_and_the_same_seed_gives_the_same_report() {
     let report = played(EXAMPLE, "7");
     passes(&report);
     assert_eq!(report.json().unwrap(), played(EXAMPLE, "7").json().unwrap());
@@ -68,8 +68,8 @@ expect = [
     assert_eq!(report.json().unwrap(), played(METERS, "7").json().unwrap());
 }
 
-/// Rules and campaigns also move M2M devices. If a party is down during a move, the agent waits
-/// for this party and determines how the move ended.
+/// Rules and campaigns also move M2M devices. If a party is down during a move, the M2M agent waits
+/// until the party runs again, and determines how the move ended.
 #[test]
 fn an_m2m_move_with_unknown_end_is_audited_retried_and_can_be_rolled_back() {
     const METERS: &str = r#"
@@ -303,7 +303,7 @@ fn a_report_lists_canaries_faults_and_restarts() {
     let struck = report.faults.iter().find(|(name, _)| name.starts_with("records/crash")).unwrap().1;
     assert!(struck.times == 1 && struck.first.since(report.begins) > 24 * hour, "{struck:?}");
     assert_eq!(report.never_struck, ["power/cut-before-write@device:intension"]);
-    // The plot that shows a move.
+    // A move is visible in the plot of devices by subscription.
     let homes: Vec<&str> = report.days.devices_by_subscription.lines().map(|(home, _)| home).collect();
     assert_eq!(homes, ["234-91", "724-91"]);
 }

@@ -35,8 +35,8 @@ pub struct Breach {
     pub blocked_from: Day,
 }
 
-/// Returns the breaches of the selected devices, earliest first. `within` limits them to so many
-/// days ahead.
+/// Returns the breaches of the selected devices, earliest first. `within` limits them to breaches
+/// within this number of days.
 pub fn breaches(counted: &EvaluatedFleet<'_>, selection: &Selection, within: Option<u32>) -> Vec<Breach> {
     let now = counted.conditions.now;
     let last = within.map(|days| Day::of(now).plus(days));

@@ -73,8 +73,8 @@ pub struct Moving<'f> {
     pub by_identity: Vec<&'f Device>,
 }
 
-/// Returns the selected devices that move within so many days because of a rule (to any
-/// destination) or because of the owner's strategy.
+/// Returns the selected devices that must move within this number of days because of a rule, even
+/// if they have no destination, and those that the owner's strategy moves.
 pub fn who_must_move<'f>(
     counted: &EvaluatedFleet<'f>,
     selection: &Selection,
@@ -96,7 +96,7 @@ pub fn who_must_move<'f>(
     moving
 }
 
-/// Computes the effort of moving so many devices.
+/// Computes the effort of moving this number of devices.
 ///
 /// # Errors
 /// The bearer has no price or lacks a transport that the move needs.

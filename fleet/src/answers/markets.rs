@@ -42,7 +42,7 @@ pub struct Market {
 }
 
 /// Returns the countries in which devices move because of the strategy, or because of a rule within
-/// so many days (without a limit if `None`). The earliest breach comes first.
+/// this number of days (without a limit if `None`). The earliest breach comes first.
 pub fn markets(counted: &EvaluatedFleet<'_>, within: Option<u32>) -> Vec<Market> {
     let ahead = counted.ahead(within.unwrap_or(u32::MAX));
     let mut found: BTreeMap<Country, Market> = BTreeMap::new();

@@ -41,7 +41,8 @@ pub struct Chances {
 }
 
 impl Default for Chances {
-    /// Assumes that one move in fifty comes back and that one in a thousand loses the device.
+    /// Assumes that one move in fifty ends on the former profile, and that after one move in a
+    /// thousand the device is unreachable.
     fn default() -> Self {
         Self { came_back_ppm: 20_000, lost_ppm: 1000, basis: Basis::Assumed }
     }
@@ -107,8 +108,8 @@ pub struct Recovery {
     pub currency: String,
 }
 
-/// Returns the cost of recovery for the selected devices that move within so many days, and for
-/// those that are unreachable or stuck. `each` is the cost of one move.
+/// Returns the cost of recovery for the selected devices that move within this number of days, and
+/// for those that are unreachable or stuck. `each` is the cost of one move.
 pub fn recovery(
     counted: &EvaluatedFleet<'_>,
     selection: &Selection,

@@ -37,7 +37,8 @@ pub struct Resident {
     pub resident: u32,
     /// Sum of the days of all resident devices.
     pub days: u64,
-    /// Half of the resident devices have at least so many days.
+    /// The median of the days of the resident devices: half of them have at least this number of
+    /// days.
     pub median_days: u32,
     /// The longest uninterrupted stay of a resident device, in days. It may begin before the
     /// window.

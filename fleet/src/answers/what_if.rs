@@ -1,4 +1,4 @@
-//! What-if report: the devices that another rule book affects.
+//! What-if report: the devices for which another rule book gives a different result.
 
 use std::collections::BTreeMap;
 

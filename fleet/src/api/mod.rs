@@ -91,7 +91,8 @@ impl Platform {
                 "print the token with `landfall fleet token EID` and send it as Authorization: Bearer TOKEN",
             )
             .response(),
-            // A malformed check-in names no device, and the function refuses it.
+            // A malformed check-in names no device whose token could be checked. `execute` refuses
+            // it.
             Ok(_) | Err(_) => self.execute(request).await,
         }
     }

@@ -33,7 +33,7 @@ pub(super) struct ResidenceQuery {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HorizonQuery {
-    /// Only breaches within so many days. Default: no limit.
+    /// Only breaches within this number of days. Default: no limit.
     within: Option<u32>,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct HorizonQuery {
 pub(super) struct BreachQuery {
     #[serde(flatten)]
     selection: Selection,
-    /// Only breaches within so many days. Default: no limit.
+    /// Only breaches within this number of days. Default: no limit.
     within: Option<u32>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct BreachQuery {
 pub(super) struct MoveQuery {
     #[serde(flatten)]
     selection: Selection,
-    /// Only devices that must move within so many days. Default: no limit.
+    /// Only devices that must move within this number of days. Default: no limit.
     within: Option<u32>,
     /// The bearer. Default: lte-m.
     bearer: Option<String>,

@@ -1,4 +1,5 @@
-//! Campaigns: which devices move where, at what rate, and when the campaign stops on its own.
+//! Campaigns: which devices switch to which network's profile (a move), at what rate, and when the
+//! campaign stops on its own.
 
 mod progress;
 mod spec;
@@ -84,8 +85,8 @@ pub struct CampaignSpec {
     /// The devices.
     #[serde(default)]
     pub devices: Devices,
-    /// True for a campaign without end: it includes every device that is selected at the time of
-    /// its check-in. Otherwise the devices are those selected when the campaign starts, and the
+    /// True for a campaign without end. It includes each device that matches the selection when the
+    /// device checks in. Otherwise the devices are those selected when the campaign starts, and the
     /// campaign is done when all of them are.
     #[serde(default)]
     pub standing: bool,
@@ -149,8 +150,8 @@ impl fmt::Display for Destination {
 pub enum Devices {
     /// All devices of a selection.
     Selected(Selection),
-    /// Listed devices. The list is empty in a created campaign, which shows its devices beside the
-    /// specification.
+    /// Listed devices. The platform stores the listed devices separately and empties the list, so
+    /// that the specification of a stored campaign lists none.
     Listed(BTreeSet<Eid>),
 }
 
@@ -196,7 +197,7 @@ pub enum Share {
 }
 
 impl Share {
-    /// Returns the share of so many devices.
+    /// Returns the number of devices that this is out of `devices`.
     pub fn of(self, devices: u32) -> u32 {
         match self {
             Self::Count(count) => count,
@@ -259,7 +260,7 @@ pub struct Campaign {
     pub made: Timestamp,
     /// True if the canary phase is over or was not requested.
     pub past_canary: bool,
-    /// True if the campaign is rolled back.
+    /// True as soon as the rollback of the campaign has started.
     #[serde(default)]
     pub goes_back: bool,
     /// Counts of its devices and attempts, derived from its members and their open moves.
@@ -267,7 +268,8 @@ pub struct Campaign {
     /// Number of moves that began in the present clock hour.
     #[serde(default)]
     pub(crate) hour: turn::Hour,
-    /// Clock hour to which the last device was put off.
+    /// The clock hour to which a device was most recently put off, and the number of its places
+    /// that are taken.
     #[serde(default)]
     pub(crate) put_off: turn::Hour,
 }
@@ -386,14 +388,15 @@ impl AttemptCounts {
     }
 }
 
-/// The state of a device in a campaign between two moves. A device with an open move is waiting.
+/// The state of a device in a campaign between two moves. While a device has an open move, its
+/// state is `Waiting`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum MemberState {
     /// Waits for its turn.
     #[default]
     Waiting,
-    /// Waits for a given time.
+    /// Waits until a given time.
     PutOff {
         /// The time.
         until: Timestamp,

@@ -27,9 +27,9 @@ pub struct Progress {
     pub lost: u32,
     /// Devices that have begun at least one attempt.
     pub started: u32,
-    /// Devices among them that need no further attempt.
+    /// Devices that have begun an attempt and need no further one.
     pub settled: u32,
-    /// All devices that need no further attempt.
+    /// Devices that need no further attempt, whether or not they have begun one.
     pub finished: u32,
     /// Devices that were moved back.
     pub rolled_back: u32,
@@ -117,8 +117,8 @@ impl Progress {
 }
 
 impl Campaign {
-    /// Changes a device of the campaign, and the counts with it. Every change of a member of a
-    /// started campaign goes through this function.
+    /// Changes the record of a device in the campaign, and updates the counts. Every change of a
+    /// member of a started campaign goes through this function.
     pub(crate) fn update(&mut self, member: &mut Member, open: OpenMove, change: impl FnOnce(&mut Member)) {
         let before = self.figures(member, open.before());
         change(member);
@@ -129,7 +129,8 @@ impl Campaign {
         debug_assert!(settled <= started, "campaign {}", self.spec.id);
     }
 
-    /// Recounts all devices, given as members with a flag for an open move of this campaign.
+    /// Recomputes the counts from all devices. The flag of a member is true if the member has an
+    /// open move of this campaign.
     pub(crate) fn recount<'m>(&mut self, members: impl IntoIterator<Item = (&'m Member, bool)>) {
         self.progress = self.recounted(members);
     }
@@ -143,7 +144,7 @@ impl Campaign {
         progress
     }
 
-    /// The contribution of a device to the counts. A campaign that has not started counts nothing.
+    /// The contribution of a device to the counts. In a campaign that has not started, it is zero.
     fn figures(&self, member: &Member, is_moving: bool) -> Progress {
         if self.state == State::Draft {
             return Progress::default();

@@ -14,7 +14,7 @@ use super::{
     window::{HOUR, hour_of, is_open, next_open, start_of},
 };
 
-/// Number of times in an hour that a place becomes free, as a move seldom takes longer than five
+/// Number of moves that can follow one another in an hour: a move seldom takes longer than five
 /// minutes.
 const MOVES_PER_HOUR: u32 = 12;
 /// Maximum number of devices that are scheduled for the same hour: one per second.
@@ -149,8 +149,8 @@ impl Campaign {
         self.update(member, OpenMove::None, |member| member.state = state);
     }
 
-    /// Starts the rollback: devices that have not moved stay where they are. The members come with
-    /// the information whether they have an open move.
+    /// Starts the rollback: devices that have not moved stay where they are. The flag of a member
+    /// is true if the member has an open move.
     pub(crate) fn roll_back(&mut self, members: &mut [(Member, bool)]) {
         self.goes_back = true;
         self.state = State::RollingBack;
@@ -217,8 +217,8 @@ impl Campaign {
         self.progress.started >= self.canaries() && self.progress.settled >= self.progress.started
     }
 
-    /// Returns why the canary phase failed, if it did. Canaries are few, so the failure limit
-    /// applies to any number of attempts, and the phase also fails if no canary moved.
+    /// Returns the reason if the canary phase failed. There are few canaries, so the failure limit
+    /// applies to any number of attempts. The phase also fails if no canary moved.
     fn canaries_failed(&self) -> Option<String> {
         let none = self.progress.moved == 0 && self.progress.ended() > 0;
         self.must_stop(0).or_else(|| none.then(|| "none of the canaries moved".to_owned()))
@@ -242,8 +242,8 @@ impl Campaign {
             .then(|| format!("{failed} of {ended} attempts failed"))
     }
 
-    /// Returns an appointment for a device that is put off: a distinct time in an hour in which
-    /// moves can begin and which has a free place.
+    /// Returns an appointment for a device that is put off. No other device has the same time. In
+    /// the hour of the appointment, moves can begin and a place is free.
     fn place_from(&mut self, from: Timestamp) -> Timestamp {
         let pace = self.spec.pace;
         let places = pace.at_once.map(|most| most.saturating_mul(MOVES_PER_HOUR));
@@ -253,7 +253,7 @@ impl Campaign {
         let Hour { mut number, mut count } = self.put_off;
         let first = hour_of(from);
         if number <= first {
-            // The part of that hour that has passed has no free places.
+            // Places before `from` cannot be assigned any more.
             let passed = from.0.saturating_sub(start_of(first).0).saturating_add(apart - 1) / apart;
             let passed = u32::try_from(passed).unwrap_or(u32::MAX);
             (number, count) = (first, if number < first { passed } else { count.max(passed) });

@@ -8,8 +8,8 @@ use world::Fault;
 use super::{DEVICE_COLUMNS, STAY_COLUMNS, TRAIL_COLUMNS};
 use crate::device::Device;
 
-/// The exported files. An import of the first two into empty records restores the same devices
-/// without their audit trails. A move that is under way is not part of the files.
+/// The exported files. An import of the files of devices and stays into empty records restores the
+/// same devices without their audit trails. A move that is under way is not part of the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
     /// `devices.csv`.

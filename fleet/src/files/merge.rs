@@ -154,8 +154,8 @@ fn apply(device: &mut Device, row: &DeviceRow) {
     set(&mut device.connection.refused, &row.refused);
 }
 
-/// Adds the present stay of a row of `devices.csv`: either the open stay in the records or a stay
-/// that follows it.
+/// Adds the present stay that a row of `devices.csv` describes. It is either the open stay in the
+/// records or a new stay after it.
 fn observe(history: &mut History, row: &DeviceRow) -> Result<(), BadRow> {
     let Some((place, home, since)) = row.present else { return Ok(()) };
     let lasting = history.stays().last().filter(|last| {
@@ -166,7 +166,7 @@ fn observe(history: &mut History, row: &DeviceRow) -> Result<(), BadRow> {
     // The owner's platforms round times, so a stay that begins on the same day is the same stay.
     let since = match lasting.filter(|last| Day::of(last.from) == Day::of(since)) {
         Some(last) if home.network.is_none() || last.home_network == home.network => return Ok(()),
-        // The stay is recorded, but its home network was unknown.
+        // The stay is already recorded, but without its home network.
         Some(last) => since.max(last.from),
         None => since,
     };

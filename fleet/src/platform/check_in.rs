@@ -104,8 +104,8 @@ impl Platform {
         })
     }
 
-    /// Returns the profiles that are expected on the card of a device: that of its move, and those
-    /// ordered for it.
+    /// Returns the profiles that are expected on the card of a device: the profile of its move, and
+    /// the profiles that are ordered for it.
     fn expected(&self, ordered: &[(String, ProfileOrder)], open: Option<&Move>) -> Vec<Expected> {
         let by_move = open.and_then(|open| match open.source {
             ProfileSource::Card(iccid) => Some(Expected { iccid: Some(iccid), home: open.to }),

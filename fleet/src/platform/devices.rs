@@ -150,9 +150,9 @@ impl Platform {
             if tx.get(&MEMBERS, &key).await?.is_none() {
                 continue;
             }
-            // A rollback at the same time must see that the device is retired. It conflicts with
-            // this transaction, because the campaign is read with conflict detection and the member
-            // is written even if it does not change.
+            // A rollback at the same time must see that the device is retired. Such a rollback
+            // conflicts with this transaction, because the campaign is read with conflict detection
+            // and the member is written even if it does not change.
             let Some(campaign) = tx.get(&CAMPAIGNS, &id).await? else { continue };
             self.finish(tx, &campaign, eid, MemberState::Failed { at: now, why: RETIRED.into() }).await?;
             if let Some(member) = tx.get(&MEMBERS, &key).await? {

@@ -64,8 +64,8 @@ impl Platform {
     ) -> Result<Processed, Fault> {
         let progress = progress(report);
         if report.eid.is_none() && progress.is_none() {
-            // Reports of intermediate steps have no EID. Reading all orders for them would be
-            // useless.
+            // The report has no EID and is about an intermediate step, so that there is no need to
+            // read all orders.
             return Ok(Processed::Accepted);
         }
         let about_device = report.eid.map(prefix).unwrap_or_default();

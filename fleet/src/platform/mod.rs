@@ -146,8 +146,8 @@ impl Platform {
         }
     }
 
-    /// Registers a callback that is called when [`due`](Self::due) has work earlier than it
-    /// announced. Only the first registration counts.
+    /// Registers a callback. It is called when there is work for [`due`](Self::due) before the time
+    /// that `due` last returned. Only the first registration counts.
     #[must_use]
     pub fn with_waker(self, wake: impl Fn() + Send + Sync + 'static) -> Self {
         let _ = self.0.wake.set(Box::new(wake));

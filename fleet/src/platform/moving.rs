@@ -36,7 +36,7 @@ impl Platform {
                 let id = self.order(tx, device.eid, offer).await?;
                 ProfileSource::Order { id, refused_by: Vec::new() }
             }
-            // Plans exclude identities.
+            // No plan has an identity as its destination.
             Destination::Identity(_) => return Err(cannot_change_identity(device.eid)),
         };
         if !member.started {

@@ -25,13 +25,14 @@ pub(super) enum Offered {
 
 /// Result of evaluating one campaign for a device.
 enum CampaignOffer {
-    /// A move, which has begun.
+    /// The campaign has begun a move of the device.
     Begun(Move),
-    /// A move that must wait. Later campaigns are not evaluated.
+    /// The campaign has a move for the device, which must wait. The other campaigns are not
+    /// evaluated.
     Waits(Option<Timestamp>),
     /// No move.
     Nothing(Option<Timestamp>),
-    /// A move that is needed but impossible.
+    /// The campaign has to move the device, but the move is impossible.
     Stuck(Box<str>, Option<Timestamp>),
     /// The campaign does not include the device.
     NotConcerned,

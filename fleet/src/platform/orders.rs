@@ -32,8 +32,8 @@ pub(super) enum Driven {
 }
 
 impl Platform {
-    /// Returns an order for a device without an open move. An order that an earlier attempt left and
-    /// that fits the offer is used again. Otherwise the order is new.
+    /// Returns an order for a device without an open move. If an order of an earlier attempt still
+    /// exists and fits the offer, it is used again. Otherwise the order is new.
     pub(super) async fn order(
         &self,
         tx: &mut Tx<'_>,

@@ -83,8 +83,8 @@ impl Platform {
         Ok(next)
     }
 
-    /// Drives orders that are to be cancelled and returns the time of the next attempt. After an
-    /// SM-DP+ was unreachable, its other orders are skipped.
+    /// Drives orders that are to be cancelled and returns the time of the next attempt. If an
+    /// SM-DP+ is unreachable, its other orders are skipped.
     async fn cancel_orders(&self) -> Result<Timestamp, Fault> {
         let now = self.now();
         let mut unreachable = BTreeSet::new();

@@ -88,8 +88,8 @@ async fn a_progress_report_that_cannot_be_recorded_is_reported_as_an_event() {
     );
 }
 
-/// Runs a campaign of two devices, of which one fails once, in a process that stops after so many
-/// commits. Returns true if the process stopped.
+/// Runs a campaign of two devices, of which one fails once, in a process that stops after this
+/// number of commits. Returns true if the process stopped.
 async fn crash_after(lives_for: i64, after: bool) -> bool {
     let born = Testbed::new(2).await;
     let spec = CampaignSpec { retries: Retries { times: 3, ..Retries::default() }, ..campaign("c") };

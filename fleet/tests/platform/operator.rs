@@ -88,7 +88,7 @@ async fn an_operator_supplies_a_profile_and_restarts_keep_the_move() {
 }
 
 #[tokio::test]
-async fn a_profile_without_service_is_enabled_in_the_next_attempt() {
+async fn a_profile_that_had_no_service_is_enabled_again_in_the_next_attempt() {
     let testbed = Testbed::new(1).await;
     let testbed = restarted(&testbed, 1);
     let mut spec = campaign("c");

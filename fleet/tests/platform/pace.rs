@@ -64,7 +64,8 @@ async fn the_pace_holds_and_no_device_makes_two_moves_at_a_time() {
         assert_eq!(current.progress.finished, 25);
         testbed.later(48);
         testbed.platform.due().await.unwrap();
-        // A profile that is on no card is not waiting at the SM-DP+.
+        // Orders that are no longer needed were cancelled: the SM-DP+ reserves no profile that is
+        // on no card.
         for (iccid, (_, order_state)) in &testbed.sm_dp.0.lock().unwrap().orders {
             let is_on_card = agents.iter().any(|agent| agent.profiles.contains(iccid));
             let waits = matches!(order_state, OrderState::Reserved | OrderState::Released);

@@ -55,7 +55,8 @@ impl Records for Counting {
     }
 }
 
-/// A fleet of so many devices that are all listed in a standing campaign, and records that count.
+/// A fleet of this many devices, which are all listed in a standing campaign, and records that
+/// count the octets that are read.
 async fn listed(devices: u32) -> (Testbed, Arc<Counting>) {
     let testbed = Testbed::new(devices).await;
     let listed = Devices::Listed((0..devices).map(eid).collect());

@@ -1,4 +1,5 @@
-//! The records of each release can be read: a fixture in `tests/stored` for each stored form.
+//! Tests that the records of each release can be read. `tests/stored` has a fixture for each stored
+//! form.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,8 +15,8 @@ fn path() -> PathBuf {
     file(env!("CARGO_MANIFEST_DIR"), "0.1.json")
 }
 
-/// A campaign with one device that has moved, one that moves, one with an order that the SM-DP+ has
-/// not received, and one that is retired.
+/// Writes the fixture: a campaign with one device that has moved, one that moves, one with an order
+/// that the SM-DP+ has not received, and one that is retired.
 async fn regenerate() {
     let records = NamedRecords::default();
     let testbed = Testbed::new_in(Arc::new(records.clone()), 4).await;

@@ -57,7 +57,8 @@ pub(crate) struct SmDpState {
     pub(crate) unreachable: bool,
     /// True if the SM-DP+ has no profiles left.
     pub(crate) empty: bool,
-    /// Number of replies that arrive before further ones are lost. `None` loses no replies.
+    /// Number of replies that still arrive; all later replies are lost. If `None`, no reply is
+    /// lost.
     pub(crate) replies_left: Option<u32>,
     /// Offset of the numbers of its profiles, so that two SM-DP+s have different ones.
     pub(crate) offset: u32,
@@ -205,7 +206,8 @@ pub(crate) fn setup_with_second(sm_dp: &SmDp, second: &SmDp) -> Setup {
 }
 
 impl Testbed {
-    /// A fleet of so many British devices that have been in Brazil since the first of August.
+    /// A fleet of this number of British devices, which have been in Brazil since the first of
+    /// August.
     pub(crate) async fn new(devices: u32) -> Self {
         Self::new_in(Arc::new(MemoryRecords::default()), devices).await
     }

@@ -62,7 +62,8 @@ impl Options {
     }
 }
 
-/// An M2M card in this process. Its memory is stored where that of a consumer card is.
+/// An M2M card in this process. Its memory is stored in the same place as the memory of a consumer
+/// card.
 pub(super) struct M2m<'a> {
     options: &'a Options,
     package: &'a Path,

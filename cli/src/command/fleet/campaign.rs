@@ -54,7 +54,7 @@ enum What {
     Pause {
         /// Name of the campaign
         id: CampaignId,
-        /// Name recorded as the originator
+        /// Name of the person who pauses the campaign, for the record
         #[arg(long, default_value = "its owner")]
         by: String,
     },

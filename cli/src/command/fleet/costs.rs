@@ -75,7 +75,7 @@ pub struct Effort {
     query: QueryArguments,
     #[command(flatten)]
     means: Means,
-    /// Number of devices, instead of those of the fleet that have to move
+    /// Number of devices that move, instead of the devices of the fleet that have to move
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["within", "country", "group", "model", "account", "state"])]
     devices: Option<u32>,
     /// Maximum moves started per minute

@@ -40,7 +40,8 @@ pub struct Serve {
     /// itself (SGP.02) (repeatable) [default: that of --sm-dp, for every offer]
     #[arg(long = "supplier", value_name = "NETWORK=HOST:PORT")]
     suppliers: Vec<SupplierArgument>,
-    /// The SM-DP+s report download progress: their --operator option names this platform
+    /// Expect download progress reports from the SM-DP+s, whose --operator option names this
+    /// platform
     #[arg(long)]
     told: bool,
     #[command(flatten)]

@@ -220,8 +220,8 @@ impl Command {
             failed = print_notifications(&mut notifications, is_listening, json) => failed,
         };
         running.stop().await;
-        // Notifications that arrived last were acknowledged to the sender, so they would
-        // not be sent again.
+        // The last notifications are printed here, because they were acknowledged and the sender
+        // will not send them again.
         while let Ok(notification) = notifications.try_recv() {
             print_notification(&notification, is_listening, json)?;
         }
@@ -344,7 +344,8 @@ async fn print_notifications(
     std::future::pending().await
 }
 
-/// Prints a notification: as the result of `listen`, on standard error for any other function.
+/// Prints a notification: to standard output if the function is `listen`, otherwise to standard
+/// error.
 fn print_notification(
     notification: &ReceivedNotification,
     is_listening: bool,

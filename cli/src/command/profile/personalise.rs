@@ -123,8 +123,8 @@ impl Personalise {
         }
     }
 
-    /// Reports problems before anything is written: those of all rows, and those of the first
-    /// package, which the other packages would share.
+    /// Reports the problems of all rows, and those of the first package, before anything is
+    /// written. The other packages would have the same problems as the first package.
     fn check_first(&self, template: &Description, text: &str, secrets: &SecretSource) -> Result<(), Fault> {
         match (&self.rows, self.count) {
             (Some(file), _) => rows::check_rows(file, template, self.same_keys)?,
@@ -141,7 +141,7 @@ impl Personalise {
         let one = personalise(template, &row, secrets)
             .map_err(|mistakes| cannot_create(1, &row, mistakes.in_text(text), nothing))?;
         let mut findings = check(&one.package);
-        // `check_rows` reported wrong check digits of all rows already.
+        // `check_rows` has already reported the wrong check digits of all rows.
         findings.retain(|finding| self.rows.is_none() || finding.rule != "iccid-check-digit");
         match make::print_findings(&findings) {
             true => Err(Fault::new(

@@ -72,8 +72,8 @@ fn unread(file: &str, headings: &StringRecord, error: csv::Error) -> Fault {
     Fault::new(what, why, next)
 }
 
-/// Checks all rows: they can be read, no ICCID occurs twice, and unique values are in the rows or
-/// are generated.
+/// Checks that all rows can be read, that no ICCID occurs twice, and that values which must be
+/// unique come from the rows or are generated, not from the template.
 ///
 /// # Errors
 /// The first problem found.
@@ -112,8 +112,8 @@ pub(super) fn check_rows(file: &Path, template: &Description, same_keys: bool) -
     Ok(())
 }
 
-/// Checks that each profile has its own identities and keys, given the values that several profiles
-/// take from the template.
+/// Checks that each profile has its own identities and keys. `taken` contains, for each value of
+/// the template, the number of profiles that use it.
 ///
 /// # Errors
 /// Several profiles would have the same number, or the same keys without `same_keys`.

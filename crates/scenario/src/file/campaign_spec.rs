@@ -1,4 +1,4 @@
-//! Conversion of a campaign to the specification of the platform.
+//! Converts a campaign of a scenario to a campaign specification of the platform.
 
 use fleet::{CampaignSpec, Canary, Destination, Devices, Pace, Retries, Share, Stop, Weekday, Window};
 use rsp::ids::{Eid, Plmn};
@@ -67,7 +67,8 @@ pub(crate) fn campaign_spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Resu
     })
 }
 
-/// The remedy for a fractional number: the platform counts whole devices and whole percents.
+/// The remedy in the error about a fractional number. The platform supports only whole numbers and
+/// whole percentages.
 const WHOLE: &str =
     "use a whole number of devices, or a whole percentage such as \"5%\", for canary and stop";
 

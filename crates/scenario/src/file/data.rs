@@ -6,7 +6,7 @@ use toml::Spanned;
 use super::error::{InvalidScenario, Text};
 use super::{File, Network, Operator, Source};
 
-/// The built-in rules, unless the owner does not use them, and those of the file.
+/// The rules of the file and, if the owner uses them, the built-in ones.
 pub(super) fn rules(source: Text<'_>, file: &File) -> Result<RuleBook, InvalidScenario> {
     let base = match file.owner.rules {
         Some(Source::None) => "",

@@ -29,7 +29,7 @@ impl fmt::Display for InvalidScenario {
 
 impl std::error::Error for InvalidScenario {}
 
-/// The text of a file that is being parsed. It gives errors their line numbers.
+/// The text of a file that is being parsed. Line numbers of errors are computed from it.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
     pub(super) file: &'a str,
@@ -61,7 +61,8 @@ impl Text<'_> {
         if let Some(name) = header.filter(|name| !name.starts_with('[') && message.contains("a sequence")) {
             return self.error(at, format!("{name} is a list of tables"), format!("write [[{name}]]"));
         }
-        // The TOML parser does not name the key of an invalid value, so it is searched.
+        // The TOML parser does not name the key of an invalid value, so the key is searched in the
+        // text.
         let of_key = || self.key_before(at.start).map_or_else(String::new, |key| format!("{key}: "));
         let (what, next) = match message.split_once("; ") {
             Some((what, next)) => (format!("{}{what}", of_key()), next.to_owned()),

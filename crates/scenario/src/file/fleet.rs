@@ -37,7 +37,7 @@ pub struct Group {
     /// The requirements of the devices.
     #[serde(default)]
     pub needs: Needs,
-    /// The countries in which their IMEIs are registered.
+    /// The countries in which the IMEIs of the devices are registered.
     #[serde(default)]
     pub imei_registered_in: Vec<Spanned<Country>>,
     /// The check-in interval, unless the platform sets a shorter one. For an M2M device, its

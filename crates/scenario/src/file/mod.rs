@@ -52,7 +52,7 @@ pub struct Scenario {
     pub lasts: Length,
     /// The seed, unless another one is given on the command line.
     pub seed: String,
-    /// The networks that devices can receive.
+    /// The networks whose signal devices can receive.
     pub networks: Vec<Network>,
     /// The operators with their subscribers.
     pub operators: Vec<Operator>,
@@ -68,7 +68,7 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// The expectations.
     pub expectations: Vec<Expectation>,
-    /// The rules: those of the file and, if selected, the built-in ones. It also has the country of
+    /// The rule book: the rules of the file and, if selected, the built-in ones, and the country of
     /// every network.
     pub book: RuleBook,
     /// The owner's strategy.
@@ -183,8 +183,8 @@ impl Scenario {
         self.steps.iter().any(gets)
     }
 
-    /// The further identities in the profiles of this operator, with the country codes in which
-    /// they are used.
+    /// The additional IMSIs in the profiles of this operator, each with the mobile country codes
+    /// (MCC) of the countries in which it is used.
     pub fn identities_of(&self, operator: &Operator) -> OwnIdentities {
         let has_some = self.operators.iter().filter(|operator| !operator.identities.is_empty());
         let before = has_some.take_while(|other| other.network.get_ref() != operator.network.get_ref());
@@ -204,7 +204,8 @@ impl Scenario {
         self.begins.plus(self.lasts.0)
     }
 
-    /// The time of a moment, or `None` if it is outside the run.
+    /// The point in time that a `moment` of the scenario language means, or `None` if it is outside
+    /// the run.
     pub fn when(&self, at: At) -> Option<Timestamp> {
         let time = match at {
             At::After(after) => self.begins.plus(after),

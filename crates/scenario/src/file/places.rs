@@ -53,7 +53,7 @@ pub struct SmDpPlace {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfilePlace {
-    /// The file of the profile package, from which the home network gets the subscriber.
+    /// The file of the profile package. The home network reads its subscriber from this file.
     pub package: String,
     /// The MatchingID for the download, if the SM-DP+ takes no orders.
     pub code: Option<Spanned<String>>,

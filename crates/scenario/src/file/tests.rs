@@ -111,7 +111,8 @@ fn reached_by_is_only_for_m2m_devices() {
     assert!(over_https("kind = \"m2m\"\n").unwrap().is_m2m());
 }
 
-/// After any removal or replacement, the result is a scenario or an error with a line of the file.
+/// After any part of a valid file is removed or replaced, the parser returns a scenario, or an
+/// error with a line of the file.
 #[test]
 fn every_invalid_file_gives_an_error_with_a_line() {
     let lines: Vec<&str> = EXAMPLE.lines().collect();

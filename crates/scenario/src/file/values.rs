@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_are_selected_by_group_number_and_share() {
+    fn devices_are_selected_by_group_by_number_and_by_share() {
         for text in ["meters", "meters 3", "meters 2-5", "meters 20%"] {
             assert_eq!(text.parse::<Which>().unwrap().to_string(), text);
         }

@@ -65,7 +65,7 @@ fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Respon
             Ok(ConfirmOrderReply { eid: order.eid, matching_id: code.matching_id.clone(), smdp_address })
         })
     } else if path == es2plus::CancelOrder::path() {
-        // The request is refused, because the SM-DP+ cannot be notified and the code would still
+        // Refuses each CancelOrder, because the SM-DP+ cannot be notified and the code would still
         // work.
         respond(request, |_: CancelOrderRequest| -> Result<(), Refusal> {
             Err(Status::IccidInvalidTransition.because("an activation code cannot be revoked"))
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_call_gets_its_own_code_and_a_repeated_call_the_same_one() {
+    async fn each_call_gets_its_own_code_and_a_repeated_call_gets_the_same_code() {
         let [one, two]: [Iccid; 2] =
             ["89000123456789012341", "89724990000000000019"].map(|iccid| iccid.parse().unwrap());
         let desk = desk("dp.example:4430", [(one, "FIRST".to_owned()), (two, "SECOND".to_owned())]);

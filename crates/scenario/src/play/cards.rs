@@ -72,7 +72,7 @@ impl CardInterface for AnyCard {
     }
 }
 
-/// Returns an LPA without links to servers, which only exchanges commands with the card.
+/// Returns an LPA without links to servers. It can only exchange commands with the card.
 pub(super) fn by_hand(card: AnyCard, clock: TokioClock) -> Lpa<AnyCard> {
     let links = |address: &SmdpAddress| -> Result<Link, Fault> { Ok(nowhere(address)) };
     Lpa::new(card, links, LpaSettings::default(), EventSource::silent(clock))

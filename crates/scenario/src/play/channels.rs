@@ -117,7 +117,7 @@ impl Dial for Channels {
                 |why: String| LinkFault::new(LinkFaultKind::Unreachable, format!("{host}:{port}"), why);
             let plmn = self.line.attached();
             let plmn = plmn.ok_or_else(|| unreachable("the device is not registered".to_owned()))?;
-            // The request for a connection and its acceptance.
+            // One message requests the connection, and one accepts it.
             for is_to_device in [false, true] {
                 self.line.packets(plmn, 0, is_to_device).await.map_err(unreachable)?;
             }

@@ -188,7 +188,7 @@ fn networks(simulation: &Simulation, scenario: &Scenario) -> Result<Arc<Networks
     Ok(Arc::new(networks))
 }
 
-/// The SM-DP+s of the operators, by name: simulated and third-party ones.
+/// The simulated and third-party SM-DP+s of the operators, by name.
 async fn sm_dps(
     simulation: &Simulation,
     scenario: &Scenario,

@@ -105,7 +105,7 @@ pub(super) struct Service {
     pub(super) registered: Option<Attached>,
     /// Time of the registration.
     pub(super) registered_at: Timestamp,
-    /// Time of the next search for the home network, if that could accept the device.
+    /// Time of the next search for the home network, if that network could accept the device.
     pub(super) home_search: Option<Timestamp>,
     /// The profile and the IMSI of the latest registration.
     pub(super) last_as: Option<(Iccid, Imsi)>,

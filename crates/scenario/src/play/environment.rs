@@ -35,7 +35,7 @@ pub struct Environment {
 pub struct ThirdPartySmDp {
     /// The address that devices use.
     pub address: SmdpAddress,
-    /// The transport to it. A request blocks the whole run.
+    /// The transport to this SM-DP+. The whole run waits for each request.
     pub transport: Arc<dyn Transport>,
     /// The profiles in its stock.
     pub stock: Vec<StockedProfile>,
@@ -57,7 +57,7 @@ pub struct ThirdPartyCard {
     pub group: String,
     /// The number of its device in the group.
     pub number: u32,
-    /// The card. A command blocks the whole run.
+    /// The card. The whole run waits for each command.
     pub card_interface: Slot<BoxCardInterface>,
     /// The packages of the profiles on the card.
     pub packages: Vec<Vec<u8>>,

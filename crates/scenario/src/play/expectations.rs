@@ -175,7 +175,7 @@ impl SimulatedWorld {
         Ok(truth)
     }
 
-    /// Reads the profiles of a card, which is powered up for this.
+    /// Powers up a card and reads its profiles.
     async fn ask_card(&self, index: usize) -> Result<CardProfile, Fault> {
         if let Some(isd_ps) = self.isd_ps(index)? {
             return Ok(CardProfile {
@@ -184,7 +184,8 @@ impl SimulatedWorld {
             });
         }
         let (eid, at) = match self.device(index) {
-            // Use a copy of the stored memory. A third-party card in use must not be disturbed.
+            // A simulated card is read from a copy of its stored memory. A third-party card that is
+            // in use must not be disturbed.
             Some(device) => match &device.card {
                 CardAt::Simulated(memory) => (device.eid, CardAt::Simulated(RamMemory::of(memory.load()?))),
                 CardAt::ThirdParty(_) if device.activity.is_awake => {

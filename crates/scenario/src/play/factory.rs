@@ -116,7 +116,7 @@ pub(super) fn subscribe(
     Ok(subscription)
 }
 
-/// All subscriptions of a profile, its own first.
+/// All subscriptions of a profile. The first one is the profile's own.
 fn all_of(subscription: &Subscription) -> Vec<(Plmn, Imsi)> {
     let Subscription { imsi, home, others, .. } = subscription;
     let others = others.iter().map(|other| (other.home, other.imsi));

@@ -194,7 +194,8 @@ impl<'a> Firmware<'a> {
         let modem = Modem::new(slot, device_radio, events.clone());
         let mut open_device = Device::new(lpa, modem, faulty("device", memory), events).with_pause(Waits);
         if sim.scenario.operators.iter().any(|operator| !operator.identities.is_empty()) {
-            // Only cards with several identities have an applet that uses proactive commands.
+            // The toolkit is only needed for cards with several identities, because only these have
+            // an applet that uses proactive commands.
             open_device = open_device.with_toolkit(told_imei(imei(eid)));
             open_device.record_idle_time(rested);
         }
@@ -234,7 +235,7 @@ impl<'a> Firmware<'a> {
         }
     }
 
-    /// Searches for the home network when it is time. Without coverage of that network, the
+    /// Searches for the home network if a search is due. Without coverage of that network, the
     /// registration stays.
     async fn schedule_home_search(&mut self) -> Result<(), Fault> {
         let serving = {
@@ -261,7 +262,7 @@ impl<'a> Firmware<'a> {
         }
     }
 
-    /// Records the end of a move that was interrupted, as the state of the card shows it.
+    /// Records how an interrupted move ended, according to the state of the card.
     fn close_interrupted_move(&self, why: &str) -> Result<(), Fault> {
         let mut device = self.device()?;
         let Some(Ordered { order, target, back }) = device.contact.ordered.take() else { return Ok(()) };
@@ -566,7 +567,7 @@ fn alarm(sim: &SimulatedWorld, device: &DormantDevice, now: Timestamp, was_cut: 
     }
     let again = now.plus(patience(device.contact.failures));
     if device.service.registered.is_none() || was_cut {
-        // The device of a thief stops trying after three failures.
+        // A thief's device stops its attempts to register after three failures.
         return (device.service_state == ServiceState::InService || device.contact.failures < 3)
             .then_some(again);
     }

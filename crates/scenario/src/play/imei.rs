@@ -5,7 +5,7 @@ use rsp::ids::Eid;
 /// The IMEI of a device.
 pub(super) type Imei = u64;
 
-/// The IMEI of a device.
+/// Derives the IMEI of a device from the EID of its card.
 pub(super) fn imei(eid: Eid) -> Imei {
     let digits = eid.to_string();
     digits.get(14..30).and_then(|digits| digits.parse().ok()).unwrap_or_default()

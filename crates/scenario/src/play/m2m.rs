@@ -42,7 +42,8 @@ use testbed::m2m::factory::FirstProfile;
 use testbed::m2m::{FunctionResult, M2mTestbed};
 use testbed::subscription::{OwnIdentities, Subscription};
 
-/// Time without power after a power cut during a write, or after the card has stopped answering.
+/// Time for which a device stays without power after a power cut during a write, or after its card
+/// has stopped answering.
 const AWAY: Duration = Duration::from_secs(30);
 /// Interval of the network search of a device without service.
 const SEARCH: Duration = Duration::from_secs(300);
@@ -185,7 +186,8 @@ impl SimulatedWorld {
         }
     }
 
-    /// Records the end of a registration, which the device ended itself (`has_left`) or noticed.
+    /// Records the end of a registration. `has_left` is true if the device ended the registration
+    /// itself, and false if it noticed a loss.
     fn detached(&self, index: usize, has_left: bool) {
         if let Some(mut device) = self.device(index) {
             device.service.lost |= device.service.registered.is_some() && !has_left;

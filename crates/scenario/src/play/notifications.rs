@@ -89,7 +89,8 @@ impl PlatformNotifier {
                     };
                     let until = async {
                         match wait {
-                            // A due time may be now. The minimum delay lets other tasks run first.
+                            // The work may be due now. The minimum delay lets other tasks run
+                            // first.
                             Some(wait) => sleep(wait.max(Duration::from_millis(1))).await,
                             None => std::future::pending().await,
                         }

@@ -151,8 +151,8 @@ pub(super) fn type_of(operator: &Operator) -> String {
     operator.profile_type.clone().unwrap_or_else(|| format!("local-{}", operator.network.get_ref()))
 }
 
-/// The rule book of the platform. An announced change of a network becomes a rule that is known
-/// from the announcement on.
+/// The rule book of the platform. If a network announces a change, the book contains the change as
+/// a rule that is known from the announcement on.
 fn with_notices(scenario: &Scenario) -> Result<RuleBook, Fault> {
     let mut book = scenario.book.clone();
     for step in &scenario.steps {

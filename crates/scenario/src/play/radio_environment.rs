@@ -147,7 +147,8 @@ impl RadioEnvironment {
                 let within =
                     stays.iter().map(|(from, until)| (*from).max(first)..=until.unwrap_or(day).min(day));
                 let before: i64 = within.map(|days| (days.end() - days.start() + 1).max(0)).sum();
-                // Unless a stay already includes today, the days from today on are added.
+                // Unless a recorded stay already includes today, the device's stay is assumed to
+                // begin today.
                 let open = stays.last().is_some_and(|(_, until)| until.is_none_or(|until| until >= today));
                 before + if open { 0 } else { day - today + 1 }
             }

@@ -30,7 +30,8 @@ use testbed::host::Host;
 use testbed::time::Simulation;
 use testbed::transport::Transport;
 
-/// A run: its parties, their environment, and the scheduled events. Its methods do not block.
+/// The state of a run: its parties, their environment, and the scheduled events. The methods do not
+/// block.
 pub(super) struct SimulatedWorld {
     /// The clock, and the random numbers of all parties.
     pub(super) simulation: Simulation,
@@ -38,7 +39,7 @@ pub(super) struct SimulatedWorld {
     pub(super) cards: CardSupply,
     pub(super) radio: Radio,
     pub(super) parties: Parties,
-    /// The faults between servers and in their records.
+    /// The faults that affect messages between servers, and the records of servers.
     pub(super) server_faults: FaultInjector,
     pub(super) devices: Vec<Mutex<DormantDevice>>,
     pub(super) queue: Queue,
@@ -79,20 +80,21 @@ pub(super) struct RunLog {
     pub(super) costs: Costs,
 }
 
-/// The subscriptions of third-party profiles by ICCID: home networks and IMSIs, the profile's own
-/// first.
+/// The subscriptions (home network and IMSI) of third-party profiles, by ICCID. The first
+/// subscription is the profile's own.
 pub(super) type Foreign = BTreeMap<Iccid, Vec<(Plmn, Imsi)>>;
 
 /// An SM-DP+.
 pub(super) struct SmDp {
-    /// The party, unless it is a third-party SM-DP+.
+    /// The simulated SM-DP+. `None` for a third-party SM-DP+.
     pub(super) party: Option<Host<SmDpPlus>>,
     /// The address that devices use.
     pub(super) address: String,
     pub(super) transport: Arc<dyn Transport>,
     /// Delivers the notifications of the SM-DP+ to the platform.
     pub(super) tells: PlatformNotifier,
-    /// The activation codes of an SM-DP+ that takes no orders, with home network and ICCID.
+    /// The activation codes of an SM-DP+ that takes no orders, each with the home network and the
+    /// ICCID of its profile.
     pub(super) codes: Vec<(Plmn, Iccid, String)>,
 }
 

@@ -24,8 +24,8 @@ use faults::{FaultId, FaultSpec, RadioAct, When};
 pub(super) const A_MINUTE: Duration = Duration::from_secs(60);
 
 impl SimulatedWorld {
-    /// The indices of the selected devices; without a selection, all devices. A share selects
-    /// the same devices each time for the same `purpose`.
+    /// The indices of the selected devices, or of all devices if there is no selection. A share
+    /// selects the same devices each time for the same `purpose`.
     pub(super) fn chosen(&self, devices: Option<&Devices>, purpose: &str) -> Vec<usize> {
         let mut chosen = Vec::new();
         for index in 0..self.devices.len() {
@@ -167,7 +167,7 @@ impl SimulatedWorld {
                         device.service_state = ServiceState::Stolen;
                         device.service.without_service_since = None;
                         // The old place is cleared, so that the device counts as moved even if the
-                        // thief stays there.
+                        // thief stays at the same place.
                         device.hears = std::sync::Arc::new([]);
                     }
                     self.move_to_place(index, &hears);

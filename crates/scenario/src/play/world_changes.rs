@@ -19,7 +19,7 @@ use super::{below, file_place};
 use crate::report::{Kind, Stay};
 use testbed::subscription::{own_imsi, own_number};
 
-/// Maximum number of stays recorded per device: one more than the report shows.
+/// Maximum number of stays that are recorded for each device: one more than the report shows.
 const STAYS_KEPT: usize = 41;
 /// Number of devices whose stays are recorded for the report.
 const SHOWN: usize = 200;

@@ -13,7 +13,8 @@ struct Junit<'a> {
     report: &'a Report,
     /// The name of the scenario, which must not be empty in JUnit XML.
     name: &'a str,
-    /// The start of the run in whole seconds and without a time zone, as readers expect.
+    /// The start of the run in whole seconds and without a time zone, as programs that read JUnit
+    /// XML expect.
     timestamp: String,
     /// The expectations. The name of a test case is the text of its expectation, with a number if
     /// the same text occurs more than once. It does not contain the time of the check, so that a CI

@@ -1,6 +1,6 @@
 //! The report as one self-contained HTML page, without scripts, fonts or network access.
 //!
-//! The templates are in `templates/` of this crate. The code here computes what they show.
+//! The templates are in `templates/` of this crate. This module computes the values that they show.
 
 mod axis;
 mod lanes;

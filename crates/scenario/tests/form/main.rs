@@ -1,5 +1,5 @@
-//! The scenario language: `keys.toml` describes every key. The page and the schema are generated
-//! from it, and it is compared with the parser.
+//! The scenario language: `keys.toml` describes every key. docs/scenarios.md and the JSON schema
+//! are generated from this file, and a test compares it with the parser.
 
 #![allow(
     clippy::unwrap_used,

@@ -73,7 +73,7 @@ fn known(next: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_parser_has_exactly_these_keys() {
+fn the_parser_has_exactly_the_keys_of_keys_toml() {
     for table in &keys().table {
         let mut file = base();
         place(&mut file, &table.name).insert("zzzzzzzz".into(), Value::Integer(1));
@@ -85,7 +85,7 @@ fn the_parser_has_exactly_these_keys() {
 }
 
 #[test]
-fn the_parser_has_exactly_these_words() {
+fn the_parser_has_exactly_the_words_of_keys_toml() {
     let Keys { table: tables, step, count } = keys();
     for table in &tables {
         for key in &table.keys {
@@ -152,7 +152,7 @@ fn examples_are_valid_and_defaults_equal_a_missing_key() {
 }
 
 #[test]
-fn each_step_has_exactly_these_keys() {
+fn each_step_has_exactly_the_keys_of_keys_toml() {
     let keys = keys();
     let described = keys.table.iter().find(|table| table.name == "step").unwrap();
     let example = |name: &str| {

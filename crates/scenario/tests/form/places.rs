@@ -40,7 +40,7 @@ fn place<'t>(base: &'t mut Table, name: &str) -> &'t mut Table {
 }
 
 #[test]
-fn the_places_parser_has_exactly_these_keys() {
+fn the_places_parser_has_exactly_the_keys_of_places_toml() {
     for table in keys().table {
         let with = |key: &str, value: Value| {
             let mut base: Table = toml::from_str(BASE).unwrap();

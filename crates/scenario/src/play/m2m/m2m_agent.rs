@@ -70,7 +70,7 @@ struct M2mAgent {
     begun: Option<MoveInProgress>,
     /// The end of the last move, until it has been reported to the platform.
     ended: Option<MoveEnded>,
-    /// The operator that had no profile for that move.
+    /// The operator that had no profile for the last move.
     profile_unavailable: Option<RefusedBy>,
     /// Time of the next check-in.
     due: Timestamp,

@@ -1,5 +1,5 @@
-//! The timeline as a picture, with a lane for each party, and the stays of the devices, with a lane
-//! for each device.
+//! Two pictures: the timeline, with a lane for each party, and the stays of the devices, with a
+//! lane for each device.
 
 use std::collections::BTreeMap;
 

@@ -8,12 +8,12 @@ use super::grouped;
 
 const TOP: f64 = 10.0;
 const HEIGHT: f64 = 150.0;
-/// Maximum number of names with their own area. Most people with colour blindness can distinguish
-/// seven colours.
+/// Maximum number of series that have their own area; the smallest are drawn as one. Most people
+/// with colour blindness can distinguish seven colours.
 const NAMED: usize = 7;
-/// The colour of the name `none`.
+/// The colour of the series `none`, for example of the devices that are not attached.
 const NONE: usize = 7;
-/// The colour of all other names together.
+/// The colour of the area for all other series together.
 const REST: usize = 8;
 /// Maximum number of bars.
 const BARS: usize = 366;
@@ -25,7 +25,8 @@ pub(super) enum Shape {
     State,
     /// A number of events on each day, drawn as bars.
     Events,
-    /// An amount spent on each day, in millionths. Drawn as areas of the running total.
+    /// The amount spent on each day, in millionths of the currency unit. The running total is drawn
+    /// as areas.
     Spent,
 }
 
@@ -142,8 +143,8 @@ impl Plot {
     }
 }
 
-/// The names with the largest numbers as separate lines, and the others as one line, in steps of
-/// `bin` days.
+/// Returns a line for each name with large numbers, and one line for the sum of all others. Each
+/// value of a line covers `bin` days.
 fn lines(numbers: &PerDay, shape: Shape, (days, bin): (usize, usize), palette: &mut Palette) -> Vec<Line> {
     let line = |(name, values): (&str, &[u64])| {
         let (name, values) = (name.to_owned(), binned(values, shape, days, bin));
@@ -217,7 +218,8 @@ fn picture(shape: Shape, lines: &[Line], time: Time, bin: usize) -> Picture {
     }
 }
 
-/// The outline of an area: steps along the top, and back along the bottom.
+/// The outline of an area: it follows the steps of the upper edge from left to right, and those of
+/// the lower edge back.
 fn area(below: &[f64], above: &[f64], x: impl Fn(usize) -> f64, y: impl Fn(f64) -> f64) -> String {
     let Some((first, last)) = above.first().zip(below.last()) else { return String::new() };
     let mut path = format!("M{} {}", Number(x(0)), Number(y(*first)));
