@@ -143,6 +143,7 @@ impl Serve {
         }
         remark(&format!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address));
         parties::stop_signal().await;
+        sm_dp.end_waits();
         running.stop().await;
         if let Some(admin) = admin {
             admin.stop().await;
