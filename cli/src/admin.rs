@@ -1,7 +1,7 @@
 //! Client of an SM-DP+'s admin API.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, StatusCode, header};
 use rsp::{
     ids::{Eid, Iccid},
     sgp22::json::base64_octets,
@@ -39,6 +39,14 @@ struct NewProfile<'a> {
     profile_type: &'a str,
 }
 
+/// A page of a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Page<T> {
+    Elements(Vec<T>),
+    Events { events: Vec<T> },
+}
+
 #[derive(Deserialize)]
 struct Problem {
     what: String,
@@ -60,14 +68,36 @@ impl Admin {
     /// # Errors
     /// The API is unreachable or refuses the request.
     pub async fn stock(&self) -> Result<Vec<Profile>, Fault> {
-        let mut profiles = Vec::new();
-        let mut next = Some(format!("/admin/v1/stock?limit={MAX_LIMIT}"));
+        self.list(&format!("/admin/v1/stock?limit={MAX_LIMIT}")).await
+    }
+
+    /// Returns the elements of all pages of a list.
+    ///
+    /// # Errors
+    /// The API is unreachable or refuses the request.
+    pub async fn list<T: DeserializeOwned>(&self, first: &str) -> Result<Vec<T>, Fault> {
+        let mut elements = Vec::new();
+        let mut next = Some(first.to_owned());
         while let Some(path) = next {
             let response = self.send(Method::GET, &path, Vec::new()).await?;
-            profiles.extend(self.decoded::<Vec<Profile>>(&response)?);
+            elements.extend(match self.decoded(&response)? {
+                Page::Elements(elements) | Page::Events { events: elements } => elements,
+            });
             next = next_page(response.headers()).map(str::to_owned);
         }
-        Ok(profiles)
+        Ok(elements)
+    }
+
+    /// Returns the entry that a search or a wait found, if it found one.
+    ///
+    /// # Errors
+    /// The API is unreachable or refuses the request.
+    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Fault> {
+        let response = self.send(Method::GET, path, Vec::new()).await?;
+        match response.status() {
+            StatusCode::NO_CONTENT => Ok(None),
+            _ => self.decoded(&response).map(Some),
+        }
     }
 
     /// Adds a profile package to the stock.
