@@ -1,11 +1,12 @@
 //! Client of an SM-DP+'s admin API.
 
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{Method, Request, Response, StatusCode, header};
 use rsp::{
     ids::{Eid, Iccid},
     sgp22::json::base64_octets,
 };
+use rsp_server::api::{MAX_LIMIT, next_page};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use world::{Fault, Link};
 
@@ -38,6 +39,14 @@ struct NewProfile<'a> {
     profile_type: &'a str,
 }
 
+/// A page of a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Page<T> {
+    Elements(Vec<T>),
+    Events { events: Vec<T> },
+}
+
 #[derive(Deserialize)]
 struct Problem {
     what: String,
@@ -59,7 +68,36 @@ impl Admin {
     /// # Errors
     /// The API is unreachable or refuses the request.
     pub async fn stock(&self) -> Result<Vec<Profile>, Fault> {
-        self.call(Method::GET, "/admin/v1/stock", Vec::new()).await
+        self.list(&format!("/admin/v1/stock?limit={MAX_LIMIT}")).await
+    }
+
+    /// Returns the elements of all pages of a list.
+    ///
+    /// # Errors
+    /// The API is unreachable or refuses the request.
+    pub async fn list<T: DeserializeOwned>(&self, first: &str) -> Result<Vec<T>, Fault> {
+        let mut elements = Vec::new();
+        let mut next = Some(first.to_owned());
+        while let Some(path) = next {
+            let response = self.send(Method::GET, &path, Vec::new()).await?;
+            elements.extend(match self.decoded(&response)? {
+                Page::Elements(elements) | Page::Events { events: elements } => elements,
+            });
+            next = next_page(response.headers()).map(str::to_owned);
+        }
+        Ok(elements)
+    }
+
+    /// Returns the entry that a search or a wait found, if it found one.
+    ///
+    /// # Errors
+    /// The API is unreachable or refuses the request.
+    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Fault> {
+        let response = self.send(Method::GET, path, Vec::new()).await?;
+        match response.status() {
+            StatusCode::NO_CONTENT => Ok(None),
+            _ => self.decoded(&response).map(Some),
+        }
     }
 
     /// Adds a profile package to the stock.
@@ -69,35 +107,35 @@ impl Admin {
     pub async fn add(&self, package: &[u8], profile_type: &str) -> Result<Profile, Fault> {
         let body = serde_json::to_vec(&NewProfile { package, profile_type })
             .map_err(|e| Fault::caused_by(e, "cannot write the request", "report this"))?;
-        self.call(Method::POST, "/admin/v1/stock", body).await
+        self.decoded(&self.send(Method::POST, "/admin/v1/stock", body).await?)
     }
 
-    async fn call<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &'static str,
-        body: Vec<u8>,
-    ) -> Result<T, Fault> {
-        let invalid = |why: String| {
-            Fault::new(
-                format!("invalid response from the admin API at {}", self.address),
-                why,
-                "check that --admin is the address that the SM-DP+ prints at start",
-            )
-        };
+    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Response<Bytes>, Fault> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Bytes::from(body))
-            .map_err(|e| invalid(e.to_string()))?;
+            .map_err(|e| self.invalid(e.to_string()))?;
         let response = world::send(&self.link, request).await?;
         if response.status().is_success() {
-            return serde_json::from_slice(response.body()).map_err(|e| invalid(e.to_string()));
+            return Ok(response);
         }
         match serde_json::from_slice::<Problem>(response.body()) {
             Ok(problem) => Err(Fault::new(problem.what, problem.why, problem.next)),
-            Err(_) => Err(invalid(format!("HTTP status {}", response.status()))),
+            Err(_) => Err(self.invalid(format!("HTTP status {}", response.status()))),
         }
+    }
+
+    fn decoded<T: DeserializeOwned>(&self, response: &Response<Bytes>) -> Result<T, Fault> {
+        serde_json::from_slice(response.body()).map_err(|e| self.invalid(e.to_string()))
+    }
+
+    fn invalid(&self, why: String) -> Fault {
+        Fault::new(
+            format!("invalid response from the admin API at {}", self.address),
+            why,
+            "check that --admin is the address that the SM-DP+ prints at start",
+        )
     }
 }

@@ -54,6 +54,11 @@ fn the_transcripts_about_the_pki_are_correct() {
 }
 
 #[test]
+fn the_transcripts_about_the_test_bench_are_correct() {
+    page_is_correct("docs/how-to/bench.md");
+}
+
+#[test]
 fn the_transcript_of_the_m2m_demo_is_correct() {
     page_is_correct("docs/how-to/m2m.md");
 }
@@ -88,7 +93,7 @@ struct Terminal {
     folder: tempfile::TempDir,
     running: Vec<Running>,
     /// Setting, default address, and actual address of each party.
-    addresses: [(&'static str, &'static str, String); 3],
+    addresses: [(&'static str, &'static str, String); 4],
 }
 
 impl Terminal {
@@ -101,6 +106,7 @@ impl Terminal {
                 ("LANDFALL_SM_DP", "127.0.0.1:8443", free()),
                 ("LANDFALL_SM_DS", "127.0.0.1:8444", free()),
                 ("LANDFALL_NETWORK", "127.0.0.1:8480", free()),
+                ("LANDFALL_ADMIN", "127.0.0.1:8490", free()),
             ],
         }
     }
@@ -144,7 +150,6 @@ impl Terminal {
         shell
             .env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()))
             .env("LANDFALL_DATA_DIR", "data")
-            .env("LANDFALL_ADMIN", "127.0.0.1:0")
             .current_dir(self.folder.path())
             .args(["-c", &text]);
         shell
@@ -152,7 +157,9 @@ impl Terminal {
 
     /// Reads the addresses that `landfall up` prints, such as `SM-DP+    https://127.0.0.1:8443`.
     fn remember_addresses(&mut self, printed: &[String]) {
-        for (name, (_, _, actual)) in ["SM-DP+ ", "SM-DS ", "networks "].iter().zip(&mut self.addresses) {
+        for (name, (_, _, actual)) in
+            ["SM-DP+ ", "SM-DS ", "networks ", "admin "].iter().zip(&mut self.addresses)
+        {
             let line = printed.iter().find(|line| line.starts_with(name));
             if let Some((_, address)) = line.and_then(|line| line.split_once("://")) {
                 *actual = address.split(' ').next().unwrap().to_owned();

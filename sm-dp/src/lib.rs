@@ -20,7 +20,6 @@ mod es3;
 mod es8;
 mod es8plus;
 mod es9plus;
-mod event_log;
 pub mod m2m;
 mod operators;
 mod outbox;

@@ -5,13 +5,15 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::{Request, Response};
 use rsp::ids::Iccid;
-use rsp_server::Core;
+use rsp_server::{
+    Core,
+    api::{EventLog, Waits, WatchedRecords},
+};
 use world::{Events, Fault, Link, Records, Tx, World};
 
 use crate::{
     config::Config,
     credentials::Credentials,
-    event_log::EventLog,
     peers::Peers,
     records::{INSTALLATIONS, Installation, PROFILES, ProfileRecord, SESSIONS, Session},
     stock::{self, ProfileOptions},
@@ -24,6 +26,8 @@ pub struct SmDpPlus(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) core: Core<Config, Credentials>,
     pub(crate) log: Arc<EventLog>,
+    /// The requests to the admin API that wait for a change.
+    pub(crate) waits: Arc<Waits>,
     /// Links to operators and SM-DSs, if they have been set.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
 }
@@ -37,9 +41,16 @@ impl SmDpPlus {
         world: World,
         events: Arc<dyn Events>,
     ) -> Self {
-        let log = Arc::new(EventLog::over(events));
+        let waits = Arc::<Waits>::default();
+        let log = Arc::new(EventLog::over(events, Arc::clone(&waits)));
+        let records = Arc::new(WatchedRecords::new(records, Arc::clone(&waits)));
         let core = Core::new(config, credentials, records, world, log.clone());
-        Self(Arc::new(Inner { core, log, peers: OnceLock::new() }))
+        Self(Arc::new(Inner { core, log, waits, peers: OnceLock::new() }))
+    }
+
+    /// Ends the requests to the admin API that wait, so that the server can stop.
+    pub fn end_waits(&self) {
+        self.0.waits.end();
     }
 
     pub(crate) fn records(&self) -> &dyn Records {

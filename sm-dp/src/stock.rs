@@ -76,18 +76,19 @@ pub(crate) async fn put(tx: &mut Tx<'_>, profile: &Profile, package: &[u8]) -> R
 /// candidates, concurrent orders rarely choose the same one.
 const CANDIDATES: usize = 256;
 
-/// Returns an available profile of a type. The list of available profiles is not part of the
+/// Returns an available profile, of the requested type if there is one. The list of available profiles is not part of the
 /// transaction's read set, so concurrent orders do not conflict if they take different profiles.
 /// Each order therefore starts at a random position. It looks at the first [`CANDIDATES`]
 /// candidates, and at all others only if those have been taken in the meantime.
-pub(crate) async fn any_of_type(
+pub(crate) async fn any_available(
     tx: &mut Tx<'_>,
     world: &World,
-    requested: &str,
+    requested: Option<&str>,
 ) -> Result<Option<Profile>, Fault> {
+    let prefix = requested.map(type_prefix).unwrap_or_default();
     let offset = u64::from_be_bytes(world.random());
     for most in [CANDIDATES, usize::MAX] {
-        let mut available = tx.peek_first(&AVAILABLE, &type_prefix(requested), most).await?;
+        let mut available = tx.peek_first(&AVAILABLE, &prefix, most).await?;
         let seen = available.len();
         let first = offset.checked_rem(seen as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
         available.rotate_left(first);

@@ -22,7 +22,8 @@ use sm_dp::{Operator as RegisteredOperator, ProfileOptions, ProfileState, Reques
 use support::operator::Operator;
 use support::{ADDRESS, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, Testbed, VERSION, raw};
 use world::{
-    BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Outcome, PeerCertificate, Records, Stored,
+    BoxFuture, ChangeSet, Committed, Fault, KeyRange, MemoryRecords, Outcome, PeerCertificate, Records,
+    Stored,
 };
 
 fn options() -> ProfileOptions {
@@ -148,12 +149,12 @@ impl Records for Interleaved {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            self.0.first(collection, prefix, most).await
+            self.0.first(collection, keys, most).await
         })
     }
 

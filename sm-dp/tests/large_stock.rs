@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sm_dp::ProfileOptions;
 use support::{Expect, PROFILE_TYPE, Testbed};
-use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
+use world::{BoxFuture, ChangeSet, Committed, Fault, KeyRange, MemoryRecords, Records, Stored};
 
 /// Records that count reads.
 #[derive(Default)]
@@ -31,11 +31,11 @@ impl Records for Counting {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         Box::pin(async move {
-            let found = self.inner.first(collection, prefix, most).await?;
+            let found = self.inner.first(collection, keys, most).await?;
             self.read.fetch_add(found.len(), Ordering::Relaxed);
             Ok(found)
         })

@@ -1,5 +1,7 @@
 //! `landfall sm-dp`: the SM-DP+ server.
 
+mod entries;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -32,8 +34,18 @@ pub enum Command {
         /// TCA profile package (DER)
         file: PathBuf,
     },
-    /// List profiles and their orders
-    List,
+    /// List profiles and their orders, or the entries of a running server (admin API)
+    List {
+        /// A list of the admin API; its entries are printed as JSON
+        resource: Option<entries::Resource>,
+        /// Filter of the list, such as state=Installed (repeatable)
+        #[arg(value_name = "FIELD=VALUE")]
+        conditions: Vec<entries::Condition>,
+    },
+    /// Print the entry of a running server that changed last (admin API)
+    Latest(entries::Latest),
+    /// Wait for an entry of a running server, and print it (admin API)
+    Wait(entries::Wait),
 }
 
 /// Initial stock, operators, SM-SRs and faults of the server
@@ -75,7 +87,12 @@ impl Command {
                     false => print(&format!("{iccid}\n")),
                 }
             }
-            Self::List => list(&in_stock(settings, json)?, json).await,
+            Self::List { resource: None, .. } => list(&in_stock(settings, json)?, json).await,
+            Self::List { resource: Some(resource), conditions } => {
+                entries::list(settings, resource, &conditions).await
+            }
+            Self::Latest(latest) => latest.run(settings).await,
+            Self::Wait(wait) => wait.run(settings).await,
         }
     }
 }
@@ -143,6 +160,7 @@ impl Serve {
         }
         remark(&format!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address));
         parties::stop_signal().await;
+        sm_dp.end_waits();
         running.stop().await;
         if let Some(admin) = admin {
             admin.stop().await;

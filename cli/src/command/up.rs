@@ -170,6 +170,7 @@ impl Command {
             }
             None => crate::parties::stop_signal().await,
         }
+        sm_dp.end_waits();
         sm_dp_running.stop().await;
         sm_ds_running.stop().await;
         centre.stop().await;

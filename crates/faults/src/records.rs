@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tokio::sync::Notify;
 use world::{
-    BoxFuture, ChangeSet, Committed, Fault, Link, LinkFault, LinkFaultKind, Records, Stored, link_from,
+    BoxFuture, ChangeSet, Committed, Fault, KeyRange, Link, LinkFault, LinkFaultKind, Records, Stored,
+    link_from,
 };
 
 use super::acts::RecordsAct;
@@ -190,11 +191,11 @@ impl Records for FaultyRecords {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         match self.may_read(collection) {
-            Ok(()) => self.inner.first(collection, prefix, most),
+            Ok(()) => self.inner.first(collection, keys, most),
             Err(fault) => Box::pin(async { Err(fault) }),
         }
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use world::records::after_prefix;
-use world::{BoxFuture, ChangeSet, Committed, Fault, Records, Stored, StoredForm, Version};
+use world::{BoxFuture, ChangeSet, Committed, Fault, KeyRange, Records, Stored, StoredForm, Version};
 
 use writer::Writer;
 
@@ -102,7 +102,7 @@ impl Records for SqliteRecords {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
@@ -111,11 +111,13 @@ impl Records for SqliteRecords {
                 connection
                     .prepare_cached(
                         "SELECT key, version, content FROM records
-                         WHERE collection = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key LIMIT ?4",
+                         WHERE collection = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) AND key IS NOT ?4
+                         ORDER BY key LIMIT ?5",
                     )?
-                    .query_map(params![collection, prefix, after_prefix(prefix), most], |row| {
-                        Ok((row.get(0)?, Stored { version: Version(row.get(1)?), bytes: row.get(2)? }))
-                    })?
+                    .query_map(
+                        params![collection, keys.start(), after_prefix(keys.prefix), keys.after, most],
+                        |row| Ok((row.get(0)?, Stored { version: Version(row.get(1)?), bytes: row.get(2)? })),
+                    )?
                     .collect()
             })
         })

@@ -47,7 +47,7 @@ pub use link::{
 };
 pub use memory::{Batch, Cells, Content, Memory, RamMemory};
 pub use random::{Random, SeededRandom};
-pub use records::{ChangeSet, Committed, MemoryRecords, Records, Stored, StoredForm, Version};
+pub use records::{ChangeSet, Committed, KeyRange, MemoryRecords, Records, Stored, StoredForm, Version};
 pub use stream::{BoxByteStream, ByteStream, Dial, MemoryHosts, MemoryListener, NoDial};
 pub use tx::{Collection, MAX_ATTEMPTS, Tx, transact};
 

@@ -26,12 +26,12 @@ pub trait Records: Send + Sync {
         key: &'a str,
     ) -> BoxFuture<'a, Result<Option<Stored>, Fault>>;
 
-    /// Reads the records of a collection whose key begins with `prefix`, ordered by key (code
-    /// points). Returns at most the first `most` of them.
+    /// Reads the records of a collection whose keys are in `keys`, ordered by key (code points).
+    /// Returns at most the first `most` of them.
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>>;
 
@@ -42,7 +42,7 @@ pub trait Records: Send + Sync {
         collection: &'static str,
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.first(collection, prefix, usize::MAX)
+        self.first(collection, prefix.into(), usize::MAX)
     }
 
     /// Makes all changes durably, or none of them.
@@ -65,14 +65,37 @@ impl<R: Records + ?Sized> Records for Arc<R> {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        (**self).first(collection, prefix, most)
+        (**self).first(collection, keys, most)
     }
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
         (**self).commit(changes)
+    }
+}
+
+/// A range of keys: those that begin with a prefix and come after a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyRange<'a> {
+    /// The prefix of the keys.
+    pub prefix: &'a str,
+    /// The last key before the range. It need not exist. Default: the range begins with the prefix.
+    pub after: Option<&'a str>,
+}
+
+impl<'a> KeyRange<'a> {
+    /// The smallest key that may be in the range. The key `after` itself is not.
+    pub fn start(&self) -> &'a str {
+        self.after.map_or(self.prefix, |after| after.max(self.prefix))
+    }
+}
+
+impl<'a> From<&'a str> for KeyRange<'a> {
+    /// Returns all keys with this prefix.
+    fn from(prefix: &'a str) -> Self {
+        Self { prefix, after: None }
     }
 }
 

@@ -13,7 +13,9 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::records::{Change, ChangeSet, Committed, ExpectedList, ExpectedRecord, Records, Stored, Version};
+use crate::records::{
+    Change, ChangeSet, Committed, ExpectedList, ExpectedRecord, KeyRange, Records, Stored, Version,
+};
 use crate::{BoxFuture, Fault};
 
 /// Maximum runs of a handler because of conflicts. Each conflict means that another commit
@@ -206,12 +208,30 @@ impl<'r> Tx<'r> {
         prefix: &str,
         most: usize,
     ) -> Result<Vec<(String, Result<T, Fault>)>, Fault> {
-        let stored = self.records.first(collection.name, prefix, most).await?;
+        let stored = self.records.first(collection.name, prefix.into(), most).await?;
         let typed = |(key, stored): (String, Stored)| {
             let value = from_bytes(collection, &key, &stored.bytes);
             (key, value)
         };
         Ok(stored.into_iter().map(typed).collect())
+    }
+
+    /// Reads at most the first `most` records of the collection whose key comes after `after`, or
+    /// from the first key without `after`. Each record has the version of the commit that wrote it.
+    /// Like [`peek_list`](Self::peek_list), it reads the store now, and the commit expects nothing.
+    pub async fn peek_page<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<(String, Version, T)>, Fault> {
+        let keys = KeyRange { prefix: "", after };
+        let stored = self.records.first(collection.name, keys, most).await?;
+        let typed = |(key, stored): (String, Stored)| {
+            let value = from_bytes(collection, &key, &stored.bytes)?;
+            Ok((key, stored.version, value))
+        };
+        stored.into_iter().map(typed).collect()
     }
 
     /// Writes a record at commit.

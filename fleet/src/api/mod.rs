@@ -5,6 +5,7 @@
 //! The owner's entry point offers all functions, has no password and is meant for the loopback
 //! interface. [`api::check_origin`] refuses requests from web pages.
 
+mod lists;
 mod reports;
 mod routes;
 
@@ -19,7 +20,7 @@ use rsp::{
     },
 };
 use rsp_server::api::{self, Problem};
-use world::{Link, LinkFault, PeerCertificate, link_from};
+use world::{BoxFuture, Link, LinkFault, PeerCertificate, link_from};
 
 use crate::{
     check_in::CheckIn,
@@ -101,7 +102,12 @@ impl Platform {
         let called = async {
             let (route, id) = api::find::<PlatformApi>(request)?;
             let call = route.call(&id, request)?;
-            Ok(route.operation().response(call.execute(&mut self.clone()).await?))
+            let execute = || {
+                let (call, mut platform) = (&*call, self.clone());
+                let executed: BoxFuture<'_, _> = Box::pin(async move { call.execute(&mut platform).await });
+                executed
+            };
+            self.waits().answer(call.timeout(), execute).await
         };
         called.await.unwrap_or_else(|problem: Problem| problem.response())
     }

@@ -2,11 +2,11 @@
 
 use http::StatusCode;
 use rsp::ids::Eid;
-use rsp_server::api::{self, Api, Arguments, NoId, NoQuery, Route, document};
+use rsp_server::api::{self, Api, Arguments, EventFilter, Listing, NoId, NoQuery, Route, Waiting, document};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::reports;
+use super::{lists, reports};
 use crate::{
     campaign::{CampaignId, CampaignSpec},
     check_in::CheckIn,
@@ -69,7 +69,7 @@ impl Api for PlatformApi {
             (StatusCode::UNAUTHORIZED, "The token is not the token of this device (on the port for devices)"),
             NO_SUCH_DEVICE,
         ]),
-        &Function::<Query<Selection>, _>::get(
+        &Function::<Query<Listing<Selection>>, _>::list(
             "/v1/devices",
             "Lists the selected devices in the order of their EIDs",
             |input| Box::pin(input.context.devices(&input.arguments.query)),
@@ -90,7 +90,7 @@ impl Api for PlatformApi {
             |input| Box::pin(input.context.retire(input.arguments.id)),
         )
         .problems(&[NO_SUCH_DEVICE, (StatusCode::CONFLICT, "The device has already been retired")]),
-        &Function::<Query<Selection>, _>::get(
+        &Function::<Query<Listing<Selection>>, _>::list(
             "/v1/decisions",
             "Returns the decision about each selected device in service, with its reasons; changes nothing",
             |input| Box::pin(input.context.decisions(&input.arguments.query)),
@@ -133,10 +133,39 @@ impl Api for PlatformApi {
             (StatusCode::BAD_REQUEST, "There are no rules in the request, or they are malformed"),
             NO_SUCH_SELECTION,
         ]),
-        &Function::<Arguments, _>::get(
+        &Function::<Query<Listing<_>>, _>::list("/v1/moves", "Lists open moves, by EID", |input| {
+            Box::pin(lists::moves(input.context, &input.arguments.query))
+        }),
+        &Function::<Query<_>, Option<_>>::search(
+            "/v1/moves/latest",
+            "Returns the open move that began last",
+            |input| Box::pin(lists::latest_move(input.context, &input.arguments.query)),
+        ),
+        &Function::<Query<Waiting<_>>, Option<_>>::wait(
+            "/v1/moves/wait",
+            "Waits for a move; returns the open one that began first after a revision",
+            |input| Box::pin(lists::awaited_move(input.context, &input.arguments.query)),
+        ),
+        &Function::<Query<Listing<EventFilter, u64>>, _>::list(
+            "/v1/events",
+            "Lists events of the platform with their numbers: CheckIn, MoveBegan, MoveEnded and others, \
+             with the EID as the peer; the last 4096 are kept",
+            |input| Box::pin(async { Ok(input.context.log().list(&input.arguments.query)) }),
+        ),
+        &Function::<Query<EventFilter>, Option<_>>::search(
+            "/v1/events/latest",
+            "Returns the newest event",
+            |input| Box::pin(async { Ok(input.context.log().latest(&input.arguments.query)) }),
+        ),
+        &Function::<Query<Waiting<EventFilter>>, Option<_>>::wait(
+            "/v1/events/wait",
+            "Waits for an event; returns the first one after a number",
+            |input| Box::pin(async { Ok(input.context.log().awaited(&input.arguments.query)) }),
+        ),
+        &Function::<Query<Listing<_>>, _>::list(
             "/v1/campaigns",
-            "Lists all campaigns in the order of their IDs",
-            |input| Box::pin(input.context.campaigns()),
+            "Lists campaigns in the order of their IDs",
+            |input| Box::pin(lists::campaigns(input.context, &input.arguments.query)),
         ),
         &Function::<Body<CampaignSpec>, _>::create(
             "/v1/campaigns",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use localize::Decision;
 use rsp::ids::{Eid, Iccid};
-use rsp_server::api::Problem;
+use rsp_server::api::{Listing, Page, Problem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx};
@@ -160,11 +160,12 @@ impl Platform {
     ///
     /// # Errors
     /// The selection is invalid, or the records fail.
-    pub async fn decisions(&self, selection: &Selection) -> Result<Vec<DeviceDecision>, Problem> {
-        let now = self.now();
+    pub async fn decisions(&self, listing: &Listing<Selection>) -> Result<Page<DeviceDecision>, Problem> {
+        let (selection, now) = (&listing.filter, self.now());
         let fleet = self.fleet_of(selection).await?;
         let counted = EvaluatedFleet::new(&fleet, self.conditions(now));
-        Ok(decisions(&counted, selection))
+        let decided = decisions(&counted, selection).into_iter();
+        Ok(listing.of_sorted(decided.map(|decision| (decision.eid.to_string(), decision))))
     }
 
     /// Returns all campaigns in the order of their IDs.

@@ -7,7 +7,7 @@ use rsp::{ids::Iccid, time::Timestamp};
 use rsp_server::api::Problem;
 use world::{Fault, Tx, transact};
 
-use super::{Platform, offer::Offered, orders::Driven};
+use super::{Platform, moving::event, offer::Offered, orders::Driven};
 use crate::{
     campaign::AttemptResult,
     check_in::{Action, CheckIn, Discrepancy, Ending, Instruction, Target},
@@ -35,6 +35,19 @@ impl Platform {
     /// # Errors
     /// The device is not part of the fleet, or the records fail.
     pub async fn check_in(&self, report: &CheckIn) -> Result<Instruction, Problem> {
+        let instruction = self.instruct(report).await;
+        let event = event(self.now(), "CheckIn", report.eid);
+        self.log().keep(&match &instruction {
+            Ok(Instruction { what: Action::Nothing, .. }) => event,
+            Ok(Instruction { what: Action::Move { order, .. }, .. }) => {
+                event.with_note(format!("move {order}"))
+            }
+            Err(problem) => event.with_outcome(problem.outcome()),
+        });
+        instruction
+    }
+
+    async fn instruct(&self, report: &CheckIn) -> Result<Instruction, Problem> {
         let policies = self.policies().await?;
         let policies = &*policies;
         match decide(self.records(), |tx| Box::pin(self.record_check_in(tx, report, policies))).await? {

@@ -1,9 +1,11 @@
 //! Commands of the owner for devices.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 use localize::Needs;
 use rsp::ids::Eid;
-use rsp_server::api::Problem;
+use rsp_server::api::{Listing, Page, Problem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, transact};
@@ -12,9 +14,9 @@ use super::{Platform, campaigns::RETIRED};
 use crate::{
     campaign::{AttemptResult, CAMPAIGNS, MEMBERS, MemberState, member_key},
     device::{Device, Fleet, Name, Selection},
-    moves::MOVES,
+    moves::{MOVES, Move},
     state::DeviceEvent,
-    store::{self, load},
+    store::{self, DEVICES, StoredDevice, load},
     transaction::{Rejected, decide},
 };
 
@@ -75,13 +77,23 @@ fn change(before: &Device, after: &Device) -> Option<Box<str>> {
 }
 
 impl Platform {
-    /// Returns the selected devices in the order of their EIDs.
+    /// Returns a page of the selected devices, in the order of their EIDs.
     ///
     /// # Errors
     /// The selection is invalid, or the records fail.
-    pub async fn devices(&self, selection: &Selection) -> Result<Vec<Device>, Problem> {
-        let (fleet, now) = (self.fleet_of(selection).await?, self.now());
-        Ok(fleet.devices().iter().filter(|device| selection.has(device, now)).cloned().collect())
+    pub async fn devices(&self, listing: &Listing<Selection>) -> Result<Page<Device>, Problem> {
+        let (tx, selection, now) = (Tx::begin(self.records()), &listing.filter, self.now());
+        let open: BTreeMap<String, Move> = tx.peek_list(&MOVES, "").await?.into_iter().collect();
+        let select = |key: &str, device: StoredDevice| {
+            let device = device.with(open.get(key));
+            selection.has(&device, now).then_some(device)
+        };
+        let page = listing.page(&tx, &DEVICES, select).await?;
+        if page.elements.is_empty() {
+            // A selected device shows that the group, model or account exists.
+            self.fleet_of(selection).await?;
+        }
+        Ok(page)
     }
 
     /// Loads all devices after checking the selection.

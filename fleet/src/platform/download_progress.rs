@@ -10,7 +10,7 @@ use rsp::{
     },
     time::Timestamp,
 };
-use world::{Event, Fault, Outcome, Tx, transact};
+use world::{Event, Events, Fault, Outcome, Tx, transact};
 
 use super::{Platform, orders};
 use crate::{

@@ -21,6 +21,7 @@ use std::{
 
 use localize::RuleBook;
 use rsp::{ids::Plmn, time::Timestamp};
+use rsp_server::api::{EventLog, Waits, WatchedRecords};
 use world::{Event, Events, Fault, Records, World};
 
 use crate::{
@@ -93,7 +94,9 @@ pub struct Platform(Arc<Inner>);
 struct Inner {
     records: Arc<dyn Records>,
     world: World,
-    events: Arc<dyn Events>,
+    events: Arc<EventLog>,
+    /// The requests to the API that wait for a change.
+    waits: Arc<Waits>,
     setup: Setup,
     surveyed: Mutex<Option<(Timestamp, Arc<Policies>)>>,
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -107,11 +110,14 @@ impl Platform {
         events: impl Events + 'static,
         setup: Setup,
     ) -> Self {
-        let (records, events) = (Arc::new(records), Arc::new(events));
+        let waits = Arc::<Waits>::default();
+        let events = Arc::new(EventLog::over(Arc::new(events), Arc::clone(&waits)));
+        let records = Arc::new(WatchedRecords::new(Arc::new(records), Arc::clone(&waits)));
         Self(Arc::new(Inner {
             records,
             world,
             events,
+            waits,
             setup,
             surveyed: Mutex::default(),
             wake: OnceLock::new(),
@@ -121,6 +127,21 @@ impl Platform {
     /// The records, for commands that change devices without the platform.
     pub fn records(&self) -> &dyn Records {
         &*self.0.records
+    }
+
+    /// The latest events.
+    pub(crate) fn log(&self) -> &EventLog {
+        &self.0.events
+    }
+
+    /// The requests to the API that wait for a change.
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.0.waits
+    }
+
+    /// Ends the requests to the API that wait, so that the server can stop.
+    pub fn end_waits(&self) {
+        self.0.waits.end();
     }
 
     pub(crate) fn now(&self) -> Timestamp {

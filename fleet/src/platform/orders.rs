@@ -7,7 +7,7 @@ use rsp::{
     status::Status,
     time::Timestamp,
 };
-use world::{Event, Fault, Outcome, Tx, transact};
+use world::{Event, Events, Fault, Outcome, Tx, transact};
 
 use super::{Platform, Setup, campaigns};
 use crate::{

@@ -8,7 +8,7 @@ use std::sync::{
 
 use fleet::{CampaignSpec, CampaignState, Retries, State};
 use rsp::sgp22::{es2plus::NotificationPointId, json::ExecutionStatus};
-use world::{BoxFuture, ChangeSet, Committed, Fault, Outcome, Records, Stored};
+use world::{BoxFuture, ChangeSet, Committed, Fault, KeyRange, Outcome, Records, Stored};
 
 use crate::{
     reconciler::progress_report,
@@ -48,12 +48,12 @@ impl Records for Mortal {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         Box::pin(async move {
             self.check()?;
-            self.records.first(collection, prefix, most).await
+            self.records.first(collection, keys, most).await
         })
     }
 

@@ -13,6 +13,7 @@ mod campaigns;
 mod check_in;
 mod crash;
 mod invariants;
+mod lists;
 #[path = "../../../sm-dp/tests/support/openapi.rs"]
 mod openapi;
 mod operator;

@@ -11,7 +11,7 @@ use rsp::sgp22::{
     es2plus::{HandleDownloadProgressInfoRequest, NotificationPointId},
     json::ExecutionStatus,
 };
-use world::{BoxFuture, ChangeSet, Committed, Fault, Records, Stored};
+use world::{BoxFuture, ChangeSet, Committed, Fault, KeyRange, Records, Stored};
 
 use crate::reconciler::progress_report;
 use crate::testbed::{SM_DP, Testbed, bootstrap, campaign, eid};
@@ -39,11 +39,11 @@ impl Records for Counting {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         Box::pin(async move {
-            let found = self.inner.first(collection, prefix, most).await?;
+            let found = self.inner.first(collection, keys, most).await?;
             let octets = found.iter().map(|(_, stored)| stored.bytes.len()).sum();
             self.octets.fetch_add(octets, Ordering::Relaxed);
             Ok(found)

@@ -21,11 +21,10 @@ use http::{Request, Response, StatusCode};
 use rsp::status::Refusal;
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
 
-use rsp_server::api::{self, Api, Call, Function, Problem, Route, Verb, document};
+use rsp_server::api::{self, Api, Call, EventLog, Function, Problem, Route, Verb, document};
 
 use crate::{
     context,
-    event_log::EventLog,
     records::OUTBOX,
     server::{Inner, SmDpPlus},
 };
@@ -56,7 +55,7 @@ impl Api for AdminApi {
     const SERVER: &'static str = "http://127.0.0.1:8490";
     const ROUTES: &'static [&'static dyn Route<Self>] = &[
         &document(),
-        &Function::get("/admin/v1/stock", "Lists all profiles with their orders", at!(stock::list)),
+        &Function::list("/admin/v1/stock", "Lists profiles with their orders, by ICCID", at!(stock::list)),
         &Function::create("/admin/v1/stock", "Adds a profile package to the stock", at!(stock::add))
             .problems(&[
                 (StatusCode::BAD_REQUEST, "The body or the package is malformed"),
@@ -70,7 +69,17 @@ impl Api for AdminApi {
             at!(stock::remove),
         )
         .problems(&[NO_SUCH_PROFILE]),
-        &Function::get("/admin/v1/orders", "Lists all orders, pending or ended", at!(orders::list)),
+        &Function::list("/admin/v1/orders", "Lists orders, pending or ended, by ICCID", at!(orders::list)),
+        &Function::search(
+            "/admin/v1/orders/latest",
+            "Returns the order that changed last",
+            at!(orders::latest),
+        ),
+        &Function::wait(
+            "/admin/v1/orders/wait",
+            "Waits for an order; returns the one that changed first after a revision",
+            at!(orders::wait),
+        ),
         &Function::create(
             "/admin/v1/orders",
             "Orders a profile and sets the order to any state",
@@ -97,29 +106,59 @@ impl Api for AdminApi {
             at!(orders::end),
         )
         .problems(&[NO_SUCH_PROFILE]),
-        &Function::get("/admin/v1/sessions", "Lists all sessions that have not expired", at!(sessions::list)),
+        &Function::list(
+            "/admin/v1/sessions",
+            "Lists sessions that have not expired, by TransactionID",
+            at!(sessions::list),
+        ),
+        &Function::search(
+            "/admin/v1/sessions/latest",
+            "Returns the session that changed last",
+            at!(sessions::latest),
+        ),
+        &Function::wait(
+            "/admin/v1/sessions/wait",
+            "Waits for a session; returns the one that changed first after a revision",
+            at!(sessions::wait),
+        ),
         &Function::delete(
             "/admin/v1/sessions/{transactionId}",
             "Deletes a session, as if it had expired; the order is unchanged",
             at!(sessions::remove),
         )
         .problems(&[(StatusCode::NOT_FOUND, "No session has this TransactionID")]),
-        &Function::get(
+        &Function::list(
             "/admin/v1/notifications",
-            "Lists all valid notifications, by eUICC",
+            "Lists valid notifications, by eUICC",
             at!(notifications::list),
         ),
-        &Function::get(
+        &Function::search(
+            "/admin/v1/notifications/latest",
+            "Returns the notification that was received last",
+            at!(notifications::latest),
+        ),
+        &Function::wait(
+            "/admin/v1/notifications/wait",
+            "Waits for a notification; returns the one that was received first after a revision",
+            at!(notifications::wait),
+        ),
+        &Function::list(
             "/admin/v1/outbox",
             "Lists the messages that wait for operators and SM-DSs, by peer",
             at!(outbox::list),
         ),
-        &Function::get(
+        &Function::list(
             "/admin/v1/events",
-            "Lists the latest events of the server with their numbers; the last 4096 are kept",
+            "Lists events of the server with their numbers; the last 4096 are kept",
             at!(events::list),
         ),
-        &Function::get("/admin/v1/operators", "Lists all registered operators", at!(operators::list)),
+        &Function::search("/admin/v1/events/latest", "Returns the newest event", at!(events::latest)),
+        &Function::wait(
+            "/admin/v1/events/wait",
+            "Waits for an event; returns the first one after a number",
+            at!(events::wait),
+        ),
+        &Function::list("/admin/v1/operators", "Lists registered operators", at!(operators::list)),
         &Function::put(
             "/admin/v1/operators/{identifier}",
             "Registers an operator; its functionRequesterIdentifier can then only be used with its \
@@ -143,7 +182,7 @@ impl Api for AdminApi {
 }
 
 /// A decoded request to the admin API.
-type AdminCall = Box<dyn Call<AdminApi, Bytes>>;
+type AdminCall = Box<dyn Call<AdminApi, Response<Bytes>>>;
 
 /// The context of an admin function.
 struct Context<'a, 'r> {
@@ -171,9 +210,10 @@ impl SmDpPlus {
         };
         let operation = route.operation();
         let is_read = operation.verb == Verb::Get;
-        let (response, outcome) = match self.decide(is_read, &*call).await {
-            Ok(reply) => (operation.response(reply), Outcome::Done),
-            Err(problem) => (problem.response(), outcome(&problem)),
+        let decided = self.0.waits.answer(call.timeout(), || Box::pin(self.decide(is_read, &*call))).await;
+        let (response, outcome) = match decided {
+            Ok(response) => (response, Outcome::Done),
+            Err(problem) => (problem.response(), problem.outcome()),
         };
         // Requests that only read change nothing. They are not logged, because otherwise a client
         // that polls the events would mostly see its own requests.
@@ -229,11 +269,6 @@ impl SmDpPlus {
         )
         .into())
     }
-}
-
-fn outcome(problem: &Problem) -> Outcome {
-    let text = problem.to_string();
-    if problem.status.is_server_error() { Outcome::Failed(text) } else { Outcome::Refused(text) }
 }
 
 /// The SM-DS did not accept the event of an order. The profile is unchanged.

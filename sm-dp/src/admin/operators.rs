@@ -1,7 +1,7 @@
 //! /admin/v1/operators: registered operators.
 
 use rsp::ids::{Oid, SmdpAddress};
-use rsp_server::api::{Arguments, NoQuery};
+use rsp_server::api::{Arguments, Listing, NoId, NoQuery, Page};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,9 +42,12 @@ pub(super) struct OperatorView {
 }
 
 /// GET /admin/v1/operators
-pub(super) async fn list(context: &mut Context<'_, '_>, _: &Arguments) -> Result<Vec<OperatorView>, Problem> {
-    let operators = context.decision.tx.list(&OPERATORS, "").await?;
-    Ok(operators.into_iter().map(|(_, operator)| OperatorView::from(operator)).collect())
+pub(super) async fn list(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<NoId, Listing<NoQuery>>,
+) -> Result<Page<OperatorView>, Problem> {
+    let select = |_: &str, operator| Some(OperatorView::from(operator));
+    Ok(arguments.query.page(context.decision.tx, &OPERATORS, select).await?)
 }
 
 /// PUT /admin/v1/operators/{identifier}

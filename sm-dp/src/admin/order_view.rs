@@ -25,7 +25,10 @@ pub(super) struct OrderView {
     #[schemars(with = "Option<MatchingIdText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     matching_id: Option<String>,
-    /// The activation code for the user, if there is a MatchingID.
+    /// A deviation of the MatchingID from SGP.22 section 4.1.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
+    /// The activation code for the user, if there is a MatchingID that an activation code can have.
     #[serde(skip_serializing_if = "Option::is_none")]
     activation_code: Option<String>,
     confirmation_code_required: bool,
@@ -54,6 +57,8 @@ impl OrderView {
     pub(super) fn of(config: &Config, order: &Order) -> Self {
         let confirmation_code_required = order.confirmation_code_hash.is_some();
         let named = order.matching_id.clone().filter(|matching_id| !matching_id.is_empty());
+        let note = named.as_deref().and_then(deviation);
+        let named = named.filter(|matching_id| !matching_id.contains('$'));
         let activation_code = named.map(|matching_id| {
             let code = ActivationCode {
                 smdp_address: config.server.address.clone(),
@@ -67,6 +72,7 @@ impl OrderView {
             requester: order.requester.clone(),
             eid: order.eid,
             matching_id: order.matching_id.clone(),
+            note,
             activation_code,
             confirmation_code_required,
             wrong_confirmation_codes: order.wrong_confirmation_codes,
@@ -81,4 +87,15 @@ impl OrderView {
             event_registered: order.event_registered,
         }
     }
+}
+
+/// Returns a note about a MatchingID that a third party may use but SGP.22 section 4.1.1 does not
+/// allow.
+fn deviation(matching_id: &str) -> Option<&'static str> {
+    let complies = |octet: u8| octet.is_ascii_uppercase() || octet.is_ascii_digit() || octet == b'-';
+    if matching_id.contains('$') {
+        return Some("the MatchingID contains $, which separates the fields of an activation code");
+    }
+    let deviates = !matching_id.bytes().all(complies);
+    deviates.then_some("the MatchingID has characters other than A-Z, 0-9 and - (SGP.22 section 4.1.1)")
 }

@@ -6,8 +6,7 @@ use rsp::{
     ids::{Eid, Iccid, SmdpAddress},
     time::Timestamp,
 };
-use rsp_server::Rejection;
-use rsp_server::api::{Arguments, NoId, NoQuery};
+use rsp_server::api::{self, Arguments, Listing, NoId, NoQuery, Page, Revised, Waiting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,21 +18,23 @@ use super::{
     stock::{profile, profile_without_order},
 };
 use crate::{
-    Config, ProfileState, Protection, Rebinding,
-    es2plus::{self, confirm_order, download_order, retry},
+    Config, ProfileState, Protection, Rebinding, context,
+    es2plus::{self, confirm_order, retry},
+    es9plus::authenticate_client::MAX_MATCHING_ID,
     outbox,
     profile_state::{OrderState, ProfileEvent},
     records::{
         INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, OrderSnapshot, PROFILES,
         Profile, ProfileOrderId, ProfileStatus, eid_key, iccid_key,
     },
+    stock,
 };
 
 /// An order to place, for one profile or for any available profile of a type.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewOrder {
-    /// The profile to order. Give either this or `profileType`.
+    /// The profile to order. Give this, `profileType`, or neither for any available profile.
     iccid: Option<Iccid>,
     /// Orders any available profile of this type.
     profile_type: Option<String>,
@@ -72,6 +73,21 @@ pub struct NewOrder {
     smds_address: Option<SmdpAddress>,
 }
 
+/// Selects orders. A field that is absent selects all.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct OrderFilter {
+    /// The state of the profile.
+    state: Option<ProfileState>,
+    /// The MatchingID.
+    #[schemars(with = "Option<MatchingIdText>")]
+    matching_id: Option<String>,
+    /// The eUICC of the order: the only one that can use it, or the one that received the package.
+    eid: Option<Eid>,
+    /// The profile type.
+    profile_type: Option<String>,
+}
+
 /// An order and its profile.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -86,11 +102,32 @@ pub(super) struct OrderedProfile {
 /// GET /admin/v1/orders
 pub(super) async fn list(
     context: &mut Context<'_, '_>,
-    _: &Arguments,
-) -> Result<Vec<OrderedProfile>, Problem> {
-    let profiles = context.decision.tx.list(&PROFILES, "").await?;
+    arguments: &Arguments<NoId, Listing<OrderFilter>>,
+) -> Result<Page<OrderedProfile>, Problem> {
+    let (listing, config) = (&arguments.query, context.decision.config);
+    let select = |_: &str, profile| listing.filter.select(config, &profile);
+    Ok(listing.page(context.decision.tx, &PROFILES, select).await?)
+}
+
+/// GET /admin/v1/orders/latest
+pub(super) async fn latest(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<NoId, OrderFilter>,
+) -> Result<Option<Revised<OrderedProfile>>, Problem> {
     let config = context.decision.config;
-    Ok(profiles.iter().filter_map(|(_, profile)| OrderedProfile::of(config, profile)).collect())
+    let select = |_: &str, profile| arguments.query.select(config, &profile);
+    Ok(api::latest(context.decision.tx, &PROFILES, select).await?)
+}
+
+/// GET /admin/v1/orders/wait
+pub(super) async fn wait(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<NoId, Waiting<OrderFilter>>,
+) -> Result<Option<Revised<OrderedProfile>>, Problem> {
+    let Waiting { filter, after, .. } = &arguments.query;
+    let config = context.decision.config;
+    let select = |_: &str, profile| filter.select(config, &profile);
+    Ok(api::first_after(context.decision.tx, &PROFILES, *after, select).await?)
 }
 
 /// POST /admin/v1/orders
@@ -215,14 +252,14 @@ impl NewOrder {
                 "without a MatchingID the order can only be found by its EID, and it has none",
                 "set eid, or leave matchingId out to have one generated",
             ),
-            Some(chosen)
-                if !chosen.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') =>
-            {
-                invalid(
-                    &format!("{chosen:?} is not a valid MatchingID"),
-                    "use only A-Z, 0-9 and - (section 4.1.1)",
-                )
-            }
+            Some(chosen) if !chosen.bytes().all(|octet| matches!(octet, b' '..=b'~')) => invalid(
+                &format!("MatchingID {chosen:?} has characters other than printable ASCII"),
+                "use printable ASCII; A-Z, 0-9 and - comply with section 4.1.1",
+            ),
+            Some(chosen) if chosen.len() > MAX_MATCHING_ID => invalid(
+                &format!("the MatchingID has {} characters", chosen.len()),
+                &format!("use at most {MAX_MATCHING_ID}, the most that ES9+.AuthenticateClient accepts"),
+            ),
             _ => Ok(()),
         }
     }
@@ -241,21 +278,24 @@ impl NewOrder {
                     format!("DELETE /admin/v1/orders/{iccid} makes it Available again"),
                 ))
             }
-            (None, Some(requested)) => {
-                match download_order::any_of_type(&mut context.decision, requested).await {
-                    Ok(profile) => Ok(profile),
-                    Err(Rejection::Fault(fault)) => Err(fault.into()),
-                    Err(Rejection::Refusal(_)) => Err(Problem::conflict(
-                        format!("cannot order a profile of type {requested:?}"),
-                        "no profile of this type in stock is Available",
-                        "POST /admin/v1/stock adds a profile; GET /admin/v1/stock lists all profiles",
-                    )),
-                }
+            (None, requested) => {
+                let context::Context { tx, world, .. } = &mut context.decision;
+                stock::any_available(tx, world, requested.as_deref()).await?.ok_or_else(|| {
+                    let (what, why) = match requested {
+                        Some(requested) => (
+                            format!("cannot order a profile of type {requested:?}"),
+                            "no profile of this type in stock is Available",
+                        ),
+                        None => ("cannot order a profile".to_owned(), "no profile in stock is Available"),
+                    };
+                    let next = "POST /admin/v1/stock adds a profile; GET /admin/v1/stock lists all profiles";
+                    Problem::conflict(what, why, next)
+                })
             }
-            _ => Err(Problem::bad_request(
+            (Some(_), Some(_)) => Err(Problem::bad_request(
                 "cannot place the order",
-                "the order must name the profile in exactly one way",
-                "set either iccid or profileType",
+                "the order must name the profile in at most one way",
+                "set either iccid or profileType, or neither",
             )),
         }
     }
@@ -342,6 +382,17 @@ fn ordered(config: &Config, profile: &Profile) -> Result<OrderedProfile, Problem
             "POST /admin/v1/orders places an order",
         )
     })
+}
+
+impl OrderFilter {
+    fn select(&self, config: &Config, profile: &Profile) -> Option<OrderedProfile> {
+        let order = profile.status.order()?;
+        let is_selected = self.state.is_none_or(|state| profile.state() == state)
+            && self.matching_id.as_ref().is_none_or(|wanted| order.matching_id.as_ref() == Some(wanted))
+            && self.eid.is_none_or(|eid| order.eid == Some(eid) || order.handed_to == Some(eid))
+            && self.profile_type.as_ref().is_none_or(|wanted| profile.profile_type == *wanted);
+        if is_selected { OrderedProfile::of(config, profile) } else { None }
+    }
 }
 
 impl OrderedProfile {

@@ -4,7 +4,7 @@ use rsp::{
     ids::{Eid, Iccid},
     time::Timestamp,
 };
-use rsp_server::api::Arguments;
+use rsp_server::api::{Arguments, Listing, NoId, NoQuery, Page};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -53,16 +53,19 @@ struct MessageView {
 }
 
 /// GET /admin/v1/outbox
-pub(super) async fn list(context: &mut Context<'_, '_>, _: &Arguments) -> Result<Vec<PeerView>, Problem> {
+pub(super) async fn list(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<NoId, Listing<NoQuery>>,
+) -> Result<Page<PeerView>, Problem> {
     let tx = &mut *context.decision.tx;
     let mut views = Vec::new();
     for (to, addressee) in tx.list(&ADDRESSEES, "").await? {
         let messages = tx.list(&OUTBOX, &to).await?;
         if !messages.is_empty() {
-            views.push(PeerView::of(addressee, messages));
+            views.push((to, PeerView::of(addressee, messages)));
         }
     }
-    Ok(views)
+    Ok(arguments.query.of_sorted(views))
 }
 
 impl PeerView {

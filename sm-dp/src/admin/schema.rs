@@ -7,6 +7,6 @@ pub(super) struct MatchingIdText;
 pub(super) struct Base64Text;
 
 rsp::text_schemas! {
-    MatchingIdText: pattern = "^[A-Z0-9-]*$";
+    MatchingIdText: pattern = "^[ -~]*$";
     Base64Text: contentEncoding = "base64";
 }

@@ -4,12 +4,22 @@ use rsp::{
     ids::{Eid, Iccid, SubjectKeyIdentifier, TransactionId},
     time::Timestamp,
 };
-use rsp_server::api::Arguments;
+use rsp_server::api::{self, Arguments, Listing, NoId, Page, Revised, Waiting};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Context, Problem, schema::MatchingIdText};
 use crate::records::{Awaits, Offer, SESSIONS, Session};
+
+/// Selects sessions. A field that is absent selects all.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SessionFilter {
+    /// The next ES9+ function that the session allows.
+    awaits: Option<Awaited>,
+    /// The eUICC. A session has its EID once the eUICC is authenticated.
+    eid: Option<Eid>,
+}
 
 /// An ES9+ session.
 #[derive(Serialize, JsonSchema)]
@@ -39,7 +49,7 @@ pub(super) struct SessionView {
 }
 
 /// The function that a session waits for.
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 enum Awaited {
     AuthenticateClient,
     GetBoundProfilePackage,
@@ -47,11 +57,34 @@ enum Awaited {
 }
 
 /// GET /admin/v1/sessions
-pub(super) async fn list(context: &mut Context<'_, '_>, _: &Arguments) -> Result<Vec<SessionView>, Problem> {
-    let decision = &mut context.decision;
-    let sessions = decision.tx.list(&SESSIONS, "").await?;
-    let alive = sessions.into_iter().filter(|(_, session)| session.expires > decision.now);
-    Ok(alive.map(|(id, session)| SessionView::of(id, session)).collect())
+pub(super) async fn list(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<NoId, Listing<SessionFilter>>,
+) -> Result<Page<SessionView>, Problem> {
+    let (listing, now) = (&arguments.query, context.decision.now);
+    let select = |id: &str, session| listing.filter.select(now, id, session);
+    Ok(listing.page(context.decision.tx, &SESSIONS, select).await?)
+}
+
+/// GET /admin/v1/sessions/latest
+pub(super) async fn latest(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<NoId, SessionFilter>,
+) -> Result<Option<Revised<SessionView>>, Problem> {
+    let now = context.decision.now;
+    let select = |id: &str, session| arguments.query.select(now, id, session);
+    Ok(api::latest(context.decision.tx, &SESSIONS, select).await?)
+}
+
+/// GET /admin/v1/sessions/wait
+pub(super) async fn wait(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<NoId, Waiting<SessionFilter>>,
+) -> Result<Option<Revised<SessionView>>, Problem> {
+    let Waiting { filter, after, .. } = &arguments.query;
+    let now = context.decision.now;
+    let select = |id: &str, session| filter.select(now, id, session);
+    Ok(api::first_after(context.decision.tx, &SESSIONS, *after, select).await?)
 }
 
 /// DELETE /admin/v1/sessions/{transactionId}
@@ -70,6 +103,17 @@ pub(super) async fn remove(
     }
     tx.delete(&SESSIONS, &id);
     Ok(())
+}
+
+impl SessionFilter {
+    fn select(&self, now: Timestamp, transaction_id: &str, session: Session) -> Option<SessionView> {
+        let is_alive = session.expires > now;
+        let view = SessionView::of(transaction_id.to_owned(), session);
+        let is_selected = is_alive
+            && self.awaits.is_none_or(|awaits| view.awaits == awaits)
+            && self.eid.is_none_or(|eid| view.eid == Some(eid));
+        is_selected.then_some(view)
+    }
 }
 
 impl SessionView {

@@ -6,7 +6,7 @@ use rsp::{
     ids::{Eid, Iccid},
     sgp22::{IconType, NotificationConfigurationInformation, ProfileClass, ppr},
 };
-use rsp_server::api::{Arguments, NoId, NoQuery};
+use rsp_server::api::{Arguments, Listing, NoId, NoQuery, Page};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,16 @@ enum Picture {
     Png,
 }
 
+/// Selects profiles. A field that is absent selects all.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct StockFilter {
+    /// The state.
+    state: Option<ProfileState>,
+    /// The profile type.
+    profile_type: Option<String>,
+}
+
 /// A profile in stock, and its order if it has one.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -96,13 +106,22 @@ pub(super) struct ProfileView {
 }
 
 /// GET /admin/v1/stock
-pub(super) async fn list(context: &mut Context<'_, '_>, _: &Arguments) -> Result<Vec<ProfileView>, Problem> {
-    let profiles = context.decision.tx.list(&PROFILES, "").await?;
-    let mut views = Vec::new();
-    for (_, profile) in profiles {
-        views.push(ProfileView::of(context, profile).await?);
+pub(super) async fn list(
+    context: &mut Context<'_, '_>,
+    arguments: &Arguments<NoId, Listing<StockFilter>>,
+) -> Result<Page<ProfileView>, Problem> {
+    let StockFilter { state, profile_type } = &arguments.query.filter;
+    let select = |_: &str, profile: Profile| {
+        let is_selected = state.is_none_or(|state| profile.state() == state)
+            && profile_type.as_ref().is_none_or(|wanted| profile.profile_type == *wanted);
+        is_selected.then_some(profile)
+    };
+    let profiles = arguments.query.page(context.decision.tx, &PROFILES, select).await?;
+    let mut elements = Vec::new();
+    for profile in profiles.elements {
+        elements.push(ProfileView::of(context, profile).await?);
     }
-    Ok(views)
+    Ok(Page { elements, next: profiles.next })
 }
 
 /// POST /admin/v1/stock

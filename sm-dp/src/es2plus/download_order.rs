@@ -87,7 +87,7 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
 
 /// Returns an available profile of a type, or refuses if there is none left.
 pub(crate) async fn any_of_type(context: &mut Context<'_, '_>, requested: &str) -> Decision<Profile> {
-    stock::any_of_type(context.tx, context.world, requested).await?.ok_or_else(|| {
+    stock::any_available(context.tx, context.world, Some(requested)).await?.ok_or_else(|| {
         // req: SGP.22-5.3.1-TypeUnavailable
         Status::ProfileTypeUnavailable.because("no profile of this type is available").about(requested).into()
     })

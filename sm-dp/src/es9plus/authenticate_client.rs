@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Maximum length of an activation code. The MatchingID is a part of it (section 4.1).
-const MAX_MATCHING_ID: usize = 255;
+pub(crate) const MAX_MATCHING_ID: usize = 255;
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,

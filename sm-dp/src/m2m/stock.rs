@@ -75,7 +75,7 @@ async fn find(
                 let why = "no profile in stock is of this type";
                 return Err(Status::ProfileTypeUnknown.because(why).about(requested).into());
             }
-            if let Some(profile) = stock::any_of_type(context.tx, context.world, requested).await? {
+            if let Some(profile) = stock::any_available(context.tx, context.world, Some(requested)).await? {
                 return Ok(profile);
             }
             Err(Status::ProfileTypeUnavailable

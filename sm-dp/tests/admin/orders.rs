@@ -151,7 +151,6 @@ async fn contradictory_and_conflicting_orders_are_refused() {
     let eid = testbed.euicc().eid.to_string();
     let bad = StatusCode::BAD_REQUEST;
     for (body, status, named) in [
-        (json!({}), bad, "profileType"),
         (json!({ "iccid": ICCID, "profileType": "test" }), bad, "either"),
         (json!({ "iccid": ICCID, "state": "Available" }), bad, "Available"),
         (json!({ "iccid": ICCID, "state": "Open" }), bad, "Open"),
@@ -162,7 +161,8 @@ async fn contradictory_and_conflicting_orders_are_refused() {
         (json!({ "iccid": ICCID, "state": "Installed" }), bad, "eid"),
         (json!({ "iccid": ICCID, "state": "Error", "reusable": true }), bad, "reusable"),
         (json!({ "iccid": ICCID, "matchingId": "" }), bad, "eid"),
-        (json!({ "iccid": ICCID, "matchingId": "a b" }), bad, "a b"),
+        (json!({ "iccid": ICCID, "matchingId": "a\nb" }), bad, "a\\nb"),
+        (json!({ "iccid": ICCID, "matchingId": "A".repeat(256) }), bad, "256"),
         (json!({ "iccid": ICCID, "smdsAddress": "smds.example" }), bad, "eid"),
         (
             json!({ "iccid": ICCID, "smdsAddress": "smds.example", "eid": eid, "matchingId": "" }),
@@ -269,4 +269,36 @@ async fn presets_leave_existing_entries_unchanged() {
     // The profile is available again.
     api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
     assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Created(_)));
+}
+
+#[tokio::test]
+async fn an_order_without_a_profile_takes_any_available_one() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
+    let (status, problem) = api.call(Method::POST, "/admin/v1/orders", Some(json!({}))).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    api.post("/admin/v1/stock", new_profile(ICCID)).await;
+    let placed = api.post("/admin/v1/orders", json!({})).await;
+    assert_eq!((&placed["iccid"], &placed["state"]), (&json!(ICCID), &json!("Released")));
+    assert!(placed["activationCode"].as_str().unwrap().starts_with("LPA:1$"));
+}
+
+/// A third party may use a MatchingID that SGP.22 section 4.1.1 does not allow.
+#[tokio::test]
+async fn a_printable_matching_id_is_accepted_and_its_deviation_noted() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
+    api.post("/admin/v1/stock", new_profile(ICCID)).await;
+    for (matching_id, noted, has_code) in
+        [("GOOD-1", None, true), ("lower_case id", Some("4.1.1"), true), ("A$B", Some("$"), false)]
+    {
+        let placed = api.post("/admin/v1/orders", json!({ "matchingId": matching_id })).await;
+        assert_eq!(placed["matchingId"], matching_id);
+        assert_eq!(placed["note"].as_str().is_some(), noted.is_some(), "{placed}");
+        assert!(noted.is_none_or(|noted| placed["note"].as_str().unwrap().contains(noted)), "{placed}");
+        assert_eq!(placed["activationCode"].is_string(), has_code, "{placed}");
+        let euicc = testbed.euicc();
+        euicc.try_authenticate(&testbed.server, matching_id).await.done();
+        api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use sm_sr::es5::{Bearer, Job};
-use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
+use world::{BoxFuture, ChangeSet, Committed, Fault, KeyRange, MemoryRecords, Records, Stored};
 
 use crate::{
     card::{self, Card, State, isd_p},
@@ -44,12 +44,12 @@ impl Records for KillableRecords {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         Box::pin(async move {
             self.check_not_killed()?;
-            self.inner.first(collection, prefix, most).await
+            self.inner.first(collection, keys, most).await
         })
     }
 

@@ -129,6 +129,7 @@ impl Serve {
         }
         remark(&format!("platform at {} (POST {}); Ctrl-C stops it", running.address, fleet::CHECK_IN));
         parties::stop_signal().await;
+        platform.end_waits();
         running.stop().await;
         if let Some(owners) = owners {
             owners.stop().await;

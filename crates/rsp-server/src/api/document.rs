@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -63,10 +64,21 @@ fn describe(generator: &mut SchemaGenerator, operation: &Operation, problem: &Sc
     }
     let mut responses = BTreeMap::new();
     let reply = match operation.has_reply() {
+        true if operation.is_list => json!({
+            "description": "A page of the list",
+            "headers": { "Link": {
+                "description": "The next page, as <PATH>; rel=\"next\". The last page has no such header",
+                "schema": { "type": "string" },
+            } },
+            "content": content(&(operation.reply)(generator)),
+        }),
         true => json!({ "description": "Done", "content": content(&(operation.reply)(generator)) }),
         false => json!({ "description": "Done" }),
     };
     responses.insert(operation.success.as_str().to_owned(), reply);
+    if let Some(why) = operation.nothing {
+        responses.insert(StatusCode::NO_CONTENT.as_str().to_owned(), json!({ "description": why }));
+    }
     for (status, why) in operation.problems {
         let response = json!({ "description": why, "content": content(problem) });
         responses.insert(status.as_str().to_owned(), response);

@@ -4,22 +4,30 @@
 //! part of the OpenAPI document come from the types of its implementation, so they cannot differ.
 
 mod document;
+mod event_log;
+mod events;
 mod function;
 mod origin;
+mod paging;
 mod problem;
 mod route;
+mod wait;
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use world::BoxFuture;
 
 pub use document::{OpenApi, document};
+pub use event_log::EventLog;
+pub use events::{EventFilter, EventPage, NumberedEvent};
 pub use function::{Execute, Function, Input};
 pub use origin::check_origin;
+pub use paging::{DEFAULT_LIMIT, Listing, MAX_LIMIT, Page, Paged, Revised, first_after, latest, next_page};
 pub use problem::Problem;
 pub use route::{FromRequest, Operation, Problems, Route, Verb, find};
+pub use wait::{MAX_TIMEOUT, MAX_WAITS, Timeout, Waiting, Waits, WatchedRecords};
 
 /// An API.
 pub trait Api: Sized + 'static {
@@ -62,7 +70,7 @@ impl FromStr for NoId {
 }
 
 /// No query parameters.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoQuery {}
 
@@ -70,4 +78,9 @@ pub struct NoQuery {}
 pub trait Call<A: Api, T>: Send + Sync {
     /// Executes the function that is called.
     fn execute<'a>(&'a self, context: &'a mut A::Context<'_, '_>) -> BoxFuture<'a, Result<T, Problem>>;
+
+    /// Returns the time that the call waits for a reply with content, or `None` if it does not wait.
+    fn timeout(&self) -> Option<Duration> {
+        None
+    }
 }

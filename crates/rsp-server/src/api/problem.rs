@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use rsp::status::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use world::Fault;
+use world::{Fault, Outcome};
 
 use crate::decision::Rejection;
 
@@ -57,6 +57,12 @@ impl Problem {
     /// The request conflicts with existing records.
     pub fn conflict(what: impl Into<String>, why: impl Into<String>, next: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, what, why, next)
+    }
+
+    /// Returns the outcome for the event of a request with this response.
+    pub fn outcome(&self) -> Outcome {
+        let text = self.to_string();
+        if self.status.is_server_error() { Outcome::Failed(text) } else { Outcome::Refused(text) }
     }
 
     /// Builds the response.

@@ -55,7 +55,11 @@ pub trait Route<A: Api>: Sync {
     ///
     /// # Errors
     /// The request is malformed.
-    fn call(&self, id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call<A, Bytes>>, Problem>;
+    fn call(
+        &'static self,
+        id: &str,
+        request: &Request<Bytes>,
+    ) -> Result<Box<dyn Call<A, Response<Bytes>>>, Problem>;
 }
 
 /// The HTTP method and the path of a function, and what the document says about it.
@@ -70,6 +74,10 @@ pub struct Operation {
     pub(super) summary: &'static str,
     /// The HTTP status of a successful response.
     pub(super) success: StatusCode,
+    /// The meaning of a response without content, for a function that may find nothing.
+    pub(super) nothing: Option<&'static str>,
+    /// True if the reply is a page of a list.
+    pub(super) is_list: bool,
     /// The errors that this function can return, besides those of every function.
     pub(super) problems: Problems,
     pub(super) id: fn(&mut SchemaGenerator) -> Schema,
@@ -80,7 +88,7 @@ pub struct Operation {
 
 impl Operation {
     /// Builds a successful response.
-    pub fn response(&self, reply: Bytes) -> Response<Bytes> {
+    pub(super) fn response(&self, reply: Bytes) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = self.success;
         if self.has_reply() {
@@ -123,8 +131,12 @@ pub(super) const fn is_unit<T>() -> bool {
 /// The API does not have the path, or the path does not support the method.
 pub fn find<A: Api>(request: &Request<Bytes>) -> Result<(&'static dyn Route<A>, String), Problem> {
     let path = request.uri().path();
-    let matching: Vec<_> =
+    let mut matching: Vec<_> =
         A::ROUTES.iter().filter_map(|route| Some((*route, route.operation().id_in(path)?))).collect();
+    // A path such as /orders/latest is not the identifier of an order.
+    if matching.iter().any(|(_, id)| id.is_empty()) {
+        matching.retain(|(_, id)| id.is_empty());
+    }
     let method = request.method().as_str();
     if let Some((route, id)) = matching.iter().find(|(route, _)| route.operation().verb.name() == method) {
         let id = percent_decode_str(id).decode_utf8().map_err(|e| {

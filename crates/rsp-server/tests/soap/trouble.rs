@@ -10,8 +10,8 @@ use http::{Request, Response, StatusCode};
 use rsp::sgp02::es3;
 use rsp_server::due::{MAX_CONCURRENT_TASKS, RETRY_DELAY};
 use world::{
-    BoxFuture, ChangeSet, Collection, Committed, Fault, LinkFault, MemoryRecords, Records, Stored, Tx,
-    link_from,
+    BoxFuture, ChangeSet, Collection, Committed, Fault, KeyRange, LinkFault, MemoryRecords, Records, Stored,
+    Tx, link_from,
 };
 
 use crate::{
@@ -429,12 +429,12 @@ impl Records for Counting {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         self.reads.fetch_add(usize::from(collection == "soap-outbox"), Ordering::Relaxed);
         Box::pin(async move {
-            let found = self.inner.first(collection, prefix, most).await?;
+            let found = self.inner.first(collection, keys, most).await?;
             if ["soap-due", "soap-answered"].contains(&collection) {
                 self.answered.fetch_add(found.len(), Ordering::Relaxed);
             }

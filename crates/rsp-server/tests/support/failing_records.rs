@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
+use world::{BoxFuture, ChangeSet, Committed, Fault, KeyRange, MemoryRecords, Records, Stored};
 
 /// Records in memory. A test sets the outcome of the next commits.
 #[derive(Default)]
@@ -26,10 +26,10 @@ impl Records for FailingRecords {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.records.first(collection, prefix, most)
+        self.records.first(collection, keys, most)
     }
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Change, ChangeSet, Committed, ExpectedList, ExpectedRecord, Records, Version};
+use super::{Change, ChangeSet, Committed, ExpectedList, ExpectedRecord, KeyRange, Records, Version};
 use crate::Fault;
 
 /// Checks an empty store against the contract of [`Records`]. The error names the rule that the
@@ -64,11 +64,26 @@ impl Checked {
             "a list contains the keys with the prefix, in order",
         )?;
         for most in [0, 2, 5, usize::MAX] {
-            let first = self.0.first(C, "l/", most).await.map_err(text)?;
+            let first = self.0.first(C, "l/".into(), most).await.map_err(text)?;
             let expected = listed.iter().copied().take(most);
             ensure(
                 first.iter().map(|(key, _)| key.as_str()).eq(expected),
                 "`first` returns the beginning of the list, at most the requested number",
+            )?;
+        }
+        for (after, expected) in [
+            ("", listed.as_slice()),
+            ("l", listed.as_slice()),
+            ("l/_", &["l/a", "l/b", "l/\u{10ffff}x"]),
+            ("l/a0", &["l/b", "l/\u{10ffff}x"]),
+            ("l/\u{10ffff}x", &[]),
+            ("m", &[]),
+        ] {
+            let keys = KeyRange { prefix: "l/", after: Some(after) };
+            let page = self.0.first(C, keys, usize::MAX).await.map_err(text)?;
+            ensure(
+                page.iter().map(|(key, _)| key.as_str()).eq(expected.iter().copied()),
+                "a range begins after its key, whether or not a record has this key",
             )?;
         }
         let all = self.0.list(C, "").await.map_err(text)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{ChangeSet, Committed, Records, Stored, Version};
+use super::{ChangeSet, Committed, KeyRange, Records, Stored, Version};
 use crate::{BoxFuture, Fault};
 
 /// Records that last as long as the process. A clone is the same store.
@@ -39,11 +39,11 @@ impl Records for MemoryRecords {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         let copied = move |state: &mut State| {
-            state.list(collection, prefix).take(most).map(|(k, s)| (k.clone(), s.clone())).collect()
+            state.list(collection, keys).take(most).map(|(k, s)| (k.clone(), s.clone())).collect()
         };
         Box::pin(async move { Ok(self.with(copied)) })
     }
@@ -58,12 +58,13 @@ impl State {
         self.records.get(collection)?.get(key)
     }
 
-    fn list(&self, collection: &str, prefix: &str) -> impl Iterator<Item = (&String, &Stored)> {
+    fn list(&self, collection: &str, keys: KeyRange<'_>) -> impl Iterator<Item = (&String, &Stored)> {
         self.records
             .get(collection)
             .into_iter()
-            .flat_map(|records| records.range(prefix.to_owned()..))
-            .take_while(move |(key, _)| key.starts_with(prefix))
+            .flat_map(move |records| records.range(keys.start().to_owned()..))
+            .skip_while(move |(key, _)| Some(key.as_str()) == keys.after)
+            .take_while(move |(key, _)| key.starts_with(keys.prefix))
     }
 
     fn commit(&mut self, set: ChangeSet) -> Committed {
@@ -88,7 +89,7 @@ impl State {
         });
         let lists_hold = set.expected_lists.iter().all(|expected| {
             let (count, newest) = self
-                .list(expected.collection, &expected.prefix)
+                .list(expected.collection, expected.prefix.as_str().into())
                 .fold((0, Version::ABSENT), |(n, newest), (_, s)| (n + 1, newest.max(s.version)));
             (count, newest) == (expected.count, expected.newest)
         });

@@ -18,7 +18,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use world::{
-    BoxFuture, Collection, Fault, MemoryRecords, Records, Tx,
+    BoxFuture, Collection, Fault, KeyRange, MemoryRecords, Records, Tx,
     records::{Change, ChangeSet, Committed, Stored},
 };
 
@@ -44,10 +44,10 @@ impl Records for NamedRecords {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.records.first(collection, prefix, most)
+        self.records.first(collection, keys, most)
     }
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {

@@ -9,8 +9,8 @@ use certs::{Pki, PkiOptions};
 use http::Request;
 use rsp_server::due::RETRY_DELAY;
 use world::{
-    ChangeSet, Committed, LinkFault, LinkFaultKind, ManualClock, MemoryEvents, MemoryRecords, NullEvents,
-    PeerCertificate, SeededRandom, Stored, link_from,
+    ChangeSet, Committed, KeyRange, LinkFault, LinkFaultKind, ManualClock, MemoryEvents, MemoryRecords,
+    NullEvents, PeerCertificate, SeededRandom, Stored, link_from,
 };
 
 use super::*;
@@ -42,10 +42,10 @@ impl Records for FailingRecords {
     fn first<'a>(
         &'a self,
         collection: &'static str,
-        prefix: &'a str,
+        keys: KeyRange<'a>,
         most: usize,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        self.inner.first(collection, prefix, most)
+        self.inner.first(collection, keys, most)
     }
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {

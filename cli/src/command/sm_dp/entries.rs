@@ -1,0 +1,155 @@
+//! `landfall sm-dp list|latest|wait`: entries of a running SM-DP+, over its admin API.
+
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+use world::Fault;
+
+use crate::{admin::Admin, output::print_json, settings::Settings};
+
+/// A list of the admin API.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Resource {
+    /// Profiles with their orders
+    Stock,
+    /// Orders
+    Orders,
+    /// Sessions
+    Sessions,
+    /// Notifications of eUICCs
+    Notifications,
+    /// Events of the server
+    Events,
+    /// Registered operators
+    Operators,
+    /// Messages that wait for operators and SM-DSs
+    Outbox,
+}
+
+/// A list with entries that a command can wait for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Changing {
+    /// Orders
+    Orders,
+    /// Sessions
+    Sessions,
+    /// Notifications of eUICCs
+    Notifications,
+    /// Events of the server
+    Events,
+}
+
+/// A condition `FIELD=VALUE`, a filter of the list.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    field: String,
+    value: String,
+}
+
+/// The entry that changed last
+#[derive(Args, Clone, Debug)]
+pub struct Latest {
+    /// The list
+    resource: Changing,
+    /// Filter of the list, such as state=Installed (repeatable)
+    #[arg(value_name = "FIELD=VALUE")]
+    conditions: Vec<Condition>,
+}
+
+/// The entry to wait for
+#[derive(Args, Clone, Debug)]
+pub struct Wait {
+    #[command(flatten)]
+    which: Latest,
+    /// Maximum time to wait, such as 10s or 500ms
+    #[arg(long, default_value = "10s", value_name = "TIME")]
+    timeout: String,
+    /// Only an entry that changed after this revision or event number
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    after: u64,
+}
+
+impl FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (field, value) = text.split_once('=').ok_or("write it as FIELD=VALUE")?;
+        Ok(Self { field: field.to_owned(), value: value.to_owned() })
+    }
+}
+
+/// Prints all entries that match, as JSON.
+///
+/// # Errors
+/// The admin API is unreachable or refuses the request.
+pub(super) async fn list(
+    settings: &Settings,
+    resource: Resource,
+    conditions: &[Condition],
+) -> Result<(), Fault> {
+    let query = query(conditions, &[])?;
+    let entries: Vec<Value> = admin(settings)?.list(&format!("/admin/v1/{}?{query}", name(resource))).await?;
+    print_json(&entries)
+}
+
+impl Latest {
+    /// Prints the entry that changed last, as JSON.
+    ///
+    /// # Errors
+    /// Nothing matches, or the admin API is unreachable or refuses the request.
+    pub async fn run(&self, settings: &Settings) -> Result<(), Fault> {
+        self.print(settings, "latest", &[], "nothing matches").await
+    }
+
+    async fn print(
+        &self,
+        settings: &Settings,
+        function: &str,
+        parameters: &[(&str, String)],
+        nothing: &str,
+    ) -> Result<(), Fault> {
+        let resource = name(self.resource);
+        let query = query(&self.conditions, parameters)?;
+        let found = admin(settings)?.find(&format!("/admin/v1/{resource}/{function}?{query}")).await?;
+        let found: Value = found.ok_or_else(|| {
+            let next = format!("list the entries with `landfall sm-dp list {resource}`");
+            Fault::new(format!("there is no such entry in {resource}"), nothing, next)
+        })?;
+        print_json(&found)
+    }
+}
+
+impl Wait {
+    /// Waits for an entry, and prints it as JSON.
+    ///
+    /// # Errors
+    /// Nothing matched within the timeout, or the admin API is unreachable or refuses the request.
+    pub async fn run(&self, settings: &Settings) -> Result<(), Fault> {
+        let parameters = [("after", self.after.to_string()), ("timeout", self.timeout.clone())];
+        let nothing = format!("nothing matched within {}, or the server stopped", self.timeout);
+        self.which.print(settings, "wait", &parameters, &nothing).await
+    }
+}
+
+fn name(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+fn query(conditions: &[Condition], parameters: &[(&str, String)]) -> Result<String, Fault> {
+    let conditions = conditions.iter().map(|condition| (condition.field.as_str(), condition.value.as_str()));
+    let parameters = parameters.iter().map(|(name, value)| (*name, value.as_str()));
+    serde_urlencoded::to_string(conditions.chain(parameters).collect::<Vec<_>>())
+        .map_err(|e| Fault::caused_by(e, "cannot write the query", "report this"))
+}
+
+fn admin(settings: &Settings) -> Result<Admin, Fault> {
+    let address = settings.admin.as_deref().ok_or_else(|| {
+        Fault::new(
+            "cannot query the SM-DP+",
+            "the admin API is disabled",
+            "give the address of the admin API with --admin",
+        )
+    })?;
+    Admin::at(address)
+}

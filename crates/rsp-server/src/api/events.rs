@@ -1,0 +1,160 @@
+//! Events of a server: the list, the latest one, and waiting for one.
+
+use rsp::time::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use world::{Event, Outcome};
+
+use super::{
+    event_log::EventLog,
+    paging::{Listing, Paged},
+    wait::Waiting,
+};
+
+/// Selects events. A field that is absent selects all.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EventFilter {
+    /// The party that reports the event.
+    party: Option<String>,
+    /// The peer of the interaction.
+    peer: Option<String>,
+    /// The interface, such as "ES9+".
+    interface: Option<String>,
+    /// The function, such as "GetBoundProfilePackage".
+    function: Option<String>,
+    /// The result.
+    outcome: Option<ResultName>,
+}
+
+/// The name of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+enum ResultName {
+    /// Successful.
+    Done,
+    /// Refused with a status of the protocol.
+    Refused,
+    /// No reply, an invalid reply, or an internal fault.
+    Failed,
+}
+
+/// Events, oldest first.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventPage {
+    /// The value of `after` for the next request.
+    next: u64,
+    /// The number of requested events that are no longer kept.
+    lost: u64,
+    /// The events.
+    events: Vec<NumberedEvent>,
+    /// True if more events match than the page contains.
+    #[serde(skip)]
+    has_more: bool,
+}
+
+impl Paged for EventPage {
+    fn next(&self) -> Option<String> {
+        self.has_more.then(|| self.next.to_string())
+    }
+}
+
+/// An event. Numbering starts at 1 whenever the server starts.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NumberedEvent {
+    number: u64,
+    at: Timestamp,
+    /// The party that reports the event.
+    party: String,
+    /// The peer of the interaction.
+    peer: String,
+    /// "ES9+", "ES2+" or "admin"; empty if no interface was involved.
+    interface: String,
+    /// The name of the function as the standard spells it.
+    function: String,
+    /// The number of body octets that the party sent.
+    bytes_sent: u64,
+    /// The number of body octets that the party received.
+    bytes_received: u64,
+    outcome: Ended,
+    note: String,
+}
+
+/// The outcome of an interaction.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", tag = "result", content = "why")]
+enum Ended {
+    /// Successful.
+    Done,
+    /// Refused with a status of the protocol.
+    Refused(String),
+    /// No reply, an invalid reply, or an internal fault.
+    Failed(String),
+}
+
+impl EventLog {
+    /// Returns a page of the events that are kept.
+    pub fn list(&self, listing: &Listing<EventFilter, u64>) -> EventPage {
+        let matches = |event: &Event| listing.filter.matches(event);
+        let page = self.after(listing.after.unwrap_or(0), listing.limit(), matches);
+        let events = page.events.into_iter().map(|(number, event)| NumberedEvent::of(number, event));
+        EventPage { next: page.next, lost: page.lost, events: events.collect(), has_more: page.has_more }
+    }
+
+    /// Returns the newest event that matches.
+    pub fn latest(&self, filter: &EventFilter) -> Option<NumberedEvent> {
+        let (number, event) = self.newest(|event| filter.matches(event))?;
+        Some(NumberedEvent::of(number, event))
+    }
+
+    /// Returns the first event that a request waits for, if there is one already.
+    pub fn awaited(&self, waiting: &Waiting<EventFilter>) -> Option<NumberedEvent> {
+        let page = self.after(waiting.after, 1, |event| waiting.filter.matches(event));
+        page.events.into_iter().next().map(|(number, event)| NumberedEvent::of(number, event))
+    }
+}
+
+impl EventFilter {
+    fn matches(&self, event: &Event) -> bool {
+        let is = |wanted: &Option<String>, value: &str| wanted.as_ref().is_none_or(|wanted| wanted == value);
+        is(&self.party, &event.party)
+            && is(&self.peer, &event.peer)
+            && is(&self.interface, &event.interface)
+            && is(&self.function, &event.function)
+            && self.outcome.is_none_or(|wanted| wanted == ResultName::of(&event.outcome))
+    }
+}
+
+impl ResultName {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::Done,
+            Outcome::Refused(_) => Self::Refused,
+            Outcome::Failed(_) => Self::Failed,
+        }
+    }
+}
+
+impl NumberedEvent {
+    fn of(number: u64, event: Event) -> Self {
+        let Event { at, party, peer, interface, function, bytes_sent, bytes_received, outcome, note } = event;
+        Self {
+            number,
+            at,
+            party: party.into_owned(),
+            peer: peer.into_owned(),
+            interface: interface.into_owned(),
+            function: function.into_owned(),
+            bytes_sent,
+            bytes_received,
+            outcome: match outcome {
+                Outcome::Done => Ended::Done,
+                Outcome::Refused(why) => Ended::Refused(why),
+                Outcome::Failed(why) => Ended::Failed(why),
+            },
+            note,
+        }
+    }
+}
