@@ -96,7 +96,7 @@ impl Admin {
             return serde_json::from_slice(response.body()).map_err(|e| invalid(e.to_string()));
         }
         match serde_json::from_slice::<Problem>(response.body()) {
-            Ok(problem) => Err(Fault::new(problem.what, problem.why, problem.next)),
+            Ok(problem) => Err(Fault::new(problem.what, problem.why, problem.next).refused_with(None)),
             Err(_) => Err(invalid(format!("HTTP status {}", response.status()))),
         }
     }

@@ -9,6 +9,7 @@ pub mod check;
 pub mod command;
 pub mod demo;
 pub mod eum;
+pub mod exit_status;
 pub mod faults;
 pub mod files;
 mod hidden_value;

@@ -126,7 +126,7 @@ impl Command {
 impl Issue {
     fn issue(self, mut pki: certs::Pki, settings: &Settings) -> Result<Written, Fault> {
         let cannot = |e: certs::PkiError| {
-            Fault::caused_by(e, "cannot issue the certificate", "correct the argument named above")
+            Fault::usage_caused_by(e, "cannot issue the certificate", "correct the argument named above")
         };
         let credentials: Vec<Credential> = match self {
             // Derived from the keys of CI and EUM on each call, so that the PKI does
@@ -168,7 +168,7 @@ type Written = Vec<(String, Option<certs::Certificate>)>;
 impl M2mServer {
     fn issue(self, owner: Owner, pki: &certs::Pki, settings: &Settings) -> Result<Written, Fault> {
         let server = pki.m2m_server(owner, &self.name, &self.hosts).map_err(|e| {
-            Fault::caused_by(e, "cannot issue the certificates", "correct the argument named above")
+            Fault::usage_caused_by(e, "cannot issue the certificates", "correct the argument named above")
         })?;
         let mut written = write_files(server.files(owner, &self.name), settings)?;
         if let Some((_, certificate)) = written.first_mut() {

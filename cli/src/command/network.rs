@@ -59,7 +59,7 @@ impl Command {
         if let Some(file) = &self.networks {
             let text = crate::files::read_text(file)?;
             let file_contents: NetworksFile = toml::from_str(&text).map_err(|e| {
-                Fault::new(
+                Fault::usage(
                     format!("cannot use the networks in {}", file.display()),
                     toml_error(&text, &e),
                     "correct the file",

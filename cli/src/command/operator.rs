@@ -156,6 +156,9 @@ impl Command {
             Function::Release { iccid } => {
                 let request = ReleaseProfileRequest { header: operator.header(), iccid };
                 operator.call::<ReleaseProfile>(&request).await?;
+                if json {
+                    print_json(&serde_json::json!({ "iccid": iccid, "state": "released" }))?;
+                }
             }
             Function::Cancel { iccid, eid, for_good } => {
                 let mut request =
@@ -164,6 +167,9 @@ impl Command {
                     request.final_profile_status_indicator = FinalProfileStatusIndicator::Unavailable;
                 }
                 operator.call::<CancelOrder>(&request).await?;
+                if json {
+                    print_json(&serde_json::json!({ "iccid": iccid, "state": "cancelled" }))?;
+                }
             }
         }
         Ok(())

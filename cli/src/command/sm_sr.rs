@@ -9,7 +9,7 @@ use sm_sr::{
     es5::Es5Config,
     records::{AUDIT, CARDS, Card, OPERATIONS, PEERS, STORED_FORM},
 };
-use world::{Fault, PhoneNumber, Tx};
+use world::{Fault, FaultKind, PhoneNumber, Tx};
 
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
@@ -235,7 +235,8 @@ fn open(records: &std::path::Path) -> Result<SqliteRecords, Fault> {
             format!("there are no records in {}", records.display()),
             "no SM-SR of this name has run in this data folder",
             "correct --name or --data-dir, or start the SM-SR with `landfall sm-sr serve`",
-        ));
+        )
+        .of_kind(FaultKind::NotFound));
     }
     SqliteRecords::open(records, STORED_FORM)
 }
@@ -279,7 +280,8 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
             format!("there is no card {eid}"),
             "this SM-SR does not manage it",
             "register it with `landfall eum register`, or ask another SM-SR (--name)",
-        ));
+        )
+        .of_kind(FaultKind::NotFound));
     };
     let of_card = format!("{eid}/");
     let waiting = tx.list(&OPERATIONS, &of_card).await?;

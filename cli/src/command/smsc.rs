@@ -10,7 +10,7 @@ use net::{
 use network::{Networks, Smsc, SmscSettings, smsc::Account};
 use rsp::ids::Imsi;
 use tokio::{net::TcpListener, task::JoinHandle};
-use world::{Fault, PhoneNumber, World};
+use world::{Fault, FaultKind, PhoneNumber, World};
 
 use crate::{
     faults::ActiveFaults,
@@ -143,7 +143,8 @@ fn give_number(networks: &Networks, imsi: Imsi, number: PhoneNumber) -> Result<(
             format!("cannot assign the number {number} to {imsi}"),
             "no network here has this subscriber",
             "add its profile package with --subscriber, or correct the IMSI",
-        ));
+        )
+        .of_kind(FaultKind::NotFound));
     };
     home.provision(imsi, known.with_msisdn(number))
 }

@@ -10,7 +10,7 @@ use net::SqliteRecords;
 use rsp::ids::{Eid, Plmn, SmdpAddress};
 use sha2::Sha256;
 use tokio::sync::Notify;
-use world::{Clock, Collection, Fault, ManualClock, NullEvents, World, transact};
+use world::{Clock, Collection, Fault, FaultKind, ManualClock, NullEvents, World, transact};
 
 use super::query::{self, LoadedQuery, QueryArguments};
 use crate::{
@@ -152,7 +152,7 @@ pub(super) fn open_platform(settings: &Settings, read: &LoadedQuery) -> Result<P
 /// Returns the host name that the certificate of the SM-DP+ must contain.
 fn name_of(address: &SmdpAddress) -> Result<ServerName, Fault> {
     parties::host_of(address.as_str()).parse().map_err(|error| {
-        Fault::caused_by(
+        Fault::usage_caused_by(
             error,
             format!("invalid SM-DP+ address {address}"),
             "give a host name or an IP address",
@@ -172,7 +172,8 @@ pub(super) async fn token(settings: &Settings, eid: Eid) -> Result<String, Fault
             format!("there is no token for {eid}"),
             "the device is not in the fleet",
             "import it with `landfall fleet import`, or choose one of `landfall fleet list`",
-        ));
+        )
+        .of_kind(FaultKind::NotFound));
     }
     let secret = secret(&records, &world).await?;
     Ok(hex::encode(mac(&secret, eid).finalize().into_bytes()))
