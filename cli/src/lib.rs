@@ -23,6 +23,7 @@ pub mod parties;
 pub mod peers;
 pub mod pki;
 pub mod preset;
+pub mod readiness;
 pub mod report;
 pub mod scenario_file;
 pub mod settings;

@@ -116,6 +116,11 @@ impl Layer {
 }
 
 impl Settings {
+    /// Returns the path of the root certificate (DER) of the P-256 servers.
+    pub fn root_certificate(&self) -> PathBuf {
+        self.pki.join("CertificateIssuer").join("CERT_CI_ECDSA_NIST.der")
+    }
+
     /// Combines the three sources. `config` is the path of the settings file; without it,
     /// `landfall.toml` in the data folder is read if it exists.
     ///

@@ -24,8 +24,9 @@ const GET_EID: &str = "80E2910006BF3E035C015A";
 fn serve(folder: &Path, arguments: &[&str]) -> (Running, Value) {
     let serve = ["--json", "euicc", "serve", "--ram"];
     let running = Running::start(landfall(folder).args(serve).args(arguments));
-    let table = running.out.up_to(&["]"]).join("\n");
-    (running, serde_json::from_str(&table).unwrap())
+    let line = running.out.lines().next().unwrap();
+    let mut ready: Value = serde_json::from_str(&line).unwrap();
+    (running, ready["cards"].take())
 }
 
 fn text<'a>(row: &'a Value, key: &str) -> &'a str {

@@ -17,6 +17,7 @@ use crate::{
     m2m::{eis as m2m_eis, sm_sr as m2m},
     output::{Lines, Table, print, print_json, remark},
     parties::{self, sm_sr_peers},
+    readiness::{Ready, ReadyOptions},
     settings::Settings,
 };
 
@@ -82,6 +83,8 @@ struct Serve {
     file: Option<PathBuf>,
     #[command(flatten)]
     faults: FaultOptions,
+    #[command(flatten)]
+    ready: ReadyOptions,
 }
 
 const PEER_HELP: &str = "Configured peer (repeatable). ROLE is eum, sm-dp, operator or sm-sr; WHO is an OID, or the name \
@@ -145,6 +148,7 @@ impl Serve {
         active_faults: &ActiveFaults,
         json: bool,
     ) -> Result<(), Fault> {
+        let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let listener = parties::listen_at(listen).await?;
@@ -191,6 +195,10 @@ impl Serve {
             None => remark("no HTTPS listener for cards (--cards none): short messages only"),
         }
         remark(&format!("SM-SR {} at {} (ES1, ES3, ES4 and ES7); Ctrl-C stops it", party.id, party.address));
+        let ready = Ready::of("sm-sr serve", settings)
+            .at("sm_sr", &party.address)
+            .at_optional("cards", party.card_side.https);
+        startup.announce(&ready, json)?;
         crate::parties::stop_signal().await;
         party.stop().await;
         Ok(())

@@ -1,6 +1,6 @@
 //! SMSC of `landfall network` and `landfall up`: command-line options, start and stop.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use clap::Args;
 use net::{
@@ -107,6 +107,11 @@ impl RunningSmsc {
         let addresses =
             address.map(|clients| format!("SMSC {} at {} (SMPP 3.4)", self.number, clients.address));
         numbers.chain(addresses).collect()
+    }
+
+    /// Returns the address for SMPP clients, if the SMSC has one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.clients.as_ref().map(|clients| clients.address)
     }
 
     /// Unbinds all SMPP clients and stops the SMSC.

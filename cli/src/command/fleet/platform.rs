@@ -17,6 +17,7 @@ use crate::{
     output::{Lines, remark},
     parties::{self, Running},
     peers::Delivery,
+    readiness::{Ready, ReadyOptions},
     settings::Settings,
 };
 
@@ -45,6 +46,8 @@ pub struct Serve {
     told: bool,
     #[command(flatten)]
     query: QueryArguments,
+    #[command(flatten)]
+    ready: ReadyOptions,
 }
 
 /// Value of `--supplier`: a network and its SM-DP+, or no SM-DP+ if the operator downloads its
@@ -73,6 +76,7 @@ impl Serve {
     /// # Errors
     /// A file, a record or a socket fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let startup = self.ready.begin()?;
         let _claim = net::Claim::take(&settings.data_dir, "fleet")?;
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
@@ -122,11 +126,16 @@ impl Serve {
         let tls = parties::operator_server_tls(&pki, &names, clock)?;
         let devices = platform.devices_link(move |eid, token| is_token(&secret, eid, token));
         let running = Running::serve(listener, Some(tls), devices)?;
-        let owners = owners.map(|listener| Running::serve(listener, None, platform.link())).transpose()?;
+        let owners_link = startup.with_health(platform.link());
+        let owners = owners.map(|listener| Running::serve(listener, None, owners_link)).transpose()?;
         if let Some(owners) = &owners {
             remark(&format!("owner's API at http://{} (GET /openapi.json)", owners.address));
         }
         remark(&format!("platform at {} (POST {}); Ctrl-C stops it", running.address, fleet::CHECK_IN));
+        let ready = Ready::of("fleet serve", settings)
+            .at("platform", running.address)
+            .at_optional("api", owners.as_ref().map(|owners| owners.address));
+        startup.announce(&ready, json)?;
         parties::stop_signal().await;
         running.stop().await;
         if let Some(owners) = owners {
