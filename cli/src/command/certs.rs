@@ -1,6 +1,6 @@
 //! `landfall certs`: the test PKI.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use certs::m2m::Owner;
 use certs::{Credential, ServerName, Validity};
@@ -89,6 +89,14 @@ struct Row {
     has_key: bool,
 }
 
+/// A file that `certs issue` has written, with its certificate if it is X.509.
+#[derive(Serialize)]
+struct IssuedFile {
+    path: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<certs::Certificate>,
+}
+
 impl Command {
     /// Runs the command.
     ///
@@ -111,9 +119,16 @@ impl Command {
             }
             Self::Show => print(&pki.describe())?,
             Self::Issue(what) => {
-                for (path, certificate) in what.issue(pki, settings)? {
-                    print(&format!("{}\n", settings.pki.join(path).display()))?;
-                    if !json && let Some(certificate) = certificate {
+                let written = what.issue(pki, settings)?;
+                let files = written
+                    .into_iter()
+                    .map(|(path, certificate)| IssuedFile { path: settings.pki.join(path), certificate });
+                if json {
+                    return print_json(&files.collect::<Vec<_>>());
+                }
+                for IssuedFile { path, certificate } in files {
+                    print(&format!("{}\n", path.display()))?;
+                    if let Some(certificate) = certificate {
                         print(&format!("  {certificate}\n"))?;
                     }
                 }

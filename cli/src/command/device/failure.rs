@@ -40,15 +40,17 @@ impl Failure for CardError {
     }
 }
 
-/// Result code of ES10c: no profile has this ICCID (`iccidOrAidNotFound`, SGP.22 section 5.7.16).
+/// Result code `iccidOrAidNotFound` of the functions in [`ON_A_PROFILE`] (SGP.22 sections 5.7.16 to
+/// 5.7.18).
 const ICCID_NOT_FOUND: i64 = 1;
+const ON_A_PROFILE: [&str; 3] = ["EnableProfile", "DisableProfile", "DeleteProfile"];
 
 impl Failure for Es10Error {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Card(error) => error.kind(),
             Self::Refused { function, code: ResultCode { number: ICCID_NOT_FOUND, .. } }
-                if function.starts_with("ES10c.") =>
+                if ON_A_PROFILE.contains(function) =>
             {
                 FaultKind::NotFound
             }
