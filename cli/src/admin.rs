@@ -122,7 +122,7 @@ impl Admin {
             return Ok(response);
         }
         match serde_json::from_slice::<Problem>(response.body()) {
-            Ok(problem) => Err(Fault::new(problem.what, problem.why, problem.next)),
+            Ok(problem) => Err(Fault::new(problem.what, problem.why, problem.next).refused_with(None)),
             Err(_) => Err(self.invalid(format!("HTTP status {}", response.status()))),
         }
     }

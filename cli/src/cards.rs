@@ -97,7 +97,7 @@ struct List {
 pub fn read(file: &Path) -> Result<Vec<CardEntry>, Fault> {
     let text = crate::files::read_text(file)?;
     entries(&text).map_err(|why| {
-        Fault::new(
+        Fault::usage(
             format!("cannot use the cards in {}", file.display()),
             why,
             "correct the file: each [[card]] may have eid, interface, address, memory, at-quirks, visible, preset and description",
@@ -122,7 +122,7 @@ pub fn eids(pki: &Pki, entries: &[CardEntry]) -> Result<Vec<Eid>, Fault> {
     for eid in entries.iter().filter_map(|entry| entry.eid) {
         if taken.contains(&eid) {
             let next = "give each card its own EID, or omit it";
-            return Err(Fault::new("cannot create the cards", format!("two of them have EID {eid}"), next));
+            return Err(Fault::usage("cannot create the cards", format!("two of them have EID {eid}"), next));
         }
         taken.push(eid);
     }
@@ -182,7 +182,11 @@ pub fn addresses(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec
         nth_port(address, 0)?;
         if !taken.insert(address.clone()) && !is_any(address) {
             let next = "give each card its own address, or omit it";
-            return Err(Fault::new("cannot create the cards", format!("two of them are at {address}"), next));
+            return Err(Fault::usage(
+                "cannot create the cards",
+                format!("two of them are at {address}"),
+                next,
+            ));
         }
     }
     let free = |address: &Result<String, Fault>| {
@@ -190,7 +194,7 @@ pub fn addresses(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec
     };
     let [mut tcp, mut vpcd] = [first.tcp, first.vpcd]
         .map(|first| (0..=u16::MAX).map(move |number| nth_port(first, number)).filter(free));
-    let none = || Fault::new("cannot create the cards", "there are no more ports", "serve fewer cards");
+    let none = || Fault::usage("cannot create the cards", "there are no more ports", "serve fewer cards");
     let mut addresses = Vec::with_capacity(entries.len());
     for CardEntry { interface, address, .. } in entries {
         addresses.push(match (interface, address.clone()) {
@@ -207,7 +211,7 @@ pub fn addresses(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec
 /// Returns the address with its port number increased by `number`.
 fn nth_port(address: &str, number: u16) -> Result<String, Fault> {
     let next = "give an address as HOST:PORT, with enough ports above it";
-    let fault = |why: &str| Fault::new(format!("cannot use the address {address:?} of a card"), why, next);
+    let fault = |why: &str| Fault::usage(format!("cannot use the address {address:?} of a card"), why, next);
     let (host, port) = address.rsplit_once(':').ok_or_else(|| fault("it is not HOST:PORT"))?;
     let port: u16 = port.parse().map_err(|_| fault("its port is not a number up to 65535"))?;
     match port {
@@ -261,7 +265,7 @@ fn changed(description: CardDescription, changes: &toml::Table) -> Result<CardDe
     }
     let fault = |why: String| {
         let next = "correct the keys below [card.description]; they are those of a card's description";
-        Fault::new(format!("invalid description of card {}", description.eid), why, next)
+        Fault::usage(format!("invalid description of card {}", description.eid), why, next)
     };
     let mut whole = serde_json::to_value(&description).map_err(|e| fault(e.to_string()))?;
     let changes = serde_json::to_value(changes).map_err(|e| fault(e.to_string()))?;

@@ -66,7 +66,7 @@ pub async fn server(
     let run = format!("sgp23-{:016x}", u64::from_be_bytes(world.random::<8>()));
     let operator = |name: &str| -> Result<Operator, Fault> {
         let credential = pki.operator(name).map_err(|e| {
-            Fault::caused_by(
+            Fault::usage_caused_by(
                 e,
                 "the tester's operators have no client certificates",
                 "choose a PKI with the key of the CI",

@@ -28,7 +28,7 @@ use testbed::{
     operator::Operator,
     subscription::{Subscription, own_package},
 };
-use world::{Clock, Event, Events, Fault, ShiftedClock, World};
+use world::{Clock, Event, Events, Fault, FaultKind, ShiftedClock, World};
 
 use crate::{
     output::DEMONSTRATION,
@@ -362,6 +362,7 @@ fn unexpected(what: &str) -> Fault {
         what.to_owned(),
         "check the rules for BR in crates/localize/data/countries.toml",
     )
+    .of_kind(FaultKind::Expectation)
 }
 
 /// Maximum real time of a demonstration. After it, the demonstration is considered stuck.

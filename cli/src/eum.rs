@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use certs::Pki;
 use net::{Client, ClientTls};
 use rsp::sgp02::{BaseRequest, Response as _, eis::Eis, es1};
-use world::{Events, Fault, MemoryRecords, World};
+use world::{Events, Fault, MemoryRecords, PeerStatus, World};
 
 use crate::{
     m2m::{
@@ -69,11 +69,18 @@ pub async fn register(
     if response.base().is_done() {
         return Ok(());
     }
+    let status = &response.base().function_execution_status;
+    let codes = status.status_code_data.as_ref().map(|codes| PeerStatus {
+        subject: codes.subject.clone(),
+        reason: codes.reason.clone(),
+        message: codes.message.clone(),
+    });
     Err(Fault::new(
         "the card was not registered",
-        response.base().function_execution_status.to_string(),
+        status.to_string(),
         "fix the problem reported by the SM-SR, and register the card again",
-    ))
+    )
+    .refused_with(codes))
 }
 
 /// Time limit of ES1.RegisterEIS, which is synchronous.

@@ -205,7 +205,7 @@ impl FaultOptions {
     ) -> Result<Option<FaultInjector>, Fault> {
         for fault in &self.faults {
             if let Some((why, next)) = fault_points.refuses(fault) {
-                return Err(Fault::new(format!("cannot inject {fault}"), why, next));
+                return Err(Fault::usage(format!("cannot inject {fault}"), why, next));
             }
         }
         if self.faults.is_empty() {
@@ -355,9 +355,6 @@ impl ActiveFaults {
         Ok(BoxCardInterface::new(SwitchedCard::new(on)?))
     }
 }
-
-/// Exit status that a shell reports after kill -9.
-pub const KILLED: u8 = 137;
 
 /// Fault that ended the process.
 #[derive(Debug)]

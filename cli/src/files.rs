@@ -10,7 +10,7 @@ use world::Fault;
 /// The file cannot be read.
 pub fn read(file: &Path) -> Result<Vec<u8>, Fault> {
     std::fs::read(file)
-        .map_err(|e| Fault::caused_by(e, format!("cannot read {}", file.display()), "correct the path"))
+        .map_err(|e| Fault::usage_caused_by(e, format!("cannot read {}", file.display()), "correct the path"))
 }
 
 /// Reads a text file.
@@ -19,7 +19,7 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Fault> {
 /// The file cannot be read or is not UTF-8.
 pub fn read_text(file: &Path) -> Result<String, Fault> {
     String::from_utf8(read(file)?).map_err(|e| {
-        Fault::new(
+        Fault::usage(
             format!("cannot read {}", file.display()),
             format!("it is not UTF-8 text (at octet {})", e.utf8_error().valid_up_to()),
             "save it as UTF-8",
@@ -37,5 +37,5 @@ pub fn write(file: &Path, octets: impl AsRef<[u8]>) -> Result<(), Fault> {
 
 /// Fault of a file or folder that cannot be written.
 pub fn unwritable(place: &Path, cause: std::io::Error) -> Fault {
-    Fault::caused_by(cause, format!("cannot write {}", place.display()), "choose a writable path")
+    Fault::usage_caused_by(cause, format!("cannot write {}", place.display()), "choose a writable path")
 }

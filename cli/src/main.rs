@@ -5,8 +5,9 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand};
 use cli::{
     command,
-    faults::{KILLED, is_killed},
-    output::{is_broken_pipe, remark},
+    exit_status::ExitStatus,
+    faults::is_killed,
+    output::{is_broken_pipe, print_error, remark},
     settings::{Layer, Settings},
 };
 use world::Fault;
@@ -20,14 +21,14 @@ const VERSION: &str = env!("LANDFALL_VERSION");
 /// Test keys only. Settings are taken from flags, then from landfall.toml in the data folder (or
 /// --config), then from LANDFALL_* environment variables.
 #[derive(Debug, Parser)]
-#[command(name = "landfall", version = VERSION, propagate_version = true)]
+#[command(name = "landfall", version = VERSION, propagate_version = true, after_help = ExitStatus::help())]
 struct Cli {
     #[command(flatten)]
     layer: Layer,
     /// Settings file
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     config: Option<PathBuf>,
-    /// Print results as JSON
+    /// Print the result, or the error, as one JSON document on standard output
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -69,7 +70,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && is_json_requested() => {
+            return report(&invalid_arguments(&error), true);
+        }
+        Err(error) => error.exit(),
+    };
+    let json = cli.json;
     // Default log level: internal faults of the servers. Exchanges between the parties are
     // reported as events instead. A scenario injects faults on purpose, so nothing is logged there.
     let default_level =
@@ -80,20 +88,35 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     match run(cli) {
         Ok(code) => code,
-        Err(fault) if is_broken_pipe(&fault) => ExitCode::from(KILLED_BY_SIGPIPE),
-        Err(fault) if is_killed(&fault) => {
-            remark(&format!("landfall: {fault:#}"));
-            ExitCode::from(KILLED)
-        }
-        Err(fault) => {
-            remark(&format!("landfall: {fault:#}"));
-            ExitCode::FAILURE
-        }
+        Err(fault) => report(&fault, json),
     }
 }
 
-/// Exit status that a shell reports for a process killed by SIGPIPE: 128 plus the signal number.
-const KILLED_BY_SIGPIPE: u8 = 141;
+/// Prints an error. Returns the exit status of its kind.
+fn report(fault: &Fault, json: bool) -> ExitCode {
+    if is_broken_pipe(fault) {
+        return ExitStatus::ClosedPipe.into();
+    }
+    if is_killed(fault) {
+        remark(&format!("landfall: {fault:#}"));
+        return ExitStatus::Killed.into();
+    }
+    print_error(fault, json);
+    ExitStatus::from(fault.kind).into()
+}
+
+/// True if `--json` is among the arguments, whether or not they are valid.
+fn is_json_requested() -> bool {
+    std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json")
+}
+
+/// Converts an error of the parser of the arguments into a fault.
+fn invalid_arguments(error: &clap::Error) -> Fault {
+    let text = error.to_string();
+    // The parser separates the error from usage and advice by an empty line.
+    let why = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    Fault::usage("the arguments are invalid", why, "see `landfall COMMAND --help`")
+}
 
 fn wait_for<T>(command: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     tokio::runtime::Builder::new_multi_thread()
@@ -117,7 +140,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Trace(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Device(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
-        Command::Network(command) => wait_for(command.run(&settings)).map(|()| ExitCode::SUCCESS),
+        Command::Network(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Certs(command) => command.run(&settings, cli.json).map(|()| ExitCode::SUCCESS),
         Command::SmDp(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::SmDs(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
@@ -184,6 +207,18 @@ mod tests {
     /// Returns the subcommand with this name.
     fn subcommand<'c>(command: &'c clap::Command, name: &str) -> &'c clap::Command {
         name.split(' ').fold(command, |command, name| command.find_subcommand(name).unwrap())
+    }
+
+    #[test]
+    fn the_commands_page_has_the_table_of_exit_statuses() {
+        let page = include_str!("../../docs/commands.md");
+        for status in ExitStatus::ALL {
+            let kind = status.kind().map(|kind| serde_json::to_value(kind).unwrap());
+            let kind = kind.as_ref().and_then(|kind| kind.as_str()).map(|kind| format!("`{kind}`"));
+            let (code, kind) = (status.code(), kind.unwrap_or_default());
+            let row = format!("| {code} | {kind} | {} |", status.meaning());
+            assert!(page.contains(&row), "{row}");
+        }
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! Output: tables and timelines for people, and JSON of the same values for scripts.
 
-use std::{fmt::Write as _, io::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use rsp::time::Timestamp;
-use world::{Clock, Event, Events, Fault, Outcome};
+use world::{Clock, Event, Events, Fault, FaultKind, Outcome, PeerStatus};
 
 /// Prints to standard output.
 ///
@@ -23,14 +28,59 @@ pub fn print(text: &str) -> Result<(), Fault> {
     })
 }
 
-/// Prints a value as JSON.
+/// True after the command has printed its JSON document.
+static DOCUMENT_PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints a value as JSON, as the document of the command.
 ///
 /// # Errors
 /// As [`print()`].
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Fault> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Fault::caused_by(e, "cannot print the result as JSON", "report this"))?;
+    DOCUMENT_PRINTED.store(true, Ordering::Relaxed);
     print(&format!("{text}\n"))
+}
+
+/// Prints a value as JSON on one line, as the document or as one of the lines of the command.
+///
+/// # Errors
+/// As [`print()`].
+pub fn print_json_line(value: &impl serde::Serialize) -> Result<(), Fault> {
+    let text = serde_json::to_string(value)
+        .map_err(|e| Fault::caused_by(e, "cannot print the result as JSON", "report this"))?;
+    DOCUMENT_PRINTED.store(true, Ordering::Relaxed);
+    print(&format!("{text}\n"))
+}
+
+/// The JSON form of an error.
+#[derive(serde::Serialize)]
+struct ErrorDocument<'a> {
+    error: ErrorMembers<'a>,
+}
+
+#[derive(serde::Serialize)]
+struct ErrorMembers<'a> {
+    kind: FaultKind,
+    what: &'a str,
+    why: &'a str,
+    next: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'a PeerStatus>,
+}
+
+/// Prints the error with which a command ends: as text to standard error, or as the JSON document
+/// of the command. If the command has printed its document already, such as a list of results with
+/// failed ones among them, the error is text on standard error too.
+pub fn print_error(fault: &Fault, json: bool) {
+    if json && !DOCUMENT_PRINTED.load(Ordering::Relaxed) {
+        let Fault { kind, what, why, next, status, .. } = fault;
+        let error = ErrorMembers { kind: *kind, what, why, next, status: status.as_deref() };
+        if print_json(&ErrorDocument { error }).is_ok() {
+            return;
+        }
+    }
+    remark(&format!("landfall: {fault:#}"));
 }
 
 /// Prints a line to standard error. Failures are ignored.

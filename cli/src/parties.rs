@@ -206,7 +206,7 @@ pub fn sm_dp_on(
 pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), Fault> {
     let mut parsed = addresses.iter().map(|address| {
         address.parse().map_err(|e| {
-            Fault::caused_by(
+            Fault::usage_caused_by(
                 e,
                 format!("invalid server address {address:?}"),
                 "use a host name, and add :PORT if the port is not 443",
@@ -214,7 +214,7 @@ pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), F
         })
     });
     let first = parsed.next().unwrap_or_else(|| {
-        Err(Fault::new("the server has no address", "none was given", "give one with --sm-dp or --sm-ds"))
+        Err(Fault::usage("the server has no address", "none was given", "give one with --sm-dp or --sm-ds"))
     })?;
     Ok((first, parsed.collect::<Result<_, _>>()?))
 }
@@ -311,7 +311,7 @@ pub fn device_tls(pki: &Pki, clock: Arc<dyn Clock>) -> Result<ClientTls, Fault> 
 /// The PKI has no such certificate, and cannot issue one.
 pub fn operator_tls(pki: &Pki, name: &str, clock: Arc<dyn Clock>) -> Result<(ClientTls, String), Fault> {
     let credential = pki.operator(name).map_err(|e| {
-        Fault::caused_by(
+        Fault::usage_caused_by(
             e,
             format!("there is no client certificate for operator {name:?}"),
             "issue one with `landfall certs issue operator`",
@@ -443,7 +443,7 @@ pub fn card_description(pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
         }
     }
     match why {
-        Some(e) if credentials.is_empty() => Err(Fault::caused_by(
+        Some(e) if credentials.is_empty() => Err(Fault::usage_caused_by(
             e,
             format!("cannot get a certificate for EID {eid}"),
             "choose an EID in the EUM's range; `landfall certs show` lists the PKI",
@@ -458,7 +458,7 @@ pub fn card_description(pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
 /// The PKI has no eUICC.
 pub fn default_eid(pki: &Pki) -> Result<Eid, Fault> {
     pki.eids(Curve::P256).first().copied().ok_or_else(|| {
-        Fault::new(
+        Fault::usage(
             "the PKI has no eUICC",
             "its folder contains none",
             "issue one with `landfall certs issue euicc --eid EID`",
@@ -472,7 +472,7 @@ pub fn default_eid(pki: &Pki) -> Result<Eid, Fault> {
 /// The PKI has no EUM.
 pub fn eid_of_serial(pki: &Pki, serial: u64) -> Result<Eid, Fault> {
     let cannot = |why: String| {
-        Fault::new(
+        Fault::usage(
             "cannot create a card",
             why,
             "use a PKI with an EUM and its key, such as that of `landfall certs init`",

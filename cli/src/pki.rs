@@ -25,7 +25,7 @@ pub fn load(folder: &Path) -> Result<Pki, Fault> {
     list(folder, "", &mut listing).map_err(|e| unreadable(folder, e))?;
     listing.sort();
     Pki::from_files(&listing, |name| fs::read(folder.join(name)).ok()).map_err(|e| {
-        Fault::caused_by(
+        Fault::usage_caused_by(
             e,
             format!("cannot use the PKI in {}", folder.display()),
             "correct the file, or create a new PKI in another folder with `landfall certs init --pki DIR`",
@@ -39,21 +39,21 @@ pub fn load(folder: &Path) -> Result<Pki, Fault> {
 /// The folder exists or cannot be written.
 pub fn init(settings: &Settings) -> Result<Pki, Fault> {
     if settings.pki.exists() {
-        return Err(Fault::new(
+        return Err(Fault::usage(
             format!("cannot create a PKI in {}", settings.pki.display()),
             "the folder exists already, and its keys may be in use",
             "choose another folder with --pki, or remove this one",
         ));
     }
     let pki = Pki::from_seed(settings.seed.as_bytes(), &options(settings)?)
-        .map_err(|e| Fault::caused_by(e, "cannot create the PKI", "correct the setting named above"))?;
+        .map_err(|e| Fault::usage_caused_by(e, "cannot create the PKI", "correct the setting named above"))?;
     write(&settings.pki, &pki.files())?;
     Ok(pki)
 }
 
 /// Fault of a party whose certificate is not in the PKI.
 pub fn missing_certificate(cause: PkiError, what: impl Into<String>) -> Fault {
-    Fault::caused_by(cause, what, "create a PKI with `landfall certs init`")
+    Fault::usage_caused_by(cause, what, "create a PKI with `landfall certs init`")
 }
 
 /// Writes PKI files below `folder`. Private keys are readable by their owner only.
@@ -64,7 +64,7 @@ pub fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Fault> {
     for (name, content) in files {
         let path = folder.join(name);
         write_one(&path, content, name.contains("SK_")).map_err(|e| {
-            Fault::caused_by(
+            Fault::usage_caused_by(
                 e,
                 format!("cannot write {}", path.display()),
                 "choose a writable folder with --data-dir or --pki",
@@ -109,7 +109,7 @@ pub fn names_of(listens: &str, further: &[String]) -> Result<Vec<ServerName>, Fa
     let all = ["localhost", "127.0.0.1", host].into_iter().chain(further.iter().map(String::as_str));
     for name in all {
         let name = name.trim_matches(['[', ']']).parse().map_err(|e| {
-            Fault::caused_by(
+            Fault::usage_caused_by(
                 e,
                 format!("{name:?} is not valid in a certificate"),
                 "use a host name or an IP address",
@@ -144,7 +144,7 @@ fn list(folder: &Path, prefix: &str, listing: &mut Vec<String>) -> io::Result<()
 }
 
 fn unreadable(folder: &Path, error: io::Error) -> Fault {
-    Fault::caused_by(
+    Fault::usage_caused_by(
         error,
         format!("cannot read the PKI in {}", folder.display()),
         "correct --pki, or create a PKI there with `landfall certs init`",

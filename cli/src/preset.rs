@@ -54,7 +54,7 @@ impl Preset {
     pub fn read(file: &Path) -> Result<Self, Fault> {
         let text = files::read_text(file)?;
         let read: File = toml::from_str(&text).map_err(|e| {
-            Fault::new(format!("cannot use the preset {}", file.display()), e.to_string().trim_end(), NEXT)
+            Fault::usage(format!("cannot use the preset {}", file.display()), e.to_string().trim_end(), NEXT)
         })?;
         let folder = file.parent().unwrap_or(Path::new(""));
         // The order of the sections matters: an order needs its profile.
@@ -116,7 +116,7 @@ fn section(
 /// Replaces `file` or `subscription` of an entry by `package`. A generated package is added to
 /// `subscriptions`.
 fn with_package(mut table: Table, folder: &Path, subscriptions: &mut Vec<Vec<u8>>) -> Result<Table, Fault> {
-    let bad = |why: String, next: &str| Fault::new("cannot find the profile package", why, next);
+    let bad = |why: String, next: &str| Fault::usage("cannot find the profile package", why, next);
     let one_way = "use exactly one of file, subscription and package";
     let (file, subscription) = (table.remove("file"), table.remove("subscription"));
     let number = table.remove("number");
@@ -159,7 +159,7 @@ fn typed<T: DeserializeOwned>(mut table: Table) -> Result<T, Fault> {
             *value = Value::String(time.to_string());
         }
     }
-    table.try_into().map_err(|e| Fault::new("the entry is invalid", e.to_string().trim_end(), NEXT))
+    table.try_into().map_err(|e| Fault::usage("the entry is invalid", e.to_string().trim_end(), NEXT))
 }
 
 /// Adds the file and the entry to a fault.

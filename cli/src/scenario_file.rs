@@ -32,7 +32,7 @@ pub(crate) fn text(file: &Path) -> Result<String, Fault> {
 /// Converts the error of an invalid scenario or places file into a fault.
 pub fn not_a_scenario(why: InvalidScenario) -> Fault {
     let what = format!("{}:{}: {}", why.file, why.line, why.what);
-    Fault::new("cannot run the scenario", what, why.next)
+    Fault::usage("cannot run the scenario", what, why.next)
 }
 
 /// Name of a scenario in reports: its file name without extension.

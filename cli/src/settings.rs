@@ -106,7 +106,7 @@ impl Layer {
 
     fn from_toml(path: &Path, text: &str) -> Result<Self, Fault> {
         toml::from_str(text).map_err(|e| {
-            Fault::new(
+            Fault::usage(
                 format!("cannot use the settings in {}", path.display()),
                 e.to_string().trim_end().to_owned(),
                 "correct the file; `landfall --help` lists the settings; --sm-dp-name and --sm-ds-name are the lists sm-dp-names and sm-ds-names in the file",
@@ -116,6 +116,11 @@ impl Layer {
 }
 
 impl Settings {
+    /// Returns the path of the root certificate (DER) of the P-256 servers.
+    pub fn root_certificate(&self) -> PathBuf {
+        self.pki.join("CertificateIssuer").join("CERT_CI_ECDSA_NIST.der")
+    }
+
     /// Combines the three sources. `config` is the path of the settings file; without it,
     /// `landfall.toml` in the data folder is read if it exists.
     ///
@@ -168,7 +173,7 @@ fn read_file(path: &Path, must_exist: bool) -> Result<Layer, Fault> {
     match std::fs::read_to_string(path) {
         Ok(text) => Layer::from_toml(path, &text),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(Layer::default()),
-        Err(e) => Err(Fault::caused_by(
+        Err(e) => Err(Fault::usage_caused_by(
             e,
             format!("cannot read the settings in {}", path.display()),
             "correct the path, or omit --config",

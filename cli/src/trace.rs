@@ -101,7 +101,7 @@ pub(crate) fn create(path: &Path, with_secrets: bool) -> io::Result<File> {
 /// Returns the trace format for a file extension.
 pub(crate) fn form_of(path: &Path) -> Result<Form, Fault> {
     Form::of(path).ok_or_else(|| {
-        Fault::new(
+        Fault::usage(
             format!("cannot write a trace to {}", path.display()),
             "the extension is not that of a trace format",
             "use .txt, .jsonl or .pcapng",
@@ -110,7 +110,7 @@ pub(crate) fn form_of(path: &Path) -> Result<Form, Fault> {
 }
 
 fn no_trace() -> Fault {
-    Fault::new(
+    Fault::usage(
         "--trace-secrets is given without --trace",
         "there is no trace that could contain the secrets",
         "add --trace FILE, or omit --trace-secrets",

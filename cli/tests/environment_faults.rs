@@ -139,7 +139,7 @@ fn a_standard_error_that_cannot_be_written_is_ignored() {
     let done = landfall(folder.path()).args(["certs", "init"]).stderr(full()).output().unwrap();
     assert!(done.status.success());
     let refused = landfall(folder.path()).args(["certs", "init", "--seed", "b"]).stderr(full()).status();
-    assert_eq!(refused.unwrap().code(), Some(1), "the status is not that of a panic");
+    assert_eq!(refused.unwrap().code(), Some(2), "the status is not that of a panic");
 }
 
 /// Corrupts the first octets of a file.

@@ -24,8 +24,8 @@ const GET_EID: &str = "80E2910006BF3E035C015A";
 fn serve(folder: &Path, arguments: &[&str]) -> (Running, Value) {
     let serve = ["--json", "euicc", "serve", "--ram"];
     let running = Running::start(landfall(folder).args(serve).args(arguments));
-    let table = running.out.up_to(&["]"]).join("\n");
-    (running, serde_json::from_str(&table).unwrap())
+    let cards = running.out.json()["cards"].take();
+    (running, cards)
 }
 
 fn text<'a>(row: &'a Value, key: &str) -> &'a str {

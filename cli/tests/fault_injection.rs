@@ -224,8 +224,7 @@ fn a_served_card_loses_power_until_its_next_reset() {
         let mut command = landfall(testbed.path());
         command.args(["euicc", "serve", "--euicc", FREE, "--json"]);
         let card = Running::start(with(&mut command, &[fault]));
-        let at = card.out.up_to(&["    \"address\": "]).pop().unwrap();
-        let at = at.split('"').nth(3).unwrap().to_owned();
+        let at = card.out.json()["addresses"]["euicc"].as_str().unwrap().to_owned();
         let device = |arguments: &[&str]| {
             let mut command = landfall(testbed.path());
             command.args(["device", "--card", &at]).args(arguments);

@@ -75,7 +75,7 @@ fn a_profile_given_at_every_start_is_added_once() {
     let second = serve(folder.path(), &arguments);
     assert!(second[0].ends_with("is Available (unchanged)"), "{second:?}");
     let added = landfall(folder.path()).args(["--json", "sm-dp", "add"]).arg(&package).output().unwrap();
-    assert!(String::from_utf8_lossy(&added.stderr).contains("this ICCID is already in stock"), "{added:?}");
+    assert!(String::from_utf8_lossy(&added.stdout).contains("this ICCID is already in stock"), "{added:?}");
 }
 
 #[test]

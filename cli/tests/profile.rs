@@ -70,7 +70,7 @@ fn errors_cause_status_1_and_are_available_as_json() {
     succeed(&mut profile(&folder, &["check", "first.der", "second.der"]));
     fail(&mut profile(&folder, &["check", "first.der", "cut.der"]));
     let output = profile(&folder, &["check", "cut.der", "--json"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(6));
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     let first = found.pointer("/0/findings/0").unwrap();
     for name in ["severity", "rule", "place", "what", "why", "next"] {

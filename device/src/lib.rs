@@ -49,7 +49,7 @@ pub use es10::{Es10, Es10Error};
 pub use event_source::EventSource;
 pub use lpa::{DownloadError, DownloadOptions, Installed, Links, Lpa, LpaSettings};
 pub use modem::{Modem, NotRegistered, Registered, Service};
-pub use move_to::{Ending, MoveReport, Recovery};
+pub use move_to::{Ending, MoveReport, Recovery, Rejected};
 pub use online::{AlwaysOnHandle, AlwaysOnSettings, Online};
 pub use slot::Slot;
 pub use terminal::{CardError, Terminal, Traffic};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use localize::{Confidence, DataError, DataText, Day};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
-use world::Fault;
+use world::{Fault, FaultKind};
 
 use crate::costs::checked;
 
@@ -170,6 +170,7 @@ impl Bearers {
                 "it is not in the table",
                 format!("use one of {}, or add it to your own table", ids.join(", ")),
             )
+            .of_kind(FaultKind::NotFound)
         })
     }
 }

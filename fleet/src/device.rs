@@ -9,7 +9,7 @@ use rsp::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use world::Fault;
+use world::{Fault, FaultKind};
 
 use crate::state::{DeviceEvent, NotPossible, State, Tally, Trail, follow};
 
@@ -229,18 +229,19 @@ impl Selection {
                         None => format!("no device has a {what}"),
                     },
                     format!("correct the {what}"),
-                ));
+                )
+                .of_kind(FaultKind::NotFound));
             }
         }
         if let Some(state) = self.state.as_ref().filter(|state| !State::WORDS.contains(&state.as_ref())) {
-            return Err(Fault::new(
+            return Err(Fault::usage(
                 format!("there is no state {:?}", state.as_ref()),
                 format!("there are {}", State::WORDS.join(", ")),
                 "correct the state",
             ));
         }
         match self.country.filter(|country| !book.knows(*country)) {
-            Some(country) => Err(Fault::new(
+            Some(country) => Err(Fault::usage(
                 format!("there is no country {country}"),
                 "it is not in crates/localize/data/networks.toml",
                 "use an ISO 3166-1 alpha-2 code, such as BR",

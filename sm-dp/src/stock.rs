@@ -53,7 +53,7 @@ pub(crate) async fn add(
     let profile = describe(own_address, package, options)?;
     let key = profile.iccid.to_string();
     if tx.get(&PROFILES, &key).await?.is_some() {
-        return Err(Fault::new(
+        return Err(Fault::usage(
             format!("cannot put profile {key} into stock"),
             "a profile with this ICCID is already in stock",
             "cancel its order and use it, or choose a package with another ICCID",
@@ -108,7 +108,7 @@ pub(crate) async fn any_available(
 /// Builds the record of a profile from its package.
 pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions) -> Result<Profile, Fault> {
     let fault = |why: String| {
-        Fault::new(
+        Fault::usage(
             "cannot put the package into stock",
             why,
             "provide a TCA profile package in DER; `landfall profile show` prints the contents of a package",

@@ -1,6 +1,6 @@
 //! `landfall certs`: the test PKI.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use certs::m2m::Owner;
 use certs::{Credential, ServerName, Validity};
@@ -89,6 +89,14 @@ struct Row {
     has_key: bool,
 }
 
+/// A file that `certs issue` has written, with its certificate if it is X.509.
+#[derive(Serialize)]
+struct IssuedFile {
+    path: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<certs::Certificate>,
+}
+
 impl Command {
     /// Runs the command.
     ///
@@ -111,9 +119,16 @@ impl Command {
             }
             Self::Show => print(&pki.describe())?,
             Self::Issue(what) => {
-                for (path, certificate) in what.issue(pki, settings)? {
-                    print(&format!("{}\n", settings.pki.join(path).display()))?;
-                    if !json && let Some(certificate) = certificate {
+                let written = what.issue(pki, settings)?;
+                let files = written
+                    .into_iter()
+                    .map(|(path, certificate)| IssuedFile { path: settings.pki.join(path), certificate });
+                if json {
+                    return print_json(&files.collect::<Vec<_>>());
+                }
+                for IssuedFile { path, certificate } in files {
+                    print(&format!("{}\n", path.display()))?;
+                    if let Some(certificate) = certificate {
                         print(&format!("  {certificate}\n"))?;
                     }
                 }
@@ -126,7 +141,7 @@ impl Command {
 impl Issue {
     fn issue(self, mut pki: certs::Pki, settings: &Settings) -> Result<Written, Fault> {
         let cannot = |e: certs::PkiError| {
-            Fault::caused_by(e, "cannot issue the certificate", "correct the argument named above")
+            Fault::usage_caused_by(e, "cannot issue the certificate", "correct the argument named above")
         };
         let credentials: Vec<Credential> = match self {
             // M2M credentials are derived from the keys of CI and EUM on each call, so that the PKI
@@ -168,7 +183,7 @@ type Written = Vec<(String, Option<certs::Certificate>)>;
 impl M2mServer {
     fn issue(self, owner: Owner, pki: &certs::Pki, settings: &Settings) -> Result<Written, Fault> {
         let server = pki.m2m_server(owner, &self.name, &self.hosts).map_err(|e| {
-            Fault::caused_by(e, "cannot issue the certificates", "correct the argument named above")
+            Fault::usage_caused_by(e, "cannot issue the certificates", "correct the argument named above")
         })?;
         let mut written = write_files(server.files(owner, &self.name), settings)?;
         if let Some((_, certificate)) = written.first_mut() {

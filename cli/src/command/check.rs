@@ -9,6 +9,7 @@ use world::{Fault, NullEvents};
 
 use crate::{
     check::{self, OwnServer, ServerFacts},
+    exit_status::ExitStatus,
     output::{Table, print, print_json, remark},
     parties,
     settings::Settings,
@@ -73,7 +74,7 @@ enum Curves {
 }
 
 impl Command {
-    /// Runs the cases. The exit status is 1 if a case failed or if none ran.
+    /// Runs the cases. The exit status is 6 if a case failed or if none ran.
     ///
     /// # Errors
     /// The PKI cannot be used, or no server answers at the address.
@@ -124,14 +125,14 @@ impl Command {
         }
         if let Some(file) = &command.junit {
             std::fs::write(file, report.junit()).map_err(|e| {
-                Fault::caused_by(e, format!("cannot write {}", file.display()), "choose another file")
+                Fault::usage_caused_by(e, format!("cannot write {}", file.display()), "choose another file")
             })?;
         }
         match json {
             true => print_json(&report)?,
             false => print(&format!("{}\n", report.summary()))?,
         }
-        Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(ExitStatus::expected(report.is_good()))
     }
 }
 

@@ -4,10 +4,11 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
 use serde::Serialize;
-use world::{Clock, Event, Events, Fault, MemoryEvents};
+use world::{Clock, Event, Events, Fault, FaultKind, MemoryEvents};
 
 use crate::{
     demo::{Case, Demonstration, PATIENCE},
+    exit_status::ExitStatus,
     m2m::{self, messages::Messages, names::Names},
     output::{Table, print, print_json, timeline_line},
     settings::Settings,
@@ -80,7 +81,7 @@ impl Command {
         } else {
             print(&format!("\n{}", table(&summary).render()))?;
         }
-        Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(ExitStatus::expected(success))
     }
 
     /// Runs the demonstration with M2M devices.
@@ -108,7 +109,7 @@ impl Command {
         } else {
             print(&format!("\n{}", m2m_table(&summary).render()))?;
         }
-        Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(ExitStatus::expected(success))
     }
 }
 
@@ -118,6 +119,7 @@ fn hangs(minutes: &str) -> Fault {
         format!("it took longer than {minutes} minutes"),
         "run it again with --verbose to see the step at which it stops",
     )
+    .of_kind(FaultKind::Expectation)
 }
 
 fn m2m_table(summary: &[m2m::Case]) -> Table {
@@ -191,7 +193,7 @@ impl Scratch {
         let base = if keep { settings.data_dir.clone() } else { std::env::temp_dir() };
         let folder = base.join(if keep { name } else { format!("landfall-{name}") });
         std::fs::create_dir_all(&folder).map_err(|e| {
-            Fault::caused_by(
+            Fault::usage_caused_by(
                 e,
                 format!("cannot create the folder {}", folder.display()),
                 "choose a writable folder with --data-dir",

@@ -18,7 +18,7 @@ use rsp::{
     sgp22::{ProfileState, es11::EventEntries},
 };
 use serde::Serialize;
-use world::{BoxCardInterface, Clock, Fault, World};
+use world::{BoxCardInterface, Clock, Fault, FaultKind, World};
 
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
@@ -29,7 +29,10 @@ use crate::{
     trace::TraceOptions,
 };
 
+mod failure;
 mod online;
+
+use failure::{FailedMove, Failure as _, failed};
 
 /// Device: LPA and modem
 #[derive(Debug, Args)]
@@ -164,20 +167,25 @@ fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
             _ => {}
         }
     }
-    let missing = all.iter().filter(|each| each.installed.is_none()).count();
-    if missing == 0 {
-        return Ok(());
-    }
+    let mut failures = discovered.iter().filter_map(|each| each.outcome.as_ref().err());
+    let Some(first) = failures.next() else { return Ok(()) };
+    let missing = failures.count() + 1;
     Err(Fault::new(
         format!("{missing} of {} profiles were not downloaded", all.len()),
         "the reason of each event is printed above",
         "fix the problem named there, and run `landfall device discover` again; the SM-DS keeps the events",
-    ))
+    )
+    .of_kind(first.kind()))
 }
 
 /// Prints a result as JSON or as one line of text.
 fn show(json: bool, result: &impl Serialize, line: &str) -> Result<(), Fault> {
     if json { print_json(&readable(result)?) } else { print(&format!("{line}\n")) }
+}
+
+/// Prints the state after a change as JSON. Without `--json`, a successful change prints nothing.
+fn changed(json: bool, state: &serde_json::Value) -> Result<(), Fault> {
+    if json { print_json(state) } else { Ok(()) }
 }
 
 /// Returns a fault if a notification was not delivered or not removed from the card.
@@ -190,7 +198,8 @@ fn undelivered(deliveries: &[Delivery]) -> Result<(), Fault> {
         "not every notification was delivered",
         failures.join("; "),
         "check the recipient, then run `landfall device notifications`; the card keeps them until then",
-    ))
+    )
+    .of_kind(FaultKind::Unreachable))
 }
 
 impl Command {
@@ -218,9 +227,6 @@ impl Command {
             return self.run_online(options, active_faults, settings, json).await;
         }
         let mut device = self.device(active_faults, settings, json).await?;
-        let failed = |e: &dyn std::fmt::Display, what: &str| {
-            Fault::new(what, e.to_string(), "see the failed step in the timeline above")
-        };
         match &self.procedure {
             Procedure::Info => {
                 let eid =
@@ -277,6 +283,7 @@ impl Command {
             Procedure::DefaultSmDp { address } => {
                 let set = device.lpa.set_default_smdp_address(address.as_ref()).await;
                 set.map_err(|e| failed(&e, "the default SM-DP+ was not set"))?;
+                changed(json, &serde_json::json!({ "defaultSmDp": address }))?;
             }
             Procedure::Move { activation_code, user } => {
                 device
@@ -285,11 +292,11 @@ impl Command {
                     .map_err(|e| failed(&e, "the device cannot register before the move"))?;
                 let report = device.move_to(activation_code, user.options(), None).await;
                 let Ending::Moved(registered) = &report.ending else {
-                    return Err(failed(&crate::demo::in_words(&report.ending), "the device did not move"));
+                    return Err(failed(&FailedMove(&report.ending), "the device did not move"));
                 };
                 let notifications = report.notifications.as_deref();
                 let notifications = notifications.map_err(|e| {
-                    failed(&e, "the device moved, but the notifications of the card cannot be listed")
+                    failed(e, "the device moved, but the notifications of the card cannot be listed")
                 })?;
                 let moved = Moved {
                     registered,
@@ -306,12 +313,15 @@ impl Command {
             }
             Procedure::Enable { iccid } => {
                 device.lpa.enable(*iccid).await.map_err(|e| failed(&e, "the profile was not enabled"))?;
+                changed(json, &serde_json::json!({ "iccid": iccid, "state": "enabled" }))?;
             }
             Procedure::Disable { iccid } => {
                 device.lpa.disable(*iccid).await.map_err(|e| failed(&e, "the profile was not disabled"))?;
+                changed(json, &serde_json::json!({ "iccid": iccid, "state": "disabled" }))?;
             }
             Procedure::Delete { iccid } => {
                 device.lpa.delete(*iccid).await.map_err(|e| failed(&e, "the profile was not deleted"))?;
+                changed(json, &serde_json::json!({ "iccid": iccid, "state": "deleted" }))?;
             }
             Procedure::Notifications => {
                 let deliveries = device.lpa.process_notifications().await;
@@ -330,8 +340,10 @@ impl Command {
                     let before = interrupted.map_or(String::new(), |what| format!(", after {what}"));
                     show(json, &registered, &format!("{registered}{before}"))?;
                 }
-                Recovery::Stranded(_) => {
-                    return Err(failed(&"no profile on the card gets service", "the device did not recover"));
+                Recovery::Stranded(tried) => {
+                    let kind = tried.first().map_or(FaultKind::NotFound, |(_, rejected)| rejected.kind());
+                    let (why, next) = ("no profile on the card gets service", "see the timeline above");
+                    return Err(Fault::new("the device did not recover", why, next).of_kind(kind));
                 }
                 Recovery::Card(error) => {
                     return Err(failed(&error, "the device did not recover"));
@@ -362,7 +374,7 @@ impl Command {
         };
         // Checked here and not by the parser, because `--card` is a global argument.
         if self.card.is_some() && m2m.is_some() {
-            return Err(Fault::new(
+            return Err(Fault::usage(
                 "--card is given with --first-profile",
                 "a card served elsewhere already has its first profile",
                 "omit one of the two options",

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use rsp::ids::Eid;
-use world::Fault;
+use world::{Fault, FaultKind};
 
 use crate::{settings::Settings, trace::TraceOptions};
 
@@ -55,4 +55,5 @@ pub fn no_card(fault: world::CardInterfaceFault) -> Fault {
         "cannot reach the card",
         "start it with `landfall euicc serve`, or correct the address",
     )
+    .of_kind(FaultKind::Unreachable)
 }

@@ -80,14 +80,14 @@ impl Register {
         let pki = crate::pki::load_or_init(settings)?;
         let cannot = |what: &str| {
             let what = format!("cannot determine the OID of {what:?}");
-            move |e| Fault::caused_by(e, what, "give the OID instead of the name")
+            move |e| Fault::usage_caused_by(e, what, "give the OID instead of the name")
         };
         let operator: Oid = match self.operator.parse() {
             Ok(oid) => oid,
             Err(_) => {
                 let credential = pki.operator(&self.operator).map_err(cannot(&self.operator))?;
                 credential.certificate.registered_ids().first().cloned().ok_or_else(|| {
-                    Fault::new(
+                    Fault::usage(
                         "the operator has no OID",
                         "its certificate contains none",
                         "give the OID instead of the name",
@@ -100,10 +100,14 @@ impl Register {
             Err(_) => pki.m2m_oid(Owner::SmSr, &self.sm_sr).map_err(cannot(&self.sm_sr))?,
         };
         let package = std::fs::read(&self.profile).map_err(|e| {
-            Fault::caused_by(e, format!("cannot read {}", self.profile.display()), "give a profile package")
+            Fault::usage_caused_by(
+                e,
+                format!("cannot read {}", self.profile.display()),
+                "give a profile package",
+            )
         })?;
         let msisdn = PhoneNumber::international(self.msisdn.trim_start_matches('+')).map_err(|e| {
-            Fault::caused_by(
+            Fault::usage_caused_by(
                 e,
                 "cannot use --msisdn",
                 "give the digits of a telephone number, country code first",

@@ -39,7 +39,7 @@ impl Command {
     /// The output cannot be written, or a socket fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         if let Some(What::Serve(serve)) = self.what {
-            return serve.run(settings).await;
+            return serve.run(settings, json).await;
         }
         let of_family = |entry: &&Entry| self.family.is_none_or(|family| entry.id.family() == family);
         let shown: Vec<&Entry> = catalogue::all().filter(of_family).collect();

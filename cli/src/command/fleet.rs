@@ -13,7 +13,7 @@ use clap::Subcommand;
 use fleet::{EvaluatedFleet, answers};
 use localize::Decision;
 use rsp::ids::Eid;
-use world::Fault;
+use world::{Fault, FaultKind};
 
 use crate::{
     output::{print, print_json},
@@ -131,7 +131,8 @@ impl Command {
                         format!("cannot show device {eid}"),
                         "it is not in the records of the fleet",
                         "choose one of `landfall fleet list`",
-                    ));
+                    )
+                    .of_kind(FaultKind::NotFound));
                 };
                 let shown = tables::Shown { device, decision: counted.decide(device) };
                 query.warn_without_offers(matches!(shown.decision, Decision::Stuck { .. }));

@@ -10,6 +10,7 @@ use world::{Clock, Fault};
 
 use crate::{
     admin::Admin,
+    exit_status::ExitStatus,
     load::{self, Ending, Figures, Fleet, FleetOptions, OrderClient, RetryPolicy, Row, Verdict},
     output::{print, print_json},
     parties,
@@ -90,7 +91,7 @@ impl Command {
             print(&summary.render())?;
         }
         checked?;
-        Ok(if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(ExitStatus::expected(summary.is_well()))
     }
 }
 
@@ -175,7 +176,7 @@ impl Es9plus {
         let text = String::from_utf8_lossy(&crate::files::read(file)?).into_owned();
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let codes = lines.map(str::parse).collect::<Result<Vec<ActivationCode>, _>>().map_err(|e| {
-            Fault::caused_by(
+            Fault::usage_caused_by(
                 e,
                 format!("cannot use {}", file.display()),
                 "give an activation code in each line",
@@ -183,7 +184,7 @@ impl Es9plus {
         })?;
         match codes.get(..self.devices.get()) {
             Some(codes) => Ok(Some(codes.to_vec())),
-            None => Err(Fault::new(
+            None => Err(Fault::usage(
                 format!("{} is too short", file.display()),
                 format!("it has {} codes for {} devices", codes.len(), self.devices),
                 format!("add codes, or give --devices {}", codes.len()),
@@ -194,7 +195,7 @@ impl Es9plus {
 
 fn admin_of(settings: &Settings) -> Result<&str, Fault> {
     settings.admin.as_deref().ok_or_else(|| {
-        Fault::new(
+        Fault::usage(
             "cannot order profiles",
             "profiles are put into stock over the admin API, which is disabled",
             "give its address with --admin, or give --activation-code or --codes",
@@ -205,7 +206,11 @@ fn admin_of(settings: &Settings) -> Result<&str, Fault> {
 fn code(settings: &Settings, matching_id: &str, address: Option<&str>) -> Result<ActivationCode, Fault> {
     let own = parties::reachable(settings);
     format!("1${}${matching_id}", address.unwrap_or(&own)).parse().map_err(|e| {
-        Fault::caused_by(e, "the SM-DP+ gave no usable activation code", "check its address with --sm-dp")
+        Fault::usage_caused_by(
+            e,
+            "the SM-DP+ gave no usable activation code",
+            "check its address with --sm-dp",
+        )
     })
 }
 
@@ -216,7 +221,7 @@ fn must_be_able_to_open(at_once: usize) -> Result<(), Fault> {
         return Ok(());
     }
     let needed = at_once.saturating_add(OTHER_FILES);
-    Err(Fault::new(
+    Err(Fault::usage(
         format!("cannot have {at_once} devices connected at once"),
         format!("this process can open {may} files, and {needed} are needed"),
         format!(

@@ -85,7 +85,7 @@ impl Command {
             Self::Decide { file, at, rules } => {
                 let book = book(rules)?;
                 let question: Question = serde_json::from_slice(&crate::files::read(&file)?).map_err(|e| {
-                    Fault::caused_by(
+                    Fault::usage_caused_by(
                         e,
                         format!("{} does not describe a device", file.display()),
                         "correct it; the timeline of `landfall demo --json` contains examples, and the documentation of the crate `localize` describes the fields",
@@ -141,7 +141,7 @@ pub(crate) fn book(file: Option<PathBuf>) -> Result<RuleBook, Fault> {
             .map_err(|e| Fault::caused_by(e, "cannot use the built-in country rules", "report this"));
     };
     RuleBook::parse(&crate::files::read_text(&file)?).map_err(|e| {
-        Fault::caused_by(
+        Fault::usage_caused_by(
             e,
             format!("cannot use the rules in {}", file.display()),
             "correct the rule that is named",

@@ -16,6 +16,7 @@ use crate::{
     hidden_value::toml_error,
     output::remark,
     parties::{self, Running},
+    readiness::{Ready, ReadyOptions},
     settings::Settings,
 };
 
@@ -34,6 +35,8 @@ pub struct Command {
     centre: SmscArguments,
     #[command(flatten)]
     faults: FaultOptions,
+    #[command(flatten)]
+    ready: ReadyOptions,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +52,8 @@ impl Command {
     ///
     /// # Errors
     /// A file or the socket fails.
-    pub async fn run(self, settings: &Settings) -> Result<(), Fault> {
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
         let active_faults = self.faults.put(&FaultPoints::NETWORK, settings)?;
         let listener = net::listen(&settings.network).await?;
@@ -59,7 +63,7 @@ impl Command {
         if let Some(file) = &self.networks {
             let text = crate::files::read_text(file)?;
             let file_contents: NetworksFile = toml::from_str(&text).map_err(|e| {
-                Fault::new(
+                Fault::usage(
                     format!("cannot use the networks in {}", file.display()),
                     toml_error(&text, &e),
                     "correct the file",
@@ -82,8 +86,13 @@ impl Command {
         for network in networks.all() {
             remark(&format!("network {} {} ({})", network.plmn, network.name, network.country));
         }
-        let running = Running::serve(listener, None, radio_link(networks, &active_faults))?;
+        let link = startup.with_health(radio_link(networks, &active_faults));
+        let running = Running::serve(listener, None, link)?;
         remark(&format!("networks at {}; Ctrl-C stops them", running.address));
+        let ready = Ready::of("network", settings)
+            .at("network", running.address)
+            .at_optional("smpp", centre.address());
+        startup.announce(&ready, json)?;
         crate::parties::stop_signal().await;
         centre.stop().await;
         running.stop().await;

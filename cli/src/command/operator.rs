@@ -19,6 +19,7 @@ use crate::{
     listener::listener,
     output::{print, print_json, remark},
     parties::{self, Running},
+    readiness::{Ready, ReadyOptions},
     settings::Settings,
 };
 
@@ -77,6 +78,8 @@ enum Function {
         /// Listening address
         #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8448")]
         address: String,
+        #[command(flatten)]
+        ready: ReadyOptions,
     },
     /// M2M devices (SGP.02)
     M2m(m2m::Command),
@@ -141,7 +144,8 @@ impl Command {
                     print(&format!("{code}\n"))?;
                 }
             }
-            Function::Listen { mut address } => {
+            Function::Listen { mut address, ready } => {
+                let startup = ready.begin()?;
                 let socket = parties::listen_at(&mut address).await?;
                 let names = crate::pki::names_of(&address, &[])?;
                 let tls = parties::operator_server_tls(&pki, &names, clock)?;
@@ -150,12 +154,17 @@ impl Command {
                     "listening; start the SM-DP+ with --operator {}@{address}",
                     operator.identifier()
                 ));
+                let ready = Ready::of("operator listen", settings).at("operator", running.address);
+                startup.announce(&ready, json)?;
                 crate::parties::stop_signal().await;
                 running.stop().await;
             }
             Function::Release { iccid } => {
                 let request = ReleaseProfileRequest { header: operator.header(), iccid };
                 operator.call::<ReleaseProfile>(&request).await?;
+                if json {
+                    print_json(&serde_json::json!({ "iccid": iccid, "state": "released" }))?;
+                }
             }
             Function::Cancel { iccid, eid, for_good } => {
                 let mut request =
@@ -164,6 +173,9 @@ impl Command {
                     request.final_profile_status_indicator = FinalProfileStatusIndicator::Unavailable;
                 }
                 operator.call::<CancelOrder>(&request).await?;
+                if json {
+                    print_json(&serde_json::json!({ "iccid": iccid, "state": "cancelled" }))?;
+                }
             }
         }
         Ok(())

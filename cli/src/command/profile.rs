@@ -20,6 +20,7 @@ use serde::Serialize;
 use world::Fault;
 
 use crate::{
+    exit_status::ExitStatus,
     output::{print, print_json},
     settings::Settings,
 };
@@ -41,7 +42,7 @@ pub enum Command {
         #[arg(long)]
         files: bool,
     },
-    /// Check packages for defects; exit status 1 if there are errors
+    /// Check packages for defects; exit status 6 if there are errors
     Check {
         /// TCA profile packages (DER)
         #[arg(required = true, value_name = "FILE")]
@@ -85,7 +86,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs the command. `check`, `build` and `import` return exit status 1 if a package has
+    /// Runs the command. `check`, `build` and `import` return exit status 6 if a package has
     /// errors.
     ///
     /// # Errors
@@ -142,12 +143,12 @@ fn octets(file: &Path) -> Result<Vec<u8>, Fault> {
         ),
         _ => return Ok(octets),
     };
-    Err(Fault::new(format!("{} is not a profile package", file.display()), why, next))
+    Err(Fault::usage(format!("{} is not a profile package", file.display()), why, next))
 }
 
 fn package(file: &Path) -> Result<Package, Fault> {
     Package::decode(&octets(file)?).map_err(|e| {
-        Fault::caused_by(
+        Fault::usage_caused_by(
             e,
             format!("{} is not a profile package", file.display()),
             "choose a complete TCA package in DER; `landfall profile check` shows which parts can be decoded",
@@ -181,5 +182,5 @@ fn checked(files: Vec<PathBuf>, json: bool) -> Result<ExitCode, Fault> {
         }
     }
     let is_error = |checked: &Checked| checked.findings.iter().any(|it| it.severity == Severity::Error);
-    Ok(if all.iter().any(is_error) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(ExitStatus::expected(!all.iter().any(is_error)))
 }

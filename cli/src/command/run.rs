@@ -11,6 +11,7 @@ use scenario::play::play;
 use scenario::report::{Report, Verdict};
 use world::Fault;
 
+use crate::exit_status::ExitStatus;
 use crate::files;
 use crate::live;
 use crate::output::{Table, print, print_json, remark};
@@ -19,8 +20,8 @@ use crate::scenario_file::{name, not_a_scenario, text};
 
 /// Run a scenario in virtual time with real parties, and compare the result with its expectations
 ///
-/// Exit status: 0 if all expectations were met, 1 if not, 2 if there is no scenario to run. The
-/// format is described in docs/scenarios.md.
+/// Exit status: 0 if all expectations were met, 6 if one was not. The format is described in
+/// docs/scenarios.md.
 #[derive(Debug, Args)]
 pub struct Command {
     /// Scenario file, or the name of a built-in scenario
@@ -50,23 +51,14 @@ pub struct Command {
     junit: Option<PathBuf>,
 }
 
-/// Exit status if nothing was run; the same as for invalid options.
-const NO_SCENARIO: u8 = 2;
-
 impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// A report cannot be written.
+    /// The scenario cannot be read or is invalid, or a report cannot be written.
     pub fn run(self, json: bool) -> Result<ExitCode, Fault> {
         let Some(file) = self.file.as_ref().filter(|_| !self.list) else { return list(json) };
-        let report = match self.played(file) {
-            Ok(report) => report,
-            Err(fault) => {
-                remark(&format!("landfall: {fault:#}"));
-                return Ok(ExitCode::from(NO_SCENARIO));
-            }
-        };
+        let report = self.played(file)?;
         let name = name(file);
         let mut pages = Vec::new();
         if let Some(folder) = &self.report {
@@ -88,7 +80,7 @@ impl Command {
             let with = self.with.map_or_else(String::new, |places| format!(" --with {}", places.display()));
             remark(&format!("again: landfall run {}{live}{with} --seed {}", file.display(), report.seed));
         }
-        Ok(code(&report))
+        Ok(ExitStatus::expected(report.verdict() == Verdict::Passed))
     }
 
     fn played(&self, file: &Path) -> Result<Report, Fault> {
@@ -116,11 +108,4 @@ fn list(json: bool) -> Result<ExitCode, Fault> {
     all.into_iter().for_each(|(name, title)| table.row([name.to_owned(), title]));
     print(&table.render())?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn code(report: &Report) -> ExitCode {
-    match report.verdict() {
-        Verdict::Passed => ExitCode::SUCCESS,
-        Verdict::Failed => ExitCode::FAILURE,
-    }
 }

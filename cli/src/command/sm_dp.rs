@@ -21,6 +21,7 @@ use crate::{
     parties::{self, Running},
     peers::{self, Operators},
     preset::Preset,
+    readiness::{Ready, ReadyOptions},
     settings::Settings,
 };
 
@@ -63,6 +64,8 @@ pub struct Serve {
     m2m_peers: m2m::M2mPeers,
     #[command(flatten)]
     faults: FaultOptions,
+    #[command(flatten)]
+    ready: ReadyOptions,
 }
 
 impl Command {
@@ -112,6 +115,7 @@ impl Serve {
         active_faults: &ActiveFaults,
         json: bool,
     ) -> Result<(), Fault> {
+        let startup = self.ready.begin()?;
         let (world, clock) = parties::os_world()?;
         let listener = parties::listen_at(&mut settings.sm_dp).await?;
         let admin = parties::listen_for_admin(settings).await?;
@@ -134,7 +138,8 @@ impl Serve {
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock))?;
         let (sm_dp, _delivery) =
             peers::connect(sm_dp, &self.operators, &pki, settings, &clock, active_faults).await?;
-        let admin = admin.map(|listener| Running::serve(listener, None, sm_dp.admin())).transpose()?;
+        let admin_link = startup.with_health(sm_dp.admin());
+        let admin = admin.map(|listener| Running::serve(listener, None, admin_link)).transpose()?;
         let (link, _m2m) = match self.m2m_peers.any() {
             true => {
                 let (m2m, delivery) = m2m::start(m2m::Setup {
@@ -159,6 +164,10 @@ impl Serve {
             remark(&format!("admin API at http://{} (GET /openapi.json)", admin.address));
         }
         remark(&format!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address));
+        let ready = Ready::of("sm-dp serve", settings)
+            .at("sm_dp", running.address)
+            .at_optional("admin", admin.as_ref().map(|admin| admin.address));
+        startup.announce(&ready, json)?;
         parties::stop_signal().await;
         sm_dp.end_waits();
         running.stop().await;

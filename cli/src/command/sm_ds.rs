@@ -9,6 +9,7 @@ use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
     output::{Lines, Table, print, print_json, remark},
     parties,
+    readiness::{Ready, ReadyOptions},
     settings::Settings,
 };
 
@@ -20,6 +21,9 @@ pub enum Command {
         /// Faults to inject
         #[command(flatten)]
         faults: FaultOptions,
+        /// Announcement of the start
+        #[command(flatten)]
+        ready: ReadyOptions,
     },
     /// List the registered events
     List,
@@ -35,15 +39,18 @@ impl Command {
         let events = Arc::new(Lines::new(world.now(), json));
         let mut settings = settings.clone();
         match self {
-            Self::Serve { faults } => {
+            Self::Serve { faults, ready } => {
                 let _claim = net::Claim::take(&settings.data_dir, "sm-ds")?;
                 let given = settings.clone();
                 let serve = async |active_faults: &ActiveFaults| {
+                    let startup = ready.begin()?;
                     let listener = parties::listen_at(&mut settings.sm_ds).await?;
                     let (pki, events) = (crate::pki::load_or_init(&settings)?, events.clone());
                     let running =
                         parties::serve_sm_ds(listener, &settings, &pki, &world, events, active_faults)?;
                     remark(&format!("SM-DS at {} (ES11 and ES12); Ctrl-C stops it", running.address));
+                    let ready = Ready::of("sm-ds serve", &settings).at("sm_ds", running.address);
+                    startup.announce(&ready, json)?;
                     crate::parties::stop_signal().await;
                     running.stop().await;
                     Ok(())

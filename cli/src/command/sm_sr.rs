@@ -9,7 +9,7 @@ use sm_sr::{
     es5::Es5Config,
     records::{AUDIT, CARDS, Card, OPERATIONS, PEERS, STORED_FORM},
 };
-use world::{Fault, PhoneNumber, Tx};
+use world::{Fault, FaultKind, PhoneNumber, Tx};
 
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
@@ -17,6 +17,7 @@ use crate::{
     m2m::{eis as m2m_eis, sm_sr as m2m},
     output::{Lines, Table, print, print_json, remark},
     parties::{self, sm_sr_peers},
+    readiness::{Ready, ReadyOptions},
     settings::Settings,
 };
 
@@ -82,6 +83,8 @@ struct Serve {
     file: Option<PathBuf>,
     #[command(flatten)]
     faults: FaultOptions,
+    #[command(flatten)]
+    ready: ReadyOptions,
 }
 
 const PEER_HELP: &str = "Configured peer (repeatable). ROLE is eum, sm-dp, operator or sm-sr; WHO is an OID, or the name \
@@ -145,6 +148,7 @@ impl Serve {
         active_faults: &ActiveFaults,
         json: bool,
     ) -> Result<(), Fault> {
+        let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let listener = parties::listen_at(listen).await?;
@@ -191,6 +195,10 @@ impl Serve {
             None => remark("no HTTPS listener for cards (--cards none): short messages only"),
         }
         remark(&format!("SM-SR {} at {} (ES1, ES3, ES4 and ES7); Ctrl-C stops it", party.id, party.address));
+        let ready = Ready::of("sm-sr serve", settings)
+            .at("sm_sr", &party.address)
+            .at_optional("cards", party.card_side.https);
+        startup.announce(&ready, json)?;
         crate::parties::stop_signal().await;
         party.stop().await;
         Ok(())
@@ -235,7 +243,8 @@ fn open(records: &std::path::Path) -> Result<SqliteRecords, Fault> {
             format!("there are no records in {}", records.display()),
             "no SM-SR of this name has run in this data folder",
             "correct --name or --data-dir, or start the SM-SR with `landfall sm-sr serve`",
-        ));
+        )
+        .of_kind(FaultKind::NotFound));
     }
     SqliteRecords::open(records, STORED_FORM)
 }
@@ -279,7 +288,8 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
             format!("there is no card {eid}"),
             "this SM-SR does not manage it",
             "register it with `landfall eum register`, or ask another SM-SR (--name)",
-        ));
+        )
+        .of_kind(FaultKind::NotFound));
     };
     let of_card = format!("{eid}/");
     let waiting = tx.list(&OPERATIONS, &of_card).await?;

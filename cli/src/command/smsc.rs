@@ -1,6 +1,6 @@
 //! SMSC of `landfall network` and `landfall up`: command-line options, start and stop.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use clap::Args;
 use net::{
@@ -10,7 +10,7 @@ use net::{
 use network::{Networks, Smsc, SmscSettings, smsc::Account};
 use rsp::ids::Imsi;
 use tokio::{net::TcpListener, task::JoinHandle};
-use world::{Fault, PhoneNumber, World};
+use world::{Fault, FaultKind, PhoneNumber, World};
 
 use crate::{
     faults::ActiveFaults,
@@ -109,6 +109,11 @@ impl RunningSmsc {
         numbers.chain(addresses).collect()
     }
 
+    /// Returns the address for SMPP clients, if the SMSC has one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.clients.as_ref().map(|clients| clients.address)
+    }
+
     /// Unbinds all SMPP clients and stops the SMSC.
     pub async fn stop(mut self) {
         if let Some(clients) = self.clients.take() {
@@ -143,7 +148,8 @@ fn give_number(networks: &Networks, imsi: Imsi, number: PhoneNumber) -> Result<(
             format!("cannot assign the number {number} to {imsi}"),
             "no network here has this subscriber",
             "add its profile package with --subscriber, or correct the IMSI",
-        ));
+        )
+        .of_kind(FaultKind::NotFound));
     };
     home.provision(imsi, known.with_msisdn(number))
 }

@@ -43,12 +43,12 @@ impl Command {
             let exchange = read_line(line, self.secrets).map_err(|error| {
                 let line = format!("line {} of {}", number.saturating_add(1), self.file.display());
                 match error {
-                    LineError::Malformed(why) => Fault::new(
+                    LineError::Malformed(why) => Fault::usage(
                         format!("{line} is not a trace record"),
                         why,
                         "give a .jsonl file of --trace, or lines such as 00A40004023F00 > 9000",
                     ),
-                    LineError::Hidden => Fault::new(
+                    LineError::Hidden => Fault::usage(
                         format!("{line} hides codes or keys"),
                         "the trace was recorded without --trace-secrets and does not contain them",
                         "omit --secrets, or record the trace again",

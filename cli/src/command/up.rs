@@ -13,11 +13,13 @@ use testbed::subscription::own_package;
 
 use super::smsc::SmscArguments;
 use crate::{
+    cards::Interface,
     faults::{ActiveFaults, CardMemory, FaultOptions, FaultPoints},
     output::{Lines, print},
     parties::{self, Running},
     peers::{self, Operators},
     preset::Preset,
+    readiness::{Ready, ReadyOptions, ServedCard},
     settings::Settings,
 };
 
@@ -42,6 +44,8 @@ pub struct Command {
     centre: SmscArguments,
     #[command(flatten)]
     faults: FaultOptions,
+    #[command(flatten)]
+    ready: ReadyOptions,
 }
 
 impl Command {
@@ -67,6 +71,7 @@ impl Command {
         active_faults: &ActiveFaults,
         json: bool,
     ) -> Result<(), Fault> {
+        let startup = self.ready.begin()?;
         let package = match &self.profile {
             Some(file) => crate::files::read(file)?,
             None => own_package("724-99", 1, "Local Brasil")?,
@@ -106,10 +111,11 @@ impl Command {
         }
         let centre = self.centre.open(Vec::new(), &networks, settings, &world, active_faults).await?;
         let radio_link = super::network::radio_link(networks, active_faults);
-        let network_running = Running::serve(network_listener, None, radio_link)?;
+        let network_running = Running::serve(network_listener, None, startup.with_health(radio_link))?;
 
-        let admin_running =
-            admin_listener.map(|listener| Running::serve(listener, None, sm_dp.admin())).transpose()?;
+        let admin_running = admin_listener
+            .map(|listener| Running::serve(listener, None, startup.with_health(sm_dp.admin())))
+            .transpose()?;
 
         let iccid = subscription.iccid;
         let in_stock = NewProfile::of(package);
@@ -124,10 +130,12 @@ impl Command {
             profile = sm_dp.ensure_profile(&in_stock).await?.into_inner();
         }
 
+        // With `--json` the result is the readiness line.
+        let print = |text: &str| if json { Ok(()) } else { print(text) };
         print(&format!(
             "SM-DP+    https://{} (ES9+ and ES2+; root: {})\n",
             settings.sm_dp,
-            ci_path(settings)
+            settings.root_certificate().display()
         ))?;
         print(&format!("SM-DS     https://{} (ES11 and ES12)\n", settings.sm_ds))?;
         print(&format!("networks  http://{} ({})\n", settings.network, subscription.home))?;
@@ -140,7 +148,15 @@ impl Command {
         for line in begun_with {
             print(&format!("preset    {line}\n"))?;
         }
-        match waiting(&profile, settings) {
+        let activation_code = waiting(&profile, settings);
+        let ready = Ready::of("up", settings)
+            .at("sm_dp", &settings.sm_dp)
+            .at("sm_ds", &settings.sm_ds)
+            .at("network", network_running.address)
+            .at_optional("smpp", centre.address())
+            .at_optional("admin", admin_running.as_ref().map(|admin| admin.address))
+            .with_activation_code(activation_code.as_ref().ok().cloned());
+        match activation_code {
             Ok(code) => {
                 print(&format!("\n{code}\n\n{}\n", qr(&code)))?;
                 // While this process serves the card, no other process can open it.
@@ -163,12 +179,17 @@ impl Command {
                 let card = active_faults.card(CardMemory::File(file), make)?;
                 let at = &settings.euicc;
                 print(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;
+                let served = ServedCard { eid, interface: Interface::Tcp, address: at.clone() };
+                startup.announce(&ready.at("euicc", at).with_cards(vec![served]), json)?;
                 tokio::select! {
                     () = net::card_interface::serve_card(listener, card) => {}
                     () = crate::parties::stop_signal() => {}
                 }
             }
-            None => crate::parties::stop_signal().await,
+            None => {
+                startup.announce(&ready, json)?;
+                crate::parties::stop_signal().await;
+            }
         }
         sm_dp.end_waits();
         sm_dp_running.stop().await;
@@ -225,10 +246,6 @@ fn waiting(profile: &Profile, settings: &Settings) -> Result<String, String> {
         }
         ProfileState::Unavailable => format!("is unavailable for orders; to order it anyway: {anew}"),
     })
-}
-
-fn ci_path(settings: &Settings) -> String {
-    settings.pki.join("CertificateIssuer").join("CERT_CI_ECDSA_NIST.der").display().to_string()
 }
 
 /// Returns the code as a QR code of half blocks, or an empty text if it is too long.

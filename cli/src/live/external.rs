@@ -16,8 +16,8 @@ use scenario::play::{StockedProfile, ThirdPartyCard, ThirdPartySmDp};
 use testbed::transport::Transport;
 use tokio::runtime::Handle;
 use world::{
-    Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Fault, Link, LinkFault, LinkFaultKind,
-    link_from,
+    Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Fault, FaultKind, Link, LinkFault,
+    LinkFaultKind, link_from,
 };
 
 use super::{RUNTIME_ENDED, wait};
@@ -66,7 +66,8 @@ impl ExternalParties {
 fn package(folder: &Path, file: &str) -> Result<Vec<u8>, Fault> {
     let path = folder.join(file);
     let next = "give the path of a profile package (TCA, DER), relative to the places file";
-    fs::read(&path).map_err(|why| Fault::caused_by(why, format!("cannot read {}", path.display()), next))
+    fs::read(&path)
+        .map_err(|why| Fault::usage_caused_by(why, format!("cannot read {}", path.display()), next))
 }
 
 fn sm_dp(real: &Handle, place: &SmDpPlace, folder: &Path, pki: &Pki) -> Result<ThirdPartySmDp, Fault> {
@@ -122,7 +123,7 @@ impl Transport for ExternalServer {
 fn open(real: &Handle, place: &CardPlace, at: CardInterfaceAt<'_>) -> Result<BoxCardInterface, Fault> {
     let cannot = |why| {
         let what = format!("cannot use the card of {}", place.device.get_ref());
-        Fault::caused_by(why, what, "start the card, or correct its address")
+        Fault::caused_by(why, what, "start the card, or correct its address").of_kind(FaultKind::Unreachable)
     };
     let opened = match at {
         CardInterfaceAt::Tcp(address) => {

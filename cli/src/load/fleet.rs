@@ -114,10 +114,9 @@ impl Fleet {
 }
 
 fn device(options: &FleetOptions<'_>, eid: Eid, shared: &Arc<Shared>) -> Result<Device, Fault> {
-    let credentials = options
-        .pki
-        .euicc(Curve::P256, eid)
-        .map_err(|e| Fault::caused_by(e, "cannot issue a card", "choose a PKI with the key of the EUM"))?;
+    let credentials = options.pki.euicc(Curve::P256, eid).map_err(|e| {
+        Fault::usage_caused_by(e, "cannot issue a card", "choose a PKI with the key of the EUM")
+    })?;
     let mut description = CardDescription::default_for(eid, &[credentials]);
     if options.long_segments {
         description.quirks.push(Quirk::LongSegments);

@@ -37,12 +37,12 @@ impl Messages {
         let is_empty = fs::create_dir_all(&folder).and_then(|()| Ok(fs::read_dir(&folder)?.next().is_none()));
         match is_empty {
             Ok(true) => Ok(Self { folder, count: Arc::default() }),
-            Ok(false) => Err(Fault::new(
+            Ok(false) => Err(Fault::usage(
                 format!("cannot record messages in {}", folder.display()),
                 "the folder is not empty",
                 "choose a new or empty folder",
             )),
-            Err(error) => Err(Fault::caused_by(
+            Err(error) => Err(Fault::usage_caused_by(
                 error,
                 format!("cannot record messages in {}", folder.display()),
                 "choose a writable folder",

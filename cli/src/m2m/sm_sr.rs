@@ -156,7 +156,7 @@ pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
 fn announced(flag: &str, form: &str, listens: SocketAddr) -> Result<SocketAddr, Fault> {
     match listens.ip().is_unspecified() {
         false => Ok(listens),
-        true => Err(Fault::new(
+        true => Err(Fault::usage(
             "the SM-SR has no address to announce",
             format!("it listens on all addresses of this host ({listens})"),
             format!("give its address with {flag} {form}"),

@@ -100,7 +100,7 @@ struct File {
 /// The file cannot be read or is invalid.
 pub fn read(file: &Path) -> Result<Vec<PeerArgument>, Fault> {
     let invalid = |why: String| {
-        Fault::new(
+        Fault::usage(
             format!("cannot use the peers in {}", file.display()),
             why,
             "write a [[peer]] table for each, with role and who, and with address if it is to receive notifications",
@@ -127,7 +127,7 @@ pub async fn register_peers(server: &SmSr, pki: &Pki, all: &[PeerArgument]) -> R
 impl PeerArgument {
     fn peer(&self, pki: &Pki) -> Result<Peer, Fault> {
         let invalid = |why: String| {
-            Fault::new(
+            Fault::usage(
                 format!("cannot register the peer {:?}", self.who),
                 why,
                 "correct the flag or the file",
@@ -159,7 +159,7 @@ impl PeerArgument {
             return Ok(oid);
         }
         let cannot = |e: certs::PkiError| {
-            Fault::caused_by(
+            Fault::usage_caused_by(
                 e,
                 format!("cannot determine the OID of {:?}", self.who),
                 "give the OID, or create a PKI with `landfall certs init`",
@@ -172,7 +172,7 @@ impl PeerArgument {
             Role::Operator => {
                 let credential = pki.operator(&self.who).map_err(cannot)?;
                 credential.certificate.registered_ids().first().cloned().ok_or_else(|| {
-                    Fault::new(
+                    Fault::usage(
                         format!("cannot determine the OID of {:?}", self.who),
                         "its certificate contains none",
                         "give the OID instead of the name",

@@ -117,6 +117,12 @@ impl OutputLines {
         })
     }
 
+    /// Returns the next line as JSON, such as the announcement of a server that is ready.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let line = self.lines().next().unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
+    }
+
     /// Returns the next line, or `None` after a timeout.
     pub(crate) fn next(&self, within: Duration) -> Option<String> {
         self.0.recv_timeout(within).ok()

@@ -1,7 +1,7 @@
 //! Profile management over the command line: operator, EUM and device.
 
 use crate::{
-    common::{fail, succeed},
+    common::succeed,
     testbed::{LOCAL, Testbed, free, states},
 };
 
@@ -40,10 +40,11 @@ fn a_profile_is_downloaded_through_five_processes() {
 
     // Requests of unknown operators and invalid requests are refused.
     let mut strange = testbed.operator(&["disable", "--es4", "--iccid", local]);
-    let stranger = fail(strange.args(["--listen", &free(), "--name", "A Stranger"]));
-    assert!(stranger.contains("not known"), "{stranger}");
-    let again = fail(&mut testbed.operator(&["enable", "--iccid", local]));
-    assert!(again.contains("8.2.1/3.5"), "{again}");
+    let stranger = refusal(strange.args(["--listen", &free(), "--name", "A Stranger"]));
+    assert!(stranger["why"].as_str().unwrap().contains("not known"), "{stranger}");
+    let again = refusal(&mut testbed.operator(&["enable", "--iccid", local]));
+    assert_eq!((&again["status"]["subject"], &again["status"]["reason"]), (&"8.2.1".into(), &"3.5".into()));
+    assert!(again["why"].as_str().unwrap().contains("8.2.1/3.5"), "{again}");
     testbed.ask(&["disable", "--iccid", local]);
     testbed.ask(&["delete", "--iccid", local]);
     assert_eq!(states(&testbed.ask(&["get-eis", "--es4"])), [state(first, "Enabled")]);
@@ -60,4 +61,13 @@ fn a_profile_is_downloaded_through_five_processes() {
     }
     let digits = |imei: &&str| imei.len() == 15 && imei.bytes().all(|each| each.is_ascii_digit());
     assert!(trail.iter().filter_map(|it| it.2.as_ref()).all(digits), "{trail:?}");
+}
+
+/// Runs a command with `--json` that a peer must refuse. Returns the error.
+fn refusal(command: &mut std::process::Command) -> serde_json::Value {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let mut document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["error"]["kind"], "refused", "{document}");
+    document["error"].take()
 }

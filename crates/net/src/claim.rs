@@ -31,12 +31,12 @@ impl Claim {
     pub fn take(folder: &Path, party: &str) -> Result<Self, Fault> {
         let path = folder.join(party);
         let what = || format!("cannot use {}", path.display());
-        let claim = fs::create_dir_all(folder)
-            .and_then(|()| Self::of(&path))
-            .map_err(|error| Fault::caused_by(error, what(), "choose a writable folder with --data-dir"))?;
+        let claim = fs::create_dir_all(folder).and_then(|()| Self::of(&path)).map_err(|error| {
+            Fault::usage_caused_by(error, what(), "choose a writable folder with --data-dir")
+        })?;
         claim.ok_or_else(|| {
             let next = "stop that process, or choose another folder with --data-dir";
-            Fault::new(what(), "another process is using it", next)
+            Fault::usage(what(), "another process is using it", next)
         })
     }
 

@@ -58,7 +58,7 @@ impl FileMemory {
         fs::create_dir_all(folder(&path)).map_err(|error| unusable(&path, error))?;
         let claim = Claim::of(&path).map_err(|error| unusable(&path, error))?;
         let claim = claim.ok_or_else(|| {
-            Fault::new(
+            Fault::usage(
                 format!("cannot use {}", path.display()),
                 "another process is using it",
                 "stop that process, or use the card through it: `landfall up` and `landfall euicc serve` print the address for --card",

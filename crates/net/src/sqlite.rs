@@ -161,7 +161,7 @@ fn prepare(connection: &Connection, path: &Path, form: StoredForm) -> Result<(),
     let sql = |error| fault(path, "open", error);
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(sql);
     let refused = |why: String, next: &str| {
-        Err(Fault::new(format!("cannot open the records in {}", path.display()), why, next))
+        Err(Fault::usage(format!("cannot open the records in {}", path.display()), why, next))
     };
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql)?;

@@ -187,7 +187,7 @@ fn store(roots: &[Vec<u8>]) -> Result<Arc<RootCertStore>, Fault> {
 }
 
 fn bad_roots(error: impl std::error::Error + Send + Sync + 'static) -> Fault {
-    Fault::caused_by(
+    Fault::usage_caused_by(
         error,
         "cannot trust these root certificates",
         "give at least one root certificate, in DER",
@@ -195,7 +195,7 @@ fn bad_roots(error: impl std::error::Error + Send + Sync + 'static) -> Fault {
 }
 
 fn cannot_use(error: rustls::Error, what: &str) -> Fault {
-    Fault::caused_by(
+    Fault::usage_caused_by(
         error,
         format!("cannot {what}"),
         "check that it is a certificate on P-256 or brainpoolP256r1 in DER, own certificate first, and that the key belongs to it",

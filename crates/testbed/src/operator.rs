@@ -106,11 +106,12 @@ impl Operator {
         );
         call.result.map_err(|error| match error {
             CallError::Link(fault) => fault.into(),
-            CallError::Refused(why) => Fault::new(
+            CallError::Refused(status) => Fault::new(
                 format!("the SM-DP+ refused ES2+.{function}"),
-                why.to_string(),
+                status.to_string(),
                 "correct the order, or check its state with `landfall sm-dp list`",
-            ),
+            )
+            .refused_with(Some(status.into())),
             CallError::Invalid(why) => Fault::caused_by(
                 why,
                 format!("invalid response to ES2+.{function}"),

@@ -70,7 +70,7 @@ impl Subscription {
 }
 
 fn bad(why: String) -> Fault {
-    Fault::new(
+    Fault::usage(
         "cannot use the profile package",
         why,
         "give a TCA package with a USIM; `landfall profile show` explains one",
@@ -223,9 +223,9 @@ pub fn own_imsi(home: &str, number: u64) -> Result<Imsi, Fault> {
 }
 
 fn imsi(home: Plmn, number: u64) -> Result<Imsi, Fault> {
-    imsi_digits(home, number)
-        .parse()
-        .map_err(|e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot make an IMSI", "take a smaller number"))
+    imsi_digits(home, number).parse().map_err(|e: rsp::ids::InvalidId| {
+        Fault::usage_caused_by(e, "cannot make an IMSI", "take a smaller number")
+    })
 }
 
 fn imsi_digits(home: Plmn, number: u64) -> String {
@@ -260,7 +260,7 @@ fn own_series(home: &str) -> Result<String, Fault> {
 
 fn plmn(text: &str) -> Result<Plmn, Fault> {
     text.parse().map_err(|e: rsp::ids::InvalidId| {
-        Fault::caused_by(
+        Fault::usage_caused_by(
             e,
             format!("{text:?} is not a network"),
             "give country and network code, as in 724-99",

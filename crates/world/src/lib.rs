@@ -40,7 +40,7 @@ pub use datagram::{
     ShortMessageSink, ShortMessages, Submission, SubmitFault, check_account,
 };
 pub use events::{Event, Events, MemoryEvents, NullEvents, Outcome};
-pub use fault::Fault;
+pub use fault::{Fault, FaultKind, PeerStatus};
 pub use link::{
     CanSendSlowly, Link, LinkFault, LinkFaultKind, PeerCertificate, PskIdentity, SlowBody, link_from, send,
     with_peer_certificate,

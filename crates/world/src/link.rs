@@ -11,7 +11,7 @@ use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 
-use crate::Fault;
+use crate::{Fault, FaultKind};
 
 /// A client for one peer. A clone has the same peer.
 pub type Link = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, LinkFault>;
@@ -155,7 +155,7 @@ impl From<LinkFault> for Fault {
     fn from(fault: LinkFault) -> Self {
         let what = format!("no answer from {}", fault.peer);
         let why = format!("{} ({})", fault.kind.what(), fault.why);
-        Self::new(what, why, fault.next())
+        Self::new(what, why, fault.next()).of_kind(FaultKind::Unreachable)
     }
 }
 

@@ -88,7 +88,7 @@ impl<D: CardInterface> Lpa<D> {
     ) -> Result<Installed, DownloadError> {
         let address = self.configured_addresses().await?.default_dp_address.filter(|text| !text.is_empty());
         let address = address.ok_or_else(|| {
-            Fault::new(
+            Fault::usage(
                 "cannot use the default SM-DP+",
                 "no address is configured on the eUICC",
                 "set one, or use an activation code",

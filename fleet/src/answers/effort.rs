@@ -137,7 +137,11 @@ struct Each {
 impl Each {
     fn of(costs: &Costs, bearer: &Bearer, one: &Move) -> Result<Self, Fault> {
         let cannot = |why, next| {
-            Fault::new(format!("cannot compute the effort of move {} over {}", one.id, bearer.id), why, next)
+            Fault::usage(
+                format!("cannot compute the effort of move {} over {}", one.id, bearer.id),
+                why,
+                next,
+            )
         };
         let Some(price) = costs.price(&bearer.id) else {
             return Err(cannot(

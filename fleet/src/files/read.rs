@@ -114,7 +114,7 @@ fn columns(
 }
 
 fn refused(file: &str, why: String, next: &str) -> Fault {
-    Fault::new(format!("cannot use the heading of {file}"), why, next)
+    Fault::usage(format!("cannot use the heading of {file}"), why, next)
 }
 
 fn eid(row: &Row<'_>) -> Result<Eid, BadRow> {

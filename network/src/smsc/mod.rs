@@ -133,7 +133,7 @@ impl Smsc {
         world: World,
     ) -> Result<Arc<Self>, Fault> {
         let address = tpdu::address(&settings.number).ok_or_else(|| {
-            Fault::new(
+            Fault::usage(
                 "cannot start the service centre",
                 format!("{} is not a valid address (TS 23.040)", settings.number),
                 "use a telephone number of up to 20 digits",
@@ -141,7 +141,7 @@ impl Smsc {
         })?;
         for Account { name, password, .. } in &settings.accounts {
             world::check_account(name, password).map_err(|why| {
-                Fault::new(
+                Fault::usage(
                     format!("the account {name:?} cannot be used over SMPP"),
                     why,
                     "use a shorter name or password",

@@ -8,7 +8,7 @@ use euicc_sim::{Card, Quirk};
 use net::{Client, TcpDial};
 use network::RemoteNetworks;
 use rsp::{ids::Eid, ota::cat::Imei};
-use world::{Fault, PhoneNumber};
+use world::{Fault, FaultKind, PhoneNumber};
 
 use super::Command;
 use crate::{
@@ -155,6 +155,7 @@ impl Command {
             ended = device.run() => ended.map_err(|error| {
                                 let next = "see the timeline above; restart the device when the card is available";
                                 Fault::new("the device lost its card", error.to_string(), next)
+                                    .of_kind(FaultKind::Unreachable)
             }),
             () = stop => Ok(()),
         }

@@ -8,6 +8,7 @@ use tokio::process;
 use world::Fault;
 
 use crate::{
+    exit_status::ExitStatus,
     faults::{CardMemory, FaultOptions, FaultPoints},
     output::print,
     parties,
@@ -70,6 +71,9 @@ impl Lpac {
         })
         .await?;
         written?;
-        Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, Into::into))
+        Ok(status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .map_or(ExitStatus::Internal.into(), Into::into))
     }
 }

@@ -11,7 +11,6 @@ use net::{
 };
 use network::RemoteNetworks;
 use rsp::ids::{Eid, Plmn};
-use serde::Serialize;
 use tokio::{
     net::TcpListener,
     task::{JoinError, JoinSet},
@@ -22,8 +21,9 @@ use world::{BoxCardInterface, Fault};
 use crate::{
     cards::{self, CardAddress, CardEntry, FirstAddresses, Interface, MemoryStorage},
     faults::{FaultOptions, FaultPoints},
-    output::{Table, print, print_json, remark},
+    output::{Table, print, remark},
     parties,
+    readiness::{Ready, ReadyOptions, ServedCard},
     settings::Settings,
     trace::Trace,
 };
@@ -59,14 +59,8 @@ pub(super) struct Serve {
     ram: bool,
     #[command(flatten)]
     faults: FaultOptions,
-}
-
-/// A served card, as one row of the table.
-#[derive(Serialize)]
-struct Served {
-    eid: Eid,
-    interface: Interface,
-    address: String,
+    #[command(flatten)]
+    ready: ReadyOptions,
 }
 
 /// An open interface to a card.
@@ -88,6 +82,7 @@ impl Serve {
         settings: &Settings,
         json: bool,
     ) -> Result<(), Fault> {
+        let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let entries = match &self.cards {
@@ -105,7 +100,7 @@ impl Serve {
             let card = entry.open(eid, settings, &pki, &world, &shared, &active_faults)?;
             let card = trace.over(card, eid.to_string(), &world.clock);
             let (interface, address) = open(place).await?;
-            served.push(Served { eid, interface: entry.interface, address: address.clone() });
+            served.push(ServedCard { eid, interface: entry.interface, address: address.clone() });
             match interface {
                 OpenInterface::Tcp(listener) => {
                     tasks.spawn(async move {
@@ -126,7 +121,13 @@ impl Serve {
                 }
             }
         }
-        show(&served, json)?;
+        if !json {
+            print(&table(&served))?;
+        }
+        remark("Ctrl-C stops the cards");
+        let first = served.first().map(|card| card.address.clone());
+        let ready = Ready::of("euicc serve", settings).at_optional("euicc", first).with_cards(served);
+        startup.announce(&ready, json)?;
         tokio::select! {
             Some(ended) = tasks.join_next() => ended.unwrap_or_else(|panic| Err(card_panicked(panic))),
             () = crate::parties::stop_signal() => Ok(()),
@@ -215,18 +216,12 @@ fn card_panicked(panic: JoinError) -> Fault {
     )
 }
 
-fn show(served: &[Served], json: bool) -> Result<(), Fault> {
-    if json {
-        print_json(&served)?;
-    } else {
-        let mut table = Table::new(&["EID", "interface", "address"]);
-        for Served { eid, interface, address } in served {
-            table.row([eid.to_string(), interface.to_string(), address.clone()]);
-        }
-        print(&table.render())?;
+fn table(served: &[ServedCard]) -> String {
+    let mut table = Table::new(&["EID", "interface", "address"]);
+    for ServedCard { eid, interface, address } in served {
+        table.row([eid.to_string(), interface.to_string(), address.clone()]);
     }
-    remark("Ctrl-C stops the cards");
-    Ok(())
+    table.render()
 }
 
 /// Message for an event of a PC/SC reader.

@@ -18,6 +18,7 @@ use crate::{
     output::remark,
     parties::{self, Running},
     pki,
+    readiness::{Ready, ReadyOptions},
     settings::Settings,
 };
 
@@ -40,6 +41,8 @@ pub(super) struct Serve {
     trust: Vec<PathBuf>,
     #[command(flatten)]
     faults: FaultOptions,
+    #[command(flatten)]
+    ready: ReadyOptions,
 }
 
 impl Serve {
@@ -47,7 +50,8 @@ impl Serve {
     ///
     /// # Errors
     /// A fault cannot occur in a proxy, a certificate cannot be used, or a socket fails.
-    pub(super) async fn run(self, settings: &Settings) -> Result<(), Fault> {
+    pub(super) async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
         let active_faults = self.faults.put(&FaultPoints::PROXY, settings)?;
         let pki = pki::load_or_init(settings)?;
@@ -69,6 +73,8 @@ impl Serve {
         let running =
             Running::serve(listener, Some(tls), active_faults.outgoing(without_hop_by_hop_headers(server)))?;
         remark(&format!("fault proxy at {} for {before}; Ctrl-C stops it", running.address));
+        let ready = Ready::of("faults serve", settings).at("proxy", running.address);
+        startup.announce(&ready, json)?;
         parties::stop_signal().await;
         running.stop().await;
         Ok(())

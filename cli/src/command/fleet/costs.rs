@@ -9,7 +9,7 @@ use fleet::{
     bearers::{Bearer, Bearers},
     costs::{Costs, Move},
 };
-use world::Fault;
+use world::{Fault, FaultKind};
 
 use super::{
     answer,
@@ -62,6 +62,7 @@ impl Means {
         costs.r#move(&self.one).ok_or_else(|| {
             let next = format!("choose one of {}, or add it to a file for --costs", costs.moves().join(", "));
             Fault::new(format!("there is no move {:?}", self.one), "the figures do not contain it", next)
+                .of_kind(FaultKind::NotFound)
         })
     }
 }
@@ -150,7 +151,7 @@ impl Recovery {
         let counted = EvaluatedFleet::new(&fleet, query.conditions());
         let chances = match (self.came_back, self.lost) {
             (Some(came_back_ppm), Some(lost_ppm)) if came_back_ppm + lost_ppm > 1_000_000 => {
-                return Err(Fault::new(
+                return Err(Fault::usage(
                     "cannot calculate the cost of recovery",
                     "--came-back and --lost add up to more than 100 percent",
                     "lower one of them",

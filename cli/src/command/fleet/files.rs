@@ -62,7 +62,7 @@ impl Import {
             if bad.len() > SHOWN_BAD_ROWS {
                 remark(&format!("... and {} more", bad.len() - SHOWN_BAD_ROWS));
             }
-            Fault::new(
+            Fault::usage(
                 format!("nothing was imported from {}", self.devices.display()),
                 format!("{} rows are invalid", bad.len()),
                 "correct them, or import the others with --skip-bad-rows",

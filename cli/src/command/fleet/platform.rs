@@ -10,13 +10,14 @@ use net::SqliteRecords;
 use rsp::ids::{Eid, Plmn, SmdpAddress};
 use sha2::Sha256;
 use tokio::sync::Notify;
-use world::{Clock, Collection, Fault, ManualClock, NullEvents, World, transact};
+use world::{Clock, Collection, Fault, FaultKind, ManualClock, NullEvents, World, transact};
 
 use super::query::{self, LoadedQuery, QueryArguments};
 use crate::{
     output::{Lines, remark},
     parties::{self, Running},
     peers::Delivery,
+    readiness::{Ready, ReadyOptions},
     settings::Settings,
 };
 
@@ -46,6 +47,8 @@ pub struct Serve {
     told: bool,
     #[command(flatten)]
     query: QueryArguments,
+    #[command(flatten)]
+    ready: ReadyOptions,
 }
 
 /// Value of `--supplier`: a network and its SM-DP+, or no SM-DP+ if the operator downloads its
@@ -74,6 +77,7 @@ impl Serve {
     /// # Errors
     /// A file, a record or a socket fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let startup = self.ready.begin()?;
         let _claim = net::Claim::take(&settings.data_dir, "fleet")?;
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
@@ -123,11 +127,16 @@ impl Serve {
         let tls = parties::operator_server_tls(&pki, &names, clock)?;
         let devices = platform.devices_link(move |eid, token| is_token(&secret, eid, token));
         let running = Running::serve(listener, Some(tls), devices)?;
-        let owners = owners.map(|listener| Running::serve(listener, None, platform.link())).transpose()?;
+        let owners_link = startup.with_health(platform.link());
+        let owners = owners.map(|listener| Running::serve(listener, None, owners_link)).transpose()?;
         if let Some(owners) = &owners {
             remark(&format!("owner's API at http://{} (GET /openapi.json)", owners.address));
         }
         remark(&format!("platform at {} (POST {}); Ctrl-C stops it", running.address, fleet::CHECK_IN));
+        let ready = Ready::of("fleet serve", settings)
+            .at("platform", running.address)
+            .at_optional("api", owners.as_ref().map(|owners| owners.address));
+        startup.announce(&ready, json)?;
         parties::stop_signal().await;
         platform.end_waits();
         running.stop().await;
@@ -154,7 +163,7 @@ pub(super) fn open_platform(settings: &Settings, read: &LoadedQuery) -> Result<P
 /// Returns the host name that the certificate of the SM-DP+ must contain.
 fn name_of(address: &SmdpAddress) -> Result<ServerName, Fault> {
     parties::host_of(address.as_str()).parse().map_err(|error| {
-        Fault::caused_by(
+        Fault::usage_caused_by(
             error,
             format!("invalid SM-DP+ address {address}"),
             "give a host name or an IP address",
@@ -174,7 +183,8 @@ pub(super) async fn token(settings: &Settings, eid: Eid) -> Result<String, Fault
             format!("there is no token for {eid}"),
             "the device is not in the fleet",
             "import it with `landfall fleet import`, or choose one of `landfall fleet list`",
-        ));
+        )
+        .of_kind(FaultKind::NotFound));
     }
     let secret = secret(&records, &world).await?;
     Ok(hex::encode(mac(&secret, eid).finalize().into_bytes()))

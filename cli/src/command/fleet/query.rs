@@ -8,7 +8,7 @@ use fleet::{Conditions, Fleet, Name, Owner, Selection, State, format_list};
 use localize::{Country, DataError, RuleBook, Strategy};
 use net::SqliteRecords;
 use rsp::time::Timestamp;
-use world::{Clock, Fault};
+use world::{Clock, Fault, FaultKind};
 
 use crate::{files::read_text, output::remark, settings::Settings};
 
@@ -157,7 +157,7 @@ impl LoadedQuery {
 
 /// Converts the error of an invalid data file into a fault.
 pub(super) fn invalid_file(error: DataError, file: &dyn std::fmt::Display) -> Fault {
-    Fault::new(format!("cannot use {file}"), error.why(), error.next)
+    Fault::usage(format!("cannot use {file}"), error.why(), error.next)
 }
 
 /// Opens the records of the fleet; creates them if they are missing.
@@ -195,5 +195,5 @@ pub(super) async fn load(settings: &Settings) -> Result<Fleet, Fault> {
 fn no_fleet(why: String) -> Fault {
     let next =
         "import devices with `landfall fleet import devices.csv`, or give their data folder with --data-dir";
-    Fault::new("there is no fleet", why, next)
+    Fault::new("there is no fleet", why, next).of_kind(FaultKind::NotFound)
 }

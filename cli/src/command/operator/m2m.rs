@@ -398,22 +398,21 @@ on_a_profile! {
         UpdateSubscriptionAddress, UpdateSubscriptionAddressRequest;
 }
 
-/// Prints the result of a function. A failed function is an error with the same text; with `--json`
-/// the response is printed as well.
+/// Prints the result of a function. A failed function is an error with the status.
 fn finish(answer: Answer, function: &str, json: bool) -> Result<(), Fault> {
+    if !answer.done {
+        return Err(refused(function, &answer));
+    }
     if json {
         print_json(&answer)?;
-    } else if answer.done {
+    } else {
         let iccid = answer.iccid.map(|iccid| format!(" {iccid}")).unwrap_or_default();
         print(&format!("{}{iccid}\n", answer.status))?;
         if let Some(eis) = &answer.eis {
             print(&table(eis))?;
         }
     }
-    match answer.done {
-        true => Ok(()),
-        false => Err(refused(function, &answer)),
-    }
+    Ok(())
 }
 
 fn check_done(base: &BaseResponse, function: &str) -> Result<(), Fault> {

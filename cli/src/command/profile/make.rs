@@ -17,6 +17,7 @@ use sm_dp::ProfileOptions;
 use world::Fault;
 
 use crate::{
+    exit_status::ExitStatus,
     files::{read_text, write},
     output::{print, print_json, remark},
     parties,
@@ -39,7 +40,7 @@ pub struct Build {
 }
 
 impl Build {
-    /// Runs the command. The exit status is 1 if the package has errors. It is written in any
+    /// Runs the command. The exit status is 6 if the package has errors. It is written in any
     /// case, because tests of cards may need an invalid package.
     ///
     /// # Errors
@@ -50,11 +51,11 @@ impl Build {
         write(&self.package, package.encode())?;
         if let Some(file) = &self.metadata {
             let installed = InstalledProfile::of(&package, &Capabilities::default()).map_err(|refused| {
-                Fault::new("cannot create the metadata", refused.to_string(), "omit --metadata")
+                Fault::usage("cannot create the metadata", refused.to_string(), "omit --metadata")
             })?;
             let metadata = store_metadata(&installed, &description.metadata.overrides(), &self.server);
             let metadata = metadata.ok_or_else(|| {
-                Fault::new(
+                Fault::usage(
                     "cannot create the metadata",
                     "the package has no ICCID of ten octets",
                     "add `iccid` to the description",
@@ -75,7 +76,7 @@ pub(super) fn print_findings(findings: &[Finding]) -> bool {
 }
 
 fn status(has_errors: bool) -> ExitCode {
-    if has_errors { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    ExitStatus::expected(!has_errors)
 }
 
 /// Prints a summary of the package that was written.
@@ -105,7 +106,7 @@ impl Decompile {
     pub fn run(&self, json: bool) -> Result<(), Fault> {
         let package = super::package(&self.package)?;
         let made = decompile(&package).map_err(|why| {
-            Fault::new(
+            Fault::usage(
                 format!("cannot describe {}", self.package.display()),
                 why,
                 "use the package without a description",
@@ -148,7 +149,7 @@ pub struct Import {
 }
 
 impl Import {
-    /// Runs the command. The exit status is 1 if a package has errors; such a package is
+    /// Runs the command. The exit status is 6 if a package has errors; such a package is
     /// imported too.
     ///
     /// # Errors
@@ -181,7 +182,7 @@ impl Import {
             let added = sm_dp.add_profile(&package, &options).await;
             added.map_err(|fault| {
                 let next = "correct that file; the files before it are in stock";
-                Fault::new(
+                Fault::usage(
                     format!("{}: stopped after {imported} profiles", file.display()),
                     fault.to_string(),
                     next,
@@ -219,7 +220,8 @@ fn profiles(given: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
             files.push(path.clone());
             continue;
         }
-        let unread = |e| Fault::caused_by(e, format!("cannot read {}", path.display()), "correct the path");
+        let unread =
+            |e| Fault::usage_caused_by(e, format!("cannot read {}", path.display()), "correct the path");
         let mut inside = Vec::new();
         for entry in std::fs::read_dir(path).map_err(unread)? {
             let file = entry.map_err(unread)?.path();
@@ -250,10 +252,10 @@ pub(super) fn described(file: &Path) -> Result<(Description, String), Fault> {
 fn invalid(file: &Path, mistakes: Mistakes) -> Fault {
     let what = format!("{} does not describe a profile", file.display());
     match mistakes.0.as_slice() {
-        [only] => Fault::new(what, only.why(), only.next.clone()),
+        [only] => Fault::usage(what, only.why(), only.next.clone()),
         _ => {
             let each = mistakes.to_string().replace('\n', "\n        ");
-            Fault::new(what, each, "correct these; docs/profile.schema.json describes all names")
+            Fault::usage(what, each, "correct these; docs/profile.schema.json describes all names")
         }
     }
 }

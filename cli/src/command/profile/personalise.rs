@@ -144,7 +144,7 @@ impl Personalise {
         // `check_rows` has already reported the wrong check digits of all rows.
         findings.retain(|finding| self.rows.is_none() || finding.rule != "iccid-check-digit");
         match make::print_findings(&findings) {
-            true => Err(Fault::new(
+            true => Err(Fault::usage(
                 "cannot create these profiles",
                 "the first package would have errors, and probably all others; no package was created",
                 "correct the errors shown above in the template",
@@ -160,7 +160,7 @@ impl Personalise {
         }
         let (Some(count), Some(iccid), Some(imsi)) = (self.count, self.iccid.clone(), self.imsi.clone())
         else {
-            return Err(Fault::new(
+            return Err(Fault::usage(
                 "there is nothing to create",
                 "no rows were given",
                 "give --rows, or --count, --iccid and --imsi",
@@ -169,7 +169,7 @@ impl Personalise {
         let series = Series { iccid, imsi, msisdn: self.msisdn.clone() };
         let row = move |number| {
             let invalid = |mistakes: Mistakes| {
-                Fault::new(
+                Fault::usage(
                     "cannot generate consecutive numbers",
                     mistakes.to_string(),
                     "correct --iccid, --imsi or --msisdn",
@@ -187,7 +187,7 @@ impl Personalise {
 fn cannot_create(number: u64, row: &Row, mistakes: Mistakes, next: &str) -> Fault {
     let iccid = row.iccid.map(|iccid| iccid.to_string()).unwrap_or_default();
     let what = format!("cannot create profile {number} ({iccid})");
-    Fault::new(what, mistakes.to_string(), format!("correct the template or the row; {next}"))
+    Fault::usage(what, mistakes.to_string(), format!("correct the template or the row; {next}"))
 }
 
 fn progress(made: &Made, took: std::time::Duration) -> String {
@@ -207,7 +207,7 @@ fn peak_memory() -> Option<u64> {
 fn transport_key(file: &Path) -> Result<TransportKey, Fault> {
     let octets = hex::decode(read_text(file)?.trim()).ok();
     octets.and_then(|octets| TransportKey::new(&octets)).ok_or_else(|| {
-        Fault::new(
+        Fault::usage(
             format!("{} is not a transport key", file.display()),
             "AES Key Wrap needs 16 or 32 octets",
             "write 32 or 64 hex digits into the file",
@@ -218,14 +218,14 @@ fn transport_key(file: &Path) -> Result<TransportKey, Fault> {
 fn new_file(file: &Path) -> Result<File, Fault> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|e| {
         let next = "choose a path that does not exist yet; no file is overwritten";
-        Fault::caused_by(e, format!("cannot create {}", file.display()), next)
+        Fault::usage_caused_by(e, format!("cannot create {}", file.display()), next)
     })
 }
 
 fn unwritten(file: &Path) -> impl Fn(std::io::Error) -> Fault {
     let what = format!("cannot write {}", file.display());
     let next = "free some disk space; then continue a folder with --resume, or start a stream again";
-    move |e| Fault::caused_by(e, what.clone(), next)
+    move |e| Fault::usage_caused_by(e, what.clone(), next)
 }
 
 /// The records file for the operator.
@@ -289,12 +289,16 @@ impl Packages {
                 if !(command.resume && folder.is_dir()) {
                     fs::create_dir(folder).map_err(|e| {
                         let next = "choose a folder that does not exist yet, or add --resume";
-                        Fault::caused_by(e, format!("cannot create the folder {}", folder.display()), next)
+                        Fault::usage_caused_by(
+                            e,
+                            format!("cannot create the folder {}", folder.display()),
+                            next,
+                        )
                     })?;
                 }
                 Ok(Self::Folder(folder.clone(), command.resume))
             }
-            (None, None) => Err(Fault::new(
+            (None, None) => Err(Fault::usage(
                 "there is no destination",
                 "neither --out nor --stream was given",
                 "add one of them",

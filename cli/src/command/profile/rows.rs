@@ -32,7 +32,7 @@ pub(super) fn of(file: &Path) -> Result<impl Iterator<Item = Result<(u64, Row), 
             (true, true) => format!("line 1: the column {heading} occurs twice"),
             (false, _) => format!("line 1: unknown column {heading:?}"),
         };
-        return Err(Fault::new(format!("cannot read {shown}"), why, columns()));
+        return Err(Fault::usage(format!("cannot read {shown}"), why, columns()));
     }
     let rows = reader.into_records().map(move |record| {
         let record = record.map_err(|e| unread(&shown, &headings, e))?;
@@ -62,14 +62,14 @@ fn unread(file: &str, headings: &StringRecord, error: csv::Error) -> Fault {
             (why, "correct the row; no package was created")
         }
         _ => {
-            return Fault::caused_by(
+            return Fault::usage_caused_by(
                 error,
                 what,
                 "choose a CSV file (UTF-8) whose first line contains the column names",
             );
         }
     };
-    Fault::new(what, why, next)
+    Fault::usage(what, why, next)
 }
 
 /// Checks that all rows can be read, that no ICCID occurs twice, and that values which must be
@@ -88,7 +88,7 @@ pub(super) fn check_rows(file: &Path, template: &Description, same_keys: bool) -
         }
         let Some(iccid) = row.iccid else { continue };
         if let Some(first) = lines.insert(iccid, line) {
-            return Err(Fault::new(
+            return Err(Fault::usage(
                 format!("cannot read {}", file.display()),
                 format!("line {line}: {iccid} is already in line {first}"),
                 "remove one of the two rows; no package was created",
@@ -135,7 +135,7 @@ pub(super) fn check_unique(
             "omit it in the template; use --iccid, --imsi and --msisdn for consecutive numbers, or add these columns to --rows; keys are generated"
         }
     };
-    Err(Fault::new(
+    Err(Fault::usage(
         format!("cannot give {profiles} profiles the same {columns}"),
         "the value is in the template and not in the rows; each SIM needs its own identity, and a key that no other SIM has",
         next,

@@ -52,7 +52,7 @@ impl Pty {
             let claim = Claim::of(link).map_err(|error| link_fault(link, error))?;
             pty._claim = Some(claim.ok_or_else(|| {
                 let what = format!("cannot create {} as a link to the serial port", link.display());
-                Fault::new(
+                Fault::usage(
                     what,
                     "another process uses this link",
                     "stop that process, or choose another path",

@@ -70,7 +70,7 @@ impl Client {
     /// Only path and query of a request's URI are used. Connections are reused.
     pub fn link(&self, address: &str, tls: Option<ClientTls>) -> Result<Link, Fault> {
         let authority: Authority = address.parse().map_err(|error| {
-            Fault::caused_by(
+            Fault::usage_caused_by(
                 error,
                 format!("cannot use {address:?} as the address of a server"),
                 "give host:port, such as 127.0.0.1:8443 or smdp.example.com",
@@ -87,7 +87,7 @@ impl Client {
             None => None,
             Some(tls) => {
                 let name = ServerName::try_from(host.clone()).map_err(|error| {
-                    Fault::caused_by(
+                    Fault::usage_caused_by(
                         error,
                         format!("cannot verify a certificate for {host:?}"),
                         "give a DNS name or an IP address",

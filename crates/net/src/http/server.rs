@@ -62,7 +62,7 @@ pub async fn listen(address: &str) -> Result<TcpListener, Fault> {
             io::ErrorKind::AddrNotAvailable => "choose an address that this machine has, such as 127.0.0.1",
             _ => "give an address as host:port, such as 127.0.0.1:8443",
         };
-        Fault::caused_by(error, format!("cannot listen on {address}"), next)
+        Fault::usage_caused_by(error, format!("cannot listen on {address}"), next)
     })
 }
 

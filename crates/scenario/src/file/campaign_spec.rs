@@ -9,7 +9,7 @@ use super::values::{Amount, Length};
 
 /// Converts a campaign to a platform specification.
 pub(crate) fn campaign_spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<CampaignSpec, Fault> {
-    let bad = |why: String| Fault::new("cannot create the campaign", why, "correct it in the scenario");
+    let bad = |why: String| Fault::usage("cannot create the campaign", why, "correct it in the scenario");
     let id = campaign.name.get_ref().parse().map_err(|why: fleet::NotACampaignId| bad(why.to_string()))?;
     let target = match campaign.target.get_ref().as_str() {
         "decided" => Destination::Decided,
@@ -25,7 +25,7 @@ pub(crate) fn campaign_spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Resu
     let open_device = |number: f64| match number.fract() == 0.0 && number <= f64::from(u32::MAX) {
         true => Ok(number as u32),
         false => {
-            Err(Fault::new("cannot create the campaign", format!("{number} is not a whole number"), WHOLE))
+            Err(Fault::usage("cannot create the campaign", format!("{number} is not a whole number"), WHOLE))
         }
     };
     let share = |amount: Amount| match amount {

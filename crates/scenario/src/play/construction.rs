@@ -140,7 +140,11 @@ fn no_two_are_the_same(devices: &[Mutex<DormantDevice>]) -> Result<(), Fault> {
         let eid = device.eid;
         if !seen.insert(eid) {
             let next = "assign the third-party card to another device, such as the first one of the scenario";
-            return Err(Fault::new("cannot play the scenario", format!("two devices have EID {eid}"), next));
+            return Err(Fault::usage(
+                "cannot play the scenario",
+                format!("two devices have EID {eid}"),
+                next,
+            ));
         }
     }
     Ok(())

@@ -76,7 +76,7 @@ pub(super) fn all_known(name: &str, theirs: &ThirdPartySmDp, foreign: &Foreign) 
                 "profile {iccid} belongs to {home}, but no operator of that network uses this SM-DP+"
             );
             let next = "add that [[operator]] with this sm_dp to the scenario, or remove the profile";
-            return Err(Fault::new(format!("cannot play with the SM-DP+ {name}"), why, next));
+            return Err(Fault::usage(format!("cannot play with the SM-DP+ {name}"), why, next));
         }
     }
     Ok(())
@@ -271,7 +271,7 @@ impl Factory<'_> {
         foreign: &mut Foreign,
     ) -> Result<Made, Fault> {
         let cannot = |why: String, next: &str| {
-            Fault::new(format!("cannot use the card of {} {}", card.group, card.number), why, next)
+            Fault::usage(format!("cannot use the card of {} {}", card.group, card.number), why, next)
         };
         for package in &card.packages {
             let subscription = subscribe(self.networks, package, &self.scenario.operators)

@@ -314,7 +314,7 @@ fn isd_r(keys: &IsdRKeys, transport: Option<&[u8; 16]>) -> SecurityDomain {
 /// The ICCID and the IMSI of a package, and the memory that the card charges for it.
 fn described(package: &[u8]) -> Result<(Iccid, Option<Imsi>, u32), Fault> {
     let unfit = |why: String| {
-        Fault::new("cannot put the profile onto a card", why, "give a TCA profile package in DER")
+        Fault::usage("cannot put the profile onto a card", why, "give a TCA profile package in DER")
     };
     let decoded = Package::decode(package).map_err(|e| unfit(e.to_string()))?;
     let header = decoded.header().ok_or_else(|| unfit("it has no header".to_owned()))?;

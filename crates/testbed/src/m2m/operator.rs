@@ -32,7 +32,7 @@ use tokio::{
     },
     time::timeout,
 };
-use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Records, Tx, World};
+use world::{BoxFuture, Event, Events, Fault, FaultKind, Link, Outcome, Records, Tx, World};
 
 use self::deliveries::Deliveries;
 
@@ -290,7 +290,12 @@ fn unanswered(function: &str, peer: &Oid, no: &CallFailure) -> Fault {
         }
         CallFailure::Malformed(_) => format!("check that the server at this address is {peer}"),
     };
-    Fault::new(format!("no usable answer to {function}"), no.to_string(), next)
+    let kind = match no {
+        CallFailure::Unreachable(_) | CallFailure::Expired => FaultKind::Unreachable,
+        CallFailure::Fault(_) => FaultKind::Refused,
+        CallFailure::Malformed(_) => FaultKind::Internal,
+    };
+    Fault::new(format!("no usable answer to {function}"), no.to_string(), next).of_kind(kind)
 }
 
 impl Inbox {

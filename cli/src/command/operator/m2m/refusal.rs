@@ -1,13 +1,16 @@
 //! Advice for functions that a peer refused.
 
 use rsp::sgp02::status::Status;
-use world::Fault;
+use world::{Fault, PeerStatus};
 
 use crate::m2m::operator::Answer;
 
 /// Returns a fault with the function, the status, and what to do.
 pub(super) fn refused(function: &str, answer: &Answer) -> Fault {
+    let status = answer.subject.clone().zip(answer.reason.clone());
+    let status = status.map(|(subject, reason)| PeerStatus { subject, reason, message: None });
     Fault::new(format!("{function} failed"), answer.status.clone(), next(answer.refusal()))
+        .refused_with(status)
 }
 
 fn next(refusal: Option<Status>) -> &'static str {

@@ -1,0 +1,96 @@
+//! The announcement of a server that is ready: `--json`, `--ready-file`, the service manager, and the
+//! health endpoints.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod common;
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    os::unix::net::UnixDatagram,
+};
+
+use common::{Running, landfall, succeed};
+use serde_json::Value;
+
+/// Commands with their interfaces, and the interface without TLS.
+const SERVERS: [(&[&str], &[&str], Option<&str>); 8] = [
+    (&["sm-dp", "serve"], &["admin", "sm_dp"], Some("admin")),
+    (&["sm-ds", "serve"], &["sm_ds"], None),
+    (&["sm-sr", "serve", "--listen", "127.0.0.1:0", "--cards", "127.0.0.1:0"], &["cards", "sm_sr"], None),
+    (&["network"], &["network"], Some("network")),
+    (&["euicc", "serve", "--ram"], &["euicc"], None),
+    (
+        &["fleet", "serve", "--address", "127.0.0.1:0", "--api", "127.0.0.1:0"],
+        &["api", "platform"],
+        Some("api"),
+    ),
+    (&["operator", "listen", "--address", "127.0.0.1:0"], &["operator"], None),
+    (&["faults", "serve", "--listen", "127.0.0.1:0", "--before", "smdp.example.com"], &["proxy"], None),
+];
+
+const ANY_PORTS: [&str; 8] = [
+    "--sm-dp",
+    "127.0.0.1:0",
+    "--sm-ds",
+    "127.0.0.1:0",
+    "--network",
+    "127.0.0.1:0",
+    "--euicc",
+    "127.0.0.1:0",
+];
+
+#[test]
+fn every_server_announces_its_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(landfall(folder).args(["certs", "init"]));
+    let (file, socket) = (folder.join("ready.json"), folder.join("notify"));
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let up: (&[&str], &[&str], Option<&str>) =
+        (&["up"], &["admin", "euicc", "network", "sm_dp", "sm_ds"], Some("network"));
+    for (command, interfaces, plain) in SERVERS.into_iter().chain([up]) {
+        std::fs::write(&file, "of an earlier start").unwrap();
+        let mut server = landfall(folder);
+        server.args(["--json"]).args(ANY_PORTS).args(command).arg("--ready-file").arg(&file);
+        let running = Running::start(server.env("NOTIFY_SOCKET", &socket));
+
+        let line = running.out.lines().next().unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        assert!(command.join(" ").starts_with(ready["ready"].as_str().unwrap()), "{line}");
+        let found: Vec<&String> = ready["addresses"].as_object().unwrap().keys().collect();
+        assert_eq!(found, interfaces, "{command:?}");
+        assert_eq!(ready["data_dir"], folder.to_str().unwrap());
+        let root = ready["root_certificate"].as_str().unwrap();
+        assert!(std::path::Path::new(root).exists(), "{root}");
+        let has_card = matches!(command[0], "up" | "euicc");
+        assert_eq!(ready["cards"].as_array().map_or(0, Vec::len), usize::from(has_card), "{line}");
+        assert_eq!(ready["activation_code"].is_string(), command[0] == "up", "{line}");
+
+        let mut datagram = [0; 64];
+        let length = manager.recv(&mut datagram).unwrap();
+        assert_eq!(&datagram[..length], b"READY=1\n", "{command:?}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap().trim_end(), line, "{command:?}");
+        for interface in interfaces {
+            TcpStream::connect(ready["addresses"][interface].as_str().unwrap()).unwrap();
+        }
+        if let Some(plain) = plain {
+            let address = ready["addresses"][plain].as_str().unwrap();
+            assert_eq!(get(address, "/healthz"), ("200".to_owned(), "ok".to_owned()));
+            assert_eq!(get(address, "/readyz"), ("200".to_owned(), "ready".to_owned()));
+        }
+    }
+}
+
+/// Gets a health endpoint. Returns the HTTP status and the member `status` of the body.
+fn get(address: &str, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    (head.split(' ').nth(1).unwrap().to_owned(), body["status"].as_str().unwrap().to_owned())
+}
