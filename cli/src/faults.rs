@@ -171,23 +171,9 @@ impl FaultOptions {
         &self,
         fault_points: &FaultPoints,
         settings: &Settings,
-        mut run: impl AsyncFnMut(&ActiveFaults) -> Result<(), Fault>,
+        run: impl AsyncFnMut(&ActiveFaults) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let injector = self.injector(fault_points, settings)?;
-        loop {
-            let active_faults = ActiveFaults {
-                injector: injector.clone(),
-                process: ProcessHandle::default(),
-                power: Power::default(),
-            };
-            let (process, power) = (active_faults.process.clone(), active_faults.power.clone());
-            tokio::select! {
-                biased;
-                delay = process.over() => restart_after(process.ended_by(), delay).await?,
-                () = power.wait_until_off() => restart_after(power.cut_by().cloned(), Duration::ZERO).await?,
-                ended = run(&active_faults) => return ended,
-            }
-        }
+        run_with(self.injector(fault_points, settings)?, run).await
     }
 
     /// Prepares the faults for a command whose process they cannot end.
@@ -219,6 +205,31 @@ impl FaultOptions {
         }
         let pki = crate::pki::load_or_init(settings)?;
         Ok(Some(injector.with_tampering_peer(TamperingPeer::new(Arc::new(pki)))))
+    }
+}
+
+/// Runs a command with the faults of this injector. Ends when the command ends, or when a fault ends
+/// the process; if that fault has a duration, the command is run again after it.
+///
+/// # Errors
+/// The command fails, or a fault ended the process.
+pub async fn run_with(
+    injector: Option<FaultInjector>,
+    mut run: impl AsyncFnMut(&ActiveFaults) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    loop {
+        let active_faults = ActiveFaults {
+            injector: injector.clone(),
+            process: ProcessHandle::default(),
+            power: Power::default(),
+        };
+        let (process, power) = (active_faults.process.clone(), active_faults.power.clone());
+        tokio::select! {
+            biased;
+            delay = process.over() => restart_after(process.ended_by(), delay).await?,
+            () = power.wait_until_off() => restart_after(power.cut_by().cloned(), Duration::ZERO).await?,
+            ended = run(&active_faults) => return ended,
+        }
     }
 }
 

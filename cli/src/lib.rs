@@ -8,6 +8,7 @@ pub mod cards;
 pub mod check;
 pub mod command;
 pub mod demo;
+pub mod device_check;
 pub mod eum;
 pub mod exit_status;
 pub mod faults;

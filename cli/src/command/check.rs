@@ -1,4 +1,6 @@
-//! `landfall check`: runs the SGP.23 test cases against a server.
+//! `landfall check`: checks of third-party servers and devices.
+
+mod device;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -15,12 +17,14 @@ use crate::{
     settings::Settings,
 };
 
-/// SGP.23 conformance cases against a server
+/// Checks of third-party servers (SGP.23) and devices (faults)
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// SM-DP+ cases: ES9+ in both bindings, and ES2+; for the server of `landfall up` or any
     /// other SM-DP+
     SmDp(SmDp),
+    /// Download a profile with an LPA or a device, once for each fault between it and an SM-DP+
+    Device(device::Device),
 }
 
 /// Selection of cases, and facts about the server that the cases need.
@@ -77,9 +81,22 @@ impl Command {
     /// Runs the cases. The exit status is 6 if a case failed or if none ran.
     ///
     /// # Errors
-    /// The PKI cannot be used, or no server answers at the address.
+    /// A case cannot be run.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
-        let Self::SmDp(command) = self;
+        match self {
+            Self::SmDp(command) => command.run(settings, json).await,
+            Self::Device(command) => command.run(settings, json).await,
+        }
+    }
+}
+
+impl SmDp {
+    /// Runs the cases of SGP.23.
+    ///
+    /// # Errors
+    /// The PKI cannot be used, or no server answers at the address.
+    async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
+        let command = self;
         if command.list {
             return list(&command.filter, json).map(|()| ExitCode::SUCCESS);
         }

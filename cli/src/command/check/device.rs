@@ -1,0 +1,107 @@
+//! `landfall check device`: runs a third-party LPA or device once for each fault.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Args;
+use world::Fault;
+
+use crate::{
+    device_check::{self, Options},
+    output::{Table, print, print_json},
+    settings::Settings,
+};
+
+/// Selection of cases, and the command of the device.
+#[derive(Debug, Args)]
+pub struct Device {
+    /// Pattern of the cases, with * for any text, such as link/*@ES9+.Get* (repeatable) [default: all
+    /// cases]
+    #[arg(long = "fault", value_name = "GLOB")]
+    patterns: Vec<String>,
+    /// Give the command a fresh card of this program in each case, over the stdio interface of lpac
+    #[arg(long)]
+    stdio: bool,
+    /// Maximum number of further runs of the command after a failure
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    retries: u32,
+    /// Time after which a run of the command is stopped, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    timeout: u64,
+    /// Number of cases that run at the same time
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    jobs: usize,
+    /// Listening address of the SM-DP+ [default: a free port of the loopback for each case]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Let the SM-DP+ bind the package of each order only once
+    #[arg(long)]
+    bind_once: bool,
+    /// Output file for the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Output file for the results as an HTML page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// List the cases without running them
+    #[arg(long)]
+    list: bool,
+    /// Command that downloads a profile; {activation_code}, {sm_dp}, {matching_id}, {iccid} and {root}
+    /// (file of the root certificate) are replaced
+    #[arg(last = true, required_unless_present = "list", value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl Device {
+    /// Runs the cases. The exit status is 1 if the device failed a case.
+    ///
+    /// # Errors
+    /// A case cannot be run, or a file cannot be written.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
+        if self.list {
+            return self.print_list(json).map(|()| ExitCode::SUCCESS);
+        }
+        let listen = self.listen.unwrap_or_else(|| "127.0.0.1:0".to_owned());
+        if self.jobs > 1 && !listen.ends_with(":0") {
+            return Err(Fault::new(
+                format!("cannot run {} cases at the same time", self.jobs),
+                format!("each case needs its own port, and --listen is {listen}"),
+                "omit --jobs, or give --listen with port 0",
+            ));
+        }
+        let options = Options {
+            patterns: self.patterns,
+            command: self.command,
+            stdio: self.stdio,
+            retries: self.retries,
+            timeout: Duration::from_secs(self.timeout),
+            jobs: self.jobs,
+            listen,
+            bind_once: self.bind_once,
+        };
+        let report = device_check::run(settings, options).await?;
+        for (file, text) in [(&self.junit, report.junit()), (&self.html, report.page())] {
+            if let Some(file) = file {
+                std::fs::write(file, text).map_err(|e| {
+                    Fault::caused_by(e, format!("cannot write {}", file.display()), "choose another file")
+                })?;
+            }
+        }
+        match json {
+            true => print_json(&report)?,
+            false => print(&report.text())?,
+        }
+        Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn print_list(&self, json: bool) -> Result<(), Fault> {
+        let cases = device_check::list(&self.patterns)?;
+        if json {
+            return print_json(&cases.iter().map(|(fault, _)| fault).collect::<Vec<_>>());
+        }
+        let mut table = Table::new(&["fault", "what happens"]);
+        for (fault, what) in cases {
+            table.row([fault.as_str(), what]);
+        }
+        print(&table.render())
+    }
+}

@@ -1,0 +1,128 @@
+//! The ES9+ calls of a device, as its SM-DP+ sees them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use faults::{FaultInjector, function_of};
+use http::{HeaderMap, Request, Response, header};
+use rsp::sgp22::{es9plus::CancelSessionRequestEs9, es10b::CancelSessionResponse, json};
+use serde::Serialize;
+use serde_json::Value;
+use world::{Link, LinkFault, link_from};
+
+/// A call and its reply.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Call {
+    /// The function, such as `ES9+.GetBoundProfilePackage`.
+    pub(crate) function: String,
+    /// The reply that the device received.
+    pub(crate) reply: Reply,
+    /// True if the fault occurred in this call.
+    pub(crate) faulty: bool,
+    /// The User-Agent header.
+    pub(crate) user_agent: Option<String>,
+    /// The X-Admin-Protocol header.
+    pub(crate) protocol: Option<String>,
+    /// The reason of ES9+.CancelSession, in the JSON binding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cancel_reason: Option<String>,
+}
+
+/// The reply to a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Reply {
+    /// The SM-DP+ executed the function.
+    Accepted,
+    /// The SM-DP+ refused the call, with this status code or message.
+    Refused(String),
+    /// A reply with another HTTP status.
+    Http(u16),
+    /// The connection was closed without a reply.
+    None,
+}
+
+/// The calls of one case, in the order of their replies. Clones share their state.
+#[derive(Clone, Default)]
+pub(crate) struct CallLog(Arc<Mutex<Vec<Call>>>);
+
+impl CallLog {
+    /// Returns all calls so far.
+    pub(crate) fn all(&self) -> Vec<Call> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Wraps a server, with its faults, and records each call.
+    pub(crate) fn over(&self, server: Link, injector: FaultInjector) -> Link {
+        let log = self.clone();
+        link_from(tower::service_fn(move |request: Request<Bytes>| {
+            let (log, server, injector) = (log.clone(), server.clone(), injector.clone());
+            async move {
+                let text = |headers: &HeaderMap, name: &str| {
+                    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+                };
+                let function = function_of(&request)
+                    .unwrap_or_else(|| format!("{} {}", request.method(), request.uri().path()));
+                let user_agent = text(request.headers(), header::USER_AGENT.as_str());
+                let protocol = text(request.headers(), "x-admin-protocol");
+                let cancel_reason = cancel_reason(request.body());
+                let before = injector.injected_count();
+                let answer = world::send(&server, request).await;
+                let reply = answer.as_ref().map_or(Reply::None, Reply::of);
+                let faulty = injector.injected_count() > before;
+                let call = Call { function, reply, faulty, user_agent, protocol, cancel_reason };
+                log.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+                answer.map_err(|fault: LinkFault| fault)
+            }
+        }))
+    }
+}
+
+fn cancel_reason(body: &[u8]) -> Option<String> {
+    let request: CancelSessionRequestEs9 = json::read(body).ok()?;
+    match request.cancel_session_response {
+        CancelSessionResponse::CancelSessionResponseOk(ok) => {
+            Some(ok.euicc_cancel_session_signed.reason.to_string())
+        }
+        CancelSessionResponse::CancelSessionResponseError(_) => None,
+    }
+}
+
+impl Reply {
+    fn of(answer: &Response<Bytes>) -> Self {
+        let status = answer.status().as_u16();
+        if !answer.status().is_success() {
+            return Self::Http(status);
+        }
+        let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else { return Self::Accepted };
+        let text = |path: &str| body.pointer(path).and_then(Value::as_str);
+        if text("/header/functionExecutionStatus/status").is_none_or(|status| status == "Executed-Success") {
+            return Self::Accepted;
+        }
+        let [subject, reason, message] = ["subjectCode", "reasonCode", "message"].map(|key| {
+            text(&format!("/header/functionExecutionStatus/statusCodeData/{key}")).unwrap_or_default()
+        });
+        let code = format!("{subject}/{reason} {message}");
+        Self::Refused(code.trim_end().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(status: u16, body: &'static str) -> Reply {
+        Reply::of(&Response::builder().status(status).body(Bytes::from_static(body.as_bytes())).unwrap())
+    }
+
+    #[test]
+    fn a_reply_is_accepted_refused_or_an_http_error() {
+        assert_eq!(reply(204, ""), Reply::Accepted);
+        assert_eq!(reply(503, ""), Reply::Http(503));
+        let done = r#"{"header":{"functionExecutionStatus":{"status":"Executed-Success"}}}"#;
+        assert_eq!(reply(200, done), Reply::Accepted);
+        let refused = r#"{"header":{"functionExecutionStatus":{"status":"Failed","statusCodeData":
+            {"subjectCode":"8.2.6","reasonCode":"3.8","message":"unknown MatchingID"}}}}"#;
+        assert_eq!(reply(200, refused), Reply::Refused("8.2.6/3.8 unknown MatchingID".to_owned()));
+    }
+}

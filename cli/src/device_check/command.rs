@@ -1,0 +1,188 @@
+//! The command that downloads a profile, and the card that it may use.
+
+use std::{process::Stdio, sync::Arc, time::Duration};
+
+use device::{EventSource, Lpa, LpaSettings};
+use euicc_sim::Card;
+use rsp::ids::{Eid, Iccid, SmdpAddress};
+use serde::Serialize;
+use tokio::{process::Command, time::Instant};
+use world::{Fault, Link, RamMemory};
+
+use super::server::{OrderedServer, Setup};
+use crate::parties;
+
+/// Maximum length of the output of a run in the report, from its end.
+const MAX_OUTPUT_OCTETS: usize = 2048;
+
+/// The command with its placeholders.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceCommand {
+    /// Program and arguments.
+    pub(crate) words: Vec<String>,
+    /// Time after which a run is stopped.
+    pub(crate) timeout: Duration,
+}
+
+/// The values of the placeholders in one case.
+#[derive(Clone, Debug)]
+pub(crate) struct Values(Vec<(&'static str, String)>);
+
+/// One run of the command.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Run {
+    /// The exit status, if the command ended by itself.
+    pub(crate) exit_status: Option<i32>,
+    /// True if the command was stopped because it took too long.
+    pub(crate) timed_out: bool,
+    /// Duration in seconds.
+    pub(crate) seconds: f64,
+    /// The end of its output.
+    pub(crate) output: String,
+}
+
+impl Run {
+    /// True if the command reported success.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.exit_status == Some(0)
+    }
+}
+
+impl Values {
+    /// Returns the values for the order of this server.
+    pub(crate) fn of(server: &OrderedServer, setup: &Setup) -> Self {
+        Self(vec![
+            ("activation_code", server.activation_code()),
+            ("sm_dp", server.address()),
+            ("matching_id", server.matching_id.clone()),
+            ("iccid", server.iccid.to_string()),
+            ("root", setup.root().display().to_string()),
+        ])
+    }
+
+    fn insert_into(&self, word: &str) -> String {
+        self.0.iter().fold(word.to_owned(), |word, (name, value)| word.replace(&format!("{{{name}}}"), value))
+    }
+}
+
+impl DeviceCommand {
+    fn prepared(&self, values: &Values) -> Command {
+        let mut words = self.words.iter().map(|word| values.insert_into(word));
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).kill_on_drop(true);
+        command.envs(values.0.iter().map(|(name, value)| (name.to_uppercase(), value)));
+        command
+    }
+
+    /// Runs the command once. With a card, the command uses it over the stdio interface of lpac.
+    ///
+    /// # Errors
+    /// The command cannot be started, or the card cannot be opened.
+    pub(crate) async fn run(
+        &self,
+        values: &Values,
+        card: Option<&CaseCard>,
+        setup: &Setup,
+    ) -> Result<Run, Fault> {
+        let command = self.prepared(values);
+        let start = Instant::now();
+        let ended = match card {
+            Some(card) => {
+                let card = card.open(setup)?;
+                tokio::time::timeout(self.timeout, run_with_card(command, card)).await
+            }
+            None => tokio::time::timeout(self.timeout, run_alone(command)).await,
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(match ended {
+            Ok(ended) => {
+                let (exit_status, output) = ended?;
+                Run { exit_status, timed_out: false, seconds, output: end_of(&output) }
+            }
+            Err(_) => Run { exit_status: None, timed_out: true, seconds, output: String::new() },
+        })
+    }
+}
+
+async fn run_with_card(mut command: Command, card: Card) -> Result<(Option<i32>, String), Fault> {
+    command.stderr(Stdio::null());
+    let mut output = String::new();
+    let status = net::card_interface::run_lpac(command, card, |line| {
+        output.push_str(line);
+        output.push('\n');
+    })
+    .await?;
+    Ok((status.code(), output))
+}
+
+async fn run_alone(mut command: Command) -> Result<(Option<i32>, String), Fault> {
+    let program = command.as_std().get_program().display().to_string();
+    let output = command.stdin(Stdio::null()).output().await.map_err(|e| {
+        Fault::caused_by(e, format!("cannot run {program}"), "correct the command that follows `--`")
+    })?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((output.status.code(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// Returns the end of a text, without its last line break.
+fn end_of(text: &str) -> String {
+    let text = text.trim_end();
+    let mut from = text.len().saturating_sub(MAX_OUTPUT_OCTETS);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text.get(from..).unwrap_or_default().to_owned()
+}
+
+/// A fresh card in this process, whose memory lasts for one case.
+pub(crate) struct CaseCard {
+    eid: Eid,
+    memory: RamMemory,
+}
+
+impl CaseCard {
+    /// Creates an empty card.
+    pub(crate) fn new(eid: Eid) -> Self {
+        Self { eid, memory: RamMemory::default() }
+    }
+
+    fn open(&self, setup: &Setup) -> Result<Card, Fault> {
+        parties::card_on(&setup.settings, &setup.pki, self.eid, self.memory.clone(), &setup.world, vec![])
+    }
+
+    /// Returns the profiles on the card, and the number of pending notifications.
+    ///
+    /// # Errors
+    /// The card cannot be opened or read.
+    pub(crate) async fn content(&self, setup: &Setup) -> Result<(Vec<Iccid>, usize), Fault> {
+        let no_server = |address: &SmdpAddress| -> Result<Link, Fault> {
+            Err(Fault::new(format!("cannot reach {address}"), "only the card is read", "report this"))
+        };
+        let clock = Arc::clone(&setup.world.clock);
+        let events = EventSource::new("device", clock, Arc::new(world::NullEvents));
+        let mut lpa = Lpa::new(self.open(setup)?, no_server, LpaSettings::default(), events);
+        let unreadable = |e| Fault::caused_by(e, "cannot read the card of a case", "report this");
+        let profiles = lpa.list().await.map_err(unreadable)?;
+        let pending = lpa.es10().list_notification().await.map_err(unreadable)?;
+        Ok((profiles.into_iter().filter_map(|profile| profile.iccid).collect(), pending.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_replaced_in_every_word() {
+        let values = Values(vec![("sm_dp", "host:1".to_owned()), ("matching_id", "AB".to_owned())]);
+        assert_eq!(values.insert_into("LPA:1${sm_dp}${matching_id}"), "LPA:1$host:1$AB");
+        assert_eq!(values.insert_into("{other}"), "{other}");
+    }
+
+    #[test]
+    fn a_long_output_is_cut_at_a_character() {
+        let text = "é".repeat(MAX_OUTPUT_OCTETS);
+        assert_eq!(end_of(&format!("x{text}y\n")).len(), MAX_OUTPUT_OCTETS - 1);
+        assert_eq!(end_of("short\n"), "short");
+    }
+}
