@@ -158,7 +158,9 @@ macro_rules! choice {
 macro_rules! codes {
     (
         $(#[$meta:meta])*
-        $vis:vis struct $name:ident { $( $(#[$value_meta:meta])* $value:ident = $number:literal ),+ $(,)? }
+        $vis:vis struct $name:ident { $(
+            $( #[doc = $meaning:literal] )+ $value:ident = $number:literal
+        ),+ $(,)? }
     ) => {
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -166,7 +168,18 @@ macro_rules! codes {
         $vis struct $name(pub i64);
 
         impl $name {
-            $( $(#[$value_meta])* pub const $value: Self = Self($number); )+
+            $( $( #[doc = $meaning] )+ pub const $value: Self = Self($number); )+
+
+            /// The values with a name, in the order of the table.
+            pub const ALL: &[Self] = &[ $( Self::$value, )+ ];
+
+            /// Returns the meaning of the value as a sentence, if it has a name.
+            pub fn meaning(self) -> Option<&'static str> {
+                match self {
+                    $( Self::$value => Some(concat!($( $meaning ),+).trim_start()), )+
+                    _ => None,
+                }
+            }
 
             /// Returns the standard's name of the value, if it has one.
             pub fn name(self) -> Option<&'static str> {
@@ -214,12 +227,14 @@ macro_rules! codes {
     (
         $(#[$meta:meta])*
         $vis:vis struct $name:ident from Status {
-            $( $(#[$value_meta:meta])* $value:ident = $number:literal $( for $( $status:ident )|+ )? ),+ $(,)?
+            $(
+                $( #[doc = $meaning:literal] )+ $value:ident = $number:literal $( for $( $status:ident )|+ )?
+            ),+ $(,)?
         }
     ) => {
         $crate::codes! {
             $(#[$meta])*
-            $vis struct $name { $( $(#[$value_meta])* $value = $number ),+ }
+            $vis struct $name { $( $( #[doc = $meaning] )+ $value = $number ),+ }
         }
 
         impl From<$crate::status::Status> for $name {

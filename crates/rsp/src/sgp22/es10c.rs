@@ -151,6 +151,14 @@ codes! {
         WRONG_PROFILE_REENABLING = 4,
         /// The device is executing a proactive command.
         CAT_BUSY = 5,
+        /// v3: an enterprise rule does not allow it.
+        DISALLOWED_BY_ENTERPRISE_RULE = 6,
+        /// v3: the request is malformed or not possible in this state.
+        COMMAND_ERROR = 7,
+        /// v3: the profile cannot be enabled by remote profile management.
+        DISALLOWED_FOR_RPM = 9,
+        /// v3: all eSIM ports are in use.
+        NO_ESIM_PORT_AVAILABLE = 10,
         /// Any other error.
         UNDEFINED_ERROR = 127,
     }
@@ -189,6 +197,10 @@ codes! {
         DISALLOWED_BY_POLICY = 3,
         /// The device is executing a proactive command.
         CAT_BUSY = 5,
+        /// v3: an enterprise rule does not allow it.
+        DISALLOWED_BY_ENTERPRISE_RULE = 6,
+        /// v3: the request is malformed or not possible in this state.
+        COMMAND_ERROR = 7,
         /// Any other error.
         UNDEFINED_ERROR = 127,
     }
