@@ -126,7 +126,10 @@ pub(crate) use statuses;
 pub fn reason(code: &str) -> (&'static str, &'static str) {
     match code {
         "1.1" => ("unknown", "register the requester at the server, or correct the addressee of the call"),
-        "1.2" => ("not allowed", "use the client certificate of the owner, or change the permissions at the server"),
+        "1.2" => (
+            "not allowed",
+            "use the client certificate of the owner, or change the permissions at the server",
+        ),
         "2.1" => ("invalid", "compare the element with its definition; the message of the status names it"),
         "2.2" => ("mandatory element missing", "add the element; the message of the status names it"),
         "2.3" => ("conditional element missing", "add one of the alternative elements"),
@@ -135,7 +138,9 @@ pub fn reason(code: &str) -> (&'static str, &'static str) {
         "3.5" => ("invalid transition", "read the current state first; it does not allow the operation"),
         "3.7" => ("unavailable", "wait until the running operation ends, or order from another stock"),
         "3.8" => ("refused", "compare the value with the value that the server stored"),
-        "3.9" => ("unknown", "check the identifier for typing errors, and that this server manages the object"),
+        "3.9" => {
+            ("unknown", "check the identifier for typing errors, and that this server manages the object")
+        }
         "3.10" => ("invalid association", "check which objects the server has linked to each other"),
         "4.2" => ("execution error", "read the message of the status and the log of the sender"),
         "4.3" => ("stopped on warning", "read the message of the status"),
