@@ -39,13 +39,26 @@ pub struct Function {
     is_response: fn(&[u8]) -> bool,
 }
 
-/// A result code of an ES10 function.
+/// An element with a result code in the response of an ES10 function.
 #[derive(Clone, Debug)]
 pub struct ResultCode {
-    /// The element of the response.
+    /// The name of the element.
     pub element: &'static str,
-    /// The values with their meanings.
-    pub values: fn() -> Vec<(i64, String, &'static str)>,
+    /// Returns the values with a name.
+    pub values: fn() -> Vec<ResultValue>,
+}
+
+/// A value of a result code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultValue {
+    /// The number.
+    pub number: i64,
+    /// The name and the number: `cat-busy(5)`.
+    pub name: String,
+    /// The meaning as a sentence.
+    pub meaning: &'static str,
+    /// Advice to the reader. Commands of a result code such as `bppCommandId` have none.
+    pub next: Option<&'static str>,
 }
 
 /// The result codes of one type as the element of this name.
@@ -53,10 +66,12 @@ macro_rules! results {
     ($( $element:literal $codes:ty ),*) => {
         &[ $( ResultCode {
             element: $element,
-            values: || {
-                let row = |code: &$codes| (code.0, code.to_string(), code.meaning().unwrap_or_default());
-                <$codes>::ALL.iter().map(row).collect()
-            },
+            values: || <$codes>::ALL.iter().map(|code| ResultValue {
+                number: code.0,
+                name: code.to_string(),
+                meaning: code.meaning().unwrap_or_default(),
+                next: code.next(),
+            }).collect(),
         } ),* ]
     };
 }

@@ -150,7 +150,7 @@ macro_rules! choice {
 }
 
 /// Defines an INTEGER with named values. Values without a name are preserved by decoding and
-/// encoding.
+/// encoding. Advice for a value can follow as `next "..."`.
 ///
 /// An error `from Status` also names the statuses of the JSON binding to which a value corresponds. All
 /// other statuses become `UNDEFINED_ERROR`.
@@ -159,7 +159,7 @@ macro_rules! codes {
     (
         $(#[$meta:meta])*
         $vis:vis struct $name:ident { $(
-            $( #[doc = $meaning:literal] )+ $value:ident = $number:literal
+            $( #[doc = $meaning:literal] )+ $value:ident = $number:literal $( next $next:literal )?
         ),+ $(,)? }
     ) => {
         $(#[$meta])*
@@ -179,6 +179,15 @@ macro_rules! codes {
                     $( Self::$value => Some(concat!($( $meaning ),+).trim_start()), )+
                     _ => None,
                 }
+            }
+
+            /// Returns advice to the reader of the value, if the table has one.
+            pub fn next(self) -> Option<&'static str> {
+                let advice: &[&'static str] = match self {
+                    $( Self::$value => &[ $( $next )? ], )+
+                    _ => &[],
+                };
+                advice.first().copied()
             }
 
             /// Returns the standard's name of the value, if it has one.
