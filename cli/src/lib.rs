@@ -9,6 +9,7 @@ pub mod check;
 pub mod command;
 pub mod demo;
 pub mod eum;
+pub mod explain;
 pub mod faults;
 pub mod files;
 mod hidden_value;
