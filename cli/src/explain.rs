@@ -79,7 +79,8 @@ fn inputs(arguments: &[String]) -> Vec<String> {
         .iter()
         .flat_map(|argument| {
             let is_hex = argument.chars().all(|c| c.is_ascii_hexdigit() || c.is_whitespace());
-            if argument.contains('>') || argument.contains("-----BEGIN") {
+            let is_name = || argument.contains(' ') && !codes::readings(argument).is_empty();
+            if argument.contains('>') || argument.contains("-----BEGIN") || is_name() {
                 vec![argument.clone()]
             } else if is_hex && argument.split_whitespace().all(|word| is_octet(&word)) {
                 vec![argument.split_whitespace().collect()]
@@ -145,7 +146,11 @@ fn identifiers(text: &str) -> Vec<Reading> {
             fields: vec![field("checkDigits", check.to_owned())],
         });
     }
-    if let Ok(iccid) = text.parse::<Iccid>() {
+    // An ICCID starts with 89. The octets of EF.ICCID have swapped digits.
+    let is_swapped = text.len() == 20 && text.starts_with("98");
+    if let Ok(iccid) = text.parse::<Iccid>()
+        && !is_swapped
+    {
         readings.push(iccid_reading(iccid));
     }
     readings

@@ -3,7 +3,7 @@
 use net::smpp::pdu::{self, CommandStatus};
 use network::{EmmCause, FivegmmCause, RpCause, TpFailureCause};
 use profile::PeStatusCode;
-use rsp::{sgp02, status};
+use rsp::{der::Shown, sgp02, status};
 use trace::es10::{FUNCTIONS, Function, ResultCode, ResultValue};
 
 use super::Reading;
@@ -220,7 +220,7 @@ pub(super) fn status_word(digits: &str) -> Option<Reading> {
         standard: "TS 102 221 section 10.2.1, ISO/IEC 7816-4".to_owned(),
         meaning: match is_family {
             true => format!("For example {sw1:02X}{sw2:02X}: {meaning}."),
-            false => format!("{meaning}."),
+            false => format!("The card reports: {meaning}."),
         },
         sent_by: Some("card, at the end of a response APDU".to_owned()),
         next: Some(trace::status_advice(sw1, sw2).to_owned()),
@@ -316,6 +316,31 @@ fn result_readings(function: &Function, result: &ResultCode, number: &str) -> Ve
     let number = decimal(number).map(i64::from);
     let values = (result.values)().into_iter().filter(|value| Some(value.number) == number);
     values.map(|value| result_reading(function, result, value)).collect()
+}
+
+/// Returns the readings of the result codes in the content of a response.
+pub(super) fn results_in(name: &str, content: &Shown) -> Vec<Reading> {
+    let function = FUNCTIONS.iter().find(|function| name.strip_suffix(" response") == Some(function.name));
+    let mut readings = Vec::new();
+    for (function, result) in
+        function.iter().flat_map(|function| function.results.iter().map(move |r| (*function, r)))
+    {
+        let values =
+            (result.values)().into_iter().filter(|value| contains(content, result.element, &value.name));
+        readings.extend(values.map(|value| result_reading(function, result, value)));
+    }
+    readings
+}
+
+/// True if the content has an element of this name and text.
+fn contains(content: &Shown, element: &str, text: &str) -> bool {
+    match content {
+        Shown::Fields(fields) => fields.iter().any(|(name, value)| {
+            name == element && *value == Shown::Text(text.to_owned()) || contains(value, element, text)
+        }),
+        Shown::List(values) => values.iter().any(|value| contains(value, element, text)),
+        Shown::Text(_) | Shown::Octets(_) => false,
+    }
 }
 
 fn result_reading(function: &Function, result: &ResultCode, value: ResultValue) -> Reading {

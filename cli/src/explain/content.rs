@@ -6,7 +6,7 @@ use rsp::{
     der::{Shape, Shown, tlv},
     ids::{Iccid, SubjectKeyIdentifier},
 };
-use trace::{Decoded, Decoder, Event};
+use trace::{Decoded, Decoder, Event, es10::Element};
 
 use super::{Reading, codes, iccid_reading};
 
@@ -66,15 +66,7 @@ fn of_one_tlv(octets: &[u8]) -> Vec<Reading> {
     }
     let elements = trace::es10::elements(octets);
     if !elements.is_empty() {
-        let reading = |element: trace::es10::Element| Reading {
-            sent_by: sender(&element.name),
-            title: element.name,
-            standard: format!("SGP.22 section {}", element.section),
-            meaning: String::new(),
-            next: None,
-            fields: vec![("content".to_owned(), element.content)],
-        };
-        return elements.into_iter().map(reading).collect();
+        return elements.into_iter().flat_map(element_readings).collect();
     }
     // Two octets such as 9000 are well-formed too. Only a template is certainly a TLV.
     if !tag.is_constructed() {
@@ -88,6 +80,21 @@ fn of_one_tlv(octets: &[u8]) -> Vec<Reading> {
         next: None,
         fields: vec![("content".to_owned(), Shape::Octets.show(tag, octets))],
     }]
+}
+
+/// Returns the reading of an element, and those of its result codes.
+fn element_readings(element: Element) -> Vec<Reading> {
+    let results = codes::results_in(&element.name, &element.content);
+    let mut readings = vec![Reading {
+        sent_by: sender(&element.name),
+        title: element.name,
+        standard: format!("SGP.22 section {}", element.section),
+        meaning: String::new(),
+        next: None,
+        fields: vec![("content".to_owned(), element.content)],
+    }];
+    readings.extend(results);
+    readings
 }
 
 fn sender(name: &str) -> Option<String> {
