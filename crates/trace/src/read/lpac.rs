@@ -12,10 +12,13 @@ pub(super) fn object(line: &str) -> Option<Value> {
 
 /// Reads a line. Lines of the type `apdu` are read, all others are skipped.
 pub(super) fn line(line: &str, with_secrets: bool, pairs: &mut Pairs) -> Result<(), LineError> {
-    let Some(object) = object(line).filter(|object| object["type"] == "apdu") else { return Ok(()) };
-    let payload = &object["payload"];
-    let text = |key: &str| payload[key].as_str().unwrap_or_default();
-    if let Some(function) = payload["func"].as_str() {
+    let Some(object) = object(line).filter(|object| object.get("type").is_some_and(|kind| kind == "apdu"))
+    else {
+        return Ok(());
+    };
+    let Some(payload) = object.get("payload") else { return Ok(()) };
+    let text = |key: &str| payload.get(key).and_then(Value::as_str).unwrap_or_default();
+    if let Some(function) = payload.get("func").and_then(Value::as_str) {
         let parameter = octets::parse(text("param"), with_secrets)?;
         pairs.command(match function {
             "connect" => Pending::Reset,
@@ -26,7 +29,7 @@ pub(super) fn line(line: &str, with_secrets: bool, pairs: &mut Pairs) -> Result<
         });
         return Ok(());
     }
-    let code = payload["ecode"].as_i64().unwrap_or(-1);
+    let code = payload.get("ecode").and_then(Value::as_i64).unwrap_or(-1);
     match pairs.pending() {
         _ if code < 0 => pairs.fail(&format!("lpac received the error {code}")),
         Some(Pending::Apdu(_)) | None => return pairs.response(octets::parse(text("data"), with_secrets)?),
