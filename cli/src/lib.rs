@@ -11,6 +11,7 @@ pub mod demo;
 pub mod device_check;
 pub mod eum;
 pub mod exit_status;
+pub mod explain;
 pub mod faults;
 pub mod files;
 mod hidden_value;

@@ -54,6 +54,7 @@ enum Command {
     #[command(subcommand)]
     Profile(command::profile::Command),
     Trace(command::trace::Command),
+    Explain(command::explain::Command),
     #[command(subcommand)]
     Load(command::load::Command),
     #[command(subcommand)]
@@ -138,6 +139,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Replay(command) => command.run(cli.json),
         Command::Profile(command) => wait_for(command.run(&settings, cli.json)),
         Command::Trace(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
+        Command::Explain(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Device(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Network(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),

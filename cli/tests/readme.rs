@@ -59,6 +59,11 @@ fn the_transcripts_about_the_test_bench_are_correct() {
 }
 
 #[test]
+fn the_transcripts_about_codes_and_traces_are_correct() {
+    page_is_correct("docs/how-to/explain.md");
+}
+
+#[test]
 fn the_transcript_of_the_m2m_demo_is_correct() {
     page_is_correct("docs/how-to/m2m.md");
 }

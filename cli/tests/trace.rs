@@ -90,3 +90,33 @@ fn hex_traces_are_shown_and_invalid_lines_are_refused_with_their_number() {
     let errors = fail(landfall(folder.path()).arg("trace").arg(&file));
     assert!(errors.contains("line 2 of ") && errors.contains("no > between"), "{errors}");
 }
+
+#[test]
+fn traces_of_wireshark_and_of_other_programs_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let show = |name: &str| succeed(landfall(folder.path()).args(["trace", &path(name)]));
+    for name in ["trace.pcapng", "trace.txt"] {
+        succeed(landfall(folder.path()).args(["device", "info", "--trace", &path(name)]));
+        let shown = show(name);
+        assert!(shown.contains("SELECT by name A0000005591010FFFFFFFF8900000100: ISD-R"), "{shown}");
+        assert!(shown.contains("STORE DATA ES10b.GetEUICCInfo2, last block 0"), "{shown}");
+    }
+    let at = "AT+CSIM=22,\"81E2910006BF3E035C015A\"\r\n+CSIM: 4,\"6A88\"\r\nOK\r\n";
+    let lpac = concat!(
+        r#"{"type":"apdu","payload":{"func":"transmit","param":"81E2910006BF3E035C015A"}}"#,
+        "\n",
+        r#"{"type":"apdu","payload":{"ecode":0,"data":"6A88"}}"#,
+        "\n"
+    );
+    for log in [at, lpac, "> 81E2910006BF3E035C015A\n< 6A88\n"] {
+        std::fs::write(path("log"), log).unwrap();
+        let shown = show("log");
+        assert!(shown.contains("STORE DATA ES10c.GetEID, last block 0 -> 6A88"), "{shown}");
+        assert!(shown.contains("application: ISD-R, assumed because"), "{shown}");
+    }
+    let pcapng = std::fs::read(path("trace.pcapng")).unwrap();
+    std::fs::write(path("cut.pcapng"), &pcapng[..pcapng.len() - 1]).unwrap();
+    let errors = fail(landfall(folder.path()).args(["trace", &path("cut.pcapng")]));
+    assert!(errors.contains("block ") && errors.contains("the block is truncated"), "{errors}");
+}

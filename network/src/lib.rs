@@ -17,6 +17,7 @@
 //! The simulation covers admission and the causes of refusals. There is no radio layer, no security
 //! context and no bearer. The crate opens no sockets.
 
+pub mod causes;
 pub mod http;
 pub mod messages;
 mod networks;
@@ -28,14 +29,15 @@ mod subscriber_server;
 use rsp::ids::Plmn;
 use world::BoxFuture;
 
+pub use causes::{EmmCause, FivegmmCause, RpCause, TpFailureCause};
 pub use http::{NetworksService, RemoteNetworks};
 pub use messages::{
     AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationAnswer, AuthenticationRequest,
-    AuthenticationResponse, EmmCause, NetworkAnswer, Service, SystemInformation,
+    AuthenticationResponse, NetworkAnswer, Service, SystemInformation,
 };
 pub use networks::{Network, Networks, Policy, RefusalRule, Roaming};
 pub use reach::Absent;
-pub use short_messages::{MessageReceiver, MobileOriginated, MobileTerminated, RpAnswer, RpCause, RpReport};
+pub use short_messages::{MessageReceiver, MobileOriginated, MobileTerminated, RpAnswer, RpReport};
 pub use smsc::{Smsc, SmscSettings};
 pub use subscriber_server::{Keys, Subscriber, SubscriberServer};
 

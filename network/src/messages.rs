@@ -8,6 +8,8 @@ use std::fmt;
 use rsp::ids::{Imsi, Plmn};
 use serde::{Deserialize, Serialize};
 
+use super::causes::EmmCause;
+
 /// The system information that a network broadcasts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemInformation {
@@ -116,88 +118,6 @@ impl fmt::Display for Service {
 pub struct AttachReject {
     /// The reason.
     pub cause: EmmCause,
-}
-
-/// EMM cause: section 9.9.3.9 and annex A.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EmmCause(pub u8);
-
-macro_rules! causes {
-    ($( $(#[$meta:meta])* $name:ident = $number:literal $text:literal ),+ $(,)?) => {
-        impl EmmCause {
-            $( $(#[$meta])* pub const $name: Self = Self($number); )+
-
-            /// The name of the cause in the standard.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $( Self::$name => $text, )+
-                    _ => "unnamed cause",
-                }
-            }
-        }
-    };
-}
-
-causes! {
-    /// The home network does not know the subscriber.
-    IMSI_UNKNOWN_IN_HSS = 2 "IMSI unknown in HSS",
-    /// The subscriber is refused or failed the authentication.
-    ILLEGAL_UE = 3 "illegal UE",
-    /// The device is refused.
-    ILLEGAL_ME = 6 "illegal ME",
-    /// No EPS services.
-    EPS_SERVICES_NOT_ALLOWED = 7 "EPS services not allowed",
-    /// No services at all.
-    EPS_AND_NON_EPS_SERVICES_NOT_ALLOWED = 8 "EPS services and non-EPS services not allowed",
-    /// The subscriber is not allowed in this network.
-    PLMN_NOT_ALLOWED = 11 "PLMN not allowed",
-    /// The subscriber is not allowed in this tracking area.
-    TRACKING_AREA_NOT_ALLOWED = 12 "tracking area not allowed",
-    /// No roaming in this area.
-    ROAMING_NOT_ALLOWED_IN_THIS_TRACKING_AREA = 13 "roaming not allowed in this tracking area",
-    /// No EPS services in this network.
-    EPS_SERVICES_NOT_ALLOWED_IN_THIS_PLMN = 14 "EPS services not allowed in this PLMN",
-    /// The subscriber is not allowed in this tracking area, and the device should select another
-    /// tracking area.
-    NO_SUITABLE_CELLS_IN_TRACKING_AREA = 15 "no suitable cells in tracking area",
-    /// An internal failure of the network.
-    NETWORK_FAILURE = 17 "network failure",
-    /// From the device: the network's MAC is wrong.
-    MAC_FAILURE = 20 "MAC failure",
-    /// From the device: the network's sequence number is not fresh.
-    SYNCH_FAILURE = 21 "synch failure",
-    /// The network is congested.
-    CONGESTION = 22 "congestion",
-    /// The message could not be understood.
-    PROTOCOL_ERROR_UNSPECIFIED = 111 "protocol error, unspecified",
-}
-
-impl EmmCause {
-    /// True if the device must treat the subscription as invalid until the card is replaced or its
-    /// profile is switched (section 5.5.1.2.5).
-    pub fn invalidates_usim(self) -> bool {
-        matches!(
-            self,
-            Self::IMSI_UNKNOWN_IN_HSS
-                | Self::ILLEGAL_UE
-                | Self::ILLEGAL_ME
-                | Self::EPS_SERVICES_NOT_ALLOWED
-                | Self::EPS_AND_NON_EPS_SERVICES_NOT_ALLOWED
-        )
-    }
-}
-
-impl fmt::Display for EmmCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{} {}", self.0, self.name())
-    }
-}
-
-impl fmt::Debug for EmmCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
 }
 
 /// Serde functions for octets as hexadecimal text.

@@ -9,14 +9,13 @@ use rsp::ota::sms::Address;
 use serde::{Deserialize, Serialize};
 use world::{PhoneNumber, World};
 
+use super::causes::{EmmCause, RpCause};
 use super::messages::{
     AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationAnswer, AuthenticationRequest,
-    AuthenticationResponse, EmmCause, NetworkAnswer, Service, SystemInformation,
+    AuthenticationResponse, NetworkAnswer, Service, SystemInformation,
 };
 use super::reach::{Absent, Attachments};
-use super::short_messages::{
-    MessageReceiver, MobileOriginated, MobileTerminated, RpAnswer, RpCause, RpReport,
-};
+use super::short_messages::{MessageReceiver, MobileOriginated, MobileTerminated, RpAnswer, RpReport};
 use super::subscriber_server::SubscriberServer;
 use super::{Radio, RadioFault, RadioFuture};
 

@@ -8,6 +8,7 @@ use rsp::ota::sms::Address;
 use serde::{Deserialize, Serialize};
 use world::BoxFuture;
 
+use super::causes::RpCause;
 use super::messages::{AttachId, hex_octets};
 
 /// RP-DATA from a device: TS 24.011 section 7.3.1.2.
@@ -54,26 +55,6 @@ pub enum RpAnswer {
     Ack(#[serde(with = "hex_octets")] Vec<u8>),
     /// RP-ERROR: the message was refused.
     Error(RpCause, #[serde(with = "hex_octets")] Vec<u8>),
-}
-
-/// RP-Cause: TS 24.011 section 8.2.5.4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RpCause(pub u8);
-
-impl RpCause {
-    /// The number is not assigned.
-    pub const UNASSIGNED_NUMBER: Self = Self(1);
-    /// The device's memory is full.
-    pub const MEMORY_CAPACITY_EXCEEDED: Self = Self(22);
-    /// The subscriber is unknown in the network, or has no number.
-    pub const UNKNOWN_SUBSCRIBER: Self = Self(30);
-    /// The network cannot accept the message at the moment.
-    pub const TEMPORARY_FAILURE: Self = Self(41);
-    /// The message is malformed.
-    pub const INVALID_MESSAGE: Self = Self(95);
-    /// No entity here provides the service.
-    pub const PROTOCOL_ERROR: Self = Self(111);
 }
 
 /// The SMSC, as the networks see it: the receiver of mobile-originated messages.

@@ -17,7 +17,8 @@ use rsp::ids::{Imsi, Plmn};
 use serde::{Deserialize, Serialize};
 use world::{Batch, Content, Fault, Memory, PhoneNumber, World};
 
-use super::messages::{EmmCause, hex_octets};
+use super::causes::EmmCause;
+use super::messages::hex_octets;
 
 /// AMF with the separation bit that E-UTRAN requires: TS 33.401 section 6.1.1.
 const SEPARATION_BIT: [u8; 2] = [0x80, 0x00];

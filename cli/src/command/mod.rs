@@ -7,6 +7,7 @@ pub mod demo;
 pub mod device;
 pub mod euicc;
 pub mod eum;
+pub mod explain;
 pub mod faults;
 pub mod fleet;
 pub mod load;

@@ -1,5 +1,4 @@
-//! Names of commands and status words: TS 102 221 sections 10.1.2 and 10.2, TS 102 222, ISO/IEC
-//! 7816-4, GlobalPlatform.
+//! Names of commands: TS 102 221 section 10.1.2, TS 102 222, ISO/IEC 7816-4, GlobalPlatform.
 
 /// A parsed command APDU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +56,9 @@ impl<'a> Apdu<'a> {
         }
     }
 
-    fn is_proprietary(self) -> bool {
+    /// True for the classes of TS 102 221, TS 31.101 and GlobalPlatform that ISO/IEC 7816-4 leaves to
+    /// the application.
+    pub(super) fn is_proprietary(self) -> bool {
         self.cla & 0x80 != 0
     }
 
@@ -210,65 +211,6 @@ fn code(reference: u8) -> String {
     }
 }
 
-/// Describes a status word: TS 102 221 section 10.2.1.
-pub(super) fn status(sw1: u8, sw2: u8) -> String {
-    let octets = if sw2 == 0 { 256 } else { u16::from(sw2) };
-    let fixed = match (sw1, sw2) {
-        (0x90, 0x00) => "ok",
-        (0x61, _) => return format!("ok, {octets} octets available"),
-        (0x91, _) => return format!("ok, proactive command of {octets} octets pending"),
-        (0x92, 0x00..=0x0F) => return format!("ok after {sw2} attempts"),
-        (0x93, 0x00) => "the toolkit is busy",
-        (0x62, 0x00) => "warning, memory unchanged",
-        (0x62, 0x81) => "part of the data may be corrupted",
-        (0x62, 0x82) => "end reached before Le octets, or nothing found",
-        (0x62, 0x83) => "the selected file is deactivated",
-        (0x62, 0x85) => "the selected file is terminated",
-        (0x62, 0xF1) => "more data available",
-        (0x62, 0xF2) => "more data available, proactive command pending",
-        (0x62, 0xF3) => "response data available",
-        (0x63, 0xC0..=0xCF) => return format!("wrong, {} attempts left", sw2 & 0x0F),
-        (0x63, 0xF1) => "more data expected",
-        (0x63, 0xF2) => "more data expected, proactive command pending",
-        (0x64, _) => "not executed, memory unchanged",
-        (0x65, 0x00) => "not executed, memory changed",
-        (0x65, 0x81) => "memory problem",
-        (0x67, 0x00) => "wrong length",
-        (0x67, _) => "wrong length for this command",
-        (0x68, 0x81) => "logical channel not supported",
-        (0x68, 0x82) => "secure messaging not supported",
-        (0x68, 0x84) => "command chaining not supported",
-        (0x69, 0x81) => "command incompatible with the file structure",
-        (0x69, 0x82) => "security status not satisfied",
-        (0x69, 0x83) => "the code is blocked",
-        (0x69, 0x84) => "referenced data not usable",
-        (0x69, 0x85) => "conditions of use not satisfied",
-        (0x69, 0x86) => "no EF selected",
-        (0x69, 0x89) => "command not permitted from this terminal",
-        (0x6A, 0x80) => "wrong data",
-        (0x6A, 0x81) => "not supported",
-        (0x6A, 0x82) => "file not found",
-        (0x6A, 0x83) => "record not found",
-        (0x6A, 0x84) => "not enough memory",
-        (0x6A, 0x86) => "wrong P1 or P2",
-        (0x6A, 0x87) => "Lc inconsistent with P1 and P2",
-        (0x6A, 0x88) => "referenced data not found",
-        (0x6A, 0x89) => "the file exists already",
-        (0x6B, 0x00) => "wrong P1 or P2",
-        (0x6C, _) => return format!("wrong Le, correct value {octets}"),
-        (0x6D, 0x00) => "instruction not supported",
-        (0x6E, 0x00) => "class not supported",
-        (0x6F, 0x00) => "technical problem",
-        (0x98, 0x50) => "the counter has reached its maximum",
-        (0x98, 0x62) => "authentication error: wrong MAC",
-        (0x98, 0x63) => "security session invalid",
-        (0x98, 0x64) => "authentication error: security context not supported",
-        (0x98, 0x65) => "key freshness failure",
-        _ => "unknown status",
-    };
-    fixed.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,16 +228,6 @@ mod tests {
         assert_eq!(parse("00A400040000023F000000"), Some((2, 7, Some(65536))));
         assert_eq!(parse("00A40004033F00"), None);
         assert_eq!(parse("00A4"), None);
-    }
-
-    #[test]
-    fn status_words_are_described_with_their_numbers() {
-        assert_eq!(status(0x61, 0x00), "ok, 256 octets available");
-        assert_eq!(status(0x63, 0xC2), "wrong, 2 attempts left");
-        assert_eq!(status(0x91, 0x0B), "ok, proactive command of 11 octets pending");
-        assert_eq!(status(0x98, 0x62), "authentication error: wrong MAC");
-        assert_eq!(status(0x62, 0xF2), "more data available, proactive command pending");
-        assert_eq!(status(0x63, 0xF2), "more data expected, proactive command pending");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rsp::der::{Reader, Shape, Shown, Tag, tlv};
 
 use super::command::{self, Apdu};
 use super::files::{Application, holds_keys};
-use super::{Event, es10, toolkit};
+use super::{Event, es10, status, toolkit};
 
 /// Maximum length of an assembled request or answer. Further octets are ignored.
 const MAX_TOGETHER: usize = 1 << 20;
@@ -42,6 +42,8 @@ pub struct Decoder {
 /// The state of a logical channel.
 #[derive(Clone, Debug, Default)]
 struct Channel {
+    /// True if the trace contains the reset of the card or the selection on this channel.
+    is_known: bool,
     /// The application that determines the file names. It is the MF in all directories outside an
     /// ADF.
     application: Application,
@@ -85,7 +87,7 @@ impl Decoder {
     pub fn decode(&mut self, event: &Event) -> Decoded {
         match event {
             Event::Reset { atr } => {
-                self.channels.clear();
+                self.channels = BTreeMap::from([(0, Channel { is_known: true, ..Channel::default() })]);
                 let details = vec![("atr".to_owned(), Shown::Octets(atr.clone()))];
                 Decoded { name: "reset".to_owned(), details, ..Decoded::default() }
             }
@@ -107,7 +109,7 @@ impl Decoder {
     fn command(&mut self, command: &[u8], answer: &[u8]) -> Decoded {
         let (data, status) =
             answer.split_last_chunk::<2>().map_or((answer, None), |(data, sw)| (data, Some(*sw)));
-        let status_text = status.map_or("no status word".to_owned(), |[sw1, sw2]| command::status(sw1, sw2));
+        let status_text = status.map_or("no status word".to_owned(), |[sw1, sw2]| status::status(sw1, sw2));
         let secret_in_command = self.secret_in_command(command);
         let Some(apdu) = Apdu::parse(command) else {
             let name = NO_APDU.to_owned();
@@ -173,7 +175,7 @@ impl Decoder {
     /// Forgets the state of a channel that is opened or closed.
     fn manage_channel(&mut self, apdu: &Apdu<'_>, data: &[u8]) {
         let number = if apdu.p1 == 0x80 { apdu.p2 } else { data.first().copied().unwrap_or(apdu.p2) };
-        self.channels.remove(&number);
+        self.channels.insert(number, Channel { is_known: true, ..Channel::default() });
     }
 }
 
@@ -193,6 +195,7 @@ impl Channel {
     /// Processes a command other than GET RESPONSE. Returns the answer to be completed.
     fn begin(&mut self, apdu: &Apdu<'_>, sw1: u8, decoded: &mut Decoded) -> Answer {
         let is_done = matches!(sw1, 0x90..=0x92 | 0x61..=0x63);
+        self.assume_application(apdu, decoded);
         let mut answer = Answer {
             of: apdu.name().to_owned(),
             kind: AnswerKind::Other,
@@ -249,6 +252,33 @@ impl Channel {
         answer
     }
 
+    /// Assumes an application if the trace begins after its selection and the command belongs to one
+    /// application. The details say so.
+    fn assume_application(&mut self, apdu: &Apdu<'_>, decoded: &mut Decoded) {
+        if self.is_known {
+            return;
+        }
+        let selects_adf = apdu.data.as_chunks::<2>().0.contains(&[0x7F, 0xFF]);
+        let is_usim_file = || match apdu.data {
+            [high, low] => {
+                let fid = u16::from_be_bytes([*high, *low]);
+                Application::Mf.file(0, fid).is_none() && Application::Usim.file(0, fid).is_some()
+            }
+            _ => false,
+        };
+        let application = match (apdu.ins, apdu.p1) {
+            (0xE2, _) if apdu.is_proprietary() => Application::IsdR,
+            (0x88 | 0x89, _) => Application::Usim,
+            (0x78, _) if apdu.is_proprietary() => Application::Usim,
+            (0xA4, 0x00 | 0x08 | 0x09) if selects_adf || is_usim_file() => Application::Usim,
+            _ => return,
+        };
+        (self.is_known, self.application, self.adf) = (true, application, application);
+        let text =
+            format!("{}, assumed because the trace does not contain its selection", application.name());
+        decoded.details.push(("application".to_owned(), Shown::Text(text)));
+    }
+
     /// Describes a command for an EF. Returns true if the command writes keys.
     fn file_command(&mut self, apdu: &Apdu<'_>, decoded: &mut Decoded, answer: &mut Answer) -> bool {
         let Some(name) = self.file_of(apdu) else { return false };
@@ -276,7 +306,7 @@ impl Channel {
         match apdu.p1 {
             0x04 => {
                 let application = Application::of(apdu.data);
-                *self = Self { application, adf: application, ..Self::default() };
+                *self = Self { is_known: true, application, adf: application, ..Self::default() };
                 format!("by name {digits}: {}", application.name())
             }
             0x03 => {
@@ -354,7 +384,7 @@ impl Answer {
         }
         match self.kind {
             AnswerKind::Es10 => {
-                es10::response(data).map(|(_, shown)| ("response".to_owned(), shown)).or_else(octets)
+                es10::response(data).map(|shown| ("response".to_owned(), shown)).or_else(octets)
             }
             AnswerKind::ControlParameters => {
                 control_parameters(data).map(|shown| ("controlParameters".to_owned(), shown)).or_else(octets)

@@ -108,7 +108,8 @@ pub(super) fn read(line: &str, with_secrets: bool) -> Result<Exchange, LineError
     Ok(Exchange { at: line.time, card: line.card, event })
 }
 
-fn object(fields: &[(String, Shown)]) -> Map<String, Value> {
+/// Converts decoded elements to a JSON object.
+pub fn object(fields: &[(String, Shown)]) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in fields {
         let value = json(value);

@@ -7,22 +7,24 @@
 //! | Module | Contents |
 //! |---|---|
 //! | [`decode`] | the decoder: follows the selections on each channel, joins partial answers, and finds secrets |
-//! | `command` | names of commands, the meaning of P1 and P2, status words |
+//! | `command` | names of commands, the meaning of P1 and P2 |
+//! | `status` | status words |
 //! | `files` | names of files and applications |
-//! | `es10` | the functions of the ISD-R by their tags |
+//! | [`es10`] | the functions of the ISD-R by their tags, and their result codes |
 //! | `toolkit` | proactive commands, terminal responses and envelopes |
 //! | `text`, `json`, `pcapng` | the formats |
-//! | `read` | the parser of traces, back to exchanges |
+//! | `read` | the parser of traces and of logs of other programs |
 //! | `octets` | hexadecimal digits with hidden octets |
 
 mod command;
 pub mod decode;
-mod es10;
+pub mod es10;
 mod files;
 mod json;
 mod octets;
 mod pcapng;
 mod read;
+mod status;
 mod text;
 mod toolkit;
 
@@ -36,8 +38,11 @@ use rsp::time::Timestamp;
 use world::{Atr, CardInterface, CardInterfaceFault, Clock};
 
 pub use decode::{Decoded, Decoder};
+pub use json::object;
 pub use octets::LineError;
-pub use read::read_line;
+pub use read::{ReadError, read, read_line};
+pub use status::{is_known_status, status, status_advice};
+pub use text::details;
 
 /// One exchange with a card.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,16 +7,31 @@
 //!
 //! GSMTAP: `gsmtap.h` of libosmocore. pcapng: draft-ietf-opsawg-pcapng, little-endian.
 
+mod reader;
+
 use std::collections::BTreeMap;
 
 use super::command::Apdu;
 use super::{Decoded, Event, Exchange, text};
 
+pub(super) use reader::{is_file, read};
+
 const PORT: u16 = 4729;
+
+/// Types of blocks.
+const SECTION_HEADER: u32 = 0x0A0D_0D0A;
+const INTERFACE_DESCRIPTION: u32 = 1;
+const ENHANCED_PACKET: u32 = 6;
+
+/// `GSMTAP_TYPE_SIM`.
+const TYPE_SIM: u8 = 4;
 
 /// `GSMTAP_SIM_APDU` and `GSMTAP_SIM_ATR`.
 const APDU: u8 = 0x00;
 const ATR: u8 = 0x01;
+
+/// The last line of the comment of a packet with hidden octets.
+const HIDDEN: &str = "secret octets are written as zero";
 
 /// Maximum octets of a comment. A block option is limited to 65535.
 const MAX_COMMENT: usize = 16 << 10;
@@ -52,9 +67,11 @@ impl Writer {
             // A fault has no content that a dissector could process.
             Event::Fault { .. } => return out,
         };
-        let mut comment = format!("{}\n{}", text::headline(exchange, decoded), text::details(decoded));
+        let mut comment =
+            format!("{}\n{}", text::headline(exchange, decoded), text::details(&decoded.details));
         if !decoded.secret_in_command.is_empty() || !decoded.secret_in_answer.is_empty() {
-            comment.push_str("secret octets are written as zero\n");
+            comment.push_str(HIDDEN);
+            comment.push('\n');
         }
         let mut comment = Some(comment);
         let at = u64::try_from(exchange.at.0).unwrap_or_default();
@@ -118,7 +135,6 @@ fn short(length: usize) -> u8 {
 fn gsmtap(sub_type: u8, payload: &[u8]) -> Vec<u8> {
     const VERSION: u8 = 2;
     const HEADER_WORDS: u8 = 4;
-    const TYPE_SIM: u8 = 4;
     // Time slot, ARFCN, signal level, signal-to-noise ratio and frame number do not apply here. The
     // sub-type is followed by antenna, sub-slot and a reserved octet.
     let mut packet = vec![VERSION, HEADER_WORDS, TYPE_SIM, 0, 0, 0, 0, 0, 0, 0, 0, 0, sub_type, 0, 0, 0];
@@ -157,7 +173,7 @@ fn section_header(out: &mut Vec<u8>) {
     body.extend([0xFF; 8]);
     option(4, b"Landfall", &mut body);
     option(0, &[], &mut body);
-    block(0x0A0D_0D0A, &body, out);
+    block(SECTION_HEADER, &body, out);
 }
 
 fn interface_description(name: &str, out: &mut Vec<u8>) {
@@ -168,7 +184,7 @@ fn interface_description(name: &str, out: &mut Vec<u8>) {
     option(2, name.as_bytes(), &mut body);
     option(9, &[MILLISECONDS], &mut body);
     option(0, &[], &mut body);
-    block(1, &body, out);
+    block(INTERFACE_DESCRIPTION, &body, out);
 }
 
 fn enhanced_packet(interface: u32, at: u64, packet: &[u8], comment: Option<&str>, out: &mut Vec<u8>) {
@@ -189,7 +205,7 @@ fn enhanced_packet(interface: u32, at: u64, packet: &[u8], comment: Option<&str>
         );
         option(0, &[], &mut body);
     }
-    block(6, &body, out);
+    block(ENHANCED_PACKET, &body, out);
 }
 
 fn option(code: u16, value: &[u8], out: &mut Vec<u8>) {

@@ -4,7 +4,7 @@ use rsp::der::Shown;
 use rsp::time::Timestamp;
 use world::{Atr, CardInterface, CardInterfaceFault, ManualClock};
 
-use super::{Decoded, Decoder, Event, Exchange, Form, Recorder, TracingCard, pcapng, text};
+use super::{Decoder, Event, Exchange, Form, Recorder, TracingCard, pcapng, text};
 
 fn octets(hex: &str) -> Vec<u8> {
     hex::decode(hex.replace(' ', "")).unwrap()
@@ -215,7 +215,7 @@ fn the_data_of_an_undecoded_command_is_shown_once() {
     let decoded = Decoder::new(false).decode(&command("00DA010202CAFE", "9000"));
     let details = vec![("data".to_owned(), Shown::Octets(vec![0xCA, 0xFE]))];
     assert_eq!(decoded.details, details);
-    assert_eq!(text::details(&Decoded { details, ..Decoded::default() }), "    data: CAFE\n");
+    assert_eq!(text::details(&details), "    data: CAFE\n");
 }
 
 /// A card that answers once and then fails.

@@ -22,7 +22,7 @@ pub(super) fn lines(exchange: &Exchange, decoded: &Decoded) -> String {
             let _ = writeln!(out, "    < {}", octets::format(answer, &decoded.secret_in_answer));
         }
     }
-    out.push_str(&details(decoded));
+    out.push_str(&details(&decoded.details));
     out
 }
 
@@ -49,10 +49,10 @@ pub(super) fn headline(exchange: &Exchange, decoded: &Decoded) -> String {
     line
 }
 
-/// Formats the details of an exchange, one per line.
-pub(super) fn details(decoded: &Decoded) -> String {
+/// Formats decoded elements, one per line, indented by four blanks.
+pub fn details(details: &[(String, Shown)]) -> String {
     let mut out = String::new();
-    for (name, value) in &decoded.details {
+    for (name, value) in details {
         show(name, value, 2, &mut out);
     }
     out

@@ -11,8 +11,9 @@ use world::{Fault, IncomingDelivery, MessageId, MessageState, Receipt, Receipts,
 use super::faults::{Direction, SmsFaultKind};
 use super::store::Delivery;
 use super::{LOOK_AGAIN, Smsc, State, log_store_failure, tpdu};
+use crate::causes::RpCause;
 use crate::reach::Absent;
-use crate::short_messages::{RpAnswer, RpCause};
+use crate::short_messages::RpAnswer;
 
 /// Delay before a message is retried after its record could not be stored.
 const AFTER_A_FAULT: Duration = Duration::from_secs(60);

@@ -31,8 +31,9 @@ use world::{
 pub use faults::{Direction, SmsFaultKind};
 pub use writer::LocalClient;
 
+use super::causes::RpCause;
 use super::networks::Networks;
-use super::short_messages::{MessageReceiver, RpAnswer, RpCause};
+use super::short_messages::{MessageReceiver, RpAnswer};
 use store::{Delivery, Store, Stored};
 
 /// Maximum messages stored at a time. Over this limit a client is throttled.

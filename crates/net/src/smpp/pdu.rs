@@ -207,6 +207,120 @@ pub fn name(status: CommandStatus) -> String {
     format!("{name} ({:#010x})", u32::from(status))
 }
 
+/// Returns the meaning of a status and advice for it: SMPP 3.4 section 5.1.3. Statuses that only SMPP 5.0
+/// or an SMSC of its own defines have none.
+pub fn meaning(status: CommandStatus) -> Option<(&'static str, &'static str)> {
+    Some(match status {
+        CommandStatus::EsmeRok => ("No error.", "nothing"),
+        CommandStatus::EsmeRinvmsglen => (
+            "The length of the message is invalid.",
+            "send at most 140 octets of user data, or use message_payload",
+        ),
+        CommandStatus::EsmeRinvcmdlen => {
+            ("The length of the PDU is invalid.", "compare command_length with the octets of the PDU")
+        }
+        CommandStatus::EsmeRinvcmdid => {
+            ("The command is unknown or not supported.", "use a command of SMPP 3.4 that the peer supports")
+        }
+        CommandStatus::EsmeRinvbndsts => (
+            "The session is not bound for this command.",
+            "bind as transmitter, receiver or transceiver first",
+        ),
+        CommandStatus::EsmeRalybnd => {
+            ("The session is already bound.", "unbind first, or use another connection")
+        }
+        CommandStatus::EsmeRinvprtflg => ("The priority flag is invalid.", "use a priority from 0 to 3"),
+        CommandStatus::EsmeRinvregdlvflg => ("The registered_delivery flag is invalid.", "use 0, 1 or 2"),
+        CommandStatus::EsmeRsyserr => {
+            ("The SMSC has an internal failure.", "read the log of the SMSC, and retry later")
+        }
+        CommandStatus::EsmeRinvsrcadr => {
+            ("The source address is invalid.", "use an address that the account may use")
+        }
+        CommandStatus::EsmeRinvdstadr => {
+            ("The destination address is invalid.", "correct destination_addr, TON and NPI")
+        }
+        CommandStatus::EsmeRinvmsgid => {
+            ("The message ID is unknown.", "use the message ID of submit_sm_resp")
+        }
+        CommandStatus::EsmeRbindfail => ("The bind failed.", "check account, password and system type"),
+        CommandStatus::EsmeRinvpaswd => ("The password is wrong.", "correct the password of the account"),
+        CommandStatus::EsmeRinvsysid => ("The account is unknown.", "correct system_id"),
+        CommandStatus::EsmeRcancelfail => {
+            ("cancel_sm failed.", "query the message: it may be delivered already")
+        }
+        CommandStatus::EsmeRreplacefail => {
+            ("replace_sm failed.", "query the message: it may be delivered already")
+        }
+        CommandStatus::EsmeRmsgqful => ("The queue of the SMSC is full.", "wait, and send again more slowly"),
+        CommandStatus::EsmeRinvsertyp => ("The service type is invalid.", "leave service_type empty"),
+        CommandStatus::EsmeRinvnumdests => {
+            ("The number of destinations is invalid.", "use 1 to 254 destinations")
+        }
+        CommandStatus::EsmeRinvdlname => {
+            ("The distribution list is unknown.", "correct the name of the list")
+        }
+        CommandStatus::EsmeRinvdestflag => {
+            ("The destination flag is invalid.", "use 1 for an address and 2 for a list")
+        }
+        CommandStatus::EsmeRinvsubrep => {
+            ("The replace_if_present flag is invalid or not supported.", "use 0")
+        }
+        CommandStatus::EsmeRinvesmclass => {
+            ("esm_class is invalid.", "correct the mode, type and features in esm_class")
+        }
+        CommandStatus::EsmeRcntsubdl => {
+            ("The message cannot be sent to a distribution list.", "send it to each destination")
+        }
+        CommandStatus::EsmeRsubmitfail => ("The SMSC refused the message.", "read the log of the SMSC"),
+        CommandStatus::EsmeRinvsrcton => {
+            ("The TON of the source is invalid.", "use 1 (international), 2 (national) or 5 (alphanumeric)")
+        }
+        CommandStatus::EsmeRinvsrcnpi => ("The NPI of the source is invalid.", "use 1 (E.164)"),
+        CommandStatus::EsmeRinvdstton => ("The TON of the destination is invalid.", "use 1 (international)"),
+        CommandStatus::EsmeRinvdstnpi => ("The NPI of the destination is invalid.", "use 1 (E.164)"),
+        CommandStatus::EsmeRinvsystyp => {
+            ("The system type is invalid.", "leave system_type empty, or use that of the account")
+        }
+        CommandStatus::EsmeRinvrepflag => ("The replace_if_present flag is invalid.", "use 0"),
+        CommandStatus::EsmeRinvnummsgs => ("The number of messages is invalid.", "correct the number"),
+        CommandStatus::EsmeRthrottled => ("The ESME exceeded its rate.", "wait, and send more slowly"),
+        CommandStatus::EsmeRinvsched => (
+            "The scheduled delivery time is invalid.",
+            "leave schedule_delivery_time empty, or use the format of section 7.1.1",
+        ),
+        CommandStatus::EsmeRinvexpiry => {
+            ("The validity period is invalid.", "use the format of section 7.1.1, and a time in the future")
+        }
+        CommandStatus::EsmeRinvdftmsgid => {
+            ("The predefined message is unknown.", "use 0 in sm_default_msg_id")
+        }
+        CommandStatus::EsmeRxTAppn => ("The receiver has a temporary failure.", "retry later"),
+        CommandStatus::EsmeRxPAppn => ("The receiver has a permanent failure.", "do not retry"),
+        CommandStatus::EsmeRxRAppn => ("The receiver rejects the message.", "do not retry"),
+        CommandStatus::EsmeRqueryfail => ("query_sm failed.", "check the message ID and the source address"),
+        CommandStatus::EsmeRinvtlvstream => {
+            ("The optional parameters are malformed.", "check the lengths of the TLVs")
+        }
+        CommandStatus::EsmeRtlvnotallwd => ("An optional parameter is not allowed here.", "remove the TLV"),
+        CommandStatus::EsmeRinvtlvlen => {
+            ("The length of an optional parameter is invalid.", "correct the length of the TLV")
+        }
+        CommandStatus::EsmeRmissingtlv => (
+            "A required optional parameter is missing.",
+            "add the TLV, such as receipted_message_id in a receipt",
+        ),
+        CommandStatus::EsmeRinvtlvval => {
+            ("The value of an optional parameter is invalid.", "correct the value of the TLV")
+        }
+        CommandStatus::EsmeRdeliveryfailure => {
+            ("The delivery failed.", "read the network error code of the message")
+        }
+        CommandStatus::EsmeRunknownerr => ("An unknown error.", "ask the operator of the peer"),
+        _ => return None,
+    })
+}
+
 /// Returns `text` as the value of a field, or an empty text if it is longer than the field.
 pub fn text<const MOST: usize>(text: &str) -> COctetString<1, MOST> {
     text.parse().unwrap_or_default()

@@ -150,7 +150,7 @@ macro_rules! choice {
 }
 
 /// Defines an INTEGER with named values. Values without a name are preserved by decoding and
-/// encoding.
+/// encoding. Advice for a value can follow as `next "..."`.
 ///
 /// The definition of an error contains `from Status` and, for each value, the statuses of the JSON
 /// binding that correspond to it. All other statuses become `UNDEFINED_ERROR`.
@@ -158,7 +158,9 @@ macro_rules! choice {
 macro_rules! codes {
     (
         $(#[$meta:meta])*
-        $vis:vis struct $name:ident { $( $(#[$value_meta:meta])* $value:ident = $number:literal ),+ $(,)? }
+        $vis:vis struct $name:ident { $(
+            $( #[doc = $meaning:literal] )+ $value:ident = $number:literal $( next $next:literal )?
+        ),+ $(,)? }
     ) => {
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -166,7 +168,27 @@ macro_rules! codes {
         $vis struct $name(pub i64);
 
         impl $name {
-            $( $(#[$value_meta])* pub const $value: Self = Self($number); )+
+            $( $( #[doc = $meaning] )+ pub const $value: Self = Self($number); )+
+
+            /// The values with a name, in the order of the table.
+            pub const ALL: &[Self] = &[ $( Self::$value, )+ ];
+
+            /// Returns the meaning of the value as a sentence, if it has a name.
+            pub fn meaning(self) -> Option<&'static str> {
+                match self {
+                    $( Self::$value => Some(concat!($( $meaning ),+).trim_start()), )+
+                    _ => None,
+                }
+            }
+
+            /// Returns advice to the reader of the value, if the table has one.
+            pub fn next(self) -> Option<&'static str> {
+                let advice: &[&'static str] = match self {
+                    $( Self::$value => &[ $( $next )? ], )+
+                    _ => &[],
+                };
+                advice.first().copied()
+            }
 
             /// Returns the standard's name of the value, if it has one.
             pub fn name(self) -> Option<&'static str> {
@@ -214,12 +236,14 @@ macro_rules! codes {
     (
         $(#[$meta:meta])*
         $vis:vis struct $name:ident from Status {
-            $( $(#[$value_meta:meta])* $value:ident = $number:literal $( for $( $status:ident )|+ )? ),+ $(,)?
+            $(
+                $( #[doc = $meaning:literal] )+ $value:ident = $number:literal $( for $( $status:ident )|+ )?
+            ),+ $(,)?
         }
     ) => {
         $crate::codes! {
             $(#[$meta])*
-            $vis struct $name { $( $(#[$value_meta])* $value = $number ),+ }
+            $vis struct $name { $( $( #[doc = $meaning] )+ $value = $number ),+ }
         }
 
         impl From<$crate::status::Status> for $name {

@@ -96,21 +96,29 @@ codes! {
     /// AuthenticateErrorCode.
     pub struct AuthenticateErrorCode {
         /// The server's certificate does not verify.
-        INVALID_CERTIFICATE = 1,
+        INVALID_CERTIFICATE = 1
+            next "check that the server has a certificate of a CI in euiccCiPKIdListForVerification, and that it is not expired",
         /// The signature does not verify.
-        INVALID_SIGNATURE = 2,
+        INVALID_SIGNATURE = 2
+            next "check that the LPA forwards serverSigned1 and serverSignature1 unchanged",
         /// The curve is not supported.
-        UNSUPPORTED_CURVE = 3,
+        UNSUPPORTED_CURVE = 3
+            next "use a server certificate on a curve of the eUICC",
         /// The eUICC has not issued a challenge.
-        NO_SESSION_CONTEXT = 4,
+        NO_SESSION_CONTEXT = 4
+            next "call ES10b.GetEUICCChallenge first, without a reset in between",
         /// The certificate is not for the role of the server.
-        INVALID_OID = 5,
+        INVALID_OID = 5
+            next "use CERT.DPauth for an SM-DP+ and CERT.DSauth for an SM-DS",
         /// The challenge differs from the issued one.
-        EUICC_CHALLENGE_MISMATCH = 6,
+        EUICC_CHALLENGE_MISMATCH = 6
+            next "use the challenge of the last ES10b.GetEUICCChallenge",
         /// The CI key is unknown.
-        CI_PK_UNKNOWN = 7,
+        CI_PK_UNKNOWN = 7
+            next "let the server choose a key from euiccCiPKIdListForSigning",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "trace the exchange, and compare the request with SGP.22",
     }
 }
 
@@ -193,17 +201,23 @@ codes! {
     /// DownloadErrorCode.
     pub struct DownloadErrorCode {
         /// CERT.DPpb does not verify or belongs to another server.
-        INVALID_CERTIFICATE = 1,
+        INVALID_CERTIFICATE = 1
+            next "use a CERT.DPpb of the same SM-DP+ and CI as CERT.DPauth",
         /// The signature does not verify.
-        INVALID_SIGNATURE = 2,
+        INVALID_SIGNATURE = 2
+            next "check that the LPA forwards smdpSigned2 and smdpSignature2 unchanged",
         /// The curve is not supported.
-        UNSUPPORTED_CURVE = 3,
+        UNSUPPORTED_CURVE = 3
+            next "use a CERT.DPpb on the curve of the session",
         /// No server is authenticated.
-        NO_SESSION_CONTEXT = 4,
+        NO_SESSION_CONTEXT = 4
+            next "call ES10b.AuthenticateServer first, without a reset in between",
         /// The transaction ID is not that of the session.
-        INVALID_TRANSACTION_ID = 5,
+        INVALID_TRANSACTION_ID = 5
+            next "use the transaction ID of the authenticated session",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "trace the exchange, and compare the request with SGP.22",
     }
 }
 
@@ -233,9 +247,11 @@ codes! {
     /// cancelSessionResponseError.
     pub struct CancelSessionError {
         /// There is no session with this transaction ID.
-        INVALID_TRANSACTION_ID = 5,
+        INVALID_TRANSACTION_ID = 5
+            next "use the transaction ID of the authenticated session; it ends with a reset",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "trace the exchange, and compare the request with SGP.22",
     }
 }
 
@@ -305,9 +321,11 @@ codes! {
     /// notificationsListResultError.
     pub struct NotificationsListResultError {
         /// No notification matches.
-        NO_RESULT_AVAILABLE = 1,
+        NO_RESULT_AVAILABLE = 1
+            next "nothing: there are no such notifications",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "trace the exchange, and compare the request with SGP.22",
     }
 }
 
@@ -324,11 +342,14 @@ codes! {
     /// deleteNotificationStatus.
     pub struct DeleteNotificationStatus {
         /// The notification was removed.
-        OK = 0,
+        OK = 0
+            next "nothing",
         /// There is no notification with this sequence number.
-        NOTHING_TO_DELETE = 1,
+        NOTHING_TO_DELETE = 1
+            next "list the notifications; this one was removed earlier",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "list the notifications, and repeat the command",
     }
 }
 
@@ -371,9 +392,11 @@ codes! {
     /// setDefaultDpAddressResult.
     pub struct SetDefaultDpAddressResult {
         /// The address was set or removed.
-        OK = 0,
+        OK = 0
+            next "nothing",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "check that the address is a domain name with at most 128 octets",
     }
 }
 
@@ -455,18 +478,25 @@ codes! {
     /// LoadCRLResponseError.
     pub struct LoadCrlError {
         /// The signature is not that of the CI.
-        INVALID_SIGNATURE = 1,
+        INVALID_SIGNATURE = 1
+            next "use a CRL of the CI whose key the eUICC knows",
         /// The octets are not a CRL.
-        INVALID_CRL_FORMAT = 2,
+        INVALID_CRL_FORMAT = 2
+            next "check that the octets are a CertificateList in DER",
         /// Not enough memory.
-        NOT_ENOUGH_MEMORY_SPACE = 3,
+        NOT_ENOUGH_MEMORY_SPACE = 3
+            next "load a smaller or partial CRL",
         /// The CI is unknown.
-        VERIFICATION_KEY_NOT_FOUND = 4,
+        VERIFICATION_KEY_NOT_FOUND = 4
+            next "use a CRL of a CI in euiccCiPKIdListForVerification",
         /// A later CRL is already loaded.
-        FRESHER_CRL_ALREADY_LOADED = 5,
+        FRESHER_CRL_ALREADY_LOADED = 5
+            next "nothing: the eUICC has a later CRL",
         /// The base CRL of this delta CRL is not loaded.
-        BASE_CRL_MISSING = 6,
+        BASE_CRL_MISSING = 6
+            next "load the base CRL first",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "trace the exchange, and compare the request with SGP.22",
     }
 }

@@ -54,9 +54,11 @@ codes! {
     /// ProfileInfoListError.
     pub struct ProfileInfoListError {
         /// The request has invalid values.
-        INCORRECT_INPUT_VALUES = 1,
+        INCORRECT_INPUT_VALUES = 1
+            next "correct the search criteria or the tag list",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "repeat the command after a reset of the card",
     }
 }
 
@@ -140,19 +142,38 @@ codes! {
     /// enableResult.
     pub struct EnableResult {
         /// The profile was enabled.
-        OK = 0,
+        OK = 0
+            next "nothing; after refreshFlag the terminal must execute REFRESH",
         /// The profile does not exist.
-        ICCID_OR_AID_NOT_FOUND = 1,
+        ICCID_OR_AID_NOT_FOUND = 1
+            next "list the profiles with ES10c.GetProfilesInfo, and use an ICCID or AID from the list",
         /// The profile is already enabled.
-        PROFILE_NOT_IN_DISABLED_STATE = 2,
+        PROFILE_NOT_IN_DISABLED_STATE = 2
+            next "nothing: the profile is already enabled",
         /// PPR1 of the enabled profile does not allow it.
-        DISALLOWED_BY_POLICY = 3,
+        DISALLOWED_BY_POLICY = 3
+            next "the enabled profile cannot be disabled: ask its operator to remove PPR1",
         /// A test profile is enabled; only the profile that was enabled before it can be enabled.
-        WRONG_PROFILE_REENABLING = 4,
+        WRONG_PROFILE_REENABLING = 4
+            next "disable the test profile first, or enable the profile that was enabled before it",
         /// The device is executing a proactive command.
-        CAT_BUSY = 5,
+        CAT_BUSY = 5
+            next "end the proactive session (TERMINAL RESPONSE), and repeat the command",
+        /// v3: an enterprise rule does not allow it.
+        DISALLOWED_BY_ENTERPRISE_RULE = 6
+            next "ask the owner of the enterprise profile to change its rules",
+        /// v3: the request is malformed or not possible in this state.
+        COMMAND_ERROR = 7
+            next "compare the command with the definition; the port must be given on a card with several ports",
+        /// v3: the profile cannot be enabled by remote profile management.
+        DISALLOWED_FOR_RPM = 9
+            next "enable the profile with the LPA instead",
+        /// v3: all eSIM ports are in use.
+        NO_ESIM_PORT_AVAILABLE = 10
+            next "disable a profile on one of the ports first",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "read the state of the profiles, reset the card, and repeat the command",
     }
 }
 
@@ -180,17 +201,29 @@ codes! {
     /// disableResult.
     pub struct DisableResult {
         /// The profile was disabled.
-        OK = 0,
+        OK = 0
+            next "nothing; after refreshFlag the terminal must execute REFRESH",
         /// The profile does not exist.
-        ICCID_OR_AID_NOT_FOUND = 1,
+        ICCID_OR_AID_NOT_FOUND = 1
+            next "list the profiles with ES10c.GetProfilesInfo, and use an ICCID or AID from the list",
         /// The profile is not enabled.
-        PROFILE_NOT_IN_ENABLED_STATE = 2,
+        PROFILE_NOT_IN_ENABLED_STATE = 2
+            next "nothing: the profile is already disabled",
         /// PPR1 does not allow it.
-        DISALLOWED_BY_POLICY = 3,
+        DISALLOWED_BY_POLICY = 3
+            next "the profile cannot be disabled: ask its operator to remove PPR1",
         /// The device is executing a proactive command.
-        CAT_BUSY = 5,
+        CAT_BUSY = 5
+            next "end the proactive session (TERMINAL RESPONSE), and repeat the command",
+        /// v3: an enterprise rule does not allow it.
+        DISALLOWED_BY_ENTERPRISE_RULE = 6
+            next "ask the owner of the enterprise profile to change its rules",
+        /// v3: the request is malformed or not possible in this state.
+        COMMAND_ERROR = 7
+            next "compare the command with the definition",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "read the state of the profiles, reset the card, and repeat the command",
     }
 }
 
@@ -218,15 +251,20 @@ codes! {
     /// deleteResult.
     pub struct DeleteResult {
         /// The profile was deleted.
-        OK = 0,
+        OK = 0
+            next "deliver the notification of the deletion",
         /// The profile does not exist.
-        ICCID_OR_AID_NOT_FOUND = 1,
+        ICCID_OR_AID_NOT_FOUND = 1
+            next "list the profiles with ES10c.GetProfilesInfo, and use an ICCID or AID from the list",
         /// The profile is enabled.
-        PROFILE_NOT_IN_DISABLED_STATE = 2,
+        PROFILE_NOT_IN_DISABLED_STATE = 2
+            next "disable the profile first",
         /// PPR2 does not allow it.
-        DISALLOWED_BY_POLICY = 3,
+        DISALLOWED_BY_POLICY = 3
+            next "the profile cannot be deleted: ask its operator to remove PPR2",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "read the state of the profiles, reset the card, and repeat the command",
     }
 }
 
@@ -262,13 +300,17 @@ codes! {
     /// resetResult.
     pub struct ResetResult {
         /// The data were reset.
-        OK = 0,
+        OK = 0
+            next "nothing",
         /// There is nothing to reset.
-        NOTHING_TO_DELETE = 1,
+        NOTHING_TO_DELETE = 1
+            next "nothing: there are no such data",
         /// The device is executing a proactive command.
-        CAT_BUSY = 5,
+        CAT_BUSY = 5
+            next "end the proactive session (TERMINAL RESPONSE), and repeat the command",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "read the state of the profiles, reset the card, and repeat the command",
     }
 }
 
@@ -331,11 +373,14 @@ codes! {
     /// setNicknameResult.
     pub struct SetNicknameResult {
         /// The nickname was set or removed.
-        OK = 0,
+        OK = 0
+            next "nothing",
         /// The profile does not exist.
-        ICCID_NOT_FOUND = 1,
+        ICCID_NOT_FOUND = 1
+            next "list the profiles with ES10c.GetProfilesInfo, and use an ICCID from the list",
         /// Any other error.
-        UNDEFINED_ERROR = 127,
+        UNDEFINED_ERROR = 127
+            next "check that the nickname has at most 64 octets of UTF-8",
     }
 }
 

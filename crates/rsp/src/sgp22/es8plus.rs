@@ -288,36 +288,52 @@ codes! {
     /// ErrorReason.
     pub struct ErrorReason {
         /// The command contains incorrect values.
-        INCORRECT_INPUT_VALUES = 1,
+        INCORRECT_INPUT_VALUES = 1
+            next "read bppCommandId: it names the command; compare its values with SGP.22",
         /// A signature does not verify.
-        INVALID_SIGNATURE = 2,
+        INVALID_SIGNATURE = 2
+            next "check that smdpSign2 is over the elements that the eUICC signed in this session",
         /// The transaction ID is not that of the session.
-        INVALID_TRANSACTION_ID = 3,
+        INVALID_TRANSACTION_ID = 3
+            next "use the package with the session for which it was bound",
         /// The values of the control reference template are not supported.
-        UNSUPPORTED_CRT_VALUES = 4,
+        UNSUPPORTED_CRT_VALUES = 4
+            next "use key type 88 and key length 10",
         /// The type of the remote operation is not supported.
-        UNSUPPORTED_REMOTE_OPERATION_TYPE = 5,
+        UNSUPPORTED_REMOTE_OPERATION_TYPE = 5
+            next "use installBoundProfilePackage(1)",
         /// The profile class is not supported.
-        UNSUPPORTED_PROFILE_CLASS = 6,
+        UNSUPPORTED_PROFILE_CLASS = 6
+            next "check ProfileClass in the metadata and the categories of the eUICC",
         /// A protected TLV is malformed.
-        SCP03T_STRUCTURE_ERROR = 7,
+        SCP03T_STRUCTURE_ERROR = 7
+            next "check that the LPA sends the segments whole and in order",
         /// A protected TLV does not verify.
-        SCP03T_SECURITY_ERROR = 8,
+        SCP03T_SECURITY_ERROR = 8
+            next "download again: the session keys or the counter differ, or a segment was changed",
         /// The ICCID already exists on the eUICC.
-        INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC = 9,
+        INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC = 9
+            next "delete the profile with this ICCID on the eUICC, or order another one",
         /// Not enough memory for the profile.
-        INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE = 10,
+        INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE = 10
+            next "delete a profile on the eUICC, or order a smaller one",
         /// The installation was interrupted.
-        INSTALL_FAILED_DUE_TO_INTERRUPTION = 11,
+        INSTALL_FAILED_DUE_TO_INTERRUPTION = 11
+            next "download again",
         /// A profile element was refused.
-        INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR = 12,
+        INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR = 12
+            next "read simaResponse: it names the profile element and its status",
         /// Profile package and metadata are inconsistent.
-        INSTALL_FAILED_DUE_TO_DATA_MISMATCH = 13,
+        INSTALL_FAILED_DUE_TO_DATA_MISMATCH = 13
+            next "give profile package and metadata the same ICCID",
         /// The key of a test profile is not a test key.
-        TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY = 14,
+        TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY = 14
+            next "use the test key of SGP.22 in a test profile, or another profile class",
         /// A policy rule is not allowed.
-        PPR_NOT_ALLOWED = 15,
+        PPR_NOT_ALLOWED = 15
+            next "compare the policy rules with ES10b.GetRAT, and remove those that it does not allow",
         /// Any other error.
-        INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR = 127,
+        INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR = 127
+            next "check the profile package with `landfall profile check`",
     }
 }
