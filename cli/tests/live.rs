@@ -53,7 +53,7 @@ fn run_both_ways_m2m(name: &str, text: &str, seed: &str) -> [Report; 2] {
     let scenario = Scenario::parse(name, text).unwrap_or_else(|why| panic!("{why}"));
     let mut over_sockets = live::play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"));
     let live = over_sockets.live.take().unwrap();
-    assert_eq!(live.words(), "over sockets but for short messages");
+    assert_eq!(live.words(), "over sockets except for short messages");
     [over_sockets, play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"))]
 }
 

@@ -17,7 +17,7 @@ fn sm_sr(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn the_sm_sr_announces_a_specific_address() {
+fn the_sm_sr_never_announces_a_wildcard_address() {
     let folder = tempfile::tempdir().unwrap();
     let serve = |more: &[&str]| {
         let mut command = sm_sr(folder.path(), &["serve"]);
@@ -88,7 +88,10 @@ fn a_wrong_password_for_the_smsc_is_reported() {
     let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "none"]);
     let running = Running::start(serve.args(["--smsc", &smsc]));
     let printed = running.err.lines().find(|line| line.contains("it refused with")).unwrap();
-    assert!(printed.contains("ERROR") && printed.contains("correct account and password"), "{printed}");
+    assert!(
+        printed.contains("ERROR") && printed.contains("correct the account or the password"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -119,7 +122,7 @@ fn records_can_be_listed_at_any_time_and_listing_creates_none() {
     let unknown = fail(&mut sm_sr(folder.path(), &["eis", EID]));
     assert!(unknown.contains("landfall eum register"), "{unknown}");
 
-    // Two similar names belong to two SM-SRs, and neither of them is an SM-DP+.
+    // Each of these names, also a similar one, belongs to another SM-SR, which was never started.
     for other in ["Landfall SM SR", "landfall sm-sr", "sm-dp"] {
         let refused = fail(&mut sm_sr(folder.path(), &["--name", other, "list"]));
         assert!(refused.contains("sm-sr serve"), "{other}: {refused}");

@@ -95,7 +95,7 @@ pub enum ImportError {
 }
 
 /// Imports the rows of CSV files in one transaction. If a row is bad, nothing is imported; with
-/// `skip_bad_rows`, all good rows are imported. A file without changes writes nothing.
+/// `skip_bad_rows`, all good rows are imported. If the rows change no record, nothing is written.
 ///
 /// # Errors
 /// A row is bad, or the records cannot be read or written.

@@ -82,7 +82,7 @@ async fn sessions(server: &Server, folder: &Path) {
     let on_disk = (kib_on_disk(folder) - disk) / sessions;
     println!("\nan open session that awaits AuthenticateClient, KiB, mean of {SESSIONS}");
     println!("  {each:>7.2}  resident memory, {}", target(each, SESSION_KIB));
-    println!("  {on_disk:>7.2}  disk; a session is stored as a record only");
+    println!("  {on_disk:>7.2}  disk, for the record of the session");
 
     let memory = server.kib();
     let mut links = Vec::new();

@@ -99,7 +99,7 @@ impl<'a> Testbed<'a> {
     /// Returns the order that was placed for this case.
     ///
     /// # Errors
-    /// Fails if the case needs no order.
+    /// Fails if no order was placed for this case.
     pub fn placed_order(&self) -> Result<&PlacedOrder, Stop> {
         self.placed_order.as_ref().ok_or_else(|| Stop::needs("an order"))
     }
@@ -338,7 +338,7 @@ impl<'a> Testbed<'a> {
     /// Builds the GetBoundProfilePackage request, with the confirmation code if there is one.
     ///
     /// # Errors
-    /// Fails if the case needs no order.
+    /// Fails if no order was placed for this case.
     pub fn prepare(&self, offered: &Offered, one_time: &SecretKey) -> Result<Prepare, Stop> {
         Ok(self.euicc.prepare(&offered.ok, one_time).code(self.placed_order()?.confirmation_code))
     }
@@ -424,9 +424,6 @@ impl<'a> Testbed<'a> {
     }
 
     /// Builds a successful installation result for a delivered package.
-    ///
-    /// # Errors
-    /// Fails if the ICCID of the profile is not known.
     pub fn installed(&self, bound: &Bound) -> PendingNotification {
         self.euicc.signed_result(self.euicc.installed(
             &bound.transaction_id,

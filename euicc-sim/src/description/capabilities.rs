@@ -217,7 +217,8 @@ impl Default for Capabilities {
     }
 }
 
-/// Limit for bit numbers: twice the length of the longest of these BIT STRINGs.
+/// Limit for bit numbers in a description: twice the length of the longest BIT STRING in
+/// EUICCInfo2.
 const MAX_BITS: usize = 64;
 
 /// UTF8String (SIZE(0..64)).
@@ -279,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_lists_only_differences_and_names_bits() {
+    fn a_file_contains_only_differences_and_bits_are_written_by_name() {
         let text =
             r#"{"svn": "2.4.0", "rsp_capability": ["crlSupport", "11"], "tre_properties": ["isIntegrated"]}"#;
         let capabilities: Capabilities = serde_json::from_str(text).unwrap();

@@ -17,7 +17,7 @@ pub(super) const MAX_SELECTIONS_PER_COUNTRY: u8 = 3;
 /// Maximum selections in total. A journey crosses fewer borders in a day, unless it crosses the
 /// same border again and again.
 pub(super) const MAX_SELECTIONS: u8 = 12;
-/// Number of STATUS commands in a day with one every 30 seconds.
+/// Number of STATUS commands in a day if the terminal sends one every 30 seconds.
 pub(super) const STATUS_PER_DAY: u32 = 2880;
 /// Number of STATUS commands without service (ten minutes) after which an identity that was never
 /// registered is abandoned.
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_identity_is_replaced_and_tried_three_times() {
+    fn a_rejected_identity_is_selected_at_most_three_times_per_country() {
         check_reports(&[
             (Normal, "724", BRAZIL),
             (Limited, "724", HOME),

@@ -88,7 +88,7 @@ fn with_refresh_the_switch_waits_for_the_terminal() {
 
 // req: SGP.22-2.9-Disabling, SGP.22-2.9-Deletion
 #[test]
-fn policy_rules_are_enforced_and_require_the_rat() {
+fn policy_rules_that_the_rat_allows_are_enforced() {
     let mut testbed = Testbed::new();
     let server = Server::new(&testbed, Curve::P256);
     let mut strict = TestPackage::small(ICCID);

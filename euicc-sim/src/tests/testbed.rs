@@ -1,4 +1,4 @@
-//! The testbed: a card with APDUs as text, and the LPA's side of ES10.
+//! The testbed: a card that takes APDUs in hexadecimal text, and the LPA's side of ES10.
 
 use std::sync::{Arc, LazyLock};
 
@@ -33,7 +33,7 @@ pub(super) struct Testbed {
     pub(super) block: usize,
     /// The channel on which the ISD-R is selected; opened on first use.
     isd_r: Option<u8>,
-    /// The number of further commands and resets with power; `None` for no limit.
+    /// The number of further commands and resets until the power is cut; `None` if it never is.
     pub(super) power: Option<usize>,
 }
 
@@ -226,7 +226,7 @@ impl Testbed {
         self.isd_r = snapshot.isd_r;
     }
 
-    /// Sets the state after 65520 installations.
+    /// Puts the card into the state that it would have after 65520 installations.
     pub(super) fn use_up_isd_ps(&mut self) {
         self.state_mut().next_isd_p = u16::MAX;
     }

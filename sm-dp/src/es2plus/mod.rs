@@ -118,8 +118,8 @@ pub(crate) async fn own_profile(
     Ok(profile)
 }
 
-/// Posts the registration of the event that announces a released order to an LPA, if the order
-/// names an SM-DS. The caller gets its reply after the SM-DS has replied.
+/// Puts the registration of the event of a released order into the outbox, if the order names an
+/// SM-DS. The caller gets its reply after the SM-DS has replied.
 async fn register_event(
     context: &mut Context<'_, '_>,
     profile: &mut Profile,

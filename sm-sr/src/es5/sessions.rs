@@ -10,11 +10,11 @@
 //! answer. The server then repeats that answer.
 //!
 //! The first request of a session contains no response, so it is never a repetition, not even with
-//! X-Admin-Resume. That header means that the session was begun before. It does not mean that no
-//! script was executed. A card sends the header in two cases:
+//! X-Admin-Resume. That header means that the session was begun before. A script may or may not
+//! have been executed since then. A card sends the header in two cases:
 //!
-//! - The card executed a script and gave the session up because the server was unreachable. It now
-//!   tries for the second time to begin another session.
+//! - The card executed a script and gave the session up because the server was unreachable. Its
+//!   first attempt to begin another session failed, and this is a later attempt.
 //! - The card lost power during a script.
 //!
 //! Amendment B lets the server choose whether a dialogue continues or begins again. A script that
@@ -117,7 +117,8 @@ impl Context<'_, '_> {
         let Some((id, pending, at)) = found else {
             self.ignore_late(eid);
             // The server may have handled this response before, and its answer may have been lost.
-            // If the server had announced a script, this request waits for it too.
+            // If the server keeps the session open for a further script, this request waits for
+            // that script too.
             let until = self.card(eid).await?.session_until;
             return Ok(until.is_some_and(|until| until > self.now));
         };

@@ -205,7 +205,7 @@ async fn an_isd_p_of_a_taken_over_card_gets_a_download_deadline() {
 }
 
 #[tokio::test]
-async fn a_refused_handover_gets_the_status_of_its_reason() {
+async fn the_status_code_of_a_refused_handover_tells_the_reason() {
     let first = Testbed::new().await;
     first.register().await;
     let send_request = |peer_name: &'static str, target: &'static str| {

@@ -72,7 +72,7 @@ async fn deleting_a_profile_missing_on_the_card_succeeds_with_a_warning() {
 
 // req: SGP.02-5.5-Pol2
 #[tokio::test]
-async fn a_refused_deletion_gets_the_status_of_its_reason() {
+async fn the_status_code_of_a_refused_deletion_tells_the_reason() {
     let testbed = new_testbed().await;
     let lock = es4::UpdatePolicyRulesRequest {
         base: base(),
@@ -89,7 +89,7 @@ async fn a_refused_deletion_gets_the_status_of_its_reason() {
         let answer: es4::DeleteProfileResponse = testbed.received_only(OPERATOR);
         assert_eq!(codes(&answer), (subject.into(), reason.into()), "{number}");
     }
-    // The attribute prevents the deletion even if the state of the profile would permit it.
+    // The fall-back attribute prevents the deletion even if the profile is disabled.
     let testbed = Testbed::new().await;
     let mut eis = testbed.eis();
     eis.profile_info[0].state = Disabled;
@@ -242,8 +242,8 @@ async fn only_the_owner_can_change_rules_and_addresses() {
     let answer: Answer =
         response_message(&testbed.call::<es3::UpdateSubscriptionAddress>(SM_DP, request(9)).await);
     assert_eq!(codes(&answer), ("8.2.1".into(), "3.9".into()));
-    // An empty set of rules is valid. The second owner of the profile did not make the call, so it
-    // is notified.
+    // A request without rules is valid. The operator that owns the profile is not notified, because
+    // its SM-DP made the request.
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
     testbed.call::<es3::UpdatePolicyRules>(SM_DP, request).await;
     let request = es4::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
@@ -309,7 +309,7 @@ async fn an_audit_updates_the_eis() {
     let job = testbed.job().await;
     assert_eq!(apdus(&job)[0], "80CAFF2100");
     testbed.advance(Duration::from_secs(5)).await;
-    // The list comes in two parts; the third ISD-P is not in the EIS.
+    // The list comes in two parts. ISD-P 8 is not in the EIS.
     let first = [status_of(BOOTSTRAP, 0x1F, false), status_of(2, 0x3F, false)].concat();
     let second = [status_of(3, 0x1F, true), status_of(8, 0x1F, false)].concat();
     let resources = resources(123_456);
@@ -374,7 +374,7 @@ async fn an_audit_removes_profiles_that_the_card_does_not_have() {
         ]
     );
     assert_eq!(testbed.state(2).await, None);
-    // A card that reports no ISD-P cannot be right, because it uses the network of one.
+    // A response without any ISD-P must be wrong: the card is connected with the profile of one.
     testbed.call::<es4::AuditEis>(OPERATOR, request).await;
     testbed.card_answers(&[(&resources(1), OK), (&[], OK)]).await;
     assert_eq!(

@@ -141,7 +141,7 @@ async fn an_operator_without_endpoint_is_notified_through_its_sm_dp() {
 }
 
 #[tokio::test]
-async fn a_refused_enable_profile_gets_the_status_of_its_reason() {
+async fn the_status_code_of_a_refused_enable_profile_tells_the_reason() {
     let testbed = Testbed::new().await;
     let mut locked = testbed.profile(4, OPERATOR, Disabled, false);
     locked.pol2 = rules(&[(Pol2Action::Enable, Pol2Qualification::NotAllowed)]);

@@ -21,7 +21,7 @@ const SHOWN_BAD_ROWS: usize = 20;
 pub struct Import {
     /// CSV file of devices
     devices: PathBuf,
-    /// CSV file of stays: the network of a device, its subscription, start and end
+    /// CSV file of stays: on which network a device was, with which subscription, from when to when
     #[arg(long, value_name = "FILE")]
     stays: Option<PathBuf>,
     /// Import the valid rows even if others are invalid
@@ -30,7 +30,7 @@ pub struct Import {
     /// Print the number of changes without importing
     #[arg(long)]
     dry_run: bool,
-    /// Owner file: test networks and their countries (docs/fleet.md)
+    /// File of the fleet's owner; its test networks and their countries are used (docs/fleet.md)
     #[arg(long, value_name = "FILE")]
     owner: Option<PathBuf>,
 }

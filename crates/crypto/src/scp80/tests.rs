@@ -103,7 +103,7 @@ fn each_invalid_packet_has_its_own_error() {
     let mut longer = [packet.as_slice(), &[0]].concat();
     longer[1] += 1;
     assert_eq!(opened(&longer, &keys()), Err(PacketError::Ciphering));
-    // The padding is longer than the data, and the checksum is correct.
+    // The padding counter is larger than the data, in a packet without a checksum.
     let clear = Protection { checksum: false, ciphered: false };
     let mut packet = seal(Head::Command(&head), &plain, clear, &keys());
     packet[15] = 3;

@@ -219,7 +219,8 @@ async fn bind(settings: &EsmeSettings) -> Result<Connection, NoSession> {
                 status @ (CommandStatus::EsmeRbindfail
                 | CommandStatus::EsmeRinvpaswd
                 | CommandStatus::EsmeRinvsysid) => {
-                    let next = "correct account and password here or at the SMSC";
+                    let next =
+                        "correct the account or the password, in the settings of this program or at the SMSC";
                     let why = format!("it refused with {}", name(status));
                     Err(NoSession::Refused(Fault::new(what.clone(), why, next)))
                 }

@@ -66,7 +66,7 @@ impl Table<'_, '_> {
         match everywhere.count() {
             1 => {}
             count => {
-                let what = format!("{count} identities have no country");
+                let what = format!("{count} identities are for all other countries; exactly one must be");
                 return report.add(&rules::IDENTITY_DEFAULT, place(), what);
             }
         }

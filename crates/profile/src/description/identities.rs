@@ -1,4 +1,4 @@
-//! Several identities in a description: the terms of each, and EF.IDENTITIES with its applet.
+//! Several identities in a description: the files of each, and EF.IDENTITIES with its applet.
 
 use std::borrow::Cow;
 
@@ -43,7 +43,7 @@ fn make_room<T>(own: &mut Option<Vec<T>>, other: Option<&Vec<T>>) {
     }
 }
 
-/// A list of networks, in a file with room for the list of every identity.
+/// A list of networks, padded to the length of the longest such list of any identity.
 pub(super) fn padded(d: &Description, list: List) -> Option<Vec<u8>> {
     let mut own = list(d)?;
     let others = d.identity.iter().filter_map(|identity| list(&in_place_of(d, identity)));
@@ -201,10 +201,10 @@ pub(super) fn mistakes(d: &Description, say: &mut impl FnMut(&str, String, &str)
         }
         key_lengths::mistakes(own.algorithm, identity.ki.as_ref(), identity.opc.as_ref(), &mut say);
         if identity.access_classes.iter().flatten().any(|class| *class > 15) {
-            say("access-classes", "there are classes 0 to 15".to_owned(), "give some of these");
+            say("access-classes", "access classes are numbers from 0 to 15".to_owned(), "correct them");
         }
         if identity.smsc.is_some() && d.usim.smsc.is_none() {
-            let what = "the profile's own identity has no SMSC address, so the file cannot be restored";
+            let what = "the profile's own identity has no SMSC address, so the card could not restore EF.SMSP when it returns to that identity";
             say("smsc", what.to_owned(), "set usim.smsc too");
         }
         if identity.spn.as_ref().is_some_and(|spn| super::coding::name(spn).len() > 16) {

@@ -103,7 +103,8 @@ impl Icon {
     }
 }
 
-/// Metadata that are not in the package. Missing values come from the package.
+/// Metadata that take precedence over the values in the package. An absent value is taken from the
+/// package or is a default.
 #[derive(Clone, Debug, Default)]
 pub struct MetadataOverrides {
     /// The name that the operator uses for the profile type.

@@ -170,7 +170,7 @@ pub(super) fn of(description: &Description) -> Result<(), Mistakes> {
         say("mnc-digits", "a network code has 2 or 3 digits".to_owned(), "give 2 or 3");
     }
     if description.access_classes.iter().flatten().any(|class| *class > 15) {
-        say("access-classes", "there are classes 0 to 15".to_owned(), "give some of these");
+        say("access-classes", "access classes are numbers from 0 to 15".to_owned(), "correct them");
     }
     if description.usim.spn.as_ref().is_some_and(|spn| super::coding::name(spn).len() > 16) {
         say("usim.spn", "it takes more than 16 octets".to_owned(), "shorten it");

@@ -73,8 +73,8 @@ impl Soap {
     }
 
     /// Handles expired deadlines and returns the deliveries that are due, one task for each
-    /// address, so that an unresponsive peer delays no other. Call it after every wake-up, at the
-    /// time that it returns, and when a task has ended.
+    /// address, so that an unresponsive peer delays no other. Call it after every wake-up, when
+    /// a task has ended, and at the time in its result at which more is due.
     ///
     /// # Errors
     /// Returns a fault if the records fail. An unreadable record is not an error: it is kept and

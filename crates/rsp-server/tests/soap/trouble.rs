@@ -86,7 +86,11 @@ async fn a_repeated_call_gets_the_same_response_and_its_identifier_cannot_be_reu
     };
     assert_eq!((first.status(), second.status()), (StatusCode::OK, StatusCode::OK));
     assert_eq!(body(&first).0, body(&second).0);
-    assert_eq!((body(&first).1, body(&second).1), (false, true), "it relates to the message that it answers");
+    assert_eq!(
+        (body(&first).1, body(&second).1),
+        (false, true),
+        "RelatesTo of each response names its request"
+    );
     assert_eq!(testbed.sr.decided("GetEIS").await, 1);
 
     let other = sr.handle(post(&testbed.dp, &message_text(&testbed, "m3", &enable("g1")))).await;

@@ -237,7 +237,8 @@ impl SessionParameters {
 impl SecurityParameters {
     fn read(mut reader: Octets<'_>) -> Result<Self, DecodeError> {
         let psk_identity = reader.field()?.rest().to_vec();
-        let bad = reader.bad("the key is identified by its version and its identifier");
+        let bad =
+            reader.bad("the PSK identity must be followed by only 2 or 3 octets, which identify the key");
         let mut key = reader.field()?;
         let [key_version, key_identifier] = key.array()?;
         // A third octet may indicate the hash of an extended identity. Only one such hash is

@@ -19,12 +19,15 @@ impl Live {
     pub fn words(&self) -> String {
         let but = match self.inside.as_slice() {
             [] => String::new(),
-            inside => format!(" but for {}", inside.join(", ")),
+            inside => format!(" except for {}", inside.join(", ")),
         };
         match self.strangers.as_slice() {
             [] => format!("over sockets{but}"),
             strangers => {
-                format!("over sockets{but}, with {}; the run starts at the real time", strangers.join(", "))
+                format!(
+                    "over sockets{but}, with {}; virtual time starts at the current time",
+                    strangers.join(", ")
+                )
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Helpers for the tests of the consumer swap.
+//! Helpers for the tests in which a consumer device changes from its bootstrap profile to a local
+//! profile.
 
 use std::sync::{Arc, LazyLock};
 
@@ -60,8 +61,9 @@ pub(crate) async fn can_still_be_moved(
     if wrong.is_empty() { Ok(()) } else { Err(format!("after another move: {}", wrong.join("; "))) }
 }
 
-/// True for a false statement that the server cannot detect. A comparison with the card finds it,
-/// and the next notification of the card about the profile corrects it.
+/// Returns true if the server cannot detect the injected false statement, so that its record is
+/// wrong. A comparison with the card finds the difference. The card's next notification about the
+/// profile corrects the record.
 pub(crate) fn needs_a_reconciler(act: FalseStatement) -> bool {
     act == FalseStatement::Card(FalseCardStatement::NotificationDeleted)
 }

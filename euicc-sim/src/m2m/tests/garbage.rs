@@ -54,7 +54,7 @@ fn every_damaged_script_gets_a_response_and_leaves_a_consistent_card() {
     let mut parsed = 0;
     for round in 0..6000 {
         if round % 50 == 0 {
-            // The memory and the state of the card are equal.
+            // A card opened from the stored memory has the same state as the running card.
             let again = Testbed::with(|_| {}, RamMemory::of(memory.load().unwrap()));
             assert!(again.memory() == testbed.memory());
             memory = RamMemory::of(start.clone());
