@@ -36,8 +36,11 @@ def test_a_profile_can_be_disabled_and_deleted(order: Order, device: Device) -> 
 
 def test_a_wrong_confirmation_code_is_refused(sm_dp: SmDp, device: Device) -> None:
     order = sm_dp.order(confirmation_code="1234")
-    with pytest.raises(LandfallError, match="the profile was not downloaded"):
+    with pytest.raises(LandfallError, match="the profile was not downloaded") as refusal:
         device.download(order, confirmation_code="4321")
+    assert refusal.value.error["kind"] == "refused"
+    status = refusal.value.error["status"]
+    assert (status["subject"], status["reason"]) == ("8.2.7", "3.8")
     assert device.download(order, confirmation_code="1234").iccid == order.iccid
     sm_dp.end(order.iccid)
 

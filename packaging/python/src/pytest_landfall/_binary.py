@@ -19,6 +19,13 @@ from typing import Any
 class LandfallError(Exception):
     """A command failed, a server did not start, or an API refused a request."""
 
+    #: The error of a failed command (docs/json.md): ``kind``, ``what``, ``why``, ``next`` and perhaps ``status``.
+    error: dict[str, Any]
+
+    def __init__(self, text: str, error: dict[str, Any] | None = None) -> None:
+        super().__init__(text)
+        self.error = error or {}
+
 
 @dataclass(frozen=True)
 class Event:
@@ -58,17 +65,23 @@ class Binary:
         events, remarks = _events(done.stderr)
         if done.returncode != 0:
             called = " ".join(command[1:])
-            raise LandfallError("\n".join([f"landfall {called}: exit status {done.returncode}", *remarks]))
+            printed = json.loads(done.stdout) if done.stdout.lstrip().startswith("{") else {}
+            error = printed.get("error", {})
+            text = [f"{name}: {error[name]}" for name in ("what", "why", "next") if name in error]
+            raise LandfallError(
+                "\n".join([f"landfall {called}: exit status {done.returncode}", *text, *remarks]), error
+            )
         return (json.loads(done.stdout) if done.stdout.strip() else None), events
 
     def serve(self, log: Path, *arguments: str | Path) -> Process:
-        """Starts a server that writes its output to the file ``log``."""
+        """Starts a server that writes its output to the file ``log``, and waits until it accepts connections."""
+        ready = log.with_suffix(".ready.json")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                self._command(arguments), env=_environment(), stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT,
+                self._command((*arguments, "--ready-file", ready)), env=_environment(), stdin=subprocess.DEVNULL,
+                stdout=output, stderr=subprocess.STDOUT,
             )
-        return Process(process, log, self.timeout)
+        return Process._started(process, log, ready, self.timeout)
 
     def _command(self, arguments: tuple[str | Path, ...]) -> list[str]:
         return [str(self.path), "--json", *map(str, arguments)]
@@ -82,21 +95,27 @@ class Process:
         self._timeout = timeout
         #: File of its output.
         self.log = log
+        #: Address of each interface, ``HOST:PORT``.
+        self.addresses: dict[str, str] = {}
+        #: Root certificate of the servers (DER).
+        self.root_certificate = Path()
 
-    def wait_for(self, start: str) -> str:
-        """Waits for a line that starts with ``start``. Returns the rest of the line."""
-        deadline = time.monotonic() + self._timeout
-        while time.monotonic() < deadline:
-            ended = self._process.poll() is not None
-            text = self.log.read_text(errors="replace")
-            for line in text.splitlines(keepends=True):
-                if line.startswith(start) and line.endswith("\n"):
-                    return line[len(start) :].strip()
-            if ended:
-                raise LandfallError(f"landfall ended with exit status {self._process.returncode}\n{text}")
+    @classmethod
+    def _started(cls, process: subprocess.Popen[bytes], log: Path, ready: Path, timeout: float) -> Process:
+        """Waits for the file in which the server announces that it is ready."""
+        started = cls(process, log, timeout)
+        deadline = time.monotonic() + timeout
+        while not ready.exists():
+            if process.poll() is not None:
+                raise LandfallError(f"landfall ended with exit status {process.returncode}\n{log.read_text()}")
+            if time.monotonic() > deadline:
+                started.stop()
+                raise LandfallError(f"landfall was not ready within {timeout} s\n{log.read_text()}")
             time.sleep(0.02)
-        self.stop()
-        raise LandfallError(f"landfall did not print {start!r} within {self._timeout} s\n{text}")
+        readiness = json.loads(ready.read_text())
+        started.addresses = readiness["addresses"]
+        started.root_certificate = Path(readiness.get("root_certificate", ""))
+        return started
 
     def stop(self) -> None:
         """Stops the server, and kills it if it does not end."""
@@ -110,17 +129,33 @@ class Process:
 
 def request(method: str, url: str, body: object = None) -> Any:
     """Calls a JSON API. Returns the body of the response (None if it is empty)."""
+    return _exchange(method, url, body)[0]
+
+
+def request_all(address: str, path: str) -> list[dict[str, Any]]:
+    """Reads all pages of a list of a JSON API."""
+    elements: list[dict[str, Any]] = []
+    following: str | None = path
+    while following:
+        page, following = _exchange("GET", address + following)
+        elements += page
+    return elements
+
+
+def _exchange(method: str, url: str, body: object = None) -> tuple[Any, str | None]:
+    """Returns the body of the response, and the path of the next page of a list."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     # A proxy of the environment is never used: the servers are on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(urllib.request.Request(url, data, headers, method=method), timeout=60) as response:
-            text = response.read()
+            text, link = response.read(), response.headers.get("Link", "")
     except urllib.error.HTTPError as error:
         reason = error.read().decode(errors="replace")
         raise LandfallError(f"{method} {url}: status {error.code}: {reason}") from None
-    return json.loads(text) if text else None
+    following = link.partition(">")[0].removeprefix("<") if link.endswith('rel="next"') else None
+    return (json.loads(text) if text else None), following
 
 
 def _environment() -> dict[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ._binary import Process, request
+from ._binary import Process, request, request_all
 from ._servers import Servers
 
 
@@ -30,8 +30,7 @@ class Fleet:
             data_dir / "fleet.log", *_settings(servers, data_dir),
             "fleet", "serve", "--address", "127.0.0.1:0", "--api", "127.0.0.1:0",
         )  # fmt: skip
-        api = process.wait_for("owner's API at ").split()[0]
-        return cls(servers, process, data_dir, process.wait_for("platform at ").split()[0], api)
+        return cls(servers, process, data_dir, process.addresses["platform"], f"http://{process.addresses['api']}")
 
     def import_devices(self, csv: str) -> Any:
         """Imports devices from CSV text (docs/fleet.md)."""
@@ -41,7 +40,7 @@ class Fleet:
 
     def devices(self) -> list[dict[str, Any]]:
         """Lists the devices."""
-        return list(self.request("GET", "/v1/devices"))
+        return request_all(self.api, "/v1/devices")
 
     def token(self, eid: str) -> str:
         """Returns the token with which a device checks in."""

@@ -120,14 +120,10 @@ class Servers:
         free = [part for name in ("sm-dp", "sm-ds", "network", "admin") for part in (f"--{name}", "127.0.0.1:0")]
         process = binary.serve(folder / "up.log", "--data-dir", data, *free, "up", "--no-card", "--preset", preset)
 
-        def address(line: str) -> str:
-            return process.wait_for(line).partition("://")[2].split()[0]
-
-        # The servers listen before the first of these lines is printed.
-        network = Network(address("networks "), HOME)
-        root = data / "pki" / "CertificateIssuer" / "CERT_CI_ECDSA_NIST.der"
-        sm_dp = SmDp(address("SM-DP+ "), f"http://{address('admin ')}", root)
-        return cls(binary, process, data, sm_dp, address("SM-DS "), network, map(_eid, itertools.count(1000)))
+        at = process.addresses
+        sm_dp = SmDp(at["sm_dp"], f"http://{at['admin']}", process.root_certificate)
+        network = Network(at["network"], HOME)
+        return cls(binary, process, data, sm_dp, at["sm_ds"], network, map(_eid, itertools.count(1000)))
 
 
 def _stock_entry(number: int) -> str:
