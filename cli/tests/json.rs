@@ -117,6 +117,8 @@ const CASES: &[Case] = &[
     ("trace", &["{trace}"], Lines),
     ("trace", &["{text}"], Error("usage")),
     ("trace", &["{folder}/missing.jsonl"], Error("not_found")),
+    ("explain", &["8.2.6/3.8"], Document),
+    ("explain", &["no-such-code"], Error("usage")),
     ("check sm-dp", &["--list"], Document),
     ("check sm-dp", &["--own", "--case", "InitiateAuthentication"], Document),
     ("check sm-dp", &["--own", "--case", "no such case"], MissedExpectation),
@@ -128,7 +130,7 @@ const CASES: &[Case] = &[
 ];
 
 /// Commands without a case.
-const WITHOUT_CASE: [&str; 3] = ["demo", "eum", "load"];
+const WITHOUT_CASE: [&str; 5] = ["completions", "demo", "eum", "load", "man"];
 
 /// A scenario whose expectations are met.
 const SCENARIO: &str = r#"
