@@ -192,6 +192,9 @@ mod tests {
     #[tokio::test]
     async fn a_missing_program_is_a_fault() {
         let fault = run_lpac(Command::new("no-such-lpac"), Card, |_| ()).await.unwrap_err();
-        assert!(fault.what.contains("no-such-lpac") && fault.next.contains("the path of the program"), "{fault}");
+        assert!(
+            fault.what.contains("no-such-lpac") && fault.next.contains("the path of the program"),
+            "{fault}"
+        );
     }
 }
