@@ -1,14 +1,14 @@
 //! The `landfall` binary.
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use cli::{
-    command,
+    command::{self, examples},
     exit_status::ExitStatus,
     faults::is_killed,
     output::{is_broken_pipe, print_error, remark},
-    settings::{Layer, Settings},
+    settings::Settings,
 };
 use world::Fault;
 
@@ -18,13 +18,14 @@ const VERSION: &str = env!("LANDFALL_VERSION");
 /// GSMA eSIM remote provisioning test system: SM-DP+, SM-DS, SM-SR, software eUICC, devices and
 /// networks
 ///
-/// Test keys only. Settings are taken from flags, then from landfall.toml in the data folder (or
-/// --config), then from LANDFALL_* environment variables.
+/// Test keys only. Settings are taken from flags, then from LANDFALL_* environment variables, then
+/// from landfall.toml in the data folder (or --config).
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version = VERSION, propagate_version = true, after_help = ExitStatus::help())]
 struct Cli {
-    #[command(flatten)]
-    layer: Layer,
+    /// Data folder for keys, records and cards
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
+    data_dir: Option<PathBuf>,
     /// Settings file
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     config: Option<PathBuf>,
@@ -71,8 +72,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let (cli, matches) = match parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
         Err(error) if error.use_stderr() && is_json_requested() => {
             return report(&invalid_arguments(&error), true);
         }
@@ -87,10 +88,28 @@ fn main() -> ExitCode {
         tracing_subscriber::EnvFilter::try_from_env("LANDFALL_LOG").unwrap_or_else(|_| default_level.into());
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
-    match run(cli) {
+    match run(cli, &matches) {
         Ok(code) => code,
         Err(fault) => report(&fault, json),
     }
+}
+
+/// Parses the arguments. The matches have the flags of [`cli::settings::Setting`].
+fn parse<T: Into<OsString> + Clone>(
+    arguments: impl IntoIterator<Item = T>,
+) -> Result<(Cli, ArgMatches), clap::Error> {
+    let matches = named_landfall(definition()).try_get_matches_from(arguments)?;
+    Ok((Cli::from_arg_matches(&matches)?, matches))
+}
+
+/// Returns the definition of the command line, with an example of each command.
+fn definition() -> clap::Command {
+    examples::add(Cli::command())
+}
+
+/// Names the program, and not `landfall-sm-dp`, in `landfall sm-dp --version`.
+fn named_landfall(command: clap::Command) -> clap::Command {
+    command.display_name("landfall").mut_subcommands(named_landfall)
 }
 
 /// Prints an error. Returns the exit status of its kind.
@@ -127,8 +146,8 @@ fn wait_for<T>(command: impl Future<Output = Result<T, Fault>>) -> Result<T, Fau
         .block_on(command)
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Fault> {
-    let settings = Settings::resolve(cli.layer, cli.config.as_deref())?;
+fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Fault> {
+    let settings = Settings::resolve(matches, cli.data_dir, cli.config.as_deref())?;
     match cli.command {
         Command::Demo(command) => wait_for(command.run(&settings, cli.json)),
         Command::Load(command) => wait_for(command.run(&settings, cli.json)),
@@ -151,8 +170,8 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Euicc(command) => wait_for(command.run(&settings, cli.json)),
         Command::Check(command) => wait_for(command.run(&settings, cli.json)),
         Command::Operator(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
-        Command::Completions(command) => command.run(Cli::command()).map(|()| ExitCode::SUCCESS),
-        Command::Man(command) => command.run(Cli::command()).map(|()| ExitCode::SUCCESS),
+        Command::Completions(command) => command.run(definition()).map(|()| ExitCode::SUCCESS),
+        Command::Man(command) => command.run(definition()).map(|()| ExitCode::SUCCESS),
     }
 }
 

@@ -122,16 +122,17 @@ pub async fn listen_at(address: &mut String) -> Result<TcpListener, Fault> {
     Ok(listener)
 }
 
-/// Listens at the address of the admin API, if the settings have one.
+/// Listens at the address of the admin API, if the settings have one. `flag` is the flag of this
+/// address.
 ///
 /// # Errors
 /// The address is not available.
-pub async fn listen_for_admin(settings: &mut Settings) -> Result<Option<TcpListener>, Fault> {
+pub async fn listen_for_admin(settings: &mut Settings, flag: &str) -> Result<Option<TcpListener>, Fault> {
     let Some(address) = &mut settings.admin else { return Ok(None) };
     let listener = listen_at(address).await.map_err(|mut fault| {
-        fault
-            .next
-            .push_str("; choose another address with --admin, or disable the admin API with --admin none");
+        let advice =
+            format!("; choose another address with {flag}, or disable the admin API with {flag} none");
+        fault.next.push_str(&advice);
         fault
     })?;
     Ok(Some(listener))
@@ -461,7 +462,7 @@ pub fn default_eid(pki: &Pki) -> Result<Eid, Fault> {
         Fault::usage(
             "the PKI has no eUICC",
             "its folder contains none",
-            "issue one with `landfall certs issue euicc --eid EID`",
+            "issue one with `landfall certs issue euicc EID`",
         )
     })
 }

@@ -1,8 +1,8 @@
-//! Settings from flags, the settings file, and environment variables, in this order of precedence.
+//! Settings from flags, environment variables, and the settings file, in this order of precedence.
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Deserialize;
 use world::Fault;
 
@@ -24,46 +24,151 @@ pub struct Settings {
     /// Further names of the SM-DS.
     pub sm_ds_names: Vec<String>,
     /// Address of the card served over TCP.
-    pub euicc: String,
+    pub card: String,
     /// Address of the networks and their subscriber servers.
     pub network: String,
     /// Address of the SM-DP+'s admin API, if it is enabled.
     pub admin: Option<String>,
 }
 
+/// A setting that commands take as a flag.
+///
+/// A command declares the settings that it uses: `#[command(args = Setting::flags(&[..]))]`.
+/// Other commands refuse these flags. [`Settings::resolve`] reads their values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// `--pki`
+    Pki,
+    /// `--seed`
+    Seed,
+    /// `--sm-dp`
+    SmDp,
+    /// `--sm-dp-name`
+    SmDpName,
+    /// `--sm-ds`
+    SmDs,
+    /// `--sm-ds-name`
+    SmDsName,
+    /// `--card`
+    Card,
+    /// `--network`
+    Network,
+    /// `--admin`
+    Admin,
+}
+
+impl Setting {
+    /// All settings with a flag.
+    pub const ALL: [Self; 9] = [
+        Self::Pki,
+        Self::Seed,
+        Self::SmDp,
+        Self::SmDpName,
+        Self::SmDs,
+        Self::SmDsName,
+        Self::Card,
+        Self::Network,
+        Self::Admin,
+    ];
+
+    /// Returns the flags of these settings.
+    pub fn flags(settings: &[Self]) -> Vec<Arg> {
+        settings.iter().map(|setting| setting.flag()).collect()
+    }
+
+    /// Returns the flags of these settings for a command and its subcommands.
+    pub fn global_flags(settings: &[Self]) -> Vec<Arg> {
+        settings.iter().map(|setting| setting.flag().global(true)).collect()
+    }
+
+    /// Returns the flag `--listen` of the server whose address this setting is.
+    pub fn listen(self) -> Arg {
+        self.listen_as("listen", "Listening address")
+    }
+
+    /// Returns the flag of a listening address of a server that has several.
+    pub fn listen_as(self, long: &'static str, help: &'static str) -> Arg {
+        let default = self.default().map(|default| format!(" [default: {default}]")).unwrap_or_default();
+        self.flag().long(long).help(format!("{help}{default}"))
+    }
+
+    fn flag(self) -> Arg {
+        let flag = |long: &'static str, value: &'static str, help: &str| {
+            let default = self.default().map(|default| format!(" [default: {default}]")).unwrap_or_default();
+            Arg::new(self.id())
+                .long(long)
+                .value_name(value)
+                .help(format!("{help}{default}"))
+                .help_heading("Settings")
+        };
+        match self {
+            Self::Pki => {
+                let help = "Folder of certificates and keys [default: pki below the data folder]";
+                flag("pki", "DIR", help).value_parser(value_parser!(PathBuf))
+            }
+            Self::Seed => flag("seed", "TEXT", "Seed of the keys of a new PKI, and of random choices"),
+            Self::SmDp => flag("sm-dp", "HOST:PORT", "Address of the SM-DP+"),
+            Self::SmDpName => flag("sm-dp-name", "NAME", "Further name of the SM-DP+ (repeatable)")
+                .action(ArgAction::Append),
+            Self::SmDs => flag("sm-ds", "HOST:PORT", "Address of the SM-DS"),
+            Self::SmDsName => {
+                flag("sm-ds-name", "NAME", "Further name of the SM-DS (repeatable)").action(ArgAction::Append)
+            }
+            Self::Card => flag("card", "HOST:PORT", "Address of the card served over TCP"),
+            Self::Network => flag("network", "HOST:PORT", "Address of the networks"),
+            Self::Admin => flag("admin", "HOST:PORT", "Address of the SM-DP+'s admin API, or `none`"),
+        }
+    }
+
+    /// Name of the flag among the arguments of a command. The prefix keeps it distinct from
+    /// arguments of the command itself, such as the seed of a scenario.
+    const fn id(self) -> &'static str {
+        match self {
+            Self::Pki => "settings.pki",
+            Self::Seed => "settings.seed",
+            Self::SmDp => "settings.sm-dp",
+            Self::SmDpName => "settings.sm-dp-name",
+            Self::SmDs => "settings.sm-ds",
+            Self::SmDsName => "settings.sm-ds-name",
+            Self::Card => "settings.card",
+            Self::Network => "settings.network",
+            Self::Admin => "settings.admin",
+        }
+    }
+
+    /// Value that applies if no source has one.
+    const fn default(self) -> Option<&'static str> {
+        match self {
+            Self::Seed => Some("landfall"),
+            Self::SmDp => Some("127.0.0.1:8443"),
+            Self::SmDs => Some("127.0.0.1:8444"),
+            Self::Card => Some("127.0.0.1:8431"),
+            Self::Network => Some("127.0.0.1:8480"),
+            Self::Admin => Some("127.0.0.1:8490"),
+            // The folder depends on the data folder, and there are no names.
+            Self::Pki | Self::SmDpName | Self::SmDsName => None,
+        }
+    }
+
+    /// Returns the value, or the default of a setting that has one.
+    fn or_default(self, value: Option<String>) -> String {
+        value.unwrap_or_else(|| self.default().unwrap_or_default().to_owned())
+    }
+}
+
 /// Settings of one source. Absent values are `None`.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Layer {
-    /// Data folder for keys, records and cards
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
+struct Layer {
     data_dir: Option<PathBuf>,
-    /// Folder of certificates and keys [default: pki below the data folder]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
     pki: Option<PathBuf>,
-    /// Seed of the keys; the same seed gives the same PKI
-    #[arg(long, global = true, help_heading = "Settings")]
     seed: Option<String>,
-    /// Address of the SM-DP+ [default: 127.0.0.1:8443]
-    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
     sm_dp: Option<String>,
-    /// Further name of the SM-DP+ (repeatable)
-    #[arg(long = "sm-dp-name", global = true, value_name = "NAME", help_heading = "Settings")]
     sm_dp_names: Option<Vec<String>>,
-    /// Address of the SM-DS [default: 127.0.0.1:8444]
-    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
     sm_ds: Option<String>,
-    /// Further name of the SM-DS (repeatable)
-    #[arg(long = "sm-ds-name", global = true, value_name = "NAME", help_heading = "Settings")]
     sm_ds_names: Option<Vec<String>>,
-    /// Address of the card served over TCP [default: 127.0.0.1:8431]
-    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
-    euicc: Option<String>,
-    /// Address of the networks [default: 127.0.0.1:8480]
-    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
+    card: Option<String>,
     network: Option<String>,
-    /// Address of the SM-DP+'s admin API, or `none` [default: 127.0.0.1:8490]
-    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
     admin: Option<String>,
 }
 
@@ -78,9 +183,40 @@ impl Layer {
             sm_dp_names: self.sm_dp_names.or(below.sm_dp_names),
             sm_ds: self.sm_ds.or(below.sm_ds),
             sm_ds_names: self.sm_ds_names.or(below.sm_ds_names),
-            euicc: self.euicc.or(below.euicc),
+            card: self.card.or(below.card),
             network: self.network.or(below.network),
             admin: self.admin.or(below.admin),
+        }
+    }
+
+    /// Reads the flags of the command and of the commands above it.
+    fn from_flags(data_dir: Option<PathBuf>, matches: &ArgMatches) -> Self {
+        let commands: Vec<&ArgMatches> =
+            std::iter::successors(Some(matches), |command| command.subcommand().map(|(_, below)| below))
+                .collect();
+        // A flag that the command does not have is an error here, and has no value.
+        fn value<T: Clone + Send + Sync + 'static>(commands: &[&ArgMatches], setting: Setting) -> Option<T> {
+            let one = |command: &&ArgMatches| command.try_get_one::<T>(setting.id()).ok().flatten().cloned();
+            commands.iter().rev().find_map(one)
+        }
+        let values = |setting: Setting| {
+            let all = |command: &&ArgMatches| {
+                let values = command.try_get_many::<String>(setting.id()).ok().flatten()?;
+                Some(values.cloned().collect())
+            };
+            commands.iter().rev().find_map(all)
+        };
+        Self {
+            data_dir,
+            pki: value(&commands, Setting::Pki),
+            seed: value(&commands, Setting::Seed),
+            sm_dp: value(&commands, Setting::SmDp),
+            sm_dp_names: values(Setting::SmDpName),
+            sm_ds: value(&commands, Setting::SmDs),
+            sm_ds_names: values(Setting::SmDsName),
+            card: value(&commands, Setting::Card),
+            network: value(&commands, Setting::Network),
+            admin: value(&commands, Setting::Admin),
         }
     }
 
@@ -98,7 +234,7 @@ impl Layer {
             sm_dp_names: names("LANDFALL_SM_DP_NAMES"),
             sm_ds: variable("LANDFALL_SM_DS"),
             sm_ds_names: names("LANDFALL_SM_DS_NAMES"),
-            euicc: variable("LANDFALL_EUICC"),
+            card: variable("LANDFALL_CARD"),
             network: variable("LANDFALL_NETWORK"),
             admin: variable("LANDFALL_ADMIN"),
         }
@@ -109,7 +245,7 @@ impl Layer {
             Fault::usage(
                 format!("cannot use the settings in {}", path.display()),
                 e.to_string().trim_end().to_owned(),
-                "correct the file; `landfall --help` lists the settings; --sm-dp-name and --sm-ds-name are the lists sm-dp-names and sm-ds-names in the file",
+                "correct the file; docs/commands.md lists the settings",
             )
         })
     }
@@ -121,12 +257,18 @@ impl Settings {
         self.pki.join("CertificateIssuer").join("CERT_CI_ECDSA_NIST.der")
     }
 
-    /// Combines the three sources. `config` is the path of the settings file; without it,
-    /// `landfall.toml` in the data folder is read if it exists.
+    /// Combines the three sources: the flags of a command line, the environment variables, and a
+    /// file. `config` is the path of the file; without it, `landfall.toml` in the data folder is
+    /// read if it exists.
     ///
     /// # Errors
     /// The file cannot be read, or contains an unknown setting.
-    pub fn resolve(flags: Layer, config: Option<&Path>) -> Result<Self, Fault> {
+    pub fn resolve(
+        flags: &ArgMatches,
+        data_dir: Option<PathBuf>,
+        config: Option<&Path>,
+    ) -> Result<Self, Fault> {
+        let flags = Layer::from_flags(data_dir, flags);
         Self::from_sources(flags, config, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
@@ -145,20 +287,19 @@ impl Settings {
                 read_file(&beside.join("landfall.toml"), false)?
             }
         };
-        let chosen = flags.over(file).over(environment);
+        let chosen = flags.over(environment).over(file);
         let data_dir = chosen.data_dir.unwrap_or_else(default_dir);
         Ok(Self {
             pki: chosen.pki.unwrap_or_else(|| data_dir.join("pki")),
             data_dir,
-            seed: chosen.seed.unwrap_or_else(|| "landfall".to_owned()),
-            sm_dp: chosen.sm_dp.unwrap_or_else(|| "127.0.0.1:8443".to_owned()),
+            seed: Setting::Seed.or_default(chosen.seed),
+            sm_dp: Setting::SmDp.or_default(chosen.sm_dp),
             sm_dp_names: chosen.sm_dp_names.unwrap_or_default(),
-            sm_ds: chosen.sm_ds.unwrap_or_else(|| "127.0.0.1:8444".to_owned()),
+            sm_ds: Setting::SmDs.or_default(chosen.sm_ds),
             sm_ds_names: chosen.sm_ds_names.unwrap_or_default(),
-            euicc: chosen.euicc.unwrap_or_else(|| "127.0.0.1:8431".to_owned()),
-            network: chosen.network.unwrap_or_else(|| "127.0.0.1:8480".to_owned()),
-            admin: Some(chosen.admin.unwrap_or_else(|| "127.0.0.1:8490".to_owned()))
-                .filter(|admin| admin != "none"),
+            card: Setting::Card.or_default(chosen.card),
+            network: Setting::Network.or_default(chosen.network),
+            admin: Some(Setting::Admin.or_default(chosen.admin)).filter(|admin| admin != "none"),
         })
     }
 }
@@ -183,6 +324,8 @@ fn read_file(path: &Path, must_exist: bool) -> Result<Layer, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Command;
+
     use super::*;
 
     fn layer(text: &str) -> Layer {
@@ -190,24 +333,36 @@ mod tests {
     }
 
     #[test]
-    fn flags_override_the_file_and_the_file_overrides_the_environment() {
+    fn flags_override_the_environment_and_the_environment_overrides_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("landfall.toml");
-        std::fs::write(&file, "seed = 'from the file'\nsm-dp = 'file.example:1'").unwrap();
+        std::fs::write(&file, "seed = 'from the file'\nsm-dp = 'file.example:1'\ncard = 'file.example:2'")
+            .unwrap();
         let environment = |name: &str| match name {
-            "LANDFALL_SEED" | "LANDFALL_SM_DP" | "LANDFALL_EUICC" => Some("environment:1".to_owned()),
+            "LANDFALL_SEED" | "LANDFALL_SM_DP" => Some("environment:1".to_owned()),
             "LANDFALL_SM_DP_NAMES" => Some("a.example, b.example".to_owned()),
             "LANDFALL_DATA_DIR" => Some(folder.path().display().to_string()),
             _ => None,
         };
         let settings = Settings::from_sources(layer("seed = 'from a flag'"), None, environment).unwrap();
         assert_eq!(settings.seed, "from a flag");
-        assert_eq!(settings.sm_dp, "file.example:1");
-        assert_eq!(settings.euicc, "environment:1");
+        assert_eq!(settings.sm_dp, "environment:1");
+        assert_eq!(settings.card, "file.example:2");
         assert_eq!(settings.network, "127.0.0.1:8480");
         assert_eq!(settings.admin.as_deref(), Some("127.0.0.1:8490"));
         assert_eq!(settings.sm_dp_names, ["a.example", "b.example"]);
         assert_eq!(settings.pki, folder.path().join("pki"));
+    }
+
+    #[test]
+    fn flags_of_a_command_and_of_those_above_it_become_settings() {
+        let below =
+            Command::new("serve").arg(Setting::SmDp.listen()).args(Setting::flags(&[Setting::SmDpName]));
+        let command = Command::new("sm-dp").args(Setting::global_flags(&[Setting::Pki])).subcommand(below);
+        let given = "sm-dp --pki keys serve --listen host:1 --sm-dp-name a --sm-dp-name b";
+        let matches = command.try_get_matches_from(given.split(' ')).unwrap();
+        let expected = layer("pki = 'keys'\nsm-dp = 'host:1'\nsm-dp-names = ['a', 'b']");
+        assert_eq!(Layer::from_flags(None, &matches), expected);
     }
 
     #[test]

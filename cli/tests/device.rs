@@ -23,7 +23,7 @@ impl Server {
     }
 
     fn sm_dp(folder: &Path) -> Self {
-        Self::start(folder, &["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"], "SM-DP+ at ")
+        Self::start(folder, &["sm-dp", "serve", "--listen", "127.0.0.1:0"], "SM-DP+ at ")
     }
 }
 
@@ -38,7 +38,7 @@ fn package(folder: &Path, number: &str, sm_dp: &str) -> (String, String) {
 }
 
 fn order(folder: &Path, iccid: &str, sm_dp: &str) -> String {
-    let code = succeed(landfall(folder).args(["operator", "order", "--iccid", iccid, "--sm-dp", sm_dp]));
+    let code = succeed(landfall(folder).args(["operator", "order", iccid, "--sm-dp", sm_dp]));
     code.trim().to_owned()
 }
 
@@ -55,11 +55,11 @@ fn every_procedure_prints_its_result_as_json() {
     let (second_file, second) = package(folder, "2", &sm_dp.address);
     let networks = Server::start(
         folder,
-        &["network", "--network", "127.0.0.1:0", "--subscriber", &first_file, "--subscriber", &second_file],
+        &["network", "--listen", "127.0.0.1:0", "--subscriber", &first_file, "--subscriber", &second_file],
         "networks at ",
     );
     let run = |arguments: &[&str]| {
-        let addresses = ["--sm-dp", &sm_dp.address, "--network", &networks.address, "--json", "device"];
+        let addresses = ["--json", "device", "--sm-dp", &sm_dp.address, "--network", &networks.address];
         json(&succeed(landfall(folder).args(addresses).args(["--visible", "724-99"]).args(arguments)))
     };
 
@@ -92,24 +92,24 @@ fn profiles_are_downloaded_without_an_activation_code() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let sm_dp = Server::sm_dp(folder);
-    let sm_ds = Server::start(folder, &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"], "SM-DS at ");
+    let sm_ds = Server::start(folder, &["sm-ds", "serve", "--listen", "127.0.0.1:0"], "SM-DS at ");
     let addresses = ["--sm-dp", &sm_dp.address, "--sm-ds", &sm_ds.address];
-    let device = |arguments: &[&str]| succeed(landfall(folder).args(addresses).arg("device").args(arguments));
+    let device = |arguments: &[&str]| succeed(landfall(folder).arg("device").args(addresses).args(arguments));
     assert_eq!(device(&["discover"]), "no pending events\n");
     assert_eq!(json(&device(&["discover", &sm_ds.address, "--json"])), Value::Array(vec![]));
-    let errors = fail(landfall(folder).args(addresses).args(["device", "download"]));
+    let errors = fail(landfall(folder).arg("device").args(addresses).arg("download"));
     assert!(errors.contains("default SM-DP+") && errors.contains("set one"), "{errors}");
 
     let (_, iccid) = package(folder, "1", &sm_dp.address);
     let eid = json(&device(&["info", "--json"]))["eid"].as_str().unwrap().to_owned();
-    let order = ["operator", "order", "--iccid", &iccid, "--eid", &eid, "--matching-id", ""];
-    succeed(landfall(folder).args(addresses).args(order));
+    let order = ["operator", "order", &iccid, "--eid", &eid, "--matching-id", ""];
+    succeed(landfall(folder).args(order).args(["--sm-dp", &sm_dp.address]));
     device(&["default-sm-dp", &sm_dp.address]);
     assert_eq!(device(&["download"]), format!("installed {iccid}\n"));
 
     let (_, iccid) = package(folder, "2", &sm_dp.address);
-    let order = ["operator", "order", "--iccid", &iccid, "--eid", &eid, "--event-at", &sm_ds.address];
-    succeed(landfall(folder).args(addresses).args(order));
+    let order = ["operator", "order", &iccid, "--eid", &eid, "--sm-ds", &sm_ds.address];
+    succeed(landfall(folder).args(order).args(["--sm-dp", &sm_dp.address]));
     let found = json(&device(&["discover", "--json"]));
     assert_eq!((found[0]["installed"]["iccid"].as_str(), &found[0]["why"]), (Some(&*iccid), &Value::Null));
 }
@@ -119,17 +119,17 @@ fn the_command_discover_fails_and_names_an_event_whose_profile_cannot_be_downloa
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let sm_dp = Server::sm_dp(folder);
-    let sm_ds = Server::start(folder, &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"], "SM-DS at ");
+    let sm_ds = Server::start(folder, &["sm-ds", "serve", "--listen", "127.0.0.1:0"], "SM-DS at ");
     let address = sm_dp.address.clone();
     let addresses = ["--sm-dp", &address, "--sm-ds", &sm_ds.address];
-    let info = succeed(landfall(folder).args(addresses).args(["--json", "device", "info"]));
+    let info = succeed(landfall(folder).args(["--json", "device", "info"]));
     let eid = json(&info)["eid"].as_str().unwrap().to_owned();
     let (_, iccid) = package(folder, "1", &address);
-    let order = ["operator", "order", "--iccid", &iccid, "--eid", &eid, "--event-at", &sm_ds.address];
-    succeed(landfall(folder).args(addresses).args(order));
+    let order = ["operator", "order", &iccid, "--eid", &eid, "--sm-ds", &sm_ds.address];
+    succeed(landfall(folder).args(order).args(["--sm-dp", &sm_dp.address]));
     assert!(succeed(landfall(folder).args(["sm-ds", "list"])).contains(&eid));
     drop(sm_dp);
-    let errors = fail(landfall(folder).args(addresses).args(["device", "discover"]));
+    let errors = fail(landfall(folder).arg("device").args(addresses).arg("discover"));
     assert!(errors.contains("1 of 1 profiles were not downloaded") && errors.contains(&address), "{errors}");
 }
 

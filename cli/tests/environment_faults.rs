@@ -18,7 +18,7 @@ fn the_error_names_a_port_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let errors = fail(landfall(folder.path()).args(["sm-dp", "serve", "--sm-dp", &address]));
+    let errors = fail(landfall(folder.path()).args(["sm-dp", "serve", "--listen", &address]));
     assert!(errors.contains(&address) && errors.contains("choose another port"), "{errors}");
 }
 

@@ -36,7 +36,7 @@ fn text<'a>(row: &'a Value, key: &str) -> &'a str {
 fn each_of_many_cards_has_its_own_eid_and_port() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (_running, table) = serve(folder, &["--count", "3", "--euicc", "127.0.0.1:0"]);
+    let (_running, table) = serve(folder, &["--count", "3", "--listen", "127.0.0.1:0"]);
     let rows = table.as_array().unwrap();
     assert_eq!(rows.len(), 3, "{table}");
     let mut eids: Vec<String> = Vec::new();
@@ -82,7 +82,7 @@ fn a_card_can_be_used_with_at_commands_on_a_serial_port() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("modem");
     let link = link.to_str().unwrap();
-    let (mut running, table) = serve(folder.path(), &["--at", link, "--at-quirk", "unquoted-hex"]);
+    let (mut running, table) = serve(folder.path(), &["--modem", link, "--modem-quirk", "unquoted-hex"]);
     assert_eq!((text(&table[0], "interface"), text(&table[0], "address")), ("at", link));
     let mut port = Port::open(link);
     assert_eq!(port.ask("AT+CMEE=1;+CPIN?"), ["+CME ERROR: 10"]);
@@ -96,10 +96,10 @@ fn a_card_can_be_used_with_at_commands_on_a_serial_port() {
     assert_eq!(Port::open(link).ask("AT+CCHC=1"), ["+CCHC", "OK"]);
 
     // A link in use cannot be taken over; a stale link can.
-    let errors = fail(landfall(folder.path()).args(["euicc", "serve", "--ram", "--at", link]));
+    let errors = fail(landfall(folder.path()).args(["euicc", "serve", "--ram", "--modem", link]));
     assert!(errors.contains("another process"), "{errors}");
     running.kill();
-    let (_running, _) = serve(folder.path(), &["--at", link]);
+    let (_running, _) = serve(folder.path(), &["--modem", link]);
     assert_eq!(Port::open(link).ask("AT"), ["OK"]);
 }
 
@@ -177,7 +177,7 @@ fn lpac_reads_the_card_through_the_modem() {
     let lpac = std::env::var_os("LPAC").unwrap_or_else(|| "lpac".into());
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("modem");
-    let (_running, table) = serve(folder.path(), &["--at", link.to_str().unwrap()]);
+    let (_running, table) = serve(folder.path(), &["--modem", link.to_str().unwrap()]);
     for driver in ["at", "at_csim"] {
         let mut lpac = Command::new(&lpac);
         lpac.env("LPAC_APDU", driver).env("LPAC_APDU_AT_DEVICE", &link);

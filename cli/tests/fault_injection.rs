@@ -44,7 +44,7 @@ impl Testbed {
     /// address.
     fn sm_dp(&self, at: &str, faults: &[&str]) -> (Running, String) {
         let mut command = landfall(self.path());
-        command.args(["sm-dp", "serve", "--sm-dp", at]);
+        command.args(["sm-dp", "serve", "--listen", at]);
         command.args(["--profile", &self.package("1"), "--profile", &self.package("2")]);
         let running = Running::start(with(&mut command, faults));
         let address = running.err.word_after("SM-DP+ at ");
@@ -61,7 +61,7 @@ impl Testbed {
     fn ordering(&self, sm_dp: &str, which: usize) -> std::process::Command {
         let mut command = landfall(self.path());
         let (iccid, _) = &self.profiles()[which];
-        command.args(["operator", "order", "--iccid", iccid, "--sm-dp", sm_dp]);
+        command.args(["operator", "order", iccid, "--sm-dp", sm_dp]);
         command
     }
 
@@ -71,7 +71,7 @@ impl Testbed {
 
     fn device(&self, sm_dp: &str, arguments: &[&str]) -> std::process::Command {
         let mut command = landfall(self.path());
-        command.args(["--sm-dp", sm_dp, "device"]).args(arguments);
+        command.args(["device", "--sm-dp", sm_dp]).args(arguments);
         command
     }
 }
@@ -140,7 +140,7 @@ fn faults_occur_at_the_sm_ds_and_in_calls_of_the_sm_dp() {
     let testbed = Testbed::new();
     let (sm_dp, address) = testbed.sm_dp(FREE, &["link/http-500@ES12.RegisterEvent#1"]);
     let mut command = landfall(testbed.path());
-    command.args(["sm-ds", "serve", "--sm-ds", FREE]);
+    command.args(["sm-ds", "serve", "--listen", FREE]);
     let faults = ["link/empty-body@ES11.InitiateAuthentication#1", "records/commit-fails@sm-ds:events#1"];
     let sm_ds = Running::start(with(&mut command, &faults));
     let at = sm_ds.err.word_after("SM-DS at ");
@@ -148,7 +148,7 @@ fn faults_occur_at_the_sm_ds_and_in_calls_of_the_sm_dp() {
 
     let info = succeed(testbed.device(&address, &["info", "--json"]).args(addresses));
     let eid = serde_json::from_str::<Value>(&info).unwrap()["eid"].as_str().unwrap().to_owned();
-    let event = ["--eid", &eid, "--event-at", &at];
+    let event = ["--eid", &eid, "--sm-ds", &at];
     fail(testbed.ordering(&address, 0).args(event));
     assert_eq!(sm_dp.err.after("fault "), "link/http-500@ES12.RegisterEvent#1");
     fail(testbed.ordering(&address, 1).args(event));
@@ -169,7 +169,7 @@ fn a_network_refuses_a_device_once_and_then_accepts_it() {
     let iccid = testbed.profiles().into_iter().find(|(_, state)| state == "Installed").unwrap().0;
     succeed(&mut testbed.device(&address, &["enable", &iccid]));
     let mut command = landfall(testbed.path());
-    command.args(["network", "--network", FREE, "--subscriber", &testbed.package("1")]);
+    command.args(["network", "--listen", FREE, "--subscriber", &testbed.package("1")]);
     command.args(["--subscriber", &testbed.package("2")]);
     let networks =
         Running::start(with(&mut command, &["radio/refuse-illegal-ue@724-99#1", "radio/sms-lose@mt"]));
@@ -194,7 +194,7 @@ fn a_device_recovers_after_a_power_cut() {
     let iccid = testbed.profiles().into_iter().find(|(_, state)| state == "Installed").unwrap().0;
     succeed(&mut testbed.device(&address, &["enable", &iccid]));
     let mut command = landfall(testbed.path());
-    command.args(["network", "--network", FREE, "--subscriber", &testbed.package("1")]);
+    command.args(["network", "--listen", FREE, "--subscriber", &testbed.package("1")]);
     let networks = Running::start(command.args(["--subscriber", &testbed.package("2")]));
     let at = networks.err.word_after("networks at ");
     let on_the_air = ["--visible", "724-99", "--network", &at];
@@ -222,7 +222,7 @@ fn a_served_card_loses_power_until_its_next_reset() {
         [("power/cut-before-write@card#1", false), ("power/cut-after-write@card#1", true)]
     {
         let mut command = landfall(testbed.path());
-        command.args(["euicc", "serve", "--euicc", FREE, "--json"]);
+        command.args(["euicc", "serve", "--listen", FREE, "--json"]);
         let card = Running::start(with(&mut command, &[fault]));
         let at = card.out.json()["addresses"]["euicc"].as_str().unwrap().to_owned();
         let device = |arguments: &[&str]| {
@@ -242,7 +242,7 @@ fn a_served_card_loses_power_until_its_next_reset() {
 fn faults_occur_in_all_parties_of_up() {
     let testbed = Testbed::new();
     let mut command = landfall(testbed.path());
-    command.args(["up", "--sm-dp", FREE, "--sm-ds", FREE, "--network", FREE, "--euicc", FREE]);
+    command.args(["up", "--sm-dp", FREE, "--sm-ds", FREE, "--network", FREE, "--card", FREE]);
     let faults = [
         "link/http-400@ES9+.InitiateAuthentication#1",
         "records/conflict@sm-ds",
@@ -277,13 +277,13 @@ fn faults_occur_in_all_parties_of_up() {
 fn the_fault_proxy_injects_faults_in_front_of_another_server() {
     let testbed = Testbed::new();
     let mut command = landfall(testbed.path());
-    command.args(["sm-dp", "serve", "--sm-dp", FREE, "--sm-dp-name", "smdp.elsewhere.example"]);
+    command.args(["sm-dp", "serve", "--listen", FREE, "--sm-dp-name", "smdp.elsewhere.example"]);
     let server = Running::start(command.args(["--profile", &testbed.package("1")]));
     let address = server.err.word_after("SM-DP+ at ");
     let (_, port) = address.rsplit_once(':').unwrap();
     let name = format!("smdp.elsewhere.example:{port}");
     let mut command = landfall(testbed.path());
-    command.args(["faults", "serve", "--listen", FREE, "--before", &name, "--at", &address]);
+    command.args(["faults", "serve", "--listen", FREE, "--before", &name, "--connect", &address]);
     let fault = "link/truncate-answer@ES9+.AuthenticateClient#1";
     let before = Running::start(with(&mut command, &[fault]));
     let at = before.err.word_after("fault proxy at ");

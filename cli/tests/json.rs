@@ -43,7 +43,7 @@ const CASES: &[Case] = &[
     ("certs init", &[], Error("usage")),
     ("certs init", &["--pki", "{folder}/another-pki"], Document),
     ("certs issue", &["operator", "--name", "Another Operator"], Document),
-    ("certs issue", &["euicc", "--eid", "1"], Error("usage")),
+    ("certs issue", &["euicc", "1"], Error("usage")),
     ("profile new", &["{folder}/another.der", "--number", "9"], Document),
     ("profile new", &["{folder}/none/x.der"], Error("not_found")),
     ("profile show", &["{package}"], Document),
@@ -59,17 +59,17 @@ const CASES: &[Case] = &[
     ("sm-dp add", &["{folder}/another.der"], Error("usage")),
     ("sm-dp add", &["{folder}/missing.der"], Error("not_found")),
     ("sm-dp list", &[], Document),
-    ("sm-dp serve", &["--sm-dp", "{sm_ds}", "--data-dir", "{folder}/other"], Error("usage")),
+    ("sm-dp serve", &["--listen", "{sm_ds}", "--data-dir", "{folder}/other"], Error("usage")),
     ("sm-ds list", &[], Document),
     ("sm-sr list", &[], Error("not_found")),
     ("operator order", &[], Error("usage")),
-    ("operator order", &["--iccid", "{unknown}", "{servers}"], ErrorWithStatus),
-    ("operator order", &["--iccid", "{iccid}", "--sm-dp", "{closed}"], Error("unreachable")),
-    ("operator order", &["--iccid", "{iccid}", "--matching-id", "FIRST", "--hold", "{servers}"], Document),
-    ("operator release", &["{iccid}", "{servers}"], Document),
-    ("operator cancel", &["{iccid}", "{servers}"], Document),
-    ("operator cancel", &["{unknown}", "{servers}"], ErrorWithStatus),
-    ("operator order", &["--iccid", "{iccid}", "--matching-id", "SECOND", "{servers}"], Document),
+    ("operator order", &["{unknown}", "--sm-dp", "{sm_dp}"], ErrorWithStatus),
+    ("operator order", &["{iccid}", "--sm-dp", "{closed}"], Error("unreachable")),
+    ("operator order", &["{iccid}", "--matching-id", "FIRST", "--hold", "--sm-dp", "{sm_dp}"], Document),
+    ("operator release", &["{iccid}", "--sm-dp", "{sm_dp}"], Document),
+    ("operator cancel", &["{iccid}", "--sm-dp", "{sm_dp}"], Document),
+    ("operator cancel", &["{unknown}", "--sm-dp", "{sm_dp}"], ErrorWithStatus),
+    ("operator order", &["{iccid}", "--matching-id", "SECOND", "--sm-dp", "{sm_dp}"], Document),
     ("device info", &[], Document),
     ("device info", &["--card", "{closed}"], Error("unreachable")),
     ("device list", &[], Document),
@@ -306,15 +306,15 @@ impl Values {
         let octets = std::fs::read(&package).unwrap();
         std::fs::write(folder.join("damaged.der"), &octets[..octets.len() - 40]).unwrap();
         values.insert("damaged", path("damaged.der"));
-        let (sm_dp, address) = start(folder, &["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"], "sm_dp");
+        let (sm_dp, address) = start(folder, &["sm-dp", "serve", "--listen", "127.0.0.1:0"], "sm_dp");
         // The profile contains the address of the SM-DP+, where the device sends its notifications.
         let iccid = succeed(landfall(folder).args(["sm-dp", "add", &package, "--sm-dp", &address]));
         values.insert("iccid", iccid.trim().to_owned());
         values.insert("sm_dp", address);
         values.insert("package", package.clone());
-        let (sm_ds, address) = start(folder, &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"], "sm_ds");
+        let (sm_ds, address) = start(folder, &["sm-ds", "serve", "--listen", "127.0.0.1:0"], "sm_ds");
         values.insert("sm_ds", address);
-        let network = ["network", "--network", "127.0.0.1:0", "--subscriber", &package];
+        let network = ["network", "--listen", "127.0.0.1:0", "--subscriber", &package];
         let (network, address) = start(folder, &network, "network");
         values.insert("network", address);
         // Nothing listens on this port after the listener is dropped.

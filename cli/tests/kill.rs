@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// Starts the SM-DP+ on a free port. Returns it with its address.
 fn serve(folder: &Path) -> (Running, String) {
-    let running = Running::start(landfall(folder).args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"]));
+    let running = Running::start(landfall(folder).args(["sm-dp", "serve", "--listen", "127.0.0.1:0"]));
     let address = running.err.word_after("SM-DP+ at ");
     (running, address)
 }
@@ -30,7 +30,7 @@ fn an_acknowledged_order_survives_and_can_be_downloaded() {
     let iccid = orders(folder)[0]["iccid"].as_str().unwrap().to_owned();
 
     let (server, address) = serve(folder);
-    let code = succeed(landfall(folder).args(["operator", "order", "--iccid", &iccid, "--sm-dp", &address]));
+    let code = succeed(landfall(folder).args(["operator", "order", &iccid, "--sm-dp", &address]));
     drop(server);
     assert_eq!(orders(folder)[0]["state"], "Released");
 

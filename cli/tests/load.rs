@@ -29,7 +29,7 @@ struct Server {
 impl Server {
     /// Starts the server at these addresses. Port 0 stands for a free one.
     fn start(folder: &Path, sm_dp: &str, admin: &str) -> Self {
-        let arguments = ["sm-dp", "serve", "--sm-dp", sm_dp, "--admin", admin];
+        let arguments = ["sm-dp", "serve", "--listen", sm_dp, "--listen-admin", admin];
         let process = Running::start(landfall(folder).args(arguments));
         let admin = process.err.word_after("admin API at http://");
         Self { sm_dp: process.err.word_after("SM-DP+ at "), process, admin }

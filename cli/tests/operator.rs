@@ -31,12 +31,12 @@ impl Server {
     }
 
     fn sm_dp(folder: &Path, operator: &str) -> Self {
-        let arguments = ["sm-dp", "serve", "--sm-dp", "127.0.0.1:0", "--operator", operator];
+        let arguments = ["sm-dp", "serve", "--listen", "127.0.0.1:0", "--operator", operator];
         Self::of_a_party(folder, &arguments, "SM-DP+ at ")
     }
 
     fn listener(folder: &Path, address: &str) -> Self {
-        let arguments = ["--json", "operator", "listen", "--address", address];
+        let arguments = ["--json", "operator", "listen", "--listen", address];
         Self::start(folder, &arguments, "listening; start the SM-DP+ with --operator ")
     }
 
@@ -61,9 +61,8 @@ fn order(folder: &Path, number: &str, sm_dp: &str, further: &[&str]) -> (String,
     let file = file.to_str().unwrap();
     succeed(landfall(folder).args(["profile", "new", file, "--number", number]));
     let iccid = succeed(landfall(folder).args(["sm-dp", "add", file, "--sm-dp", sm_dp]));
-    let code = succeed(
-        landfall(folder).args(["operator", "order", "--iccid", iccid.trim(), "--sm-dp", sm_dp]).args(further),
-    );
+    let code =
+        succeed(landfall(folder).args(["operator", "order", iccid.trim(), "--sm-dp", sm_dp]).args(further));
     (iccid.trim().to_owned(), code)
 }
 
@@ -95,17 +94,17 @@ fn an_order_is_registered_at_its_sm_ds_until_the_profile_is_downloaded() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeed(landfall(folder).args(["certs", "init"]));
-    let sm_ds = Server::of_a_party(folder, &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"], "SM-DS at ");
+    let sm_ds = Server::of_a_party(folder, &["sm-ds", "serve", "--listen", "127.0.0.1:0"], "SM-DS at ");
     let sm_dp = Server::sm_dp(folder, "2.999.20.1@127.0.0.1:1");
     let list = || {
-        let list = succeed(landfall(folder).args(["--json", "sm-ds", "list", "--sm-ds", &sm_ds.rest]));
+        let list = succeed(landfall(folder).args(["--json", "sm-ds", "list"]));
         serde_json::from_str::<Value>(&list).unwrap().as_array().unwrap().len()
     };
     let eid = {
         let info = succeed(landfall(folder).args(["--json", "device", "info"]));
         serde_json::from_str::<Value>(&info).unwrap()["eid"].as_str().unwrap().to_owned()
     };
-    order(folder, "1", &sm_dp.rest, &["--eid", &eid, "--event-at", &sm_ds.rest]);
+    order(folder, "1", &sm_dp.rest, &["--eid", &eid, "--sm-ds", &sm_ds.rest]);
     assert_eq!(list(), 1);
     let discover = ["device", "discover", &sm_ds.rest, "--sm-ds", &sm_ds.rest, "--sm-dp", &sm_dp.rest];
     succeed(landfall(folder).args(discover));

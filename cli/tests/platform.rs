@@ -42,7 +42,7 @@ async fn a_device_checks_in_and_downloads_the_ordered_profile() {
         path.to_str().unwrap().to_owned()
     };
     succeed(landfall(folder).args(["certs", "init"]));
-    let sm_dp = Running::start(landfall(folder).args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"]));
+    let sm_dp = Running::start(landfall(folder).args(["sm-dp", "serve", "--listen", "127.0.0.1:0"]));
     let sm_dp_at = sm_dp.err.word_after("SM-DP+ at ");
     let package = file("local.der", "");
     succeed(landfall(folder).args(["profile", "new", &package, "--number", "1"]));
@@ -62,7 +62,8 @@ async fn a_device_checks_in_and_downloads_the_ordered_profile() {
     assert_eq!(planned[0]["plan"], "move", "{planned}");
     succeed(landfall(folder).args(["fleet", "campaign", "create", &campaign, "--start"]));
 
-    let serve = ["fleet", "serve", "--address", "127.0.0.1:0", "--api", "127.0.0.1:0", "--sm-dp", &sm_dp_at];
+    let serve =
+        ["fleet", "serve", "--listen", "127.0.0.1:0", "--listen-api", "127.0.0.1:0", "--sm-dp", &sm_dp_at];
     let platform = Running::start(landfall(folder).args(serve).args(["--owner", &owner]));
     let api = platform.err.word_after("owner's API at http://");
     let address = platform.err.word_after("platform at ");
@@ -126,7 +127,7 @@ async fn an_operator_is_instructed_to_download_its_own_profile() {
     let campaign = file("standing.toml", CAMPAIGN);
     succeed(landfall(folder).args(["fleet", "campaign", "create", &campaign, "--start"]));
     let owner = file("owner.toml", "[[offer]]\nnetwork = \"724-02\"\ntype = \"local-br\"\n");
-    let serve = ["fleet", "serve", "--address", "127.0.0.1:0", "--api", "none", "--owner", &owner];
+    let serve = ["fleet", "serve", "--listen", "127.0.0.1:0", "--listen-api", "none", "--owner", &owner];
     let platform = Running::start(landfall(folder).args(serve).args(["--supplier", "724-02=operator"]));
     let address = platform.err.word_after("platform at ");
     let pki = cli::pki::load(&folder.join("pki")).unwrap();

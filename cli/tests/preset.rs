@@ -19,7 +19,7 @@ fn example() -> String {
 
 /// Starts a server and returns its start-up messages. The server is then killed.
 fn serve(folder: &Path, arguments: &[&str]) -> Vec<String> {
-    let serve = ["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"];
+    let serve = ["sm-dp", "serve", "--listen", "127.0.0.1:0"];
     let running = Running::start(landfall(folder).args(serve).args(arguments));
     running.err.up_to(&["SM-DP+ at "])
 }
@@ -128,7 +128,7 @@ fn the_error_names_the_problem_in_a_preset() {
         std::fs::write(&preset, format!("{good}{bad}")).unwrap();
         let errors = fail(
             landfall(folder.path())
-                .args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0", "--preset"])
+                .args(["sm-dp", "serve", "--listen", "127.0.0.1:0", "--preset"])
                 .arg(&preset),
         );
         let complete = ["preset.toml", "why:", "next:", named].iter().all(|part| errors.contains(part));
@@ -144,7 +144,7 @@ fn the_error_names_the_problem_in_a_preset() {
         std::fs::write(&preset, format!("{good}{bad}")).unwrap();
         let errors = fail(
             landfall(folder.path())
-                .args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0", "--preset"])
+                .args(["sm-dp", "serve", "--listen", "127.0.0.1:0", "--preset"])
                 .arg(&preset),
         );
         let complete = ["preset.toml", "orders entry 1", "why:", "next:", named]

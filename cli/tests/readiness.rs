@@ -18,27 +18,27 @@ use serde_json::Value;
 const SERVERS: [(&[&str], &[&str], Option<&str>); 8] = [
     (&["sm-dp", "serve"], &["admin", "sm_dp"], Some("admin")),
     (&["sm-ds", "serve"], &["sm_ds"], None),
-    (&["sm-sr", "serve", "--listen", "127.0.0.1:0", "--cards", "127.0.0.1:0"], &["cards", "sm_sr"], None),
+    (
+        &["sm-sr", "serve", "--listen", "127.0.0.1:0", "--listen-cards", "127.0.0.1:0"],
+        &["cards", "sm_sr"],
+        None,
+    ),
     (&["network"], &["network"], Some("network")),
     (&["euicc", "serve", "--ram"], &["euicc"], None),
     (
-        &["fleet", "serve", "--address", "127.0.0.1:0", "--api", "127.0.0.1:0"],
+        &["fleet", "serve", "--listen", "127.0.0.1:0", "--listen-api", "127.0.0.1:0"],
         &["api", "platform"],
         Some("api"),
     ),
-    (&["operator", "listen", "--address", "127.0.0.1:0"], &["operator"], None),
+    (&["operator", "listen", "--listen", "127.0.0.1:0"], &["operator"], None),
     (&["faults", "serve", "--listen", "127.0.0.1:0", "--before", "smdp.example.com"], &["proxy"], None),
 ];
 
-const ANY_PORTS: [&str; 8] = [
-    "--sm-dp",
-    "127.0.0.1:0",
-    "--sm-ds",
-    "127.0.0.1:0",
-    "--network",
-    "127.0.0.1:0",
-    "--euicc",
-    "127.0.0.1:0",
+const ANY_PORTS: [(&str, &str); 4] = [
+    ("LANDFALL_SM_DP", "127.0.0.1:0"),
+    ("LANDFALL_SM_DS", "127.0.0.1:0"),
+    ("LANDFALL_NETWORK", "127.0.0.1:0"),
+    ("LANDFALL_CARD", "127.0.0.1:0"),
 ];
 
 #[test]
@@ -54,7 +54,7 @@ fn every_server_announces_its_addresses() {
     for (command, interfaces, plain) in SERVERS.into_iter().chain([up]) {
         std::fs::write(&file, "of an earlier start").unwrap();
         let mut server = landfall(folder);
-        server.args(["--json"]).args(ANY_PORTS).args(command).arg("--ready-file").arg(&file);
+        server.arg("--json").envs(ANY_PORTS).args(command).arg("--ready-file").arg(&file);
         let running = Running::start(server.env("NOTIFY_SOCKET", &socket));
 
         let line = running.out.lines().next().unwrap();

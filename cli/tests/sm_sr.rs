@@ -24,19 +24,19 @@ fn the_sm_sr_never_announces_a_wildcard_address() {
         command.args(more);
         command
     };
-    let refused = fail(&mut serve(&["--listen", "0.0.0.0:0", "--cards", "none"]));
-    assert!(refused.contains("--address HOST:PORT"), "{refused}");
-    let refused = fail(&mut serve(&["--listen", "127.0.0.1:0", "--cards", "[::]:0"]));
-    assert!(refused.contains("--cards-address IP:PORT"), "{refused}");
+    let refused = fail(&mut serve(&["--listen", "0.0.0.0:0", "--listen-cards", "none"]));
+    assert!(refused.contains("--announce HOST:PORT"), "{refused}");
+    let refused = fail(&mut serve(&["--listen", "127.0.0.1:0", "--listen-cards", "[::]:0"]));
+    assert!(refused.contains("--announce-cards IP:PORT"), "{refused}");
 
     let mut running = Running::start(&mut serve(&[
         "--listen",
         "0.0.0.0:0",
-        "--address",
+        "--announce",
         "sm-sr.example:8445",
-        "--cards",
+        "--listen-cards",
         "0.0.0.0:0",
-        "--cards-address",
+        "--announce-cards",
         "192.0.2.1:8446",
     ]));
     let printed = running.err.up_to(&["SM-SR "]).join("\n");
@@ -45,7 +45,7 @@ fn the_sm_sr_never_announces_a_wildcard_address() {
         "{printed}"
     );
     running.kill();
-    let running = Running::start(&mut serve(&["--listen", "localhost:0", "--cards", "none"]));
+    let running = Running::start(&mut serve(&["--listen", "localhost:0", "--listen-cards", "none"]));
     let printed = running.err.up_to(&["SM-SR "]).join("\n");
     assert!(printed.contains(" at localhost:") && !printed.contains("localhost:0 "), "{printed}");
 }
@@ -56,7 +56,8 @@ fn the_sm_sr_does_not_start_without_its_https_listener_for_cards() {
     let configuration = folder.path().join("openssl.cnf");
     let no_ciphers = "openssl_conf = init\n[init]\nalg_section = evp\n[evp]\ndefault_properties = fips=yes\n";
     std::fs::write(&configuration, no_ciphers).unwrap();
-    let mut command = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "127.0.0.1:0"]);
+    let mut command =
+        sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--listen-cards", "127.0.0.1:0"]);
     let refused = fail(command.env("OPENSSL_CONF", &configuration));
     assert!(refused.contains("cannot serve TLS with pre-shared keys"), "{refused}");
     assert!(!refused.contains("cards at"), "{refused}");
@@ -70,7 +71,7 @@ fn an_account_that_is_too_long_for_smpp_is_refused_on_both_sides() {
         let refused = fail(&mut sm_sr(folder.path(), &["serve", "--smsc", &centre]));
         assert!(refused.contains(why), "{refused}");
         let mut network = landfall(folder.path());
-        network.args(["--network", "127.0.0.1:0", "network", "--account", &format!("{account}:1000")]);
+        network.args(["network", "--listen", "127.0.0.1:0", "--account", &format!("{account}:1000")]);
         let refused = fail(&mut network);
         assert!(refused.contains(why), "{refused}");
     }
@@ -80,12 +81,12 @@ fn an_account_that_is_too_long_for_smpp_is_refused_on_both_sides() {
 fn a_wrong_password_for_the_smsc_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut network = landfall(folder.path());
-    network.args(["--network", "127.0.0.1:0", "network", "--smpp", "127.0.0.1:0"]);
+    network.args(["network", "--listen", "127.0.0.1:0", "--listen-smpp", "127.0.0.1:0"]);
     let network = Running::start(network.args(["--account", "sm-sr:secret:+447700900001"]));
     let centre = network.err.after("SMSC ");
     let at = centre.split(' ').nth(2).unwrap();
     let smsc = format!("sm-sr:wrong@{at}");
-    let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "none"]);
+    let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--listen-cards", "none"]);
     let running = Running::start(serve.args(["--smsc", &smsc]));
     let printed = running.err.lines().find(|line| line.contains("it refused with")).unwrap();
     assert!(
@@ -100,7 +101,7 @@ fn records_can_be_listed_at_any_time_and_listing_creates_none() {
     let refused = fail(&mut sm_sr(folder.path(), &["list"]));
     assert!(refused.contains("sm-sr serve"), "{refused}");
 
-    let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "none"]);
+    let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--listen-cards", "none"]);
     let running = Running::start(serve.args(["--peer", "operator:2.999.20.1@bss.example:8447"]));
     let printed = running.err.up_to(&["SM-SR "]).join("\n");
     assert!(

@@ -65,7 +65,7 @@ fn smpp_clients_can_bind_if_smpp_is_enabled() {
     let up = Up::start_with(
         folder.path(),
         &[
-            "--smpp",
+            "--listen-smpp",
             "127.0.0.1:0",
             "--account",
             "sm-sr:secret:1000",
@@ -81,7 +81,7 @@ fn smpp_clients_can_bind_if_smpp_is_enabled() {
     assert_eq!(bind(address, "secret"), [0; 4]);
     assert_eq!(bind(address, "wrong"), [0, 0, 0, 0x0E]);
     up.stop();
-    // Without --smpp there is no SMPP listener.
+    // Without --listen-smpp there is no SMPP listener.
     let up = Up::start(folder.path());
     assert!(!up.lines.iter().any(|line| line.starts_with("messages ")), "{:?}", up.lines);
     up.stop();

@@ -10,8 +10,8 @@ card=${started[-1]}
 eid=$(grep -m1 -oE '[0-9]{32}' served)
 own=89724990000000000019
 test_profile=89000123456789012341
-landfall operator order --iccid $own --matching-id FIRST >/dev/null 2>&1
-waits=$(landfall operator order --iccid $test_profile --eid "$eid" --matching-id SECOND --event-at 127.0.0.1:7444 2>/dev/null)
+landfall operator order $own --matching-id FIRST >/dev/null 2>&1
+waits=$(landfall operator order $test_profile --eid "$eid" --matching-id SECOND --sm-ds 127.0.0.1:7444 2>/dev/null)
 
 section "The card in a reader" "\`landfall euicc serve --vpcd\` connected the card to the reader."
 if has opensc-tool; then
@@ -122,8 +122,8 @@ fi
 kill "$card"
 wait "$card" 2>/dev/null
 
-section "A modem" "The same card is in a modem: \`landfall euicc serve --at modem --visible 724-99 --visible 001-01\`."
-until="at *$work/modem" serve landfall euicc serve --at "$work/modem" --visible 724-99 --visible 001-01
+section "A modem" "The same card is in a modem: \`landfall euicc serve --modem modem --visible 724-99 --visible 001-01\`."
+until="at *$work/modem" serve landfall euicc serve --modem "$work/modem" --visible 724-99 --visible 001-01
 if has socat; then
     modem() {
         local command

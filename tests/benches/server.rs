@@ -161,7 +161,7 @@ impl Server {
         let mut process = landfall(program)
             .arg("--data-dir")
             .arg(folder)
-            .args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(["sm-dp", "serve", "--listen", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0"])
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

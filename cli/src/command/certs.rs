@@ -13,18 +13,21 @@ use world::{Clock, Fault};
 use crate::{
     output::{print, print_json},
     pki,
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// Test PKI: create, list, extend
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create a complete PKI from the seed
+    #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed]))]
+    #[command(args = Setting::flags(&[Setting::SmDp, Setting::SmDpName, Setting::SmDs, Setting::SmDsName]))]
     Init,
     /// List all certificates and verify their chains
+    #[command(args = Setting::flags(&[Setting::Pki]))]
     Show,
     /// Issue an additional certificate
-    #[command(subcommand)]
+    #[command(subcommand, args = Setting::global_flags(&[Setting::Pki]))]
     Issue(Issue),
 }
 
@@ -43,7 +46,6 @@ pub enum Issue {
     /// Certificate for another eUICC
     Euicc {
         /// EID, 32 digits
-        #[arg(long)]
         eid: Eid,
         /// Validity in days
         #[arg(long, default_value_t = 3650)]
@@ -65,7 +67,6 @@ pub enum Issue {
     /// ECASD of an M2M eUICC: certificate (7F21) and key
     Ecasd {
         /// EID, 32 digits
-        #[arg(long)]
         eid: Eid,
     },
 }

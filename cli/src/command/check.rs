@@ -14,7 +14,7 @@ use crate::{
     exit_status::ExitStatus,
     output::{Table, print, print_json, remark},
     parties,
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// Checks of third-party servers (SGP.23) and devices (faults)
@@ -29,6 +29,7 @@ pub enum Command {
 
 /// Selection of cases, and facts about the server that the cases need.
 #[derive(Debug, Args)]
+#[command(args = Setting::flags(&[Setting::SmDp, Setting::SmDpName, Setting::Admin, Setting::Pki, Setting::Seed]))]
 pub struct SmDp {
     /// Text to match in the identifier, clause, function or title of a case
     #[arg(long = "case", value_name = "TEXT", default_value = "")]
@@ -40,7 +41,7 @@ pub struct SmDp {
     #[arg(long, value_enum, default_value = "both")]
     curve: Curves,
     /// Start an SM-DP+ of this program and test that
-    #[arg(long, conflicts_with_all = ["ca", "profile_type", "codes", "smds"])]
+    #[arg(long, conflicts_with_all = ["ca", "profile_type", "codes", "sm_ds"])]
     own: bool,
     /// Root certificate of the server's TLS certificate (DER), if it is not in the PKI
     #[arg(long, value_name = "FILE")]
@@ -54,7 +55,7 @@ pub struct SmDp {
     codes: Vec<String>,
     /// SM-DS where the server registers events
     #[arg(long, value_name = "HOST:PORT")]
-    smds: Option<String>,
+    sm_ds: Option<String>,
     /// Output file for the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -105,7 +106,7 @@ impl SmDp {
             roots: Vec::new(),
             profile_type: command.profile_type,
             codes: command.codes,
-            smds_address: command.smds,
+            smds_address: command.sm_ds,
         };
         for file in &command.ca {
             known.roots.push(crate::files::read(file)?);

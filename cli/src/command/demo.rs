@@ -11,11 +11,12 @@ use crate::{
     exit_status::ExitStatus,
     m2m::{self, messages::Messages, names::Names},
     output::{Table, print, print_json, timeline_line},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// Demonstration: one device moves to a local profile, another falls back
 #[derive(Debug, Args)]
+#[command(args = Setting::flags(&[Setting::Pki, Setting::Seed]))]
 pub struct Command {
     /// Profile package of the local operator (TCA, DER) [default: a generated package]
     #[arg(long, value_name = "FILE")]

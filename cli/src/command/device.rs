@@ -25,7 +25,7 @@ use crate::{
     json_view::readable,
     output::{Lines, Table, print, print_json, remark},
     parties,
-    settings::Settings,
+    settings::{Setting, Settings},
     trace::TraceOptions,
 };
 
@@ -36,6 +36,8 @@ use failure::{FailedMove, Failure as _, failed};
 
 /// Device: LPA and modem
 #[derive(Debug, Args)]
+#[command(args = Setting::global_flags(&[Setting::Network, Setting::SmDp, Setting::SmDpName, Setting::SmDs]))]
+#[command(args = Setting::global_flags(&[Setting::SmDsName, Setting::Pki, Setting::Seed]))]
 pub struct Command {
     /// Address of a card served over TCP [default: a card in this process]
     #[arg(long, global = true, value_name = "HOST:PORT")]

@@ -9,10 +9,14 @@ use clap::{Args, Subcommand};
 use rsp::ids::Eid;
 use world::{Fault, FaultKind};
 
-use crate::{settings::Settings, trace::TraceOptions};
+use crate::{
+    settings::{Setting, Settings},
+    trace::TraceOptions,
+};
 
 /// Software eUICC
 #[derive(Debug, Args)]
+#[command(args = Setting::global_flags(&[Setting::Pki, Setting::Seed, Setting::SmDs, Setting::SmDsName]))]
 pub struct Command {
     /// EID of the card [default: the first EID of the PKI]
     #[arg(long, global = true)]

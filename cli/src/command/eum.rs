@@ -19,7 +19,7 @@ use crate::{
     },
     output::{Lines, print, print_json, remark},
     parties::{self, sm_sr_peers::TransportKey},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// EUM of an M2M card
@@ -38,9 +38,9 @@ enum What {
 
 /// Card and SM-SR
 #[derive(Debug, Args)]
+#[command(args = Setting::flags(&[Setting::Pki, Setting::Seed]))]
 struct Register {
     /// EID of the card; its keys are derived from the PKI
-    #[arg(long)]
     eid: Eid,
     /// Initial profile, enabled and with the fall-back attribute (TCA profile package, DER)
     #[arg(long, value_name = "FILE")]
@@ -51,15 +51,27 @@ struct Register {
     /// MSISDN of the initial profile
     #[arg(long, value_name = "NUMBER")]
     msisdn: String,
-    /// SM-SR: an OID, or its name
-    #[arg(long, default_value = "Landfall SM-SR")]
-    sm_sr: String,
-    /// Address of the SM-SR
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
-    at: String,
+    /// SM-SR: its OID or its name in the PKI, and its address
+    #[arg(long, value_name = "[WHO@]HOST:PORT", default_value = "Landfall SM-SR@127.0.0.1:8445")]
+    sm_sr: SmSrArgument,
     /// Transport key that encrypts the keys on their way to the SM-SR: 32 hexadecimal digits
     #[arg(long, value_name = "HEX", value_parser = HiddenValue(str::parse::<TransportKey>))]
     transport_key: Option<TransportKey>,
+}
+
+/// Value of `--sm-sr`.
+#[derive(Clone, Debug)]
+struct SmSrArgument {
+    /// OID, or name in the PKI.
+    who: String,
+    authority: String,
+}
+
+impl From<&str> for SmSrArgument {
+    fn from(text: &str) -> Self {
+        let (who, authority) = text.rsplit_once('@').unwrap_or(("Landfall SM-SR", text));
+        Self { who: who.to_owned(), authority: authority.to_owned() }
+    }
 }
 
 impl Command {
@@ -95,9 +107,9 @@ impl Register {
                 })?
             }
         };
-        let id: Oid = match self.sm_sr.parse() {
+        let id: Oid = match self.sm_sr.who.parse() {
             Ok(oid) => oid,
-            Err(_) => pki.m2m_oid(Owner::SmSr, &self.sm_sr).map_err(cannot(&self.sm_sr))?,
+            Err(_) => pki.m2m_oid(Owner::SmSr, &self.sm_sr.who).map_err(cannot(&self.sm_sr.who))?,
         };
         let package = std::fs::read(&self.profile).map_err(|e| {
             Fault::usage_caused_by(
@@ -118,7 +130,7 @@ impl Register {
         let eis = factory::eis(&pki, self.eid, &first, &id, transport, Namespace::V3, world.now())?;
         let iccid = eis.profile_info.first().map(|profile| profile.iccid);
         let events = Arc::new(Lines::new(world.now(), json));
-        let sm_sr = SoapPeer { id, authority: self.at };
+        let sm_sr = SoapPeer { id, authority: self.sm_sr.authority };
         eum::register(&pki, &sm_sr, eis, &world, events).await?;
         match json {
             true => print_json(&serde_json::json!({ "eid": self.eid, "iccid": iccid, "smSr": sm_sr.id })),

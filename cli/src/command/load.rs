@@ -14,7 +14,7 @@ use crate::{
     load::{self, Ending, Figures, Fleet, FleetOptions, OrderClient, RetryPolicy, Row, Verdict},
     output::{print, print_json},
     parties,
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// Number of file descriptors that this process needs besides those of its connections.
@@ -35,6 +35,7 @@ pub enum Command {
 
 /// Devices, orders and concurrency.
 #[derive(Debug, Args)]
+#[command(args = Setting::flags(&[Setting::SmDp, Setting::SmDpName, Setting::Admin, Setting::Pki]))]
 pub struct Es9plus {
     /// Number of devices
     #[arg(long, default_value = "1000", value_name = "NUMBER")]

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod device;
 pub mod euicc;
 pub mod eum;
+pub mod examples;
 pub mod explain;
 pub mod faults;
 pub mod fleet;
@@ -15,7 +16,6 @@ pub mod localize;
 pub mod man;
 pub mod network;
 pub mod operator;
-
 pub mod profile;
 pub mod replay;
 pub mod run;

@@ -17,11 +17,12 @@ use crate::{
     output::remark,
     parties::{self, Running},
     readiness::{Ready, ReadyOptions},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
-/// Mobile networks and their SMSC, for `landfall device --network` on this host or another
+/// Mobile networks and their SMSC, for `landfall device --network`
 #[derive(Debug, Args)]
+#[command(arg = Setting::Network.listen(), args = Setting::flags(&[Setting::Seed]))]
 pub struct Command {
     /// TOML file of networks: [[network]] with plmn, name, country, and optionally coverage and
     /// policy; [[account]] with the name, password and numbers of an SMPP client
@@ -171,7 +172,7 @@ mod tests {
             sm_dp_names: Vec::new(),
             sm_ds: String::new(),
             sm_ds_names: Vec::new(),
-            euicc: String::new(),
+            card: String::new(),
             network: String::new(),
             admin: None,
         };

@@ -20,7 +20,7 @@ use crate::{
     output::{print, print_json, remark},
     parties::{self, Running},
     readiness::{Ready, ReadyOptions},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// Operator: ES2+ for consumer devices; with `m2m` ES2 and ES4 for M2M devices
@@ -38,6 +38,7 @@ pub struct Command {
 enum Function {
     /// Order and release a profile (DownloadOrder, ConfirmOrder, ReleaseProfile); prints the
     /// activation code
+    #[command(args = Setting::flags(&[Setting::Pki, Setting::SmDp, Setting::SmDpName]))]
     Order {
         #[command(flatten)]
         selector: ProfileSelector,
@@ -52,17 +53,19 @@ enum Function {
         confirmation_code: Option<String>,
         /// SM-DS where the SM-DP+ registers an event for the eUICC
         #[arg(long, value_name = "HOST[:PORT]")]
-        event_at: Option<String>,
+        sm_ds: Option<String>,
         /// Do not release the profile yet
         #[arg(long)]
         hold: bool,
     },
     /// Release an ordered profile (ReleaseProfile)
+    #[command(args = Setting::flags(&[Setting::Pki, Setting::SmDp, Setting::SmDpName]))]
     Release {
         /// ICCID of the profile
         iccid: Iccid,
     },
     /// Cancel an order (CancelOrder)
+    #[command(args = Setting::flags(&[Setting::Pki, Setting::SmDp, Setting::SmDpName]))]
     Cancel {
         /// ICCID of the profile
         iccid: Iccid,
@@ -74,10 +77,11 @@ enum Function {
         for_good: bool,
     },
     /// Print download progress (ES2+.HandleDownloadProgressInfo), one line each, until stopped
+    #[command(args = Setting::flags(&[Setting::Pki]))]
     Listen {
         /// Listening address
         #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8448")]
-        address: String,
+        listen: String,
         #[command(flatten)]
         ready: ReadyOptions,
     },
@@ -89,7 +93,6 @@ enum Function {
 #[group(required = true, multiple = true)]
 pub(super) struct ProfileSelector {
     /// ICCID of the profile
-    #[arg(long)]
     pub(super) iccid: Option<Iccid>,
     /// Profile type, for any profile of this type
     #[arg(long = "type", value_name = "TYPE")]
@@ -120,7 +123,7 @@ impl Command {
         match function {
             // Handled above.
             Function::M2m(_) => {}
-            Function::Order { selector, eid, matching_id, confirmation_code, event_at, hold } => {
+            Function::Order { selector, eid, matching_id, confirmation_code, sm_ds, hold } => {
                 let ProfileSelector { iccid, profile_type } = selector;
                 let iccid = operator.download_order(eid, iccid, profile_type).await?;
                 let code = confirmation_code.clone();
@@ -128,7 +131,7 @@ impl Command {
                     eid,
                     matching_id,
                     confirmation_code: code,
-                    smds_address: event_at,
+                    smds_address: sm_ds,
                     release_flag: !hold,
                     ..operator.confirmation(iccid)
                 };
@@ -144,7 +147,7 @@ impl Command {
                     print(&format!("{code}\n"))?;
                 }
             }
-            Function::Listen { mut address, ready } => {
+            Function::Listen { listen: mut address, ready } => {
                 let startup = ready.begin()?;
                 let socket = parties::listen_at(&mut address).await?;
                 let names = crate::pki::names_of(&address, &[])?;

@@ -22,7 +22,7 @@ use crate::{
     peers::{self, Operators},
     preset::Preset,
     readiness::{Ready, ReadyOptions},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// SM-DP+: server and stock
@@ -31,11 +31,13 @@ pub enum Command {
     /// Serve LPAs (ES9+) and operators (ES2+); with SM-SRs also SGP.02 (ES2 and ES3)
     Serve(Box<Serve>),
     /// Add a profile package to the stock
+    #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed, Setting::SmDp, Setting::SmDpName]))]
     Add {
         /// TCA profile package (DER)
         file: PathBuf,
     },
     /// List profiles and their orders, or the entries of a running server (admin API)
+    #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed, Setting::Admin]))]
     List {
         /// A list of the admin API; its entries are printed as JSON
         resource: Option<entries::Resource>,
@@ -44,13 +46,20 @@ pub enum Command {
         conditions: Vec<entries::Condition>,
     },
     /// Print the entry of a running server that changed last (admin API)
+    #[command(args = Setting::flags(&[Setting::Admin]))]
     Latest(entries::Latest),
     /// Wait for an entry of a running server, and print it (admin API)
+    #[command(args = Setting::flags(&[Setting::Admin]))]
     Wait(entries::Wait),
 }
 
 /// Initial stock, operators, SM-SRs and faults of the server
 #[derive(Args, Clone, Debug)]
+#[command(args = [
+    Setting::SmDp.listen(),
+    Setting::Admin.listen_as("listen-admin", "Listening address of the admin API, or `none`"),
+])]
+#[command(args = Setting::flags(&[Setting::SmDpName, Setting::SmDs, Setting::SmDsName, Setting::Pki, Setting::Seed]))]
 pub struct Serve {
     /// Profile package to add to the stock at start, if missing (repeatable)
     #[arg(long = "profile", value_name = "FILE")]
@@ -118,7 +127,7 @@ impl Serve {
         let startup = self.ready.begin()?;
         let (world, clock) = parties::os_world()?;
         let listener = parties::listen_at(&mut settings.sm_dp).await?;
-        let admin = parties::listen_for_admin(settings).await?;
+        let admin = parties::listen_for_admin(settings, "--listen-admin").await?;
         let settings = &*settings;
         let pki = crate::pki::load_or_init(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));

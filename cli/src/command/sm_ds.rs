@@ -10,13 +10,15 @@ use crate::{
     output::{Lines, Table, print, print_json, remark},
     parties,
     readiness::{Ready, ReadyOptions},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// SM-DS: server and registered events
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve LPAs (ES11) and SM-DP+s (ES12)
+    #[command(arg = Setting::SmDs.listen())]
+    #[command(args = Setting::flags(&[Setting::SmDsName, Setting::Pki, Setting::Seed]))]
     Serve {
         /// Faults to inject
         #[command(flatten)]
@@ -26,6 +28,7 @@ pub enum Command {
         ready: ReadyOptions,
     },
     /// List the registered events
+    #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed]))]
     List,
 }
 

@@ -18,7 +18,7 @@ use crate::{
     output::{Lines, Table, print, print_json, remark},
     parties::{self, sm_sr_peers},
     readiness::{Ready, ReadyOptions},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// SM-SR of M2M devices: server and records
@@ -49,22 +49,23 @@ enum What {
 
 /// Options of the SM-SR server
 #[derive(Debug, Args)]
+#[command(args = Setting::flags(&[Setting::Pki, Setting::Seed]))]
 struct Serve {
     /// Listening address for other servers
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
     listen: String,
     /// Address announced to other servers [default: the listening address]
     #[arg(long, value_name = "HOST:PORT")]
-    address: Option<SmdpAddress>,
+    announce: Option<SmdpAddress>,
     /// Additional name in the certificate (repeatable)
     #[arg(long = "also-known-as", value_name = "NAME")]
     names: Vec<String>,
     /// Listening address for HTTPS sessions of cards, or `none` to use short messages only
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8446")]
-    cards: String,
+    listen_cards: String,
     /// Address of these sessions announced to cards [default: the listening address]
     #[arg(long, value_name = "IP:PORT")]
-    cards_address: Option<SocketAddr>,
+    announce_cards: Option<SocketAddr>,
     /// Time limit for a card's first response to a short message, in seconds; opening a session
     /// may take twice, and running a script four times as long
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -130,7 +131,7 @@ impl Serve {
                 "no SMSC configured (--smsc): cards are only reachable when they open a session themselves",
             );
         }
-        let (mut listen, mut cards) = (self.listen.clone(), self.cards.clone());
+        let (mut listen, mut cards) = (self.listen.clone(), self.listen_cards.clone());
         let run = async |active_faults: &ActiveFaults| {
             let addresses = ListenAddresses { listen: &mut listen, cards: &mut cards };
             self.once(settings, name, records, addresses, active_faults, json).await
@@ -153,9 +154,9 @@ impl Serve {
         let pki = crate::pki::load_or_init(settings)?;
         let listener = parties::listen_at(listen).await?;
         // A host name in the listening address is announced. If the address is unspecified
-        // (0.0.0.0), --address must name one.
+        // (0.0.0.0), --announce must name one.
         let is_address = |place: &str| place.parse::<SocketAddr>().is_ok();
-        let address = self.address.as_ref().map(|address| address.as_str().to_owned());
+        let address = self.announce.as_ref().map(|address| address.as_str().to_owned());
         let address = address.or_else(|| (!is_address(listen)).then(|| listen.clone()));
         let further = address.iter().map(|address| parties::host_of(address).to_owned());
         let further = further.chain(self.names.iter().cloned());
@@ -171,7 +172,7 @@ impl Serve {
             address,
             names: &names,
             cards,
-            cards_address: self.cards_address,
+            cards_address: self.announce_cards,
             number: self.number.clone(),
             smsc: self.smsc.clone(),
             records: active_faults.records("sm-sr", Arc::new(SqliteRecords::open(records, STORED_FORM)?)),
@@ -192,7 +193,7 @@ impl Serve {
         }
         match party.card_side.https {
             Some(https) => remark(&format!("cards at {https} (HTTPS with their pre-shared keys)")),
-            None => remark("no HTTPS listener for cards (--cards none): short messages only"),
+            None => remark("no HTTPS listener for cards (--listen-cards none): short messages only"),
         }
         remark(&format!("SM-SR {} at {} (ES1, ES3, ES4 and ES7); Ctrl-C stops it", party.id, party.address));
         let ready = Ready::of("sm-sr serve", settings)

@@ -27,7 +27,7 @@ pub struct SmscArguments {
     msisdns: Vec<(Imsi, PhoneNumber)>,
     /// Listening address for SMPP 3.4 clients
     #[arg(long, value_name = "HOST:PORT")]
-    smpp: Option<String>,
+    listen_smpp: Option<String>,
     /// SMPP account and its source addresses (repeatable)
     #[arg(long = "account", value_name = "NAME:PASSWORD:NUMBER,..", value_parser = HiddenValue(account))]
     accounts: Vec<Account>,
@@ -89,7 +89,7 @@ impl SmscArguments {
         let memory = FileMemory::open(settings.data_dir.join("networks").join("short-messages"))?;
         let smsc = Smsc::open(centre, Arc::clone(networks), memory, world.clone())?;
         active_faults.messages(&smsc);
-        let clients = match &self.smpp {
+        let clients = match &self.listen_smpp {
             Some(address) => Some(serve_clients(net::listen(address).await?, Arc::clone(&smsc), world)?),
             None => None,
         };

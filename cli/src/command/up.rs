@@ -20,11 +20,12 @@ use crate::{
     peers::{self, Operators},
     preset::Preset,
     readiness::{Ready, ReadyOptions, ServedCard},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// Run SM-DP+, SM-DS, networks and a card until stopped; prints an activation code
 #[derive(Debug, Args)]
+#[command(args = Setting::flags(&Setting::ALL))]
 pub struct Command {
     /// Profile package to order (TCA, DER) [default: a generated package]
     #[arg(long, value_name = "FILE")]
@@ -83,8 +84,8 @@ impl Command {
         let sm_ds_listener = parties::listen_at(&mut settings.sm_ds).await?;
         let network_listener = parties::listen_at(&mut settings.network).await?;
         let card_listener =
-            if self.no_card { None } else { Some(parties::listen_at(&mut settings.euicc).await?) };
-        let admin_listener = parties::listen_for_admin(settings).await?;
+            if self.no_card { None } else { Some(parties::listen_at(&mut settings.card).await?) };
+        let admin_listener = parties::listen_for_admin(settings, "--admin").await?;
         let settings = &*settings;
         let pki = crate::pki::load_or_init(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
@@ -161,7 +162,7 @@ impl Command {
                 print(&format!("\n{code}\n\n{}\n", qr(&code)))?;
                 // While this process serves the card, no other process can open it.
                 let how = match &card_listener {
-                    Some(_) => format!("  landfall device --card {} download '{code}'\n\n", settings.euicc),
+                    Some(_) => format!("  landfall device --card {} download '{code}'\n\n", settings.card),
                     None => format!(
                         "  landfall device download '{code}'\n  landfall euicc lpac -- profile download -a '{code}'\n\n"
                     ),
@@ -177,7 +178,7 @@ impl Command {
                 let (own, authority, random) = (settings.clone(), pki.clone(), world.clone());
                 let make = move |memory| parties::card_on(&own, &authority, eid, memory, &random, vec![]);
                 let card = active_faults.card(CardMemory::File(file), make)?;
-                let at = &settings.euicc;
+                let at = &settings.card;
                 print(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;
                 let served = ServedCard { eid, interface: Interface::Tcp, address: at.clone() };
                 startup.announce(&ready.at("euicc", at).with_cards(vec![served]), json)?;

@@ -104,11 +104,11 @@ pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
     let listens = local_address(&listener)?;
     let address = match setup.address {
         Some(address) => address,
-        None => announced("--address", "HOST:PORT", listens)?.to_string(),
+        None => announced("--announce", "HOST:PORT", listens)?.to_string(),
     };
     let https = match (&cards, setup.cards_address) {
         (Some(_), Some(address)) => Some(address),
-        (Some(cards), None) => Some(announced("--cards-address", "IP:PORT", local_address(cards)?)?),
+        (Some(cards), None) => Some(announced("--announce-cards", "IP:PORT", local_address(cards)?)?),
         (None, _) => None,
     };
     let card_side = CardAddresses { number: number.clone(), https, path: CARD_PATH.to_owned() };

@@ -10,13 +10,13 @@ use crate::{
 fn whole_life(testbed: &Testbed, sm_sr: Running, mut device: Running) -> (Vec<String>, Vec<String>) {
     let (first, local) = (testbed.first.iccid.as_str(), testbed.stock[0].iccid.as_str());
     let state = |iccid: &str, state: &str| (iccid.to_owned(), state.to_owned());
-    testbed.ask(&["download", "--iccid", local, "--enable"]);
+    testbed.ask(&["download", local, "--enable"]);
     assert_eq!(
         states(&testbed.ask(&["audit", "--es4"])),
         [state(first, "Disabled"), state(local, "Enabled")]
     );
-    testbed.ask(&["disable", "--iccid", local]);
-    testbed.ask(&["delete", "--iccid", local]);
+    testbed.ask(&["disable", local]);
+    testbed.ask(&["delete", local]);
     assert_eq!(states(&testbed.ask(&["audit", "--es4"])), [state(first, "Enabled")]);
     device.kill();
     let mut sm_sr = sm_sr;
@@ -33,7 +33,7 @@ fn a_profile_can_be_managed_over_short_messages_only() {
     let testbed = Testbed::new();
     let _networks = testbed.networks(&[]);
     let _sm_dp = testbed.sm_dp(&[]);
-    let sm_sr = testbed.sm_sr(0, &["--cards", "none"]);
+    let sm_sr = testbed.sm_sr(0, &["--listen-cards", "none"]);
     succeed(&mut testbed.register(&testbed.eid));
     let device = testbed.device(&["--without-https"]);
     let (sm_sr, device) = whole_life(&testbed, sm_sr, device);

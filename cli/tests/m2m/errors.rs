@@ -14,36 +14,35 @@ fn errors_of_m2m_commands_contain_a_remedy() {
     succeed(landfall(data).args(["certs", "init"]));
     let first = data.join("first.der");
     succeed(landfall(data).args(["profile", "new"]).arg(&first));
-    let register =
-        ["eum", "register", "--msisdn", "+447700910007", "--eid", "89033023422222222222222222222285"];
+    let register = ["eum", "register", "--msisdn", "+447700910007", "89033023422222222222222222222285"];
     let eid = "89049032000000000000000000000163";
     let nobody = "2.999.16.1@127.0.0.1:1";
     let ear = free();
-    let ask = ["operator", "m2m", "--listen", &ear, "get-eis", "--es4", "--eid", eid, "--sm-sr", nobody];
+    let ask = ["operator", "m2m", "--listen", &ear, "get-eis", "--es4", eid, "--sm-sr", nobody];
     let _networks = {
-        let running = Running::start(landfall(data).args(["--network", &free(), "network"]));
+        let running = Running::start(landfall(data).args(["network", "--listen", &free()]));
         running.err.up_to(&["networks at"]);
         running
     };
     let other = free();
     // A call with an asynchronous response is retried until the end of its validity period. The
     // message about its first failure says until when.
-    let later = ["operator", "m2m", "--listen", &free(), "audit", "--es4", "--eid", eid, "--sm-sr", nobody];
+    let later = ["operator", "m2m", "--listen", &free(), "audit", "--es4", eid, "--sm-sr", nobody];
     let waits = Running::start(landfall(data).args(later));
     let printed = waits.err.after("2.999.16.1 did not accept ES4-AuditEIS: 127.0.0.1:1: connection refused");
     assert!(printed.contains("; retrying until 20"), "{printed}");
     // A waiting call occupies the port for its response.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().to_string();
-    let on_it = ["operator", "m2m", "--listen", &port, "get-eis", "--es4", "--eid", eid, "--sm-sr", nobody];
+    let on_it = ["operator", "m2m", "--listen", &port, "get-eis", "--es4", eid, "--sm-sr", nobody];
     let neither = ["operator", "m2m", "download", "--eid", eid, "--sm-sr", nobody];
     for (command, helps) in [
         (landfall(data).args(register).arg("--profile").arg(&first), "give an EID of this EUM"),
         (landfall(data).args(ask), "start 2.999.16.1, or correct its address"),
         (landfall(data).args(on_it), "choose another with --listen"),
-        (landfall(data).args(neither), "<--iccid <ICCID>|--type <TYPE>>"),
+        (landfall(data).args(neither), "<ICCID|--type <TYPE>>"),
         (landfall(data).args(["sm-sr", "--name", "Nobody", "list"]), "correct --name or --data-dir"),
-        (landfall(data).args(["--network", &other, "network"]), "choose another folder with --data-dir"),
+        (landfall(data).args(["network", "--listen", &other]), "choose another folder with --data-dir"),
     ] {
         let errors = common::fail(command);
         assert!(errors.contains(helps), "{helps}: {errors}");

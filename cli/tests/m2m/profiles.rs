@@ -17,7 +17,7 @@ fn a_profile_is_downloaded_through_five_processes() {
     sm_sr.err.lines().find(|line| line.contains("HandleDefaultNotification")).unwrap();
 
     let (first, local) = (testbed.first.iccid.as_str(), testbed.stock[0].iccid.as_str());
-    let downloaded = testbed.operator(&["download", "--iccid", local, "--enable"]).output().unwrap();
+    let downloaded = testbed.operator(&["download", local, "--enable"]).output().unwrap();
     let status = String::from_utf8_lossy(&downloaded.stdout).into_owned();
     assert!(downloaded.status.success() && status.contains("EXECUTED_SUCCESS"), "{status}");
     // A running command prints the unsolicited notifications that arrive.
@@ -39,14 +39,14 @@ fn a_profile_is_downloaded_through_five_processes() {
     );
 
     // Requests of unknown operators and invalid requests are refused.
-    let mut strange = testbed.operator(&["disable", "--es4", "--iccid", local]);
+    let mut strange = testbed.operator(&["disable", "--es4", local]);
     let stranger = refusal(strange.args(["--listen", &free(), "--name", "A Stranger"]));
     assert!(stranger["why"].as_str().unwrap().contains("not known"), "{stranger}");
-    let again = refusal(&mut testbed.operator(&["enable", "--iccid", local]));
+    let again = refusal(&mut testbed.operator(&["enable", local]));
     assert_eq!((&again["status"]["subject"], &again["status"]["reason"]), (&"8.2.1".into(), &"3.5".into()));
     assert!(again["why"].as_str().unwrap().contains("8.2.1/3.5"), "{again}");
-    testbed.ask(&["disable", "--iccid", local]);
-    testbed.ask(&["delete", "--iccid", local]);
+    testbed.ask(&["disable", local]);
+    testbed.ask(&["delete", local]);
     assert_eq!(states(&testbed.ask(&["get-eis", "--es4"])), [state(first, "Enabled")]);
     let eid = testbed.eid.to_string();
     let shown =

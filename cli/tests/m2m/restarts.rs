@@ -124,7 +124,7 @@ fn download_survives<Alive>(
     order: impl FnOnce(Command) -> (Output, Steps, Alive),
 ) -> Steps {
     let (first, local) = (testbed.first.iccid.as_str(), testbed.stock[0].iccid.as_str());
-    let download = ["download", "--iccid", local, "--enable"];
+    let download = ["download", local, "--enable"];
     let (output, steps, _alive) = order(testbed.operator(&download));
     let mut answer = answer(&output, &steps);
     // A script that must not run twice is not repeated if its execution is uncertain. The SM-SR

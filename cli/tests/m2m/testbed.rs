@@ -143,7 +143,7 @@ impl Testbed {
 
     /// Starts the networks and the SMSC.
     pub(crate) fn networks(&self, more: &[&str]) -> Running {
-        let mut command = self.run(&["network", "--network", &self.networks, "--smpp", &self.smpp]);
+        let mut command = self.run(&["network", "--listen", &self.networks, "--listen-smpp", &self.smpp]);
         for (account, number) in ACCOUNTS.iter().zip(NUMBERS) {
             command.args(["--account", &format!("{account}:secret:{number}")]);
         }
@@ -168,8 +168,8 @@ impl Testbed {
         command.args(["--peer", &format!("operator:{}@{}", operator.id, operator.at)]);
         // This operator receives notifications about its profiles through the SM-DP.
         command.args(["--peer", &format!("operator:{}", distant.id)]);
-        if !more.contains(&"--cards") {
-            command.args(["--cards", &self.cards[which]]);
+        if !more.contains(&"--listen-cards") {
+            command.args(["--listen-cards", &self.cards[which]]);
         }
         let running = Running::start(command.args(["--answer-within", "1"]).args(more));
         running.err.up_to(&["SM-SR "]);
@@ -177,7 +177,7 @@ impl Testbed {
     }
 
     pub(crate) fn sm_dp(&self, more: &[&str]) -> Running {
-        let mut command = self.run(&["--sm-dp", &self.sm_dp.at, "sm-dp", "serve"]);
+        let mut command = self.run(&["sm-dp", "serve", "--listen", &self.sm_dp.at]);
         for profile in &self.stock {
             command.args(["--profile", &profile.file]);
             command.args(["--msisdn", &format!("{}={}", profile.iccid, profile.number)]);
@@ -207,8 +207,7 @@ impl Testbed {
 
     /// Returns the command with which the EUM registers a card at the first SM-SR.
     pub(crate) fn register(&self, eid: &Eid) -> Command {
-        let mut command =
-            self.run(&["eum", "register", "--eid", &eid.to_string(), "--at", &self.sm_srs[0].at]);
+        let mut command = self.run(&["eum", "register", &eid.to_string(), "--sm-sr", &self.sm_srs[0].at]);
         command.args(["--profile", &self.first.file, "--msisdn", &self.first.number]);
         command
     }
@@ -221,9 +220,13 @@ impl Testbed {
     /// Returns a command of the first operator about the card, with this SM-SR.
     pub(crate) fn operator_at(&self, which: usize, function: &[&str]) -> Command {
         let Party { id, at, .. } = &self.sm_srs[which];
-        let mut command = self.run(&["--json", "--sm-dp", &self.sm_dp.at, "operator", "m2m"]);
+        let mut command = self.run(&["--json", "operator", "m2m", "--sm-dp", &self.sm_dp.at]);
         command.args(["--listen", &self.operators[0].at]).args(function);
-        command.args(["--eid", &self.eid.to_string(), "--sm-sr", &format!("{id}@{at}")]);
+        // The card is the object of these functions. The object of the others is its profile.
+        if !matches!(function, ["get-eis" | "audit" | "smsr-change", ..]) {
+            command.arg("--eid");
+        }
+        command.args([&self.eid.to_string(), "--sm-sr", &format!("{id}@{at}")]);
         command
     }
 

@@ -93,7 +93,7 @@ The option `--fault FAULT` (repeatable) injects a fault into traffic over socket
   one. A client delays the whole answer by the time that all octets would take.
 - `records/crash-...` and a power cut of `landfall device` end the process with status 137, as kill -9 does. With a value
   (`records/crash-after-commit=30s`) the process restarts after that time, with the same records and ports.
-- A proxy presents a certificate of the Landfall PKI for the name of the server, so devices must resolve that name to the proxy. `--at`
+- A proxy presents a certificate of the Landfall PKI for the name of the server, so devices must resolve that name to the proxy. `--connect`
   gives the address of the server, and `--trust` gives the root of its own certificate.
 ";
 

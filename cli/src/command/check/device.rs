@@ -8,11 +8,12 @@ use world::Fault;
 use crate::{
     device_check::{self, Options},
     output::{Table, print, print_json},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// Selection of cases, and the command of the device.
 #[derive(Debug, Args)]
+#[command(args = Setting::flags(&[Setting::SmDpName, Setting::Pki, Setting::Seed]))]
 pub struct Device {
     /// Pattern of the cases, with * for any text, such as link/*@ES9+.Get* (repeatable) [default: all
     /// cases]

@@ -24,7 +24,7 @@ use crate::{
     output::{Table, print, remark},
     parties,
     readiness::{Ready, ReadyOptions, ServedCard},
-    settings::Settings,
+    settings::{Setting, Settings},
     trace::Trace,
 };
 
@@ -33,6 +33,7 @@ const SEARCH: Duration = Duration::from_secs(10);
 
 /// Cards to serve, and their interfaces.
 #[derive(Debug, Args)]
+#[command(arg = Setting::Card.listen(), args = Setting::flags(&[Setting::Network]))]
 pub(super) struct Serve {
     /// Number of cards, each with its own EID, memory and address (consecutive ports, or links
     /// with a number appended)
@@ -40,19 +41,19 @@ pub(super) struct Serve {
     count: u16,
     /// TOML file of cards: [[card]] with eid, interface, address, memory, description, ...; see
     /// docs/cards.md
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["vpcd", "at", "eid"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["vpcd", "modem", "eid"])]
     cards: Option<PathBuf>,
     /// Virtual reader (vpcd) for PC/SC programs [default: 127.0.0.1:35963, the first slot]
-    #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = VPCD, conflicts_with = "at")]
+    #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = VPCD, conflicts_with = "modem")]
     vpcd: Option<String>,
     /// Modem with AT commands on a pseudo-terminal; LINK becomes a symbolic link to it
     #[arg(long, value_name = "LINK", num_args = 0..=1, default_missing_value = "")]
-    at: Option<String>,
+    modem: Option<String>,
     /// Quirk of other modems (repeatable); `help` lists them
-    #[arg(long = "at-quirk", value_name = "NAME", requires = "at")]
-    at_quirks: Vec<at::Quirk>,
+    #[arg(long = "modem-quirk", value_name = "NAME", requires = "modem")]
+    modem_quirks: Vec<at::Quirk>,
     /// Network visible to the modem, strongest first (repeatable); served by `landfall network`
-    #[arg(long = "visible", value_name = "PLMN", requires = "at")]
+    #[arg(long = "visible", value_name = "PLMN", requires = "modem")]
     visible: Vec<Plmn>,
     /// Keep the cards in memory only
     #[arg(long, conflicts_with = "cards")]
@@ -138,26 +139,26 @@ impl Serve {
     /// without one.
     fn entries(&self, eid: Option<Eid>) -> Vec<CardEntry> {
         let memory = if self.ram { MemoryStorage::Ram } else { MemoryStorage::File };
-        let interface = match (&self.vpcd, &self.at) {
+        let interface = match (&self.vpcd, &self.modem) {
             (Some(_), _) => Interface::Vpcd,
             (None, Some(_)) => Interface::At,
             (None, None) => Interface::Tcp,
         };
-        let link = self.at.as_ref().filter(|link| !link.is_empty());
+        let link = self.modem.as_ref().filter(|link| !link.is_empty());
         (0..self.count)
             .map(|number| {
                 let address = link.map(|link| match self.count {
                     1 => link.clone(),
                     _ => format!("{link}{number}"),
                 });
-                let (at_quirks, visible) = (self.at_quirks.clone(), self.visible.clone());
+                let (at_quirks, visible) = (self.modem_quirks.clone(), self.visible.clone());
                 CardEntry { eid, interface, address, memory, at_quirks, visible, ..CardEntry::default() }
             })
             .collect()
     }
 
     fn first_addresses<'a>(&'a self, settings: &'a Settings) -> FirstAddresses<'a> {
-        FirstAddresses { tcp: &settings.euicc, vpcd: self.vpcd.as_deref().unwrap_or(VPCD) }
+        FirstAddresses { tcp: &settings.card, vpcd: self.vpcd.as_deref().unwrap_or(VPCD) }
     }
 }
 

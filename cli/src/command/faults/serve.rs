@@ -19,11 +19,12 @@ use crate::{
     parties::{self, Running},
     pki,
     readiness::{Ready, ReadyOptions},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// Server and faults of the proxy
 #[derive(Debug, Args)]
+#[command(args = Setting::flags(&[Setting::Pki, Setting::Seed]))]
 pub(super) struct Serve {
     /// Listening address for devices; they receive a certificate of this PKI with the server's
     /// name
@@ -35,7 +36,7 @@ pub(super) struct Serve {
     before: SmdpAddress,
     /// Address of the server, if its name resolves to this proxy
     #[arg(long, value_name = "HOST:PORT")]
-    at: Option<String>,
+    connect: Option<String>,
     /// Root certificate of the server (DER), if it is not the CI of this PKI (repeatable)
     #[arg(long, value_name = "FILE")]
     trust: Vec<PathBuf>,
@@ -58,7 +59,7 @@ impl Serve {
         let listener = net::listen(&self.listen).await?;
         let before = self.before.as_str();
         let host = parties::host_of(before).to_owned();
-        let client = match &self.at {
+        let client = match &self.connect {
             Some(address) => Client::default().with_connect_to(&host, address),
             None => Client::default(),
         };

@@ -18,7 +18,7 @@ use crate::{
     parties::{self, Running},
     peers::Delivery,
     readiness::{Ready, ReadyOptions},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// Secret from which the check-in tokens of all devices are derived. It is generated once.
@@ -27,13 +27,14 @@ const DEVICE_TOKENS: &str = "devices";
 
 /// Run the platform: device check-ins, campaigns and profile orders (docs/fleet.md)
 #[derive(Args, Debug)]
+#[command(args = Setting::flags(&[Setting::SmDp, Setting::SmDpName, Setting::Pki]))]
 pub struct Serve {
     /// Listening address for devices and SM-DP+s (TLS)
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8449")]
-    address: String,
+    listen: String,
     /// Listening address of the owner's API, or `none`
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8491")]
-    api: String,
+    listen_api: String,
     /// Operator whose client certificate is used towards SM-DP+s
     #[arg(long, default_value = "Landfall Test Operator")]
     operator: String,
@@ -105,7 +106,7 @@ impl Serve {
             };
             suppliers.insert(network, supplier);
         }
-        let (mut address, mut api) = (self.address, self.api);
+        let (mut address, mut api) = (self.listen, self.listen_api);
         let listener = parties::listen_at(&mut address).await?;
         let owners = match api.as_str() {
             "none" => None,

@@ -28,11 +28,12 @@ use crate::{
     output::{print, print_json, remark},
     parties::{self, Running},
     peers::{Delivery, TlsPeers},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// M2M devices (SGP.02): ES2 of an SM-DP, ES4 of an SM-SR
 #[derive(Debug, Args)]
+#[command(args = Setting::global_flags(&[Setting::Pki, Setting::SmDp, Setting::SmDpName]))]
 pub(super) struct Command {
     /// Listening address for responses and notifications, as given to SM-DP and SM-SR with
     /// --m2m-operator and --peer
@@ -45,8 +46,19 @@ pub(super) struct Command {
     function: Function,
 }
 
+/// An eUICC, the object of a function.
 #[derive(Debug, Args)]
 struct EuiccArguments {
+    /// EID of the eUICC
+    eid: Eid,
+    /// SM-SR that manages the eUICC
+    #[arg(long, value_name = "OID@HOST:PORT")]
+    sm_sr: SoapPeer,
+}
+
+/// The eUICC of a profile, which is the object of the function.
+#[derive(Debug, Args)]
+struct OnEuicc {
     /// EID of the eUICC
     #[arg(long)]
     eid: Eid,
@@ -57,11 +69,10 @@ struct EuiccArguments {
 
 #[derive(Debug, Args)]
 struct ProfileArguments {
-    #[command(flatten)]
-    of: EuiccArguments,
     /// ICCID of the profile
-    #[arg(long)]
     iccid: Iccid,
+    #[command(flatten)]
+    of: OnEuicc,
     /// Send the request to the SM-SR (ES4) instead of the SM-DP (ES2)
     #[arg(long)]
     es4: bool,
@@ -73,7 +84,7 @@ enum Function {
     /// Download a profile (ES2.DownloadProfile)
     Download {
         #[command(flatten)]
-        of: EuiccArguments,
+        of: OnEuicc,
         #[command(flatten)]
         selector: ProfileSelector,
         /// Enable the profile after the download

@@ -21,7 +21,7 @@ use crate::{
     files::{read_text, write},
     output::{print, print_json, remark},
     parties,
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// Build a package from a description
@@ -139,6 +139,7 @@ impl Decompile {
 
 /// Add packages or descriptions to the stock of the SM-DP+
 #[derive(Debug, Args)]
+#[command(args = Setting::flags(&[Setting::Pki, Setting::Seed, Setting::SmDp, Setting::SmDpName]))]
 pub struct Import {
     /// Packages (.der), descriptions (.toml), or folders of them
     #[arg(required = true)]

@@ -121,9 +121,9 @@ class Device:
         servers = self.servers
         visible = [part for plmn in self.visible for part in ("--visible", plmn)]
         result, events = servers.binary.call(
-            "--data-dir", self.data_dir, "--pki", servers.data_dir / "pki", "--sm-dp", servers.sm_dp.address,
-            "--sm-ds", servers.sm_ds, "--network", servers.network.address,
-            "device", "--eid", self.eid, *visible, *arguments,
+            "--data-dir", self.data_dir,
+            "device", "--pki", servers.data_dir / "pki", "--sm-dp", servers.sm_dp.address,
+            "--sm-ds", servers.sm_ds, "--network", servers.network.address, "--eid", self.eid, *visible, *arguments,
         )  # fmt: skip
         self.events += events
         return result

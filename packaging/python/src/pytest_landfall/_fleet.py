@@ -27,8 +27,9 @@ class Fleet:
         """Starts a platform without devices on free ports."""
         data_dir.mkdir(parents=True, exist_ok=True)
         process = servers.binary.serve(
-            data_dir / "fleet.log", *_settings(servers, data_dir),
-            "fleet", "serve", "--address", "127.0.0.1:0", "--api", "127.0.0.1:0",
+            data_dir / "fleet.log", "--data-dir", str(data_dir), "fleet", "serve",
+            "--listen", "127.0.0.1:0", "--listen-api", "127.0.0.1:0",
+            "--pki", str(servers.data_dir / "pki"), "--sm-dp", servers.sm_dp.address,
         )  # fmt: skip
         return cls(servers, process, data_dir, process.addresses["platform"], f"http://{process.addresses['api']}")
 
@@ -52,10 +53,4 @@ class Fleet:
 
     def run(self, *arguments: str) -> Any:
         """Runs ``landfall fleet`` with these arguments on the same records. Returns its JSON result."""
-        settings = _settings(self.servers, self.data_dir)
-        return self.servers.binary.call(*settings, "fleet", *arguments)[0]
-
-
-def _settings(servers: Servers, data_dir: Path) -> list[str]:
-    pki = servers.data_dir / "pki"
-    return ["--data-dir", str(data_dir), "--pki", str(pki), "--sm-dp", servers.sm_dp.address]
+        return self.servers.binary.call("--data-dir", str(self.data_dir), "fleet", *arguments)[0]

@@ -28,14 +28,14 @@ fn next(refusal: Option<Status>) -> &'static str {
             "check that the device is on and has service; `landfall sm-sr eis` shows the pending commands of the card"
         }
         Some(Status::EidUnknown | Status::EisUnknown) => {
-            "correct --eid, or give the SM-SR that manages the eUICC (--sm-sr); `landfall sm-sr list` lists the cards"
+            "correct the EID, or give the SM-SR that manages the eUICC (--sm-sr); `landfall sm-sr list` lists the cards"
         }
         Some(Status::EidNotAllowed) => {
             "use an operator that owns a profile on it (`landfall operator --name`), or call the SM-SR with --es4: through an \
                          SM-DP only operators that downloaded a profile to the eUICC are allowed"
         }
         Some(Status::IccidUnknown) => {
-            "correct --iccid; `landfall sm-dp list` lists the profiles in stock, `operator m2m get-eis --es4` those on the \
+            "correct the ICCID; `landfall sm-dp list` lists the profiles in stock, `operator m2m get-eis --es4` those on the \
                          eUICC. Without --es4 the profile must have been downloaded by the SM-DP, which the first profile was not"
         }
         Some(Status::IccidNotAllowed) => {
