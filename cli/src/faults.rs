@@ -22,12 +22,8 @@ use crate::{output::remark, settings::Settings};
 /// Faults to inject
 #[derive(Args, Clone, Debug, Default)]
 pub struct FaultOptions {
-    /// Fault to inject, such as link/lose-answer@ES9+.GetBoundProfilePackage#2 (repeatable)
-    ///
-    /// Syntax: FAMILY/NAME[=VALUE][@PLACE][#WHEN], see docs/faults.md; `landfall faults` lists
-    /// all faults. Random choices depend on --seed. A fault that ends the process uses exit
-    /// status 137, as after kill -9; if it has a VALUE, the process restarts after that time.
-    #[arg(long = "fault", global = true, value_name = "FAULT", help_heading = "Faults")]
+    /// Fault to inject (repeatable); see `landfall faults` and docs/faults.md
+    #[arg(long = "fault", global = true, value_name = "FAULT")]
     faults: Vec<FaultSpec>,
 }
 

@@ -15,6 +15,9 @@ use world::Fault;
 /// The version, with the commit in a release build of a git checkout.
 const VERSION: &str = env!("LANDFALL_VERSION");
 
+/// Position of an option in the help after all others.
+const LAST: usize = 999;
+
 /// GSMA eSIM remote provisioning test system: SM-DP+, SM-DS, SM-SR, software eUICC, devices and
 /// networks
 ///
@@ -24,13 +27,13 @@ const VERSION: &str = env!("LANDFALL_VERSION");
 #[command(name = "landfall", version = VERSION, propagate_version = true, after_help = ExitStatus::help())]
 struct Cli {
     /// Data folder for keys, records and cards
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Settings", display_order = LAST)]
     data_dir: Option<PathBuf>,
     /// Settings file
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings", display_order = LAST)]
     config: Option<PathBuf>,
-    /// Print the result, or the error, as one JSON document on standard output
-    #[arg(long, global = true)]
+    /// Print the result or the error as one JSON document on standard output
+    #[arg(long, global = true, display_order = LAST)]
     json: bool,
     #[command(subcommand)]
     command: Command,
@@ -202,17 +205,16 @@ mod tests {
         let mut all = Vec::new();
         places(&Cli::command(), "landfall", &mut all);
         let nothing = tempfile::NamedTempFile::new().unwrap();
-        let settings = Settings::resolve(Layer::default(), Some(nothing.path())).unwrap();
-        let Settings { sm_dp, sm_ds, euicc, network, admin, .. } = settings;
-        let of_settings = [sm_dp, sm_ds, euicc, network, admin.unwrap()];
+        let settings = Settings::resolve(&ArgMatches::default(), None, Some(nothing.path())).unwrap();
+        let Settings { sm_dp, sm_ds, card, network, admin, .. } = settings;
+        let of_settings = [sm_dp, sm_ds, card, network, admin.unwrap()];
         let mut listening: BTreeMap<String, String> =
             of_settings.into_iter().map(|place| (place, "the settings".to_owned())).collect();
         assert_eq!(listening.len(), 5);
-        // `--at` is the address of a server that the command calls; the command does not
-        // listen there.
-        let (asking, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, flag, _)| flag == "at");
-        assert_eq!(others.len(), 6, "{others:?}");
-        for (command, flag, place) in others {
+        let (servers, clients): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(_, flag, _)| flag.starts_with("listen"));
+        assert_eq!(servers.len(), 6, "{servers:?}");
+        for (command, flag, place) in servers {
             let who = format!("{command}, {flag}");
             assert_eq!(
                 listening.insert(place, who.clone()),
@@ -220,9 +222,152 @@ mod tests {
                 "{who} uses the default address of another party"
             );
         }
-        for (command, _, place) in asking {
-            assert_eq!(listening[&place], "landfall sm-sr serve, listen", "{command}");
+        assert_eq!(clients.len(), 1, "{clients:?}");
+        for (command, _, place) in clients {
+            let (_, place) = place.rsplit_once('@').unwrap();
+            assert_eq!(listening[place], "landfall sm-sr serve, listen", "{command}");
         }
+    }
+
+    /// Returns the paths of all commands, without those of `landfall help`.
+    fn paths(command: &clap::Command, path: &[String], all: &mut Vec<Vec<String>>) {
+        all.push(path.to_vec());
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+            paths(below, &[path, &[below.get_name().to_owned()]].concat(), all);
+        }
+    }
+
+    fn all_paths() -> Vec<Vec<String>> {
+        let mut all = Vec::new();
+        paths(&definition(), &["landfall".to_owned()], &mut all);
+        assert!(all.len() > 90, "{}", all.len());
+        all
+    }
+
+    /// Splits a command line into words, as a shell does.
+    fn words(line: &str) -> Vec<String> {
+        let mut quoted = false;
+        let mut words = vec![String::new()];
+        for letter in line.replace("\\\n", " ").chars() {
+            match letter {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                _ => words.last_mut().unwrap().push(letter),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    #[test]
+    fn the_help_of_every_command_fits_a_screen_and_ends_with_an_example() {
+        let mut faults = Vec::new();
+        for path in all_paths() {
+            let command = named_landfall(definition()).term_width(100);
+            let help = command.try_get_matches_from(path.iter().map(String::as_str).chain(["--help"]));
+            let help = help.unwrap_err().to_string();
+            // The parser wraps all text but the usage line.
+            let lines: usize = help.trim_end().lines().map(|line| line.len().div_ceil(100).max(1)).sum();
+            if lines > 48 {
+                faults.push(format!("{path:?}: {lines} lines"));
+            }
+            match help.split_once("\nExample: ") {
+                None => faults.push(format!("{path:?} has no example")),
+                Some((_, example)) => {
+                    let words = words(example.trim_end());
+                    let same = path.len() == 1 || path.iter().all(|name| words.contains(name));
+                    if let Err(error) = parse(&words).map_err(|error| error.to_string()) {
+                        faults.push(format!("{path:?}: {error}"));
+                    } else if !same {
+                        faults.push(format!("{path:?} has the example of another command: {example}"));
+                    }
+                }
+            }
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+
+    #[test]
+    fn every_command_prints_the_version_of_landfall() {
+        for path in all_paths() {
+            let (_, below) = path.split_first().unwrap();
+            let arguments =
+                ["landfall"].into_iter().chain(below.iter().map(String::as_str)).chain(["--version"]);
+            let version = parse(arguments).map(|_| ()).unwrap_err().to_string();
+            assert_eq!(version, format!("landfall {VERSION}\n"), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_refuses_the_settings_that_it_does_not_use() {
+        for (refused, used) in [
+            ("explain 6A88 --seed x", "explain 6A88 --data-dir x"),
+            ("network --network h:1", "network --listen h:1"),
+            ("sm-ds serve --sm-dp h:1", "sm-ds serve --listen h:1"),
+            ("fleet list --pki x", "fleet serve --pki x"),
+            ("operator listen --sm-dp h:1", "operator release 89724990000000000019 --sm-dp h:1"),
+        ] {
+            let with = |line: &str| parse(["landfall"].into_iter().chain(line.split(' '))).map(|_| ());
+            assert_eq!(
+                with(refused).unwrap_err().kind(),
+                clap::error::ErrorKind::UnknownArgument,
+                "{refused}"
+            );
+            with(used).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    /// Returns the arguments of this name of all commands, as `COMMAND: FORM`.
+    fn forms(command: &clap::Command, path: &str, name: &str, all: &mut BTreeMap<String, Vec<bool>>) {
+        for argument in command.get_arguments().filter(|one| one.get_id() == name) {
+            all.entry(path.to_owned()).or_default().push(argument.is_positional());
+        }
+        for below in command.get_subcommands() {
+            forms(below, &format!("{path} {}", below.get_name()), name, all);
+        }
+    }
+
+    #[test]
+    fn no_command_takes_an_identifier_as_a_flag_and_positionally() {
+        let mut command = definition();
+        command.build();
+        for name in ["eid", "iccid"] {
+            let mut all = BTreeMap::new();
+            forms(&command, "landfall", name, &mut all);
+            assert!(all.values().any(|forms| forms[0]), "{all:?}");
+            assert!(all.values().all(|forms| forms.len() == 1), "{all:?}");
+        }
+    }
+
+    /// Returns the commands below this one that have a flag.
+    fn commands_with(command: &clap::Command, path: &str, flag: &str, all: &mut Vec<String>) {
+        if command.get_arguments().any(|argument| argument.get_long() == Some(flag)) {
+            all.push(path.trim_start().to_owned());
+        }
+        for below in command.get_subcommands() {
+            commands_with(below, &format!("{path} {}", below.get_name()), flag, all);
+        }
+    }
+
+    #[test]
+    fn every_server_has_the_flag_listen() {
+        let mut all = Vec::new();
+        commands_with(&definition(), "", "listen", &mut all);
+        assert_eq!(
+            all,
+            [
+                "sm-dp serve",
+                "sm-ds serve",
+                "sm-sr serve",
+                "euicc serve",
+                "operator listen",
+                "operator m2m",
+                "network",
+                "faults serve",
+                "fleet serve",
+                "check device",
+            ]
+        );
     }
 
     /// Returns the subcommand with this name.

@@ -25,9 +25,9 @@ const MAX_LINKS: usize = 256;
 /// Operators with notification addresses
 #[derive(Args, Clone, Debug, Default)]
 pub struct Operators {
-    /// Operator that receives download progress reports, by its OID, or by a name and its OID
+    /// Operator that receives download progress reports, as OID@HOST:PORT or NAME=OID@HOST:PORT
     /// (repeatable)
-    #[arg(long = "operator", value_name = "[NAME=]OID@HOST:PORT")]
+    #[arg(long = "operator", value_name = "OID@HOST:PORT")]
     operators: Vec<OperatorArgument>,
 }
 

@@ -28,7 +28,7 @@ use crate::{
 /// Options of every server.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ReadyOptions {
-    /// File to write when the server is ready: the JSON that --json prints, with all addresses
+    /// File to write when the server is ready: the JSON of --json, with all addresses
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
 }

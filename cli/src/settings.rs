@@ -89,7 +89,8 @@ impl Setting {
     /// Returns the flag of a listening address of a server that has several.
     pub fn listen_as(self, long: &'static str, help: &'static str) -> Arg {
         let default = self.default().map(|default| format!(" [default: {default}]")).unwrap_or_default();
-        self.flag().long(long).help(format!("{help}{default}"))
+        // Among the options of the command, before the others.
+        self.flag().long(long).help(format!("{help}{default}")).help_heading(None).display_order(0)
     }
 
     fn flag(self) -> Arg {
@@ -106,7 +107,7 @@ impl Setting {
                 let help = "Folder of certificates and keys [default: pki below the data folder]";
                 flag("pki", "DIR", help).value_parser(value_parser!(PathBuf))
             }
-            Self::Seed => flag("seed", "TEXT", "Seed of the keys of a new PKI, and of random choices"),
+            Self::Seed => flag("seed", "TEXT", "Seed of new keys and of random choices"),
             Self::SmDp => flag("sm-dp", "HOST:PORT", "Address of the SM-DP+"),
             Self::SmDpName => flag("sm-dp-name", "NAME", "Further name of the SM-DP+ (repeatable)")
                 .action(ArgAction::Append),

@@ -101,10 +101,9 @@ enum Procedure {
     Notifications,
     /// Register on a visible network
     Register,
-    /// Recover after a power loss: complete or undo the interrupted procedure, and register
+    /// Complete or undo the procedure that a power loss interrupted, and register
     Recover,
-    /// Run until stopped: register, receive short messages, and execute the card's proactive
-    /// commands
+    /// Run until stopped: register, receive short messages, execute proactive commands
     Run(online::Options),
 }
 

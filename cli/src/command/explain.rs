@@ -15,7 +15,6 @@ use crate::{
 /// looked up in all tables. Content in hexadecimal digits or base64: an APDU, `COMMAND > RESPONSE`, an
 /// ES10 element, a notification, a certificate. Identifiers: activation code, ICCID, EID.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: landfall explain 8.2.6/3.8 'EMM 11' BF3103800105")]
 pub struct Command {
     /// Codes, identifiers or octets
     #[arg(required = true, value_name = "CODE")]

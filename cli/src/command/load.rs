@@ -27,11 +27,12 @@ const SHOWN: usize = 10;
 pub enum Command {
     /// Concurrent profile downloads over TLS, from InitiateAuthentication to
     /// HandleNotification; prints the latency of each function
-    ///
-    /// Every device has its own card. Orders are placed over ES2+ from a stock that is filled
-    /// over the admin API, or activation codes are given.
+    #[command(after_help = AFTER_HELP)]
     Es9plus(Es9plus),
 }
+
+const AFTER_HELP: &str = "Every device has its own card. Orders are placed over ES2+ from a stock that is filled over \
+the admin API, or activation codes are given.";
 
 /// Devices, orders and concurrency.
 #[derive(Debug, Args)]

@@ -19,10 +19,8 @@ use crate::report::print_report;
 use crate::scenario_file::{name, not_a_scenario, text};
 
 /// Run a scenario in virtual time with real parties, and compare the result with its expectations
-///
-/// Exit status: 0 if all expectations were met, 6 if one was not. The format is described in
-/// docs/scenarios.md.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Command {
     /// Scenario file, or the name of a built-in scenario
     #[arg(required_unless_present = "list")]
@@ -50,6 +48,9 @@ pub struct Command {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
+
+const AFTER_HELP: &str = "Exit status: 0 if all expectations were met, 6 if one was not. docs/scenarios.md \
+describes the format.";
 
 impl Command {
     /// Runs the command.

@@ -77,7 +77,7 @@ struct Serve {
     #[arg(long, value_name = "USER:PASSWORD@HOST:PORT", value_parser = HiddenValue(account))]
     smsc: Option<EsmeSettings>,
     /// Configured peer (repeatable)
-    #[arg(long = "peer", value_name = "ROLE:WHO[@HOST:PORT]", long_help = PEER_HELP)]
+    #[arg(long = "peer", value_name = "ROLE:WHO[@HOST:PORT]", help = PEER_HELP)]
     peers: Vec<sm_sr_peers::PeerArgument>,
     /// TOML file of peers, each a [[peer]] table
     #[arg(long = "peers", value_name = "FILE")]

@@ -28,8 +28,8 @@ pub struct SmscArguments {
     /// Listening address for SMPP 3.4 clients
     #[arg(long, value_name = "HOST:PORT")]
     listen_smpp: Option<String>,
-    /// SMPP account and its source addresses (repeatable)
-    #[arg(long = "account", value_name = "NAME:PASSWORD:NUMBER,..", value_parser = HiddenValue(account))]
+    /// SMPP account, with its source addresses separated by commas (repeatable)
+    #[arg(long = "account", value_name = "NAME:PASSWORD:NUMBER", value_parser = HiddenValue(account))]
     accounts: Vec<Account>,
     /// Number of the SMSC
     #[arg(long, value_name = "NUMBER", default_value = SERVICE_CENTRE)]

@@ -31,7 +31,7 @@ pub struct Command {
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
     /// Confirmation code of the order
-    #[arg(long)]
+    #[arg(long, value_name = "CODE")]
     confirmation_code: Option<String>,
     /// TOML file of profiles and orders to create at start, if missing
     #[arg(long, value_name = "FILE")]

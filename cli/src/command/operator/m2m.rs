@@ -105,7 +105,8 @@ enum Function {
     UpdatePolicy {
         #[command(flatten)]
         it: ProfileArguments,
-        /// Rule of the profile (repeatable); without any, all rules are removed
+        /// Rule of the profile (repeatable): enabling, disabling or deletion is not allowed, or the
+        /// profile is deleted when it is disabled. Without any, all rules are removed
         #[arg(long = "rule", value_name = "RULE")]
         rules: Vec<Rule>,
     },
@@ -160,13 +161,9 @@ enum Function {
 /// Rule of POL2
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Rule {
-    /// Enabling is not allowed
     NoEnable,
-    /// Disabling is not allowed
     NoDisable,
-    /// Deletion is not allowed
     NoDelete,
-    /// The profile is deleted when it is disabled
     AutoDelete,
 }
 
