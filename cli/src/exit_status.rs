@@ -92,10 +92,10 @@ impl ExitStatus {
         if is_as_expected { Self::Success.into() } else { Self::Expectation.into() }
     }
 
-    /// Returns the table for `landfall --help`.
+    /// Returns all statuses for `landfall --help`.
     pub fn help() -> String {
-        let lines = Self::ALL.map(|status| format!("\n  {:>3}  {}", status.code(), status.meaning()));
-        format!("Exit status:{}", lines.concat())
+        let all = Self::ALL.map(|status| format!("{} {}", status.code(), status.meaning()));
+        format!("Exit status: {}", all.join("; "))
     }
 }
 

@@ -18,18 +18,14 @@ const VERSION: &str = env!("LANDFALL_VERSION");
 /// Position of an option in the help after all others.
 const LAST: usize = 999;
 
-/// GSMA eSIM remote provisioning test system: SM-DP+, SM-DS, SM-SR, software eUICC, devices and
-/// networks
-///
-/// Test keys only. Settings are taken from flags, then from LANDFALL_* environment variables, then
-/// from landfall.toml in the data folder (or --config).
+/// GSMA eSIM remote provisioning test system, with test keys only
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version = VERSION, propagate_version = true, after_help = ExitStatus::help())]
 struct Cli {
     /// Data folder for keys, records and cards
     #[arg(long, global = true, value_name = "DIR", help_heading = "Settings", display_order = LAST)]
     data_dir: Option<PathBuf>,
-    /// Settings file
+    /// Settings, used after flags and LANDFALL_* [default: landfall.toml in data folder]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings", display_order = LAST)]
     config: Option<PathBuf>,
     /// Print the result or the error as one JSON document on standard output

@@ -157,7 +157,7 @@ fn a_second_server_on_the_same_data_folder_does_not_start() {
     let folder = folder.path();
     let serve = |party: &str| {
         let mut command = landfall(folder);
-        command.args([party, "serve", &format!("--{party}"), "127.0.0.1:0"]);
+        command.args([party, "serve", "--listen", "127.0.0.1:0"]);
         command
     };
     for (party, heading) in [("sm-dp", "SM-DP+ at "), ("sm-ds", "SM-DS at ")] {

@@ -6,7 +6,7 @@ use world::Fault;
 
 use crate::output::print;
 
-/// Print a completion script, for example for ~/.local/share/bash-completion/completions/landfall
+/// Print the completion script of a shell
 #[derive(Debug, Args)]
 pub struct Command {
     /// Shell of the script

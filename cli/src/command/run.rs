@@ -18,7 +18,7 @@ use crate::output::{Table, print, print_json, remark};
 use crate::report::print_report;
 use crate::scenario_file::{name, not_a_scenario, text};
 
-/// Run a scenario in virtual time with real parties, and compare the result with its expectations
+/// Run a scenario in virtual time with real parties, and check its expectations
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Command {
