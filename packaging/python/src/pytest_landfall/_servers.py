@@ -118,7 +118,7 @@ class Servers:
         preset, data = folder / "preset.toml", folder / "data"
         preset.write_text("".join(map(_stock_entry, range(FIRST_SUBSCRIBER, FIRST_SUBSCRIBER + stock))))
         free = [part for name in ("sm-dp", "sm-ds", "network", "admin") for part in (f"--{name}", "127.0.0.1:0")]
-        process = binary.serve(folder / "up.log", "--data-dir", data, *free, "up", "--no-card", "--preset", preset)
+        process = binary.serve(folder / "up.log", "--data-dir", data, "up", *free, "--no-card", "--preset", preset)
 
         at = process.addresses
         sm_dp = SmDp(at["sm_dp"], f"http://{at['admin']}", process.root_certificate)
