@@ -67,7 +67,7 @@ macro_rules! causes {
 causes! {
     /// EMM cause: TS 24.301 section 9.9.3.9 and annex A.
     pub struct EmmCause {
-        /// The home network does not know the subscriber.
+        /// The home network does not know the subscriber, or the subscription is for packet services only.
         IMSI_UNKNOWN_IN_HSS = 2 "IMSI unknown in HSS"
             next "add the subscriber to the subscriber server of the home network, with the IMSI of the profile",
         /// The subscriber is refused or failed the authentication.
@@ -136,6 +136,12 @@ causes! {
         /// The subscriber is not a member of the closed subscriber group.
         NOT_AUTHORIZED_FOR_THIS_CSG = 25 "not authorized for this CSG"
             next "select another cell, or add the subscriber to the group",
+        /// From the device: the separation bit of the AMF field is 0.
+        NON_EPS_AUTHENTICATION_UNACCEPTABLE = 26 "non-EPS authentication unacceptable"
+            next "set the separation bit (AMF 8000) in the authentication vectors",
+        /// The device is to use the 5G core network.
+        REDIRECTION_TO_5GCN_REQUIRED = 31 "redirection to 5GCN required"
+            next "register in 5G",
         /// The requested service is not authorised here.
         REQUESTED_SERVICE_OPTION_NOT_AUTHORIZED = 35 "requested service option not authorized in this PLMN"
             next "select another network",
@@ -157,8 +163,8 @@ causes! {
         /// The peer does not know the type of the message.
         MESSAGE_TYPE_NON_EXISTENT = 97 "message type non-existent or not implemented"
             next "check that both peers implement the same release",
-        /// The message is not expected in this state.
-        MESSAGE_NOT_COMPATIBLE_WITH_STATE = 98 "message type not compatible with the protocol state"
+        /// A message of this type is not expected in this state.
+        MESSAGE_TYPE_NOT_COMPATIBLE_WITH_STATE = 98 "message type not compatible with the protocol state"
             next "check the order of the messages in a trace",
         /// The peer does not know an element of the message.
         INFORMATION_ELEMENT_NON_EXISTENT = 99 "information element non-existent or not implemented"
@@ -166,6 +172,9 @@ causes! {
         /// A conditional element is missing or invalid.
         CONDITIONAL_IE_ERROR = 100 "conditional IE error"
             next "compare the message with its definition",
+        /// The content of the message is not expected in this state.
+        MESSAGE_NOT_COMPATIBLE_WITH_STATE = 101 "message not compatible with the protocol state"
+            next "check the order of the messages in a trace",
         /// The message could not be understood.
         PROTOCOL_ERROR_UNSPECIFIED = 111 "protocol error, unspecified"
             next "read the message and the log of the core network",
@@ -175,6 +184,9 @@ causes! {
 impl EmmCause {
     /// True if the device must treat the subscription as invalid until the card is replaced or its
     /// profile is switched (section 5.5.1.2.5).
+    ///
+    /// Cause #2 invalidates it for circuit-switched services only (section 5.5.1.3.4.3). It counts
+    /// here because the simulated networks refuse an unknown subscriber with it.
     pub fn invalidates_usim(self) -> bool {
         matches!(
             self,
@@ -256,18 +268,43 @@ causes! {
         /// No further PDU session is possible.
         MAXIMUM_NUMBER_OF_PDU_SESSIONS_REACHED = 65 "maximum number of PDU sessions reached"
             next "release another PDU session",
+        /// The slice and the data network have no resources left.
+        INSUFFICIENT_RESOURCES_FOR_SLICE_AND_DNN = 67 "insufficient resources for specific slice and DNN"
+            next "retry after the back-off time in the message",
+        /// The slice has no resources left.
+        INSUFFICIENT_RESOURCES_FOR_SLICE = 69 "insufficient resources for specific slice"
+            next "retry after the back-off time in the message",
         /// From the device: the key set identifier is already in use.
         NGKSI_ALREADY_IN_USE = 71 "ngKSI already in use"
             next "nothing: the network retries with another identifier",
+        /// The subscriber is not allowed to use the 5G core network over an access such as WLAN.
+        NON_3GPP_ACCESS_NOT_ALLOWED = 72 "non-3GPP access to 5GCN not allowed"
+            next "register over 3GPP access, or check the access restrictions of the subscription",
         /// The home network does not authorise this network.
         SERVING_NETWORK_NOT_AUTHORIZED = 73 "serving network not authorized"
             next "check the roaming agreement and the name of the serving network",
+        /// The subscriber is not allowed in this private network at the moment.
+        TEMPORARILY_NOT_AUTHORIZED_FOR_SNPN = 74 "temporarily not authorized for this SNPN"
+            next "retry later, or select another network",
+        /// The subscriber is not allowed in this private network.
+        PERMANENTLY_NOT_AUTHORIZED_FOR_SNPN = 75 "permanently not authorized for this SNPN"
+            next "add the subscriber to the private network, or select another network",
+        /// The cell is for a closed group without the subscriber, or the subscriber is allowed only in
+        /// cells of such groups.
+        NOT_AUTHORIZED_FOR_CAG = 76 "not authorized for this CAG or authorized for CAG cells only"
+            next "select another cell, or add the subscriber to the closed access group",
+        /// The subscriber is not allowed to use this wireline access.
+        WIRELINE_ACCESS_AREA_NOT_ALLOWED = 77 "wireline access area not allowed"
+            next "check the area restrictions of the subscription",
         /// The network could not forward the payload.
         PAYLOAD_WAS_NOT_FORWARDED = 90 "payload was not forwarded"
             next "retry later",
         /// The data network name is not available in the slice.
         DNN_NOT_SUPPORTED = 91 "DNN not supported or not subscribed in the slice"
             next "correct the data network name or the slice",
+        /// The user plane has no resources for the PDU session.
+        INSUFFICIENT_USER_PLANE_RESOURCES = 92 "insufficient user-plane resources for the PDU session"
+            next "retry later",
         /// The message contradicts itself.
         SEMANTICALLY_INCORRECT_MESSAGE = 95 "semantically incorrect message"
             next "compare the message with its definition",
@@ -277,8 +314,8 @@ causes! {
         /// The peer does not know the type of the message.
         MESSAGE_TYPE_NON_EXISTENT = 97 "message type non-existent or not implemented"
             next "check that both peers implement the same release",
-        /// The message is not expected in this state.
-        MESSAGE_NOT_COMPATIBLE_WITH_STATE = 98 "message type not compatible with the protocol state"
+        /// A message of this type is not expected in this state.
+        MESSAGE_TYPE_NOT_COMPATIBLE_WITH_STATE = 98 "message type not compatible with the protocol state"
             next "check the order of the messages in a trace",
         /// The peer does not know an element of the message.
         INFORMATION_ELEMENT_NON_EXISTENT = 99 "information element non-existent or not implemented"
@@ -286,6 +323,9 @@ causes! {
         /// A conditional element is missing or invalid.
         CONDITIONAL_IE_ERROR = 100 "conditional IE error"
             next "compare the message with its definition",
+        /// The content of the message is not expected in this state.
+        MESSAGE_NOT_COMPATIBLE_WITH_STATE = 101 "message not compatible with the protocol state"
+            next "check the order of the messages in a trace",
         /// The message could not be understood.
         PROTOCOL_ERROR_UNSPECIFIED = 111 "protocol error, unspecified"
             next "read the message and the log of the core network",
@@ -316,13 +356,13 @@ causes! {
         /// The destination cannot be reached because of a fault.
         DESTINATION_OUT_OF_ORDER = 27 "destination out of order"
             next "retry later",
-        /// The subscriber is not registered in the area of the destination.
+        /// The network does not know the IMSI.
         UNIDENTIFIED_SUBSCRIBER = 28 "unidentified subscriber"
-            next "register the destination in a network",
+            next "register the device in the network",
         /// The facility is not provided.
         FACILITY_REJECTED = 29 "facility rejected"
             next "check the options of the message",
-        /// The subscriber is unknown in the network, or has no number.
+        /// The IMSI or the number belongs to no subscriber.
         UNKNOWN_SUBSCRIBER = 30 "unknown subscriber"
             next "add the subscriber with its number",
         /// The network has a long failure.
@@ -356,14 +396,14 @@ causes! {
         MESSAGE_TYPE_NON_EXISTENT = 97 "message type non-existent or not implemented"
             next "check that both peers implement the same release",
         /// The message is not expected in this state.
-        MESSAGE_NOT_COMPATIBLE_WITH_STATE = 98 "message not compatible with the protocol state"
+        MESSAGE_NOT_COMPATIBLE_WITH_STATE = 98 "message not compatible with short message protocol state"
             next "check the order of the messages in a trace",
         /// The peer does not know an element of the message.
         INFORMATION_ELEMENT_NON_EXISTENT = 99 "information element non-existent or not implemented"
             next "check that both peers implement the same release",
-        /// No entity here provides the service.
+        /// A protocol error that no other cause describes.
         PROTOCOL_ERROR = 111 "protocol error, unspecified"
-            next "check that an SMSC serves the network",
+            next "read the messages in a trace; a network of Landfall sends this if no SMSC serves it",
         /// Another network refused the message without a cause that can be translated.
         INTERWORKING = 127 "interworking, unspecified"
             next "ask the operator of the other network",
@@ -457,3 +497,16 @@ causes! {
 // The card's causes are constants of the TPDU codec, too.
 const _: () = assert!(TpFailureCause::SIM_TOOLKIT_BUSY.0 == FAILURE_BUSY);
 const _: () = assert!(TpFailureCause::SIM_DATA_DOWNLOAD_ERROR.0 == FAILURE_DATA_DOWNLOAD);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_causes_are_in_ascending_order() {
+        assert!(EmmCause::ALL.is_sorted_by(|a, b| a < b));
+        assert!(FivegmmCause::ALL.is_sorted_by(|a, b| a < b));
+        assert!(RpCause::ALL.is_sorted_by(|a, b| a < b));
+        assert!(TpFailureCause::ALL.is_sorted_by(|a, b| a < b));
+    }
+}
