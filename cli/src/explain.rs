@@ -121,6 +121,8 @@ fn identifiers(text: &str) -> Vec<Reading> {
     let field = |name: &str, value: String| (name.to_owned(), Shown::Text(value));
     let mut readings = Vec::new();
     if let Ok(code) = text.parse::<ActivationCode>() {
+        // The parsed code and not the input, which may end with characters that a shell executes.
+        let next = format!("landfall device download 'LPA:{code}'");
         let mut fields = vec![field("smdpAddress", code.smdp_address.to_string())];
         fields.push(field("matchingId", code.matching_id));
         fields.extend(code.smdp_oid.map(|oid| field("smdpOid", oid.to_string())));
@@ -130,7 +132,7 @@ fn identifiers(text: &str) -> Vec<Reading> {
             standard: "SGP.22 section 4.1".to_owned(),
             meaning: "The address of an SM-DP+ and the order to download there.".to_owned(),
             sent_by: Some("the operator, to the user".to_owned()),
-            next: Some(format!("landfall device download '{text}'")),
+            next: Some(next),
             fields,
         });
     }

@@ -15,7 +15,7 @@ fn explain(arguments: &[&str]) -> String {
 
 #[test]
 fn codes_are_explained_with_meaning_clause_sender_and_advice() {
-    let inputs: [(&[&str], &str); 22] = [
+    let inputs: [(&[&str], &str); 30] = [
         (&["8.2.6/3.8"], "SGP.22 section 5.2.6"),
         (&["8.2.6/3.8"], "sent by  server in ES9+.AuthenticateClient"),
         (&["8.2.6/3.3"], "SGP.02 section 5.1"),
@@ -33,12 +33,20 @@ fn codes_are_explained_with_meaning_clause_sender_and_advice() {
         (&["91xx"], "send FETCH"),
         (&["63C2"], "wrong, 2 attempts left"),
         (&["EMM #11"], "EMM cause #11 PLMN not allowed (TS 24.301"),
+        (&["EMM", "26"], "EMM cause #26 non-EPS authentication unacceptable"),
+        (&["EMM", "101"], "EMM cause #101 message not compatible with the protocol state"),
         (&["5GMM", "62"], "5GMM cause #62 no network slices available"),
+        (&["5GMM", "76"], "5GMM cause #76 not authorized for this CAG or authorized for CAG cells only"),
+        (&["RP-cause", "28"], "The network does not know the IMSI."),
         (&["PLMN not allowed"], "5GMM cause #11"),
         (&["RP-cause", "22"], "RP-Cause #22 memory capacity exceeded"),
         (&["TP-FCS", "D3"], "TP-FCS D3 memory capacity exceeded"),
         (&["SMPP", "0x58"], "command_status ESME_RTHROTTLED"),
         (&["ESME_RINVDSTADR"], "(0x0000000b)"),
+        (&["SMPP", "0x64"], "ESME_RX_T_APPN"),
+        (&["ESME_RX_R_APPN"], "(0x00000066)"),
+        (&["ESME_RINVOPTPARAMVAL"], "(0x000000c4)"),
+        (&["SMPP", "0x100"], "(SMPP 5.0 section 4.7.6)"),
         (&["cat-busy"], "resetResult of ES10c.eUICCMemoryReset: cat-busy(5)"),
         (&["PEStatus", "4"], "PEStatus not-enough-memory(4)"),
     ];
@@ -60,6 +68,8 @@ fn a_number_without_a_table_is_explained_by_every_table() {
 fn identifiers_and_octets_are_decoded() {
     let inputs = [
         ("LPA:1$smdp.example.com$ABC-123$$1", "confirmationCodeRequired: true"),
+        // A code of a stranger cannot put a command of its own into the advice.
+        ("LPA:1$a.example$B$$1$';id;'", "next     landfall device download 'LPA:1$a.example$B$$1'\n"),
         ("89049032000001000000000000000001", "checkDigits: invalid"),
         ("8988211000000000012", "efIccid: 988812010000000010F2"),
         ("988812010000000010F2", "ICCID 8988211000000000012"),
@@ -108,5 +118,6 @@ fn an_input_that_cannot_be_explained_is_refused_with_the_accepted_forms() {
         assert!(errors.contains("8.2.6/3.8  ") && errors.contains(input), "{errors}");
     }
     assert!(explain(&["EMM", "254"]).contains("the table has no such code; it has 2, 3, 5,"));
+    assert!(explain(&["cause", "254"]).contains("it has 1, 2, 3, 5,"));
     assert!(explain(&["EnableProfile"]).contains("add the number: landfall explain EnableProfile 1"));
 }

@@ -1,5 +1,7 @@
 //! Codes: numbers and names in the tables of the protocols.
 
+use std::collections::BTreeSet;
+
 use net::smpp::pdu::{self, CommandStatus};
 use network::{EmmCause, FivegmmCause, RpCause, TpFailureCause};
 use profile::PeStatusCode;
@@ -92,14 +94,21 @@ impl Table {
 
     /// Lists the numbers of the table.
     pub(super) fn numbers(self) -> String {
-        let octets = |numbers: Vec<u8>| numbers.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+        let octets = |numbers: &[u8]| numbers.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+        let emm: Vec<u8> = EmmCause::ALL.iter().map(|cause| cause.0).collect();
+        let fivegmm: Vec<u8> = FivegmmCause::ALL.iter().map(|cause| cause.0).collect();
+        let rp: Vec<u8> = RpCause::ALL.iter().map(|cause| cause.0).collect();
         let of = |result: &ResultCode| {
             (result.values)().iter().map(|value| value.number.to_string()).collect::<Vec<_>>().join(", ")
         };
         match self {
-            Self::Emm | Self::AnyCause => octets(EmmCause::ALL.iter().map(|cause| cause.0).collect()),
-            Self::Fivegmm => octets(FivegmmCause::ALL.iter().map(|cause| cause.0).collect()),
-            Self::Rp => octets(RpCause::ALL.iter().map(|cause| cause.0).collect()),
+            Self::Emm => octets(&emm),
+            Self::Fivegmm => octets(&fivegmm),
+            Self::Rp => octets(&rp),
+            Self::AnyCause => {
+                let any: BTreeSet<u8> = [emm, fivegmm, rp].concat().into_iter().collect();
+                octets(&any.into_iter().collect::<Vec<_>>())
+            }
             Self::TpFcs => TpFailureCause::ALL
                 .iter()
                 .map(|cause| format!("{:02X}", cause.0))
@@ -268,22 +277,34 @@ cause!(
     "device in SMS-DELIVER-REPORT, SMSC in SMS-SUBMIT-REPORT"
 );
 
+/// The section of SMPP 5.0 with the statuses.
+const SMPP_5: &str = "SMPP 5.0 section 4.7.6";
+
 fn smpp(number: u32) -> Option<Reading> {
     let status = CommandStatus::from(number);
-    let (meaning, next) = match pdu::meaning(status) {
-        Some((meaning, next)) => (meaning, next),
+    let (standard, meaning, next) = match pdu::meaning(status) {
+        Some((meaning, next)) => ("SMPP 3.4 section 5.1.3", meaning, next),
         None if matches!(status, CommandStatus::Other(_)) => return None,
-        None => ("A status of SMPP 5.0.", "read section 4.7.6 of SMPP 5.0"),
+        None => (SMPP_5, "A status that SMPP 3.4 does not have.", "read this section of the standard"),
     };
     Some(Reading {
         title: format!("command_status {}", pdu::name(status)),
-        standard: "SMPP 3.4 section 5.1.3".to_owned(),
+        standard: standard.to_owned(),
         meaning: meaning.to_owned(),
         sent_by: Some("SMSC or ESME, in the header of a response".to_owned()),
         next: Some(next.to_owned()),
         fields: Vec::new(),
     })
 }
+
+/// Names in SMPP 3.4 of statuses that SMPP 5.0 calls otherwise.
+const FORMER_NAMES: [(&str, u32); 5] = [
+    ("ESME_RINVOPTPARSTREAM", 0xC0),
+    ("ESME_ROPTPARNOTALLWD", 0xC1),
+    ("ESME_RINVPARLEN", 0xC2),
+    ("ESME_RMISSINGOPTPARAM", 0xC3),
+    ("ESME_RINVOPTPARAMVAL", 0xC4),
+];
 
 /// Returns the reading of a status by its name, such as `ESME_RTHROTTLED`.
 fn smpp_name(name: &str) -> Option<Reading> {
@@ -297,7 +318,8 @@ fn smpp_name(name: &str) -> Option<Reading> {
         let shown = pdu::name(CommandStatus::from(*number));
         shown.split_once(' ').is_some_and(|(own, _)| plain(own) == name)
     };
-    (0..END).find(own).and_then(smpp)
+    let former = FORMER_NAMES.iter().find(|(former, _)| plain(former) == name);
+    former.map(|(_, number)| *number).or_else(|| (0..END).find(own)).and_then(smpp)
 }
 
 fn pe_status(number: u32) -> Option<Reading> {

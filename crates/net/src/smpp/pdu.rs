@@ -203,7 +203,12 @@ fn status_of(error: &DecodeError) -> CommandStatus {
 
 /// The name of a status in SMPP 5.0, and its number.
 pub fn name(status: CommandStatus) -> String {
-    let name = format!("{status:?}").to_uppercase().replacen("ESME", "ESME_", 1);
+    let name = match status {
+        CommandStatus::EsmeRxTAppn => "ESME_RX_T_APPN".to_owned(),
+        CommandStatus::EsmeRxPAppn => "ESME_RX_P_APPN".to_owned(),
+        CommandStatus::EsmeRxRAppn => "ESME_RX_R_APPN".to_owned(),
+        _ => format!("{status:?}").to_uppercase().replacen("ESME", "ESME_", 1),
+    };
     format!("{name} ({:#010x})", u32::from(status))
 }
 
