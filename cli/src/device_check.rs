@@ -19,7 +19,7 @@ use faults::{FaultInjector, FaultSpec, TamperingPeer};
 use rsp::ids::Eid;
 use sm_dp::SmDpPlus;
 use tokio::task::{JoinSet, LocalSet};
-use world::{Fault, SeededRandom};
+use world::{Fault, FaultKind, SeededRandom};
 
 use self::{
     calls::CallLog,
@@ -116,11 +116,12 @@ impl Check {
             return Ok(download);
         }
         let output = download.runs.last().map(|run| run.output.clone()).unwrap_or_default();
-        Err(Fault::new(
+        let fault = Fault::new(
             "the command does not download a profile without a fault",
             format!("the profile is {} at the SM-DP+; the command printed: {output}", download.state),
             "correct the command; docs/how-to/check-device.md has examples",
-        ))
+        );
+        Err(fault.of_kind(FaultKind::Expectation))
     }
 
     /// Runs the command with a server whose TLS certificate is issued by an unknown CI.

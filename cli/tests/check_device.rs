@@ -6,12 +6,14 @@ mod common;
 
 use std::path::Path;
 
-use common::{fail, landfall, succeed};
+use common::{landfall, succeed};
 use serde_json::Value;
 
-/// Runs a check that cannot begin, and returns its error message.
-fn error(folder: &Path, pattern: &str, command: &[&str]) -> String {
-    fail(landfall(folder).args(["check", "device", "--fault", pattern, "--"]).args(command))
+/// Runs a check that cannot begin, and returns its exit status and error message.
+fn error(folder: &Path, pattern: &str, command: &[&str]) -> (Option<i32>, String) {
+    let mut check = landfall(folder);
+    let output = check.args(["check", "device", "--fault", pattern, "--"]).args(command).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
 /// The fault, outcome and number of retries of each case in a report.
@@ -54,13 +56,14 @@ fn our_lpa_recovers_from_faults_and_refuses_tampered_messages() {
 #[test]
 fn a_command_that_never_downloads_is_not_checked() {
     let folder = tempfile::tempdir().unwrap();
-    for (pattern, command, words) in [
-        ("link/reset*", ["echo", "{matching_id}"], "does not download a profile without a fault"),
-        ("link/reset*", ["no-such-lpa", ""], "cannot run no-such-lpa"),
-        ("link/unknown*", ["true", ""], "no case matches link/unknown*"),
+    for (pattern, command, expected, words) in [
+        ("link/reset*", ["echo", "{matching_id}"], 6, "does not download a profile without a fault"),
+        ("link/reset*", ["no-such-lpa", ""], 4, "cannot run no-such-lpa"),
+        ("link/unknown*", ["true", ""], 2, "no case matches link/unknown*"),
     ] {
-        let errors = error(folder.path(), pattern, &command);
+        let (status, errors) = error(folder.path(), pattern, &command);
         assert!(errors.contains(words), "{errors}");
+        assert_eq!(status, Some(expected), "{errors}");
     }
 }
 
@@ -89,7 +92,7 @@ fn an_lpa_that_stops_after_a_failure_does_not_recover() {
         &script,
     ]);
     let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(6));
     let found = outcomes(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(found, [(fault.to_owned(), "not-recovered".to_owned(), 1)]);
 }

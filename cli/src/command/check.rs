@@ -12,6 +12,7 @@ use world::{Fault, NullEvents};
 use crate::{
     check::{self, OwnServer, ServerFacts},
     exit_status::ExitStatus,
+    files,
     output::{Table, print, print_json, remark},
     parties,
     settings::{Setting, Settings},
@@ -109,7 +110,7 @@ impl SmDp {
             smds_address: command.sm_ds,
         };
         for file in &command.ca {
-            known.roots.push(crate::files::read(file)?);
+            known.roots.push(files::read(file)?);
         }
         let own = match command.own {
             true => Some(OwnServer::start(settings, &world, Arc::new(NullEvents)).await?),
@@ -142,9 +143,7 @@ impl SmDp {
             own.stop().await;
         }
         if let Some(file) = &command.junit {
-            std::fs::write(file, report.junit()).map_err(|e| {
-                Fault::usage_caused_by(e, format!("cannot write {}", file.display()), "choose another file")
-            })?;
+            files::write(file, report.junit())?;
         }
         match json {
             true => print_json(&report)?,

@@ -48,6 +48,7 @@ impl Command {
             None => print(&String::from_utf8_lossy(&trace)),
         }
     }
+
     fn unread(&self, error: &ReadError) -> Fault {
         let unit = if error.is_line { "line" } else { "block" };
         let place = format!("{unit} {} of {}", error.number, self.file.display());

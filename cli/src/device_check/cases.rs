@@ -88,7 +88,7 @@ pub(crate) fn select(patterns: &[String]) -> Result<Vec<Case>, Fault> {
         patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, &name))
     });
     if all.is_empty() {
-        return Err(Fault::new(
+        return Err(Fault::usage(
             "there is nothing to check",
             format!("no case matches {}", patterns.join(", ")),
             "`landfall check device --list` lists all cases; * in a pattern matches any text",

@@ -36,7 +36,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// Path of the root certificate of the SM-DP+.
     pub(crate) fn root(&self) -> PathBuf {
-        self.settings.pki.join("CertificateIssuer").join("CERT_CI_ECDSA_NIST.der")
+        self.settings.root_certificate()
     }
 
     /// Prepares an SM-DP+ that listens and has an order for profile `number`.

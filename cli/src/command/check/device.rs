@@ -7,6 +7,8 @@ use world::Fault;
 
 use crate::{
     device_check::{self, Options},
+    exit_status::ExitStatus,
+    files,
     output::{Table, print, print_json},
     settings::{Setting, Settings},
 };
@@ -53,7 +55,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Runs the cases. The exit status is 1 if the device failed a case.
+    /// Runs the cases. The exit status is 6 if the device failed a case.
     ///
     /// # Errors
     /// A case cannot be run, or a file cannot be written.
@@ -63,7 +65,7 @@ impl Device {
         }
         let listen = self.listen.unwrap_or_else(|| "127.0.0.1:0".to_owned());
         if self.jobs > 1 && !listen.ends_with(":0") {
-            return Err(Fault::new(
+            return Err(Fault::usage(
                 format!("cannot run {} cases at the same time", self.jobs),
                 format!("each case needs its own port, and --listen is {listen}"),
                 "omit --jobs, or give --listen with port 0",
@@ -82,16 +84,14 @@ impl Device {
         let report = device_check::run(settings, options).await?;
         for (file, text) in [(&self.junit, report.junit()), (&self.html, report.page())] {
             if let Some(file) = file {
-                std::fs::write(file, text).map_err(|e| {
-                    Fault::caused_by(e, format!("cannot write {}", file.display()), "choose another file")
-                })?;
+                files::write(file, text)?;
             }
         }
         match json {
             true => print_json(&report)?,
             false => print(&report.text())?,
         }
-        Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(ExitStatus::expected(report.is_good()))
     }
 
     fn print_list(&self, json: bool) -> Result<(), Fault> {
