@@ -42,7 +42,11 @@ pub(crate) enum Reply {
     None,
 }
 
-/// The calls of one case, in the order of their replies. Clones share their state.
+/// Maximum number of calls of a case in the log. A correct device needs about ten for each run; a device
+/// that repeats a call without end must not fill the memory.
+const MAX_CALLS: usize = 1000;
+
+/// The first [`MAX_CALLS`] calls of one case, in the order of their replies. Clones share their state.
 #[derive(Clone, Default)]
 pub(crate) struct CallLog(Arc<Mutex<Vec<Call>>>);
 
@@ -50,6 +54,13 @@ impl CallLog {
     /// Returns all calls so far.
     pub(crate) fn all(&self) -> Vec<Call> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, call: Call) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.len() < MAX_CALLS {
+            calls.push(call);
+        }
     }
 
     /// Wraps a server, with its faults, and records each call.
@@ -71,7 +82,7 @@ impl CallLog {
                 let reply = answer.as_ref().map_or(Reply::None, Reply::of);
                 let faulty = injector.injected_count() > before;
                 let call = Call { function, reply, faulty, user_agent, protocol, cancel_reason };
-                log.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+                log.keep(call);
                 answer.map_err(|fault: LinkFault| fault)
             }
         }))
@@ -113,6 +124,23 @@ mod tests {
 
     fn reply(status: u16, body: &'static str) -> Reply {
         Reply::of(&Response::builder().status(status).body(Bytes::from_static(body.as_bytes())).unwrap())
+    }
+
+    #[test]
+    fn a_device_that_calls_without_end_does_not_fill_the_log() {
+        let log = CallLog::default();
+        let call = Call {
+            function: "ES9+.InitiateAuthentication".to_owned(),
+            reply: Reply::None,
+            faulty: false,
+            user_agent: None,
+            protocol: None,
+            cancel_reason: None,
+        };
+        for _ in 0..=MAX_CALLS {
+            log.keep(call.clone());
+        }
+        assert_eq!(log.all().len(), MAX_CALLS);
     }
 
     #[test]

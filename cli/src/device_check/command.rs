@@ -1,12 +1,16 @@
 //! The command that downloads a profile, and the card that it may use.
 
-use std::{process::Stdio, sync::Arc, time::Duration};
+use std::{io, process::Stdio, sync::Arc, time::Duration};
 
 use device::{EventSource, Lpa, LpaSettings};
 use euicc_sim::Card;
 use rsp::ids::{Eid, Iccid, SmdpAddress};
 use serde::Serialize;
-use tokio::{process::Command, time::Instant};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::Command,
+    time::Instant,
+};
 use world::{Fault, Link, RamMemory};
 
 use super::server::{OrderedServer, Setup};
@@ -37,7 +41,7 @@ pub(crate) struct Run {
     pub(crate) timed_out: bool,
     /// Duration in seconds.
     pub(crate) seconds: f64,
-    /// The end of its output.
+    /// The end of its output, also if it was stopped.
     pub(crate) output: String,
 }
 
@@ -86,42 +90,71 @@ impl DeviceCommand {
     ) -> Result<Run, Fault> {
         let command = self.prepared(values);
         let start = Instant::now();
+        let (mut out, mut errors) = (Tail::default(), Tail::default());
         let ended = match card {
             Some(card) => {
                 let card = card.open(setup)?;
-                tokio::time::timeout(self.timeout, run_with_card(command, card)).await
+                tokio::time::timeout(self.timeout, run_with_card(command, card, &mut out)).await
             }
-            None => tokio::time::timeout(self.timeout, run_alone(command)).await,
+            None => tokio::time::timeout(self.timeout, run_alone(command, &mut out, &mut errors)).await,
         };
         let seconds = start.elapsed().as_secs_f64();
-        Ok(match ended {
-            Ok(ended) => {
-                let (exit_status, output) = ended?;
-                Run { exit_status, timed_out: false, seconds, output: end_of(&output) }
-            }
-            Err(_) => Run { exit_status: None, timed_out: true, seconds, output: String::new() },
-        })
+        let (exit_status, timed_out) = match ended {
+            Ok(exit_status) => (exit_status?, false),
+            Err(_) => (None, true),
+        };
+        let output = [out.0, errors.0].concat();
+        Ok(Run { exit_status, timed_out, seconds, output: end_of(&String::from_utf8_lossy(&output)) })
     }
 }
 
-async fn run_with_card(mut command: Command, card: Card) -> Result<(Option<i32>, String), Fault> {
+async fn run_with_card(mut command: Command, card: Card, out: &mut Tail) -> Result<Option<i32>, Fault> {
     command.stderr(Stdio::null());
-    let mut output = String::new();
     let status = net::card_interface::run_lpac(command, card, |line| {
-        output.push_str(line);
-        output.push('\n');
+        out.push(line.as_bytes());
+        out.push(b"\n");
     })
     .await?;
-    Ok((status.code(), output))
+    Ok(status.code())
 }
 
-async fn run_alone(mut command: Command) -> Result<(Option<i32>, String), Fault> {
+async fn run_alone(mut command: Command, out: &mut Tail, errors: &mut Tail) -> Result<Option<i32>, Fault> {
     let program = command.as_std().get_program().display().to_string();
-    let output = command.stdin(Stdio::null()).output().await.map_err(|e| {
+    let ended = async {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (status, ..) = tokio::try_join!(child.wait(), out.read(stdout), errors.read(stderr))?;
+        Ok(status)
+    };
+    let status = ended.await.map_err(|e: io::Error| {
         Fault::caused_by(e, format!("cannot run {program}"), "correct the command that follows `--`")
     })?;
-    let text = [output.stdout, output.stderr].concat();
-    Ok((output.status.code(), String::from_utf8_lossy(&text).into_owned()))
+    Ok(status.code())
+}
+
+/// The end of an output: at least [`MAX_OUTPUT_OCTETS`], at most twice as many.
+#[derive(Default)]
+struct Tail(Vec<u8>);
+
+impl Tail {
+    fn push(&mut self, octets: &[u8]) {
+        self.0.extend_from_slice(octets);
+        if self.0.len() > 2 * MAX_OUTPUT_OCTETS {
+            self.0.drain(..self.0.len() - MAX_OUTPUT_OCTETS);
+        }
+    }
+
+    async fn read(&mut self, from: Option<impl AsyncRead + Unpin>) -> io::Result<()> {
+        let Some(mut from) = from else { return Ok(()) };
+        let mut octets = [0; MAX_OUTPUT_OCTETS];
+        loop {
+            match from.read(&mut octets).await? {
+                0 => return Ok(()),
+                count => self.push(octets.get(..count).unwrap_or_default()),
+            }
+        }
+    }
 }
 
 /// Returns the end of a text, without its last line break.
@@ -177,6 +210,16 @@ mod tests {
         let values = Values(vec![("sm_dp", "host:1".to_owned()), ("matching_id", "AB".to_owned())]);
         assert_eq!(values.insert_into("LPA:1${sm_dp}${matching_id}"), "LPA:1$host:1$AB");
         assert_eq!(values.insert_into("{other}"), "{other}");
+    }
+
+    #[tokio::test]
+    async fn only_the_end_of_an_output_is_kept() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "yes | head -c 100000; echo out; printf '\\377 errors\\n' >&2; exit 3"]);
+        let (mut out, mut errors) = (Tail::default(), Tail::default());
+        assert_eq!(run_alone(shell, &mut out, &mut errors).await.unwrap(), Some(3));
+        assert!(out.0.len() <= 2 * MAX_OUTPUT_OCTETS && out.0.ends_with(b"y\nout\n"));
+        assert_eq!(errors.0, b"\xFF errors\n");
     }
 
     #[test]

@@ -4,14 +4,17 @@
 //! Each line is a JSON object, as described in `docs/backends/stdio.md` of lpac. Lines that are not
 //! requests for the card (progress, results) are passed to the caller.
 
-use std::process::Stdio;
+use std::{io::ErrorKind, process::Stdio};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::Command,
 };
 use world::{CardInterface, Fault};
+
+/// Maximum length of a line. A longer line is read as several.
+const MAX_LINE_OCTETS: u64 = 1 << 20;
 
 /// A line of lpac that is a request for the card.
 #[derive(Deserialize)]
@@ -48,7 +51,8 @@ impl Executed {
 }
 
 /// Runs `lpac` against `card`. The caller sets program, arguments and environment. Lines that are
-/// not requests for the card are passed to `line`. Returns the exit status of lpac.
+/// not requests for the card are passed to `line`; octets that are not UTF-8 are replaced. Returns
+/// the exit status of lpac, also if it ends before it has read a response.
 ///
 /// # Errors
 /// lpac cannot be started, or its pipes fail.
@@ -73,16 +77,28 @@ pub async fn run_lpac(
     let (Some(mut to_lpac), Some(from_lpac)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(Fault::new("cannot talk to lpac", "its pipes are missing", "run it again"));
     };
-    let mut lines = BufReader::new(from_lpac).lines();
-    while let Some(text) = lines.next_line().await.map_err(fault)? {
-        match serde_json::from_str::<Question>(&text) {
+    let mut from_lpac = BufReader::new(from_lpac);
+    let mut octets = Vec::new();
+    loop {
+        octets.clear();
+        let mut limited = (&mut from_lpac).take(MAX_LINE_OCTETS);
+        if limited.read_until(b'\n', &mut octets).await.map_err(fault)? == 0 {
+            break;
+        }
+        let text = String::from_utf8_lossy(&octets);
+        let text = text.trim_end_matches(['\r', '\n']);
+        match serde_json::from_str::<Question>(text) {
             Ok(question) if question.kind == "apdu" => {
                 let payload = answer(&mut card, question.payload).await;
                 let mut reply = serde_json::to_vec(&Answer { kind: "apdu", payload }).unwrap_or_default();
                 reply.push(b'\n');
-                to_lpac.write_all(&reply).await.map_err(fault)?;
+                match to_lpac.write_all(&reply).await {
+                    // lpac has ended, and its output ends too.
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+                    written => written.map_err(fault)?,
+                }
             }
-            _ => line(&text),
+            _ => line(text),
         }
     }
     child.wait().await.map_err(fault)
@@ -187,6 +203,16 @@ mod tests {
                 r#"got {"type":"apdu","payload":{"ecode":0,"data":"80E29000"}}"#,
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn an_lpac_that_ends_in_a_request_and_prints_other_octets_has_an_exit_status() {
+        let mut shell = Command::new("sh");
+        let request = r#"{"type":"apdu","payload":{"func":"connect"}}"#;
+        shell.args(["-c", &format!("exec 0<&-; printf '\\377\\r\\n'; echo '{request}'; exit 3")]);
+        let mut lines = Vec::new();
+        let status = run_lpac(shell, Card, |line| lines.push(line.to_owned())).await.unwrap();
+        assert_eq!((status.code(), lines), (Some(3), vec!["\u{FFFD}".to_owned()]));
     }
 
     #[tokio::test]
