@@ -16,7 +16,7 @@ use super::wait::Waits;
 const MAX_EVENTS: usize = 4096;
 
 /// Maximum length of each text of an event that a peer may have chosen. In the worst case, 4096
-/// events take about 12 MiB.
+/// events take about 16 MiB.
 const MAX_TEXT_OCTETS: usize = 1024;
 
 /// Forwards events to the receiver of the server, keeps the latest ones, and wakes the requests that
@@ -109,11 +109,14 @@ impl Events for EventLog {
 /// [`MAX_TEXT_OCTETS`].
 fn short(event: &Event) -> Event {
     let cut = |text: &String| cut(text.clone(), MAX_TEXT_OCTETS);
+    let cut_owned = |text: &Cow<'static, str>| match text {
+        Cow::Borrowed(text) => Cow::Borrowed(*text),
+        Cow::Owned(text) => Cow::Owned(cut(text)),
+    };
     Event {
-        peer: match &event.peer {
-            Cow::Borrowed(peer) => Cow::Borrowed(peer),
-            Cow::Owned(peer) => Cow::Owned(cut(peer)),
-        },
+        peer: cut_owned(&event.peer),
+        // For example the path of a request.
+        function: cut_owned(&event.function),
         outcome: match &event.outcome {
             Outcome::Done => Outcome::Done,
             Outcome::Refused(why) => Outcome::Refused(cut(why)),
@@ -184,12 +187,13 @@ mod tests {
         let log = log(&MemoryEvents::default());
         let long = || "x".repeat(1 << 20);
         for outcome in [Outcome::Refused(long()), Outcome::Failed(long())] {
-            let event = Event::new(Timestamp(0), "SM-DP+", "GetBoundProfilePackage");
+            let event = Event::new(Timestamp(0), "SM-DP+", long());
             log.emit(event.with_peer("ES9+", long()).with_outcome(outcome).with_note(long()));
         }
         let text = "x".repeat(MAX_TEXT_OCTETS);
         let kept: Vec<_> = log.after(0, 2, any).events.into_iter().map(|(_, event)| event).collect();
         assert!(kept.iter().all(|event| event.peer == text && event.note == text));
+        assert!(kept.iter().all(|event| event.function == text));
         assert_eq!(kept[0].outcome, Outcome::Refused(text.clone()));
         assert_eq!(kept[1].outcome, Outcome::Failed(text));
     }
