@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_landfall import Binary, LandfallError
+from pytest_landfall._binary import request
+
 SWAP = """
     import pytest
 
@@ -88,3 +91,37 @@ def test_a_server_that_ends_is_an_error_with_its_output(pytester: pytest.Pyteste
     result = pytester.runpytest_subprocess("--landfall-binary", str(binary))
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*ended with exit status 3*", "*cannot serve*"])
+
+
+def script(pytester: pytest.Pytester, *lines: str) -> Binary:
+    """A program in place of landfall."""
+    file = pytester.path / "landfall"
+    file.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    file.chmod(0o755)
+    return Binary(file, timeout=0.5)
+
+
+def test_a_command_that_does_not_end_is_an_error(pytester: pytest.Pytester) -> None:
+    with pytest.raises(LandfallError, match="device list: it did not end within 0.5 s"):
+        script(pytester, "exec sleep 60").call("device", "list")
+
+
+def test_a_killed_command_is_an_error_with_its_remarks(pytester: pytest.Pytester) -> None:
+    killed = script(pytester, "echo '{\"error\": {'", "echo '{not an event' >&2", "kill -9 $$")
+    with pytest.raises(LandfallError, match="exit status -9\n{not an event") as error:
+        killed.call("device", "list")
+    assert error.value.error == {}
+
+
+def test_a_server_that_is_not_ready_in_time_is_stopped(pytester: pytest.Pytester) -> None:
+    log = pytester.path / "up.log"
+    log.with_suffix(".ready.json").write_text("of an earlier start")
+    with pytest.raises(LandfallError, match="not ready within 0.5 s\nstarting"):
+        script(pytester, f"echo $$ >{pytester.path}/pid", "echo starting", "exec sleep 60").serve(log, "up")
+    pid = (pytester.path / "pid").read_text().strip()
+    assert not Path("/proc", pid).exists()
+
+
+def test_an_unreachable_api_is_an_error() -> None:
+    with pytest.raises(LandfallError, match="GET http://127.0.0.1:1/: .*refused"):
+        request("GET", "http://127.0.0.1:1/")

@@ -58,15 +58,18 @@ class Binary:
     def call(self, *arguments: str | Path) -> tuple[Any, list[Event]]:
         """Runs a command. Returns its JSON result (None if it prints nothing) and its events."""
         command = self._command(arguments)
-        done = subprocess.run(
-            command, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=self.timeout, check=False,
-        )
+        called = " ".join(command[1:])
+        try:
+            done = subprocess.run(
+                command, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=self.timeout, check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise LandfallError(f"landfall {called}: it did not end within {self.timeout} s") from None
         events, remarks = _events(done.stderr)
         if done.returncode != 0:
-            called = " ".join(command[1:])
-            printed = json.loads(done.stdout) if done.stdout.lstrip().startswith("{") else {}
-            error = printed.get("error", {})
+            # A process that was killed can have printed a part of the document.
+            error = _object(done.stdout).get("error", {})
             text = [f"{name}: {error[name]}" for name in ("what", "why", "next") if name in error]
             raise LandfallError(
                 "\n".join([f"landfall {called}: exit status {done.returncode}", *text, *remarks]), error
@@ -76,6 +79,7 @@ class Binary:
     def serve(self, log: Path, *arguments: str | Path) -> Process:
         """Starts a server that writes its output to the file ``log``, and waits until it accepts connections."""
         ready = log.with_suffix(".ready.json")
+        ready.unlink(missing_ok=True)
         with log.open("wb") as output:
             process = subprocess.Popen(
                 self._command((*arguments, "--ready-file", ready)), env=_environment(), stdin=subprocess.DEVNULL,
@@ -102,20 +106,29 @@ class Process:
 
     @classmethod
     def _started(cls, process: subprocess.Popen[bytes], log: Path, ready: Path, timeout: float) -> Process:
-        """Waits for the file in which the server announces that it is ready."""
+        """Waits for the file in which the server announces that it is ready. Stops a server that is not."""
         started = cls(process, log, timeout)
-        deadline = time.monotonic() + timeout
+        try:
+            started._wait(ready)
+        except BaseException:
+            started.stop()
+            raise
+        return started
+
+    def _wait(self, ready: Path) -> None:
+        deadline = time.monotonic() + self._timeout
         while not ready.exists():
-            if process.poll() is not None:
-                raise LandfallError(f"landfall ended with exit status {process.returncode}\n{log.read_text()}")
+            if self._process.poll() is not None:
+                raise LandfallError(f"landfall ended with exit status {self._process.returncode}\n{self._output()}")
             if time.monotonic() > deadline:
-                started.stop()
-                raise LandfallError(f"landfall was not ready within {timeout} s\n{log.read_text()}")
+                raise LandfallError(f"landfall was not ready within {self._timeout} s\n{self._output()}")
             time.sleep(0.02)
         readiness = json.loads(ready.read_text())
-        started.addresses = readiness["addresses"]
-        started.root_certificate = Path(readiness.get("root_certificate", ""))
-        return started
+        self.addresses = readiness["addresses"]
+        self.root_certificate = Path(readiness.get("root_certificate", ""))
+
+    def _output(self) -> str:
+        return self.log.read_text(errors="replace")
 
     def stop(self) -> None:
         """Stops the server, and kills it if it does not end."""
@@ -154,6 +167,8 @@ def _exchange(method: str, url: str, body: object = None) -> tuple[Any, str | No
     except urllib.error.HTTPError as error:
         reason = error.read().decode(errors="replace")
         raise LandfallError(f"{method} {url}: status {error.code}: {reason}") from None
+    except urllib.error.URLError as error:
+        raise LandfallError(f"{method} {url}: {error.reason}") from None
     following = link.partition(">")[0].removeprefix("<") if link.endswith('rel="next"') else None
     return (json.loads(text) if text else None), following
 
@@ -169,10 +184,19 @@ def _events(text: str) -> tuple[list[Event], list[str]]:
     """Separates the events on standard error from other lines."""
     events, remarks = [], []
     for line in text.splitlines():
-        if not line.startswith("{"):
+        event = _object(line)
+        if "outcome" not in event:
             remarks.append(line)
             continue
-        event = json.loads(line)
         fields = {name: event[name] for name in ("party", "peer", "interface", "function", "note")}
         events.append(Event(result=event["outcome"]["result"], **fields))
     return events, remarks
+
+
+def _object(text: str) -> dict[str, Any]:
+    """The JSON object in a text; an empty one if it contains none."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
