@@ -15,7 +15,7 @@ fn explain(arguments: &[&str]) -> String {
 
 #[test]
 fn codes_are_explained_with_meaning_clause_sender_and_advice() {
-    let inputs: [(&[&str], &str); 30] = [
+    let inputs: [(&[&str], &str); 32] = [
         (&["8.2.6/3.8"], "SGP.22 section 5.2.6"),
         (&["8.2.6/3.8"], "sent by  server in ES9+.AuthenticateClient"),
         (&["8.2.6/3.3"], "SGP.02 section 5.1"),
@@ -41,6 +41,8 @@ fn codes_are_explained_with_meaning_clause_sender_and_advice() {
         (&["PLMN not allowed"], "5GMM cause #11"),
         (&["RP-cause", "22"], "RP-Cause #22 memory capacity exceeded"),
         (&["TP-FCS", "D3"], "TP-FCS D3 memory capacity exceeded"),
+        (&["memory capacity exceeded"], "TP-FCS D3 memory capacity exceeded"),
+        (&["not-enough-memory"], "PEStatus not-enough-memory(4)"),
         (&["SMPP", "0x58"], "command_status ESME_RTHROTTLED"),
         (&["ESME_RINVDSTADR"], "(0x0000000b)"),
         (&["SMPP", "0x64"], "ESME_RX_T_APPN"),

@@ -165,10 +165,18 @@ fn named(name: &str) -> Vec<Reading> {
         FivegmmCause::ALL.iter().filter(|cause| plain(cause.name()) == name).filter_map(|c| fivegmm(c.0)),
     );
     readings.extend(RpCause::ALL.iter().filter(|cause| plain(cause.name()) == name).filter_map(|c| rp(c.0)));
+    readings.extend(
+        TpFailureCause::ALL.iter().filter(|cause| plain(cause.name()) == name).filter_map(|c| tp_fcs(c.0)),
+    );
+    readings.extend(
+        PeStatusCode::ALL
+            .iter()
+            .filter(|code| name_of(&code.to_string()) == name)
+            .filter_map(|code| pe_status(code.0.try_into().ok()?)),
+    );
     for function in &FUNCTIONS {
         for result in function.results {
-            let of =
-                |value: &ResultValue| value.name.rsplit_once('(').is_some_and(|(own, _)| plain(own) == name);
+            let of = |value: &ResultValue| name_of(&value.name) == name;
             let values = (result.values)().into_iter().filter(of);
             readings.extend(values.map(|value| result_reading(function, result, value)));
         }
@@ -390,6 +398,11 @@ fn decimal(number: &str) -> Option<u32> {
 fn hexadecimal(number: &str) -> Option<u8> {
     let digits = number.strip_prefix("0x").unwrap_or(number);
     if digits.len() == 2 { u8::from_str_radix(digits, 16).ok() } else { None }
+}
+
+/// Returns the plain name in `cat-busy(5)`.
+fn name_of(value: &str) -> String {
+    plain(value.rsplit_once('(').map_or(value, |(name, _)| name))
 }
 
 /// Removes everything but letters and digits, which are compared in lower case.
