@@ -64,13 +64,14 @@ fn expectations(report: &Report) -> String {
     if report.expectations().is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&["", "day", "expected", "seen"]);
+    let mut table = Table::new(&["", "day", "date", "expected", "seen"]);
     for expectation in report.expectations() {
         let met = if expectation.passed { "met" } else { "NOT MET" };
         let day = report.day(expectation.at).to_string();
         table.row([
             met.to_owned(),
             day,
+            expectation.at.to_string().chars().take_while(|character| *character != 'T').collect(),
             without_control_characters(&expectation.text),
             without_control_characters(&expectation.saw),
         ]);
@@ -208,10 +209,10 @@ mod tests {
 FAILED  Ninety [31m days: 1 of 2 expectations met
         2027-01-01T00:00:00Z to 2027-04-01T00:00:00Z, seed 7
 
-         day  expected                  seen
--------  ---  ------------------------  --------
-met       90  all meters are on 724-99  50 of 50
-NOT MET   90  no rule is broken         2 were
+         day  date        expected                  seen
+-------  ---  ----------  ------------------------  --------
+met       90  2027-04-01  all meters are on 724-99  50 of 50
+NOT MET   90  2027-04-01  no rule is broken         2 were
 
 campaign  target      state                   devices  results
 --------  ----------  ----------------------  -------  --------------------

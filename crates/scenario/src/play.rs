@@ -35,14 +35,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::{CampaignState, MemberState};
+use rsp::ids::Plmn;
 use rsp::time::Timestamp;
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
+use toml::Spanned;
 use world::Fault;
 
 use crate::file::{Place, Scenario, Stop, campaign_spec};
 use crate::report::{self, Kind, Report};
-pub use environment::{Environment, StockedProfile, ThirdPartyCard, ThirdPartySmDp};
+pub use environment::{Environment, Progress, StockedProfile, ThirdPartyCard, ThirdPartySmDp};
 use queue::Due;
 use simulated_world::{SimulatedWorld, SmDp};
 use testbed::time;
@@ -71,19 +73,30 @@ pub fn play_in(
 ) -> Result<Report, Fault> {
     let mut report = Report::new(name, &scenario.title, scenario.about.trim(), seed, scenario.begins);
     report.live.clone_from(&environment.live);
+    report.networks = network_names(scenario);
     if let Some(live) = report.live.as_mut().filter(|_| scenario.is_m2m()) {
         live.inside.push("short messages".to_owned());
     }
+    let progress = Arc::clone(&environment.progress);
     let scenario = scenario.clone();
     time::run(seed, scenario.begins, async |simulation| {
         let sim = Arc::new(SimulatedWorld::create(simulation, scenario, report, environment).await?);
-        LocalSet::new().run_until(run(Arc::clone(&sim))).await?;
+        LocalSet::new().run_until(run(Arc::clone(&sim), progress)).await?;
         let report = sim.report().clone();
         Ok(report)
     })?
 }
 
-async fn run(sim: Arc<SimulatedWorld>) -> Result<(), Fault> {
+/// The names of networks by their codes. A network without a name can have that of its operator.
+fn network_names(scenario: &Scenario) -> BTreeMap<String, String> {
+    let operators = scenario.operators.iter().map(|operator| (&operator.network, &operator.name));
+    let networks = scenario.networks.iter().map(|network| (&network.plmn, &network.name));
+    let named =
+        |(plmn, name): (&Spanned<Plmn>, &Option<String>)| Some((plmn.get_ref().to_string(), name.clone()?));
+    operators.chain(networks).filter_map(named).collect()
+}
+
+async fn run(sim: Arc<SimulatedWorld>, progress: Progress) -> Result<(), Fault> {
     sim.put_all();
     sim.switch_on();
     for SmDp { party, tells, .. } in sim.parties.sm_dps.values() {
@@ -93,6 +106,7 @@ async fn run(sim: Arc<SimulatedWorld>) -> Result<(), Fault> {
     }
     let ends = sim.scenario.ends();
     while let Some(next) = sim.queue.next().filter(|next| *next <= ends) {
+        progress(sim.now());
         let wait = next.since(sim.now());
         if !wait.is_zero() {
             tokio::select! {

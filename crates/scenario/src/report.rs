@@ -63,6 +63,9 @@ pub struct Report {
     /// Details of a run over sockets. Absent for a run without sockets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<Live>,
+    /// The names of the networks that have one, by network code.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<String, String>,
     /// The start of the run in virtual time.
     #[schemars(with = "String")]
     pub begins: Timestamp,
@@ -188,6 +191,7 @@ impl Report {
             scenario: Scenario { name: name.into(), title: title.into(), about: about.into() },
             seed: seed.into(),
             live: None,
+            networks: BTreeMap::new(),
             begins,
             ended: begins,
             verdict: Verdict::Passed,

@@ -7,6 +7,7 @@ use certs::{Pki, PkiOptions};
 use device::Slot;
 use euicc_sim::Quirk;
 use rsp::ids::SmdpAddress;
+use rsp::time::Timestamp;
 use world::{BoxCardInterface, Fault};
 
 use crate::report::Live;
@@ -28,7 +29,12 @@ pub struct Environment {
     pub cards: Vec<ThirdPartyCard>,
     /// The description of the environment in the report.
     pub live: Option<Live>,
+    /// Called during the run with the current virtual time.
+    pub progress: Progress,
 }
+
+/// A function that displays how far a run is.
+pub type Progress = Arc<dyn Fn(Timestamp) + Send + Sync>;
 
 /// A third-party SM-DP+.
 #[derive(Clone)]
@@ -77,6 +83,7 @@ impl Environment {
             sm_dps: BTreeMap::new(),
             cards: Vec::new(),
             live: None,
+            progress: Arc::new(|_| ()),
         })
     }
 }

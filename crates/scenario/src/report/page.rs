@@ -7,10 +7,12 @@ mod lanes;
 mod plot;
 
 use askama::Template;
+use fleet::costs::Money;
+use rsp::ids::Plmn;
 use rsp::time::Timestamp;
 
 use super::{Report, Verdict, printable};
-use axis::{ALL, LEFT, Time, WIDTH};
+use axis::{Time, WIDTH};
 use lanes::Lanes;
 use plot::{Palette, Plot, Shape};
 
@@ -54,11 +56,38 @@ impl Report {
         printable(&page.to_string())
     }
 
-    /// A time as day and time of day since the start of the run.
+    /// A time as the day of the run, the date and the time of day (UTC).
     fn day_and_time(&self, at: &Timestamp) -> String {
-        let seconds = at.since(self.begins).as_secs();
-        let (hours, minutes, rest) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        format!("day {}, {hours:02}:{minutes:02}:{rest:02}", seconds / 86_400)
+        let text = at.to_string();
+        let (date, time) = text.split_once('T').unwrap_or((&text, ""));
+        let time = time.split(['.', 'Z']).next().unwrap_or_default();
+        format!("day {} \u{B7} {date} {time}", self.day(*at))
+    }
+
+    /// A network as its name and code, or only its code if it has no name.
+    fn network(&self, plmn: &Plmn) -> String {
+        self.named(&plmn.to_string())
+    }
+
+    /// A text in which the codes of networks are preceded by the names of the networks. A code that
+    /// is part of another word, such as the place of a fault, is not changed.
+    fn named(&self, text: &str) -> String {
+        let begins_word = |before: &str| before.chars().last().is_none_or(|c| " (\"".contains(c));
+        let ends_word = |after: &str| after.chars().next().is_none_or(|c| " ,.;:)\"".contains(c));
+        let mut named = text.to_owned();
+        for (code, name) in self.networks.iter().filter(|(_, name)| !text.contains(name.as_str())) {
+            let mut rest = std::mem::take(&mut named);
+            while let Some((before, after)) = rest.split_once(code.as_str()) {
+                named.push_str(before);
+                match begins_word(&named) && ends_word(after) {
+                    true => named.push_str(&format!("{name} ({code})")),
+                    false => named.push_str(code),
+                }
+                rest = after.to_owned();
+            }
+            named.push_str(&rest);
+        }
+        named
     }
 }
 
@@ -163,7 +192,9 @@ fn days(report: &Report) -> Vec<Plot> {
     .filter_map(|(number, (title, unit, shape, numbers))| {
         let mut own = Palette::default();
         let palette = if number < OF_PLACES { &mut places } else { &mut own };
-        Plot::new(title, unit.to_owned(), shape, numbers, time, palette)
+        let mut plot = Plot::new(title, unit.to_owned(), shape, numbers, time, palette)?;
+        plot.legend.iter_mut().for_each(|row| row.name = report.named(&row.name));
+        Some(plot)
     })
     .collect()
 }
@@ -175,9 +206,17 @@ fn grouped(value: f64) -> String {
         value if value >= 0.1 => format!("{value:.2}"),
         value => format!("{value:.4}"),
     };
-    let (whole, rest) = text
-        .split_once('.')
-        .map_or((text.as_str(), String::new()), |(whole, rest)| (whole, format!(".{rest}")));
+    group_digits(&text)
+}
+
+/// An amount with two decimals and groups of three digits.
+fn money(amount: Money) -> String {
+    group_digits(&amount.to_string())
+}
+
+fn group_digits(text: &str) -> String {
+    let (whole, rest) =
+        text.split_once('.').map_or((text, String::new()), |(whole, rest)| (whole, format!(".{rest}")));
     let mut grouped = String::new();
     for (left, digit) in (1..=whole.len()).rev().zip(whole.chars()) {
         grouped.push(digit);
@@ -186,13 +225,6 @@ fn grouped(value: f64) -> String {
         }
     }
     grouped + &rest
-}
-
-fn short(text: &str, longest: usize) -> String {
-    if text.chars().count() <= longest {
-        return text.to_owned();
-    }
-    text.chars().take(longest.saturating_sub(1)).chain(['\u{2026}']).collect()
 }
 
 /// Filters of the templates.
@@ -214,6 +246,6 @@ mod filters {
     /// An amount of money with groups of three digits.
     #[filter_fn]
     pub(super) fn amount<T: Borrow<Money>>(value: T, _: &dyn Values) -> Result<String> {
-        Ok(grouped(value.borrow().0 as f64 / 1e6))
+        Ok(super::money(*value.borrow()))
     }
 }

@@ -49,16 +49,16 @@ fn lasting_events_are_drawn_as_spans() {
     let until: Vec<_> = report.timeline.entries().iter().map(|entry| entry.until).collect();
     assert_eq!(until, [Some(at(20)), Some(at(100)), Some(at(60)), None]);
     let page = report.page();
-    // A day is 8 units wide, and the run starts at x = 150.
+    // A day is a hundredth of the width.
     for span in [
-        "<rect class=\"span world\" x=\"230\" y=\"8\" width=\"80\" height=\"8\"><title>day 10, 00:00:00 to day 20, 00:00:00: is off",
-        "<rect class=\"span server\" x=\"550\" y=\"32\" width=\"400\"",
+        "<rect class=\"span world\" x=\"10%\" y=\"8\" width=\"10%\" height=\"8\"><title>day 10 \u{B7} 2027-01-11 00:00:00 to day 20 \u{B7} 2027-01-21 00:00:00: is off",
+        "<rect class=\"span server\" x=\"50%\" y=\"32\" width=\"50%\"",
     ] {
         assert!(page.contains(span), "{span}\n{page}");
     }
     assert_eq!(page.matches("<rect class=\"span").count(), 2, "an event without duration has only a mark");
     assert!(
-        page.contains(&format!("<title>day 70, 00:00:00: {long}</title>")),
+        page.contains(&format!("<title>day 70 \u{B7} 2027-03-12 00:00:00: {long}</title>")),
         "the full text must be readable"
     );
 }
@@ -156,16 +156,31 @@ fn the_page_shows_the_settings_of_a_campaign() {
 }
 
 #[test]
-fn times_on_the_page_are_days_of_the_run() {
+fn a_time_on_the_page_is_the_day_of_the_run_with_its_date() {
     let mut report = hostile();
     report.refused(Timestamp(BEGINS.0 + 3_600_000), "no profile is left");
     let page = report.page();
-    // Absolute dates may only be in attributes, and in the header, which shows the start and the
-    // end of the run.
-    let (_, page) = page.split_once("</header>").unwrap();
-    let dates = page.match_indices("2027-").map(|(place, _)| &page[place - 7..place]);
-    assert!(dates.into_iter().all(|before| before.ends_with("time=\"") || before.ends_with("title=\"")));
-    assert!(page.contains(">day 2, 02:00:00</time>") && page.contains(">day 0, 01:00:00</time>"));
+    for time in ["day 2 \u{B7} 2027-01-03 02:00:00</time>", "day 0 \u{B7} 2027-01-01 01:00:00</time>"] {
+        assert!(page.contains(time), "{time}\n{page}");
+    }
+    assert!(page.contains(">5</text>") && page.contains(">2027-01-06</text>"), "a tick has its date: {page}");
+}
+
+#[test]
+fn networks_have_their_names_on_the_page() {
+    let mut report = hostile();
+    report.networks = BTreeMap::from([("724-05".to_owned(), "Brasil Um".to_owned())]);
+    report.days.devices_by_network.add("724-05", 2, 10);
+    report.timeline.add(BEGINS, Kind::World, "724-05", "724-051 and x-724-05 are others; 724-05, is off");
+    let page = report.page();
+    for text in [
+        "roaming on Brasil Um (724-05), from",
+        "<td>Brasil Um (724-05)</td>",
+        ">724-051 and x-724-05 are others; Brasil Um (724-05), is off<",
+    ] {
+        assert!(page.contains(text), "{text}\n{page}");
+    }
+    assert!(!page.contains(">724-05<"), "{page}");
 }
 
 #[test]

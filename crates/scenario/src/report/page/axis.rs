@@ -1,15 +1,18 @@
 //! Coordinates of the plots, and the time axis.
 
 use std::fmt;
+use std::time::Duration;
 
 use rsp::time::Timestamp;
 
-/// Left edge of the plots, with space for labels on its left.
-pub(super) const LEFT: f64 = 150.0;
-/// Width of the plots.
+/// Width of the plots in units. A plot fills the width of the page, so that a unit is about a CSS
+/// pixel on a wide screen, and less on a narrow screen. Heights and texts are in CSS pixels and are
+/// the same on all screens.
 pub(super) const WIDTH: f64 = 800.0;
-/// Total width, with space for half a label on the right.
-pub(super) const ALL: f64 = LEFT + WIDTH + 30.0;
+/// CSS pixels of a unit on a screen of 375 pixels.
+pub(super) const NARROW: f64 = 0.26;
+/// Maximum number of labels of a time axis on a narrow screen.
+const NARROW_LABELS: u32 = 3;
 
 const DAY: f64 = 86_400.0;
 /// Steps between ticks, in seconds.
@@ -62,7 +65,7 @@ impl Time {
     }
 
     fn of_seconds(self, seconds: f64) -> f64 {
-        LEFT + WIDTH * (seconds / self.seconds).min(1.0)
+        WIDTH * (seconds / self.seconds).min(1.0)
     }
 
     /// The grid lines from `top` to `bottom`, with labels below them.
@@ -74,11 +77,19 @@ impl Time {
             step if step >= 60.0 => ("minutes", 60.0),
             _ => ("seconds", 1.0),
         };
+        let last = (self.seconds / step) as u32;
+        let every = (last + 1).div_ceil(NARROW_LABELS).max(1);
         let tick = |tick| {
             let seconds = f64::from(tick) * step;
-            (Number(self.of_seconds(seconds)), Number(seconds / of))
+            TimeTick {
+                x: Percent(self.of_seconds(seconds)),
+                label: Number(seconds / of),
+                date: (seconds % DAY == 0.0)
+                    .then(|| date(self.begins.plus(Duration::from_secs_f64(seconds)))),
+                on_wide_screens_only: tick % every != 0,
+            }
         };
-        Axis { top, bottom, unit, ticks: (0..=(self.seconds / step) as u32).map(tick).collect() }
+        Axis { top, bottom, unit, ticks: (0..=last).map(tick).collect() }
     }
 }
 
@@ -87,8 +98,21 @@ pub(super) struct Axis {
     pub(super) top: f64,
     pub(super) bottom: f64,
     pub(super) unit: &'static str,
-    /// The coordinate and label of each grid line.
-    pub(super) ticks: Vec<(Number, Number)>,
+    pub(super) ticks: Vec<TimeTick>,
+}
+
+/// A vertical grid line with its label.
+pub(super) struct TimeTick {
+    pub(super) x: Percent,
+    pub(super) label: Number,
+    /// The date, if a day of the run begins here.
+    pub(super) date: Option<String>,
+    pub(super) on_wide_screens_only: bool,
+}
+
+/// The date of a time (UTC), such as `2027-03-24`.
+pub(super) fn date(at: Timestamp) -> String {
+    at.to_string().chars().take_while(|character| *character != 'T').collect()
 }
 
 /// Returns a round step, 1, 2 or 5 times a power of ten, such that at most five steps reach `most`.
@@ -109,6 +133,17 @@ impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{:.1}", self.0);
         f.write_str(text.strip_suffix(".0").unwrap_or(&text))
+    }
+}
+
+/// A horizontal coordinate or width in units, displayed as a share of the width of the plot.
+#[derive(Clone, Copy)]
+pub(super) struct Percent(pub(super) f64);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:.2}", self.0 * 100.0 / WIDTH);
+        write!(f, "{}%", text.trim_end_matches('0').trim_end_matches('.'))
     }
 }
 

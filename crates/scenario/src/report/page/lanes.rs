@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{Device, Entry, Kind, Report, Stay};
-use super::axis::{Axis, Number, Time};
-use super::short;
+use super::axis::{Axis, NARROW, Percent, Time};
 
 const LANE: f64 = 24.0;
 /// Maximum number of lanes for parties.
@@ -15,8 +14,9 @@ const DEVICES: usize = 24;
 const NEAR: f64 = 6.0;
 /// Maximum number of events in the tooltip of a mark.
 const NAMED: usize = 12;
-/// Maximum number of characters of a lane's name. The tooltip has the full name.
-const LONGEST: usize = 22;
+/// Width of a character of a label in CSS pixels, and the space before and after the label.
+const CHARACTER: f64 = 6.5;
+const MARGINS: f64 = 10.0;
 
 /// A picture with a lane for each name.
 pub(super) struct Lanes {
@@ -31,24 +31,38 @@ pub(super) struct Lanes {
 pub(super) struct Lane {
     pub(super) y: f64,
     pub(super) name: String,
-    pub(super) short: String,
 }
 
 /// The bar of a state or event that lasts for some time. `y` is the middle of the bar.
 pub(super) struct Bar {
     pub(super) class: String,
-    pub(super) x: Number,
+    pub(super) x: Percent,
     pub(super) y: f64,
-    pub(super) width: Number,
+    pub(super) width: Percent,
     pub(super) height: f64,
     pub(super) title: String,
-    pub(super) label: Option<(Number, String)>,
+    pub(super) label: Option<Label>,
+}
+
+/// The text in a bar.
+pub(super) struct Label {
+    pub(super) text: String,
+    pub(super) on_wide_screens_only: bool,
+}
+
+impl Label {
+    /// The first of these texts that fits into a bar of `width` units.
+    fn fitting(width: f64, texts: impl IntoIterator<Item = String>) -> Option<Self> {
+        let pixels = |text: &String| text.chars().count() as f64 * CHARACTER + MARGINS;
+        let text = texts.into_iter().find(|text| pixels(text) <= width)?;
+        Some(Self { on_wide_screens_only: pixels(&text) > width * NARROW, text })
+    }
 }
 
 /// The symbol of one or more events.
 pub(super) struct Mark {
     pub(super) kind: &'static str,
-    pub(super) x: Number,
+    pub(super) x: Percent,
     pub(super) y: f64,
     pub(super) title: String,
 }
@@ -56,8 +70,7 @@ pub(super) struct Mark {
 impl Lanes {
     fn new(title: &'static str, names: Vec<String>, bars: Vec<Bar>, marks: Vec<Mark>, time: Time) -> Self {
         let axis = time.axis(0.0, names.len() as f64 * LANE);
-        let lane =
-            |(lane, name): (usize, String)| Lane { y: middle(lane), short: short(&name, LONGEST), name };
+        let lane = |(lane, name): (usize, String)| Lane { y: middle(lane), name };
         Self { title, axis, names: names.into_iter().enumerate().map(lane).collect(), bars, marks }
     }
 }
@@ -79,7 +92,7 @@ pub(super) fn parties(report: &Report) -> Lanes {
     let mut bars = Vec::new();
     for entry in entries() {
         let lane = names.iter().position(|name| *name == entry.who).unwrap_or(names.len());
-        let what = format!("{}: {}", lasting(report, entry), entry.what);
+        let what = format!("{}: {}", lasting(report, entry), report.named(&entry.what));
         shared.entry((lane, (time.of(entry.at) / NEAR) as u32, entry.kind)).or_default().push(what.clone());
         bars.extend(span(lane, entry, time, what));
     }
@@ -93,12 +106,13 @@ pub(super) fn parties(report: &Report) -> Lanes {
     marks.extend(report.expectations().iter().map(|expectation| {
         let kind = if expectation.passed { "met" } else { "unmet" };
         let at = report.day_and_time(&expectation.at);
-        let lines = format!("{at}: {}: {}", expectation.text, expectation.saw);
+        let lines = format!("{at}: {}: {}", report.named(&expectation.text), report.named(&expectation.saw));
         mark(names.len(), time.of(expectation.at), kind, &[lines])
     }));
     if !report.expectations().is_empty() {
         names.push("expectations".to_owned());
     }
+    let names = names.iter().map(|name| report.named(name)).collect();
     Lanes::new("Timeline of the parties", names, bars, marks, time)
 }
 
@@ -118,22 +132,23 @@ fn stays(report: &Report, lane: usize, device: &Device, time: Time) -> Vec<Bar> 
         let (left, right) = (time.of(stay.from), time.of(until));
         let (class, on) = match &stay.network {
             None => ("nowhere", "not attached".to_owned()),
-            Some(network) if stay.roams => ("roams", format!("roaming on {network}")),
-            Some(network) if stay.at_home => ("local", format!("on its home network {network}")),
-            Some(network) => ("local", format!("roaming in its home country on {network}")),
+            Some(network) if stay.roams => ("roams", format!("roaming on {}", report.network(network))),
+            Some(network) if stay.at_home => {
+                ("local", format!("on its home network {}", report.network(network)))
+            }
+            Some(network) => ("local", format!("roaming in its home country on {}", report.network(network))),
         };
         let (from, to) = (report.day_and_time(&stay.from), report.day_and_time(&until));
         Bar {
             class: class.to_owned(),
-            x: Number(left),
+            x: Percent(left),
             y: middle(lane),
-            width: Number((right - left).max(1.0)),
+            width: Percent((right - left).max(1.0)),
             height: 16.0,
             title: format!("{} {on}, from {from} to {to}", device.name),
-            label: stay
-                .network
-                .filter(|_| right - left > 60.0)
-                .map(|network| (Number(left + 5.0), network.to_string())),
+            label: stay.network.and_then(|network| {
+                Label::fitting(right - left, [report.network(&network), network.to_string()])
+            }),
         }
     };
     stays.iter().zip(ends).map(bar).collect()
@@ -148,9 +163,9 @@ fn span(lane: usize, entry: &Entry, time: Time, title: String) -> Option<Bar> {
     let (left, right) = (time.of(entry.at), time.of(entry.until?));
     (right - left >= NEAR).then(|| Bar {
         class: format!("span {}", entry.kind),
-        x: Number(left),
+        x: Percent(left),
         y: middle(lane),
-        width: Number(right - left),
+        width: Percent(right - left),
         height: 8.0,
         title,
         label: None,
@@ -168,5 +183,5 @@ fn mark(lane: usize, x: f64, kind: &'static str, lines: &[String]) -> Mark {
     if lines.len() > NAMED {
         title += &format!("\nand {} more", lines.len() - NAMED);
     }
-    Mark { kind, x: Number(x), y: middle(lane), title }
+    Mark { kind, x: Percent(x), y: middle(lane), title }
 }

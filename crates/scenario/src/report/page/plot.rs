@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::PerDay;
 use super::axis::{Axis, Number, Time, step};
-use super::grouped;
+use super::{grouped, money};
 
 const TOP: f64 = 10.0;
 const HEIGHT: f64 = 150.0;
@@ -94,7 +94,6 @@ pub(super) struct Picture {
 /// A horizontal grid line with its label.
 pub(super) struct Tick {
     pub(super) y: Number,
-    pub(super) baseline: Number,
     pub(super) label: String,
 }
 
@@ -202,7 +201,7 @@ fn picture(shape: Shape, lines: &[Line], time: Time, bin: usize) -> Picture {
     let x = |number: usize| time.of_day(number * bin);
     let tick = |tick| {
         let value = f64::from(tick) * step;
-        Tick { y: Number(y(value)), baseline: Number(y(value) + 4.0), label: grouped(value) }
+        Tick { y: Number(y(value)), label: grouped(value) }
     };
     let area = |((below, above), line): (&(Vec<f64>, Vec<f64>), &Line)| {
         let (edge, path) = match shape {
@@ -256,10 +255,11 @@ fn bars(below: &[f64], above: &[f64], x: impl Fn(usize) -> f64, y: impl Fn(f64) 
 
 fn row(line: &Line, shape: Shape) -> Row {
     let most = line.values.iter().copied().fold(0.0, f64::max);
-    let (most, end) = match shape {
-        Shape::State => (most, line.values.last().copied().unwrap_or(0.0)),
-        Shape::Events => (most, line.values.iter().sum()),
-        Shape::Spent => (most / 1e6, line.values.iter().sum::<f64>() / 1e6),
+    let sum = line.values.iter().sum::<f64>();
+    let (maximum, end) = match shape {
+        Shape::State => (grouped(most), grouped(line.values.last().copied().unwrap_or(0.0))),
+        Shape::Events => (grouped(most), grouped(sum)),
+        Shape::Spent => (grouped(most / 1e6), money((sum / 1e6).into())),
     };
-    Row { colour: line.colour(), name: line.name.clone(), maximum: grouped(most), end: grouped(end) }
+    Row { colour: line.colour(), name: line.name.clone(), maximum, end }
 }
