@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 /// Something outside the repository that a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prerequisite {
+    /// Chromium, which shows the report pages (Debian: chromium).
+    Chromium,
     /// The schemas of SGP.02, in the folder that `LANDFALL_ESIM_XSD` names.
     EsimXsd,
     /// lpac 2.3 or later, in the PATH or as the program that `LPAC` names.
@@ -55,6 +57,7 @@ impl Prerequisite {
     /// The name in `LANDFALL_REQUIRE`. The `cfg` is `has_` and this name, with `_` for `-`.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Chromium => "chromium",
             Self::EsimXsd => "esim-xsd",
             Self::Lpac => "lpac",
             Self::Openssl => "openssl",
@@ -70,6 +73,7 @@ impl Prerequisite {
 
     fn source(self) -> Source {
         match self {
+            Self::Chromium => Source::Program("chromium"),
             Self::EsimXsd => Source::Variable("LANDFALL_ESIM_XSD"),
             Self::Lpac => Source::ProgramOrVariable("lpac", "LPAC"),
             Self::Openssl => Source::Program("openssl"),
