@@ -52,6 +52,8 @@ pub struct Options {
     pub listen: String,
     /// True if the package of an order can be bound only once.
     pub bind_once: bool,
+    /// True if only failed cases are printed during the check.
+    pub json: bool,
 }
 
 /// Returns the names of the cases that match one of the patterns, with the description of their fault.
@@ -77,7 +79,8 @@ pub async fn run(settings: &Settings, options: Options) -> Result<Report, Fault>
     let setup = Setup { settings, pki, world, bind_once: options.bind_once };
     let command = DeviceCommand { words: options.command.clone(), timeout: options.timeout };
     let first_number = u32::from_be_bytes(setup.world.random()).into();
-    let check = Rc::new(Check { setup, command, eid, retries: options.retries, first_number });
+    let check =
+        Rc::new(Check { setup, command, eid, retries: options.retries, first_number, json: options.json });
 
     let download = check.download_without_fault().await?;
     let reports = download.state == sm_dp::ProfileState::Installed;
@@ -107,6 +110,8 @@ struct Check {
     /// The first number is random, so that a card that the device keeps has no profile with the same
     /// ICCID from an earlier check.
     first_number: u64,
+    /// True if only failed cases are printed.
+    json: bool,
 }
 
 impl Check {
@@ -159,7 +164,9 @@ impl Check {
                     let Some((index, case)) = next else { return Ok::<_, Fault>(()) };
                     let result = check.case(index, &case, reports).await?;
                     let mut done = done.borrow_mut();
-                    remark(&format!("{:>3}/{total}  {}", done.len() + 1, result.line()));
+                    if !check.json || result.outcome.is_failure() {
+                        remark(&format!("{:>3}/{total}  {}", done.len() + 1, result.line()));
+                    }
                     done.push((index, result));
                 }
             };

@@ -25,6 +25,7 @@ pub mod parties;
 pub mod peers;
 pub mod pki;
 pub mod preset;
+pub mod progress;
 pub mod readiness;
 pub mod report;
 pub mod scenario_file;

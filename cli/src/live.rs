@@ -17,7 +17,7 @@ use certs::{Pki, Validity};
 use net::OsClock;
 use rsp::time::Timestamp;
 use scenario::file::{Places, Scenario};
-use scenario::play::{Environment, play_in};
+use scenario::play::{Environment, Progress, play_in};
 use scenario::report::{Live, Report};
 use testbed::transport::{self, Server, Transport, Transports};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -42,10 +42,10 @@ struct Sockets {
 ///
 /// # Errors
 /// As [`scenario::play::play`], or sockets are unavailable.
-pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
+pub fn play(name: &str, scenario: &Scenario, seed: &str, progress: Progress) -> Result<Report, Fault> {
     // The runtime must outlive all clients that use its sockets.
     let real = runtime()?;
-    let environment = Environment { live: Some(Live::default()), ..Environment::none()? };
+    let environment = Environment { live: Some(Live::default()), progress, ..Environment::none()? };
     play_in(over_sockets(environment, real.handle(), scenario), name, scenario, seed)
 }
 
@@ -55,7 +55,13 @@ pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault
 ///
 /// # Errors
 /// As [`play()`], or one of the files is invalid, or a card is not at its address.
-pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &str) -> Result<Report, Fault> {
+pub fn play_with(
+    places: &Path,
+    name: &str,
+    (file, text): (&str, &str),
+    seed: &str,
+    progress: impl FnOnce(&Scenario) -> Progress,
+) -> Result<Report, Fault> {
     let mut scenario = Scenario::parse(file, text).map_err(not_a_scenario)?;
     let of_places = crate::files::read_text(places)?;
     let read = Places::parse(&places.display().to_string(), &of_places, &scenario).map_err(not_a_scenario)?;
@@ -76,6 +82,7 @@ pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &s
         sm_dps,
         cards,
         live: Some(Live { strangers: named, ..Live::default() }),
+        progress: progress(&scenario),
         ..environment
     };
     play_in(over_sockets(environment, real.handle(), &scenario), name, &scenario, seed)

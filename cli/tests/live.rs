@@ -32,9 +32,14 @@ use world::RamMemory;
 fn run_both_ways(name: &str, text: &str, seed: &str) -> [Report; 2] {
     println!("{name} with seed {seed}");
     let scenario = Scenario::parse(name, text).unwrap_or_else(|why| panic!("{why}"));
-    let mut over_sockets = live::play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"));
+    let mut over_sockets = live::play(name, &scenario, seed, silent()).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(over_sockets.live.take(), Some(Live::default()));
     [over_sockets, play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"))]
+}
+
+/// A progress display that shows nothing.
+fn silent() -> scenario::play::Progress {
+    Arc::new(|_| ())
 }
 
 /// Downloads, check-ins and orders while the SM-DP+ crashes at its commits and restarts.
@@ -51,7 +56,7 @@ fn server_crashes_have_the_same_result_over_sockets() {
 fn run_both_ways_m2m(name: &str, text: &str, seed: &str) -> [Report; 2] {
     println!("{name} with seed {seed}");
     let scenario = Scenario::parse(name, text).unwrap_or_else(|why| panic!("{why}"));
-    let mut over_sockets = live::play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"));
+    let mut over_sockets = live::play(name, &scenario, seed, silent()).unwrap_or_else(|why| panic!("{why}"));
     let live = over_sockets.live.take().unwrap();
     assert_eq!(live.words(), "over sockets except for short messages");
     [over_sockets, play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"))]
@@ -263,14 +268,14 @@ fn an_external_server_and_card_take_part() {
         external.card_at
     );
     fs::write(&places, text).unwrap();
-    let report = live::play_with(&places, "others", ("others.toml", SCENARIO), "15").unwrap();
+    let report = live::play_with(&places, "others", ("others.toml", SCENARIO), "15", |_| silent()).unwrap();
     assert_eq!(report.verdict(), Verdict::Passed, "seed 15: {}", cli::report::text(&report));
     assert_eq!(report.live.as_ref().unwrap().strangers.len(), 2);
     let first = report.devices.shown().first().unwrap();
     assert_eq!((first.eid, first.profiles), (external.pki.eids(Curve::P256)[0], 2));
     assert_eq!(external.states(), [ProfileState::Installed, ProfileState::Installed, ProfileState::Released]);
     // The profiles are used up at the external server, so that a second run is refused.
-    let again = live::play_with(&places, "others", ("others.toml", SCENARIO), "15");
+    let again = live::play_with(&places, "others", ("others.toml", SCENARIO), "15", |_| silent());
     let why = again.err().map(|fault| fault.to_string()).unwrap_or_default();
     assert!(why.contains("its enabled profile belongs to 724-91, but bootstrap is 234-91"), "{why}");
 }
@@ -288,7 +293,7 @@ fn an_external_server_without_orders_is_used_with_activation_codes() {
     );
     fs::write(&places, text).unwrap();
     let scenario = SCENARIO.replace("count = 2", "count = 1");
-    let report = live::play_with(&places, "codes", ("codes.toml", &scenario), "16").unwrap();
+    let report = live::play_with(&places, "codes", ("codes.toml", &scenario), "16", |_| silent()).unwrap();
     assert_eq!(report.verdict(), Verdict::Passed, "seed 16: {}", cli::report::text(&report));
     assert_eq!(
         external.states(),
@@ -301,8 +306,9 @@ fn an_external_server_without_orders_is_used_with_activation_codes() {
     .unwrap();
     let m2m = scenario.replace("check_in = \"6h\"", "kind = \"m2m\"").replace("[[campaign]]", "[[x]]");
     let m2m = m2m.split("[[x]]").next().unwrap();
-    let why = live::play_with(&places, "codes", ("codes.toml", m2m), "16").unwrap_err();
+    let why = live::play_with(&places, "codes", ("codes.toml", m2m), "16", |_| silent()).unwrap_err();
     assert!(why.to_string().contains("M2M scenarios do not support third-party parties"), "{why}");
-    let why = live::play_with(&places, "codes", ("codes.toml", "title = 'x'"), "16").unwrap_err();
+    let why =
+        live::play_with(&places, "codes", ("codes.toml", "title = 'x'"), "16", |_| silent()).unwrap_err();
     assert!(why.to_string().contains("codes.toml:1"), "{why}");
 }

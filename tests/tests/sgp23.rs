@@ -45,7 +45,7 @@ async fn another() -> Option<Server> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_passes() {
     if let Some(server) = another().await {
-        let report = sgp23::run(&server, &sgp23::table(), &selection(), |entry| {
+        let report = sgp23::run(&server, &sgp23::table(), &selection(), |entry, _| {
             if entry.ended != Ended::Passed {
                 println!("{}", entry.line());
             }
@@ -62,7 +62,7 @@ async fn every_case_passes() {
         OwnServer::start(&settings(), &world("server"), Arc::new(MemoryEvents::default())).await.unwrap();
     let server = server(&own.settings, own.pki.clone(), world("tester"), own.known()).await.unwrap();
     let mut wrong = Vec::new();
-    let report = sgp23::run(&server, &sgp23::table(), &selection(), |entry| {
+    let report = sgp23::run(&server, &sgp23::table(), &selection(), |entry, _| {
         if entry.ended != Ended::Passed {
             wrong.push(entry.line());
         }

@@ -133,9 +133,11 @@ impl SmDp {
                 Curves::Both => vec![Curve::P256, Curve::BrainpoolP256r1],
             },
         };
-        let report = sgp23::run(&server, &sgp23::table(), &selection, |entry| {
+        let mut done = 0;
+        let report = sgp23::run(&server, &sgp23::table(), &selection, |entry, all| {
+            done += 1;
             if !json || matches!(entry.ended, Ended::Failed(_)) {
-                remark(&entry.line());
+                remark(&format!("{done:>3}/{all}  {}", entry.line()));
             }
         })
         .await;

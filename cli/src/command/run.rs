@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
+use rsp::time::Timestamp;
 use scenario::file::{InvalidScenario, Scenario};
 use scenario::library;
-use scenario::play::play;
+use scenario::play::{Environment, play_in};
 use scenario::report::{Report, Verdict};
 use world::Fault;
 
@@ -15,6 +17,7 @@ use crate::exit_status::ExitStatus;
 use crate::files;
 use crate::live;
 use crate::output::{Table, print, print_json, remark};
+use crate::progress::Progress;
 use crate::report::print_report;
 use crate::scenario_file::{name, not_a_scenario, text};
 
@@ -59,7 +62,7 @@ impl Command {
     /// The scenario cannot be read or is invalid, or a report cannot be written.
     pub fn run(self, json: bool) -> Result<ExitCode, Fault> {
         let Some(file) = self.file.as_ref().filter(|_| !self.list) else { return list(json) };
-        let report = self.played(file)?;
+        let report = self.played(file, json)?;
         let name = name(file);
         let mut pages = Vec::new();
         if let Some(folder) = &self.report {
@@ -84,16 +87,31 @@ impl Command {
         Ok(ExitStatus::expected(report.verdict() == Verdict::Passed))
     }
 
-    fn played(&self, file: &Path) -> Result<Report, Fault> {
+    fn played(&self, file: &Path, json: bool) -> Result<Report, Fault> {
         let (shown, text) = (file.display().to_string(), text(file)?);
         let scenario = Scenario::parse(&shown, &text).map_err(not_a_scenario)?;
         let seed = self.seed.as_ref().unwrap_or(&scenario.seed);
+        let name = name(file);
         match &self.with {
-            Some(places) => live::play_with(places, &name(file), (&shown, &text), seed),
-            None if self.live => live::play(&name(file), &scenario, seed),
-            None => play(&name(file), &scenario, seed),
+            Some(places) => {
+                live::play_with(places, &name, (&shown, &text), seed, |scenario| days(scenario, json))
+            }
+            None if self.live => live::play(&name, &scenario, seed, days(&scenario, json)),
+            None => {
+                let environment = Environment { progress: days(&scenario, json), ..Environment::none()? };
+                play_in(environment, &name, &scenario, seed)
+            }
         }
     }
+}
+
+/// Displays the days of a run that are over.
+fn days(scenario: &Scenario, json: bool) -> scenario::play::Progress {
+    let begins = scenario.begins;
+    let days =
+        move |until: Timestamp| usize::try_from(until.since(begins).as_secs() / 86_400).unwrap_or_default();
+    let progress = Progress::transient("days", days(scenario.ends()), json);
+    Arc::new(move |now| progress.set(days(now)))
 }
 
 /// Prints the built-in scenarios.

@@ -22,8 +22,8 @@ use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use world::{Atr, CardInterface, CardInterfaceFault, Fault, Link, RamMemory, World};
 
-use super::{Figures, Progress, RetryPolicy, link::measured};
-use crate::parties;
+use super::{Figures, RetryPolicy, link::measured};
+use crate::{parties, progress::Progress};
 
 /// Serial number of the first card. Other commands use much lower serial numbers, so that their
 /// cards differ from those of the load test.

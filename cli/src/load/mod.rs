@@ -8,10 +8,8 @@ mod figures;
 mod fleet;
 mod link;
 mod orders;
-mod progress;
 
 pub use figures::{Figures, Row, table};
 pub use fleet::{Ending, Fleet, FleetOptions};
 pub use link::RetryPolicy;
 pub use orders::{Order, OrderClient, Verdict};
-pub use progress::Progress;

@@ -8,10 +8,13 @@ use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet};
 use world::{Fault, Link, NullEvents, World};
 
-use super::{Ending, Figures, Progress, RetryPolicy, link::measured};
+use super::{Ending, Figures, RetryPolicy, link::measured};
 use testbed::operator::Operator;
 
-use crate::admin::{Admin, Profile};
+use crate::{
+    admin::{Admin, Profile},
+    progress::Progress,
+};
 
 /// Profile type of the load test.
 const PROFILE_TYPE: &str = "landfall-load";

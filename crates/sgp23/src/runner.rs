@@ -53,22 +53,25 @@ impl Selection {
     }
 }
 
-/// Runs the selected cases in sequence. Calls `progress` after each one.
+/// Runs the selected cases in sequence. Calls `progress` after each one, with the number of all cases.
 pub async fn run(
     server: &Server,
     table: &[Case],
     selection: &Selection,
-    mut progress: impl FnMut(&Entry),
+    mut progress: impl FnMut(&Entry, usize),
 ) -> Report {
     let codes = CodeRotation::default();
     let random = SeededRandom::new(server.world.random::<32>());
     let mut report = Report::default();
-    for case in table.iter().filter(|case| selection.filter.is_empty() || case.matches(&selection.filter)) {
-        for (binding, curve) in selection.ways(case.scope) {
+    let chosen = table.iter().filter(|case| selection.filter.is_empty() || case.matches(&selection.filter));
+    let runs: Vec<_> = chosen.map(|case| (case, selection.ways(case.scope))).collect();
+    let all = runs.iter().map(|(_, ways)| ways.len()).sum();
+    for (case, ways) in runs {
+        for (binding, curve) in ways {
             let random = random.branch(&format!("{} {} {binding} {curve}", case.function, case.title));
             let verdict = run_one(server, case, binding, curve, &random, &codes).await;
             let entry = Entry::new(case, binding, curve, verdict);
-            progress(&entry);
+            progress(&entry, all);
             report.entries.push(entry);
         }
     }

@@ -80,6 +80,7 @@ impl Device {
             jobs: self.jobs,
             listen,
             bind_once: self.bind_once,
+            json,
         };
         let report = device_check::run(settings, options).await?;
         for (file, text) in [(&self.junit, report.junit()), (&self.html, report.page())] {

@@ -17,8 +17,9 @@ use world::Fault;
 use super::{make, make::described, rows};
 use crate::{
     files::read_text,
-    output::{print, print_json, remark},
+    output::{print, print_json},
     parties,
+    progress::Progress,
 };
 
 /// Create many packages from one description
@@ -87,6 +88,8 @@ impl Personalise {
             || std::time::Duration::from_millis(u64::try_from(world.now().0 - start.0).unwrap_or_default());
         let mut made = Made::default();
         let done = records.rows;
+        let all = self.rows()?.count();
+        let shown = Progress::transient("packages", all, json);
         for (number, row) in (0..).zip(self.rows()?) {
             let row = row?;
             if number < done {
@@ -104,14 +107,15 @@ impl Personalise {
             made.octets += octets.len() as u64;
             if made.packages.is_multiple_of(1000) {
                 records.flush()?;
-                remark(&progress(&made, elapsed()));
             }
+            shown.set(usize::try_from(number).unwrap_or(usize::MAX).saturating_add(1));
         }
+        drop(shown);
         packages.flush()?;
         records.flush()?;
         match json {
             true => print_json(&made),
-            false => print(&format!("{}\n", progress(&made, elapsed()))),
+            false => print(&format!("{}\n", summary(&made, elapsed()))),
         }
     }
 
@@ -190,7 +194,7 @@ fn cannot_create(number: u64, row: &Row, mistakes: Mistakes, next: &str) -> Faul
     Fault::usage(what, mistakes.to_string(), format!("correct the template or the row; {next}"))
 }
 
-fn progress(made: &Made, took: std::time::Duration) -> String {
+fn summary(made: &Made, took: std::time::Duration) -> String {
     let Made { packages, octets } = made;
     let rate = u128::from(*packages) * 1000 / took.as_millis().max(1);
     let memory = peak_memory().map_or_else(String::new, |kib| format!(", peak memory {} MiB", kib / 1024));
