@@ -105,9 +105,17 @@ impl Admin {
     /// # Errors
     /// The API is unreachable or refuses the request.
     pub async fn add(&self, package: &[u8], profile_type: &str) -> Result<Profile, Fault> {
-        let body = serde_json::to_vec(&NewProfile { package, profile_type })
+        self.post("/admin/v1/stock", &NewProfile { package, profile_type }).await
+    }
+
+    /// Sends a request that creates an entry.
+    ///
+    /// # Errors
+    /// The API is unreachable or refuses the request.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Fault> {
+        let body = serde_json::to_vec(body)
             .map_err(|e| Fault::caused_by(e, "cannot write the request", "report this"))?;
-        self.decoded(&self.send(Method::POST, "/admin/v1/stock", body).await?)
+        self.decoded(&self.send(Method::POST, path, body).await?)
     }
 
     async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Response<Bytes>, Fault> {

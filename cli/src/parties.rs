@@ -15,7 +15,7 @@ use rsp::{
     ids::{Eid, SmdpAddress},
     time::Timestamp,
 };
-use sm_dp::{Config, Credentials, SmDpPlus};
+use sm_dp::{Config, Credentials, PersonalisedHook, SmDpPlus};
 use testbed::operator::Operator;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use world::{BoxFuture, Clock, Events, Fault, Link, Memory, PhoneNumber, Records, ShiftedClock, World};
@@ -191,9 +191,25 @@ pub fn sm_dp_on(
     events: Arc<dyn Events>,
     records: Arc<dyn Records>,
 ) -> Result<SmDpPlus, Fault> {
+    sm_dp_with(settings, pki, world, events, records, None)
+}
+
+/// Like [`sm_dp_on`]. The hook gets each profile that the server personalises.
+///
+/// # Errors
+/// As [`sm_dp_on`].
+pub fn sm_dp_with(
+    settings: &Settings,
+    pki: &Pki,
+    world: &World,
+    events: Arc<dyn Events>,
+    records: Arc<dyn Records>,
+    personalised_hook: Option<PersonalisedHook>,
+) -> Result<SmDpPlus, Fault> {
     let (first, others) = parsed(&addresses(&settings.sm_dp_names, &settings.sm_dp))?;
     let mut config = Config::new(first);
     config.server.other_addresses = others;
+    config.personalised_hook = personalised_hook;
     let credentials = Credentials::from_pki(pki)
         .map_err(|e| crate::pki::missing_certificate(e, "the SM-DP+ has no certificates"))?;
     Ok(SmDpPlus::new(config, credentials, records, world.clone(), events))

@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, de::DeserializeOwned};
 use sm_dp::{
     SmDpPlus,
-    admin::preset::{NewOperator, NewOrder, NewProfile},
+    admin::preset::{NewOperator, NewOrder, NewProfile, NewTemplate},
 };
 use toml::{Table, Value};
 use world::Fault;
@@ -27,6 +27,8 @@ pub struct Preset {
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
+    templates: Vec<Table>,
+    #[serde(default)]
     stock: Vec<Table>,
     #[serde(default)]
     orders: Vec<Table>,
@@ -36,6 +38,7 @@ struct File {
 
 /// Entry of a preset.
 enum Entry {
+    Templates(Box<NewTemplate>),
     Stock(Box<NewProfile>),
     Orders(Box<NewOrder>),
     Operators(NewOperator),
@@ -60,6 +63,9 @@ impl Preset {
         // The order of the sections matters: an order needs its profile.
         let operators =
             section(file, "operators", read.operators, |table| typed(table).map(Entry::Operators))?;
+        let templates = section(file, "templates", read.templates, |table| {
+            template(table, folder).map(|new| Entry::Templates(Box::new(new)))
+        })?;
         let mut subscriptions = Vec::new();
         let stock = section(file, "stock", read.stock, |table| {
             let table = with_package(table, folder, &mut subscriptions)?;
@@ -68,7 +74,7 @@ impl Preset {
         let orders = section(file, "orders", read.orders, |table| {
             typed(table).map(|new| Entry::Orders(Box::new(new)))
         })?;
-        let entries = operators.into_iter().chain(stock).chain(orders).collect();
+        let entries = operators.into_iter().chain(templates).chain(stock).chain(orders).collect();
         Ok(Self { file: file.to_owned(), entries, subscriptions })
     }
 
@@ -85,6 +91,7 @@ impl Preset {
         let mut lines = Vec::new();
         for (name, entry) in &self.entries {
             let ensured = match entry {
+                Entry::Templates(new) => sm_dp.ensure_template(new).await.map(|ensured| ensured.to_string()),
                 Entry::Stock(new) => sm_dp.ensure_profile(new).await.map(|ensured| ensured.to_string()),
                 Entry::Orders(new) => sm_dp.ensure_order(new).await.map(|ensured| ensured.to_string()),
                 Entry::Operators(new) => sm_dp.ensure_operator(new).await.map(|ensured| ensured.to_string()),
@@ -150,6 +157,43 @@ fn with_package(mut table: Table, folder: &Path, subscriptions: &mut Vec<Vec<u8>
         return Err(bad("the entry has more than one of them".to_owned(), one_way));
     }
     Ok(table)
+}
+
+/// Reads a template. `file` is a description (TOML) or a package (DER), and is replaced by
+/// `description` or `package`.
+///
+/// # Errors
+/// The file cannot be read, or the entry is malformed.
+pub fn template(mut table: Table, folder: &Path) -> Result<NewTemplate, Fault> {
+    let bad = |why: &str, next: &str| Fault::usage("cannot read the template", why, next);
+    match table.remove("file") {
+        None => {}
+        Some(Value::String(_)) if table.contains_key("description") || table.contains_key("package") => {
+            let next = "use at most one of file, description and package";
+            return Err(bad("the entry has more than one of them", next));
+        }
+        Some(Value::String(file)) => {
+            let file = folder.join(file);
+            let (name, value) = match file.extension().is_some_and(|ending| ending == "toml") {
+                true => ("description", description(&file)?),
+                false => ("package", BASE64_STANDARD.encode(files::read(&file)?).into()),
+            };
+            table.insert(name.to_owned(), value);
+        }
+        Some(_) => return Err(bad("file must be a string", "write it in quotes")),
+    }
+    typed(table)
+}
+
+fn description(file: &Path) -> Result<Value, Fault> {
+    let text = files::read_text(file)?;
+    let invalid = |why: String| {
+        let next = "correct the description; docs/profile.schema.json describes all names";
+        Fault::usage(format!("{} does not describe a profile", file.display()), why, next)
+    };
+    // The description is parsed for its errors, which name the line.
+    profile::Description::parse(&text).map_err(|mistakes| invalid(mistakes.to_string()))?;
+    toml::from_str::<Table>(&text).map(Value::Table).map_err(|e| invalid(e.to_string()))
 }
 
 /// Deserializes an entry like the admin API does. TOML dates become strings.

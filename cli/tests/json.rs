@@ -58,6 +58,11 @@ const CASES: &[Case] = &[
     ("sm-dp add", &["{folder}/another.der"], Document),
     ("sm-dp add", &["{folder}/another.der"], Error("usage")),
     ("sm-dp add", &["{folder}/missing.der"], Error("not_found")),
+    ("sm-dp add", &["{folder}/package.toml", "--template"], Error("usage")),
+    ("sm-dp add", &["{folder}/another.der", "--template"], Document),
+    ("sm-dp order", &["--admin", "{admin}"], Document),
+    ("sm-dp order", &["--type", "no such type", "--admin", "{admin}"], Error("refused")),
+    ("sm-dp order", &["--admin", "{closed}"], Error("unreachable")),
     ("sm-dp list", &[], Document),
     ("sm-dp serve", &["--listen", "{sm_ds}", "--data-dir", "{folder}/other"], Error("usage")),
     ("sm-ds list", &[], Document),
@@ -306,7 +311,11 @@ impl Values {
         let octets = std::fs::read(&package).unwrap();
         std::fs::write(folder.join("damaged.der"), &octets[..octets.len() - 40]).unwrap();
         values.insert("damaged", path("damaged.der"));
-        let (sm_dp, address) = start(folder, &["sm-dp", "serve", "--listen", "127.0.0.1:0"], "sm_dp");
+        let sm_dp = ["--json", "sm-dp", "serve", "--listen", "127.0.0.1:0"];
+        let sm_dp = Running::start(landfall(folder).args(sm_dp));
+        let ready = sm_dp.out.json();
+        let address = ready["addresses"]["sm_dp"].as_str().unwrap().to_owned();
+        values.insert("admin", ready["addresses"]["admin"].as_str().unwrap().to_owned());
         // The profile contains the address of the SM-DP+, where the device sends its notifications.
         let iccid = succeed(landfall(folder).args(["sm-dp", "add", &package, "--sm-dp", &address]));
         values.insert("iccid", iccid.trim().to_owned());

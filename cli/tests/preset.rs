@@ -44,7 +44,7 @@ fn a_preset_applied_again_changes_nothing() {
     let arguments = ["--preset", preset.to_str().unwrap()];
     let printed = serve(folder, &arguments);
     let entries = |printed: &[String]| printed.iter().filter(|line| line.contains(" entry ")).count();
-    assert_eq!(entries(&printed), 7, "{printed:?}");
+    assert_eq!(entries(&printed), 9, "{printed:?}");
     assert!(printed.iter().all(|line| !line.contains("(unchanged)")), "{printed:?}");
     assert!(printed.iter().any(|line| line.starts_with("admin API at http://127.0.0.1:")), "{printed:?}");
     let made = stock(folder);
@@ -52,15 +52,16 @@ fn a_preset_applied_again_changes_nothing() {
         ("89724990000000000019", "Released", "ALWAYS"),
         ("89724990000000000027", "Released", "TOO-LATE"),
         ("89234990000000000019", "Confirmed", "NOT-YET"),
+        ("89724990000001000000", "Released", "PERSONALISED"),
     ] {
         let found = made.iter().any(|(i, s, m)| i == iccid && s == state && m == matching_id);
         assert!(found, "{iccid} {state} {matching_id} in {made:?}");
     }
-    assert_eq!(made.len(), 3);
+    assert_eq!(made.len(), 4);
 
     let again = serve(folder, &arguments);
     let kept = again.iter().filter(|line| line.ends_with("(unchanged)")).count();
-    assert_eq!(kept, 7, "{again:?}");
+    assert_eq!(kept, 9, "{again:?}");
     assert_eq!(stock(folder), made);
 }
 
@@ -152,4 +153,22 @@ fn the_error_names_the_problem_in_a_preset() {
             .all(|part| errors.contains(part));
         assert!(complete, "{bad}: {errors}");
     }
+}
+
+#[test]
+fn a_description_becomes_a_template() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let description = folder.join("meter.toml");
+    std::fs::write(&description, "profile-type = 'meters'\n[usim]\nspn = 'Meters'\n").unwrap();
+    let add = ["sm-dp", "add", description.to_str().unwrap()];
+    let numbers = ["--template", "--iccid", "8972499000000000100", "--imsi", "724990000000100"];
+    assert_eq!(succeed(landfall(folder).args(add).args(numbers)), "meters\n");
+    let refused = fail(landfall(folder).args(add).args(numbers));
+    assert!(refused.contains("profile type \"meters\" has a template already"), "{refused}");
+    let refused = fail(landfall(folder).args(add).args(["--iccid", "8972499000000000100"]));
+    assert!(refused.contains("--template"), "{refused}");
+    std::fs::write(&description, "[usim]\nspn = 1\n").unwrap();
+    let refused = fail(landfall(folder).args(add).arg("--template"));
+    assert!(refused.contains("line 2"), "{refused}");
 }

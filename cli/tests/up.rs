@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -107,5 +108,30 @@ fn an_existing_profile_is_offered_until_it_is_installed() {
     let standing = up.lines.last().unwrap();
     assert!(standing.contains("is installed on eUICC"), "{standing}");
     assert!(standing.contains(&up.address("admin")), "{standing}");
+    up.stop();
+}
+
+#[test]
+fn any_number_of_profiles_can_be_ordered_and_their_devices_can_register() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let up = Up::start(folder);
+    let (sm_dp, admin, network) = (up.address("SM-DP+"), up.address("admin"), up.address("networks"));
+    let order = || {
+        let printed = succeed(landfall(folder).args(["sm-dp", "order", "--admin", &admin]));
+        serde_json::from_str::<serde_json::Value>(&printed).unwrap()
+    };
+    let orders: Vec<_> = (0..3).map(|_| order()).collect();
+    let iccids: BTreeSet<_> = orders.iter().map(|order| order["iccid"].as_str().unwrap()).collect();
+    assert_eq!(iccids.len(), orders.len(), "{orders:?}");
+    let last = &orders[2];
+    let subscriber: network::Subscriber = serde_json::from_value(last["subscriber"].clone()).unwrap();
+    assert!(matches!(subscriber.keys, network::Keys::Milenage { .. }));
+    let servers = ["--sm-dp", &sm_dp, "--network", &network];
+    let device = |arguments: &[&str]| succeed(landfall(folder).arg("device").args(arguments).args(servers));
+    device(&["download", last["activationCode"].as_str().unwrap()]);
+    device(&["enable", last["iccid"].as_str().unwrap()]);
+    let registered = device(&["register", "--visible", "724-99"]);
+    assert!(registered.contains(last["subscriber"]["imsi"].as_str().unwrap()), "{registered}");
     up.stop();
 }

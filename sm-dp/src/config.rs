@@ -1,7 +1,6 @@
 //! The configuration of the server, with a named constant for each default.
 
-use std::fmt;
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use rsp::ids::SmdpAddress;
 use rsp_server::Settings;
@@ -58,6 +57,8 @@ pub struct Config {
     pub max_confirmation_code_attempts: u32,
     /// The HostID of every key agreement. Default: a random HostID for each binding.
     pub host_id: Option<HostId>,
+    /// Called with each profile that the server personalises.
+    pub personalised_hook: Option<PersonalisedHook>,
 }
 
 impl Config {
@@ -73,6 +74,7 @@ impl Config {
             max_download_attempts: MAX_DOWNLOAD_ATTEMPTS,
             max_confirmation_code_attempts: MAX_CONFIRMATION_CODE_ATTEMPTS,
             host_id: None,
+            personalised_hook: None,
         }
     }
 }
@@ -87,6 +89,28 @@ pub enum Requesters {
     ByCertificate,
     /// Only registered operators.
     Listed,
+}
+
+/// A function that gets the package (DER) of each profile that the server personalises from a
+/// template. It is called after the commit and before the reply to the order.
+#[derive(Clone)]
+pub struct PersonalisedHook(Arc<dyn Fn(&[u8]) + Send + Sync>);
+
+impl PersonalisedHook {
+    /// Creates a hook.
+    pub fn new(hook: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hook))
+    }
+
+    pub(crate) fn call(&self, package: &[u8]) {
+        (self.0)(package);
+    }
+}
+
+impl fmt::Debug for PersonalisedHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PersonalisedHook(..)")
+    }
 }
 
 /// HostID of the control reference template: 1 to 16 octets (section 5.5.1).

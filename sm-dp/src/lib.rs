@@ -30,8 +30,9 @@ pub mod records;
 mod router;
 pub mod server;
 pub mod stock;
+mod template;
 
-pub use config::{Config, HostId, Requesters};
+pub use config::{Config, HostId, PersonalisedHook, Requesters};
 pub use credentials::Credentials;
 pub use m2m::SmDp;
 pub use peers::Peers;

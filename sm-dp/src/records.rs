@@ -6,6 +6,7 @@
 
 mod outbox;
 mod session;
+mod template;
 
 use std::fmt;
 
@@ -28,6 +29,7 @@ use crate::{
 
 pub use outbox::{Addressee, Message, OrderSnapshot, Outgoing, Peer};
 pub use session::{Awaits, KeyCurve, Offer, Session};
+pub use template::Template;
 
 /// Form of the records that this program writes.
 pub const STORED_FORM: StoredForm = StoredForm { party: "SM-DP+", version: 1 };
@@ -43,6 +45,12 @@ pub const AVAILABLE: Collection<Iccid> = Collection::new("available");
 pub const SUBSCRIPTION_ADDRESSES: Collection<SubscriptionAddress> = Collection::new("m2m-addresses");
 /// Profile types that are or were in stock.
 pub const PROFILE_TYPES: Collection<()> = Collection::new("profile-types");
+/// Templates by profile type.
+pub const TEMPLATES: Collection<Template> = Collection::new("templates");
+/// The number of the next profile of each series of numbers. The key is the kind of number and the
+/// first number of the series. A counter stays when its template is deleted, so that no number is
+/// used twice.
+pub const SERIES: Collection<u64> = Collection::new("series");
 /// ICCIDs of profiles by the MatchingID of their order.
 pub const MATCHING_IDS: Collection<Iccid> = Collection::new("matching-ids");
 /// ICCIDs of the profiles that are ordered for an eUICC. The key is EID/ICCID.

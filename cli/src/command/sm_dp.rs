@@ -1,11 +1,10 @@
 //! `landfall sm-dp`: the SM-DP+ server.
 
 mod entries;
+mod order;
+mod stock;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -30,12 +29,12 @@ use crate::{
 pub enum Command {
     /// Serve LPAs (ES9+) and operators (ES2+); with SM-SRs also SGP.02 (ES2 and ES3)
     Serve(Box<Serve>),
-    /// Add a profile package to the stock
+    /// Add a profile package to the stock, or a template for any number of profiles
     #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed, Setting::SmDp, Setting::SmDpName]))]
-    Add {
-        /// TCA profile package (DER)
-        file: PathBuf,
-    },
+    Add(stock::Add),
+    /// Order a profile at a running server (admin API), and print the order with its subscriber
+    #[command(args = Setting::flags(&[Setting::Admin]))]
+    Order(order::Order),
     /// List profiles and their orders, or the entries of a running server (admin API)
     #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed, Setting::Admin]))]
     List {
@@ -92,13 +91,8 @@ impl Command {
                 serve.faults.live(&FaultPoints::SM_DP, settings, run).await
             }
             // Profiles can also be added while a server runs on the same records.
-            Self::Add { file } => {
-                let iccid = add(&in_stock(settings, json)?, &file).await?;
-                match json {
-                    true => print_json(&serde_json::json!({ "iccid": iccid })),
-                    false => print(&format!("{iccid}\n")),
-                }
-            }
+            Self::Add(add) => add.run(&in_stock(settings, json)?, json).await,
+            Self::Order(order) => order.run(settings).await,
             Self::List { resource: None, .. } => list(&in_stock(settings, json)?, json).await,
             Self::List { resource: Some(resource), conditions } => {
                 entries::list(settings, resource, &conditions).await
@@ -218,13 +212,4 @@ fn view(profile: &ProfileRecord) -> Result<Value, Fault> {
         members.insert("metadata".to_owned(), readable(&profile.metadata)?);
     }
     Ok(view)
-}
-
-/// Adds a package file to the stock.
-///
-/// # Errors
-/// The file cannot be read or is no profile package, or a profile with its ICCID exists.
-pub async fn add(sm_dp: &sm_dp::SmDpPlus, file: &Path) -> Result<rsp::ids::Iccid, Fault> {
-    let package = files::read(file)?;
-    sm_dp.add_profile(&package, &sm_dp::ProfileOptions::default()).await
 }

@@ -6,8 +6,12 @@ use clap::Args;
 use network::Networks;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use rsp::sgp22::es2plus::{ConfirmOrder, ConfirmOrderRequest};
-use sm_dp::{ProfileState, admin::preset::NewProfile, records::ProfileRecord as Profile};
-use world::{Clock, Events, Fault, NullEvents};
+use sm_dp::{
+    PersonalisedHook, ProfileState,
+    admin::preset::{NewProfile, NewTemplate},
+    records::ProfileRecord as Profile,
+};
+use world::{Clock, Events, Fault, NullEvents, World};
 
 use testbed::subscription::own_package;
 
@@ -15,7 +19,7 @@ use super::smsc::SmscArguments;
 use crate::{
     cards::Interface,
     faults::{ActiveFaults, CardMemory, FaultOptions, FaultPoints},
-    output::{Lines, print},
+    output::{Lines, print, remark},
     parties::{self, Running},
     peers::{self, Operators},
     preset::Preset,
@@ -90,7 +94,11 @@ impl Command {
         let pki = crate::pki::load_or_init(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
         let records = active_faults.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
-        let sm_dp = parties::sm_dp_on(settings, &pki, &world, Arc::clone(&events), records)?;
+        let networks = Arc::new(Networks::new(world.clone()));
+        let hook = personalised_hook(&networks, settings, &world);
+        let sm_dp = parties::sm_dp_with(settings, &pki, &world, Arc::clone(&events), records, Some(hook))?;
+        // With this template, any number of orders finds a profile.
+        sm_dp.ensure_template(&NewTemplate::default()).await?;
         // The preset is applied before the listeners accept requests, so that clients find its
         // data.
         let mut begun_with = Vec::new();
@@ -105,7 +113,6 @@ impl Command {
         let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), active_faults.incoming(sm_dp.link()))?;
         let sm_ds_running =
             parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events), active_faults)?;
-        let networks = Arc::new(Networks::new(world.clone()));
         let subscription = super::network::add_subscribers(&networks, &package, settings, &world)?;
         for package in preset.iter().flat_map(Preset::subscriptions) {
             super::network::add_subscribers(&networks, package, settings, &world)?;
@@ -202,6 +209,17 @@ impl Command {
         }
         Ok(())
     }
+}
+
+/// Adds the subscriber of each personalised profile to its home network, so that a device with the
+/// profile can register.
+fn personalised_hook(networks: &Arc<Networks>, settings: &Settings, world: &World) -> PersonalisedHook {
+    let (networks, settings, world) = (Arc::clone(networks), settings.clone(), world.clone());
+    PersonalisedHook::new(move |package| {
+        if let Err(fault) = super::network::add_subscribers(&networks, package, &settings, &world) {
+            remark(&format!("a personalised profile has no subscriber in the networks: {fault}"));
+        }
+    })
 }
 
 /// Returns the activation code of a released profile; for other states, the state and what to do.

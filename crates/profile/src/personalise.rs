@@ -42,7 +42,8 @@ pub struct Row {
 }
 
 /// The first numbers of a series.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Series {
     /// The first ICCID without its check digit.
     pub iccid: String,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::records::{Operator, ProfileRecord};
+use crate::records::{Operator, ProfileRecord, Template};
 
 /// The outcome of ensuring that an entry exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,15 @@ impl fmt::Display for Ensured<Operator> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.describe(f, |operator| {
             format!("operator {:?} has certificate {}", operator.identifier, operator.certificate_oid)
+        })
+    }
+}
+
+impl fmt::Display for Ensured<Template> {
+    /// Writes the template and its first ICCID, and adds a note if the template is unchanged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(f, |template| {
+            format!("template {:?} begins with ICCID {}", template.profile_type, template.series.iccid)
         })
     }
 }

@@ -15,6 +15,8 @@ pub mod preset;
 mod schema;
 mod sessions;
 mod stock;
+mod subscriber_view;
+mod templates;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -33,6 +35,7 @@ use crate::{
 struct AdminApi;
 
 const NO_SUCH_PROFILE: (StatusCode, &str) = (StatusCode::NOT_FOUND, "No profile with this ICCID is in stock");
+const NO_SUCH_TEMPLATE: (StatusCode, &str) = (StatusCode::NOT_FOUND, "The profile type has no template");
 const NO_SUCH_OPERATOR: (StatusCode, &str) =
     (StatusCode::NOT_FOUND, "No operator is registered with this identifier");
 
@@ -69,6 +72,28 @@ impl Api for AdminApi {
             at!(stock::remove),
         )
         .problems(&[NO_SUCH_PROFILE]),
+        &Function::list("/admin/v1/templates", "Lists templates, by profile type", at!(templates::list)),
+        &Function::create(
+            "/admin/v1/templates",
+            "Adds a template; an order that finds no available profile of its type gets a new one",
+            at!(templates::add),
+        )
+        .problems(&[
+            (StatusCode::BAD_REQUEST, "The body is malformed, or no profile can be made from it"),
+            (StatusCode::CONFLICT, "The profile type has a template already"),
+        ]),
+        &Function::get(
+            "/admin/v1/templates/{profileType}",
+            "Returns the template of a profile type",
+            at!(templates::show),
+        )
+        .problems(&[NO_SUCH_TEMPLATE]),
+        &Function::delete(
+            "/admin/v1/templates/{profileType}",
+            "Deletes a template; its profiles stay in stock",
+            at!(templates::remove),
+        )
+        .problems(&[NO_SUCH_TEMPLATE]),
         &Function::list("/admin/v1/orders", "Lists orders, pending or ended, by ICCID", at!(orders::list)),
         &Function::search(
             "/admin/v1/orders/latest",
@@ -90,7 +115,7 @@ impl Api for AdminApi {
             NO_SUCH_PROFILE,
             (
                 StatusCode::CONFLICT,
-                "The profile or the MatchingID is in use, or no profile of the type is available",
+                "The profile or the MatchingID is in use, or no profile of the type is available and there is no template",
             ),
             (StatusCode::BAD_GATEWAY, "The SM-DS did not accept the event; the profile is unchanged"),
         ]),

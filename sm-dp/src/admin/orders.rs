@@ -2,6 +2,7 @@
 //! that lead there.
 
 use crypto::ConfirmationCodeHash;
+use http::StatusCode;
 use rsp::{
     ids::{Eid, Iccid, SmdpAddress},
     time::Timestamp,
@@ -16,27 +17,30 @@ use super::{
     order_view::OrderView,
     schema::MatchingIdText,
     stock::{profile, profile_without_order},
+    subscriber_view::SubscriberView,
 };
 use crate::{
-    Config, ProfileState, Protection, Rebinding, context,
+    Config, ProfileState, Protection, Rebinding,
     es2plus::{self, confirm_order, retry},
     es9plus::authenticate_client::MAX_MATCHING_ID,
     outbox,
     profile_state::{OrderState, ProfileEvent},
     records::{
-        INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, OrderSnapshot, PROFILES,
-        Profile, ProfileOrderId, ProfileStatus, eid_key, iccid_key,
+        INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, OrderSnapshot, PACKAGES,
+        PROFILES, Profile, ProfileOrderId, ProfileStatus, eid_key, iccid_key,
     },
-    stock,
+    template,
 };
 
-/// An order to place, for one profile or for any available profile of a type.
+/// An order to place, for one profile or for any available profile of a type. If none is available,
+/// a new profile is personalised from the template of the type.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewOrder {
-    /// The profile to order. Give this, `profileType`, or neither for any available profile.
+    /// The profile to order. Give this, `profileType`, or neither for any available profile or, if
+    /// there is none, a new one from the first template.
     iccid: Option<Iccid>,
-    /// Orders any available profile of this type.
+    /// Orders any available profile of this type or, if there is none, a new one from its template.
     profile_type: Option<String>,
     /// functionRequesterIdentifier of the operator that owns the order. Default: "admin", which is
     /// not an operator.
@@ -99,6 +103,17 @@ pub(super) struct OrderedProfile {
     order: OrderView,
 }
 
+/// An order that was placed, with the subscriber of the profile.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PlacedOrder {
+    #[serde(flatten)]
+    order: OrderedProfile,
+    /// The subscriber, if the package has a USIM. Only this reply contains it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscriber: Option<SubscriberView>,
+}
+
 /// GET /admin/v1/orders
 pub(super) async fn list(
     context: &mut Context<'_, '_>,
@@ -134,9 +149,12 @@ pub(super) async fn wait(
 pub(super) async fn place(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<NoId, NoQuery, NewOrder>,
-) -> Result<OrderedProfile, Problem> {
+) -> Result<PlacedOrder, Problem> {
     let profile = arguments.body.place(context).await?;
-    ordered(context.decision.config, &profile)
+    let order = ordered(context.decision.config, &profile)?;
+    let package = context.decision.tx.get(&PACKAGES, &profile.iccid.to_string()).await?;
+    let subscriber = package.and_then(|package| SubscriberView::of(&package.0));
+    Ok(PlacedOrder { order, subscriber })
 }
 
 /// GET /admin/v1/orders/{iccid}
@@ -279,18 +297,13 @@ impl NewOrder {
                 ))
             }
             (None, requested) => {
-                let context::Context { tx, world, .. } = &mut context.decision;
-                stock::any_available(tx, world, requested.as_deref()).await?.ok_or_else(|| {
-                    let (what, why) = match requested {
-                        Some(requested) => (
-                            format!("cannot order a profile of type {requested:?}"),
-                            "no profile of this type in stock is Available",
-                        ),
-                        None => ("cannot order a profile".to_owned(), "no profile in stock is Available"),
-                    };
-                    let next = "POST /admin/v1/stock adds a profile; GET /admin/v1/stock lists all profiles";
-                    Problem::conflict(what, why, next)
-                })
+                let decision = &mut context.decision;
+                let found = template::available_or_personalised(decision, requested.as_deref()).await;
+                let found = found.map_err(|fault| match template::is_unusable(&fault) {
+                    true => Problem::because(StatusCode::CONFLICT, fault),
+                    false => fault.into(),
+                })?;
+                found.ok_or_else(|| none_available(requested.as_deref()))
             }
             (Some(_), Some(_)) => Err(Problem::bad_request(
                 "cannot place the order",
@@ -344,6 +357,22 @@ impl NewOrder {
             smds_address: self.smds_address.as_ref().map(ToString::to_string),
             ..begun
         })
+    }
+}
+
+fn none_available(requested: Option<&str>) -> Problem {
+    let next = "POST /admin/v1/stock adds a profile; POST /admin/v1/templates adds a template";
+    match requested {
+        Some(requested) => Problem::conflict(
+            format!("cannot order a profile of type {requested:?}"),
+            "no profile of this type in stock is Available, and the type has no template",
+            next,
+        ),
+        None => Problem::conflict(
+            "cannot order a profile",
+            "no profile in stock is Available, and there is no template",
+            next,
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Preset contents of a server: profiles, orders and operators as in the API, created unless they
+//! Preset contents of a server: profiles, templates, orders and operators as in the API, created unless they
 //! exist.
 
 use world::{BoxFuture, Fault};
@@ -6,10 +6,12 @@ use world::{BoxFuture, Fault};
 use rsp_server::api::Call;
 
 use super::{AdminApi, Context, Problem};
-pub use super::{ensured::Ensured, operators::NewOperator, orders::NewOrder, stock::NewProfile};
+pub use super::{
+    ensured::Ensured, operators::NewOperator, orders::NewOrder, stock::NewProfile, templates::NewTemplate,
+};
 use crate::{
     SmDpPlus,
-    records::{Operator, Profile, ProfileRecord},
+    records::{Operator, Profile, ProfileRecord, Template},
 };
 
 impl SmDpPlus {
@@ -19,6 +21,14 @@ impl SmDpPlus {
     /// Fails if the package is invalid or the records fail.
     pub async fn ensure_profile(&self, new: &NewProfile) -> Result<Ensured<ProfileRecord>, Fault> {
         Ok(self.ensure::<Profile>(new).await?.map(Into::into))
+    }
+
+    /// Stores a template unless its profile type has one.
+    ///
+    /// # Errors
+    /// Fails if no profile can be made from the template, or if the records fail.
+    pub async fn ensure_template(&self, new: &NewTemplate) -> Result<Ensured<Template>, Fault> {
+        self.ensure(new).await
     }
 
     /// Places an order unless it exists. Returns its profile.
@@ -56,4 +66,4 @@ macro_rules! ensured {
     )+ };
 }
 
-ensured!(NewProfile => Profile, NewOrder => Profile, NewOperator => Operator);
+ensured!(NewProfile => Profile, NewTemplate => Template, NewOrder => Profile, NewOperator => Operator);

@@ -1,6 +1,7 @@
 //! ES2+.DownloadOrder: SGP.22 section 5.3.1.
 //!
-//! Reserves a profile, either the one with the given ICCID or any available one of a type.
+//! Reserves a profile, either the one with the given ICCID or any available one of a type. If none is
+//! available, one is personalised from the template of the type.
 
 use rsp::{
     sgp22::es2plus::{DownloadOrderReply, DownloadOrderRequest},
@@ -13,7 +14,7 @@ use crate::{
     context::Context,
     profile_state::ProfileEvent,
     records::{InvalidTransition, ORDERS_BY_EID, Order, PROFILE_TYPES, Profile, ProfileOrderId, eid_key},
-    stock,
+    template,
 };
 
 pub(crate) async fn execute(
@@ -85,10 +86,15 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
     }
 }
 
-/// Returns an available profile of a type, or refuses if there is none left.
-pub(crate) async fn any_of_type(context: &mut Context<'_, '_>, requested: &str) -> Decision<Profile> {
-    stock::any_available(context.tx, context.world, Some(requested)).await?.ok_or_else(|| {
-        // req: SGP.22-5.3.1-TypeUnavailable
-        Status::ProfileTypeUnavailable.because("no profile of this type is available").about(requested).into()
-    })
+/// Returns an available profile of a type, or a new one from the template of the type. Refuses if
+/// there is neither.
+async fn any_of_type(context: &mut Context<'_, '_>, requested: &str) -> Decision<Profile> {
+    // req: SGP.22-5.3.1-TypeUnavailable
+    let unavailable = |why: String| Status::ProfileTypeUnavailable.because(why).about(requested).into();
+    match template::available_or_personalised(context, Some(requested)).await {
+        Ok(Some(profile)) => Ok(profile),
+        Ok(None) => Err(unavailable("no profile of this type is available".to_owned())),
+        Err(fault) if template::is_unusable(&fault) => Err(unavailable(fault.why)),
+        Err(fault) => Err(fault.into()),
+    }
 }

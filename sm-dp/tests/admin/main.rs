@@ -10,6 +10,7 @@ mod orders;
 mod refusals;
 mod resources;
 mod stock;
+mod templates;
 mod waits;
 
 use bytes::Bytes;
@@ -143,7 +144,8 @@ async fn served_operations_match_the_document() {
         let path = template
             .replace("{iccid}", ICCID)
             .replace("{transactionId}", "00")
-            .replace("{identifier}", "ACME");
+            .replace("{identifier}", "ACME")
+            .replace("{profileType}", "meters");
         assert!(!path.contains('{'), "no value for {path}");
         let of_path = |method: &Method| operations.contains(&(method.clone(), template.clone()));
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS]

@@ -143,7 +143,11 @@ fn query(conditions: &[Condition], parameters: &[(&str, String)]) -> Result<Stri
         .map_err(|e| Fault::caused_by(e, "cannot write the query", "report this"))
 }
 
-fn admin(settings: &Settings) -> Result<Admin, Fault> {
+/// Returns a client of the admin API of the settings.
+///
+/// # Errors
+/// The admin API is disabled, or its address is invalid.
+pub(super) fn admin(settings: &Settings) -> Result<Admin, Fault> {
     let address = settings.admin.as_deref().ok_or_else(|| {
         Fault::new(
             "cannot query the SM-DP+",

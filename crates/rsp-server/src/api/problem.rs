@@ -99,8 +99,13 @@ impl From<Fault> for Problem {
 }
 
 impl From<Problem> for Fault {
-    fn from(Problem { what, why, next, .. }: Problem) -> Self {
-        Self::new(what, why, next)
+    /// Returns the fault of a call that this program made itself. An invalid request is the fault of
+    /// its input.
+    fn from(Problem { status, what, why, next, .. }: Problem) -> Self {
+        match status.is_client_error() {
+            true => Self::usage(what, why, next),
+            false => Self::new(what, why, next),
+        }
     }
 }
 

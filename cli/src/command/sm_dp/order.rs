@@ -1,0 +1,47 @@
+//! `landfall sm-dp order`: orders a profile over the admin API.
+
+use clap::Args;
+use rsp::ids::{Eid, Iccid};
+use serde::Serialize;
+use serde_json::Value;
+use world::Fault;
+
+use crate::{output::print_json, settings::Settings};
+
+/// The profile to order; by default any available one, or a new one from a template
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// ICCID of the profile
+    #[arg(long, conflicts_with = "profile_type")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iccid: Option<Iccid>,
+    /// Profile type, for any profile of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile_type: Option<String>,
+    /// EID of the eUICC to which the order is bound
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eid: Option<Eid>,
+    /// MatchingID [default: generated]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matching_id: Option<String>,
+    /// Confirmation code that the end user must enter
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmation_code: Option<String>,
+}
+
+impl Order {
+    /// Places the order, and prints it as JSON with its activation code and the keys of its
+    /// subscriber.
+    ///
+    /// # Errors
+    /// The admin API is unreachable or refuses the request.
+    pub(super) async fn run(&self, settings: &Settings) -> Result<(), Fault> {
+        let placed: Value = super::entries::admin(settings)?.post("/admin/v1/orders", self).await?;
+        print_json(&placed)
+    }
+}
