@@ -6,7 +6,10 @@ use rsp::{
     ids::{Eid, Iccid},
     sgp22::json::base64_octets,
 };
-use rsp_server::api::{MAX_LIMIT, next_page};
+use rsp_server::{
+    Namespace,
+    api::{MAX_LIMIT, next_page},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use world::{Fault, Link};
 
@@ -15,6 +18,7 @@ use world::{Fault, Link};
 pub struct Admin {
     link: Link,
     address: String,
+    namespace: Namespace,
 }
 
 /// A profile in stock, as the API describes it.
@@ -60,7 +64,14 @@ impl Admin {
     /// # Errors
     /// The address is invalid.
     pub fn at(address: &str) -> Result<Self, Fault> {
-        Ok(Self { link: net::Client::default().link(address, None)?, address: address.to_owned() })
+        let link = net::Client::default().link(address, None)?;
+        Ok(Self { link, address: address.to_owned(), namespace: Namespace::default() })
+    }
+
+    /// Sets the namespace of all requests.
+    pub fn in_namespace(mut self, namespace: &Namespace) -> Self {
+        self.namespace = namespace.clone();
+        self
     }
 
     /// Returns all profiles, ordered or not.
@@ -123,6 +134,7 @@ impl Admin {
             .method(method)
             .uri(path)
             .header(header::CONTENT_TYPE, "application/json")
+            .header(Namespace::HEADER, self.namespace.as_str())
             .body(Bytes::from(body))
             .map_err(|e| self.invalid(e.to_string()))?;
         let response = world::send(&self.link, request).await?;

@@ -19,6 +19,7 @@ use rsp::{
     },
     time::Timestamp,
 };
+use rsp_server::Namespace;
 use serde::Serialize;
 use world::{BoxFuture, Call, Event, Events, Fault, Link, LinkFault, LinkFaultKind, Outcome, Tx};
 
@@ -128,9 +129,9 @@ impl SmDpPlus {
     async fn deliver(&self, key: &str, peer: &Peer, message: &Message) -> Result<Delivery, Fault> {
         match (peer, &message.call) {
             (Peer::Operator(identifier), Outgoing::HandleDownloadProgressInfo(body)) => {
-                self.report_progress(identifier, body).await
+                self.report_progress(identifier, body, &message.namespace).await
             }
-            (Peer::SmDs(address), call) => self.deliver_event(key, address, call).await,
+            (Peer::SmDs(address), _) => self.deliver_event(key, address, message).await,
             // An operator is called with no other function, so no such message is ever posted.
             (Peer::Operator(_), _) => Ok(Delivery::Done),
         }
@@ -140,6 +141,7 @@ impl SmDpPlus {
         &self,
         identifier: &str,
         body: &HandleDownloadProgressInfoRequest,
+        namespace: &Namespace,
     ) -> Result<Delivery, Fault> {
         let operator = Tx::begin(self.records()).get(&OPERATORS, identifier).await?;
         let Some(address) = operator.and_then(|operator| operator.es2plus_address) else {
@@ -160,7 +162,8 @@ impl SmDpPlus {
                 .with_peer("ES2+", identifier.to_owned())
                 .with_bytes(call.sent, 0)
                 .with_outcome(outcome.clone())
-                .with_note(format!("{} {}", body.notification_point_id, body.iccid)),
+                .with_note(format!("{} {}", body.notification_point_id, body.iccid))
+                .with_namespace(String::from(namespace.clone())),
         );
         Ok(match outcome {
             Outcome::Failed(why) => Delivery::Not(why),

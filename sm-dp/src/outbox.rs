@@ -132,7 +132,8 @@ pub(crate) fn delete_event_at(
         request.header.function_call_identifier
     );
     let call = Outgoing::DeleteEvent(request);
-    context.tx.put(&OUTBOX, &key, &Message { since: context.now, held_until: None, call })?;
+    let namespace = context.namespace.clone();
+    context.tx.put(&OUTBOX, &key, &Message { since: context.now, held_until: None, call, namespace })?;
     Ok(())
 }
 
@@ -199,7 +200,8 @@ async fn post(
         }
         number += 1;
     };
-    context.tx.put(&OUTBOX, &key, &Message { since: context.now, held_until, call })?;
+    let namespace = context.namespace.clone();
+    context.tx.put(&OUTBOX, &key, &Message { since: context.now, held_until, call, namespace })?;
     Ok(Some(key))
 }
 

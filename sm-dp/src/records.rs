@@ -19,6 +19,7 @@ use rsp::{
     },
     time::Timestamp,
 };
+use rsp_server::Namespace;
 use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, StoredForm, Tx, World};
 
@@ -38,8 +39,10 @@ pub const PROFILES: Collection<Profile> = Collection::new("profiles");
 /// Profile packages (DER) by ICCID. They are separate from the profile because the profile changes
 /// often and the package never does.
 pub const PACKAGES: Collection<Octets> = Collection::new("packages");
-/// Available profiles by type. The key is the type and the ICCID.
+/// Available profiles of the default namespace by type. The key is the type and the ICCID.
 pub const AVAILABLE: Collection<Iccid> = Collection::new("available");
+/// Available profiles of all other namespaces. The key is the namespace, the type and the ICCID.
+pub const AVAILABLE_IN_NAMESPACES: Collection<Iccid> = Collection::new("available-in-namespaces");
 /// Subscription addresses that devices have under profiles in stock, by ICCID. Used by the SM-DP of
 /// SGP.02.
 pub const SUBSCRIPTION_ADDRESSES: Collection<SubscriptionAddress> = Collection::new("m2m-addresses");
@@ -83,10 +86,17 @@ pub(crate) fn eid_key(eid: Eid, iccid: Iccid) -> String {
     format!("{eid}/{iccid}")
 }
 
-/// The prefix of the keys of [`AVAILABLE`] for a type. The length prefix keeps types unambiguous,
-/// whatever characters they contain.
-pub(crate) fn type_prefix(profile_type: &str) -> String {
-    format!("{}:{profile_type}/", profile_type.len())
+/// The index of the available profiles of a namespace, and the prefix of their keys: those of a type,
+/// or all. The length prefix keeps types unambiguous, whatever characters they contain.
+pub(crate) fn available_index(
+    namespace: &Namespace,
+    profile_type: Option<&str>,
+) -> (Collection<Iccid>, String) {
+    let of_type = profile_type.map(|it| format!("{}:{it}/", it.len())).unwrap_or_default();
+    match namespace.is_default() {
+        true => (AVAILABLE, of_type),
+        false => (AVAILABLE_IN_NAMESPACES, format!("{namespace}/{of_type}")),
+    }
 }
 
 /// The key of records about one profile on one eUICC.
@@ -111,6 +121,8 @@ impl fmt::Debug for Octets {
 pub struct Profile {
     /// The ICCID.
     pub iccid: Iccid,
+    /// The namespace that the profile, its order and its sessions belong to.
+    pub namespace: Namespace,
     /// The profile type under which operators order it.
     pub profile_type: String,
     /// The state and the order.
@@ -135,6 +147,9 @@ pub struct Profile {
 pub struct ProfileRecord {
     /// The ICCID.
     pub iccid: Iccid,
+    /// The namespace that the profile, its order and its sessions belong to.
+    #[serde(default, skip_serializing_if = "Namespace::is_default")]
+    pub namespace: Namespace,
     /// The profile type under which operators order it.
     pub profile_type: String,
     /// The state.
@@ -257,6 +272,7 @@ impl TryFrom<ProfileRecord> for Profile {
     fn try_from(record: ProfileRecord) -> Result<Self, ContradictoryStatus> {
         Ok(Self {
             iccid: record.iccid,
+            namespace: record.namespace,
             profile_type: record.profile_type,
             status: ProfileStatus::new(record.state, record.order)?,
             metadata: record.metadata,
@@ -273,6 +289,7 @@ impl From<Profile> for ProfileRecord {
     fn from(profile: Profile) -> Self {
         Self {
             iccid: profile.iccid,
+            namespace: profile.namespace,
             profile_type: profile.profile_type,
             state: profile.status.state(),
             metadata: profile.metadata,
@@ -392,9 +409,11 @@ impl Profile {
     /// Writes the profile and updates the index of available profiles. All writes of a profile go
     /// through this method.
     pub(crate) fn save(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        let (index, prefix) = available_index(&self.namespace, Some(&self.profile_type));
+        let key = format!("{prefix}{}", self.iccid);
         match self.state() {
-            ProfileState::Available => tx.put(&AVAILABLE, &self.available_key(), &self.iccid)?,
-            _ => tx.delete(&AVAILABLE, &self.available_key()),
+            ProfileState::Available => tx.put(&index, &key, &self.iccid)?,
+            _ => tx.delete(&index, &key),
         }
         tx.put(&PROFILES, &self.iccid.to_string(), self)
     }
@@ -409,15 +428,12 @@ impl Profile {
         for (deletion, _) in tx.list(&DELETIONS, &format!("{key}/")).await? {
             tx.delete(&DELETIONS, &deletion);
         }
-        tx.delete(&AVAILABLE, &self.available_key());
+        let (index, prefix) = available_index(&self.namespace, Some(&self.profile_type));
+        tx.delete(&index, &format!("{prefix}{key}"));
         tx.delete(&PACKAGES, &key);
         tx.delete(&SUBSCRIPTION_ADDRESSES, &key);
         tx.delete(&PROFILES, &key);
         Ok(())
-    }
-
-    fn available_key(&self) -> String {
-        format!("{}{}", type_prefix(&self.profile_type), self.iccid)
     }
 }
 
@@ -542,6 +558,9 @@ pub struct TakenNotification {
     /// The reported event.
     #[serde(rename = "told")]
     pub event: String,
+    /// The namespace of the profile.
+    #[serde(default, skip_serializing_if = "Namespace::is_default")]
+    pub namespace: Namespace,
 }
 
 #[cfg(test)]

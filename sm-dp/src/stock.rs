@@ -12,17 +12,20 @@ use rsp::{
     ids::Iccid,
     sgp22::{NotificationConfigurationInformation, ProfileClass, uicc_capability},
 };
+use rsp_server::Namespace;
 use world::{Fault, Tx, World};
 
 pub use crate::protection::{Protection, Rebinding};
 use crate::{
     profile_state::ProfileState,
-    records::{AVAILABLE, Octets, PACKAGES, PROFILE_TYPES, PROFILES, Profile, ProfileStatus, type_prefix},
+    records::{Octets, PACKAGES, PROFILE_TYPES, PROFILES, Profile, ProfileStatus, available_index},
 };
 
 /// Values that replace or complete those of the profile package.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileOptions {
+    /// The namespace that the profile belongs to.
+    pub namespace: Namespace,
     /// The profile type under which operators order it. Default: the profile type of the package.
     pub profile_type: Option<String>,
     /// The serviceProviderName. Default: EF.SPN.
@@ -52,15 +55,27 @@ pub(crate) async fn add(
 ) -> Result<Iccid, Fault> {
     let profile = describe(own_address, package, options)?;
     let key = profile.iccid.to_string();
-    if tx.get(&PROFILES, &key).await?.is_some() {
+    if let Some(kept) = tx.get(&PROFILES, &key).await? {
         return Err(Fault::usage(
             format!("cannot put profile {key} into stock"),
-            "a profile with this ICCID is already in stock",
+            kept.already_in_stock(&options.namespace),
             "cancel its order and use it, or choose a package with another ICCID",
         ));
     }
     put(tx, &profile, package).await?;
     Ok(profile.iccid)
+}
+
+impl Profile {
+    /// Returns the reason for which its ICCID cannot be added to the stock of a namespace again.
+    pub(crate) fn already_in_stock(&self, namespace: &Namespace) -> String {
+        match self.namespace == *namespace {
+            true => "a profile with this ICCID is already in stock".to_owned(),
+            false => {
+                format!("a profile with this ICCID is already in stock, in namespace {}", self.namespace)
+            }
+        }
+    }
 }
 
 /// Writes a profile and its package.
@@ -76,19 +91,20 @@ pub(crate) async fn put(tx: &mut Tx<'_>, profile: &Profile, package: &[u8]) -> R
 /// candidates, concurrent orders rarely choose the same one.
 const CANDIDATES: usize = 256;
 
-/// Returns an available profile, of the requested type if there is one. The list of available profiles is not part of the
+/// Returns an available profile of a namespace, of the requested type if there is one. The list of available profiles is not part of the
 /// transaction's read set, so concurrent orders do not conflict if they take different profiles.
 /// Each order therefore starts at a random position. It looks at the first [`CANDIDATES`]
 /// candidates, and at all others only if those have been taken in the meantime.
 pub(crate) async fn any_available(
     tx: &mut Tx<'_>,
     world: &World,
+    namespace: &Namespace,
     requested: Option<&str>,
 ) -> Result<Option<Profile>, Fault> {
-    let prefix = requested.map(type_prefix).unwrap_or_default();
+    let (index, prefix) = available_index(namespace, requested);
     let offset = u64::from_be_bytes(world.random());
     for most in [CANDIDATES, usize::MAX] {
-        let mut available = tx.peek_first(&AVAILABLE, &prefix, most).await?;
+        let mut available = tx.peek_first(&index, &prefix, most).await?;
         let seen = available.len();
         let first = offset.checked_rem(seen as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
         available.rotate_left(first);
@@ -136,6 +152,7 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
         .ok_or_else(|| fault("the ICCID of the package is not ten octets of BCD digits".to_owned()))?;
     Ok(Profile {
         iccid: metadata.iccid,
+        namespace: options.namespace.clone(),
         profile_type,
         status: ProfileStatus::Available,
         metadata,

@@ -24,7 +24,8 @@ pub(crate) struct MadeProfile {
     pub(crate) package: Vec<u8>,
 }
 
-/// Returns an available profile or, if there is none, a new one from the template of the type. An
+/// Returns an available profile of the namespace of the call or, if there is none, a new one from the
+/// template of the type. All namespaces share the templates. An
 /// order without a type uses the first template. Returns `None` if there is no template either.
 ///
 /// # Errors
@@ -33,7 +34,9 @@ pub(crate) async fn available_or_personalised(
     context: &mut Context<'_, '_>,
     requested: Option<&str>,
 ) -> Result<Option<Profile>, Fault> {
-    if let Some(available) = stock::any_available(context.tx, context.world, requested).await? {
+    if let Some(available) =
+        stock::any_available(context.tx, context.world, &context.namespace, requested).await?
+    {
         return Ok(Some(available));
     }
     let template = match requested {
@@ -65,7 +68,8 @@ async fn next(context: &mut Context<'_, '_>, template: &Template) -> Result<Prof
         {
             continue;
         }
-        let MadeProfile { profile, package } = make(address, template, number)?;
+        let MadeProfile { mut profile, package } = make(address, template, number)?;
+        profile.namespace = context.namespace.clone();
         for counter in &counters {
             context.tx.put(&SERIES, counter, &(number + 1))?;
         }

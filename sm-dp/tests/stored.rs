@@ -9,12 +9,16 @@ mod support;
 
 use std::{path::PathBuf, sync::Arc};
 
-use rsp::sgp22::notification_event;
+use http::Request;
+use rsp::sgp22::{json::base64_octets, notification_event};
+use rsp_server::Namespace;
+use serde_json::{Value, json};
 use sm_dp::{
     Operator as RegisteredOperator, ProfileOptions, ProfileState,
     records::{
-        ADDRESSEES, AVAILABLE, Awaits, BINDINGS, CALLS, INSTALLATIONS, MATCHING_IDS, NOTIFICATIONS,
-        OPERATORS, ORDERS_BY_EID, OUTBOX, PACKAGES, PROFILE_TYPES, PROFILES, SESSIONS,
+        ADDRESSEES, AVAILABLE, AVAILABLE_IN_NAMESPACES, Awaits, BINDINGS, CALLS, INSTALLATIONS, MATCHING_IDS,
+        NOTIFICATIONS, OPERATORS, ORDERS_BY_EID, OUTBOX, PACKAGES, PROFILE_TYPES, PROFILES, SERIES, SESSIONS,
+        TEMPLATES,
     },
 };
 use stored_records::{Fixture, NamedRecords, file};
@@ -30,6 +34,75 @@ const FIFTH_ICCID: &str = "8949000000000000050";
 
 fn path() -> PathBuf {
     file(env!("CARGO_MANIFEST_DIR"), "0.1.json")
+}
+
+/// The fixture with records of namespaces and templates. The records of the other fixture have no
+/// namespace.
+fn namespaces_path() -> PathBuf {
+    file(env!("CARGO_MANIFEST_DIR"), "0.1-namespaces.json")
+}
+
+/// Sends a request to the admin API in a namespace. Returns its reply.
+async fn post(testbed: &Testbed, target: &str, body: &Value) -> Value {
+    let request = Request::post(target)
+        .header(Namespace::HEADER, "job")
+        .header("Content-Type", "application/json")
+        .body(body.to_string().into());
+    let response = world::send(&testbed.server.admin(), request.unwrap()).await.unwrap();
+    assert!(response.status().is_success(), "{response:?}");
+    serde_json::from_slice(response.body()).unwrap()
+}
+
+/// A template, an available profile, and a profile that a device has installed.
+async fn regenerate_namespaces() {
+    let records = NamedRecords::default();
+    let testbed = Testbed::over(Arc::new(records.clone()), |_| {});
+    let operator = testbed.operator();
+    let registered = RegisteredOperator {
+        identifier: operator.identifier.clone(),
+        certificate_oid: operator.oid.clone(),
+        es2plus_address: Some("bss.operator.example:8443".parse().unwrap()),
+    };
+    testbed.server.register_operator(&registered).await.unwrap();
+    post(&testbed, "/admin/v1/templates", &json!({ "description": { "usim": { "spn": "Meters" } } })).await;
+    let order =
+        post(&testbed, "/admin/v1/orders", &json!({ "requester": operator.identifier.as_str() })).await;
+    let package = base64_octets::serialize(&package(ICCID, &[]), serde_json::value::Serializer).unwrap();
+    post(&testbed, "/admin/v1/stock", &json!({ "package": package })).await;
+    let (euicc, iccid) = (testbed.euicc(), order["iccid"].as_str().unwrap().parse().unwrap());
+    let code = order["matchingId"].as_str().unwrap();
+    let (transaction, _) = euicc.download(&testbed.server, code, &euicc.one_time_key()).await;
+    notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid, true))).await;
+    records.regenerate(&namespaces_path()).await;
+}
+
+#[tokio::test]
+async fn the_records_of_namespaces_and_templates_can_be_read() {
+    regenerate_namespaces().await;
+    let mut fixture = Fixture::read(&namespaces_path());
+    let testbed = Testbed::over(Arc::new(fixture.records().await), |_| {});
+    let job: Namespace = "job".parse().unwrap();
+    let profiles = testbed.server.orders().await.unwrap();
+    assert!(profiles.len() == 2 && profiles.iter().all(|profile| profile.namespace == job), "{profiles:?}");
+    let available = post(&testbed, "/admin/v1/orders", &json!({})).await;
+    assert_eq!(available["iccid"], ICCID);
+    let next = post(&testbed, "/admin/v1/orders", &json!({})).await;
+    assert_eq!(next["subscriber"]["imsi"], "724990000100001", "the template continues");
+
+    fixture.check(&PROFILES).await;
+    fixture.check(&PACKAGES).await;
+    fixture.check(&AVAILABLE_IN_NAMESPACES).await;
+    fixture.check(&PROFILE_TYPES).await;
+    fixture.check(&TEMPLATES).await;
+    fixture.check(&SERIES).await;
+    fixture.check(&MATCHING_IDS).await;
+    fixture.check(&SESSIONS).await;
+    fixture.check(&INSTALLATIONS).await;
+    fixture.check(&OPERATORS).await;
+    fixture.check(&OUTBOX).await;
+    fixture.check(&ADDRESSEES).await;
+    fixture.check(&NOTIFICATIONS).await;
+    fixture.all_checked();
 }
 
 /// One installed profile, one ordered for an eUICC, one in stock, one with an unconfirmed order,

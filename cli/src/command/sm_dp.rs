@@ -43,6 +43,8 @@ pub enum Command {
         /// Filter of the list, such as state=Installed (repeatable)
         #[arg(value_name = "FIELD=VALUE")]
         conditions: Vec<entries::Condition>,
+        #[command(flatten)]
+        scope: entries::Scope,
     },
     /// Print the entry of a running server that changed last (admin API)
     #[command(args = Setting::flags(&[Setting::Admin]))]
@@ -93,9 +95,9 @@ impl Command {
             // Profiles can also be added while a server runs on the same records.
             Self::Add(add) => add.run(&in_stock(settings, json)?, json).await,
             Self::Order(order) => order.run(settings).await,
-            Self::List { resource: None, .. } => list(&in_stock(settings, json)?, json).await,
-            Self::List { resource: Some(resource), conditions } => {
-                entries::list(settings, resource, &conditions).await
+            Self::List { resource: None, scope, .. } => list(&in_stock(settings, json)?, &scope, json).await,
+            Self::List { resource: Some(resource), conditions, scope } => {
+                entries::list(settings, &scope, resource, &conditions).await
             }
             Self::Latest(latest) => latest.run(settings).await,
             Self::Wait(wait) => wait.run(settings).await,
@@ -181,8 +183,9 @@ impl Serve {
     }
 }
 
-async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
-    let profiles = sm_dp.orders().await?;
+async fn list(sm_dp: &sm_dp::SmDpPlus, scope: &entries::Scope, json: bool) -> Result<(), Fault> {
+    let mut profiles = sm_dp.orders().await?;
+    profiles.retain(|profile| profile.namespace == scope.namespace);
     if json {
         return print_json(&profiles.iter().map(view).collect::<Result<Vec<_>, _>>()?);
     }

@@ -15,7 +15,10 @@ use rsp::{
 use serde::Serialize;
 use world::{Fault, Outcome};
 
-use crate::decision::{Decision, without_fault};
+use crate::{
+    decision::{Decision, without_fault},
+    namespace::Namespace,
+};
 
 /// Binding of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub struct Reply {
     pub response: Response<Bytes>,
     /// Outcome for the timeline.
     pub outcome: Outcome,
+    /// Namespace of the records that the request was about, for the timeline.
+    pub namespace: Namespace,
 }
 
 impl ResponseEncoder {
@@ -75,6 +80,7 @@ impl ResponseEncoder {
                 Ok(Reply {
                     response: asn1::response::<F>(self.version, decision.as_ref()),
                     outcome: outcome(decision.as_ref().err()),
+                    namespace: Namespace::default(),
                 })
             }
         }
@@ -91,7 +97,7 @@ impl ResponseEncoder {
             Ok(reply) => json::response(self.version, Ok(reply)),
             Err(refusal) => json::response::<()>(self.version, Err(refusal.clone())),
         };
-        Ok(Reply { response, outcome })
+        Ok(Reply { response, outcome, namespace: Namespace::default() })
     }
 
     /// Encodes the reply of a function whose only response is HTTP 204. A refusal is reported in
@@ -101,12 +107,14 @@ impl ResponseEncoder {
     /// Returns the fault of the decision.
     pub fn encode_no_content(self, decision: Decision<Result<(), Refusal>>) -> Result<Reply, Fault> {
         let refusal = without_fault(decision)?.and_then(|accepted| accepted).err();
-        Ok(Reply { response: json::no_content(self.version), outcome: outcome(refusal.as_ref()) })
+        let response = json::no_content(self.version);
+        Ok(Reply { response, outcome: outcome(refusal.as_ref()), namespace: Namespace::default() })
     }
 
     /// Rejects a request with an HTTP status and no body. The reason is only in the outcome.
     pub(crate) fn rejected(self, status: StatusCode, why: String) -> Reply {
-        Reply { response: self.status(status), outcome: Outcome::Refused(format!("HTTP {status}: {why}")) }
+        let outcome = Outcome::Refused(format!("HTTP {status}: {why}"));
+        Reply { response: self.status(status), outcome, namespace: Namespace::default() }
     }
 
     /// Logs an internal fault and returns HTTP 500. The caller learns no details and can retry.
@@ -115,6 +123,7 @@ impl ResponseEncoder {
         Reply {
             response: self.status(StatusCode::INTERNAL_SERVER_ERROR),
             outcome: Outcome::Failed(fault.to_string()),
+            namespace: Namespace::default(),
         }
     }
 

@@ -18,6 +18,7 @@ pub mod api;
 pub mod decision;
 pub mod due;
 pub mod mutual_authentication;
+mod namespace;
 pub mod secret_hex;
 pub mod server;
 pub mod sessions;
@@ -25,4 +26,5 @@ pub mod soap;
 
 pub use answer::{Binding, Reply, ResponseEncoder};
 pub use decision::{Decision, Rejection};
+pub use namespace::Namespace;
 pub use server::{Context, Core, Function, Interface, Route, Server, Settings, handle, link};

@@ -27,6 +27,7 @@ use world::{
 use crate::{
     answer::{Binding, Reply, ResponseEncoder},
     decision::Decision,
+    namespace::Namespace,
     sessions::{Expires, Sweep},
 };
 
@@ -129,7 +130,8 @@ impl<C, K> Core<C, K> {
 
     /// Returns the context that a function runs in.
     pub fn context<'a, 'r>(&'a self, tx: &'a mut Tx<'r>, now: Timestamp) -> Context<'a, 'r, C, K> {
-        Context { tx, config: &self.config, credentials: &self.credentials, world: &self.world, now }
+        let Self { config, credentials, world, .. } = self;
+        Context { tx, config, credentials, world, now, namespace: Namespace::default() }
     }
 }
 
@@ -145,6 +147,8 @@ pub struct Context<'a, 'r, C, K> {
     pub world: &'a World,
     /// Time at which the request arrived.
     pub now: Timestamp,
+    /// Namespace of the records that the call is about. A function sets it when it has found them.
+    pub namespace: Namespace,
 }
 
 /// An interface of a server.
@@ -331,8 +335,11 @@ where
             let (caller, decoded) = (&caller, &decoded);
             let (reply, posted) = world::transact(&*core.records, |tx| {
                 Box::pin(async move {
-                    let decision = (self.execute)(&mut core.context(tx, now), caller, decoded).await;
-                    Ok(((self.encode)(encoder, decision)?, S::posted(tx)))
+                    let mut context = core.context(tx, now);
+                    let decision = (self.execute)(&mut context, caller, decoded).await;
+                    let namespace = context.namespace;
+                    let reply = Reply { namespace, ..(self.encode)(encoder, decision)? };
+                    Ok((reply, S::posted(tx)))
                 })
             })
             .await?;
@@ -341,7 +348,10 @@ where
             }
             match server.send_posted(&posted).await? {
                 None => Ok(reply),
-                Some(refusal) => encoder.encode_json::<()>(Err(refusal.into())),
+                Some(refusal) => {
+                    let refused = encoder.encode_json::<()>(Err(refusal.into()))?;
+                    Ok(Reply { namespace: reply.namespace, ..refused })
+                }
             }
         })
     }
@@ -379,7 +389,8 @@ pub async fn handle<S: Server>(server: &S, request: Request<Bytes>) -> Response<
         Event::new(now, S::NAME, name)
             .with_peer(interface.name, interface.peer)
             .with_bytes(reply.response.body().len(), request.body().len())
-            .with_outcome(reply.outcome),
+            .with_outcome(reply.outcome)
+            .with_namespace(String::from(reply.namespace)),
     );
     if let Err(fault) = core.sweep.run(&*core.records, &S::SESSIONS, settings.session_lifetime, now).await {
         tracing::warn!(%fault, "cannot delete expired sessions from the records");

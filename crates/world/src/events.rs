@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rsp::time::Timestamp;
 use serde::{Serialize, Serializer};
 
+/// The namespace of events that belong to no other one.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
 /// One event at one party. Event names are in the past tense or are the standard's function names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Event {
@@ -31,6 +34,10 @@ pub struct Event {
     pub outcome: Outcome,
     /// Additional information for the reader of a timeline. Often empty.
     pub note: String,
+    /// The namespace of the record that the event is about, at a server whose records have
+    /// namespaces.
+    #[serde(skip_serializing_if = "is_default_namespace")]
+    pub namespace: Cow<'static, str>,
 }
 
 /// The outcome of an operation.
@@ -63,6 +70,7 @@ impl Event {
             bytes_received: 0,
             outcome: Outcome::Done,
             note: String::new(),
+            namespace: Cow::Borrowed(DEFAULT_NAMESPACE),
         }
     }
 
@@ -87,6 +95,12 @@ impl Event {
     /// Sets the outcome.
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
         self.outcome = outcome;
+        self
+    }
+
+    /// Sets the namespace.
+    pub fn with_namespace(mut self, namespace: impl Into<Cow<'static, str>>) -> Self {
+        self.namespace = namespace.into();
         self
     }
 
@@ -158,6 +172,10 @@ pub struct NullEvents;
 
 impl Events for NullEvents {
     fn emit(&self, _: Event) {}
+}
+
+fn is_default_namespace(namespace: &str) -> bool {
+    namespace == DEFAULT_NAMESPACE
 }
 
 fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {

@@ -39,7 +39,7 @@ pub use datagram::{
     MessageCentre, MessageId, MessageState, PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage,
     ShortMessageSink, ShortMessages, Submission, SubmitFault, check_account,
 };
-pub use events::{Event, Events, MemoryEvents, NullEvents, Outcome};
+pub use events::{DEFAULT_NAMESPACE, Event, Events, MemoryEvents, NullEvents, Outcome};
 pub use fault::{Fault, FaultKind, PeerStatus};
 pub use link::{
     CanSendSlowly, Link, LinkFault, LinkFaultKind, PeerCertificate, PskIdentity, SlowBody, link_from, send,

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use rsp::ids::Eid;
+use rsp_server::Namespace;
 use rsp_server::api::{self, Api, Arguments, EventFilter, Listing, NoId, NoQuery, Route, Waiting, document};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -150,17 +151,29 @@ impl Api for PlatformApi {
             "/v1/events",
             "Lists events of the platform with their numbers: CheckIn, MoveBegan, MoveEnded and others, \
              with the EID as the peer; the last 4096 are kept",
-            |input| Box::pin(async { Ok(input.context.log().list(&input.arguments.query)) }),
+            |input| {
+                Box::pin(async {
+                    Ok(input.context.log().list(&Namespace::default(), &input.arguments.query))
+                })
+            },
         ),
         &Function::<Query<EventFilter>, Option<_>>::search(
             "/v1/events/latest",
             "Returns the newest event",
-            |input| Box::pin(async { Ok(input.context.log().latest(&input.arguments.query)) }),
+            |input| {
+                Box::pin(async {
+                    Ok(input.context.log().latest(&Namespace::default(), &input.arguments.query))
+                })
+            },
         ),
         &Function::<Query<Waiting<EventFilter>>, Option<_>>::wait(
             "/v1/events/wait",
             "Waits for an event; returns the first one after a number",
-            |input| Box::pin(async { Ok(input.context.log().awaited(&input.arguments.query)) }),
+            |input| {
+                Box::pin(async {
+                    Ok(input.context.log().awaited(&Namespace::default(), &input.arguments.query))
+                })
+            },
         ),
         &Function::<Query<Listing<_>>, _>::list(
             "/v1/campaigns",

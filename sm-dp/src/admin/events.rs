@@ -9,7 +9,7 @@ pub(super) async fn list(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<NoId, Listing<EventFilter, u64>>,
 ) -> Result<EventPage, Problem> {
-    Ok(context.log.list(&arguments.query))
+    Ok(context.log.list(&context.decision.namespace, &arguments.query))
 }
 
 /// GET /admin/v1/events/latest
@@ -17,7 +17,7 @@ pub(super) async fn latest(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<NoId, EventFilter>,
 ) -> Result<Option<NumberedEvent>, Problem> {
-    Ok(context.log.latest(&arguments.query))
+    Ok(context.log.latest(&context.decision.namespace, &arguments.query))
 }
 
 /// GET /admin/v1/events/wait
@@ -25,5 +25,5 @@ pub(super) async fn wait(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<NoId, Waiting<EventFilter>>,
 ) -> Result<Option<NumberedEvent>, Problem> {
-    Ok(context.log.awaited(&arguments.query))
+    Ok(context.log.awaited(&context.decision.namespace, &arguments.query))
 }

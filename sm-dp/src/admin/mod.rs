@@ -6,6 +6,7 @@
 
 mod ensured;
 mod events;
+mod namespaces;
 mod notifications;
 mod operators;
 mod order_view;
@@ -18,12 +19,18 @@ mod stock;
 mod subscriber_view;
 mod templates;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use rsp::status::Refusal;
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
 
-use rsp_server::api::{self, Api, Call, EventLog, Function, Problem, Route, Verb, document};
+use rsp_server::{
+    Namespace,
+    api::{self, Api, Call, EventLog, Function, Header, Problem, Route, Verb, document},
+};
+use schemars::JsonSchema as _;
 
 use crate::{
     context,
@@ -56,6 +63,12 @@ impl Api for AdminApi {
     const DESCRIPTION: &'static str =
         "Management API of a test SM-DP+. It has no authentication: bind it to the loopback address only.";
     const SERVER: &'static str = "http://127.0.0.1:8490";
+    const HEADERS: &'static [Header] = &[Header {
+        name: Namespace::HEADER,
+        description: "The namespace of the profiles, orders, sessions, notifications, events and messages that the \
+                      request is about. Templates and operators belong to all namespaces. Default: default",
+        schema: Namespace::json_schema,
+    }];
     const ROUTES: &'static [&'static dyn Route<Self>] = &[
         &document(),
         &Function::list("/admin/v1/stock", "Lists profiles with their orders, by ICCID", at!(stock::list)),
@@ -183,6 +196,11 @@ impl Api for AdminApi {
             "Waits for an event; returns the first one after a number",
             at!(events::wait),
         ),
+        &Function::delete(
+            "/admin/v1/namespaces/{namespace}",
+            "Deletes the profiles, orders, sessions, notifications, events and messages of a namespace",
+            at!(namespaces::remove),
+        ),
         &Function::list("/admin/v1/operators", "Lists registered operators", at!(operators::list)),
         &Function::put(
             "/admin/v1/operators/{identifier}",
@@ -215,7 +233,7 @@ struct Context<'a, 'r> {
     /// succeeds.
     decision: context::Context<'a, 'r>,
     /// The latest events.
-    log: &'a EventLog,
+    log: &'a Arc<EventLog>,
 }
 
 impl SmDpPlus {
@@ -229,13 +247,16 @@ impl SmDpPlus {
     }
 
     async fn handle_admin(&self, request: &Request<Bytes>) -> Response<Bytes> {
-        let (route, call) = match self.read(request) {
+        let (namespace, route, call) = match self.read(request) {
             Ok(found) => found,
             Err(problem) => return problem.response(),
         };
+        let namespace = &namespace;
         let operation = route.operation();
         let is_read = operation.verb == Verb::Get;
-        let decided = self.0.waits.answer(call.timeout(), || Box::pin(self.decide(is_read, &*call))).await;
+        let decided =
+            self.0.waits.answer(call.timeout(), || Box::pin(self.decide(namespace, is_read, &*call)));
+        let decided = decided.await;
         let (response, outcome) = match decided {
             Ok(response) => (response, Outcome::Done),
             Err(problem) => (problem.response(), problem.outcome()),
@@ -251,27 +272,37 @@ impl SmDpPlus {
                 )
                 .with_peer("admin", "client")
                 .with_bytes(response.body().len(), request.body().len())
-                .with_outcome(outcome),
+                .with_outcome(outcome)
+                .with_namespace(String::from(namespace.clone())),
             );
         }
         response
     }
 
-    fn read(&self, request: &Request<Bytes>) -> Result<(&'static dyn Route<AdminApi>, AdminCall), Problem> {
+    fn read(
+        &self,
+        request: &Request<Bytes>,
+    ) -> Result<(Namespace, &'static dyn Route<AdminApi>, AdminCall), Problem> {
         let settings = &self.0.core.config.server;
         api::check_origin::<AdminApi>(request, |name| settings.own_address(name).is_some())?;
         let (route, id) = api::find::<AdminApi>(request)?;
-        Ok((route, route.call(&id, request)?))
+        Ok((Namespace::of(request)?, route, route.call(&id, request)?))
     }
 
     /// Loads the records, executes the function and commits. Starts again if another transaction has
     /// committed a conflicting change. A read is not committed: a list is a snapshot, and on a busy
     /// server its conflict check would never succeed.
-    async fn decide<T>(&self, is_read: bool, call: &dyn Call<AdminApi, T>) -> Result<T, Problem> {
+    async fn decide<T>(
+        &self,
+        namespace: &Namespace,
+        is_read: bool,
+        call: &dyn Call<AdminApi, T>,
+    ) -> Result<T, Problem> {
         let Inner { core, log, .. } = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {
             let mut tx = Tx::begin(&*core.records);
-            let decision = core.context(&mut tx, core.world.now());
+            let mut decision = core.context(&mut tx, core.world.now());
+            decision.namespace = namespace.clone();
             let reply = call.execute(&mut Context { decision, log }).await?;
             if is_read {
                 return Ok(reply);

@@ -4,7 +4,10 @@ use rsp::{
     ids::{Eid, Iccid},
     time::Timestamp,
 };
-use rsp_server::api::{self, Arguments, Listing, NoId, Page, Revised, Waiting};
+use rsp_server::{
+    Namespace,
+    api::{self, Arguments, Listing, NoId, Page, Revised, Waiting},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +52,8 @@ pub(super) async fn list(
     arguments: &Arguments<NoId, Listing<NotificationFilter>>,
 ) -> Result<Page<NotificationView>, Problem> {
     let listing = &arguments.query;
-    let select = |key: &str, taken| listing.filter.select(key, taken);
+    let namespace = &context.decision.namespace;
+    let select = |key: &str, taken| listing.filter.select(namespace, key, taken);
     let mut page = listing.page(context.decision.tx, &NOTIFICATIONS, select).await?;
     // Keys are in the order of their characters, in which 10 comes before 9.
     page.elements.sort_by(|a, b| (&a.eid, a.sequence_number).cmp(&(&b.eid, b.sequence_number)));
@@ -61,7 +65,8 @@ pub(super) async fn latest(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<NoId, NotificationFilter>,
 ) -> Result<Option<Revised<NotificationView>>, Problem> {
-    let select = |key: &str, taken| arguments.query.select(key, taken);
+    let namespace = &context.decision.namespace;
+    let select = |key: &str, taken| arguments.query.select(namespace, key, taken);
     Ok(api::latest(context.decision.tx, &NOTIFICATIONS, select).await?)
 }
 
@@ -71,12 +76,16 @@ pub(super) async fn wait(
     arguments: &Arguments<NoId, Waiting<NotificationFilter>>,
 ) -> Result<Option<Revised<NotificationView>>, Problem> {
     let Waiting { filter, after, .. } = &arguments.query;
-    let select = |key: &str, taken| filter.select(key, taken);
+    let namespace = &context.decision.namespace;
+    let select = |key: &str, taken| filter.select(namespace, key, taken);
     Ok(api::first_after(context.decision.tx, &NOTIFICATIONS, *after, select).await?)
 }
 
 impl NotificationFilter {
-    fn select(&self, key: &str, taken: TakenNotification) -> Option<NotificationView> {
+    fn select(&self, namespace: &Namespace, key: &str, taken: TakenNotification) -> Option<NotificationView> {
+        if taken.namespace != *namespace {
+            return None;
+        }
         let view = NotificationView::of(key, taken)?;
         let is_selected = self.eid.is_none_or(|eid| view.eid == eid.to_string())
             && self.iccid.is_none_or(|iccid| view.iccid == Some(iccid.to_string()))

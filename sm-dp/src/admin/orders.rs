@@ -7,7 +7,10 @@ use rsp::{
     ids::{Eid, Iccid, SmdpAddress},
     time::Timestamp,
 };
-use rsp_server::api::{self, Arguments, Listing, NoId, NoQuery, Page, Revised, Waiting};
+use rsp_server::{
+    Namespace,
+    api::{self, Arguments, Listing, NoId, NoQuery, Page, Revised, Waiting},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -119,8 +122,9 @@ pub(super) async fn list(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<NoId, Listing<OrderFilter>>,
 ) -> Result<Page<OrderedProfile>, Problem> {
-    let (listing, config) = (&arguments.query, context.decision.config);
-    let select = |_: &str, profile| listing.filter.select(config, &profile);
+    let listing = &arguments.query;
+    let (namespace, config) = (&context.decision.namespace, context.decision.config);
+    let select = |_: &str, profile| listing.filter.select(namespace, config, &profile);
     Ok(listing.page(context.decision.tx, &PROFILES, select).await?)
 }
 
@@ -129,8 +133,8 @@ pub(super) async fn latest(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<NoId, OrderFilter>,
 ) -> Result<Option<Revised<OrderedProfile>>, Problem> {
-    let config = context.decision.config;
-    let select = |_: &str, profile| arguments.query.select(config, &profile);
+    let (namespace, config) = (&context.decision.namespace, context.decision.config);
+    let select = |_: &str, profile| arguments.query.select(namespace, config, &profile);
     Ok(api::latest(context.decision.tx, &PROFILES, select).await?)
 }
 
@@ -140,8 +144,8 @@ pub(super) async fn wait(
     arguments: &Arguments<NoId, Waiting<OrderFilter>>,
 ) -> Result<Option<Revised<OrderedProfile>>, Problem> {
     let Waiting { filter, after, .. } = &arguments.query;
-    let config = context.decision.config;
-    let select = |_: &str, profile| filter.select(config, &profile);
+    let (namespace, config) = (&context.decision.namespace, context.decision.config);
+    let select = |_: &str, profile| filter.select(namespace, config, &profile);
     Ok(api::first_after(context.decision.tx, &PROFILES, *after, select).await?)
 }
 
@@ -195,7 +199,8 @@ impl NewOrder {
             Some(iccid) => tx.get(&PROFILES, &iccid.to_string()).await?,
             None => None,
         };
-        match kept.filter(|profile| profile.state() != ProfileState::Available) {
+        let own = &context.decision.namespace;
+        match kept.filter(|it| it.state() != ProfileState::Available && it.namespace == *own) {
             Some(kept) => Ok(Ensured::Existing(kept)),
             None => Ok(Ensured::Created(self.place(context).await?)),
         }
@@ -335,10 +340,16 @@ impl NewOrder {
         }
         let matching_id =
             self.matching_id.clone().unwrap_or_else(|| confirm_order::generated(&context.decision));
-        if !matching_id.is_empty() && context.decision.tx.get(&MATCHING_IDS, &matching_id).await?.is_some() {
+        if !matching_id.is_empty()
+            && let Some(taken) = context.decision.tx.get(&MATCHING_IDS, &matching_id).await?
+        {
+            let taken = context.decision.tx.get(&PROFILES, &taken.to_string()).await?;
+            let own = &context.decision.namespace;
+            let elsewhere = taken.filter(|profile| profile.namespace != *own);
+            let elsewhere = elsewhere.map(|profile| format!(" in namespace {}", profile.namespace));
             return Err(Problem::conflict(
                 "cannot place the order",
-                format!("another order has MatchingID {matching_id}"),
+                format!("another order{} has MatchingID {matching_id}", elsewhere.unwrap_or_default()),
                 "set another one, or leave matchingId out to have one generated",
             ));
         }
@@ -414,9 +425,10 @@ fn ordered(config: &Config, profile: &Profile) -> Result<OrderedProfile, Problem
 }
 
 impl OrderFilter {
-    fn select(&self, config: &Config, profile: &Profile) -> Option<OrderedProfile> {
+    fn select(&self, namespace: &Namespace, config: &Config, profile: &Profile) -> Option<OrderedProfile> {
         let order = profile.status.order()?;
-        let is_selected = self.state.is_none_or(|state| profile.state() == state)
+        let is_selected = profile.namespace == *namespace
+            && self.state.is_none_or(|state| profile.state() == state)
             && self.matching_id.as_ref().is_none_or(|wanted| order.matching_id.as_ref() == Some(wanted))
             && self.eid.is_none_or(|eid| order.eid == Some(eid) || order.handed_to == Some(eid))
             && self.profile_type.as_ref().is_none_or(|wanted| profile.profile_type == *wanted);

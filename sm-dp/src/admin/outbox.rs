@@ -57,10 +57,12 @@ pub(super) async fn list(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<NoId, Listing<NoQuery>>,
 ) -> Result<Page<PeerView>, Problem> {
+    let namespace = &context.decision.namespace;
     let tx = &mut *context.decision.tx;
     let mut views = Vec::new();
     for (to, addressee) in tx.list(&ADDRESSEES, "").await? {
-        let messages = tx.list(&OUTBOX, &to).await?;
+        let mut messages = tx.list(&OUTBOX, &to).await?;
+        messages.retain(|(_, message)| message.namespace == *namespace);
         if !messages.is_empty() {
             views.push((to, PeerView::of(addressee, messages)));
         }

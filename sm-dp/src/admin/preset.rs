@@ -1,9 +1,9 @@
 //! Preset contents of a server: profiles, templates, orders and operators as in the API, created unless they
-//! exist.
+//! exist. They belong to the default namespace.
 
 use world::{BoxFuture, Fault};
 
-use rsp_server::api::Call;
+use rsp_server::{Namespace, api::Call};
 
 use super::{AdminApi, Context, Problem};
 pub use super::{
@@ -49,7 +49,7 @@ impl SmDpPlus {
     }
 
     async fn ensure<T>(&self, new: &dyn Call<AdminApi, Ensured<T>>) -> Result<Ensured<T>, Fault> {
-        self.decide(false, new).await.map_err(Fault::from)
+        self.decide(&Namespace::default(), false, new).await.map_err(Fault::from)
     }
 }
 

@@ -1,10 +1,14 @@
-//! /admin/v1/sessions: downloads in progress.
+//! /admin/v1/sessions: downloads in progress. A session belongs to the namespace of the profile that
+//! it offers. Before the eUICC is authenticated, it belongs to the default namespace.
 
 use rsp::{
     ids::{Eid, Iccid, SubjectKeyIdentifier, TransactionId},
     time::Timestamp,
 };
-use rsp_server::api::{self, Arguments, Listing, NoId, Page, Revised, Waiting};
+use rsp_server::{
+    Namespace,
+    api::{self, Arguments, Listing, NoId, Page, Revised, Waiting},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,8 +65,9 @@ pub(super) async fn list(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<NoId, Listing<SessionFilter>>,
 ) -> Result<Page<SessionView>, Problem> {
-    let (listing, now) = (&arguments.query, context.decision.now);
-    let select = |id: &str, session| listing.filter.select(now, id, session);
+    let listing = &arguments.query;
+    let (namespace, now) = (&context.decision.namespace, context.decision.now);
+    let select = |id: &str, session| listing.filter.select(namespace, now, id, session);
     Ok(listing.page(context.decision.tx, &SESSIONS, select).await?)
 }
 
@@ -71,8 +76,8 @@ pub(super) async fn latest(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<NoId, SessionFilter>,
 ) -> Result<Option<Revised<SessionView>>, Problem> {
-    let now = context.decision.now;
-    let select = |id: &str, session| arguments.query.select(now, id, session);
+    let (namespace, now) = (&context.decision.namespace, context.decision.now);
+    let select = |id: &str, session| arguments.query.select(namespace, now, id, session);
     Ok(api::latest(context.decision.tx, &SESSIONS, select).await?)
 }
 
@@ -82,8 +87,8 @@ pub(super) async fn wait(
     arguments: &Arguments<NoId, Waiting<SessionFilter>>,
 ) -> Result<Option<Revised<SessionView>>, Problem> {
     let Waiting { filter, after, .. } = &arguments.query;
-    let now = context.decision.now;
-    let select = |id: &str, session| filter.select(now, id, session);
+    let (namespace, now) = (&context.decision.namespace, context.decision.now);
+    let select = |id: &str, session| filter.select(namespace, now, id, session);
     Ok(api::first_after(context.decision.tx, &SESSIONS, *after, select).await?)
 }
 
@@ -93,11 +98,13 @@ pub(super) async fn remove(
     arguments: &Arguments<TransactionId>,
 ) -> Result<(), Problem> {
     let id = arguments.id.to_string();
+    let namespace = &context.decision.namespace;
     let tx = &mut *context.decision.tx;
-    if tx.get(&SESSIONS, &id).await?.is_none() {
+    let found = tx.get(&SESSIONS, &id).await?;
+    if !found.is_some_and(|session| session.namespace() == *namespace) {
         return Err(Problem::not_found(
             format!("cannot delete session {id}"),
-            "no session has this TransactionID",
+            "no session of the namespace has this TransactionID",
             "GET /admin/v1/sessions lists all sessions",
         ));
     }
@@ -106,8 +113,14 @@ pub(super) async fn remove(
 }
 
 impl SessionFilter {
-    fn select(&self, now: Timestamp, transaction_id: &str, session: Session) -> Option<SessionView> {
-        let is_alive = session.expires > now;
+    fn select(
+        &self,
+        namespace: &Namespace,
+        now: Timestamp,
+        transaction_id: &str,
+        session: Session,
+    ) -> Option<SessionView> {
+        let is_alive = session.expires > now && session.namespace() == *namespace;
         let view = SessionView::of(transaction_id.to_owned(), session);
         let is_selected = is_alive
             && self.awaits.is_none_or(|awaits| view.awaits == awaits)

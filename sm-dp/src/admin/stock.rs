@@ -6,7 +6,10 @@ use rsp::{
     ids::{Eid, Iccid},
     sgp22::{IconType, NotificationConfigurationInformation, ProfileClass, ppr},
 };
-use rsp_server::api::{Arguments, Listing, NoId, NoQuery, Page};
+use rsp_server::{
+    Namespace,
+    api::{Arguments, Listing, NoId, NoQuery, Page},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -111,8 +114,10 @@ pub(super) async fn list(
     arguments: &Arguments<NoId, Listing<StockFilter>>,
 ) -> Result<Page<ProfileView>, Problem> {
     let StockFilter { state, profile_type } = &arguments.query.filter;
+    let namespace = &context.decision.namespace;
     let select = |_: &str, profile: Profile| {
-        let is_selected = state.is_none_or(|state| profile.state() == state)
+        let is_selected = profile.namespace == *namespace
+            && state.is_none_or(|state| profile.state() == state)
             && profile_type.as_ref().is_none_or(|wanted| profile.profile_type == *wanted);
         is_selected.then_some(profile)
     };
@@ -131,11 +136,7 @@ pub(super) async fn add(
 ) -> Result<ProfileView, Problem> {
     match arguments.body.ensure(context).await? {
         Ensured::Created(profile) => ProfileView::of(context, profile).await,
-        Ensured::Existing(Profile { iccid, .. }) => Err(Problem::conflict(
-            format!("cannot put profile {iccid} into stock"),
-            "a profile with this ICCID is already in stock",
-            format!("use that profile, or DELETE /admin/v1/stock/{iccid} first"),
-        )),
+        Ensured::Existing(kept) => Err(already_in_stock(context, &kept)),
     }
 }
 
@@ -157,16 +158,35 @@ pub(super) async fn remove(
     Ok(profile.discard(context.decision.tx).await?)
 }
 
-/// Returns the profile with this ICCID.
+fn already_in_stock(context: &Context<'_, '_>, kept: &Profile) -> Problem {
+    let Profile { iccid, namespace, .. } = kept;
+    let next = match *namespace == context.decision.namespace {
+        true => format!("use that profile, or DELETE /admin/v1/stock/{iccid} first"),
+        false => "choose a package with another ICCID; ICCIDs are unique in the server".to_owned(),
+    };
+    Problem::conflict(
+        format!("cannot put profile {iccid} into stock"),
+        kept.already_in_stock(&context.decision.namespace),
+        next,
+    )
+}
+
+/// Returns the profile of the namespace with this ICCID.
 pub(super) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Result<Profile, Problem> {
-    let found = context.decision.tx.get(&PROFILES, &iccid.to_string()).await?;
-    found.ok_or_else(|| {
-        Problem::not_found(
-            format!("there is no profile {iccid}"),
+    let (what, own) = (format!("there is no profile {iccid}"), &context.decision.namespace);
+    match context.decision.tx.get(&PROFILES, &iccid.to_string()).await? {
+        Some(profile) if profile.namespace == *own => Ok(profile),
+        Some(Profile { namespace, .. }) => Err(Problem::not_found(
+            what,
+            format!("the profile is in namespace {namespace}, and the request is for namespace {own}"),
+            format!("use another ICCID, or send {}: {namespace}", Namespace::HEADER),
+        )),
+        None => Err(Problem::not_found(
+            what,
             "no profile with this ICCID is in stock",
             "GET /admin/v1/stock lists all profiles; POST /admin/v1/stock adds one",
-        )
-    })
+        )),
+    }
 }
 
 /// Returns the profile with this ICCID after its order, in any state, has been deleted from all other
@@ -224,11 +244,16 @@ impl NewProfile {
     /// Adds the profile to the stock unless its ICCID is already there.
     pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Profile>, Problem> {
         let address = context.decision.config.server.address.as_str();
-        let profile = stock::describe(address, &self.package.0, &self.options()?)
+        let namespace = context.decision.namespace.clone();
+        let options = ProfileOptions { namespace, ..self.options()? };
+        let profile = stock::describe(address, &self.package.0, &options)
             .map_err(|fault| Problem::because(StatusCode::BAD_REQUEST, fault))?;
         let tx = &mut *context.decision.tx;
         if let Some(kept) = tx.get(&PROFILES, &profile.iccid.to_string()).await? {
-            return Ok(Ensured::Existing(kept));
+            return match kept.namespace == profile.namespace {
+                true => Ok(Ensured::Existing(kept)),
+                false => Err(already_in_stock(context, &kept)),
+            };
         }
         stock::put(tx, &profile, &self.package.0).await?;
         Ok(Ensured::Created(profile))
@@ -236,6 +261,7 @@ impl NewProfile {
 
     fn options(&self) -> Result<ProfileOptions, Problem> {
         Ok(ProfileOptions {
+            namespace: Namespace::default(),
             profile_type: self.profile_type.clone(),
             service_provider_name: self.service_provider_name.clone(),
             profile_name: self.profile_name.clone(),

@@ -14,7 +14,7 @@ use rsp::{
     },
     status::{Refusal, Status},
 };
-use rsp_server::{Decision, Rejection};
+use rsp_server::{Decision, Namespace, Rejection};
 use serde::Serialize;
 use world::{CallError, Event, Events, Fault, Tx};
 
@@ -44,6 +44,7 @@ struct Registration<'a> {
     at: &'a SmdpAddress,
     request: &'a RegisterEventRequest,
     before: &'a OrderSnapshot,
+    namespace: &'a Namespace,
 }
 
 impl SmDpPlus {
@@ -53,8 +54,10 @@ impl SmDpPlus {
     pub(crate) async fn register_events(&self, posted: &[String]) -> Result<Option<Refusal>, Fault> {
         for key in posted {
             let Some(message) = Tx::begin(self.records()).get(&OUTBOX, key).await? else { continue };
-            let Outgoing::RegisterEvent { at, request, before } = message.call else { continue };
-            let (refusal, event_state) = match self.call::<RegisterEvent>(&at, &request).await {
+            let Message { namespace, call, .. } = message;
+            let Outgoing::RegisterEvent { at, request, before } = call else { continue };
+            let call = self.call::<RegisterEvent>(&at, &request, &namespace).await;
+            let (refusal, event_state) = match call {
                 Ok(NoOutput {}) => {
                     let why = "the order ended during the registration of its event at the SM-DS";
                     (Status::IccidInvalidTransition.because(why).about(before.iccid), EventState::Registered)
@@ -72,7 +75,8 @@ impl SmDpPlus {
                     EventState::NotRegistered,
                 ),
             };
-            let registration = Registration { key, at: &at, request: &request, before: &before };
+            let (at, request, before) = (&at, &request, &before);
+            let registration = Registration { key, at, request, before, namespace: &namespace };
             if !self.settle(registration, event_state).await? {
                 return Ok(Some(refusal));
             }
@@ -85,14 +89,15 @@ impl SmDpPlus {
         &self,
         key: &str,
         address: &SmdpAddress,
-        call: &Outgoing,
+        message: &Message,
     ) -> Result<Delivery, Fault> {
-        match call {
+        let namespace = &message.namespace;
+        match &message.call {
             Outgoing::RegisterEvent { at, request, before } => {
-                self.register_late(Registration { key, at, request, before }).await
+                self.register_late(Registration { key, at, request, before, namespace }).await
             }
             Outgoing::DeleteEvent(request) => {
-                Ok(match self.call::<DeleteEvent>(address, request).await {
+                Ok(match self.call::<DeleteEvent>(address, request, namespace).await {
                     Ok(NoOutput {}) => Delivery::Done,
                     // The event does not exist, so there is nothing to delete.
                     Err(CallError::Refused(why)) if why.status() == Some(Status::EventUnknown) => {
@@ -112,7 +117,8 @@ impl SmDpPlus {
         if !profile.is_some_and(|profile| registration.is_wanted(&profile)) {
             return Ok(Delivery::Done);
         }
-        let event_state = match self.call::<RegisterEvent>(registration.at, registration.request).await {
+        let Registration { at, request, namespace, .. } = registration;
+        let event_state = match self.call::<RegisterEvent>(at, request, namespace).await {
             Ok(NoOutput {}) => EventState::Registered,
             // The event was registered before the crash.
             Err(CallError::Refused(why)) if why.status() == Some(Status::EventInUse) => {
@@ -129,14 +135,20 @@ impl SmDpPlus {
     pub(super) async fn give_up(&self, key: &str, message: &Message) -> Result<(), Fault> {
         match &message.call {
             Outgoing::RegisterEvent { at, request, before } => {
-                let registration = Registration { key, at, request, before };
+                let namespace = &message.namespace;
+                let registration = Registration { key, at, request, before, namespace };
                 self.settle(registration, EventState::Unknown).await.map(drop)
             }
             Outgoing::DeleteEvent(_) | Outgoing::HandleDownloadProgressInfo(_) => Ok(()),
         }
     }
 
-    async fn call<F>(&self, address: &SmdpAddress, request: &F::Request) -> Result<NoOutput, CallError>
+    async fn call<F>(
+        &self,
+        address: &SmdpAddress,
+        request: &F::Request,
+        namespace: &Namespace,
+    ) -> Result<NoOutput, CallError>
     where
         F: Function<Request: Serialize, Reply = NoOutput>,
     {
@@ -146,7 +158,8 @@ impl SmDpPlus {
                 .with_peer("ES12", "SM-DS")
                 .with_bytes(call.sent, call.received)
                 .with_outcome(call.outcome())
-                .with_note(address.to_string()),
+                .with_note(address.to_string())
+                .with_namespace(String::from(namespace.clone())),
         );
         call.result
     }
@@ -157,6 +170,7 @@ impl SmDpPlus {
         world::transact(self.records(), |tx| {
             Box::pin(async move {
                 let mut context = self.0.core.context(tx, now);
+                context.namespace = registration.namespace.clone();
                 match registration.settle(&mut context, event_state).await {
                     Ok(is_valid) => Ok(is_valid),
                     Err(Rejection::Fault(fault)) => Err(fault),

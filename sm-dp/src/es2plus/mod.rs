@@ -71,10 +71,14 @@ impl From<InvalidTransition> for Rejection {
     }
 }
 
-/// Returns the profile with this ICCID.
+/// Returns the profile with this ICCID, in any namespace. The call then belongs to the namespace of
+/// the profile.
 pub(crate) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Decision<Profile> {
     match context.tx.get(&PROFILES, &iccid.to_string()).await? {
-        Some(profile) => Ok(profile),
+        Some(profile) => {
+            context.namespace = profile.namespace.clone();
+            Ok(profile)
+        }
         // req: SGP.22-5.3.1-IccidUnknown, SGP.22-5.3.2-IccidUnknown, SGP.22-5.3.4-IccidUnknown
         None => Err(Status::IccidUnknown.because("no profile in stock has this ICCID").about(iccid).into()),
     }

@@ -92,6 +92,7 @@ async fn decide(
             iccid: profile.iccid,
             order: order.id.clone(),
             matching_id: requested_matching_id(response)?.to_owned(),
+            namespace: profile.namespace.clone(),
             eid: euicc.eid,
             euicc_key: Octets(euicc.public_key.to_sec1().to_vec()),
             euicc_curve: euicc.public_key.curve().into(),
@@ -145,6 +146,7 @@ async fn offer(
     response: &AuthenticateResponseOk,
 ) -> Decision<Profile> {
     let mut profile = find(context, requested_matching_id(response)?, euicc.eid).await?;
+    context.namespace = profile.namespace.clone();
     let checked = check(context, &mut profile, euicc, response).await;
     let point = NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK;
     outbox::report_outcome(context, &profile, euicc.eid, point, &checked).await?;

@@ -191,6 +191,9 @@ async fn changed(
     let Some(iccid) = metadata.iccid else {
         return Ok(Err(Status::IccidUnknown.because("the notification does not name a profile")));
     };
+    if let Some(profile) = context.tx.get(&PROFILES, &iccid.to_string()).await? {
+        context.namespace = profile.namespace;
+    }
     let notification = notification_key(eid, metadata);
     if is_recorded(context, &notification).await? {
         return Ok(Ok(()));
@@ -275,7 +278,8 @@ async fn is_recorded(context: &mut Context<'_, '_>, key: &str) -> Decision<bool>
 }
 
 fn record(context: &mut Context<'_, '_>, key: &str, event: &str) -> Decision<()> {
-    let taken = TakenNotification { at: context.now, event: event.to_owned() };
+    let namespace = context.namespace.clone();
+    let taken = TakenNotification { at: context.now, event: event.to_owned(), namespace };
     Ok(context.tx.put(&NOTIFICATIONS, key, &taken)?)
 }
 

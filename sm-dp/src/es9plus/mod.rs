@@ -24,7 +24,10 @@ use crate::{
 /// Returns the session of a transaction. An expired session is refused like an unknown one.
 pub(crate) async fn session(context: &mut Context<'_, '_>, id: &TransactionId) -> Decision<Session> {
     match context.tx.get(&SESSIONS, &id.to_string()).await? {
-        Some(session) if session.expires > context.now => Ok(session),
+        Some(session) if session.expires > context.now => {
+            context.namespace = session.namespace();
+            Ok(session)
+        }
         _ => Err(unknown(id).into()),
     }
 }

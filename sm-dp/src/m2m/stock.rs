@@ -5,7 +5,10 @@ use rsp::{
     ids::{Eid, Iccid, Oid},
     sgp02::{common::SubscriptionAddress, es2::DownloadProfileRequest, status::Status},
 };
-use rsp_server::soap::{Decision, Rejection};
+use rsp_server::{
+    Namespace,
+    soap::{Decision, Rejection},
+};
 use world::Fault;
 
 use super::{context::Context, records::Download};
@@ -75,7 +78,9 @@ async fn find(
                 let why = "no profile in stock is of this type";
                 return Err(Status::ProfileTypeUnknown.because(why).about(requested).into());
             }
-            if let Some(profile) = stock::any_available(context.tx, context.world, Some(requested)).await? {
+            let namespace = Namespace::default();
+            let (tx, world) = (&mut *context.tx, context.world);
+            if let Some(profile) = stock::any_available(tx, world, &namespace, Some(requested)).await? {
                 return Ok(profile);
             }
             Err(Status::ProfileTypeUnavailable

@@ -8,6 +8,7 @@ use rsp::{
     },
     time::Timestamp,
 };
+use rsp_server::Namespace;
 use serde::{Deserialize, Serialize};
 
 use super::{LastCall, ProfileStatus};
@@ -23,6 +24,9 @@ pub struct Message {
     pub held_until: Option<Timestamp>,
     /// The function to call at the peer.
     pub call: Outgoing,
+    /// The namespace of the profile.
+    #[serde(default, skip_serializing_if = "Namespace::is_default")]
+    pub namespace: Namespace,
 }
 
 /// A function of a peer with its request.

@@ -5,6 +5,7 @@ use rsp::{
     ids::{Eid, Iccid, SubjectKeyIdentifier},
     time::Timestamp,
 };
+use rsp_server::Namespace;
 use serde::{Deserialize, Serialize};
 
 use super::{Octets, ProfileOrderId};
@@ -23,6 +24,18 @@ pub struct Session {
     pub expires: Timestamp,
     /// The next function that the session allows.
     pub awaits: Awaits,
+}
+
+impl Session {
+    /// Returns the namespace of the offered profile. A session without an offer is in the default
+    /// namespace.
+    pub fn namespace(&self) -> Namespace {
+        match &self.awaits {
+            Awaits::AuthenticateClient { .. } => Namespace::default(),
+            Awaits::GetBoundProfilePackage { offer, .. }
+            | Awaits::ProfileInstallationResult { offer, .. } => offer.namespace.clone(),
+        }
+    }
 }
 
 /// A [`Curve`] in a record.
@@ -88,6 +101,9 @@ pub struct Offer {
     pub order: ProfileOrderId,
     /// The MatchingID of the request. It is empty in the default SM-DP+ case.
     pub matching_id: String,
+    /// The namespace of the profile.
+    #[serde(default, skip_serializing_if = "Namespace::is_default")]
+    pub namespace: Namespace,
     /// The eUICC.
     pub eid: Eid,
     /// The public key of CERT.EUICC, an uncompressed point.

@@ -6,6 +6,7 @@
 mod support;
 
 mod lists;
+mod namespaces;
 mod orders;
 mod refusals;
 mod resources;
@@ -16,7 +17,7 @@ mod waits;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use rsp::sgp22::json::base64_octets;
-use rsp_server::api::next_page;
+use rsp_server::{Namespace, api::next_page};
 use serde_json::{Value, json};
 use support::{ICCID, Testbed, openapi::OpenApi, package};
 use world::Link;
@@ -25,6 +26,8 @@ use world::Link;
 struct Api {
     link: Link,
     document: OpenApi,
+    /// The namespace of the requests.
+    namespace: Namespace,
 }
 
 impl Api {
@@ -33,7 +36,13 @@ impl Api {
         let request = Request::get("/openapi.json").body(Bytes::new()).unwrap();
         let response = world::send(&link, request).await.unwrap();
         let document = OpenApi(serde_json::from_slice(response.body()).unwrap());
-        Self { link, document }
+        Self { link, document, namespace: Namespace::default() }
+    }
+
+    /// Returns a client of the same server for another namespace.
+    fn in_namespace(&self, name: &str) -> Self {
+        let document = OpenApi(self.document.0.clone());
+        Self { link: self.link.clone(), document, namespace: name.parse().unwrap() }
     }
 
     /// Sends a request that the document describes. The response must match the document.
@@ -55,7 +64,11 @@ impl Api {
         (status, body.unwrap_or_default())
     }
 
-    async fn send(&self, request: Request<Bytes>) -> (StatusCode, Option<Value>) {
+    async fn send(&self, mut request: Request<Bytes>) -> (StatusCode, Option<Value>) {
+        if !self.namespace.is_default() {
+            let namespace = self.namespace.as_str().parse().unwrap();
+            request.headers_mut().insert(Namespace::HEADER, namespace);
+        }
         let response = world::send(&self.link, request).await.unwrap();
         if response.body().is_empty() {
             return (response.status(), None);
@@ -145,7 +158,8 @@ async fn served_operations_match_the_document() {
             .replace("{iccid}", ICCID)
             .replace("{transactionId}", "00")
             .replace("{identifier}", "ACME")
-            .replace("{profileType}", "meters");
+            .replace("{profileType}", "meters")
+            .replace("{namespace}", "job");
         assert!(!path.contains('{'), "no value for {path}");
         let of_path = |method: &Method| operations.contains(&(method.clone(), template.clone()));
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS]

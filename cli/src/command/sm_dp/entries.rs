@@ -3,10 +3,19 @@
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use rsp_server::Namespace;
 use serde_json::Value;
 use world::Fault;
 
 use crate::{admin::Admin, output::print_json, settings::Settings};
+
+/// The namespace of a command
+#[derive(Args, Clone, Debug)]
+pub struct Scope {
+    /// Namespace of profiles, orders and all other entries
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(super) namespace: Namespace,
+}
 
 /// A list of the admin API.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -55,6 +64,8 @@ pub struct Latest {
     /// Filter of the list, such as state=Installed (repeatable)
     #[arg(value_name = "FIELD=VALUE")]
     conditions: Vec<Condition>,
+    #[command(flatten)]
+    scope: Scope,
 }
 
 /// The entry to wait for
@@ -85,11 +96,13 @@ impl FromStr for Condition {
 /// The admin API is unreachable or refuses the request.
 pub(super) async fn list(
     settings: &Settings,
+    scope: &Scope,
     resource: Resource,
     conditions: &[Condition],
 ) -> Result<(), Fault> {
     let query = query(conditions, &[])?;
-    let entries: Vec<Value> = admin(settings)?.list(&format!("/admin/v1/{}?{query}", name(resource))).await?;
+    let path = format!("/admin/v1/{}?{query}", name(resource));
+    let entries: Vec<Value> = admin(settings, scope)?.list(&path).await?;
     print_json(&entries)
 }
 
@@ -111,7 +124,8 @@ impl Latest {
     ) -> Result<(), Fault> {
         let resource = name(self.resource);
         let query = query(&self.conditions, parameters)?;
-        let found = admin(settings)?.find(&format!("/admin/v1/{resource}/{function}?{query}")).await?;
+        let path = format!("/admin/v1/{resource}/{function}?{query}");
+        let found = admin(settings, &self.scope)?.find(&path).await?;
         let found: Value = found.ok_or_else(|| {
             let next = format!("list the entries with `landfall sm-dp list {resource}`");
             Fault::new(format!("there is no such entry in {resource}"), nothing, next)
@@ -143,11 +157,11 @@ fn query(conditions: &[Condition], parameters: &[(&str, String)]) -> Result<Stri
         .map_err(|e| Fault::caused_by(e, "cannot write the query", "report this"))
 }
 
-/// Returns a client of the admin API of the settings.
+/// Returns a client of the admin API of the settings, for a namespace.
 ///
 /// # Errors
 /// The admin API is disabled, or its address is invalid.
-pub(super) fn admin(settings: &Settings) -> Result<Admin, Fault> {
+pub(super) fn admin(settings: &Settings, scope: &Scope) -> Result<Admin, Fault> {
     let address = settings.admin.as_deref().ok_or_else(|| {
         Fault::new(
             "cannot query the SM-DP+",
@@ -155,5 +169,5 @@ pub(super) fn admin(settings: &Settings) -> Result<Admin, Fault> {
             "give the address of the admin API with --admin",
         )
     })?;
-    Admin::at(address)
+    Ok(Admin::at(address)?.in_namespace(&scope.namespace))
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use world::Fault;
 
+use super::entries::Scope;
 use crate::{output::print_json, settings::Settings};
 
 /// The profile to order; by default any available one, or a new one from a template
@@ -32,6 +33,9 @@ pub struct Order {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     confirmation_code: Option<String>,
+    #[command(flatten)]
+    #[serde(skip)]
+    scope: Scope,
 }
 
 impl Order {
@@ -41,7 +45,8 @@ impl Order {
     /// # Errors
     /// The admin API is unreachable or refuses the request.
     pub(super) async fn run(&self, settings: &Settings) -> Result<(), Fault> {
-        let placed: Value = super::entries::admin(settings)?.post("/admin/v1/orders", self).await?;
+        let placed: Value =
+            super::entries::admin(settings, &self.scope)?.post("/admin/v1/orders", self).await?;
         print_json(&placed)
     }
 }

@@ -10,6 +10,7 @@ use sm_dp::{
 use toml::Table;
 use world::Fault;
 
+use super::entries::Scope;
 use crate::{
     files,
     output::{print, print_json},
@@ -21,11 +22,14 @@ use crate::{
 pub struct Add {
     /// TCA profile package (DER); with --template a package or a description (.toml)
     file: PathBuf,
-    /// Use the file as a template: an order without an available profile gets a new one
-    #[arg(long)]
+    /// Use the file as a template: an order without an available profile gets a new one. All
+    /// namespaces share the templates
+    #[arg(long, conflicts_with = "namespace")]
     template: bool,
     #[command(flatten)]
     numbers: Numbers,
+    #[command(flatten)]
+    scope: Scope,
 }
 
 /// The profile type and the numbers of a template
@@ -59,7 +63,9 @@ impl Add {
             true => ("profile_type", self.add_template(sm_dp).await?),
             false => {
                 let package = files::read(&self.file)?;
-                ("iccid", sm_dp.add_profile(&package, &ProfileOptions::default()).await?.to_string())
+                let namespace = self.scope.namespace.clone();
+                let options = ProfileOptions { namespace, ..ProfileOptions::default() };
+                ("iccid", sm_dp.add_profile(&package, &options).await?.to_string())
             }
         };
         match json {

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Api, Arguments, Function, Operation, Problem};
+use super::{Api, Arguments, Function, Header, Operation, Problem};
 
 /// An OpenAPI document.
 #[derive(Serialize, JsonSchema)]
@@ -31,7 +31,10 @@ fn openapi<A: Api>() -> OpenApi {
     let mut paths: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
     for operation in A::ROUTES.iter().map(|route| route.operation()) {
         let methods = paths.entry(operation.path).or_default();
-        methods.insert(operation.verb.name().to_lowercase(), describe(&mut generator, operation, &problem));
+        methods.insert(
+            operation.verb.name().to_lowercase(),
+            describe(&mut generator, operation, A::HEADERS, &problem),
+        );
     }
     let license = "MIT OR Apache-2.0";
     let document = [
@@ -52,7 +55,12 @@ fn openapi<A: Api>() -> OpenApi {
     OpenApi(document.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-fn describe(generator: &mut SchemaGenerator, operation: &Operation, problem: &Schema) -> Value {
+fn describe(
+    generator: &mut SchemaGenerator,
+    operation: &Operation,
+    headers: &[Header],
+    problem: &Schema,
+) -> Value {
     let mut parameters = Vec::new();
     if let Some(name) = operation.id_name() {
         let schema = (operation.id)(generator);
@@ -61,6 +69,15 @@ fn describe(generator: &mut SchemaGenerator, operation: &Operation, problem: &Sc
     let query = (operation.query)(generator);
     for (name, schema) in query.get("properties").and_then(Value::as_object).into_iter().flatten() {
         parameters.push(json!({ "name": name, "in": "query", "required": false, "schema": schema }));
+    }
+    for Header { name, description, schema } in headers {
+        parameters.push(json!({
+            "name": name,
+            "in": "header",
+            "required": false,
+            "description": description,
+            "schema": schema(generator),
+        }));
     }
     let mut responses = BTreeMap::new();
     let reply = match operation.has_reply() {

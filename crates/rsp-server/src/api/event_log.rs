@@ -10,6 +10,7 @@ use rsp::status::cut;
 use world::{Event, Events, Outcome};
 
 use super::wait::Waits;
+use crate::namespace::Namespace;
 
 /// Maximum number of events kept. This covers several hundred downloads and normally takes about
 /// one megabyte. A client that needs more events must poll more often.
@@ -31,7 +32,10 @@ pub struct EventLog {
 struct Kept {
     /// The number of the newest event; the first one is 1.
     newest: u64,
-    events: VecDeque<Event>,
+    /// The number of the newest event that was discarded because there were too many.
+    discarded: u64,
+    /// The events with their numbers, oldest first.
+    events: VecDeque<(u64, Event)>,
 }
 
 /// A page of the log.
@@ -56,13 +60,22 @@ impl EventLog {
     pub fn keep(&self, event: &Event) {
         {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.events.len() == MAX_EVENTS {
-                kept.events.pop_front();
+            if kept.events.len() == MAX_EVENTS
+                && let Some((number, _)) = kept.events.pop_front()
+            {
+                kept.discarded = number;
             }
-            kept.events.push_back(short(event));
             kept.newest += 1;
+            let number = kept.newest;
+            kept.events.push_back((number, short(event)));
         }
         self.waits.wake();
+    }
+
+    /// Deletes the events of a namespace.
+    pub fn forget(&self, namespace: &Namespace) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.events.retain(|(_, event)| event.namespace != namespace.as_str());
     }
 
     /// Returns at most `limit` matching events after number `after`. Numbering starts again when the
@@ -71,14 +84,12 @@ impl EventLog {
     pub(super) fn after(&self, after: u64, limit: usize, matches: impl Fn(&Event) -> bool) -> LogPage {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let after = if after > kept.newest { 0 } else { after };
-        let forgotten = kept.newest - kept.events.len() as u64;
-        let first = after.max(forgotten);
+        let first = after.max(kept.discarded);
         let mut matching = kept
             .events
             .iter()
-            .zip(forgotten + 1..)
-            .filter(|(event, number)| *number > first && matches(event))
-            .map(|(event, number)| (number, event.clone()));
+            .filter(|(number, event)| *number > first && matches(event))
+            .map(|(number, event)| (*number, event.clone()));
         let events: Vec<_> = matching.by_ref().take(limit).collect();
         let has_more = matching.next().is_some();
         let next = match events.last() {
@@ -92,9 +103,7 @@ impl EventLog {
     /// Returns the newest matching event with its number.
     pub(super) fn newest(&self, matches: impl Fn(&Event) -> bool) -> Option<(u64, Event)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest_first = kept.events.iter().rev().zip(0..);
-        let (event, age) = newest_first.into_iter().find(|(event, _)| matches(event))?;
-        Some((kept.newest.saturating_sub(age), event.clone()))
+        kept.events.iter().rev().find(|(_, event)| matches(event)).cloned()
     }
 }
 
@@ -180,6 +189,20 @@ mod tests {
         assert_eq!((numbers(&page), page.next, page.has_more), (vec![3], 5, false));
         assert_eq!(log.newest(is_a).map(|(number, _)| number), Some(3));
         assert!(log.newest(|event| event.function == "c").is_none());
+    }
+
+    #[test]
+    fn the_events_of_a_namespace_can_be_deleted_and_the_others_keep_their_numbers() {
+        let log = log(&MemoryEvents::default());
+        for namespace in ["default", "job", "default", "job", "job"] {
+            log.emit(Event::new(Timestamp(0), "SM-DP+", "a").with_namespace(namespace));
+        }
+        log.forget(&"job".parse().unwrap());
+        let page = log.after(0, 10, any);
+        assert_eq!((numbers(&page), page.next, page.lost), (vec![1, 3], 5, 0));
+        assert_eq!(log.newest(any).map(|(number, _)| number), Some(3));
+        log.emit(Event::new(Timestamp(0), "SM-DP+", "a"));
+        assert_eq!(numbers(&log.after(3, 10, any)), [6]);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Event, Outcome};
 
+use crate::namespace::Namespace;
+
 use super::{
     event_log::EventLog,
     paging::{Listing, Paged},
@@ -95,31 +97,32 @@ enum Ended {
 }
 
 impl EventLog {
-    /// Returns a page of the events that are kept.
-    pub fn list(&self, listing: &Listing<EventFilter, u64>) -> EventPage {
-        let matches = |event: &Event| listing.filter.matches(event);
+    /// Returns a page of the events of a namespace that are kept.
+    pub fn list(&self, namespace: &Namespace, listing: &Listing<EventFilter, u64>) -> EventPage {
+        let matches = |event: &Event| listing.filter.matches(namespace, event);
         let page = self.after(listing.after.unwrap_or(0), listing.limit(), matches);
         let events = page.events.into_iter().map(|(number, event)| NumberedEvent::of(number, event));
         EventPage { next: page.next, lost: page.lost, events: events.collect(), has_more: page.has_more }
     }
 
-    /// Returns the newest event that matches.
-    pub fn latest(&self, filter: &EventFilter) -> Option<NumberedEvent> {
-        let (number, event) = self.newest(|event| filter.matches(event))?;
+    /// Returns the newest event of a namespace that matches.
+    pub fn latest(&self, namespace: &Namespace, filter: &EventFilter) -> Option<NumberedEvent> {
+        let (number, event) = self.newest(|event| filter.matches(namespace, event))?;
         Some(NumberedEvent::of(number, event))
     }
 
-    /// Returns the first event that a request waits for, if there is one already.
-    pub fn awaited(&self, waiting: &Waiting<EventFilter>) -> Option<NumberedEvent> {
-        let page = self.after(waiting.after, 1, |event| waiting.filter.matches(event));
+    /// Returns the first event of a namespace that a request waits for, if there is one already.
+    pub fn awaited(&self, namespace: &Namespace, waiting: &Waiting<EventFilter>) -> Option<NumberedEvent> {
+        let page = self.after(waiting.after, 1, |event| waiting.filter.matches(namespace, event));
         page.events.into_iter().next().map(|(number, event)| NumberedEvent::of(number, event))
     }
 }
 
 impl EventFilter {
-    fn matches(&self, event: &Event) -> bool {
+    fn matches(&self, namespace: &Namespace, event: &Event) -> bool {
         let is = |wanted: &Option<String>, value: &str| wanted.as_ref().is_none_or(|wanted| wanted == value);
-        is(&self.party, &event.party)
+        event.namespace == namespace.as_str()
+            && is(&self.party, &event.party)
             && is(&self.peer, &event.peer)
             && is(&self.interface, &event.interface)
             && is(&self.function, &event.function)
@@ -139,7 +142,18 @@ impl ResultName {
 
 impl NumberedEvent {
     fn of(number: u64, event: Event) -> Self {
-        let Event { at, party, peer, interface, function, bytes_sent, bytes_received, outcome, note } = event;
+        let Event {
+            at,
+            party,
+            peer,
+            interface,
+            function,
+            bytes_sent,
+            bytes_received,
+            outcome,
+            note,
+            namespace: _,
+        } = event;
         Self {
             number,
             at,

@@ -15,7 +15,7 @@ mod wait;
 
 use std::{str::FromStr, time::Duration};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use world::BoxFuture;
 
@@ -42,8 +42,20 @@ pub trait Api: Sized + 'static {
     const DESCRIPTION: &'static str;
     /// The default address.
     const SERVER: &'static str;
+    /// The headers that every request can have.
+    const HEADERS: &'static [Header] = &[];
     /// All functions, in the order of the document.
     const ROUTES: &'static [&'static dyn Route<Self>];
+}
+
+/// A request header of an API, for the document.
+pub struct Header {
+    /// The name.
+    pub name: &'static str,
+    /// The meaning.
+    pub description: &'static str,
+    /// The schema of the value.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 /// The arguments of a function, decoded from a request. The type parameters have defaults for a
