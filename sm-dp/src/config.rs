@@ -94,7 +94,9 @@ pub enum Requesters {
 /// A function that gets the package (DER) of each profile that the server personalises from a
 /// template. It is called after the commit and before the reply to the order.
 #[derive(Clone)]
-pub struct PersonalisedHook(Arc<dyn Fn(&[u8]) + Send + Sync>);
+pub struct PersonalisedHook(Arc<OnPersonalised>);
+
+type OnPersonalised = dyn Fn(&[u8]) + Send + Sync;
 
 impl PersonalisedHook {
     /// Creates a hook.

@@ -43,6 +43,7 @@ pub enum Command {
         /// Filter of the list, such as state=Installed (repeatable)
         #[arg(value_name = "FIELD=VALUE")]
         conditions: Vec<entries::Condition>,
+        /// Namespace of the entries
         #[command(flatten)]
         scope: entries::Scope,
     },

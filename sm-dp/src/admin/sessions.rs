@@ -101,7 +101,7 @@ pub(super) async fn remove(
     let namespace = &context.decision.namespace;
     let tx = &mut *context.decision.tx;
     let found = tx.get(&SESSIONS, &id).await?;
-    if !found.is_some_and(|session| session.namespace() == *namespace) {
+    if found.is_none_or(|session| session.namespace() != *namespace) {
         return Err(Problem::not_found(
             format!("cannot delete session {id}"),
             "no session of the namespace has this TransactionID",

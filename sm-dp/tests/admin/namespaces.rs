@@ -16,7 +16,7 @@ use crate::{Api, new_profile, post};
 
 const ORDERS: &str = "/admin/v1/orders";
 
-/// A server with one job in each of two namespaces. Both have the same template.
+/// Returns clients of the same server for two namespaces.
 async fn two_jobs(testbed: &Testbed) -> (Api, Api) {
     let api = Api::of(testbed).await;
     (api.in_namespace("one"), api.in_namespace("two"))
@@ -159,7 +159,6 @@ async fn an_invalid_namespace_is_refused() {
     assert!(refused.contains("1 to 64 characters"), "{refused}");
 }
 
-/// The header names the default namespace too.
 #[tokio::test]
 async fn a_request_without_the_header_is_in_the_default_namespace() {
     let testbed = Testbed::new();
