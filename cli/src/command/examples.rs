@@ -41,6 +41,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("sm-dp serve", "landfall sm-dp serve --listen 0.0.0.0:8443 --sm-dp-name smdp.example.com"),
     ("sm-dp add", "landfall sm-dp add profile.der"),
     ("sm-dp list", "landfall sm-dp list orders state=Installed"),
+    ("sm-dp order", "landfall sm-dp order --type meters --namespace job-7"),
     ("sm-dp latest", "landfall sm-dp latest notifications"),
     ("sm-dp wait", "landfall sm-dp wait orders state=Installed --timeout 30s"),
     ("sm-ds", "landfall sm-ds serve"),

@@ -30,7 +30,7 @@ pub struct Order {
     #[serde(skip_serializing_if = "Option::is_none")]
     matching_id: Option<String>,
     /// Confirmation code that the end user must enter
-    #[arg(long)]
+    #[arg(long, value_name = "CODE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     confirmation_code: Option<String>,
     #[command(flatten)]
