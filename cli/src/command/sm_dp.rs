@@ -38,7 +38,9 @@ pub enum Command {
     /// List profiles and their orders, or the entries of a running server (admin API)
     #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed, Setting::Admin]))]
     List {
-        /// A list of the admin API; its entries are printed as JSON
+        /// A list of the admin API, printed as JSON: stock, orders, sessions, notifications, events,
+        /// operators or outbox
+        #[arg(hide_possible_values = true)]
         resource: Option<entries::Resource>,
         /// Filter of the list, such as state=Installed (repeatable)
         #[arg(value_name = "FIELD=VALUE")]

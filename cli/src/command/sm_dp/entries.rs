@@ -12,8 +12,8 @@ use crate::{admin::Admin, output::print_json, settings::Settings};
 /// The namespace of a command
 #[derive(Args, Clone, Debug)]
 pub struct Scope {
-    /// Namespace of profiles, orders and all other entries
-    #[arg(long, value_name = "NAME", default_value_t)]
+    /// Namespace of the entries [default: default]
+    #[arg(hide_default_value = true, long, value_name = "NAME", default_value_t)]
     pub(super) namespace: Namespace,
 }
 
@@ -59,7 +59,8 @@ pub struct Condition {
 /// The entry that changed last
 #[derive(Args, Clone, Debug)]
 pub struct Latest {
-    /// The list
+    /// The list: orders, sessions, notifications or events
+    #[arg(hide_possible_values = true)]
     resource: Changing,
     /// Filter of the list, such as state=Installed (repeatable)
     #[arg(value_name = "FIELD=VALUE")]

@@ -22,8 +22,7 @@ use crate::{
 pub struct Add {
     /// TCA profile package (DER); with --template a package or a description (.toml)
     file: PathBuf,
-    /// Use the file as a template: an order without an available profile gets a new one. All
-    /// namespaces share the templates
+    /// Use the file as a template for new profiles, in all namespaces
     #[arg(long, conflicts_with = "namespace")]
     template: bool,
     #[command(flatten)]
