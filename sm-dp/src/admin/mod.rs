@@ -19,6 +19,7 @@ mod stock;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use rsp::status::Refusal;
+use schemars::{Schema, SchemaGenerator};
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
 
 use rsp_server::api::{self, Api, Call, EventLog, Function, Problem, Route, Verb, document};
@@ -31,6 +32,12 @@ use crate::{
 
 /// The admin API.
 struct AdminApi;
+
+/// Returns the schema of the reply to `GET path`, such as `/admin/v1/orders`, if the API has this
+/// function.
+pub fn reply_schema(path: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
+    api::reply_schema::<AdminApi>(path, generator)
+}
 
 const NO_SUCH_PROFILE: (StatusCode, &str) = (StatusCode::NOT_FOUND, "No profile with this ICCID is in stock");
 const NO_SUCH_OPERATOR: (StatusCode, &str) =
