@@ -8,6 +8,7 @@ use std::{
 };
 
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use world::{Clock, Event, Events, Fault, FaultKind, Outcome, PeerStatus};
 
 /// Prints to standard output.
@@ -54,17 +55,21 @@ pub fn print_json_line(value: &impl serde::Serialize) -> Result<(), Fault> {
 }
 
 /// The JSON form of an error.
-#[derive(serde::Serialize)]
-struct ErrorDocument<'a> {
+#[derive(JsonSchema, serde::Serialize)]
+pub struct ErrorDocument<'a> {
     error: ErrorMembers<'a>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(JsonSchema, serde::Serialize)]
 struct ErrorMembers<'a> {
     kind: FaultKind,
+    /// The operation that failed.
     what: &'a str,
+    /// The reason.
     why: &'a str,
+    /// Advice.
     next: &'a str,
+    /// The status code of a server that refused with one.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'a PeerStatus>,
 }

@@ -8,13 +8,20 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
-use sm_dp::{admin::preset::NewProfile, records::ProfileRecord};
+use rsp::{ids::Iccid, sgp22::es8plus::StoreMetadataRequest};
+use schemars::JsonSchema;
+use serde::Serialize;
+use sm_dp::{
+    ProfileState, Protection, Rebinding,
+    admin::preset::NewProfile,
+    records::{LastCall, Order, ProfileRecord},
+};
 use world::{Clock, Events, Fault};
 
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
     files,
+    json_schema::{CommandOutput, OneOf, document, lines},
     json_view::readable,
     m2m::sm_dp as m2m,
     output::{Lines, Table, print, print_json, remark},
@@ -77,6 +84,15 @@ pub struct Serve {
     ready: ReadyOptions,
 }
 
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    lines::<Ready>("sm-dp serve"),
+    document::<Added>("sm-dp add"),
+    document::<OneOf<Vec<StockProfile<'static>>, entries::AllEntries>>("sm-dp list").readable(),
+    document::<entries::OneEntry>("sm-dp latest"),
+    document::<entries::OneEntry>("sm-dp wait"),
+];
+
 impl Command {
     /// Runs the command.
     ///
@@ -95,7 +111,7 @@ impl Command {
             Self::Add { file } => {
                 let iccid = add(&in_stock(settings, json)?, &file).await?;
                 match json {
-                    true => print_json(&serde_json::json!({ "iccid": iccid })),
+                    true => print_json(&Added { iccid }),
                     false => print(&format!("{iccid}\n")),
                 }
             }
@@ -190,7 +206,7 @@ impl Serve {
 async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
     let profiles = sm_dp.orders().await?;
     if json {
-        return print_json(&profiles.iter().map(view).collect::<Result<Vec<_>, _>>()?);
+        return print_json(&readable(&profiles.iter().map(StockProfile::of).collect::<Vec<_>>())?);
     }
     let mut table = Table::new(&["ICCID", "type", "state", "EID", "MatchingID", "attempts"]);
     for profile in profiles {
@@ -211,13 +227,46 @@ async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
     print(&table.render())
 }
 
-/// Returns the JSON of a profile. Its record has the metadata in DER; the JSON has them decoded.
-fn view(profile: &ProfileRecord) -> Result<Value, Fault> {
-    let mut view = readable(profile)?;
-    if let Some(members) = view.as_object_mut() {
-        members.insert("metadata".to_owned(), readable(&profile.metadata)?);
+/// A profile in stock. The record has the metadata in DER; the JSON has them decoded.
+#[derive(JsonSchema, Serialize)]
+struct StockProfile<'a> {
+    iccid: Iccid,
+    profile_type: &'a str,
+    state: ProfileState,
+    metadata: &'a StoreMetadataRequest,
+    protection: Protection,
+    rebinding: Rebinding,
+    /// Capabilities that the eUICC must have.
+    needs: &'a [usize],
+    /// Approximate non-volatile memory that the profile needs, in octets.
+    memory: u32,
+    /// The pending or last order.
+    order: Option<&'a Order>,
+    /// The ES2+ call that changed the profile last.
+    last_call: Option<&'a LastCall>,
+}
+
+impl<'a> StockProfile<'a> {
+    fn of(profile: &'a ProfileRecord) -> Self {
+        Self {
+            iccid: profile.iccid,
+            profile_type: &profile.profile_type,
+            state: profile.state,
+            metadata: &profile.metadata,
+            protection: profile.protection,
+            rebinding: profile.rebinding,
+            needs: &profile.needs,
+            memory: profile.memory,
+            order: profile.order.as_ref(),
+            last_call: profile.last_call.as_ref(),
+        }
     }
-    Ok(view)
+}
+
+/// The added profile.
+#[derive(JsonSchema, Serialize)]
+struct Added {
+    iccid: Iccid,
 }
 
 /// Adds a package file to the stock.

@@ -3,10 +3,11 @@
 use std::{io::Write, path::PathBuf};
 
 use clap::Args;
-use trace::{Form, LineError, ReadError, Recorder, read};
+use trace::{Form, JsonLine, LineError, ReadError, Recorder, read};
 use world::Fault;
 
 use crate::{
+    json_schema::{CommandOutput, lines},
     output::print,
     trace::{create, form_of, unwritten},
 };
@@ -28,6 +29,9 @@ pub struct Command {
     #[arg(long)]
     secrets: bool,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[lines::<JsonLine>("trace")];
 
 impl Command {
     /// Runs the command.

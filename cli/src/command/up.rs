@@ -15,6 +15,7 @@ use super::smsc::SmscArguments;
 use crate::{
     cards::Interface,
     faults::{ActiveFaults, CardMemory, FaultOptions, FaultPoints},
+    json_schema::{CommandOutput, lines},
     output::{Lines, print},
     parties::{self, Running},
     peers::{self, Operators},
@@ -48,6 +49,9 @@ pub struct Command {
     #[command(flatten)]
     ready: ReadyOptions,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[lines::<Ready>("up")];
 
 impl Command {
     /// Serves until stopped.
