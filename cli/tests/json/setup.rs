@@ -1,0 +1,300 @@
+//! The servers and files that the cases share, and the values of the placeholders.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use rsp::ids::{Eid, Iccid};
+
+use super::{
+    MISSED, SCENARIO,
+    common::{Running, landfall, succeed},
+};
+
+const M2M_EID: &str = "89049032000000000000000000000163";
+const SM_SR_NUMBER: &str = "+447700900001";
+const SECOND_SM_SR_NUMBER: &str = "+447700900002";
+
+/// Values of the placeholders, and the servers behind the addresses.
+pub(super) struct Setup {
+    /// The data folder.
+    pub(super) folder: PathBuf,
+    values: BTreeMap<&'static str, String>,
+    servers: Vec<Running>,
+}
+
+impl Setup {
+    /// Starts the servers and writes the files.
+    pub(super) fn new(folder: &Path) -> Self {
+        let mut setup = Self { folder: folder.to_owned(), values: BTreeMap::new(), servers: Vec::new() };
+        setup.set("folder", folder.display());
+        setup.write_files();
+        setup.start_consumer_servers();
+        setup.start_m2m_servers();
+        // Nothing listens on this port after the listener is dropped.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        setup.set("closed", free.local_addr().unwrap());
+        setup
+    }
+
+    /// Replaces the placeholders of an argument. Some placeholders stand for several arguments.
+    pub(super) fn fill(&self, argument: &str) -> Vec<String> {
+        let several: &[&str] = match argument {
+            "{servers}" => &["--sm-dp", "{sm_dp}", "--sm-ds", "{sm_ds}", "--network", "{network}"],
+            "{any_ports}" => &[
+                "--sm-dp",
+                "127.0.0.1:0",
+                "--sm-ds",
+                "127.0.0.1:0",
+                "--network",
+                "127.0.0.1:0",
+                "--euicc",
+                "127.0.0.1:0",
+            ],
+            "{register}" => &["--profile", "{m2m_first}", "--msisdn", "+447700910009", "--at", "{sm_sr}"],
+            "{card}" => &[
+                "--eid",
+                "{m2m_eid}",
+                "--sm-sr",
+                "{sm_sr_id}@{sm_sr}",
+                "--sm-dp",
+                "{m2m_sm_dp}",
+                "--listen",
+                "127.0.0.1:0",
+            ],
+            "{no_card}" => &[
+                "--eid",
+                "{third_eid}",
+                "--sm-sr",
+                "{sm_sr_id}@{sm_sr}",
+                "--sm-dp",
+                "{m2m_sm_dp}",
+                "--listen",
+                "127.0.0.1:0",
+            ],
+            "{lpa}" => &[
+                env!("CARGO_BIN_EXE_landfall"),
+                "--data-dir",
+                "{folder}/checked",
+                "device",
+                "download",
+                "{activation_code}",
+            ],
+            _ => return vec![self.replace(argument)],
+        };
+        several.iter().map(|one| self.replace(one)).collect()
+    }
+
+    fn replace(&self, argument: &str) -> String {
+        let replaced =
+            |text: String, (name, value): (&&str, &String)| text.replace(&format!("{{{name}}}"), value);
+        self.values.iter().fold(argument.to_owned(), replaced)
+    }
+
+    fn set(&mut self, name: &'static str, value: impl ToString) {
+        self.values.insert(name, value.to_string());
+    }
+
+    fn write(&mut self, name: &'static str, file: &str, contents: impl AsRef<[u8]>) {
+        let path = self.folder.join(file);
+        std::fs::write(&path, contents).unwrap();
+        self.set(name, path.display());
+    }
+
+    fn write_files(&mut self) {
+        self.write("text", "text.txt", "this is not what the command expects\n");
+        self.write("trace", "trace.txt", "00A40004023F00 > 9000\n00A40004022FE2 > 9000\n");
+        self.write("device", "device.json", DEVICE);
+        self.write("scenario", "met.toml", SCENARIO);
+        self.write("missed", "missed.toml", format!("{SCENARIO}{MISSED}"));
+        self.write("campaign", "campaign.toml", "id = \"standing\"\ntarget = \"decided\"\nstanding = true\n");
+        let eid = |n: u32| Eid::with_check_digits(&format!("89049032{n:022}")).unwrap();
+        let rows = format!("eid,network,home,since\n{},724-05,234-15,2026-01-01T00:00:00Z\n", eid(1));
+        self.write("devices", "devices.csv", rows);
+        self.set("eid", eid(1));
+        self.set("unknown_eid", eid(2));
+        self.set("third_eid", eid(3));
+        self.set("unknown", Iccid::with_luhn("894999000000000001").unwrap());
+        self.set("fault", "link/reset@ES9+.InitiateAuthentication#1");
+        let lpac = self.folder.join("lpac.sh");
+        std::fs::write(&lpac, LPAC).unwrap();
+        std::fs::set_permissions(&lpac, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        self.set("lpac", lpac.display());
+
+        succeed(landfall(&self.folder).args(["certs", "init"]));
+        self.set("pki", self.folder.join("pki").display());
+        let new: [(&str, &str, &[&str]); 5] = [
+            ("package", "package.der", &["--number", "1"]),
+            ("second", "second.der", &["--number", "2"]),
+            ("more", "more.der", &["--number", "3"]),
+            ("m2m_first", "m2m-first.der", &["--home", "234-99", "--number", "7"]),
+            ("m2m_local", "m2m-local.der", &["--home", "724-99", "--number", "8"]),
+        ];
+        for (name, file, options) in new {
+            let path = self.folder.join(file);
+            succeed(landfall(&self.folder).args(["profile", "new"]).arg(&path).args(options));
+            self.set(name, path.display());
+        }
+        let octets = std::fs::read(self.folder.join("package.der")).unwrap();
+        self.write("damaged", "damaged.der", &octets[..octets.len() - 40]);
+    }
+
+    /// Starts a server in a data folder. Returns the addresses of its interfaces.
+    fn start(&mut self, data_dir: &str, arguments: &[&str]) -> serde_json::Value {
+        let arguments: Vec<String> = arguments.iter().map(|argument| self.replace(argument)).collect();
+        let mut server = landfall(&self.folder.join(data_dir));
+        let running = Running::start(server.arg("--json").args(arguments));
+        let mut ready = running.out.json();
+        self.servers.push(running);
+        ready["addresses"].take()
+    }
+
+    fn set_address(&mut self, name: &'static str, addresses: &serde_json::Value, interface: &str) {
+        self.set(name, addresses[interface].as_str().unwrap());
+    }
+
+    fn start_consumer_servers(&mut self) {
+        let addresses = self.start("", &["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"]);
+        self.set_address("sm_dp", &addresses, "sm_dp");
+        self.set_address("admin", &addresses, "admin");
+        for (name, package) in [("iccid", "{package}"), ("second_iccid", "{second}")] {
+            // The profile contains the address of the SM-DP+, where the device sends notifications.
+            let arguments = ["sm-dp", "add", package, "--sm-dp", "{sm_dp}"].map(|one| self.replace(one));
+            let iccid = succeed(landfall(&self.folder).args(arguments));
+            self.set(name, iccid.trim());
+        }
+        let addresses = self.start("", &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"]);
+        self.set_address("sm_ds", &addresses, "sm_ds");
+        let subscribers = ["--subscriber", "{package}", "--subscriber", "{second}"];
+        let network = ["network", "--network", "127.0.0.1:0"];
+        let addresses = self.start("", &[&network[..], &subscribers].concat());
+        self.set_address("network", &addresses, "network");
+    }
+
+    /// Starts a network, two SM-SRs, an SM-DP, and a device with a registered card.
+    fn start_m2m_servers(&mut self) {
+        self.set("m2m", self.folder.join("m2m").display());
+        self.set("m2m_eid", M2M_EID);
+        let iccid = |file: &str| {
+            let package = profile::Package::decode(&std::fs::read(self.folder.join(file)).unwrap()).unwrap();
+            package.header().unwrap().iccid.to_string()
+        };
+        let (first, local) = (iccid("m2m-first.der"), iccid("m2m-local.der"));
+        self.set("m2m_first_iccid", first);
+        self.set("m2m_iccid", local);
+        let addresses = self.start(
+            "m2m",
+            &[
+                "network",
+                "--network",
+                "127.0.0.1:0",
+                "--subscriber",
+                "{m2m_first}",
+                "--subscriber",
+                "{m2m_local}",
+                "--msisdn",
+                "234990000000007=+447700910007",
+                "--msisdn",
+                "724990000000008=+5511900000008",
+                "--smpp",
+                "127.0.0.1:0",
+                "--account",
+                &format!("sm-sr:secret:{SM_SR_NUMBER}"),
+                "--account",
+                &format!("sm-sr-2:secret:{SECOND_SM_SR_NUMBER}"),
+            ],
+        );
+        self.set_address("m2m_network", &addresses, "network");
+        self.set_address("smpp", &addresses, "smpp");
+
+        let second = self.start_sm_sr(
+            "Second",
+            &[
+                "--number",
+                SECOND_SM_SR_NUMBER,
+                "--smsc",
+                "sm-sr-2:secret@{smpp}",
+                "--peer",
+                "sm-sr:Landfall SM-SR",
+            ],
+        );
+        self.set("second_sm_sr", &second.0);
+        let peer = format!("sm-sr:Second@{}", second.1);
+        let (sm_sr, address, cards) = {
+            let (sm_sr, address) =
+                self.start_sm_sr("Landfall SM-SR", &["--smsc", "sm-sr:secret@{smpp}", "--peer", &peer]);
+            let cards = self.values["cards"].clone();
+            (sm_sr, address, cards)
+        };
+        self.set("sm_sr", address);
+        self.set("sm_sr_id", sm_sr.split('@').next().unwrap());
+        let addresses = self.start(
+            "m2m",
+            &[
+                "sm-dp",
+                "serve",
+                "--pki",
+                "{pki}",
+                "--sm-dp",
+                "127.0.0.1:0",
+                "--profile",
+                "{m2m_local}",
+                "--sm-sr",
+                &sm_sr,
+                "--msisdn",
+                "{m2m_iccid}=+5511900000008",
+            ],
+        );
+        self.set_address("m2m_sm_dp", &addresses, "sm_dp");
+        let register = ["eum", "register", "--eid", M2M_EID, "--profile", "{m2m_first}", "--at", "{sm_sr}"];
+        let register = register.map(|one| self.replace(one));
+        succeed(landfall(&self.folder).args(register).args(["--msisdn", "+447700910007"]));
+        self.start(
+            "m2m",
+            &[
+                "device",
+                "--pki",
+                "{pki}",
+                "--network",
+                "{m2m_network}",
+                "--eid",
+                M2M_EID,
+                "--visible",
+                "234-99",
+                "--visible",
+                "724-99",
+                "run",
+                "--impatient",
+                "--first-profile",
+                "{m2m_first}",
+                "--sm-sr-number",
+                SM_SR_NUMBER,
+                "--sm-sr-cards",
+                &cards,
+            ],
+        );
+    }
+
+    /// Starts an SM-SR. Returns `OID@ADDRESS` and its address, and sets `{cards}`.
+    fn start_sm_sr(&mut self, name: &str, options: &[&str]) -> (String, String) {
+        let serve = ["sm-sr", "--name", name, "serve", "--pki", "{pki}", "--listen", "127.0.0.1:0"];
+        let peers = ["--peer", "eum:EUM", "--peer", "sm-dp:Landfall SM-DP", "--peer"];
+        let more = ["operator:Landfall Test Operator", "--cards", "127.0.0.1:0"];
+        let addresses = self.start("m2m", &[&serve[..], &peers, &more, options].concat());
+        self.set_address("cards", &addresses, "cards");
+        let address = addresses["sm_sr"].as_str().unwrap().to_owned();
+        let id = self.servers.last().unwrap().err.word_after("SM-SR ");
+        (format!("{id}@{address}"), address)
+    }
+}
+
+/// A program in place of lpac, which prints a message of lpac.
+const LPAC: &str = r#"#!/bin/sh
+echo '{"type":"lpa","payload":{"code":0,"message":"success","data":[]}}'
+"#;
+
+/// A device with a British subscription, in Brazil since January 1st.
+const DEVICE: &str = r#"{"device": {"history": {"stays": [
+    {"country": "BR", "plmn": "724-05", "home": "GB", "from": "2026-01-01T00:00:00Z", "until": null}
+]}, "held": []}}"#;
