@@ -39,8 +39,7 @@ static DOCUMENT_PRINTED: AtomicBool = AtomicBool::new(false);
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Fault> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Fault::caused_by(e, "cannot print the result as JSON", "report this"))?;
-    DOCUMENT_PRINTED.store(true, Ordering::Relaxed);
-    print(&format!("{text}\n"))
+    print_document(&format!("{text}\n"))
 }
 
 /// Prints a value as JSON on one line, as the document or as one of the lines of the command.
@@ -50,8 +49,16 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Fault> {
 pub fn print_json_line(value: &impl serde::Serialize) -> Result<(), Fault> {
     let text = serde_json::to_string(value)
         .map_err(|e| Fault::caused_by(e, "cannot print the result as JSON", "report this"))?;
+    print_document(&format!("{text}\n"))
+}
+
+/// Prints text that is the document of the command, or a part of it.
+///
+/// # Errors
+/// As [`print()`].
+pub fn print_document(text: &str) -> Result<(), Fault> {
     DOCUMENT_PRINTED.store(true, Ordering::Relaxed);
-    print(&format!("{text}\n"))
+    print(text)
 }
 
 /// The JSON form of an error.

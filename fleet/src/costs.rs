@@ -1,9 +1,9 @@
 //! Prices of bearers, moves and site visits as dated data, and the money type.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use localize::{Country, DataError, DataText, Day};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, Serializer};
 use toml::Spanned;
 
@@ -12,7 +12,7 @@ pub const BUILT_IN_COSTS: &str = include_str!("../data/costs.toml");
 
 /// An amount in millionths of the currency unit, so that sums are exact. JSON has the decimal
 /// number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(from = "f64")]
 pub struct Money(pub i64);
 
@@ -47,6 +47,20 @@ impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cents = (i128::from(self.0) + 5000).div_euclid(10_000);
         write!(f, "{}.{:02}", cents / 100, cents % 100)
+    }
+}
+
+impl JsonSchema for Money {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Money".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        f64::json_schema(generator)
     }
 }
 

@@ -8,7 +8,7 @@ use world::Fault;
 
 use crate::{
     json_schema::{CommandOutput, lines},
-    output::print,
+    output::print_document,
     trace::{create, form_of, unwritten},
 };
 
@@ -49,7 +49,7 @@ impl Command {
             Some(path) => create(path, self.secrets)
                 .and_then(|mut file| file.write_all(&trace))
                 .map_err(|why| unwritten(why, path)),
-            None => print(&String::from_utf8_lossy(&trace)),
+            None => print_document(&String::from_utf8_lossy(&trace)),
         }
     }
 

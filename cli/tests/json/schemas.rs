@@ -54,26 +54,49 @@ fn check(validator: &Validator, document: &Value) -> Result<(), String> {
 
 /// Returns a validator that also refuses members which the schema does not describe.
 fn validator(mut schema: Value) -> Validator {
-    close(&mut schema);
+    let mut extended = BTreeSet::new();
+    find_extended(&schema, &mut extended);
+    close(&mut schema, &extended);
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
-/// Closes each object of a schema. A schema that only adds conditions to an object is left open,
-/// because the object itself is closed.
-fn close(schema: &mut Value) {
+/// Finds the definitions to which an object refers that has further members.
+fn find_extended(schema: &Value, extended: &mut BTreeSet<String>) {
     match schema {
-        Value::Array(schemas) => schemas.iter_mut().for_each(close),
+        Value::Array(schemas) => schemas.iter().for_each(|schema| find_extended(schema, extended)),
+        Value::Object(members) => {
+            let definition = members.get("$ref").and_then(|reference| reference.as_str()?.rsplit('/').next());
+            if members.contains_key("properties") {
+                extended.extend(definition.map(str::to_owned));
+            }
+            members.values().for_each(|schema| find_extended(schema, extended));
+        }
+        _ => {}
+    }
+}
+
+/// Closes each object of a schema. A schema that extends an object, or that an object extends, is
+/// left open, because the object itself is closed.
+fn close(schema: &mut Value, extended: &BTreeSet<String>) {
+    match schema {
+        Value::Array(schemas) => schemas.iter_mut().for_each(|schema| close(schema, extended)),
         Value::Object(members) => {
             let is_object = members.contains_key("properties");
             for (key, member) in members.iter_mut() {
                 match key.as_str() {
                     "oneOf" | "anyOf" | "allOf" if is_object => {}
                     // The keys are names of members and not keywords.
-                    "properties" | "$defs" => {
-                        member.as_object_mut().into_iter().flat_map(Map::values_mut).for_each(close);
+                    "properties" => {
+                        let members = member.as_object_mut().into_iter().flat_map(Map::values_mut);
+                        members.for_each(|schema| close(schema, extended));
+                    }
+                    "$defs" => {
+                        let definitions = member.as_object_mut().into_iter().flatten();
+                        let closed = definitions.filter(|(name, _)| !extended.contains(*name));
+                        closed.for_each(|(_, schema)| close(schema, extended));
                     }
                     "enum" | "const" | "default" => {}
-                    _ => close(member),
+                    _ => close(member, extended),
                 }
             }
             if is_object && !members.contains_key("additionalProperties") {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use rsp::ids::{Eid, Iccid};
@@ -21,13 +22,15 @@ pub(super) struct Setup {
     /// The data folder.
     pub(super) folder: PathBuf,
     values: BTreeMap<&'static str, String>,
-    servers: Vec<Running>,
+    /// Only a mutex makes them usable by several threads; no thread uses them.
+    servers: Mutex<Vec<Running>>,
 }
 
 impl Setup {
     /// Starts the servers and writes the files.
     pub(super) fn new(folder: &Path) -> Self {
-        let mut setup = Self { folder: folder.to_owned(), values: BTreeMap::new(), servers: Vec::new() };
+        let mut setup =
+            Self { folder: folder.to_owned(), values: BTreeMap::new(), servers: Mutex::default() };
         setup.set("folder", folder.display());
         setup.write_files();
         setup.start_consumer_servers();
@@ -52,7 +55,7 @@ impl Setup {
                 "--euicc",
                 "127.0.0.1:0",
             ],
-            "{register}" => &["--profile", "{m2m_first}", "--msisdn", "+447700910009", "--at", "{sm_sr}"],
+            "{first}" => &["--profile", "{m2m_first}", "--msisdn", "+447700910009"],
             "{card}" => &[
                 "--eid",
                 "{m2m_eid}",
@@ -146,7 +149,7 @@ impl Setup {
         let mut server = landfall(&self.folder.join(data_dir));
         let running = Running::start(server.arg("--json").args(arguments));
         let mut ready = running.out.json();
-        self.servers.push(running);
+        self.servers.get_mut().unwrap().push(running);
         ready["addresses"].take()
     }
 
@@ -242,6 +245,8 @@ impl Setup {
                 "{m2m_local}",
                 "--sm-sr",
                 &sm_sr,
+                "--m2m-operator",
+                "2.999.20.1230898428@127.0.0.1:1",
                 "--msisdn",
                 "{m2m_iccid}=+5511900000008",
             ],
@@ -284,7 +289,7 @@ impl Setup {
         let addresses = self.start("m2m", &[&serve[..], &peers, &more, options].concat());
         self.set_address("cards", &addresses, "cards");
         let address = addresses["sm_sr"].as_str().unwrap().to_owned();
-        let id = self.servers.last().unwrap().err.word_after("SM-SR ");
+        let id = self.servers.get_mut().unwrap().last().unwrap().err.word_after("SM-SR ");
         (format!("{id}@{address}"), address)
     }
 }

@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use rsp::status::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use world::{Fault, Outcome};
+use world::{Fault, FaultKind, Outcome};
 
 use crate::decision::Rejection;
 
@@ -99,8 +99,13 @@ impl From<Fault> for Problem {
 }
 
 impl From<Problem> for Fault {
-    fn from(Problem { what, why, next, .. }: Problem) -> Self {
-        Self::new(what, why, next)
+    fn from(Problem { status, what, why, next, .. }: Problem) -> Self {
+        let kind = match status {
+            StatusCode::NOT_FOUND => FaultKind::NotFound,
+            status if status.is_client_error() => FaultKind::Usage,
+            _ => FaultKind::Internal,
+        };
+        Self::new(what, why, next).of_kind(kind)
     }
 }
 
