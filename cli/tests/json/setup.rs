@@ -35,9 +35,7 @@ impl Setup {
         setup.write_files();
         setup.start_consumer_servers();
         setup.start_m2m_servers();
-        // Nothing listens on this port after the listener is dropped.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        setup.set("closed", free.local_addr().unwrap());
+        setup.set("closed", free_port());
         setup
     }
 
@@ -127,12 +125,13 @@ impl Setup {
 
         succeed(landfall(&self.folder).args(["certs", "init"]));
         self.set("pki", self.folder.join("pki").display());
-        let new: [(&str, &str, &[&str]); 5] = [
+        let new: [(&str, &str, &[&str]); 6] = [
             ("package", "package.der", &["--number", "1"]),
             ("second", "second.der", &["--number", "2"]),
             ("more", "more.der", &["--number", "3"]),
             ("m2m_first", "m2m-first.der", &["--home", "234-99", "--number", "7"]),
             ("m2m_local", "m2m-local.der", &["--home", "724-99", "--number", "8"]),
+            ("m2m_spare", "m2m-spare.der", &["--home", "724-99", "--number", "9"]),
         ];
         for (name, file, options) in new {
             let path = self.folder.join(file);
@@ -183,7 +182,8 @@ impl Setup {
             let package = profile::Package::decode(&std::fs::read(self.folder.join(file)).unwrap()).unwrap();
             package.header().unwrap().iccid.to_string()
         };
-        let (first, local) = (iccid("m2m-first.der"), iccid("m2m-local.der"));
+        let [first, local, spare] = ["m2m-first.der", "m2m-local.der", "m2m-spare.der"].map(iccid);
+        self.set("m2m_spare_iccid", spare);
         self.set("m2m_first_iccid", first);
         self.set("m2m_iccid", local);
         let addresses = self.start(
@@ -211,25 +211,17 @@ impl Setup {
         self.set_address("m2m_network", &addresses, "network");
         self.set_address("smpp", &addresses, "smpp");
 
-        let second = self.start_sm_sr(
-            "Second",
-            &[
-                "--number",
-                SECOND_SM_SR_NUMBER,
-                "--smsc",
-                "sm-sr-2:secret@{smpp}",
-                "--peer",
-                "sm-sr:Landfall SM-SR",
-            ],
-        );
-        self.set("second_sm_sr", &second.0);
-        let peer = format!("sm-sr:Second@{}", second.1);
-        let (sm_sr, address, cards) = {
-            let (sm_sr, address) =
-                self.start_sm_sr("Landfall SM-SR", &["--smsc", "sm-sr:secret@{smpp}", "--peer", &peer]);
-            let cards = self.values["cards"].clone();
-            (sm_sr, address, cards)
-        };
+        // Each SM-SR needs the address of the other before it starts.
+        let second = free_port();
+        let peer = format!("sm-sr:Second@{second}");
+        let options = ["--listen", "127.0.0.1:0", "--smsc", "sm-sr:secret@{smpp}", "--peer", &peer];
+        let (sm_sr, address) = self.start_sm_sr("Landfall SM-SR", &options);
+        let cards = self.values["cards"].clone();
+        let peer = format!("sm-sr:Landfall SM-SR@{address}");
+        let account = ["--number", SECOND_SM_SR_NUMBER, "--smsc", "sm-sr-2:secret@{smpp}"];
+        let options = [&account[..], &["--listen", &second, "--peer", &peer]].concat();
+        let (second_sm_sr, _) = self.start_sm_sr("Second", &options);
+        self.set("second_sm_sr", second_sm_sr);
         self.set("sm_sr", address);
         self.set("sm_sr_id", sm_sr.split('@').next().unwrap());
         let addresses = self.start(
@@ -243,6 +235,8 @@ impl Setup {
                 "127.0.0.1:0",
                 "--profile",
                 "{m2m_local}",
+                "--profile",
+                "{m2m_spare}",
                 "--sm-sr",
                 &sm_sr,
                 "--m2m-operator",
@@ -283,7 +277,7 @@ impl Setup {
 
     /// Starts an SM-SR. Returns `OID@ADDRESS` and its address, and sets `{cards}`.
     fn start_sm_sr(&mut self, name: &str, options: &[&str]) -> (String, String) {
-        let serve = ["sm-sr", "--name", name, "serve", "--pki", "{pki}", "--listen", "127.0.0.1:0"];
+        let serve = ["sm-sr", "--name", name, "serve", "--pki", "{pki}"];
         let peers = ["--peer", "eum:EUM", "--peer", "sm-dp:Landfall SM-DP", "--peer"];
         let more = ["operator:Landfall Test Operator", "--cards", "127.0.0.1:0"];
         let addresses = self.start("m2m", &[&serve[..], &peers, &more, options].concat());
@@ -292,6 +286,12 @@ impl Setup {
         let id = self.servers.get_mut().unwrap().last().unwrap().err.word_after("SM-SR ");
         (format!("{id}@{address}"), address)
     }
+}
+
+/// Returns an address at which nothing listens.
+fn free_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 /// A program in place of lpac, which prints a message of lpac.
