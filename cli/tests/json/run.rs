@@ -23,12 +23,18 @@ const PLAIN: [&str; 3] = ["admin", "api", "network"];
 /// Runs a case. Returns the difference from its expected output.
 pub(super) fn run(case: &Case, setup: &Setup, schemas: &Schemas) -> Result<(), String> {
     let (command, arguments, expected) = case;
+    let any_ports = arguments.contains(&"{any_ports}");
     let mut arguments: Vec<String> = arguments.iter().flat_map(|one| setup.fill(one)).collect();
     let data_dir = match arguments.iter().position(|argument| argument == "--data-dir") {
         Some(position) => arguments.drain(position..position + 2).next_back().unwrap().into(),
         None => setup.folder.clone(),
     };
     let mut process = landfall(&data_dir);
+    process.env("LANDFALL_PKI", setup.folder.join("pki"));
+    if any_ports {
+        let settings = ["LANDFALL_SM_DP", "LANDFALL_SM_DS", "LANDFALL_NETWORK", "LANDFALL_CARD"];
+        process.envs(settings.map(|setting| (setting, "127.0.0.1:0")));
+    }
     process.arg("--json").args(command.split(' ')).args(&arguments);
     let (checked, printed) = match expected {
         Server => (check_server(&Running::start(&mut process), command, schemas), String::new()),

@@ -43,37 +43,15 @@ impl Setup {
     pub(super) fn fill(&self, argument: &str) -> Vec<String> {
         let several: &[&str] = match argument {
             "{servers}" => &["--sm-dp", "{sm_dp}", "--sm-ds", "{sm_ds}", "--network", "{network}"],
-            "{any_ports}" => &[
-                "--sm-dp",
-                "127.0.0.1:0",
-                "--sm-ds",
-                "127.0.0.1:0",
-                "--network",
-                "127.0.0.1:0",
-                "--euicc",
-                "127.0.0.1:0",
-            ],
+            // The environment has the ports: see `run`.
+            "{any_ports}" => &[],
             "{first}" => &["--profile", "{m2m_first}", "--msisdn", "+447700910009"],
-            "{card}" => &[
-                "--eid",
-                "{m2m_eid}",
-                "--sm-sr",
-                "{sm_sr_id}@{sm_sr}",
-                "--sm-dp",
-                "{m2m_sm_dp}",
-                "--listen",
-                "127.0.0.1:0",
-            ],
-            "{no_card}" => &[
-                "--eid",
-                "{third_eid}",
-                "--sm-sr",
-                "{sm_sr_id}@{sm_sr}",
-                "--sm-dp",
-                "{m2m_sm_dp}",
-                "--listen",
-                "127.0.0.1:0",
-            ],
+            "{card}" => &["--eid", "{m2m_eid}", "{m2m_servers}"],
+            "{card_itself}" => &["{m2m_eid}", "{m2m_servers}"],
+            "{no_card_itself}" => &["{third_eid}", "{m2m_servers}"],
+            "{m2m_servers}" => {
+                &["--sm-sr", "{sm_sr_id}@{sm_sr}", "--sm-dp", "{m2m_sm_dp}", "--listen", "127.0.0.1:0"]
+            }
             "{lpa}" => &[
                 env!("CARGO_BIN_EXE_landfall"),
                 "--data-dir",
@@ -84,7 +62,7 @@ impl Setup {
             ],
             _ => return vec![self.replace(argument)],
         };
-        several.iter().map(|one| self.replace(one)).collect()
+        several.iter().flat_map(|one| self.fill(one)).collect()
     }
 
     fn replace(&self, argument: &str) -> String {
@@ -146,6 +124,7 @@ impl Setup {
     fn start(&mut self, data_dir: &str, arguments: &[&str]) -> serde_json::Value {
         let arguments: Vec<String> = arguments.iter().map(|argument| self.replace(argument)).collect();
         let mut server = landfall(&self.folder.join(data_dir));
+        server.env("LANDFALL_PKI", &self.values["pki"]);
         let running = Running::start(server.arg("--json").args(arguments));
         let mut ready = running.out.json();
         self.servers.get_mut().unwrap().push(running);
@@ -157,7 +136,7 @@ impl Setup {
     }
 
     fn start_consumer_servers(&mut self) {
-        let addresses = self.start("", &["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"]);
+        let addresses = self.start("", &["sm-dp", "serve", "--listen", "127.0.0.1:0"]);
         self.set_address("sm_dp", &addresses, "sm_dp");
         self.set_address("admin", &addresses, "admin");
         for (name, package) in [("iccid", "{package}"), ("second_iccid", "{second}")] {
@@ -166,10 +145,10 @@ impl Setup {
             let iccid = succeed(landfall(&self.folder).args(arguments));
             self.set(name, iccid.trim());
         }
-        let addresses = self.start("", &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"]);
+        let addresses = self.start("", &["sm-ds", "serve", "--listen", "127.0.0.1:0"]);
         self.set_address("sm_ds", &addresses, "sm_ds");
         let subscribers = ["--subscriber", "{package}", "--subscriber", "{second}"];
-        let network = ["network", "--network", "127.0.0.1:0"];
+        let network = ["network", "--listen", "127.0.0.1:0"];
         let addresses = self.start("", &[&network[..], &subscribers].concat());
         self.set_address("network", &addresses, "network");
     }
@@ -190,7 +169,7 @@ impl Setup {
             "m2m",
             &[
                 "network",
-                "--network",
+                "--listen",
                 "127.0.0.1:0",
                 "--subscriber",
                 "{m2m_first}",
@@ -200,7 +179,7 @@ impl Setup {
                 "234990000000007=+447700910007",
                 "--msisdn",
                 "724990000000008=+5511900000008",
-                "--smpp",
+                "--listen-smpp",
                 "127.0.0.1:0",
                 "--account",
                 &format!("sm-sr:secret:{SM_SR_NUMBER}"),
@@ -229,9 +208,7 @@ impl Setup {
             &[
                 "sm-dp",
                 "serve",
-                "--pki",
-                "{pki}",
-                "--sm-dp",
+                "--listen",
                 "127.0.0.1:0",
                 "--profile",
                 "{m2m_local}",
@@ -246,15 +223,13 @@ impl Setup {
             ],
         );
         self.set_address("m2m_sm_dp", &addresses, "sm_dp");
-        let register = ["eum", "register", "--eid", M2M_EID, "--profile", "{m2m_first}", "--at", "{sm_sr}"];
+        let register = ["eum", "register", M2M_EID, "--profile", "{m2m_first}", "--sm-sr", "{sm_sr}"];
         let register = register.map(|one| self.replace(one));
         succeed(landfall(&self.folder).args(register).args(["--msisdn", "+447700910007"]));
         self.start(
             "m2m",
             &[
                 "device",
-                "--pki",
-                "{pki}",
                 "--network",
                 "{m2m_network}",
                 "--eid",
@@ -277,9 +252,9 @@ impl Setup {
 
     /// Starts an SM-SR. Returns `OID@ADDRESS` and its address, and sets `{cards}`.
     fn start_sm_sr(&mut self, name: &str, options: &[&str]) -> (String, String) {
-        let serve = ["sm-sr", "--name", name, "serve", "--pki", "{pki}"];
+        let serve = ["sm-sr", "--name", name, "serve"];
         let peers = ["--peer", "eum:EUM", "--peer", "sm-dp:Landfall SM-DP", "--peer"];
-        let more = ["operator:Landfall Test Operator", "--cards", "127.0.0.1:0"];
+        let more = ["operator:Landfall Test Operator", "--listen-cards", "127.0.0.1:0"];
         let addresses = self.start("m2m", &[&serve[..], &peers, &more, options].concat());
         self.set_address("cards", &addresses, "cards");
         let address = addresses["sm_sr"].as_str().unwrap().to_owned();
