@@ -10,6 +10,7 @@ use crypto::{Curve, KeyError, PublicKey, Signature};
 use rsp::der::DecodeError;
 use rsp::ids::{Eid, Oid, SubjectKeyIdentifier};
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::names::ServerName;
@@ -20,7 +21,7 @@ pub(crate) use parse::{
 };
 
 /// A well-formed certificate. Its contents must not be trusted before a chain check.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Certificate {
     #[serde(skip)]
     pub(crate) der: Vec<u8>,
@@ -30,12 +31,16 @@ pub struct Certificate {
     pub(crate) signature: Signature,
     pub(crate) serial_number: String,
     pub(crate) role: Option<Role>,
+    #[schemars(with = "String")]
     pub(crate) subject: Name,
+    #[schemars(with = "String")]
     pub(crate) issuer: Name,
     pub(crate) validity: Validity,
     #[serde(serialize_with = "as_hex")]
+    #[schemars(with = "String")]
     pub(crate) public_key: PublicKey,
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub(crate) curve: Curve,
     pub(crate) policies: Vec<Oid>,
     pub(crate) subject_key_id: Option<SubjectKeyIdentifier>,
@@ -45,6 +50,7 @@ pub struct Certificate {
     pub(crate) basic_constraints: Option<BasicConstraints>,
     pub(crate) eid_range: EidRange,
     pub(crate) registered_ids: Vec<Oid>,
+    #[schemars(with = "Vec<String>")]
     pub(crate) server_names: Vec<ServerName>,
     pub(crate) extensions: Vec<ExtensionInfo>,
 }
@@ -109,7 +115,7 @@ pub struct Name {
 }
 
 /// The validity period of a certificate, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Validity {
     /// `notBefore`.
     pub from: Timestamp,
@@ -118,7 +124,7 @@ pub struct Validity {
 }
 
 /// `keyUsage`, the bits that RSP uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct KeyUsage {
     /// May sign messages.
     pub digital_signature: bool,
@@ -131,7 +137,7 @@ pub struct KeyUsage {
 }
 
 /// `extKeyUsage`, the purposes that TLS uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ExtendedKeyUsage {
     /// TLS server.
     pub server_auth: bool,
@@ -140,7 +146,7 @@ pub struct ExtendedKeyUsage {
 }
 
 /// `basicConstraints`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct BasicConstraints {
     /// May issue certificates.
     pub ca: bool,
@@ -150,7 +156,7 @@ pub struct BasicConstraints {
 
 /// The eUICCs for which an EUM is permitted to issue certificates: `nameConstraints` in SGP.22 v2,
 /// `permittedEins` since v3.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct EidRange {
     /// The permitted subtrees of `nameConstraints`; `None` without the extension.
     pub permitted_names: Option<Vec<PermittedName>>,
@@ -159,7 +165,7 @@ pub struct EidRange {
 }
 
 /// A permitted subtree. The subject must match all of these attributes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct PermittedName {
     /// `organizationName`, which must be equal.
     pub organisation: Option<String>,
@@ -170,7 +176,7 @@ pub struct PermittedName {
 }
 
 /// An extension of the certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ExtensionInfo {
     /// The object identifier.
     pub oid: Oid,

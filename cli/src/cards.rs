@@ -12,6 +12,7 @@ use crypto::Curve;
 use device::at;
 use euicc_sim::{Card, CardDescription, Preset, Shared};
 use rsp::ids::{Eid, Plmn};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use world::{BoxCardInterface, Fault, RamMemory, World};
@@ -51,7 +52,7 @@ pub struct CardEntry {
 }
 
 /// Interface of a card.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interface {
     /// The project's own protocol over TCP.

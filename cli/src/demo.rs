@@ -22,6 +22,7 @@ use rsp::{
     ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use sm_dp::{ProfileOptions, SmDpPlus};
 use testbed::{
@@ -40,7 +41,7 @@ use crate::{
 };
 
 /// Result of a case: one row of the summary.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Case {
     /// Name of the device.
     pub device: String,

@@ -10,12 +10,13 @@ use rsp::{
     der::Shown,
     ids::{Eid, Iccid},
 };
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use world::Fault;
 
 /// One reading of an input. A code that several tables contain has several.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
 pub struct Reading {
     /// The code or the kind of content, such as `EMM cause #11 PLMN not allowed`.
     pub title: String,
@@ -24,15 +25,19 @@ pub struct Reading {
     /// The meaning.
     pub meaning: String,
     /// The sender and the function.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_by: Option<String>,
     /// Advice to the reader.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
     /// The decoded elements.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_object")]
+    #[schemars(with = "Map<String, Value>")]
     pub fields: Vec<(String, Shown)>,
 }
 
 /// An input and its readings.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
 pub struct Explanation {
     /// The input.
     pub input: String,
@@ -201,28 +206,8 @@ impl Explanation {
     }
 }
 
-impl Serialize for Explanation {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let reading = |reading: &Reading| {
-            let mut object = Map::new();
-            let texts = [
-                ("title", Some(&reading.title)),
-                ("standard", Some(&reading.standard)),
-                ("meaning", Some(&reading.meaning)),
-                ("sent_by", reading.sent_by.as_ref()),
-                ("next", reading.next.as_ref()),
-            ];
-            for (name, text) in texts {
-                object.extend(text.map(|text| (name.to_owned(), Value::String(text.clone()))));
-            }
-            if !reading.fields.is_empty() {
-                object.insert("fields".to_owned(), Value::Object(trace::object(&reading.fields)));
-            }
-            Value::Object(object)
-        };
-        let readings: Vec<Value> = self.readings.iter().map(reading).collect();
-        serde_json::json!({ "input": self.input, "readings": readings }).serialize(serializer)
-    }
+fn as_object<S: Serializer>(fields: &[(String, Shown)], serializer: S) -> Result<S::Ok, S::Error> {
+    trace::object(fields).serialize(serializer)
 }
 
 fn no_number(word: &str, table: &codes::Table) -> Fault {

@@ -12,8 +12,9 @@ use rsp::{
         uicc_capability,
     },
 };
+use schemars::Schema;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use world::Fault;
 
 /// Bits of NotificationEvent.
@@ -49,30 +50,128 @@ fn convert(value: &mut Value) {
     }
 }
 
+/// The conversion of a member.
+enum Conversion {
+    /// A code becomes its name in lower case. An unknown code is kept.
+    Name(fn(i64) -> Option<&'static str>, Vec<&'static str>),
+    /// The numbers of the set bits become their names. A bit without a name becomes `bit N`.
+    Bits(&'static [(&'static str, usize)]),
+    /// Octets become `MCC-MNC`.
+    Plmn,
+    /// Octets become hexadecimal digits.
+    Hex,
+    /// Octets become base64.
+    Base64,
+    /// Octets of ExtCardResource become an object.
+    CardResources,
+}
+
+/// The conversion of a code type to the names of its values.
+macro_rules! names {
+    ($code:ident) => {
+        Conversion::Name(
+            |number| $code(number).name(),
+            $code::ALL.iter().filter_map(|code| code.name()).collect(),
+        )
+    };
+}
+
+/// Returns the conversion of the members with this key, if there is one.
+fn conversion(key: &str) -> Option<Conversion> {
+    Some(match key {
+        "profile_state" => names!(ProfileState),
+        "profile_class" => names!(ProfileClass),
+        "icon_type" => names!(IconType),
+        "euicc_category" => names!(EuiccCategory),
+        "lpa_mode" => names!(LpaMode),
+        "profile_management_operation" => Conversion::Bits(&OPERATIONS),
+        "profile_policy_rules" | "forbidden_profile_policy_rules" => Conversion::Bits(ppr::NAMES),
+        "uicc_capability" | "needs" => Conversion::Bits(uicc_capability::NAMES),
+        "rsp_capability" => Conversion::Bits(rsp_capability::NAMES),
+        "tre_properties" => Conversion::Bits(tre_properties::NAMES),
+        "mcc_mnc" => Conversion::Plmn,
+        "gid1" | "gid2" | "additional_euicc_info" => Conversion::Hex,
+        "icon" => Conversion::Base64,
+        "ext_card_resource" => Conversion::CardResources,
+        _ => return None,
+    })
+}
+
 /// Returns the readable value of a member, or `None` if the member needs no conversion.
 fn text(key: &str, member: &Value) -> Option<Value> {
-    match key {
-        "profile_state" => code(member, |number| ProfileState(number).name()),
-        "profile_class" => code(member, |number| ProfileClass(number).name()),
-        "icon_type" => code(member, |number| IconType(number).name()),
-        "euicc_category" => code(member, |number| EuiccCategory(number).name()),
-        "lpa_mode" => code(member, |number| LpaMode(number).name()),
-        "profile_management_operation" => bits(member, &OPERATIONS),
-        "profile_policy_rules" | "forbidden_profile_policy_rules" => bits(member, ppr::NAMES),
-        "uicc_capability" | "needs" => bits(member, uicc_capability::NAMES),
-        "rsp_capability" => bits(member, rsp_capability::NAMES),
-        "tre_properties" => bits(member, tre_properties::NAMES),
-        "mcc_mnc" => octets(member).map(|octets| plmn(&octets)),
-        "gid1" | "gid2" | "additional_euicc_info" => octets(member).map(|octets| hex(&octets)),
-        "icon" => octets(member).map(|octets| BASE64_STANDARD.encode(octets).into()),
-        "ext_card_resource" => octets(member).map(|octets| card_resources(&octets)),
-        _ => None,
+    match conversion(key)? {
+        Conversion::Name(name, _) => Some(in_lower_case(name(member.as_i64()?)?).into()),
+        Conversion::Bits(names) => bits(member, names),
+        Conversion::Plmn => octets(member).map(|octets| plmn(&octets)),
+        Conversion::Hex => octets(member).map(|octets| hex(&octets)),
+        Conversion::Base64 => octets(member).map(|octets| BASE64_STANDARD.encode(octets).into()),
+        Conversion::CardResources => octets(member).map(|octets| card_resources(&octets)),
     }
 }
 
-/// Returns the name of a code in lower case.
-fn code(member: &Value, name: impl Fn(i64) -> Option<&'static str>) -> Option<Value> {
-    Some(name(member.as_i64()?)?.to_lowercase().replace('_', "-").into())
+impl Conversion {
+    /// Returns the schema of the converted members.
+    fn schema(&self) -> Value {
+        match self {
+            Self::Name(_, names) => {
+                let names: Vec<String> = names.iter().map(|name| in_lower_case(name)).collect();
+                json!({ "anyOf": [{ "enum": names }, { "type": "integer" }] })
+            }
+            Self::Bits(_) => json!({ "type": "array", "items": { "type": "string" } }),
+            Self::Plmn => json!({ "type": "string" }),
+            Self::Hex => json!({ "type": "string", "pattern": "^([0-9A-F]{2})*$" }),
+            Self::Base64 => json!({ "type": "string", "contentEncoding": "base64" }),
+            Self::CardResources => {
+                let numbers: Map<String, Value> = CARD_RESOURCES
+                    .iter()
+                    .map(|(_, key)| ((*key).to_owned(), json!({ "type": "integer" })))
+                    .collect();
+                let keys: Vec<&String> = numbers.keys().collect();
+                json!({ "anyOf": [
+                    { "type": "object", "properties": numbers, "required": keys },
+                    { "type": "string" },
+                ] })
+            }
+        }
+    }
+}
+
+/// Converts the schema of a type into that of its [`readable`] form.
+pub fn convert_schema(schema: &mut Schema) {
+    if let Some(members) = schema.as_object_mut() {
+        members.values_mut().for_each(convert_part);
+        convert_properties(members);
+    }
+}
+
+fn convert_part(part: &mut Value) {
+    match part {
+        Value::Array(parts) => parts.iter_mut().for_each(convert_part),
+        Value::Object(members) => {
+            members.values_mut().for_each(convert_part);
+            convert_properties(members);
+        }
+        _ => {}
+    }
+}
+
+fn convert_properties(members: &mut Map<String, Value>) {
+    let Some(properties) = members.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    for (key, property) in properties {
+        let Some(mut schema) = conversion(key).map(|conversion| conversion.schema()) else { continue };
+        let may_be_null = property["type"].as_array().is_some_and(|types| types.contains(&json!("null")));
+        if may_be_null {
+            schema = json!({ "anyOf": [schema, { "type": "null" }] });
+        }
+        if let Some(description) = property.get("description") {
+            schema["description"] = description.clone();
+        }
+        *property = schema;
+    }
+}
+
+fn in_lower_case(name: &str) -> String {
+    name.to_lowercase().replace('_', "-")
 }
 
 /// Returns the names of the set bits. A bit without a name becomes `bit N`.
@@ -113,8 +212,6 @@ fn card_resources(octets: &[u8]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

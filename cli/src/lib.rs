@@ -15,6 +15,7 @@ pub mod explain;
 pub mod faults;
 pub mod files;
 mod hidden_value;
+pub mod json_schema;
 pub mod json_view;
 pub mod listener;
 pub mod live;

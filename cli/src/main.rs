@@ -176,7 +176,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use cli::faults::FaultPoints;
 
@@ -369,6 +369,29 @@ mod tests {
     /// Returns the subcommand with this name.
     fn subcommand<'c>(command: &'c clap::Command, name: &str) -> &'c clap::Command {
         name.split(' ').fold(command, |command, name| command.find_subcommand(name).unwrap())
+    }
+
+    /// Collects the names of the commands that can be run. A command with optional subcommands is
+    /// one of them.
+    fn runnable(command: &clap::Command, path: &str, all: &mut BTreeSet<String>) {
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+            let path = format!("{path} {}", below.get_name());
+            if !below.is_subcommand_required_set() {
+                all.insert(path.trim_start().to_owned());
+            }
+            runnable(below, &path, all);
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_json_schema() {
+        let mut commands = BTreeSet::new();
+        runnable(&Cli::command(), "", &mut commands);
+        for without_json in ["completions", "man"] {
+            assert!(commands.remove(without_json));
+        }
+        let outputs: BTreeSet<String> = command::outputs().map(|output| output.command.to_owned()).collect();
+        assert_eq!(commands, outputs, "list the output in OUTPUTS of the file of the command");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use world::{Clock, Event, Events, Fault, FaultKind, Outcome, PeerStatus};
 
 /// Prints to standard output.
@@ -38,8 +39,7 @@ static DOCUMENT_PRINTED: AtomicBool = AtomicBool::new(false);
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Fault> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Fault::caused_by(e, "cannot print the result as JSON", "report this"))?;
-    DOCUMENT_PRINTED.store(true, Ordering::Relaxed);
-    print(&format!("{text}\n"))
+    print_document(&format!("{text}\n"))
 }
 
 /// Prints a value as JSON on one line, as the document or as one of the lines of the command.
@@ -49,22 +49,34 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Fault> {
 pub fn print_json_line(value: &impl serde::Serialize) -> Result<(), Fault> {
     let text = serde_json::to_string(value)
         .map_err(|e| Fault::caused_by(e, "cannot print the result as JSON", "report this"))?;
+    print_document(&format!("{text}\n"))
+}
+
+/// Prints text that is the document of the command, or a part of it.
+///
+/// # Errors
+/// As [`print()`].
+pub fn print_document(text: &str) -> Result<(), Fault> {
     DOCUMENT_PRINTED.store(true, Ordering::Relaxed);
-    print(&format!("{text}\n"))
+    print(text)
 }
 
 /// The JSON form of an error.
-#[derive(serde::Serialize)]
-struct ErrorDocument<'a> {
+#[derive(JsonSchema, serde::Serialize)]
+pub struct ErrorDocument<'a> {
     error: ErrorMembers<'a>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(JsonSchema, serde::Serialize)]
 struct ErrorMembers<'a> {
     kind: FaultKind,
+    /// The operation that failed.
     what: &'a str,
+    /// The reason.
     why: &'a str,
+    /// Advice.
     next: &'a str,
+    /// The status code of a server that refused with one.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'a PeerStatus>,
 }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use clap::Args;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use rsp::ids::Eid;
+use schemars::JsonSchema;
 use sd_notify::NotifyState;
 use serde::Serialize;
 use world::{Fault, Link, LinkFault, link_from};
@@ -34,7 +35,7 @@ pub struct ReadyOptions {
 }
 
 /// The announcement of a server that is ready.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Ready {
     /// The command, such as `sm-dp serve`.
     ready: &'static str,
@@ -51,7 +52,7 @@ pub struct Ready {
 }
 
 /// A served card.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct ServedCard {
     /// EID of the card.
     pub eid: Eid,

@@ -1,29 +1,45 @@
-//! `--json`: every case prints one JSON document on standard output, and ends with the exit status of
-//! its kind. The table in docs/json.md lists the cases.
+//! `--json`: every case prints documents that match the schema of its command, and ends with the
+//! exit status of its kind. The table in docs/json.md lists the cases.
+//!
+//! To add a command: list its type in `OUTPUTS` of its file below `cli/src/command`, and add its
+//! cases to a group here, at least one for success. Then
+//! `LANDFALL_REGENERATE=1 cargo test -p cli --test json` writes the schemas and the table.
+//!
+//! The cases of a group run one after the other, so that later ones use the results of earlier ones.
+//! The groups run at the same time and share the servers of `json/setup.rs`. Invalid arguments are
+//! tested for all commands, without a case of their own.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
+#[path = "json/page.rs"]
+mod page;
+#[path = "json/run.rs"]
+mod run;
+#[path = "json/schemas.rs"]
+mod schemas;
+#[path = "json/setup.rs"]
+mod setup;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    process::Output,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use cli::exit_status::ExitStatus;
-use common::{Running, landfall, succeed};
-use serde_json::Value;
+use run::run;
+use schemas::Schemas;
+use setup::Setup;
 
-use Expected::{Document, Error, ErrorWithStatus, Lines, MissedExpectation};
+use Expected::{Document, Error, ErrorWithStatus, Lines, MissedExpectation, Server, Text};
 
 /// The expected output of a command.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Expected {
     /// The result.
     Document,
     /// The result, as one JSON object on each line.
     Lines,
+    /// The announcement of a server. Its ports without TLS answer the health requests.
+    Server,
+    /// No JSON: a script or nothing.
+    Text,
     /// A result that differs from the expected one, with the exit status of `expectation`.
     MissedExpectation,
     /// An error of this kind.
@@ -33,30 +49,107 @@ enum Expected {
 }
 
 /// A command, its further arguments, and its expected output. Words in braces are values of the
-/// test, such as addresses.
+/// setup, such as addresses. `--data-dir` is the folder of the setup unless the case has one.
 type Case = (&'static str, &'static [&'static str], Expected);
 
-/// The cases, in the order in which they run: later ones use the results of earlier ones.
-const CASES: &[Case] = &[
+/// The groups of cases.
+const GROUPS: &[&[Case]] =
+    &[CERTIFICATES, PROFILES, CONSUMER, M2M, SCENARIOS, FLEET, CHECKS, DEMO, SERVERS, OTHERS];
+
+const CERTIFICATES: &[Case] = &[
     ("certs show", &[], Document),
     ("certs show", &["--pki", "{folder}/missing"], Error("not_found")),
     ("certs init", &[], Error("usage")),
     ("certs init", &["--pki", "{folder}/another-pki"], Document),
-    ("certs issue", &["operator", "--name", "Another Operator"], Document),
-    ("certs issue", &["euicc", "1"], Error("usage")),
+    ("certs issue dp-tls", &["--name", "smdp.example.com", "--pki", "{folder}/another-pki"], Document),
+    ("certs issue dp-tls", &["--name", "a", "--pki", "{folder}/missing"], Error("not_found")),
+    ("certs issue euicc", &["{unknown_eid}", "--pki", "{folder}/another-pki"], Document),
+    ("certs issue euicc", &["1"], Error("usage")),
+    ("certs issue operator", &["--name", "Another Operator", "--pki", "{folder}/another-pki"], Document),
+    ("certs issue operator", &["--name", "A", "--pki", "{folder}/missing"], Error("not_found")),
+    (
+        "certs issue sm-sr",
+        &["--name", "Another SM-SR", "--host", "localhost", "--pki", "{folder}/another-pki"],
+        Document,
+    ),
+    (
+        "certs issue sm-dp",
+        &["--name", "Another SM-DP", "--host", "localhost", "--pki", "{folder}/another-pki"],
+        Document,
+    ),
+    ("certs issue ecasd", &["{unknown_eid}", "--pki", "{folder}/another-pki"], Document),
+];
+
+const PROFILES: &[Case] = &[
     ("profile new", &["{folder}/another.der", "--number", "9"], Document),
     ("profile new", &["{folder}/none/x.der"], Error("not_found")),
     ("profile show", &["{package}"], Document),
+    ("profile show", &["{package}", "--files"], Document),
     ("profile show", &["{folder}/missing.der"], Error("not_found")),
     ("profile show", &["{text}"], Error("usage")),
     ("profile check", &["{package}"], Document),
     ("profile check", &["{damaged}"], MissedExpectation),
+    ("profile check", &["{package}", "{folder}/missing.der"], Error("not_found")),
     ("profile diff", &["{package}", "{folder}/another.der"], Document),
+    ("profile diff", &["{package}", "{folder}/missing.der"], Error("not_found")),
+    ("profile decompile", &["{package}"], Document),
     ("profile decompile", &["{package}", "{folder}/package.toml"], Document),
+    ("profile decompile", &["{folder}/missing.der"], Error("not_found")),
+    ("profile decompile", &["{text}"], Error("usage")),
     ("profile build", &["{folder}/package.toml", "{folder}/again.der"], Document),
     ("profile build", &["{text}", "{folder}/again.der"], Error("usage")),
-    ("sm-dp add", &["{folder}/another.der"], Document),
-    ("sm-dp add", &["{folder}/another.der"], Error("usage")),
+    ("profile build", &["{folder}/missing.toml", "{folder}/again.der"], Error("not_found")),
+    (
+        "profile personalise",
+        &[
+            "{folder}/package.toml",
+            "--count",
+            "1",
+            "--iccid",
+            "894999000000000100",
+            "--imsi",
+            "724990000000100",
+        ],
+        Error("usage"),
+    ),
+    (
+        "profile personalise",
+        &[
+            "{folder}/package.toml",
+            "--count",
+            "1",
+            "--iccid",
+            "894999000000000100",
+            "--imsi",
+            "724990000000100",
+            "--out",
+            "{folder}/many",
+            "--records",
+            "{folder}/records.csv",
+        ],
+        Document,
+    ),
+    (
+        "profile personalise",
+        &[
+            "{folder}/missing.toml",
+            "--rows",
+            "{folder}/missing.csv",
+            "--out",
+            "{folder}/others",
+            "--records",
+            "{folder}/others.csv",
+        ],
+        Error("not_found"),
+    ),
+    ("profile import", &["{package}", "--data-dir", "{folder}/import"], Document),
+    ("profile import", &["{package}", "--data-dir", "{folder}/import"], Error("usage")),
+    ("profile import", &["{folder}/missing.der", "--data-dir", "{folder}/import"], Error("not_found")),
+];
+
+const CONSUMER: &[Case] = &[
+    ("sm-dp add", &["{more}"], Document),
+    ("sm-dp add", &["{more}"], Error("usage")),
     ("sm-dp add", &["{folder}/missing.der"], Error("not_found")),
     ("sm-dp add", &["{folder}/package.toml", "--template"], Error("usage")),
     ("sm-dp add", &["{folder}/another.der", "--template", "--type", "meters"], Document),
@@ -64,36 +157,154 @@ const CASES: &[Case] = &[
     ("sm-dp order", &["--type", "no such type", "--admin", "{admin}"], Error("refused")),
     ("sm-dp order", &["--admin", "{closed}"], Error("unreachable")),
     ("sm-dp list", &[], Document),
-    ("sm-dp serve", &["--listen", "{sm_ds}", "--data-dir", "{folder}/other"], Error("usage")),
+    ("sm-dp list", &["stock", "--admin", "{admin}"], Document),
+    ("sm-dp list", &["stock", "--admin", "none"], Error("usage")),
+    ("sm-dp list", &["stock", "--admin", "{closed}"], Error("unreachable")),
+    ("sm-dp list", &["stock", "colour=red", "--admin", "{admin}"], Error("refused")),
     ("sm-ds list", &[], Document),
-    ("sm-sr list", &[], Error("not_found")),
     ("operator order", &[], Error("usage")),
     ("operator order", &["{unknown}", "--sm-dp", "{sm_dp}"], ErrorWithStatus),
     ("operator order", &["{iccid}", "--sm-dp", "{closed}"], Error("unreachable")),
+    ("operator order", &["{iccid}", "--pki", "{folder}/missing"], Error("not_found")),
+    ("sm-dp latest", &["orders", "--admin", "{admin}"], Error("not_found")),
     ("operator order", &["{iccid}", "--matching-id", "FIRST", "--hold", "--sm-dp", "{sm_dp}"], Document),
+    ("operator release", &["{unknown}", "--sm-dp", "{sm_dp}"], ErrorWithStatus),
+    ("operator release", &["{iccid}", "--sm-dp", "{closed}"], Error("unreachable")),
     ("operator release", &["{iccid}", "--sm-dp", "{sm_dp}"], Document),
+    ("operator cancel", &["{iccid}", "--sm-dp", "{closed}"], Error("unreachable")),
     ("operator cancel", &["{iccid}", "--sm-dp", "{sm_dp}"], Document),
     ("operator cancel", &["{unknown}", "--sm-dp", "{sm_dp}"], ErrorWithStatus),
     ("operator order", &["{iccid}", "--matching-id", "SECOND", "--sm-dp", "{sm_dp}"], Document),
+    ("operator order", &["{second_iccid}", "--matching-id", "THIRD", "--sm-dp", "{sm_dp}"], Document),
+    ("sm-dp latest", &["orders", "--admin", "{admin}"], Document),
+    ("sm-dp latest", &["orders", "--admin", "{closed}"], Error("unreachable")),
+    ("sm-dp latest", &["orders", "colour=red", "--admin", "{admin}"], Error("refused")),
+    ("sm-dp wait", &["orders", "--admin", "{admin}"], Document),
+    (
+        "sm-dp wait",
+        &["orders", "--after", "1000000", "--timeout", "1ms", "--admin", "{admin}"],
+        Error("not_found"),
+    ),
+    ("sm-dp wait", &["orders", "--timeout", "soon", "--admin", "{admin}"], Error("refused")),
+    ("sm-dp wait", &["orders", "--admin", "{closed}"], Error("unreachable")),
     ("device info", &[], Document),
     ("device info", &["--card", "{closed}"], Error("unreachable")),
     ("device list", &[], Document),
+    ("device list", &["--card", "{closed}"], Error("unreachable")),
+    ("device recover", &["--visible", "724-99", "{servers}"], Error("not_found")),
+    ("device recover", &["--card", "{closed}"], Error("unreachable")),
     ("device discover", &["{servers}"], Document),
     ("device discover", &["--sm-ds", "{closed}", "{closed}"], Error("unreachable")),
     ("device download", &["no code"], Error("usage")),
     ("device download", &["{servers}"], Error("usage")),
     ("device download", &["LPA:1${sm_dp}$WRONG", "{servers}"], ErrorWithStatus),
     ("device download", &["LPA:1${closed}$SECOND"], Error("unreachable")),
+    ("device move", &["LPA:1${sm_dp}$SECOND", "{servers}"], Error("not_found")),
     ("device download", &["LPA:1${sm_dp}$SECOND", "{servers}"], Document),
     ("device enable", &["{iccid}"], Document),
     ("device enable", &["{unknown}"], Error("not_found")),
+    ("device enable", &["{iccid}", "--card", "{closed}"], Error("unreachable")),
     ("device register", &["--visible", "724-99", "{servers}"], Document),
     ("device register", &["--visible", "724-99", "--network", "{closed}"], Error("unreachable")),
+    ("device recover", &["--visible", "724-99", "{servers}"], Document),
+    ("device move", &["LPA:1${sm_dp}$WRONG", "--visible", "724-99", "{servers}"], ErrorWithStatus),
+    ("device move", &["LPA:1${closed}$THIRD", "--visible", "724-99", "{servers}"], Error("unreachable")),
+    ("device move", &["LPA:1${sm_dp}$THIRD", "--visible", "724-99", "{servers}"], Document),
     ("device notifications", &["{servers}"], Document),
-    ("device disable", &["{iccid}"], Document),
+    ("device notifications", &["--card", "{closed}"], Error("unreachable")),
+    ("device disable", &["{second_iccid}"], Document),
+    ("device disable", &["{unknown}"], Error("not_found")),
+    ("device disable", &["{iccid}", "--card", "{closed}"], Error("unreachable")),
     ("device delete", &["{iccid}"], Document),
     ("device delete", &["{iccid}"], Error("not_found")),
+    ("device delete", &["{iccid}", "--card", "{closed}"], Error("unreachable")),
     ("device default-sm-dp", &["{sm_dp}"], Document),
+    ("device default-sm-dp", &["{sm_dp}", "--card", "{closed}"], Error("unreachable")),
+    ("sm-dp list", &["orders", "--admin", "{admin}"], Document),
+    ("sm-dp list", &["sessions", "--admin", "{admin}"], Document),
+    ("sm-dp list", &["notifications", "--admin", "{admin}"], Document),
+    ("sm-dp list", &["events", "--admin", "{admin}"], Document),
+    ("sm-dp list", &["operators", "--admin", "{admin}"], Document),
+    ("sm-dp list", &["outbox", "--admin", "{admin}"], Document),
+    ("sm-dp latest", &["notifications", "--admin", "{admin}"], Document),
+    ("sm-dp latest", &["events", "--admin", "{admin}"], Document),
+    ("sm-dp list", &[], Document),
+    ("load es9plus", &["--devices", "2", "--sm-dp", "{sm_dp}", "--admin", "{admin}"], Document),
+    ("load es9plus", &["--devices", "1", "--activation-code", "LPA:1${sm_dp}$WRONG"], MissedExpectation),
+    ("load es9plus", &["--devices", "1", "--codes", "{text}"], Error("usage")),
+    ("load es9plus", &["--devices", "1", "--codes", "{folder}/missing.txt"], Error("not_found")),
+    (
+        "load es9plus",
+        &["--devices", "1", "--sm-dp", "{closed}", "--admin", "{closed}", "--patience", "0"],
+        Error("unreachable"),
+    ),
+];
+
+const M2M: &[Case] = &[
+    ("sm-sr list", &["--data-dir", "{folder}/missing"], Error("not_found")),
+    ("sm-sr peers", &["--data-dir", "{folder}/missing"], Error("not_found")),
+    ("sm-sr eis", &["{m2m_eid}", "--data-dir", "{folder}/missing"], Error("not_found")),
+    ("sm-sr eis", &["{unknown_eid}", "--data-dir", "{m2m}"], Error("not_found")),
+    ("sm-sr list", &["--data-dir", "{m2m}"], Document),
+    ("sm-sr peers", &["--data-dir", "{m2m}"], Document),
+    ("sm-sr eis", &["{m2m_eid}", "--data-dir", "{m2m}"], Document),
+    ("eum register", &["{unknown_eid}", "{first}", "--sm-sr", "{sm_sr}"], Document),
+    ("eum register", &["{unknown_eid}", "{first}", "--sm-sr", "{sm_sr}"], ErrorWithStatus),
+    ("eum register", &["{eid}", "{first}", "--sm-sr", "{closed}"], Error("unreachable")),
+    (
+        "eum register",
+        &["{eid}", "--msisdn", "+447700910009", "--profile", "{folder}/missing.der"],
+        Error("not_found"),
+    ),
+    ("operator m2m get-eis", &["{card_itself}"], Document),
+    ("operator m2m get-eis", &["{card_itself}", "--es4"], Document),
+    ("operator m2m get-eis", &["{no_card_itself}"], ErrorWithStatus),
+    (
+        "operator m2m get-eis",
+        &[
+            "{m2m_eid}",
+            "--sm-sr",
+            "{sm_sr_id}@{sm_sr}",
+            "--sm-dp",
+            "{closed}",
+            "--listen",
+            "127.0.0.1:0",
+            "--validity",
+            "1",
+        ],
+        Error("unreachable"),
+    ),
+    ("operator m2m get-eis", &["{card_itself}", "--pki", "{folder}/missing"], Error("not_found")),
+    ("operator m2m download", &["{m2m_iccid}", "{card}", "--enable"], Document),
+    ("operator m2m download", &["{unknown}", "{card}"], ErrorWithStatus),
+    ("operator m2m audit", &["{card_itself}", "--es4"], Document),
+    ("operator m2m audit", &["{no_card_itself}", "--es4"], ErrorWithStatus),
+    ("operator m2m disable", &["{m2m_iccid}", "{card}"], Document),
+    ("operator m2m disable", &["{unknown}", "{card}"], ErrorWithStatus),
+    ("operator m2m set-emergency", &["{unknown}", "{card}"], ErrorWithStatus),
+    ("operator m2m update-policy", &["{m2m_iccid}", "{card}", "--rule", "no-delete"], Document),
+    ("operator m2m update-policy", &["{unknown}", "{card}"], ErrorWithStatus),
+    ("operator m2m delete", &["{m2m_iccid}", "{card}"], ErrorWithStatus),
+    ("operator m2m update-policy", &["{m2m_iccid}", "{card}"], Document),
+    ("operator m2m update-address", &["{m2m_iccid}", "{card}", "--msisdn", "+5511900000008"], Document),
+    ("operator m2m update-address", &["{unknown}", "{card}", "--msisdn", "+551190"], ErrorWithStatus),
+    ("operator m2m enable", &["{m2m_iccid}", "{card}"], Document),
+    ("operator m2m enable", &["{unknown}", "{card}"], ErrorWithStatus),
+    ("operator m2m set-fallback", &["{m2m_iccid}", "{card}"], Document),
+    ("operator m2m set-emergency", &["{m2m_first_iccid}", "{card}", "--es4"], Document),
+    ("operator m2m set-fallback", &["{unknown}", "{card}"], ErrorWithStatus),
+    ("operator m2m download", &["{m2m_spare_iccid}", "{card}"], Document),
+    ("operator m2m delete", &["{m2m_spare_iccid}", "{card}"], Document),
+    ("sm-sr eis", &["{m2m_eid}", "--data-dir", "{m2m}"], Document),
+    (
+        "operator m2m smsr-change",
+        &["{card_itself}", "--to", "2.999.1@{closed}", "--validity", "1"],
+        Error("unreachable"),
+    ),
+    ("operator m2m smsr-change", &["{card_itself}", "--to", "{second_sm_sr}"], Document),
+];
+
+const SCENARIOS: &[Case] = &[
     ("run", &["--list"], Document),
     ("run", &["{scenario}", "--report", "{folder}/reports"], Document),
     ("run", &["{missed}"], MissedExpectation),
@@ -101,41 +312,191 @@ const CASES: &[Case] = &[
     ("run", &["no-such-scenario"], Error("not_found")),
     ("replay", &["{folder}/reports/met.json", "{scenario}"], Document),
     ("replay", &["{folder}/reports/met.json", "{missed}"], MissedExpectation),
+    ("replay", &["{text}"], Error("usage")),
     ("replay", &["{folder}/missing.json"], Error("not_found")),
+];
+
+const FLEET: &[Case] = &[
     ("fleet list", &[], Error("not_found")),
+    ("fleet export", &[], Error("not_found")),
+    ("fleet residents", &[], Error("not_found")),
+    ("fleet breaches", &[], Error("not_found")),
+    ("fleet markets", &[], Error("not_found")),
+    ("fleet decide", &[], Error("not_found")),
+    ("fleet campaign list", &[], Error("not_found")),
     ("fleet import", &["{folder}/missing.csv"], Error("not_found")),
     ("fleet import", &["{text}"], Error("usage")),
+    ("fleet import", &["{devices}", "--dry-run"], Document),
     ("fleet import", &["{devices}"], Document),
     ("fleet list", &[], Document),
     ("fleet list", &["--at", "yesterday"], Error("usage")),
+    ("fleet list", &["--group", "none"], Error("not_found")),
+    ("fleet export", &["{folder}/out.csv", "--stays", "{folder}/stays.csv"], Document),
+    ("fleet export", &["{folder}/none/out.csv", "--stays", "{folder}/stays.csv"], Error("not_found")),
     ("fleet show", &["{eid}"], Document),
     ("fleet show", &["{unknown_eid}"], Error("not_found")),
+    ("fleet residents", &[], Document),
+    ("fleet breaches", &[], Document),
+    ("fleet breaches", &["--group", "none"], Error("not_found")),
+    ("fleet markets", &[], Document),
+    ("fleet markets", &["--rules", "{text}"], Error("usage")),
+    ("fleet effort", &[], Document),
+    ("fleet effort", &["--bearer", "none"], Error("not_found")),
+    ("fleet effort", &["--costs", "{text}"], Error("usage")),
+    ("fleet recovery", &[], Document),
+    ("fleet recovery", &["--move", "none"], Error("not_found")),
+    ("fleet recovery", &["--came-back", "60", "--lost", "60"], Error("usage")),
+    ("fleet what-if", &["--carrier-ends", "724-05=2027-01-31"], Document),
+    ("fleet what-if", &["--with", "{text}"], Error("usage")),
+    ("fleet what-if", &["--with", "{folder}/missing.toml"], Error("not_found")),
+    ("fleet decide", &[], Document),
+    ("fleet decide", &["--owner", "{text}"], Error("usage")),
     ("fleet token", &["{unknown_eid}"], Error("not_found")),
     ("fleet token", &["{eid}"], Document),
+    ("fleet edit", &["{eid}", "--label", "kiosk"], Document),
+    ("fleet edit", &["{unknown_eid}", "--label", "kiosk"], Error("not_found")),
+    ("fleet campaign create", &["{campaign}", "--dry-run"], Document),
+    ("fleet campaign create", &["{campaign}"], Document),
+    ("fleet campaign create", &["{campaign}"], Error("usage")),
+    ("fleet campaign create", &["{text}"], Error("usage")),
+    ("fleet campaign create", &["{folder}/missing.toml"], Error("not_found")),
+    ("fleet campaign list", &[], Document),
+    ("fleet campaign show", &["standing"], Document),
+    ("fleet campaign show", &["none"], Error("not_found")),
+    ("fleet campaign pause", &["standing"], Error("usage")),
+    ("fleet campaign start", &["standing"], Document),
+    ("fleet campaign start", &["none"], Error("not_found")),
+    ("fleet campaign pause", &["standing"], Document),
+    ("fleet campaign pause", &["none"], Error("not_found")),
+    ("fleet campaign resume", &["standing"], Document),
+    ("fleet campaign resume", &["none"], Error("not_found")),
+    ("fleet campaign remove", &["standing"], Error("usage")),
+    ("fleet campaign roll-back", &["standing"], Document),
+    ("fleet campaign roll-back", &["none"], Error("not_found")),
+    ("fleet campaign remove", &["standing"], Document),
+    ("fleet campaign remove", &["none"], Error("not_found")),
+    ("fleet retire", &["{eid}"], Document),
+    ("fleet retire", &["{eid}"], Error("usage")),
+    ("fleet retire", &["{unknown_eid}"], Error("not_found")),
     ("localize rules", &[], Document),
     ("localize rules", &["--rules", "{text}"], Error("usage")),
+    ("localize rules", &["--rules", "{folder}/missing.toml"], Error("not_found")),
     ("localize decide", &["{device}"], Document),
     ("localize decide", &["{text}"], Error("usage")),
     ("localize decide", &["{folder}/missing.json"], Error("not_found")),
-    ("faults", &[], Document),
-    ("faults", &["--family", "weather"], Error("usage")),
-    ("trace", &["{trace}"], Lines),
-    ("trace", &["{text}"], Error("usage")),
-    ("trace", &["{folder}/missing.jsonl"], Error("not_found")),
-    ("explain", &["8.2.6/3.8"], Document),
-    ("explain", &["no-such-code"], Error("usage")),
+];
+
+const CHECKS: &[Case] = &[
     ("check sm-dp", &["--list"], Document),
     ("check sm-dp", &["--own", "--case", "InitiateAuthentication"], Document),
     ("check sm-dp", &["--own", "--case", "no such case"], MissedExpectation),
     ("check sm-dp", &["--sm-dp", "{closed}", "--admin", "none"], Error("unreachable")),
-    ("network", &["--networks", "{folder}/missing.toml", "--data-dir", "{folder}/other"], Error("not_found")),
-    ("up", &["--preset", "{text}", "--data-dir", "{folder}/other"], Error("usage")),
-    ("up", &["--no-such-flag"], Error("usage")),
-    ("euicc serve", &["--cards", "{folder}/missing.toml"], Error("not_found")),
+    ("check sm-dp", &["--ca", "{folder}/missing.der"], Error("not_found")),
+    ("check device", &["--list"], Document),
+    ("check device", &["--fault", "{fault}", "--data-dir", "{folder}/checked", "--", "{lpa}"], Document),
+    ("check device", &["--fault", "{fault}", "--retries", "0", "--", "true"], Error("expectation")),
+    ("check device", &["--fault", "{fault}", "--", "no-such-lpa"], Error("not_found")),
+    ("check device", &["--fault", "no-such-fault", "--", "true"], Error("usage")),
 ];
 
-/// Commands without a case.
-const WITHOUT_CASE: [&str; 5] = ["completions", "demo", "eum", "load", "man"];
+const DEMO: &[Case] = &[
+    ("demo", &["--profile", "{text}"], Error("usage")),
+    ("demo", &["--profile", "{folder}/missing.der"], Error("not_found")),
+    ("demo", &[], Document),
+];
+
+const SERVERS: &[Case] = &[
+    ("up", &["{any_ports}", "--data-dir", "{folder}/up"], Server),
+    ("up", &["--preset", "{text}", "--data-dir", "{folder}/up"], Error("usage")),
+    ("up", &["--profile", "{folder}/missing.der", "--data-dir", "{folder}/up"], Error("not_found")),
+    ("sm-dp serve", &["{any_ports}", "--data-dir", "{folder}/sm-dp"], Server),
+    ("sm-dp serve", &["--listen", "{sm_ds}", "--data-dir", "{folder}/other"], Error("usage")),
+    (
+        "sm-dp serve",
+        &["{any_ports}", "--profile", "{folder}/missing.der", "--data-dir", "{folder}/other"],
+        Error("not_found"),
+    ),
+    ("sm-ds serve", &["{any_ports}", "--data-dir", "{folder}/sm-ds"], Server),
+    ("sm-ds serve", &["--listen", "{sm_dp}", "--data-dir", "{folder}/other"], Error("usage")),
+    (
+        "sm-sr serve",
+        &["--listen", "127.0.0.1:0", "--listen-cards", "none", "--data-dir", "{folder}/sm-sr"],
+        Server,
+    ),
+    ("sm-sr serve", &["--listen", "{sm_dp}", "--data-dir", "{folder}/other"], Error("usage")),
+    (
+        "sm-sr serve",
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "--listen-cards",
+            "none",
+            "--peers",
+            "{folder}/missing.toml",
+            "--data-dir",
+            "{folder}/other",
+        ],
+        Error("not_found"),
+    ),
+    ("network", &["{any_ports}", "--data-dir", "{folder}/network"], Server),
+    ("network", &["--listen", "{sm_dp}", "--data-dir", "{folder}/other"], Error("usage")),
+    (
+        "network",
+        &["{any_ports}", "--networks", "{folder}/missing.toml", "--data-dir", "{folder}/other"],
+        Error("not_found"),
+    ),
+    ("euicc serve", &["{any_ports}", "--ram"], Server),
+    ("euicc serve", &["--cards", "{folder}/missing.toml"], Error("not_found")),
+    ("euicc serve", &["--listen", "{sm_dp}", "--ram"], Error("usage")),
+    (
+        "fleet serve",
+        &["--listen", "127.0.0.1:0", "--listen-api", "127.0.0.1:0", "--data-dir", "{folder}/fleet"],
+        Server,
+    ),
+    ("fleet serve", &["--listen", "{sm_dp}", "--data-dir", "{folder}/fleet"], Error("usage")),
+    ("fleet serve", &["--pki", "{folder}/missing", "--data-dir", "{folder}/fleet"], Error("not_found")),
+    ("operator listen", &["--listen", "127.0.0.1:0"], Server),
+    ("operator listen", &["--listen", "{sm_dp}"], Error("usage")),
+    ("operator listen", &["--pki", "{folder}/missing"], Error("not_found")),
+    ("operator m2m listen", &["--listen", "127.0.0.1:0"], Server),
+    ("operator m2m listen", &["--listen", "{sm_dp}"], Error("usage")),
+    ("operator m2m listen", &["--pki", "{folder}/missing"], Error("not_found")),
+    ("faults serve", &["--listen", "127.0.0.1:0", "--before", "smdp.example.com"], Server),
+    ("faults serve", &["--listen", "{sm_dp}", "--before", "smdp.example.com"], Error("usage")),
+    (
+        "faults serve",
+        &["--listen", "127.0.0.1:0", "--before", "smdp.example.com", "--trust", "{folder}/missing.der"],
+        Error("not_found"),
+    ),
+    ("device run", &["--data-dir", "{folder}/running"], Server),
+    ("device run", &["--imei", "1"], Error("usage")),
+    ("device run", &["--card", "{closed}"], Error("unreachable")),
+];
+
+const OTHERS: &[Case] = &[
+    ("faults", &[], Document),
+    ("faults", &["--family", "weather"], Error("usage")),
+    ("trace", &["{trace}"], Lines),
+    ("trace", &["{trace}", "--to", "{folder}/trace.pcapng"], Text),
+    ("trace", &["{text}"], Error("usage")),
+    ("trace", &["{folder}/missing.jsonl"], Error("not_found")),
+    ("explain", &["8.2.6/3.8", "6A88", "BF3103800105"], Document),
+    ("explain", &["no-such-code"], Error("usage")),
+    ("euicc lpac", &["--lpac", "{lpac}", "--data-dir", "{folder}/lpac", "profile", "list"], Lines),
+    (
+        "euicc lpac",
+        &["--lpac", "no-such-lpac", "--data-dir", "{folder}/lpac", "profile", "list"],
+        Error("not_found"),
+    ),
+    ("euicc lpac", &["--card", "{closed}", "profile", "list"], Error("unreachable")),
+    ("completions", &["bash"], Text),
+    ("completions", &["no-such-shell"], Error("usage")),
+    ("man", &["{folder}/man"], Text),
+    ("man", &["{text}"], Error("usage")),
+];
+
+/// Commands that print no JSON if they succeed.
+const WITHOUT_JSON: [&str; 2] = ["completions", "man"];
 
 /// A scenario whose expectations are met.
 const SCENARIO: &str = r#"
@@ -172,33 +533,35 @@ on = "724-91"
 "#;
 
 #[test]
-fn every_command_prints_one_document_and_ends_with_the_status_of_its_kind() {
+fn every_command_prints_documents_of_its_schema_and_ends_with_the_status_of_its_kind() {
     let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let values = Values::new(folder);
-    let mut kinds: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    let mut failures = Vec::new();
-    for (command, arguments, expected) in CASES {
-        let arguments: Vec<String> = arguments.iter().flat_map(|one| values.fill(one)).collect();
-        let output =
-            landfall(folder).arg("--json").args(command.split(' ')).args(&arguments).output().unwrap();
-        let kind = expected.kind();
-        if let Err(why) = check(&output, *expected) {
-            let printed =
-                [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
-            failures.push(format!("{command} {}: {why}\n{}", arguments.join(" "), printed.concat()));
-        }
-        kinds.entry(command).or_default().insert(kind.to_owned());
-    }
+    let setup = Setup::new(folder.path());
+    let schemas = Schemas::new();
+    let (setup, schemas) = (&setup, &schemas);
+    let all = |cases: &'static [Case]| {
+        move || cases.iter().filter_map(|case| run(case, setup, schemas).err()).collect::<Vec<_>>()
+    };
+    let invalid = move || {
+        let with_output = cli::command::outputs().map(|output| output.command);
+        // The arguments of lpac are not checked, but there must be one.
+        let arguments: fn(&str) -> &[&str] =
+            |command| if command == "euicc lpac" { &[] } else { &["--no-such-flag"] };
+        let case = |command| (command, arguments(command), Error("usage"));
+        with_output.filter_map(|command| run(&case(command), setup, schemas).err()).collect::<Vec<_>>()
+    };
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let mut groups: Vec<_> = GROUPS.iter().map(|cases| scope.spawn(all(cases))).collect();
+        groups.push(scope.spawn(invalid));
+        groups.into_iter().flat_map(|group| group.join().unwrap()).collect()
+    });
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
-    compare_with_page(&kinds);
 }
 
 impl Expected {
     /// The kind of the error, or `result`.
     fn kind(self) -> &'static str {
         match self {
-            Document | Lines => "result",
+            Document | Lines | Server | Text => "result",
             MissedExpectation => "expectation",
             Error(kind) => kind,
             ErrorWithStatus => "refused",
@@ -206,155 +569,28 @@ impl Expected {
     }
 }
 
-/// Compares the output of a command with the expected one. Returns the difference.
-fn check(output: &Output, expected: Expected) -> Result<(), String> {
-    let is = |condition: bool, what: &str| if condition { Ok(()) } else { Err(what.to_owned()) };
-    let documents: Vec<Value> = serde_json::Deserializer::from_slice(&output.stdout)
-        .into_iter::<Value>()
-        .collect::<Result<_, _>>()
-        .map_err(|e| e.to_string())?;
-    match expected {
-        Lines => is(documents.len() > 1, "there is no line for each record")?,
-        _ => is(documents.len() == 1, "there is not exactly one document")?,
+/// The tested kinds of each command.
+fn kinds() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let mut kinds: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for output in cli::command::outputs() {
+        kinds.entry(output.command).or_default().insert("usage");
     }
-    let error = &documents[0]["error"];
-    match expected {
-        Document | Lines | MissedExpectation => is(error.is_null(), "the result is an error")?,
-        Error(_) | ErrorWithStatus => {
-            is(error["kind"] == expected.kind(), "the error has another kind")?;
-            for member in ["what", "why", "next"] {
-                is(error[member].as_str().is_some_and(|text| !text.is_empty()), member)?;
-            }
-            let status = &error["status"];
-            let has_codes = status["subject"].is_string() && status["reason"].is_string();
-            is(has_codes == matches!(expected, ErrorWithStatus), "the status of the server")?;
-        }
+    for (command, _, expected) in GROUPS.iter().flat_map(|cases| *cases) {
+        kinds.entry(command).or_default().insert(expected.kind());
     }
-    is(!String::from_utf8_lossy(&output.stderr).contains("landfall:"), "the error is also text")?;
-    let status = i32::from(status(expected.kind()).code());
-    is(output.status.code() == Some(status), &format!("the exit status is {}", output.status))
-}
-
-/// Returns the exit status of a kind of error, or of a result.
-fn status(kind: &str) -> ExitStatus {
-    let of_kind =
-        |status: &ExitStatus| status.kind().is_some_and(|each| serde_json::to_value(each).unwrap() == kind);
-    ExitStatus::ALL.into_iter().find(of_kind).unwrap_or(ExitStatus::Success)
+    kinds
 }
 
 #[test]
-fn every_command_has_a_case_or_is_named_without_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let help = succeed(landfall(folder.path()).arg("--help"));
-    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let commands = commands.take_while(|line| !line.is_empty());
-    let commands: Vec<&str> =
-        commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect();
-    assert!(commands.len() > 15, "{help}");
-    for command in commands {
-        let has_case = CASES.iter().any(|(name, ..)| name.split(' ').next() == Some(command));
-        assert_eq!(has_case, !WITHOUT_CASE.contains(&command), "{command}");
+fn every_command_has_a_case_for_success() {
+    for (command, kinds) in kinds() {
+        assert!(kinds.contains("result"), "{command}: no case for success in cli/tests/json.rs");
+        let prints = cli::command::outputs().any(|output| output.command == command);
+        assert_eq!(prints, !WITHOUT_JSON.contains(&command), "{command}");
     }
 }
 
-/// Compares the table in docs/json.md with the cases.
-fn compare_with_page(kinds: &BTreeMap<&str, BTreeSet<String>>) {
-    const BEGIN: &str = "<!-- cases: begin -->\n";
-    const END: &str = "<!-- cases: end -->";
-    let mut table = "\n| Command | Tested results and errors |\n|---|---|\n".to_owned();
-    for (command, kinds) in kinds {
-        let kinds: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
-        table.push_str(&format!("| `{command}` | {} |\n", kinds.join(", ")));
-    }
-    let without = WITHOUT_CASE.map(|command| format!("`{command}`")).join(", ");
-    table.push_str(&format!("\nWithout a test: {without}.\n"));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/json.md");
-    let page = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(BEGIN).unwrap();
-    let (current, after) = rest.split_once(END).unwrap();
-    if std::env::var_os("LANDFALL_REGENERATE").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{table}\n{END}{after}")).unwrap();
-    } else {
-        assert_eq!(current.trim(), table.trim(), "LANDFALL_REGENERATE=1 writes the table");
-    }
+#[test]
+fn the_page_has_the_table_of_cases() {
+    page::compare(&kinds());
 }
-
-/// Values of the placeholders, and the servers behind the addresses.
-struct Values {
-    values: BTreeMap<&'static str, String>,
-    _servers: [Running; 3],
-}
-
-impl Values {
-    fn new(folder: &Path) -> Self {
-        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-        let mut values = BTreeMap::from([("folder", folder.to_str().unwrap().to_owned())]);
-        let mut file = |key: &'static str, name: &str, contents: &[u8]| {
-            std::fs::write(folder.join(name), contents).unwrap();
-            values.insert(key, path(name));
-        };
-        file("text", "text.txt", b"this is not what the command expects\n");
-        file("trace", "trace.txt", b"00A40004023F00 > 9000\n00A40004022FE2 > 9000\n");
-        file("device", "device.json", DEVICE.as_bytes());
-        file("scenario", "met.toml", SCENARIO.as_bytes());
-        file("missed", "missed.toml", format!("{SCENARIO}{MISSED}").as_bytes());
-        let eid = |n: u32| rsp::ids::Eid::with_check_digits(&format!("89049032{n:022}")).unwrap().to_string();
-        let rows = format!("eid,network,home,since\n{},724-05,234-15,2026-01-01T00:00:00Z\n", eid(1));
-        file("devices", "devices.csv", rows.as_bytes());
-        values.insert("eid", eid(1));
-        values.insert("unknown_eid", eid(2));
-        values.insert("unknown", rsp::ids::Iccid::with_luhn("894999000000000001").unwrap().to_string());
-
-        let package = path("package.der");
-        succeed(landfall(folder).args(["certs", "init"]));
-        succeed(landfall(folder).args(["profile", "new", &package]));
-        let octets = std::fs::read(&package).unwrap();
-        std::fs::write(folder.join("damaged.der"), &octets[..octets.len() - 40]).unwrap();
-        values.insert("damaged", path("damaged.der"));
-        let sm_dp = ["--json", "sm-dp", "serve", "--listen", "127.0.0.1:0"];
-        let sm_dp = Running::start(landfall(folder).args(sm_dp));
-        let ready = sm_dp.out.json();
-        let address = ready["addresses"]["sm_dp"].as_str().unwrap().to_owned();
-        values.insert("admin", ready["addresses"]["admin"].as_str().unwrap().to_owned());
-        // The profile contains the address of the SM-DP+, where the device sends its notifications.
-        let iccid = succeed(landfall(folder).args(["sm-dp", "add", &package, "--sm-dp", &address]));
-        values.insert("iccid", iccid.trim().to_owned());
-        values.insert("sm_dp", address);
-        values.insert("package", package.clone());
-        let (sm_ds, address) = start(folder, &["sm-ds", "serve", "--listen", "127.0.0.1:0"], "sm_ds");
-        values.insert("sm_ds", address);
-        let network = ["network", "--listen", "127.0.0.1:0", "--subscriber", &package];
-        let (network, address) = start(folder, &network, "network");
-        values.insert("network", address);
-        // Nothing listens on this port after the listener is dropped.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        values.insert("closed", free.local_addr().unwrap().to_string());
-        Self { values, _servers: [sm_dp, sm_ds, network] }
-    }
-
-    /// Replaces the placeholders of an argument. `{servers}` is replaced by the options of all
-    /// servers.
-    fn fill(&self, argument: &str) -> Vec<String> {
-        if argument == "{servers}" {
-            let options = ["--sm-dp", "{sm_dp}", "--sm-ds", "{sm_ds}", "--network", "{network}"];
-            return options.iter().flat_map(|option| self.fill(option)).collect();
-        }
-        let filled = self
-            .values
-            .iter()
-            .fold(argument.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
-        vec![filled]
-    }
-}
-
-/// Starts a server. Returns the address of one of its interfaces.
-fn start(folder: &Path, arguments: &[&str], interface: &str) -> (Running, String) {
-    let running = Running::start(landfall(folder).arg("--json").args(arguments));
-    let address = running.out.json()["addresses"][interface].as_str().unwrap().to_owned();
-    (running, address)
-}
-
-/// A device with a British subscription, in Brazil since January 1st.
-const DEVICE: &str = r#"{"device": {"history": {"stays": [
-    {"country": "BR", "plmn": "724-05", "home": "GB", "from": "2026-01-01T00:00:00Z", "until": null}
-]}, "held": []}}"#;

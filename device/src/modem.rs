@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rsp::ids::{Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use world::{CardInterface, Outcome};
 
@@ -44,7 +45,7 @@ pub struct Modem<D> {
 }
 
 /// A registration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Registered {
     /// The network.
     pub plmn: Plmn,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use localize::{Country, DataError, DataText, Day};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 /// The built-in costs.
@@ -12,8 +12,8 @@ pub const BUILT_IN_COSTS: &str = include_str!("../data/costs.toml");
 
 /// An amount in millionths of the currency unit, so that sums are exact. JSON has the decimal
 /// number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(from = "f64")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
+#[serde(from = "f64", into = "f64")]
 pub struct Money(pub i64);
 
 impl From<f64> for Money {
@@ -50,9 +50,9 @@ impl fmt::Display for Money {
     }
 }
 
-impl Serialize for Money {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.units())
+impl From<Money> for f64 {
+    fn from(money: Money) -> Self {
+        money.units()
     }
 }
 

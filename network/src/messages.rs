@@ -6,6 +6,7 @@
 use std::fmt;
 
 use rsp::ids::{Imsi, Plmn};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::causes::EmmCause;
@@ -95,7 +96,7 @@ pub struct AttachAccept {
 }
 
 /// Home or roaming service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Service {
     /// Service by the subscriber's own operator.

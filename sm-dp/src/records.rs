@@ -20,6 +20,7 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::Namespace;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, StoredForm, Tx, World};
 
@@ -105,9 +106,13 @@ pub(crate) fn iccid_key(iccid: Iccid, eid: Eid) -> String {
 }
 
 /// Octets, stored as base64.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Octets(#[serde(with = "base64_octets")] pub Vec<u8>);
+pub struct Octets(
+    #[serde(with = "base64_octets")]
+    #[schemars(with = "String")]
+    pub Vec<u8>,
+);
 
 impl fmt::Debug for Octets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -304,7 +309,7 @@ impl From<Profile> for ProfileRecord {
 }
 
 /// An ES2+ call and its reply.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LastCall {
     /// functionRequesterIdentifier.
@@ -439,7 +444,7 @@ impl Profile {
 
 /// The identifier of one order. It differs from that of every other order, even for the same
 /// profile and the same MatchingID.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProfileOrderId(Octets);
 
@@ -451,7 +456,7 @@ impl ProfileOrderId {
 }
 
 /// A download order.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
     /// The identifier of the order.

@@ -5,6 +5,7 @@ use rsp::{
     ids::{Eid, Oid, SmdpAddress, SubjectKeyIdentifier},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Collection, StoredForm};
 
@@ -26,7 +27,7 @@ pub(crate) fn events_of(eid: Eid) -> String {
 }
 
 /// An event that waits for an eUICC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegisteredEvent {
     /// EID of the eUICC.

@@ -7,10 +7,12 @@ use certs::{Credential, ServerName, Validity};
 use clap::{Args, Subcommand};
 use crypto::Curve;
 use rsp::{ids::Eid, time::Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 use world::{Clock, Fault};
 
 use crate::{
+    json_schema::{CommandOutput, document},
     output::{print, print_json},
     pki,
     settings::{Setting, Settings},
@@ -82,7 +84,7 @@ pub struct M2mServer {
     hosts: Vec<ServerName>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Row {
     path: String,
     #[serde(flatten)]
@@ -91,12 +93,24 @@ struct Row {
 }
 
 /// A file that `certs issue` has written, with its certificate if it is X.509.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct IssuedFile {
     path: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<certs::Certificate>,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    document::<Vec<Row>>("certs init"),
+    document::<Vec<Row>>("certs show"),
+    document::<Vec<IssuedFile>>("certs issue dp-tls"),
+    document::<Vec<IssuedFile>>("certs issue euicc"),
+    document::<Vec<IssuedFile>>("certs issue operator"),
+    document::<Vec<IssuedFile>>("certs issue sm-sr"),
+    document::<Vec<IssuedFile>>("certs issue sm-dp"),
+    document::<Vec<IssuedFile>>("certs issue ecasd"),
+];
 
 impl Command {
     /// Runs the command.

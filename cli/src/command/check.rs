@@ -11,8 +11,10 @@ use world::{Fault, NullEvents};
 
 use crate::{
     check::{self, OwnServer, ServerFacts},
+    device_check,
     exit_status::ExitStatus,
     files,
+    json_schema::{CommandOutput, OneOf, document},
     output::{Table, print, print_json, remark},
     parties,
     settings::{Setting, Settings},
@@ -78,6 +80,12 @@ enum Curves {
     Brainpool,
     Both,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    document::<OneOf<sgp23::Report, Vec<sgp23::Row>>>("check sm-dp"),
+    document::<OneOf<device_check::Report, Vec<String>>>("check device"),
+];
 
 impl Command {
     /// Runs the cases. The exit status is 6 if a case failed or if none ran.

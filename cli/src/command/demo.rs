@@ -3,12 +3,14 @@
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use world::{Clock, Event, Events, Fault, FaultKind, MemoryEvents};
 
 use crate::{
     demo::{Case, Demonstration, PATIENCE},
     exit_status::ExitStatus,
+    json_schema::{CommandOutput, OneOf, document},
     m2m::{self, messages::Messages, names::Names},
     output::{Table, print, print_json, timeline_line},
     settings::{Setting, Settings},
@@ -37,12 +39,19 @@ pub struct Command {
     soap: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
+/// Result of the demonstration.
+#[derive(JsonSchema, Serialize)]
 struct Report<S> {
+    /// True if all cases ended as expected.
     success: bool,
+    /// The cases.
     summary: Vec<S>,
+    /// The events of all parties.
     timeline: Vec<Event>,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[document::<OneOf<Report<Case>, Report<m2m::Case>>>("demo")];
 
 impl Command {
     /// Runs the demonstration. The exit status is 0 if all cases ended as expected.

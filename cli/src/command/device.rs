@@ -15,16 +15,19 @@ use network::RemoteNetworks;
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, Plmn, SmdpAddress},
-    sgp22::{ProfileState, es11::EventEntries},
+    sgp22::{EuiccInfo2, ProfileState, es10c::ProfileInfo, es11::EventEntries},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use world::{BoxCardInterface, Clock, Fault, FaultKind, World};
 
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
+    json_schema::{CommandOutput, document, lines},
     json_view::readable,
     output::{Lines, Table, print, print_json, remark},
     parties,
+    readiness::Ready,
     settings::{Setting, Settings},
     trace::TraceOptions,
 };
@@ -121,8 +124,39 @@ impl User {
     }
 }
 
+/// The EID and the capabilities of a card.
+#[derive(JsonSchema, Serialize)]
+struct CardInfo {
+    eid: Eid,
+    #[serde(rename = "euiccInfo2")]
+    info: EuiccInfo2,
+}
+
+/// The default SM-DP+ of a card, if it has one.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DefaultSmDp<'a> {
+    default_sm_dp: Option<&'a SmdpAddress>,
+}
+
+/// A profile and its new state.
+#[derive(JsonSchema, Serialize)]
+struct ChangedProfile {
+    iccid: Iccid,
+    state: NewState,
+}
+
+/// The new state of a profile.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum NewState {
+    Enabled,
+    Disabled,
+    Deleted,
+}
+
 /// Result of a successful move.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Moved<'a> {
     registered: &'a Registered,
     before: Option<&'a Registered>,
@@ -133,7 +167,7 @@ struct Moved<'a> {
 }
 
 /// Outcome of an SM-DS event.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Found<'a> {
     event: &'a EventEntries,
     installed: Option<&'a Installed>,
@@ -185,7 +219,7 @@ fn show(json: bool, result: &impl Serialize, line: &str) -> Result<(), Fault> {
 }
 
 /// Prints the state after a change as JSON. Without `--json`, a successful change prints nothing.
-fn changed(json: bool, state: &serde_json::Value) -> Result<(), Fault> {
+fn changed(json: bool, state: &impl Serialize) -> Result<(), Fault> {
     if json { print_json(state) } else { Ok(()) }
 }
 
@@ -202,6 +236,23 @@ fn undelivered(deliveries: &[Delivery]) -> Result<(), Fault> {
     )
     .of_kind(FaultKind::Unreachable))
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    document::<CardInfo>("device info").readable(),
+    document::<Vec<ProfileInfo>>("device list").readable(),
+    document::<Installed>("device download").readable(),
+    document::<Vec<Found<'static>>>("device discover").readable(),
+    document::<DefaultSmDp<'static>>("device default-sm-dp"),
+    document::<Moved<'static>>("device move").readable(),
+    document::<ChangedProfile>("device enable"),
+    document::<ChangedProfile>("device disable"),
+    document::<ChangedProfile>("device delete"),
+    document::<Vec<Delivery>>("device notifications").readable(),
+    document::<Registered>("device register").readable(),
+    document::<Registered>("device recover").readable(),
+    lines::<Ready>("device run"),
+];
 
 impl Command {
     /// Runs the procedure.
@@ -238,7 +289,7 @@ impl Command {
                     .await
                     .map_err(|e| failed(&e, "cannot read EUICCInfo2 from the card"))?;
                 if json {
-                    print_json(&readable(&serde_json::json!({ "eid": eid, "euiccInfo2": info }))?)?;
+                    print_json(&readable(&CardInfo { eid, info })?)?;
                 } else {
                     print(&format!("EID {eid}, SGP.22 {}, profiles {}\n", info.svn, info.profile_version))?;
                 }
@@ -284,7 +335,7 @@ impl Command {
             Procedure::DefaultSmDp { address } => {
                 let set = device.lpa.set_default_smdp_address(address.as_ref()).await;
                 set.map_err(|e| failed(&e, "the default SM-DP+ was not set"))?;
-                changed(json, &serde_json::json!({ "defaultSmDp": address }))?;
+                changed(json, &DefaultSmDp { default_sm_dp: address.as_ref() })?;
             }
             Procedure::Move { activation_code, user } => {
                 device
@@ -314,15 +365,15 @@ impl Command {
             }
             Procedure::Enable { iccid } => {
                 device.lpa.enable(*iccid).await.map_err(|e| failed(&e, "the profile was not enabled"))?;
-                changed(json, &serde_json::json!({ "iccid": iccid, "state": "enabled" }))?;
+                changed(json, &ChangedProfile { iccid: *iccid, state: NewState::Enabled })?;
             }
             Procedure::Disable { iccid } => {
                 device.lpa.disable(*iccid).await.map_err(|e| failed(&e, "the profile was not disabled"))?;
-                changed(json, &serde_json::json!({ "iccid": iccid, "state": "disabled" }))?;
+                changed(json, &ChangedProfile { iccid: *iccid, state: NewState::Disabled })?;
             }
             Procedure::Delete { iccid } => {
                 device.lpa.delete(*iccid).await.map_err(|e| failed(&e, "the profile was not deleted"))?;
-                changed(json, &serde_json::json!({ "iccid": iccid, "state": "deleted" }))?;
+                changed(json, &ChangedProfile { iccid: *iccid, state: NewState::Deleted })?;
             }
             Procedure::Notifications => {
                 let deliveries = device.lpa.process_notifications().await;

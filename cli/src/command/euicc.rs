@@ -7,9 +7,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use rsp::ids::Eid;
+use serde_json::{Map, Value};
 use world::{Fault, FaultKind};
 
 use crate::{
+    json_schema::{CommandOutput, lines},
+    readiness::Ready,
     settings::{Setting, Settings},
     trace::TraceOptions,
 };
@@ -35,6 +38,13 @@ enum What {
     /// Run lpac with the card, over lpac's stdio driver
     Lpac(lpac::Lpac),
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    lines::<Ready>("euicc serve"),
+    // Messages of lpac.
+    lines::<Map<String, Value>>("euicc lpac"),
+];
 
 impl Command {
     /// Runs the command. The exit status of lpac becomes that of the command.

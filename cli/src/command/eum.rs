@@ -5,14 +5,17 @@ use std::{path::PathBuf, sync::Arc};
 use certs::m2m::Owner;
 use clap::{Args, Subcommand};
 use rsp::{
-    ids::{Eid, Oid},
+    ids::{Eid, Iccid, Oid},
     sgp02::Namespace,
 };
+use schemars::JsonSchema;
+use serde::Serialize;
 use world::{Fault, PhoneNumber};
 
 use crate::{
     eum,
     hidden_value::HiddenValue,
+    json_schema::{CommandOutput, document},
     m2m::{
         factory::{self, FirstProfile},
         sm_dp::SoapPeer,
@@ -74,6 +77,20 @@ impl From<&str> for SmSrArgument {
     }
 }
 
+/// The registered card.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Registered {
+    eid: Eid,
+    /// The initial profile.
+    iccid: Option<Iccid>,
+    /// OID of the SM-SR.
+    sm_sr: Oid,
+}
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[document::<Registered>("eum register")];
+
 impl Command {
     /// Runs the command.
     ///
@@ -133,7 +150,7 @@ impl Register {
         let sm_sr = SoapPeer { id, authority: self.sm_sr.authority };
         eum::register(&pki, &sm_sr, eis, &world, events).await?;
         match json {
-            true => print_json(&serde_json::json!({ "eid": self.eid, "iccid": iccid, "smSr": sm_sr.id })),
+            true => print_json(&Registered { eid: self.eid, iccid, sm_sr: sm_sr.id }),
             false => {
                 remark(&format!("SM-SR {} now manages the card", sm_sr.id));
                 print(&format!("{}\n", self.eid))

@@ -5,6 +5,7 @@ use world::Fault;
 
 use crate::{
     explain::{Explanation, explain},
+    json_schema::{CommandOutput, document},
     output::{print, print_json},
 };
 
@@ -20,6 +21,9 @@ pub struct Command {
     #[arg(required = true, value_name = "CODE")]
     codes: Vec<String>,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[document::<Vec<Explanation>>("explain")];
 
 impl Command {
     /// Runs the command.

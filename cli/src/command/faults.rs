@@ -7,7 +7,9 @@ use faults::{Entry, Family, catalogue, page};
 use world::Fault;
 
 use crate::{
+    json_schema::{CommandOutput, document, lines},
     output::{Table, print, print_json},
+    readiness::Ready,
     settings::Settings,
 };
 
@@ -31,6 +33,10 @@ enum What {
     /// Run a proxy in front of a third-party server that injects faults
     Serve(serve::Serve),
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] =
+    &[document::<Vec<Entry>>("faults"), lines::<Ready>("faults serve")];
 
 impl Command {
     /// Runs the command.

@@ -10,13 +10,19 @@ mod tables;
 mod what_if;
 
 use clap::Subcommand;
-use fleet::{EvaluatedFleet, answers};
+use fleet::{
+    Campaign, CampaignDetails, Device, DeviceDecision, EvaluatedFleet, PlannedMove, answers, files::Imported,
+};
 use localize::Decision;
 use rsp::ids::Eid;
+use schemars::JsonSchema;
+use serde::Serialize;
 use world::{Fault, FaultKind};
 
 use crate::{
+    json_schema::{CommandOutput, OneOf, document, lines},
     output::{print, print_json},
+    readiness::Ready,
     settings::Settings,
 };
 
@@ -105,6 +111,39 @@ pub enum Command {
     },
 }
 
+/// The check-in token of a device.
+#[derive(JsonSchema, Serialize)]
+struct Token {
+    token: String,
+}
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    document::<Imported>("fleet import"),
+    document::<files::Exported>("fleet export"),
+    document::<Vec<tables::Listed>>("fleet list"),
+    document::<tables::Shown<'static>>("fleet show"),
+    document::<Vec<answers::Resident>>("fleet residents"),
+    document::<Vec<answers::Breach>>("fleet breaches"),
+    document::<Vec<answers::Market>>("fleet markets"),
+    document::<answers::Effort>("fleet effort"),
+    document::<answers::Recovery>("fleet recovery"),
+    document::<answers::WhatIf>("fleet what-if"),
+    document::<Vec<DeviceDecision>>("fleet decide"),
+    document::<OneOf<Campaign, Vec<PlannedMove>>>("fleet campaign create"),
+    document::<Vec<Campaign>>("fleet campaign list"),
+    document::<CampaignDetails>("fleet campaign show"),
+    document::<Campaign>("fleet campaign start"),
+    document::<Campaign>("fleet campaign pause"),
+    document::<Campaign>("fleet campaign resume"),
+    document::<Campaign>("fleet campaign roll-back"),
+    document::<campaign::Removed>("fleet campaign remove"),
+    document::<Device>("fleet edit"),
+    document::<Device>("fleet retire"),
+    lines::<Ready>("fleet serve"),
+    document::<Token>("fleet token"),
+];
+
 impl Command {
     /// Runs the command.
     ///
@@ -171,8 +210,7 @@ impl Command {
             Self::Serve(serve) => serve.run(settings, json).await,
             Self::Token { eid } => {
                 let token = platform::token(settings, eid).await?;
-                let shown = serde_json::json!({ "token": token });
-                answer(json, &shown, |_| format!("{token}\n"))
+                answer(json, &Token { token }, |shown| format!("{}\n", shown.token))
             }
         }
     }

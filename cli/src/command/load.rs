@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc, time::
 
 use clap::{Args, Subcommand};
 use rsp::activation_code::ActivationCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 use world::{Clock, Fault};
@@ -11,6 +12,7 @@ use world::{Clock, Fault};
 use crate::{
     admin::Admin,
     exit_status::ExitStatus,
+    json_schema::{CommandOutput, document},
     load::{self, Ending, Figures, Fleet, FleetOptions, OrderClient, RetryPolicy, Row, Verdict},
     output::{print, print_json},
     parties,
@@ -62,7 +64,7 @@ pub struct Es9plus {
 }
 
 /// Result of the run.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Summary {
     server: String,
@@ -77,6 +79,9 @@ struct Summary {
     orders: Option<Verdict>,
     failed: Vec<Ending>,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[document::<Summary>("load es9plus")];
 
 impl Command {
     /// Runs the load test. The exit status is 0 if every device has its profile and every order

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use localize::{Country, Device, Offer, Policy, RuleBook, RuleKind};
+use localize::{Country, Decision, Device, Offer, Policy, Rule, RuleBook, RuleKind};
 use rsp::time::Timestamp;
 use serde::Deserialize;
 use world::{Clock, Fault};
 
+use crate::json_schema::{CommandOutput, document};
 use crate::output::{Table, print, print_json};
 
 /// Localization rules of countries and carriers, and decisions
@@ -45,6 +46,10 @@ struct Question {
     #[serde(default)]
     policy: Policy,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] =
+    &[document::<Vec<Rule>>("localize rules"), document::<Decision>("localize decide")];
 
 impl Command {
     /// Runs the command.

@@ -25,3 +25,34 @@ pub mod sm_sr;
 pub mod smsc;
 pub mod trace;
 pub mod up;
+
+use crate::json_schema::CommandOutput;
+
+/// Returns the JSON output of all commands. `completions` and `man` print none.
+pub fn outputs() -> impl Iterator<Item = &'static CommandOutput> {
+    [
+        certs::OUTPUTS,
+        check::OUTPUTS,
+        demo::OUTPUTS,
+        device::OUTPUTS,
+        euicc::OUTPUTS,
+        eum::OUTPUTS,
+        explain::OUTPUTS,
+        faults::OUTPUTS,
+        fleet::OUTPUTS,
+        load::OUTPUTS,
+        localize::OUTPUTS,
+        network::OUTPUTS,
+        operator::OUTPUTS,
+        profile::OUTPUTS,
+        replay::OUTPUTS,
+        run::OUTPUTS,
+        sm_dp::OUTPUTS,
+        sm_ds::OUTPUTS,
+        sm_sr::OUTPUTS,
+        trace::OUTPUTS,
+        up::OUTPUTS,
+    ]
+    .into_iter()
+    .flatten()
+}

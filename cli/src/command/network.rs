@@ -14,6 +14,7 @@ use super::smsc::SmscArguments;
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
     hidden_value::toml_error,
+    json_schema::{CommandOutput, lines},
     output::remark,
     parties::{self, Running},
     readiness::{Ready, ReadyOptions},
@@ -47,6 +48,9 @@ struct NetworksFile {
     #[serde(default)]
     account: Vec<Account>,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[lines::<Ready>("network")];
 
 impl Command {
     /// Serves until stopped.

@@ -9,13 +9,16 @@ use rsp::{
     ids::{Eid, Iccid},
     sgp22::es2plus::{
         CancelOrder, CancelOrderRequest, ConfirmOrder, ConfirmOrderRequest, FinalProfileStatusIndicator,
-        ReleaseProfile, ReleaseProfileRequest,
+        HandleDownloadProgressInfoRequest, ReleaseProfile, ReleaseProfileRequest,
     },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
+use testbed::m2m::operator::{Answer, ReceivedNotification};
 use world::{Clock, Fault, NullEvents};
 
 use crate::{
+    json_schema::{CommandOutput, OneOf, document, lines},
     listener::listener,
     output::{print, print_json, remark},
     parties::{self, Running},
@@ -99,12 +102,48 @@ pub(super) struct ProfileSelector {
     pub(super) profile_type: Option<String>,
 }
 
-#[derive(Serialize)]
+/// An ordered profile and its activation code.
+#[derive(JsonSchema, Serialize)]
 struct Ordered {
     iccid: Iccid,
     matching_id: String,
     activation_code: String,
 }
+
+/// A profile and the new state of its order.
+#[derive(JsonSchema, Serialize)]
+struct ChangedOrder {
+    iccid: Iccid,
+    state: NewState,
+}
+
+/// The new state of an order.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum NewState {
+    Released,
+    Cancelled,
+}
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    document::<Ordered>("operator order"),
+    document::<ChangedOrder>("operator release"),
+    document::<ChangedOrder>("operator cancel"),
+    lines::<OneOf<Ready, HandleDownloadProgressInfoRequest>>("operator listen"),
+    document::<Answer>("operator m2m download"),
+    document::<Answer>("operator m2m enable"),
+    document::<Answer>("operator m2m disable"),
+    document::<Answer>("operator m2m delete"),
+    document::<Answer>("operator m2m set-fallback"),
+    document::<Answer>("operator m2m set-emergency"),
+    document::<Answer>("operator m2m update-policy"),
+    document::<Answer>("operator m2m update-address"),
+    document::<Answer>("operator m2m get-eis"),
+    document::<Answer>("operator m2m audit"),
+    document::<Answer>("operator m2m smsr-change"),
+    lines::<OneOf<Ready, ReceivedNotification>>("operator m2m listen"),
+];
 
 impl Command {
     /// Runs the command.
@@ -166,7 +205,7 @@ impl Command {
                 let request = ReleaseProfileRequest { header: operator.header(), iccid };
                 operator.call::<ReleaseProfile>(&request).await?;
                 if json {
-                    print_json(&serde_json::json!({ "iccid": iccid, "state": "released" }))?;
+                    print_json(&ChangedOrder { iccid, state: NewState::Released })?;
                 }
             }
             Function::Cancel { iccid, eid, for_good } => {
@@ -177,7 +216,7 @@ impl Command {
                 }
                 operator.call::<CancelOrder>(&request).await?;
                 if json {
-                    print_json(&serde_json::json!({ "iccid": iccid, "state": "cancelled" }))?;
+                    print_json(&ChangedOrder { iccid, state: NewState::Cancelled })?;
                 }
             }
         }

@@ -13,14 +13,18 @@ use clap::Subcommand;
 use profile::{
     Package,
     check::{self, Finding, Severity},
-    diff,
-    show::{self, ShowOptions},
+    diff::{self, Difference},
+    personalise::Made,
+    show::{self, ShowOptions, ShownFile},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use world::Fault;
 
 use crate::{
     exit_status::ExitStatus,
+    json_schema::{CommandOutput, OneOf, document},
     output::{print, print_json},
     settings::Settings,
 };
@@ -84,6 +88,18 @@ pub enum Command {
     /// Add packages or descriptions to the stock of the SM-DP+
     Import(make::Import),
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    document::<OneOf<Vec<Map<String, Value>>, Vec<ShownFile>>>("profile show"),
+    document::<Vec<Checked>>("profile check"),
+    document::<Vec<Difference>>("profile diff"),
+    document::<make::Summary>("profile new"),
+    document::<make::Summary>("profile build"),
+    document::<OneOf<make::PrintedDescription, make::WrittenDescription>>("profile decompile"),
+    document::<Made>("profile personalise"),
+    document::<make::Imported>("profile import"),
+];
 
 impl Command {
     /// Runs the command. `check`, `build` and `import` return exit status 6 if a package has
@@ -157,7 +173,7 @@ fn package(file: &Path) -> Result<Package, Fault> {
 }
 
 /// Findings of one file.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Checked {
     file: PathBuf,
     findings: Vec<Finding>,

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use clap::Args;
 use scenario::play::play;
 use scenario::report::Report;
+use schemars::JsonSchema;
 use serde::Serialize;
 use world::{Fault, FaultKind};
 
 use crate::exit_status::ExitStatus;
+use crate::json_schema::{CommandOutput, document};
 use crate::output::{print, print_json};
 use crate::scenario_file::{name, read};
 
@@ -26,7 +28,7 @@ pub struct Command {
 }
 
 /// Result of the comparison.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Replayed<'a> {
     scenario: &'a Path,
     seed: &'a str,
@@ -36,12 +38,15 @@ struct Replayed<'a> {
 }
 
 /// The first line, counted from 1, in which the reports differ.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Difference<'a> {
     line: usize,
     was: &'a str,
     is: &'a str,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[document::<Replayed<'static>>("replay")];
 
 impl Command {
     /// Runs the command.

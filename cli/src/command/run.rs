@@ -15,6 +15,7 @@ use world::Fault;
 
 use crate::exit_status::ExitStatus;
 use crate::files;
+use crate::json_schema::{CommandOutput, OneOf, document};
 use crate::live;
 use crate::output::{Table, print, print_json, remark};
 use crate::progress::Progress;
@@ -54,6 +55,9 @@ pub struct Command {
 
 const AFTER_HELP: &str = "Exit status: 0 if all expectations were met, 6 if one was not. docs/scenarios.md \
 describes the format.";
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[document::<OneOf<Report, BTreeMap<String, String>>>("run")];
 
 impl Command {
     /// Runs the command.

@@ -7,13 +7,21 @@ mod stock;
 use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
-use sm_dp::{admin::preset::NewProfile, records::ProfileRecord};
+use rsp::{ids::Iccid, sgp22::es8plus::StoreMetadataRequest};
+use rsp_server::Namespace;
+use schemars::JsonSchema;
+use serde::Serialize;
+use sm_dp::{
+    ProfileState, Protection, Rebinding,
+    admin::preset::NewProfile,
+    records::{LastCall, Order, ProfileRecord},
+};
 use world::{Clock, Events, Fault};
 
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
     files,
+    json_schema::{CommandOutput, OneOf, document, lines},
     json_view::readable,
     m2m::sm_dp as m2m,
     output::{Lines, Table, print, print_json, remark},
@@ -80,6 +88,16 @@ pub struct Serve {
     #[command(flatten)]
     ready: ReadyOptions,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    lines::<Ready>("sm-dp serve"),
+    document::<stock::Added>("sm-dp add"),
+    document::<order::Placed>("sm-dp order"),
+    document::<OneOf<Vec<StockProfile<'static>>, entries::AllEntries>>("sm-dp list").readable(),
+    document::<entries::OneEntry>("sm-dp latest"),
+    document::<entries::OneEntry>("sm-dp wait"),
+];
 
 impl Command {
     /// Runs the command.
@@ -190,7 +208,7 @@ async fn list(sm_dp: &sm_dp::SmDpPlus, scope: &entries::Scope, json: bool) -> Re
     let mut profiles = sm_dp.orders().await?;
     profiles.retain(|profile| profile.namespace == scope.namespace);
     if json {
-        return print_json(&profiles.iter().map(view).collect::<Result<Vec<_>, _>>()?);
+        return print_json(&readable(&profiles.iter().map(StockProfile::of).collect::<Vec<_>>())?);
     }
     let mut table = Table::new(&["ICCID", "type", "state", "EID", "MatchingID", "attempts"]);
     for profile in profiles {
@@ -211,11 +229,41 @@ async fn list(sm_dp: &sm_dp::SmDpPlus, scope: &entries::Scope, json: bool) -> Re
     print(&table.render())
 }
 
-/// Returns the JSON of a profile. Its record has the metadata in DER; the JSON has them decoded.
-fn view(profile: &ProfileRecord) -> Result<Value, Fault> {
-    let mut view = readable(profile)?;
-    if let Some(members) = view.as_object_mut() {
-        members.insert("metadata".to_owned(), readable(&profile.metadata)?);
+/// A profile in stock. The record has the metadata in DER; the JSON has them decoded.
+#[derive(JsonSchema, Serialize)]
+struct StockProfile<'a> {
+    iccid: Iccid,
+    profile_type: &'a str,
+    state: ProfileState,
+    metadata: &'a StoreMetadataRequest,
+    protection: Protection,
+    rebinding: Rebinding,
+    /// Capabilities that the eUICC must have.
+    needs: &'a [usize],
+    /// Approximate non-volatile memory that the profile needs, in octets.
+    memory: u32,
+    /// The pending or last order.
+    order: Option<&'a Order>,
+    /// The namespace of the jobs that see the profile.
+    namespace: &'a Namespace,
+    /// The ES2+ call that changed the profile last.
+    last_call: Option<&'a LastCall>,
+}
+
+impl<'a> StockProfile<'a> {
+    fn of(profile: &'a ProfileRecord) -> Self {
+        Self {
+            iccid: profile.iccid,
+            profile_type: &profile.profile_type,
+            state: profile.state,
+            metadata: &profile.metadata,
+            protection: profile.protection,
+            rebinding: profile.rebinding,
+            needs: &profile.needs,
+            memory: profile.memory,
+            order: profile.order.as_ref(),
+            namespace: &profile.namespace,
+            last_call: profile.last_call.as_ref(),
+        }
     }
-    Ok(view)
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
+use sm_ds::records::RegisteredEvent;
 use world::Fault;
 
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
+    json_schema::{CommandOutput, document, lines},
     output::{Lines, Table, print, print_json, remark},
     parties,
     readiness::{Ready, ReadyOptions},
@@ -31,6 +33,10 @@ pub enum Command {
     #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed]))]
     List,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] =
+    &[lines::<Ready>("sm-ds serve"), document::<Vec<RegisteredEvent>>("sm-ds list")];
 
 impl Command {
     /// Runs the command.

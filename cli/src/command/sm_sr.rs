@@ -4,7 +4,13 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use net::{SqliteRecords, smpp::EsmeSettings};
-use rsp::ids::{Eid, SmdpAddress};
+use rsp::{
+    ids::{Eid, Iccid, Oid, SmdpAddress},
+    sgp02::eis::Eis,
+    time::Timestamp,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
 use sm_sr::{
     es5::Es5Config,
     records::{AUDIT, CARDS, Card, OPERATIONS, PEERS, STORED_FORM},
@@ -14,7 +20,11 @@ use world::{Fault, FaultKind, PhoneNumber, Tx};
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
     hidden_value::HiddenValue,
-    m2m::{eis as m2m_eis, sm_sr as m2m},
+    json_schema::{CommandOutput, document, lines},
+    m2m::{
+        eis::{self as m2m_eis, Audited},
+        sm_sr as m2m,
+    },
     output::{Lines, Table, print, print_json, remark},
     parties::{self, sm_sr_peers},
     readiness::{Ready, ReadyOptions},
@@ -90,6 +100,59 @@ struct Serve {
 
 const PEER_HELP: &str = "Configured peer (repeatable). ROLE is eum, sm-dp, operator or sm-sr; WHO is an OID, or the name \
 of the peer in the PKI; the address is that of its callbacks and notifications";
+
+/// A card that the SM-SR manages.
+#[derive(JsonSchema, Serialize)]
+struct ListedCard {
+    eid: Eid,
+    /// The enabled profile.
+    enabled: Option<Iccid>,
+    /// The profile with the fall-back attribute.
+    fallback: Option<Iccid>,
+    /// Number of profiles.
+    profiles: usize,
+}
+
+/// The records of a card.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownCard<'a> {
+    eis: &'a Eis,
+    /// Operations that were not done since the card was taken over.
+    undone: Vec<String>,
+    /// Functions that are not finished.
+    functions: Vec<PendingFunction>,
+    audit_trail: Vec<Audited>,
+}
+
+/// A function that is not finished.
+#[derive(JsonSchema, Serialize)]
+struct PendingFunction {
+    function: &'static str,
+    /// The step that the function is in.
+    step: &'static str,
+    received: Timestamp,
+    /// The end of the validity period.
+    expires: Timestamp,
+}
+
+/// A configured peer.
+#[derive(JsonSchema, Serialize)]
+struct ListedPeer {
+    id: Oid,
+    name: String,
+    role: &'static str,
+    /// URI of its callbacks and notifications.
+    endpoint: Option<String>,
+}
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    lines::<Ready>("sm-sr serve"),
+    document::<Vec<ListedCard>>("sm-sr list"),
+    document::<ShownCard<'static>>("sm-sr eis"),
+    document::<Vec<ListedPeer>>("sm-sr peers"),
+];
 
 impl Command {
     /// Runs the command.
@@ -255,13 +318,11 @@ async fn list(records: &std::path::Path, json: bool) -> Result<(), Fault> {
     let cards: Vec<Card> =
         Tx::begin(&records).list(&CARDS, "").await?.into_iter().map(|(_, card)| card).collect();
     if json {
-        let brief = |card: &Card| {
-            serde_json::json!({
-                "eid": card.eid(),
-                "enabled": card.enabled().map(|profile| profile.iccid),
-                "fallback": card.fallback().map(|profile| profile.iccid),
-                "profiles": card.eis.profile_info.len(),
-            })
+        let brief = |card: &Card| ListedCard {
+            eid: card.eid(),
+            enabled: card.enabled().map(|profile| profile.iccid),
+            fallback: card.fallback().map(|profile| profile.iccid),
+            profiles: card.eis.profile_info.len(),
         };
         return print_json(&cards.iter().map(brief).collect::<Vec<_>>());
     }
@@ -298,18 +359,19 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
     if json {
         let waiting: Vec<_> = waiting
             .iter()
-            .map(|(_, it)| {
-                serde_json::json!({
-                    "function": it.function.name(), "step": it.step.name(),
-                    "received": it.received, "expires": it.expires,
-                })
+            .map(|(_, it)| PendingFunction {
+                function: it.function.name(),
+                step: it.step.name(),
+                received: it.received,
+                expires: it.expires,
             })
             .collect();
-        let trail = trail.iter().map(m2m_eis::audited).collect::<Result<Vec<_>, _>>()?;
-        let undone: Vec<_> = card.undone.iter().map(ToString::to_string).collect();
-        return print_json(&serde_json::json!({
-            "eis": card.eis, "undone": undone, "functions": waiting, "auditTrail": trail,
-        }));
+        return print_json(&ShownCard {
+            eis: &card.eis,
+            undone: card.undone.iter().map(ToString::to_string).collect(),
+            functions: waiting,
+            audit_trail: trail.into_iter().map(Audited::from).collect(),
+        });
     }
     print(&m2m_eis::profiles(&card.eis))?;
     for order in &card.undone {
@@ -336,12 +398,13 @@ async fn peers(records: &std::path::Path, json: bool) -> Result<(), Fault> {
     let records = open(records)?;
     let all = Tx::begin(&records).list(&PEERS, "").await?;
     if json {
-        let brief = |(_, peer): &(String, sm_sr::records::Peer)| {
-            serde_json::json!({
-                "id": peer.id, "name": peer.name, "role": peer.role.name(), "endpoint": peer.endpoint,
-            })
+        let brief = |(_, peer): (String, sm_sr::records::Peer)| ListedPeer {
+            id: peer.id,
+            name: peer.name,
+            role: peer.role.name(),
+            endpoint: peer.endpoint,
         };
-        return print_json(&all.iter().map(brief).collect::<Vec<_>>());
+        return print_json(&all.into_iter().map(brief).collect::<Vec<_>>());
     }
     let mut table = Table::new(&["OID", "role", "name", "address"]);
     for (_, peer) in all {

@@ -3,11 +3,12 @@
 use std::{io::Write, path::PathBuf};
 
 use clap::Args;
-use trace::{Form, LineError, ReadError, Recorder, read};
+use trace::{Form, JsonLine, LineError, ReadError, Recorder, read};
 use world::Fault;
 
 use crate::{
-    output::print,
+    json_schema::{CommandOutput, lines},
+    output::print_document,
     trace::{create, form_of, unwritten},
 };
 
@@ -29,6 +30,9 @@ pub struct Command {
     secrets: bool,
 }
 
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[lines::<JsonLine>("trace")];
+
 impl Command {
     /// Runs the command.
     ///
@@ -45,7 +49,7 @@ impl Command {
             Some(path) => create(path, self.secrets)
                 .and_then(|mut file| file.write_all(&trace))
                 .map_err(|why| unwritten(why, path)),
-            None => print(&String::from_utf8_lossy(&trace)),
+            None => print_document(&String::from_utf8_lossy(&trace)),
         }
     }
 

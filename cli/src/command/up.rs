@@ -19,6 +19,7 @@ use super::smsc::SmscArguments;
 use crate::{
     cards::Interface,
     faults::{ActiveFaults, CardMemory, FaultOptions, FaultPoints},
+    json_schema::{CommandOutput, lines},
     output::{Lines, print, remark},
     parties::{self, Running},
     peers::{self, Operators},
@@ -52,6 +53,9 @@ pub struct Command {
     #[command(flatten)]
     ready: ReadyOptions,
 }
+
+/// JSON output of the commands of this module.
+pub(crate) const OUTPUTS: &[CommandOutput] = &[lines::<Ready>("up")];
 
 impl Command {
     /// Serves until stopped.

@@ -1,11 +1,12 @@
 //! Requirements on an LPA that can be observed from outside while it downloads a profile.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{calls::Call, outcome::Evidence};
 
 /// An observed requirement.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct Behaviour {
     /// The requirement.
     pub(crate) requirement: &'static str,

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use faults::{FaultInjector, function_of};
 use http::{HeaderMap, Request, Response, header};
 use rsp::sgp22::{es9plus::CancelSessionRequestEs9, es10b::CancelSessionResponse, json};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use world::{Link, LinkFault, link_from};
 
 /// A call and its reply.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct Call {
     /// The function, such as `ES9+.GetBoundProfilePackage`.
     pub(crate) function: String,
@@ -29,7 +30,7 @@ pub(crate) struct Call {
 }
 
 /// The reply to a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Reply {
     /// The SM-DP+ executed the function.

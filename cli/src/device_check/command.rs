@@ -5,6 +5,7 @@ use std::{io, process::Stdio, sync::Arc, time::Duration};
 use device::{EventSource, Lpa, LpaSettings};
 use euicc_sim::Card;
 use rsp::ids::{Eid, Iccid, SmdpAddress};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -33,7 +34,7 @@ pub(crate) struct DeviceCommand {
 pub(crate) struct Values(Vec<(&'static str, String)>);
 
 /// One run of the command.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct Run {
     /// The exit status, if the command ended by itself.
     pub(crate) exit_status: Option<i32>,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use faults::{FalseStatement, FaultId, LinkAct};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sm_dp::ProfileState;
 
@@ -13,7 +14,7 @@ use super::{
 };
 
 /// The outcome of a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Outcome {
     /// The first run installed the profile.

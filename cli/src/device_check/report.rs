@@ -1,13 +1,14 @@
 //! The report of a device check: a table, JSON, JUnit XML and a page.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{behaviour::Behaviour, calls::Call, command::Run, outcome::Outcome};
 use crate::output::Table;
 
 /// The results of all cases.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Report {
     /// The command with its placeholders.
     pub(crate) command: Vec<String>,
@@ -24,7 +25,7 @@ pub struct Report {
 }
 
 /// The result of a case.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct CaseResult {
     /// The fault with its place.
     pub(crate) fault: String,

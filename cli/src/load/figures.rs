@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -24,7 +25,7 @@ struct Samples {
 
 /// Statistics of one function. Latencies are those of successful calls; those of errors are not
 /// meaningful.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
     /// Interface and function, such as `ES9+.AuthenticateClient`.

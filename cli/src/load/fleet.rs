@@ -18,6 +18,7 @@ use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, SmdpAddress},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use world::{Atr, CardInterface, CardInterfaceFault, Fault, Link, RamMemory, World};
@@ -62,7 +63,7 @@ struct Device {
 }
 
 /// Outcome for one device.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ending {
     /// EID of the device's card.

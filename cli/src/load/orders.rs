@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use rsp::{activation_code::ActivationCode, ids::Iccid, sgp22::es2plus::ConfirmOrder};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet};
 use world::{Fault, Link, NullEvents, World};
@@ -50,7 +51,7 @@ pub struct Order {
 }
 
 /// Result of comparing orders and cards.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
     /// Number of orders in the expected state.

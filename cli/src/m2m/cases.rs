@@ -11,6 +11,7 @@ use rsp::{
         es2, es4,
     },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 use world::{Event, Fault};
@@ -32,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const ENABLED: &str = "HandleProfileEnabledNotification";
 
 /// Result of a case: one row of the summary.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Case {
     /// Name of the device.
     pub device: String,

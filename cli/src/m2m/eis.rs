@@ -1,14 +1,18 @@
 //! Tables and JSON of an SM-SR's records about a card: EIS and audit trail.
 
 use rsp::{
+    ids::{Aid, Eid, Iccid, Oid},
     ota::cat::Imei,
     sgp02::{
+        Octets,
+        common::FunctionExecutionStatus,
         eis::{AuditTrailRecord, Eis, OperationType, Pol2},
         notification::NotificationType,
     },
+    time::Timestamp,
 };
-use serde_json::Value;
-use world::Fault;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::output::Table;
 
@@ -51,23 +55,47 @@ pub fn trail(records: &[AuditTrailRecord]) -> String {
     table.render()
 }
 
-/// Returns an audit trail record as JSON, with the operation code as in the XML schema, the name of
+/// An audit trail record for programs: with the operation code as in the XML schema, the name of
 /// the operation, and the digits of the IMEI.
-///
-/// # Errors
-/// The record cannot be serialized, which does not occur in practice.
-pub fn audited(record: &AuditTrailRecord) -> Result<Value, Fault> {
-    let mut value = serde_json::to_value(record)
-        .map_err(|e| Fault::caused_by(e, "cannot write the audit trail as JSON", "report this"))?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("operation_type".to_owned(), code(record.operation_type).into());
-        fields.insert("operation".to_owned(), name(record.operation_type).into());
-        let imei = record.imei.as_ref().and_then(|imei| <[u8; 8]>::try_from(imei.0.as_slice()).ok());
-        if let Some(imei) = imei {
-            fields.insert("imei".to_owned(), Imei(imei).digits().into());
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Audited {
+    eid: Eid,
+    /// The SM-SR that managed the eUICC.
+    smsr_id: Oid,
+    operation_date: Timestamp,
+    /// Four hexadecimal digits.
+    operation_type: String,
+    /// The name of the function or notification; empty if it is unknown.
+    operation: String,
+    requester_id: Option<Oid>,
+    operation_execution_status: Option<FunctionExecutionStatus>,
+    isd_p_aid: Option<Aid>,
+    iccid: Option<Iccid>,
+    /// 15 digits; the octets in hexadecimal digits if they are no IMEI.
+    imei: Option<String>,
+    meid: Option<Octets>,
+}
+
+impl From<AuditTrailRecord> for Audited {
+    fn from(record: AuditTrailRecord) -> Self {
+        let imei = record.imei.map(|imei| match <[u8; 8]>::try_from(imei.0.as_slice()) {
+            Ok(octets) => Imei(octets).digits(),
+            Err(_) => imei.to_string(),
+        });
+        Self {
+            eid: record.eid,
+            smsr_id: record.smsr_id,
+            operation_date: record.operation_date,
+            operation_type: code(record.operation_type),
+            operation: name(record.operation_type),
+            requester_id: record.requester_id,
+            operation_execution_status: record.operation_execution_status,
+            isd_p_aid: record.isd_p_aid,
+            iccid: record.iccid,
+            imei,
+            meid: record.meid,
         }
     }
-    Ok(value)
 }
 
 fn code(what: OperationType) -> String {
@@ -101,9 +129,7 @@ fn name(what: OperationType) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
-
-    use rsp::sgp02::Octets;
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use super::*;
 
@@ -126,15 +152,15 @@ mod tests {
     fn operation_codes_have_names_and_the_imei_is_shown_as_digits() {
         let fell_back =
             record(OperationType::notification(NotificationType::ProfileChangeAfterFallback.code()));
-        let value = audited(&fell_back).unwrap();
+        let audited = Audited::from(fell_back);
         assert_eq!(
-            (&value["operation_type"], &value["operation"], &value["imei"]),
-            (&"0005".into(), &"ProfileChangeAfterFallback".into(), &"490154203237518".into())
+            (audited.operation_type.as_str(), audited.operation.as_str(), audited.imei.as_deref()),
+            ("0005", "ProfileChangeAfterFallback", Some("490154203237518"))
         );
         let shown = trail(&[record(OperationType::ENABLE_PROFILE), record(OperationType(0x0A00))]);
         assert!(shown.contains("0200  EnableProfile"), "{shown}");
         assert!(shown.contains("0A00  SetEmergencyProfileAttribute"), "{shown}");
         // A code of a later version has no name.
-        assert_eq!(audited(&record(OperationType(0x7700))).unwrap()["operation"], "");
+        assert_eq!(Audited::from(record(OperationType(0x7700))).operation, "");
     }
 }

@@ -7,13 +7,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use world::{Event, Events};
 
 use super::names::Names;
 
 /// Traffic of a card over the air.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct OverTheAir {
     /// Short messages to the card.
     pub messages_to_card: u64,

@@ -1,6 +1,6 @@
 //! Peers of an SM-SR, from command-line options and from a file.
 
-use std::{fs, path::Path, str::FromStr};
+use std::{path::Path, str::FromStr};
 
 use certs::{Pki, m2m::Owner};
 use crypto::Secret;
@@ -106,7 +106,7 @@ pub fn read(file: &Path) -> Result<Vec<PeerArgument>, Fault> {
             "write a [[peer]] table for each, with role and who, and with address if it is to receive notifications",
         )
     };
-    let text = fs::read_to_string(file).map_err(|e| invalid(e.to_string()))?;
+    let text = crate::files::read_text(file)?;
     let File { peer } = toml::from_str(&text).map_err(|e| invalid(toml_error(&text, &e)))?;
     Ok(peer)
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::false_statement::FalseStatement;
@@ -109,7 +110,7 @@ impl FaultId {
 }
 
 /// A catalogue entry.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Entry {
     /// The fault that the entry describes.
     #[serde(skip)]
@@ -144,7 +145,7 @@ impl Entry {
 }
 
 /// The kind of place at which a fault is installed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Places {
     /// `INTERFACE` or `INTERFACE.Function`.
@@ -176,20 +177,21 @@ impl Places {
 }
 
 /// The parameter of a fault.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
     /// The meaning of the parameter.
     pub what: String,
     /// The default value. `None` if the fault chooses the value itself, as
     /// `what` describes.
+    #[schemars(with = "Option<String>")]
     pub default: Option<Value>,
     /// The form of the value.
     pub kind: ParameterKind,
 }
 
 /// The form of a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParameterKind {
     /// A duration such as `250ms` or `2h`.

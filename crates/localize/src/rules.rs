@@ -143,7 +143,7 @@ impl RuleKind {
 }
 
 /// The devices that a rule about many devices counts together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// All devices of the owner.
@@ -165,7 +165,7 @@ pub enum DevicesIn {
 }
 
 /// The way in which a rule with several countries counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counted {
     /// Days are counted in each country separately.
@@ -188,7 +188,7 @@ pub enum Confidence {
 }
 
 /// One rule of the data file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Rule {
     /// The name.
     pub id: RuleId,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use crate::package::Package;
 use crate::show::{self, HIDDEN, SECRETS, ShowOptions};
 
 /// A difference.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Difference {
     /// The PE, or the path of the file.
     pub place: String,
@@ -28,7 +29,7 @@ pub struct Difference {
 }
 
 /// The value in one of the packages.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Side {
     /// The value: bytes in hexadecimal digits, numbers, words.
     pub value: String,

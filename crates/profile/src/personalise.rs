@@ -7,6 +7,7 @@
 use aes_kw::{KeyInit as _, KwAes128, KwAes256};
 use hmac::{Hmac, Mac as _};
 use rsp::ids::{Iccid, Imsi};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -293,7 +294,7 @@ impl TransportKey {
 }
 
 /// A summary of the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Made {
     /// Number of packages.
     pub packages: u64,

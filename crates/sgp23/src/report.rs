@@ -2,6 +2,7 @@
 
 use askama::Template;
 use crypto::Curve;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::binding::Binding;
@@ -9,7 +10,7 @@ use crate::case::{Case, Need, Scope};
 use crate::verdict::{Stop, Verdict};
 
 /// The result of a case.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase", tag = "result", content = "why")]
 pub enum Ended {
     /// The server met the requirement.
@@ -21,7 +22,7 @@ pub enum Ended {
 }
 
 /// The result of a case with one binding and one curve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Entry {
     /// The identifier in SGP.23.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +41,7 @@ pub struct Entry {
 }
 
 /// A row of the documentation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Row {
     /// The identifier in SGP.23.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +79,7 @@ impl Row {
 }
 
 /// The results of all selected cases.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Report {
     /// The entries, in the order in which the cases were run.
     pub entries: Vec<Entry>,

@@ -14,14 +14,16 @@
 
 use rsp::der::Shown;
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::octets::{self, LineError};
 use super::{Decoded, Event, Exchange};
 
-#[derive(Serialize, Deserialize)]
-struct Line {
+/// One line of the format.
+#[derive(JsonSchema, Serialize, Deserialize)]
+pub struct Line {
     time: Timestamp,
     card: String,
     event: Kind,
@@ -45,7 +47,7 @@ struct Line {
     details: Map<String, Value>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
     Command,

@@ -38,7 +38,7 @@ use rsp::time::Timestamp;
 use world::{Atr, CardInterface, CardInterfaceFault, Clock};
 
 pub use decode::{Decoded, Decoder};
-pub use json::object;
+pub use json::{Line as JsonLine, object};
 pub use octets::LineError;
 pub use read::{ReadError, read, read_line};
 pub use status::{is_known_status, status, status_advice};

@@ -5,16 +5,18 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rsp::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 /// The namespace of events that belong to no other one.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// One event at one party. Event names are in the past tense or are the standard's function names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Event {
     /// The time, on the party's own clock.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "Timestamp")]
     pub at: Timestamp,
     /// The party that reports the event: "SM-DP+", "device 1".
     pub party: Cow<'static, str>,
@@ -41,7 +43,7 @@ pub struct Event {
 }
 
 /// The outcome of an operation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case", tag = "result", content = "why")]
 pub enum Outcome {
     /// The operation succeeded.

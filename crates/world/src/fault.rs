@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use rsp::sgp22::json::StatusCodeData;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A failure inside this system: a disk, a socket, a configuration. Refusals of a protocol and
@@ -32,7 +33,7 @@ pub struct Fault {
 }
 
 /// The kinds of faults, by the side that has to act.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// An argument, a file or a setting is invalid or cannot be used.
@@ -52,7 +53,7 @@ pub enum FaultKind {
 
 /// The status code with which a peer refused a request: SGP.22 section 5.2.6, SGP.02 section
 /// 5.1.6.5.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct PeerStatus {
     /// The dotted subject code.
     pub subject: String,

@@ -22,6 +22,7 @@ use rsp::sgp22::es10b::{DownloadErrorCode, PrepareDownloadRequest, PrepareDownlo
 use rsp::sgp22::es11::EventEntries;
 use rsp::sgp22::{CancelSessionReason, PendingNotification, ProfileClass, ppr};
 use rsp::status::Status;
+use schemars::JsonSchema;
 use serde::Serialize;
 use world::{CardInterface, Fault, Outcome};
 
@@ -91,7 +92,7 @@ pub enum Decision {
 }
 
 /// A profile that was installed. It is disabled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Installed {
     /// The ICCID.
     pub iccid: Iccid,

@@ -7,6 +7,7 @@ use rsp::der::Raw;
 use rsp::ids::Iccid;
 use rsp::sgp22::es9plus::HandleNotificationRequest;
 use rsp::sgp22::{NotificationMetadata, PendingNotification, notification_event};
+use schemars::JsonSchema;
 use serde::Serialize;
 use world::CardInterface;
 
@@ -15,7 +16,7 @@ use super::es9plus::Es9Error;
 use crate::es10::Es10Error;
 
 /// The delivery of one notification.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Delivery {
     /// The sequence number on the card.
     pub seq_number: i64,
@@ -30,7 +31,7 @@ pub struct Delivery {
 }
 
 /// The outcome of a delivery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case", tag = "result", content = "why")]
 pub enum Handled {
     /// The recipient accepted the notification, and it was removed from the card.

@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, fmt};
 
 use localize::{Bandwidth, Country, Criticality, HeldProfile, Home, Identity, Latency, Place, Refused, Stay};
 use rsp::{ids::Eid, time::Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::state::State;
@@ -64,7 +65,7 @@ pub const STAY_COLUMNS: &[(&str, &str)] = &[
 pub const TRAIL_COLUMNS: &[(&str, &str)] = &[("eid", "32 digits"), ("at", "the time"), ("what", "the event")];
 
 /// A row that was rejected.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct BadRow {
     /// The file.
     pub file: Box<str>,
@@ -131,7 +132,7 @@ struct StayRow {
 }
 
 /// The result of an import.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Imported {
     /// Number of new devices.
     pub added: usize,

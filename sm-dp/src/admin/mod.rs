@@ -24,6 +24,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use rsp::status::Refusal;
+use schemars::{Schema, SchemaGenerator};
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
 
 use rsp_server::{
@@ -40,6 +41,12 @@ use crate::{
 
 /// The admin API.
 struct AdminApi;
+
+/// Returns the schema of the reply to a request, such as GET `/admin/v1/orders`, if the API has
+/// this function.
+pub fn reply_schema(verb: Verb, path: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
+    api::reply_schema::<AdminApi>(verb, path, generator)
+}
 
 const NO_SUCH_PROFILE: (StatusCode, &str) = (StatusCode::NOT_FOUND, "No profile with this ICCID is in stock");
 const NO_SUCH_TEMPLATE: (StatusCode, &str) = (StatusCode::NOT_FOUND, "The profile type has no template");

@@ -10,10 +10,12 @@ use serde_json::{Map, Value};
 pub(crate) struct OpenApi(pub(crate) Value);
 
 impl OpenApi {
-    /// Returns the method and path template of every operation.
+    /// Returns the method and path template of every operation, except those of the health
+    /// endpoints, which the program adds to the port.
     pub(crate) fn operations(&self) -> Vec<(Method, String)> {
         let paths = self.0["paths"].as_object().unwrap();
-        let all = paths.iter().flat_map(|(path, operations)| {
+        let paths = paths.iter().filter(|(path, _)| !matches!(path.as_str(), "/healthz" | "/readyz"));
+        let all = paths.flat_map(|(path, operations)| {
             operations.as_object().unwrap().keys().map(move |method| {
                 (Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(), path.clone())
             })

@@ -19,6 +19,7 @@ use crate::{
     },
     output::{Lines, remark},
     parties,
+    readiness::{Ready, ReadyOptions},
     settings::Settings,
 };
 
@@ -49,6 +50,8 @@ pub(super) struct Options {
     /// retries
     #[arg(long, requires = "first_profile")]
     impatient: bool,
+    #[command(flatten)]
+    ready: ReadyOptions,
 }
 
 impl Options {
@@ -125,6 +128,7 @@ impl Command {
         settings: &Settings,
         json: bool,
     ) -> Result<(), Fault> {
+        let startup = options.ready.begin()?;
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world).await?;
@@ -145,6 +149,7 @@ impl Command {
         let mut device = Online::new(modem, dial, device, events);
         let handle = device.handle();
         remark(&format!("device with card {eid}; Ctrl-C stops it"));
+        startup.announce(&Ready::of("device run", settings), json)?;
         let stop = async {
             parties::stop_signal().await;
             handle.stop();

@@ -10,7 +10,7 @@ use world::Fault;
 use crate::{
     exit_status::ExitStatus,
     faults::{CardMemory, FaultOptions, FaultPoints},
-    output::print,
+    output::print_document,
     parties,
     settings::Settings,
     trace::Trace,
@@ -66,7 +66,7 @@ impl Lpac {
         let mut written = Ok(());
         let status = net::card_interface::run_lpac(command, card_interface, |line| {
             if written.is_ok() {
-                written = print(&format!("{line}\n"));
+                written = print_document(&format!("{line}\n"));
             }
         })
         .await?;

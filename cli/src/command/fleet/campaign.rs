@@ -4,17 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use fleet::{Campaign, CampaignDetails, CampaignId, CampaignSpec, Plan, PlannedMove, Platform};
+use schemars::JsonSchema;
+use serde::Serialize;
 use world::Fault;
 
 use super::{
     answer, platform,
     query::{QueryArguments, invalid_file},
 };
-use crate::{
-    files::read_text,
-    output::{Table, print},
-    settings::Settings,
-};
+use crate::{files::read_text, output::Table, settings::Settings};
 
 /// Campaigns: the devices to move, the target and the pace
 #[derive(Args, Debug)]
@@ -75,6 +73,12 @@ enum What {
     },
 }
 
+/// The name of a removed campaign.
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Removed {
+    removed: CampaignId,
+}
+
 impl Command {
     /// Runs the command.
     ///
@@ -104,7 +108,7 @@ impl Command {
             What::RollBack { id } => one(platform.roll_back_campaign(&id).await?),
             What::Remove { id } => {
                 platform.remove_campaign(&id).await?;
-                if json { Ok(()) } else { print(&format!("{id}: removed\n")) }
+                answer(json, &Removed { removed: id }, |Removed { removed }| format!("{removed}: removed\n"))
             }
         }
     }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fleet::files::{Imported, Rows, export, read_devices, read_stays};
+use schemars::JsonSchema;
+use serde::Serialize;
 use world::{Clock, Fault};
 
 use super::query::{self, DeviceFilter, open};
@@ -100,6 +102,12 @@ pub struct Export {
     filter: DeviceFilter,
 }
 
+/// Number of exported devices.
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Exported {
+    devices: usize,
+}
+
 impl Export {
     /// Writes the files.
     ///
@@ -117,7 +125,7 @@ impl Export {
             write(file, &exported.trails)?;
         }
         match json {
-            true => print_json(&serde_json::json!({ "devices": devices.len() })),
+            true => print_json(&Exported { devices: devices.len() }),
             false => print(&format!(
                 "{} devices in {}, their stays in {}\n",
                 devices.len(),

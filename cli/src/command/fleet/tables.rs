@@ -11,12 +11,13 @@ use rsp::{
     ids::{Eid, Plmn},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::output::Table;
 
 /// Row of the device list.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(super) struct Listed {
     eid: Eid,
     label: String,
@@ -111,7 +112,7 @@ pub(super) fn of_list(rows: &[Listed]) -> String {
 }
 
 /// A device with its decision.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(super) struct Shown<'a> {
     /// Record of the device.
     pub device: &'a Device,

@@ -28,6 +28,7 @@ use crate::{
     output::{print, print_json, remark},
     parties::{self, Running},
     peers::{Delivery, TlsPeers},
+    readiness::{Ready, ReadyOptions},
     settings::{Setting, Settings},
 };
 
@@ -155,6 +156,8 @@ enum Function {
         /// SM-SR to accept notifications from, in addition to the SM-DP (repeatable)
         #[arg(long, value_name = "OID@HOST:PORT")]
         sm_sr: Vec<SoapPeer>,
+        #[command(flatten)]
+        ready: ReadyOptions,
     },
 }
 
@@ -190,6 +193,10 @@ impl Command {
     /// A peer refuses the request, is unreachable, or does not respond within the validity
     /// period.
     pub(super) async fn run(self, name: &str, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let startup = match &self.function {
+            Function::Listen { ready, .. } => Some(ready.begin()?),
+            _ => None,
+        };
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let pki = crate::pki::load(&settings.pki)?;
@@ -222,7 +229,11 @@ impl Command {
         let running = Running::serve(socket, Some(server_tls), operator.link())?;
         let calls =
             Calls { operator, sm_dp: sm_dp::oid(&pki)?, validity: Duration::from_secs(self.validity) };
-        let is_listening = matches!(self.function, Function::Listen { .. });
+        let is_listening = startup.is_some();
+        if let Some(startup) = startup {
+            let ready = Ready::of("operator m2m listen", settings).at("operator", running.address);
+            startup.announce(&ready, json)?;
+        }
         let done = tokio::select! {
             done = calls.run(self.function, json) => done,
             failed = print_notifications(&mut notifications, is_listening, json) => failed,
@@ -246,7 +257,7 @@ struct Calls {
 impl Calls {
     async fn run(&self, function: Function, json: bool) -> Result<(), Fault> {
         match function {
-            Function::Listen { sm_sr } => {
+            Function::Listen { sm_sr, .. } => {
                 for partner in &sm_sr {
                     self.knows(partner);
                 }

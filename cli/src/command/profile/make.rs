@@ -13,6 +13,8 @@ use profile::{
     description::{decompile, store_metadata},
 };
 use rsp::der::Asn1 as _;
+use schemars::JsonSchema;
+use serde::Serialize;
 use sm_dp::ProfileOptions;
 use world::Fault;
 
@@ -79,12 +81,22 @@ fn status(has_errors: bool) -> ExitCode {
     ExitStatus::expected(!has_errors)
 }
 
+/// Summary of a package.
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Summary {
+    iccid: String,
+    /// Number of profile elements.
+    elements: usize,
+    /// Length of the package.
+    octets: usize,
+}
+
 /// Prints a summary of the package that was written.
 pub(super) fn print_summary(package: &Package, json: bool) -> Result<(), Fault> {
     let (elements, octets) = (package.elements.len(), package.encode().len());
     let iccid = package.header().map(|header| header.iccid.to_string()).unwrap_or_default();
     match json {
-        true => print_json(&serde_json::json!({ "iccid": iccid, "elements": elements, "octets": octets })),
+        true => print_json(&Summary { iccid, elements, octets }),
         false => print(&format!("{iccid}: {elements} elements, {octets} octets\n")),
     }
 }
@@ -96,6 +108,25 @@ pub struct Decompile {
     package: PathBuf,
     /// Output file of the description, which contains keys [default: print it]
     description: Option<PathBuf>,
+}
+
+/// A description that was not written to a file.
+#[derive(JsonSchema, Serialize)]
+pub(super) struct PrintedDescription {
+    /// The description (TOML).
+    description: String,
+    /// True if the description needs no profile elements in full.
+    by_terms_alone: bool,
+}
+
+/// A description that was written to a file.
+#[derive(JsonSchema, Serialize)]
+pub(super) struct WrittenDescription {
+    file: String,
+    /// Number of lines.
+    lines: usize,
+    /// True if the description needs no profile elements in full.
+    by_terms_alone: bool,
 }
 
 impl Decompile {
@@ -118,15 +149,15 @@ impl Decompile {
         let text = made.description.to_toml();
         let by_terms_alone = made.by_terms_alone;
         let Some(file) = &self.description else {
-            let shown = serde_json::json!({ "description": text, "by_terms_alone": by_terms_alone });
-            return if json { print_json(&shown) } else { print(&text) };
+            return match json {
+                true => print_json(&PrintedDescription { description: text, by_terms_alone }),
+                false => print(&text),
+            };
         };
         write(file, &text)?;
         let (shown, lines) = (file.display().to_string(), text.lines().count());
         if json {
-            let written =
-                serde_json::json!({ "file": shown, "lines": lines, "by_terms_alone": by_terms_alone });
-            return print_json(&written);
+            return print_json(&WrittenDescription { file: shown, lines, by_terms_alone });
         }
         let how = if by_terms_alone {
             "using description terms only"
@@ -147,6 +178,12 @@ pub struct Import {
     /// Profile type for orders [default: the profile type in each package]
     #[arg(long = "type", value_name = "TYPE")]
     profile_type: Option<String>,
+}
+
+/// Number of imported profiles.
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Imported {
+    imported: u64,
 }
 
 impl Import {
@@ -192,7 +229,7 @@ impl Import {
             imported += 1;
         }
         match json {
-            true => print_json(&serde_json::json!({ "imported": imported })),
+            true => print_json(&Imported { imported }),
             false => print(&format!("{imported} profiles added to the stock\n")),
         }?;
         Ok(status(has_errors))

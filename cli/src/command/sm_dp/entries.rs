@@ -1,11 +1,13 @@
 //! `landfall sm-dp list|latest|wait`: entries of a running SM-DP+, over its admin API.
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
 use clap::{Args, ValueEnum};
-use rsp_server::Namespace;
+use rsp_server::{Namespace, api::Verb};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
-use world::Fault;
+use sm_dp::admin::reply_schema;
+use world::{Fault, FaultKind};
 
 use crate::{admin::Admin, output::print_json, settings::Settings};
 
@@ -130,6 +132,7 @@ impl Latest {
         let found: Value = found.ok_or_else(|| {
             let next = format!("list the entries with `landfall sm-dp list {resource}`");
             Fault::new(format!("there is no such entry in {resource}"), nothing, next)
+                .of_kind(FaultKind::NotFound)
         })?;
         print_json(&found)
     }
@@ -144,6 +147,52 @@ impl Wait {
         let parameters = [("after", self.after.to_string()), ("timeout", self.timeout.clone())];
         let nothing = format!("nothing matched within {}, or the server stopped", self.timeout);
         self.which.print(settings, "wait", &parameters, &nothing).await
+    }
+}
+
+/// All entries of a list of the admin API.
+pub(super) struct AllEntries;
+
+/// One entry of a list of the admin API.
+pub(super) struct OneEntry;
+
+impl JsonSchema for AllEntries {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "AllEntries".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut of = |resource: &Resource| match resource {
+            // A page of events also contains their range.
+            Resource::Events => {
+                let event = reply_schema(Verb::Get, "/admin/v1/events/latest", generator)?;
+                Some(json_schema!({ "type": "array", "items": event }))
+            }
+            _ => reply_schema(Verb::Get, &format!("/admin/v1/{}", name(*resource)), generator),
+        };
+        let lists: Vec<Schema> = Resource::value_variants().iter().filter_map(&mut of).collect();
+        json_schema!({ "anyOf": lists })
+    }
+}
+
+impl JsonSchema for OneEntry {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "OneEntry".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut of =
+            |resource: &Changing| reply_schema(Verb::Get, &format!("/admin/v1/{}/latest", name(*resource)), generator);
+        let entries: Vec<Schema> = Changing::value_variants().iter().filter_map(&mut of).collect();
+        json_schema!({ "anyOf": entries })
     }
 }
 
@@ -164,7 +213,7 @@ fn query(conditions: &[Condition], parameters: &[(&str, String)]) -> Result<Stri
 /// The admin API is disabled, or its address is invalid.
 pub(super) fn admin(settings: &Settings, scope: &Scope) -> Result<Admin, Fault> {
     let address = settings.admin.as_deref().ok_or_else(|| {
-        Fault::new(
+        Fault::usage(
             "cannot query the SM-DP+",
             "the admin API is disabled",
             "give the address of the admin API with --admin",

@@ -1,13 +1,21 @@
 //! `landfall sm-dp order`: orders a profile over the admin API.
 
+use std::borrow::Cow;
+
 use clap::Args;
 use rsp::ids::{Eid, Iccid};
+use rsp_server::api::Verb;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
+use sm_dp::admin::reply_schema;
 use world::Fault;
 
 use super::entries::Scope;
 use crate::{output::print_json, settings::Settings};
+
+/// The path of the function.
+const ORDERS: &str = "/admin/v1/orders";
 
 /// The profile to order; by default any available one, or a new one from a template
 #[derive(Args, Clone, Debug, Serialize)]
@@ -38,6 +46,23 @@ pub struct Order {
     scope: Scope,
 }
 
+/// The reply of the admin API to an order.
+pub(super) struct Placed;
+
+impl JsonSchema for Placed {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Placed".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        reply_schema(Verb::Post, ORDERS, generator).unwrap_or_default()
+    }
+}
+
 impl Order {
     /// Places the order, and prints it as JSON with its activation code and the keys of its
     /// subscriber.
@@ -46,7 +71,7 @@ impl Order {
     /// The admin API is unreachable or refuses the request.
     pub(super) async fn run(&self, settings: &Settings) -> Result<(), Fault> {
         let placed: Value =
-            super::entries::admin(settings, &self.scope)?.post("/admin/v1/orders", self).await?;
+            super::entries::admin(settings, &self.scope)?.post(ORDERS, self).await?;
         print_json(&placed)
     }
 }

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use rsp::ids::Iccid;
+use schemars::JsonSchema;
+use serde::Serialize;
 use sm_dp::{
     ProfileOptions, SmDpPlus,
     admin::preset::{Ensured, NewTemplate},
@@ -29,6 +32,16 @@ pub struct Add {
     numbers: Numbers,
     #[command(flatten)]
     scope: Scope,
+}
+
+/// The added profile or template.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Added {
+    /// The ICCID of the profile.
+    Iccid(Iccid),
+    /// The profile type of the template.
+    ProfileType(String),
 }
 
 /// The profile type and the numbers of a template
@@ -58,18 +71,19 @@ impl Add {
     /// The file cannot be read or is invalid, or a profile with its ICCID or a template of its type
     /// exists.
     pub(super) async fn run(&self, sm_dp: &SmDpPlus, json: bool) -> Result<(), Fault> {
-        let (name, added) = match self.template {
-            true => ("profile_type", self.add_template(sm_dp).await?),
+        let added = match self.template {
+            true => Added::ProfileType(self.add_template(sm_dp).await?),
             false => {
                 let package = files::read(&self.file)?;
                 let namespace = self.scope.namespace.clone();
                 let options = ProfileOptions { namespace, ..ProfileOptions::default() };
-                ("iccid", sm_dp.add_profile(&package, &options).await?.to_string())
+                Added::Iccid(sm_dp.add_profile(&package, &options).await?)
             }
         };
-        match json {
-            true => print_json(&serde_json::json!({ name: added })),
-            false => print(&format!("{added}\n")),
+        match (json, &added) {
+            (true, _) => print_json(&added),
+            (false, Added::Iccid(iccid)) => print(&format!("{iccid}\n")),
+            (false, Added::ProfileType(profile_type)) => print(&format!("{profile_type}\n")),
         }
     }
 

@@ -18,6 +18,7 @@ mod tables;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::element::{ProfileElement, Service};
@@ -32,7 +33,7 @@ pub use rules::{RULES, Rule};
 pub use tables::{ISIM_SERVICES, USIM_SERVICES};
 
 /// The severity of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// A property that is unusual but often intended.
@@ -54,7 +55,7 @@ impl fmt::Display for Severity {
 }
 
 /// The place of a finding.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 pub struct Place {
     /// The number of the PE, from 1; `None` for the package as a whole.
     pub pe: Option<usize>,
@@ -78,7 +79,7 @@ impl fmt::Display for Place {
 }
 
 /// A finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Finding {
     /// The severity.
     pub severity: Severity,

@@ -1,5 +1,6 @@
 //! Files: location, type, access rules, and contents.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{HIDDEN, ShowOptions};
@@ -12,7 +13,7 @@ use crate::octets::Octets;
 use crate::package::Package;
 
 /// A file in the output.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ShownFile {
     /// File identifiers from the MF, and the template's name.
     pub path: String,

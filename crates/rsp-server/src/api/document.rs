@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Api, Arguments, Function, Header, Operation, Problem};
+use super::{Api, Arguments, Function, Header, Operation, Problem, Verb};
 
 /// An OpenAPI document.
 #[derive(Serialize, JsonSchema)]
@@ -18,6 +18,53 @@ pub struct OpenApi(BTreeMap<String, Value>);
 /// Defines GET /openapi.json.
 pub const fn document<A: Api>() -> Function<A, Arguments, OpenApi> {
     Function::get("/openapi.json", "This document", |_| Box::pin(async { Ok(openapi::<A>()) }))
+}
+
+/// Returns the schema of the reply to `verb path`, if the API has this function and it has a reply.
+pub fn reply_schema<A: Api>(verb: Verb, path: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
+    let mut operations = A::ROUTES.iter().map(|route| route.operation());
+    let operation = operations.find(|operation| operation.verb == verb && operation.path == path)?;
+    operation.has_reply().then(|| (operation.reply)(generator))
+}
+
+/// The endpoints for the programs that start a server. Each port with an API document has them.
+fn health() -> [(&'static str, Value); 2] {
+    let status = |word: &str| {
+        json!({
+            "type": "object",
+            "properties": { "status": { "const": word } },
+            "required": ["status"],
+        })
+    };
+    let response = |why: &str, word: &str| {
+        json!({
+            "description": why,
+            "content": { "application/json": { "schema": status(word) } },
+        })
+    };
+    let listens = response("The port listens", "ok");
+    let (ready, starting) =
+        (response("The server is ready", "ready"), response("The server starts", "starting"));
+    [
+        (
+            "/healthz",
+            json!({ "get": {
+            "operationId": "get-healthz",
+            "summary": "Answers as soon as the port listens",
+            "parameters": [],
+            "responses": { "200": listens },
+        } }),
+        ),
+        (
+            "/readyz",
+            json!({ "get": {
+            "operationId": "get-readyz",
+            "summary": "Reports if the server is ready",
+            "parameters": [],
+            "responses": { "200": ready, "503": starting },
+        } }),
+        ),
+    ]
 }
 
 fn openapi<A: Api>() -> OpenApi {
@@ -36,6 +83,9 @@ fn openapi<A: Api>() -> OpenApi {
             describe(&mut generator, operation, A::HEADERS, &problem),
         );
     }
+    let mut paths: BTreeMap<&str, Value> =
+        paths.into_iter().map(|(path, methods)| (path, json!(methods))).collect();
+    paths.extend(health());
     let license = "MIT OR Apache-2.0";
     let document = [
         ("openapi", json!("3.1.0")),

@@ -19,7 +19,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use world::BoxFuture;
 
-pub use document::{OpenApi, document};
+pub use document::{OpenApi, document, reply_schema};
 pub use event_log::EventLog;
 pub use events::{EventFilter, EventPage, NumberedEvent};
 pub use function::{Execute, Function, Input};

@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use rsp::status::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use world::{Fault, Outcome};
+use world::{Fault, FaultKind, Outcome};
 
 use crate::decision::Rejection;
 
@@ -99,13 +99,13 @@ impl From<Fault> for Problem {
 }
 
 impl From<Problem> for Fault {
-    /// Returns the fault of a call that this program made itself. An invalid request is the fault of
-    /// its input.
     fn from(Problem { status, what, why, next, .. }: Problem) -> Self {
-        match status.is_client_error() {
-            true => Self::usage(what, why, next),
-            false => Self::new(what, why, next),
-        }
+        let kind = match status {
+            StatusCode::NOT_FOUND => FaultKind::NotFound,
+            status if status.is_client_error() => FaultKind::Usage,
+            _ => FaultKind::Internal,
+        };
+        Self::new(what, why, next).of_kind(kind)
     }
 }
 

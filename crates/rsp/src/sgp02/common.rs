@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use super::execution_status::{ExecutionStatus, FunctionExecutionStatus, StatusCodeData};
@@ -283,7 +284,7 @@ impl<'de> Deserialize<'de> for Msisdn {
 
 structure! {
     /// The addresses of a subscription.
-    #[derive(Default)]
+    #[derive(Default, JsonSchema)]
     pub struct SubscriptionAddress {
         imsi: Option<Imsi> = "imsi" / "Imsi",
         msisdn: Option<Msisdn> = "msisdn" / "Msisdn",

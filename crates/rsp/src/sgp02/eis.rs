@@ -1,5 +1,6 @@
 //! EIS, the eUICC information set: SGP.02 section 5.1.1.3 and Annex E.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::eum_signed_info::{
@@ -21,6 +22,7 @@ use crate::{
 
 structure! {
     /// The information set of one eUICC. A caller receives the part of it that it is entitled to.
+    #[derive(JsonSchema)]
     pub struct Eis {
         /// The information signed by the EUM, with the signed text.
         eum_signed_info: Canonical<EumSignedInfo> = "eumSignedInfo" / "EumSignedInfo",
@@ -43,6 +45,7 @@ structure! {
 
 structure! {
     /// One profile on the eUICC.
+    #[derive(JsonSchema)]
     pub struct ProfileInfo {
         iccid: Iccid = "iccid" / "Iccid",
         isd_p_aid: Aid = "isdpAid" / "Isd-p-aid",
@@ -66,7 +69,7 @@ structure! {
 
 /// The free memory within a profile in octets. A value of 0 is omitted in namespace 1, whose schema
 /// does not allow it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FreeMemory(pub u32);
 
@@ -84,6 +87,7 @@ impl Element for FreeMemory {
 
 enumeration! {
     /// The state of a profile. A deleted profile is no longer listed.
+    #[derive(JsonSchema)]
     pub enum ProfileState {
         /// The ISD-P exists but contains no profile yet.
         Created = "Created",
@@ -96,7 +100,7 @@ enumeration! {
 
 structure! {
     /// The policy rules that the SM-SR stores for a profile. Without rules, everything is allowed.
-    #[derive(Default)]
+    #[derive(Default, JsonSchema)]
     pub struct Pol2 {
         rule: Vec<Pol2Rule> = "rule" / "Rule",
     }
@@ -111,7 +115,7 @@ impl Pol2 {
 
 structure! {
     /// A policy rule: the subject, the action and the qualification.
-    #[derive(Copy)]
+    #[derive(Copy, JsonSchema)]
     pub struct Pol2Rule {
         subject: Pol2Subject = "subject" / "Subject",
         action: Pol2Action = "action" / "Action",
@@ -121,6 +125,7 @@ structure! {
 
 enumeration! {
     /// The subject of a policy rule.
+    #[derive(JsonSchema)]
     pub enum Pol2Subject {
         /// The profile to which the rule belongs.
         Profile = "PROFILE",
@@ -129,6 +134,7 @@ enumeration! {
 
 enumeration! {
     /// The action of a policy rule.
+    #[derive(JsonSchema)]
     pub enum Pol2Action {
         /// Present in the schema, although no rule for it is described.
         Enable = "ENABLE",
@@ -141,6 +147,7 @@ enumeration! {
 
 enumeration! {
     /// The qualification of a policy rule.
+    #[derive(JsonSchema)]
     pub enum Pol2Qualification {
         /// The action is not allowed.
         NotAllowed = "Not-Allowed",
@@ -151,7 +158,7 @@ enumeration! {
 
 structure! {
     /// The operations on the eUICC and the notifications from it.
-    #[derive(Default)]
+    #[derive(Default, JsonSchema)]
     pub struct AuditTrail {
         record: Vec<AuditTrailRecord> = "record" / "Record",
     }
@@ -159,6 +166,7 @@ structure! {
 
 structure! {
     /// One operation or one notification.
+    #[derive(JsonSchema)]
     pub struct AuditTrailRecord {
         eid: Eid = "eid" / "Eid",
         smsr_id: Oid = "smsrId" / "Smsr-id",
@@ -178,7 +186,7 @@ structure! {
 ///
 /// The values come from one open implementation, which cites section 5.1.1.3.12. They are not
 /// verified against the text of the standard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 pub struct OperationType(pub u16);
 
 impl OperationType {
@@ -222,14 +230,14 @@ impl Text for OperationType {
 
 structure! {
     /// Additional properties of an eUICC.
-    #[derive(Default)]
+    #[derive(Default, JsonSchema)]
     pub struct AdditionalProperties {
         property: Vec<Property> = "property" / "Property",
     }
 }
 
 /// An additional property: a name and a value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Property {
     /// The name; not empty.
     pub key: String,

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -46,6 +47,7 @@ structure! {
 
 structure! {
     /// A security domain and its keys.
+    #[derive(JsonSchema)]
     pub struct SecurityDomain {
         aid: Aid = "aid" / "Aid",
         /// The TARs; empty if the TAR is contained in octets 13 to 15 of the AID.
@@ -61,6 +63,7 @@ structure! {
 
 enumeration! {
     /// The role of a security domain.
+    #[derive(JsonSchema)]
     pub enum SdRole {
         /// The security domain that the SM-SR manages.
         IsdR = "ISD-R",
@@ -71,6 +74,7 @@ enumeration! {
 
 structure! {
     /// The keys or certificates of one key set version.
+    #[derive(JsonSchema)]
     pub struct Keyset {
         /// The version, 1 to 127.
         version: u8 = "version" / "Version",
@@ -84,6 +88,7 @@ structure! {
 
 enumeration! {
     /// The use of a key set.
+    #[derive(JsonSchema)]
     pub enum KeysetType {
         /// SCP03, the secure channel over APDUs.
         Scp03 = "SCP03",
@@ -101,7 +106,7 @@ enumeration! {
 }
 
 /// A key: its identifier, check value and components.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Key {
     /// The key identifier, 0 to 127.
     pub index: u8,
@@ -113,7 +118,7 @@ pub struct Key {
 
 /// A component of a key. The value is encrypted with a transport key in messages from the EUM to
 /// the SM-SR, and empty if the receiver must not know it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct KeyComponent {
     /// The key type in GlobalPlatform's encoding (Card Specification section 11.1.8).
     pub r#type: u8,
@@ -176,6 +181,7 @@ pub(super) fn attribute<T: Text>(node: roxmltree::Node<'_, '_>, name: &str) -> R
 
 structure! {
     /// A certificate in GlobalPlatform's format.
+    #[derive(JsonSchema)]
     pub struct GpCertificate {
         /// The identifier of the private key.
         index: u8 = "index" / "Index",

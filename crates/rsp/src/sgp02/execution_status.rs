@@ -1,12 +1,13 @@
 //! The execution status of a function in its response: SGP.02 section 5.1.
 
+use schemars::JsonSchema;
 use std::fmt;
 
 use super::macros::{enumeration, structure};
 
 structure! {
     /// The execution status of a function. The default is success.
-    #[derive(Default)]
+    #[derive(Default, JsonSchema)]
     pub struct FunctionExecutionStatus {
         status: ExecutionStatus = "status" / "Status",
         status_code_data: Option<StatusCodeData> = "statusCodeData" / "StatusCodeData",
@@ -15,6 +16,7 @@ structure! {
 
 structure! {
     /// The reason for a status other than success.
+    #[derive(JsonSchema)]
     pub struct StatusCodeData {
         subject: String = "subject" / "Subject",
         reason: String = "reason" / "Reason",
@@ -40,7 +42,7 @@ impl fmt::Display for FunctionExecutionStatus {
 
 enumeration! {
     /// The execution status of a function. The spelling differs from that of SGP.22.
-    #[derive(Default)]
+    #[derive(Default, JsonSchema)]
     pub enum ExecutionStatus {
         /// The function was executed.
         #[default]

@@ -7,9 +7,11 @@
 //! cryptography. This file determines which octets are hashed and which are signed, and keeps them
 //! as received.
 
-use std::ops::Deref;
+use std::{borrow::Cow, ops::Deref};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
@@ -96,10 +98,22 @@ impl<T: Element + Parts> Element for Canonical<T> {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+/// A signed element in exclusive canonical form, with its namespace.
+#[derive(JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Canonical")]
 struct Stored {
     namespace: Namespace,
     text: String,
+}
+
+impl<T> JsonSchema for Canonical<T> {
+    fn schema_name() -> Cow<'static, str> {
+        Stored::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Stored::json_schema(generator)
+    }
 }
 
 impl<T> Serialize for Canonical<T> {
@@ -119,7 +133,7 @@ impl<'de, T: Parts> Deserialize<'de> for Canonical<T> {
 }
 
 /// The EUM's signature, as received or created.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct EumSignature {
     /// The signed element `ds:SignedInfo` in exclusive canonical form.
     signed_info: String,

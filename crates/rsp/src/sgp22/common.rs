@@ -1,5 +1,6 @@
 //! Types used by several interfaces: SGP.22 sections 2.4.5, 2.8, 4.3, 5.7.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,7 +28,7 @@ sequence! {
 
 sequence! {
     /// EUICCInfo2: section 5.7.8.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
     pub struct EuiccInfo2 = 0xBF22 {
         /// Supported version of the TCA profile package.
         pub profile_version: Version = 0x81,
@@ -79,7 +80,7 @@ sequence! {
 
 sequence! {
     /// CertificationDataObject.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
     pub struct CertificationDataObject = 0x30 {
         /// Platform label.
         pub platform_label: String = 0x80,
@@ -454,7 +455,7 @@ codes! {
 
 sequence! {
     /// OperatorID: MCC and MNC in the encoding of TS 24.008, and the group identifiers.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
     pub struct OperatorId = 0x30 {
         /// MCC and MNC, three octets.
         pub mcc_mnc: [u8; 3] = 0x80,
@@ -498,7 +499,7 @@ pub mod notification_event {
 
 sequence! {
     /// NotificationConfigurationInformation.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
     pub struct NotificationConfigurationInformation = 0x30 {
         /// The events ([`notification_event`]).
         pub profile_management_operation: BitString = 0x80,
@@ -509,7 +510,7 @@ sequence! {
 
 sequence! {
     /// DpProprietaryData.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
     pub struct DpProprietaryData = 0x30 {
         /// The OID of the SM-DP+ that created the profile.
         pub dp_oid: Oid = 0x80,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -64,7 +65,7 @@ codes! {
 
 sequence! {
     /// ProfileInfo: section 5.7.15.
-    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
     pub struct ProfileInfo = 0xE3 {
         /// ICCID.
         pub iccid: Option<Iccid> = 0x5A,

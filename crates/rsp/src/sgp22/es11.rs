@@ -3,6 +3,7 @@
 //! The functions have the names, tags and paths of ES9+: an LPA calls `/gsma/rsp2/es9plus/...` at
 //! an SM-DS as well. Only the response to AuthenticateClient has another type.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::es9plus::{AuthenticateClientRequest, InitiateAuthenticationError, InitiateAuthenticationOk};
@@ -59,7 +60,7 @@ sequence! {
 
 sequence! {
     /// EventEntries: in spite of its name, a single entry.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
     pub struct EventEntries = 0x30 {
         /// The event ID, which the LPA sends as MatchingID.
         #[serde(rename = "eventId")]

@@ -1,5 +1,6 @@
 //! ES2+, between the operator and the SM-DP+: SGP.22 sections 5.3 and 6.5.2.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -168,7 +169,7 @@ codes! {
 }
 
 /// The request of HandleDownloadProgressInfo.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HandleDownloadProgressInfoRequest {
     /// The header with the identifier of the calling SM-DP+.
     pub header: RequestHeader,
@@ -194,9 +195,13 @@ pub struct HandleDownloadProgressInfoRequest {
 }
 
 /// Octets that are base64 in JSON.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ResultData(#[serde(with = "base64_octets")] pub Vec<u8>);
+pub struct ResultData(
+    #[serde(with = "base64_octets")]
+    #[schemars(with = "String")]
+    pub Vec<u8>,
+);
 
 impl std::fmt::Debug for ResultData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,5 +1,6 @@
 //! ES8+, from the SM-DP+ through the LPA to the eUICC: SGP.22 sections 2.5 and 5.5.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -169,7 +170,7 @@ sequence! {
 
 sequence! {
     /// StoreMetadataRequest: section 5.5.3.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
     pub struct StoreMetadataRequest = 0xBF25 {
         /// ICCID.
         pub iccid: Iccid = 0x5A,

@@ -6,6 +6,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, IgnoredAny},
@@ -27,7 +28,7 @@ pub const CONTENT_TYPE: &str = "application/json;charset=UTF-8";
 const MEDIA_TYPE: &str = "application/json";
 
 /// `header` of a request on ES2+ and ES12, section 6.5.1.3.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RequestHeader {
     /// The OID of the caller, assigned by the callee.
     #[serde(rename = "functionRequesterIdentifier")]
@@ -63,7 +64,7 @@ pub struct ResponseHeader {
 }
 
 /// The execution status of a function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FunctionExecutionStatus {
     /// The status.
     pub status: ExecutionStatus,
@@ -73,7 +74,7 @@ pub struct FunctionExecutionStatus {
 }
 
 /// The status values of a function execution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub enum ExecutionStatus {
     /// The function was executed.
     #[serde(rename = "Executed-Success")]
@@ -90,7 +91,7 @@ pub enum ExecutionStatus {
 }
 
 /// Subject and reason as transmitted. A peer may send pairs that [`Status`] does not contain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct StatusCodeData {
     /// The dotted subject code.
     #[serde(rename = "subjectCode")]

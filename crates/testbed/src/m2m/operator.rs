@@ -24,6 +24,7 @@ use rsp_server::{
     soap::{Call, CallFailure, Ended, Party, Peer, Peers, Rejection, Reply, Sender, Soap},
     soap_dispatch,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::{
     sync::{
@@ -45,7 +46,7 @@ const MAX_UNREAD_NOTIFICATIONS: usize = 256;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A notification that the operator received.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ReceivedNotification {
     /// The name of the notification, such as `ES2-HandleProfileEnabledNotification`.
     pub notification: String,
@@ -435,7 +436,7 @@ pub fn peer(id: Oid, authority: &str) -> Peer {
 pub const SOAP_PATH: &str = "/sgp02";
 
 /// The answer of a function, as shown to an operator.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Answer {
     /// The execution status as text.
     pub status: String,

@@ -22,10 +22,13 @@ pub use read::{Children, parse, text_of};
 pub use text::{Octets, Text};
 pub use write::{Prefix, Writer};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The namespace of a message, which also determines the spelling of its elements.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
+)]
 pub enum Namespace {
     /// `esim-messaging/1`, of early 2015: names in lowerCamel.
     V1,
