@@ -136,6 +136,21 @@ fn a_failed_write_is_a_server_error_for_the_device() {
 }
 
 #[test]
+fn a_server_that_cannot_write_reports_its_own_failure_to_the_client() {
+    let testbed = Testbed::new();
+    let faults = ["records/commit-fails@sm-dp:matching-ids#1", "records/commit-fails@sm-dp:sessions#1"];
+    let (_server, address) = testbed.sm_dp(FREE, &faults);
+    let error = fail(&mut testbed.ordering(&address, 0));
+    assert!(error.contains("ES2+.ConfirmOrder failed"), "{error}");
+    assert!(error.contains("HTTP status 500 Internal Server Error: the server failed: "), "{error}");
+    assert!(!error.contains("certificate"), "{error}");
+    let code = testbed.order(&address, 1);
+    let error = fail(&mut testbed.device(&address, &["download", &code]));
+    assert!(error.contains("initiateAuthentication: HTTP status 500"), "{error}");
+    assert!(error.contains("correct the problem at the server"), "{error}");
+}
+
+#[test]
 fn faults_occur_at_the_sm_ds_and_in_calls_of_the_sm_dp() {
     let testbed = Testbed::new();
     let (sm_dp, address) = testbed.sm_dp(FREE, &["link/http-500@ES12.RegisterEvent#1"]);
