@@ -207,6 +207,19 @@ fn integer(extension: &X509Extension<'_>) -> Result<i64, InvalidCrl> {
 }
 
 impl Pki {
+    /// True if a revocation list in the PKI's folder, signed by the certificate's CI, contains the
+    /// certificate.
+    #[must_use]
+    pub fn has_revoked(&self, certificate: &Certificate) -> bool {
+        let is_by_ci = |list: &Crl| {
+            let mut cis = self.curves().into_iter().filter_map(|curve| self.ci(curve).ok());
+            cis.any(|ci| ci.subject_key_id() == Some(&list.issuer_key_id) && list.is_signed_by(ci))
+        };
+        let lists =
+            self.crls().iter().filter(|list| Some(&list.issuer_key_id) == certificate.authority_key_id());
+        lists.filter(|list| list.revoked.contains(certificate.serial_number())).any(is_by_ci)
+    }
+
     /// Issues a list of the CI, in DER.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::certificate::{Certificate, CertificateError, Validity};
 use crate::chain::{ChainError, TrustAnchors};
+use crate::crl::Crl;
 use crate::issue::{self, Particulars, Plan, Signer};
 use crate::names::ServerName;
 use crate::role::Role;
@@ -32,6 +33,8 @@ pub struct Pki {
     /// Each private key with its public key. The public key is stored, because it is needed for
     /// every credential and expensive to compute.
     keys: Vec<(PublicKey, SecretKey)>,
+    /// The revocation lists in the folder.
+    crls: Vec<Crl>,
 }
 
 /// A certificate of a PKI and its path.
@@ -189,6 +192,12 @@ impl Pki {
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Returns the revocation lists in the PKI's folder.
+    #[must_use]
+    pub fn crls(&self) -> &[Crl] {
+        &self.crls
     }
 
     /// Returns the CIs as trust anchors.
@@ -533,7 +542,9 @@ impl Pki {
             },
             file: if has_certificate { files::key_path(&certificate) } else { certificate },
             next: match role {
-                Role::DpTls | Role::OperatorTls | Role::Euicc => "issue one (`landfall certs issue`)",
+                Role::DpTls | Role::DsTls | Role::OperatorTls | Role::Euicc => {
+                    "issue one (`landfall certs issue`)"
+                }
                 _ => "make a whole PKI from a seed (`landfall certs init`)",
             },
         }
