@@ -17,7 +17,6 @@ use sha2::{Digest, Sha256};
 
 use crate::certificate::{Certificate, CertificateError, Validity};
 use crate::chain::{ChainError, TrustAnchors};
-use crate::crl::Crl;
 use crate::issue::{self, Particulars, Plan, Signer};
 use crate::names::ServerName;
 use crate::role::Role;
@@ -33,8 +32,8 @@ pub struct Pki {
     /// Each private key with its public key. The public key is stored, because it is needed for
     /// every credential and expensive to compute.
     keys: Vec<(PublicKey, SecretKey)>,
-    /// The revocation lists in the folder.
-    crls: Vec<Crl>,
+    /// The path and the octets of each revocation list in the folder.
+    crls: Vec<(String, Vec<u8>)>,
 }
 
 /// A certificate of a PKI and its path.
@@ -194,9 +193,8 @@ impl Pki {
         &self.entries
     }
 
-    /// Returns the revocation lists in the PKI's folder.
-    #[must_use]
-    pub fn crls(&self) -> &[Crl] {
+    /// Returns the path and the octets of each revocation list in the PKI's folder.
+    pub(crate) fn crl_files(&self) -> &[(String, Vec<u8>)] {
         &self.crls
     }
 

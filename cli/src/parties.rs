@@ -307,13 +307,13 @@ fn now_plus(now: Timestamp, more: Duration) -> Timestamp {
     Timestamp::from_seconds(now.plus(more).seconds())
 }
 
-/// Returns the TLS configuration of a device for servers of this role: it trusts the CI of the PKI and
+/// Returns the TLS configuration of a device for servers with one of these roles: it trusts the CI of the PKI and
 /// has no certificate.
 ///
 /// # Errors
 /// The PKI has no CI that TLS supports.
-pub fn device_tls(pki: &Pki, server: Role, clock: Arc<dyn Clock>) -> Result<ClientTls, Fault> {
-    ClientTls::checking(&tls_roots(pki), None, clock, server_check::of(pki, Some(server)))
+pub fn device_tls(pki: &Pki, servers: &[Role], clock: Arc<dyn Clock>) -> Result<ClientTls, Fault> {
+    ClientTls::checking(&tls_roots(pki), None, clock, server_check::of(pki, servers)?)
 }
 
 /// Returns the TLS configuration of an operator, with its client certificate, and the operator's
@@ -360,7 +360,7 @@ fn client_tls(
     clock: Arc<dyn Clock>,
 ) -> Result<(ClientTls, String), Fault> {
     let oid = credential.certificate.registered_ids().first().map(ToString::to_string).unwrap_or_default();
-    let check = server_check::of(pki, server);
+    let check = server_check::of(pki, server.as_slice())?;
     Ok((ClientTls::checking(&tls_roots(pki), Some(&identity(credential)), clock, check)?, oid))
 }
 

@@ -79,9 +79,9 @@ impl Testbed {
     fn lpa(&self, eid: Eid) -> Lpa<euicc_sim::Card> {
         let card = parties::card_of(&self.settings, &self.pki, eid, &self.world, vec![]).unwrap();
         let [sm_dp, sm_ds] = [Role::DpTls, Role::DsTls]
-            .map(|role| parties::device_tls(&self.pki, role, Arc::clone(&self.clock)).unwrap());
+            .map(|role| parties::device_tls(&self.pki, &[role], Arc::clone(&self.clock)).unwrap());
         let client = parties::device_client(&self.settings);
-        let at = self.settings.sm_ds.clone();
+        let at = parties::root_sm_ds(&self.settings);
         let links = move |address: &SmdpAddress| {
             let tls = if address.as_str() == at { &sm_ds } else { &sm_dp };
             client.link(address.as_str(), Some(tls.clone()))
@@ -130,7 +130,7 @@ async fn es12_requires_an_sm_dp_plus_certificate_and_es11_on_the_same_port_requi
     let testbed = Testbed::start(folder.path()).await;
     let clock = || Arc::clone(&testbed.clock);
     let (sm_dp_plus, oid) = parties::sm_dp_client_tls(&testbed.pki, &[], Some(Role::DsTls), clock()).unwrap();
-    let nobody = parties::device_tls(&testbed.pki, Role::DsTls, clock()).unwrap();
+    let nobody = parties::device_tls(&testbed.pki, &[Role::DsTls], clock()).unwrap();
     let operator = parties::identity(&testbed.pki.operator("Landfall Test Operator").unwrap());
     let operator = ClientTls::new(&parties::tls_roots(&testbed.pki), Some(&operator), clock()).unwrap();
     let event = RegisterEventRequest {

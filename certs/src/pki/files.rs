@@ -6,7 +6,6 @@ use crypto::Curve;
 use super::keys::{self, PemItem};
 use super::{Entry, Pki, PkiError};
 use crate::certificate::Certificate;
-use crate::crl::Crl;
 use crate::issue::key_id;
 use crate::role::Role;
 
@@ -57,7 +56,7 @@ impl Pki {
         }
         let bytes = read(path).ok_or("cannot be read; check that the file exists, and its permissions")?;
         match kind {
-            "crl" => self.crls.push(Crl::from_der(bytes).map_err(|why| why.to_string())?),
+            "crl" => self.crls.push((path.to_owned(), bytes)),
             "csv" => keys::from_csv(&bytes)?.into_iter().for_each(|key| self.add_key(key)),
             _ if bytes.starts_with(b"-----BEGIN ") || kind == "pem" => {
                 for item in keys::from_pem(&bytes)? {

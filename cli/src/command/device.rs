@@ -487,8 +487,13 @@ impl Command {
         let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world).await?;
         let events = EventSource::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let tls = parties::device_tls(&pki, Role::DpTls, Arc::clone(&clock))?;
-        let sm_ds_tls = parties::device_tls(&pki, Role::DsTls, clock)?;
+        // An event of an SM-DS, and the card, can name an SM-DS that is unknown here.
+        let servers: &[Role] = match &self.procedure {
+            Procedure::Discover { .. } => &[Role::DpTls, Role::DsTls],
+            _ => &[Role::DpTls],
+        };
+        let tls = parties::device_tls(&pki, servers, Arc::clone(&clock))?;
+        let sm_ds_tls = parties::device_tls(&pki, &[Role::DsTls], clock)?;
         let client = parties::device_client(settings);
         let (faulty, mut sm_ds) = (active_faults.clone(), vec![parties::root_sm_ds(settings)]);
         if let Procedure::Discover { address: Some(address), .. } = &self.procedure {

@@ -119,7 +119,7 @@ impl Es9plus {
         let fleet = Fleet::new(
             &FleetOptions {
                 pki: &pki,
-                tls: parties::device_tls(&pki, Role::DpTls, Arc::clone(&clock))?,
+                tls: parties::device_tls(&pki, &[Role::DpTls], Arc::clone(&clock))?,
                 client: client.clone(),
                 world: world.clone(),
                 retry_policy: retry_policy.clone(),

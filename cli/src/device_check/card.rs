@@ -260,7 +260,7 @@ impl TestedCard {
         log: EventLog,
     ) -> Result<Lpa<BoxCardInterface>, Fault> {
         let clock = Arc::clone(&setup.world.clock);
-        let tls = parties::device_tls(&setup.pki, Role::DpTls, Arc::clone(&clock))?;
+        let tls = parties::device_tls(&setup.pki, &[Role::DpTls], Arc::clone(&clock))?;
         let client = parties::device_client(&setup.settings);
         let links = move |address: &SmdpAddress| -> Result<Link, Fault> {
             client.link(address.as_str(), Some(tls.clone()))

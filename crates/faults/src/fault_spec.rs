@@ -8,7 +8,7 @@ use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
 
 use super::acts::RecordsAct;
-use super::apdu::is_card_place;
+use super::card_function::is_card_place;
 use super::catalogue::{self, Entry, Family, FaultId, ParameterKind, Places};
 use super::value::{Time, Value, number};
 use super::when::When;

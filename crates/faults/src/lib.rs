@@ -42,6 +42,7 @@
 
 mod acts;
 mod apdu;
+mod card_function;
 pub mod catalogue;
 mod false_statement;
 mod fault_spec;

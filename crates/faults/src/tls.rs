@@ -138,7 +138,9 @@ mod tests {
         let read =
             |path: &str| files.iter().find(|(other, _)| other == path).map(|(_, octets)| octets.clone());
         let pki = Pki::from_files(&listing, read).unwrap();
-        assert!(pki.has_revoked(&substitute.credential.certificate));
-        assert!(!pki.has_revoked(&served.certificate));
+        let lists = pki.revocation_lists().unwrap();
+        assert_eq!(lists.len(), 1);
+        assert!(lists[0].revokes(&substitute.credential.certificate));
+        assert!(!lists[0].revokes(&served.certificate));
     }
 }
