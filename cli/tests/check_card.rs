@@ -52,7 +52,7 @@ fn unmet(report: &Value) -> Vec<&Value> {
 #[test]
 fn our_card_passes_over_tcp_and_is_left_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let (_card, address) = serve(folder.path(), &["--euicc", "127.0.0.1:0"]);
+    let (_card, address) = serve(folder.path(), &["--listen", "127.0.0.1:0"]);
     let report = check(folder.path(), &address, EXPECTED.map(|(fault, _)| fault));
     let mut found = outcomes(&report);
     found.sort_unstable();
@@ -79,7 +79,7 @@ fn our_card_passes_in_a_pcsc_reader() {
 #[test]
 fn a_card_that_keeps_its_notifications_is_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let (_card, address) = serve(folder.path(), &["--euicc", "127.0.0.1:0"]);
+    let (_card, address) = serve(folder.path(), &["--listen", "127.0.0.1:0"]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let forgetful = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
@@ -120,7 +120,7 @@ fn send(stream: &mut TcpStream, message: &[u8]) {
 fn a_card_of_another_pki_and_a_missing_card_cannot_be_checked() {
     let folder = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
-    let (mut card, address) = serve(other.path(), &["--seed", "other", "--euicc", "127.0.0.1:0"]);
+    let (mut card, address) = serve(other.path(), &["--seed", "other", "--listen", "127.0.0.1:0"]);
     let check = || {
         let mut command = landfall(folder.path());
         command.args(["check", "card", "--fault", EXPECTED[0].0, "--card", &address]);

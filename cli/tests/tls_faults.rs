@@ -19,7 +19,7 @@ fn serve(folder: &Path, arguments: &[&str], heading: &str) -> (Running, String) 
 }
 
 fn sm_dp(folder: &Path, arguments: &[&str]) -> (Running, String) {
-    let serve_sm_dp = ["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"];
+    let serve_sm_dp = ["sm-dp", "serve", "--listen", "127.0.0.1:0"];
     serve(folder, &[&serve_sm_dp, arguments].concat(), "SM-DP+ at ")
 }
 
@@ -41,7 +41,7 @@ fn lpa_operator_and_sm_dp_refuse_every_faulty_certificate() {
         let order = ["operator", "order", "--type", "X", "--sm-dp", &address];
         let error = fail(landfall(folder).args(order));
         assert!(error.contains(&entry.answer), "{}: {error}", entry.name);
-        let serve_sm_ds = ["sm-ds", "serve", "--sm-ds", "127.0.0.1:0", "--fault", &entry.name];
+        let serve_sm_ds = ["sm-ds", "serve", "--listen", "127.0.0.1:0", "--fault", &entry.name];
         let (_sm_ds, address) = serve(folder, &serve_sm_ds, "SM-DS at ");
         let error = fail(landfall(folder).args(["--sm-ds", &address, "device", "discover"]));
         assert!(error.contains(&entry.answer), "{}: {error}", entry.name);
@@ -66,7 +66,7 @@ fn the_sm_dp_refuses_an_sm_ds_with_a_faulty_certificate() {
     let folder = folder.path();
     let package = folder.join("profile.der").display().to_string();
     succeed(landfall(folder).args(["profile", "new", &package]));
-    let serve_sm_ds = ["sm-ds", "serve", "--sm-ds", "127.0.0.1:0", "--fault", "tls/wrong-role"];
+    let serve_sm_ds = ["sm-ds", "serve", "--listen", "127.0.0.1:0", "--fault", "tls/wrong-role"];
     let (sm_ds, sm_ds_address) = serve(folder, &serve_sm_ds, "SM-DS at ");
     let (_sm_dp, address) = sm_dp(folder, &["--profile", &package]);
     let info = succeed(landfall(folder).args(["--json", "device", "info"]));
@@ -86,8 +86,8 @@ fn an_expired_certificate_of_the_pki_is_presented_as_it_is() {
     let folder = folder.path();
     succeed(landfall(folder).args(["certs", "init"]));
     for (kind, arguments, heading) in [
-        ("dp-tls", ["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"], "SM-DP+ at "),
-        ("ds-tls", ["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"], "SM-DS at "),
+        ("dp-tls", ["sm-dp", "serve", "--listen", "127.0.0.1:0"], "SM-DP+ at "),
+        ("ds-tls", ["sm-ds", "serve", "--listen", "127.0.0.1:0"], "SM-DS at "),
     ] {
         let issue = ["certs", "issue", kind, "--name", "127.0.0.1"];
         succeed(landfall(folder).args(issue).args(["--from", "2024-01-01T00:00:00Z", "--days", "30"]));
