@@ -110,8 +110,7 @@ pub async fn run(settings: &Settings, options: Options) -> Result<Report, Fault>
     };
     let setup = Setup { settings, pki, world, bind_once: options.bind_once };
     let first_number = u32::from_be_bytes(setup.world.random()).into();
-    let check =
-        Rc::new(Check { setup, runner, retries: options.retries, first_number, json: options.json });
+    let check = Rc::new(Check { setup, runner, retries: options.retries, first_number, json: options.json });
 
     let download = check.download_without_fault().await?;
     let reports = download.state == sm_dp::ProfileState::Installed;

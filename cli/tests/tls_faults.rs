@@ -25,7 +25,7 @@ fn sm_dp(folder: &Path, arguments: &[&str]) -> (Running, String) {
 
 fn download(folder: &Path, address: &str) -> Command {
     let mut command = landfall(folder);
-    command.args(["--sm-dp", address, "device", "download", &format!("LPA:1${address}$UNKNOWN")]);
+    command.args(["device", "--sm-dp", address, "download", &format!("LPA:1${address}$UNKNOWN")]);
     command
 }
 
@@ -43,7 +43,7 @@ fn lpa_operator_and_sm_dp_refuse_every_faulty_certificate() {
         assert!(error.contains(&entry.answer), "{}: {error}", entry.name);
         let serve_sm_ds = ["sm-ds", "serve", "--listen", "127.0.0.1:0", "--fault", &entry.name];
         let (_sm_ds, address) = serve(folder, &serve_sm_ds, "SM-DS at ");
-        let error = fail(landfall(folder).args(["--sm-ds", &address, "device", "discover"]));
+        let error = fail(landfall(folder).args(["device", "--sm-ds", &address, "discover"]));
         assert!(error.contains(&entry.answer), "{}: {error}", entry.name);
     }
 }
@@ -73,8 +73,8 @@ fn the_sm_dp_refuses_an_sm_ds_with_a_faulty_certificate() {
     let eid = serde_json::from_str::<Value>(&info).unwrap()["eid"].as_str().unwrap().to_owned();
     let listed = succeed(landfall(folder).args(["--json", "sm-dp", "list"]));
     let iccid = serde_json::from_str::<Value>(&listed).unwrap()[0]["iccid"].as_str().unwrap().to_owned();
-    let order = ["operator", "order", "--iccid", &iccid, "--eid", &eid, "--event-at", &sm_ds_address];
-    fail(landfall(folder).args(["--sm-dp", &address]).args(order));
+    let order = ["operator", "order", "--iccid", &iccid, "--eid", &eid, "--sm-ds", &sm_ds_address];
+    fail(landfall(folder).args(order).args(["--sm-dp", &address]));
     assert_eq!(sm_ds.err.after("fault "), "tls/wrong-role");
     let events = succeed(landfall(folder).args(["--json", "sm-ds", "list"]));
     assert_eq!(events.trim(), "[]");
@@ -98,7 +98,7 @@ fn an_expired_certificate_of_the_pki_is_presented_as_it_is() {
         let address = printed.last().unwrap()[heading.len()..].split(' ').next().unwrap().to_owned();
         let error = match kind {
             "dp-tls" => fail(&mut download(folder, &address)),
-            _ => fail(landfall(folder).args(["--sm-ds", &address, "device", "discover"])),
+            _ => fail(landfall(folder).args(["device", "--sm-ds", &address, "discover"])),
         };
         // 31 January 2024.
         assert!(error.contains("certificate expired") && error.contains("1706659200"), "{error}");
