@@ -100,6 +100,13 @@ impl Crl {
         Ok(Self { issuer_key_id, number, base, part, revoked, removed, der, tbs, signature })
     }
 
+    /// True if the list contains this certificate of the list's issuer.
+    #[must_use]
+    pub fn revokes(&self, certificate: &Certificate) -> bool {
+        Some(&self.issuer_key_id) == certificate.authority_key_id()
+            && self.revoked.contains(certificate.serial_number())
+    }
+
     /// True if this list was signed with the key of `ci`.
     #[must_use]
     pub fn is_signed_by(&self, ci: &Certificate) -> bool {
@@ -207,6 +214,23 @@ fn integer(extension: &X509Extension<'_>) -> Result<i64, InvalidCrl> {
 }
 
 impl Pki {
+    /// Returns the revocation lists in the PKI's folder that a CI of the PKI has signed.
+    ///
+    /// # Errors
+    /// A file is not a revocation list.
+    pub fn revocation_lists(&self) -> Result<Vec<Crl>, PkiError> {
+        let mut lists = Vec::new();
+        for (file, der) in self.crl_files() {
+            let unreadable = |why: InvalidCrl| PkiError::File { file: file.clone(), why: why.to_string() };
+            lists.push(Crl::from_der(der.clone()).map_err(unreadable)?);
+        }
+        lists.retain(|list| {
+            let mut cis = self.curves().into_iter().filter_map(|curve| self.ci(curve).ok());
+            cis.any(|ci| ci.subject_key_id() == Some(&list.issuer_key_id) && list.is_signed_by(ci))
+        });
+        Ok(lists)
+    }
+
     /// Issues a list of the CI, in DER.
     ///
     /// # Errors

@@ -219,7 +219,7 @@ fn name_constraints(organisation: &str, prefixes: &[String]) -> Vec<u8> {
     sequence(&[tlv_bytes(Tag::context(0, true), &subtrees.collect::<Vec<_>>().concat())])
 }
 
-fn extended_key_usage(role: Role) -> Vec<u8> {
+pub(crate) fn extended_key_usage(role: Role) -> Vec<u8> {
     let server = role.is_tls_server().then(|| oid(SERVER_AUTH));
     let client = role.is_tls_client().then(|| oid(CLIENT_AUTH));
     sequence(&server.into_iter().chain(client).collect::<Vec<_>>())

@@ -32,6 +32,8 @@ pub struct Pki {
     /// Each private key with its public key. The public key is stored, because it is needed for
     /// every credential and expensive to compute.
     keys: Vec<(PublicKey, SecretKey)>,
+    /// The path and the octets of each revocation list in the folder.
+    crls: Vec<(String, Vec<u8>)>,
 }
 
 /// A certificate of a PKI and its path.
@@ -189,6 +191,11 @@ impl Pki {
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Returns the path and the octets of each revocation list in the PKI's folder.
+    pub(crate) fn crl_files(&self) -> &[(String, Vec<u8>)] {
+        &self.crls
     }
 
     /// Returns the CIs as trust anchors.
@@ -533,7 +540,9 @@ impl Pki {
             },
             file: if has_certificate { files::key_path(&certificate) } else { certificate },
             next: match role {
-                Role::DpTls | Role::OperatorTls | Role::Euicc => "issue one (`landfall certs issue`)",
+                Role::DpTls | Role::DsTls | Role::OperatorTls | Role::Euicc => {
+                    "issue one (`landfall certs issue`)"
+                }
                 _ => "make a whole PKI from a seed (`landfall certs init`)",
             },
         }

@@ -253,7 +253,7 @@ impl Demonstration {
         let card = Card::open(parties::card_description(&self.pki, eid)?, memory, self.world.clone())?;
         let name = format!("device {number}");
         let events = EventSource::new(name.clone(), self.clock.clone(), Arc::clone(&self.events));
-        let tls = parties::device_tls(&self.pki, Arc::new(self.clock.clone()))?;
+        let tls = parties::device_tls(&self.pki, &[certs::Role::DpTls], Arc::new(self.clock.clone()))?;
         let client = parties::client(&self.settings.sm_dp_names, &self.settings.sm_dp);
         let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));
         let slot = Slot::new(card);

@@ -1,11 +1,13 @@
-//! A check of a third-party LPA or device: one profile download for each fault that can occur between
-//! an LPA and an SM-DP+.
+//! A check of a third-party LPA, device or card: one profile download for each fault that can occur
+//! between an LPA and an SM-DP+, or between an LPA and its card.
 //!
 //! Each case has an SM-DP+ of its own with one order, and the layers of the crate `faults` in front of
-//! it. The command of the device is run, and run again after a failure.
+//! it. The command of the device, or the LPA of this program with the card, is run, and run again after
+//! a failure.
 
 mod behaviour;
 mod calls;
+mod card;
 mod cases;
 mod command;
 mod outcome;
@@ -14,23 +16,24 @@ mod server;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
-use certs::{Pki, PkiOptions};
-use faults::{FaultInjector, FaultSpec, TamperingPeer};
-use rsp::ids::Eid;
+use faults::{Family, FaultInjector, FaultSpec, TamperingPeer};
+use rsp::ids::{Eid, Iccid};
 use sm_dp::SmDpPlus;
 use tokio::task::{JoinSet, LocalSet};
 use world::{Fault, FaultKind, SeededRandom};
 
 use self::{
     calls::CallLog,
+    card::{CardContent, CardOrder, TestedCard},
     cases::Case,
     command::{CaseCard, DeviceCommand, Values},
     outcome::Evidence,
     report::CaseResult,
-    server::Setup,
+    server::{OrderedServer, Setup},
 };
 use crate::{output::remark, parties, settings::Settings};
 
+pub use cases::Subject;
 pub use report::Report;
 
 /// Options of a check.
@@ -38,10 +41,8 @@ pub use report::Report;
 pub struct Options {
     /// Patterns of the cases; empty for all cases.
     pub patterns: Vec<String>,
-    /// The command of the device: program and arguments, with placeholders.
-    pub command: Vec<String>,
-    /// True if the command uses a card of this program over the stdio interface of lpac.
-    pub stdio: bool,
+    /// What is checked.
+    pub tested: Tested,
     /// Maximum number of runs after a failure.
     pub retries: u32,
     /// Time after which a run is stopped.
@@ -56,39 +57,72 @@ pub struct Options {
     pub json: bool,
 }
 
+/// What is checked.
+#[derive(Clone, Debug)]
+pub enum Tested {
+    /// A device.
+    Device {
+        /// Its command: program and arguments, with placeholders.
+        command: Vec<String>,
+        /// True if the command uses a card of this program over the stdio interface of lpac.
+        stdio: bool,
+    },
+    /// A card.
+    Card {
+        /// Its address, for example `127.0.0.1:8446` or `at:/dev/ttyUSB2`.
+        address: String,
+    },
+}
+
 /// Returns the names of the cases that match one of the patterns, with the description of their fault.
 ///
 /// # Errors
 /// No case matches.
-pub fn list(patterns: &[String]) -> Result<Vec<(String, &'static str)>, Fault> {
-    let cases = cases::select(patterns)?;
+pub fn list(subject: Subject, patterns: &[String]) -> Result<Vec<(String, &'static str)>, Fault> {
+    let cases = cases::select(subject, patterns)?;
     Ok(cases.iter().map(|case| (case.fault.to_string(), case.entry.what.as_str())).collect())
 }
 
-/// Runs all cases. Before, the command must download a profile without a fault.
+/// Runs all cases. Before, a profile must be downloaded without a fault.
 ///
 /// # Errors
-/// No case matches, the PKI has no keys, the command cannot be started, or it cannot download a profile
-/// without a fault.
+/// No case matches, the PKI has no keys, the command cannot be started or the card cannot be used, or no
+/// profile can be downloaded without a fault.
 pub async fn run(settings: &Settings, options: Options) -> Result<Report, Fault> {
-    let cases = cases::select(&options.patterns)?;
+    let subject = match options.tested {
+        Tested::Device { .. } => Subject::Device,
+        Tested::Card { .. } => Subject::Card,
+    };
+    let cases = cases::select(subject, &options.patterns)?;
     let (world, _) = parties::os_world()?;
     let pki = Arc::new(crate::pki::load_or_init(settings)?);
-    let eid = options.stdio.then(|| parties::default_eid(&pki)).transpose()?;
     let settings = Settings { sm_dp: options.listen.clone(), ..settings.clone() };
+    let (command, own_card, address, runner) = match options.tested {
+        Tested::Device { command: words, stdio } => {
+            let eid = stdio.then(|| parties::default_eid(&pki)).transpose()?;
+            let command = DeviceCommand { words: words.clone(), timeout: options.timeout };
+            (words, stdio, None, Runner::Device { command, eid })
+        }
+        Tested::Card { address } => {
+            let card = Rc::new(TestedCard::open(&address, options.timeout).await?);
+            (Vec::new(), false, Some(address), Runner::Card(card))
+        }
+    };
     let setup = Setup { settings, pki, world, bind_once: options.bind_once };
-    let command = DeviceCommand { words: options.command.clone(), timeout: options.timeout };
     let first_number = u32::from_be_bytes(setup.world.random()).into();
-    let check =
-        Rc::new(Check { setup, command, eid, retries: options.retries, first_number, json: options.json });
+    let check = Rc::new(Check { setup, runner, retries: options.retries, first_number, json: options.json });
 
     let download = check.download_without_fault().await?;
     let reports = download.state == sm_dp::ProfileState::Installed;
-    let behaviours = behaviour::observe(&download, &check.calls_to_untrusted_server().await?);
     let cases = check.all(cases, reports, options.jobs).await?;
+    let behaviours = match &check.runner {
+        Runner::Device { .. } => behaviour::observe(&download),
+        Runner::Card(card) => card.behaviours(),
+    };
     Ok(Report {
-        command: options.command,
-        own_card: options.stdio,
+        command,
+        card: address,
+        own_card,
         bind_once: options.bind_once,
         retries: options.retries,
         cases,
@@ -98,20 +132,89 @@ pub async fn run(settings: &Settings, options: Options) -> Result<Report, Fault>
 
 /// Numbers of the profiles of a check, counted from its first number.
 const WITHOUT_FAULT: u64 = 0;
-const UNTRUSTED: u64 = 1;
-const FIRST_CASE: u64 = 2;
+const FIRST_CASE: u64 = 1;
 
 struct Check {
     setup: Setup,
-    command: DeviceCommand,
-    /// The EID of the card for each case, if the command uses a card of this program.
-    eid: Option<Eid>,
+    runner: Runner,
     retries: u32,
     /// The first number is random, so that a card that the device keeps has no profile with the same
     /// ICCID from an earlier check.
     first_number: u64,
     /// True if only failed cases are printed.
     json: bool,
+}
+
+/// Runs a download.
+enum Runner {
+    /// The command of a device.
+    Device {
+        command: DeviceCommand,
+        /// The EID of the card for each case, if the command uses a card of this program.
+        eid: Option<Eid>,
+    },
+    /// The LPA of this program with a card.
+    Card(Rc<TestedCard>),
+}
+
+impl Runner {
+    /// Prepares the runs of one case.
+    async fn prepare(
+        &self,
+        server: &OrderedServer,
+        setup: &Setup,
+        injector: &FaultInjector,
+    ) -> Result<CaseRunner, Fault> {
+        Ok(match self {
+            Self::Device { command, eid } => CaseRunner::Device {
+                command: command.clone(),
+                values: Values::of(server, setup),
+                card: eid.map(CaseCard::new),
+            },
+            Self::Card(card) => CaseRunner::Card {
+                card: Rc::clone(card),
+                order: CardOrder::of(server)?,
+                before: card.content(setup).await?,
+                injector: injector.clone(),
+            },
+        })
+    }
+}
+
+/// Runs the downloads of one case.
+enum CaseRunner {
+    Device { command: DeviceCommand, values: Values, card: Option<CaseCard> },
+    Card { card: Rc<TestedCard>, order: CardOrder, before: CardContent, injector: FaultInjector },
+}
+
+impl CaseRunner {
+    async fn run(&self, setup: &Setup) -> Result<command::Run, Fault> {
+        match self {
+            Self::Device { command, values, card } => command.run(values, card.as_ref(), setup).await,
+            Self::Card { card, order, injector, .. } => card.run(order, injector, setup).await,
+        }
+    }
+
+    /// The profiles on the card, and the number of pending notifications. `None` if the card cannot be
+    /// read.
+    async fn content(&self, setup: &Setup) -> Result<Option<(Vec<Iccid>, usize)>, Fault> {
+        Ok(match self {
+            Self::Device { card: None, .. } => None,
+            Self::Device { card: Some(card), .. } => Some(card.content(setup).await?),
+            Self::Card { card, .. } => {
+                let CardContent { profiles, pending_notifications, .. } = card.content(setup).await?;
+                Some((profiles.iter().filter_map(|profile| profile.iccid).collect(), pending_notifications))
+            }
+        })
+    }
+
+    /// Ends the case. A tested card is observed, and its profile is deleted.
+    async fn conclude(&self, case: &str, setup: &Setup) -> Result<(), Fault> {
+        match self {
+            Self::Device { .. } => Ok(()),
+            Self::Card { card, order, before, .. } => card.conclude(case, order.iccid, before, setup).await,
+        }
+    }
 }
 
 impl Check {
@@ -121,27 +224,18 @@ impl Check {
             return Ok(download);
         }
         let output = download.runs.last().map(|run| run.output.clone()).unwrap_or_default();
-        let fault = Fault::new(
-            "the command does not download a profile without a fault",
-            format!("the profile is {} at the SM-DP+; the command printed: {output}", download.state),
-            "correct the command; docs/how-to/check-device.md has examples",
-        );
-        Err(fault.of_kind(FaultKind::Expectation))
-    }
-
-    /// Runs the command with a server whose TLS certificate is issued by an unknown CI.
-    async fn calls_to_untrusted_server(&self) -> Result<Vec<calls::Call>, Fault> {
-        let server = self.setup.order(self.first_number + UNTRUSTED).await?;
-        let unknown = Pki::from_seed(b"an unknown CI", &PkiOptions::default())
-            .map_err(|e| Fault::caused_by(e, "cannot create an unknown CI", "report this"))?;
-        let tls = server.tls(&unknown, &self.setup.world)?;
-        let (log, injector) = (CallLog::default(), self.injector(None));
-        let (values, card) = (Values::of(&server, &self.setup), self.eid.map(CaseCard::new));
-        tokio::select! {
-            ended = server.serve(&self.setup, tls, injector, &log) => ended?,
-            run = self.command.run(&values, card.as_ref(), &self.setup) => drop(run?),
-        }
-        Ok(log.all())
+        let (what, next) = match &self.runner {
+            Runner::Device { .. } => (
+                "the command does not download a profile without a fault",
+                "correct the command; docs/how-to/check-device.md has examples",
+            ),
+            Runner::Card(_) => (
+                "the card does not install a profile without a fault",
+                "check that the card trusts the CI of the PKI; see docs/how-to/check-card.md",
+            ),
+        };
+        let why = format!("the profile is {} at the SM-DP+; the output was: {output}", download.state);
+        Err(Fault::new(what, why, next).of_kind(FaultKind::Expectation))
     }
 
     /// Runs the cases, several at once if `jobs` is greater than one.
@@ -224,17 +318,19 @@ impl Check {
     ) -> Result<Evidence, Fault> {
         let server = self.setup.order(self.first_number + number).await?;
         let (injector, log) = (self.injector(fault), CallLog::default());
-        let (values, card) = (Values::of(&server, &self.setup), self.eid.map(CaseCard::new));
+        let runner = self.runner.prepare(&server, &self.setup, &injector).await?;
         let observed =
-            Observed { sm_dp: server.without_faults(), iccid: server.iccid, card, log: log.clone() };
-        let tls = server.tls(&self.setup.pki, &self.setup.world)?;
+            Observed { sm_dp: server.without_faults(), iccid: server.iccid, runner, log: log.clone() };
+        let tls = server.tls(&self.setup, &injector)?;
         let address = server.listens();
         let serving = server.serve(&self.setup, tls, injector.clone(), &log);
         let downloading = async {
             let (mut runs, mut calls, mut counted) = (Vec::new(), Vec::new(), 0);
             loop {
                 server::until_reachable(&address).await;
-                runs.push(self.command.run(&values, observed.card.as_ref(), &self.setup).await?);
+                runs.push(observed.runner.run(&self.setup).await?);
+                // A fault of the certificate lasts for one run, so that a retry can succeed.
+                injector.end(Family::Tls);
                 let all = observed.log.all();
                 calls.push(all.get(counted..).unwrap_or_default().to_vec());
                 counted = all.len();
@@ -243,6 +339,8 @@ impl Check {
                     .await?;
                 let retried = u32::try_from(runs.len() - 1).unwrap_or(u32::MAX);
                 if is_over(&evidence) || evidence.is_stuck() || retried >= retries {
+                    let case = fault.map_or_else(|| "without fault".to_owned(), ToString::to_string);
+                    observed.runner.conclude(&case, &self.setup).await?;
                     return Ok(evidence);
                 }
             }
@@ -259,8 +357,8 @@ impl Check {
 /// The places where the effect of a case can be observed.
 struct Observed {
     sm_dp: SmDpPlus,
-    iccid: rsp::ids::Iccid,
-    card: Option<CaseCard>,
+    iccid: Iccid,
+    runner: CaseRunner,
     log: CallLog,
 }
 
@@ -272,10 +370,7 @@ impl Observed {
         injected: u32,
         setup: &Setup,
     ) -> Result<Evidence, Fault> {
-        let content = match &self.card {
-            Some(card) => Some(card.content(setup).await?),
-            None => None,
-        };
+        let content = self.runner.content(setup).await?;
         Ok(Evidence {
             runs,
             calls,

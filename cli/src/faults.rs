@@ -10,8 +10,8 @@ use std::{error::Error, fmt, path::PathBuf, sync::Arc, time::Duration};
 use clap::Args;
 use euicc_sim::Card;
 use faults::{
-    Family, FaultId, FaultInjector, FaultSpec, FaultyMemory, FaultyRadio, FaultyRecords, Power, PoweredCard,
-    ProcessHandle, RadioAct, SwitchedCard, TamperingPeer, catalogue::Places,
+    Family, FaultId, FaultInjector, FaultSpec, FaultyCardInterface, FaultyMemory, FaultyRadio, FaultyRecords,
+    Power, PoweredCard, ProcessHandle, RadioAct, SwitchedCard, TamperingPeer, catalogue::Places,
 };
 use net::FileMemory;
 use network::{Networks, Smsc};
@@ -34,6 +34,10 @@ pub struct FaultPoints {
     pub command: &'static str,
     /// Interfaces of incoming or outgoing requests.
     pub interfaces: &'static [&'static str],
+    /// Servers whose TLS certificate the command presents.
+    pub tls: &'static [&'static str],
+    /// Interfaces of a card that the command calls.
+    pub card_interfaces: &'static [&'static str],
     /// Parties whose records the command stores.
     pub parties: &'static [&'static str],
     /// True if the command runs networks.
@@ -43,17 +47,31 @@ pub struct FaultPoints {
 }
 
 impl FaultPoints {
-    const NONE: Self = Self { command: "", interfaces: &[], parties: &[], networks: false, memories: &[] };
+    const NONE: Self = Self {
+        command: "",
+        interfaces: &[],
+        tls: &[],
+        card_interfaces: &[],
+        parties: &[],
+        networks: false,
+        memories: &[],
+    };
     /// Places of `landfall sm-dp serve`.
     pub const SM_DP: Self = Self {
         command: "sm-dp serve",
         interfaces: &["ES9+", "ES2+", "ES12", "ES2", "ES3"],
+        tls: &["sm-dp"],
         parties: &["sm-dp"],
         ..Self::NONE
     };
     /// Places of `landfall sm-ds serve`.
-    pub const SM_DS: Self =
-        Self { command: "sm-ds serve", interfaces: &["ES11", "ES12"], parties: &["sm-ds"], ..Self::NONE };
+    pub const SM_DS: Self = Self {
+        command: "sm-ds serve",
+        interfaces: &["ES11", "ES12"],
+        tls: &["sm-ds"],
+        parties: &["sm-ds"],
+        ..Self::NONE
+    };
     /// Places of `landfall sm-sr serve`.
     pub const SM_SR: Self = Self {
         command: "sm-sr serve",
@@ -65,6 +83,8 @@ impl FaultPoints {
     pub const UP: Self = Self {
         command: "up",
         interfaces: &["ES9+", "ES2+", "ES11", "ES12"],
+        tls: &["sm-dp", "sm-ds"],
+        card_interfaces: &[],
         parties: &["sm-dp", "sm-ds"],
         networks: true,
         memories: &["card"],
@@ -75,6 +95,7 @@ impl FaultPoints {
     pub const DEVICE: Self = Self {
         command: "device",
         interfaces: &["ES9+", "ES11"],
+        card_interfaces: &["ES10a", "ES10b", "ES10c"],
         memories: &["card", "device"],
         ..Self::NONE
     };
@@ -85,7 +106,8 @@ impl FaultPoints {
     /// Places of `landfall euicc lpac`.
     pub const LPAC: Self = Self { command: "euicc lpac", ..Self::EUICC };
     /// Places of `landfall faults serve`, the proxy in front of a third-party server.
-    pub const PROXY: Self = Self { command: "faults serve", interfaces: &["ES9+"], ..Self::NONE };
+    pub const PROXY: Self =
+        Self { command: "faults serve", interfaces: &["ES9+"], tls: &["sm-dp"], ..Self::NONE };
     /// All commands with places for faults.
     pub const ALL: [Self; 10] = [
         Self::SM_DP,
@@ -118,11 +140,13 @@ impl FaultPoints {
         }
         match fault.id().family() {
             Family::Link => some(self.interfaces),
+            Family::Tls => some(self.tls),
             Family::Tamper => {
                 self.interfaces.iter().any(|one| tampers_at(fault, one)).then_some(self.interfaces)
             }
             Family::Records => some(self.parties),
             Family::Power => some(self.memories),
+            Family::Apdu => some(self.card_interfaces),
             // Radio faults can occur in any network and in both directions.
             Family::Radio => self.networks.then_some(&[]),
         }
@@ -261,6 +285,16 @@ impl ActiveFaults {
         Self::default()
     }
 
+    /// The injector, if there are faults.
+    pub fn injector(&self) -> Option<&FaultInjector> {
+        self.injector.as_ref()
+    }
+
+    /// Active faults of a process that they cannot end.
+    pub fn of(injector: FaultInjector) -> Self {
+        Self { injector: Some(injector), ..Self::none() }
+    }
+
     /// Wraps a party of this process for its incoming requests.
     pub fn incoming(&self, party: Link) -> Link {
         match &self.injector {
@@ -337,6 +371,16 @@ impl ActiveFaults {
             CardMemory::File(file) => Box::new(faulty.in_file(file)),
             CardMemory::Ram(_) => Box::new(faulty),
         })
+    }
+
+    /// Wraps the commands of an LPA to its card.
+    pub fn apdus(&self, card_interface: BoxCardInterface) -> BoxCardInterface {
+        match &self.injector {
+            Some(injector) => {
+                BoxCardInterface::new(FaultyCardInterface::new(card_interface, injector.clone()))
+            }
+            None => card_interface,
+        }
     }
 
     /// Wraps a card in this process. Without power, its responses are discarded.
@@ -432,6 +476,12 @@ mod tests {
             (&FaultPoints::EUICC, "power/write-fails@device:intention", "places for power faults: card"),
             (&FaultPoints::UP.without_card(), "power/write-fails", "use it with"),
             (&FaultPoints::NETWORK, "radio/no-data", "use it in a scenario"),
+            (&FaultPoints::SM_DS, "tls/expired@sm-dp", "places for tls faults: sm-ds"),
+            (
+                &FaultPoints::DEVICE,
+                "tls/expired",
+                "use it with `landfall sm-dp serve`, `landfall sm-ds serve`",
+            ),
             (&FaultPoints::NETWORK, "link/reset", "use it with `landfall sm-dp serve`"),
             (
                 &FaultPoints::SM_SR,

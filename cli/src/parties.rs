@@ -23,8 +23,12 @@ use world::{BoxFuture, Clock, Events, Fault, Link, Memory, PhoneNumber, Records,
 use crate::settings::Settings;
 
 pub mod demo_networks;
+mod served_tls;
+mod server_check;
 mod sm_ds;
 pub mod sm_sr_peers;
+
+pub use served_tls::{TlsServer, served_tls};
 
 pub use sm_ds::{serve_sm_ds, sm_ds, sm_ds_on, sm_ds_tls};
 
@@ -247,15 +251,21 @@ pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), F
 /// # Errors
 /// There is no certificate, and none can be issued.
 pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
+    let nist = sm_dp_credential(pki, names, clock.now())?;
+    sm_dp_tls_with(pki, &nist, clock)
+}
+
+/// Returns the TLS configuration of the SM-DP+ with this certificate, and with a Brainpool
+/// certificate for the same names, if there is one.
+fn sm_dp_tls_with(pki: &Pki, nist: &Credential, clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
     let now = clock.now();
-    let nist = sm_dp_credential(pki, names, now)?;
     let auth = ClientAuth::Optional(tls_roots(pki));
     let names = nist.certificate.server_names();
     let issue = |validity| pki.issue_dp_tls_on(Curve::BrainpoolP256r1, names, validity);
     let kept = pki.credential(Role::DpTls, Curve::BrainpoolP256r1).or_else(|_| issue(year_from(now)));
     match server_credential("SM-DP+", kept, issue, names, now) {
-        Ok(brainpool) => ServerTls::on_both_curves(&identity(&nist), &identity(&brainpool), &auth, clock),
-        Err(_) => ServerTls::new(&identity(&nist), &auth, clock),
+        Ok(brainpool) => ServerTls::on_both_curves(&identity(nist), &identity(&brainpool), &auth, clock),
+        Err(_) => ServerTls::new(&identity(nist), &auth, clock),
     }
 }
 
@@ -313,12 +323,13 @@ fn now_plus(now: Timestamp, more: Duration) -> Timestamp {
     Timestamp::from_seconds(now.plus(more).seconds())
 }
 
-/// Returns the TLS configuration of a device: it trusts the CI of the PKI and has no certificate.
+/// Returns the TLS configuration of a device for servers with one of these roles: it trusts the CI of the PKI and
+/// has no certificate.
 ///
 /// # Errors
 /// The PKI has no CI that TLS supports.
-pub fn device_tls(pki: &Pki, clock: Arc<dyn Clock>) -> Result<ClientTls, Fault> {
-    ClientTls::new(&tls_roots(pki), None, clock)
+pub fn device_tls(pki: &Pki, servers: &[Role], clock: Arc<dyn Clock>) -> Result<ClientTls, Fault> {
+    ClientTls::checking(&tls_roots(pki), None, clock, server_check::of(pki, servers)?)
 }
 
 /// Returns the TLS configuration of an operator, with its client certificate, and the operator's
@@ -334,7 +345,7 @@ pub fn operator_tls(pki: &Pki, name: &str, clock: Arc<dyn Clock>) -> Result<(Cli
             "issue one with `landfall certs issue operator`",
         )
     })?;
-    client_tls(pki, &credential, clock)
+    client_tls(pki, &credential, Some(Role::DpTls), clock)
 }
 
 /// Name in the PKI of the operator that commands and demonstrations use by default.
@@ -356,17 +367,21 @@ pub fn operator(
     Ok(Operator::new(link, oid, world.clone(), events))
 }
 
-/// Returns the TLS configuration of a client with this certificate, and the OID in the certificate.
+/// Returns the TLS configuration of a client with this certificate for servers of this role, and the
+/// OID in the certificate. `None` stands for any role.
 fn client_tls(
     pki: &Pki,
     credential: &Credential,
+    server: Option<Role>,
     clock: Arc<dyn Clock>,
 ) -> Result<(ClientTls, String), Fault> {
     let oid = credential.certificate.registered_ids().first().map(ToString::to_string).unwrap_or_default();
-    Ok((ClientTls::new(&tls_roots(pki), Some(&identity(credential)), clock)?, oid))
+    let check = server_check::of(pki, server.as_slice())?;
+    Ok((ClientTls::checking(&tls_roots(pki), Some(&identity(credential)), clock, check)?, oid))
 }
 
-/// Returns the TLS configuration of the SM-DP+ as a client (ES2+, ES12), and its OID. The
+/// Returns the TLS configuration of the SM-DP+ as a client of servers of this role, and its OID: an
+/// SM-DS on ES12, and operators with any role on ES2+ (`None`). The
 /// certificate is CERT.DP.TLS for `names`, or a newly issued one as in [`sm_dp_tls`]. Operators
 /// identify the SM-DP+ by these names, and an SM-DS identifies it by its OID.
 ///
@@ -375,9 +390,10 @@ fn client_tls(
 pub fn sm_dp_client_tls(
     pki: &Pki,
     names: &[ServerName],
+    server: Option<Role>,
     clock: Arc<dyn Clock>,
 ) -> Result<(ClientTls, String), Fault> {
-    client_tls(pki, &sm_dp_credential(pki, names, clock.now())?, clock)
+    client_tls(pki, &sm_dp_credential(pki, names, clock.now())?, server, clock)
 }
 
 /// Returns the client of a device. It resolves all names of the SM-DP+ and SM-DS in the settings.

@@ -7,15 +7,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use certs::Pki;
+use bytes::Bytes;
+use certs::{Pki, Role};
 use clap::Args;
+use http::Request;
 use net::{Client, ClientTls};
 use rsp::ids::{InvalidId, Oid, SmdpAddress};
 use rsp_server::due::Due;
 use sm_dp::{Peers, SmDpPlus};
 use testbed::background;
 use tokio::{sync::Notify, task::JoinHandle};
-use world::{BoxFuture, Clock, Fault, Link};
+use world::{BoxFuture, Clock, Fault, Link, link_from};
 
 use crate::{faults::ActiveFaults, m2m::messages::Messages, output::remark, parties, settings::Settings};
 
@@ -76,8 +78,10 @@ pub async fn connect(
         sm_dp.register_operator(operator).await?;
     }
     let names = crate::pki::server_names(settings)?;
-    let tls = parties::sm_dp_client_tls(pki, &names, Arc::clone(clock))?.0;
-    let peers = TlsPeers::new(parties::device_client(settings), tls).with_faults(active_faults);
+    let tls = |server| Ok::<_, Fault>(parties::sm_dp_client_tls(pki, &names, server, Arc::clone(clock))?.0);
+    let peers = TlsPeers::new(parties::device_client(settings), tls(None)?)
+        .with_sm_ds_tls(tls(Some(Role::DsTls))?)
+        .with_faults(active_faults);
     let woken = peers.woken();
     let sm_dp = sm_dp.with_peers(Arc::new(peers));
     let server = sm_dp.clone();
@@ -108,6 +112,8 @@ impl Delivery {
 pub struct TlsPeers {
     client: Client,
     tls: ClientTls,
+    /// The configuration for ES12, if it is another.
+    sm_ds_tls: Option<ClientTls>,
     links: Mutex<HashMap<String, Link>>,
     woken: Arc<Notify>,
     messages: Option<Messages>,
@@ -118,7 +124,21 @@ impl TlsPeers {
     /// Creates connections with this client and this client certificate.
     pub fn new(client: Client, tls: ClientTls) -> Self {
         let (links, woken) = (Mutex::default(), Arc::new(Notify::new()));
-        Self { client, tls, links, woken, messages: None, active_faults: ActiveFaults::none() }
+        Self {
+            client,
+            tls,
+            sm_ds_tls: None,
+            links,
+            woken,
+            messages: None,
+            active_faults: ActiveFaults::none(),
+        }
+    }
+
+    /// Uses another configuration for requests on ES12.
+    #[must_use]
+    pub fn with_sm_ds_tls(self, tls: ClientTls) -> Self {
+        Self { sm_ds_tls: Some(tls), ..self }
     }
 
     /// Records all messages as files.
@@ -144,6 +164,9 @@ impl TlsPeers {
             return Ok(link.clone());
         }
         let mut link = self.client.link(address, Some(self.tls.clone()))?;
+        if let Some(tls) = &self.sm_ds_tls {
+            link = by_interface(self.client.link(address, Some(tls.clone()))?, link);
+        }
         if let Some(messages) = &self.messages {
             link = messages.over(link);
         }
@@ -156,6 +179,15 @@ impl TlsPeers {
         links.insert(address.to_owned(), link.clone());
         Ok(link)
     }
+}
+
+/// Returns a link that sends requests on ES12 to `sm_ds`, and all others to `others`.
+fn by_interface(sm_ds: Link, others: Link) -> Link {
+    let is_es12 = |request: &Request<Bytes>| request.uri().path().starts_with("/gsma/rsp2/es12/");
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let link = if is_es12(&request) { sm_ds.clone() } else { others.clone() };
+        async move { world::send(&link, request).await }
+    }))
 }
 
 impl Peers for TlsPeers {

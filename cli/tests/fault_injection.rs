@@ -136,6 +136,21 @@ fn a_failed_write_is_a_server_error_for_the_device() {
 }
 
 #[test]
+fn a_server_that_cannot_write_reports_its_own_failure_to_the_client() {
+    let testbed = Testbed::new();
+    let faults = ["records/commit-fails@sm-dp:matching-ids#1", "records/commit-fails@sm-dp:sessions#1"];
+    let (_server, address) = testbed.sm_dp(FREE, &faults);
+    let error = fail(&mut testbed.ordering(&address, 0));
+    assert!(error.contains("ES2+.ConfirmOrder failed"), "{error}");
+    assert!(error.contains("HTTP status 500 Internal Server Error: the server failed: "), "{error}");
+    assert!(!error.contains("certificate"), "{error}");
+    let code = testbed.order(&address, 1);
+    let error = fail(&mut testbed.device(&address, &["download", &code]));
+    assert!(error.contains("initiateAuthentication: HTTP status 500"), "{error}");
+    assert!(error.contains("correct the problem at the server"), "{error}");
+}
+
+#[test]
 fn faults_occur_at_the_sm_ds_and_in_calls_of_the_sm_dp() {
     let testbed = Testbed::new();
     let (sm_dp, address) = testbed.sm_dp(FREE, &["link/http-500@ES12.RegisterEvent#1"]);
@@ -305,7 +320,7 @@ fn unknown_and_impossible_faults_are_refused_with_alternatives() {
     let folder = tempfile::tempdir().unwrap();
     for (command, fault, words) in [
         ("sm-dp serve", "link/loose-answer", "known faults of link: lose-request, lose-answer"),
-        ("sm-dp serve", "lnik/lose-answer", "known families: link/..., records/..."),
+        ("sm-dp serve", "lnik/lose-answer", "known families: link/..., tls/..., records/..."),
         ("sm-dp serve", "link/reset@ES9", "Examples: ES9+, ES9+.GetBoundProfilePackage"),
         ("sm-dp serve", "records/conflict@sm-sr", "places for records faults: sm-dp"),
         ("sm-ds serve", "radio/outage@262-42", "use it with `landfall up`, `landfall network`"),

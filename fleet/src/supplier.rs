@@ -142,6 +142,11 @@ impl Es2Plus {
         world::call::<F>(&self.link, PROTOCOL, request).await.result.map_err(|error| match error {
             CallError::Link(fault) => Es2PlusError::Unreachable(fault.into()),
             CallError::Refused(status) => Es2PlusError::Refused(status),
+            CallError::Invalid(why) if why.is_server_failure() => Es2PlusError::Unreachable(Fault::caused_by(
+                why,
+                format!("ES2+ {} failed", F::NAME),
+                "the platform retries; if it fails again, correct the problem at the SM-DP+, whose log has the details",
+            )),
             CallError::Invalid(why) => Es2PlusError::Unreachable(Fault::caused_by(
                 why,
                 format!("cannot use the answer to ES2+ {}", F::NAME),

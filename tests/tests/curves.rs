@@ -49,7 +49,7 @@ impl Server {
     /// Starts a server with the TLS configuration of `landfall up`.
     async fn start() -> Self {
         let tls = |pki: &Pki, clock: &Arc<dyn Clock>| {
-            let device = parties::device_tls(pki, Arc::clone(clock)).unwrap();
+            let device = parties::device_tls(pki, &[Role::DpTls], Arc::clone(clock)).unwrap();
             (parties::sm_dp_tls(pki, &[], Arc::clone(clock)).unwrap(), device)
         };
         Self::start_with(tls).await

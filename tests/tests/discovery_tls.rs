@@ -6,14 +6,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use certs::Pki;
+use certs::{Pki, Role};
 use cli::faults::ActiveFaults;
 use cli::parties::{self, Running};
 use cli::peers::{self, Delivery, Operators};
 use cli::settings::{Layer, Settings};
 use device::{DownloadOptions, EventSource, Lpa, LpaSettings};
 use http::StatusCode;
-use net::Client;
+use net::{Client, ClientTls};
 use rsp::ids::{Eid, SmdpAddress, Version};
 use rsp::sgp22::es2plus::{ConfirmOrder, ConfirmOrderRequest};
 use rsp::sgp22::es12::{self, RegisterEventRequest};
@@ -78,9 +78,14 @@ impl Testbed {
 
     fn lpa(&self, eid: Eid) -> Lpa<euicc_sim::Card> {
         let card = parties::card_of(&self.settings, &self.pki, eid, &self.world, vec![]).unwrap();
-        let tls = parties::device_tls(&self.pki, Arc::clone(&self.clock)).unwrap();
+        let [sm_dp, sm_ds] = [Role::DpTls, Role::DsTls]
+            .map(|role| parties::device_tls(&self.pki, &[role], Arc::clone(&self.clock)).unwrap());
         let client = parties::device_client(&self.settings);
-        let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));
+        let at = parties::root_sm_ds(&self.settings);
+        let links = move |address: &SmdpAddress| {
+            let tls = if address.as_str() == at { &sm_ds } else { &sm_dp };
+            client.link(address.as_str(), Some(tls.clone()))
+        };
         let events = EventSource::new("device", Arc::clone(&self.clock), self.events.clone());
         Lpa::new(card, links, LpaSettings::default(), events)
     }
@@ -124,9 +129,10 @@ async fn es12_requires_an_sm_dp_plus_certificate_and_es11_on_the_same_port_requi
     let folder = tempfile::tempdir().unwrap();
     let testbed = Testbed::start(folder.path()).await;
     let clock = || Arc::clone(&testbed.clock);
-    let (sm_dp_plus, oid) = parties::sm_dp_client_tls(&testbed.pki, &[], clock()).unwrap();
-    let nobody = parties::device_tls(&testbed.pki, clock()).unwrap();
-    let (operator, _) = parties::operator_tls(&testbed.pki, "Landfall Test Operator", clock()).unwrap();
+    let (sm_dp_plus, oid) = parties::sm_dp_client_tls(&testbed.pki, &[], Some(Role::DsTls), clock()).unwrap();
+    let nobody = parties::device_tls(&testbed.pki, &[Role::DsTls], clock()).unwrap();
+    let operator = parties::identity(&testbed.pki.operator("Landfall Test Operator").unwrap());
+    let operator = ClientTls::new(&parties::tls_roots(&testbed.pki), Some(&operator), clock()).unwrap();
     let event = RegisterEventRequest {
         header: RequestHeader {
             function_requester_identifier: oid,

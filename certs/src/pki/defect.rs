@@ -64,6 +64,9 @@ pub enum Defect {
     UnknownCriticalExtension,
     /// The key is on a curve other than the CI's. Tests that the peer does not mix curves.
     OtherCurve,
+    /// The extended key usage permits only TLS clients. Tests that the peer does not accept the
+    /// certificate of a client from a server.
+    ClientOnly,
 }
 
 /// A certificate with a defect, as octets, because it may be undecodable.
@@ -77,7 +80,7 @@ pub struct BrokenCredential {
 
 impl Defect {
     /// All defects.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Expired,
         Self::NotYetValid,
         Self::WrongRole,
@@ -96,6 +99,7 @@ impl Defect {
         Self::NoEidRange,
         Self::UnknownCriticalExtension,
         Self::OtherCurve,
+        Self::ClientOnly,
     ];
 
     /// True if a certificate of this role can have this defect.
@@ -106,6 +110,7 @@ impl Defect {
             Self::NotACa | Self::NoEidRange => matches!(role, Role::Eum),
             Self::OtherOid | Self::NoOid => !matches!(role, Role::Ci | Role::Eum | Role::Euicc),
             Self::EidOutsideRange | Self::OtherOrganisation => matches!(role, Role::Euicc),
+            Self::ClientOnly => role.is_tls_server(),
             _ => !matches!(role, Role::Ci),
         }
     }
@@ -121,7 +126,19 @@ impl Pki {
         if !defect.applies_to(role) {
             return Err(PkiError::DefectDoesNotApply { defect, role });
         }
-        let good = self.credential(role, curve)?;
+        self.issue_like(&self.credential(role, curve)?, defect)
+    }
+
+    /// Issues a certificate that equals `good` except for a defect, for the same key.
+    ///
+    /// # Errors
+    /// The issuer's credential is missing, or the defect does not apply to the role of `good`.
+    pub fn issue_like(&self, good: &Credential, defect: Defect) -> Result<BrokenCredential, PkiError> {
+        let curve = good.certificate.curve();
+        let role = good.certificate.role_or_tls_use().unwrap_or(Role::SmSrTls);
+        if !defect.applies_to(role) {
+            return Err(PkiError::DefectDoesNotApply { defect, role });
+        }
         let issuer = self.credential(if role == Role::Euicc { Role::Eum } else { Role::Ci }, curve)?;
         let mut key = good.key.clone();
         if defect == Defect::OtherCurve {
@@ -131,12 +148,12 @@ impl Pki {
             };
             key = keys::derive(good.key.to_bytes().expose(), "other curve", other);
         }
-        let mut plan = plan_of(&good, &issuer, role, &key);
+        let mut plan = plan_of(good, &issuer, role, &key);
         let stranger = seed::make_ci(
             keys::derive(issuer.key.to_bytes().expose(), "stranger", curve),
             issuer.certificate.validity(),
         )?;
-        apply_defect(&mut plan, defect, &good, &stranger)?;
+        apply_defect(&mut plan, defect, good, &stranger)?;
         let by_stranger = matches!(defect, Defect::StrangerCi | Defect::ForgedSignature);
         let signer = Signer {
             name: issuer.certificate.subject().der(),
@@ -218,6 +235,9 @@ fn apply_defect(
         }
         Defect::NoEidRange => plan.remove(issue::NAME_CONSTRAINTS),
         Defect::UnknownCriticalExtension => plan.extensions.push(unknown_critical_extension()),
+        Defect::ClientOnly => {
+            plan.replace(issue::EXTENDED_KEY_USAGE, issue::extended_key_usage(Role::OperatorTls));
+        }
         Defect::ForgedSignature | Defect::Tampered | Defect::OtherCurve => {}
     }
     Ok(())
@@ -233,7 +253,8 @@ fn change_role(plan: &mut Plan, role: Option<Role>) {
     let other = match role {
         Some(Role::DpAuth) => Role::DpPb,
         Some(Role::DpPb) => Role::DpAuth,
-        Some(Role::DpTls) => Role::DpAuth,
+        Some(Role::DpTls) => Role::DsTls,
+        Some(Role::DsTls) => Role::DpTls,
         Some(Role::DsAuth) => Role::DsTls,
         Some(Role::Euicc) => Role::Eum,
         Some(Role::Eum) => Role::Ci,

@@ -14,7 +14,7 @@ impl Pki {
     /// and `read` returns their octets.
     ///
     /// Certificates are `.der`, `.crt`, `.cer` or `.pem` files. Keys are `.pem` files or lines of a
-    /// `.csv` file (`role,name,curve,scalar_hex`). Other files are ignored. The order of `listing`
+    /// `.csv` file (`role,name,curve,scalar_hex`). Revocation lists are `.crl` files. Other files are ignored. The order of `listing`
     /// is irrelevant.
     ///
     /// # Errors
@@ -51,11 +51,12 @@ impl Pki {
     fn take_file(&mut self, path: &str, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<(), String> {
         let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
         let kind = extension.as_deref().unwrap_or_default();
-        if !matches!(kind, "der" | "crt" | "cer" | "pem" | "csv") {
+        if !matches!(kind, "der" | "crt" | "cer" | "pem" | "csv" | "crl") {
             return Ok(());
         }
         let bytes = read(path).ok_or("cannot be read; check that the file exists, and its permissions")?;
         match kind {
+            "crl" => self.crls.push((path.to_owned(), bytes)),
             "csv" => keys::from_csv(&bytes)?.into_iter().for_each(|key| self.add_key(key)),
             _ if bytes.starts_with(b"-----BEGIN ") || kind == "pem" => {
                 for item in keys::from_pem(&bytes)? {

@@ -115,6 +115,7 @@ fn expected(defect: Defect, role: Role) -> Expected {
         Defect::NoEidRange => Flaw::NoEidRange,
         Defect::UnknownCriticalExtension => return Expected::Unreadable,
         Defect::OtherCurve => Flaw::CurveMismatch,
+        Defect::ClientOnly => Flaw::ExtendedKeyUsage,
     };
     Expected::Flaw(flaw)
 }

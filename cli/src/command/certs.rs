@@ -37,14 +37,9 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum Issue {
     /// TLS certificate for the SM-DP+
-    DpTls {
-        /// Host name or address (repeatable)
-        #[arg(long = "name", required = true)]
-        names: Vec<ServerName>,
-        /// Validity in days
-        #[arg(long, default_value_t = 365)]
-        days: u64,
-    },
+    DpTls(TlsServer),
+    /// TLS certificate for the SM-DS
+    DsTls(TlsServer),
     /// Certificate for another eUICC
     Euicc {
         /// EID, 32 digits
@@ -71,6 +66,29 @@ pub enum Issue {
         /// EID, 32 digits
         eid: Eid,
     },
+}
+
+/// Names and validity of the TLS certificate of a server
+#[derive(Debug, Args)]
+pub struct TlsServer {
+    /// Host name or address (repeatable)
+    #[arg(long = "name", required = true)]
+    names: Vec<ServerName>,
+    /// Begin of the validity, such as 2024-01-01T00:00:00Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// Validity in days; a server presents its certificate even after that time
+    #[arg(long, default_value_t = 365)]
+    days: u64,
+}
+
+impl TlsServer {
+    fn validity(&self) -> Validity {
+        match self.from {
+            Some(from) => for_days(from, self.days),
+            None => from_now(self.days),
+        }
+    }
 }
 
 /// Name and hosts of an M2M server
@@ -166,7 +184,8 @@ impl Issue {
             Self::Ecasd { eid } => {
                 return write_files(pki.ecasd(eid).map_err(cannot)?.ecasd_files(eid), settings);
             }
-            Self::DpTls { names, days } => pki.issue_dp_tls(&names, from_now(days)).map(|c| vec![c]),
+            Self::DpTls(server) => pki.issue_dp_tls(&server.names, server.validity()).map(|c| vec![c]),
+            Self::DsTls(server) => pki.issue_ds_tls(&server.names, server.validity()).map(|c| vec![c]),
             Self::Euicc { eid, days } => {
                 let curves: Vec<Curve> =
                     pki.curves().into_iter().filter(|curve| pki.eum(*curve).is_ok()).collect();
@@ -226,5 +245,9 @@ fn rows(pki: &certs::Pki) -> Vec<Row> {
 
 fn from_now(days: u64) -> Validity {
     let now = Timestamp::from_seconds(net::OsClock.now().seconds());
-    Validity { from: now, to: now.plus(Duration::from_secs(days.saturating_mul(86_400))) }
+    for_days(now, days)
+}
+
+fn for_days(from: Timestamp, days: u64) -> Validity {
+    Validity { from, to: from.plus(Duration::from_secs(days.saturating_mul(86_400))) }
 }

@@ -20,7 +20,7 @@ use crate::{
     settings::{Setting, Settings},
 };
 
-/// Checks of third-party servers (SGP.23) and devices (faults)
+/// Checks of third-party servers (SGP.23), devices and cards (faults)
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// SM-DP+ cases: ES9+ in both bindings, and ES2+; for the server of `landfall up` or any
@@ -28,6 +28,8 @@ pub enum Command {
     SmDp(SmDp),
     /// Download a profile with an LPA or a device, once for each fault between it and an SM-DP+
     Device(device::Device),
+    /// Download a profile to a card, once for each fault that the card can notice
+    Card(device::Card),
 }
 
 /// Selection of cases, and facts about the server that the cases need.
@@ -96,6 +98,7 @@ impl Command {
         match self {
             Self::SmDp(command) => command.run(settings, json).await,
             Self::Device(command) => command.run(settings, json).await,
+            Self::Card(command) => command.run(settings, json).await,
         }
     }
 }

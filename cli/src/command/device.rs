@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use certs::Pki;
+use certs::{Pki, Role};
 use clap::{Args, Subcommand};
 use device::{
     Device, DownloadOptions, Ending, EventSource, Installed, Lpa, LpaSettings, Modem, Recovery, Registered,
@@ -10,7 +10,7 @@ use device::{
     lpa::{Delivery, Discovered},
 };
 use euicc_sim::Quirk;
-use net::Client;
+use net::{Client, ClientTls};
 use network::RemoteNetworks;
 use rsp::{
     activation_code::ActivationCode,
@@ -486,21 +486,28 @@ impl Command {
         let pki = crate::pki::load_or_init(settings)?;
         let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world).await?;
         let events = EventSource::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
-        let tls = parties::device_tls(&pki, Arc::new(clock) as Arc<dyn Clock>)?;
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        // An event of an SM-DS, and the card, can name an SM-DS that is unknown here.
+        let servers: &[Role] = match &self.procedure {
+            Procedure::Discover { .. } => &[Role::DpTls, Role::DsTls],
+            _ => &[Role::DpTls],
+        };
+        let tls = parties::device_tls(&pki, servers, Arc::clone(&clock))?;
+        let sm_ds_tls = parties::device_tls(&pki, &[Role::DsTls], clock)?;
         let client = parties::device_client(settings);
         let (faulty, mut sm_ds) = (active_faults.clone(), vec![parties::root_sm_ds(settings)]);
         if let Procedure::Discover { address: Some(address), .. } = &self.procedure {
             sm_ds.push(address.to_string());
         }
         let links = move |address: &SmdpAddress| {
-            let link = client.link(address.as_str(), Some(tls.clone()))?;
+            let link = |tls: &ClientTls| client.link(address.as_str(), Some(tls.clone()));
             Ok(match sm_ds.iter().any(|known| known == address.as_str()) {
-                true => faulty.outgoing_to_sm_ds(link),
-                false => faulty.outgoing(link),
+                true => faulty.outgoing_to_sm_ds(link(&sm_ds_tls)?),
+                false => faulty.outgoing(link(&tls)?),
             })
         };
         let radio = Client::default().link(&settings.network, None)?;
-        let slot = Slot::new(card_interface);
+        let slot = Slot::new(active_faults.apdus(card_interface));
         let file = settings.data_dir.join("devices").join(format!("{eid}.device"));
         let memory = active_faults.memory("device", file)?;
         let mut device = Device::new(

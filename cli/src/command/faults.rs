@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Command {
-    /// Fault family: link, records, radio, power or tamper
+    /// Fault family: link, tls, records, radio, power, apdu or tamper
     #[arg(long)]
     family: Option<Family>,
     #[command(subcommand)]

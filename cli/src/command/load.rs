@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
+use certs::Role;
 use clap::{Args, Subcommand};
 use rsp::activation_code::ActivationCode;
 use schemars::JsonSchema;
@@ -118,7 +119,7 @@ impl Es9plus {
         let fleet = Fleet::new(
             &FleetOptions {
                 pki: &pki,
-                tls: parties::device_tls(&pki, Arc::clone(&clock))?,
+                tls: parties::device_tls(&pki, &[Role::DpTls], Arc::clone(&clock))?,
                 client: client.clone(),
                 world: world.clone(),
                 retry_policy: retry_policy.clone(),

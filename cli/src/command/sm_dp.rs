@@ -25,7 +25,7 @@ use crate::{
     json_view::readable,
     m2m::sm_dp as m2m,
     output::{Lines, Table, print, print_json, remark},
-    parties::{self, Running},
+    parties::{self, Running, TlsServer},
     peers::{self, Operators},
     preset::Preset,
     readiness::{Ready, ReadyOptions},
@@ -161,7 +161,8 @@ impl Serve {
         }
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let names = crate::pki::server_names(settings)?;
-        let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock))?;
+        let (listens, own) = (&settings.sm_dp, &settings.sm_dp_names);
+        let tls = parties::served_tls(TlsServer::SmDp, listens, own, &pki, settings, &clock, active_faults)?;
         let (sm_dp, _delivery) =
             peers::connect(sm_dp, &self.operators, &pki, settings, &clock, active_faults).await?;
         let admin_link = startup.with_health(sm_dp.admin());

@@ -21,7 +21,7 @@ use crate::{
     faults::{ActiveFaults, CardMemory, FaultOptions, FaultPoints},
     json_schema::{CommandOutput, lines},
     output::{Lines, print, remark},
-    parties::{self, Running},
+    parties::{self, Running, TlsServer},
     peers::{self, Operators},
     preset::Preset,
     readiness::{Ready, ReadyOptions, ServedCard},
@@ -113,7 +113,9 @@ impl Command {
         // requests come in; none are injected here.
         let (sm_dp, _delivery) =
             peers::connect(sm_dp, &self.operators, &pki, settings, &clock, &ActiveFaults::none()).await?;
-        let tls = parties::sm_dp_tls(&pki, &crate::pki::server_names(settings)?, Arc::clone(&clock))?;
+        let (listens, names) = (&settings.sm_dp, &settings.sm_dp_names);
+        let tls =
+            parties::served_tls(TlsServer::SmDp, listens, names, &pki, settings, &clock, active_faults)?;
         let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), active_faults.incoming(sm_dp.link()))?;
         let sm_ds_running =
             parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events), active_faults)?;

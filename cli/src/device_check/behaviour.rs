@@ -23,9 +23,8 @@ const USER_AGENTS: [&str; 2] = ["gsma-rsp-lpad", "gsma-rsp-lpae"];
 /// Start of X-Admin-Protocol.
 const PROTOCOL: &str = "gsma/rsp/v";
 
-/// Returns the behaviours that a download without fault shows. `calls_without_trust` are the calls to
-/// a server whose TLS certificate is issued by an unknown CI.
-pub(crate) fn observe(download: &Evidence, calls_without_trust: &[Call]) -> Vec<Behaviour> {
+/// Returns the behaviours that a download without fault shows.
+pub(crate) fn observe(download: &Evidence) -> Vec<Behaviour> {
     let calls: Vec<&Call> = download.calls.iter().flatten().collect();
     let is_reported = download.state == sm_dp::ProfileState::Installed;
     let mut all = vec![
@@ -39,15 +38,6 @@ pub(crate) fn observe(download: &Evidence, calls_without_trust: &[Call]) -> Vec<
             calls.iter().map(|call| call.protocol.as_deref()),
             |value| value.starts_with(PROTOCOL),
         ),
-        Behaviour {
-            requirement: "A server whose TLS certificate is issued by an unknown CI gets no request.",
-            clause: "SGP.22 2.6.6",
-            met: calls_without_trust.is_empty(),
-            observed: match calls_without_trust {
-                [] => "no request".to_owned(),
-                [first, ..] => format!("the device called {}", first.function),
-            },
-        },
         Behaviour {
             requirement: "The installation result is delivered to the SM-DP+.",
             clause: "SGP.22 3.1.3, 3.5",

@@ -1,5 +1,5 @@
-//! The cases of a device check: the faults of the catalogue that can occur between an LPA and an
-//! SM-DP+, each at its first occasion in one function.
+//! The cases of a check. For a device: the faults of the catalogue that can occur between an LPA and an
+//! SM-DP+, each at its first occasion in one function. For a card: those that it can notice.
 
 use certs::Role;
 use faults::{
@@ -16,11 +16,36 @@ const FUNCTIONS: [(&str, &str); 4] = [
     ("ES9+.HandleNotification", "sm-dp:notifications#1"),
 ];
 
+/// The place of faults of the TLS certificate: they occur in each connection of the first run.
+pub(crate) const HANDSHAKE: &str = "TLS handshake";
+
 /// The functions that read records, with the first read of each one.
 const READS: [(&str, &str); 3] = [
     ("ES9+.AuthenticateClient", "sm-dp:matching-ids#1"),
     ("ES9+.GetBoundProfilePackage", "sm-dp:packages#1"),
     ("ES9+.HandleNotification", "sm-dp:notifications#1"),
+];
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// An LPA or a device.
+    Device,
+    /// A card.
+    Card,
+}
+
+/// The functions of a card in a download, with the numbers of the commands in which a fault occurs.
+/// The numbers of LoadBoundProfilePackage are those of the first command, of the metadata, and of later
+/// segments of the profile.
+const CARD_FUNCTIONS: [(&str, &[u32]); 7] = [
+    ("ES10b.GetEUICCInfo", &[1]),
+    ("ES10b.GetEUICCChallenge", &[1]),
+    ("ES10b.AuthenticateServer", &[1, 3]),
+    ("ES10b.PrepareDownload", &[1, 3]),
+    ("ES10b.LoadBoundProfilePackage", &[1, 2, 4, 6, 8, 10]),
+    ("ES10b.RemoveNotificationFromList", &[1]),
+    ("ES10c.GetProfilesInfo", &[1, 2]),
 ];
 
 /// A fault at its place.
@@ -58,7 +83,68 @@ fn value(id: FaultId) -> &'static str {
 ///
 /// # Errors
 /// No case matches.
-pub(crate) fn select(patterns: &[String]) -> Result<Vec<Case>, Fault> {
+pub(crate) fn select(subject: Subject, patterns: &[String]) -> Result<Vec<Case>, Fault> {
+    let mut all = match subject {
+        Subject::Device => of_device()?,
+        Subject::Card => of_card()?,
+    };
+    all.retain(|case| {
+        let name = case.fault.to_string();
+        patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, &name))
+    });
+    if all.is_empty() {
+        let command = match subject {
+            Subject::Device => "device",
+            Subject::Card => "card",
+        };
+        return Err(Fault::usage(
+            "there is nothing to check",
+            format!("no case matches {}", patterns.join(", ")),
+            format!("`landfall check {command} --list` lists all cases; * in a pattern matches any text"),
+        ));
+    }
+    Ok(all)
+}
+
+fn of_card() -> Result<Vec<Case>, Fault> {
+    let mut all = Vec::new();
+    for entry in catalogue::all() {
+        match (entry.id, &entry.places) {
+            (FaultId::Apdu(_), _) => {
+                for (function, numbers) in CARD_FUNCTIONS {
+                    for number in numbers {
+                        all.push(Case::new(entry, &format!("{function}#{number}"), function)?);
+                    }
+                }
+            }
+            (FaultId::Link(LinkAct::CorruptAnswer), _) => {
+                let function = "ES9+.GetBoundProfilePackage";
+                all.push(Case::new(entry, &format!("{function}#1"), function)?);
+            }
+            // The SM-DP+ cannot match the result of a package with another ICCID to its order.
+            (FaultId::Tamper(FalseStatement::Metadata(FalseMetadata::Iccid)), _) => {}
+            // The offer and the package have the same false metadata, so that the LPA accepts them.
+            (FaultId::Tamper(FalseStatement::Metadata(_)), Places::Functions(functions))
+                if is_for_device(entry) && entry.peer.starts_with("eUICC") =>
+            {
+                let function =
+                    FUNCTIONS.iter().map(|(name, _)| *name).find(|name| is_listed(functions, name));
+                all.push(Case::new(entry, "ES9+", function.unwrap_or_default())?);
+            }
+            (FaultId::Tamper(_), Places::Functions(functions))
+                if is_for_device(entry) && entry.peer.starts_with("eUICC") =>
+            {
+                for (function, _) in FUNCTIONS.iter().filter(|(name, _)| is_listed(functions, name)) {
+                    all.push(Case::new(entry, &format!("{function}#1"), function)?);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(all)
+}
+
+fn of_device() -> Result<Vec<Case>, Fault> {
     let mut all = Vec::new();
     for entry in catalogue::all() {
         match (entry.id, &entry.places) {
@@ -67,6 +153,7 @@ pub(crate) fn select(patterns: &[String]) -> Result<Vec<Case>, Fault> {
                     all.push(Case::new(entry, &format!("{function}#1"), function)?);
                 }
             }
+            (FaultId::Tls(_), _) => all.push(Case::new(entry, "sm-dp", HANDSHAKE)?),
             // A faulty store is a fault that no device can recover from.
             (FaultId::Records(RecordsAct::TornWrite | RecordsAct::LostWrite), _) => {}
             (FaultId::Records(act), _) => {
@@ -82,17 +169,6 @@ pub(crate) fn select(patterns: &[String]) -> Result<Vec<Case>, Fault> {
             }
             _ => {}
         }
-    }
-    all.retain(|case| {
-        let name = case.fault.to_string();
-        patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, &name))
-    });
-    if all.is_empty() {
-        return Err(Fault::usage(
-            "there is nothing to check",
-            format!("no case matches {}", patterns.join(", ")),
-            "`landfall check device --list` lists all cases; * in a pattern matches any text",
-        ));
     }
     Ok(all)
 }
@@ -134,7 +210,7 @@ mod tests {
     use super::*;
 
     fn names(pattern: &str) -> Vec<String> {
-        let cases = select(&[pattern.to_owned()]).unwrap();
+        let cases = select(Subject::Device, &[pattern.to_owned()]).unwrap();
         cases.iter().map(|case| case.fault.to_string()).collect()
     }
 
@@ -143,16 +219,27 @@ mod tests {
         assert_eq!(names("link/reset@ES9+.Get*"), ["link/reset@ES9+.GetBoundProfilePackage#1"]);
         assert_eq!(names("*/lose-answer*").len(), 4);
         assert_eq!(names("records/crash-after-commit=1s@sm-dp:bind*").len(), 1);
-        assert!(select(&["link/reset".to_owned()]).unwrap_err().why.contains("no case matches"));
+        assert!(
+            select(Subject::Device, &["link/reset".to_owned()]).unwrap_err().why.contains("no case matches")
+        );
     }
 
     #[test]
     fn all_link_faults_and_the_tampered_messages_of_servers_are_cases() {
-        let all = select(&[]).unwrap();
+        let all = select(Subject::Device, &[]).unwrap();
         let count = |family| all.iter().filter(|case| case.entry.id.family() == family).count();
         let link = catalogue::all().filter(|entry| entry.id.family() == Family::Link).count();
         assert_eq!(count(Family::Link), link * FUNCTIONS.len());
         assert!(count(Family::Tamper) > 80 && count(Family::Records) > 10);
         assert!(all.iter().all(|case| case.fault.to_string().contains('@')));
+    }
+
+    #[test]
+    fn the_cases_of_a_card_are_those_that_it_can_notice() {
+        let all = select(Subject::Card, &[]).unwrap();
+        let count = |family| all.iter().filter(|case| case.entry.id.family() == family).count();
+        assert_eq!(count(Family::Apdu), 3 * 15);
+        assert!(count(Family::Tamper) > 60, "{}", count(Family::Tamper));
+        assert!(all.iter().all(|case| case.entry.peer != "LPA"));
     }
 }

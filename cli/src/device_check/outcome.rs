@@ -9,7 +9,7 @@ use sm_dp::ProfileState;
 
 use super::{
     calls::{Call, Reply},
-    cases::Case,
+    cases::{Case, HANDSHAKE},
     command::Run,
 };
 
@@ -121,7 +121,12 @@ impl Evidence {
     /// True if the device accepted the tampered message: the profile was installed in that session,
     /// or the LPA continued a session that it had to end itself.
     pub(crate) fn is_wrongly_accepted(&self, case: &Case) -> bool {
-        let FaultId::Tamper(act) = case.entry.id else { return false };
+        let act = match case.entry.id {
+            FaultId::Tamper(act) => act,
+            // The certificate is invalid in all connections of the first run.
+            FaultId::Tls(_) => return self.calls.first().is_some_and(|calls| !calls.is_empty()),
+            _ => return false,
+        };
         let Some((session, later)) = self.faulty_session() else { return false };
         let is_continued =
             |function| session.iter().any(|call| call.function == function && call.reply == Reply::Accepted);
@@ -154,6 +159,12 @@ impl Evidence {
     /// link damaged ends an order only through an installation error of the eUICC; an LPA that cannot
     /// read a reply has to try again.
     fn ended_by_device(&self, case: &Case) -> bool {
+        // After a failure of the card, the LPA cancels the session with loadBppExecutionError, which
+        // ends the order: SGP.22 section 5.7.14.
+        if let FaultId::Apdu(_) = case.entry.id {
+            let mut calls = self.calls.iter().flatten();
+            return calls.any(|call| call.function == "ES9+.CancelSession" && call.reply == Reply::Accepted);
+        }
         let functions: &[&str] = match case.entry.id {
             FaultId::Tamper(_) => &["ES9+.CancelSession", "ES9+.HandleNotification"],
             FaultId::Link(LinkAct::CorruptAnswer | LinkAct::TruncateAnswer) => &["ES9+.HandleNotification"],
@@ -212,7 +223,11 @@ impl Evidence {
         match outcome {
             Outcome::RecoveredDirectly => String::new(),
             Outcome::RecoveredAfterRetry => format!("retry {}", self.runs.len() - 1),
+            Outcome::Refused if matches!(case.entry.id, FaultId::Apdu(_)) => {
+                "the LPA cancelled the session, which ends the order".to_owned()
+            }
             Outcome::Refused => "the device reported the refusal, which ends the order".to_owned(),
+            Outcome::NotReached if case.function == HANDSHAKE => "the device did not connect".to_owned(),
             Outcome::NotReached => {
                 let called = self.calls.iter().flatten().any(|call| call.function == case.function);
                 match called {
@@ -232,6 +247,11 @@ impl Evidence {
                     why => format!("{state}; {why}"),
                 }
             }
+            Outcome::WronglyAccepted if matches!(case.entry.id, FaultId::Tls(_)) => {
+                let first = self.calls.iter().flatten().next();
+                let function = first.map_or_else(String::new, |call| call.function.clone());
+                format!("the device called {function}; required: {}", case.entry.requirement)
+            }
             Outcome::WronglyAccepted if self.is_installed() => {
                 format!("the profile was installed; required: {}", case.entry.requirement)
             }
@@ -245,11 +265,11 @@ impl Evidence {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cases;
+    use super::super::cases::{self, Subject};
     use super::*;
 
     fn case(name: &str) -> Case {
-        cases::select(&[name.to_owned()]).unwrap().remove(0)
+        cases::select(Subject::Device, &[name.to_owned()]).unwrap().remove(0)
     }
 
     fn run(exit_status: i32) -> Run {

@@ -10,8 +10,12 @@ use crate::output::Table;
 /// The results of all cases.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Report {
-    /// The command with its placeholders.
+    /// The command with its placeholders; empty for a card.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) command: Vec<String>,
+    /// The address of the card that was checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) card: Option<String>,
     /// True if the device uses a card of this program.
     pub(crate) own_card: bool,
     /// True if the package of each order can be bound only once.
@@ -69,6 +73,11 @@ impl Report {
     /// True if the device failed no case.
     pub fn is_good(&self) -> bool {
         self.failures() == 0
+    }
+
+    /// The name of the check.
+    fn title(&self) -> &'static str {
+        if self.card.is_some() { "Card check" } else { "Device check" }
     }
 
     fn failures(&self) -> usize {
@@ -158,6 +167,7 @@ mod tests {
     fn failed_and_not_reached_cases_are_marked_in_every_format() {
         let mut report = Report {
             command: vec!["lpa".to_owned(), "{activation_code}".to_owned()],
+            card: None,
             own_card: false,
             bind_once: false,
             retries: 2,

@@ -14,8 +14,8 @@ use world::{Fault, MemoryRecords, NullEvents, Records, World};
 
 use super::calls::CallLog;
 use crate::{
-    faults::run_with,
-    parties::{self, Running},
+    faults::{ActiveFaults, run_with},
+    parties::{self, Running, TlsServer},
     settings::Settings,
 };
 
@@ -92,10 +92,12 @@ impl OrderedServer {
         self.settings.sm_dp.clone()
     }
 
-    /// The TLS configuration of the SM-DP+ with a certificate of this PKI.
-    pub(crate) fn tls(&self, pki: &Pki, world: &World) -> Result<ServerTls, Fault> {
-        let names = crate::pki::names_of(&self.settings.sm_dp, &self.settings.sm_dp_names)?;
-        parties::sm_dp_tls(pki, &names, Arc::clone(&world.clock))
+    /// The TLS configuration of the SM-DP+, with the faults of its certificate.
+    pub(crate) fn tls(&self, setup: &Setup, injector: &FaultInjector) -> Result<ServerTls, Fault> {
+        let (settings, clock) = (&self.settings, &setup.world.clock);
+        let (listens, names) = (&settings.sm_dp, &settings.sm_dp_names);
+        let active_faults = ActiveFaults::of(injector.clone());
+        parties::served_tls(TlsServer::SmDp, listens, names, &setup.pki, settings, clock, &active_faults)
     }
 
     /// Serves with these faults until this future is dropped. After a crash the server restarts with

@@ -44,7 +44,7 @@ pub fn sm_ds_on(
 }
 
 /// Starts the SM-DS of the settings with the active faults. It accepts TLS connections; see
-/// [`super::sm_dp_tls`].
+/// [`super::served_tls`].
 ///
 /// # Errors
 /// As [`sm_ds()`], or there is no TLS certificate and none can be issued.
@@ -58,7 +58,16 @@ pub fn serve_sm_ds(
 ) -> Result<Running, Fault> {
     let records = active_faults.records("sm-ds", sm_ds_records(settings)?);
     let server = sm_ds_on(settings, pki, world, events, records)?;
-    let tls = sm_ds_tls(settings, pki, Arc::clone(&world.clock))?;
+    let (listens, names) = (&settings.sm_ds, &settings.sm_ds_names);
+    let tls = super::served_tls(
+        super::TlsServer::SmDs,
+        listens,
+        names,
+        pki,
+        settings,
+        &world.clock,
+        active_faults,
+    )?;
     Running::serve(listener, Some(tls), active_faults.incoming_at_sm_ds(server.link()))
 }
 

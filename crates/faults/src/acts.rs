@@ -48,6 +48,26 @@ pub enum LinkAct {
     Redirect,
 }
 
+/// A fault of the TLS certificate of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsAct {
+    /// The certificate has expired.
+    Expired,
+    /// The certificate is not valid yet.
+    NotYetValid,
+    /// The certificate is for the name of another server.
+    WrongName,
+    /// The certificate is issued by an untrusted CI.
+    UnknownCi,
+    /// The certificate is on a revocation list of its CI.
+    Revoked,
+    /// The certificate has the role of another kind of server.
+    WrongRole,
+    /// The certificate permits only TLS clients.
+    ClientOnly,
+}
+
 /// A fault of stored records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -108,4 +128,16 @@ pub enum PowerAct {
     TornWrite,
     /// A write fails, but the power stays on.
     WriteFails,
+}
+
+/// A fault of a command to a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApduAct {
+    /// The card executes the command, but its response is lost.
+    LoseResponse,
+    /// The card is reset and does not receive the command.
+    ResetBefore,
+    /// The card executes the command, and is reset before it responds.
+    ResetAfter,
 }

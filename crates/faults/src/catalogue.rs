@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::false_statement::FalseStatement;
-use super::acts::{LinkAct, PowerAct, RadioAct, RecordsAct};
+use super::acts::{ApduAct, LinkAct, PowerAct, RadioAct, RecordsAct, TlsAct};
 use super::value::Value;
 
 /// The interface at which a fault is injected.
@@ -18,27 +18,34 @@ use super::value::Value;
 pub enum Family {
     /// HTTP between two parties.
     Link,
+    /// The TLS certificate that a server presents.
+    Tls,
     /// The durable records of a server.
     Records,
     /// Mobile networks and short messages.
     Radio,
     /// The power of a card or a device, and its memory.
     Power,
+    /// Commands of a device to its card.
+    Apdu,
     /// False statements that a party makes under its own valid keys.
     Tamper,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 5] = [Self::Link, Self::Records, Self::Radio, Self::Power, Self::Tamper];
+    pub const ALL: [Self; 7] =
+        [Self::Link, Self::Tls, Self::Records, Self::Radio, Self::Power, Self::Apdu, Self::Tamper];
 
     /// The family as it is written in the name of a fault.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Link => "link",
+            Self::Tls => "tls",
             Self::Records => "records",
             Self::Radio => "radio",
             Self::Power => "power",
+            Self::Apdu => "apdu",
             Self::Tamper => "tamper",
         }
     }
@@ -47,9 +54,13 @@ impl Family {
     pub const fn what(self) -> &'static str {
         match self {
             Self::Link => "an HTTP request or response between two parties",
+            Self::Tls => "the TLS certificate that a server presents in a handshake",
             Self::Records => "the records of a server and the process that uses them",
             Self::Radio => "the mobile networks around a device, and short messages",
             Self::Power => "the power supply and the memory of a card or a device",
+            Self::Apdu => {
+                "a command of an LPA to its card, which can be one of several commands of a function"
+            }
             Self::Tamper => "statements that a party makes under its own valid keys",
         }
     }
@@ -80,12 +91,16 @@ impl FromStr for Family {
 pub enum FaultId {
     /// A fault of a link.
     Link(LinkAct),
+    /// A fault of a TLS certificate.
+    Tls(TlsAct),
     /// A fault of records.
     Records(RecordsAct),
     /// A fault of the radio.
     Radio(RadioAct),
     /// A fault of the power supply or the memory.
     Power(PowerAct),
+    /// A fault of a command to a card.
+    Apdu(ApduAct),
     /// A false statement.
     Tamper(FalseStatement),
 }
@@ -95,9 +110,11 @@ impl FaultId {
     pub const fn family(self) -> Family {
         match self {
             Self::Link(_) => Family::Link,
+            Self::Tls(_) => Family::Tls,
             Self::Records(_) => Family::Records,
             Self::Radio(_) => Family::Radio,
             Self::Power(_) => Family::Power,
+            Self::Apdu(_) => Family::Apdu,
             Self::Tamper(_) => Family::Tamper,
         }
     }
@@ -152,6 +169,8 @@ pub enum Places {
     Function,
     /// One of these functions (comma-separated), or their interface.
     Functions(String),
+    /// A server of SGP.22: `sm-dp` or `sm-ds`.
+    Server,
     /// `PARTY` or `PARTY:COLLECTION`.
     Collection,
     /// A mobile network.
@@ -160,6 +179,8 @@ pub enum Places {
     Direction,
     /// `card` or `device`, optionally with a prefix of a cell name.
     Cell,
+    /// `ES10a`, `ES10b` or `ES10c`, or one of their functions.
+    CardFunction,
 }
 
 impl Places {
@@ -168,10 +189,12 @@ impl Places {
         match self {
             Self::Function => "ES9+, ES9+.GetBoundProfilePackage",
             Self::Functions(functions) => functions,
+            Self::Server => "sm-dp, sm-ds",
             Self::Collection => "sm-dp, sm-dp:profiles",
             Self::Network => "262-42",
             Self::Direction => "mt, mo",
             Self::Cell => "card, card:profile/, device:intention",
+            Self::CardFunction => "ES10b, ES10b.LoadBoundProfilePackage, ES10c.DeleteProfile",
         }
     }
 }
@@ -303,7 +326,7 @@ mod tests {
         let wrong = "tampering".parse::<Family>().unwrap_err();
         assert_eq!(
             wrong,
-            "\"tampering\" is not a fault family. Known families: link, records, radio, power, tamper"
+            "\"tampering\" is not a fault family. Known families: link, tls, records, radio, power, apdu, tamper"
         );
     }
 }

@@ -8,6 +8,7 @@ use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
 
 use super::acts::RecordsAct;
+use super::card_function::is_card_place;
 use super::catalogue::{self, Entry, Family, FaultId, ParameterKind, Places};
 use super::value::{Time, Value, number};
 use super::when::When;
@@ -79,7 +80,9 @@ impl FaultSpec {
         const BETWEEN: [&str; 8] = ["ES1.", "ES2.", "ES2+", "ES3", "ES4", "ES5", "ES7", "ES12"];
         let is_between = |place: &str| BETWEEN.iter().any(|interface| place.starts_with(interface));
         let at_centre = self.id.entry().is_some_and(|entry| entry.places == Places::Direction);
-        self.id.family() == Family::Records || at_centre || self.place().is_some_and(is_between)
+        matches!(self.id.family(), Family::Records | Family::Tls)
+            || at_centre
+            || self.place().is_some_and(is_between)
     }
 
     /// The name of the fault, as in `link/lose-answer`.
@@ -248,6 +251,7 @@ fn is_place(places: &Places, place: &str) -> bool {
         Places::Functions(functions) => functions.split(", ").any(|function| {
             function == place || function.split_once('.').is_some_and(|(interface, _)| interface == place)
         }),
+        Places::Server => ["sm-dp", "sm-ds"].contains(&place),
         Places::Collection => place
             .split_once(':')
             .map_or(is_word(place), |(party, collection)| is_word(party) && is_word(collection)),
@@ -257,6 +261,7 @@ fn is_place(places: &Places, place: &str) -> bool {
             let (whose, cell) = place.split_once(':').unwrap_or((place, "any"));
             ["card", "device"].contains(&whose) && is_word(cell)
         }
+        Places::CardFunction => is_card_place(place),
     }
 }
 
@@ -272,6 +277,8 @@ mod tests {
             "link/corrupt-answer=12@ES9+.InitiateAuthentication#2-#30%",
             "link/http-503#10s..5m",
             "link/reset@ES3.CreateISDP",
+            "tls/expired@sm-dp#1-3",
+            "apdu/lose-response@ES10b.LoadBoundProfilePackage#4",
             "tamper/dpauth-expired@ES9+.InitiateAuthentication#1",
             "tamper/metadata-iccid@ES9+",
             "records/crash-after-commit=1m@sm-dp:profiles#3",
@@ -309,7 +316,7 @@ mod tests {
             ("radio/outage@mt", "Examples: 262-42"),
             ("radio/sms-lose@262-42", "Examples: mt, mo"),
             ("power/write-fails@modem", "Examples: card, card:profile/, device:intention"),
-            ("", "there is no fault named \"\"; known families: link/..., records/..., "),
+            ("", "there is no fault named \"\"; known families: link/..., tls/..., records/..., "),
         ] {
             let error = text.parse::<FaultSpec>().unwrap_err().to_string();
             assert!(

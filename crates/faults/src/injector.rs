@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use world::{Random, SeededRandom};
 
 use super::acts::RadioAct;
-use super::catalogue::FaultId;
+use super::catalogue::{Family, FaultId};
 use super::fault_spec::FaultSpec;
 use super::tampering_peer::TamperingPeer;
 
@@ -40,6 +40,8 @@ struct Placed {
     seen: u32,
     /// Number of times that the fault happened.
     injected: u32,
+    /// True if the fault does not happen any more.
+    is_over: bool,
 }
 
 /// A fault that happens now.
@@ -126,7 +128,16 @@ impl FaultInjector {
         let mut placed = self.placed();
         // This name determines the random decisions of a seed, so it must not change.
         let random = self.0.random.branch(&format!("mishap {} {spec}", placed.len()));
-        placed.push(Placed { spec, since: Instant::now(), random, seen: 0, injected: 0 });
+        placed.push(Placed { spec, since: Instant::now(), random, seen: 0, injected: 0, is_over: false });
+    }
+
+    /// Ends the installed faults of a family. They are still counted in
+    /// [`FaultInjector::injected_counts`].
+    pub fn end(&self, family: Family) {
+        let mut placed = self.placed();
+        placed.iter_mut().filter(|placed| placed.spec.id().family() == family).for_each(|placed| {
+            placed.is_over = true;
+        });
     }
 
     /// Removes all faults.
@@ -154,7 +165,7 @@ impl FaultInjector {
     /// faults for which this is an occasion.
     pub(super) fn next_fault(&self, concerns: impl Fn(&FaultSpec) -> bool) -> Option<InjectedFault> {
         let mut happens = None;
-        for placed in self.placed().iter_mut().filter(|placed| concerns(&placed.spec)) {
+        for placed in self.placed().iter_mut().filter(|placed| !placed.is_over && concerns(&placed.spec)) {
             placed.seen = placed.seen.saturating_add(1);
             if happens.is_some() {
                 continue;

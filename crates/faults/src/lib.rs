@@ -11,6 +11,8 @@
 //! - The wrappers query the injector and carry out the fault: [`FaultInjector::link`] wraps an HTTP
 //!   link, [`FaultyRecords`] a store, [`FaultyRadio`] a radio, and [`FaultyMemory`] the memory of a
 //!   card or a device. A wrapper passes everything on unchanged when no fault happens.
+//! - The faults of the family `tls` replace the certificate of a server: [`FaultInjector::next_tls_fault`]
+//!   decides at each handshake, and [`TlsSubstitute`] issues the certificates.
 //! - [`ProcessHandle`] and [`Power`] represent a process that can crash and a power supply that can
 //!   be cut.
 //! - The faults of the family `tamper` are false statements under valid keys. They need a
@@ -27,9 +29,11 @@
 //!          Default: the value in the catalogue.
 //! place  = where the fault happens. Default: everywhere that the injector is installed.
 //!          link, tamper: an interface, or one function of it: ES9+, ES9+.GetBoundProfilePackage, ES3.CreateISDP
+//!          tls:       a server: sm-dp, sm-ds
 //!          records:   a party, or one collection of its records: sm-dp, sm-dp:profiles
 //!          radio:     a network: 262-42; for short messages the direction: mt, mo
 //!          power:     the owner of the memory, or a prefix of cell names in it: card, card:profile/, device:intention
+//!          apdu:      an interface of the card, or one function of it: ES10b, ES10b.LoadBoundProfilePackage
 //! when   = a condition on the occasions at that place, which are counted from 1.
 //!          Default: every occasion. Several conditions must all hold.
 //!          2         the second          2-4   the second to the fourth     2-    the second and all later ones
@@ -37,6 +41,8 @@
 //! ```
 
 mod acts;
+mod apdu;
+mod card_function;
 pub mod catalogue;
 mod false_statement;
 mod fault_spec;
@@ -48,6 +54,7 @@ mod power;
 mod radio;
 mod records;
 mod tampering_peer;
+mod tls;
 mod value;
 mod when;
 
@@ -55,7 +62,8 @@ pub use acts::false_statement::{
     FalseCardStatement, FalseElement, FalseM2mStatement, FalseMetadata, FalsePackage, FalseServerStatement,
     FalseStatement,
 };
-pub use acts::{LinkAct, PowerAct, RadioAct, RecordsAct};
+pub use acts::{ApduAct, LinkAct, PowerAct, RadioAct, RecordsAct, TlsAct};
+pub use apdu::FaultyCardInterface;
 pub use catalogue::{Entry, Family, FaultId};
 pub use fault_spec::{FaultSpec, InvalidFaultSpec};
 pub use function::function_of;
@@ -64,5 +72,6 @@ pub use power::{FaultyMemory, Power, PoweredCard, SwitchedCard};
 pub use radio::FaultyRadio;
 pub use records::{FaultyRecords, ProcessHandle};
 pub use tampering_peer::TamperingPeer;
+pub use tls::TlsSubstitute;
 pub use value::Value;
 pub use when::When;

@@ -34,4 +34,4 @@ pub use os::{OsClock, OsRandom, raise_open_files};
 pub use psk::{PskKeys, PskServer, serve_psk};
 pub use sqlite::SqliteRecords;
 pub use stream::TcpDial;
-pub use tls::{ClientAuth, ClientTls, Identity, ServerTls};
+pub use tls::{CertificateCheck, ClientAuth, ClientTls, Identity, ServerTls};

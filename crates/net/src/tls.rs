@@ -11,6 +11,7 @@
 //! moved since.
 
 mod brainpool;
+mod checking;
 mod pkcs8;
 
 use std::fmt;
@@ -28,6 +29,8 @@ use world::{Clock, Fault};
 use zeroize::Zeroizing;
 
 use brainpool::ByCurve;
+use checking::CheckingVerifier;
+pub(crate) use checking::refusal;
 pub use pkcs8::pkcs8_p256;
 
 const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -58,7 +61,17 @@ pub enum ClientAuth {
 
 /// TLS configuration of a server. Clones share it.
 #[derive(Clone)]
-pub struct ServerTls(pub(crate) Arc<ServerConfig>);
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    substitute: Option<Arc<Substitute>>,
+}
+
+/// Chooses a configuration for one handshake. `None` stands for the server's own.
+type Substitute = dyn Fn() -> Option<ServerTls> + Send + Sync;
+
+/// Check of the certificate (DER) of a server after its chain and its name have been verified.
+/// Returns the reason of a refusal.
+pub type CertificateCheck = dyn Fn(&[u8]) -> Result<(), String> + Send + Sync;
 
 /// TLS configuration of a client. Clones share it.
 #[derive(Clone)]
@@ -116,7 +129,20 @@ impl ServerTls {
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self(Arc::new(config)))
+        Ok(Self { config: Arc::new(config), substitute: None })
+    }
+
+    /// Asks `choose` once in each handshake, after the ClientHello. If it returns a configuration,
+    /// the handshake uses that one.
+    #[must_use]
+    pub fn with_substitute(self, choose: impl Fn() -> Option<Self> + Send + Sync + 'static) -> Self {
+        Self { substitute: Some(Arc::new(choose)), ..self }
+    }
+
+    /// Returns the configuration of the next handshake.
+    pub(crate) fn for_handshake(&self) -> Arc<ServerConfig> {
+        let substitute = self.substitute.as_ref().and_then(|choose| choose());
+        substitute.map_or_else(|| Arc::clone(&self.config), |substitute| substitute.config)
     }
 }
 
@@ -124,6 +150,20 @@ impl ClientTls {
     /// Returns a configuration that trusts servers whose certificate leads to `roots` (DER) at the
     /// time of `clock`, and that presents `identity` on request.
     pub fn new(roots: &[Vec<u8>], identity: Option<&Identity>, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+        Self::checking(roots, identity, clock, Arc::new(|_: &[u8]| Ok(())))
+    }
+
+    /// Returns a configuration as [`ClientTls::new`] does, which also refuses servers whose
+    /// certificate fails `check`.
+    ///
+    /// # Errors
+    /// The same as those of [`ClientTls::new`].
+    pub fn checking(
+        roots: &[Vec<u8>],
+        identity: Option<&Identity>,
+        clock: Arc<dyn Clock>,
+        check: Arc<CertificateCheck>,
+    ) -> Result<Self, Fault> {
         let fault = |error| cannot_use(error, "use TLS with this certificate");
         let verifier = WebPkiServerVerifier::builder_with_provider(store(roots)?, provider())
             .build()
@@ -131,7 +171,8 @@ impl ClientTls {
         let builder = ClientConfig::builder_with_details(provider(), WorldTime::of(clock))
             .with_protocol_versions(VERSIONS)
             .map_err(fault)?
-            .with_webpki_verifier(verifier);
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(CheckingVerifier { webpki: verifier, check }));
         let mut config = match identity.map(Identity::parts) {
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(fault)?,
             None => builder.with_no_client_auth(),

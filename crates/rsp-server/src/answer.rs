@@ -117,14 +117,15 @@ impl ResponseEncoder {
         Reply { response: self.status(status), outcome, namespace: Namespace::default() }
     }
 
-    /// Logs an internal fault and returns HTTP 500. The caller learns no details and can retry.
+    /// Logs an internal fault and returns HTTP 500, with the fault as a JSON object in the body. The
+    /// caller can retry.
     pub(crate) fn failed(self, fault: &Fault) -> Reply {
         tracing::error!(%fault, "cannot answer a request because of an internal fault");
-        Reply {
-            response: self.status(StatusCode::INTERNAL_SERVER_ERROR),
-            outcome: Outcome::Failed(fault.to_string()),
-            namespace: Namespace::default(),
-        }
+        let mut response = self.status(StatusCode::INTERNAL_SERVER_ERROR);
+        // Serializing three strings never fails.
+        *response.body_mut() = serde_json::to_vec(fault).unwrap_or_default().into();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Reply { response, outcome: Outcome::Failed(fault.to_string()), namespace: Namespace::default() }
     }
 
     /// Returns a response with an HTTP status and no body, for requests that are not function calls

@@ -112,6 +112,11 @@ impl Operator {
                 "correct the order, or check its state with `landfall sm-dp list`",
             )
             .refused_with(Some(status.into())),
+            CallError::Invalid(why) if why.is_server_failure() => Fault::caused_by(
+                why,
+                format!("ES2+.{function} failed"),
+                "repeat the call; if it fails again, correct the problem at the SM-DP+, whose log has the details",
+            ),
             CallError::Invalid(why) => Fault::caused_by(
                 why,
                 format!("invalid response to ES2+.{function}"),

@@ -58,9 +58,7 @@ pub enum Es9Error {
         status: StatusCodeData,
     },
     /// The response is not a valid ES9+ response.
-    #[error(
-        "{function}: {why}; check that the address is that of an SM-DP+ or SM-DS, and check the server's log"
-    )]
+    #[error("{function}: {why}; {}", advice_on_invalid(.why))]
     Answer {
         /// The function.
         function: &'static str,
@@ -135,6 +133,14 @@ impl Es9Plus<'_> {
                 result => return result.map_err(|error| Es9Error::new(F::NAME, error)),
             }
         }
+    }
+}
+
+/// Returns advice for the user about an invalid response.
+fn advice_on_invalid(why: &InvalidResponse) -> &'static str {
+    match why.is_server_failure() {
+        true => "try again; if it fails again, correct the problem at the server, whose log has the details",
+        false => "check that the address is that of an SM-DP+ or SM-DS, and check the server's log",
     }
 }
 
@@ -215,6 +221,16 @@ mod tests {
             (
                 Es9Error::Answer { function, why: InvalidResponse::NoStatusCode },
                 "check that the address is that of an SM-DP+ or SM-DS, and check the server's log",
+            ),
+            (
+                Es9Error::Answer {
+                    function,
+                    why: InvalidResponse::ServerFailed {
+                        status: http::StatusCode::INTERNAL_SERVER_ERROR,
+                        report: None,
+                    },
+                },
+                "try again; if it fails again, correct the problem at the server, whose log has the details",
             ),
         ] {
             assert!(error.to_string().ends_with(&format!("; {next}")), "{error}");

@@ -24,7 +24,9 @@ async fn a_conflict_repeats_the_function_and_too_many_conflicts_are_a_fault() {
         records.is_full.store(is_full, SeqCst);
         let response = send::<AuthenticateClient>(&testbed.server, &request).await;
         assert_eq!(response.status(), 500);
-        assert!(response.body().is_empty());
+        // The body names the failure.
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert!(["what", "why", "next"].iter().all(|member| body[*member].is_string()), "{body}");
         assert_eq!(testbed.profile().await.order.unwrap().download_attempts, 1);
     }
     records.is_full.store(false, SeqCst);

@@ -16,7 +16,7 @@ use crate::{
     faults::{FaultOptions, FaultPoints},
     files::read,
     output::remark,
-    parties::{self, Running},
+    parties::{self, Running, TlsServer},
     pki,
     readiness::{Ready, ReadyOptions},
     settings::{Setting, Settings},
@@ -69,8 +69,15 @@ impl Serve {
         };
         let clock: Arc<dyn Clock> = Arc::clone(&world.clock);
         let server = client.link(before, Some(ClientTls::new(&roots, None, Arc::clone(&clock))?))?;
-        let names = pki::names_of(&self.listen, &[host])?;
-        let tls = parties::sm_dp_tls(&pki, &names, clock)?;
+        let tls = parties::served_tls(
+            TlsServer::SmDp,
+            &self.listen,
+            &[host],
+            &pki,
+            settings,
+            &clock,
+            &active_faults,
+        )?;
         let running =
             Running::serve(listener, Some(tls), active_faults.outgoing(without_hop_by_hop_headers(server)))?;
         remark(&format!("fault proxy at {} for {before}; Ctrl-C stops it", running.address));

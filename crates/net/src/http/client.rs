@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind, link_from};
 
-use crate::tls::ClientTls;
+use crate::tls::{self, ClientTls};
 
 /// Maximum size of a response: a bound profile package with a margin.
 pub const MAX_ANSWER: usize = 16 << 20;
@@ -240,7 +240,7 @@ impl Connector {
         match connector.connect(name.clone(), stream).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(TokioIo::new(stream)))),
             // A connection that ends during the handshake is not a TLS refusal.
-            Err(error) => Err(self.fault(kind_of(&error), error)),
+            Err(error) => Err(self.fault(kind_of(&error), tls::refusal(&error))),
         }
     }
 

@@ -13,12 +13,13 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulConnection;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use tower::{Service, ServiceExt};
 use world::{CanSendSlowly, Fault, PeerCertificate};
 
@@ -101,8 +102,7 @@ pub async fn serve<S>(
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let acceptor = tls.map(|tls| TlsAcceptor::from(tls.0));
-    let each = move |stream, stopped| serve_stream(stream, acceptor.clone(), service.clone(), stopped);
+    let each = move |stream, stopped| serve_stream(stream, tls.clone(), service.clone(), stopped);
     serve_each(listener, each, shutdown).await;
 }
 
@@ -169,7 +169,7 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 async fn serve_stream<S>(
     stream: TcpStream,
-    acceptor: Option<TlsAcceptor>,
+    tls: Option<ServerTls>,
     service: S,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), BoxError>
@@ -180,19 +180,36 @@ where
 {
     // Responses are small and latency matters, so segments are sent without delay.
     stream.set_nodelay(true)?;
-    let Some(acceptor) = acceptor else {
+    let Some(tls) = tls else {
         return serve_connection(stream, None, service, stopped).await;
     };
-    let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream).into_fallible()).await? {
+    let stream = match timeout(HANDSHAKE_TIMEOUT, shake_hands(stream, &tls)).await? {
         Ok(stream) => stream,
-        Err((error, mut stream)) => {
-            close_gracefully(&mut stream).await;
+        Err((error, stream)) => {
+            if let Some(mut stream) = stream {
+                close_gracefully(&mut stream).await;
+            }
             return Err(error.into());
         }
     };
     let peer = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let peer = peer.map(|certificate| PeerCertificate(certificate.to_vec()));
     serve_connection(stream, peer, service, stopped).await
+}
+
+/// Completes a TLS handshake. The configuration is chosen after the ClientHello, so that a connection
+/// without one does not count as a handshake. An error comes with the connection.
+async fn shake_hands(
+    stream: TcpStream,
+    tls: &ServerTls,
+) -> Result<TlsStream<TcpStream>, (io::Error, Option<TcpStream>)> {
+    let mut hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
+    let start = match (&mut hello).await {
+        Ok(start) => start,
+        Err(error) => return Err((error, hello.take_io())),
+    };
+    let handshake = start.into_stream(tls.for_handshake()).into_fallible();
+    handshake.await.map_err(|(error, stream)| (error, Some(stream)))
 }
 
 /// Closes the connection so that the peer can read the TLS alert. If its octets were unread at the

@@ -216,6 +216,14 @@ pub enum Answer<T> {
 /// The response is not a valid response of the JSON binding.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidResponse {
+    /// The server failed: HTTP status 5xx.
+    #[error("HTTP status {status}: the server failed{}", .report.as_ref().map(|report| format!(": {report}")).unwrap_or_default())]
+    ServerFailed {
+        /// The HTTP status.
+        status: StatusCode,
+        /// The failure, if the server reported it.
+        report: Option<String>,
+    },
     /// The HTTP status is not one that the binding uses.
     #[error("HTTP status {0}: the server did not accept the request as a call of this function")]
     HttpStatus(StatusCode),
@@ -230,6 +238,38 @@ pub enum InvalidResponse {
     NoStatusCode,
 }
 
+impl InvalidResponse {
+    /// True if the server failed while it executed the function. A retry may succeed.
+    pub fn is_server_failure(&self) -> bool {
+        matches!(self, Self::ServerFailed { .. })
+    }
+
+    fn of_status(response: &Response<Bytes>) -> Self {
+        let status = response.status();
+        match status.is_server_error() {
+            true => Self::ServerFailed { status, report: failure_report(response.body()) },
+            false => Self::HttpStatus(status),
+        }
+    }
+}
+
+/// Maximum number of characters of a failure report.
+const MAX_REPORT: usize = 300;
+
+/// Reads the members `what` and `why` of the body of a server failure. Other servers than those of
+/// this project use other bodies, or none.
+fn failure_report(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Report {
+        what: String,
+        why: String,
+    }
+
+    let Report { what, why } = serde_json::from_slice(body).ok()?;
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    Some(format!("{what}: {why}").chars().take(MAX_REPORT).map(printable).collect())
+}
+
 /// Decodes the response of a function.
 ///
 /// # Errors
@@ -241,7 +281,7 @@ pub fn answer<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Answer<
     }
 
     if response.status() != StatusCode::OK {
-        return Err(InvalidResponse::HttpStatus(response.status()));
+        return Err(InvalidResponse::of_status(response));
     }
     check_content_type(response.headers(), MEDIA_TYPE).map_err(InvalidResponse::ContentType)?;
     let with_header: WithHeader = serde_json::from_slice(response.body())?;

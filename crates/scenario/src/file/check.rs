@@ -264,9 +264,23 @@ impl Check<'_> {
     fn faults(&self) -> Checked {
         for trouble in &self.scenario.faults {
             trouble.at.as_ref().map_or(Ok(()), |at| self.moment(at).map(drop))?;
+            let spec = trouble.what.get_ref();
+            let elsewhere = match spec.id().family() {
+                faults::Family::Tls => Some((
+                    "its parties use no TLS",
+                    "use it with --fault of a server, such as `landfall sm-dp serve`",
+                )),
+                faults::Family::Apdu => {
+                    Some(("its cards have no such interface", "use it with --fault of `landfall device`"))
+                }
+                _ => None,
+            };
+            if let Some((why, next)) = elsewhere {
+                let what = format!("{spec} cannot occur in a scenario: {why}");
+                return Err(self.source.error(trouble.what.span(), what, next));
+            }
             let Some(devices) = &trouble.devices else { continue };
             self.devices(devices)?;
-            let spec = trouble.what.get_ref();
             if spec.is_of_servers() {
                 let what = format!("{} affects a server, not devices", spec);
                 return Err(self.source.error(devices.span(), what, "remove devices"));

@@ -74,6 +74,7 @@ fn invalid_steps_and_expectations_are_reported() {
             "there is no fault named \"link/loose\"; `landfall faults`",
         ),
         ("[[fault]]\nwhat = \"link/loose\"", "there is no fault named"),
+        ("[[fault]]\nwhat = \"tls/expired\"", "cannot occur in a scenario: its parties use no TLS"),
         ("[[fault]]\nwhat = \"records/commit-fails@sm-dp\"\ndevices = \"meters\"", "affects a server"),
         ("[[rule]]\nid = \"x\"", "missing field"),
     ] {

@@ -1,0 +1,145 @@
+//! TLS of the servers that a user starts. They present the certificate of the PKI even if it is not
+//! valid now, and the certificates of injected faults.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use certs::{Credential, Pki, Role, ServerName};
+use crypto::Curve;
+use faults::TlsSubstitute;
+use net::{ClientAuth, ServerTls};
+use rsp::time::Timestamp;
+use world::{Clock, Fault};
+
+use super::{host_of, identity, server_credential, sm_dp_tls_with, tls_roots};
+use crate::{faults::ActiveFaults, output::remark, pki, settings::Settings};
+
+/// A server with TLS.
+#[derive(Clone, Copy, Debug)]
+pub enum TlsServer {
+    /// The SM-DP+, or a proxy in front of one.
+    SmDp,
+    /// The SM-DS.
+    SmDs,
+}
+
+impl TlsServer {
+    fn title(self) -> &'static str {
+        match self {
+            Self::SmDp => "SM-DP+",
+            Self::SmDs => "SM-DS",
+        }
+    }
+
+    /// The name of the server as a place of faults.
+    fn place(self) -> &'static str {
+        match self {
+            Self::SmDp => "sm-dp",
+            Self::SmDs => "sm-ds",
+        }
+    }
+
+    fn role(self) -> Role {
+        match self {
+            Self::SmDp => Role::DpTls,
+            Self::SmDs => Role::DsTls,
+        }
+    }
+}
+
+/// Returns the TLS configuration of a server that listens at `listens` and has these names, with its
+/// active faults. See [`super::sm_dp_tls`]; but a certificate for the names that is not valid now is
+/// presented as it is.
+///
+/// # Errors
+/// There is no certificate, and none can be issued; or the certificate of a fault cannot be issued.
+pub fn served_tls(
+    server: TlsServer,
+    listens: &str,
+    names: &[String],
+    pki: &Pki,
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    active_faults: &ActiveFaults,
+) -> Result<ServerTls, Fault> {
+    let all = pki::names_of(listens, names)?;
+    let own: Option<ServerName> = host_of(names.first().map_or(listens, String::as_str)).parse().ok();
+    let credential = served_credential(server, pki, &all, own.as_ref(), clock.now())?;
+    let tls = match server {
+        TlsServer::SmDp => sm_dp_tls_with(pki, &credential, Arc::clone(clock))?,
+        TlsServer::SmDs => {
+            ServerTls::new(&identity(&credential), &ClientAuth::Optional(tls_roots(pki)), Arc::clone(clock))?
+        }
+    };
+    with_faults(server, tls, &credential, pki, settings, clock, active_faults)
+}
+
+/// Returns the stored certificate, if it is for the server's own name and not valid now, or for all
+/// its names. Otherwise a certificate is issued, if possible.
+fn served_credential(
+    server: TlsServer,
+    pki: &Pki,
+    all: &[ServerName],
+    own: Option<&ServerName>,
+    now: Timestamp,
+) -> Result<Credential, Fault> {
+    let stored = pki.credential(server.role(), Curve::P256);
+    if let Ok(stored) = &stored {
+        let certificate = &stored.certificate;
+        let has = |name: &ServerName| certificate.server_names().contains(name);
+        let is_valid = certificate.validity().contains(now);
+        if !is_valid && own.is_some_and(has) {
+            let what = match now > certificate.validity().to {
+                true => format!("an expired TLS certificate (until {})", certificate.validity().to),
+                false => {
+                    format!("a TLS certificate that is not valid yet (from {})", certificate.validity().from)
+                }
+            };
+            let next = "`landfall certs issue` replaces it";
+            remark(&format!("the {} presents {what}; {next}", server.title()));
+            return Ok(stored.clone());
+        }
+        if is_valid && all.iter().all(has) {
+            return Ok(stored.clone());
+        }
+    }
+    let issue = |validity| match server {
+        TlsServer::SmDp => pki.issue_dp_tls(all, validity),
+        TlsServer::SmDs => pki.issue_ds_tls(all, validity),
+    };
+    server_credential(server.title(), stored, issue, all, now)
+}
+
+fn with_faults(
+    server: TlsServer,
+    tls: ServerTls,
+    credential: &Credential,
+    pki: &Pki,
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    active_faults: &ActiveFaults,
+) -> Result<ServerTls, Fault> {
+    let Some(injector) = active_faults.injector() else { return Ok(tls) };
+    let mut substitutes = BTreeMap::new();
+    for act in injector.tls_faults(server.place()) {
+        let substitute = TlsSubstitute::issue(act, pki, credential).map_err(|e| {
+            let what = format!("cannot issue the certificate of a fault of the {}", server.title());
+            Fault::usage_caused_by(
+                e,
+                what,
+                "use a PKI with the key of its CI, such as that of `landfall certs init`",
+            )
+        })?;
+        if let Some(crl) = &substitute.crl {
+            let file = format!("CertificateIssuer/CRL_{}.crl", server.place());
+            remark(&format!("the revoked certificate is listed in {}", settings.pki.join(&file).display()));
+            pki::write(&settings.pki, &[(file, crl.clone())])?;
+        }
+        let auth = ClientAuth::Optional(tls_roots(pki));
+        substitutes.insert(act, ServerTls::new(&identity(&substitute.credential), &auth, Arc::clone(clock))?);
+    }
+    if substitutes.is_empty() {
+        return Ok(tls);
+    }
+    let (injector, place) = (injector.clone(), server.place());
+    Ok(tls.with_substitute(move || substitutes.get(&injector.next_tls_fault(place)?).cloned()))
+}

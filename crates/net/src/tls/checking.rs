@@ -1,0 +1,81 @@
+//! A verifier of servers that makes a further check after that of webpki.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::CertificateCheck;
+
+/// Verifies chain, validity, key usage and name with webpki, and then makes its own check.
+pub(super) struct CheckingVerifier {
+    pub(super) webpki: Arc<WebPkiServerVerifier>,
+    pub(super) check: Arc<CertificateCheck>,
+}
+
+impl ServerCertVerifier for CheckingVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified =
+            self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        let refused =
+            |why| Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(CheckFailed(why)))));
+        (self.check)(end_entity).map_err(refused)?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}
+
+impl fmt::Debug for CheckingVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CheckingVerifier")
+    }
+}
+
+/// Describes the failure of a handshake. rustls shows the reason of a [`CertificateCheck`] only in its
+/// debug format.
+pub(crate) fn refusal(error: &io::Error) -> String {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(Error::InvalidCertificate(CertificateError::Other(OtherError(why)))) => {
+            format!("invalid peer certificate: {why}")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// The reason of a refusal.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct CheckFailed(String);
