@@ -93,8 +93,7 @@ impl Command {
         let ready = Ready::of("network", settings)
             .at("network", running.address)
             .at_optional("smpp", centre.address());
-        startup.announce(&ready, json)?;
-        crate::parties::stop_signal().await;
+        startup.announce(&ready, json)?.requested().await;
         centre.stop().await;
         running.stop().await;
         Ok(())

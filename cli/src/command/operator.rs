@@ -158,8 +158,7 @@ impl Command {
                     operator.identifier()
                 ));
                 let ready = Ready::of("operator listen", settings).at("operator", running.address);
-                startup.announce(&ready, json)?;
-                crate::parties::stop_signal().await;
+                startup.announce(&ready, json)?.requested().await;
                 running.stop().await;
             }
             Function::Release { iccid } => {

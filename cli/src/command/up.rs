@@ -181,15 +181,14 @@ impl Command {
                 let at = &settings.card;
                 print(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;
                 let served = ServedCard { eid, interface: Interface::Tcp, address: at.clone() };
-                startup.announce(&ready.at("euicc", at).with_cards(vec![served]), json)?;
+                let stop = startup.announce(&ready.at("euicc", at).with_cards(vec![served]), json)?;
                 tokio::select! {
                     () = net::card_interface::serve_card(listener, card) => {}
-                    () = crate::parties::stop_signal() => {}
+                    () = stop.requested() => {}
                 }
             }
             None => {
-                startup.announce(&ready, json)?;
-                crate::parties::stop_signal().await;
+                startup.announce(&ready, json)?.requested().await;
             }
         }
         sm_dp.end_waits();
