@@ -124,6 +124,13 @@ const CASES: &[Case] = &[
     ("check sm-dp", &["--own", "--case", "no such case"], MissedExpectation),
     ("check sm-dp", &["--sm-dp", "{closed}", "--admin", "none"], Error("unreachable")),
     ("network", &["--networks", "{folder}/missing.toml", "--data-dir", "{folder}/other"], Error("not_found")),
+    ("network add", &["{package}", "{servers}"], Document),
+    ("network add", &["{text}", "{servers}"], Error("usage")),
+    ("network add", &["{package}", "--network", "{closed}"], Error("unreachable")),
+    ("network list", &["{servers}"], Document),
+    ("network list", &["networks", "{servers}"], Document),
+    ("network remove", &["{imsi}", "{servers}"], Document),
+    ("network remove", &["{imsi}", "{servers}"], Error("refused")),
     ("up", &["--preset", "{text}", "--data-dir", "{folder}/other"], Error("usage")),
     ("up", &["--no-such-flag"], Error("usage")),
     ("euicc serve", &["--cards", "{folder}/missing.toml"], Error("not_found")),
@@ -300,6 +307,7 @@ impl Values {
         values.insert("unknown_eid", eid(2));
         values.insert("unknown", rsp::ids::Iccid::with_luhn("894999000000000001").unwrap().to_string());
 
+        values.insert("imsi", "724990000000001".to_owned());
         let package = path("package.der");
         succeed(landfall(folder).args(["certs", "init"]));
         succeed(landfall(folder).args(["profile", "new", &package]));

@@ -45,7 +45,10 @@ pub struct NetworksService {
 impl NetworksService {
     /// Creates the service for these networks.
     pub fn new(networks: Arc<Networks>) -> Self {
-        Self { radio: Arc::clone(&networks) as Arc<dyn Radio>, subscribers: Subscribers::of_known_homes(networks) }
+        Self {
+            radio: Arc::clone(&networks) as Arc<dyn Radio>,
+            subscribers: Subscribers::of_known_homes(networks),
+        }
     }
 
     /// Serves the API with this access to the subscribers.

@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use rsp::ids::{Imsi, Plmn};
-use rsp_server::api::{
-    self, Api, Arguments, Listing, NoId, NoQuery, Page, Problem, Route, document,
-};
+use rsp_server::api::{self, Api, Arguments, Listing, NoId, NoQuery, Page, Problem, Route, document};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, PhoneNumber};
@@ -45,6 +43,13 @@ pub struct NewSubscriber {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub msisdn: Option<PhoneNumber>,
+}
+
+impl NewSubscriber {
+    /// Creates a subscriber with these keys who can roam and is not barred.
+    pub fn of(keys: Keys) -> Self {
+        Self { home: None, keys, barred: None, may_roam: true, msisdn: None }
+    }
 }
 
 /// A subscriber in a reply, without its keys.
@@ -183,10 +188,10 @@ impl Subscribers {
             let next = "give a K of 16 octets (TUAK: 16 or 32), a RES length of 4, 8 or 16 octets";
             return Err(Problem::bad_request(what(), "its algorithm does not support these keys", next));
         }
-        let home = self.home_network(imsi, home).map_err(|(why, next)| {
-            Problem::bad_request(what(), why, next)
-        })?;
-        let is_full = || self.networks.homes().iter().map(|home| home.imsis().len()).sum::<usize>() >= MAX_SUBSCRIBERS;
+        let home =
+            self.home_network(imsi, home).map_err(|(why, next)| Problem::bad_request(what(), why, next))?;
+        let is_full =
+            || self.networks.homes().iter().map(|home| home.imsis().len()).sum::<usize>() >= MAX_SUBSCRIBERS;
         if self.find(imsi).is_err() && is_full() {
             let why = format!("there are {MAX_SUBSCRIBERS} subscribers already");
             return Err(Problem::conflict(what(), why, "remove subscribers that are not used"));
@@ -200,9 +205,10 @@ impl Subscribers {
     fn home_network(&self, imsi: Imsi, given: Option<Plmn>) -> Result<Plmn, (String, &'static str)> {
         let known = self.networks.home_of(imsi).map(|home| home.plmn());
         match (given, known) {
-            (Some(home), _) if !imsi.is_of(home) => {
-                Err((format!("the IMSI does not begin with the code of {home}"), "correct the IMSI or the home network"))
-            }
+            (Some(home), _) if !imsi.is_of(home) => Err((
+                format!("the IMSI does not begin with the code of {home}"),
+                "correct the IMSI or the home network",
+            )),
             (Some(home), Some(known)) if home != known => {
                 let next = "leave the home network out, or use an IMSI that is not ambiguous";
                 Err((format!("the IMSI is one of {known}, which has a subscriber server here"), next))

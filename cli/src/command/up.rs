@@ -106,12 +106,13 @@ impl Command {
         let sm_ds_running =
             parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events), active_faults)?;
         let networks = Arc::new(Networks::new(world.clone()));
-        let subscription = super::network::add_subscribers(&networks, &package, settings, &world)?;
+        let subscribers = super::network::open_subscribers(&networks, settings, &world)?;
+        let subscription = super::network::add_subscribers(&subscribers, &package)?;
         for package in preset.iter().flat_map(Preset::subscriptions) {
-            super::network::add_subscribers(&networks, package, settings, &world)?;
+            super::network::add_subscribers(&subscribers, package)?;
         }
         let centre = self.centre.open(Vec::new(), &networks, settings, &world, active_faults).await?;
-        let radio_link = super::network::radio_link(networks, active_faults);
+        let radio_link = super::network::radio_link(networks, subscribers, active_faults);
         let network_running = Running::serve(network_listener, None, startup.with_health(radio_link))?;
 
         let admin_running = admin_listener

@@ -41,7 +41,12 @@ impl Testbed {
         Self { networks, link: link_from(service) }
     }
 
-    async fn send(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, String, Option<String>) {
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, String, Option<String>) {
         let sent = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let request = Request::builder().method(method).uri(path);
         let request = request.header(header::CONTENT_TYPE, "application/json").body(sent).unwrap();
@@ -72,9 +77,13 @@ async fn a_subscriber_that_is_added_can_attach_until_it_is_removed() {
     let challenge = async || testbed.networks.attach(plmn("724-99"), attach(imsi)).await.unwrap();
     assert!(matches!(challenge().await, NetworkAnswer::AttachReject(_)));
     let (status, added) = testbed.json("PUT", &path, Some(milenage())).await;
-    assert_eq!((status, &added["home"], &added["algorithm"]), (StatusCode::OK, &json!("724-99"), &json!("milenage")));
+    assert_eq!(
+        (status, &added["home"], &added["algorithm"]),
+        (StatusCode::OK, &json!("724-99"), &json!("milenage"))
+    );
     assert!(matches!(challenge().await, NetworkAnswer::AuthenticationRequest(_)));
-    let last_seq = || testbed.networks.home_of(imsi.parse().unwrap()).unwrap().subscriber(imsi.parse().unwrap());
+    let last_seq =
+        || testbed.networks.home_of(imsi.parse().unwrap()).unwrap().subscriber(imsi.parse().unwrap());
     let before = last_seq().unwrap().last_seq;
     testbed.json("PUT", &path, Some(milenage())).await;
     assert_eq!(last_seq().unwrap().last_seq, before, "the sequence number is kept");
@@ -108,7 +117,10 @@ async fn the_list_has_pages_and_a_filter() {
         if imsi.starts_with("310") {
             body["home"] = json!("310-410");
         }
-        assert_eq!(testbed.json("PUT", &format!("/v1/subscribers/{imsi}"), Some(body)).await.0, StatusCode::OK);
+        assert_eq!(
+            testbed.json("PUT", &format!("/v1/subscribers/{imsi}"), Some(body)).await.0,
+            StatusCode::OK
+        );
     }
     let (mut found, mut path) = (Vec::new(), Some("/v1/subscribers?limit=2".to_owned()));
     while let Some(page) = path {
@@ -121,7 +133,10 @@ async fn the_list_has_pages_and_a_filter() {
     let (_, american) = testbed.json("GET", "/v1/subscribers?home=310-410", None).await;
     assert_eq!(american.as_array().unwrap().len(), 1);
     let (_, networks) = testbed.json("GET", "/v1/networks", None).await;
-    assert_eq!(networks[0], json!({ "plmn": "724-99", "name": "Local Brasil", "country": "BR", "coverage": true }));
+    assert_eq!(
+        networks[0],
+        json!({ "plmn": "724-99", "name": "Local Brasil", "country": "BR", "coverage": true })
+    );
 }
 
 #[tokio::test]
@@ -141,8 +156,12 @@ async fn an_invalid_subscriber_is_refused_with_advice() {
         assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
         assert!(text.contains(word), "{word}: {text}");
     }
-    assert_eq!(testbed.json("PUT", "/v1/subscribers/310410000000001", Some(with("310-410"))).await.0, StatusCode::OK);
-    let (status, problem) = testbed.json("PUT", "/v1/subscribers/310410000000001", Some(with("310-41"))).await;
+    assert_eq!(
+        testbed.json("PUT", "/v1/subscribers/310410000000001", Some(with("310-410"))).await.0,
+        StatusCode::OK
+    );
+    let (status, problem) =
+        testbed.json("PUT", "/v1/subscribers/310410000000001", Some(with("310-41"))).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{problem}");
 }
 
