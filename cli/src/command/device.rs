@@ -45,6 +45,10 @@ pub struct Command {
     /// EID of the card in this process [default: the first EID of the PKI]
     #[arg(long, global = true)]
     eid: Option<Eid>,
+    /// Serial number of the card in this process, in place of its EID: each number is a card of its
+    /// own in the range of the EUM, created at its first use
+    #[arg(long, global = true, value_name = "N")]
+    serial: Option<u64>,
     /// Accept segments of up to 1036 octets, as osmo-smdpp sends them
     #[arg(long, global = true)]
     quirk_long_segments: bool,
@@ -343,7 +347,13 @@ impl Command {
                 }
                 Recovery::Stranded(tried) => {
                     let kind = tried.first().map_or(FaultKind::NotFound, |(_, rejected)| rejected.kind());
-                    let (why, next) = ("no profile on the card gets service", "see the timeline above");
+                    let why = "no profile on the card gets service";
+                    let next = match tried.first() {
+                        Some((_, rejected)) => {
+                            rejected.next().unwrap_or_else(|| "see the timeline above".to_owned())
+                        }
+                        None => "download a profile with `landfall device download`".to_owned(),
+                    };
                     return Err(Fault::new("the device did not recover", why, next).of_kind(kind));
                 }
                 Recovery::Card(error) => {
@@ -373,7 +383,14 @@ impl Command {
             Procedure::Run(options) => options.m2m(),
             _ => None,
         };
-        // Checked here and not by the parser, because `--card` is a global argument.
+        // Checked here and not by the parser, because these are global arguments.
+        if self.serial.is_some() && (self.eid.is_some() || self.card.is_some()) {
+            return Err(Fault::usage(
+                "--serial is given with --eid or --card",
+                "each of them chooses a card",
+                "give one of the three options",
+            ));
+        }
         if self.card.is_some() && m2m.is_some() {
             return Err(Fault::usage(
                 "--card is given with --first-profile",
@@ -389,7 +406,11 @@ impl Command {
                 (trace.over(card, address, &world.clock), address.replace([':', '/'], "-"))
             }
             None => {
-                let eid = self.eid.map_or_else(|| parties::default_eid(pki), Ok)?;
+                let eid = match (self.eid, self.serial) {
+                    (Some(eid), _) => eid,
+                    (None, Some(serial)) => parties::eid_of_serial(pki, serial)?,
+                    (None, None) => parties::default_eid(pki)?,
+                };
                 let quirks = if self.quirk_long_segments { vec![Quirk::LongSegments] } else { vec![] };
                 let memory = active_faults.memory("card", parties::card_path(&settings.data_dir, eid))?;
                 let card = match &m2m {
