@@ -29,6 +29,7 @@ use crate::{
     trace::TraceOptions,
 };
 
+mod check_in;
 mod failure;
 mod online;
 
@@ -107,8 +108,8 @@ enum Procedure {
     Register,
     /// Complete or undo the procedure that a power loss interrupted, and register
     Recover,
-    /// Run until stopped: register, receive short messages, execute proactive commands
-    Run(online::Options),
+    /// Run until stopped: register, receive short messages, execute proactive commands; or check in
+    Run(Box<online::Options>),
 }
 
 /// Input of the end user for a download.
@@ -214,8 +215,8 @@ impl Command {
     /// The procedure failed.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let run = async |active_faults: &ActiveFaults| self.run_in(active_faults, settings, json).await;
-        let fault_points = match self.procedure {
-            Procedure::Run(_) => FaultPoints::DEVICE_RUN,
+        let fault_points = match &self.procedure {
+            Procedure::Run(options) if options.check_in.platform.is_none() => FaultPoints::DEVICE_RUN,
             _ => FaultPoints::DEVICE,
         };
         let fault_points = if self.card.is_some() { fault_points.without_card() } else { fault_points };
@@ -229,6 +230,9 @@ impl Command {
         json: bool,
     ) -> Result<(), Fault> {
         if let Procedure::Run(options) = &self.procedure {
+            if options.check_in.platform.is_some() {
+                return self.run_checking_in(&options.check_in, active_faults, settings, json).await;
+            }
             return self.run_online(options, active_faults, settings, json).await;
         }
         let mut device = self.device(active_faults, settings, json).await?;

@@ -10,7 +10,7 @@ use network::RemoteNetworks;
 use rsp::{ids::Eid, ota::cat::Imei};
 use world::{Fault, FaultKind, PhoneNumber};
 
-use super::Command;
+use super::{Command, check_in};
 use crate::{
     faults::ActiveFaults,
     m2m::{
@@ -49,6 +49,8 @@ pub(super) struct Options {
     /// retries
     #[arg(long, requires = "first_profile")]
     impatient: bool,
+    #[command(flatten)]
+    pub(super) check_in: check_in::CheckInOptions,
 }
 
 impl Options {
