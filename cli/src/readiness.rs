@@ -257,7 +257,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ready.json");
         std::fs::write(&file, "of an earlier start").unwrap();
-        let startup = ReadyOptions { ready_file: Some(file.clone()), ..ReadyOptions::default() }.begin().unwrap();
+        let startup =
+            ReadyOptions { ready_file: Some(file.clone()), ..ReadyOptions::default() }.begin().unwrap();
         assert!(!file.exists());
         let inner = link_from(tower::service_fn(async |_: Request<Bytes>| {
             Ok::<_, LinkFault>(Response::new(Bytes::from_static(b"inner")))
