@@ -29,7 +29,7 @@ fn a_server_that_is_not_started_is_named_with_its_option() {
     let code = format!("LPA:1${closed}$X");
     for (command, words) in [
         (
-            &["operator", "order", "--iccid", "8949990000000000014", "--sm-dp", &closed][..],
+            &["operator", "order", "8949990000000000014", "--sm-dp", &closed][..],
             ["landfall sm-dp serve", "--sm-dp"],
         ),
         (&["device", "download", &code], ["landfall sm-dp serve", "activation code"]),
@@ -47,15 +47,15 @@ fn a_server_that_is_not_started_is_named_with_its_option() {
 fn a_device_without_service_is_told_which_option_or_command_helps() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let sm_dp = Running::start(landfall(folder).args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"]));
+    let sm_dp = Running::start(landfall(folder).args(["sm-dp", "serve", "--listen", "127.0.0.1:0"]));
     let sm_dp_at = sm_dp.err.word_after("SM-DP+ at ");
     let package = folder.join("package.der").to_str().unwrap().to_owned();
     succeed(landfall(folder).args(["profile", "new", &package]));
     let iccid = succeed(landfall(folder).args(["sm-dp", "add", &package, "--sm-dp", &sm_dp_at]));
     let iccid = iccid.trim();
-    let order = ["operator", "order", "--iccid", iccid, "--sm-dp", &sm_dp_at];
+    let order = ["operator", "order", iccid, "--sm-dp", &sm_dp_at];
     let code = succeed(landfall(folder).args(order));
-    let networks = Running::start(landfall(folder).args(["network", "--network", "127.0.0.1:0"]));
+    let networks = Running::start(landfall(folder).args(["network", "--listen", "127.0.0.1:0"]));
     let at = networks.err.word_after("networks at ");
     let register = ["device", "register", "--network", &at];
     let visible = ["device", "register", "--network", &at, "--visible", "724-99"];
@@ -79,12 +79,12 @@ fn a_device_without_service_is_told_which_option_or_command_helps() {
 fn a_download_that_is_refused_is_answered_with_the_command_that_helps() {
     let folder = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
-    let sm_dp = Running::start(landfall(folder.path()).args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"]));
+    let sm_dp = Running::start(landfall(folder.path()).args(["sm-dp", "serve", "--listen", "127.0.0.1:0"]));
     let at = sm_dp.err.word_after("SM-DP+ at ");
     let code = format!("LPA:1${at}$UNKNOWN");
     let download = ["device", "download", &code, "--sm-dp", &at];
     assert!(advice(folder.path(), &download).contains("landfall operator order"));
-    let unknown = ["operator", "order", "--iccid", "8949990000000000014", "--sm-dp", &at];
+    let unknown = ["operator", "order", "8949990000000000014", "--sm-dp", &at];
     assert!(advice(folder.path(), &unknown).contains("landfall sm-dp list"));
 
     // A PKI of another seed: neither side trusts the other.
@@ -93,11 +93,11 @@ fn a_download_that_is_refused_is_answered_with_the_command_that_helps() {
     assert!(advice(other.path(), &download).contains("--pki"));
     assert!(advice(other.path(), &unknown).contains("--pki"));
     // The port of another server.
-    let networks = Running::start(landfall(folder.path()).args(["network", "--network", "127.0.0.1:0"]));
+    let networks = Running::start(landfall(folder.path()).args(["network", "--listen", "127.0.0.1:0"]));
     let networks_at = networks.err.word_after("networks at ");
     let wrong = ["network", "list", "--network", &at];
     assert!(advice(folder.path(), &wrong).contains("--network"));
-    let wrong = ["operator", "order", "--iccid", "8949990000000000014", "--sm-dp", &networks_at];
+    let wrong = ["operator", "order", "8949990000000000014", "--sm-dp", &networks_at];
     assert!(advice(folder.path(), &wrong).contains("--sm-dp"));
     // There is no PKI.
     let empty = tempfile::tempdir().unwrap();

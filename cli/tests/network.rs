@@ -13,20 +13,20 @@ const K: &str = "465b5ce8b199b49faa5f0a2ee238a6bc";
 const OPC: &str = "cd63cb71954a9f4e48a5994e37a02baf";
 
 fn started(folder: &Path) -> (Running, String) {
-    let running = Running::start(landfall(folder).args(["--json", "network", "--network", "127.0.0.1:0"]));
+    let running = Running::start(landfall(folder).args(["--json", "network", "--listen", "127.0.0.1:0"]));
     let address = running.out.json()["addresses"]["network"].as_str().unwrap().to_owned();
     (running, address)
 }
 
 /// A card with the enabled profile of subscriber 1, and the package of the profile.
 fn card_with_profile(folder: &Path) -> String {
-    let sm_dp = Running::start(landfall(folder).args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"]));
+    let sm_dp = Running::start(landfall(folder).args(["sm-dp", "serve", "--listen", "127.0.0.1:0"]));
     let sm_dp_at = sm_dp.err.word_after("SM-DP+ at ");
     let package = folder.join("package.der").to_str().unwrap().to_owned();
     succeed(landfall(folder).args(["profile", "new", &package, "--number", "1"]));
     let at = ["--sm-dp", &sm_dp_at];
     let iccid = succeed(landfall(folder).args(["sm-dp", "add", &package]).args(at));
-    let code = succeed(landfall(folder).args(["operator", "order", "--iccid", iccid.trim()]).args(at));
+    let code = succeed(landfall(folder).args(["operator", "order", iccid.trim()]).args(at));
     succeed(landfall(folder).args(["device", "download", code.trim()]).args(at));
     succeed(landfall(folder).args(["device", "enable", iccid.trim()]).args(at));
     package

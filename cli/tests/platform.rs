@@ -195,7 +195,8 @@ fn errors_of_fleet_commands_contain_a_remedy() {
 struct Abroad {
     folder: tempfile::TempDir,
     _servers: [Running; 2],
-    addresses: Vec<String>,
+    /// Environment variables with the addresses of the servers.
+    addresses: [(&'static str, String); 2],
     owner: String,
     eid: String,
     bootstrap: String,
@@ -208,22 +209,21 @@ impl Abroad {
         let path = folder.path();
         let file = |name: &str| path.join(name).to_str().unwrap().to_owned();
         succeed(landfall(path).args(["certs", "init"]));
-        let sm_dp = Running::start(landfall(path).args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"]));
-        let networks = Running::start(landfall(path).args(["network", "--network", "127.0.0.1:0"]));
-        let addresses = vec![
-            "--sm-dp".to_owned(),
-            sm_dp.err.word_after("SM-DP+ at "),
-            "--network".to_owned(),
-            networks.err.word_after("networks at "),
+        let sm_dp = Running::start(landfall(path).args(["sm-dp", "serve", "--listen", "127.0.0.1:0"]));
+        let networks = Running::start(landfall(path).args(["network", "--listen", "127.0.0.1:0"]));
+        let addresses = [
+            ("LANDFALL_SM_DP", sm_dp.err.word_after("SM-DP+ at ")),
+            ("LANDFALL_NETWORK", networks.err.word_after("networks at ")),
         ];
-        let run =
-            |arguments: &[&str]| succeed(landfall(path).args(&addresses).args(arguments)).trim().to_owned();
+        let run = |arguments: &[&str]| {
+            succeed(landfall(path).envs(addresses.clone()).args(arguments)).trim().to_owned()
+        };
         let (first, second) = (file("bootstrap.der"), file("local.der"));
         run(&["profile", "new", &first, "--home", "234-99", "--number", "7"]);
         run(&["profile", "new", &second, "--home", "724-99", "--number", "1"]);
         run(&["network", "add", &first, &second]);
         let (bootstrap, local) = (run(&["sm-dp", "add", &first]), run(&["sm-dp", "add", &second]));
-        let code = run(&["operator", "order", "--iccid", &bootstrap]);
+        let code = run(&["operator", "order", &bootstrap]);
         run(&["device", "--serial", "1", "download", &code]);
         run(&["device", "--serial", "1", "enable", &bootstrap]);
         let eid = result(path, &["device", "--serial", "1", "info"])["eid"].as_str().unwrap().to_owned();
@@ -244,8 +244,9 @@ impl Abroad {
     }
 
     fn platform(&self) -> (Running, String) {
-        let serve = ["fleet", "serve", "--address", "127.0.0.1:0", "--api", "none", "--owner", &self.owner];
-        let platform = Running::start(landfall(self.folder.path()).args(&self.addresses).args(serve));
+        let serve =
+            ["fleet", "serve", "--listen", "127.0.0.1:0", "--listen-api", "none", "--owner", &self.owner];
+        let platform = Running::start(landfall(self.folder.path()).envs(self.addresses.clone()).args(serve));
         let address = platform.err.word_after("platform at ");
         (platform, address)
     }
@@ -253,7 +254,7 @@ impl Abroad {
     /// A device that checks in at this address with this token.
     fn device(&self, platform: &str, token: &str) -> std::process::Command {
         let mut command = landfall(self.folder.path());
-        command.args(&self.addresses).args(["device", "--serial", "1", "--visible", "724-99", "run"]);
+        command.envs(self.addresses.clone()).args(["device", "--serial", "1", "--visible", "724-99", "run"]);
         command.args(["--platform", platform, "--token", token]);
         command
     }

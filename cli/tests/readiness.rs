@@ -94,8 +94,8 @@ fn started(folder: &Path, options: &[&str]) -> Vec<(String, Running)> {
         // Each has a data folder of its own, with the PKI in common, so that all can run at once.
         let data_dir = folder.join(command.join(" ").replace([' ', '/'], "-"));
         let mut server = landfall(&data_dir);
-        server.args(["--json", "--pki"]).arg(folder.join("pki"));
-        server.args(ANY_PORTS).args(command).args(options).stdin(Stdio::piped());
+        server.env("LANDFALL_PKI", folder.join("pki")).envs(ANY_PORTS);
+        server.arg("--json").args(command).args(options).stdin(Stdio::piped());
         (command.join(" "), Running::start(&mut server))
     };
     let running: Vec<_> = commands.map(start).collect();

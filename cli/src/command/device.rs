@@ -46,8 +46,7 @@ pub struct Command {
     /// EID of the card in this process [default: the first EID of the PKI]
     #[arg(long, global = true)]
     eid: Option<Eid>,
-    /// Serial number of the card in this process, in place of its EID: each number is a card of its
-    /// own in the range of the EUM, created at its first use
+    /// Serial number of the card in this process, instead of --eid
     #[arg(long, global = true, value_name = "N")]
     serial: Option<u64>,
     /// Accept segments of up to 1036 octets, as osmo-smdpp sends them

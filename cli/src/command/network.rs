@@ -26,8 +26,6 @@ use crate::{
 };
 
 /// Mobile networks and their SMSC, for `landfall device --network`
-///
-/// Without a subcommand, serves the networks. Subscribers are kept in the data folder.
 #[derive(Debug, Args)]
 #[command(arg = Setting::Network.listen(), args = Setting::flags(&[Setting::Seed]))]
 #[command(args_conflicts_with_subcommands = true)]

@@ -41,19 +41,19 @@ const STATE: &str = "state";
 /// Options of a device that checks in.
 #[derive(Args, Debug)]
 pub(super) struct CheckInOptions {
-    /// Platform of the owner (`landfall fleet serve`), at which the device checks in
+    /// Platform at which the device checks in
     #[arg(long, value_name = "HOST:PORT", requires = "token", conflicts_with = "first_profile")]
     pub(super) platform: Option<String>,
-    /// Token of the device, which `landfall fleet token EID` prints
+    /// Token that `landfall fleet token EID` prints
     #[arg(long, requires = "platform", value_parser = HiddenValue(Token::from_str))]
     token: Option<Token>,
-    /// Check in once, execute the instruction, report its result, and end
+    /// Check in once, execute the instruction, report its result
     #[arg(long, requires = "platform", conflicts_with = "until_idle")]
     once: bool,
-    /// End as soon as the platform has no instruction
+    /// End when the platform has no instruction
     #[arg(long, requires = "platform")]
     until_idle: bool,
-    /// Maximum interval between check-ins, in seconds [default: the platform decides]
+    /// Maximum interval between check-ins, in seconds
     #[arg(long, value_name = "SECONDS", requires = "platform")]
     check_in_every: Option<u64>,
 }

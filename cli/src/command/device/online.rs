@@ -34,19 +34,16 @@ pub(super) struct Options {
     /// Address to which the card's channels to HOST are connected (repeatable)
     #[arg(long = "channel-to", value_name = "HOST=HOST:PORT", value_parser = elsewhere)]
     channels_to: Vec<(String, String)>,
-    /// First profile (TCA package, DER) of an M2M eUICC in this process, as given to `landfall
-    /// eum register`
+    /// First profile of an M2M eUICC, as for `landfall eum register`
     #[arg(long, value_name = "FILE", requires = "sm_sr_number")]
     first_profile: Option<std::path::PathBuf>,
     /// Number of the first SM-SR
     #[arg(long, value_name = "NUMBER", value_parser = parties::number, requires = "first_profile")]
     sm_sr_number: Option<PhoneNumber>,
-    /// Address at which the first SM-SR accepts HTTPS sessions of cards; without it the card
-    /// opens none
+    /// Address of the first SM-SR for HTTPS sessions of the card
     #[arg(long, value_name = "IP:PORT", requires = "first_profile")]
     sm_sr_cards: Option<std::net::SocketAddr>,
-    /// Shorten the M2M card's timers from minutes to seconds: network loss, confirmations,
-    /// retries
+    /// Shorten the M2M card's timers from minutes to seconds
     #[arg(long, requires = "first_profile")]
     impatient: bool,
     #[command(flatten)]

@@ -85,12 +85,10 @@ pub(super) struct Add {
 /// Authentication algorithms of USIMs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Algorithm {
-    /// Milenage (TS 35.206)
+    // The values have no help, so that the help of the command is short.
     #[default]
     Milenage,
-    /// TUAK (TS 35.231)
     Tuak,
-    /// The test algorithm of TS 34.108, which has no OPc
     UsimTest,
 }
 
