@@ -4,6 +4,8 @@
 //! sockets of `net`. Each command of the binary is a file in [`command`].
 
 pub mod admin;
+pub mod advice;
+pub mod api_client;
 pub mod cards;
 pub mod check;
 pub mod command;

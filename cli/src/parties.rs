@@ -17,7 +17,12 @@ use rsp::{
 };
 use sm_dp::{Config, Credentials, PersonalisedHook, SmDpPlus};
 use testbed::operator::Operator;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+    task::JoinHandle,
+};
 use world::{BoxFuture, Clock, Events, Fault, Link, Memory, PhoneNumber, Records, ShiftedClock, World};
 
 use crate::settings::Settings;
@@ -91,17 +96,36 @@ impl Running {
     }
 }
 
+/// Ctrl-C and SIGTERM. From its creation on, neither ends the process.
+#[derive(Debug)]
+pub struct StopSignals {
+    /// `None` if no handler could be installed. The signal then ends the process at once.
+    signals: [Option<Signal>; 2],
+}
+
+impl StopSignals {
+    /// Begins to receive the signals.
+    pub fn receive() -> Self {
+        Self { signals: [SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok()) }
+    }
+
+    /// Waits for the next of them.
+    pub async fn next(&mut self) {
+        let [interrupt, terminate] = &mut self.signals;
+        let received = async |signal: &mut Option<Signal>| match signal {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            () = received(interrupt) => {}
+            () = received(terminate) => {}
+        }
+    }
+}
+
 /// Waits for Ctrl-C or SIGTERM.
 pub async fn stop_signal() {
-    let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(signal) => signal,
-        // Without a handler, SIGTERM ends the process at once, which is acceptable.
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
-    }
+    StopSignals::receive().next().await;
 }
 
 /// Returns the local address of a listener.

@@ -13,7 +13,14 @@ use crate::settings::Settings;
 /// # Errors
 /// The folder cannot be read or written, or does not contain a PKI.
 pub fn load_or_init(settings: &Settings) -> Result<Pki, Fault> {
-    if settings.pki.exists() { load(&settings.pki) } else { init(settings) }
+    if settings.pki.exists() {
+        return load(&settings.pki);
+    }
+    match init(settings) {
+        // Another process has created it at the same time.
+        Err(_) if settings.pki.exists() => load(&settings.pki),
+        created => created,
+    }
 }
 
 /// Loads the PKI from a folder: a generated one, or the GSMA's SGP.26 test PKI as published.
@@ -47,7 +54,16 @@ pub fn init(settings: &Settings) -> Result<Pki, Fault> {
     }
     let pki = Pki::from_seed(settings.seed.as_bytes(), &options(settings)?)
         .map_err(|e| Fault::usage_caused_by(e, "cannot create the PKI", "correct the setting named above"))?;
-    write(&settings.pki, &pki.files())?;
+    // Written to another folder first, so that a process that starts at the same time never loads a
+    // part of it.
+    let part = settings.pki.with_added_extension(format!("part-{}", std::process::id()));
+    write(&part, &pki.files())?;
+    fs::rename(&part, &settings.pki).map_err(|e| {
+        // The folder that another process has created has the same contents.
+        let _ = fs::remove_dir_all(&part);
+        let what = format!("cannot create a PKI in {}", settings.pki.display());
+        Fault::usage_caused_by(e, what, "choose a writable folder with --data-dir or --pki")
+    })?;
     Ok(pki)
 }
 

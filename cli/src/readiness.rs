@@ -1,11 +1,12 @@
-//! Readiness of the servers, for the programs that start them: one line of JSON, a file, a
-//! notification of the service manager, and the health endpoints.
+//! Readiness and end of the servers, for the programs that start them: one line of JSON, a file, a
+//! notification of the service manager, the health endpoints, and the requests to stop.
 
 use std::{
     collections::BTreeMap,
+    io::Read as _,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -17,12 +18,14 @@ use rsp::ids::Eid;
 use schemars::JsonSchema;
 use sd_notify::NotifyState;
 use serde::Serialize;
+use tokio::sync::watch;
 use world::{Fault, Link, LinkFault, link_from};
 
 use crate::{
     cards::Interface,
     files,
     output::{print_json_line, remark},
+    parties::StopSignals,
     settings::Settings,
 };
 
@@ -32,6 +35,9 @@ pub struct ReadyOptions {
     /// File to write when the server is ready: the JSON of --json, with all addresses
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// Stop when standard input is closed, so that the server ends with the program that started it
+    #[arg(long)]
+    until_stdin_closes: bool,
 }
 
 /// The announcement of a server that is ready.
@@ -110,6 +116,52 @@ impl Ready {
 pub struct Startup {
     file: Option<PathBuf>,
     is_ready: Arc<AtomicBool>,
+    until_stdin_closes: bool,
+}
+
+/// The requests to stop a server: Ctrl-C, SIGTERM, and with `--until-stdin-closes` the end of
+/// standard input.
+#[derive(Debug)]
+#[must_use = "the server runs until `requested` returns"]
+pub struct Stop {
+    signals: StopSignals,
+    input_is_closed: Option<watch::Receiver<bool>>,
+}
+
+impl Stop {
+    /// Waits until the server is requested to stop.
+    pub async fn requested(mut self) {
+        let closed = async {
+            match &mut self.input_is_closed {
+                // An error means that the reading thread has ended, and so has the input.
+                Some(closed) => drop(closed.wait_for(|closed| *closed).await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.signals.next() => {}
+            () = closed => {}
+        }
+    }
+}
+
+/// Becomes true when standard input is closed. Its contents are discarded.
+///
+/// One thread reads for the whole process, because an injected fault can start a server again. It is
+/// not a task of the runtime, whose end would wait for the read to return.
+fn end_of_input() -> watch::Receiver<bool> {
+    static CLOSED: OnceLock<watch::Receiver<bool>> = OnceLock::new();
+    let begin = || {
+        let (sender, closed) = watch::channel(false);
+        std::thread::spawn(move || {
+            let (mut input, mut discarded) = (std::io::stdin().lock(), [0; 512]);
+            while input.read(&mut discarded).is_ok_and(|octets| octets > 0) {}
+            // Nobody receives it if the server has stopped already.
+            let _ = sender.send(true);
+        });
+        closed
+    };
+    CLOSED.get_or_init(begin).clone()
 }
 
 impl ReadyOptions {
@@ -126,16 +178,23 @@ impl ReadyOptions {
                 Ok(()) | Err(_) => {}
             }
         }
-        Ok(Startup { file: self.ready_file.clone(), is_ready: Arc::default() })
+        Ok(Startup {
+            file: self.ready_file.clone(),
+            is_ready: Arc::default(),
+            until_stdin_closes: self.until_stdin_closes,
+        })
     }
 }
 
 impl Startup {
-    /// Announces that the server is ready: every port listens, and the presets are applied.
+    /// Announces that the server is ready: every port listens, and the presets are applied. Returns
+    /// the requests to stop. No request after the announcement is lost.
     ///
     /// # Errors
     /// The line or the file cannot be written.
-    pub fn announce(&self, ready: &Ready, json: bool) -> Result<(), Fault> {
+    pub fn announce(&self, ready: &Ready, json: bool) -> Result<Stop, Fault> {
+        let input_is_closed = self.until_stdin_closes.then(end_of_input);
+        let stop = Stop { signals: StopSignals::receive(), input_is_closed };
         self.is_ready.store(true, Ordering::Relaxed);
         if let Some(file) = &self.file {
             write_atomically(file, ready)?;
@@ -147,7 +206,7 @@ impl Startup {
         if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
             remark(&format!("cannot notify the service manager: {error}"));
         }
-        Ok(())
+        Ok(stop)
     }
 
     /// Adds `GET /healthz` and `GET /readyz` to a server without TLS. `/healthz` answers as soon as
@@ -199,7 +258,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ready.json");
         std::fs::write(&file, "of an earlier start").unwrap();
-        let startup = ReadyOptions { ready_file: Some(file.clone()) }.begin().unwrap();
+        let startup =
+            ReadyOptions { ready_file: Some(file.clone()), ..ReadyOptions::default() }.begin().unwrap();
         assert!(!file.exists());
         let inner = link_from(tower::service_fn(async |_: Request<Bytes>| {
             Ok::<_, LinkFault>(Response::new(Bytes::from_static(b"inner")))
@@ -221,7 +281,7 @@ mod tests {
             activation_code: None,
             cards: Vec::new(),
         };
-        startup.announce(&ready.at("admin", "127.0.0.1:1"), false).unwrap();
+        let _stop = startup.announce(&ready.at("admin", "127.0.0.1:1"), false).unwrap();
         assert_eq!(get("/readyz").await, (200, "{\"status\":\"ready\"}\n".to_owned()));
         let written: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();

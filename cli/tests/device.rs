@@ -161,3 +161,54 @@ fn the_command_notifications_fails_and_names_an_undelivered_notification() {
         (&"enable".into(), &"kept".into())
     );
 }
+
+#[test]
+fn devices_with_serial_numbers_run_in_parallel_in_one_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // They start at the same time in an empty folder, and the first one creates the PKI.
+    let devices: Vec<_> = (1..=4)
+        .map(|serial| {
+            Running::start(landfall(folder).args([
+                "--json",
+                "device",
+                "info",
+                "--serial",
+                &serial.to_string(),
+            ]))
+        })
+        .collect();
+    let mut eids: Vec<String> = devices
+        .into_iter()
+        .map(|mut device| {
+            let printed: String = device.out.lines().collect();
+            assert_eq!(device.status(), Some(0), "{printed}");
+            json(&printed)["eid"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    eids.dedup();
+    assert_eq!(eids.len(), 4, "{eids:?}");
+
+    let sm_dp = Server::sm_dp(folder);
+    let at = ["--sm-dp", &sm_dp.address];
+    let codes = ["1", "2", "3", "4"]
+        .map(|number| order(folder, &package(folder, number, &sm_dp.address).1, &sm_dp.address));
+    let downloads: Vec<_> = (1..)
+        .zip(&codes)
+        .map(|(serial, code): (u32, _)| {
+            let serial = serial.to_string();
+            Running::start(landfall(folder).args(["device", "--serial", &serial, "download", code]).args(at))
+        })
+        .collect();
+    for mut device in downloads {
+        let printed: Vec<String> = device.out.lines().collect();
+        assert_eq!(device.status(), Some(0), "{printed:?}");
+    }
+    let listed = |serial: &str| {
+        json(&succeed(landfall(folder).args(["--json", "device", "--serial", serial, "list"])))
+    };
+    assert_eq!(listed("4").as_array().unwrap().len(), 1);
+    assert_eq!(listed("5"), Value::Array(vec![]));
+    let both = ["device", "--serial", "1", "--eid", &eids[0], "info"];
+    assert!(fail(landfall(folder).args(both)).contains("one of the three options"));
+}

@@ -190,3 +190,150 @@ fn errors_of_fleet_commands_contain_a_remedy() {
     assert_eq!(succeed(landfall(folder).args(["fleet", "retire", eid])), format!("{eid} kiosk: retired\n"));
     assert!(fail(landfall(folder).args(["fleet", "retire", eid])).contains("it is retired"));
 }
+
+/// A device abroad, with its bootstrap profile enabled, in a fleet with a standing campaign.
+struct Abroad {
+    folder: tempfile::TempDir,
+    _servers: [Running; 2],
+    /// Environment variables with the addresses of the servers.
+    addresses: [(&'static str, String); 2],
+    owner: String,
+    eid: String,
+    bootstrap: String,
+    local: String,
+}
+
+impl Abroad {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let file = |name: &str| path.join(name).to_str().unwrap().to_owned();
+        succeed(landfall(path).args(["certs", "init"]));
+        let sm_dp = Running::start(landfall(path).args(["sm-dp", "serve", "--listen", "127.0.0.1:0"]));
+        let networks = Running::start(landfall(path).args(["network", "--listen", "127.0.0.1:0"]));
+        let addresses = [
+            ("LANDFALL_SM_DP", sm_dp.err.word_after("SM-DP+ at ")),
+            ("LANDFALL_NETWORK", networks.err.word_after("networks at ")),
+        ];
+        let run = |arguments: &[&str]| {
+            succeed(landfall(path).envs(addresses.clone()).args(arguments)).trim().to_owned()
+        };
+        let (first, second) = (file("bootstrap.der"), file("local.der"));
+        run(&["profile", "new", &first, "--home", "234-99", "--number", "7"]);
+        run(&["profile", "new", &second, "--home", "724-99", "--number", "1"]);
+        run(&["network", "add", &first, &second]);
+        let (bootstrap, local) = (run(&["sm-dp", "add", &first]), run(&["sm-dp", "add", &second]));
+        let code = run(&["operator", "order", &bootstrap]);
+        run(&["device", "--serial", "1", "download", &code]);
+        run(&["device", "--serial", "1", "enable", &bootstrap]);
+        let eid = result(path, &["device", "--serial", "1", "info"])["eid"].as_str().unwrap().to_owned();
+
+        let owner = file("owner.toml");
+        let offer = format!("[[offer]]\nnetwork = \"724-99\"\niccid = \"{local}\"\n");
+        std::fs::write(&owner, offer).unwrap();
+        let devices = format!(
+            "eid,profiles,network,home,since\n\
+             {eid},{bootstrap} 234-99 bootstrap enabled,724-99,234-99,2026-01-01\n"
+        );
+        let (csv, campaign) = (file("devices.csv"), file("standing.toml"));
+        std::fs::write(&csv, devices).unwrap();
+        std::fs::write(&campaign, CAMPAIGN).unwrap();
+        run(&["fleet", "import", &csv]);
+        run(&["fleet", "campaign", "create", &campaign, "--start"]);
+        Self { _servers: [sm_dp, networks], addresses, owner, eid, bootstrap, local, folder }
+    }
+
+    fn platform(&self) -> (Running, String) {
+        let serve =
+            ["fleet", "serve", "--listen", "127.0.0.1:0", "--listen-api", "none", "--owner", &self.owner];
+        let platform = Running::start(landfall(self.folder.path()).envs(self.addresses.clone()).args(serve));
+        let address = platform.err.word_after("platform at ");
+        (platform, address)
+    }
+
+    /// A device that checks in at this address with this token.
+    fn device(&self, platform: &str, token: &str) -> std::process::Command {
+        let mut command = landfall(self.folder.path());
+        command.envs(self.addresses.clone()).args(["device", "--serial", "1", "--visible", "724-99", "run"]);
+        command.args(["--platform", platform, "--token", token]);
+        command
+    }
+
+    fn token(&self) -> String {
+        succeed(landfall(self.folder.path()).args(["fleet", "token", &self.eid])).trim().to_owned()
+    }
+
+    fn enabled(&self) -> Value {
+        let profiles = result(self.folder.path(), &["device", "--serial", "1", "list"]);
+        let enabled = |profile: &&Value| profile["profile_state"] == "enabled";
+        profiles.as_array().unwrap().iter().find(enabled).unwrap()["iccid"].clone()
+    }
+}
+
+#[test]
+fn a_running_device_moves_as_its_platform_instructs_it() {
+    let abroad = Abroad::new();
+    let (platform, address) = abroad.platform();
+    let token = abroad.token();
+    assert_eq!(abroad.enabled(), abroad.bootstrap.as_str());
+    let printed = succeed(abroad.device(&address, &token).arg("--until-idle"));
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines.len(), 3, "{printed}");
+    assert!(lines[0].ends_with(&format!(": download {}", abroad.local)), "{printed}");
+    assert!(lines[1].ends_with(": moved") && lines[2].starts_with("check-in: no instruction"), "{printed}");
+    assert_eq!(abroad.enabled(), abroad.local.as_str());
+    let shown = result(abroad.folder.path(), &["fleet", "campaign", "show", "standing"]);
+    assert_eq!((&shown["progress"]["moved"], &shown["progress"]["under_way"]), (&json!(1), &json!(0)));
+    let device = result(abroad.folder.path(), &["fleet", "show", &abroad.eid]);
+    assert_eq!(device["device"]["connection"]["held"][1]["iccid"], abroad.local.as_str());
+
+    // Without an end, it checks in until it is stopped.
+    let mut running =
+        Running::start(abroad.device(&address, &token).args(["--json", "--check-in-every", "1"]));
+    for _ in 0..2 {
+        let exchange = running.out.json();
+        assert_eq!(
+            (&exchange["check_in"]["eid"], &exchange["instruction"]["what"]),
+            (&json!(abroad.eid), &json!("nothing"))
+        );
+        assert_eq!(exchange["check_in"]["registered"]["network"], "724-99");
+    }
+    succeed(std::process::Command::new("kill").arg(running.id().to_string()));
+    assert_eq!(running.status(), Some(0));
+    drop(platform);
+}
+
+#[test]
+fn an_interrupted_move_is_reported_when_the_platform_is_back() {
+    let abroad = Abroad::new();
+    let (mut platform, address) = abroad.platform();
+    let token = abroad.token();
+    // The second write of the device's memory is that the downloaded profile is tried.
+    let cut = ["--fault", "power/cut-before-write@device#2"];
+    let output = abroad.device(&address, &token).args(cut).output().unwrap();
+    assert_eq!(output.status.code(), Some(137), "{output:?}");
+    platform.kill();
+    let errors = fail(abroad.device(&address, &token).arg("--once"));
+    assert!(errors.contains("landfall fleet serve") && errors.contains("--platform"), "{errors}");
+    let (_platform, address) = abroad.platform();
+    let printed = succeed(abroad.device(&address, &token).args(["--json", "--once"]));
+    let first: Value = serde_json::from_str(printed.lines().next().unwrap()).unwrap();
+    let ended = &first["check_in"]["ended"];
+    assert_eq!(ended["ending"], "came_back", "{printed}");
+    assert!(ended["why"].as_str().unwrap().contains("interrupted"), "{printed}");
+    assert_eq!(abroad.enabled(), abroad.bootstrap.as_str());
+}
+
+#[test]
+fn a_check_in_that_is_refused_ends_the_device_with_advice() {
+    let abroad = Abroad::new();
+    let (_platform, address) = abroad.platform();
+    let errors = fail(&mut abroad.device(&address, "5ec2e7"));
+    assert!(errors.contains("landfall fleet token EID") && !errors.contains("5ec2e7"), "{errors}");
+    let run = ["device", "run", "--platform", &address, "--token", "5ec2e7"];
+    assert!(fail(landfall(abroad.folder.path()).args(run)).contains("--visible"));
+    assert!(
+        fail(landfall(abroad.folder.path()).args(["device", "run", "--platform", &address]))
+            .contains("--token")
+    );
+}

@@ -9,6 +9,8 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     os::unix::net::UnixDatagram,
+    path::Path,
+    process::{Command, Stdio},
 };
 
 use common::{Running, landfall, succeed};
@@ -81,6 +83,50 @@ fn every_server_announces_its_addresses() {
             assert_eq!(get(address, "/healthz"), ("200".to_owned(), "ok".to_owned()));
             assert_eq!(get(address, "/readyz"), ("200".to_owned(), "ready".to_owned()));
         }
+    }
+}
+
+/// Every server, with its ports and the readiness announcement as the first line of its output.
+fn started(folder: &Path, options: &[&str]) -> Vec<(String, Running)> {
+    let up: &[&str] = &["up"];
+    let commands = SERVERS.iter().map(|(command, ..)| *command).chain([up]);
+    let start = |command: &[&str]| {
+        // Each has a data folder of its own, with the PKI in common, so that all can run at once.
+        let data_dir = folder.join(command.join(" ").replace([' ', '/'], "-"));
+        let mut server = landfall(&data_dir);
+        server.env("LANDFALL_PKI", folder.join("pki")).envs(ANY_PORTS);
+        server.arg("--json").args(command).args(options).stdin(Stdio::piped());
+        (command.join(" "), Running::start(&mut server))
+    };
+    let running: Vec<_> = commands.map(start).collect();
+    for (command, server) in &running {
+        assert!(server.out.json()["ready"].is_string(), "{command}");
+    }
+    running
+}
+
+#[test]
+fn every_server_ends_with_status_0_on_sigterm_and_sigint() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(landfall(folder.path()).args(["certs", "init"]));
+    for (number, (command, mut server)) in started(folder.path(), &[]).into_iter().enumerate() {
+        // Standard input is closed, which does not matter without the option.
+        drop(server.input());
+        let signal = if number % 2 == 0 { "TERM" } else { "INT" };
+        succeed(Command::new("kill").args(["-s", signal, &server.id().to_string()]));
+        assert_eq!(server.status(), Some(0), "{command}, SIG{signal}");
+    }
+}
+
+#[test]
+fn a_server_ends_when_its_standard_input_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(landfall(folder.path()).args(["certs", "init"]));
+    for (command, mut server) in started(folder.path(), &["--until-stdin-closes"]) {
+        let mut input = server.input().unwrap();
+        input.write_all(b"input is discarded\n").unwrap();
+        drop(input);
+        assert_eq!(server.status(), Some(0), "{command}");
     }
 }
 

@@ -27,6 +27,7 @@ mod api;
 pub mod bearers;
 mod campaign;
 mod check_in;
+mod client;
 pub mod costs;
 mod device;
 mod evaluated_fleet;
@@ -53,6 +54,7 @@ pub use check_in::{
     Action, CardProfile, CheckIn, Discrepancy, Ending, Instruction, MoveEnded, MoveId, RefusedBy,
     Registration, Target,
 };
+pub use client::{CheckInError, retry_delay, send_check_in};
 pub use device::{Device, Fleet, Name, Selection, format_list};
 pub use evaluated_fleet::{Conditions, EvaluatedFleet};
 pub use invariants::violations;

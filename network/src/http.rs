@@ -1,5 +1,5 @@
-//! The radio interface and subscriber provisioning over an HTTP link, as JSON. The protocol is
-//! specific to Landfall.
+//! The radio interface over an HTTP link, as JSON. The protocol is specific to Landfall. The API for
+//! subscribers ([`super::subscriber_api`]) is at the same link.
 //!
 //! | Request | Response |
 //! |---|---|
@@ -10,11 +10,7 @@
 //! | `POST /radio/<plmn>/short-messages` [`MobileOriginated`] | 200 [`RpAnswer`]; 404 without coverage; 410 if not attached |
 //! | `POST /radio/<plmn>/short-messages/next` [`AttachId`] | 200 [`MobileTerminated`]; 204 if no message arrived for a while; 404; 410 |
 //! | `POST /radio/<plmn>/short-messages/report` [`RpReport`] | 204; 404; 410 |
-//! | `PUT /subscribers/<imsi>` [`Subscriber`] | 204; 404 if no network here is the home of the IMSI |
-//! | `DELETE /subscribers/<imsi>` | 204; 404 if there is no such subscriber |
-//!
-//! The last two requests are for the operator and carry keys. Expose them to operators only, over
-//! TLS.
+//! | `/v1/...`, `GET /openapi.json` | the API for subscribers |
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use rsp::ids::{Imsi, Plmn};
+use rsp::ids::Plmn;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -32,7 +28,7 @@ use world::{BoxFuture, Link, LinkFault};
 use super::messages::{AttachId, AttachRequest, AuthenticationResponse, NetworkAnswer, SystemInformation};
 use super::networks::Networks;
 use super::short_messages::{MobileOriginated, MobileTerminated, RpAnswer, RpReport};
-use super::subscriber_server::Subscriber;
+use super::subscriber_api::Subscribers;
 use super::{Radio, RadioFault, RadioFuture};
 
 /// Maximum time that a request for the next short message waits. It is below the timeout of common
@@ -42,14 +38,23 @@ const WAIT: Duration = Duration::from_secs(20);
 /// The networks as an HTTP service.
 #[derive(Clone)]
 pub struct NetworksService {
-    networks: Arc<Networks>,
+    subscribers: Subscribers,
     radio: Arc<dyn Radio>,
 }
 
 impl NetworksService {
     /// Creates the service for these networks.
     pub fn new(networks: Arc<Networks>) -> Self {
-        Self { radio: Arc::clone(&networks) as Arc<dyn Radio>, networks }
+        Self {
+            radio: Arc::clone(&networks) as Arc<dyn Radio>,
+            subscribers: Subscribers::of_known_homes(networks),
+        }
+    }
+
+    /// Serves the API with this access to the subscribers.
+    #[must_use]
+    pub fn with_subscribers(self, subscribers: Subscribers) -> Self {
+        Self { subscribers, ..self }
     }
 
     /// Serves the devices over `radio` instead of the networks' own radio interface, for example
@@ -76,7 +81,7 @@ impl Service<Request<Bytes>> for NetworksService {
 }
 
 async fn route(service: &NetworksService, request: &Request<Bytes>) -> Response<Bytes> {
-    let NetworksService { networks, radio } = service;
+    let NetworksService { subscribers, radio } = service;
     let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
     match (request.method(), path.as_slice()) {
         (&Method::GET, ["radio", plmn]) => match plmn.parse() {
@@ -114,18 +119,16 @@ async fn route(service: &NetworksService, request: &Request<Bytes>) -> Response<
             Ok((plmn, report)) => empty_response(radio.report_short_message(plmn, report).await),
             Err(why) => text_response(StatusCode::BAD_REQUEST, &why),
         },
-        (&Method::PUT, ["subscribers", imsi]) => provision(networks, imsi, request.body()),
-        (&Method::DELETE, ["subscribers", imsi]) => remove(networks, imsi),
+        (_, ["v1", ..] | ["openapi.json"]) => subscribers.answer(request).await,
         (
             _,
             ["radio", _]
             | ["radio", _, "attach" | "authenticate" | "detach" | "short-messages"]
-            | ["radio", _, "short-messages", "next" | "report"]
-            | ["subscribers", _],
+            | ["radio", _, "short-messages", "next" | "report"],
         ) => text_response(StatusCode::METHOD_NOT_ALLOWED, "method not allowed for this path"),
         _ => text_response(
             StatusCode::NOT_FOUND,
-            "unknown path; the paths are /radio/<plmn> and /subscribers/<imsi>",
+            "unknown path; the paths are /radio/<plmn> and those of GET /openapi.json",
         ),
     }
 }
@@ -137,36 +140,6 @@ fn read<Message: DeserializeOwned>(plmn: &str, body: &Bytes) -> Result<(Plmn, Me
 
 fn rsp_error(error: &rsp::ids::InvalidId) -> String {
     error.to_string()
-}
-
-fn provision(networks: &Networks, imsi: &str, body: &Bytes) -> Response<Bytes> {
-    let imsi: Imsi = match imsi.parse() {
-        Ok(imsi) => imsi,
-        Err(error) => return text_response(StatusCode::BAD_REQUEST, &rsp_error(&error)),
-    };
-    let subscriber: Subscriber = match serde_json::from_slice(body) {
-        Ok(subscriber) => subscriber,
-        Err(error) => return text_response(StatusCode::BAD_REQUEST, &error.to_string()),
-    };
-    let Some(home) = networks.home_of(imsi) else {
-        return text_response(StatusCode::NOT_FOUND, "no network here is the home of this IMSI");
-    };
-    match home.provision(imsi, subscriber) {
-        Ok(()) => text_response(StatusCode::NO_CONTENT, ""),
-        Err(fault) => text_response(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
-    }
-}
-
-fn remove(networks: &Networks, imsi: &str) -> Response<Bytes> {
-    let imsi: Imsi = match imsi.parse() {
-        Ok(imsi) => imsi,
-        Err(error) => return text_response(StatusCode::BAD_REQUEST, &rsp_error(&error)),
-    };
-    match networks.home_of(imsi).map(|home| home.remove(imsi)) {
-        Some(Ok(true)) => text_response(StatusCode::NO_CONTENT, ""),
-        Some(Ok(false)) | None => text_response(StatusCode::NOT_FOUND, "no such subscriber"),
-        Some(Err(fault)) => text_response(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
-    }
 }
 
 fn attach_response(result: Result<NetworkAnswer, RadioFault>) -> Response<Bytes> {
@@ -212,16 +185,6 @@ impl RemoteNetworks {
     /// Creates a client for the networks that answer over `link`.
     pub fn new(link: Link) -> Self {
         Self(link)
-    }
-
-    /// Adds a subscriber to the home network of the IMSI.
-    ///
-    /// # Errors
-    /// The networks do not answer, or refuse the subscriber.
-    pub async fn provision(&self, imsi: Imsi, subscriber: &Subscriber) -> Result<(), RadioFault> {
-        let body = serde_json::to_vec(subscriber).map_err(|error| RadioFault::Lost(error.to_string()))?;
-        let response = self.send(Method::PUT, format!("/subscribers/{imsi}"), body).await?;
-        if response.status().is_success() { Ok(()) } else { Err(unexpected(&response)) }
     }
 
     async fn send(&self, method: Method, path: String, body: Vec<u8>) -> Result<Response<Bytes>, RadioFault> {

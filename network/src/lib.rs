@@ -7,9 +7,10 @@
 //! | [`subscriber_server`](SubscriberServer) | the home subscriber server: keys and sequence numbers | TS 33.102 section 6.3, annex C |
 //! | [`networks`](Networks) | the visited networks and their policies | |
 //! | [`short_messages`] | the messages between a device and the SMSC | TS 23.040, TS 24.011 |
+//! | [`subscriber_api`] | the API that lists, adds and removes subscribers | specific to Landfall |
 //! | `reach` | the attachments of the subscribers, and paging | TS 23.040 section 3.2 |
 //! | [`smsc`] | the SMSC: store and forward | TS 23.040 section 3.2, SMPP 3.4 |
-//! | [`http`] | the radio interface and subscriber provisioning over an HTTP link | specific to Landfall |
+//! | [`http`] | the radio interface over an HTTP link, and the API beside it | specific to Landfall |
 //!
 //! [`Radio`] is the interface between a modem and the networks. The networks are in the modem's
 //! process ([`Networks`]) or on another host ([`RemoteNetworks`]).
@@ -24,6 +25,7 @@ mod networks;
 mod reach;
 pub mod short_messages;
 pub mod smsc;
+pub mod subscriber_api;
 mod subscriber_server;
 
 use rsp::ids::Plmn;
@@ -39,6 +41,7 @@ pub use networks::{Network, Networks, Policy, RefusalRule, Roaming};
 pub use reach::Absent;
 pub use short_messages::{MessageReceiver, MobileOriginated, MobileTerminated, RpAnswer, RpReport};
 pub use smsc::{Smsc, SmscSettings};
+pub use subscriber_api::Subscribers;
 pub use subscriber_server::{Keys, Subscriber, SubscriberServer};
 
 /// The future of an operation at the radio interface.

@@ -188,6 +188,11 @@ impl Networks {
         self.state().homes.insert(home.plmn(), home);
     }
 
+    /// Returns all home subscriber servers.
+    pub fn homes(&self) -> Vec<Arc<SubscriberServer>> {
+        self.state().homes.values().cloned().collect()
+    }
+
     /// Returns the home subscriber server of an IMSI: the one whose PLMN the IMSI begins with.
     /// Three-digit MNCs take precedence.
     pub fn home_of(&self, imsi: Imsi) -> Option<Arc<SubscriberServer>> {
@@ -197,8 +202,7 @@ impl Networks {
 
     /// Returns the subscriber with this MSISDN, or with this IMSI.
     pub fn by_number(&self, number: &PhoneNumber) -> Option<Imsi> {
-        let homes: Vec<_> = self.state().homes.values().cloned().collect();
-        homes.iter().find_map(|home| home.by_number(number))
+        self.homes().iter().find_map(|home| home.by_number(number))
     }
 
     /// Returns the sender address of this subscriber's messages: the MSISDN, or else the IMSI
@@ -211,6 +215,12 @@ impl Networks {
     /// Returns the network that the subscriber is attached to, as far as the networks know.
     pub fn place_of(&self, imsi: Imsi) -> Option<Plmn> {
         self.attachments.plmn_of(imsi)
+    }
+
+    /// Ends the attachment of a subscriber that was removed (Cancel Location, TS 29.272 section
+    /// 5.2.1.2).
+    pub(super) fn cancel_location(&self, imsi: Imsi) {
+        self.attachments.cancelled(imsi);
     }
 
     /// Sets the SMSC that receives mobile-originated messages. Only a weak reference to it is kept.

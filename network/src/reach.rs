@@ -101,6 +101,14 @@ impl Attachments {
         self.changed.notify_waiters();
     }
 
+    /// Ends the attachment of a subscriber.
+    pub(super) fn cancelled(&self, imsi: Imsi) {
+        let attached = self.state().by_imsi.get(&imsi).cloned();
+        if let Some(id) = attached {
+            self.detached(&id);
+        }
+    }
+
     /// Returns the subscriber and the network of an attachment.
     pub(super) fn of(&self, id: &AttachId) -> Option<(Imsi, Plmn)> {
         self.state().attachments.get(id).map(|attachment| (attachment.imsi, attachment.plmn))

@@ -14,6 +14,7 @@ use crypto::milenage::Milenage;
 use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
 use rsp::ids::{Imsi, Plmn};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Batch, Content, Fault, Memory, PhoneNumber, World};
 
@@ -55,25 +56,29 @@ pub struct Subscriber {
 }
 
 /// Algorithm and keys of a subscriber. `Debug` does not show the keys.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Keys {
     /// Milenage, TS 35.206.
     Milenage {
-        /// K.
+        /// K, hexadecimal.
         #[serde(with = "hex_octets")]
+        #[schemars(with = "String")]
         k: [u8; 16],
-        /// OPc.
+        /// OPc, hexadecimal.
         #[serde(with = "hex_octets")]
+        #[schemars(with = "String")]
         opc: [u8; 16],
     },
     /// TUAK, TS 35.231.
     Tuak {
-        /// K, 16 or 32 octets.
+        /// K, 16 or 32 octets, hexadecimal.
         #[serde(with = "hex_octets")]
+        #[schemars(with = "String")]
         k: Vec<u8>,
-        /// TOPc.
+        /// TOPc, hexadecimal.
         #[serde(with = "hex_octets")]
+        #[schemars(with = "String")]
         topc: [u8; 32],
         /// Length of RES in octets: 4, 8 or 16.
         res_length: u8,
@@ -82,8 +87,9 @@ pub enum Keys {
     },
     /// The algorithm of TS 34.108 section 8.1.2, for test cards.
     UsimTest {
-        /// K.
+        /// K, hexadecimal.
         #[serde(with = "hex_octets")]
+        #[schemars(with = "String")]
         k: [u8; 16],
         /// Length of RES in octets: 4 to 16.
         res_length: u8,
@@ -101,6 +107,20 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
+    /// Returns the name of the algorithm: `milenage`, `tuak` or `usim_test`.
+    pub fn algorithm_name(&self) -> &'static str {
+        match self {
+            Self::Milenage { .. } => "milenage",
+            Self::Tuak { .. } => "tuak",
+            Self::UsimTest { .. } => "usim_test",
+        }
+    }
+
+    /// True if the algorithm supports a key and a RES of these lengths.
+    pub fn are_valid(&self) -> bool {
+        self.algorithm().is_ok()
+    }
+
     fn algorithm(&self) -> Result<Algorithm, EmmCause> {
         match self {
             Self::Milenage { k, opc } => Ok(Algorithm::Milenage(Milenage::new(*k, *opc))),
@@ -190,6 +210,12 @@ impl SubscriberServer {
     /// The change cannot be stored. Nothing has changed.
     pub fn remove(&self, imsi: Imsi) -> Result<bool, Fault> {
         self.change(imsi, |place| place.take().is_some())
+    }
+
+    /// Returns the IMSIs of all subscribers.
+    pub fn imsis(&self) -> Vec<Imsi> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.subscribers.keys().copied().collect()
     }
 
     /// Returns the subscriber, if it is one of this network.

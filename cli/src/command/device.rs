@@ -23,7 +23,7 @@ use world::{BoxCardInterface, Clock, Fault, FaultKind, World};
 
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
-    json_schema::{CommandOutput, document, lines},
+    json_schema::{CommandOutput, OneOf, document, lines},
     json_view::readable,
     output::{Lines, Table, print, print_json, remark},
     parties,
@@ -32,6 +32,7 @@ use crate::{
     trace::TraceOptions,
 };
 
+mod check_in;
 mod failure;
 mod online;
 
@@ -48,6 +49,9 @@ pub struct Command {
     /// EID of the card in this process [default: the first EID of the PKI]
     #[arg(long, global = true)]
     eid: Option<Eid>,
+    /// Serial number of the card in this process, instead of --eid
+    #[arg(long, global = true, value_name = "N")]
+    serial: Option<u64>,
     /// Accept segments of up to 1036 octets, as osmo-smdpp sends them
     #[arg(long, global = true)]
     quirk_long_segments: bool,
@@ -106,8 +110,8 @@ enum Procedure {
     Register,
     /// Complete or undo the procedure that a power loss interrupted, and register
     Recover,
-    /// Run until stopped: register, receive short messages, execute proactive commands
-    Run(online::Options),
+    /// Run until stopped: register, receive short messages, execute proactive commands; or check in
+    Run(Box<online::Options>),
 }
 
 /// Input of the end user for a download.
@@ -251,7 +255,7 @@ pub(crate) const OUTPUTS: &[CommandOutput] = &[
     document::<Vec<Delivery>>("device notifications").readable(),
     document::<Registered>("device register").readable(),
     document::<Registered>("device recover").readable(),
-    lines::<Ready>("device run"),
+    lines::<OneOf<Ready, check_in::Exchange<'static>>>("device run"),
 ];
 
 impl Command {
@@ -261,8 +265,8 @@ impl Command {
     /// The procedure failed.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let run = async |active_faults: &ActiveFaults| self.run_in(active_faults, settings, json).await;
-        let fault_points = match self.procedure {
-            Procedure::Run(_) => FaultPoints::DEVICE_RUN,
+        let fault_points = match &self.procedure {
+            Procedure::Run(options) if options.check_in.platform.is_none() => FaultPoints::DEVICE_RUN,
             _ => FaultPoints::DEVICE,
         };
         let fault_points = if self.card.is_some() { fault_points.without_card() } else { fault_points };
@@ -276,6 +280,11 @@ impl Command {
         json: bool,
     ) -> Result<(), Fault> {
         if let Procedure::Run(options) = &self.procedure {
+            if options.check_in.platform.is_some() {
+                return self
+                    .run_checking_in(&options.check_in, &options.ready, active_faults, settings, json)
+                    .await;
+            }
             return self.run_online(options, active_faults, settings, json).await;
         }
         let mut device = self.device(active_faults, settings, json).await?;
@@ -394,7 +403,13 @@ impl Command {
                 }
                 Recovery::Stranded(tried) => {
                     let kind = tried.first().map_or(FaultKind::NotFound, |(_, rejected)| rejected.kind());
-                    let (why, next) = ("no profile on the card gets service", "see the timeline above");
+                    let why = "no profile on the card gets service";
+                    let next = match tried.first() {
+                        Some((_, rejected)) => {
+                            rejected.next().unwrap_or_else(|| "see the timeline above".to_owned())
+                        }
+                        None => "download a profile with `landfall device download`".to_owned(),
+                    };
                     return Err(Fault::new("the device did not recover", why, next).of_kind(kind));
                 }
                 Recovery::Card(error) => {
@@ -424,7 +439,14 @@ impl Command {
             Procedure::Run(options) => options.m2m(),
             _ => None,
         };
-        // Checked here and not by the parser, because `--card` is a global argument.
+        // Checked here and not by the parser, because these are global arguments.
+        if self.serial.is_some() && (self.eid.is_some() || self.card.is_some()) {
+            return Err(Fault::usage(
+                "--serial is given with --eid or --card",
+                "each of them chooses a card",
+                "give one of the three options",
+            ));
+        }
         if self.card.is_some() && m2m.is_some() {
             return Err(Fault::usage(
                 "--card is given with --first-profile",
@@ -440,7 +462,11 @@ impl Command {
                 (trace.over(card, address, &world.clock), address.replace([':', '/'], "-"))
             }
             None => {
-                let eid = self.eid.map_or_else(|| parties::default_eid(pki), Ok)?;
+                let eid = match (self.eid, self.serial) {
+                    (Some(eid), _) => eid,
+                    (None, Some(serial)) => parties::eid_of_serial(pki, serial)?,
+                    (None, None) => parties::default_eid(pki)?,
+                };
                 let quirks = if self.quirk_long_segments { vec![Quirk::LongSegments] } else { vec![] };
                 let memory = active_faults.memory("card", parties::card_path(&settings.data_dir, eid))?;
                 let card = match &m2m {

@@ -67,7 +67,7 @@ pub fn no_card(fault: world::CardInterfaceFault) -> Fault {
     Fault::caused_by(
         fault,
         "cannot reach the card",
-        "start it with `landfall euicc serve`, or correct the address",
+        "start it with `landfall euicc serve` or `landfall up`, or correct --card",
     )
     .of_kind(FaultKind::Unreachable)
 }

@@ -1,11 +1,20 @@
 //! `landfall network`: mobile networks with their subscriber servers and their SMSC.
 
-use std::{path::PathBuf, sync::Arc};
+mod subscribers;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 use net::FileMemory;
-use network::{Network, Networks, NetworksService, SubscriberServer, smsc::Account};
-use rsp::ids::{Imsi, Plmn};
+use network::{
+    Network, Networks, NetworksService, SubscriberServer, Subscribers,
+    smsc::Account,
+    subscriber_api::{ListedNetwork, ListedSubscriber},
+};
+use rsp::ids::Plmn;
 use serde::Deserialize;
 use testbed::subscription::Subscription;
 use world::{Fault, Link, World};
@@ -14,7 +23,7 @@ use super::smsc::SmscArguments;
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
     hidden_value::toml_error,
-    json_schema::{CommandOutput, lines},
+    json_schema::{CommandOutput, OneOf, document, lines},
     output::remark,
     parties::{self, Running},
     readiness::{Ready, ReadyOptions},
@@ -24,7 +33,10 @@ use crate::{
 /// Mobile networks and their SMSC, for `landfall device --network`
 #[derive(Debug, Args)]
 #[command(arg = Setting::Network.listen(), args = Setting::flags(&[Setting::Seed]))]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Command {
+    #[command(subcommand)]
+    action: Option<subscribers::Action>,
     /// TOML file of networks: [[network]] with plmn, name, country, and optionally coverage and
     /// policy; [[account]] with the name, password and numbers of an SMPP client
     #[arg(long, value_name = "FILE")]
@@ -50,14 +62,22 @@ struct NetworksFile {
 }
 
 /// JSON output of the commands of this module.
-pub(crate) const OUTPUTS: &[CommandOutput] = &[lines::<Ready>("network")];
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    lines::<Ready>("network"),
+    document::<Vec<ListedSubscriber>>("network add"),
+    document::<OneOf<Vec<ListedSubscriber>, Vec<ListedNetwork>>>("network list"),
+    document::<subscribers::Removed>("network remove"),
+];
 
 impl Command {
-    /// Serves until stopped.
+    /// Serves until stopped, or runs the subcommand.
     ///
     /// # Errors
     /// A file or the socket fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        if let Some(action) = self.action {
+            return action.run(settings, json).await;
+        }
         let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
         let active_faults = self.faults.put(&FaultPoints::NETWORK, settings)?;
@@ -77,8 +97,9 @@ impl Command {
             file_contents.network.into_iter().for_each(|network| networks.put(network));
             accounts.extend(file_contents.account);
         }
+        let subscribers = open_subscribers(&networks, settings, &world)?;
         for file in &self.subscribers {
-            let subscription = add_subscribers(&networks, &crate::files::read(file)?, settings, &world)?;
+            let subscription = add_subscribers(&subscribers, &crate::files::read(file)?)?;
             remark(&format!("subscriber {} at home in {}", subscription.imsi, subscription.home));
             for other in &subscription.others {
                 remark(&format!("its identity {} at home in {}", other.imsi, other.home));
@@ -91,28 +112,66 @@ impl Command {
         for network in networks.all() {
             remark(&format!("network {} {} ({})", network.plmn, network.name, network.country));
         }
-        let link = startup.with_health(radio_link(networks, &active_faults));
+        let link = startup.with_health(radio_link(networks, subscribers, &active_faults));
         let running = Running::serve(listener, None, link)?;
-        remark(&format!("networks at {}; Ctrl-C stops them", running.address));
+        remark(&format!("networks at {} (GET /openapi.json); Ctrl-C stops them", running.address));
         let ready = Ready::of("network", settings)
             .at("network", running.address)
             .at_optional("smpp", centre.address());
-        startup.announce(&ready, json)?;
-        crate::parties::stop_signal().await;
+        startup.announce(&ready, json)?.requested().await;
         centre.stop().await;
         running.stop().await;
         Ok(())
     }
 }
 
-/// Link over which devices reach the networks, with radio faults if any are configured.
-pub fn radio_link(networks: Arc<Networks>, active_faults: &ActiveFaults) -> Link {
+/// Link over which devices reach the networks, with radio faults if any are configured. The API for
+/// subscribers is at the same link.
+pub fn radio_link(networks: Arc<Networks>, subscribers: Subscribers, active_faults: &ActiveFaults) -> Link {
     let radio = active_faults.radio(&networks);
-    let service = NetworksService::new(networks);
+    let service = NetworksService::new(networks).with_subscribers(subscribers);
     world::link_from(match radio {
         Some(radio) => service.with_radio(radio),
         None => service,
     })
+}
+
+/// Opens the subscriber servers that the data folder has. Further ones are opened when they get a
+/// subscriber. A missing network is created.
+///
+/// # Errors
+/// A file of subscribers cannot be read.
+pub fn open_subscribers(
+    networks: &Arc<Networks>,
+    settings: &Settings,
+    world: &World,
+) -> Result<Subscribers, Fault> {
+    let folder = settings.data_dir.join("networks");
+    for home in stored_homes(&folder)? {
+        open_home(networks, home, &folder, world)?;
+    }
+    let (of, world) = (Arc::clone(networks), world.clone());
+    Ok(Subscribers::new(Arc::clone(networks), move |home| open_home(&of, home, &folder, &world)))
+}
+
+/// Returns the home networks with a file of subscribers in this folder, in the order of their codes.
+fn stored_homes(folder: &Path) -> Result<Vec<Plmn>, Fault> {
+    let unreadable = |error| {
+        let what = format!("cannot read the subscribers in {}", folder.display());
+        Fault::caused_by(error, what, "correct --data-dir, or make the folder readable")
+    };
+    let mut homes = Vec::new();
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(homes),
+        entries => entries.map_err(unreadable)?,
+    };
+    for entry in entries {
+        let name = entry.map_err(unreadable)?.file_name();
+        let home: Option<Plmn> = name.to_str().and_then(|name| name.strip_suffix(STORED)?.parse().ok());
+        homes.extend(home);
+    }
+    homes.sort();
+    Ok(homes)
 }
 
 /// Adds all subscribers of a package (the profile's own and those of its further identities) to
@@ -121,26 +180,24 @@ pub fn radio_link(networks: Arc<Networks>, active_faults: &ActiveFaults) -> Link
 /// # Errors
 /// The package has no subscriber that a network here could serve, or the record cannot be
 /// written.
-pub fn add_subscribers(
-    networks: &Networks,
-    package: &[u8],
-    settings: &Settings,
-    world: &World,
-) -> Result<Subscription, Fault> {
+pub fn add_subscribers(subscribers: &Subscribers, package: &[u8]) -> Result<Subscription, Fault> {
     let subscription = Subscription::of(package)?;
     let Subscription { imsi, home, subscriber, others, .. } = &subscription;
     let others = others.iter().map(|other| (other.imsi, other.home, &other.subscriber));
     for (imsi, home, subscriber) in std::iter::once((*imsi, *home, subscriber)).chain(others) {
-        let server = home_server(networks, (imsi, home), settings, world)?;
-        server.provision(imsi, subscriber.clone())?;
+        subscribers.provision(imsi, home, subscriber.clone())?;
     }
     Ok(subscription)
 }
 
-fn home_server(
+/// Ending of the files with the subscribers of a home network.
+const STORED: &str = ".subscribers";
+
+/// Opens the subscriber server of a home network. A missing network is created.
+fn open_home(
     networks: &Networks,
-    (imsi, home): (Imsi, Plmn),
-    settings: &Settings,
+    home: Plmn,
+    folder: &Path,
     world: &World,
 ) -> Result<Arc<SubscriberServer>, Fault> {
     if !networks.all().iter().any(|network| network.plmn == home) {
@@ -148,10 +205,7 @@ fn home_server(
         let country = country.map_or_else(|| "XT".to_owned(), |place| place.country.to_string());
         networks.put(Network::new(home, format!("Network {home}"), country));
     }
-    if let Some(server) = networks.home_of(imsi) {
-        return Ok(server);
-    }
-    let file = settings.data_dir.join("networks").join(format!("{home}.subscribers"));
+    let file = folder.join(format!("{home}{STORED}"));
     let server = Arc::new(SubscriberServer::open(home, FileMemory::open(file)?, world.clone())?);
     networks.put_home(Arc::clone(&server));
     Ok(server)
@@ -181,10 +235,11 @@ mod tests {
             admin: None,
         };
         let (world, _) = parties::os_world().unwrap();
-        let networks = Networks::new(world.clone());
+        let networks = Arc::new(Networks::new(world.clone()));
+        let subscribers = open_subscribers(&networks, &settings, &world).unwrap();
         let of = vec![("724-91".parse().unwrap(), vec!["724".parse().unwrap()])];
         let package = own_package_with("262-91", 1, "Reise", &OwnIdentities { series: 1, of }).unwrap();
-        let subscription = add_subscribers(&networks, &package, &settings, &world).unwrap();
+        let subscription = add_subscribers(&subscribers, &package).unwrap();
         let [other] = &subscription.others[..] else { panic!("{subscription:?}") };
         for (imsi, home) in [(subscription.imsi, "262-91"), (other.imsi, "724-91")] {
             let server = networks.home_of(imsi).unwrap();
@@ -194,5 +249,10 @@ mod tests {
         }
         let keys = |imsi| networks.home_of(imsi).unwrap().subscriber(imsi).unwrap().keys;
         assert!(keys(subscription.imsi) != keys(other.imsi));
+        // After a restart the subscribers are there without --subscriber.
+        drop((networks, subscribers));
+        let networks = Arc::new(Networks::new(world.clone()));
+        open_subscribers(&networks, &settings, &world).unwrap();
+        assert!(networks.home_of(other.imsi).unwrap().subscriber(other.imsi).is_some());
     }
 }

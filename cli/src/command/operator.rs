@@ -18,6 +18,7 @@ use testbed::m2m::operator::{Answer, ReceivedNotification};
 use world::{Clock, Fault, NullEvents};
 
 use crate::{
+    advice::{Server, advised},
     json_schema::{CommandOutput, OneOf, document, lines},
     listener::listener,
     output::{print, print_json, remark},
@@ -151,18 +152,27 @@ impl Command {
     /// # Errors
     /// The SM-DP+ refuses the request or is unreachable.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let function = match self.function {
-            Function::M2m(command) => return command.run(&self.name, settings, json).await,
-            other => other,
-        };
+        let Self { name, function } = self;
+        match function {
+            Function::M2m(command) => command.run(&name, settings, json).await,
+            other => {
+                let called = other.run(&name, settings, json).await;
+                called.map_err(|fault| advised(fault, Server::SmDp))
+            }
+        }
+    }
+}
+
+impl Function {
+    async fn run(self, name: &str, settings: &Settings, json: bool) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load(&settings.pki)?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let operator = parties::operator(settings, &pki, &self.name, &world, Arc::new(NullEvents))?;
-        match function {
-            // Handled above.
-            Function::M2m(_) => {}
-            Function::Order { selector, eid, matching_id, confirmation_code, sm_ds, hold } => {
+        let operator = parties::operator(settings, &pki, name, &world, Arc::new(NullEvents))?;
+        match self {
+            // Handled by the caller, because it has other peers.
+            Self::M2m(_) => {}
+            Self::Order { selector, eid, matching_id, confirmation_code, sm_ds, hold } => {
                 let ProfileSelector { iccid, profile_type } = selector;
                 let iccid = operator.download_order(eid, iccid, profile_type).await?;
                 let code = confirmation_code.clone();
@@ -186,7 +196,7 @@ impl Command {
                     print(&format!("{code}\n"))?;
                 }
             }
-            Function::Listen { listen: mut address, ready } => {
+            Self::Listen { listen: mut address, ready } => {
                 let startup = ready.begin()?;
                 let socket = parties::listen_at(&mut address).await?;
                 let names = crate::pki::names_of(&address, &[])?;
@@ -197,18 +207,17 @@ impl Command {
                     operator.identifier()
                 ));
                 let ready = Ready::of("operator listen", settings).at("operator", running.address);
-                startup.announce(&ready, json)?;
-                crate::parties::stop_signal().await;
+                startup.announce(&ready, json)?.requested().await;
                 running.stop().await;
             }
-            Function::Release { iccid } => {
+            Self::Release { iccid } => {
                 let request = ReleaseProfileRequest { header: operator.header(), iccid };
                 operator.call::<ReleaseProfile>(&request).await?;
                 if json {
                     print_json(&ChangedOrder { iccid, state: NewState::Released })?;
                 }
             }
-            Function::Cancel { iccid, eid, for_good } => {
+            Self::Cancel { iccid, eid, for_good } => {
                 let mut request =
                     CancelOrderRequest { eid, ..CancelOrderRequest::new(operator.header(), iccid) };
                 if for_good {

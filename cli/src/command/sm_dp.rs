@@ -194,8 +194,7 @@ impl Serve {
         let ready = Ready::of("sm-dp serve", settings)
             .at("sm_dp", running.address)
             .at_optional("admin", admin.as_ref().map(|admin| admin.address));
-        startup.announce(&ready, json)?;
-        parties::stop_signal().await;
+        startup.announce(&ready, json)?.requested().await;
         sm_dp.end_waits();
         running.stop().await;
         if let Some(admin) = admin {

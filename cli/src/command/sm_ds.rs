@@ -59,8 +59,7 @@ impl Command {
                         parties::serve_sm_ds(listener, &settings, &pki, &world, events, active_faults)?;
                     remark(&format!("SM-DS at {} (ES11 and ES12); Ctrl-C stops it", running.address));
                     let ready = Ready::of("sm-ds serve", &settings).at("sm_ds", running.address);
-                    startup.announce(&ready, json)?;
-                    crate::parties::stop_signal().await;
+                    startup.announce(&ready, json)?.requested().await;
                     running.stop().await;
                     Ok(())
                 };

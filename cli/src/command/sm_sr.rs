@@ -262,8 +262,7 @@ impl Serve {
         let ready = Ready::of("sm-sr serve", settings)
             .at("sm_sr", &party.address)
             .at_optional("cards", party.card_side.https);
-        startup.announce(&ready, json)?;
-        crate::parties::stop_signal().await;
+        startup.announce(&ready, json)?.requested().await;
         party.stop().await;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use network::Networks;
+use network::{Networks, Subscribers};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use rsp::sgp22::es2plus::{ConfirmOrder, ConfirmOrderRequest};
 use sm_dp::{
@@ -11,7 +11,7 @@ use sm_dp::{
     admin::preset::{NewProfile, NewTemplate},
     records::ProfileRecord as Profile,
 };
-use world::{Clock, Events, Fault, NullEvents, World};
+use world::{Clock, Events, Fault, NullEvents};
 
 use testbed::subscription::own_package;
 
@@ -99,7 +99,8 @@ impl Command {
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
         let records = active_faults.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
         let networks = Arc::new(Networks::new(world.clone()));
-        let hook = personalised_hook(&networks, settings, &world);
+        let subscribers = super::network::open_subscribers(&networks, settings, &world)?;
+        let hook = personalised_hook(subscribers.clone());
         let sm_dp = parties::sm_dp_with(settings, &pki, &world, Arc::clone(&events), records, Some(hook))?;
         // With this template, any number of orders finds a profile.
         sm_dp.ensure_template(&NewTemplate::default()).await?;
@@ -119,12 +120,12 @@ impl Command {
         let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), active_faults.incoming(sm_dp.link()))?;
         let sm_ds_running =
             parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events), active_faults)?;
-        let subscription = super::network::add_subscribers(&networks, &package, settings, &world)?;
+        let subscription = super::network::add_subscribers(&subscribers, &package)?;
         for package in preset.iter().flat_map(Preset::subscriptions) {
-            super::network::add_subscribers(&networks, package, settings, &world)?;
+            super::network::add_subscribers(&subscribers, package)?;
         }
         let centre = self.centre.open(Vec::new(), &networks, settings, &world, active_faults).await?;
-        let radio_link = super::network::radio_link(networks, active_faults);
+        let radio_link = super::network::radio_link(networks, subscribers, active_faults);
         let network_running = Running::serve(network_listener, None, startup.with_health(radio_link))?;
 
         let admin_running = admin_listener
@@ -194,15 +195,14 @@ impl Command {
                 let at = &settings.card;
                 print(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;
                 let served = ServedCard { eid, interface: Interface::Tcp, address: at.clone() };
-                startup.announce(&ready.at("euicc", at).with_cards(vec![served]), json)?;
+                let stop = startup.announce(&ready.at("euicc", at).with_cards(vec![served]), json)?;
                 tokio::select! {
                     () = net::card_interface::serve_card(listener, card) => {}
-                    () = crate::parties::stop_signal() => {}
+                    () = stop.requested() => {}
                 }
             }
             None => {
-                startup.announce(&ready, json)?;
-                crate::parties::stop_signal().await;
+                startup.announce(&ready, json)?.requested().await;
             }
         }
         sm_dp.end_waits();
@@ -219,10 +219,9 @@ impl Command {
 
 /// Adds the subscriber of each personalised profile to its home network, so that a device with the
 /// profile can register.
-fn personalised_hook(networks: &Arc<Networks>, settings: &Settings, world: &World) -> PersonalisedHook {
-    let (networks, settings, world) = (Arc::clone(networks), settings.clone(), world.clone());
+fn personalised_hook(subscribers: Subscribers) -> PersonalisedHook {
     PersonalisedHook::new(move |package| {
-        if let Err(fault) = super::network::add_subscribers(&networks, package, &settings, &world) {
+        if let Err(fault) = super::network::add_subscribers(&subscribers, package) {
             remark(&format!("a personalised profile has no subscriber in the networks: {fault}"));
         }
     })

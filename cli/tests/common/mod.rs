@@ -9,7 +9,7 @@
 use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdin, Command, Output, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     time::Duration,
 };
@@ -75,6 +75,16 @@ impl Running {
     /// Waits for the process to end. Returns its exit status.
     pub(crate) fn status(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
+    }
+
+    /// Returns the process ID.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the pipe to its standard input, if it has one.
+    pub(crate) fn input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// Kills the process with SIGKILL.

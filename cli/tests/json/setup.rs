@@ -94,6 +94,8 @@ impl Setup {
         self.set("eid", eid(1));
         self.set("unknown_eid", eid(2));
         self.set("third_eid", eid(3));
+        // The IMSI of the package `{more}`.
+        self.set("imsi", "724990000000003");
         self.set("unknown", Iccid::with_luhn("894999000000000001").unwrap());
         self.set("fault", "link/reset@ES9+.InitiateAuthentication#1");
         let lpac = self.folder.join("lpac.sh");

@@ -28,6 +28,7 @@ pub mod consumer;
 pub mod fault_places;
 pub mod host;
 pub mod m2m;
+pub mod move_report;
 pub mod operator;
 pub mod subscription;
 mod swap;

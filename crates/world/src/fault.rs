@@ -109,6 +109,12 @@ impl Fault {
         }
     }
 
+    /// Keeps `cause` as the source. Its text is not added to the reason.
+    #[must_use]
+    pub fn with_source(self, cause: impl Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Arc::new(cause)), ..self }
+    }
+
     /// Changes the kind.
     #[must_use]
     pub fn of_kind(self, kind: FaultKind) -> Self {

@@ -155,7 +155,8 @@ impl From<LinkFault> for Fault {
     fn from(fault: LinkFault) -> Self {
         let what = format!("no answer from {}", fault.peer);
         let why = format!("{} ({})", fault.kind.what(), fault.why);
-        Self::new(what, why, fault.next()).of_kind(FaultKind::Unreachable)
+        let next = fault.next();
+        Self::new(what, why, next).of_kind(FaultKind::Unreachable).with_source(fault)
     }
 }
 

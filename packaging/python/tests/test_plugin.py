@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,21 @@ def test_fifty_swaps_run_in_parallel_and_leave_nothing(pytester: pytest.Pytester
     result.assert_outcomes(passed=50)
     assert processes(pytester.path) == []
     assert list(home.iterdir()) == []
+
+
+def test_a_killed_run_leaves_no_server(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import os, signal
+
+        def test_is_killed(landfall, fleet):
+            os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    result = pytester.runpytest_subprocess(f"--basetemp={pytester.path}/tmp")
+    assert result.ret == -signal.SIGKILL
+    deadline = time.monotonic() + 60
+    while processes(pytester.path) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert processes(pytester.path) == []
 
 
 def test_a_profile_returns_to_the_stock_when_its_test_ends(pytester: pytest.Pytester) -> None:

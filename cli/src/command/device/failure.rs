@@ -7,8 +7,12 @@ use device::{
     es10::ResultCode,
     lpa::{ChangeError, Es9Error, SessionError},
     modem::NoService,
+    usim::UsimError,
 };
-use world::{Fault, FaultKind, PeerStatus};
+use network::EmmCause;
+use world::{Fault, FaultKind, LinkFaultKind, PeerStatus};
+
+use crate::advice::Server;
 
 /// A failure of a procedure.
 pub(super) trait Failure: Display {
@@ -19,11 +23,17 @@ pub(super) trait Failure: Display {
     fn peer_status(&self) -> Option<PeerStatus> {
         None
     }
+
+    /// Returns advice that names a command or an option, if there is one for this failure.
+    fn next(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Returns the fault of a failed procedure.
 pub(super) fn failed(failure: &impl Failure, what: &str) -> Fault {
-    let fault = Fault::new(what, failure.to_string(), "see the failed step in the timeline above");
+    let next = failure.next().unwrap_or_else(|| "see the failed step in the timeline above".to_owned());
+    let fault = Fault::new(what, failure.to_string(), next);
     match failure.kind() {
         FaultKind::Refused => fault.refused_with(failure.peer_status()),
         kind => fault.of_kind(kind),
@@ -36,6 +46,15 @@ impl Failure for CardError {
             Self::Interface { .. } => FaultKind::Unreachable,
             Self::Status { .. } => FaultKind::Refused,
             Self::Answer { .. } => FaultKind::Internal,
+        }
+    }
+
+    fn next(&self) -> Option<String> {
+        match self {
+            Self::Interface { .. } => Some(
+                "serve the card with `landfall euicc serve` or `landfall up`, or correct --card".to_owned(),
+            ),
+            Self::Status { .. } | Self::Answer { .. } => None,
         }
     }
 }
@@ -57,6 +76,17 @@ impl Failure for Es10Error {
             Self::Refused { .. } => FaultKind::Refused,
         }
     }
+
+    fn next(&self) -> Option<String> {
+        match self {
+            Self::Card(error) => error.next(),
+            Self::Refused { .. } if self.kind() == FaultKind::NotFound => Some(
+                "`landfall device list` lists the profiles of the card; --eid or --serial chooses another card"
+                    .to_owned(),
+            ),
+            Self::Refused { .. } => None,
+        }
+    }
 }
 
 impl Failure for ChangeError {
@@ -66,7 +96,18 @@ impl Failure for ChangeError {
             Self::UnexpectedState { .. } => FaultKind::Internal,
         }
     }
+
+    fn next(&self) -> Option<String> {
+        match self {
+            Self::Es10(error) => error.next(),
+            Self::UnexpectedState { .. } => None,
+        }
+    }
 }
+
+/// Advice if the card and the server have different CIs.
+const OTHER_PKI: &str = "use one PKI for the card and the server: the same folder with --pki, or folders that were \
+     created with the same --seed; `landfall certs show` lists the certificates";
 
 impl Failure for Es9Error {
     fn kind(&self) -> FaultKind {
@@ -81,6 +122,27 @@ impl Failure for Es9Error {
         match self {
             Self::Refused { status, .. } => Some(status.clone().into()),
             Self::Link { .. } | Self::Answer { .. } => None,
+        }
+    }
+
+    fn next(&self) -> Option<String> {
+        match self {
+            Self::Link { fault, .. } => Some(Server::OfProfile.next(fault.kind)),
+            Self::Refused { status, .. } => {
+                let (subject, reason) = (&status.subject_code, &status.reason_code);
+                Some(match subject.as_str() {
+                    // CI public key, EUM certificate, eUICC certificate.
+                    "8.8.2" | "8.1.2" | "8.1.3" => OTHER_PKI.to_owned(),
+                    "8.2.7" => "give the confirmation code of the order with --confirmation-code".to_owned(),
+                    "8.2" | "8.2.5" | "8.2.6" | "8.1.1" => {
+                        "`landfall sm-dp list` lists the orders with their MatchingIDs; `landfall operator order` \
+                         orders a profile"
+                            .to_owned()
+                    }
+                    _ => format!("`landfall explain {subject}/{reason}` explains the code"),
+                })
+            }
+            Self::Answer { .. } => Some(Server::OfProfile.next(LinkFaultKind::Protocol)),
         }
     }
 }
@@ -101,6 +163,15 @@ impl Failure for SessionError {
             Self::Setup(_) | Self::Card(_) | Self::ServerFlaw(_) | Self::ServerNotAuthenticated(_) => None,
         }
     }
+
+    fn next(&self) -> Option<String> {
+        match self {
+            Self::Setup(fault) => Some(fault.next.clone()),
+            Self::Card(error) => error.next(),
+            Self::Server(error) => error.next(),
+            Self::ServerFlaw(_) | Self::ServerNotAuthenticated(_) => Some(OTHER_PKI.to_owned()),
+        }
+    }
 }
 
 impl Failure for DownloadError {
@@ -117,6 +188,13 @@ impl Failure for DownloadError {
             Self::NotPrepared(_) | Self::Cancelled(_) | Self::NotInstalled { .. } => None,
         }
     }
+
+    fn next(&self) -> Option<String> {
+        match self {
+            Self::Session(error) => error.next(),
+            Self::NotPrepared(_) | Self::Cancelled(_) | Self::NotInstalled { .. } => None,
+        }
+    }
 }
 
 impl Failure for NotRegistered {
@@ -127,6 +205,34 @@ impl Failure for NotRegistered {
             NoService::Refused(_) => FaultKind::Refused,
         }
     }
+
+    fn next(&self) -> Option<String> {
+        Some(match &self.why {
+            NoService::Card(UsimError::NoUsim) => {
+                "enable a profile with `landfall device enable ICCID`; `landfall \
+                 device list` lists them, and `landfall device download` downloads one"
+                    .to_owned()
+            }
+            NoService::Card(_) => return None,
+            NoService::NoCoverage if self.tried.is_empty() => {
+                "give the networks in reach with --visible, such as \
+                 --visible 724-99; `landfall network list networks` lists them"
+                    .to_owned()
+            }
+            NoService::NoCoverage => {
+                "correct --visible: `landfall network list networks` lists the networks and \
+                 their coverage; `landfall network add PACKAGE` adds a subscriber and its home network"
+                    .to_owned()
+            }
+            NoService::Refused(EmmCause::IMSI_UNKNOWN_IN_HSS) => {
+                "add the subscriber with `landfall network add \
+                 PACKAGE`, or start the networks with --subscriber PACKAGE"
+                    .to_owned()
+            }
+            NoService::Refused(cause) => cause.next()?.to_owned(),
+            NoService::Lost(_) => Server::Networks.next(LinkFaultKind::Refused),
+        })
+    }
 }
 
 impl Failure for Rejected {
@@ -135,6 +241,14 @@ impl Failure for Rejected {
             Self::NotEnabled(error) => error.kind(),
             Self::NotRegistered(error) => error.kind(),
             Self::NoSuchProfile => FaultKind::NotFound,
+        }
+    }
+
+    fn next(&self) -> Option<String> {
+        match self {
+            Self::NotEnabled(error) => error.next(),
+            Self::NotRegistered(error) => error.next(),
+            Self::NoSuchProfile => None,
         }
     }
 }
@@ -162,6 +276,15 @@ impl Failure for FailedMove<'_> {
         match self.0 {
             Ending::NotInstalled(error) => error.peer_status(),
             _ => None,
+        }
+    }
+
+    fn next(&self) -> Option<String> {
+        match self.0 {
+            Ending::CameBack { why, .. } | Ending::Stranded { why, .. } => why.next(),
+            Ending::NotInstalled(error) => error.next(),
+            Ending::Fault(fault) => Some(fault.next.clone()),
+            Ending::Moved(_) => None,
         }
     }
 }

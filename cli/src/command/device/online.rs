@@ -10,7 +10,7 @@ use network::RemoteNetworks;
 use rsp::{ids::Eid, ota::cat::Imei};
 use world::{Fault, FaultKind, PhoneNumber};
 
-use super::Command;
+use super::{Command, check_in};
 use crate::{
     faults::ActiveFaults,
     m2m::{
@@ -35,23 +35,22 @@ pub(super) struct Options {
     /// Address to which the card's channels to HOST are connected (repeatable)
     #[arg(long = "channel-to", value_name = "HOST=HOST:PORT", value_parser = elsewhere)]
     channels_to: Vec<(String, String)>,
-    /// First profile (TCA package, DER) of an M2M eUICC in this process, as given to `landfall
-    /// eum register`
+    /// First profile of an M2M eUICC, as for `landfall eum register`
     #[arg(long, value_name = "FILE", requires = "sm_sr_number")]
     first_profile: Option<std::path::PathBuf>,
     /// Number of the first SM-SR
     #[arg(long, value_name = "NUMBER", value_parser = parties::number, requires = "first_profile")]
     sm_sr_number: Option<PhoneNumber>,
-    /// Address at which the first SM-SR accepts HTTPS sessions of cards; without it the card
-    /// opens none
+    /// Address of the first SM-SR for HTTPS sessions of the card
     #[arg(long, value_name = "IP:PORT", requires = "first_profile")]
     sm_sr_cards: Option<std::net::SocketAddr>,
-    /// Shorten the M2M card's timers from minutes to seconds: network loss, confirmations,
-    /// retries
+    /// Shorten the M2M card's timers from minutes to seconds
     #[arg(long, requires = "first_profile")]
     impatient: bool,
     #[command(flatten)]
-    ready: ReadyOptions,
+    pub(super) ready: ReadyOptions,
+    #[command(flatten)]
+    pub(super) check_in: check_in::CheckInOptions,
 }
 
 impl Options {
@@ -149,9 +148,9 @@ impl Command {
         let mut device = Online::new(modem, dial, device, events);
         let handle = device.handle();
         remark(&format!("device with card {eid}; Ctrl-C stops it"));
-        startup.announce(&Ready::of("device run", settings), json)?;
+        let announced = startup.announce(&Ready::of("device run", settings), json)?;
         let stop = async {
-            parties::stop_signal().await;
+            announced.requested().await;
             handle.stop();
             remark("the device stops after the current procedure; press Ctrl-C again to stop at once");
             parties::stop_signal().await;

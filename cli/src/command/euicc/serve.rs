@@ -128,10 +128,10 @@ impl Serve {
         remark("Ctrl-C stops the cards");
         let first = served.first().map(|card| card.address.clone());
         let ready = Ready::of("euicc serve", settings).at_optional("euicc", first).with_cards(served);
-        startup.announce(&ready, json)?;
+        let stop = startup.announce(&ready, json)?;
         tokio::select! {
             Some(ended) = tasks.join_next() => ended.unwrap_or_else(|panic| Err(card_panicked(panic))),
-            () = crate::parties::stop_signal() => Ok(()),
+            () = stop.requested() => Ok(()),
         }
     }
 

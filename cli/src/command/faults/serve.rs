@@ -82,8 +82,7 @@ impl Serve {
             Running::serve(listener, Some(tls), active_faults.outgoing(without_hop_by_hop_headers(server)))?;
         remark(&format!("fault proxy at {} for {before}; Ctrl-C stops it", running.address));
         let ready = Ready::of("faults serve", settings).at("proxy", running.address);
-        startup.announce(&ready, json)?;
-        parties::stop_signal().await;
+        startup.announce(&ready, json)?.requested().await;
         running.stop().await;
         Ok(())
     }

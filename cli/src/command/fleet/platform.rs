@@ -137,8 +137,7 @@ impl Serve {
         let ready = Ready::of("fleet serve", settings)
             .at("platform", running.address)
             .at_optional("api", owners.as_ref().map(|owners| owners.address));
-        startup.announce(&ready, json)?;
-        parties::stop_signal().await;
+        startup.announce(&ready, json)?.requested().await;
         platform.end_waits();
         running.stop().await;
         if let Some(owners) = owners {

@@ -28,7 +28,7 @@ use crate::{
     output::{print, print_json, remark},
     parties::{self, Running},
     peers::{Delivery, TlsPeers},
-    readiness::{Ready, ReadyOptions},
+    readiness::{Ready, ReadyOptions, Stop},
     settings::{Setting, Settings},
 };
 
@@ -230,12 +230,13 @@ impl Command {
         let calls =
             Calls { operator, sm_dp: sm_dp::oid(&pki)?, validity: Duration::from_secs(self.validity) };
         let is_listening = startup.is_some();
+        let mut stop = None;
         if let Some(startup) = startup {
             let ready = Ready::of("operator m2m listen", settings).at("operator", running.address);
-            startup.announce(&ready, json)?;
+            stop = Some(startup.announce(&ready, json)?);
         }
         let done = tokio::select! {
-            done = calls.run(self.function, json) => done,
+            done = calls.run(self.function, stop, json) => done,
             failed = print_notifications(&mut notifications, is_listening, json) => failed,
         };
         running.stop().await;
@@ -255,7 +256,7 @@ struct Calls {
 }
 
 impl Calls {
-    async fn run(&self, function: Function, json: bool) -> Result<(), Fault> {
+    async fn run(&self, function: Function, stop: Option<Stop>, json: bool) -> Result<(), Fault> {
         match function {
             Function::Listen { sm_sr, .. } => {
                 for partner in &sm_sr {
@@ -263,7 +264,9 @@ impl Calls {
                 }
                 let (own, at) = (self.operator.id(), self.operator.address());
                 remark(&format!("operator {own} at {at}; Ctrl-C stops it"));
-                crate::parties::stop_signal().await;
+                if let Some(stop) = stop {
+                    stop.requested().await;
+                }
                 Ok(())
             }
             Function::SmsrChange { of, to } => {

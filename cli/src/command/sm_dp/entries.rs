@@ -189,8 +189,9 @@ impl JsonSchema for OneEntry {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut of =
-            |resource: &Changing| reply_schema(Verb::Get, &format!("/admin/v1/{}/latest", name(*resource)), generator);
+        let mut of = |resource: &Changing| {
+            reply_schema(Verb::Get, &format!("/admin/v1/{}/latest", name(*resource)), generator)
+        };
         let entries: Vec<Schema> = Changing::value_variants().iter().filter_map(&mut of).collect();
         json_schema!({ "anyOf": entries })
     }

@@ -70,8 +70,7 @@ impl Order {
     /// # Errors
     /// The admin API is unreachable or refuses the request.
     pub(super) async fn run(&self, settings: &Settings) -> Result<(), Fault> {
-        let placed: Value =
-            super::entries::admin(settings, &self.scope)?.post(ORDERS, self).await?;
+        let placed: Value = super::entries::admin(settings, &self.scope)?.post(ORDERS, self).await?;
         print_json(&placed)
     }
 }

@@ -1,19 +1,13 @@
 //! Check-ins at the platform, by devices and by the M2M agent.
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use fleet::{CHECK_IN, CheckIn, Ending, Instruction};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use fleet::{CheckIn, Ending, Instruction};
 use world::{Link, LinkFaultKind};
 
 use super::dormant_device::DormantDevice;
 use super::simulated_world::{PLATFORM, SimulatedWorld};
 use crate::report::Kind;
 
-/// Retry delays in seconds, by the number of failed attempts. The last one repeats.
-const PATIENCE: [u64; 6] = [60, 300, 900, 3600, 3600, 6 * 3600];
+pub(super) use fleet::retry_delay as patience;
 
 /// A check-in that failed.
 pub(super) struct CheckInError {
@@ -29,29 +23,16 @@ impl CheckInError {
     }
 }
 
-/// Sends a check-in over this link and returns the instruction of the platform.
+/// Sends a check-in over this link and returns the instruction of the platform. Devices of a scenario
+/// have no tokens.
 pub(super) async fn send(link: &Link, check_in: &CheckIn) -> Result<Instruction, CheckInError> {
-    let body = serde_json::to_vec(check_in).map_err(CheckInError::carried)?;
-    let mut request = Request::new(Bytes::from(body));
-    *request.method_mut() = Method::POST;
-    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let uri = Uri::try_from(format!("https://{PLATFORM}{CHECK_IN}")).map_err(CheckInError::carried)?;
-    *request.uri_mut() = uri;
-    let answer = world::send(link, request).await.map_err(|fault| CheckInError {
-        is_carried: fault.kind != LinkFaultKind::Unreachable,
-        why: fault.to_string(),
-    })?;
-    if answer.status() != StatusCode::OK {
-        let why = format!("{}: {}", answer.status(), String::from_utf8_lossy(answer.body()));
-        return Err(CheckInError::carried(why));
-    }
-    serde_json::from_slice(answer.body()).map_err(CheckInError::carried)
-}
-
-/// The retry delay after this number of consecutive failures.
-pub(super) fn patience(failures: u32) -> Duration {
-    let place = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
-    Duration::from_secs(PATIENCE.get(place).or(PATIENCE.last()).copied().unwrap_or(3600))
+    fleet::send_check_in(link, PLATFORM, None, check_in).await.map_err(|error| CheckInError {
+        is_carried: !matches!(
+            &error,
+            fleet::CheckInError::Link(fault) if fault.kind == LinkFaultKind::Unreachable
+        ),
+        why: error.to_string(),
+    })
 }
 
 impl SimulatedWorld {

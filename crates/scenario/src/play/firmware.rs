@@ -29,6 +29,7 @@ use super::simulated_world::SimulatedWorld;
 use crate::report::Kind;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredCard};
 use testbed::consumer::{Waits, nowhere};
+use testbed::move_report;
 
 /// Maximum check-ins per wake-up. Further instructions wait for the next one.
 const MAX_CHECK_INS: usize = 6;
@@ -439,26 +440,14 @@ impl<'a> Firmware<'a> {
         };
         self.record_move(&report)?;
         self.read_card().await?;
-        let ending = match &report.ending {
-            MoveEnding::Moved(_) => Ending::Moved,
-            MoveEnding::CameBack { why, .. } => Ending::CameBack { why: why.to_string().into() },
-            MoveEnding::NotInstalled(why) => Ending::NotInstalled { why: why.to_string().into() },
-            MoveEnding::Fault(why) if report.installed.is_none() => {
-                Ending::NotInstalled { why: why.to_string().into() }
-            }
-            MoveEnding::Fault(why) => Ending::CameBack { why: why.to_string().into() },
-            MoveEnding::Stranded { why, back } => {
-                let why = format!("{why}; the way back failed: {back}");
-                // Until a profile gets service again, the move has not ended, and its order stays
-                // open.
-                if self.restore_service().await? {
-                    return Ok(());
-                }
-                let device = self.device()?;
-                self.sim.add_event(Kind::Failed, &device, &format!("stranded: {why}"));
-                return Ok(());
-            }
-        };
+        if let MoveEnding::Stranded { why, back } = &report.ending
+            && !self.restore_service().await?
+        {
+            let why = format!("{why}; the way back failed: {back}");
+            self.sim.add_event(Kind::Failed, &*self.device()?, &format!("stranded: {why}"));
+        }
+        // Until a profile gets service again, the move has not ended, and its order stays open.
+        let Some(ending) = move_report::ending(&report) else { return Ok(()) };
         let mut device = self.device()?;
         device.contact.ordered = None;
         self.ended(&mut device, Ordered { order, target, back }, ending);

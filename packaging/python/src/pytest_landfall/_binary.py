@@ -77,13 +77,16 @@ class Binary:
         return (json.loads(done.stdout) if done.stdout.strip() else None), events
 
     def serve(self, log: Path, *arguments: str | Path) -> Process:
-        """Starts a server that writes its output to the file ``log``, and waits until it accepts connections."""
+        """Starts a server that writes its output to the file ``log``, and waits until it accepts connections.
+
+        The server ends with this process, because the pipe to its standard input is then closed.
+        """
         ready = log.with_suffix(".ready.json")
         ready.unlink(missing_ok=True)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                self._command((*arguments, "--ready-file", ready)), env=_environment(), stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT,
+                self._command((*arguments, "--ready-file", ready, "--until-stdin-closes")), env=_environment(),
+                stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
             )
         return Process._started(process, log, ready, self.timeout)
 
@@ -133,6 +136,8 @@ class Process:
     def stop(self) -> None:
         """Stops the server, and kills it if it does not end."""
         self._process.send_signal(signal.SIGTERM)
+        if self._process.stdin:
+            self._process.stdin.close()
         try:
             self._process.wait(self._timeout)
         except subprocess.TimeoutExpired:
