@@ -167,7 +167,7 @@ const CONSUMER: &[Case] = &[
     ("operator order", &["{unknown}", "--sm-dp", "{sm_dp}"], ErrorWithStatus),
     ("operator order", &["{iccid}", "--sm-dp", "{closed}"], Error("unreachable")),
     ("operator order", &["{iccid}", "--pki", "{folder}/missing"], Error("not_found")),
-    ("sm-dp latest", &["orders", "--admin", "{admin}"], Error("not_found")),
+    ("sm-dp latest", &["orders", "--namespace", "empty", "--admin", "{admin}"], Error("not_found")),
     ("operator order", &["{iccid}", "--matching-id", "FIRST", "--hold", "--sm-dp", "{sm_dp}"], Document),
     ("operator release", &["{unknown}", "--sm-dp", "{sm_dp}"], ErrorWithStatus),
     ("operator release", &["{iccid}", "--sm-dp", "{closed}"], Error("unreachable")),
