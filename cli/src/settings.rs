@@ -289,8 +289,17 @@ impl Settings {
             }
         };
         let chosen = flags.over(environment).over(file);
-        let data_dir = chosen.data_dir.unwrap_or_else(default_dir);
-        Ok(Self {
+        let data_dir = chosen.data_dir.clone().unwrap_or_else(default_dir);
+        Ok(Self::of(chosen, data_dir))
+    }
+
+    /// Returns the default settings for a data folder, without environment variables and file.
+    pub fn with_data_dir(data_dir: PathBuf) -> Self {
+        Self::of(Layer::default(), data_dir)
+    }
+
+    fn of(chosen: Layer, data_dir: PathBuf) -> Self {
+        Self {
             pki: chosen.pki.unwrap_or_else(|| data_dir.join("pki")),
             data_dir,
             seed: Setting::Seed.or_default(chosen.seed),
@@ -301,7 +310,7 @@ impl Settings {
             card: Setting::Card.or_default(chosen.card),
             network: Setting::Network.or_default(chosen.network),
             admin: Some(Setting::Admin.or_default(chosen.admin)).filter(|admin| admin != "none"),
-        })
+        }
     }
 }
 

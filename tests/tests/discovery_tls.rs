@@ -10,7 +10,7 @@ use certs::{Pki, Role};
 use cli::faults::ActiveFaults;
 use cli::parties::{self, Running};
 use cli::peers::{self, Delivery, Operators};
-use cli::settings::{Layer, Settings};
+use cli::settings::Settings;
 use device::{DownloadOptions, EventSource, Lpa, LpaSettings};
 use http::StatusCode;
 use net::{Client, ClientTls};
@@ -36,9 +36,7 @@ struct Testbed {
 
 impl Testbed {
     async fn start(folder: &Path) -> Self {
-        let mut settings = Settings::resolve(Layer::default(), None).unwrap();
-        settings.data_dir = folder.to_owned();
-        settings.pki = folder.join("pki");
+        let mut settings = Settings::with_data_dir(folder.to_owned());
         settings.sm_dp = "127.0.0.1:0".to_owned();
         settings.sm_dp_names = vec![];
         settings.sm_ds = "127.0.0.1:0".to_owned();

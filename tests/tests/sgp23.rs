@@ -11,7 +11,7 @@
 use std::{fmt::Write, fs, path::PathBuf, sync::Arc};
 
 use cli::check::{OwnServer, ServerFacts, server};
-use cli::settings::{Layer, Settings};
+use cli::settings::Settings;
 use sgp23::{Ended, Row, Selection, Server};
 use world::{ManualClock, MemoryEvents, SeededRandom, World};
 
@@ -20,7 +20,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn settings() -> Settings {
-    Settings::resolve(Layer::default(), None).unwrap()
+    Settings::with_data_dir(PathBuf::from("landfall-data"))
 }
 
 fn selection() -> Selection {
