@@ -172,8 +172,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl ReportServer {
     async fn start(pki: &Pki, world: &World) -> Result<Self, Fault> {
-        let mut address = "127.0.0.1:0".to_owned();
-        let listener = parties::listen_at(&mut address).await?;
+        let listener = net::listen("127.0.0.1:0").await?;
+        let address = parties::local_address(&listener)?.to_string();
         let names = crate::pki::names_of(&address, &[])?;
         let tls = parties::operator_server_tls(pki, &names, Arc::clone(&world.clock))?;
         let calls: Arc<Mutex<Vec<_>>> = Arc::default();
@@ -253,11 +253,10 @@ impl OwnServer {
             // The server gets a host name, so that the cases about upper and lower case apply.
             settings.sm_dp_names.push("smdpp.landfall.example".to_owned());
         }
-        let listener = parties::listen_at(&mut settings.sm_dp).await?;
-        let sm_ds_listener = parties::listen_at(&mut settings.sm_ds).await?;
-        let mut admin = "127.0.0.1:0".to_owned();
-        let admin_listener = parties::listen_at(&mut admin).await?;
-        settings.admin = Some(admin);
+        let listener = parties::listen_at(&mut settings.sm_dp, "--sm-dp").await?;
+        let sm_ds_listener = parties::listen_at(&mut settings.sm_ds, "--sm-ds").await?;
+        let admin_listener = net::listen("127.0.0.1:0").await?;
+        settings.admin = Some(parties::local_address(&admin_listener)?.to_string());
 
         let names = crate::pki::server_names(&settings)?;
         let options = PkiOptions { smdp_names: names.clone(), ..PkiOptions::default() };

@@ -362,6 +362,7 @@ mod tests {
                 "faults serve",
                 "fleet serve",
                 "check device",
+                "check card",
             ]
         );
     }

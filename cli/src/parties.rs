@@ -138,12 +138,16 @@ pub fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
     })
 }
 
-/// Listens at an address of the settings. Port 0 is replaced by the port that was chosen.
+/// Listens at an address of the settings. Port 0 is replaced by the port that was chosen. `flag` is
+/// the flag that sets the address.
 ///
 /// # Errors
 /// The address is not available.
-pub async fn listen_at(address: &mut String) -> Result<TcpListener, Fault> {
-    let listener = net::listen(address).await?;
+pub async fn listen_at(address: &mut String, flag: &str) -> Result<TcpListener, Fault> {
+    let listener = net::listen(address).await.map_err(|mut fault| {
+        fault.next.push_str(&format!("; {flag} sets the address"));
+        fault
+    })?;
     if let Some(host) = address.strip_suffix(":0") {
         *address = format!("{host}:{}", local_address(&listener)?.port());
     }
@@ -157,10 +161,8 @@ pub async fn listen_at(address: &mut String) -> Result<TcpListener, Fault> {
 /// The address is not available.
 pub async fn listen_for_admin(settings: &mut Settings, flag: &str) -> Result<Option<TcpListener>, Fault> {
     let Some(address) = &mut settings.admin else { return Ok(None) };
-    let listener = listen_at(address).await.map_err(|mut fault| {
-        let advice =
-            format!("; choose another address with {flag}, or disable the admin API with {flag} none");
-        fault.next.push_str(&advice);
+    let listener = listen_at(address, flag).await.map_err(|mut fault| {
+        fault.next.push_str(&format!("; {flag} none disables the admin API"));
         fault
     })?;
     Ok(Some(listener))

@@ -32,10 +32,10 @@ use crate::{
 /// Options of every server.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ReadyOptions {
-    /// File to write when the server is ready: the JSON of --json, with all addresses
+    /// File to write when ready: the announcement of --json
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-    /// Stop when standard input is closed, so that the server ends with the program that started it
+    /// Stop when standard input is closed
     #[arg(long)]
     until_stdin_closes: bool,
 }

@@ -17,7 +17,7 @@ use crate::output::remark;
 /// Options of a trace.
 #[derive(Clone, Debug, Args)]
 pub struct TraceOptions {
-    /// Output file for all exchanges with the card: .txt, .jsonl or .pcapng
+    /// Trace of the exchanges with the card: .txt, .jsonl or .pcapng
     #[arg(long, global = true, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Include PINs and keys in the trace

@@ -63,6 +63,8 @@ const CERTIFICATES: &[Case] = &[
     ("certs init", &["--pki", "{folder}/another-pki"], Document),
     ("certs issue dp-tls", &["--name", "smdp.example.com", "--pki", "{folder}/another-pki"], Document),
     ("certs issue dp-tls", &["--name", "a", "--pki", "{folder}/missing"], Error("not_found")),
+    ("certs issue ds-tls", &["--name", "smds.example.com", "--pki", "{folder}/another-pki"], Document),
+    ("certs issue ds-tls", &["--name", "a", "--days", "0"], Error("usage")),
     ("certs issue euicc", &["{unknown_eid}", "--pki", "{folder}/another-pki"], Document),
     ("certs issue euicc", &["1"], Error("usage")),
     ("certs issue operator", &["--name", "Another Operator", "--pki", "{folder}/another-pki"], Document),
@@ -398,6 +400,9 @@ const CHECKS: &[Case] = &[
     ("check device", &["--fault", "{fault}", "--retries", "0", "--", "true"], Error("expectation")),
     ("check device", &["--fault", "{fault}", "--", "no-such-lpa"], Error("not_found")),
     ("check device", &["--fault", "no-such-fault", "--", "true"], Error("usage")),
+    ("check card", &["--list"], Document),
+    ("check card", &["--card", "{closed}", "--fault", "{fault}"], Error("unreachable")),
+    ("check card", &["--fault", "no-such-fault"], Error("usage")),
 ];
 
 const DEMO: &[Case] = &[

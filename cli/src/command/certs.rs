@@ -123,6 +123,7 @@ pub(crate) const OUTPUTS: &[CommandOutput] = &[
     document::<Vec<Row>>("certs init"),
     document::<Vec<Row>>("certs show"),
     document::<Vec<IssuedFile>>("certs issue dp-tls"),
+    document::<Vec<IssuedFile>>("certs issue ds-tls"),
     document::<Vec<IssuedFile>>("certs issue euicc"),
     document::<Vec<IssuedFile>>("certs issue operator"),
     document::<Vec<IssuedFile>>("certs issue sm-sr"),

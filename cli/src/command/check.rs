@@ -87,6 +87,7 @@ enum Curves {
 pub(crate) const OUTPUTS: &[CommandOutput] = &[
     document::<OneOf<sgp23::Report, Vec<sgp23::Row>>>("check sm-dp"),
     document::<OneOf<device_check::Report, Vec<String>>>("check device"),
+    document::<OneOf<device_check::Report, Vec<String>>>("check card"),
 ];
 
 impl Command {

@@ -18,7 +18,7 @@ use crate::{
 
 /// Demonstration: one device moves to a local profile, another falls back
 #[derive(Debug, Args)]
-#[command(args = Setting::flags(&[Setting::Pki, Setting::Seed]))]
+#[command(args = Setting::flags(&[Setting::SmDpName, Setting::Pki, Setting::Seed]))]
 pub struct Command {
     /// Profile package of the local operator (TCA, DER) [default: a generated package]
     #[arg(long, value_name = "FILE")]

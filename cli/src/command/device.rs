@@ -43,10 +43,10 @@ use failure::{FailedMove, Failure as _, failed};
 #[command(args = Setting::global_flags(&[Setting::Network, Setting::SmDp, Setting::SmDpName, Setting::SmDs]))]
 #[command(args = Setting::global_flags(&[Setting::SmDsName, Setting::Pki, Setting::Seed]))]
 pub struct Command {
-    /// Address of a card served over TCP [default: a card in this process]
+    /// Address of a card over TCP [default: a card in this process]
     #[arg(long, global = true, value_name = "HOST:PORT")]
     card: Option<String>,
-    /// EID of the card in this process [default: the first EID of the PKI]
+    /// EID of the card in this process [default: first EID of the PKI]
     #[arg(long, global = true)]
     eid: Option<Eid>,
     /// Serial number of the card in this process, instead of --eid

@@ -32,6 +32,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("certs show", "landfall certs show --pki lab"),
     ("certs issue", "landfall certs issue operator --name ACME"),
     ("certs issue dp-tls", "landfall certs issue dp-tls --name smdp.example.com"),
+    ("certs issue ds-tls", "landfall certs issue ds-tls --name smds.example.com"),
     ("certs issue euicc", "landfall certs issue euicc 89049032000000000000000000000163"),
     ("certs issue operator", "landfall certs issue operator --name ACME"),
     ("certs issue sm-sr", "landfall certs issue sm-sr --name 'My SM-SR' --host sm-sr.example.com"),
@@ -141,6 +142,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("check", "landfall check sm-dp --own"),
     ("check sm-dp", "landfall check sm-dp --sm-dp smdp.example.com:443 --admin none --matching-id FIRST"),
     ("check device", "landfall check device --stdio -- lpac profile download -a '{activation_code}'"),
+    ("check card", "landfall check card --card 127.0.0.1:8431 --fault 'tamper/*'"),
     ("completions", "landfall completions bash"),
     ("man", "landfall man ~/.local/share/man/man1"),
 ];

@@ -81,7 +81,7 @@ impl Command {
         let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
         let active_faults = self.faults.put(&FaultPoints::NETWORK, settings)?;
-        let listener = net::listen(&settings.network).await?;
+        let listener = parties::listen_at(&mut settings.network.clone(), "--listen").await?;
         let _claim = net::Claim::take(&settings.data_dir, "network")?;
         let mut accounts = Vec::new();
         let networks = Arc::new(Networks::new(world.clone()));

@@ -198,7 +198,7 @@ impl Function {
             }
             Self::Listen { listen: mut address, ready } => {
                 let startup = ready.begin()?;
-                let socket = parties::listen_at(&mut address).await?;
+                let socket = parties::listen_at(&mut address, "--listen").await?;
                 let names = crate::pki::names_of(&address, &[])?;
                 let tls = parties::operator_server_tls(&pki, &names, clock)?;
                 let running = Running::serve(socket, Some(tls), listener(json))?;

@@ -116,7 +116,9 @@ impl Command {
             // Profiles can also be added while a server runs on the same records.
             Self::Add(add) => add.run(&in_stock(settings, json)?, json).await,
             Self::Order(order) => order.run(settings).await,
-            Self::List { resource: None, scope, .. } => list(&in_stock(settings, json)?, &scope, json).await,
+            Self::List { resource: None, scope, .. } => {
+                list(settings, &in_stock(settings, json)?, &scope, json).await
+            }
             Self::List { resource: Some(resource), conditions, scope } => {
                 entries::list(settings, &scope, resource, &conditions).await
             }
@@ -143,7 +145,7 @@ impl Serve {
     ) -> Result<(), Fault> {
         let startup = self.ready.begin()?;
         let (world, clock) = parties::os_world()?;
-        let listener = parties::listen_at(&mut settings.sm_dp).await?;
+        let listener = parties::listen_at(&mut settings.sm_dp, "--listen").await?;
         let admin = parties::listen_for_admin(settings, "--listen-admin").await?;
         let settings = &*settings;
         let pki = crate::pki::load_or_init(settings)?;
@@ -204,9 +206,17 @@ impl Serve {
     }
 }
 
-async fn list(sm_dp: &sm_dp::SmDpPlus, scope: &entries::Scope, json: bool) -> Result<(), Fault> {
+async fn list(
+    settings: &Settings,
+    sm_dp: &sm_dp::SmDpPlus,
+    scope: &entries::Scope,
+    json: bool,
+) -> Result<(), Fault> {
     let mut profiles = sm_dp.orders().await?;
     profiles.retain(|profile| profile.namespace == scope.namespace);
+    if profiles.is_empty() {
+        remark(&format!("there is no profile in the stock of {}", settings.data_dir.display()));
+    }
     if json {
         return print_json(&readable(&profiles.iter().map(StockProfile::of).collect::<Vec<_>>())?);
     }

@@ -53,7 +53,7 @@ impl Command {
                 let given = settings.clone();
                 let serve = async |active_faults: &ActiveFaults| {
                     let startup = ready.begin()?;
-                    let listener = parties::listen_at(&mut settings.sm_ds).await?;
+                    let listener = parties::listen_at(&mut settings.sm_ds, "--listen").await?;
                     let (pki, events) = (crate::pki::load_or_init(&settings)?, events.clone());
                     let running =
                         parties::serve_sm_ds(listener, &settings, &pki, &world, events, active_faults)?;

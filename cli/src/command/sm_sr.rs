@@ -215,7 +215,7 @@ impl Serve {
         let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let listener = parties::listen_at(listen).await?;
+        let listener = parties::listen_at(listen, "--listen").await?;
         // A host name in the listening address is announced. If the address is unspecified
         // (0.0.0.0), --announce must name one.
         let is_address = |place: &str| place.parse::<SocketAddr>().is_ok();
@@ -226,7 +226,7 @@ impl Serve {
         let names = crate::pki::names_of(listen, &further.collect::<Vec<_>>())?;
         let cards = match cards.as_str() {
             "none" => None,
-            _ => Some(parties::listen_at(cards).await?),
+            _ => Some(parties::listen_at(cards, "--listen-cards").await?),
         };
         let party = m2m::start(m2m::Setup {
             pki: &pki,

@@ -88,11 +88,11 @@ impl Command {
         let preset = self.preset.as_deref().map(Preset::read).transpose()?;
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let sm_dp_listener = parties::listen_at(&mut settings.sm_dp).await?;
-        let sm_ds_listener = parties::listen_at(&mut settings.sm_ds).await?;
-        let network_listener = parties::listen_at(&mut settings.network).await?;
+        let sm_dp_listener = parties::listen_at(&mut settings.sm_dp, "--sm-dp").await?;
+        let sm_ds_listener = parties::listen_at(&mut settings.sm_ds, "--sm-ds").await?;
+        let network_listener = parties::listen_at(&mut settings.network, "--network").await?;
         let card_listener =
-            if self.no_card { None } else { Some(parties::listen_at(&mut settings.card).await?) };
+            if self.no_card { None } else { Some(parties::listen_at(&mut settings.card, "--card").await?) };
         let admin_listener = parties::listen_for_admin(settings, "--admin").await?;
         let settings = &*settings;
         let pki = crate::pki::load_or_init(settings)?;
@@ -234,7 +234,10 @@ fn waiting(profile: &Profile, settings: &Settings) -> Result<String, String> {
         Some(admin) => format!("curl -X DELETE http://{admin}/admin/v1/orders/{iccid}"),
         None => format!("serve the admin API (--admin) and DELETE /admin/v1/orders/{iccid} there"),
     };
-    let anew = format!("{anew}, then run `landfall up` again");
+    let anew = format!(
+        "delete it on the card (`landfall device delete {iccid}`) and its order ({anew}), then run `landfall up` again; \
+         `landfall sm-dp order` orders another profile"
+    );
     let order = order.as_ref();
     Err(match state {
         ProfileState::Released => match order.and_then(|order| order.matching_id.as_deref()) {

@@ -42,7 +42,7 @@ impl Setup {
     /// Prepares an SM-DP+ that listens and has an order for profile `number`.
     pub(crate) async fn order(&self, number: u64) -> Result<OrderedServer, Fault> {
         let mut settings = self.settings.clone();
-        let listener = parties::listen_at(&mut settings.sm_dp).await?;
+        let listener = parties::listen_at(&mut settings.sm_dp, "--listen").await?;
         let records: Arc<dyn Records> = Arc::new(MemoryRecords::default());
         let sm_dp =
             parties::sm_dp_on(&settings, &self.pki, &self.world, Arc::new(NullEvents), Arc::clone(&records))?;

@@ -5,11 +5,12 @@ use std::fmt::Display;
 use device::{
     CardError, DownloadError, Ending, Es10Error, NotRegistered, Rejected,
     es10::ResultCode,
-    lpa::{ChangeError, Es9Error, SessionError},
+    lpa::{Cancelled, ChangeError, Es9Error, SessionError},
     modem::NoService,
     usim::UsimError,
 };
 use network::EmmCause;
+use rsp::sgp22::CancelSessionReason;
 use world::{Fault, FaultKind, LinkFaultKind, PeerStatus};
 
 use crate::advice::Server;
@@ -192,6 +193,11 @@ impl Failure for DownloadError {
     fn next(&self) -> Option<String> {
         match self {
             Self::Session(error) => error.next(),
+            Self::Cancelled(Cancelled { reason: CancelSessionReason::POSTPONED, .. }) => Some(
+                "the order stays usable: delete the profile of the card with `landfall device delete ICCID`, or \
+                 give the confirmation code with --confirmation-code"
+                    .to_owned(),
+            ),
             Self::NotPrepared(_) | Self::Cancelled(_) | Self::NotInstalled { .. } => None,
         }
     }

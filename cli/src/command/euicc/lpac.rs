@@ -22,7 +22,7 @@ pub(super) struct Lpac {
     /// lpac program
     #[arg(long, default_value = "lpac", value_name = "FILE")]
     lpac: PathBuf,
-    /// Address of a card served over TCP [default: a card in this process]
+    /// Address of a card over TCP [default: a card in this process]
     #[arg(long, value_name = "HOST:PORT")]
     card: Option<String>,
     #[command(flatten)]

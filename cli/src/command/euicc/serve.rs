@@ -165,7 +165,7 @@ impl Serve {
 async fn open(place: CardAddress) -> Result<(OpenInterface, String), Fault> {
     Ok(match place {
         CardAddress::Tcp(mut address) => {
-            let listener = parties::listen_at(&mut address).await?;
+            let listener = parties::listen_at(&mut address, "--listen").await?;
             (OpenInterface::Tcp(listener), address)
         }
         CardAddress::Vpcd(address) => (OpenInterface::Vpcd(address.clone()), address),

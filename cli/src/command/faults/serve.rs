@@ -56,7 +56,7 @@ impl Serve {
         let (world, _) = parties::os_world()?;
         let active_faults = self.faults.put(&FaultPoints::PROXY, settings)?;
         let pki = pki::load_or_init(settings)?;
-        let listener = net::listen(&self.listen).await?;
+        let listener = parties::listen_at(&mut self.listen.clone(), "--listen").await?;
         let before = self.before.as_str();
         let host = parties::host_of(before).to_owned();
         let client = match &self.connect {

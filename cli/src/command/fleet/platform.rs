@@ -107,10 +107,10 @@ impl Serve {
             suppliers.insert(network, supplier);
         }
         let (mut address, mut api) = (self.listen, self.listen_api);
-        let listener = parties::listen_at(&mut address).await?;
+        let listener = parties::listen_at(&mut address, "--listen").await?;
         let owners = match api.as_str() {
             "none" => None,
-            _ => Some(parties::listen_at(&mut api).await?),
+            _ => Some(parties::listen_at(&mut api, "--listen-api").await?),
         };
         let records = query::open(settings)?;
         let secret = secret(&records, &world).await?;

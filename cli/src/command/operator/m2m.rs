@@ -201,8 +201,8 @@ impl Command {
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let pki = crate::pki::load(&settings.pki)?;
         let mut listen = self.listen.clone();
-        let socket = parties::listen_at(&mut listen).await.map_err(|mut fault| {
-            fault.next.push_str("; or choose another with --listen (each concurrent call needs its own)");
+        let socket = parties::listen_at(&mut listen, "--listen").await.map_err(|mut fault| {
+            fault.next.push_str("; each concurrent call needs its own");
             fault
         })?;
         let names = crate::pki::names_of(&listen, &[])?;
