@@ -9,7 +9,7 @@ use serde::Deserialize;
 use world::{Clock, Fault};
 
 use crate::json_schema::{CommandOutput, document};
-use crate::output::{Table, print, print_json};
+use crate::output::{Table, print, print_json, remark};
 
 /// Localization rules of countries and carriers, and decisions
 #[derive(Debug, Subcommand)]
@@ -64,6 +64,9 @@ impl Command {
                     Some(country) => book.rules_in(country).collect(),
                     None => book.rules().iter().collect(),
                 };
+                if let Some(country) = country.filter(|_| shown.is_empty()) {
+                    remark(&format!("there is no rule for {country}: foreign subscriptions may stay"));
+                }
                 if json {
                     print_json(&shown)?;
                 } else {
