@@ -290,6 +290,7 @@ fn a_running_device_moves_as_its_platform_instructs_it() {
     // Without an end, it checks in until it is stopped.
     let mut running =
         Running::start(abroad.device(&address, &token).args(["--json", "--check-in-every", "1"]));
+    assert_eq!(running.out.json()["ready"], "device run");
     for _ in 0..2 {
         let exchange = running.out.json();
         assert_eq!(

@@ -33,6 +33,58 @@ async fn a_request_reaches_the_service_and_is_answered() {
     }
 }
 
+/// Sends a request, and closes the connection after the service has begun. Returns true if the
+/// service executes the request to its end.
+async fn is_executed_without_its_client(request: &[u8]) -> bool {
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (begun, client_is_gone) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (ended, mut has_ended) = tokio::sync::mpsc::unbounded_channel();
+    let (service_begun, may_end) = (Arc::clone(&begun), Arc::clone(&client_is_gone));
+    let service = tower::service_fn(move |_: Request<Bytes>| {
+        let (begun, may_end, ended) = (Arc::clone(&service_begun), Arc::clone(&may_end), ended.clone());
+        async move {
+            // Reports the end of the request, whether it was executed or dropped.
+            let mut report = ReportOnDrop { ended, is_executed: false };
+            begun.notify_one();
+            may_end.notified().await;
+            report.is_executed = true;
+            Ok::<_, LinkFault>(Response::new(Bytes::new()))
+        }
+    });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, None, service, async { drop(stopped.await) }));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    begun.notified().await;
+    drop(stream);
+    // The server ends when its connections have ended.
+    stop.send(()).unwrap();
+    server.await.unwrap();
+    client_is_gone.notify_one();
+    has_ended.recv().await.unwrap()
+}
+
+struct ReportOnDrop {
+    ended: tokio::sync::mpsc::UnboundedSender<bool>,
+    is_executed: bool,
+}
+
+impl Drop for ReportOnDrop {
+    fn drop(&mut self) {
+        // The test may have ended.
+        let _ = self.ended.send(self.is_executed);
+    }
+}
+
+#[tokio::test]
+async fn only_a_request_that_can_change_something_is_executed_without_its_client() {
+    assert!(
+        is_executed_without_its_client(b"POST / HTTP/1.1\r\nHost: server\r\nContent-Length: 0\r\n\r\n").await
+    );
+    assert!(!is_executed_without_its_client(b"GET / HTTP/1.1\r\nHost: server\r\n\r\n").await);
+}
+
 #[tokio::test]
 async fn a_dripping_response_arrives_octet_by_octet() {
     let listener = listen("127.0.0.1:0").await.unwrap();

@@ -172,12 +172,17 @@ impl Command {
             json,
         };
         let (stop, stopped) = watch::channel(false);
-        if !options.once && !options.until_idle {
+        let announced = if options.once || options.until_idle {
+            None
+        } else {
             remark(&format!("device {eid} checks in at {platform}; Ctrl-C stops it"));
-        }
-        let announced = startup.announce(&Ready::of("device run", settings), json)?;
+            Some(startup.announce(&Ready::of("device run", settings), json)?)
+        };
         let signalled = async {
-            announced.requested().await;
+            match announced {
+                Some(announced) => announced.requested().await,
+                None => parties::stop_signal().await,
+            }
             // The device may have ended already.
             let _ = stop.send(true);
             remark("the device stops after the current procedure; press Ctrl-C again to stop at once");

@@ -231,7 +231,7 @@ async fn serve_connection<S>(
 ) -> Result<(), BoxError>
 where
     S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
-    S::Future: Send,
+    S::Future: Send + 'static,
     S::Error: Into<BoxError>,
 {
     // This is an io::Error, because with a boxed error the compiler cannot prove that the future is
@@ -270,7 +270,10 @@ fn can_drip(mut request: Request<Bytes>) -> Request<Bytes> {
     request
 }
 
-/// Passes a request to `service`, with `peer` as an extension.
+/// Passes a request to `service`, with `peer` as an extension. If the connection ends before the
+/// response, a request that can change something is executed to its end all the same. Otherwise the
+/// service would stop between a commit and what has to follow it, such as the delivery of a message
+/// that it committed.
 pub(crate) async fn answer<P, S>(
     request: Request<Incoming>,
     peer: Option<P>,
@@ -278,7 +281,8 @@ pub(crate) async fn answer<P, S>(
 ) -> Result<Response<Bytes>, BoxError>
 where
     P: Clone + Send + Sync + 'static,
-    S: Service<Request<Bytes>, Response = Response<Bytes>>,
+    S: Service<Request<Bytes>, Response = Response<Bytes>> + Send + 'static,
+    S::Future: Send + 'static,
     S::Error: Into<BoxError>,
 {
     let (mut head, body) = request.into_parts();
@@ -286,12 +290,15 @@ where
         Ok(body) => body,
         Err(unread) => return Ok(unread.response()),
     };
+    let is_safe = head.method.is_safe();
     // Only extensions of this crate are passed on, none of hyper.
     head.extensions.clear();
     if let Some(peer) = peer {
         head.extensions.insert(peer);
     }
-    service.oneshot(Request::from_parts(head, body)).await.map_err(Into::into)
+    let request = Request::from_parts(head, body);
+    let executed = async move { service.oneshot(request).await.map_err(Into::into) };
+    if is_safe { executed.await } else { tokio::spawn(executed).await? }
 }
 
 /// Reason for a missing request body.
