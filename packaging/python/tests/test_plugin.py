@@ -74,9 +74,32 @@ def test_a_killed_run_leaves_no_server(pytester: pytest.Pytester) -> None:
 
 
 def test_a_profile_returns_to_the_stock_when_its_test_ends(pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\nlandfall_stock = 2\n")
-    pytester.makepyfile(SWAP.format(jobs=3))
+    pytester.makeini("[pytest]\nlandfall_stock = 1\n")
+    pytester.makepyfile("""
+        import pytest
+
+        seen = set()
+
+        @pytest.mark.parametrize("job", range(3))
+        def test_orders_the_same_profile(job, order):
+            seen.add(order.iccid)
+            assert len(seen) == 1
+    """)
     pytester.runpytest_subprocess().assert_outcomes(passed=3)
+
+
+def test_an_order_without_stock_gets_a_new_profile(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nlandfall_stock = 1\n")
+    pytester.makepyfile("""
+        def test_registers_with_a_new_profile(sm_dp, network, device):
+            orders = [sm_dp.order() for _ in range(3)]
+            assert len({order.iccid for order in orders}) == 3
+            for order in orders:
+                device.download(order)
+                device.enable(order.iccid)
+                assert device.register().plmn == network.plmn
+    """)
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
 def test_the_report_of_a_failure_has_the_log_of_its_own_test(pytester: pytest.Pytester) -> None:
@@ -91,6 +114,22 @@ def test_the_report_of_a_failure_has_the_log_of_its_own_test(pytester: pytest.Py
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*Landfall servers*"])
     result.stdout.no_fnmatch_line("*GetBoundProfilePackage*")
+
+
+def test_the_report_of_a_failed_fixture_has_the_log(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.fixture
+        def installed(order, device):
+            return device.download(order.activation_code + "X")
+
+        def test_needs_a_profile(installed):
+            pass
+    """)
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*Landfall servers*", "*AuthenticateClient*"])
 
 
 def test_a_missing_binary_is_an_error(pytester: pytest.Pytester) -> None:

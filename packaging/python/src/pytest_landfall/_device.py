@@ -113,7 +113,10 @@ class Device:
         return _registration(self.run("register"))
 
     def move(self, order: Order) -> Registration:
-        """Downloads and enables a profile, and registers with it; falls back if that fails."""
+        """Downloads and enables a profile, and registers with it; falls back if that fails.
+
+        The device must have an enabled profile that can register.
+        """
         return _registration(self.run("move", str(order.activation_code))["registered"])
 
     def run(self, *arguments: str) -> Any:

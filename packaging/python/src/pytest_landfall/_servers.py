@@ -14,6 +14,8 @@ from ._binary import Binary, Process, request
 #: Home network of the profiles in stock, and their profile type.
 HOME = "724-99"
 PROFILE_TYPE = "pytest"
+#: First ICCID (without check digit) and IMSI of the profiles that are made when the stock is empty.
+FIRST_ICCID, FIRST_IMSI = "8972499000000300000", "724990000300000"
 #: `landfall up` orders the profile of subscriber 1 for itself.
 FIRST_SUBSCRIBER = 2
 
@@ -61,7 +63,7 @@ class SmDp:
         return ssl.DER_cert_to_PEM_cert(self.ca_certificate.read_bytes())
 
     def order(self, **fields: object) -> Order:
-        """Orders and releases a profile. Without ``iccid`` or ``profile_type``, any profile in stock.
+        """Orders and releases a profile. Without ``iccid`` or ``profile_type``, any profile in stock, or a new one.
 
         The keywords are the fields of ``POST /admin/v1/orders`` in snake case, such as ``confirmation_code``,
         ``matching_id``, ``eid``, ``expires`` and ``state``.
@@ -116,7 +118,8 @@ class Servers:
     def start(cls, binary: Binary, folder: Path, stock: int) -> Servers:
         """Starts the servers on free ports, and waits until they accept connections."""
         preset, data = folder / "preset.toml", folder / "data"
-        preset.write_text("".join(map(_stock_entry, range(FIRST_SUBSCRIBER, FIRST_SUBSCRIBER + stock))))
+        entries = map(_stock_entry, range(FIRST_SUBSCRIBER, FIRST_SUBSCRIBER + stock))
+        preset.write_text("".join(entries) + _template_entry())
         free = [part for name in ("sm-dp", "sm-ds", "network", "admin") for part in (f"--{name}", "127.0.0.1:0")]
         process = binary.serve(folder / "up.log", "--data-dir", data, "up", *free, "--no-card", "--preset", preset)
 
@@ -128,6 +131,13 @@ class Servers:
 
 def _stock_entry(number: int) -> str:
     return f'[[stock]]\nsubscription = "{HOME}"\nnumber = {number}\nprofileType = "{PROFILE_TYPE}"\n'
+
+
+def _template_entry() -> str:
+    return (
+        f'[[templates]]\nprofileType = "{PROFILE_TYPE}"\niccid = "{FIRST_ICCID}"\nimsi = "{FIRST_IMSI}"\n'
+        f'description.usim.spn = "Network {HOME}"\n'
+    )
 
 
 def _eid(serial: int) -> str:

@@ -11,6 +11,7 @@ from ._device import Device
 from ._fleet import Fleet
 from ._servers import Network, Order, Servers, SmDp
 
+_SERVERS = pytest.StashKey[Servers]()
 _LOG_START = pytest.StashKey[int]()
 
 
@@ -28,6 +29,7 @@ def landfall(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
     chosen = pytestconfig.getoption("--landfall-binary") or pytestconfig.getini("landfall_binary")
     binary = Binary.locate(chosen or None, float(pytestconfig.getini("landfall_timeout")))
     servers = Servers.start(binary, tmp_path_factory.mktemp("landfall"), int(pytestconfig.getini("landfall_stock")))
+    pytestconfig.stash[_SERVERS] = servers
     yield servers
     servers.process.stop()
 
@@ -67,22 +69,17 @@ def fleet(landfall: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    if servers := _servers(item):
-        item.stash[_LOG_START] = servers.process.log.stat().st_size
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    servers = item.config.stash.get(_SERVERS, None)
+    item.stash[_LOG_START] = servers.process.log.stat().st_size if servers else 0
     yield
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     report = (yield).get_result()
-    servers = _servers(item)
-    if report.failed and servers and _LOG_START in item.stash:
-        text = servers.process.log.read_bytes()[item.stash[_LOG_START] :].decode(errors="replace")
-        report.sections.append(("Landfall servers", text))
-
-
-def _servers(item: pytest.Item) -> Servers | None:
-    """The servers, if the test uses them."""
-    found = getattr(item, "funcargs", {}).get("landfall")
-    return found if isinstance(found, Servers) else None
+    servers = item.config.stash.get(_SERVERS, None)
+    if report.failed and servers:
+        text = servers.process.log.read_bytes()[item.stash.get(_LOG_START, 0) :].decode(errors="replace")
+        if text:
+            report.sections.append(("Landfall servers", text))
