@@ -73,8 +73,9 @@ fn the_sm_dp_refuses_an_sm_ds_with_a_faulty_certificate() {
     let eid = serde_json::from_str::<Value>(&info).unwrap()["eid"].as_str().unwrap().to_owned();
     let listed = succeed(landfall(folder).args(["--json", "sm-dp", "list"]));
     let iccid = serde_json::from_str::<Value>(&listed).unwrap()[0]["iccid"].as_str().unwrap().to_owned();
-    let order = ["operator", "order", "--iccid", &iccid, "--eid", &eid, "--sm-ds", &sm_ds_address];
-    fail(landfall(folder).args(order).args(["--sm-dp", &address]));
+    let order = ["operator", "order", &iccid, "--eid", &eid, "--sm-ds", &sm_ds_address];
+    let error = fail(landfall(folder).args(order).args(["--sm-dp", &address]));
+    assert!(error.contains("8.9"), "a refusal that names the SM-DS: {error}");
     assert_eq!(sm_ds.err.after("fault "), "tls/wrong-role");
     let events = succeed(landfall(folder).args(["--json", "sm-ds", "list"]));
     assert_eq!(events.trim(), "[]");
