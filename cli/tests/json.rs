@@ -401,7 +401,7 @@ const CHECKS: &[Case] = &[
     ("check device", &["--fault", "{fault}", "--", "no-such-lpa"], Error("not_found")),
     ("check device", &["--fault", "no-such-fault", "--", "true"], Error("usage")),
     ("check card", &["--list"], Document),
-    ("check card", &["--card", "{closed}", "--fault", "{fault}"], Error("unreachable")),
+    ("check card", &["--card", "{closed}", "--fault", "apdu/*EUICCInfo*"], Error("unreachable")),
     ("check card", &["--fault", "no-such-fault"], Error("usage")),
 ];
 

@@ -45,7 +45,7 @@ pub enum Issue {
         /// EID, 32 digits
         eid: Eid,
         /// Validity in days
-        #[arg(long, default_value_t = 3650)]
+        #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(u64).range(1..))]
         days: u64,
     },
     /// ES2+ client certificate
@@ -54,7 +54,7 @@ pub enum Issue {
         #[arg(long)]
         name: String,
         /// Validity in days
-        #[arg(long, default_value_t = 365)]
+        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u64).range(1..))]
         days: u64,
     },
     /// SM-SR for M2M: a TLS certificate and a card certificate (7F21)
@@ -78,7 +78,7 @@ pub struct TlsServer {
     #[arg(long, value_name = "TIME")]
     from: Option<Timestamp>,
     /// Validity in days; a server presents its certificate even after that time
-    #[arg(long, default_value_t = 365)]
+    #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u64).range(1..))]
     days: u64,
 }
 
