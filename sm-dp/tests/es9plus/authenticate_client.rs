@@ -76,6 +76,25 @@ async fn authenticate_client_offers_only_eligible_profiles() {
     testbed.euicc().try_authenticate(&testbed.server, &code).await.done();
 }
 
+/// EUICCInfo2.extCardResource is an OCTET STRING (section 5.7.8). Section 5.6.3 refuses a known lack
+/// of memory, not unknown memory.
+#[tokio::test]
+async fn card_resources_that_cannot_be_read_are_a_finding_and_not_a_lack_of_memory() {
+    let unreadable: [&[u8]; 6] =
+        [&[], &[0], &[0x81, 1, 0], &[0x82, 9], &[0x81, 1, 0, 0x82, 0x84, 0xFF, 0xFF, 0xFF, 0xFF], &[0x82, 0]];
+    for resources in unreadable {
+        let testbed = Testbed::new();
+        let code = testbed.released(&options()).await;
+        let mut euicc = testbed.euicc();
+        euicc.info2.ext_card_resource = resources.to_vec();
+        euicc.try_authenticate(&testbed.server, &code).await.done();
+        let events = testbed.events.take();
+        let event = events.iter().find(|event| event.function == "AuthenticateClient").unwrap();
+        let finding = Finding::new(FindingKind::CardResourcesUnreadable, hex::encode_upper(resources));
+        assert_eq!(event.findings, [finding], "{resources:02x?}");
+    }
+}
+
 // req: SGP.22-5.6.3-MatchingId
 #[tokio::test]
 async fn a_matching_id_must_belong_to_a_pending_order() {
