@@ -113,7 +113,7 @@ fn every_defect_is_refused(role: Role) {
                 // A certificate with another OID is a valid certificate of another SM-DP+.
                 // PrepareDownload compares the OIDs.
                 Defect::OtherOid => Ok(()),
-                Defect::StrangerCi | Defect::NoAuthorityKeyId => Err(AuthenticateErrorCode::CI_PK_UNKNOWN),
+                Defect::StrangerCi => Err(AuthenticateErrorCode::CI_PK_UNKNOWN),
                 Defect::WrongRole | Defect::NoRole => Err(AuthenticateErrorCode::INVALID_OID),
                 Defect::OtherCurve => Err(AuthenticateErrorCode::UNSUPPORTED_CURVE),
                 _ => Err(AuthenticateErrorCode::INVALID_CERTIFICATE),
