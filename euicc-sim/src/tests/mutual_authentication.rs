@@ -198,6 +198,21 @@ fn an_invalid_prepare_download_is_refused() {
     assert_eq!(stale, Err(DownloadErrorCode::NO_SESSION_CONTEXT));
 }
 
+/// The SM-DP+ has refused the confirmation code (8.2.7/3.8), and the user enters another one in the
+/// same session.
+#[test]
+fn prepare_download_is_accepted_again_with_another_confirmation_code() {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    let request = server.authenticate_server(challenge(&mut testbed));
+    let answer = testbed.call(&request);
+    for hash_cc in [[1; 32], [2; 32]] {
+        let request = server.prepare_download(&testbed, &answer, Some(hash_cc));
+        let PrepareDownloadResponse::DownloadResponseOk(ok) = testbed.call(&request) else { panic!() };
+        assert_eq!(ok.euicc_signed2.hash_cc, Some(hash_cc));
+    }
+}
+
 // req: SGP.22-5.7.5-SmDs
 #[test]
 fn prepare_download_with_an_sm_ds_is_refused() {
