@@ -111,7 +111,7 @@ impl DeviceCommand {
 
 async fn run_with_card(mut command: Command, card: Card, out: &mut Tail) -> Result<Option<i32>, Fault> {
     command.stderr(Stdio::null());
-    let status = net::card_interface::run_lpac(command, card, |line| {
+    let status = net::card_interface::run_lpac(command, card, io::empty(), |line| {
         out.push(line.as_bytes());
         out.push(b"\n");
     })

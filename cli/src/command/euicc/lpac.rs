@@ -64,7 +64,8 @@ impl Lpac {
         let mut command = process::Command::new(&self.lpac);
         command.args(&self.arguments);
         let mut written = Ok(());
-        let status = net::card_interface::run_lpac(command, card_interface, |line| {
+        let answers = std::io::BufReader::new(std::io::stdin());
+        let status = net::card_interface::run_lpac(command, card_interface, answers, |line| {
             if written.is_ok() {
                 written = print_document(&format!("{line}\n"));
             }
