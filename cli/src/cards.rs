@@ -51,6 +51,13 @@ pub struct CardEntry {
     pub description: toml::Table,
 }
 
+impl CardEntry {
+    /// Lets the card refuse deviations that it otherwise accepts with a finding.
+    pub fn make_strict(&mut self) {
+        self.description.insert("strict".to_owned(), toml::Value::Boolean(true));
+    }
+}
+
 /// Interface of a card.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -75,7 +75,7 @@ impl Testbed {
     }
 
     fn lpa(&self, eid: Eid) -> Lpa<euicc_sim::Card> {
-        let card = parties::card_of(&self.settings, &self.pki, eid, &self.world, vec![]).unwrap();
+        let card = parties::card_of(&self.settings, &self.pki, eid, &self.world, false).unwrap();
         let [sm_dp, sm_ds] = [Role::DpTls, Role::DsTls]
             .map(|role| parties::device_tls(&self.pki, &[role], Arc::clone(&self.clock)).unwrap());
         let client = parties::device_client(&self.settings);

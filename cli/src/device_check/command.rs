@@ -181,7 +181,7 @@ impl CaseCard {
     }
 
     fn open(&self, setup: &Setup) -> Result<Card, Fault> {
-        parties::card_on(&setup.settings, &setup.pki, self.eid, self.memory.clone(), &setup.world, vec![])
+        parties::card_on(&setup.settings, &setup.pki, self.eid, self.memory.clone(), &setup.world, false)
     }
 
     /// Returns the profiles on the card, and the number of pending notifications.

@@ -132,15 +132,7 @@ impl<C, K> Core<C, K> {
     /// Returns the context that a function runs in.
     pub fn context<'a, 'r>(&'a self, tx: &'a mut Tx<'r>, now: Timestamp) -> Context<'a, 'r, C, K> {
         let Self { config, credentials, world, .. } = self;
-        Context {
-            tx,
-            config,
-            credentials,
-            world,
-            now,
-            namespace: Namespace::default(),
-            findings: Vec::new(),
-        }
+        Context { tx, config, credentials, world, now, namespace: Namespace::default(), findings: Vec::new() }
     }
 }
 

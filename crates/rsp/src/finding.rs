@@ -54,6 +54,9 @@ kinds! {
     /// A notification cannot be decoded.
     NotificationUnreadable = "notification-unreadable", "eUICC", "SGP.22 5.6.4",
         "the notification cannot be decoded, for example because its ICCID is not coded as in EF.ICCID; it is acknowledged, so that the LPA does not send it again, and otherwise ignored";
+    /// A segment of a Bound Profile Package is longer than 1020 octets.
+    LongSegment = "long-segment", "SM-DP+", "SGP.22 2.5.3",
+        "a segment of the Bound Profile Package has more than 1020 octets; it is accepted up to the length that STORE DATA carries, and refused by a strict card";
 }
 
 impl fmt::Display for FindingKind {

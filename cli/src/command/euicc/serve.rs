@@ -78,7 +78,7 @@ impl Serve {
     /// A card, a socket or a serial port fails.
     pub(super) async fn run(
         self,
-        eid: Option<Eid>,
+        (eid, strict): (Option<Eid>, bool),
         trace: &Trace,
         settings: &Settings,
         json: bool,
@@ -86,10 +86,13 @@ impl Serve {
         let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let entries = match &self.cards {
+        let mut entries = match &self.cards {
             Some(file) => cards::read(file)?,
             None => self.entries(eid),
         };
+        if strict {
+            entries.iter_mut().for_each(CardEntry::make_strict);
+        }
         let addresses = cards::addresses(&entries, self.first_addresses(settings))?;
         let active_faults = self.faults.put(&FaultPoints::EUICC, settings)?;
         net::raise_open_files();
