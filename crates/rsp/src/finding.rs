@@ -54,6 +54,18 @@ kinds! {
     /// A notification cannot be decoded.
     NotificationUnreadable = "notification-unreadable", "eUICC", "SGP.22 5.6.4",
         "the notification cannot be decoded, for example because its ICCID is not coded as in EF.ICCID; it is acknowledged, so that the LPA does not send it again, and otherwise ignored";
+    /// The prefix of an activation code is not in upper case.
+    ActivationCodePrefix = "activation-code-prefix", "operator", "SGP.22 4.1",
+        "the prefix of the activation code is not `LPA:` in upper case; it is accepted in any case";
+    /// An activation code has blanks around it.
+    ActivationCodeBlanks = "activation-code-blanks", "operator", "SGP.22 4.1",
+        "the activation code begins or ends with blanks; they are ignored";
+    /// A MatchingID has characters other than A-Z, 0-9 and -.
+    MatchingIdCharacters = "matching-id-characters", "operator", "SGP.22 4.1",
+        "the MatchingID of the activation code has small letters, `_` or `.`; it is sent unchanged";
+    /// A host name has a character that host names cannot have.
+    HostNameCharacters = "host-name-characters", "operator", "SGP.22 4.1, RFC 1123",
+        "the address of the activation code has a `_` in its host name; it is used unchanged";
     /// A segment of a Bound Profile Package is longer than 1020 octets.
     LongSegment = "long-segment", "SM-DP+", "SGP.22 2.5.3",
         "a segment of the Bound Profile Package has more than 1020 octets; it is accepted up to the length that STORE DATA carries, and refused by a strict card";
