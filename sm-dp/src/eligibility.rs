@@ -3,7 +3,7 @@
 use rsp::{
     der::{Reader, Tag},
     finding::FindingKind,
-    sgp22::{EuiccInfo2, ppr},
+    sgp22::{EuiccInfo2, ppr, uicc_capability},
     status::{Refusal, Status},
 };
 
@@ -16,10 +16,16 @@ pub(crate) fn check(
     euicc: &EuiccInfo2,
 ) -> Result<(), Refusal> {
     // req: SGP.22-5.6.3-Capability
-    if let Some(bit) = profile.needs.iter().find(|bit| !euicc.uicc_capability.has(**bit)) {
+    for bit in profile.needs.iter().copied().filter(|bit| !euicc.uicc_capability.has(*bit)) {
+        let name = uicc_capability::NAMES.iter().find(|(_, number)| *number == bit);
+        let name = name.map_or_else(|| format!("bit {bit}"), |(name, _)| (*name).to_owned());
+        if euicc.is_reserved_capability(bit) {
+            context.report(FindingKind::CapabilityReserved, format!("{name}, SVN {}", euicc.svn));
+            continue;
+        }
         return Err(Status::ProfileNotEligible
             .because(format!(
-                "the profile needs capability {bit} of UICCCapability, which the eUICC does not have"
+                "the profile needs {name} (bit {bit} of UICCCapability), which the eUICC does not have"
             ))
             .about(profile.iccid));
     }

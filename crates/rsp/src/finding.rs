@@ -54,6 +54,9 @@ kinds! {
     /// A notification cannot be decoded.
     NotificationUnreadable = "notification-unreadable", "eUICC", "SGP.22 5.6.4",
         "the notification cannot be decoded, for example because its ICCID is not coded as in EF.ICCID; it is acknowledged, so that the LPA does not send it again, and otherwise ignored";
+    /// A capability that the profile needs has no bit in the eUICC's version of SGP.22.
+    CapabilityReserved = "capability-reserved", "eUICC", "SGP.22 5.7.8, UICCCapability",
+        "the profile needs a capability whose bit was reserved in the version of the eUICC; the eUICC itself decides during the installation";
     /// The prefix of an activation code is not in upper case.
     ActivationCodePrefix = "activation-code-prefix", "operator", "SGP.22 4.1",
         "the prefix of the activation code is not `LPA:` in upper case; it is accepted in any case";
