@@ -151,8 +151,8 @@ const INTRODUCTION: &str = "# Findings
 
 Generated from the enum `FindingKind` in `crates/rsp/src/finding.rs`.
 
-Landfall refuses a deviation of a peer if the standard asks for it. A deviation that the standard does
-not mention is accepted and reported as a finding. A finding is visible
+Landfall refuses a deviation of a peer if the standard asks for it. A deviation that the standard
+does not mention is accepted and reported as a finding. A finding is visible
 
 - in the log, at level `info`;
 - in the event of the function: in the timeline, and as `findings` in the JSON of an event;
