@@ -41,8 +41,8 @@ impl Testbed {
         settings.sm_dp_names = vec![];
         settings.sm_ds = "127.0.0.1:0".to_owned();
         settings.sm_ds_names = vec!["smds.landfall.example".to_owned()];
-        let sm_dp_listener = parties::listen_at(&mut settings.sm_dp).await.unwrap();
-        let sm_ds_listener = parties::listen_at(&mut settings.sm_ds).await.unwrap();
+        let sm_dp_listener = parties::listen_at(&mut settings.sm_dp, "--sm-dp").await.unwrap();
+        let sm_ds_listener = parties::listen_at(&mut settings.sm_ds, "--sm-ds").await.unwrap();
         let (world, clock) = parties::os_world().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let events = MemoryEvents::default();
