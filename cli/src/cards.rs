@@ -15,7 +15,7 @@ use rsp::ids::{Eid, Plmn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use world::{BoxCardInterface, Fault, RamMemory, World};
+use world::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Fault, RamMemory, World};
 
 use crate::{
     faults::{ActiveFaults, CardMemory},
@@ -49,6 +49,13 @@ pub struct CardEntry {
     pub preset: Option<Preset>,
     /// Differences from the default card: keys of [`CardDescription`].
     pub description: toml::Table,
+}
+
+impl CardEntry {
+    /// Lets the card refuse deviations that it otherwise accepts with a finding.
+    pub fn make_strict(&mut self) {
+        self.description.insert("strict".to_owned(), toml::Value::Boolean(true));
+    }
 }
 
 /// Interface of a card.
@@ -259,6 +266,38 @@ impl CardEntry {
     }
 }
 
+/// A card that is opened when it is used for the first time. Issuing the certificates of 10,000 cards
+/// takes many seconds, and most of them may never be used.
+pub struct OnFirstUse {
+    open: Box<dyn FnMut() -> Result<BoxCardInterface, Fault> + Send>,
+    card: Option<BoxCardInterface>,
+}
+
+impl OnFirstUse {
+    /// Creates the card that `open` opens. If `open` fails, it is called again at the next use.
+    pub fn new(open: impl FnMut() -> Result<BoxCardInterface, Fault> + Send + 'static) -> Self {
+        Self { open: Box::new(open), card: None }
+    }
+
+    fn card(&mut self) -> Result<&mut BoxCardInterface, CardInterfaceFault> {
+        let card = match self.card.take() {
+            Some(card) => card,
+            None => (self.open)().map_err(|fault| CardInterfaceFault::Card(format!("{fault:#}")))?,
+        };
+        Ok(self.card.insert(card))
+    }
+}
+
+impl CardInterface for OnFirstUse {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
+        self.card()?.transmit(command).await
+    }
+
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
+        self.card()?.reset().await
+    }
+}
+
 /// Returns the description with these keys replaced.
 fn changed(description: CardDescription, changes: &toml::Table) -> Result<CardDescription, Fault> {
     if changes.is_empty() {
@@ -298,6 +337,34 @@ mod tests {
 
     fn pki() -> Pki {
         Pki::from_seed(b"cards", &PkiOptions::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_card_is_opened_at_its_first_use_and_opened_again_if_that_failed() {
+        struct Card;
+        impl CardInterface for Card {
+            async fn transmit(&mut self, _: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
+                Ok(vec![0x90, 0])
+            }
+
+            async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
+                Ok(Atr(vec![0x3B]))
+            }
+        }
+        let opened = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let count = Arc::clone(&opened);
+        let mut card =
+            OnFirstUse::new(move || match count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+                0 => Err(Fault::new("cannot open the card", "no memory", "free some")),
+                _ => Ok(BoxCardInterface::new(Card)),
+            });
+        let opened = || opened.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(opened(), 0);
+        let Err(CardInterfaceFault::Card(why)) = card.reset().await else { panic!("the card works") };
+        assert!(why.contains("no memory"), "{why}");
+        assert_eq!(card.reset().await, Ok(Atr(vec![0x3B])));
+        assert_eq!(card.transmit(&[0, 0xA4, 0, 0]).await, Ok(vec![0x90, 0]));
+        assert_eq!(opened(), 2);
     }
 
     #[test]

@@ -132,6 +132,7 @@ fn identifiers(text: &str) -> Vec<Reading> {
         fields.push(field("matchingId", code.matching_id));
         fields.extend(code.smdp_oid.map(|oid| field("smdpOid", oid.to_string())));
         fields.push(field("confirmationCodeRequired", code.confirmation_code_required.to_string()));
+        fields.extend(code.findings.iter().map(|finding| field("finding", finding.to_string())));
         readings.push(Reading {
             title: "activation code".to_owned(),
             standard: "SGP.22 section 4.1".to_owned(),

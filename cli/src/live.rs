@@ -78,7 +78,7 @@ pub fn play_with(
     let ExternalParties { sm_dps, cards, named } =
         ExternalParties::find(real.handle(), &read, folder, &environment.pki)?;
     let environment = Environment {
-        quirks: read.quirks.clone(),
+        strict: read.strict,
         sm_dps,
         cards,
         live: Some(Live { strangers: named, ..Live::default() }),

@@ -201,7 +201,12 @@ pub fn timeline_line(elapsed: Duration, start: Timestamp, event: &Event) -> Stri
         Outcome::Refused(why) => format!("refused: {why} {}", event.note),
         Outcome::Failed(why) => format!("failed: {why} {}", event.note),
     };
-    format!("{clock} {who:<20}  {what:<31}  {bytes:>11}  {end}").trim_end().to_owned()
+    let mut line = format!("{clock} {who:<20}  {what:<31}  {bytes:>11}  {end}").trim_end().to_owned();
+    for finding in &event.findings {
+        // Writing to a String cannot fail.
+        let _ = write!(line, "\n{:>17} finding: {finding}", "");
+    }
+    line
 }
 
 /// Party name of the events that explain the steps of a demonstration.

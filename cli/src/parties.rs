@@ -9,7 +9,7 @@ use std::{
 
 use certs::{Credential, Pki, PkiError, Role, ServerName, Validity};
 use crypto::Curve;
-use euicc_sim::{Card, CardDescription, Quirk};
+use euicc_sim::{Card, CardDescription};
 use net::{Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsRandom, ServerTls, SqliteRecords};
 use rsp::{
     ids::{Eid, SmdpAddress},
@@ -443,19 +443,13 @@ pub fn host_of(address: &str) -> &str {
     }
 }
 
-/// Opens a card with the root SM-DS of the settings and with these quirks.
+/// Opens a card with the root SM-DS of the settings. `strict` is that of [`CardDescription`].
 ///
 /// # Errors
 /// The PKI has no keys for the EID, or the memory belongs to another card.
-pub fn card_of(
-    settings: &Settings,
-    pki: &Pki,
-    eid: Eid,
-    world: &World,
-    quirks: Vec<Quirk>,
-) -> Result<Card, Fault> {
+pub fn card_of(settings: &Settings, pki: &Pki, eid: Eid, world: &World, strict: bool) -> Result<Card, Fault> {
     let memory = FileMemory::open(card_path(&settings.data_dir, eid))?;
-    card_on(settings, pki, eid, memory, world, quirks)
+    card_on(settings, pki, eid, memory, world, strict)
 }
 
 /// Opens a card as [`card_of`] does, but with the given memory.
@@ -468,10 +462,10 @@ pub fn card_on(
     eid: Eid,
     memory: impl Memory + 'static,
     world: &World,
-    quirks: Vec<Quirk>,
+    strict: bool,
 ) -> Result<Card, Fault> {
     let mut description = described(settings, pki, eid)?;
-    description.quirks.extend(quirks);
+    description.strict = strict;
     Card::open(description, memory, world.clone())
 }
 

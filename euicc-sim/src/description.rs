@@ -36,22 +36,14 @@ pub struct CardDescription {
     pub rules_authorisation_table: Vec<AuthorisationRule>,
     /// Octets of non-volatile memory for profiles.
     pub memory_size: u32,
-    /// Accepted deviations of peers; empty by default.
+    /// True if the card refuses deviations of peers that it otherwise accepts with a finding
+    /// (`docs/findings.md`).
     #[serde(default)]
-    pub quirks: Vec<Quirk>,
+    pub strict: bool,
     /// The M2M part of the description. If present, the card is an M2M eUICC (SGP.02) instead of a
     /// consumer card and needs no `credentials`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub m2m: Option<Box<M2mDescription>>,
-}
-
-/// A deviation from the standard by a known peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Quirk {
-    /// Accepts segments longer than 1020 octets (section 2.5.3). pySim's osmo-smdpp sends up to
-    /// 1036.
-    LongSegments,
 }
 
 /// A private key of the card with its certificates.
@@ -125,7 +117,7 @@ impl CardDescription {
                 consent_required: true,
             }],
             memory_size: 1 << 20,
-            quirks: Vec::new(),
+            strict: false,
             m2m: None,
         }
     }

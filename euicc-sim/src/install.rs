@@ -11,10 +11,11 @@ pub(crate) mod package;
 mod result;
 pub(crate) mod stream;
 
-use crypto::bsp::{BppReceiver, BspError, KEY_LENGTH_AES_128, KEY_TYPE_AES, SessionKeys};
+use crypto::bsp::{BppReceiver, BspError, KEY_LENGTH_AES_128, KEY_TYPE_AES, MAX_TLV, SessionKeys};
 use crypto::{PublicKey, SecretKey, Signature};
 use profile::EuiccResponse;
 use rsp::der::{Asn1, Tag, tlv, write_tlv};
+use rsp::finding::{Finding, FindingKind};
 use rsp::sgp22::es8plus::{
     BppCommandId, ConfigureIsdpRequest, ErrorReason, InitialiseSecureChannelRequest,
     ReplaceSessionKeysRequest, StoreMetadataRequest,
@@ -22,7 +23,6 @@ use rsp::sgp22::es8plus::{
 
 use super::StatusWord;
 use super::consumer::ConsumerContext;
-use super::description::Quirk;
 use super::state::session::{Expects, Installation, Loading, Outline, PreparedDownload, Session};
 use checks::check_metadata;
 use stream::{Part, Stream};
@@ -72,6 +72,13 @@ impl Installation {
         let parts =
             parts.map_err(|_| Failure::new(self.expects.command(), ErrorReason::INCORRECT_INPUT_VALUES))?;
         for part in parts {
+            if let Part::Segment(segment) = &part
+                && segment.len() > MAX_TLV
+                && !context.description.strict
+            {
+                let finding = Finding::new(FindingKind::LongSegment, format!("{} octets", segment.len()));
+                tracing::info!(eid = %context.description.eid, %finding, "accepted a deviation");
+            }
             let expects = std::mem::take(&mut self.expects);
             self.expects = self.next(context, expects, part)?;
         }
@@ -248,9 +255,9 @@ fn initialise_secure_channel(
         &context.description.eid.0,
     );
     let bsp = BppReceiver::new(keys);
-    Ok(match context.description.quirks.contains(&Quirk::LongSegments) {
-        true => bsp.tolerating_long_tlvs(),
-        false => bsp,
+    Ok(match context.description.strict {
+        true => bsp,
+        false => bsp.accepting_long_tlvs(),
     })
 }
 

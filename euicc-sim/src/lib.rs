@@ -65,8 +65,7 @@ use rsp::ids::Eid;
 use world::{Atr, CardInterface, CardInterfaceFault, Fault, Memory, World};
 
 pub use description::{
-    AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription, Preset, Quirk,
-    V3Elements,
+    AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription, Preset, V3Elements,
 };
 pub use rsp::StatusWord;
 pub use shared::Shared;

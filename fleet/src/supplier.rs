@@ -109,6 +109,7 @@ impl Es2Plus {
             matching_id: reply.matching_id,
             smdp_oid: None,
             confirmation_code_required: false,
+            findings: Vec::new(),
         };
         // Devices could not read an invalid activation code, and the platform could not read it
         // back from its records.

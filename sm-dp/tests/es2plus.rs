@@ -826,16 +826,17 @@ async fn an_invalid_body_gets_a_functional_refusal() {
 
 /// An LPA only looks at the status and deletes its notification on any 2xx.
 #[tokio::test]
-async fn an_undecodable_notification_is_a_bad_request() {
+async fn a_body_without_a_notification_is_a_bad_request() {
     let testbed = Testbed::new();
-    for body in ["", "{}", r#"{"pendingNotification":"MAA="}"#] {
+    for body in ["", "{}", r#"{"pendingNotification":7}"#, r#"{"pendingNotification":"MA"}"#] {
         let mut request = json::request(&es9plus::path("handleNotification"), VERSION, &());
         *request.body_mut() = Bytes::from_static(body.as_bytes());
         assert_eq!(raw(&testbed.server, request).await.status(), StatusCode::BAD_REQUEST, "{body}");
     }
     let events = testbed.events.all();
-    assert_eq!(events.len(), 3);
+    assert_eq!(events.len(), 4);
     assert!(events.iter().all(|event| matches!(event.outcome, Outcome::Refused(_))));
+    assert!(events.iter().all(|event| event.findings.is_empty()));
 }
 
 #[tokio::test]

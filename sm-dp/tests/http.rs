@@ -98,7 +98,7 @@ async fn an_invalid_body_of_the_asn1_binding_is_a_bad_request() {
         ("without the outer tag", inner),
         ("an unsupported function of v3: ConfirmDeviceChange", vec![0xA2, 3, 0xBF, 0x4C, 0]),
         ("a request without its elements", vec![0xA2, 3, 0xBF, 0x39, 0]),
-        ("an invalid notification", vec![0xA2, 5, 0xBF, 0x3D, 2, 0xA0, 0]),
+        ("a truncated notification", vec![0xA2, 5, 0xBF, 0x3D, 2, 0xA0]),
         ("JSON", b"{}".to_vec()),
     ] {
         let mut request = asn1_request(&testbed);

@@ -41,8 +41,8 @@ impl Testbed {
         settings.sm_dp_names = vec![];
         settings.sm_ds = "127.0.0.1:0".to_owned();
         settings.sm_ds_names = vec!["smds.landfall.example".to_owned()];
-        let sm_dp_listener = parties::listen_at(&mut settings.sm_dp).await.unwrap();
-        let sm_ds_listener = parties::listen_at(&mut settings.sm_ds).await.unwrap();
+        let sm_dp_listener = parties::listen_at(&mut settings.sm_dp, "--sm-dp").await.unwrap();
+        let sm_ds_listener = parties::listen_at(&mut settings.sm_ds, "--sm-ds").await.unwrap();
         let (world, clock) = parties::os_world().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let events = MemoryEvents::default();
@@ -75,7 +75,7 @@ impl Testbed {
     }
 
     fn lpa(&self, eid: Eid) -> Lpa<euicc_sim::Card> {
-        let card = parties::card_of(&self.settings, &self.pki, eid, &self.world, vec![]).unwrap();
+        let card = parties::card_of(&self.settings, &self.pki, eid, &self.world, false).unwrap();
         let [sm_dp, sm_ds] = [Role::DpTls, Role::DsTls]
             .map(|role| parties::device_tls(&self.pki, &[role], Arc::clone(&self.clock)).unwrap());
         let client = parties::device_client(&self.settings);

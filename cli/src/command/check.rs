@@ -61,6 +61,10 @@ pub struct SmDp {
     /// SM-DS where the server registers events
     #[arg(long, value_name = "HOST:PORT")]
     sm_ds: Option<String>,
+    /// Fail cases in which the server deviates from the standard in a way that is otherwise reported
+    /// as a finding (docs/findings.md)
+    #[arg(long)]
+    strict: bool,
     /// Output file for the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -139,6 +143,7 @@ impl SmDp {
                 Bindings::Asn1 => vec![Binding::Asn1],
                 Bindings::Both => vec![Binding::Json, Binding::Asn1],
             },
+            strict: command.strict,
             curves: match command.curve {
                 Curves::Nist => vec![Curve::P256],
                 Curves::Brainpool => vec![Curve::BrainpoolP256r1],

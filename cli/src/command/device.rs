@@ -9,7 +9,6 @@ use device::{
     Slot,
     lpa::{Delivery, Discovered},
 };
-use euicc_sim::Quirk;
 use net::{Client, ClientTls};
 use network::RemoteNetworks;
 use rsp::{
@@ -52,9 +51,10 @@ pub struct Command {
     /// Serial number of the card in this process, instead of --eid
     #[arg(long, global = true, value_name = "N")]
     serial: Option<u64>,
-    /// Accept segments of up to 1036 octets, as osmo-smdpp sends them
+    /// Let the card refuse deviations of an SM-DP+ that it otherwise accepts with a finding
+    /// (docs/findings.md)
     #[arg(long, global = true)]
-    quirk_long_segments: bool,
+    strict: bool,
     /// Visible network, strongest first (repeatable)
     #[arg(long = "visible", global = true, value_name = "PLMN")]
     visible: Vec<Plmn>,
@@ -467,11 +467,10 @@ impl Command {
                     (None, Some(serial)) => parties::eid_of_serial(pki, serial)?,
                     (None, None) => parties::default_eid(pki)?,
                 };
-                let quirks = if self.quirk_long_segments { vec![Quirk::LongSegments] } else { vec![] };
                 let memory = active_faults.memory("card", parties::card_path(&settings.data_dir, eid))?;
                 let card = match &m2m {
-                    Some(m2m) => m2m.card(pki, eid, memory, world, quirks),
-                    None => parties::card_on(settings, pki, eid, memory, world, quirks),
+                    Some(m2m) => m2m.card(pki, eid, memory, world, self.strict),
+                    None => parties::card_on(settings, pki, eid, memory, world, self.strict),
                 };
                 let card = card.map_err(|fault| self.of_its_kind(fault, m2m.is_some()))?;
                 (

@@ -24,6 +24,10 @@ pub struct Command {
     /// EID of the card [default: the first EID of the PKI]
     #[arg(long, global = true)]
     eid: Option<Eid>,
+    /// Let the card refuse deviations of an SM-DP+ that it otherwise accepts with a finding
+    /// (docs/findings.md)
+    #[arg(long, global = true)]
+    strict: bool,
     #[command(flatten)]
     trace: TraceOptions,
     #[command(subcommand)]
@@ -55,9 +59,9 @@ impl Command {
         let trace = self.trace.begin()?;
         match self.what {
             What::Serve(serve) => {
-                serve.run(self.eid, &trace, settings, json).await.map(|()| ExitCode::SUCCESS)
+                serve.run((self.eid, self.strict), &trace, settings, json).await.map(|()| ExitCode::SUCCESS)
             }
-            What::Lpac(lpac) => lpac.run(self.eid, &trace, settings).await,
+            What::Lpac(lpac) => lpac.run((self.eid, self.strict), &trace, settings).await,
         }
     }
 }

@@ -59,9 +59,10 @@ pub struct Es9plus {
     /// Maximum time to wait for a server that became unreachable
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     patience: u64,
-    /// Accept segments of up to 1036 octets, as osmo-smdpp sends them
+    /// Let the cards refuse deviations of an SM-DP+ that they otherwise accept with a finding
+    /// (docs/findings.md)
     #[arg(long)]
-    quirk_long_segments: bool,
+    strict: bool,
 }
 
 /// Result of the run.
@@ -124,7 +125,7 @@ impl Es9plus {
                 world: world.clone(),
                 retry_policy: retry_policy.clone(),
                 figures: figures.clone(),
-                long_segments: self.quirk_long_segments,
+                strict: self.strict,
             },
             self.devices.get(),
         )?;

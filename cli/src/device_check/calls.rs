@@ -1,15 +1,16 @@
 //! The ES9+ calls of a device, as its SM-DP+ sees them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use faults::{FaultInjector, function_of};
 use http::{HeaderMap, Request, Response, header};
+use rsp::finding::Finding;
 use rsp::sgp22::{es9plus::CancelSessionRequestEs9, es10b::CancelSessionResponse, json};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
-use world::{Link, LinkFault, link_from};
+use world::{Event, Events, Link, LinkFault, link_from};
 
 /// A call and its reply.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
@@ -27,6 +28,9 @@ pub(crate) struct Call {
     /// The reason of ES9+.CancelSession, in the JSON binding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cancel_reason: Option<String>,
+    /// Deviations of the device that the SM-DP+ accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// The reply to a call.
@@ -49,18 +53,36 @@ const MAX_CALLS: usize = 1000;
 
 /// The first [`MAX_CALLS`] calls of one case, in the order of their replies. Clones share their state.
 #[derive(Clone, Default)]
-pub(crate) struct CallLog(Arc<Mutex<Vec<Call>>>);
+pub(crate) struct CallLog(Arc<Mutex<Log>>);
+
+#[derive(Default)]
+struct Log {
+    calls: Vec<Call>,
+    /// The findings of the call whose reply has not arrived yet.
+    findings: Vec<Finding>,
+}
+
+impl Events for CallLog {
+    fn emit(&self, event: Event) {
+        self.log().findings = event.findings;
+    }
+}
 
 impl CallLog {
     /// Returns all calls so far.
     pub(crate) fn all(&self) -> Vec<Call> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log().calls.clone()
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, call: Call) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if calls.len() < MAX_CALLS {
-            calls.push(call);
+        let mut log = self.log();
+        let findings = std::mem::take(&mut log.findings);
+        if log.calls.len() < MAX_CALLS {
+            log.calls.push(Call { findings, ..call });
         }
     }
 
@@ -82,8 +104,8 @@ impl CallLog {
                 let answer = world::send(&server, request).await;
                 let reply = answer.as_ref().map_or(Reply::None, Reply::of);
                 let faulty = injector.injected_count() > before;
-                let call = Call { function, reply, faulty, user_agent, protocol, cancel_reason };
-                log.keep(call);
+                let findings = Vec::new();
+                log.keep(Call { function, reply, faulty, user_agent, protocol, cancel_reason, findings });
                 answer.map_err(|fault: LinkFault| fault)
             }
         }))
@@ -137,6 +159,7 @@ mod tests {
             user_agent: None,
             protocol: None,
             cancel_reason: None,
+            findings: Vec::new(),
         };
         for _ in 0..=MAX_CALLS {
             log.keep(call.clone());

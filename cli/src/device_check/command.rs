@@ -111,7 +111,7 @@ impl DeviceCommand {
 
 async fn run_with_card(mut command: Command, card: Card, out: &mut Tail) -> Result<Option<i32>, Fault> {
     command.stderr(Stdio::null());
-    let status = net::card_interface::run_lpac(command, card, |line| {
+    let status = net::card_interface::run_lpac(command, card, io::empty(), |line| {
         out.push(line.as_bytes());
         out.push(b"\n");
     })
@@ -181,7 +181,7 @@ impl CaseCard {
     }
 
     fn open(&self, setup: &Setup) -> Result<Card, Fault> {
-        parties::card_on(&setup.settings, &setup.pki, self.eid, self.memory.clone(), &setup.world, vec![])
+        parties::card_on(&setup.settings, &setup.pki, self.eid, self.memory.clone(), &setup.world, false)
     }
 
     /// Returns the profiles on the card, and the number of pending notifications.

@@ -280,7 +280,15 @@ mod tests {
     fn call(name: &str, reply: Reply) -> Call {
         let function = format!("ES9+.{}", name.trim_end_matches('!'));
         let faulty = name.ends_with('!');
-        Call { function, reply, faulty, user_agent: None, protocol: None, cancel_reason: None }
+        Call {
+            function,
+            reply,
+            faulty,
+            user_agent: None,
+            protocol: None,
+            cancel_reason: None,
+            findings: vec![],
+        }
     }
 
     fn evidence(calls: Vec<Vec<Call>>, state: ProfileState, on_card: bool) -> Evidence {

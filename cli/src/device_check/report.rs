@@ -1,5 +1,7 @@
 //! The report of a device check: a table, JSON, JUnit XML and a page.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -58,6 +60,15 @@ pub(crate) struct CaseResult {
 }
 
 impl CaseResult {
+    /// The accepted deviations of the device, each with the function in which it occurred.
+    pub(crate) fn findings(&self) -> BTreeSet<String> {
+        let calls = self.calls.iter().flatten();
+        let of = |call: &Call| {
+            call.findings.iter().map(|finding| format!("{}: {finding}", call.function)).collect::<Vec<_>>()
+        };
+        calls.flat_map(of).collect()
+    }
+
     /// Formats the result as one line.
     pub(crate) fn line(&self) -> String {
         let Self { outcome, fault, detail, .. } = self;
@@ -105,7 +116,12 @@ impl Report {
             let met = if *met { "met" } else { "NOT MET" };
             behaviours.row([met, requirement, clause, observed]);
         }
-        format!("{}\n{}\n{}", cases.render(), behaviours.render(), counts.render())
+        let mut text = format!("{}\n{}\n{}", cases.render(), behaviours.render(), counts.render());
+        let findings: BTreeSet<String> = self.cases.iter().flat_map(CaseResult::findings).collect();
+        for finding in findings {
+            text.push_str(&format!("\nfinding: {finding}"));
+        }
+        text
     }
 
     /// The report as JUnit XML for CI systems.
@@ -144,7 +160,22 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rsp::finding::{Finding, FindingKind};
+
     use super::*;
+    use crate::device_check::calls::Reply;
+
+    fn call(findings: Vec<Finding>) -> Call {
+        Call {
+            function: "ES9+.AuthenticateClient".to_owned(),
+            reply: Reply::Accepted,
+            faulty: false,
+            user_agent: None,
+            protocol: None,
+            cancel_reason: None,
+            findings,
+        }
+    }
 
     fn case(outcome: Outcome) -> CaseResult {
         CaseResult {
@@ -177,7 +208,13 @@ mod tests {
         assert!(report.is_good());
         report.cases.push(case(Outcome::OrderLost));
         assert!(!report.is_good());
+        assert!(!report.text().contains("finding"), "{}", report.text());
+        let finding = Finding::new(FindingKind::CardResourcesUnreadable, "00");
+        report.cases[0].calls = vec![vec![call(vec![finding])]];
+        let finding = "finding: ES9+.AuthenticateClient: card-resources-unreadable (SGP.22 5.7.8";
+        assert!(report.text().contains(finding), "{}", report.text());
         let xml = report.junit();
+        assert!(xml.contains(finding), "{xml}");
         assert!(xml.contains("tests=\"3\" failures=\"1\" skipped=\"1\""), "{xml}");
         assert!(xml.contains("order lost: a &#60;detail&#62; "), "{xml}");
         let page = report.page();

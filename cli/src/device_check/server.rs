@@ -116,7 +116,7 @@ impl OrderedServer {
                 None => net::listen(&settings.sm_dp).await?,
             };
             let records = active_faults.records("sm-dp", Arc::clone(&records));
-            let events = Arc::new(NullEvents);
+            let events = Arc::new(log.clone());
             let sm_dp = parties::sm_dp_on(&settings, &setup.pki, &setup.world, events, records)?;
             let link = log.over(active_faults.incoming(sm_dp.link()), injector.clone());
             let _running = Running::serve(listener, Some(tls.clone()), link)?;

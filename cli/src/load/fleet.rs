@@ -12,7 +12,7 @@ use std::{
 use certs::Pki;
 use crypto::Curve;
 use device::{DownloadOptions, EventSource, Lpa, LpaSettings, lpa::Handled};
-use euicc_sim::{Card, CardDescription, Quirk, Shared};
+use euicc_sim::{Card, CardDescription, Shared};
 use net::{Client, ClientTls};
 use rsp::{
     activation_code::ActivationCode,
@@ -46,8 +46,8 @@ pub struct FleetOptions<'a> {
     pub retry_policy: RetryPolicy,
     /// Collection of the measured latencies.
     pub figures: Figures,
-    /// True if the cards accept segments of any length.
-    pub long_segments: bool,
+    /// True if the cards are strict ([`CardDescription::strict`]).
+    pub strict: bool,
 }
 
 /// Devices that are ready to download.
@@ -119,9 +119,7 @@ fn device(options: &FleetOptions<'_>, eid: Eid, shared: &Arc<Shared>) -> Result<
         Fault::usage_caused_by(e, "cannot issue a card", "choose a PKI with the key of the EUM")
     })?;
     let mut description = CardDescription::default_for(eid, &[credentials]);
-    if options.long_segments {
-        description.quirks.push(Quirk::LongSegments);
-    }
+    description.strict = options.strict;
     let card = Card::open_among(description, RamMemory::default(), options.world.clone(), shared)?;
     let busy = Arc::new(AtomicU64::new(0));
     let links = OwnConnections {

@@ -22,9 +22,6 @@ pub const KEY_LENGTH_AES_128: u8 = 0x10;
 
 /// The maximum length of a TLV in octets, including tag, length and MAC: SGP.22 section 2.5.3.
 pub const MAX_TLV: usize = 1020;
-/// The maximum length of a TLV from pySim's server in octets. pySim does not account for padding,
-/// which may add a whole block.
-pub const MAX_TLV_OF_PYSIM: usize = 1036;
 /// The maximum number of data octets in one MACed TLV.
 pub const MAX_MAC_ONLY: usize = MAX_TLV - 4 - MAC_LENGTH;
 /// The maximum number of data octets in one encrypted TLV: the ciphertext is whole blocks with at
@@ -167,11 +164,11 @@ impl BppReceiver {
         Self { chain: Some(Chain::new(&keys)), longest: MAX_TLV }
     }
 
-    /// Enables a quirk that is off by default: accepts TLVs of up to [`MAX_TLV_OF_PYSIM`] octets,
-    /// which osmo-smdpp sends.
+    /// Accepts TLVs of any length. osmo-smdpp sends up to 1036 octets, because it does not account
+    /// for padding.
     #[must_use]
-    pub fn tolerating_long_tlvs(mut self) -> Self {
-        self.longest = MAX_TLV_OF_PYSIM;
+    pub fn accepting_long_tlvs(mut self) -> Self {
+        self.longest = usize::MAX;
         self
     }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use rsp::{
     der::Asn1,
+    finding::{Finding, FindingKind},
     ids::Version,
     sgp22::{
         asn1::{self, Exchange},
@@ -54,6 +55,14 @@ pub struct Reply {
     pub outcome: Outcome,
     /// Namespace of the records that the request was about, for the timeline.
     pub namespace: Namespace,
+    /// Accepted deviations of the caller, for the timeline.
+    pub findings: Vec<Finding>,
+}
+
+impl Reply {
+    fn new(response: Response<Bytes>, outcome: Outcome) -> Self {
+        Self { response, outcome, namespace: Namespace::default(), findings: Vec::new() }
+    }
 }
 
 impl ResponseEncoder {
@@ -77,11 +86,10 @@ impl ResponseEncoder {
             Binding::Json => self.encode_json(decision),
             Binding::Asn1 => {
                 let decision = without_fault(decision)?;
-                Ok(Reply {
-                    response: asn1::response::<F>(self.version, decision.as_ref()),
-                    outcome: outcome(decision.as_ref().err()),
-                    namespace: Namespace::default(),
-                })
+                Ok(Reply::new(
+                    asn1::response::<F>(self.version, decision.as_ref()),
+                    outcome(decision.as_ref().err()),
+                ))
             }
         }
     }
@@ -97,7 +105,7 @@ impl ResponseEncoder {
             Ok(reply) => json::response(self.version, Ok(reply)),
             Err(refusal) => json::response::<()>(self.version, Err(refusal.clone())),
         };
-        Ok(Reply { response, outcome, namespace: Namespace::default() })
+        Ok(Reply::new(response, outcome))
     }
 
     /// Encodes the reply of a function whose only response is HTTP 204. A refusal is reported in
@@ -107,14 +115,22 @@ impl ResponseEncoder {
     /// Returns the fault of the decision.
     pub fn encode_no_content(self, decision: Decision<Result<(), Refusal>>) -> Result<Reply, Fault> {
         let refusal = without_fault(decision)?.and_then(|accepted| accepted).err();
-        let response = json::no_content(self.version);
-        Ok(Reply { response, outcome: outcome(refusal.as_ref()), namespace: Namespace::default() })
+        Ok(Reply::new(json::no_content(self.version), outcome(refusal.as_ref())))
+    }
+
+    /// Acknowledges a notification that cannot be decoded. `why` is the error of the decoder.
+    pub(crate) fn acknowledged(self, why: String) -> Reply {
+        Reply {
+            response: json::no_content(self.version),
+            outcome: Outcome::Refused(format!("the notification cannot be decoded: {why}")),
+            namespace: Namespace::default(),
+            findings: vec![Finding::new(FindingKind::NotificationUnreadable, why)],
+        }
     }
 
     /// Rejects a request with an HTTP status and no body. The reason is only in the outcome.
     pub(crate) fn rejected(self, status: StatusCode, why: String) -> Reply {
-        let outcome = Outcome::Refused(format!("HTTP {status}: {why}"));
-        Reply { response: self.status(status), outcome, namespace: Namespace::default() }
+        Reply::new(self.status(status), Outcome::Refused(format!("HTTP {status}: {why}")))
     }
 
     /// Logs an internal fault and returns HTTP 500, with the fault as a JSON object in the body. The
@@ -125,7 +141,7 @@ impl ResponseEncoder {
         // Serializing three strings never fails.
         *response.body_mut() = serde_json::to_vec(fault).unwrap_or_default().into();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Reply { response, outcome: Outcome::Failed(fault.to_string()), namespace: Namespace::default() }
+        Reply::new(response, Outcome::Failed(fault.to_string()))
     }
 
     /// Returns a response with an HTTP status and no body, for requests that are not function calls

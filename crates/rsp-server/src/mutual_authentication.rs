@@ -39,10 +39,10 @@ pub struct InitiationStatuses {
     pub address: Status,
     /// The SGP.22 version of the eUICC is not supported.
     pub version: Status,
-    /// The server has no certificate that the eUICC can verify.
-    pub verification: Status,
     /// The server trusts no CI under which the eUICC can sign.
     pub signing: Status,
+    /// The server has no certificate that the eUICC can verify.
+    pub verification: Status,
 }
 
 /// The CIs of a session, and the credentials that the server uses in it.
@@ -85,19 +85,19 @@ impl InitiationRules<'_> {
                 .because(format!("this {role} supports eUICCs of versions {lowest} to {highest}"))
                 .about(info.svn));
         }
-        let mut verifiable = info.euicc_ci_pk_id_list_for_verification.iter();
-        let (server_ci, credentials) = verifiable.find_map(|ci| Some((ci, below(ci)?))).ok_or_else(|| {
-            // req: SGP.22-5.6.1-CiForVerification, SGP.22-5.8.1-CiForVerification
-            statuses
-                .verification
-                .because(format!("this {role} has no certificate issued by a CI that the eUICC can verify"))
-        })?;
         let mut signing = info.euicc_ci_pk_id_list_for_signing.iter();
         let euicc_ci = signing.find(|ci| self.anchors.find(ci).is_some()).ok_or_else(|| {
             // req: SGP.22-5.6.1-CiForSigning, SGP.22-5.8.1-CiForSigning
             statuses
                 .signing
                 .because(format!("this {role} trusts none of the CIs under which the eUICC can sign"))
+        })?;
+        let mut verifiable = info.euicc_ci_pk_id_list_for_verification.iter();
+        let (server_ci, credentials) = verifiable.find_map(|ci| Some((ci, below(ci)?))).ok_or_else(|| {
+            // req: SGP.22-5.6.1-CiForVerification, SGP.22-5.8.1-CiForVerification
+            statuses
+                .verification
+                .because(format!("this {role} has no certificate issued by a CI that the eUICC can verify"))
         })?;
         Ok(SelectedCis { server_ci, credentials, euicc_ci })
     }
@@ -238,7 +238,9 @@ pub fn verify(key: &PublicKey, signed: &[u8], signature: &[u8], name: &str) -> R
 /// Returns the ES9+ and ES11 refusal for an invalid certificate chain.
 pub fn refusal_of(error: ChainError) -> Refusal {
     let status = match &error {
-        ChainError::UnknownCi { .. } | ChainError::Ci(_) => Status::CiUnknown,
+        // Section 4.5.2 requires the authority key identifier, which names the CI.
+        ChainError::UnknownCi { key_id: None } => Status::EumCertificateVerificationFailed,
+        ChainError::UnknownCi { key_id: Some(_) } | ChainError::Ci(_) => Status::CiUnknown,
         // req: SGP.22-5.6.3-EumCertificate, SGP.22-5.8.2-EumCertificate
         ChainError::Eum(Flaw::Expired(_)) => Status::EumCertificateExpired,
         ChainError::Eum(_) => Status::EumCertificateVerificationFailed,

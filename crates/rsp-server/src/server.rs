@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use rsp::{
     der::{Asn1, DecodeError, Tag},
+    finding::{Finding, FindingKind},
     ids::{SmdpAddress, Version},
     sgp22::{
         self,
@@ -131,7 +132,7 @@ impl<C, K> Core<C, K> {
     /// Returns the context that a function runs in.
     pub fn context<'a, 'r>(&'a self, tx: &'a mut Tx<'r>, now: Timestamp) -> Context<'a, 'r, C, K> {
         let Self { config, credentials, world, .. } = self;
-        Context { tx, config, credentials, world, now, namespace: Namespace::default() }
+        Context { tx, config, credentials, world, now, namespace: Namespace::default(), findings: Vec::new() }
     }
 }
 
@@ -149,6 +150,15 @@ pub struct Context<'a, 'r, C, K> {
     pub now: Timestamp,
     /// Namespace of the records that the call is about. A function sets it when it has found them.
     pub namespace: Namespace,
+    /// Deviations of the caller that the function has accepted so far.
+    pub findings: Vec<Finding>,
+}
+
+impl<C, K> Context<'_, '_, C, K> {
+    /// Records a deviation of the caller that is accepted.
+    pub fn report(&mut self, kind: FindingKind, detail: impl Into<String>) {
+        self.findings.push(Finding::new(kind, detail));
+    }
 }
 
 /// An interface of a server.
@@ -190,6 +200,8 @@ pub struct Function<S: Server, A, Q, R> {
     encode: fn(ResponseEncoder, Decision<R>) -> Result<Reply, Fault>,
     /// HTTP status of the reply to a request that cannot be decoded.
     undecodable: StatusCode,
+    /// True if a request that cannot be decoded is acknowledged nevertheless, with a finding.
+    acknowledges: fn(Binding, &[u8]) -> bool,
 }
 
 type Asn1Decoder<Q> = fn(&[u8]) -> Result<Q, DecodeError>;
@@ -209,13 +221,16 @@ impl<S: Server, Q: Asn1, R: Serialize + Asn1> Function<S, (), Q, R> {
             execute,
             encode: ResponseEncoder::encode::<F>,
             undecodable: StatusCode::OK,
+            acknowledges: |_, _| false,
         }
     }
 }
 
 impl<S: Server> Function<S, (), HandleNotificationRequest, Result<(), Refusal>> {
-    /// Defines HandleNotification. The caller looks only at the HTTP status. A notification that
-    /// cannot be decoded therefore gets no 2xx status, which would acknowledge it.
+    /// Defines HandleNotification. The caller looks only at the HTTP status, and repeats a
+    /// notification until it gets a 2xx status. A notification that cannot be decoded would be
+    /// repeated for ever, and is therefore acknowledged. A body that is no HandleNotification request
+    /// was damaged on its way, and is not acknowledged.
     pub const fn of_notifications(
         interface: &'static Interface,
         execute: Execute<S, (), HandleNotificationRequest, Result<(), Refusal>>,
@@ -229,6 +244,7 @@ impl<S: Server> Function<S, (), HandleNotificationRequest, Result<(), Refusal>> 
             execute,
             encode: ResponseEncoder::encode_no_content,
             undecodable: StatusCode::BAD_REQUEST,
+            acknowledges: has_notification,
         }
     }
 }
@@ -249,6 +265,7 @@ impl<S: Server, A, Q, R: Serialize> Function<S, A, Q, R> {
             execute,
             encode: ResponseEncoder::encode_json,
             undecodable: StatusCode::OK,
+            acknowledges: |_, _| false,
         }
     }
 }
@@ -317,6 +334,9 @@ where
             let decoded = match self.asn1 {
                 Some((_, decode)) if encoder.binding == Binding::Asn1 => match decode(request.body()) {
                     Ok(decoded) => decoded,
+                    Err(e) if (self.acknowledges)(encoder.binding, request.body()) => {
+                        return Ok(encoder.acknowledged(e.to_string()));
+                    }
                     // req: SGP.22-6.6-Body
                     Err(e) => {
                         let why = format!("the body is not a valid RemoteProfileProvisioningRequest: {e}");
@@ -325,6 +345,9 @@ where
                 },
                 _ => match decode_json(request, S::settings(&core.config).lowest_svn) {
                     Ok(decoded) => decoded,
+                    Err(refusal) if (self.acknowledges)(encoder.binding, request.body()) => {
+                        return Ok(encoder.acknowledged(refusal.to_string()));
+                    }
                     Err(refusal) => {
                         let mut reply = encoder.encode_json::<()>(Err(refusal.into()))?;
                         *reply.response.status_mut() = self.undecodable;
@@ -337,8 +360,8 @@ where
                 Box::pin(async move {
                     let mut context = core.context(tx, now);
                     let decision = (self.execute)(&mut context, caller, decoded).await;
-                    let namespace = context.namespace;
-                    let reply = Reply { namespace, ..(self.encode)(encoder, decision)? };
+                    let (namespace, findings) = (context.namespace, context.findings);
+                    let reply = Reply { namespace, findings, ..(self.encode)(encoder, decision)? };
                     Ok((reply, S::posted(tx)))
                 })
             })
@@ -350,10 +373,23 @@ where
                 None => Ok(reply),
                 Some(refusal) => {
                     let refused = encoder.encode_json::<()>(Err(refusal.into()))?;
-                    Ok(Reply { namespace: reply.namespace, ..refused })
+                    Ok(Reply { namespace: reply.namespace, findings: reply.findings, ..refused })
                 }
             }
         })
+    }
+}
+
+/// True if the body is a HandleNotification request. Its notification may be unreadable.
+fn has_notification(binding: Binding, body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Request {
+        #[serde(rename = "pendingNotification", with = "json::base64_octets")]
+        _pending_notification: Vec<u8>,
+    }
+    match binding {
+        Binding::Json => json::read::<Request>(body).is_ok(),
+        Binding::Asn1 => asn1::is_complete(body),
     }
 }
 
@@ -385,12 +421,16 @@ pub async fn handle<S: Server>(server: &S, request: Request<Bytes>) -> Response<
         Err((status, why)) => Ok(encoder.rejected(status, why)),
     };
     let reply = reply.unwrap_or_else(|fault| encoder.failed(&fault));
+    for finding in &reply.findings {
+        tracing::info!(server = S::NAME, peer = interface.peer, function = name, %finding, "accepted a deviation");
+    }
     core.events.emit(
         Event::new(now, S::NAME, name)
             .with_peer(interface.name, interface.peer)
             .with_bytes(reply.response.body().len(), request.body().len())
             .with_outcome(reply.outcome)
-            .with_namespace(String::from(reply.namespace)),
+            .with_namespace(String::from(reply.namespace))
+            .with_findings(reply.findings),
     );
     if let Err(fault) = core.sweep.run(&*core.records, &S::SESSIONS, settings.session_lifetime, now).await {
         tracing::warn!(%fault, "cannot delete expired sessions from the records");

@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::ids::{Oid, SmdpAddress};
+use crate::{
+    finding::{Finding, FindingKind},
+    ids::{Oid, SmdpAddress},
+};
 
 /// The code that a user scans or types to start a download: `1$<address>$<matching
 /// id>[$<OID>[$1]]`.
@@ -16,6 +19,8 @@ pub struct ActivationCode {
     pub smdp_oid: Option<Oid>,
     /// True if the SM-DP+ requires a confirmation code.
     pub confirmation_code_required: bool,
+    /// Deviations of the text that the code was read from.
+    pub findings: Vec<Finding>,
 }
 
 /// The text is not a valid activation code.
@@ -38,26 +43,49 @@ impl fmt::Display for ActivationCode {
     }
 }
 
+/// The prefix of a code that a user scans.
+const PREFIX: &str = "LPA:";
+
 impl FromStr for ActivationCode {
     type Err = InvalidActivationCode;
 
     fn from_str(text: &str) -> Result<Self, InvalidActivationCode> {
         let bad = |why| InvalidActivationCode { text: text.to_owned(), why };
-        let code = text.strip_prefix("LPA:").unwrap_or(text);
+        let mut findings = Vec::new();
+        let mut report = |kind, detail: &str| findings.push(Finding::new(kind, detail));
+        let trimmed = text.trim();
+        if trimmed != text {
+            report(FindingKind::ActivationCodeBlanks, "");
+        }
+        let code = match trimmed.split_at_checked(PREFIX.len()) {
+            Some((prefix, code)) if prefix.eq_ignore_ascii_case(PREFIX) => {
+                if prefix != PREFIX {
+                    report(FindingKind::ActivationCodePrefix, prefix);
+                }
+                code
+            }
+            _ => trimmed,
+        };
         let mut parts = code.split('$');
         // req: SGP.22-4.1-Format
         if parts.next() != Some("1") {
             return Err(bad("it does not start with 1$"));
         }
-        let smdp_address = parts
+        let smdp_address: SmdpAddress = parts
             .next()
             .unwrap_or_default()
             .parse()
             .map_err(|_| bad("the SM-DP+ address is missing or malformed"))?;
+        if smdp_address.as_str().contains('_') {
+            report(FindingKind::HostNameCharacters, smdp_address.as_str());
+        }
         let matching_id = parts.next().ok_or_else(|| bad("the matching id is missing"))?.to_owned();
         // req: SGP.22-4.1-MatchingId
+        if !matching_id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            return Err(bad("the matching id has characters other than letters, digits, -, _ and ."));
+        }
         if !matching_id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') {
-            return Err(bad("the matching id has characters other than A-Z, 0-9 and -"));
+            report(FindingKind::MatchingIdCharacters, &matching_id);
         }
         let smdp_oid = match parts.next() {
             None | Some("") => None,
@@ -69,7 +97,7 @@ impl FromStr for ActivationCode {
             // req: SGP.22-4.1-ConfirmationCode
             Some(_) => return Err(bad("the confirmation code flag is neither absent nor 1")),
         };
-        Ok(Self { smdp_address, matching_id, smdp_oid, confirmation_code_required })
+        Ok(Self { smdp_address, matching_id, smdp_oid, confirmation_code_required, findings })
     }
 }
 
@@ -91,8 +119,34 @@ mod tests {
             assert_eq!(code.parse::<ActivationCode>().unwrap().to_string(), code);
             assert_eq!(format!("LPA:{code}").parse::<ActivationCode>().unwrap().to_string(), code);
         }
-        for code in ["", "2$a$b", "1$", "1$a", "1$a$b$$2", "1$a$lower"] {
+        for code in
+            ["", "LPA:", "2$a$b", "1$", "1$a", "1$a$b$$2", "1$a$b c", "1$a$b'", "1$a$b/c", "1$a$\u{e9}"]
+        {
             assert!(code.parse::<ActivationCode>().is_err(), "{code}");
+        }
+    }
+
+    #[test]
+    fn codes_as_third_parties_write_them_are_accepted_with_a_finding() {
+        use FindingKind::*;
+        let found = |code: &str| {
+            let code: ActivationCode = code.parse().unwrap();
+            let kinds: Vec<_> = code.findings.iter().map(|finding| finding.kind).collect();
+            (code.to_string(), kinds)
+        };
+        for (code, printed, kinds) in [
+            ("LPA:1$smdp.example.com$A-1", "1$smdp.example.com$A-1", vec![]),
+            ("lpa:1$smdp.example.com$A-1", "1$smdp.example.com$A-1", vec![ActivationCodePrefix]),
+            (" \tLPA:1$a$B\r\n", "1$a$B", vec![ActivationCodeBlanks]),
+            ("LPA:1$a$TS48v1_A.der", "1$a$TS48v1_A.der", vec![MatchingIdCharacters]),
+            ("1$my_smdp.example.com$B", "1$my_smdp.example.com$B", vec![HostNameCharacters]),
+            (
+                " Lpa:1$my_smdp$b",
+                "1$my_smdp$b",
+                vec![ActivationCodeBlanks, ActivationCodePrefix, HostNameCharacters, MatchingIdCharacters],
+            ),
+        ] {
+            assert_eq!(found(code), (printed.to_owned(), kinds), "{code}");
         }
     }
 }

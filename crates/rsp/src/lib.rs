@@ -6,6 +6,7 @@
 
 pub mod activation_code;
 pub mod der;
+pub mod finding;
 pub mod ids;
 pub mod ota;
 mod schema;

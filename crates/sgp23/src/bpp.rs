@@ -27,12 +27,14 @@ pub struct Opened {
     pub ppk: bool,
     /// The profile package.
     pub package: Vec<u8>,
+    /// The number of octets of the longest segment. The standard allows 1020.
+    pub longest_segment: usize,
 }
 
 /// Decrypts a package with the one-time key that it was bound to.
 ///
 /// # Errors
-/// Fails if a signature, a MAC, a segment size or an element violates the standard.
+/// Fails if a signature, a MAC or an element violates the standard.
 pub fn open(octets: &[u8], eid: Eid, smdp_key: &PublicKey, one_time: &SecretKey) -> Result<Opened, Stop> {
     let bad = |what: &str, why: &dyn std::fmt::Display| Stop::failed(format!("{what}: {why}"));
     let bpp = BoundProfilePackage::from_der(octets).map_err(|e| bad("boundProfilePackage", &e))?;
@@ -57,7 +59,8 @@ pub fn open(octets: &[u8], eid: Eid, smdp_key: &PublicKey, one_time: &SecretKey)
         .map_err(|e| bad("otPK.DP.ECKA", &e))?;
     let [key_type] = crt.key_type;
     let [key_len] = crt.key_len;
-    let mut chain = BppReceiver::new(SessionKeys::derive(&shared, key_type, key_len, &crt.host_id, &eid.0));
+    let keys = SessionKeys::derive(&shared, key_type, key_len, &crt.host_id, &eid.0);
+    let mut chain = BppReceiver::new(keys).accepting_long_tlvs();
 
     let configure = decrypt(&mut chain, "ConfigureISDP", &bpp.first_sequence_of87.0)?;
     let configure = ConfigureIsdpRequest::from_der(&configure).map_err(|e| bad("ConfigureISDP", &e))?;
@@ -83,7 +86,14 @@ pub fn open(octets: &[u8], eid: Eid, smdp_key: &PublicKey, one_time: &SecretKey)
         metadata_segments: bpp.sequence_of88.0.len(),
         ppk: bpp.second_sequence_of87.is_some(),
         package,
+        longest_segment: longest(&bpp),
     })
+}
+
+fn longest(bpp: &BoundProfilePackage) -> usize {
+    let replace = bpp.second_sequence_of87.iter().flat_map(|sequence| &sequence.0);
+    let first = bpp.first_sequence_of87.0.iter().chain(&bpp.sequence_of88.0);
+    first.chain(replace).chain(&bpp.sequence_of86.0).map(Vec::len).max().unwrap_or_default()
 }
 
 fn decrypt(chain: &mut BppReceiver, what: &str, segments: &[Vec<u8>]) -> Result<Vec<u8>, Stop> {

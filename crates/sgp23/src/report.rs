@@ -1,7 +1,10 @@
 //! The report of a run: a table for people, JSON and JUnit for programs.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use crypto::Curve;
+use rsp::finding::Finding;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -38,6 +41,9 @@ pub struct Entry {
     /// The result.
     #[serde(flatten)]
     pub ended: Ended,
+    /// Deviations of the server that do not fail the case.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub findings: BTreeSet<Finding>,
 }
 
 /// A row of the documentation.
@@ -105,7 +111,18 @@ impl Entry {
             title: case.title.clone(),
             way,
             ended,
+            findings: BTreeSet::new(),
         }
+    }
+
+    /// Adds the findings. In a strict run a finding fails a case that passes otherwise.
+    #[must_use]
+    pub fn with_findings(mut self, findings: BTreeSet<Finding>, strict: bool) -> Self {
+        if let (true, Ended::Passed, Some(finding)) = (strict, &self.ended, findings.first()) {
+            self.ended = Ended::Failed(finding.to_string());
+        }
+        self.findings = findings;
+        self
     }
 
     /// The function, the requirement and the variant.
@@ -120,14 +137,18 @@ impl Entry {
 
     /// Formats the entry for people.
     pub fn line(&self) -> String {
-        match &self.ended {
+        let mut line = match &self.ended {
             Ended::Passed => format!("passed   {}", self.name()),
             Ended::Failed(why) => {
                 let from = self.id.as_deref().unwrap_or(self.clause);
                 format!("FAILED   {}\n         {from}: {why}", self.name())
             }
             Ended::NotRun(why) => format!("not run  {}: {why}", self.name()),
+        };
+        for finding in &self.findings {
+            line.push_str(&format!("\n         finding: {finding}"));
         }
+        line
     }
 }
 
@@ -152,7 +173,19 @@ impl Report {
     /// Returns the summary line.
     pub fn summary(&self) -> String {
         let (passed, failed, not_run) = self.counts();
-        format!("{passed} passed, {failed} failed, {not_run} not run")
+        let mut kinds: Vec<_> = self
+            .entries
+            .iter()
+            .flat_map(|entry| &entry.findings)
+            .map(|finding| finding.kind.name())
+            .collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let findings = match kinds.as_slice() {
+            [] => String::new(),
+            kinds => format!(", findings: {}", kinds.join(", ")),
+        };
+        format!("{passed} passed, {failed} failed, {not_run} not run{findings}")
     }
 
     /// Returns the report as JUnit XML for CI systems.
@@ -174,6 +207,8 @@ struct Junit<'a> {
 
 #[cfg(test)]
 mod tests {
+    use rsp::finding::FindingKind;
+
     use super::*;
 
     fn entry(ended: Ended) -> Entry {
@@ -184,6 +219,7 @@ mod tests {
             title: "a title with <angles> & \"quotes\"".to_owned(),
             way: "JSON, NIST P-256".to_owned(),
             ended,
+            findings: BTreeSet::new(),
         }
     }
 
@@ -193,6 +229,20 @@ mod tests {
         assert!(!Report::default().is_good());
         assert!(!Report { entries: vec![not_run()] }.is_good());
         assert!(Report { entries: vec![not_run(), entry(Ended::Passed)] }.is_good());
+    }
+
+    #[test]
+    fn findings_are_in_every_format_and_fail_a_case_only_in_a_strict_run() {
+        let finding = Finding::new(FindingKind::LongSegment, "the longest has 1036 octets");
+        let strict = entry(Ended::Passed).with_findings([finding.clone()].into(), true);
+        assert!(matches!(&strict.ended, Ended::Failed(why) if why.contains("1036 octets")), "{strict:?}");
+        let entry = entry(Ended::Passed).with_findings([finding].into(), false);
+        assert!(entry.line().contains("\n         finding: long-segment (SGP.22 2.5.3)"), "{}", entry.line());
+        assert_eq!(serde_json::to_value(&entry).unwrap()["findings"][0]["kind"], "long-segment");
+        let report = Report { entries: vec![entry.clone(), entry] };
+        assert!(report.is_good());
+        assert_eq!(report.summary(), "2 passed, 0 failed, 0 not run, findings: long-segment");
+        assert!(report.junit().contains("long-segment"), "{}", report.junit());
     }
 
     #[test]

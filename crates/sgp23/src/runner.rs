@@ -1,6 +1,10 @@
 //! Runs the test cases that [`table`](crate::table) lists.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use crypto::Curve;
+use rsp::finding::Finding;
 use world::SeededRandom;
 
 use crate::arrange::{CodeRotation, arrange};
@@ -21,6 +25,8 @@ pub struct Selection {
     pub bindings: Vec<Binding>,
     /// Curves of the eUICC's certificates.
     pub curves: Vec<Curve>,
+    /// True if a finding fails a case that passes otherwise.
+    pub strict: bool,
 }
 
 impl Default for Selection {
@@ -29,6 +35,7 @@ impl Default for Selection {
             filter: String::new(),
             bindings: vec![Binding::Json, Binding::Asn1],
             curves: vec![Curve::P256, Curve::BrainpoolP256r1],
+            strict: false,
         }
     }
 }
@@ -69,8 +76,10 @@ pub async fn run(
     for (case, ways) in runs {
         for (binding, curve) in ways {
             let random = random.branch(&format!("{} {} {binding} {curve}", case.function, case.title));
-            let verdict = run_one(server, case, binding, curve, &random, &codes).await;
-            let entry = Entry::new(case, binding, curve, verdict);
+            let findings = Mutex::default();
+            let verdict = run_one(server, case, (binding, curve), &random, &codes, &findings).await;
+            let findings = findings.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let entry = Entry::new(case, binding, curve, verdict).with_findings(findings, selection.strict);
             progress(&entry, all);
             report.entries.push(entry);
         }
@@ -81,10 +90,10 @@ pub async fn run(
 async fn run_one(
     server: &Server,
     case: &Case,
-    binding: Binding,
-    curve: Curve,
+    (binding, curve): (Binding, Curve),
     random: &SeededRandom,
     codes: &CodeRotation,
+    findings: &Mutex<BTreeSet<Finding>>,
 ) -> Verdict {
     for need in &case.needs {
         let (is_there, what) = match need {
@@ -102,7 +111,7 @@ async fn run_one(
             return Err(Stop::needs(what));
         }
     }
-    let mut testbed = Testbed::new(server, binding, curve, random)?;
+    let mut testbed = Testbed::new(server, binding, curve, random, findings)?;
     if let Some(order) = &case.order {
         testbed.placed_order = Some(arrange(&testbed, order, codes).await?);
     }

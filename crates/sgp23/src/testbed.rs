@@ -1,11 +1,16 @@
 //! The testbed of one case: the server, the binding, an eUICC, and all steps of a download with the
 //! checks that the standard requires of each response.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
 use certs::{Certificate, Role, ServerCertificate, Verified, check_server, numbered_eid, same_operator};
+use crypto::bsp::MAX_TLV;
 use crypto::{Curve, SecretKey, Signature};
 use http::{Request, Response};
 use rsp::der::{Asn1, Raw, tlv_bytes};
+use rsp::finding::{Finding, FindingKind};
 use rsp::ids::{CertificateDer, Iccid, Oid, TransactionId};
 use rsp::sgp22::Function;
 use rsp::sgp22::PendingNotification;
@@ -43,6 +48,8 @@ pub struct Testbed<'a> {
     pub other_euicc: Euicc,
     /// The order that was placed for this case.
     pub placed_order: Option<PlacedOrder>,
+    /// Deviations of the server that do not fail the case.
+    pub findings: &'a Mutex<BTreeSet<Finding>>,
 }
 
 /// The verified response of InitiateAuthentication.
@@ -85,6 +92,7 @@ impl<'a> Testbed<'a> {
         binding: Binding,
         curve: Curve,
         random: &SeededRandom,
+        findings: &'a Mutex<BTreeSet<Finding>>,
     ) -> Result<Self, Stop> {
         Ok(Self {
             server,
@@ -93,7 +101,14 @@ impl<'a> Testbed<'a> {
             euicc: euicc(server, curve, random.branch("eUICC"))?,
             other_euicc: euicc(server, curve, random.branch("other eUICC"))?,
             placed_order: None,
+            findings,
         })
+    }
+
+    /// Reports a deviation of the server that does not fail the case.
+    fn report(&self, kind: FindingKind, detail: String) {
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        findings.insert(Finding::new(kind, detail));
     }
 
     /// Returns the order that was placed for this case.
@@ -371,6 +386,10 @@ impl<'a> Testbed<'a> {
     ) -> Result<Bound, Stop> {
         let octets = ok.bound_profile_package.0.clone();
         let opened = bpp::open(&octets, self.euicc.eid, offered.pb.certificate.public_key(), one_time)?;
+        if opened.longest_segment > MAX_TLV {
+            let detail = format!("the longest has {} octets", opened.longest_segment);
+            self.report(FindingKind::LongSegment, detail);
+        }
         equal("transactionId", &ok.transaction_id, &offered.ok.transaction_id)?;
         equal(
             "transactionId of InitialiseSecureChannel",

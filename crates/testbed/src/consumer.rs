@@ -116,6 +116,7 @@ impl Start {
             matching_id: String::new(),
             smdp_oid: None,
             confirmation_code_required: false,
+            findings: Vec::new(),
         };
         let empty = Self {
             bootstrap: first.subscription.iccid,

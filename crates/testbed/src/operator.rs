@@ -59,6 +59,7 @@ impl Operator {
             matching_id: confirmed.matching_id,
             smdp_oid: None,
             confirmation_code_required: false,
+            findings: Vec::new(),
         })
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rsp::time::Timestamp;
+use rsp::{finding::Finding, time::Timestamp};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
@@ -40,6 +40,9 @@ pub struct Event {
     /// namespaces.
     #[serde(skip_serializing_if = "is_default_namespace")]
     pub namespace: Cow<'static, str>,
+    /// Deviations of the peer that were accepted. Usually none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
 }
 
 /// The outcome of an operation.
@@ -73,6 +76,7 @@ impl Event {
             outcome: Outcome::Done,
             note: String::new(),
             namespace: Cow::Borrowed(DEFAULT_NAMESPACE),
+            findings: Vec::new(),
         }
     }
 
@@ -111,10 +115,16 @@ impl Event {
         self.note = note.into();
         self
     }
+
+    /// Sets the findings.
+    pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+        self.findings = findings;
+        self
+    }
 }
 
 impl fmt::Display for Event {
-    /// Prints one line: time, party -> peer, interface.function, bytes, outcome, note.
+    /// Prints one line: time, party -> peer, interface.function, bytes, outcome, note, findings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.at, self.party)?;
         if !self.peer.is_empty() {
@@ -130,7 +140,10 @@ impl fmt::Display for Event {
             Outcome::Refused(why) => write!(f, " refused: {why}")?,
             Outcome::Failed(why) => write!(f, " failed: {why}")?,
         }
-        if self.note.is_empty() { Ok(()) } else { write!(f, " - {}", self.note) }
+        if !self.note.is_empty() {
+            write!(f, " - {}", self.note)?;
+        }
+        self.findings.iter().try_for_each(|finding| write!(f, "; finding {finding}"))
     }
 }
 
@@ -186,6 +199,8 @@ fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S:
 
 #[cfg(test)]
 mod tests {
+    use rsp::finding::FindingKind;
+
     use super::*;
 
     #[test]
@@ -207,6 +222,12 @@ mod tests {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["outcome"], serde_json::json!({"result": "refused", "why": "8.2.6 / 3.8"}));
         assert_eq!(json["at"], Timestamp(0).to_string());
+        assert!(json.get("findings").is_none());
+        let finding = Finding::new(FindingKind::CardResourcesUnreadable, "00");
+        let event = event.with_findings(vec![finding]);
+        assert!(event.to_string().contains("; finding card-resources-unreadable ("), "{event}");
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(json["findings"][0]["clause"], FindingKind::CardResourcesUnreadable.clause());
         assert_eq!(events.take().len(), 1);
         assert!(events.all().is_empty());
     }

@@ -134,10 +134,10 @@ impl<D: CardInterface> AtModem<D> {
     }
 
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let gets_response = self.has(Quirk::OwnGetResponse);
+        let (gets_response, hides) = (self.has(Quirk::OwnGetResponse), self.has(Quirk::HidesProactive));
         let card = self.card().await?;
         let response = card.raw(command).await?;
-        match (response.as_slice(), command) {
+        let response = match (response.as_slice(), command) {
             ([data @ .., 0x61, waiting], [class, ..]) if gets_response => {
                 let more = card.raw(&[*class & 0x4F, GET_RESPONSE, 0, 0, *waiting]).await?;
                 // If the card announces more data (61xx), this status is replaced by 9000, and the
@@ -146,10 +146,14 @@ impl<D: CardInterface> AtModem<D> {
                     [more @ .., 0x61, _] => [more, &[0x90, 0x00]].concat(),
                     more => more.to_vec(),
                 };
-                Ok([data, &more].concat())
+                [data, &more].concat()
             }
-            _ => Ok(response),
-        }
+            _ => response,
+        };
+        Ok(match response.as_slice() {
+            [data @ .., 0x91, _] if hides => [data, &[0x90, 0x00]].concat(),
+            _ => response,
+        })
     }
 
     /// +CRSM, restricted SIM access: section 8.18. Each command begins with the selection of its

@@ -58,6 +58,9 @@ quirks! {
     /// The modem sends GET RESPONSE itself, once per APDU, so that long answers are cut after 256
     /// octets.
     OwnGetResponse = "own-get-response",
+    /// A status word 91xx, which announces a proactive command, is reported as 9000: the modem fetches
+    /// the command itself later.
+    HidesProactive = "hides-proactive",
     /// A refusal by the card is reported as ERROR, regardless of +CMEE.
     PlainErrors = "plain-errors",
     /// A refusal by the card is reported as +CME ERROR: 13, regardless of the reason.

@@ -6,7 +6,9 @@
 
 mod answers;
 
+use crypto::bsp::MAX_TLV;
 use rsp::der::{Asn1, BitString, DecodeError, Raw};
+use rsp::finding::{Finding, FindingKind};
 use rsp::ids::{Aid, Eid, Iccid, SmdpAddress, TransactionId};
 use rsp::sgp22::es8plus::{ProfileInstallationResult, store_data_segments};
 use rsp::sgp22::es10b::{
@@ -28,7 +30,7 @@ use rsp::sgp22::{
     CancelSessionReason, EuiccInfo1, EuiccInfo2, NotificationMetadata, PendingNotification,
     ProfileIdentifier, ProfilePolicyAuthorisationRule,
 };
-use world::{CardInterface, Outcome};
+use world::{CardInterface, Event, Outcome};
 
 use super::event_source::EventSource;
 use super::terminal::{CardError, Command, Terminal, Traffic};
@@ -189,7 +191,8 @@ impl<D: CardInterface> Es10<D> {
             Ok(result) => answers::installation_refused(result),
             Err(error) => Outcome::Failed(error.to_string()),
         };
-        self.emit(ES10B, FUNCTION, before, outcome);
+        let findings = long_segment(&pieces).into_iter().collect();
+        self.events.emit(self.event(ES10B, FUNCTION, before, outcome).with_findings(findings));
         Ok(result?)
     }
 
@@ -374,11 +377,21 @@ impl<D: CardInterface> Es10<D> {
     }
 
     fn emit(&self, interface: &'static str, function: &'static str, before: Traffic, outcome: Outcome) {
+        self.events.emit(self.event(interface, function, before, outcome));
+    }
+
+    fn event(
+        &self,
+        interface: &'static str,
+        function: &'static str,
+        before: Traffic,
+        outcome: Outcome,
+    ) -> Event {
         let Traffic { apdus, to_card, from_card } = self.traffic() - before;
         let count = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
         let event = self.events.event(function).with_peer(interface, "eUICC").with_outcome(outcome);
         let note = format!("{apdus} APDUs");
-        self.events.emit(event.with_bytes(count(to_card), count(from_card)).with_note(note));
+        event.with_bytes(count(to_card), count(from_card)).with_note(note)
     }
 
     /// Sends one chain of STORE DATA: section 5.7.2. Returns the response to the last block.
@@ -458,5 +471,28 @@ impl<D: CardInterface> Es10<D> {
             return Err(error);
         }
         Ok(channel)
+    }
+}
+
+/// Returns the finding for the longest segment of a package (TLV 86, 87 or 88), if it is too long.
+fn long_segment(pieces: &[Vec<u8>]) -> Option<Finding> {
+    let is_segment = |piece: &&Vec<u8>| matches!(piece.first(), Some(0x86..=0x88));
+    let longest = pieces.iter().filter(is_segment).map(Vec::len).max()?;
+    (longest > MAX_TLV)
+        .then(|| Finding::new(FindingKind::LongSegment, format!("the longest has {longest} octets")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_of_more_than_1020_octets_is_a_finding() {
+        // The first piece and the headers of sequences are no segments.
+        let pieces =
+            |octets: usize| [vec![0xBF; 2000], vec![0xA3; 1500], vec![0x86; 500], vec![0x86; octets]];
+        assert_eq!(long_segment(&pieces(1020)), None);
+        let finding = Finding::new(FindingKind::LongSegment, "the longest has 1036 octets");
+        assert_eq!(long_segment(&pieces(1036)), Some(finding));
     }
 }

@@ -144,6 +144,7 @@ fn any_profile_at(smdp_address: SmdpAddress) -> ActivationCode {
         matching_id: String::new(),
         smdp_oid: None,
         confirmation_code_required: false,
+        findings: Vec::new(),
     }
 }
 

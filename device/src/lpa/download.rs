@@ -201,6 +201,10 @@ impl<D: CardInterface> Lpa<D> {
         code: &ActivationCode,
         mut options: DownloadOptions,
     ) -> Result<Installed, DownloadError> {
+        if !code.findings.is_empty() {
+            let event = self.events.event("activation code read").with_findings(code.findings.clone());
+            self.events.emit(event.with_peer("", code.smdp_address.to_string()));
+        }
         match self.fetch(code, &mut options).await? {
             Fetched::Profile(installed) => Ok(*installed),
             // req: SGP.22-3.6.2-NoEventsForCode

@@ -34,7 +34,8 @@ impl Radio for NoCoverageRadio {
 }
 
 /// A card that supports channels and answers each command with the octets of the command and 9000.
-/// The exceptions are INS FF (612C), GET RESPONSE (44 octets and 6101) and INS FE (no answer).
+/// The exceptions are INS FF (612C), GET RESPONSE (44 octets and 6101), INS FE (no answer) and INS FD
+/// (910B).
 #[derive(Default)]
 struct EchoCard {
     channels: u8,
@@ -51,6 +52,7 @@ impl CardInterface for EchoCard {
             [_, 0xA4, 4, 0, 2, 0xDE, 0xAD] => vec![0x6A, 0x82],
             [_, 0xC0, ..] => [&[0x55; 44][..], &[0x61, 0x01]].concat(),
             [_, 0xFF, ..] => vec![0x61, 0x2C],
+            [_, 0xFD, ..] => vec![0x91, 0x0B],
             [_, 0xFE, ..] => return Err(CardInterfaceFault::Timeout("no answer".into())),
             other => [other, &[0x90, 0x00]].concat(),
         })
@@ -196,6 +198,8 @@ async fn each_quirk_has_its_effect() {
         (&[Quirk::LengthInOctets], sim, "+CME ERROR: 50"),
         (&[Quirk::LengthInOctets], "AT+CSIM=4,\"00B00000\"", "+CSIM: 6,\"00B000009000\""),
         (&[Quirk::AnyLength], "AT+CSIM=99,\"00B00000\"", "+CSIM: 12,\"00B000009000\""),
+        (&[], "AT+CSIM=8,\"00FD0000\"", "+CSIM: 4,\"910B\""),
+        (&[Quirk::HidesProactive], "AT+CSIM=8,\"00FD0000\"", "+CSIM: 4,\"9000\""),
         (&[Quirk::PlainErrors], "AT+CCHO=\"DEAD\"", "ERROR"),
         (&[Quirk::SimFailure], "AT+CCHO=\"DEAD\"", "+CME ERROR: 13"),
     ] {

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use crypto::{Curve, Signature, hash_cc};
 use profile::EuiccResponse;
+use profile::generic::{Subscription, generic};
 use rsp::der::{Asn1, BitString};
-use rsp::sgp22::es8plus::{ErrorReason, FinalResult};
+use rsp::ids::Iccid;
+use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, FinalResult};
 use rsp::sgp22::es10b::{
     CancelSessionError, CancelSessionRequest, CancelSessionResponse, DeleteNotificationStatus,
     DownloadErrorCode, GetEuiccChallengeRequest, GetEuiccChallengeResponse, ListNotificationRequest,
@@ -17,8 +19,10 @@ use rsp::sgp22::{
     ProfileClass, ProfileState, notification_event,
 };
 
+use world::RamMemory;
+
 use super::server::{ADDRESS, Server, TestPackage, load, outcome, send};
-use super::testbed::Testbed;
+use super::testbed::{Testbed, pki};
 
 pub(super) const ICCID: &str = "89000123456789012341";
 
@@ -26,6 +30,32 @@ fn notifications(testbed: &mut Testbed) -> Vec<NotificationMetadata> {
     match testbed.call(&ListNotificationRequest { profile_management_operation: None }) {
         ListNotificationResponse::NotificationMetadataList(list) => list,
         ListNotificationResponse::ListNotificationsResultError(code) => panic!("{code}"),
+    }
+}
+
+/// Section 2.5.3 limits a segment to 1020 octets, but does not ask the eUICC to refuse a longer one.
+/// osmo-smdpp sends 1036. STORE DATA carries 65280.
+#[test]
+fn long_segments_are_accepted_unless_the_card_is_strict() {
+    let subscription = Subscription {
+        iccid: ICCID.parse::<Iccid>().unwrap().to_profile_header(),
+        ..Subscription::default()
+    };
+    let mut test_package = TestPackage::of(generic(&subscription).encode());
+    test_package.pad(70_000);
+    let structure = (BppCommandId::LOAD_PROFILE_ELEMENTS, ErrorReason::SCP03T_STRUCTURE_ERROR);
+    for (segment_octets, strict, expected) in [
+        (1007, true, Ok(())),
+        (1008, false, Ok(())),
+        (1008, true, Err(structure)),
+        (65_200, false, Ok(())),
+        (65_200, true, Err(structure)),
+    ] {
+        let mut testbed = Testbed::with(pki(), |card| card.strict = strict, RamMemory::default());
+        testbed.block = 255;
+        let server = Server { segment_octets, ..Server::new(&testbed, Curve::P256) };
+        let result = server.download(&mut testbed, &test_package);
+        assert_eq!(outcome(&result), expected, "{segment_octets} octets, strict: {strict}");
     }
 }
 

@@ -113,7 +113,7 @@ fn every_defect_is_refused(role: Role) {
                 // A certificate with another OID is a valid certificate of another SM-DP+.
                 // PrepareDownload compares the OIDs.
                 Defect::OtherOid => Ok(()),
-                Defect::StrangerCi | Defect::NoAuthorityKeyId => Err(AuthenticateErrorCode::CI_PK_UNKNOWN),
+                Defect::StrangerCi => Err(AuthenticateErrorCode::CI_PK_UNKNOWN),
                 Defect::WrongRole | Defect::NoRole => Err(AuthenticateErrorCode::INVALID_OID),
                 Defect::OtherCurve => Err(AuthenticateErrorCode::UNSUPPORTED_CURVE),
                 _ => Err(AuthenticateErrorCode::INVALID_CERTIFICATE),
@@ -196,6 +196,21 @@ fn an_invalid_prepare_download_is_refused() {
         challenge(testbed);
     });
     assert_eq!(stale, Err(DownloadErrorCode::NO_SESSION_CONTEXT));
+}
+
+/// The SM-DP+ has refused the confirmation code (8.2.7/3.8), and the user enters another one in the
+/// same session.
+#[test]
+fn prepare_download_is_accepted_again_with_another_confirmation_code() {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    let request = server.authenticate_server(challenge(&mut testbed));
+    let answer = testbed.call(&request);
+    for hash_cc in [[1; 32], [2; 32]] {
+        let request = server.prepare_download(&testbed, &answer, Some(hash_cc));
+        let PrepareDownloadResponse::DownloadResponseOk(ok) = testbed.call(&request) else { panic!() };
+        assert_eq!(ok.euicc_signed2.hash_cc, Some(hash_cc));
+    }
 }
 
 // req: SGP.22-5.7.5-SmDs

@@ -128,10 +128,17 @@ fn notifications_are_found_by_event_and_by_number() {
     assert!(numbers(&mut testbed, Some(&[])).is_empty());
     assert!(numbers(&mut testbed, Some(&[7])).is_empty());
     assert_eq!(retrieve(&mut testbed, None), Ok(vec![1, 2, 3, 4]));
-    assert_eq!(
-        retrieve(&mut testbed, Some(NotificationSearch::SeqNumber(5))),
-        Err(NotificationsListResultError::NO_RESULT_AVAILABLE)
-    );
+    assert_eq!(retrieve(&mut testbed, Some(NotificationSearch::SeqNumber(5))), Ok(vec![]));
+}
+
+/// As other cards answer: an empty list, not an error.
+#[test]
+fn a_card_without_notifications_returns_an_empty_list() {
+    let mut testbed = Testbed::new();
+    assert_eq!(retrieve(&mut testbed, None), Ok(vec![]));
+    let request = RetrieveNotificationsListRequest { search_criteria: None };
+    let answer: RetrieveNotificationsListResponse = testbed.call(&request);
+    assert_eq!(hex::encode(answer.to_der()), "bf2b02a000");
 }
 
 #[test]

@@ -71,7 +71,6 @@ fn with_refresh_the_switch_waits_for_the_terminal() {
 
     // The terminal resets the card instead of responding, as for "UICC Reset".
     assert_eq!(testbed.enable(two.iccid(), true), EnableResult::OK);
-    assert_eq!(testbed.delete(two.iccid()), DeleteResult::PROFILE_NOT_IN_DISABLED_STATE);
     testbed.expect("8012000000", "D009 8103010104 82028182 9000");
     testbed.reset();
     assert_eq!(states(&mut testbed), [false, true]);
@@ -84,6 +83,21 @@ fn with_refresh_the_switch_waits_for_the_terminal() {
     assert_eq!(states(&mut testbed), [false, true]);
     testbed.reset();
     assert_eq!(states(&mut testbed), [false, false]);
+}
+
+/// A program on PC/SC performs no REFRESH, so that the switch stays pending.
+#[test]
+fn while_a_refresh_is_pending_the_refusals_agree_with_the_listed_states() {
+    let (mut testbed, one, two) = with_two();
+    assert_eq!(testbed.enable(one.iccid(), false), EnableResult::OK);
+    assert_eq!(testbed.enable(two.iccid(), true), EnableResult::OK);
+    assert_eq!(states(&mut testbed), [true, false]);
+    assert_eq!(testbed.enable(one.iccid(), true), EnableResult::PROFILE_NOT_IN_DISABLED_STATE);
+    assert_eq!(testbed.disable(two.iccid(), true), DisableResult::PROFILE_NOT_IN_ENABLED_STATE);
+    assert_eq!(testbed.delete(one.iccid()), DeleteResult::PROFILE_NOT_IN_DISABLED_STATE);
+    assert_eq!(testbed.delete(two.iccid()), DeleteResult::OK);
+    testbed.reset();
+    assert_eq!(states(&mut testbed), [true]);
 }
 
 // req: SGP.22-2.9-Disabling, SGP.22-2.9-Deletion

@@ -2,7 +2,7 @@
 //! them.
 
 use certs::{Certificate, DpCredentials, check_euicc};
-use crypto::bsp::{BppSender, SessionKeys};
+use crypto::bsp::{BppSender, MAX_ENCRYPTED, SessionKeys};
 use crypto::{Curve, PublicKey, SecretKey, Signature};
 use profile::element::{End, PeHeader, ProfileHeader, ServicesList, UnknownElement};
 use profile::{Package, ProfileElement};
@@ -34,6 +34,8 @@ pub(super) struct Server {
     pub(super) transaction_id: TransactionId,
     /// True if the package has its own session keys, sent in A2.
     pub(super) own_keys: bool,
+    /// The number of data octets in a segment of the profile package.
+    pub(super) segment_octets: usize,
     pub(super) bpp_euicc_otpk: Option<Vec<u8>>,
     pub(super) random: SeededRandom,
 }
@@ -122,6 +124,7 @@ impl Server {
             ci: SubjectKeyIdentifier(ci),
             transaction_id: TransactionId(vec![1, 2, 3, 4]),
             own_keys: true,
+            segment_octets: MAX_ENCRYPTED,
             bpp_euicc_otpk: None,
             random: SeededRandom::from_text("server"),
         }
@@ -243,7 +246,13 @@ impl Server {
             first_sequence_of87: Segments(first),
             sequence_of88: Segments(metadata),
             second_sequence_of87: second,
-            sequence_of86: Segments(bsp.segments(0x86, &test_package.package)),
+            sequence_of86: Segments(
+                test_package
+                    .package
+                    .chunks(self.segment_octets)
+                    .map(|octets| bsp.encrypt_and_mac(0x86, octets))
+                    .collect(),
+            ),
         }
     }
 

@@ -65,6 +65,7 @@ impl OrderView {
                 matching_id,
                 smdp_oid: None,
                 confirmation_code_required,
+                findings: Vec::new(),
             };
             format!("LPA:{code}")
         });

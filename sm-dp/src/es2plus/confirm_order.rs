@@ -143,6 +143,7 @@ async fn matching_id(
         matching_id: chosen.clone(),
         smdp_oid: None,
         confirmation_code_required: requires_confirmation_code(request),
+        findings: Vec::new(),
     };
     // req: SGP.22-5.3.2-MatchingIdLength
     if code.to_string().len() > MAX_ACTIVATION_CODE {

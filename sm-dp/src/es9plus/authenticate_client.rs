@@ -199,7 +199,7 @@ async fn check(
     if !order.reusable {
         profile.save(context.tx)?;
     }
-    eligibility::check(profile, &response.euicc_signed1.euicc_info2)?;
+    eligibility::check(context, profile, &response.euicc_signed1.euicc_info2)?;
     // req: SGP.22-5.6.3-Attempts
     if attempts > max_attempts {
         advance(context, profile, ProfileEvent::DownloadEnded)?;

@@ -11,7 +11,7 @@ use rsp::{
         es9plus::{BoundProfilePackageDer, GetBoundProfilePackageOk, GetBoundProfilePackageRequest},
         es10b::{EuiccSigned2, PrepareDownloadResponse},
     },
-    status::Status,
+    status::{Refusal, Status},
 };
 use rsp_server::{
     Decision, Rejection,
@@ -43,12 +43,25 @@ pub(crate) async fn execute(
     // invalid request must not delete it either, because anyone could have sent it.
     let ends_with_a_refusal = matches!(session.awaits, Awaits::GetBoundProfilePackage { .. });
     let bound = decide(context, request, session).await;
-    if let (Err(Rejection::Refusal(_)), true) = (&bound, ends_with_a_refusal) {
+    if let (Err(Rejection::Refusal(refusal)), true) = (&bound, ends_with_a_refusal)
+        && !is_about_confirmation_code(refusal)
+    {
         // The procedure stops here (section 3.1.3). A later CancelSession of the LPA finds no
         // session. If the order has not ended, it can be downloaded in a new session.
         context.tx.delete(&SESSIONS, &id.to_string());
     }
     bound
+}
+
+/// True if the refusal leaves the session usable. The user can enter the right confirmation code, or
+/// the LPA can cancel the session, which needs a session too. Wrong codes are counted in the order.
+fn is_about_confirmation_code(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.status,
+        Status::ConfirmationCodeMissing
+            | Status::ConfirmationCodeRefused
+            | Status::ConfirmationCodeRetriesExceeded
+    )
 }
 
 async fn decide(

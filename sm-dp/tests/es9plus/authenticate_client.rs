@@ -76,6 +76,66 @@ async fn authenticate_client_offers_only_eligible_profiles() {
     testbed.euicc().try_authenticate(&testbed.server, &code).await.done();
 }
 
+/// Bits 8 and 19 to 25 of UICCCapability were reserved in v2.2, so that an eUICC of v2.2 cannot set
+/// them, whatever it supports.
+#[tokio::test]
+async fn a_capability_is_missing_only_if_the_version_of_the_euicc_defines_its_bit() {
+    for (service, name, bit) in [
+        (Service::GET_IDENTITY, "getIdentity", uicc_capability::GET_IDENTITY),
+        (Service::USIM_TEST_ALGORITHM, "usimTestAlgorithm", uicc_capability::USIM_TEST_ALGORITHM),
+        (Service::BER_TLV, "berTlvFileSupport", uicc_capability::BER_TLV),
+    ] {
+        for (svn, accepted) in [([2, 2, 0], true), ([2, 2, 2], true), ([2, 3, 0], false), ([2, 6, 0], false)]
+        {
+            let testbed = Testbed::new();
+            testbed.server.add_profile(&package(ICCID, &[service]), &options()).await.unwrap();
+            let code = testbed.order(|_| {}).await;
+            let mut euicc = testbed.euicc();
+            euicc.info2.svn = Version(svn);
+            let others = euicc.info2.uicc_capability.ones();
+            let others: Vec<_> = others.into_iter().filter(|other| *other != bit).collect();
+            euicc.info2.uicc_capability = BitString::of(&others);
+            let answer = euicc.try_authenticate(&testbed.server, &code).await;
+            let event = testbed.events.take().into_iter().last().unwrap();
+            if accepted {
+                answer.done();
+                let detail = format!("{name}, SVN {}", Version(svn));
+                assert_eq!(event.findings, [Finding::new(FindingKind::CapabilityReserved, detail)]);
+            } else {
+                assert_eq!(answer.refused(), Status::ProfileNotEligible);
+                assert!(matches!(&event.outcome, Outcome::Refused(why) if why.contains(name)), "{event}");
+            }
+        }
+    }
+    // A bit of v2.2 is never reserved.
+    let testbed = Testbed::new();
+    testbed.server.add_profile(&package(ICCID, &[Service::MILENAGE]), &options()).await.unwrap();
+    let code = testbed.order(|_| {}).await;
+    let mut euicc = testbed.euicc();
+    euicc.info2.svn = Version([2, 2, 0]);
+    euicc.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]);
+    assert_eq!(euicc.try_authenticate(&testbed.server, &code).await.refused(), Status::ProfileNotEligible);
+}
+
+/// EUICCInfo2.extCardResource is an OCTET STRING (section 5.7.8). Section 5.6.3 refuses a known lack
+/// of memory, not unknown memory.
+#[tokio::test]
+async fn card_resources_that_cannot_be_read_are_a_finding_and_not_a_lack_of_memory() {
+    let unreadable: [&[u8]; 6] =
+        [&[], &[0], &[0x81, 1, 0], &[0x82, 9], &[0x81, 1, 0, 0x82, 0x84, 0xFF, 0xFF, 0xFF, 0xFF], &[0x82, 0]];
+    for resources in unreadable {
+        let testbed = Testbed::new();
+        let code = testbed.released(&options()).await;
+        let mut euicc = testbed.euicc();
+        euicc.info2.ext_card_resource = resources.to_vec();
+        euicc.try_authenticate(&testbed.server, &code).await.done();
+        let events = testbed.events.take();
+        let event = events.iter().find(|event| event.function == "AuthenticateClient").unwrap();
+        let finding = Finding::new(FindingKind::CardResourcesUnreadable, hex::encode_upper(resources));
+        assert_eq!(event.findings, [finding], "{resources:02x?}");
+    }
+}
+
 // req: SGP.22-5.6.3-MatchingId
 #[tokio::test]
 async fn a_matching_id_must_belong_to_a_pending_order() {

@@ -62,6 +62,51 @@ async fn a_confirmation_code_is_required_checked_and_counted() {
     assert_eq!(testbed.state().await, ProfileState::Downloaded);
 }
 
+#[tokio::test]
+async fn the_right_code_in_the_same_session_gets_the_package() {
+    let testbed = Testbed::with(|config| config.max_confirmation_code_attempts = 3);
+    testbed.stock(ICCID, &options()).await;
+    let code = testbed.order(|confirm| confirm.confirmation_code = Some("1234".to_owned())).await;
+    let euicc = testbed.euicc();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+    let prepare = |code| {
+        let prepare = euicc.prepare(&ok, &euicc.one_time_key());
+        if let Some(code) = code { prepare.code(code) } else { prepare }
+    };
+    for (code, status, wrong) in [
+        (None, Status::ConfirmationCodeMissing, 0),
+        (Some("9999"), Status::ConfirmationCodeRefused, 1),
+        (Some("9998"), Status::ConfirmationCodeRefused, 2),
+    ] {
+        assert_eq!(euicc.get(&testbed.server, &prepare(code)).await.refused(), status);
+        assert_eq!(testbed.profile().await.order.unwrap().wrong_confirmation_codes, wrong);
+    }
+    euicc.get(&testbed.server, &prepare(Some("1234"))).await.done();
+    assert_eq!(testbed.state().await, ProfileState::Downloaded);
+    notify(&testbed.server, euicc.signed_result(euicc.result(&ok.transaction_id, iccid(), true))).await;
+    assert_eq!(testbed.state().await, ProfileState::Installed);
+}
+
+#[tokio::test]
+async fn a_session_can_be_cancelled_after_a_wrong_code_and_after_too_many() {
+    for (max, refused, state) in [
+        (2, Status::ConfirmationCodeRefused, ProfileState::Released),
+        (1, Status::ConfirmationCodeRetriesExceeded, ProfileState::Error),
+    ] {
+        let testbed = Testbed::with(|config| config.max_confirmation_code_attempts = max);
+        testbed.stock(ICCID, &options()).await;
+        let code = testbed.order(|confirm| confirm.confirmation_code = Some("1234".to_owned())).await;
+        let euicc = testbed.euicc();
+        let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+        let wrong = euicc.prepare(&ok, &euicc.one_time_key()).code("9999");
+        assert_eq!(euicc.get(&testbed.server, &wrong).await.refused(), refused);
+        let cancel = euicc.cancel(&ok.transaction_id, CancelSessionReason::POSTPONED);
+        call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
+        assert_eq!(testbed.state().await, state);
+        assert!(testbed.server.sessions().await.unwrap().is_empty());
+    }
+}
+
 // req: SGP.22-5.6.2-ConfirmationCodeRetries
 #[tokio::test]
 async fn too_many_wrong_confirmation_codes_end_the_order() {

@@ -70,6 +70,33 @@ async fn an_invalid_installation_result_is_acknowledged_and_changes_nothing() {
     }
 }
 
+/// An LPA repeats a notification until it gets a 2xx status (section 3.5), so a status of 400 would
+/// make it repeat an unreadable one for ever.
+#[tokio::test]
+async fn an_unreadable_notification_is_acknowledged_with_a_finding() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+    notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+    let good = euicc.notification(2, notification_event::ENABLE, iccid()).to_der();
+    let at = good.windows(12).position(|octets| octets == iccid().to_der()).unwrap();
+    // An ICCID in hexadecimal, and an ICCID that is not nibble-swapped and ends in two digits of
+    // padding at the wrong end.
+    for iccid in ["98680040A0B0C0D0E0F0", "F8980102030405060708"] {
+        let mut unreadable = good.clone();
+        unreadable.splice(at + 2..at + 12, hex::decode(iccid).unwrap());
+        testbed.events.take();
+        assert_eq!(notify_octets(&testbed.server, &unreadable).await, 204, "{iccid}");
+        let events = testbed.events.take();
+        let [event] = &events[..] else { panic!("{events:?}") };
+        assert!(matches!(event.outcome, Outcome::Refused(_)), "{event}");
+        assert_eq!(event.findings[0].kind, FindingKind::NotificationUnreadable);
+        assert!(event.findings[0].detail.contains("ICCID"), "{event}");
+    }
+    assert_eq!(testbed.records.list("notifications", "").await.unwrap().len(), 1);
+}
+
 // req: SGP.22-5.6.4-Repetition
 #[tokio::test]
 async fn a_repeated_notification_is_acknowledged_and_changes_nothing() {

@@ -21,12 +21,13 @@ use std::time::Duration;
 
 use crate::failing_records::FailingRecords;
 use crate::mutual_authentication::{DEFECTS, defective_infos};
-use crate::support::euicc::{notify, smdp_oid, with_later_elements};
+use crate::support::euicc::{notify, notify_octets, smdp_oid, with_later_elements};
 use crate::support::{ADDRESS, Euicc, Expect, ICCID, OTHER_ICCID, Testbed, call, package, send};
 use certs::{Defect, Pki, PkiOptions, Role};
 use crypto::Curve;
 use profile::element::Service;
 use rsp::der::{Asn1, BitString, Null, Raw};
+use rsp::finding::{Finding, FindingKind};
 use rsp::ids::{SubjectKeyIdentifier, TransactionId, Version};
 use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, ErrorResult, FinalResult};
 use rsp::sgp22::es9plus::{

@@ -6,15 +6,15 @@ use super::*;
 
 // req: SGP.22-5.6.1-Order
 #[tokio::test]
-async fn initiate_authentication_checks_address_version_verification_ci_signing_ci() {
+async fn initiate_authentication_checks_address_version_signing_ci_verification_ci() {
     type Corrupt = fn(&mut rsp::sgp22::es9plus::InitiateAuthenticationRequest);
     let defects: [(Status, Corrupt); 4] = [
         (Status::SmdpAddressRefused, |it| it.smdp_address = "other.landfall.example".to_owned()),
         (Status::SvnUnsupported, |it| it.euicc_info1.svn = Version([9, 0, 0])),
+        (Status::CiForSigningUnsupported, |it| it.euicc_info1.euicc_ci_pk_id_list_for_signing.clear()),
         (Status::CiForVerificationUnavailable, |it| {
             it.euicc_info1.euicc_ci_pk_id_list_for_verification.clear();
         }),
-        (Status::CiForSigningUnsupported, |it| it.euicc_info1.euicc_ci_pk_id_list_for_signing.clear()),
     ];
     let testbed = Testbed::new();
     for first in 0..defects.len() {

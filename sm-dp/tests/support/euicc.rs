@@ -18,7 +18,7 @@ use sgp23::euicc::{Cancel, Prepare};
 use sm_dp::SmDpPlus;
 use world::SeededRandom;
 
-use super::{ADDRESS, Expect, Rejection, call, send};
+use super::{ADDRESS, Expect, Rejection, call, send, send_octets};
 
 /// An eUICC and its LPA.
 pub(crate) struct Euicc(sgp23::euicc::Euicc);
@@ -115,6 +115,11 @@ impl Euicc {
 pub(crate) async fn notify(server: &SmDpPlus, notification: PendingNotification) -> u16 {
     let request = HandleNotificationRequest { pending_notification: Raw::new(notification) };
     send::<es9plus::HandleNotification>(server, &request).await.status().as_u16()
+}
+
+/// Delivers octets in place of a notification, and returns the HTTP status.
+pub(crate) async fn notify_octets(server: &SmDpPlus, octets: &[u8]) -> u16 {
+    send_octets::<es9plus::HandleNotification>(server, "pendingNotification", octets).await.status().as_u16()
 }
 
 /// Encodes the value with an unknown element at the end of every SEQUENCE, as a later version

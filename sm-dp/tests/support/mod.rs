@@ -16,7 +16,7 @@ use certs::{Pki, PkiOptions};
 use crypto::Curve;
 use http::{Request, Response};
 use profile::element::Service;
-use rsp::der::Asn1;
+use rsp::der::{Asn1, Tag, tlv_bytes};
 use rsp::ids::{Iccid, Version};
 use rsp::sgp22::asn1::{self, Answer, Exchange};
 use rsp::sgp22::json;
@@ -210,6 +210,34 @@ where
     let request = match ASN1 {
         true => asn1::request(VERSION, request),
         false => json::request(&F::path(), VERSION, request),
+    };
+    server.handle(request).await
+}
+
+/// Calls HandleNotification, or another function with one element, with octets that may be no
+/// valid element. `name` is the name of the element in the JSON binding; its tag in the ASN.1
+/// binding is A0.
+pub(crate) async fn send_octets<F: rsp::sgp22::Function>(
+    server: &SmDpPlus,
+    name: &str,
+    octets: &[u8],
+) -> Response<Bytes>
+where
+    F::Request: Asn1,
+{
+    let request = match ASN1 {
+        true => {
+            let element = tlv_bytes(Tag(0xA0), octets);
+            let mut request = json::request(asn1::PATH, VERSION, &());
+            let content_type = http::HeaderValue::from_static(asn1::CONTENT_TYPE);
+            request.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+            *request.body_mut() = tlv_bytes(Tag(0xA2), &tlv_bytes(F::Request::TAG, &element)).into();
+            request
+        }
+        false => {
+            let base64 = json::base64_octets::serialize(octets, serde_json::value::Serializer).unwrap();
+            json::request(&F::path(), VERSION, &serde_json::json!({ name: base64 }))
+        }
     };
     server.handle(request).await
 }

@@ -62,6 +62,7 @@ async fn has_its_consequence(testbed: &mut Testbed, profile: (&str, &str), reaso
         matching_id: order.matching_id.unwrap(),
         smdp_oid: None,
         confirmation_code_required: false,
+        findings: Vec::new(),
     };
     let again = testbed.device.lpa.download(&code, DownloadOptions::default()).await;
     match (reason, again) {

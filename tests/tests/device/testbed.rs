@@ -347,6 +347,7 @@ impl Testbed {
             matching_id: reply.matching_id,
             smdp_oid: None,
             confirmation_code_required: confirm.confirmation_code.is_some(),
+            findings: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
 use device::{AlwaysOnSettings, EventSource, Modem, Online};
-use euicc_sim::{Card, Quirk};
+use euicc_sim::Card;
 use net::{Client, TcpDial};
 use network::RemoteNetworks;
 use rsp::{ids::Eid, ota::cat::Imei};
@@ -84,7 +84,7 @@ impl M2m<'_> {
         eid: Eid,
         memory: Box<dyn world::Memory>,
         world: &world::World,
-        quirks: Vec<Quirk>,
+        strict: bool,
     ) -> Result<Card, Fault> {
         let package = crate::files::read(self.package)?;
         let https = self.options.sm_sr_cards;
@@ -93,7 +93,7 @@ impl M2m<'_> {
         if let Some(m2m) = description.m2m.as_mut().filter(|_| self.options.impatient) {
             m2m.toolkit = factory::impatient();
         }
-        description.quirks.extend(quirks);
+        description.strict = strict;
         let card = Card::open(description, memory, world.clone())?;
         if card.is_stored() {
             remark(&format!(

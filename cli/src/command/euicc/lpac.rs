@@ -39,7 +39,7 @@ impl Lpac {
     /// The card or lpac fails.
     pub(super) async fn run(
         self,
-        eid: Option<Eid>,
+        (eid, strict): (Option<Eid>, bool),
         trace: &Trace,
         settings: &Settings,
     ) -> Result<ExitCode, Fault> {
@@ -57,14 +57,15 @@ impl Lpac {
                 let eid = eid.map_or_else(|| parties::default_eid(&pki), Ok)?;
                 let file = parties::card_path(&settings.data_dir, eid);
                 let (own, random) = (settings.clone(), world.clone());
-                let make = move |memory| parties::card_on(&own, &pki, eid, memory, &random, vec![]);
+                let make = move |memory| parties::card_on(&own, &pki, eid, memory, &random, strict);
                 trace.over(active_faults.card(CardMemory::File(file), make)?, eid.to_string(), &world.clock)
             }
         };
         let mut command = process::Command::new(&self.lpac);
         command.args(&self.arguments);
         let mut written = Ok(());
-        let status = net::card_interface::run_lpac(command, card_interface, |line| {
+        let answers = std::io::BufReader::new(std::io::stdin());
+        let status = net::card_interface::run_lpac(command, card_interface, answers, |line| {
             if written.is_ok() {
                 written = print_document(&format!("{line}\n"));
             }

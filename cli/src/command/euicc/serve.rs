@@ -19,7 +19,7 @@ use tokio::{
 use world::{BoxCardInterface, Fault};
 
 use crate::{
-    cards::{self, CardAddress, CardEntry, FirstAddresses, Interface, MemoryStorage},
+    cards::{self, CardAddress, CardEntry, FirstAddresses, Interface, MemoryStorage, OnFirstUse},
     faults::{FaultOptions, FaultPoints},
     output::{Table, print, remark},
     parties,
@@ -78,18 +78,21 @@ impl Serve {
     /// A card, a socket or a serial port fails.
     pub(super) async fn run(
         self,
-        eid: Option<Eid>,
+        (eid, strict): (Option<Eid>, bool),
         trace: &Trace,
         settings: &Settings,
         json: bool,
     ) -> Result<(), Fault> {
         let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
-        let pki = crate::pki::load_or_init(settings)?;
-        let entries = match &self.cards {
+        let pki = Arc::new(crate::pki::load_or_init(settings)?);
+        let mut entries = match &self.cards {
             Some(file) => cards::read(file)?,
             None => self.entries(eid),
         };
+        if strict {
+            entries.iter_mut().for_each(CardEntry::make_strict);
+        }
         let addresses = cards::addresses(&entries, self.first_addresses(settings))?;
         let active_faults = self.faults.put(&FaultPoints::EUICC, settings)?;
         net::raise_open_files();
@@ -98,7 +101,17 @@ impl Serve {
         let mut tasks = JoinSet::new();
         let cards = entries.iter().zip(cards::eids(&pki, &entries)?).zip(addresses);
         for (number, ((entry, eid), place)) in cards.enumerate() {
-            let card = entry.open(eid, settings, &pki, &world, &shared, &active_faults)?;
+            let open_card = {
+                let (entry, settings, pki) = (entry.clone(), settings.clone(), Arc::clone(&pki));
+                let (world, shared, faults) = (world.clone(), Arc::clone(&shared), active_faults.clone());
+                move || entry.open(eid, &settings, &pki, &world, &shared, &faults)
+            };
+            // The first card shows errors that all cards of --count have in common. The cards of a
+            // file differ, so that each is opened now.
+            let card = match number > 0 && self.cards.is_none() {
+                true => BoxCardInterface::new(OnFirstUse::new(open_card)),
+                false => open_card()?,
+            };
             let card = trace.over(card, eid.to_string(), &world.clock);
             let (interface, address) = open(place).await?;
             served.push(ServedCard { eid, interface: entry.interface, address: address.clone() });

@@ -108,19 +108,19 @@ fn the_second_key_derivation_of_pysim_is_reproduced() {
 }
 
 /// pySim cuts a package into pieces of 1008 octets, so its segments exceed the limit of the
-/// standard. `tolerating_long_tlvs` accepts such segments. The digest covers all segments that
+/// standard. `accepting_long_tlvs` accepts such segments. The digest covers all segments that
 /// pySim makes of these octets.
 #[test]
-fn long_segments_of_pysim_are_accepted_only_if_they_are_tolerated() {
+fn long_segments_of_pysim_are_accepted_unless_the_receiver_is_strict() {
     let plain = some_data(2500);
     let mut protect = BppSender::new(some_keys());
     let segments: Vec<Vec<u8>> =
         plain.chunks(1008).map(|piece| protect.encrypt_and_mac(0x86, piece)).collect();
     let digest = "b7d880cccb4f63baa4fef420f0ae8c292b42acb327b75d887521068b7af913ce";
     assert_eq!(Sha256::digest(segments.concat()).as_slice(), unhex(digest));
-    assert_eq!(segments[0].len(), MAX_TLV_OF_PYSIM);
+    assert_eq!(segments[0].len(), 1036);
 
-    let mut tolerant = BppReceiver::new(some_keys()).tolerating_long_tlvs();
+    let mut tolerant = BppReceiver::new(some_keys()).accepting_long_tlvs();
     let read: Vec<u8> = segments.iter().flat_map(|tlv| tolerant.decrypt(tlv).unwrap()).collect();
     assert_eq!(read, plain);
     let mut strict = BppReceiver::new(some_keys());

@@ -3,8 +3,14 @@
 //!
 //! Each line is a JSON object, as described in `docs/backends/stdio.md` of lpac. Lines that are not
 //! requests for the card (progress, results) are passed to the caller.
+//!
+//! lpac reads the answers to its questions from the same standard input. It announces a question in
+//! a line of progress, and reads one character.
 
-use std::{io::ErrorKind, process::Stdio};
+use std::{
+    io::{self, BufRead, ErrorKind, Read},
+    process::Stdio,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -16,18 +22,36 @@ use world::{CardInterface, Fault};
 /// Maximum length of a line. A longer line is read as several.
 const MAX_LINE_OCTETS: u64 = 1 << 20;
 
-/// A line of lpac that is a request for the card.
+/// A line of lpac.
 #[derive(Deserialize)]
-struct Question {
-    #[serde(rename = "type")]
-    kind: String,
-    payload: Payload,
+#[serde(tag = "type", content = "payload", rename_all = "lowercase")]
+enum Line {
+    /// A request for the card.
+    Apdu(Payload),
+    /// A step of lpac.
+    Progress(Step),
+    /// A result, or any other line.
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Deserialize)]
 struct Payload {
     func: Option<String>,
     param: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    message: Option<String>,
+}
+
+impl Step {
+    /// True if lpac waits for `y` or `n`. `profile download -p` asks this after it has printed the
+    /// metadata of the profile.
+    fn is_question(&self) -> bool {
+        self.message.as_deref() == Some("preview")
+    }
 }
 
 #[derive(Serialize)]
@@ -51,14 +75,16 @@ impl Executed {
 }
 
 /// Runs `lpac` against `card`. The caller sets program, arguments and environment. Lines that are
-/// not requests for the card are passed to `line`; octets that are not UTF-8 are replaced. Returns
-/// the exit status of lpac, also if it ends before it has read a response.
+/// not requests for the card are passed to `line`; octets that are not UTF-8 are replaced. If lpac
+/// asks a question, the answer is the first character of a line of `answers`, or `n` at their end.
+/// Returns the exit status of lpac, also if it ends before it has read a response.
 ///
 /// # Errors
 /// lpac cannot be started, or its pipes fail.
 pub async fn run_lpac(
     mut lpac: Command,
     mut card: impl CardInterface,
+    mut answers: impl BufRead + Send + 'static,
     mut line: impl FnMut(&str),
 ) -> Result<std::process::ExitStatus, Fault> {
     let fault =
@@ -87,21 +113,41 @@ pub async fn run_lpac(
         }
         let text = String::from_utf8_lossy(&octets);
         let text = text.trim_end_matches(['\r', '\n']);
-        match serde_json::from_str::<Question>(text) {
-            Ok(question) if question.kind == "apdu" => {
-                let payload = answer(&mut card, question.payload).await;
+        let reply = match serde_json::from_str(text) {
+            Ok(Line::Apdu(request)) => {
+                let payload = answer(&mut card, request).await;
                 let mut reply = serde_json::to_vec(&Answer { kind: "apdu", payload }).unwrap_or_default();
                 reply.push(b'\n');
-                match to_lpac.write_all(&reply).await {
-                    // lpac has ended, and its output ends too.
-                    Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-                    written => written.map_err(fault)?,
-                }
+                reply
             }
-            _ => line(text),
+            Ok(Line::Progress(step)) if step.is_question() => {
+                line(text);
+                // Standard input can only be read by a thread that waits.
+                let answered = tokio::task::spawn_blocking(move || (decision(&mut answers), answers)).await;
+                let decided;
+                (decided, answers) = answered.map_err(io::Error::other).map_err(fault)?;
+                vec![decided.map_err(fault)?]
+            }
+            _ => {
+                line(text);
+                continue;
+            }
+        };
+        match to_lpac.write_all(&reply).await {
+            // lpac has ended, and its output ends too.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            written => written.map_err(fault)?,
         }
     }
     child.wait().await.map_err(fault)
+}
+
+/// Returns the answer to a question: one character without a line feed, which lpac would take for
+/// the response to its next request for the card.
+fn decision(answers: &mut impl BufRead) -> io::Result<u8> {
+    let mut text = Vec::new();
+    answers.take(MAX_LINE_OCTETS).read_until(b'\n', &mut text)?;
+    Ok(text.iter().copied().find(|octet| !octet.is_ascii_whitespace()).unwrap_or(b'n'))
 }
 
 async fn answer(card: &mut impl CardInterface, question: Payload) -> Executed {
@@ -180,7 +226,7 @@ mod tests {
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]);
         let mut lines = Vec::new();
-        let status = run_lpac(shell, Card, |line| lines.push(line.to_owned())).await.unwrap();
+        let status = run_lpac(shell, Card, io::empty(), |line| lines.push(line.to_owned())).await.unwrap();
         assert!(status.success());
         lines
     }
@@ -211,13 +257,32 @@ mod tests {
         let request = r#"{"type":"apdu","payload":{"func":"connect"}}"#;
         shell.args(["-c", &format!("exec 0<&-; printf '\\377\\r\\n'; echo '{request}'; exit 3")]);
         let mut lines = Vec::new();
-        let status = run_lpac(shell, Card, |line| lines.push(line.to_owned())).await.unwrap();
+        let status = run_lpac(shell, Card, io::empty(), |line| lines.push(line.to_owned())).await.unwrap();
         assert_eq!((status.code(), lines), (Some(3), vec!["\u{FFFD}".to_owned()]));
+    }
+
+    /// lpac reads the answer with getchar() and the response to its next request as a line.
+    #[tokio::test]
+    async fn a_question_is_answered_with_one_character_of_a_line() {
+        for (answers, expected) in [("y\nz\n", "y"), (" n\n", "n"), ("", "n"), ("\n", "n")] {
+            let mut shell = Command::new("sh");
+            let question = r#"{"type":"progress","payload":{"code":0,"message":"preview","data":"y/n"}}"#;
+            let request = r#"{"type":"apdu","payload":{"func":"connect","param":null}}"#;
+            let read = "answer=$(dd bs=1 count=1 2>/dev/null)";
+            let script = format!(
+                "echo '{question}'; {read}; echo '{request}'; read response; echo \"$answer $response\""
+            );
+            shell.args(["-c", &script]);
+            let mut lines = Vec::new();
+            run_lpac(shell, Card, answers.as_bytes(), |line| lines.push(line.to_owned())).await.unwrap();
+            let response = format!(r#"{expected} {{"type":"apdu","payload":{{"ecode":0}}}}"#);
+            assert_eq!(lines, [question, &response], "{answers:?}");
+        }
     }
 
     #[tokio::test]
     async fn a_missing_program_is_a_fault() {
-        let fault = run_lpac(Command::new("no-such-lpac"), Card, |_| ()).await.unwrap_err();
+        let fault = run_lpac(Command::new("no-such-lpac"), Card, io::empty(), |_| ()).await.unwrap_err();
         assert!(
             fault.what.contains("no-such-lpac") && fault.next.contains("the path of the program"),
             "{fault}"

@@ -135,22 +135,32 @@ pub(super) async fn send(stream: &mut TcpStream, message: &[u8]) -> io::Result<(
 }
 
 pub(super) async fn receive(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut message = vec![0; stream.read_u16().await?.into()];
-    stream.read_exact(&mut message).await?;
-    Ok(message)
+    receive_or_end(stream).await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 /// Receives a message, or `None` at a proper end, which is only possible between messages.
 pub(super) async fn receive_or_end(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
-    let mut first = [0];
-    if stream.read(&mut first).await? == 0 {
-        return Ok(None);
+    let mut length = [0; 2];
+    match stream.read(&mut length).await? {
+        0 => return Ok(None),
+        1 => length[1] = stream.read_u8().await?,
+        _ => {}
     }
-    let [first] = first;
-    let length = u16::from_be_bytes([first, stream.read_u8().await?]);
-    let mut message = vec![0; length.into()];
+    let mut message = vec![0; u16::from_be_bytes(length).into()];
+    if !message.is_empty() {
+        acknowledge_at_once(stream);
+    }
     stream.read_exact(&mut message).await?;
     Ok(Some(message))
+}
+
+/// Acknowledges the octets received so far. A peer that writes length and message apart, as vpcd
+/// does, sends the message only after the acknowledgement of the length, which the operating system
+/// otherwise delays by 40 ms.
+fn acknowledge_at_once(stream: &TcpStream) {
+    // If this fails, the connection works, but slowly.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_quickack(stream, true);
 }
 
 #[cfg(test)]
@@ -191,6 +201,24 @@ mod tests {
         assert_eq!(card.transmit(&[7; 300]).await.unwrap()[300..], [2, 0x90, 0]);
         card.reset().await.unwrap();
         assert_eq!(card.transmit(&[0, 1]).await.unwrap(), [0, 1, 1, 0x90, 0]);
+    }
+
+    /// vpcd writes length and command apart and has not set TCP_NODELAY. Its system sends the command
+    /// only after the length was acknowledged. With an acknowledgement that is delayed by 40 ms, the
+    /// commands of this test would take 8 seconds.
+    #[tokio::test]
+    async fn a_device_that_writes_length_and_command_apart_is_answered_without_delay() {
+        const COMMANDS: u8 = 200;
+        let mut device = TcpStream::connect(card().await).await.unwrap();
+        device.set_nodelay(false).unwrap();
+        let conversation = async {
+            for number in 1..=COMMANDS {
+                device.write_all(&[0, 5]).await.unwrap();
+                device.write_all(&[0, 0xB0, 0, 0, 1]).await.unwrap();
+                assert_eq!(receive(&mut device).await.unwrap(), [0, 0xB0, 0, 0, 1, number, 0x90, 0]);
+            }
+        };
+        timeout(Duration::from_secs(2), conversation).await.expect("the commands take 8 seconds");
     }
 
     #[tokio::test]

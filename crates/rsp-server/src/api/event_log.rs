@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rsp::status::cut;
+use rsp::{finding::Finding, status::cut};
 use world::{Event, Events, Outcome};
 
 use super::wait::Waits;
@@ -132,6 +132,7 @@ fn short(event: &Event) -> Event {
             Outcome::Failed(why) => Outcome::Failed(cut(why)),
         },
         note: cut(&event.note),
+        findings: event.findings.iter().map(|each| Finding::new(each.kind, cut(&each.detail))).collect(),
         ..event.clone()
     }
 }

@@ -1,6 +1,6 @@
 //! Events of a server: the list, the latest one, and waiting for one.
 
-use rsp::time::Timestamp;
+use rsp::{finding::Finding, time::Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Event, Outcome};
@@ -27,6 +27,8 @@ pub struct EventFilter {
     function: Option<String>,
     /// The result.
     outcome: Option<ResultName>,
+    /// The name of a finding, such as "card-resources-unreadable".
+    finding: Option<String>,
 }
 
 /// The name of a result.
@@ -82,6 +84,8 @@ pub struct NumberedEvent {
     bytes_received: u64,
     outcome: Ended,
     note: String,
+    /// Accepted deviations of the peer.
+    findings: Vec<Finding>,
 }
 
 /// The outcome of an interaction.
@@ -127,6 +131,10 @@ impl EventFilter {
             && is(&self.interface, &event.interface)
             && is(&self.function, &event.function)
             && self.outcome.is_none_or(|wanted| wanted == ResultName::of(&event.outcome))
+            && self
+                .finding
+                .as_ref()
+                .is_none_or(|wanted| event.findings.iter().any(|finding| finding.kind.name() == wanted))
     }
 }
 
@@ -142,18 +150,8 @@ impl ResultName {
 
 impl NumberedEvent {
     fn of(number: u64, event: Event) -> Self {
-        let Event {
-            at,
-            party,
-            peer,
-            interface,
-            function,
-            bytes_sent,
-            bytes_received,
-            outcome,
-            note,
-            namespace: _,
-        } = event;
+        let Event { at, party, peer, interface, function, bytes_sent, bytes_received, .. } = event;
+        let Event { outcome, note, findings, .. } = event;
         Self {
             number,
             at,
@@ -169,6 +167,7 @@ impl NumberedEvent {
                 Outcome::Failed(why) => Ended::Failed(why),
             },
             note,
+            findings,
         }
     }
 }

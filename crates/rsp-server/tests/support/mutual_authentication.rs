@@ -94,6 +94,10 @@ pub(crate) const DEFECTS: &[(&str, Status, Corrupt)] = &[
     ("an EUM certificate without an EID range", Status::EumCertificateVerificationFailed, |pki, it| {
         eum(pki, it, Defect::NoEidRange);
     }),
+    // Section 4.5.2: an EUM certificate must name its CI.
+    ("an EUM certificate that names no CI", Status::EumCertificateVerificationFailed, |pki, it| {
+        eum(pki, it, Defect::NoAuthorityKeyId);
+    }),
     ("an EUM certificate that cannot be parsed", Status::EumCertificateVerificationFailed, |_, it| {
         it.eum_certificate = vec![0x30, 0];
     }),

@@ -88,6 +88,14 @@ pub fn read<T: Asn1>(body: &[u8]) -> Result<T, DecodeError> {
     Ok(request)
 }
 
+/// True if the body is a complete RemoteProfileProvisioningRequest with the request of one function,
+/// whether or not the elements of the request can be decoded.
+pub fn is_complete(body: &[u8]) -> bool {
+    let mut body = Reader::new(body);
+    let Ok(mut message) = body.enter(MESSAGE) else { return false };
+    message.whole_tlv().is_ok() && message.is_empty() && body.is_empty()
+}
+
 /// Creates the HTTP response of a function. The HTTP status is 200 for success and for a refusal
 /// (section 6.3).
 pub fn response<F: Exchange>(version: Version, outcome: Result<&F::Reply, &Refusal>) -> Response<Bytes> {

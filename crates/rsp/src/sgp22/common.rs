@@ -163,6 +163,15 @@ bits! {
     }
 }
 
+impl EuiccInfo2 {
+    /// True if the bit of UICCCapability was reserved in the version of SGP.22 that the eUICC
+    /// implements, so that its value says nothing about the eUICC: bits 8, 9 and those from 19 were
+    /// assigned after v2.2.
+    pub fn is_reserved_capability(&self, bit: usize) -> bool {
+        self.svn < Version([2, 3, 0]) && (matches!(bit, 8 | 9) || bit > uicc_capability::MULTIPLE_CSIM)
+    }
+}
+
 bits! {
     /// Bits of treProperties.
     pub mod tre_properties {

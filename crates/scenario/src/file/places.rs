@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use euicc_sim::Quirk;
 use rsp::activation_code::ActivationCode;
 use rsp::ids::SmdpAddress;
 use serde::Deserialize;
@@ -19,9 +18,10 @@ pub struct Places {
     /// The folder of the PKI that all other parties use. Without it, the PKI of the scenario is
     /// used.
     pub pki: Option<String>,
-    /// Deviations from the standard that a third-party server requires of the scenario's cards.
+    /// True if the scenario's cards refuse deviations of third-party servers that they otherwise
+    /// accept with a finding.
     #[serde(default)]
-    pub quirks: Vec<Quirk>,
+    pub strict: bool,
     /// Third-party SM-DP+s.
     #[serde(default)]
     pub sm_dp: Vec<SmDpPlace>,
@@ -153,6 +153,7 @@ fn is_code(address: &SmdpAddress, matching_id: &str) -> Result<(), String> {
         matching_id: matching_id.to_owned(),
         smdp_oid: None,
         confirmation_code_required: false,
+        findings: Vec::new(),
     };
     code.to_string().parse::<ActivationCode>().map(drop).map_err(|why| why.to_string())
 }

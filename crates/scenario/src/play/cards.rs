@@ -3,7 +3,7 @@
 use certs::Pki;
 use crypto::Curve;
 use device::{EventSource, Lpa, LpaSettings, Slot};
-use euicc_sim::{Card, CardDescription, Quirk};
+use euicc_sim::{Card, CardDescription};
 use fleet::CardProfile;
 use rsp::ids::{Eid, SmdpAddress};
 use rsp::sgp22::ProfileState;
@@ -99,7 +99,7 @@ pub(super) async fn found(
 }
 
 /// The description of a simulated card, which is needed each time that the card is opened.
-pub(super) fn describe((pki, quirks): (&Pki, &[Quirk]), eid: Eid) -> Result<CardDescription, Fault> {
+pub(super) fn describe((pki, strict): (&Pki, bool), eid: Eid) -> Result<CardDescription, Fault> {
     let credentials = [pki.euicc(Curve::P256, eid).map_err(bad_pki)?];
-    Ok(CardDescription { quirks: quirks.to_vec(), ..CardDescription::default_for(eid, &credentials) })
+    Ok(CardDescription { strict, ..CardDescription::default_for(eid, &credentials) })
 }

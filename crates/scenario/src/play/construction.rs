@@ -43,7 +43,7 @@ impl SimulatedWorld {
         simulation: Simulation,
         scenario: Scenario,
         report: Report,
-        Environment { pki, quirks, transports, sm_dps: theirs, cards: lent, .. }: Environment,
+        Environment { pki, strict, transports, sm_dps: theirs, cards: lent, .. }: Environment,
     ) -> Result<Self, Fault> {
         let report = Arc::new(Mutex::new(report));
         let reporter = EventReporter { report: Arc::clone(&report), clock: simulation.clock() };
@@ -81,7 +81,7 @@ impl SimulatedWorld {
         let places = places(&scenario)?;
         let factory = Factory {
             simulation: &simulation,
-            maker: (&pki, &quirks),
+            maker: (&pki, strict),
             shared: &shared,
             networks: &networks,
             scenario: &scenario,
@@ -113,7 +113,7 @@ impl SimulatedWorld {
         Ok(Self {
             simulation,
             scenario,
-            cards: CardSupply { pki, quirks, shared },
+            cards: CardSupply { pki, strict, shared },
             radio: Radio { networks, environment: Arc::new(radio_environment), bearers: Arc::new(bearers) },
             parties: Parties {
                 sm_dps,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use certs::{Pki, PkiOptions};
 use device::Slot;
-use euicc_sim::Quirk;
 use rsp::ids::SmdpAddress;
 use rsp::time::Timestamp;
 use world::{BoxCardInterface, Fault};
@@ -19,8 +18,8 @@ use testbed::transport::{InProcess, Transport, Transports};
 pub struct Environment {
     /// Certificates and keys of all parties.
     pub pki: Arc<Pki>,
-    /// Deviations of the scenario's cards from the standard.
-    pub quirks: Vec<Quirk>,
+    /// True if the scenario's cards are strict ([`euicc_sim::CardDescription::strict`]).
+    pub strict: bool,
     /// The transport to servers.
     pub transports: Arc<dyn Transports>,
     /// Third-party SM-DP+s by the name that operators of the scenario use.
@@ -78,7 +77,7 @@ impl Environment {
         let pki = Pki::from_seed(b"scenario", &PkiOptions::default()).map_err(bad_pki)?;
         Ok(Self {
             pki: Arc::new(pki),
-            quirks: Vec::new(),
+            strict: false,
             transports: Arc::new(InProcess),
             sm_dps: BTreeMap::new(),
             cards: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use certs::Pki;
 use crypto::Curve;
-use euicc_sim::{Card, Quirk, Shared};
+use euicc_sim::{Card, Shared};
 use fleet::CardProfile;
 use localize::{HeldProfile, HeldState, Place, Role};
 use network::Networks;
@@ -126,8 +126,8 @@ fn all_of(subscription: &Subscription) -> Vec<(Plmn, Imsi)> {
 /// Creates devices.
 pub(super) struct Factory<'a> {
     pub(super) simulation: &'a Simulation,
-    /// The PKI that certifies cards, and their deviations from the standard.
-    pub(super) maker: (&'a Pki, &'a [Quirk]),
+    /// The PKI that certifies cards, and true if they are strict.
+    pub(super) maker: (&'a Pki, bool),
     pub(super) shared: &'a Arc<Shared>,
     pub(super) networks: &'a Networks,
     pub(super) scenario: &'a Scenario,

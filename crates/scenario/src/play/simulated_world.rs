@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use certs::Pki;
-use euicc_sim::{Card, Quirk, Shared};
+use euicc_sim::{Card, Shared};
 use fleet::Platform;
 use fleet::bearers::{self};
 use fleet::costs::Costs;
@@ -70,7 +70,7 @@ pub(super) struct Radio {
 /// Everything that is needed to create a card.
 pub(super) struct CardSupply {
     pub(super) pki: Arc<Pki>,
-    pub(super) quirks: Vec<Quirk>,
+    pub(super) strict: bool,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -181,7 +181,7 @@ impl SimulatedWorld {
             CardAt::ThirdParty(card_interface) => AnyCard::behind(card_interface),
             CardAt::Simulated(memory) => {
                 let (description, world) =
-                    (describe((&self.cards.pki, &self.cards.quirks), eid)?, self.simulation.world(random));
+                    (describe((&self.cards.pki, self.cards.strict), eid)?, self.simulation.world(random));
                 AnyCard::Simulated(Box::new(Card::open_among(
                     description,
                     wrap(memory),

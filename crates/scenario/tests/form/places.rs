@@ -68,8 +68,8 @@ fn places_must_refer_to_the_scenario() {
     for (text, what) in [
         ("sm_dp = [{ name = 'dp', address = 'dp.example' }]", "an SM-DP+ named dp"),
         (
-            "sm_dp = [{ name = 'sm-dp', address = 'a', profiles = [{ package = 'x', code = 'a_b' }] }]",
-            "A-Z, 0-9 and -",
+            "sm_dp = [{ name = 'sm-dp', address = 'a', profiles = [{ package = 'x', code = 'a b' }] }]",
+            "letters, digits, -, _ and .",
         ),
         ("card = [{ device = 'meters 3', tcp = 'x:1' }]", "meters 3 is not a device"),
         ("card = [{ device = 'meters', tcp = 'x:1' }]", "meters is not a device"),

@@ -82,6 +82,11 @@ fn retries() -> Vec<Case> {
         case("the correct confirmation code is accepted after a wrong one", WITH_CODE, second_code())
             .id(RETRIES, "09"),
     );
+    cases.push(case(
+        "the correct confirmation code is accepted after a wrong one in the same session",
+        WITH_CODE,
+        second_code_in_one_session(),
+    ));
     cases.push(case("a repeated request in one session returns the same package", PLAIN, repeated_request()));
     let bound_once = Order { bound_once: true, ..PLAIN };
     cases.push(case(
@@ -122,6 +127,16 @@ fn second_code() -> Run {
         let wrong = testbed.prepare(&offered, &key)?.code("0000");
         testbed.refused::<GetBoundProfilePackage>(&wrong.request(), Status::ConfirmationCodeRefused).await?;
         testbed.bound(&testbed.offered().await?, &key).await.map(|_| ())
+    })
+}
+
+fn second_code_in_one_session() -> Run {
+    run!(|testbed| {
+        let key = testbed.euicc.one_time_key();
+        let offered = testbed.offered().await?;
+        let wrong = testbed.prepare(&offered, &key)?.code("0000");
+        testbed.refused::<GetBoundProfilePackage>(&wrong.request(), Status::ConfirmationCodeRefused).await?;
+        testbed.bound(&offered, &key).await.map(|_| ())
     })
 }
 

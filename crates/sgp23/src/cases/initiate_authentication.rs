@@ -52,6 +52,15 @@ const REFUSALS: &[(Option<&str>, &str, Status, Corrupt)] = &[
     }),
     (
         None,
+        "both lists of CIs are unknown: the list for signing is refused first",
+        Status::CiForSigningUnsupported,
+        |_, it| {
+            it.euicc_info1.euicc_ci_pk_id_list_for_signing = stranger();
+            it.euicc_info1.euicc_ci_pk_id_list_for_verification = stranger();
+        },
+    ),
+    (
+        None,
         "address and version are both wrong: the address is refused first",
         Status::SmdpAddressRefused,
         |_, it| {

@@ -107,7 +107,7 @@ fn check_certificate(
     // req: SGP.22-5.7.13-Certificate
     let verified = check_server(context.ecasd.anchors(), &certificate, &[], role, context.world.now())
         .map_err(|why| match why {
-            ChainError::UnknownCi { .. } => AuthenticateErrorCode::CI_PK_UNKNOWN,
+            ChainError::UnknownCi { key_id: Some(_) } => AuthenticateErrorCode::CI_PK_UNKNOWN,
             ChainError::Server(_, Flaw::WrongRole { .. }) => AuthenticateErrorCode::INVALID_OID,
             ChainError::Server(_, Flaw::CurveMismatch) => AuthenticateErrorCode::UNSUPPORTED_CURVE,
             _ => AuthenticateErrorCode::INVALID_CERTIFICATE,

@@ -44,15 +44,18 @@ fn decide(
     request: PrepareDownloadRequest,
 ) -> Result<PrepareDownloadResponseOk, DownloadErrorCode> {
     // req: SGP.22-5.7.5-Session
-    let Session::ExpectPrepareDownload(server) = &context.volatile.session else {
-        return Err(DownloadErrorCode::NO_SESSION_CONTEXT);
+    let server = match &context.volatile.session {
+        Session::ExpectPrepareDownload(server) => server.as_ref(),
+        // The SM-DP+ has refused the confirmation code, and the user has entered another one.
+        Session::ExpectBoundProfilePackage(prepared) => &prepared.server,
+        _ => return Err(DownloadErrorCode::NO_SESSION_CONTEXT),
     };
     // Profiles cannot be downloaded from an SM-DS.
     // req: SGP.22-5.7.5-SmDs
     if server.certificate.role != Role::DpAuth {
         return Err(DownloadErrorCode::NO_SESSION_CONTEXT);
     }
-    let server = server.as_ref().clone();
+    let server = server.clone();
     let signed = &request.smdp_signed2;
     // req: SGP.22-5.7.5-TransactionId
     if signed.transaction_id != server.transaction_id {

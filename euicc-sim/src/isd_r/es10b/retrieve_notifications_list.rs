@@ -1,9 +1,8 @@
-//! ES10b.RetrieveNotificationsList: SGP.22 section 5.7.10. If nothing is found, the response is
-//! noResultAvailable as in v2.2. v2.7 has an empty list instead; LPAs accept both.
+//! ES10b.RetrieveNotificationsList: SGP.22 section 5.7.10. If nothing is found, the response is an
+//! empty list as in v2.7 and in the responses of other cards. v2.2 also has noResultAvailable.
 
 use rsp::sgp22::es10b::{
-    NotificationSearch, NotificationsListResultError, RetrieveNotificationsListRequest,
-    RetrieveNotificationsListResponse,
+    NotificationSearch, RetrieveNotificationsListRequest, RetrieveNotificationsListResponse,
 };
 
 use crate::consumer::ConsumerContext;
@@ -18,7 +17,7 @@ pub(crate) fn retrieve_notifications_list(
         Some(NotificationSearch::SeqNumber(number)) => notification.sequence_number == *number,
         Some(NotificationSearch::ProfileManagementOperation(events)) => events.has(notification.event),
     };
-    let found: Vec<_> = context
+    let found = context
         .state
         .notifications
         .iter()
@@ -26,10 +25,5 @@ pub(crate) fn retrieve_notifications_list(
         .filter(wanted)
         .map(|each| each.signed.0.clone())
         .collect();
-    if found.is_empty() {
-        return RetrieveNotificationsListResponse::NotificationsListResultError(
-            NotificationsListResultError::NO_RESULT_AVAILABLE,
-        );
-    }
     RetrieveNotificationsListResponse::NotificationList(found)
 }

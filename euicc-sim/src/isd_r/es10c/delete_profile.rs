@@ -31,10 +31,7 @@ fn decide(context: &ConsumerContext<'_>, request: DeleteProfileRequest) -> Resul
     let persistent = &context.persistent;
     // req: SGP.22-5.7.18-NotFound
     let target = find(persistent, &identifier).ok_or(DeleteResult::ICCID_OR_AID_NOT_FOUND)?;
-    // A profile that the next REFRESH enables does not count as disabled, so it cannot be deleted.
-    let is_to_be_enabled =
-        matches!(&persistent.switch, Some(ProfileSwitch::Enable(isd_p)) if *isd_p == target.isd_p);
-    if persistent.enabled.as_ref() == Some(&target.isd_p) || is_to_be_enabled {
+    if persistent.enabled.as_ref() == Some(&target.isd_p) {
         // req: SGP.22-5.7.18-State
         return Err(DeleteResult::PROFILE_NOT_IN_DISABLED_STATE);
     }
@@ -45,8 +42,13 @@ fn decide(context: &ConsumerContext<'_>, request: DeleteProfileRequest) -> Resul
     Ok(target.isd_p.clone())
 }
 
-/// Deletes a profile and creates its delete notifications.
+/// Deletes a profile and creates its delete notifications. A profile that a pending REFRESH would
+/// enable is disabled until then: GetProfilesInfo lists it so, and it can be deleted. The REFRESH
+/// then switches no profile.
 pub(super) fn delete(context: &mut ConsumerContext<'_>, isd_p: &Aid) {
+    if context.persistent.switch == Some(ProfileSwitch::Enable(isd_p.clone())) {
+        context.persistent.to_mut().switch = None;
+    }
     notifications::notify(context, isd_p, notification_event::DELETE);
     context.persistent.to_mut().remove_profile(isd_p);
 }

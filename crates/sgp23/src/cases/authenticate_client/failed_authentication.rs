@@ -68,6 +68,7 @@ const EUM_DEFECTS: &[(&str, Defect)] = &[
     ("has no key usage", Defect::NoKeyUsage),
     ("is not a CA certificate", Defect::NotACa),
     ("has no EID range", Defect::NoEidRange),
+    ("names no CI", Defect::NoAuthorityKeyId),
     ("has an unknown critical extension", Defect::UnknownCriticalExtension),
 ];
 
