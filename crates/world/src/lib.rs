@@ -30,6 +30,7 @@ mod random;
 pub mod records;
 mod stream;
 mod tx;
+mod web_page;
 
 pub use call::{Call, CallError, call, reply};
 pub use card_interface::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault};
@@ -50,6 +51,7 @@ pub use random::{Random, SeededRandom};
 pub use records::{ChangeSet, Committed, KeyRange, MemoryRecords, Records, Stored, StoredForm, Version};
 pub use stream::{BoxByteStream, ByteStream, Dial, MemoryHosts, MemoryListener, NoDial};
 pub use tx::{Collection, MAX_ATTEMPTS, Tx, transact};
+pub use web_page::{WebPageRefusal, refuse_web_pages};
 
 use std::pin::Pin;
 use std::sync::Arc;
