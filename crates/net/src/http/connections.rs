@@ -90,7 +90,7 @@ pub(crate) struct Connections {
 #[derive(Default)]
 struct Open {
     latest: u64,
-    connections: HashMap<u64, (IpAddr, Arc<Activity>)>,
+    connections: HashMap<u64, Arc<Activity>>,
 }
 
 impl Connections {
@@ -104,7 +104,7 @@ impl Connections {
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
         let source = source_of(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_source = || open.connections.values().filter(|(other, _)| *other == source);
+        let of_source = || open.connections.values().filter(|other| other.source == Some(source));
         // Counting is needed only if the limit can have been reached.
         let is_at = |most: usize| open.connections.len() >= most;
         let crowded_source = is_at(self.limits.connections_per_source)
@@ -114,8 +114,8 @@ impl Connections {
         }
         open.latest += 1;
         let id = open.latest;
-        let activity = Activity::new(self.limits, Arc::clone(&self.memory));
-        open.connections.insert(id, (source, Arc::clone(&activity)));
+        let activity = Activity::new(Some(source), self.limits, Arc::clone(&self.memory));
+        open.connections.insert(id, Arc::clone(&activity));
         Some(Admitted { id, connections: Arc::clone(self), activity })
     }
 
@@ -129,12 +129,12 @@ impl Connections {
 impl Open {
     /// Evicts an idle connection, of this source if there is one. Returns `None` if none is idle.
     fn evict(&mut self, source: Option<IpAddr>) -> Option<()> {
-        let idle = self.connections.iter().filter(|(_, (other, activity))| {
-            source.is_none_or(|source| source == *other) && activity.executing.load(Ordering::Relaxed) == 0
+        let idle = self.connections.iter().filter(|(_, other)| {
+            (source.is_none() || source == other.source) && other.executing.load(Ordering::Relaxed) == 0
         });
-        let (id, _) = idle.min_by_key(|(id, (_, activity))| (activity.latest(), **id))?;
+        let (id, _) = idle.min_by_key(|(id, activity)| (activity.latest(), **id))?;
         let id = *id;
-        let (_, activity) = self.connections.remove(&id)?;
+        let activity = self.connections.remove(&id)?;
         activity.evicted.notify_one();
         Some(())
     }
@@ -174,6 +174,8 @@ impl Drop for Admitted {
 
 /// The work of a connection, and the limits for it.
 pub(crate) struct Activity {
+    /// The peer, if its address is known.
+    source: Option<IpAddr>,
     pub(crate) limits: Limits,
     memory: Arc<Semaphore>,
     /// Time of the last event: the start, the begin or end of a request, or sent octets.
@@ -186,8 +188,9 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    fn new(limits: Limits, memory: Arc<Semaphore>) -> Arc<Self> {
+    fn new(source: Option<IpAddr>, limits: Limits, memory: Arc<Semaphore>) -> Arc<Self> {
         Arc::new(Self {
+            source,
             limits,
             memory,
             latest: Mutex::new(Instant::now()),
@@ -200,7 +203,12 @@ impl Activity {
     /// The activity of a connection that the caller has accepted.
     pub(crate) fn of_single_connection() -> Arc<Self> {
         let limits = Limits::default();
-        Self::new(limits, Arc::new(Semaphore::new(limits.request_memory)))
+        Self::new(None, limits, Arc::new(Semaphore::new(limits.request_memory)))
+    }
+
+    /// Returns the address that stands for the peer.
+    pub(crate) fn source(&self) -> Option<IpAddr> {
+        self.source
     }
 
     fn latest(&self) -> Instant {
@@ -240,6 +248,11 @@ pub(crate) struct Work {
 }
 
 impl Work {
+    /// Returns the address that stands for the peer.
+    pub(crate) fn source(&self) -> Option<IpAddr> {
+        self.activity.source()
+    }
+
     /// Time-out for the body of the request.
     pub(crate) fn body_timeout(&self) -> Duration {
         self.activity.limits.body_timeout

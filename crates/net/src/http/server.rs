@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use tower::{Service, ServiceExt};
-use world::{CanSendSlowly, Fault, PeerCertificate};
+use world::{CanSendSlowly, Fault, PeerAddress, PeerCertificate};
 
 use super::body::with_body;
 use super::connections::{Activity, Connections, Limits, Observed, Work};
@@ -333,6 +333,9 @@ where
     work.execute();
     // Only extensions of this crate are passed on, none of hyper.
     head.extensions.clear();
+    if let Some(source) = work.source() {
+        head.extensions.insert(PeerAddress(source));
+    }
     if let Some(peer) = peer {
         head.extensions.insert(peer);
     }
