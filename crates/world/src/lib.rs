@@ -23,6 +23,7 @@ mod card_interface;
 mod clock;
 mod datagram;
 mod events;
+mod failed_attempts;
 mod fault;
 mod link;
 mod memory;
@@ -41,10 +42,11 @@ pub use datagram::{
     ShortMessageSink, ShortMessages, Submission, SubmitFault, check_account,
 };
 pub use events::{DEFAULT_NAMESPACE, Event, Events, MemoryEvents, NullEvents, Outcome};
+pub use failed_attempts::{FailedAttempts, MAX_FAILED_ATTEMPTS, WINDOW as FAILED_ATTEMPTS_WINDOW};
 pub use fault::{Fault, FaultKind, PeerStatus};
 pub use link::{
-    CanSendSlowly, Link, LinkFault, LinkFaultKind, PeerCertificate, PskIdentity, SlowBody, link_from, send,
-    with_peer_certificate,
+    CanSendSlowly, Link, LinkFault, LinkFaultKind, PeerAddress, PeerCertificate, PskIdentity, SlowBody,
+    link_from, send, with_peer_certificate,
 };
 pub use memory::{Batch, Cells, Content, Memory, RamMemory};
 pub use random::{Random, SeededRandom};
