@@ -206,8 +206,9 @@ where
     // Responses are small and latency matters, so segments are sent without delay.
     stream.set_nodelay(true)?;
     let stream = Observed::new(stream, Arc::clone(&activity));
+    // A connection with HTTP needs more memory than one without a handshake, so its future is boxed.
     let Some(tls) = tls else {
-        return serve_connection(stream, None, service, activity, stopped).await;
+        return Box::pin(serve_connection(stream, None, service, activity, stopped)).await;
     };
     let handshake = shake_hands(stream, &tls);
     let stream = match timeout(activity.limits.handshake_timeout, handshake).await? {
@@ -221,7 +222,7 @@ where
     };
     let peer = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let peer = peer.map(|certificate| PeerCertificate(certificate.to_vec()));
-    serve_connection(stream, peer, service, activity, stopped).await
+    Box::pin(serve_connection(stream, peer, service, activity, stopped)).await
 }
 
 /// Completes a TLS handshake. The configuration is chosen after the ClientHello, so that a connection
