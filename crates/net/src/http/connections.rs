@@ -420,6 +420,20 @@ mod tests {
         assert!(!is_evicted(&second));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn sent_octets_count_as_activity() {
+        use tokio::io::AsyncWriteExt;
+        let activity = Activity::of_single_connection();
+        let (mut stream, _peer) = tokio::io::duplex(100);
+        let mut observed = Observed::new(&mut stream, Arc::clone(&activity));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        observed.write_all(b"octets").await.unwrap();
+        assert_eq!(activity.latest(), Instant::now());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        observed.write_vectored(&[io::IoSlice::new(b"octets")]).await.unwrap();
+        assert_eq!(activity.latest(), Instant::now());
+    }
+
     #[test]
     fn all_addresses_of_an_ipv6_customer_are_one_source() {
         let source = |text: &str| source_of(text.parse().unwrap());
