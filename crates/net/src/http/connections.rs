@@ -21,8 +21,8 @@ use crate::os::raise_open_files;
 
 /// Maximum number of connections of a port. Further ones replace idle ones or are refused. An idle
 /// connection with TLS takes 23 KiB, and one that has sent half a head 42 KiB (debug build), so this
-/// limit corresponds to 170 MiB at most.
-pub const MAX_CONNECTIONS: usize = 4096;
+/// limit corresponds to 130 MiB at most.
+pub const MAX_CONNECTIONS: usize = 3072;
 /// Maximum number of connections from one address. One machine can run a whole simulated fleet, so
 /// it is half of all.
 pub const MAX_CONNECTIONS_PER_SOURCE: usize = MAX_CONNECTIONS / 2;
@@ -430,7 +430,7 @@ mod tests {
         observed.write_all(b"octets").await.unwrap();
         assert_eq!(activity.latest(), Instant::now());
         tokio::time::advance(Duration::from_secs(1)).await;
-        observed.write_vectored(&[io::IoSlice::new(b"octets")]).await.unwrap();
+        assert_eq!(observed.write_vectored(&[io::IoSlice::new(b"octets")]).await.unwrap(), 6);
         assert_eq!(activity.latest(), Instant::now());
     }
 
