@@ -163,8 +163,8 @@ fn convert_properties(members: &mut Map<String, Value>) {
         if may_be_null {
             schema = json!({ "anyOf": [schema, { "type": "null" }] });
         }
-        if let Some(description) = property.get("description") {
-            schema["description"] = description.clone();
+        if let (Some(description), Some(members)) = (property.get("description"), schema.as_object_mut()) {
+            members.insert("description".to_owned(), description.clone());
         }
         *property = schema;
     }

@@ -11,12 +11,16 @@
 //! | `POST /radio/<plmn>/short-messages/next` [`AttachId`] | 200 [`MobileTerminated`]; 204 if no message arrived for a while; 404; 410 |
 //! | `POST /radio/<plmn>/short-messages/report` [`RpReport`] | 204; 404; 410 |
 //! | `/v1/...`, `GET /openapi.json` | the API for subscribers |
+//!
+//! Bodies need `Content-Type: application/json`. Requests that a web page could have caused are
+//! refused with 403 or 415 ([`world::refuse_web_pages`]).
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
 use rsp::ids::Plmn;
 use serde::Serialize;
@@ -40,6 +44,7 @@ const WAIT: Duration = Duration::from_secs(20);
 pub struct NetworksService {
     subscribers: Subscribers,
     radio: Arc<dyn Radio>,
+    names: Arc<[String]>,
 }
 
 impl NetworksService {
@@ -48,6 +53,7 @@ impl NetworksService {
         Self {
             radio: Arc::clone(&networks) as Arc<dyn Radio>,
             subscribers: Subscribers::of_known_homes(networks),
+            names: Arc::default(),
         }
     }
 
@@ -55,6 +61,13 @@ impl NetworksService {
     #[must_use]
     pub fn with_subscribers(self, subscribers: Subscribers) -> Self {
         Self { subscribers, ..self }
+    }
+
+    /// Accepts these host names in requests, besides IP addresses and `localhost`. See
+    /// [`world::refuse_web_pages`].
+    #[must_use]
+    pub fn with_names(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { names: names.into_iter().collect(), ..self }
     }
 
     /// Serves the devices over `radio` instead of the networks' own radio interface, for example
@@ -81,8 +94,17 @@ impl Service<Request<Bytes>> for NetworksService {
 }
 
 async fn route(service: &NetworksService, request: &Request<Bytes>) -> Response<Bytes> {
-    let NetworksService { subscribers, radio } = service;
+    let NetworksService { subscribers, radio, names } = service;
+    let is_own_name = |name: &str| names.iter().any(|own| own.eq_ignore_ascii_case(name));
     let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
+    if let ["v1", ..] | ["openapi.json"] = path.as_slice() {
+        return subscribers.answer(request, is_own_name).await;
+    }
+    if let Err(refusal) = world::refuse_web_pages(request, is_own_name) {
+        let next = "send JSON from a program, with Content-Type: application/json, to an IP address, \
+                    localhost or a name of the server";
+        return text_response(refusal.status(), &format!("{refusal}; {next}"));
+    }
     match (request.method(), path.as_slice()) {
         (&Method::GET, ["radio", plmn]) => match plmn.parse() {
             Ok(plmn) => match radio.system_information(plmn).await {
@@ -119,7 +141,6 @@ async fn route(service: &NetworksService, request: &Request<Bytes>) -> Response<
             Ok((plmn, report)) => empty_response(radio.report_short_message(plmn, report).await),
             Err(why) => text_response(StatusCode::BAD_REQUEST, &why),
         },
-        (_, ["v1", ..] | ["openapi.json"]) => subscribers.answer(request).await,
         (
             _,
             ["radio", _]
@@ -167,7 +188,7 @@ fn empty_response(result: Result<(), RadioFault>) -> Response<Bytes> {
 fn json(body: &impl Serialize) -> Response<Bytes> {
     let mut response = Response::new(serde_json::to_vec(body).unwrap_or_default().into());
     let json = http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response.headers_mut().insert(CONTENT_TYPE, json);
     response
 }
 
@@ -188,7 +209,8 @@ impl RemoteNetworks {
     }
 
     async fn send(&self, method: Method, path: String, body: Vec<u8>) -> Result<Response<Bytes>, RadioFault> {
-        let request = Request::builder().method(method).uri(path).body(Bytes::from(body));
+        let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
+        let request = request.body(Bytes::from(body));
         let request = request.map_err(|error| RadioFault::Lost(error.to_string()))?;
         world::send(&self.0, request).await.map_err(|fault| RadioFault::Lost(fault.to_string()))
     }
@@ -272,5 +294,57 @@ impl Radio for RemoteNetworks {
 
     fn report_short_message(&self, plmn: Plmn, report: RpReport) -> RadioFuture<'_, ()> {
         Box::pin(self.post_without_answer(plmn, "short-messages/report", report))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{HOST, ORIGIN};
+    use rsp::time::Timestamp;
+    use world::{ManualClock, SeededRandom, World};
+
+    use super::*;
+
+    fn service() -> NetworksService {
+        let world = World::new(ManualClock::at(Timestamp(0)), SeededRandom::new([1; 32]));
+        NetworksService::new(Arc::new(Networks::new(world))).with_names(["testbed".to_owned()])
+    }
+
+    #[tokio::test]
+    async fn a_web_page_reaches_neither_the_radio_nor_the_subscribers() {
+        let service = service();
+        let ask =
+            async |method: &str, path: &str, headers: Vec<(http::HeaderName, &str)>, body: &'static str| {
+                let mut request = Request::builder().method(method).uri(path);
+                for (name, value) in headers {
+                    request = request.header(name, value);
+                }
+                route(&service, &request.body(Bytes::from_static(body.as_bytes())).unwrap()).await.status()
+            };
+        let json = (CONTENT_TYPE, "application/json");
+        let evil = (HOST, "evil.example");
+        for (method, path, body) in [
+            ("GET", "/radio/001-01", ""),
+            ("POST", "/radio/001-01/attach", "{}"),
+            ("POST", "/radio/001-01/authenticate", "{}"),
+            ("PUT", "/v1/subscribers/001010000000001", "{}"),
+            ("DELETE", "/v1/subscribers/001010000000001", ""),
+        ] {
+            let asked = |headers| ask(method, path, headers, body);
+            assert_eq!(asked(vec![evil.clone(), json.clone()]).await, StatusCode::FORBIDDEN, "{path}");
+            let page = (ORIGIN, "http://127.0.0.1:1");
+            assert_eq!(asked(vec![page, json.clone()]).await, StatusCode::FORBIDDEN, "{path}");
+            if !body.is_empty() {
+                let form = (CONTENT_TYPE, "text/plain");
+                assert_eq!(asked(vec![form]).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path}");
+            }
+            for host in ["127.0.0.1:8450", "TESTBED:8450"] {
+                let status = asked(vec![(HOST, host), json.clone()]).await;
+                assert!(
+                    [StatusCode::NOT_FOUND, StatusCode::BAD_REQUEST].contains(&status),
+                    "{path}: {status}"
+                );
+            }
+        }
     }
 }

@@ -144,10 +144,14 @@ impl Subscribers {
         }
     }
 
-    /// Answers a request to the API.
-    pub(super) async fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
+    /// Answers a request to the API, at an address or a host name of the server.
+    pub(super) async fn answer(
+        &self,
+        request: &Request<Bytes>,
+        is_own_name: impl Fn(&str) -> bool,
+    ) -> Response<Bytes> {
         let called = async {
-            api::check_origin::<SubscriberApi>(request, |_| false)?;
+            api::check_origin::<SubscriberApi>(request, is_own_name)?;
             let (route, id) = api::find::<SubscriberApi>(request)?;
             route.call(&id, request)?.execute(&mut self.clone()).await
         };

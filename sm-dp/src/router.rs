@@ -5,7 +5,7 @@ use rsp::{
     status::Refusal,
     time::Timestamp,
 };
-use rsp_server::{Core, Function, Interface, Route, Server, Settings, sessions::Expires};
+use rsp_server::{Core, Function, Interface, Route, Server, Settings};
 use world::{Collection, Fault, Tx};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     credentials::Credentials,
     es2plus::{self, Caller},
     es9plus,
-    records::{OUTBOX, SESSIONS, Session},
+    records::{Awaits, OUTBOX, SESSIONS, Session},
     server::SmDpPlus,
 };
 
@@ -33,7 +33,8 @@ macro_rules! at {
 impl Server for SmDpPlus {
     const NAME: &'static str = "SM-DP+";
     const FUNCTIONS: &'static [&'static dyn Route<Self>] = &[
-        &Function::of_lpa::<es9::InitiateAuthentication>(&ES9_PLUS, at!(initiate_authentication in es9plus)),
+        &Function::of_lpa::<es9::InitiateAuthentication>(&ES9_PLUS, at!(initiate_authentication in es9plus))
+            .opening_a_session(),
         &Function::of_lpa::<es9::AuthenticateClient>(&ES9_PLUS, at!(authenticate_client in es9plus)),
         &Function::of_lpa::<es9::GetBoundProfilePackage>(
             &ES9_PLUS,
@@ -71,8 +72,12 @@ impl Server for SmDpPlus {
     }
 }
 
-impl Expires for Session {
+impl rsp_server::Session for Session {
     fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    fn is_authenticated(&self) -> bool {
+        !matches!(self.awaits, Awaits::AuthenticateClient { .. })
     }
 }

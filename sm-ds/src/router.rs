@@ -4,7 +4,7 @@ use rsp::{
     sgp22::{es9plus, es11 as ds11, es12 as ds12},
     time::Timestamp,
 };
-use rsp_server::{Core, Function, Interface, Route, Server, Settings, sessions::Expires};
+use rsp_server::{Core, Function, Interface, Route, Server, Settings};
 use world::Collection;
 
 use crate::{
@@ -24,7 +24,8 @@ impl Server for SmDs {
     const FUNCTIONS: &'static [&'static dyn Route<Self>] = &[
         &Function::of_lpa::<ds11::InitiateAuthentication>(&ES11, |context, (), request| {
             Box::pin(es11::initiate_authentication::execute(context, request))
-        }),
+        })
+        .opening_a_session(),
         &Function::of_lpa::<ds11::AuthenticateClient>(&ES11, |context, (), request| {
             Box::pin(es11::authenticate_client::execute(context, request))
         }),
@@ -50,8 +51,13 @@ impl Server for SmDs {
     }
 }
 
-impl Expires for Session {
+impl rsp_server::Session for Session {
     fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    /// A session ends with the authentication.
+    fn is_authenticated(&self) -> bool {
+        false
     }
 }

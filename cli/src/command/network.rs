@@ -112,7 +112,7 @@ impl Command {
         for network in networks.all() {
             remark(&format!("network {} {} ({})", network.plmn, network.name, network.country));
         }
-        let link = startup.with_health(radio_link(networks, subscribers, &active_faults));
+        let link = startup.with_health(radio_link(networks, subscribers, settings, &active_faults));
         let running = Running::serve(listener, None, link)?;
         remark(&format!("networks at {} (GET /openapi.json); Ctrl-C stops them", running.address));
         let ready = Ready::of("network", settings)
@@ -126,10 +126,19 @@ impl Command {
 }
 
 /// Link over which devices reach the networks, with radio faults if any are configured. The API for
-/// subscribers is at the same link.
-pub fn radio_link(networks: Arc<Networks>, subscribers: Subscribers, active_faults: &ActiveFaults) -> Link {
+/// subscribers is at the same link. The servers of the settings can have names; the networks answer
+/// to these names too.
+pub fn radio_link(
+    networks: Arc<Networks>,
+    subscribers: Subscribers,
+    settings: &Settings,
+    active_faults: &ActiveFaults,
+) -> Link {
     let radio = active_faults.radio(&networks);
-    let service = NetworksService::new(networks).with_subscribers(subscribers);
+    let Settings { sm_dp_names, sm_ds_names, network, .. } = settings;
+    let names = sm_dp_names.iter().chain(sm_ds_names).chain([network]);
+    let names = names.map(|name| parties::host_of(name).to_owned());
+    let service = NetworksService::new(networks).with_subscribers(subscribers).with_names(names);
     world::link_from(match radio {
         Some(radio) => service.with_radio(radio),
         None => service,

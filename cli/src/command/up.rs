@@ -125,7 +125,7 @@ impl Command {
             super::network::add_subscribers(&subscribers, package)?;
         }
         let centre = self.centre.open(Vec::new(), &networks, settings, &world, active_faults).await?;
-        let radio_link = super::network::radio_link(networks, subscribers, active_faults);
+        let radio_link = super::network::radio_link(networks, subscribers, settings, active_faults);
         let network_running = Running::serve(network_listener, None, startup.with_health(radio_link))?;
 
         let admin_running = admin_listener

@@ -5,7 +5,12 @@
 
 mod body;
 mod client;
+pub(crate) mod connections;
 pub(crate) mod server;
 
 pub use client::{Client, MAX_ANSWER};
-pub use server::{HEADER_READ_TIMEOUT, MAX_CONNECTIONS, MAX_REQUEST, listen, serve};
+pub use connections::{
+    BODY_READ_TIMEOUT, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, Limits, MAX_AGE, MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_SOURCE, MAX_REQUEST_MEMORY,
+};
+pub use server::{MAX_REQUEST, listen, serve, serve_within};

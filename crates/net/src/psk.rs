@@ -35,9 +35,8 @@ use tokio_openssl::SslStream;
 use tower::Service;
 use world::{BoxFuture, ByteStream, Fault, PskIdentity};
 
-use crate::http::server::{
-    BoxError, HANDSHAKE_TIMEOUT, HEADER_READ_TIMEOUT, answer, close_gracefully, run_until, serve_each,
-};
+use crate::http::connections::{Activity, Limits, Observed};
+use crate::http::server::{BoxError, MAX_HEAD, answer, close_gracefully, run_until, serve_each};
 use gate::{Gate, Known};
 
 /// The two suites of SGP.02 in order of preference.
@@ -73,14 +72,14 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let server = PskServer::new(keys)?;
-    let each = move |stream: TcpStream, stopped| {
+    let each = move |stream: TcpStream, activity, stopped| {
         let (server, service) = (server.clone(), service.clone());
         async move {
             stream.set_nodelay(true)?;
-            server.serve_until(stream, service, stopped).await
+            server.serve_until(stream, service, activity, stopped).await
         }
     };
-    Ok(serve_each(listener, each, shutdown))
+    Ok(serve_each(Limits::default(), listener, each, shutdown))
 }
 
 /// A TLS-PSK server for streams that the caller accepts, such as in-memory streams. Clones share
@@ -122,13 +121,14 @@ impl PskServer {
         S::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (_never, stopped) = watch::channel(false);
-        self.serve_until(stream, service, stopped).await
+        self.serve_until(stream, service, Activity::of_single_connection(), stopped).await
     }
 
     async fn serve_until<S>(
         &self,
         stream: impl ByteStream + 'static,
         service: S,
+        activity: Arc<Activity>,
         stopped: watch::Receiver<bool>,
     ) -> Result<(), BoxError>
     where
@@ -139,13 +139,15 @@ impl PskServer {
         let known = Known::default();
         let mut ssl = Ssl::new(&self.tls.context)?;
         ssl.set_ex_data(self.tls.known, known.clone());
+        let stream = Observed::new(stream, Arc::clone(&activity));
         let mut stream = SslStream::new(ssl, Gate::new(stream, Arc::clone(&self.keys), known.clone()))?;
-        if let Err(error) = timeout(HANDSHAKE_TIMEOUT, Pin::new(&mut stream).accept()).await? {
+        if let Err(error) = timeout(activity.limits.handshake_timeout, Pin::new(&mut stream).accept()).await?
+        {
             close_gracefully(stream.get_mut()).await;
             return Err(error.into());
         }
         let peer = known.identity().map(PskIdentity);
-        serve_connection(stream, peer, service, stopped).await
+        serve_connection(stream, peer, service, activity, stopped).await
     }
 }
 
@@ -179,9 +181,10 @@ impl PskTls {
 }
 
 async fn serve_connection<S>(
-    stream: SslStream<Gate<impl ByteStream + 'static>>,
+    stream: SslStream<Gate<Observed<impl ByteStream + 'static>>>,
     peer: Option<PskIdentity>,
     service: S,
+    activity: Arc<Activity>,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), BoxError>
 where
@@ -189,16 +192,18 @@ where
     S::Future: Send,
     S::Error: Into<BoxError>,
 {
+    let requests = Arc::clone(&activity);
     let answer = hyper::service::service_fn(move |request| {
         let (service, peer) = (service.clone(), peer.clone());
+        let work = requests.begin();
         async move {
-            let answer = answer(request, peer, service).await;
+            let answer = answer(request, peer, service, work).await;
             answer.map(|response| response.map(Chunked::new)).map_err(io::Error::other)
         }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
-    run_until(builder.serve_connection(TokioIo::new(stream), answer), stopped).await
+    builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD);
+    run_until(builder.serve_connection(TokioIo::new(stream), answer), &activity, stopped).await
 }
 
 /// A body without a declared length, so that it is sent chunked. An empty body stays empty.

@@ -127,8 +127,8 @@ impl ServerTls {
         };
         let mut config = builder.with_cert_resolver(certificates);
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+        // Without storage, the server sends no tickets either.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
         Ok(Self { config: Arc::new(config), substitute: None })
     }
 

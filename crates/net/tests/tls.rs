@@ -173,3 +173,80 @@ fn a_key_of_another_certificate_is_a_fault_at_the_start() {
     assert!(ClientTls::new(&[], None, Arc::new(clock())).is_err(), "no roots");
     assert!(ClientTls::new(&[vec![1, 2, 3]], None, Arc::new(clock())).is_err(), "a root that is none");
 }
+
+#[derive(Debug)]
+struct AtTestTime;
+
+impl rustls::time_provider::TimeProvider for AtTestTime {
+    fn current_time(&self) -> Option<rustls_pki_types::UnixTime> {
+        let seconds = u64::try_from(world::Clock::now(&clock()).seconds()).unwrap();
+        Some(rustls_pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)))
+    }
+}
+
+/// A client of rustls resumes sessions whenever the server allows it.
+#[tokio::test]
+async fn the_server_resumes_no_session() {
+    let ca = Ca::new("root");
+    let (address, _server) = serve_mirror(Some(server_tls(&ca.leaf(NAME), &ClientAuth::None))).await;
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(ca.root.clone().into()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_details(provider, Arc::new(AtTestTime))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        for connection in 0..2 {
+            let stream = TcpStream::connect(&address).await.unwrap();
+            let name = ServerName::try_from(NAME).unwrap();
+            let mut stream = connector.connect(name, stream).await.unwrap();
+            let kind = stream.get_ref().1.handshake_kind();
+            assert_eq!(kind, Some(rustls::HandshakeKind::Full), "{version:?}, connection {connection}");
+            // A ticket would arrive with the response.
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+            stream.read_to_end(&mut Vec::new()).await.unwrap();
+        }
+    }
+}
+
+/// A server of rustls offers to resume sessions.
+#[tokio::test]
+async fn the_client_resumes_no_session() {
+    let ca = Ca::new("root");
+    let leaf = ca.leaf(NAME);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let chain = leaf.chain.iter().map(|each| CertificateDer::from(each.clone())).collect();
+        let key = rustls_pki_types::PrivateKeyDer::Pkcs8(leaf.key.to_vec().into());
+        let config = rustls::ServerConfig::builder_with_details(provider, Arc::new(AtTestTime))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let kinds = tokio::spawn(async move {
+            let mut kinds = Vec::new();
+            for _ in 0..2 {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut stream = acceptor.accept(stream).await.unwrap();
+                kinds.push(stream.get_ref().1.handshake_kind());
+                assert!(stream.read(&mut [0; 1000]).await.unwrap() > 0);
+                let end = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+                stream.write_all(end).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+            kinds
+        });
+        let tls = ca.client_tls(None);
+        for _ in 0..2 {
+            ask(NAME, &address, &tls).await.unwrap();
+        }
+        assert_eq!(kinds.await.unwrap(), [Some(rustls::HandshakeKind::Full); 2], "{version:?}");
+    }
+}

@@ -35,6 +35,8 @@ pub enum Prerequisite {
     Sgp26,
     /// A running third-party SMSC, at the address in `LANDFALL_SMSC`.
     Smsc,
+    /// strace, with the permission to trace a child process.
+    Strace,
     /// The GSMA's TS.48 test profiles, in `../shared/data/ts48` beside the checkout.
     Ts48,
     /// The Wireshark command line.
@@ -65,6 +67,7 @@ impl Prerequisite {
             Self::Pysim => "pysim",
             Self::Sgp26 => "sgp26",
             Self::Smsc => "smsc",
+            Self::Strace => "strace",
             Self::Ts48 => "ts48",
             Self::Tshark => "tshark",
             Self::Unprivileged => "unprivileged",
@@ -81,6 +84,7 @@ impl Prerequisite {
             Self::Pysim => Source::Variable("LANDFALL_PYSIM"),
             Self::Sgp26 => Source::SharedData("sgp26"),
             Self::Smsc => Source::Variable("LANDFALL_SMSC"),
+            Self::Strace => Source::Program("strace"),
             Self::Ts48 => Source::SharedData("ts48"),
             Self::Tshark => Source::Program("tshark"),
             Self::Unprivileged => Source::FilePermissions,

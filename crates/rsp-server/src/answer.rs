@@ -21,6 +21,9 @@ use crate::{
     namespace::Namespace,
 };
 
+/// Seconds after which a caller that was refused because of a limit can retry.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
+
 /// Binding of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
@@ -131,6 +134,13 @@ impl ResponseEncoder {
     /// Rejects a request with an HTTP status and no body. The reason is only in the outcome.
     pub(crate) fn rejected(self, status: StatusCode, why: String) -> Reply {
         Reply::new(self.status(status), Outcome::Refused(format!("HTTP {status}: {why}")))
+    }
+
+    /// Rejects a request with HTTP 503, because a limit is reached. The caller can retry later.
+    pub(crate) fn busy(self, why: &str) -> Reply {
+        let mut reply = self.rejected(StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
+        reply.response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        reply
     }
 
     /// Logs an internal fault and returns HTTP 500, with the fault as a JSON object in the body. The

@@ -7,7 +7,7 @@
 //! | [`server`] | sections 6.2 to 6.6: function table, routing, transaction and reply of SGP.22 |
 //! | [`answer`] | sections 6.2 to 6.6: encoding of a decision in the binding of the request |
 //! | [`mutual_authentication`] | section 3.0.1: the challenge to an eUICC, and the check of its answer |
-//! | [`sessions`] | sections 5.6 and 5.8: expiry of abandoned sessions |
+//! | [`sessions`] | sections 5.6 and 5.8: a limit for open sessions, and the end of abandoned ones |
 //! | [`api`] | HTTP APIs in JSON, with a generated OpenAPI document |
 //! | [`due`] | background work, in tasks so that one slow peer delays no other |
 //! | [`secret_hex`] | encoding of keys in records |
@@ -28,3 +28,4 @@ pub use answer::{Binding, Reply, ResponseEncoder};
 pub use decision::{Decision, Rejection};
 pub use namespace::Namespace;
 pub use server::{Context, Core, Function, Interface, Route, Server, Settings, handle, link};
+pub use sessions::Session;

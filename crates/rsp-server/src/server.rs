@@ -8,7 +8,7 @@ use http::{Method, Request, Response, StatusCode};
 use rsp::{
     der::{Asn1, DecodeError, Tag},
     finding::{Finding, FindingKind},
-    ids::{SmdpAddress, Version},
+    ids::{Eid, SmdpAddress, Version},
     sgp22::{
         self,
         asn1::{self, Exchange},
@@ -21,15 +21,15 @@ use rsp::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use world::{
-    BoxFuture, Collection, Event, Events, Fault, Link, LinkFault, PeerCertificate, Records, Tx, World,
-    link_from,
+    BoxFuture, Collection, Event, Events, FailedAttempts, Fault, Link, LinkFault, PeerAddress,
+    PeerCertificate, Records, Tx, World, link_from,
 };
 
 use crate::{
     answer::{Binding, Reply, ResponseEncoder},
     decision::Decision,
     namespace::Namespace,
-    sessions::{Expires, Sweep},
+    sessions::{MAX_UNAUTHENTICATED, OpenSessions, Session},
 };
 
 /// A server of SGP.22: its functions, and the state that they work on.
@@ -46,7 +46,7 @@ pub trait Server: Clone + Send + Sync + 'static {
     /// Keys and certificates of the server.
     type Credentials: Send + Sync;
     /// Record of a session.
-    type Session: Expires + Serialize + DeserializeOwned + Send + Sync;
+    type Session: Session;
 
     /// Returns the state of the server.
     fn core(&self) -> &Core<Self::Config, Self::Credentials>;
@@ -74,6 +74,9 @@ pub struct Settings {
     pub other_addresses: Vec<SmdpAddress>,
     /// Maximum time between two steps of a session.
     pub session_lifetime: Duration,
+    /// Maximum number of sessions whose client has not authenticated itself. Further ones get HTTP
+    /// 503. One address can have half of them.
+    pub max_unauthenticated_sessions: usize,
     /// Lowest SGP.22 version of an eUICC that the server accepts.
     pub lowest_svn: Version,
     /// Highest SGP.22 version of an eUICC that the server accepts.
@@ -89,6 +92,7 @@ impl Settings {
             address,
             other_addresses: Vec::new(),
             session_lifetime,
+            max_unauthenticated_sessions: MAX_UNAUTHENTICATED,
             lowest_svn: Version([2, 0, 0]),
             highest_svn: Version([2, 7, 255]),
             protocol_version: Version([2, 6, 0]),
@@ -114,7 +118,10 @@ pub struct Core<C, K> {
     pub world: World,
     /// Receiver of the timeline.
     pub events: Arc<dyn Events>,
-    sweep: Sweep,
+    /// Sessions, and the time at which each expires.
+    pub sessions: OpenSessions,
+    /// Failed attempts of eUICCs.
+    pub failed_attempts: FailedAttempts<Eid>,
 }
 
 impl<C, K> Core<C, K> {
@@ -126,13 +133,22 @@ impl<C, K> Core<C, K> {
         world: World,
         events: Arc<dyn Events>,
     ) -> Self {
-        Self { config, credentials, records, world, events, sweep: Sweep::default() }
+        Self {
+            config,
+            credentials,
+            records,
+            world,
+            events,
+            sessions: OpenSessions::default(),
+            failed_attempts: FailedAttempts::default(),
+        }
     }
 
     /// Returns the context that a function runs in.
     pub fn context<'a, 'r>(&'a self, tx: &'a mut Tx<'r>, now: Timestamp) -> Context<'a, 'r, C, K> {
-        let Self { config, credentials, world, .. } = self;
-        Context { tx, config, credentials, world, now, namespace: Namespace::default(), findings: Vec::new() }
+        let Self { config, credentials, world, failed_attempts, .. } = self;
+        let (namespace, findings) = (Namespace::default(), Vec::new());
+        Context { tx, config, credentials, world, failed_attempts, now, namespace, findings }
     }
 }
 
@@ -146,6 +162,8 @@ pub struct Context<'a, 'r, C, K> {
     pub credentials: &'a K,
     /// Randomness. The time of the call is `now`.
     pub world: &'a World,
+    /// Failed attempts of eUICCs.
+    pub failed_attempts: &'a FailedAttempts<Eid>,
     /// Time at which the request arrived.
     pub now: Timestamp,
     /// Namespace of the records that the call is about. A function sets it when it has found them.
@@ -202,6 +220,8 @@ pub struct Function<S: Server, A, Q, R> {
     undecodable: StatusCode,
     /// True if a request that cannot be decoded is acknowledged nevertheless, with a finding.
     acknowledges: fn(Binding, &[u8]) -> bool,
+    /// True if anyone can open a session with this function.
+    opens_session: bool,
 }
 
 type Asn1Decoder<Q> = fn(&[u8]) -> Result<Q, DecodeError>;
@@ -222,7 +242,18 @@ impl<S: Server, Q: Asn1, R: Serialize + Asn1> Function<S, (), Q, R> {
             encode: ResponseEncoder::encode::<F>,
             undecodable: StatusCode::OK,
             acknowledges: |_, _| false,
+            opens_session: false,
         }
+    }
+}
+
+impl<S: Server, A, Q, R> Function<S, A, Q, R> {
+    /// Marks a function with which anyone can open a session. It is refused with HTTP 503 while
+    /// too many sessions are open.
+    #[must_use]
+    pub const fn opening_a_session(mut self) -> Self {
+        self.opens_session = true;
+        self
     }
 }
 
@@ -245,6 +276,7 @@ impl<S: Server> Function<S, (), HandleNotificationRequest, Result<(), Refusal>> 
             encode: ResponseEncoder::encode_no_content,
             undecodable: StatusCode::BAD_REQUEST,
             acknowledges: has_notification,
+            opens_session: false,
         }
     }
 }
@@ -266,6 +298,7 @@ impl<S: Server, A, Q, R: Serialize> Function<S, A, Q, R> {
             encode: ResponseEncoder::encode_json,
             undecodable: StatusCode::OK,
             acknowledges: |_, _| false,
+            opens_session: false,
         }
     }
 }
@@ -356,16 +389,23 @@ where
                 },
             };
             let (caller, decoded) = (&caller, &decoded);
-            let (reply, posted) = world::transact(&*core.records, |tx| {
+            let source = request.extensions().get::<PeerAddress>().map(|PeerAddress(address)| *address);
+            if self.opens_session
+                && core.sessions.is_full(source, S::settings(&core.config).max_unauthenticated_sessions, now)
+            {
+                return Ok(encoder.busy("too many sessions wait for the authentication of their client"));
+            }
+            let (reply, posted, sessions) = world::transact(&*core.records, |tx| {
                 Box::pin(async move {
                     let mut context = core.context(tx, now);
                     let decision = (self.execute)(&mut context, caller, decoded).await;
                     let (namespace, findings) = (context.namespace, context.findings);
                     let reply = Reply { namespace, findings, ..(self.encode)(encoder, decision)? };
-                    Ok((reply, S::posted(tx)))
+                    Ok((reply, S::posted(tx), tx.changes(&S::SESSIONS)?))
                 })
             })
             .await?;
+            core.sessions.committed(sessions, source);
             if posted.is_empty() {
                 return Ok(reply);
             }
@@ -409,7 +449,7 @@ pub fn link<S: Server>(server: &S) -> Link {
     }))
 }
 
-/// Handles one HTTP request, reports it in the timeline, and deletes expired sessions.
+/// Handles one HTTP request, reports it in the timeline, and deletes some expired sessions.
 pub async fn handle<S: Server>(server: &S, request: Request<Bytes>) -> Response<Bytes> {
     let core = server.core();
     let settings = S::settings(&core.config);
@@ -432,7 +472,7 @@ pub async fn handle<S: Server>(server: &S, request: Request<Bytes>) -> Response<
             .with_namespace(String::from(reply.namespace))
             .with_findings(reply.findings),
     );
-    if let Err(fault) = core.sweep.run(&*core.records, &S::SESSIONS, settings.session_lifetime, now).await {
+    if let Err(fault) = core.sessions.sweep(&*core.records, &S::SESSIONS, now).await {
         tracing::warn!(%fault, "cannot delete expired sessions from the records");
     }
     reply.response

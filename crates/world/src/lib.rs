@@ -23,6 +23,7 @@ mod card_interface;
 mod clock;
 mod datagram;
 mod events;
+mod failed_attempts;
 mod fault;
 mod link;
 mod memory;
@@ -30,6 +31,7 @@ mod random;
 pub mod records;
 mod stream;
 mod tx;
+mod web_page;
 
 pub use call::{Call, CallError, call, reply};
 pub use card_interface::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault};
@@ -40,16 +42,18 @@ pub use datagram::{
     ShortMessageSink, ShortMessages, Submission, SubmitFault, check_account,
 };
 pub use events::{DEFAULT_NAMESPACE, Event, Events, MemoryEvents, NullEvents, Outcome};
+pub use failed_attempts::{FailedAttempts, MAX_FAILED_ATTEMPTS, WINDOW as FAILED_ATTEMPTS_WINDOW};
 pub use fault::{Fault, FaultKind, PeerStatus};
 pub use link::{
-    CanSendSlowly, Link, LinkFault, LinkFaultKind, PeerCertificate, PskIdentity, SlowBody, link_from, send,
-    with_peer_certificate,
+    CanSendSlowly, Link, LinkFault, LinkFaultKind, PeerAddress, PeerCertificate, PskIdentity, SlowBody,
+    link_from, send, with_peer_certificate,
 };
 pub use memory::{Batch, Cells, Content, Memory, RamMemory};
 pub use random::{Random, SeededRandom};
 pub use records::{ChangeSet, Committed, KeyRange, MemoryRecords, Records, Stored, StoredForm, Version};
 pub use stream::{BoxByteStream, ByteStream, Dial, MemoryHosts, MemoryListener, NoDial};
 pub use tx::{Collection, MAX_ATTEMPTS, Tx, transact};
+pub use web_page::{WebPageRefusal, refuse_web_pages};
 
 use std::pin::Pin;
 use std::sync::Arc;

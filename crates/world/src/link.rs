@@ -4,6 +4,7 @@
 //! directly. Delay, loss and corruption are `tower` layers around it, the same in both cases.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -54,6 +55,13 @@ pub fn with_peer_certificate(link: Link, certificate: Vec<u8>) -> Link {
 /// requests without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PskIdentity(pub String);
+
+/// Request extension: the address of the peer, for limits. Of an IPv6 address, only the part that
+/// stands for a customer is set.
+///
+/// The code that accepts the connection inserts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub IpAddr);
 
 /// Request extension: the response is sent over a socket, so it can be a [`SlowBody`].
 ///

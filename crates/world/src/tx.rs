@@ -265,6 +265,23 @@ impl<'r> Tx<'r> {
         written.map(|((_, key), _)| key.clone()).collect()
     }
 
+    /// Returns the records of the collection that this transaction changes: the written ones, and
+    /// `None` for those that it deletes.
+    ///
+    /// # Errors
+    /// A written record is not of this type.
+    pub fn changes<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+    ) -> Result<Vec<(String, Option<T>)>, Fault> {
+        let changed = self.written.iter().filter(|((name, _), _)| *name == collection.name);
+        let typed = changed.map(|((_, key), content)| {
+            let value = content.as_ref().map(|bytes| from_bytes(collection, key, bytes)).transpose()?;
+            Ok((key.clone(), value))
+        });
+        typed.collect()
+    }
+
     /// Registers a function that runs when the changes are durable. It is dropped if they never
     /// are. Use it for notifications within this process, which cannot be taken back.
     pub fn after_commit(&mut self, then: impl FnOnce() + Send + Sync + 'static) {

@@ -67,7 +67,16 @@ async fn decide(
     let answer = &request.authenticate_server_response;
     // req: SGP.22-5.6.3-Order
     let (euicc, response) = challenged.check(&context.credentials.anchors, context.now, answer)?;
-    let profile = offer(context, &euicc, response).await?;
+    // An eUICC that guesses MatchingIDs would find one at some time.
+    if context.failed_attempts.is_blocked(&euicc.eid, context.now) {
+        let why = "too many requests of this eUICC were refused; it can try again after a minute";
+        return Err(Status::MatchingIdRefused.because(why).about(euicc.eid).into());
+    }
+    let profile = offer(context, &euicc, response).await.inspect_err(|rejection| {
+        if matches!(rejection, Rejection::Refusal(_)) {
+            context.failed_attempts.failed(&euicc.eid, context.now);
+        }
+    })?;
 
     let dp = context.credentials.below(&session.server_ci).ok_or_else(|| {
         Status::CiForVerificationUnavailable

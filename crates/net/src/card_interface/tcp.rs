@@ -13,12 +13,16 @@
 //! commands to cards are much shorter.
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use world::{Atr, CardInterface, CardInterfaceFault};
+
+use crate::http::connections::Activity;
 
 /// Time-out for an answer. A card can take seconds for a command that generates a key or installs a
 /// profile.
@@ -27,15 +31,38 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept. Without the pause the loop would use the whole processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Gives one connection at a time access to a card; further connections wait. The future runs until
-/// it is dropped.
+/// Gives one connection at a time access to a card; further connections wait. A connection without
+/// a command for [`IDLE_TIMEOUT`](crate::http::IDLE_TIMEOUT) gives way to a waiting one. The future
+/// runs until it is dropped.
 pub async fn serve_card(listener: TcpListener, mut card: impl CardInterface) {
+    let mut waiting = None;
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => match serve_device(stream, &mut card).await {
+        let (stream, peer) = match waiting.take() {
+            Some(device) => device,
+            None => next_device(&listener).await,
+        };
+        let activity = Activity::of_single_connection();
+        // A device that waits is kept if the present one ends first.
+        let silence = async {
+            waiting = Some(next_device(&listener).await);
+            activity.idle().await;
+        };
+        tokio::select! {
+            ended = serve_device(stream, &mut card, &activity) => match ended {
                 Ok(()) => tracing::debug!(%peer, "the device has disconnected from the card"),
                 Err(error) => tracing::warn!(%peer, %error, "the device's connection to the card ended"),
             },
+            () = silence => {
+                tracing::warn!(%peer, "the device was silent, and another one needs the card");
+            }
+        }
+    }
+}
+
+async fn next_device(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(device) => return device,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection to the card");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -44,10 +71,15 @@ pub async fn serve_card(listener: TcpListener, mut card: impl CardInterface) {
     }
 }
 
-async fn serve_device(mut stream: TcpStream, card: &mut impl CardInterface) -> io::Result<()> {
+async fn serve_device(
+    mut stream: TcpStream,
+    card: &mut impl CardInterface,
+    activity: &Arc<Activity>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     card.reset().await.map_err(io::Error::other)?;
     while let Some(command) = receive_or_end(&mut stream).await? {
+        let _work = activity.begin();
         let answer = if command.is_empty() {
             card.reset().await.map(|Atr(atr)| atr)
         } else {
@@ -238,6 +270,21 @@ mod tests {
         drop(first);
         let mut second = TcpCard::connect(&address).await.unwrap();
         assert_eq!(second.transmit(&[0, 1]).await.unwrap(), [0, 1, 1, 0x90, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_device_gives_way_to_another_one() {
+        let address = card().await;
+        let mut busy = TcpCard::connect(&address).await.unwrap();
+        let mut other = TcpCard::connect(&address).await.unwrap();
+        let pause = crate::http::IDLE_TIMEOUT - Duration::from_secs(1);
+        for number in 1..4 {
+            assert_eq!(busy.transmit(&[0, 1]).await.unwrap(), [0, 1, number, 0x90, 0]);
+            tokio::time::sleep(pause).await;
+        }
+        // The card is reset for the other device, and the silent one is told that it has lost it.
+        assert_eq!(other.transmit(&[0, 1]).await.unwrap(), [0, 1, 1, 0x90, 0]);
+        assert!(matches!(busy.transmit(&[0, 1]).await, Err(CardInterfaceFault::Broken(_))));
     }
 
     #[tokio::test]

@@ -9,50 +9,55 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulConnection;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use tower::{Service, ServiceExt};
-use world::{CanSendSlowly, Fault, PeerCertificate};
+use world::{CanSendSlowly, Fault, PeerAddress, PeerCertificate};
 
 use super::body::with_body;
-use crate::os::raise_open_files;
+use super::connections::{Activity, Connections, Limits, Observed, Work};
 use crate::tls::ServerTls;
 
 /// Maximum size of a request body. Requests of cards and operators are far smaller; larger ones get
 /// status 413.
 pub const MAX_REQUEST: u64 = 1 << 20;
-/// Time-out for the head of a request, including the idle time before it.
-pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum number of connections, if the process may open that many files. Further connections wait
-/// in the listener's queue. A connection with TLS takes about 35 KiB, so this limit corresponds to
-/// 140 MiB.
-pub const MAX_CONNECTIONS: usize = 4096;
+/// Maximum size of the head of a request. It bounds the read buffer of HTTP/1.1, too.
+pub(crate) const MAX_HEAD: usize = 16 << 10;
+/// Maximum number of concurrent requests on an HTTP/2 connection. A device has one; an operator
+/// that has more waits.
+const MAX_STREAMS: u32 = 32;
+/// Flow-control window of an HTTP/2 request. It is the default of RFC 9113, and larger than the
+/// requests of devices.
+const STREAM_WINDOW: u32 = (64 << 10) - 1;
+/// Flow-control window of an HTTP/2 connection: what the server buffers before it is read.
+const CONNECTION_WINDOW: u32 = 256 << 10;
 
-pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of octets that are read and dropped so that the peer reads the response.
 const MAX_DISCARDED: u64 = 16 << 20;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for requests under way to finish after a shutdown.
 const GRACE: Duration = Duration::from_secs(5);
+/// Time for requests under way to finish on a connection that has reached its maximum age. It is
+/// longer than a long poll.
+const LAST_REQUESTS: Duration = Duration::from_secs(5 * 60);
 /// Backlog of connections that the kernel has established but the server has not accepted. A
 /// thousand devices can connect at the same moment, and a device that finds the queue full retries
 /// a second later. The kernel has a limit of its own.
 const BACKLOG: u32 = 4096;
-/// Open files besides connections: records, logs, listeners, outgoing connections.
-const OTHER_FILES: usize = 124;
 /// Pause after a failed accept, which usually means that no file descriptor is left. Without the
 /// pause the loop would use the whole processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Minimum time between two log lines about refused connections.
+const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(60);
 
 /// Listens on `address` (`host:port`); port 0 selects a free port.
 pub async fn listen(address: &str) -> Result<TcpListener, Fault> {
@@ -88,7 +93,7 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Passes every request on `listener` to `service` until `shutdown`. Requests under way are then
-/// finished.
+/// finished. The limits are those of [`Limits::default`].
 ///
 /// A verified client certificate is a [`PeerCertificate`] extension of the requests. An error of
 /// the service aborts the connection, which the peer sees as a link failure.
@@ -102,43 +107,75 @@ pub async fn serve<S>(
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let each = move |stream, stopped| serve_stream(stream, tls.clone(), service.clone(), stopped);
-    serve_each(listener, each, shutdown).await;
+    serve_within(Limits::default(), listener, tls, service, shutdown).await;
 }
 
-/// Passes every connection on `listener` to `each`, with a receiver that signals the shutdown.
+/// Serves as [`serve`] does, within these limits.
+pub async fn serve_within<S>(
+    limits: Limits,
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    service: S,
+    shutdown: impl Future<Output = ()> + Send,
+) where
+    S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let each = move |stream, activity, stopped| {
+        serve_stream(stream, tls.clone(), service.clone(), activity, stopped)
+    };
+    serve_each(limits, listener, each, shutdown).await;
+}
+
+/// Passes every connection on `listener` to `each`, with its activity and a receiver that signals
+/// the shutdown.
 pub(crate) async fn serve_each<E, F>(
+    limits: Limits,
     listener: TcpListener,
     each: E,
     shutdown: impl Future<Output = ()> + Send,
 ) where
-    E: Fn(TcpStream, watch::Receiver<bool>) -> F,
+    E: Fn(TcpStream, Arc<Activity>, watch::Receiver<bool>) -> F,
     F: Future<Output = Result<(), BoxError>> + Send + 'static,
 {
-    let places = raise_open_files().saturating_sub(OTHER_FILES).clamp(1, MAX_CONNECTIONS);
-    let places = Arc::new(Semaphore::new(places));
+    let places = Connections::new(limits);
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
+    let mut refusal_logged: Option<Instant> = None;
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = listener.accept() => accepted,
             // Removes finished connections from the set.
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, peer, place)) => {
-                let connection = each(stream, stopped.clone());
-                connections.spawn(async move {
-                    let _place = place;
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%peer, error = &*error as &dyn Error, "connection ended");
+            Ok((stream, peer)) => match places.admit(peer.ip()) {
+                Some(place) => {
+                    let connection = each(stream, Arc::clone(&place.activity), stopped.clone());
+                    connections.spawn(async move {
+                        let ended = tokio::select! {
+                            ended = connection => ended,
+                            () = place.evicted() => Err("it was idle, and another one needed its place".into()),
+                        };
+                        if let Err(error) = ended {
+                            tracing::debug!(%peer, error = &*error as &dyn Error, "connection ended");
+                        }
+                    });
+                }
+                None => {
+                    drop(stream);
+                    if refusal_logged.is_none_or(|at| at.elapsed() >= REFUSALS_LOGGED_EVERY) {
+                        refusal_logged = Some(Instant::now());
+                        tracing::warn!(%peer, ?limits, "connections are refused: all are in use");
                     }
-                });
-            }
+                }
+            },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
+                places.evict();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -152,25 +189,13 @@ pub(crate) async fn serve_each<E, F>(
     }
 }
 
-type Place = tokio::sync::OwnedSemaphorePermit;
-
-/// Waits for a free place before accepting, so that further connections stay in the listener's
-/// queue.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, Place)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, place))
-}
-
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 async fn serve_stream<S>(
     stream: TcpStream,
     tls: Option<ServerTls>,
     service: S,
+    activity: Arc<Activity>,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), BoxError>
 where
@@ -180,10 +205,13 @@ where
 {
     // Responses are small and latency matters, so segments are sent without delay.
     stream.set_nodelay(true)?;
+    let stream = Observed::new(stream, Arc::clone(&activity));
+    // A connection with HTTP needs more memory than one without a handshake, so its future is boxed.
     let Some(tls) = tls else {
-        return serve_connection(stream, None, service, stopped).await;
+        return Box::pin(serve_connection(stream, None, service, activity, stopped)).await;
     };
-    let stream = match timeout(HANDSHAKE_TIMEOUT, shake_hands(stream, &tls)).await? {
+    let handshake = shake_hands(stream, &tls);
+    let stream = match timeout(activity.limits.handshake_timeout, handshake).await? {
         Ok(stream) => stream,
         Err((error, stream)) => {
             if let Some(mut stream) = stream {
@@ -194,15 +222,15 @@ where
     };
     let peer = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let peer = peer.map(|certificate| PeerCertificate(certificate.to_vec()));
-    serve_connection(stream, peer, service, stopped).await
+    Box::pin(serve_connection(stream, peer, service, activity, stopped)).await
 }
 
 /// Completes a TLS handshake. The configuration is chosen after the ClientHello, so that a connection
 /// without one does not count as a handshake. An error comes with the connection.
 async fn shake_hands(
-    stream: TcpStream,
+    stream: Observed<TcpStream>,
     tls: &ServerTls,
-) -> Result<TlsStream<TcpStream>, (io::Error, Option<TcpStream>)> {
+) -> Result<TlsStream<Observed<TcpStream>>, (io::Error, Option<Observed<TcpStream>>)> {
     let mut hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
     let start = match (&mut hello).await {
         Ok(start) => start,
@@ -227,6 +255,7 @@ async fn serve_connection<S>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Option<PeerCertificate>,
     service: S,
+    activity: Arc<Activity>,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), BoxError>
 where
@@ -236,33 +265,48 @@ where
 {
     // This is an io::Error, because with a boxed error the compiler cannot prove that the future is
     // `Send`.
+    let requests = Arc::clone(&activity);
     let answer = hyper::service::service_fn(move |request| {
         let (service, peer) = (service.clone().map_request(can_drip), peer.clone());
+        let work = requests.begin();
         async move {
-            let answer = answer(request, peer, service).await;
+            let answer = answer(request, peer, service, work).await;
             answer.map(with_body).map_err(io::Error::other)
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_READ_TIMEOUT);
-    run_until(builder.serve_connection(TokioIo::new(stream), answer), stopped).await
+    // The activity of the connection limits the time for a head, in both versions.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    run_until(builder.serve_connection(TokioIo::new(stream), answer), &activity, stopped).await
 }
 
-/// Serves requests on the connection until it ends or `stopped` signals the shutdown. Requests
-/// under way are finished after the signal.
-pub(crate) async fn run_until<C>(connection: C, mut stopped: watch::Receiver<bool>) -> Result<(), BoxError>
+/// Serves requests on the connection until it ends, is idle, has reached its maximum age, or
+/// `stopped` signals the shutdown. Requests under way are then finished.
+pub(crate) async fn run_until<C>(
+    connection: C,
+    activity: &Activity,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), BoxError>
 where
     C: GracefulConnection<Error: Into<BoxError>>,
 {
     let mut connection = std::pin::pin!(connection);
-    tokio::select! {
+    let time_to_finish = tokio::select! {
         ended = &mut connection => return ended.map_err(Into::into),
+        () = activity.idle() => CLOSE_TIMEOUT,
+        () = sleep(activity.limits.age) => LAST_REQUESTS,
         // An error means that the server has been dropped, which also ends the connection.
-        _ = stopped.wait_for(|stopped| *stopped) => {}
-    }
+        _ = stopped.wait_for(|stopped| *stopped) => GRACE,
+    };
     connection.as_mut().graceful_shutdown();
-    connection.await.map_err(Into::into)
+    timeout(time_to_finish, connection).await?.map_err(Into::into)
 }
 
 fn can_drip(mut request: Request<Bytes>) -> Request<Bytes> {
@@ -270,14 +314,15 @@ fn can_drip(mut request: Request<Bytes>) -> Request<Bytes> {
     request
 }
 
-/// Passes a request to `service`, with `peer` as an extension. If the connection ends before the
-/// response, a request that can change something is executed to its end all the same. Otherwise the
-/// service would stop between a commit and what has to follow it, such as the delivery of a message
-/// that it committed.
+/// Passes a request to `service`, with `peer` as an extension. `work` is the request. If the
+/// connection ends before the response, a request that can change something is executed to its end
+/// all the same. Otherwise the service would stop between a commit and what has to follow it, such as
+/// the delivery of a message that it committed.
 pub(crate) async fn answer<P, S>(
     request: Request<Incoming>,
     peer: Option<P>,
     service: S,
+    mut work: Work,
 ) -> Result<Response<Bytes>, BoxError>
 where
     P: Clone + Send + Sync + 'static,
@@ -286,13 +331,17 @@ where
     S::Error: Into<BoxError>,
 {
     let (mut head, body) = request.into_parts();
-    let body = match read(body).await {
+    let body = match read(&head, body, &mut work).await {
         Ok(body) => body,
         Err(unread) => return Ok(unread.response()),
     };
     let is_safe = head.method.is_safe();
+    work.execute();
     // Only extensions of this crate are passed on, none of hyper.
     head.extensions.clear();
+    if let Some(source) = work.source() {
+        head.extensions.insert(PeerAddress(source));
+    }
     if let Some(peer) = peer {
         head.extensions.insert(peer);
     }
@@ -304,8 +353,9 @@ where
 /// Reason for a missing request body.
 enum Unread {
     TooLarge,
-    TooSlow,
+    TooSlow(Duration),
     Incomplete,
+    NoMemory,
 }
 
 impl Unread {
@@ -316,44 +366,75 @@ impl Unread {
                 format!("its body has more than {MAX_REQUEST} octets"),
                 "send a smaller request",
             ),
-            Self::TooSlow => (
+            Self::TooSlow(limit) => (
                 StatusCode::REQUEST_TIMEOUT,
-                format!("its body did not arrive within {} seconds", BODY_READ_TIMEOUT.as_secs()),
+                format!("its body did not arrive within {} seconds", limit.as_secs()),
                 "send it again with a faster connection",
             ),
             Self::Incomplete => {
                 (StatusCode::BAD_REQUEST, "its body is incomplete".to_owned(), "send it again")
             }
+            Self::NoMemory => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "other requests take all memory for requests".to_owned(),
+                "send it again later",
+            ),
         };
         // The response is readable text for an operator, regardless of the protocol of the service.
         let fault = Fault::new("cannot accept the request", why, next);
         let mut response = Response::new(serde_json::to_vec(&fault).unwrap_or_default().into());
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         response
     }
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Unread> {
-    match timeout(BODY_READ_TIMEOUT, read_to_end(body)).await {
+async fn read(head: &http::request::Parts, body: Incoming, work: &mut Work) -> Result<Bytes, Unread> {
+    let limit = work.body_timeout();
+    match timeout(limit, read_to_end(head, body, work)).await {
         Ok(read) => read,
-        Err(_) => Err(Unread::TooSlow),
+        Err(_) => Err(Unread::TooSlow(limit)),
     }
 }
 
-/// The rest of an oversized body is read and dropped up to a limit, because most clients read the
-/// response only after sending everything.
-async fn read_to_end(mut body: Incoming) -> Result<Bytes, Unread> {
+/// The rest of a body that is too large is read and dropped up to a limit, because most clients
+/// read the response only after sending everything.
+async fn read_to_end(
+    head: &http::request::Parts,
+    mut body: Incoming,
+    work: &mut Work,
+) -> Result<Bytes, Unread> {
+    let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    let mut refused = if body.size_hint().lower() > MAX_REQUEST {
+        Some(Unread::TooLarge)
+    } else if work.reserve(fields.sum()) {
+        None
+    } else {
+        Some(Unread::NoMemory)
+    };
     let mut kept = BytesMut::new();
     let mut length: u64 = 0;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Unread::Incomplete)?.into_data() else { continue };
         length += u64::try_from(data.len()).unwrap_or(u64::MAX);
-        if length <= MAX_REQUEST {
-            kept.extend_from_slice(&data);
-        } else if length > MAX_DISCARDED {
+        if refused.is_none() {
+            if length > MAX_REQUEST {
+                refused = Some(Unread::TooLarge);
+            } else if !work.reserve(data.len()) {
+                refused = Some(Unread::NoMemory);
+            } else {
+                kept.extend_from_slice(&data);
+                continue;
+            }
+            kept = BytesMut::new();
+            work.release();
+        }
+        if length > MAX_DISCARDED {
             break;
         }
     }
-    if length <= MAX_REQUEST { Ok(kept.freeze()) } else { Err(Unread::TooLarge) }
+    refused.map_or_else(|| Ok(kept.freeze()), Err)
 }

@@ -2,25 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusmpp::pdus::{BindTransceiver, BindTransceiverResp, QuerySmResp};
 use rusmpp::values::InterfaceVersion;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedMutexGuard, Semaphore, watch};
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use world::{CentreRefusal, Clock, DeliveryTicket, MessageCentre, MessageId, QueuedDelivery};
+use world::{CentreRefusal, Clock, DeliveryTicket, FailedAttempts, MessageCentre, MessageId, QueuedDelivery};
 
 use super::connection::{Connection, Incoming};
 use super::pdu::{
     CommandId, CommandStatus, Frame, Sm, decode, encode, message_id, name, read_named_message, text,
 };
 use super::{ENQUIRE_AFTER, RESPONSE_TIMEOUT, translate};
+use crate::http::connections::{Activity, Connections, Limits, Work};
 
-/// Maximum number of sessions. Further connections wait in the listener's queue.
-const MAX_SESSIONS: usize = 256;
+/// Maximum number of sessions. A further connection replaces one that is not bound, or is closed at
+/// once if all are.
+pub(super) const MAX_SESSIONS: usize = 256;
+/// Maximum number of sessions from one address. A gateway has a few for each account.
+const MAX_SESSIONS_PER_SOURCE: usize = MAX_SESSIONS / 2;
 /// Time-out for the bind after a connection: section 7.2, session_init_timer.
 const BIND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept. Without the pause the loop would use the whole processor.
@@ -59,22 +64,37 @@ pub async fn serve_smsc(
     settings: CentreSettings,
     shutdown: impl Future<Output = ()>,
 ) {
-    let server = Arc::new(Server { centre, settings, leases: Mutex::default() });
-    let places = Arc::new(Semaphore::new(MAX_SESSIONS));
+    let server = Arc::new(Server {
+        centre,
+        settings,
+        leases: Mutex::default(),
+        failed_binds: FailedAttempts::default(),
+    });
+    let places = Connections::new(Limits {
+        connections: MAX_SESSIONS,
+        connections_per_source: MAX_SESSIONS_PER_SOURCE,
+        ..Limits::default()
+    });
     let (stop, stopped) = watch::channel(false);
     let mut sessions = JoinSet::new();
     let accept = async {
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
+                    let Some(place) = places.admit(peer.ip()) else {
+                        tracing::debug!(%peer, "an SMPP connection is refused: all are bound");
+                        continue;
+                    };
                     let (server, stopped) = (Arc::clone(&server), stopped.clone());
                     sessions.spawn(async move {
-                        match serve(stream, &server, stopped).await {
+                        let ended = tokio::select! {
+                            ended = serve(stream, &server, &place.activity, stopped) => ended,
+                            () = place.evicted() => Err(io::ErrorKind::TimedOut.into()),
+                        };
+                        match ended {
                             Ok(()) => tracing::debug!(%peer, "an SMPP session has ended"),
                             Err(error) => tracing::debug!(%peer, %error, "an SMPP session failed"),
                         }
-                        drop(place);
                     });
                     while sessions.try_join_next().is_some() {}
                 }
@@ -100,6 +120,8 @@ struct Server {
     /// Locks by account. Only one session of an account at a time gets deliveries, so that none is
     /// delivered twice unnecessarily.
     leases: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Failed binds of each address with each account.
+    failed_binds: FailedAttempts<(Option<IpAddr>, String)>,
 }
 
 impl Server {
@@ -112,6 +134,8 @@ impl Server {
 /// The state of a bound session.
 struct Bound {
     account: String,
+    /// A bound session is not evicted.
+    _work: Work,
     may_submit: bool,
     deliveries: Option<Deliveries>,
 }
@@ -142,11 +166,17 @@ impl Deliveries {
     }
 }
 
-async fn serve(stream: TcpStream, server: &Server, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    server: &Server,
+    activity: &Arc<Activity>,
+    mut stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
     let now = Instant::now();
     let mut session = Session {
         connection: Connection::new(stream)?,
         server,
+        activity,
         bound: None,
         last_received: now,
         began: now,
@@ -191,6 +221,7 @@ async fn next_delivery(bound: &mut Option<Bound>, centre: &dyn MessageCentre) ->
 struct Session<'a> {
     connection: Connection,
     server: &'a Server,
+    activity: &'a Arc<Activity>,
     bound: Option<Bound>,
     began: Instant,
     last_received: Instant,
@@ -264,12 +295,21 @@ impl Session<'_> {
         }
         // The bodies of the three bind commands have the same fields: section 4.1.
         let admitted = decode::<BindTransceiver>(&frame.body).and_then(|(bind, _)| {
+            let attempt = (self.activity.source(), bind.system_id.to_string());
+            let now = self.server.settings.clock.now();
+            if self.server.failed_binds.is_blocked(&attempt, now) {
+                return Err(CommandStatus::EsmeRthrottled);
+            }
             // req: SMPP-Bind
-            match self.server.centre.admit(bind.system_id.as_str(), bind.password.as_str()) {
+            let admitted = match self.server.centre.admit(bind.system_id.as_str(), bind.password.as_str()) {
                 Ok(()) => Ok(bind.system_id.to_string()),
                 Err(CentreRefusal::UnknownAccount) => Err(CommandStatus::EsmeRinvsysid),
                 Err(CentreRefusal::WrongPassword) => Err(CommandStatus::EsmeRinvpaswd),
+            };
+            if admitted.is_err() {
+                self.server.failed_binds.failed(&attempt, now);
             }
+            admitted
         });
         match admitted {
             Ok(account) => {
@@ -281,7 +321,9 @@ impl Session<'_> {
                     not_before: None,
                 });
                 tracing::debug!(account, "an SMPP session is bound");
-                self.bound = Some(Bound { account, may_submit, deliveries });
+                let mut work = self.activity.begin();
+                work.execute();
+                self.bound = Some(Bound { account, _work: work, may_submit, deliveries });
                 let system_id = text(&self.server.settings.system_id);
                 let answer = BindTransceiverResp::new(system_id, Some(InterfaceVersion::Smpp3_4));
                 Frame::answer(frame, CommandStatus::EsmeRok, encode(&answer))

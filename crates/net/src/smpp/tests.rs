@@ -550,3 +550,32 @@ async fn a_third_party_smsc_works() {
     assert_eq!(message.data_coding, ShortMessage::CLASS_2_DATA);
     assert!(message.has_header);
 }
+
+#[tokio::test]
+async fn an_esme_that_guesses_passwords_is_stopped() {
+    let bench = bench().await;
+    let mut raw = bench.raw().await;
+    for guess in 0..world::MAX_FAILED_ATTEMPTS {
+        let wrong = bind("sm-sr", &format!("w{guess}"));
+        assert_eq!(raw.status(CommandId::BindTransmitter, wrong).await, CommandStatus::EsmeRinvpaswd);
+    }
+    // Neither another session nor the right password helps. Other accounts are not affected.
+    let mut raw = bench.raw().await;
+    let right = bind("sm-sr", "secret");
+    assert_eq!(raw.status(CommandId::BindTransmitter, right).await, CommandStatus::EsmeRthrottled);
+    let other = bind("other", "secret");
+    assert_eq!(raw.status(CommandId::BindTransmitter, other).await, CommandStatus::EsmeRinvsysid);
+}
+
+#[tokio::test]
+async fn silent_connections_keep_no_esme_out_and_end_no_session() {
+    let bench = bench().await;
+    let mut first = bench.raw().await;
+    first.bind(CommandId::BindTransmitter).await;
+    let mut silent = Vec::new();
+    for _ in 0..super::server::MAX_SESSIONS + 10 {
+        silent.push(TcpStream::connect(&bench.address).await.unwrap());
+    }
+    bench.raw().await.bind(CommandId::BindTransmitter).await;
+    assert_eq!(first.status(CommandId::EnquireLink, vec![]).await, CommandStatus::EsmeRok);
+}

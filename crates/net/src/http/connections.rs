@@ -1,0 +1,458 @@
+//! Limits of a server, and its open connections.
+//!
+//! A server never stops accepting. A connection over a limit takes the place of the connection
+//! that has been without work for the longest time, so that silent peers cannot keep others out. If
+//! every connection has work, the new one is closed at once.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
+
+use crate::os::raise_open_files;
+
+/// Maximum number of connections of a port. Further ones replace idle ones or are refused. An idle
+/// connection with TLS takes 23 KiB, and one that has sent half a head 42 KiB (debug build), so this
+/// limit corresponds to 130 MiB at most.
+pub const MAX_CONNECTIONS: usize = 3072;
+/// Maximum number of connections from one address. One machine can run a whole simulated fleet, so
+/// it is half of all.
+pub const MAX_CONNECTIONS_PER_SOURCE: usize = MAX_CONNECTIONS / 2;
+/// Time-out for the TLS handshake. It has four flights at most, and a radio link can lose one.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum time in which no request is under way and nothing is sent. It is also the time-out for
+/// the first octets and for the head of a request.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Age at which a connection is closed after the requests under way. A peer that keeps its
+/// connection busy for ever cannot keep its place for ever.
+pub const MAX_AGE: Duration = Duration::from_secs(60 * 60);
+/// Time-out for the body of a request, from the end of its head.
+pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum size of all requests that a port holds at one time, heads and bodies. A request of the
+/// maximum size takes 1 MiB, and the usual one a few KiB.
+pub const MAX_REQUEST_MEMORY: usize = 32 << 20;
+/// Requests above this size leave a quarter of the memory to smaller ones, so that large bodies
+/// cannot keep devices out. A request of a device has at most some 10 KiB.
+const SMALL_REQUEST: usize = 64 << 10;
+/// Prefix of an IPv6 address that belongs to one customer: RFC 6177. The customer can use every
+/// address below it.
+const IPV6_SOURCE_BITS: u32 = 64;
+/// Open files besides connections: records, logs, listeners, outgoing connections.
+const OTHER_FILES: usize = 124;
+
+/// Limits of a server on one port. The default has the constants of this module.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// See [`MAX_CONNECTIONS`]. The default is lower if the process may open fewer files.
+    pub connections: usize,
+    /// See [`MAX_CONNECTIONS_PER_SOURCE`].
+    pub connections_per_source: usize,
+    /// See [`HANDSHAKE_TIMEOUT`].
+    pub handshake_timeout: Duration,
+    /// See [`IDLE_TIMEOUT`].
+    pub idle_timeout: Duration,
+    /// See [`MAX_AGE`].
+    pub age: Duration,
+    /// See [`BODY_READ_TIMEOUT`].
+    pub body_timeout: Duration,
+    /// See [`MAX_REQUEST_MEMORY`].
+    pub request_memory: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let connections = raise_open_files().saturating_sub(OTHER_FILES).clamp(2, MAX_CONNECTIONS);
+        Self {
+            connections,
+            connections_per_source: MAX_CONNECTIONS_PER_SOURCE.min(connections / 2),
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
+            age: MAX_AGE,
+            body_timeout: BODY_READ_TIMEOUT,
+            request_memory: MAX_REQUEST_MEMORY,
+        }
+    }
+}
+
+/// The open connections of a port.
+pub(crate) struct Connections {
+    limits: Limits,
+    memory: Arc<Semaphore>,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    latest: u64,
+    connections: HashMap<u64, Arc<Activity>>,
+}
+
+impl Connections {
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        let memory = Arc::new(Semaphore::new(limits.request_memory));
+        Arc::new(Self { limits, memory, open: Mutex::default() })
+    }
+
+    /// Admits a connection from this address. If a limit is reached, the connection that has been
+    /// idle for the longest time is evicted. Returns `None` if none is idle.
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
+        let source = source_of(address);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_source = || open.connections.values().filter(|other| other.source == Some(source));
+        // Counting is needed only if the limit can have been reached.
+        let is_at = |most: usize| open.connections.len() >= most;
+        let crowded_source = is_at(self.limits.connections_per_source)
+            && of_source().count() >= self.limits.connections_per_source;
+        if crowded_source || is_at(self.limits.connections) {
+            open.evict(crowded_source.then_some(source))?;
+        }
+        open.latest += 1;
+        let id = open.latest;
+        let activity = Activity::new(Some(source), self.limits, Arc::clone(&self.memory));
+        open.connections.insert(id, Arc::clone(&activity));
+        Some(Admitted { id, connections: Arc::clone(self), activity })
+    }
+
+    /// Evicts the connection that has been idle for the longest time, for example because no file
+    /// descriptor is left.
+    pub(crate) fn evict(&self) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).evict(None);
+    }
+}
+
+impl Open {
+    /// Evicts an idle connection, of this source if there is one. Returns `None` if none is idle.
+    fn evict(&mut self, source: Option<IpAddr>) -> Option<()> {
+        let idle = self.connections.iter().filter(|(_, other)| {
+            (source.is_none() || source == other.source) && other.executing.load(Ordering::Relaxed) == 0
+        });
+        let (id, _) = idle.min_by_key(|(id, activity)| (activity.latest(), **id))?;
+        let id = *id;
+        let activity = self.connections.remove(&id)?;
+        activity.evicted.notify_one();
+        Some(())
+    }
+}
+
+/// Returns the part of an address that stands for one peer.
+fn source_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = u128::MAX << (Ipv6Addr::BITS - IPV6_SOURCE_BITS);
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & prefix))
+        }
+        v4 => v4,
+    }
+}
+
+/// The place of an open connection. Its end frees the place.
+pub(crate) struct Admitted {
+    id: u64,
+    connections: Arc<Connections>,
+    pub(crate) activity: Arc<Activity>,
+}
+
+impl Admitted {
+    /// Completes when the connection has lost its place to another one.
+    pub(crate) async fn evicted(&self) {
+        self.activity.evicted.notified().await;
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut open = self.connections.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.connections.remove(&self.id);
+    }
+}
+
+/// The work of a connection, and the limits for it.
+pub(crate) struct Activity {
+    /// The peer, if its address is known.
+    source: Option<IpAddr>,
+    pub(crate) limits: Limits,
+    memory: Arc<Semaphore>,
+    /// Time of the last event: the start, the begin or end of a request, or sent octets.
+    latest: Mutex<Instant>,
+    /// Requests whose head has been received, and that are not answered.
+    under_way: AtomicUsize,
+    /// Requests that have been received completely, and that are not answered.
+    executing: AtomicUsize,
+    evicted: Notify,
+}
+
+impl Activity {
+    fn new(source: Option<IpAddr>, limits: Limits, memory: Arc<Semaphore>) -> Arc<Self> {
+        Arc::new(Self {
+            source,
+            limits,
+            memory,
+            latest: Mutex::new(Instant::now()),
+            under_way: AtomicUsize::new(0),
+            executing: AtomicUsize::new(0),
+            evicted: Notify::new(),
+        })
+    }
+
+    /// The activity of a connection that the caller has accepted.
+    pub(crate) fn of_single_connection() -> Arc<Self> {
+        let limits = Limits::default();
+        Self::new(None, limits, Arc::new(Semaphore::new(limits.request_memory)))
+    }
+
+    /// Returns the address that stands for the peer.
+    pub(crate) fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
+    fn latest(&self) -> Instant {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touch(&self) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Begins a request.
+    pub(crate) fn begin(self: &Arc<Self>) -> Work {
+        self.touch();
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        Work { activity: Arc::clone(self), is_executing: false, memory: None }
+    }
+
+    /// Completes when the connection has been idle for the idle time-out.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let is_working = self.under_way.load(Ordering::Relaxed) > 0;
+            let since = if is_working { Instant::now() } else { self.latest() };
+            let deadline = since + self.limits.idle_timeout;
+            if deadline <= Instant::now() {
+                return;
+            }
+            sleep_until(deadline).await;
+        }
+    }
+}
+
+/// A request under way, or a session that is not idle.
+pub(crate) struct Work {
+    activity: Arc<Activity>,
+    is_executing: bool,
+    memory: Option<OwnedSemaphorePermit>,
+}
+
+impl Work {
+    /// Returns the address that stands for the peer.
+    pub(crate) fn source(&self) -> Option<IpAddr> {
+        self.activity.source()
+    }
+
+    /// Time-out for the body of the request.
+    pub(crate) fn body_timeout(&self) -> Duration {
+        self.activity.limits.body_timeout
+    }
+
+    /// Marks the request as completely received. From now on its connection is not evicted.
+    pub(crate) fn execute(&mut self) {
+        if !self.is_executing {
+            self.is_executing = true;
+            self.activity.executing.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Reserves memory for more octets of the request. Returns false if there is none.
+    pub(crate) fn reserve(&mut self, octets: usize) -> bool {
+        let Ok(permits) = u32::try_from(octets) else { return false };
+        let total = octets.saturating_add(self.memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+        let reserve = if total > SMALL_REQUEST { self.activity.limits.request_memory / 4 } else { 0 };
+        let memory = &self.activity.memory;
+        if memory.available_permits() < octets.saturating_add(reserve) {
+            return false;
+        }
+        let Ok(more) = Arc::clone(memory).try_acquire_many_owned(permits) else { return false };
+        match &mut self.memory {
+            Some(memory) => memory.merge(more),
+            none => *none = Some(more),
+        }
+        true
+    }
+
+    /// Returns the reserved memory, because the request is dropped.
+    pub(crate) fn release(&mut self) {
+        self.memory = None;
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if self.is_executing {
+            self.activity.executing.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.activity.touch();
+        self.activity.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A stream whose sent octets count as activity: a slow peer may need minutes for a long response.
+pub(crate) struct Observed<S> {
+    inner: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Observed<S> {
+    pub(crate) fn new(inner: S, activity: Arc<Activity>) -> Self {
+        Self { inner, activity }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(cx, octets);
+        if written.is_ready() {
+            this.activity.touch();
+        }
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+        if written.is_ready() {
+            this.activity.touch();
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn limits(connections: usize, connections_per_source: usize) -> Limits {
+        Limits { connections, connections_per_source, request_memory: 1 << 20, ..Limits::default() }
+    }
+
+    fn is_evicted(admitted: &Admitted) -> bool {
+        let mut evicted = std::pin::pin!(admitted.evicted());
+        evicted.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_over_the_limit_replaces_the_longest_idle_one() {
+        let connections = Connections::new(limits(3, 3));
+        let first = connections.admit(A).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let second = connections.admit(A).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        drop(first.activity.begin());
+        let third = connections.admit(B).unwrap();
+        let fourth = connections.admit(B).unwrap();
+        assert!(is_evicted(&second), "it was idle for the longest time");
+        assert!(![&first, &third, &fourth].into_iter().any(is_evicted));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_over_its_limit_replaces_its_own_connections_only() {
+        let connections = Connections::new(limits(10, 2));
+        let other = connections.admit(B).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let first = connections.admit(A).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let second = connections.admit(A).unwrap();
+        let _third = connections.admit(A).unwrap();
+        assert!(is_evicted(&first) && !is_evicted(&other) && !is_evicted(&second));
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_refused_if_all_have_work() {
+        let connections = Connections::new(limits(2, 2));
+        let [first, second] = [(); 2].map(|()| connections.admit(A).unwrap());
+        let [mut busy, mut receiving] = [first.activity.begin(), second.activity.begin()];
+        busy.execute();
+        receiving.execute();
+        assert!(connections.admit(B).is_none() && connections.admit(A).is_none());
+        drop(receiving);
+        assert!(connections.admit(B).is_some());
+        assert!(is_evicted(&second) && !is_evicted(&first));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_connection_frees_its_place() {
+        let connections = Connections::new(limits(1, 1));
+        let first = connections.admit(A).unwrap();
+        first.activity.begin().execute();
+        drop(first);
+        let second = connections.admit(A).unwrap();
+        assert!(!is_evicted(&second));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sent_octets_count_as_activity() {
+        use tokio::io::AsyncWriteExt;
+        let activity = Activity::of_single_connection();
+        let (mut stream, _peer) = tokio::io::duplex(100);
+        let mut observed = Observed::new(&mut stream, Arc::clone(&activity));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        observed.write_all(b"octets").await.unwrap();
+        assert_eq!(activity.latest(), Instant::now());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(observed.write_vectored(&[io::IoSlice::new(b"octets")]).await.unwrap(), 6);
+        assert_eq!(activity.latest(), Instant::now());
+    }
+
+    #[test]
+    fn all_addresses_of_an_ipv6_customer_are_one_source() {
+        let source = |text: &str| source_of(text.parse().unwrap());
+        assert_eq!(source("2001:db8:0:1::1"), source("2001:db8:0:1:ffff::2"));
+        assert_ne!(source("2001:db8:0:1::1"), source("2001:db8:0:2::1"));
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+    }
+
+    #[tokio::test]
+    async fn large_requests_leave_memory_to_small_ones() {
+        let connections = Connections::new(limits(10, 10));
+        let connection = connections.admit(A).unwrap();
+        let mut large = connection.activity.begin();
+        let granted = (0..32).filter(|_| large.reserve(SMALL_REQUEST)).count();
+        assert_eq!(granted * SMALL_REQUEST, 3 << 18, "three quarters of the memory");
+        let mut small: Vec<Work> = (0..5).map(|_| connection.activity.begin()).collect();
+        let served: Vec<bool> = small.iter_mut().map(|work| work.reserve(SMALL_REQUEST)).collect();
+        assert_eq!(served, [true, true, true, true, false]);
+        drop(large);
+        assert!(small[4].reserve(SMALL_REQUEST));
+    }
+}
