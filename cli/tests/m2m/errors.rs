@@ -39,7 +39,7 @@ fn errors_of_m2m_commands_contain_a_remedy() {
     for (command, helps) in [
         (landfall(data).args(register).arg("--profile").arg(&first), "give an EID of this EUM"),
         (landfall(data).args(ask), "start 2.999.16.1, or correct its address"),
-        (landfall(data).args(on_it), "choose another with --listen"),
+        (landfall(data).args(on_it), "choose another port; --listen sets the address"),
         (landfall(data).args(neither), "<ICCID|--type <TYPE>>"),
         (landfall(data).args(["sm-sr", "--name", "Nobody", "list"]), "correct --name or --data-dir"),
         (landfall(data).args(["network", "--listen", &other]), "choose another folder with --data-dir"),
