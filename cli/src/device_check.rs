@@ -41,7 +41,7 @@ pub use report::Report;
 pub struct Options {
     /// Patterns of the cases; empty for all cases.
     pub patterns: Vec<String>,
-    /// What is checked.
+    /// The device or the card that is checked.
     pub tested: Tested,
     /// Maximum number of runs after a failure.
     pub retries: u32,
@@ -57,7 +57,7 @@ pub struct Options {
     pub json: bool,
 }
 
-/// What is checked.
+/// A device or a card that is checked.
 #[derive(Clone, Debug)]
 pub enum Tested {
     /// A device.

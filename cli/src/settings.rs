@@ -89,7 +89,7 @@ impl Setting {
     /// Returns the flag of a listening address of a server that has several.
     pub fn listen_as(self, long: &'static str, help: &'static str) -> Arg {
         let default = self.default().map(|default| format!(" [default: {default}]")).unwrap_or_default();
-        // Among the options of the command, before the others.
+        // The help lists it among the options of the command, before the others.
         self.flag().long(long).help(format!("{help}{default}")).help_heading(None).display_order(0)
     }
 
@@ -146,7 +146,8 @@ impl Setting {
             Self::Card => Some("127.0.0.1:8431"),
             Self::Network => Some("127.0.0.1:8480"),
             Self::Admin => Some("127.0.0.1:8490"),
-            // The folder depends on the data folder, and there are no names.
+            // The default of --pki depends on the data folder, and a server has no further name by
+            // default.
             Self::Pki | Self::SmDpName | Self::SmDsName => None,
         }
     }

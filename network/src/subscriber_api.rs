@@ -20,7 +20,8 @@ use super::subscriber_server::{Keys, Subscriber, SubscriberServer};
 /// The path of all subscribers.
 pub const SUBSCRIBERS: &str = "/v1/subscribers";
 
-/// Maximum subscribers of all home networks together that the API adds.
+/// Maximum number of subscribers of all home networks together. If there are as many, the API adds
+/// no further ones.
 pub const MAX_SUBSCRIBERS: usize = 100_000;
 
 /// A subscriber to add or replace.
@@ -102,7 +103,7 @@ type OpenHome = dyn Fn(Plmn) -> Result<Arc<SubscriberServer>, Fault> + Send + Sy
 pub struct Subscribers {
     networks: Arc<Networks>,
     open_home: Arc<OpenHome>,
-    /// Held while a home network is opened, so that none is opened twice.
+    /// Held while a home network is opened, so that parallel requests open it only once.
     opening: Arc<Mutex<()>>,
 }
 
@@ -144,7 +145,8 @@ impl Subscribers {
         }
     }
 
-    /// Answers a request to the API, at an address or a host name of the server.
+    /// Answers a request to the API. The host of the request must be an IP address, `localhost`, or
+    /// a name for which `is_own_name` returns true.
     pub(super) async fn answer(
         &self,
         request: &Request<Bytes>,

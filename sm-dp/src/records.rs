@@ -52,7 +52,7 @@ pub const PROFILE_TYPES: Collection<()> = Collection::new("profile-types");
 /// Templates by profile type.
 pub const TEMPLATES: Collection<Template> = Collection::new("templates");
 /// The number of the next profile of each series of numbers. The key is the kind of number and the
-/// first number of the series. A counter stays when its template is deleted, so that no number is
+/// first number of the series. A counter is kept when its template is deleted, so that no number is
 /// used twice.
 pub const SERIES: Collection<u64> = Collection::new("series");
 /// ICCIDs of profiles by the MatchingID of their order.
@@ -87,8 +87,9 @@ pub(crate) fn eid_key(eid: Eid, iccid: Iccid) -> String {
     format!("{eid}/{iccid}")
 }
 
-/// The index of the available profiles of a namespace, and the prefix of their keys: those of a type,
-/// or all. The length prefix keeps types unambiguous, whatever characters they contain.
+/// Returns the index of the available profiles of a namespace, and the prefix of the keys of one
+/// type, or of all types. The length before a type keeps types unambiguous, whatever characters
+/// they contain.
 pub(crate) fn available_index(
     namespace: &Namespace,
     profile_type: Option<&str>,
@@ -482,7 +483,7 @@ pub struct Order {
     /// True if any number of eUICCs can download the profile. Attempts are not counted and the
     /// state of the profile does not change.
     pub reusable: bool,
-    /// How the package is protected.
+    /// The protection of the package.
     pub protection: Protection,
     /// Says if the profile can be bound to other one-time keys.
     pub rebinding: Rebinding,

@@ -1,5 +1,5 @@
-//! Stock without end: an order that finds no available profile gets a new one, personalised from the
-//! template of its type in the same transaction.
+//! Profiles from templates: an order that finds no available profile gets a new one, personalised
+//! from the template of its type in the same transaction.
 
 use profile::{
     Capabilities, InstalledProfile, Mistakes, Package,
@@ -14,8 +14,8 @@ use crate::{
     stock::{self, ProfileOptions},
 };
 
-/// Maximum number of numbers in a row that are skipped because profiles with their ICCIDs were added
-/// to the stock by other means.
+/// Maximum number of consecutive profiles of a series that an order skips because their ICCIDs are
+/// in stock already, added by other means. It limits the reads of one transaction.
 const MAX_SKIPPED: u64 = 1000;
 
 /// A profile that was made from a template, and its package (DER).
@@ -25,8 +25,8 @@ pub(crate) struct MadeProfile {
 }
 
 /// Returns an available profile of the namespace of the call or, if there is none, a new one from the
-/// template of the type. All namespaces share the templates. An
-/// order without a type uses the first template. Returns `None` if there is no template either.
+/// template of the type. All namespaces share the templates. An order without a type uses the first
+/// template. Returns `None` if there is no template either.
 ///
 /// # Errors
 /// The records fail, or the template cannot make another profile ([`FaultKind::Usage`]).

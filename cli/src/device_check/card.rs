@@ -92,7 +92,7 @@ impl Requirement {
 
 impl TestedCard {
     /// Opens the card at an address: `HOST:PORT` over TCP, `vpcd:HOST:PORT` where this program is the
-    /// PC/SC reader to which a card of vpcd connects, or `at:PORT` behind a modem.
+    /// PC/SC reader to which a card of vpcd connects, or `at:DEVICE` behind a modem.
     ///
     /// # Errors
     /// There is no card at the address.

@@ -26,7 +26,7 @@ const READS: [(&str, &str); 3] = [
     ("ES9+.HandleNotification", "sm-dp:notifications#1"),
 ];
 
-/// What is checked.
+/// The subject of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// An LPA or a device.

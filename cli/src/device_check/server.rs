@@ -22,7 +22,7 @@ use crate::{
 /// Home network of the ordered profiles.
 const HOME: &str = "724-99";
 
-/// What all cases have in common.
+/// The configuration that all cases share.
 pub(crate) struct Setup {
     /// Settings of the SM-DP+, with its listening address.
     pub(crate) settings: Settings,

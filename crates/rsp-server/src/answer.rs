@@ -21,7 +21,8 @@ use crate::{
     namespace::Namespace,
 };
 
-/// Seconds after which a caller that was refused because of a limit can retry.
+/// Seconds after which a caller that was refused because of a limit can retry. The clients of open
+/// sessions usually authenticate themselves sooner.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
 /// Binding of a request.

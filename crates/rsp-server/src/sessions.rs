@@ -1,8 +1,8 @@
 //! Open sessions: their number is limited, and abandoned ones are deleted when they expire.
 //!
 //! A server remembers when each session expires, in memory. Expired sessions are deleted in small
-//! batches, at most one for each request, so that no request pays for a flood of abandoned ones. A
-//! restarted server reads the sessions of its predecessor in the same way, one page for each request.
+//! batches, at most one for each request, so that a flood of abandoned sessions delays no request.
+//! A restarted server reads the stored sessions in the same way, one page for each request.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -18,13 +18,13 @@ use world::{Collection, Fault, Records, Tx};
 /// stays until it expires. A client authenticates itself within seconds, so this is enough for
 /// hundreds of new sessions a second.
 pub const MAX_UNAUTHENTICATED: usize = 10_000;
-/// Share of one address in the maximum, as a divisor. A gateway can stand for a whole fleet, so it
-/// is half of all.
+/// Divisor of the maximum for one address. All devices of a fleet can have the address of one
+/// gateway, so one address can have half of the sessions.
 const SOURCES: usize = 2;
-/// Expired sessions that one request deletes, in one transaction. It is more than one request can
-/// open, so that deletion is faster than a flood.
+/// Maximum number of expired sessions that one request deletes, in one transaction. A request opens
+/// at most one session, so sessions are deleted faster than a flood can open them.
 const BATCH: usize = 32;
-/// Sessions of a former server that one request reads.
+/// Maximum number of stored sessions that one request reads after a restart of the server.
 const PAGE: usize = 500;
 
 /// A record of a session.
@@ -72,8 +72,8 @@ impl OpenSessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True if a client at `source` cannot open another session now, because `most` sessions of all
-    /// clients, or a share of them of this client, are not authenticated.
+    /// True if a client at `source` cannot open another session now, because `most` sessions, or
+    /// half as many from this address, are not authenticated.
     pub fn is_full(&self, source: Option<IpAddr>, most: usize, now: Timestamp) -> bool {
         let mut index = self.index();
         index.expire(now);

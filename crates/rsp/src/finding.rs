@@ -1,8 +1,8 @@
 //! Findings: deviations of a peer from the standard that are accepted and reported.
 //!
-//! A deviation that the standard asks to refuse is a refusal. A deviation that it does not mention
-//! is a finding, because a test system that stops at a harmless irregularity is of no use. The
-//! table of all kinds is `docs/findings.md`.
+//! If the standard requires the refusal of a deviation, Landfall refuses it. A deviation that the
+//! standard does not mention is accepted and reported as a finding, so that a harmless deviation
+//! does not end a test. The table of all kinds is `docs/findings.md`.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -56,10 +56,10 @@ kinds! {
         "the notification cannot be decoded, for example because its ICCID is not coded as in EF.ICCID; it is acknowledged, so that the LPA does not send it again, and otherwise ignored";
     /// A capability that the profile needs has no bit in the eUICC's version of SGP.22.
     CapabilityReserved = "capability-reserved", "eUICC", "SGP.22 5.7.8, UICCCapability",
-        "the profile needs a capability whose bit was reserved in the version of the eUICC; the eUICC itself decides during the installation";
+        "the profile needs a capability whose bit is reserved in the eUICC's version of SGP.22; the eUICC itself decides during the installation";
     /// The prefix of an activation code is not in upper case.
     ActivationCodePrefix = "activation-code-prefix", "operator", "SGP.22 4.1",
-        "the prefix of the activation code is not `LPA:` in upper case; it is accepted in any case";
+        "the prefix of the activation code is not in upper case (`LPA:`); lower-case letters are accepted";
     /// An activation code has blanks around it.
     ActivationCodeBlanks = "activation-code-blanks", "operator", "SGP.22 4.1",
         "the activation code begins or ends with blanks; they are ignored";
@@ -71,7 +71,7 @@ kinds! {
         "the address of the activation code has a `_` in its host name; it is used unchanged";
     /// A segment of a Bound Profile Package is longer than 1020 octets.
     LongSegment = "long-segment", "SM-DP+", "SGP.22 2.5.3",
-        "a segment of the Bound Profile Package has more than 1020 octets; it is accepted up to the length that STORE DATA carries, and refused by a strict card";
+        "a segment of the Bound Profile Package has more than 1020 octets; it is accepted up to the maximum length of STORE DATA; a card with `--strict` refuses it";
 }
 
 impl fmt::Display for FindingKind {
@@ -151,7 +151,7 @@ const INTRODUCTION: &str = "# Findings
 
 Generated from the enum `FindingKind` in `crates/rsp/src/finding.rs`.
 
-Landfall refuses a deviation of a peer if the standard asks for it. A deviation that the standard
+Landfall refuses a deviation of a peer if the standard requires this. A deviation that the standard
 does not mention is accepted and reported as a finding. A finding is visible
 
 - in the log, at level `info`;

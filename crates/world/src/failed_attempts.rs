@@ -12,10 +12,11 @@ use rsp::time::Timestamp;
 pub const MAX_FAILED_ATTEMPTS: u32 = 30;
 /// Time for which failed attempts count, from the first one.
 pub const WINDOW: Duration = Duration::from_secs(60);
-/// Maximum number of peers that are remembered. The oldest is forgotten for a new one.
+/// Maximum number of peers whose failed attempts are kept. A new peer replaces the one whose first
+/// failed attempt is the oldest.
 const MAX_PEERS: usize = 10_000;
 
-/// Failed attempts of each peer `K`.
+/// The failed attempts of each peer. `K` identifies a peer, for example by its EID.
 #[derive(Debug)]
 pub struct FailedAttempts<K>(Mutex<HashMap<K, Failures>>);
 
@@ -32,7 +33,8 @@ impl<K> Default for FailedAttempts<K> {
 }
 
 impl<K: Eq + Hash + Clone> FailedAttempts<K> {
-    /// True if the peer has failed too often. Its attempts are refused without looking at them.
+    /// True if the peer has failed too often. The caller refuses its attempts without checking
+    /// them.
     pub fn is_blocked(&self, peer: &K, now: Timestamp) -> bool {
         let peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         peers.get(peer).is_some_and(|failures| failures.counts(now) && failures.count >= MAX_FAILED_ATTEMPTS)

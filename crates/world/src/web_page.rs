@@ -16,8 +16,8 @@ pub enum WebPageRefusal {
     /// A page of this origin has sent the request.
     #[error("the request comes from a web page of {0:?}")]
     Origin(String),
-    /// The media type of the body is not application/json. A page can send other types without
-    /// asking.
+    /// The media type of the body, which is not application/json. A page can send some other types
+    /// without a CORS preflight.
     #[error("its Content-Type is {}", .0.as_deref().unwrap_or("not given"))]
     MediaType(Option<String>),
 }
@@ -60,7 +60,8 @@ pub fn refuse_web_pages(
     if let Some(origin) = headers.get(header::ORIGIN) {
         return Err(WebPageRefusal::Origin(text(origin)));
     }
-    // Browsers state the relation between page and server, on requests without Origin too.
+    // Browsers also send this header with requests without Origin. Its values `same-site` and
+    // `cross-site` mean that a page has sent the request.
     if let Some(site) = headers.get("sec-fetch-site").map(text)
         && site.contains("-site")
     {

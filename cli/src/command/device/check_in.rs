@@ -33,7 +33,8 @@ use crate::{
     settings::Settings,
 };
 
-/// Maximum moves in a row. The next instruction waits for the next check-in.
+/// Maximum number of moves in a row. After them the device waits until its next check-in is due, so
+/// that a faulty platform cannot keep it moving without a pause.
 const MAX_MOVES: usize = 6;
 /// Failed check-ins after which the device returns from a new profile to its former one.
 const MAX_FAILED_ATTEMPTS: u32 = 3;
@@ -90,13 +91,14 @@ struct State {
     ordered: Option<Ordered>,
     /// The result that the platform has not acknowledged.
     ended: Option<MoveEnded>,
-    /// The move to a profile through which no check-in has succeeded yet.
+    /// The completed move to a profile with which no check-in has succeeded yet.
     unproven: Option<Ordered>,
     /// Networks that refused the device since the last check-in.
     refused: Vec<RefusedBy>,
 }
 
-/// An instructed move.
+/// An instructed move to the profile `target`. If it fails, the device returns to the profile
+/// `back`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Ordered {
     order: MoveId,
@@ -391,7 +393,7 @@ impl Agent {
         self.store()
     }
 
-    /// Returns to the former profile if no check-in succeeded through the new one.
+    /// Returns to the former profile if no check-in has succeeded with the new one.
     async fn give_up_unproven(&mut self) -> Result<(), Fault> {
         let Some(unproven) = self.state.unproven.clone() else { return Ok(()) };
         let Some(back) = unproven.back else { return Ok(()) };

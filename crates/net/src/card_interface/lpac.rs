@@ -19,7 +19,8 @@ use tokio::{
 };
 use world::{CardInterface, Fault};
 
-/// Maximum length of a line. A longer line is read as several.
+/// Maximum length of a line. A longer line is read as several lines. The limit is far above
+/// the longest request for the card: an APDU of 64 KiB in hexadecimal digits.
 const MAX_LINE_OCTETS: u64 = 1 << 20;
 
 /// A line of lpac.
@@ -122,7 +123,7 @@ pub async fn run_lpac(
             }
             Ok(Line::Progress(step)) if step.is_question() => {
                 line(text);
-                // Standard input can only be read by a thread that waits.
+                // Reading standard input blocks its thread.
                 let answered = tokio::task::spawn_blocking(move || (decision(&mut answers), answers)).await;
                 let decided;
                 (decided, answers) = answered.map_err(io::Error::other).map_err(fault)?;

@@ -42,7 +42,7 @@ pub async fn serve_card(listener: TcpListener, mut card: impl CardInterface) {
             None => next_device(&listener).await,
         };
         let activity = Activity::of_single_connection();
-        // A device that waits is kept if the present one ends first.
+        // If the present device disconnects first, the waiting device is served next.
         let silence = async {
             waiting = Some(next_device(&listener).await);
             activity.idle().await;
@@ -282,7 +282,7 @@ mod tests {
             assert_eq!(busy.transmit(&[0, 1]).await.unwrap(), [0, 1, number, 0x90, 0]);
             tokio::time::sleep(pause).await;
         }
-        // The card is reset for the other device, and the silent one is told that it has lost it.
+        // The card is reset for the other device, and the connection of the silent one is closed.
         assert_eq!(other.transmit(&[0, 1]).await.unwrap(), [0, 1, 1, 0x90, 0]);
         assert!(matches!(busy.transmit(&[0, 1]).await, Err(CardInterfaceFault::Broken(_))));
     }

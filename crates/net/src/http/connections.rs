@@ -1,8 +1,9 @@
 //! Limits of a server, and its open connections.
 //!
-//! A server never stops accepting. A connection over a limit takes the place of the connection
-//! that has been without work for the longest time, so that silent peers cannot keep others out. If
-//! every connection has work, the new one is closed at once.
+//! A server never stops accepting. If a new connection exceeds a limit, the server evicts the
+//! connection that has been idle for the longest time, so that silent peers cannot keep others out.
+//! A connection is idle here if it has no completely received request: a peer that sends half a
+//! request can be evicted. If no connection is idle, the new one is closed at once.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,19 +21,19 @@ use tokio::time::{Instant, sleep_until};
 use crate::os::raise_open_files;
 
 /// Maximum number of connections of a port. Further ones replace idle ones or are refused. An idle
-/// connection with TLS takes 23 KiB, and one that has sent half a head 42 KiB (debug build), so this
-/// limit corresponds to 130 MiB at most.
+/// connection with TLS takes 23 KiB, and one whose peer has sent half a head takes 42 KiB (measured
+/// with a debug build). This limit therefore corresponds to 130 MiB at most.
 pub const MAX_CONNECTIONS: usize = 3072;
 /// Maximum number of connections from one address. One machine can run a whole simulated fleet, so
-/// it is half of all.
+/// the limit is half of [`MAX_CONNECTIONS`].
 pub const MAX_CONNECTIONS_PER_SOURCE: usize = MAX_CONNECTIONS / 2;
 /// Time-out for the TLS handshake. It has four flights at most, and a radio link can lose one.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time in which no request is under way and nothing is sent. It is also the time-out for
 /// the first octets and for the head of a request.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Age at which a connection is closed after the requests under way. A peer that keeps its
-/// connection busy for ever cannot keep its place for ever.
+/// Age at which a connection accepts no further request, and is closed after the requests under
+/// way. Otherwise a peer that keeps its connection busy would keep its place for ever.
 pub const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// Time-out for the body of a request, from the end of its head.
 pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,10 +43,11 @@ pub const MAX_REQUEST_MEMORY: usize = 32 << 20;
 /// Requests above this size leave a quarter of the memory to smaller ones, so that large bodies
 /// cannot keep devices out. A request of a device has at most some 10 KiB.
 const SMALL_REQUEST: usize = 64 << 10;
-/// Prefix of an IPv6 address that belongs to one customer: RFC 6177. The customer can use every
-/// address below it.
+/// Length in bits of the prefix of an IPv6 address that identifies a peer. A customer has at least
+/// a /64 (RFC 6177) and can use each of its addresses, so all of them count as one.
 const IPV6_SOURCE_BITS: u32 = 64;
-/// Open files besides connections: records, logs, listeners, outgoing connections.
+/// Open files that are kept free for everything but connections: records, logs, listeners, outgoing
+/// connections. Of 1024 open files, 900 remain for connections.
 const OTHER_FILES: usize = 124;
 
 /// Limits of a server on one port. The default has the constants of this module.
@@ -129,7 +131,8 @@ impl Connections {
 }
 
 impl Open {
-    /// Evicts an idle connection, of this source if there is one. Returns `None` if none is idle.
+    /// Evicts the connection that has been idle for the longest time: among those of `source`, or
+    /// among all if it is `None`. Returns `None` if none is idle.
     fn evict(&mut self, source: Option<IpAddr>) -> Option<()> {
         let idle = self.connections.iter().filter(|(_, other)| {
             (source.is_none() || source == other.source) && other.executing.load(Ordering::Relaxed) == 0
@@ -153,7 +156,7 @@ fn source_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The place of an open connection. Its end frees the place.
+/// The place of an open connection. Dropping it frees the place.
 pub(crate) struct Admitted {
     id: u64,
     connections: Arc<Connections>,
@@ -180,7 +183,8 @@ pub(crate) struct Activity {
     source: Option<IpAddr>,
     pub(crate) limits: Limits,
     memory: Arc<Semaphore>,
-    /// Time of the last event: the start, the begin or end of a request, or sent octets.
+    /// Time of the last event: the start of the connection, the begin or end of a request, or sent
+    /// octets.
     latest: Mutex<Instant>,
     /// Requests whose head has been received, and that are not answered.
     under_way: AtomicUsize,
@@ -268,7 +272,7 @@ impl Work {
         }
     }
 
-    /// Reserves memory for more octets of the request. Returns false if there is none.
+    /// Reserves memory for more octets of the request. Returns false if not enough memory is left.
     pub(crate) fn reserve(&mut self, octets: usize) -> bool {
         let Ok(permits) = u32::try_from(octets) else { return false };
         let total = octets.saturating_add(self.memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));

@@ -38,11 +38,13 @@ const MAX_STREAMS: u32 = 32;
 /// Flow-control window of an HTTP/2 request. It is the default of RFC 9113, and larger than the
 /// requests of devices.
 const STREAM_WINDOW: u32 = (64 << 10) - 1;
-/// Flow-control window of an HTTP/2 connection: what the server buffers before it is read.
+/// Flow-control window of an HTTP/2 connection: maximum number of octets of all its requests that
+/// the server buffers before it reads them.
 const CONNECTION_WINDOW: u32 = 256 << 10;
 
 /// Maximum number of octets that are read and dropped so that the peer reads the response.
 const MAX_DISCARDED: u64 = 16 << 20;
+/// Maximum time in which a connection is closed gracefully.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for requests under way to finish after a shutdown.
 const GRACE: Duration = Duration::from_secs(5);
@@ -226,7 +228,8 @@ where
 }
 
 /// Completes a TLS handshake. The configuration is chosen after the ClientHello, so that a connection
-/// without one does not count as a handshake. An error comes with the connection.
+/// without a ClientHello does not count as a handshake for the faults of certificates. An error
+/// contains the stream if it can still be used, to send the alert.
 async fn shake_hands(
     stream: Observed<TcpStream>,
     tls: &ServerTls,
@@ -240,8 +243,8 @@ async fn shake_hands(
     handshake.await.map_err(|(error, stream)| (error, Some(stream)))
 }
 
-/// Closes the connection so that the peer can read the TLS alert. If its octets were unread at the
-/// close, the kernel would send a reset, which can overtake the alert.
+/// Closes the connection so that the peer can read the TLS alert. If octets of the peer were unread
+/// at the close, the kernel would send a reset, and the peer could lose the alert.
 pub(crate) async fn close_gracefully(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let drain = async {
         stream.shutdown().await?;
@@ -263,14 +266,14 @@ where
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
 {
-    // This is an io::Error, because with a boxed error the compiler cannot prove that the future is
-    // `Send`.
     let requests = Arc::clone(&activity);
     let answer = hyper::service::service_fn(move |request| {
         let (service, peer) = (service.clone().map_request(can_drip), peer.clone());
         let work = requests.begin();
         async move {
             let answer = answer(request, peer, service, work).await;
+            // This is an io::Error, because with a boxed error the compiler cannot prove that the
+            // future is `Send`.
             answer.map(with_body).map_err(io::Error::other)
         }
     });
@@ -314,9 +317,11 @@ fn can_drip(mut request: Request<Bytes>) -> Request<Bytes> {
     request
 }
 
-/// Passes a request to `service`, with `peer` as an extension. `work` is the request. If the
-/// connection ends before the response, a request that can change something is executed to its end
-/// all the same. Otherwise the service would stop between a commit and what has to follow it, such as
+/// Passes a request to `service`, with `peer` as an extension. `work` counts the request as
+/// activity of its connection.
+///
+/// A request that can change something is executed to its end, even if the connection ends before
+/// the response. Otherwise the service could stop between a commit and the step after it, such as
 /// the delivery of a message that it committed.
 pub(crate) async fn answer<P, S>(
     request: Request<Incoming>,
@@ -400,8 +405,8 @@ async fn read(head: &http::request::Parts, body: Incoming, work: &mut Work) -> R
     }
 }
 
-/// The rest of a body that is too large is read and dropped up to a limit, because most clients
-/// read the response only after sending everything.
+/// Reads a body. The rest of a body that is refused is read and dropped up to [`MAX_DISCARDED`],
+/// because most clients read the response only after they have sent the whole body.
 async fn read_to_end(
     head: &http::request::Parts,
     mut body: Incoming,
