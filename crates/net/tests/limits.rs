@@ -303,6 +303,49 @@ async fn bodies_share_a_limited_memory_that_small_requests_can_always_use() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_without_its_client_keeps_its_memory_while_it_is_executed() {
+    let (begun, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (in_service, end) = (Arc::clone(&begun), Arc::clone(&may_end));
+    let service = tower::service_fn(move |request: Request<Bytes>| {
+        let (begun, may_end) = (Arc::clone(&in_service), Arc::clone(&end));
+        async move {
+            if request.uri().path() == "/blocked" {
+                begun.notify_one();
+                may_end.notified().await;
+                begun.notify_one();
+            }
+            Ok::<_, LinkFault>(Response::new(Bytes::new()))
+        }
+    });
+    let limits = Limits { request_memory: 100_000, ..Limits::default() };
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = serve_within(limits, listener, None, service, std::future::pending());
+    let _running = AbortOnDrop(tokio::spawn(serving));
+    let post = async |path: &str, length: usize| {
+        let mut stream = connect(address).await;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: server\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![0; length]).await.unwrap();
+        stream
+    };
+    let status = async |length: usize| {
+        let mut seen = [0; 12];
+        post("/x", length).await.read_exact(&mut seen).await.unwrap();
+        String::from_utf8_lossy(&seen[9..]).into_owned()
+    };
+    let client = post("/blocked", 60_000).await;
+    begun.notified().await;
+    drop(client);
+    // After an answer to a later client, the server has noticed the end of the connection.
+    assert_eq!(status(10).await, "200");
+    assert_eq!(status(60_000).await, "503");
+    may_end.notify_one();
+    begun.notified().await;
+    assert_eq!(status(60_000).await, "200");
+}
+
+#[tokio::test(start_paused = true)]
 async fn heads_count_as_memory_of_requests() {
     let limits = Limits { request_memory: 8000, ..Limits::default() };
     let server = server(limits, None).await;

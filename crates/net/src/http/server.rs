@@ -351,7 +351,11 @@ where
         head.extensions.insert(peer);
     }
     let request = Request::from_parts(head, body);
-    let executed = async move { service.oneshot(request).await.map_err(Into::into) };
+    let executed = async move {
+        // The request counts, and keeps its memory, as long as it is executed.
+        let _work = work;
+        service.oneshot(request).await.map_err(Into::into)
+    };
     if is_safe { executed.await } else { tokio::spawn(executed).await? }
 }
 
