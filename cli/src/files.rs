@@ -27,15 +27,33 @@ pub fn read_text(file: &Path) -> Result<String, Fault> {
     })
 }
 
-/// Writes a file.
+/// Writes a file, and creates its folder if that is missing.
 ///
 /// # Errors
-/// The file cannot be written.
+/// The folder cannot be created, or the file cannot be written.
 pub fn write(file: &Path, octets: impl AsRef<[u8]>) -> Result<(), Fault> {
-    std::fs::write(file, octets).map_err(|e| unwritable(file, e))
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| std::fs::write(file, octets))
+        .map_err(|e| unwritable(file, e))
 }
 
 /// Fault of a file or folder that cannot be written.
 pub fn unwritable(place: &Path, cause: std::io::Error) -> Fault {
     Fault::usage_caused_by(cause, format!("cannot write {}", place.display()), "choose a writable path")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_folder_of_an_output_file_is_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("reports/today/junit.xml");
+        write(&file, "<testsuites/>").unwrap();
+        assert_eq!(read(&file).unwrap(), b"<testsuites/>");
+        assert!(write(&file.join("below-a-file.xml"), "").is_err());
+    }
 }
