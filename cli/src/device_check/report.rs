@@ -69,6 +69,11 @@ impl CaseResult {
         calls.flat_map(of).collect()
     }
 
+    /// The last line that the command printed; `None` if it printed nothing.
+    fn last_output_line(&self) -> Option<&str> {
+        self.runs.last()?.output.lines().map(str::trim).rfind(|line| !line.is_empty())
+    }
+
     /// Formats the result as one line.
     pub(crate) fn line(&self) -> String {
         let Self { outcome, fault, detail, .. } = self;
@@ -120,6 +125,11 @@ impl Report {
         let findings: BTreeSet<String> = self.cases.iter().flat_map(CaseResult::findings).collect();
         for finding in findings {
             text.push_str(&format!("\nfinding: {finding}"));
+        }
+        for case in self.cases.iter().filter(|case| case.outcome.is_failure()) {
+            if let Some(line) = case.last_output_line() {
+                text.push_str(&format!("\nlast output in {}: {}", case.fault, printable(line)));
+            }
         }
         text
     }
@@ -220,5 +230,14 @@ mod tests {
         let page = report.page();
         assert!(page.contains("1 of 3 cases failed") && page.contains("a &#60;detail&#62; "), "{page}");
         assert!(report.text().contains("order lost"), "{}", report.text());
+        assert!(!report.text().contains("last output"), "{}", report.text());
+        report.cases[2].runs = vec![Run {
+            exit_status: Some(1),
+            timed_out: false,
+            seconds: 0.5,
+            output: "started\nno route to \u{1B}host\n\n".to_owned(),
+        }];
+        let line = "last output in link/reset@ES9+.GetBoundProfilePackage#1: no route to  host";
+        assert!(report.text().contains(line), "{}", report.text());
     }
 }
