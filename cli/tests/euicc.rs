@@ -148,7 +148,10 @@ fn the_error_names_a_missing_lpac() {
     let folder = tempfile::tempdir().unwrap();
     let lpac = ["euicc", "lpac", "--lpac", "no-such-lpac", "--", "profile", "list"];
     let errors = fail(landfall(folder.path()).args(lpac));
-    assert!(errors.contains("cannot start no-such-lpac") && errors.contains("install lpac"), "{errors}");
+    assert!(
+        errors.contains("cannot start no-such-lpac") && errors.contains("install no-such-lpac"),
+        "{errors}"
+    );
 }
 
 #[test]

@@ -98,7 +98,7 @@ pub async fn run_lpac(
         .kill_on_drop(true)
         .spawn()
         .map_err(|e| {
-            let next = "install lpac 2.3 or later, or correct the path of the program";
+            let next = format!("install {program}, or correct its path");
             Fault::caused_by(e, format!("cannot start {program}"), next)
         })?;
     let (Some(mut to_lpac), Some(from_lpac)) = (child.stdin.take(), child.stdout.take()) else {
