@@ -461,3 +461,30 @@ fn an_expected_cost_is_not_rounded() {
     };
     assert!(spent > 0.0 && with(spent, "exactly") && !with(spent - 1e-6, "at_most"), "{spent}");
 }
+
+/// A device sleeps between two attempts, whether or not a wake-up becomes due while it is awake. The
+/// network rejects the devices with a cause that takes several attempts, and changes its roaming
+/// policy while they are in progress.
+#[test]
+fn a_device_without_service_wakes_up_only_as_often_as_its_retry_delay_permits() {
+    const TRACKERS: &str = r#"
+title = "Rejected by the only network"
+lasts = "6d"
+network = [{ plmn = "234-91" }, { plmn = "286-91" }]
+operator = [{ network = "234-91" }]
+devices = [
+  { name = "trackers", count = 10, bootstrap = "234-91", check_in = "1d", journey = [{ at = "0d", in = "TR" }] },
+]
+step = [
+  { at = "1d", do = "refuse", network = "286-91", devices = "trackers", cause = CAUSE },
+  { at = "1d 61s", do = "roaming-begins", network = "286-91" },
+]
+expect = [
+  { registered = true, exactly = 0 },
+  { count = "wake-ups", at_least = 200, at_most = 300 },
+]
+"#;
+    for cause in ["11", "15"] {
+        passes(&played(&TRACKERS.replace("CAUSE", cause), "7"));
+    }
+}

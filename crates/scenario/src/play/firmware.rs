@@ -48,7 +48,7 @@ pub(super) async fn wake(sim: Arc<SimulatedWorld>, index: usize) {
             device.activity.again = true;
             return;
         }
-        (device.activity.is_awake, device.activity.alarm) = (true, None);
+        device.activity.is_awake = true;
     }
     loop {
         let Some(mut firmware) = Firmware::new(&sim, index) else { return };
@@ -65,6 +65,8 @@ pub(super) async fn wake(sim: Arc<SimulatedWorld>, index: usize) {
             device.activity.is_awake = false;
             return;
         }
+        // The next run sets its own alarm.
+        device.activity.alarm = None;
     }
 }
 
