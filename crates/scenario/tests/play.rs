@@ -488,3 +488,31 @@ expect = [
         passes(&played(&TRACKERS.replace("CAUSE", cause), "7"));
     }
 }
+
+/// Eight of eighty devices are barred, whatever the seed. The seed determines which ones.
+#[test]
+fn a_share_of_a_group_is_exact_and_drawn_by_the_seed() {
+    const METERS: &str = r#"
+title = "A tenth"
+lasts = "1d"
+network = [{ plmn = "234-91" }]
+operator = [{ network = "234-91" }]
+devices = [
+  { name = "meters", count = 80, bootstrap = "234-91", journey = [{ at = "0d", in = "GB" }] },
+  { name = "others", count = 5, bootstrap = "234-91", journey = [{ at = "0d", in = "GB" }] },
+]
+step = [{ at = "12h", do = "bar", devices = ["meters 10%", "others 1%"] }]
+expect = [
+  { devices = "meters", registered = false, exactly = 8 },
+  { devices = "others", registered = false, exactly = 1 },
+]
+"#;
+    let barred = ["1", "2", "3"].map(|seed| {
+        let report = played(METERS, seed);
+        passes(&report);
+        let without = report.devices.shown().iter().filter(|device| device.network.is_none());
+        without.map(|device| device.name.clone()).collect()
+    });
+    let [first, second, third]: [Vec<String>; 3] = barred;
+    assert!(first != second && second != third, "{first:?}, {second:?}, {third:?}");
+}
