@@ -489,6 +489,84 @@ expect = [
     }
 }
 
+/// A refusal with cause #11 is not authenticated, so that the network is tried again after T3247 (TS
+/// 24.301 section 5.3.7b).
+#[test]
+fn a_device_returns_to_a_network_that_has_forbidden_it_for_a_time() {
+    const TRACKERS: &str = r#"
+title = "Rejected for a day"
+lasts = "3d"
+network = [{ plmn = "234-91" }, { plmn = "286-91" }]
+operator = [{ network = "234-91" }]
+devices = [
+  { name = "trackers", count = 2, bootstrap = "234-91", check_in = "1d", journey = [{ at = "0d", in = "TR" }] },
+]
+step = [{ at = "1d", do = "refuse", network = "286-91", devices = "trackers", cause = 11, lasts = "1d" }]
+expect = [
+  { at = "47h", registered = true, exactly = 0 },
+  { on = "286-91" },
+]
+"#;
+    passes(&played(TRACKERS, "7"));
+}
+
+/// A device with an LPA is simulated only while it is awake, and an M2M device all the time. In the
+/// same world both end in the same state.
+#[test]
+fn an_lpa_device_and_an_always_on_device_end_in_the_same_state() {
+    const JOURNEY: &str = r#"
+title = "Two journeys"
+lasts = "12d"
+network = [
+  { plmn = "262-91" },
+  { plmn = "262-92" },
+  { plmn = "748-91", partners = ["262-91"] },
+  { plmn = "748-92", partners = [] },
+  { plmn = "214-91", partners = [] },
+]
+operator = [{ network = "262-91" }]
+devices = [
+  { name = "t", KIND, count = 2, bootstrap = "262-91", check_in = "12h", journey = [
+    { at = "0d", in = "DE" }, { at = "2d", hears = ["748-92", "748-91"] }, { at = "4d", in = "ES" },
+    { at = "8d", in = "UY" }, { at = "10d", in = "DE" },
+  ] },
+]
+step = [
+  { at = "3d", do = "refuse", network = "748-91", devices = "t 1", cause = CAUSE, lasts = "12h" },
+  { at = "6d", do = "roaming-begins", network = "214-91" },
+  { at = "9d", do = "coverage-ends", network = "748-91", lasts = "8h" },
+  { at = "11d", do = "refuse", network = "262-91", devices = "t 2", cause = CAUSE },
+]
+"#;
+    let conditions =
+        ["on = \"262-91\"", "on = \"262-92\"", "on = \"748-91\"", "on = \"214-91\"", "registered = true"];
+    let hours = [47, 71, 80, 95, 119, 143, 191, 222, 239, 263, 287];
+    let expected = hours.iter().flat_map(|hour| {
+        ["t 1", "t 2"].into_iter().flat_map(move |device| {
+            conditions.map(|condition| {
+                format!("[[expect]]\nat = \"{hour}h\"\ndevices = \"{device}\"\n{condition}\n")
+            })
+        })
+    });
+    let expected = expected.collect::<String>();
+    for cause in ["3", "11", "15"] {
+        let [lpa, always_on] = ["kind = \"consumer\"", "kind = \"m2m\""].map(|kind| {
+            let journey = JOURNEY.replace("KIND", kind).replace("CAUSE", cause);
+            let report = played(&format!("{journey}{expected}"), "7");
+            report
+                .expectations()
+                .iter()
+                .map(|one| format!("{}: {}", one.text, one.passed))
+                .collect::<Vec<_>>()
+        });
+        let places = || hours.iter().flat_map(|hour| [hour; 10]);
+        for (hour, (lpa, always_on)) in places().zip(lpa.iter().zip(&always_on)) {
+            assert_eq!(lpa, always_on, "after {hour} hours, cause {cause}");
+        }
+        assert_eq!(lpa.len(), hours.len() * 10);
+    }
+}
+
 /// Eight of eighty devices are barred, whatever the seed. The seed determines which ones.
 #[test]
 fn a_share_of_a_group_is_exact_and_drawn_by_the_seed() {
