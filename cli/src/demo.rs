@@ -198,7 +198,8 @@ impl Demonstration {
         let report = device.device.move_to(&code, DownloadOptions::default(), None).await;
         if let Ending::CameBack { why, .. } = &report.ending {
             self.print(format!("device {number} fell back to its bootstrap profile: {why}"));
-            device.record.refused.push(Refused { operator: subscription.home, at: self.world.now() });
+            let (operator, at, cause) = (subscription.home, self.world.now(), None);
+            device.record.refused.push(Refused { operator, at, cause });
             let decision = self.decide(&device, &offers);
             self.print(format!("decision: {}", first_line(&decision)));
         }

@@ -106,6 +106,29 @@ async fn a_device_checks_in_and_downloads_the_ordered_profile() {
     assert!(fail(landfall(folder).args(serve)).contains("fleet"), "a second platform is refused");
 }
 
+#[test]
+fn a_device_says_that_the_networks_refuse_its_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(landfall(folder).args(["certs", "init"]));
+    let sm_dp = Running::start(landfall(folder).args(["sm-dp", "serve", "--listen", "127.0.0.1:0"]));
+    let sm_dp_at = sm_dp.err.word_after("SM-DP+ at ");
+    let package = folder.join("local.der").to_str().unwrap().to_owned();
+    succeed(landfall(folder).args(["profile", "new", &package, "--number", "1"]));
+    let iccid = succeed(landfall(folder).args(["sm-dp", "add", &package, "--sm-dp", &sm_dp_at]));
+    let iccid = iccid.trim();
+    let order = ["operator", "order", iccid, "--sm-dp", &sm_dp_at];
+    let code = succeed(landfall(folder).args(order));
+    succeed(landfall(folder).args(["device", "download", code.trim(), "--sm-dp", &sm_dp_at]));
+    succeed(landfall(folder).args(["device", "enable", iccid]));
+    // Nothing listens at this address any more.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let run = ["device", "run", "--platform", &free, "--token", "00", "--visible", "724-99", "--once"];
+    let said = fail(landfall(folder).args(run).args(["--network", &free]));
+    assert!(said.contains("the device has no service"), "{said}");
+    assert!(said.contains("refused") && said.contains("landfall network"), "{said}");
+}
+
 /// The operator of an SGP.02 device checks in on its behalf.
 #[tokio::test]
 async fn an_operator_is_instructed_to_download_its_own_profile() {

@@ -100,7 +100,7 @@ impl<D: CardInterface> Device<D> {
         loop {
             match self.modem.register().await {
                 Ok(registered) => return Ok(registered),
-                Err(not) if not.is_final() || tried >= self.settings.registration_tries => return Err(not),
+                Err(not) if not.is_settled() || tried >= self.settings.registration_tries => return Err(not),
                 Err(_) => {}
             }
             tried = tried.saturating_add(1);

@@ -21,6 +21,14 @@ use network::{
 
 pub use network::Service;
 
+/// T3247 of TS 24.301 section 10.2, between 30 and 60 minutes: the time for which a refusal is
+/// respected that the network has not authenticated.
+pub(super) const T3247: Duration = Duration::from_secs(45 * 60);
+
+/// Maximum networks that are remembered as forbidden because of such a refusal: as many as an
+/// EF.FPLMN of four entries has in each of four identities.
+const MAX_UNAUTHENTICATED: usize = 16;
+
 /// Maximum challenges answered within one attach: the first, one after a resynchronisation, and one
 /// more as a margin.
 const MAX_CHALLENGES: usize = 3;
@@ -39,9 +47,22 @@ pub struct Modem<D> {
     /// The ID that a network has assigned to the device. The modem keeps the ID after the loss of a
     /// registration until it has informed that network.
     attach: Option<(Plmn, AttachId)>,
-    /// Networks that were added to EF.FPLMN because of a refusal that was not authenticated, each
-    /// with the IMSI of the refused subscriber.
-    forbidden_unauthenticated: Vec<(Imsi, Plmn)>,
+    forbidden_networks: ForbiddenNetworks,
+    refusal_holds: Duration,
+}
+
+/// The networks that were added to EF.FPLMN because of a refusal that was not authenticated. A
+/// device keeps them as long as it is switched on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForbiddenNetworks(Vec<ForbiddenNetwork>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ForbiddenNetwork {
+    /// The refused subscriber.
+    imsi: Imsi,
+    plmn: Plmn,
+    /// The time at which the network is removed from EF.FPLMN.
+    until: Timestamp,
 }
 
 /// A registration.
@@ -92,6 +113,8 @@ pub enum NoService {
     NoCoverage,
     /// A network refused the device, and no other accepted it.
     Refused(EmmCause),
+    /// The networks that are received are all in EF.FPLMN, because they refused the device earlier.
+    Forbidden(Vec<Plmn>),
     /// The host that simulates the networks does not answer.
     Lost(String),
 }
@@ -111,6 +134,12 @@ impl NotRegistered {
     pub fn is_final(&self) -> bool {
         matches!(self.why, NoService::Refused(cause) if cause.invalidates_usim())
     }
+
+    /// True if another attempt at the same place cannot succeed: the refusal is final, or each
+    /// network has forbidden the device.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_final() || matches!(self.why, NoService::Forbidden(_)) && self.tried.is_empty()
+    }
 }
 
 impl fmt::Display for NotRegistered {
@@ -119,6 +148,10 @@ impl fmt::Display for NotRegistered {
             NoService::Card(error) => write!(f, "not registered: {error}"),
             NoService::NoCoverage => f.write_str("not registered: no network is received"),
             NoService::Refused(cause) => write!(f, "not registered: refused with {cause}"),
+            NoService::Forbidden(plmns) => {
+                let plmns: Vec<String> = plmns.iter().map(Plmn::to_string).collect();
+                write!(f, "not registered: {} refused the device before (EF.FPLMN)", plmns.join(" and "))
+            }
             NoService::Lost(why) => write!(f, "not registered: {why}"),
         }?;
         for AttachAttempt { plmn, answer } in &self.tried {
@@ -152,8 +185,26 @@ impl<D: CardInterface> Modem<D> {
             registered: None,
             home_search: None,
             attach: None,
-            forbidden_unauthenticated: Vec::new(),
+            forbidden_networks: ForbiddenNetworks::default(),
+            refusal_holds: T3247,
         }
+    }
+
+    /// Sets the time for which a network stays in EF.FPLMN after a refusal that was not
+    /// authenticated.
+    pub(super) fn set_refusal_holds(&mut self, refusal_holds: Duration) {
+        self.refusal_holds = refusal_holds;
+    }
+
+    /// Returns the networks that are forbidden for a limited time, so that a modem that is created
+    /// again continues with them.
+    pub fn forbidden_networks(&self) -> &ForbiddenNetworks {
+        &self.forbidden_networks
+    }
+
+    /// Continues with the forbidden networks of an earlier modem.
+    pub fn set_forbidden_networks(&mut self, forbidden_networks: ForbiddenNetworks) {
+        self.forbidden_networks = forbidden_networks;
     }
 
     /// Sets the PIN that is presented if the card requires one.
@@ -278,20 +329,29 @@ impl<D: CardInterface> Modem<D> {
 
     /// Registers on the best network that is received: home networks first, in order of their
     /// priority, then other networks in order of signal strength (TS 23.122 section 4.4.3.1.1).
-    /// Networks in EF.FPLMN are skipped.
+    /// Networks in EF.FPLMN are skipped, but a network that a refusal has put there is tried again
+    /// after T3247.
     ///
     /// # Errors
     /// No network accepted the device. The error contains the answer of each network.
     pub async fn register(&mut self) -> Result<Registered, NotRegistered> {
-        let usim = self.ready().await?;
+        let mut usim = self.ready().await?;
+        self.permit_expired(&mut usim).await;
         let (mut home, others): (Vec<_>, Vec<_>) =
             self.visible.iter().copied().partition(|plmn| usim.is_home(*plmn));
         home.sort_by_key(|plmn| usim.home_networks.iter().position(|known| known == plmn));
-        let candidates = home
-            .into_iter()
-            .chain(others.into_iter().filter(|plmn| !usim.forbidden.contains(plmn)))
-            .collect();
-        let registered = self.register_on(usim, candidates).await?;
+        let (forbidden, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|plmn| usim.forbidden.contains(plmn));
+        let candidates = home.into_iter().chain(others).collect();
+        let registered = match self.register_on(usim, candidates).await {
+            Err(not) if not.why == NoService::NoCoverage => {
+                let received = self.received_of(forbidden).await;
+                let why =
+                    if received.is_empty() { NoService::NoCoverage } else { NoService::Forbidden(received) };
+                return Err(NotRegistered { why, ..not });
+            }
+            result => result?,
+        };
         self.home_search = registered.home_search.map(|period| registered.at.plus(period));
         Ok(registered)
     }
@@ -465,22 +525,42 @@ impl<D: CardInterface> Modem<D> {
             return;
         }
         let extended = current.forbidden.iter().copied().chain([plmn]).collect();
-        self.forbidden_unauthenticated.push((usim.imsi, plmn));
+        let until = self.events.now().plus(self.refusal_holds);
+        let entries = &mut self.forbidden_networks.0;
+        if entries.len() >= MAX_UNAUTHENTICATED {
+            entries.remove(0);
+        }
+        entries.push(ForbiddenNetwork { imsi: usim.imsi, plmn, until });
         self.write_forbidden(extended).await;
     }
 
-    /// Removes the networks from EF.FPLMN that were added because of refusals. Such refusals are
-    /// not authenticated and therefore valid for a limited time only (TS 24.301 section 5.3.7b,
-    /// when T3247 expires).
-    pub(super) async fn clear_unauthenticated_forbidden(&mut self) {
-        let Some(usim) = &self.usim else { return };
-        let (imsi, forbidden) = (usim.imsi, usim.forbidden.clone());
-        let is_unauthenticated = |plmn: &Plmn| self.forbidden_unauthenticated.contains(&(imsi, *plmn));
-        let rest: Vec<Plmn> = forbidden.iter().copied().filter(|plmn| !is_unauthenticated(plmn)).collect();
-        self.forbidden_unauthenticated.retain(|(of, _)| *of != imsi);
-        if rest.len() < forbidden.len() {
-            self.write_forbidden(rest).await;
+    /// Removes the networks from EF.FPLMN that were added because of refusals, after the time for
+    /// which such a refusal is respected. Such refusals are not authenticated (TS 24.301 section
+    /// 5.3.7b, when T3247 expires).
+    async fn permit_expired(&mut self, usim: &mut Usim) {
+        let (imsi, now) = (usim.imsi, self.events.now());
+        let is_expired = |entry: &ForbiddenNetwork| entry.imsi == imsi && entry.until <= now;
+        let (expired, rest) =
+            std::mem::take(&mut self.forbidden_networks.0).into_iter().partition(is_expired);
+        self.forbidden_networks.0 = rest;
+        let expired: Vec<ForbiddenNetwork> = expired;
+        let is_left = |plmn: &Plmn| expired.iter().all(|entry| entry.plmn != *plmn);
+        let left: Vec<Plmn> = usim.forbidden.iter().copied().filter(is_left).collect();
+        if left.len() < usim.forbidden.len() {
+            self.write_forbidden(left).await;
+            self.usim.iter().for_each(|current| usim.clone_from(current));
         }
+    }
+
+    /// Returns those of the networks that are received.
+    async fn received_of(&mut self, plmns: Vec<Plmn>) -> Vec<Plmn> {
+        let mut received = Vec::new();
+        for plmn in plmns {
+            if let Ok(Some(_)) = self.radio.system_information(plmn).await {
+                received.push(plmn);
+            }
+        }
+        received
     }
 
     async fn write_forbidden(&mut self, forbidden: Vec<Plmn>) {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use world::{CardInterface, Dial, Outcome};
 
 use super::event_source::EventSource;
-use super::modem::{Modem, NoService, NotRegistered, Registered};
+use super::modem::{Modem, NoService, NotRegistered, Registered, T3247};
 use super::terminal::{Abilities, Answer, CardError, StatusWord};
 use super::toolkit::{self, Environment, ExecutedCommand, FollowUp, Identity, Toolkit};
 use network::smsc::tpdu;
@@ -38,8 +38,7 @@ impl Default for AlwaysOnSettings {
     /// that a person who watches a demonstration does not have to wait.
     fn default() -> Self {
         let imei = Imei::of_digits("004999010640000").unwrap_or(Imei([0; 8]));
-        let refusal_holds = Duration::from_secs(45 * 60);
-        Self { imei, search_pause: Duration::from_secs(10), refusal_holds }
+        Self { imei, search_pause: Duration::from_secs(10), refusal_holds: T3247 }
     }
 }
 
@@ -109,6 +108,7 @@ impl<D: CardInterface> Online<D> {
     ) -> Self {
         // Without an LPA the device has no eUICC-related capabilities.
         let capability = vec![0xA9, 0x00];
+        modem.set_refusal_holds(settings.refusal_holds);
         modem.terminal().set_abilities(Abilities { capability, profile: toolkit::profile().0 });
         let (sender, orders) = mpsc::unbounded_channel();
         Self {
@@ -241,6 +241,9 @@ impl<D: CardInterface> Online<D> {
                 } else {
                     self.modem.set_visible(visible);
                     self.listening = None;
+                    // In limited service, too, a change of the location is an event (TS 102 223
+                    // section 7.5.4).
+                    self.service.take_if(|service| *service == LocationStatus::Limited);
                     self.search = Some(Instant::now());
                     self.report_event("moved away", Outcome::Done, String::new());
                 }
@@ -265,10 +268,7 @@ impl<D: CardInterface> Online<D> {
     }
 
     async fn register(&mut self) {
-        if self.refused_until.is_some_and(|until| until <= Instant::now()) {
-            self.refused_until = None;
-            self.modem.clear_unauthenticated_forbidden().await;
-        }
+        self.refused_until.take_if(|until| *until <= Instant::now());
         let result = self.modem.register().await;
         self.registered(result);
     }
@@ -458,7 +458,7 @@ fn is_good(status: StatusWord) -> bool {
 pub(super) fn service_without(not: &NotRegistered) -> LocationStatus {
     match not.why {
         // A network is available, so emergency calls are possible.
-        NoService::Refused(_) => LocationStatus::Limited,
+        NoService::Refused(_) | NoService::Forbidden(_) => LocationStatus::Limited,
         NoService::Card(_) | NoService::NoCoverage | NoService::Lost(_) => LocationStatus::None,
     }
 }

@@ -67,8 +67,7 @@ pub async fn violations(records: &dyn Records) -> Result<Vec<String>, Fault> {
 }
 
 fn wrong_member(member: &Member, open: Option<&Move>) -> Option<&'static str> {
-    let ended = member.ended;
-    let has_ended = ended.moved + ended.came_back + ended.not_installed + ended.lost > 0;
+    let has_ended = member.ended.sum() > 0;
     if member.started != (has_ended || open.is_some()) {
         Some("its mark as started does not match its attempts")
     } else if has_ended != member.last_ended.is_some() {

@@ -67,8 +67,11 @@ fn decided(decision: Decision) -> Plan {
             Plan::Move { to: *to, fall_back_to: fall_back_to.map(|held| held.iccid), deadline, reasons }
         }
         Decision::Stuck { next_check, reasons, .. } => {
-            let why = reasons.iter().rev().find(|reason| matches!(reason, Reason::NoLocalProfile { .. }));
-            let why = why.map_or_else(|| "there is no destination".to_owned(), ToString::to_string);
+            let explains = |reason: &&Reason| {
+                matches!(reason, Reason::NoLocalProfile { .. } | Reason::OperatorRefused { .. })
+            };
+            let why: Vec<String> = reasons.iter().filter(explains).map(ToString::to_string).collect();
+            let why = if why.is_empty() { "there is no destination".to_owned() } else { why.join("; ") };
             Plan::Stuck { why: why.into(), next_check, reasons }
         }
     }

@@ -13,6 +13,8 @@ use crate::{
 
 /// Maximum number of recorded refusals of a device: more than the number of networks in a country.
 const MOST_REFUSED: usize = 16;
+/// Maximum number of characters of the recorded cause of a refusal.
+const MOST_CAUSE: usize = 200;
 
 /// A profile that is expected on the card, so that its appearance is not a discrepancy.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +22,9 @@ pub(crate) struct Expected {
     /// The ICCID, or `None` if the operator chooses the profile.
     pub(crate) iccid: Option<Iccid>,
     pub(crate) home: Place,
+    /// True if the device has been told to enable the profile, so that it is also no discrepancy if
+    /// the profile is enabled.
+    pub(crate) is_target: bool,
 }
 
 impl Expected {
@@ -59,27 +64,30 @@ pub(crate) fn reconcile(
     let mut held_in_use = device.connection.held.iter().filter(|held| Some(held.iccid) == in_use);
     let is_expected = held_in_use.any(|held| {
         let home = Some(held.home.plmn);
-        expected.iter().any(|expected| expected.is(held.iccid, home))
+        expected.iter().any(|expected| expected.is_target && expected.is(held.iccid, home))
     });
     if in_use != was_in_use && !is_expected {
         found.push(Discrepancy::OtherEnabled { iccid: in_use });
     }
     found.extend(observe(device, report, expected, book, now));
     for refused in &report.refused {
-        refuse(device, Refused { operator: refused.network, at: now });
+        refuse(device, refused.network, now, &refused.cause);
     }
     found
 }
 
 /// Records a refusal by an operator. The device then avoids that operator for a while. Only
 /// the operator's latest refusal is kept.
-pub(crate) fn refuse(device: &mut Device, refused: Refused) {
+pub(crate) fn refuse(device: &mut Device, operator: Plmn, at: Timestamp, cause: &str) {
+    // The CSV file separates refusals by semicolons.
+    let cause: String = cause.trim().replace(';', ",").chars().take(MOST_CAUSE).collect();
+    let cause = (!cause.is_empty()).then(|| cause.trim_end().into());
     let known = &mut device.connection.refused;
-    known.retain(|known| known.operator != refused.operator);
+    known.retain(|known| known.operator != operator);
     if known.len() >= MOST_REFUSED {
         known.remove(0);
     }
-    known.push(refused);
+    known.push(Refused { operator, at, cause });
 }
 
 fn reconcile_profiles(

@@ -133,6 +133,11 @@ pub enum DeviceEvent {
         /// The reason.
         why: Box<str>,
     },
+    /// The move failed, and no profile was installed.
+    NotInstalled {
+        /// The reason.
+        why: Box<str>,
+    },
     /// The move failed, and the device has not checked in since.
     Lost {
         /// The reason.
@@ -169,6 +174,7 @@ impl fmt::Display for DeviceEvent {
             }
             Self::Moved => f.write_str("moved"),
             Self::CameBack { why } => write!(f, "came back: {why}"),
+            Self::NotInstalled { why } => write!(f, "not installed: {why}"),
             Self::Lost { why } => write!(f, "lost: {why}"),
             Self::Silent => f.write_str("silent"),
             Self::Heard => f.write_str("checked in again"),
@@ -249,6 +255,9 @@ pub struct Tally {
     pub moved: u32,
     /// Number of moves that ended on the former profile.
     pub came_back: u32,
+    /// Number of moves for which no profile was installed.
+    #[serde(default)]
+    pub not_installed: u32,
     /// Number of moves after which the device was unreachable.
     pub lost: u32,
 }
@@ -256,7 +265,7 @@ pub struct Tally {
 impl Tally {
     /// Number of moves that have ended.
     pub fn ended(self) -> u32 {
-        self.moved.saturating_add(self.came_back).saturating_add(self.lost)
+        self.moved.saturating_add(self.came_back).saturating_add(self.not_installed).saturating_add(self.lost)
     }
 }
 
@@ -303,11 +312,17 @@ pub(crate) fn follow(
             one_more(&mut tally.came_back);
             State::Working
         }
+        (State::Moving { .. }, H::NotInstalled { .. }) => {
+            one_more(&mut tally.not_installed);
+            State::Working
+        }
         (State::Moving { .. }, H::Lost { .. }) => {
             one_more(&mut tally.lost);
             State::Unreachable { since: at }
         }
-        (_, H::Moved | H::CameBack { .. } | H::Lost { .. }) => return not_possible(state, event),
+        (_, H::Moved | H::CameBack { .. } | H::NotInstalled { .. } | H::Lost { .. }) => {
+            return not_possible(state, event);
+        }
         (State::Unreachable { .. }, H::Silent) => state.clone(),
         (_, H::Silent) => State::Unreachable { since: at },
         (State::Unreachable { .. }, H::Heard) | (State::Stuck { .. }, H::Helped) | (_, H::Visited) => {
@@ -369,7 +384,11 @@ mod tests {
                 .contains("is impossible in the state")
         );
         assert!(then(&State::Retired { since: at }, DeviceEvent::Heard).is_err());
-        assert_eq!(tally, Tally { moved: 1, came_back: 1, lost: 1 });
+        assert_eq!(
+            then(&moving, DeviceEvent::NotInstalled { why: "8.2/3.7".into() }).unwrap(),
+            State::Working
+        );
+        assert_eq!(tally, Tally { moved: 1, came_back: 1, not_installed: 1, lost: 1 });
     }
 
     #[test]

@@ -49,11 +49,11 @@ fn counts(imported: &Imported) -> (usize, usize, usize) {
 fn full() -> (String, String) {
     let devices = format!(
         "eid,label,group,model,account,criticality,bandwidth,latency,profiles,identities,imei_registered_in,usage_kb,\
-         last_seen,state,moved,came_back,lost,refused\n\
+         last_seen,state,moved,came_back,not_installed,lost,refused\n\
          {E1},\"Kiosk 7, north\",kiosks,K-2,acme,high,medium,tight,8944476500001224158 234-15 bootstrap enabled; \
          8955031234567890120 724-05 local disabled,724-11 334-20,BR TR,512,2026-11-20T08:00:00Z,\
-         \"stuck 2026-11-21T08:00:00Z no offer, no identity\",3,1,0,724-02 2026-11-20T08:00:00Z; 724-05 2026-11-21T08:00:00Z\n\
-         {},,,,,,,,,,,,,,,,,\n",
+         \"stuck 2026-11-21T08:00:00Z no offer, no identity\",3,1,2,0,724-02 2026-11-20T08:00:00Z #2 IMSI unknown in HSS; 724-05 2026-11-21T08:00:00Z\n\
+         {},,,,,,,,,,,,,,,,,,\n",
         eid(2)
     );
     let stays = format!(
@@ -74,7 +74,8 @@ async fn repeated_imports_change_nothing_and_exports_import_to_the_same_devices(
     assert_eq!(kiosk.connection.held.len(), 2);
     assert_eq!(kiosk.state.to_string(), "stuck 2026-11-21T08:00:00Z no offer, no identity");
 
-    assert_eq!(kiosk.connection.refused.len(), 2);
+    let causes: Vec<_> = kiosk.connection.refused.iter().map(|refused| refused.cause.as_deref()).collect();
+    assert_eq!(causes, [Some("#2 IMSI unknown in HSS"), None]);
 
     let exported = export(fleet.devices()).unwrap();
     let trails = String::from_utf8(exported.trails).unwrap();

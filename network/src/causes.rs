@@ -185,13 +185,14 @@ impl EmmCause {
     /// True if the device must treat the subscription as invalid until the card is replaced or its
     /// profile is switched (section 5.5.1.2.5).
     ///
-    /// Cause #2 invalidates it for circuit-switched services only (section 5.5.1.3.4.3). It counts
-    /// here because the simulated networks refuse an unknown subscriber with it.
+    /// Cause #2 is not among them. It does not affect EPS services (annex A.1). In a combined attach
+    /// it invalidates the subscription for circuit-switched services only (section 5.5.1.3.4.3), and
+    /// in an attach it is handled as an abnormal case, after which the device tries again (section
+    /// 5.5.1.2.6 d).
     pub fn invalidates_usim(self) -> bool {
         matches!(
             self,
-            Self::IMSI_UNKNOWN_IN_HSS
-                | Self::ILLEGAL_UE
+            Self::ILLEGAL_UE
                 | Self::ILLEGAL_ME
                 | Self::EPS_SERVICES_NOT_ALLOWED
                 | Self::EPS_AND_NON_EPS_SERVICES_NOT_ALLOWED

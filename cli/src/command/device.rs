@@ -281,9 +281,7 @@ impl Command {
     ) -> Result<(), Fault> {
         if let Procedure::Run(options) = &self.procedure {
             if options.check_in.platform.is_some() {
-                return self
-                    .run_checking_in(&options.check_in, &options.ready, active_faults, settings, json)
-                    .await;
+                return self.run_checking_in(options, active_faults, settings, json).await;
             }
             return self.run_online(options, active_faults, settings, json).await;
         }

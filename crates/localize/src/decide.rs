@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     book::RuleBook,
-    device::{Destination, Device, HeldProfile, HeldState, Identity, Offer, Policy, Role},
+    device::{Destination, Device, HeldProfile, HeldState, Identity, Offer, Policy, Refused, Role},
     judge::{Judged, judge, next_check},
     needs::Latency,
     network::{Country, Place},
@@ -116,7 +116,8 @@ pub fn decide(
     let (to, passed_over) = destination(present.country, (device, identities), offers, &refusals, kinds);
     let again = passed_over.iter().filter_map(|place| refusals.until(*place)).min();
     reasons.extend(passed_over.iter().filter_map(|place| {
-        refusals.until(*place).map(|until| Reason::OperatorRefused { operator: place.plmn, until })
+        let (until, Refused { cause, .. }) = refusals.latest(*place)?;
+        Some(Reason::OperatorRefused { operator: place.plmn, until, cause: cause.clone() })
     }));
     let is_multi_imsi = row.is_some_and(|row| row.means == Means::MultiImsi);
     match device.identities.iter().find(|identity| identity.operator.country == present.country) {
@@ -128,7 +129,8 @@ pub fn decide(
     }
     let Some(to) = to else {
         // If no rule is urgent, a strategy row for multi-IMSI only causes a search for an identity.
-        if !is_multi_imsi || deadline.is_some() {
+        // If an operator has refused the device, another offer is not what is missing.
+        if passed_over.is_empty() && (!is_multi_imsi || deadline.is_some()) {
             reasons.push(Reason::NoLocalProfile { country });
         }
         let stays = deadline.filter(|_| row.is_none_or(|row| row.means != Means::Roam));
@@ -165,13 +167,18 @@ struct Refusals<'a> {
 
 impl Refusals<'_> {
     fn until(&self, operator: Place) -> Option<Timestamp> {
+        self.latest(operator).map(|(until, _)| until)
+    }
+
+    /// The latest refusal that is still respected, with the time until which it is.
+    fn latest(&self, operator: Place) -> Option<(Timestamp, &Refused)> {
         self.device
             .refused
             .iter()
             .filter(|refused| refused.operator == operator.plmn)
-            .map(|refused| refused.at.plus(DAY * self.policy.retry_after_days))
-            .filter(|until| *until > self.now)
-            .max()
+            .map(|refused| (refused.at.plus(DAY * self.policy.retry_after_days), refused))
+            .filter(|(until, _)| *until > self.now)
+            .max_by_key(|(until, _)| *until)
     }
 }
 

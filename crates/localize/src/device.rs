@@ -84,12 +84,15 @@ pub struct Offer {
 }
 
 /// A registration reject. The operator is not tried again for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refused {
     /// The home network of the refused profile.
     pub operator: Plmn,
     /// The time of the reject.
     pub at: Timestamp,
+    /// The cause in words, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<str>>,
 }
 
 /// The facts about a device that a decision needs.

@@ -333,6 +333,9 @@ pub enum Reason {
         operator: Plmn,
         /// The time from which on it is tried again.
         until: Timestamp,
+        /// The cause in words, if it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<Box<str>>,
     },
     /// No profile on the card can serve as a fallback.
     NoWayBack {
@@ -439,8 +442,12 @@ impl fmt::Display for Reason {
                     "the card's applet has not selected its identity of network {operator} within {days} days"
                 )
             }
-            Self::OperatorRefused { operator, until } => {
-                write!(f, "network {operator} refused the device and is not tried before {until}")
+            Self::OperatorRefused { operator, until, cause } => {
+                write!(f, "network {operator} refused the device")?;
+                if let Some(cause) = cause {
+                    write!(f, " ({cause})")?;
+                }
+                write!(f, " and is not tried before {until}")
             }
             Self::NoWayBack { criticality } => {
                 f.write_str("no profile on the card can serve as a fallback")?;

@@ -357,16 +357,23 @@ fn installed_profiles_precede_orders_and_lower_priority_numbers_precede_higher_o
         other => panic!("{other}"),
     };
     assert_eq!(destination(&device, now), "724-05");
-    device.refused.push(Refused { operator: "724-05".parse().unwrap(), at: at("2026-04-01") });
+    device.refused.push(Refused { operator: "724-05".parse().unwrap(), at: at("2026-04-01"), cause: None });
     assert_eq!(destination(&device, now), "724-02");
     assert_eq!(destination(&device, at("2026-04-08")), "724-05", "seven days later it is tried again");
-    device.refused.push(Refused { operator: "724-02".parse().unwrap(), at: at("2026-04-02") });
+    device.refused.push(Refused {
+        operator: "724-02".parse().unwrap(),
+        at: at("2026-04-02"),
+        cause: Some("#2 IMSI unknown in HSS".into()),
+    });
     let decision = decide(now, &device, &offers, &book, &policy);
     assert!(
         matches!(decision, Decision::Stuck { next_check: Some(next), .. } if next == at("2026-04-08")),
         "{decision}"
     );
-    assert!(decision.to_string().contains("no destination; next evaluation at 2026-04-08T"), "{decision}");
+    let text = decision.to_string();
+    assert!(text.contains("no destination; next evaluation at 2026-04-08T"), "{text}");
+    assert!(text.contains("network 724-02 refused the device (#2 IMSI unknown in HSS)"), "{text}");
+    assert!(!text.contains("add an offer"), "the operators have offers: {text}");
     device.held.push(held(LOCAL, "724-11", Role::Local, HeldState::Disabled));
     assert_eq!(destination(&device, now), "724-11");
 }

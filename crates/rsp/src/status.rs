@@ -135,13 +135,16 @@ pub fn reason(code: &str) -> (&'static str, &'static str) {
         "2.3" => ("conditional element missing", "add one of the alternative elements"),
         "3.1" => ("unsupported", "use a function or a version that the peer supports"),
         "3.3" => ("already in use", "choose another identifier, or remove the existing object first"),
+        "3.4" => ("invalid destination", "check the address or identifier of the recipient in the request"),
         "3.5" => ("invalid transition", "read the current state first; it does not allow the operation"),
+        "3.6" => ("related objects exist", "delete the objects that depend on this one first"),
         "3.7" => ("unavailable", "wait until the running operation ends, or order from another stock"),
         "3.8" => ("refused", "compare the value with the value that the server stored"),
         "3.9" => {
             ("unknown", "check the identifier for typing errors, and that this server manages the object")
         }
         "3.10" => ("invalid association", "check which objects the server has linked to each other"),
+        "3.11" => ("value has changed", "read the current value, and send the request again with it"),
         "4.2" => ("execution error", "read the message of the status and the log of the sender"),
         "4.3" => ("stopped on warning", "read the message of the status"),
         "4.4" => ("busy", "retry after the running operation has ended"),
@@ -385,6 +388,20 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(Status::from_codes(status.subject(), status.reason()), Some(*status));
         }
+    }
+
+    /// The reason codes of the table in SGP.22 section 5.2.6.2 that servers of either standard send.
+    #[test]
+    fn every_reason_code_of_the_standard_has_a_name() {
+        for code in [
+            "1.1", "1.2", "2.1", "2.2", "2.3", "3.1", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9",
+            "3.10", "3.11", "4.2", "4.3", "4.8", "4.10", "5.1", "6.1", "6.3", "6.4",
+        ] {
+            assert_ne!(reason(code), reason(""), "{code}");
+        }
+        assert_eq!(reason("3.4").0, "invalid destination");
+        assert_eq!(reason("3.6").0, "related objects exist");
+        assert_eq!(reason("3.11").0, "value has changed");
     }
 
     #[test]

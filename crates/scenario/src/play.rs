@@ -126,9 +126,11 @@ async fn happens(sim: &Arc<SimulatedWorld>, due: Due) -> Result<(), Fault> {
     match due {
         Due::Wake(index) => {
             let now = sim.now();
+            // The alarm is used up even if the device is awake. An alarm in the past would wake the
+            // device again as often as it rests.
             let is_due = sim
                 .device(index)
-                .is_some_and(|device| device.activity.alarm.is_some_and(|alarm| alarm <= now));
+                .is_some_and(|mut device| device.activity.alarm.take_if(|alarm| *alarm <= now).is_some());
             if is_due && !sim.scan_networks(index) {
                 tokio::task::spawn_local(firmware::wake(Arc::clone(sim), index));
             }

@@ -461,3 +461,136 @@ fn an_expected_cost_is_not_rounded() {
     };
     assert!(spent > 0.0 && with(spent, "exactly") && !with(spent - 1e-6, "at_most"), "{spent}");
 }
+
+/// A device sleeps between two attempts, whether or not a wake-up becomes due while it is awake. The
+/// network rejects the devices with a cause that takes several attempts, and changes its roaming
+/// policy while they are in progress.
+#[test]
+fn a_device_without_service_wakes_up_only_as_often_as_its_retry_delay_permits() {
+    const TRACKERS: &str = r#"
+title = "Rejected by the only network"
+lasts = "6d"
+network = [{ plmn = "234-91" }, { plmn = "286-91" }]
+operator = [{ network = "234-91" }]
+devices = [
+  { name = "trackers", count = 10, bootstrap = "234-91", check_in = "1d", journey = [{ at = "0d", in = "TR" }] },
+]
+step = [
+  { at = "1d", do = "refuse", network = "286-91", devices = "trackers", cause = CAUSE },
+  { at = "1d 61s", do = "roaming-begins", network = "286-91" },
+]
+expect = [
+  { registered = true, exactly = 0 },
+  { count = "wake-ups", at_least = 200, at_most = 300 },
+]
+"#;
+    for cause in ["11", "15"] {
+        passes(&played(&TRACKERS.replace("CAUSE", cause), "7"));
+    }
+}
+
+/// A refusal with cause #11 is not authenticated, so that the network is tried again after T3247 (TS
+/// 24.301 section 5.3.7b).
+#[test]
+fn a_device_returns_to_a_network_that_has_forbidden_it_for_a_time() {
+    const TRACKERS: &str = r#"
+title = "Rejected for a day"
+lasts = "3d"
+network = [{ plmn = "234-91" }, { plmn = "286-91" }]
+operator = [{ network = "234-91" }]
+devices = [
+  { name = "trackers", count = 2, bootstrap = "234-91", check_in = "1d", journey = [{ at = "0d", in = "TR" }] },
+]
+step = [{ at = "1d", do = "refuse", network = "286-91", devices = "trackers", cause = 11, lasts = "1d" }]
+expect = [
+  { at = "47h", registered = true, exactly = 0 },
+  { on = "286-91" },
+]
+"#;
+    passes(&played(TRACKERS, "7"));
+}
+
+/// A device with an LPA is simulated only while it is awake, and an M2M device all the time. In the
+/// same world both end in the same state.
+#[test]
+fn an_lpa_device_and_an_always_on_device_end_in_the_same_state() {
+    const JOURNEY: &str = r#"
+title = "Two journeys"
+lasts = "12d"
+network = [
+  { plmn = "262-91" },
+  { plmn = "262-92" },
+  { plmn = "748-91", partners = ["262-91"] },
+  { plmn = "748-92", partners = [] },
+  { plmn = "214-91", partners = [] },
+]
+operator = [{ network = "262-91" }]
+devices = [
+  { name = "t", KIND, count = 2, bootstrap = "262-91", check_in = "12h", journey = [
+    { at = "0d", in = "DE" }, { at = "2d", hears = ["748-92", "748-91"] }, { at = "4d", in = "ES" },
+    { at = "8d", in = "UY" }, { at = "10d", in = "DE" },
+  ] },
+]
+step = [
+  { at = "3d", do = "refuse", network = "748-91", devices = "t 1", cause = CAUSE, lasts = "12h" },
+  { at = "6d", do = "roaming-begins", network = "214-91" },
+  { at = "9d", do = "coverage-ends", network = "748-91", lasts = "8h" },
+  { at = "11d", do = "refuse", network = "262-91", devices = "t 2", cause = CAUSE },
+]
+"#;
+    let conditions =
+        ["on = \"262-91\"", "on = \"262-92\"", "on = \"748-91\"", "on = \"214-91\"", "registered = true"];
+    let hours = [47, 71, 80, 95, 119, 143, 191, 222, 239, 263, 287];
+    let expected = hours.iter().flat_map(|hour| {
+        ["t 1", "t 2"].into_iter().flat_map(move |device| {
+            conditions.map(|condition| {
+                format!("[[expect]]\nat = \"{hour}h\"\ndevices = \"{device}\"\n{condition}\n")
+            })
+        })
+    });
+    let expected = expected.collect::<String>();
+    for cause in ["3", "11", "15"] {
+        let [lpa, always_on] = ["kind = \"consumer\"", "kind = \"m2m\""].map(|kind| {
+            let journey = JOURNEY.replace("KIND", kind).replace("CAUSE", cause);
+            let report = played(&format!("{journey}{expected}"), "7");
+            report
+                .expectations()
+                .iter()
+                .map(|one| format!("{}: {}", one.text, one.passed))
+                .collect::<Vec<_>>()
+        });
+        let places = || hours.iter().flat_map(|hour| [hour; 10]);
+        for (hour, (lpa, always_on)) in places().zip(lpa.iter().zip(&always_on)) {
+            assert_eq!(lpa, always_on, "after {hour} hours, cause {cause}");
+        }
+        assert_eq!(lpa.len(), hours.len() * 10);
+    }
+}
+
+/// Eight of eighty devices are barred, whatever the seed. The seed determines which ones.
+#[test]
+fn a_share_of_a_group_is_exact_and_drawn_by_the_seed() {
+    const METERS: &str = r#"
+title = "A tenth"
+lasts = "1d"
+network = [{ plmn = "234-91" }]
+operator = [{ network = "234-91" }]
+devices = [
+  { name = "meters", count = 80, bootstrap = "234-91", journey = [{ at = "0d", in = "GB" }] },
+  { name = "others", count = 5, bootstrap = "234-91", journey = [{ at = "0d", in = "GB" }] },
+]
+step = [{ at = "12h", do = "bar", devices = ["meters 10%", "others 1%"] }]
+expect = [
+  { devices = "meters", registered = false, exactly = 8 },
+  { devices = "others", registered = false, exactly = 1 },
+]
+"#;
+    let barred = ["1", "2", "3"].map(|seed| {
+        let report = played(METERS, seed);
+        passes(&report);
+        let without = report.devices.shown().iter().filter(|device| device.network.is_none());
+        without.map(|device| device.name.clone()).collect()
+    });
+    let [first, second, third]: [Vec<String>; 3] = barred;
+    assert!(first != second && second != third, "{first:?}, {second:?}, {third:?}");
+}

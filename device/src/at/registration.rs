@@ -75,7 +75,7 @@ impl<D: CardInterface> AtModem<D> {
 
     fn update_state_after(&mut self, not: &NotRegistered) {
         self.registration_state = match &not.why {
-            NoService::Refused(_) => RegistrationState::Denied,
+            NoService::Refused(_) | NoService::Forbidden(_) => RegistrationState::Denied,
             NoService::NoCoverage | NoService::Lost(_) => RegistrationState::Searching,
             NoService::Card(_) => RegistrationState::NoCard,
         };
@@ -237,7 +237,7 @@ impl<D: CardInterface> AtModem<D> {
         self.update_state_after(&not);
         Err(match not.why {
             NoService::Card(error) => error.into(),
-            NoService::Refused(_) => CmeError::NETWORK_NOT_ALLOWED.into(),
+            NoService::Refused(_) | NoService::Forbidden(_) => CmeError::NETWORK_NOT_ALLOWED.into(),
             NoService::NoCoverage | NoService::Lost(_) => CmeError::NO_NETWORK_SERVICE.into(),
         })
     }

@@ -247,3 +247,49 @@ async fn a_device_with_an_lpa_gives_up_an_identity_without_service() {
         assert_eq!(resets.load(Ordering::Relaxed), changes, "after {rested} s");
     }
 }
+
+/// A refusal with cause #11 leaves the device in limited service, so the applet learns that the
+/// identity in use is refused, although it was registered elsewhere.
+#[tokio::test(start_paused = true)]
+async fn a_device_with_an_lpa_returns_to_the_identity_that_a_network_accepts() {
+    let (networks, device, _) = device_with_lpa();
+    let mut device = device.with_toolkit(AlwaysOnSettings::default().imei);
+    assert_eq!(register_in(&mut device, "724-05").await, BRAZILIAN);
+    networks.set_policy(plmn("208-01"), Policy::with_partners([plmn("234-15")]));
+    assert_eq!(register_in(&mut device, "208-01").await, BRITISH);
+}
+
+/// Both kinds of device make the same journeys. The roaming partners of the Brazilian and of the
+/// French network take all combinations.
+#[tokio::test(start_paused = true)]
+async fn both_kinds_of_device_use_the_same_identity_in_the_same_world() {
+    let partners = [None, Some(vec!["234-15"]), Some(vec!["724-05"]), Some(vec![])];
+    for (brazilian, french) in partners.iter().flat_map(|one| partners.iter().map(move |other| (one, other)))
+    {
+        let testbed = testbed();
+        let (networks, device, _) = device_with_lpa();
+        let mut device = device.with_toolkit(AlwaysOnSettings::default().imei);
+        for (network, partners) in [("724-05", brazilian), ("208-01", french)] {
+            let Some(partners) = partners else { continue };
+            let policy = Policy::with_partners(partners.iter().map(|partner| plmn(partner)));
+            testbed.networks.set_policy(plmn(network), policy.clone());
+            networks.set_policy(plmn(network), policy);
+        }
+        for (leg, place) in
+            ["234-15", "724-05", "208-01", "724-05", "208-01", "234-15"].into_iter().enumerate()
+        {
+            testbed.move_to(place).await;
+            let mut by_lpa = register_in(&mut device, place).await;
+            for _ in 0..2 {
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+                device.record_idle_time(Duration::from_secs(3600));
+                by_lpa = register_in(&mut device, place).await;
+            }
+            let always_on = testbed.registered().into_iter().find(|(_, at)| at == place);
+            let always_on = always_on.map(|(imsi, _)| imsi.to_owned());
+            let by_lpa = device.modem.registered().map(|_| by_lpa);
+            assert_eq!(by_lpa, always_on, "leg {leg} in {place}, with partners {brazilian:?} and {french:?}");
+        }
+        testbed.handle.stop();
+    }
+}

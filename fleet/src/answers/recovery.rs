@@ -31,7 +31,8 @@ pub enum Basis {
 /// Probabilities of failed moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Chances {
-    /// Of a million moves, the number that end on the former profile and are retried.
+    /// Of a million moves, the number that end on the former profile, with the new profile installed
+    /// or not, and are retried.
     pub came_back_ppm: u32,
     /// Of a million moves, the number after which the device is unreachable and needs a site visit.
     pub lost_ppm: u32,
@@ -59,7 +60,9 @@ impl Chances {
         let ended = sum(|device| device.tally.ended());
         let ppm = |number: u64| u32::try_from(number * 1_000_000 / ended.max(1)).unwrap_or(u32::MAX);
         (ended >= Self::MIN_RECORD).then(|| Self {
-            came_back_ppm: ppm(sum(|device| device.tally.came_back)),
+            came_back_ppm: ppm(sum(|device| {
+                device.tally.came_back.saturating_add(device.tally.not_installed)
+            })),
             lost_ppm: ppm(sum(|device| device.tally.lost)),
             basis: Basis::Record { ended },
         })

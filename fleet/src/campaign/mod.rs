@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use world::Collection;
 
-use crate::{check_in::MoveId, device::Selection};
+use crate::{check_in::MoveId, device::Selection, moves::Direction};
 
 pub(crate) use progress::OpenMove;
 pub use progress::{Forgiven, Progress};
@@ -343,7 +343,8 @@ impl fmt::Display for State {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
-    /// Attempts since the device last reached its destination.
+    /// Attempts in a row, which determine the delay before the next retry. The count starts again
+    /// when the device has moved or has no retries left.
     pub tries: u32,
     /// The state of the device between two moves.
     pub state: MemberState,
@@ -366,9 +367,11 @@ pub struct Member {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AttemptCounts {
-    /// Attempts that succeeded.
+    /// Attempts that reached the destination of the campaign.
     pub moved: u32,
-    /// Attempts that ended on the former profile.
+    /// Attempts of the rollback that reached the former profile.
+    pub returned: u32,
+    /// Attempts that ended on the profile with which they began.
     pub came_back: u32,
     /// Attempts that installed no profile.
     pub not_installed: u32,
@@ -377,14 +380,21 @@ pub struct AttemptCounts {
 }
 
 impl AttemptCounts {
-    fn add(&mut self, result: AttemptResult) {
-        let count = match result {
-            AttemptResult::Moved => &mut self.moved,
-            AttemptResult::CameBack => &mut self.came_back,
-            AttemptResult::NotInstalled => &mut self.not_installed,
-            AttemptResult::Lost => &mut self.lost,
+    fn add(&mut self, result: AttemptResult, direction: Direction) {
+        let count = match (result, direction) {
+            (AttemptResult::Moved, Direction::Forward) => &mut self.moved,
+            (AttemptResult::Moved, Direction::Back) => &mut self.returned,
+            (AttemptResult::CameBack, _) => &mut self.came_back,
+            (AttemptResult::NotInstalled, _) => &mut self.not_installed,
+            (AttemptResult::Lost, _) => &mut self.lost,
         };
         *count = count.saturating_add(1);
+    }
+
+    /// Number of ended attempts.
+    pub fn sum(self) -> u32 {
+        let Self { moved, returned, came_back, not_installed, lost } = self;
+        [moved, returned, came_back, not_installed, lost].into_iter().fold(0, u32::saturating_add)
     }
 }
 

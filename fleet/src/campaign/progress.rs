@@ -17,9 +17,11 @@ pub struct Progress {
     pub begun: u32,
     /// Attempts under way.
     pub under_way: u32,
-    /// Attempts that succeeded.
+    /// Attempts that reached the destination of the campaign.
     pub moved: u32,
-    /// Attempts that ended on the former profile.
+    /// Attempts of the rollback that reached the former profile.
+    pub returned: u32,
+    /// Attempts that ended on the profile with which they began.
     pub came_back: u32,
     /// Attempts that installed no profile.
     pub not_installed: u32,
@@ -79,7 +81,7 @@ impl OpenMove {
 impl Progress {
     /// Number of finished attempts.
     pub fn ended(&self) -> u32 {
-        self.moved.saturating_add(self.failed())
+        self.moved.saturating_add(self.returned).saturating_add(self.failed())
     }
 
     /// Number of failed attempts.
@@ -87,12 +89,13 @@ impl Progress {
         self.came_back.saturating_add(self.not_installed).saturating_add(self.lost)
     }
 
-    fn counts(&mut self) -> [&mut u32; 12] {
+    fn counts(&mut self) -> [&mut u32; 13] {
         [
             &mut self.devices,
             &mut self.begun,
             &mut self.under_way,
             &mut self.moved,
+            &mut self.returned,
             &mut self.came_back,
             &mut self.not_installed,
             &mut self.lost,
@@ -149,8 +152,8 @@ impl Campaign {
         if self.state == State::Draft {
             return Progress::default();
         }
-        let AttemptCounts { moved, came_back, not_installed, lost } = member.ended;
-        let ended = Progress { moved, came_back, not_installed, lost, ..Progress::default() };
+        let AttemptCounts { moved, returned, came_back, not_installed, lost } = member.ended;
+        let ended = Progress { moved, returned, came_back, not_installed, lost, ..Progress::default() };
         let is_finished = !is_moving && self.is_finished(&member.state);
         let is_back = matches!(member.state, MemberState::RolledBack { .. });
         Progress {

@@ -126,7 +126,7 @@ impl Campaign {
             AttemptResult::CameBack | AttemptResult::NotInstalled => self.retry_after(member.tries, now),
         };
         self.update(member, OpenMove::Ends, |member| {
-            member.ended.add(result);
+            member.ended.add(result, direction);
             member.last_ended = Some(now);
             member.state = match (retry, result, direction) {
                 (Some(after), ..) => MemberState::Again { after, why },
@@ -149,9 +149,9 @@ impl Campaign {
         self.update(member, OpenMove::None, |member| member.state = state);
     }
 
-    /// Starts the rollback: devices that have not moved stay where they are. The flag of a member
-    /// is true if the member has an open move.
-    pub(crate) fn roll_back(&mut self, members: &mut [(Member, bool)]) {
+    /// Starts the rollback: devices that have not moved stay where they are, and a device whose
+    /// attempt failed keeps the reason. The flag of a member is true if the member has an open move.
+    pub(crate) fn roll_back(&mut self, members: &mut [(Member, bool)], now: Timestamp) {
         self.goes_back = true;
         self.state = State::RollingBack;
         self.forgive();
@@ -160,7 +160,12 @@ impl Campaign {
                 && !self.is_finished(&member.state)
                 && !matches!(member.state, MemberState::Moved { .. })
             {
-                member.state = MemberState::NothingToDo;
+                member.state = match &member.state {
+                    MemberState::Again { why, .. } => {
+                        MemberState::Failed { at: member.last_ended.unwrap_or(now), why: why.clone() }
+                    }
+                    _ => MemberState::NothingToDo,
+                };
             }
         }
         self.recount(members.iter().map(|(member, is_moving)| (member, *is_moving)));

@@ -129,12 +129,15 @@ impl Row<'_> {
     }
 
     pub(super) fn refused(&self, column: &'static str) -> Result<Option<Vec<Refused>>, BadRow> {
-        let next = "write network and time, such as 724-05 2026-11-21T08:00:00Z, separated by ;";
+        let next = "write network, time and optionally the cause, such as 724-05 2026-11-21T08:00:00Z, separated by ;";
         let one = |text: &str| {
-            let parsed = text.split_once(' ').and_then(|(operator, at)| {
-                Some(Refused { operator: operator.parse().ok()?, at: at.trim().parse().ok()? })
-            });
-            parsed.ok_or_else(|| self.bad(Some(column), format!("{text:?} is not a refusal"), next))
+            let parsed = || {
+                let (operator, rest) = text.split_once(' ')?;
+                let (at, cause) = rest.trim_start().split_once(' ').unwrap_or((rest.trim_start(), ""));
+                let cause = Some(cause.trim()).filter(|cause| !cause.is_empty()).map(Into::into);
+                Some(Refused { operator: operator.parse().ok()?, at: at.parse().ok()?, cause })
+            };
+            parsed().ok_or_else(|| self.bad(Some(column), format!("{text:?} is not a refusal"), next))
         };
         let all = |text: &str| -> Result<Vec<Refused>, BadRow> {
             text.split(';').map(str::trim).filter(|text| !text.is_empty()).map(one).collect()

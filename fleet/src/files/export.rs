@@ -1,6 +1,6 @@
 //! Export of device records to CSV.
 
-use localize::{HeldProfile, Stay};
+use localize::{HeldProfile, Refused, Stay};
 use rsp::time::Timestamp;
 use serde::Serialize;
 use world::Fault;
@@ -67,7 +67,10 @@ fn device_row(device: &Device) -> Vec<String> {
     let profiles: Vec<String> = connection.held.iter().map(profile).collect();
     let identities: Vec<String> =
         connection.identities.iter().map(|identity| identity.operator.plmn.to_string()).collect();
-    let refused = connection.refused.iter().map(|refused| format!("{} {}", refused.operator, refused.at));
+    let refused = connection.refused.iter().map(|Refused { operator, at, cause }| match cause {
+        Some(cause) => format!("{operator} {at} {cause}"),
+        None => format!("{operator} {at}"),
+    });
     let refused: Vec<String> = refused.collect();
     let countries: Vec<String> = connection.imei_registered_in.iter().map(ToString::to_string).collect();
     vec![
@@ -87,6 +90,7 @@ fn device_row(device: &Device) -> Vec<String> {
         device.state.to_string(),
         device.tally.moved.to_string(),
         device.tally.came_back.to_string(),
+        device.tally.not_installed.to_string(),
         device.tally.lost.to_string(),
         refused.join("; "),
     ]

@@ -150,6 +150,7 @@ fn apply(device: &mut Device, row: &DeviceRow) {
     }
     set(&mut device.tally.moved, &row.moved);
     set(&mut device.tally.came_back, &row.came_back);
+    set(&mut device.tally.not_installed, &row.not_installed);
     set(&mut device.tally.lost, &row.lost);
     set(&mut device.connection.refused, &row.refused);
 }

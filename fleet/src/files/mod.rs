@@ -41,8 +41,9 @@ pub const DEVICE_COLUMNS: &[(&str, &str)] = &[
     ("state", "working, or an exported state; empty: working; ignored while the device is moving"),
     ("moved", "number of successful moves"),
     ("came_back", "number of moves that ended on the former profile"),
+    ("not_installed", "number of moves for which no profile was installed"),
     ("lost", "number of moves after which the device was unreachable"),
-    ("refused", "networks that refused the device: network and time; separated by ;"),
+    ("refused", "networks that refused the device: network, time and cause; separated by ;"),
 ];
 
 /// Optional import columns of `devices.csv` that describe the present stay.
@@ -119,6 +120,7 @@ struct DeviceRow {
     state: Option<State>,
     moved: Option<u32>,
     came_back: Option<u32>,
+    not_installed: Option<u32>,
     lost: Option<u32>,
     refused: Option<Vec<Refused>>,
     present: Option<(Place, Home, Timestamp)>,

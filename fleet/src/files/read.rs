@@ -154,6 +154,7 @@ fn device_row(row: &Row<'_>) -> Result<DeviceRow, BadRow> {
         },
         moved: row.number("moved")?,
         came_back: row.number("came_back")?,
+        not_installed: row.number("not_installed")?,
         lost: row.number("lost")?,
         refused: row.refused("refused")?,
         present: present(row)?,

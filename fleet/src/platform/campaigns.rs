@@ -252,7 +252,7 @@ impl Platform {
                 member.state = MemberState::Failed { at: self.now(), why: RETIRED.into() };
             }
         }
-        campaign.roll_back(&mut members);
+        campaign.roll_back(&mut members, self.now());
         for ((key, (member, _)), (was, _)) in keys.iter().zip(&members).zip(&before) {
             if member != was {
                 tx.put(&MEMBERS, key, member)?;
@@ -279,7 +279,7 @@ pub struct CampaignDetails {
 pub struct CampaignDevice {
     /// The EID.
     pub eid: Eid,
-    /// Attempts since the device last reached its destination.
+    /// Attempts that the device has begun, including those of a rollback.
     pub tries: u32,
     /// Its open move, or its state.
     pub state: MemberStatus,
@@ -295,7 +295,8 @@ pub struct CampaignDevice {
 
 impl CampaignDevice {
     fn new(eid: Eid, member: Member, open: Option<MoveId>) -> Self {
-        let Member { tries, state, started, canary, came_from, .. } = member;
+        let Member { ended, state, started, canary, came_from, .. } = member;
+        let tries = ended.sum().saturating_add(u32::from(open.is_some()));
         let state = match open {
             Some(order) => MemberStatus::Moving { order },
             None => MemberStatus::BetweenMoves(state),

@@ -121,13 +121,17 @@ impl Platform {
     /// the profiles that are ordered for it.
     fn expected(&self, ordered: &[(String, ProfileOrder)], open: Option<&Move>) -> Vec<Expected> {
         let by_move = open.and_then(|open| match open.source {
-            ProfileSource::Card(iccid) => Some(Expected { iccid: Some(iccid), home: open.to }),
-            ProfileSource::Operator(_) => Some(Expected { iccid: None, home: open.to }),
+            ProfileSource::Card(iccid) => {
+                Some(Expected { iccid: Some(iccid), home: open.to, is_target: true })
+            }
+            ProfileSource::Operator(_) => Some(Expected { iccid: None, home: open.to, is_target: true }),
             ProfileSource::Order { .. } => None,
         });
-        let ordered = ordered.iter().filter_map(|(_, order)| {
+        let target = open.and_then(Move::order);
+        let ordered = ordered.iter().filter_map(|(id, order)| {
             let home = self.0.setup.book.locate(order.operator).ok()?;
-            Some(Expected { iccid: Some(order.step.iccid()?), home })
+            let is_target = target.is_some_and(|target| target.as_ref() == id);
+            Some(Expected { iccid: Some(order.step.iccid()?), home, is_target })
         });
         by_move.into_iter().chain(ordered).collect()
     }

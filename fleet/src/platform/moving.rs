@@ -1,6 +1,6 @@
 //! Start and end of moves.
 
-use localize::{Destination, Refused};
+use localize::Destination;
 use rsp::{
     ids::{Eid, Iccid},
     time::Timestamp,
@@ -73,14 +73,13 @@ impl Platform {
         let why: Box<str> = why.into();
         let ending = match result {
             AttemptResult::Moved => DeviceEvent::Moved,
-            AttemptResult::CameBack | AttemptResult::NotInstalled => {
-                DeviceEvent::CameBack { why: why.clone() }
-            }
+            AttemptResult::CameBack => DeviceEvent::CameBack { why: why.clone() },
+            AttemptResult::NotInstalled => DeviceEvent::NotInstalled { why: why.clone() },
             AttemptResult::Lost => DeviceEvent::Lost { why: why.clone() },
         };
         device.happened(now, ending)?;
         if result == AttemptResult::CameBack {
-            refuse(device, Refused { operator: ended.to.plmn, at: now });
+            refuse(device, ended.to.plmn, now, &why);
         }
         tx.delete(&MOVES, &device.eid.to_string());
         match (ended.order(), result) {

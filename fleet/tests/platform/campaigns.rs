@@ -1,11 +1,11 @@
 //! Tests of campaigns: canaries, stop conditions, windows, retries and commands of the owner.
 
 use fleet::{
-    CampaignSpec, Canary, Destination, Devices, MemberState, MemberStatus, Plan, Retries, Selection, Share,
-    Stop, Weekday, Window, violations,
+    CampaignSpec, Canary, Destination, DeviceEvent, Devices, Discrepancy, MemberState, MemberStatus, Plan,
+    Retries, Selection, Share, Stop, Weekday, Window, violations,
 };
 
-use crate::testbed::{Agent, MoveResult, Testbed, at, bootstrap, campaign, eid, plmn};
+use crate::testbed::{Agent, LOCAL, MoveResult, Testbed, at, bootstrap, campaign, eid, plmn};
 
 async fn all(testbed: &Testbed, agents: &mut [Agent], result: impl Fn(u32) -> MoveResult) {
     for agent in agents {
@@ -196,6 +196,96 @@ async fn a_rollback_returns_devices_to_their_former_profiles() {
     assert_eq!(current.progress.finished, 4);
     testbed.platform.remove_campaign(&id).await.unwrap();
     assert!(testbed.platform.campaigns().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_rolled_back_campaign_counts_the_moves_there_and_back_separately() {
+    let testbed = Testbed::new(4).await;
+    let retries = Retries { times: 2, after_hours: 1, rest_days: 7 };
+    testbed.run(&CampaignSpec { retries, ..campaign("c") }).await;
+    let mut devices = agents(4);
+    all(&testbed, &mut devices[..2], |_| MoveResult::Moves).await;
+    // The last two devices fail once, and wait for their retries.
+    all(&testbed, &mut devices[2..], |_| MoveResult::ComesBack).await;
+    let id = "c".parse().unwrap();
+    testbed.platform.roll_back_campaign(&id).await.unwrap();
+    testbed.later(24);
+    all(&testbed, &mut devices, |_| MoveResult::Moves).await;
+    assert_eq!(violations(&*testbed.records).await.unwrap(), [] as [String; 0]);
+    let shown = testbed.platform.campaign(&id).await.unwrap();
+    let progress = shown.campaign.progress;
+    assert_eq!(shown.campaign.state.word(), "rolled back");
+    assert_eq!((progress.moved, progress.returned, progress.rolled_back, progress.came_back), (2, 2, 2, 2));
+    assert_eq!((progress.begun, progress.ended()), (6, 6));
+    let tries: Vec<u32> = shown.devices.iter().map(|device| device.tries).collect();
+    assert_eq!(tries, [2, 2, 1, 1], "attempts there and back");
+    for failed in &shown.devices[2..] {
+        assert!(failed.state.to_string().contains("simulated by the test"), "{}", failed.state);
+    }
+}
+
+#[tokio::test]
+async fn a_moved_device_shows_the_number_of_its_attempts() {
+    let testbed = Testbed::new(1).await;
+    testbed.run(&CampaignSpec { retries: Retries { times: 1, ..Retries::default() }, ..campaign("c") }).await;
+    let id = "c".parse().unwrap();
+    let tries = async || testbed.platform.campaign(&id).await.unwrap().devices[0].tries;
+    let mut device = Agent::new(0);
+    assert_eq!(tries().await, 0);
+    device.settle(&testbed, MoveResult::Fails).await;
+    assert_eq!(tries().await, 1);
+    testbed.later(24);
+    device.settle(&testbed, MoveResult::Moves).await;
+    assert_eq!(tries().await, 2);
+}
+
+/// The device enables the profile of the campaign, although the rollback has ended and nothing told
+/// it to.
+#[tokio::test]
+async fn an_enabled_profile_of_a_rolled_back_campaign_is_found() {
+    let testbed = Testbed::new(1).await;
+    testbed.run(&campaign("c")).await;
+    let id = "c".parse().unwrap();
+    let mut device = Agent::new(0);
+    device.settle(&testbed, MoveResult::ComesBack).await;
+    assert_eq!(device.profiles.len(), 2, "the profile is on the card, and not enabled");
+    testbed.platform.roll_back_campaign(&id).await.unwrap();
+    assert_eq!(testbed.campaign("c").await.state.word(), "rolled back");
+    device.profiles.swap(0, 1);
+    let enabled = device.profiles[0];
+    testbed.later(24);
+    device.settle(&testbed, MoveResult::Moves).await;
+    let trail = testbed.device(0).await.trail;
+    let found = DeviceEvent::Found(Discrepancy::OtherEnabled { iccid: Some(enabled) });
+    assert!(trail.entries().iter().any(|entry| entry.event == found), "{trail:?}");
+}
+
+#[tokio::test]
+async fn a_refused_order_counts_as_not_installed_in_campaign_and_device() {
+    let testbed = Testbed::new(1).await;
+    testbed.run(&campaign("c")).await;
+    testbed.sm_dp.0.lock().unwrap().empty = true;
+    let mut device = Agent::new(0);
+    device.settle(&testbed, MoveResult::Moves).await;
+    let progress = testbed.campaign("c").await.progress;
+    assert_eq!((progress.came_back, progress.not_installed), (0, 1));
+    let record = testbed.device(0).await;
+    assert_eq!((record.tally.came_back, record.tally.not_installed), (0, 1));
+    let trail = record.trail.entries().iter().map(|entry| entry.event.to_string()).collect::<Vec<_>>();
+    assert!(trail.iter().any(|event| event.starts_with("not installed: ")), "{trail:?}");
+}
+
+/// The only operator with an offer has refused the subscription. The reason is this refusal, and not
+/// a missing offer.
+#[tokio::test]
+async fn a_device_stuck_after_a_refusal_names_the_operator_and_the_cause() {
+    let testbed = Testbed::new(1).await.decided().await;
+    let mut report = testbed.check_in_of(0, &[bootstrap(0)]);
+    report.refused = vec![fleet::RefusedBy { network: plmn(LOCAL), cause: "#2 IMSI unknown in HSS".into() }];
+    testbed.check_in(&report).await;
+    let state = testbed.device(0).await.state.to_string();
+    assert!(state.contains("network 724-02 refused the device (#2 IMSI unknown in HSS)"), "{state}");
+    assert!(!state.contains("add an offer"), "{state}");
 }
 
 #[tokio::test]

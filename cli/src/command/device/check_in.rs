@@ -5,7 +5,8 @@ use std::{str::FromStr, time::Duration};
 
 use clap::Args;
 use device::{
-    Device, DownloadOptions, Ending as MoveEnding, MoveReport, Recovery, Rejected, Slot, modem::NoService,
+    AlwaysOnSettings, Device, DownloadOptions, Ending as MoveEnding, MoveReport, NotRegistered, Recovery,
+    Rejected, Slot, modem::NoService,
 };
 use fleet::{
     Action, CardProfile, CheckIn, CheckInError, Ending, Instruction, MoveEnded, MoveId, Problem, RefusedBy,
@@ -22,14 +23,18 @@ use testbed::move_report;
 use tokio::sync::watch;
 use world::{Batch, BoxCardInterface, Clock, Content, Fault, FaultKind, Link, LinkFaultKind, Memory, World};
 
-use super::{Command, failure::failed};
+use super::{
+    Command,
+    failure::{Failure, failed},
+    online::Options,
+};
 use crate::{
     advice::Server,
     faults::ActiveFaults,
     hidden_value::HiddenValue,
     output::{print, print_json_line, remark},
     parties,
-    readiness::{Ready, ReadyOptions},
+    readiness::Ready,
     settings::Settings,
 };
 
@@ -38,6 +43,8 @@ use crate::{
 const MAX_MOVES: usize = 6;
 /// Failed check-ins after which the device returns from a new profile to its former one.
 const MAX_FAILED_ATTEMPTS: u32 = 3;
+/// What a fault says about a device that is not registered.
+const NO_SERVICE: &str = "the device has no service";
 /// Name of the entry in the memory of the device.
 const STATE: &str = "state";
 
@@ -124,7 +131,26 @@ struct Agent {
     state: State,
     world: World,
     failures: u32,
+    /// The reason why the device has no service, as it was reported last.
+    no_service: Option<String>,
     json: bool,
+}
+
+/// The reason why no profile of the device gets service.
+struct WithoutService {
+    fault: Fault,
+    /// True if the host that simulates the networks does not answer.
+    is_host_lost: bool,
+}
+
+impl WithoutService {
+    fn of(not: &NotRegistered) -> Self {
+        Self { fault: failed(not, NO_SERVICE), is_host_lost: matches!(not.why, NoService::Lost(_)) }
+    }
+
+    fn of_card(error: &impl Failure) -> Self {
+        Self { fault: failed(error, NO_SERVICE), is_host_lost: false }
+    }
 }
 
 impl Command {
@@ -135,12 +161,12 @@ impl Command {
     /// `--until-idle`, the platform is unreachable.
     pub(super) async fn run_checking_in(
         &self,
-        options: &CheckInOptions,
-        ready: &ReadyOptions,
+        options: &Options,
         active_faults: &ActiveFaults,
         settings: &Settings,
         json: bool,
     ) -> Result<(), Fault> {
+        let Options { imei, ready, check_in: options, .. } = options;
         let startup = ready.begin()?;
         let (Some(platform), Some(token)) = (&options.platform, &options.token) else {
             return Err(Fault::usage(
@@ -156,7 +182,10 @@ impl Command {
                 "give the networks in reach with --visible, such as --visible 724-99; `landfall network list networks` lists them",
             ));
         }
-        let mut device = self.device(active_faults, settings, json).await?;
+        // The applet of a card with several identities selects one by the location that the toolkit
+        // reports.
+        let imei = imei.unwrap_or(AlwaysOnSettings::default().imei);
+        let mut device = self.device(active_faults, settings, json).await?.with_toolkit(imei);
         let eid = device.lpa.eid().await.map_err(|e| failed(&e, "cannot read the EID of the card"))?;
         let (world, clock) = parties::os_world()?;
         let tls = parties::device_tls(&crate::pki::load_or_init(settings)?, &[], std::sync::Arc::new(clock))?;
@@ -171,6 +200,7 @@ impl Command {
             memory,
             world,
             failures: 0,
+            no_service: None,
             json,
         };
         let (stop, stopped) = watch::channel(false);
@@ -217,8 +247,10 @@ impl Agent {
     ) -> Result<(), Fault> {
         let mut moves = 0;
         while !*stopped.borrow() {
-            if moves == 0 {
-                self.restore_service().await?;
+            if moves == 0
+                && let Some(without) = self.restore_service().await?
+            {
+                self.report(without, options.once || options.until_idle)?;
             }
             let pause = match self.check_in().await {
                 Ok(instruction) => {
@@ -258,26 +290,38 @@ impl Agent {
             tokio::select! {
                 // An error means that nothing stops the device any more, which cannot happen.
                 _ = stopped.changed() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pause) => self.device.record_idle_time(pause),
             }
         }
         Ok(())
     }
 
     /// Registers with the enabled profile, or with any profile that gets service, and records how an
-    /// interrupted move ended.
-    async fn restore_service(&mut self) -> Result<(), Fault> {
-        let mut registered = None;
+    /// interrupted move ended. Returns the reason if no profile gets service.
+    async fn restore_service(&mut self) -> Result<Option<WithoutService>, Fault> {
+        let (mut registered, mut why) = (None, None);
         if self.state.ordered.is_none() {
-            registered = self.device.register().await.ok();
+            match self.device.register().await {
+                Ok(found) => registered = Some(found),
+                Err(not) => why = Some(WithoutService::of(&not)),
+            }
         }
-        if registered.is_none()
-            && let Recovery::Working { registered: found, .. } = self.device.recover().await
-        {
-            registered = Some(found);
+        if registered.is_none() {
+            match self.device.recover().await {
+                Recovery::Working { registered: found, .. } => registered = Some(found),
+                Recovery::Stranded(rejected) => {
+                    why = why.or_else(|| match rejected.first() {
+                        Some((_, Rejected::NotRegistered(not))) => Some(WithoutService::of(not)),
+                        Some((_, other)) => Some(WithoutService::of_card(other)),
+                        None => None,
+                    });
+                }
+                Recovery::Card(error) => why = Some(WithoutService::of_card(&error)),
+            }
         }
-        let Some(registered) = registered else { return Ok(()) };
-        let Some(ordered) = self.state.ordered.take() else { return Ok(()) };
+        let Some(registered) = registered else { return Ok(why) };
+        self.no_service = None;
+        let Some(ordered) = self.state.ordered.take() else { return Ok(None) };
         let why = || "the move was interrupted, and the device uses another profile".into();
         let ending = if registered.iccid == ordered.target {
             Ending::Moved
@@ -286,7 +330,24 @@ impl Agent {
         } else {
             Ending::NotInstalled { why: why() }
         };
-        self.ended(ordered, ending)
+        self.ended(ordered, ending)?;
+        Ok(None)
+    }
+
+    /// Reports that the device has no service, once for each reason. The device still checks in,
+    /// because it may reach the platform in another way. Without the host that simulates the
+    /// networks no move can succeed, so a device that is to check in once ends.
+    fn report(&mut self, without: WithoutService, is_single: bool) -> Result<(), Fault> {
+        let WithoutService { fault, is_host_lost } = without;
+        if is_single && is_host_lost {
+            return Err(fault);
+        }
+        let text = format!("{fault:#}");
+        if self.no_service.as_ref() != Some(&text) {
+            remark(&text);
+            self.no_service = Some(text);
+        }
+        Ok(())
     }
 
     async fn check_in(&mut self) -> Result<Instruction, CheckInError> {
@@ -355,7 +416,9 @@ impl Agent {
         self.note_refusal(&report, target).await?;
         let Some(ending) = move_report::ending(&report) else {
             // The device has no service. The move stays open until a profile gets service again.
-            self.restore_service().await?;
+            if let Some(without) = self.restore_service().await? {
+                self.report(without, false)?;
+            }
             return Ok(self.state.ended.is_some());
         };
         self.state.ordered = None;

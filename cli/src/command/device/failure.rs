@@ -208,7 +208,7 @@ impl Failure for NotRegistered {
         match self.why {
             NoService::Card(_) => FaultKind::NotFound,
             NoService::NoCoverage | NoService::Lost(_) => FaultKind::Unreachable,
-            NoService::Refused(_) => FaultKind::Refused,
+            NoService::Refused(_) | NoService::Forbidden(_) => FaultKind::Refused,
         }
     }
 
@@ -236,6 +236,11 @@ impl Failure for NotRegistered {
                     .to_owned()
             }
             NoService::Refused(cause) => cause.next()?.to_owned(),
+            NoService::Forbidden(_) => {
+                "change the policy of the network, and try again after T3247 (45 minutes), or register in a \
+                 network that has not refused the device"
+                    .to_owned()
+            }
             NoService::Lost(_) => Server::Networks.next(LinkFaultKind::Refused),
         })
     }

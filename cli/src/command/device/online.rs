@@ -28,7 +28,7 @@ use crate::{
 pub(super) struct Options {
     /// IMEI of the device, 15 digits
     #[arg(long, value_parser = imei)]
-    imei: Option<Imei>,
+    pub(super) imei: Option<Imei>,
     /// Interval between network searches, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     search_pause: u64,

@@ -120,8 +120,9 @@ async fn create(platform: &Platform, spec: &CampaignSpec, start: bool) -> Result
 }
 
 fn line(campaign: &Campaign) -> String {
-    let Campaign { spec, state, progress, .. } = campaign;
-    format!("{}: {state}, {} devices, {} moved\n", spec.id, progress.devices, progress.moved)
+    let Campaign { spec, state, progress, goes_back, .. } = campaign;
+    let back = if *goes_back { format!(", {} rolled back", progress.rolled_back) } else { String::new() };
+    format!("{}: {state}, {} devices, {} moved{back}\n", spec.id, progress.devices, progress.moved)
 }
 
 fn of_campaigns(campaigns: &[Campaign]) -> String {

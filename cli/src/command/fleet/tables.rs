@@ -141,8 +141,11 @@ pub(super) fn of_device(shown_device: &Shown<'_>) -> String {
         let _ = writeln!(text, "registered as IMSI {imsi}");
     }
     let tally = device.tally;
-    let _ =
-        writeln!(text, "moves: {} moved, {} came back, {} lost", tally.moved, tally.came_back, tally.lost);
+    let _ = writeln!(
+        text,
+        "moves: {} moved, {} came back, {} not installed, {} lost",
+        tally.moved, tally.came_back, tally.not_installed, tally.lost
+    );
     let mut table = Table::new(&["profile", "home", "role", "state"]);
     for held in &device.connection.held {
         let words = serde_json::to_value(held).unwrap_or_default();

@@ -116,6 +116,8 @@ pub enum Counter {
     Refusals,
     /// Check-ins of devices.
     CheckIns,
+    /// Times that a device woke up. M2M devices stay on and never wake up.
+    WakeUps,
     /// Differences between records and card that the platform found.
     Findings,
     /// Octets over bearers, in both directions.
@@ -213,6 +215,7 @@ impl fmt::Display for Counter {
             Self::Identities => "changes of identity",
             Self::Refusals => "refusals",
             Self::CheckIns => "check-ins",
+            Self::WakeUps => "wake-ups",
             Self::Findings => "findings of the reconciler",
             Self::Octets => "octets",
             Self::Cost => "cost",

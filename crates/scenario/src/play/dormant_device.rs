@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use device::ForbiddenNetworks;
 use fleet::{CardProfile, MoveEnded, MoveId, RefusedBy};
 use localize::{Country, History};
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
@@ -107,6 +108,8 @@ pub(super) struct Service {
     pub(super) registered_at: Timestamp,
     /// Time of the next search for the home network, if that network could accept the device.
     pub(super) home_search: Option<Timestamp>,
+    /// The networks that its modem does not try for a limited time.
+    pub(super) forbidden_networks: ForbiddenNetworks,
     /// The profile and the IMSI of the latest registration.
     pub(super) last_as: Option<(Iccid, Imsi)>,
     /// Incremented with each change of the registration. Events for an earlier epoch are ignored.

@@ -344,6 +344,7 @@ impl SimulatedWorld {
             Counter::Identities => sum(|device| device.counts.identities),
             Counter::Refusals => sum(|device| device.counts.refusals),
             Counter::CheckIns => sum(|device| device.counts.check_ins),
+            Counter::WakeUps => sum(|device| device.activity.wakes),
             Counter::Octets => sum(|device| u32::try_from(device.counts.octets).unwrap_or(u32::MAX)),
             Counter::Visits => f64::from(u32::try_from(self.visits().len()).unwrap_or(u32::MAX)),
             Counter::ProfilesLost => self.profiles_lost(chosen).await?,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use certs::Pki;
 use crypto::Curve;
+use device::ForbiddenNetworks;
 use euicc_sim::{Card, Shared};
 use fleet::CardProfile;
 use localize::{HeldProfile, HeldState, Place, Role};
@@ -199,6 +200,7 @@ impl Factory<'_> {
                 registered: None,
                 registered_at: self.scenario.begins,
                 home_search: None,
+                forbidden_networks: ForbiddenNetworks::default(),
                 last_as: None,
                 epoch: 0,
                 without_service_since: None,

@@ -48,7 +48,7 @@ pub(super) async fn wake(sim: Arc<SimulatedWorld>, index: usize) {
             device.activity.again = true;
             return;
         }
-        (device.activity.is_awake, device.activity.alarm) = (true, None);
+        device.activity.is_awake = true;
     }
     loop {
         let Some(mut firmware) = Firmware::new(&sim, index) else { return };
@@ -65,6 +65,8 @@ pub(super) async fn wake(sim: Arc<SimulatedWorld>, index: usize) {
             device.activity.is_awake = false;
             return;
         }
+        // The next run sets its own alarm.
+        device.activity.alarm = None;
     }
 }
 
@@ -156,7 +158,7 @@ impl<'a> Firmware<'a> {
 
     fn build(&self) -> Result<OpenDevice, Fault> {
         let Self { sim, power, faults, .. } = self;
-        let (eid, wakes, card, memory, hears, is_stolen, rested) = {
+        let (eid, wakes, card, memory, hears, is_stolen, rested, forbidden) = {
             let device = self.device()?;
             let since = device.activity.rests_since.filter(|_| !device.activity.must_recover);
             let is_stolen = device.service_state == ServiceState::Stolen;
@@ -168,6 +170,7 @@ impl<'a> Firmware<'a> {
                 Arc::clone(&device.hears),
                 is_stolen,
                 since.map_or(Duration::ZERO, |since| sim.now().since(since)),
+                device.service.forbidden_networks.clone(),
             )
         };
         let faulty = |whose, memory| FaultyMemory::new(whose, memory, faults.clone(), power.clone());
@@ -192,7 +195,8 @@ impl<'a> Firmware<'a> {
         };
         let events = EventSource::silent(sim.simulation.clock());
         let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), events.clone());
-        let modem = Modem::new(slot, device_radio, events.clone());
+        let mut modem = Modem::new(slot, device_radio, events.clone());
+        modem.set_forbidden_networks(forbidden);
         let mut open_device = Device::new(lpa, modem, faulty("device", memory), events).with_pause(Waits);
         if sim.scenario.operators.iter().any(|operator| !operator.identities.is_empty()) {
             // The toolkit is only needed for cards with several identities, because only these have
@@ -512,12 +516,13 @@ impl<'a> Firmware<'a> {
 
     /// Stores the state of the device and schedules its next wake-up.
     fn rest(&mut self, was_cut: bool) {
-        let was_opened = self.open_device.take().is_some();
+        let opened = self.open_device.take();
         let sim = self.sim;
         let now = sim.now();
         let Ok(mut device) = self.device() else { return };
-        if was_opened {
+        if let Some(opened) = opened {
             device.activity.rests_since = Some(now);
+            device.service.forbidden_networks = opened.modem.forbidden_networks().clone();
         }
         for (bearer, usage) in self.connections.usage() {
             let octets = usage.octets_up.saturating_add(usage.octets_down);

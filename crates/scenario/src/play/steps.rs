@@ -1,6 +1,6 @@
 //! Steps and injected faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fleet::{CampaignId, Problem};
@@ -16,7 +16,7 @@ use super::m2m::Order;
 use super::queue::Due;
 use super::simulated_world::SimulatedWorld;
 use super::{DAY, below};
-use crate::file::{Action, Devices, Length, Part};
+use crate::file::{Action, Devices, Length, Part, Which};
 use crate::report::Kind;
 use faults::{FaultId, FaultSpec, RadioAct, When};
 
@@ -27,27 +27,34 @@ impl SimulatedWorld {
     /// The indices of the selected devices, or of all devices if there is no selection. A share
     /// selects the same devices each time for the same `purpose`.
     pub(super) fn chosen(&self, devices: Option<&Devices>, purpose: &str) -> Vec<usize> {
-        let mut chosen = Vec::new();
-        for index in 0..self.devices.len() {
-            let Some(device) = self.device(index) else { continue };
-            let name = self.group(device.group).map_or("", |group| group.name.get_ref());
-            let is_one = |part: Part| match part {
-                Part::All => true,
-                Part::Range(first, last) => (first..=last).contains(&device.number),
-                Part::Share(share) => {
-                    let random = self.simulation.random(&format!("{purpose} chooses {}", device.eid));
-                    below(&random, 100) < u64::from(share)
-                }
-            };
-            let is_meant = devices.is_none_or(|devices| {
-                devices.0.is_empty()
-                    || devices.0.iter().any(|which| which.group == *name && is_one(which.part))
+        let selected = devices.filter(|devices| !devices.0.is_empty());
+        let Some(Devices(selected)) = selected else { return (0..self.devices.len()).collect() };
+        let mut chosen = BTreeSet::new();
+        for Which { group, part } in selected {
+            let members = self.each_device().enumerate().filter_map(|(index, device)| {
+                let name = self.group(device.group).map_or("", |group| group.name.get_ref());
+                (name == group).then_some((index, device.number, device.eid))
             });
-            if is_meant {
-                chosen.push(index);
+            match *part {
+                Part::All => chosen.extend(members.map(|(index, ..)| index)),
+                Part::Range(first, last) => {
+                    let within = members.filter(|(_, number, _)| (first..=last).contains(number));
+                    chosen.extend(within.map(|(index, ..)| index));
+                }
+                Part::Share(share) => {
+                    let mut drawn: Vec<(u64, usize)> = members
+                        .map(|(index, _, eid)| {
+                            let random = self.simulation.random(&format!("{purpose} chooses {eid}"));
+                            (below(&random, u64::MAX), index)
+                        })
+                        .collect();
+                    drawn.sort_unstable();
+                    drawn.truncate(share_of(share, drawn.len()));
+                    chosen.extend(drawn.into_iter().map(|(_, index)| index));
+                }
             }
         }
-        chosen
+        chosen.into_iter().collect()
     }
 
     /// Performs a step of the scenario.
@@ -395,4 +402,32 @@ impl SimulatedWorld {
 
 fn id(campaign: &str) -> Result<CampaignId, Fault> {
     campaign.parse().map_err(|_| bug("a campaign has no name"))
+}
+
+/// The number of devices in a share of this percentage of `devices`: rounded to the nearest number,
+/// a half upwards, and at least one.
+fn share_of(percentage: u8, devices: usize) -> usize {
+    let rounded = (devices.saturating_mul(usize::from(percentage)).saturating_add(50)) / 100;
+    rounded.clamp(1.min(devices), devices)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_rounded_and_never_empty() {
+        for (percentage, devices, share) in [
+            (10, 80, 8),
+            (10, 40, 4),
+            (33, 10, 3),
+            (25, 10, 3),
+            (24, 10, 2),
+            (1, 10, 1),
+            (99, 3, 3),
+            (100, 7, 7),
+        ] {
+            assert_eq!(share_of(percentage, devices), share, "{percentage}% of {devices}");
+        }
+    }
 }
