@@ -38,32 +38,38 @@ impl Writer {
     pub(super) fn start(connection: Connection, path: PathBuf, mark: MarkFile) -> Result<Self, Fault> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let own_path = path.clone();
+        let unstarted = |error| {
+            Fault::caused_by(error, "cannot start the thread that writes the records", "allow more threads")
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(unstarted)?;
+        let write = move |group: &[ChangeSet]| write_marked(&connection, &own_path, &mark, group);
         let thread = std::thread::Builder::new()
             .name("records-writer".into())
-            .spawn(move || write_until_closed(&connection, &own_path, &mark, waiting))
-            .map_err(|error| {
-                Fault::caused_by(
-                    error,
-                    "cannot start the thread that writes the records",
-                    "allow more threads",
-                )
-            })?;
+            .spawn(move || runtime.block_on(write_until_closed(waiting, write)))
+            .map_err(unstarted)?;
         Ok(Self { path, queue: Some(queue), thread: Some(thread) })
     }
 
     pub(super) async fn commit(&self, changes: ChangeSet) -> Result<Committed, Fault> {
-        let (answer, answered) = oneshot::channel();
-        let writer_ended = || {
-            Fault::new(
+        let submitted = match &self.queue {
+            Some(queue) => submit(queue, changes).await,
+            None => None,
+        };
+        submitted.unwrap_or_else(|| {
+            Err(Fault::new(
                 format!("cannot write the records in {}", self.path.display()),
                 "the thread that writes them has ended",
                 "restart the program, and report this",
-            )
-        };
-        let queue = self.queue.as_ref().ok_or_else(writer_ended)?;
-        queue.send(Waiting { changes, answer }).await.map_err(|_| writer_ended())?;
-        answered.await.map_err(|_| writer_ended())?
+            ))
+        })
     }
+}
+
+/// Puts a commit into the queue and waits for its outcome. Returns `None` if the writer has ended.
+async fn submit(queue: &mpsc::Sender<Waiting>, changes: ChangeSet) -> Option<Result<Committed, Fault>> {
+    let (answer, answered) = oneshot::channel();
+    queue.send(Waiting { changes, answer }).await.ok()?;
+    answered.await.ok()
 }
 
 impl Drop for Writer {
@@ -76,13 +82,13 @@ impl Drop for Writer {
     }
 }
 
-fn write_until_closed(
-    connection: &Connection,
-    path: &Path,
-    mark: &MarkFile,
+/// Writes groups of waiting commits with `write`, and reports their outcomes, until the queue is
+/// closed and empty.
+async fn write_until_closed(
     mut queue: mpsc::Receiver<Waiting>,
+    mut write: impl FnMut(&[ChangeSet]) -> Result<Vec<Committed>, Fault>,
 ) {
-    while let Some(first) = queue.blocking_recv() {
+    while let Some(first) = queue.recv().await {
         let mut group = vec![first];
         while group.len() < MAX_GROUP
             && let Ok(next) = queue.try_recv()
@@ -92,24 +98,34 @@ fn write_until_closed(
         let (changes, answers): (Vec<_>, Vec<_>) =
             group.into_iter().map(|waiting| (waiting.changes, waiting.answer)).unzip();
         // A caller that no longer waits misses the result; its commit remains.
-        match write_group(connection, &changes) {
-            Ok((committed, last)) => {
-                if let Err(error) = mark.raise(last) {
-                    let path = path.display();
-                    tracing::warn!(%path, %error, "could not note the number of the last commit; the commit is durable");
-                }
+        match write(&changes) {
+            Ok(committed) => {
                 for (answer, committed) in answers.into_iter().zip(committed) {
                     let _ = answer.send(Ok(committed));
                 }
             }
-            Err(error) => {
-                let fault = fault(path, "write", error);
+            Err(fault) => {
                 for answer in answers {
                     let _ = answer.send(Err(fault.clone()));
                 }
             }
         }
     }
+}
+
+/// Writes a group, and marks its last commit.
+fn write_marked(
+    connection: &Connection,
+    path: &Path,
+    mark: &MarkFile,
+    group: &[ChangeSet],
+) -> Result<Vec<Committed>, Fault> {
+    let (committed, last) = write_group(connection, group).map_err(|error| fault(path, "write", error))?;
+    if let Err(error) = mark.raise(last) {
+        let path = path.display();
+        tracing::warn!(%path, %error, "could not note the number of the last commit; the commit is durable");
+    }
+    Ok(committed)
 }
 
 /// Writes all commits of a group in one SQLite transaction. When it returns, all commits without
@@ -213,3 +229,6 @@ fn apply(connection: &Connection, change: &Change, header: &mut Header) -> rusql
         .execute(params![collection, key, version, content, checksum])
         .map(drop)
 }
+
+#[cfg(all(test, feature = "interleavings"))]
+mod interleavings;
