@@ -25,13 +25,14 @@ mod journal;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use world::{Batch, Cells, Fault, Memory};
 
 use crate::Claim;
 use crate::commit_mark::{CommitMark, FoundMark, StoreId};
+use crate::folder::{folder_of, sync_folder_of};
 use journal::{BEGUN, COMPACTED, Replay, batch_octets, header, live_octets, replay};
 
 /// Minimum length of a journal that is worth compacting.
@@ -73,7 +74,7 @@ impl FileMemory {
     /// Another process uses the file, or the file is unreadable, damaged or lacks commits.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Fault> {
         let path = path.into();
-        fs::create_dir_all(folder(&path)).map_err(|error| unusable(&path, error))?;
+        fs::create_dir_all(folder_of(&path)).map_err(|error| unusable(&path, error))?;
         let claim = claim(&path)?;
         let mark = CommitMark::read(claim.lock_file()).map_err(|error| unusable(&path, error))?;
         let replay = read(&path)?;
@@ -84,6 +85,22 @@ impl FileMemory {
         }
         let count_at = count_at(live_octets(&cells));
         Ok(Self { path, claim, length, next, count_at, is_named: false })
+    }
+
+    /// True if the file begins as a memory does.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn is_memory(path: &Path) -> io::Result<bool> {
+        let mut start = Vec::new();
+        File::open(path)?.take(journal::MAGIC.len() as u64).read_to_end(&mut start)?;
+        Ok(start == journal::MAGIC.as_bytes())
+    }
+
+    /// True if a commit of this memory was marked, whatever the file contains.
+    pub fn has_mark(path: &Path) -> bool {
+        let mark = File::open(Claim::lock_path(path)).and_then(|file| CommitMark::read(&file));
+        mark.is_ok_and(|mark| matches!(mark, FoundMark::Mark(_)))
     }
 
     /// Checks an existing file without a change to it. A process can use the file at the same time.
@@ -135,7 +152,7 @@ impl FileMemory {
         file.write_all(octets)?;
         file.sync_data()?;
         if !self.is_named {
-            sync_folder(&self.path)?;
+            sync_folder_of(&self.path)?;
             self.is_named = true;
         }
         Ok(())
@@ -310,14 +327,6 @@ fn owner_only() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(folder(path))?.sync_all()
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

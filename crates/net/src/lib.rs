@@ -20,6 +20,7 @@ pub mod card_interface;
 mod claim;
 mod commit_mark;
 pub mod file_memory;
+mod folder;
 pub mod http;
 pub mod os;
 pub mod psk;

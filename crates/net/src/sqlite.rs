@@ -39,6 +39,8 @@ use header::Header;
 use mark_file::MarkFile;
 use writer::Writer;
 
+use crate::folder::{folder_of, sync_folder_of};
+
 /// Number of parallel reads. It equals the number of cores of a small machine; more reads would
 /// only wait for each other.
 const READERS: usize = 4;
@@ -118,6 +120,41 @@ impl SqliteRecords {
         Ok(header.last_version)
     }
 
+    /// Encrypts a file that is not encrypted. No other process may use the file. The blocks of the
+    /// disk that contained the former file are not erased.
+    ///
+    /// # Errors
+    /// The file is in use, damaged or encrypted.
+    pub fn encrypt(path: &Path, key: &StoreKey) -> Result<(), Fault> {
+        let sql = |error: rusqlite::Error| fault(path, "encrypt", error);
+        let connection = connect(path, None, Access::Write)?;
+        schema::expect_current(&connection, path)?;
+        let report = check::check(&connection, path, 1).map_err(|error| fault(path, "check", error))?;
+        if let Some(damage) = report.damage.first() {
+            return Err(damaged(path, "encrypt", damage));
+        }
+        // Copies the journal to the database. This fails if another process uses the file.
+        connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(sql)?;
+        let mut new = path.as_os_str().to_owned();
+        new.push(".new");
+        let new = PathBuf::from(new);
+        let written = encrypted_copy(&connection, &new, key).map_err(sql);
+        drop(connection);
+        let replaced = written.and_then(|()| {
+            let moved =
+                File::open(&new).and_then(|file| file.sync_all()).and_then(|()| std::fs::rename(&new, path));
+            moved.and_then(|()| sync_folder_of(path)).map_err(|error| {
+                let what = format!("cannot encrypt the records in {}", path.display());
+                Fault::caused_by(error, what, "check that its folder is writable; the file is unchanged")
+            })
+        });
+        if replaced.is_err() {
+            // The fault tells the failure; a remainder is overwritten by the next attempt.
+            let _ = std::fs::remove_file(&new);
+        }
+        replaced
+    }
+
     /// Runs a query on a reading connection in the caller's thread. Reading a record from the page
     /// cache takes microseconds, which is less than a handover to another thread.
     fn query<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, Fault> {
@@ -176,6 +213,24 @@ impl Records for SqliteRecords {
     }
 }
 
+/// Writes an encrypted copy of a database to a new file.
+fn encrypted_copy(connection: &Connection, new: &Path, key: &StoreKey) -> rusqlite::Result<()> {
+    let _ = std::fs::remove_file(new);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(new).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let key = key.literal();
+    connection
+        .execute("ATTACH DATABASE ?1 AS encrypted KEY ?2", params![new.to_string_lossy(), key.as_str()])?;
+    connection.query_row("SELECT sqlcipher_export('encrypted')", [], |_| Ok(()))?;
+    for pragma in ["application_id", "user_version"] {
+        let value: i32 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+        connection.pragma_update(Some("encrypted"), pragma, value)?;
+    }
+    connection.execute_batch("DETACH DATABASE encrypted")
+}
+
 /// Reads key, version and content of a record from a row, and verifies the checksum.
 fn verified(collection: &str, row: &Row<'_>) -> Result<(String, Stored), StoreError> {
     let damaged = |key: &str| {
@@ -198,12 +253,10 @@ fn verified(collection: &str, row: &Row<'_>) -> Result<(String, Stored), StoreEr
 /// Creates the file with access for its owner only, because records contain keys. SQLite gives its
 /// other files the same permissions.
 fn create_owner_only(path: &Path) -> Result<(), Fault> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true);
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    std::fs::create_dir_all(folder).and_then(|()| options.open(path)).map(drop).map_err(|error| {
+    std::fs::create_dir_all(folder_of(path)).and_then(|()| options.open(path)).map(drop).map_err(|error| {
         Fault::caused_by(
             error,
             format!("cannot open the records in {}", path.display()),
@@ -323,8 +376,11 @@ impl StoreError {
 }
 
 fn damaged(path: &Path, verb: &str, damage: &Damage) -> Fault {
-    let next = if damage.part == DamagedPart::Commits { ACCEPT } else { RESTORE };
-    Fault::new(format!("cannot {verb} the records in {}", path.display()), damage.to_string(), next)
+    Fault::new(
+        format!("cannot {verb} the records in {}", path.display()),
+        damage.to_string(),
+        damage.advice(),
+    )
 }
 
 fn fault(path: &Path, verb: &str, error: impl Into<StoreError>) -> Fault {

@@ -35,6 +35,13 @@ pub struct Damage {
     pub why: String,
 }
 
+impl Damage {
+    /// What to do about it.
+    pub fn advice(&self) -> &'static str {
+        if self.part == DamagedPart::Commits { super::ACCEPT } else { super::RESTORE }
+    }
+}
+
 /// The damaged part of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DamagedPart {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 /// A key of 256 bits. SQLCipher encrypts each page of the database and of its journal with AES-256
 /// under a key that it derives from this key and a random salt of the file, and authenticates each
 /// page with HMAC-SHA512.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StoreKey(Zeroizing<String>);
 
 impl StoreKey {

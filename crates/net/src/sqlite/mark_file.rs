@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::commit_mark::{CommitMark, FoundMark};
+use crate::folder::sync_folder_of;
 
 /// The ending of its name, like those of SQLite's own files.
 const ENDING: &str = "-commits";
@@ -35,8 +36,7 @@ pub(super) fn create(database: &Path, mark: CommitMark) -> io::Result<()> {
     let file = options.open(&path)?;
     mark.write(&file)?;
     file.sync_all()?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    sync_folder_of(&path)
 }
 
 /// The mark of a database that is in use.

@@ -424,6 +424,30 @@ mod encrypted {
         world::records::contract::check(Arc::new(records)).await.unwrap();
     }
 
+    #[tokio::test]
+    async fn a_plain_store_can_be_encrypted_unless_it_is_in_use_or_damaged() {
+        let (_folder, path) = closed(20).await;
+        let records = SqliteRecords::open(&path, FORM).unwrap();
+        let expected = notes(&records).await.unwrap();
+        let fault = SqliteRecords::encrypt(&path, &key("a")).unwrap_err();
+        assert!(fault.next.contains("another process"), "{fault}");
+        put(&records, "later", "in the journal").await;
+        drop(records);
+        SqliteRecords::encrypt(&path, &key("a")).unwrap();
+        let octets = fs::read(&path).unwrap();
+        assert!(!octets.windows(6).any(|window| window == b"note-0" || window == b"SQLite"));
+        let records = SqliteRecords::open_with_key(&path, FORM, Some(&key("a"))).unwrap();
+        let found = notes(&records).await.unwrap();
+        assert_eq!((found.len(), &found[1..]), (21, &expected[..]));
+        put(&records, "after", "works").await;
+        drop(records);
+        assert!(SqliteRecords::encrypt(&path, &key("a")).is_err(), "it is encrypted already");
+        let (_folder, path) = closed(3).await;
+        execute(&path, "UPDATE records SET content = x'2222' WHERE key = 'note-001'");
+        assert!(SqliteRecords::encrypt(&path, &key("a")).unwrap_err().why.contains("note-001"));
+        SqliteRecords::check(&path, None, 1).unwrap();
+    }
+
     #[test]
     fn a_key_has_64_hexadecimal_digits() {
         for wrong in ["", "ab", &"g".repeat(64), &"a".repeat(63), &"a".repeat(65)] {
