@@ -18,7 +18,9 @@ fn data_folder() -> (tempfile::TempDir, PathBuf) {
     let data = folder.path().join("data");
     succeed(landfall(&data).args(["profile", "new"]).arg(folder.path().join("profile.der")));
     succeed(landfall(&data).args(["sm-dp", "add"]).arg(folder.path().join("profile.der")));
-    succeed(landfall(&data).args(["device", "default-sm-dp", "smdp.example.com"]));
+    for address in ["first.example.com", "smdp.example.com"] {
+        succeed(landfall(&data).args(["device", "default-sm-dp", address]));
+    }
     (folder, data)
 }
 

@@ -290,6 +290,20 @@ fn older_and_newer_versions_are_refused() {
     }
     fs::write(&journal.path, "something else altogether\n").unwrap();
     assert!(journal.open().unwrap_err().why.contains("not a memory file"));
+    fs::write(&journal.path, "landfall-memory 2 began\n").unwrap();
+    assert!(journal.open().unwrap_err().why.contains("first line is damaged"));
+    assert!(FileMemory::is_memory(&journal.path).unwrap());
+    fs::write(&journal.path, "landfall").unwrap();
+    assert!(!FileMemory::is_memory(&journal.path).unwrap());
+}
+
+#[test]
+fn a_memory_without_its_file_still_has_its_mark() {
+    let journal = Journal::new([]);
+    assert!(!FileMemory::has_mark(&journal.path));
+    journal.open().unwrap().commit(cell(1, 1)).unwrap();
+    fs::remove_file(&journal.path).unwrap();
+    assert!(FileMemory::has_mark(&journal.path));
 }
 
 #[test]

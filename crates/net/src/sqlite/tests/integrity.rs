@@ -253,6 +253,38 @@ async fn a_mark_that_is_missing_or_damaged_or_of_another_store_is_noticed() {
     SqliteRecords::open(&path, FORM).unwrap();
 }
 
+#[test]
+fn a_mark_that_cannot_be_read_is_a_fault_and_no_damage() {
+    let (_folder, path, records) = new();
+    drop(records);
+    fs::remove_file(with(&path, "-commits")).unwrap();
+    // A folder cannot be read as a file.
+    fs::create_dir(with(&path, "-commits")).unwrap();
+    let fault = refused(&path);
+    assert!(fault.what.contains("records.db") && fault.next.contains("-commits"), "{fault}");
+    assert!(SqliteRecords::check(&path, None, 1).is_err());
+}
+
+#[test]
+fn a_file_of_another_program_is_not_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    for fault in
+        [SqliteRecords::check(&path, None, 1).unwrap_err(), SqliteRecords::accept(&path, None).unwrap_err()]
+    {
+        assert!(fault.why.contains("not a database of this program"), "{fault}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_has_access_to_the_mark() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, path, _records) = new();
+    assert_eq!(fs::metadata(with(&path, "-commits")).unwrap().permissions().mode() & 0o077, 0);
+}
+
 #[tokio::test]
 async fn the_mark_has_the_last_commit_of_each_process() {
     let (_folder, path, first) = new();
