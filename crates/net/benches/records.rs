@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use net::{SqliteRecords, StoreKey};
 use rusqlite::{Connection, params};
-use world::{Change, ChangeSet, Committed, Records, StoredForm};
+use world::records::Change;
+use world::{ChangeSet, Committed, Records, StoredForm};
 
 const FORM: StoredForm = StoredForm { party: "bench", version: 1 };
 const COMMITS: usize = 400;

@@ -16,10 +16,9 @@
 //! its first batch was complete before the file got its name, so it cannot be the remainder of a
 //! power cut.
 //!
-//! The lock file beside the journal contains the number of the last batch that was committed
-//! ([`CommitMark`]). A journal that ends before this batch has lost commits and is refused. A
-//! journal whose lock file is missing or empty, like a copy or one of an earlier version, is
-//! accepted.
+//! The lock file beside the journal contains the number of the last batch that was committed. A
+//! journal that ends before this batch has lost commits and is refused. A journal whose lock file is
+//! missing or empty, like a copy or one of an earlier version, is accepted.
 
 mod journal;
 

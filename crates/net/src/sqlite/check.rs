@@ -86,7 +86,10 @@ impl Found {
     /// Adds an error that is damage of the file, and returns any other error.
     fn add_error(&mut self, error: StoreError) -> Result<(), StoreError> {
         match error.damage() {
-            Ok(why) => Ok(self.add(DamagedPart::File, why)),
+            Ok(why) => {
+                self.add(DamagedPart::File, why);
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
