@@ -53,6 +53,8 @@ enum Command {
     Network(command::network::Command),
     #[command(subcommand)]
     Profile(command::profile::Command),
+    #[command(subcommand)]
+    Records(command::records::Command),
     Trace(command::trace::Command),
     Explain(command::explain::Command),
     #[command(subcommand)]
@@ -156,6 +158,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Fault> {
         Command::Run(command) => command.run(cli.json),
         Command::Replay(command) => command.run(cli.json),
         Command::Profile(command) => wait_for(command.run(&settings, cli.json)),
+        Command::Records(command) => command.run(&settings, cli.json),
         Command::Trace(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Explain(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),

@@ -23,7 +23,9 @@ use tokio::{
     sync::oneshot,
     task::JoinHandle,
 };
-use world::{BoxFuture, Clock, Events, Fault, Link, Memory, PhoneNumber, Records, ShiftedClock, World};
+use world::{
+    BoxFuture, Clock, Events, Fault, Link, Memory, PhoneNumber, Records, ShiftedClock, StoredForm, World,
+};
 
 use crate::settings::Settings;
 
@@ -199,15 +201,24 @@ pub fn sm_dp(
     world: &World,
     events: Arc<dyn Events>,
 ) -> Result<SmDpPlus, Fault> {
-    sm_dp_on(settings, pki, world, events, sm_dp_records(&settings.data_dir)?)
+    sm_dp_on(settings, pki, world, events, sm_dp_records(settings)?)
 }
 
-/// Opens the records of the SM-DP+ in this data folder.
+/// Opens the records of the SM-DP+ in the data folder.
 ///
 /// # Errors
 /// The database cannot be opened.
-pub fn sm_dp_records(data_dir: &Path) -> Result<Arc<dyn Records>, Fault> {
-    Ok(Arc::new(SqliteRecords::open(data_dir.join("sm-dp.sqlite"), sm_dp::records::STORED_FORM)?))
+pub fn sm_dp_records(settings: &Settings) -> Result<Arc<dyn Records>, Fault> {
+    let path = settings.data_dir.join("sm-dp.sqlite");
+    Ok(Arc::new(open_records(settings, path, sm_dp::records::STORED_FORM)?))
+}
+
+/// Opens the records in this file, encrypted if the settings have a key.
+///
+/// # Errors
+/// The key cannot be read, or the database cannot be opened.
+pub fn open_records(settings: &Settings, path: PathBuf, form: StoredForm) -> Result<SqliteRecords, Fault> {
+    SqliteRecords::open_with_key(path, form, settings.records_key.read()?.as_ref())
 }
 
 /// Opens the SM-DP+ of the settings on these records, without listening.
@@ -240,6 +251,7 @@ pub fn sm_dp_with(
     let mut config = Config::new(first);
     config.server.other_addresses = others;
     config.personalised_hook = personalised_hook;
+    config.remove_installed_packages = settings.remove_installed_packages;
     let credentials = Credentials::from_pki(pki)
         .map_err(|e| crate::pki::missing_certificate(e, "the SM-DP+ has no certificates"))?;
     Ok(SmDpPlus::new(config, credentials, records, world.clone(), events))

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use net::StoreKey;
 use serde::Deserialize;
 use world::Fault;
+use zeroize::Zeroizing;
 
 /// Folders and addresses, resolved from all sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,45 @@ pub struct Settings {
     pub network: String,
     /// Address of the SM-DP+'s admin API, if it is enabled.
     pub admin: Option<String>,
+    /// The key that encrypts the records of servers.
+    pub records_key: RecordsKey,
+    /// True if the SM-DP+ removes a package from its stock after its installation.
+    pub remove_installed_packages: bool,
+}
+
+/// The source of the key that encrypts records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RecordsKey {
+    /// The records are not encrypted.
+    #[default]
+    None,
+    /// A file contains the key.
+    File(PathBuf),
+    /// The key itself.
+    Key(StoreKey),
+}
+
+impl RecordsKey {
+    /// Returns the key, if there is one.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not contain a key.
+    pub fn read(&self) -> Result<Option<StoreKey>, Fault> {
+        match self {
+            Self::None => Ok(None),
+            Self::Key(key) => Ok(Some(key.clone())),
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|e| {
+                    Fault::usage_caused_by(
+                        e,
+                        format!("cannot read the key of the records in {}", path.display()),
+                        "correct records-key-file",
+                    )
+                })?;
+                StoreKey::parse(&text, &path.display().to_string()).map(Some)
+            }
+        }
+    }
 }
 
 /// A setting that commands take as a flag.
@@ -158,6 +199,9 @@ impl Setting {
     }
 }
 
+/// The environment variable with the key of the records itself. It has precedence over a file.
+const KEY_VARIABLE: &str = "LANDFALL_RECORDS_KEY";
+
 /// Settings of one source. Absent values are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -172,6 +216,8 @@ struct Layer {
     card: Option<String>,
     network: Option<String>,
     admin: Option<String>,
+    records_key_file: Option<PathBuf>,
+    remove_installed_packages: Option<bool>,
 }
 
 impl Layer {
@@ -188,6 +234,8 @@ impl Layer {
             card: self.card.or(below.card),
             network: self.network.or(below.network),
             admin: self.admin.or(below.admin),
+            records_key_file: self.records_key_file.or(below.records_key_file),
+            remove_installed_packages: self.remove_installed_packages.or(below.remove_installed_packages),
         }
     }
 
@@ -219,16 +267,31 @@ impl Layer {
             card: value(&commands, Setting::Card),
             network: value(&commands, Setting::Network),
             admin: value(&commands, Setting::Admin),
+            records_key_file: None,
+            remove_installed_packages: None,
         }
     }
 
     /// Reads the environment variables: `LANDFALL_DATA_DIR` and so on. Names are separated by
     /// commas.
-    fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+    ///
+    /// # Errors
+    /// A value that must be `true` or `false` is another.
+    fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Fault> {
         let names = |name: &str| {
             variable(name).map(|names| names.split(',').map(|name| name.trim().to_owned()).collect())
         };
-        Self {
+        let name = "LANDFALL_REMOVE_INSTALLED_PACKAGES";
+        let remove_installed_packages = variable(name).map(|value| {
+            value.parse().map_err(|_| {
+                Fault::usage(
+                    format!("cannot use {name}"),
+                    format!("{value:?} is neither true nor false"),
+                    "correct the variable",
+                )
+            })
+        });
+        Ok(Self {
             data_dir: variable("LANDFALL_DATA_DIR").map(PathBuf::from),
             pki: variable("LANDFALL_PKI").map(PathBuf::from),
             seed: variable("LANDFALL_SEED"),
@@ -239,7 +302,9 @@ impl Layer {
             card: variable("LANDFALL_CARD"),
             network: variable("LANDFALL_NETWORK"),
             admin: variable("LANDFALL_ADMIN"),
-        }
+            records_key_file: variable("LANDFALL_RECORDS_KEY_FILE").map(PathBuf::from),
+            remove_installed_packages: remove_installed_packages.transpose()?,
+        })
     }
 
     fn from_toml(path: &Path, text: &str) -> Result<Self, Fault> {
@@ -279,7 +344,7 @@ impl Settings {
         config: Option<&Path>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Fault> {
-        let environment = Layer::from_environment(&variable);
+        let environment = Layer::from_environment(&variable)?;
         let default_dir = || default_data_dir(&variable);
         let file = match config {
             Some(path) => read_file(path, true)?,
@@ -291,7 +356,11 @@ impl Settings {
         };
         let chosen = flags.over(environment).over(file);
         let data_dir = chosen.data_dir.clone().unwrap_or_else(default_dir);
-        Ok(Self::of(chosen, data_dir))
+        let mut settings = Self::of(chosen, data_dir);
+        if let Some(key) = variable(KEY_VARIABLE).map(Zeroizing::new) {
+            settings.records_key = RecordsKey::Key(StoreKey::parse(&key, KEY_VARIABLE)?);
+        }
+        Ok(settings)
     }
 
     /// Returns the default settings for a data folder, without environment variables and file.
@@ -311,6 +380,8 @@ impl Settings {
             card: Setting::Card.or_default(chosen.card),
             network: Setting::Network.or_default(chosen.network),
             admin: Some(Setting::Admin.or_default(chosen.admin)).filter(|admin| admin != "none"),
+            records_key: chosen.records_key_file.map_or(RecordsKey::None, RecordsKey::File),
+            remove_installed_packages: chosen.remove_installed_packages.unwrap_or(false),
         }
     }
 }
@@ -374,6 +445,37 @@ mod tests {
         let matches = command.try_get_matches_from(given.split(' ')).unwrap();
         let expected = layer("pki = 'keys'\nsm-dp = 'host:1'\nsm-dp-names = ['a', 'b']");
         assert_eq!(Layer::from_flags(None, &matches), expected);
+    }
+
+    #[test]
+    fn the_key_of_the_records_comes_from_the_environment_or_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, format!("{}\n", "ab".repeat(32))).unwrap();
+        let own = format!("records-key-file = '{}'", file.display());
+        let settings = |key: Option<&str>| {
+            let key = key.map(str::to_owned);
+            Settings::from_sources(layer(&own), None, |name| key.clone().filter(|_| name == KEY_VARIABLE))
+        };
+        let from_file = settings(None).unwrap().records_key.read().unwrap();
+        assert_eq!(from_file, settings(Some(&"ab".repeat(32))).unwrap().records_key.read().unwrap());
+        assert!(settings(Some("short")).unwrap_err().what.contains(KEY_VARIABLE));
+        std::fs::write(&file, "no key").unwrap();
+        let fault = settings(None).unwrap().records_key.read().unwrap_err();
+        assert!(fault.what.contains(file.to_str().unwrap()), "{fault}");
+        assert_eq!(Settings::with_data_dir("x".into()).records_key.read().unwrap(), None);
+    }
+
+    #[test]
+    fn a_switch_in_the_environment_is_true_or_false() {
+        let name = "LANDFALL_REMOVE_INSTALLED_PACKAGES";
+        let settings = |value: &'static str| {
+            let variable = move |asked: &str| (asked == name).then(|| value.to_owned());
+            Settings::from_sources(Layer::default(), None, variable)
+        };
+        assert!(settings("true").unwrap().remove_installed_packages);
+        assert!(!settings("false").unwrap().remove_installed_packages);
+        assert!(settings("yes").unwrap_err().what.contains(name));
     }
 
     #[test]

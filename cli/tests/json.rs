@@ -54,7 +54,7 @@ type Case = (&'static str, &'static [&'static str], Expected);
 
 /// The groups of cases.
 const GROUPS: &[&[Case]] =
-    &[CERTIFICATES, PROFILES, CONSUMER, M2M, SCENARIOS, FLEET, CHECKS, DEMO, SERVERS, OTHERS];
+    &[CERTIFICATES, PROFILES, CONSUMER, RECORDS, M2M, SCENARIOS, FLEET, CHECKS, DEMO, SERVERS, OTHERS];
 
 const CERTIFICATES: &[Case] = &[
     ("certs show", &[], Document),
@@ -80,6 +80,17 @@ const CERTIFICATES: &[Case] = &[
         Document,
     ),
     ("certs issue ecasd", &["{unknown_eid}", "--pki", "{folder}/another-pki"], Document),
+];
+
+const RECORDS: &[Case] = &[
+    ("sm-dp list", &["--data-dir", "{folder}/checked"], Document),
+    ("records check", &["--data-dir", "{folder}/checked"], Document),
+    ("records check", &["{text}"], MissedExpectation),
+    ("records check", &["{folder}/missing.sqlite"], Error("not_found")),
+    ("records accept", &["{folder}/checked/sm-dp.sqlite"], Document),
+    ("records accept", &["{text}"], Error("usage")),
+    ("records encrypt", &["{folder}/checked/sm-dp.sqlite"], Error("usage")),
+    ("records encrypt", &["{folder}/checked/sm-dp.sqlite", "--config", "{encryption}"], Document),
 ];
 
 const PROFILES: &[Case] = &[

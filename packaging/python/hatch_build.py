@@ -11,4 +11,7 @@ class Binary(BuildHookInterface):
         if version == "editable":
             return
         build_data["tag"] = f"py3-none-{os.environ['LANDFALL_PLATFORM']}"
-        build_data["shared_scripts"][os.environ["LANDFALL_BINARY"]] = "landfall"
+        binary = os.environ["LANDFALL_BINARY"]
+        build_data["shared_scripts"][binary] = "landfall"
+        for name in ["landfall.cdx.json", "THIRD-PARTY-NOTICES.txt"]:
+            build_data["force_include"][os.path.join(os.path.dirname(binary), name)] = f"pytest_landfall/{name}"

@@ -57,6 +57,9 @@ pub struct Config {
     pub max_confirmation_code_attempts: u32,
     /// The HostID of every key agreement. Default: a random HostID for each binding.
     pub host_id: Option<HostId>,
+    /// True if the package of a profile is removed from the stock when the profile is installed.
+    /// A package of a reusable order stays. Default: false.
+    pub remove_installed_packages: bool,
     /// Called with each profile that the server personalises.
     pub personalised_hook: Option<PersonalisedHook>,
 }
@@ -74,6 +77,7 @@ impl Config {
             max_download_attempts: MAX_DOWNLOAD_ATTEMPTS,
             max_confirmation_code_attempts: MAX_CONFIRMATION_CODE_ATTEMPTS,
             host_id: None,
+            remove_installed_packages: false,
             personalised_hook: None,
         }
     }

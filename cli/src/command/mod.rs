@@ -17,6 +17,7 @@ pub mod man;
 pub mod network;
 pub mod operator;
 pub mod profile;
+pub mod records;
 pub mod replay;
 pub mod run;
 pub mod sm_dp;
@@ -45,6 +46,7 @@ pub fn outputs() -> impl Iterator<Item = &'static CommandOutput> {
         network::OUTPUTS,
         operator::OUTPUTS,
         profile::OUTPUTS,
+        records::OUTPUTS,
         replay::OUTPUTS,
         run::OUTPUTS,
         sm_dp::OUTPUTS,

@@ -242,6 +242,8 @@ mod tests {
             card: String::new(),
             network: String::new(),
             admin: None,
+            records_key: crate::settings::RecordsKey::None,
+            remove_installed_packages: false,
         };
         let (world, _) = parties::os_world().unwrap();
         let networks = Arc::new(Networks::new(world.clone()));

@@ -150,7 +150,7 @@ impl Serve {
         let settings = &*settings;
         let pki = crate::pki::load_or_init(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
-        let records = active_faults.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
+        let records = active_faults.records("sm-dp", parties::sm_dp_records(settings)?);
         let sm_dp = parties::sm_dp_on(settings, &pki, &world, Arc::clone(&events), Arc::clone(&records))?;
         for file in &self.profiles {
             let ensured = sm_dp.ensure_profile(&NewProfile::of(files::read(file)?)).await?;

@@ -163,9 +163,9 @@ impl Command {
         let records = settings.data_dir.join(format!("{}.sqlite", file_name(&self.name)));
         match self.what {
             What::Serve(serve) => serve.run(settings, &self.name, &records, json).await,
-            What::List => list(&records, json).await,
-            What::Eis { eid } => eis(&records, eid, json).await,
-            What::Peers => peers(&records, json).await,
+            What::List => list(settings, &records, json).await,
+            What::Eis { eid } => eis(settings, &records, eid, json).await,
+            What::Peers => peers(settings, &records, json).await,
         }
     }
 }
@@ -238,7 +238,10 @@ impl Serve {
             cards_address: self.announce_cards,
             number: self.number.clone(),
             smsc: self.smsc.clone(),
-            records: active_faults.records("sm-sr", Arc::new(SqliteRecords::open(records, STORED_FORM)?)),
+            records: active_faults.records(
+                "sm-sr",
+                Arc::new(parties::open_records(settings, records.to_owned(), STORED_FORM)?),
+            ),
             world: &world,
             events: Arc::new(Lines::new(world.now(), json)),
             client: net::Client::default(),
@@ -300,7 +303,7 @@ fn account(text: &str) -> Result<EsmeSettings, String> {
 }
 
 /// Opens the records of an SM-SR.
-fn open(records: &std::path::Path) -> Result<SqliteRecords, Fault> {
+fn open(settings: &Settings, records: &std::path::Path) -> Result<SqliteRecords, Fault> {
     if !records.exists() {
         return Err(Fault::new(
             format!("there are no records in {}", records.display()),
@@ -309,11 +312,11 @@ fn open(records: &std::path::Path) -> Result<SqliteRecords, Fault> {
         )
         .of_kind(FaultKind::NotFound));
     }
-    SqliteRecords::open(records, STORED_FORM)
+    parties::open_records(settings, records.to_owned(), STORED_FORM)
 }
 
-async fn list(records: &std::path::Path, json: bool) -> Result<(), Fault> {
-    let records = open(records)?;
+async fn list(settings: &Settings, records: &std::path::Path, json: bool) -> Result<(), Fault> {
+    let records = open(settings, records)?;
     let cards: Vec<Card> =
         Tx::begin(&records).list(&CARDS, "").await?.into_iter().map(|(_, card)| card).collect();
     if json {
@@ -341,8 +344,8 @@ async fn list(records: &std::path::Path, json: bool) -> Result<(), Fault> {
     print(&table.render())
 }
 
-async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Fault> {
-    let records = open(records)?;
+async fn eis(settings: &Settings, records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Fault> {
+    let records = open(settings, records)?;
     let mut tx = Tx::begin(&records);
     let Some(card) = tx.get(&CARDS, &eid.to_string()).await? else {
         return Err(Fault::new(
@@ -393,8 +396,8 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
     Ok(())
 }
 
-async fn peers(records: &std::path::Path, json: bool) -> Result<(), Fault> {
-    let records = open(records)?;
+async fn peers(settings: &Settings, records: &std::path::Path, json: bool) -> Result<(), Fault> {
+    let records = open(settings, records)?;
     let all = Tx::begin(&records).list(&PEERS, "").await?;
     if json {
         let brief = |(_, peer): (String, sm_sr::records::Peer)| ListedPeer {

@@ -97,7 +97,7 @@ impl Command {
         let settings = &*settings;
         let pki = crate::pki::load_or_init(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
-        let records = active_faults.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
+        let records = active_faults.records("sm-dp", parties::sm_dp_records(settings)?);
         let networks = Arc::new(Networks::new(world.clone()));
         let subscribers = super::network::open_subscribers(&networks, settings, &world)?;
         let hook = personalised_hook(subscribers.clone());

@@ -14,7 +14,7 @@ use certs::Pki;
 use device::{AlwaysOnHandle, AlwaysOnSettings, EventSource, Modem, Online, Slot};
 use euicc_sim::Card;
 use net::{
-    Client, FileMemory, SqliteRecords, TcpDial,
+    Client, FileMemory, TcpDial,
     smpp::{CentreSettings, EsmeSettings, serve_smsc},
 };
 use network::{Network, Networks, Policy, Smsc, SmscSettings, smsc::Account};
@@ -136,7 +136,8 @@ impl Demonstration {
                     password: "landfall".to_owned(),
                     system_type: String::new(),
                 }),
-                records: Arc::new(SqliteRecords::open(
+                records: Arc::new(parties::open_records(
+                    settings,
                     folder.join(format!("sm-sr-{number}.sqlite")),
                     ::sm_sr::records::STORED_FORM,
                 )?),
@@ -162,7 +163,7 @@ impl Demonstration {
             pki: &pki,
             authority: &address,
             names: &hosts,
-            records: parties::sm_dp_records(folder)?,
+            records: parties::sm_dp_records(&settings)?,
             world: &world,
             events: Arc::clone(&events),
             client: Client::default(),

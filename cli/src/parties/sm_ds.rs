@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use certs::Pki;
 use crypto::Curve;
-use net::{ClientAuth, ServerTls, SqliteRecords};
+use net::{ClientAuth, ServerTls};
 use sm_ds::{Config, Credentials, SmDs};
 use tokio::net::TcpListener;
 use world::{Clock, Events, Fault, Records, World};
@@ -21,7 +21,8 @@ pub fn sm_ds(settings: &Settings, pki: &Pki, world: &World, events: Arc<dyn Even
 }
 
 fn sm_ds_records(settings: &Settings) -> Result<Arc<dyn Records>, Fault> {
-    Ok(Arc::new(SqliteRecords::open(settings.data_dir.join("sm-ds.sqlite"), sm_ds::records::STORED_FORM)?))
+    let path = settings.data_dir.join("sm-ds.sqlite");
+    Ok(Arc::new(super::open_records(settings, path, sm_ds::records::STORED_FORM)?))
 }
 
 /// Opens the SM-DS of the settings on these records, without listening.

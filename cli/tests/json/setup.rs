@@ -83,6 +83,9 @@ impl Setup {
 
     fn write_files(&mut self) {
         self.write("text", "text.txt", "this is not what the command expects\n");
+        self.write("records_key", "records.key", "5a".repeat(32));
+        let encryption = format!("records-key-file = '{}'\n", self.replace("{records_key}"));
+        self.write("encryption", "encryption.toml", encryption);
         self.write("trace", "trace.txt", "00A40004023F00 > 9000\n00A40004022FE2 > 9000\n");
         self.write("device", "device.json", DEVICE);
         self.write("scenario", "met.toml", SCENARIO);

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use world::Fault;
 
@@ -40,6 +40,18 @@ impl Claim {
         })
     }
 
+    /// Returns the lock file. Its content belongs to the process that has the claim.
+    pub(crate) fn lock_file(&self) -> &File {
+        &self.lock
+    }
+
+    /// Returns the path of the lock file of `path`.
+    pub(crate) fn lock_path(path: &Path) -> PathBuf {
+        let mut lock = OsString::from(path);
+        lock.push(".lock");
+        PathBuf::from(lock)
+    }
+
     /// Claims `path` with a lock file beside it whose name ends in `.lock`, or returns `None` if
     /// another process has the claim. The lock file is never removed: another process may have just
     /// opened it.
@@ -47,13 +59,11 @@ impl Claim {
     /// # Errors
     /// The lock file is not writable.
     pub fn of(path: &Path) -> io::Result<Option<Self>> {
-        let mut lock = OsString::from(path);
-        lock.push(".lock");
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
+        options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let lock = options.open(lock)?;
+        let lock = options.open(Self::lock_path(path))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self { lock })),
             Err(TryLockError::WouldBlock) => Ok(None),

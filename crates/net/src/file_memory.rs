@@ -15,28 +15,46 @@
 //! which is synced and renamed over the old one. The first line of such a file ends in `compacted`:
 //! its first batch was complete before the file got its name, so it cannot be the remainder of a
 //! power cut.
+//!
+//! The lock file beside the journal contains the number of the last batch that was committed. A
+//! journal that ends before this batch has lost commits and is refused. A journal whose lock file is
+//! missing or empty, like a copy or one of an earlier version, is accepted.
 
 mod journal;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use world::{Batch, Cells, Fault, Memory};
 
 use crate::Claim;
+use crate::commit_mark::{CommitMark, FoundMark, StoreId};
+use crate::folder::{folder_of, sync_folder_of};
 use journal::{BEGUN, COMPACTED, Replay, batch_octets, header, live_octets, replay};
 
 /// Minimum length of a journal that is worth compacting.
 const MIN_JOURNAL: usize = 32 << 10;
+
+/// The lock file belongs to the journal by its name, so a mark needs no identifier of the store.
+const NO_ID: StoreId = [0; 16];
+
+/// The result of a check of a memory without damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryCheck {
+    /// The number of the last commit.
+    pub last_commit: u64,
+    /// The number of cells.
+    pub cells: usize,
+}
 
 /// A [`Memory`] in a file. While this value exists, no other process can open the same file.
 #[derive(Debug)]
 pub struct FileMemory {
     path: PathBuf,
     /// Lock on a separate file, because compaction replaces the journal itself.
-    _claim: Claim,
+    claim: Claim,
     /// Length of the committed part of the file.
     length: usize,
     /// The number of the next batch.
@@ -52,24 +70,70 @@ impl FileMemory {
     /// memory.
     ///
     /// # Errors
-    /// Another process uses the file, or the file is unreadable or damaged.
+    /// Another process uses the file, or the file is unreadable, damaged or lacks commits.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Fault> {
         let path = path.into();
-        fs::create_dir_all(folder(&path)).map_err(|error| unusable(&path, error))?;
-        let claim = Claim::of(&path).map_err(|error| unusable(&path, error))?;
-        let claim = claim.ok_or_else(|| {
-            Fault::usage(
-                format!("cannot use {}", path.display()),
-                "another process is using it",
-                "stop that process, or use the card through it: `landfall up` and `landfall euicc serve` print the address for --card",
-            )
-        })?;
-        let Replay { cells, length, next, dropped } = read(&path)?;
+        fs::create_dir_all(folder_of(&path)).map_err(|error| unusable(&path, error))?;
+        let claim = claim(&path)?;
+        let mark = CommitMark::read(claim.lock_file()).map_err(|error| unusable(&path, error))?;
+        let replay = read(&path)?;
+        expect_complete(&path, mark, &replay)?;
+        let Replay { cells, length, next, dropped } = replay;
         if dropped > 0 {
             tracing::warn!(path = %path.display(), octets = dropped, "dropped the remainder of an interrupted commit");
         }
         let count_at = count_at(live_octets(&cells));
-        Ok(Self { path, _claim: claim, length, next, count_at, is_named: false })
+        Ok(Self { path, claim, length, next, count_at, is_named: false })
+    }
+
+    /// True if the file begins as a memory does.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn is_memory(path: &Path) -> io::Result<bool> {
+        let mut start = Vec::new();
+        File::open(path)?.take(journal::MAGIC.len() as u64).read_to_end(&mut start)?;
+        Ok(start == journal::MAGIC.as_bytes())
+    }
+
+    /// True if a commit of this memory was marked, whatever the file contains.
+    pub fn has_mark(path: &Path) -> bool {
+        let mark = File::open(Claim::lock_path(path)).and_then(|file| CommitMark::read(&file));
+        mark.is_ok_and(|mark| matches!(mark, FoundMark::Mark(_)))
+    }
+
+    /// Checks an existing file without a change to it. A process can use the file at the same time.
+    ///
+    /// # Errors
+    /// The file is unreadable, damaged or lacks commits.
+    pub fn check(path: &Path) -> Result<MemoryCheck, Fault> {
+        // A commit writes its batch before the mark. The mark must therefore be read first.
+        let mark = match File::open(Claim::lock_path(path)) {
+            Ok(file) => CommitMark::read(&file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(FoundMark::Nothing),
+            Err(error) => Err(error),
+        };
+        let mark = mark.map_err(|error| unusable(path, error))?;
+        let replay = read(path)?;
+        expect_complete(path, mark, &replay)?;
+        Ok(MemoryCheck { last_commit: replay.last(), cells: replay.cells.len() })
+    }
+
+    /// Accepts the last commit of the file as the last one that was made, although later ones are
+    /// missing or the lock file is damaged. Returns its number.
+    ///
+    /// # Errors
+    /// Another process uses the file, or the file is unreadable or has another damage.
+    pub fn accept(path: &Path) -> Result<u64, Fault> {
+        let claim = claim(path)?;
+        let number = read(path)?.last();
+        let lock = claim.lock_file();
+        let written = lock
+            .set_len(0)
+            .and_then(|()| CommitMark { store: NO_ID, number }.write(lock))
+            .and_then(|()| lock.sync_all());
+        written.map_err(|error| unusable(path, error))?;
+        Ok(number)
     }
 
     /// Path of the file.
@@ -87,7 +151,7 @@ impl FileMemory {
         file.write_all(octets)?;
         file.sync_data()?;
         if !self.is_named {
-            sync_folder(&self.path)?;
+            sync_folder_of(&self.path)?;
             self.is_named = true;
         }
         Ok(())
@@ -163,6 +227,10 @@ impl Memory for FileMemory {
             unwritable(&self.path, error)
         })?;
         self.length = self.length.saturating_add(written);
+        if let Err(error) = (CommitMark { store: NO_ID, number: self.next }).write(self.claim.lock_file()) {
+            let path = self.path.display();
+            tracing::warn!(%path, %error, "could not note the number of the last commit; the commit is durable");
+        }
         self.next = self.next.saturating_add(1);
         if self.length >= self.count_at
             && let Err(fault) = self.compact()
@@ -171,6 +239,45 @@ impl Memory for FileMemory {
         }
         Ok(())
     }
+}
+
+/// Claims the file.
+fn claim(path: &Path) -> Result<Claim, Fault> {
+    let claim = Claim::of(path).map_err(|error| unusable(path, error))?;
+    claim.ok_or_else(|| {
+        Fault::usage(
+            format!("cannot use {}", path.display()),
+            "another process is using it",
+            "stop that process, or use the card through it: `landfall up` and `landfall euicc serve` print the address for --card",
+        )
+    })
+}
+
+/// Checks that the journal has every batch that was committed.
+fn expect_complete(path: &Path, mark: FoundMark, replay: &Replay) -> Result<(), Fault> {
+    let why = match mark {
+        FoundMark::Mark(mark) if mark.number > replay.last() => {
+            let (last, made) = (replay.last(), mark.number);
+            let extent = if replay.length == 0 {
+                "it has no commit".to_owned()
+            } else {
+                format!("it ends with commit {last}")
+            };
+            format!(
+                "{extent}, and commit {made} was made: it was removed, truncated or damaged, or it is an older copy"
+            )
+        }
+        FoundMark::Mark(_) | FoundMark::Nothing => return Ok(()),
+        FoundMark::Damaged => {
+            format!("{} is damaged, so missing commits cannot be noticed", Claim::lock_path(path).display())
+        }
+    };
+    Err(Fault::new(
+        format!("cannot use {}", path.display()),
+        why,
+        "restore a copy of the file; to continue without the missing commits, run `landfall records accept FILE`; \
+         to start with an empty memory, move the file and its .lock file away",
+    ))
 }
 
 /// At twice the live octets, the outdated ones can outweigh them.
@@ -190,7 +297,7 @@ fn damaged(path: &Path, why: &str) -> Fault {
     Fault::new(
         format!("cannot use {}", path.display()),
         why,
-        "restore a copy of the file, or move the file away to start with an empty memory",
+        "restore a copy of the file, or move the file and its .lock file away to start with an empty memory",
     )
 }
 
@@ -219,14 +326,6 @@ fn owner_only() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(folder(path))?.sync_all()
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

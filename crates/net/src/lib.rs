@@ -18,7 +18,9 @@
 
 pub mod card_interface;
 mod claim;
+mod commit_mark;
 pub mod file_memory;
+mod folder;
 pub mod http;
 pub mod os;
 pub mod psk;
@@ -28,10 +30,10 @@ pub mod stream;
 pub mod tls;
 
 pub use claim::Claim;
-pub use file_memory::FileMemory;
+pub use file_memory::{FileMemory, MemoryCheck};
 pub use http::{Client, listen, serve};
 pub use os::{OsClock, OsRandom, raise_open_files};
 pub use psk::{PskKeys, PskServer, serve_psk};
-pub use sqlite::SqliteRecords;
+pub use sqlite::{Damage, DamagedPart, RecordsCheck, SqliteRecords, StoreKey};
 pub use stream::TcpDial;
 pub use tls::{CertificateCheck, ClientAuth, ClientTls, Identity, ServerTls};

@@ -4,39 +4,43 @@
 //! thread writes. It combines all waiting commits into one SQLite transaction, so that they share
 //! one fsync, and then completes them. Reads use their own connections and never wait for the
 //! writer. Several processes can share the file.
+//!
+//! Each record has a checksum, which every read verifies. A header, which every commit updates,
+//! contains the number of records, a digest of all of them, and the number of the last commit. A
+//! file beside the database, with the ending `-commits`, contains that number too. All of this is
+//! checked when the file is opened. `docs/decisions/0024-integrity-of-records.md` says what these
+//! checks notice, and what they cannot notice.
 
+mod check;
+mod checksum;
+mod header;
+mod key;
+mod mark_file;
+mod schema;
 mod writer;
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 use world::records::after_prefix;
 use world::{BoxFuture, ChangeSet, Committed, Fault, KeyRange, Records, Stored, StoredForm, Version};
 
+pub use check::{Damage, DamagedPart, RecordsCheck};
+pub use key::StoreKey;
+
+use checksum::{Checksum, of_record};
+use header::Header;
+use mark_file::MarkFile;
 use writer::Writer;
 
-/// "LFLD": identifies the file to this program and to file(1).
-const APPLICATION_ID: i32 = 0x4c46_4c44;
-/// Version of the schema. Every change that older programs cannot handle increases it.
-const SCHEMA_VERSION: i32 = 2;
-const SCHEMA: &str = "
-    CREATE TABLE records (
-        collection TEXT NOT NULL,
-        key        TEXT NOT NULL,
-        version    INTEGER NOT NULL,
-        content    BLOB NOT NULL,
-        PRIMARY KEY (collection, key)
-    ) STRICT;
-    CREATE TABLE last_version (version INTEGER NOT NULL) STRICT;
-    INSERT INTO last_version VALUES (0);
-";
-/// Added by schema version 2: the form of the records.
-const STORED_FORM: &str = "CREATE TABLE stored_form (party TEXT NOT NULL, version INTEGER NOT NULL) STRICT";
-/// Version of the stored form in a file of schema version 1, which does not contain it.
-const FIRST_FORM: u32 = 1;
+use crate::folder::{folder_of, sync_folder_of};
+
 /// Number of parallel reads. It equals the number of cores of a small machine; more reads would
 /// only wait for each other.
 const READERS: usize = 4;
@@ -52,22 +56,108 @@ pub struct SqliteRecords {
 }
 
 impl SqliteRecords {
-    /// Opens the file, and creates it and its folder if needed. A file that is damaged, has a newer
-    /// schema or belongs to another program is refused, and so are records that belong to another
-    /// party or have another version than `form`.
+    /// Opens the file, and creates it and its folder if needed. A file that is damaged, lacks
+    /// commits, has a newer schema or belongs to another program is refused, and so are records
+    /// that belong to another party or have another version than `form`.
     pub fn open(path: impl Into<PathBuf>, form: StoredForm) -> Result<Self, Fault> {
+        Self::open_with_key(path, form, None)
+    }
+
+    /// Opens the file as [`open`](Self::open), encrypted with this key. A file that is not
+    /// encrypted is refused if there is a key.
+    pub fn open_with_key(
+        path: impl Into<PathBuf>,
+        form: StoredForm,
+        key: Option<&StoreKey>,
+    ) -> Result<Self, Fault> {
         let path = path.into();
         create_owner_only(&path)?;
-        let connection = connect(&path)?;
-        prepare(&connection, &path, form)?;
-        let readers = (0..READERS).map(|_| connect(&path).map(Mutex::new)).collect::<Result<_, _>>()?;
-        let writer = Writer::start(connection, path.clone())?;
+        let connection = connect(&path, key, Access::Write)?;
+        // Until the check has passed, a journal stays as it was found.
+        keep_journal(&connection, &path, true)?;
+        schema::prepare(&connection, &path, form)?;
+        let report = check::check(&connection, &path, 1).map_err(|error| fault(&path, "open", error))?;
+        if let Some(damage) = report.damage.first() {
+            return Err(damaged(&path, "open", damage).of_kind(world::FaultKind::Usage));
+        }
+        keep_journal(&connection, &path, false)?;
+        let mark = MarkFile::open(&path).map_err(|error| fault(&path, "open", StoreError::Mark(error)))?;
+        let readers = (0..READERS)
+            .map(|_| connect(&path, key, Access::Write).map(Mutex::new))
+            .collect::<Result<_, _>>()?;
+        let writer = Writer::start(connection, path.clone(), mark)?;
         Ok(Self { path, readers, next_reader: AtomicUsize::new(0), writer })
+    }
+
+    /// Checks an existing file without a change to it, and lists at most `most` damages. A server
+    /// can use the file at the same time.
+    ///
+    /// # Errors
+    /// The file cannot be read, belongs to another program, or has another schema version.
+    pub fn check(path: &Path, key: Option<&StoreKey>, most: usize) -> Result<RecordsCheck, Fault> {
+        let connection = connect(path, key, Access::Read)?;
+        keep_journal(&connection, path, true)?;
+        schema::expect_current(&connection, path)?;
+        check::check(&connection, path, most).map_err(|error| fault(path, "check", error))
+    }
+
+    /// Accepts the last commit of the file as the last one that was made, although later ones are
+    /// missing or the mark of the last commit is. Returns its number.
+    ///
+    /// # Errors
+    /// The file is in use or has another damage.
+    pub fn accept(path: &Path, key: Option<&StoreKey>) -> Result<u64, Fault> {
+        let connection = connect(path, key, Access::Write)?;
+        schema::expect_current(&connection, path)?;
+        let report =
+            check::check(&connection, path, usize::MAX).map_err(|error| fault(path, "check", error))?;
+        if let Some(damage) = report.damage.iter().find(|damage| damage.part != DamagedPart::Commits) {
+            return Err(damaged(path, "accept", damage));
+        }
+        let header = Header::read(&connection).map_err(|error| fault(path, "read", error))?;
+        mark_file::create(path, header.mark())
+            .map_err(|error| fault(path, "accept", StoreError::Mark(error)))?;
+        Ok(header.last_version)
+    }
+
+    /// Encrypts a file that is not encrypted. No other process may use the file. The blocks of the
+    /// disk that contained the former file are not erased.
+    ///
+    /// # Errors
+    /// The file is in use, damaged or encrypted.
+    pub fn encrypt(path: &Path, key: &StoreKey) -> Result<(), Fault> {
+        let sql = |error: rusqlite::Error| fault(path, "encrypt", error);
+        let connection = connect(path, None, Access::Write)?;
+        schema::expect_current(&connection, path)?;
+        let report = check::check(&connection, path, 1).map_err(|error| fault(path, "check", error))?;
+        if let Some(damage) = report.damage.first() {
+            return Err(damaged(path, "encrypt", damage));
+        }
+        // Copies the journal to the database. This fails if another process uses the file.
+        connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(sql)?;
+        let mut new = path.as_os_str().to_owned();
+        new.push(".new");
+        let new = PathBuf::from(new);
+        let written = encrypted_copy(&connection, &new, key).map_err(sql);
+        drop(connection);
+        let replaced = written.and_then(|()| {
+            let moved =
+                File::open(&new).and_then(|file| file.sync_all()).and_then(|()| std::fs::rename(&new, path));
+            moved.and_then(|()| sync_folder_of(path)).map_err(|error| {
+                let what = format!("cannot encrypt the records in {}", path.display());
+                Fault::caused_by(error, what, "check that its folder is writable; the file is unchanged")
+            })
+        });
+        if replaced.is_err() {
+            // The fault tells the failure; a remainder is overwritten by the next attempt.
+            let _ = std::fs::remove_file(&new);
+        }
+        replaced
     }
 
     /// Runs a query on a reading connection in the caller's thread. Reading a record from the page
     /// cache takes microseconds, which is less than a handover to another thread.
-    fn query<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Fault> {
+    fn query<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, Fault> {
         let turn = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
         let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
         let connection = match (free, self.readers.get(turn)) {
@@ -87,14 +177,13 @@ impl Records for SqliteRecords {
     ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
         Box::pin(async move {
             self.query(|connection| {
-                connection
-                    .prepare_cached(
-                        "SELECT version, content FROM records WHERE collection = ?1 AND key = ?2",
-                    )?
-                    .query_row(params![collection, key], |row| {
-                        Ok(Stored { version: Version(row.get(0)?), bytes: row.get(1)? })
-                    })
-                    .optional()
+                let mut rows = connection.prepare_cached(
+                    "SELECT key, version, content, checksum FROM records WHERE collection = ?1 AND key = ?2",
+                )?;
+                let record = rows
+                    .query_row(params![collection, key], |row| Ok(verified(collection, row)))
+                    .optional()?;
+                record.map(|record| record.map(|(_, stored)| stored)).transpose()
             })
         })
     }
@@ -108,17 +197,13 @@ impl Records for SqliteRecords {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         Box::pin(async move {
             self.query(|connection| {
-                connection
-                    .prepare_cached(
-                        "SELECT key, version, content FROM records
-                         WHERE collection = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) AND key IS NOT ?4
-                         ORDER BY key LIMIT ?5",
-                    )?
-                    .query_map(
-                        params![collection, keys.start(), after_prefix(keys.prefix), keys.after, most],
-                        |row| Ok((row.get(0)?, Stored { version: Version(row.get(1)?), bytes: row.get(2)? })),
-                    )?
-                    .collect()
+                let mut rows = connection.prepare_cached(
+                    "SELECT key, version, content, checksum FROM records
+                     WHERE collection = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) AND key IS NOT ?4
+                     ORDER BY key LIMIT ?5",
+                )?;
+                let range = params![collection, keys.start(), after_prefix(keys.prefix), keys.after, most];
+                rows.query_and_then(range, |row| verified(collection, row))?.collect()
             })
         })
     }
@@ -128,15 +213,50 @@ impl Records for SqliteRecords {
     }
 }
 
+/// Writes an encrypted copy of a database to a new file.
+fn encrypted_copy(connection: &Connection, new: &Path, key: &StoreKey) -> rusqlite::Result<()> {
+    let _ = std::fs::remove_file(new);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(new).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let key = key.literal();
+    connection
+        .execute("ATTACH DATABASE ?1 AS encrypted KEY ?2", params![new.to_string_lossy(), key.as_str()])?;
+    connection.query_row("SELECT sqlcipher_export('encrypted')", [], |_| Ok(()))?;
+    for pragma in ["application_id", "user_version"] {
+        let value: i32 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+        connection.pragma_update(Some("encrypted"), pragma, value)?;
+    }
+    connection.execute_batch("DETACH DATABASE encrypted")
+}
+
+/// Reads key, version and content of a record from a row, and verifies the checksum.
+fn verified(collection: &str, row: &Row<'_>) -> Result<(String, Stored), StoreError> {
+    let damaged = |key: &str| {
+        let part = DamagedPart::Record { collection: collection.to_owned(), key: key.to_owned() };
+        let why = "its checksum does not match its collection, key, version and content".to_owned();
+        StoreError::Damaged(Damage { part, why }.to_string())
+    };
+    let Ok(key) = row.get::<_, String>(0) else { return Err(damaged("<invalid key>")) };
+    let (Ok(version), Ok(bytes), Ok(checksum)) =
+        (row.get::<_, u64>(1), row.get::<_, Vec<u8>>(2), row.get::<_, Checksum>(3))
+    else {
+        return Err(damaged(&key));
+    };
+    if of_record(collection, &key, version, &bytes) != checksum {
+        return Err(damaged(&key));
+    }
+    Ok((key, Stored { version: Version(version), bytes }))
+}
+
 /// Creates the file with access for its owner only, because records contain keys. SQLite gives its
 /// other files the same permissions.
 fn create_owner_only(path: &Path) -> Result<(), Fault> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true);
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    std::fs::create_dir_all(folder).and_then(|()| options.open(path)).map(drop).map_err(|error| {
+    std::fs::create_dir_all(folder_of(path)).and_then(|()| options.open(path)).map(drop).map_err(|error| {
         Fault::caused_by(
             error,
             format!("cannot open the records in {}", path.display()),
@@ -145,91 +265,138 @@ fn create_owner_only(path: &Path) -> Result<(), Fault> {
     })
 }
 
-fn connect(path: &Path) -> Result<Connection, Fault> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+fn connect(path: &Path, key: Option<&StoreKey>, access: Access) -> Result<Connection, Fault> {
+    expect_encryption(path, key.is_some())?;
     let open = || {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
+        let access = match access {
+            Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        };
+        let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        if let Some(key) = key {
+            // The faults of this module report what SQLCipher would print.
+            connection.pragma_update(None, "cipher_log_level", "NONE")?;
+            connection.pragma_update(None, "key", key.literal().as_str())?;
+            let _: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        }
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         Ok(connection)
     };
-    open().map_err(|error| fault(path, "open", error))
+    open().map_err(|error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) if key.is_some() => Fault::usage(
+            format!("cannot open the records in {}", path.display()),
+            "the key is not the key of this file, or the file is damaged",
+            "set records-key-file to the file with its key; if the key is right, restore a copy of the records",
+        ),
+        _ => fault(path, "open", error),
+    })
 }
 
-/// Checks the owner and version of the file before anything is written to it.
-fn prepare(connection: &Connection, path: &Path, form: StoredForm) -> Result<(), Fault> {
-    let sql = |error| fault(path, "open", error);
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(sql);
-    let refused = |why: String, next: &str| {
-        Err(Fault::usage(format!("cannot open the records in {}", path.display()), why, next))
+/// Refuses an encrypted file without a key, and a file that is not encrypted with a key.
+fn expect_encryption(path: &Path, has_key: bool) -> Result<(), Fault> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
+    let what = || format!("cannot open the records in {}", path.display());
+    read.map_err(|error| {
+        Fault::caused_by(
+            error,
+            what(),
+            "check the path and its permissions, or choose another with --data-dir",
+        )
+    })?;
+    let is_plain = start == MAGIC;
+    if has_key && is_plain {
+        return Err(Fault::usage(
+            what(),
+            "it is not encrypted, and there is a key for the records",
+            "encrypt it with `landfall records encrypt FILE`, or remove the setting of the key",
+        ));
+    }
+    if !has_key && !is_plain && !start.is_empty() {
+        return Err(Fault::usage(what(), "it is encrypted or damaged, or it is not a database", ENCRYPTED));
+    }
+    Ok(())
+}
+
+/// Decides if SQLite leaves the journal as it is when the last connection is closed. Otherwise it
+/// copies the journal to the database, and deletes the journal with what it could not read.
+fn keep_journal(connection: &Connection, path: &Path, keep: bool) -> Result<(), Fault> {
+    let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep);
+    set.map(drop).map_err(|error| fault(path, "open", error))
+}
+
+const RESTORE: &str = "restore a copy of it with its -wal and -commits files, or move it (with its -wal, -shm and \
+     -commits files) away to start with an empty one; `landfall records check FILE` lists all damage";
+const ENCRYPTED: &str =
+    "set records-key-file to the file with its key if it is encrypted; otherwise restore a copy of it";
+const ACCEPT: &str = "restore the missing file, or a copy with its -wal and -commits files; to continue without \
+     the missing commits, run `landfall records accept FILE`";
+
+/// An error below the interface of the store.
+#[derive(Debug)]
+enum StoreError {
+    Sqlite(rusqlite::Error),
+    /// The file with the mark of the last commit cannot be read or written.
+    Mark(io::Error),
+    /// The reason is the text.
+    Damaged(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl StoreError {
+    /// Returns the reason if the error shows damage of the file, and otherwise the error.
+    fn damage(self) -> Result<String, Self> {
+        match self {
+            Self::Damaged(why) => Ok(why),
+            Self::Sqlite(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
+                    Ok(error.to_string())
+                }
+                Some(_) => Err(Self::Sqlite(error)),
+                // A value of another type, a number out of range, text that is not UTF-8, or a row
+                // that is missing.
+                None => Ok(error.to_string()),
+            },
+            Self::Mark(_) => Err(self),
+        }
+    }
+}
+
+fn damaged(path: &Path, verb: &str, damage: &Damage) -> Fault {
+    Fault::new(
+        format!("cannot {verb} the records in {}", path.display()),
+        damage.to_string(),
+        damage.advice(),
+    )
+}
+
+fn fault(path: &Path, verb: &str, error: impl Into<StoreError>) -> Fault {
+    let what = format!("cannot {verb} the records in {}", path.display());
+    let error = match error.into() {
+        StoreError::Mark(error) => {
+            let next = "check that the file with the ending -commits and its folder are writable";
+            return Fault::caused_by(error, what, next);
+        }
+        error => match error.damage() {
+            Ok(why) => return Fault::new(what, format!("it is damaged: {why}"), RESTORE),
+            Err(StoreError::Sqlite(error)) => error,
+            Err(_) => return Fault::new(what, "it is damaged", RESTORE),
+        },
     };
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql)?;
-    let (owner, version) = (pragma("application_id")?, pragma("user_version")?);
-    if owner != APPLICATION_ID && (tables != 0 || owner != 0) {
-        return refused(
-            "it is a database of another program".into(),
-            "choose another file, or another folder with --data-dir",
-        );
-    }
-    if version > SCHEMA_VERSION {
-        return refused(
-            format!("it has schema version {version}, and this program knows up to {SCHEMA_VERSION}"),
-            "use the newer program that wrote it, or another folder with --data-dir",
-        );
-    }
-    let mode: String =
-        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
-    if mode != "wal" {
-        return refused(
-            format!("its file system allows journal mode {mode} only, not WAL"),
-            "choose a folder on a local disk with --data-dir",
-        );
-    }
-    create_schema(connection, form).map_err(sql)?;
-    let (party, version): (String, u32) = connection
-        .query_row("SELECT party, version FROM stored_form", [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .map_err(sql)?;
-    form.check(format!("cannot open the records in {}", path.display()), &party, version)?;
-    let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sql)?;
-    if health != "ok" { refused(format!("it is damaged: {health}"), RESTORE) } else { Ok(()) }
-}
-
-/// Creates the schema or migrates an older one, in one transaction. The version is checked again
-/// inside it, because another process may have been faster.
-fn create_schema(connection: &Connection, form: StoredForm) -> rusqlite::Result<()> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let done = connection
-        .pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
-        .and_then(|version| match version {
-            0 => {
-                connection.execute_batch(SCHEMA)?;
-                connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-                add_stored_form(connection, form)
-            }
-            1 => add_stored_form(connection, StoredForm { version: FIRST_FORM, ..form }),
-            _ => Ok(()),
-        })
-        .and_then(|()| connection.execute_batch("COMMIT"));
-    if done.is_err() {
-        // The first error is the relevant one, whether or not the rollback succeeds.
-        let _ = connection.execute_batch("ROLLBACK");
-    }
-    done
-}
-
-fn add_stored_form(connection: &Connection, form: StoredForm) -> rusqlite::Result<()> {
-    connection.execute_batch(STORED_FORM)?;
-    connection.execute("INSERT INTO stored_form VALUES (?1, ?2)", params![form.party, form.version])?;
-    connection.pragma_update(None, "user_version", SCHEMA_VERSION)
-}
-
-const RESTORE: &str =
-    "restore a copy of it, or move it (with its -wal and -shm files) away to start with an empty one";
-
-fn fault(path: &Path, verb: &str, error: rusqlite::Error) -> Fault {
     let next = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => RESTORE,
         Some(ErrorCode::DiskFull) => "free some disk space; nothing of this request was written",
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             "check that the file and its folder are writable, or choose another with --data-dir"
@@ -239,205 +406,8 @@ fn fault(path: &Path, verb: &str, error: rusqlite::Error) -> Fault {
         }
         Some(_) | None => "check the disk and the system log; nothing of this request was written",
     };
-    Fault::caused_by(error, format!("cannot {verb} the records in {}", path.display()), next)
+    Fault::caused_by(error, what, next)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use world::{Collection, Tx, transact};
-
-    use super::*;
-
-    const NOTES: Collection<String> = Collection::new("notes");
-    const FORM: StoredForm = StoredForm { party: "SM-XY", version: 2 };
-
-    fn new() -> (tempfile::TempDir, PathBuf, SqliteRecords) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/records.db");
-        let records = SqliteRecords::open(&path, FORM).unwrap();
-        (folder, path, records)
-    }
-
-    async fn write(records: &SqliteRecords, key: &str, text: &str) -> Result<Committed, Fault> {
-        let mut tx = Tx::begin(records);
-        tx.put(&NOTES, key, &text.to_owned())?;
-        tx.commit().await
-    }
-
-    fn refused(path: &Path) -> Fault {
-        SqliteRecords::open(path, FORM).err().expect("the file must be refused")
-    }
-
-    #[tokio::test]
-    async fn sqlite_records_fulfil_the_contract() {
-        let (_folder, _path, records) = new();
-        world::records::contract::check(Arc::new(records)).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn records_and_versions_survive_reopening() {
-        let (_folder, path, records) = new();
-        assert_eq!(write(&records, "a", "kept").await.unwrap(), Committed::Yes);
-        let before = records.read("notes", "a").await.unwrap().unwrap();
-        drop(records);
-        let records = SqliteRecords::open(&path, FORM).unwrap();
-        assert_eq!(records.read("notes", "a").await.unwrap().unwrap(), before);
-        assert_eq!(write(&records, "a", "again").await.unwrap(), Committed::Yes);
-        assert!(records.read("notes", "a").await.unwrap().unwrap().version > before.version);
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn concurrent_increments_lose_no_update() {
-        const COUNTER: Collection<u32> = Collection::new("counter");
-        async fn count(records: Arc<SqliteRecords>) -> Result<u32, Fault> {
-            transact(&records, |tx| {
-                Box::pin(async {
-                    let next = tx.get(&COUNTER, "n").await?.unwrap_or(0) + 1;
-                    tx.put(&COUNTER, "n", &next)?;
-                    Ok(next)
-                })
-            })
-            .await
-        }
-        let (_folder, _path, records) = new();
-        let records = Arc::new(records);
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..20 {
-            tasks.spawn(count(Arc::clone(&records)));
-        }
-        let mut answers: Vec<u32> = tasks.join_all().await.into_iter().map(Result::unwrap).collect();
-        answers.sort_unstable();
-        assert_eq!(answers, (1..=20).collect::<Vec<_>>());
-    }
-
-    #[tokio::test]
-    async fn two_stores_on_one_file_detect_conflicts() {
-        let (_folder, path, first) = new();
-        let second = SqliteRecords::open(&path, FORM).unwrap();
-        let mut tx = Tx::begin(&first);
-        assert_eq!(tx.get(&NOTES, "a").await.unwrap(), None);
-        assert_eq!(write(&second, "a", "second").await.unwrap(), Committed::Yes);
-        tx.put(&NOTES, "a", &"first".to_owned()).unwrap();
-        assert_eq!(tx.commit().await.unwrap(), Committed::Conflict);
-        assert_eq!(Tx::begin(&first).get(&NOTES, "a").await.unwrap().unwrap(), "second");
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_is_a_fault_and_loses_nothing() {
-        let (_folder, path, records) = new();
-        assert_eq!(write(&records, "small", "kept").await.unwrap(), Committed::Yes);
-        drop(records);
-        let connection = connect(&path).unwrap();
-        prepare(&connection, &path, FORM).unwrap();
-        // At this limit SQLite fails exactly as with a full disk.
-        let _: i64 = connection.query_row("PRAGMA max_page_count = 10", [], |row| row.get(0)).unwrap();
-        let mut records = SqliteRecords::open(&path, FORM).unwrap();
-        records.writer = Writer::start(connection, path.clone()).unwrap();
-        let fault = write(&records, "large", &"x".repeat(100_000)).await.unwrap_err();
-        assert!(fault.next.starts_with("free some"), "{fault}");
-        assert_eq!(Tx::begin(&records).get(&NOTES, "large").await.unwrap(), None);
-        assert_eq!(write(&records, "small", "still works").await.unwrap(), Committed::Yes);
-    }
-
-    #[tokio::test]
-    async fn a_damaged_file_is_refused_with_advice() {
-        let (_folder, path, records) = new();
-        for i in 0..100 {
-            assert_eq!(write(&records, &i.to_string(), &"x".repeat(300)).await.unwrap(), Committed::Yes);
-        }
-        drop(records);
-        let whole = std::fs::read(&path).unwrap();
-        let mut torn_page = whole.clone();
-        torn_page[4096..8192].fill(0x55);
-        let cases = [
-            ("garbage", b"this is not a database, it only looks long enough to be one".repeat(20)),
-            ("cut short", whole[..whole.len() / 2].to_vec()),
-            ("a torn page", torn_page),
-        ];
-        for (name, bytes) in cases {
-            std::fs::write(&path, bytes).unwrap();
-            let fault = refused(&path);
-            assert!(fault.next.starts_with("restore"), "{name}: {fault}");
-        }
-    }
-
-    #[test]
-    fn a_newer_schema_is_refused() {
-        let (_folder, path, records) = new();
-        drop(records);
-        connect(&path).unwrap().pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
-        assert!(refused(&path).why.contains("schema version 3"));
-    }
-
-    #[test]
-    fn another_stored_form_is_refused_and_both_versions_are_named() {
-        let (_folder, path, records) = new();
-        drop(records);
-        for (party, version, expected) in [
-            ("SM-XY", 1, "their stored form has version 2, and this SM-XY reads version 1"),
-            ("SM-XY", 3, "their stored form has version 2, and this SM-XY reads version 3"),
-            ("SM-ZZ", 2, "they are the records of the SM-XY, and this is the SM-ZZ"),
-        ] {
-            let refused = SqliteRecords::open(&path, StoredForm { party, version }).err().unwrap();
-            assert_eq!(refused.why, expected);
-            assert!(refused.next.contains("--data-dir"), "{refused}");
-        }
-        SqliteRecords::open(&path, FORM).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_file_without_a_version_has_the_first_stored_form() {
-        let first = StoredForm { version: FIRST_FORM, ..FORM };
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("records.db");
-        let records = SqliteRecords::open(&path, first).unwrap();
-        assert_eq!(write(&records, "a", "kept").await.unwrap(), Committed::Yes);
-        drop(records);
-        connect(&path).unwrap().execute_batch("DROP TABLE stored_form; PRAGMA user_version = 1").unwrap();
-        assert_eq!(refused(&path).why, "their stored form has version 1, and this SM-XY reads version 2");
-        let records = SqliteRecords::open(&path, first).unwrap();
-        assert_eq!(Tx::begin(&records).get(&NOTES, "a").await.unwrap().unwrap(), "kept");
-    }
-
-    #[test]
-    fn a_database_of_another_program_is_refused_and_not_changed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("other.db");
-        Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
-        let before = std::fs::read(&path).unwrap();
-        assert!(refused(&path).why.contains("another program"));
-        assert_eq!(std::fs::read(&path).unwrap(), before);
-    }
-
-    #[test]
-    fn an_unwritable_folder_is_a_fault() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        std::fs::write(&file, "x").unwrap();
-        assert!(refused(&file.join("records.db")).next.contains("--data-dir"));
-        assert!(refused(folder.path()).next.contains("--data-dir"), "a folder in place of the file");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    #[cfg_attr(
-        not(has_unprivileged),
-        ignore = "needs a user other than root, because root may write everywhere"
-    )]
-    fn a_folder_without_permission_is_a_fault() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
-        assert!(refused(&folder.path().join("records.db")).next.contains("--data-dir"));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_the_owner_has_access_to_the_file() {
-        use std::os::unix::fs::PermissionsExt;
-        let (_folder, path, _records) = new();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
-    }
-}
+mod tests;

@@ -82,7 +82,7 @@ fn records_are_synced_before_a_commit_is_acknowledged() {
 async fn a_failed_sync_of_the_records_is_a_fault_and_loses_no_acknowledged_commit() {
     let folder = tempfile::tempdir().unwrap();
     // strace counts the calls of each thread. The first ones create the file.
-    let trace = Trace::of("records", folder.path(), Some("inject=fsync,fdatasync:error=EIO:when=8+"));
+    let trace = Trace::of("records", folder.path(), Some("inject=fsync,fdatasync:error=EIO:when=10+"));
     let (acknowledged, failed) = (trace.lines("commit ok"), trace.lines("commit failed"));
     assert!(acknowledged > 0 && failed > 0 && acknowledged + failed == COMMITS, "{}", trace.output);
     let records = SqliteRecords::open(folder.path().join("store"), FORM).unwrap();

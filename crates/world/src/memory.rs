@@ -242,6 +242,19 @@ mod tests {
         assert_ne!(whole, Content::from(pieces(&[b"a", b"bce"])));
         assert_ne!(whole, Content::from(pieces(&[b"a", b"bcde"])));
         assert_eq!(format!("{cut:?}"), "<4 octets>");
+        let many = [pieces(&[b"ab", b"cd"]), pieces(&[b"ab", b"cx"])].map(Content::from);
+        assert_ne!(many[0], many[1]);
+        assert_ne!(Content::from(b"abcd".to_vec()), Content::from(b"abcx".to_vec()));
+        assert!(!cut.is_empty() && !whole.is_empty());
+        assert!(Content::from(pieces(&[b"", b""])).is_empty());
+    }
+
+    #[test]
+    fn a_boxed_memory_is_the_memory_in_the_box() {
+        let mut memory: Box<dyn Memory> = Box::new(RamMemory::default());
+        memory.commit(Batch::of("a", vec![1])).unwrap();
+        assert_eq!(Memory::load(&memory).unwrap(), Cells::from([("a".to_owned(), vec![1].into())]));
+        assert!(Batch::default().is_empty() && !Batch::of("a", vec![1]).is_empty());
     }
 
     #[test]

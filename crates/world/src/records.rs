@@ -250,6 +250,18 @@ mod tests {
     }
 
     #[test]
+    fn a_stored_form_reads_its_own_party_and_version_only() {
+        let form = StoredForm { party: "SM-DP+", version: 2 };
+        form.check("x".into(), "SM-DP+", 2).unwrap();
+        for (party, version, advice) in
+            [("SM-DS", 2, "choose another"), ("SM-DP+", 1, "use the older"), ("SM-DP+", 3, "use the newer")]
+        {
+            let fault = form.check("x".into(), party, version).unwrap_err();
+            assert!(fault.next.starts_with(advice), "{party} {version}: {fault}");
+        }
+    }
+
+    #[test]
     fn after_prefix_is_the_next_string_without_the_prefix() {
         assert_eq!(after_prefix("ab"), Some("ac".into()));
         assert_eq!(after_prefix("a\u{d7ff}"), Some("a\u{e000}".into()));

@@ -362,6 +362,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_transaction_knows_what_it_changes_in_each_collection() {
+        const NAMES: Collection<String> = Collection::new("names");
+        let records = records();
+        set(&records, "old", 1).await;
+        let mut tx = Tx::begin(&records);
+        tx.put(&NAMES, "a", &"x".to_owned()).unwrap();
+        tx.put(&COUNTERS, "b", &2).unwrap();
+        tx.delete(&COUNTERS, "old");
+        assert_eq!((NAMES.name(), COUNTERS.name()), ("names", "counters"));
+        assert_eq!(tx.written_keys(&COUNTERS), ["b"]);
+        assert_eq!(tx.changes(&COUNTERS).unwrap(), [("b".to_owned(), Some(2)), ("old".to_owned(), None)]);
+        assert_eq!(tx.changes(&NAMES).unwrap(), [("a".to_owned(), Some("x".to_owned()))]);
+        // A write under another name is in neither list.
+        assert_eq!(tx.list(&COUNTERS, "a").await.unwrap(), []);
+        assert_eq!(tx.list(&NAMES, "").await.unwrap(), [("a".to_owned(), "x".to_owned())]);
+        tx.put(&Collection::<String>::new("counters"), "torn", &"text".to_owned()).unwrap();
+        assert!(tx.changes(&COUNTERS).is_err());
+    }
+
+    #[tokio::test]
     async fn a_repeated_read_is_stable_and_the_commit_detects_the_change() {
         let records = records();
         set(&records, "a", 1).await;

@@ -172,7 +172,15 @@ pub(super) async fn show(
 
 /// DELETE /admin/v1/orders/{iccid}
 pub(super) async fn end(context: &mut Context<'_, '_>, arguments: &Arguments<Iccid>) -> Result<(), Problem> {
-    let mut profile = profile_without_order(context, arguments.id).await?;
+    let iccid = arguments.id;
+    let mut profile = profile_without_order(context, iccid).await?;
+    if context.decision.tx.get(&PACKAGES, &iccid.to_string()).await?.is_none() {
+        return Err(Problem::conflict(
+            format!("cannot make profile {iccid} available"),
+            "its package was removed from the stock when the profile was installed",
+            format!("DELETE /admin/v1/stock/{iccid}, and add the package again"),
+        ));
+    }
     profile.status = ProfileStatus::Available;
     profile.save(context.decision.tx)?;
     Ok(())

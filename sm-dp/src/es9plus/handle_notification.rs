@@ -34,8 +34,8 @@ use crate::{
     outbox::{self, Progress},
     profile_state::{ProfileEvent, ProfileState},
     records::{
-        Awaits, BINDINGS, DELETIONS, INSTALLATIONS, Installation, NOTIFICATIONS, ORDERS_BY_EID, PROFILES,
-        Profile, TakenNotification, eid_key, iccid_key,
+        Awaits, BINDINGS, DELETIONS, INSTALLATIONS, Installation, NOTIFICATIONS, ORDERS_BY_EID, PACKAGES,
+        PROFILES, Profile, TakenNotification, eid_key, iccid_key,
     },
 };
 
@@ -126,6 +126,9 @@ fn record_success(context: &mut Context<'_, '_>, profile: &mut Profile, eid: Eid
     let was_waited_for = advance(context, profile, ProfileEvent::InstallationSucceeded)?;
     if !profile.order().is_ok_and(|order| order.reusable) {
         context.tx.delete(&ORDERS_BY_EID, &eid_key(eid, profile.iccid));
+        if context.config.remove_installed_packages {
+            context.tx.delete(&PACKAGES, &profile.iccid.to_string());
+        }
     }
     Ok(was_waited_for)
 }

@@ -15,6 +15,25 @@ async fn a_failed_installation_ends_the_order_and_the_profile_can_be_ordered_aga
     euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
 }
 
+#[tokio::test]
+async fn an_installed_package_leaves_the_stock_if_the_server_is_configured_so() {
+    for is_removed in [false, true] {
+        let testbed = Testbed::with(|config| config.remove_installed_packages = is_removed);
+        let code = testbed.released(&options()).await;
+        let euicc = testbed.euicc();
+        let packages = async || testbed.records.list("packages", "").await.unwrap().len();
+        for successful in [false, true] {
+            let code = if successful { testbed.order(|_| {}).await } else { code.clone() };
+            let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+            assert_eq!(packages().await, 1, "it stays until it is installed");
+            let result = euicc.signed_result(euicc.result(&transaction, iccid(), successful));
+            assert_eq!(notify(&testbed.server, result).await, 204);
+        }
+        assert_eq!(testbed.state().await, ProfileState::Installed);
+        assert_eq!(packages().await, usize::from(!is_removed));
+    }
+}
+
 type SpoilResult = fn(&Testbed, &Euicc, &TransactionId) -> PendingNotification;
 
 /// Invalid installation results. The function has no error status for them: the reply is HTTP 204,

@@ -10,7 +10,7 @@ use net::SqliteRecords;
 use rsp::time::Timestamp;
 use world::{Clock, Fault, FaultKind};
 
-use crate::{files::read_text, output::remark, settings::Settings};
+use crate::{files::read_text, output::remark, parties, settings::Settings};
 
 /// Time, rules, strategy and owner file of a query
 #[derive(Args, Clone, Debug, Default)]
@@ -165,7 +165,7 @@ pub(super) fn invalid_file(error: DataError, file: &dyn std::fmt::Display) -> Fa
 /// # Errors
 /// The database cannot be opened.
 pub(super) fn open(settings: &Settings) -> Result<SqliteRecords, Fault> {
-    SqliteRecords::open(settings.data_dir.join("fleet.sqlite"), fleet::STORED_FORM)
+    parties::open_records(settings, settings.data_dir.join("fleet.sqlite"), fleet::STORED_FORM)
 }
 
 /// Opens the records of an existing fleet.
@@ -175,7 +175,7 @@ pub(super) fn open(settings: &Settings) -> Result<SqliteRecords, Fault> {
 pub(super) fn existing(settings: &Settings) -> Result<SqliteRecords, Fault> {
     let file = settings.data_dir.join("fleet.sqlite");
     match file.exists() {
-        true => SqliteRecords::open(file, fleet::STORED_FORM),
+        true => parties::open_records(settings, file, fleet::STORED_FORM),
         false => Err(no_fleet(format!("there is no {}", file.display()))),
     }
 }

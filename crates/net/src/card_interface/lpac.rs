@@ -285,7 +285,7 @@ mod tests {
     async fn a_missing_program_is_a_fault() {
         let fault = run_lpac(Command::new("no-such-lpac"), Card, io::empty(), |_| ()).await.unwrap_err();
         assert!(
-            fault.what.contains("no-such-lpac") && fault.next.contains("the path of the program"),
+            fault.what.contains("no-such-lpac") && fault.next.starts_with("install no-such-lpac"),
             "{fault}"
         );
     }

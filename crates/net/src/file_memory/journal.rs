@@ -5,7 +5,7 @@ use std::io;
 use sha2::{Digest, Sha256};
 use world::{Batch, Cells, Content};
 
-const MAGIC: &str = "landfall-memory";
+pub(super) const MAGIC: &str = "landfall-memory";
 const VERSION: &str = "2";
 
 /// Last word of the first line of a journal that started empty.
@@ -27,6 +27,13 @@ pub(super) struct Replay {
     pub(super) next: u64,
     /// Octets of an incomplete batch at the end.
     pub(super) dropped: usize,
+}
+
+impl Replay {
+    /// The number of the last complete batch, or 0 without one.
+    pub(super) fn last(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
 }
 
 /// Returns the first line.

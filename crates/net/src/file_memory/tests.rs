@@ -77,6 +77,8 @@ fn a_journal_cut_at_any_octet_has_all_complete_batches_and_can_be_continued() {
     let whole = journal.octets();
     for length in 0..=whole.len() {
         fs::write(&journal.path, &whole[..length]).unwrap();
+        // A power cut during a commit leaves no mark of that commit.
+        fs::remove_file(Claim::lock_path(&journal.path)).unwrap();
         let mut expected = journal.state_at(length).clone();
         let mut memory = journal.open().unwrap();
         assert_eq!(memory.load().unwrap(), expected, "cut to {length} octets");
@@ -122,6 +124,76 @@ fn missing_and_reordered_batches_are_damage() {
         fs::write(&journal.path, octets).unwrap();
         assert!(journal.cells().unwrap_err().why.contains("instead of"), "{order:?}");
     }
+}
+
+#[test]
+fn lost_commits_are_noticed_and_can_be_accepted() {
+    let journal = Journal::new(some_batches(4));
+    let whole = journal.octets();
+    let (third, last) = (journal.states[3].0, journal.states[4].0);
+    let mut wrong = whole.clone();
+    wrong[last - 1] ^= 1;
+    for (case, octets, extent) in [
+        ("a wrong bit in the last batch", &wrong[..], "it ends with commit 3"),
+        ("truncated in the last batch", &whole[..last - 1], "it ends with commit 3"),
+        ("truncated after a batch", &whole[..third], "it ends with commit 3"),
+        ("empty", &[], "it has no commit"),
+    ] {
+        fs::write(&journal.path, octets).unwrap();
+        let fault = journal.open().unwrap_err();
+        assert!(fault.why.starts_with(&format!("{extent}, and commit 4 was made")), "{case}: {fault}");
+        assert!(fault.next.contains("landfall records accept"), "{case}: {fault}");
+        assert_eq!(FileMemory::check(&journal.path).unwrap_err().why, fault.why, "{case}");
+        assert_eq!(fs::read(&journal.path).unwrap(), octets, "{case}: it is left unchanged");
+    }
+    fs::remove_file(&journal.path).unwrap();
+    assert!(journal.open().unwrap_err().why.contains("commit 4 was made"));
+
+    fs::write(&journal.path, &whole[..third]).unwrap();
+    assert_eq!(FileMemory::accept(&journal.path).unwrap(), 3);
+    let mut memory = journal.open().unwrap();
+    assert_eq!(memory.load().unwrap(), journal.states[3].1);
+    memory.commit(cell(1, 1)).unwrap();
+    assert_eq!(FileMemory::check(&journal.path).unwrap(), MemoryCheck { last_commit: 4, cells: 4 });
+    assert!(FileMemory::accept(&journal.path).unwrap_err().why.contains("another process"));
+}
+
+#[test]
+fn every_commit_is_marked_and_a_compaction_does_not_raise_the_mark() {
+    let (journal, _, _) = compacted();
+    let lock = Claim::lock_path(&journal.path);
+    let FoundMark::Mark(mark) = CommitMark::read(&File::open(&lock).unwrap()).unwrap() else { panic!() };
+    assert_eq!(mark.number, FileMemory::check(&journal.path).unwrap().last_commit);
+    // The journal before the compaction and its last commit, as a power cut may leave it.
+    let older = Journal::new([]);
+    let mut memory = older.open().unwrap();
+    let mut before = Vec::new();
+    memory.commit(cell(10_000, 3)).unwrap();
+    while !older.octets().starts_with(&header(COMPACTED)) {
+        before = older.octets();
+        memory.commit(cell(10_000, 3)).unwrap();
+    }
+    let FoundMark::Mark(mark) = CommitMark::read(memory.claim.lock_file()).unwrap() else { panic!() };
+    drop(memory);
+    let last = mark.number;
+    assert_eq!(FileMemory::check(&older.path).unwrap().last_commit, last + 1, "the batch of the compaction");
+    fs::write(&older.path, before).unwrap();
+    assert!(older.open().unwrap_err().why.contains(&format!("commit {last} was made")));
+}
+
+#[test]
+fn a_journal_without_a_mark_is_accepted_and_a_damaged_mark_is_not() {
+    let journal = Journal::new(some_batches(3));
+    let lock = Claim::lock_path(&journal.path);
+    fs::write(&lock, "").unwrap();
+    assert_eq!(journal.cells().unwrap(), journal.states[3].1);
+    fs::remove_file(&lock).unwrap();
+    assert_eq!(FileMemory::check(&journal.path).unwrap().last_commit, 3);
+    assert_eq!(journal.cells().unwrap(), journal.states[3].1);
+    fs::write(&lock, "something else").unwrap();
+    assert!(journal.open().unwrap_err().why.contains("card.state.lock is damaged"));
+    assert_eq!(FileMemory::accept(&journal.path).unwrap(), 3);
+    journal.open().unwrap();
 }
 
 #[test]
@@ -214,10 +286,24 @@ fn older_and_newer_versions_are_refused() {
         fs::write(&journal.path, file).unwrap();
         let fault = journal.open().unwrap_err();
         assert!(fault.why.contains(&format!("version {version}")), "{fault}");
-        assert!(fault.next.contains("move the file away"), "{fault}");
+        assert!(fault.next.contains("move the file and its .lock file away"), "{fault}");
     }
     fs::write(&journal.path, "something else altogether\n").unwrap();
     assert!(journal.open().unwrap_err().why.contains("not a memory file"));
+    fs::write(&journal.path, "landfall-memory 2 began\n").unwrap();
+    assert!(journal.open().unwrap_err().why.contains("first line is damaged"));
+    assert!(FileMemory::is_memory(&journal.path).unwrap());
+    fs::write(&journal.path, "landfall").unwrap();
+    assert!(!FileMemory::is_memory(&journal.path).unwrap());
+}
+
+#[test]
+fn a_memory_without_its_file_still_has_its_mark() {
+    let journal = Journal::new([]);
+    assert!(!FileMemory::has_mark(&journal.path));
+    journal.open().unwrap().commit(cell(1, 1)).unwrap();
+    fs::remove_file(&journal.path).unwrap();
+    assert!(FileMemory::has_mark(&journal.path));
 }
 
 #[test]

@@ -8,7 +8,12 @@ use tokio::sync::{mpsc, oneshot};
 use world::records::{Change, ExpectedList, ExpectedRecord, after_prefix};
 use world::{ChangeSet, Committed, Fault};
 
+use super::StoreError;
+use super::checksum::{Checksum, of_record};
 use super::fault;
+use super::header::Header;
+use super::mark_file::MarkFile;
+use crate::commit_mark::CommitMark;
 
 /// Maximum number of waiting commits. Further callers wait for a place.
 const QUEUE: usize = 1024;
@@ -30,35 +35,41 @@ struct Waiting {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, path: PathBuf) -> Result<Self, Fault> {
+    pub(super) fn start(connection: Connection, path: PathBuf, mark: MarkFile) -> Result<Self, Fault> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let own_path = path.clone();
+        let unstarted = |error| {
+            Fault::caused_by(error, "cannot start the thread that writes the records", "allow more threads")
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(unstarted)?;
+        let write = move |group: &[ChangeSet]| write_marked(&connection, &own_path, &mark, group);
         let thread = std::thread::Builder::new()
             .name("records-writer".into())
-            .spawn(move || write_until_closed(&connection, &own_path, waiting))
-            .map_err(|error| {
-                Fault::caused_by(
-                    error,
-                    "cannot start the thread that writes the records",
-                    "allow more threads",
-                )
-            })?;
+            .spawn(move || runtime.block_on(write_until_closed(waiting, write)))
+            .map_err(unstarted)?;
         Ok(Self { path, queue: Some(queue), thread: Some(thread) })
     }
 
     pub(super) async fn commit(&self, changes: ChangeSet) -> Result<Committed, Fault> {
-        let (answer, answered) = oneshot::channel();
-        let writer_ended = || {
-            Fault::new(
+        let submitted = match &self.queue {
+            Some(queue) => submit(queue, changes).await,
+            None => None,
+        };
+        submitted.unwrap_or_else(|| {
+            Err(Fault::new(
                 format!("cannot write the records in {}", self.path.display()),
                 "the thread that writes them has ended",
                 "restart the program, and report this",
-            )
-        };
-        let queue = self.queue.as_ref().ok_or_else(writer_ended)?;
-        queue.send(Waiting { changes, answer }).await.map_err(|_| writer_ended())?;
-        answered.await.map_err(|_| writer_ended())?
+            ))
+        })
     }
+}
+
+/// Puts a commit into the queue and waits for its outcome. Returns `None` if the writer has ended.
+async fn submit(queue: &mpsc::Sender<Waiting>, changes: ChangeSet) -> Option<Result<Committed, Fault>> {
+    let (answer, answered) = oneshot::channel();
+    queue.send(Waiting { changes, answer }).await.ok()?;
+    answered.await.ok()
 }
 
 impl Drop for Writer {
@@ -71,8 +82,13 @@ impl Drop for Writer {
     }
 }
 
-fn write_until_closed(connection: &Connection, path: &Path, mut queue: mpsc::Receiver<Waiting>) {
-    while let Some(first) = queue.blocking_recv() {
+/// Writes groups of waiting commits with `write`, and reports their outcomes, until the queue is
+/// closed and empty.
+async fn write_until_closed(
+    mut queue: mpsc::Receiver<Waiting>,
+    mut write: impl FnMut(&[ChangeSet]) -> Result<Vec<Committed>, Fault>,
+) {
+    while let Some(first) = queue.recv().await {
         let mut group = vec![first];
         while group.len() < MAX_GROUP
             && let Ok(next) = queue.try_recv()
@@ -82,14 +98,13 @@ fn write_until_closed(connection: &Connection, path: &Path, mut queue: mpsc::Rec
         let (changes, answers): (Vec<_>, Vec<_>) =
             group.into_iter().map(|waiting| (waiting.changes, waiting.answer)).unzip();
         // A caller that no longer waits misses the result; its commit remains.
-        match write_group(connection, &changes) {
+        match write(&changes) {
             Ok(committed) => {
                 for (answer, committed) in answers.into_iter().zip(committed) {
                     let _ = answer.send(Ok(committed));
                 }
             }
-            Err(error) => {
-                let fault = fault(path, "write", error);
+            Err(fault) => {
                 for answer in answers {
                     let _ = answer.send(Err(fault.clone()));
                 }
@@ -98,9 +113,27 @@ fn write_until_closed(connection: &Connection, path: &Path, mut queue: mpsc::Rec
     }
 }
 
+/// Writes a group, and marks its last commit.
+fn write_marked(
+    connection: &Connection,
+    path: &Path,
+    mark: &MarkFile,
+    group: &[ChangeSet],
+) -> Result<Vec<Committed>, Fault> {
+    let (committed, last) = write_group(connection, group).map_err(|error| fault(path, "write", error))?;
+    if let Err(error) = mark.raise(last) {
+        let path = path.display();
+        tracing::warn!(%path, %error, "could not note the number of the last commit; the commit is durable");
+    }
+    Ok(committed)
+}
+
 /// Writes all commits of a group in one SQLite transaction. When it returns, all commits without
-/// conflict are durable, or none is.
-fn write_group(connection: &Connection, group: &[ChangeSet]) -> rusqlite::Result<Vec<Committed>> {
+/// conflict are durable, or none is. Returns the outcomes and the last commit of the store.
+fn write_group(
+    connection: &Connection,
+    group: &[ChangeSet],
+) -> Result<(Vec<Committed>, CommitMark), StoreError> {
     // Takes the write lock, so that no other process can change the compared records.
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let written = write_each(connection, group).and_then(|committed| {
@@ -114,9 +147,12 @@ fn write_group(connection: &Connection, group: &[ChangeSet]) -> rusqlite::Result
     written
 }
 
-fn write_each(connection: &Connection, group: &[ChangeSet]) -> rusqlite::Result<Vec<Committed>> {
-    let before: u64 = connection.query_row("SELECT version FROM last_version", [], |row| row.get(0))?;
-    let mut version = before;
+fn write_each(
+    connection: &Connection,
+    group: &[ChangeSet],
+) -> Result<(Vec<Committed>, CommitMark), StoreError> {
+    let mut header = Header::read(connection)?;
+    let before = header.last_version;
     let mut committed = Vec::with_capacity(group.len());
     for set in group {
         // All comparisons precede all changes, so a conflict leaves nothing in the shared
@@ -125,16 +161,18 @@ fn write_each(connection: &Connection, group: &[ChangeSet]) -> rusqlite::Result<
             committed.push(Committed::Conflict);
             continue;
         }
-        version += 1;
+        if !set.changes.is_empty() {
+            header.last_version += 1;
+        }
         for change in &set.changes {
-            apply(connection, change, version)?;
+            apply(connection, change, &mut header)?;
         }
         committed.push(Committed::Yes);
     }
-    if group.iter().any(|set| !set.changes.is_empty()) {
-        connection.prepare_cached("UPDATE last_version SET version = ?1")?.execute([version])?;
+    if header.last_version != before {
+        header.write(connection)?;
     }
-    Ok(committed)
+    Ok((committed, header.mark()))
 }
 
 fn is_as_read(connection: &Connection, set: &ChangeSet) -> rusqlite::Result<bool> {
@@ -163,18 +201,34 @@ fn is_as_read(connection: &Connection, set: &ChangeSet) -> rusqlite::Result<bool
     Ok(true)
 }
 
-fn apply(connection: &Connection, change: &Change, version: u64) -> rusqlite::Result<()> {
+/// Applies a change as part of the commit `header.last_version`, and updates the header.
+fn apply(connection: &Connection, change: &Change, header: &mut Header) -> rusqlite::Result<()> {
     let Change { collection, key, content } = change;
-    match content {
-        Some(content) => connection
-            .prepare_cached(
-                "INSERT INTO records (collection, key, version, content) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (collection, key) DO UPDATE SET version = ?3, content = ?4",
-            )?
-            .execute(params![collection, key, version, content])?,
-        None => connection
-            .prepare_cached("DELETE FROM records WHERE collection = ?1 AND key = ?2")?
-            .execute(params![collection, key])?,
+    let replaced: Option<Checksum> = connection
+        .prepare_cached("SELECT checksum FROM records WHERE collection = ?1 AND key = ?2")?
+        .query_row(params![collection, key], |row| row.get(0))
+        .optional()?;
+    if let Some(replaced) = replaced {
+        header.digest.remove(replaced);
+        header.records = header.records.saturating_sub(1);
+    }
+    let Some(content) = content else {
+        let mut delete =
+            connection.prepare_cached("DELETE FROM records WHERE collection = ?1 AND key = ?2")?;
+        return delete.execute(params![collection, key]).map(drop);
     };
-    Ok(())
+    let version = header.last_version;
+    let checksum = of_record(collection, key, version, content);
+    header.digest.add(checksum);
+    header.records += 1;
+    connection
+        .prepare_cached(
+            "INSERT INTO records (collection, key, version, content, checksum) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (collection, key) DO UPDATE SET version = ?3, content = ?4, checksum = ?5",
+        )?
+        .execute(params![collection, key, version, content, checksum])
+        .map(drop)
 }
+
+#[cfg(all(test, feature = "interleavings"))]
+mod interleavings;
