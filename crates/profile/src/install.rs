@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::element::{FileSystemKind, PeHeader, PinCodesChoice, ProfileElement, ProfileHeader, Service};
+use crate::element::{
+    Application, FileSystemKind, PeHeader, PinCodesChoice, ProfileElement, ProfileHeader, Service,
+};
 use crate::facts::{Aka, Facts, Pin, PinCodesOf, Pins, Puk};
 use crate::file_system::{Fault, FileSystem, Wrong, wrong};
 use crate::files::{FileIndex, ProfileFiles};
@@ -15,6 +17,7 @@ use crate::octets::Octets;
 use crate::package::Package;
 use crate::response::{PeStatus, PeStatusCode, Refused};
 use crate::template;
+use rsp::finding::{Finding, FindingKind};
 use rsp::ids::Oid;
 
 /// The capabilities that an eUICC offers to profiles.
@@ -29,9 +32,10 @@ pub struct Capabilities {
 }
 
 impl Default for Capabilities {
-    /// The capabilities of an eUICC without a runtime environment: the three network access
-    /// applications, Milenage, TUAK and the test algorithm, BER-TLV files and linked directories,
-    /// SUCI by the USIM; and the applet of [`identities`].
+    /// The capabilities of a simulated card: the three network access applications, Milenage, TUAK
+    /// and the test algorithm, BER-TLV files and linked directories, SUCI by the USIM; and the
+    /// applet of [`identities`]. Java Card is among them, so that packages for ordinary cards can be
+    /// installed. Applications are stored and not run ([`InstalledProfile::findings`]).
     fn default() -> Self {
         Self {
             major_versions: BTreeSet::from([2, 3]),
@@ -43,6 +47,7 @@ impl Default for Capabilities {
                 Service::TUAK128,
                 Service::TUAK256,
                 Service::USIM_TEST_ALGORITHM,
+                Service::JAVACARD,
                 Service::MULTIPLE_USIM,
                 Service::BER_TLV,
                 Service::DF_LINK,
@@ -79,6 +84,11 @@ impl Capabilities {
         })
     }
 
+    fn has_library(&self, aid: &Octets) -> bool {
+        let is_of_runtime = || JAVACARD_LIBRARIES.iter().any(|library| **library == *aid.0);
+        self.aids.contains(aid) || self.services.contains(&Service::JAVACARD) && is_of_runtime()
+    }
+
     fn look(&self, header: &ProfileHeader) -> Result<(), Wrong> {
         if !self.major_versions.contains(&header.major_version) {
             return wrong(
@@ -99,7 +109,7 @@ impl Capabilities {
             return wrong(PeStatusCode::TEMPLATE_NOT_SUPPORTED, format!("the profile needs template {oid}"));
         }
         let mut aids = header.mandatory_aids.iter().flatten();
-        if let Some(missing) = aids.find(|needed| !self.aids.contains(&needed.aid)) {
+        if let Some(missing) = aids.find(|needed| !self.has_library(&needed.aid)) {
             return wrong(
                 PeStatusCode::LIB_NOT_SUPPORTED,
                 format!("the profile needs application {}", missing.aid),
@@ -111,6 +121,21 @@ impl Capabilities {
         Ok(())
     }
 }
+
+/// The API packages that every Java Card runtime of a UICC has: Java Card, GlobalPlatform, the UICC
+/// API (TS 102 241) and the USIM API (TS 31.130).
+const JAVACARD_LIBRARIES: [&[u8]; 10] = [
+    &[0xA0, 0x00, 0x00, 0x00, 0x62, 0x00, 0x01],
+    &[0xA0, 0x00, 0x00, 0x00, 0x62, 0x01, 0x01],
+    &[0xA0, 0x00, 0x00, 0x00, 0x62, 0x01, 0x02],
+    &[0xA0, 0x00, 0x00, 0x00, 0x62, 0x02, 0x01],
+    &[0xA0, 0x00, 0x00, 0x01, 0x51, 0x00],
+    &[0xA0, 0x00, 0x00, 0x00, 0x09, 0x00, 0x05, 0xFF, 0xFF, 0xFF, 0xFF, 0x89, 0x11, 0x00, 0x00, 0x00],
+    &[0xA0, 0x00, 0x00, 0x00, 0x09, 0x00, 0x05, 0xFF, 0xFF, 0xFF, 0xFF, 0x89, 0x12, 0x00, 0x00, 0x00],
+    &[0xA0, 0x00, 0x00, 0x00, 0x09, 0x00, 0x05, 0xFF, 0xFF, 0xFF, 0xFF, 0x89, 0x13, 0x00, 0x00, 0x00],
+    &[0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x05, 0xFF, 0xFF, 0xFF, 0xFF, 0x89, 0x13, 0x10, 0x00, 0x00],
+    &[0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x05, 0xFF, 0xFF, 0xFF, 0xFF, 0x89, 0x13, 0x20, 0x00, 0x00],
+];
 
 /// An installed profile, ready for a card.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,6 +157,17 @@ impl InstalledProfile {
             installer.apply(element)?;
         }
         installer.finish().map(|(profile, _)| profile)
+    }
+
+    /// The applications of the profile that are stored and not run.
+    pub fn not_run(&self) -> impl Iterator<Item = &Application> {
+        self.facts.applications.iter().filter(|application| !identities::is_applet(application))
+    }
+
+    /// A finding for each application that is stored and not run.
+    pub fn findings(&self) -> Vec<Finding> {
+        let finding = |it: &Application| Finding::new(FindingKind::ApplicationNotRun, it.to_string());
+        self.not_run().map(finding).collect()
     }
 }
 
@@ -427,7 +463,7 @@ mod tests {
     use rsp::der::Unknown;
 
     use super::*;
-    use crate::element::{End, UnknownElement};
+    use crate::element::{End, MandatoryAid, UnknownElement};
 
     fn header() -> ProfileHeader {
         ProfileHeader {
@@ -495,9 +531,18 @@ mod tests {
         assert_eq!(code(&|_| {}), Ok(()));
         assert_eq!(code(&|h| h.major_version = 4), Err(PeStatusCode::UNSUPPORTED_PROFILE_VERSION));
         assert_eq!(
-            code(&|h| h.mandatory_services.services.push(Service::JAVACARD)),
+            code(&|h| h.mandatory_services.services.push(Service::MULTOS)),
             Err(PeStatusCode::FEATURE_NOT_SUPPORTED)
         );
+        assert_eq!(code(&|h| h.mandatory_services.services.push(Service::JAVACARD)), Ok(()));
+        let needs = |aid: &str| {
+            let aid = Octets::from_hex(aid).unwrap();
+            let needed = MandatoryAid { aid, version: [1, 0].into(), unknown: Unknown::default() };
+            code(&|h| h.mandatory_aids = Some(vec![needed.clone()]))
+        };
+        assert_eq!(needs("A0000000090005FFFFFFFF8912000000"), Ok(()), "uicc.toolkit");
+        assert_eq!(needs("A0000000620201"), Ok(()), "javacardx.crypto");
+        assert_eq!(needs("A0000005591010"), Err(PeStatusCode::LIB_NOT_SUPPORTED));
         assert_eq!(
             code(&|h| h.mandatory_gfste_list.push(Oid::template(4, 9))),
             Err(PeStatusCode::TEMPLATE_NOT_SUPPORTED)

@@ -227,17 +227,21 @@ fn facts(installed: &InstalledProfile, options: &ShowOptions, out: &mut String) 
         facts.security_domains.len(),
         facts.rfm.len(),
         facts.applications.len()
-    )
+    )?;
+    installed.not_run().try_for_each(|it| writeln!(out, "  application {it}: stored by the card, not run"))
 }
 
 #[cfg(test)]
 mod tests {
     use rsp::der::Unknown;
+    use rsp::finding::{Finding, FindingKind};
 
     use super::*;
-    use crate::Fid;
-    use crate::element::{Fcp, FileManagement, GenericFileManagement, PeHeader};
+    use crate::element::{
+        Application, ApplicationLoadPackage, Fcp, FileManagement, GenericFileManagement, PeHeader,
+    };
     use crate::generic::{Subscription, generic};
+    use crate::{Fid, Octets};
 
     #[test]
     fn a_directory_linked_to_an_enclosing_one_is_shown_once() {
@@ -261,6 +265,33 @@ mod tests {
         assert_eq!(shown.matches("ef-imsi").count(), 1, "{shown}");
         assert!(shown.lines().any(|line| line.contains("7FAA") && line.contains("-> 3F00/7FD0")), "{shown}");
         assert!(!files_text(&package, &ShowOptions::default()).is_empty());
+    }
+
+    #[test]
+    fn an_application_is_shown_as_not_run() {
+        let mut package = generic(&Subscription::default());
+        let load_block = ApplicationLoadPackage {
+            load_package_aid: Octets::from_hex("A000000559AA01").unwrap(),
+            security_domain_aid: None,
+            non_volatile_code_limit_c6: None,
+            volatile_data_limit_c7: None,
+            non_volatile_data_limit_c8: None,
+            hash_value: None,
+            load_block_object: [1, 2].into(),
+            unknown: Unknown::default(),
+        };
+        let application = Application {
+            header: PeHeader::mandated(99),
+            load_block: Some(load_block),
+            instance_list: None,
+            unknown: Unknown::default(),
+        };
+        let end = package.elements.len() - 1;
+        package.elements.insert(end, ProfileElement::Application(Box::new(application)));
+        let shown = text(&package, &ShowOptions::default());
+        assert!(shown.contains("application A000000559AA01: stored by the card, not run"), "{shown}");
+        let findings = InstalledProfile::of(&package, &Capabilities::default()).unwrap().findings();
+        assert_eq!(findings, [Finding::new(FindingKind::ApplicationNotRun, "A000000559AA01")]);
     }
 
     #[test]

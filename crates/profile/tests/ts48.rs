@@ -3,7 +3,9 @@
 
 mod common;
 
+use profile::check::check;
 use profile::description::{Authentication, Codes, Description, UsimFiles, decompile};
+use profile::element::Service;
 use profile::{
     Capabilities, Decoder, Facts, File, FileKind, FileSystem, InstalledProfile, Package, ProfileElement,
 };
@@ -94,6 +96,22 @@ fn every_package_can_be_installed_and_stored() {
         let files = &profile.files.image().files;
         let stored = serde_json::to_vec(&**files).unwrap();
         assert_eq!(serde_json::from_slice::<Vec<File>>(&stored).unwrap(), **files, "{name}");
+    }
+}
+
+/// Version 1 of the profiles requires Java Card, although it has no application.
+#[test]
+#[cfg_attr(not(has_ts48), ignore = "needs the TS.48 test profiles")]
+fn packages_that_require_javacard_without_need_can_be_installed() {
+    for (name, bytes) in common::files("der") {
+        let mut package = Package::decode(&bytes).unwrap();
+        let Some(ProfileElement::Header(header)) = package.elements.first_mut() else { panic!("{name}") };
+        header.mandatory_services.services.push(Service::JAVACARD);
+        let installed = InstalledProfile::of(&package, &Capabilities::default());
+        let installed = installed.unwrap_or_else(|refused| panic!("{name}: {refused}"));
+        assert!(installed.findings().is_empty(), "{name} has no application");
+        let found: Vec<_> = check(&package).iter().map(|finding| finding.rule).collect();
+        assert!(found.contains(&"service-not-used"), "{name}: {found:?}");
     }
 }
 

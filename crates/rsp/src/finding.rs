@@ -72,6 +72,9 @@ kinds! {
     /// A segment of a Bound Profile Package is longer than 1020 octets.
     LongSegment = "long-segment", "SM-DP+", "SGP.22 2.5.3",
         "a segment of the Bound Profile Package has more than 1020 octets; it is accepted up to the maximum length of STORE DATA; a card with `--strict` refuses it";
+    /// A profile has an application, and the card has no runtime environment for it.
+    ApplicationNotRun = "application-not-run", "operator", "TCA profile package 8.7, PE-Application",
+        "the profile has an application; the card stores it with the profile and does not run it, so that it cannot be selected; a card without `javacard` in `uicc_capability` refuses such a profile";
 }
 
 impl fmt::Display for FindingKind {

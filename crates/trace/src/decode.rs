@@ -131,7 +131,7 @@ impl Decoder {
                 decoded.what = format!("to {}", answer.of);
                 answer
             }
-            _ => channel.begin(&apdu, sw1, &mut decoded),
+            _ => channel.begin(&apdu, data, sw1, &mut decoded),
         };
         whole.is_secret |= whole.kind == AnswerKind::Authentication
             && data.first().is_some_and(|tag| *tag != SYNCHRONISATION_FAILURE);
@@ -192,10 +192,11 @@ fn is_update(ins: u8) -> bool {
 }
 
 impl Channel {
-    /// Processes a command other than GET RESPONSE. Returns the answer to be completed.
-    fn begin(&mut self, apdu: &Apdu<'_>, sw1: u8, decoded: &mut Decoded) -> Answer {
+    /// Processes a command, or a GET RESPONSE whose command is not in the trace. `data` are those of
+    /// the answer. Returns the answer to be completed.
+    fn begin(&mut self, apdu: &Apdu<'_>, data: &[u8], sw1: u8, decoded: &mut Decoded) -> Answer {
         let is_done = matches!(sw1, 0x90..=0x92 | 0x61..=0x63);
-        self.assume_application(apdu, decoded);
+        self.assume_application(apdu, sw1, decoded);
         let mut answer = Answer {
             of: apdu.name().to_owned(),
             kind: AnswerKind::Other,
@@ -226,8 +227,14 @@ impl Channel {
                     }
                 }
             }
-            // The preceding command is unknown, so the answer may contain secrets.
-            GET_RESPONSE => answer.is_secret = true,
+            GET_RESPONSE => {
+                "an unknown command".clone_into(&mut answer.of);
+                decoded.what = format!("to {}", answer.of);
+                // The preceding command is unknown, so the answer may contain secrets, unless its
+                // tag is that of a type without any.
+                answer.kind = self.kind_of_continued(data);
+                answer.is_secret = answer.kind == AnswerKind::Other;
+            }
             0x12 => answer.kind = AnswerKind::ProactiveCommand,
             0x14 => {
                 if let Some((what, shown)) = toolkit::terminal_response(apdu.data) {
@@ -252,10 +259,29 @@ impl Channel {
         answer
     }
 
+    /// Returns the kind of an answer by its first octets. The ISD-R is assumed if they are the
+    /// response of one of its functions.
+    fn kind_of_continued(&mut self, data: &[u8]) -> AnswerKind {
+        if es10::has_response(data) {
+            (self.is_known, self.application) = (true, Application::IsdR);
+            return AnswerKind::Es10;
+        }
+        match data {
+            [0x62 | 0x6F, ..] if control_parameters(data).is_some() => AnswerKind::ControlParameters,
+            _ => AnswerKind::Other,
+        }
+    }
+
     /// Assumes an application if the trace begins after its selection and the command belongs to one
     /// application. The details say so.
-    fn assume_application(&mut self, apdu: &Apdu<'_>, decoded: &mut Decoded) {
-        if self.is_known {
+    fn assume_application(&mut self, apdu: &Apdu<'_>, sw1: u8, decoded: &mut Decoded) {
+        // The MF has no STORE DATA. If the card has executed the command, then the trace lacks the
+        // selection of an application. Otherwise the terminal may have omitted the selection.
+        let is_for_isd_r = apdu.ins == 0xE2
+            && apdu.is_proprietary()
+            && self.application == Application::Mf
+            && matches!(sw1, 0x61 | 0x90 | 0x91);
+        if self.is_known && !is_for_isd_r {
             return;
         }
         let selects_adf = apdu.data.as_chunks::<2>().0.contains(&[0x7F, 0xFF]);
@@ -360,6 +386,10 @@ impl Channel {
     fn store_data(&mut self, apdu: &Apdu<'_>, decoded: &mut Decoded) -> String {
         if apdu.p2 == 0 {
             self.request.clear();
+        } else if self.request.is_empty() {
+            let name = "rest of a request that began before the trace";
+            decoded.what = format!("{name}, {}", decoded.what);
+            return name.to_owned();
         }
         self.request.extend_from_slice(apdu.data);
         self.request.truncate(MAX_TOGETHER);
@@ -425,12 +455,33 @@ fn control_parameters(octets: &[u8]) -> Option<Shown> {
             0xA5 => ("proprietaryInformation", Shape::Octets.show(Tag(tag), element)),
             0xAB => ("securityAttributesExpanded", octets),
             0xC6 => ("pinStatusTemplate", octets),
-            0xE0 => ("isdrProprietaryApplicationTemplate", octets),
+            0xE0 => ("isdrProprietaryApplicationTemplate", isd_r_template(value)),
             _ => return (format!("[{}]", Tag(tag)), octets),
         };
         (name.to_owned(), shown)
     });
     Some(Shown::Fields(shown.collect()))
+}
+
+/// ISDRProprietaryApplicationTemplate: SGP.22 section 5.7.1.
+fn isd_r_template(contents: &[u8]) -> Shown {
+    let Ok(elements) = tlv::each(contents) else { return Shown::Octets(contents.to_vec()) };
+    let shown = elements.into_iter().map(|element| {
+        let (tag, value) = tlv::split(element).unwrap_or((Tag::CHOICE, element));
+        match (tag, value) {
+            (Tag(0x82), [major, minor, revision]) => {
+                ("svn".to_owned(), Shown::Text(format!("{major}.{minor}.{revision}")))
+            }
+            (Tag::BIT_STRING, [_, bits @ ..]) => {
+                let has = |bit: u8| bits.first().is_some_and(|octet| octet & bit != 0);
+                let ways = [(0x80, "lpaeUsingCat"), (0x40, "lpaeUsingScws")];
+                let ways: Vec<&str> = ways.iter().filter(|(bit, _)| has(*bit)).map(|(_, way)| *way).collect();
+                ("lpaeSupport".to_owned(), Shown::Text(ways.join(", ")))
+            }
+            _ => (format!("[{tag}]"), Shown::Octets(value.to_vec())),
+        }
+    });
+    Shown::Fields(shown.collect())
 }
 
 fn number(octets: &[u8]) -> String {

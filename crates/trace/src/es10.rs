@@ -1,6 +1,7 @@
 //! Functions of the ISD-R by their tags: SGP.22 section 5.7, and the segments of a Bound Profile
 //! Package.
 
+use profile::EuiccResponse;
 use rsp::der::{Asn1, Reader, Shape, Shown, Tag, tlv};
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId, ErrorReason, InitialiseSecureChannelRequest, ProfileInstallationResult,
@@ -23,6 +24,8 @@ use rsp::sgp22::es10c::{
     SetNicknameResult,
 };
 use rsp::sgp22::{CancelSessionReason, EuiccInfo1, EuiccInfo2, OtherSignedNotification};
+
+use crate::refined;
 
 /// A function. Its request and its response have the same tag.
 pub struct Function {
@@ -207,11 +210,16 @@ pub fn elements(octets: &[u8]) -> Vec<Element> {
         let element = |direction: &str, shape: fn() -> Shape| Element {
             name: format!("{} {direction}", function.name),
             section: function.section,
-            content: shape().show(tag, octets),
+            content: refined::show(shape(), tag, octets),
         };
         let request = (is_request || !is_response).then(|| element("request", function.request));
         let response = (is_response || !is_request).then(|| element("response", function.response));
         return request.into_iter().chain(response).collect();
+    }
+    if EuiccResponse::from_der(octets).is_ok() {
+        let content = EuiccResponse::shape().show(tag, octets);
+        let name = "EUICCResponse, the content of simaResponse".to_owned();
+        return vec![Element { name, section: "2.5.6", content }];
     }
     let piece = piece(tag, octets).and_then(|(name, shown)| Some((name, shown?)));
     let piece = piece.map(|(name, content)| Element { name: name.to_owned(), section: "5.7.6", content });
@@ -222,7 +230,7 @@ pub fn elements(octets: &[u8]) -> Vec<Element> {
 pub(super) fn request(octets: &[u8]) -> (String, Option<Shown>) {
     let Some(tag) = first_tag(octets) else { return ("empty request".to_owned(), None) };
     if let Some(function) = FUNCTIONS.iter().find(|function| function.tag == tag) {
-        return (function.name.to_owned(), Some((function.request)().show(tag, octets)));
+        return (function.name.to_owned(), Some(refined::show((function.request)(), tag, octets)));
     }
     match piece(tag, octets) {
         Some((piece, shown)) => (format!("ES10b.LoadBoundProfilePackage, {piece}"), shown),
@@ -234,7 +242,12 @@ pub(super) fn request(octets: &[u8]) -> (String, Option<Shown>) {
 pub(super) fn response(octets: &[u8]) -> Option<Shown> {
     let tag = first_tag(octets)?;
     let function = FUNCTIONS.iter().find(|function| function.tag == tag)?;
-    Some((function.response)().show(tag, octets))
+    Some(refined::show((function.response)(), tag, octets))
+}
+
+/// True if the octets begin with the tag of a response.
+pub(super) fn has_response(octets: &[u8]) -> bool {
+    first_tag(octets).is_some_and(|tag| FUNCTIONS.iter().any(|function| function.tag == tag))
 }
 
 /// Returns the name and the content of a segment of a BoundProfilePackage: section 5.7.6.

@@ -11,6 +11,7 @@
 //! | `status` | status words |
 //! | `files` | names of files and applications |
 //! | [`es10`] | the functions of the ISD-R by their tags, and their result codes |
+//! | `refined` | elements of ES10 that SGP.22 v2 does not define, and other encodings of some cards |
 //! | `toolkit` | proactive commands, terminal responses and envelopes |
 //! | `text`, `json`, `pcapng` | the formats |
 //! | `read` | the parser of traces and of logs of other programs |
@@ -24,6 +25,7 @@ mod json;
 mod octets;
 mod pcapng;
 mod read;
+mod refined;
 mod status;
 mod text;
 mod toolkit;

@@ -1,6 +1,6 @@
 //! Tests of individual exchanges. A complete download is traced in the tests of the devices.
 
-use rsp::der::Shown;
+use rsp::der::{Shown, Tag, tlv_bytes};
 use rsp::time::Timestamp;
 use world::{Atr, CardInterface, CardInterfaceFault, ManualClock};
 
@@ -115,7 +115,7 @@ fn pins_and_keys_are_shown_only_with_secrets() {
             "not an APDU -> 6700 wrong length\n    > 01D60000**********\n",
             "not an APDU -> no answer: no power\n    > 00200001********************\n",
             "[1] UPDATE BINARY -> no answer: no power\n    > 01D6000004********\n",
-            "[2] GET RESPONSE -> 9000 ok\n    > 02C0000004\n    < ********9000\n",
+            "[2] GET RESPONSE to an unknown command -> 9000 ok\n    > 02C0000004\n    < ********9000\n",
         ],
     );
     for secret in ["31323334", "38373635", "C0FFEE"] {
@@ -216,6 +216,127 @@ fn the_data_of_an_undecoded_command_is_shown_once() {
     let details = vec![("data".to_owned(), Shown::Octets(vec![0xCA, 0xFE]))];
     assert_eq!(decoded.details, details);
     assert_eq!(text::details(&details), "    data: CAFE\n");
+}
+
+/// The ISD-R on channel 1.
+const ISD_R: (&str, &str) = ("01A4040010 A0000005591010FFFFFFFF8900000100", "9000");
+
+fn tlv(tag: u32, contents: &[u8]) -> Vec<u8> {
+    tlv_bytes(Tag(tag), contents)
+}
+
+/// A command of the ISD-R in one block.
+fn store_data(request: &[u8], response: &[u8]) -> Event {
+    let length = u8::try_from(request.len()).unwrap();
+    Event::Command {
+        command: [&[0x81, 0xE2, 0x91, 0x00, length], request].concat(),
+        answer: [response, &[0x90, 0x00]].concat(),
+    }
+}
+
+#[test]
+fn the_version_template_of_the_isd_r_is_decoded() {
+    let template = tlv(0xE0, &[tlv(0x82, &[2, 6, 0]), tlv(0x03, &[0x06, 0x40])].concat());
+    let fci = tlv(0x6F, &[tlv(0x84, &octets("A0000005591010FFFFFFFF8900000100")), template].concat());
+    let text = trace_text(false, vec![command(ISD_R.0, &format!("{}9000", hex::encode(fci)))]);
+    contains_all(
+        &text,
+        &[
+            "      isdrProprietaryApplicationTemplate\n        svn: 2.6.0\n        lpaeSupport: lpaeUsingScws\n",
+        ],
+    );
+}
+
+#[test]
+fn the_carrier_privileges_of_a_profile_are_decoded() {
+    let reference = tlv(0xE1, &[tlv(0xC1, &[1, 2, 3, 4]), tlv(0xCA, b"com.example.app")].concat());
+    let rule = tlv(0xE2, &[reference, tlv(0xE3, &tlv(0xDB, &[0, 0, 0, 0, 0, 0, 0, 1]))].concat());
+    let profile = tlv(0xE3, &[tlv(0x91, b"Example"), tlv(0xBF76, &rule)].concat());
+    let request = octets("BF2D065C045A91BF76");
+    // Some cards send the list with the universal tag.
+    for list in [0xA0, 0x30] {
+        let response = tlv(0xBF2D, &tlv(list, &profile));
+        let text = trace_text(false, vec![store_data(&request, &response)]);
+        contains_all(
+            &text,
+            &[
+                "tagList: 5A iccid, 91 serviceProviderName, BF76 carrierPrivilegeRules\n",
+                "      profileInfoListOk: 1\n",
+                "          serviceProviderName: Example\n          carrierPrivilegeRules\n            refArDo\n",
+                "                deviceAppIdRefDo: 01020304\n                pkgRefDo: com.example.app\n",
+                "                permArDo: 0000000000000001\n",
+            ],
+        );
+    }
+}
+
+#[test]
+fn errors_of_the_profile_list_are_decoded_with_both_tags() {
+    let response = |error: &str| {
+        let text = trace_text(false, vec![store_data(&octets("BF2D00"), &octets(error))]);
+        text.lines().find(|line| line.contains("profileInfoListError")).map(str::trim).map(str::to_owned)
+    };
+    let shown = |error: &str| response(error).unwrap_or_else(|| panic!("no error in {error}"));
+    assert_eq!(shown("BF2D03810101"), "profileInfoListError: incorrect-input-values(1)");
+    assert_eq!(shown("BF2D0381010B"), "profileInfoListError: profile-change-ongoing(11)");
+    assert_eq!(shown("BF2D0302017F"), "profileInfoListError: undefined-error(127)");
+}
+
+#[test]
+fn the_response_of_the_profile_package_is_decoded() {
+    // peStatus of PE 12, and profileInstallationAborted.
+    let response = octets("300CA008300680010581010C8100");
+    // The tag of the standard, and the tag of an OCTET STRING that some cards send.
+    for tag in [0x82, 0x04] {
+        let error = [tlv(0x80, &[5]), tlv(0x81, &[12]), tlv(tag, &response)].concat();
+        let data = tlv(0xBF27, &tlv(0xA2, &tlv(0xA1, &error)));
+        let result = tlv(0xBF37, &data);
+        let text = trace_text(false, vec![store_data(&octets("8600"), &result)]);
+        contains_all(
+            &text,
+            &[
+                "simaResponse\n",
+                "status: invalid-request-format(5)\n",
+                "identification: 12\n",
+                "profileInstallationAborted",
+            ],
+        );
+    }
+    let [element] = &crate::es10::elements(&response)[..] else { panic!("one reading is expected") };
+    assert!(element.name.starts_with("EUICCResponse"), "{element:?}");
+}
+
+#[test]
+fn a_trace_can_begin_after_the_selection() {
+    // The channel is open, and the selection is missing.
+    let opened =
+        trace_text(false, vec![command("0070000001", "019000"), command("81E2910003BF2D00", "9000")]);
+    contains_all(&opened, &["STORE DATA ES10c.GetProfilesInfo", "ISD-R, assumed"]);
+    let reset = Event::Reset { atr: octets("3B00") };
+    let after_reset = trace_text(false, vec![reset, command("80E2910003BF2D00", "9000")]);
+    contains_all(&after_reset, &["STORE DATA ES10c.GetProfilesInfo", "ISD-R, assumed"]);
+    // The first exchange is the continuation of an answer, or of a request.
+    let text = trace_text(
+        false,
+        vec![
+            command("01C0000006", "BF2D03810101 9000"),
+            command("81E2910003BF2D00", "9000"),
+            command("02C0000009", "6F07 8302 6F07 8A0105 9000"),
+            command("83E2110108 0102030405060708", "9000"),
+            command("83E2910203 010203", "9000"),
+        ],
+    );
+    contains_all(
+        &text,
+        &[
+            "[1] GET RESPONSE to an unknown command -> 9000",
+            "profileInfoListError: incorrect-input-values(1)",
+            "[1] STORE DATA ES10c.GetProfilesInfo",
+            "      fileIdentifier: 6F07\n",
+            "[3] STORE DATA rest of a request that began before the trace, block 1",
+        ],
+    );
+    assert!(!text.contains("hidden"), "{text}");
 }
 
 /// A card that answers once and then fails.

@@ -26,7 +26,8 @@ pub struct Capabilities {
     pub svn: Version,
     /// Firmware version.
     pub firmware_version: Version,
-    /// Bits of UICCCapability, [`uicc_capability`].
+    /// Bits of UICCCapability, [`uicc_capability`]. With `javacard`, profiles with applications are
+    /// installed, and the applications are not run. Without it, such profiles are refused.
     #[serde(with = "uicc_capability_by_name")]
     pub uicc_capability: Vec<usize>,
     /// TS 102 241 release.
@@ -186,6 +187,7 @@ impl Default for Capabilities {
                 uicc_capability::AKA_TUAK128,
                 uicc_capability::AKA_TUAK256,
                 uicc_capability::USIM_TEST_ALGORITHM,
+                uicc_capability::JAVACARD,
                 uicc_capability::MULTIPLE_USIM,
                 uicc_capability::BER_TLV,
                 uicc_capability::DF_LINK,

@@ -71,6 +71,9 @@ impl PackageLoader {
             let refused = Refused { code, identification: None, element: "akaParameter", what };
             return Err(Refusal::of(warnings, &refused));
         }
+        for finding in content.findings() {
+            tracing::info!(%finding, "accepted a deviation");
+        }
         // Files can be larger than the octets of the package that create them.
         let octets = self.octets.max(u32::try_from(content.files.memory()).unwrap_or(u32::MAX));
         Ok(Loaded { content, warnings, octets })

@@ -4,17 +4,19 @@
 
 use crypto::Curve;
 use profile::element::{
-    AlgoConfiguration, AlgorithmId, Fcp, FileManagement, GenericFileManagement, PeHeader, Service,
+    AlgoConfiguration, AlgorithmId, Application, ApplicationLoadPackage, Fcp, FileManagement,
+    GenericFileManagement, PeHeader, Service,
 };
 use profile::generic::Subscription;
 use profile::{EuiccResponse, Fid, Octets, Package, PeStatusCode, ProfileElement, generic};
-use rsp::der::{Asn1, BitString};
+use rsp::der::{Asn1, BitString, Unknown};
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId, ErrorReason, FinalResult, InitialiseSecureChannelRequest,
     StoreMetadataRequest, store_data_segments,
 };
 use rsp::sgp22::es10b::{CancelSessionRequest, CancelSessionResponse, PrepareDownloadResponse};
-use rsp::sgp22::{CancelSessionReason, EuiccInfo2, IconType, ProfileClass, ppr};
+use rsp::sgp22::es10c::EnableResult;
+use rsp::sgp22::{CancelSessionReason, EuiccInfo2, IconType, ProfileClass, ppr, uicc_capability};
 use world::RamMemory;
 
 use super::download::ICCID;
@@ -157,6 +159,58 @@ fn a_package_with_an_unsupported_mandatory_service_is_refused() {
     };
     let response = EuiccResponse::from_der(error.sima_response.as_ref().unwrap()).unwrap();
     assert_eq!(response.pe_status[0].status, PeStatusCode::FEATURE_NOT_SUPPORTED);
+}
+
+/// A package that requires Java Card, with an application if `with_application`.
+fn package_for_javacard(with_application: bool) -> TestPackage {
+    let mut package = super::files::generated();
+    let Some(ProfileElement::Header(header)) = package.elements.first_mut() else { panic!() };
+    header.mandatory_services.services.push(Service::JAVACARD);
+    if with_application {
+        let load_block = ApplicationLoadPackage {
+            load_package_aid: Octets::from_hex("A000000559AA01").unwrap(),
+            security_domain_aid: None,
+            non_volatile_code_limit_c6: None,
+            volatile_data_limit_c7: None,
+            non_volatile_data_limit_c8: None,
+            hash_value: None,
+            load_block_object: [1, 2].into(),
+            unknown: Unknown::default(),
+        };
+        let application = Application {
+            header: PeHeader::mandated(200),
+            load_block: Some(load_block),
+            instance_list: None,
+            unknown: Unknown::default(),
+        };
+        let end = package.elements.len() - 1;
+        package.elements.insert(end, ProfileElement::Application(Box::new(application)));
+    }
+    TestPackage::of(package.encode())
+}
+
+#[test]
+fn profiles_for_javacard_are_installed_unless_the_card_has_no_javacard() {
+    for with_application in [false, true] {
+        let test_package = package_for_javacard(with_application);
+        let download = |change: fn(&mut CardDescription)| {
+            let mut testbed = Testbed::with(pki(), change, RamMemory::default());
+            let server = Server::new(&testbed, Curve::P256);
+            let outcome = outcome(&server.download(&mut testbed, &test_package));
+            if outcome.is_ok() {
+                assert_eq!(testbed.enable(test_package.iccid(), false), EnableResult::OK);
+                // The application is not run.
+                testbed.expect("00A4040007A000000559AA0100", "6A82");
+            }
+            outcome
+        };
+        assert_eq!(download(|_| {}), Ok(()), "with an application: {with_application}");
+        let without = |card: &mut CardDescription| {
+            card.capabilities.uicc_capability.retain(|bit| *bit != uicc_capability::JAVACARD);
+        };
+        let why = ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR;
+        assert_eq!(download(without), Err((BppCommandId::LOAD_PROFILE_ELEMENTS, why)));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId as Id, ErrorReason as Why, FinalResult, InitialiseSecureChannelRequest,
 };
 use rsp::sgp22::es10b::PrepareDownloadResponse;
-use rsp::sgp22::{OperatorId, ProfileClass};
+use rsp::sgp22::{OperatorId, ProfileClass, uicc_capability};
 use world::RamMemory;
 
 use super::download::ICCID;
@@ -32,6 +32,8 @@ enum Cause {
     Memory(fn(&mut Testbed, &Server)),
     /// A modified USIM package.
     Usim(fn(&mut Package)),
+    /// A modified card description and a modified USIM package.
+    CardAndUsim(fn(&mut CardDescription), fn(&mut Package)),
     /// Impossible; the table gives the reason.
     Never,
 }
@@ -42,7 +44,7 @@ type Attempt = (Result<(), (Id, Why)>, Option<EuiccResponse>);
 /// Installs a package that is correct except for `cause`. Asserts that a refusal has no effect.
 fn install_with(cause: &Cause) -> Option<Attempt> {
     let change_card = |card: &mut CardDescription| {
-        if let Cause::Card(change) = cause {
+        if let Cause::Card(change) | Cause::CardAndUsim(change, _) = cause {
             change(card);
         }
     };
@@ -53,7 +55,7 @@ fn install_with(cause: &Cause) -> Option<Attempt> {
         Cause::Never => return None,
         Cause::TestPackage(change) => change(&mut test_package),
         Cause::Memory(change) => change(&mut testbed, &server),
-        Cause::Usim(change) => {
+        Cause::Usim(change) | Cause::CardAndUsim(_, change) => {
             let mut package = usim();
             change(&mut package);
             test_package = TestPackage::of(package.encode());
@@ -345,7 +347,12 @@ fn every_pe_status_is_tested_or_documented_as_impossible() {
         ),
         (
             Code::RUNTIME_NOT_SUPPORTED,
-            Cause::Usim(|package| insert(package, &[&[0xA8, 7][..], &MANDATED].concat())),
+            Cause::CardAndUsim(
+                |card| {
+                    card.capabilities.uicc_capability.retain(|bit| *bit != uicc_capability::JAVACARD);
+                },
+                |package| insert(package, &[&[0xA8, 7][..], &MANDATED].concat()),
+            ),
         ),
         (
             Code::LIB_NOT_SUPPORTED,
@@ -368,9 +375,7 @@ fn every_pe_status_is_tested_or_documented_as_impossible() {
         (
             Code::FEATURE_NOT_SUPPORTED,
             Cause::TestPackage(|test_package| {
-                with_header(test_package, |header| {
-                    header.mandatory_services.services.push(Service::JAVACARD)
-                });
+                with_header(test_package, |header| header.mandatory_services.services.push(Service::MULTOS));
             }),
         ),
         (

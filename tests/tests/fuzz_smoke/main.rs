@@ -18,6 +18,8 @@
 )]
 
 mod apdus;
+mod corpus;
+mod m2m_sessions;
 mod nodes;
 mod ota;
 mod packages;
@@ -25,6 +27,7 @@ mod profile_tools;
 mod random;
 mod run;
 mod server;
+mod sessions;
 mod testbed;
 
 use bytes::Bytes;

@@ -65,6 +65,67 @@ pub(crate) fn encode(nodes: &[Node]) -> Vec<u8> {
     out
 }
 
+/// Signs the data objects before a signature. The first argument is the tag of the enclosing data
+/// object. The signature stays as it is if there is no new one.
+type Sign<'a> = &'a dyn Fn(&[u8], &[Node]) -> Option<Vec<u8>>;
+
+/// A message as a tree of data objects, whose signature can be made again.
+pub(crate) struct SignedMessage(Vec<Node>);
+
+impl SignedMessage {
+    /// Parses a message; returns `None` if it is not one data object.
+    pub(crate) fn of(octets: &[u8]) -> Option<Self> {
+        let nodes = nodes(octets)?;
+        (nodes.len() == 1).then_some(Self(nodes))
+    }
+
+    /// Mutates one data object. Returns a description of the mutation.
+    pub(crate) fn mutate(&mut self, random: &Random) -> String {
+        let paths = [vec![0x3F, 0x00]];
+        let mut path = vec![0];
+        let done = mutate_inside(random, &mut self.0[0], &mut path, &paths);
+        format!("{done} at {path:?}")
+    }
+
+    /// Replaces each signature (tag 5F37).
+    pub(crate) fn sign_again(&mut self, sign: Sign<'_>) {
+        for node in &mut self.0 {
+            sign_inside(node, sign);
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        encode(&self.0)
+    }
+
+    /// Returns the contents of the first data object with this tag.
+    pub(crate) fn find(&self, tag: &[u8]) -> Option<Vec<u8>> {
+        fn search(nodes: &[Node], tag: &[u8]) -> Option<Vec<u8>> {
+            nodes.iter().find_map(|node| match &node.value {
+                Value::Octets(octets) if node.tag == tag => Some(octets.clone()),
+                Value::Octets(_) => None,
+                Value::Nodes(nodes) => search(nodes, tag),
+            })
+        }
+        search(&self.0, tag)
+    }
+}
+
+const SIGNATURE: [u8; 2] = [0x5F, 0x37];
+
+fn sign_inside(node: &mut Node, sign: Sign<'_>) {
+    let tag = node.tag.clone();
+    let Value::Nodes(children) = &mut node.value else { return };
+    children.iter_mut().for_each(|child| sign_inside(child, sign));
+    for at in 0..children.len() {
+        if children[at].tag == SIGNATURE
+            && let Some(signature) = sign(&tag, &children[..at])
+        {
+            children[at].value = Value::Octets(signature);
+        }
+    }
+}
+
 fn leaf(tag: &[u8], octets: Vec<u8>) -> Node {
     Node { tag: tag.to_vec(), value: Value::Octets(octets), wrong_length: None }
 }

@@ -214,6 +214,9 @@ impl Import {
                 let file = file.display();
                 remark(&format!("{file}: {errors} errors; `landfall profile check` lists them"));
             }
+            for finding in findings.iter().filter(|finding| finding.rule == "application-not-run") {
+                remark(&format!("{}: {}", file.display(), finding.what));
+            }
             if let Some(kind) = &self.profile_type {
                 options.profile_type = Some(kind.clone());
             }

@@ -9,6 +9,7 @@ use crate::element::{
     ProfileElement, Rfm, SecurityDomain,
 };
 use crate::files::FileKind;
+use crate::identities::is_applet;
 use crate::octets::Octets;
 
 pub(super) fn check(installed: &InstalledPackage<'_>, report: &mut Report) {
@@ -334,6 +335,9 @@ impl At<'_, '_> {
     }
 
     fn application(&mut self, application: &Application, packages: &[&Octets]) {
+        if !is_applet(application) {
+            self.add(&rules::APPLICATION_NOT_RUN, "", format!("{application} is stored and not run"));
+        }
         if let Some(block) = &application.load_block {
             self.aid("loadPackageAID", &block.load_package_aid);
             self.quota("nonVolatileCodeLimitC6", block.non_volatile_code_limit_c6.as_ref());

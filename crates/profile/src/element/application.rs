@@ -165,3 +165,13 @@ fields! {
         "adfRFMAccess" adf_rfm_access: Option<AdfRfmAccess> = 0x30,
     }
 }
+
+impl std::fmt::Display for Application {
+    /// The AIDs of the package that it loads and of its instances.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let package = self.load_block.iter().map(|block| &block.load_package_aid);
+        let instances = self.instance_list.iter().flatten().map(|instance| &instance.instance_aid);
+        let aids: Vec<String> = package.chain(instances).map(ToString::to_string).collect();
+        f.write_str(&aids.join(", "))
+    }
+}

@@ -105,6 +105,11 @@ impl Shape {
 }
 
 impl Field {
+    /// The name in the spelling of the standard.
+    pub fn standard_name(&self) -> String {
+        standard_name(self.name)
+    }
+
     /// True if the TLV can be this element.
     fn fits(&self, tlv: &[u8]) -> bool {
         first_tag(tlv).is_some_and(|tag| (self.shape)().fits(self.tag, tag))
@@ -132,7 +137,7 @@ fn in_order(depth: u8, fields: &[Field], elements: &[&[u8]]) -> Vec<(String, Sho
 /// by its tag.
 fn named(depth: u8, fields: &[Field], tlv: &[u8]) -> (String, Shown) {
     match fields.iter().find(|field| field.fits(tlv)) {
-        Some(field) => (standard_name(field.name), (field.shape)().show_at(depth, field.tag, tlv)),
+        Some(field) => (field.standard_name(), (field.shape)().show_at(depth, field.tag, tlv)),
         None => {
             let tag = first_tag(tlv).unwrap_or(Tag::CHOICE);
             (format!("[{tag}]"), Shape::Octets.show_at(depth, tag, tlv))

@@ -57,6 +57,9 @@ codes! {
         /// The request has invalid values.
         INCORRECT_INPUT_VALUES = 1
             next "correct the search criteria or the tag list",
+        /// Another profile is being enabled or disabled (SGP.22 v3).
+        PROFILE_CHANGE_ONGOING = 11
+            next "repeat the command after the REFRESH",
         /// Any other error.
         UNDEFINED_ERROR = 127
             next "repeat the command after a reset of the card",

@@ -1,5 +1,7 @@
-//! Records the messages between the parties of SGP.02, in plaintext and in their order.
+//! Records the messages between the parties of SGP.02, in plaintext and in their order, and lets a
+//! test alter them.
 
+use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,30 +28,64 @@ pub enum Message {
     Response(Response<Bytes>),
 }
 
+/// Alters a message before it arrives. The variant of the message must stay the same.
+pub type Alteration = Arc<dyn Fn(&mut Message) + Send + Sync>;
+
 /// The messages of a run. Clones refer to the same messages.
-#[derive(Clone, Debug, Default)]
-pub struct Recording(Arc<Mutex<Vec<Message>>>);
+#[derive(Clone, Default)]
+pub struct Recording {
+    messages: Arc<Mutex<Vec<Message>>>,
+    alteration: Option<Alteration>,
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording").field("messages", &self.messages).finish_non_exhaustive()
+    }
+}
 
 impl Recording {
+    /// Creates a recording that alters the messages.
+    pub fn altering(alteration: Alteration) -> Self {
+        Self { alteration: Some(alteration), ..Self::default() }
+    }
+
     /// Returns the messages, and removes them from the recording.
     pub fn take(&self) -> Vec<Message> {
         mem::take(&mut self.messages())
     }
 
-    fn add(&self, message: Message) {
-        self.messages().push(message);
+    /// Alters a message, and records what arrives. Returns it.
+    fn add(&self, mut message: Message) -> Message {
+        if let Some(alteration) = &self.alteration {
+            alteration(&mut message);
+        }
+        self.messages().push(message.clone());
+        message
     }
 
     fn messages(&self) -> MutexGuard<'_, Vec<Message>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records the messages on a link between two servers.
     pub(super) fn of_servers(&self, link: Link) -> Link {
         self.on_link(
             link,
-            |request| Some(Message::Soap(text(request.body()))),
-            |response| (!response.body().is_empty()).then(|| Message::Soap(text(response.body()))),
+            |own, mut request| {
+                if let Message::Soap(text) = own.add(Message::Soap(text(request.body()))) {
+                    *request.body_mut() = text.into();
+                }
+                request
+            },
+            |own, mut response| {
+                if !response.body().is_empty()
+                    && let Message::Soap(text) = own.add(Message::Soap(text(response.body())))
+                {
+                    *response.body_mut() = text.into();
+                }
+                response
+            },
         )
     }
 
@@ -57,25 +93,29 @@ impl Recording {
     pub(super) fn of_card(&self, link: Link) -> Link {
         self.on_link(
             link,
-            |request| Some(Message::Request(request.clone())),
-            |response| Some(Message::Response(response.clone())),
+            |own, request| match own.add(Message::Request(request.clone())) {
+                Message::Request(altered) => altered,
+                _ => request,
+            },
+            |own, response| match own.add(Message::Response(response.clone())) {
+                Message::Response(altered) => altered,
+                _ => response,
+            },
         )
     }
 
     fn on_link(
         &self,
         link: Link,
-        sent: fn(&Request<Bytes>) -> Option<Message>,
-        received: fn(&Response<Bytes>) -> Option<Message>,
+        sent: fn(&Self, Request<Bytes>) -> Request<Bytes>,
+        received: fn(&Self, Response<Bytes>) -> Response<Bytes>,
     ) -> Link {
         let own = self.clone();
         link_from(tower::service_fn(move |request: Request<Bytes>| {
             let (own, link) = (own.clone(), link.clone());
             async move {
-                sent(&request).into_iter().for_each(|message| own.add(message));
-                let response = world::send(&link, request).await?;
-                received(&response).into_iter().for_each(|message| own.add(message));
-                Ok(response)
+                let response = world::send(&link, sent(&own, request)).await?;
+                Ok(received(&own, response))
             }
         }))
     }
@@ -94,20 +134,24 @@ pub(super) struct SmsAccount {
 impl SmsAccount {
     /// Waits for the next delivery of the SMSC.
     pub(super) async fn next(&self) -> QueuedDelivery {
-        let delivery = self.account.next().await;
+        let mut delivery = self.account.next().await;
         if let (Some(recording), IncomingDelivery::Message(message) | IncomingDelivery::Report(_, message)) =
-            (&self.recording, &delivery.arrived)
+            (&self.recording, &mut delivery.arrived)
+            && let Message::FromCard(altered) = recording.add(Message::FromCard(message.user_data.clone()))
         {
-            recording.add(Message::FromCard(message.user_data.clone()));
+            message.user_data = altered;
         }
         delivery
     }
 }
 
 impl ShortMessages for SmsAccount {
-    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
-        if let Some(recording) = &self.recording {
-            recording.add(Message::ToCard(submission.message.user_data.clone()));
+    fn submit(&self, mut submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
+        if let Some(recording) = &self.recording
+            && let Message::ToCard(altered) =
+                recording.add(Message::ToCard(submission.message.user_data.clone()))
+        {
+            submission.message.user_data = altered;
         }
         self.account.submit(submission)
     }

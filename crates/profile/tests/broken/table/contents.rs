@@ -189,10 +189,10 @@ defects! {
     "file management in a missing domain" in "rfm" gives "sd-unknown": package {
         rfm_of(package).security_domain_aid = Some(octets("A000000151000001"));
     }
-    "an application that is not listed" in "header" gives "service-not-listed": package {
+    "an application that is not listed" in "header" gives "service-not-listed", "application-not-run": package {
         before_end(package, ProfileElement::Application(Box::new(application())));
     }
-    "an instance of a missing load package" in "application" gives "load-package-unknown": package {
+    "an instance of a missing load package" in "application" gives "load-package-unknown", "application-not-run": package {
         header(package).mandatory_services.services.push(Service::JAVACARD);
         let mut instance = sd(package).instance.clone();
         instance.application_load_package_aid = octets("A000000559AA02");
@@ -201,7 +201,11 @@ defects! {
         let application = Application { instance_list: Some(vec![instance]), ..application() };
         before_end(package, ProfileElement::Application(Box::new(application)));
     }
-    "a quota of three octets" in "application" gives "memory-quota": package {
+    "an application" in "application" gives "application-not-run": package {
+        header(package).mandatory_services.services.push(Service::JAVACARD);
+        before_end(package, ProfileElement::Application(Box::new(application())));
+    }
+    "a quota of three octets" in "application" gives "memory-quota", "application-not-run": package {
         header(package).mandatory_services.services.push(Service::JAVACARD);
         let mut application = application();
         application.load_block.as_mut().unwrap().volatile_data_limit_c7 = Some(octets("010000"));
