@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use rsp::der::Asn1;
+use rsp::finding::{self, Finding};
 use world::World;
 
 use super::StatusWord;
@@ -26,7 +28,21 @@ pub(crate) struct Context<'a> {
     pub(crate) warning: Option<StatusWord>,
 }
 
+/// Octets that the card refuses: they cannot be decoded, or they deviate from the standard and the
+/// card is strict.
+pub(crate) struct Undecodable;
+
 impl Context<'_> {
+    /// Decodes data of another party. Accepted deviations are findings; a strict card refuses them.
+    pub(crate) fn decode<T: Asn1>(&self, octets: &[u8]) -> Result<T, Undecodable> {
+        let (decoded, findings) = finding::collect(|| T::from_peer(octets));
+        let is_refused = self.description.strict && findings.iter().any(|found| !found.kind.is_extension());
+        for Finding { kind, detail } in findings {
+            finding::report(kind, || detail);
+        }
+        decoded.ok().filter(|_| !is_refused).ok_or(Undecodable)
+    }
+
     /// The channel on which the command came; `None` if the command has closed it.
     pub(crate) fn channel(&mut self) -> Option<&mut Channel> {
         self.volatile.channels.get_mut(&self.channel)

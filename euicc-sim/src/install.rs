@@ -15,7 +15,7 @@ use crypto::bsp::{BppReceiver, BspError, KEY_LENGTH_AES_128, KEY_TYPE_AES, MAX_T
 use crypto::{PublicKey, SecretKey, Signature};
 use profile::EuiccResponse;
 use rsp::der::{Asn1, Tag, tlv, write_tlv};
-use rsp::finding::{Finding, FindingKind};
+use rsp::finding::{self, FindingKind};
 use rsp::sgp22::es8plus::{
     BppCommandId, ConfigureIsdpRequest, ErrorReason, InitialiseSecureChannelRequest,
     ReplaceSessionKeysRequest, StoreMetadataRequest,
@@ -76,8 +76,7 @@ impl Installation {
                 && segment.len() > MAX_TLV
                 && !context.description.strict
             {
-                let finding = Finding::new(FindingKind::LongSegment, format!("{} octets", segment.len()));
-                tracing::info!(eid = %context.description.eid, %finding, "accepted a deviation");
+                finding::report(FindingKind::LongSegment, || format!("{} octets", segment.len()));
             }
             let expects = std::mem::take(&mut self.expects);
             self.expects = self.next(context, expects, part)?;
@@ -104,7 +103,7 @@ impl Installation {
                 Ok(Expects::ConfigureIsdp { bsp, data })
             }
             (Expects::ConfigureIsdp { bsp, data }, Part::EndOfSequence) => {
-                let request: ConfigureIsdpRequest = decoded(command, &data)?;
+                let request: ConfigureIsdpRequest = decoded(context, command, &data)?;
                 // req: SGP.22-5.7.6-ProprietaryData
                 if !is_small(&data) {
                     return Err(Failure::new(command, ErrorReason::INCORRECT_INPUT_VALUES));
@@ -117,7 +116,7 @@ impl Installation {
                 Ok(Expects::StoreMetadata { bsp, dp_oid, data })
             }
             (Expects::StoreMetadata { bsp, dp_oid, data }, Part::EndOfSequence) => {
-                let metadata: StoreMetadataRequest = decoded(command, &data)?;
+                let metadata: StoreMetadataRequest = decoded(context, command, &data)?;
                 self.iccid = Some(metadata.iccid);
                 check_metadata(context, &metadata).map_err(|reason| Failure::new(command, reason))?;
                 let outline = Box::new(Outline { dp_oid, metadata });
@@ -136,7 +135,7 @@ impl Installation {
                 Ok(Expects::ReplaceSessionKeys { bsp, outline, data })
             }
             (Expects::ReplaceSessionKeys { mut bsp, outline, data }, Part::EndOfSequence) => {
-                let request: ReplaceSessionKeysRequest = decoded(command, &data)?;
+                let request: ReplaceSessionKeysRequest = decoded(context, command, &data)?;
                 bsp.replace_session_keys(SessionKeys {
                     initial_mac_chaining_value: request.initial_mac_chaining_value,
                     s_enc: request.ppk_enc,
@@ -196,8 +195,8 @@ fn reason_of(error: BspError) -> ErrorReason {
     }
 }
 
-fn decoded<T: Asn1>(command: BppCommandId, data: &[u8]) -> Result<T, Failure> {
-    T::from_der(data).map_err(|_| Failure::new(command, ErrorReason::INCORRECT_INPUT_VALUES))
+fn decoded<T: Asn1>(context: &ConsumerContext<'_>, command: BppCommandId, data: &[u8]) -> Result<T, Failure> {
+    context.decode(data).map_err(|_| Failure::new(command, ErrorReason::INCORRECT_INPUT_VALUES))
 }
 
 /// True if dpProprietaryData are at most 128 octets long, including tag and length: section 5.5.2.
@@ -218,8 +217,8 @@ fn initialise_secure_channel(
     prepared: &PreparedDownload,
     octets: &[u8],
 ) -> Result<BppReceiver, ErrorReason> {
-    let request =
-        InitialiseSecureChannelRequest::from_der(octets).map_err(|_| ErrorReason::INCORRECT_INPUT_VALUES)?;
+    let request: InitialiseSecureChannelRequest =
+        context.decode(octets).map_err(|_| ErrorReason::INCORRECT_INPUT_VALUES)?;
     let certificate = &prepared.profile_binding.certificate;
     // req: SGP.22-5.7.6-Signature
     let covered = covered_by_signature(octets, &prepared.one_time_key.public);

@@ -83,6 +83,6 @@ fn run<Request: Asn1, Response: Asn1>(
     command: &[u8],
     function: Function<Request, Response>,
 ) -> Result<Vec<u8>, StatusWord> {
-    let request = Request::from_der(command).map_err(|_| StatusWord::INCORRECT_DATA)?;
+    let request = context.decode(command).map_err(|_| StatusWord::INCORRECT_DATA)?;
     Ok(function(context, request).to_der())
 }

@@ -61,6 +61,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::{fmt, mem};
 
+use rsp::finding::{self, Finding};
 use rsp::ids::Eid;
 use world::{Atr, CardInterface, CardInterfaceFault, Fault, Memory, World};
 
@@ -94,6 +95,7 @@ pub struct Card {
     persistent: Persistent,
     kind: CardKind,
     volatile: Volatile,
+    findings: Vec<Finding>,
 }
 
 impl Card {
@@ -153,7 +155,9 @@ impl Card {
         (description.credentials, description.trusted_cis) = (Vec::new(), Vec::new());
         let volatile = Volatile::after_reset(Channel::fresh(&persistent));
         let (shared, memory) = (Arc::clone(shared), Box::new(memory));
-        let mut card = Self { description, world, shared, memory, is_stored, persistent, kind, volatile };
+        let findings = Vec::new();
+        let mut card =
+            Self { description, world, shared, memory, is_stored, persistent, kind, volatile, findings };
         card.power_on();
         Ok(card)
     }
@@ -196,13 +200,30 @@ impl Card {
             Err(status) => return status.to_bytes().to_vec(),
         };
         let before = snapshot(&mut self.volatile);
-        match self.commit(|context| run(context, command)) {
+        let (committed, findings) = finding::collect(|| self.commit(|context| run(context, command)));
+        self.keep(findings);
+        match committed {
             Ok(answer) => answer,
             Err(fault) => {
                 tracing::warn!(%fault, "the card's memory failed");
                 self.volatile = before;
                 self.volatile.cat.deferred.keep(&command);
                 StatusWord::MEMORY_PROBLEM.to_bytes().to_vec()
+            }
+        }
+    }
+
+    /// Returns the deviations that the card has accepted since it was opened, each once, up to
+    /// [`MAX_FINDINGS`](finding::MAX_FINDINGS).
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    fn keep(&mut self, findings: Vec<Finding>) {
+        for finding in findings {
+            if self.findings.len() < finding::MAX_FINDINGS && !self.findings.contains(&finding) {
+                tracing::info!(eid = %self.description.eid, %finding, "accepted a deviation");
+                self.findings.push(finding);
             }
         }
     }

@@ -140,7 +140,11 @@ impl Es2Plus {
     where
         F: Function<Request: Serialize, Reply: DeserializeOwned>,
     {
-        world::call::<F>(&self.link, PROTOCOL, request).await.result.map_err(|error| match error {
+        let call = world::call::<F>(&self.link, PROTOCOL, request).await;
+        for finding in call.findings {
+            tracing::info!(peer = "SM-DP+", function = F::NAME, %finding, "accepted a deviation");
+        }
+        call.result.map_err(|error| match error {
             CallError::Link(fault) => Es2PlusError::Unreachable(fault.into()),
             CallError::Refused(status) => Es2PlusError::Refused(status),
             CallError::Invalid(why) if why.is_server_failure() => Es2PlusError::Unreachable(Fault::caused_by(

@@ -11,6 +11,7 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use rsp::{
+    finding,
     ids::SmdpAddress,
     sgp22::{
         Function,
@@ -148,6 +149,7 @@ impl SmDpPlus {
             return Ok(Delivery::Done);
         };
         let call = self.send::<HandleDownloadProgressInfo>(&address, body).await;
+        let (_, findings) = finding::collect(|| call.result.as_ref().map(json::acknowledgement));
         let outcome = match &call.result {
             Ok(response) if response.status().is_success() => Outcome::Done,
             // A retry would get the same reply, and the messages behind this one would wait for it.
@@ -162,6 +164,7 @@ impl SmDpPlus {
                 .with_peer("ES2+", identifier.to_owned())
                 .with_bytes(call.sent, 0)
                 .with_outcome(outcome.clone())
+                .with_findings(findings)
                 .with_note(format!("{} {}", body.notification_point_id, body.iccid))
                 .with_namespace(String::from(namespace.clone())),
         );
@@ -180,7 +183,12 @@ impl SmDpPlus {
         let request = json::request(&F::path(), self.0.core.config.server.protocol_version, request);
         match self.link_to(address) {
             Ok(link) => Call::send(&link, request).await,
-            Err(fault) => Call { sent: request.body().len(), received: 0, result: Err(fault.into()) },
+            Err(fault) => Call {
+                sent: request.body().len(),
+                received: 0,
+                result: Err(fault.into()),
+                findings: Vec::new(),
+            },
         }
     }
 

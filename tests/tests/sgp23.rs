@@ -8,12 +8,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::{fmt::Write, fs, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf, sync::Arc};
 
+use bytes::Bytes;
 use cli::check::{OwnServer, ServerFacts, server};
 use cli::settings::Settings;
+use rsp::der::{tlv, tlv_bytes};
+use rsp::finding::FindingKind;
 use sgp23::{Ended, Row, Selection, Server};
-use world::{ManualClock, MemoryEvents, SeededRandom, World};
+use world::{Link, LinkFault, ManualClock, MemoryEvents, SeededRandom, World, link_from};
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(format!("LANDFALL_SGP23_{name}")).ok().filter(|value| !value.is_empty())
@@ -72,6 +75,65 @@ async fn every_case_passes() {
     println!("{}", report.summary());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(report.is_good(), "{}", report.summary());
+}
+
+/// Returns a link to a server whose responses deviate in ways that no standard asks to refuse: an
+/// unknown element, and HTTP status 201.
+fn deviating(server: Link) -> Link {
+    link_from(tower::service_fn(move |request: http::Request<Bytes>| {
+        let server = server.clone();
+        async move {
+            let mut response = world::send(&server, request).await?;
+            if response.status() != http::StatusCode::OK {
+                return Ok::<_, LinkFault>(response);
+            }
+            *response.status_mut() = http::StatusCode::CREATED;
+            let body = match tlv::split(response.body()) {
+                Some((message, inner)) => {
+                    let (function, contents) = tlv::split(inner).unwrap();
+                    let unknown = [contents, &[0x9F, 0x7F, 0x01, 0x00]].concat();
+                    tlv_bytes(message, &tlv_bytes(function, &unknown))
+                }
+                None => {
+                    let mut body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+                    body["unknownMember"] = serde_json::json!([1]);
+                    serde_json::to_vec(&body).unwrap()
+                }
+            };
+            *response.body_mut() = body.into();
+            Ok(response)
+        }
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deviating_server_passes_with_findings_and_fails_if_the_check_is_strict() {
+    let world = |name| {
+        World::new(ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap()), SeededRandom::from_text(name))
+    };
+    let own =
+        OwnServer::start(&settings(), &world("server"), Arc::new(MemoryEvents::default())).await.unwrap();
+    let mut server = server(&own.settings, own.pki.clone(), world("tester"), own.known()).await.unwrap();
+    server.lpa = deviating(server.lpa);
+    server.operator = server.operator.map(|operator| {
+        let link = deviating(operator.link.clone());
+        operator.with_link(link)
+    });
+    for strict in [false, true] {
+        let selection = Selection { filter: "GetBoundProfilePackage".into(), strict, ..Selection::default() };
+        let report = sgp23::run(&server, &sgp23::table(), &selection, |_, _| {}).await;
+        assert!(report.entries.len() > 4, "{}", report.summary());
+        for entry in &report.entries {
+            let kinds: BTreeSet<_> = entry.findings.iter().map(|finding| finding.kind).collect();
+            let expected = [FindingKind::UnknownElement, FindingKind::HttpStatus];
+            assert!(expected.iter().all(|kind| kinds.contains(kind)), "{}: {kinds:?}", entry.line());
+            match (strict, &entry.ended) {
+                (false, Ended::Passed) | (true, Ended::Failed(_)) => {}
+                _ => panic!("strict: {strict}, {}", entry.line()),
+            }
+        }
+    }
+    own.stop().await;
 }
 
 /// docs/sgp23.md is generated from the table.

@@ -69,6 +69,15 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// Adds deviations of the caller that were accepted.
+    #[must_use]
+    pub(crate) fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+        self.findings.extend(findings);
+        self
+    }
+}
+
 impl ResponseEncoder {
     /// Creates the encoder for the caller of `request`. `own` is the version of this server.
     pub fn to(request: &Request<Bytes>, own: Version) -> Self {

@@ -1,13 +1,13 @@
 //! The request loop of the servers of SGP.22: load, decide, commit, reply. One function does all
 //! four steps, so no reply can be sent before the commit.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use rsp::{
     der::{Asn1, DecodeError, Tag},
-    finding::{Finding, FindingKind},
+    finding::{self, Finding, FindingKind},
     ids::{Eid, SmdpAddress, Version},
     sgp22::{
         self,
@@ -364,31 +364,29 @@ where
                 let why = format!("the caller has no TLS certificate of an {}", self.interface.peer);
                 return Ok(encoder.rejected(StatusCode::FORBIDDEN, why));
             };
-            let decoded = match self.asn1 {
-                Some((_, decode)) if encoder.binding == Binding::Asn1 => match decode(request.body()) {
-                    Ok(decoded) => decoded,
-                    Err(e) if (self.acknowledges)(encoder.binding, request.body()) => {
-                        return Ok(encoder.acknowledged(e.to_string()));
-                    }
-                    // req: SGP.22-6.6-Body
-                    Err(e) => {
-                        let why = format!("the body is not a valid RemoteProfileProvisioningRequest: {e}");
-                        return Ok(encoder.rejected(StatusCode::BAD_REQUEST, why));
-                    }
-                },
-                _ => match decode_json(request, S::settings(&core.config).lowest_svn) {
-                    Ok(decoded) => decoded,
-                    Err(refusal) if (self.acknowledges)(encoder.binding, request.body()) => {
-                        return Ok(encoder.acknowledged(refusal.to_string()));
-                    }
-                    Err(refusal) => {
-                        let mut reply = encoder.encode_json::<()>(Err(refusal.into()))?;
-                        *reply.response.status_mut() = self.undecodable;
-                        return Ok(reply);
-                    }
-                },
+            let (decoded, accepted) = finding::collect(|| match self.asn1 {
+                Some((_, decode)) if encoder.binding == Binding::Asn1 => {
+                    decode(request.body()).map_err(Undecodable::Asn1)
+                }
+                _ => decode_json(request, S::settings(&core.config).lowest_svn).map_err(Undecodable::Json),
+            });
+            let decoded = match decoded {
+                Ok(decoded) => decoded,
+                Err(undecodable) if (self.acknowledges)(encoder.binding, request.body()) => {
+                    return Ok(encoder.acknowledged(undecodable.to_string()).with_findings(accepted));
+                }
+                // req: SGP.22-6.6-Body
+                Err(Undecodable::Asn1(e)) => {
+                    let why = format!("the body is not a valid RemoteProfileProvisioningRequest: {e}");
+                    return Ok(encoder.rejected(StatusCode::BAD_REQUEST, why).with_findings(accepted));
+                }
+                Err(Undecodable::Json(refusal)) => {
+                    let mut reply = encoder.encode_json::<()>(Err(refusal.into()))?;
+                    *reply.response.status_mut() = self.undecodable;
+                    return Ok(reply.with_findings(accepted));
+                }
             };
-            let (caller, decoded) = (&caller, &decoded);
+            let (caller, decoded, accepted) = (&caller, &decoded, &accepted);
             let source = request.extensions().get::<PeerAddress>().map(|PeerAddress(address)| *address);
             if self.opens_session
                 && core.sessions.is_full(source, S::settings(&core.config).max_unauthenticated_sessions, now)
@@ -398,6 +396,7 @@ where
             let (reply, posted, sessions) = world::transact(&*core.records, |tx| {
                 Box::pin(async move {
                     let mut context = core.context(tx, now);
+                    context.findings.clone_from(accepted);
                     let decision = (self.execute)(&mut context, caller, decoded).await;
                     let (namespace, findings) = (context.namespace, context.findings);
                     let reply = Reply { namespace, findings, ..(self.encode)(encoder, decision)? };
@@ -417,6 +416,21 @@ where
                 }
             }
         })
+    }
+}
+
+/// The reason why a request cannot be decoded.
+enum Undecodable {
+    Asn1(DecodeError),
+    Json(Refusal),
+}
+
+impl fmt::Display for Undecodable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asn1(error) => error.fmt(f),
+            Self::Json(refusal) => refusal.fmt(f),
+        }
     }
 }
 

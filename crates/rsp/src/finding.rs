@@ -4,11 +4,15 @@
 //! standard does not mention is accepted and reported as a finding, so that a harmless deviation
 //! does not end a test. The table of all kinds is `docs/findings.md`.
 
+mod collect;
+
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
+
+pub use collect::{MAX_FINDINGS, collect, report};
 
 /// Defines the kinds of findings, each with its name, the party that has the deviation, its clause
 /// and its description.
@@ -75,6 +79,68 @@ kinds! {
     /// A profile has an application, and the card has no runtime environment for it.
     ApplicationNotRun = "application-not-run", "operator", "TCA profile package 8.7, PE-Application",
         "the profile has an application; the card stores it with the profile and does not run it, so that it cannot be selected; a card without `javacard` in `uicc_capability` refuses such a profile";
+    /// A message has an element that is not defined.
+    UnknownElement = "unknown-element", "any", "SGP.22 Annex H, SGP.02 Annex B",
+        "the message has an element, a JSON member or an XML element that the supported versions do not define; it is ignored";
+    /// A BIT STRING has a bit that is not defined.
+    ReservedBit = "reserved-bit", "any", "SGP.22 Annex H",
+        "a bit is set that the supported versions do not define; it is ignored";
+    /// An INTEGER has a value that is not defined.
+    UnknownValue = "unknown-value", "any", "SGP.22 Annex H",
+        "the value of an enumeration is not one that the supported versions define; it is kept, and treated like no other value";
+    /// An OCTET STRING or a text is longer than its values usually are.
+    LongValue = "long-value", "any", "SGP.22 Annex H",
+        "a value is longer than the standard intends, although its type has no maximum, or although nothing depends on it; it is used unchanged";
+    /// An element has an encoding that BER allows and DER does not.
+    NotDer = "not-der", "any", "SGP.22 2.4.5, X.690 10 and 11",
+        "a length, BOOLEAN, INTEGER, NULL or BIT STRING is not in the form of DER; it is decoded like BER, and signatures are verified over the received octets";
+    /// Octets follow the message.
+    TrailingOctets = "trailing-octets", "any", "SGP.22 Annex H",
+        "octets follow the complete ASN.1 value; they are ignored";
+    /// A text is not UTF-8.
+    TextNotUtf8 = "text-not-utf8", "any", "SGP.22 Annex H, UTF8String",
+        "a text has octets that are not UTF-8; each of them is replaced by U+FFFD";
+    /// An ICCID does not consist of decimal digits.
+    IccidCoding = "iccid-coding", "any", "SGP.22 Annex H, TS 102 221 13.2",
+        "an ICCID does not consist of 18 to 20 decimal digits, swapped and padded with F as in EF.ICCID; it is used unchanged";
+    /// An EID does not consist of decimal digits.
+    EidCoding = "eid-coding", "eUICC", "SGP.02 2.2.2",
+        "an EID does not consist of 32 decimal digits; it is used unchanged";
+    /// A version does not have three octets or three numbers.
+    VersionForm = "version-form", "any", "SGP.22 6.2, Annex H, VersionType",
+        "a version does not consist of three octets, or of three numbers in `X-Admin-Protocol`; further ones are ignored, and missing ones are 0";
+    /// An entry of a list cannot be decoded.
+    EntryUnreadable = "entry-unreadable", "eUICC", "SGP.22 5.7.9, 5.7.10, 5.7.15",
+        "an entry of a list of profiles or notifications cannot be decoded; the others are used";
+    /// A base64 text is not in the usual form.
+    Base64Form = "base64-form", "any", "SGP.22 6.5.2, RFC 4648 4",
+        "a base64 text has line breaks or blanks, no padding, or the alphabet for URLs; it is decoded";
+    /// A transaction ID has lower-case letters.
+    HexadecimalCase = "hexadecimal-case", "any", "SGP.22 6.5.2",
+        "a transactionId has hexadecimal digits in lower case; it is the same transaction ID";
+    /// A response has another HTTP status than the standard's.
+    HttpStatus = "http-status", "server", "SGP.22 6.3",
+        "the HTTP status is another 2xx status than the standard requires, or a response with status 204 has a body; the response is read as usual";
+    /// A response has another content type than the standard's.
+    ContentType = "content-type", "server", "SGP.22 6.3, 6.5.1",
+        "the Content-Type of a response is not the standard's; the response is accepted if its body is valid";
+    /// An XML message has a form that is not that of the schema.
+    XmlForm = "xml-form", "server", "SGP.02 Annex B",
+        "an XML message has two elements in another order, or elements without a namespace, as some systems send them; it is decoded";
+    /// The metadata of a profile have an icon that cannot be shown.
+    IconUnreadable = "icon-unreadable", "SM-DP+", "SGP.22 4.4",
+        "the icon of a profile is not a JPEG or PNG image of the type in iconType; it is stored unchanged";
+}
+
+impl FindingKind {
+    /// True if the standard allows what was found, for later versions of it: a receiver must ignore
+    /// what it does not know. Strict parties do not refuse such a finding.
+    pub const fn is_extension(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownElement | Self::ReservedBit | Self::UnknownValue | Self::CapabilityReserved
+        )
+    }
 }
 
 impl fmt::Display for FindingKind {
@@ -147,8 +213,28 @@ pub fn page() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(page, "| `{kind}` | {} | {} | {} |", kind.peer(), kind.clause(), kind.text());
     }
+    page.push_str(REFUSED);
     page
 }
+
+const REFUSED: &str = "
+## Deviations that are refused
+
+The standard asks to refuse these deviations, or they make the message ambiguous.
+
+| deviation | clause | refusal |
+|---|---|---|
+| a signature that does not verify over the received octets | SGP.22 5.6.3, 5.7.5, 5.7.13 | the error of the function |
+| a mandatory element is missing | SGP.22 6.5.1, 6.6.1 | 1.3.1/2.2; HTTP 400 in the ASN.1 binding; 6A80 by the card |
+| a JSON member occurs twice, or has another JSON type | SGP.22 6.5.1 | 1.3.1/2.1 |
+| a request with another Content-Type, or without `X-Admin-Protocol` | SGP.22 6.2 | 1.2.1/2.1, 1.2.2/2.1 |
+| a value whose size the standard bounds, and whose octets have a meaning: transaction IDs, challenges, hashes, keys | SGP.22 Annex H | that of an invalid element |
+| a Bound Profile Package with other elements, or in another order | SGP.22 2.5.4, 2.5.5 | incorrectInputValues, scp03tStructureError |
+| metadata with names or an icon that are longer than their maximum | SGP.22 4.4, 5.5.3 | incorrectInputValues |
+| metadata in the package that differ from the offered ones | SGP.22 3.1.3 | CancelSession with metadataMismatch |
+| an indefinite length, or a tag in another form than the shortest | SGP.22 Annex H, X.690 8.1 | that of an invalid element |
+| an XML message with elements out of order or twice, or with text between elements | SGP.02 Annex B | SOAP fault |
+";
 
 const INTRODUCTION: &str = "# Findings
 
@@ -162,6 +248,10 @@ does not mention is accepted and reported as a finding. A finding is visible
 - in the admin API of the SM-DP+: `GET /admin/v1/events?finding=NAME` lists the events with this
   finding;
 - in the reports of `landfall check sm-dp` and `landfall check device`.
+
+`landfall check --strict` and `landfall euicc --strict` refuse findings, except those that the
+standard allows for its later versions: `capability-reserved`, `unknown-element`, `reserved-bit` and
+`unknown-value`.
 
 | finding | peer | clause | deviation, and what is done |
 |---|---|---|---|
@@ -190,7 +280,8 @@ mod tests {
     fn names_are_unique_and_lower_case() {
         let names: BTreeSet<_> = FindingKind::ALL.iter().map(|kind| kind.name()).collect();
         assert_eq!(names.len(), FindingKind::ALL.len());
-        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        assert!(names.iter().all(|name| name.bytes().all(is_name)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::der::{Asn1, DecodeError, Problem, Reader, Shape, Tag, tlv_bytes, write_tlv};
+use crate::finding::{FindingKind, report};
 
 /// The text is not an identifier of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,10 +21,11 @@ impl InvalidId {
     }
 }
 
-/// Implements serde through `Display` and `FromStr`: JSON and records contain an identifier in its
+/// Implements serde through `Display` and a parser: JSON and records contain an identifier in its
 /// printed form.
 macro_rules! as_text {
-    ($($name:ident),+) => { $(
+    ($($name:ident),+) => { $( as_text!($name by str::parse); )+ };
+    ($name:ident by $parse:expr) => {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -32,7 +34,8 @@ macro_rules! as_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                let parse: fn(&str) -> Result<Self, InvalidId> = $parse;
+                parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
             }
         }
 
@@ -41,14 +44,17 @@ macro_rules! as_text {
                 write!(f, concat!(stringify!($name), "({})"), self)
             }
         }
-    )+ };
+    };
 }
 
 mod plmn;
 
 pub use plmn::{Imsi, Mcc, Plmn};
 
-as_text!(Eid, Iccid, TransactionId, Oid, SubjectKeyIdentifier, Aid, Version, SmdpAddress);
+as_text!(Oid, SubjectKeyIdentifier, Aid, Version, SmdpAddress);
+as_text!(Eid by Eid::from_peer_text);
+as_text!(Iccid by Iccid::from_peer_text);
+as_text!(TransactionId by TransactionId::from_peer_text);
 
 /// EID: the identity of an eUICC, 32 decimal digits in 16 octets (SGP.02 section 2.2.2, SGP.29).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +71,19 @@ impl Eid {
         }
         let check = 98 - remainder_97(&format!("{first30}00"));
         format!("{first30}{check:02}").parse()
+    }
+
+    /// Parses an EID in a message or a record. Hexadecimal digits are a finding.
+    ///
+    /// # Errors
+    /// The text does not consist of 32 hexadecimal digits.
+    pub fn from_peer_text(text: &str) -> Result<Self, InvalidId> {
+        text.parse().or_else(|invalid| {
+            let mut octets = [0; 16];
+            hex::decode_to_slice(text.trim(), &mut octets).map_err(|_| invalid)?;
+            report(FindingKind::EidCoding, || text.to_owned());
+            Ok(Self(octets))
+        })
     }
 
     /// True if the check digits are valid. Cards with invalid check digits exist, and a server does
@@ -121,6 +140,30 @@ impl Iccid {
         format!("{digits}{}", (10 - sum % 10) % 10).parse()
     }
 
+    /// Parses an ICCID in a message or a record. An ICCID that does not consist of 18 to 20 decimal
+    /// digits is a finding.
+    ///
+    /// # Errors
+    /// The text does not consist of 1 to 20 hexadecimal digits.
+    pub fn from_peer_text(text: &str) -> Result<Self, InvalidId> {
+        text.parse().or_else(|invalid: InvalidId| {
+            let digits = text.trim();
+            if !(1..=20).contains(&digits.len()) {
+                return Err(invalid);
+            }
+            let iccid = Self::from_digits(digits).map_err(|_| invalid)?;
+            report(FindingKind::IccidCoding, || text.to_owned());
+            Ok(iccid)
+        })
+    }
+
+    /// Encodes up to 20 hexadecimal digits.
+    fn from_digits(digits: &str) -> Result<Self, hex::FromHexError> {
+        let mut octets = [0; 10];
+        hex::decode_to_slice(format!("{digits:f<20}"), &mut octets)?;
+        Ok(Self(octets.map(|octet| octet.rotate_left(4))))
+    }
+
     /// Decodes the ICCID of a profile header (TCA), which is not nibble-swapped and is padded with
     /// F.
     ///
@@ -138,7 +181,11 @@ impl Iccid {
 
 impl fmt::Display for Iccid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(hex::encode(self.to_profile_header()).trim_end_matches('f'))
+        let digits = hex::encode(self.to_profile_header());
+        match digits.trim_end_matches('f') {
+            "" => f.write_str(&digits),
+            digits => f.write_str(digits),
+        }
     }
 }
 
@@ -152,15 +199,27 @@ impl FromStr for Iccid {
         if !(18..=20).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(bad());
         }
-        let mut octets = [0; 10];
-        hex::decode_to_slice(format!("{digits:f<20}"), &mut octets).map_err(|_| bad())?;
-        Ok(Self(octets.map(|octet| octet.rotate_left(4))))
+        Self::from_digits(digits).map_err(|_| bad())
     }
 }
 
 /// TransactionID: 1 to 16 octets chosen by the RSP server, upper-case hexadecimal in JSON.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(pub Vec<u8>);
+
+impl TransactionId {
+    /// Parses a transaction ID in a message or a record. Lower-case digits are a finding.
+    ///
+    /// # Errors
+    /// The text does not consist of 1 to 16 octets in hexadecimal.
+    pub fn from_peer_text(text: &str) -> Result<Self, InvalidId> {
+        let parsed = text.parse()?;
+        if text.bytes().any(|b| b.is_ascii_lowercase()) {
+            report(FindingKind::HexadecimalCase, || text.to_owned());
+        }
+        Ok(parsed)
+    }
+}
 
 impl fmt::Display for TransactionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -431,7 +490,28 @@ macro_rules! octet_string {
     )+ };
 }
 
-octet_string!(SubjectKeyIdentifier, Aid, Version);
+octet_string!(SubjectKeyIdentifier);
+
+/// An AID with another number of octets than 5 to 16 is a finding.
+impl Asn1 for Aid {
+    const TAG: Tag = Tag::OCTET_STRING;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        self.0.encode_as(tag, out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let aid = Vec::decode_as(tag, reader).map(Self)?;
+        if !(5..=16).contains(&aid.0.len()) {
+            report(FindingKind::LongValue, || format!("AID: {} octets, usually 5 to 16", aid.0.len()));
+        }
+        Ok(aid)
+    }
+
+    fn shape() -> Shape {
+        Shape::displayed::<Self>()
+    }
+}
 
 impl Asn1 for TransactionId {
     const TAG: Tag = Tag::OCTET_STRING;
@@ -451,6 +531,8 @@ impl Asn1 for TransactionId {
     }
 }
 
+/// The ICCID of a third-party card can have any octets. One without 18 to 20 decimal digits is a
+/// finding; a shorter one is padded with F.
 impl Asn1 for Iccid {
     const TAG: Tag = Tag(0x5A);
 
@@ -459,10 +541,18 @@ impl Asn1 for Iccid {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad =
-            reader.error(Problem::BadValue("an ICCID is 18 to 20 swapped decimal digits, padded with F"));
-        let octets = <[u8; 10]>::decode_as(tag, reader)?;
-        Self(octets).to_string().parse().map_err(|_| bad)
+        let bad = reader.error(Problem::BadValue("an ICCID has 10 octets"));
+        let contents = reader.contents(tag)?;
+        let mut octets = [0xFF; 10];
+        match octets.get_mut(..contents.len()) {
+            Some(start @ [_, ..]) => start.copy_from_slice(contents),
+            _ => return Err(bad),
+        }
+        let iccid = Self(octets);
+        if contents.len() != 10 || iccid.to_string().parse() != Ok(iccid) {
+            report(FindingKind::IccidCoding, || hex::encode_upper(contents));
+        }
+        Ok(iccid)
     }
 
     fn shape() -> Shape {
@@ -478,7 +568,34 @@ impl Asn1 for Eid {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        <[u8; 16]>::decode_as(tag, reader).map(Self)
+        let eid = <[u8; 16]>::decode_as(tag, reader).map(Self)?;
+        if eid.to_string().parse() != Ok(eid) {
+            report(FindingKind::EidCoding, || eid.to_string());
+        }
+        Ok(eid)
+    }
+
+    fn shape() -> Shape {
+        Shape::displayed::<Self>()
+    }
+}
+
+/// A version with another number of octets than three is a finding. Further octets are ignored, and
+/// missing ones are 0.
+impl Asn1 for Version {
+    const TAG: Tag = Tag::OCTET_STRING;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        self.0.encode_as(tag, out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let contents = reader.contents(tag)?;
+        if contents.len() != 3 {
+            report(FindingKind::VersionForm, || hex::encode_upper(contents));
+        }
+        let octet = |index| contents.get(index).copied().unwrap_or(0);
+        Ok(Self([octet(0), octet(1), octet(2)]))
     }
 
     fn shape() -> Shape {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use rsp::{
     der::Asn1,
+    finding::{self, Finding, FindingKind},
     ids::Version,
     sgp22::{
         asn1::{self, Answer, Exchange, InvalidResponse},
@@ -141,6 +142,11 @@ fn invalid_responses_are_refused() {
     for other in ["", "text/html", "application/json"] {
         let mut page = ok(octets(INITIATE_ERROR));
         page.headers_mut().insert("Content-Type", other.parse().unwrap());
+        // A valid body shows that the response is not one of an intermediary.
+        let (answer, findings) = finding::collect(|| asn1::answer::<InitiateAuthentication>(&page));
+        assert!(matches!(answer, Ok(Answer::Refused(_))), "{other}");
+        assert_eq!(findings, [Finding::new(FindingKind::ContentType, other)]);
+        *page.body_mut() = "<html>".into();
         let answer = asn1::answer::<InitiateAuthentication>(&page);
         assert!(matches!(answer, Err(InvalidResponse::ContentType(_))), "{other}");
     }

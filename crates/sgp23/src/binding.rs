@@ -127,7 +127,8 @@ where
     F::Request: Asn1,
     F::Reply: Asn1,
 {
-    ensure(response.status() == StatusCode::OK, || format!("HTTP status {}", response.status()))?;
+    ensure(response.status().is_success(), || format!("HTTP status {}", response.status()))?;
+    json::report_status(response, StatusCode::OK);
     let unlike = |what: &str| Stop::failed(format!("the response {what}"));
     let inner = match tlv::split(response.body()) {
         Some((REMOTE_PROFILE_PROVISIONING, inner)) => inner,
@@ -139,22 +140,20 @@ where
         Some((tag, _)) => return Err(unlike(&format!("has tag {tag}, expected {}", F::Request::TAG))),
         None => return Err(unlike("does not contain exactly one function response")),
     };
-    match tlv::split(alternatives) {
-        Some((OK, _)) => {
-            let mut reader = Reader::new(alternatives);
-            let reply = F::Reply::decode_as(OK, &mut reader).and_then(|reply| {
-                reader.finish()?;
-                Ok(reply)
-            });
-            reply
-                .map(Answer::Done)
-                .map_err(|error| unlike(&format!("is not valid DER of the function: {error}")))
-        }
-        Some((ERROR, _)) => i64::decode_as(ERROR, &mut Reader::new(alternatives))
+    let mut alternatives = Reader::new(alternatives);
+    let answer = match alternatives.peek() {
+        Ok(Some(OK)) => F::Reply::decode_as(OK, &mut alternatives)
+            .map(Answer::Done)
+            .map_err(|error| unlike(&format!("is not valid DER of the function: {error}")))?,
+        Ok(Some(ERROR)) => i64::decode_as(ERROR, &mut alternatives)
             .map(|code| Answer::Refused(Refused::Asn1(code)))
-            .map_err(|error| unlike(&format!("has an invalid error code: {error}"))),
-        _ => Err(unlike("is neither OK (A0) nor an error code (81)")),
-    }
+            .map_err(|error| unlike(&format!("has an invalid error code: {error}")))?,
+        _ => return Err(unlike("is neither OK (A0) nor an error code (81)")),
+    };
+    alternatives
+        .skip_unknown(F::NAME)
+        .map_err(|error| unlike(&format!("has invalid further elements: {error}")))?;
+    Ok(answer)
 }
 
 /// The error code of a function in the ASN.1 binding for a refusal, section 6.6.2. A status without

@@ -1,10 +1,12 @@
 //! The test operator on ES2+: SGP.22 sections 5.3 and 6.5.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::Response;
+use rsp::finding::Finding;
 use rsp::ids::{Eid, Iccid, Version};
 use rsp::sgp22::Function;
 use rsp::sgp22::es2plus::{
@@ -32,12 +34,19 @@ pub struct Operator {
     /// server may return the stored reply to a call that it already knows.
     run: String,
     calls: Arc<AtomicU64>,
+    /// Deviations of the responses that were accepted.
+    findings: Arc<Mutex<BTreeSet<Finding>>>,
 }
 
 impl Operator {
     /// Creates an operator whose call identifiers start with `run`.
     pub fn new(link: Link, identifier: String, version: Version, run: String) -> Self {
-        Self { link, identifier, version, run, calls: Arc::default() }
+        Self { link, identifier, version, run, calls: Arc::default(), findings: Arc::default() }
+    }
+
+    /// Takes the deviations of the responses that were accepted since the last call.
+    pub(crate) fn take_findings(&self) -> BTreeSet<Finding> {
+        std::mem::take(&mut *self.findings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Returns the same operator with another link.
@@ -71,7 +80,9 @@ impl Operator {
     where
         F: Function<Reply: DeserializeOwned>,
     {
-        Answer::of::<F>(self.post(&F::path(), body).await.read(world::reply).result)
+        let call = self.post(&F::path(), body).await.read(world::reply);
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).extend(call.findings);
+        Answer::of::<F>(call.result)
     }
 
     /// Calls ES2+.DownloadOrder.

@@ -78,7 +78,10 @@ pub async fn run(
             let random = random.branch(&format!("{} {} {binding} {curve}", case.function, case.title));
             let findings = Mutex::default();
             let verdict = run_one(server, case, (binding, curve), &random, &codes, &findings).await;
-            let findings = findings.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let mut findings = findings.into_inner().unwrap_or_else(PoisonError::into_inner);
+            for operator in [&server.operator, &server.second_operator].into_iter().flatten() {
+                findings.extend(operator.take_findings());
+            }
             let entry = Entry::new(case, binding, curve, verdict).with_findings(findings, selection.strict);
             progress(&entry, all);
             report.entries.push(entry);

@@ -10,7 +10,7 @@ use crypto::bsp::MAX_TLV;
 use crypto::{Curve, SecretKey, Signature};
 use http::{Request, Response};
 use rsp::der::{Asn1, Raw, tlv_bytes};
-use rsp::finding::{Finding, FindingKind};
+use rsp::finding::{self, Finding, FindingKind};
 use rsp::ids::{CertificateDer, Iccid, Oid, TransactionId};
 use rsp::sgp22::Function;
 use rsp::sgp22::PendingNotification;
@@ -21,6 +21,7 @@ use rsp::sgp22::es9plus::{
     InitiateAuthenticationRequest,
 };
 use rsp::sgp22::es10b::AuthenticateServerResponse;
+use rsp::sgp22::json;
 use rsp::status::Status;
 use serde::{Serialize, de::DeserializeOwned};
 use world::{Link, Random, SeededRandom};
@@ -105,10 +106,9 @@ impl<'a> Testbed<'a> {
         })
     }
 
-    /// Reports a deviation of the server that does not fail the case.
-    fn report(&self, kind: FindingKind, detail: String) {
-        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-        findings.insert(Finding::new(kind, detail));
+    /// Keeps deviations of the server that do not fail the case.
+    fn accept(&self, found: impl IntoIterator<Item = Finding>) {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
     }
 
     /// Returns the order that was placed for this case.
@@ -235,7 +235,10 @@ impl<'a> Testbed<'a> {
         F::Reply: DeserializeOwned + Asn1,
     {
         let request = self.binding.request::<F>(self.server.version, request);
-        self.binding.answer::<F>(&self.send(request).await?)
+        let response = self.send(request).await?;
+        let (answer, findings) = finding::collect(|| self.binding.answer::<F>(&response));
+        self.accept(findings);
+        answer
     }
 
     /// Calls a function and checks that it is refused with this status.
@@ -385,10 +388,13 @@ impl<'a> Testbed<'a> {
         one_time: &SecretKey,
     ) -> Result<Bound, Stop> {
         let octets = ok.bound_profile_package.0.clone();
-        let opened = bpp::open(&octets, self.euicc.eid, offered.pb.certificate.public_key(), one_time)?;
+        let key = offered.pb.certificate.public_key();
+        let (opened, findings) = finding::collect(|| bpp::open(&octets, self.euicc.eid, key, one_time));
+        self.accept(findings);
+        let opened = opened?;
         if opened.longest_segment > MAX_TLV {
             let detail = format!("the longest has {} octets", opened.longest_segment);
-            self.report(FindingKind::LongSegment, detail);
+            self.accept([Finding::new(FindingKind::LongSegment, detail)]);
         }
         equal("transactionId", &ok.transaction_id, &offered.ok.transaction_id)?;
         equal(
@@ -430,16 +436,24 @@ impl<'a> Testbed<'a> {
         self.call::<CancelSession>(&cancel.request()).await?.done().during("CancelSession").map(|_| ())
     }
 
-    /// Delivers a notification. The response must always be an empty HTTP 204.
+    /// Delivers a notification. The response must be an empty HTTP 204; another 2xx response is a
+    /// finding.
     ///
     /// # Errors
-    /// Fails if the response is different.
+    /// Fails if the server does not accept the notification.
     pub async fn notify(&self, notification: PendingNotification) -> Verdict {
         let request = HandleNotificationRequest { pending_notification: Raw::new(notification) };
         let request = self.binding.request::<HandleNotification>(self.server.version, &request);
         let response = self.send(request).await?;
-        equal("the HTTP status of HandleNotification", &response.status().as_u16(), &204)?;
-        equal("the body of HandleNotification", &response.body().len(), &0)
+        let (answer, findings) = finding::collect(|| json::acknowledgement(&response));
+        self.accept(findings);
+        match answer {
+            Ok(json::Answer::Done(())) => Ok(()),
+            Ok(json::Answer::Refused(why)) => {
+                Err(Stop::failed(format!("refused with {why}, expected HTTP 204")))
+            }
+            Err(error) => Err(Stop::failed(format!("{error}, expected HTTP 204"))),
+        }
     }
 
     /// Builds a successful installation result for a delivered package.

@@ -103,7 +103,8 @@ impl Operator {
             Event::new(self.world.clock.now(), "operator", function.clone())
                 .with_peer("ES2+", "SM-DP+")
                 .with_bytes(call.sent, call.received)
-                .with_outcome(call.outcome()),
+                .with_outcome(call.outcome())
+                .with_findings(call.findings),
         );
         call.result.map_err(|error| match error {
             CallError::Link(fault) => fault.into(),

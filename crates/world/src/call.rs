@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{Request, Response};
+use rsp::finding::{self, Finding};
 use rsp::ids::Version;
 use rsp::sgp22::Function;
 use rsp::sgp22::json::{self, Answer, InvalidResponse, StatusCodeData};
@@ -19,6 +20,8 @@ pub struct Call<T> {
     pub received: usize,
     /// The reply, or the reason why there is none.
     pub result: Result<T, CallError>,
+    /// Deviations of the response that were accepted.
+    pub findings: Vec<Finding>,
 }
 
 /// The reason why a call has no reply.
@@ -54,19 +57,32 @@ pub fn reply<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<T, CallE
     }
 }
 
+/// Decodes the response of a function without output data.
+///
+/// # Errors
+/// The server refused the call, or the response is invalid.
+pub fn acknowledgement(response: &Response<Bytes>) -> Result<(), CallError> {
+    match json::acknowledgement(response)? {
+        Answer::Done(()) => Ok(()),
+        Answer::Refused(status) => Err(CallError::Refused(status)),
+    }
+}
+
 impl Call<Response<Bytes>> {
     /// Sends any request, which need not be a valid request of a function.
     pub async fn send(link: &Link, request: Request<Bytes>) -> Self {
         let sent = request.body().len();
         let result = send(link, request).await;
         let received = result.as_ref().map_or(0, |response| response.body().len());
-        Self { sent, received, result: result.map_err(CallError::Link) }
+        Self { sent, received, result: result.map_err(CallError::Link), findings: Vec::new() }
     }
 
     /// Decodes the response with `read`.
     pub fn read<T>(self, read: impl FnOnce(&Response<Bytes>) -> Result<T, CallError>) -> Call<T> {
-        let Self { sent, received, result } = self;
-        Call { sent, received, result: result.and_then(|response| read(&response)) }
+        let Self { sent, received, result, mut findings } = self;
+        let (result, found) = finding::collect(|| result.and_then(|response| read(&response)));
+        findings.extend(found);
+        Call { sent, received, result, findings }
     }
 }
 

@@ -33,7 +33,7 @@ mod stream;
 mod tx;
 mod web_page;
 
-pub use call::{Call, CallError, call, reply};
+pub use call::{Call, CallError, acknowledgement, call, reply};
 pub use card_interface::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault};
 pub use clock::{Clock, ManualClock, ShiftedClock, TokioClock};
 pub use datagram::{

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rsp::der::Raw;
 use rsp::sgp22::es8plus::{FinalResult, ProfileInstallationResult};
 use rsp::sgp22::es10b::{
     AuthenticateServerResponse, CancelSessionResponse, DeleteNotificationStatus,
@@ -40,6 +41,12 @@ pub(super) trait Verdict {
     /// Returns the result code, if it is a refusal.
     fn refusal(&self) -> Option<ResultCode> {
         None
+    }
+}
+
+impl<T: Verdict> Verdict for Raw<T> {
+    fn refusal(&self) -> Option<ResultCode> {
+        T::refusal(self)
     }
 }
 

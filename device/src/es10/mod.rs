@@ -7,8 +7,8 @@
 mod answers;
 
 use crypto::bsp::MAX_TLV;
-use rsp::der::{Asn1, BitString, DecodeError, Raw};
-use rsp::finding::{Finding, FindingKind};
+use rsp::der::{Asn1, BitString, DecodeError, List, Opaque, Raw};
+use rsp::finding::{self, Finding, FindingKind};
 use rsp::ids::{Aid, Eid, Iccid, SmdpAddress, TransactionId};
 use rsp::sgp22::es8plus::{ProfileInstallationResult, store_data_segments};
 use rsp::sgp22::es10b::{
@@ -129,7 +129,7 @@ impl<D: CardInterface> Es10<D> {
     }
 
     /// ES10b.GetEUICCInfo, EUICCInfo1: section 5.7.8.
-    pub async fn get_euicc_info1(&mut self) -> Result<EuiccInfo1, Es10Error> {
+    pub async fn get_euicc_info1(&mut self) -> Result<Raw<EuiccInfo1>, Es10Error> {
         self.call(ES10B, "GetEUICCInfo1", &GetEuiccInfo1Request {}).await
     }
 
@@ -149,7 +149,7 @@ impl<D: CardInterface> Es10<D> {
     pub async fn authenticate_server(
         &mut self,
         request: &AuthenticateServerRequest,
-    ) -> Result<AuthenticateServerResponse, CardError> {
+    ) -> Result<Raw<AuthenticateServerResponse>, CardError> {
         self.exchange(ES10B, "AuthenticateServer", request).await
     }
 
@@ -158,7 +158,7 @@ impl<D: CardInterface> Es10<D> {
     pub async fn prepare_download(
         &mut self,
         request: &PrepareDownloadRequest,
-    ) -> Result<PrepareDownloadResponse, CardError> {
+    ) -> Result<Raw<PrepareDownloadResponse>, CardError> {
         self.exchange(ES10B, "PrepareDownload", request).await
     }
 
@@ -168,7 +168,9 @@ impl<D: CardInterface> Es10<D> {
         bound_profile_package: &[u8],
     ) -> Result<Raw<ProfileInstallationResult>, LoadError> {
         const FUNCTION: &str = "LoadBoundProfilePackage";
-        let pieces = store_data_segments(bound_profile_package).map_err(LoadError::Package)?;
+        let (pieces, accepted) = finding::collect(|| store_data_segments(bound_profile_package));
+        let pieces = pieces.map_err(LoadError::Package)?;
+        let mut findings = Vec::new();
         let before = self.traffic();
         let mut result = Err(CardError::Answer {
             command: FUNCTION,
@@ -178,7 +180,9 @@ impl<D: CardInterface> Es10<D> {
             match self.store_data(FUNCTION, piece).await {
                 Ok(nothing) if nothing.is_empty() => {}
                 Ok(answer) => {
-                    result = Raw::from_der(&answer).map_err(|error| CardError::undecodable(FUNCTION, &error));
+                    let decoded;
+                    (decoded, findings) = finding::collect(|| Raw::from_peer(&answer));
+                    result = decoded.map_err(|error| CardError::undecodable(FUNCTION, &error));
                     break;
                 }
                 Err(error) => {
@@ -191,7 +195,8 @@ impl<D: CardInterface> Es10<D> {
             Ok(result) => answers::installation_refused(result),
             Err(error) => Outcome::Failed(error.to_string()),
         };
-        let findings = long_segment(&pieces).into_iter().collect();
+        findings.extend(accepted);
+        findings.extend(long_segment(&pieces));
         self.events.emit(self.event(ES10B, FUNCTION, before, outcome).with_findings(findings));
         Ok(result?)
     }
@@ -202,7 +207,7 @@ impl<D: CardInterface> Es10<D> {
         &mut self,
         transaction_id: TransactionId,
         reason: CancelSessionReason,
-    ) -> Result<CancelSessionResponse, CardError> {
+    ) -> Result<Raw<CancelSessionResponse>, CardError> {
         self.exchange(ES10B, "CancelSession", &CancelSessionRequest { transaction_id, reason }).await
     }
 
@@ -210,7 +215,7 @@ impl<D: CardInterface> Es10<D> {
     pub async fn list_notification(&mut self) -> Result<Vec<NotificationMetadata>, Es10Error> {
         let request = ListNotificationRequest { profile_management_operation: None };
         match self.call(ES10B, "ListNotification", &request).await? {
-            ListNotificationResponse::NotificationMetadataList(list) => Ok(list),
+            ListNotificationResponse::NotificationMetadataList(List(list)) => Ok(list),
             ListNotificationResponse::ListNotificationsResultError(_) => Ok(Vec::new()),
         }
     }
@@ -220,7 +225,7 @@ impl<D: CardInterface> Es10<D> {
     pub async fn retrieve_notification(
         &mut self,
         seq_number: i64,
-    ) -> Result<Option<Raw<PendingNotification>>, Es10Error> {
+    ) -> Result<Option<Opaque<PendingNotification>>, Es10Error> {
         let search_criteria = Some(NotificationSearch::SeqNumber(seq_number));
         let request = RetrieveNotificationsListRequest { search_criteria };
         match self.call(ES10B, "RetrieveNotificationsList", &request).await? {
@@ -248,7 +253,7 @@ impl<D: CardInterface> Es10<D> {
             tag_list: Some(TAGS.to_vec()),
         };
         match self.call(ES10C, "GetProfilesInfo", &request).await? {
-            ProfileInfoListResponse::ProfileInfoListOk(list) => Ok(list),
+            ProfileInfoListResponse::ProfileInfoListOk(List(list)) => Ok(list),
             // `call` has already returned this result as an error.
             ProfileInfoListResponse::ProfileInfoListError(_) => Ok(Vec::new()),
         }
@@ -363,8 +368,11 @@ impl<D: CardInterface> Es10<D> {
         request: &Request,
     ) -> Result<Response, CardError> {
         let before = self.traffic();
-        let answer = self.store_data(function, &request.to_der()).await.and_then(|answer| {
-            Response::from_der(&answer).map_err(|error| CardError::undecodable(function, &error))
+        let answer = self.store_data(function, &request.to_der()).await;
+        let (answer, findings) = finding::collect(|| {
+            answer.and_then(|answer| {
+                Response::from_peer(&answer).map_err(|error| CardError::undecodable(function, &error))
+            })
         });
         let outcome = match &answer {
             Ok(response) => {
@@ -372,7 +380,7 @@ impl<D: CardInterface> Es10<D> {
             }
             Err(error) => Outcome::Failed(error.to_string()),
         };
-        self.emit(interface, function, before, outcome);
+        self.events.emit(self.event(interface, function, before, outcome).with_findings(findings));
         answer
     }
 

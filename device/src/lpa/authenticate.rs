@@ -7,11 +7,10 @@ use rsp::der::Raw;
 use rsp::ids::{Oid, SmdpAddress, TransactionId};
 use rsp::sgp22::Function;
 use rsp::sgp22::es9plus::{
-    AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, InitiateAuthentication,
-    InitiateAuthenticationOk, InitiateAuthenticationRequest,
+    AuthenticateClient, AuthenticateClientOk, InitiateAuthentication, InitiateAuthenticationOk,
 };
 use rsp::sgp22::es10b::{AuthenticateErrorCode, AuthenticateServerRequest, AuthenticateServerResponse};
-use rsp::sgp22::{CtxParams1, es11};
+use rsp::sgp22::{CtxParams1, es11, json};
 use rsp::status::Status;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
@@ -19,6 +18,7 @@ use world::{CardInterface, Fault};
 
 use super::Lpa;
 use super::es9plus::Es9Error;
+use super::requests::{AuthenticateClientRequest, InitiateAuthenticationRequest};
 use crate::es10::Es10Error;
 use crate::terminal::CardError;
 
@@ -109,7 +109,7 @@ pub(super) struct AuthenticateClientAnywhere;
 impl Function for AuthenticateClientAnywhere {
     const INTERFACE: &'static str = AuthenticateClient::INTERFACE;
     const NAME: &'static str = AuthenticateClient::NAME;
-    type Request = AuthenticateClientRequest;
+    type Request = <AuthenticateClient as Function>::Request;
     type Reply = ServerResponse;
 }
 
@@ -125,8 +125,8 @@ impl<'de> Deserialize<'de> for ServerResponse {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let answer = serde_json::Value::deserialize(deserializer)?;
         let waiting = match answer.get("eventEntries") {
-            Some(_) => serde_json::from_value(answer).map(Self::Events),
-            None => serde_json::from_value(answer).map(Self::Profile),
+            Some(_) => json::read_part(answer).map(Self::Events),
+            None => json::read_part(answer).map(Self::Profile),
         };
         waiting.map_err(D::Error::custom)
     }
@@ -141,8 +141,7 @@ impl<D: CardInterface> Lpa<D> {
         code: &ActivationCode,
     ) -> Result<(TransactionId, F::Reply), SessionError>
     where
-        F: Function<Request = AuthenticateClientRequest>,
-        F::Reply: DeserializeOwned,
+        F: Function<Reply: DeserializeOwned>,
     {
         let address = &code.smdp_address;
         let offered = self.initiate_authentication(code).await?;
@@ -158,7 +157,7 @@ impl<D: CardInterface> Lpa<D> {
             )),
         };
         let authenticate_server_response = self.es10.authenticate_server(&request).await?;
-        let refused = match &authenticate_server_response {
+        let refused = match &*authenticate_server_response {
             AuthenticateServerResponse::AuthenticateResponseOk(_) => None,
             AuthenticateServerResponse::AuthenticateResponseError(error) => {
                 Some(error.authenticate_error_code)

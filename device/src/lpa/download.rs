@@ -7,7 +7,7 @@
 use std::fmt;
 
 use rsp::activation_code::ActivationCode;
-use rsp::der::{Asn1, Raw};
+use rsp::der::{Asn1, Opaque, Raw};
 use rsp::ids::{Aid, Iccid, SmdpAddress, TransactionId};
 use rsp::sgp22::Function;
 use rsp::sgp22::es8plus::{
@@ -15,12 +15,12 @@ use rsp::sgp22::es8plus::{
     StoreMetadataRequest,
 };
 use rsp::sgp22::es9plus::{
-    AuthenticateClientOk, BoundProfilePackageDer, CancelSession, CancelSessionRequestEs9,
-    GetBoundProfilePackage, GetBoundProfilePackageRequest, InitiateAuthentication,
+    AuthenticateClientOk, BoundProfilePackageDer, CancelSession, GetBoundProfilePackage,
+    InitiateAuthentication,
 };
 use rsp::sgp22::es10b::{DownloadErrorCode, PrepareDownloadRequest, PrepareDownloadResponse};
 use rsp::sgp22::es11::EventEntries;
-use rsp::sgp22::{CancelSessionReason, PendingNotification, ProfileClass, ppr};
+use rsp::sgp22::{CancelSessionReason, ProfileClass, ppr};
 use rsp::status::Status;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -32,6 +32,7 @@ use super::authenticate::{
 };
 use super::es9plus::Es9Error;
 use super::notifications::{Delivery, delivery};
+use super::requests::{CancelSessionRequest, GetBoundProfilePackageRequest};
 use crate::es10::{Es10Error, LoadError};
 use crate::terminal::CardError;
 
@@ -277,7 +278,7 @@ impl<D: CardInterface> Lpa<D> {
             smdp_certificate: offered.smdp_certificate,
         };
         let prepare_download_response = self.es10.prepare_download(&prepare).await?;
-        let refused = match &prepare_download_response {
+        let refused = match &*prepare_download_response {
             PrepareDownloadResponse::DownloadResponseOk(_) => None,
             PrepareDownloadResponse::DownloadResponseError(error) => Some(error.download_error_code),
         };
@@ -425,7 +426,7 @@ impl<D: CardInterface> Lpa<D> {
     ) -> Result<(), DownloadError> {
         let transaction_id = session.transaction_id.clone();
         let cancel_session_response = self.es10.cancel_session(transaction_id.clone(), reason).await?;
-        let request = CancelSessionRequestEs9 { transaction_id, cancel_session_response };
+        let request = CancelSessionRequest { transaction_id, cancel_session_response };
         self.es9plus(session.address)?.call::<CancelSession>(&request).await?;
         Ok(())
     }
@@ -439,8 +440,7 @@ impl<D: CardInterface> Lpa<D> {
     ) -> Result<Installed, DownloadError> {
         let data = &result.profile_installation_result_data;
         let about = data.notification_metadata.clone();
-        let pending = Raw::<PendingNotification>::from_der(result.bytes())
-            .map_err(|error| CardError::undecodable("LoadBoundProfilePackage", &error))?;
+        let pending = Opaque::new(result.bytes().to_vec());
         // The offered metadata is not signed. The ICCID in the card's signed result takes
         // precedence.
         let iccid = about.iccid.unwrap_or(metadata.iccid);

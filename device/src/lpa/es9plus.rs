@@ -3,13 +3,14 @@
 use http::header::{HeaderValue, USER_AGENT};
 use rsp::ids::Version;
 use rsp::sgp22::Function;
-use rsp::sgp22::es9plus::{HandleNotification, HandleNotificationRequest};
+use rsp::sgp22::es9plus::HandleNotification;
 use rsp::sgp22::json::{self, InvalidResponse, StatusCodeData};
 use rsp::status::Status;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use world::{Call, CallError, Link, LinkFault};
 
+use super::requests::HandleNotificationRequest;
 use crate::EventSource;
 
 /// The User-Agent of an LPA in the device: SGP.22 section 6.2.
@@ -87,34 +88,26 @@ impl Es9Error {
 
 impl Es9Plus<'_> {
     /// Calls a function whose response has a body.
-    pub(super) async fn call<F: Function>(&mut self, request: &F::Request) -> Result<F::Reply, Es9Error>
+    pub(super) async fn call<F: Function>(&mut self, request: &impl Serialize) -> Result<F::Reply, Es9Error>
     where
-        F::Request: Serialize,
         F::Reply: DeserializeOwned,
     {
         self.send::<F, _>(request, world::reply).await
     }
 
-    /// Calls ES9+.HandleNotification. The notification is accepted if the response is 204, or 200
-    /// without an error status.
+    /// Calls ES9+.HandleNotification. The notification is accepted if the response has a 2xx status
+    /// and does not contain a refusal.
     pub(super) async fn handle_notification(
         &mut self,
         request: &HandleNotificationRequest,
     ) -> Result<(), Es9Error> {
-        self.send::<HandleNotification, _>(request, |response| {
-            let status = response.status();
-            if status == http::StatusCode::NO_CONTENT || status.is_success() && response.body().is_empty() {
-                return Ok(());
-            }
-            world::reply::<serde_json::Value>(response).map(drop)
-        })
-        .await
+        self.send::<HandleNotification, _>(request, world::acknowledgement).await
     }
 
     /// Sends the same octets until there is a response, at most [`Self::tries`] times.
-    async fn send<F: Function<Request: Serialize>, T>(
+    async fn send<F: Function, T>(
         &mut self,
-        request: &F::Request,
+        request: &impl Serialize,
         read: impl Fn(&http::Response<bytes::Bytes>) -> Result<T, CallError>,
     ) -> Result<T, Es9Error> {
         let mut tries_left = self.tries.max(1);
@@ -127,7 +120,8 @@ impl Es9Plus<'_> {
             self.traffic.sent = self.traffic.sent.saturating_add(octets(call.sent));
             self.traffic.received = self.traffic.received.saturating_add(octets(call.received));
             let event = self.events.event(F::title()).with_peer("ES9+", self.address.clone());
-            self.events.emit(event.with_bytes(call.sent, call.received).with_outcome(call.outcome()));
+            let event = event.with_bytes(call.sent, call.received).with_outcome(call.outcome());
+            self.events.emit(event.with_findings(call.findings));
             match call.result {
                 Err(CallError::Link(_)) if tries_left > 0 => {}
                 result => return result.map_err(|error| Es9Error::new(F::NAME, error)),

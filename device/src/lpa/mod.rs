@@ -14,6 +14,7 @@ mod discovery;
 mod download;
 mod es9plus;
 mod notifications;
+mod requests;
 
 use std::sync::Arc;
 
@@ -153,7 +154,7 @@ impl<D: CardInterface> Lpa<D> {
 
     /// Returns EUICCInfo1 and EUICCInfo2.
     pub async fn chip_info(&mut self) -> Result<(EuiccInfo1, EuiccInfo2), Es10Error> {
-        Ok((self.es10.get_euicc_info1().await?, self.es10.get_euicc_info2().await?))
+        Ok((self.es10.get_euicc_info1().await?.into_value(), self.es10.get_euicc_info2().await?))
     }
 
     /// Returns all profiles on the card: section 3.2.4.

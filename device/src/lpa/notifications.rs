@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use rsp::der::Raw;
+use rsp::der::Opaque;
 use rsp::ids::Iccid;
-use rsp::sgp22::es9plus::HandleNotificationRequest;
 use rsp::sgp22::{NotificationMetadata, PendingNotification, notification_event};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,6 +12,7 @@ use world::CardInterface;
 
 use super::Lpa;
 use super::es9plus::Es9Error;
+use super::requests::HandleNotificationRequest;
 use crate::es10::Es10Error;
 
 /// The delivery of one notification.
@@ -99,7 +99,7 @@ impl<D: CardInterface> Lpa<D> {
     pub(super) async fn deliver(
         &mut self,
         metadata: &NotificationMetadata,
-        pending_notification: Raw<PendingNotification>,
+        pending_notification: Opaque<PendingNotification>,
     ) -> Handled {
         if let Err(why) = self.send_notification(metadata, pending_notification).await {
             return Handled::Kept(why);
@@ -113,7 +113,7 @@ impl<D: CardInterface> Lpa<D> {
     async fn send_notification(
         &mut self,
         metadata: &NotificationMetadata,
-        pending_notification: Raw<PendingNotification>,
+        pending_notification: Opaque<PendingNotification>,
     ) -> Result<(), String> {
         let address = metadata.notification_address.parse().map_err(|error| format!("{error}"))?;
         let mut server = self.es9plus(&address).map_err(|fault| fault.to_string())?;

@@ -2,6 +2,7 @@
 
 use profile::element::AlgorithmId;
 use profile::{Fid, FileIndex};
+use rsp::finding::{self, FindingKind};
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::es8plus::{ErrorReason, StoreMetadataRequest};
 use rsp::sgp22::{IconType, NotificationConfigurationInformation, ProfileClass, ppr, rsp_capability};
@@ -18,7 +19,7 @@ pub(super) fn check_metadata(
     context: &ConsumerContext<'_>,
     metadata: &StoreMetadataRequest,
 ) -> Result<(), ErrorReason> {
-    check_form(metadata)?;
+    check_form(metadata, context.description.strict)?;
     // req: SGP.22-5.7.6-IccidExists
     if context.persistent.has_iccid(metadata.iccid) {
         return Err(ErrorReason::INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC);
@@ -28,11 +29,20 @@ pub(super) fn check_metadata(
 }
 
 // req: SGP.22-5.7.6-Metadata
-fn check_form(metadata: &StoreMetadataRequest) -> Result<(), ErrorReason> {
+fn check_form(metadata: &StoreMetadataRequest, is_strict: bool) -> Result<(), ErrorReason> {
     let is_icon_valid = match (metadata.icon_type, &metadata.icon) {
         (None, None) => true,
-        (Some(IconType::JPG), Some(icon)) => icon.starts_with(&[0xFF, 0xD8]) && icon.len() <= MAX_ICON,
-        (Some(IconType::PNG), Some(icon)) => icon.starts_with(b"\x89PNG") && icon.len() <= MAX_ICON,
+        (Some(icon_type), Some(icon)) => {
+            let is_readable = match icon_type {
+                IconType::JPG => icon.starts_with(&[0xFF, 0xD8]),
+                IconType::PNG => icon.starts_with(b"\x89PNG"),
+                _ => false,
+            };
+            if !is_readable {
+                finding::report(FindingKind::IconUnreadable, || format!("iconType {icon_type}"));
+            }
+            (is_readable || !is_strict) && icon.len() <= MAX_ICON
+        }
         _ => false,
     };
     let is_receiver_valid = |receiver: &NotificationConfigurationInformation| {

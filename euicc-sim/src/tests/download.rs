@@ -28,7 +28,7 @@ pub(super) const ICCID: &str = "89000123456789012341";
 
 fn notifications(testbed: &mut Testbed) -> Vec<NotificationMetadata> {
     match testbed.call(&ListNotificationRequest { profile_management_operation: None }) {
-        ListNotificationResponse::NotificationMetadataList(list) => list,
+        ListNotificationResponse::NotificationMetadataList(list) => list.0,
         ListNotificationResponse::ListNotificationsResultError(code) => panic!("{code}"),
     }
 }
@@ -130,7 +130,7 @@ fn notifications_are_numbered_survive_a_reset_and_are_removed_once() {
     let public_key =
         testbed.pki.euicc(Curve::P256, testbed.pki.eids(Curve::P256)[0]).unwrap().euicc.certificate;
     for notification in &all {
-        match &**notification {
+        match &*notification.decode().unwrap() {
             PendingNotification::ProfileInstallationResult(result) => assert_eq!(outcome(result), Ok(())),
             PendingNotification::OtherSignedNotification(other) => {
                 let signature = Signature::from_slice(&other.euicc_notification_signature).unwrap();

@@ -1,7 +1,7 @@
 //! The functions of ES10a, ES10b and ES10c: SGP.22 section 5.7.
 
 use crypto::{Curve, Signature};
-use rsp::der::{Asn1, BitString, Raw, Tag, tlv, tlv_bytes};
+use rsp::der::{Asn1, BitString, List, Raw, Tag, tlv, tlv_bytes};
 use rsp::ids::{Aid, Iccid, TransactionId, Version};
 use rsp::sgp22::es10b::{
     AuthenticateServerResponse, CancelSessionError, CancelSessionRequest, CancelSessionResponse,
@@ -57,7 +57,7 @@ fn owner() -> OperatorId {
 fn found(testbed: &mut Testbed, search: Option<ProfileSearch>, tags: Option<&[u8]>) -> Vec<ProfileInfo> {
     let request = ProfileInfoListRequest { search_criteria: search, tag_list: tags.map(<[u8]>::to_vec) };
     match testbed.call(&request) {
-        ProfileInfoListResponse::ProfileInfoListOk(list) => list,
+        ProfileInfoListResponse::ProfileInfoListOk(list) => list.0,
         ProfileInfoListResponse::ProfileInfoListError(code) => panic!("error {code}"),
     }
 }
@@ -124,11 +124,11 @@ fn a_tag_list_selects_exactly_its_elements() {
     let list = ProfileInfoListResponse::from_der(&answer).unwrap();
     assert_eq!(
         list,
-        ProfileInfoListResponse::ProfileInfoListOk(found(
+        ProfileInfoListResponse::ProfileInfoListOk(List(found(
             &mut testbed,
             None,
             Some(&[0x5A, 0x4F, 0x9F, 0x70, 0x90, 0x91, 0x92, 0x93, 0x94, 0x95],)
-        ))
+        )))
     );
     // Tags of v3 and SGP.32 select nothing and do not affect the others.
     let later =

@@ -26,7 +26,7 @@ const EVENTS: [usize; 4] = [
 fn list(testbed: &mut Testbed, events: Option<&[usize]>) -> Vec<NotificationMetadata> {
     let request = ListNotificationRequest { profile_management_operation: events.map(BitString::of) };
     match testbed.call(&request) {
-        ListNotificationResponse::NotificationMetadataList(list) => list,
+        ListNotificationResponse::NotificationMetadataList(list) => list.0,
         ListNotificationResponse::ListNotificationsResultError(code) => panic!("error {code}"),
     }
 }
@@ -44,7 +44,8 @@ fn retrieve(
         RetrieveNotificationsListResponse::NotificationList(list) => Ok(list
             .iter()
             .map(|notification| {
-                let (signed, signature, number) = match &**notification {
+                let notification = notification.decode().unwrap();
+                let (signed, signature, number) = match &*notification {
                     PendingNotification::ProfileInstallationResult(result) => {
                         let data = &result.profile_installation_result_data;
                         (data.bytes(), &result.euicc_sign_pir, data.notification_metadata.seq_number)

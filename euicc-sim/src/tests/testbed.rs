@@ -252,7 +252,7 @@ impl Testbed {
     pub(super) fn profiles(&mut self) -> Vec<ProfileInfo> {
         let request = ProfileInfoListRequest { search_criteria: None, tag_list: None };
         match self.call(&request) {
-            ProfileInfoListResponse::ProfileInfoListOk(profiles) => profiles,
+            ProfileInfoListResponse::ProfileInfoListOk(profiles) => profiles.0,
             ProfileInfoListResponse::ProfileInfoListError(code) => panic!("GetProfilesInfo: {code}"),
         }
     }

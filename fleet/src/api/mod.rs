@@ -13,6 +13,7 @@ use bytes::Bytes;
 use certs::{Certificate, Role, ServerName};
 use http::{Request, Response, StatusCode, header};
 use rsp::{
+    finding,
     ids::{Eid, Version},
     sgp22::{
         es2plus::{self, HandleDownloadProgressInfoRequest},
@@ -123,7 +124,12 @@ impl Platform {
         let Some(sender) = request.extensions().get::<PeerCertificate>().and_then(sm_dp_names) else {
             return status(StatusCode::FORBIDDEN);
         };
-        match serde_json::from_slice::<HandleDownloadProgressInfoRequest>(request.body()) {
+        let (report, findings) =
+            finding::collect(|| json::read::<HandleDownloadProgressInfoRequest>(request.body()));
+        for finding in findings {
+            tracing::info!(peer = "SM-DP+", %finding, "accepted a deviation");
+        }
+        match report {
             Err(_) => status(StatusCode::BAD_REQUEST),
             Ok(report) => match self.process_progress(&sender, &report).await {
                 Ok(Processed::Accepted) => json::no_content(PROTOCOL),

@@ -158,6 +158,7 @@ impl SmDpPlus {
                 .with_peer("ES12", "SM-DS")
                 .with_bytes(call.sent, call.received)
                 .with_outcome(call.outcome())
+                .with_findings(call.findings)
                 .with_note(address.to_string())
                 .with_namespace(String::from(namespace.clone())),
         );

@@ -99,21 +99,35 @@ async fn an_unreadable_notification_is_acknowledged_with_a_finding() {
     let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
     let good = euicc.notification(2, notification_event::ENABLE, iccid()).to_der();
-    let at = good.windows(12).position(|octets| octets == iccid().to_der()).unwrap();
-    // An ICCID in hexadecimal, and an ICCID that is not nibble-swapped and ends in two digits of
-    // padding at the wrong end.
-    for iccid in ["98680040A0B0C0D0E0F0", "F8980102030405060708"] {
-        let mut unreadable = good.clone();
-        unreadable.splice(at + 2..at + 12, hex::decode(iccid).unwrap());
+    // The mandatory element seqNumber has another tag.
+    let at = good.windows(2).position(|octets| octets == [0xBF, 0x2F]).unwrap();
+    let mut unreadable = good;
+    unreadable[at + 3] = 0x8F;
+    testbed.events.take();
+    assert_eq!(notify_octets(&testbed.server, &unreadable).await, 204);
+    let events = testbed.events.take();
+    let [event] = &events[..] else { panic!("{events:?}") };
+    assert!(matches!(event.outcome, Outcome::Refused(_)), "{event}");
+    assert_eq!(event.findings[0].kind, FindingKind::NotificationUnreadable);
+    assert_eq!(testbed.records.list("notifications", "").await.unwrap().len(), 1);
+}
+
+/// Third-party cards send ICCIDs that are not coded as in EF.ICCID.
+#[tokio::test]
+async fn a_notification_with_an_iccid_in_another_coding_is_processed_with_a_finding() {
+    let testbed = Testbed::new();
+    let euicc = testbed.euicc();
+    // An ICCID in hexadecimal, and an ICCID that is not nibble-swapped and has its padding at the
+    // wrong end.
+    for (number, iccid) in [(2, "98680040A0B0C0D0E0F0"), (3, "F8980102030405060708")] {
+        let odd = Iccid(hex::decode(iccid).unwrap().try_into().unwrap());
+        let notification = euicc.notification(number, notification_event::ENABLE, odd);
         testbed.events.take();
-        assert_eq!(notify_octets(&testbed.server, &unreadable).await, 204, "{iccid}");
+        assert_eq!(notify_octets(&testbed.server, &notification.to_der()).await, 204, "{iccid}");
         let events = testbed.events.take();
         let [event] = &events[..] else { panic!("{events:?}") };
-        assert!(matches!(event.outcome, Outcome::Refused(_)), "{event}");
-        assert_eq!(event.findings[0].kind, FindingKind::NotificationUnreadable);
-        assert!(event.findings[0].detail.contains("ICCID"), "{event}");
+        assert_eq!(event.findings, [Finding::new(FindingKind::IccidCoding, iccid)], "{event}");
     }
-    assert_eq!(testbed.records.list("notifications", "").await.unwrap().len(), 1);
 }
 
 // req: SGP.22-5.6.4-Repetition

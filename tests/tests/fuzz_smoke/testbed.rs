@@ -150,7 +150,7 @@ impl Testbed {
 
     pub(crate) fn profiles(&mut self) -> Vec<ProfileInfo> {
         match self.call(&ProfileInfoListRequest { search_criteria: None, tag_list: None }) {
-            ProfileInfoListResponse::ProfileInfoListOk(profiles) => profiles,
+            ProfileInfoListResponse::ProfileInfoListOk(profiles) => profiles.0,
             ProfileInfoListResponse::ProfileInfoListError(code) => panic!("GetProfilesInfo: {code}"),
         }
     }
@@ -240,7 +240,7 @@ impl Testbed {
     pub(crate) fn deliver_notifications(&mut self) {
         let list = self.call(&ListNotificationRequest { profile_management_operation: None });
         let ListNotificationResponse::NotificationMetadataList(list) = list else { panic!("{list:?}") };
-        for each in list {
+        for each in list.0 {
             self.es10(&NotificationSentRequest { seq_number: each.seq_number }.to_der()).unwrap();
         }
     }

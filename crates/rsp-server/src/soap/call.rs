@@ -18,6 +18,7 @@ use std::time::Duration;
 use world::{Fault, Outcome, PeerCertificate};
 
 use super::{
+    accepted::Accepted,
     decision::{Answer, Decision, Peer, Rejection},
     records::{ResponseMessage, Ticket},
 };
@@ -45,6 +46,8 @@ pub struct Call {
     /// Address for a later response; set once the caller is known.
     pub(super) reply_to: String,
     text: String,
+    /// Deviations of the message that were accepted.
+    pub(super) accepted: Accepted,
 }
 
 /// Reason why a request is not a valid call.
@@ -136,6 +139,7 @@ impl Call {
             digest: hex::encode(Sha256::digest(envelope.canonical())),
             reply_to: String::new(),
             text: text.to_owned(),
+            accepted: Accepted::default(),
             header: envelope.header,
         })
     }
@@ -163,7 +167,7 @@ impl Call {
     /// Returns a SOAP fault if it is not a valid message of this type.
     pub fn message<M: Message>(&self) -> Result<M, SoapFault> {
         let document = xml::parse(&self.text)?;
-        Ok(Envelope::read(&document)?.message()?)
+        self.accepted.collect(|| Ok(Envelope::read(&document)?.message()?))
     }
 
     /// Returns the part that all responses have in common.

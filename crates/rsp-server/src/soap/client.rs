@@ -3,7 +3,7 @@
 
 use rsp::sgp02::{Function, Message as _, Request as _, soap};
 
-use super::{decision::Peer, party::CallFailure, response::read_response, shell::Soap};
+use super::{accepted::Accepted, decision::Peer, party::CallFailure, response::read_response, shell::Soap};
 
 impl Soap {
     /// Calls a synchronous function of a peer once and waits for as long as the link does. A caller
@@ -28,11 +28,15 @@ impl Soap {
         let text = soap::envelope(&header, peer.namespace, &request);
         let response = self.0.send(&peer.endpoint, &header.action, text).await;
         let response = response.map_err(|fault| CallFailure::Unreachable(fault.to_string()))?;
-        match read_response(&response, Some(F::Response::ELEMENT), Some(&unique)) {
-            Some(message) => F::Response::from_xml(&message?)
+        let accepted = Accepted::default();
+        let answer = match read_response(&response, Some(F::Response::ELEMENT), Some(&unique)) {
+            Some(message) => accepted
+                .collect(|| message.map(|message| F::Response::from_xml(&message)))?
                 .map(|(_, response)| response)
                 .map_err(|e| CallFailure::Malformed(e.to_string())),
             None => Err(CallFailure::Malformed(format!("HTTP {} without a message", response.status()))),
-        }
+        };
+        self.0.report_response(now, F::NAME, &peer.id, &accepted);
+        answer
     }
 }

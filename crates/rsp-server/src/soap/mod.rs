@@ -56,6 +56,7 @@
 //! }
 //! ```
 
+mod accepted;
 mod call;
 mod client;
 mod decision;

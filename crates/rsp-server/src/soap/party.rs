@@ -11,6 +11,7 @@ use rsp::{
 use world::{BoxFuture, Fault, Link, Tx};
 
 use super::{
+    accepted::Accepted,
     call::{Call, Reply},
     decision::Peer,
     records::Ticket,
@@ -73,7 +74,7 @@ pub trait Peers: Send + Sync {
 }
 
 /// A sent call that has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Ended {
     /// Continuation that was passed to [`Sender::call`](super::Sender::call).
     pub continuation: String,
@@ -82,6 +83,8 @@ pub struct Ended {
     /// OID of the peer that was called.
     pub peer: Oid,
     pub(super) outcome: Result<String, CallFailure>,
+    /// Deviations of the response that were accepted.
+    pub(super) accepted: Accepted,
 }
 
 impl Ended {
@@ -91,7 +94,8 @@ impl Ended {
     /// Returns the reason if there is no response, or if it is not a response of this function.
     pub fn response<F: Function>(&self) -> Result<F::Response, CallFailure> {
         let message = self.outcome.as_ref().map_err(Clone::clone)?;
-        F::Response::from_xml(message)
+        self.accepted
+            .collect(|| F::Response::from_xml(message))
             .map(|(_, response)| response)
             .map_err(|e| CallFailure::Malformed(e.to_string()))
     }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use rsp::{
+    finding::Finding,
+    ids::Oid,
     sgp02::{
         addressing::{Endpoint, MessageId},
         soap::{self, SoapFault},
@@ -15,6 +17,7 @@ use rsp::{
 use world::{Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, link_from};
 
 use super::{
+    accepted::Accepted,
     call::{Call, InvalidRequest, Kind, Reply},
     party::{Ended, Party, Peers},
     records::{CALLS, DUE, Due, OUTBOX, ReceivedCall, ResponseMessage, SENT_CALLS, State},
@@ -169,7 +172,8 @@ impl Soap {
             Event::new(call.received, self.0.name, function.to_owned())
                 .with_peer(interface.to_owned(), call.caller.to_string())
                 .with_bytes(response.body().len(), call.length())
-                .with_outcome(outcome),
+                .with_outcome(outcome)
+                .with_findings(self.0.log_findings(&call.accepted, &call.caller)),
         );
         response
     }
@@ -366,8 +370,39 @@ impl Inner {
             function: sent_call.function,
             peer: sent_call.peer,
             outcome,
+            accepted: Accepted::default(),
         };
-        self.party.resumed(tx, now, &ended).await
+        let resumed = self.party.resumed(tx, now, &ended).await;
+        self.report_response(now, &ended.function, &ended.peer, &ended.accepted);
+        resumed
+    }
+
+    /// Reports the deviations of a response, if there are any.
+    pub(super) fn report_response(
+        &self,
+        now: rsp::time::Timestamp,
+        function: &str,
+        peer: &Oid,
+        accepted: &Accepted,
+    ) {
+        let findings = self.log_findings(accepted, peer);
+        if !findings.is_empty() {
+            let (interface, function) = function.split_once('-').unwrap_or(("", function));
+            self.events.emit(
+                Event::new(now, self.name, format!("response to {function}"))
+                    .with_peer(interface.to_owned(), peer.to_string())
+                    .with_findings(findings),
+            );
+        }
+    }
+
+    /// Logs the deviations of a message, and returns them.
+    fn log_findings(&self, accepted: &Accepted, peer: &Oid) -> Vec<Finding> {
+        let findings = accepted.all();
+        for finding in &findings {
+            tracing::info!(server = self.name, %peer, %finding, "accepted a deviation");
+        }
+        findings
     }
 }
 

@@ -19,6 +19,9 @@
 /// assert_eq!(Example::from_der(&value.to_der()), Ok(value));
 /// ```
 ///
+/// `known_bits NAMES` after the tag reports bits without a name, and `usually LENGTH` reports values
+/// with more octets, both as findings.
+///
 /// A field of an untagged CHOICE type has tag `0`. A CHOICE under any other tag is tagged
 /// explicitly, according to X.680 31.2.7.
 #[macro_export]
@@ -26,7 +29,8 @@ macro_rules! sequence {
     (
         $(#[$meta:meta])*
         $vis:vis struct $name:ident = $tag:literal {
-            $( $(#[$field_meta:meta])* $field_vis:vis $field:ident : $type:ty = $field_tag:literal ),* $(,)?
+            $( $(#[$field_meta:meta])* $field_vis:vis $field:ident : $type:ty = $field_tag:literal
+                $( $check:ident $expected:expr )? ),* $(,)?
         }
     ) => {
         $(#[$meta])*
@@ -48,12 +52,24 @@ macro_rules! sequence {
                 tag: $crate::der::Tag,
                 reader: &mut $crate::der::Reader<'_>,
             ) -> Result<Self, $crate::der::DecodeError> {
+                #[allow(dead_code, reason = "a SEQUENCE without elements has no known ones")]
+                const KNOWN: &[fn($crate::der::Tag) -> bool] = &[ $(
+                    |next| <$type as $crate::der::Asn1>::starts_with($crate::der::Tag($field_tag), next),
+                )* ];
                 let mut inner = reader.enter(tag)?;
+                #[allow(unused_mut, unused_variables, reason = "a SEQUENCE without elements has no numbers")]
+                let mut numbers = 0..;
                 let value = Self {
-                    $( $field: <$type as $crate::der::Asn1>::decode_as($crate::der::Tag($field_tag), &mut inner)
-                        .map_err(|e| e.within(stringify!($field)))?, )*
+                    $( $field: {
+                        let number = numbers.next().unwrap_or_default();
+                        inner.skip_unknown_before(stringify!($name), number, KNOWN);
+                        <$type as $crate::der::Asn1>::decode_as($crate::der::Tag($field_tag), &mut inner)
+                            .map_err(|e| e.within(stringify!($field)))?
+                    }, )*
                 };
-                inner.skip_unknown()?;
+                inner.skip_unknown(stringify!($name))?;
+                $( $( $crate::der::$check(
+                    &value.$field, $expected, concat!(stringify!($name), ".", stringify!($field))); )? )*
                 Ok(value)
             }
 
@@ -78,7 +94,8 @@ macro_rules! choice {
     (
         $(#[$meta:meta])*
         $vis:vis enum $name:ident = $tag:literal {
-            $( $(#[$variant_meta:meta])* $variant:ident ( $type:ty ) = $variant_tag:literal ),+ $(,)?
+            $( $(#[$variant_meta:meta])* $variant:ident ( $type:ty ) = $variant_tag:literal
+                $( $check:ident $expected:expr )? ),+ $(,)?
         }
     ) => {
         $(#[$meta])*
@@ -117,14 +134,18 @@ macro_rules! choice {
                     return Err(alternatives.error($crate::der::Problem::Missing { expected: tag }));
                 };
                 let value = match found {
-                    $( next if <$type as $crate::der::Asn1>::starts_with($crate::der::Tag($variant_tag), next) =>
-                        <$type as $crate::der::Asn1>::decode_as($crate::der::Tag($variant_tag), alternatives)
-                            .map(Self::$variant)
-                            .map_err(|e| e.within(stringify!($variant)))?, )+
+                    $( next if <$type as $crate::der::Asn1>::starts_with($crate::der::Tag($variant_tag), next) => {
+                        let alternative =
+                            <$type as $crate::der::Asn1>::decode_as($crate::der::Tag($variant_tag), alternatives)
+                                .map_err(|e| e.within(stringify!($variant)))?;
+                        $( $crate::der::$check(
+                            &alternative, $expected, concat!(stringify!($name), ".", stringify!($variant))); )?
+                        Self::$variant(alternative)
+                    } )+
                     _ => return Err(alternatives.error($crate::der::Problem::NoSuchAlternative { found })),
                 };
                 if tag != $crate::der::Tag::CHOICE {
-                    alternatives.finish()?;
+                    alternatives.skip_unknown(stringify!($name))?;
                 }
                 Ok(value)
             }
@@ -226,7 +247,13 @@ macro_rules! codes {
                 tag: $crate::der::Tag,
                 reader: &mut $crate::der::Reader<'_>,
             ) -> Result<Self, $crate::der::DecodeError> {
-                <i64 as $crate::der::Asn1>::decode_as(tag, reader).map(Self)
+                let value = <i64 as $crate::der::Asn1>::decode_as(tag, reader).map(Self)?;
+                if value.name().is_none() {
+                    $crate::finding::report($crate::finding::FindingKind::UnknownValue, || {
+                        format!("{} {value}", stringify!($name))
+                    });
+                }
+                Ok(value)
             }
 
             fn shape() -> $crate::der::Shape {

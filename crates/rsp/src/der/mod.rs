@@ -1,18 +1,22 @@
-//! The DER codec of every ASN.1 type: strict DER, with tags written as the standards print them.
+//! The DER codec of every ASN.1 type, with tags written as the standards print them. It writes DER,
+//! and reads deviations that no standard asks to refuse.
 //!
 //! A type is described once, with [`sequence!`](crate::sequence), [`choice!`](crate::choice) or
 //! [`codes!`](crate::codes). Encoder and decoder both follow from the description. Three rules of
 //! this project apply:
 //!
 //! - Octets covered by a signature are kept as received ([`Raw`]).
-//! - Unknown elements after the known ones are skipped, as `EXTENSIBILITY IMPLIED` requires. A type
-//!   whose last field is of type [`Unknown`] keeps them instead.
-//! - Any other deviation from DER is refused, with the path and the offset of the error.
+//! - Unknown elements are skipped, as `EXTENSIBILITY IMPLIED` requires, and reported as findings. A
+//!   type whose last field is of type [`Unknown`] keeps them instead.
+//! - Lengths and primitive values in another form than DER's are decoded and reported as findings.
+//!   Any other deviation is refused, with the path and the offset of the error.
 //!
 //! `docs/decisions/0002-der-codec.md` explains why the types are not derived with a published
 //! codec.
 
 mod error;
+mod expected;
+mod list;
 mod macros;
 mod primitive;
 mod raw;
@@ -22,6 +26,8 @@ mod tag;
 pub mod tlv;
 
 pub use error::{DecodeError, Problem};
+pub use expected::{Length, known_bits, usually};
+pub use list::{List, Opaque};
 pub use primitive::{BitString, Null, Unknown};
 pub use raw::Raw;
 pub use reader::Reader;
@@ -70,6 +76,17 @@ pub trait Asn1: Sized {
         let mut reader = Reader::new(bytes);
         let value = Self::decode_as(Self::TAG, &mut reader)?;
         reader.finish()?;
+        Ok(value)
+    }
+
+    /// Decodes one value from a message of a peer. Octets after the value are a finding.
+    ///
+    /// # Errors
+    /// The octets do not begin with a value of this type.
+    fn from_peer(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let value = Self::decode_as(Self::TAG, &mut reader)?;
+        reader.report_trailing();
         Ok(value)
     }
 }

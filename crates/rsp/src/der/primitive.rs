@@ -1,10 +1,16 @@
 //! The built-in types of ASN.1 that the standards use.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{Serialize, Serializer};
 
 use super::{Asn1, DecodeError, Problem, Reader, Shape, Tag, write_tlv};
+use crate::finding::{FindingKind, report};
+
+/// Reports an encoding that is not DER.
+fn not_der(at: &Reader<'_>, what: &str) {
+    report(FindingKind::NotDer, || format!("{what} at octet {}", at.offset()));
+}
 
 impl Asn1 for bool {
     const TAG: Tag = Tag::BOOLEAN;
@@ -14,11 +20,15 @@ impl Asn1 for bool {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("a BOOLEAN is one octet, FF or 00"));
+        let at = reader.clone();
         match reader.contents(tag)? {
             [0xFF] => Ok(true),
             [0x00] => Ok(false),
-            _ => Err(bad),
+            [octet] => {
+                not_der(&at, &format!("BOOLEAN {octet:02X}"));
+                Ok(true)
+            }
+            _ => Err(at.error(Problem::BadValue("a BOOLEAN is one octet"))),
         }
     }
 
@@ -43,12 +53,15 @@ impl Asn1 for i64 {
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let at = reader.clone();
-        let contents = reader.contents(tag)?;
-        match contents {
-            [] => return Err(at.error(Problem::BadValue("an INTEGER has at least one octet"))),
-            [0x00, next, ..] if next & 0x80 == 0 => return Err(at.error(Problem::NotShortest)),
-            [0xFF, next, ..] if next & 0x80 != 0 => return Err(at.error(Problem::NotShortest)),
-            _ => {}
+        let mut contents = reader.contents(tag)?;
+        if contents.is_empty() {
+            return Err(at.error(Problem::BadValue("an INTEGER has at least one octet")));
+        }
+        while let Some((redundant @ (0x00 | 0xFF), rest)) = contents.split_first()
+            && rest.first().is_some_and(|next| next & 0x80 == redundant & 0x80)
+        {
+            not_der(&at, "INTEGER with redundant octets");
+            contents = rest;
         }
         if contents.len() > 8 {
             return Err(at.error(Problem::BadValue("an INTEGER of more than 8 octets is not supported")));
@@ -114,8 +127,12 @@ impl Asn1 for String {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("the text is not UTF-8"));
-        Self::from_utf8(reader.contents(tag)?.to_vec()).map_err(|_| bad)
+        let at = reader.offset();
+        let text = Self::from_utf8_lossy(reader.contents(tag)?);
+        if let Cow::Owned(replaced) = &text {
+            report(FindingKind::TextNotUtf8, || format!("{replaced:?} at octet {at}"));
+        }
+        Ok(text.into_owned())
     }
 
     fn shape() -> Shape {
@@ -141,8 +158,11 @@ impl Asn1 for Null {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("a NULL has no contents"));
-        if reader.contents(tag)?.is_empty() { Ok(Self) } else { Err(bad) }
+        let at = reader.clone();
+        if !reader.contents(tag)?.is_empty() {
+            not_der(&at, "NULL with contents");
+        }
+        Ok(Self)
     }
 
     fn shape() -> Shape {
@@ -225,16 +245,28 @@ impl Asn1 for BitString {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("the number of unused bits does not match the BIT STRING"));
-        match reader.contents(tag)?.split_first() {
-            Some((0, bytes)) => Ok(Self { unused: 0, bytes: bytes.to_vec() }),
-            Some((unused @ 1..=7, bytes))
-                if bytes.last().is_some_and(|last| last & ((1 << unused) - 1) == 0) =>
-            {
-                Ok(Self { unused: *unused, bytes: bytes.to_vec() })
+        let at = reader.clone();
+        let (unused, octets) = match reader.contents(tag)?.split_first() {
+            Some((unused @ 0..=7, octets)) => (*unused, octets),
+            Some(_) => return Err(at.error(Problem::BadValue("a BIT STRING has at most 7 unused bits"))),
+            None => {
+                not_der(&at, "BIT STRING without octets");
+                (0, &[][..])
             }
-            _ => Err(bad),
+        };
+        let mut bytes = octets.to_vec();
+        match bytes.last_mut() {
+            Some(last) if *last & ((1 << unused) - 1) != 0 => {
+                not_der(&at, "BIT STRING with unused bits that are set");
+                *last &= !((1 << unused) - 1);
+            }
+            None if unused != 0 => {
+                not_der(&at, "BIT STRING with unused bits and no others");
+                return Ok(Self::default());
+            }
+            _ => {}
         }
+        Ok(Self { unused, bytes })
     }
 
     fn shape() -> Shape {
@@ -266,6 +298,13 @@ impl Asn1 for Unknown {
         while let Some(_next) = reader.peek()? {
             kept.extend_from_slice(reader.whole_tlv()?);
         }
+        if !kept.is_empty() {
+            report(FindingKind::UnknownElement, || hex::encode_upper(&kept));
+        }
         Ok(Self(kept))
+    }
+
+    fn starts_with(_: Tag, _: Tag) -> bool {
+        true
     }
 }

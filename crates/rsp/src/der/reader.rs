@@ -1,6 +1,7 @@
 //! A reader of TLVs from a slice that keeps track of its offset from the start.
 
 use super::{DecodeError, Problem, Tag};
+use crate::finding::{FindingKind, report};
 
 /// The maximum nesting depth. All types of SGP.22 and of the profile package stay far below it.
 pub(super) const MAX_DEPTH: u8 = 32;
@@ -45,7 +46,7 @@ impl<'a> Reader<'a> {
     /// Reads the next TLV and returns its tag and its contents.
     ///
     /// # Errors
-    /// The input ends too early or is not DER.
+    /// The input ends too early, or a tag or a length is not decodable.
     pub fn tlv(&mut self) -> Result<(Tag, &'a [u8]), DecodeError> {
         let (tag, length) = self.header()?;
         Ok((tag, self.take(length)?))
@@ -63,7 +64,7 @@ impl<'a> Reader<'a> {
     /// Reads the next TLV with any tag and returns it including its header.
     ///
     /// # Errors
-    /// The input ends too early or is not DER.
+    /// The input ends too early, or a tag or a length is not decodable.
     pub fn whole_tlv(&mut self) -> Result<&'a [u8], DecodeError> {
         let start = self.rest;
         self.tlv()?;
@@ -109,15 +110,47 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Skips unknown elements after the known ones. They are allowed (`EXTENSIBILITY IMPLIED`) but
-    /// must be TLVs.
+    /// Reports the octets that have not been read as a finding.
+    pub fn report_trailing(&self) {
+        if !self.rest.is_empty() {
+            report(FindingKind::TrailingOctets, || format!("{} octets", self.rest.len()));
+        }
+    }
+
+    /// Skips unknown elements of the type `of` after the known ones. They are allowed
+    /// (`EXTENSIBILITY IMPLIED`) but must be TLVs.
     ///
     /// # Errors
-    /// The remaining octets are not a sequence of DER TLVs.
-    pub fn skip_unknown(&mut self) -> Result<(), DecodeError> {
-        while !self.is_empty() {
-            self.tlv()?;
+    /// The remaining octets are not a sequence of TLVs.
+    pub fn skip_unknown(&mut self, of: &str) -> Result<(), DecodeError> {
+        while let Some(tag) = self.peek()? {
+            self.skip(of, tag)?;
         }
+        Ok(())
+    }
+
+    /// Skips unknown elements of the type `of` before its element number `next`, if one of its
+    /// further elements follows them. `known` recognises the elements.
+    pub fn skip_unknown_before(&mut self, of: &str, next: usize, known: &[fn(Tag) -> bool]) {
+        let mut ahead = self.clone();
+        loop {
+            match ahead.peek() {
+                Ok(Some(tag)) if known.iter().skip(next).any(|is| is(tag)) => break,
+                Ok(Some(tag)) if !known.iter().any(|is| is(tag)) && ahead.tlv().is_ok() => {}
+                // The decoder of the element reports the error.
+                _ => return,
+            }
+        }
+        while self.offset < ahead.offset
+            && let Ok(Some(tag)) = self.peek()
+            && self.skip(of, tag).is_ok()
+        {}
+    }
+
+    fn skip(&mut self, of: &str, tag: Tag) -> Result<(), DecodeError> {
+        let offset = self.offset;
+        self.tlv()?;
+        report(FindingKind::UnknownElement, || format!("{of}: element {tag} at octet {offset}"));
         Ok(())
     }
 
@@ -184,6 +217,11 @@ impl<'a> Reader<'a> {
             1 => length >= 0x80,
             _ => length >> (8 * (count - 1)) != 0,
         };
-        if shortest { Ok(length) } else { Err(start) }
+        if !shortest {
+            report(FindingKind::NotDer, || {
+                format!("the length {length} has {count} octets at octet {}", start.offset)
+            });
+        }
+        Ok(length)
     }
 }

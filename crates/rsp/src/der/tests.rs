@@ -1,4 +1,5 @@
 use super::*;
+use crate::finding::{self, Finding, FindingKind};
 
 crate::sequence! {
     #[derive(Debug, Clone, PartialEq)]
@@ -66,16 +67,57 @@ fn an_error_contains_the_path_and_the_offset() {
     // The flag of the second list element becomes 01, which is BER but not DER.
     let at = der.iter().rposition(|b| *b == 0xFF).unwrap();
     der[at] = 0x01;
+    let (decoded, findings) = finding::collect(|| Outer::from_der(&der));
+    assert_eq!(decoded, Ok(outer()));
+    assert_eq!(findings, [Finding::new(FindingKind::NotDer, "BOOLEAN 01 at octet 17")]);
+    // The length of the list then ends inside the flag.
+    der[at - 1] = 2;
     let error = Outer::from_der(&der).unwrap_err();
-    assert_eq!(error.path, "list[1].flag");
-    assert_eq!(error.to_string(), "list[1].flag: a BOOLEAN is one octet, FF or 00 (at octet 17)");
+    assert_eq!(error.to_string(), "list[1].flag: the bytes end too early (at octet 19)");
+}
+
+#[test]
+fn values_in_another_form_than_that_of_der_are_decoded_with_a_finding() {
+    fn decoded<T: Asn1>(hex_text: &str) -> T {
+        let octets = hex::decode(hex_text).unwrap();
+        let (decoded, findings) = finding::collect(|| T::from_der(&octets));
+        let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [FindingKind::NotDer], "{hex_text}");
+        decoded.unwrap()
+    }
+    assert_eq!(decoded::<i64>("02020001"), 1);
+    assert_eq!(decoded::<i64>("0203ffff80"), -128);
+    assert_eq!(decoded::<i64>("02810105"), 5);
+    assert_eq!(decoded::<i64>("0284000000020080"), 128);
+    assert!(decoded::<bool>("010101"));
+    assert_eq!(decoded::<Null>("050100"), Null);
+    assert_eq!(decoded::<BitString>("030205ff").ones(), [0, 1, 2]);
+    assert!(decoded::<BitString>("0300").is_empty());
+    assert!(decoded::<BitString>("030104").is_empty());
+}
+
+#[test]
+fn unknown_elements_are_skipped_wherever_they_are() {
+    let known = Inner { number: 5, flag: Some(true) }.to_der();
+    let (_, contents) = tlv::split(&known).unwrap();
+    let elements = tlv::each(contents).unwrap();
+    let unknown = [0x9F, 0x7F, 0x01, 0x00];
+    for at in 0..=elements.len() {
+        let mut elements = elements.clone();
+        elements.insert(at, &unknown);
+        let der = tlv_bytes(Inner::TAG, &elements.concat());
+        let (decoded, findings) = finding::collect(|| Inner::from_der(&der));
+        assert_eq!(decoded, Ok(Inner { number: 5, flag: Some(true) }), "at {at}");
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(findings[0].kind, FindingKind::UnknownElement);
+        assert!(findings[0].detail.starts_with("Inner: element 9F7F"), "{findings:?}");
+    }
 }
 
 #[test]
 fn invalid_der_is_refused() {
     for (hex_text, problem) in [
-        ("02020001", Problem::NotShortest),
-        ("0281010105", Problem::NotShortest),
+        ("0200", Problem::BadValue("an INTEGER has at least one octet")),
         ("0280010000", Problem::NotShortest),
         ("1f02", Problem::NotShortest),
         ("0205", Problem::Truncated),

@@ -12,6 +12,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use super::{
     es9plus,
     headers::{check_content_type, set_headers_for},
+    json::{report_content_type, report_status},
 };
 use crate::{
     der::{Asn1, DecodeError, Problem, Reader, Tag, tlv_bytes, write_tlv},
@@ -82,9 +83,9 @@ pub fn function_tag(body: &[u8]) -> Result<Tag, DecodeError> {
 pub fn read<T: Asn1>(body: &[u8]) -> Result<T, DecodeError> {
     let mut body = Reader::new(body);
     let mut message = body.enter(MESSAGE)?;
-    body.finish()?;
+    body.report_trailing();
     let request = T::decode_as(T::TAG, &mut message)?;
-    message.finish()?;
+    message.skip_unknown("RemoteProfileProvisioningRequest")?;
     Ok(request)
 }
 
@@ -141,21 +142,29 @@ pub enum InvalidResponse {
 pub fn answer<F: Exchange>(
     response: &Response<Bytes>,
 ) -> Result<Answer<F::Reply, F::Error>, InvalidResponse> {
-    if response.status() != StatusCode::OK {
+    if !response.status().is_success() {
         return Err(InvalidResponse::HttpStatus(response.status()));
     }
-    check_content_type(response.headers(), CONTENT_TYPE).map_err(InvalidResponse::ContentType)?;
     let mut body = Reader::new(response.body());
-    let mut message = body.enter(MESSAGE)?;
-    body.finish()?;
+    let content_type = check_content_type(response.headers(), CONTENT_TYPE);
+    let mut message = match (body.enter(MESSAGE), content_type) {
+        (message, Ok(())) => message?,
+        (Ok(message), Err(refusal)) => {
+            report_content_type(&refusal);
+            message
+        }
+        (Err(_), Err(refusal)) => return Err(InvalidResponse::ContentType(refusal)),
+    };
+    report_status(response, StatusCode::OK);
+    body.report_trailing();
     let mut alternative = message.enter(F::RESPONSE)?;
-    message.finish()?;
+    message.skip_unknown("RemoteProfileProvisioningResponse")?;
     let answer = match alternative.peek()? {
         Some(OK) => F::Reply::decode_as(OK, &mut alternative).map(Answer::Done)?,
         Some(ERROR) => F::Error::decode_as(ERROR, &mut alternative).map(Answer::Refused)?,
         Some(found) => return Err(alternative.error(Problem::NoSuchAlternative { found }).into()),
         None => return Err(alternative.error(Problem::Missing { expected: OK }).into()),
     };
-    alternative.finish()?;
+    alternative.skip_unknown(F::NAME)?;
     Ok(answer)
 }

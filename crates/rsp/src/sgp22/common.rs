@@ -20,9 +20,9 @@ sequence! {
         /// Lowest version of SGP.22 that the eUICC supports.
         pub svn: Version = 0x82,
         /// CI keys whose certificates the eUICC can verify, in descending priority.
-        pub euicc_ci_pk_id_list_for_verification: Vec<SubjectKeyIdentifier> = 0xA9,
+        pub euicc_ci_pk_id_list_for_verification: Vec<SubjectKeyIdentifier> = 0xA9 usually 32,
         /// CI keys for which the eUICC has a signing key, in descending priority.
-        pub euicc_ci_pk_id_list_for_signing: Vec<SubjectKeyIdentifier> = 0xAA,
+        pub euicc_ci_pk_id_list_for_signing: Vec<SubjectKeyIdentifier> = 0xAA usually 32,
     }
 }
 
@@ -38,41 +38,41 @@ sequence! {
         pub euicc_firmware_ver: Version = 0x83,
         /// Extended card resources (TS 102 226): 81 applications, 82 non-volatile memory, 83 volatile
         /// memory, in octets.
-        pub ext_card_resource: Vec<u8> = 0x84,
+        pub ext_card_resource: Vec<u8> = 0x84 usually 32,
         /// UICCCapability.
-        pub uicc_capability: BitString = 0x85,
+        pub uicc_capability: BitString = 0x85 known_bits uicc_capability::NAMES,
         /// TS 102 241 release.
         pub ts102241_version: Option<Version> = 0x86,
         /// GlobalPlatform version.
         pub globalplatform_version: Option<Version> = 0x87,
         /// RspCapability.
-        pub rsp_capability: BitString = 0x88,
+        pub rsp_capability: BitString = 0x88 known_bits rsp_capability::NAMES,
         /// See EUICCInfo1.
-        pub euicc_ci_pk_id_list_for_verification: Vec<SubjectKeyIdentifier> = 0xA9,
+        pub euicc_ci_pk_id_list_for_verification: Vec<SubjectKeyIdentifier> = 0xA9 usually 32,
         /// See EUICCInfo1.
-        pub euicc_ci_pk_id_list_for_signing: Vec<SubjectKeyIdentifier> = 0xAA,
+        pub euicc_ci_pk_id_list_for_signing: Vec<SubjectKeyIdentifier> = 0xAA usually 32,
         /// Category of the eUICC.
         pub euicc_category: Option<EuiccCategory> = 0x8B,
         /// Policy rules with which the eUICC refuses a profile.
-        pub forbidden_profile_policy_rules: Option<BitString> = 0x99,
+        pub forbidden_profile_policy_rules: Option<BitString> = 0x99 known_bits ppr::NAMES,
         /// Protection profile version.
         pub pp_version: Version = 0x04,
         /// SAS accreditation number.
-        pub sas_accreditation_number: String = 0x0C,
+        pub sas_accreditation_number: String = 0x0C usually 64,
         /// Location of the certification data.
         pub certification_data_object: Option<CertificationDataObject> = 0xAC,
         /// TRE properties: 0 discrete, 1 integrated, 2 uses remote memory.
-        pub tre_properties: Option<BitString> = 0x8D,
+        pub tre_properties: Option<BitString> = 0x8D known_bits tre_properties::NAMES,
         /// TRE product reference.
-        pub tre_product_reference: Option<String> = 0x8E,
+        pub tre_product_reference: Option<String> = 0x8E usually 64,
         /// Additional supported profile package versions.
         pub additional_profile_package_versions: Option<Vec<Version>> = 0xAF,
         /// v3: the LPA in use.
         pub lpa_mode: Option<LpaMode> = 0x90,
         /// v3: CI keys for which the eUICC has a signing key for v3.
-        pub euicc_ci_pk_id_list_for_signing_v3: Option<Vec<SubjectKeyIdentifier>> = 0xB1,
+        pub euicc_ci_pk_id_list_for_signing_v3: Option<Vec<SubjectKeyIdentifier>> = 0xB1 usually 32,
         /// v3: manufacturer-specific data of at most 32 octets.
-        pub additional_euicc_info: Option<Vec<u8>> = 0x92,
+        pub additional_euicc_info: Option<Vec<u8>> = 0x92 usually 32,
         /// v3: highest supported version of SGP.22.
         pub highest_svn: Option<Version> = 0x93,
     }
@@ -83,9 +83,9 @@ sequence! {
     #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
     pub struct CertificationDataObject = 0x30 {
         /// Platform label.
-        pub platform_label: String = 0x80,
+        pub platform_label: String = 0x80 usually 128,
         /// Discovery base URL.
-        pub discovery_base_url: String = 0x81,
+        pub discovery_base_url: String = 0x81 usually 255,
     }
 }
 
@@ -205,7 +205,7 @@ sequence! {
         /// The eUICC's challenge, returned.
         pub euicc_challenge: [u8; 16] = 0x81,
         /// The server's address in the form that the user of the eUICC supplied.
-        pub server_address: String = 0x83,
+        pub server_address: String = 0x83 usually 255,
         /// The server's own challenge.
         pub server_challenge: [u8; 16] = 0x84,
     }
@@ -218,7 +218,7 @@ sequence! {
         /// The transaction ID.
         pub transaction_id: TransactionId = 0x80,
         /// The server's address, returned.
-        pub server_address: String = 0x83,
+        pub server_address: String = 0x83 usually 255,
         /// The server's challenge, returned.
         pub server_challenge: [u8; 16] = 0x84,
         /// The capabilities of the eUICC.
@@ -261,11 +261,11 @@ sequence! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct CtxParamsForCommonAuthentication = 0x30 {
         /// The token of an activation code, an event ID, or empty.
-        pub matching_id: Option<String> = 0x80,
+        pub matching_id: Option<String> = 0x80 usually 255,
         /// The device that contains the eUICC.
         pub device_info: DeviceInfo = 0xA1,
         /// v3: the accepted operations ([`operation_type`]); a download if absent.
-        pub operation_type: Option<BitString> = 0x82,
+        pub operation_type: Option<BitString> = 0x82 known_bits operation_type::NAMES,
         /// v3: the profile for which remote management is requested.
         pub iccid: Option<Iccid> = 0x5A,
         /// v3: the source of the MatchingID.
@@ -273,12 +273,22 @@ sequence! {
     }
 }
 
-/// Bits of OperationType (v3).
-pub mod operation_type {
-    /// A profile download.
-    pub const PROFILE_DOWNLOAD: usize = 0;
-    /// Remote profile management.
-    pub const RPM: usize = 1;
+bits! {
+    /// Bits of OperationType (v3).
+    pub mod operation_type {
+        /// A profile download.
+        PROFILE_DOWNLOAD = 0 "profileDownload",
+        /// Remote profile management.
+        RPM = 1 "rpm",
+    }
+}
+
+bits! {
+    /// Bits of pprFlags.
+    pub mod ppr_flags {
+        /// The consent of the user is required.
+        CONSENT_REQUIRED = 0 "consentRequired",
+    }
 }
 
 choice! {
@@ -469,9 +479,9 @@ sequence! {
         /// MCC and MNC, three octets.
         pub mcc_mnc: [u8; 3] = 0x80,
         /// EF.GID1.
-        pub gid1: Option<Vec<u8>> = 0x81,
+        pub gid1: Option<Vec<u8>> = 0x81 usually 32,
         /// EF.GID2.
-        pub gid2: Option<Vec<u8>> = 0x82,
+        pub gid2: Option<Vec<u8>> = 0x82 usually 32,
     }
 }
 
@@ -494,16 +504,18 @@ impl OperatorId {
     }
 }
 
-/// NotificationEvent: a BIT STRING, one bit per event.
-pub mod notification_event {
-    /// A profile was installed (or its installation failed).
-    pub const INSTALL: usize = 0;
-    /// A profile was enabled.
-    pub const ENABLE: usize = 1;
-    /// A profile was disabled.
-    pub const DISABLE: usize = 2;
-    /// A profile was deleted.
-    pub const DELETE: usize = 3;
+bits! {
+    /// NotificationEvent: a BIT STRING, one bit per event.
+    pub mod notification_event {
+        /// A profile was installed (or its installation failed).
+        INSTALL = 0 "notificationInstall",
+        /// A profile was enabled.
+        ENABLE = 1 "notificationEnable",
+        /// A profile was disabled.
+        DISABLE = 2 "notificationDisable",
+        /// A profile was deleted.
+        DELETE = 3 "notificationDelete",
+    }
 }
 
 sequence! {
@@ -511,9 +523,9 @@ sequence! {
     #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
     pub struct NotificationConfigurationInformation = 0x30 {
         /// The events ([`notification_event`]).
-        pub profile_management_operation: BitString = 0x80,
+        pub profile_management_operation: BitString = 0x80 known_bits notification_event::NAMES,
         /// The recipient's FQDN.
-        pub notification_address: String = 0x81,
+        pub notification_address: String = 0x81 usually 255,
     }
 }
 
@@ -533,9 +545,9 @@ sequence! {
         /// The sequence number, unique on the eUICC and increasing.
         pub seq_number: i64 = 0x80,
         /// One bit of [`notification_event`].
-        pub profile_management_operation: BitString = 0x81,
+        pub profile_management_operation: BitString = 0x81 known_bits notification_event::NAMES,
         /// The recipient's FQDN.
-        pub notification_address: String = 0x0C,
+        pub notification_address: String = 0x0C usually 255,
         /// The profile.
         pub iccid: Option<Iccid> = 0x5A,
     }
@@ -557,11 +569,11 @@ sequence! {
     #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
     pub struct ProfilePolicyAuthorisationRule = 0x30 {
         /// The rules ([`ppr`]).
-        pub ppr_ids: BitString = 0x80,
+        pub ppr_ids: BitString = 0x80 known_bits ppr::NAMES,
         /// The operators to which the rule applies; EEEEEE matches all.
         pub allowed_operators: Vec<OperatorId> = 0xA1,
         /// Bit 0: the user's consent is required.
-        pub ppr_flags: BitString = 0x82,
+        pub ppr_flags: BitString = 0x82 known_bits ppr_flags::NAMES,
     }
 }
 

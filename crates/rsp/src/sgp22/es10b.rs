@@ -2,11 +2,11 @@
 
 use super::{
     CancelSessionReason, CtxParams1, EuiccCancelSessionSigned, EuiccSigned1, NotificationMetadata,
-    PendingNotification, ProfilePolicyAuthorisationRule, ServerSigned1, SignatureOctets,
+    PendingNotification, ProfilePolicyAuthorisationRule, ServerSigned1, SignatureOctets, notification_event,
 };
 use crate::{
     choice, codes,
-    der::{Asn1, BitString, DecodeError, Raw, Reader, Shape, Tag, tlv, tlv_bytes, write_tlv},
+    der::{Asn1, BitString, DecodeError, List, Opaque, Raw, Reader, Shape, Tag, tlv, tlv_bytes, write_tlv},
     ids::{CertificateDer, SubjectKeyIdentifier, TransactionId},
     sequence,
 };
@@ -45,9 +45,9 @@ sequence! {
         /// The data signed by the server.
         pub server_signed1: Raw<ServerSigned1> = 0x30,
         /// The signature over the previous element with the key of CERT.XXauth.
-        pub server_signature1: SignatureOctets = 0x5F37,
+        pub server_signature1: SignatureOctets = 0x5F37 usually 64,
         /// The CI whose key the eUICC must use for signing.
-        pub euicc_ci_pk_id_to_be_used: SubjectKeyIdentifier = 0x04,
+        pub euicc_ci_pk_id_to_be_used: SubjectKeyIdentifier = 0x04 usually 32,
         /// CERT.DPauth or CERT.DSauth.
         pub server_certificate: CertificateDer = 0x30,
         /// The context parameters, returned in the signed response.
@@ -73,7 +73,7 @@ sequence! {
         /// The data signed by the eUICC.
         pub euicc_signed1: Raw<EuiccSigned1> = 0x30,
         /// The signature over the previous element.
-        pub euicc_signature1: SignatureOctets = 0x5F37,
+        pub euicc_signature1: SignatureOctets = 0x5F37 usually 64,
         /// CERT.EUICC.
         pub euicc_certificate: CertificateDer = 0x30,
         /// CERT.EUM.
@@ -131,7 +131,7 @@ sequence! {
         /// True if a confirmation code is required.
         pub cc_required_flag: bool = 0x01,
         /// The otPK.EUICC.ECKA to which the package is already bound.
-        pub bpp_euicc_otpk: Option<Vec<u8>> = 0x5F49,
+        pub bpp_euicc_otpk: Option<Vec<u8>> = 0x5F49 usually 65,
     }
 }
 
@@ -143,7 +143,7 @@ sequence! {
         pub smdp_signed2: Raw<SmdpSigned2> = 0x30,
         /// The signature with the key of CERT.DPpb over the previous element and the TLV of
         /// euiccSignature1.
-        pub smdp_signature2: SignatureOctets = 0x5F37,
+        pub smdp_signature2: SignatureOctets = 0x5F37 usually 64,
         /// The hash of confirmation code and transaction ID computed by the LPA.
         pub hash_cc: Option<[u8; 32]> = 0x04,
         /// CERT.DPpb.
@@ -169,7 +169,7 @@ sequence! {
         /// The data signed by the eUICC.
         pub euicc_signed2: Raw<EuiccSigned2> = 0x30,
         /// The signature over the previous element and the TLV of smdpSignature2.
-        pub euicc_signature2: SignatureOctets = 0x5F37,
+        pub euicc_signature2: SignatureOctets = 0x5F37 usually 64,
     }
 }
 
@@ -180,7 +180,7 @@ sequence! {
         /// The transaction ID.
         pub transaction_id: TransactionId = 0x80,
         /// otPK.EUICC.ECKA, an uncompressed point.
-        pub euicc_otpk: Vec<u8> = 0x5F49,
+        pub euicc_otpk: Vec<u8> = 0x5F49 usually 65,
         /// The hash from the LPA, returned.
         pub hash_cc: Option<[u8; 32]> = 0x04,
     }
@@ -262,7 +262,7 @@ sequence! {
         /// The data signed by the eUICC.
         pub euicc_cancel_session_signed: Raw<EuiccCancelSessionSigned> = 0x30,
         /// The signature over the previous element.
-        pub euicc_cancel_session_signature: SignatureOctets = 0x5F37,
+        pub euicc_cancel_session_signature: SignatureOctets = 0x5F37 usually 64,
     }
 }
 
@@ -271,7 +271,7 @@ sequence! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ListNotificationRequest = 0xBF28 {
         /// The events to list; all if absent.
-        pub profile_management_operation: Option<BitString> = 0x81,
+        pub profile_management_operation: Option<BitString> = 0x81 known_bits notification_event::NAMES,
     }
 }
 
@@ -280,7 +280,7 @@ choice! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum ListNotificationResponse = 0xBF28 {
         /// The metadata of each notification.
-        NotificationMetadataList(Vec<NotificationMetadata>) = 0xA0,
+        NotificationMetadataList(List<NotificationMetadata>) = 0xA0,
         /// Always 127.
         ListNotificationsResultError(i64) = 0x81,
     }
@@ -302,7 +302,7 @@ choice! {
         /// The notification with this sequence number.
         SeqNumber(i64) = 0x80,
         /// The notifications of these events.
-        ProfileManagementOperation(BitString) = 0x81,
+        ProfileManagementOperation(BitString) = 0x81 known_bits notification_event::NAMES,
     }
 }
 
@@ -311,7 +311,7 @@ choice! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum RetrieveNotificationsListResponse = 0xBF2B {
         /// The notifications as they were signed.
-        NotificationList(Vec<Raw<PendingNotification>>) = 0xA0,
+        NotificationList(Vec<Opaque<PendingNotification>>) = 0xA0,
         /// There are no notifications to return.
         NotificationsListResultError(NotificationsListResultError) = 0x81,
     }
@@ -373,9 +373,9 @@ sequence! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct EuiccConfiguredAddressesResponse = 0xBF3C {
         /// The default SM-DP+.
-        pub default_dp_address: Option<String> = 0x80,
+        pub default_dp_address: Option<String> = 0x80 usually 255,
         /// The root SM-DS.
-        pub root_ds_address: String = 0x81,
+        pub root_ds_address: String = 0x81 usually 255,
     }
 }
 
@@ -384,7 +384,7 @@ sequence! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct SetDefaultDpAddressRequest = 0xBF3F {
         /// The new address; an empty address removes the current one.
-        pub default_dp_address: String = 0x80,
+        pub default_dp_address: String = 0x80 usually 255,
     }
 }
 

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::{
     DpProprietaryData, IconType, NotificationConfigurationInformation, OperatorId, ProfileClass,
-    ProfileIdentifier, ProfileState,
+    ProfileIdentifier, ProfileState, ppr,
 };
 use crate::{
-    choice, codes,
-    der::{Asn1, BitString, DecodeError, Problem, Reader, Shape, Tag, write_tlv},
+    bits, choice, codes,
+    der::{Asn1, BitString, DecodeError, List, Problem, Reader, Shape, Tag, write_tlv},
     ids::{Aid, Eid, Iccid},
     sequence,
 };
@@ -23,7 +23,7 @@ sequence! {
         /// The profiles to list; all if absent.
         pub search_criteria: Option<ProfileSearch> = 0xA0,
         /// The tags to return for each profile; a default set if absent.
-        pub tag_list: Option<Vec<u8>> = 0x5C,
+        pub tag_list: Option<Vec<u8>> = 0x5C usually 64,
     }
 }
 
@@ -45,7 +45,7 @@ choice! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum ProfileInfoListResponse = 0xBF2D {
         /// One entry for each profile; may be empty.
-        ProfileInfoListOk(Vec<ProfileInfo>) = 0xA0,
+        ProfileInfoListOk(List<ProfileInfo>) = 0xA0,
         /// The request was refused.
         ProfileInfoListError(ProfileInfoListError) = 0x81,
     }
@@ -77,15 +77,15 @@ sequence! {
         /// State of the profile.
         pub profile_state: Option<ProfileState> = 0x9F70,
         /// Nickname given by the user.
-        pub profile_nickname: Option<String> = 0x90,
+        pub profile_nickname: Option<String> = 0x90 usually 64,
         /// Name of the service provider.
-        pub service_provider_name: Option<String> = 0x91,
+        pub service_provider_name: Option<String> = 0x91 usually 32,
         /// Name of the profile.
-        pub profile_name: Option<String> = 0x92,
+        pub profile_name: Option<String> = 0x92 usually 64,
         /// Type of the icon, JPEG or PNG.
         pub icon_type: Option<IconType> = 0x93,
         /// Icon of 64 by 64 pixels.
-        pub icon: Option<Vec<u8>> = 0x94,
+        pub icon: Option<Vec<u8>> = 0x94 usually 1024,
         /// Class of the profile: test, provisioning or operational.
         pub profile_class: Option<ProfileClass> = 0x95,
         /// Recipients and events of notifications.
@@ -95,7 +95,7 @@ sequence! {
         /// SM-DP+ that created the profile.
         pub dp_proprietary_data: Option<DpProprietaryData> = 0xB8,
         /// Policy rules of the profile.
-        pub profile_policy_rules: Option<BitString> = 0x99,
+        pub profile_policy_rules: Option<BitString> = 0x99 known_bits ppr::NAMES,
     }
 }
 
@@ -281,14 +281,16 @@ sequence! {
     }
 }
 
-/// Bits of resetOptions.
-pub mod reset_options {
-    /// Delete the operational profiles.
-    pub const DELETE_OPERATIONAL_PROFILES: usize = 0;
-    /// Delete the test profiles that were loaded in the field.
-    pub const DELETE_FIELD_LOADED_TEST_PROFILES: usize = 1;
-    /// Reset the default SM-DP+ address.
-    pub const RESET_DEFAULT_SMDP_ADDRESS: usize = 2;
+bits! {
+    /// Bits of resetOptions.
+    pub mod reset_options {
+        /// Delete the operational profiles.
+        DELETE_OPERATIONAL_PROFILES = 0 "deleteOperationalProfiles",
+        /// Delete the test profiles that were loaded in the field.
+        DELETE_FIELD_LOADED_TEST_PROFILES = 1 "deleteFieldLoadedTestProfiles",
+        /// Reset the default SM-DP+ address.
+        RESET_DEFAULT_SMDP_ADDRESS = 2 "resetDefaultSmdpAddress",
+    }
 }
 
 sequence! {
@@ -296,7 +298,7 @@ sequence! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct EuiccMemoryResetRequest = 0xBF34 {
         /// The data to reset ([`reset_options`]).
-        pub reset_options: BitString = 0x82,
+        pub reset_options: BitString = 0x82 known_bits reset_options::NAMES,
     }
 }
 
@@ -369,7 +371,7 @@ sequence! {
         /// The profile.
         pub iccid: Iccid = 0x5A,
         /// The nickname of at most 64 octets; an empty nickname removes the current one.
-        pub profile_nickname: String = 0x90,
+        pub profile_nickname: String = 0x90 usually 64,
     }
 }
 

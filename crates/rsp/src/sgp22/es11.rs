@@ -38,7 +38,7 @@ sequence! {
         pub euicc_challenge: [u8; 16] = 0x81,
         /// The address of the SM-DS as known to the LPA. Most LPAs keep the element name of ES9+.
         #[serde(rename = "smdpAddress", alias = "smdsAddress")]
-        pub smds_address: String = 0x83,
+        pub smds_address: String = 0x83 usually 255,
         /// EUICCInfo1 of the eUICC.
         #[serde(rename = "euiccInfo1", with = "base64_der")]
         pub euicc_info1: EuiccInfo1 = 0xBF20,
@@ -64,10 +64,10 @@ sequence! {
     pub struct EventEntries = 0x30 {
         /// The event ID, which the LPA sends as MatchingID.
         #[serde(rename = "eventId")]
-        pub event_id: String = 0x80,
+        pub event_id: String = 0x80 usually 255,
         /// The address of the RSP server that registered the event.
         #[serde(rename = "rspServerAddress")]
-        pub rsp_server_address: String = 0x81,
+        pub rsp_server_address: String = 0x81 usually 255,
     }
 }
 

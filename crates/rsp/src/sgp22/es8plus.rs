@@ -5,11 +5,12 @@ use serde::Serialize;
 
 use super::{
     DpProprietaryData, IconType, NotificationConfigurationInformation, NotificationMetadata, OperatorId,
-    ProfileClass, SignatureOctets,
+    ProfileClass, SignatureOctets, ppr,
 };
 use crate::{
     choice, codes,
-    der::{Asn1, BitString, DecodeError, Raw, Reader, Tag, tlv, write_tlv},
+    der::{Asn1, BitString, DecodeError, Raw, Reader, Tag, tlv, write_length, write_tlv},
+    finding::{FindingKind, report},
     ids::{Aid, Iccid, Oid, TransactionId},
     sequence,
 };
@@ -77,7 +78,7 @@ impl<const ELEMENT: u32> Asn1 for Segments<ELEMENT> {
 /// Splits a Bound Profile Package into the pieces that are sent to the eUICC (section 5.7.6): the
 /// outer header with InitialiseSecureChannel, the header of each sequence (with the first element
 /// where the standard joins them), and each single segment. Every piece is sent in a STORE DATA
-/// chain of its own.
+/// chain of its own. Unknown elements of the package are not sent, and are findings.
 ///
 /// # Errors
 /// The octets are not a Bound Profile Package.
@@ -85,17 +86,23 @@ pub fn store_data_segments(bpp: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
     let mut outer = Reader::new(bpp);
     let mut inner = outer.enter(BoundProfilePackage::TAG)?;
     outer.finish()?;
-    let header_length = bpp.len().saturating_sub(inner.rest().len());
-    let mut pieces = Vec::new();
+    let contents = inner.rest();
+    let header_length = bpp.len().saturating_sub(contents.len());
+    let mut unknown = 0_usize;
+    let mut pieces = vec![inner.whole_tlv()?.to_vec()];
 
-    let mut first = bpp.get(..header_length).unwrap_or_default().to_vec();
-    first.extend_from_slice(inner.whole_tlv()?);
-    pieces.push(first);
-
-    while !inner.is_empty() {
+    while let Some(tag) = inner.peek()? {
+        let offset = inner.offset();
         let whole = inner.whole_tlv()?;
+        if !matches!(tag, Tag(0xA0..=0xA3)) {
+            report(FindingKind::UnknownElement, || {
+                format!("BoundProfilePackage: element {tag} at octet {offset}")
+            });
+            unknown = unknown.saturating_add(whole.len());
+            continue;
+        }
         let mut sequence = Reader::new(whole);
-        let (tag, length) = sequence.header()?;
+        let (_, length) = sequence.header()?;
         let header = whole.get(..whole.len().saturating_sub(length)).unwrap_or_default().to_vec();
         let elements = tlv::each(sequence.rest())?;
         match tag {
@@ -107,6 +114,16 @@ pub fn store_data_segments(bpp: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
                 pieces.extend(elements.into_iter().map(<[u8]>::to_vec));
             }
         }
+    }
+    let mut header = bpp.get(..header_length).unwrap_or_default().to_vec();
+    if unknown > 0 {
+        // The header announces only what is sent.
+        header.clear();
+        BoundProfilePackage::TAG.write(&mut header);
+        write_length(contents.len().saturating_sub(unknown), &mut header);
+    }
+    if let Some(first) = pieces.first_mut() {
+        first.splice(..0, header);
     }
     Ok(pieces)
 }
@@ -122,10 +139,10 @@ sequence! {
         /// The parameters of the key agreement.
         pub control_ref_template: ControlRefTemplate = 0xA6,
         /// otPK.DP.ECKA, an uncompressed point.
-        pub smdp_otpk: Vec<u8> = 0x5F49,
+        pub smdp_otpk: Vec<u8> = 0x5F49 usually 65,
         /// The signature with the key of CERT.DPpb over
         /// [`InitialiseSecureChannelRequest::signed_octets`].
-        pub smdp_sign: SignatureOctets = 0x5F37,
+        pub smdp_sign: SignatureOctets = 0x5F37 usually 64,
     }
 }
 
@@ -155,7 +172,7 @@ sequence! {
         /// The key length. 10: 16 octets.
         pub key_len: [u8; 1] = 0x81,
         /// The host ID chosen by the SM-DP+, at most 16 octets.
-        pub host_id: Vec<u8> = 0x84,
+        pub host_id: Vec<u8> = 0x84 usually 16,
     }
 }
 
@@ -175,13 +192,13 @@ sequence! {
         /// ICCID.
         pub iccid: Iccid = 0x5A,
         /// The name of the service provider, at most 32 octets.
-        pub service_provider_name: String = 0x91,
+        pub service_provider_name: String = 0x91 usually 32,
         /// The name of the profile, at most 64 octets.
-        pub profile_name: String = 0x92,
+        pub profile_name: String = 0x92 usually 64,
         /// The type of the icon, JPEG or PNG.
         pub icon_type: Option<IconType> = 0x93,
         /// The icon of 64 by 64 pixels, at most 1024 octets.
-        pub icon: Option<Vec<u8>> = 0x94,
+        pub icon: Option<Vec<u8>> = 0x94 usually 1024,
         /// The profile class; operational if absent.
         pub profile_class: Option<ProfileClass> = 0x95,
         /// The recipients and events of notifications.
@@ -189,7 +206,7 @@ sequence! {
         /// The operator that owns the profile; mandatory with policy rules.
         pub profile_owner: Option<OperatorId> = 0xB7,
         /// The policy rules.
-        pub profile_policy_rules: Option<BitString> = 0x99,
+        pub profile_policy_rules: Option<BitString> = 0x99 known_bits ppr::NAMES,
     }
 }
 
@@ -213,7 +230,7 @@ sequence! {
         /// The data signed by the eUICC.
         pub profile_installation_result_data: Raw<ProfileInstallationResultData> = 0xBF27,
         /// The signature over the previous element.
-        pub euicc_sign_pir: SignatureOctets = 0x5F37,
+        pub euicc_sign_pir: SignatureOctets = 0x5F37 usually 64,
     }
 }
 
@@ -250,7 +267,7 @@ sequence! {
         /// The AID of the ISD-P.
         pub aid: Aid = 0x4F,
         /// EUICCResponse of the profile package.
-        pub sima_response: Vec<u8> = 0x04,
+        pub sima_response: Vec<u8> = 0x04 usually 256,
     }
 }
 
@@ -263,7 +280,7 @@ sequence! {
         /// The reason.
         pub error_reason: ErrorReason = 0x81,
         /// EUICCResponse of the profile package, if its installation was started.
-        pub sima_response: Option<Vec<u8>> = 0x82,
+        pub sima_response: Option<Vec<u8>> = 0x82 usually 256,
     }
 }
 

@@ -47,7 +47,7 @@ sequence! {
         pub euicc_challenge: [u8; 16] = 0x81,
         /// The address of the SM-DP+ as known to the LPA.
         #[serde(rename = "smdpAddress")]
-        pub smdp_address: String = 0x83,
+        pub smdp_address: String = 0x83 usually 255,
         /// EUICCInfo1 of the eUICC.
         #[serde(rename = "euiccInfo1", with = "base64_der")]
         pub euicc_info1: EuiccInfo1 = 0xBF20,
@@ -66,10 +66,10 @@ sequence! {
         pub server_signed1: Raw<ServerSigned1> = 0x30,
         /// The signature with the key of CERT.DPauth.
         #[serde(rename = "serverSignature1", with = "json::signature")]
-        pub server_signature1: SignatureOctets = 0x5F37,
+        pub server_signature1: SignatureOctets = 0x5F37 usually 64,
         /// The CI whose key the eUICC must use for signing.
         #[serde(rename = "euiccCiPKIdToBeUsed", with = "base64_der")]
-        pub euicc_ci_pk_id_to_be_used: SubjectKeyIdentifier = 0x04,
+        pub euicc_ci_pk_id_to_be_used: SubjectKeyIdentifier = 0x04 usually 32,
         /// CERT.DPauth.
         #[serde(rename = "serverCertificate", with = "base64_der")]
         pub server_certificate: CertificateDer = 0x30,
@@ -105,7 +105,7 @@ sequence! {
         pub smdp_signed2: Raw<SmdpSigned2> = 0x30,
         /// The signature with the key of CERT.DPpb.
         #[serde(rename = "smdpSignature2", with = "json::signature")]
-        pub smdp_signature2: SignatureOctets = 0x5F37,
+        pub smdp_signature2: SignatureOctets = 0x5F37 usually 64,
         /// CERT.DPpb.
         #[serde(rename = "smdpCertificate", with = "base64_der")]
         pub smdp_certificate: CertificateDer = 0x30,
@@ -206,7 +206,7 @@ impl Asn1 for CancelSessionRequestEs9 {
         } else {
             CancelSessionResponse::decode_as(Self::CANCEL_SESSION_RESPONSE, &mut inner)?
         };
-        inner.skip_unknown()?;
+        inner.skip_unknown("CancelSessionRequestEs9")?;
         Ok(Self { transaction_id, cancel_session_response })
     }
 }

@@ -4,6 +4,7 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
+    finding::{FindingKind, report},
     ids::Version,
     status::{Refusal, Status},
 };
@@ -16,9 +17,23 @@ pub fn admin_protocol(version: Version) -> String {
     format!("gsma/rsp/v{version}")
 }
 
-/// Returns the version in `X-Admin-Protocol`, or `None` if the header is missing or invalid.
+/// Returns the version in `X-Admin-Protocol`, or `None` if the header is missing or invalid. A
+/// version of more or fewer than three numbers is a finding.
 pub fn protocol_version(headers: &HeaderMap) -> Option<Version> {
-    headers.get(X_ADMIN_PROTOCOL)?.to_str().ok()?.trim().strip_prefix("gsma/rsp/v")?.parse().ok()
+    const PREFIX: &str = "gsma/rsp/v";
+    let value = headers.get(X_ADMIN_PROTOCOL)?.to_str().ok()?.trim();
+    let (prefix, numbers) = value.split_at_checked(PREFIX.len())?;
+    if let (PREFIX, Ok(version)) = (prefix, numbers.parse()) {
+        return Some(version);
+    }
+    let numbers: Vec<u8> =
+        numbers.split('.').map(|number| number.trim().parse().ok()).collect::<Option<_>>()?;
+    if !prefix.eq_ignore_ascii_case(PREFIX) || numbers.len() > 8 {
+        return None;
+    }
+    report(FindingKind::VersionForm, || value.to_owned());
+    let number = |index| numbers.get(index).copied().unwrap_or(0);
+    Some(Version([number(0), number(1), number(2)]))
 }
 
 /// Sets the headers used by both bindings: sections 6.2 and 6.3.

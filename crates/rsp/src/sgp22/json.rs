@@ -9,18 +9,20 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, IgnoredAny},
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::Value;
 
 use super::headers::{check_content_type, set_headers_for};
 use crate::{
+    finding::{FindingKind, report},
     ids::Version,
     status::{Refusal, Status},
 };
 
 pub use super::headers::{X_ADMIN_PROTOCOL, admin_protocol, protocol_version};
-pub use read::read;
+use read::reporting_unknown;
+pub use read::{read, read_part};
 
 /// The content type of the JSON binding, section 6.5.1.
 pub const CONTENT_TYPE: &str = "application/json;charset=UTF-8";
@@ -44,7 +46,27 @@ pub struct NoOutput;
 
 impl<'de> Deserialize<'de> for NoOutput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Self)
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = NoOutput;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<NoOutput, A::Error> {
+                while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(NoOutput)
+            }
+
+            // In records it is `null`.
+            fn visit_unit<E>(self) -> Result<NoOutput, E> {
+                Ok(NoOutput)
+            }
+        }
+
+        deserializer.deserialize_any(Members)
     }
 }
 
@@ -280,15 +302,26 @@ pub fn answer<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Answer<
         header: ResponseHeader,
     }
 
-    if response.status() != StatusCode::OK {
+    if !response.status().is_success() {
         return Err(InvalidResponse::of_status(response));
     }
-    check_content_type(response.headers(), MEDIA_TYPE).map_err(InvalidResponse::ContentType)?;
-    let with_header: WithHeader = serde_json::from_slice(response.body())?;
+    let content_type = check_content_type(response.headers(), MEDIA_TYPE);
+    let with_header: WithHeader =
+        match (reporting_unknown(response.body(), |path| path.starts_with("header.")), content_type) {
+            (with_header, Ok(())) => with_header?,
+            (Ok(with_header), Err(refusal)) => {
+                report_content_type(&refusal);
+                with_header
+            }
+            (Err(_), Err(refusal)) => return Err(InvalidResponse::ContentType(refusal)),
+        };
+    report_status(response, StatusCode::OK);
+    // The response of another version.
+    protocol_version(response.headers());
     let status = with_header.header.function_execution_status;
     match status.status {
         ExecutionStatus::ExecutedSuccess | ExecutionStatus::ExecutedWithWarning => {
-            Ok(Answer::Done(serde_json::from_slice(response.body())?))
+            Ok(Answer::Done(reporting_unknown(response.body(), |path| path != "header")?))
         }
         ExecutionStatus::Failed | ExecutionStatus::Expired => {
             status.status_code_data.map(Answer::Refused).ok_or(InvalidResponse::NoStatusCode)
@@ -296,10 +329,77 @@ pub fn answer<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Answer<
     }
 }
 
+/// Decodes the response of a function without output data, whose HTTP status is 204 (section 6.3).
+/// Returns the status code if the server refused.
+///
+/// # Errors
+/// The HTTP status is not a 2xx status.
+pub fn acknowledgement(response: &Response<Bytes>) -> Result<Answer<()>, InvalidResponse> {
+    if !response.status().is_success() {
+        return Err(InvalidResponse::of_status(response));
+    }
+    report_status(response, StatusCode::NO_CONTENT);
+    if response.body().is_empty() {
+        return Ok(Answer::Done(()));
+    }
+    match answer::<IgnoredAny>(response) {
+        Ok(Answer::Refused(status)) => Ok(Answer::Refused(status)),
+        // A body has no meaning here, so it may be anything.
+        Ok(Answer::Done(_)) | Err(_) => Ok(Answer::Done(())),
+    }
+}
+
+/// Reports another HTTP status than the expected one, and a body of a response with status 204.
+pub fn report_status(response: &Response<Bytes>, expected: StatusCode) {
+    let status = response.status();
+    let has_body = !response.body().is_empty();
+    if status != expected || expected == StatusCode::NO_CONTENT && has_body {
+        let body = if has_body { "with a body" } else { "without a body" };
+        report(FindingKind::HttpStatus, || {
+            format!("{} {body}, instead of {}", status.as_u16(), expected.as_u16())
+        });
+    }
+}
+
+/// Reports the content type of a response.
+pub(super) fn report_content_type(refusal: &Refusal) {
+    report(FindingKind::ContentType, || refusal.subject_identifier.clone().unwrap_or_default());
+}
+
 /// Serde functions that encode octets as base64 text.
 pub mod base64_octets {
-    use base64::{Engine, prelude::BASE64_STANDARD};
+    use base64::{
+        Engine,
+        alphabet::STANDARD,
+        engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+        prelude::BASE64_STANDARD,
+    };
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::finding::{FindingKind, report};
+
+    /// Decodes base64 without the restrictions on its form.
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_allow_trailing_bits(true)
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+
+    fn decode(text: &str) -> Option<Vec<u8>> {
+        if let Ok(octets) = BASE64_STANDARD.decode(text) {
+            return Some(octets);
+        }
+        let usual = |symbol: u8| match symbol {
+            b'-' => b'+',
+            b'_' => b'/',
+            symbol => symbol,
+        };
+        let symbols: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).map(usual).collect();
+        let octets = LENIENT.decode(symbols).ok()?;
+        report(FindingKind::Base64Form, || text.chars().take(64).collect());
+        Some(octets)
+    }
 
     /// Serialises octets as base64.
     ///
@@ -320,8 +420,7 @@ pub mod base64_octets {
         deserializer: D,
     ) -> Result<T, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let octets =
-            BASE64_STANDARD.decode(text.trim_ascii()).map_err(|_| Error::custom("the text is not base64"))?;
+        let octets = decode(&text).ok_or_else(|| Error::custom("the text is not base64"))?;
         octets.try_into().map_err(|_| Error::custom("the octets have the wrong length"))
     }
 }
@@ -347,7 +446,7 @@ pub mod base64_der {
     /// The text is not base64, or the octets are not DER of the type.
     pub fn deserialize<'de, D: Deserializer<'de>, T: Asn1>(deserializer: D) -> Result<T, D::Error> {
         let octets: Vec<u8> = base64_octets::deserialize(deserializer)?;
-        T::from_der(&octets).map_err(Error::custom)
+        T::from_peer(&octets).map_err(Error::custom)
     }
 }
 

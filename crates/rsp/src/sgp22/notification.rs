@@ -10,7 +10,7 @@ sequence! {
         /// The metadata of the notification.
         pub tbs_other_notification: Raw<NotificationMetadata> = 0xBF2F,
         /// The eUICC's signature over the previous element.
-        pub euicc_notification_signature: SignatureOctets = 0x5F37,
+        pub euicc_notification_signature: SignatureOctets = 0x5F37 usually 64,
         /// CERT.EUICC.
         pub euicc_certificate: CertificateDer = 0x30,
         /// CERT.EUM.

@@ -16,3 +16,4 @@ mod hostile;
 mod round_trip;
 mod samples;
 mod schema;
+mod unknown;

@@ -17,7 +17,7 @@ fn request() -> InitiateAuthenticationRequest {
     InitiateAuthenticationRequest {
         euicc_challenge: [7; 16],
         smdp_address: "smdp.example.com".into(),
-        euicc_info1,
+        euicc_info1: Raw::new(euicc_info1),
     }
 }
 

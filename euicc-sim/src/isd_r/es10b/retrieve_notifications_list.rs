@@ -23,7 +23,7 @@ pub(crate) fn retrieve_notifications_list(
         .iter()
         .map(AsRef::as_ref)
         .filter(wanted)
-        .map(|each| each.signed.0.clone())
+        .map(|each| each.signed.0.clone().into())
         .collect();
     RetrieveNotificationsListResponse::NotificationList(found)
 }

@@ -84,7 +84,7 @@ fn invalid_scripts_are_refused_with_the_response_of_a_card() {
         ("AA03 870100", BadFormat::UnknownTag, 2),
         ("AA03 830104", BadFormat::WrongLength, 2),
         ("AA06 830101 830101", BadFormat::UnknownTag, 5),
-        ("AA8104 83010101", BadFormat::WrongLength, 1),
+        ("AA8104 83010101", BadFormat::WrongLength, 7),
         ("AA", BadFormat::WrongLength, 1),
     ] {
         let error = Script::parse(&unhex(octets)).unwrap_err();

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use roxmltree::{Document, Node, NodeType, ParsingOptions};
 
+use crate::finding::{FindingKind, report};
+
 use super::{
     Name, Namespace, Problem, XmlError,
     limits::{MAX_NODES, MAX_OCTETS, check},
@@ -64,7 +66,7 @@ pub struct Children<'a, 'i> {
 
 impl<'a, 'i> Children<'a, 'i> {
     /// Collects the children of `parent` in `namespace`, the namespace of the message. Elements in
-    /// other namespaces are ignored.
+    /// other namespaces are ignored, and reported as findings.
     ///
     /// # Errors
     /// There is text between the elements.
@@ -74,9 +76,18 @@ impl<'a, 'i> Children<'a, 'i> {
         for child in parent.children() {
             match child.node_type() {
                 NodeType::Element if tolerated::belongs(child.tag_name().namespace(), namespace) => {
+                    if child.tag_name().namespace().is_none() {
+                        report(FindingKind::XmlForm, || {
+                            format!("{} without a namespace", child.tag_name().name())
+                        });
+                    }
                     left.entry(child.tag_name().name()).or_default().push_back(elements.len());
                     elements.push((child, false));
                 }
+                NodeType::Element => report(FindingKind::UnknownElement, || {
+                    let name = child.tag_name();
+                    format!("{} in namespace {}", name.name(), name.namespace().unwrap_or_default())
+                }),
                 NodeType::Text if !child.text().unwrap_or_default().trim().is_empty() => {
                     return Err(XmlError::at(child, Problem::StrayText));
                 }
@@ -150,7 +161,12 @@ impl<'a, 'i> Children<'a, 'i> {
         let mut furthest: Option<(usize, &str)> = None;
         for (node, taken) in &self.elements {
             let local = node.tag_name().name();
-            let Some(rank) = rank(local) else { continue };
+            let Some(rank) = rank(local) else {
+                report(FindingKind::UnknownElement, || {
+                    format!("{} in {}", local, self.parent.tag_name().name())
+                });
+                continue;
+            };
             if !taken {
                 return Err(XmlError::at(*node, Problem::Twice(format!("the element {local}"))));
             }
@@ -160,7 +176,9 @@ impl<'a, 'i> Children<'a, 'i> {
                     let problem = Problem::OutOfOrder { element: local.to_owned(), after: after.to_owned() };
                     return Err(XmlError::at(*node, problem));
                 }
-                Some((before, _)) if rank < before => {}
+                Some((before, after)) if rank < before => {
+                    report(FindingKind::XmlForm, || format!("{local} after {after}"));
+                }
                 _ => furthest = Some((rank, local)),
             }
         }

@@ -50,7 +50,23 @@ macro_rules! by_display {
     )+ };
 }
 
-by_display!(Aid, Eid, Iccid, Imsi, Oid, Version);
+by_display!(Aid, Imsi, Oid, Version);
+
+macro_rules! of_peers {
+    ($($type:ty),+) => { $(
+        impl Text for $type {
+            fn to_text(&self) -> String {
+                self.to_string()
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                Self::from_peer_text(text.trim()).map_err(|e| e.to_string())
+            }
+        }
+    )+ };
+}
+
+of_peers!(Eid, Iccid);
 
 macro_rules! integers {
     ($($type:ty),+) => { $(

@@ -13,7 +13,10 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::status::{Refusal, Status};
+use crate::{
+    finding::{FindingKind, report},
+    status::{Refusal, Status},
+};
 
 /// Decodes a function's request from the body of an HTTP request.
 ///
@@ -26,9 +29,40 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Status::FormatInvalid.because("the body is not a JSON object"));
     }
-    serde_json::from_slice(body).map_err(|wrong| match missing::<T>(body) {
+    reporting_unknown(body, |_| true).map_err(|wrong| match missing::<T>(body) {
         Some(element) => Status::ElementMissing.because(format!("{element} is missing")).about(element),
         None => Status::FormatInvalid.because(wrong.to_string()),
+    })
+}
+
+/// Decodes a JSON text. Each member that `T` does not have is a finding, if `is_unexpected` is true
+/// for its path.
+pub(super) fn reporting_unknown<T: DeserializeOwned>(
+    body: &[u8],
+    is_unexpected: fn(&str) -> bool,
+) -> Result<T, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_ignored::deserialize(&mut deserializer, |path| {
+        let path = path.to_string();
+        if is_unexpected(&path) {
+            report(FindingKind::UnknownElement, || path);
+        }
+    })?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+/// Decodes the reply of a function from a JSON response that is already parsed. Members that `T`
+/// does not have are findings.
+///
+/// # Errors
+/// The value is not the reply of the function.
+pub fn read_part<T: DeserializeOwned>(response: Value) -> Result<T, serde_json::Error> {
+    serde_ignored::deserialize(response, |path| {
+        let path = path.to_string();
+        if path != "header" {
+            report(FindingKind::UnknownElement, || path);
+        }
     })
 }
 

@@ -1,0 +1,30 @@
+//! The deviations of one message. A message is decoded where its type is known, and reported when
+//! it has been handled.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rsp::finding::{self, Finding};
+
+/// The deviations that were accepted in one message. All copies share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Accepted(Arc<Mutex<Vec<Finding>>>);
+
+impl Accepted {
+    /// Runs a decoder and keeps the deviations that it accepts. A message that is decoded again has
+    /// the same ones.
+    pub(super) fn collect<T>(&self, decode: impl FnOnce() -> T) -> T {
+        let (result, found) = finding::collect(decode);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for finding in found {
+            if all.len() < finding::MAX_FINDINGS && !all.contains(&finding) {
+                all.push(finding);
+            }
+        }
+        result
+    }
+
+    /// Returns the deviations found so far.
+    pub(super) fn all(&self) -> Vec<Finding> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

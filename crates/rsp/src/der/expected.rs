@@ -1,0 +1,60 @@
+//! Expectations on values that a decoder accepts in any case: a value that does not meet them is a
+//! finding.
+
+use super::BitString;
+use crate::{
+    finding::{FindingKind, report},
+    ids::SubjectKeyIdentifier,
+};
+
+/// Reports the bits of `value` that are not among `names`. `field` is the name of the field.
+pub fn known_bits<'a>(value: impl Into<Option<&'a BitString>>, names: &[(&str, usize)], field: &str) {
+    let is_known = |bit: &usize| names.iter().any(|(_, known)| known == bit);
+    for bit in value.into().map(BitString::ones).unwrap_or_default().iter().filter(|bit| !is_known(bit)) {
+        report(FindingKind::ReservedBit, || format!("{field}: bit {bit}"));
+    }
+}
+
+/// Reports a value of more than `maximum` octets. `field` is the name of the field.
+pub fn usually(value: &impl Length, maximum: usize, field: &str) {
+    let octets = value.octets();
+    if octets > maximum {
+        report(FindingKind::LongValue, || format!("{field}: {octets} octets, usually at most {maximum}"));
+    }
+}
+
+/// A value that has a length in octets.
+pub trait Length {
+    /// Returns the number of octets; of a list, that of the longest entry.
+    fn octets(&self) -> usize;
+}
+
+impl Length for Vec<u8> {
+    fn octets(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Length for String {
+    fn octets(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Length for SubjectKeyIdentifier {
+    fn octets(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Length for Vec<SubjectKeyIdentifier> {
+    fn octets(&self) -> usize {
+        self.iter().map(Length::octets).max().unwrap_or(0)
+    }
+}
+
+impl<T: Length> Length for Option<T> {
+    fn octets(&self) -> usize {
+        self.as_ref().map_or(0, Length::octets)
+    }
+}
