@@ -153,7 +153,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Fault> {
         Command::Demo(command) => wait_for(command.run(&settings, cli.json)),
         Command::Load(command) => wait_for(command.run(&settings, cli.json)),
         Command::Fleet(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
-        Command::Localize(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
+        Command::Localize(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Faults(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Run(command) => command.run(cli.json),
         Command::Replay(command) => command.run(cli.json),

@@ -395,6 +395,13 @@ const FLEET: &[Case] = &[
     ("localize rules", &[], Document),
     ("localize rules", &["--rules", "{text}"], Error("usage")),
     ("localize rules", &["--rules", "{folder}/missing.toml"], Error("not_found")),
+    ("localize rules update", &["--dry-run", "../crates/localize/data/countries.toml"], Document),
+    ("localize rules update", &["{text}"], Error("usage")),
+    ("localize rules update", &["{folder}/missing.toml"], Error("not_found")),
+    ("localize rules alerts", &["--within", "30"], Document),
+    ("localize rules alerts", &["--rules", "{text}"], Error("usage")),
+    ("localize rules template", &["north-america"], Text),
+    ("localize rules template", &["mars"], Error("usage")),
     ("localize decide", &["{device}"], Document),
     ("localize decide", &["{text}"], Error("usage")),
     ("localize decide", &["{folder}/missing.json"], Error("not_found")),
@@ -525,7 +532,7 @@ const OTHERS: &[Case] = &[
 ];
 
 /// Commands that print no JSON if they succeed.
-const WITHOUT_JSON: [&str; 2] = ["completions", "man"];
+const WITHOUT_JSON: [&str; 3] = ["completions", "localize rules template", "man"];
 
 /// A scenario whose expectations are met.
 const SCENARIO: &str = r#"

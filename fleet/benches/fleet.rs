@@ -223,7 +223,7 @@ fn check_in_of(device: &Device, now: Timestamp) -> CheckIn {
     let stay = device.connection.history.present(now).unwrap();
     let iccid = device.connection.held[0].iccid;
     CheckIn {
-        registered: Some(Registration { network: stay.plmn, iccid, imsi: None }),
+        registered: Some(Registration { network: stay.plmn, iccid, imsi: None, imei: None }),
         profiles: Some(on_card.collect()),
         ..CheckIn::new(device.eid, now)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use localize::{Country, Orderable};
+use localize::{Country, Imei, Orderable};
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, Imsi, Plmn},
@@ -54,6 +54,9 @@ pub struct Registration {
     /// subscribers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imsi: Option<Imsi>,
+    /// The IMEI of the device, if it reports it. Some rules count by IMEI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imei: Option<Imei>,
 }
 
 /// A profile as the card reports it.

@@ -1,6 +1,8 @@
 //! The owner's configuration: policy, offers and laboratory networks.
 
-use localize::{Country, DataError, DataText, Offer, Orderable, Policy, ProfileType, RuleBook};
+use std::collections::BTreeSet;
+
+use localize::{Country, DataError, DataText, Offer, Orderable, Permit, Policy, ProfileType, RuleBook};
 use rsp::ids::{Iccid, Plmn};
 use serde::Deserialize;
 use toml::Spanned;
@@ -21,6 +23,8 @@ struct File {
     retry_after_days: Option<u32>,
     #[serde(default)]
     registered_in: Vec<Country>,
+    #[serde(default)]
+    permits: BTreeSet<Permit>,
     #[serde(default)]
     place: Vec<PlaceEntry>,
     #[serde(default)]
@@ -92,6 +96,7 @@ impl Owner {
             lead_time_days: file.lead_time_days.unwrap_or(default.lead_time_days),
             retry_after_days: file.retry_after_days.unwrap_or(default.retry_after_days),
             registered_in: file.registered_in.into_iter().collect(),
+            permits: file.permits,
             ..default
         };
         Ok(Self { policy, offers })

@@ -178,6 +178,7 @@ fn observe(
             None => (by_country(imsi, book).unwrap_or(own.into()), Some(Discrepancy::OtherIdentity { imsi })),
         },
     };
+    let home = Home { imei: registered.imei, ..home };
     let observed = connection.history.observe_with(place, home, at);
     let late = observed.err().map(|_| Discrepancy::OldReport { country: place.country });
     unknown_imsi.into_iter().chain(late).collect()

@@ -49,16 +49,17 @@ fn counts(imported: &Imported) -> (usize, usize, usize) {
 fn full() -> (String, String) {
     let devices = format!(
         "eid,label,group,model,account,criticality,bandwidth,latency,profiles,identities,imei_registered_in,usage_kb,\
-         last_seen,state,moved,came_back,not_installed,lost,refused\n\
+         last_seen,state,moved,came_back,not_installed,lost,refused,permits,owner_since,swap_requested\n\
          {E1},\"Kiosk 7, north\",kiosks,K-2,acme,high,medium,tight,8944476500001224158 234-15 bootstrap enabled; \
          8955031234567890120 724-05 local disabled,724-11 334-20,BR TR,512,2026-11-20T08:00:00Z,\
-         \"stuck 2026-11-21T08:00:00Z no offer, no identity\",3,1,2,0,724-02 2026-11-20T08:00:00Z #2 IMSI unknown in HSS; 724-05 2026-11-21T08:00:00Z\n\
-         {},,,,,,,,,,,,,,,,,,\n",
+         \"stuck 2026-11-21T08:00:00Z no offer, no identity\",3,1,2,0,724-02 2026-11-20T08:00:00Z #2 IMSI unknown in HSS; 724-05 2026-11-21T08:00:00Z,\
+         sim_registration SA; carrier_approval 724-02,2026-02-15,2026-11-01\n\
+         {},,,,,,,,,,,,,,,,,,,,,\n",
         eid(2)
     );
     let stays = format!(
-        "eid,network,home,from,until\n{E1},724-05,234-15,2026-02-01,2026-03-01T12:00:00Z\n\
-         {E1},262-01,GB,2026-01-01,2026-02-01\n{E1},724-02,GB,2026-03-01T12:00:00Z,\n"
+        "eid,network,home,from,until,imei\n{E1},724-05,234-15,2026-02-01,2026-03-01T12:00:00Z,004999010640000\n\
+         {E1},262-01,GB,2026-01-01,2026-02-01,\n{E1},724-02,GB,2026-03-01T12:00:00Z,,004999010640018\n"
     );
     (devices, stays)
 }
@@ -76,6 +77,11 @@ async fn repeated_imports_change_nothing_and_exports_import_to_the_same_devices(
 
     let causes: Vec<_> = kiosk.connection.refused.iter().map(|refused| refused.cause.as_deref()).collect();
     assert_eq!(causes, [Some("#2 IMSI unknown in HSS"), None]);
+    assert_eq!(kiosk.connection.permits.len(), 2);
+    assert_eq!(kiosk.connection.owner_since.map(|day| day.to_string()).as_deref(), Some("2026-02-15"));
+    assert_eq!(kiosk.connection.swap_requested.map(|day| day.to_string()).as_deref(), Some("2026-11-01"));
+    let imeis: Vec<_> = kiosk.connection.history.stays().iter().map(|stay| stay.imei).collect();
+    assert_eq!(imeis, [None, "004999010640000".parse().ok(), "004999010640018".parse().ok()]);
 
     let exported = export(fleet.devices()).unwrap();
     let trails = String::from_utf8(exported.trails).unwrap();
@@ -125,6 +131,16 @@ async fn the_present_network_becomes_a_stay_after_the_last_one() {
     assert_eq!(counts(&import(&records, &with_home, "").await.unwrap()), (0, 0, 1));
     import(&records, &row("724-02", "2026-02-01"), "").await.unwrap();
     assert_eq!(stays().await, [("724-05".to_owned(), true), ("724-02".to_owned(), false)]);
+    // Another IMEI in the same place is another stay.
+    let imei =
+        |imei: &str, since: &str| format!("eid,network,home,since,imei\n{E1},724-02,GB,{since},{imei}\n");
+    let known = imei("004999010640000", "2026-02-01");
+    assert_eq!(counts(&import(&records, &known, "").await.unwrap()), (0, 1, 0), "the IMEI is new");
+    assert_eq!(counts(&import(&records, &known, "").await.unwrap()), (0, 0, 1));
+    import(&records, &imei("004999010640018", "2026-02-03"), "").await.unwrap();
+    assert_eq!(stays().await.len(), 3);
+    let bad = import(&records, &imei("4999", "2026-02-04"), "").await.unwrap_err();
+    assert!(bad[0].to_string().contains("column imei: \"4999\" is not an IMEI"), "{}", bad[0]);
     let bad = import(&records, &row("724-05", "2026-01-15"), "").await.unwrap_err();
     assert!(bad[0].to_string().starts_with("devices.csv, line 2, column since: at 2026-01-15"), "{}", bad[0]);
 }

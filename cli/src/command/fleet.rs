@@ -5,8 +5,8 @@ mod costs;
 mod devices;
 mod files;
 mod platform;
-mod query;
-mod tables;
+pub(crate) mod query;
+pub(crate) mod tables;
 mod what_if;
 
 use clap::Subcommand;
@@ -154,7 +154,7 @@ impl Command {
             Self::Import(import) => import.run(settings, json).await,
             Self::Export(export) => export.run(settings, json).await,
             Self::List { filter, query } => {
-                let query = query.read()?;
+                let query = query.read(settings)?;
                 let fleet = query::load(settings).await?;
                 let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let rows = tables::list(&counted, &filter.selection(&fleet, &query.book, query.now)?);
@@ -162,7 +162,7 @@ impl Command {
                 answer(json, &rows, |rows| tables::of_list(rows))
             }
             Self::Show { eid, query } => {
-                let query = query.read()?;
+                let query = query.read(settings)?;
                 let fleet = query::load(settings).await?;
                 let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let Some(device) = fleet.device(eid) else {
@@ -178,14 +178,14 @@ impl Command {
                 answer(json, &shown, tables::of_device)
             }
             Self::Residents { query, days, threshold } => {
-                let query = query.read()?;
+                let query = query.read(settings)?;
                 let fleet = query::load(settings).await?;
                 let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let residence = answers::Residence { window_days: days, threshold_days: threshold };
                 answer(json, &answers::residents(&counted, residence), |rows| tables::of_residents(rows))
             }
             Self::Breaches { filter, query, within } => {
-                let query = query.read()?;
+                let query = query.read(settings)?;
                 let fleet = query::load(settings).await?;
                 let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let selection = filter.selection(&fleet, &query.book, query.now)?;
@@ -193,7 +193,7 @@ impl Command {
                 answer(json, &rows, |rows| tables::of_breaches(rows))
             }
             Self::Markets { query, within } => {
-                let query = query.read()?;
+                let query = query.read(settings)?;
                 let fleet = query::load(settings).await?;
                 let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let rows = answers::markets(&counted, within);

@@ -1,27 +1,38 @@
 //! `landfall localize`: the localization rules and decisions about a device.
 
-use std::path::PathBuf;
+mod update;
 
-use clap::Subcommand;
-use localize::{Country, Decision, Device, Offer, Policy, Rule, RuleBook, RuleKind};
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, builder::PossibleValuesParser};
+use localize::{
+    Alert, BUILT_IN_RULES, Country, Day, Decision, Device, Event, Offer, Policy, Rule, RuleBook, RuleKind,
+    TEMPLATES,
+};
 use rsp::time::Timestamp;
 use serde::Deserialize;
 use world::{Clock, Fault};
 
 use crate::json_schema::{CommandOutput, document};
-use crate::output::{Table, print, print_json, remark};
+use crate::output::{Table, print, print_document, print_json, remark};
+use crate::settings::Settings;
 
 /// Localization rules of countries and carriers, and decisions
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the rules
+    /// List the rules; update them; dates that are near; templates of rules
+    #[command(args_conflicts_with_subcommands = true)]
     Rules {
         /// Country to list [default: all]
         #[arg(long)]
         country: Option<Country>,
-        /// File of your own rules, in the format of crates/localize/data/countries.toml
+        /// File of rules, in the format of crates/localize/data/countries.toml [default:
+        /// localization-rules.toml in the data folder, or the built-in rules]
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
+        /// Another command about the rules
+        #[command(subcommand)]
+        action: Option<RulesCommand>,
     },
     /// Decide whether a device has to move, with the reasons
     Decide {
@@ -31,11 +42,42 @@ pub enum Command {
         /// Time of the decision, such as 2026-11-21T08:00:00Z [default: now]
         #[arg(long)]
         at: Option<Timestamp>,
-        /// File of your own rules, in the format of crates/localize/data/countries.toml
+        /// File of rules, in the format of crates/localize/data/countries.toml [default:
+        /// localization-rules.toml in the data folder, or the built-in rules]
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
     },
 }
+
+/// Commands about the rules
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Replace the rules of the data folder, after a check; print the differences and the effect
+    /// on the fleet
+    Update(update::Update),
+    /// Dates on which rules take effect or end
+    Alerts {
+        /// Maximum days until the date
+        #[arg(long, value_name = "DAYS", default_value_t = ALERT_DAYS)]
+        within: u32,
+        /// Time of the query, such as 2026-11-21T08:00:00Z [default: now]
+        #[arg(long)]
+        at: Option<Timestamp>,
+        /// File of rules, in the format of crates/localize/data/countries.toml [default:
+        /// localization-rules.toml in the data folder, or the built-in rules]
+        #[arg(long, value_name = "FILE")]
+        rules: Option<PathBuf>,
+    },
+    /// Print a template of rules that an owner fills in
+    Template {
+        /// Name of the template
+        #[arg(value_parser = PossibleValuesParser::new(TEMPLATES.iter().map(|(name, _)| *name)))]
+        name: String,
+    },
+}
+
+/// Dates of rules are reported this number of days in advance.
+const ALERT_DAYS: u32 = 90;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,18 +90,39 @@ struct Question {
 }
 
 /// JSON output of the commands of this module.
-pub(crate) const OUTPUTS: &[CommandOutput] =
-    &[document::<Vec<Rule>>("localize rules"), document::<Decision>("localize decide")];
+pub(crate) const OUTPUTS: &[CommandOutput] = &[
+    document::<Vec<Rule>>("localize rules"),
+    document::<update::Updated>("localize rules update"),
+    document::<Vec<Alert>>("localize rules alerts"),
+    document::<Decision>("localize decide"),
+];
 
 impl Command {
     /// Runs the command.
     ///
     /// # Errors
     /// A file cannot be read or has invalid contents.
-    pub fn run(self, json: bool) -> Result<(), Fault> {
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         match self {
-            Self::Rules { country, rules } => {
-                let book = book(rules)?;
+            Self::Rules { action: Some(RulesCommand::Update(update)), .. } => {
+                update.run(settings, json).await?;
+            }
+            Self::Rules { action: Some(RulesCommand::Alerts { within, at, rules }), .. } => {
+                let book = book(rules.as_deref(), settings)?;
+                let alerts = book.alerts(Day::of(at.unwrap_or_else(|| net::OsClock.now())), within);
+                if json {
+                    print_json(&alerts)?;
+                } else {
+                    let lines: Vec<String> = alerts.iter().map(|alert| format!("{alert}\n")).collect();
+                    print(&lines.concat())?;
+                }
+            }
+            Self::Rules { action: Some(RulesCommand::Template { name }), .. } => {
+                let template = TEMPLATES.iter().find(|(known, _)| *known == name);
+                print_document(template.map(|(_, text)| *text).unwrap_or_default())?;
+            }
+            Self::Rules { country, rules, action: None } => {
+                let book = book(rules.as_deref(), settings)?;
                 let shown: Vec<_> = match country {
                     Some(country) => book.rules_in(country).collect(),
                     None => book.rules().iter().collect(),
@@ -67,31 +130,11 @@ impl Command {
                 if let Some(country) = country.filter(|_| shown.is_empty()) {
                     remark(&format!("there is no rule for {country}: foreign subscriptions may stay"));
                 }
-                if json {
-                    print_json(&shown)?;
-                } else {
-                    let mut table =
-                        Table::new(&["rule", "where", "kind", "limit", "window", "reviewed", "note"]);
-                    for rule in shown {
-                        let (kind, limit, window) = in_words(&rule.kind);
-                        let countries = rule.countries.iter().map(ToString::to_string);
-                        let places: Vec<String> =
-                            countries.chain(rule.networks.iter().map(ToString::to_string)).collect();
-                        table.row([
-                            rule.id.to_string(),
-                            places.join(" "),
-                            kind.to_owned(),
-                            limit.map(|days| days.to_string()).unwrap_or_default(),
-                            window.map(|days| days.to_string()).unwrap_or_default(),
-                            rule.reviewed.to_string(),
-                            rule.note.clone().unwrap_or_default(),
-                        ]);
-                    }
-                    print(&table.render())?;
-                }
+                warn_of_dates(&book, net::OsClock.now());
+                if json { print_json(&shown)? } else { print(&table(&shown))? }
             }
             Self::Decide { file, at, rules } => {
-                let book = book(rules)?;
+                let book = book(rules.as_deref(), settings)?;
                 let question: Question = serde_json::from_slice(&crate::files::read(&file)?).map_err(|e| {
                     Fault::usage_caused_by(
                         e,
@@ -113,46 +156,95 @@ impl Command {
     }
 }
 
+fn table(rules: &[&Rule]) -> String {
+    let mut table = Table::new(&[
+        "rule",
+        "where",
+        "kind",
+        "limit",
+        "window",
+        "unless",
+        "consequence",
+        "in force",
+        "confidence",
+        "reviewed",
+    ]);
+    for rule in rules {
+        let (kind, limit, window) = in_words(&rule.kind);
+        let limits = rule.kind.limit().is_some();
+        let countries = rule.countries.iter().map(ToString::to_string);
+        let places: Vec<String> = countries.chain(rule.networks.iter().map(ToString::to_string)).collect();
+        let requires: Vec<String> = rule.requires.iter().map(ToString::to_string).collect();
+        table.row([
+            rule.id.to_string(),
+            places.join(" "),
+            kind.to_owned(),
+            limit.map(|days| days.to_string()).unwrap_or_default(),
+            window.map(|days| days.to_string()).unwrap_or_default(),
+            requires.join(" and "),
+            Some(rule.consequence.to_string()).filter(|_| limits).unwrap_or_default(),
+            rule.effective.map(|day| day.to_string()).unwrap_or_default(),
+            rule.confidence.to_string(),
+            rule.reviewed.to_string(),
+        ]);
+    }
+    table.render()
+}
+
 /// Returns the kind of a rule in words, its limit and its window, both in the rule's own unit.
 fn in_words(kind: &RuleKind) -> (&'static str, Option<u32>, Option<u32>) {
-    match *kind {
-        RuleKind::Banned => ("banned", None, None),
-        RuleKind::ConsecutiveDays { limit_days } => ("days in a row", Some(limit_days), None),
-        RuleKind::DaysInPeriod { limit_days, window_days } => {
-            ("days in a period", Some(limit_days), Some(window_days))
-        }
-        RuleKind::RoamingMonthsInPeriod { limit_months, window_months } => {
-            ("months in a period", Some(limit_months), Some(window_months))
-        }
-        RuleKind::ImeiRegistration { limit_days, window_days } => {
-            ("IMEI registration", Some(limit_days), window_days)
-        }
-        RuleKind::LocalPresence { limit_days, window_days } => ("local presence", limit_days, window_days),
-        RuleKind::ShareOfRoaming { max_percent, window_days } => {
-            ("percent of devices", Some(max_percent), Some(window_days))
-        }
-        RuleKind::DeviceCount { max_devices, window_days } => {
-            ("number of devices", Some(max_devices), Some(window_days))
-        }
-        RuleKind::CarrierTerms { limit_days, window_days } => ("carrier terms", limit_days, window_days),
-        RuleKind::Permissive => ("permissive", None, None),
+    let limit = kind.limit().map(|limit| limit.limit);
+    let window = kind.limit().and_then(|limit| limit.window);
+    let words = match *kind {
+        RuleKind::Banned => return ("banned", None, None),
+        RuleKind::ConsecutiveDays { .. } => "days in a row",
+        RuleKind::DaysInPeriod { .. } => "days in a period",
+        RuleKind::DaysSince { event: Event::Arrival, .. } => "days since arrival",
+        RuleKind::DaysSince { event: Event::ChangeOfOwner, .. } => "days since change of owner",
+        RuleKind::DaysSince { event: Event::SwapRequest, .. } => "days since request for a swap",
+        RuleKind::RoamingMonthsInPeriod { .. } => "months in a period",
+        RuleKind::ShareOfRoaming { .. } => "percent of devices",
+        RuleKind::DeviceCount { .. } => "number of devices",
+        RuleKind::CarrierTerms => "carrier terms",
+        RuleKind::Permissive => "permissive",
+    };
+    (words, limit, window)
+}
+
+/// Prints a warning for each date of a rule that is near.
+pub(crate) fn warn_of_dates(book: &RuleBook, now: Timestamp) {
+    for alert in book.alerts(Day::of(now), ALERT_DAYS) {
+        remark(&alert.to_string());
     }
 }
 
-/// Returns the rules of a file, or the built-in rules.
+/// The file of the rules that replace the built-in ones.
+fn installed(settings: &Settings) -> PathBuf {
+    settings.data_dir.join("localization-rules.toml")
+}
+
+/// Returns the text of the rules: those of the given file, or else those of the data folder, or
+/// else the built-in ones.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn rules_text(file: Option<&Path>, settings: &Settings) -> Result<String, Fault> {
+    let installed = installed(settings);
+    match file.or_else(|| Some(installed.as_path()).filter(|file| file.exists())) {
+        Some(file) => crate::files::read_text(file),
+        None => Ok(BUILT_IN_RULES.to_owned()),
+    }
+}
+
+/// Returns the rules of the given file, or else those of the data folder, or else the built-in
+/// ones.
 ///
 /// # Errors
 /// The file cannot be read, or a rule in it is invalid.
-pub(crate) fn book(file: Option<PathBuf>) -> Result<RuleBook, Fault> {
-    let Some(file) = file else {
-        return RuleBook::built_in()
-            .map_err(|e| Fault::caused_by(e, "cannot use the built-in country rules", "report this"));
-    };
-    RuleBook::parse(&crate::files::read_text(&file)?).map_err(|e| {
-        Fault::usage_caused_by(
-            e,
-            format!("cannot use the rules in {}", file.display()),
-            "correct the rule that is named",
-        )
+pub(crate) fn book(file: Option<&Path>, settings: &Settings) -> Result<RuleBook, Fault> {
+    let installed = installed(settings);
+    RuleBook::parse(&rules_text(file, settings)?).map_err(|error| {
+        let file = file.unwrap_or(&installed);
+        Fault::usage(format!("cannot use the rules in {}", file.display()), error.why(), error.next)
     })
 }

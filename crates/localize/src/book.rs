@@ -6,15 +6,20 @@ use std::collections::BTreeSet;
 use rsp::ids::{Mcc, Plmn};
 
 use crate::{
-    data::{DataError, DataText, Wrong},
+    data::{DataError, DataText},
     entry::RulesFile,
-    network::{Country, Place},
+    network::{Country, NumberRange, Place},
     network_table::{BUILT_IN_NETWORKS, NetworkTable, UnknownNetwork},
     rules::Rule,
 };
 
 /// The built-in rules.
 pub const BUILT_IN_RULES: &str = include_str!("../data/countries.toml");
+
+/// The templates of rules that an owner fills in: name and text.
+pub const TEMPLATES: &[(&str, &str)] =
+    &[("north-america", include_str!("../data/templates/north-america.toml"))];
+
 /// Validated rules, and the country of each network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleBook {
@@ -71,6 +76,11 @@ impl RuleBook {
         self.networks.locate(plmn)
     }
 
+    /// The country of a range of numbers.
+    pub(crate) fn country_of(&self, range: NumberRange) -> Option<Country> {
+        self.networks.country_of(range)
+    }
+
     /// The mobile country codes of a country.
     pub fn codes_of(&self, country: Country) -> Vec<Mcc> {
         self.networks.codes_of(country)
@@ -102,7 +112,7 @@ impl RuleBook {
         for entry in &file.rule {
             let rule = entry
                 .check(&self.networks, &file.groups)
-                .map_err(|Wrong(what, next)| source.error(&entry.id, what, next))?;
+                .map_err(|wrong| source.error_in(&entry.id, wrong))?;
             if !seen.insert(rule.id.clone()) {
                 let next = "give each rule a unique id";
                 return Err(source.error(&entry.id, "another rule has this id already".into(), next));
@@ -116,6 +126,7 @@ impl RuleBook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Confidence;
 
     #[test]
     fn the_built_in_data_is_valid() {
@@ -140,7 +151,14 @@ mod tests {
         }
         assert!(book.locate("998-01".parse().unwrap()).is_err());
         let fair_use = book.rules().iter().find(|rule| rule.id.0 == "eu-fair-use").unwrap();
-        assert_eq!(fair_use.countries.len(), 27);
+        assert_eq!(fair_use.countries.len(), 32);
+        for rule in book.rules() {
+            let dated = rule.document.as_ref().is_some_and(|document| document.dated.is_some());
+            let note = rule.note.as_deref().unwrap_or_default();
+            assert!(rule.document.is_some(), "{}", rule.id);
+            assert!(dated || rule.confidence == Confidence::Low, "{}", rule.id);
+            assert!(rule.effective.is_some() || note.contains("date in force"), "{}", rule.id);
+        }
         assert_eq!(book.name("TR".parse().unwrap()), "Turkiye");
         let codes: Vec<_> = book.codes_of("IN".parse().unwrap()).iter().map(ToString::to_string).collect();
         assert_eq!(codes, ["404", "405", "406"]);
@@ -166,33 +184,33 @@ mod tests {
             ("countries = [\"BR\"]\nkind = \"banned\"\nlimit = 3".to_owned(), "unknown field `limit`"),
             (
                 "countries = [\"BR\"]\nkind = \"banned\"\nlimit_days = 3".to_owned(),
-                "limit_days has no effect",
+                "field limit_days: it has no effect",
             ),
             (
-                "countries = [\"BR\"]\nkind = \"local_presence\"\nwindow_days = 3".to_owned(),
-                "window_days has no effect",
+                "countries = [\"BR\"]\nkind = \"banned\"\nwindow_days = 3".to_owned(),
+                "field window_days: it has no effect",
             ),
-            (format!("{days}limit_days = 90"), "window_days is missing"),
-            (format!("{days}limit_days = 90\nwindow_days = 90"), "90 days in 90 can never be exceeded"),
-            (format!("{days}limit_days = 90\nwindow_days = 4000"), "window_days = 4000 is more than 3660"),
+            (format!("{days}limit_days = 90"), "field window_days: it is missing"),
+            (format!("{days}limit_days = 90\nwindow_days = 90"), "90 in 90 can never be exceeded"),
+            (format!("{days}limit_days = 90\nwindow_days = 4000"), "field window_days: 4000 is more than 3660"),
             (
                 "networks = [\"724-05\"]\ncountries = [\"TR\"]\nkind = \"banned\"".to_owned(),
                 "network 724-05 is in BR",
             ),
             ("networks = [\"998-01\"]\nkind = \"banned\"".to_owned(), "no country is known"),
             ("networks = [\"724\"]\nkind = \"banned\"".to_owned(), "not a network"),
-            ("countries = [\"BR\"]\nkind = \"share_of_roaming\"".to_owned(), "max_percent is missing"),
+            ("countries = [\"BR\"]\nkind = \"share_of_roaming\"".to_owned(), "field max_percent: it is missing"),
             (
                 "countries = [\"BR\"]\nkind = \"share_of_roaming\"\nmax_percent = 100".to_owned(),
                 "more than 99",
             ),
             (
                 "countries = [\"BR\"]\nkind = \"device_count\"\nmax_devices = 5\nmin_devices = 5".to_owned(),
-                "min_devices has no effect",
+                "field min_devices: it has no effect",
             ),
             (
                 "countries = [\"BR\"]\nkind = \"banned\"\nof = \"account\"".to_owned(),
-                "of has no effect",
+                "field of: it has no effect",
             ),
             (
                 "countries = [\"BR\"]\nkind = \"banned\"\nannounced = \"2026-02-01\"\neffective = \"2026-01-01\""
@@ -203,6 +221,39 @@ mod tests {
                 "countries = [\"BR\"]\nkind = \"banned\"\neffective = \"2026-02-01\"\nends = \"2026-01-01\""
                     .to_owned(),
                 "ends before it begins",
+            ),
+            (
+                "countries = [\"BR\"]\nkind = \"imei_registration\"\nlimit_days = 9".to_owned(),
+                "requires = [\"imei_registration\"]",
+            ),
+            (
+                "countries = [\"BR\"]\nkind = \"consecutive_days\"\nlimit_days = 0".to_owned(),
+                "field limit_days: 0 is less than 1",
+            ),
+            ("countries = [\"BR\"]\nkind = \"days_since\"\nlimit_days = 9".to_owned(), "field event: it is missing"),
+            (
+                "countries = [\"BR\"]\nkind = \"device_count\"\nmax_devices = 5\nmin_days = 2".to_owned(),
+                "field min_days: a window of 1 days never has 2 days",
+            ),
+            (
+                "countries = [\"BR\"]\nkind = \"banned\"\nconsequence = \"blocked\"\nthrottle_kbps = 9".to_owned(),
+                "field throttle_kbps: it has no effect",
+            ),
+            (
+                "countries = [\"BR\"]\nkind = \"banned\"\nrequires = [\"visa\"]".to_owned(),
+                "field requires: unknown variant `visa`",
+            ),
+            (
+                "countries = [\"BR\"]\nkind = \"permissive\"\nrequires = [\"approval\"]".to_owned(),
+                "field requires: it has no effect",
+            ),
+            (
+                "countries = [\"BR\"]\nkind = \"banned\"\nhome_networks = [\"9012\"]".to_owned(),
+                "field home_networks: \"9012\" is not",
+            ),
+            (
+                "countries = [\"BR\"]\nkind = \"banned\"\ndated = \"2026-01-01\"".to_owned(),
+                "field dated: it has no effect",
             ),
             (format!("{days}limit_days = -1\nwindow_days = 4000"), "invalid value"),
             (format!("{days}limit_days = 1\nwindow_days = 9\neffective = \"2026-02-30\""), "not a date"),
@@ -218,10 +269,45 @@ mod tests {
         let error = RuleBook::parse(&format!("{head}countries = [\"BX\"]\nkind = \"banned\"")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "country rules, line 3, \"x\": \"BX\" is neither a country nor a group; \
+            "country rules, line 7, \"x\", field countries: \"BX\" is neither a country nor a group; \
              use an ISO 3166-1 alpha-2 code that networks.toml has, or define the group"
         );
+        // An error of a value names the field as well, also in the second of two rules.
+        let good = format!("{head}countries = [\"BR\"]\nkind = \"banned\"\n");
+        let second = good.replace("\"x\"", "\"y\"").replace("2026-11-21", "21 November");
+        let error = RuleBook::parse(&format!("{good}{second}")).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("country rules, line 13, \"y\", field reviewed: \"21 November\" is not a date"),
+            "{error}"
+        );
         assert!(RuleBook::parse("[[rule]\n").unwrap_err().to_string().contains("line 1"));
+    }
+
+    #[test]
+    fn a_template_is_refused_until_it_is_filled_in_and_names_its_fields() {
+        for (name, text) in TEMPLATES {
+            let error = RuleBook::parse(text).unwrap_err();
+            assert!(error.field.is_some() && error.what.contains('<'), "{name}: {error}");
+            let mut filled = String::new();
+            for line in text.lines() {
+                let filling = match line.split(' ').next().unwrap() {
+                    "networks" | "home_networks" => Some("[\"310-410\"]"),
+                    "effective" | "dated" | "reviewed" => Some("\"2026-11-25\""),
+                    "document" => Some("\"contract 7\""),
+                    _ => Some("7"),
+                };
+                match filling.filter(|_| line.contains('<')) {
+                    Some(value) => {
+                        filled.push_str(&format!("{} = {value}\n", line.split(' ').next().unwrap()))
+                    }
+                    None => filled.push_str(&format!("{line}\n")),
+                }
+            }
+            let book = RuleBook::parse(&filled).unwrap_or_else(|error| panic!("{name}: {error}\n{filled}"));
+            assert_eq!(book.rules().len(), 3);
+        }
     }
 
     #[test]

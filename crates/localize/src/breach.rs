@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     day::Day,
-    history::{History, Runs, clamp},
-    rules::{Counted, Limit, Rule, Unit},
+    device::Device,
+    history::{Runs, clamp},
+    rules::{Event, Limit, Rule, RuleKind, Unit},
 };
 
 /// The breach of a rule: the day from which the count exceeds the limit.
@@ -16,8 +17,8 @@ use crate::{
 pub struct Breach {
     /// The first day over the limit; it can be in the past.
     pub day: Day,
-    /// The first day on which the device may be cut off: the day of the breach plus the rule's
-    /// grace period.
+    /// The first day of the rule's consequence, such as a cut-off: the day of the breach plus the
+    /// rule's grace period.
     pub blocked_from: Day,
 }
 
@@ -33,30 +34,29 @@ pub struct Measurement {
     pub breach: Breach,
 }
 
-/// Measures the history under the rule at `now`. Finds the day since which the rule is broken or,
-/// if it is not broken yet, the day on which it will be broken if the present stay continues.
-/// Returns `None` if the rule does not apply to the device, cannot be measured on one device's
-/// history, or ends before it would be broken.
+/// Measures the device under the rule at `now`. Finds the day since which the rule is broken or, if
+/// it is not broken yet, the day on which it will be broken if the present stay continues. Returns
+/// `None` if the rule does not apply to the device, cannot be measured on one device, or ends before
+/// it would be broken.
 ///
 /// Days are counted for the device and not for each subscription, so a change from one foreign
 /// subscription to another does not restart the count.
-pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measurement> {
+pub fn measure(device: &Device, rule: &Rule, now: Timestamp) -> Option<Measurement> {
     let limit = rule.kind.limit()?;
+    let history = &device.history;
     let present = history.present(now).filter(|stay| rule.covers(stay))?;
-    let days = history.runs(now, |stay| {
-        let place = match rule.counted {
-            Counted::Each => stay.country == present.country,
-            Counted::Together => true,
-        };
-        place && rule.covers(stay)
-    });
+    let days = history.runs(now, |stay| rule.covers(stay) && rule.adds_up(stay, present));
     let today = Day::of(now);
-    let (measured, day) = match limit.unit {
-        Unit::Days => {
+    let (measured, day) = match (rule.kind, limit.unit) {
+        (RuleKind::DaysSince { event, limit_days }, _) => {
+            let first = day_of_event(event, device, rule, now)?;
+            (clamp(today.number() - first.number() + 1), first.plus(limit_days))
+        }
+        (_, Unit::Days) => {
             let (measured, day) = count(&days, today.number(), limit)?;
             (measured, Day::from_number(day))
         }
-        Unit::Months => {
+        (_, Unit::Months) => {
             let months = days.in_units(|day| Day::from_number(day).month());
             let (measured, month) = count(&months, today.month(), limit)?;
             // The rule is broken on the first roaming day of the month, which is not necessarily
@@ -64,13 +64,26 @@ pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measure
             let first = Day::first_of_month(month).number();
             (measured, Day::from_number(days.going_on().first_from(first)?))
         }
-        Unit::Percent | Unit::Devices => return None,
+        (_, Unit::Percent | Unit::Devices) => return None,
     };
     let day = rule.effective.map_or(day, |effective| day.max(effective));
     if rule.ends.is_some_and(|ends| day >= ends) {
         return None;
     }
     Some(Measurement { measured, limit, breach: Breach { day, blocked_from: day.plus(rule.grace_days) } })
+}
+
+/// The day of the event from which the rule counts, if it happened between the arrival and now.
+pub(crate) fn day_of_event(event: Event, device: &Device, rule: &Rule, now: Timestamp) -> Option<Day> {
+    let present = device.history.present(now).filter(|stay| rule.covers(stay))?;
+    let days = device.history.runs(now, |stay| rule.covers(stay) && rule.adds_up(stay, present));
+    let arrival = Day::from_number(days.first()?);
+    let day = match event {
+        Event::Arrival => Some(arrival),
+        Event::ChangeOfOwner => device.owner_since,
+        Event::SwapRequest => device.swap_requested,
+    };
+    day.filter(|day| (arrival..=Day::of(now)).contains(day))
 }
 
 /// Returns the count now, and the unit (day or month) in which the breach begins. If the count

@@ -30,9 +30,10 @@ pub struct Share {
     /// Devices that were attached anywhere in the rule's window with a subscription that the rule
     /// covers.
     pub devices: u32,
-    /// Devices that roamed in the rule's window where the rule applies.
+    /// Devices that roamed in the rule's window where the rule applies, on as many days as the rule
+    /// requires.
     pub roaming: u32,
-    /// Devices that roam now where the rule applies.
+    /// Those of them that roam now where the rule applies.
     pub staying: u32,
     /// The allowed number of roaming devices; absent for a rule that only applies from a number of
     /// devices on.
@@ -89,8 +90,8 @@ pub struct Census<'a> {
 struct Tally {
     devices: u32,
     roaming: u32,
-    /// The devices that roam now where the rule applies, counted by the number of days that each of
-    /// them has roamed there in the rule's window.
+    /// The devices that count and roam now where the rule applies, counted by the number of days that
+    /// each of them has roamed there in the rule's window.
     staying: BTreeMap<u32, u32>,
 }
 
@@ -119,8 +120,9 @@ impl<'a> Census<'a> {
             tally.devices +=
                 u32::from(history.days_of(window, now, |stay| rule.covers_subscription(stay)) > 0);
             let days = history.days_of(window, now, |stay| rule.covers(stay));
-            tally.roaming += u32::from(days > 0);
-            if present.is_some_and(|present| rule.covers(present)) {
+            let counts = days >= rule.kind.min_days_of_fleet().unwrap_or(1);
+            tally.roaming += u32::from(counts);
+            if counts && present.is_some_and(|present| rule.covers(present)) {
                 *tally.staying.entry(days).or_default() += 1;
             }
         }

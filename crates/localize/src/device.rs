@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     counts::FleetCounts,
+    day::Day,
     history::{History, Stay},
     needs::Needs,
     network::{Country, Place},
+    permit::Permit,
     strategy::Strategy,
 };
 
@@ -112,6 +114,15 @@ pub struct Device {
     /// Countries in which its IMEI is registered.
     #[serde(default)]
     pub imei_registered_in: BTreeSet<Country>,
+    /// Further facts that fulfil requirements of rules.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub permits: BTreeSet<Permit>,
+    /// The day on which the present owner got the device, if the owner has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_since: Option<Day>,
+    /// The day on which a swap of the profile was requested; absent if none is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap_requested: Option<Day>,
     /// Local operators that refused the device.
     #[serde(default)]
     pub refused: Vec<Refused>,
@@ -143,6 +154,9 @@ pub struct Policy {
     pub devices: u32,
     /// Countries in which the owner is present and registered.
     pub registered_in: BTreeSet<Country>,
+    /// Facts that fulfil requirements of rules for all devices of the owner.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub permits: BTreeSet<Permit>,
     /// The preferred connection of devices in each region.
     #[serde(skip_serializing_if = "is_default")]
     pub strategy: Strategy,
@@ -162,6 +176,7 @@ impl Default for Policy {
             retry_after_days: 7,
             devices: 1,
             registered_in: BTreeSet::new(),
+            permits: BTreeSet::new(),
             strategy: Strategy::default(),
             counts: FleetCounts::default(),
         }

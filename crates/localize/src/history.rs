@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     day::Day,
+    imei::Imei,
     network::{Country, Home, Place},
 };
 
@@ -22,6 +23,9 @@ pub struct Stay {
     /// The home network of the subscription, if known. Only rules about home networks need it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home_network: Option<Plmn>,
+    /// The IMEI of the equipment, if known. Only rules that count by IMEI need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imei: Option<Imei>,
     /// Start.
     pub from: Timestamp,
     /// End, exclusive; absent while the stay continues.
@@ -136,17 +140,17 @@ impl History {
         self.observe_with(place, home.into(), at)
     }
 
-    /// Records an attachment with a subscription whose home network may be known. An unknown home
-    /// network is assumed to be that of the previous stay.
+    /// Records an attachment with a subscription whose home network and equipment may be known. An
+    /// unknown home network or IMEI is assumed to be that of the previous stay.
     pub fn observe_with(&mut self, place: Place, home: Home, at: Timestamp) -> Result<(), HistoryError> {
         self.check_order(at)?;
         if let Some(last) = self.stays.last_mut() {
             let same = (last.country, last.plmn, last.home) == (place.country, place.plmn, home.country)
-                && (last.home_network.is_none()
-                    || home.network.is_none()
-                    || last.home_network == home.network);
+                && last.home_network.zip(home.network).is_none_or(|(then, now)| then == now)
+                && last.imei.zip(home.imei).is_none_or(|(then, now)| then == now);
             if same && last.until.is_none_or(|until| Day::of(until) == Day::of(at)) {
                 last.home_network = last.home_network.or(home.network);
+                last.imei = last.imei.or(home.imei);
             }
             match last.until {
                 None if same => return Ok(()),
@@ -163,6 +167,7 @@ impl History {
             plmn: place.plmn,
             home: home.country,
             home_network: home.network,
+            imei: home.imei,
             from: at,
             until: None,
         });
@@ -297,6 +302,11 @@ impl Runs {
         self.0.iter().rev().copied().find(|(first, last)| (*first..=*last).contains(&unit))
     }
 
+    /// The first counted day.
+    pub(crate) fn first(&self) -> Option<i64> {
+        self.0.first().map(|(first, _)| *first)
+    }
+
     /// The first counted day at or after `unit`.
     pub(crate) fn first_from(&self, unit: i64) -> Option<i64> {
         self.0.iter().find(|(_, last)| *last >= unit).map(|(first, _)| (*first).max(unit))
@@ -366,6 +376,7 @@ mod tests {
             plmn: network.plmn,
             home: gb,
             home_network: None,
+            imei: None,
             from: at(from),
             until: until.map(at),
         };

@@ -4,14 +4,14 @@ use rsp::time::Timestamp;
 
 use crate::{
     book::RuleBook,
-    breach::{Breach, Measurement, measure},
+    breach::{Breach, Measurement, day_of_event, measure},
     counts::Share,
     day::Day,
     device::{Device, Policy},
     history::Stay,
-    network::Country,
+    permit::{Permit, Requirement},
     reason::{Citation, Finding, NamedCountry, Reason, Status},
-    rules::{DevicesIn, Rule, RuleKind, Unit},
+    rules::{DevicesIn, Event, Rule, RuleKind, Unit},
 };
 
 /// The result of the evaluation: broken or nearly broken rules, most urgent first, and other
@@ -60,7 +60,7 @@ pub(crate) fn judge(
             judged.others.extend(home_network_not_known(rule, present, book));
             continue;
         }
-        if let Some(exemption) = exemption(rule, device, &country, policy) {
+        if let Some(exemption) = exemption(rule, device, present, &country, policy) {
             judged.others.push(exemption);
             continue;
         }
@@ -69,6 +69,10 @@ pub(crate) fn judge(
             Measured::Fleet(measurement, share) => (measurement, Some(share)),
             Measured::NotThisOne(share) => {
                 judged.others.push(fleet_rule(rule, country, share));
+                continue;
+            }
+            Measured::NotHappened(event) => {
+                judged.others.push(Reason::NotHappened { citation: Citation::from(rule), event });
                 continue;
             }
             Measured::Nothing => {
@@ -98,6 +102,13 @@ pub(crate) fn judge(
             status,
             measurement,
             deadline,
+            consequence: rule.consequence,
+            unmet: rule
+                .requires
+                .iter()
+                .copied()
+                .filter(|requirement| !is_met(*requirement, device, present, policy))
+                .collect(),
             share,
         };
         match status {
@@ -119,6 +130,8 @@ enum Measured {
     /// The rule is about the fleet, and this device need not leave. `None` if the figures of the
     /// fleet are unknown.
     NotThisOne(Option<Share>),
+    /// The rule counts from an event that has not happened.
+    NotHappened(Event),
     /// The rule has no limit, or ends before it is broken.
     Nothing,
 }
@@ -126,7 +139,12 @@ enum Measured {
 impl Measured {
     fn of(now: Timestamp, device: &Device, rule: &Rule, policy: &Policy) -> Self {
         let Some(limit) = rule.kind.limit().filter(|_| rule.kind.is_of_fleet()) else {
-            return measure(&device.history, rule, now).map_or(Self::Nothing, Self::Device);
+            if let RuleKind::DaysSince { event, .. } = rule.kind
+                && day_of_event(event, device, rule, now).is_none()
+            {
+                return Self::NotHappened(event);
+            }
+            return measure(device, rule, now).map_or(Self::Nothing, Self::Device);
         };
         let Some(share) = policy.counts.under_rule.get(&rule.id).copied() else {
             return Self::NotThisOne(None);
@@ -174,7 +192,7 @@ fn fleet_rule(rule: &Rule, country: NamedCountry, share: Option<Share>) -> Reaso
 
 /// Reports an unknown home network if it could be one of the rule's networks.
 fn home_network_not_known(rule: &Rule, present: &Stay, book: &RuleBook) -> Option<Reason> {
-    let home = |network| book.locate(network).is_ok_and(|place| place.country == present.home);
+    let home = |range| book.country_of(range) == Some(present.home);
     let possible = present.home_network.is_none() && rule.home_networks.iter().copied().any(home);
     possible.then(|| Reason::HomeNetworkNotKnown {
         citation: Citation::from(rule),
@@ -183,25 +201,45 @@ fn home_network_not_known(rule: &Rule, present: &Stay, book: &RuleBook) -> Optio
 }
 
 /// The reason for which a rule that covers the subscription does not apply to this device or owner.
-fn exemption(rule: &Rule, device: &Device, country: &NamedCountry, policy: &Policy) -> Option<Reason> {
-    let citation = || Citation::from(rule);
-    let registered = |places: &std::collections::BTreeSet<Country>| {
-        let reason = || Reason::Registered { citation: citation(), country: country.clone() };
-        places.contains(&country.code).then(reason)
-    };
+fn exemption(
+    rule: &Rule,
+    device: &Device,
+    present: &Stay,
+    country: &NamedCountry,
+    policy: &Policy,
+) -> Option<Reason> {
+    let citation = Citation::from(rule);
     let devices = match rule.devices_in {
         DevicesIn::Fleet => policy.devices,
         DevicesIn::Place => policy.counts.under_rule.get(&rule.id).map_or(1, |share| share.staying),
     };
     if devices < rule.min_devices {
         let (min_devices, devices_in) = (rule.min_devices, rule.devices_in);
-        return Some(Reason::TooFewDevices { citation: citation(), devices, min_devices, devices_in });
+        return Some(Reason::TooFewDevices { citation, devices, min_devices, devices_in });
     }
-    match rule.kind {
-        RuleKind::ImeiRegistration { .. } => registered(&device.imei_registered_in),
-        RuleKind::LocalPresence { .. } => registered(&policy.registered_in),
-        _ => None,
-    }
+    let fulfils = !rule.requires.is_empty()
+        && rule.requires.iter().all(|requirement| is_met(*requirement, device, present, policy));
+    fulfils.then(|| Reason::Fulfilled {
+        citation,
+        country: country.clone(),
+        requires: rule.requires.iter().copied().collect(),
+    })
+}
+
+/// True if the device fulfils the requirement where it is.
+fn is_met(requirement: Requirement, device: &Device, present: &Stay, policy: &Policy) -> bool {
+    let country = present.country;
+    let permit = match requirement {
+        Requirement::ImeiRegistration => return device.imei_registered_in.contains(&country),
+        Requirement::LocalPresence => return policy.registered_in.contains(&country),
+        Requirement::SimRegistration => Permit::SimRegistration(country),
+        Requirement::LocalProgramming => Permit::LocalProgramming(country),
+        Requirement::DataInCountry => Permit::DataInCountry(country),
+        Requirement::Certification => Permit::Certification(country),
+        Requirement::Approval => Permit::Approval(country),
+        Requirement::CarrierApproval => Permit::CarrierApproval(present.plmn),
+    };
+    device.permits.contains(&permit) || policy.permits.contains(&permit)
 }
 
 /// The time at which a reason to stay can change by the passing of time.

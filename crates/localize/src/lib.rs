@@ -14,12 +14,16 @@
 //!
 //! # Counting
 //!
+//! A rule has six parts: the subject (the devices to which it applies), a count with a limit
+//! ([`RuleKind`]), requirements that lift it ([`Requirement`], fulfilled by a [`Permit`]), a
+//! [`Consequence`], dates, and a source. docs/localization-rules.md has examples of each.
+//!
 //! A *day* is a calendar day in UTC on which the device was attached, for however short a time,
 //! with a subscription whose home is another country ([`Day`], [`Stay`]). A window of 365 days ends
 //! with today and includes it. With a limit of 90 days, the rule is broken at the start of the 91st
-//! day, at midnight. Days count for each device: changing one foreign subscription for another does
-//! not restart the count. Days on a local subscription do not count. [`measure`] returns the past
-//! or future day of the breach.
+//! day, at midnight. Days count for each device, or for each IMEI: changing one foreign subscription
+//! for another does not restart the count. Days on a local subscription do not count. [`measure`]
+//! returns the past or future day of the breach.
 //!
 //! # Many devices
 //!
@@ -32,8 +36,9 @@
 //! # Changing a rule
 //!
 //! Edit `data/countries.toml`, whose head describes the fields, or pass a text in the same form to
-//! [`RuleBook::parse`]: the text replaces all rules. An invalid rule is refused with its line and a
-//! remedy. `data/networks.toml` lists the countries of networks; [`RuleBook::place_network`] makes
+//! [`RuleBook::parse`]: the text replaces all rules. An invalid rule is refused with its line, its
+//! field, and a remedy. [`RulesDiff`] compares two books, and [`RuleBook::alerts`] lists dates that
+//! are near. `data/networks.toml` lists the countries of networks; [`RuleBook::place_network`] makes
 //! an exception for a laboratory network that acts as a network of a country.
 //!
 //! # Example
@@ -49,6 +54,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod alert;
 mod book;
 mod breach;
 mod counts;
@@ -56,17 +62,21 @@ mod data;
 mod day;
 mod decide;
 mod device;
+mod diff;
 mod entry;
 mod history;
+mod imei;
 mod judge;
 mod needs;
 mod network;
 mod network_table;
+mod permit;
 mod reason;
 mod rules;
 mod strategy;
 
-pub use book::{BUILT_IN_RULES, RuleBook};
+pub use alert::{Alert, DateOfRule};
+pub use book::{BUILT_IN_RULES, RuleBook, TEMPLATES};
 pub use breach::{Breach, Measurement, measure};
 pub use counts::{Census, FleetCounts, Share};
 pub use data::{DataError, DataText};
@@ -76,11 +86,17 @@ pub use device::{
     Destination, Device, HeldProfile, HeldState, Identity, Offer, Orderable, Policy, ProfileType, Refused,
     Role,
 };
+pub use diff::{ChangedField, ChangedRule, RulesDiff};
 pub use history::{History, HistoryError, Stay};
+pub use imei::{Imei, NotAnImei};
 pub use judge::findings;
 pub use needs::{Bandwidth, Criticality, Latency, Needs};
-pub use network::{Country, Home, NotACountry, Place};
+pub use network::{Country, Home, NotACountry, NotANumberRange, NumberRange, Place};
 pub use network_table::{BUILT_IN_NETWORKS, UnknownNetwork};
+pub use permit::{NotAPermit, Permit, Requirement};
 pub use reason::{Citation, Finding, NamedCountry, Reason, Status};
-pub use rules::{Confidence, Counted, DevicesIn, Limit, Rule, RuleId, RuleKind, Scope, Unit};
+pub use rules::{
+    Confidence, Consequence, Counted, CountedBy, DevicesIn, Document, Event, Limit, Rule, RuleId, RuleKind,
+    Scope, Unit,
+};
 pub use strategy::{BUILT_IN_STRATEGY, Circumstances, Means, Strategy, StrategyId, StrategyRow, When};

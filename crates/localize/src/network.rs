@@ -2,9 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
-use rsp::ids::Plmn;
+use rsp::ids::{Mcc, Plmn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::imei::Imei;
 
 /// An ISO 3166-1 alpha-2 country code, upper case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,24 +67,27 @@ impl From<Country> for String {
     }
 }
 
-/// The origin of a subscription: its country and, if known, its network.
+/// The origin of a subscription: its country and, if known, its network; and the equipment in which
+/// it is used, if known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Home {
     /// The home country.
     pub country: Country,
     /// The home network, if it is known.
     pub network: Option<Plmn>,
+    /// The IMEI of the equipment, if it is known.
+    pub imei: Option<Imei>,
 }
 
 impl From<Country> for Home {
     fn from(country: Country) -> Self {
-        Self { country, network: None }
+        Self { country, network: None, imei: None }
     }
 }
 
 impl From<Place> for Home {
     fn from(place: Place) -> Self {
-        Self { country: place.country, network: Some(place.plmn) }
+        Self { country: place.country, network: Some(place.plmn), imei: None }
     }
 }
 
@@ -93,4 +98,66 @@ pub struct Place {
     pub country: Country,
     /// The network.
     pub plmn: Plmn,
+}
+
+/// A range of subscriber numbers: all networks of a mobile country code, such as 901, or one
+/// network, such as 234-15.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum NumberRange {
+    /// All networks of a mobile country code.
+    Mcc(Mcc),
+    /// One network.
+    Network(Plmn),
+}
+
+rsp::text_schemas! {
+    NumberRange: pattern = "^[0-9]{3}(-[0-9]{2,3})?$";
+}
+
+impl NumberRange {
+    /// True if the subscribers of the network are in the range.
+    pub fn has(self, network: Plmn) -> bool {
+        match self {
+            Self::Mcc(mcc) => mcc == network.mcc(),
+            Self::Network(one) => one == network,
+        }
+    }
+}
+
+impl fmt::Display for NumberRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mcc(mcc) => mcc.fmt(f),
+            Self::Network(network) => network.fmt(f),
+        }
+    }
+}
+
+/// The text is not a range of numbers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a network or a mobile country code; write 234-15 or 901")]
+pub struct NotANumberRange(String);
+
+impl FromStr for NumberRange {
+    type Err = NotANumberRange;
+
+    fn from_str(text: &str) -> Result<Self, NotANumberRange> {
+        let mcc = text.parse().map(Self::Mcc);
+        mcc.or_else(|_| text.parse().map(Self::Network)).map_err(|_| NotANumberRange(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for NumberRange {
+    type Error = NotANumberRange;
+
+    fn try_from(text: String) -> Result<Self, NotANumberRange> {
+        text.parse()
+    }
+}
+
+impl From<NumberRange> for String {
+    fn from(range: NumberRange) -> Self {
+        range.to_string()
+    }
 }

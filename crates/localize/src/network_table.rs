@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::{
     data::{DataError, DataText},
-    network::{Country, Place},
+    network::{Country, NumberRange, Place},
 };
 
 /// The built-in table of mobile country codes.
@@ -90,6 +90,14 @@ impl NetworkTable {
     /// The mobile country codes of a country.
     pub(crate) fn codes_of(&self, country: Country) -> Vec<Mcc> {
         self.mccs.iter().filter(|(_, of)| **of == country).map(|(mcc, _)| *mcc).collect()
+    }
+
+    /// The country of a range of numbers.
+    pub(crate) fn country_of(&self, range: NumberRange) -> Option<Country> {
+        match range {
+            NumberRange::Mcc(mcc) => self.mccs.get(&mcc).copied(),
+            NumberRange::Network(network) => self.locate(network).ok().map(|place| place.country),
+        }
     }
 
     /// Assigns one network to a country, regardless of its country code.

@@ -13,8 +13,9 @@ use crate::{
     counts::Share,
     day::Day,
     needs::Criticality,
-    network::Country,
-    rules::{Confidence, DevicesIn, Rule, RuleId, RuleKind, Unit},
+    network::{Country, NumberRange},
+    permit::Requirement,
+    rules::{Confidence, Consequence, DevicesIn, Document, Event, Rule, RuleId, RuleKind, Unit},
     strategy::{Means, StrategyId},
 };
 
@@ -45,6 +46,9 @@ impl fmt::Display for NamedCountry {
 pub struct Citation {
     /// The rule.
     pub rule: RuleId,
+    /// The document behind it.
+    #[serde(flatten)]
+    pub document: Option<Document>,
     /// The source.
     pub source: String,
     /// The date of the last review.
@@ -59,6 +63,7 @@ impl From<&Rule> for Citation {
     fn from(rule: &Rule) -> Self {
         Self {
             rule: rule.id.clone(),
+            document: rule.document.clone(),
             source: rule.source.clone(),
             reviewed: rule.reviewed,
             confidence: rule.confidence,
@@ -69,12 +74,16 @@ impl From<&Rule> for Citation {
 
 impl fmt::Display for Citation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let confidence = match self.confidence {
-            Confidence::Low => "low",
-            Confidence::Medium => "medium",
-            Confidence::High => "high",
-        };
-        write!(f, "[{}: {}, reviewed {}, confidence {confidence}]", self.rule, self.source, self.reviewed)
+        let Self { rule, document, source, reviewed, confidence, note: _ } = self;
+        write!(f, "[{rule}: ")?;
+        if let Some(Document { document, dated }) = document {
+            write!(f, "{document}")?;
+            if let Some(dated) = dated {
+                write!(f, " ({dated})")?;
+            }
+            write!(f, ", from ")?;
+        }
+        write!(f, "{source}, reviewed {reviewed}, confidence {confidence}]")
     }
 }
 
@@ -110,6 +119,12 @@ pub struct Finding {
     pub measurement: Measurement,
     /// The time at which the rule is broken if nothing changes: midnight of the day of the breach.
     pub deadline: Timestamp,
+    /// The consequence of the breach.
+    #[serde(flatten)]
+    pub consequence: Consequence,
+    /// The unfulfilled requirements. If the device fulfilled them, the rule would not apply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<Requirement>,
     /// The figures of the fleet, under a rule about many devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
@@ -138,16 +153,42 @@ impl fmt::Display for InFleet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(says, Share { devices, roaming, staying, allowed, .. }) = self;
         match says {
-            RuleKind::ShareOfRoaming { max_percent, window_days } => {
-                write!(f, "{max_percent} percent of the devices to roam there within {window_days} days; ")?
-            }
-            RuleKind::DeviceCount { max_devices, window_days } => {
-                write!(f, "{max_devices} devices to roam there within {window_days} days; ")?
+            RuleKind::ShareOfRoaming { max_percent, window_days, min_days } => write!(
+                f,
+                "{max_percent} percent of the devices to roam there {}; ",
+                Within(*window_days, *min_days)
+            )?,
+            RuleKind::DeviceCount { max_devices, window_days, min_days } => {
+                write!(f, "{max_devices} devices to roam there {}; ", Within(*window_days, *min_days))?
             }
             _ => {}
         }
         write!(f, "{roaming} of {devices} did, {staying} do now")?;
         allowed.map_or(Ok(()), |allowed| write!(f, ", {allowed} may"))
+    }
+}
+
+/// The window of a rule about many devices, and the number of days from which on a device counts.
+struct Within(u32, u32);
+
+impl fmt::Display for Within {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self(window_days, 1) => write!(f, "within {window_days} days"),
+            Self(window_days, min_days) => write!(f, "on {min_days} or more of {window_days} days"),
+        }
+    }
+}
+
+/// Requirements as clauses that are joined by "and".
+struct All<'a>(&'a [Requirement]);
+
+impl fmt::Display for All<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, requirement) in self.0.iter().enumerate() {
+            write!(f, "{}{requirement}", if place == 0 { "" } else { " and " })?;
+        }
+        Ok(())
     }
 }
 
@@ -175,30 +216,25 @@ impl fmt::Display for Finding {
             (Unit::Percent, _) => "percent of the devices",
             (Unit::Devices, _) => "devices",
         };
-        match self.says {
-            RuleKind::CarrierTerms { .. } if self.networks.is_empty() => {
-                write!(f, "carriers in {} allow ", self.country)?
-            }
-            _ => write!(f, "{} allows ", self.subject())?,
-        }
-        match (limit.limit, limit.window) {
-            (0, _) => write!(f, "no stay")?,
-            (most, None) => write!(f, "{most} {unit} in a row")?,
-            (most, Some(window)) => write!(f, "{most} {unit} in any {window}")?,
+        write!(f, "{} allows ", self.subject())?;
+        match (self.says, limit.limit, limit.window) {
+            (RuleKind::DaysSince { event, .. }, 0, _) => write!(f, "no stay after {event}")?,
+            (RuleKind::DaysSince { event, .. }, most, _) => write!(f, "{most} {unit} since {event}")?,
+            (_, 0, _) => write!(f, "no stay")?,
+            (_, most, None) => write!(f, "{most} {unit} in a row")?,
+            (_, most, Some(window)) => write!(f, "{most} {unit} in any {window}")?,
         }
         write!(f, " on a foreign subscription")?;
-        match self.says {
-            RuleKind::ImeiRegistration { .. } => write!(f, " unless the IMEI is registered")?,
-            RuleKind::LocalPresence { .. } => write!(f, " unless the owner is registered there")?,
-            _ => {}
+        if !self.unmet.is_empty() {
+            write!(f, " unless {}", All(&self.unmet))?;
         }
         write!(f, "; counted so far: {measured}; ")?;
         match self.status {
             Status::Broken => write!(f, "broken since {}", breach.day)?,
             Status::Near | Status::Clear => write!(f, "would be broken on {}", breach.day)?,
         }
-        if breach.blocked_from != breach.day {
-            write!(f, ", cut off from {}", breach.blocked_from)?;
+        if breach.blocked_from != breach.day || self.consequence != Consequence::Blocked {
+            write!(f, ", {} from {}", self.consequence, breach.blocked_from)?;
         }
         write!(f, " {}", self.citation)
     }
@@ -226,13 +262,23 @@ pub enum Reason {
         /// The country.
         country: NamedCountry,
     },
-    /// The registration that a rule requires exists.
-    Registered {
+    /// The device fulfils the requirements of a rule, which therefore does not apply.
+    Fulfilled {
         /// The rule.
         #[serde(flatten)]
         citation: Citation,
         /// The country.
         country: NamedCountry,
+        /// The requirements.
+        requires: Vec<Requirement>,
+    },
+    /// The rule counts from an event that has not happened.
+    NotHappened {
+        /// The rule.
+        #[serde(flatten)]
+        citation: Citation,
+        /// The event.
+        event: Event,
     },
     /// The rule applies to larger customers.
     TooFewDevices {
@@ -277,7 +323,7 @@ pub enum Reason {
         #[serde(flatten)]
         citation: Citation,
         /// The home networks of the rule.
-        home_networks: Vec<Plmn>,
+        home_networks: Vec<NumberRange>,
     },
     /// The owner's strategy for such a device in this country.
     Strategy {
@@ -357,7 +403,8 @@ impl Reason {
             Self::Rule(Finding { citation, .. })
             | Self::CarrierTerms { citation, .. }
             | Self::Permissive { citation, .. }
-            | Self::Registered { citation, .. }
+            | Self::Fulfilled { citation, .. }
+            | Self::NotHappened { citation, .. }
             | Self::FleetRule { citation, .. }
             | Self::EndsFirst { citation, .. }
             | Self::HomeNetworkNotKnown { citation, .. }
@@ -380,8 +427,11 @@ impl fmt::Display for Reason {
             Self::Permissive { citation, country } => {
                 write!(f, "{country} allows permanent roaming {citation}")
             }
-            Self::Registered { citation, country } => {
-                write!(f, "the registration that {country} requires exists {citation}")
+            Self::Fulfilled { citation, country, requires } => {
+                write!(f, "the requirements of {country} are fulfilled: {} {citation}", All(requires))
+            }
+            Self::NotHappened { citation, event } => {
+                write!(f, "the rule counts from {event}, which has not happened {citation}")
             }
             Self::TooFewDevices { citation, devices, min_devices, devices_in } => {
                 let those = match devices_in {

@@ -131,9 +131,7 @@ impl Strategy {
         let file: StrategyFile = source.read()?;
         let mut rows: Vec<StrategyRow> = Vec::new();
         for entry in &file.row {
-            let row = entry
-                .check(book, &file.groups)
-                .map_err(|Wrong(what, next)| source.error(&entry.id, what, next))?;
+            let row = entry.check(book, &file.groups).map_err(|wrong| source.error_in(&entry.id, wrong))?;
             if rows.iter().any(|other| other.id == row.id) {
                 let next = "give each row a unique id";
                 return Err(source.error(&entry.id, "another row has this id already".into(), next));
@@ -201,23 +199,25 @@ struct Entry {
 impl Entry {
     fn check(&self, book: &RuleBook, groups: &Groups) -> Result<StrategyRow, Wrong> {
         if self.id.get_ref().trim().is_empty() {
-            return Err(Wrong("the id is empty".into(), "give the row a short name"));
+            return Err(Wrong::new("id", "it is empty", "give the row a short name"));
         }
         if self.max_devices.is_some_and(|most| most < self.min_devices) {
-            return Err(Wrong(
-                "no number of devices fits: max_devices is below min_devices".into(),
+            return Err(Wrong::new(
+                "max_devices",
+                "no number of devices fits: max_devices is below min_devices",
                 "correct one of them",
             ));
         }
         if self.means == Means::Roam && self.when == When::Always {
-            return Err(Wrong(
-                "a row with use = \"roam\" moves no device, so when = \"always\" has no effect".into(),
+            return Err(Wrong::new(
+                "when",
+                "a row with use = \"roam\" moves no device, so when = \"always\" has no effect",
                 "remove `when`, or change `use`",
             ));
         }
         Ok(StrategyRow {
             id: StrategyId(self.id.get_ref().clone()),
-            countries: expand(&self.countries, book.networks(), groups)?,
+            countries: expand("countries", &self.countries, book.networks(), groups)?,
             min_devices: self.min_devices,
             max_devices: self.max_devices,
             limited: self.limited,

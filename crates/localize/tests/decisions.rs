@@ -52,6 +52,7 @@ fn history(stays: &[(&str, &str, &str, &str)]) -> History {
         plmn: plmn.parse().unwrap(),
         home: home.parse().unwrap(),
         home_network: None,
+        imei: None,
         from: Timestamp(at(first).0 + 3_600_000),
         until: (!last.is_empty()).then(|| Timestamp(at(last).0 + 7_200_000)),
     }))
@@ -66,7 +67,7 @@ fn device(stays: &[(&str, &str, &str, &str)]) -> Device {
 fn finding(stays: &[(&str, &str, &str, &str)], rule: &str, now: &str) -> Option<(u32, String, String)> {
     let book = book();
     let rule = book.rules().iter().find(|known| known.id.to_string() == rule).unwrap();
-    let measured = localize::measure(&history(stays), rule, at(now))?;
+    let measured = localize::measure(&device(stays), rule, at(now))?;
     Some((measured.measured, measured.breach.day.to_string(), measured.breach.blocked_from.to_string()))
 }
 
@@ -142,7 +143,7 @@ fn each_rule_is_broken_on_its_day() {
             Some((62, "2026-07-10", "2026-08-09")),
         ),
         (
-            "tr-imei-120",
+            "tr-local-esim-120",
             &[("286-01", "GB", "2026-01-01", "")],
             "2026-02-01",
             Some((32, "2026-05-01", "2026-05-01")),
@@ -180,26 +181,27 @@ fn each_rule_is_broken_on_its_day() {
             Some((32, "2026-04-01", "2026-04-01")),
         ),
         ("br-cl-90-consecutive", &[("730-01", "GB", "2026-01-01", "")], "2026-02-01", None),
-        // Australia: after at least one day in each of six months, the first roaming day of the
-        // seventh month breaks the rule.
+        // Australia: after at least one day in each of five months, the first roaming day of the
+        // sixth month breaks the rule. It is the rule of one network.
         (
             "au-6-months-in-12",
             &[("505-01", "GB", "2026-01-31", "")],
             "2026-02-01",
-            Some((2, "2026-07-01", "2026-07-01")),
+            Some((2, "2026-06-01", "2026-06-01")),
         ),
+        ("au-6-months-in-12", &[("505-02", "GB", "2026-01-31", "")], "2026-02-01", None),
         (
             "au-6-months-in-12",
-            &[("505-01", "GB", "2026-01-31", "2026-06-01"), ("505-01", "GB", "2026-08-20", "")],
+            &[("505-01", "GB", "2026-01-31", "2026-05-01"), ("505-01", "GB", "2026-08-20", "")],
             "2026-09-09",
-            Some((8, "2026-08-20", "2026-08-20")),
+            Some((7, "2026-08-20", "2026-08-20")),
         ),
         // The window of twelve months slides: January 2026 no longer counts in January 2027.
         (
             "au-6-months-in-12",
             &[("505-01", "GB", "2026-01-01", "2026-01-02"), ("505-01", "GB", "2026-12-31", "")],
             "2026-12-31T12:00:00Z",
-            Some((2, "2027-06-01", "2027-06-01")),
+            Some((2, "2027-05-01", "2027-05-01")),
         ),
         // The EU: for a home in the EU, the 62nd day abroad in 122 days breaks the rule, and all
         // countries are counted together. The rule does not cover a home outside the EU.
@@ -211,15 +213,43 @@ fn each_rule_is_broken_on_its_day() {
                 ("222-01", "DE", "2026-02-11", ""),
             ],
             "2026-02-12",
-            Some((33, "2026-03-13", "2026-03-13")),
+            Some((33, "2026-03-13", "2026-03-27")),
         ),
         ("eu-fair-use", &[("208-01", "GB", "2026-01-01", "")], "2026-02-12", None),
+        ("eu-fair-use", &[("208-01", "NO", "2026-01-01", "")], "2026-02-12", None),
+        // Norway and Moldova belong to the same area.
+        (
+            "eu-fair-use",
+            &[("242-01", "DE", "2026-01-01", "2026-01-31"), ("259-01", "DE", "2026-02-01", "")],
+            "2026-02-12",
+            Some((43, "2026-03-03", "2026-03-17")),
+        ),
+        (
+            "eu-fair-use-is-li-no",
+            &[("208-01", "NO", "2026-01-01", "")],
+            "2026-02-12",
+            Some((43, "2026-03-03", "2026-03-17")),
+        ),
+        (
+            "eu-fair-use-ua-md",
+            &[("208-01", "UA", "2026-01-01", "")],
+            "2026-02-12",
+            Some((43, "2026-03-03", "2026-03-17")),
+        ),
         (
             "in-six-months",
             &[("404-10", "GB", "2026-01-01", "")],
             "2026-02-01",
             Some((32, "2026-07-03", "2026-07-03")),
         ),
+        // A day away does not restart the count.
+        (
+            "in-six-months",
+            &[("404-10", "GB", "2026-01-01", "2026-01-20"), ("404-10", "GB", "2026-01-31", "")],
+            "2026-02-01",
+            Some((32, "2026-07-03", "2026-07-03")),
+        ),
+        ("in-change-of-owner", &[("404-10", "GB", "2026-01-01", "")], "2026-02-01", None),
         (
             "sa-registration-90",
             &[("420-01", "GB", "2026-01-01", "")],
@@ -232,14 +262,8 @@ fn each_rule_is_broken_on_its_day() {
             "2026-02-01",
             Some((32, "2026-01-01", "2026-01-01")),
         ),
-        (
-            "de-be-four-months",
-            &[("262-01", "GB", "2026-01-01", "")],
-            "2026-02-01",
-            Some((32, "2026-05-03", "2026-05-03")),
-        ),
         ("us-ca-carrier-terms", &[("310-410", "GB", "2026-01-01", "")], "2026-02-01", None),
-        ("jp-bh-il-permissive", &[("440-10", "GB", "2016-01-01", "")], "2026-02-01", None),
+        ("jp-permissive", &[("440-10", "GB", "2016-01-01", "")], "2026-02-01", None),
     ];
     for (rule, stays, now, expected) in rows {
         let expected =
@@ -326,25 +350,42 @@ fn a_ban_moves_a_device_at_once_and_a_device_without_an_offer_is_stuck() {
 #[test]
 fn small_fleets_and_registered_owners_and_devices_are_exempt_from_some_rules() {
     let (book, now) = (book(), at("2026-11-21"));
-    let small = Policy { devices: 500, ..Policy::default() };
-    let large = Policy { devices: 501, ..Policy::default() };
     let australia = device(&[("505-01", "GB", "2026-01-31", "")]);
-    assert!(matches!(decide(now, &australia, &[], &book, &small).reasons(), [Reason::TooFewDevices { .. }]));
-    assert!(matches!(decide(now, &australia, &[], &book, &large), Decision::Stuck { .. }));
+    let on_network = |staying| {
+        let share = localize::Share { staying, ..localize::Share::default() };
+        let rule = book.rules().iter().find(|rule| rule.id.to_string() == "au-6-months-in-12").unwrap();
+        let under_rule = [(rule.id.clone(), share)].into();
+        Policy { counts: localize::FleetCounts { under_rule, ..Default::default() }, ..Policy::default() }
+    };
+    let small = decide(now, &australia, &[], &book, &on_network(500));
+    assert!(matches!(small.reasons(), [Reason::TooFewDevices { .. }]), "{small}");
+    assert!(matches!(decide(now, &australia, &[], &book, &on_network(501)), Decision::Stuck { .. }));
 
     let emirates = device(&[("424-02", "GB", "2026-01-31", "")]);
     let registered = Policy { registered_in: ["AE".parse().unwrap()].into(), ..Policy::default() };
-    assert!(matches!(decide(now, &emirates, &[], &book, &registered).reasons(), [Reason::Registered { .. }]));
-    assert!(matches!(decide(now, &emirates, &[], &book, &small), Decision::Stuck { .. }));
+    assert!(matches!(decide(now, &emirates, &[], &book, &registered).reasons(), [Reason::Fulfilled { .. }]));
+    assert!(matches!(decide(now, &emirates, &[], &book, &Policy::default()), Decision::Stuck { .. }));
 
-    let mut turkiye = device(&[("286-01", "GB", "2026-01-01", "")]);
     let rules = |device: &Device| {
-        let decision = decide(now, device, &[], &book, &small);
+        let decision = decide(now, device, &[], &book, &Policy::default());
         decision.reasons().iter().filter_map(|r| r.rule().map(ToString::to_string)).collect::<Vec<_>>()
     };
-    assert_eq!(rules(&turkiye), ["tr-91-in-120", "tr-imei-120"]);
+    // Two independent rules of Turkiye: registration of the IMEI lifts one, and a locally
+    // programmable eSIM with data in the country the other.
+    let mut turkiye = device(&[("286-01", "GB", "2026-01-01", "")]);
+    assert_eq!(rules(&turkiye), ["tr-91-in-120", "tr-local-esim-120"]);
     turkiye.imei_registered_in.insert("TR".parse().unwrap());
-    assert_eq!(rules(&turkiye), ["tr-91-in-120"]);
+    assert_eq!(rules(&turkiye), ["tr-local-esim-120"]);
+    turkiye.permits.insert("local_programming TR".parse().unwrap());
+    assert_eq!(rules(&turkiye), ["tr-local-esim-120"], "the data is not in the country");
+    turkiye.permits.insert("data_in_country TR".parse().unwrap());
+    assert!(matches!(decide(now, &turkiye, &[], &book, &Policy::default()), Decision::Stay { .. }));
+
+    // Egypt requires an approval, which an owner can have for all devices.
+    let egypt = device(&[("602-01", "GB", "2026-11-01", "")]);
+    let approved = Policy { permits: ["approval EG".parse().unwrap()].into(), ..Policy::default() };
+    assert!(matches!(decide(now, &egypt, &[], &book, &Policy::default()), Decision::Stuck { .. }));
+    assert!(matches!(decide(now, &egypt, &[], &book, &approved), Decision::Stay { .. }));
 }
 
 #[test]
@@ -435,8 +476,9 @@ fn a_decision_prints_as_sentences_and_round_trips_through_json() {
         format!(
             "move to a profile of type \"local-286-02\" of network 286-02, to be ordered, in TR, by 2026-04-01T00:00:00Z; \
              fall back to profile {BOOTSTRAP} of network 234-15\n  - Turkiye allows 90 days in any 120 on a foreign \
-             subscription; counted so far: 89; would be broken on 2026-04-01, cut off from 2026-05-01 \
-             [tr-91-in-120: public descriptions of Turkiye's rules on foreign eSIM, reviewed 2026-11-21, confidence medium]"
+             subscription unless the IMEI is registered; counted so far: 89; would be broken on 2026-04-01, cut off \
+             from 2026-05-01 [tr-91-in-120: Law 7186, provisional article 6 of Law 5809 (2019-07-17), from BeeLine \
+             Armenia, notice to customers, 11 November 2019; gide.com, reviewed 2026-11-25, confidence medium]"
         )
     );
     let json = serde_json::to_value(&decision).unwrap();

@@ -10,10 +10,12 @@
 
 use std::collections::HashSet;
 
-use localize::{Day, History, Rule, RuleBook, RuleKind, Stay, Unit, measure};
+use localize::{
+    Counted, CountedBy, Day, Device, Event, History, Rule, RuleBook, RuleKind, Stay, Unit, measure,
+};
 use rsp::time::Timestamp;
 
-const HISTORIES: u64 = 3000;
+const HISTORIES: u64 = 2000;
 /// A country that is not the home of any subscription.
 const HOME_NETWORK: &str = "234-15";
 const DAY: i64 = 86_400_000;
@@ -39,7 +41,7 @@ impl Random {
     }
 }
 
-fn random_history(random: &mut Random, book: &RuleBook) -> (History, Timestamp) {
+fn random_device(random: &mut Random, book: &RuleBook) -> (Device, Timestamp) {
     let mut stays = Vec::new();
     // A date between 2023 and 2028, so that leap days are included.
     let mut at = (19_400 + random.below(1800)) * DAY;
@@ -52,7 +54,10 @@ fn random_history(random: &mut Random, book: &RuleBook) -> (History, Timestamp) 
         let until = round(random, from + length).max(from);
         let place = book
             .locate(
-                random.pick(&["724-05", "724-02", "730-01", "505-01", "208-01", "262-01"]).parse().unwrap(),
+                random
+                    .pick(&["724-05", "724-02", "730-01", "505-01", "208-01", "262-01", "404-10"])
+                    .parse()
+                    .unwrap(),
             )
             .unwrap();
         let home = random.pick(&["GB", "GB", "GB", "CL", "BR", "DE", "FR"]).parse().unwrap();
@@ -63,6 +68,9 @@ fn random_history(random: &mut Random, book: &RuleBook) -> (History, Timestamp) 
             plmn,
             home,
             home_network,
+            imei: random
+                .pick(&[None, Some("004999010640000"), Some("004999010640018")])
+                .map(|imei| imei.parse().unwrap()),
             from: Timestamp(from),
             until: Some(Timestamp(until)),
         });
@@ -77,7 +85,13 @@ fn random_history(random: &mut Random, book: &RuleBook) -> (History, Timestamp) 
         last.from.0 + random.below(200 * DAY)
     };
     let now = round(random, now);
-    (History::from_stays(stays).unwrap(), Timestamp(now))
+    let mut day = || {
+        let day = Day::of(Timestamp(now - random.below(300) * DAY));
+        Some(day).filter(|_| random.below(3) > 0)
+    };
+    let (owner_since, swap_requested) = (day(), day());
+    let history = History::from_stays(stays).unwrap();
+    (Device { history, owner_since, swap_requested, ..Device::default() }, Timestamp(now))
 }
 
 fn round(random: &mut Random, at: i64) -> i64 {
@@ -87,7 +101,8 @@ fn round(random: &mut Random, at: i64) -> i64 {
 
 /// Returns the count now and the day of the breach, found by testing each day. Returns `None` if
 /// the rule does not cover the present stay, or ends before the breach.
-fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
+fn model(device: &Device, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
+    let history = &device.history;
     let covered = |stay: &Stay| {
         stay.country != stay.home
             && (rule.homes.is_empty() || rule.homes.contains(&stay.home))
@@ -98,7 +113,9 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
                 rule.networks.contains(&stay.plmn)
             }
             && (rule.home_networks.is_empty()
-                || stay.home_network.is_some_and(|home| rule.home_networks.contains(&home)))
+                || stay
+                    .home_network
+                    .is_some_and(|home| rule.home_networks.iter().any(|range| range.has(home))))
     };
     let limit = rule.kind.limit().filter(|_| !rule.kind.is_of_fleet())?;
     let present = history
@@ -106,8 +123,15 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
         .iter()
         .find(|stay| stay.from <= now && stay.until.is_none_or(|until| now < until))
         .filter(|stay| covered(stay))?;
-    let together = rule.counted == localize::Counted::Together;
-    let counts = |stay: &&Stay| covered(stay) && (together || stay.country == present.country);
+    let counts = |stay: &&Stay| {
+        let place = match rule.counted {
+            Counted::Each => stay.country == present.country,
+            Counted::EachNetwork => stay.plmn == present.plmn,
+            Counted::Together => true,
+        };
+        let other_imei = stay.imei.is_some() && present.imei.is_some() && stay.imei != present.imei;
+        covered(stay) && place && !(rule.counted_by == CountedBy::Imei && other_imei)
+    };
 
     let today = now.0.div_euclid(DAY);
     let mut attended = HashSet::new();
@@ -123,6 +147,21 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
                 attended.insert(day);
             }
         }
+    }
+    if let RuleKind::DaysSince { event, limit_days } = rule.kind {
+        let arrival = *attended.iter().min().unwrap();
+        let day = match event {
+            Event::Arrival => arrival,
+            Event::ChangeOfOwner => device.owner_since?.number(),
+            Event::SwapRequest => device.swap_requested?.number(),
+        };
+        if day < arrival || day > today {
+            return None;
+        }
+        let measured = u32::try_from(today - day + 1).unwrap();
+        let day = Day::of(Timestamp((day + i64::from(limit_days)) * DAY));
+        let day = rule.effective.map_or(day, |effective| day.max(effective));
+        return rule.ends.is_none_or(|ends| day < ends).then_some((measured, day));
     }
     let month = |day: i64| -> i64 {
         let text = Day::of(Timestamp(day * DAY)).to_string();
@@ -185,7 +224,7 @@ fn the_breach_day_equals_that_of_a_day_by_day_model() {
     let mut random = Random(seed);
     let (mut compared, mut past, mut future) = (0, 0, 0);
     for n in 0..HISTORIES {
-        let (history, now) = random_history(&mut random, &book);
+        let (device, now) = random_device(&mut random, &book);
         for rule in book.rules() {
             let mut rule = rule.clone();
             // The limits vary as well. With a short window, many days have already left the window.
@@ -204,16 +243,18 @@ fn the_breach_day_equals_that_of_a_day_by_day_model() {
                 rule.networks = vec!["724-05".parse().unwrap(), "505-01".parse().unwrap()];
             }
             if random.below(4) == 0 {
-                rule.home_networks = vec![HOME_NETWORK.parse().unwrap()];
+                rule.home_networks = vec![random.pick(&[HOME_NETWORK, "234", "901"]).parse().unwrap()];
             }
+            rule.counted = *random.pick(&[rule.counted, Counted::Each, Counted::EachNetwork]);
+            rule.counted_by = *random.pick(&[CountedBy::Device, CountedBy::Imei]);
             if random.below(4) == 0 {
                 rule.effective = Some(Day::of(Timestamp(now.0 + (random.below(200) - 100) * DAY)));
                 let ends = Day::of(Timestamp(now.0 + random.below(300) * DAY));
                 rule.ends = Some(ends).filter(|ends| rule.effective.is_some_and(|from| from < *ends));
             }
-            let ours = measure(&history, &rule, now).map(|found| (found.measured, found.breach.day));
-            let expected = model(&history, &rule, now);
-            assert_eq!(ours, expected, "seed {seed}, history {n}, rule {rule:?}, now {now}: {history:#?}");
+            let ours = measure(&device, &rule, now).map(|found| (found.measured, found.breach.day));
+            let expected = model(&device, &rule, now);
+            assert_eq!(ours, expected, "seed {seed}, history {n}, rule {rule:?}, now {now}: {device:#?}");
             if let Some((_, day)) = ours {
                 compared += 1;
                 if day <= Day::of(now) { past += 1 } else { future += 1 }

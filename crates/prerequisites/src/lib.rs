@@ -31,6 +31,8 @@ pub enum Prerequisite {
     OsmoAucGen,
     /// A checkout of pySim, in the folder that `LANDFALL_PYSIM` names.
     Pysim,
+    /// Python 3.11 or later, with its standard library.
+    Python3,
     /// The GSMA's SGP.26 test certificates, in `../shared/data/sgp26` beside the checkout.
     Sgp26,
     /// A running third-party SMSC, at the address in `LANDFALL_SMSC`.
@@ -65,6 +67,7 @@ impl Prerequisite {
             Self::Openssl => "openssl",
             Self::OsmoAucGen => "osmo-auc-gen",
             Self::Pysim => "pysim",
+            Self::Python3 => "python3",
             Self::Sgp26 => "sgp26",
             Self::Smsc => "smsc",
             Self::Strace => "strace",
@@ -82,6 +85,7 @@ impl Prerequisite {
             Self::Openssl => Source::Program("openssl"),
             Self::OsmoAucGen => Source::Program("osmo-auc-gen"),
             Self::Pysim => Source::Variable("LANDFALL_PYSIM"),
+            Self::Python3 => Source::Program("python3"),
             Self::Sgp26 => Source::SharedData("sgp26"),
             Self::Smsc => Source::Variable("LANDFALL_SMSC"),
             Self::Strace => Source::Program("strace"),

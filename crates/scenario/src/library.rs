@@ -36,6 +36,7 @@ const FILES: &[(&str, &str)] = files![
     "meters-on-nb-iot",
     "network-sunset",
     "ninety-days-in-brazil",
+    "north-america-terms",
     "one-identity-is-welcome",
     "outage-during-the-swap",
     "paused-over-a-restart",

@@ -1,6 +1,6 @@
 //! Report of rule breaches: which devices break which rule, and when.
 
-use localize::{Country, Day, Finding, Limit, RuleId, Status};
+use localize::{Consequence, Country, Day, Finding, Limit, Requirement, RuleId, Status};
 use rsp::ids::{Eid, Plmn};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -31,8 +31,13 @@ pub struct Breach {
     pub limit: Limit,
     /// The first day of the breach. It is in the past if the rule is already broken.
     pub day: Day,
-    /// The first day on which the device can be blocked.
+    /// The first day of the consequence.
     pub blocked_from: Day,
+    /// The consequence.
+    #[serde(flatten)]
+    pub consequence: Consequence,
+    /// The unfulfilled requirements. If the device fulfilled them, the rule would not apply.
+    pub unmet: Vec<Requirement>,
 }
 
 /// Returns the breaches of the selected devices, earliest first. `within` limits them to breaches
@@ -44,7 +49,7 @@ pub fn breaches(counted: &EvaluatedFleet<'_>, selection: &Selection, within: Opt
     for device in counted.fleet.in_service().filter(|device| selection.has(device, now)) {
         let Some(stay) = device.connection.history.present(now) else { continue };
         for finding in counted.findings(device) {
-            let Finding { citation, status, measurement, .. } = finding;
+            let Finding { citation, status, measurement, consequence, unmet, .. } = finding;
             if last.is_some_and(|last| measurement.breach.day > last) {
                 continue;
             }
@@ -60,6 +65,8 @@ pub fn breaches(counted: &EvaluatedFleet<'_>, selection: &Selection, within: Opt
                 limit: measurement.limit,
                 day: measurement.breach.day,
                 blocked_from: measurement.breach.blocked_from,
+                consequence,
+                unmet,
             });
         }
     }

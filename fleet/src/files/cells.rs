@@ -1,8 +1,10 @@
 //! Parsers for the cells of a CSV row. An invalid cell becomes a [`BadRow`] with the correction.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
-use localize::{Country, Day, HeldProfile, HeldState, Home, Identity, Place, Refused, Role, RuleBook};
+use localize::{
+    Country, Day, HeldProfile, HeldState, Home, Identity, Permit, Place, Refused, Role, RuleBook,
+};
 use rsp::{
     ids::{Iccid, Plmn},
     time::Timestamp,
@@ -84,6 +86,22 @@ impl Row<'_> {
                 .ok_or_else(|| self.bad(Some(column), format!("{text:?} is not a date or a time"), next))
         };
         self.filled(column).map(time).transpose()
+    }
+
+    pub(super) fn day(&self, column: &'static str) -> Result<Option<Day>, BadRow> {
+        self.parsed(column, "write a date such as 2026-11-21, or leave it empty")
+    }
+
+    pub(super) fn permits(&self, column: &'static str) -> Result<Option<BTreeSet<Permit>>, BadRow> {
+        let permit = |text: &str| {
+            text.parse().map_err(|error| {
+                self.bad(Some(column), format!("{error}"), "separate several permits with ;")
+            })
+        };
+        let all = |text: &str| -> Result<BTreeSet<Permit>, BadRow> {
+            text.split(';').map(str::trim).filter(|text| !text.is_empty()).map(permit).collect()
+        };
+        self.cell(column).map(all).transpose()
     }
 
     fn place_of(&self, column: &'static str, text: &str) -> Result<Place, BadRow> {

@@ -1,6 +1,6 @@
 //! Export of device records to CSV.
 
-use localize::{HeldProfile, Refused, Stay};
+use localize::{Day, HeldProfile, Refused, Stay};
 use rsp::time::Timestamp;
 use serde::Serialize;
 use world::Fault;
@@ -73,6 +73,8 @@ fn device_row(device: &Device) -> Vec<String> {
     });
     let refused: Vec<String> = refused.collect();
     let countries: Vec<String> = connection.imei_registered_in.iter().map(ToString::to_string).collect();
+    let permits: Vec<String> = connection.permits.iter().map(ToString::to_string).collect();
+    let day = |day: Option<Day>| day.map(|day| day.to_string()).unwrap_or_default();
     vec![
         device.eid.to_string(),
         device.label.to_string(),
@@ -85,6 +87,9 @@ fn device_row(device: &Device) -> Vec<String> {
         profiles.join("; "),
         identities.join(" "),
         countries.join(" "),
+        permits.join("; "),
+        day(connection.owner_since),
+        day(connection.swap_requested),
         number(device.usage_kb),
         time(device.last_seen),
         device.state.to_string(),
@@ -107,6 +112,7 @@ fn stay_row(device: &Device, stay: &Stay) -> Vec<String> {
         stay.home_network.map_or_else(|| stay.home.to_string(), |network| network.to_string()),
         stay.from.to_string(),
         time(stay.until),
+        stay.imei.map(|imei| imei.to_string()).unwrap_or_default(),
     ]
 }
 

@@ -99,7 +99,11 @@ fn retired_while_moving(device: &Device, row: &DeviceRow) -> Option<BadRow> {
 fn row_in_the_future(row: &DeviceRow, now: Timestamp) -> Option<BadRow> {
     let since = row.present.map(|(_, _, since)| ("since", since));
     let last_seen = row.last_seen.flatten().map(|at| ("last_seen", at));
-    let (column, at) = [since, last_seen].into_iter().flatten().find(|(_, at)| *at > now)?;
+    let started = |day: Option<Option<Day>>| day.flatten().map(Day::start);
+    let owner_since = started(row.owner_since).map(|at| ("owner_since", at));
+    let swap_requested = started(row.swap_requested).map(|at| ("swap_requested", at));
+    let (column, at) =
+        [since, last_seen, owner_since, swap_requested].into_iter().flatten().find(|(_, at)| *at > now)?;
     Some(in_the_future((&row.file, row.line), column, at))
 }
 
@@ -140,6 +144,9 @@ fn apply(device: &mut Device, row: &DeviceRow) {
     set(&mut device.connection.identities, &row.identities);
     let countries = row.imei_registered_in.as_ref().map(|countries| countries.iter().copied().collect());
     set(&mut device.connection.imei_registered_in, &countries);
+    set(&mut device.connection.permits, &row.permits);
+    set(&mut device.connection.owner_since, &row.owner_since);
+    set(&mut device.connection.swap_requested, &row.swap_requested);
     set(&mut device.usage_kb, &row.usage_kb);
     set(&mut device.last_seen, &row.last_seen);
     match (&device.state, &row.state) {
@@ -160,14 +167,19 @@ fn apply(device: &mut Device, row: &DeviceRow) {
 fn observe(history: &mut History, row: &DeviceRow) -> Result<(), BadRow> {
     let Some((place, home, since)) = row.present else { return Ok(()) };
     let lasting = history.stays().last().filter(|last| {
-        let same_home =
-            home.network.is_none() || last.home_network.is_none_or(|known| Some(known) == home.network);
+        let same_home = last.home_network.zip(home.network).is_none_or(|(then, now)| then == now)
+            && last.imei.zip(home.imei).is_none_or(|(then, now)| then == now);
         last.plmn == place.plmn && last.home == home.country && same_home && last.until.is_none()
     });
     // The owner's platforms round times, so a stay that begins on the same day is the same stay.
     let since = match lasting.filter(|last| Day::of(last.from) == Day::of(since)) {
-        Some(last) if home.network.is_none() || last.home_network == home.network => return Ok(()),
-        // The stay is already recorded, but without its home network.
+        Some(last)
+            if (home.network.is_none() || last.home_network == home.network)
+                && (home.imei.is_none() || last.imei == home.imei) =>
+        {
+            return Ok(());
+        }
+        // The stay is already recorded, but without its home network or IMEI.
         Some(last) => since.max(last.from),
         None => since,
     };

@@ -10,9 +10,14 @@ mod export;
 mod merge;
 mod read;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use localize::{Bandwidth, Country, Criticality, HeldProfile, Home, Identity, Latency, Place, Refused, Stay};
+use localize::{
+    Bandwidth, Country, Criticality, Day, HeldProfile, Home, Identity, Latency, Permit, Place, Refused, Stay,
+};
 use rsp::{ids::Eid, time::Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -36,6 +41,9 @@ pub const DEVICE_COLUMNS: &[(&str, &str)] = &[
     ("profiles", "profiles on the card: ICCID, home network, role, state; separated by ;"),
     ("identities", "home networks of the identities in its multi-IMSI applet, separated by blanks"),
     ("imei_registered_in", "countries, separated by blanks"),
+    ("permits", "facts that fulfil requirements of rules, such as sim_registration SA; separated by ;"),
+    ("owner_since", "the day on which the present owner got the device; empty: no change of owner"),
+    ("swap_requested", "the day on which a swap of the profile was requested; empty: none is under way"),
     ("usage_kb", "kilobytes in the last 30 days"),
     ("last_seen", "a date, or date and time"),
     ("state", "working, or an exported state; empty: working; ignored while the device is moving"),
@@ -51,15 +59,17 @@ pub const PRESENT_COLUMNS: &[(&str, &str)] = &[
     ("network", "the network of the device now; empty: unknown"),
     ("home", "the home of the subscription in use: a network or a country"),
     ("since", "start of the stay; a date, or date and time"),
+    ("imei", "the IMEI of the equipment in this stay; empty: unknown"),
 ];
 
-/// Columns of `stays.csv`, all mandatory.
+/// Columns of `stays.csv`, all mandatory except the last one.
 pub const STAY_COLUMNS: &[(&str, &str)] = &[
     ("eid", "32 digits"),
     ("network", "the visited network"),
     ("home", "the home of the subscription in use: a network or a country"),
     ("from", "start of the stay; a date, or date and time"),
     ("until", "end of the stay, in the same form; empty while it lasts"),
+    ("imei", "the IMEI of the equipment; empty: unknown"),
 ];
 
 /// Columns of `trails.csv`, which is only exported.
@@ -115,6 +125,9 @@ struct DeviceRow {
     profiles: Option<Vec<HeldProfile>>,
     identities: Option<Vec<Identity>>,
     imei_registered_in: Option<Vec<Country>>,
+    permits: Option<BTreeSet<Permit>>,
+    owner_since: Option<Option<Day>>,
+    swap_requested: Option<Option<Day>>,
     usage_kb: Option<Option<u32>>,
     last_seen: Option<Option<Timestamp>>,
     state: Option<State>,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use localize::{RuleBook, Stay};
+use localize::{Home, RuleBook, Stay};
 use rsp::ids::Eid;
 use world::Fault;
 
@@ -37,7 +37,8 @@ pub fn read_devices(rows: &mut Rows, file: &str, text: &[u8], book: &RuleBook) -
 /// The same as those of [`read_devices`].
 pub fn read_stays(rows: &mut Rows, file: &str, text: &[u8], book: &RuleBook) -> Result<(), Fault> {
     let columns: Vec<&'static str> = STAY_COLUMNS.iter().map(|(name, _)| *name).collect();
-    each_row(file, text, book, &columns, &columns, &mut rows.bad, |row| {
+    let needed: Vec<&'static str> = columns.iter().copied().filter(|column| *column != "imei").collect();
+    each_row(file, text, book, &columns, &needed, &mut rows.bad, |row| {
         let (eid, stay) = stay_row(row)?;
         let stay = StayRow { file: file.into(), line: row.line, stay };
         rows.stays.entry(eid).or_default().push(stay);
@@ -146,6 +147,9 @@ fn device_row(row: &Row<'_>) -> Result<DeviceRow, BadRow> {
         profiles: row.profiles("profiles")?,
         identities: row.identities("identities")?,
         imei_registered_in: row.countries("imei_registered_in")?,
+        permits: row.permits("permits")?,
+        owner_since: has("owner_since").then(|| row.day("owner_since")).transpose()?,
+        swap_requested: has("swap_requested").then(|| row.day("swap_requested")).transpose()?,
         usage_kb: has("usage_kb").then(|| row.number("usage_kb")).transpose()?,
         last_seen: has("last_seen").then(|| row.time("last_seen")).transpose()?,
         state: match row.parsed("state", "write working, or copy what `landfall fleet export` writes")? {
@@ -161,11 +165,19 @@ fn device_row(row: &Row<'_>) -> Result<DeviceRow, BadRow> {
     })
 }
 
+const IMEI: &str = "write its 15 digits, or leave it empty";
+
 fn present(row: &Row<'_>) -> Result<Option<(localize::Place, localize::Home, rsp::time::Timestamp)>, BadRow> {
     let (network, home, since) = (row.place("network")?, row.home("home")?, row.time("since")?);
+    let imei = row.parsed("imei", IMEI)?;
     match (network, home, since) {
+        (None, None, None) if imei.is_some() => Err(row.bad(
+            Some("imei"),
+            "the stay in which it is used is missing",
+            "fill network, home and since",
+        )),
         (None, None, None) => Ok(None),
-        (Some(network), Some(home), Some(since)) => Ok(Some((network, home, since))),
+        (Some(network), Some(home), Some(since)) => Ok(Some((network, Home { imei, ..home }, since))),
         (network, home, _) => {
             let column = if network.is_none() {
                 "network"
@@ -191,6 +203,7 @@ fn stay_row(row: &Row<'_>) -> Result<(Eid, Stay), BadRow> {
         plmn: place.plmn,
         home: home.country,
         home_network: home.network,
+        imei: row.parsed("imei", IMEI)?,
         from,
         until,
     };

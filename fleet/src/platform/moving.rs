@@ -1,6 +1,6 @@
 //! Start and end of moves.
 
-use localize::Destination;
+use localize::{Day, Destination};
 use rsp::{
     ids::{Eid, Iccid},
     time::Timestamp,
@@ -53,6 +53,10 @@ impl Platform {
             begun: now,
         };
         device.happened(now, DeviceEvent::MoveBegan { to: begun.to.plmn })?;
+        if device.country(now) == Some(begun.to.country) {
+            // A failed move does not withdraw the request, so its deadlines continue.
+            device.connection.swap_requested.get_or_insert(Day::of(now));
+        }
         tx.put(&MOVES, &device.eid.to_string(), &begun)?;
         tx.put(&MEMBERS, &member_key(&campaign.spec.id, device.eid), member)?;
         tx.put(&CAMPAIGNS, &campaign.spec.id.to_string(), campaign)?;
@@ -78,6 +82,9 @@ impl Platform {
             AttemptResult::Lost => DeviceEvent::Lost { why: why.clone() },
         };
         device.happened(now, ending)?;
+        if result == AttemptResult::Moved {
+            device.connection.swap_requested = None;
+        }
         if result == AttemptResult::CameBack {
             refuse(device, ended.to.plmn, now, &why);
         }

@@ -17,6 +17,12 @@ async fn a_device_that_must_move_gets_a_profile_and_moves_to_it() {
     assert_eq!(fall_back_to, Some(bootstrap(0)));
     assert_eq!(testbed.sm_dp.order(iccid), OrderState::Released);
     assert!(matches!(testbed.device(0).await.state, State::Moving { to, .. } if to == plmn(LOCAL)));
+    let requested = testbed.device(0).await.connection.swap_requested;
+    assert_eq!(
+        requested.map(|day| day.to_string()).as_deref(),
+        Some("2026-10-29"),
+        "rules count from this day"
+    );
 
     // If the answer was lost, the device gets the same move again.
     let again = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
@@ -31,6 +37,7 @@ async fn a_device_that_must_move_gets_a_profile_and_moves_to_it() {
     let device = testbed.device(0).await;
     assert_eq!((device.state, device.tally.moved), (State::Working, 1));
     assert_eq!(device.connection.held.len(), 2);
+    assert_eq!(device.connection.swap_requested, None);
     let progress = testbed.platform.campaigns().await.unwrap()[0].progress;
     assert_eq!((progress.begun, progress.moved, progress.under_way), (1, 1, 0));
     assert_eq!(testbed.sm_dp.0.lock().unwrap().calls, ["downloadOrder", "confirmOrder"]);
@@ -76,6 +83,7 @@ async fn the_order_of_a_failed_move_is_cancelled_and_the_move_retried() {
     assert_eq!(instruction.next_check_in, at("2026-10-29T09:00:00Z"), "an hour after the failed attempt");
     testbed.platform.due().await.unwrap();
     assert_eq!(testbed.sm_dp.order(to.iccid().unwrap()), OrderState::Cancelled);
+    assert!(testbed.device(0).await.connection.swap_requested.is_some(), "the request is not withdrawn");
 
     testbed.later(1);
     let instruction = testbed.check_in(&testbed.check_in_of(0, &at_home)).await;

@@ -294,7 +294,8 @@ impl Testbed {
         let on_card =
             on_card.map(|(place, iccid)| CardProfile { iccid: *iccid, enabled: place == 0, home: None });
         let mut report = CheckIn::new(eid(number), self.now());
-        let registered = |iccid: &Iccid| Registration { network: plmn(BRAZIL), iccid: *iccid, imsi: None };
+        let registered =
+            |iccid: &Iccid| Registration { network: plmn(BRAZIL), iccid: *iccid, imsi: None, imei: None };
         report.registered = profiles.first().map(registered);
         report.profiles = Some(on_card.collect());
         report

@@ -359,6 +359,7 @@ impl Agent {
                 network: at.plmn,
                 iccid: at.iccid,
                 imsi: Some(at.imsi),
+                imei: None,
             }),
             // Without the list, the platform keeps what it knows of the card.
             profiles: self.profiles().await.ok(),

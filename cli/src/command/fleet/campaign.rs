@@ -87,8 +87,8 @@ impl Command {
     /// command requires.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let platform = match &self.what {
-            What::Create { query, .. } => platform::open_platform(settings, &query.clone().read()?)?,
-            _ => platform::open_platform(settings, &QueryArguments::default().read()?)?,
+            What::Create { query, .. } => platform::open_platform(settings, &query.clone().read(settings)?)?,
+            _ => platform::open_platform(settings, &QueryArguments::default().read(settings)?)?,
         };
         let one = |campaign: Campaign| answer(json, &campaign, line);
         match self.what {

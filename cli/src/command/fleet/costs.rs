@@ -99,7 +99,7 @@ impl Effort {
         let effort = match self.devices {
             Some(devices) => effort(devices, &costs, &bearer, one, pace)?,
             None => {
-                let query = self.query.read()?;
+                let query = self.query.read(settings)?;
                 let fleet = query::load(settings).await?;
                 let counted = EvaluatedFleet::new(&fleet, query.conditions());
                 let selection = self.filter.selection(&fleet, &query.book, query.now)?;
@@ -146,7 +146,7 @@ impl Recovery {
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let costs = self.means.costs()?;
         let (bearer, one) = (self.means.bearer()?, self.means.one(&costs)?);
-        let query = self.query.read()?;
+        let query = self.query.read(settings)?;
         let fleet = query::load(settings).await?;
         let counted = EvaluatedFleet::new(&fleet, query.conditions());
         let chances = match (self.came_back, self.lost) {

@@ -29,7 +29,7 @@ impl Decide {
     /// # Errors
     /// A file or the records cannot be read.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let query = self.query.read()?;
+        let query = self.query.read(settings)?;
         let fleet = query::load(settings).await?;
         let counted = EvaluatedFleet::new(&fleet, query.conditions());
         let decided = decisions(&counted, &self.filter.selection(&fleet, &query.book, query.now)?);
@@ -88,7 +88,7 @@ impl Change {
     /// # Errors
     /// The device is unknown, or the records cannot be written.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let platform = platform::open_platform(settings, &QueryArguments::default().read()?)?;
+        let platform = platform::open_platform(settings, &QueryArguments::default().read(settings)?)?;
         let mut needs = platform.device(self.eid).await?.connection.needs;
         let before = needs;
         match self.criticality.as_deref() {
@@ -126,7 +126,7 @@ impl Change {
 /// # Errors
 /// The device is unknown, or is already out of service.
 pub(super) async fn retire(settings: &Settings, json: bool, eid: Eid) -> Result<(), Fault> {
-    let platform = platform::open_platform(settings, &QueryArguments::default().read()?)?;
+    let platform = platform::open_platform(settings, &QueryArguments::default().read(settings)?)?;
     answer(json, &platform.retire(eid).await?, line)
 }
 

@@ -43,8 +43,8 @@ impl Import {
     /// # Errors
     /// A file cannot be read, a row is invalid, or the records cannot be written.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let query =
-            query::QueryArguments { at: None, rules: None, strategy: None, owner: self.owner }.read()?;
+        let query = query::QueryArguments { at: None, rules: None, strategy: None, owner: self.owner }
+            .read(settings)?;
         let mut rows = Rows::default();
         read_devices(&mut rows, &name(&self.devices), &read(&self.devices)?, &query.book)?;
         if let Some(stays) = &self.stays {
@@ -116,7 +116,8 @@ impl Export {
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let fleet = query::load(settings).await?;
         let now = net::OsClock.now();
-        let selection = self.filter.selection(&fleet, &crate::command::localize::book(None)?, now)?;
+        let selection =
+            self.filter.selection(&fleet, &crate::command::localize::book(None, settings)?, now)?;
         let devices: Vec<_> = fleet.devices().iter().filter(|device| selection.has(device, now)).collect();
         let exported = export(devices.iter().copied())?;
         write(&self.devices, &exported.devices)?;

@@ -82,7 +82,8 @@ impl Serve {
         let _claim = net::Claim::take(&settings.data_dir, "fleet")?;
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let read = self.query.read()?;
+        let read = self.query.read(settings)?;
+        crate::command::localize::warn_of_dates(&read.book, read.now);
         let pki = crate::pki::load(&settings.pki)?;
         let (tls, requester) = parties::operator_tls(&pki, &self.operator, Arc::clone(&clock))?;
         let mut suppliers = BTreeMap::new();

@@ -18,7 +18,8 @@ pub struct QueryArguments {
     /// Time of the query, such as 2026-11-21T08:00:00Z [default: now]
     #[arg(long)]
     pub at: Option<Timestamp>,
-    /// File of your own rules, in the format of crates/localize/data/countries.toml
+    /// File of rules, in the format of crates/localize/data/countries.toml [default:
+    /// localization-rules.toml in the data folder, or the built-in rules]
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
     /// File of your own strategy, in the format of crates/localize/data/strategy.toml
@@ -85,11 +86,11 @@ impl DeviceFilter {
 
 /// The parsed arguments of a query, with its files read.
 #[derive(Clone)]
-pub(super) struct LoadedQuery {
+pub(crate) struct LoadedQuery {
     /// Time of the query.
-    pub(super) now: Timestamp,
+    pub(crate) now: Timestamp,
     /// Country and carrier rules.
-    pub(super) book: RuleBook,
+    pub(crate) book: RuleBook,
     /// Policy and offers of the owner.
     pub(super) owner: Owner,
     owner_file: Option<PathBuf>,
@@ -100,8 +101,8 @@ impl QueryArguments {
     ///
     /// # Errors
     /// A file cannot be read or is invalid.
-    pub(super) fn read(self) -> Result<LoadedQuery, Fault> {
-        let mut book = crate::command::localize::book(self.rules)?;
+    pub(crate) fn read(self, settings: &Settings) -> Result<LoadedQuery, Fault> {
+        let mut book = crate::command::localize::book(self.rules.as_deref(), settings)?;
         let mut owner = match &self.owner {
             Some(file) => Owner::parse(&read_text(file)?, &mut book)
                 .map_err(|error| invalid_file(error, &file.display()))?,
@@ -125,7 +126,7 @@ impl QueryArguments {
 
 impl LoadedQuery {
     /// Returns the query for the library.
-    pub(super) fn conditions(&self) -> Conditions<'_> {
+    pub(crate) fn conditions(&self) -> Conditions<'_> {
         self.conditions_with(&self.book)
     }
 
@@ -141,7 +142,7 @@ impl LoadedQuery {
     ///
     /// # Errors
     /// The owner file can no longer be read.
-    pub(super) fn with_test_networks(&self, mut book: RuleBook) -> Result<RuleBook, Fault> {
+    pub(crate) fn with_test_networks(&self, mut book: RuleBook) -> Result<RuleBook, Fault> {
         if let Some(file) = &self.owner_file {
             Owner::parse(&read_text(file)?, &mut book)
                 .map_err(|error| invalid_file(error, &file.display()))?;
@@ -150,7 +151,7 @@ impl LoadedQuery {
     }
 
     /// Returns the query with another rule book.
-    pub(super) fn conditions_with<'a>(&'a self, book: &'a RuleBook) -> Conditions<'a> {
+    pub(crate) fn conditions_with<'a>(&'a self, book: &'a RuleBook) -> Conditions<'a> {
         Conditions { now: self.now, book, policy: &self.owner.policy, offers: &self.owner.offers }
     }
 }
@@ -184,7 +185,7 @@ pub(super) fn existing(settings: &Settings) -> Result<SqliteRecords, Fault> {
 ///
 /// # Errors
 /// The fleet is missing or empty, or cannot be read.
-pub(super) async fn load(settings: &Settings) -> Result<Fleet, Fault> {
+pub(crate) async fn load(settings: &Settings) -> Result<Fleet, Fault> {
     let fleet = fleet::load(&existing(settings)?).await?;
     match fleet.devices().is_empty() {
         true => Err(no_fleet(format!("the fleet in {} has no devices", settings.data_dir.display()))),

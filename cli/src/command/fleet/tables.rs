@@ -198,8 +198,9 @@ pub(super) fn of_residents(rows: &[Resident]) -> String {
 pub(super) fn of_breaches(rows: &[Breach]) -> String {
     let mut table = Table::new(&[
         "day",
-        "cut off from",
         "status",
+        "consequence",
+        "from",
         "EID",
         "label",
         "in",
@@ -218,13 +219,14 @@ pub(super) fn of_breaches(rows: &[Breach]) -> String {
         };
         table.row([
             row.day.to_string(),
-            row.blocked_from.to_string(),
             match row.status {
                 Status::Broken => "broken",
                 Status::Near => "near",
                 Status::Clear => "clear",
             }
             .to_owned(),
+            row.consequence.to_string(),
+            row.blocked_from.to_string(),
             row.eid.to_string(),
             row.label.to_string(),
             row.country.to_string(),
@@ -364,7 +366,7 @@ pub(super) fn of_recovery(recovery: &Recovery) -> String {
 }
 
 /// Table of the devices affected by other rules.
-pub(super) fn of_what_if(answer: &WhatIf) -> String {
+pub(crate) fn of_what_if(answer: &WhatIf) -> String {
     let mut table = Table::new(&[
         "EID",
         "label",

@@ -7,7 +7,7 @@ use fleet::{
     Device, EvaluatedFleet,
     answers::{carrier_ends, what_if},
 };
-use localize::{BUILT_IN_RULES, Day, RuleBook};
+use localize::{Day, RuleBook};
 use rsp::ids::Plmn;
 use world::Fault;
 
@@ -16,7 +16,7 @@ use super::{
     query::{self, DeviceFilter, QueryArguments, invalid_file},
     tables,
 };
-use crate::{files::read_text, output::remark, settings::Settings};
+use crate::{command::localize::rules_text, output::remark, settings::Settings};
 
 /// Rules to compare with
 #[derive(Args, Debug)]
@@ -56,15 +56,12 @@ impl WhatIf {
     /// A file or the records cannot be read, or a rule is invalid.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let file = self.other.with.as_ref().or(self.query.rules.as_ref());
-        let mut rules = match file {
-            Some(file) => read_text(file)?,
-            None => BUILT_IN_RULES.to_owned(),
-        };
+        let mut rules = rules_text(file.map(PathBuf::as_path), settings)?;
         for (network, day) in &self.other.carrier_ends {
             rules.push_str(&carrier_ends(*network, *day));
         }
         let other = RuleBook::parse(&rules).map_err(|error| invalid_file(error, &"the other rules"))?;
-        let query = self.query.read()?;
+        let query = self.query.read(settings)?;
         let other = query.with_test_networks(other)?;
         let fleet = query::load(settings).await?;
         let before = EvaluatedFleet::new(&fleet, query.conditions());

@@ -380,6 +380,7 @@ impl<'a> Firmware<'a> {
                     network: at.network,
                     iccid: at.iccid,
                     imsi: Some(at.imsi),
+                    imei: None,
                 }),
                 profiles: Some(device.profiles.clone()),
                 refused: device.contact.refused.clone(),

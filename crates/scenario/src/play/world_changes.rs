@@ -102,7 +102,7 @@ impl SimulatedWorld {
         let (Some(place), Some(home)) = (self.place(attached.network), self.place(attached.home)) else {
             return false;
         };
-        let from = Home { country: home.country, network: Some(home.plmn) };
+        let from = Home::from(home);
         // The times of one device never decrease.
         let _ = device.stay_log.history.observe_with(place, from, now);
         place.country != home.country

@@ -228,7 +228,12 @@ impl M2mAgent {
     async fn check_in(&mut self, sim: &SimulatedWorld, device_status: DeviceStatus) -> Result<(), Fault> {
         let DeviceStatus { attached, iccid, profiles } = device_status;
         let report = CheckIn {
-            registered: Some(Registration { network: attached.network, iccid, imsi: Some(attached.imsi) }),
+            registered: Some(Registration {
+                network: attached.network,
+                iccid,
+                imsi: Some(attached.imsi),
+                imei: None,
+            }),
             profiles,
             refused: self.profile_unavailable.iter().cloned().collect(),
             ended: self.ended.clone(),
