@@ -231,7 +231,7 @@ impl Pki {
         Ok(DpCredentials {
             auth: self.credential(Role::DpAuth, curve)?,
             pb: self.credential(Role::DpPb, curve)?,
-            tls: self.credential(Role::DpTls, self.tls_curve())?,
+            tls: self.tls_credential(Role::DpAuth, Role::DpTls)?,
         })
     }
 
@@ -242,7 +242,7 @@ impl Pki {
     pub fn ds(&self, curve: Curve) -> Result<DsCredentials, PkiError> {
         Ok(DsCredentials {
             auth: self.credential(Role::DsAuth, curve)?,
-            tls: self.credential(Role::DsTls, self.tls_curve())?,
+            tls: self.tls_credential(Role::DsAuth, Role::DsTls)?,
         })
     }
 
@@ -385,6 +385,17 @@ impl Pki {
         validity: Validity,
     ) -> Result<Credential, PkiError> {
         self.issue_tls_beside(Role::DsAuth, Role::DsTls, curve, names, validity)
+    }
+
+    /// Returns the TLS credential of a server. If the PKI has none, one for localhost is issued with
+    /// the validity period of CERT.CI.
+    fn tls_credential(&self, auth: Role, tls: Role) -> Result<Credential, PkiError> {
+        let curve = self.tls_curve();
+        self.credential(tls, curve).or_else(|missing| {
+            let validity = self.ci(curve)?.validity();
+            let names = [ServerName::Dns("localhost".to_owned())];
+            self.issue_tls_beside(auth, tls, curve, &names, validity).map_err(|_| missing)
+        })
     }
 
     fn issue_tls_beside(
