@@ -20,7 +20,7 @@ use crypto::Curve;
 use rsp::{
     ids::Oid,
     sgp02::{
-        Function, Namespace, Request as _,
+        BaseRequest, Function, Namespace,
         addressing::{Endpoint, Header, MessageId},
         es2, es4, soap,
     },
@@ -143,8 +143,7 @@ fn json(requester: &Oid, members: &str) -> String {
     )
 }
 
-fn envelope<F: Function>(caller: &Oid, mut request: F::Request) -> String {
-    request.base_mut().function_call_identifier = "1".to_owned();
+fn envelope<F: Function>(caller: &Oid, request: &F::Request) -> String {
     let header = Header {
         from: Endpoint::new("https://honest.example/in", Some(caller.clone())),
         to: Endpoint::new("https://localhost/sgp02", None),
@@ -158,7 +157,7 @@ fn envelope<F: Function>(caller: &Oid, mut request: F::Request) -> String {
         relates_to: None,
         reply_to: None,
     };
-    soap::envelope(&header, Namespace::V3, &request)
+    soap::envelope(&header, Namespace::V3, request)
 }
 
 /// The servers, with their doors.
@@ -197,8 +196,8 @@ impl Servers {
         let ds_tls = pki.credential(Role::DsTls, Curve::P256).unwrap();
         let smsr_id: Oid = "2.999.16".parse().unwrap();
         let eid = EID.parse().unwrap();
-        let es2 = es2::GetEisRequest { eid, smsr_id, base: Default::default() };
-        let es4 = es4::GetEisRequest { eid, base: Default::default() };
+        let es2 = es2::GetEisRequest { eid, smsr_id, base: BaseRequest::new("1") };
+        let es4 = es4::GetEisRequest { eid, base: BaseRequest::new("1") };
         let json_type = "application/json".to_owned();
         let door =
             |name, address: &str, path, content_type, body, honest: &Credential, other: &Credential| {
@@ -230,7 +229,7 @@ impl Servers {
                 &text(&at_sm_dp["sm_dp"]),
                 "/sgp02",
                 soap::content_type(&es2::GetEis::request_action()),
-                envelope::<es2::GetEis>(&own, es2),
+                envelope::<es2::GetEis>(&own, &es2),
                 &operator,
                 &dp_tls,
             ),
@@ -239,7 +238,7 @@ impl Servers {
                 &text(&at_sm_sr["sm_sr"]),
                 "/sgp02",
                 soap::content_type(&es4::GetEis::request_action()),
-                envelope::<es4::GetEis>(&own, es4),
+                envelope::<es4::GetEis>(&own, &es4),
                 &operator,
                 &dp_tls,
             ),
