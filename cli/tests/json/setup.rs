@@ -223,6 +223,8 @@ impl Setup {
                 &sm_sr,
                 "--m2m-operator",
                 "2.999.20.1230898428@127.0.0.1:1",
+                "--allow-address",
+                "any",
                 "--msisdn",
                 "{m2m_iccid}=+5511900000008",
             ],
@@ -260,6 +262,8 @@ impl Setup {
         let serve = ["sm-sr", "--name", name, "serve"];
         let peers = ["--peer", "eum:EUM", "--peer", "sm-dp:Landfall SM-DP", "--peer"];
         let more = ["operator:Landfall Test Operator", "--listen-cards", "127.0.0.1:0"];
+        // The peers have no configured address, and listen at any port.
+        let more = [&more[..], &["--allow-address", "any"]].concat();
         let addresses = self.start("m2m", &[&serve[..], &peers, &more, options].concat());
         self.set_address("cards", &addresses, "cards");
         let address = addresses["sm_sr"].as_str().unwrap().to_owned();
