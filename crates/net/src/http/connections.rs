@@ -140,8 +140,9 @@ impl Connections {
         let source = source_of(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let of_source = || open.connections.values().filter(|other| other.source == Some(source));
-        let connections = self.limits.connections.min(self.files.share());
-        let per_source = self.limits.connections_per_source.min(connections.div_ceil(2));
+        let share = self.files.share();
+        let connections = self.limits.connections.min(share);
+        let per_source = self.limits.connections_per_source.min(share / 2);
         // Counting is needed only if the limit can have been reached.
         let is_at = |most: usize| open.connections.len() >= most;
         let crowded_source = is_at(per_source) && of_source().count() >= per_source;
