@@ -130,13 +130,14 @@ async fn a_callback_goes_to_reply_to_or_else_to_the_endpoint_of_the_peer() {
             assert_eq!(response.status(), 403, "{reply_to:?}");
             let text = String::from_utf8(response.into_body().to_vec()).unwrap();
             assert!(text.contains("ReplyTo is not an address"), "{text}");
-            assert_eq!(testbed.start(&testbed.sr).outbox().await.unwrap(), []);
+            let outbox = testbed.start(&testbed.sr).outbox().await.unwrap();
+            assert!(outbox.iter().all(|(_, message)| message.endpoint == testbed.dp.endpoint));
             continue;
         };
         assert_eq!(response.status(), 202);
         let outbox = testbed.start(&testbed.sr).outbox().await.unwrap();
-        let endpoint = &outbox.last().unwrap().1.endpoint;
-        assert_eq!(endpoint.strip_prefix("https://"), Some(expected));
+        let mut endpoints = outbox.iter().map(|(_, message)| message.endpoint.strip_prefix("https://"));
+        assert!(endpoints.any(|endpoint| endpoint == Some(expected)), "{expected}");
     }
 }
 
