@@ -361,7 +361,11 @@ fn check_sub_ca(sub_ca: &Certificate, role: Role, cas_below: usize) -> Result<()
 
 /// Checks a certificate against that of its issuer (names, key identifiers, curve, signature), and
 /// its validity period.
-fn check_link(certificate: &Certificate, issuer: &Certificate, now: Timestamp) -> Result<(), Flaw> {
+pub(crate) fn check_link(
+    certificate: &Certificate,
+    issuer: &Certificate,
+    now: Timestamp,
+) -> Result<(), Flaw> {
     if certificate.issuer().der() != issuer.subject().der() {
         return Err(Flaw::IssuerName);
     }

@@ -6,6 +6,7 @@
 //! | [`certificate`](Certificate) | a certificate with its received octets and the fields read from them | RFC 5280, SGP.22 section 4.5.2 |
 //! | [`chain`](check_server) | chain checks up to the [`TrustAnchors`] | SGP.22 section 4.5.2.2 |
 //! | [`crl`](Crl) | certificate revocation lists | RFC 5280 section 5, SGP.22 section 4.6 |
+//! | [`listing`](Pki::check_entries) | the check of every certificate of a PKI | SGP.22 section 4.5.2.2 |
 //! | [`m2m`] | card certificates of SGP.02 and the keys of an M2M card | SGP.02 |
 //! | [`pki`](Pki) | issues certificates, from a seed ([`Pki::from_seed`]) or from a folder of certificates and keys ([`Pki::from_files`]) such as the GSMA's test set | SGP.26 |
 //! | [`role`](Role) | the roles of certificates | SGP.22 annex H |
@@ -19,6 +20,7 @@ mod chain;
 mod crl;
 mod ids;
 mod issue;
+mod listing;
 pub mod m2m;
 mod names;
 mod pki;
@@ -34,6 +36,7 @@ pub use chain::{
 };
 pub use crl::{Crl, CrlPlan, InvalidCrl, Part};
 pub use ids::numbered_eid;
+pub use listing::InvalidEntry;
 pub use names::{InvalidServerName, ServerName};
 pub use pki::{
     BrokenCredential, Credential, Defect, DpCredentials, DsCredentials, Entry, EuiccCredentials, Pki,

@@ -61,7 +61,7 @@ pub struct DpCredentials {
     pub auth: Credential,
     /// CERT.DPpb and its key.
     pub pb: Credential,
-    /// CERT.DP.TLS and its key, always on NIST P-256, which every TLS stack supports.
+    /// CERT.DP.TLS and its key, on [`Pki::tls_curve`].
     pub tls: Credential,
 }
 
@@ -70,7 +70,7 @@ pub struct DpCredentials {
 pub struct DsCredentials {
     /// CERT.DSauth and its key.
     pub auth: Credential,
-    /// CERT.DS.TLS and its key, always on NIST P-256.
+    /// CERT.DS.TLS and its key, on [`Pki::tls_curve`].
     pub tls: Credential,
 }
 
@@ -91,7 +91,7 @@ pub struct EuiccCredentials {
 /// SM-SR and two eUICCs.
 #[derive(Clone, Debug)]
 pub struct PkiOptions {
-    /// Curves of the RSP roles. NIST P-256 is always included, because TLS needs it.
+    /// Curves of the RSP roles. Without any, NIST P-256.
     pub curves: Vec<Curve>,
     /// The validity period of all certificates.
     pub validity: Validity,
@@ -172,9 +172,6 @@ pub enum PkiError {
     },
 }
 
-/// The curve of the TLS certificates.
-const TLS_CURVE: Curve = Curve::P256;
-
 /// A certificate to be issued with a key of its own.
 struct Request<'a> {
     role: Role,
@@ -204,7 +201,7 @@ impl Pki {
     /// There is no CI certificate, or one is invalid.
     pub fn anchors(&self) -> Result<TrustAnchors, PkiError> {
         if self.curves().is_empty() {
-            return Err(self.missing(Role::Ci, TLS_CURVE));
+            return Err(self.missing(Role::Ci, self.tls_curve()));
         }
         let is_ci = |entry: &&Entry| entry.certificate.role() == Some(Role::Ci);
         Ok(TrustAnchors::new(self.entries.iter().filter(is_ci).map(|entry| entry.certificate.clone()))?)
@@ -219,6 +216,13 @@ impl Pki {
             .collect()
     }
 
+    /// Returns the curve of the TLS certificates: NIST P-256, which every TLS stack supports, unless
+    /// the PKI has no CI on it.
+    #[must_use]
+    pub fn tls_curve(&self) -> Curve {
+        self.curves().first().copied().unwrap_or(Curve::P256)
+    }
+
     /// Returns the credentials of the SM-DP+ below the CI of this curve.
     ///
     /// # Errors
@@ -227,7 +231,7 @@ impl Pki {
         Ok(DpCredentials {
             auth: self.credential(Role::DpAuth, curve)?,
             pb: self.credential(Role::DpPb, curve)?,
-            tls: self.credential(Role::DpTls, TLS_CURVE)?,
+            tls: self.tls_credential(Role::DpAuth, Role::DpTls)?,
         })
     }
 
@@ -238,7 +242,7 @@ impl Pki {
     pub fn ds(&self, curve: Curve) -> Result<DsCredentials, PkiError> {
         Ok(DsCredentials {
             auth: self.credential(Role::DsAuth, curve)?,
-            tls: self.credential(Role::DsTls, TLS_CURVE)?,
+            tls: self.tls_credential(Role::DsAuth, Role::DsTls)?,
         })
     }
 
@@ -248,11 +252,11 @@ impl Pki {
     /// # Errors
     /// The certificate or its key is missing.
     pub fn sm_sr(&self) -> Result<Credential, PkiError> {
-        let path = files::path(Role::SmSrTls, TLS_CURVE, "");
+        let path = files::path(Role::SmSrTls, self.tls_curve(), "");
         let own = self.entries.iter().find(|entry| entry.path == path).map(|entry| &entry.certificate);
         match own.and_then(|certificate| Some((certificate, self.key_of(certificate)?))) {
             Some((certificate, key)) => Ok(Credential { certificate: certificate.clone(), key: key.clone() }),
-            None => self.credential(Role::SmSrTls, TLS_CURVE),
+            None => self.credential(Role::SmSrTls, self.tls_curve()),
         }
     }
 
@@ -301,12 +305,12 @@ impl Pki {
     /// The CI's certificate or key is missing.
     pub fn operator(&self, name: &str) -> Result<Credential, PkiError> {
         let own = self
-            .held(Role::OperatorTls, TLS_CURVE)
+            .held(Role::OperatorTls, self.tls_curve())
             .filter(|held| held.certificate.subject().organisation() == Some(name))
             .last();
         match own {
             Some(operator) => Ok(operator),
-            None => self.issue_operator(name, self.ci(TLS_CURVE)?.validity()),
+            None => self.issue_operator(name, self.ci(self.tls_curve())?.validity()),
         }
     }
 
@@ -345,7 +349,7 @@ impl Pki {
     /// # Errors
     /// The CI's key or CERT.DPauth is missing, or there is no name.
     pub fn issue_dp_tls(&self, names: &[ServerName], validity: Validity) -> Result<Credential, PkiError> {
-        self.issue_dp_tls_on(TLS_CURVE, names, validity)
+        self.issue_dp_tls_on(self.tls_curve(), names, validity)
     }
 
     /// Like [`issue_dp_tls`](Self::issue_dp_tls), on another curve, which not every TLS stack
@@ -367,7 +371,31 @@ impl Pki {
     /// # Errors
     /// The CI's key or CERT.DSauth is missing, or there is no name.
     pub fn issue_ds_tls(&self, names: &[ServerName], validity: Validity) -> Result<Credential, PkiError> {
-        self.issue_tls_beside(Role::DsAuth, Role::DsTls, TLS_CURVE, names, validity)
+        self.issue_ds_tls_on(self.tls_curve(), names, validity)
+    }
+
+    /// Like [`issue_ds_tls`](Self::issue_ds_tls), on another curve.
+    ///
+    /// # Errors
+    /// The same as those of [`Pki::issue_ds_tls`].
+    pub fn issue_ds_tls_on(
+        &self,
+        curve: Curve,
+        names: &[ServerName],
+        validity: Validity,
+    ) -> Result<Credential, PkiError> {
+        self.issue_tls_beside(Role::DsAuth, Role::DsTls, curve, names, validity)
+    }
+
+    /// Returns the TLS credential of a server. If the PKI has none, one for localhost is issued with
+    /// the validity period of CERT.CI.
+    fn tls_credential(&self, auth: Role, tls: Role) -> Result<Credential, PkiError> {
+        let curve = self.tls_curve();
+        self.credential(tls, curve).or_else(|missing| {
+            let validity = self.ci(curve)?.validity();
+            let names = [ServerName::Dns("localhost".to_owned())];
+            self.issue_tls_beside(auth, tls, curve, &names, validity).map_err(|_| missing)
+        })
     }
 
     fn issue_tls_beside(
@@ -393,10 +421,10 @@ impl Pki {
         let number = digest.iter().take(4).fold(0_u32, |number, octet| number << 8 | u32::from(*octet));
         let oid = format!("2.999.20.{number}").parse()?;
         issue_below(
-            &self.credential(Role::Ci, TLS_CURVE)?,
+            &self.credential(Role::Ci, self.tls_curve())?,
             Request {
                 role: Role::OperatorTls,
-                curve: TLS_CURVE,
+                curve: self.tls_curve(),
                 subject: issue::organisation_name(name, "ES2+ client"),
                 validity,
                 label: format!("Operator {name}"),
@@ -447,10 +475,10 @@ impl Pki {
     ) -> Result<Credential, PkiError> {
         let common_name = names.first().ok_or(PkiError::NoServerName)?.to_string();
         issue_below(
-            &self.credential(Role::Ci, TLS_CURVE)?,
+            &self.credential(Role::Ci, self.tls_curve())?,
             Request {
                 role: Role::SmSrTls,
-                curve: TLS_CURVE,
+                curve: self.tls_curve(),
                 subject: issue::organisation_name(organisation, &common_name),
                 validity,
                 label: format!("plain TLS {label}"),

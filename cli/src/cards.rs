@@ -8,7 +8,6 @@ use std::{
 };
 
 use certs::Pki;
-use crypto::Curve;
 use device::at;
 use euicc_sim::{Card, CardDescription, Preset, Shared};
 use rsp::ids::{Eid, Plmn};
@@ -134,7 +133,7 @@ pub fn eids(pki: &Pki, entries: &[CardEntry]) -> Result<Vec<Eid>, Fault> {
         }
         taken.push(eid);
     }
-    let mut given = pki.eids(Curve::P256).into_iter();
+    let mut given = pki.eids(pki.tls_curve()).into_iter();
     let mut serials = FIRST_SERIAL..;
     let mut next = || match given.next() {
         Some(eid) => Ok(eid),
@@ -332,6 +331,7 @@ fn merge(whole: &mut Value, changes: Value, path: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use certs::PkiOptions;
+    use crypto::Curve;
 
     use super::*;
 

@@ -8,7 +8,6 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use certs::Pki;
-use crypto::Curve;
 use device::{Device, DownloadOptions, Ending, EventSource, Lpa, LpaSettings, Modem, MoveReport, Slot};
 use euicc_sim::Card;
 use localize::{
@@ -323,7 +322,7 @@ pub fn in_words(ending: &Ending) -> String {
 
 /// Returns the EID of the PKI with this number, counted from 1, or an EID in the range of the EUM.
 fn nth_eid(pki: &Pki, number: u8) -> Result<Eid, Fault> {
-    let kept = pki.eids(Curve::P256);
+    let kept = pki.eids(pki.tls_curve());
     match kept.get(usize::from(number.saturating_sub(1))) {
         Some(eid) => Ok(*eid),
         None => parties::eid_of_serial(pki, number.into()),

@@ -1,6 +1,11 @@
 //! Reading and writing of files named on the command line.
 
-use std::path::Path;
+use std::{
+    fs::{OpenOptions, Permissions},
+    io::Write as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+};
 
 use world::Fault;
 
@@ -38,6 +43,25 @@ pub fn write(file: &Path, octets: impl AsRef<[u8]>) -> Result<(), Fault> {
         .and_then(|()| std::fs::write(file, octets))
         .map_err(|e| unwritable(file, e))
 }
+
+/// Writes a file that only its owner can read, because it contains keys or codes.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_private(file: &Path, octets: impl AsRef<[u8]>) -> Result<(), Fault> {
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut open = options.write(true).create(true).truncate(true).mode(OWNER_ONLY).open(file)?;
+        // The mode above applies to new files only. Terminals and pipes keep their permissions.
+        if open.metadata()?.is_file() {
+            open.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
+        }
+        open.write_all(octets.as_ref())
+    };
+    write().map_err(|e| unwritable(file, e))
+}
+
+const OWNER_ONLY: u32 = 0o600;
 
 /// Fault of a file or folder that cannot be written.
 pub fn unwritable(place: &Path, cause: std::io::Error) -> Fault {

@@ -32,5 +32,6 @@ pub mod progress;
 pub mod readiness;
 pub mod report;
 pub mod scenario_file;
+mod secret_file;
 pub mod settings;
 pub mod trace;

@@ -2,6 +2,7 @@
 //! section 5.3.5).
 
 use bytes::Bytes;
+use certs::{Certificate, Role};
 use http::{Method, Request, Response, StatusCode};
 use rsp::sgp22::{
     es2plus::{self, HandleDownloadProgressInfoRequest},
@@ -35,10 +36,23 @@ fn parse_report(request: &Request<Bytes>) -> Result<HandleDownloadProgressInfoRe
     if request.method() != Method::POST {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
-    if request.extensions().get::<PeerCertificate>().is_none() {
+    let sender = request.extensions().get::<PeerCertificate>().and_then(sm_dp_oid);
+    let sender = sender.ok_or(StatusCode::FORBIDDEN)?;
+    let report: HandleDownloadProgressInfoRequest =
+        serde_json::from_slice(request.body()).map_err(|_| StatusCode::BAD_REQUEST)?;
+    if report.header.function_requester_identifier != sender {
         return Err(StatusCode::FORBIDDEN);
     }
-    serde_json::from_slice(request.body()).map_err(|_| StatusCode::BAD_REQUEST)
+    Ok(report)
+}
+
+/// Returns the OID in a verified CERT.DP.TLS, or `None` for any other certificate.
+fn sm_dp_oid(certificate: &PeerCertificate) -> Option<String> {
+    let certificate = Certificate::from_der(certificate.0.clone()).ok()?;
+    match (certificate.role(), certificate.registered_ids()) {
+        (Some(Role::DpTls), [oid]) => Some(oid.to_string()),
+        _ => None,
+    }
 }
 
 fn print_report(report: &HandleDownloadProgressInfoRequest, json: bool) -> Result<(), Fault> {
@@ -65,28 +79,44 @@ fn status(status: StatusCode) -> Response<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+    use certs::{Credential, Pki, PkiOptions};
+    use crypto::Curve;
 
     use super::*;
 
-    async fn ask(path: &str, certified: bool, body: &str) -> StatusCode {
+    async fn ask(path: &str, certificate: Option<&Credential>, body: &str) -> StatusCode {
         let mut request = json::request(path, PROTOCOL, &());
         *request.body_mut() = Bytes::copy_from_slice(body.as_bytes());
-        if certified {
-            request.extensions_mut().insert(PeerCertificate(vec![]));
+        if let Some(shown) = certificate {
+            request.extensions_mut().insert(PeerCertificate(shown.certificate.der().to_vec()));
         }
         world::send(&listener(true), request).await.unwrap().status()
     }
 
     #[tokio::test]
-    async fn only_authenticated_progress_reports_are_accepted() {
+    async fn progress_is_accepted_only_from_the_sm_dp_plus_that_the_report_names() {
         let path = es2plus::path("handleDownloadProgressInfo");
-        let body = r#"{"header":{"functionRequesterIdentifier":"2.999.10","functionCallIdentifier":"1"},
-            "iccid":"8949000000000000001","profileType":"test","timestamp":"2026-11-21T08:00:00Z",
-            "notificationPointId":3,"notificationPointStatus":{"status":"Executed-Success"}}"#;
-        assert_eq!(ask(&path, true, body).await, StatusCode::NO_CONTENT);
-        assert_eq!(ask(&path, false, body).await, StatusCode::FORBIDDEN);
-        assert_eq!(ask(&path, true, "{}").await, StatusCode::BAD_REQUEST);
-        assert_eq!(ask(&es2plus::path("downloadOrder"), true, body).await, StatusCode::NOT_FOUND);
+        let pki = Pki::from_seed(b"listener", &PkiOptions::default()).unwrap();
+        let sm_dp = pki.credential(Role::DpTls, Curve::P256).unwrap();
+        let body = |requester: &str| {
+            serde_json::json!({
+                "header": { "functionRequesterIdentifier": requester, "functionCallIdentifier": "1" },
+                "iccid": "8949000000000000001", "profileType": "test", "timestamp": "2026-11-21T08:00:00Z",
+                "notificationPointId": 3, "notificationPointStatus": { "status": "Executed-Success" },
+            })
+            .to_string()
+        };
+        let own = body(&sm_dp.certificate.registered_ids()[0].to_string());
+        assert_eq!(ask(&path, Some(&sm_dp), &own).await, StatusCode::NO_CONTENT);
+        assert_eq!(ask(&path, None, &own).await, StatusCode::FORBIDDEN);
+        for other in [Role::DsTls, Role::SmSrTls, Role::OperatorTls] {
+            let other = pki.credential(other, Curve::P256).unwrap();
+            assert_eq!(ask(&path, Some(&other), &own).await, StatusCode::FORBIDDEN);
+        }
+        assert_eq!(ask(&path, Some(&sm_dp), &body("2.999.99")).await, StatusCode::FORBIDDEN);
+        assert_eq!(ask(&path, Some(&sm_dp), "{}").await, StatusCode::BAD_REQUEST);
+        assert_eq!(ask(&es2plus::path("downloadOrder"), Some(&sm_dp), &own).await, StatusCode::NOT_FOUND);
     }
 }

@@ -7,7 +7,7 @@ use cli::{
     command::{self, examples},
     exit_status::ExitStatus,
     faults::is_killed,
-    output::{is_broken_pipe, print_error, remark},
+    output::{LogOutput, is_broken_pipe, print_error, remark},
     settings::Settings,
 };
 use world::Fault;
@@ -88,7 +88,11 @@ fn main() -> ExitCode {
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("LANDFALL_LOG").unwrap_or_else(|_| default_level.into());
     let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(ansi)
+        .with_writer(|| LogOutput(std::io::stderr()))
+        .init();
     match run(cli, &matches) {
         Ok(code) => code,
         Err(fault) => report(&fault, json),

@@ -1,6 +1,7 @@
 //! Output: tables and timelines for people, and JSON of the same values for scripts.
 
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     io::Write as _,
     sync::atomic::{AtomicBool, Ordering},
@@ -95,9 +96,48 @@ pub fn print_error(fault: &Fault, json: bool) {
     remark(&format!("landfall: {fault:#}"));
 }
 
-/// Prints a line to standard error. Failures are ignored.
+/// Prints a line to standard error. Failures are ignored. Control characters other than line breaks
+/// and tabs are escaped, because a part of the line may come from a peer.
 pub fn remark(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", escaped(line, |c| matches!(c, '\n' | '\t')));
+}
+
+/// Replaces the control characters of a text by escapes, except those that are allowed.
+fn escaped(text: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_harmful = |c: char| c.is_control() && !is_allowed(c);
+    if !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| if is_harmful(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// Returns a text from a peer as a part of one line: control characters are escaped.
+fn one_line(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| false)
+}
+
+/// Standard error for the log. Each write is one entry. Line breaks in an entry are escaped, because
+/// a peer could forge entries with them.
+#[derive(Debug)]
+pub struct LogOutput<W>(pub W);
+
+impl<W: std::io::Write> std::io::Write for LogOutput<W> {
+    fn write(&mut self, entry: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(entry);
+        let (line, end) = match text.strip_suffix('\n') {
+            Some(line) => (line, "\n"),
+            None => (&*text, ""),
+        };
+        // The log itself uses escape sequences for colours, and escapes those in values.
+        let line = escaped(line, |c| matches!(c, '\t' | '\u{1b}'));
+        self.0.write_all(format!("{line}{end}").as_bytes())?;
+        Ok(entry.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The reader of standard output has closed the pipe, as `head` does after its last line.
@@ -132,7 +172,7 @@ impl Table {
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self.rows.push(cells.into_iter().map(|cell| one_line(&cell.into()).into_owned()).collect());
     }
 
     /// Returns the table as text.
@@ -201,10 +241,11 @@ pub fn timeline_line(elapsed: Duration, start: Timestamp, event: &Event) -> Stri
         Outcome::Refused(why) => format!("refused: {why} {}", event.note),
         Outcome::Failed(why) => format!("failed: {why} {}", event.note),
     };
+    let (who, what, end) = (one_line(&who), one_line(&what), one_line(&end));
     let mut line = format!("{clock} {who:<20}  {what:<31}  {bytes:>11}  {end}").trim_end().to_owned();
     for finding in &event.findings {
         // Writing to a String cannot fail.
-        let _ = write!(line, "\n{:>17} finding: {finding}", "");
+        let _ = write!(line, "\n{:>17} finding: {}", "", one_line(&finding.to_string()));
     }
     line
 }
@@ -238,6 +279,19 @@ impl Events for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_of_a_peer_cannot_forge_a_line() {
+        let event = Event::new(Timestamp::default(), "SM-DP+", "ConfirmOrder")
+            .with_peer("ES2+", "a\r\nb".to_owned())
+            .with_outcome(Outcome::Refused("x\n12:00 forged \u{1b}[31m".to_owned()));
+        let line = timeline_line(Duration::ZERO, Timestamp::default(), &event);
+        assert!(line.contains("a\\r\\nb") && line.contains("x\\n12:00 forged \\u{1b}[31m"), "{line}");
+        assert!(!line.contains(char::is_control), "{line}");
+        let mut log = LogOutput(Vec::new());
+        log.write_all(b"WARN why=x\r\nWARN forged\n").unwrap();
+        assert_eq!(log.0, b"WARN why=x\\r\\nWARN forged\n");
+    }
 
     #[test]
     fn numbers_are_right_aligned() {

@@ -15,7 +15,8 @@ use rsp::{
     ids::{Eid, SmdpAddress},
     time::Timestamp,
 };
-use sm_dp::{Config, Credentials, PersonalisedHook, SmDpPlus};
+use rsp_server::AllowedAddresses;
+use sm_dp::{Config, Credentials, PersonalisedHook, Requesters, SmDpPlus};
 use testbed::operator::Operator;
 use tokio::{
     net::TcpListener,
@@ -37,7 +38,7 @@ pub mod sm_sr_peers;
 
 pub use served_tls::{TlsServer, served_tls};
 
-pub use sm_ds::{serve_sm_ds, sm_ds, sm_ds_on, sm_ds_tls};
+pub use sm_ds::{faulty_sm_ds, serve_sm_ds, serve_sm_ds_at, sm_ds, sm_ds_on, sm_ds_tls};
 
 /// Returns the clock and random source of the operating system. The clock can be advanced.
 ///
@@ -232,10 +233,21 @@ pub fn sm_dp_on(
     events: Arc<dyn Events>,
     records: Arc<dyn Records>,
 ) -> Result<SmDpPlus, Fault> {
-    sm_dp_with(settings, pki, world, events, records, None)
+    sm_dp_with(settings, pki, world, events, records, SmDpOptions::default())
 }
 
-/// Like [`sm_dp_on`]. The hook gets each profile that the server personalises.
+/// Options of an SM-DP+ beside the settings.
+#[derive(Clone, Debug, Default)]
+pub struct SmDpOptions {
+    /// Callers of ES2+.
+    pub requesters: Requesters,
+    /// SM-DSs that operators may name, beside that of the settings.
+    pub sm_ds_addresses: AllowedAddresses,
+    /// Called with each profile that the server personalises.
+    pub personalised_hook: Option<PersonalisedHook>,
+}
+
+/// Like [`sm_dp_on`], with options.
 ///
 /// # Errors
 /// As [`sm_dp_on`].
@@ -245,12 +257,22 @@ pub fn sm_dp_with(
     world: &World,
     events: Arc<dyn Events>,
     records: Arc<dyn Records>,
-    personalised_hook: Option<PersonalisedHook>,
+    options: SmDpOptions,
 ) -> Result<SmDpPlus, Fault> {
-    let (first, others) = parsed(&addresses(&settings.sm_dp_names, &settings.sm_dp))?;
+    let mut all = addresses(&settings.sm_dp_names, &settings.sm_dp);
+    for further in &settings.sm_dp_further {
+        all.extend(addresses(&settings.sm_dp_names, &further.address));
+    }
+    let (first, others) = parsed(&all)?;
     let mut config = Config::new(first);
     config.server.other_addresses = others;
-    config.personalised_hook = personalised_hook;
+    config.requesters = options.requesters;
+    config.sm_ds_addresses = options.sm_ds_addresses;
+    if let AllowedAddresses::Listed(listed) = &mut config.sm_ds_addresses {
+        let (first, others) = parsed(&addresses(&settings.sm_ds_names, &settings.sm_ds))?;
+        listed.extend(std::iter::once(first).chain(others));
+    }
+    config.personalised_hook = options.personalised_hook;
     config.remove_installed_packages = settings.remove_installed_packages;
     let credentials = Credentials::from_pki(pki)
         .map_err(|e| crate::pki::missing_certificate(e, "the SM-DP+ has no certificates"))?;
@@ -289,22 +311,36 @@ pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), F
 /// # Errors
 /// There is no certificate, and none can be issued.
 pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
-    let nist = sm_dp_credential(pki, names, clock.now())?;
-    sm_dp_tls_with(pki, &nist, clock)
+    let first = sm_dp_credential(pki, names, clock.now())?;
+    tls_on_all_curves(TlsServer::SmDp, pki, &first, clock)
 }
 
-/// Returns the TLS configuration of the SM-DP+ with this certificate, and with a Brainpool
-/// certificate for the same names, if there is one.
-fn sm_dp_tls_with(pki: &Pki, nist: &Credential, clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
-    let now = clock.now();
-    let auth = ClientAuth::Optional(tls_roots(pki));
-    let names = nist.certificate.server_names();
-    let issue = |validity| pki.issue_dp_tls_on(Curve::BrainpoolP256r1, names, validity);
-    let kept = pki.credential(Role::DpTls, Curve::BrainpoolP256r1).or_else(|_| issue(year_from(now)));
-    match server_credential("SM-DP+", kept, issue, names, now) {
-        Ok(brainpool) => ServerTls::on_both_curves(&identity(nist), &identity(&brainpool), &auth, clock),
-        Err(_) => ServerTls::new(&identity(nist), &auth, clock),
+/// Returns the TLS configuration of a server with this certificate, and with a Brainpool certificate
+/// for the same names, if there is one.
+fn tls_on_all_curves(
+    server: TlsServer,
+    pki: &Pki,
+    first: &Credential,
+    clock: Arc<dyn Clock>,
+) -> Result<ServerTls, Fault> {
+    let (now, auth) = (clock.now(), client_auth(pki)?);
+    if first.certificate.curve() == Curve::BrainpoolP256r1 {
+        return ServerTls::new(&identity(first), &auth, clock);
     }
+    let names = first.certificate.server_names();
+    match server.credential_on(Curve::BrainpoolP256r1, pki, names, now) {
+        Ok(brainpool) => ServerTls::on_both_curves(&identity(first), &identity(&brainpool), &auth, clock),
+        Err(_) => ServerTls::new(&identity(first), &auth, clock),
+    }
+}
+
+/// Returns the policy for client certificates: they are optional, lead to a CI of the PKI, and no
+/// revocation list in its folder contains them.
+///
+/// # Errors
+/// A file in the folder is not a revocation list.
+pub fn client_auth(pki: &Pki) -> Result<ClientAuth, Fault> {
+    Ok(ClientAuth::Optional { roots: tls_roots(pki), check: server_check::of(pki, &[])? })
 }
 
 /// Returns the TLS configuration of an operator's server. The certificate contains the OID of the
@@ -323,7 +359,7 @@ pub fn operator_server_tls(
 
 /// Returns CERT.DP.TLS, which the SM-DP+ uses as a server and as a client.
 fn sm_dp_credential(pki: &Pki, names: &[ServerName], now: Timestamp) -> Result<Credential, Fault> {
-    let kept = pki.dp(Curve::P256).map(|dp| dp.tls);
+    let kept = pki.dp(pki.tls_curve()).map(|dp| dp.tls);
     server_credential("SM-DP+", kept, |validity| pki.issue_dp_tls(names, validity), names, now)
 }
 
@@ -522,7 +558,7 @@ pub fn card_description(pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
 /// # Errors
 /// The PKI has no eUICC.
 pub fn default_eid(pki: &Pki) -> Result<Eid, Fault> {
-    pki.eids(Curve::P256).first().copied().ok_or_else(|| {
+    pki.eids(pki.tls_curve()).first().copied().ok_or_else(|| {
         Fault::usage(
             "the PKI has no eUICC",
             "its folder contains none",
@@ -543,7 +579,7 @@ pub fn eid_of_serial(pki: &Pki, serial: u64) -> Result<Eid, Fault> {
             "use a PKI with an EUM and its key, such as that of `landfall certs init`",
         )
     };
-    let eum = pki.eum(Curve::P256).map_err(|e| cannot(e.to_string()))?;
+    let eum = pki.eum(pki.tls_curve()).map_err(|e| cannot(e.to_string()))?;
     let prefix = eum.eid_range().prefixes().next().unwrap_or_default();
     certs::numbered_eid(prefix, serial).map_err(|e| cannot(e.to_string()))
 }

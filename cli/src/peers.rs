@@ -13,8 +13,8 @@ use clap::Args;
 use http::Request;
 use net::{Client, ClientTls};
 use rsp::ids::{InvalidId, Oid, SmdpAddress};
-use rsp_server::due::Due;
-use sm_dp::{Peers, SmDpPlus};
+use rsp_server::{AllowedAddresses, InvalidNamespace, Namespace, due::Due};
+use sm_dp::{Peers, Requesters, SmDpPlus};
 use testbed::background;
 use tokio::{sync::Notify, task::JoinHandle};
 use world::{BoxFuture, Clock, Fault, Link, link_from};
@@ -24,13 +24,54 @@ use crate::{faults::ActiveFaults, m2m::messages::Messages, output::remark, parti
 /// Maximum open connections. Operators choose the addresses, so the number needs a limit.
 const MAX_LINKS: usize = 256;
 
-/// Operators with notification addresses
+/// Operators that may order
 #[derive(Args, Clone, Debug, Default)]
 pub struct Operators {
-    /// Operator that receives download progress reports, as OID@HOST:PORT or NAME=OID@HOST:PORT
-    /// (repeatable)
+    /// Operator that may order: [NAME=]OID[@HOST:PORT][,namespace=NAMESPACE] (repeatable). Without
+    /// the flag, every operator with a certificate of the PKI may order. Download progress is
+    /// reported to the address. The stock of a namespace belongs to its operators
     #[arg(long = "operator", value_name = "OID@HOST:PORT")]
     operators: Vec<OperatorArgument>,
+}
+
+impl Operators {
+    /// Returns the callers that may use ES2+.
+    pub fn requesters(&self) -> Requesters {
+        if self.operators.is_empty() { Requesters::ByCertificate } else { Requesters::Listed }
+    }
+}
+
+/// Addresses that peers may name
+#[derive(Args, Clone, Debug, Default)]
+pub struct AllowAddress {
+    /// Address to which the server may connect when a peer names it, or `any` (repeatable): an SM-DS
+    /// in ES2+.ConfirmOrder, a ReplyTo of SGP.02. The addresses of configured peers are always
+    /// allowed
+    #[arg(long = "allow-address", value_name = "HOST:PORT")]
+    addresses: Vec<AddressArgument>,
+}
+
+/// Value of `--allow-address`. `None` stands for `any`.
+#[derive(Clone, Debug)]
+struct AddressArgument(Option<SmdpAddress>);
+
+impl FromStr for AddressArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "any" => Ok(Self(None)),
+            _ => text.parse().map(|address| Self(Some(address))).map_err(|e: InvalidId| e.to_string()),
+        }
+    }
+}
+
+impl AllowAddress {
+    /// Returns the allowed addresses.
+    pub fn allowed(&self) -> AllowedAddresses {
+        let listed = self.addresses.iter().map(|AddressArgument(address)| address.clone());
+        listed.collect::<Option<_>>().map_or(AllowedAddresses::Any, AllowedAddresses::Listed)
+    }
 }
 
 /// Value of `--operator`.
@@ -41,13 +82,26 @@ impl FromStr for OperatorArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (who, address) = text.rsplit_once('@').ok_or("missing `@` before the address")?;
-        let (name, oid) = who.split_once('=').unwrap_or((who, who));
         let no = |e: InvalidId| e.to_string();
+        let (text, namespace) = match text.split_once(",namespace=") {
+            Some((text, namespace)) => {
+                (text, namespace.parse().map_err(|e: InvalidNamespace| e.to_string())?)
+            }
+            None => (text, Namespace::default()),
+        };
+        let (who, address) = match text.rsplit_once('@') {
+            Some((who, address)) => (who, Some(address.parse::<SmdpAddress>().map_err(no)?)),
+            None => (text, None),
+        };
+        let (name, oid) = who.split_once('=').unwrap_or((who, who));
+        if name.is_empty() {
+            return Err("the name before `=` is empty".to_owned());
+        }
         Ok(Self(sm_dp::Operator {
             identifier: name.to_owned(),
             certificate_oid: oid.parse::<Oid>().map_err(no)?,
-            es2plus_address: Some(address.parse::<SmdpAddress>().map_err(no)?),
+            es2plus_address: address,
+            namespace,
         }))
     }
 }
@@ -222,7 +276,10 @@ mod tests {
         assert_eq!(operator.certificate_oid.to_string(), "2.999.20.1");
         assert_eq!(operator.es2plus_address.unwrap().as_str(), "127.0.0.1:8445");
         assert_eq!(read("2.999.20.1@bss.example").unwrap().identifier, "2.999.20.1");
-        for bad in ["2.999.20.1", "ACME@bss.example", "ACME=2.999.20.1@", ""] {
+        let operator = read("ACME=2.999.20.1,namespace=acme").unwrap();
+        assert_eq!((operator.es2plus_address, operator.namespace.as_str()), (None, "acme"));
+        assert!(read("2.999.20.1").unwrap().namespace.is_default());
+        for bad in ["ACME@bss.example", "ACME=2.999.20.1@", "=2.999.20.1", "2.999.20.1,namespace=", ""] {
             assert!(read(bad).is_err(), "{bad:?}");
         }
     }

@@ -96,7 +96,7 @@ fn write_one(path: &Path, content: &[u8], secret: bool) -> io::Result<()> {
         os::unix::fs::{OpenOptionsExt, PermissionsExt},
     };
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
+        net::create_private_folder(parent)?;
     }
     let mode = if secret { 0o600 } else { 0o644 };
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;

@@ -25,7 +25,7 @@ use crate::{
     cards::Interface,
     files,
     output::{print_json_line, remark},
-    parties::StopSignals,
+    parties::{Running, StopSignals},
     settings::Settings,
 };
 
@@ -87,6 +87,13 @@ impl Ready {
     pub fn at(mut self, name: impl ToString, address: impl ToString) -> Self {
         self.addresses.insert(name.to_string(), address.to_string());
         self
+    }
+
+    /// Adds the further addresses of an interface: `NAME_2` and so on.
+    #[must_use]
+    pub fn at_further(self, name: &str, others: &[Running]) -> Self {
+        let numbered = others.iter().zip(2_u32..);
+        numbered.fold(self, |ready, (other, number)| ready.at(format!("{name}_{number}"), other.address))
     }
 
     /// Adds the address of an interface that the server may have.
@@ -243,7 +250,7 @@ fn write_atomically(file: &Path, ready: &Ready) -> Result<(), Fault> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let part = file.with_file_name(name);
-    files::write(&part, text + "\n")?;
+    files::write_private(&part, text + "\n")?;
     std::fs::rename(&part, file).map_err(|error| files::unwritable(file, error))
 }
 

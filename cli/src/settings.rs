@@ -1,8 +1,12 @@
 //! Settings from flags, environment variables, and the settings file, in this order of precedence.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use crypto::Curve;
 use net::StoreKey;
 use serde::Deserialize;
 use world::Fault;
@@ -19,10 +23,18 @@ pub struct Settings {
     pub seed: String,
     /// Address of the SM-DP+, for listening or connecting.
     pub sm_dp: String,
+    /// Curve of the certificate at this address; default: both.
+    pub sm_dp_curve: Option<Curve>,
+    /// Further listening addresses of the SM-DP+.
+    pub sm_dp_further: Vec<ListenAddress>,
     /// Further names of the SM-DP+.
     pub sm_dp_names: Vec<String>,
     /// Address of the SM-DS, for listening or connecting.
     pub sm_ds: String,
+    /// Curve of the certificate at this address; default: both.
+    pub sm_ds_curve: Option<Curve>,
+    /// Further listening addresses of the SM-DS.
+    pub sm_ds_further: Vec<ListenAddress>,
     /// Further names of the SM-DS.
     pub sm_ds_names: Vec<String>,
     /// Address of the card served over TCP.
@@ -69,6 +81,29 @@ impl RecordsKey {
                 StoreKey::parse(&text, &path.display().to_string()).map(Some)
             }
         }
+    }
+}
+
+/// A listening address of a server with TLS: `HOST:PORT` or `HOST:PORT=CURVE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// Curve of the certificate. Without it, the client's offer decides, and NIST P-256 is preferred.
+    pub curve: Option<Curve>,
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, curve) = match text.split_once('=') {
+            None => (text, None),
+            Some((address, "nist")) => (address, Some(Curve::P256)),
+            Some((address, "brainpool")) => (address, Some(Curve::BrainpoolP256r1)),
+            Some((_, other)) => return Err(format!("unknown curve {other:?}; expected nist or brainpool")),
+        };
+        Ok(Self { address: address.to_owned(), curve })
     }
 }
 
@@ -125,6 +160,15 @@ impl Setting {
     /// Returns the flag `--listen` of the server whose address this setting is.
     pub fn listen(self) -> Arg {
         self.listen_as("listen", "Listening address")
+    }
+
+    /// Returns the flag `--listen` of a server with TLS, which can listen at several addresses.
+    pub fn listen_with_tls(self) -> Arg {
+        let checked = |text: &str| text.parse::<ListenAddress>().map(|_| text.to_owned());
+        self.listen_as("listen", "Listening address, with =nist or =brainpool for one curve (repeatable)")
+            .value_name("HOST:PORT[=CURVE]")
+            .action(ArgAction::Append)
+            .value_parser(checked)
     }
 
     /// Returns the flag of a listening address of a server that has several.
@@ -210,8 +254,12 @@ struct Layer {
     pki: Option<PathBuf>,
     seed: Option<String>,
     sm_dp: Option<String>,
+    #[serde(skip)]
+    sm_dp_listen: Option<Vec<String>>,
     sm_dp_names: Option<Vec<String>>,
     sm_ds: Option<String>,
+    #[serde(skip)]
+    sm_ds_listen: Option<Vec<String>>,
     sm_ds_names: Option<Vec<String>>,
     card: Option<String>,
     network: Option<String>,
@@ -228,8 +276,10 @@ impl Layer {
             pki: self.pki.or(below.pki),
             seed: self.seed.or(below.seed),
             sm_dp: self.sm_dp.or(below.sm_dp),
+            sm_dp_listen: self.sm_dp_listen.or(below.sm_dp_listen),
             sm_dp_names: self.sm_dp_names.or(below.sm_dp_names),
             sm_ds: self.sm_ds.or(below.sm_ds),
+            sm_ds_listen: self.sm_ds_listen.or(below.sm_ds_listen),
             sm_ds_names: self.sm_ds_names.or(below.sm_ds_names),
             card: self.card.or(below.card),
             network: self.network.or(below.network),
@@ -261,8 +311,10 @@ impl Layer {
             pki: value(&commands, Setting::Pki),
             seed: value(&commands, Setting::Seed),
             sm_dp: value(&commands, Setting::SmDp),
+            sm_dp_listen: values(Setting::SmDp),
             sm_dp_names: values(Setting::SmDpName),
             sm_ds: value(&commands, Setting::SmDs),
+            sm_ds_listen: values(Setting::SmDs),
             sm_ds_names: values(Setting::SmDsName),
             card: value(&commands, Setting::Card),
             network: value(&commands, Setting::Network),
@@ -296,8 +348,10 @@ impl Layer {
             pki: variable("LANDFALL_PKI").map(PathBuf::from),
             seed: variable("LANDFALL_SEED"),
             sm_dp: variable("LANDFALL_SM_DP"),
+            sm_dp_listen: None,
             sm_dp_names: names("LANDFALL_SM_DP_NAMES"),
             sm_ds: variable("LANDFALL_SM_DS"),
+            sm_ds_listen: None,
             sm_ds_names: names("LANDFALL_SM_DS_NAMES"),
             card: variable("LANDFALL_CARD"),
             network: variable("LANDFALL_NETWORK"),
@@ -319,9 +373,12 @@ impl Layer {
 }
 
 impl Settings {
-    /// Returns the path of the root certificate (DER) of the P-256 servers.
+    /// Returns the path of the root certificate (DER) of the servers: that on P-256, unless the PKI is
+    /// on Brainpool only.
     pub fn root_certificate(&self) -> PathBuf {
-        self.pki.join("CertificateIssuer").join("CERT_CI_ECDSA_NIST.der")
+        let on = |curve| self.pki.join("CertificateIssuer").join(format!("CERT_CI_ECDSA_{curve}.der"));
+        let [nist, brainpool] = [on("NIST"), on("BRP")];
+        if !nist.exists() && brainpool.exists() { brainpool } else { nist }
     }
 
     /// Combines the three sources: the flags of a command line, the environment variables, and a
@@ -369,13 +426,19 @@ impl Settings {
     }
 
     fn of(chosen: Layer, data_dir: PathBuf) -> Self {
+        let (sm_dp, sm_dp_further) = listeners(Setting::SmDp.or_default(chosen.sm_dp), chosen.sm_dp_listen);
+        let (sm_ds, sm_ds_further) = listeners(Setting::SmDs.or_default(chosen.sm_ds), chosen.sm_ds_listen);
         Self {
             pki: chosen.pki.unwrap_or_else(|| data_dir.join("pki")),
             data_dir,
             seed: Setting::Seed.or_default(chosen.seed),
-            sm_dp: Setting::SmDp.or_default(chosen.sm_dp),
+            sm_dp: sm_dp.address,
+            sm_dp_curve: sm_dp.curve,
+            sm_dp_further,
             sm_dp_names: chosen.sm_dp_names.unwrap_or_default(),
-            sm_ds: Setting::SmDs.or_default(chosen.sm_ds),
+            sm_ds: sm_ds.address,
+            sm_ds_curve: sm_ds.curve,
+            sm_ds_further,
             sm_ds_names: chosen.sm_ds_names.unwrap_or_default(),
             card: Setting::Card.or_default(chosen.card),
             network: Setting::Network.or_default(chosen.network),
@@ -384,6 +447,18 @@ impl Settings {
             remove_installed_packages: chosen.remove_installed_packages.unwrap_or(false),
         }
     }
+}
+
+/// Returns the first listening address of a server and the further ones. `address` applies if the
+/// command has no flag for several addresses.
+fn listeners(address: String, flags: Option<Vec<String>>) -> (ListenAddress, Vec<ListenAddress>) {
+    let parsed = flags.iter().flatten().filter_map(|text| text.parse().ok());
+    let mut all: Vec<ListenAddress> = parsed.collect();
+    if all.is_empty() {
+        return (ListenAddress { address, curve: None }, Vec::new());
+    }
+    let first = all.remove(0);
+    (first, all)
 }
 
 fn default_data_dir(variable: impl Fn(&str) -> Option<String>) -> PathBuf {
@@ -438,13 +513,29 @@ mod tests {
 
     #[test]
     fn flags_of_a_command_and_of_those_above_it_become_settings() {
-        let below =
-            Command::new("serve").arg(Setting::SmDp.listen()).args(Setting::flags(&[Setting::SmDpName]));
+        let below = Command::new("serve")
+            .arg(Setting::SmDp.listen_with_tls())
+            .args(Setting::flags(&[Setting::SmDpName]));
         let command = Command::new("sm-dp").args(Setting::global_flags(&[Setting::Pki])).subcommand(below);
         let given = "sm-dp --pki keys serve --listen host:1 --sm-dp-name a --sm-dp-name b";
         let matches = command.try_get_matches_from(given.split(' ')).unwrap();
+        let read = Layer::from_flags(None, &matches);
         let expected = layer("pki = 'keys'\nsm-dp = 'host:1'\nsm-dp-names = ['a', 'b']");
-        assert_eq!(Layer::from_flags(None, &matches), expected);
+        assert_eq!(Layer { sm_dp_listen: None, ..read.clone() }, expected);
+        assert_eq!(read.sm_dp_listen, Some(vec!["host:1".to_owned()]));
+    }
+
+    #[test]
+    fn a_server_listens_at_an_address_for_each_curve() {
+        let command = Command::new("serve").arg(Setting::SmDp.listen_with_tls());
+        let matches = |given: &str| command.clone().try_get_matches_from(given.split(' '));
+        let given = matches("serve --listen host:1=nist --listen host:2=brainpool --listen host:3").unwrap();
+        let settings = Settings::of(Layer::from_flags(None, &given), PathBuf::new());
+        assert_eq!((settings.sm_dp.as_str(), settings.sm_dp_curve), ("host:1", Some(Curve::P256)));
+        let further = ["host:2=brainpool", "host:3"].map(|text| text.parse().unwrap());
+        assert_eq!(settings.sm_dp_further, further);
+        assert_eq!(further[0].curve, Some(Curve::BrainpoolP256r1));
+        assert!(matches("serve --listen host:1=p521").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Running, landfall, succeed};
+use common::{Running, fail, landfall, succeed};
 use serde_json::Value;
 
 /// A server process, killed when this is dropped, and its output.
@@ -84,6 +84,10 @@ fn an_operator_receives_current_and_missed_progress_reports() {
     assert_eq!(listener.hears_of(&first), [done(1), done(3), done(4)]);
     drop(listener);
     let second = download("2");
+    // An operator that the flag does not list cannot order.
+    let refused =
+        fail(landfall(folder).args(["operator", "--name", "Other", "order", "--sm-dp", &sm_dp.rest, &first]));
+    assert!(refused.contains("1.1/1.1"), "{refused}");
     let (_, address) = operator.rsplit_once('@').unwrap();
     let listener = Server::listener(folder, address);
     assert_eq!(listener.hears_of(&second), [done(1), done(3), done(4)]);
@@ -95,7 +99,8 @@ fn an_order_is_registered_at_its_sm_ds_until_the_profile_is_downloaded() {
     let folder = folder.path();
     succeed(landfall(folder).args(["certs", "init"]));
     let sm_ds = Server::of_a_party(folder, &["sm-ds", "serve", "--listen", "127.0.0.1:0"], "SM-DS at ");
-    let sm_dp = Server::sm_dp(folder, "2.999.20.1@127.0.0.1:1");
+    let arguments = ["sm-dp", "serve", "--listen", "127.0.0.1:0", "--sm-ds", &sm_ds.rest];
+    let sm_dp = Server::of_a_party(folder, &arguments, "SM-DP+ at ");
     let list = || {
         let list = succeed(landfall(folder).args(["--json", "sm-ds", "list"]));
         serde_json::from_str::<Value>(&list).unwrap().as_array().unwrap().len()

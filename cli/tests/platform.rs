@@ -278,7 +278,7 @@ impl Abroad {
     fn device(&self, platform: &str, token: &str) -> std::process::Command {
         let mut command = landfall(self.folder.path());
         command.envs(self.addresses.clone()).args(["device", "--serial", "1", "--visible", "724-99", "run"]);
-        command.args(["--platform", platform, "--token", token]);
+        command.args(["--platform", platform]).env("LANDFALL_TOKEN", token);
         command
     }
 
@@ -354,10 +354,12 @@ fn a_check_in_that_is_refused_ends_the_device_with_advice() {
     let (_platform, address) = abroad.platform();
     let errors = fail(&mut abroad.device(&address, "5ec2e7"));
     assert!(errors.contains("landfall fleet token EID") && !errors.contains("5ec2e7"), "{errors}");
-    let run = ["device", "run", "--platform", &address, "--token", "5ec2e7"];
+    let token = abroad.folder.path().join("token");
+    std::fs::write(&token, "5ec2e7\n").unwrap();
+    let run = ["device", "run", "--platform", &address, "--token-file", token.to_str().unwrap()];
     assert!(fail(landfall(abroad.folder.path()).args(run)).contains("--visible"));
     assert!(
         fail(landfall(abroad.folder.path()).args(["device", "run", "--platform", &address]))
-            .contains("--token")
+            .contains("--token-file")
     );
 }

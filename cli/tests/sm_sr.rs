@@ -66,14 +66,32 @@ fn the_sm_sr_does_not_start_without_its_https_listener_for_cards() {
 #[test]
 fn an_account_that_is_too_long_for_smpp_is_refused_on_both_sides() {
     let folder = tempfile::tempdir().unwrap();
-    for (account, why) in [("smsr:landfall9", "a password"), ("an-sm-sr-far-away:x", "an account")] {
-        let centre = format!("{account}@127.0.0.1:1");
-        let refused = fail(&mut sm_sr(folder.path(), &["serve", "--smsc", &centre]));
+    let password = folder.path().join("password");
+    for (account, secret, why) in
+        [("smsr", "landfall9", "a password"), ("an-sm-sr-far-away", "x", "an account")]
+    {
+        std::fs::write(&password, format!("{secret}\n")).unwrap();
+        let file = ["--smsc-password-file", password.to_str().unwrap()];
+        let any = ["--listen", "127.0.0.1:0", "--listen-cards", "127.0.0.1:0"];
+        let mut serve = sm_sr(folder.path(), &["serve", "--smsc", &format!("{account}@127.0.0.1:1")]);
+        let refused = fail(serve.args(file).args(any));
         assert!(refused.contains(why), "{refused}");
         let mut network = landfall(folder.path());
         network.args(["network", "--listen", "127.0.0.1:0", "--account", &format!("{account}:1000")]);
-        let refused = fail(&mut network);
+        let refused = fail(network.args(file));
         assert!(refused.contains(why), "{refused}");
+    }
+}
+
+#[test]
+fn a_secret_among_the_arguments_is_refused_without_repeating_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = ["network", "--listen", "127.0.0.1:0", "--account", "sm-sr:hush:1000"];
+    for refused in [
+        fail(&mut sm_sr(folder.path(), &["serve", "--smsc", "sm-sr:hush@127.0.0.1:1"])),
+        fail(landfall(folder.path()).args(network)),
+    ] {
+        assert!(refused.contains("--smsc-password-file") && !refused.contains("hush"), "{refused}");
     }
 }
 
@@ -82,12 +100,12 @@ fn a_wrong_password_for_the_smsc_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut network = landfall(folder.path());
     network.args(["network", "--listen", "127.0.0.1:0", "--listen-smpp", "127.0.0.1:0"]);
-    let network = Running::start(network.args(["--account", "sm-sr:secret:+447700900001"]));
+    let network = Running::start(network.args(["--account", "sm-sr:+447700900001"]));
     let centre = network.err.after("SMSC ");
     let at = centre.split(' ').nth(2).unwrap();
-    let smsc = format!("sm-sr:wrong@{at}");
+    let smsc = format!("sm-sr@{at}");
     let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--listen-cards", "none"]);
-    let running = Running::start(serve.args(["--smsc", &smsc]));
+    let running = Running::start(serve.env("LANDFALL_SMSC_PASSWORD", "wrong").args(["--smsc", &smsc]));
     let printed = running.err.lines().find(|line| line.contains("it refused with")).unwrap();
     assert!(
         printed.contains("ERROR") && printed.contains("correct the account or the password"),

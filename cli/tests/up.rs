@@ -69,7 +69,7 @@ fn smpp_clients_can_bind_if_smpp_is_enabled() {
             "--listen-smpp",
             "127.0.0.1:0",
             "--account",
-            "sm-sr:secret:1000",
+            "sm-sr:1000",
             "--msisdn",
             "724990000000001=+5511900000001",
         ],

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use rsp::ids::SmdpAddress;
-use rsp_server::Settings;
+use rsp_server::{AllowedAddresses, Settings};
 
 /// Maximum time between two steps of a session. A person needs time to read and to confirm.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -43,6 +43,8 @@ pub struct Config {
     pub server: Settings,
     /// The operators that may call ES2+.
     pub requesters: Requesters,
+    /// The SM-DSs that an operator may name in ES2+.ConfirmOrder.
+    pub sm_ds_addresses: AllowedAddresses,
     /// See [`NOTIFICATION_LIFETIME`].
     pub notification_lifetime: Duration,
     /// See [`ORDER_LIFETIME`].
@@ -69,7 +71,8 @@ impl Config {
     pub fn new(address: SmdpAddress) -> Self {
         Self {
             server: Settings::new(address, SESSION_LIFETIME),
-            requesters: Requesters::ByCertificate,
+            requesters: Requesters::default(),
+            sm_ds_addresses: AllowedAddresses::default(),
             notification_lifetime: NOTIFICATION_LIFETIME,
             order_lifetime: ORDER_LIFETIME,
             delivery_lifetime: DELIVERY_LIFETIME,
@@ -86,10 +89,11 @@ impl Config {
 /// The callers that may use ES2+. Every caller must present a client certificate that TLS has
 /// verified. In both cases, the identifier of a registered operator can only be used with that
 /// operator's certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Requesters {
-    /// Every caller, with an object identifier from the subjectAltName of its certificate as
-    /// identifier.
+    /// Every caller whose certificate is for TLS clients only, with an object identifier from the
+    /// subjectAltName of its certificate as identifier.
+    #[default]
     ByCertificate,
     /// Only registered operators.
     Listed,

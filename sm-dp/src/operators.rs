@@ -1,12 +1,23 @@
 //! Registered operators: the certificate that each one authenticates with, and the address that
 //! receives its progress reports.
 
+use rsp_server::Namespace;
 use world::{Fault, Tx};
 
 use crate::{
     records::{OPERATORS, Operator},
     server::SmDpPlus,
 };
+
+/// Returns the operators that own the stock of this namespace. Stock without owners can be ordered
+/// by every operator, and so can that of the default namespace.
+pub(crate) async fn owners(tx: &mut Tx<'_>, namespace: &Namespace) -> Result<Vec<Operator>, Fault> {
+    if namespace.is_default() {
+        return Ok(Vec::new());
+    }
+    let all = tx.list(&OPERATORS, "").await?.into_iter().map(|(_, operator)| operator);
+    Ok(all.filter(|operator| operator.namespace == *namespace).collect())
+}
 
 impl SmDpPlus {
     /// Adds or replaces an operator in the records.

@@ -338,6 +338,10 @@ pub struct Operator {
     /// The address of its ES2+.HandleDownloadProgressInfo endpoint. Without an address, no progress
     /// is reported.
     pub es2plus_address: Option<SmdpAddress>,
+    /// The namespace of its stock. Operators of the same namespace share the stock, but not their
+    /// orders.
+    #[serde(default, skip_serializing_if = "Namespace::is_default")]
+    pub namespace: Namespace,
 }
 
 /// The event is not allowed in the state of the profile.

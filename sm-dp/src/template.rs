@@ -25,8 +25,8 @@ pub(crate) struct MadeProfile {
 }
 
 /// Returns an available profile of the namespace of the call or, if there is none, a new one from the
-/// template of the type. All namespaces share the templates. An order without a type uses the first
-/// template. Returns `None` if there is no template either.
+/// template of the type. A template belongs to all namespaces or to one. An order without a type
+/// uses the first template of its namespace. Returns `None` if there is no template either.
 ///
 /// # Errors
 /// The records fail, or the template cannot make another profile ([`FaultKind::Usage`]).
@@ -39,12 +39,17 @@ pub(crate) async fn available_or_personalised(
     {
         return Ok(Some(available));
     }
+    let namespace = &context.namespace;
+    let is_usable = |template: &Template| template.namespace.as_ref().is_none_or(|own| own == namespace);
     let template = match requested {
-        Some(requested) => context.tx.get(&TEMPLATES, requested).await?,
-        None => match context.tx.peek_first(&TEMPLATES, "", 1).await?.pop() {
-            Some((profile_type, _)) => context.tx.get(&TEMPLATES, &profile_type).await?,
-            None => None,
-        },
+        Some(requested) => context.tx.get(&TEMPLATES, requested).await?.filter(is_usable),
+        None => {
+            let all = context.tx.peek_list(&TEMPLATES, "").await?;
+            match all.into_iter().find(|(_, template)| is_usable(template)) {
+                Some((profile_type, _)) => context.tx.get(&TEMPLATES, &profile_type).await?.filter(is_usable),
+                None => None,
+            }
+        }
     };
     match template {
         Some(template) => Ok(Some(next(context, &template).await?)),

@@ -8,6 +8,7 @@ mod support;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use certs::{Certificate, Role};
 use crypto::Curve;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use rsp::sgp22::es2plus::{
@@ -17,6 +18,7 @@ use rsp::sgp22::es2plus::{
 use rsp::sgp22::es9plus;
 use rsp::sgp22::json::{self, ExecutionStatus, NoOutput, RequestHeader, ResponseHeader};
 use rsp::status::Status;
+use rsp_server::Namespace;
 use serde_json::{Value, json};
 use sm_dp::{Operator as RegisteredOperator, ProfileOptions, ProfileState, Requesters};
 use support::operator::Operator;
@@ -558,6 +560,92 @@ async fn without_a_client_certificate_es2plus_is_forbidden_and_es9plus_is_not() 
     testbed.euicc().initiate(&testbed.server).await;
 }
 
+// req: SGP.22-5.3.1-Role
+#[tokio::test]
+async fn certificates_of_other_roles_cannot_order() {
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    let euicc = testbed.pki.euicc(Curve::P256, testbed.pki.eids(Curve::P256)[0]).unwrap().euicc;
+    let of = |role| testbed.pki.credential(role, Curve::P256).unwrap().certificate;
+    let oid = |certificate: &Certificate| certificate.registered_ids().first().map(ToString::to_string);
+    let roles = [Role::Eum, Role::DpAuth, Role::DpPb, Role::DpTls, Role::DsAuth, Role::DsTls];
+    for certificate in roles.map(of).into_iter().chain([euicc.certificate]) {
+        let caller = Operator {
+            identifier: oid(&certificate).unwrap_or_default(),
+            certificate: certificate.der().to_vec(),
+            ..testbed.operator()
+        };
+        for function in ["downloadOrder", "confirmOrder", "cancelOrder", "releaseProfile"] {
+            let request = caller.request(function, &caller.confirmation(iccid()));
+            let status = raw(&testbed.server, request).await.status();
+            assert_eq!(status, StatusCode::FORBIDDEN, "{function}: {:?}", certificate.role());
+        }
+    }
+    // The certificate of an SM-SR has no role of SGP.22. It differs from that of an operator only
+    // by its extended key usage.
+    let sm_sr = testbed.pki.sm_sr().unwrap().certificate;
+    let identifier = oid(&sm_sr).unwrap();
+    let caller =
+        Operator { identifier: identifier.clone(), certificate: sm_sr.der().to_vec(), ..testbed.operator() };
+    let order = async || caller.download_order(&testbed.server, Some(iccid()), None, None).await;
+    assert_eq!(order().await.refused(), Status::RequesterNotAllowed);
+    assert_eq!(testbed.state().await, ProfileState::Available);
+    let registered = RegisteredOperator {
+        identifier,
+        certificate_oid: sm_sr.registered_ids()[0].clone(),
+        es2plus_address: None,
+        namespace: Namespace::default(),
+    };
+    testbed.server.register_operator(&registered).await.unwrap();
+    order().await.done();
+}
+
+/// Registers an operator with stock of its own.
+async fn own_stock(testbed: &Testbed, name: &str, namespace: &str) -> Operator {
+    let operator = Operator::new(&testbed.pki, name);
+    let registered = RegisteredOperator {
+        identifier: operator.identifier.clone(),
+        certificate_oid: operator.oid.clone(),
+        es2plus_address: None,
+        namespace: namespace.parse().unwrap(),
+    };
+    testbed.server.register_operator(&registered).await.unwrap();
+    operator
+}
+
+#[tokio::test]
+async fn an_operator_uses_only_its_own_stock() {
+    let testbed = Testbed::new();
+    let (one, two) = (own_stock(&testbed, "One", "one").await, own_stock(&testbed, "Two", "two").await);
+    let unregistered = testbed.operator();
+    testbed.stock(ICCID, &ProfileOptions { namespace: "one".parse().unwrap(), ..options() }).await;
+    testbed.stock(OTHER_ICCID, &options()).await;
+    let other = OTHER_ICCID.parse().unwrap();
+    let server = &testbed.server;
+    for stranger in [&two, &unregistered] {
+        let answer = stranger.download_order(server, Some(iccid()), None, None).await;
+        assert_eq!(answer.refused(), Status::IccidNotAllowed);
+    }
+    // The stock of the default namespace does not belong to an operator with a namespace.
+    assert_eq!(one.download_order(server, Some(other), None, None).await.refused(), Status::IccidNotAllowed);
+    let by_type = two.download_order(server, None, Some(PROFILE_TYPE), None).await;
+    assert_eq!(by_type.refused(), Status::ProfileTypeUnavailable);
+    let reply = one.download_order(server, None, Some(PROFILE_TYPE), None).await.done();
+    assert_eq!(reply.iccid, iccid());
+    // Operators that share a namespace share its stock, but not their orders.
+    let colleague = own_stock(&testbed, "Colleague", "one").await;
+    for stranger in [&two, &colleague, &unregistered] {
+        let confirmation = stranger.confirmation(iccid());
+        let answer: json::Answer<ConfirmOrderReply> =
+            stranger.call(server, "confirmOrder", &confirmation).await;
+        assert_eq!(answer.refused(), Status::IccidNotAllowed);
+        let answer = stranger.cancel(server, &stranger.cancellation(iccid())).await;
+        assert_eq!(answer.refused(), Status::IccidNotAllowed);
+        assert_eq!(stranger.release(server, iccid()).await.refused(), Status::IccidNotAllowed);
+    }
+    one.cancel(server, &one.cancellation(iccid())).await.done();
+}
+
 // req: SGP.22-5.3.1-Requester
 #[tokio::test]
 async fn a_registered_identifier_requires_its_certificate() {
@@ -566,6 +654,7 @@ async fn a_registered_identifier_requires_its_certificate() {
         identifier: "ACME".to_owned(),
         certificate_oid,
         es2plus_address: Some("acme.example:8443".parse().unwrap()),
+        namespace: Namespace::default(),
     };
     let testbed = Testbed::with(|config| config.requesters = Requesters::Listed);
     testbed.server.register_operator(&registered).await.unwrap();
@@ -606,6 +695,7 @@ async fn a_registered_identifier_requires_its_certificate_even_if_unregistered_o
         identifier: other.identifier.clone(),
         certificate_oid: operator.oid.clone(),
         es2plus_address: None,
+        namespace: Namespace::default(),
     };
     testbed.server.register_operator(&registered).await.unwrap();
     let answer = other.download_order(&testbed.server, Some(iccid()), None, None).await;

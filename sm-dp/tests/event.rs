@@ -16,6 +16,7 @@ use rsp::sgp22::es9plus::CancelSession;
 use rsp::sgp22::es12::{self, DeleteEventRequest, RegisterEventRequest};
 use rsp::sgp22::{CancelSessionReason, json};
 use rsp::status::Status;
+use rsp_server::AllowedAddresses;
 use sm_dp::{Peers, ProfileOptions, ProfileState, SmDpPlus};
 use support::euicc::notify;
 use support::{ADDRESS, Expect, ICCID, OTHER_ICCID, Testbed, VERSION, call};
@@ -489,4 +490,31 @@ async fn a_deletion_is_retried_until_the_event_is_deleted() {
     sm_ds.set(Behaviour::Refuses(Status::EventUnknown));
     assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
     assert!(testbed.server.outbox().await.unwrap().is_empty());
+}
+
+/// An operator cannot use the SM-DP+ to find out which hosts and ports are reachable.
+#[tokio::test]
+async fn an_order_can_name_only_an_allowed_sm_ds_and_learns_nothing_about_other_hosts() {
+    let testbed = Testbed::with(|config| {
+        config.sm_ds_addresses = AllowedAddresses::Listed(vec!["down.example".parse().unwrap()]);
+    });
+    testbed.stock(ICCID, &ProfileOptions::default()).await;
+    let operator = testbed.operator();
+    let eid = Some(testbed.euicc().eid);
+    operator.download_order(&testbed.server, Some(iccid()), None, eid).await.done();
+    let answer = async |smds_address: &str| {
+        let confirmation = ConfirmOrderRequest {
+            smds_address: Some(smds_address.to_owned()),
+            ..operator.confirmation(iccid())
+        };
+        let answer: json::Answer<ConfirmOrderReply> =
+            operator.call(&testbed.server, "confirmOrder", &confirmation).await;
+        let json::Answer::Refused(why) = answer else { panic!("{answer:?}") };
+        assert_eq!(why.status(), Some(Status::SmdsInaccessible));
+        why.message.unwrap_or_default()
+    };
+    for other in ["127.0.0.1:22", "smds.example", "down.example:8443"] {
+        assert!(answer(other).await.contains("registers no events at this SM-DS"), "{other}");
+    }
+    assert_eq!(answer("down.example").await, "the SM-DS cannot be reached");
 }

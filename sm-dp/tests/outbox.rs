@@ -136,6 +136,7 @@ async fn register(testbed: &Testbed, operator: &Operator, address: &str) {
         identifier: operator.identifier.clone(),
         certificate_oid: operator.oid.clone(),
         es2plus_address: Some(address.parse().unwrap()),
+        namespace: rsp_server::Namespace::default(),
     };
     testbed.server.register_operator(&register).await.unwrap();
 }

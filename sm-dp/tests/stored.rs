@@ -62,6 +62,7 @@ async fn regenerate_namespaces() {
         identifier: operator.identifier.clone(),
         certificate_oid: operator.oid.clone(),
         es2plus_address: Some("bss.operator.example:8443".parse().unwrap()),
+        namespace: rsp_server::Namespace::default(),
     };
     testbed.server.register_operator(&registered).await.unwrap();
     post(&testbed, "/admin/v1/templates", &json!({ "description": { "usim": { "spn": "Meters" } } })).await;
@@ -115,6 +116,7 @@ async fn regenerate() {
         identifier: operator.identifier.clone(),
         certificate_oid: operator.oid.clone(),
         es2plus_address: Some("bss.operator.example:8443".parse().unwrap()),
+        namespace: rsp_server::Namespace::default(),
     };
     testbed.server.register_operator(&registered).await.unwrap();
     let euicc = testbed.euicc();

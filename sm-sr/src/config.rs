@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rsp::{ids::Oid, ota::trigger::SessionParameters};
+use rsp_server::AllowedAddresses;
 
 /// Validity of a function whose caller gives no validity period. A device can be asleep for hours.
 pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(24 * 3600);
@@ -77,6 +78,8 @@ pub struct Config {
     pub max_queue_length: usize,
     /// Address for cards. It is written into every card that is taken over from another SM-SR.
     pub card_address: CardAddress,
+    /// Addresses that a caller may name in ReplyTo, beside its configured address.
+    pub reply_addresses: AllowedAddresses,
 }
 
 /// Address of an SM-SR as stored in a card.
@@ -105,6 +108,7 @@ impl Config {
             prepared_time: PREPARED_TIME,
             max_queue_length: MAX_QUEUE_LENGTH,
             card_address: CardAddress::default(),
+            reply_addresses: AllowedAddresses::default(),
         }
     }
 

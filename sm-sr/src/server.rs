@@ -194,8 +194,13 @@ impl SmSr {
         world: World,
         events: Arc<dyn Events>,
     ) -> Self {
-        let sender =
-            Sender { own: config.id.clone(), name: Some(config.name.clone()), address, world: world.clone() };
+        let sender = Sender {
+            own: config.id.clone(),
+            name: Some(config.name.clone()),
+            address,
+            world: world.clone(),
+            reply_addresses: config.reply_addresses.clone(),
+        };
         let core = Arc::new(Core { config, credentials, sender: sender.clone(), world: world.clone() });
         let party: Arc<dyn soap::Party> = core.clone();
         let cards: Arc<dyn Procedures> = core.clone();

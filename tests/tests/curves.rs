@@ -195,7 +195,7 @@ async fn a_download_works_with_brainpool_only_including_tls() {
             chain: vec![credential.certificate.der().to_vec()],
             key: credential.key_pkcs8().into(),
         };
-        let auth = ClientAuth::Optional(parties::tls_roots(pki));
+        let auth = ClientAuth::optional(parties::tls_roots(pki));
         let server = ServerTls::new(&identity, &auth, Arc::clone(clock)).unwrap();
         let device = ClientTls::new(&[ci.der().to_vec()], None, Arc::clone(clock)).unwrap();
         (server, device)

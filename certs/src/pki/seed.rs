@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crypto::{Curve, SecretKey};
 use rsp::ids::Oid;
 
-use super::{Credential, Pki, PkiError, PkiOptions, Request, TLS_CURVE, issue_below, keys};
+use super::{Credential, Pki, PkiError, PkiOptions, Request, issue_below, keys};
 use crate::certificate::{Certificate, Validity};
 use crate::ids::numbered_eid;
 use crate::issue::{self, Particulars, Plan, Signer};
@@ -28,7 +28,9 @@ impl Pki {
     pub fn from_seed(seed: &[u8], options: &PkiOptions) -> Result<Self, PkiError> {
         let mut pki = Self::default();
         let mut curves = options.curves.clone();
-        curves.push(TLS_CURVE);
+        if curves.is_empty() {
+            curves.push(Curve::P256);
+        }
         curves.sort();
         curves.dedup();
         for curve in curves {
@@ -40,7 +42,7 @@ impl Pki {
             (Role::SmSrTls, &options.smsr_oid, &options.smsr_names),
         ];
         for (role, oid, names) in tls_servers {
-            pki.add_server(role, TLS_CURVE, oid, names, options)?;
+            pki.add_server(role, pki.tls_curve(), oid, names, options)?;
         }
         for operator in &options.operators {
             let operator = pki.issue_operator(operator, options.validity)?;

@@ -9,7 +9,7 @@ use crypto::Curve;
 use rsp::{ids::Eid, time::Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
-use world::{Clock, Fault};
+use world::{Clock, Fault, FaultKind};
 
 use crate::{
     json_schema::{CommandOutput, document},
@@ -25,7 +25,7 @@ pub enum Command {
     #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed]))]
     #[command(args = Setting::flags(&[Setting::SmDp, Setting::SmDpName, Setting::SmDs, Setting::SmDsName]))]
     Init,
-    /// List all certificates and verify their chains
+    /// List all certificates, and check the chain and the revocation of each
     #[command(args = Setting::flags(&[Setting::Pki]))]
     Show,
     /// Issue an additional certificate
@@ -108,6 +108,12 @@ struct Row {
     #[serde(flatten)]
     certificate: certs::Certificate,
     has_key: bool,
+    /// True if the chain of the certificate is valid now: signatures, validity, names, role, key usage
+    /// and revocation.
+    is_valid: bool,
+    /// The reason why it is not valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
 }
 
 /// A file that `certs issue` has written, with its certificate if it is X.509.
@@ -142,7 +148,8 @@ impl Command {
             Self::Show | Self::Issue(_) => pki::load(&settings.pki)?,
         };
         match self {
-            Self::Init | Self::Show if json => print_json(&rows(&pki))?,
+            Self::Show => show(&pki, json)?,
+            Self::Init if json => print_json(&rows(&pki)?)?,
             Self::Init => {
                 print(&format!(
                     "created {} certificates in {}\n",
@@ -151,7 +158,6 @@ impl Command {
                 ))?;
                 print(&pki.describe())?;
             }
-            Self::Show => print(&pki.describe())?,
             Self::Issue(what) => {
                 let written = what.issue(pki, settings)?;
                 let files = written
@@ -233,15 +239,46 @@ fn write_files(files: Vec<(String, Vec<u8>)>, settings: &Settings) -> Result<Wri
     Ok(files.into_iter().map(|(path, _)| (path, None)).collect())
 }
 
-fn rows(pki: &certs::Pki) -> Vec<Row> {
-    pki.entries()
-        .iter()
-        .map(|entry| Row {
-            path: entry.path.clone(),
-            certificate: entry.certificate.clone(),
-            has_key: pki.has_key(&entry.certificate),
-        })
-        .collect()
+fn rows(pki: &certs::Pki) -> Result<Vec<Row>, Fault> {
+    let crls = pki.revocation_lists().map_err(|why| {
+        Fault::usage_caused_by(why, "cannot check revoked certificates", "correct or remove the file")
+    })?;
+    let checked = pki.check_entries(&crls, net::OsClock.now());
+    let row = |(entry, result): (&certs::Entry, Result<(), certs::InvalidEntry>)| Row {
+        path: entry.path.clone(),
+        certificate: entry.certificate.clone(),
+        has_key: pki.has_key(&entry.certificate),
+        is_valid: result.is_ok(),
+        why: result.err().map(|why| why.to_string()),
+    };
+    Ok(checked.map(row).collect())
+}
+
+/// Prints all certificates, each with the result of the check of its chain.
+///
+/// # Errors
+/// A chain is invalid.
+fn show(pki: &certs::Pki, json: bool) -> Result<(), Fault> {
+    let rows = rows(pki)?;
+    let invalid = rows.iter().filter(|row| !row.is_valid).count();
+    if json {
+        print_json(&rows)?;
+    } else {
+        for Row { path, certificate, has_key, why, .. } in &rows {
+            let key = if *has_key { "with key" } else { "no key" };
+            let validity = why.as_ref().map_or_else(|| "valid".to_owned(), |why| format!("INVALID: {why}"));
+            print(&format!("{path} ({key}): {certificate} | {validity}\n"))?;
+        }
+    }
+    match invalid {
+        0 => Ok(()),
+        _ => Err(Fault::new(
+            format!("{invalid} of {} certificates are invalid", rows.len()),
+            "their chains did not pass the check",
+            "replace them with `landfall certs issue`, or create a new PKI with `landfall certs init`",
+        )
+        .of_kind(FaultKind::Expectation)),
+    }
 }
 
 fn from_now(days: u64) -> Validity {

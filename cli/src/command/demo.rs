@@ -202,7 +202,7 @@ impl Scratch {
         let name = format!("demo-{}-{}", net::OsClock.now().seconds(), std::process::id());
         let base = if keep { settings.data_dir.clone() } else { std::env::temp_dir() };
         let folder = base.join(if keep { name } else { format!("landfall-{name}") });
-        std::fs::create_dir_all(&folder).map_err(|e| {
+        net::create_private_folder(&folder).map_err(|e| {
             Fault::usage_caused_by(
                 e,
                 format!("cannot create the folder {}", folder.display()),

@@ -93,7 +93,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("device notifications", "landfall device notifications"),
     ("device register", "landfall device register --visible 724-99 --visible 234-99"),
     ("device recover", "landfall device recover --visible 724-99"),
-    ("device run", "landfall device run --visible 724-99 --platform 127.0.0.1:8449 --token TOKEN"),
+    ("device run", "landfall device run --visible 724-99 --platform 127.0.0.1:8449 --token-file token"),
     ("network", "landfall network --subscriber profile.der --listen 0.0.0.0:8480"),
     ("network add", "landfall network add profile.der"),
     ("network list", "landfall network list networks --network 127.0.0.1:8480"),

@@ -231,20 +231,7 @@ mod tests {
     #[test]
     fn each_identity_of_a_package_is_added_to_its_own_home_network() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings {
-            data_dir: folder.path().to_owned(),
-            pki: PathBuf::new(),
-            seed: String::new(),
-            sm_dp: String::new(),
-            sm_dp_names: Vec::new(),
-            sm_ds: String::new(),
-            sm_ds_names: Vec::new(),
-            card: String::new(),
-            network: String::new(),
-            admin: None,
-            records_key: crate::settings::RecordsKey::None,
-            remove_installed_packages: false,
-        };
+        let settings = Settings::with_data_dir(folder.path().to_owned());
         let (world, _) = parties::os_world().unwrap();
         let networks = Arc::new(Networks::new(world.clone()));
         let subscribers = open_subscribers(&networks, &settings, &world).unwrap();

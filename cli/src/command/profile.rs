@@ -138,7 +138,10 @@ impl Command {
                 return make::Build { description, package: file, metadata, server }.run(json);
             }
             Self::New { file, description: None, home, number, name } => {
-                crate::files::write(&file, testbed::subscription::own_package(&home, number.into(), &name)?)?;
+                crate::files::write_private(
+                    &file,
+                    testbed::subscription::own_package(&home, number.into(), &name)?,
+                )?;
                 make::print_summary(&package(&file)?, json)?;
             }
         }

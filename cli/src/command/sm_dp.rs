@@ -7,14 +7,18 @@ mod stock;
 use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
-use rsp::{ids::Iccid, sgp22::es8plus::StoreMetadataRequest};
+use rsp::{
+    ids::{Eid, Iccid},
+    sgp22::es8plus::StoreMetadataRequest,
+    time::Timestamp,
+};
 use rsp_server::Namespace;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sm_dp::{
     ProfileState, Protection, Rebinding,
     admin::preset::NewProfile,
-    records::{LastCall, Order, ProfileRecord},
+    records::{LastCall, Order, ProfileOrderId, ProfileRecord},
 };
 use world::{Clock, Events, Fault};
 
@@ -25,11 +29,11 @@ use crate::{
     json_view::readable,
     m2m::sm_dp as m2m,
     output::{Lines, Table, print, print_json, remark},
-    parties::{self, Running, TlsServer},
-    peers::{self, Operators},
+    parties::{self, Running, SmDpOptions, TlsServer},
+    peers::{self, AllowAddress, Operators},
     preset::Preset,
     readiness::{Ready, ReadyOptions},
-    settings::{Setting, Settings},
+    settings::{ListenAddress, Setting, Settings},
 };
 
 /// SM-DP+: server and stock
@@ -68,7 +72,7 @@ pub enum Command {
 /// Initial stock, operators, SM-SRs and faults of the server
 #[derive(Args, Clone, Debug)]
 #[command(args = [
-    Setting::SmDp.listen(),
+    Setting::SmDp.listen_with_tls(),
     Setting::Admin.listen_as("listen-admin", "Listening address of the admin API, or `none`"),
 ])]
 #[command(args = Setting::flags(&[Setting::SmDpName, Setting::SmDs, Setting::SmDsName, Setting::Pki, Setting::Seed]))]
@@ -81,6 +85,8 @@ pub struct Serve {
     preset: Option<PathBuf>,
     #[command(flatten)]
     operators: Operators,
+    #[command(flatten)]
+    allow_address: AllowAddress,
     #[command(flatten)]
     m2m_peers: m2m::M2mPeers,
     #[command(flatten)]
@@ -146,12 +152,22 @@ impl Serve {
         let startup = self.ready.begin()?;
         let (world, clock) = parties::os_world()?;
         let listener = parties::listen_at(&mut settings.sm_dp, "--listen").await?;
+        let mut further = Vec::new();
+        for listens in &mut settings.sm_dp_further {
+            further.push(parties::listen_at(&mut listens.address, "--listen").await?);
+        }
         let admin = parties::listen_for_admin(settings, "--listen-admin").await?;
         let settings = &*settings;
         let pki = crate::pki::load_or_init(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
         let records = active_faults.records("sm-dp", parties::sm_dp_records(settings)?);
-        let sm_dp = parties::sm_dp_on(settings, &pki, &world, Arc::clone(&events), Arc::clone(&records))?;
+        let options = SmDpOptions {
+            requesters: self.operators.requesters(),
+            sm_ds_addresses: self.allow_address.allowed(),
+            personalised_hook: None,
+        };
+        let sm_dp =
+            parties::sm_dp_with(settings, &pki, &world, Arc::clone(&events), Arc::clone(&records), options)?;
         for file in &self.profiles {
             let ensured = sm_dp.ensure_profile(&NewProfile::of(files::read(file)?)).await?;
             remark(&format!("{}: {ensured}", file.display()));
@@ -163,8 +179,10 @@ impl Serve {
         }
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let names = crate::pki::server_names(settings)?;
-        let (listens, own) = (&settings.sm_dp, &settings.sm_dp_names);
-        let tls = parties::served_tls(TlsServer::SmDp, listens, own, &pki, settings, &clock, active_faults)?;
+        let own = &settings.sm_dp_names;
+        let tls = |listens: &ListenAddress| {
+            parties::served_tls(TlsServer::SmDp, listens, own, &pki, settings, &clock, active_faults)
+        };
         let (sm_dp, _delivery) =
             peers::connect(sm_dp, &self.operators, &pki, settings, &clock, active_faults).await?;
         let admin_link = startup.with_health(sm_dp.admin());
@@ -180,6 +198,7 @@ impl Serve {
                     events,
                     client: parties::client(&settings.sm_dp_names, &settings.sm_dp),
                     messages: None,
+                    reply_addresses: self.allow_address.allowed(),
                     active_faults,
                 })?;
                 m2m::register_peers(&m2m, &self.m2m_peers).await?;
@@ -188,17 +207,30 @@ impl Serve {
             }
             false => (sm_dp.link(), None),
         };
-        let running = Running::serve(listener, Some(tls), active_faults.incoming(link))?;
+        let listens = ListenAddress { address: settings.sm_dp.clone(), curve: settings.sm_dp_curve };
+        let running = Running::serve(listener, Some(tls(&listens)?), active_faults.incoming(link.clone()))?;
+        let mut others = Vec::new();
+        for (listener, listens) in further.into_iter().zip(&settings.sm_dp_further) {
+            let link = active_faults.incoming(link.clone());
+            others.push(Running::serve(listener, Some(tls(listens)?), link)?);
+        }
         if let Some(admin) = &admin {
             remark(&format!("admin API at http://{} (GET /openapi.json)", admin.address));
+        }
+        for other in &others {
+            remark(&format!("SM-DP+ also at {}", other.address));
         }
         remark(&format!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address));
         let ready = Ready::of("sm-dp serve", settings)
             .at("sm_dp", running.address)
+            .at_further("sm_dp", &others)
             .at_optional("admin", admin.as_ref().map(|admin| admin.address));
         startup.announce(&ready, json)?.requested().await;
         sm_dp.end_waits();
         running.stop().await;
+        for other in others {
+            other.stop().await;
+        }
         if let Some(admin) = admin {
             admin.stop().await;
         }
@@ -253,11 +285,74 @@ struct StockProfile<'a> {
     /// Approximate non-volatile memory that the profile needs, in octets.
     memory: u32,
     /// The pending or last order.
-    order: Option<&'a Order>,
+    order: Option<StockOrder<'a>>,
     /// The namespace of the jobs that see the profile.
     namespace: &'a Namespace,
     /// The ES2+ call that changed the profile last.
-    last_call: Option<&'a LastCall>,
+    last_call: Option<StockCall<'a>>,
+}
+
+/// An order, without the hash of the confirmation code: a short code can be found from its hash by
+/// brute force.
+#[derive(JsonSchema, Serialize)]
+struct StockOrder<'a> {
+    id: &'a ProfileOrderId,
+    requester: &'a str,
+    eid: Option<Eid>,
+    matching_id: Option<&'a str>,
+    confirmation_code_required: bool,
+    wrong_confirmation_codes: u32,
+    download_attempts: u32,
+    /// Maximum number of downloads. Default: the limit of the server.
+    max_download_attempts: Option<u32>,
+    /// The end of the download period.
+    expires: Option<Timestamp>,
+    /// The eUICC that received the package.
+    handed_to: Option<Eid>,
+    reusable: bool,
+    protection: Protection,
+    rebinding: Rebinding,
+    /// The SM-DS that announces the order with an event.
+    smds_address: Option<&'a str>,
+    event_registered: bool,
+}
+
+impl<'a> From<&'a Order> for StockOrder<'a> {
+    fn from(order: &'a Order) -> Self {
+        Self {
+            id: &order.id,
+            requester: &order.requester,
+            eid: order.eid,
+            matching_id: order.matching_id.as_deref(),
+            confirmation_code_required: order.confirmation_code_hash.is_some(),
+            wrong_confirmation_codes: order.wrong_confirmation_codes,
+            download_attempts: order.download_attempts,
+            max_download_attempts: order.max_download_attempts,
+            expires: order.expires,
+            handed_to: order.handed_to,
+            reusable: order.reusable,
+            protection: order.protection,
+            rebinding: order.rebinding,
+            smds_address: order.smds_address.as_deref(),
+            event_registered: order.event_registered,
+        }
+    }
+}
+
+/// An ES2+ call, without its digest: the request may contain a confirmation code.
+#[derive(JsonSchema, Serialize)]
+struct StockCall<'a> {
+    /// functionRequesterIdentifier.
+    requester: &'a str,
+    /// functionCallIdentifier.
+    identifier: &'a str,
+    reply: &'a serde_json::Value,
+}
+
+impl<'a> From<&'a LastCall> for StockCall<'a> {
+    fn from(call: &'a LastCall) -> Self {
+        Self { requester: &call.requester, identifier: &call.identifier, reply: &call.reply }
+    }
 }
 
 impl<'a> StockProfile<'a> {
@@ -271,9 +366,9 @@ impl<'a> StockProfile<'a> {
             rebinding: profile.rebinding,
             needs: &profile.needs,
             memory: profile.memory,
-            order: profile.order.as_ref(),
+            order: profile.order.as_ref().map(StockOrder::from),
             namespace: &profile.namespace,
-            last_call: profile.last_call.as_ref(),
+            last_call: profile.last_call.as_ref().map(StockCall::from),
         }
     }
 }

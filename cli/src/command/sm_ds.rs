@@ -12,14 +12,14 @@ use crate::{
     output::{Lines, Table, print, print_json, remark},
     parties,
     readiness::{Ready, ReadyOptions},
-    settings::{Setting, Settings},
+    settings::{ListenAddress, Setting, Settings},
 };
 
 /// SM-DS: server and registered events
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve LPAs (ES11) and SM-DP+s (ES12)
-    #[command(arg = Setting::SmDs.listen())]
+    #[command(arg = Setting::SmDs.listen_with_tls())]
     #[command(args = Setting::flags(&[Setting::SmDsName, Setting::Pki, Setting::Seed]))]
     Serve {
         /// Faults to inject
@@ -54,13 +54,39 @@ impl Command {
                 let serve = async |active_faults: &ActiveFaults| {
                     let startup = ready.begin()?;
                     let listener = parties::listen_at(&mut settings.sm_ds, "--listen").await?;
+                    let mut further = Vec::new();
+                    for listens in &mut settings.sm_ds_further {
+                        further.push(parties::listen_at(&mut listens.address, "--listen").await?);
+                    }
                     let (pki, events) = (crate::pki::load_or_init(&settings)?, events.clone());
-                    let running =
-                        parties::serve_sm_ds(listener, &settings, &pki, &world, events, active_faults)?;
+                    let sm_ds = parties::faulty_sm_ds(&settings, &pki, &world, events, active_faults)?;
+                    let serve = |listener, listens: &ListenAddress| {
+                        let clock = &world.clock;
+                        parties::serve_sm_ds_at(
+                            listener,
+                            listens,
+                            &sm_ds,
+                            &settings,
+                            &pki,
+                            clock,
+                            active_faults,
+                        )
+                    };
+                    let first =
+                        ListenAddress { address: settings.sm_ds.clone(), curve: settings.sm_ds_curve };
+                    let running = serve(listener, &first)?;
+                    let others = further.into_iter().zip(&settings.sm_ds_further);
+                    let others = others.map(|(listener, listens)| serve(listener, listens));
+                    let others = others.collect::<Result<Vec<_>, _>>()?;
                     remark(&format!("SM-DS at {} (ES11 and ES12); Ctrl-C stops it", running.address));
-                    let ready = Ready::of("sm-ds serve", &settings).at("sm_ds", running.address);
+                    let ready = Ready::of("sm-ds serve", &settings)
+                        .at("sm_ds", running.address)
+                        .at_further("sm_ds", &others);
                     startup.announce(&ready, json)?.requested().await;
                     running.stop().await;
+                    for other in others {
+                        other.stop().await;
+                    }
                     Ok(())
                 };
                 faults.live(&FaultPoints::SM_DS, &given, serve).await?;

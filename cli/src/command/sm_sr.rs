@@ -1,6 +1,11 @@
 //! `landfall sm-sr`: the SM-SR of M2M devices.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{Args, Subcommand};
 use net::{SqliteRecords, smpp::EsmeSettings};
@@ -17,6 +22,7 @@ use sm_sr::{
 };
 use world::{Fault, FaultKind, PhoneNumber, Tx};
 
+use super::smsc;
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
     hidden_value::HiddenValue,
@@ -27,6 +33,7 @@ use crate::{
     },
     output::{Lines, Table, print, print_json, remark},
     parties::{self, sm_sr_peers},
+    peers::AllowAddress,
     readiness::{Ready, ReadyOptions},
     settings::{Setting, Settings},
 };
@@ -84,14 +91,19 @@ struct Serve {
     #[arg(long, value_parser = parties::number, value_name = "DIGITS", default_value = "+447700900001")]
     number: PhoneNumber,
     /// SMPP account at an SMSC; without one the SM-SR cannot send short messages
-    #[arg(long, value_name = "USER:PASSWORD@HOST:PORT", value_parser = HiddenValue(account))]
-    smsc: Option<EsmeSettings>,
+    #[arg(long, value_name = "USER@HOST:PORT", value_parser = HiddenValue(account))]
+    smsc: Option<SmppAccount>,
+    /// File with the password of the SMPP account [default: LANDFALL_SMSC_PASSWORD]
+    #[arg(long, value_name = "FILE")]
+    smsc_password_file: Option<PathBuf>,
     /// Configured peer (repeatable)
     #[arg(long = "peer", value_name = "ROLE:WHO[@HOST:PORT]", help = PEER_HELP)]
     peers: Vec<sm_sr_peers::PeerArgument>,
     /// TOML file of peers, each a [[peer]] table
     #[arg(long = "peers", value_name = "FILE")]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    allow_address: AllowAddress,
     #[command(flatten)]
     faults: FaultOptions,
     #[command(flatten)]
@@ -237,7 +249,11 @@ impl Serve {
             cards,
             cards_address: self.announce_cards,
             number: self.number.clone(),
-            smsc: self.smsc.clone(),
+            smsc: self
+                .smsc
+                .as_ref()
+                .map(|smsc| smsc.settings(self.smsc_password_file.as_deref()))
+                .transpose()?,
             records: active_faults.records(
                 "sm-sr",
                 Arc::new(parties::open_records(settings, records.to_owned(), STORED_FORM)?),
@@ -246,6 +262,7 @@ impl Serve {
             events: Arc::new(Lines::new(world.now(), json)),
             client: net::Client::default(),
             messages: None,
+            reply_addresses: self.allow_address.allowed(),
             patience: Some(patience(self.number.clone(), self.answer_within)),
             active_faults,
         })?;
@@ -288,18 +305,36 @@ fn patience(number: PhoneNumber, answer_within: u64) -> Es5Config {
     }
 }
 
-/// Parses `USER:PASSWORD@HOST:PORT`.
-fn account(text: &str) -> Result<EsmeSettings, String> {
-    let form = "expected USER:PASSWORD@HOST:PORT";
-    let (account, address) = text.rsplit_once('@').ok_or(form)?;
-    let (system_id, password) = account.split_once(':').ok_or(form)?;
-    world::check_account(system_id, password)?;
-    Ok(EsmeSettings {
-        address: address.to_owned(),
-        system_id: system_id.to_owned(),
-        password: password.to_owned(),
-        system_type: String::new(),
-    })
+/// SMPP account at an SMSC, without its password.
+#[derive(Clone, Debug)]
+struct SmppAccount {
+    system_id: String,
+    address: String,
+}
+
+/// Parses `USER@HOST:PORT`.
+fn account(text: &str) -> Result<SmppAccount, String> {
+    let form = "expected USER@HOST:PORT; --smsc-password-file names the file with the password";
+    let (system_id, address) = text.rsplit_once('@').ok_or(form)?;
+    if system_id.contains(':') {
+        return Err(form.to_owned());
+    }
+    Ok(SmppAccount { system_id: system_id.to_owned(), address: address.to_owned() })
+}
+
+impl SmppAccount {
+    /// Returns the settings of the SMPP client.
+    ///
+    /// # Errors
+    /// There is no password, or SMPP cannot carry name and password.
+    fn settings(&self, password_file: Option<&Path>) -> Result<EsmeSettings, Fault> {
+        let password = smsc::password(password_file)?;
+        world::check_account(&self.system_id, &password).map_err(|why| {
+            Fault::usage("cannot use the SMPP account", why, "correct --smsc or the password")
+        })?;
+        let SmppAccount { system_id, address } = self.clone();
+        Ok(EsmeSettings { address, system_id, password, system_type: String::new() })
+    }
 }
 
 /// Opens the records of an SM-SR.

@@ -1,6 +1,10 @@
 //! SMSC of `landfall network` and `landfall up`: command-line options, start and stop.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 use net::{
@@ -16,6 +20,7 @@ use crate::{
     faults::ActiveFaults,
     hidden_value::HiddenValue,
     parties::{self, Running},
+    secret_file::secret,
     settings::Settings,
 };
 
@@ -29,8 +34,11 @@ pub struct SmscArguments {
     #[arg(long, value_name = "HOST:PORT")]
     listen_smpp: Option<String>,
     /// SMPP account, with its source addresses separated by commas (repeatable)
-    #[arg(long = "account", value_name = "NAME:PASSWORD:NUMBER", value_parser = HiddenValue(account))]
-    accounts: Vec<Account>,
+    #[arg(long = "account", value_name = "NAME:NUMBER", value_parser = HiddenValue(account))]
+    accounts: Vec<AccountArgument>,
+    /// File with the password of the SMPP accounts [default: LANDFALL_SMSC_PASSWORD]
+    #[arg(long, value_name = "FILE")]
+    smsc_password_file: Option<PathBuf>,
     /// Number of the SMSC
     #[arg(long, value_name = "NUMBER", default_value = SERVICE_CENTRE)]
     service_centre: PhoneNumber,
@@ -47,14 +55,39 @@ fn msisdn(text: &str) -> Result<(Imsi, PhoneNumber), String> {
     Ok((imsi, number.parse().map_err(|error: world::InvalidPhoneNumber| error.to_string())?))
 }
 
-fn account(text: &str) -> Result<Account, String> {
-    let mut parts = text.splitn(3, ':');
-    let (Some(name), Some(password), Some(numbers)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err("expected a name, a password and numbers, such as sm-sr:secret:1000".to_owned());
-    };
+/// Value of `--account`. The password comes from elsewhere.
+#[derive(Clone, Debug)]
+struct AccountArgument {
+    name: String,
+    numbers: Vec<PhoneNumber>,
+}
+
+/// Name of the environment variable with the password of SMPP accounts.
+pub(super) const PASSWORD_VARIABLE: &str = "LANDFALL_SMSC_PASSWORD";
+
+/// Returns the password of SMPP accounts.
+///
+/// # Errors
+/// There is none, or its file cannot be read.
+pub(super) fn password(file: Option<&Path>) -> Result<String, Fault> {
+    secret(file, PASSWORD_VARIABLE)?.ok_or_else(|| {
+        Fault::usage(
+            "the SMPP account has no password",
+            "no file and no environment variable contains it",
+            format!("give the file with --smsc-password-file, or set {PASSWORD_VARIABLE}"),
+        )
+    })
+}
+
+fn account(text: &str) -> Result<AccountArgument, String> {
+    let (name, numbers) =
+        text.split_once(':').ok_or("expected a name and numbers, such as sm-sr:1000,1001")?;
+    if numbers.contains(':') {
+        return Err("expected NAME:NUMBER; --smsc-password-file names the file with the password".to_owned());
+    }
     let numbers = numbers.split(',').map(str::parse).collect::<Result<_, world::InvalidPhoneNumber>>();
     let numbers = numbers.map_err(|error| error.to_string())?;
-    Ok(Account { name: name.to_owned(), password: password.to_owned(), numbers })
+    Ok(AccountArgument { name: name.to_owned(), numbers })
 }
 
 /// A running SMSC.
@@ -84,7 +117,15 @@ impl SmscArguments {
         for (imsi, number) in &self.msisdns {
             give_number(networks, *imsi, number.clone())?;
         }
-        let accounts = self.accounts.iter().cloned().chain(more).collect();
+        let mut accounts = more;
+        if !self.accounts.is_empty() {
+            let password = password(self.smsc_password_file.as_deref())?;
+            accounts.extend(self.accounts.iter().cloned().map(|AccountArgument { name, numbers }| Account {
+                name,
+                password: password.clone(),
+                numbers,
+            }));
+        }
         let centre = SmscSettings::new(self.service_centre.clone(), accounts);
         let memory = FileMemory::open(settings.data_dir.join("networks").join("short-messages"))?;
         let smsc = Smsc::open(centre, Arc::clone(networks), memory, world.clone())?;

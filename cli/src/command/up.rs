@@ -2,12 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use certs::Pki;
 use clap::Args;
 use network::{Networks, Subscribers};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use rsp::sgp22::es2plus::{ConfirmOrder, ConfirmOrderRequest};
+use rsp_server::Namespace;
 use sm_dp::{
-    PersonalisedHook, ProfileState,
+    PersonalisedHook, ProfileState, SmDpPlus,
     admin::preset::{NewProfile, NewTemplate},
     records::ProfileRecord as Profile,
 };
@@ -21,11 +23,11 @@ use crate::{
     faults::{ActiveFaults, CardMemory, FaultOptions, FaultPoints},
     json_schema::{CommandOutput, lines},
     output::{Lines, print, remark},
-    parties::{self, Running, TlsServer},
-    peers::{self, Operators},
+    parties::{self, Running, SmDpOptions, TlsServer},
+    peers::{self, AllowAddress, Operators},
     preset::Preset,
     readiness::{Ready, ReadyOptions, ServedCard},
-    settings::{Setting, Settings},
+    settings::{ListenAddress, Setting, Settings},
 };
 
 /// Run SM-DP+, SM-DS, networks and a card until stopped; prints an activation code
@@ -43,6 +45,8 @@ pub struct Command {
     preset: Option<PathBuf>,
     #[command(flatten)]
     operators: Operators,
+    #[command(flatten)]
+    allow_address: AllowAddress,
     /// Do not serve a card, for use with your own device
     #[arg(long)]
     no_card: bool,
@@ -101,7 +105,13 @@ impl Command {
         let networks = Arc::new(Networks::new(world.clone()));
         let subscribers = super::network::open_subscribers(&networks, settings, &world)?;
         let hook = personalised_hook(subscribers.clone());
-        let sm_dp = parties::sm_dp_with(settings, &pki, &world, Arc::clone(&events), records, Some(hook))?;
+        let options = SmDpOptions {
+            requesters: self.operators.requesters(),
+            sm_ds_addresses: self.allow_address.allowed(),
+            personalised_hook: Some(hook),
+        };
+        let sm_dp = parties::sm_dp_with(settings, &pki, &world, Arc::clone(&events), records, options)?;
+        register_own_operator(&sm_dp, &pki).await?;
         // With this template, any number of orders finds a profile.
         sm_dp.ensure_template(&NewTemplate::default()).await?;
         // The preset is applied before the listeners accept requests, so that clients find its
@@ -114,9 +124,10 @@ impl Command {
         // requests come in; none are injected here.
         let (sm_dp, _delivery) =
             peers::connect(sm_dp, &self.operators, &pki, settings, &clock, &ActiveFaults::none()).await?;
-        let (listens, names) = (&settings.sm_dp, &settings.sm_dp_names);
+        let listens = ListenAddress { address: settings.sm_dp.clone(), curve: None };
+        let names = &settings.sm_dp_names;
         let tls =
-            parties::served_tls(TlsServer::SmDp, listens, names, &pki, settings, &clock, active_faults)?;
+            parties::served_tls(TlsServer::SmDp, &listens, names, &pki, settings, &clock, active_faults)?;
         let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), active_faults.incoming(sm_dp.link()))?;
         let sm_ds_running =
             parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events), active_faults)?;
@@ -215,6 +226,25 @@ impl Command {
         }
         Ok(())
     }
+}
+
+/// Registers the operator of this command, which orders the first profile, unless it is registered.
+async fn register_own_operator(sm_dp: &SmDpPlus, pki: &Pki) -> Result<(), Fault> {
+    let operator = pki.operator(parties::OPERATOR).map_err(|e| {
+        crate::pki::missing_certificate(e, "the operator of the first order has no certificate")
+    })?;
+    let Some(oid) = operator.certificate.registered_ids().first() else { return Ok(()) };
+    let identifier = oid.to_string();
+    if sm_dp.operators().await?.iter().any(|registered| registered.identifier == identifier) {
+        return Ok(());
+    }
+    let own = sm_dp::Operator {
+        identifier,
+        certificate_oid: oid.clone(),
+        es2plus_address: None,
+        namespace: Namespace::default(),
+    };
+    sm_dp.register_operator(&own).await
 }
 
 /// Adds the subscriber of each personalised profile to its home network, so that a device with the

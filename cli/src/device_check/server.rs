@@ -16,7 +16,7 @@ use super::calls::CallLog;
 use crate::{
     faults::{ActiveFaults, run_with},
     parties::{self, Running, TlsServer},
-    settings::Settings,
+    settings::{ListenAddress, Settings},
 };
 
 /// Home network of the ordered profiles.
@@ -95,9 +95,10 @@ impl OrderedServer {
     /// The TLS configuration of the SM-DP+, with the faults of its certificate.
     pub(crate) fn tls(&self, setup: &Setup, injector: &FaultInjector) -> Result<ServerTls, Fault> {
         let (settings, clock) = (&self.settings, &setup.world.clock);
-        let (listens, names) = (&settings.sm_dp, &settings.sm_dp_names);
+        let listens = ListenAddress { address: settings.sm_dp.clone(), curve: None };
+        let names = &settings.sm_dp_names;
         let active_faults = ActiveFaults::of(injector.clone());
-        parties::served_tls(TlsServer::SmDp, listens, names, &setup.pki, settings, clock, &active_faults)
+        parties::served_tls(TlsServer::SmDp, &listens, names, &setup.pki, settings, clock, &active_faults)
     }
 
     /// Serves with these faults until this future is dropped. After a crash the server restarts with

@@ -77,7 +77,7 @@ impl ServerSocket {
             None => pki.issue_dp_tls(&[name], validity).map_err(no_certificate)?,
         };
         let (now, roots) = (ManualClock::at(server.clock.now()), tls_roots(pki));
-        let auth = ClientAuth::Optional(roots.clone());
+        let auth = ClientAuth::optional(roots.clone());
         let tls = ServerTls::new(&identity(&shown), &auth, Arc::new(now.clone()))?;
         let (port, address) = free_port().map_err(|why| {
             Fault::caused_by(why, "cannot listen on the loopback", "free some ports, and try again")

@@ -10,7 +10,6 @@ use std::{
 };
 
 use certs::Pki;
-use crypto::Curve;
 use device::{DownloadOptions, EventSource, Lpa, LpaSettings, lpa::Handled};
 use euicc_sim::{Card, CardDescription, Shared};
 use net::{Client, ClientTls};
@@ -115,7 +114,7 @@ impl Fleet {
 }
 
 fn device(options: &FleetOptions<'_>, eid: Eid, shared: &Arc<Shared>) -> Result<Device, Fault> {
-    let credentials = options.pki.euicc(Curve::P256, eid).map_err(|e| {
+    let credentials = options.pki.euicc(options.pki.tls_curve(), eid).map_err(|e| {
         Fault::usage_caused_by(e, "cannot issue a card", "choose a PKI with the key of the EUM")
     })?;
     let mut description = CardDescription::default_for(eid, &[credentials]);

@@ -22,6 +22,7 @@ use rsp::{
     ids::{Aid, Eid, Iccid, Oid, Plmn},
     sgp02::{Function, Namespace, common::SubscriptionAddress, es1},
 };
+use rsp_server::AllowedAddresses;
 use testbed::{
     m2m::assembly::{Party, register_all},
     subscription::{Subscription, own_package},
@@ -146,6 +147,7 @@ impl Demonstration {
                 client: Client::default(),
                 messages: messages.clone(),
                 patience: Some(patience(telephone(own)?)),
+                reply_addresses: AllowedAddresses::default(),
                 active_faults: &ActiveFaults::none(),
             })?);
         }
@@ -168,6 +170,7 @@ impl Demonstration {
             events: Arc::clone(&events),
             client: Client::default(),
             messages: messages.clone(),
+            reply_addresses: AllowedAddresses::default(),
             active_faults: &ActiveFaults::none(),
         })?;
         deliveries.push(delivery);

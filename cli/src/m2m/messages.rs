@@ -18,7 +18,7 @@ use rsp::sgp02::{
 };
 use world::{Fault, Link, link_from};
 
-use crate::output::remark;
+use crate::{files, output::remark};
 
 /// A folder of messages, numbered in the order of their transmission:
 /// `0001-ES1-RegisterEISRequest.xml`. Clones write to the same folder.
@@ -29,12 +29,14 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Uses an empty folder, which is created if it does not exist.
+    /// Uses an empty folder, which is created if it does not exist. Messages contain keys, so only
+    /// their owner has access.
     ///
     /// # Errors
     /// The folder cannot be created or is not empty.
     pub fn into_folder(folder: PathBuf) -> Result<Self, Fault> {
-        let is_empty = fs::create_dir_all(&folder).and_then(|()| Ok(fs::read_dir(&folder)?.next().is_none()));
+        let is_empty =
+            net::create_private_folder(&folder).and_then(|()| Ok(fs::read_dir(&folder)?.next().is_none()));
         match is_empty {
             Ok(true) => Ok(Self { folder, count: Arc::default() }),
             Ok(false) => Err(Fault::usage(
@@ -72,8 +74,8 @@ impl Messages {
         }
         let number = self.count.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let file = self.folder.join(format!("{number:04}-{}.xml", name(octets)));
-        if let Err(error) = fs::write(&file, octets) {
-            remark(&format!("{} was not written: {error}", file.display()));
+        if let Err(error) = files::write_private(&file, octets) {
+            remark(&error.to_string());
         }
     }
 }
@@ -91,6 +93,8 @@ fn name(octets: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use http::Response;
     use rsp::sgp02::soap::SoapFault;
 
@@ -111,6 +115,8 @@ mod tests {
         let read = |name: &str| fs::read_to_string(folder.path().join("new").join(name)).unwrap();
         assert_eq!(read("0001-no-xml.xml"), "hello");
         assert_eq!(read("0002-fault.xml"), fault);
+        let mode = |path: &str| fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("new"), mode("new/0001-no-xml.xml")), (0o700, 0o600));
         // A folder with the messages of another run is refused.
         assert!(Messages::into_folder(folder.path().join("new")).is_err());
     }

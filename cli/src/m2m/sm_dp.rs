@@ -11,6 +11,7 @@ use rsp::{
     ids::{Iccid, Oid},
     sgp02::common::SubscriptionAddress,
 };
+use rsp_server::AllowedAddresses;
 use sm_dp::SmDp;
 use testbed::m2m::assembly::{SmDpSetup, operator_credential};
 use world::{Clock, Events, Fault, Link, Records, World, link_from};
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     faults::ActiveFaults,
-    parties::{identity, tls_roots},
+    parties::{client_auth, identity, tls_roots},
     peers::{Delivery, TlsPeers},
 };
 
@@ -106,6 +107,8 @@ pub struct Setup<'a> {
     pub client: Client,
     /// Recording of the outgoing messages, if wanted.
     pub messages: Option<Messages>,
+    /// Addresses that callers may name in ReplyTo.
+    pub reply_addresses: AllowedAddresses,
     /// Active faults.
     pub active_faults: &'a ActiveFaults,
 }
@@ -115,8 +118,9 @@ pub struct Setup<'a> {
 /// # Errors
 /// A certificate is missing, or the records cannot be opened.
 pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
-    let Setup { pki, authority, names, records, world, events, client, messages, active_faults } = setup;
-    let own = SmDpSetup::new(pki, NAME_IN_PKI, NAME_IN_PKI, authority, names)?;
+    let Setup { pki, authority, names, records, world, events, client, messages, active_faults, .. } = setup;
+    let own = SmDpSetup::new(pki, NAME_IN_PKI, NAME_IN_PKI, authority, names)?
+        .with_reply_addresses(setup.reply_addresses);
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
     let peers = TlsPeers::new(client, tls).recording(messages).with_faults(active_faults);
     let woken = peers.woken();
@@ -179,6 +183,6 @@ pub fn operator_tls(
     let (credential, oid) = operator_credential(pki, name, names)?;
     let own = identity(&credential);
     let client = ClientTls::new(&tls_roots(pki), Some(&own), Arc::clone(&clock))?;
-    let server = net::ServerTls::new(&own, &net::ClientAuth::Optional(tls_roots(pki)), clock)?;
+    let server = net::ServerTls::new(&own, &client_auth(pki)?, clock)?;
     Ok((client, server, oid))
 }

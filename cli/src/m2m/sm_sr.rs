@@ -5,10 +5,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use certs::{Pki, ServerName};
 use net::{
-    Client, ClientAuth, ClientTls, ServerTls,
+    Client, ClientTls, ServerTls,
     smpp::{Esme, EsmeSettings},
 };
 use rsp::ids::Oid;
+use rsp_server::AllowedAddresses;
 use sm_sr::{
     SmSr,
     es5::{Engine, Es5Config},
@@ -22,7 +23,7 @@ pub use testbed::m2m::assembly::CARD_PATH;
 use super::{factory::CardAddresses, messages::Messages};
 use crate::{
     faults::ActiveFaults,
-    parties::{Running, identity, local_address, tls_roots},
+    parties::{Running, client_auth, identity, local_address, tls_roots},
     peers::{Delivery, TlsPeers},
 };
 
@@ -59,6 +60,8 @@ pub struct Setup<'a> {
     pub messages: Option<Messages>,
     /// Time limits for cards; default: [`Es5Config::at`].
     pub patience: Option<Es5Config>,
+    /// Addresses that callers may name in ReplyTo.
+    pub reply_addresses: AllowedAddresses,
     /// Active faults.
     pub active_faults: &'a ActiveFaults,
 }
@@ -113,7 +116,8 @@ pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
     };
     let card_side = CardAddresses { number: number.clone(), https, path: CARD_PATH.to_owned() };
     let es5 = setup.patience.unwrap_or_else(|| Es5Config::at(number));
-    let own = SmSrSetup::new(pki, (name, name), &address, names, &card_side, es5)?;
+    let own = SmSrSetup::new(pki, (name, name), &address, names, &card_side, es5)?
+        .with_reply_addresses(setup.reply_addresses);
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
     let peers = TlsPeers::new(client, tls).recording(setup.messages).with_faults(setup.active_faults);
     let woken = peers.woken();
@@ -135,8 +139,7 @@ pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
             Box::pin(async move { server.due().await })
         },
     );
-    let server_tls =
-        ServerTls::new(&identity(&own.tls), &ClientAuth::Optional(tls_roots(pki)), Arc::clone(&world.clock))?;
+    let server_tls = ServerTls::new(&identity(&own.tls), &client_auth(pki)?, Arc::clone(&world.clock))?;
     let active_faults = setup.active_faults;
     let soap = Running::serve(listener, Some(server_tls), active_faults.incoming(server.link()))?;
     let cards = cards.map(|cards| serve_cards(cards, server.engine().clone(), active_faults)).transpose()?;

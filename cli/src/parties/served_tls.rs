@@ -3,15 +3,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use certs::{Credential, Pki, Role, ServerName};
+use certs::{Credential, Pki, PkiError, Role, ServerName, Validity};
 use crypto::Curve;
 use faults::TlsSubstitute;
-use net::{ClientAuth, ServerTls};
+use net::ServerTls;
 use rsp::time::Timestamp;
 use world::{Clock, Fault};
 
-use super::{host_of, identity, server_credential, sm_dp_tls_with, tls_roots};
-use crate::{faults::ActiveFaults, output::remark, pki, settings::Settings};
+use super::{client_auth, host_of, identity, server_credential, tls_on_all_curves, year_from};
+use crate::{
+    faults::ActiveFaults,
+    output::remark,
+    pki,
+    settings::{ListenAddress, Settings},
+};
 
 /// A server with TLS.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +49,35 @@ impl TlsServer {
             Self::SmDs => Role::DsTls,
         }
     }
+
+    fn issue(
+        self,
+        curve: Curve,
+        pki: &Pki,
+        names: &[ServerName],
+        validity: Validity,
+    ) -> Result<Credential, PkiError> {
+        match self {
+            Self::SmDp => pki.issue_dp_tls_on(curve, names, validity),
+            Self::SmDs => pki.issue_ds_tls_on(curve, names, validity),
+        }
+    }
+
+    /// Returns the certificate on this curve, or a newly issued one.
+    ///
+    /// # Errors
+    /// There is none, and none can be issued.
+    pub(super) fn credential_on(
+        self,
+        curve: Curve,
+        pki: &Pki,
+        names: &[ServerName],
+        now: Timestamp,
+    ) -> Result<Credential, Fault> {
+        let issue = |validity| self.issue(curve, pki, names, validity);
+        let kept = pki.credential(self.role(), curve).or_else(|_| issue(year_from(now)));
+        server_credential(self.title(), kept, issue, names, now)
+    }
 }
 
 /// Returns the TLS configuration of a server that listens at `listens` and has these names, with its
@@ -54,21 +88,23 @@ impl TlsServer {
 /// There is no certificate, and none can be issued; or the certificate of a fault cannot be issued.
 pub fn served_tls(
     server: TlsServer,
-    listens: &str,
+    listens: &ListenAddress,
     names: &[String],
     pki: &Pki,
     settings: &Settings,
     clock: &Arc<dyn Clock>,
     active_faults: &ActiveFaults,
 ) -> Result<ServerTls, Fault> {
-    let all = pki::names_of(listens, names)?;
-    let own: Option<ServerName> = host_of(names.first().map_or(listens, String::as_str)).parse().ok();
-    let credential = served_credential(server, pki, &all, own.as_ref(), clock.now())?;
-    let tls = match server {
-        TlsServer::SmDp => sm_dp_tls_with(pki, &credential, Arc::clone(clock))?,
-        TlsServer::SmDs => {
-            ServerTls::new(&identity(&credential), &ClientAuth::Optional(tls_roots(pki)), Arc::clone(clock))?
-        }
+    let ListenAddress { address, curve } = listens;
+    let all = pki::names_of(address, names)?;
+    let own: Option<ServerName> = host_of(names.first().unwrap_or(address)).parse().ok();
+    let credential = match curve {
+        Some(curve) if *curve != pki.tls_curve() => server.credential_on(*curve, pki, &all, clock.now())?,
+        _ => served_credential(server, pki, &all, own.as_ref(), clock.now())?,
+    };
+    let tls = match curve {
+        Some(_) => ServerTls::new(&identity(&credential), &client_auth(pki)?, Arc::clone(clock))?,
+        None => tls_on_all_curves(server, pki, &credential, Arc::clone(clock))?,
     };
     with_faults(server, tls, &credential, pki, settings, clock, active_faults)
 }
@@ -82,7 +118,7 @@ fn served_credential(
     own: Option<&ServerName>,
     now: Timestamp,
 ) -> Result<Credential, Fault> {
-    let stored = pki.credential(server.role(), Curve::P256);
+    let stored = pki.credential(server.role(), pki.tls_curve());
     if let Ok(stored) = &stored {
         let certificate = &stored.certificate;
         let has = |name: &ServerName| certificate.server_names().contains(name);
@@ -102,11 +138,7 @@ fn served_credential(
             return Ok(stored.clone());
         }
     }
-    let issue = |validity| match server {
-        TlsServer::SmDp => pki.issue_dp_tls(all, validity),
-        TlsServer::SmDs => pki.issue_ds_tls(all, validity),
-    };
-    server_credential(server.title(), stored, issue, all, now)
+    server.credential_on(pki.tls_curve(), pki, all, now)
 }
 
 fn with_faults(
@@ -134,7 +166,7 @@ fn with_faults(
             remark(&format!("the revoked certificate is listed in {}", settings.pki.join(&file).display()));
             pki::write(&settings.pki, &[(file, crl.clone())])?;
         }
-        let auth = ClientAuth::Optional(tls_roots(pki));
+        let auth = client_auth(pki)?;
         substitutes.insert(act, ServerTls::new(&identity(&substitute.credential), &auth, Arc::clone(clock))?);
     }
     if substitutes.is_empty() {

@@ -1,4 +1,4 @@
-//! The check of a TLS server that the chain check of TLS does not make: its role and its revocation.
+//! The checks of a TLS peer that the chain check of TLS does not make: its role and its revocation.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use certs::{Certificate, Pki, Role};
 use net::CertificateCheck;
 use world::Fault;
 
-/// Returns a check that the certificate of a server has one of these roles (empty: any role), and that
+/// Returns a check that the certificate of a peer has one of these roles (empty: any role), and that
 /// no revocation list in the folder of the PKI contains it: SGP.22 sections 4.5.2 and 4.6.
 ///
 /// # Errors

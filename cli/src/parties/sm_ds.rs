@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use certs::Pki;
-use crypto::Curve;
-use net::{ClientAuth, ServerTls};
+use net::ServerTls;
 use sm_ds::{Config, Credentials, SmDs};
 use tokio::net::TcpListener;
 use world::{Clock, Events, Fault, Records, World};
 
 use super::Running;
-use crate::{faults::ActiveFaults, pki, settings::Settings};
+use crate::{
+    faults::ActiveFaults,
+    pki,
+    settings::{ListenAddress, Settings},
+};
 
 /// Opens the SM-DS of the settings on its records, without listening.
 ///
@@ -36,7 +39,11 @@ pub fn sm_ds_on(
     events: Arc<dyn Events>,
     records: Arc<dyn Records>,
 ) -> Result<SmDs, Fault> {
-    let (first, others) = super::parsed(&super::addresses(&settings.sm_ds_names, &settings.sm_ds))?;
+    let mut all = super::addresses(&settings.sm_ds_names, &settings.sm_ds);
+    for further in &settings.sm_ds_further {
+        all.extend(super::addresses(&settings.sm_ds_names, &further.address));
+    }
+    let (first, others) = super::parsed(&all)?;
     let mut config = Config::new(first);
     config.server.other_addresses = others;
     let credentials = Credentials::from_pki(pki)
@@ -57,18 +64,40 @@ pub fn serve_sm_ds(
     events: Arc<dyn Events>,
     active_faults: &ActiveFaults,
 ) -> Result<Running, Fault> {
-    let records = active_faults.records("sm-ds", sm_ds_records(settings)?);
-    let server = sm_ds_on(settings, pki, world, events, records)?;
-    let (listens, names) = (&settings.sm_ds, &settings.sm_ds_names);
-    let tls = super::served_tls(
-        super::TlsServer::SmDs,
-        listens,
-        names,
-        pki,
-        settings,
-        &world.clock,
-        active_faults,
-    )?;
+    let server = faulty_sm_ds(settings, pki, world, events, active_faults)?;
+    let listens = ListenAddress { address: settings.sm_ds.clone(), curve: settings.sm_ds_curve };
+    serve_sm_ds_at(listener, &listens, &server, settings, pki, &world.clock, active_faults)
+}
+
+/// Opens the SM-DS of the settings with the active faults of its records, without listening.
+///
+/// # Errors
+/// As [`sm_ds()`].
+pub fn faulty_sm_ds(
+    settings: &Settings,
+    pki: &Pki,
+    world: &World,
+    events: Arc<dyn Events>,
+    active_faults: &ActiveFaults,
+) -> Result<SmDs, Fault> {
+    sm_ds_on(settings, pki, world, events, active_faults.records("sm-ds", sm_ds_records(settings)?))
+}
+
+/// Serves an SM-DS on one listener, which presents certificates on its curve only, if it has one.
+///
+/// # Errors
+/// There is no TLS certificate and none can be issued.
+pub fn serve_sm_ds_at(
+    listener: TcpListener,
+    listens: &ListenAddress,
+    server: &SmDs,
+    settings: &Settings,
+    pki: &Pki,
+    clock: &Arc<dyn Clock>,
+    active_faults: &ActiveFaults,
+) -> Result<Running, Fault> {
+    let names = &settings.sm_ds_names;
+    let tls = super::served_tls(super::TlsServer::SmDs, listens, names, pki, settings, clock, active_faults)?;
     Running::serve(listener, Some(tls), active_faults.incoming_at_sm_ds(server.link()))
 }
 
@@ -78,9 +107,8 @@ pub fn serve_sm_ds(
 /// There is no certificate, and none can be issued.
 pub fn sm_ds_tls(settings: &Settings, pki: &Pki, clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
     let names = pki::names_of(&settings.sm_ds, &settings.sm_ds_names)?;
-    let kept = pki.ds(Curve::P256).map(|ds| ds.tls);
+    let kept = pki.ds(pki.tls_curve()).map(|ds| ds.tls);
     let issue = |validity| pki.issue_ds_tls(&names, validity);
     let credential = super::server_credential("SM-DS", kept, issue, &names, clock.now())?;
-    let auth = ClientAuth::Optional(super::tls_roots(pki));
-    ServerTls::new(&super::identity(&credential), &auth, clock)
+    super::tls_on_all_curves(super::TlsServer::SmDs, pki, &credential, clock)
 }

@@ -22,6 +22,7 @@ pub(crate) fn landfall(data_dir: &Path) -> Command {
     }
     // Tests run concurrently, so that they must not share the default port.
     command.env("LANDFALL_ADMIN", "127.0.0.1:0");
+    command.env("LANDFALL_SMSC_PASSWORD", "secret");
     command.arg("--data-dir").arg(data_dir);
     command
 }

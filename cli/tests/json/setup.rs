@@ -187,9 +187,9 @@ impl Setup {
                 "--listen-smpp",
                 "127.0.0.1:0",
                 "--account",
-                &format!("sm-sr:secret:{SM_SR_NUMBER}"),
+                &format!("sm-sr:{SM_SR_NUMBER}"),
                 "--account",
-                &format!("sm-sr-2:secret:{SECOND_SM_SR_NUMBER}"),
+                &format!("sm-sr-2:{SECOND_SM_SR_NUMBER}"),
             ],
         );
         self.set_address("m2m_network", &addresses, "network");
@@ -198,11 +198,11 @@ impl Setup {
         // Each SM-SR needs the address of the other before it starts.
         let second = free_port();
         let peer = format!("sm-sr:Second@{second}");
-        let options = ["--listen", "127.0.0.1:0", "--smsc", "sm-sr:secret@{smpp}", "--peer", &peer];
+        let options = ["--listen", "127.0.0.1:0", "--smsc", "sm-sr@{smpp}", "--peer", &peer];
         let (sm_sr, address) = self.start_sm_sr("Landfall SM-SR", &options);
         let cards = self.values["cards"].clone();
         let peer = format!("sm-sr:Landfall SM-SR@{address}");
-        let account = ["--number", SECOND_SM_SR_NUMBER, "--smsc", "sm-sr-2:secret@{smpp}"];
+        let account = ["--number", SECOND_SM_SR_NUMBER, "--smsc", "sm-sr-2@{smpp}"];
         let options = [&account[..], &["--listen", &second, "--peer", &peer]].concat();
         let (second_sm_sr, _) = self.start_sm_sr("Second", &options);
         self.set("second_sm_sr", second_sm_sr);
@@ -223,6 +223,8 @@ impl Setup {
                 &sm_sr,
                 "--m2m-operator",
                 "2.999.20.1230898428@127.0.0.1:1",
+                "--allow-address",
+                "any",
                 "--msisdn",
                 "{m2m_iccid}=+5511900000008",
             ],
@@ -260,6 +262,8 @@ impl Setup {
         let serve = ["sm-sr", "--name", name, "serve"];
         let peers = ["--peer", "eum:EUM", "--peer", "sm-dp:Landfall SM-DP", "--peer"];
         let more = ["operator:Landfall Test Operator", "--listen-cards", "127.0.0.1:0"];
+        // The peers have no configured address, and listen at any port.
+        let more = [&more[..], &["--allow-address", "any"]].concat();
         let addresses = self.start("m2m", &[&serve[..], &peers, &more, options].concat());
         self.set_address("cards", &addresses, "cards");
         let address = addresses["sm_sr"].as_str().unwrap().to_owned();

@@ -59,7 +59,7 @@ impl IndependentPeer {
         let own = identity(credential);
         let clock = Arc::new(OsClock);
         let tls = ClientTls::new(&tls_roots(pki), Some(&own), clock.clone()).unwrap();
-        let server = ServerTls::new(&own, &ClientAuth::Optional(tls_roots(pki)), clock).unwrap();
+        let server = ServerTls::new(&own, &ClientAuth::optional(tls_roots(pki)), clock).unwrap();
         let inbox = Arc::new(Inbox::default());
         let receive = Arc::clone(&inbox);
         let link = link_from(tower::service_fn(move |request: Request<Bytes>| {

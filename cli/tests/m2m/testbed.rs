@@ -145,7 +145,7 @@ impl Testbed {
     pub(crate) fn networks(&self, more: &[&str]) -> Running {
         let mut command = self.run(&["network", "--listen", &self.networks, "--listen-smpp", &self.smpp]);
         for (account, number) in ACCOUNTS.iter().zip(NUMBERS) {
-            command.args(["--account", &format!("{account}:secret:{number}")]);
+            command.args(["--account", &format!("{account}:{number}")]);
         }
         for profile in self.stock.iter().chain([&self.first]) {
             command.args(["--subscriber", &profile.file]);
@@ -161,7 +161,7 @@ impl Testbed {
         let [own, other] = [&self.sm_srs[which], &self.sm_srs[1 - which]];
         let mut command = self.run(&["sm-sr", "--name", &own.name, "serve", "--listen", &own.at]);
         command.args(["--number", NUMBERS[which]]);
-        command.args(["--smsc", &format!("{}:secret@{}", ACCOUNTS[which], self.smpp)]);
+        command.args(["--smsc", &format!("{}@{}", ACCOUNTS[which], self.smpp)]);
         command.args(["--peer", "eum:EUM", "--peer", &format!("sm-dp:{}@{}", self.sm_dp.id, self.sm_dp.at)]);
         command.args(["--peer", &format!("sm-sr:{}@{}", other.id, other.at)]);
         let [operator, distant] = &self.operators;

@@ -1,11 +1,13 @@
 //! Exclusive use of a folder or file by one process.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use world::Fault;
+
+use crate::os::create_private_folder;
 
 /// A claim on a file or on the records of a party. While it exists, no other process can take the
 /// same claim. The claim ends when it is dropped or when the process ends, even after a crash.
@@ -31,7 +33,7 @@ impl Claim {
     pub fn take(folder: &Path, party: &str) -> Result<Self, Fault> {
         let path = folder.join(party);
         let what = || format!("cannot use {}", path.display());
-        let claim = fs::create_dir_all(folder).and_then(|()| Self::of(&path)).map_err(|error| {
+        let claim = create_private_folder(folder).and_then(|()| Self::of(&path)).map_err(|error| {
             Fault::usage_caused_by(error, what(), "choose a writable folder with --data-dir")
         })?;
         claim.ok_or_else(|| {

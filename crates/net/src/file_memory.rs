@@ -73,7 +73,7 @@ impl FileMemory {
     /// Another process uses the file, or the file is unreadable, damaged or lacks commits.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Fault> {
         let path = path.into();
-        fs::create_dir_all(folder_of(&path)).map_err(|error| unusable(&path, error))?;
+        crate::os::create_private_folder(folder_of(&path)).map_err(|error| unusable(&path, error))?;
         let claim = claim(&path)?;
         let mark = CommitMark::read(claim.lock_file()).map_err(|error| unusable(&path, error))?;
         let replay = read(&path)?;

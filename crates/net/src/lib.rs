@@ -32,7 +32,7 @@ pub mod tls;
 pub use claim::Claim;
 pub use file_memory::{FileMemory, MemoryCheck};
 pub use http::{Client, listen, serve};
-pub use os::{OsClock, OsRandom, raise_open_files};
+pub use os::{OsClock, OsRandom, create_private_folder, raise_open_files};
 pub use psk::{PskKeys, PskServer, serve_psk};
 pub use sqlite::{Damage, DamagedPart, RecordsCheck, SqliteRecords, StoreKey};
 pub use stream::TcpDial;

@@ -1,6 +1,8 @@
 //! Clock, randomness and limits of the operating system.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
 use rsp::time::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -55,6 +57,18 @@ impl Random for OsRandom {
             std::process::abort();
         }
     }
+}
+
+/// Creates a folder and the missing folders above it, with access for their owner only.
+///
+/// # Errors
+/// A folder cannot be created.
+pub fn create_private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 /// Raises the limit of open files, including sockets, to the maximum for this process, and returns

@@ -256,13 +256,15 @@ fn create_owner_only(path: &Path) -> Result<(), Fault> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true);
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    std::fs::create_dir_all(folder_of(path)).and_then(|()| options.open(path)).map(drop).map_err(|error| {
-        Fault::caused_by(
-            error,
-            format!("cannot open the records in {}", path.display()),
-            "check that the folder exists and is writable, or choose another with --data-dir",
-        )
-    })
+    crate::os::create_private_folder(folder_of(path)).and_then(|()| options.open(path)).map(drop).map_err(
+        |error| {
+            Fault::caused_by(
+                error,
+                format!("cannot open the records in {}", path.display()),
+                "check that the folder exists and is writable, or choose another with --data-dir",
+            )
+        },
+    )
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -29,8 +29,8 @@ use world::{Clock, Fault};
 use zeroize::Zeroizing;
 
 use brainpool::ByCurve;
-use checking::CheckingVerifier;
 pub(crate) use checking::refusal;
+use checking::{CheckingClientVerifier, CheckingVerifier};
 pub use pkcs8::pkcs8_p256;
 
 const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -49,14 +49,35 @@ pub struct Identity {
 const SERVE: &str = "serve TLS with this certificate";
 
 /// Policy of a server for client certificates.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum ClientAuth {
     /// The server does not request a client certificate.
     None,
     /// The server requests a client certificate. A certificate must lead to one of these roots
     /// (DER); clients without a certificate are accepted too. The router distinguishes the two by
     /// [`world::PeerCertificate`], so that ES2+ and ES9+ can share a port.
-    Optional(Vec<Vec<u8>>),
+    Optional {
+        /// The roots.
+        roots: Vec<Vec<u8>>,
+        /// Further check of a client certificate whose chain has been verified.
+        check: Arc<CertificateCheck>,
+    },
+}
+
+impl ClientAuth {
+    /// Returns the policy [`ClientAuth::Optional`] without a further check.
+    pub fn optional(roots: Vec<Vec<u8>>) -> Self {
+        Self::Optional { roots, check: Arc::new(|_: &[u8]| Ok(())) }
+    }
+}
+
+impl fmt::Debug for ClientAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Optional { roots, .. } => write!(f, "Optional({} roots)", roots.len()),
+        }
+    }
 }
 
 /// TLS configuration of a server. Clones share it.
@@ -69,7 +90,8 @@ pub struct ServerTls {
 /// Chooses a configuration for one handshake. `None` stands for the server's own.
 type Substitute = dyn Fn() -> Option<ServerTls> + Send + Sync;
 
-/// Check of the certificate (DER) of a server after its chain and its name have been verified.
+/// Check of the certificate (DER) of a peer after its chain, and the name of a server, have been
+/// verified.
 /// Returns the reason of a refusal.
 pub type CertificateCheck = dyn Fn(&[u8]) -> Result<(), String> + Send + Sync;
 
@@ -118,12 +140,16 @@ impl ServerTls {
             .map_err(fault)?;
         let builder = match client_auth {
             ClientAuth::None => builder.with_no_client_auth(),
-            ClientAuth::Optional(roots) => builder.with_client_cert_verifier(
-                WebPkiClientVerifier::builder_with_provider(store(roots)?, provider())
+            ClientAuth::Optional { roots, check } => {
+                let webpki = WebPkiClientVerifier::builder_with_provider(store(roots)?, provider())
                     .allow_unauthenticated()
                     .build()
-                    .map_err(bad_roots)?,
-            ),
+                    .map_err(bad_roots)?;
+                builder.with_client_cert_verifier(Arc::new(CheckingClientVerifier {
+                    webpki,
+                    check: Arc::clone(check),
+                }))
+            }
         };
         let mut config = builder.with_cert_resolver(certificates);
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();

@@ -53,7 +53,7 @@ async fn the_published_tls_certificate_is_accepted_under_the_published_root() {
 async fn the_published_tls_certificate_serves_a_client_too() {
     let data = Data::find();
     let identity = data.identity();
-    let auth = ClientAuth::Optional(vec![data.root()]);
+    let auth = ClientAuth::optional(vec![data.root()]);
     let server_tls = ServerTls::new(&identity, &auth, Arc::new(clock())).unwrap();
     let (address, _server) = serve_mirror(Some(server_tls)).await;
     let tls = ClientTls::new(&[data.root()], Some(&identity), Arc::new(clock())).unwrap();

@@ -84,7 +84,7 @@ async fn validity_is_checked_with_the_clock_of_the_party_at_every_connection() {
 #[tokio::test]
 async fn a_client_certificate_is_optional_but_must_be_valid() {
     let (servers, operators) = (Ca::new("servers"), Ca::new("operators"));
-    let auth = ClientAuth::Optional(vec![operators.root.clone()]);
+    let auth = ClientAuth::optional(vec![operators.root.clone()]);
     let (address, _server) = serve_mirror(Some(server_tls(&servers.leaf(NAME), &auth))).await;
 
     let without = ask(NAME, &address, &servers.client_tls(None)).await.unwrap();
@@ -103,7 +103,7 @@ async fn an_expired_client_certificate_is_refused_by_the_servers_clock() {
     let ca = Ca::new("root");
     let late = clock();
     late.set(time("2027-01-02T00:00:00Z"));
-    let auth = ClientAuth::Optional(vec![ca.root.clone()]);
+    let auth = ClientAuth::optional(vec![ca.root.clone()]);
     let tls = ServerTls::new(&ca.leaf(NAME), &auth, Arc::new(late)).unwrap();
     let (address, _server) = serve_mirror(Some(tls)).await;
     refused(NAME, &address, &ca.client_tls(Some(&ca.leaf("operator")))).await;

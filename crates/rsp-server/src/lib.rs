@@ -9,6 +9,7 @@
 //! | [`mutual_authentication`] | section 3.0.1: the challenge to an eUICC, and the check of its answer |
 //! | [`sessions`] | sections 5.6 and 5.8: a limit for open sessions, and the end of abandoned ones |
 //! | [`api`] | HTTP APIs in JSON, with a generated OpenAPI document |
+//! | [`outgoing`] | the addresses to which a server connects because a peer names them |
 //! | [`due`] | background work, in tasks so that one slow peer delays no other |
 //! | [`secret_hex`] | encoding of keys in records |
 //! | [`soap`] | SGP.02 Annex B: web services, callbacks and notifications |
@@ -19,6 +20,7 @@ pub mod decision;
 pub mod due;
 pub mod mutual_authentication;
 mod namespace;
+pub mod outgoing;
 pub mod secret_hex;
 pub mod server;
 pub mod sessions;
@@ -26,6 +28,7 @@ pub mod soap;
 
 pub use answer::{Binding, Reply, ResponseEncoder};
 pub use decision::{Decision, Rejection};
-pub use namespace::Namespace;
+pub use namespace::{InvalidNamespace, Namespace};
+pub use outgoing::AllowedAddresses;
 pub use server::{Context, Core, Function, Interface, Route, Server, Settings, handle, link};
 pub use sessions::Session;

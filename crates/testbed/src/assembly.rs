@@ -6,6 +6,7 @@ use certs::{Pki, PkiOptions};
 use crypto::Curve;
 use euicc_sim::{Card, CardDescription};
 use rsp::ids::{Eid, SmdpAddress};
+use rsp_server::AllowedAddresses;
 use sm_dp::SmDpPlus;
 use sm_ds::SmDs;
 use world::{
@@ -164,7 +165,9 @@ pub(crate) fn sm_dp_plus(
     world: World,
     events: Arc<dyn Events>,
 ) -> Result<SmDpPlus, Fault> {
-    let config = sm_dp::Config::new(parsed(address)?);
+    let mut config = sm_dp::Config::new(parsed(address)?);
+    // All parties are in the same process, so no address leads out of it.
+    config.sm_ds_addresses = AllowedAddresses::Any;
     let credentials = sm_dp::Credentials::from_pki(pki).map_err(bad_pki)?;
     Ok(SmDpPlus::new(config, credentials, records, world, events))
 }

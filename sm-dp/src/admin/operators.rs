@@ -1,7 +1,10 @@
 //! /admin/v1/operators: registered operators.
 
 use rsp::ids::{Oid, SmdpAddress};
-use rsp_server::api::{Arguments, Listing, NoId, NoQuery, Page};
+use rsp_server::{
+    Namespace,
+    api::{Arguments, Listing, NoId, NoQuery, Page},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +20,9 @@ pub(super) struct OperatorFacts {
     /// The address of its ES2+.HandleDownloadProgressInfo endpoint. Without it, no progress is
     /// reported.
     es2plus_address: Option<SmdpAddress>,
+    /// The namespace of its stock, which no operator of another namespace can use. Default: default.
+    #[serde(default)]
+    namespace: Namespace,
 }
 
 /// An operator to register.
@@ -26,6 +32,8 @@ pub struct NewOperator {
     identifier: String,
     certificate_oid: Oid,
     es2plus_address: Option<SmdpAddress>,
+    #[serde(default)]
+    namespace: Namespace,
 }
 
 /// A registered operator.
@@ -39,6 +47,8 @@ pub(super) struct OperatorView {
     /// The address of its ES2+.HandleDownloadProgressInfo endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     es2plus_address: Option<SmdpAddress>,
+    /// The namespace of its stock.
+    namespace: Namespace,
 }
 
 /// GET /admin/v1/operators
@@ -55,8 +65,8 @@ pub(super) async fn register(
     context: &mut Context<'_, '_>,
     arguments: &Arguments<String, NoQuery, OperatorFacts>,
 ) -> Result<OperatorView, Problem> {
-    let OperatorFacts { certificate_oid, es2plus_address } = arguments.body.clone();
-    let operator = Operator { identifier: arguments.id.clone(), certificate_oid, es2plus_address };
+    let OperatorFacts { certificate_oid, es2plus_address, namespace } = arguments.body.clone();
+    let operator = Operator { identifier: arguments.id.clone(), certificate_oid, es2plus_address, namespace };
     context.decision.tx.put(&OPERATORS, &operator.identifier, &operator)?;
     Ok(operator.into())
 }
@@ -92,12 +102,12 @@ async fn operator(context: &mut Context<'_, '_>, identifier: &str) -> Result<Ope
 impl NewOperator {
     /// Registers the operator unless its identifier is already registered.
     pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Operator>, Problem> {
-        let Self { identifier, certificate_oid, es2plus_address } = self.clone();
+        let Self { identifier, certificate_oid, es2plus_address, namespace } = self.clone();
         let tx = &mut *context.decision.tx;
         if let Some(kept) = tx.get(&OPERATORS, &identifier).await? {
             return Ok(Ensured::Existing(kept));
         }
-        let operator = Operator { identifier, certificate_oid, es2plus_address };
+        let operator = Operator { identifier, certificate_oid, es2plus_address, namespace };
         tx.put(&OPERATORS, &operator.identifier, &operator)?;
         Ok(Ensured::Created(operator))
     }
@@ -105,7 +115,7 @@ impl NewOperator {
 
 impl From<Operator> for OperatorView {
     fn from(operator: Operator) -> Self {
-        let Operator { identifier, certificate_oid, es2plus_address } = operator;
-        Self { identifier, certificate_oid, es2plus_address }
+        let Operator { identifier, certificate_oid, es2plus_address, namespace } = operator;
+        Self { identifier, certificate_oid, es2plus_address, namespace }
     }
 }

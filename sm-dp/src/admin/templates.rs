@@ -6,7 +6,10 @@ use profile::{
     description::decompile,
     personalise::{Series, taken_from_template},
 };
-use rsp_server::api::{Arguments, Listing, NoId, NoQuery, Page};
+use rsp_server::{
+    Namespace,
+    api::{Arguments, Listing, NoId, NoQuery, Page},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -48,6 +51,8 @@ pub struct NewTemplate {
     /// True if all profiles have the K and OPc of the description or the package. Otherwise they
     /// are generated.
     pub same_keys: bool,
+    /// The namespace whose orders can use the template. Default: all namespaces.
+    pub namespace: Option<Namespace>,
 }
 
 /// A template, without its keys.
@@ -62,6 +67,9 @@ pub(super) struct TemplateView {
     /// The MSISDN of the first profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     msisdn: Option<String>,
+    /// The namespace whose orders can use the template. Default: all namespaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<Namespace>,
 }
 
 /// GET /admin/v1/templates
@@ -128,6 +136,7 @@ impl NewTemplate {
                 msisdn: self.msisdn.clone(),
             },
             seed: SecretOctets::from(context.decision.world.random::<32>()),
+            namespace: self.namespace.clone(),
         };
         if self.profile_type.is_none() {
             template.profile_type = self.default_type(&template.description);
@@ -195,7 +204,8 @@ fn refused(why: impl Into<String>, next: &str) -> Problem {
 
 impl From<Template> for TemplateView {
     fn from(template: Template) -> Self {
-        let Series { iccid, imsi, msisdn } = template.series;
-        Self { profile_type: template.profile_type, iccid, imsi, msisdn }
+        let Series { iccid, imsi, msisdn } = template.series.clone();
+        let Template { profile_type, namespace, .. } = template;
+        Self { profile_type, iccid, imsi, msisdn, namespace }
     }
 }

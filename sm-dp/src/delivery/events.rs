@@ -66,12 +66,13 @@ impl SmDpPlus {
                     let why = format!("the SM-DS refused the event: {why}");
                     (Status::SmdsExecutionError.because(why).about(&at), EventState::NotRegistered)
                 }
+                // The operator gets no details of the connection. The event of the call has them.
                 Err(error) if error.may_have_been_executed() => {
-                    let why = format!("the SM-DS returned no valid reply: {error}");
+                    let why = "the SM-DS returned no valid reply";
                     (Status::SmdsExecutionError.because(why).about(&at), EventState::Unknown)
                 }
-                Err(error) => (
-                    Status::SmdsInaccessible.because(error.to_string()).about(&at),
+                Err(_) => (
+                    Status::SmdsInaccessible.because("the SM-DS cannot be reached").about(&at),
                     EventState::NotRegistered,
                 ),
             };

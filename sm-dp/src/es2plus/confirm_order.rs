@@ -14,6 +14,7 @@ use rsp_server::Decision;
 
 use super::{Caller, own_profile, register_event, retry::CallId};
 use crate::{
+    config::Config,
     context::Context,
     profile_state::ProfileEvent,
     records::{MATCHING_IDS, ORDERS_BY_EID, Octets, OrderSnapshot, Profile, eid_key},
@@ -46,7 +47,7 @@ pub(crate) async fn execute(
     profile.after(event)?;
     let eid = eid_of(&profile, request.eid)?;
     let matching_id = matching_id(context, request, eid).await?;
-    check_event(request, eid, &matching_id)?;
+    check_event(context.config, request, eid, &matching_id)?;
 
     let before = OrderSnapshot::of(&profile);
     profile.apply(event)?;
@@ -84,11 +85,21 @@ fn requires_confirmation_code(request: &ConfirmOrderRequest) -> bool {
 
 /// Checks that an event can be registered. An event is for one eUICC, and its EventID is the
 /// MatchingID.
-fn check_event(request: &ConfirmOrderRequest, eid: Option<Eid>, matching_id: &str) -> Result<(), Refusal> {
+fn check_event(
+    config: &Config,
+    request: &ConfirmOrderRequest,
+    eid: Option<Eid>,
+    matching_id: &str,
+) -> Result<(), Refusal> {
     let Some(address) = &request.smds_address else { return Ok(()) };
     if address.parse::<SmdpAddress>().is_err() {
         // req: SGP.22-5.3.2-SmdsAddress
         return Err(Status::SmdsInaccessible.because("this is not an address of an SM-DS").about(address));
+    }
+    if !config.sm_ds_addresses.permit(address) {
+        return Err(Status::SmdsInaccessible
+            .because("this SM-DP+ registers no events at this SM-DS")
+            .about(address));
     }
     if eid.is_none() {
         return Err(Status::EidMissing.because("an event at an SM-DS is for an EID, and the order has none"));

@@ -6,7 +6,7 @@ pub(crate) mod download_order;
 pub(crate) mod release_profile;
 pub(crate) mod retry;
 
-use certs::Certificate;
+use certs::{Certificate, Role};
 use rsp::{
     ids::{Iccid, Oid},
     sgp22::json::RequestHeader,
@@ -18,6 +18,7 @@ use world::PeerCertificate;
 use crate::{
     config::Requesters,
     context::Context,
+    operators::owners,
     outbox,
     records::{
         BINDINGS, InvalidTransition, MATCHING_IDS, OPERATORS, ORDERS_BY_EID, Order, OrderSnapshot, PROFILES,
@@ -29,29 +30,44 @@ use crate::{
 pub(crate) struct Caller {
     /// The registered object identifiers of the client certificate.
     oids: Vec<Oid>,
+    /// True if the certificate is for TLS clients only. That of an SM-SR is for servers too.
+    is_client_only: bool,
 }
 
 impl Caller {
     /// Reads the caller from the verified client certificate. Returns `None` if the certificate
-    /// cannot be parsed, which TLS should already have rejected.
+    /// has an RSP role, such as that of an SM-DP+, an SM-DS or an eUICC: an operator has none.
+    // req: SGP.22-5.3.1-Role
     pub(crate) fn of(certificate: Option<&PeerCertificate>) -> Option<Self> {
         let certificate = Certificate::from_der(certificate?.0.clone()).ok()?;
-        Some(Self { oids: certificate.registered_ids().to_vec() })
+        let is_client_only = match certificate.role_or_tls_use()? {
+            Role::OperatorTls => true,
+            Role::SmSrTls => false,
+            _ => return None,
+        };
+        Some(Self { oids: certificate.registered_ids().to_vec(), is_client_only })
     }
 
-    /// Checks that the functionRequesterIdentifier belongs to the caller.
+    /// Checks that the functionRequesterIdentifier belongs to the caller. The call then belongs to
+    /// the namespace of the operator.
     pub(crate) async fn check(&self, context: &mut Context<'_, '_>, header: &RequestHeader) -> Decision<()> {
         let requester = &header.function_requester_identifier;
         let operator = context.tx.get(&OPERATORS, requester).await?;
         // req: SGP.22-5.3.1-Requester
         let why = match (operator, context.config.requesters) {
-            (Some(operator), _) if self.oids.contains(&operator.certificate_oid) => return Ok(()),
+            (Some(operator), _) if self.oids.contains(&operator.certificate_oid) => {
+                context.namespace = operator.namespace;
+                return Ok(());
+            }
             (Some(_), _) => "the client certificate belongs to another operator",
             (None, Requesters::Listed) => {
                 return Err(Status::RequesterUnknown
                     .because("no operator has this identifier")
                     .about(requester)
                     .into());
+            }
+            (None, Requesters::ByCertificate) if !self.is_client_only => {
+                "the client certificate is for TLS servers too, and belongs to no registered operator"
             }
             (None, Requesters::ByCertificate) => {
                 if self.oids.iter().any(|oid| oid.to_string() == *requester) {
@@ -104,13 +120,23 @@ pub(crate) async fn forget(context: &mut Context<'_, '_>, iccid: Iccid, order: &
     Ok(())
 }
 
-/// Returns the profile with this ICCID. Refuses if another operator has ordered it.
+/// Returns the profile with this ICCID. Refuses if another operator has ordered it, or if it is in
+/// the stock of another operator.
 pub(crate) async fn own_profile(
     context: &mut Context<'_, '_>,
     iccid: Iccid,
     header: &RequestHeader,
 ) -> Decision<Profile> {
+    let caller = context.namespace.clone();
     let profile = profile(context, iccid).await?;
+    let is_foreign = profile.namespace != caller
+        && (!caller.is_default() || !owners(context.tx, &profile.namespace).await?.is_empty());
+    if is_foreign {
+        return Err(Status::IccidNotAllowed
+            .because("the profile is in the stock of another operator")
+            .about(iccid)
+            .into());
+    }
     // req: SGP.22-5.3.1-OtherOperator, SGP.22-5.3.2-OtherOperator, SGP.22-5.3.3-OtherOperator
     // req: SGP.22-5.3.4-OtherOperator
     if profile.is_ordered_by_another(header) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rsp::ids::Oid;
+use rsp_server::AllowedAddresses;
 
 use crate::es8::key_establishment::Options;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub undoing_time: Duration,
     /// Options of the key establishment with an ISD-P, where the available sources leave a choice.
     pub key_establishment: Options,
+    /// Addresses that a caller may name in ReplyTo, beside its configured address.
+    pub reply_addresses: AllowedAddresses,
 }
 
 impl Config {
@@ -39,6 +42,7 @@ impl Config {
             default_validity: DEFAULT_VALIDITY,
             undoing_time: UNDOING_TIME,
             key_establishment: Options::default(),
+            reply_addresses: AllowedAddresses::default(),
         }
     }
 }

@@ -72,6 +72,7 @@ impl SmDp {
             name: Some(config.name.clone()),
             address: config.address.clone(),
             world: world.clone(),
+            reply_addresses: config.reply_addresses.clone(),
         };
         let inner = Arc::new(Inner {
             config,

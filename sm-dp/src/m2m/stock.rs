@@ -13,6 +13,7 @@ use world::Fault;
 
 use super::{context::Context, records::Download};
 use crate::{
+    operators::owners,
     profile_state::{ProfileEvent, ProfileState},
     records::{
         INSTALLATIONS, Installation, Order, PACKAGES, PROFILE_TYPES, PROFILES, Profile, ProfileOrderId,
@@ -62,6 +63,11 @@ async fn find(
                     .about(iccid)
                     .into());
             };
+            let owners = owners(context.tx, &profile.namespace).await?;
+            if !owners.is_empty() && !owners.iter().any(|owner| owner.certificate_oid == *operator) {
+                let why = "the profile is in the stock of another operator";
+                return Err(Status::IccidNotAllowed.because(why).about(iccid).into());
+            }
             if requested.as_ref().is_some_and(|requested| *requested != profile.profile_type) {
                 let why = format!("the profile is of type {:?}", profile.profile_type);
                 return Err(Status::ProfileTypeUnknown.because(why).about(iccid).into());

@@ -1,6 +1,7 @@
 //! Templates, from which profiles are personalised when the stock has none.
 
 use profile::{Description, SecretOctets, personalise::Series};
+use rsp_server::Namespace;
 use serde::{Deserialize, Serialize};
 
 /// A template of a profile type.
@@ -15,4 +16,7 @@ pub struct Template {
     pub series: Series,
     /// 32 octets from which keys and codes are derived.
     pub seed: SecretOctets,
+    /// The namespace that can use it. `None` stands for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Namespace>,
 }

@@ -52,6 +52,7 @@ async fn install(testbed: &Testbed, api: &Api, iccid: &str) {
         identifier: operator.identifier.clone(),
         certificate_oid: operator.oid.clone(),
         es2plus_address: Some("bss.operator.example".parse().unwrap()),
+        namespace: Namespace::default(),
     };
     testbed.server.register_operator(&registered).await.unwrap();
     api.post("/admin/v1/stock", new_profile(iccid)).await;
@@ -114,6 +115,11 @@ async fn an_order_picks_from_its_namespace_only() {
     assert_eq!(two.get(ORDERS).await[0]["iccid"], made["iccid"]);
     let own = one.post(ORDERS, json!({ "profileType": PROFILE_TYPE })).await;
     assert_eq!(own["iccid"], ICCID);
+    // A template can belong to one namespace.
+    let template = json!({ "profileType": "own", "namespace": "one", "iccid": "8972499000000300000" });
+    default.post("/admin/v1/templates", template).await;
+    two.refused(post(ORDERS, &json!({ "profileType": "own" }).to_string()), StatusCode::CONFLICT).await;
+    one.post(ORDERS, json!({ "profileType": "own" })).await;
     let next = one.post(ORDERS, json!({ "profileType": PROFILE_TYPE })).await;
     assert!(next["iccid"] != made["iccid"] && next["iccid"] != own["iccid"]);
 }

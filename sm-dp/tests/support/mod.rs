@@ -22,6 +22,7 @@ use rsp::sgp22::asn1::{self, Answer, Exchange};
 use rsp::sgp22::json;
 use rsp::status::Status;
 use rsp::time::Timestamp;
+use rsp_server::AllowedAddresses;
 use serde::{Serialize, de::DeserializeOwned};
 use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, SmDpPlus};
 use world::{ManualClock, MemoryEvents, MemoryRecords, Records, SeededRandom, World};
@@ -72,6 +73,7 @@ impl Testbed {
         let events = MemoryEvents::default();
         let pki = PKI.clone();
         let mut config = Config::new(ADDRESS.parse().unwrap());
+        config.sm_ds_addresses = AllowedAddresses::Any;
         configure(&mut config);
         let server = SmDpPlus::new(
             config,

@@ -1,7 +1,7 @@
 //! `landfall device run --platform`: a device that checks in at the platform of its owner, executes the
 //! instructions, and reports the results.
 
-use std::{str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
 use device::{
@@ -31,10 +31,10 @@ use super::{
 use crate::{
     advice::Server,
     faults::ActiveFaults,
-    hidden_value::HiddenValue,
     output::{print, print_json_line, remark},
     parties,
     readiness::Ready,
+    secret_file::secret,
     settings::Settings,
 };
 
@@ -52,11 +52,11 @@ const STATE: &str = "state";
 #[derive(Args, Debug)]
 pub(super) struct CheckInOptions {
     /// Platform at which the device checks in
-    #[arg(long, value_name = "HOST:PORT", requires = "token", conflicts_with = "first_profile")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "first_profile")]
     pub(super) platform: Option<String>,
-    /// Token that `landfall fleet token EID` prints
-    #[arg(long, requires = "platform", value_parser = HiddenValue(Token::from_str))]
-    token: Option<Token>,
+    /// File with the token that `landfall fleet token EID` prints [default: LANDFALL_TOKEN]
+    #[arg(long, value_name = "FILE", requires = "platform")]
+    token_file: Option<PathBuf>,
     /// Check in once, execute the instruction, report its result
     #[arg(long, requires = "platform", conflicts_with = "until_idle")]
     once: bool,
@@ -168,13 +168,18 @@ impl Command {
     ) -> Result<(), Fault> {
         let Options { imei, ready, check_in: options, .. } = options;
         let startup = ready.begin()?;
-        let (Some(platform), Some(token)) = (&options.platform, &options.token) else {
-            return Err(Fault::usage(
+        let unusable = |why: String| {
+            Fault::usage(
                 "the device cannot check in",
-                "there is no token",
-                "give it with --token",
-            ));
+                why,
+                "give a file with the token with --token-file, or set LANDFALL_TOKEN",
+            )
         };
+        let token = secret(options.token_file.as_deref(), "LANDFALL_TOKEN")?;
+        let (Some(platform), Some(token)) = (&options.platform, token) else {
+            return Err(unusable("there is no token".to_owned()));
+        };
+        let token = token.parse::<Token>().map_err(unusable)?;
         if self.visible.is_empty() {
             return Err(Fault::usage(
                 "the device cannot move",
@@ -195,7 +200,7 @@ impl Command {
             eid,
             link: Client::default().link(platform, Some(tls))?,
             platform: platform.clone(),
-            token: token.clone(),
+            token,
             state: stored(&memory)?,
             memory,
             world,

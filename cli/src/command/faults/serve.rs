@@ -19,7 +19,7 @@ use crate::{
     parties::{self, Running, TlsServer},
     pki,
     readiness::{Ready, ReadyOptions},
-    settings::{Setting, Settings},
+    settings::{ListenAddress, Setting, Settings},
 };
 
 /// Server and faults of the proxy
@@ -71,7 +71,7 @@ impl Serve {
         let server = client.link(before, Some(ClientTls::new(&roots, None, Arc::clone(&clock))?))?;
         let tls = parties::served_tls(
             TlsServer::SmDp,
-            &self.listen,
+            &ListenAddress { address: self.listen.clone(), curve: None },
             &[host],
             &pki,
             settings,

@@ -10,7 +10,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -53,7 +53,8 @@ const OTHER_FILES: usize = 124;
 /// Limits of a server on one port. The default has the constants of this module.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// See [`MAX_CONNECTIONS`]. The default is lower if the process may open fewer files.
+    /// See [`MAX_CONNECTIONS`]. The ports of a process share its open files, so that the limit of a
+    /// port is lower if the process may open fewer.
     pub connections: usize,
     /// See [`MAX_CONNECTIONS_PER_SOURCE`].
     pub connections_per_source: usize,
@@ -71,10 +72,9 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let connections = raise_open_files().saturating_sub(OTHER_FILES).clamp(2, MAX_CONNECTIONS);
         Self {
-            connections,
-            connections_per_source: MAX_CONNECTIONS_PER_SOURCE.min(connections / 2),
+            connections: MAX_CONNECTIONS,
+            connections_per_source: MAX_CONNECTIONS_PER_SOURCE,
             handshake_timeout: HANDSHAKE_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
             age: MAX_AGE,
@@ -84,9 +84,35 @@ impl Default for Limits {
     }
 }
 
+/// The open files of a process, which its ports share. Each port has an equal part of them.
+#[derive(Debug)]
+struct Files {
+    /// Maximum number of connections of all ports.
+    connections: usize,
+    ports: AtomicUsize,
+}
+
+impl Files {
+    fn new(files: usize) -> Self {
+        Self { connections: files.saturating_sub(OTHER_FILES), ports: AtomicUsize::new(0) }
+    }
+
+    /// Returns the files of this process.
+    fn of_process() -> Arc<Self> {
+        static OF_PROCESS: LazyLock<Arc<Files>> = LazyLock::new(|| Arc::new(Files::new(raise_open_files())));
+        Arc::clone(&OF_PROCESS)
+    }
+
+    /// Returns the number of connections that one port may have now.
+    fn share(&self) -> usize {
+        (self.connections / self.ports.load(Ordering::Relaxed).max(1)).max(2)
+    }
+}
+
 /// The open connections of a port.
 pub(crate) struct Connections {
     limits: Limits,
+    files: Arc<Files>,
     memory: Arc<Semaphore>,
     open: Mutex<Open>,
 }
@@ -99,8 +125,13 @@ struct Open {
 
 impl Connections {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        Self::sharing(limits, Files::of_process())
+    }
+
+    fn sharing(limits: Limits, files: Arc<Files>) -> Arc<Self> {
+        files.ports.fetch_add(1, Ordering::Relaxed);
         let memory = Arc::new(Semaphore::new(limits.request_memory));
-        Arc::new(Self { limits, memory, open: Mutex::default() })
+        Arc::new(Self { limits, files, memory, open: Mutex::default() })
     }
 
     /// Admits a connection from this address. If a limit is reached, the connection that has been
@@ -109,11 +140,13 @@ impl Connections {
         let source = source_of(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let of_source = || open.connections.values().filter(|other| other.source == Some(source));
+        let share = self.files.share();
+        let connections = self.limits.connections.min(share);
+        let per_source = self.limits.connections_per_source.min(share / 2);
         // Counting is needed only if the limit can have been reached.
         let is_at = |most: usize| open.connections.len() >= most;
-        let crowded_source = is_at(self.limits.connections_per_source)
-            && of_source().count() >= self.limits.connections_per_source;
-        if crowded_source || is_at(self.limits.connections) {
+        let crowded_source = is_at(per_source) && of_source().count() >= per_source;
+        if crowded_source || is_at(connections) {
             open.evict(crowded_source.then_some(source))?;
         }
         open.latest += 1;
@@ -127,6 +160,12 @@ impl Connections {
     /// descriptor is left.
     pub(crate) fn evict(&self) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).evict(None);
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.files.ports.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -412,6 +451,28 @@ mod tests {
         drop(receiving);
         assert!(connections.admit(B).is_some());
         assert!(is_evicted(&second) && !is_evicted(&first));
+    }
+
+    #[tokio::test]
+    async fn the_ports_of_a_process_share_its_open_files() {
+        let files = Arc::new(Files::new(OTHER_FILES + 12));
+        let first = Connections::sharing(limits(100, 100), Arc::clone(&files));
+        assert_eq!(files.share(), 12);
+        let others = [(); 2].map(|()| Connections::sharing(limits(100, 100), Arc::clone(&files)));
+        let busy = |connections: &Arc<Connections>, address| {
+            let admitted = connections.admit(address)?;
+            let mut work = admitted.activity.begin();
+            work.execute();
+            Some((admitted, work))
+        };
+        let open: Vec<_> = [A, A, A, B, B, B].into_iter().map_while(|it| busy(&first, it)).collect();
+        // One source has half of the share of a port.
+        assert_eq!(open.len(), 2);
+        let more: Vec<_> = [B, B, B].into_iter().map_while(|it| busy(&first, it)).collect();
+        assert_eq!(more.len(), 2, "the share of the port is 4");
+        assert!(busy(&others[0], A).is_some(), "another port has places left");
+        drop(others);
+        assert!(busy(&first, A).is_some(), "the share of a closed port is free again");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! A verifier of servers that makes a further check after that of webpki.
+//! Verifiers of servers and clients that make a further check after that of webpki.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::CertificateCheck;
@@ -28,8 +31,6 @@ impl ServerCertVerifier for CheckingVerifier {
     ) -> Result<ServerCertVerified, Error> {
         let verified =
             self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-        let refused =
-            |why| Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(CheckFailed(why)))));
         (self.check)(end_entity).map_err(refused)?;
         Ok(verified)
     }
@@ -54,6 +55,70 @@ impl ServerCertVerifier for CheckingVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
+    }
+}
+
+fn refused(why: String) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(CheckFailed(why)))))
+}
+
+/// Verifies chain, validity and key usage of a client certificate with webpki, and then makes its own
+/// check.
+pub(super) struct CheckingClientVerifier {
+    pub(super) webpki: Arc<dyn ClientCertVerifier>,
+    pub(super) check: Arc<CertificateCheck>,
+}
+
+impl ClientCertVerifier for CheckingClientVerifier {
+    fn offer_client_auth(&self) -> bool {
+        self.webpki.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.webpki.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.webpki.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.webpki.verify_client_cert(end_entity, intermediates, now)?;
+        (self.check)(end_entity).map_err(refused)?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}
+
+impl fmt::Debug for CheckingClientVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CheckingClientVerifier")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use certs::Certificate;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode, Uri, header};
 use rsp::{
     ids::Oid,
     sgp02::{
@@ -22,6 +22,7 @@ use super::{
     decision::{Answer, Decision, Peer, Rejection},
     records::{ResponseMessage, Ticket},
 };
+use crate::outgoing::{AllowedAddresses, is_same};
 
 /// Maximum length of a functionCallIdentifier in octets. It is part of a record key.
 const MAX_IDENTIFIER: usize = 255;
@@ -145,10 +146,23 @@ impl Call {
     }
 
     /// Sets the address for a later response: ReplyTo, or the endpoint of the known peer.
-    pub(super) fn with_peer(mut self, peer: &Peer) -> Self {
+    ///
+    /// # Errors
+    /// Refuses a ReplyTo at another host than that of the peer, unless it is in `allowed`.
+    pub(super) fn with_peer(mut self, peer: &Peer, allowed: &AllowedAddresses) -> Result<Self, SoapFault> {
         let reply_to = self.header.reply_to.as_ref().map(|endpoint| endpoint.address.clone());
         self.reply_to = reply_to.unwrap_or_else(|| peer.endpoint.clone());
-        self
+        if self.reply_to == peer.endpoint {
+            return Ok(self);
+        }
+        let authority = |uri: &str| Some(uri.parse::<Uri>().ok()?.authority()?.to_string());
+        match (authority(&self.reply_to), authority(&peer.endpoint)) {
+            (Some(named), Some(own)) if is_same(&named, &own) => Ok(self),
+            (Some(named), _) if allowed.permit(&named) => Ok(self),
+            _ => Err(SoapFault::sender(
+                "ReplyTo is not an address that is configured for this function requester",
+            )),
+        }
     }
 
     /// Returns true if it is a request for this function.

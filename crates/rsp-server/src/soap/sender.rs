@@ -20,6 +20,7 @@ use super::{
         State, Ticket, WAITING, at_time,
     },
 };
+use crate::outgoing::AllowedAddresses;
 
 /// Time for which delivery of a notification or a callback is attempted. After a week the peer has
 /// to query the state instead.
@@ -39,6 +40,8 @@ pub struct Sender {
     pub address: String,
     /// Source of unique identifiers.
     pub world: World,
+    /// Addresses that a caller may name in ReplyTo, beside its own endpoint.
+    pub reply_addresses: AllowedAddresses,
 }
 
 impl Sender {

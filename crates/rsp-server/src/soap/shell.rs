@@ -197,7 +197,12 @@ impl Inner {
             let fault = SoapFault::sender(reason);
             return Ok(HttpReply::Fault(InvalidRequest { status: StatusCode::FORBIDDEN, fault }));
         };
-        let call = call.with_peer(&peer);
+        let call = match call.with_peer(&peer, &self.sender.reply_addresses) {
+            Ok(call) => call,
+            Err(fault) => {
+                return Ok(HttpReply::Fault(InvalidRequest { status: StatusCode::FORBIDDEN, fault }));
+            }
+        };
         if call.element.ends_with("Response") {
             self.handle_callback(tx, &call).await
         } else if let Some((identifier, expires)) = &call.request {

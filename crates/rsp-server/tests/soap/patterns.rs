@@ -104,8 +104,13 @@ async fn a_caller_is_answered_in_its_own_namespace() {
 #[tokio::test]
 async fn a_callback_goes_to_reply_to_or_else_to_the_endpoint_of_the_peer() {
     for (reply_to, expected) in [
-        (Some("https://sm-dp.example:8443/elsewhere?x=1"), "sm-dp.example:8443/elsewhere?x=1"),
-        (None, "sm-dp.example:8443/sgp02"),
+        (Some("https://sm-dp.example:8443/elsewhere?x=1"), Some("sm-dp.example:8443/elsewhere?x=1")),
+        (None, Some("sm-dp.example:8443/sgp02")),
+        (Some("https://listed.example/callback"), Some("listed.example/callback")),
+        // The server connects to no other address on the word of a peer.
+        (Some("https://127.0.0.1:22/"), None),
+        (Some("https://sm-dp.example:22/"), None),
+        (Some("https://sm-dp.example:8443@127.0.0.1/"), None),
     ] {
         let testbed = Testbed::new(Options::default());
         testbed.call::<es3::EnableProfile>(enable("e1"), 60, "enable").await;
@@ -121,10 +126,18 @@ async fn a_callback_goes_to_reply_to_or_else_to_the_endpoint_of_the_peer() {
         request.base.function_call_identifier = "another".to_owned();
         let text = envelope(&header, Namespace::V3, &request);
         let response = testbed.start(&testbed.sr).handle(crate::http::post(&testbed.dp, &text)).await;
+        let Some(expected) = expected else {
+            assert_eq!(response.status(), 403, "{reply_to:?}");
+            let text = String::from_utf8(response.into_body().to_vec()).unwrap();
+            assert!(text.contains("ReplyTo is not an address"), "{text}");
+            let outbox = testbed.start(&testbed.sr).outbox().await.unwrap();
+            assert!(outbox.iter().all(|(_, message)| message.endpoint == testbed.dp.endpoint));
+            continue;
+        };
         assert_eq!(response.status(), 202);
         let outbox = testbed.start(&testbed.sr).outbox().await.unwrap();
-        let endpoint = &outbox.last().unwrap().1.endpoint;
-        assert_eq!(endpoint.strip_prefix("https://"), Some(expected));
+        let mut endpoints = outbox.iter().map(|(_, message)| message.endpoint.strip_prefix("https://"));
+        assert!(endpoints.any(|endpoint| endpoint == Some(expected)), "{expected}");
     }
 }
 

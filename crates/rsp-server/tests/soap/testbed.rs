@@ -15,6 +15,7 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::{
+    AllowedAddresses,
     soap::{Answer, Call, Ended, Party, Peer, Peers, Reply, Sender, Soap, Ticket},
     soap_dispatch,
 };
@@ -318,6 +319,7 @@ impl Testbed {
             name: Some(party.name.to_uppercase()),
             address: party.endpoint.clone(),
             world: party.world.clone(),
+            reply_addresses: AllowedAddresses::Listed(vec!["listed.example".parse().unwrap()]),
         };
         let peers = TestPeers { network: Arc::clone(&self.network), certificate: party.certificate.clone() };
         Soap::new(

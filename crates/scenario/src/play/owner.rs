@@ -186,6 +186,7 @@ pub(super) async fn introduce(pki: &Pki, sm_dp: &Host<SmDpPlus>) -> Result<(), F
         identifier: oid.to_string(),
         certificate_oid: oid,
         es2plus_address: Some(PLATFORM.parse().map_err(|_| bug("the platform has no address"))?),
+        namespace: Default::default(),
     };
     sm_dp.party().ok_or_else(|| bug("an SM-DP+ is not running"))?.register_operator(&platform).await
 }

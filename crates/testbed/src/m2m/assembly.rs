@@ -12,6 +12,7 @@ use net::PskKeys;
 use rsp::ids::Oid;
 use rsp::ota::trigger::SessionTrigger;
 use rsp::sgp02::Namespace;
+use rsp_server::AllowedAddresses;
 use rsp_server::soap::{Peer, Peers};
 use sm_dp::SmDp;
 use sm_sr::es5::{Engine, Es5Config, HttpsEndpoint, Wake};
@@ -61,6 +62,13 @@ impl SmDpSetup {
             credentials: sm_dp::m2m::Credentials::new(certificate, own.card.key, anchors, eums),
             tls: own.tls,
         })
+    }
+
+    /// Sets the addresses that callers may name in ReplyTo, beside their configured ones.
+    #[must_use]
+    pub fn with_reply_addresses(mut self, allowed: AllowedAddresses) -> Self {
+        self.config.reply_addresses = allowed;
+        self
     }
 
     /// Creates the SM-DP with these records.
@@ -120,6 +128,13 @@ impl SmSrSetup {
             address: format!("https://{authority}{SOAP_PATH}"),
             tls: own.tls,
         })
+    }
+
+    /// Sets the addresses that callers may name in ReplyTo, beside their configured ones.
+    #[must_use]
+    pub fn with_reply_addresses(mut self, allowed: AllowedAddresses) -> Self {
+        self.config.reply_addresses = allowed;
+        self
     }
 
     /// The OID of the SM-SR.

@@ -20,6 +20,7 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::{
+    AllowedAddresses,
     due::Due,
     soap::{Call, CallFailure, Ended, Party, Peer, Peers, Rejection, Reply, Sender, Soap},
     soap_dispatch,
@@ -109,7 +110,13 @@ impl Operator {
             notifications,
             party,
         });
-        let sender = Sender { own: id, name: Some(name.to_owned()), address, world: world.clone() };
+        let sender = Sender {
+            own: id,
+            name: Some(name.to_owned()),
+            address,
+            world: world.clone(),
+            reply_addresses: AllowedAddresses::default(),
+        };
         let shell = Arc::clone(&inbox) as Arc<dyn Party>;
         let deliveries = Arc::new(Deliveries::default());
         // The operator reports its events itself. The SOAP layer only records failed deliveries.

@@ -13,7 +13,9 @@
     reason = "tests fail by panicking, and measure real time"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod identities;
 
 use std::{
     convert::Infallible,
