@@ -263,9 +263,10 @@ fn unknown_member(body: &mut Bytes) {
 /// Adds line breaks to base64.
 fn broken_lines(body: &mut Bytes) {
     edit(body, |value| {
-        for member in value.as_object_mut().unwrap().values_mut() {
-            if let Some(text) = member.as_str().filter(|text| text.len() > 80) {
-                *member = format!("{}\r\n{}", &text[..76], &text[76..]).into();
+        for (name, member) in value.as_object_mut().unwrap() {
+            let is_base64 = !["transactionId", "smdpAddress"].contains(&name.as_str());
+            if let Some(text) = member.as_str().filter(|text| is_base64 && text.len() > 20) {
+                *member = format!("{}\r\n{}", &text[..20], &text[20..]).into();
             }
         }
     });
@@ -389,11 +390,12 @@ async fn the_lpa_accepts_deviations_in_each_response_of_the_card() {
     }
 }
 
-/// Adds an entry at the front of the list in A0.
+/// Adds an entry at the end of the list in A0, unless the list is empty.
 fn with_entry(message: &[u8], entry: &[u8]) -> Vec<u8> {
     let (tag, contents) = tlv::split(message).unwrap();
     let (list, entries) = tlv::split(contents).unwrap();
-    tlv_bytes(tag, &tlv_bytes(list, &[entry, entries].concat()))
+    let entry = if entries.is_empty() { &[] } else { entry };
+    tlv_bytes(tag, &tlv_bytes(list, &[entries, entry].concat()))
 }
 
 #[tokio::test]

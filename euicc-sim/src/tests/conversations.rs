@@ -77,9 +77,8 @@ fn store_data_must_reach_the_isd_r_in_order() {
             ("80E2900006 BF3E035C015A", "6A86"),
             ("80E29100", "6700"),
             ("00E2910006 BF3E035C015A", "6E00"),
-            // An incomplete tag, additional data, truncated data, an unknown tag.
+            // An incomplete tag, truncated data, an unknown tag.
             ("80E2910001 BF", "6A80"),
-            ("80E2910008 BF3E035C015A0000", "6A80"),
             ("80E2910005 BF3E035C01", "6A80"),
             // GetEID with another tag than that of the EID, with two tags, and with none.
             ("80E2910006 BF3E035C014F", "6A80"),

@@ -280,8 +280,8 @@ fn the_default_address_can_be_set_and_removed() {
     assert_eq!(address(&mut testbed).as_deref(), Some("smdp.example.com"));
     assert_eq!(set(&mut testbed, ""), SetDefaultDpAddressResult::OK);
     assert_eq!(address(&mut testbed), None);
-    // Invalid UTF-8.
-    assert_eq!(testbed.es10_text("BF3F038001FF"), "6A80");
+    // Invalid UTF-8 is no address.
+    assert_eq!(testbed.es10_text("BF3F038001FF"), "BF3F0380017F");
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crypto::Curve;
 use profile::element::Service;
 use rsp::der::{Asn1, BitString, Null, Raw};
 use rsp::finding::{Finding, FindingKind};
-use rsp::ids::{SubjectKeyIdentifier, TransactionId, Version};
+use rsp::ids::{Iccid, SubjectKeyIdentifier, TransactionId, Version};
 use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, ErrorResult, FinalResult};
 use rsp::sgp22::es9plus::{
     AuthenticateClient, CancelSession, CancelSessionRequestEs9, GetBoundProfilePackage,
