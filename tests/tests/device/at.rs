@@ -12,24 +12,24 @@ use rsp::sgp22::es10c::{EnableProfileRequest, RefreshFlag};
 
 use crate::testbed::{BOOTSTRAP, Interface, LOCAL, Testbed, iccid, plmn};
 
-struct Port(AtModem<Slot<Interface>>);
+pub(crate) struct Port(pub(crate) AtModem<Slot<Interface>>);
 
 impl Port {
     /// Creates another modem for the card of the device.
-    fn new(testbed: &Testbed, quirks: &[Quirk]) -> Self {
+    pub(crate) fn new(testbed: &Testbed, quirks: &[Quirk]) -> Self {
         let events = EventSource::silent(testbed.clock.clone());
         let mut modem = Modem::new(testbed.slot.clone(), Arc::clone(&testbed.networks), events);
         modem.set_visible(vec![plmn("262-42"), plmn("001-01")]);
         Self(AtModem::new(modem, Identity::numbered(1), quirks.to_vec()))
     }
 
-    async fn lines(&mut self, command: &str) -> Vec<String> {
+    pub(crate) async fn lines(&mut self, command: &str) -> Vec<String> {
         let answer = self.0.receive(format!("{command}\r").as_bytes()).await;
         lines(answer).into_iter().filter(|line| line != &format!("{command}\r")).collect()
     }
 
     /// Returns the unsolicited result codes.
-    async fn unasked(&mut self) -> Vec<String> {
+    pub(crate) async fn unasked(&mut self) -> Vec<String> {
         lines(self.0.settle().await)
     }
 
@@ -50,8 +50,17 @@ impl Port {
         assert_eq!(answer, ["+CGLA: 16,\"BF3103800100910B\"", "OK"]);
     }
 
-    async fn expect(&mut self, command: &str, expected: &[&str]) {
+    pub(crate) async fn expect(&mut self, command: &str, expected: &[&str]) {
         assert_eq!(self.lines(command).await, expected, "{command}");
+    }
+
+    /// Sends octets that are not a command line. Without echo, returns the answer.
+    pub(crate) async fn raw(&mut self, octets: &[u8]) -> Vec<String> {
+        lines(self.0.receive(octets).await)
+    }
+
+    pub(crate) async fn expect_raw(&mut self, octets: &[u8], expected: &[&str]) {
+        assert_eq!(self.raw(octets).await, expected);
     }
 }
 
