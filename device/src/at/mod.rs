@@ -82,6 +82,8 @@ pub struct AtModem<D> {
     lpa: Option<Lpa<D>>,
     /// True if the LPA has reset the card since the last [`settle`](Self::settle).
     is_card_changed: bool,
+    /// True if the state of the PIN is to be reported after a reset of the card.
+    is_ready_report_due: bool,
 }
 
 /// The lines of the information text, or the reason for the refusal.
@@ -114,6 +116,7 @@ impl<D: CardInterface> AtModem<D> {
             is_carrier_lost: false,
             lpa: None,
             is_card_changed: false,
+            is_ready_report_due: false,
         }
     }
 
@@ -243,6 +246,10 @@ impl<D: CardInterface> AtModem<D> {
     /// Performs the activity between commands: takes short messages from the network, executes
     /// proactive commands, and searches for a network if a search is due. Returns the unsolicited
     /// result codes for the port.
+    ///
+    /// If the port is to be informed that the modem searches, the search itself is left to the next
+    /// call ([`is_search_due`](Self::is_search_due)). A host that reads both reports at once may take
+    /// them in the wrong order, as ModemManager does.
     pub async fn settle(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         self.take_arrived().await;
@@ -252,10 +259,13 @@ impl<D: CardInterface> AtModem<D> {
         if was_reset && self.has(Quirk::TellsSimState) {
             self.write_unsolicited("+CPIN: NOT READY", &mut out);
         }
+        self.is_ready_report_due |= was_reset && self.has(Quirk::TellsSimState);
         self.report_registration(&mut out);
+        if self.search_due && !out.is_empty() {
+            return out;
+        }
         self.register_if_due().await;
-        if was_reset
-            && self.has(Quirk::TellsSimState)
+        if std::mem::take(&mut self.is_ready_report_due)
             && let Ok(state) = self.pin_state().await
         {
             self.write_unsolicited(&format!("+CPIN: {state}"), &mut out);
@@ -267,6 +277,11 @@ impl<D: CardInterface> AtModem<D> {
             }
         }
         out
+    }
+
+    /// True if the next [`settle`](Self::settle) searches for a network.
+    pub fn is_search_due(&self) -> bool {
+        self.search_due
     }
 
     /// Executes the pending proactive commands. Returns true if the card was reset.

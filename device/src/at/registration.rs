@@ -298,10 +298,11 @@ impl<D: CardInterface> AtModem<D> {
         }
     }
 
-    /// Returns `[,[<tac>],[<ci>],[<AcT>]]`. Simulated networks have neither areas nor cells.
+    /// Returns `[,<tac>,<ci>,<AcT>]`. All simulated networks have the same area and cell. Without these
+    /// values ModemManager does not parse the result code.
     fn location(&self) -> String {
         match self.modem.registered() {
-            Some(_) => format!(",,,{ACCESS_TECHNOLOGY}"),
+            Some(_) => format!(",\"0001\",\"00000001\",{ACCESS_TECHNOLOGY}"),
             None => String::new(),
         }
     }

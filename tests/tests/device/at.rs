@@ -30,7 +30,12 @@ impl Port {
 
     /// Returns the unsolicited result codes.
     pub(crate) async fn unasked(&mut self) -> Vec<String> {
-        lines(self.0.settle().await)
+        let mut reported = lines(self.0.settle().await);
+        // Searching is reported before the search.
+        if self.0.is_search_due() {
+            reported.extend(lines(self.0.settle().await));
+        }
+        reported
     }
 
     /// Sends the APDUs with which an LPA enables a profile. REFRESH is pending afterwards.
@@ -83,7 +88,10 @@ async fn the_subscription_is_read_and_registered() {
     let mut port = Port::new(&testbed, &[]);
     port.expect("ATE0+CMEE=1;+CREG=1;+CEREG=2", &["OK"]).await;
     // The home network is preferred to the network with the stronger signal.
-    assert_eq!(port.unasked().await, ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,,,7"]);
+    assert_eq!(
+        port.unasked().await,
+        ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,\"0001\",\"00000001\",7"]
+    );
     port.expect(
         "AT+CPIN?;+CIMI;+CCID;+QCCID",
         &[
@@ -105,13 +113,16 @@ async fn the_subscription_is_read_and_registered() {
     port.expect("AT+CSQ;+CREG?", &["+CSQ: 31,99", "+CREG: 1,1", "OK"]).await;
 
     port.expect("AT+COPS=1,2,\"26242\"", &["OK"]).await;
-    assert_eq!(port.unasked().await, ["+CREG: 5", "+CEREG: 5,,,7"]);
+    assert_eq!(port.unasked().await, ["+CREG: 5", "+CEREG: 5,\"0001\",\"00000001\",7"]);
     port.expect("AT+COPS?", &["+COPS: 1,2,\"26242\",7", "OK"]).await;
     port.expect("AT+COPS=1,0,\"Nobody\"", &["+CME ERROR: 30"]).await;
     port.expect("AT+COPS=2", &["OK"]).await;
     assert_eq!(port.unasked().await, ["+CREG: 0", "+CEREG: 0"]);
     port.expect("AT+COPS=0", &["OK"]).await;
-    assert_eq!(port.unasked().await, ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,,,7"]);
+    assert_eq!(
+        port.unasked().await,
+        ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,\"0001\",\"00000001\",7"]
+    );
     port.expect("AT+CFUN=4;+CFUN?;+COPS?", &["+CFUN: 4", "+COPS: 0", "OK"]).await;
     assert_eq!(port.unasked().await, ["+CREG: 0", "+CEREG: 0"]);
 }

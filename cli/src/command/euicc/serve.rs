@@ -29,6 +29,8 @@ use crate::{
     trace::Trace,
 };
 
+/// Duration of a modem's search for a network. Real modems need seconds.
+const SEARCH_DURATION: Duration = Duration::from_millis(500);
 /// Interval at which a modem without service searches for a network.
 const SEARCH: Duration = Duration::from_secs(10);
 
@@ -224,6 +226,7 @@ async fn serve_modem(mut port: ModemPort, mut modem: at::AtModem<ModemCard>) -> 
     };
     loop {
         port.write(&modem.settle().await).await.map_err(broken)?;
+        let pause = if modem.is_search_due() { SEARCH_DURATION } else { SEARCH };
         tokio::select! {
             event = port.next() => match event.map_err(broken)? {
                 PortEvent::Received(octets) => {
@@ -233,7 +236,7 @@ async fn serve_modem(mut port: ModemPort, mut modem: at::AtModem<ModemCard>) -> 
                 PortEvent::Closed => modem.hang_up(),
             },
             () = modem.network_event() => {}
-            () = sleep(SEARCH) => modem.search_again(),
+            () = sleep(pause) => modem.search_again(),
         }
     }
 }
