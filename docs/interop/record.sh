@@ -70,3 +70,4 @@ printf '| lpac | %s |\n' "${LPAC_COMMIT:-$(lpac version 2>/dev/null | jq -r .pay
 printf '| pySim | %s |\n' "${PYSIM_COMMIT:-unknown commit}"
 
 . "$here/sections.sh"
+cat "$here/programs.md"
