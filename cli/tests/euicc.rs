@@ -1,6 +1,6 @@
 //! `landfall euicc`: cards behind the interfaces for third-party programs. In these tests, the
 //! other side is a fake reader, or the test itself, which opens the serial port as a file.
-//! docs/strangers.md describes tests with real programs.
+//! docs/interop.md describes tests with real programs.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 

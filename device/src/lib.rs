@@ -25,9 +25,11 @@
 //! | [`toolkit`] | execution of proactive commands: messages, channels, timers, REFRESH | TS 102 223, TS 31.111 |
 //! | [`online`] | the device without an LPA | |
 //! | [`at`] | the modem's AT command interface | V.250, TS 27.007 |
+//! | `data_download` | short messages for the card | TS 31.111 |
 //! | [`events`](EventSource) | the events that a device reports | |
 
 pub mod at;
+mod data_download;
 mod device;
 pub mod es10;
 mod event_source;

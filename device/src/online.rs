@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use rsp::ids::Plmn;
 use rsp::ota::cat::{Envelope, EventDownload, Imei, LocationStatus};
-use rsp::ota::sms::{Address, FAILURE_BUSY, FAILURE_DATA_DOWNLOAD, SmsDeliver, SmsDeliverReport, UserData};
+use rsp::ota::sms::{SmsDeliver, SmsDeliverReport};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use world::{CardInterface, Dial, Outcome};
 
+use super::data_download::{self, SW_BUSY, is_good};
 use super::event_source::EventSource;
 use super::modem::{Modem, NoService, NotRegistered, Registered, T3247};
 use super::terminal::{Abilities, Answer, CardError, StatusWord};
@@ -380,11 +381,14 @@ impl<D: CardInterface> Online<D> {
         let MobileTerminated { reference, service_centre, tpdu } = message;
         let answer = match SmsDeliver::parse(&tpdu) {
             Ok(deliver) if deliver.is_data_download() => {
-                let has_header = !deliver.user_data.header.is_empty();
-                self.deliver_to_card(&deliver, service_centre, tpdu, has_header).await?
+                let terminal = self.modem.terminal();
+                let download = data_download::deliver(terminal, &deliver, service_centre, tpdu).await?;
+                self.toolkit.polled();
+                self.report_event("SMS-PP download", download.outcome, download.note);
+                download.answer
             }
             Ok(deliver) => {
-                let text = tpdu::text(&deliver.user_data);
+                let text = tpdu::text(&deliver.user_data, deliver.dcs);
                 let note = format!("from {}, not for the card: {text:?}", deliver.originator);
                 self.report_event("short message", Outcome::Done, note);
                 RpAnswer::Ack(SmsDeliverReport::default().to_bytes())
@@ -403,55 +407,10 @@ impl<D: CardInterface> Online<D> {
         Ok(())
     }
 
-    async fn deliver_to_card(
-        &mut self,
-        deliver: &SmsDeliver,
-        service_centre: Address,
-        tpdu: Vec<u8>,
-        has_header: bool,
-    ) -> Result<RpAnswer, CardError> {
-        let envelope = Envelope::SmsPpDownload { service_centre: Some(service_centre), tpdu };
-        let Answer { data, status } = self.modem.terminal().envelope(&envelope.to_bytes()).await?;
-        self.toolkit.polled();
-        let failure = match status.0 >> 8 {
-            _ if is_good(status) => None,
-            // req: TS.31.111-7.1.1-Busy
-            _ if status == StatusWord(SW_BUSY) => Some(FAILURE_BUSY),
-            _ => Some(FAILURE_DATA_DOWNLOAD),
-        };
-        // The card's response is user data of the same kind as the message: with a header if the
-        // message had one.
-        let user_data = (!data.is_empty())
-            .then(|| UserData::parse(&data, has_header).unwrap_or_else(|_| UserData::plain(data.clone())));
-        let report = SmsDeliverReport {
-            failure_cause: failure,
-            pid: user_data.as_ref().map(|_| deliver.pid),
-            dcs: user_data.as_ref().map(|_| deliver.dcs),
-            user_data,
-        };
-        let outcome = match failure {
-            None => Outcome::Done,
-            Some(_) => Outcome::Refused(status.to_string()),
-        };
-        let note = format!("from {}, {} octets returned", deliver.originator, data.len());
-        self.report_event("SMS-PP download", outcome, note);
-        Ok(match failure {
-            None => RpAnswer::Ack(report.to_bytes()),
-            Some(_) => RpAnswer::Error(RpCause::PROTOCOL_ERROR, report.to_bytes()),
-        })
-    }
-
     fn report_event(&self, function: &'static str, outcome: Outcome, note: String) {
         let event = self.events.event(function).with_peer("CAT", "card");
         self.events.emit(event.with_outcome(outcome).with_note(note));
     }
-}
-
-/// TS 102 221 section 10.2.1.3: the toolkit is busy.
-const SW_BUSY: u16 = 0x9300;
-
-fn is_good(status: StatusWord) -> bool {
-    matches!(status.0 >> 8, 0x90 | 0x91)
 }
 
 /// Returns the location status of a device that is not registered.

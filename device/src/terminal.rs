@@ -35,6 +35,12 @@ impl Abilities {
         Self::serving(vec![0x01, 0x00, 0x80])
     }
 
+    /// The capabilities of a modem: as those of a device with an LPA, and SMS-PP data download (octet
+    /// 1).
+    pub(crate) fn of_modem() -> Self {
+        Self::serving(vec![0x03, 0x00, 0x80])
+    }
+
     /// The capabilities of a device with an LPA and this toolkit profile.
     pub(crate) fn serving(profile: Vec<u8>) -> Self {
         Self { capability: vec![0xA9, 0x03, 0x83, 0x01, 0x07], profile }

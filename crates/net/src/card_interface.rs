@@ -2,6 +2,7 @@
 
 pub mod csim;
 pub mod lpac;
+pub mod modem_port;
 pub mod pty;
 pub mod reader;
 pub mod tcp;
@@ -9,6 +10,7 @@ pub mod vpcd;
 
 pub use csim::AtCard;
 pub use lpac::run_lpac;
+pub use modem_port::{ModemPort, PortEvent};
 pub use pty::Pty;
 pub use reader::VpcdSlot;
 pub use tcp::{TcpCard, serve_card};

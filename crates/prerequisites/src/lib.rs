@@ -25,6 +25,8 @@ pub enum Prerequisite {
     EsimXsd,
     /// lpac 2.3 or later, in the PATH or as the program that `LPAC` names.
     Lpac,
+    /// ModemManager, with mmcli and a bus (Debian: modemmanager, dbus-daemon, dbus-bin).
+    ModemManager,
     /// The `openssl` program.
     Openssl,
     /// osmo-auc-gen, an independent implementation of Milenage (Debian: libosmocore-utils).
@@ -50,6 +52,8 @@ pub enum Prerequisite {
 /// The place of a prerequisite.
 enum Source {
     Program(&'static str),
+    /// Several programs in the PATH.
+    Programs(&'static [&'static str]),
     /// A program in the PATH, or the variable that names the program if it is elsewhere.
     ProgramOrVariable(&'static str, &'static str),
     Variable(&'static str),
@@ -64,6 +68,7 @@ impl Prerequisite {
             Self::Chromium => "chromium",
             Self::EsimXsd => "esim-xsd",
             Self::Lpac => "lpac",
+            Self::ModemManager => "modem-manager",
             Self::Openssl => "openssl",
             Self::OsmoAucGen => "osmo-auc-gen",
             Self::Pysim => "pysim",
@@ -82,6 +87,7 @@ impl Prerequisite {
             Self::Chromium => Source::Program("chromium"),
             Self::EsimXsd => Source::Variable("LANDFALL_ESIM_XSD"),
             Self::Lpac => Source::ProgramOrVariable("lpac", "LPAC"),
+            Self::ModemManager => Source::Programs(&["ModemManager", "mmcli", "dbus-daemon", "dbus-send"]),
             Self::Openssl => Source::Program("openssl"),
             Self::OsmoAucGen => Source::Program("osmo-auc-gen"),
             Self::Pysim => Source::Variable("LANDFALL_PYSIM"),
@@ -131,6 +137,7 @@ fn is_present(source: &Source) -> bool {
             }
             found.is_some()
         }
+        Source::Programs(programs) => programs.iter().all(|program| is_present(&Source::Program(program))),
         // The PATH is searched even if the variable is set, so that the build script runs again
         // when the program appears in the PATH.
         Source::ProgramOrVariable(program, variable) => {

@@ -3,6 +3,7 @@
 use world::CardInterface;
 
 use super::line::Verb;
+use super::messages::MessageSettings;
 use super::refusal::Refusal;
 use super::{Answer, AtModem};
 
@@ -61,6 +62,10 @@ pub(super) struct Settings {
     pub(super) registration: [u8; 3],
     /// `<format>` of +COPS: 0 for the long name, 1 for the short name, 2 for the number.
     pub(super) operator_format: u8,
+    /// The settings of the commands for short messages.
+    pub(super) messages: MessageSettings,
+    /// `<n>` of +CUSD: true if answers of USSD services are shown.
+    pub(super) shows_ussd: bool,
     registers: [u8; 13],
 }
 
@@ -73,6 +78,8 @@ impl Default for Settings {
             cmee: 0,
             registration: [0; 3],
             operator_format: 0,
+            messages: MessageSettings::default(),
+            shows_ussd: false,
             // Defaults of V.250 section 6.2 for S3 to S5 and of section 6.3 for the others, which
             // concern calls.
             registers: [0, 0, 0, 13, 10, 8, 2, 50, 2, 0, 14, 0, 0],
@@ -136,9 +143,11 @@ impl<D: CardInterface> AtModem<D> {
                 let Identity { manufacturer, model, revision, .. } = &self.identity;
                 return Ok(vec![manufacturer.clone(), model.clone(), format!("Revision: {revision}")]);
             }
-            // These commands concern calls and modem control lines. This modem has neither, so they
-            // have no effect.
-            ("H", 0) | ("X", 0..=4) | ("&C" | "&W", 0 | 1) | ("&D", 0..=2) => {}
+            ("H", 0) => self.ath(),
+            ("O", 0) => return self.ato(),
+            // These commands concern the result codes of calls and modem control lines. This modem has
+            // none of them, so the commands have no effect.
+            ("X", 0..=4) | ("&C" | "&W", 0 | 1) | ("&D", 0..=2) => {}
             _ => return Err(Refusal::Error),
         }
         Ok(vec![])

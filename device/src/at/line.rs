@@ -9,6 +9,8 @@ pub(super) enum Command {
         name: String,
         number: Option<u32>,
     },
+    /// `D` and the rest of its part of the line, without spaces: V.250 section 6.3.1.
+    Dial(String),
     /// A register command: `S3?` and `S3=13`.
     Register { number: u32, value: Option<u32> },
     /// `+NAME` and its verb.
@@ -100,6 +102,10 @@ fn basic(text: &str) -> Result<(Command, &str), Malformed> {
     let letter = text.find(|c: char| c.is_ascii_alphabetic()).filter(|at| *at <= 1).ok_or(Malformed)?;
     let (name, rest) = text.split_at_checked(letter.saturating_add(1)).ok_or(Malformed)?;
     let name = name.to_ascii_uppercase();
+    if name == "D" {
+        let (number, rest) = until_semicolon(rest)?;
+        return Ok((Command::Dial(number.split_whitespace().collect()), rest));
+    }
     let (number, rest) = digits(rest.trim_start())?;
     if name != "S" {
         return Ok((Command::Basic { name, number }, rest));
@@ -203,6 +209,15 @@ mod tests {
                 extended("+CGLA", Verb::Test),
                 extended("+CIMI", Verb::Execute),
             ]
+        );
+    }
+
+    #[test]
+    fn a_dialled_number_extends_to_the_semicolon() {
+        assert_eq!(commands("DT*99***1#"), [Ok(Command::Dial("T*99***1#".into()))]);
+        assert_eq!(
+            commands("E1D 12 3;+CIMI"),
+            [basic("E", Some(1)), Ok(Command::Dial("123".into())), extended("+CIMI", Verb::Execute),]
         );
     }
 

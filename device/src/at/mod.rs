@@ -11,26 +11,40 @@
 //! | `card` | +CSIM, +CRSM, +CCHO, +CGLA, +CCHC, +CIMI, +CCID | TS 27.007 sections 5.6, 8.17, 8.18, 8.43, 8.45, 8.46 |
 //! | `pin` | +CPIN, +CPINR, +CPWD, +CLCK | TS 27.007 sections 7.4, 7.5, 8.3, 8.65 |
 //! | `registration` | +CFUN, +COPS, +CREG, +CGREG, +CEREG, +CSQ | TS 27.007 sections 7.2, 7.3, 8.2, 8.5, 10.1 |
+//! | `packet` | +CGDCONT, +CGATT, +CGACT, +CGPADDR, +CGDATA, ATD | TS 27.007 sections 10.1 and 10.2 |
+//! | `ppp` | the network's side of a data call | RFC 1661, RFC 1332 |
+//! | `messages` | +CMGF, +CMGS, +CMGL, +CMGR, +CMGD, +CNMI, +CPMS, +CSCA, ... | TS 27.005 |
+//! | `ussd` | +CUSD | TS 27.007 section 7.15 |
+//! | `euicc` | +CGEUICCID, +CEUICCPD, +CEUICCPM, ... | TS 27.007 section 20 |
 //! | `quirk` | manufacturer-specific deviations | |
 //! | `refusal` | final result codes other than OK | V.250 section 5.7, TS 27.007 section 9.2 |
 
 mod card;
+mod euicc;
 mod general;
 mod line;
+mod messages;
+mod packet;
 mod pin;
+mod ppp;
 mod quirk;
 mod refusal;
 mod registration;
+mod ussd;
 
 use world::CardInterface;
 
 pub use general::Identity;
 pub use quirk::{Quirk, UnknownQuirk};
 
+use super::lpa::Lpa;
 use super::modem::Modem;
+use super::terminal::Abilities;
 use card::Session;
 use general::Settings;
 use line::{Command, Commands};
+use messages::{Messages, Prompt};
+use packet::{CONNECT, Context, DataCall, NO_CARRIER};
 use refusal::{CmeError, Refusal};
 use registration::{Functionality, RegistrationState, Selection};
 
@@ -56,6 +70,20 @@ pub struct AtModem<D> {
     search_due: bool,
     /// The last reported `<stat>`.
     reported_stat: u8,
+    /// Unsolicited result codes that were not written yet.
+    unsolicited: Vec<String>,
+    messages: Messages,
+    /// The message that the modem awaits after its prompt.
+    prompt: Option<Prompt>,
+    contexts: Vec<Context>,
+    call: Option<DataCall>,
+    /// True if the network has ended a data call and the program was not informed yet.
+    is_carrier_lost: bool,
+    lpa: Option<Lpa<D>>,
+    /// True if the LPA has reset the card since the last [`settle`](Self::settle).
+    is_card_changed: bool,
+    /// True if the state of the PIN is to be reported after a reset of the card.
+    is_ready_report_due: bool,
 }
 
 /// The lines of the information text, or the reason for the refusal.
@@ -64,7 +92,8 @@ type Answer = Result<Vec<String>, Refusal>;
 impl<D: CardInterface> AtModem<D> {
     /// Creates a modem that has just been switched on. Its first [`settle`](Self::settle) searches
     /// for a network.
-    pub fn new(modem: Modem<D>, identity: Identity, quirks: Vec<Quirk>) -> Self {
+    pub fn new(mut modem: Modem<D>, identity: Identity, quirks: Vec<Quirk>) -> Self {
+        modem.terminal().set_abilities(Abilities::of_modem());
         Self {
             modem,
             identity,
@@ -79,6 +108,15 @@ impl<D: CardInterface> AtModem<D> {
             registration_state: RegistrationState::Searching,
             search_due: true,
             reported_stat: 0,
+            unsolicited: Vec::new(),
+            messages: Messages::default(),
+            prompt: None,
+            contexts: vec![Context::initial()],
+            call: None,
+            is_carrier_lost: false,
+            lpa: None,
+            is_card_changed: false,
+            is_ready_report_due: false,
         }
     }
 
@@ -91,7 +129,11 @@ impl<D: CardInterface> AtModem<D> {
     /// the octets to write to the port.
     pub async fn receive(&mut self, octets: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        for octet in octets {
+        for (at, octet) in octets.iter().enumerate() {
+            if self.is_in_data_mode() {
+                self.receive_data(octets.get(at..).unwrap_or_default(), &mut out);
+                break;
+            }
             if self.settings.echo {
                 out.push(*octet);
             }
@@ -101,6 +143,9 @@ impl<D: CardInterface> AtModem<D> {
     }
 
     async fn process_octet(&mut self, octet: u8, out: &mut Vec<u8>) {
+        if self.prompt.is_some() {
+            return self.prompted(octet, out).await;
+        }
         match octet {
             octet if octet == self.settings.line_end() => {
                 let line = std::mem::take(&mut self.input);
@@ -143,6 +188,13 @@ impl<D: CardInterface> AtModem<D> {
                 Ok(information) => information.iter().for_each(|text| self.write_text(text, out)),
                 Err(refusal) => return self.write_result(Err(refusal), out),
             }
+            if self.is_in_data_mode() {
+                return self.write_code(CONNECT, out);
+            }
+            if self.prompt.is_some() {
+                let [end, feed] = self.settings.framing();
+                return out.extend([end, feed, b'>', b' ']);
+            }
         }
         self.write_result(Ok(()), out);
     }
@@ -150,6 +202,7 @@ impl<D: CardInterface> AtModem<D> {
     async fn perform(&mut self, command: Command) -> Answer {
         match command {
             Command::Basic { name, number } => self.basic(&name, number).await,
+            Command::Dial(number) => self.dial(&number),
             Command::Register { number, value } => self.settings.register(number, value),
             Command::Extended { name, verb } => match name.as_str() {
                 "+CSIM" => self.csim(&verb).await,
@@ -167,29 +220,68 @@ impl<D: CardInterface> AtModem<D> {
                 "+COPS" => self.cops(&verb).await,
                 "+CREG" | "+CGREG" | "+CEREG" => self.creg(&name, &verb),
                 "+CSQ" => self.csq(&verb).await,
+                "+CGDCONT" => self.cgdcont(&verb),
+                "+CGATT" => self.cgatt(&verb).await,
+                "+CGACT" => self.cgact(&verb),
+                "+CGPADDR" => self.cgpaddr(&verb),
+                "+CGDATA" => self.cgdata(&verb),
+                "+CMGF" => self.cmgf(&verb),
+                "+CMGS" => self.cmgs(&verb),
+                "+CMGL" => self.cmgl(&verb),
+                "+CMGR" => self.cmgr(&verb),
+                "+CMGD" => self.cmgd(&verb),
+                "+CNMI" => self.cnmi(&verb),
+                "+CPMS" => self.cpms(&verb),
+                "+CSCA" => self.csca(&verb),
+                "+CSMP" => self.csmp(&verb),
+                "+CSDH" => self.csdh(&verb),
+                "+CSMS" => self.csms(&verb),
+                "+CUSD" => self.cusd(&verb),
+                name if name == "+CGEUICCID" || name.starts_with("+CEUICC") => self.euicc(name, &verb).await,
                 _ => self.general(&name, &verb),
             },
         }
     }
 
-    /// Performs the activity between commands: executes proactive commands, and searches for a
-    /// network if a search is due. Returns the unsolicited result codes for the port.
+    /// Performs the activity between commands: takes short messages from the network, executes
+    /// proactive commands, and searches for a network if a search is due. Returns the unsolicited
+    /// result codes for the port.
+    ///
+    /// If the port is to be informed that the modem searches, the search itself is left to the next
+    /// call ([`is_search_due`](Self::is_search_due)). A host that reads both reports at once may take
+    /// them in the wrong order, as ModemManager does.
     pub async fn settle(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
-        let was_reset = self.functionality != Functionality::Minimum && self.execute_proactive().await;
+        self.take_arrived().await;
+        let was_refreshed = self.functionality != Functionality::Minimum && self.execute_proactive().await;
+        let was_reset = was_refreshed | std::mem::take(&mut self.is_card_changed);
+        self.report_carrier(&mut out);
         if was_reset && self.has(Quirk::TellsSimState) {
             self.write_unsolicited("+CPIN: NOT READY", &mut out);
         }
+        self.is_ready_report_due |= was_reset && self.has(Quirk::TellsSimState);
         self.report_registration(&mut out);
+        if self.search_due && !out.is_empty() {
+            return out;
+        }
         self.register_if_due().await;
-        if was_reset
-            && self.has(Quirk::TellsSimState)
+        if std::mem::take(&mut self.is_ready_report_due)
             && let Ok(state) = self.pin_state().await
         {
             self.write_unsolicited(&format!("+CPIN: {state}"), &mut out);
         }
         self.report_registration(&mut out);
+        if !self.is_in_data_mode() && self.prompt.is_none() {
+            for text in std::mem::take(&mut self.unsolicited) {
+                self.write_unsolicited(&text, &mut out);
+            }
+        }
         out
+    }
+
+    /// True if the next [`settle`](Self::settle) searches for a network.
+    pub fn is_search_due(&self) -> bool {
+        self.search_due
     }
 
     /// Executes the pending proactive commands. Returns true if the card was reset.
@@ -212,6 +304,7 @@ impl<D: CardInterface> AtModem<D> {
     fn forget_card(&mut self) {
         self.sessions.clear();
         self.modem.forget();
+        self.release_contexts();
         self.registration_state = RegistrationState::Searching;
         self.search_due = true;
     }
@@ -223,7 +316,7 @@ impl<D: CardInterface> AtModem<D> {
     /// Returns the `<err>` that is reported, subject to +CMEE and the quirks.
     fn reported_error(&self, refusal: Refusal) -> Option<CmeError> {
         match refusal {
-            Refusal::Error => None,
+            Refusal::Error | Refusal::NoCarrier | Refusal::ShortMessage(_) => None,
             Refusal::Card(_) if self.has(Quirk::PlainErrors) => None,
             Refusal::Card(_) if self.has(Quirk::SimFailure) => Some(CmeError::SIM_FAILURE),
             Refusal::Card(error) | Refusal::MobileTermination(error) => Some(error),
@@ -232,13 +325,18 @@ impl<D: CardInterface> AtModem<D> {
         .filter(|_| self.settings.cmee > 0)
     }
 
-    /// Writes information text: V.250 section 5.7.1.
+    /// Writes information text: V.250 section 5.7.1. A line feed in the text begins a new line.
     fn write_text(&self, text: &str, out: &mut Vec<u8>) {
         let [end, feed] = self.settings.framing();
         if self.settings.verbose {
             out.extend([end, feed]);
         }
-        out.extend_from_slice(text.as_bytes());
+        for octet in text.bytes() {
+            match octet {
+                b'\n' => out.extend([end, feed]),
+                octet => out.push(octet),
+            }
+        }
         out.extend([end, feed]);
     }
 
@@ -254,18 +352,29 @@ impl<D: CardInterface> AtModem<D> {
         if self.settings.quiet {
             return;
         }
-        let (number, text) = match result.map_err(|refusal| self.reported_error(refusal)) {
-            Ok(()) => ("0", "OK"),
-            Err(None) => ("4", "ERROR"),
-            Err(Some(error)) => {
-                let text = match self.settings.cmee {
-                    1 => error.0.to_string(),
-                    _ => error.text().to_owned(),
-                };
-                // ATV does not affect this result code: TS 27.007 section 9.2.0.
-                return self.write_text(&format!("+CME ERROR: {text}"), out);
-            }
-        };
+        match result {
+            Ok(()) => self.write_code(("0", "OK"), out),
+            Err(Refusal::NoCarrier) => self.write_code(NO_CARRIER, out),
+            Err(Refusal::ShortMessage(error)) => self.write_text(&format!("+CMS ERROR: {}", error.0), out),
+            Err(refusal) => match self.reported_error(refusal) {
+                None => self.write_code(("4", "ERROR"), out),
+                Some(error) => {
+                    let text = match self.settings.cmee {
+                        1 => error.0.to_string(),
+                        _ => error.text().to_owned(),
+                    };
+                    // ATV does not affect this result code: TS 27.007 section 9.2.0.
+                    self.write_text(&format!("+CME ERROR: {text}"), out);
+                }
+            },
+        }
+    }
+
+    /// Writes a result code in its numeric or verbose form.
+    fn write_code(&self, (number, text): (&str, &str), out: &mut Vec<u8>) {
+        if self.settings.quiet {
+            return;
+        }
         if self.settings.verbose {
             self.write_text(text, out);
         } else {

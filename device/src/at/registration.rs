@@ -59,6 +59,10 @@ impl<D: CardInterface> AtModem<D> {
         if self.functionality != Functionality::Full {
             return;
         }
+        if search_due {
+            // The registration begins anew, and so do the contexts.
+            self.release_contexts();
+        }
         let registered = match self.selection {
             Selection::Automatic if search_due => self.modem.register().await,
             Selection::Automatic if self.modem.is_home_search_due() => match self.modem.search_home().await {
@@ -82,7 +86,8 @@ impl<D: CardInterface> AtModem<D> {
     }
 
     /// Detaches from the network, or stops the search.
-    async fn deregister(&mut self) {
+    pub(super) async fn deregister(&mut self) {
+        self.release_contexts();
         self.modem.detach().await;
         self.registration_state = RegistrationState::Searching;
         self.search_due = false;
@@ -263,6 +268,10 @@ impl<D: CardInterface> AtModem<D> {
 
     /// Writes the unsolicited result codes of the registration, if `<stat>` has changed.
     pub(super) fn report_registration(&mut self, out: &mut Vec<u8>) {
+        // A change during a data call is reported after its end.
+        if self.is_in_data_mode() {
+            return;
+        }
         let stat = self.stat();
         if stat == std::mem::replace(&mut self.reported_stat, stat) {
             return;
@@ -289,10 +298,11 @@ impl<D: CardInterface> AtModem<D> {
         }
     }
 
-    /// Returns `[,[<tac>],[<ci>],[<AcT>]]`. Simulated networks have neither areas nor cells.
+    /// Returns `[,<tac>,<ci>,<AcT>]`. All simulated networks have the same area and cell. Without these
+    /// values ModemManager does not parse the result code.
     fn location(&self) -> String {
         match self.modem.registered() {
-            Some(_) => format!(",,,{ACCESS_TECHNOLOGY}"),
+            Some(_) => format!(",\"0001\",\"00000001\",{ACCESS_TECHNOLOGY}"),
             None => String::new(),
         }
     }

@@ -1,7 +1,10 @@
 //! Conversion of the short messages of `world` to TPDUs of 3GPP TS 23.040 and back; text in the
-//! default alphabet of TS 23.038.
+//! alphabets of TS 23.038.
 
-use rsp::ota::sms::{Address, SmsDeliver, SmsDeliverReport, SmsSubmit, UserData};
+use rsp::ota::sms::{
+    Address, MAX_USER_DATA, SmsDeliver, SmsDeliverReport, SmsSubmit, UserData, alphabet, counts_septets,
+    is_ucs2,
+};
 use rsp::time::Timestamp;
 use world::{PhoneNumber, ShortMessage};
 
@@ -14,7 +17,7 @@ pub(super) fn deliver(message: &ShortMessage, now: Timestamp) -> Result<Vec<u8>,
         .ok_or_else(|| format!("{:?} is not a valid address (TS 23.040)", message.from))?;
     let user_data = UserData::parse(&message.user_data, message.has_header)
         .map_err(|error| format!("invalid user data header: {error}"))?;
-    let user_data = if is_default_alphabet(message.data_coding) { packed(user_data) } else { user_data };
+    let user_data = if counts_septets(message.data_coding) { packed(user_data) } else { user_data };
     let deliver = SmsDeliver {
         more_messages: false,
         originator,
@@ -100,15 +103,6 @@ pub fn number(address: &Address) -> Option<PhoneNumber> {
 
 const ALPHANUMERIC: u8 = 5;
 
-fn is_default_alphabet(dcs: u8) -> bool {
-    match dcs >> 4 {
-        0x0..=0x7 => dcs & 0x2C == 0,
-        0x8..=0xD => true,
-        0xE => false,
-        _ => dcs & 0x04 == 0,
-    }
-}
-
 /// Packs characters, one per octet, as septets after the header: section 9.2.3.24, figure 9.2.3.24
 /// (a).
 fn packed(user_data: UserData) -> UserData {
@@ -120,14 +114,36 @@ fn packed(user_data: UserData) -> UserData {
     UserData { octets, septets: u8::try_from(septets).ok(), ..user_data }
 }
 
-/// Returns the text of a message. Characters are correct where the default alphabet agrees with
-/// ASCII.
-pub fn text(user_data: &UserData) -> String {
-    let octets = match user_data.septets {
-        Some(_) => unpacked(user_data.clone()).split_off(header_octets(user_data)),
-        None => user_data.octets.clone(),
+/// Returns the text of a message with this TP-DCS. 8-bit data are read as UTF-8.
+pub fn text(user_data: &UserData, dcs: u8) -> String {
+    match user_data.septets {
+        Some(_) => {
+            let characters = unpacked(user_data.clone()).split_off(header_octets(user_data));
+            alphabet::from_septets(&characters)
+        }
+        None if is_ucs2(dcs) => {
+            let units = user_data.octets.chunks_exact(2).map(|pair| match pair {
+                [high, low] => u16::from_be_bytes([*high, *low]),
+                _ => 0,
+            });
+            char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+        }
+        None => String::from_utf8_lossy(&user_data.octets).into_owned(),
+    }
+}
+
+/// TP-DCS: text in UCS2 without a class.
+const UCS2: u8 = 0x08;
+
+/// Encodes text as the user data of one message, with its TP-DCS: in the 7-bit alphabet if that has
+/// all characters, and otherwise in UCS2. Returns `None` if the text is too long for one message.
+pub fn user_data_of_text(text: &str) -> Option<(u8, UserData)> {
+    let (dcs, user_data) = match alphabet::to_septets(text) {
+        Some(characters) => (0, packed(UserData::plain(characters))),
+        None => (UCS2, UserData::plain(text.encode_utf16().flat_map(u16::to_be_bytes).collect())),
     };
-    String::from_utf8_lossy(&octets).into_owned()
+    let fits = user_data.octets.len() <= MAX_USER_DATA && (dcs == UCS2 || user_data.septets.is_some());
+    fits.then_some((dcs, user_data))
 }
 
 /// Returns the user data in the form of `world`'s short messages: the header, then octets or
@@ -238,8 +254,8 @@ mod tests {
         };
         let tpdu = deliver(&message, Timestamp(0)).unwrap();
         let read = SmsDeliver::parse(&tpdu).unwrap();
-        assert_eq!(text(&read.user_data), "one of two");
-        assert_eq!(text(&UserData::plain(b"plain".to_vec())), "plain");
+        assert_eq!(text(&read.user_data, read.dcs), "one of two");
+        assert_eq!(text(&UserData::plain(b"plain".to_vec()), 0xF6), "plain");
         assert_eq!(read.user_data.septets, Some(17), "six octets of header occupy seven septets");
         let submit = SmsSubmit {
             reject_duplicates: false,
@@ -252,5 +268,21 @@ mod tests {
             user_data: read.user_data,
         };
         assert_eq!(submitted(&submit.to_bytes(), number_of("+491")), Ok(message));
+    }
+
+    #[test]
+    fn text_is_encoded_in_the_smallest_alphabet_that_has_its_characters() {
+        for (characters, expected, octets) in
+            [("Grüße @ 5 €", 0, 11), ("日本", UCS2, 4), ("Žižkov", UCS2, 12), ("", 0, 0)]
+        {
+            let (dcs, user_data) = user_data_of_text(characters).unwrap();
+            assert_eq!((dcs, user_data.octets.len()), (expected, octets), "{characters}");
+            assert_eq!(text(&user_data, dcs), characters);
+        }
+        assert!(user_data_of_text(&"x".repeat(160)).is_some());
+        assert_eq!(user_data_of_text(&"x".repeat(161)), None);
+        assert_eq!(user_data_of_text(&"x".repeat(300)), None);
+        assert!(user_data_of_text(&"č".repeat(70)).is_some());
+        assert_eq!(user_data_of_text(&"č".repeat(71)), None);
     }
 }

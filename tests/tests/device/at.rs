@@ -12,25 +12,30 @@ use rsp::sgp22::es10c::{EnableProfileRequest, RefreshFlag};
 
 use crate::testbed::{BOOTSTRAP, Interface, LOCAL, Testbed, iccid, plmn};
 
-struct Port(AtModem<Slot<Interface>>);
+pub(crate) struct Port(pub(crate) AtModem<Slot<Interface>>);
 
 impl Port {
     /// Creates another modem for the card of the device.
-    fn new(testbed: &Testbed, quirks: &[Quirk]) -> Self {
+    pub(crate) fn new(testbed: &Testbed, quirks: &[Quirk]) -> Self {
         let events = EventSource::silent(testbed.clock.clone());
         let mut modem = Modem::new(testbed.slot.clone(), Arc::clone(&testbed.networks), events);
         modem.set_visible(vec![plmn("262-42"), plmn("001-01")]);
         Self(AtModem::new(modem, Identity::numbered(1), quirks.to_vec()))
     }
 
-    async fn lines(&mut self, command: &str) -> Vec<String> {
+    pub(crate) async fn lines(&mut self, command: &str) -> Vec<String> {
         let answer = self.0.receive(format!("{command}\r").as_bytes()).await;
         lines(answer).into_iter().filter(|line| line != &format!("{command}\r")).collect()
     }
 
     /// Returns the unsolicited result codes.
-    async fn unasked(&mut self) -> Vec<String> {
-        lines(self.0.settle().await)
+    pub(crate) async fn unasked(&mut self) -> Vec<String> {
+        let mut reported = lines(self.0.settle().await);
+        // Searching is reported before the search.
+        if self.0.is_search_due() {
+            reported.extend(lines(self.0.settle().await));
+        }
+        reported
     }
 
     /// Sends the APDUs with which an LPA enables a profile. REFRESH is pending afterwards.
@@ -50,8 +55,17 @@ impl Port {
         assert_eq!(answer, ["+CGLA: 16,\"BF3103800100910B\"", "OK"]);
     }
 
-    async fn expect(&mut self, command: &str, expected: &[&str]) {
+    pub(crate) async fn expect(&mut self, command: &str, expected: &[&str]) {
         assert_eq!(self.lines(command).await, expected, "{command}");
+    }
+
+    /// Sends octets that are not a command line. Without echo, returns the answer.
+    pub(crate) async fn raw(&mut self, octets: &[u8]) -> Vec<String> {
+        lines(self.0.receive(octets).await)
+    }
+
+    pub(crate) async fn expect_raw(&mut self, octets: &[u8], expected: &[&str]) {
+        assert_eq!(self.raw(octets).await, expected);
     }
 }
 
@@ -74,7 +88,10 @@ async fn the_subscription_is_read_and_registered() {
     let mut port = Port::new(&testbed, &[]);
     port.expect("ATE0+CMEE=1;+CREG=1;+CEREG=2", &["OK"]).await;
     // The home network is preferred to the network with the stronger signal.
-    assert_eq!(port.unasked().await, ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,,,7"]);
+    assert_eq!(
+        port.unasked().await,
+        ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,\"0001\",\"00000001\",7"]
+    );
     port.expect(
         "AT+CPIN?;+CIMI;+CCID;+QCCID",
         &[
@@ -96,13 +113,16 @@ async fn the_subscription_is_read_and_registered() {
     port.expect("AT+CSQ;+CREG?", &["+CSQ: 31,99", "+CREG: 1,1", "OK"]).await;
 
     port.expect("AT+COPS=1,2,\"26242\"", &["OK"]).await;
-    assert_eq!(port.unasked().await, ["+CREG: 5", "+CEREG: 5,,,7"]);
+    assert_eq!(port.unasked().await, ["+CREG: 5", "+CEREG: 5,\"0001\",\"00000001\",7"]);
     port.expect("AT+COPS?", &["+COPS: 1,2,\"26242\",7", "OK"]).await;
     port.expect("AT+COPS=1,0,\"Nobody\"", &["+CME ERROR: 30"]).await;
     port.expect("AT+COPS=2", &["OK"]).await;
     assert_eq!(port.unasked().await, ["+CREG: 0", "+CEREG: 0"]);
     port.expect("AT+COPS=0", &["OK"]).await;
-    assert_eq!(port.unasked().await, ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,,,7"]);
+    assert_eq!(
+        port.unasked().await,
+        ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,\"0001\",\"00000001\",7"]
+    );
     port.expect("AT+CFUN=4;+CFUN?;+COPS?", &["+CFUN: 4", "+COPS: 0", "OK"]).await;
     assert_eq!(port.unasked().await, ["+CREG: 0", "+CEREG: 0"]);
 }

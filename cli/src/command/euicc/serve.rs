@@ -2,19 +2,20 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use certs::{Pki, Role};
 use clap::Args;
-use device::{EventSource, Modem, at};
+use device::{EventSource, Lpa, LpaSettings, Modem, Slot, at};
 use euicc_sim::Shared;
 use net::{
     Client, OsClock,
-    card_interface::{Insertion, Pty, VPCD},
+    card_interface::{Insertion, ModemPort, PortEvent, VPCD},
 };
 use network::RemoteNetworks;
-use rsp::ids::{Eid, Plmn};
+use rsp::ids::{Eid, Plmn, SmdpAddress};
 use tokio::{
     net::TcpListener,
     task::{JoinError, JoinSet},
-    time::timeout,
+    time::sleep,
 };
 use world::{BoxCardInterface, Fault};
 
@@ -28,6 +29,8 @@ use crate::{
     trace::Trace,
 };
 
+/// Duration of a modem's search for a network. Real modems need seconds.
+const SEARCH_DURATION: Duration = Duration::from_millis(500);
 /// Interval at which a modem without service searches for a network.
 const SEARCH: Duration = Duration::from_secs(10);
 
@@ -46,8 +49,9 @@ pub(super) struct Serve {
     /// Virtual reader (vpcd) for PC/SC programs [default: 127.0.0.1:35963, the first slot]
     #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = VPCD, conflicts_with = "modem")]
     vpcd: Option<String>,
-    /// Modem with AT commands on a pseudo-terminal; LINK becomes a symbolic link to it
-    #[arg(long, value_name = "LINK", num_args = 0..=1, default_missing_value = "")]
+    /// Modem with AT commands on a pseudo-terminal, to which LINK becomes a symbolic link, or on
+    /// the Unix socket unix:PATH
+    #[arg(long, value_name = "LINK|unix:PATH", num_args = 0..=1, default_missing_value = "")]
     modem: Option<String>,
     /// Quirk of other modems (repeatable); `help` lists them
     #[arg(long = "modem-quirk", value_name = "NAME", requires = "modem")]
@@ -68,7 +72,7 @@ pub(super) struct Serve {
 enum OpenInterface {
     Tcp(TcpListener),
     Vpcd(String),
-    At(Pty),
+    At(ModemPort),
 }
 
 impl Serve {
@@ -130,7 +134,7 @@ impl Serve {
                     });
                 }
                 OpenInterface::At(port) => {
-                    let modem = modem(card, number, entry, settings)?;
+                    let modem = modem(card, number, entry, settings, &pki)?;
                     tasks.spawn(serve_modem(port, modem));
                 }
             }
@@ -183,40 +187,56 @@ async fn open(place: CardAddress) -> Result<(OpenInterface, String), Fault> {
         }
         CardAddress::Vpcd(address) => (OpenInterface::Vpcd(address.clone()), address),
         CardAddress::At(link) => {
-            let port = Pty::open(link.as_deref())?;
-            let address = port.path().display().to_string();
+            let port = ModemPort::open(link.as_deref())?;
+            let address = port.address();
             (OpenInterface::At(port), address)
         }
     })
 }
+
+/// The card of a modem, shared by the modem and its LPA.
+type ModemCard = Slot<BoxCardInterface>;
 
 fn modem(
     card: BoxCardInterface,
     number: usize,
     entry: &CardEntry,
     settings: &Settings,
-) -> Result<at::AtModem<BoxCardInterface>, Fault> {
+    pki: &Pki,
+) -> Result<at::AtModem<ModemCard>, Fault> {
     let radio = Client::default().link(&settings.network, None)?;
-    let mut modem = Modem::new(card, RemoteNetworks::new(radio), EventSource::silent(OsClock));
+    let slot = Slot::new(card);
+    let events = EventSource::silent(OsClock);
+    let mut modem = Modem::new(slot.clone(), RemoteNetworks::new(radio), events.clone());
     modem.set_visible(entry.visible.clone());
+    let tls = parties::device_tls(pki, &[Role::DpTls], Arc::new(OsClock))?;
+    let client = parties::device_client(settings);
+    let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));
+    let lpa = Lpa::new(slot, links, LpaSettings::default(), events);
     let number = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
-    Ok(at::AtModem::new(modem, at::Identity::numbered(number), entry.at_quirks.clone()))
+    let modem = at::AtModem::new(modem, at::Identity::numbered(number), entry.at_quirks.clone());
+    Ok(modem.with_lpa(lpa))
 }
 
-/// Runs a modem on a serial port. Returns only when the port fails.
-async fn serve_modem(port: Pty, mut modem: at::AtModem<BoxCardInterface>) -> Result<(), Fault> {
+/// Runs a modem on its port. Returns only when the port fails.
+async fn serve_modem(mut port: ModemPort, mut modem: at::AtModem<ModemCard>) -> Result<(), Fault> {
+    let address = port.address();
     let broken = |error| {
-        let what = format!("the serial port {} failed", port.path().display());
-        Fault::caused_by(error, what, "start the command again")
+        Fault::caused_by(error, format!("the port {address} of a modem failed"), "start the command again")
     };
     loop {
         port.write(&modem.settle().await).await.map_err(broken)?;
-        match timeout(SEARCH, port.read()).await {
-            Ok(octets) => {
-                let answer = modem.receive(&octets.map_err(broken)?).await;
-                port.write(&answer).await.map_err(broken)?;
-            }
-            Err(_timeout) => modem.search_again(),
+        let pause = if modem.is_search_due() { SEARCH_DURATION } else { SEARCH };
+        tokio::select! {
+            event = port.next() => match event.map_err(broken)? {
+                PortEvent::Received(octets) => {
+                    let answer = modem.receive(&octets).await;
+                    port.write(&answer).await.map_err(broken)?;
+                }
+                PortEvent::Closed => modem.hang_up(),
+            },
+            () = modem.network_event() => {}
+            () = sleep(pause) => modem.search_again(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! 31.115 section 4.
 
 mod address;
+pub mod alphabet;
 mod segments;
 
 use serde::{Deserialize, Serialize};
@@ -122,8 +123,8 @@ fn element_bytes(element: &InformationElement) -> Vec<u8> {
     [&[element.identifier, length], element.data.as_slice()].concat()
 }
 
-/// True if TP-UDL counts septets: TS 23.038 section 4.
-const fn counts_septets(dcs: u8) -> bool {
+/// True if TP-UDL counts septets, because the text is in the 7-bit alphabet: TS 23.038 section 4.
+pub const fn counts_septets(dcs: u8) -> bool {
     match dcs >> 4 {
         // General data coding, also with automatic deletion: b3 and b4 indicate the alphabet.
         0x0..=0x7 => dcs & 0x2C == 0,
@@ -132,6 +133,15 @@ const fn counts_septets(dcs: u8) -> bool {
         0x8..=0xD => true,
         0xE => false,
         _ => dcs & 0x04 == 0,
+    }
+}
+
+/// True if the text is in UCS2: TS 23.038 section 4.
+pub const fn is_ucs2(dcs: u8) -> bool {
+    match dcs >> 4 {
+        0x0..=0x7 => dcs & 0x2C == 0x08,
+        0xE => true,
+        _ => false,
     }
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Writes docs/strangers.md: unmodified third-party programs at the interfaces of `landfall euicc serve`.
+# Writes docs/interop.md: unmodified third-party programs at the interfaces of `landfall euicc serve`.
 #
-#   docs/strangers/record.sh PACKAGE > docs/strangers.md
+#   docs/interop/record.sh PACKAGE > docs/interop.md
 #
 # PACKAGE is a profile package of TS.48 (the GSMA's test profile, NoBERTLV). On the PATH: landfall, lpac, pySim-shell.py,
 # opensc-tool, scriptor, socat, jq. pcscd must be running, with the reader vpcd and no other card in its slots. The script uses ports
@@ -70,3 +70,4 @@ printf '| lpac | %s |\n' "${LPAC_COMMIT:-$(lpac version 2>/dev/null | jq -r .pay
 printf '| pySim | %s |\n' "${PYSIM_COMMIT:-unknown commit}"
 
 . "$here/sections.sh"
+cat "$here/programs.md"

@@ -1,4 +1,4 @@
-# The sections of docs/strangers.md; read by record.sh.
+# The sections of docs/interop.md; read by record.sh.
 
 # Profiles in stock: one created here, and the GSMA's test profile, for which an event is registered at the SM-DS.
 landfall profile new own.der --number 1 >/dev/null 2>&1

@@ -1,0 +1,284 @@
+//! The commands that a host sends to a modem besides those for the card: short messages, data calls,
+//! USSD, and the profiles of the eUICC.
+
+use std::sync::Arc;
+
+use device::Slot;
+use device::at::AtModem;
+use network::smsc::Account;
+use network::{Smsc, SmscSettings};
+use world::{
+    IncomingDelivery, RamMemory, Receipts, SeededRandom, ShortMessage, ShortMessages, Submission, World,
+};
+
+use crate::at::Port;
+use crate::testbed::{ADDRESS, BOOTSTRAP, Interface, LOCAL, Testbed};
+
+const NUMBER: &str = "+4915100000001";
+const SENDER: &str = "1000";
+
+/// Starts an SMSC with one client, and assigns a number to the subscriber of the bootstrap profile.
+fn service_centre(testbed: &Testbed) -> Arc<Smsc> {
+    let imsi = BOOTSTRAP.1.parse().unwrap();
+    let home = testbed.networks.home_of(imsi).unwrap();
+    let subscriber = home.subscriber(imsi).unwrap().with_msisdn(NUMBER.parse().unwrap());
+    home.provision(imsi, subscriber).unwrap();
+    let numbers = vec![SENDER.parse().unwrap()];
+    let account = Account { name: "host".into(), password: "secret".into(), numbers };
+    let settings = SmscSettings::new("+491710000000".parse().unwrap(), vec![account]);
+    let world = World::new(testbed.clock.clone(), SeededRandom::from_text("smsc"));
+    let smsc = Smsc::open(settings, Arc::clone(&testbed.networks), RamMemory::default(), world).unwrap();
+    tokio::spawn(Arc::clone(&smsc).run());
+    smsc
+}
+
+/// A registered modem without echo.
+async fn registered(testbed: &Testbed) -> Port {
+    let mut port = Port::new(testbed, &[]);
+    port.expect("ATE0+CMEE=1", &["OK"]).await;
+    port.unasked().await;
+    port
+}
+
+/// Submits a message of the client, in the form of SMPP.
+async fn submit(smsc: &Arc<Smsc>, data_coding: u8, protocol_identifier: u8, user_data: &[u8]) {
+    let message = ShortMessage {
+        from: SENDER.parse().unwrap(),
+        to: NUMBER.parse().unwrap(),
+        protocol_identifier,
+        data_coding,
+        has_header: false,
+        user_data: user_data.to_vec(),
+    };
+    let submission = Submission { message, validity: None, receipts: Receipts::None };
+    smsc.account("host").submit(submission).await.unwrap();
+}
+
+/// Returns the unsolicited result codes after the next message from the network.
+async fn arrives(port: &mut Port) -> Vec<String> {
+    port.0.network_event().await;
+    port.unasked().await
+}
+
+#[tokio::test]
+async fn a_received_message_is_announced_read_and_deleted_in_both_formats() {
+    let testbed = Testbed::abroad().await;
+    let smsc = service_centre(&testbed);
+    let mut port = registered(&testbed).await;
+    port.expect("AT+CNMI=?;+CNMI?", &["+CNMI: (0-2),(0-3),(0-3),(0-2),(0,1)", "+CNMI: 0,0,0,0,0", "OK"])
+        .await;
+    port.expect("AT+CNMI=2,1,2,1,0", &["OK"]).await;
+    submit(&smsc, 0, 0, b"Hello").await;
+    assert_eq!(arrives(&mut port).await, ["+CMTI: \"ME\",1"]);
+    // SMSC, SMS-DELIVER from 1000, TP-SCTS of the manual clock, five septets.
+    let pdu = "0791947101000000\
+               040481010000006211128000000005C8329BFD06"
+        .replace(' ', "");
+    port.expect("AT+CMGR=1", &["+CMGR: 0,,20", &pdu, "OK"]).await;
+    port.expect("AT+CMGR=1", &["+CMGR: 1,,20", &pdu, "OK"]).await;
+    port.expect("AT+CMGF=1", &["OK"]).await;
+    submit(&smsc, 8, 0, &[0x4E, 0x2D]).await;
+    assert_eq!(arrives(&mut port).await, ["+CMTI: \"ME\",2"]);
+    let first = "\"1000\",,\"26/11/21,08:00:00+00\"";
+    port.expect(
+        "AT+CMGL=\"ALL\"",
+        &[
+            &format!("+CMGL: 1,\"REC READ\",{first}"),
+            "Hello",
+            &format!("+CMGL: 2,\"REC UNREAD\",{first}"),
+            "4E2D",
+            "OK",
+        ],
+    )
+    .await;
+    port.expect(
+        "AT+CSDH=1;+CMGR=1",
+        &[&format!("+CMGR: \"REC READ\",{first},129,4,0,0,\"+491710000000\",145,5"), "Hello", "OK"],
+    )
+    .await;
+    port.expect("AT+CPMS=\"ME\",\"ME\"", &["+CPMS: 2,100,2,100,2,100", "OK"]).await;
+    port.expect("AT+CMGD=1;+CMGD=?", &["+CMGD: (2),(0-4)", "OK"]).await;
+    port.expect("AT+CMGR=1", &["+CMS ERROR: 321"]).await;
+    // A free place is used again, and a message that is shown at once is not stored.
+    submit(&smsc, 0, 0, b"Again").await;
+    assert_eq!(arrives(&mut port).await, ["+CMTI: \"ME\",1"]);
+    port.expect("AT+CNMI=2,2;+CSDH=0", &["OK"]).await;
+    submit(&smsc, 0, 0, b"Now").await;
+    assert_eq!(arrives(&mut port).await, [&format!("+CMT: {first}"), "Now"]);
+    port.expect("AT+CMGF=0;+CMGD=0,4;+CMGL=4", &["OK"]).await;
+    submit(&smsc, 0, 0, b"Now").await;
+    let shown = arrives(&mut port).await;
+    assert_eq!(shown[0], "+CMT: ,18");
+    assert!(shown[1].ends_with("03CEF71D"), "{shown:?}");
+}
+
+#[tokio::test]
+async fn a_full_memory_keeps_the_message_in_the_network() {
+    let testbed = Testbed::abroad().await;
+    let smsc = service_centre(&testbed);
+    let mut port = registered(&testbed).await;
+    for number in 0..=100_u8 {
+        submit(&smsc, 0, 0, &[b'a', number % 26 + b'a']).await;
+        arrives(&mut port).await;
+    }
+    port.expect("AT+CPMS?", &["+CPMS: \"ME\",100,100,\"ME\",100,100,\"ME\",100,100", "OK"]).await;
+    assert_eq!(smsc.waiting(), 1);
+}
+
+#[tokio::test]
+async fn a_message_is_sent_in_both_formats_and_refusals_are_reported() {
+    let testbed = Testbed::abroad().await;
+    let smsc = service_centre(&testbed);
+    let mut port = registered(&testbed).await;
+    port.expect("AT+CMGF=1", &["OK"]).await;
+    port.expect("AT+CMGS=\"1000\"", &["> "]).await;
+    assert_eq!(port.raw(b"Gr\xC3\xBCx\x08\xC3\x9Fe @\x1A").await, ["+CMGS: 1", "OK"]);
+    let client = smsc.account("host");
+    let delivery = client.next().await;
+    client.taken(&delivery.ticket).unwrap();
+    let IncomingDelivery::Message(message) = delivery.arrived else { panic!("{delivery:?}") };
+    assert_eq!((message.from.to_string(), message.data_coding), (NUMBER.to_owned(), 0));
+    // Characters of the 7-bit alphabet: ü is 7E, ß is 1E and @ is 00.
+    assert_eq!(message.user_data, [b'G', b'r', 0x7E, 0x1E, b'e', b' ', 0x00]);
+
+    // To the own number, in PDU mode: the message comes back.
+    port.expect("AT+CMGF=0;+CNMI=2,1", &["OK"]).await;
+    let pdu = "0011000D91945101000000F10000AA02C834";
+    port.expect("AT+CMGS=17", &["> "]).await;
+    assert_eq!(port.raw(format!("{pdu}\x1A").as_bytes()).await, ["+CMGS: 2", "OK"]);
+    assert_eq!(arrives(&mut port).await, ["+CMTI: \"ME\",1"]);
+    port.expect("AT+CMGF=1", &["OK"]).await;
+    let read = port.lines("AT+CMGR=1").await;
+    assert_eq!(read[1..], ["Hi", "OK"]);
+
+    port.expect("AT+CMGS=\"+49999\"", &["> "]).await;
+    assert_eq!(port.raw(b"nobody\x1A").await, ["+CMS ERROR: 1"]);
+    port.expect("AT+CMGS=\"1000\"", &["> "]).await;
+    assert_eq!(port.raw(b"changed my mind\x1B").await, ["OK"]);
+    port.expect("AT+CMGS=\"1000\"", &["> "]).await;
+    assert_eq!(port.raw(&[vec![b'x'; 2000], vec![0x1A]].concat()).await, ["+CMS ERROR: 305"]);
+    port.expect("AT+CMGS=\"not a number\"", &["+CMS ERROR: 305"]).await;
+    port.expect("AT+CMGF=0;+CMGS=15", &["> "]).await;
+    assert_eq!(port.raw(format!("{pdu}\x1A").as_bytes()).await, ["+CMS ERROR: 304"]);
+    for malformed in ["zz", "", "05", "0001"] {
+        port.expect("AT+CMGS=1", &["> "]).await;
+        assert_eq!(port.raw(format!("{malformed}\x1A").as_bytes()).await, ["+CMS ERROR: 304"], "{malformed}");
+    }
+    port.expect("AT+CFUN=4;+CMGS=17", &["> "]).await;
+    assert_eq!(port.raw(format!("{pdu}\x1A").as_bytes()).await, ["+CMS ERROR: 331"]);
+    port.expect("AT+CSMS?;+CSMS=0;+CSCA?", &["+CSMS: 0,1,1,0", "+CSMS: 1,1,0", "+CSCA: \"\",129", "OK"])
+        .await;
+    port.expect("AT+CSCA=\"+491710000000\";+CSCA?", &["+CSCA: \"+491710000000\",145", "OK"]).await;
+    port.expect("AT+CPMS=\"SM\"", &["+CMS ERROR: 303"]).await;
+}
+
+#[tokio::test]
+async fn a_data_call_reaches_the_loopback_network_and_ends_with_the_registration() {
+    let testbed = Testbed::abroad().await;
+    let mut port = Port::new(&testbed, &[]);
+    port.expect("ATE0+CMEE=1;+CGATT?", &["+CGATT: 0", "OK"]).await;
+    port.expect("AT+CGACT=1,1", &["+CME ERROR: 30"]).await;
+    port.expect("ATD*99#", &["NO CARRIER"]).await;
+    port.unasked().await;
+    port.expect("AT+CGDCONT=?", &["+CGDCONT: (1-8),\"IP\",,,(0),(0)", "OK"]).await;
+    port.expect(
+        "AT+CGDCONT=3,\"IP\",\"internet\";+CGDCONT?;+CGATT?",
+        &["+CGDCONT: 1,\"IP\",\"\",\"\",0,0", "+CGDCONT: 3,\"IP\",\"internet\",\"\",0,0", "+CGATT: 1", "OK"],
+    )
+    .await;
+    port.expect("AT+CGACT=1,3;+CGACT?", &["+CGACT: 1,0", "+CGACT: 3,1", "OK"]).await;
+    port.expect("AT+CGPADDR", &["+CGPADDR: 1", "+CGPADDR: 3,\"10.64.3.2\"", "OK"]).await;
+    port.expect("AT+CGDCONT=3", &["+CME ERROR: 3"]).await;
+    port.expect("AT+CGDCONT=4,\"IPV6\",\"internet\"", &["+CME ERROR: 128"]).await;
+    for wrong in ["+CGDCONT=9,\"IP\"", "+CGACT=2", "+CGDATA=\"M-HEX\",1"] {
+        port.expect(&format!("AT{wrong}"), &["+CME ERROR: 50"]).await;
+    }
+    for (wrong, answer) in [("D*99***7#", "NO CARRIER"), ("D123", "NO CARRIER"), ("O", "ERROR")] {
+        port.expect(&format!("AT{wrong}"), &[answer]).await;
+    }
+    port.expect("AT+CGACT=1,7", &["+CME ERROR: 143"]).await;
+
+    // LCP Configure-Request without options, as pppd sends it.
+    let request = hex::decode("7EFF7D23C0217D217D217D207D24D1B57E").unwrap();
+    port.expect("ATDT*99***3#", &["CONNECT"]).await;
+    let answer = port.0.receive(&request).await;
+    assert!(answer.starts_with(&[0x7E, 0xFF, 0x7D, 0x23, 0xC0, 0x21, 0x7D, 0x22]), "{answer:02X?}");
+    assert_eq!(port.0.receive(b"AT\r").await, b"", "data, not a command");
+    port.expect_raw(b"+++", &["OK"]).await;
+    port.expect("AT+CGACT?;O", &["+CGACT: 1,0", "+CGACT: 3,1", "CONNECT"]).await;
+    port.expect_raw(b"+++", &["OK"]).await;
+    port.expect("ATH", &["OK"]).await;
+    port.expect("AT+CGACT?", &["+CGACT: 1,0", "+CGACT: 3,0", "OK"]).await;
+
+    // The program closes the port.
+    port.expect("AT+CGDATA=\"PPP\",1", &["CONNECT"]).await;
+    port.0.hang_up();
+    port.expect("AT+CGACT?", &["+CGACT: 1,0", "+CGACT: 3,0", "OK"]).await;
+    // The network is lost: the call ends, and the change is reported after it.
+    port.expect("AT+CREG=1", &["OK"]).await;
+    port.expect("ATD*99***1#", &["CONNECT"]).await;
+    port.expect_raw(b"+++", &["OK"]).await;
+    port.expect("AT+CGATT=0", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["NO CARRIER", "+CREG: 0"]);
+    port.expect("AT+CGATT=1", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 1"]);
+}
+
+#[tokio::test]
+async fn a_ussd_request_is_answered_as_not_supported() {
+    let testbed = Testbed::abroad().await;
+    let mut port = Port::new(&testbed, &[]);
+    port.expect("ATE0+CMEE=1;+CUSD=?;+CUSD=1", &["+CUSD: (0-2)", "OK"]).await;
+    port.expect("AT+CUSD=1,\"*100#\",15", &["+CME ERROR: 30"]).await;
+    port.unasked().await;
+    port.expect("AT+CUSD=1,\"*100#\",15", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CUSD: 4"]);
+    port.expect("AT+CUSD=2;+CUSD?", &["+CUSD: 1", "OK"]).await;
+}
+
+#[tokio::test]
+async fn profiles_are_downloaded_enabled_and_deleted_with_the_commands_of_the_euicc() {
+    let testbed = Testbed::abroad().await;
+    let eid = testbed.eid();
+    let code = testbed.order(LOCAL, None).await.to_string();
+    let mut port = Port::new(&testbed, &[]);
+    port.expect("ATE0+CMEE=1;+CREG=1", &["OK"]).await;
+    port.expect("AT+CGEUICCID", &["+CME ERROR: 4"]).await;
+    let modem: AtModem<Slot<Interface>> = port.0;
+    let mut port = Port(modem.with_lpa(testbed.device.lpa));
+    port.unasked().await;
+    port.expect("AT+CGEUICCID", &[&format!("+CGEUICCID: \"{eid}\""), "OK"]).await;
+    port.expect(&format!("AT+CEUICCPD=\"{code}\""), &[&format!("+CEUICCPD: \"{}\"", LOCAL.0), "OK"]).await;
+    port.expect(&format!("AT+CEUICCPMETAI=\"{}\",\"Office\"", LOCAL.0), &["OK"]).await;
+    let listed = port.lines("AT+CEUICCPMETAI?").await;
+    assert!(listed[0].starts_with(&format!("+CEUICCPMETAI: \"{}\",1,\"\",", BOOTSTRAP.0)), "{listed:?}");
+    assert!(listed[1].starts_with(&format!("+CEUICCPMETAI: \"{}\",0,\"Office\",", LOCAL.0)), "{listed:?}");
+
+    port.expect(&format!("AT+CEUICCPM=1,\"{}\"", LOCAL.0), &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 1"]);
+    port.expect("AT+CIMI", &[LOCAL.1, "OK"]).await;
+    let pending = port.lines("AT+CEUICCPNM?").await;
+    assert_eq!(pending.len(), 3, "{pending:?}");
+    assert!(pending[0].ends_with(&format!(",2,\"{ADDRESS}\",\"{}\"", BOOTSTRAP.0)), "{pending:?}");
+    assert!(pending[1].ends_with(&format!(",1,\"{ADDRESS}\",\"{}\"", LOCAL.0)), "{pending:?}");
+    let number = pending[0].strip_prefix("+CEUICCPNM: ").unwrap().split(',').next().unwrap();
+    port.expect(&format!("AT+CEUICCPNM=1,{number}"), &["OK"]).await;
+    port.expect("AT+CEUICCPNM=0;+CEUICCPNM?", &["OK"]).await;
+
+    port.expect(&format!("AT+CEUICCPM=2,\"{}\"", LOCAL.0), &["+CME ERROR: 3"]).await;
+    port.expect(&format!("AT+CEUICCPM=2,\"{}\"", BOOTSTRAP.0), &["OK"]).await;
+    port.expect(&format!("AT+CEUICCPM=1,\"{}\"", BOOTSTRAP.0), &["+CME ERROR: 22"]).await;
+    port.expect("AT+CEUICCSMDPA=\"smdp.example.com\"", &["OK"]).await;
+    let addresses = port.lines("AT+CEUICCSMDPA?").await;
+    assert!(addresses[0].starts_with("+CEUICCSMDPA: \"smdp.example.com\",\"smds."), "{addresses:?}");
+    port.expect("AT+CEUICCMEMRESET", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 0"]);
+    port.expect("AT+CEUICCPMETAI?", &["OK"]).await;
+    for wrong in
+        ["+CEUICCPD=\"no code\"", "+CEUICCPM=7,\"89494200000000000012\"", "+CEUICCPM=1,\"x\"", "+CEUICCPNM=1"]
+    {
+        port.expect(&format!("AT{wrong}"), &["+CME ERROR: 50"]).await;
+    }
+    port.expect(&format!("AT+CEUICCPD=\"{code}\""), &["+CME ERROR: 100"]).await;
+    port.expect("AT+CEUICCX", &["ERROR"]).await;
+}
