@@ -120,7 +120,7 @@ async fn a_notification_with_an_iccid_in_another_coding_is_processed_with_a_find
     // An ICCID in hexadecimal, and an ICCID that is not nibble-swapped and has its padding at the
     // wrong end.
     for (number, iccid) in [(2, "98680040A0B0C0D0E0F0"), (3, "F8980102030405060708")] {
-        let odd = rsp::ids::Iccid(hex::decode(iccid).unwrap().try_into().unwrap());
+        let odd = Iccid(hex::decode(iccid).unwrap().try_into().unwrap());
         let notification = euicc.notification(number, notification_event::ENABLE, odd);
         testbed.events.take();
         assert_eq!(notify_octets(&testbed.server, &notification.to_der()).await, 204, "{iccid}");
