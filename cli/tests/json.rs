@@ -95,7 +95,7 @@ const RECORDS: &[Case] = &[
 
 const PROFILES: &[Case] = &[
     ("profile new", &["{folder}/another.der", "--number", "9"], Document),
-    ("profile new", &["{folder}/none/x.der"], Error("not_found")),
+    ("profile new", &["{folder}"], Error("usage")),
     ("profile show", &["{package}"], Document),
     ("profile show", &["{package}", "--files"], Document),
     ("profile show", &["{folder}/missing.der"], Error("not_found")),
@@ -346,7 +346,7 @@ const FLEET: &[Case] = &[
     ("fleet list", &["--at", "yesterday"], Error("usage")),
     ("fleet list", &["--group", "none"], Error("not_found")),
     ("fleet export", &["{folder}/out.csv", "--stays", "{folder}/stays.csv"], Document),
-    ("fleet export", &["{folder}/none/out.csv", "--stays", "{folder}/stays.csv"], Error("not_found")),
+    ("fleet export", &["{folder}", "--stays", "{folder}/stays.csv"], Error("usage")),
     ("fleet show", &["{eid}"], Document),
     ("fleet show", &["{unknown_eid}"], Error("not_found")),
     ("fleet residents", &[], Document),
