@@ -27,9 +27,8 @@ const MAX_LINKS: usize = 256;
 /// Operators that may order
 #[derive(Args, Clone, Debug, Default)]
 pub struct Operators {
-    /// Operator that may order: [NAME=]OID[@HOST:PORT][,namespace=NAMESPACE] (repeatable). Without
-    /// the flag, every operator with a certificate of the PKI may order. Download progress is
-    /// reported to the address. The stock of a namespace belongs to its operators
+    /// Operator that may order, as [NAME=]OID[@HOST:PORT][,namespace=N], with the address for
+    /// reports and the namespace of its stock (repeatable) [default: all operators of the PKI]
     #[arg(long = "operator", value_name = "OID@HOST:PORT")]
     operators: Vec<OperatorArgument>,
 }
@@ -44,9 +43,8 @@ impl Operators {
 /// Addresses that peers may name
 #[derive(Args, Clone, Debug, Default)]
 pub struct AllowAddress {
-    /// Address to which the server may connect when a peer names it, or `any` (repeatable): an SM-DS
-    /// in ES2+.ConfirmOrder, a ReplyTo of SGP.02. The addresses of configured peers are always
-    /// allowed
+    /// Address in ES2+.ConfirmOrder (SM-DS) or ReplyTo that is called besides those of configured
+    /// peers, or `any` (repeatable)
     #[arg(long = "allow-address", value_name = "HOST:PORT")]
     addresses: Vec<AddressArgument>,
 }

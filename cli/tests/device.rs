@@ -23,7 +23,8 @@ impl Server {
     }
 
     fn sm_dp(folder: &Path) -> Self {
-        Self::start(folder, &["sm-dp", "serve", "--listen", "127.0.0.1:0"], "SM-DP+ at ")
+        let serve = ["sm-dp", "serve", "--listen", "127.0.0.1:0", "--allow-address", "any"];
+        Self::start(folder, &serve, "SM-DP+ at ")
     }
 }
 

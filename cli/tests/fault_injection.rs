@@ -44,7 +44,7 @@ impl Testbed {
     /// address.
     fn sm_dp(&self, at: &str, faults: &[&str]) -> (Running, String) {
         let mut command = landfall(self.path());
-        command.args(["sm-dp", "serve", "--listen", at]);
+        command.args(["sm-dp", "serve", "--listen", at, "--allow-address", "any"]);
         command.args(["--profile", &self.package("1"), "--profile", &self.package("2")]);
         let running = Running::start(with(&mut command, faults));
         let address = running.err.word_after("SM-DP+ at ");

@@ -400,7 +400,7 @@ const FLEET: &[Case] = &[
     ("localize rules update", &["{folder}/missing.toml"], Error("not_found")),
     ("localize rules alerts", &["--within", "30"], Document),
     ("localize rules alerts", &["--rules", "{text}"], Error("usage")),
-    ("localize rules template", &["north-america"], Text),
+    ("localize rules template", &["north-america"], Document),
     ("localize rules template", &["mars"], Error("usage")),
     ("localize decide", &["{device}"], Document),
     ("localize decide", &["{text}"], Error("usage")),

@@ -117,7 +117,7 @@ fn modem_manager_registers_connects_and_sends_and_sees_another_profile() {
     let numbers = ["--msisdn", "724990000000001=+5511900000001", "--msisdn", "001010000000002=+491700000002"];
     let networks = Running::start(
         landfall(folder)
-            .args(["--json", "network", "--listen", "127.0.0.1:0", "--account", "host:secret:1000"])
+            .args(["--json", "network", "--listen", "127.0.0.1:0", "--account", "host:1000"])
             .args(["--subscriber", &first, "--subscriber", &second])
             .args(numbers),
     );

@@ -123,8 +123,8 @@ fn a_device_says_that_the_networks_refuse_its_connection() {
     succeed(landfall(folder).args(["device", "enable", iccid]));
     // Nothing listens at this address any more.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let run = ["device", "run", "--platform", &free, "--token", "00", "--visible", "724-99", "--once"];
-    let said = fail(landfall(folder).args(run).args(["--network", &free]));
+    let run = ["device", "run", "--platform", &free, "--visible", "724-99", "--once", "--network", &free];
+    let said = fail(landfall(folder).env("LANDFALL_TOKEN", "00").args(run));
     assert!(said.contains("the device has no service"), "{said}");
     assert!(said.contains("refused") && said.contains("landfall network"), "{said}");
 }

@@ -123,7 +123,6 @@ fn the_error_names_the_problem_in_a_preset() {
         ("[[stock]]\nfile = 7\n", "quotes"),
         ("[[stock]]\nsubscription = '724-99'\nprofileTyp = 'x'\n", "profileTyp"),
         ("[[orders]]\nicid = '1'\n", "orders entry 1"),
-        ("[[orders]]\niccid = '1'\n", "ICCID"),
         ("[[operators]]\nidentifier = 'ACME'\n", "certificateOid"),
     ] {
         std::fs::write(&preset, format!("{good}{bad}")).unwrap();

@@ -19,7 +19,7 @@ fn serve(folder: &Path, arguments: &[&str], heading: &str) -> (Running, String) 
 }
 
 fn sm_dp(folder: &Path, arguments: &[&str]) -> (Running, String) {
-    let serve_sm_dp = ["sm-dp", "serve", "--listen", "127.0.0.1:0"];
+    let serve_sm_dp = ["sm-dp", "serve", "--listen", "127.0.0.1:0", "--allow-address", "any"];
     serve(folder, &[&serve_sm_dp, arguments].concat(), "SM-DP+ at ")
 }
 

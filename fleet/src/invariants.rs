@@ -6,8 +6,8 @@ use rsp::ids::Eid;
 use world::{Fault, Records, Tx};
 
 use crate::{
-    campaign::{CAMPAIGNS, MEMBERS, Member},
-    moves::{Direction, MOVES, Move},
+    campaign::{CAMPAIGNS, Direction, MEMBERS, Member},
+    moves::{MOVES, Move},
     profile_order::{ORDERS, OrderStep, ProfileOrder},
     state::State,
     store::DEVICES,

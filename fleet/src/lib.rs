@@ -46,8 +46,8 @@ mod transaction;
 
 pub use api::CHECK_IN;
 pub use campaign::{
-    AttemptCounts, CAMPAIGNS, Campaign, CampaignId, CampaignSpec, Canary, Destination, Devices, Forgiven,
-    MEMBERS, Member, MemberState, MemberStatus, NotACampaignId, Pace, Progress, Retries, Share,
+    AttemptCounts, CAMPAIGNS, Campaign, CampaignId, CampaignSpec, Canary, Destination, Devices, Direction,
+    Forgiven, MEMBERS, Member, MemberState, MemberStatus, NotACampaignId, Pace, Progress, Retries, Share,
     State as CampaignState, Stop, Weekday, Window,
 };
 pub use check_in::{
@@ -58,7 +58,7 @@ pub use client::{CheckInError, retry_delay, send_check_in};
 pub use device::{Device, Fleet, Name, Selection, format_list};
 pub use evaluated_fleet::{Conditions, EvaluatedFleet};
 pub use invariants::violations;
-pub use moves::{Direction, MOVES, Move, ProfileSource};
+pub use moves::{MOVES, Move, ProfileSource};
 pub use owner::Owner;
 pub use plan::Plan;
 pub use platform::{

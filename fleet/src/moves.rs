@@ -8,7 +8,12 @@ use rsp::{
 use serde::{Deserialize, Serialize};
 use world::Collection;
 
-use crate::{campaign::CampaignId, check_in::MoveId, profile_order::ProfileOrderId, state::State};
+use crate::{
+    campaign::{CampaignId, Direction},
+    check_in::MoveId,
+    profile_order::ProfileOrderId,
+    state::State,
+};
 
 /// Open moves by EID. A device has at most one, and the end of a move deletes its record.
 pub const MOVES: Collection<Move> = Collection::new("moves");
@@ -31,16 +36,6 @@ pub struct Move {
     pub fall_back_to: Option<Iccid>,
     /// Start of the move.
     pub begun: Timestamp,
-}
-
-/// Direction of a move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// To the destination of the campaign.
-    Forward,
-    /// Back to the profile that the device had before the campaign.
-    Back,
 }
 
 /// Source of the profile to which a device moves.

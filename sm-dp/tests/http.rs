@@ -71,6 +71,7 @@ async fn the_asn1_binding_reports_header_errors_as_http_status() {
     }
     for (good, answered) in [
         ("gsma/rsp/v2.0.0", "gsma/rsp/v2.0.0"),
+        ("gsma/rsp/v2.2", "gsma/rsp/v2.2.0"),
         ("gsma/rsp/v2.2.1", "gsma/rsp/v2.2.1"),
         ("gsma/rsp/v2.5.0", "gsma/rsp/v2.5.0"),
         ("gsma/rsp/v2.6.1", "gsma/rsp/v2.6.0"),
@@ -80,7 +81,7 @@ async fn the_asn1_binding_reports_header_errors_as_http_status() {
         let expected = (StatusCode::OK, answered.to_owned());
         assert_eq!(with(X_ADMIN_PROTOCOL, Some(good)).await, expected, "{good}");
     }
-    for bad in [None, Some(""), Some("gsma/rsp/v1.9.0"), Some("gsma/rsp/v2.2"), Some("gsma/rsp/vx.y.z")] {
+    for bad in [None, Some(""), Some("gsma/rsp/v1.9.0"), Some("gsma/rsp/vx.y.z")] {
         assert_eq!(with(X_ADMIN_PROTOCOL, bad).await.0, StatusCode::BAD_REQUEST, "{bad:?}");
     }
 }
@@ -94,7 +95,6 @@ async fn an_invalid_body_of_the_asn1_binding_is_a_bad_request() {
     for (case, body) in [
         ("an empty body", vec![]),
         ("a truncated request", good[..good.len() - 1].to_vec()),
-        ("a request with trailing octets", [&good[..], &[0]].concat()),
         ("without the outer tag", inner),
         ("an unsupported function of v3: ConfirmDeviceChange", vec![0xA2, 3, 0xBF, 0x4C, 0]),
         ("a request without its elements", vec![0xA2, 3, 0xBF, 0x39, 0]),

@@ -51,8 +51,7 @@ pub struct Command {
     /// Serial number of the card in this process, instead of --eid
     #[arg(long, global = true, value_name = "N")]
     serial: Option<u64>,
-    /// Let the card refuse deviations of an SM-DP+ that it otherwise accepts with a finding
-    /// (docs/findings.md)
+    /// Refuse deviations that are otherwise accepted with a finding; see docs/findings.md
     #[arg(long, global = true)]
     strict: bool,
     /// Visible network, strongest first (repeatable)

@@ -24,8 +24,7 @@ pub struct Command {
     /// EID of the card [default: the first EID of the PKI]
     #[arg(long, global = true)]
     eid: Option<Eid>,
-    /// Let the card refuse deviations of a server or LPA that it otherwise accepts with a finding
-    /// (docs/findings.md)
+    /// Refuse deviations that are otherwise accepted with a finding; see docs/findings.md
     #[arg(long, global = true)]
     strict: bool,
     #[command(flatten)]

@@ -94,6 +94,7 @@ pub(crate) const OUTPUTS: &[CommandOutput] = &[
     document::<Vec<Rule>>("localize rules"),
     document::<update::Updated>("localize rules update"),
     document::<Vec<Alert>>("localize rules alerts"),
+    document::<&str>("localize rules template"),
     document::<Decision>("localize decide"),
 ];
 
@@ -119,7 +120,8 @@ impl Command {
             }
             Self::Rules { action: Some(RulesCommand::Template { name }), .. } => {
                 let template = TEMPLATES.iter().find(|(known, _)| *known == name);
-                print_document(template.map(|(_, text)| *text).unwrap_or_default())?;
+                let text = template.map(|(_, text)| *text).unwrap_or_default();
+                if json { print_json(&text)? } else { print_document(text)? }
             }
             Self::Rules { country, rules, action: None } => {
                 let book = book(rules.as_deref(), settings)?;

@@ -31,13 +31,15 @@ fn play(testbed: &Testbed, tables: &[&str]) {
     let mut conversation = runtime.block_on(Conversation::among(testbed));
     let peers = [("eum", "other-EUM"), ("sm-dp", "other-SM-DP"), ("sm-sr", "other-SM-SR")]
         .map(|(role, name)| format!("{role}:{}", conversation.peers[name].peer()));
-    let peers: Vec<&str> = peers.iter().flat_map(|peer| ["--peer", peer]).collect();
+    let mut peers: Vec<&str> = peers.iter().flat_map(|peer| ["--peer", peer]).collect();
+    // Operators have no configured address, so their callbacks go to their ReplyTo.
+    peers.extend(["--allow-address", "any"]);
     let strange = conversation.peers["other-SM-SR"].peer();
     let stopped = format!("{STOPPED_SM_SR}@{}", crate::testbed::free());
     let _networks = testbed.networks(&[]);
     let _sm_sr = testbed.sm_sr(0, &peers);
     let _second = testbed.sm_sr(1, &peers);
-    let _sm_dp = testbed.sm_dp(&["--sm-sr", &strange, "--sm-sr", &stopped]);
+    let _sm_dp = testbed.sm_dp(&["--sm-sr", &strange, "--sm-sr", &stopped, "--allow-address", "any"]);
     let mut device = None;
     let mut wrong = Vec::new();
     for table in tables {

@@ -15,7 +15,7 @@ use world::CardInterface;
 
 use super::line::{Parameters, Verb};
 use super::refusal::{CmsError, Refusal};
-use super::registration::RegistrationState;
+use super::registration_state::RegistrationState;
 use super::{Answer, AtModem};
 use crate::data_download;
 use format::{Stored, number};

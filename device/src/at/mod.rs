@@ -30,6 +30,7 @@ mod ppp;
 mod quirk;
 mod refusal;
 mod registration;
+mod registration_state;
 mod ussd;
 
 use world::CardInterface;
@@ -46,7 +47,8 @@ use line::{Command, Commands};
 use messages::{Messages, Prompt};
 use packet::{CONNECT, Context, DataCall, NO_CARRIER};
 use refusal::{CmeError, Refusal};
-use registration::{Functionality, RegistrationState, Selection};
+use registration::{Functionality, Selection};
+use registration_state::RegistrationState;
 
 /// Maximum length of a command line: the longest extended APDU in hexadecimal characters, and the
 /// command around it.

@@ -6,6 +6,7 @@ use world::CardInterface;
 
 use super::line::{Parameters, Verb};
 use super::refusal::{CmeError, Refusal};
+use super::registration_state::RegistrationState;
 use super::{Answer, AtModem, Settings};
 use crate::modem::{NoService, NotRegistered};
 use network::{Service, SystemInformation};
@@ -30,17 +31,6 @@ pub(super) enum Selection {
     Manual(Plmn),
     /// 2
     Deregistered,
-}
-
-/// The state of a modem that is not registered but should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RegistrationState {
-    /// `<stat>` 0: no search, because the card does not permit it.
-    NoCard,
-    /// `<stat>` 2: the modem searches for a network.
-    Searching,
-    /// `<stat>` 3: a network has refused the registration.
-    Denied,
 }
 
 /// `<AcT>` of the simulated networks: E-UTRAN.

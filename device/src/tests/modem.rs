@@ -148,6 +148,8 @@ async fn an_at_modem_searches_for_its_home_network() {
     let mut port = AtModem::new(modem, Identity::numbered(7), vec![]);
     port.receive(b"AT+CREG=1\r").await;
     let output = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    // The search begins after its report.
+    assert!(output(port.settle().await).contains("+CREG: 2"));
     assert!(output(port.settle().await).contains("+CREG: 5"));
     testbed.networks.set_coverage(plmn("001-01"), true);
     assert_eq!(output(port.settle().await), "");

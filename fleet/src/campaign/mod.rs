@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use world::Collection;
 
-use crate::{check_in::MoveId, device::Selection, moves::Direction};
+use crate::{check_in::MoveId, device::Selection};
 
 pub(crate) use progress::OpenMove;
 pub use progress::{Forgiven, Progress};
@@ -27,6 +27,16 @@ pub use window::{Weekday, Window};
 pub const CAMPAIGNS: Collection<Campaign> = Collection::new("campaigns");
 /// Devices of campaigns. The key is the campaign ID and the EID.
 pub const MEMBERS: Collection<Member> = Collection::new("campaign-devices");
+
+/// Direction of a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// To the destination of the campaign.
+    Forward,
+    /// Back to the profile that the device had before the campaign.
+    Back,
+}
 
 /// The key of a device in [`MEMBERS`].
 pub(crate) fn member_key(campaign: &CampaignId, eid: Eid) -> String {

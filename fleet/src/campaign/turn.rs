@@ -7,10 +7,8 @@ use rsp::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::moves::Direction;
-
 use super::{
-    Campaign, Member, MemberState, OpenMove, State,
+    Campaign, Direction, Member, MemberState, OpenMove, State,
     window::{HOUR, hour_of, is_open, next_open, start_of},
 };
 

@@ -9,10 +9,10 @@ use world::{Event, Fault, Outcome, Tx};
 
 use super::{Platform, campaigns, orders};
 use crate::{
-    campaign::{AttemptResult, CAMPAIGNS, Campaign, MEMBERS, Member, member_key},
+    campaign::{AttemptResult, CAMPAIGNS, Campaign, Direction, MEMBERS, Member, member_key},
     check_in::MoveId,
     device::Device,
-    moves::{Direction, MOVES, Move, ProfileSource},
+    moves::{MOVES, Move, ProfileSource},
     reconcile::{enabled, refuse},
     state::DeviceEvent,
 };

@@ -156,7 +156,7 @@ async fn an_order_with_an_sm_ds_has_its_event_registered_and_deleted() {
     let wanted = json!({ "iccid": ICCID, "eid": eid, "matchingId": "EVENT", "smdsAddress": "smds.example" });
     let (status, problem) = api.call(Method::POST, "/admin/v1/orders", Some(wanted.clone())).await;
     assert_eq!(status, StatusCode::BAD_GATEWAY, "{problem}");
-    assert!(problem["why"].as_str().unwrap().contains("not there"), "{problem}");
+    assert!(problem["why"].as_str().unwrap().contains("cannot be reached"), "{problem}");
     assert_eq!(testbed.state().await, ProfileState::Available);
 
     sm_ds.is_reachable.store(true, Ordering::Relaxed);

@@ -1,9 +1,8 @@
 //! `landfall device run --platform`: a device that checks in at the platform of its owner, executes the
 //! instructions, and reports the results.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
-use clap::Args;
 use device::{
     AlwaysOnSettings, Device, DownloadOptions, Ending as MoveEnding, MoveReport, NotRegistered, Recovery,
     Rejected, Slot, modem::NoService,
@@ -26,7 +25,7 @@ use world::{Batch, BoxCardInterface, Clock, Content, Fault, FaultKind, Link, Lin
 use super::{
     Command,
     failure::{Failure, failed},
-    online::Options,
+    online::{CheckInOptions, Options},
 };
 use crate::{
     advice::Server,
@@ -47,26 +46,6 @@ const MAX_FAILED_ATTEMPTS: u32 = 3;
 const NO_SERVICE: &str = "the device has no service";
 /// Name of the entry in the memory of the device.
 const STATE: &str = "state";
-
-/// Options of a device that checks in.
-#[derive(Args, Debug)]
-pub(super) struct CheckInOptions {
-    /// Platform at which the device checks in
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "first_profile")]
-    pub(super) platform: Option<String>,
-    /// File with the token that `landfall fleet token EID` prints [default: LANDFALL_TOKEN]
-    #[arg(long, value_name = "FILE", requires = "platform")]
-    token_file: Option<PathBuf>,
-    /// Check in once, execute the instruction, report its result
-    #[arg(long, requires = "platform", conflicts_with = "until_idle")]
-    once: bool,
-    /// End when the platform has no instruction
-    #[arg(long, requires = "platform")]
-    until_idle: bool,
-    /// Maximum interval between check-ins, in seconds
-    #[arg(long, value_name = "SECONDS", requires = "platform")]
-    check_in_every: Option<u64>,
-}
 
 /// A check-in token. `Debug` does not show it.
 #[derive(Clone)]

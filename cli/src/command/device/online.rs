@@ -1,6 +1,10 @@
 //! `landfall device run`: a device that runs until it is stopped.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
 use device::{AlwaysOnSettings, EventSource, Modem, Online};
@@ -10,7 +14,7 @@ use network::RemoteNetworks;
 use rsp::{ids::Eid, ota::cat::Imei};
 use world::{Fault, FaultKind, PhoneNumber};
 
-use super::{Command, check_in};
+use super::Command;
 use crate::{
     faults::ActiveFaults,
     m2m::{
@@ -22,6 +26,26 @@ use crate::{
     readiness::{Ready, ReadyOptions},
     settings::Settings,
 };
+
+/// Options of a device that checks in.
+#[derive(Args, Debug)]
+pub(super) struct CheckInOptions {
+    /// Platform at which the device checks in
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "first_profile")]
+    pub(super) platform: Option<String>,
+    /// File with the token that `landfall fleet token EID` prints [default: LANDFALL_TOKEN]
+    #[arg(long, value_name = "FILE", requires = "platform")]
+    pub(super) token_file: Option<PathBuf>,
+    /// Check in once, execute the instruction, report its result
+    #[arg(long, requires = "platform", conflicts_with = "until_idle")]
+    pub(super) once: bool,
+    /// End when the platform has no instruction
+    #[arg(long, requires = "platform")]
+    pub(super) until_idle: bool,
+    /// Maximum interval between check-ins, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "platform")]
+    pub(super) check_in_every: Option<u64>,
+}
 
 /// Options of a running device.
 #[derive(Debug, Args)]
@@ -50,7 +74,7 @@ pub(super) struct Options {
     #[command(flatten)]
     pub(super) ready: ReadyOptions,
     #[command(flatten)]
-    pub(super) check_in: check_in::CheckInOptions,
+    pub(super) check_in: CheckInOptions,
 }
 
 impl Options {

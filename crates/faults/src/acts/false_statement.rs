@@ -74,8 +74,6 @@ pub enum FalseMetadata {
     NameTooLong,
     /// iconType without an icon.
     NoIcon,
-    /// An icon that is not a PNG image.
-    NotAnIcon,
     /// profileClass is test.
     Test,
     /// profileClass has an undefined value.

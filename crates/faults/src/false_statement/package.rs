@@ -31,9 +31,6 @@ impl FalseMetadata {
             Self::ProviderTooLong => metadata.service_provider_name = "p".repeat(33),
             Self::NameTooLong => metadata.profile_name = "n".repeat(65),
             Self::NoIcon => (metadata.icon_type, metadata.icon) = (Some(IconType::PNG), None),
-            Self::NotAnIcon => {
-                (metadata.icon_type, metadata.icon) = (Some(IconType::PNG), Some(b"GIF89a".to_vec()));
-            }
             Self::Test => metadata.profile_class = Some(ProfileClass::TEST),
             Self::UnknownClass => metadata.profile_class = Some(ProfileClass(9)),
             Self::RuleWithoutOwner => {
