@@ -117,7 +117,7 @@ fn modem_manager_registers_connects_and_sends_and_sees_another_profile() {
     let numbers = ["--msisdn", "724990000000001=+5511900000001", "--msisdn", "001010000000002=+491700000002"];
     let networks = Running::start(
         landfall(folder)
-            .args(["--json", "network", "--listen", "127.0.0.1:0", "--account", "host:secret:1000"])
+            .args(["--json", "network", "--listen", "127.0.0.1:0", "--account", "host:1000"])
             .args(["--subscriber", &first, "--subscriber", &second])
             .args(numbers),
     );
@@ -158,7 +158,7 @@ fn modem_manager_registers_connects_and_sends_and_sees_another_profile() {
     assert_eq!(manager.messages("sent").len(), 2);
 
     // The operator changes with the profile. ModemManager reads the SIM again when it enables the modem
-    // after a power transition, and then creates the modem anew.
+    // after a power transition, and then creates the modem object again.
     manager.modem(&format!("--command=+CEUICCPM=1,\"{second_iccid}\""));
     manager.wait_for(&["-m", "any"], "/modem/3gpp/operator-code", "00101");
     manager.modem("--disable");
