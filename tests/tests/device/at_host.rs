@@ -126,6 +126,20 @@ async fn a_full_memory_keeps_the_message_in_the_network() {
 }
 
 #[tokio::test]
+async fn a_data_call_holds_back_a_limited_number_of_messages() {
+    let testbed = Testbed::abroad().await;
+    let smsc = service_centre(&testbed);
+    let mut port = registered(&testbed).await;
+    port.expect("AT+CNMI=2,2", &["OK"]).await;
+    port.expect("ATD*99#", &["CONNECT"]).await;
+    for number in 0..=100_u8 {
+        submit(&smsc, 0, 0, &[b'a', number % 26 + b'a']).await;
+        assert_eq!(arrives(&mut port).await, [] as [String; 0]);
+    }
+    assert_eq!(smsc.waiting(), 1, "the last message stays in the network");
+}
+
+#[tokio::test]
 async fn a_message_is_sent_in_both_formats_and_refusals_are_reported() {
     let testbed = Testbed::abroad().await;
     let smsc = service_centre(&testbed);
