@@ -492,7 +492,7 @@ macro_rules! octet_string {
 
 octet_string!(SubjectKeyIdentifier);
 
-/// An AID with another number of octets than 5 to 16 is a finding.
+/// An AID of fewer than 5 or more than 16 octets is a finding.
 impl Asn1 for Aid {
     const TAG: Tag = Tag::OCTET_STRING;
 
@@ -580,7 +580,7 @@ impl Asn1 for Eid {
     }
 }
 
-/// A version with another number of octets than three is a finding. Further octets are ignored, and
+/// A version that does not have three octets is a finding. Further octets are ignored, and
 /// missing ones are 0.
 impl Asn1 for Version {
     const TAG: Tag = Tag::OCTET_STRING;

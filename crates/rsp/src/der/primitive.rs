@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::{Asn1, DecodeError, Problem, Reader, Shape, Tag, write_tlv};
 use crate::finding::{FindingKind, report};
 
-/// Reports an encoding that is not DER.
+/// Reports an encoding that is not DER, at the place of `at`.
 fn not_der(at: &Reader<'_>, what: &str) {
     report(FindingKind::NotDer, || format!("{what} at octet {}", at.offset()));
 }

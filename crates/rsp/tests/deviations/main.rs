@@ -1,4 +1,4 @@
-//! Every message of SGP.22 with one deviation that no standard asks to refuse: an unknown element, a
+//! Every message of SGP.22 with one deviation that no standard requires to refuse: an unknown element, a
 //! reserved bit, or a value that is longer than usual. It is decoded, and the deviation is a
 //! finding.
 //!
