@@ -1,4 +1,4 @@
-//! The commands that a host sends to a modem besides those for the card: short messages, data calls,
+//! The commands that a host sends to a modem, except those for the card: short messages, data calls,
 //! USSD, and the profiles of the eUICC.
 
 use std::sync::Arc;
