@@ -88,7 +88,12 @@ struct Interface {
 
 impl Interface {
     /// Sends the request with this identity. Returns the HTTP status and the body.
-    async fn ask(&self, root: &Certificate, identity: ClientIdentity, alpn: &[u8]) -> io::Result<(u16, String)> {
+    async fn ask(
+        &self,
+        root: &Certificate,
+        identity: ClientIdentity,
+        alpn: &[u8],
+    ) -> io::Result<(u16, String)> {
         let mut roots = RootCertStore::empty();
         roots.add(root.der().to_vec().into()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -114,7 +119,13 @@ impl Interface {
     }
 
     /// Checks that a request with a wrong identity is refused in time. Returns the kind of refusal.
-    async fn refuses(&self, root: &Certificate, identity: ClientIdentity, alpn: &[u8], kind: &str) -> &'static str {
+    async fn refuses(
+        &self,
+        root: &Certificate,
+        identity: ClientIdentity,
+        alpn: &[u8],
+        kind: &str,
+    ) -> &'static str {
         let begun = Instant::now();
         let answer = timeout(10 * ANSWER, self.ask(root, identity, alpn)).await;
         let answer = answer.unwrap_or_else(|_| panic!("{}, {kind}: no answer", self.name));
