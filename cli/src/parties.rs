@@ -334,8 +334,8 @@ fn tls_on_all_curves(
     }
 }
 
-/// Returns the policy for client certificates: they are optional. The chain of a certificate must end
-/// at a CI of the PKI, and no revocation list in its folder may contain the certificate.
+/// Returns the policy for client certificates: they are optional. The chain of a certificate must
+/// end at a CI of the PKI, and no revocation list in its folder may contain the certificate.
 ///
 /// # Errors
 /// A file in the folder is not a revocation list.

@@ -44,8 +44,9 @@ impl Operators {
 /// Addresses that peers may name
 #[derive(Args, Clone, Debug, Default)]
 pub struct AllowAddress {
-    /// Address to which the server may connect if a peer requests it, or `any` (repeatable): an SM-DS
-    /// in ES2+.ConfirmOrder, or a ReplyTo of SGP.02. Addresses of configured peers are always allowed
+    /// Address to which the server may connect if a peer requests it, or `any` (repeatable): an
+    /// SM-DS in ES2+.ConfirmOrder, or a ReplyTo of SGP.02. Addresses of configured peers are always
+    /// allowed
     #[arg(long = "allow-address", value_name = "HOST:PORT")]
     addresses: Vec<AddressArgument>,
 }

@@ -373,8 +373,8 @@ impl Layer {
 }
 
 impl Settings {
-    /// Returns the path of the root certificate (DER) of the servers: the one on P-256, or the one on
-    /// Brainpool if the PKI has no other.
+    /// Returns the path of the root certificate (DER) of the servers: the one on P-256, or the one
+    /// on Brainpool if the PKI has no other.
     pub fn root_certificate(&self) -> PathBuf {
         let on = |curve| self.pki.join("CertificateIssuer").join(format!("CERT_CI_ECDSA_{curve}.der"));
         let [nist, brainpool] = [on("NIST"), on("BRP")];

@@ -28,8 +28,8 @@ pub(crate) struct Context<'a> {
     pub(crate) warning: Option<StatusWord>,
 }
 
-/// The card refuses the octets: they cannot be decoded, or they deviate from the standard and the card
-/// is strict.
+/// The card refuses the octets: they cannot be decoded, or they deviate from the standard and the
+/// card is strict.
 pub(crate) struct Undecodable;
 
 impl Context<'_> {

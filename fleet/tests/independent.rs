@@ -453,8 +453,8 @@ async fn compare(rules: &str, owner_file: &str, files: &Files) -> Vec<String> {
     ours
 }
 
-/// Checks that each rule is broken for at least one device and not for another, and that the devices
-/// include the last permitted value and the first forbidden value.
+/// Checks that each rule is broken for at least one device and not for another, and that the
+/// devices include the last permitted value and the first forbidden value.
 fn reaches_every_rule(book: &RuleBook, answers: &[String]) {
     let mut outcomes: BTreeMap<&str, Vec<Vec<&str>>> = BTreeMap::new();
     for line in answers {

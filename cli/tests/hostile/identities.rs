@@ -1,4 +1,5 @@
-//! Clients with wrong identities, and an honest client, at each interface that authenticates clients.
+//! Clients with wrong identities, and an honest client, at each interface that authenticates
+//! clients.
 //!
 //! | Interface | Function | Honest client |
 //! |---|---|---|
@@ -51,7 +52,8 @@ const EID: &str = "89049032000000000000000000000163";
 struct ClientIdentity(Option<Arc<CertifiedKey>>);
 
 impl ClientIdentity {
-    /// Creates an identity with this chain and the key of `credential`, which need not belong to it.
+    /// Creates an identity with this chain and the key of `credential`, which need not belong to
+    /// it.
     fn new(chain: &[&[u8]], credential: &Credential) -> Self {
         let key = PrivatePkcs8KeyDer::from(credential.key_pkcs8());
         let key = rustls::crypto::ring::default_provider().key_provider.load_private_key(key.into()).unwrap();

@@ -1,5 +1,5 @@
-//! One rule of the data file: parsing and validation. The error of an invalid rule names the field and
-//! a remedy.
+//! One rule of the data file: parsing and validation. The error of an invalid rule names the field
+//! and a remedy.
 
 use std::collections::BTreeMap;
 

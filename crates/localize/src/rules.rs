@@ -356,7 +356,8 @@ impl Rule {
         self.covers_home(stay.home) && self.covers_home_network(stay)
     }
 
-    /// True if the rule adds the days of `stay` to those of `present`. The rule must cover both stays.
+    /// True if the rule adds the days of `stay` to those of `present`. The rule must cover both
+    /// stays.
     pub(crate) fn adds_up(&self, stay: &Stay, present: &Stay) -> bool {
         let same_place = match self.counted {
             Counted::Each => stay.country == present.country,

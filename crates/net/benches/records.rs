@@ -1,5 +1,5 @@
-//! The cost of checksums, header and mark: the store is compared with the same statements without them,
-//! in one run. Each result is a ratio, so that it does not depend on the machine.
+//! The cost of checksums, header and mark: the store is compared with the same statements without
+//! them, in one run. Each result is a ratio, so that it does not depend on the machine.
 //!
 //! `cargo bench -p net --bench records`
 

@@ -1,11 +1,11 @@
 //! The number of the last commit of a store, kept outside the store.
 //!
-//! A store that has lost its last commits (a deleted journal, a truncated file, an older copy) is often
-//! valid in itself. The mark shows the loss: its number is higher than that of the store.
+//! A store that has lost its last commits (a deleted journal, a truncated file, an older copy) is
+//! often valid in itself. The mark shows the loss: its number is higher than that of the store.
 //!
 //! A commit writes the mark after it is durable, and does not sync it. The mark is therefore never
-//! ahead of the store, but after a power cut it can be behind. It survives the end of the process, even
-//! by SIGKILL.
+//! ahead of the store, but after a power cut it can be behind. It survives the end of the process,
+//! even by SIGKILL.
 
 use std::fs::File;
 use std::io;

@@ -119,8 +119,8 @@ impl FileMemory {
         Ok(MemoryCheck { last_commit: replay.last(), cells: replay.cells.len() })
     }
 
-    /// Accepts the last commit in the file as the last one that was made, although later commits are
-    /// missing or the lock file is damaged. Returns its number.
+    /// Accepts the last commit in the file as the last one that was made, although later commits
+    /// are missing or the lock file is damaged. Returns its number.
     ///
     /// # Errors
     /// Another process uses the file, or the file is unreadable or damaged in another way.

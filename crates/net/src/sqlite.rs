@@ -89,8 +89,8 @@ impl SqliteRecords {
         Ok(Self { path, readers, next_reader: AtomicUsize::new(0), writer })
     }
 
-    /// Checks an existing file without changing it, and lists at most `most` damaged parts. A server
-    /// can use the file at the same time.
+    /// Checks an existing file without changing it, and lists at most `most` damaged parts. A
+    /// server can use the file at the same time.
     ///
     /// # Errors
     /// The file cannot be read, belongs to another program, or has another schema version.
@@ -328,8 +328,8 @@ fn expect_encryption(path: &Path, has_key: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Sets whether SQLite keeps the journal when the last connection is closed. Otherwise it copies the
-/// journal to the database and deletes it, including the parts that it could not read.
+/// Sets whether SQLite keeps the journal when the last connection is closed. Otherwise it copies
+/// the journal to the database and deletes it, including the parts that it could not read.
 fn keep_journal(connection: &Connection, path: &Path, keep: bool) -> Result<(), Fault> {
     let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep);
     set.map(drop).map_err(|error| fault(path, "open", error))

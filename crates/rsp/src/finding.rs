@@ -133,8 +133,8 @@ kinds! {
 }
 
 impl FindingKind {
-    /// True if a later version of the standard may cause the finding, so that a receiver must ignore it.
-    /// Strict parties do not refuse such a finding.
+    /// True if a later version of the standard may cause the finding, so that a receiver must
+    /// ignore it. Strict parties do not refuse such a finding.
     pub const fn is_extension(self) -> bool {
         matches!(
             self,

@@ -22,8 +22,8 @@ use format::{Stored, number};
 
 /// Maximum number of messages in "ME".
 const MAX_MESSAGES: usize = 100;
-/// Maximum number of result codes that wait for the end of data mode or of a prompt. Further messages
-/// stay in the network.
+/// Maximum number of result codes that wait for the end of data mode or of a prompt. Further
+/// messages stay in the network.
 const MAX_UNSOLICITED: usize = 100;
 /// Maximum octets that are accepted after the prompt: the longest TPDU in hexadecimal, with the
 /// address of the service centre, or the longest text.

@@ -1,5 +1,5 @@
-//! The commands that a host sends to a modem, except those for the card: short messages, data calls,
-//! USSD, and the profiles of the eUICC.
+//! The commands that a host sends to a modem, except those for the card: short messages, data
+//! calls, USSD, and the profiles of the eUICC.
 
 use std::sync::Arc;
 

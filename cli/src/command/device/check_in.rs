@@ -340,8 +340,8 @@ impl Agent {
     }
 
     /// Reports that the device has no service, once for each reason. The device still checks in,
-    /// because it may reach the platform in another way. If the host that simulates the networks does
-    /// not answer, no move can succeed, and a device that checks in only once ends.
+    /// because it may reach the platform in another way. If the host that simulates the networks
+    /// does not answer, no move can succeed, and a device that checks in only once ends.
     fn report(&mut self, without: WithoutService, is_single: bool) -> Result<(), Fault> {
         let WithoutService { fault, is_host_lost } = without;
         if is_single && is_host_lost {

@@ -1,5 +1,5 @@
-//! The deviations of one message. They are collected when the message is decoded, and reported after
-//! it has been handled.
+//! The deviations of one message. They are collected when the message is decoded, and reported
+//! after it has been handled.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,5 @@
-//! Checks of values that a decoder accepts in any case. A value that does not pass a check is a finding.
+//! Checks of values that a decoder accepts in any case. A value that does not pass a check is a
+//! finding.
 
 use super::BitString;
 use crate::{

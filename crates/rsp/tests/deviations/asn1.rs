@@ -50,8 +50,8 @@ fn places(findings: &[Finding], kind: FindingKind) -> impl Iterator<Item = Strin
         .filter_map(|finding| Some(finding.detail.split_once(':')?.0.to_owned()))
 }
 
-/// Returns the names that `name_in` finds in the lines of the sources of SGP.22, such as the names of
-/// the types that the macros define.
+/// Returns the names that `name_in` finds in the lines of the sources of SGP.22, such as the names
+/// of the types that the macros define.
 fn in_sources(name_in: impl Fn(&str) -> Option<String>) -> BTreeSet<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sgp22");
     let mut found = BTreeSet::new();
