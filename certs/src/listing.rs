@@ -39,8 +39,8 @@ impl Pki {
         self.entries().iter().map(move |entry| (entry, all.check(&entry.certificate)))
     }
 
-    /// Returns the CIs that can be trust anchors. An invalid CI does not affect the chains of the
-    /// others.
+    /// Returns the CIs that can be trust anchors. An invalid CI does not affect the chains below
+    /// other CIs.
     fn valid_anchors(&self) -> TrustAnchors {
         let is_anchor = |ci: &Certificate| TrustAnchors::new([ci.clone()]).is_ok();
         let all = self.entries().iter().map(|entry| &entry.certificate);

@@ -91,7 +91,7 @@ pub struct EuiccCredentials {
 /// SM-SR and two eUICCs.
 #[derive(Clone, Debug)]
 pub struct PkiOptions {
-    /// Curves of the RSP roles. Without any, NIST P-256.
+    /// Curves of the RSP roles. An empty list stands for NIST P-256.
     pub curves: Vec<Curve>,
     /// The validity period of all certificates.
     pub validity: Validity,
@@ -387,8 +387,8 @@ impl Pki {
         self.issue_tls_beside(Role::DsAuth, Role::DsTls, curve, names, validity)
     }
 
-    /// Returns the TLS credential of a server. If the PKI has none, one for localhost is issued with
-    /// the validity period of CERT.CI.
+    /// Returns the TLS credential of a server. If the PKI does not contain it, a credential for
+    /// localhost is issued with the validity period of CERT.CI.
     fn tls_credential(&self, auth: Role, tls: Role) -> Result<Credential, PkiError> {
         let curve = self.tls_curve();
         self.credential(tls, curve).or_else(|missing| {

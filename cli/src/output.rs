@@ -102,7 +102,7 @@ pub fn remark(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", escaped(line, |c| matches!(c, '\n' | '\t')));
 }
 
-/// Replaces the control characters of a text by escapes, except those that are allowed.
+/// Escapes the control characters of a text, except those that are allowed.
 fn escaped(text: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
     let is_harmful = |c: char| c.is_control() && !is_allowed(c);
     if !text.contains(is_harmful) {
@@ -112,7 +112,7 @@ fn escaped(text: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escape).collect())
 }
 
-/// Returns a text from a peer as a part of one line: control characters are escaped.
+/// Escapes all control characters of a text from a peer, so that it fits in one line.
 fn one_line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }

@@ -236,12 +236,12 @@ pub fn sm_dp_on(
     sm_dp_with(settings, pki, world, events, records, SmDpOptions::default())
 }
 
-/// Options of an SM-DP+ beside the settings.
+/// Options of an SM-DP+ in addition to the settings.
 #[derive(Clone, Debug, Default)]
 pub struct SmDpOptions {
     /// Callers of ES2+.
     pub requesters: Requesters,
-    /// SM-DSs that operators may name, beside that of the settings.
+    /// SM-DSs that operators may name, in addition to that of the settings.
     pub sm_ds_addresses: AllowedAddresses,
     /// Called with each profile that the server personalises.
     pub personalised_hook: Option<PersonalisedHook>,
@@ -334,8 +334,8 @@ fn tls_on_all_curves(
     }
 }
 
-/// Returns the policy for client certificates: they are optional, lead to a CI of the PKI, and no
-/// revocation list in its folder contains them.
+/// Returns the policy for client certificates: they are optional. The chain of a certificate must
+/// end at a CI of the PKI, and no revocation list in its folder may contain the certificate.
 ///
 /// # Errors
 /// A file in the folder is not a revocation list.

@@ -328,7 +328,7 @@ impl Layer {
     /// commas.
     ///
     /// # Errors
-    /// A value that must be `true` or `false` is another.
+    /// A value that must be `true` or `false` is neither.
     fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Fault> {
         let names = |name: &str| {
             variable(name).map(|names| names.split(',').map(|name| name.trim().to_owned()).collect())
@@ -373,8 +373,8 @@ impl Layer {
 }
 
 impl Settings {
-    /// Returns the path of the root certificate (DER) of the servers: that on P-256, unless the PKI is
-    /// on Brainpool only.
+    /// Returns the path of the root certificate (DER) of the servers: the one on P-256, or the one
+    /// on Brainpool if the PKI has no other.
     pub fn root_certificate(&self) -> PathBuf {
         let on = |curve| self.pki.join("CertificateIssuer").join(format!("CERT_CI_ECDSA_{curve}.der"));
         let [nist, brainpool] = [on("NIST"), on("BRP")];
@@ -449,7 +449,7 @@ impl Settings {
     }
 }
 
-/// Returns the first listening address of a server and the further ones. `address` applies if the
+/// Returns the first listening address of a server and the further ones. `address` is used if the
 /// command has no flag for several addresses.
 fn listeners(address: String, flags: Option<Vec<String>>) -> (ListenAddress, Vec<ListenAddress>) {
     let parsed = flags.iter().flatten().filter_map(|text| text.parse().ok());

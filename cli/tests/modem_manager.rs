@@ -158,7 +158,7 @@ fn modem_manager_registers_connects_and_sends_and_sees_another_profile() {
     assert_eq!(manager.messages("sent").len(), 2);
 
     // The operator changes with the profile. ModemManager reads the SIM again when it enables the modem
-    // after a power transition, and then creates the modem anew.
+    // after a power transition, and then creates the modem object again.
     manager.modem(&format!("--command=+CEUICCPM=1,\"{second_iccid}\""));
     manager.wait_for(&["-m", "any"], "/modem/3gpp/operator-code", "00101");
     manager.modem("--disable");

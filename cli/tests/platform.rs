@@ -107,7 +107,7 @@ async fn a_device_checks_in_and_downloads_the_ordered_profile() {
 }
 
 #[test]
-fn a_device_says_that_the_networks_refuse_its_connection() {
+fn a_device_reports_that_the_networks_refuse_its_connection() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeed(landfall(folder).args(["certs", "init"]));
@@ -124,9 +124,9 @@ fn a_device_says_that_the_networks_refuse_its_connection() {
     // Nothing listens at this address any more.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let run = ["device", "run", "--platform", &free, "--visible", "724-99", "--once", "--network", &free];
-    let said = fail(landfall(folder).env("LANDFALL_TOKEN", "00").args(run));
-    assert!(said.contains("the device has no service"), "{said}");
-    assert!(said.contains("refused") && said.contains("landfall network"), "{said}");
+    let errors = fail(landfall(folder).args(run).env("LANDFALL_TOKEN", "00"));
+    assert!(errors.contains("the device has no service"), "{errors}");
+    assert!(errors.contains("refused") && errors.contains("landfall network"), "{errors}");
 }
 
 /// The operator of an SGP.02 device checks in on its behalf.

@@ -21,12 +21,12 @@ use network::{
 
 pub use network::Service;
 
-/// T3247 of TS 24.301 section 10.2, between 30 and 60 minutes: the time for which a refusal is
-/// respected that the network has not authenticated.
+/// T3247 of TS 24.301 section 10.2, between 30 and 60 minutes: the time for which the device
+/// respects an unauthenticated refusal of a network.
 pub(super) const T3247: Duration = Duration::from_secs(45 * 60);
 
-/// Maximum networks that are remembered as forbidden because of such a refusal: as many as an
-/// EF.FPLMN of four entries has in each of four identities.
+/// Maximum number of networks that are remembered after such a refusal: the four entries of
+/// EF.FPLMN for each of four identities.
 const MAX_UNAUTHENTICATED: usize = 16;
 
 /// Maximum challenges answered within one attach: the first, one after a resynchronisation, and one
@@ -51,8 +51,8 @@ pub struct Modem<D> {
     refusal_holds: Duration,
 }
 
-/// The networks that were added to EF.FPLMN because of a refusal that was not authenticated. A
-/// device keeps them as long as it is switched on.
+/// The networks that were added to EF.FPLMN because of an unauthenticated refusal. A device keeps
+/// this list while it is switched on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ForbiddenNetworks(Vec<ForbiddenNetwork>);
 

@@ -28,7 +28,7 @@ pub(crate) struct Context<'a> {
     pub(crate) warning: Option<StatusWord>,
 }
 
-/// Octets that the card refuses: they cannot be decoded, or they deviate from the standard and the
+/// The card refuses the octets: they cannot be decoded, or they deviate from the standard and the
 /// card is strict.
 pub(crate) struct Undecodable;
 

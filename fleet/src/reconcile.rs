@@ -22,8 +22,8 @@ pub(crate) struct Expected {
     /// The ICCID, or `None` if the operator chooses the profile.
     pub(crate) iccid: Option<Iccid>,
     pub(crate) home: Place,
-    /// True if the device has been told to enable the profile, so that it is also no discrepancy if
-    /// the profile is enabled.
+    /// True if the device was instructed to enable the profile. The enabled profile is then not a
+    /// discrepancy either.
     pub(crate) is_target: bool,
 }
 

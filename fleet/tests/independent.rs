@@ -155,7 +155,7 @@ struct Files {
     count: u32,
 }
 
-/// Generates devices of which many are close to the limit of one rule.
+/// Generates devices, many of which are close to the limit of a rule.
 struct Generator<'a> {
     rolls: Rolls,
     book: &'a RuleBook,
@@ -453,8 +453,8 @@ async fn compare(rules: &str, owner_file: &str, files: &Files) -> Vec<String> {
     ours
 }
 
-/// Checks that each rule fires for at least one device and does not for another, and that the
-/// devices reach the last permitted value and the first forbidden one.
+/// Checks that each rule is broken for at least one device and not for another, and that the
+/// devices include the last permitted value and the first forbidden value.
 fn reaches_every_rule(book: &RuleBook, answers: &[String]) {
     let mut outcomes: BTreeMap<&str, Vec<Vec<&str>>> = BTreeMap::new();
     for line in answers {

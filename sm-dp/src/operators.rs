@@ -9,8 +9,8 @@ use crate::{
     server::SmDpPlus,
 };
 
-/// Returns the operators that own the stock of this namespace. Stock without owners can be ordered
-/// by every operator, and so can that of the default namespace.
+/// Returns the operators that own the stock of this namespace. Every operator can order stock
+/// without owners, such as that of the default namespace.
 pub(crate) async fn owners(tx: &mut Tx<'_>, namespace: &Namespace) -> Result<Vec<Operator>, Fault> {
     if namespace.is_default() {
         return Ok(Vec::new());

@@ -77,8 +77,8 @@ async fn every_case_passes() {
     assert!(report.is_good(), "{}", report.summary());
 }
 
-/// Returns a link to a server whose responses deviate in ways that no standard asks to refuse: an
-/// unknown element, and HTTP status 201.
+/// Returns a link to a server whose responses deviate in ways that no standard requires to refuse:
+/// an unknown element, and HTTP status 201.
 fn deviating(server: Link) -> Link {
     link_from(tower::service_fn(move |request: http::Request<Bytes>| {
         let server = server.clone();

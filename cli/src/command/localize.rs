@@ -20,7 +20,7 @@ use crate::settings::Settings;
 /// Localization rules of countries and carriers, and decisions
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the rules; update them; dates that are near; templates of rules
+    /// List the rules, update them, list their next dates, or print a template
     #[command(args_conflicts_with_subcommands = true)]
     Rules {
         /// Country to list [default: all]
@@ -55,7 +55,7 @@ pub enum RulesCommand {
     /// Replace the rules of the data folder, after a check; print the differences and the effect
     /// on the fleet
     Update(update::Update),
-    /// Dates on which rules take effect or end
+    /// List the dates on which rules take effect or end
     Alerts {
         /// Maximum days until the date
         #[arg(long, value_name = "DAYS", default_value_t = ALERT_DAYS)]
@@ -68,7 +68,7 @@ pub enum RulesCommand {
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
     },
-    /// Print a template of rules that an owner fills in
+    /// Print a template of rules, to be filled in by the owner
     Template {
         /// Name of the template
         #[arg(value_parser = PossibleValuesParser::new(TEMPLATES.iter().map(|(name, _)| *name)))]
@@ -76,7 +76,7 @@ pub enum RulesCommand {
     },
 }
 
-/// Dates of rules are reported this number of days in advance.
+/// Number of days in advance in which dates of rules are reported.
 const ALERT_DAYS: u32 = 90;
 
 #[derive(Deserialize)]
@@ -213,14 +213,14 @@ fn in_words(kind: &RuleKind) -> (&'static str, Option<u32>, Option<u32>) {
     (words, limit, window)
 }
 
-/// Prints a warning for each date of a rule that is near.
+/// Prints a warning for each date of a rule within the next [`ALERT_DAYS`].
 pub(crate) fn warn_of_dates(book: &RuleBook, now: Timestamp) {
     for alert in book.alerts(Day::of(now), ALERT_DAYS) {
         remark(&alert.to_string());
     }
 }
 
-/// The file of the rules that replace the built-in ones.
+/// Returns the path of the rules that replace the built-in ones.
 fn installed(settings: &Settings) -> PathBuf {
     settings.data_dir.join("localization-rules.toml")
 }

@@ -20,7 +20,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Maximum number of damages that are listed for each file.
+/// Maximum number of damaged parts that are listed for each file.
 const MAX_DAMAGES: usize = 100;
 /// Maximum depth of folders below the data folder.
 const MAX_DEPTH: usize = 4;
@@ -28,14 +28,14 @@ const MAX_DEPTH: usize = 4;
 /// Check and encrypt the files of servers, cards and devices
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check records and memories for damage and lost commits, without a change to them
+    /// Check records and memories for damage and lost commits, without changing them
     ///
     /// A server can run at the same time. The exit status is 6 if there is damage.
     Check {
         /// Database, memory, or folder of them [default: the data folder]
         paths: Vec<PathBuf>,
     },
-    /// Continue with the last commit in the file, although later ones were lost
+    /// Accept the last commit in the file, although later commits were lost
     ///
     /// No process may use the file. A file with other damage is refused.
     Accept {
@@ -138,7 +138,7 @@ impl Command {
         match (json, changed.last_commit) {
             (true, _) => print_json(&changed)?,
             (false, Some(last)) => {
-                print(&format!("{}: commit {last} is the last one\n", changed.file.display()))?;
+                print(&format!("{}: commit {last} was accepted as the last one\n", changed.file.display()))?;
             }
             (false, None) => print(&format!("{} is encrypted\n", changed.file.display()))?,
         }
@@ -227,7 +227,7 @@ impl From<Damage> for FoundDamage {
     }
 }
 
-/// Returns the kind of a file. A file that is missing is of the kind whose marks are beside it.
+/// Returns the kind of a file. The kind of a missing file follows from the files with its mark.
 fn kind_of(file: &Path) -> Result<FileKind, Fault> {
     match FileMemory::is_memory(file) {
         Ok(true) => Ok(FileKind::Memory),
@@ -243,8 +243,7 @@ fn kind_of(file: &Path) -> Result<FileKind, Fault> {
     }
 }
 
-/// Finds databases and memories, and those that are missing although something beside them shows
-/// that they existed.
+/// Finds databases and memories, and also missing ones if another file shows that they existed.
 fn files_below(folder: &Path, depth: usize) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {

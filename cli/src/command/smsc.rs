@@ -55,7 +55,7 @@ fn msisdn(text: &str) -> Result<(Imsi, PhoneNumber), String> {
     Ok((imsi, number.parse().map_err(|error: world::InvalidPhoneNumber| error.to_string())?))
 }
 
-/// Value of `--account`. The password comes from elsewhere.
+/// Value of `--account`, without the password.
 #[derive(Clone, Debug)]
 struct AccountArgument {
     name: String,
@@ -68,7 +68,7 @@ pub(super) const PASSWORD_VARIABLE: &str = "LANDFALL_SMSC_PASSWORD";
 /// Returns the password of SMPP accounts.
 ///
 /// # Errors
-/// There is none, or its file cannot be read.
+/// The password is missing, or its file cannot be read.
 pub(super) fn password(file: Option<&Path>) -> Result<String, Fault> {
     secret(file, PASSWORD_VARIABLE)?.ok_or_else(|| {
         Fault::usage(

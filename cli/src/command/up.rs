@@ -228,7 +228,7 @@ impl Command {
     }
 }
 
-/// Registers the operator of this command, which orders the first profile, unless it is registered.
+/// Registers the operator that orders the first profile, unless it is already registered.
 async fn register_own_operator(sm_dp: &SmDpPlus, pki: &Pki) -> Result<(), Fault> {
     let operator = pki.operator(parties::OPERATOR).map_err(|e| {
         crate::pki::missing_certificate(e, "the operator of the first order has no certificate")

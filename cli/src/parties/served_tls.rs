@@ -66,7 +66,7 @@ impl TlsServer {
     /// Returns the certificate on this curve, or a newly issued one.
     ///
     /// # Errors
-    /// There is none, and none can be issued.
+    /// The certificate is missing, and cannot be issued.
     pub(super) fn credential_on(
         self,
         curve: Curve,

@@ -1,4 +1,4 @@
-//! The checks of a TLS peer that the chain check of TLS does not make: its role and its revocation.
+//! Checks of a TLS peer in addition to the chain check of TLS: its role and its revocation.
 
 use std::sync::Arc;
 

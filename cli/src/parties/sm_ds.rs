@@ -83,7 +83,8 @@ pub fn faulty_sm_ds(
     sm_ds_on(settings, pki, world, events, active_faults.records("sm-ds", sm_ds_records(settings)?))
 }
 
-/// Serves an SM-DS on one listener, which presents certificates on its curve only, if it has one.
+/// Serves an SM-DS on one listener. A listener with a curve presents only a certificate on this
+/// curve.
 ///
 /// # Errors
 /// There is no TLS certificate and none can be issued.

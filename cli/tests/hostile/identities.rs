@@ -1,6 +1,7 @@
-//! Wrong identities at each door that authenticates its clients, and an honest client beside them.
+//! Clients with wrong identities, and an honest client, at each interface that authenticates
+//! clients.
 //!
-//! | Door | Function | Honest client |
+//! | Interface | Function | Honest client |
 //! |---|---|---|
 //! | SM-DP+, ES2+ | DownloadOrder | the listed operator |
 //! | SM-DS, ES12 | DeleteEvent | the SM-DP+ |
@@ -48,10 +49,11 @@ const EID: &str = "89049032000000000000000000000163";
 
 /// A client identity.
 #[derive(Debug)]
-struct Shown(Option<Arc<CertifiedKey>>);
+struct ClientIdentity(Option<Arc<CertifiedKey>>);
 
-impl Shown {
-    /// Shows this chain, with the key of `credential`, which need not fit.
+impl ClientIdentity {
+    /// Creates an identity with this chain and the key of `credential`, which need not belong to
+    /// it.
     fn new(chain: &[&[u8]], credential: &Credential) -> Self {
         let key = PrivatePkcs8KeyDer::from(credential.key_pkcs8());
         let key = rustls::crypto::ring::default_provider().key_provider.load_private_key(key.into()).unwrap();
@@ -64,7 +66,7 @@ impl Shown {
     }
 }
 
-impl ResolvesClientCert for Shown {
+impl ResolvesClientCert for ClientIdentity {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.0.clone()
     }
@@ -75,26 +77,31 @@ impl ResolvesClientCert for Shown {
 }
 
 /// An interface of a server that authenticates its clients.
-struct Door {
+struct Interface {
     name: &'static str,
     address: String,
     path: &'static str,
     content_type: String,
     body: String,
     honest: Credential,
-    /// Valid certificate of a party that has no business at this door.
+    /// Valid certificate of a party that must not use this interface.
     other_role: Credential,
 }
 
-impl Door {
+impl Interface {
     /// Sends the request with this identity. Returns the HTTP status and the body.
-    async fn ask(&self, root: &Certificate, shown: Shown, alpn: &[u8]) -> io::Result<(u16, String)> {
+    async fn ask(
+        &self,
+        root: &Certificate,
+        identity: ClientIdentity,
+        alpn: &[u8],
+    ) -> io::Result<(u16, String)> {
         let mut roots = RootCertStore::empty();
         roots.add(root.der().to_vec().into()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let builder = builder.unwrap().with_root_certificates(roots);
-        let mut config = builder.with_client_cert_resolver(Arc::new(shown));
+        let mut config = builder.with_client_cert_resolver(Arc::new(identity));
         config.alpn_protocols = vec![alpn.to_vec()];
         let stream = TcpStream::connect(&self.address).await?;
         let name = ServerName::try_from("localhost").unwrap();
@@ -113,10 +120,16 @@ impl Door {
         Ok((status.ok_or(io::ErrorKind::InvalidData)?, text))
     }
 
-    /// Asks as a wrong identity: it must be refused in time. Returns the kind of refusal.
-    async fn refuses(&self, root: &Certificate, shown: Shown, alpn: &[u8], kind: &str) -> &'static str {
+    /// Checks that a request with a wrong identity is refused in time. Returns the kind of refusal.
+    async fn refuses(
+        &self,
+        root: &Certificate,
+        identity: ClientIdentity,
+        alpn: &[u8],
+        kind: &str,
+    ) -> &'static str {
         let begun = Instant::now();
-        let answer = timeout(10 * ANSWER, self.ask(root, shown, alpn)).await;
+        let answer = timeout(10 * ANSWER, self.ask(root, identity, alpn)).await;
         let answer = answer.unwrap_or_else(|_| panic!("{}, {kind}: no answer", self.name));
         assert!(begun.elapsed() < ANSWER, "{}, {kind}: {:?}", self.name, begun.elapsed());
         match answer {
@@ -128,9 +141,10 @@ impl Door {
         }
     }
 
+    /// Checks that the honest client is served in time.
     async fn serves_the_honest(&self, root: &Certificate) {
         let begun = Instant::now();
-        let answer = self.ask(root, Shown::of(&self.honest), b"http/1.1").await;
+        let answer = self.ask(root, ClientIdentity::of(&self.honest), b"http/1.1").await;
         let (status, text) = answer.unwrap_or_else(|error| panic!("{}: {error}", self.name));
         assert!(status == 200 && !text.contains(r#""subjectCode":"1.1""#), "{}: {text}", self.name);
         assert!(begun.elapsed() < ANSWER, "{}: {:?}", self.name, begun.elapsed());
@@ -160,11 +174,11 @@ fn envelope<F: Function>(caller: &Oid, request: &F::Request) -> String {
     soap::envelope(&header, Namespace::V3, request)
 }
 
-/// The servers, with their doors.
+/// The servers, with their interfaces.
 struct Servers {
     running: Vec<(&'static str, Running)>,
     pki: Pki,
-    doors: Vec<Door>,
+    interfaces: Vec<Interface>,
     cards: String,
 }
 
@@ -199,14 +213,14 @@ impl Servers {
         let es2 = es2::GetEisRequest { eid, smsr_id, base: BaseRequest::new("1") };
         let es4 = es4::GetEisRequest { eid, base: BaseRequest::new("1") };
         let json_type = "application/json".to_owned();
-        let door =
+        let interface =
             |name, address: &str, path, content_type, body, honest: &Credential, other: &Credential| {
                 let (address, honest, other_role) = (address.to_owned(), honest.clone(), other.clone());
-                Door { name, address, path, content_type, body, honest, other_role }
+                Interface { name, address, path, content_type, body, honest, other_role }
             };
         let dp_oid = &dp_tls.certificate.registered_ids()[0];
-        let doors = vec![
-            door(
+        let interfaces = vec![
+            interface(
                 "ES2+",
                 &text(&at_sm_dp["sm_dp"]),
                 "/gsma/rsp2/es2plus/downloadOrder",
@@ -215,7 +229,7 @@ impl Servers {
                 &operator,
                 &dp_tls,
             ),
-            door(
+            interface(
                 "ES12",
                 &text(&at_sm_ds["sm_ds"]),
                 "/gsma/rsp2/es12/deleteEvent",
@@ -224,7 +238,7 @@ impl Servers {
                 &dp_tls,
                 &ds_tls,
             ),
-            door(
+            interface(
                 "ES2 of SGP.02",
                 &text(&at_sm_dp["sm_dp"]),
                 "/sgp02",
@@ -233,7 +247,7 @@ impl Servers {
                 &operator,
                 &dp_tls,
             ),
-            door(
+            interface(
                 "ES4 of SGP.02",
                 &text(&at_sm_sr["sm_sr"]),
                 "/sgp02",
@@ -244,7 +258,7 @@ impl Servers {
             ),
         ];
         let running = vec![("sm-dp", sm_dp), ("sm-ds", sm_ds), ("sm-sr", sm_sr)];
-        Self { running, pki, doors, cards: text(&at_sm_sr["cards"]) }
+        Self { running, pki, interfaces, cards: text(&at_sm_sr["cards"]) }
     }
 
     fn check_memory(&self) {
@@ -258,13 +272,13 @@ impl Servers {
     }
 }
 
-/// The wrong identities for a door, with the application protocol that they offer.
-fn wrong(pki: &Pki, door: &Door) -> Vec<(&'static str, Shown, &'static [u8])> {
+/// Returns the wrong identities for an interface, with the application protocol that they offer.
+fn wrong(pki: &Pki, interface: &Interface) -> Vec<(&'static str, ClientIdentity, &'static [u8])> {
     const HTTP: &[u8] = b"http/1.1";
-    let good = &door.honest;
+    let good = &interface.honest;
     let defect = |defect| {
         let broken = pki.issue_like(good, defect).unwrap();
-        (Shown::new(&[&broken.der], good), HTTP)
+        (ClientIdentity::new(&[&broken.der], good), HTTP)
     };
     let stranger = Pki::from_seed(b"stranger", &PkiOptions::default()).unwrap();
     let stranger_operator = stranger.operator("Landfall Test Operator").unwrap();
@@ -274,7 +288,7 @@ fn wrong(pki: &Pki, door: &Door) -> Vec<(&'static str, Shown, &'static [u8])> {
     let auth = pki.credential(Role::DpAuth, Curve::P256).unwrap();
     let (euicc_der, eum_der) = (euicc.certificate.der(), eum.certificate.der());
     let kinds = [
-        ("no certificate", (Shown(None), HTTP)),
+        ("no certificate", (ClientIdentity(None), HTTP)),
         ("expired", defect(Defect::Expired)),
         ("not yet valid", defect(Defect::NotYetValid)),
         ("issued by a CI of the same name", defect(Defect::StrangerCi)),
@@ -283,49 +297,49 @@ fn wrong(pki: &Pki, door: &Door) -> Vec<(&'static str, Shown, &'static [u8])> {
         ("unknown critical extension", defect(Defect::UnknownCriticalExtension)),
         ("key on another curve", defect(Defect::OtherCurve)),
         ("without OID", defect(Defect::NoOid)),
-        ("self-signed", (Shown::of(&stranger_ci), HTTP)),
-        ("issued by an unknown CI", (Shown::of(&stranger_operator), HTTP)),
-        ("EUM certificate", (Shown::of(&eum), HTTP)),
-        ("eUICC certificate, chain truncated", (Shown::of(&euicc), HTTP)),
-        ("eUICC certificate with its chain", (Shown::new(&[euicc_der, eum_der], &euicc), HTTP)),
-        ("signing certificate, not for TLS", (Shown::of(&auth), HTTP)),
-        ("key of another party", (Shown::new(&[good.certificate.der()], &auth), HTTP)),
-        ("revoked", (Shown::of(&pki.operator("Revoked Operator").unwrap()), HTTP)),
-        ("another role", (Shown::of(&door.other_role), HTTP)),
-        ("another tenant", (Shown::of(&pki.operator("Another Operator").unwrap()), HTTP)),
-        ("another application protocol", (Shown::of(good), b"smtp")),
+        ("self-signed", (ClientIdentity::of(&stranger_ci), HTTP)),
+        ("issued by an unknown CI", (ClientIdentity::of(&stranger_operator), HTTP)),
+        ("EUM certificate", (ClientIdentity::of(&eum), HTTP)),
+        ("eUICC certificate, chain truncated", (ClientIdentity::of(&euicc), HTTP)),
+        ("eUICC certificate with its chain", (ClientIdentity::new(&[euicc_der, eum_der], &euicc), HTTP)),
+        ("signing certificate, not for TLS", (ClientIdentity::of(&auth), HTTP)),
+        ("key of another party", (ClientIdentity::new(&[good.certificate.der()], &auth), HTTP)),
+        ("revoked", (ClientIdentity::of(&pki.operator("Revoked Operator").unwrap()), HTTP)),
+        ("another role", (ClientIdentity::of(&interface.other_role), HTTP)),
+        ("another tenant", (ClientIdentity::of(&pki.operator("Another Operator").unwrap()), HTTP)),
+        ("another application protocol", (ClientIdentity::of(good), b"smtp")),
     ];
-    kinds.into_iter().map(|(kind, (shown, alpn))| (kind, shown, alpn)).collect()
+    kinds.into_iter().map(|(kind, (identity, alpn))| (kind, identity, alpn)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_identities_are_refused_at_once_at_each_door() {
+async fn wrong_identities_are_refused_at_once_at_each_interface() {
     let folder = tempfile::tempdir().unwrap();
     let servers = Servers::start(folder.path());
     let root = servers.pki.ci(Curve::P256).unwrap().clone();
     let rounds = if std::env::var("LANDFALL_HOSTILE").as_deref() == Ok("full") { 20 } else { 1 };
-    for door in &servers.doors {
-        door.serves_the_honest(&root).await;
+    for interface in &servers.interfaces {
+        interface.serves_the_honest(&root).await;
         for round in 0..rounds {
-            for (kind, shown, alpn) in wrong(&servers.pki, door) {
-                let refusal = door.refuses(&root, shown, alpn, kind).await;
+            for (kind, identity, alpn) in wrong(&servers.pki, interface) {
+                let refusal = interface.refuses(&root, identity, alpn, kind).await;
                 let is_valid_for_tls =
                     ["no certificate", "without OID", "another role", "another tenant"].contains(&kind);
-                assert_eq!(refusal == "TLS", !is_valid_for_tls, "{}, {kind}", door.name);
+                assert_eq!(refusal == "TLS", !is_valid_for_tls, "{}, {kind}", interface.name);
                 if round == 0 {
-                    println!("{:<14} {kind:<36} {refusal}", door.name);
-                    door.serves_the_honest(&root).await;
+                    println!("{:<14} {kind:<36} {refusal}", interface.name);
+                    interface.serves_the_honest(&root).await;
                 }
             }
         }
-        door.serves_the_honest(&root).await;
+        interface.serves_the_honest(&root).await;
     }
     servers.check_memory();
 }
 
 #[tokio::test]
 #[cfg_attr(not(has_openssl), ignore = "needs openssl")]
-async fn wrong_identities_are_refused_at_once_at_the_door_of_cards() {
+async fn wrong_identities_are_refused_at_once_at_the_port_of_cards() {
     let folder = tempfile::tempdir().unwrap();
     let servers = Servers::start(folder.path());
     let key = "000102030405060708090a0b0c0d0e0f";

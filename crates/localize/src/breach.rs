@@ -73,7 +73,8 @@ pub fn measure(device: &Device, rule: &Rule, now: Timestamp) -> Option<Measureme
     Some(Measurement { measured, limit, breach: Breach { day, blocked_from: day.plus(rule.grace_days) } })
 }
 
-/// The day of the event from which the rule counts, if it happened between the arrival and now.
+/// Returns the day of the event from which the rule counts, if the event happened between the
+/// arrival and now.
 pub(crate) fn day_of_event(event: Event, device: &Device, rule: &Rule, now: Timestamp) -> Option<Day> {
     let present = device.history.present(now).filter(|stay| rule.covers(stay))?;
     let days = device.history.runs(now, |stay| rule.covers(stay) && rule.adds_up(stay, present));

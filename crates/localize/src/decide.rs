@@ -129,7 +129,7 @@ pub fn decide(
     }
     let Some(to) = to else {
         // If no rule is urgent, a strategy row for multi-IMSI only causes a search for an identity.
-        // If an operator has refused the device, another offer is not what is missing.
+        // If an operator has refused the device, the reason is not a missing offer.
         if passed_over.is_empty() && (!is_multi_imsi || deadline.is_some()) {
             reasons.push(Reason::NoLocalProfile { country });
         }

@@ -1,4 +1,4 @@
-//! One rule of the data file: parsing and validation. The error of an invalid rule names its field
+//! One rule of the data file: parsing and validation. The error of an invalid rule names the field
 //! and a remedy.
 
 use std::collections::BTreeMap;

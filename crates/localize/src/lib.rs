@@ -18,7 +18,7 @@
 //! ([`RuleKind`]), requirements that lift it ([`Requirement`], fulfilled by a [`Permit`]), a
 //! [`Consequence`], dates, and a source. docs/localization-rules.md has examples of each.
 //!
-//! A *day* is a calendar day in UTC on which the device was attached, for however short a time,
+//! A *day* is a calendar day in UTC on which the device was attached, even for a short time,
 //! with a subscription whose home is another country ([`Day`], [`Stay`]). A window of 365 days ends
 //! with today and includes it. With a limit of 90 days, the rule is broken at the start of the 91st
 //! day, at midnight. Days count for each device, or for each IMEI: changing one foreign subscription

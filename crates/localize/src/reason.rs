@@ -168,7 +168,7 @@ impl fmt::Display for InFleet<'_> {
     }
 }
 
-/// The window of a rule about many devices, and the number of days from which on a device counts.
+/// The window of a rule about many devices, and the minimum number of days of a device that counts.
 struct Within(u32, u32);
 
 impl fmt::Display for Within {

@@ -162,8 +162,8 @@ impl RuleKind {
         self.min_days_of_fleet().is_some()
     }
 
-    /// Under a rule about the fleet, the number of days in the window from which on a device
-    /// counts.
+    /// Returns the minimum number of days in the window of a device that a rule about the fleet
+    /// counts, or `None` for other rules.
     pub(crate) fn min_days_of_fleet(self) -> Option<u32> {
         match self {
             Self::ShareOfRoaming { min_days, .. } | Self::DeviceCount { min_days, .. } => Some(min_days),
@@ -356,7 +356,8 @@ impl Rule {
         self.covers_home(stay.home) && self.covers_home_network(stay)
     }
 
-    /// True if the rule adds the days of `stay` to those of `present`. It must cover both.
+    /// True if the rule adds the days of `stay` to those of `present`. The rule must cover both
+    /// stays.
     pub(crate) fn adds_up(&self, stay: &Stay, present: &Stay) -> bool {
         let same_place = match self.counted {
             Counted::Each => stay.country == present.country,

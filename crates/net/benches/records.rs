@@ -1,5 +1,5 @@
-//! The cost of checksums, header and mark: the store beside the same statements without them, in one
-//! run. Each line is a ratio, so that it does not depend on the machine.
+//! The cost of checksums, header and mark: the store is compared with the same statements without
+//! them, in one run. Each result is a ratio, so that it does not depend on the machine.
 //!
 //! `cargo bench -p net --bench records`
 
@@ -61,7 +61,7 @@ fn main() {
         connection.query_row("PRAGMA quick_check(1)", [], |_| Ok(())).unwrap();
     });
     let open = best(|| drop(SqliteRecords::open(&plain_path, FORM).unwrap()));
-    println!("start: {:.2} times the quick_check of before ({open:?})", ratio(open, base));
+    println!("start: {:.2} times the former quick_check ({open:?})", ratio(open, base));
 }
 
 fn report(what: &str, base: Duration, [plain, encrypted]: [Duration; 2]) {

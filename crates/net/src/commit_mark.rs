@@ -1,11 +1,11 @@
 //! The number of the last commit of a store, kept outside the store.
 //!
-//! A store whose end is lost (a deleted journal, a truncated file, an older copy) is often valid in
-//! itself. The mark shows the loss: it has a higher number than the store.
+//! A store that has lost its last commits (a deleted journal, a truncated file, an older copy) is
+//! often valid in itself. The mark shows the loss: its number is higher than that of the store.
 //!
 //! A commit writes the mark after it is durable, and does not sync it. The mark is therefore never
-//! ahead of the store, but after a power cut it can be behind. The mark survives the end of the
-//! process, also by SIGKILL.
+//! ahead of the store, but after a power cut it can be behind. It survives the end of the process,
+//! even by SIGKILL.
 
 use std::fs::File;
 use std::io;
@@ -81,7 +81,7 @@ impl CommitMark {
         let (store, number) = text.strip_prefix(HEADING)?.strip_prefix(' ')?.split_once(' ')?;
         let mut mark = Self { store: [0; 16], number: number.parse().ok()? };
         hex::decode_to_slice(store, &mut mark.store).ok()?;
-        // Upper-case digits would be another spelling of the same mark.
+        // Upper-case digits are not accepted, so that a wrong bit in their case is noticed.
         (found == checksum(text) && mark.encode().starts_with(text)).then_some(mark)
     }
 }

@@ -86,7 +86,7 @@ impl FileMemory {
         Ok(Self { path, claim, length, next, count_at, is_named: false })
     }
 
-    /// True if the file begins as a memory does.
+    /// True if the file begins like a memory.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -96,13 +96,13 @@ impl FileMemory {
         Ok(start == journal::MAGIC.as_bytes())
     }
 
-    /// True if a commit of this memory was marked, whatever the file contains.
+    /// True if the lock file has the mark of a commit. The memory itself may be missing or damaged.
     pub fn has_mark(path: &Path) -> bool {
         let mark = File::open(Claim::lock_path(path)).and_then(|file| CommitMark::read(&file));
         mark.is_ok_and(|mark| matches!(mark, FoundMark::Mark(_)))
     }
 
-    /// Checks an existing file without a change to it. A process can use the file at the same time.
+    /// Checks an existing file without changing it. A process can use the file at the same time.
     ///
     /// # Errors
     /// The file is unreadable, damaged or lacks commits.
@@ -119,11 +119,11 @@ impl FileMemory {
         Ok(MemoryCheck { last_commit: replay.last(), cells: replay.cells.len() })
     }
 
-    /// Accepts the last commit of the file as the last one that was made, although later ones are
-    /// missing or the lock file is damaged. Returns its number.
+    /// Accepts the last commit in the file as the last one that was made, although later commits
+    /// are missing or the lock file is damaged. Returns its number.
     ///
     /// # Errors
-    /// Another process uses the file, or the file is unreadable or has another damage.
+    /// Another process uses the file, or the file is unreadable or damaged in another way.
     pub fn accept(path: &Path) -> Result<u64, Fault> {
         let claim = claim(path)?;
         let number = read(path)?.last();
@@ -229,7 +229,7 @@ impl Memory for FileMemory {
         self.length = self.length.saturating_add(written);
         if let Err(error) = (CommitMark { store: NO_ID, number: self.next }).write(self.claim.lock_file()) {
             let path = self.path.display();
-            tracing::warn!(%path, %error, "could not note the number of the last commit; the commit is durable");
+            tracing::warn!(%path, %error, "cannot store the number of the last commit in the lock file; the commit is durable");
         }
         self.next = self.next.saturating_add(1);
         if self.length >= self.count_at
@@ -264,7 +264,7 @@ fn expect_complete(path: &Path, mark: FoundMark, replay: &Replay) -> Result<(), 
                 format!("it ends with commit {last}")
             };
             format!(
-                "{extent}, and commit {made} was made: it was removed, truncated or damaged, or it is an older copy"
+                "{extent}, although commit {made} was made: it was removed, truncated or damaged, or it is an older copy"
             )
         }
         FoundMark::Mark(_) | FoundMark::Nothing => return Ok(()),

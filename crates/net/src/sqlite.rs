@@ -8,8 +8,8 @@
 //! Each record has a checksum, which every read verifies. A header, which every commit updates,
 //! contains the number of records, a digest of all of them, and the number of the last commit. A
 //! file beside the database, with the ending `-commits`, contains that number too. All of this is
-//! checked when the file is opened. `docs/decisions/0024-integrity-of-records.md` says what these
-//! checks notice, and what they cannot notice.
+//! checked when the file is opened. `docs/decisions/0024-integrity-of-records.md` describes
+//! what these checks notice, and what they cannot notice.
 
 mod check;
 mod checksum;
@@ -89,8 +89,8 @@ impl SqliteRecords {
         Ok(Self { path, readers, next_reader: AtomicUsize::new(0), writer })
     }
 
-    /// Checks an existing file without a change to it, and lists at most `most` damages. A server
-    /// can use the file at the same time.
+    /// Checks an existing file without changing it, and lists at most `most` damaged parts. A
+    /// server can use the file at the same time.
     ///
     /// # Errors
     /// The file cannot be read, belongs to another program, or has another schema version.
@@ -101,11 +101,11 @@ impl SqliteRecords {
         check::check(&connection, path, most).map_err(|error| fault(path, "check", error))
     }
 
-    /// Accepts the last commit of the file as the last one that was made, although later ones are
-    /// missing or the mark of the last commit is. Returns its number.
+    /// Accepts the last commit in the file as the last one that was made, although later commits or
+    /// the mark of the last commit are missing. Returns its number.
     ///
     /// # Errors
-    /// The file is in use or has another damage.
+    /// The file is in use or damaged in another way.
     pub fn accept(path: &Path, key: Option<&StoreKey>) -> Result<u64, Fault> {
         let connection = connect(path, key, Access::Write)?;
         schema::expect_current(&connection, path)?;
@@ -149,7 +149,7 @@ impl SqliteRecords {
             })
         });
         if replaced.is_err() {
-            // The fault tells the failure; a remainder is overwritten by the next attempt.
+            // The fault reports the failure. The next attempt overwrites a remainder.
             let _ = std::fs::remove_file(&new);
         }
         replaced
@@ -282,7 +282,7 @@ fn connect(path: &Path, key: Option<&StoreKey>, access: Access) -> Result<Connec
         };
         let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         if let Some(key) = key {
-            // The faults of this module report what SQLCipher would print.
+            // SQLCipher would print errors that the faults of this module report.
             connection.pragma_update(None, "cipher_log_level", "NONE")?;
             connection.pragma_update(None, "key", key.literal().as_str())?;
             let _: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -301,7 +301,7 @@ fn connect(path: &Path, key: Option<&StoreKey>, access: Access) -> Result<Connec
     })
 }
 
-/// Refuses an encrypted file without a key, and a file that is not encrypted with a key.
+/// Refuses an encrypted file if there is no key, and a plain file if there is one.
 fn expect_encryption(path: &Path, has_key: bool) -> Result<(), Fault> {
     const MAGIC: &[u8] = b"SQLite format 3\0";
     let mut start = Vec::new();
@@ -328,8 +328,8 @@ fn expect_encryption(path: &Path, has_key: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Decides if SQLite leaves the journal as it is when the last connection is closed. Otherwise it
-/// copies the journal to the database, and deletes the journal with what it could not read.
+/// Sets whether SQLite keeps the journal when the last connection is closed. Otherwise it copies
+/// the journal to the database and deletes it, including the parts that it could not read.
 fn keep_journal(connection: &Connection, path: &Path, keep: bool) -> Result<(), Fault> {
     let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep);
     set.map(drop).map_err(|error| fault(path, "open", error))
@@ -348,7 +348,7 @@ enum StoreError {
     Sqlite(rusqlite::Error),
     /// The file with the mark of the last commit cannot be read or written.
     Mark(io::Error),
-    /// The reason is the text.
+    /// The file is damaged. The text is the reason.
     Damaged(String),
 }
 

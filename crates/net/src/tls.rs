@@ -90,9 +90,8 @@ pub struct ServerTls {
 /// Chooses a configuration for one handshake. `None` stands for the server's own.
 type Substitute = dyn Fn() -> Option<ServerTls> + Send + Sync;
 
-/// Check of the certificate (DER) of a peer after its chain, and the name of a server, have been
-/// verified.
-/// Returns the reason of a refusal.
+/// Check of the certificate (DER) of a peer, after the chain and, for a server, the name have been
+/// verified. Returns the reason of a refusal.
 pub type CertificateCheck = dyn Fn(&[u8]) -> Result<(), String> + Send + Sync;
 
 /// TLS configuration of a client. Clones share it.

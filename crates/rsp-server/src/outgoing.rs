@@ -6,7 +6,7 @@ use rsp::ids::SmdpAddress;
 /// Addresses that a peer may name. The addresses of configured peers are always allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedAddresses {
-    /// Only these.
+    /// Only the listed addresses.
     Listed(Vec<SmdpAddress>),
     /// Every address.
     Any,

@@ -57,7 +57,7 @@ kinds! {
         "extCardResource does not contain the free non-volatile memory; the memory is not checked";
     /// A notification cannot be decoded.
     NotificationUnreadable = "notification-unreadable", "eUICC", "SGP.22 5.6.4",
-        "the notification cannot be decoded, for example because its ICCID is not coded as in EF.ICCID; it is acknowledged, so that the LPA does not send it again, and otherwise ignored";
+        "the notification cannot be decoded, for example because its ICCID is not coded as in EF.ICCID; it is acknowledged, so that the LPA does not send it again, and is ignored otherwise";
     /// A capability that the profile needs has no bit in the eUICC's version of SGP.22.
     CapabilityReserved = "capability-reserved", "eUICC", "SGP.22 5.7.8, UICCCapability",
         "the profile needs a capability whose bit is reserved in the eUICC's version of SGP.22; the eUICC itself decides during the installation";
@@ -69,7 +69,7 @@ kinds! {
         "the activation code begins or ends with blanks; they are ignored";
     /// A MatchingID has characters other than A-Z, 0-9 and -.
     MatchingIdCharacters = "matching-id-characters", "operator", "SGP.22 4.1",
-        "the MatchingID of the activation code has small letters, `_` or `.`; it is sent unchanged";
+        "the MatchingID of the activation code has lower-case letters, `_` or `.`; it is sent unchanged";
     /// A host name has a character that host names cannot have.
     HostNameCharacters = "host-name-characters", "operator", "SGP.22 4.1, RFC 1123",
         "the address of the activation code has a `_` in its host name; it is used unchanged";
@@ -87,13 +87,13 @@ kinds! {
         "a bit is set that the supported versions do not define; it is ignored";
     /// An INTEGER has a value that is not defined.
     UnknownValue = "unknown-value", "any", "SGP.22 Annex H",
-        "the value of an enumeration is not one that the supported versions define; it is kept, and treated like no other value";
-    /// An OCTET STRING or a text is longer than its values usually are.
+        "the value of an enumeration is not defined by the supported versions; it is kept unchanged, and is equal to none of the defined values";
+    /// The length of an OCTET STRING or of a text is not the usual one.
     LongValue = "long-value", "any", "SGP.22 Annex H",
-        "a value is longer than the standard intends, although its type has no maximum, or although nothing depends on it; it is used unchanged";
+        "a value is longer than the standard intends, or an AID is shorter; its length has no effect, so it is used unchanged";
     /// An element has an encoding that BER allows and DER does not.
     NotDer = "not-der", "any", "SGP.22 2.4.5, X.690 10 and 11",
-        "a length, BOOLEAN, INTEGER, NULL or BIT STRING is not in the form of DER; it is decoded like BER, and signatures are verified over the received octets";
+        "a length, BOOLEAN, INTEGER, NULL or BIT STRING is not in the form of DER; it is decoded as BER, and signatures are verified over the received octets";
     /// Octets follow the message.
     TrailingOctets = "trailing-octets", "any", "SGP.22 Annex H",
         "octets follow the complete ASN.1 value; they are ignored";
@@ -108,33 +108,33 @@ kinds! {
         "an EID does not consist of 32 decimal digits; it is used unchanged";
     /// A version does not have three octets or three numbers.
     VersionForm = "version-form", "any", "SGP.22 6.2, Annex H, VersionType",
-        "a version does not consist of three octets, or of three numbers in `X-Admin-Protocol`; further ones are ignored, and missing ones are 0";
+        "a version does not consist of three octets, or of three numbers in `X-Admin-Protocol`; further octets or numbers are ignored, and missing ones are 0";
     /// An entry of a list cannot be decoded.
     EntryUnreadable = "entry-unreadable", "eUICC", "SGP.22 5.7.9, 5.7.10, 5.7.15",
-        "an entry of a list of profiles or notifications cannot be decoded; the others are used";
+        "an entry of a list of profiles or notifications cannot be decoded; the other entries are used, and a retrieved notification is forwarded unchanged";
     /// A base64 text is not in the usual form.
     Base64Form = "base64-form", "any", "SGP.22 6.5.2, RFC 4648 4",
-        "a base64 text has line breaks or blanks, no padding, or the alphabet for URLs; it is decoded";
+        "a base64 text has line breaks, blanks, no padding or the alphabet for URLs; it is decoded";
     /// A transaction ID has lower-case letters.
     HexadecimalCase = "hexadecimal-case", "any", "SGP.22 6.5.2",
-        "a transactionId has hexadecimal digits in lower case; it is the same transaction ID";
-    /// A response has another HTTP status than the standard's.
+        "a transactionId has hexadecimal digits in lower case; it identifies the same transaction";
+    /// A response has a 2xx status other than the required one.
     HttpStatus = "http-status", "server", "SGP.22 6.3",
-        "the HTTP status is another 2xx status than the standard requires, or a response with status 204 has a body; the response is read as usual";
-    /// A response has another content type than the standard's.
+        "the HTTP status is a 2xx status other than the required one, or a response with status 204 has a body; the response is processed as usual";
+    /// A response has a content type other than the required one.
     ContentType = "content-type", "server", "SGP.22 6.3, 6.5.1",
-        "the Content-Type of a response is not the standard's; the response is accepted if its body is valid";
-    /// An XML message has a form that is not that of the schema.
+        "the Content-Type of a response is not the required one; the response is accepted if its body is valid";
+    /// An XML message does not have the form of the schema.
     XmlForm = "xml-form", "server", "SGP.02 Annex B",
-        "an XML message has two elements in another order, or elements without a namespace, as some systems send them; it is decoded";
+        "an XML message has two elements in the reverse order, or elements without a namespace, as some systems send them; it is decoded";
     /// The metadata of a profile have an icon that cannot be shown.
     IconUnreadable = "icon-unreadable", "SM-DP+", "SGP.22 4.4",
         "the icon of a profile is not a JPEG or PNG image of the type in iconType; it is stored unchanged";
 }
 
 impl FindingKind {
-    /// True if the standard allows what was found, for later versions of it: a receiver must ignore
-    /// what it does not know. Strict parties do not refuse such a finding.
+    /// True if a later version of the standard may cause the finding, so that a receiver must
+    /// ignore it. Strict parties do not refuse such a finding.
     pub const fn is_extension(self) -> bool {
         matches!(
             self,
@@ -154,7 +154,7 @@ impl fmt::Display for FindingKind {
 pub struct Finding {
     /// The kind of the deviation.
     pub kind: FindingKind,
-    /// The value that deviates, for a reader who looks for it. It may be empty.
+    /// The deviating value, or its place in the message. It may be empty.
     pub detail: String,
 }
 
@@ -220,19 +220,19 @@ pub fn page() -> String {
 const REFUSED: &str = "
 ## Deviations that are refused
 
-The standard asks to refuse these deviations, or they make the message ambiguous.
+The standard requires the refusal of these deviations, or they make the message ambiguous.
 
 | deviation | clause | refusal |
 |---|---|---|
 | a signature that does not verify over the received octets | SGP.22 5.6.3, 5.7.5, 5.7.13 | the error of the function |
 | a mandatory element is missing | SGP.22 6.5.1, 6.6.1 | 1.3.1/2.2; HTTP 400 in the ASN.1 binding; 6A80 by the card |
 | a JSON member occurs twice, or has another JSON type | SGP.22 6.5.1 | 1.3.1/2.1 |
-| a request with another Content-Type, or without `X-Admin-Protocol` | SGP.22 6.2 | 1.2.1/2.1, 1.2.2/2.1 |
-| a value whose size the standard bounds, and whose octets have a meaning: transaction IDs, challenges, hashes, keys | SGP.22 Annex H | that of an invalid element |
-| a Bound Profile Package with other elements, or in another order | SGP.22 2.5.4, 2.5.5 | incorrectInputValues, scp03tStructureError |
+| a request with a wrong Content-Type, or without `X-Admin-Protocol` | SGP.22 6.2 | 1.2.1/2.1, 1.2.2/2.1 |
+| a value of the wrong size whose octets have a meaning: transaction IDs, challenges, hashes, keys | SGP.22 Annex H | the refusal of an invalid element |
+| a Bound Profile Package whose elements are missing or in the wrong order | SGP.22 2.5.4, 2.5.5 | incorrectInputValues, scp03tStructureError |
 | metadata with names or an icon that are longer than their maximum | SGP.22 4.4, 5.5.3 | incorrectInputValues |
-| metadata in the package that differ from the offered ones | SGP.22 3.1.3 | CancelSession with metadataMismatch |
-| an indefinite length, or a tag in another form than the shortest | SGP.22 Annex H, X.690 8.1 | that of an invalid element |
+| metadata in the package that differ from the metadata in AuthenticateClient | SGP.22 3.1.3 | CancelSession with metadataMismatch |
+| an indefinite length, or a tag that is not in the shortest form | SGP.22 Annex H, X.690 8.1 | the refusal of an invalid element |
 | an XML message with elements out of order or twice, or with text between elements | SGP.02 Annex B | SOAP fault |
 ";
 
@@ -249,8 +249,8 @@ does not mention is accepted and reported as a finding. A finding is visible
   finding;
 - in the reports of `landfall check sm-dp` and `landfall check device`.
 
-`landfall check --strict` and `landfall euicc --strict` refuse findings, except those that the
-standard allows for its later versions: `capability-reserved`, `unknown-element`, `reserved-bit` and
+`landfall check --strict` and `landfall euicc --strict` refuse findings, except those that later
+versions of the standard may cause: `capability-reserved`, `unknown-element`, `reserved-bit` and
 `unknown-value`.
 
 | finding | peer | clause | deviation, and what is done |

@@ -4,7 +4,6 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::der::{Asn1, DecodeError, Problem, Reader, Shape, Tag, tlv_bytes, write_tlv};
 use crate::finding::{FindingKind, report};
 
 /// The text is not an identifier of the expected kind.
@@ -47,6 +46,7 @@ macro_rules! as_text {
     };
 }
 
+mod asn1;
 mod plmn;
 
 pub use plmn::{Imsi, Mcc, Plmn};
@@ -340,23 +340,6 @@ impl FromStr for Oid {
     }
 }
 
-impl Asn1 for Oid {
-    const TAG: Tag = Tag::OBJECT_IDENTIFIER;
-
-    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
-        write_tlv(tag, &self.0, out);
-    }
-
-    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("the octets are not an OBJECT IDENTIFIER"));
-        Self::from_der_contents(reader.contents(tag)?).map_err(|_| bad)
-    }
-
-    fn shape() -> Shape {
-        Shape::displayed::<Self>()
-    }
-}
-
 /// Subject key identifier: the identifier of a CI public key in SGP.22.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectKeyIdentifier(pub Vec<u8>);
@@ -470,139 +453,6 @@ impl FromStr for SmdpAddress {
     }
 }
 
-macro_rules! octet_string {
-    ($($name:ident),+) => { $(
-        impl Asn1 for $name {
-            const TAG: Tag = Tag::OCTET_STRING;
-
-            fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
-                self.0.encode_as(tag, out);
-            }
-
-            fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                Asn1::decode_as(tag, reader).map(Self)
-            }
-
-            fn shape() -> Shape {
-                Shape::displayed::<Self>()
-            }
-        }
-    )+ };
-}
-
-octet_string!(SubjectKeyIdentifier);
-
-/// An AID with another number of octets than 5 to 16 is a finding.
-impl Asn1 for Aid {
-    const TAG: Tag = Tag::OCTET_STRING;
-
-    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
-        self.0.encode_as(tag, out);
-    }
-
-    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let aid = Vec::decode_as(tag, reader).map(Self)?;
-        if !(5..=16).contains(&aid.0.len()) {
-            report(FindingKind::LongValue, || format!("AID: {} octets, usually 5 to 16", aid.0.len()));
-        }
-        Ok(aid)
-    }
-
-    fn shape() -> Shape {
-        Shape::displayed::<Self>()
-    }
-}
-
-impl Asn1 for TransactionId {
-    const TAG: Tag = Tag::OCTET_STRING;
-
-    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
-        self.0.encode_as(tag, out);
-    }
-
-    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("a TransactionID has 1 to 16 octets"));
-        let octets = reader.contents(tag)?;
-        if (1..=16).contains(&octets.len()) { Ok(Self(octets.to_vec())) } else { Err(bad) }
-    }
-
-    fn shape() -> Shape {
-        Shape::displayed::<Self>()
-    }
-}
-
-/// The ICCID of a third-party card can have any octets. One without 18 to 20 decimal digits is a
-/// finding; a shorter one is padded with F.
-impl Asn1 for Iccid {
-    const TAG: Tag = Tag(0x5A);
-
-    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
-        self.0.encode_as(tag, out);
-    }
-
-    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("an ICCID has 10 octets"));
-        let contents = reader.contents(tag)?;
-        let mut octets = [0xFF; 10];
-        match octets.get_mut(..contents.len()) {
-            Some(start @ [_, ..]) => start.copy_from_slice(contents),
-            _ => return Err(bad),
-        }
-        let iccid = Self(octets);
-        if contents.len() != 10 || iccid.to_string().parse() != Ok(iccid) {
-            report(FindingKind::IccidCoding, || hex::encode_upper(contents));
-        }
-        Ok(iccid)
-    }
-
-    fn shape() -> Shape {
-        Shape::displayed::<Self>()
-    }
-}
-
-impl Asn1 for Eid {
-    const TAG: Tag = Tag(0x5A);
-
-    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
-        self.0.encode_as(tag, out);
-    }
-
-    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let eid = <[u8; 16]>::decode_as(tag, reader).map(Self)?;
-        if eid.to_string().parse() != Ok(eid) {
-            report(FindingKind::EidCoding, || eid.to_string());
-        }
-        Ok(eid)
-    }
-
-    fn shape() -> Shape {
-        Shape::displayed::<Self>()
-    }
-}
-
-/// A version with another number of octets than three is a finding. Further octets are ignored, and
-/// missing ones are 0.
-impl Asn1 for Version {
-    const TAG: Tag = Tag::OCTET_STRING;
-
-    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
-        self.0.encode_as(tag, out);
-    }
-
-    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let contents = reader.contents(tag)?;
-        if contents.len() != 3 {
-            report(FindingKind::VersionForm, || hex::encode_upper(contents));
-        }
-        let octet = |index| contents.get(index).copied().unwrap_or(0);
-        Ok(Self([octet(0), octet(1), octet(2)]))
-    }
-
-    fn shape() -> Shape {
-        Shape::displayed::<Self>()
-    }
-}
-
 /// An X.509 certificate as received: one whole SEQUENCE, which this crate does not parse.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CertificateDer(pub Vec<u8>);
@@ -613,30 +463,10 @@ impl fmt::Debug for CertificateDer {
     }
 }
 
-impl Asn1 for CertificateDer {
-    const TAG: Tag = Tag::SEQUENCE;
-
-    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
-        match crate::der::tlv::split(&self.0) {
-            Some((own, contents)) if own != tag => write_tlv(tag, contents, out),
-            _ => out.extend_from_slice(&self.0),
-        }
-    }
-
-    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self(tlv_bytes(Tag::SEQUENCE, reader.contents(tag)?)))
-    }
-
-    fn shape() -> Shape {
-        Shape::Text(|contents| {
-            Some(format!("certificate of {} octets", tlv_bytes(Tag::SEQUENCE, contents).len()))
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::der::Asn1;
 
     #[test]
     fn check_digits_of_published_eids_are_valid() {

@@ -126,8 +126,8 @@ async fn happens(sim: &Arc<SimulatedWorld>, due: Due) -> Result<(), Fault> {
     match due {
         Due::Wake(index) => {
             let now = sim.now();
-            // The alarm is used up even if the device is awake. An alarm in the past would wake the
-            // device again as often as it rests.
+            // The alarm is removed even if the device is awake. Otherwise an alarm in the past
+            // would wake the device each time that it goes to sleep.
             let is_due = sim
                 .device(index)
                 .is_some_and(|mut device| device.activity.alarm.take_if(|alarm| *alarm <= now).is_some());

@@ -1,5 +1,5 @@
 //! Downloads in which one message on the wire deviates from the standard in a way that no standard
-//! asks to refuse. The download ends well, and the party that received the message reports a
+//! requires to refuse. The download succeeds, and the party that received the message reports a
 //! finding. `crates/rsp/tests/deviations` has the deviations of every single type.
 
 #![allow(

@@ -192,8 +192,8 @@ fn is_update(ins: u8) -> bool {
 }
 
 impl Channel {
-    /// Processes a command, or a GET RESPONSE whose command is not in the trace. `data` are those of
-    /// the answer. Returns the answer to be completed.
+    /// Processes a command, or a GET RESPONSE whose command is not in the trace. `data` is the data
+    /// of the answer. Returns the answer to be completed.
     fn begin(&mut self, apdu: &Apdu<'_>, data: &[u8], sw1: u8, decoded: &mut Decoded) -> Answer {
         let is_done = matches!(sw1, 0x90..=0x92 | 0x61..=0x63);
         self.assume_application(apdu, sw1, decoded);
@@ -231,7 +231,7 @@ impl Channel {
                 "an unknown command".clone_into(&mut answer.of);
                 decoded.what = format!("to {}", answer.of);
                 // The preceding command is unknown, so the answer may contain secrets, unless its
-                // tag is that of a type without any.
+                // tag belongs to a type without secrets.
                 answer.kind = self.kind_of_continued(data);
                 answer.is_secret = answer.kind == AnswerKind::Other;
             }

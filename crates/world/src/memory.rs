@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boxed_memory_is_the_memory_in_the_box() {
+    fn a_boxed_memory_behaves_like_the_memory_in_the_box() {
         let mut memory: Box<dyn Memory> = Box::new(RamMemory::default());
         memory.commit(Batch::of("a", vec![1])).unwrap();
         assert_eq!(Memory::load(&memory).unwrap(), Cells::from([("a".to_owned(), vec![1].into())]));

@@ -2,7 +2,8 @@
 //! executes them.
 //!
 //! Names and purposes of the commands are those of the standard. The order of the parameters is our
-//! own choice: the full text of the section was not at hand. docs/how-to/modem.md describes it.
+//! own choice, because the full text of the section was not available. docs/how-to/modem.md
+//! describes it.
 
 use rsp::activation_code::ActivationCode;
 use rsp::ids::{Iccid, SmdpAddress};
@@ -41,8 +42,8 @@ impl<D: CardInterface> AtModem<D> {
             "+CEUICCPNM" => notifications(&mut lpa, verb).await,
             _ => Err(Refusal::Error),
         };
-        // The channel is closed, because the next reset of the card would close it unnoticed. A card
-        // that does not answer is reported by the next command.
+        // The LPA closes its channel, because it would not notice that a reset of the card closes
+        // it. If the card does not answer, the next command reports this.
         let _ = lpa.es10().close().await;
         self.lpa = Some(lpa);
         answer

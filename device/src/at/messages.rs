@@ -22,6 +22,9 @@ use format::{Stored, number};
 
 /// Maximum number of messages in "ME".
 const MAX_MESSAGES: usize = 100;
+/// Maximum number of result codes that wait for the end of data mode or of a prompt. Further
+/// messages stay in the network.
+const MAX_UNSOLICITED: usize = 100;
 /// Maximum octets that are accepted after the prompt: the longest TPDU in hexadecimal, with the
 /// address of the service centre, or the longest text.
 const MAX_PROMPT: usize = 1024;
@@ -76,7 +79,7 @@ enum Awaited {
 /// The stored messages, and the connection to the network.
 #[derive(Default)]
 pub(super) struct Messages {
-    /// The place of a message is its index, which begins with 1.
+    /// The index of a message is its place in this list, counted from 1.
     stored: Vec<Option<Stored>>,
     /// TP-MR of the last message that was sent.
     reference: u8,
@@ -188,6 +191,9 @@ impl<D: CardInterface> AtModem<D> {
         let [_, mt, ..] = self.settings.messages.indications;
         let is_shown = mt == 2 || (mt == 3 && message.class() == Some(3));
         if is_shown {
+            if self.unsolicited.len() >= MAX_UNSOLICITED {
+                return RpAnswer::Error(RpCause::MEMORY_CAPACITY_EXCEEDED, Vec::new());
+            }
             self.unsolicited.push(message.shown(&self.settings.messages));
             return accepted;
         }

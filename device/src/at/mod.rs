@@ -79,7 +79,7 @@ pub struct AtModem<D> {
     prompt: Option<Prompt>,
     contexts: Vec<Context>,
     call: Option<DataCall>,
-    /// True if the network has ended a data call and the program was not informed yet.
+    /// True if the network has ended a data call, and this was not reported yet.
     is_carrier_lost: bool,
     lpa: Option<Lpa<D>>,
     /// True if the LPA has reset the card since the last [`settle`](Self::settle).
@@ -249,8 +249,8 @@ impl<D: CardInterface> AtModem<D> {
     /// proactive commands, and searches for a network if a search is due. Returns the unsolicited
     /// result codes for the port.
     ///
-    /// If the port is to be informed that the modem searches, the search itself is left to the next
-    /// call ([`is_search_due`](Self::is_search_due)). A host that reads both reports at once may take
+    /// If the result codes report that the modem searches, the next call performs the search
+    /// ([`is_search_due`](Self::is_search_due)). A host that reads both reports at once may take
     /// them in the wrong order, as ModemManager does.
     pub async fn settle(&mut self) -> Vec<u8> {
         let mut out = Vec::new();

@@ -24,12 +24,12 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Returns the context of a modem that nobody has configured.
+    /// Returns the context of a modem without configuration.
     pub(super) fn initial() -> Self {
         Self { cid: 1, apn: String::new(), is_active: false }
     }
 
-    /// The addresses of the network's end and of the program's end.
+    /// Returns the addresses of the network and of the host.
     fn addresses(&self) -> ([u8; 4], [u8; 4]) {
         ([10, 64, self.cid, 1], [10, 64, self.cid, 2])
     }

@@ -4,9 +4,14 @@
 //! The module performs no I/O and has no timers. It is passive: it sends its own requests with the
 //! answers to the requests of the peer.
 
-/// The longest frame that is accepted: the default maximum receive unit (RFC 1661 section 6.1), with
-/// address, control, protocol and check sequence.
-const MAX_FRAME: usize = 1500 + 6;
+/// The default maximum receive unit: RFC 1661 section 6.1.
+const MAX_RECEIVE_UNIT: usize = 1500;
+
+/// The longest frame that is accepted: a packet with address, control, protocol and check sequence.
+const MAX_FRAME: usize = MAX_RECEIVE_UNIT + 6;
+
+/// The longest data of a control packet, after code, identifier and length.
+const MAX_DATA: usize = MAX_RECEIVE_UNIT - 4;
 
 const FLAG: u8 = 0x7E;
 const ESCAPE: u8 = 0x7D;
@@ -158,11 +163,11 @@ impl Link {
             CONFIGURE_REQUEST => {
                 let Some(options) = options(data) else { return };
                 let unknown = concat(&options, |kind| kind != IP_ADDRESS);
-                let right = [&[IP_ADDRESS, 6], self.assigned.as_slice()].concat();
+                let expected = [&[IP_ADDRESS, 6], self.assigned.as_slice()].concat();
                 if !unknown.is_empty() {
                     write_control(IPCP, CONFIGURE_REJECT, identifier, &unknown, out);
-                } else if data != right {
-                    write_control(IPCP, CONFIGURE_NAK, identifier, &right, out);
+                } else if data != expected {
+                    write_control(IPCP, CONFIGURE_NAK, identifier, &expected, out);
                 } else {
                     write_control(IPCP, CONFIGURE_ACK, identifier, data, out);
                 }
@@ -187,7 +192,7 @@ impl Link {
     }
 }
 
-/// Returns protocol and packet of a frame whose check sequence is right.
+/// Returns the protocol and the packet of a frame, if its check sequence is correct.
 fn checked(frame: &[u8]) -> Option<(u16, &[u8])> {
     let (contents, _) = frame.split_at_checked(frame.len().checked_sub(2)?)?;
     if check_sequence(frame) != GOOD_CHECK {
@@ -201,7 +206,7 @@ fn checked(frame: &[u8]) -> Option<(u16, &[u8])> {
 /// The check sequence of a frame that includes its own check sequence.
 const GOOD_CHECK: u16 = 0xF0B8;
 
-/// RFC 1662 annex C, without the final complement.
+/// Returns the check sequence of RFC 1662 annex C, without the final complement.
 fn check_sequence(octets: &[u8]) -> u16 {
     octets.iter().fold(0xFFFF, |check, octet| {
         (0..8).fold(check ^ u16::from(*octet), |check, _| match check & 1 {
@@ -230,19 +235,19 @@ fn options(mut data: &[u8]) -> Option<Vec<&[u8]>> {
 }
 
 /// Concatenates the options of these types.
-fn concat(options: &[&[u8]], is_meant: impl Fn(u8) -> bool) -> Vec<u8> {
-    let chosen = options.iter().filter(|option| option.first().is_some_and(|kind| is_meant(*kind)));
+fn concat(options: &[&[u8]], is_selected: impl Fn(u8) -> bool) -> Vec<u8> {
+    let chosen = options.iter().filter(|option| option.first().is_some_and(|kind| is_selected(*kind)));
     chosen.flat_map(|option| option.iter().copied()).collect()
 }
 
 fn write_control(protocol: u16, code: u8, identifier: u8, data: &[u8], out: &mut Vec<u8>) {
     // A rejected packet is cut so that the reject fits the maximum receive unit.
-    let data = data.get(..1496).unwrap_or(data);
+    let data = data.get(..MAX_DATA).unwrap_or(data);
     let length = u16::try_from(data.len()).unwrap_or(u16::MAX).saturating_add(4).to_be_bytes();
     write_frame(protocol, &[&[code, identifier], length.as_slice(), data].concat(), out);
 }
 
-/// Writes a frame. All control characters are escaped, as every peer accepts.
+/// Writes a frame. All control characters are escaped, which every peer accepts.
 fn write_frame(protocol: u16, packet: &[u8], out: &mut Vec<u8>) {
     let mut frame = [&ADDRESS_AND_CONTROL, protocol.to_be_bytes().as_slice(), packet].concat();
     let check = !check_sequence(&frame);
@@ -279,7 +284,7 @@ fn echo_reply(packet: &[u8]) -> Option<Vec<u8>> {
     Some(reply)
 }
 
-/// RFC 1071.
+/// Returns the checksum of RFC 1071.
 fn internet_checksum(octets: &[u8]) -> u16 {
     let words = octets.chunks(2).map(|pair| match pair {
         [high, low] => u32::from(u16::from_be_bytes([*high, *low])),

@@ -50,7 +50,7 @@ impl<D: CardInterface> AtModem<D> {
             return;
         }
         if search_due {
-            // The registration begins anew, and so do the contexts.
+            // A new registration starts without active contexts.
             self.release_contexts();
         }
         let registered = match self.selection {

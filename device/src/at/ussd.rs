@@ -18,7 +18,7 @@ impl<D: CardInterface> AtModem<D> {
         };
         let is_request = parameters.text(1).is_some();
         match parameters.number::<u8>(0)?.unwrap_or(0) {
-            // 2 ends a session. There is never one.
+            // 2 ends a session. The modem never has one.
             2 => return Ok(vec![]),
             mode @ (0 | 1) => self.settings.shows_ussd = mode == 1,
             _ => return Err(CmeError::INCORRECT_PARAMETERS.into()),

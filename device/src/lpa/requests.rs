@@ -1,7 +1,7 @@
 //! The requests of the LPA on ES9+ and ES11: SGP.22 section 6.5.2.
 //!
-//! The LPA forwards the responses of the eUICC as it received them, with elements that it does not
-//! know. It therefore has its own types of these requests, which keep the received octets.
+//! The LPA forwards the responses of the eUICC unchanged, including unknown elements. It therefore
+//! has its own types of these requests, which keep the received octets.
 
 use rsp::der::{Opaque, Raw};
 use rsp::ids::TransactionId;

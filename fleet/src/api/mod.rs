@@ -90,7 +90,7 @@ impl Platform {
                 StatusCode::UNAUTHORIZED,
                 format!("device {eid} may not check in"),
                 "its token is not the token of this device",
-                "print the token with `landfall fleet token EID`; give it with --token, or send it as Authorization: Bearer TOKEN",
+                "print the token with `landfall fleet token EID`; give it with --token-file, or send it as Authorization: Bearer TOKEN",
             )
             .response(),
             // A malformed check-in names no device whose token could be checked. `execute` refuses

@@ -239,8 +239,8 @@ async fn a_moved_device_shows_the_number_of_its_attempts() {
     assert_eq!(tries().await, 2);
 }
 
-/// The device enables the profile of the campaign, although the rollback has ended and nothing told
-/// it to.
+/// The device enables the profile of the campaign without an instruction, after the end of the
+/// rollback.
 #[tokio::test]
 async fn an_enabled_profile_of_a_rolled_back_campaign_is_found() {
     let testbed = Testbed::new(1).await;

@@ -1,5 +1,5 @@
-//! The commands that a host sends to a modem besides those for the card: short messages, data calls,
-//! USSD, and the profiles of the eUICC.
+//! The commands that a host sends to a modem, except those for the card: short messages, data
+//! calls, USSD, and the profiles of the eUICC.
 
 use std::sync::Arc;
 
@@ -123,6 +123,20 @@ async fn a_full_memory_keeps_the_message_in_the_network() {
     }
     port.expect("AT+CPMS?", &["+CPMS: \"ME\",100,100,\"ME\",100,100,\"ME\",100,100", "OK"]).await;
     assert_eq!(smsc.waiting(), 1);
+}
+
+#[tokio::test]
+async fn a_data_call_holds_back_a_limited_number_of_messages() {
+    let testbed = Testbed::abroad().await;
+    let smsc = service_centre(&testbed);
+    let mut port = registered(&testbed).await;
+    port.expect("AT+CNMI=2,2", &["OK"]).await;
+    port.expect("ATD*99#", &["CONNECT"]).await;
+    for number in 0..=100_u8 {
+        submit(&smsc, 0, 0, &[b'a', number % 26 + b'a']).await;
+        assert_eq!(arrives(&mut port).await, [] as [String; 0]);
+    }
+    assert_eq!(smsc.waiting(), 1, "the last message stays in the network");
 }
 
 #[tokio::test]

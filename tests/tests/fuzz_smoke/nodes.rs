@@ -69,7 +69,7 @@ pub(crate) fn encode(nodes: &[Node]) -> Vec<u8> {
 /// object. The signature stays as it is if there is no new one.
 type Sign<'a> = &'a dyn Fn(&[u8], &[Node]) -> Option<Vec<u8>>;
 
-/// A message as a tree of data objects, whose signature can be made again.
+/// A message as a tree of data objects, which can be signed again.
 pub(crate) struct SignedMessage(Vec<Node>);
 
 impl SignedMessage {

@@ -42,7 +42,7 @@ use crate::{
 const MAX_MOVES: usize = 6;
 /// Failed check-ins after which the device returns from a new profile to its former one.
 const MAX_FAILED_ATTEMPTS: u32 = 3;
-/// What a fault says about a device that is not registered.
+/// The message of a fault of a device that is not registered.
 const NO_SERVICE: &str = "the device has no service";
 /// Name of the entry in the memory of the device.
 const STATE: &str = "state";
@@ -319,8 +319,8 @@ impl Agent {
     }
 
     /// Reports that the device has no service, once for each reason. The device still checks in,
-    /// because it may reach the platform in another way. Without the host that simulates the
-    /// networks no move can succeed, so a device that is to check in once ends.
+    /// because it may reach the platform in another way. If the host that simulates the networks
+    /// does not answer, no move can succeed, and a device that checks in only once ends.
     fn report(&mut self, without: WithoutService, is_single: bool) -> Result<(), Fault> {
         let WithoutService { fault, is_host_lost } = without;
         if is_single && is_host_lost {

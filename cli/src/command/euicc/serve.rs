@@ -194,7 +194,7 @@ async fn open(place: CardAddress) -> Result<(OpenInterface, String), Fault> {
     })
 }
 
-/// The card of a modem, shared by the modem and its LPA.
+/// The card, which the modem and its LPA share.
 type ModemCard = Slot<BoxCardInterface>;
 
 fn modem(

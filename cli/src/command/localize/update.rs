@@ -92,7 +92,7 @@ fn effect(fleet: &Fleet, query: &query::LoadedQuery, book: &RuleBook) -> WhatIf 
     what_if(&before, &after, &Selection::default())
 }
 
-/// Replaces the file as a whole: after a power cut, it has either the former or the new content.
+/// Replaces the whole file: after a power cut, it has either the former or the new content.
 fn replace(file: &Path, text: &str) -> Result<(), Fault> {
     let part = file.with_extension("toml.part");
     let written = || -> std::io::Result<()> {

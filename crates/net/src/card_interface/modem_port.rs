@@ -13,7 +13,7 @@ use world::Fault;
 use super::pty::Pty;
 use crate::Claim;
 
-/// Maximum wait for a program that does not read. Then its connection is closed.
+/// Maximum wait for a program that does not read. The octets are then lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Maximum number of octets per read.
@@ -25,7 +25,7 @@ const UNIX: &str = "unix:";
 /// The modem's side of a port.
 #[derive(Debug)]
 pub enum ModemPort {
-    /// A pseudo-terminal. It has no line that shows whether a program has opened it.
+    /// A pseudo-terminal. It does not report when a program opens or closes it.
     Pty(Pty),
     /// A Unix socket.
     Socket(SocketPort),
@@ -153,7 +153,7 @@ impl SocketPort {
                 Ok(length) => octets = octets.get(length..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
-                    // The next read reports the end of the connection.
+                    // If the connection has ended, the next read reports it.
                     tracing::debug!(path = %self.path.display(), %error, "octets for a program are lost");
                     return;
                 }

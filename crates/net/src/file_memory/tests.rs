@@ -141,7 +141,7 @@ fn lost_commits_are_noticed_and_can_be_accepted() {
     ] {
         fs::write(&journal.path, octets).unwrap();
         let fault = journal.open().unwrap_err();
-        assert!(fault.why.starts_with(&format!("{extent}, and commit 4 was made")), "{case}: {fault}");
+        assert!(fault.why.starts_with(&format!("{extent}, although commit 4 was made")), "{case}: {fault}");
         assert!(fault.next.contains("landfall records accept"), "{case}: {fault}");
         assert_eq!(FileMemory::check(&journal.path).unwrap_err().why, fault.why, "{case}");
         assert_eq!(fs::read(&journal.path).unwrap(), octets, "{case}: it is left unchanged");

@@ -53,8 +53,8 @@ const OTHER_FILES: usize = 124;
 /// Limits of a server on one port. The default has the constants of this module.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// See [`MAX_CONNECTIONS`]. The ports of a process share its open files, so that the limit of a
-    /// port is lower if the process may open fewer.
+    /// See [`MAX_CONNECTIONS`]. The ports of a process share its limit of open files, which can
+    /// make the limit of a port lower.
     pub connections: usize,
     /// See [`MAX_CONNECTIONS_PER_SOURCE`].
     pub connections_per_source: usize,

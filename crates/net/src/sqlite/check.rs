@@ -10,7 +10,7 @@ use super::header::Header;
 use super::mark_file;
 use crate::commit_mark::FoundMark;
 
-/// Maximum number of damages of the structure that SQLite looks for.
+/// Maximum number of errors in the structure that SQLite reports.
 const MAX_LINES: usize = 100;
 
 /// The result of a check of the records in a file.
@@ -22,21 +22,21 @@ pub struct RecordsCheck {
     pub last_commit: u64,
     /// The number of records.
     pub records: u64,
-    /// What is damaged or missing, at most as many entries as requested.
+    /// The damage, at most as many entries as requested.
     pub damage: Vec<Damage>,
 }
 
 /// One damage of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// What is damaged.
+    /// The damaged part.
     pub part: DamagedPart,
     /// The reason.
     pub why: String,
 }
 
 impl Damage {
-    /// What to do about it.
+    /// Returns advice for the operator of the server.
     pub fn advice(&self) -> &'static str {
         if self.part == DamagedPart::Commits { super::ACCEPT } else { super::RESTORE }
     }
@@ -98,7 +98,7 @@ impl Found {
 /// Checks the structure of the file, each record, the set of records, and the mark of the last
 /// commit. Lists at most `most` damages.
 ///
-/// All reads see one state of the store, so that the check can run beside a server.
+/// All reads see one state of the store, so that the check can run while a server uses the store.
 pub(super) fn check(connection: &Connection, path: &Path, most: usize) -> Result<RecordsCheck, StoreError> {
     // A commit raises the mark after it is durable. The mark must therefore be read first.
     let mark = mark_file::read(path).map_err(StoreError::Mark)?;
@@ -213,10 +213,10 @@ fn check_mark(header: &Header, mark: Option<FoundMark>, found: &mut Found) {
     found.add(DamagedPart::Commits, why);
 }
 
-/// Says which commits are missing.
+/// Describes the missing commits.
 pub(super) fn lost(last: u64, made: u64) -> String {
     format!(
-        "it ends with commit {last}, and commit {made} was made: the journal (-wal) was lost or damaged, \
+        "it ends with commit {last}, although commit {made} was made: the journal (-wal) was lost or damaged, \
          or the file is an older copy"
     )
 }

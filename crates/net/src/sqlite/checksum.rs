@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 /// The first 16 octets of a SHA-256 hash.
 pub(super) type Checksum = [u8; 16];
 
-/// Returns the checksum of a record. It covers collection, key and version too, so that a content
-/// under another name, or an older content, is noticed.
+/// Returns the checksum of a record. It also covers collection, key and version, so that a
+/// renamed record and an older content are noticed.
 pub(super) fn of_record(collection: &str, key: &str, version: u64, content: &[u8]) -> Checksum {
     let mut hash = Sha256::new_with_prefix(b"record");
     for name in [collection, key] {

@@ -19,7 +19,7 @@ pub(super) const TABLE: &str = "
     ) STRICT;
 ";
 
-/// What a store says about itself.
+/// The description of a store, which is part of its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// The party that the records belong to.

@@ -22,7 +22,7 @@ impl StoreKey {
             return Err(Fault::usage(
                 format!("cannot use the key of the records in {source}"),
                 "it does not consist of 64 hexadecimal digits",
-                "make one with `openssl rand -hex 32`",
+                "create one with `openssl rand -hex 32`",
             ));
         }
         Ok(Self(Zeroizing::new(digits.to_owned())))
@@ -34,7 +34,7 @@ impl StoreKey {
     }
 }
 
-/// Shows nothing of the key.
+/// Does not show the key.
 impl fmt::Debug for StoreKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StoreKey(..)")

@@ -11,7 +11,7 @@ use crate::folder::sync_folder_of;
 /// The ending of its name, like those of SQLite's own files.
 const ENDING: &str = "-commits";
 
-/// Path of the mark of this database.
+/// Returns the path of the mark of this database.
 pub(super) fn path(database: &Path) -> PathBuf {
     let mut name = OsString::from(database);
     name.push(ENDING);
@@ -61,7 +61,7 @@ impl MarkFile {
 
 impl Drop for MarkFile {
     fn drop(&mut self) {
-        // A mark that is not synced is only behind the database after a power cut.
+        // Without this sync, a power cut can only leave the mark behind the database.
         let _ = self.0.sync_data();
     }
 }

@@ -64,13 +64,13 @@ pub(super) fn prepare(connection: &Connection, path: &Path, form: StoredForm) ->
     let done = create_or_migrate(connection, path, form)
         .and_then(|()| connection.execute_batch("COMMIT").map_err(sql));
     if done.is_err() {
-        // The first error is the relevant one, whether or not the rollback succeeds.
+        // The first error is the relevant one, even if the rollback fails.
         let _ = connection.execute_batch("ROLLBACK");
     }
     done
 }
 
-/// Expects a file of this program and of the current schema version.
+/// Checks that the file belongs to this program and has the current schema version.
 pub(super) fn expect_current(connection: &Connection, path: &Path) -> Result<(), Fault> {
     let pragma = |name| {
         let value = connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));

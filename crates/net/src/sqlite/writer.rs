@@ -123,13 +123,13 @@ fn write_marked(
     let (committed, last) = write_group(connection, group).map_err(|error| fault(path, "write", error))?;
     if let Err(error) = mark.raise(last) {
         let path = path.display();
-        tracing::warn!(%path, %error, "could not note the number of the last commit; the commit is durable");
+        tracing::warn!(%path, %error, "cannot store the number of the last commit in the -commits file; the commit is durable");
     }
     Ok(committed)
 }
 
 /// Writes all commits of a group in one SQLite transaction. When it returns, all commits without
-/// conflict are durable, or none is. Returns the outcomes and the last commit of the store.
+/// conflict are durable, or no commit is. Returns the outcomes and the last commit of the store.
 fn write_group(
     connection: &Connection,
     group: &[ChangeSet],

@@ -1,5 +1,5 @@
-//! The deviations of one message. A message is decoded where its type is known, and reported when
-//! it has been handled.
+//! The deviations of one message. They are collected when the message is decoded, and reported
+//! after it has been handled.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,8 +10,8 @@ use rsp::finding::{self, Finding};
 pub(super) struct Accepted(Arc<Mutex<Vec<Finding>>>);
 
 impl Accepted {
-    /// Runs a decoder and keeps the deviations that it accepts. A message that is decoded again has
-    /// the same ones.
+    /// Runs a decoder and keeps the deviations that it accepts. If a message is decoded
+    /// again, its deviations are kept once.
     pub(super) fn collect<T>(&self, decode: impl FnOnce() -> T) -> T {
         let (result, found) = finding::collect(decode);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

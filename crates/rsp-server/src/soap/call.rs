@@ -148,7 +148,8 @@ impl Call {
     /// Sets the address for a later response: ReplyTo, or the endpoint of the known peer.
     ///
     /// # Errors
-    /// Refuses a ReplyTo at another host than that of the peer, unless it is in `allowed`.
+    /// Refuses a ReplyTo with another host or port than those of the peer, unless `allowed` permits
+    /// it.
     pub(super) fn with_peer(mut self, peer: &Peer, allowed: &AllowedAddresses) -> Result<Self, SoapFault> {
         let reply_to = self.header.reply_to.as_ref().map(|endpoint| endpoint.address.clone());
         self.reply_to = reply_to.unwrap_or_else(|| peer.endpoint.clone());

@@ -1,4 +1,4 @@
-//! Expectations on values that a decoder accepts in any case: a value that does not meet them is a
+//! Checks of values that a decoder accepts in any case. A value that does not pass a check is a
 //! finding.
 
 use super::BitString;
@@ -15,7 +15,7 @@ pub fn known_bits<'a>(value: impl Into<Option<&'a BitString>>, names: &[(&str, u
     }
 }
 
-/// Reports a value of more than `maximum` octets. `field` is the name of the field.
+/// Reports a value of more than the usual `maximum` of octets. `field` is the name of the field.
 pub fn usually(value: &impl Length, maximum: usize, field: &str) {
     let octets = value.octets();
     if octets > maximum {

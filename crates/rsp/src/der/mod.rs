@@ -1,5 +1,5 @@
 //! The DER codec of every ASN.1 type, with tags written as the standards print them. It writes DER,
-//! and reads deviations that no standard asks to refuse.
+//! and decodes deviations that no standard requires to be refused.
 //!
 //! A type is described once, with [`sequence!`](crate::sequence), [`choice!`](crate::choice) or
 //! [`codes!`](crate::codes). Encoder and decoder both follow from the description. Three rules of
@@ -8,8 +8,8 @@
 //! - Octets covered by a signature are kept as received ([`Raw`]).
 //! - Unknown elements are skipped, as `EXTENSIBILITY IMPLIED` requires, and reported as findings. A
 //!   type whose last field is of type [`Unknown`] keeps them instead.
-//! - Lengths and primitive values in another form than DER's are decoded and reported as findings.
-//!   Any other deviation is refused, with the path and the offset of the error.
+//! - Lengths and primitive values in a form that BER allows and DER does not are decoded and reported
+//!   as findings. Any other deviation is refused, with the path and the offset of the error.
 //!
 //! `docs/decisions/0002-der-codec.md` explains why the types are not derived with a published
 //! codec.

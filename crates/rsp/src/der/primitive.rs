@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::{Asn1, DecodeError, Problem, Reader, Shape, Tag, write_tlv};
 use crate::finding::{FindingKind, report};
 
-/// Reports an encoding that is not DER.
+/// Reports an encoding that is not DER, at the place of `at`.
 fn not_der(at: &Reader<'_>, what: &str) {
     report(FindingKind::NotDer, || format!("{what} at octet {}", at.offset()));
 }
@@ -57,11 +57,14 @@ impl Asn1 for i64 {
         if contents.is_empty() {
             return Err(at.error(Problem::BadValue("an INTEGER has at least one octet")));
         }
+        let received = contents.len();
         while let Some((redundant @ (0x00 | 0xFF), rest)) = contents.split_first()
             && rest.first().is_some_and(|next| next & 0x80 == redundant & 0x80)
         {
-            not_der(&at, "INTEGER with redundant octets");
             contents = rest;
+        }
+        if contents.len() < received {
+            not_der(&at, "INTEGER with redundant octets");
         }
         if contents.len() > 8 {
             return Err(at.error(Problem::BadValue("an INTEGER of more than 8 octets is not supported")));
@@ -295,11 +298,11 @@ impl Asn1 for Unknown {
 
     fn decode_as(_: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut kept = Vec::new();
-        while let Some(_next) = reader.peek()? {
+        while let Some(tag) = reader.peek()? {
+            let offset = reader.offset();
             kept.extend_from_slice(reader.whole_tlv()?);
-        }
-        if !kept.is_empty() {
-            report(FindingKind::UnknownElement, || hex::encode_upper(&kept));
+            // The contents may be a key, and findings are logged.
+            report(FindingKind::UnknownElement, || format!("element {tag} at octet {offset}"));
         }
         Ok(Self(kept))
     }

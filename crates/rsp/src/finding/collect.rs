@@ -2,8 +2,8 @@
 //!
 //! Deviations are found deep inside decoders, below serde and below the DER codec, whose results
 //! have no place for them. A decoder therefore reports each deviation to the collection of its
-//! thread, and the party that received the message takes the collection. Decoders do not wait, so a
-//! collection never contains the findings of another message.
+//! thread, and the party that received the message takes the collection. Decoders never await, so a
+//! collection contains the findings of one message only.
 
 use std::cell::RefCell;
 

@@ -349,7 +349,7 @@ pub fn acknowledgement(response: &Response<Bytes>) -> Result<Answer<()>, Invalid
     }
 }
 
-/// Reports another HTTP status than the expected one, and a body of a response with status 204.
+/// Reports an HTTP status other than the expected one, and a body of a response with status 204.
 pub fn report_status(response: &Response<Bytes>, expected: StatusCode) {
     let status = response.status();
     let has_body = !response.body().is_empty();

@@ -50,15 +50,15 @@ fn places(findings: &[Finding], kind: FindingKind) -> impl Iterator<Item = Strin
         .filter_map(|finding| Some(finding.detail.split_once(':')?.0.to_owned()))
 }
 
-/// Returns what the macros of the crate define in the sources of SGP.22: the first word after
-/// `before` in each line in which `is_wanted` is true for the rest.
-fn in_sources(is_wanted: impl Fn(&str) -> Option<String>) -> BTreeSet<String> {
+/// Returns the names that `name_in` finds in the lines of the sources of SGP.22, such as the names
+/// of the types that the macros define.
+fn in_sources(name_in: impl Fn(&str) -> Option<String>) -> BTreeSet<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sgp22");
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "rs") {
-            found.extend(std::fs::read_to_string(&path).unwrap().lines().filter_map(&is_wanted));
+            found.extend(std::fs::read_to_string(&path).unwrap().lines().filter_map(&name_in));
         }
     }
     found

@@ -1,6 +1,6 @@
-//! Every message of SGP.22 with one deviation that no standard asks to refuse: an unknown element, a
-//! reserved bit, or a value that is longer than usual. It is decoded, and the deviation is a
-//! finding.
+//! Every message of SGP.22 with one deviation that no standard requires to refuse: an unknown
+//! element, a reserved bit, or a value that is longer than usual. It is decoded, and the deviation
+//! is a finding.
 //!
 //! The tests read the sources of the crate, and fail if a type or a field is not covered by a
 //! message of the table in `samples`. The messages of SGP.02 are tested in `tests/sgp02`.

@@ -5,6 +5,7 @@ use crypto::bsp::{BppReceiver, BppSender, SessionKeys};
 use profile::generic::{Subscription, generic};
 use profile::{Capabilities, Decoder, InstalledProfile, Package, check::check_octets};
 use rsp::der::Asn1;
+use rsp::finding::{self, FindingKind};
 use rsp::sgp22::es8plus::{BoundProfilePackage, store_data_segments};
 
 pub(crate) fn run(octets: &[u8]) -> bool {
@@ -17,8 +18,11 @@ pub(crate) fn run(octets: &[u8]) -> bool {
 }
 
 fn outer(package: &[u8]) -> bool {
-    let segments = store_data_segments(package);
-    if let Ok(segments) = &segments {
+    let (segments, findings) = finding::collect(|| store_data_segments(package));
+    let has_unknown = findings.iter().any(|finding| finding.kind == FindingKind::UnknownElement);
+    if let Ok(segments) = &segments
+        && !has_unknown
+    {
         assert_eq!(segments.concat(), package, "the segments are the whole package");
     }
     let decoded = BoundProfilePackage::from_der(package);
@@ -38,7 +42,7 @@ fn keys() -> SessionKeys {
     })
 }
 
-/// Protects the data, opens them again, and opens them with one wrong octet.
+/// Encrypts the data, decrypts them, and tries to decrypt them with one wrong octet.
 fn segments(tag: u8, data: &[u8]) -> bool {
     // The two tags of encrypted segments.
     let tag = 0x86 | tag & 1;
@@ -54,7 +58,7 @@ fn segments(tag: u8, data: &[u8]) -> bool {
         }
         assert!(BppReceiver::new(keys()).decrypt(&altered).is_err(), "an altered segment is accepted");
     }
-    // The data as segments that somebody else made.
+    // The data as segments of another sender.
     let _ = BppReceiver::new(keys()).decrypt(data);
     let _ = BppReceiver::new(keys()).verify_mac_only(data);
     true

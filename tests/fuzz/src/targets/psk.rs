@@ -1,4 +1,4 @@
-//! The TLS-PSK door for cards: octets of one connection before any key is agreed. The server must
+//! The TLS-PSK server for cards: octets of one connection before the key agreement. The server must
 //! end the connection after the octets have ended.
 
 use std::convert::Infallible;

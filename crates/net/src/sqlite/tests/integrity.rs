@@ -5,7 +5,7 @@ use std::fs;
 
 use super::*;
 
-/// What every listing of a store contains: key and text of each note.
+/// Key and text of each note, as a listing of the store returns them.
 type Notes = Vec<(String, String)>;
 
 async fn notes(records: &SqliteRecords) -> Result<Notes, Fault> {
@@ -164,7 +164,7 @@ async fn a_lost_journal_is_noticed_and_can_be_accepted() {
     fs::remove_file(with(&copy, "-wal")).unwrap();
 
     let fault = refused(&copy);
-    assert!(fault.why.starts_with("it ends with commit 1, and commit 2 was made"), "{fault}");
+    assert!(fault.why.starts_with("it ends with commit 1, although commit 2 was made"), "{fault}");
     assert!(fault.next.contains("landfall records accept"), "{fault}");
     assert_eq!(only_part(&copy), DamagedPart::Commits);
     assert_eq!(SqliteRecords::accept(&copy, None).unwrap(), 1);
@@ -254,7 +254,7 @@ async fn a_mark_that_is_missing_or_damaged_or_of_another_store_is_noticed() {
 }
 
 #[test]
-fn a_mark_that_cannot_be_read_is_a_fault_and_no_damage() {
+fn a_mark_that_cannot_be_read_is_a_fault_and_not_damage() {
     let (_folder, path, records) = new();
     drop(records);
     fs::remove_file(with(&path, "-commits")).unwrap();
@@ -292,7 +292,7 @@ async fn the_mark_has_the_last_commit_of_each_process() {
     for records in [&first, &second, &first] {
         put(records, "a", "text").await;
     }
-    // A transaction without changes is no commit.
+    // A transaction without changes is not a commit.
     let mut tx = Tx::begin(&first);
     tx.get(&NOTES, "a").await.unwrap();
     assert_eq!(tx.commit().await.unwrap(), Committed::Yes);
@@ -389,7 +389,7 @@ fn a_migrated_store_is_not_replaced_by_an_earlier_copy() {
     Connection::open(&path).unwrap().execute_batch(&EARLIER.replace("(7)", "(6)")).unwrap();
     assert!(refused(&path).why.contains("stored form"));
     let fault = SqliteRecords::open(&path, StoredForm { version: 1, ..FORM }).err().unwrap();
-    assert!(fault.why.contains("ends with commit 6, and commit 7 was made"), "{fault}");
+    assert!(fault.why.contains("ends with commit 6, although commit 7 was made"), "{fault}");
     assert_eq!(fs::read(with(&path, "-commits")).unwrap(), mark);
 }
 
