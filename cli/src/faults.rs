@@ -368,7 +368,10 @@ impl ActiveFaults {
         let Some(injector) = &self.injector else { return Ok(memory) };
         let faulty = FaultyMemory::new(whose, memory, injector.clone(), power.clone());
         Ok(match kept {
-            CardMemory::File(file) => Box::new(faulty.in_file(file)),
+            CardMemory::File(file) => {
+                let lock = net::FileMemory::lock_file(file);
+                Box::new(faulty.in_file(file, lock))
+            }
             CardMemory::Ram(_) => Box::new(faulty),
         })
     }

@@ -189,7 +189,7 @@ impl<D: CardInterface, F: FnMut(Power) -> Result<D, Fault> + Send> CardInterface
 pub struct FaultyMemory<M> {
     whose: &'static str,
     inner: M,
-    file: Option<PathBuf>,
+    file: Option<(PathBuf, PathBuf)>,
     faults: FaultInjector,
     power: Power,
 }
@@ -200,11 +200,12 @@ impl<M: Memory> FaultyMemory<M> {
         Self { whose, inner, file: None, faults, power }
     }
 
-    /// Sets the journal file of the memory, which a torn write truncates. Without a file, a torn
-    /// write leaves nothing of the batch.
+    /// Sets the journal of the memory, which a torn write truncates, and the file with the mark of
+    /// its last commit, which a torn write does not reach. Without them, a torn write leaves
+    /// nothing of the batch.
     #[must_use]
-    pub fn in_file(mut self, file: impl Into<PathBuf>) -> Self {
-        self.file = Some(file.into());
+    pub fn in_file(mut self, journal: impl Into<PathBuf>, mark: impl Into<PathBuf>) -> Self {
+        self.file = Some((journal.into(), mark.into()));
         self
     }
 
@@ -233,9 +234,10 @@ impl<M: Memory> FaultyMemory<M> {
         Err(self.fault(injected))
     }
 
-    /// Commits the batch, and then truncates the file within the written data.
+    /// Commits the batch, and then truncates the journal within the written data and restores the
+    /// mark.
     fn tear(&mut self, injected: &InjectedFault, batch: Batch) -> Result<(), Fault> {
-        let Some(path) = self.file.clone() else { return Ok(()) };
+        let Some((path, mark)) = self.file.clone() else { return Ok(()) };
         let cannot = |why: std::io::Error| {
             Fault::caused_by(why, format!("cannot truncate {}", path.display()), "give the memory's journal")
         };
@@ -246,7 +248,9 @@ impl<M: Memory> FaultyMemory<M> {
             })
         };
         let before = length().map_err(cannot)?;
+        let mark_before = std::fs::read(&mark).map_err(cannot)?;
         self.inner.commit(batch)?;
+        std::fs::write(&mark, mark_before).map_err(cannot)?;
         let after = length().map_err(cannot)?;
         let written = after.saturating_sub(before);
         let missing = injected.number().and_then(|number| u64::try_from(number).ok()).unwrap_or(written / 2);

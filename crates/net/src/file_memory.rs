@@ -96,6 +96,11 @@ impl FileMemory {
         Ok(start == journal::MAGIC.as_bytes())
     }
 
+    /// Returns the path of the lock file of a memory, which contains the mark of its last commit.
+    pub fn lock_file(path: &Path) -> PathBuf {
+        Claim::lock_path(path)
+    }
+
     /// True if the lock file has the mark of a commit. The memory itself may be missing or damaged.
     pub fn has_mark(path: &Path) -> bool {
         let mark = File::open(Claim::lock_path(path)).and_then(|file| CommitMark::read(&file));

@@ -372,11 +372,12 @@ fn a_torn_journal_has_the_state_before_the_write() {
     let path = folder.path().join("card");
     for missing in ["", "=1", "=40", "=100000"] {
         let _ = std::fs::remove_file(&path);
-        let _ = std::fs::remove_file(folder.path().join("card.lock"));
+        let _ = std::fs::remove_file(net::FileMemory::lock_file(&path));
         let file = || net::FileMemory::open(&path).unwrap();
         simulate(async |_| {
             let torn = faults(&[&format!("power/torn-write{missing}#2")]);
-            let mut memory = FaultyMemory::new("card", file(), torn, Power::default()).in_file(&path);
+            let mut memory = FaultyMemory::new("card", file(), torn, Power::default())
+                .in_file(&path, net::FileMemory::lock_file(&path));
             memory.commit(Batch::of("a", vec![1; 100])).unwrap();
             let whole = std::fs::metadata(&path).unwrap().len();
             assert!(memory.commit(Batch::of("b", vec![2; 100])).is_err());

@@ -56,7 +56,7 @@ pub(super) struct Options {
     /// Interval between network searches, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     search_pause: u64,
-    /// Address to which the card's channels to HOST are connected (repeatable)
+    /// Address for the card's channels to HOST (repeatable)
     #[arg(long = "channel-to", value_name = "HOST=HOST:PORT", value_parser = elsewhere)]
     channels_to: Vec<(String, String)>,
     /// First profile of an M2M eUICC, as for `landfall eum register`
