@@ -184,12 +184,6 @@ impl MoveId {
     }
 }
 
-impl AsRef<str> for MoveId {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
 impl fmt::Display for MoveId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -171,6 +171,30 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn a_failure_of_the_server_and_an_answer_of_another_server_have_different_advice() {
+        for (status, what, next) in [
+            (500, "ES2+ downloadOrder failed", "the platform retries"),
+            (404, "cannot use the answer to ES2+ downloadOrder", "check that the address"),
+        ] {
+            let link = link_from(tower::service_fn(move |_: Request<Bytes>| async move {
+                let mut response = http::Response::new(Bytes::new());
+                *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+                Ok::<_, LinkFault>(response)
+            }));
+            let (address, name) = ("dp.example".parse().unwrap(), "dp.example".parse().unwrap());
+            let requester = "2.999.1".to_owned();
+            let supplier = Es2Plus { link, address, name, requester, reports_progress: false };
+            let eid = "89049032000000000000000000000163".parse().unwrap();
+            let what_to_order = Orderable::Iccid("89724990000000000019".parse().unwrap());
+            let error = supplier.download_order("call", eid, &what_to_order).await.unwrap_err();
+            let text = error.to_string();
+            let Es2PlusError::Unreachable(fault) = error else { panic!("{text}") };
+            assert!(fault.what == what && fault.next.starts_with(next), "{fault}");
+            assert!(text.contains(what) && text.contains(&status.to_string()), "{text}");
+        }
+    }
+
+    #[tokio::test]
     async fn an_invalid_activation_code_is_not_accepted() {
         for (matching_id, is_valid) in [("FIRST-1", true), ("First_1", true), ("A$B", false)] {
             let link = link_from(tower::service_fn(move |_: Request<Bytes>| {

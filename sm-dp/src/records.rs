@@ -522,6 +522,12 @@ mod tests {
             assert_eq!(with.is_ok(), state != ProfileState::Available, "{state}");
             let may_have_none = matches!(state, ProfileState::Available | ProfileState::Unavailable);
             assert_eq!(without.is_ok(), may_have_none, "{state}");
+            for (fault, contradiction) in [
+                (with.as_ref().err(), "a profile in state Available has an order".to_owned()),
+                (without.as_ref().err(), format!("a profile in state {state} has no order")),
+            ] {
+                assert!(fault.is_none_or(|fault| fault.to_string() == contradiction), "{fault:?}");
+            }
             for status in [with, without].into_iter().flatten() {
                 assert_eq!(status.state(), state);
                 let stored = record(state, status.order().cloned());

@@ -197,6 +197,32 @@ mod tests {
 
     use super::*;
 
+    /// The numbers are those of UICCCapability in SGP.22 and of ServicesList in the package format.
+    #[test]
+    fn each_mandatory_service_needs_its_capability_of_the_euicc() {
+        for (service, bit) in [
+            (Service::USIM, 1),
+            (Service::ISIM, 2),
+            (Service::CSIM, 3),
+            (Service::MILENAGE, 4),
+            (Service::TUAK128, 6),
+            (Service::TUAK256, 7),
+            (Service::USIM_TEST_ALGORITHM, 8),
+            (Service::JAVACARD, 14),
+            (Service::BER_TLV, 19),
+            (Service::DF_LINK, 20),
+            (Service::CAT_TP, 21),
+            (Service::GET_IDENTITY, 22),
+            (Service::PROFILE_A_X25519, 23),
+            (Service::PROFILE_B_P256, 24),
+        ] {
+            assert_eq!(needed_bit(service), Some(bit), "{service}");
+        }
+        for service in [Service::CAVE, Service::EAP, Service::MULTOS, Service::GBA_USIM] {
+            assert_eq!(needed_bit(service), None, "{service}");
+        }
+    }
+
     #[test]
     fn metadata_is_read_from_the_files_of_the_usim() {
         let subscription = Subscription {

@@ -299,15 +299,6 @@ impl SmSr {
         .await
     }
 
-    /// Returns all registered peers.
-    ///
-    /// # Errors
-    /// Returns a fault if the records fail.
-    pub async fn peers(&self) -> Result<Vec<Peer>, Fault> {
-        let all = Tx::begin(&*self.0.records).list(&PEERS, "").await?;
-        Ok(all.into_iter().map(|(_, peer)| peer).collect())
-    }
-
     /// Returns all cards.
     ///
     /// # Errors

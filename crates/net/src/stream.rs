@@ -67,6 +67,24 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_failed_connection_has_the_kind_of_its_cause() {
+        use io::ErrorKind;
+        for (error, kind) in [
+            (ErrorKind::ConnectionRefused, LinkFaultKind::Refused),
+            (ErrorKind::NetworkUnreachable, LinkFaultKind::Unreachable),
+            (ErrorKind::HostUnreachable, LinkFaultKind::Unreachable),
+            (ErrorKind::AddrNotAvailable, LinkFaultKind::Unreachable),
+            (ErrorKind::ConnectionReset, LinkFaultKind::Reset),
+            (ErrorKind::ConnectionAborted, LinkFaultKind::Reset),
+            (ErrorKind::TimedOut, LinkFaultKind::Timeout),
+            // Errors of the resolver.
+            (ErrorKind::Other, LinkFaultKind::Unresolved),
+        ] {
+            assert_eq!(kind_of(&error.into()), kind, "{error:?}");
+        }
+    }
+
     #[tokio::test]
     async fn a_mapped_host_is_reached_at_its_address() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

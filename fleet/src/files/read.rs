@@ -61,15 +61,15 @@ fn each_row(
     let heading =
         reader.headers().map_err(|error| refused(file, error.to_string(), "save it as UTF-8"))?.clone();
     let columns = columns(file, &heading, known, needed)?;
-    let mut line = 1;
     for record in reader.records() {
         let empty = ::csv::StringRecord::new();
         let cells = record.as_ref().unwrap_or(&empty);
-        let at = |position: Option<&::csv::Position>| position.map_or(line + 1, ::csv::Position::line);
-        line = match &record {
-            Ok(record) => at(record.position()),
-            Err(error) => at(error.position()),
+        let position = match &record {
+            Ok(record) => record.position(),
+            Err(error) => error.position(),
         };
+        // Every row of a file in memory has a position.
+        let line = position.map_or(0, ::csv::Position::line);
         let row = Row { file, line, columns: &columns, cells, book };
         let taken = match &record {
             Err(error) => Err(row.bad(None, error.to_string(), "save the file as UTF-8")),

@@ -353,6 +353,17 @@ mod tests {
         let as_warning = EuiccResponse::installed(warnings);
         let aborted =
             EuiccResponse { profile_installation_aborted: Some(rsp::der::Null), ..as_warning.clone() };
+        let bad_element = vec![profile::PeStatus::new(profile::PeStatusCode::BAD_VALUES, Some(3))];
+        let with_bad_element = EuiccResponse::installed(bad_element);
+        assert_eq!(installed(&with_bad_element.to_der()), Ok(()), "it is installed without this element");
+        let fault = |response: EuiccResponse| {
+            let aborted = Some(rsp::der::Null);
+            let aborted = EuiccResponse { profile_installation_aborted: aborted, ..response };
+            installed(&aborted.to_der()).unwrap_err().to_string()
+        };
+        assert!(fault(as_warning.clone()).ends_with("no reason given"));
+        let with_reason = fault(with_bad_element);
+        assert!(with_reason.contains("profile element 3: "), "{with_reason}");
         // The card returns an EUICCResponse after this number of segments.
         let response = |segments: usize, response: &EuiccResponse| {
             let Opening { keys, host_challenge } = opening();

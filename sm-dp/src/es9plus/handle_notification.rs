@@ -295,3 +295,23 @@ fn event_name(operation: &BitString) -> &'static str {
         _ => "other",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_of_a_notification_has_a_name() {
+        use notification_event::{DELETE, DISABLE, ENABLE, INSTALL};
+        for (events, name) in [
+            (&[INSTALL][..], "install"),
+            (&[ENABLE], "enable"),
+            (&[DISABLE], "disable"),
+            (&[DELETE], "delete"),
+            (&[], "other"),
+            (&[INSTALL, DELETE], "other"),
+        ] {
+            assert_eq!(event_name(&BitString::of(events)), name);
+        }
+    }
+}

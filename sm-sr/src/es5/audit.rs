@@ -74,3 +74,56 @@ fn shows(response: &ScriptResponse, visible_effect: VisibleEffect) -> bool {
         (None, _) | (Some(_), VisibleEffect::IsGone) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rsp::{
+        StatusWord,
+        der::{Tag, tlv_bytes},
+        ids::Aid,
+        ota::script::{Answer, Form, ResponseApdu},
+    };
+
+    use super::*;
+    use VisibleEffect::{Disabled, Enabled, Exists, FallBack, IsGone};
+
+    fn answer(status: u16, isd_p: Option<(u8, u8)>) -> ScriptResponse {
+        let data = isd_p.map_or(Vec::new(), |(state, fallback)| {
+            let contents = [
+                tlv_bytes(Tag(0x4F), &Aid::isd_p(0x11).0),
+                tlv_bytes(Tag(0x9F70), &[state]),
+                tlv_bytes(Tag(0x53), &[fallback]),
+            ];
+            tlv_bytes(Tag(0xE3), &contents.concat())
+        });
+        let apdu = ResponseApdu { data, status: StatusWord(status) };
+        ScriptResponse::of(Form::Definite, vec![Answer::Apdu(apdu)])
+    }
+
+    #[test]
+    fn the_state_of_an_isd_p_shows_the_effects_that_a_command_had() {
+        const CREATED: u8 = 0x07;
+        const DISABLED: u8 = 0x1F;
+        const ENABLED: u8 = 0x3F;
+        for (status, isd_p, shown) in [
+            (0x9000, Some((CREATED, 0)), &[Exists][..]),
+            (0x9000, Some((DISABLED, 0)), &[Exists, Disabled]),
+            (0x9000, Some((ENABLED, 0)), &[Exists, Enabled]),
+            (0x9000, Some((ENABLED, 1)), &[Exists, Enabled, FallBack]),
+            (0x9000, None, &[IsGone]),
+            (0x6A88, None, &[IsGone]),
+            // The card has not answered the question.
+            (0x6985, None, &[]),
+            (0x6985, Some((ENABLED, 1)), &[]),
+        ] {
+            for effect in [Exists, IsGone, Enabled, Disabled, FallBack] {
+                let response = answer(status, isd_p);
+                assert_eq!(
+                    shows(&response, effect),
+                    shown.contains(&effect),
+                    "{status:04X} {isd_p:?} {effect:?}"
+                );
+            }
+        }
+    }
+}

@@ -209,6 +209,22 @@ mod tests {
     }
 
     #[test]
+    fn store_data_must_contain_data_groups_in_plain_text() {
+        let with_p1 = |p1: u8| {
+            let mut apdu = certificate();
+            apdu[2] = p1;
+            named_after(&[install(OWN), apdu], Some(Chaining::First), None)
+        };
+        for p1 in [0x88, 0x89] {
+            assert!(with_p1(p1).is_ok(), "{p1:02X}");
+        }
+        // No structure, or BER-TLV structure; encrypted data; the bits for future use.
+        for p1 in [0x80, 0x81, 0x90, 0x98, 0xA8, 0xC8, 0xE8, 0xE9, 0x8A, 0x8C, 0x00, 0xFF] {
+            assert!(with_p1(p1).is_err(), "{p1:02X}");
+        }
+    }
+
+    #[test]
     fn a_data_group_can_span_blocks_and_cannot_hide_another_group() {
         let block = |p1: u8, p2: u8, data: &[u8]| {
             [&[0x80, 0xE2, p1, p2, u8::try_from(data.len()).unwrap()], data].concat()

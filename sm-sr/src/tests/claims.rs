@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     es5::JobOutcome,
-    records::{ADDRESSES, PeerRole, TAKEOVERS},
-    state::takeover::{Awaits, FinalisationCommand},
+    records::{ADDRESSES, Key, PeerRole, TAKEOVERS},
+    state::takeover::{Awaits, FinalisationCommand, HandoverFinalisation, Psk},
 };
 
 #[tokio::test]
@@ -202,6 +202,47 @@ async fn old_keys_are_deleted_even_if_the_new_address_is_refused() {
     );
 }
 
+/// Changes the stored state of a takeover.
+async fn change_finalisation(testbed: &Testbed, change: impl FnOnce(&mut HandoverFinalisation)) {
+    let key = eid().to_string();
+    let mut takeover = Tx::begin(testbed.records()).get(&TAKEOVERS, &key).await.unwrap().unwrap();
+    let Awaits::Finalised(finalisation) = &mut takeover.awaits else { panic!() };
+    change(finalisation);
+    world::transact(testbed.records(), |tx| {
+        let put = tx.put(&TAKEOVERS, &key, &takeover);
+        Box::pin(async { put })
+    })
+    .await
+    .unwrap();
+}
+
+/// A card that has stored the key already refuses it with 6985.
+#[tokio::test]
+async fn a_key_that_the_card_has_from_an_earlier_attempt_counts_as_stored() {
+    const VERSION: u8 = 0x41;
+    let (_first, second) = taken_over().await;
+    change_finalisation(&second, |finalisation| {
+        finalisation.psk = Some(Psk { version: VERSION, key: Key::new(vec![7; 16]) });
+        finalisation.sent = vec![FinalisationCommand::StorePsk, FinalisationCommand::DeleteOtherKeys];
+    })
+    .await;
+    let stored = async || second.card().await.keys.iter().any(|set| set.version == VERSION);
+    // There was no earlier attempt.
+    second.card_answers(&[(&[], 0x6985)]).await;
+    second.card_answers(&[(&[0], OK)]).await;
+    assert_eq!(second.card().await.undone, [FinalisationCommand::StorePsk]);
+    // Another status word is a refusal in every attempt.
+    second.advance(A_DAY).await;
+    second.card_answers(&[(&[], 0x6A80)]).await;
+    assert_eq!(second.card().await.undone, [FinalisationCommand::StorePsk]);
+    assert!(!stored().await);
+    second.advance(A_DAY).await;
+    second.card_answers(&[(&[], 0x6985)]).await;
+    assert!(second.card().await.undone.is_empty());
+    assert!(stored().await);
+    assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn a_command_that_does_not_apply_any_more_is_dropped() {
     let (first, second) = taken_over().await;
@@ -211,17 +252,11 @@ async fn a_command_that_does_not_apply_any_more_is_dropped() {
         second.card().await.undone,
         [FinalisationCommand::StoreAddress, FinalisationCommand::DeleteOtherKeys]
     );
-    let key = eid().to_string();
-    let mut takeover = Tx::begin(second.records()).get(&TAKEOVERS, &key).await.unwrap().unwrap();
-    let Awaits::Finalised(finalisation) = &mut takeover.awaits else { panic!() };
     // This command is for a key that does not exist.
-    finalisation.failed.insert(0, FinalisationCommand::StorePsk);
-    world::transact(second.records(), |tx| {
-        let put = tx.put(&TAKEOVERS, &key, &takeover);
-        Box::pin(async { put })
+    change_finalisation(&second, |finalisation| {
+        finalisation.failed.insert(0, FinalisationCommand::StorePsk);
     })
-    .await
-    .unwrap();
+    .await;
     second.advance(A_DAY).await;
     let job = second.card_answers(&[(&[], OK), (&[0], OK)]).await;
     assert_eq!(apdus(&job)[1..], [DELETE_OTHER_KEYS]);

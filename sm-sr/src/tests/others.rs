@@ -507,6 +507,7 @@ async fn an_invalid_response_of_the_card_is_an_execution_error() {
     // audit's response contains.
     delete(&testbed, OPERATOR, 3).await;
     testbed.job_ends(JobOutcome::FoundDone(response(&[(&[], 0x6A88)]))).await;
-    assert!(testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());
+    let status = testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR).base.function_execution_status;
+    assert_eq!(status.status, ExecutionStatus::ExecutedSuccess, "without a warning: {status}");
     assert_eq!(testbed.state(3).await, None);
 }

@@ -445,6 +445,49 @@ async fn a_fall_back_ends_the_function_in_progress() {
     assert_eq!(codes(&answer), ("8.1".into(), "4.2".into()));
 }
 
+#[tokio::test]
+async fn a_notification_that_ends_a_function_begins_the_next_one() {
+    for (kind, enabled) in [
+        (ProfileChangeFailed, BOOTSTRAP),
+        (ProfileChangeAfterFallback, BOOTSTRAP),
+        // The card has enabled another profile than the requested one.
+        (ProfileChangeSucceeded, BOOTSTRAP),
+    ] {
+        let testbed = new_testbed().await;
+        enable(&testbed, OTHER_OPERATOR, 2).await;
+        let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+        testbed.call::<es4::AuditEis>(OPERATOR, request).await;
+        testbed.card_executes().await;
+        assert!(testbed.jobs().await.is_empty(), "{kind:?}: the audit waits");
+        testbed.card_notifies(1, kind, &isd_p(enabled)).await;
+        let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
+        assert_eq!(codes(&answer), ("8.1".into(), "4.2".into()), "{kind:?}");
+        let jobs = testbed.jobs().await;
+        let has = |effect| jobs.iter().any(|(_, job)| job.effect == effect);
+        assert!(has(Effect::ConfirmNotification(1)) && has(Effect::Audit), "{kind:?}");
+        assert_eq!(jobs.len(), 2, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_step_of_a_function_has_a_name() {
+    let testbed = new_testbed().await;
+    let steps = async || {
+        let operations = testbed.server().operations(eid()).await.unwrap();
+        operations.iter().map(|operation| operation.step.name()).collect::<Vec<_>>()
+    };
+    enable(&testbed, OTHER_OPERATOR, 2).await;
+    let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    testbed.call::<es4::AuditEis>(OPERATOR, request).await;
+    assert_eq!(steps().await, ["at the card", "waiting"]);
+    testbed.card_executes().await;
+    assert_eq!(steps().await, ["waiting for the card's notification", "waiting"]);
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
+    assert_eq!(steps().await, ["waiting for the card to accept the confirmation", "waiting"]);
+    testbed.card_accepts_confirmation(1, &[]).await;
+    assert_eq!(steps().await, ["at the card"]);
+}
+
 // req: SGP.02-5.5-AutoDelete
 #[tokio::test]
 async fn pol2_deletes_a_disabled_profile() {

@@ -171,6 +171,23 @@ async fn a_packet_that_no_smsc_accepted_counts_as_not_sent() {
 }
 
 #[tokio::test]
+async fn a_repetition_that_no_smsc_accepted_does_not_count() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(data(20, "data")).await;
+    testbed.run().await;
+    let sent = testbed.take_submitted();
+    // The network delivers the packet twice. The response to the first copy is lost.
+    assert_eq!(testbed.pass_to_card(&mut card, sent.clone()).len(), 1);
+    let low = testbed.pass_to_card(&mut card, sent);
+    *testbed.smsc.fault.lock().unwrap() = Some(SubmitFault::Unbound);
+    testbed.advance(31).await;
+    testbed.deliver_response(&low[0]).await;
+    *testbed.smsc.fault.lock().unwrap() = None;
+    testbed.advance(120).await;
+    assert_eq!(testbed.reports().await, [UNKNOWN], "the packet was sent once");
+}
+
+#[tokio::test]
 async fn a_new_smsc_connection_is_used_soon() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
     *testbed.smsc.fault.lock().unwrap() = Some(SubmitFault::Unbound);

@@ -158,6 +158,22 @@ async fn a_refused_command_is_not_considered_executed() {
 }
 
 #[tokio::test]
+async fn the_first_response_is_the_result_if_the_card_refuses_the_packet_of_the_audit() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    assert_eq!(testbed.pass_to_card(&mut card, testbed.take_submitted()).len(), 1, "its response is lost");
+    testbed.advance(31).await;
+    let second = testbed.pass_to_card(&mut card, testbed.take_submitted());
+    testbed.deliver_response(&second[0]).await;
+    assert_eq!(testbed.take_submitted().len(), 1, "the audit");
+    // Insufficient memory for the packet with the third counter.
+    let refusal = card::response(&[0, 0, 1], &[0, 0, 0, 0, 3], 0x07, &[]);
+    testbed.deliver_from(NUMBER, &card::segments(0x71, &refusal, 1)[0]).await;
+    assert_eq!(testbed.reports().await, ["enable answered 6985"]);
+}
+
+#[tokio::test]
 async fn an_audit_is_repeated_too_and_a_late_response_ends_it() {
     let (testbed, mut card) = (Testbed::new(), Card::new());
     testbed.enqueue(enable(0x11)).await;

@@ -155,6 +155,7 @@ mod tests {
     fn answer(line: &str, resets: &mut u8) -> String {
         match line.split_once('=') {
             Some(("AT+CSIM", apdu)) if apdu.contains("FF") => "\r\n+CME ERROR: 13\r\n".to_owned(),
+            Some(("AT+CSIM", apdu)) if apdu.contains("FE") => "\r\nERROR\r\n".to_owned(),
             Some(("AT+CSIM", apdu)) => {
                 let digits = apdu.split('"').nth(1).unwrap();
                 format!(
@@ -174,7 +175,9 @@ mod tests {
         let mut card = AtCard::open(place).await.unwrap();
         assert_eq!(card.reset().await.unwrap(), Atr::default());
         assert_eq!(card.transmit(&[0, 0xa4, 0, 4]).await.unwrap(), [0, 0xa4, 0, 4, 1, 0x90, 0]);
-        assert!(matches!(card.transmit(&[0, 0xff]).await, Err(CardInterfaceFault::Card(_))));
+        for refused in [0xff, 0xfe] {
+            assert!(matches!(card.transmit(&[0, refused]).await, Err(CardInterfaceFault::Card(_))));
+        }
         card.reset().await.unwrap();
         assert_eq!(card.transmit(&[7; 100]).await.unwrap()[100..], [2, 0x90, 0]);
     }

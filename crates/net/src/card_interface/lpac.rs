@@ -219,27 +219,45 @@ mod tests {
         }
     }
 
+    /// A card that was removed.
+    struct NoCard;
+
+    impl CardInterface for NoCard {
+        async fn transmit(&mut self, _: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
+            Err(CardInterfaceFault::NoCard("it was removed".into()))
+        }
+
+        async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
+            Err(CardInterfaceFault::NoCard("it was removed".into()))
+        }
+    }
+
     /// Runs a shell script in place of lpac: it prints each request and then the answer as a
     /// result.
-    async fn conversation(questions: &[&str]) -> Vec<String> {
+    async fn conversation(card: impl CardInterface, questions: &[&str]) -> Vec<String> {
         let script: String =
             questions.iter().map(|q| format!("echo '{q}'; read answer; echo \"got $answer\"; ")).collect();
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]);
         let mut lines = Vec::new();
-        let status = run_lpac(shell, Card, io::empty(), |line| lines.push(line.to_owned())).await.unwrap();
+        let status = run_lpac(shell, card, io::empty(), |line| lines.push(line.to_owned())).await.unwrap();
         assert!(status.success());
         lines
     }
 
     #[tokio::test]
     async fn lpac_is_answered_line_by_line() {
-        let lines = conversation(&[
-            r#"{"type":"apdu","payload":{"func":"connect","param":null}}"#,
-            r#"{"type":"apdu","payload":{"func":"logic_channel_open","param":"A001"}}"#,
-            r#"{"type":"apdu","payload":{"func":"logic_channel_open","param":"A0FF"}}"#,
-            r#"{"type":"apdu","payload":{"func":"transmit","param":"80E2"}}"#,
-        ])
+        let lines = conversation(
+            Card,
+            &[
+                r#"{"type":"apdu","payload":{"func":"connect","param":null}}"#,
+                r#"{"type":"apdu","payload":{"func":"logic_channel_open","param":"A001"}}"#,
+                r#"{"type":"apdu","payload":{"func":"logic_channel_open","param":"A0FF"}}"#,
+                r#"{"type":"apdu","payload":{"func":"transmit","param":"80E2"}}"#,
+                r#"{"type":"apdu","payload":{"func":"logic_channel_close","param":"02"}}"#,
+                r#"{"type":"apdu","payload":{"func":"disconnect","param":null}}"#,
+            ],
+        )
         .await;
         assert_eq!(
             lines,
@@ -248,8 +266,28 @@ mod tests {
                 r#"got {"type":"apdu","payload":{"ecode":2}}"#,
                 r#"got {"type":"apdu","payload":{"ecode":-1}}"#,
                 r#"got {"type":"apdu","payload":{"ecode":0,"data":"80E29000"}}"#,
+                r#"got {"type":"apdu","payload":{"ecode":0}}"#,
+                r#"got {"type":"apdu","payload":{"ecode":0}}"#,
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn requests_that_fail_are_answered_with_a_negative_code() {
+        let without_a_card = [
+            r#"{"type":"apdu","payload":{"func":"connect","param":null}}"#,
+            r#"{"type":"apdu","payload":{"func":"logic_channel_open","param":"A001"}}"#,
+            r#"{"type":"apdu","payload":{"func":"logic_channel_close","param":"02"}}"#,
+            r#"{"type":"apdu","payload":{"func":"transmit","param":"80E2"}}"#,
+        ];
+        let invalid = [
+            r#"{"type":"apdu","payload":{"func":"logic_channel_close","param":null}}"#,
+            r#"{"type":"apdu","payload":{"func":"another_function","param":null}}"#,
+        ];
+        let answers = [conversation(NoCard, &without_a_card).await, conversation(Card, &invalid).await];
+        for answer in answers.concat() {
+            assert_eq!(answer, r#"got {"type":"apdu","payload":{"ecode":-1}}"#);
+        }
     }
 
     #[tokio::test]

@@ -123,6 +123,31 @@ mod tests {
         }
     }
 
+    /// A card that answers with the octets of a command without its header.
+    struct Echo;
+
+    impl CardInterface for Echo {
+        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
+            Ok(command.get(4..).unwrap_or_default().to_vec())
+        }
+
+        async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
+            Ok(Atr(vec![0x3b, 0x00]))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_without_a_status_word_is_a_fault() {
+        let mut slot = VpcdSlot::listen("127.0.0.1:0").await.unwrap();
+        let address = slot.address().to_owned();
+        tokio::spawn(async move { connect_to_vpcd(&address, Echo, |_| ()).await });
+        slot.reset().await.unwrap();
+        for short in [&[0, 0xa4, 0, 0][..], &[0, 0xa4, 0, 0, 0x90]] {
+            assert!(matches!(slot.transmit(short).await, Err(CardInterfaceFault::Garbled(_))), "{short:?}");
+        }
+        assert_eq!(slot.transmit(&[0, 0xa4, 0, 0, 0x90, 0]).await.unwrap(), [0x90, 0]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_card_that_connects_is_usable_and_returns_after_a_failure() {
         let mut slot = VpcdSlot::listen("127.0.0.1:0").await.unwrap();

@@ -254,6 +254,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_length_can_arrive_in_two_segments() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut sender = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        sender.set_nodelay(true).unwrap();
+        let (mut receiver, _) = listener.accept().await.unwrap();
+        sender.write_all(&[0]).await.unwrap();
+        // The receiver reads the first octet before the second one is sent.
+        let rest = async {
+            tokio::task::yield_now().await;
+            sender.write_all(&[2, 7, 8]).await
+        };
+        let (received, sent) = tokio::join!(receive(&mut receiver), rest);
+        sent.unwrap();
+        assert_eq!(received.unwrap(), [7, 8]);
+    }
+
+    #[tokio::test]
     async fn a_failed_card_breaks_the_connection_and_a_reset_restores_it() {
         let mut card = TcpCard::connect(&card().await).await.unwrap();
         assert!(matches!(card.transmit(&[0, 0xff]).await, Err(CardInterfaceFault::Broken(_))));

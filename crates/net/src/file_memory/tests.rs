@@ -344,6 +344,22 @@ fn a_folder_that_cannot_be_created_is_a_fault() {
     assert!(fault.what.starts_with("cannot use"), "{fault}");
 }
 
+#[test]
+fn a_file_that_cannot_be_read_is_not_an_empty_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    // The content of a folder cannot be read as a file.
+    let path = folder.path().join("card.state");
+    fs::create_dir(&path).unwrap();
+    for fault in [
+        FileMemory::open(&path).unwrap_err(),
+        FileMemory::check(&path).unwrap_err(),
+        FileMemory::accept(&path).unwrap_err(),
+    ] {
+        assert_eq!(fault.what, format!("cannot use {}", path.display()));
+        assert!(fault.next.starts_with("check the path and its permissions"), "{fault}");
+    }
+}
+
 /// The child process of the next test. It commits until the disk is full, prints the fault, and
 /// commits once more.
 #[test]

@@ -311,3 +311,25 @@ impl Write for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_exchange_has_the_kind_of_its_cause() {
+        use io::ErrorKind;
+        for (error, kind) in [
+            (ErrorKind::ConnectionRefused, LinkFaultKind::Refused),
+            (ErrorKind::TimedOut, LinkFaultKind::Timeout),
+            (ErrorKind::NetworkUnreachable, LinkFaultKind::Unreachable),
+            (ErrorKind::HostUnreachable, LinkFaultKind::Unreachable),
+            (ErrorKind::AddrNotAvailable, LinkFaultKind::Unreachable),
+            (ErrorKind::InvalidData, LinkFaultKind::Tls),
+            (ErrorKind::ConnectionReset, LinkFaultKind::Reset),
+            (ErrorKind::BrokenPipe, LinkFaultKind::Reset),
+        ] {
+            assert_eq!(kind_of(&error.into()), kind, "{error:?}");
+        }
+    }
+}

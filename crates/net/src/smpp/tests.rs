@@ -19,7 +19,9 @@ use world::{
     SubmitFault,
 };
 
-use super::pdu::{CommandId, CommandStatus, Frame, Sm, decode, encode, message_id, read_message_id};
+use super::pdu::{
+    CommandId, CommandStatus, Frame, Sm, decode, encode, meaning, message_id, name, read_message_id,
+};
 use super::{CentreSettings, Esme, EsmeSettings, serve_smsc, translate};
 
 /// An SMSC that records all submissions. It refuses messages to 666 and throttles those to 429.
@@ -489,6 +491,155 @@ async fn a_missing_smsc_is_a_temporary_fault() {
     assert!(!esme.is_bound());
     // While no SMSC is reachable, there is nothing to wait for.
     assert!(tokio::time::timeout(Duration::from_secs(60), esme.bound()).await.is_err());
+}
+
+// SMPP 3.4 section 5.1.3, with the names of SMPP 5.0 for the optional parameters.
+#[test]
+fn each_status_has_its_number_its_name_and_a_meaning() {
+    let table = [
+        (0x00, "ESME_ROK", "No error"),
+        (0x01, "ESME_RINVMSGLEN", "length of the message"),
+        (0x02, "ESME_RINVCMDLEN", "length of the PDU"),
+        (0x03, "ESME_RINVCMDID", "command"),
+        (0x04, "ESME_RINVBNDSTS", "not bound"),
+        (0x05, "ESME_RALYBND", "already bound"),
+        (0x06, "ESME_RINVPRTFLG", "priority flag"),
+        (0x07, "ESME_RINVREGDLVFLG", "registered_delivery"),
+        (0x08, "ESME_RSYSERR", "internal failure"),
+        (0x0A, "ESME_RINVSRCADR", "source address"),
+        (0x0B, "ESME_RINVDSTADR", "destination address"),
+        (0x0C, "ESME_RINVMSGID", "message ID"),
+        (0x0D, "ESME_RBINDFAIL", "bind failed"),
+        (0x0E, "ESME_RINVPASWD", "password"),
+        (0x0F, "ESME_RINVSYSID", "account"),
+        (0x11, "ESME_RCANCELFAIL", "cancel_sm failed"),
+        (0x13, "ESME_RREPLACEFAIL", "replace_sm failed"),
+        (0x14, "ESME_RMSGQFUL", "queue of the SMSC"),
+        (0x15, "ESME_RINVSERTYP", "service type"),
+        (0x33, "ESME_RINVNUMDESTS", "number of destinations"),
+        (0x34, "ESME_RINVDLNAME", "distribution list"),
+        (0x40, "ESME_RINVDESTFLAG", "destination flag"),
+        (0x42, "ESME_RINVSUBREP", "replace_if_present"),
+        (0x43, "ESME_RINVESMCLASS", "esm_class"),
+        (0x44, "ESME_RCNTSUBDL", "to a distribution list"),
+        (0x45, "ESME_RSUBMITFAIL", "refused the message"),
+        (0x48, "ESME_RINVSRCTON", "TON of the source"),
+        (0x49, "ESME_RINVSRCNPI", "NPI of the source"),
+        (0x50, "ESME_RINVDSTTON", "TON of the destination"),
+        (0x51, "ESME_RINVDSTNPI", "NPI of the destination"),
+        (0x53, "ESME_RINVSYSTYP", "system type"),
+        (0x54, "ESME_RINVREPFLAG", "replace_if_present"),
+        (0x55, "ESME_RINVNUMMSGS", "number of messages"),
+        (0x58, "ESME_RTHROTTLED", "rate"),
+        (0x61, "ESME_RINVSCHED", "scheduled delivery time"),
+        (0x62, "ESME_RINVEXPIRY", "validity period"),
+        (0x63, "ESME_RINVDFTMSGID", "predefined message"),
+        (0x64, "ESME_RX_T_APPN", "temporary failure"),
+        (0x65, "ESME_RX_P_APPN", "permanent failure"),
+        (0x66, "ESME_RX_R_APPN", "rejects"),
+        (0x67, "ESME_RQUERYFAIL", "query_sm failed"),
+        (0xC0, "ESME_RINVTLVSTREAM", "optional parameters"),
+        (0xC1, "ESME_RTLVNOTALLWD", "not allowed"),
+        (0xC2, "ESME_RINVTLVLEN", "length of an optional parameter"),
+        (0xC3, "ESME_RMISSINGTLV", "missing"),
+        (0xC4, "ESME_RINVTLVVAL", "value of an optional parameter"),
+        (0xFE, "ESME_RDELIVERYFAILURE", "delivery failed"),
+        (0xFF, "ESME_RUNKNOWNERR", "unknown error"),
+    ];
+    for (number, expected, about) in table {
+        let status = CommandStatus::from(number);
+        assert_eq!(name(status), format!("{expected} ({number:#010x})"));
+        let (what, _) = meaning(status).unwrap_or_else(|| panic!("{expected} has no meaning"));
+        assert!(what.contains(about), "{expected}: {what}");
+    }
+    // All other numbers up to 3FF are reserved or belong to SMPP 5.0, and those above to vendors.
+    let known = table.map(|(number, ..)| number);
+    for other in (0..0x500).filter(|number| !known.contains(number)) {
+        assert_eq!(meaning(CommandStatus::from(other)), None, "{other:#x}");
+    }
+}
+
+/// Moves the clock of the runtime forward. It is not paused during an exchange, because a paused
+/// clock can run ahead of octets that are under way.
+async fn jump(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+/// A silent ESME gets one enquire_link, and is disconnected if it does not answer. An ESME that
+/// answers stays bound.
+#[tokio::test]
+async fn a_silent_esme_is_enquired_after_half_a_minute_and_then_disconnected() {
+    let bench = bench().await;
+    let mut raw = bench.raw().await;
+    raw.bind(CommandId::BindTransceiver).await;
+    for _ in 0..3 {
+        jump(30).await;
+        let enquiry = raw.receive().await.unwrap();
+        assert_eq!(enquiry.command, CommandId::EnquireLink);
+        let answer = Frame::answer(&enquiry, CommandStatus::EsmeRok, vec![]);
+        raw.stream.write_all(&answer.to_bytes()).await.unwrap();
+        for seconds in [0, 20, 20] {
+            jump(seconds).await;
+            let answer = raw.send(CommandId::EnquireLink, vec![]).await;
+            assert_eq!(answer.command, CommandId::EnquireLinkResp, "nothing was sent before");
+        }
+    }
+    jump(30).await;
+    assert_eq!(raw.receive().await.unwrap().command, CommandId::EnquireLink);
+    jump(30).await;
+    assert_eq!(raw.receive().await, None, "the session ends without another request");
+}
+
+#[tokio::test]
+async fn an_esme_that_acknowledges_no_delivery_or_does_not_bind_is_disconnected() {
+    let bench = bench().await;
+    let mut raw = bench.raw().await;
+    raw.bind(CommandId::BindReceiver).await;
+    jump(20).await;
+    bench.centre.bring("1", from_device(&[1]));
+    assert_eq!(raw.receive().await.unwrap().command, CommandId::DeliverSm);
+    jump(10).await;
+    // The ESME was silent for half a minute, but the delivery can still be acknowledged.
+    let enquiry = raw.receive().await.unwrap();
+    assert_eq!(enquiry.command, CommandId::EnquireLink);
+    let answer = Frame::answer(&enquiry, CommandStatus::EsmeRok, vec![]);
+    raw.stream.write_all(&answer.to_bytes()).await.unwrap();
+    for seconds in [0, 10] {
+        jump(seconds).await;
+        assert_eq!(raw.status(CommandId::EnquireLink, vec![]).await, CommandStatus::EsmeRok);
+    }
+    jump(10).await;
+    assert_eq!(raw.receive().await, None);
+    assert!(bench.centre.taken.lock().unwrap().is_empty());
+
+    let mut raw = bench.raw().await;
+    for seconds in [0, 5] {
+        jump(seconds).await;
+        assert_eq!(raw.status(CommandId::EnquireLink, vec![]).await, CommandStatus::EsmeRok);
+    }
+    jump(5).await;
+    assert_eq!(raw.receive().await, None, "it does not bind");
+}
+
+#[tokio::test]
+async fn an_esme_acknowledges_the_unbind_of_its_smsc_and_binds_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (esme, _hears) = esme_at(&listener.local_addr().unwrap().to_string(), 0);
+    for _ in 0..2 {
+        let stream = listener.accept().await.unwrap().0;
+        let mut smsc = Raw { stream, buffer: vec![], sequence: 0 };
+        let bind = smsc.receive().await.unwrap();
+        assert_eq!(bind.command, CommandId::BindTransceiver);
+        let bound = Frame::answer(&bind, CommandStatus::EsmeRok, message_id("SMSC"));
+        smsc.stream.write_all(&bound.to_bytes()).await.unwrap();
+        esme.bound().await;
+        let answer = smsc.send(CommandId::Unbind, vec![]).await;
+        assert_eq!((answer.command, answer.status), (CommandId::UnbindResp, CommandStatus::EsmeRok));
+        assert_eq!(smsc.receive().await, None, "the ESME closes the connection");
+        jump(60).await;
+    }
 }
 
 /// An SMSC answers enquire_link but no submission. The session ends, and the next session works.

@@ -377,6 +377,19 @@ mod tests {
     }
 
     #[test]
+    fn a_submission_keeps_which_receipts_it_requests() {
+        for (receipts, registered_delivery) in
+            [(Receipts::None, 0), (Receipts::Always, 1), (Receipts::OnFailure, 2)]
+        {
+            let message = ShortMessage::to_card(number("+491"), number("+492"), vec![1]);
+            let sent = Submission { message, validity: None, receipts };
+            let sm = submit_sm(&sent);
+            assert_eq!(u8::from(sm.fields.registered_delivery), registered_delivery);
+            assert_eq!(submission(&sm, NOW), Ok(sent));
+        }
+    }
+
+    #[test]
     fn deliveries_survive_encoding_and_decoding() {
         let message = ShortMessage::to_card(number("+491"), number("1000"), vec![2, 0x71, 0, 9]);
         let minute = Timestamp(NOW.0 / 60_000 * 60_000);

@@ -171,3 +171,26 @@ impl NumberedEvent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rsp::finding::{Finding, FindingKind};
+
+    use super::*;
+
+    #[test]
+    fn a_filter_by_finding_selects_the_events_with_it() {
+        let kind = FindingKind::CardResourcesUnreadable;
+        let event = Event::new(Timestamp(0), "SM-DP+", "a");
+        let with_finding = event.clone().with_findings(vec![Finding::new(kind, "00")]);
+        let filter = |finding: Option<&str>| EventFilter {
+            finding: finding.map(str::to_owned),
+            ..EventFilter::default()
+        };
+        let matches = |finding, event| filter(finding).matches(&Namespace::default(), event);
+        assert!(matches(None, &event) && matches(None, &with_finding));
+        assert!(!matches(Some(kind.name()), &event));
+        assert!(matches(Some(kind.name()), &with_finding));
+        assert!(!matches(Some("another"), &with_finding));
+    }
+}

@@ -254,6 +254,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_commit_that_changes_nothing_wakes_no_wait() {
+        let server = Server::new();
+        let wait = server.waiting().await;
+        // The second transaction has read what the first one changes, so it conflicts.
+        let mut late = Tx::begin(&server.records);
+        assert!(late.get(&FLAG, "another").await.unwrap().is_none());
+        late.put(&FLAG, "another", &()).unwrap();
+        server.write("another").await;
+        while server.executed.load(Ordering::Relaxed) < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_ne!(late.commit().await.unwrap(), Committed::Yes);
+        let mut reads_only = Tx::begin(&server.records);
+        reads_only.get(&FLAG, "another").await.unwrap();
+        assert_eq!(reads_only.commit().await.unwrap(), Committed::Yes);
+        let nothing = ChangeSet::default();
+        assert_eq!(server.records.commit(nothing).await.unwrap(), Committed::Yes);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(server.executed.load(Ordering::Relaxed), 2, "only the change has woken the wait");
+        server.waits.end();
+        assert_eq!(wait.await.unwrap().unwrap(), StatusCode::NO_CONTENT);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_wait_ends_without_content_after_its_timeout() {
         let (server, begun) = (Server::new(), Instant::now());
         assert_eq!(server.wait("1500ms").await.unwrap(), StatusCode::NO_CONTENT);

@@ -265,6 +265,54 @@ async fn a_rejected_notification_delays_only_notifications_of_its_kind() {
 }
 
 #[tokio::test]
+async fn a_notification_that_was_never_accepted_is_dropped_at_the_end_of_its_validity() {
+    for wire in [Wire::Down, Wire::AnswersWith(StatusCode::FORBIDDEN)] {
+        let testbed = Testbed::new(Options::default());
+        testbed.set(wire);
+        testbed.notify().await;
+        let (_, message) = testbed.start(&testbed.sr).outbox().await.unwrap().remove(0);
+        let validity = message.until.since(testbed.now()).as_secs();
+        assert!(validity > 120, "{validity}");
+        testbed.run().await;
+        testbed.advance(validity - 61);
+        testbed.run().await;
+        assert_eq!(testbed.waiting(&testbed.sr).await, 1, "{wire:?}: it is retried until then");
+        // The next attempt is the last one.
+        testbed.advance(61);
+        testbed.run().await;
+        assert_eq!(testbed.waiting(&testbed.sr).await, 0, "{wire:?}");
+        testbed.set(Wire::Fine);
+        testbed.advance(60);
+        testbed.run().await;
+        assert_eq!(testbed.dp.decided(&format!("notified {}", iccid())).await, 0, "{wire:?}");
+        assert_eq!(testbed.start(&testbed.sr).run_due().await.unwrap(), None, "{wire:?}: nothing is left");
+    }
+}
+
+#[tokio::test]
+async fn the_delays_start_again_after_a_delivery_that_reached_the_peer() {
+    let testbed = Testbed::new(Options::default());
+    testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
+    testbed.run().await;
+    testbed.set(Wire::Down);
+    testbed.answer("c1").await;
+    testbed.advance(1);
+    testbed.notify().await;
+    let next_delay = async || {
+        let next = testbed.start(&testbed.sr).run_due().await.unwrap().unwrap();
+        next.since(testbed.now()).as_secs()
+    };
+    for wait in [1, 2, 4] {
+        assert_eq!(next_delay().await, wait);
+        testbed.advance(wait);
+    }
+    // The peer accepts the first message, but not the second one.
+    testbed.set(Wire::Rejects(NOTIFICATION, StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(next_delay().await, 1);
+    assert_eq!(testbed.ended("isdp").await, [DONE]);
+}
+
+#[tokio::test]
 async fn an_unavailable_peer_is_sent_no_other_message() {
     let testbed = Testbed::new(Options::default());
     testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
