@@ -96,7 +96,8 @@ async fn a_profile_that_the_card_does_not_have_is_tried_once() {
     assert!(why.to_string().contains("iccid-or-aid-not-found(1)"), "{why}");
     assert_eq!(registered.imsi.to_string(), BOOTSTRAP.1);
     // The other attempt enables the former profile.
-    let attempts = testbed.timeline().iter().filter(|line| line.contains("EnableProfile")).count();
+    let attempts =
+        testbed.timeline().iter().filter(|line| line.contains("-> eUICC ES10c.EnableProfile")).count();
     assert_eq!(attempts, 2);
 }
 
