@@ -36,11 +36,6 @@ impl EventSource {
         Self { party: party.into(), ..self.clone() }
     }
 
-    /// Returns the name of the party.
-    pub fn party(&self) -> &str {
-        &self.party
-    }
-
     /// Returns the current time of the party's clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -224,11 +224,6 @@ impl<D: CardInterface> Modem<D> {
         self.visible = visible;
     }
 
-    /// Returns the networks that are received at the device's location.
-    pub fn visible(&self) -> &[Plmn] {
-        &self.visible
-    }
-
     /// Returns the current registration.
     pub fn registered(&self) -> Option<&Registered> {
         self.registered.as_ref()

@@ -388,3 +388,23 @@ fn is_final(error: &ChangeError) -> bool {
         ChangeError::Es10(Es10Error::Card(_)) | ChangeError::UnexpectedState { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rsp::sgp22::es10c::EnableResult;
+
+    use super::super::es10::ResultCode;
+    use super::super::terminal::{CardError, StatusWord};
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_final_unless_the_card_is_busy() {
+        for number in 1..=7 {
+            let code = ResultCode { number, name: None };
+            let refused = Es10Error::Refused { function: "EnableProfile", code };
+            assert_eq!(is_final(&refused.into()), number != EnableResult::CAT_BUSY.0, "{number}");
+        }
+        let card = CardError::Status { command: "STORE DATA", status: StatusWord::CONDITIONS_NOT_SATISFIED };
+        assert!(!is_final(&Es10Error::Card(card).into()));
+    }
+}

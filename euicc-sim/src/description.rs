@@ -225,4 +225,28 @@ mod tests {
             assert!(!line.allows(ppr::UPDATE_CONTROL, &operator));
         }
     }
+    #[test]
+    fn each_capability_of_the_card_offers_its_service() {
+        let services = [
+            (uicc_capability::USIM, Service::USIM),
+            (uicc_capability::ISIM, Service::ISIM),
+            (uicc_capability::CSIM, Service::CSIM),
+            (uicc_capability::AKA_MILENAGE, Service::MILENAGE),
+            (uicc_capability::AKA_TUAK128, Service::TUAK128),
+            (uicc_capability::AKA_TUAK256, Service::TUAK256),
+            (uicc_capability::USIM_TEST_ALGORITHM, Service::USIM_TEST_ALGORITHM),
+            (uicc_capability::JAVACARD, Service::JAVACARD),
+            (uicc_capability::MULTIPLE_USIM, Service::MULTIPLE_USIM),
+            (uicc_capability::BER_TLV, Service::BER_TLV),
+            (uicc_capability::DF_LINK, Service::DF_LINK),
+            (uicc_capability::CAT_TP, Service::CAT_TP),
+            (uicc_capability::GET_IDENTITY, Service::GET_IDENTITY),
+            (uicc_capability::PROFILE_A_X25519, Service::PROFILE_A_X25519),
+            (uicc_capability::PROFILE_B_P256, Service::PROFILE_B_P256),
+        ];
+        for bit in 0..32 {
+            let expected = services.iter().find(|(capability, _)| *capability == bit);
+            assert_eq!(service(bit), expected.map(|(_, service)| *service), "bit {bit}");
+        }
+    }
 }

@@ -85,7 +85,10 @@ mod tests {
             loads
         };
         assert_eq!([trust(0), trust(0), trust(0)], [1, 1, 1]);
-        assert_eq!((1..50).map(trust).last(), Some(50));
+        // As many unused entries are kept as the limit permits.
+        let entries = || 0..u8::try_from(KEPT_TRUST).unwrap();
+        assert_eq!(entries().chain(entries()).map(&mut trust).last(), Some(KEPT_TRUST));
+        assert_eq!((100..150).map(trust).last(), Some(KEPT_TRUST + 50));
         assert!(shared.trust.lock().unwrap().len() <= KEPT_TRUST);
     }
 }

@@ -152,3 +152,28 @@ pub(super) fn installation_refused(result: &ProfileInstallationResult) -> Outcom
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rsp::ids::TransactionId;
+    use rsp::sgp22::es10b::{AuthenticateErrorCode, AuthenticateResponseError};
+
+    use super::*;
+
+    #[test]
+    fn a_response_is_a_refusal_unless_its_result_is_ok() {
+        let number = |response: &dyn Verdict| response.refusal().map(|code| code.number);
+        for code in 0..=6 {
+            let enable = EnableProfileResponse { enable_result: EnableResult(code) };
+            let reset = EuiccMemoryResetResponse { reset_result: ResetResult(code) };
+            let expected = Some(code).filter(|code| *code != 0);
+            assert_eq!((number(&enable), number(&reset)), (expected, expected));
+        }
+        let error = AuthenticateResponseError {
+            transaction_id: TransactionId(vec![1]),
+            authenticate_error_code: AuthenticateErrorCode::INVALID_SIGNATURE,
+        };
+        let refused = AuthenticateServerResponse::AuthenticateResponseError(error).refusal().unwrap();
+        assert_eq!(refused.to_string(), format!("invalid-signature({})", refused.number));
+    }
+}

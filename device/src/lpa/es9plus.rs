@@ -211,6 +211,27 @@ mod tests {
         for (error, next) in [
             (Es9Error::Link { function, fault: fault.clone() }, fault.next()),
             (refused("8.2.6", "3.8"), "check the activation code, or ask the operator for another"),
+            (
+                refused("8.1.1", "3.8"),
+                "use the device that the profile was ordered for, or have the profile ordered for this device",
+            ),
+            (
+                refused("8.1.1", "3.10"),
+                "use the device that the profile was ordered for, or have the profile ordered for this device",
+            ),
+            (refused("8.2.7", "2.2"), "try again with the confirmation code that the operator gave"),
+            (refused("8.2.7", "3.8"), "try again with the confirmation code that the operator gave"),
+            (refused("8.2", "1.2"), "try again later, or have the operator release the profile"),
+            (refused("8.2.7", "6.4"), "have the operator order the profile again"),
+            (refused("8.8.5", "4.10"), "have the operator order the profile again"),
+            (refused("8.8.5", "6.4"), "have the operator order the profile again"),
+            (refused("8.2", "3.7"), "have the operator order the profile again"),
+            (refused("8.2.5", "4.3"), "have the operator order a profile that suits this device"),
+            (refused("8.1", "4.8"), "delete a profile from the card, and try again"),
+            (refused("8.8.2", "3.1"), "use a card and a server that share a CI"),
+            (refused("8.9.1", "3.8"), "check the address of the SM-DS"),
+            (refused("8.9.5", "3.9"), "repeat the event retrieval from the SM-DS"),
+            (refused("8.10.1", "3.9"), "restart the download"),
             (refused("9.9", "9.9"), "see the server's log for details"),
             (
                 Es9Error::Answer { function, why: InvalidResponse::NoStatusCode },

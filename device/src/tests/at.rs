@@ -247,3 +247,33 @@ async fn without_coverage_the_modem_searches_and_reports_it() {
     assert!(reported.contains("+CREG: 0\r\n"), "{reported}");
     port.expect("AT+COPS=?", &["+CME ERROR: 3"]).await;
 }
+
+#[tokio::test]
+async fn the_modem_identifies_itself_and_accepts_commands_for_calls() {
+    let mut port = Port::new(EchoCard::default(), &[]);
+    let (version, imei) = (env!("CARGO_PKG_VERSION"), "001001000000072");
+    port.expect("ATI", &["Landfall", "Software modem", &format!("Revision: {version}"), "OK"]).await;
+    port.expect("AT+CGMR;+GMR", &[version, version, "OK"]).await;
+    port.expect("AT+GCAP", &["+GCAP: +CGSM", "OK"]).await;
+    port.expect("AT+CGSN;+CGSN=0;+CGSN=1", &[imei, imei, &format!("+CGSN: \"{imei}\""), "OK"]).await;
+    port.expect("AT+CGSN=2", &["ERROR"]).await;
+    for accepted in ["ATH", "ATX0X4", "AT&C0&C1", "AT&W", "AT&D0&D2"] {
+        port.expect(accepted, &["OK"]).await;
+    }
+    for refused in ["ATH1", "ATX5", "AT&C2", "AT&D3"] {
+        port.expect(refused, &["ERROR"]).await;
+    }
+}
+
+#[tokio::test]
+async fn the_card_is_reset_if_it_was_off_or_if_a_reset_is_requested() {
+    let mut port = Port::new(EchoCard::default(), &[]);
+    let (open, used) = ("AT+CCHO=\"A000\"", "+CGLA: 12,\"01B000009000\"");
+    port.expect(open, &["+CCHO: 1", "OK"]).await;
+    port.expect("AT+CFUN=4;+CGLA=1,8,\"00B00000\"", &[used, "OK"]).await;
+    port.expect("AT+CFUN=1;+CGLA=1,8,\"00B00000\"", &[used, "OK"]).await;
+    port.expect("AT+CFUN=1,1;+CGLA=1,8,\"00B00000\"", &["ERROR"]).await;
+    // The reset has closed the channel, so it is free again.
+    port.expect(open, &["+CCHO: 1", "OK"]).await;
+    port.expect("AT+CFUN=0;+CFUN=4;+CCHO=\"A000\"", &["+CCHO: 1", "OK"]).await;
+}

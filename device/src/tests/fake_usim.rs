@@ -20,6 +20,8 @@ pub(crate) struct FakeUsim {
     /// The value that VERIFY PIN must present, and true if a command has presented it.
     pub(crate) pin: Option<(Vec<u8>, bool)>,
     pub(crate) has_usim: bool,
+    /// The answer to AUTHENTICATE in place of the correct one.
+    pub(crate) false_answer: Option<Vec<u8>>,
     selected: u16,
     waiting: Vec<u8>,
 }
@@ -40,6 +42,7 @@ impl FakeUsim {
             sqn_ms: Sqn::default(),
             pin: None,
             has_usim: true,
+            false_answer: None,
             selected: 0,
             waiting: Vec::new(),
         }
@@ -101,7 +104,7 @@ impl FakeUsim {
             let auts = self.algorithm.make_auts(&rand, self.sqn_ms).to_bytes();
             [&[0xDC, 14], auts.as_slice()].concat()
         };
-        self.waiting = answer;
+        self.waiting = self.false_answer.clone().unwrap_or(answer);
         Err(0x6100 | u16::try_from(self.waiting.len()).unwrap())
     }
 }

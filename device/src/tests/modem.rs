@@ -199,6 +199,17 @@ async fn subscribers_of_every_algorithm_are_served() {
 
 // req: TS.33.102-MacA
 #[tokio::test]
+async fn a_malformed_answer_to_authenticate_is_an_error_of_the_card() {
+    let testbed = testbed();
+    for answer in ["DD0101", "DB0901", "DC0D01020304", "DC0E01"] {
+        let mut card = FakeUsim::new(IMSI);
+        card.false_answer = Some(hex::decode(answer).unwrap());
+        let not = testbed.modem(card, &["001-01"]).register().await.unwrap_err();
+        assert!(not.to_string().contains("neither DB with RES"), "{answer}: {not}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_keys_cause_a_mac_failure_on_the_card() {
     let testbed = testbed();
     let subscriber = Subscriber::new(Keys::Milenage { k: [9; 16], opc: OPC });

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use rsp::sgp22::es10c::DeleteResult;
+use rsp::sgp22::es10c::{DeleteResult, ResetResult, reset_options};
 use rsp::time::Timestamp;
 use world::{Atr, CardInterface, CardInterfaceFault, ManualClock, MemoryEvents};
 
@@ -130,4 +130,51 @@ async fn a_lack_of_free_channels_is_reported() {
     let mut es10 = Es10::new(Script::new(&script), EventSource::silent(ManualClock::at(Timestamp(0))));
     let Es10Error::Card(error) = es10.get_eid().await.unwrap_err() else { panic!() };
     assert_eq!(error.status(), Some(StatusWord::FUNCTION_NOT_SUPPORTED));
+}
+
+#[tokio::test]
+async fn a_refresh_without_reset_is_performed_and_a_command_fetched_by_others_is_not_fetched_again() {
+    let mut terminal = Terminal::new(Script::new(&[
+        ("80F2000C", "910B"),
+        ("801200000B", "D009 8103010101 82028182 9000"),
+        ("801400000C 810301010182028281830100", "9000"),
+        ("80F2000C", "910B"),
+        ("801200000B", "D009 8103012180 82028182 9000"),
+    ]));
+    terminal.raw(&[0x80, 0xF2, 0x00, 0x0C]).await.unwrap();
+    assert!(!terminal.serve_proactive().await.unwrap());
+    terminal.raw(&[0x80, 0xF2, 0x00, 0x0C]).await.unwrap();
+    terminal.raw(&[0x80, 0x12, 0x00, 0x00, 0x0B]).await.unwrap();
+    assert!(!terminal.serve_proactive().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_card_that_announces_data_and_sends_none_is_an_error() {
+    let (mut es10, _) = es10(&[
+        ("81E2910006 BF3E035C015A", "6105"),
+        ("01C0000005", "BF3E 6105"),
+        ("01C0000005", "6105"),
+        ("00708001", "9000"),
+    ]);
+    let error = es10.get_eid().await.unwrap_err().to_string();
+    assert!(error.contains("61xx repeatedly without data"), "{error}");
+}
+
+#[tokio::test]
+async fn a_memory_reset_sends_its_options_and_reports_the_result() {
+    let (mut es10, _) = es10(&[
+        ("81E2910007 BF3404820205A0", "6106"),
+        ("01C0000006", "BF3403 800101 9000"),
+        ("81E2910007 BF340482020640", "6106"),
+        ("01C0000006", "BF3403 800100 9000"),
+    ]);
+    let refused = es10
+        .euicc_memory_reset(&[
+            reset_options::DELETE_OPERATIONAL_PROFILES,
+            reset_options::RESET_DEFAULT_SMDP_ADDRESS,
+        ])
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Some(ResetResult::NOTHING_TO_DELETE.0));
+    es10.euicc_memory_reset(&[reset_options::DELETE_FIELD_LOADED_TEST_PROFILES]).await.unwrap();
 }

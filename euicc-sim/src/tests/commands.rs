@@ -134,6 +134,7 @@ fn search_record_finds_records_by_contents() {
             ("00A2010603 0000 01 00", "6A80"),
             ("00A2010603 1400 01 00", "6A80"),
             ("00A2010602 0400", "6700"),
+            ("00A2010601 04", "6700"),
             ("00A2010400", "6700"),
             ("00A2010701 01", "6A86"),
             ("00A2010201 01", "6A86"),
@@ -532,6 +533,9 @@ fn an_access_rule_permits_only_the_operations_that_it_names() {
         (format!("800101 {ADM} {PIN}"), "01111"),
         (format!("800102 9000 800101 {ADM} 800101 9000"), "00111"),
         (format!("800103 {PIN} 800158 {ADM}"), "01111"),
+        // A mode of a proprietary state machine covers no operation, so the second condition is
+        // not an alternative.
+        (format!("800101 {PIN} 9C0100 9000"), "01111"),
         // A truncated rule.
         ("800101 9000 8001".to_owned(), "00000"),
     ];
@@ -701,4 +705,50 @@ fn a_linked_directory_has_its_own_position() {
             ("00A4000C02 7F30", "9000"),
         ],
     );
+}
+
+#[test]
+fn a_partial_aid_selects_the_occurrence_that_p2_names() {
+    const ISD_R: &str = "A0000005591010FFFFFFFF8900000100";
+    const ECASD: &str = "A0000005591010FFFFFFFF8900000200";
+    let mut testbed = Testbed::new();
+    let select = |testbed: &mut Testbed, p2: &str| {
+        let answer = testbed.apdu(&format!("00A404{p2}0D {}", &ISD_R[..26]));
+        if !answer.starts_with("61") {
+            return answer;
+        }
+        let template = testbed.read(&format!("00C00000{}", &answer[2..]));
+        [ISD_R, ECASD].into_iter().find(|aid| template.contains(&format!("8410{aid}"))).unwrap().to_owned()
+    };
+    let (first, last, next, previous) = ("00", "01", "02", "03");
+    for (p2, selected) in [
+        (first, ISD_R),
+        (last, ECASD),
+        (first, ISD_R),
+        (next, ECASD),
+        (next, "6A82"),
+        (previous, ISD_R),
+        (previous, "6A82"),
+    ] {
+        assert_eq!(select(&mut testbed, p2), selected, "P2 {p2}");
+    }
+    // Without a current application, the next occurrence is the first and the previous one the last.
+    for (p2, selected) in [(next, ISD_R), (previous, ECASD)] {
+        testbed.reset();
+        assert_eq!(select(&mut testbed, p2), selected, "P2 {p2} after a reset");
+    }
+}
+
+#[test]
+fn manage_channel_has_no_data() {
+    let mut testbed = Testbed::new();
+    for (command, status) in [
+        ("0070000001 55", "6700"),
+        ("0070000101 55", "6700"),
+        ("0070800101 55", "6700"),
+        ("0070010001 55", "6A86"),
+        ("00708014", "6A86"),
+    ] {
+        testbed.expect(command, status);
+    }
 }

@@ -230,6 +230,18 @@ fn after_a_refused_refresh_the_identity_changes_at_the_next_reset() {
     }
 }
 
+#[test]
+fn a_selected_identity_survives_a_loss_of_power() {
+    let memory = RamMemory::of(START.clone());
+    let mut before = testbed(memory.clone());
+    switch_on(&mut before);
+    before.expect(IN_BRAZIL, "910B");
+    drop(before);
+    let mut after = testbed(memory);
+    after.reset();
+    assert_eq!(identity(&mut after), BRAZIL);
+}
+
 /// The number of resets is limited, and in the end the profile's own identity is in use.
 #[test]
 fn a_rejected_identity_is_replaced_by_the_default_after_three_attempts() {

@@ -123,6 +123,31 @@ fn every_defect_is_refused(role: Role) {
     }
 }
 
+/// The certificate with another named curve in its public key: P-192 in place of P-256, which differs
+/// in the last arc.
+fn with_key_on_p192(certificate: &certs::Certificate) -> CertificateDer {
+    const P256: [u8; 10] = [0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
+    let mut der = certificate.der().to_vec();
+    let at = der.windows(P256.len()).position(|window| window == P256).unwrap();
+    der[at + P256.len() - 1] = 1;
+    CertificateDer(der)
+}
+
+// req: SGP.22-5.7.13-Certificate
+// req: SGP.22-5.7.5-Certificate
+#[test]
+fn a_certificate_with_a_key_on_another_curve_is_refused_for_its_curve() {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    let mut request = server.authenticate_server(challenge(&mut testbed));
+    request.server_certificate = with_key_on_p192(&server.dp.auth.certificate);
+    assert_eq!(authenticate(&mut testbed, &request), Err(AuthenticateErrorCode::UNSUPPORTED_CURVE));
+    let prepared = prepare_modified(|_, server, request| {
+        request.smdp_certificate = with_key_on_p192(&server.dp.pb.certificate);
+    });
+    assert_eq!(prepared, Err(DownloadErrorCode::UNSUPPORTED_CURVE));
+}
+
 #[test]
 fn certificates_are_checked_against_the_clock_of_the_card() {
     let mut testbed = Testbed::new();

@@ -281,6 +281,20 @@ fn metadata_of_another_profile_are_refused() {
     assert_eq!(install(owner([0x00, 0xF1, 0x10], None)), Ok(()));
     assert_eq!(install(owner([0x62, 0xF2, 0x10], None)), mismatch);
     assert_eq!(install(owner([0x00, 0xF1, 0x10], Some(vec![7]))), mismatch);
+    // The octets of EF.GID1 after the GID of the owner must be FF.
+    for (gid1, expected) in [("07FFFF", Ok(())), ("07", Ok(())), ("0701FF", mismatch), ("FF", mismatch)] {
+        let iccid: Iccid = ICCID.parse().unwrap();
+        let text = format!(
+            "iccid = '{iccid}'\nimsi = '001010123456789'\n[authentication]\nki = '{0}'\nopc = '{0}'\n[usim]\ngid1 = '{gid1}'\n",
+            "11".repeat(16)
+        );
+        let package = profile::Description::parse(&text).unwrap().build().unwrap();
+        let mut test_package = TestPackage::of(package.encode());
+        test_package.metadata.profile_owner = owner([0x00, 0xF1, 0x10], Some(vec![7]));
+        let mut testbed = Testbed::new();
+        let server = Server::new(&testbed, Curve::P256);
+        assert_eq!(outcome(&server.download(&mut testbed, &test_package)), expected, "{gid1}");
+    }
     // EF.ICCID differs from the header.
     let mut test_package = TestPackage::of(usim().encode());
     let other: Iccid = "8900012345678901242".parse().unwrap();

@@ -110,12 +110,15 @@ async fn the_subscription_is_read_and_registered() {
         &["+COPS: (1,\"Local\",\"Local\",\"26242\",7),(2,\"Home\",\"Home\",\"00101\",7),,(0-4),(0-2)", "OK"],
     )
     .await;
+    port.expect("AT+COPS=3,1;+COPS?;+COPS=3,2", &["+COPS: 0,1,\"Home\",7", "OK"]).await;
     port.expect("AT+CSQ;+CREG?", &["+CSQ: 31,99", "+CREG: 1,1", "OK"]).await;
 
     port.expect("AT+COPS=1,2,\"26242\"", &["OK"]).await;
     assert_eq!(port.unasked().await, ["+CREG: 5", "+CEREG: 5,\"0001\",\"00000001\",7"]);
     port.expect("AT+COPS?", &["+COPS: 1,2,\"26242\",7", "OK"]).await;
     port.expect("AT+COPS=1,0,\"Nobody\"", &["+CME ERROR: 30"]).await;
+    port.expect("AT+COPS=1,1,\"Nobody\"", &["+CME ERROR: 30"]).await;
+    port.expect("AT+COPS=1,1,\"Local\";+COPS?", &["+COPS: 1,1,\"Local\",7", "OK"]).await;
     port.expect("AT+COPS=2", &["OK"]).await;
     assert_eq!(port.unasked().await, ["+CREG: 0", "+CEREG: 0"]);
     port.expect("AT+COPS=0", &["OK"]).await;
@@ -202,6 +205,8 @@ async fn files_are_read_and_written_with_and_without_path() {
     port.expect("AT+CRSM=176,28423,0,0,9,,\"7F10\"", &["+CRSM: 106,130", "OK"]).await;
     let fcp = port.lines("AT+CRSM=192,28423").await;
     assert!(fcp[0].starts_with("+CRSM: 144,0,\"62"), "{fcp:?}");
+    let mf = port.lines("AT+CRSM=192,16128").await;
+    assert!(mf[0].starts_with("+CRSM: 144,0,\"62") && mf[0].contains("83023F00"), "{mf:?}");
     let status = port.lines("AT+CRSM=242").await;
     assert!(status[0].starts_with("+CRSM: 144,0,\"62"), "{status:?}");
     // EF.FPLMN can be written with the PIN, which is disabled.
@@ -227,7 +232,11 @@ async fn a_pin_is_locked_blocked_and_unblocked() {
     port.expect("AT+CPIN=\"0000\"", &["+CME ERROR: 3"]).await;
     port.expect("AT+CLCK=\"SC\",1,\"9999\"", &["+CME ERROR: 16"]).await;
     port.expect("AT+CLCK=\"SC\",1,\"0000\"", &["OK"]).await;
+    // The PIN is enabled already.
+    port.expect("AT+CLCK=\"SC\",1,\"0000\"", &["+CME ERROR: 3"]).await;
     port.expect("AT+CPWD=\"SC\",\"0000\",\"4321\"", &["OK"]).await;
+    port.expect("AT+CPWD=\"P2\",\"0000\",\"8765\"", &["+CME ERROR: 16"]).await;
+    port.expect("AT+CPWD=\"P2\",\"9999\",\"8765\"", &["OK"]).await;
     port.expect("AT+CLCK=\"SC\",2;+CPIN?", &["+CLCK: 1", "+CPIN: READY", "OK"]).await;
 
     // The next card session requires the PIN.

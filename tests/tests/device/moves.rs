@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use device::lpa::{DownloadOptions, Handled};
+use device::lpa::{ChangeError, DownloadOptions, Handled};
 use device::{Ending, Recovery, Service};
 use network::{EmmCause, Policy, RefusalRule};
+use rsp::sgp22::es10c::{EnableResult, ResetResult, reset_options};
 use sm_dp::ProfileState;
 
 use crate::testbed::{BOOTSTRAP, LOCAL, LinkFailure, Testbed, iccid, plmn, ts48_package};
@@ -84,6 +85,42 @@ async fn a_refusal_by_the_network_causes_a_fallback() {
         assert_eq!(testbed.profiles().await.1, Some(iccid(BOOTSTRAP)));
         assert!(report.notifications.unwrap().iter().all(|each| each.handled == Handled::Delivered));
     }
+}
+
+/// Without a limit of the attempts, this test would not end.
+#[tokio::test]
+async fn a_profile_that_the_card_does_not_have_is_tried_once() {
+    let mut testbed = Testbed::abroad().await;
+    let report = testbed.device.switch_to(iccid(LOCAL), None).await;
+    let Ending::CameBack { why, registered } = &report.ending else { panic!("{:?}", report.ending) };
+    assert!(why.to_string().contains("iccid-or-aid-not-found(1)"), "{why}");
+    assert_eq!(registered.imsi.to_string(), BOOTSTRAP.1);
+    // The other attempt enables the former profile.
+    let attempts =
+        testbed.timeline().iter().filter(|line| line.contains("-> eUICC ES10c.EnableProfile")).count();
+    assert_eq!(attempts, 2);
+}
+
+#[tokio::test]
+async fn an_enabled_profile_is_enabled_again_without_an_error() {
+    let mut testbed = Testbed::abroad().await;
+    testbed.device.lpa.enable(iccid(BOOTSTRAP)).await.unwrap();
+    let ChangeError::Es10(refused) = testbed.device.lpa.enable(iccid(LOCAL)).await.unwrap_err() else {
+        panic!("another error")
+    };
+    assert_eq!(refused.code(), Some(EnableResult::ICCID_OR_AID_NOT_FOUND.0));
+}
+
+#[tokio::test]
+async fn a_memory_reset_deletes_the_profiles_once() {
+    let mut testbed = Testbed::abroad().await;
+    let options = [reset_options::DELETE_OPERATIONAL_PROFILES];
+    testbed.device.lpa.memory_reset(&options).await.unwrap();
+    assert_eq!(testbed.profiles().await, (vec![], None));
+    let ChangeError::Es10(refused) = testbed.device.lpa.memory_reset(&options).await.unwrap_err() else {
+        panic!("another error")
+    };
+    assert_eq!(refused.code(), Some(ResetResult::NOTHING_TO_DELETE.0));
 }
 
 #[tokio::test]

@@ -373,6 +373,14 @@ fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
         &format!("80F24002{}00", lv(&criteria)),
         &format!("{}9000", line(NEW, "07", "5301008F0400001234910400001234")),
     );
+    // It can also request the emergency attribute and the associated security domain. Unknown tags
+    // have no value.
+    assert_eq!(testbed.store(&isd_p_group(EMERGENCY, NO_DELETE)), "9000");
+    for (number, attribute) in [(NO_DELETE, "01"), (NEW, "00")] {
+        let criteria = format!("4F10{}5C0454CC9F55", aid(number));
+        let entry = format!("5401{attribute}CC10{}", hex::encode_upper(Aid::ISD_R));
+        testbed.expect(&format!("80F24002{}00", lv(&criteria)), &format!("E3{}9000", lv(&entry)));
+    }
     // If the list does not fit into one response, the status word is 6310, and the next command
     // returns the rest.
     for number in 1..10 {
@@ -413,6 +421,9 @@ fn the_audit_returns_memory_certificate_and_eid() {
         assert_eq!(answer, format!("BF30{}{certificate}9000", ber_length(certificate.len() / 2)));
         let answer = get_data(&mut testbed, "80CABF30035C016600");
         assert!(answer.starts_with("BF30") && answer.contains("2A864886FC6B04") && answer.ends_with("9000"));
+        // The recognition data can also be read without the template of the forwarded data.
+        let (_, recognition_data) = answer.split_once("66").unwrap();
+        assert_eq!(get_data(&mut testbed, "80CA006600"), format!("66{recognition_data}"));
         assert_eq!(get_data(&mut testbed, "80CA005A00"), "5A10890010120123412340123456789012249000");
         assert_eq!(get_data(&mut testbed, "00CA005A00"), "5A10890010120123412340123456789012249000");
         for (apdu, status) in [

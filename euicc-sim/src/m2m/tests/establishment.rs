@@ -46,6 +46,19 @@ fn an_isd_p_gets_its_keys_with_every_format_of_the_point() {
 }
 
 #[test]
+fn octets_after_the_certificate_are_refused() {
+    for (plan, status) in [(Plan::for_isd_r(0x02), "6A80"), (Plan::for_isd_p(NEW), "6A88")] {
+        let mut testbed = testbed();
+        let mut apdus = plan.first();
+        let certificate = apdus.pop().unwrap();
+        let group = &certificate[10..certificate.len() - 2];
+        apdus.push(format!("80E20900{}00", lv(&format!("{group}00"))));
+        let answers = testbed.apdus(ISD_R, plan.chaining[0], &apdus);
+        assert_eq!(answers.last().unwrap(), status);
+    }
+}
+
+#[test]
 fn the_template_determines_the_inputs_of_the_derivation() {
     let mut testbed = testbed();
     // One base key is used for all three keys.

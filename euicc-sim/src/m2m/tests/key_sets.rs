@@ -107,6 +107,21 @@ fn a_counter_restarts_only_if_both_packet_keys_change() {
     assert_eq!(testbed.state().key_set(SCP80).unwrap().counter, 7);
 }
 
+#[test]
+fn the_number_of_key_sets_is_limited() {
+    let mut testbed = Testbed::new();
+    let apdu =
+        |version: u8| put("00", "01", &format!("{version:02X}"), &[key("85", [0x51; 16], &DEK, false)]);
+    let before = testbed.state().key_sets.len();
+    // Sixteen sets are possible.
+    for version in (0x41..).take(16 - before).collect::<Vec<u8>>() {
+        let version_in_answer = format!("{version:02X}9000");
+        testbed.expect(&apdu(version), &version_in_answer);
+    }
+    assert_eq!(testbed.state().key_sets.len(), 16);
+    assert_refused(&mut testbed, &apdu(0x4F), "6A84");
+}
+
 // req: SGP.02-4.1.1.9-InvalidKey
 #[test]
 fn an_invalid_key_is_refused() {

@@ -38,3 +38,33 @@ impl DeferredInput {
         self.0.retain(|input| !matches!(input, Input::Response(_)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(apdus: &[&str]) -> DeferredInput {
+        let mut deferred = DeferredInput::default();
+        for apdu in apdus {
+            let apdu = hex::decode(apdu).unwrap();
+            deferred.keep(&Command::parse(&apdu).unwrap());
+        }
+        deferred
+    }
+
+    #[test]
+    fn another_response_replaces_the_deferred_response_only() {
+        let mut deferred = kept(&["8010000001FF", "8014000001AA", "80C2000001D6"]);
+        deferred.discard_response();
+        let [Input::Profile(profile), Input::Envelope(envelope)] = deferred.0.as_slice() else {
+            panic!("{deferred:?}")
+        };
+        assert_eq!((profile.as_slice(), envelope.as_slice()), (&[0xFF][..], &[0xD6][..]));
+    }
+
+    #[test]
+    fn short_messages_and_other_commands_are_not_deferred() {
+        assert!(kept(&["80C2000001D1", "80F2000C00", "8012000000"]).0.is_empty());
+        assert_eq!(kept(&["80C2000001D6"; MAX_DEFERRED + 1]).0.len(), MAX_DEFERRED);
+    }
+}

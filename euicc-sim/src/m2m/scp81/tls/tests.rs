@@ -301,6 +301,31 @@ fn a_finished_message_of_another_handshake_is_refused() {
 }
 
 #[test]
+fn change_cipher_spec_is_one_octet_between_complete_messages() {
+    for suite in [GCM, CBC] {
+        let mut server = Server::new(suite, IDENTITY, &PSK);
+        let mut client = client();
+        let hello = server.exchange(&client.take_output());
+        client.receive(&hello).unwrap();
+        let finished = server.exchange(&client.take_output());
+        const CHANGE: [u8; 6] = [20, 3, 3, 0, 1, 1];
+        assert!(finished.starts_with(&CHANGE));
+        let refused = Err(TlsError::Refused(Alert::UNEXPECTED_MESSAGE));
+        // Another value, no octet, two octets, and after the beginning of a handshake message.
+        for wrong in [
+            &[20, 3, 3, 0, 1, 2][..],
+            &[20, 3, 3, 0, 0],
+            &[20, 3, 3, 0, 2, 1, 1],
+            &[&[22, 3, 3, 0, 1, 20][..], &CHANGE].concat(),
+        ] {
+            assert_eq!(client.clone().receive(wrong), refused, "{wrong:?}");
+        }
+        client.receive(&finished).unwrap();
+        assert!(client.is_connected());
+    }
+}
+
+#[test]
 fn records_over_the_length_limit_are_refused_before_they_are_complete() {
     let header = |length: u16| [&[22, 3, 3][..], &length.to_be_bytes()].concat();
     assert_eq!(client().receive(&header((1 << 14) + 2048)), Ok(()));

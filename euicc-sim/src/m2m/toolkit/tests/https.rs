@@ -391,8 +391,9 @@ fn without_a_confirmation_over_https_the_card_rolls_back() {
         Some(Link::new([commands(&[store_data(&isd_p_group("3A03", NO_RULES))], Some("/2")), Reply::End]));
     terminal.packet(Spi::UNANSWERED, &trigger());
     assert_eq!(terminal.testbed.life_cycle(NO_RULES), Some(LifeCycle::Enabled));
+    // A notification that was passed on waits for its confirmation.
     for _ in 0..ToolkitSettings::DEFAULT.notification_attempts {
-        terminal.expire_timer();
+        assert_eq!(terminal.expire_timer(), Some(ToolkitSettings::DEFAULT.confirmation_seconds));
     }
     assert_eq!(terminal.testbed.life_cycle(BOOTSTRAP), Some(LifeCycle::Enabled));
     let last = link(&terminal).requests.last().unwrap();

@@ -1,7 +1,9 @@
 //! Tests of default notifications, roll-back and fallback: SGP.02 sections 3.15 and 3.16.
 
 use rsp::ids::Aid;
-use rsp::ota::cat::{Command, GeneralResult, LocationStatus, Response, TerminalCapability, TerminalResponse};
+use rsp::ota::cat::{
+    Command, GeneralResult, LocalInformation, LocationStatus, Response, TerminalCapability, TerminalResponse,
+};
 use rsp::ota::script::{Script, ScriptResponse};
 use rsp::ota::secured_packet::Spi;
 use rsp::sgp02::notification::NotificationType;
@@ -87,6 +89,41 @@ fn an_unconfirmed_notification_is_repeated_with_its_number() {
     assert_eq!(terminal.notification(), Some(first));
     terminal.confirm(1);
     assert!(terminal.timers.is_empty());
+}
+
+#[test]
+fn a_returning_network_shortens_only_the_delay_before_the_attempts_restart() {
+    let mut terminal = TestTerminal::new(Testbed::new());
+    terminal.start();
+    let first = terminal.notification().unwrap();
+    let return_of_the_network = |terminal: &mut TestTerminal| {
+        terminal.report_network(LocationStatus::None);
+        terminal.report_network(LocationStatus::Normal);
+    };
+    // The timer determines the next attempt.
+    return_of_the_network(&mut terminal);
+    assert_eq!(terminal.notification(), None);
+    for _ in 1..SETTINGS.notification_attempts {
+        assert_eq!(terminal.expire_timer(), Some(SETTINGS.confirmation_seconds));
+        assert_eq!(terminal.notification().as_ref(), Some(&first));
+    }
+    assert_eq!(terminal.expire_timer(), Some(SETTINGS.confirmation_seconds));
+    assert_eq!(terminal.notification(), None);
+    return_of_the_network(&mut terminal);
+    assert_eq!(terminal.notification(), Some(first));
+}
+
+#[test]
+fn a_location_that_the_terminal_cannot_determine_says_nothing_about_the_network() {
+    let mut terminal = TestTerminal::new(Testbed::new());
+    terminal.refuse = Box::new(|command| {
+        let is_location = matches!(command, Command::ProvideLocalInformation(LocalInformation::Location));
+        is_location.then_some((GeneralResult::TERMINAL_UNABLE, vec![0x00]))
+    });
+    terminal.start();
+    assert_eq!(terminal.notification(), None);
+    terminal.report_network(LocationStatus::Normal);
+    assert!(terminal.notification().is_some());
 }
 
 #[test]
@@ -272,6 +309,24 @@ fn a_pending_switch_is_applied_before_a_fallback() {
     terminal.start();
     assert!(is_enabled(&terminal, DELETE_ON_DISABLE));
     assert_eq!(terminal.notification().unwrap().kind, NotificationType::ProfileChangeSucceeded);
+}
+
+#[test]
+fn the_emergency_profile_is_not_left_without_a_network() {
+    // Each row has the enabled profile, the profile with the emergency attribute, and the profile that
+    // is enabled after the loss of the network.
+    for (enabled, emergency, after) in [
+        (NO_RULES, Some(NO_RULES), NO_RULES),
+        (NO_RULES, Some(NO_DISABLE), BOOTSTRAP),
+        (NO_RULES, None, BOOTSTRAP),
+    ] {
+        let mut terminal = with_enabled(enabled);
+        terminal.testbed.state_mut().emergency = emergency.map(Aid::isd_p);
+        terminal.report_network(LocationStatus::None);
+        terminal.network = LocationStatus::Normal;
+        assert_eq!(terminal.expire_timer(), Some(SETTINGS.loss_seconds));
+        assert!(is_enabled(&terminal, after), "{emergency:?}");
+    }
 }
 
 // req: SGP.02-3.16-Loss
