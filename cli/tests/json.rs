@@ -532,7 +532,7 @@ const OTHERS: &[Case] = &[
 ];
 
 /// Commands that print no JSON if they succeed.
-const WITHOUT_JSON: [&str; 3] = ["completions", "localize rules template", "man"];
+const WITHOUT_JSON: [&str; 2] = ["completions", "man"];
 
 /// A scenario whose expectations are met.
 const SCENARIO: &str = r#"

@@ -2,6 +2,7 @@
 //! receives short messages, and sees another profile. docs/how-to/modem.md describes the same steps.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(clippy::disallowed_methods, reason = "ModemManager runs in real time")]
 #![cfg_attr(not(has_modem_manager), allow(dead_code, reason = "the test is ignored"))]
 
 mod common;

@@ -6,7 +6,7 @@
 //! [LANDFALL_SGP23_MATCHING_IDS=a,b] [LANDFALL_SGP23_CASE=text] cargo test -p tests --test sgp23
 //! ```
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf, sync::Arc};
 

@@ -14,7 +14,7 @@ pub struct DataError {
     /// The kind of data, such as country rules or networks.
     pub file: &'static str,
     /// The line, counted from 1.
-    pub line: Option<usize>,
+    pub line: Option<u32>,
     /// The rule, country or other entry.
     pub entry: Option<String>,
     /// The field of the entry.
@@ -61,7 +61,7 @@ impl DataText<'_> {
             let place = offset.map(|offset| self.place_of(offset)).unwrap_or_default();
             DataError {
                 file: self.file,
-                line: offset.map(|offset| self.line(offset)),
+                line: offset.and_then(|offset| self.line(offset)),
                 entry: place.entry,
                 field: place.field,
                 what: error.message().trim().replace('\n', ", "),
@@ -79,7 +79,7 @@ impl DataText<'_> {
     pub fn error_at(&self, offset: usize, entry: &str, what: String, next: &str) -> DataError {
         DataError {
             file: self.file,
-            line: Some(self.line(offset)),
+            line: self.line(offset),
             entry: Some(entry.to_owned()),
             field: None,
             what,
@@ -128,8 +128,9 @@ impl DataText<'_> {
         tables.filter(|(start, _)| *start <= offset).max_by_key(|(start, _)| *start)
     }
 
-    fn line(&self, offset: usize) -> usize {
-        self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    fn line(&self, offset: usize) -> Option<u32> {
+        let before = self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+        u32::try_from(before + 1).ok()
     }
 }
 
