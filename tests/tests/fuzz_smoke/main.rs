@@ -58,11 +58,14 @@ fn a_mutated_package_is_read_or_refused() {
     while let Some(mut round) = run.round() {
         let mutated = round.random.mutate_octets(&whole);
         rounds += 1;
-        let package = round.step(hex::encode(&mutated), || Package::decode(&mutated));
+        let (package, deviations) =
+            rsp::finding::collect(|| round.step(hex::encode(&mutated), || Package::decode(&mutated)));
         let findings = round.step(hex::encode(&mutated), || check_octets(&mutated));
         assert!(package.is_ok() || !findings.is_empty(), "an unreadable package has a finding");
         if let Ok(package) = package {
-            assert_eq!(package.encode(), mutated, "a decoded package is encoded to the same octets");
+            if deviations.is_empty() {
+                assert_eq!(package.encode(), mutated, "a decoded package is encoded to the same octets");
+            }
             read += usize::from(InstalledProfile::of(&package, &Capabilities::default()).is_ok());
         }
     }

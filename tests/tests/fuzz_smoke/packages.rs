@@ -29,9 +29,13 @@ fn install(mut round: Round, packages: &[SamplePackage]) -> bool {
     }
     let octets = encode(&package);
     let what = what.join(", ");
-    let decoded = round.step(format!("{what}: decode {} octets", octets.len()), || Package::decode(&octets));
+    let (decoded, deviations) = rsp::finding::collect(|| {
+        round.step(format!("{what}: decode {} octets", octets.len()), || Package::decode(&octets))
+    });
     let installed = decoded.as_ref().ok().and_then(|package| {
-        assert_eq!(package.encode(), octets, "a decoded package is encoded to the same octets");
+        if deviations.is_empty() {
+            assert_eq!(package.encode(), octets, "a decoded package is encoded to the same octets");
+        }
         let mut installer = Installer::new(Capabilities::default());
         let applied = round.step("Installer::apply".to_owned(), || {
             package.elements.iter().try_for_each(|element| installer.apply(element))

@@ -66,7 +66,7 @@ fn segments(tag: u8, data: &[u8]) -> bool {
 
 fn inner(octets: &[u8]) -> bool {
     let _ = check_octets(octets);
-    let package = Package::decode(octets);
+    let (package, deviations) = rsp::finding::collect(|| Package::decode(octets));
     let mut decoder = Decoder::new();
     let piecewise = octets.chunks(7).try_for_each(|piece| {
         decoder.feed(piece)?;
@@ -76,7 +76,9 @@ fn inner(octets: &[u8]) -> bool {
     let piecewise: Result<(), rsp::der::DecodeError> = piecewise.and_then(|()| decoder.finish());
     assert_eq!(package.is_ok(), piecewise.is_ok(), "pieces are decoded like the whole package");
     let Ok(package) = package else { return false };
-    assert_eq!(package.encode(), octets, "a decoded package is encoded to the same octets");
+    if deviations.is_empty() {
+        assert_eq!(package.encode(), octets, "a decoded package is encoded to the same octets");
+    }
     InstalledProfile::of(&package, &Capabilities::default()).is_ok()
 }
 
