@@ -210,7 +210,7 @@ impl Testbed<'_> {
         let rebuilt = self.step("rebuild", octets, || again.build());
         match rebuilt {
             Ok(rebuilt) => {
-                assert!(rebuilt.encode() == octets, "the rebuilt package differs");
+                assert!(rebuilt.encode() == package.encode(), "the rebuilt package differs");
                 self.counts.add("described and rebuilt");
             }
             // A description of a package that no card accepts is not built.
