@@ -137,6 +137,7 @@ fn the_error_names_the_problem_in_a_preset() {
     }
     // Valid entries that cannot be applied.
     for (bad, named) in [
+        ("[[orders]]\niccid = '1'\n", "1"),
         ("[[orders]]\nprofileType = 'gold'\n", "matchingId"),
         ("[[orders]]\nprofileType = 'gold'\nmatchingId = 'X'\n", "gold"),
         ("[[orders]]\niccid = '89724990000000000019'\nstate = 'Linked'\n", "eid"),

@@ -97,10 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn every_file_has_expectations_and_at_most_130_lines() {
+    fn every_file_has_expectations_and_at_most_110_lines() {
         for (name, text) in all() {
             let scenario = Scenario::parse(name, text).unwrap();
-            assert!(scenario.expectations.len() >= 2 && text.lines().count() <= 130, "{name}");
+            assert!(scenario.expectations.len() >= 2 && text.lines().count() <= 110, "{name}");
         }
     }
 }
