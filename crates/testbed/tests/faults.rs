@@ -474,6 +474,20 @@ fn every_family_has_faults() {
     assert_eq!(families.into_iter().collect::<Vec<_>>(), Family::ALL);
 }
 
+/// The content type of a valid response is not the standard's: the device accepts it with a finding.
+#[test]
+fn a_response_with_another_content_type_is_accepted() {
+    simulate(async |simulation| {
+        let start = Start::prepare(&simulation, &SETUP).await.unwrap();
+        let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
+        run.device.register().await.unwrap();
+        run.faults.install("link/wrong-content-type@ES9+.InitiateAuthentication".parse().unwrap());
+        let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
+        assert!(matches!(ending, Some(Ending::Moved(_))), "{ending:?}");
+        assert_eq!(run.faults.injected_count(), 1);
+    });
+}
+
 /// The device does not accept an invalid answer: the requirement behind most link faults.
 #[test]
 fn an_invalid_answer_changes_nothing() {
