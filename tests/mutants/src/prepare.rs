@@ -1,0 +1,189 @@
+//! Makes a copy of the repository with all mutants that compile, builds it, and finds out which test
+//! reaches which mutant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::folder::{Folder, Mutants, read, write};
+use crate::list::{self, Mutant};
+use crate::suite::Suite;
+use crate::switch::switched;
+
+/// The call of a switch in a source text, up to the number.
+const SWITCH: &str = "mutant_switch::on(";
+
+/// Checks of the copy after which a remaining error is reported.
+const MAX_CHECKS: usize = 40;
+
+/// Prepares the mutants of `packages`.
+pub(crate) fn prepare(folder: &Folder, packages: &[String], jobs: usize) -> Result<(), String> {
+    copy(folder, packages)?;
+    let mut mutants = Mutants { list: list::list(packages)?, active: BTreeSet::new() };
+    mutants.active = (1..).take(mutants.list.len()).collect();
+    for check in 1.. {
+        mutants.active = put_switches(folder, &mutants)?;
+        eprintln!("check {check}: {} of {} mutants", mutants.active.len(), mutants.list.len());
+        let errors = check_copy(folder, packages)?;
+        if errors.is_empty() {
+            break;
+        }
+        let broken: BTreeSet<u32> = errors.iter().flat_map(|error| causes(&folder.tree(), error)).collect();
+        if broken.is_disjoint(&mutants.active) || check == MAX_CHECKS {
+            let first = errors.first().map(rendered).unwrap_or_default();
+            return Err(format!("the copy does not compile, and no mutant seems to be the cause:\n{first}"));
+        }
+        mutants.active.retain(|number| !broken.contains(number));
+    }
+    folder.write("mutants.json", &mutants)?;
+    let suite = Suite::build(folder)?.measured(folder, jobs)?;
+    folder.write("tests.json", &suite)
+}
+
+/// Copies the files of the repository, and gives each package the switch.
+fn copy(folder: &Folder, packages: &[String]) -> Result<(), String> {
+    let tree = folder.tree();
+    if tree.exists() {
+        fs::remove_dir_all(&tree).map_err(|error| format!("{}: {error}", tree.display()))?;
+    }
+    let listed = Command::new("git").args(["ls-files", "-z"]).output();
+    let listed = listed.map_err(|error| format!("git was not started: {error}"))?;
+    for name in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
+        let to = tree.join(name);
+        let copied = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(name, &to));
+        copied.map_err(|error| format!("{name} cannot be copied: {error}"))?;
+    }
+    let switch = folder.0.join("switch");
+    for name in ["Cargo.toml", "src/lib.rs"] {
+        write(&switch.join(name), &read(&Path::new("tests/mutants/switch").join(name))?)?;
+    }
+    // Some tests use data beside the repository.
+    let (shared, link) = (Path::new("../shared"), folder.0.join("shared"));
+    if let (Ok(shared), false) = (shared.canonicalize(), link.exists()) {
+        std::os::unix::fs::symlink(shared, &link).map_err(|error| format!("{}: {error}", link.display()))?;
+    }
+    let metadata = folder.cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output();
+    let metadata = metadata.map_err(|error| format!("cargo was not started: {error}"))?;
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).map_err(|error| error.to_string())?;
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let (name, manifest) = (package["name"].as_str(), package["manifest_path"].as_str());
+        let (Some(name), Some(manifest)) = (name, manifest) else { continue };
+        if packages.iter().any(|package| package == name) {
+            let manifest = Path::new(manifest);
+            let dependency =
+                format!("[dependencies]\nmutant-switch = {{ path = \"{}\" }}\n", switch.display());
+            write(manifest, &read(manifest)?.replacen("[dependencies]\n", &dependency, 1))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the active mutants into the sources of the copy, and returns those that were written.
+fn put_switches(folder: &Folder, mutants: &Mutants) -> Result<BTreeSet<u32>, String> {
+    let mut files: BTreeMap<&str, Vec<(u32, &Mutant)>> = BTreeMap::new();
+    for (number, mutant) in mutants.numbered() {
+        let file = files.entry(&mutant.file).or_default();
+        if mutants.active.contains(&number) {
+            file.push((number, mutant));
+        }
+    }
+    let mut active = BTreeSet::new();
+    for (name, mutants) in files {
+        let switched =
+            switched(&read(Path::new(name))?, &mutants).map_err(|error| format!("{name}: {error}"))?;
+        active.extend(switched.numbers);
+        let path = folder.tree().join(name);
+        // An unchanged file is not compiled again.
+        if read(&path)? != switched.source {
+            write(&path, &switched.source)?;
+        }
+    }
+    Ok(active)
+}
+
+/// Checks the packages, and returns the compiler's errors.
+fn check_copy(folder: &Folder, packages: &[String]) -> Result<Vec<Value>, String> {
+    let mut cargo = folder.cargo();
+    cargo.args(["check", "--keep-going", "--message-format=json"]).stderr(Stdio::null());
+    for package in packages {
+        cargo.args(["-p", package]);
+    }
+    let output = cargo.output().map_err(|error| format!("cargo was not started: {error}"))?;
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let messages = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let errors: Vec<Value> = messages
+        .filter(|message| message["reason"] == "compiler-message")
+        .map(|message| message["message"].clone())
+        .filter(|message| message["level"] == "error" && message["spans"] != Value::Array(Vec::new()))
+        .collect();
+    if errors.is_empty() && !output.status.success() {
+        return Err("`cargo check` of the copy failed; run it there to see the reason".to_owned());
+    }
+    Ok(errors)
+}
+
+fn rendered(error: &Value) -> &str {
+    error["rendered"].as_str().unwrap_or_default()
+}
+
+/// Returns the mutants that cause a compiler error: those in the code that the error points at, else
+/// the last one before it, else those in the text of the error.
+fn causes(tree: &Path, error: &Value) -> BTreeSet<u32> {
+    let spans = error["spans"].as_array().map(Vec::as_slice).unwrap_or_default();
+    // A `match` in which the guards of mutants leave no arm without a condition.
+    let incomplete = error["code"]["code"] == "E0004";
+    let primary = spans.iter().filter(|span| span["is_primary"] == true);
+    for span in primary.chain(spans) {
+        let Some(code) = pointed_at(tree, span, incomplete) else { continue };
+        if !code.is_empty() {
+            return code;
+        }
+    }
+    numbers(rendered(error))
+}
+
+fn pointed_at(tree: &Path, span: &Value, incomplete: bool) -> Option<BTreeSet<u32>> {
+    /// Octets of a span that is still the place of one error, and before a span.
+    const NEAR: usize = 2_000;
+    const BEFORE: usize = 400;
+
+    let source = fs::read(tree.join(span["file_name"].as_str()?)).ok()?;
+    let offset = |name: &str| span[name].as_u64().and_then(|offset| usize::try_from(offset).ok());
+    let (start, end) = (offset("byte_start")?, offset("byte_end")?);
+    let text = |from: usize, to: usize| {
+        String::from_utf8_lossy(source.get(from..to.min(source.len())).unwrap_or_default()).into_owned()
+    };
+    if incomplete {
+        let rest = text(end, source.len());
+        return Some(numbers(block(&rest)));
+    }
+    let inside = if end - start < NEAR { numbers(&text(start, end + 1)) } else { BTreeSet::new() };
+    if !inside.is_empty() {
+        return Some(inside);
+    }
+    let before = text(start.saturating_sub(BEFORE), start + 30);
+    Some(before.rfind(SWITCH).map(|at| numbers(before.get(at..).unwrap_or_default())).unwrap_or_default())
+}
+
+/// Returns the first block in braces.
+pub(crate) fn block(text: &str) -> &str {
+    let mut depth = 0_usize;
+    for (at, character) in text.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth <= 1 => return text.get(..at).unwrap_or_default(),
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    text
+}
+
+/// Returns the numbers of all switches in a text.
+pub(crate) fn numbers(text: &str) -> BTreeSet<u32> {
+    let after = text.split(SWITCH).skip(1);
+    after.filter_map(|rest| rest.split(')').next()?.parse().ok()).collect()
+}
