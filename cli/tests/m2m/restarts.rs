@@ -100,7 +100,8 @@ fn handover_survives(victim: usize) {
     let _device = testbed.device(&[]);
     let to = format!("{}@{}", testbed.sm_srs[1].id, testbed.sm_srs[1].at);
     let (output, steps, _last) = with_kills(testbed.operator(&["smsr-change", "--to", &to]), running, sm_sr);
-    assert_eq!(answer(&output, &steps)["status"], "EXECUTED_SUCCESS", "{steps:#?}");
+    let answer = answer(&output, &steps);
+    assert_eq!(answer["status"], "EXECUTED_SUCCESS", "{answer:#}\n{steps:#?}");
     let audited = succeed(&mut testbed.operator_at(1, &["audit", "--es4"]));
     let audited: Value = serde_json::from_str(&audited).unwrap();
     assert_eq!(states(&audited), [(testbed.first.iccid.clone(), "Enabled".to_owned())]);
@@ -133,7 +134,7 @@ fn download_survives<Alive>(
     if doubt == Doubt::Possible && why.contains("it is unknown if the card has executed it") {
         answer = testbed.ask(&download);
     }
-    assert_eq!(answer["status"], "EXECUTED_SUCCESS", "{steps:#?}");
+    assert_eq!(answer["status"], "EXECUTED_SUCCESS", "{answer:#}\n{steps:#?}");
     let state = |iccid: &str, state: &str| (iccid.to_owned(), state.to_owned());
     // The card and the SM-DP report the same state.
     let expected = [state(first, "Disabled"), state(local, "Enabled")];

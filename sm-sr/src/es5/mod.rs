@@ -69,7 +69,8 @@ pub struct Job {
     pub more_to_do: bool,
     /// True if the job precedes all jobs that are not urgent. It does not precede a job that has been
     /// sent and cannot be executed twice: a packet with another counter in between would make it
-    /// impossible to find out if the card executed that job.
+    /// impossible to find out if the card executed that job. It does not precede the next script of a
+    /// chain either, because the card may end the chain if it executes another script in between.
     pub urgent: bool,
     /// Bearer, if the policy must not choose it.
     pub via: Option<Bearer>,

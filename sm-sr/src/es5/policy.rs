@@ -14,6 +14,7 @@ use rsp::{
 use world::PhoneNumber;
 
 use super::{Bearer, CardAccess, Effect, Job};
+use crate::config::RESERVATION_TIME;
 
 /// Configuration of the access to cards.
 #[derive(Clone, Debug)]
@@ -40,6 +41,9 @@ pub struct Es5Config {
     pub tries: u32,
     /// Time for which a session is kept open for an announced script.
     pub hold: Duration,
+    /// Time for which an urgent job for a security domain waits for the next script of a chain
+    /// there.
+    pub chain: Duration,
     /// Maximum number of short messages for a script that is sent by SMS although HTTPS is
     /// available.
     pub preferred_sms_limit: usize,
@@ -70,6 +74,7 @@ impl Es5Config {
             unbound: Duration::from_secs(5),
             tries: 6,
             hold: Duration::from_secs(20),
+            chain: RESERVATION_TIME,
             preferred_sms_limit: 3,
             most_messages: 32,
         }

@@ -6,7 +6,7 @@ use world::{Event, Fault, Outcome, Tx};
 use super::{
     Bearer, Effect, Job, JobId, JobOutcome,
     context::Context,
-    records::{Awaits, CARDS, DUE, JOBS, MESSAGES, Pending, Sent, TransmissionRef, What, key},
+    records::{Awaits, CARDS, Card, DUE, JOBS, MESSAGES, Pending, Sent, TransmissionRef, What, key},
 };
 
 /// Enqueues a job behind the others of its card. An urgent job is enqueued before the jobs that are
@@ -125,6 +125,12 @@ impl Context<'_, '_> {
         outcome: JobOutcome,
     ) -> Result<(), Fault> {
         remove(self.tx, id, pending);
+        let mut card = self.card(id.eid).await?;
+        let chain = card.chain.clone();
+        card.note_chain(&pending.job, &outcome, self.now.plus(self.config.chain));
+        if card.chain != chain {
+            self.put_card(id.eid, &card)?;
+        }
         let (reported, note) = match &outcome {
             JobOutcome::Answered(_) | JobOutcome::AnsweredAgain(_) => (Outcome::Done, String::new()),
             JobOutcome::FoundDone(_) => {
@@ -165,10 +171,11 @@ impl Context<'_, '_> {
     /// Returns an expired job if there is one, otherwise the first job if it is due.
     async fn next_to_do(&mut self, eid: Eid) -> Result<Option<(JobId, Pending)>, Fault> {
         let now = self.now;
-        let in_session = self.card(eid).await?.session_until.is_some_and(|until| until > now);
+        let card = self.card(eid).await?;
+        let in_session = card.session_until.is_some_and(|until| until > now);
         let jobs = self.jobs(eid).await?;
         let expired = jobs.iter().find(|(_, pending)| pending.job.valid_until <= now);
-        let Some((id, pending)) = expired.or(first(&jobs)).cloned() else { return Ok(None) };
+        let Some((id, pending)) = expired.or(first(&jobs, &card, now)).cloned() else { return Ok(None) };
         let is_due = pending.job.valid_until <= now
             || match pending.awaits {
                 // The session fetches the job itself.
@@ -182,14 +189,15 @@ impl Context<'_, '_> {
     }
 
     pub(super) async fn note_due(&mut self, eid: Eid) -> Result<(), Fault> {
-        let session_until = self.card(eid).await?.session_until;
+        let card = self.card(eid).await?;
         let jobs = self.jobs(eid).await?;
-        let first = first(&jobs).and_then(|(_, pending)| match pending.awaits {
-            Awaits::Turn => Some(session_until.unwrap_or(self.now)),
+        let first = first(&jobs, &card, self.now).and_then(|(_, pending)| match pending.awaits {
+            Awaits::Turn => Some(card.session_until.unwrap_or(self.now)),
             Awaits::Answer { until } | Awaits::Session { until } | Awaits::Response { until } => Some(until),
             Awaits::Card => None,
         });
-        let due = jobs.iter().map(|(_, pending)| pending.job.valid_until).chain(first).min();
+        let held = jobs.iter().filter_map(|(_, pending)| card.waits_for_chain(pending, self.now));
+        let due = jobs.iter().map(|(_, pending)| pending.job.valid_until).chain(first).chain(held).min();
         match due {
             Some(due) => self.tx.put(&DUE, &key(eid), &due),
             None => {
@@ -225,9 +233,14 @@ impl Context<'_, '_> {
 
 /// Returns the job to execute: the first one, unless another one has been sent and cannot be
 /// executed twice. A job that waits for a message of the card does not delay an urgent one, whose
-/// response could be that message.
-pub(super) fn first(jobs: &[(JobId, Pending)]) -> Option<&(JobId, Pending)> {
+/// response could be that message. A job that could end a chain of scripts is left out.
+pub(super) fn first<'a>(
+    jobs: &'a [(JobId, Pending)],
+    card: &Card,
+    now: Timestamp,
+) -> Option<&'a (JobId, Pending)> {
     let unrepeatable =
         |(_, pending): &&(JobId, Pending)| pending.is_unrepeatable() && pending.awaits != Awaits::Card;
-    jobs.iter().find(unrepeatable).or(jobs.first())
+    let may_begin = |(_, pending): &&(JobId, Pending)| card.waits_for_chain(pending, now).is_none();
+    jobs.iter().find(unrepeatable).or_else(|| jobs.iter().find(may_begin))
 }

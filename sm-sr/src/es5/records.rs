@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use rsp::{
-    ids::Eid,
+    ids::{Aid, Eid},
     ota::{
-        script::ScriptResponse,
+        script::{Chaining, ScriptResponse},
         secured_packet::{Counter, Tar},
         sms::Reassembler,
     },
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use world::{Collection, MessageId, PhoneNumber};
 
 use super::{
-    Job, JobId,
+    Job, JobId, JobOutcome,
     policy::{self, Repetition},
 };
 
@@ -138,6 +138,18 @@ pub(super) struct Card {
     pub(super) session_until: Option<Timestamp>,
     /// Number in the latest URI given to the card.
     pub(super) last_number: u32,
+    /// Chain of scripts that the card waits to continue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) chain: Option<OpenChain>,
+}
+
+/// Chain of scripts (TS 102 226 section 5.2.1.2) whose next script is not there yet. The card may
+/// end the chain if the same security domain executes another script in between.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OpenChain {
+    pub(super) target: Aid,
+    /// End of the time for which other scripts for the security domain wait.
+    pub(super) until: Timestamp,
 }
 
 /// A processed notification.
@@ -153,6 +165,33 @@ pub(super) struct LastNotification {
 /// Returns the key of records by card.
 pub(super) fn key(eid: Eid) -> String {
     eid.to_string()
+}
+
+impl Card {
+    /// Updates the open chain when a job has ended.
+    pub(super) fn note_chain(&mut self, job: &Job, outcome: &JobOutcome, until: Timestamp) {
+        let continues = matches!(
+            (outcome, job.script.chaining),
+            (
+                JobOutcome::Answered(response),
+                Some(Chaining::First | Chaining::FirstKept | Chaining::Following)
+            ) if response.chaining.is_none() && response.apdus().all(|apdu| apdu.status.is_success())
+        );
+        if continues {
+            self.chain = Some(OpenChain { target: job.target.clone(), until });
+        } else if self.chain.as_ref().is_some_and(|chain| chain.target == job.target) {
+            self.chain = None;
+        }
+    }
+
+    /// Returns the end of the time for which a job must wait because it could end a chain. A job
+    /// that continues the chain does not wait.
+    pub(super) fn waits_for_chain(&self, pending: &Pending, now: Timestamp) -> Option<Timestamp> {
+        let chain = self.chain.as_ref().filter(|chain| chain.until > now)?;
+        let waits =
+            pending.job.urgent && pending.job.target == chain.target && pending.awaits == Awaits::Turn;
+        waits.then_some(chain.until)
+    }
 }
 
 impl Pending {

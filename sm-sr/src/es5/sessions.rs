@@ -150,8 +150,8 @@ impl Context<'_, '_> {
             };
             self.end(id, pending, JobOutcome::Expired).await?;
         }
-        let first = first(&self.jobs(eid).await?).cloned();
         let mut card = self.card(eid).await?;
+        let first = first(&self.jobs(eid).await?, &card, self.now).cloned();
         let until = call.waited.unwrap_or(self.now).plus(self.config.hold);
         let offer = match first {
             Some((id, pending))

@@ -1,6 +1,7 @@
 //! Scripts that cannot be executed twice: they are sent once or repeated as the same packet under
 //! the same counter, whatever happens in between.
 
+use rsp::{ids::Aid, ota::script::Chaining};
 use sm_sr::es5::{Bearer, Job};
 use world::SubmitFault;
 
@@ -44,6 +45,43 @@ async fn an_urgent_job_waits_for_the_response() {
         ]
     );
     assert_eq!(card.executed.len(), 2);
+}
+
+/// Creates a job for the ISD-R with this position in a chain of scripts.
+fn link(chaining: Chaining, purpose: &str) -> Job {
+    let link = data(20, purpose);
+    Job { target: Aid(Aid::ISD_R.to_vec()), script: link.script.chained(chaining), ..link }
+}
+
+#[tokio::test]
+async fn an_urgent_job_waits_for_the_next_script_of_a_chain() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(link(Chaining::FirstKept, "first")).await;
+    testbed.run().await;
+    // The card sends a notification before its response.
+    testbed.deliver_from(NUMBER, &notification(1)).await;
+    testbed.exchange_messages(&mut card).await;
+    assert_eq!(testbed.reports().await, ["notified 1 by Sms", "first answered 9000"]);
+    testbed.enqueue(link(Chaining::Last, "last")).await;
+    testbed.exchange_messages(&mut card).await;
+    assert_eq!(testbed.reports().await[2..], ["last answered 9000", "confirm 1 answered 9000"]);
+}
+
+#[tokio::test]
+async fn an_urgent_job_does_not_wait_for_a_chain_of_another_security_domain_or_for_ever() {
+    for (target, waits) in [(Aid(Aid::ISD_R.to_vec()), true), (Aid::isd_p(0x12), false)] {
+        let (testbed, mut card) = (Testbed::new(), Card::new());
+        testbed.enqueue(Job { target, ..link(Chaining::First, "first") }).await;
+        testbed.run().await;
+        testbed.deliver_from(NUMBER, &notification(1)).await;
+        testbed.exchange_messages(&mut card).await;
+        assert_eq!(testbed.reports().await.len(), if waits { 2 } else { 3 });
+        testbed.advance(299).await;
+        assert!(testbed.take_submitted().is_empty());
+        testbed.advance(1).await;
+        testbed.exchange_messages(&mut card).await;
+        assert_eq!(testbed.reports().await[2..], ["confirm 1 answered 9000"]);
+    }
 }
 
 #[tokio::test]
