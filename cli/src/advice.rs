@@ -18,6 +18,8 @@ pub enum Server {
     Networks,
     /// The owner's platform, at which devices check in.
     Platform,
+    /// The API of the owner's platform.
+    OwnersApi,
 }
 
 impl Server {
@@ -44,7 +46,7 @@ impl Server {
             Self::SmDp | Self::Admin => "`landfall sm-dp serve` or `landfall up`",
             Self::OfProfile => "`landfall sm-dp serve`, `landfall sm-ds serve` or `landfall up`",
             Self::Networks => "`landfall network` or `landfall up`",
-            Self::Platform => "`landfall fleet serve`",
+            Self::Platform | Self::OwnersApi => "`landfall fleet serve`",
         }
     }
 
@@ -57,6 +59,7 @@ impl Server {
             Self::Admin => "--admin, the address that the SM-DP+ prints at start",
             Self::Networks => "--network, the address that the networks print at start",
             Self::Platform => "--platform, the address that the platform prints at start",
+            Self::OwnersApi => "--platform, the address of the owner's API that the platform prints at start",
         }
     }
 }

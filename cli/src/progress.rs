@@ -7,6 +7,7 @@ use std::{
 };
 
 use rsp::time::Timestamp;
+use serde::Serialize;
 use world::Clock as _;
 
 /// Minimum interval between two updates of a terminal line.
@@ -36,7 +37,19 @@ enum Output {
     Transient,
     /// A line per tenth, after this time.
     Lines(Duration),
+    /// A line of JSON per tenth.
+    JsonLines,
     Nothing,
+}
+
+/// A line of JSON.
+#[derive(Serialize)]
+struct Line {
+    progress: &'static str,
+    done: usize,
+    total: usize,
+    failed: usize,
+    seconds: f64,
 }
 
 #[derive(Default)]
@@ -47,11 +60,12 @@ struct Counted {
 }
 
 impl Progress {
-    /// Creates a counter at zero.
-    pub fn new(what: &'static str, total: usize) -> Self {
-        let output = match std::io::stderr().is_terminal() {
-            true => Output::Terminal,
-            false => Output::Lines(Duration::ZERO),
+    /// Creates a counter at zero. With `json` its lines are JSON.
+    pub fn new(what: &'static str, total: usize, json: bool) -> Self {
+        let output = match (json, std::io::stderr().is_terminal()) {
+            (true, _) => Output::JsonLines,
+            (false, true) => Output::Terminal,
+            (false, false) => Output::Lines(Duration::ZERO),
         };
         Self { what, total, began: net::OsClock.now(), output, counted: Mutex::default() }
     }
@@ -105,6 +119,7 @@ impl Progress {
             Output::Lines(after) => {
                 self.tenths(counted.done) > self.tenths(before) && now.since(self.began) >= after
             }
+            Output::JsonLines => self.tenths(counted.done) > self.tenths(before),
             Output::Nothing => false,
         };
         if !is_due {
@@ -112,6 +127,11 @@ impl Progress {
         }
         counted.shown = Some(now);
         let seconds = now.since(self.began).as_secs_f64();
+        if self.output == Output::JsonLines {
+            let Counted { done, failed, .. } = *counted;
+            let line = Line { progress: self.what, done, total: self.total, failed, seconds };
+            return serde_json::to_string(&line).ok().map(|line| line + "\n");
+        }
         let failed = match counted.failed {
             0 => String::new(),
             failed => format!(", {failed} failed"),
@@ -120,7 +140,7 @@ impl Progress {
         Some(match (self.output, is_last) {
             (Output::Terminal, true) => format!("{CLEAR}{line}\n"),
             (Output::Terminal | Output::Transient, _) => format!("{CLEAR}{line}"),
-            (Output::Lines(_) | Output::Nothing, _) => format!("{line}\n"),
+            (Output::Lines(_) | Output::JsonLines | Output::Nothing, _) => format!("{line}\n"),
         })
     }
 
@@ -167,8 +187,16 @@ mod tests {
     }
 
     #[test]
-    fn a_short_run_and_json_have_no_progress() {
+    fn a_short_run_has_no_progress() {
         assert_eq!(texts(Output::Lines(SHORT)).first().unwrap(), "days: 10 of 20, 10.0 s\n");
         assert!(texts(Output::Nothing).is_empty());
+    }
+
+    #[test]
+    fn with_json_each_line_is_a_document() {
+        let lines = texts(Output::JsonLines);
+        assert_eq!(lines.len(), 10);
+        let first = "{\"progress\":\"days\",\"done\":2,\"total\":20,\"failed\":0,\"seconds\":2.0}\n";
+        assert_eq!(lines.first().unwrap(), first);
     }
 }

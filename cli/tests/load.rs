@@ -68,8 +68,8 @@ fn a_server_killed_twice_under_load_loses_no_order_and_installs_nothing_twice() 
     let mut messages = BufReader::new(load.stderr.take().unwrap()).lines();
     // Ten lines are printed per phase. The server is killed once while orders are placed and
     // once during the downloads.
-    for moment in ["orders: 3 of", "downloads: 3 of"] {
-        until(&mut messages, moment);
+    for moment in ["orders", "downloads"] {
+        until(&mut messages, &format!("{{\"progress\":\"{moment}\",\"done\":3,"));
         server.kill_9();
         server = Server::start(folder, &server.sm_dp.clone(), &server.admin.clone());
     }

@@ -106,6 +106,71 @@ async fn a_device_checks_in_and_downloads_the_ordered_profile() {
     assert!(fail(landfall(folder).args(serve)).contains("fleet"), "a second platform is refused");
 }
 
+/// Without a rule, the meter stays in Brazil. The update makes a rule valid at once, and survives a
+/// restart.
+#[tokio::test]
+async fn a_running_platform_uses_updated_rules_at_the_next_check_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    succeed(landfall(folder).args(["certs", "init"]));
+    let eid = result(folder, &["device", "info"])["eid"].as_str().unwrap().to_owned();
+    let (bootstrap, local) = ("8944476500001224158", "8955000000000000007");
+    let devices = format!(
+        "eid,label,profiles,network,home,since\n{eid},meter,{bootstrap} 234-15 bootstrap enabled; \
+         {local} 724-02 local disabled,724-05,234-15,2026-01-01\n"
+    );
+    succeed(landfall(folder).args(["fleet", "import", &file("devices.csv", &devices)]));
+    let none = file("none.toml", "");
+    succeed(landfall(folder).args(["localize", "rules", "update", &none]));
+    let campaign = file("standing.toml", CAMPAIGN);
+    succeed(landfall(folder).args(["fleet", "campaign", "create", &campaign, "--start"]));
+    let token = succeed(landfall(folder).args(["fleet", "token", &eid])).trim().to_owned();
+    let ban = "[[rule]]\nid = 'ban'\ncountries = ['BR']\nkind = 'banned'\nsource = 's'\n\
+               reviewed = '2026-11-25'\nconfidence = 'high'\n";
+    let ban = file("ban.toml", ban);
+
+    let serve = ["fleet", "serve", "--listen", "127.0.0.1:0", "--listen-api", "127.0.0.1:0"];
+    let check_in = async |address: &str| {
+        let pki = cli::pki::load(&folder.join("pki")).unwrap();
+        let tls = ClientTls::new(&tls_roots(&pki), None, Arc::new(OsClock)).unwrap();
+        let link = Client::default().link(address, Some(tls)).unwrap();
+        let report = json!({
+            "eid": eid, "at": OsClock.now(), "registered": { "network": "724-05", "iccid": bootstrap },
+        });
+        post(&link, "/v1/check-in", &token, &report).await.1["what"].clone()
+    };
+    let platform = Running::start(landfall(folder).args(serve));
+    let api = platform.err.word_after("owner's API at http://");
+    let address = platform.err.word_after("platform at ");
+    assert_eq!(check_in(&address).await, "nothing");
+    // The running platform has the data folder, so the file is not replaced behind its back.
+    let error = fail(landfall(folder).args(["localize", "rules", "update", &ban]));
+    assert!(error.contains("--platform"), "{error}");
+    let updated =
+        result(folder, &["localize", "rules", "update", &ban, "--platform", &format!("http://{api}")]);
+    assert_eq!((&updated["replaced"], &updated["diff"]["added"][0]["id"]), (&json!(true), &json!("ban")));
+    assert_eq!(updated["effect"]["affected"][0]["after"]["decision"], "move", "{updated}");
+    let instruction = check_in(&address).await;
+    assert_eq!(instruction["move"]["to"]["enable"], local, "{instruction}");
+    drop(platform);
+
+    let platform = Running::start(landfall(folder).args(serve));
+    let api = platform.err.word_after("owner's API at http://");
+    let again = result(folder, &["localize", "rules", "update", &ban, "--platform", &api, "--dry-run"]);
+    assert_eq!(again["diff"], json!({ "added": [], "removed": [], "changed": [] }));
+    drop(platform);
+    // The rules of another file are not replaced.
+    let platform = Running::start(landfall(folder).args(serve).args(["--rules", &none]));
+    let api = platform.err.word_after("owner's API at http://");
+    let error = fail(landfall(folder).args(["localize", "rules", "update", &ban, "--platform", &api]));
+    assert!(error.contains("without --rules"), "{error}");
+}
+
 #[test]
 fn a_device_reports_that_the_networks_refuse_its_connection() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
-use world::{BoxFuture, CardInterface, Memory};
+use world::{Batch, BoxFuture, CardInterface, Content, Memory, Outcome};
 
 use super::event_source::EventSource;
 use super::lpa::{HttpTraffic, Lpa};
-use super::modem::{Modem, NotRegistered, Registered};
+use super::modem::{ForbiddenNetworks, Modem, NotRegistered, Registered};
 use super::terminal::Traffic;
 use super::toolkit::Toolkit;
+
+/// The name of the entry in the device's memory.
+const FORBIDDEN_NETWORKS: &str = "forbidden-networks";
 
 /// A device with an LPA: the LPA and the modem share one card, and the device has a memory of its
 /// own.
@@ -72,7 +75,9 @@ impl<D: CardInterface> Device<D> {
     pub fn new(lpa: Lpa<D>, modem: Modem<D>, memory: impl Memory + 'static, events: EventSource) -> Self {
         let settings = DeviceSettings::default();
         let (memory, pause) = (Box::new(memory), Box::new(NoPause));
-        Self { lpa, modem, memory, settings, pause, events, toolkit_state: None }
+        let mut device = Self { lpa, modem, memory, settings, pause, events, toolkit_state: None };
+        device.modem.set_forbidden_networks(device.stored_forbidden_networks());
+        device
     }
 
     /// Sets the retry limits.
@@ -94,8 +99,54 @@ impl<D: CardInterface> Device<D> {
         self.modem.set_visible(visible);
     }
 
+    /// Searches for the home network while `serving`, another network of the same country, serves
+    /// the device (TS 23.122 section 4.4.3.3.1). Registers there, or on the next best network if that
+    /// fails. Returns `None` if no home network is received; the registration then stays.
+    ///
+    /// # Errors
+    /// No network accepts the device any more.
+    pub async fn search_home(&mut self, serving: Plmn) -> Option<Result<Registered, NotRegistered>> {
+        self.modem.begin_home_search();
+        match self.modem.is_home_network_received(serving).await {
+            true => Some(self.register().await),
+            false => None,
+        }
+    }
+
+    /// Switches the device off: ends the registration, and permits the networks again that are
+    /// forbidden for a limited time.
+    pub async fn switch_off(&mut self) {
+        self.modem.switch_off().await;
+        self.store_forbidden_networks();
+    }
+
     /// Registers with the current subscription of the card.
     pub(super) async fn register_current(&mut self) -> Result<Registered, NotRegistered> {
+        let registered = self.try_to_register().await;
+        self.store_forbidden_networks();
+        registered
+    }
+
+    /// The networks that were forbidden for a limited time before the device lost its power. A
+    /// memory that cannot be read has none.
+    fn stored_forbidden_networks(&self) -> ForbiddenNetworks {
+        let stored = self.memory.load().ok();
+        stored.and_then(|cells| cells.get(FORBIDDEN_NETWORKS)?.from_json().ok()).unwrap_or_default()
+    }
+
+    fn store_forbidden_networks(&mut self) {
+        if *self.modem.forbidden_networks() == self.stored_forbidden_networks() {
+            return;
+        }
+        let content = Content::json(self.modem.forbidden_networks());
+        let stored = content.and_then(|content| self.memory.commit(Batch::of(FORBIDDEN_NETWORKS, content)));
+        if let Err(fault) = stored {
+            let event = self.events.event("store the forbidden networks");
+            self.events.emit(event.with_outcome(Outcome::Failed(fault.to_string())));
+        }
+    }
+
+    async fn try_to_register(&mut self) -> Result<Registered, NotRegistered> {
         let mut tried = 1;
         loop {
             match self.modem.register().await {

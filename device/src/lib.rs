@@ -50,7 +50,7 @@ pub use device::{Device, DeviceSettings, NoPause, Pause};
 pub use es10::{Es10, Es10Error};
 pub use event_source::EventSource;
 pub use lpa::{DownloadError, DownloadOptions, Installed, Links, Lpa, LpaSettings};
-pub use modem::{ForbiddenNetworks, Modem, NotRegistered, Registered, Service};
+pub use modem::{Modem, NotRegistered, Registered, Service};
 pub use move_to::{Ending, MoveReport, Recovery, Rejected};
 pub use online::{AlwaysOnHandle, AlwaysOnSettings, Online};
 pub use slot::Slot;

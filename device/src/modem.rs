@@ -8,7 +8,7 @@ use std::time::Duration;
 use rsp::ids::{Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use world::{CardInterface, Outcome};
 
 use super::event_source::EventSource;
@@ -51,12 +51,15 @@ pub struct Modem<D> {
     refusal_holds: Duration,
 }
 
-/// The networks that were added to EF.FPLMN because of an unauthenticated refusal. A device keeps
-/// this list while it is switched on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The networks that were added to EF.FPLMN because of an unauthenticated refusal, each with the
+/// time at which T3247 ends. EF.FPLMN itself survives a loss of power, so a device stores this list.
+/// When a device is switched off, it removes the networks from EF.FPLMN and from this list (TS
+/// 24.301 section 5.3.7b).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ForbiddenNetworks(Vec<ForbiddenNetwork>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ForbiddenNetwork {
     /// The refused subscriber.
     imsi: Imsi,
@@ -198,12 +201,12 @@ impl<D: CardInterface> Modem<D> {
 
     /// Returns the networks that are forbidden for a limited time, so that a modem that is created
     /// again continues with them.
-    pub fn forbidden_networks(&self) -> &ForbiddenNetworks {
+    pub(super) fn forbidden_networks(&self) -> &ForbiddenNetworks {
         &self.forbidden_networks
     }
 
     /// Continues with the forbidden networks of an earlier modem.
-    pub fn set_forbidden_networks(&mut self, forbidden_networks: ForbiddenNetworks) {
+    pub(super) fn set_forbidden_networks(&mut self, forbidden_networks: ForbiddenNetworks) {
         self.forbidden_networks = forbidden_networks;
     }
 
@@ -275,6 +278,16 @@ impl<D: CardInterface> Modem<D> {
             // A network that does not receive the detach detects the absence of the device itself.
             let _ = self.radio.detach(plmn, attach).await;
         }
+    }
+
+    /// Switches the device off: removes the networks from EF.FPLMN that are forbidden for a limited
+    /// time (TS 24.301 section 5.3.7b, when the UE is switched off), and ends the registration.
+    pub(super) async fn switch_off(&mut self) {
+        // The networks of another identity of the card stay in its EF.FPLMN until it is used again.
+        if let Some(imsi) = self.usim.as_ref().map(|usim| usim.imsi) {
+            self.permit(|entry| entry.imsi == imsi).await;
+        }
+        self.detach().await;
     }
 
     /// Marks the registration as lost. The network is informed before the next registration, or
@@ -373,17 +386,23 @@ impl<D: CardInterface> Modem<D> {
     /// # Errors
     /// No network accepts the device any more.
     pub async fn search_home(&mut self) -> Option<Result<Registered, NotRegistered>> {
-        let Registered { plmn, home_search, .. } = self.registered.clone()?;
-        self.home_search = home_search.map(|period| self.events.now().plus(period));
+        let plmn = self.registered.as_ref()?.plmn;
+        self.begin_home_search();
         match self.is_home_network_received(plmn).await {
             true => Some(self.register().await),
             false => None,
         }
     }
 
+    /// Begins a search for the home network: the interval until the next one starts.
+    pub(super) fn begin_home_search(&mut self) {
+        let period = self.registered.as_ref().and_then(|registered| registered.home_search);
+        self.home_search = period.map(|period| self.events.now().plus(period));
+    }
+
     /// True if a home network in the country of the serving network is received. Home networks of
     /// other countries are not searched for from a visited network (TS 23.122 section 4.4.3.3.1 f).
-    pub async fn is_home_network_received(&mut self, serving: Plmn) -> bool {
+    pub(super) async fn is_home_network_received(&mut self, serving: Plmn) -> bool {
         if self.usim.is_none() && self.read_card().await.is_err() {
             return false;
         }
@@ -534,16 +553,20 @@ impl<D: CardInterface> Modem<D> {
     /// 5.3.7b, when T3247 expires).
     async fn permit_expired(&mut self, usim: &mut Usim) {
         let (imsi, now) = (usim.imsi, self.events.now());
-        let is_expired = |entry: &ForbiddenNetwork| entry.imsi == imsi && entry.until <= now;
-        let (expired, rest) =
-            std::mem::take(&mut self.forbidden_networks.0).into_iter().partition(is_expired);
+        self.permit(|entry| entry.imsi == imsi && entry.until <= now).await;
+        self.usim.iter().for_each(|current| usim.clone_from(current));
+    }
+
+    /// Removes networks of the current subscriber from EF.FPLMN and from the list of refusals.
+    async fn permit(&mut self, is_permitted: impl Fn(&ForbiddenNetwork) -> bool) {
+        let entries = std::mem::take(&mut self.forbidden_networks.0);
+        let (permitted, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_permitted);
         self.forbidden_networks.0 = rest;
-        let expired: Vec<ForbiddenNetwork> = expired;
-        let is_left = |plmn: &Plmn| expired.iter().all(|entry| entry.plmn != *plmn);
+        let Some(usim) = &self.usim else { return };
+        let is_left = |plmn: &Plmn| permitted.iter().all(|entry| entry.plmn != *plmn);
         let left: Vec<Plmn> = usim.forbidden.iter().copied().filter(is_left).collect();
         if left.len() < usim.forbidden.len() {
             self.write_forbidden(left).await;
-            self.usim.iter().for_each(|current| usim.clone_from(current));
         }
     }
 

@@ -145,7 +145,7 @@ impl<D: CardInterface> Online<D> {
     pub async fn run(&mut self) -> Result<(), CardError> {
         self.power_on().await?;
         while self.step().await? {}
-        self.modem.detach().await;
+        self.modem.switch_off().await;
         self.listening = None;
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! A fleet evaluated under rules, policy and offers at one point in time.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use localize::{
     Census, Decision, Finding, FleetCounts, History, Offer, Policy, Reason, RuleBook, Scope, decide, findings,
 };
 use rsp::time::Timestamp;
 
-use crate::device::{Device, Fleet, Name};
+use crate::{
+    device::{Device, Fleet, Name},
+    equipment::Equipment,
+};
 
 /// The conditions of an evaluation.
 #[derive(Clone, Copy)]
@@ -31,12 +34,13 @@ pub struct EvaluatedFleet<'a> {
     policies: Policies,
 }
 
-/// The owner's policy with the fleet's counts. If a rule counts by account, there is one more
-/// policy for each account.
+/// The owner's policy with the fleet's counts, and the stays of all equipment. If a rule counts by
+/// account, there is one more policy for each account.
 #[derive(Clone, Debug)]
 pub(crate) struct Policies {
     owner: Policy,
     accounts: BTreeMap<Name, Policy>,
+    equipment: Arc<Equipment>,
 }
 
 impl Policies {
@@ -45,8 +49,18 @@ impl Policies {
         self.accounts.get(&device.account).unwrap_or(&self.owner)
     }
 
-    /// Counts devices in service, given as pairs of account and history.
-    pub(crate) fn counted(devices: &[(&Name, &History)], conditions: Conditions<'_>) -> Self {
+    /// Returns the connection of a device with the stays of other cards in its equipment.
+    pub(crate) fn connection<'d>(&self, device: &'d Device, now: Timestamp) -> Cow<'d, localize::Device> {
+        self.equipment.connection(device, now)
+    }
+
+    /// Counts devices in service, given as pairs of account and history. `equipment` has the stays
+    /// of all devices.
+    pub(crate) fn counted(
+        devices: &[(&Name, &History)],
+        equipment: Equipment,
+        conditions: Conditions<'_>,
+    ) -> Self {
         let Conditions { now, book, policy, .. } = conditions;
         let of_owner = count(devices.iter().map(|(_, history)| *history), book, now);
         let number = u32::try_from(devices.len()).unwrap_or(u32::MAX);
@@ -60,7 +74,7 @@ impl Policies {
                 (name.clone(), with(of_owner.for_account(&of_account, book)))
             }));
         }
-        Self { owner: with(of_owner), accounts }
+        Self { owner: with(of_owner), accounts, equipment: Arc::new(equipment) }
     }
 }
 
@@ -69,7 +83,9 @@ impl<'a> EvaluatedFleet<'a> {
     pub fn new(fleet: &'a Fleet, conditions: Conditions<'a>) -> Self {
         let devices: Vec<_> =
             fleet.in_service().map(|device| (&device.account, &device.connection.history)).collect();
-        Self { fleet, conditions, policies: Policies::counted(&devices, conditions) }
+        let cards = fleet.devices().iter().map(|device| (device.eid, &device.connection.history));
+        let equipment = Equipment::of(cards, conditions.book);
+        Self { fleet, conditions, policies: Policies::counted(&devices, equipment, conditions) }
     }
 
     /// Returns the same fleet with another lead time: a device must move if a rule is broken or
@@ -77,9 +93,9 @@ impl<'a> EvaluatedFleet<'a> {
     #[must_use]
     pub fn ahead(&self, days: u32) -> Self {
         let ahead = |policy: &Policy| Policy { lead_time_days: days, ..policy.clone() };
-        let Policies { owner, accounts } = &self.policies;
+        let Policies { owner, accounts, equipment } = &self.policies;
         let accounts = accounts.iter().map(|(name, policy)| (name.clone(), ahead(policy))).collect();
-        let policies = Policies { owner: ahead(owner), accounts };
+        let policies = Policies { owner: ahead(owner), accounts, equipment: Arc::clone(equipment) };
         Self { fleet: self.fleet, conditions: self.conditions, policies }
     }
 
@@ -91,12 +107,18 @@ impl<'a> EvaluatedFleet<'a> {
     /// Decides what to do with a device.
     pub fn decide(&self, device: &Device) -> Decision {
         let Conditions { now, book, offers, .. } = self.conditions;
-        decide(now, &device.connection, offers, book, self.policy(device))
+        decide(now, &self.connection(device), offers, book, self.policy(device))
     }
 
     /// Returns the finding of each quantitative rule for the device, most urgent first.
     pub fn findings(&self, device: &Device) -> Vec<Finding> {
-        findings(self.conditions.now, &device.connection, self.conditions.book, self.policy(device))
+        let Conditions { now, book, .. } = self.conditions;
+        findings(now, &self.connection(device), book, self.policy(device))
+    }
+
+    /// Returns the connection of a device with the stays of other cards in its equipment.
+    pub(crate) fn connection<'d>(&self, device: &'d Device) -> Cow<'d, localize::Device> {
+        self.policies.connection(device, self.conditions.now)
     }
 }
 

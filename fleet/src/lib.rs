@@ -14,7 +14,8 @@
 //!   there,
 //! - [`effort`](answers::effort): duration and cost of moves over a bearer,
 //! - [`recovery`](answers::recovery): cost of failed moves,
-//! - [`what_if`](answers::what_if): devices for which another rule book gives a different result.
+//! - [`what_if`](answers::what_if): devices for which another rule book gives a different result,
+//! - [`rules_update`](answers::rules_update): differences and effect of new rules.
 //!
 //! [`bearers`] is the table of speed, delay and loss of bearers; [`costs`] is the table of prices.
 //!
@@ -30,6 +31,7 @@ mod check_in;
 mod client;
 pub mod costs;
 mod device;
+mod equipment;
 mod evaluated_fleet;
 pub mod files;
 mod invariants;
@@ -62,8 +64,8 @@ pub use moves::{MOVES, Move, ProfileSource};
 pub use owner::Owner;
 pub use plan::Plan;
 pub use platform::{
-    CampaignDetails, CampaignDevice, Config, DeviceDecision, Edit, PlannedMove, Platform, Processed, Setup,
-    decisions,
+    CampaignDetails, CampaignDevice, Config, DeviceDecision, Edit, NewRules, PlannedMove, Platform,
+    Processed, Setup, decisions,
 };
 pub use profile_order::{Code, DownloadProgress, ORDERS, OrderStep, ProfileOrder, ProfileOrderId};
 pub use rsp_server::api::Problem;

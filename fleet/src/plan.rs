@@ -1,6 +1,6 @@
 //! Decides where a campaign moves a device. Real moves and dry runs use the same function.
 
-use localize::{Decision, Destination, HeldState, Offer, Policy, Reason, Role, RuleBook, decide};
+use localize::{Decision, Destination, Device, HeldState, Offer, Policy, Reason, Role, RuleBook, decide};
 use rsp::{
     ids::{Iccid, Plmn},
     time::Timestamp,
@@ -8,7 +8,7 @@ use rsp::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{campaign, device::Device};
+use crate::campaign;
 
 /// A campaign's plan for a device.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -43,16 +43,16 @@ pub enum Plan {
     },
 }
 
-/// Returns the plan of a campaign with this target for a device.
+/// Returns the plan of a campaign with this target for a device with this connection.
 pub(crate) fn plan(
     now: Timestamp,
-    device: &Device,
+    connection: &Device,
     target: campaign::Destination,
     (book, offers, policy): (&RuleBook, &[Offer], &Policy),
 ) -> Plan {
     match target {
-        campaign::Destination::Decided => decided(decide(now, &device.connection, offers, book, policy)),
-        campaign::Destination::Network(network) => to_network(now, device, network, offers),
+        campaign::Destination::Decided => decided(decide(now, connection, offers, book, policy)),
+        campaign::Destination::Network(network) => to_network(now, connection, network, offers),
     }
 }
 
@@ -77,12 +77,12 @@ fn decided(decision: Decision) -> Plan {
     }
 }
 
-fn to_network(now: Timestamp, device: &Device, network: Plmn, offers: &[Offer]) -> Plan {
-    let held = &device.connection.held;
+fn to_network(now: Timestamp, connection: &Device, network: Plmn, offers: &[Offer]) -> Plan {
+    let held = &connection.held;
     let there = held.iter().filter(|held| held.home.plmn == network);
     // The device can be on the network with a profile of its own or with an identity of another
     // profile.
-    let present = device.connection.history.present(now);
+    let present = connection.history.present(now);
     let is_its_subscriber = present.is_some_and(|stay| stay.home_network == Some(network));
     if is_its_subscriber || there.clone().any(|held| held.state == HeldState::Enabled) {
         return Plan::Nothing { next_check: None, reasons: Vec::new() };

@@ -8,7 +8,7 @@ use world::{Collection, Fault, Records, StoredForm, Tx, transact};
 
 use crate::{
     device::{Device, Fleet},
-    files::{BadRow, Imported, Merged, Rows, merge},
+    files::{BadRow, Imported, Merged, Rows, Stage, merge},
     moves::{MOVES, Move},
     state::State,
 };
@@ -109,7 +109,10 @@ pub async fn import(
         Box::pin(async move {
             let merged = merge_rows(tx, rows, now).await?;
             if skip_bad_rows || merged.imported.bad.is_empty() {
-                merged.changed.iter().try_for_each(|device| put(tx, device))?;
+                for (done, device) in (1..).zip(&merged.changed) {
+                    put(tx, device)?;
+                    rows.observe(Stage::Writing, done);
+                }
             }
             Ok(merged)
         })

@@ -8,9 +8,11 @@
     reason = "clippy takes only #[test] functions for tests, not the helpers beside them"
 )]
 
+use std::sync::{Arc, Mutex};
+
 use fleet::{
     ImportError,
-    files::{BadRow, Imported, Rows, export, read_devices, read_stays},
+    files::{BadRow, Imported, Observer, Rows, Stage, export, read_devices, read_stays},
 };
 use localize::RuleBook;
 use rsp::time::Timestamp;
@@ -250,4 +252,20 @@ async fn a_time_in_the_future_is_a_bad_row() {
         let bad = import(&records, &format!("eid\n{E1}\n"), &stays).await.unwrap_err();
         assert_eq!((bad[0].line, bad[0].column), (2, Some(column)), "{bad:?}");
     }
+}
+
+#[tokio::test]
+async fn an_import_reports_each_stage() {
+    let seen = Arc::<Mutex<Vec<(Stage, usize)>>>::default();
+    let stages = Arc::clone(&seen);
+    let observer = Observer::new(move |stage, done| stages.lock().unwrap().push((stage, done)));
+    let mut rows = Rows::default();
+    rows.observer = Some(observer);
+    let book = RuleBook::built_in().unwrap();
+    let devices = format!("eid\n{}\n{}\n", eid(1), eid(2));
+    read_devices(&mut rows, "devices.csv", devices.as_bytes(), &book).unwrap();
+    let records = MemoryRecords::default();
+    fleet::import(&records, &rows, NOW, false).await.unwrap();
+    let expected = [Stage::Reading, Stage::Comparing, Stage::Writing].map(|stage| [(stage, 1), (stage, 2)]);
+    assert_eq!(*seen.lock().unwrap(), expected.concat());
 }

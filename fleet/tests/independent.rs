@@ -21,8 +21,8 @@ use fleet::{
     files::{Rows, read_devices, read_stays},
 };
 use localize::{
-    BUILT_IN_NETWORKS, BUILT_IN_RULES, Country, Day, Decision, Finding, NumberRange, Reason, Rule, RuleBook,
-    RuleKind, Status,
+    BUILT_IN_NETWORKS, BUILT_IN_RULES, CountedBy, Country, Day, Decision, Finding, NumberRange, Reason, Rule,
+    RuleBook, RuleKind, Status,
 };
 use rsp::{
     ids::{Eid, Plmn},
@@ -164,7 +164,8 @@ struct Generator<'a> {
 
 impl<'a> Generator<'a> {
     fn new(seed: &str, book: &'a RuleBook) -> Self {
-        let devices = "eid,account,profiles,imei_registered_in,permits,owner_since,swap_requested,refused\n";
+        let devices =
+            "eid,account,profiles,imei_registered_in,permits,owner_since,swap_requested,refused,state\n";
         let files =
             Files { devices: devices.into(), stays: "eid,network,home,from,until,imei\n".into(), count: 0 };
         Self { rolls: Rolls(SeededRandom::from_text(seed)), book, files }
@@ -243,6 +244,28 @@ impl<'a> Generator<'a> {
             _ => spans.push((self.rolls.below(70), 0)),
         }
         self.device(&spans, (network, home), account, Some(rule));
+        if rule.counted_by == CountedBy::Imei && self.rolls.one_in(2) {
+            let imei = format!("35{:013}", self.files.count);
+            self.other_card(&imei, network, home, account);
+        }
+    }
+
+    /// Adds another card that was used in the same equipment, before or between the stays of the
+    /// present one. Nothing reports the end of some of its stays, and some of the cards are retired.
+    fn other_card(&mut self, imei: &str, network: Plmn, home: Plmn, account: &str) {
+        self.files.count += 1;
+        let number = self.files.count;
+        let eid = Eid::with_check_digits(&format!("89049032{number:022}")).unwrap();
+        let first = self.rolls.below(150);
+        let last = (first - self.rolls.below(60)).max(0);
+        let hour = 1 + self.rolls.below(8);
+        let from = Timestamp((today() - first) * DAY + hour * 3_600_000);
+        let until = Timestamp((today() - last) * DAY + 9 * 3_600_000);
+        let until = if self.rolls.one_in(3) { String::new() } else { until.to_string() };
+        let state = if self.rolls.one_in(2) { "retired 2026-11-20T00:00:00Z" } else { "" };
+        writeln!(self.files.stays, "{eid},{network},{home},{from},{until},{imei}").unwrap();
+        let profile = format!("894447652{number:010} {home} bootstrap enabled");
+        writeln!(self.files.devices, "{eid},{account},{profile},,,,,,{state}").unwrap();
     }
 
     /// Adds a device somewhere.
@@ -329,7 +352,7 @@ impl<'a> Generator<'a> {
         };
         writeln!(
             self.files.devices,
-            "{eid},{account},{},{registered},{},{owner_since},{swap_requested},{refused}",
+            "{eid},{account},{},{registered},{},{owner_since},{swap_requested},{refused},",
             profiles.join("; "),
             permits.join("; ")
         )
@@ -555,4 +578,36 @@ async fn the_answers_equal_those_of_an_independent_program_for_the_rest_of_the_l
     (0..100).for_each(|_| generator.anywhere());
     let answers = compare(OTHER_RULES, OWNER, &generator.files).await;
     reaches_every_rule(&book, &answers);
+}
+
+#[tokio::test]
+#[cfg_attr(not(has_python3), ignore = "needs python3")]
+async fn the_days_of_one_imei_are_joined_across_cards() {
+    let card = |number: u32| Eid::with_check_digits(&format!("89049032{number:022}")).unwrap();
+    let (former, present, other) = (card(1), card(2), card(3));
+    let imei = "350000000000001";
+    let mut devices =
+        "eid,account,profiles,imei_registered_in,permits,owner_since,swap_requested,refused,state\n"
+            .to_owned();
+    for (eid, state) in [(former, "retired 2026-11-01T00:00:00Z"), (present, ""), (other, "")] {
+        writeln!(devices, "{eid},,,,,,,,{state}").unwrap();
+    }
+    // The former card was in Turkiye for 70 days. The end of its stay was not reported; its
+    // equipment was used with the present card in Britain afterwards.
+    let stays = format!(
+        "eid,network,home,from,until,imei\n\
+         {former},286-01,262-01,2026-08-01T00:00:00Z,,{imei}\n\
+         {present},234-15,262-01,2026-10-10T00:00:00Z,2026-10-30T00:00:00Z,{imei}\n\
+         {present},286-01,262-01,2026-11-05T00:00:00Z,,{imei}\n\
+         {other},286-01,262-01,2026-11-05T00:00:00Z,,350000000000002\n"
+    );
+    let files = Files { devices, stays, count: 3 };
+    let answers = compare(BUILT_IN_RULES, OWNER, &files).await;
+    let of = |eid: Eid| {
+        let line = answers.iter().find(|line| line.starts_with(&format!("{eid} rule tr-91-in-120 ")));
+        line.map(|line| line.split(' ').skip(3).take(3).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(of(present).as_deref(), Some("broken 91 2026-11-25"), "70 and 21 days");
+    assert_eq!(of(other).as_deref(), Some("clear 21 2027-02-03"));
+    assert_eq!(of(former), None, "it is retired");
 }

@@ -65,7 +65,7 @@ for rule in RULES["rule"]:
 
 class Stay:
     def __init__(self, row):
-        self.network, self.imei = row["network"], row["imei"]
+        self.eid, self.network, self.imei = row["eid"], row["network"], row["imei"]
         self.country = country_of(self.network)
         self.home_network = row["home"] if "-" in row["home"] else None
         self.home = country_of(row["home"]) if self.home_network else row["home"]
@@ -73,6 +73,15 @@ class Stay:
         self.end = millis(row["until"]) if row["until"] else None
         last = NOW if self.end is None or self.end > NOW else max(self.end - 1, self.start)
         self.days = range(self.start // 86_400_000, last // 86_400_000 + 1)
+
+    def days_until_another_card(self):
+        """The days until the equipment is used with another card, if the stay has no end."""
+        later = [
+            stay.start for stay in BY_IMEI[self.imei] if stay.eid != self.eid and stay.start > self.start
+        ]
+        if self.end is not None or not later:
+            return self.days
+        return range(self.days.start, min(self.days.stop, (min(later) - 1) // 86_400_000 + 1))
 
     def is_present(self):
         return self.start <= NOW and (self.end is None or self.end > NOW)
@@ -127,6 +136,15 @@ class Device:
                 same = same and (stay.imei == now.imei or not stay.imei or not now.imei)
             if same and covers(rule, stay):
                 days.update(stay.days)
+        if rule.get("counted_by") == "imei" and now.imei:
+            for stay in BY_IMEI[now.imei]:
+                same = {
+                    "each": stay.country == now.country,
+                    "each_network": stay.network == now.network,
+                    "together": True,
+                }[rule.get("counted", "each")]
+                if stay.eid != self.eid and same and covers(rule, stay):
+                    days.update(stay.days_until_another_card())
         return days
 
     def days_within(self, window, counts):
@@ -294,9 +312,13 @@ def read(name):
 STAYS = defaultdict(list)
 for row in read(sys.argv[6]):
     STAYS[row["eid"]].append(Stay(row))
+BY_IMEI = defaultdict(list)
 for stays in STAYS.values():
     stays.sort(key=lambda stay: stay.start)
-DEVICES = [Device(row, STAYS[row["eid"]]) for row in read(sys.argv[5])]
+    for stay in stays:
+        BY_IMEI[stay.imei].append(stay)
+in_service = [row for row in read(sys.argv[5]) if not row["state"].startswith("retired")]
+DEVICES = [Device(row, STAYS[row["eid"]]) for row in in_service]
 for device in sorted(DEVICES, key=lambda device: device.eid):
     for answer in answers(device):
         print(device.eid, *answer)

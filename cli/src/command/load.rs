@@ -93,7 +93,7 @@ impl Command {
     /// The test cannot start, or the orders cannot be queried.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         let Self::Es9plus(options) = self;
-        let (summary, checked) = options.run(settings).await?;
+        let (summary, checked) = options.run(settings, json).await?;
         if json {
             print_json(&summary)?;
         } else {
@@ -107,7 +107,7 @@ impl Command {
 impl Es9plus {
     /// Returns the measurements, and the result of checking the orders. The measurements are
     /// printed even if the check fails.
-    async fn run(&self, settings: &Settings) -> Result<(Summary, Result<(), Fault>), Fault> {
+    async fn run(&self, settings: &Settings, json: bool) -> Result<(Summary, Result<(), Fault>), Fault> {
         let at_once = self.concurrency.unwrap_or(self.devices.get()).clamp(1, self.devices.get());
         must_be_able_to_open(at_once)?;
         let given_codes = self.given_codes()?;
@@ -126,6 +126,7 @@ impl Es9plus {
                 retry_policy: retry_policy.clone(),
                 figures: figures.clone(),
                 strict: self.strict,
+                json,
             },
             self.devices.get(),
         )?;
@@ -141,6 +142,7 @@ impl Es9plus {
                     world,
                     retry_policy: retry_policy.clone(),
                     figures: figures.clone(),
+                    json,
                 };
                 let orders = own
                     .order(self.devices.get(), |matching_id, address| code(settings, matching_id, address));

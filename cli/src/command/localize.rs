@@ -1,13 +1,13 @@
 //! `landfall localize`: the localization rules and decisions about a device.
 
-mod update;
+pub(crate) mod update;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, builder::PossibleValuesParser};
 use localize::{
-    Alert, BUILT_IN_RULES, Country, Day, Decision, Device, Event, Offer, Policy, Rule, RuleBook, RuleKind,
-    TEMPLATES,
+    ALERT_DAYS, Alert, BUILT_IN_RULES, Country, Day, Decision, Device, Event, Offer, Policy, Rule, RuleBook,
+    RuleKind, TEMPLATES,
 };
 use rsp::time::Timestamp;
 use serde::Deserialize;
@@ -52,8 +52,8 @@ pub enum Command {
 /// Commands about the rules
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
-    /// Replace the rules of the data folder, after a check; print the differences and the effect
-    /// on the fleet
+    /// Replace the rules of the data folder or of a running platform, after a check; print the
+    /// differences and the effect on the fleet
     Update(update::Update),
     /// List the dates on which rules take effect or end
     Alerts {
@@ -76,9 +76,6 @@ pub enum RulesCommand {
     },
 }
 
-/// Number of days in advance in which dates of rules are reported.
-const ALERT_DAYS: u32 = 90;
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Question {
@@ -92,7 +89,7 @@ struct Question {
 /// JSON output of the commands of this module.
 pub(crate) const OUTPUTS: &[CommandOutput] = &[
     document::<Vec<Rule>>("localize rules"),
-    document::<update::Updated>("localize rules update"),
+    document::<fleet::answers::RulesUpdate>("localize rules update"),
     document::<Vec<Alert>>("localize rules alerts"),
     document::<&str>("localize rules template"),
     document::<Decision>("localize decide"),
@@ -221,7 +218,7 @@ pub(crate) fn warn_of_dates(book: &RuleBook, now: Timestamp) {
 }
 
 /// Returns the path of the rules that replace the built-in ones.
-fn installed(settings: &Settings) -> PathBuf {
+pub(crate) fn installed(settings: &Settings) -> PathBuf {
     settings.data_dir.join("localization-rules.toml")
 }
 

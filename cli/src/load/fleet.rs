@@ -47,12 +47,15 @@ pub struct FleetOptions<'a> {
     pub figures: Figures,
     /// True if the cards are strict ([`CardDescription::strict`]).
     pub strict: bool,
+    /// True if the progress is printed as JSON.
+    pub json: bool,
 }
 
 /// Devices that are ready to download.
 pub struct Fleet {
     devices: Vec<Device>,
     figures: Figures,
+    json: bool,
 }
 
 struct Device {
@@ -84,7 +87,7 @@ impl Fleet {
         let devices = serials
             .map(|serial| device(options, parties::eid_of_serial(options.pki, serial)?, &shared))
             .collect::<Result<_, _>>()?;
-        Ok(Self { devices, figures: options.figures.clone() })
+        Ok(Self { devices, figures: options.figures.clone(), json: options.json })
     }
 
     /// Returns the EIDs of the devices, in order.
@@ -96,7 +99,7 @@ impl Fleet {
     /// outcomes in the order of the devices.
     pub async fn download(self, codes: &[ActivationCode], at_once: usize) -> Vec<Ending> {
         let places = Arc::new(Semaphore::new(at_once));
-        let progress = Arc::new(Progress::new("downloads", self.devices.len()));
+        let progress = Arc::new(Progress::new("downloads", self.devices.len(), self.json));
         let mut under_way = JoinSet::new();
         for (number, (device, code)) in self.devices.into_iter().zip(codes).enumerate() {
             let (places, progress) = (Arc::clone(&places), Arc::clone(&progress));

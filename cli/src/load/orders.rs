@@ -39,6 +39,8 @@ pub struct OrderClient {
     pub retry_policy: RetryPolicy,
     /// Collection of the measured latencies.
     pub figures: Figures,
+    /// True if the progress is printed as JSON.
+    pub json: bool,
 }
 
 /// An order that the SM-DP+ confirmed.
@@ -74,7 +76,7 @@ impl OrderClient {
     ) -> Result<Vec<Order>, Fault> {
         self.fill_stock(number).await?;
         let es2plus = self.retry_policy.wrap(measured(self.es2plus.clone(), "ES2+", &self.figures));
-        let progress = Arc::new(Progress::new("orders", number));
+        let progress = Arc::new(Progress::new("orders", number, self.json));
         let placed = at_once(number, |_| {
             let operator = Operator::new(
                 es2plus.clone(),
@@ -104,7 +106,7 @@ impl OrderClient {
         let available = loaded.filter(|profile| profile.state == "Available").count();
         let missing = number.saturating_sub(available);
         let first = first_free(&stock)?;
-        let progress = Arc::new(Progress::new("stock", missing));
+        let progress = Arc::new(Progress::new("stock", missing, self.json));
         at_once(missing, |offset| {
             let (admin, progress) = (self.admin.clone(), Arc::clone(&progress));
             async move {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     book::RuleBook,
@@ -11,8 +11,11 @@ use crate::{
     rules::{Rule, RuleId},
 };
 
+/// Number of days in advance in which dates of rules are usually reported.
+pub const ALERT_DAYS: u32 = 90;
+
 /// A date of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DateOfRule {
     /// The rule takes effect.
@@ -22,7 +25,7 @@ pub enum DateOfRule {
 }
 
 /// A date of a rule that is near.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Alert {
     /// The rule.
     pub rule: RuleId,

@@ -43,9 +43,8 @@ pub struct Measurement {
 /// subscription to another does not restart the count.
 pub fn measure(device: &Device, rule: &Rule, now: Timestamp) -> Option<Measurement> {
     let limit = rule.kind.limit()?;
-    let history = &device.history;
-    let present = history.present(now).filter(|stay| rule.covers(stay))?;
-    let days = history.runs(now, |stay| rule.covers(stay) && rule.adds_up(stay, present));
+    let present = device.history.present(now).filter(|stay| rule.covers(stay))?;
+    let days = device.days_under(rule, present, now);
     let today = Day::of(now);
     let (measured, day) = match (rule.kind, limit.unit) {
         (RuleKind::DaysSince { event, limit_days }, _) => {
@@ -77,8 +76,7 @@ pub fn measure(device: &Device, rule: &Rule, now: Timestamp) -> Option<Measureme
 /// arrival and now.
 pub(crate) fn day_of_event(event: Event, device: &Device, rule: &Rule, now: Timestamp) -> Option<Day> {
     let present = device.history.present(now).filter(|stay| rule.covers(stay))?;
-    let days = device.history.runs(now, |stay| rule.covers(stay) && rule.adds_up(stay, present));
-    let arrival = Day::from_number(days.first()?);
+    let arrival = Day::from_number(device.days_under(rule, present, now).first()?);
     let day = match event {
         Event::Arrival => Some(arrival),
         Event::ChangeOfOwner => device.owner_since,

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     counts::FleetCounts,
     day::Day,
-    history::{History, Stay},
+    history::{History, Runs, Stay},
     needs::Needs,
     network::{Country, Place},
     permit::Permit,
+    rules::Rule,
     strategy::Strategy,
 };
 
@@ -103,6 +104,11 @@ pub struct Refused {
 pub struct Device {
     /// Its stays.
     pub history: History,
+    /// Stays of other cards in the equipment of this device. Rules that count by IMEI add those
+    /// with the IMEI of the present stay. Whoever keeps the records of the cards fills this in
+    /// before a decision; it is not stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_cards: Vec<Stay>,
     /// The profiles on its card.
     pub held: Vec<HeldProfile>,
     /// The identities of its card's applet, if it has one.
@@ -129,6 +135,13 @@ pub struct Device {
 }
 
 impl Device {
+    /// The days that the rule adds to those of the present stay, which it must cover.
+    pub(crate) fn days_under(&self, rule: &Rule, present: &Stay, now: Timestamp) -> Runs {
+        let others = self.other_cards.iter().filter(|stay| rule.adds_up_with_other_card(stay, present));
+        let stays = self.history.stays().iter().filter(|stay| rule.adds_up(stay, present)).chain(others);
+        Runs::of_stays(stays.filter(|stay| rule.covers(stay)), now)
+    }
+
     /// True if the device is at home where it is attached.
     ///
     /// The history names the subscription with which the device is attached. A profile that was

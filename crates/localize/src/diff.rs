@@ -1,7 +1,7 @@
 //! Differences between two rule books.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The differences between the present rules and other rules.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RulesDiff {
     /// Rules that only the other book has.
     pub added: Vec<Rule>,
@@ -21,7 +21,7 @@ pub struct RulesDiff {
 }
 
 /// A rule that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangedRule {
     /// The rule.
     pub rule: RuleId,
@@ -30,7 +30,7 @@ pub struct ChangedRule {
 }
 
 /// A field that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangedField {
     /// The name of the field in the JSON form of the rule.
     pub field: String,

@@ -238,12 +238,7 @@ impl History {
     }
 
     pub(crate) fn runs(&self, now: Timestamp, counts: impl Fn(&Stay) -> bool) -> Runs {
-        self.stays
-            .iter()
-            .filter(|stay| counts(stay))
-            .filter_map(|stay| stay.days(now))
-            .map(|(first, last)| (first.number(), last.number()))
-            .collect()
+        Runs::of_stays(self.stays.iter().filter(|stay| counts(stay)), now)
     }
 }
 
@@ -281,6 +276,14 @@ impl FromIterator<(i64, i64)> for Runs {
 }
 
 impl Runs {
+    /// The days of stays, in any order.
+    pub(crate) fn of_stays<'a>(stays: impl Iterator<Item = &'a Stay>, now: Timestamp) -> Self {
+        let days = stays.filter_map(|stay| stay.days(now));
+        let mut days: Vec<_> = days.map(|(first, last)| (first.number(), last.number())).collect();
+        days.sort_unstable();
+        days.into_iter().collect()
+    }
+
     /// Number of counted days within the `width` days that end with `end`.
     pub(crate) fn within(&self, end: i64, width: i64) -> i64 {
         let start = end - width + 1;

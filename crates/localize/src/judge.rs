@@ -9,7 +9,7 @@ use crate::{
     day::Day,
     device::{Device, Policy},
     history::Stay,
-    permit::{Permit, Requirement},
+    permit::Requirement,
     reason::{Citation, Finding, NamedCountry, Reason, Status},
     rules::{DevicesIn, Event, Rule, RuleKind, Unit},
 };
@@ -229,17 +229,13 @@ fn exemption(
 /// True if the device fulfils the requirement where it is.
 fn is_met(requirement: Requirement, device: &Device, present: &Stay, policy: &Policy) -> bool {
     let country = present.country;
-    let permit = match requirement {
-        Requirement::ImeiRegistration => return device.imei_registered_in.contains(&country),
-        Requirement::LocalPresence => return policy.registered_in.contains(&country),
-        Requirement::SimRegistration => Permit::SimRegistration(country),
-        Requirement::LocalProgramming => Permit::LocalProgramming(country),
-        Requirement::DataInCountry => Permit::DataInCountry(country),
-        Requirement::Certification => Permit::Certification(country),
-        Requirement::Approval => Permit::Approval(country),
-        Requirement::CarrierApproval => Permit::CarrierApproval(present.plmn),
-    };
-    device.permits.contains(&permit) || policy.permits.contains(&permit)
+    match requirement {
+        Requirement::ImeiRegistration => device.imei_registered_in.contains(&country),
+        Requirement::LocalPresence => policy.registered_in.contains(&country),
+        other => other
+            .permit(country, present.plmn)
+            .is_some_and(|permit| device.permits.contains(&permit) || policy.permits.contains(&permit)),
+    }
 }
 
 /// The time at which a reason to stay can change by the passing of time.

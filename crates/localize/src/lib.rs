@@ -75,7 +75,7 @@ mod reason;
 mod rules;
 mod strategy;
 
-pub use alert::{Alert, DateOfRule};
+pub use alert::{ALERT_DAYS, Alert, DateOfRule};
 pub use book::{BUILT_IN_RULES, RuleBook, TEMPLATES};
 pub use breach::{Breach, Measurement, measure};
 pub use counts::{Census, FleetCounts, Share};

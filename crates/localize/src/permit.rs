@@ -30,6 +30,22 @@ pub enum Requirement {
     CarrierApproval,
 }
 
+impl Requirement {
+    /// The permit that fulfils the requirement on a network of a country. `None` for facts that are
+    /// recorded otherwise: the registration of the IMEI, and the presence of the owner.
+    pub fn permit(self, country: Country, network: Plmn) -> Option<Permit> {
+        match self {
+            Self::ImeiRegistration | Self::LocalPresence => None,
+            Self::SimRegistration => Some(Permit::SimRegistration(country)),
+            Self::LocalProgramming => Some(Permit::LocalProgramming(country)),
+            Self::DataInCountry => Some(Permit::DataInCountry(country)),
+            Self::Certification => Some(Permit::Certification(country)),
+            Self::Approval => Some(Permit::Approval(country)),
+            Self::CarrierApproval => Some(Permit::CarrierApproval(network)),
+        }
+    }
+}
+
 impl fmt::Display for Requirement {
     /// The fulfilled requirement, as a clause.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -214,7 +214,8 @@ pub enum CountedBy {
     /// The device, which is the card with its EID, in any modem.
     #[default]
     Device,
-    /// The IMEI. Days with another IMEI do not count. A stay whose IMEI is unknown counts.
+    /// The IMEI. Days with another IMEI do not count. Days of other cards with the same IMEI count.
+    /// A stay of the device whose IMEI is unknown counts.
     Imei,
 }
 
@@ -369,6 +370,13 @@ impl Rule {
             CountedBy::Imei => stay.imei.zip(present.imei).is_none_or(|(then, now)| then == now),
         };
         same_place && same_key
+    }
+
+    /// True if the rule adds the days of a stay of another card to those of `present`: the rule
+    /// counts by IMEI, and both stays have the same one.
+    pub(crate) fn adds_up_with_other_card(&self, stay: &Stay, present: &Stay) -> bool {
+        let same_imei = stay.imei.is_some() && stay.imei == present.imei;
+        self.counted_by == CountedBy::Imei && same_imei && self.adds_up(stay, present)
     }
 
     fn covers_home_network(&self, stay: &Stay) -> bool {

@@ -74,6 +74,31 @@ fn a_rule_that_counts_by_imei_starts_again_with_another_imei() {
 }
 
 #[test]
+fn a_rule_that_counts_by_imei_adds_the_days_of_other_cards_with_the_same_imei() {
+    let days = "countries = [\"TR\"]\nkind = \"days_in_period\"\nlimit_days = 90\nwindow_days = 120\n";
+    let (by_card, by_imei) = (book(days), book(&format!("{days}counted_by = \"imei\"")));
+    let other_cards = |imei| {
+        let mut former = device(&[("286-01", "208-01", imei, "2026-01-01")]);
+        former.history.detached(at("2026-03-05")).unwrap();
+        former.history.stays().to_vec()
+    };
+    let mut new = device(&[("286-01", "234-15", A, "2026-03-01")]);
+    assert_eq!(measured(&new, &by_imei, "2026-03-10"), Some((10, "2026-05-30".into())));
+    // The days in which both cards are recorded count once.
+    new.other_cards = other_cards(A);
+    assert_eq!(measured(&new, &by_imei, "2026-03-10"), Some((69, "2026-04-01".into())));
+    assert_eq!(measured(&new, &by_card, "2026-03-10"), Some((10, "2026-05-30".into())));
+    for imei in [B, ""] {
+        new.other_cards = other_cards(imei);
+        assert_eq!(measured(&new, &by_imei, "2026-03-10"), Some((10, "2026-05-30".into())), "{imei}");
+    }
+    let arrival = "countries = [\"TR\"]\nkind = \"days_since\"\nevent = \"arrival\"\nlimit_days = 183\n";
+    new.other_cards = other_cards(A);
+    let found = measured(&new, &book(&format!("{arrival}counted_by = \"imei\"")), "2026-03-10");
+    assert_eq!(found, Some((69, "2026-07-03".into())));
+}
+
+#[test]
 fn a_change_of_owner_and_a_request_for_a_swap_start_their_own_clocks() {
     let since = |event: &str, days: u32| {
         book(&format!(

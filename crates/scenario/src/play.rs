@@ -17,6 +17,7 @@ mod dormant_device;
 mod environment;
 mod expectations;
 mod factory;
+mod facts;
 mod firmware;
 mod imei;
 mod internal_fault;

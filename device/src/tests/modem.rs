@@ -7,15 +7,15 @@ use std::time::Duration;
 use crypto::aka::{Algorithm, Sqn};
 use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
-use rsp::ids::Plmn;
+use rsp::ids::{Plmn, SmdpAddress};
 use rsp::ota::sms::Address;
 use rsp::time::Timestamp;
-use world::{ManualClock, MemoryEvents, RamMemory, SeededRandom, World, link_from};
+use world::{Fault, Link, ManualClock, MemoryEvents, RamMemory, SeededRandom, World, link_from};
 
 use super::fake_usim::{FakeUsim, K, OPC};
 use crate::at::{AtModem, Identity};
 use crate::modem::{Modem, NoService, Service};
-use crate::{EventSource, Slot};
+use crate::{Device, EventSource, Lpa, LpaSettings, Slot};
 use network::http::{NetworksService, RemoteNetworks};
 use network::{
     Absent, EmmCause, Keys, Network, Networks, Policy, RefusalRule, Roaming, Subscriber, SubscriberServer,
@@ -395,4 +395,64 @@ async fn registration_works_over_an_http_link() {
     assert_eq!(modem.register().await.unwrap().service, Service::Roaming);
     testbed.networks.set_coverage(plmn("262-42"), false);
     assert_eq!(modem.register().await.unwrap_err().why, NoService::NoCoverage);
+}
+
+/// A process of a device with an LPA on this card and memory.
+fn device_process(testbed: &Testbed, card: &Slot<FakeUsim>, memory: &RamMemory) -> Device<Slot<FakeUsim>> {
+    let events = EventSource::new("device", testbed.clock.clone(), Arc::new(MemoryEvents::default()));
+    let links = |_: &SmdpAddress| -> Result<Link, Fault> { Err(Fault::new("no", "server", "here")) };
+    let lpa = Lpa::new(card.clone(), links, LpaSettings::default(), events.clone());
+    let modem = Modem::new(card.clone(), Arc::clone(&testbed.networks), events.clone());
+    let mut device = Device::new(lpa, modem, memory.clone(), events);
+    device.set_visible(vec![plmn("262-42"), plmn("310-410")]);
+    device
+}
+
+/// TS 24.301 section 5.3.7b. EF.FPLMN survives a loss of power, so T3247 must survive it too: else
+/// the network would be forbidden for good.
+#[tokio::test]
+async fn a_device_that_loses_its_power_continues_t3247_and_one_that_is_switched_off_ends_it() {
+    for is_switched_off in [false, true] {
+        let testbed = testbed();
+        let visited = plmn("262-42");
+        let (card, memory) = (Slot::new(FakeUsim::new(IMSI)), RamMemory::default());
+        testbed.networks.set_policy(visited, Policy::with_partners([]));
+        let mut device = device_process(&testbed, &card, &memory);
+        assert_eq!(device.register().await.unwrap().plmn, plmn("310-410"));
+        assert_eq!(device.modem.read_card().await.unwrap().forbidden, [visited]);
+        testbed.networks.set_policy(visited, Policy::default());
+        if is_switched_off {
+            device.switch_off().await;
+        }
+        drop(device);
+        testbed.clock.advance(Duration::from_secs(44 * 60));
+        let mut device = device_process(&testbed, &card, &memory);
+        let tried = device.register().await.unwrap().plmn;
+        assert_eq!(tried, if is_switched_off { visited } else { plmn("310-410") });
+        drop(device);
+        testbed.clock.advance(Duration::from_secs(60));
+        let mut device = device_process(&testbed, &card, &memory);
+        assert_eq!(device.register().await.unwrap().plmn, visited, "T3247 has ended");
+        assert_eq!(device.modem.read_card().await.unwrap().forbidden, []);
+    }
+}
+
+/// TS 23.122 section 4.4.3.3.1, with the LPA's device.
+#[tokio::test]
+async fn a_device_with_an_lpa_searches_for_its_home_network() {
+    let testbed = testbed();
+    let (home, partner) = (plmn("001-01"), plmn("001-02"));
+    testbed.networks.put(Network::new(partner, "Partner", "XX"));
+    testbed.networks.set_coverage(home, false);
+    let mut device = device_process(&testbed, &Slot::new(FakeUsim::new(IMSI)), &RamMemory::default());
+    device.set_visible(vec![home, partner]);
+    let at = device.register().await.unwrap().at;
+    let hour = Duration::from_secs(3600);
+    assert_eq!(device.modem.home_search(), Some(at.plus(hour)));
+    testbed.clock.advance(hour);
+    assert!(device.search_home(partner).await.is_none(), "the home network is not received");
+    assert_eq!(device.modem.home_search(), Some(at.plus(hour * 2)));
+    assert_eq!(device.modem.registered().unwrap().plmn, partner);
+    testbed.networks.set_coverage(home, true);
+    assert_eq!(device.search_home(partner).await.unwrap().unwrap().plmn, home);
 }

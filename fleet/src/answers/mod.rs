@@ -6,6 +6,7 @@ mod effort;
 mod markets;
 mod recovery;
 mod residents;
+mod rules_update;
 mod what_if;
 
 pub use breaches::{Breach, breaches};
@@ -13,4 +14,5 @@ pub use effort::{Effort, Moving, Pace, effort, who_must_move};
 pub use markets::{Market, markets};
 pub use recovery::{Basis, Chances, Recovery, RecoveryRow, recovery};
 pub use residents::{Residence, Resident, residents};
+pub use rules_update::{RulesUpdate, rules_update};
 pub use what_if::{Affected, Change, Verdict, WhatIf, carrier_ends, what_if};

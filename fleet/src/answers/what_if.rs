@@ -1,6 +1,6 @@
 //! What-if report: the devices for which another rule book gives a different result.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use localize::{Country, Day, Decision, RuleId};
 use rsp::{
@@ -8,7 +8,7 @@ use rsp::{
     time::Timestamp,
 };
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     device::{Device, Selection},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Change of a device's deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// The device gets a deadline.
@@ -32,10 +32,10 @@ pub enum Change {
 }
 
 /// Result under one of the two rule books.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// The decision: stay, move or stuck.
-    pub decision: &'static str,
+    pub decision: Cow<'static, str>,
     /// Time of the first breach if the device stays, however distant.
     pub deadline: Option<Timestamp>,
     /// The rule of that breach.
@@ -43,7 +43,7 @@ pub struct Verdict {
 }
 
 /// A device for which the two rule books differ.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Affected {
     /// The device.
     pub eid: Eid,
@@ -60,7 +60,7 @@ pub struct Affected {
 }
 
 /// Result of a comparison of two rule books.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhatIf {
     /// Number of devices that were compared.
     pub devices: u32,
@@ -111,7 +111,7 @@ fn verdict(counted: &EvaluatedFleet<'_>, device: &Device) -> Verdict {
     };
     let first = counted.findings(device).into_iter().next();
     let deadline = first.as_ref().map(|finding| finding.deadline);
-    Verdict { decision, deadline, rule: first.map(|finding| finding.citation.rule) }
+    Verdict { decision: decision.into(), deadline, rule: first.map(|finding| finding.citation.rule) }
 }
 
 fn change(before: &Verdict, after: &Verdict) -> Option<Change> {

@@ -76,7 +76,8 @@ pub(super) struct OtherRules {
 /// GET /v1/answers/residents
 pub(super) async fn residents(platform: &Platform, query: &ResidenceQuery) -> Result<Vec<Resident>, Problem> {
     let fleet = platform.fleet_of(&Selection::default()).await?;
-    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(platform.now()));
+    let book = platform.book();
+    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(&book, platform.now()));
     let default = Residence::default();
     let residence = Residence {
         window_days: query.days.unwrap_or(default.window_days),
@@ -89,14 +90,16 @@ pub(super) async fn residents(platform: &Platform, query: &ResidenceQuery) -> Re
 pub(super) async fn breaches(platform: &Platform, query: &BreachQuery) -> Result<Vec<Breach>, Problem> {
     let BreachQuery { selection, within } = query;
     let fleet = platform.fleet_of(selection).await?;
-    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(platform.now()));
+    let book = platform.book();
+    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(&book, platform.now()));
     Ok(answers::breaches(&evaluated, selection, *within))
 }
 
 /// GET /v1/answers/markets
 pub(super) async fn markets(platform: &Platform, query: &HorizonQuery) -> Result<Vec<Market>, Problem> {
     let fleet = platform.fleet_of(&Selection::default()).await?;
-    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(platform.now()));
+    let book = platform.book();
+    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(&book, platform.now()));
     Ok(answers::markets(&evaluated, query.within))
 }
 
@@ -104,7 +107,8 @@ pub(super) async fn markets(platform: &Platform, query: &HorizonQuery) -> Result
 pub(super) async fn effort(platform: &Platform, query: &MoveQuery) -> Result<Effort, Problem> {
     let MoveQuery { selection, within, .. } = query;
     let fleet = platform.fleet_of(selection).await?;
-    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(platform.now()));
+    let book = platform.book();
+    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(&book, platform.now()));
     let (costs, bearers) = built_in_tables()?;
     let (bearer, one) = query.means(&costs, &bearers)?;
     let moving = answers::who_must_move(&evaluated, selection, *within);
@@ -115,7 +119,8 @@ pub(super) async fn effort(platform: &Platform, query: &MoveQuery) -> Result<Eff
 pub(super) async fn recovery(platform: &Platform, query: &MoveQuery) -> Result<Recovery, Problem> {
     let MoveQuery { selection, within, .. } = query;
     let fleet = platform.fleet_of(selection).await?;
-    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(platform.now()));
+    let book = platform.book();
+    let evaluated = EvaluatedFleet::new(&fleet, platform.conditions(&book, platform.now()));
     let (costs, bearers) = built_in_tables()?;
     let (bearer, one) = query.means(&costs, &bearers)?;
     let chances = Chances::of_record(&fleet).unwrap_or_default();
@@ -129,7 +134,8 @@ pub(super) async fn what_if(
     selection: &Selection,
     rules: &OtherRules,
 ) -> Result<WhatIf, Problem> {
-    let conditions = platform.conditions(platform.now());
+    let present = platform.book();
+    let conditions = platform.conditions(&present, platform.now());
     let OtherRules { rules, carrier_ends } = rules;
     let cannot =
         |error: DataError| Problem::bad_request("cannot use the other rules", error.to_string(), error.next);

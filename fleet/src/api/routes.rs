@@ -12,7 +12,7 @@ use crate::{
     campaign::{CampaignId, CampaignSpec},
     check_in::CheckIn,
     device::Selection,
-    platform::{Edit, Platform},
+    platform::{Edit, NewRules, Platform},
 };
 
 /// The platform's API.
@@ -133,6 +133,19 @@ impl Api for PlatformApi {
         .problems(&[
             (StatusCode::BAD_REQUEST, "There are no rules in the request, or they are malformed"),
             NO_SUCH_SELECTION,
+        ]),
+        &Function::<Arguments<NoId>, _>::get("/v1/rules", "Lists the rules in use", |input| {
+            Box::pin(async { Ok(input.context.book().rules().to_vec()) })
+        }),
+        &Function::<Body<NewRules>, _>::put(
+            "/v1/rules",
+            "Replaces the rules, from the next check-in on; returns the differences and the effect on the \
+             fleet",
+            |input| Box::pin(input.context.update_rules(&input.arguments.body)),
+        )
+        .problems(&[
+            (StatusCode::BAD_REQUEST, "The rules are malformed; the present rules remain"),
+            (StatusCode::CONFLICT, "The platform uses rules that it cannot replace"),
         ]),
         &Function::<Query<Listing<_>>, _>::list("/v1/moves", "Lists open moves, by EID", |input| {
             Box::pin(lists::moves(input.context, &input.arguments.query))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use localize::{Day, History};
 use rsp::{ids::Eid, time::Timestamp};
 
-use super::{BadRow, DeviceRow, Imported, Rows, StayRow};
+use super::{BadRow, DeviceRow, Imported, Rows, Stage, StayRow};
 use crate::{
     device::Device,
     state::{DeviceEvent, State},
@@ -22,7 +22,8 @@ pub(crate) fn merge(mut known: BTreeMap<Eid, Device>, rows: &Rows, now: Timestam
     let mut merged =
         Merged { changed: Vec::new(), imported: Imported { bad: rows.bad.clone(), ..Imported::default() } };
     let mut in_devices = BTreeSet::new();
-    for row in &rows.devices {
+    for (done, row) in (1..).zip(&rows.devices) {
+        rows.observe(Stage::Comparing, done);
         in_devices.insert(row.eid);
         let stays = rows.stays.get(&row.eid).map_or(&[][..], Vec::as_slice);
         merged.device(known.remove(&row.eid), row.eid, Some(row), stays, now);

@@ -13,6 +13,7 @@ mod read;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use localize::{
@@ -107,6 +108,50 @@ pub struct Rows {
     stays: BTreeMap<Eid, Vec<StayRow>>,
     /// Rejected rows.
     pub bad: Vec<BadRow>,
+    /// The observer of the import, if there is one.
+    pub observer: Option<Observer>,
+}
+
+/// A stage of an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Rows of a file are read.
+    Reading,
+    /// Devices are compared with the records.
+    Comparing,
+    /// Changed devices are written.
+    Writing,
+}
+
+/// A function that is called with the stage of an import and the number of completed rows or
+/// devices. If a conflict repeats the transaction, the number starts again.
+#[derive(Clone)]
+pub struct Observer(Arc<dyn Fn(Stage, usize) + Send + Sync>);
+
+impl Observer {
+    /// Creates an observer that calls this function.
+    pub fn new(observe: impl Fn(Stage, usize) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(observe))
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer(..)")
+    }
+}
+
+impl Rows {
+    pub(crate) fn observe(&self, stage: Stage, done: usize) {
+        if let Some(Observer(observe)) = &self.observer {
+            observe(stage, done);
+        }
+    }
+
+    /// Number of devices that the rows name.
+    pub fn devices(&self) -> usize {
+        self.devices.len()
+    }
 }
 
 /// A row of `devices.csv`. A missing column is `None`.

@@ -6,7 +6,10 @@ use localize::{Home, RuleBook, Stay};
 use rsp::ids::Eid;
 use world::Fault;
 
-use super::{BadRow, DEVICE_COLUMNS, DeviceRow, PRESENT_COLUMNS, Rows, STAY_COLUMNS, StayRow, cells::Row};
+use super::{
+    BadRow, DEVICE_COLUMNS, DeviceRow, Observer, PRESENT_COLUMNS, Rows, STAY_COLUMNS, Stage, StayRow,
+    cells::Row,
+};
 
 /// Reads `devices.csv` and adds its rows.
 ///
@@ -16,7 +19,9 @@ pub fn read_devices(rows: &mut Rows, file: &str, text: &[u8], book: &RuleBook) -
     let columns: Vec<&'static str> =
         DEVICE_COLUMNS.iter().chain(PRESENT_COLUMNS).map(|(name, _)| *name).collect();
     let mut seen: HashMap<Eid, u64> = rows.devices.iter().map(|row| (row.eid, row.line)).collect();
-    each_row(file, text, book, &columns, &["eid"], &mut rows.bad, |row| {
+    let observer = rows.observer.clone();
+    let source = Source { file, text, book, observer: observer.as_ref() };
+    each_row(source, &columns, &["eid"], &mut rows.bad, |row| {
         let device = device_row(row)?;
         if let Some(line) = seen.insert(device.eid, row.line) {
             let what = format!("line {line} has the same device");
@@ -38,7 +43,9 @@ pub fn read_devices(rows: &mut Rows, file: &str, text: &[u8], book: &RuleBook) -
 pub fn read_stays(rows: &mut Rows, file: &str, text: &[u8], book: &RuleBook) -> Result<(), Fault> {
     let columns: Vec<&'static str> = STAY_COLUMNS.iter().map(|(name, _)| *name).collect();
     let needed: Vec<&'static str> = columns.iter().copied().filter(|column| *column != "imei").collect();
-    each_row(file, text, book, &columns, &needed, &mut rows.bad, |row| {
+    let observer = rows.observer.clone();
+    let source = Source { file, text, book, observer: observer.as_ref() };
+    each_row(source, &columns, &needed, &mut rows.bad, |row| {
         let (eid, stay) = stay_row(row)?;
         let stay = StayRow { file: file.into(), line: row.line, stay };
         rows.stays.entry(eid).or_default().push(stay);
@@ -46,10 +53,16 @@ pub fn read_stays(rows: &mut Rows, file: &str, text: &[u8], book: &RuleBook) -> 
     })
 }
 
+/// A file, and the means to read it.
+struct Source<'a> {
+    file: &'a str,
+    text: &'a [u8],
+    book: &'a RuleBook,
+    observer: Option<&'a Observer>,
+}
+
 fn each_row(
-    file: &str,
-    text: &[u8],
-    book: &RuleBook,
+    Source { file, text, book, observer }: Source<'_>,
     known: &[&'static str],
     needed: &[&'static str],
     bad: &mut Vec<BadRow>,
@@ -61,7 +74,10 @@ fn each_row(
     let heading =
         reader.headers().map_err(|error| refused(file, error.to_string(), "save it as UTF-8"))?.clone();
     let columns = columns(file, &heading, known, needed)?;
-    for record in reader.records() {
+    for (done, record) in (1..).zip(reader.records()) {
+        if let Some(Observer(observe)) = observer {
+            observe(Stage::Reading, done);
+        }
         let empty = ::csv::StringRecord::new();
         let cells = record.as_ref().unwrap_or(&empty);
         let position = match &record {

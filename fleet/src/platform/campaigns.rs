@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx};
 
-use super::{Platform, Setup};
+use super::Platform;
 use crate::{
     campaign::{
         CAMPAIGNS, Campaign, CampaignId, CampaignSpec, Devices, MEMBERS, Member, MemberState, MemberStatus,
@@ -146,11 +146,13 @@ impl Platform {
         spec.check()?;
         let now = self.now();
         let fleet = load(self.records()).await?;
-        let counted = EvaluatedFleet::new(&fleet, self.conditions(now));
-        let Setup { book, owner, .. } = &self.0.setup;
+        let book = self.book();
+        let conditions = self.conditions(&book, now);
+        let counted = EvaluatedFleet::new(&fleet, conditions);
         let planned = fleet.devices().iter().filter(|device| spec.has(device, now)).map(|device| {
-            let policy = counted.policy(device);
-            let plan = self.supplied(plan(now, device, spec.target, (book, &owner.offers, policy)));
+            let (connection, policy) = (counted.connection(device), counted.policy(device));
+            let by = (&*book, conditions.offers, policy);
+            let plan = self.supplied(plan(now, &connection, spec.target, by));
             PlannedMove { eid: device.eid, label: device.label.clone(), plan }
         });
         Ok(planned.collect())
@@ -163,7 +165,8 @@ impl Platform {
     pub async fn decisions(&self, listing: &Listing<Selection>) -> Result<Page<DeviceDecision>, Problem> {
         let (selection, now) = (&listing.filter, self.now());
         let fleet = self.fleet_of(selection).await?;
-        let counted = EvaluatedFleet::new(&fleet, self.conditions(now));
+        let book = self.book();
+        let counted = EvaluatedFleet::new(&fleet, self.conditions(&book, now));
         let decided = decisions(&counted, selection).into_iter();
         Ok(listing.of_sorted(decided.map(|decision| (decision.eid.to_string(), decision))))
     }

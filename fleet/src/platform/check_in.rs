@@ -7,12 +7,11 @@ use rsp::{ids::Iccid, time::Timestamp};
 use rsp_server::api::Problem;
 use world::{Fault, Tx, transact};
 
-use super::{Platform, moving::event, offer::Offered, orders::Driven};
+use super::{Platform, RulesInForce, moving::event, offer::Offered, orders::Driven};
 use crate::{
     campaign::AttemptResult,
     check_in::{Action, CheckIn, Discrepancy, Ending, Instruction, Target},
     device::Device,
-    evaluated_fleet::Policies,
     moves::{MOVES, Move, ProfileSource},
     profile_order::{ORDERS, OrderStep, ProfileOrder, ProfileOrderId, prefix},
     reconcile::{self, Expected},
@@ -48,9 +47,9 @@ impl Platform {
     }
 
     async fn instruct(&self, report: &CheckIn) -> Result<Instruction, Problem> {
-        let policies = self.policies().await?;
-        let policies = &*policies;
-        match decide(self.records(), |tx| Box::pin(self.record_check_in(tx, report, policies))).await? {
+        let in_force = self.in_force().await?;
+        let in_force = &*in_force;
+        match decide(self.records(), |tx| Box::pin(self.record_check_in(tx, report, in_force))).await? {
             Recorded::Reply(instruction) => Ok(instruction),
             Recorded::OrderFirst(order) => {
                 let driven = self.drive(&order).await?;
@@ -67,7 +66,7 @@ impl Platform {
         &self,
         tx: &mut Tx<'_>,
         report: &CheckIn,
-        policies: &Policies,
+        in_force: &RulesInForce,
     ) -> Result<Recorded, Rejected> {
         let (now, key) = (self.now(), report.eid.to_string());
         let Some(mut device) = store::get(tx, report.eid).await? else {
@@ -87,7 +86,7 @@ impl Platform {
         let mut open = tx.get(&MOVES, &key).await?;
         let ordered = tx.list(&ORDERS, &prefix(report.eid)).await?;
         let expected = self.expected(&ordered, open.as_ref());
-        let mut found = reconcile::reconcile(&mut device, report, &expected, &self.0.setup.book, now);
+        let mut found = reconcile::reconcile(&mut device, report, &expected, self.networks(), now);
         let mut not_before = None;
         let by_orders = self.reconcile_orders(tx, report, (&ordered, open.as_ref()), &mut found).await?;
         if let Some(ended) = &open
@@ -101,7 +100,7 @@ impl Platform {
             device.trail.found(now, discrepancy);
         }
         if open.is_none() {
-            match self.offer(tx, &mut device, policies).await? {
+            match self.offer(tx, &mut device, in_force).await? {
                 Offered::Begun(begun) => open = Some(begun),
                 Offered::NotBefore(time) => not_before = [not_before, time].into_iter().flatten().min(),
             }
@@ -129,7 +128,7 @@ impl Platform {
         });
         let target = open.and_then(Move::order);
         let ordered = ordered.iter().filter_map(|(id, order)| {
-            let home = self.0.setup.book.locate(order.operator).ok()?;
+            let home = self.networks().locate(order.operator).ok()?;
             let is_target = target.is_some_and(|target| target.as_ref() == id);
             Some(Expected { iccid: Some(order.step.iccid()?), home, is_target })
         });

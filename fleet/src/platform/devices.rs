@@ -99,7 +99,7 @@ impl Platform {
     /// Loads all devices after checking the selection.
     pub(crate) async fn fleet_of(&self, selection: &Selection) -> Result<Fleet, Problem> {
         let fleet = load(self.records()).await?;
-        let checked = selection.check(&fleet, &self.0.setup.book);
+        let checked = selection.check(&fleet, self.networks());
         checked.map_err(|fault| Problem::because(StatusCode::NOT_FOUND, fault))?;
         Ok(fleet)
     }

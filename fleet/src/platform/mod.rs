@@ -11,11 +11,12 @@ mod download_progress;
 mod moving;
 mod offer;
 mod orders;
+mod rules;
 mod survey;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -33,6 +34,7 @@ use crate::{
 pub use campaigns::{CampaignDetails, CampaignDevice, DeviceDecision, PlannedMove, decisions};
 pub use devices::Edit;
 pub use download_progress::Processed;
+pub use rules::NewRules;
 
 /// The configuration of a platform.
 #[derive(Clone)]
@@ -98,9 +100,26 @@ struct Inner {
     /// The requests to the API that wait for a change.
     waits: Arc<Waits>,
     setup: Setup,
-    surveyed: Mutex<Option<(Timestamp, Arc<Policies>)>>,
+    rules: Mutex<Rules>,
+    keep_rules: OnceLock<Box<KeepRules>>,
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
+
+/// The rule book in use, and the result of the last survey under it.
+struct Rules {
+    book: Arc<RuleBook>,
+    surveyed: Option<(Timestamp, Arc<RulesInForce>)>,
+}
+
+/// The rule book, and the owner's policy with the fleet's counts under it. A check-in uses one
+/// snapshot from its start to its end.
+pub(crate) struct RulesInForce {
+    pub(crate) book: Arc<RuleBook>,
+    pub(crate) policies: Policies,
+}
+
+/// Keeps the text of new rules, durably, so that the platform has them after a restart.
+type KeepRules = dyn Fn(&str) -> Result<(), Fault> + Send + Sync;
 
 impl Platform {
     /// Returns a platform on these records.
@@ -111,6 +130,7 @@ impl Platform {
         setup: Setup,
     ) -> Self {
         let waits = Arc::<Waits>::default();
+        let rules = Rules { book: Arc::new(setup.book.clone()), surveyed: None };
         let events = Arc::new(EventLog::over(Arc::new(events), Arc::clone(&waits)));
         let records = Arc::new(WatchedRecords::new(Arc::new(records), Arc::clone(&waits)));
         Self(Arc::new(Inner {
@@ -119,7 +139,8 @@ impl Platform {
             events,
             waits,
             setup,
-            surveyed: Mutex::default(),
+            rules: Mutex::new(rules),
+            keep_rules: OnceLock::new(),
             wake: OnceLock::new(),
         }))
     }
@@ -152,19 +173,46 @@ impl Platform {
         self.0.setup.config
     }
 
-    /// The conditions of all decisions, except for the fleet's counts.
-    pub(crate) fn conditions(&self, now: Timestamp) -> Conditions<'_> {
-        let Setup { book, owner, .. } = &self.0.setup;
+    /// The conditions of all decisions under a rule book, except for the fleet's counts.
+    pub(crate) fn conditions<'a>(&'a self, book: &'a RuleBook, now: Timestamp) -> Conditions<'a> {
+        let owner = &self.0.setup.owner;
         Conditions { now, book, policy: &owner.policy, offers: &owner.offers }
     }
 
-    /// Returns the policy with the fleet's counts from the last survey.
-    async fn policies(&self) -> Result<Arc<Policies>, Fault> {
-        let known = self.0.surveyed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    /// The rule book in use.
+    pub(crate) fn book(&self) -> Arc<RuleBook> {
+        Arc::clone(&self.rules().book)
+    }
+
+    /// The book in which networks are looked up. An update of the rules does not change the
+    /// networks.
+    fn networks(&self) -> &RuleBook {
+        &self.0.setup.book
+    }
+
+    fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.0.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the rules in use, with the policy and the fleet's counts from the last survey.
+    async fn in_force(&self) -> Result<Arc<RulesInForce>, Fault> {
+        let known = self.rules().surveyed.clone();
         match known {
-            Some((_, policies)) => Ok(policies),
+            Some((_, in_force)) => Ok(in_force),
             None => self.count().await,
         }
+    }
+
+    /// Registers the function that keeps the text of new rules. It is called before the rules are
+    /// used. Without it, an [update of the rules](Self::update_rules) is refused. Only the first
+    /// registration counts.
+    #[must_use]
+    pub fn with_rules_kept_by(
+        self,
+        keep: impl Fn(&str) -> Result<(), Fault> + Send + Sync + 'static,
+    ) -> Self {
+        let _ = self.0.keep_rules.set(Box::new(keep));
+        self
     }
 
     /// Registers a callback. It is called when there is work for [`due`](Self::due) before the time

@@ -4,11 +4,10 @@ use localize::{Destination, HeldState, Offer};
 use rsp::{ids::Eid, time::Timestamp};
 use world::{Fault, Tx};
 
-use super::{Platform, Setup};
+use super::{Platform, RulesInForce};
 use crate::{
     campaign::{CAMPAIGNS, Campaign, MEMBERS, Member, MemberState, Turn, member_key},
     device::Device,
-    evaluated_fleet::Policies,
     moves::Move,
     plan::{Plan, plan},
     reconcile::enabled,
@@ -45,7 +44,7 @@ impl Platform {
         &self,
         tx: &mut Tx<'_>,
         device: &mut Device,
-        policies: &Policies,
+        in_force: &RulesInForce,
     ) -> Result<Offered, Fault> {
         let now = self.now();
         let (mut not_before, mut stuck, mut nothing) = (None, None, false);
@@ -53,7 +52,7 @@ impl Platform {
             if !campaign.state.is_active() {
                 continue;
             }
-            let time = match self.offer_of(tx, device, campaign, policies).await? {
+            let time = match self.offer_of(tx, device, campaign, in_force).await? {
                 CampaignOffer::Begun(begun) => return Ok(Offered::Begun(begun)),
                 CampaignOffer::NotConcerned => None,
                 CampaignOffer::Nothing(time) => {
@@ -87,7 +86,7 @@ impl Platform {
         tx: &mut Tx<'_>,
         device: &mut Device,
         snapshot: Campaign,
-        policies: &Policies,
+        in_force: &RulesInForce,
     ) -> Result<CampaignOffer, Fault> {
         let (now, spec) = (self.now(), &snapshot.spec);
         let key = member_key(&spec.id, device.eid);
@@ -105,8 +104,9 @@ impl Platform {
             }
             (true, _) => return Ok(CampaignOffer::NotConcerned),
             (false, _) => {
-                let Setup { book, owner, .. } = &self.0.setup;
-                plan(now, device, spec.target, (book, &owner.offers, policies.of(device)))
+                let RulesInForce { book, policies } = in_force;
+                let (connection, offers) = (policies.connection(device, now), &self.0.setup.owner.offers);
+                plan(now, &connection, spec.target, (book, offers, policies.of(device)))
             }
         };
         let (to, fall_back_to) = match self.supplied(planned) {

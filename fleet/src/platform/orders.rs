@@ -9,12 +9,11 @@ use rsp::{
 };
 use world::{Event, Events, Fault, Outcome, Tx, transact};
 
-use super::{Platform, Setup, campaigns};
+use super::{Platform, RulesInForce, campaigns};
 use crate::{
     campaign::AttemptResult,
     check_in::Discrepancy,
     device::Device,
-    evaluated_fleet::Policies,
     moves::{MOVES, Move, ProfileSource},
     plan::{Plan, plan},
     profile_order::{Code, DownloadProgress, ORDERS, OrderStep, ProfileOrder, ProfileOrderId, prefix},
@@ -136,9 +135,9 @@ impl Platform {
                 Err(Es2PlusError::Refused(status)) => {
                     let why = status.to_string();
                     let is_under_way = status.status() == Some(Status::IccidInvalidTransition);
-                    let policies = self.policies().await?;
+                    let in_force = self.in_force().await?;
                     let next = transact(self.records(), |tx| {
-                        Box::pin(self.refused(tx, (&id, &order), is_under_way, &why, &policies))
+                        Box::pin(self.refused(tx, (&id, &order), is_under_way, &why, &in_force))
                     });
                     if let Some(next) = next.await? {
                         id = next;
@@ -181,7 +180,7 @@ impl Platform {
         (id, was): (&ProfileOrderId, &ProfileOrder),
         is_under_way: bool,
         why: &str,
-        policies: &Policies,
+        in_force: &RulesInForce,
     ) -> Result<Option<ProfileOrderId>, Fault> {
         if tx.get(&ORDERS, id.as_ref()).await?.as_ref() != Some(was) {
             return Ok(None);
@@ -213,7 +212,7 @@ impl Platform {
                 if let Some(open) = open.filter(|open| open.order() == Some(id))
                     && let Some(mut device) = store::get(tx, was.eid).await?
                 {
-                    let next = self.next_offer(tx, &mut device, &open, (was, why), policies).await?;
+                    let next = self.next_offer(tx, &mut device, &open, (was, why), in_force).await?;
                     if next.is_none() {
                         self.end(tx, &mut device, &open, (AttemptResult::NotInstalled, why)).await?;
                     }
@@ -233,19 +232,20 @@ impl Platform {
         device: &mut Device,
         open: &Move,
         (was, why): (&ProfileOrder, &str),
-        policies: &Policies,
+        in_force: &RulesInForce,
     ) -> Result<Option<ProfileOrderId>, Fault> {
         let Some(campaign) = campaigns::find(tx, &open.campaign).await? else { return Ok(None) };
         let ProfileSource::Order { refused_by, .. } = &open.source else { return Ok(None) };
         let refused_by: Vec<Plmn> = refused_by.iter().copied().chain([was.operator]).collect();
-        let Setup { book, owner, .. } = &self.0.setup;
+        let RulesInForce { book, policies } = in_force;
         let is_left = |offer: &&Offer| {
             let network = offer.operator.plmn;
             !refused_by.contains(&network) && self.sm_dp_plus(network).is_some()
         };
-        let offers: Vec<Offer> = owner.offers.iter().filter(is_left).cloned().collect();
+        let offers: Vec<Offer> = self.0.setup.owner.offers.iter().filter(is_left).cloned().collect();
         let (now, policy) = (self.now(), policies.of(device));
-        let planned = plan(now, device, campaign.spec.target, (book, &offers, policy));
+        let connection = policies.connection(device, now);
+        let planned = plan(now, &connection, campaign.spec.target, (book, &offers, policy));
         let Plan::Move { to: Destination::Offer(offer), .. } = planned else { return Ok(None) };
         let to = offer.operator;
         let next = self.order_new(tx, device.eid, &offer)?;

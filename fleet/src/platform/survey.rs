@@ -1,22 +1,19 @@
 //! Background work: cancelling orders, ending overlong moves, counting the fleet, finding silent
 //! devices.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use localize::History;
+use localize::{History, RuleBook};
 use rsp::{ids::Eid, time::Timestamp};
 use serde::Deserialize;
 use world::{Collection, Fault, Tx, transact};
 
-use super::{Platform, orders::Driven};
+use super::{Platform, RulesInForce, orders::Driven};
 use crate::{
     campaign::{AttemptResult, CAMPAIGNS},
     check_in::Discrepancy,
     device::Name,
+    equipment::Equipment,
     evaluated_fleet::Policies,
     moves::MOVES,
     profile_order::{ORDERS, ProfileOrderId},
@@ -72,7 +69,7 @@ impl Platform {
                 transact(self.records(), |tx| Box::pin(settle(tx, &key, now))).await?;
             }
         }
-        let surveyed = self.0.surveyed.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|it| it.0);
+        let surveyed = self.rules().surveyed.as_ref().map(|(at, _)| *at);
         let due = surveyed.map(|at| at.plus(self.config().survey_every)).filter(|due| *due > now);
         match due {
             Some(due) => later(due),
@@ -118,10 +115,10 @@ impl Platform {
     }
 
     async fn survey(&self, now: Timestamp) -> Result<(), Fault> {
-        let devices = self.surveyed().await?;
+        let (devices, book) = (self.surveyed().await?, self.book());
         let open = Tx::begin(self.records()).peek_list(&MOVES, "").await?;
         let moving: BTreeSet<String> = open.into_iter().map(|(key, _)| key).collect();
-        self.keep_count(&devices, now);
+        self.keep_count(&devices, book, now);
         let silent = |device: &Surveyed| {
             matches!(device.state, State::Working | State::Stuck { .. })
                 && device.last_seen.is_some_and(|seen| seen.plus(self.config().silent_after) <= now)
@@ -135,23 +132,39 @@ impl Platform {
     }
 
     /// Counts the fleet.
-    pub(super) async fn count(&self) -> Result<Arc<Policies>, Fault> {
-        Ok(self.keep_count(&self.surveyed().await?, self.now()))
+    pub(super) async fn count(&self) -> Result<Arc<RulesInForce>, Fault> {
+        let devices = self.surveyed().await?;
+        Ok(self.keep_count(&devices, self.book(), self.now()))
     }
 
-    /// Loads the devices in service.
+    /// Counts the fleet under another rule book.
+    pub(super) async fn counted_under(&self, book: RuleBook) -> Result<RulesInForce, Fault> {
+        Ok(self.counted(&self.surveyed().await?, Arc::new(book), self.now()))
+    }
+
     async fn surveyed(&self) -> Result<Vec<Surveyed>, Fault> {
-        let all =
-            Tx::begin(self.records()).peek_list(&SURVEYED, "").await?.into_iter().map(|(_, device)| device);
-        Ok(all.filter(|device| !matches!(device.state, State::Retired { .. })).collect())
+        let all = Tx::begin(self.records()).peek_list(&SURVEYED, "").await?;
+        Ok(all.into_iter().map(|(_, device)| device).collect())
     }
 
-    fn keep_count(&self, devices: &[Surveyed], now: Timestamp) -> Arc<Policies> {
+    /// Keeps the counts, unless the rules were updated meanwhile: the update has its own counts.
+    fn keep_count(&self, devices: &[Surveyed], book: Arc<RuleBook>, now: Timestamp) -> Arc<RulesInForce> {
+        let in_force = Arc::new(self.counted(devices, book, now));
+        let mut rules = self.rules();
+        if Arc::ptr_eq(&rules.book, &in_force.book) {
+            rules.surveyed = Some((now, Arc::clone(&in_force)));
+        }
+        in_force
+    }
+
+    fn counted(&self, devices: &[Surveyed], book: Arc<RuleBook>, now: Timestamp) -> RulesInForce {
+        let cards = devices.iter().map(|device| (device.eid, &device.connection.history));
+        let equipment = Equipment::of(cards, &book);
+        let in_service = devices.iter().filter(|device| !matches!(device.state, State::Retired { .. }));
         let devices: Vec<_> =
-            devices.iter().map(|device| (&device.account, &device.connection.history)).collect();
-        let policies = Arc::new(Policies::counted(&devices, self.conditions(now)));
-        *self.0.surveyed.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&policies)));
-        policies
+            in_service.map(|device| (&device.account, &device.connection.history)).collect();
+        let policies = Policies::counted(&devices, equipment, self.conditions(&book, now));
+        RulesInForce { book, policies }
     }
 }
 

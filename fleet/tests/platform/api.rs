@@ -77,7 +77,7 @@ async fn the_committed_document_matches_the_served_one() {
 async fn served_operations_match_the_document() {
     let api = Api::of(&Testbed::new(0).await).await;
     let operations = api.document.operations();
-    assert_eq!(operations.len(), 28);
+    assert_eq!(operations.len(), 30);
     for (method, template) in &operations {
         let path = template.replace("{eid}", &eid(0).to_string()).replace("{id}", "none");
         let of_path = |method: &Method| operations.contains(&(method.clone(), template.clone()));

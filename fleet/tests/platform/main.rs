@@ -21,6 +21,7 @@ mod pace;
 mod reads;
 mod reconciler;
 mod records;
+mod rules;
 mod stored;
 #[path = "../../../crates/world/tests/support/stored.rs"]
 mod stored_records;

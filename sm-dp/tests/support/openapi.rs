@@ -126,6 +126,10 @@ impl OpenApi {
                 };
                 if types.iter().any(is) { Ok(()) } else { no(format!("is not of type {expected}")) }
             }
+            "allOf" => {
+                let all = expected.as_array().unwrap();
+                all.iter().try_for_each(|schema| self.check(value, schema, at))
+            }
             "properties" => {
                 let Some(object) = value.as_object() else { return Ok(()) };
                 for (name, schema) in expected.as_object().unwrap() {

@@ -112,6 +112,8 @@ struct Agent {
     failures: u32,
     /// The reason why the device has no service, as it was reported last.
     no_service: Option<String>,
+    /// The IMEI, if the user gave one. The IMEI of test devices identifies no equipment.
+    imei: Option<localize::Imei>,
     json: bool,
 }
 
@@ -168,6 +170,7 @@ impl Command {
         }
         // The applet of a card with several identities selects one by the location that the toolkit
         // reports.
+        let own_imei = imei.and_then(|imei| imei.digits().parse().ok());
         let imei = imei.unwrap_or(AlwaysOnSettings::default().imei);
         let mut device = self.device(active_faults, settings, json).await?.with_toolkit(imei);
         let eid = device.lpa.eid().await.map_err(|e| failed(&e, "cannot read the EID of the card"))?;
@@ -185,6 +188,7 @@ impl Command {
             world,
             failures: 0,
             no_service: None,
+            imei: own_imei,
             json,
         };
         let (stop, stopped) = watch::channel(false);
@@ -271,13 +275,34 @@ impl Agent {
                 }
             };
             moves = 0;
+            self.wait(pause, &mut stopped).await;
+        }
+        self.device.switch_off().await;
+        Ok(())
+    }
+
+    /// Waits until the next check-in is due. Searches for the home network meanwhile, at the interval
+    /// of the card. A change of the network ends the wait, because a device reports it at once.
+    async fn wait(&mut self, pause: Duration, stopped: &mut watch::Receiver<bool>) {
+        let end = tokio::time::Instant::now() + pause;
+        while tokio::time::Instant::now() < end && !*stopped.borrow() {
+            let now = self.world.clock.now();
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            let search = self.device.modem.home_search().map_or(left, |at| at.since(now).min(left));
             tokio::select! {
                 // An error means that nothing stops the device any more, which cannot happen.
-                _ = stopped.changed() => {}
-                () = tokio::time::sleep(pause) => self.device.record_idle_time(pause),
+                _ = stopped.changed() => return,
+                () = tokio::time::sleep(search) => self.device.record_idle_time(search),
+            }
+            let serving = self.device.modem.registered().map(|registered| registered.plmn);
+            if search < left
+                && let Some(serving) = serving
+                && let Some(found) = self.device.search_home(serving).await
+                && found.ok().is_none_or(|found| found.plmn != serving)
+            {
+                return;
             }
         }
-        Ok(())
     }
 
     /// Registers with the enabled profile, or with any profile that gets service, and records how an
@@ -343,7 +368,7 @@ impl Agent {
                 network: at.plmn,
                 iccid: at.iccid,
                 imsi: Some(at.imsi),
-                imei: None,
+                imei: self.imei,
             }),
             // Without the list, the platform keeps what it knows of the card.
             profiles: self.profiles().await.ok(),

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fleet::files::{Imported, Rows, export, read_devices, read_stays};
+use fleet::files::{Imported, Observer, Rows, Stage, export, read_devices, read_stays};
+use localize::RuleBook;
 use schemars::JsonSchema;
 use serde::Serialize;
 use world::{Clock, Fault};
@@ -12,6 +13,7 @@ use super::query::{self, DeviceFilter, open};
 use crate::{
     files::{read, write},
     output::{print, print_json, remark},
+    progress::Progress,
     settings::Settings,
 };
 
@@ -46,15 +48,26 @@ impl Import {
         let query = query::QueryArguments { at: None, rules: None, strategy: None, owner: self.owner }
             .read(settings)?;
         let mut rows = Rows::default();
-        read_devices(&mut rows, &name(&self.devices), &read(&self.devices)?, &query.book)?;
+        let read_file = |rows: &mut Rows, file: &Path, read_rows: ReadRows| {
+            let text = read(file)?;
+            let lines = text.iter().filter(|octet| **octet == b'\n').count();
+            rows.observer = Some(shown(&[(Stage::Reading, "rows read", lines)], json));
+            read_rows(rows, &name(file), &text, &query.book)
+        };
+        read_file(&mut rows, &self.devices, read_devices)?;
         if let Some(stays) = &self.stays {
-            read_stays(&mut rows, &name(stays), &read(stays)?, &query.book)?;
+            read_file(&mut rows, stays, read_stays)?;
         }
+        let devices = rows.devices();
+        let stages =
+            [(Stage::Comparing, "devices compared", devices), (Stage::Writing, "devices written", devices)];
+        rows.observer = Some(shown(&stages, json));
         let (records, now) = (open(settings)?, net::OsClock.now());
         let done = match self.dry_run {
             true => fleet::dry_run(&records, &rows, now, self.skip_bad_rows).await,
             false => fleet::import(&records, &rows, now, self.skip_bad_rows).await,
         };
+        rows.observer = None;
         let imported = done.map_err(|error| {
             let bad = match error {
                 fleet::ImportError::BadRows(bad) => bad,
@@ -80,6 +93,21 @@ impl Import {
             bad.len()
         ))
     }
+}
+
+/// A function that reads a CSV file.
+type ReadRows = fn(&mut Rows, &str, &[u8], &RuleBook) -> Result<(), Fault>;
+
+/// Returns an observer that shows the progress of these stages, each with the number of its rows or
+/// devices.
+fn shown(stages: &[(Stage, &'static str, usize)], json: bool) -> Observer {
+    let counters: Vec<(Stage, Progress)> =
+        stages.iter().map(|(stage, what, total)| (*stage, Progress::transient(what, *total, json))).collect();
+    Observer::new(move |stage, done| {
+        if let Some((_, progress)) = counters.iter().find(|(own, _)| *own == stage) {
+            progress.set(done);
+        }
+    })
 }
 
 fn name(file: &Path) -> String {

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use world::{Clock, Collection, Fault, FaultKind, ManualClock, NullEvents, World, transact};
 
 use super::query::{self, LoadedQuery, QueryArguments};
+use crate::command::localize;
 use crate::{
     output::{Lines, remark},
     parties::{self, Running},
@@ -82,8 +83,9 @@ impl Serve {
         let _claim = net::Claim::take(&settings.data_dir, "fleet")?;
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
+        let has_own_rules = self.query.rules.is_some();
         let read = self.query.read(settings)?;
-        crate::command::localize::warn_of_dates(&read.book, read.now);
+        localize::warn_of_dates(&read.book, read.now);
         let pki = crate::pki::load(&settings.pki)?;
         let (tls, requester) = parties::operator_tls(&pki, &self.operator, Arc::clone(&clock))?;
         let mut suppliers = BTreeMap::new();
@@ -120,6 +122,12 @@ impl Serve {
         let events = Lines::new(world.now(), json);
         let platform = Platform::new(records, world, events, read.into_setup(suppliers))
             .with_waker(move || wakes.notify_one());
+        let rules = localize::installed(settings);
+        let platform = match has_own_rules {
+            // The file belongs to the user. After a restart, the platform would use it again.
+            true => platform,
+            false => platform.with_rules_kept_by(move |text| localize::update::replace(&rules, text)),
+        };
         let due = platform.clone();
         let _delivery = Delivery::drive("SM-DP+s", woken, Arc::clone(&clock), move || {
             let platform = due.clone();

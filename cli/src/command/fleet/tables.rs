@@ -385,10 +385,10 @@ pub(crate) fn of_what_if(answer: &WhatIf) -> String {
             row.label.to_string(),
             row.country.to_string(),
             change(row.change).to_owned(),
-            row.before.decision.to_owned(),
+            row.before.decision.to_string(),
             day(row.before.deadline),
             shown(row.before.rule.as_ref()),
-            row.after.decision.to_owned(),
+            row.after.decision.to_string(),
             day(row.after.deadline),
             shown(row.after.rule.as_ref()),
         ]);

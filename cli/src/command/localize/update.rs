@@ -9,27 +9,28 @@ use std::{
 
 use clap::Args;
 use fleet::{
-    EvaluatedFleet, Fleet, Selection,
-    answers::{WhatIf, what_if},
+    NewRules,
+    answers::{RulesUpdate, rules_update},
 };
-use localize::{Alert, Day, RuleBook, RulesDiff};
-use schemars::JsonSchema;
-use serde::Serialize;
+use http::Method;
+use localize::{RuleBook, RulesDiff};
 use world::{Fault, FaultKind};
 
-use super::{ALERT_DAYS, installed};
+use super::installed;
 use crate::{
+    advice::Server,
+    api_client::ApiClient,
     command::fleet::{
         query::{self, QueryArguments},
         tables,
     },
     files,
-    output::{print, print_json, remark},
+    output::{print, print_json},
     settings::Settings,
 };
 
-/// Replace the rules of the data folder, after a check; print the differences and the effect on
-/// the fleet
+/// Replace the rules of the data folder or of a running platform, after a check; print the
+/// differences and the effect on the fleet
 #[derive(Args, Debug)]
 pub struct Update {
     /// File of the new rules, in the format of crates/localize/data/countries.toml; they replace
@@ -38,62 +39,68 @@ pub struct Update {
     /// Print the differences and the effect without replacing anything
     #[arg(long)]
     dry_run: bool,
+    /// Owner's API of a running platform, which uses the new rules from the next check-in on
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["at", "rules", "strategy", "owner"])]
+    platform: Option<String>,
     /// Time, present rules and owner file of the comparison
     #[command(flatten)]
     query: QueryArguments,
-}
-
-/// The result of an update.
-#[derive(JsonSchema, Serialize)]
-pub(super) struct Updated {
-    /// True if the rules were replaced.
-    replaced: bool,
-    /// The differences.
-    diff: RulesDiff,
-    /// The devices for which the new rules give another result; null without a fleet.
-    effect: Option<WhatIf>,
-    /// Dates of the new rules that are near.
-    alerts: Vec<Alert>,
 }
 
 impl Update {
     /// Runs the command.
     ///
     /// # Errors
-    /// The new file is invalid, or a file or the records cannot be read or written. The present
-    /// rules then remain.
+    /// The new file is invalid, or a file or the records cannot be read or written, or the platform
+    /// refuses the rules. The present rules then remain.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let text = files::read_text(&self.file)?;
         let book = RuleBook::parse(&text).map_err(|error| {
             let what = format!("cannot use the rules in {}; the present rules remain", self.file.display());
             Fault::usage(what, error.why(), error.next)
         })?;
+        let updated = match &self.platform {
+            Some(platform) => {
+                let address = platform.strip_prefix("http://").unwrap_or(platform).trim_end_matches('/');
+                let new = NewRules { rules: text, dry_run: self.dry_run };
+                ApiClient::at(address, Server::OwnersApi)?.write(Method::PUT, "/v1/rules", &new).await?
+            }
+            None => self.update_folder(&text, book, settings).await?,
+        };
+        if json { print_json(&updated) } else { print(&in_text(&updated)) }
+    }
+
+    /// Updates the rules of the data folder.
+    async fn update_folder(
+        self,
+        text: &str,
+        book: RuleBook,
+        settings: &Settings,
+    ) -> Result<RulesUpdate, Fault> {
         let query = self.query.read(settings)?;
-        let diff = RulesDiff::between(&query.book, &book);
-        let alerts = book.alerts(Day::of(query.now), ALERT_DAYS);
         let book = query.with_test_networks(book)?;
-        let effect = match query::load(settings).await {
-            Ok(fleet) => Some(effect(&fleet, &query, &book)),
+        let fleet = match query::load(settings).await {
+            Ok(fleet) => Some(fleet),
             Err(fault) if fault.kind == FaultKind::NotFound => None,
             Err(fault) => return Err(fault),
         };
+        let mut updated = rules_update(fleet.as_ref(), query.conditions(), &book);
         if !self.dry_run {
-            replace(&installed(settings), &text)?;
-            remark("a platform that is running uses the new rules after its next start");
+            let _claim = net::Claim::take(&settings.data_dir, "fleet").map_err(|mut fault| {
+                "cannot replace the rules of the data folder".clone_into(&mut fault.what);
+                "if a platform runs on this data folder, give the address of its owner's API with --platform"
+                    .clone_into(&mut fault.next);
+                fault
+            })?;
+            replace(&installed(settings), text)?;
+            updated.replaced = true;
         }
-        let updated = Updated { replaced: !self.dry_run, diff, effect, alerts };
-        if json { print_json(&updated) } else { print(&updated.text()) }
+        Ok(updated)
     }
 }
 
-fn effect(fleet: &Fleet, query: &query::LoadedQuery, book: &RuleBook) -> WhatIf {
-    let before = EvaluatedFleet::new(fleet, query.conditions());
-    let after = EvaluatedFleet::new(fleet, query.conditions_with(book));
-    what_if(&before, &after, &Selection::default())
-}
-
-/// Replaces the whole file: after a power cut, it has either the former or the new content.
-fn replace(file: &Path, text: &str) -> Result<(), Fault> {
+/// Replaces the whole file of the rules: after a power cut, it has either the former or the new content.
+pub(crate) fn replace(file: &Path, text: &str) -> Result<(), Fault> {
     let part = file.with_extension("toml.part");
     let written = || -> std::io::Result<()> {
         if let Some(folder) = file.parent() {
@@ -109,43 +116,33 @@ fn replace(file: &Path, text: &str) -> Result<(), Fault> {
     written().map_err(|error| files::unwritable(file, error))
 }
 
-impl Updated {
-    fn text(&self) -> String {
-        let RulesDiff { added, removed, changed } = &self.diff;
-        let mut text = String::new();
-        // Writing to a String cannot fail.
-        for rule in added {
-            let _ = writeln!(text, "added    {}", rule.id);
-        }
-        for id in removed {
-            let _ = writeln!(text, "removed  {id}");
-        }
-        for rule in changed {
-            for field in &rule.fields {
-                let _ = writeln!(
-                    text,
-                    "changed  {}: {} {} > {}",
-                    rule.rule, field.field, field.before, field.after
-                );
-            }
-        }
-        let _ = writeln!(
-            text,
-            "{} rules added, {} removed, {} changed",
-            added.len(),
-            removed.len(),
-            changed.len()
-        );
-        for alert in &self.alerts {
-            let _ = writeln!(text, "{alert}");
-        }
-        if let Some(effect) = &self.effect {
-            let _ = write!(text, "\n{}", tables::of_what_if(effect));
-        }
-        text.push_str(match self.replaced {
-            true => "\nthe rules were replaced\n",
-            false => "\nnothing was replaced\n",
-        });
-        text
+fn in_text(update: &RulesUpdate) -> String {
+    let RulesUpdate { replaced, diff: RulesDiff { added, removed, changed }, effect, alerts } = update;
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    for rule in added {
+        let _ = writeln!(text, "added    {}", rule.id);
     }
+    for id in removed {
+        let _ = writeln!(text, "removed  {id}");
+    }
+    for rule in changed {
+        for field in &rule.fields {
+            let _ =
+                writeln!(text, "changed  {}: {} {} > {}", rule.rule, field.field, field.before, field.after);
+        }
+    }
+    let _ =
+        writeln!(text, "{} rules added, {} removed, {} changed", added.len(), removed.len(), changed.len());
+    for alert in alerts {
+        let _ = writeln!(text, "{alert}");
+    }
+    if let Some(effect) = effect {
+        let _ = write!(text, "\n{}", tables::of_what_if(effect));
+    }
+    text.push_str(match replaced {
+        true => "\nthe rules were replaced\n",
+        false => "\nnothing was replaced\n",
+    });
+    text
 }

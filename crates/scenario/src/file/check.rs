@@ -86,6 +86,16 @@ impl Check<'_> {
                 }
                 None => return Err(self.unknown("bearer", bearer, &ids, network.bearer.span())),
             }
+            if let Some(rate) = network.roamers.as_ref().and_then(|roamers| roamers.throttle_kbps.as_ref()) {
+                if *rate.get_ref() == 0 {
+                    let next = "write a rate, or remove throttle_kbps: the network then rejects them";
+                    return Err(self.source.error(rate.span(), "devices are not throttled to nothing", next));
+                }
+                if self.scenario.is_m2m() {
+                    let next = "remove throttle_kbps: the network then rejects them";
+                    return Err(self.source.error(rate.span(), "M2M devices cannot be throttled", next));
+                }
+            }
             for away in &network.away {
                 let from = self.moment(&away.from)?;
                 if let Some(until) = &away.until
@@ -352,6 +362,9 @@ impl Check<'_> {
                 Action::Pause { campaign } | Action::Resume { campaign } | Action::RollBack { campaign } => {
                     self.campaign(campaign)?;
                 }
+                Action::Grant { devices, .. }
+                | Action::Withdraw { devices, .. }
+                | Action::ChangeOwner { devices } => self.devices(devices)?,
                 Action::RegisterImei { devices, country } => {
                     self.devices(devices)?;
                     self.place(&Place::In(country.clone()))?;

@@ -87,6 +87,8 @@ pub enum Condition {
     /// The device breaks no rule (`true`), or breaks a rule (`false`). The rules are applied to the
     /// real stays of the device, not to those in the platform's records.
     WithinRules(bool),
+    /// The network that serves the device limits its data rate (`true`), or does not (`false`).
+    Throttled(bool),
     /// The device and the platform communicated within this time.
     HeardWithin(Length),
 }
@@ -197,6 +199,7 @@ impl fmt::Display for Condition {
             Self::ManagedBy(sm_sr) => write!(f, "managed by {sm_sr}"),
             Self::DarkAtMost(length) => write!(f, "never without service for more than {length}"),
             Self::WithinRules(is) => write!(f, "{}within the rules", not(is)),
+            Self::Throttled(is) => write!(f, "{}throttled", not(is)),
             Self::HeardWithin(length) => write!(f, "in contact with the platform within {length}"),
         }
     }
@@ -244,6 +247,7 @@ pub(super) struct ExpectEntry {
     sm_sr: Option<SmSrPlace>,
     dark_at_most: Option<Length>,
     within_rules: Option<bool>,
+    throttled: Option<bool>,
     heard_within: Option<Length>,
     count: Option<Counter>,
     campaign: Option<Spanned<String>>,
@@ -322,7 +326,7 @@ impl ExpectEntry {
                 Expected::Fault { name: fault.into_inner() }
             }
             (true, None, None, None) => {
-                let next = "add a condition on devices (on, with, as, holds, in, registered, state, agrees, sm_sr, dark_at_most, within_rules, heard_within), or count, or campaign and is, or fault";
+                let next = "add a condition on devices (on, with, as, holds, in, registered, state, agrees, sm_sr, dark_at_most, within_rules, throttled, heard_within), or count, or campaign and is, or fault";
                 return bad("this expectation is empty", next);
             }
             _ => {
@@ -347,6 +351,7 @@ impl ExpectEntry {
             self.sm_sr.map(Condition::ManagedBy),
             self.dark_at_most.map(Condition::DarkAtMost),
             self.within_rules.map(Condition::WithinRules),
+            self.throttled.map(Condition::Throttled),
             self.heard_within.map(Condition::HeardWithin),
         ]
         .into_iter()

@@ -1,6 +1,6 @@
 //! Device groups, their journeys, and campaigns.
 
-use localize::Country;
+use localize::{Country, Permit};
 use rsp::ids::Plmn;
 use serde::Deserialize;
 use toml::Spanned;
@@ -40,6 +40,9 @@ pub struct Group {
     /// The countries in which the IMEIs of the devices are registered.
     #[serde(default)]
     pub imei_registered_in: Vec<Spanned<Country>>,
+    /// Further facts that fulfil requirements of rules and networks.
+    #[serde(default)]
+    pub permits: Vec<Permit>,
     /// The check-in interval, unless the platform sets a shorter one. For an M2M device, its
     /// operator checks in.
     #[serde(default = "daily")]

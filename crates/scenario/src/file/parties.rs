@@ -1,6 +1,6 @@
 //! Networks, operators and the owner.
 
-use localize::{Bandwidth, Country, Criticality, Latency};
+use localize::{Bandwidth, Country, Criticality, Latency, NumberRange, Permit, Requirement};
 use rsp::ids::Plmn;
 use serde::Deserialize;
 use toml::Spanned;
@@ -40,21 +40,41 @@ pub struct Away {
     pub until: Option<Spanned<At>>,
 }
 
-/// The treatment of devices that roam for too long: the network counts their days and rejects them
-/// after a limit.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// The treatment of devices that roam for too long: the network counts their days, and rejects or
+/// throttles them after a limit.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Roamers {
-    /// The last day on which the network accepts them.
+    /// The last day on which the network serves them fully.
     pub days: u32,
     /// The length of the sliding window in days. Default: consecutive days are counted.
     pub within: Option<u32>,
     /// The identity that the network counts.
     #[serde(default)]
     pub by: KnownBy,
+    /// If not empty: counts only subscribers of these networks or numbering ranges.
+    #[serde(default)]
+    pub home_networks: Vec<NumberRange>,
+    /// If not empty: a device that fulfils all of these requirements is not counted. Default: by
+    /// IMEI, the registration of the IMEI, otherwise none.
+    pub requires: Option<Vec<Requirement>>,
     /// The reject cause (TS 24.301 section 9.9.3.9).
     #[serde(default = "not_allowed")]
     pub cause: u8,
+    /// The data rate in kilobits per second after the limit. If present, the devices are throttled
+    /// and not rejected.
+    pub throttle_kbps: Option<Spanned<u32>>,
+}
+
+impl Roamers {
+    /// The requirements that lift the limit.
+    pub fn requirements(&self) -> &[Requirement] {
+        match (&self.requires, self.by) {
+            (Some(requires), _) => requires,
+            (None, KnownBy::Imei) => &[Requirement::ImeiRegistration],
+            (None, KnownBy::Imsi) => &[],
+        }
+    }
 }
 
 /// The identity by which a network counts a device.
@@ -64,7 +84,7 @@ pub enum KnownBy {
     /// The subscription. With another subscription, the count starts again.
     #[default]
     Imsi,
-    /// The device itself, with any subscription, unless its IMEI is registered in the country.
+    /// The device itself, with any subscription.
     Imei,
 }
 
@@ -121,6 +141,8 @@ pub struct Owner {
     pub retry_after: Option<Spanned<Length>>,
     /// The countries in which the owner has a registered presence.
     pub registered_in: Vec<Spanned<Country>>,
+    /// Facts that fulfil requirements of rules and networks for all devices of the owner.
+    pub permits: Vec<Permit>,
     /// The strategy that applies after the rows of the file.
     pub strategy: Source,
     /// The rules that apply in addition to those of the file.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use localize::Country;
+use localize::{Country, Permit};
 use network::EmmCause;
 use rsp::ids::Plmn;
 use serde::Deserialize;
@@ -182,6 +182,25 @@ pub enum Action {
         /// The country.
         country: Spanned<Country>,
     },
+    /// Devices get a permit: an authority or an operator registers, certifies or approves them.
+    Grant {
+        /// The devices.
+        devices: Spanned<Devices>,
+        /// The permit.
+        permit: Permit,
+    },
+    /// Devices lose a permit.
+    Withdraw {
+        /// The devices.
+        devices: Spanned<Devices>,
+        /// The permit.
+        permit: Permit,
+    },
+    /// Devices are sold: their owner changes, and the new owner runs the platform.
+    ChangeOwner {
+        /// The devices.
+        devices: Spanned<Devices>,
+    },
     /// The cards of devices are stolen and put into other devices.
     Steal {
         /// The devices.
@@ -286,6 +305,9 @@ impl fmt::Display for Action {
             Self::RegisterImei { devices, country } => {
                 write!(f, "the IMEIs of {} are registered in {}", devices.get_ref(), country.get_ref())
             }
+            Self::Grant { devices, permit } => write!(f, "{} get {permit}", devices.get_ref()),
+            Self::Withdraw { devices, permit } => write!(f, "{} lose {permit}", devices.get_ref()),
+            Self::ChangeOwner { devices } => write!(f, "{} get another owner", devices.get_ref()),
             Self::Steal { devices, to } => {
                 write!(f, "the cards of {} are stolen and put into other devices in {to}", devices.get_ref())
             }
@@ -336,6 +358,7 @@ pub(super) struct StepEntry {
     party: Option<Spanned<String>>,
     sm_sr: Option<Spanned<SmSrPlace>>,
     campaign: Option<Spanned<String>>,
+    permit: Option<Spanned<Permit>>,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq)]
@@ -362,6 +385,9 @@ enum Do {
     Resume,
     RollBack,
     RegisterImei,
+    Grant,
+    Withdraw,
+    ChangeOwner,
     Steal,
     Retire,
 }
@@ -384,7 +410,8 @@ impl Do {
             Self::Restart => &["party", "lasts"],
             Self::Pause | Self::Resume | Self::RollBack => &["campaign"],
             Self::RegisterImei => &["devices", "in"],
-            Self::Retire => &["devices"],
+            Self::Grant | Self::Withdraw => &["devices", "permit"],
+            Self::Retire | Self::ChangeOwner => &["devices"],
         }
     }
 }
@@ -405,6 +432,7 @@ impl StepEntry {
             ("party", self.party.as_ref().map(Spanned::span)),
             ("sm_sr", self.sm_sr.as_ref().map(Spanned::span)),
             ("campaign", self.campaign.as_ref().map(Spanned::span)),
+            ("permit", self.permit.as_ref().map(Spanned::span)),
         ];
         let keys = self.what.get_ref().keys();
         for (key, span) in given {
@@ -430,6 +458,8 @@ impl StepEntry {
         let devices = || devices.ok_or_else(|| missing("devices", "\"meters\""));
         let network = || network.ok_or_else(|| missing("network", "\"262-41\""));
         let whose = || operator.clone().ok_or_else(|| missing("operator", "\"724-05\""));
+        let permit =
+            || self.permit.map(Spanned::into_inner).ok_or_else(|| missing("permit", "\"approval EG\""));
         let campaign = || self.campaign.ok_or_else(|| missing("campaign", "\"home\""));
         let lasts = self.lasts.map(Spanned::into_inner);
         let minutes = |minutes: u64| Length(Duration::from_secs(60 * minutes));
@@ -498,6 +528,9 @@ impl StepEntry {
                 let country = country.ok_or_else(|| missing("in", "\"TR\""))?;
                 Action::RegisterImei { devices: devices()?, country }
             }
+            Do::Grant => Action::Grant { devices: devices()?, permit: permit()? },
+            Do::Withdraw => Action::Withdraw { devices: devices()?, permit: permit()? },
+            Do::ChangeOwner => Action::ChangeOwner { devices: devices()? },
             Do::Retire => Action::Retire { devices: devices()? },
         })
     }

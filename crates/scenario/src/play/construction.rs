@@ -24,7 +24,7 @@ use super::notifications::{EventReporter, PlatformNotifier};
 use super::online_devices::M2m;
 use super::owner;
 use super::queue::Queue;
-use super::radio_environment::RadioEnvironment;
+use super::radio_environment::{OwnerFacts, RadioEnvironment};
 use super::simulated_world::{
     CardSupply, Foreign, PLATFORM, Parties, Radio, RunLog, SimulatedWorld, SmDp, each,
 };
@@ -105,6 +105,9 @@ impl SimulatedWorld {
         for device in each(&devices) {
             for country in &device.stay_log.imei_registered_in {
                 radio_environment.register_imei(imei(device.eid), *country);
+            }
+            for permit in &device.stay_log.permits {
+                radio_environment.grant(imei(device.eid), *permit);
             }
         }
         let bearers = bearers(&scenario)?;
@@ -274,10 +277,14 @@ fn radio_environment(
     let of = |network: &file::Network| {
         let plmn = *network.plmn.get_ref();
         let place = places.get(&plmn).ok_or_else(|| bug("a network is nowhere"))?;
-        Ok((plmn, (place.country, network.roamers)))
+        Ok((plmn, (place.country, network.roamers.clone())))
     };
     let networks = scenario.networks.iter().map(of).collect::<Result<_, Fault>>()?;
     let locking = scenario.operators.iter().filter(|operator| operator.imei_lock);
     let locking = locking.map(|operator| *operator.network.get_ref()).collect();
-    Ok(RadioEnvironment::new(simulation.clock(), networks, locking))
+    let owner = OwnerFacts {
+        registered_in: scenario.owner.registered_in.iter().map(|country| *country.get_ref()).collect(),
+        permits: scenario.owner.permits.iter().copied().collect(),
+    };
+    Ok(RadioEnvironment::new(simulation.clock(), networks, locking, owner))
 }

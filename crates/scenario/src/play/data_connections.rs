@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use fleet::bearers::Bearer;
+use fleet::bearers::{Bearer, Packets};
 use http::{Request, Response};
 use network::{Networks, Radio};
 use rsp::ids::Plmn;
@@ -24,8 +24,11 @@ struct Inner {
     radio_state: Arc<Mutex<RadioState>>,
     random: SeededRandom,
     faults: FaultInjector,
-    carriers: Mutex<BTreeMap<String, Carrier>>,
+    carriers: Mutex<BTreeMap<LineId, Carrier>>,
 }
+
+/// The ID of a bearer, and the data rate in kilobits per second to which the network limits it.
+type LineId = (String, Option<u32>);
 
 impl DataConnections {
     pub(super) fn new(
@@ -50,7 +53,7 @@ impl DataConnections {
     async fn send(
         &self,
         peer: Link,
-        open: &Mutex<BTreeMap<String, Link>>,
+        open: &Mutex<BTreeMap<LineId, Link>>,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, LinkFault> {
         let host = request.uri().host().unwrap_or("server").to_owned();
@@ -67,31 +70,46 @@ impl DataConnections {
         world::send(&line, request).await
     }
 
-    fn line(&self, plmn: Plmn, peer: Link, open: &Mutex<BTreeMap<String, Link>>) -> Result<Link, Fault> {
+    fn line(&self, plmn: Plmn, peer: Link, open: &Mutex<BTreeMap<LineId, Link>>) -> Result<Link, Fault> {
+        let throttle = self.0.radio_state.lock().unwrap_or_else(PoisonError::into_inner).throttle_kbps;
         let bearer = self.0.bearers.get(&plmn).ok_or_else(|| {
             Fault::new("there is no data connection", format!("network {plmn} has no bearer"), "report this")
         })?;
+        let id = (bearer.id.clone(), throttle);
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = open.get(&bearer.id) {
+        if let Some(line) = open.get(&id) {
             return Ok(line.clone());
         }
-        let random = || self.0.random.branch(&bearer.id);
-        let carrier = self
-            .carriers()
-            .entry(bearer.id.clone())
-            .or_insert_with(|| Carrier::new(bearer, random()))
-            .clone();
+        let new = || match throttle {
+            None => Carrier::new(bearer, self.0.random.branch(&bearer.id)),
+            Some(kbps) => {
+                let random = self.0.random.branch(&format!("{} at {kbps} kbit/s", bearer.id));
+                Carrier::new(&throttled(bearer, kbps), random)
+            }
+        };
+        let carrier = self.carriers().entry(id.clone()).or_insert_with(new).clone();
         let line = carrier.link(peer)?;
-        open.insert(bearer.id.clone(), line.clone());
+        open.insert(id, line.clone());
         Ok(line)
     }
 
     /// The traffic by bearer.
     pub(super) fn usage(&self) -> Vec<(String, Usage)> {
-        self.carriers().iter().map(|(id, carrier)| (id.clone(), carrier.usage())).collect()
+        self.carriers().iter().map(|((id, _), carrier)| (id.clone(), carrier.usage())).collect()
     }
 
-    fn carriers(&self) -> MutexGuard<'_, BTreeMap<String, Carrier>> {
+    fn carriers(&self) -> MutexGuard<'_, BTreeMap<LineId, Carrier>> {
         self.0.carriers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The bearer with this data rate at most.
+fn throttled(bearer: &Bearer, kbps: u32) -> Bearer {
+    let most = u64::from(kbps) * 1000;
+    let packets = bearer.packets.map(|packets| Packets {
+        down_bps: packets.down_bps.min(most),
+        up_bps: packets.up_bps.min(most),
+        ..packets
+    });
+    Bearer { packets, ..bearer.clone() }
 }

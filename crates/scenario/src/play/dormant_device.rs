@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use device::ForbiddenNetworks;
 use fleet::{CardProfile, MoveEnded, MoveId, RefusedBy};
-use localize::{Country, History};
+use localize::{Country, Day, History, Permit};
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
 use world::RamMemory;
@@ -108,8 +107,6 @@ pub(super) struct Service {
     pub(super) registered_at: Timestamp,
     /// Time of the next search for the home network, if that network could accept the device.
     pub(super) home_search: Option<Timestamp>,
-    /// The networks that its modem does not try for a limited time.
-    pub(super) forbidden_networks: ForbiddenNetworks,
     /// The profile and the IMSI of the latest registration.
     pub(super) last_as: Option<(Iccid, Imsi)>,
     /// Incremented with each change of the registration. Events for an earlier epoch are ignored.
@@ -154,5 +151,8 @@ pub(super) struct StayLog {
     pub(super) history: History,
     pub(super) stays: Vec<Stay>,
     pub(super) imei_registered_in: BTreeSet<Country>,
+    pub(super) permits: BTreeSet<Permit>,
+    /// The day of the last change of owner.
+    pub(super) owner_since: Option<Day>,
     pub(super) broken_rules: BTreeSet<String>,
 }

@@ -275,6 +275,11 @@ impl SimulatedWorld {
                     device.stay_log.broken_rules.iter().map(String::as_str).collect();
                 (broken_rules.is_empty() == *wanted, format!("broke {}", broken_rules.join(", ")))
             }
+            Condition::Throttled(wanted) => {
+                let rate = self.throttle_kbps(device);
+                let instead = rate.map_or("is not throttled".to_owned(), |kbps| format!("has {kbps} kbit/s"));
+                (rate.is_some() == *wanted, instead)
+            }
             Condition::HeardWithin(limit) => {
                 let ago = device.contact.heard_at.map(|radio_state| now.since(radio_state));
                 let instead = ago.map_or("was never in contact".to_owned(), |ago| {

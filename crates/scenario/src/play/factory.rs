@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use certs::Pki;
 use crypto::Curve;
-use device::ForbiddenNetworks;
 use euicc_sim::{Card, Shared};
 use fleet::CardProfile;
 use localize::{HeldProfile, HeldState, Place, Role};
@@ -200,7 +199,6 @@ impl Factory<'_> {
                 registered: None,
                 registered_at: self.scenario.begins,
                 home_search: None,
-                forbidden_networks: ForbiddenNetworks::default(),
                 last_as: None,
                 epoch: 0,
                 without_service_since: None,
@@ -231,6 +229,8 @@ impl Factory<'_> {
             stay_log: StayLog {
                 history: localize::History::default(),
                 stays: Vec::new(),
+                permits: group.permits.iter().copied().collect(),
+                owner_since: None,
                 imei_registered_in: group
                     .imei_registered_in
                     .iter()

@@ -22,7 +22,7 @@ use super::cards::AnyCard;
 use super::check_in::{self, CheckInError, patience};
 use super::data_connections::DataConnections;
 use super::dormant_device::{DormantDevice, Ordered, ServiceState, Unproven};
-use super::imei::{imei, thief, told_imei};
+use super::imei::{imei, reported_imei, thief, told_imei};
 use super::internal_fault::bug;
 use super::radio_environment::{DeviceRadio, RadioState};
 use super::simulated_world::SimulatedWorld;
@@ -89,7 +89,9 @@ impl<'a> Firmware<'a> {
         device.activity.wakes += 1;
         let name = format!("device {} {}", device.eid, device.activity.wakes);
         let attached = device.service.registered.map(|attached| attached.network);
-        let radio_state = Arc::new(Mutex::new(RadioState { attached, ..RadioState::default() }));
+        let throttle_kbps = sim.throttle_kbps(&device);
+        let radio_state =
+            Arc::new(Mutex::new(RadioState { attached, throttle_kbps, ..RadioState::default() }));
         let random = sim.simulation.random(&name);
         let faults =
             device.faults.clone().unwrap_or_else(|| FaultInjector::new(random.branch("mishaps"), []));
@@ -158,7 +160,7 @@ impl<'a> Firmware<'a> {
 
     fn build(&self) -> Result<OpenDevice, Fault> {
         let Self { sim, power, faults, .. } = self;
-        let (eid, wakes, card, memory, hears, is_stolen, rested, forbidden) = {
+        let (eid, wakes, card, memory, hears, is_stolen, rested) = {
             let device = self.device()?;
             let since = device.activity.rests_since.filter(|_| !device.activity.must_recover);
             let is_stolen = device.service_state == ServiceState::Stolen;
@@ -170,7 +172,6 @@ impl<'a> Firmware<'a> {
                 Arc::clone(&device.hears),
                 is_stolen,
                 since.map_or(Duration::ZERO, |since| sim.now().since(since)),
-                device.service.forbidden_networks.clone(),
             )
         };
         let faulty = |whose, memory| FaultyMemory::new(whose, memory, faults.clone(), power.clone());
@@ -195,8 +196,7 @@ impl<'a> Firmware<'a> {
         };
         let events = EventSource::silent(sim.simulation.clock());
         let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), events.clone());
-        let mut modem = Modem::new(slot, device_radio, events.clone());
-        modem.set_forbidden_networks(forbidden);
+        let modem = Modem::new(slot, device_radio, events.clone());
         let mut open_device = Device::new(lpa, modem, faulty("device", memory), events).with_pause(Waits);
         if sim.scenario.operators.iter().any(|operator| !operator.identities.is_empty()) {
             // The toolkit is only needed for cards with several identities, because only these have
@@ -252,11 +252,8 @@ impl<'a> Firmware<'a> {
             }
             attached.network
         };
-        let open_device = self.open_device().await?;
-        if !open_device.modem.is_home_network_received(serving).await {
-            return Ok(());
-        }
-        match open_device.register().await {
+        let Some(found) = self.open_device().await?.search_home(serving).await else { return Ok(()) };
+        match found {
             Ok(registered) => self.registered(&registered),
             Err(_) => {
                 let mut device = self.device()?;
@@ -380,7 +377,7 @@ impl<'a> Firmware<'a> {
                     network: at.network,
                     iccid: at.iccid,
                     imsi: Some(at.imsi),
-                    imei: None,
+                    imei: reported_imei(imei(device.eid)),
                 }),
                 profiles: Some(device.profiles.clone()),
                 refused: device.contact.refused.clone(),
@@ -521,9 +518,8 @@ impl<'a> Firmware<'a> {
         let sim = self.sim;
         let now = sim.now();
         let Ok(mut device) = self.device() else { return };
-        if let Some(opened) = opened {
+        if opened.is_some() {
             device.activity.rests_since = Some(now);
-            device.service.forbidden_networks = opened.modem.forbidden_networks().clone();
         }
         for (bearer, usage) in self.connections.usage() {
             let octets = usage.octets_up.saturating_add(usage.octets_down);

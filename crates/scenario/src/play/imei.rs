@@ -17,6 +17,11 @@ pub(super) fn told_imei(imei: Imei) -> rsp::ota::cat::Imei {
     rsp::ota::cat::Imei::of_digits(&digits).unwrap_or(device::AlwaysOnSettings::default().imei)
 }
 
+/// The IMEI in the form for the platform and the rules.
+pub(super) fn reported_imei(imei: Imei) -> Option<localize::Imei> {
+    told_imei(imei).digits().parse().ok()
+}
+
 /// The IMEI of a thief's device, which no device of the fleet has.
 pub(super) fn thief(eid: Eid) -> Imei {
     imei(eid) | (1 << 63)

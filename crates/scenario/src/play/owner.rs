@@ -47,6 +47,7 @@ pub(super) fn record(
     record.connection.needs =
         Needs { criticality: needs.criticality, bandwidth: needs.bandwidth, latency: needs.latency };
     record.connection.imei_registered_in.clone_from(&device.stay_log.imei_registered_in);
+    record.connection.permits.clone_from(&device.stay_log.permits);
     record
 }
 
@@ -111,6 +112,7 @@ fn setup(
         lead_time_days: days(&owner.lead_time, default.lead_time_days),
         retry_after_days: days(&owner.retry_after, default.retry_after_days),
         registered_in: owner.registered_in.iter().map(|country| *country.get_ref()).collect(),
+        permits: owner.permits.iter().copied().collect(),
         strategy: scenario.strategy.clone(),
         ..default
     };

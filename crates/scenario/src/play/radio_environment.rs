@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use localize::{Country, Day};
+use localize::{Country, Day, Permit, Requirement};
 use network::{
     AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationResponse, EmmCause, MobileOriginated,
     MobileTerminated, NetworkAnswer, Networks, Radio, RadioFuture, RpAnswer, RpReport, SystemInformation,
@@ -20,7 +20,14 @@ use faults::FaultyRadio;
 pub(super) struct RadioEnvironment {
     clock: TokioClock,
     networks: BTreeMap<Plmn, (Country, Option<Roamers>)>,
+    owner: OwnerFacts,
     state: Mutex<State>,
+}
+
+/// Facts about the owner that fulfil requirements of networks for all devices.
+pub(super) struct OwnerFacts {
+    pub(super) registered_in: BTreeSet<Country>,
+    pub(super) permits: BTreeSet<Permit>,
 }
 
 /// First and last day of a stay. The last day is `None` while the stay lasts.
@@ -34,6 +41,7 @@ struct State {
     locks: BTreeMap<Imsi, Imei>,
     locking: BTreeSet<Plmn>,
     registered_imeis: BTreeSet<(Imei, Country)>,
+    permits: BTreeSet<(Imei, Permit)>,
     /// The stays by network and counted identity.
     stays: BTreeMap<(Plmn, u64), Vec<Days>>,
 }
@@ -43,8 +51,9 @@ impl RadioEnvironment {
         clock: TokioClock,
         networks: BTreeMap<Plmn, (Country, Option<Roamers>)>,
         locking: BTreeSet<Plmn>,
+        owner: OwnerFacts,
     ) -> Self {
-        Self { clock, networks, state: Mutex::new(State { locking, ..State::default() }) }
+        Self { clock, networks, owner, state: Mutex::new(State { locking, ..State::default() }) }
     }
 
     pub(super) fn refuse(&self, network: Plmn, imei: Imei, cause: EmmCause) {
@@ -57,6 +66,14 @@ impl RadioEnvironment {
 
     pub(super) fn register_imei(&self, imei: Imei, country: Country) {
         self.state().registered_imeis.insert((imei, country));
+    }
+
+    pub(super) fn grant(&self, imei: Imei, permit: Permit) {
+        self.state().permits.insert((imei, permit));
+    }
+
+    pub(super) fn withdraw(&self, imei: Imei, permit: Permit) {
+        self.state().permits.remove(&(imei, permit));
     }
 
     /// The cause with which this network rejects this device with this subscription, if it does.
@@ -76,15 +93,40 @@ impl RadioEnvironment {
         {
             return Some(EmmCause::ILLEGAL_ME);
         }
-        let today = Day::of(self.clock.now()).number();
-        let until = self.last_day(&state, network, imsi, home, imei)?;
-        let (_, roamers) = self.networks.get(&network)?;
-        (until < today)
-            .then(|| EmmCause(roamers.map_or(EmmCause::PLMN_NOT_ALLOWED.0, |roamers| roamers.cause)))
+        let roamers = self.exceeded(&state, network, imsi, home, imei)?;
+        roamers.throttle_kbps.is_none().then_some(EmmCause(roamers.cause))
     }
 
-    /// Records a registration. Returns the first day on which the device will be rejected if it
-    /// stays.
+    /// The data rate in kilobits per second to which this network limits this device with this
+    /// subscription, if it does.
+    pub(super) fn throttle_kbps(
+        &self,
+        network: Plmn,
+        imsi: Imsi,
+        home: Option<Plmn>,
+        imei: Imei,
+    ) -> Option<u32> {
+        let state = self.state();
+        let roamers = self.exceeded(&state, network, imsi, home, imei)?;
+        roamers.throttle_kbps.as_ref().map(|rate| *rate.get_ref())
+    }
+
+    /// The treatment of roamers by this network, if the device has roamed there for too long.
+    fn exceeded(
+        &self,
+        state: &State,
+        network: Plmn,
+        imsi: Imsi,
+        home: Option<Plmn>,
+        imei: Imei,
+    ) -> Option<&Roamers> {
+        let today = Day::of(self.clock.now()).number();
+        let until = self.last_day(state, network, imsi, home, imei)?;
+        self.networks.get(&network)?.1.as_ref().filter(|_| until < today)
+    }
+
+    /// Records a registration. Returns the first day on which the device will be rejected or
+    /// throttled if it stays.
     pub(super) fn attached(&self, network: Plmn, imsi: Imsi, home: Option<Plmn>, imei: Imei) -> Option<Day> {
         let today = Day::of(self.clock.now());
         let mut state = self.state();
@@ -117,13 +159,35 @@ impl RadioEnvironment {
     /// The identity that the network counts, or `None` if it does not count this device.
     fn key(&self, state: &State, network: Plmn, imsi: Imsi, home: Option<Plmn>, imei: Imei) -> Option<u64> {
         let (country, roamers) = self.networks.get(&network)?;
-        if home == Some(network) {
+        let roamers = roamers.as_ref().filter(|_| home != Some(network))?;
+        let is_of = |home: Plmn| roamers.home_networks.iter().any(|range| range.has(home));
+        if !roamers.home_networks.is_empty() && !home.is_some_and(is_of) {
             return None;
         }
-        match (*roamers)?.by {
+        let requires = roamers.requirements();
+        let is_met = |one: &Requirement| self.is_met(state, *one, imei, (*country, network));
+        if !requires.is_empty() && requires.iter().all(is_met) {
+            return None;
+        }
+        match roamers.by {
             KnownBy::Imsi => imsi.to_string().parse().ok(),
-            KnownBy::Imei if state.registered_imeis.contains(&(imei, *country)) => None,
             KnownBy::Imei => Some(imei),
+        }
+    }
+
+    fn is_met(
+        &self,
+        state: &State,
+        requirement: Requirement,
+        imei: Imei,
+        (country, network): (Country, Plmn),
+    ) -> bool {
+        match requirement {
+            Requirement::ImeiRegistration => state.registered_imeis.contains(&(imei, country)),
+            Requirement::LocalPresence => self.owner.registered_in.contains(&country),
+            other => other.permit(country, network).is_some_and(|permit| {
+                self.owner.permits.contains(&permit) || state.permits.contains(&(imei, permit))
+            }),
         }
     }
 
@@ -137,7 +201,7 @@ impl RadioEnvironment {
         imei: Imei,
     ) -> Option<i64> {
         let key = self.key(state, network, imsi, home, imei)?;
-        let roamers = self.networks.get(&network)?.1?;
+        let roamers = self.networks.get(&network)?.1.as_ref()?;
         let today = Day::of(self.clock.now()).number();
         let stays = state.stays.get(&(network, key)).map_or(&[][..], Vec::as_slice);
         let limit = i64::from(roamers.days);
@@ -174,6 +238,9 @@ pub(super) struct RadioState {
     /// The rejects, with network, subscription and cause.
     pub(super) refusals: Vec<(Plmn, Imsi, EmmCause)>,
     pub(super) asking: Option<Imsi>,
+    /// The data rate in kilobits per second to which the serving network limits the device, if it
+    /// does.
+    pub(super) throttle_kbps: Option<u32>,
 }
 
 /// The radio of one device.
@@ -193,7 +260,13 @@ impl DeviceRadio {
     fn note(&self, network: Plmn, answer: &NetworkAnswer) {
         let mut radio_state = self.radio_state();
         match answer {
-            NetworkAnswer::AttachAccept(AttachAccept { plmn, .. }) => radio_state.attached = Some(*plmn),
+            NetworkAnswer::AttachAccept(AttachAccept { plmn, .. }) => {
+                radio_state.attached = Some(*plmn);
+                radio_state.throttle_kbps = radio_state.asking.and_then(|imsi| {
+                    let home = self.networks.home_of(imsi).map(|home| home.plmn());
+                    self.radio_environment.throttle_kbps(*plmn, imsi, home, self.imei)
+                });
+            }
             NetworkAnswer::AttachReject(AttachReject { cause }) => {
                 if let Some(imsi) = radio_state.asking {
                     radio_state.refusals.push((network, imsi, *cause));

@@ -10,6 +10,7 @@ use world::Fault;
 
 use super::cards::by_hand;
 use super::dormant_device::ServiceState;
+use super::facts::FactChange;
 use super::imei::imei;
 use super::internal_fault::bug;
 use super::m2m::Order;
@@ -162,9 +163,16 @@ impl SimulatedWorld {
                 self.report_refusal(campaign.get_ref(), done.err());
             }
             Action::RegisterImei { devices, country } => {
-                for index in chosen(devices) {
-                    self.register_imei(index, *country.get_ref()).await?;
-                }
+                self.change_facts(chosen(devices), FactChange::RegisterImei(*country.get_ref())).await?;
+            }
+            Action::Grant { devices, permit } => {
+                self.change_facts(chosen(devices), FactChange::Grant(*permit)).await?;
+            }
+            Action::Withdraw { devices, permit } => {
+                self.change_facts(chosen(devices), FactChange::Withdraw(*permit)).await?;
+            }
+            Action::ChangeOwner { devices } => {
+                self.change_facts(chosen(devices), FactChange::NewOwner).await?;
             }
             Action::Steal { devices, to } => {
                 let hears = self.hears(to);
@@ -238,38 +246,6 @@ impl SimulatedWorld {
         if let Some(why) = why {
             self.report().timeline.add(self.now(), Kind::Campaign, campaign, why.to_string());
         }
-    }
-
-    async fn register_imei(&self, index: usize, country: localize::Country) -> Result<(), Fault> {
-        let (eid, registered) = {
-            let Some(mut device) = self.device(index) else { return Ok(()) };
-            device.stay_log.imei_registered_in.insert(country);
-            // The registration changes the rules that apply, so a breach that was scheduled for
-            // this epoch is ignored.
-            device.service.epoch += 1;
-            self.radio.environment.register_imei(imei(device.eid), country);
-            (device.eid, device.stay_log.imei_registered_in.clone())
-        };
-        let records = self.platform_records();
-        world::transact(&records, |tx| {
-            let registered = registered.clone();
-            Box::pin(async move {
-                if let Some(mut device) = fleet::get(tx, eid).await? {
-                    device.connection.imei_registered_in = registered;
-                    fleet::put(tx, &device)?;
-                }
-                Ok(())
-            })
-        })
-        .await?;
-        let here: Vec<Plmn> = self.device(index).map_or_else(Vec::new, |device| device.hears.to_vec());
-        let Some(mut device) = self.device(index) else { return Ok(()) };
-        if device.service.registered.is_none() && !here.is_empty() {
-            device.contact.failures = 0;
-            let now = self.now();
-            self.schedule_wake_up(index, &mut device, now);
-        }
-        Ok(())
     }
 
     fn bar(&self, devices: &[usize], operator: Option<Plmn>, cause: Option<EmmCause>) -> Result<(), Fault> {

@@ -12,7 +12,7 @@ use rsp::time::Timestamp;
 use world::{Clock, MemoryRecords};
 
 use super::dormant_device::{Attached, DormantDevice, Hears, ServiceState};
-use super::imei::{imei, thief};
+use super::imei::{imei, reported_imei, thief};
 use super::queue::Due;
 use super::simulated_world::SimulatedWorld;
 use super::{below, file_place};
@@ -79,12 +79,34 @@ impl SimulatedWorld {
                 at_home: network == home,
             });
         }
+        self.foresee(index, device, &attached, now);
+    }
+
+    /// Schedules the day on which the network will reject or throttle the device, and the breaches
+    /// of rules, if the registration stays.
+    fn foresee(&self, index: usize, device: &DormantDevice, attached: &Attached, now: Timestamp) {
+        let Attached { network, imsi, home, .. } = *attached;
         let epoch = device.service.epoch;
-        if let Some(day) = self.radio.environment.attached(with.plmn, with.imsi, Some(home), its_imei) {
+        if let Some(day) = self.radio.environment.attached(network, imsi, Some(home), self.imei_of(device)) {
             self.queue.put(day.start().max(now), Due::Expel { device: index, epoch });
         }
-        if roams && device.service_state == ServiceState::InService {
+        if device.service_state == ServiceState::InService {
             self.foresee_breaches(index, device, now);
+        }
+    }
+
+    /// Applies the rules anew after a change of the facts about a device. Events that were scheduled
+    /// under the former facts are ignored.
+    pub(super) fn facts_changed(&self, index: usize, device: &mut DormantDevice) {
+        let now = self.now();
+        device.service.epoch += 1;
+        match device.service.registered {
+            Some(attached) => self.foresee(index, device, &attached, now),
+            None if !device.hears.is_empty() => {
+                device.contact.failures = 0;
+                self.schedule_wake_up(index, device, now);
+            }
+            None => {}
         }
     }
 
@@ -102,7 +124,7 @@ impl SimulatedWorld {
         let (Some(place), Some(home)) = (self.place(attached.network), self.place(attached.home)) else {
             return false;
         };
-        let from = Home::from(home);
+        let from = Home { imei: reported_imei(self.imei_of(device)), ..Home::from(home) };
         // The times of one device never decrease.
         let _ = device.stay_log.history.observe_with(place, from, now);
         place.country != home.country
@@ -112,6 +134,8 @@ impl SimulatedWorld {
         let connection = localize::Device {
             history: device.stay_log.history.clone(),
             imei_registered_in: device.stay_log.imei_registered_in.clone(),
+            permits: device.stay_log.permits.clone(),
+            owner_since: device.stay_log.owner_since,
             ..localize::Device::default()
         };
         let policy = localize::Policy {
@@ -123,6 +147,7 @@ impl SimulatedWorld {
                 .iter()
                 .map(|country| *country.get_ref())
                 .collect(),
+            permits: self.scenario.owner.permits.iter().copied().collect(),
             ..localize::Policy::default()
         };
         let ends = self.scenario.ends();
@@ -144,7 +169,15 @@ impl SimulatedWorld {
         }
     }
 
-    /// Ends a registration that the network no longer allows because of its day count.
+    /// The data rate in kilobits per second to which the serving network limits the device, if it
+    /// does.
+    pub(super) fn throttle_kbps(&self, device: &DormantDevice) -> Option<u32> {
+        let Attached { network, imsi, home, .. } = device.service.registered?;
+        self.radio.environment.throttle_kbps(network, imsi, Some(home), self.imei_of(device))
+    }
+
+    /// Ends a registration that the network no longer allows because of its day count, or reports
+    /// that the network throttles the device.
     pub(super) fn expel(&self, index: usize, epoch: u32) {
         let Some(mut device) = self.device(index) else { return };
         let Some(attached) = device.service.registered.filter(|_| device.service.epoch == epoch) else {
@@ -159,6 +192,9 @@ impl SimulatedWorld {
         {
             self.add_event(Kind::World, &device, &format!("{} has stopped serving it", attached.network));
             self.lose(index, &mut device);
+        } else if let Some(kbps) = self.throttle_kbps(&device) {
+            let what = format!("{} throttles it to {kbps} kbit/s", attached.network);
+            self.add_event(Kind::World, &device, &what);
         }
     }
 

@@ -83,6 +83,7 @@ fn form(form: &str) -> String {
     let (word, rest) = form.split_once(' ').unwrap_or((form, ""));
     match (word, rest) {
         ("plmn", _) => "network".to_owned(),
+        ("range", _) => "network or mobile country code".to_owned(),
         ("flag", _) => "true or false".to_owned(),
         ("fault", _) => "[fault](faults.md)".to_owned(),
         ("number", rest) => {

@@ -87,6 +87,8 @@ fn form(form: &str, keys: &Keys) -> Value {
         ("word", _) => pattern("^[A-Za-z0-9._-]+$"),
         ("plmn", _) => pattern("^[0-9]{3}-[0-9]{2,3}$"),
         ("country", _) => pattern("^[A-Z]{2}$"),
+        ("range", _) => pattern("^[0-9]{3}(-[0-9]{2,3})?$"),
+        ("permit", _) => pattern("^[a-z_]+ ([A-Z]{2}|[0-9]{3}-[0-9]{2,3})$"),
         ("length", _) => pattern(&format!("^{LENGTH}$")),
         ("moment", _) => pattern(&format!("^(end|{LENGTH}|{DATE})$")),
         ("date", _) => pattern(&format!("^{DATE}$")),

@@ -20,6 +20,7 @@ use world::Fault;
 
 use crate::play::check_in::{self, patience};
 use crate::play::dormant_device::Attached;
+use crate::play::imei::{imei, reported_imei};
 use crate::play::internal_fault::bug;
 use crate::play::online_devices::M2m;
 use crate::play::simulated_world::SimulatedWorld;
@@ -232,7 +233,7 @@ impl M2mAgent {
                 network: attached.network,
                 iccid,
                 imsi: Some(attached.imsi),
-                imei: None,
+                imei: reported_imei(imei(self.eid)),
             }),
             profiles,
             refused: self.profile_unavailable.iter().cloned().collect(),
