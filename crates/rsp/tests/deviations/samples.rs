@@ -7,10 +7,11 @@ use rsp::{
     sgp22::{
         CancelSessionReason, CertificationDataObject, CtxParams1, CtxParamsForCommonAuthentication,
         DeviceCapabilities, DeviceInfo, DpProprietaryData, EuiccCancelSessionSigned, EuiccCategory,
-        EuiccInfo1, EuiccInfo2, EuiccSigned1, IconType, LpaMode, MatchingIdSource,
-        NotificationConfigurationInformation, NotificationMetadata, OperatorId, OtherSignedNotification,
-        PendingNotification, ProfileClass, ProfileIdentifier, ProfilePolicyAuthorisationRule, ProfileState,
-        ServerSigned1, es8plus::*, es9plus, es10b::*, es10c::*, es11,
+        EuiccInfo1, EuiccInfo2, EuiccSigned1, IconType, IotSpecificInfo, IotSpecificProfileInfo, LpaMode,
+        MatchingIdSource, NotificationConfigurationInformation, NotificationMetadata, OperatorId,
+        OtherSignedNotification, PendingNotification, ProfileClass, ProfileIdentifier,
+        ProfilePolicyAuthorisationRule, ProfileState, ServerSigned1, es8plus::*, es9plus, es10b::*, es10c::*,
+        es11,
     },
 };
 
@@ -118,6 +119,13 @@ fn info2() -> EuiccInfo2 {
         euicc_ci_pk_id_list_for_signing_v3: Some(vec![key_identifier()]),
         additional_euicc_info: Some(vec![1]),
         highest_svn: version(),
+        iot_specific_info: Some(IotSpecificInfo {
+            iot_version: vec![Version([1, 2, 0])],
+            ecall_supported: Some(Null),
+            fallback_supported: Some(Null),
+            fallback_allowed_update_supported: Some(Null),
+        }),
+        euicc_minimum_security_level: Some([1]),
     }
 }
 
@@ -220,6 +228,8 @@ fn metadata() -> StoreMetadataRequest {
         notification_configuration_info: Some(receivers()),
         profile_owner: Some(operator()),
         profile_policy_rules: Some(BitString::of(&[1])),
+        ecall_indication: Some(true),
+        fallback_allowed: Some(true),
     }
 }
 
@@ -238,6 +248,10 @@ fn profile_info() -> ProfileInfo {
         profile_owner: Some(operator()),
         dp_proprietary_data: Some(DpProprietaryData { dp_oid: oid() }),
         profile_policy_rules: Some(BitString::of(&[1])),
+        ecall_indication: Some(true),
+        fallback_attribute: Some(true),
+        fallback_allowed: Some(true),
+        iot_specific_profile_info: Some(IotSpecificProfileInfo {}),
     }
 }
 
