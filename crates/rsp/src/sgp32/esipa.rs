@@ -3,12 +3,13 @@
 //! Each request and each reply is one type with both bindings: the ASN.1 tags of section 6.3 and the
 //! JSON names of section 6.4. A body of the ASN.1 binding is the message itself, without a wrapper.
 
-//pub mod asn1;
+pub mod asn1;
 mod download;
-//pub mod json;
+mod encoding;
+pub mod json;
 mod members;
 mod package;
-//mod refusal;
+mod refusal;
 
 use crate::{choice, sgp22::function::functions};
 
@@ -26,7 +27,7 @@ pub use package::{
     ProvideEimPackageResultError, ProvideEimPackageResultRequest, ProvideEimPackageResultResponse,
     SequenceNumber, TransferEimPackageRequest, TransferEimPackageResponse,
 };
-//pub use refusal::Reply;
+pub use refusal::Reply;
 
 /// The start of `User-Agent` in requests of an IPA in the device: section 6.1. Further text follows
 /// after a semicolon.

@@ -3,7 +3,7 @@
 use super::compact::{CompactOtherSignedNotification, CompactProfileInstallationResult};
 use crate::{
     choice,
-    der::{Asn1, DecodeError, Opaque, Reader, Shape, Tag},
+    der::{Asn1, DecodeError, Opaque, Reader, Shape, Tag, write_tlv},
     sgp22::{OtherSignedNotification, es8plus::ProfileInstallationResult},
 };
 
@@ -30,13 +30,18 @@ impl PendingNotificationList {
     /// The tag of the list in v1.0: RetrieveNotificationsListResponse, which contains the list.
     pub(super) const V1_0: Tag = Tag(0xBF2B);
     /// The tag of the list in RetrieveNotificationsListResponse.
-    pub(super) const LIST: Tag = Tag(0xA0);
+    const LIST: Tag = Tag(0xA0);
 }
 
 impl Asn1 for PendingNotificationList {
     const TAG: Tag = Tag::SEQUENCE;
 
     fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        if tag == Self::V1_0 {
+            let mut list = Vec::new();
+            self.0.encode_as(Self::LIST, &mut list);
+            return write_tlv(tag, &list, out);
+        }
         self.0.encode_as(tag, out);
     }
 

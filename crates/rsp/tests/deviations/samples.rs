@@ -1,4 +1,6 @@
-//! A message of each type of SGP.22. Together they contain every element of every type.
+//! A message of each type of SGP.22 and SGP.32. Together they contain every element of every type.
+
+mod iot;
 
 use rsp::{
     der::{Asn1, BitString, DecodeError, List, Null, Opaque, Raw, Shape, Tag},
@@ -26,6 +28,16 @@ pub(crate) struct Sample {
     pub(crate) decode: fn(&[u8]) -> Result<Vec<Finding>, DecodeError>,
 }
 
+/// A standard, with the folder of its types in the sources.
+pub(crate) struct Standard {
+    pub(crate) folder: &'static str,
+    pub(crate) samples: fn() -> Vec<Sample>,
+}
+
+/// The standards whose types have samples.
+pub(crate) const STANDARDS: &[Standard] =
+    &[Standard { folder: "sgp22", samples: all }, Standard { folder: "sgp32", samples: iot::all }];
+
 fn sample<T: Asn1>(name: &'static str, value: &T) -> Sample {
     fn decode<T: Asn1>(octets: &[u8]) -> Result<Vec<Finding>, DecodeError> {
         let (decoded, findings) = finding::collect(|| T::from_peer(octets));
@@ -43,6 +55,8 @@ macro_rules! samples {
         }),+]
     };
 }
+
+use samples;
 
 fn iccid() -> Iccid {
     "89000123456789012341".parse().unwrap()

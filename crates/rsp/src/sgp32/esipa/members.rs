@@ -7,7 +7,10 @@ pub(super) mod optional_der {
 
     use crate::{der::Asn1, sgp22::json::base64_der};
 
-    pub fn serialize<S: Serializer, T: Asn1>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer, T: Asn1>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         struct Der<'a, T>(&'a T);
 
         impl<T: Asn1> Serialize for Der<'_, T> {
@@ -19,7 +22,9 @@ pub(super) mod optional_der {
         value.as_ref().map(Der).serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>, T: Asn1>(deserializer: D) -> Result<Option<T>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: Asn1>(
+        deserializer: D,
+    ) -> Result<Option<T>, D::Error> {
         struct Der<T>(T);
 
         impl<'de, T: Asn1> Deserialize<'de> for Der<T> {
@@ -38,7 +43,7 @@ pub(super) mod optional_octets {
 
     use crate::sgp22::json::base64_octets;
 
-    pub fn serialize<S: Serializer, T: AsRef<[u8]>>(
+    pub(crate) fn serialize<S: Serializer, T: AsRef<[u8]>>(
         value: &Option<T>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -53,7 +58,7 @@ pub(super) mod optional_octets {
         value.as_ref().map(|octets| Octets(octets.as_ref())).serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>, T: TryFrom<Vec<u8>>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: TryFrom<Vec<u8>>>(
         deserializer: D,
     ) -> Result<Option<T>, D::Error> {
         struct Octets<T>(T);
@@ -74,11 +79,11 @@ pub(super) mod flag {
 
     use crate::der::Null;
 
-    pub fn serialize<S: Serializer>(value: &Option<Null>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &Option<Null>, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bool(value.is_some())
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Null>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Null>, D::Error> {
         Ok(Option::<bool>::deserialize(deserializer)?.unwrap_or(false).then_some(Null))
     }
 }
@@ -96,11 +101,11 @@ pub(super) mod signature {
 
     const SIGNATURE: Tag = Tag(0x5F37);
 
-    pub fn serialize<S: Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         json::signature::serialize(octets, serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let octets: Vec<u8> = base64_octets::deserialize(deserializer)?;
         match tlv::split(&octets) {
             Some((SIGNATURE, signature)) => Ok(signature.to_vec()),
@@ -124,11 +129,16 @@ pub(super) mod key_identifier {
         sgp22::json::{base64_der, base64_octets},
     };
 
-    pub fn serialize<S: Serializer>(id: &SubjectKeyIdentifier, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        id: &SubjectKeyIdentifier,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         base64_der::serialize(id, serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SubjectKeyIdentifier, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SubjectKeyIdentifier, D::Error> {
         let octets: Vec<u8> = base64_octets::deserialize(deserializer)?;
         match tlv::split(&octets) {
             Some((Tag::OCTET_STRING, identifier)) => Ok(SubjectKeyIdentifier(identifier.to_vec())),
@@ -137,5 +147,41 @@ pub(super) mod key_identifier {
                 Ok(SubjectKeyIdentifier(octets))
             }
         }
+    }
+}
+
+/// A signature that may be absent.
+pub(super) mod optional_signature {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::signature;
+
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        struct Signature<'a>(&'a [u8]);
+
+        impl Serialize for Signature<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                signature::serialize(self.0, serializer)
+            }
+        }
+
+        value.as_deref().map(Signature).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<u8>>, D::Error> {
+        struct Signature(Vec<u8>);
+
+        impl<'de> Deserialize<'de> for Signature {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                signature::deserialize(deserializer).map(Signature)
+            }
+        }
+
+        Ok(Option::<Signature>::deserialize(deserializer)?.map(|present| present.0))
     }
 }
