@@ -51,7 +51,7 @@ pub fn answer<R: Reply>(response: &Response<Bytes>) -> Result<R, InvalidResponse
         return Ok(reply);
     }
     match json::answer::<R::Output>(response)? {
-        json::Answer::Done(output) => Ok(R::of_output(output).map_err(|why| serde_json::Error::custom(why))?),
+        json::Answer::Done(output) => Ok(R::of_output(output).map_err(serde_json::Error::custom)?),
         json::Answer::Refused(status) => Ok(R::of_status(status.status())),
     }
 }
