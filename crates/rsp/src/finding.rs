@@ -103,6 +103,12 @@ kinds! {
     /// A signature is in the DER form instead of r and s in 64 octets.
     DerSignature = "der-signature", "any", "SGP.22 2.6.7, BSI TR-03111 5.2.1",
         "an ECDSA signature is a SEQUENCE of two INTEGERs instead of 64 octets; it is verified as r and s";
+    /// A result does not contain eimTransactionId.
+    EimTransactionIdMissing = "eim-transaction-id-missing", "eUICC", "SGP.32 2.11.2",
+        "the result of a package does not have the eimTransactionId of the package; the eIM finds the order by the EID and the counter";
+    /// A result belongs to no order.
+    ResultUnknown = "result-unknown", "eUICC", "SGP.32 3.3.1",
+        "a signed result belongs to no order of the eIM; it is acknowledged, so that the eUICC can remove it, and is ignored otherwise";
     /// Octets follow the message.
     TrailingOctets = "trailing-octets", "any", "SGP.22 Annex H",
         "octets follow the complete ASN.1 value; they are ignored";
