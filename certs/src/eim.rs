@@ -39,7 +39,8 @@ impl Pki {
         let number = digest.iter().take(4).fold(0_u32, |number, octet| number << 8 | u32::from(*octet));
         let oid: Oid = format!("{OIDS}.{number}").parse()?;
         let validity = ci.certificate.validity();
-        let signing = (1..=SIGNING_KEYS).map(|key| ci.derived_key(&format!("eIM {name} signing {key}"), curve));
+        let signing =
+            (1..=SIGNING_KEYS).map(|key| ci.derived_key(&format!("eIM {name} signing {key}"), curve));
         Ok(EimCredentials {
             signing: signing.collect(),
             tls: self.issue_plain_tls(&format!("eIM {name}"), name, &oid, server_names, validity)?,

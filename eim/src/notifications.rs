@@ -115,7 +115,9 @@ pub(crate) async fn accept(
                 }
             }
             Err(refused.unwrap_or_else(|| {
-                Status::TransactionUnknown.because("the session has no profile whose installation can end").into()
+                Status::TransactionUnknown
+                    .because("the session has no profile whose installation can end")
+                    .into()
             }))
         }
         PendingNotification::OtherSignedNotification(other) => accept_other(context, device, other).map(Some),
@@ -142,7 +144,8 @@ pub(crate) async fn session_of(
 fn known_profiles(session: &Session) -> Vec<KnownProfile> {
     let Some(offer) = session.state.offer() else { return Vec::new() };
     let metadata = StoreMetadataRequest::from_der(&offer.metadata.0).ok();
-    let configured = metadata.and_then(|metadata| metadata.notification_configuration_info).unwrap_or_default();
+    let configured =
+        metadata.and_then(|metadata| metadata.notification_configuration_info).unwrap_or_default();
     let configured = configured
         .into_iter()
         .filter(|entry| entry.profile_management_operation.has(notification_event::INSTALL))
@@ -267,7 +270,9 @@ impl Eim {
 
     /// Delivers the notifications of one recipient in their order, until one fails.
     async fn deliver_to(&self, address: &str) -> Result<(), Fault> {
-        for (key, mut waiting) in Tx::begin(self.records()).peek_list(&NOTIFICATIONS, &prefix(address)).await? {
+        for (key, mut waiting) in
+            Tx::begin(self.records()).peek_list(&NOTIFICATIONS, &prefix(address)).await?
+        {
             let now = self.0.core.world.now();
             let failed = match self.deliver(address, &waiting).await {
                 Ok(()) => None,
@@ -308,7 +313,8 @@ impl Eim {
                 return Ok(());
             }
         };
-        let pending_notification = Raw::from_der(&waiting.notification.0).map_err(|error| error.to_string())?;
+        let pending_notification =
+            Raw::from_der(&waiting.notification.0).map_err(|error| error.to_string())?;
         let request = HandleNotificationRequest { pending_notification };
         let called = self
             .call::<HandleNotification, _>("ES9+'", &address, &request, world::acknowledgement)

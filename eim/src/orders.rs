@@ -208,9 +208,8 @@ fn check(new: &NewOrder) -> Result<(), (String, &'static str)> {
             }
             match &download.source {
                 DownloadSource::ActivationCode(code) if !new.unchecked => {
-                    let parsed: ActivationCode = code
-                        .parse()
-                        .map_err(|error| (format!("{error}"), "correct the activation code"))?;
+                    let parsed: ActivationCode =
+                        code.parse().map_err(|error| (format!("{error}"), "correct the activation code"))?;
                     if parsed.confirmation_code_required && kept && new.confirmation_code.is_none() {
                         return wrong("the download needs a confirmation code", "add confirmationCode");
                     }

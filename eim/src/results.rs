@@ -3,14 +3,15 @@
 
 use rsp::{
     der::{Asn1, Raw},
-    finding::FindingKind,
+    finding::{self, FindingKind},
     ids::{Eid, TransactionId},
     sgp22::es8plus::ProfileInstallationResult,
     sgp32::{
         EuiccPackageResult, EuiccResultData,
         esipa::{EimPackageResult, SequenceNumber},
         ipa_data::{
-            IpaEuiccData, IpaEuiccDataResponse, ProfileDownloadTriggerResult, ProfileDownloadTriggerResultData,
+            IpaEuiccData, IpaEuiccDataResponse, ProfileDownloadTriggerResult,
+            ProfileDownloadTriggerResultData,
         },
         notification::PendingNotification,
         result::{AddEimResult, DeleteEimResult, EuiccPackageErrorCode, UpdateEimResult},
@@ -40,11 +41,14 @@ pub(crate) async fn accept(
 ) -> Decision<Vec<SequenceNumber>> {
     let id = transaction_id(result).cloned();
     let Some(eid) = eid_of(context, eid, id.as_ref(), result).await? else {
-        return Err(Status::EidMissing.because("the result has neither an EID nor a known eimTransactionId").into());
+        return Err(Status::EidMissing
+            .because("the result has neither an EID nor a known eimTransactionId")
+            .into());
     };
-    let mut device = context.tx.get(&DEVICES, &eid.to_string()).await?.ok_or_else(|| {
-        Status::EidAssociation.because("no device with this EID is registered").about(eid)
-    })?;
+    let mut device =
+        context.tx.get(&DEVICES, &eid.to_string()).await?.ok_or_else(|| {
+            Status::EidAssociation.because("no device with this EID is registered").about(eid)
+        })?;
     let accepted = match result {
         EimPackageResult::EuiccPackageResult(result) => package_result(context, &mut device, result).await,
         EimPackageResult::EprAndNotifications(both) => {
@@ -67,9 +71,7 @@ pub(crate) async fn accept(
         EimPackageResult::EimPackageResultResponseError(error) => {
             refused_by_ipa(context, &mut device, id.as_ref(), error.eim_package_result_error_code.0).await
         }
-        EimPackageResult::EimPackageError(code) => {
-            refused_by_ipa(context, &mut device, None, code.0).await
-        }
+        EimPackageResult::EimPackageError(code) => refused_by_ipa(context, &mut device, None, code.0).await,
     };
     orders::put_device(context, &mut device)?;
     accepted
@@ -108,7 +110,9 @@ async fn eid_of(
     }
     Ok(match result {
         EimPackageResult::IpaEuiccDataResponse(response) => match &**response {
-            IpaEuiccDataResponse::IpaEuiccData(data) => data.euicc_certificate.as_ref().and_then(devices::eid_in),
+            IpaEuiccDataResponse::IpaEuiccData(data) => {
+                data.euicc_certificate.as_ref().and_then(devices::eid_in)
+            }
             _ => None,
         },
         _ => None,
@@ -150,8 +154,12 @@ async fn package_result(
             .into());
     }
     let counter = match &**result {
-        EuiccPackageResult::EuiccPackageResultSigned(it) => Some(it.euicc_package_result_data_signed.counter_value),
-        EuiccPackageResult::EuiccPackageErrorSigned(it) => Some(it.euicc_package_error_data_signed.counter_value),
+        EuiccPackageResult::EuiccPackageResultSigned(it) => {
+            Some(it.euicc_package_result_data_signed.counter_value)
+        }
+        EuiccPackageResult::EuiccPackageErrorSigned(it) => {
+            Some(it.euicc_package_error_data_signed.counter_value)
+        }
         EuiccPackageResult::EuiccPackageErrorUnsigned(_) => None,
     };
     let is_meant = |order: &Order| {
@@ -173,7 +181,9 @@ async fn package_result(
     // req: SGP.32-3.3.1-Counter
     let sent = order.state.delivery().and_then(|delivery| delivery.counter);
     if counter.is_some() && counter != sent {
-        return Err(Status::EuiccExecutionError.because("the result has the counter of another package").into());
+        return Err(Status::EuiccExecutionError
+            .because("the result has the counter of another package")
+            .into());
     }
     if is_earlier(&order, result) {
         return Ok(acknowledged);
@@ -183,10 +193,8 @@ async fn package_result(
         device.is_data_wanted = true;
     }
     if let Some(delivery) = lost_execution(&order, result) {
-        let order = Order {
-            state: OrderState::Recovering { delivery, replay: result.bytes().into() },
-            ..order
-        };
+        let order =
+            Order { state: OrderState::Recovering { delivery, replay: result.bytes().into() }, ..order };
         context.tx.put(&ORDERS, &order_key(&id), &order)?;
         return Ok(acknowledged);
     }
@@ -225,13 +233,17 @@ pub(crate) fn verify_octets(
     let Some(certificates) = &device.certificates else {
         device.is_data_wanted = true;
         return Err(Status::EuiccExecutionError
-            .because("the certificates of the eUICC are not known; the eIM requests them with the next package")
+            .because(
+                "the certificates of the eUICC are not known; the eIM requests them with the next package",
+            )
             .into());
     };
     let euicc = devices::verify(context.credentials, certificates, device.eid, context.now)
         .map_err(|why| Status::EuiccCertificateVerificationFailed.because(why))?;
-    let fixed = signature::fixed_length(octets)
-        .ok_or_else(|| Status::EuiccVerificationFailed.because(format!("{name} is not a signature")))?;
+    let (fixed, findings) = finding::collect(|| signature::fixed_length(octets));
+    context.findings.extend(findings);
+    let fixed =
+        fixed.ok_or_else(|| Status::EuiccVerificationFailed.because(format!("{name} is not a signature")))?;
     // req: SGP.32-3.3.1-Signature
     mutual_authentication::verify(&euicc.public_key, signed, &fixed, name)?;
     Ok(())
@@ -249,7 +261,8 @@ fn is_earlier(order: &Order, result: &EuiccPackageResult) -> bool {
 /// once, so that the eUICC may have executed it before.
 fn lost_execution(order: &Order, result: &EuiccPackageResult) -> Option<crate::records::Delivery> {
     let EuiccPackageResult::EuiccPackageErrorSigned(error) = result else { return None };
-    let is_replay = error.euicc_package_error_data_signed.euicc_package_error_code == EuiccPackageErrorCode::REPLAY_ERROR;
+    let is_replay =
+        error.euicc_package_error_data_signed.euicc_package_error_code == EuiccPackageErrorCode::REPLAY_ERROR;
     match &order.state {
         OrderState::Delivered(delivery) if is_replay && delivery.times > 1 => Some(delivery.clone()),
         _ => None,
@@ -277,9 +290,10 @@ fn apply(context: &Context<'_, '_>, device: &mut Device, order: &Order, result: 
                 device.association.counter = eim.counter.unwrap_or(device.association.counter);
             }
             // An eUICC that knows this eIM under a new association has a new token and counter.
-            (EimOperation::AddEim(eim), EuiccResultData::AddEimResult(AddEimResult::AssociationToken(token)))
-                if eim.eim_id == context.config.eim_id =>
-            {
+            (
+                EimOperation::AddEim(eim),
+                EuiccResultData::AddEimResult(AddEimResult::AssociationToken(token)),
+            ) if eim.eim_id == context.config.eim_id => {
                 device.association.token = Some(*token);
                 device.association.counter = eim.counter.unwrap_or(0);
             }
@@ -299,8 +313,9 @@ async fn data_response(
     id: Option<&TransactionId>,
     response: &IpaEuiccDataResponse,
 ) -> Decision<Vec<SequenceNumber>> {
-    let is_meant =
-        |order: &Order| matches!((&order.package, &order.state), (Package::Data(_), _) | (_, OrderState::Recovering { .. }));
+    let is_meant = |order: &Order| {
+        matches!((&order.package, &order.state), (Package::Data(_), _) | (_, OrderState::Recovering { .. }))
+    };
     let order = order_of(context, device, id, is_meant).await?;
     let mut acknowledged = Vec::new();
     if let IpaEuiccDataResponse::IpaEuiccData(data) = response {

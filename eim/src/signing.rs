@@ -100,10 +100,8 @@ fn sign(
     });
     let signature = key.sign(&signed_octets(signed.bytes(), association.token));
     association.counter = counter;
-    let request = EuiccPackageRequest {
-        euicc_package_signed: signed,
-        eim_signature: signature.as_bytes().to_vec(),
-    };
+    let request =
+        EuiccPackageRequest { euicc_package_signed: signed, eim_signature: signature.as_bytes().to_vec() };
     Ok((request.to_der(), counter))
 }
 
@@ -115,9 +113,10 @@ fn psmo(operation: &ProfileOperation) -> Psmo {
         }
         Op::Disable { iccid } => Psmo::Disable(package::Disable { iccid }),
         Op::Delete { iccid } => Psmo::Delete(package::Delete { iccid }),
-        Op::ListProfileInfo {} => {
-            Psmo::ListProfileInfo(ProfileInfoListRequest { search_criteria: None, tag_list: Some(LIST.to_vec()) })
-        }
+        Op::ListProfileInfo {} => Psmo::ListProfileInfo(ProfileInfoListRequest {
+            search_criteria: None,
+            tag_list: Some(LIST.to_vec()),
+        }),
         Op::GetRat {} => Psmo::GetRat(package::GetRat {}),
         Op::ConfigureImmediateEnable { allowed, smdp_oid, smdp_address } => {
             Psmo::ConfigureImmediateEnable(ConfigureImmediateProfileEnablingRequest {
@@ -138,14 +137,9 @@ fn psmo(operation: &ProfileOperation) -> Psmo {
 
 /// The tags that listProfileInfo requests: ICCID, state, names, class, policy rules, and the attributes
 /// of SGP.32.
-const LIST: [u8; 14] =
-    [0x5A, 0x9F, 0x70, 0x90, 0x91, 0x92, 0x95, 0x99, 0x9F, 0x7B, 0x9F, 0x26, 0x9F, 0x67];
+const LIST: [u8; 14] = [0x5A, 0x9F, 0x70, 0x90, 0x91, 0x92, 0x95, 0x99, 0x9F, 0x7B, 0x9F, 0x26, 0x9F, 0x67];
 
-fn eco(
-    context: &Context<'_, '_>,
-    device: &Device,
-    operation: &EimOperation,
-) -> Result<package::Eco, String> {
+fn eco(context: &Context<'_, '_>, device: &Device, operation: &EimOperation) -> Result<package::Eco, String> {
     use package::Eco;
     Ok(match operation {
         EimOperation::AddEim(eim) => {
@@ -187,10 +181,9 @@ pub(crate) fn configuration_data(eim: &EimConfiguration) -> EimConfigurationData
         association_token: eim.association_token,
         eim_public_key_data: one_of(&eim.public_key, &eim.certificate),
         trusted_public_key_data_tls: one_of(&eim.tls_public_key, &eim.tls_certificate),
-        eim_supported_protocol: eim
-            .protocols
-            .as_ref()
-            .map(|protocols| BitString::of(&protocols.iter().map(|protocol| protocol.bit()).collect::<Vec<_>>())),
+        eim_supported_protocol: eim.protocols.as_ref().map(|protocols| {
+            BitString::of(&protocols.iter().map(|protocol| protocol.bit()).collect::<Vec<_>>())
+        }),
         euicc_ci_pk_id: None,
         indirect_profile_download: eim.indirect_profile_download.then_some(Null),
         esipa_proprietary_protocol_information: None,
@@ -252,7 +245,9 @@ fn trigger(
         }
     };
     if download.kept_by_eim
-        && device.features().is_some_and(|features| !features.contains(&ipa_features::EIM_DOWNLOAD_DATA_HANDLING))
+        && device
+            .features()
+            .is_some_and(|features| !features.contains(&ipa_features::EIM_DOWNLOAD_DATA_HANDLING))
     {
         return Err("the IPA does not support downloads whose source the eIM keeps \
                     (eimDownloadDataHandling); place the order without keptByEim"

@@ -5,10 +5,8 @@ use rsp::{
     der::{Asn1, Raw},
     ids::{CertificateDer, TransactionId},
     sgp22::{
-        CancelSessionReason, CtxParams1, ServerSigned1,
-        es8plus::StoreMetadataRequest,
-        es9plus, es10b::AuthenticateServerResponse as Whole,
-        es11,
+        CancelSessionReason, CtxParams1, ServerSigned1, es8plus::StoreMetadataRequest, es9plus,
+        es10b::AuthenticateServerResponse as Whole, es11,
     },
     sgp32::{
         compact::AuthenticateServerResponse,
@@ -37,10 +35,11 @@ pub(crate) async fn execute(
     request: &AuthenticateClientRequest,
 ) -> Decision<AuthenticateClientResponse> {
     let id = &request.transaction_id;
-    let (session, response) = match call.transact(request, |context, request| Box::pin(prepare(context, request))).await? {
-        Ok(prepared) => prepared,
-        Err(code) => return Ok(AuthenticateClientResponse::Error(code)),
-    };
+    let (session, response) =
+        match call.transact(request, |context, request| Box::pin(prepare(context, request))).await? {
+            Ok(prepared) => prepared,
+            Err(code) => return Ok(AuthenticateClientResponse::Error(code)),
+        };
     let relayed = es9plus::AuthenticateClientRequest {
         transaction_id: id.clone(),
         authenticate_server_response: response,
@@ -58,8 +57,10 @@ pub(crate) async fn execute(
         ServerKind::SmDs => {
             let reply = relay::relay::<es11::AuthenticateClient>(call, &session, &relayed).await;
             let input = (id, &session, &reply);
-            call.transact(&input, |context, (id, session, reply)| Box::pin(event(context, id, session, reply)))
-                .await
+            call.transact(&input, |context, (id, session, reply)| {
+                Box::pin(event(context, id, session, reply))
+            })
+            .await
         }
     }
 }
@@ -121,9 +122,8 @@ async fn offered(
     let device = relay::device(context, session).await?;
     // req: SGP.32-5.14.3-HashCc
     let code = order.as_ref().and_then(|order| order.confirmation_code.as_ref());
-    let hash_cc = code
-        .filter(|_| ok.smdp_signed2.cc_required_flag)
-        .map(|code| crypto::hash_cc(&code.0, &id.0));
+    let hash_cc =
+        code.filter(|_| ok.smdp_signed2.cc_required_flag).map(|code| crypto::hash_cc(&code.0, &id.0));
     let offer = Offer {
         iccid: ok.profile_metadata.iccid,
         metadata: Octets(ok.profile_metadata.to_der()),

@@ -18,12 +18,7 @@ use serde::de::DeserializeOwned;
 use world::{BoxFuture, Fault, Outcome, PeerAddress};
 
 use super::handle_notification;
-use crate::{
-    context::Context,
-    records::SESSIONS,
-    router::ESIPA,
-    server::Eim,
-};
+use crate::{context::Context, records::SESSIONS, router::ESIPA, server::Eim};
 
 /// A running call of a function.
 pub(crate) struct Call<'a> {
@@ -196,7 +191,7 @@ fn decode<Q: Asn1 + DeserializeOwned>(
     finding::collect(|| match encoder.binding {
         Binding::Asn1 => Q::from_peer(request.body()).map_err(|error| refusal_of(&error)),
         Binding::Json => {
-            check_content_type(request.headers(), esipa::json::CONTENT_TYPE)?;
+            check_content_type(request.headers(), "application/json")?;
             esipa::json::read(request.body())
         }
     })
@@ -207,7 +202,9 @@ const EID: Tag = Tag(0x5A);
 
 fn refusal_of(error: &DecodeError) -> Refusal {
     let status = match error.problem {
-        Problem::Missing { expected: EID } | Problem::UnexpectedTag { expected: EID, .. } => Status::EidMissing,
+        Problem::Missing { expected: EID } | Problem::UnexpectedTag { expected: EID, .. } => {
+            Status::EidMissing
+        }
         _ if error.path.ends_with("eidValue") || error.path.ends_with("eid_value") => Status::FormatInvalid,
         // Has no code of its own, and becomes undefinedError.
         _ => Status::EuiccExecutionError,
@@ -247,7 +244,9 @@ impl Route<Eim> for Notifications {
             let decoded = match decoded {
                 Ok(decoded) => decoded,
                 Err(refusal) => {
-                    return Ok(encoder.rejected(StatusCode::BAD_REQUEST, refusal.message).with_findings(findings));
+                    return Ok(encoder
+                        .rejected(StatusCode::BAD_REQUEST, refusal.message)
+                        .with_findings(findings));
                 }
             };
             let call = Call::of(server, request, now, findings);

@@ -18,11 +18,17 @@ use crate::{
     signing,
 };
 
-pub(crate) async fn execute(call: &Call<'_>, request: &GetEimPackageRequest) -> Decision<GetEimPackageResponse> {
+pub(crate) async fn execute(
+    call: &Call<'_>,
+    request: &GetEimPackageRequest,
+) -> Decision<GetEimPackageResponse> {
     call.transact(request, |context, request| Box::pin(decide(context, request))).await
 }
 
-async fn decide(context: &mut Context<'_, '_>, request: &GetEimPackageRequest) -> Decision<GetEimPackageResponse> {
+async fn decide(
+    context: &mut Context<'_, '_>,
+    request: &GetEimPackageRequest,
+) -> Decision<GetEimPackageResponse> {
     let eid = request.eid_value;
     // req: SGP.32-5.14.5-InvalidEid
     if !eid.has_valid_check_digits() {
@@ -89,7 +95,11 @@ pub(crate) async fn next_package(
             }
         };
         let package = signing::response(&delivery.package.0).map_err(|error| {
-            Fault::caused_by(error, format!("cannot decode the package of order {id}"), "report this as a bug")
+            Fault::caused_by(
+                error,
+                format!("cannot decode the package of order {id}"),
+                "report this as a bug",
+            )
         })?;
         order.state = OrderState::Delivered(delivery);
         context.tx.put(&ORDERS, &key, &order)?;

@@ -27,7 +27,8 @@ pub(crate) async fn execute(call: &Call<'_>, request: &HandleNotificationRequest
 /// accepted: the eIM would otherwise connect to any host.
 async fn forward(context: &mut Context<'_, '_>, notification: &PendingNotification) -> Decision<()> {
     let mut device = notifications::device_of(context, notification).await?.ok_or_else(|| {
-        Status::EidAssociation.because("the notification is not that of a registered device or an open session")
+        Status::EidAssociation
+            .because("the notification is not that of a registered device or an open session")
     })?;
     notifications::accept(context, &mut device, notification).await?;
     crate::orders::put_device(context, &mut device)?;

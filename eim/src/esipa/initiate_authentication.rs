@@ -64,7 +64,8 @@ pub(crate) async fn execute(
     let relayed = match prepared.kind {
         ServerKind::SmDp => {
             let smdp_address = prepared.server.to_string();
-            let request = es9plus::InitiateAuthenticationRequest { euicc_challenge, smdp_address, euicc_info1 };
+            let request =
+                es9plus::InitiateAuthenticationRequest { euicc_challenge, smdp_address, euicc_info1 };
             relay::relay::<es9plus::InitiateAuthentication>(call, &session, &request).await
         }
         ServerKind::SmDs => {
@@ -115,7 +116,9 @@ async fn prepare(
     let order = match &request.eim_transaction_id {
         None => None,
         Some(id) => match context.tx.get(&ORDERS, &order_key(id)).await? {
-            Some(order) if matches!(order.package, Package::Download(_)) && !order.state.is_ended() => Some(order),
+            Some(order) if matches!(order.package, Package::Download(_)) && !order.state.is_ended() => {
+                Some(order)
+            }
             // req: SGP.32-5.14.1-EimTransactionId
             _ => return Ok(Err(Error::INVALID_EIM_TRANSACTION_ID)),
         },
@@ -135,7 +138,8 @@ async fn prepare(
     let euicc_info1 = request.euicc_info1.clone().map(Raw::into_value).or(reported).ok_or_else(|| {
         Status::ElementMissing.because("euiccInfo1 is missing, and the eIM does not know that of the eUICC")
     })?;
-    let generates = device.as_ref().is_some_and(|it| it.has_feature(ipa_features::EIM_CTX_PARAMS1_GENERATION));
+    let generates =
+        device.as_ref().is_some_and(|it| it.has_feature(ipa_features::EIM_CTX_PARAMS1_GENERATION));
     let device_info = device.as_ref().and_then(Device::device_info).filter(|_| generates);
     // req: SGP.32-5.14.1-CtxParams1
     let ctx_params1 = match (&source.matching_id, device_info) {

@@ -22,7 +22,11 @@ use crate::{
 pub(crate) type Relayed<T> = Result<T, Option<Status>>;
 
 /// Calls a function of the server of a session.
-pub(crate) async fn relay<F>(call: &Call<'_>, session: &Session, request: &impl Serialize) -> Relayed<F::Reply>
+pub(crate) async fn relay<F>(
+    call: &Call<'_>,
+    session: &Session,
+    request: &impl Serialize,
+) -> Relayed<F::Reply>
 where
     F: Function<Reply: DeserializeOwned>,
 {
@@ -47,7 +51,8 @@ pub(crate) async fn session(context: &mut Context<'_, '_>, id: &TransactionId) -
     let session = context.tx.get(&SESSIONS, &id.to_string()).await?;
     // req: SGP.32-5.14.3-TransactionId
     let session = session.filter(|session| session.expires > context.now);
-    Ok(session.ok_or_else(|| Status::TransactionUnknown.because("no session has this TransactionID").about(id))?)
+    Ok(session
+        .ok_or_else(|| Status::TransactionUnknown.because("no session has this TransactionID").about(id))?)
 }
 
 /// Stores a session, and renews its lifetime.
@@ -57,7 +62,10 @@ pub(crate) fn put(context: &mut Context<'_, '_>, id: &TransactionId, session: Se
 }
 
 /// Returns the device of a session, if it is known.
-pub(crate) async fn device(context: &mut Context<'_, '_>, session: &Session) -> Result<Option<Device>, Fault> {
+pub(crate) async fn device(
+    context: &mut Context<'_, '_>,
+    session: &Session,
+) -> Result<Option<Device>, Fault> {
     match session.eid {
         Some(eid) => context.tx.get(&DEVICES, &eid.to_string()).await,
         None => Ok(None),

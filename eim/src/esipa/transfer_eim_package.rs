@@ -54,7 +54,9 @@ impl Eim {
             | TransferEimPackageResponse::EimPackageReceivedWithCid(_) => return Ok(Transferred::Received),
             TransferEimPackageResponse::EuiccPackageResult(it) => EimPackageResult::EuiccPackageResult(it),
             TransferEimPackageResponse::EprAndNotifications(it) => EimPackageResult::EprAndNotifications(it),
-            TransferEimPackageResponse::IpaEuiccDataResponse(it) => EimPackageResult::IpaEuiccDataResponse(it),
+            TransferEimPackageResponse::IpaEuiccDataResponse(it) => {
+                EimPackageResult::IpaEuiccDataResponse(it)
+            }
             TransferEimPackageResponse::EimPackageError(code) => {
                 EimPackageResult::EimPackageResultResponseError(EimPackageResultResponseError {
                     eim_transaction_id: None,
@@ -124,16 +126,19 @@ async fn next(
     context: &mut Context<'_, '_>,
     eid: Eid,
 ) -> rsp_server::Decision<Option<TransferEimPackageRequest>> {
-    let mut device = context
-        .tx
-        .get(&DEVICES, &eid.to_string())
-        .await?
-        .ok_or_else(|| Status::EidAssociation.because("no device with this EID is registered").about(eid))?;
+    let mut device =
+        context.tx.get(&DEVICES, &eid.to_string()).await?.ok_or_else(|| {
+            Status::EidAssociation.because("no device with this EID is registered").about(eid)
+        })?;
     let package = get_eim_package::next_package(context, &mut device).await?;
     orders::put_device(context, &mut device)?;
     Ok(package.and_then(|package| match package {
-        GetEimPackageResponse::EuiccPackageRequest(it) => Some(TransferEimPackageRequest::EuiccPackageRequest(it)),
-        GetEimPackageResponse::IpaEuiccDataRequest(it) => Some(TransferEimPackageRequest::IpaEuiccDataRequest(it)),
+        GetEimPackageResponse::EuiccPackageRequest(it) => {
+            Some(TransferEimPackageRequest::EuiccPackageRequest(it))
+        }
+        GetEimPackageResponse::IpaEuiccDataRequest(it) => {
+            Some(TransferEimPackageRequest::IpaEuiccDataRequest(it))
+        }
         GetEimPackageResponse::ProfileDownloadTriggerRequest(it) => {
             Some(TransferEimPackageRequest::ProfileDownloadTriggerRequest(it))
         }

@@ -99,7 +99,12 @@ pub struct StateChange {
 
 impl Device {
     /// Creates a device without orders.
-    pub fn new(eid: Eid, association: Association, certificates: Option<Certificates>, now: Timestamp) -> Self {
+    pub fn new(
+        eid: Eid,
+        association: Association,
+        certificates: Option<Certificates>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             eid,
             association,
@@ -139,7 +144,10 @@ impl Device {
     pub fn known(&self) -> KnownEuicc {
         let certificates = self.certificates.as_ref();
         KnownEuicc {
-            euicc_info2: self.data.as_ref().and_then(|data| decoded::<Raw<EuiccInfo2>>(data.euicc_info2.as_ref())),
+            euicc_info2: self
+                .data
+                .as_ref()
+                .and_then(|data| decoded::<Raw<EuiccInfo2>>(data.euicc_info2.as_ref())),
             ctx_params1: None,
             euicc_certificate: certificates.map(|it| CertificateDer(it.euicc.0.clone())),
             eum_certificate: certificates.map(|it| CertificateDer(it.eum.0.clone())),
@@ -165,7 +173,9 @@ impl Device {
         if let Some(device_info) = &reported.device_info {
             data.device_info = octets(&device_info.to_der());
         }
-        if let Some(IpaCapabilities { ipa_features, ipa_supported_protocols, .. }) = &reported.ipa_capabilities {
+        if let Some(IpaCapabilities { ipa_features, ipa_supported_protocols, .. }) =
+            &reported.ipa_capabilities
+        {
             data.ipa_features = Some(ipa_features.ones());
             data.ipa_protocols = ipa_supported_protocols.as_ref().map(|bits| bits.ones());
         }

@@ -1,0 +1,10 @@
+//! Tests of ESipa over HTTP, in both bindings, with a card that signs.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
+
+mod downloads;
+mod notifications;
+mod packages;
+mod results;
+mod support;
+mod transfers;
