@@ -14,5 +14,5 @@ pub(crate) mod provide_eim_package_result;
 pub(crate) mod relay;
 mod transfer_eim_package;
 
-pub(crate) use function::{Call, Function, Notifications, report_missing_transaction_id};
+pub(crate) use function::{Call, Function, Notifications};
 pub use transfer_eim_package::Transferred;

@@ -6,7 +6,8 @@
 //! | `es9plus` | the client of SM-DP+s and SM-DSs, for downloads through the eIM |
 //! | `orders` | the orders of the user, first to last for each device |
 //! | `signing` | packages for eUICCs (section 2.11.1) |
-//! | `results` | verification of results, and their effect (section 2.11.2) |
+//! | `results` | results, and their effect on orders and devices (section 2.11.2) |
+//! | `verification` | signatures of eUICCs |
 //! | `notifications` | delivery of notifications to SM-DP+s |
 //! | `admin` | the API of the user |
 //! | [`records`] | everything that is kept between requests |
@@ -29,6 +30,7 @@ mod results;
 mod router;
 pub mod server;
 mod signing;
+mod verification;
 
 pub use config::Config;
 pub use credentials::Credentials;

@@ -33,8 +33,8 @@ use crate::{
         DEVICES, Device, NOTIFICATIONS, ORDERS, Octets, Outcome, SESSIONS, ServerKind, Session,
         WaitingNotification, order_key,
     },
-    results,
     server::Eim,
+    verification,
 };
 
 /// Returns the device whose eUICC made a notification, if it is registered. The result of an
@@ -99,7 +99,7 @@ pub(crate) async fn accept(
         PendingNotification::ProfileInstallationResult(result) => {
             let id = &result.profile_installation_result_data.transaction_id;
             let Some(session) = session_of(context, id).await? else { return Ok(None) };
-            results::verify_installation(context, device, result)?;
+            verification::verify_installation(context, device, result)?;
             installed(context, device, id, session, result).await
         }
         PendingNotification::CompactProfileInstallationResult(compact) => {
@@ -109,7 +109,7 @@ pub(crate) async fn accept(
             // The recipient is a part of what the eUICC signed, and the compact form leaves it out.
             for profile in known_profiles(&session) {
                 let result = compact.expand(&profile);
-                match results::verify_installation(context, device, &result) {
+                match verification::verify_installation(context, device, &result) {
                     Ok(()) => return installed(context, device, id, session, &result).await,
                     Err(refusal) => refused = Some(refusal),
                 }
@@ -188,7 +188,7 @@ fn accept_other(
 ) -> Decision<SequenceNumber> {
     let signed = other.tbs_other_notification.bytes();
     let signature = &other.euicc_notification_signature;
-    results::verify_octets(context, device, signed, signature, "euiccNotificationSignature")?;
+    verification::verify(context, device, signed, signature, "euiccNotificationSignature")?;
     let metadata = &other.tbs_other_notification;
     let whole = sgp22::PendingNotification::OtherSignedNotification(other.clone());
     post(context, metadata, &whole)?;

@@ -109,12 +109,12 @@ pub(crate) async fn request_data(context: &mut Context<'_, '_>, device: &mut Dev
     Ok(())
 }
 
-/// Stores an order under a new eimTransactionId: the time in seconds, so that keys are in the order of
-/// their creation, and 4 random octets. Each octet costs air time.
+/// Stores an order under a new eimTransactionId: the time in milliseconds in 6 octets, so that keys are
+/// in the order of their creation, and 2 random octets. Each octet costs air time.
 async fn add(context: &mut Context<'_, '_>, order: &Order) -> Result<TransactionId, Fault> {
-    let seconds = u32::try_from(context.now.seconds()).unwrap_or(u32::MAX);
+    let [_, _, time @ ..] = context.now.0.to_be_bytes();
     loop {
-        let id = TransactionId([seconds.to_be_bytes(), context.world.random()].concat());
+        let id = TransactionId([time.as_slice(), &context.world.random::<2>()].concat());
         if context.tx.get(&ORDERS, &order_key(&id)).await?.is_none() {
             context.tx.put(&ORDERS, &order_key(&id), order)?;
             return Ok(id);

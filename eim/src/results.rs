@@ -3,9 +3,8 @@
 
 use rsp::{
     der::{Asn1, Raw},
-    finding::{self, FindingKind},
+    finding::FindingKind,
     ids::{Eid, TransactionId},
-    sgp22::es8plus::ProfileInstallationResult,
     sgp32::{
         EuiccPackageResult, EuiccResultData,
         esipa::{EimPackageResult, SequenceNumber},
@@ -15,22 +14,20 @@ use rsp::{
         },
         notification::PendingNotification,
         result::{AddEimResult, DeleteEimResult, EuiccPackageErrorCode, UpdateEimResult},
-        signature,
     },
     status::Status,
 };
-use rsp_server::{Decision, mutual_authentication};
+use rsp_server::Decision;
 use world::Fault;
 
 use crate::{
     context::Context,
-    devices,
-    esipa::report_missing_transaction_id,
-    notifications, orders,
+    devices, notifications, orders,
     records::{
         Certificates, DEVICES, Device, EimOperation, ORDERS, Octets, Order, OrderState, Outcome, Package,
         order_key,
     },
+    verification,
 };
 
 /// Accepts a result of the IPA. Returns the sequence numbers that the eUICC can remove.
@@ -135,7 +132,8 @@ async fn order_of(
     let order = context.tx.get(&ORDERS, &order_key(first)).await?;
     let found = order.filter(|order| order.state.delivery().is_some() && is_meant(order));
     if found.is_some() {
-        report_missing_transaction_id(context);
+        context
+            .report(FindingKind::EimTransactionIdMissing, "the order was found by the EID and the counter");
     }
     Ok(found.map(|order| (first.clone(), order)))
 }
@@ -219,34 +217,7 @@ fn verify(
         }
         EuiccPackageResult::EuiccPackageErrorUnsigned(_) => return Ok(()),
     };
-    verify_octets(context, device, &signed, octets, name)
-}
-
-/// Verifies a signature with the key of the device's eUICC.
-pub(crate) fn verify_octets(
-    context: &mut Context<'_, '_>,
-    device: &mut Device,
-    signed: &[u8],
-    octets: &[u8],
-    name: &str,
-) -> Decision<()> {
-    let Some(certificates) = &device.certificates else {
-        device.is_data_wanted = true;
-        return Err(Status::EuiccExecutionError
-            .because(
-                "the certificates of the eUICC are not known; the eIM requests them with the next package",
-            )
-            .into());
-    };
-    let euicc = devices::verify(context.credentials, certificates, device.eid, context.now)
-        .map_err(|why| Status::EuiccCertificateVerificationFailed.because(why))?;
-    let (fixed, findings) = finding::collect(|| signature::fixed_length(octets));
-    context.findings.extend(findings);
-    let fixed =
-        fixed.ok_or_else(|| Status::EuiccVerificationFailed.because(format!("{name} is not a signature")))?;
-    // req: SGP.32-3.3.1-Signature
-    mutual_authentication::verify(&euicc.public_key, signed, &fixed, name)?;
-    Ok(())
+    verification::verify(context, device, &signed, octets, name)
 }
 
 /// True if the order already has this result or a later one: the acknowledgement was lost. A result with
@@ -375,7 +346,7 @@ async fn download_result(
     if let ProfileDownloadTriggerResultData::ProfileInstallationResult(installation) =
         &result.profile_download_trigger_result_data
     {
-        verify_installation(context, device, installation)?;
+        verification::verify_installation(context, device, installation)?;
         // After a direct download, there is no session, and the IPA delivers the result to the SM-DP+.
         let whole = PendingNotification::ProfileInstallationResult((***installation).clone());
         acknowledged.extend(notifications::accept(context, device, &whole).await?);
@@ -385,16 +356,6 @@ async fn download_result(
         orders::end(context, device, &id, order, Outcome::Download(Octets(result.to_der())))?;
     }
     Ok(acknowledged)
-}
-
-/// Verifies the signature of ProfileInstallationResult: SGP.22 section 2.5.6.
-pub(crate) fn verify_installation(
-    context: &mut Context<'_, '_>,
-    device: &mut Device,
-    installation: &ProfileInstallationResult,
-) -> Decision<()> {
-    let signed = installation.profile_installation_result_data.bytes();
-    verify_octets(context, device, signed, &installation.euicc_sign_pir, "euiccSignPIR")
 }
 
 async fn refused_by_ipa(

@@ -4,7 +4,7 @@ use rsp::{
     der::{DecodeError, Tag},
     sgp32::esipa::{self, MessageFromEim as Message},
 };
-use rsp_server::{Core, Interface, Route, Server, Settings};
+use rsp_server::{Core, Route, Server, Settings};
 use world::Collection;
 
 use crate::{
@@ -12,17 +12,11 @@ use crate::{
     credentials::Credentials,
     esipa::{
         Function, Notifications, authenticate_client, cancel_session, get_bound_profile_package,
-        get_eim_package, initiate_authentication, provide_eim_package_result,
+        get_eim_package, handle_notification, initiate_authentication, provide_eim_package_result,
     },
     records::{SESSIONS, Session},
     server::Eim,
 };
-
-pub(crate) const ESIPA: Interface = Interface { name: "ESipa", peer: "IPA", paths: &[path] };
-
-fn path(function: &str) -> String {
-    format!("/gsma/rsp2/esipa/{function}")
-}
 
 impl Server for Eim {
     const NAME: &'static str = "eIM";
@@ -34,7 +28,7 @@ impl Server for Eim {
             Message::ProvideEimPackageResultResponse,
             |call, request| Box::pin(provide_eim_package_result::execute(call, request)),
         ),
-        &Notifications,
+        &Notifications(|call, request| Box::pin(handle_notification::execute(call, request))),
         &Function::of::<esipa::InitiateAuthentication>(
             Message::InitiateAuthenticationResponse,
             |call, request| Box::pin(initiate_authentication::execute(call, request)),

@@ -119,7 +119,7 @@ impl Eim {
         let registered = world::transact(&*core.records, |tx| {
             Box::pin(async move { devices::register(&mut core.context(tx, now), device).await })
         });
-        Ok(registered.await??)
+        registered.await?
     }
 
     /// Places an order. Returns its eimTransactionId.

@@ -195,7 +195,7 @@ async fn event(
             context.tx.put(&ORDERS, &order_key(order_id), &order)?;
         }
         trigger = Some(ProfileDownloadTriggerRequest {
-            profile_download_data: (!is_kept).then(|| ProfileDownloadData::ActivationCode(code)),
+            profile_download_data: (!is_kept).then_some(ProfileDownloadData::ActivationCode(code)),
             eim_transaction_id: session.order.clone(),
         });
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use rsp::{
     der::{Asn1, DecodeError, Problem, Tag},
-    finding::{self, Finding, FindingKind},
+    finding::{self, Finding},
     sgp22::{self, headers::check_content_type},
     sgp32::esipa::{self, HandleNotificationRequest, MessageFromEim, Reply as EsipaReply},
     status::{Refusal, Status},
@@ -17,8 +17,14 @@ use rsp_server::{Binding, Decision, Interface, Rejection, Reply, ResponseEncoder
 use serde::de::DeserializeOwned;
 use world::{BoxFuture, Fault, Outcome, PeerAddress};
 
-use super::handle_notification;
-use crate::{context::Context, records::SESSIONS, router::ESIPA, server::Eim};
+use crate::{context::Context, records::SESSIONS, server::Eim};
+
+/// The interface between IPA and eIM.
+const ESIPA: Interface = Interface { name: "ESipa", peer: "IPA", paths: &[path] };
+
+fn path(function: &str) -> String {
+    format!("/gsma/rsp2/esipa/{function}")
+}
 
 /// A running call of a function.
 pub(crate) struct Call<'a> {
@@ -70,7 +76,7 @@ impl<'a> Call<'a> {
 }
 
 /// Executes a function.
-type Execute<Q, R> = for<'a> fn(&'a Call<'a>, &'a Q) -> BoxFuture<'a, Decision<R>>;
+pub(crate) type Execute<Q, R> = for<'a> fn(&'a Call<'a>, &'a Q) -> BoxFuture<'a, Decision<R>>;
 
 /// A function with a reply.
 pub(crate) struct Function<Q, R> {
@@ -213,7 +219,7 @@ fn refusal_of(error: &DecodeError) -> Refusal {
 }
 
 /// HandleNotification, which has no reply.
-pub(crate) struct Notifications;
+pub(crate) struct Notifications(pub(crate) Execute<HandleNotificationRequest, ()>);
 
 impl Route<Eim> for Notifications {
     fn interface(&self) -> &'static Interface {
@@ -250,7 +256,7 @@ impl Route<Eim> for Notifications {
                 }
             };
             let call = Call::of(server, request, now, findings);
-            let decision = without_fault(handle_notification::execute(&call, &decoded).await)?;
+            let decision = without_fault((self.0)(&call, &decoded).await)?;
             let findings = call.into_findings();
             // req: SGP.32-5.14.7-Status. The IPA keeps what it could not deliver, and repeats it.
             Ok(match decision {
@@ -260,9 +266,4 @@ impl Route<Eim> for Notifications {
             .with_findings(findings))
         })
     }
-}
-
-/// Reports that a result was matched without its identifier.
-pub(crate) fn report_missing_transaction_id(context: &mut Context<'_, '_>) {
-    context.report(FindingKind::EimTransactionIdMissing, "the order was found by the EID and the counter");
 }

@@ -36,7 +36,7 @@ use rsp::{
 };
 use serde::Serialize;
 use sm_dp::{ProfileOptions, SmDpPlus};
-use world::{Fault, Link, ManualClock, MemoryEvents, MemoryRecords, Records, SeededRandom, World};
+use world::{Fault, Link, ManualClock, MemoryEvents, MemoryRecords, SeededRandom, World};
 
 pub(crate) const EIM_ID: &str = "eim.landfall.example";
 pub(crate) const SM_DP: &str = "smdpp.landfall.example";
@@ -63,7 +63,6 @@ pub(crate) struct Testbed {
     pub(crate) clock: ManualClock,
     pub(crate) random: SeededRandom,
     pub(crate) events: MemoryEvents,
-    pub(crate) records: Arc<dyn Records>,
     pub(crate) pki: Pki,
     pub(crate) eim: Eim,
     pub(crate) sm_dp: SmDpPlus,
@@ -83,12 +82,11 @@ impl Testbed {
             world.clone(),
             Arc::new(events.clone()),
         );
-        let records: Arc<dyn Records> = Arc::new(MemoryRecords::default());
         let names = [EIM_ID.parse().unwrap()];
         let eim = Eim::new(
             Config::new(EIM_ID, EIM_ID.parse().unwrap()),
             Credentials::from_pki(&pki, EIM_ID, &names).unwrap(),
-            Arc::clone(&records),
+            Arc::new(MemoryRecords::default()),
             world,
             Arc::new(events.clone()),
         );
@@ -100,7 +98,7 @@ impl Testbed {
             }
         };
         let eim = eim.with_peers(Arc::new(peers));
-        Self { clock, random, events, records, pki, eim, sm_dp }
+        Self { clock, random, events, pki, eim, sm_dp }
     }
 
     /// Returns a card that is associated with the eIM.

@@ -43,11 +43,10 @@ async fn a_transferred_package_returns_its_result_and_is_acknowledged() {
     let ipa = listening(card, Arc::clone(&received));
     assert_eq!(testbed.eim.transfer(eid, &ipa).await.unwrap(), Transferred::Done);
     assert!(matches!(testbed.outcome(&id).await, Outcome::EuiccPackage(_)));
-    let received = received.lock().unwrap();
-    let Some(TransferEimPackageRequest::EimAcknowledgements(numbers)) = received.last() else {
+    let last = received.lock().unwrap().pop();
+    let Some(TransferEimPackageRequest::EimAcknowledgements(numbers)) = last else {
         panic!("no acknowledgement")
     };
     assert_eq!(numbers.0, [rsp::sgp32::esipa::SequenceNumber(1)]);
-    drop(received);
     assert_eq!(testbed.eim.transfer(eid, &ipa).await.unwrap(), Transferred::Nothing);
 }
