@@ -69,6 +69,7 @@ pub(crate) async fn accept_all<'n>(
     notifications: impl Iterator<Item = &'n rsp::der::Opaque<PendingNotification>> + Send,
 ) -> Result<Vec<SequenceNumber>, Fault> {
     let mut acknowledged = Vec::new();
+    // req: SGP.32-3.3.1-Notifications
     for notification in notifications.take(MAX_NOTIFICATIONS) {
         let accepted = match notification.decode() {
             Ok(decoded) => accept(context, device, &decoded).await,
@@ -106,6 +107,7 @@ pub(crate) async fn accept(
             let id = &compact.compact_profile_installation_result_data.transaction_id;
             let Some(session) = session_of(context, id).await? else { return Ok(None) };
             let mut refused = None;
+            // req: SGP.32-5.14.7-Compact
             // The recipient is a part of what the eUICC signed, and the compact form leaves it out.
             for profile in known_profiles(&session) {
                 let result = compact.expand(&profile);

@@ -224,6 +224,7 @@ fn check(new: &NewOrder) -> Result<(), (String, &'static str)> {
 
 /// Checks the constraints of SGP.32 section 2.11.1.1.
 fn check_constraints(operations: &[ProfileOperation]) -> Result<(), (String, &'static str)> {
+    // req: SGP.32-2.11.1.1-Constraints
     use ProfileOperation as Op;
     let count = |is: fn(&Op) -> bool| operations.iter().filter(|operation| is(operation)).count();
     let next = "divide the package into several orders, or set unchecked to test a card";

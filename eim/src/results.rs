@@ -183,6 +183,7 @@ async fn package_result(
             .because("the result has the counter of another package")
             .into());
     }
+    // req: SGP.32-3.3.2-Result
     if is_earlier(&order, result) {
         return Ok(acknowledged);
     }
@@ -190,6 +191,7 @@ async fn package_result(
         // The eUICC has another token or another key than the eIM believes.
         device.is_data_wanted = true;
     }
+    // req: SGP.32-3.3.1-LostResult
     if let Some(delivery) = lost_execution(&order, result) {
         let order =
             Order { state: OrderState::Recovering { delivery, replay: result.bytes().into() }, ..order };
@@ -324,6 +326,7 @@ async fn data_response(
 fn learn(context: &mut Context<'_, '_>, device: &mut Device, data: &IpaEuiccData) -> Decision<()> {
     if let (Some(eum), Some(euicc)) = (&data.eum_certificate, &data.euicc_certificate) {
         let certificates = Certificates { eum: Octets(eum.0.clone()), euicc: Octets(euicc.0.clone()) };
+        // req: SGP.32-2.11.2.2-Data
         devices::verify(context.credentials, &certificates, device.eid, context.now)
             .map_err(|why| Status::EuiccCertificateVerificationFailed.because(why))?;
         device.certificates = Some(certificates);
@@ -346,6 +349,7 @@ async fn download_result(
     if let ProfileDownloadTriggerResultData::ProfileInstallationResult(installation) =
         &result.profile_download_trigger_result_data
     {
+        // req: SGP.32-2.11.2.3-Result
         verification::verify_installation(context, device, installation)?;
         // After a direct download, there is no session, and the IPA delivers the result to the SM-DP+.
         let whole = PendingNotification::ProfileInstallationResult((***installation).clone());

@@ -98,6 +98,7 @@ fn sign(
         eim_transaction_id: Some(id.clone()),
         euicc_package,
     });
+    // req: SGP.32-2.11.1.1-Signature
     let signature = key.sign(&signed_octets(signed.bytes(), association.token));
     association.counter = counter;
     let request =

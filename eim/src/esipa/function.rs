@@ -258,7 +258,7 @@ impl Route<Eim> for Notifications {
             let call = Call::of(server, request, now, findings);
             let decision = without_fault((self.0)(&call, &decoded).await)?;
             let findings = call.into_findings();
-            // req: SGP.32-5.14.7-Status. The IPA keeps what it could not deliver, and repeats it.
+            // req: SGP.32-5.14.7-Status
             Ok(match decision {
                 Ok(()) => Reply::new(esipa::asn1::no_content(encoder.version), Outcome::Done),
                 Err(refusal) => encoder.rejected(StatusCode::BAD_REQUEST, refusal.to_string()),

@@ -84,6 +84,7 @@ pub(crate) async fn next_package(
                     continue;
                 }
             },
+            // req: SGP.32-3.3.1-Repetition
             OrderState::Delivered(mut delivery) => {
                 delivery.times = delivery.times.saturating_add(1);
                 delivery

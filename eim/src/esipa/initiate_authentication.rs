@@ -141,7 +141,7 @@ async fn prepare(
     let generates =
         device.as_ref().is_some_and(|it| it.has_feature(ipa_features::EIM_CTX_PARAMS1_GENERATION));
     let device_info = device.as_ref().and_then(Device::device_info).filter(|_| generates);
-    // req: SGP.32-5.14.1-CtxParams1
+    // req: SGP.32-5.14.1-CtxParams
     let ctx_params1 = match (&source.matching_id, device_info) {
         (Some(matching_id), Some(device_info)) => {
             let matching_id = Some(matching_id.clone()).filter(|matching_id| !matching_id.is_empty());

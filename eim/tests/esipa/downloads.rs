@@ -4,6 +4,7 @@ use eim::{
     NewOrder,
     records::{Download, DownloadSource, Outcome, Package},
 };
+use rsp::sgp22::{es12, json};
 use rsp::{
     der::{Asn1, Raw},
     ids::TransactionId,
@@ -31,6 +32,7 @@ use rsp::{
     },
 };
 use sgp23::euicc::Euicc;
+use world::{Link, link_from};
 
 use super::support::*;
 
@@ -158,7 +160,7 @@ fn installation(euicc: &Euicc, id: &TransactionId) -> ProfileInstallationResult 
     }
 }
 
-// req: SGP.32-2.11.1.3-Trigger, SGP.32-2.11.2.3-Result
+// req: SGP.32-5.14.7-Status, SGP.32-2.11.2.3-Result
 #[tokio::test]
 async fn a_direct_download_ends_with_the_result_that_the_card_signed() {
     for binding in BINDINGS {
@@ -222,7 +224,8 @@ async fn a_download_that_fails_ends_with_the_reason() {
     assert!(matches!(testbed.outcome(&id).await, Outcome::Download(_)));
 }
 
-// req: SGP.32-5.14.1-Relay, SGP.32-5.14.2-Relay, SGP.32-5.14.3-Relay
+// req: SGP.32-5.14.1-Relay, SGP.32-5.14.2-Relay, SGP.32-5.14.3-Relay, SGP.32-5.14.1-CtxParams
+// req: SGP.32-5.14.2-Compact, SGP.32-5.14.3-Compact, SGP.32-5.14.7-Compact
 #[tokio::test]
 async fn a_download_through_the_eim_installs_the_profile_and_informs_the_sm_dp() {
     for (binding, kept, compact) in [
@@ -289,7 +292,7 @@ async fn a_download_through_the_eim_installs_the_profile_and_informs_the_sm_dp()
     }
 }
 
-// req: SGP.32-5.14.1-EimTransactionId, SGP.32-5.14.1-SmdpOidMismatch, SGP.32-5.14.1-SmdpAddressMismatch
+// req: SGP.32-5.14.1-EimTransactionId, SGP.32-5.14.1-SmdpOidMismatch
 #[tokio::test]
 async fn a_session_is_refused_if_the_server_is_not_that_of_the_order() {
     use esipa::InitiateAuthenticationError as Error;
@@ -317,6 +320,7 @@ async fn a_session_is_refused_if_the_server_is_not_that_of_the_order() {
     }
 }
 
+// req: SGP.32-5.14.3-TransactionId
 #[tokio::test]
 async fn the_refusal_of_the_sm_dp_has_its_code() {
     for binding in BINDINGS {
@@ -355,7 +359,7 @@ async fn another_card_cannot_answer_for_the_device_of_the_order() {
     assert_eq!(refused, esipa::AuthenticateClientError::EID_MISMATCH);
 }
 
-// req: SGP.32-5.14.8-Relay, SGP.32-5.14.8-Compact
+// req: SGP.32-5.14.8-Relay, SGP.32-5.14.8-Compact, SGP.32-5.14.3-MetadataVerification
 #[tokio::test]
 async fn a_profile_other_than_the_expected_one_is_refused_and_the_session_cancelled() {
     for binding in BINDINGS {
@@ -394,7 +398,6 @@ async fn a_profile_other_than_the_expected_one_is_refused_and_the_session_cancel
     }
 }
 
-// req: SGP.32-5.14.3-HashCc
 #[tokio::test]
 async fn a_confirmation_code_is_never_sent_and_only_with_the_source() {
     let testbed = Testbed::new();
@@ -418,4 +421,173 @@ async fn an_ipa_that_cannot_leave_the_source_to_the_eim_gets_no_such_download() 
     let reply = testbed.ipa(Binding::Asn1).poll(card.eid).await;
     assert!(matches!(reply, GetEimPackageResponse::EimPackageError(_)), "{reply:?}");
     assert!(matches!(testbed.outcome(&id).await, Outcome::NotSent(_)));
+}
+
+/// Changes a member of the JSON bodies of one function of the SM-DP+.
+fn tampering(
+    function: &'static str,
+    is_request: bool,
+    change: fn(&mut serde_json::Value),
+) -> impl FnOnce(Link) -> Link {
+    move |link: Link| {
+        link_from(tower::service_fn(move |mut request: http::Request<bytes::Bytes>| {
+            let link = link.clone();
+            async move {
+                let is_meant = request.uri().path().ends_with(function);
+                let changed = |body: &bytes::Bytes| {
+                    let mut json = serde_json::from_slice(body).unwrap();
+                    change(&mut json);
+                    bytes::Bytes::from(serde_json::to_vec(&json).unwrap())
+                };
+                if is_meant && is_request {
+                    *request.body_mut() = changed(request.body());
+                }
+                let mut response = world::send(&link, request).await?;
+                if is_meant && !is_request {
+                    *response.body_mut() = changed(response.body());
+                }
+                Ok(response)
+            }
+        }))
+    }
+}
+
+// req: SGP.32-5.14.1-SmdpAddressMismatch
+#[tokio::test]
+async fn a_server_that_signs_another_address_than_that_of_the_order_is_refused() {
+    let testbed = Testbed::with_sm_dp(tampering("initiateAuthentication", true, |body| {
+        body["smdpAddress"] = SM_DP.into();
+    }));
+    let card = testbed.registered_with(&[1, 2]).await;
+    let (ipa, euicc) = (testbed.ipa(Binding::Asn1), card.sgp22(&testbed));
+    let order = testbed.order(&card, download(&format!("1${ALIAS}$CODE-1"), true)).await;
+    trigger(&ipa, &card).await;
+    let refused = initiate(&ipa, &initiation(&euicc, None, Some(&order))).await.unwrap_err();
+    assert_eq!(refused, esipa::InitiateAuthenticationError::SMDP_ADDRESS_MISMATCH);
+}
+
+// req: SGP.32-5.14.2-MetadataMismatch
+#[tokio::test]
+async fn a_package_with_other_metadata_than_those_offered_is_refused() {
+    let testbed = Testbed::with_sm_dp(tampering("authenticateClient", false, |body| {
+        let der = json::base64_octets::deserialize::<_, Vec<u8>>(&body["profileMetadata"]).unwrap();
+        let mut metadata = rsp::sgp22::es8plus::StoreMetadataRequest::from_der(&der).unwrap();
+        metadata.profile_name = "Another profile".to_owned();
+        let value =
+            json::base64_octets::serialize(&metadata.to_der(), serde_json::value::Serializer).unwrap();
+        body["profileMetadata"] = value;
+    }));
+    let card = testbed.registered_with(&[1, 2]).await;
+    let (ipa, euicc) = (testbed.ipa(Binding::Asn1), card.sgp22(&testbed));
+    let code = testbed.released().await;
+    let order = testbed.order(&card, download(&code, true)).await;
+    trigger(&ipa, &card).await;
+    let first = initiate(&ipa, &initiation(&euicc, None, Some(&order))).await.unwrap();
+    let id = first.server_signed1.transaction_id.clone();
+    let answer = AuthenticateServerResponse::AuthenticateResponseOk(Box::new(response(&euicc, &first, "")));
+    let second = authenticate(&ipa, &id, answer).await.unwrap();
+    let offered = second.profile_metadata.clone().unwrap();
+    assert_eq!(offered.profile_name, "Another profile");
+    let full = prepared(&euicc, &second, &offered, &euicc.one_time_key());
+    let refused = package(&ipa, &id, PrepareDownloadResponse::DownloadResponseOk(full)).await.unwrap_err();
+    assert_eq!(refused, esipa::GetBoundProfilePackageError::METADATA_MISMATCH);
+}
+
+// req: SGP.32-5.14.3-HashCc
+#[tokio::test]
+async fn the_hash_of_the_confirmation_code_of_the_order_satisfies_the_sm_dp() {
+    for (entered, accepted) in [("4711", true), ("4712", false)] {
+        let testbed = Testbed::new();
+        let card = testbed.registered_with(&[1, 2]).await;
+        let (ipa, euicc) = (testbed.ipa(Binding::Json), card.sgp22(&testbed));
+        let code = testbed.released_with(Some("4711")).await;
+        let order = NewOrder {
+            confirmation_code: Some(entered.to_owned()),
+            ..NewOrder::new(card.eid, download(&code, true))
+        };
+        let order = testbed.eim.order(&order).await.unwrap();
+        trigger(&ipa, &card).await;
+        let first = initiate(&ipa, &initiation(&euicc, None, Some(&order))).await.unwrap();
+        let id = first.server_signed1.transaction_id.clone();
+        let answer =
+            AuthenticateServerResponse::AuthenticateResponseOk(Box::new(response(&euicc, &first, "")));
+        let second = authenticate(&ipa, &id, answer).await.unwrap();
+        let es9 = es9plus::AuthenticateClientOk {
+            transaction_id: id.clone(),
+            profile_metadata: second.profile_metadata.clone().unwrap(),
+            smdp_signed2: second.smdp_signed2.clone(),
+            smdp_signature2: second.smdp_signature2.clone(),
+            smdp_certificate: second.smdp_certificate.clone(),
+        };
+        let mut prepare = euicc.prepare(&es9, &euicc.one_time_key());
+        prepare.signed.hash_cc = second.hash_cc;
+        let Prepared::DownloadResponseOk(full) = prepare.request().prepare_download_response else {
+            panic!("not prepared")
+        };
+        let short = CompactPrepareDownloadResponseOk::of(&full, &second.smdp_signed2, second.hash_cc);
+        assert_eq!(short.compact_euicc_signed2.hash_cc, None, "the eIM knows the hash");
+        let reply = package(&ipa, &id, PrepareDownloadResponse::CompactDownloadResponseOk(short)).await;
+        match accepted {
+            true => assert!(reply.is_ok(), "{reply:?}"),
+            false => {
+                assert_eq!(reply.unwrap_err(), esipa::GetBoundProfilePackageError::CONFIRMATION_CODE_REFUSED);
+            }
+        }
+    }
+}
+
+// req: SGP.32-5.14.3-Event
+#[tokio::test]
+async fn the_event_of_an_sm_ds_leads_to_the_download_from_its_sm_dp() {
+    for kept in [true, false] {
+        let testbed = Testbed::new();
+        let card = testbed.registered_with(&[1, 2]).await;
+        let (ipa, euicc) = (testbed.ipa(Binding::Asn1), card.sgp22(&testbed));
+        testbed.released().await;
+        let certificate = testbed.pki.dp(crypto::Curve::P256).unwrap().tls.certificate;
+        let registration = es12::RegisterEventRequest {
+            header: json::RequestHeader {
+                function_requester_identifier: "2.999.10".to_owned(),
+                function_call_identifier: "1".to_owned(),
+            },
+            eid: card.eid,
+            rsp_server_address: SM_DP.parse().unwrap(),
+            event_id: "CODE-1".to_owned(),
+            forwarding_indicator: false,
+        };
+        let sm_dp = world::with_peer_certificate(testbed.sm_ds.link(), certificate.der().to_vec());
+        world::call::<es12::RegisterEvent>(&sm_dp, VERSION, &registration).await.result.unwrap();
+
+        let package = Package::Download(Download {
+            source: DownloadSource::Smds { address: Some(SM_DS.to_owned()) },
+            kept_by_eim: kept,
+            iccid: None,
+            policy_rules_allowed: false,
+        });
+        let order = testbed.order(&card, package).await;
+        trigger(&ipa, &card).await;
+        let at_sm_ds = initiation(&euicc, (!kept).then_some(SM_DS), Some(&order));
+        let first = initiate(&ipa, &at_sm_ds).await.unwrap();
+        let request = esipa::AuthenticateClientRequest {
+            transaction_id: first.server_signed1.transaction_id.clone(),
+            authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseOk(Box::new(
+                response(&euicc, &first, ""),
+            )),
+        };
+        let wrap = MessageFromIpa::AuthenticateClientRequest;
+        let esipa::AuthenticateClientResponse::OkDs(found) =
+            ipa.call::<esipa::AuthenticateClient>(&request, wrap).await
+        else {
+            panic!("no event")
+        };
+        let next = found.profile_download_trigger.unwrap();
+        let code = ProfileDownloadData::ActivationCode(format!("1${SM_DP}$CODE-1"));
+        assert_eq!(next.profile_download_data, (!kept).then_some(code));
+        let at_sm_dp = initiation(&euicc, (!kept).then_some(SM_DP), Some(&order));
+        let first = initiate(&ipa, &at_sm_dp).await.unwrap();
+        assert_eq!(first.server_signed1.server_address, SM_DP);
+        let id = first.server_signed1.transaction_id.clone();
+        let full = Box::new(response(&euicc, &first, "CODE-1"));
+        authenticate(&ipa, &id, AuthenticateServerResponse::AuthenticateResponseOk(full)).await.unwrap();
+    }
 }

@@ -78,6 +78,7 @@ fn has_finding(testbed: &Testbed, kind: FindingKind) -> bool {
     testbed.events.all().iter().any(|event| event.findings.iter().any(|finding| finding.kind == kind))
 }
 
+// req: SGP.32-5.14.6-Acknowledgements
 #[tokio::test]
 async fn a_repeated_result_is_acknowledged_again_and_changes_nothing() {
     let testbed = Testbed::new();
@@ -131,6 +132,7 @@ async fn a_result_without_a_transaction_id_is_matched_by_eid_and_counter() {
     assert!(has_finding(&testbed, FindingKind::EimTransactionIdMissing));
 }
 
+// req: SGP.32-3.3.1-UnknownResult
 #[tokio::test]
 async fn a_result_of_no_order_is_acknowledged_so_that_the_card_can_remove_it() {
     let testbed = Testbed::new();
@@ -148,6 +150,7 @@ async fn a_result_of_no_order_is_acknowledged_so_that_the_card_can_remove_it() {
     assert!(has_finding(&testbed, FindingKind::ResultUnknown));
 }
 
+// req: SGP.32-3.3.1-EimId, SGP.32-3.3.1-Counter
 #[tokio::test]
 async fn a_result_needs_a_known_device_and_this_eim() {
     for binding in BINDINGS {
@@ -164,6 +167,13 @@ async fn a_result_needs_a_known_device_and_this_eim() {
         let EuiccPackageResult::EuiccPackageResultSigned(signed) = &result else { panic!("not executed") };
         let mut data = (*signed.euicc_package_result_data_signed).clone();
         data.eim_id = "another".to_owned();
+        assert_eq!(
+            ipa.provide_result(card.eid, card.sign(data.clone())).await,
+            refused(ProvideEimPackageResultError::UNDEFINED_ERROR)
+        );
+        // The counter of another package, with the identifier of this one.
+        data.eim_id = EIM_ID.to_owned();
+        data.counter_value = 2;
         assert_eq!(
             ipa.provide_result(card.eid, card.sign(data)).await,
             refused(ProvideEimPackageResultError::UNDEFINED_ERROR)

@@ -36,10 +36,14 @@ use rsp::{
 };
 use serde::Serialize;
 use sm_dp::{ProfileOptions, SmDpPlus};
+use sm_ds::SmDs;
 use world::{Fault, Link, ManualClock, MemoryEvents, MemoryRecords, SeededRandom, World};
 
 pub(crate) const EIM_ID: &str = "eim.landfall.example";
 pub(crate) const SM_DP: &str = "smdpp.landfall.example";
+/// Another name under which the eIM reaches the SM-DP+.
+pub(crate) const ALIAS: &str = "alias.landfall.example";
+pub(crate) const SM_DS: &str = "smds.landfall.example";
 pub(crate) const ICCID: &str = "8949000000000000001";
 pub(crate) const VERSION: Version = Version([2, 5, 0]);
 
@@ -66,10 +70,17 @@ pub(crate) struct Testbed {
     pub(crate) pki: Pki,
     pub(crate) eim: Eim,
     pub(crate) sm_dp: SmDpPlus,
+    pub(crate) sm_ds: SmDs,
 }
 
 impl Testbed {
     pub(crate) fn new() -> Self {
+        Self::with_sm_dp(|link| link)
+    }
+
+    /// Creates a testbed in which the eIM reaches the SM-DP+ through a link that can change messages. It
+    /// has two names there.
+    pub(crate) fn with_sm_dp(wrap: impl FnOnce(Link) -> Link) -> Self {
         let clock = ManualClock::at("2026-11-25T08:00:00Z".parse().unwrap());
         let random = SeededRandom::from_text("eim tests");
         let events = MemoryEvents::default();
@@ -90,15 +101,23 @@ impl Testbed {
             world,
             Arc::new(events.clone()),
         );
-        let link = sm_dp.link();
+        let sm_ds = SmDs::new(
+            sm_ds::Config::new(SM_DS.parse().unwrap()),
+            sm_ds::Credentials::from_pki(&pki).unwrap(),
+            Arc::new(MemoryRecords::default()),
+            World::new(clock.clone(), random.branch("SM-DS")),
+            Arc::new(events.clone()),
+        );
+        let (link, sm_ds_link) = (wrap(sm_dp.link()), sm_ds.link());
         let peers = move |address: &SmdpAddress| -> Result<Link, Fault> {
             match address.as_str() {
-                SM_DP => Ok(link.clone()),
+                SM_DP | ALIAS => Ok(link.clone()),
+                SM_DS => Ok(sm_ds_link.clone()),
                 other => Err(Fault::new(format!("cannot reach {other}"), "no such host", "check the name")),
             }
         };
         let eim = eim.with_peers(Arc::new(peers));
-        Self { clock, random, events, pki, eim, sm_dp }
+        Self { clock, random, events, pki, eim, sm_dp, sm_ds }
     }
 
     /// Returns a card that is associated with the eIM.
@@ -173,10 +192,18 @@ impl Testbed {
 
     /// Adds a profile to the stock of the SM-DP+, and releases it. Returns the activation code.
     pub(crate) async fn released(&self) -> String {
+        self.released_with(None).await
+    }
+
+    /// Releases a profile with a confirmation code.
+    pub(crate) async fn released_with(&self, confirmation_code: Option<&str>) -> String {
         let package = sgp23::minimal_package(iccid(), "test", &[]);
         let options = ProfileOptions { profile_type: Some("test".to_owned()), ..ProfileOptions::default() };
         self.sm_dp.add_profile(&package, &options).await.unwrap();
-        let body = serde_json::json!({ "iccid": ICCID, "matchingId": "CODE-1", "state": "Released" });
+        let mut body = serde_json::json!({ "iccid": ICCID, "matchingId": "CODE-1", "state": "Released" });
+        if let Some(code) = confirmation_code {
+            body["confirmationCode"] = code.into();
+        }
         let mut request = http::Request::new(serde_json::to_vec(&body).unwrap().into());
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = "/admin/v1/orders".parse().unwrap();
