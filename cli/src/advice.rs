@@ -18,6 +18,8 @@ pub enum Server {
     Networks,
     /// The owner's platform, at which devices check in.
     Platform,
+    /// The API of the eIM.
+    Eim,
 }
 
 impl Server {
@@ -45,6 +47,7 @@ impl Server {
             Self::OfProfile => "`landfall sm-dp serve`, `landfall sm-ds serve` or `landfall up`",
             Self::Networks => "`landfall network` or `landfall up`",
             Self::Platform => "`landfall fleet serve`",
+            Self::Eim => "`landfall eim serve`",
         }
     }
 
@@ -57,6 +60,7 @@ impl Server {
             Self::Admin => "--admin, the address that the SM-DP+ prints at start",
             Self::Networks => "--network, the address that the networks print at start",
             Self::Platform => "--platform, the address that the platform prints at start",
+            Self::Eim => "--api, the address that the eIM prints at start",
         }
     }
 }

@@ -57,7 +57,7 @@ impl Api for EimApi {
     const TITLE: &'static str = "Landfall eIM";
     const DESCRIPTION: &'static str =
         "Management API of a test eIM. It has no authentication: bind it to the loopback address only.";
-    const SERVER: &'static str = "http://127.0.0.1:8491";
+    const SERVER: &'static str = "http://127.0.0.1:8492";
     const ROUTES: &'static [&'static dyn Route<Self>] = &[
         &document(),
         &Function::get(

@@ -152,6 +152,9 @@ impl Setup {
         }
         let addresses = self.start("", &["sm-ds", "serve", "--listen", "127.0.0.1:0"]);
         self.set_address("sm_ds", &addresses, "sm_ds");
+        let serve_eim = ["eim", "serve", "--listen", "127.0.0.1:0", "--listen-api", "127.0.0.1:0"];
+        let addresses = self.start("", &serve_eim);
+        self.set_address("eim_api", &addresses, "api");
         let subscribers = ["--subscriber", "{package}", "--subscriber", "{second}"];
         let network = ["network", "--listen", "127.0.0.1:0"];
         let addresses = self.start("", &[&network[..], &subscribers].concat());
