@@ -365,6 +365,7 @@ mod tests {
                 "sm-dp serve",
                 "sm-ds serve",
                 "sm-sr serve",
+                "eim serve",
                 "euicc serve",
                 "operator listen",
                 "operator m2m",

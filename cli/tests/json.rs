@@ -447,7 +447,8 @@ const IOT: &[Case] = &[
     ("eim list", &["events", "--api", "{eim_api}"], Document),
     ("eim list", &["orders", "colour=red", "--api", "{eim_api}"], Error("refused")),
     ("eim list", &["--api", "{closed}"], Error("unreachable")),
-    ("eim cancel", &["00", "--api", "{eim_api}"], Error("refused")),
+    ("eim cancel", &["{eim_order}", "--api", "{eim_api}"], Document),
+    ("eim cancel", &["{eim_order}", "--api", "{eim_api}"], Error("refused")),
     ("eim cancel", &["00", "--api", "{closed}"], Error("unreachable")),
 ];
 
