@@ -260,7 +260,7 @@ pub(crate) fn euicc_name(organisation: &str, eid: &str, common_name: &str) -> Ve
     name(&[(ORGANIZATION_NAME, organisation), (SERIAL_NUMBER, eid), (COMMON_NAME, common_name)])
 }
 
-fn public_key_info(key: &PublicKey) -> Vec<u8> {
+pub(crate) fn public_key_info(key: &PublicKey) -> Vec<u8> {
     sequence(&[algorithm(key.curve()), bit_string(&key.to_sec1())])
 }
 

@@ -18,6 +18,7 @@
 mod certificate;
 mod chain;
 mod crl;
+mod eim;
 mod ids;
 mod issue;
 mod listing;
@@ -35,6 +36,7 @@ pub use chain::{
     check_server, same_operator,
 };
 pub use crl::{Crl, CrlPlan, InvalidCrl, Part};
+pub use eim::{EimCredentials, subject_public_key_info};
 pub use ids::numbered_eid;
 pub use listing::InvalidEntry;
 pub use names::{InvalidServerName, ServerName};

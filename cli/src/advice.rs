@@ -20,6 +20,8 @@ pub enum Server {
     Platform,
     /// The API of the owner's platform.
     OwnersApi,
+    /// The API of the eIM.
+    Eim,
 }
 
 impl Server {
@@ -47,6 +49,7 @@ impl Server {
             Self::OfProfile => "`landfall sm-dp serve`, `landfall sm-ds serve` or `landfall up`",
             Self::Networks => "`landfall network` or `landfall up`",
             Self::Platform | Self::OwnersApi => "`landfall fleet serve`",
+            Self::Eim => "`landfall eim serve`",
         }
     }
 
@@ -60,6 +63,7 @@ impl Server {
             Self::Networks => "--network, the address that the networks print at start",
             Self::Platform => "--platform, the address that the platform prints at start",
             Self::OwnersApi => "--platform, the address of the owner's API that the platform prints at start",
+            Self::Eim => "--api, the address that the eIM prints at start",
         }
     }
 }

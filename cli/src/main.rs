@@ -46,6 +46,8 @@ enum Command {
     #[command(subcommand)]
     SmDs(command::sm_ds::Command),
     SmSr(command::sm_sr::Command),
+    #[command(subcommand)]
+    Eim(command::eim::Command),
     Eum(command::eum::Command),
     Euicc(command::euicc::Command),
     Operator(command::operator::Command),
@@ -172,6 +174,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Fault> {
         Command::SmDp(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::SmDs(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::SmSr(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
+        Command::Eim(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Eum(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Euicc(command) => wait_for(command.run(&settings, cli.json)),
         Command::Check(command) => wait_for(command.run(&settings, cli.json)),
@@ -216,7 +219,7 @@ mod tests {
         assert_eq!(listening.len(), 5);
         let (servers, clients): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|(_, flag, _)| flag.starts_with("listen"));
-        assert_eq!(servers.len(), 6, "{servers:?}");
+        assert_eq!(servers.len(), 8, "{servers:?}");
         for (command, flag, place) in servers {
             let who = format!("{command}, {flag}");
             assert_eq!(
@@ -362,6 +365,7 @@ mod tests {
                 "sm-dp serve",
                 "sm-ds serve",
                 "sm-sr serve",
+                "eim serve",
                 "euicc serve",
                 "operator listen",
                 "operator m2m",

@@ -31,6 +31,7 @@ use world::{
 use crate::settings::Settings;
 
 pub mod demo_networks;
+mod eim;
 mod served_tls;
 mod server_check;
 mod sm_ds;
@@ -38,6 +39,7 @@ pub mod sm_sr_peers;
 
 pub use served_tls::{TlsServer, served_tls};
 
+pub use eim::{EimSetup, RunningEim, start_eim};
 pub use sm_ds::{faulty_sm_ds, serve_sm_ds, serve_sm_ds_at, sm_ds, sm_ds_on, sm_ds_tls};
 
 /// Returns the clock and random source of the operating system. The clock can be advanced.

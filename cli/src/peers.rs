@@ -252,6 +252,16 @@ impl Peers for TlsPeers {
     }
 }
 
+impl eim::Peers for TlsPeers {
+    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
+        self.link_to(address.as_str())
+    }
+
+    fn wake(&self) {
+        self.woken.notify_one();
+    }
+}
+
 impl rsp_server::soap::Peers for TlsPeers {
     fn link(&self, authority: &str) -> Result<Link, Fault> {
         self.link_to(authority)

@@ -54,7 +54,7 @@ type Case = (&'static str, &'static [&'static str], Expected);
 
 /// The groups of cases.
 const GROUPS: &[&[Case]] =
-    &[CERTIFICATES, PROFILES, CONSUMER, RECORDS, M2M, SCENARIOS, FLEET, CHECKS, DEMO, SERVERS, OTHERS];
+    &[CERTIFICATES, PROFILES, CONSUMER, RECORDS, M2M, IOT, SCENARIOS, FLEET, CHECKS, DEMO, SERVERS, OTHERS];
 
 const CERTIFICATES: &[Case] = &[
     ("certs show", &[], Document),
@@ -429,7 +429,36 @@ const DEMO: &[Case] = &[
     ("demo", &[], Document),
 ];
 
+const IOT: &[Case] = &[
+    ("eim configuration", &["--api", "{eim_api}"], Document),
+    ("eim configuration", &["--api", "{closed}"], Error("unreachable")),
+    ("eim order", &["{m2m_eid}", "list", "--api", "{eim_api}"], Error("refused")),
+    ("eim register", &["{m2m_eid}", "--api", "{eim_api}"], Document),
+    ("eim register", &["{m2m_eid}", "--api", "{closed}"], Error("unreachable")),
+    ("eim order", &["{m2m_eid}", "list", "enable:{iccid}", "--api", "{eim_api}"], Document),
+    ("eim order", &["{m2m_eid}", "enable:{iccid}", "list", "--api", "{eim_api}"], Error("refused")),
+    ("eim order", &["{m2m_eid}", "list", "data", "--api", "{eim_api}"], Error("usage")),
+    ("eim order", &["{m2m_eid}", "add-eim:{text}", "--api", "{eim_api}"], Error("usage")),
+    ("eim order", &["{m2m_eid}", "data", "--wait", "1ms", "--api", "{eim_api}"], Error("not_found")),
+    ("eim order", &["{m2m_eid}", "data", "--api", "{closed}"], Error("unreachable")),
+    ("eim list", &["--api", "{eim_api}"], Document),
+    ("eim list", &["devices", "--api", "{eim_api}"], Document),
+    ("eim list", &["notifications", "--api", "{eim_api}"], Document),
+    ("eim list", &["events", "--api", "{eim_api}"], Document),
+    ("eim list", &["orders", "colour=red", "--api", "{eim_api}"], Error("refused")),
+    ("eim list", &["--api", "{closed}"], Error("unreachable")),
+    ("eim cancel", &["{eim_order}", "--api", "{eim_api}"], Document),
+    ("eim cancel", &["{eim_order}", "--api", "{eim_api}"], Error("refused")),
+    ("eim cancel", &["00", "--api", "{closed}"], Error("unreachable")),
+];
+
 const SERVERS: &[Case] = &[
+    (
+        "eim serve",
+        &["--listen", "127.0.0.1:0", "--listen-api", "127.0.0.1:0", "--data-dir", "{folder}/eim"],
+        Server,
+    ),
+    ("eim serve", &["--listen", "{sm_dp}", "--data-dir", "{folder}/other"], Error("usage")),
     ("up", &["{any_ports}", "--data-dir", "{folder}/up"], Server),
     ("up", &["--preset", "{text}", "--data-dir", "{folder}/up"], Error("usage")),
     ("up", &["--profile", "{folder}/missing.der", "--data-dir", "{folder}/up"], Error("not_found")),

@@ -155,6 +155,8 @@ mod tests {
             notification_configuration_info: None,
             profile_owner: None,
             profile_policy_rules: None,
+            ecall_indication: None,
+            fallback_allowed: None,
         };
         binder
             .bind(

@@ -159,3 +159,17 @@ fn a_certificate_is_described_as_text_and_as_json() {
     assert_eq!(tls["certificate"]["server_names"][1], "localhost");
     assert_eq!(tls["certificate"]["registered_ids"][0], "2.999.10");
 }
+
+#[test]
+fn an_eim_has_keys_of_its_own_and_a_certificate_for_its_names() {
+    let pki = Pki::from_seed(b"eim", &PkiOptions::default()).unwrap();
+    let names = ["eim.landfall.example".parse().unwrap()];
+    let (one, again) = (pki.eim("eim-1", &names).unwrap(), pki.eim("eim-1", &names).unwrap());
+    let other = pki.eim("eim-2", &names).unwrap();
+    let key = |eim: &crate::EimCredentials, number: usize| eim.signing[number].public_key().to_sec1();
+    assert_eq!(key(&one, 0), key(&again, 0));
+    assert_ne!(key(&one, 0), key(&one, 1));
+    assert_ne!(key(&one, 0), key(&other, 0));
+    assert_eq!(one.tls.certificate.server_names(), names);
+    assert_ne!(one.tls.certificate.registered_ids(), other.tls.certificate.registered_ids());
+}

@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod device;
+pub mod eim;
 pub mod euicc;
 pub mod eum;
 pub mod examples;
@@ -36,6 +37,7 @@ pub fn outputs() -> impl Iterator<Item = &'static CommandOutput> {
         check::OUTPUTS,
         demo::OUTPUTS,
         device::OUTPUTS,
+        eim::OUTPUTS,
         euicc::OUTPUTS,
         eum::OUTPUTS,
         explain::OUTPUTS,

@@ -152,6 +152,17 @@ impl Setup {
         }
         let addresses = self.start("", &["sm-ds", "serve", "--listen", "127.0.0.1:0"]);
         self.set_address("sm_ds", &addresses, "sm_ds");
+        let serve_eim = ["eim", "serve", "--listen", "127.0.0.1:0", "--listen-api", "127.0.0.1:0"];
+        let addresses = self.start("", &serve_eim);
+        self.set_address("eim_api", &addresses, "api");
+        for arguments in [&["register", "{third_eid}"][..], &["order", "{third_eid}", "list"]] {
+            let arguments: Vec<_> = arguments.iter().map(|argument| self.replace(argument)).collect();
+            let mut command = landfall(&self.folder);
+            let api = &self.values["eim_api"];
+            let printed = succeed(command.args(["--json", "eim"]).args(arguments).args(["--api", api]));
+            let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
+            self.set("eim_order", printed["transactionId"].as_str().unwrap_or_default());
+        }
         let subscribers = ["--subscriber", "{package}", "--subscriber", "{second}"];
         let network = ["network", "--listen", "127.0.0.1:0"];
         let addresses = self.start("", &[&network[..], &subscribers].concat());

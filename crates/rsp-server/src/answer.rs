@@ -64,7 +64,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    fn new(response: Response<Bytes>, outcome: Outcome) -> Self {
+    /// Creates a reply without accepted deviations, in the default namespace.
+    pub fn new(response: Response<Bytes>, outcome: Outcome) -> Self {
         Self { response, outcome, namespace: Namespace::default(), findings: Vec::new() }
     }
 }
@@ -72,7 +73,7 @@ impl Reply {
 impl Reply {
     /// Adds deviations of the caller that were accepted.
     #[must_use]
-    pub(crate) fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+    pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
         self.findings.extend(findings);
         self
     }
@@ -132,7 +133,7 @@ impl ResponseEncoder {
     }
 
     /// Acknowledges a notification that cannot be decoded. `why` is the error of the decoder.
-    pub(crate) fn acknowledged(self, why: String) -> Reply {
+    pub fn acknowledged(self, why: String) -> Reply {
         Reply {
             response: json::no_content(self.version),
             outcome: Outcome::Refused(format!("the notification cannot be decoded: {why}")),
@@ -142,12 +143,12 @@ impl ResponseEncoder {
     }
 
     /// Rejects a request with an HTTP status and no body. The reason is only in the outcome.
-    pub(crate) fn rejected(self, status: StatusCode, why: String) -> Reply {
+    pub fn rejected(self, status: StatusCode, why: String) -> Reply {
         Reply::new(self.status(status), Outcome::Refused(format!("HTTP {status}: {why}")))
     }
 
     /// Rejects a request with HTTP 503, because a limit is reached. The caller can retry later.
-    pub(crate) fn busy(self, why: &str) -> Reply {
+    pub fn busy(self, why: &str) -> Reply {
         let mut reply = self.rejected(StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
         reply.response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
         reply

@@ -35,7 +35,10 @@ impl<R> From<Fault> for Rejection<R> {
 }
 
 /// Separates an internal fault from a decision, so that the reply or refusal can be encoded.
-pub(crate) fn without_fault<T>(decision: Decision<T>) -> Result<Result<T, Refusal>, Fault> {
+///
+/// # Errors
+/// Returns the fault of the decision.
+pub fn without_fault<T>(decision: Decision<T>) -> Result<Result<T, Refusal>, Fault> {
     match decision {
         Ok(reply) => Ok(Ok(reply)),
         Err(Rejection::Refusal(refusal)) => Ok(Err(refusal)),

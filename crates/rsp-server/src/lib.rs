@@ -27,7 +27,7 @@ pub mod sessions;
 pub mod soap;
 
 pub use answer::{Binding, Reply, ResponseEncoder};
-pub use decision::{Decision, Rejection};
+pub use decision::{Decision, Rejection, without_fault};
 pub use namespace::{InvalidNamespace, Namespace};
 pub use outgoing::AllowedAddresses;
 pub use server::{Context, Core, Function, Interface, Route, Server, Settings, handle, link};

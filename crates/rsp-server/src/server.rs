@@ -54,6 +54,15 @@ pub trait Server: Clone + Send + Sync + 'static {
     /// Returns the settings that every server has.
     fn settings(config: &Self::Config) -> &Settings;
 
+    /// Returns the tag that identifies the function of a body in the ASN.1 binding. The bodies of SGP.22
+    /// have a wrapper around it.
+    ///
+    /// # Errors
+    /// The body has no such tag.
+    fn function_tag(body: &[u8]) -> Result<Tag, DecodeError> {
+        asn1::function_tag(body)
+    }
+
     /// Returns the keys of the messages that a transaction posted.
     fn posted(_: &Tx<'_>) -> Vec<String> {
         Vec::new()
@@ -537,9 +546,8 @@ fn route_asn1<S: Server>(request: &Request<Bytes>, lowest: Version) -> Found<S> 
         .map_err(|refusal| (StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal.to_string()))?;
     check_protocol(request.headers(), lowest)
         .map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.to_string()))?;
-    let tag = asn1::function_tag(request.body()).map_err(|e| {
-        (StatusCode::BAD_REQUEST, format!("the body is not a RemoteProfileProvisioningRequest: {e}"))
-    })?;
+    let tag = S::function_tag(request.body())
+        .map_err(|e| (StatusCode::BAD_REQUEST, format!("the body is not a request of a function: {e}")))?;
     let function = S::FUNCTIONS.iter().find(|function| function.asn1_tag() == Some(tag));
     let why = || format!("an {} has no function with tag {tag}", S::NAME);
     function.copied().ok_or_else(|| (StatusCode::BAD_REQUEST, why()))

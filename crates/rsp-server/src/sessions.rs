@@ -83,7 +83,7 @@ impl OpenSessions {
     }
 
     /// Registers the sessions that a committed request of `source` wrote (`Some`) or deleted.
-    pub(crate) fn committed<T: Session>(&self, changes: Vec<(String, Option<T>)>, source: Option<IpAddr>) {
+    pub fn committed<T: Session>(&self, changes: Vec<(String, Option<T>)>, source: Option<IpAddr>) {
         let mut index = self.index();
         for (id, session) in changes {
             let source = index.remove(&id).map_or(source, |entry| entry.source);

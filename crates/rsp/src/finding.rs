@@ -94,6 +94,21 @@ kinds! {
     /// An element has an encoding that BER allows and DER does not.
     NotDer = "not-der", "any", "SGP.22 2.4.5, X.690 10 and 11",
         "a length, BOOLEAN, INTEGER, NULL or BIT STRING is not in the form of DER; it is decoded as BER, and signatures are verified over the received octets";
+    /// An element has a tag of an earlier version of the standard, or of another reading of it.
+    OtherTag = "other-tag", "any", "SGP.32 Annex C",
+        "an element has the tag of an earlier version, or a tag that follows from another reading of the ASN.1 module; it is decoded, and sent with the tag of the module";
+    /// A certificate or a public key has its SEQUENCE inside a context tag.
+    NestedSequence = "nested-sequence", "any", "SGP.32 Annex C, X.680 31.2.7",
+        "a certificate or public key under a context tag has its own SEQUENCE inside the tag, which the tag replaces; it is decoded, and sent without it";
+    /// A signature is in the DER form instead of r and s in 64 octets.
+    DerSignature = "der-signature", "any", "SGP.22 2.6.7, BSI TR-03111 5.2.1",
+        "an ECDSA signature is a SEQUENCE of two INTEGERs instead of 64 octets; it is verified as r and s";
+    /// A result does not contain eimTransactionId.
+    EimTransactionIdMissing = "eim-transaction-id-missing", "eUICC", "SGP.32 2.11.2",
+        "the result of a package does not have the eimTransactionId of the package; the eIM finds the order by the EID and the counter";
+    /// A result belongs to no order.
+    ResultUnknown = "result-unknown", "eUICC", "SGP.32 3.3.1",
+        "a signed result belongs to no order of the eIM; it is acknowledged, so that the eUICC can remove it, and is ignored otherwise";
     /// Octets follow the message.
     TrailingOctets = "trailing-octets", "any", "SGP.22 Annex H",
         "octets follow the complete ASN.1 value; they are ignored";
@@ -111,7 +126,7 @@ kinds! {
         "a version does not consist of three octets, or of three numbers in `X-Admin-Protocol`; further octets or numbers are ignored, and missing ones are 0";
     /// An entry of a list cannot be decoded.
     EntryUnreadable = "entry-unreadable", "eUICC", "SGP.22 5.7.9, 5.7.10, 5.7.15",
-        "an entry of a list of profiles or notifications cannot be decoded; the other entries are used, and a retrieved notification is forwarded unchanged";
+        "an entry of a list of profiles, notifications, commands or results cannot be decoded; the other entries are used, and an entry to be forwarded is forwarded unchanged";
     /// A base64 text is not in the usual form.
     Base64Form = "base64-form", "any", "SGP.22 6.5.2, RFC 4648 4",
         "a base64 text has line breaks, blanks, no padding or the alphabet for URLs; it is decoded";

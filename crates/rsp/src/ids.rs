@@ -46,7 +46,7 @@ macro_rules! as_text {
     };
 }
 
-mod asn1;
+pub(crate) mod asn1;
 mod plmn;
 
 pub use plmn::{Imsi, Mcc, Plmn};

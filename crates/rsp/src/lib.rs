@@ -12,6 +12,7 @@ pub mod ota;
 mod schema;
 pub mod sgp02;
 pub mod sgp22;
+pub mod sgp32;
 pub mod status;
 mod status_word;
 pub mod time;

@@ -446,6 +446,8 @@ fn info2(cis: Vec<SubjectKeyIdentifier>) -> EuiccInfo2 {
         euicc_ci_pk_id_list_for_signing_v3: None,
         additional_euicc_info: None,
         highest_svn: None,
+        iot_specific_info: None,
+        euicc_minimum_security_level: None,
     }
 }
 

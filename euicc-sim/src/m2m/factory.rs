@@ -103,6 +103,8 @@ pub(crate) fn of_package(
             notification_configuration_info: None,
             profile_owner: None,
             profile_policy_rules: None,
+            ecall_indication: None,
+            fallback_allowed: None,
         }),
         nickname: None,
         identities: Default::default(),

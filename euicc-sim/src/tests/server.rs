@@ -113,6 +113,8 @@ fn metadata(iccid: Iccid) -> StoreMetadataRequest {
         }]),
         profile_owner: None,
         profile_policy_rules: None,
+        ecall_indication: None,
+        fallback_allowed: None,
     }
 }
 

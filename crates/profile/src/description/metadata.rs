@@ -229,6 +229,8 @@ pub fn store_metadata(
         notification_configuration_info: Some(overrides.notifications.clone().unwrap_or_else(everything)),
         profile_owner: usim.and_then(owner),
         profile_policy_rules: overrides.profile_policy_rules.clone(),
+        ecall_indication: None,
+        fallback_allowed: None,
     })
 }
 

@@ -1,11 +1,23 @@
 //! Checks of values that a decoder accepts in any case. A value that does not pass a check is a
 //! finding.
 
-use super::BitString;
+use super::{BitString, Reader, Tag};
 use crate::{
     finding::{FindingKind, report},
     ids::SubjectKeyIdentifier,
 };
+
+/// Returns the tag of the next element: one of `others` if the element has that tag, otherwise `own`.
+/// Another tag is a finding. `field` is the name of the field.
+pub fn tag_in_use(reader: &Reader<'_>, own: Tag, others: &[Tag], field: &str) -> Tag {
+    match reader.peek() {
+        Ok(Some(found)) if found != own && others.contains(&found) => {
+            report(FindingKind::OtherTag, || format!("{field}: tag {found} instead of {own}"));
+            found
+        }
+        _ => own,
+    }
+}
 
 /// Reports the bits of `value` that are not among `names`. `field` is the name of the field.
 pub fn known_bits<'a>(value: impl Into<Option<&'a BitString>>, names: &[(&str, usize)], field: &str) {

@@ -94,17 +94,18 @@ impl<T> From<Raw<T>> for Opaque<T> {
 }
 
 impl<T: Asn1> Asn1 for Opaque<T> {
-    const TAG: Tag = Tag::CHOICE;
+    const TAG: Tag = T::TAG;
 
     fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
-        match tag {
-            Tag::CHOICE => out.extend_from_slice(&self.bytes),
-            tag => write_tlv(tag, &self.bytes, out),
+        if tag == T::TAG {
+            out.extend_from_slice(&self.bytes);
+        } else {
+            write_tlv(tag, &self.bytes, out);
         }
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let tlv = if tag == Tag::CHOICE { reader.whole_tlv()? } else { reader.contents(tag)? };
+        let tlv = if tag == T::TAG { reader.whole_tlv()? } else { reader.contents(tag)? };
         if let Err(error) = T::from_der(tlv) {
             report(FindingKind::EntryUnreadable, || error.to_string());
         }
@@ -112,7 +113,7 @@ impl<T: Asn1> Asn1 for Opaque<T> {
     }
 
     fn starts_with(tag: Tag, next: Tag) -> bool {
-        tag == Tag::CHOICE || tag == next
+        tag == T::TAG || tag == next
     }
 
     fn shape() -> Shape {

@@ -19,6 +19,9 @@
 /// assert_eq!(Example::from_der(&value.to_der()), Ok(value));
 /// ```
 ///
+/// `| TAG` after the tag accepts another tag that some peers use, as a finding. The element is sent
+/// with its own tag.
+///
 /// `known_bits NAMES` after the tag reports bits without a name, and `usually LENGTH` reports values
 /// with more octets, both as findings.
 ///
@@ -30,7 +33,7 @@ macro_rules! sequence {
         $(#[$meta:meta])*
         $vis:vis struct $name:ident = $tag:literal {
             $( $(#[$field_meta:meta])* $field_vis:vis $field:ident : $type:ty = $field_tag:literal
-                $( $check:ident $expected:expr )? ),* $(,)?
+                $( | $other_tag:literal )* $( $check:ident $expected:expr )? ),* $(,)?
         }
     ) => {
         $(#[$meta])*
@@ -54,7 +57,8 @@ macro_rules! sequence {
             ) -> Result<Self, $crate::der::DecodeError> {
                 #[allow(dead_code, reason = "a SEQUENCE without elements has no known ones")]
                 const KNOWN: &[fn($crate::der::Tag) -> bool] = &[ $(
-                    |next| <$type as $crate::der::Asn1>::starts_with($crate::der::Tag($field_tag), next),
+                    |next| <$type as $crate::der::Asn1>::starts_with($crate::der::Tag($field_tag), next)
+                        $( || next == $crate::der::Tag($other_tag) )*,
                 )* ];
                 let mut inner = reader.enter(tag)?;
                 #[allow(unused_mut, unused_variables, reason = "a SEQUENCE without elements has no numbers")]
@@ -63,7 +67,10 @@ macro_rules! sequence {
                     $( $field: {
                         let number = numbers.next().unwrap_or_default();
                         inner.skip_unknown_before(stringify!($name), number, KNOWN);
-                        <$type as $crate::der::Asn1>::decode_as($crate::der::Tag($field_tag), &mut inner)
+                        let tag = $crate::der::tag_in_use(
+                            &inner, $crate::der::Tag($field_tag), &[ $( $crate::der::Tag($other_tag) ),* ],
+                            concat!(stringify!($name), ".", stringify!($field)));
+                        <$type as $crate::der::Asn1>::decode_as(tag, &mut inner)
                             .map_err(|e| e.within(stringify!($field)))?
                     }, )*
                 };
@@ -95,7 +102,7 @@ macro_rules! choice {
         $(#[$meta:meta])*
         $vis:vis enum $name:ident = $tag:literal {
             $( $(#[$variant_meta:meta])* $variant:ident ( $type:ty ) = $variant_tag:literal
-                $( $check:ident $expected:expr )? ),+ $(,)?
+                $( | $other_tag:literal )* $( $check:ident $expected:expr )? ),+ $(,)?
         }
     ) => {
         $(#[$meta])*
@@ -134,10 +141,13 @@ macro_rules! choice {
                     return Err(alternatives.error($crate::der::Problem::Missing { expected: tag }));
                 };
                 let value = match found {
-                    $( next if <$type as $crate::der::Asn1>::starts_with($crate::der::Tag($variant_tag), next) => {
-                        let alternative =
-                            <$type as $crate::der::Asn1>::decode_as($crate::der::Tag($variant_tag), alternatives)
-                                .map_err(|e| e.within(stringify!($variant)))?;
+                    $( next if <$type as $crate::der::Asn1>::starts_with($crate::der::Tag($variant_tag), next)
+                        $( || next == $crate::der::Tag($other_tag) )* => {
+                        let tag = $crate::der::tag_in_use(
+                            alternatives, $crate::der::Tag($variant_tag), &[ $( $crate::der::Tag($other_tag) ),* ],
+                            concat!(stringify!($name), ".", stringify!($variant)));
+                        let alternative = <$type as $crate::der::Asn1>::decode_as(tag, alternatives)
+                            .map_err(|e| e.within(stringify!($variant)))?;
                         $( $crate::der::$check(
                             &alternative, $expected, concat!(stringify!($name), ".", stringify!($variant))); )?
                         Self::$variant(alternative)
@@ -152,7 +162,8 @@ macro_rules! choice {
 
             fn starts_with(tag: $crate::der::Tag, next: $crate::der::Tag) -> bool {
                 if tag == $crate::der::Tag::CHOICE {
-                    false $( || <$type as $crate::der::Asn1>::starts_with($crate::der::Tag($variant_tag), next) )+
+                    false $( || <$type as $crate::der::Asn1>::starts_with($crate::der::Tag($variant_tag), next)
+                        $( || next == $crate::der::Tag($other_tag) )* )+
                 } else {
                     tag == next
                 }

@@ -26,7 +26,7 @@ mod tag;
 pub mod tlv;
 
 pub use error::{DecodeError, Problem};
-pub use expected::{Length, known_bits, usually};
+pub use expected::{Length, known_bits, tag_in_use, usually};
 pub use list::{List, Opaque};
 pub use primitive::{BitString, Null, Unknown};
 pub use raw::Raw;

@@ -43,6 +43,14 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() { Ok(None) } else { self.clone().tag().map(Some) }
     }
 
+    /// Reads the next tag of a list of tags without lengths and contents.
+    ///
+    /// # Errors
+    /// The input ends inside the tag, or the tag is not in its shortest form.
+    pub fn next_tag(&mut self) -> Result<Tag, DecodeError> {
+        self.tag()
+    }
+
     /// Reads the next TLV and returns its tag and its contents.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The identifiers in DER.
 
 use super::{Aid, CertificateDer, Eid, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version};
-use crate::der::{Asn1, DecodeError, Problem, Reader, Shape, Tag, tlv_bytes, write_tlv};
+use crate::der::{Asn1, DecodeError, Problem, Reader, Shape, Tag, tlv, tlv_bytes, write_tlv};
 use crate::finding::{FindingKind, report};
 
 impl Asn1 for Oid {
@@ -152,14 +152,14 @@ impl Asn1 for CertificateDer {
     const TAG: Tag = Tag::SEQUENCE;
 
     fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
-        match crate::der::tlv::split(&self.0) {
+        match tlv::split(&self.0) {
             Some((own, contents)) if own != tag => write_tlv(tag, contents, out),
             _ => out.extend_from_slice(&self.0),
         }
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self(tlv_bytes(Tag::SEQUENCE, reader.contents(tag)?)))
+        sequence_under(tag, reader).map(Self)
     }
 
     fn shape() -> Shape {
@@ -167,4 +167,16 @@ impl Asn1 for CertificateDer {
             Some(format!("certificate of {} octets", tlv_bytes(Tag::SEQUENCE, contents).len()))
         })
     }
+}
+
+/// Decodes a SEQUENCE whose tag may be replaced by `tag`, and returns it with its own tag. A SEQUENCE
+/// inside the tag is a finding. This is unambiguous for a type of several elements, such as a
+/// certificate or a public key.
+pub(crate) fn sequence_under(tag: Tag, reader: &mut Reader<'_>) -> Result<Vec<u8>, DecodeError> {
+    let contents = reader.contents(tag)?;
+    if tag != Tag::SEQUENCE && matches!(tlv::split(contents), Some((Tag::SEQUENCE, _))) {
+        report(FindingKind::NestedSequence, || format!("tag {tag}"));
+        return Ok(contents.to_vec());
+    }
+    Ok(tlv_bytes(Tag::SEQUENCE, contents))
 }

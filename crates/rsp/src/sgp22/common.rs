@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::IotSpecificInfo;
 use crate::{
     bits, choice, codes,
     der::{BitString, Null, Raw},
@@ -67,7 +68,7 @@ sequence! {
         pub tre_product_reference: Option<String> = 0x8E usually 64,
         /// Additional supported profile package versions.
         pub additional_profile_package_versions: Option<Vec<Version>> = 0xAF,
-        /// v3: the LPA in use.
+        /// v3: the LPA in use; in SGP.32 ipaMode, the IPA in use.
         pub lpa_mode: Option<LpaMode> = 0x90,
         /// v3: CI keys for which the eUICC has a signing key for v3.
         pub euicc_ci_pk_id_list_for_signing_v3: Option<Vec<SubjectKeyIdentifier>> = 0xB1 usually 32,
@@ -75,6 +76,10 @@ sequence! {
         pub additional_euicc_info: Option<Vec<u8>> = 0x92 usually 32,
         /// v3: highest supported version of SGP.22.
         pub highest_svn: Option<Version> = 0x93,
+        /// SGP.32: the IoT functions of the eUICC.
+        pub iot_specific_info: Option<IotSpecificInfo> = 0xB4,
+        /// SGP.32 v1.3: eUICC Minimum Security Level, one octet.
+        pub euicc_minimum_security_level: Option<[u8; 1]> = 0x95,
     }
 }
 

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    DpProprietaryData, IconType, NotificationConfigurationInformation, OperatorId, ProfileClass,
-    ProfileIdentifier, ProfileState, ppr,
+    DpProprietaryData, IconType, IotSpecificProfileInfo, NotificationConfigurationInformation, OperatorId,
+    ProfileClass, ProfileIdentifier, ProfileState, ppr,
 };
 use crate::{
     bits, choice, codes,
@@ -47,7 +47,7 @@ choice! {
         /// One entry for each profile; may be empty.
         ProfileInfoListOk(List<ProfileInfo>) = 0xA0,
         /// The request was refused.
-        ProfileInfoListError(ProfileInfoListError) = 0x81,
+        ProfileInfoListError(ProfileInfoListError) = 0x81 | 0x02,
     }
 }
 
@@ -96,6 +96,14 @@ sequence! {
         pub dp_proprietary_data: Option<DpProprietaryData> = 0xB8,
         /// Policy rules of the profile.
         pub profile_policy_rules: Option<BitString> = 0x99 known_bits ppr::NAMES,
+        /// SGP.32: true if the profile is an Emergency Profile.
+        pub ecall_indication: Option<bool> = 0x9F7B,
+        /// SGP.32: true if the profile is the Fallback Profile.
+        pub fallback_attribute: Option<bool> = 0x9F26,
+        /// SGP.32: true if the profile owner allows the profile to be the Fallback Profile.
+        pub fallback_allowed: Option<bool> = 0x9F67,
+        /// SGP.32 v1.3: empty; its members are reserved.
+        pub iot_specific_profile_info: Option<IotSpecificProfileInfo> = 0xBF64,
     }
 }
 

@@ -207,6 +207,10 @@ sequence! {
         pub profile_owner: Option<OperatorId> = 0xB7,
         /// The policy rules.
         pub profile_policy_rules: Option<BitString> = 0x99 known_bits ppr::NAMES,
+        /// SGP.32: true if the profile is an Emergency Profile.
+        pub ecall_indication: Option<bool> = 0x9F7B,
+        /// SGP.32: true if the profile owner allows the profile to be the Fallback Profile.
+        pub fallback_allowed: Option<bool> = 0x9F67,
     }
 }
 

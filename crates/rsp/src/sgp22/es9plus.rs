@@ -196,19 +196,22 @@ impl Asn1 for CancelSessionRequestEs9 {
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut inner = reader.enter(tag)?;
         let transaction_id = TransactionId::decode_as(Self::TRANSACTION_ID, &mut inner)?;
-        let own = CancelSessionResponse::TAG;
-        let mut ahead = inner.clone().enter(Self::CANCEL_SESSION_RESPONSE)?;
-        let cancel_session_response = if ahead.peek()? == Some(own) {
-            inner.tlv()?;
-            let response = CancelSessionResponse::decode_as(own, &mut ahead)?;
-            ahead.finish()?;
-            response
-        } else {
-            CancelSessionResponse::decode_as(Self::CANCEL_SESSION_RESPONSE, &mut inner)?
-        };
+        let cancel_session_response = replaced_or_kept(Self::CANCEL_SESSION_RESPONSE, &mut inner)?;
         inner.skip_unknown("CancelSessionRequestEs9")?;
         Ok(Self { transaction_id, cancel_session_response })
     }
+}
+
+/// Decodes a tagged CHOICE whose own tag is replaced by `tag`, or is kept inside it.
+pub(crate) fn replaced_or_kept<T: Asn1>(tag: Tag, reader: &mut Reader<'_>) -> Result<T, DecodeError> {
+    let mut ahead = reader.clone().enter(tag)?;
+    if ahead.peek()? != Some(T::TAG) {
+        return T::decode_as(tag, reader);
+    }
+    reader.tlv()?;
+    let value = T::decode_as(T::TAG, &mut ahead)?;
+    ahead.finish()?;
+    Ok(value)
 }
 
 sequence! {

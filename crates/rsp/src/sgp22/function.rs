@@ -45,4 +45,4 @@ macro_rules! functions {
     )+ };
 }
 
-pub(super) use functions;
+pub(crate) use functions;

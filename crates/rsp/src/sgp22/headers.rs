@@ -37,7 +37,7 @@ pub fn protocol_version(headers: &HeaderMap) -> Option<Version> {
 }
 
 /// Sets the headers used by both bindings: sections 6.2 and 6.3.
-pub(super) fn set_headers_for(headers: &mut HeaderMap, content_type: &'static str, version: Version) {
+pub(crate) fn set_headers_for(headers: &mut HeaderMap, content_type: &'static str, version: Version) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Ok(value) = HeaderValue::from_str(&admin_protocol(version)) {
         headers.insert(X_ADMIN_PROTOCOL, value);

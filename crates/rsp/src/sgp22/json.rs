@@ -362,7 +362,7 @@ pub fn report_status(response: &Response<Bytes>, expected: StatusCode) {
 }
 
 /// Reports the content type of a response.
-pub(super) fn report_content_type(refusal: &Refusal) {
+pub(crate) fn report_content_type(refusal: &Refusal) {
     report(FindingKind::ContentType, || refusal.subject_identifier.clone().unwrap_or_default());
 }
 

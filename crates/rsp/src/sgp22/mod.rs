@@ -13,11 +13,13 @@ pub mod es12;
 pub mod es2plus;
 pub mod es8plus;
 pub mod es9plus;
-mod function;
+pub(crate) mod function;
 pub mod headers;
+mod iot;
 pub mod json;
 pub mod notification;
 
 pub use common::*;
 pub use function::Function;
+pub use iot::{IotSpecificInfo, IotSpecificProfileInfo};
 pub use notification::{OtherSignedNotification, PendingNotification};

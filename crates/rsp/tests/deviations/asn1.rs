@@ -1,6 +1,6 @@
 //! Deviations in DER.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use rsp::{
     der::{Tag, tlv},
@@ -8,7 +8,7 @@ use rsp::{
 };
 
 use crate::{
-    samples::{self, Sample},
+    samples::{STANDARDS, Sample, Standard},
     tree::{Node, changed},
 };
 
@@ -36,6 +36,11 @@ const BOUNDED: &[(&str, &str)] = &[
     ("ppk_enc", "5.5.4: 16 octets"),
     ("ppk_cmac", "5.5.4: 16 octets"),
     ("tag_list", "5.7.20: the value 5C 01 5A"),
+    ("eimtransactionid", "SGP.22 Annex H, TransactionId: 1 to 16 octets"),
+    ("eidvalue", "5.7.20: 16 octets"),
+    ("r_plmn", "SGP.32 6.3.2.6: 3 octets"),
+    ("compact_aid", "SGP.32 5.14.7: 2 octets"),
+    ("euicc_minimum_security_level", "SGP.32 5.9.2: 1 octet"),
 ];
 
 fn kinds(findings: &[Finding]) -> BTreeSet<FindingKind> {
@@ -50,15 +55,19 @@ fn places(findings: &[Finding], kind: FindingKind) -> impl Iterator<Item = Strin
         .filter_map(|finding| Some(finding.detail.split_once(':')?.0.to_owned()))
 }
 
-/// Returns the names that `name_in` finds in the lines of the sources of SGP.22, such as the names
-/// of the types that the macros define.
-fn in_sources(name_in: impl Fn(&str) -> Option<String>) -> BTreeSet<String> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sgp22");
+/// Returns the names that `name_in` finds in the lines of the sources of a standard, such as the
+/// names of the types that the macros define.
+fn in_sources(standard: &Standard, name_in: impl Fn(&str) -> Option<String>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            found.extend(std::fs::read_to_string(&path).unwrap().lines().filter_map(&name_in));
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(standard.folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.extend(std::fs::read_to_string(&path).unwrap().lines().filter_map(&name_in));
+            }
         }
     }
     found
@@ -70,31 +79,37 @@ fn sequence_in(line: &str) -> Option<String> {
     tag.contains('{').then(|| name.to_owned())
 }
 
+fn all() -> impl Iterator<Item = Sample> {
+    STANDARDS.iter().flat_map(|standard| (standard.samples)())
+}
+
 #[test]
 fn the_samples_have_no_findings() {
-    for Sample { name, octets, decode, .. } in samples::all() {
+    for Sample { name, octets, decode, .. } in all() {
         assert_eq!(decode(&octets), Ok(Vec::new()), "{name}");
     }
 }
 
 #[test]
 fn every_message_has_a_sample() {
-    let messages = in_sources(|line| {
-        let line = line.trim();
-        let rest = line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum "))?;
-        let (name, tag) = rest.split_once(" = 0x")?;
-        tag.starts_with("BF").then(|| name.to_owned())
-    });
-    let sampled: BTreeSet<String> =
-        samples::all().iter().map(|sample| sample.name.rsplit("::").next().unwrap().to_owned()).collect();
-    let missing: Vec<_> = messages.difference(&sampled).collect();
-    assert!(missing.is_empty(), "add samples of {missing:?}");
+    for standard in STANDARDS {
+        let messages = in_sources(standard, |line| {
+            let line = line.trim();
+            let rest = line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum "))?;
+            let (name, tag) = rest.split_once(" = 0x")?;
+            tag.starts_with("BF").then(|| name.to_owned())
+        });
+        let last = |sample: &Sample| sample.name.rsplit("::").next().unwrap().to_owned();
+        let sampled: BTreeSet<String> = (standard.samples)().iter().map(last).collect();
+        let missing: Vec<_> = messages.difference(&sampled).collect();
+        assert!(missing.is_empty(), "add samples of {missing:?} of {}", standard.folder);
+    }
 }
 
 #[test]
 fn an_unknown_element_is_accepted_in_every_sequence_of_every_message() {
     let mut covered = BTreeSet::new();
-    for Sample { name, octets, tag, shape, decode } in samples::all() {
+    for Sample { name, octets, tag, shape, decode } in all() {
         let with_unknown = changed(&octets, tag, shape, &mut |node| match node {
             Node::Sequence(contents) => {
                 let elements = tlv::each(contents).unwrap();
@@ -111,14 +126,16 @@ fn an_unknown_element_is_accepted_in_every_sequence_of_every_message() {
             covered.extend(places(&findings, FindingKind::UnknownElement));
         }
     }
-    let missing: Vec<_> = in_sources(sequence_in).difference(&covered).cloned().collect();
-    assert!(missing.is_empty(), "add samples that contain {missing:?}");
+    for standard in STANDARDS {
+        let missing: Vec<_> = in_sources(standard, sequence_in).difference(&covered).cloned().collect();
+        assert!(missing.is_empty(), "add samples that contain {missing:?}");
+    }
 }
 
 #[test]
 fn a_reserved_bit_is_accepted_in_every_bit_string_of_every_message() {
     let mut covered = BTreeSet::new();
-    for Sample { name, octets, tag, shape, decode } in samples::all() {
+    for Sample { name, octets, tag, shape, decode } in all() {
         let with_bit = changed(&octets, tag, shape, &mut |node| match node {
             // Only a BIT STRING is displayed as bits.
             Node::Value(text, contents) if text(&[0x07, 0x80]).as_deref() == Some("'1'B") => {
@@ -137,15 +154,17 @@ fn a_reserved_bit_is_accepted_in_every_bit_string_of_every_message() {
             covered.extend(places(&findings, FindingKind::ReservedBit));
         }
     }
-    let fields = in_sources(|line| {
-        let line = line.trim();
-        let (name, rest) = line.split_once(": ").or_else(|| line.split_once('('))?;
-        (rest.contains("BitString") && rest.contains("= 0x"))
-            .then(|| name.trim_start_matches("pub ").to_owned())
-    });
     let covered: BTreeSet<_> = covered.iter().map(|place| field_of(place)).collect();
-    let missing: Vec<_> = fields.difference(&covered).collect();
-    assert!(missing.is_empty(), "add samples that contain {missing:?}, or `known_bits` to these fields");
+    for standard in STANDARDS {
+        let fields = in_sources(standard, |line| {
+            let line = line.trim();
+            let (name, rest) = line.split_once(": ").or_else(|| line.split_once('('))?;
+            (rest.contains("BitString") && rest.contains("= 0x"))
+                .then(|| name.trim_start_matches("pub ").to_owned())
+        });
+        let missing: Vec<_> = fields.difference(&covered).collect();
+        assert!(missing.is_empty(), "add samples that contain {missing:?}, or `known_bits` to these fields");
+    }
 }
 
 fn field_of(place: &str) -> String {
@@ -156,7 +175,7 @@ fn field_of(place: &str) -> String {
 fn a_long_value_is_accepted_in_every_message_unless_the_standard_bounds_it() {
     let mut covered = BTreeSet::new();
     let mut refused = BTreeSet::new();
-    for Sample { name, octets, tag, shape, decode } in samples::all() {
+    for Sample { name, octets, tag, shape, decode } in all() {
         let longer = changed(&octets, tag, shape, &mut |node| match node {
             Node::Value(text, _) if is_number(text) => Vec::new(),
             Node::Value(_, contents) | Node::Octets(contents) => vec![[contents, &LONGER].concat()],
@@ -184,12 +203,14 @@ fn a_long_value_is_accepted_in_every_message_unless_the_standard_bounds_it() {
     }
     let unused: Vec<_> = BOUNDED.iter().filter(|(field, _)| !refused.contains(field)).collect();
     assert!(unused.is_empty(), "{unused:?} are accepted");
-    let fields = in_sources(|line| {
-        let (name, rest) = line.trim().strip_prefix("pub ")?.split_once(": ")?;
-        rest.contains(" usually ").then(|| name.to_owned())
-    });
-    let missing: Vec<_> = fields.difference(&covered).collect();
-    assert!(missing.is_empty(), "add samples that contain {missing:?}");
+    for standard in STANDARDS {
+        let fields = in_sources(standard, |line| {
+            let (name, rest) = line.trim().strip_prefix("pub ")?.split_once(": ")?;
+            rest.contains(" usually ").then(|| name.to_owned())
+        });
+        let missing: Vec<_> = fields.difference(&covered).collect();
+        assert!(missing.is_empty(), "add samples that contain {missing:?}");
+    }
 }
 
 /// True if values of a type are numbers, flags, bits or OBJECT IDENTIFIERs, whose longer form is
@@ -206,7 +227,7 @@ fn is_number(text: fn(&[u8]) -> Option<String>) -> bool {
 
 #[test]
 fn octets_after_a_message_are_accepted() {
-    for Sample { name, octets, decode, .. } in samples::all() {
+    for Sample { name, octets, decode, .. } in all() {
         let findings =
             decode(&[&octets[..], &[0x00, 0x00]].concat()).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(findings, [Finding::new(FindingKind::TrailingOctets, "2 octets")], "{name}");
@@ -215,7 +236,7 @@ fn octets_after_a_message_are_accepted() {
 
 #[test]
 fn a_length_in_another_form_is_accepted_in_every_message() {
-    for Sample { name, octets, tag, decode, .. } in samples::all() {
+    for Sample { name, octets, tag, decode, .. } in all() {
         if tag == Tag::CHOICE {
             continue;
         }

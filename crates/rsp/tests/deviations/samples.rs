@@ -1,4 +1,6 @@
-//! A message of each type of SGP.22. Together they contain every element of every type.
+//! A message of each type of SGP.22 and SGP.32. Together they contain every element of every type.
+
+mod iot;
 
 use rsp::{
     der::{Asn1, BitString, DecodeError, List, Null, Opaque, Raw, Shape, Tag},
@@ -7,10 +9,11 @@ use rsp::{
     sgp22::{
         CancelSessionReason, CertificationDataObject, CtxParams1, CtxParamsForCommonAuthentication,
         DeviceCapabilities, DeviceInfo, DpProprietaryData, EuiccCancelSessionSigned, EuiccCategory,
-        EuiccInfo1, EuiccInfo2, EuiccSigned1, IconType, LpaMode, MatchingIdSource,
-        NotificationConfigurationInformation, NotificationMetadata, OperatorId, OtherSignedNotification,
-        PendingNotification, ProfileClass, ProfileIdentifier, ProfilePolicyAuthorisationRule, ProfileState,
-        ServerSigned1, es8plus::*, es9plus, es10b::*, es10c::*, es11,
+        EuiccInfo1, EuiccInfo2, EuiccSigned1, IconType, IotSpecificInfo, IotSpecificProfileInfo, LpaMode,
+        MatchingIdSource, NotificationConfigurationInformation, NotificationMetadata, OperatorId,
+        OtherSignedNotification, PendingNotification, ProfileClass, ProfileIdentifier,
+        ProfilePolicyAuthorisationRule, ProfileState, ServerSigned1, es8plus::*, es9plus, es10b::*, es10c::*,
+        es11,
     },
 };
 
@@ -24,6 +27,16 @@ pub(crate) struct Sample {
     /// Decodes a message of the type, and returns the findings.
     pub(crate) decode: fn(&[u8]) -> Result<Vec<Finding>, DecodeError>,
 }
+
+/// A standard, with the folder of its types in the sources.
+pub(crate) struct Standard {
+    pub(crate) folder: &'static str,
+    pub(crate) samples: fn() -> Vec<Sample>,
+}
+
+/// The standards whose types have samples.
+pub(crate) const STANDARDS: &[Standard] =
+    &[Standard { folder: "sgp22", samples: all }, Standard { folder: "sgp32", samples: iot::all }];
 
 fn sample<T: Asn1>(name: &'static str, value: &T) -> Sample {
     fn decode<T: Asn1>(octets: &[u8]) -> Result<Vec<Finding>, DecodeError> {
@@ -42,6 +55,8 @@ macro_rules! samples {
         }),+]
     };
 }
+
+use samples;
 
 fn iccid() -> Iccid {
     "89000123456789012341".parse().unwrap()
@@ -118,6 +133,13 @@ fn info2() -> EuiccInfo2 {
         euicc_ci_pk_id_list_for_signing_v3: Some(vec![key_identifier()]),
         additional_euicc_info: Some(vec![1]),
         highest_svn: version(),
+        iot_specific_info: Some(IotSpecificInfo {
+            iot_version: vec![Version([1, 2, 0])],
+            ecall_supported: Some(Null),
+            fallback_supported: Some(Null),
+            fallback_allowed_update_supported: Some(Null),
+        }),
+        euicc_minimum_security_level: Some([1]),
     }
 }
 
@@ -220,6 +242,8 @@ fn metadata() -> StoreMetadataRequest {
         notification_configuration_info: Some(receivers()),
         profile_owner: Some(operator()),
         profile_policy_rules: Some(BitString::of(&[1])),
+        ecall_indication: Some(true),
+        fallback_allowed: Some(true),
     }
 }
 
@@ -238,6 +262,10 @@ fn profile_info() -> ProfileInfo {
         profile_owner: Some(operator()),
         dp_proprietary_data: Some(DpProprietaryData { dp_oid: oid() }),
         profile_policy_rules: Some(BitString::of(&[1])),
+        ecall_indication: Some(true),
+        fallback_attribute: Some(true),
+        fallback_allowed: Some(true),
+        iot_specific_profile_info: Some(IotSpecificProfileInfo {}),
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
             .map(|_| context.ecasd.ids_for_signing()),
         additional_euicc_info: v3.and_then(|v3| v3.additional_euicc_info.as_ref()).map(|info| info.to_vec()),
         highest_svn: v3.map(|v3| v3.highest_svn),
+        iot_specific_info: None,
+        euicc_minimum_security_level: None,
     }
 }
 

@@ -71,5 +71,9 @@ fn info(profile: &InstalledProfile, is_enabled: bool, tags: &[Tag]) -> ProfileIn
             .filter(|_| requested(0xB8))
             .map(|dp_oid| DpProprietaryData { dp_oid }),
         profile_policy_rules: metadata.profile_policy_rules.clone().filter(|_| requested(0x99)),
+        ecall_indication: None,
+        fallback_attribute: None,
+        fallback_allowed: None,
+        iot_specific_profile_info: None,
     }
 }

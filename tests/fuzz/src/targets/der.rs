@@ -84,6 +84,8 @@ fn built() -> Vec<Vec<u8>> {
         notification_configuration_info: None,
         profile_owner: None,
         profile_policy_rules: None,
+        ecall_indication: None,
+        fallback_allowed: None,
     };
     vec![info.to_der(), initiate.to_der(), metadata.to_der()]
 }

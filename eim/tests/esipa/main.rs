@@ -1,0 +1,13 @@
+//! Tests of ESipa over HTTP, in both bindings, with a card that signs.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
+
+mod admin;
+mod downloads;
+mod notifications;
+#[path = "../../../sm-dp/tests/support/openapi.rs"]
+mod openapi;
+mod packages;
+mod results;
+mod support;
+mod transfers;
