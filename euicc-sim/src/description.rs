@@ -1,8 +1,12 @@
 //! The description of a card: identity, keys, capabilities.
 
 mod capabilities;
+mod iot;
 
 pub use capabilities::{Capabilities, Preset, V3Elements};
+pub use iot::{
+    AfterFailure, IotDescription, IotVersion, SizeError, TerminalCapabilityRule, TokenInUpdateEim,
+};
 
 use certs::EuiccCredentials;
 use profile::element::Service;
@@ -44,6 +48,10 @@ pub struct CardDescription {
     /// consumer card and needs no `credentials`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub m2m: Option<Box<M2mDescription>>,
+    /// The IoT part of the description. If present, the card is an IoT eUICC (SGP.32) instead of a
+    /// consumer card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iot: Option<Box<IotDescription>>,
 }
 
 /// A private key of the card with its certificates.
@@ -119,7 +127,14 @@ impl CardDescription {
             memory_size: 1 << 20,
             strict: false,
             m2m: None,
+            iot: None,
         }
+    }
+
+    /// The settings of an IoT card.
+    pub(crate) fn iot(&self) -> &IotDescription {
+        static DEFAULT: IotDescription = IotDescription::DEFAULT;
+        self.iot.as_deref().unwrap_or(&DEFAULT)
     }
 
     /// The capabilities that the card offers to profile packages.
