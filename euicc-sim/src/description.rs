@@ -11,9 +11,10 @@ pub use iot::{
 use certs::EuiccCredentials;
 use profile::element::Service;
 use profile::{Octets, SecretOctets};
-use rsp::der::BitString;
+use rsp::der::{Asn1, BitString};
 use rsp::ids::Eid;
 use rsp::sgp22::{OperatorId, ProfilePolicyAuthorisationRule, ppr, uicc_capability};
+use rsp::sgp32::EimConfigurationData;
 use serde::{Deserialize, Serialize};
 
 use super::m2m::M2mDescription;
@@ -129,6 +130,13 @@ impl CardDescription {
             m2m: None,
             iot: None,
         }
+    }
+
+    /// An IoT card with these credentials and eIMs, and otherwise the default card.
+    pub fn iot_for(eid: Eid, credentials: &[EuiccCredentials], eims: &[EimConfigurationData]) -> Self {
+        let initial_eims = eims.iter().map(|eim| eim.to_der().into()).collect();
+        let iot = IotDescription { initial_eims, ..IotDescription::default() };
+        Self { iot: Some(Box::new(iot)), ..Self::default_for(eid, credentials) }
     }
 
     /// The settings of an IoT card.

@@ -153,7 +153,7 @@ impl Card {
                     Some((persistent, StoredKind::Consumer(state))) if state.iot.is_some() == is_iot => {
                         (persistent, state)
                     }
-                    Some(_) => return Err(card_kind_mismatch(description.eid)),
+                    Some((_, stored)) => return Err(card_kind_mismatch(description.eid, &stored)),
                 };
                 (persistent, CardKind::Consumer(Box::new(ConsumerCard { ecasd, state })), is_stored)
             }
@@ -164,7 +164,7 @@ impl Card {
                 let (persistent, state) = match stored {
                     None => m2m::factory::state(&description, &m2m)?,
                     Some((persistent, StoredKind::M2m(state))) => (persistent, *state),
-                    Some((_, StoredKind::Consumer(_))) => return Err(card_kind_mismatch(description.eid)),
+                    Some((_, stored)) => return Err(card_kind_mismatch(description.eid, &stored)),
                 };
                 (persistent, CardKind::M2m(Box::new(M2mCard { factory, state })), is_stored)
             }
@@ -331,26 +331,44 @@ fn apply_pending(context: &mut CardContext<'_, '_>) {
     multi_imsi::apply_pending(context);
 }
 
-/// The memory belongs to a card of the other kind.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the memory and the description are of different kinds of card: a consumer card, an IoT eUICC or \
-     an M2M eUICC"
-)]
-struct CardKindMismatch;
+/// The kind of the card to which a memory belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryKind {
+    /// A consumer card (SGP.22).
+    Consumer,
+    /// An IoT eUICC (SGP.32).
+    Iot,
+    /// An M2M eUICC (SGP.02).
+    M2m,
+}
 
-fn card_kind_mismatch(eid: Eid) -> Fault {
+/// The memory belongs to a card of another kind.
+#[derive(Debug, thiserror::Error)]
+#[error("the memory is of {}, and the description is of another kind of card", match .0 {
+    MemoryKind::Consumer => "a consumer card",
+    MemoryKind::Iot => "an IoT eUICC",
+    MemoryKind::M2m => "an M2M eUICC",
+})]
+struct CardKindMismatch(MemoryKind);
+
+fn card_kind_mismatch(eid: Eid, stored: &StoredKind) -> Fault {
+    let kind = match stored {
+        StoredKind::Consumer(state) if state.iot.is_some() => MemoryKind::Iot,
+        StoredKind::Consumer(_) => MemoryKind::Consumer,
+        StoredKind::M2m(_) => MemoryKind::M2m,
+    };
     Fault::caused_by(
-        CardKindMismatch,
+        CardKindMismatch(kind),
         format!("cannot use the memory of card {eid}"),
         "use the description with which the card was created, or another memory",
     )
 }
 
-/// True if a card could not be opened because its memory and its description are of different kinds
-/// of card: a consumer card, an IoT eUICC or an M2M eUICC. The caller can handle this case separately.
-pub fn is_card_kind_mismatch(fault: &Fault) -> bool {
-    std::error::Error::source(fault).is_some_and(|cause| cause.is::<CardKindMismatch>())
+/// The kind of the memory, if a card could not be opened because its description is of another kind.
+/// The caller can handle this case separately.
+pub fn mismatched_memory_kind(fault: &Fault) -> Option<MemoryKind> {
+    let cause = std::error::Error::source(fault)?.downcast_ref::<CardKindMismatch>()?;
+    Some(cause.0)
 }
 
 /// Copies the volatile state except for data that arrive in segments: a session, a data object or a

@@ -40,7 +40,7 @@ fn initial(testbed: &mut Testbed, eims: &[EimConfigurationData]) -> Result<Vec<A
     let request = AddInitialEimRequest { eim_configuration_data_list: eims.to_vec() };
     match testbed.call(&request) {
         AddInitialEimResponse::AddInitialEimOk(added) => Ok(added),
-        AddInitialEimResponse::AddInitialEimError(code) => Err(i64::from(code.0)),
+        AddInitialEimResponse::AddInitialEimError(code) => Err(code.0),
     }
 }
 
@@ -98,6 +98,7 @@ fn defective(testbed: &Testbed) -> Vec<(i64, EimConfigurationData)> {
 
 #[test]
 fn the_first_eims_are_associated_together_or_not_at_all() {
+    // req: SGP.32-5.9.4-Exists
     let mut testbed = card(|_| {});
     let (one, two) = (Eim::new("eim-1"), Eim::new("eim-2"));
     let mut without_token = two.configuration();
@@ -124,7 +125,7 @@ fn the_configuration_is_returned_without_counter() {
     let eim = Eim::new("eim-1");
     associate(&mut testbed, &whole(&eim));
     let expected = EimConfigurationData { counter_value: None, association_token: Some(1), ..whole(&eim) };
-    assert_eq!(configured(&mut testbed, None), [expected.clone()]);
+    assert_eq!(configured(&mut testbed, None), std::slice::from_ref(&expected));
     assert_eq!(configured(&mut testbed, Some("eim-1")), [expected]);
     assert!(configured(&mut testbed, Some("eim")).is_empty());
 }

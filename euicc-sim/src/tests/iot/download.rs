@@ -30,6 +30,7 @@ fn configure(testbed: &mut Testbed, request: &ConfigureImmediateProfileEnablingR
 
 #[test]
 fn a_downloaded_profile_is_enabled_at_once_if_the_ipa_configured_it() {
+    // req: SGP.32-5.9.15-NotAvailable, SGP.32-5.9.15-Session
     let mut testbed = card(|_| {});
     assert_eq!(testbed.es10_text(IMMEDIATE), NOT_AVAILABLE);
     assert_eq!(configure(&mut testbed, &allowed(None, Some("no address"))), 127);
@@ -74,6 +75,7 @@ fn only_the_configured_sm_dp_allows_it() {
 
 #[test]
 fn an_eim_configures_it_by_package() {
+    // req: SGP.32-5.9.17-Exists
     let (mut testbed, mut eim) = card_in_use(|_| {});
     assert_eq!(configure(&mut testbed, &allowed(None, None)), 2);
     let operation = Psmo::ConfigureImmediateEnable(allowed(None, Some(ADDRESS)));

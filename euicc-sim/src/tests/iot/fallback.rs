@@ -51,6 +51,7 @@ fn the_card_falls_back_and_returns() {
 
 #[test]
 fn fallback_needs_the_attribute_and_an_enabled_profile() {
+    // req: SGP.32-5.9.20-Order, SGP.32-5.9.21-NotAvailable
     let (mut testbed, mut eim) = card_in_use(|_| {});
     assert_eq!(execute(&mut testbed), "BF5D03800106");
     assert_eq!(give_back(&mut testbed), "BF5E03800106");

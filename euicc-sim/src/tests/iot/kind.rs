@@ -106,7 +106,7 @@ fn a_memory_of_another_kind_of_card_is_refused() {
         world::World::new(clock, world::SeededRandom::from_text("x"))
     };
     let fault = crate::Card::open(description.clone(), memory.clone(), world()).unwrap_err();
-    assert!(crate::is_card_kind_mismatch(&fault), "{fault}");
+    assert_eq!(crate::mismatched_memory_kind(&fault), Some(crate::MemoryKind::Iot), "{fault}");
     make_iot(&mut description, |_| {});
     crate::Card::open(description, memory, world()).unwrap();
 }

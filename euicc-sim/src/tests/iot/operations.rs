@@ -25,6 +25,7 @@ const UNSET: Psmo = Psmo::UnsetFallbackAttribute(UnsetFallbackAttribute {});
 
 #[test]
 fn enable_has_each_result() {
+    // req: SGP.32-3.4.1-Rollback
     let (mut testbed, mut eim) = card_in_use(|_| {});
     assert_eq!(eim.run(&mut testbed, [enable(9)]), ["830101"]);
     assert_eq!(eim.run(&mut testbed, [enable(1)]), ["830102"]);
@@ -77,6 +78,7 @@ fn disable_has_each_result() {
 
 #[test]
 fn delete_has_each_result() {
+    // req: SGP.32-3.4.3-Rollback, SGP.32-3.4.3-Fallback
     let (mut testbed, mut eim) = card_in_use(|iot| iot.after_failure = AfterFailure::Continue);
     install(&mut testbed, 4, with_rule(ppr::PPR2));
     install(&mut testbed, 5, |metadata| metadata.fallback_allowed = Some(true));
@@ -100,6 +102,7 @@ fn delete_has_each_result() {
 
 #[test]
 fn the_fallback_attribute_has_each_result() {
+    // req: SGP.32-3.4.6-Order
     let (mut testbed, mut eim) = card_in_use(|iot| iot.after_failure = AfterFailure::Continue);
     for number in [4, 5] {
         install(&mut testbed, number, |metadata| metadata.fallback_allowed = Some(true));

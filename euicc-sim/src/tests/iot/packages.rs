@@ -37,6 +37,7 @@ fn modified(
 
 #[test]
 fn a_package_of_a_stranger_gets_an_unsigned_error() {
+    // req: SGP.32-5.9.1-Signature
     for (version, unknown, known) in [
         (IotVersion::V1_2, "unsigned none, token none", "unsigned none, token 1"),
         (IotVersion::V1_3, "unsigned 127, token none", "unsigned 127, token 1"),
@@ -63,6 +64,7 @@ fn a_package_of_a_stranger_gets_an_unsigned_error() {
 
 #[test]
 fn eid_and_counter_are_checked_in_this_order() {
+    // req: SGP.32-5.9.1-Order
     let (mut testbed, mut eim) = card_in_use(|_| {});
     let other: Eid = "89001012012341234012345678901224".parse().unwrap();
     let request = modified(&testbed, &mut eim, |package| {
@@ -143,6 +145,7 @@ fn the_result_echoes_the_package_and_is_kept_until_it_is_removed() {
 
 #[test]
 fn a_full_list_of_results_loses_the_oldest() {
+    // req: SGP.32-2.11.2-Full
     let (mut testbed, mut eim) = card_in_use(|iot| iot.max_results = 3);
     for _ in 0..4 {
         eim.send(&mut testbed, harmless());
@@ -198,6 +201,7 @@ fn operations_before_a_damaged_one_are_executed() {
 
 #[test]
 fn a_package_enables_and_disables_at_most_one_profile_and_lists_before_changes() {
+    // req: SGP.32-2.11.1.1-OneEnable, SGP.32-2.11.1.1-OneDisable, SGP.32-2.11.1.1-ListAfterChange
     let (mut testbed, mut eim) = card_in_use(|iot| iot.after_failure = AfterFailure::Continue);
     let operations = [enable(2), enable(3), disable(1), list()];
     assert_eq!(eim.run(&mut testbed, operations), ["830100", "83017F", "84017F", "BF2D0381010B"]);

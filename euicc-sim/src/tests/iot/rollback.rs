@@ -101,6 +101,7 @@ fn a_rollback_waits_for_a_pending_refresh() {
 
 #[test]
 fn the_permission_ends_with_the_delivery_of_the_result_and_with_the_next_package() {
+    // req: SGP.32-5.9.1-Rollback, SGP.32-5.9.16-NotAllowed
     let (mut testbed, _, result) = switched();
     let removed: NotificationSentResponse = testbed.call(&NotificationSentRequest { seq_number: result });
     assert_eq!(removed.delete_notification_status.0, 0);

@@ -214,7 +214,7 @@ pub(super) fn error(testbed: &mut Testbed, eim: &Eim, request: &EuiccPackageRequ
             assert_eq!(error.eim_id, request.euicc_package_signed.eim_id);
             assert_eq!(error.eim_transaction_id, request.euicc_package_signed.eim_transaction_id);
             let number = |number: Option<i64>| number.map_or("none".to_owned(), |number| number.to_string());
-            let code = error.euicc_package_unsigned_error_code.map(|code| i64::from(code.0));
+            let code = error.euicc_package_unsigned_error_code.map(|code| code.0);
             format!("unsigned {}, token {}", number(code), number(error.association_token))
         }
     }
