@@ -16,6 +16,7 @@ use serde::{Serialize, Serializer};
 use crate::names::ServerName;
 use crate::role::Role;
 
+pub use parse::public_key_of;
 pub(crate) use parse::{
     ECDSA_WITH_SHA256, ID_EC_PUBLIC_KEY, PRINTABLE_STRING, envelope, named_curve, serial_number,
 };

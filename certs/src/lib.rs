@@ -29,7 +29,7 @@ mod role;
 
 pub use certificate::{
     BasicConstraints, Certificate, CertificateError, EidRange, ExtendedKeyUsage, ExtensionInfo, KeyUsage,
-    Name, PermittedName, Validity,
+    Name, PermittedName, Validity, public_key_of,
 };
 pub use chain::{
     ChainError, EuiccCertificate, Flaw, ServerCertificate, TrustAnchors, Verified, check_euicc, check_eum,

@@ -8,6 +8,7 @@ use std::{
 };
 
 use certs::Pki;
+use clap::ValueEnum;
 use device::at;
 use euicc_sim::{Card, CardDescription, Preset, Shared};
 use rsp::ids::{Eid, Plmn};
@@ -44,6 +45,8 @@ pub struct CardEntry {
     pub at_quirks: Vec<at::Quirk>,
     /// Networks visible to its modem, strongest first.
     pub visible: Vec<Plmn>,
+    /// Kind of the card.
+    pub kind: CardKind,
     /// Preset of capabilities.
     pub preset: Option<Preset>,
     /// Differences from the default card: keys of [`CardDescription`].
@@ -55,6 +58,17 @@ impl CardEntry {
     pub fn make_strict(&mut self) {
         self.description.insert("strict".to_owned(), toml::Value::Boolean(true));
     }
+}
+
+/// Kind of a card. An M2M card is part of a device (`landfall device run`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum CardKind {
+    /// SGP.22
+    #[default]
+    Consumer,
+    /// SGP.32
+    Iot,
 }
 
 /// Interface of a card.
@@ -107,7 +121,7 @@ pub fn read(file: &Path) -> Result<Vec<CardEntry>, Fault> {
         Fault::usage(
             format!("cannot use the cards in {}", file.display()),
             why,
-            "correct the file: each [[card]] may have eid, interface, address, memory, at-quirks, visible, preset and description",
+            "correct the file: each [[card]] may have eid, interface, address, memory, at-quirks, visible, kind, preset and description",
         )
     })
 }
@@ -260,6 +274,9 @@ impl CardEntry {
     fn described(&self, mut description: CardDescription) -> Result<CardDescription, Fault> {
         if let Some(preset) = self.preset {
             description.capabilities = preset.capabilities();
+        }
+        if self.kind == CardKind::Iot {
+            description.iot = Some(Box::default());
         }
         changed(description, &self.description)
     }
@@ -449,6 +466,21 @@ mod tests {
             assert!(fault.why.contains(why), "{fault}");
         }
         assert!(changed(description, &toml::from_str("memory_size = 'much'").unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_card_of_the_kind_iot_has_settings_of_sgp_32() {
+        let list = entries(
+            "[[card]]\nkind = 'iot'\n[card.description.iot]\nversion = '1.3'\nmax_eims = 2\n[[card]]\n\
+             [card.description]\niot.version = '1.3'\n",
+        )
+        .unwrap();
+        let pki = pki();
+        let description = parties::card_description(&pki, pki.eids(Curve::P256)[0]).unwrap();
+        let iot = list[0].described(description.clone()).unwrap().iot.unwrap();
+        assert_eq!((iot.version, iot.max_eims), (euicc_sim::IotVersion::V1_3, 2));
+        // A consumer card has no such settings.
+        assert!(list[1].described(description).unwrap_err().why.contains("there is no iot"));
     }
 
     #[test]

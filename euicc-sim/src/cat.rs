@@ -61,13 +61,25 @@ fn begin(context: &mut CardContext<'_, '_>, profile: &[u8]) {
     }
 }
 
-/// TERMINAL CAPABILITY: TS 102 221 section 11.1.19. The data are validated and otherwise ignored.
-pub(crate) fn terminal_capability(command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+/// TERMINAL CAPABILITY: TS 102 221 section 11.1.19. An IoT card remembers whether the terminal has an
+/// IPA (SGP.32 section 3.8.1); other data are validated and ignored.
+pub(crate) fn terminal_capability(
+    context: &mut Context<'_>,
+    command: &Command<'_>,
+) -> Result<Vec<u8>, StatusWord> {
+    /// Support of SGP.32 by the terminal, and the bit of the IPAd.
+    const IOT: rsp::der::Tag = rsp::der::Tag(0x84);
+    const IPAD: u8 = 0x01;
     if (command.p1, command.p2) != (0, 0) {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
     match rsp::der::tlv::split(command.data) {
-        Some((rsp::der::Tag(0xA9), contents)) if rsp::der::tlv::each(contents).is_ok() => Ok(Vec::new()),
+        Some((rsp::der::Tag(0xA9), contents)) if rsp::der::tlv::each(contents).is_ok() => {
+            let iot = rsp::der::tlv::find(contents, IOT).ok().flatten().and_then(rsp::der::tlv::split);
+            let bits = iot.and_then(|(_, contents)| contents.first().copied()).unwrap_or_default();
+            context.volatile.has_ipad = bits & IPAD != 0;
+            Ok(Vec::new())
+        }
         _ => Err(StatusWord::INCORRECT_DATA),
     }
 }

@@ -39,7 +39,8 @@ fn open(context: &mut Context<'_>, number: u8) -> Result<Vec<u8>, StatusWord> {
     if context.volatile.channels.contains_key(&number) {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
-    let channel = Channel::fresh(&context.persistent);
+    let opened_by_ipad = context.volatile.has_ipad;
+    let channel = Channel { opened_by_ipad, ..Channel::fresh(&context.persistent) };
     context.volatile.channels.insert(number, channel);
     Ok(Vec::new())
 }

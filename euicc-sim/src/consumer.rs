@@ -1,4 +1,5 @@
-//! The view of a consumer card (SGP.22) that a command handler gets.
+//! The view of a consumer card (SGP.22) that a command handler gets. An IoT card (SGP.32) is a
+//! consumer card with an IoT part.
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
@@ -16,6 +17,11 @@ pub(crate) struct ConsumerContext<'a> {
 }
 
 impl ConsumerContext<'_> {
+    /// True for an IoT card.
+    pub(crate) fn is_iot(&self) -> bool {
+        self.description.iot.is_some()
+    }
+
     /// Free non-volatile memory in octets.
     pub(crate) fn free_memory(&self) -> u32 {
         let used =

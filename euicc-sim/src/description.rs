@@ -1,15 +1,20 @@
 //! The description of a card: identity, keys, capabilities.
 
 mod capabilities;
+mod iot;
 
 pub use capabilities::{Capabilities, Preset, V3Elements};
+pub use iot::{
+    AfterFailure, IotDescription, IotVersion, SizeError, TerminalCapabilityRule, TokenInUpdateEim,
+};
 
 use certs::EuiccCredentials;
 use profile::element::Service;
 use profile::{Octets, SecretOctets};
-use rsp::der::BitString;
+use rsp::der::{Asn1, BitString};
 use rsp::ids::Eid;
 use rsp::sgp22::{OperatorId, ProfilePolicyAuthorisationRule, ppr, uicc_capability};
+use rsp::sgp32::EimConfigurationData;
 use serde::{Deserialize, Serialize};
 
 use super::m2m::M2mDescription;
@@ -44,6 +49,10 @@ pub struct CardDescription {
     /// consumer card and needs no `credentials`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub m2m: Option<Box<M2mDescription>>,
+    /// The IoT part of the description. If present, the card is an IoT eUICC (SGP.32) instead of a
+    /// consumer card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iot: Option<Box<IotDescription>>,
 }
 
 /// A private key of the card with its certificates.
@@ -119,7 +128,21 @@ impl CardDescription {
             memory_size: 1 << 20,
             strict: false,
             m2m: None,
+            iot: None,
         }
+    }
+
+    /// An IoT card with these credentials and eIMs, and otherwise the default card.
+    pub fn iot_for(eid: Eid, credentials: &[EuiccCredentials], eims: &[EimConfigurationData]) -> Self {
+        let initial_eims = eims.iter().map(|eim| eim.to_der().into()).collect();
+        let iot = IotDescription { initial_eims, ..IotDescription::default() };
+        Self { iot: Some(Box::new(iot)), ..Self::default_for(eid, credentials) }
+    }
+
+    /// The settings of an IoT card.
+    pub(crate) fn iot(&self) -> &IotDescription {
+        static DEFAULT: IotDescription = IotDescription::DEFAULT;
+        self.iot.as_deref().unwrap_or(&DEFAULT)
     }
 
     /// The capabilities that the card offers to profile packages.

@@ -74,6 +74,11 @@ impl Ecasd {
         self.credential(ci).unwrap_or(&self.preferred)
     }
 
+    /// The key for this CI, or the preferred key if no CI is given.
+    pub(crate) fn credential_for(&self, ci: Option<&SubjectKeyIdentifier>) -> Option<&Credential> {
+        ci.map_or(Some(&self.preferred), |ci| self.credential(ci))
+    }
+
     fn credentials(&self) -> impl Iterator<Item = &Credential> {
         std::iter::once(&self.preferred).chain(&self.others)
     }

@@ -62,7 +62,7 @@ const INSTRUCTIONS: [(ClassKind, u8, Requires, Function); 37] = {
     [
         (Interindustry, 0xA4, Requires::Anything, ByKind(select::select)),
         (Interindustry, 0x70, Requires::Anything, Common(manage_channel)),
-        (Proprietary, 0xAA, Requires::Anything, Common(|_, command| cat::terminal_capability(command))),
+        (Proprietary, 0xAA, Requires::Anything, Common(cat::terminal_capability)),
         (Proprietary, cat::TERMINAL_PROFILE, Requires::BasicChannel, ByKind(cat::terminal_profile)),
         (Proprietary, 0x12, Requires::BasicChannel, Common(cat::fetch)),
         (Proprietary, cat::TERMINAL_RESPONSE, Requires::BasicChannel, ByKind(cat::terminal_response)),

@@ -8,7 +8,9 @@
 //!
 //! The kind of a card is an enum (`kind`). A command is dispatched with a `CardContext`; below the
 //! dispatch, functions of SGP.22 get a `ConsumerContext` and functions of SGP.02 an `M2mContext`.
-//! Each of them contains the common `Context` and the state that only this kind of card has.
+//! Each of them contains the common `Context` and the state that only this kind of card has. An IoT
+//! card is a consumer card with an IoT part: the description and the state have this part, and the
+//! dispatch of the ISD-R chooses the functions of SGP.32 for it.
 //!
 //! | part | clause |
 //! |---|---|
@@ -17,6 +19,7 @@
 //! | `get_identity` | TS 31.102 section 7.5 |
 //! | `cat` | TS 102 221 section 11.2, TS 102 223: REFRESH; all proactive commands of an M2M eUICC |
 //! | `isd_r` | SGP.22 sections 5.7.1 to 5.7.22 (ES10a, ES10b, ES10c) |
+//! | `isd_r::iot` | SGP.32 section 5.9 (ES10b of an IoT eUICC) |
 //! | `install` | SGP.22 sections 2.5 and 5.5 (ES8+) |
 //! | `ecasd` | SGP.22 section 2.4.2 |
 //! | `notifications` | SGP.22 section 3.5 |
@@ -66,7 +69,8 @@ use rsp::ids::Eid;
 use world::{Atr, CardInterface, CardInterfaceFault, Fault, Memory, World};
 
 pub use description::{
-    AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription, Preset, V3Elements,
+    AfterFailure, AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription,
+    IotDescription, IotVersion, Preset, SizeError, TerminalCapabilityRule, TokenInUpdateEim, V3Elements,
 };
 pub use rsp::StatusWord;
 pub use shared::Shared;
@@ -123,19 +127,33 @@ impl Card {
         world: World,
         shared: &Arc<Shared>,
     ) -> Result<Self, Fault> {
+        if description.m2m.is_some() && description.iot.is_some() {
+            let why = "the description has an M2M part and an IoT part";
+            return Err(Fault::new(
+                format!("cannot open card {}", description.eid),
+                why,
+                "remove one of them",
+            ));
+        }
         let load = |description: &CardDescription| stored::load(memory.load()?, description.eid, shared);
         let (persistent, kind, is_stored) = match description.m2m.take() {
             None => {
                 let ecasd = Ecasd::take(&mut description, shared)?;
                 let stored = load(&description)?;
                 let is_stored = stored.is_some();
+                let is_iot = description.iot.is_some();
                 let (persistent, state) = match stored {
-                    None => (
-                        Persistent::new(description.eid),
-                        ConsumerState::new(description.default_dp_address.clone()),
-                    ),
-                    Some((persistent, StoredKind::Consumer(state))) => (persistent, state),
-                    Some((_, StoredKind::M2m(_))) => return Err(card_kind_mismatch(description.eid)),
+                    None => {
+                        let mut state = ConsumerState::new(description.default_dp_address.clone());
+                        if is_iot {
+                            state.iot = Some(Box::new(isd_r::iot::initial_state(&description, &ecasd)?));
+                        }
+                        (Persistent::new(description.eid), state)
+                    }
+                    Some((persistent, StoredKind::Consumer(state))) if state.iot.is_some() == is_iot => {
+                        (persistent, state)
+                    }
+                    Some((_, stored)) => return Err(card_kind_mismatch(description.eid, &stored)),
                 };
                 (persistent, CardKind::Consumer(Box::new(ConsumerCard { ecasd, state })), is_stored)
             }
@@ -146,7 +164,7 @@ impl Card {
                 let (persistent, state) = match stored {
                     None => m2m::factory::state(&description, &m2m)?,
                     Some((persistent, StoredKind::M2m(state))) => (persistent, *state),
-                    Some((_, StoredKind::Consumer(_))) => return Err(card_kind_mismatch(description.eid)),
+                    Some((_, stored)) => return Err(card_kind_mismatch(description.eid, &stored)),
                 };
                 (persistent, CardKind::M2m(Box::new(M2mCard { factory, state })), is_stored)
             }
@@ -313,27 +331,44 @@ fn apply_pending(context: &mut CardContext<'_, '_>) {
     multi_imsi::apply_pending(context);
 }
 
-/// The memory belongs to a card of the other kind.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the memory and the description are of different kinds: one is of a consumer card, \
-     the other of an M2M eUICC"
-)]
-struct CardKindMismatch;
+/// The kind of the card to which a memory belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryKind {
+    /// A consumer card (SGP.22).
+    Consumer,
+    /// An IoT eUICC (SGP.32).
+    Iot,
+    /// An M2M eUICC (SGP.02).
+    M2m,
+}
 
-fn card_kind_mismatch(eid: Eid) -> Fault {
+/// The memory belongs to a card of another kind.
+#[derive(Debug, thiserror::Error)]
+#[error("the memory is of {}, and the description is of another kind of card", match .0 {
+    MemoryKind::Consumer => "a consumer card",
+    MemoryKind::Iot => "an IoT eUICC",
+    MemoryKind::M2m => "an M2M eUICC",
+})]
+struct CardKindMismatch(MemoryKind);
+
+fn card_kind_mismatch(eid: Eid, stored: &StoredKind) -> Fault {
+    let kind = match stored {
+        StoredKind::Consumer(state) if state.iot.is_some() => MemoryKind::Iot,
+        StoredKind::Consumer(_) => MemoryKind::Consumer,
+        StoredKind::M2m(_) => MemoryKind::M2m,
+    };
     Fault::caused_by(
-        CardKindMismatch,
+        CardKindMismatch(kind),
         format!("cannot use the memory of card {eid}"),
         "use the description with which the card was created, or another memory",
     )
 }
 
-/// True if a card could not be opened because its memory and its description are of different
-/// kinds: one is of a consumer card, the other of an M2M eUICC. The caller can handle this case
-/// separately.
-pub fn is_card_kind_mismatch(fault: &Fault) -> bool {
-    std::error::Error::source(fault).is_some_and(|cause| cause.is::<CardKindMismatch>())
+/// The kind of the memory, if a card could not be opened because its description is of another kind.
+/// The caller can handle this case separately.
+pub fn mismatched_memory_kind(fault: &Fault) -> Option<MemoryKind> {
+    let cause = std::error::Error::source(fault)?.downcast_ref::<CardKindMismatch>()?;
+    Some(cause.0)
 }
 
 /// Copies the volatile state except for data that arrive in segments: a session, a data object or a

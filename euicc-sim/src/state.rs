@@ -15,12 +15,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) mod cat;
 pub(crate) mod channel;
+pub(crate) mod iot;
 pub(crate) mod m2m;
 pub(crate) mod multi_imsi;
 pub(crate) mod session;
 
 use cat::Cat;
 use channel::Channel;
+use iot::IotState;
 use session::Session;
 
 /// The state that survives a power cut and that all kinds of card have. It changes as a whole after
@@ -42,7 +44,7 @@ pub(crate) struct Persistent {
     pub(crate) switch: Option<ProfileSwitch>,
 }
 
-/// The persistent state that only a consumer card has.
+/// The persistent state that only consumer cards and IoT cards have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConsumerState {
     /// ISD-P numbers are never reused.
@@ -55,6 +57,8 @@ pub(crate) struct ConsumerState {
     pub(crate) one_time_keys: Vec<OneTimeKey>,
     /// The revoked certificates. A CI has at most one complete list and one incomplete list.
     pub(crate) crls: Vec<StoredCrl>,
+    /// The state that only an IoT card has; `None` on a consumer card.
+    pub(crate) iot: Option<Box<IotState>>,
 }
 
 /// A pending change of the enabled profile, applied at a REFRESH or a reset: SGP.22 sections 5.7.16
@@ -216,7 +220,19 @@ impl ConsumerState {
             notifications: Vec::new(),
             one_time_keys: Vec::new(),
             crls: Vec::new(),
+            iot: None,
         }
+    }
+
+    /// The state that only an IoT card has.
+    pub(crate) fn iot(&self) -> &IotState {
+        static NEW: IotState = IotState::NEW;
+        self.iot.as_deref().unwrap_or(&NEW)
+    }
+
+    /// The state that only an IoT card has, for changes.
+    pub(crate) fn iot_mut(&mut self) -> &mut IotState {
+        self.iot.get_or_insert_with(|| Box::new(IotState::NEW))
     }
 }
 
@@ -232,6 +248,8 @@ pub(crate) struct Volatile {
     /// PINs of the enabled profile that were verified since the last reset: owner and key
     /// reference.
     pub(crate) verified: BTreeSet<(FileIndex, PinKeyReference)>,
+    /// True if the terminal announced an IPA in TERMINAL CAPABILITY.
+    pub(crate) has_ipad: bool,
 }
 
 impl Volatile {
@@ -243,6 +261,7 @@ impl Volatile {
             m2m: m2m::session::Sessions::default(),
             cat: Cat::default(),
             verified: BTreeSet::new(),
+            has_ipad: false,
         }
     }
 }

@@ -6,6 +6,8 @@
 //! | `one-time-keys` | otSK.EUICC.ECKA kept for retries |
 //! | `revoked` | certificates revoked by the CIs |
 //! | `m2m` | keys, ISD-Ps and addresses of an M2M eUICC |
+//! | `iot` | eIMs and settings of an IoT eUICC |
+//! | `result/<number>` | the result of a package of an eIM |
 //! | `notification/<number>` | a notification |
 //! | `profile/<ISD-P>` | metadata, nickname, memory; the state of the multi-IMSI applet |
 //! | `profile/<ISD-P>/facts`, `/domains` | the data of the package other than its files |
@@ -29,13 +31,16 @@ use serde::{Deserialize, Serialize};
 use world::{Batch, Cells, Content, Fault};
 
 use super::shared::Shared;
+use super::state::iot::{IotState, StoredResult};
 use super::state::{ConsumerState, InstalledProfile, Persistent, ProfileSwitch, StoredNotification, m2m};
 
 const CARD: &str = "card";
 const ONE_TIME_KEYS: &str = "one-time-keys";
 const REVOKED: &str = "revoked";
 const M2M: &str = "m2m";
+const IOT: &str = "iot";
 const NOTIFICATION: &str = "notification/";
+const RESULT: &str = "result/";
 const PROFILE: &str = "profile/";
 
 /// PINs and the codes that unblock them.
@@ -110,7 +115,14 @@ impl KindState for ConsumerState {
         let old = old.map(|(_, old)| old);
         put_list(batch, ONE_TIME_KEYS, old.map(|old| &old.one_time_keys), &self.one_time_keys)?;
         put_list(batch, REVOKED, old.map(|old| &old.crls), &self.crls)?;
-        notifications(batch, old, self)
+        let notifications = |state: &Self| numbered(&state.notifications, |each| each.sequence_number);
+        put_numbered(batch, NOTIFICATION, old.map(notifications), notifications(self))?;
+        if let Some(iot) = &self.iot {
+            put_json(batch, IOT, old.and_then(|old| old.iot.as_deref()), &**iot)?;
+            let results = |state: &Self| numbered(&state.iot().results, |each| each.sequence_number);
+            put_numbered(batch, RESULT, old.map(results), results(self))?;
+        }
+        Ok(())
     }
 }
 
@@ -133,6 +145,7 @@ impl KindState for m2m::State {
 /// The state of one kind of card as it was read from a memory.
 #[derive(Debug)]
 pub(crate) enum StoredKind {
+    /// Of a consumer card or of an IoT card.
     Consumer(ConsumerState),
     M2m(Box<m2m::State>),
 }
@@ -156,18 +169,27 @@ pub(super) fn changes<K: KindState>(
     Ok(batch)
 }
 
-fn notifications(batch: &mut Batch, old: Option<&ConsumerState>, new: &ConsumerState) -> Result<(), Fault> {
-    let by_number = |state: &ConsumerState| -> BTreeMap<i64, Arc<StoredNotification>> {
-        let all = state.notifications.iter();
-        all.map(|each| (each.sequence_number, Arc::clone(each))).collect()
-    };
-    let (was, is) = (old.map(by_number).unwrap_or_default(), by_number(new));
-    for number in was.keys().filter(|number| !is.contains_key(number)) {
-        batch.remove(format!("{NOTIFICATION}{number}"));
+/// Entries that have a cell each, by their numbers.
+type Numbered<T> = BTreeMap<i64, Arc<T>>;
+
+fn numbered<T>(entries: &[Arc<T>], number: impl Fn(&T) -> i64) -> Numbered<T> {
+    entries.iter().map(|each| (number(each), Arc::clone(each))).collect()
+}
+
+/// Writes the entries that are new or have changed, and removes the cells of the others.
+fn put_numbered<T: Serialize + PartialEq>(
+    batch: &mut Batch,
+    cell: &str,
+    old: Option<Numbered<T>>,
+    new: Numbered<T>,
+) -> Result<(), Fault> {
+    let was = old.unwrap_or_default();
+    for number in was.keys().filter(|number| !new.contains_key(number)) {
+        batch.remove(format!("{cell}{number}"));
     }
-    for (number, notification) in is {
-        if was.get(&number) != Some(&notification) {
-            batch.put(format!("{NOTIFICATION}{number}"), Content::json(&*notification)?);
+    for (number, entry) in new {
+        if was.get(&number) != Some(&entry) {
+            batch.put(format!("{cell}{number}"), Content::json(&*entry)?);
         }
     }
     Ok(())
@@ -313,11 +335,15 @@ pub(super) fn load(
     } else {
         let one_time_keys = cells.list(ONE_TIME_KEYS)?;
         let crls = cells.list(REVOKED)?;
-        let mut notifications = Vec::new();
-        for cell in cells.names(NOTIFICATION) {
-            notifications.push(Arc::new(cells.json::<StoredNotification>(&cell)?));
-        }
-        notifications.sort_by_key(|notification| notification.sequence_number);
+        let notifications =
+            cells.numbered(NOTIFICATION, |notification: &StoredNotification| notification.sequence_number)?;
+        let iot = match cells.cells.contains_key(IOT) {
+            true => {
+                let results = cells.numbered(RESULT, |result: &StoredResult| result.sequence_number)?;
+                Some(Box::new(IotState { results, ..cells.json(IOT)? }))
+            }
+            false => None,
+        };
         StoredKind::Consumer(ConsumerState {
             next_isd_p: card.next_isd_p,
             next_sequence_number: card.next_sequence_number,
@@ -325,6 +351,7 @@ pub(super) fn load(
             notifications,
             one_time_keys,
             crls,
+            iot,
         })
     };
     let mut persistent = Persistent {
@@ -412,6 +439,20 @@ impl Stored {
     fn json<T: DeserializeOwned>(&mut self, cell: &str) -> Result<T, Fault> {
         let content = self.take(cell)?;
         content.from_json().map_err(|why| self.unreadable(cell, &why))
+    }
+
+    /// Reads entries that have a cell each, in ascending order of their numbers.
+    fn numbered<T: DeserializeOwned>(
+        &mut self,
+        cell: &str,
+        number: impl Fn(&T) -> i64,
+    ) -> Result<Vec<Arc<T>>, Fault> {
+        let mut entries = Vec::new();
+        for cell in self.names(cell) {
+            entries.push(Arc::new(self.json::<T>(&cell)?));
+        }
+        entries.sort_by_key(|entry| number(entry));
+        Ok(entries)
     }
 
     /// Reads a list; empty if the cell was never written.

@@ -53,6 +53,10 @@ fn apply(context: &mut CardContext<'_, '_>, switch: ProfileSwitch) {
         // TPRO10). In other cases no profile is enabled.
         ProfileSwitch::Disable => context.persistent.previous_profile.clone(),
     };
+    // A pending switch was replaced by one to the profile that is still enabled.
+    if before == after && matches!(context, CardContext::Consumer(_)) {
+        return;
+    }
     update_previous_profile(context, before.as_ref(), after.as_ref());
     context.persistent.to_mut().enabled.clone_from(&after);
     match context {

@@ -17,6 +17,7 @@ mod get_identity;
 mod hostile;
 mod independent_milenage;
 mod installation;
+mod iot;
 mod multi_imsi;
 mod mutual_authentication;
 mod notifications;

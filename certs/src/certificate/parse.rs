@@ -128,6 +128,18 @@ pub(crate) fn envelope(der: &[u8]) -> Result<(Range<usize>, Signature), Certific
     Ok((tbs, signature))
 }
 
+/// Parses a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7) with a key on a supported curve.
+///
+/// # Errors
+/// The octets are not a SubjectPublicKeyInfo, or the key is not supported.
+pub fn public_key_of(info: &[u8]) -> Result<PublicKey, CertificateError> {
+    match SubjectPublicKeyInfo::from_der(info) {
+        Ok(([], info)) => public_key(&info),
+        Ok(_) => Err(CertificateError::UnsupportedKey("followed by other octets".into())),
+        Err(why) => Err(CertificateError::NotX509(why.to_string())),
+    }
+}
+
 fn public_key(info: &SubjectPublicKeyInfo<'_>) -> Result<PublicKey, CertificateError> {
     let unsupported = |what: String| CertificateError::UnsupportedKey(what);
     let algorithm = info.algorithm.algorithm.to_id_string();

@@ -9,6 +9,7 @@ use device::{
     Slot,
     lpa::{Delivery, Discovered},
 };
+use euicc_sim::MemoryKind;
 use net::{Client, ClientTls};
 use network::RemoteNetworks;
 use rsp::{
@@ -478,13 +479,14 @@ impl Command {
         })
     }
 
-    /// Replaces the advice of a fault that was caused by a card of the other kind (consumer or
+    /// Replaces the advice of a fault that was caused by a card of another kind (consumer, IoT or
     /// M2M).
     fn of_its_kind(&self, mut fault: Fault, m2m: bool) -> Fault {
-        if !euicc_sim::is_card_kind_mismatch(&fault) {
-            return fault;
-        }
+        let Some(kind) = euicc_sim::mismatched_memory_kind(&fault) else { return fault };
         fault.next = match (&self.procedure, m2m) {
+            _ if kind == MemoryKind::Iot => {
+                "this is an IoT card, which has an IPA instead of an LPA: choose another --eid or --data-dir"
+            }
             (_, true) => "this is a consumer card: omit --first-profile, or choose another --eid or --data-dir",
             (Procedure::Run(_), false) => {
                                 "this is an M2M card: give --first-profile and --sm-sr-number as at its creation, or choose another --eid or --data-dir"

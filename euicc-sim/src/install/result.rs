@@ -16,7 +16,7 @@ use super::Failure;
 use super::package::Loaded;
 use crate::consumer::ConsumerContext;
 use crate::notifications;
-use crate::state::session::{Outline, PreparedDownload};
+use crate::state::session::{Installed, Outline, PreparedDownload, Session};
 use crate::state::{InDer, InstalledProfile};
 
 /// Installs the profile, in disabled state, and returns the result.
@@ -60,6 +60,13 @@ pub(super) fn installed(
     };
     let answer = finish(context, prepared, Some(iccid), FinalResult::SuccessResult(success));
     notifications::notify_others(context, &isd_p, notification_event::INSTALL, &prepared.server.address);
+    if context.is_iot() {
+        context.volatile.session = Session::ExpectImmediateEnable(Box::new(Installed {
+            isd_p,
+            smdp_oid: prepared.profile_binding.oid.clone(),
+            smdp_address: prepared.server.address.clone(),
+        }));
+    }
     answer
 }
 

@@ -13,7 +13,10 @@ use rsp::sgp22::ProfileIdentifier;
 use crate::state::{InstalledProfile, Persistent};
 
 /// The profile that a request identifies.
-fn find<'a>(persistent: &'a Persistent, identifier: &ProfileIdentifier) -> Option<&'a InstalledProfile> {
+pub(super) fn find<'a>(
+    persistent: &'a Persistent,
+    identifier: &ProfileIdentifier,
+) -> Option<&'a InstalledProfile> {
     let found = persistent.profiles.iter().find(|profile| match identifier {
         ProfileIdentifier::IsdpAid(aid) => profile.isd_p == *aid,
         ProfileIdentifier::Iccid(iccid) => profile.iccid() == *iccid,

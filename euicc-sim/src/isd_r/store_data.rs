@@ -5,6 +5,7 @@ use super::dispatch;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::consumer::ConsumerContext;
+use crate::description::TerminalCapabilityRule;
 use crate::state::channel::{Chain, Selection};
 
 /// Maximum length of a command in octets: 256 blocks of 255 octets. Blocks of extended length do
@@ -19,6 +20,7 @@ pub(crate) fn store_data(
     context: &mut ConsumerContext<'_>,
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
+    check_terminal_capability(context)?;
     // The blocks received before on this channel. A refused block discards the whole command.
     let chain = match context.channel().map(|channel| &mut channel.selection) {
         Some(Selection::IsdR(chain)) => chain.take(),
@@ -47,4 +49,16 @@ pub(crate) fn store_data(
     chain.next_block = chain.next_block.saturating_add(1);
     context.select(Selection::IsdR(Some(chain)));
     Ok(Vec::new())
+}
+
+/// Refuses the command if the card requires that the terminal announces its IPA, and it did not.
+fn check_terminal_capability(context: &mut ConsumerContext<'_>) -> Result<(), StatusWord> {
+    let is_met = match context.description.iot().terminal_capability {
+        TerminalCapabilityRule::NotRequired => true,
+        TerminalCapabilityRule::BeforeCommand => context.volatile.has_ipad,
+        TerminalCapabilityRule::BeforeChannel => {
+            context.channel().is_some_and(|channel| channel.opened_by_ipad)
+        }
+    };
+    if is_met { Ok(()) } else { Err(StatusWord::CONDITIONS_NOT_SATISFIED) }
 }

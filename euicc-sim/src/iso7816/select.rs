@@ -1,8 +1,9 @@
 //! SELECT and STATUS: TS 102 221 sections 8.4, 11.1.1 and 11.1.2, GlobalPlatform section 11.9.
 
 use profile::{Fid, FileIndex, FileKind, ProfileFiles};
-use rsp::der::{Tag, tlv_bytes};
+use rsp::der::{Asn1, BitString, Tag, tlv_bytes};
 use rsp::ids::Aid;
+use rsp::sgp32::es10b::{IsdrProprietaryApplicationTemplateIot, euicc_configuration};
 
 use super::access;
 use super::fcp::fcp;
@@ -134,15 +135,15 @@ fn by_aid(context: &mut CardContext<'_, '_>, aid: &[u8], p2: u8) -> Result<Vec<u
     match chosen.copied().ok_or(StatusWord::FILE_NOT_FOUND)? {
         Application::IsdR => {
             context.select(Selection::IsdR(None));
-            Ok(security_domain(&Aid::ISD_R, &isd_r_template(context)))
+            Ok(isd_r(context))
         }
         Application::Ecasd => {
             context.select(Selection::Ecasd);
-            Ok(security_domain(&Aid::ECASD, &[]))
+            Ok(security_domain(&Aid::ECASD, &[], &[]))
         }
         Application::SecurityDomain(number) => {
             let domain = context.profile()?.facts.security_domains.get(number);
-            let answer = domain.map(|domain| security_domain(&domain.instance.instance_aid, &[]));
+            let answer = domain.map(|domain| security_domain(&domain.instance.instance_aid, &[], &[]));
             context.select(Selection::SecurityDomain(number));
             answer.ok_or(StatusWord::FILE_NOT_FOUND)
         }
@@ -168,20 +169,29 @@ fn applications(context: &Context<'_>, aid: &[u8]) -> Vec<Application> {
 }
 
 /// FCI of a security domain (GlobalPlatform section 11.9.3.1) with the maximum length of a command
-/// data field.
-fn security_domain(aid: &[u8], more: &[u8]) -> Vec<u8> {
-    let proprietary = tlv_bytes(Tag(0xA5), &tlv_bytes(Tag(0x9F65), &[0xFF]));
-    tlv_bytes(Tag(0x6F), &[tlv_bytes(Tag(0x84), aid), proprietary, more.to_vec()].concat())
+/// data field. `in_a5` and `after_a5` are further data objects.
+fn security_domain(aid: &[u8], in_a5: &[u8], after_a5: &[u8]) -> Vec<u8> {
+    let proprietary = tlv_bytes(Tag(0xA5), &[&tlv_bytes(Tag(0x9F65), &[0xFF]), in_a5].concat());
+    tlv_bytes(Tag(0x6F), &[&tlv_bytes(Tag(0x84), aid), &proprietary, after_a5].concat())
 }
 
-/// ISDRProprietaryApplicationTemplate: SGP.22 section 5.7.1. The card has no LPAe. An M2M eUICC
-/// returns no template, because it does not support an LPA.
-fn isd_r_template(context: &CardContext<'_, '_>) -> Vec<u8> {
-    match context {
-        CardContext::Consumer(context) => {
-            tlv_bytes(Tag(0xE0), &tlv_bytes(Tag(0x82), &context.description.capabilities.svn.0))
-        }
-        CardContext::M2m(_) => Vec::new(),
+/// FCI of the ISD-R with ISDRProprietaryApplicationTemplate (SGP.22 section 5.7.1), and on an IoT card
+/// ISDRProprietaryApplicationTemplateIoT (SGP.32 section 3.8.4). The card has no LPAe and no IPAe. An
+/// M2M eUICC has no template, because it supports neither LPA nor IPA.
+fn isd_r(context: &CardContext<'_, '_>) -> Vec<u8> {
+    let CardContext::Consumer(context) = context else {
+        return security_domain(&Aid::ISD_R, &[], &[]);
+    };
+    let template = tlv_bytes(Tag(0xE0), &tlv_bytes(Tag(0x82), &context.description.capabilities.svn.0));
+    if !context.is_iot() {
+        return security_domain(&Aid::ISD_R, &[], &template);
+    }
+    let is_enabled = context.persistent.enabled.is_some();
+    let bits = if is_enabled { &[euicc_configuration::ENABLED_PROFILE][..] } else { &[] };
+    let iot = IsdrProprietaryApplicationTemplateIot { euicc_configuration: BitString::of(bits) }.to_der();
+    match context.description.iot().template_in_a5 {
+        true => security_domain(&Aid::ISD_R, &iot, &template),
+        false => security_domain(&Aid::ISD_R, &[], &[template, iot].concat()),
     }
 }
 

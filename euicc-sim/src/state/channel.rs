@@ -12,6 +12,8 @@ pub(crate) struct Channel {
     pub(crate) pending_response: PendingResponse,
     /// A data object of the current EF that is being transferred in blocks.
     pub(crate) transfer: Option<Transfer>,
+    /// True if the terminal had announced an IPA when it opened the channel.
+    pub(crate) opened_by_ipad: bool,
 }
 
 /// Response data pending for GET RESPONSE.

@@ -3,7 +3,7 @@
 
 use certs::{ServerCertificate, Verified};
 use crypto::bsp::BppReceiver;
-use rsp::ids::{Iccid, Oid, SubjectKeyIdentifier, TransactionId};
+use rsp::ids::{Aid, Iccid, Oid, SubjectKeyIdentifier, TransactionId};
 use rsp::sgp22::es8plus::StoreMetadataRequest;
 
 use super::OneTimeKey;
@@ -24,6 +24,8 @@ pub(crate) enum Session {
     ExpectBoundProfilePackage(Box<PreparedDownload>),
     /// Expects the further segments.
     Loading(Box<Installation>),
+    /// Expects ES10b.ImmediateEnable: the profile of this session was installed on an IoT card.
+    ExpectImmediateEnable(Box<Installed>),
 }
 
 /// An authenticated server.
@@ -47,11 +49,20 @@ pub(crate) struct PreparedDownload {
     pub(crate) one_time_key: OneTimeKey,
 }
 
+/// A profile that was installed in this session.
+#[derive(Clone, Debug)]
+pub(crate) struct Installed {
+    pub(crate) isd_p: Aid,
+    pub(crate) smdp_oid: Oid,
+    /// The address of the SM-DP+ as it signed it.
+    pub(crate) smdp_address: String,
+}
+
 impl Session {
     /// The authenticated server of the session, if there is one.
     pub(crate) fn server(&self) -> Option<&AuthenticatedServer> {
         match self {
-            Self::Idle | Self::ExpectAuthenticateServer { .. } => None,
+            Self::Idle | Self::ExpectAuthenticateServer { .. } | Self::ExpectImmediateEnable(_) => None,
             Self::ExpectPrepareDownload(server) => Some(server),
             Self::ExpectBoundProfilePackage(prepared) => Some(&prepared.server),
             Self::Loading(installation) => Some(&installation.prepared.server),

@@ -20,7 +20,7 @@ use tokio::{
 use world::{BoxCardInterface, Fault};
 
 use crate::{
-    cards::{self, CardAddress, CardEntry, FirstAddresses, Interface, MemoryStorage, OnFirstUse},
+    cards::{self, CardAddress, CardEntry, CardKind, FirstAddresses, Interface, MemoryStorage, OnFirstUse},
     faults::{FaultOptions, FaultPoints},
     output::{Table, print, remark},
     parties,
@@ -59,6 +59,9 @@ pub(super) struct Serve {
     /// Network visible to the modem, strongest first (repeatable); served by `landfall network`
     #[arg(long = "visible", value_name = "PLMN", requires = "modem")]
     visible: Vec<Plmn>,
+    /// Kind of the cards: consumer (SGP.22) or IoT (SGP.32)
+    #[arg(long, value_name = "KIND", default_value = "consumer", conflicts_with = "cards")]
+    kind: CardKind,
     /// Keep the cards in memory only
     #[arg(long, conflicts_with = "cards")]
     ram: bool,
@@ -169,7 +172,17 @@ impl Serve {
                     _ => format!("{link}{number}"),
                 });
                 let (at_quirks, visible) = (self.modem_quirks.clone(), self.visible.clone());
-                CardEntry { eid, interface, address, memory, at_quirks, visible, ..CardEntry::default() }
+                let kind = self.kind;
+                CardEntry {
+                    eid,
+                    interface,
+                    address,
+                    memory,
+                    at_quirks,
+                    visible,
+                    kind,
+                    ..CardEntry::default()
+                }
             })
             .collect()
     }

@@ -1,9 +1,9 @@
 //! ES10b.GetEUICCInfo: SGP.22 section 5.7.8.
 
-use rsp::der::BitString;
+use rsp::der::{BitString, Null};
 use rsp::ids::Version;
 use rsp::sgp22::es10b::{GetEuiccInfo1Request, GetEuiccInfo2Request};
-use rsp::sgp22::{EuiccInfo1, EuiccInfo2, rsp_capability};
+use rsp::sgp22::{EuiccInfo1, EuiccInfo2, IotSpecificInfo, LpaMode, rsp_capability};
 
 use crate::consumer::ConsumerContext;
 
@@ -46,14 +46,26 @@ pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
             &capabilities.additional_profile_package_versions,
             <[Version]>::to_vec,
         ),
-        lpa_mode: v3.and_then(|v3| v3.lpa_mode),
+        // ipaMode of an IoT card: the IPA is in the device.
+        lpa_mode: if context.is_iot() { Some(LpaMode::LPAD) } else { v3.and_then(|v3| v3.lpa_mode) },
         euicc_ci_pk_id_list_for_signing_v3: v3
             .filter(|v3| v3.ci_pk_id_list_for_signing)
             .map(|_| context.ecasd.ids_for_signing()),
         additional_euicc_info: v3.and_then(|v3| v3.additional_euicc_info.as_ref()).map(|info| info.to_vec()),
         highest_svn: v3.map(|v3| v3.highest_svn),
-        iot_specific_info: None,
+        iot_specific_info: context.is_iot().then(|| iot_specific_info(context)),
         euicc_minimum_security_level: None,
+    }
+}
+
+/// IoTSpecificInfo: SGP.32 section 5.9.2.
+fn iot_specific_info(context: &ConsumerContext<'_>) -> IotSpecificInfo {
+    let settings = context.description.iot();
+    IotSpecificInfo {
+        iot_version: vec![rsp::sgp32::Version::from(settings.version).number()],
+        ecall_supported: settings.ecall_supported.then_some(Null),
+        fallback_supported: settings.fallback_supported.then_some(Null),
+        fallback_allowed_update_supported: None,
     }
 }
 

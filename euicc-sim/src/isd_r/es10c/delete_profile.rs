@@ -45,7 +45,7 @@ fn decide(context: &ConsumerContext<'_>, request: DeleteProfileRequest) -> Resul
 /// Deletes a profile and creates its delete notifications. A profile that a pending REFRESH would
 /// enable is disabled until then: GetProfilesInfo lists it so, and it can be deleted. The REFRESH
 /// then switches no profile.
-pub(super) fn delete(context: &mut ConsumerContext<'_>, isd_p: &Aid) {
+pub(in crate::isd_r) fn delete(context: &mut ConsumerContext<'_>, isd_p: &Aid) {
     if context.persistent.switch == Some(ProfileSwitch::Enable(isd_p.clone())) {
         context.persistent.to_mut().switch = None;
     }

@@ -31,7 +31,7 @@ fn decide(context: &mut ConsumerContext<'_>, request: &EnableProfileRequest) -> 
 }
 
 /// Checks that the enabled profile may be replaced by `target`.
-fn check_replacement(
+pub(in crate::isd_r) fn check_replacement(
     context: &ConsumerContext<'_>,
     enabled: &InstalledProfile,
     target: &InstalledProfile,

@@ -1,4 +1,5 @@
-//! ES10c.GetProfilesInfo: SGP.22 section 5.7.15.
+//! ES10c.GetProfilesInfo: SGP.22 section 5.7.15. On an IoT card it is a function of ES10b, with more
+//! elements: SGP.32 section 5.9.14.
 
 use rsp::der::Tag;
 use rsp::sgp22::es10c::{
@@ -14,11 +15,21 @@ use crate::tag_list::tags;
 const DEFAULT_TAGS: [Tag; 9] =
     [Tag(0x5A), Tag(0x4F), Tag(0x9F70), Tag(0x90), Tag(0x91), Tag(0x92), Tag(0x93), Tag(0x94), Tag(0x95)];
 
+/// As [`DEFAULT_TAGS`] for an IoT card: SGP.32 section 2.11.1.1.3.
+const DEFAULT_TAGS_IOT: [Tag; 9] =
+    [Tag(0x5A), Tag(0x4F), Tag(0x9F70), Tag(0x91), Tag(0x92), Tag(0x95), ECALL, FALLBACK, FALLBACK_ALLOWED];
+
+/// ecallIndication, fallbackAttribute and fallbackAllowed.
+const ECALL: Tag = Tag(0x9F7B);
+const FALLBACK: Tag = Tag(0x9F26);
+const FALLBACK_ALLOWED: Tag = Tag(0x9F67);
+
 pub(crate) fn get_profiles_info(
     context: &mut ConsumerContext<'_>,
     request: ProfileInfoListRequest,
 ) -> ProfileInfoListResponse {
     let tags = match request.tag_list.as_deref().map(tags) {
+        None if context.is_iot() => DEFAULT_TAGS_IOT.to_vec(),
         None => DEFAULT_TAGS.to_vec(),
         Some(Some(tags)) => tags,
         Some(None) => {
@@ -39,7 +50,8 @@ pub(crate) fn get_profiles_info(
         found
             .map(|profile| {
                 let is_enabled = context.persistent.enabled.as_ref() == Some(&profile.isd_p);
-                info(profile, is_enabled, &tags)
+                let info = info(profile, is_enabled, &tags);
+                if context.is_iot() { with_iot_elements(context, profile, &tags, info) } else { info }
             })
             .collect(),
     )
@@ -75,5 +87,23 @@ fn info(profile: &InstalledProfile, is_enabled: bool, tags: &[Tag]) -> ProfileIn
         fallback_attribute: None,
         fallback_allowed: None,
         iot_specific_profile_info: None,
+    }
+}
+
+/// Adds the elements of SGP.32. They are absent if they are false, the default value.
+fn with_iot_elements(
+    context: &ConsumerContext<'_>,
+    profile: &InstalledProfile,
+    tags: &[Tag],
+    info: ProfileInfo,
+) -> ProfileInfo {
+    let metadata = &profile.metadata.0;
+    let element = |tag: Tag, value: bool| (value && tags.contains(&tag)).then_some(true);
+    let is_fallback = context.state.iot().fallback.as_ref() == Some(&profile.isd_p);
+    ProfileInfo {
+        ecall_indication: element(ECALL, metadata.ecall_indication == Some(true)),
+        fallback_attribute: element(FALLBACK, is_fallback),
+        fallback_allowed: element(FALLBACK_ALLOWED, metadata.fallback_allowed == Some(true)),
+        ..info
     }
 }

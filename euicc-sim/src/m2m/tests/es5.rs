@@ -111,7 +111,7 @@ fn a_memory_is_refused_by_a_card_of_the_other_kind() {
     let clock = world::ManualClock::at(rsp::time::Timestamp(0));
     let world = world::World::new(clock, world::SeededRandom::from_text("x"));
     let fault = crate::Card::open(description, RamMemory::of(cells), world).map(drop).unwrap_err();
-    assert!(fault.to_string().contains("is of a consumer card"), "{fault}");
+    assert_eq!(crate::mismatched_memory_kind(&fault), Some(crate::MemoryKind::Consumer), "{fault}");
 }
 
 #[test]
