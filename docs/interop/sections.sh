@@ -1,16 +1,78 @@
 # The sections of docs/interop.md; read by record.sh.
 
-# Profiles in stock: one created here, and the GSMA's test profile, for which an event is registered at the SM-DS.
-landfall profile new own.der --number 1 >/dev/null 2>&1
-until="SM-DP+ at" serve landfall sm-dp serve --profile own.der --profile "$package"
+# Profiles in stock: 20 created here, and the GSMA's test profile, for which an event is registered at the SM-DS.
+stock=() iccids=()
+for number in $(seq 20); do
+    iccids[number]=$(landfall profile new "own$number.der" --number "$number" 2>/dev/null | cut -d: -f1)
+    stock+=(--profile "own$number.der")
+done
+until="SM-DP+ at" serve landfall sm-dp serve "${stock[@]}" --profile "$package"
 until="SM-DS at" serve landfall sm-ds serve
-until="networks at" serve landfall network --subscriber own.der --subscriber "$package"
-until="is in the reader" serve landfall euicc serve --vpcd
-card=${started[-1]}
-eid=$(grep -m1 -oE '[0-9]{32}' served)
-own=89724990000000000019
+until="networks at" serve landfall network --subscriber own1.der --subscriber "$package"
+eid=$(landfall certs show --json 2>/dev/null | grep -m1 -oE '[0-9]{32}')
+own=${iccids[1]}
 test_profile=89000123456789012341
-landfall operator order $own --matching-id FIRST >/dev/null 2>&1
+landfall operator order "$own" --matching-id FIRST >/dev/null 2>&1
+
+# Runs every command of lpac, with three profiles from this number on. The last argument runs lpac with one of its drivers.
+lpac_commands() {
+    local file=$1 first=$2 lpac=$3 profile=${iccids[$2]} sequence
+    landfall operator order "$profile" --eid "$eid" --matching-id "M-$first" --sm-ds 127.0.0.1:7444 >/dev/null 2>&1
+    landfall operator order "${iccids[first + 1]}" --matching-id "M-$((first + 1))" >/dev/null 2>&1
+    landfall operator order "${iccids[first + 2]}" --matching-id "M-$((first + 2))" >/dev/null 2>&1
+    shown='.eidValue[-4:] | "EID ...\(.)"' row "$file" "chip info" "$lpac chip info"
+    row "$file" "chip defaultsmdp" "$lpac chip defaultsmdp smdp.example.com"
+    shown='"\(length) address"' row "$file" "profile discovery" "$lpac profile discovery -s 127.0.0.1:7444"
+    row "$file" "profile download -p, declined" "echo n | $lpac profile download -p -a 'LPA:1\$127.0.0.1:7443\$M-$((first + 1))'"
+    row "$file" "profile download -p, accepted" "echo y | $lpac profile download -p -a 'LPA:1\$127.0.0.1:7443\$M-$first'"
+    shown='map(.profileState) | join(", ")' row "$file" "profile list" "$lpac profile list"
+    row "$file" "profile nickname" "$lpac profile nickname $profile Office"
+    row "$file" "profile enable" "$lpac profile enable $profile"
+    shown='map("\(.profileNickname): \(.profileState)") | join(", ")' row "$file" "profile list" "$lpac profile list"
+    shown='map(.profileManagementOperation) | join(", ")' row "$file" "notification list" "$lpac notification list"
+    sequence=$(bash -c "$lpac notification list" | jq -r '.payload.data[0].seqNumber')
+    bash -c "$lpac notification dump $sequence" | grep '"type":"notification"' >dumped
+    row "$file" "notification dump" "cat dumped"
+    row "$file" "notification process" "$lpac notification process $sequence"
+    row "$file" "notification replay" "$lpac notification replay <dumped"
+    row "$file" "notification remove" "$lpac notification remove $sequence"
+    row "$file" "profile disable" "$lpac profile disable $profile"
+    row "$file" "profile delete" "$lpac profile delete $profile"
+    row "$file" "notification process -a -r" "$lpac notification process -a -r"
+    shown='"\(length) left"' row "$file" "notification list" "$lpac notification list"
+    row "$file" "profile download" "$lpac profile download -a 'LPA:1\$127.0.0.1:7443\$M-$((first + 2))'"
+    row "$file" "chip purge" "$lpac chip purge yes"
+    shown='"\(length) left"' row "$file" "profile list" "$lpac profile list"
+    bash -c "$lpac notification process -a -r" >/dev/null 2>&1
+}
+
+# Runs every operation of the program euicc_go, with two profiles from this number on.
+euicc_go_commands() {
+    local file=$1 first=$2 profile=${iccids[$2]}
+    landfall operator order "$profile" --eid "$eid" --matching-id "G-$first" --sm-ds 127.0.0.1:7444 >/dev/null 2>&1
+    landfall operator order "${iccids[first + 1]}" --matching-id "G-$((first + 1))" >/dev/null 2>&1
+    row "$file" "EID, addresses, EUICCInfo1, EUICCInfo2, challenge" euicc_go info
+    row "$file" "SetDefaultDPAddress" euicc_go default smdp.example.com
+    row "$file" "Discovery" euicc_go discovery 127.0.0.1:7444
+    row "$file" "DownloadProfile, declined" "DECLINE=1 euicc_go download 'LPA:1\$127.0.0.1:7443\$G-$((first + 1))'"
+    row "$file" "DownloadProfile" "euicc_go download 'LPA:1\$127.0.0.1:7443\$G-$first'"
+    row "$file" "SetNickname" "euicc_go nickname $profile Office"
+    row "$file" "EnableProfile" "euicc_go enable $profile"
+    row "$file" "ListProfile" euicc_go list
+    sleep 9
+    row "$file" "ListProfile, 9 s later" euicc_go list
+    row "$file" "DisableProfile" "euicc_go disable $profile"
+    sleep 9
+    row "$file" "ListNotification, HandleNotification, RemoveNotificationFromList" euicc_go notifications
+    row "$file" "DeleteProfile" "euicc_go delete $profile"
+    row "$file" "the notification of the deletion" euicc_go notifications
+    row "$file" "DownloadProfile, after it was declined" "euicc_go download 'LPA:1\$127.0.0.1:7443\$G-$((first + 1))'"
+    row "$file" "MemoryReset" euicc_go reset
+    row "$file" "ListProfile" euicc_go list
+    euicc_go notifications >/dev/null 2>&1
+}
+
+until="is in the reader" serve landfall euicc serve --vpcd
 waits=$(landfall operator order $test_profile --eid "$eid" --matching-id SECOND --sm-ds 127.0.0.1:7444 2>/dev/null)
 
 section "The card in a reader" "\`landfall euicc serve --vpcd\` connected the card to the reader."
@@ -53,7 +115,7 @@ list of its profiles then shows the result of the download."
         run lpac notification remove 1
         run lpac notification process -a -r
         run lpac notification list
-        run landfall sm-dp list
+        run "landfall sm-dp list | grep -v Available"
         run lpac profile disable $own
         run lpac profile delete $own
         run lpac profile list
@@ -119,8 +181,7 @@ can read."
     console whole
 fi
 
-kill "$card"
-wait "$card" 2>/dev/null
+stop
 
 section "A modem" "The same card is in a modem: \`landfall euicc serve --modem modem --visible 724-99 --visible 001-01\`."
 until="at *$work/modem" serve landfall euicc serve --modem "$work/modem" --visible 724-99 --visible 001-01
@@ -153,6 +214,34 @@ and does not recognise +CME ERROR. +CMEE is 0, the value that ATZ sets.)"
         modem "AT+CREG?;+COPS?;+CIMI"
         run "LPAC_APDU=at lpac chip purge yes"
         run "LPAC_APDU=at lpac profile list"
+        run "LPAC_APDU=at lpac notification process -a -r | tail -n 1"
     }
     console through
+fi
+
+# The commands of lpac and euicc-go over each interface, with the same card.
+stop
+has lpac && lpac_commands lpac.stdio 2 "landfall euicc lpac --"
+until="is in the reader" serve landfall euicc serve --vpcd
+has lpac && lpac_commands lpac.pcsc 5 "LPAC_APDU=pcsc lpac"
+has euicc_go && euicc_go_commands euicc_go.pcsc 14
+stop
+until="at *$work/modem" serve landfall euicc serve --modem "$work/modem" --visible 001-01
+has lpac && lpac_commands lpac.at 8 "LPAC_APDU=at lpac"
+has lpac && lpac_commands lpac.csim 11 "LPAC_APDU=at_csim lpac"
+export AT_DEVICE=$work/modem
+has euicc_go && euicc_go_commands euicc_go.at 16
+stop
+until="at *$work/modem" serve landfall euicc serve --modem "$work/modem" --modem-quirk hides-proactive --visible 001-01
+has euicc_go && euicc_go_commands euicc_go.quirk 18
+if [ -e lpac.stdio ]; then
+    section "lpac: every command over each interface" "Each cell is the message of lpac, or a part of its data. lpac \
+reports a declined download as an error. The limitations above explain \`notification replay\`."
+    table stdio lpac.stdio PC/SC lpac.pcsc AT lpac.at CSIM lpac.csim
+fi
+if [ -e euicc_go.pcsc ]; then
+    section "euicc-go: every function over each interface" "[euicc_go](interop/euicc_go/main.go) calls one function of \
+the library each time. It does not check TLS certificates, because the library trusts only the GSMA's roots. The last column is a \
+modem with \`--modem-quirk hides-proactive\`."
+    table PC/SC euicc_go.pcsc AT euicc_go.at "AT, quirk" euicc_go.quirk
 fi

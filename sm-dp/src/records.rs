@@ -487,7 +487,10 @@ pub struct TakenNotification {
 
 #[cfg(test)]
 mod tests {
+    use ::profile::generic::Subscription;
+
     use super::*;
+    use crate::ProfileOptions;
 
     /// The stored form of a status.
     fn record(state: ProfileState, order: Option<Order>) -> serde_json::Value {
@@ -495,23 +498,12 @@ mod tests {
     }
 
     fn order() -> Order {
-        Order {
-            id: ProfileOrderId(Octets(vec![1])),
-            requester: "2.999.21".to_owned(),
-            eid: None,
-            matching_id: None,
-            confirmation_code_hash: None,
-            wrong_confirmation_codes: 0,
-            download_attempts: 0,
-            max_download_attempts: None,
-            expires: None,
-            handed_to: None,
-            reusable: false,
-            protection: Protection::default(),
-            rebinding: Rebinding::default(),
-            smds_address: None,
-            event_registered: false,
-        }
+        let iccid: Iccid = "89000123456789012341".parse().unwrap();
+        let subscription = Subscription { iccid: iccid.to_profile_header(), ..Subscription::default() };
+        let package = ::profile::generic(&subscription).encode();
+        let profile =
+            crate::stock::describe("smdp.example.com", &package, &ProfileOptions::default()).unwrap();
+        Order::new(ProfileOrderId(Octets(vec![1])), "2.999.21".to_owned(), None, &profile)
     }
 
     #[test]

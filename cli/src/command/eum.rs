@@ -49,7 +49,7 @@ struct Register {
     #[arg(long, value_name = "FILE")]
     profile: PathBuf,
     /// Operator of that profile: an OID, or its name in the PKI
-    #[arg(long, default_value = "Landfall Test Operator")]
+    #[arg(long, default_value = "Landfall Test Operator", value_name = "OID|NAME")]
     operator: String,
     /// MSISDN of the initial profile
     #[arg(long, value_name = "NUMBER")]

@@ -237,9 +237,7 @@ mod tests {
     use rsp::finding::{Finding, FindingKind};
 
     use super::*;
-    use crate::element::{
-        Application, ApplicationLoadPackage, Fcp, FileManagement, GenericFileManagement, PeHeader,
-    };
+    use crate::element::{Application, Fcp, FileManagement, GenericFileManagement, PeHeader};
     use crate::generic::{Subscription, generic};
     use crate::{Fid, Octets};
 
@@ -270,22 +268,8 @@ mod tests {
     #[test]
     fn an_application_is_shown_as_not_run() {
         let mut package = generic(&Subscription::default());
-        let load_block = ApplicationLoadPackage {
-            load_package_aid: Octets::from_hex("A000000559AA01").unwrap(),
-            security_domain_aid: None,
-            non_volatile_code_limit_c6: None,
-            volatile_data_limit_c7: None,
-            non_volatile_data_limit_c8: None,
-            hash_value: None,
-            load_block_object: [1, 2].into(),
-            unknown: Unknown::default(),
-        };
-        let application = Application {
-            header: PeHeader::mandated(99),
-            load_block: Some(load_block),
-            instance_list: None,
-            unknown: Unknown::default(),
-        };
+        let aid = Octets::from_hex("A000000559AA01").unwrap();
+        let application = Application::loading(PeHeader::mandated(99), aid, [1, 2].into());
         let end = package.elements.len() - 1;
         package.elements.insert(end, ProfileElement::Application(Box::new(application)));
         let shown = text(&package, &ShowOptions::default());

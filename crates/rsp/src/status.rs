@@ -123,6 +123,9 @@ pub(crate) use statuses;
 
 /// Returns the name of a reason code, which is the same for all subjects, and advice for it:
 /// SGP.02 section 5.1.6, SGP.22 section 5.2.6.
+///
+/// A third-party SM-SR uses the same name for 3.4. No second source was available for the names of
+/// 3.6 and 3.11.
 pub fn reason(code: &str) -> (&'static str, &'static str) {
     match code {
         "1.1" => ("unknown", "register the requester at the server, or correct the addressee of the call"),

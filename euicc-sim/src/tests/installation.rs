@@ -4,12 +4,12 @@
 
 use crypto::Curve;
 use profile::element::{
-    AlgoConfiguration, AlgorithmId, Application, ApplicationLoadPackage, Fcp, FileManagement,
-    GenericFileManagement, PeHeader, Service,
+    AlgoConfiguration, AlgorithmId, Application, Fcp, FileManagement, GenericFileManagement, PeHeader,
+    Service,
 };
 use profile::generic::Subscription;
 use profile::{EuiccResponse, Fid, Octets, Package, PeStatusCode, ProfileElement, generic};
-use rsp::der::{Asn1, BitString, Unknown};
+use rsp::der::{Asn1, BitString};
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId, ErrorReason, FinalResult, InitialiseSecureChannelRequest,
     StoreMetadataRequest, store_data_segments,
@@ -163,22 +163,8 @@ fn package_for_javacard(with_application: bool) -> TestPackage {
     let Some(ProfileElement::Header(header)) = package.elements.first_mut() else { panic!() };
     header.mandatory_services.services.push(Service::JAVACARD);
     if with_application {
-        let load_block = ApplicationLoadPackage {
-            load_package_aid: Octets::from_hex("A000000559AA01").unwrap(),
-            security_domain_aid: None,
-            non_volatile_code_limit_c6: None,
-            volatile_data_limit_c7: None,
-            non_volatile_data_limit_c8: None,
-            hash_value: None,
-            load_block_object: [1, 2].into(),
-            unknown: Unknown::default(),
-        };
-        let application = Application {
-            header: PeHeader::mandated(200),
-            load_block: Some(load_block),
-            instance_list: None,
-            unknown: Unknown::default(),
-        };
+        let aid = Octets::from_hex("A000000559AA01").unwrap();
+        let application = Application::loading(PeHeader::mandated(200), aid, [1, 2].into());
         let end = package.elements.len() - 1;
         package.elements.insert(end, ProfileElement::Application(Box::new(application)));
     }

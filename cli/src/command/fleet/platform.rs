@@ -37,7 +37,7 @@ pub struct Serve {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8491")]
     listen_api: String,
     /// Operator whose client certificate is used towards SM-DP+s
-    #[arg(long, default_value = "Landfall Test Operator")]
+    #[arg(long, default_value = "Landfall Test Operator", value_name = "NAME")]
     operator: String,
     /// SM-DP+ of a network's operator, or `operator` if the operator downloads its profiles
     /// itself (SGP.02) (repeatable) [default: that of --sm-dp, for every offer]

@@ -132,8 +132,9 @@ fn in_text(update: &RulesUpdate) -> String {
                 writeln!(text, "changed  {}: {} {} > {}", rule.rule, field.field, field.before, field.after);
         }
     }
+    let noun = if added.len() == 1 { "rule" } else { "rules" };
     let _ =
-        writeln!(text, "{} rules added, {} removed, {} changed", added.len(), removed.len(), changed.len());
+        writeln!(text, "{} {noun} added, {} removed, {} changed", added.len(), removed.len(), changed.len());
     for alert in alerts {
         let _ = writeln!(text, "{alert}");
     }

@@ -1,5 +1,7 @@
 //! PE-SecurityDomain, PE-RFM and PE-Application.
 
+use rsp::der::Unknown;
+
 use super::PeHeader;
 use crate::macros::fields;
 use crate::octets::{Octets, SecretOctets};
@@ -163,6 +165,23 @@ fields! {
         "uiccAccessDomain" uicc_access_domain: Octets = 0x04,
         "uiccAdminAccessDomain" uicc_admin_access_domain: Octets = 0x04,
         "adfRFMAccess" adf_rfm_access: Option<AdfRfmAccess> = 0x30,
+    }
+}
+
+impl Application {
+    /// Creates an element that loads an executable load file without limits and creates no instance.
+    pub fn loading(header: PeHeader, load_package_aid: Octets, load_block_object: Octets) -> Self {
+        let load_block = ApplicationLoadPackage {
+            load_package_aid,
+            security_domain_aid: None,
+            non_volatile_code_limit_c6: None,
+            volatile_data_limit_c7: None,
+            non_volatile_data_limit_c8: None,
+            hash_value: None,
+            load_block_object,
+            unknown: Unknown::default(),
+        };
+        Self { header, load_block: Some(load_block), instance_list: None, unknown: Unknown::default() }
     }
 }
 

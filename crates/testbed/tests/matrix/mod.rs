@@ -1,7 +1,10 @@
-//! Common code of the matrix tests: cases, their execution, counters and output.
+//! Common code of the matrix tests: cases, their execution, the comparison with the pinned outcomes,
+//! counters and output.
+
+mod pinned;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{Debug, Display};
+use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -18,22 +21,38 @@ pub(crate) struct Case {
     pub(crate) fault: &'static Entry,
     /// The installed fault specs.
     pub(crate) faults: Vec<String>,
+    /// The sample contains every n-th case of this kind. Default: the stride of the matrix.
+    pub(crate) stride: Option<usize>,
 }
 
 impl Case {
     pub(crate) fn new(step: impl Into<String>, fault: &'static Entry, faults: Vec<String>) -> Self {
-        Self { step: step.into(), fault, faults }
+        Self { step: step.into(), fault, faults, stride: None }
     }
 
     pub(crate) fn family(&self) -> Family {
         self.fault.id.family()
     }
+
+    /// The fault spec without the name of the fault and its place: the value and the condition that
+    /// distinguish this case from the other cases of the fault at its step.
+    fn occasion(&self) -> String {
+        let text = self.faults[0].strip_prefix(&self.fault.name).unwrap();
+        let (value, rest) = text.split_once('@').unwrap();
+        let when = rest.find('#').map_or("", |at| &rest[at..]);
+        match (value, when) {
+            ("", "") => "always".to_owned(),
+            ("", when) => when.to_owned(),
+            (value, _) => value.to_owned(),
+        }
+    }
 }
 
 /// The result of a case, with the virtual time of the move and of the recovery after the fault.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CaseResult<O> {
-    pub(crate) outcome: O,
+#[derive(Clone, Debug)]
+pub(crate) struct CaseResult {
+    /// The outcome in the words of the pinned table.
+    pub(crate) outcome: String,
     pub(crate) moving: Duration,
     pub(crate) recovery: Duration,
 }
@@ -96,16 +115,18 @@ fn selection() -> Option<String> {
 }
 
 /// True if every case is to be run, and not only a sample.
-pub(crate) fn is_all() -> bool {
+fn is_all() -> bool {
     selection().is_some_and(|selection| selection == "all")
 }
 
-/// Runs the selected cases, or a [sample](some). Prints the counters, and fails if a case failed.
-pub(crate) fn run_cases<O: Debug + Send>(
+/// Runs the selected cases, or a [sample](some). Prints the counters. Fails if a case failed or has
+/// another outcome than the one pinned in this [file](pinned).
+pub(crate) fn run_cases(
     what: &str,
+    file: &str,
     all: &[Case],
     stride: usize,
-    try_case: impl Fn(&Case) -> Result<CaseResult<O>, String> + Sync,
+    try_case: impl Fn(&Case) -> Result<CaseResult, String> + Sync,
 ) {
     let selection = selection().filter(|selection| selection != "all");
     let cases: Vec<_> = match &selection {
@@ -120,6 +141,9 @@ pub(crate) fn run_cases<O: Debug + Send>(
     let wrong: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
     let failures = wrong.iter().fold(String::new(), |text, each| text + each + "\n");
     assert!(wrong.is_empty(), "{} of {}:\n{failures}", wrong.len(), cases.len());
+    let outcomes =
+        cases.iter().zip(&results).filter_map(|(case, result)| Some((*case, &result.as_ref().ok()?.outcome)));
+    pinned::check(file, all, outcomes.collect());
 }
 
 /// A sample: every `stride`-th case, and the first one for each step and each fault.
@@ -128,17 +152,17 @@ fn some(all: &[Case], stride: usize) -> Vec<&Case> {
     let is_chosen = |(number, case): &(usize, &Case)| {
         let is_new =
             [steps.insert(case.step.clone()), faults.insert(case.fault.name.to_owned())].contains(&true);
-        is_new || number % stride == 0
+        is_new || number % case.stride.unwrap_or(stride) == 0
     };
     all.iter().enumerate().filter(is_chosen).map(|(_, case)| case).collect()
 }
 
 /// Each thread has its own runs. The results do not depend on the number of threads or on the
 /// distribution of the cases. The whole matrix takes minutes, so progress is printed.
-fn in_parallel<O: Send>(
+fn in_parallel(
     cases: &[&Case],
-    try_case: &(impl Fn(&Case) -> Result<CaseResult<O>, String> + Sync),
-) -> Vec<Result<CaseResult<O>, String>> {
+    try_case: &(impl Fn(&Case) -> Result<CaseResult, String> + Sync),
+) -> Vec<Result<CaseResult, String>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let next = AtomicUsize::new(0);
     let work_through = || {
@@ -161,12 +185,12 @@ fn in_parallel<O: Send>(
 }
 
 /// Prints the number of cases by step and family, and by result.
-fn print<O: Debug>(what: &str, cases: &[&Case], results: &[Result<CaseResult<O>, String>], of: usize) {
+fn print(what: &str, cases: &[&Case], results: &[Result<CaseResult, String>], of: usize) {
     let mut by_step: BTreeMap<&str, BTreeMap<Family, usize>> = BTreeMap::new();
     let mut by_end: BTreeMap<String, BTreeMap<Family, usize>> = BTreeMap::new();
     for (case, result) in cases.iter().zip(results) {
         *by_step.entry(&case.step).or_default().entry(case.family()).or_default() += 1;
-        let end = result.as_ref().map_or("WRONG".to_owned(), |tried| format!("{:?}", tried.outcome));
+        let end = result.as_ref().map_or("WRONG".to_owned(), |tried| tried.outcome.clone());
         *by_end.entry(end).or_default().entry(case.family()).or_default() += 1;
     }
     println!("{what}: {} of {of} cases", cases.len());
@@ -179,7 +203,7 @@ fn print<O: Debug>(what: &str, cases: &[&Case], results: &[Result<CaseResult<O>,
         row_of(end, row);
     }
     let longest =
-        |of: fn(&CaseResult<O>) -> Duration| results.iter().flatten().map(of).max().unwrap_or_default();
+        |of: fn(&CaseResult) -> Duration| results.iter().flatten().map(of).max().unwrap_or_default();
     let (moving, back) = (longest(|tried| tried.moving), longest(|tried| tried.recovery));
     println!(
         "maximum virtual time: {} s for a move, {} s for the recovery",

@@ -2,11 +2,8 @@
 //! at the given PE; other findings must be notes.
 
 use profile::element::FileSystemKind as Kind;
-use profile::element::{
-    Application, ApplicationLoadPackage, FileItem, PeHeader, PinKeyReference, ProfileElement,
-};
+use profile::element::{Application, FileItem, PeHeader, PinKeyReference, ProfileElement};
 use profile::{Package, SecretOctets};
-use rsp::der::Unknown;
 
 use crate::good::*;
 
@@ -69,21 +66,7 @@ fn ust(package: &mut Package, set: &[usize], clear: &[usize]) {
 }
 
 fn application() -> Application {
-    Application {
-        header: PeHeader::mandated(200),
-        load_block: Some(ApplicationLoadPackage {
-            load_package_aid: octets("A000000559AA01"),
-            security_domain_aid: None,
-            non_volatile_code_limit_c6: None,
-            volatile_data_limit_c7: None,
-            non_volatile_data_limit_c8: None,
-            hash_value: None,
-            load_block_object: octets("0102"),
-            unknown: Unknown::default(),
-        }),
-        instance_list: None,
-        unknown: Unknown::default(),
-    }
+    Application::loading(PeHeader::mandated(200), octets("A000000559AA01"), octets("0102"))
 }
 
 /// The first record of the USIM's EF.ARR.
