@@ -59,8 +59,14 @@ pub(super) struct Serve {
     /// Network visible to the modem, strongest first (repeatable); served by `landfall network`
     #[arg(long = "visible", value_name = "PLMN", requires = "modem")]
     visible: Vec<Plmn>,
-    /// Kind of the cards: consumer (SGP.22) or IoT (SGP.32)
-    #[arg(long, value_name = "KIND", default_value = "consumer", conflicts_with = "cards")]
+    /// Kind of the cards: consumer (SGP.22) or iot (SGP.32)
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "consumer",
+        hide_possible_values = true,
+        conflicts_with = "cards"
+    )]
     kind: CardKind,
     /// Keep the cards in memory only
     #[arg(long, conflicts_with = "cards")]
