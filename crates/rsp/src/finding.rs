@@ -142,6 +142,9 @@ kinds! {
     /// An XML message does not have the form of the schema.
     XmlForm = "xml-form", "server", "SGP.02 Annex B",
         "an XML message has two elements in the reverse order, or elements without a namespace, as some systems send them; it is decoded";
+    /// A header of remote administration does not have the required form.
+    AdminHeader = "admin-header", "any", "GPC Amendment B 3",
+        "a header of a remote administration session has another minor version, other capital letters or further parts, or a response has trailer fields; the parts that are not defined are ignored";
     /// The metadata of a profile have an icon that cannot be shown.
     IconUnreadable = "icon-unreadable", "SM-DP+", "SGP.22 4.4",
         "the icon of a profile is not a JPEG or PNG image of the type in iconType; it is stored unchanged";
