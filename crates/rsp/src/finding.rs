@@ -12,7 +12,7 @@ use std::fmt::{self, Write as _};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
-pub use collect::{MAX_FINDINGS, collect, report};
+pub use collect::{MAX_FINDINGS, collect, collect_from, report};
 
 /// Defines the kinds of findings, each with its name, the party that has the deviation, its clause
 /// and its description.
