@@ -211,7 +211,8 @@ impl CardCertificate {
         reader.skip_up_to(NAME, &ELEMENTS)?;
         let covered = begin..reader.offset();
         let signature = reader.contents(SIGNATURE)?.to_vec();
-        reader.skip_unknown(NAME)?;
+        reader.skip_up_to(NAME, &ELEMENTS)?;
+        reader.finish()?;
         let contents = Contents {
             serial_number,
             authority,
