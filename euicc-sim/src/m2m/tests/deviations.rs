@@ -49,7 +49,11 @@ fn an_unknown_element_is_accepted_in_every_command_to_the_isd_r() {
     accepts(&mut testbed, &store_data(&disable), FindingKind::UnknownElement);
     let addressing = group("3A07", &lv_tag("A3", &format!("8107913386994211F2{UNKNOWN}")));
     accepts(&mut testbed, &store_data(&addressing), FindingKind::UnknownElement);
-    accepts(&mut testbed, &format!("80CABF30{}00", lv(&format!("5C027F21{UNKNOWN}"))), FindingKind::UnknownElement);
+    accepts(
+        &mut testbed,
+        &format!("80CABF30{}00", lv(&format!("5C027F21{UNKNOWN}"))),
+        FindingKind::UnknownElement,
+    );
     // The install parameters, and the octets after the fields.
     let whole = create_isd_p(&aid(NEW), None);
     let with_parameter = whole.replacen("06C90481020370", &format!("0AC90481020370{UNKNOWN}"), 1);
