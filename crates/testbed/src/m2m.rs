@@ -17,13 +17,14 @@ mod servers;
 mod testbed;
 mod web;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use certs::Pki;
 use euicc_sim::CardDescription;
 use network::smsc::Account;
 use network::{Networks, Smsc, SmscSettings};
+use rsp::finding::Finding;
 use rsp::ids::{Eid, Iccid, Imsi, Oid};
 use rsp::sgp02::common::SubscriptionAddress;
 use rsp::sgp02::eis::Eis;
@@ -43,6 +44,7 @@ use crate::time::Simulation;
 use crate::transport::InProcess;
 use faults::FaultInjector;
 
+use device::CardFindings;
 use factory::FirstProfile;
 use operator::{Operator, ReceivedNotification, blank};
 use recording::Recording;
@@ -117,6 +119,7 @@ pub struct M2m {
     /// The SM-DP+ that shares its stock with the SM-DP.
     pub stock: SmDpPlus,
     card: RamMemory,
+    findings: CardFindings,
     sm_dp_records: MemoryRecords,
     sm_sr_records: MemoryRecords,
     homes: Homes,
@@ -216,6 +219,7 @@ impl M2m {
         let (sm_sr, sm_sr_works) = parts.sm_sr(&FIRST, &sm_sr_records, &smsc, &hosts)?;
         let (operator, notifications, operator_works) = parts.operator()?;
         let card = RamMemory::of(start.card.clone());
+        let findings = CardFindings::default();
         let device = device::Parts {
             simulation: simulation.clone(),
             events: events.clone(),
@@ -225,6 +229,7 @@ impl M2m {
             description: start.description.clone(),
             memory: card.clone(),
             visible: swap::visible()?,
+            findings: Arc::clone(&findings),
         };
         let works: [BoxFuture<'static, ()>; 5] =
             [Box::pin(smsc.run()), sm_dp_works, sm_sr_works, operator_works, Box::pin(device.live())];
@@ -244,10 +249,16 @@ impl M2m {
             notifications,
             networks,
             card,
+            findings,
             sm_dp_records,
             sm_sr_records,
             homes,
         })
+    }
+
+    /// Returns the deviations that the card has accepted in this run.
+    pub fn card_findings(&self) -> Vec<Finding> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Calls ES2.DownloadProfile for the local profile, optionally with its activation.
