@@ -61,7 +61,7 @@ struct Outcome {
     changed: usize,
     messages: Vec<Message>,
     /// The findings of the servers and of the operator, and of the card.
-    servers: Vec<(&'static str, Finding)>,
+    servers: Vec<(String, Finding)>,
     card: Vec<Finding>,
 }
 
@@ -79,21 +79,13 @@ fn assert_done(function: &str, base: &BaseResponse) {
     assert!(base.is_done(), "{function}: {}", base.function_execution_status);
 }
 
+type Change = Box<dyn Fn(&mut Message) -> bool + Send + Sync>;
+
 /// Downloads, enables, audits, disables and deletes the local profile. `change` changes each message
 /// to which it applies, and returns true for it.
 fn procedures(bearer: Bearer, change: impl Fn(&mut Message) -> bool + Send + Sync + 'static) -> Outcome {
     let (setup, start) = setup(bearer);
-    let changed = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&changed);
-    let recording = Recording::altering(Arc::new(move |message| {
-        if change(message) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }));
-    let setup = Setup { recording: Some(recording.clone()), ..setup.clone() };
-    let (servers, card) = run("deviations", BEGIN.plus(VALIDITY), async |simulation| {
-        let run = M2m::begin(&simulation, &setup, start).unwrap();
-        run.until(Duration::from_secs(300), |truth| truth.is_registered).await.unwrap();
+    recorded(setup, start, change, async |run| {
         assert_done("DownloadProfile", &run.download(false, VALIDITY).await.unwrap().base);
         assert_done("EnableProfile", &run.enable(VALIDITY).await.unwrap().base);
         assert_eq!(run.truth().await.unwrap().enabled(), Some(start.local));
@@ -106,9 +98,31 @@ fn procedures(bearer: Bearer, change: impl Fn(&mut Message) -> bool + Send + Syn
         let truth = run.truth().await.unwrap();
         assert!(!truth.has(start.local));
         assert_eq!(truth.wrong(start.bootstrap, start.local), [""; 0]);
+    })
+}
+
+/// Runs procedures while `change` changes messages.
+fn recorded(
+    setup: &Setup,
+    start: &Start,
+    change: impl Fn(&mut Message) -> bool + Send + Sync + 'static,
+    procedures: impl AsyncFnOnce(&M2m),
+) -> Outcome {
+    let changed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&changed);
+    let recording = Recording::altering(Arc::new(move |message| {
+        if change(message) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }));
+    let setup = Setup { recording: Some(recording.clone()), ..setup.clone() };
+    let (servers, card) = run("deviations", BEGIN.plus(VALIDITY), async |simulation| {
+        let run = M2m::begin(&simulation, &setup, start).unwrap();
+        run.until(Duration::from_secs(300), |truth| truth.is_registered).await.unwrap();
+        procedures(&run).await;
         let servers = run.events.all().into_iter().flat_map(|event| {
-            let party = event.party;
-            event.findings.into_iter().map(move |finding| (party, finding))
+            let party = event.party.to_string();
+            event.findings.into_iter().map(move |finding| (party.clone(), finding))
         });
         (servers.collect(), run.card_findings())
     })
@@ -152,9 +166,10 @@ fn element(text: &str) -> Option<(String, usize)> {
     Some((name, end))
 }
 
-#[test]
-fn every_web_service_accepts_an_unknown_element() {
-    let outcome = procedures(Bearer::Https, |_| false);
+/// Runs the procedures once for each name of a message, of which there are at least `least`, with an
+/// unknown element in this message.
+fn accepts_unknown_elements(least: usize, procedures: &dyn Fn(Change) -> Outcome) {
+    let outcome = procedures(Box::new(|_| false));
     let names: BTreeSet<String> = outcome
         .messages
         .iter()
@@ -164,11 +179,11 @@ fn every_web_service_accepts_an_unknown_element() {
         })
         .collect();
     println!("{names:?}");
-    assert!(names.len() >= 20, "{names:?}");
+    assert!(names.len() >= least, "{names:?}");
     for name in names {
         let wanted = name.clone();
         let detail = format!("UnknownElement in {name}");
-        let outcome = procedures(Bearer::Https, move |message| match message {
+        let outcome = procedures(Box::new(move |message| match message {
             Message::Soap(text) => match element(text) {
                 Some((found, end)) if found == wanted => {
                     text.insert_str(end, "<rps:UnknownElement>1</rps:UnknownElement>");
@@ -177,13 +192,18 @@ fn every_web_service_accepts_an_unknown_element() {
                 _ => false,
             },
             _ => false,
-        });
+        }));
         assert!(outcome.changed > 0, "{name}");
-        let is_it = |(_, finding): &&(&str, Finding)| {
+        let is_it = |(_, finding): &&(String, Finding)| {
             finding.kind == Kind::UnknownElement && finding.detail == detail
         };
         assert!(outcome.servers.iter().any(|found| is_it(&found)), "{name}: {:?}", outcome.servers);
     }
+}
+
+#[test]
+fn every_web_service_accepts_an_unknown_element() {
+    accepts_unknown_elements(20, &|change| procedures(Bearer::Https, change));
 }
 
 #[test]
@@ -204,6 +224,29 @@ fn every_web_service_accepts_an_unknown_header() {
         let is_it = |it: &&&Finding| it.kind == Kind::UnknownElement && it.detail.starts_with("header Later");
         assert!(findings.iter().any(|finding| is_it(&finding)), "{party}: {findings:?}");
     }
+}
+
+/// Hands the card over to the second SM-SR. `change` changes each message to which it applies, and
+/// returns true for it.
+fn handover(change: impl Fn(&mut Message) -> bool + Send + Sync + 'static) -> Outcome {
+    static START: LazyLock<(Setup, Start)> = LazyLock::new(|| {
+        let setup = Setup { has_second_sm_sr: true, ..Setup::new(Arc::clone(&PKI), Bearer::Https) };
+        let start = run("deviations", BEGIN, async |simulation| Start::prepare(&simulation, &setup).await);
+        (setup, start.unwrap().unwrap())
+    });
+    let (setup, start) = &*START;
+    recorded(setup, start, change, async |run| {
+        assert_done("SMSRChange", &run.change_sm_sr(VALIDITY).await.unwrap());
+        let [first, second] = [&run.sm_sr, run.second_sm_sr.as_ref().unwrap()].map(|it| it.party().unwrap());
+        assert!(first.eis(start.eid).await.unwrap().is_none());
+        let eis = second.eis(start.eid).await.unwrap().unwrap();
+        assert_eq!(eis.profile_info.len(), 1);
+    })
+}
+
+#[test]
+fn every_web_service_of_a_handover_accepts_an_unknown_element() {
+    accepts_unknown_elements(7, &|change| handover(change));
 }
 
 /// Changes the response of the SM-SR to a card, if it has a script.
