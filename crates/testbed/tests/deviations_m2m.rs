@@ -81,11 +81,12 @@ fn assert_done(function: &str, base: &BaseResponse) {
 
 type Change = Box<dyn Fn(&mut Message) -> bool + Send + Sync>;
 
-/// Downloads, enables, audits, disables and deletes the local profile. `change` changes each message
+/// Audits the card, downloads, enables, disables and deletes the local profile, and audits it again. `change` changes each message
 /// to which it applies, and returns true for it.
 fn procedures(bearer: Bearer, change: impl Fn(&mut Message) -> bool + Send + Sync + 'static) -> Outcome {
     let (setup, start) = setup(bearer);
     recorded(setup, start, change, async |run| {
+        assert_eq!(run.audit(VALIDITY).await.unwrap().profile_info.len(), 1);
         assert_done("DownloadProfile", &run.download(false, VALIDITY).await.unwrap().base);
         assert_done("EnableProfile", &run.enable(VALIDITY).await.unwrap().base);
         assert_eq!(run.truth().await.unwrap().enabled(), Some(start.local));
@@ -120,6 +121,8 @@ fn recorded(
         let run = M2m::begin(&simulation, &setup, start).unwrap();
         run.until(Duration::from_secs(300), |truth| truth.is_registered).await.unwrap();
         procedures(&run).await;
+        // The last notifications arrive.
+        tokio::time::sleep(Duration::from_secs(600)).await;
         let servers = run.events.all().into_iter().flat_map(|event| {
             let party = event.party.to_string();
             event.findings.into_iter().map(move |finding| (party.clone(), finding))
@@ -319,24 +322,27 @@ fn the_card_accepts_deviations_in_the_headers_and_scripts_of_a_session() {
     );
 }
 
-/// Changes the C-APDUs of the scripts that the card gets.
+/// Changes the C-APDUs of the scripts that the card gets in single short messages.
 fn with_apdus(
     change: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync,
 ) -> impl Fn(&mut Message) -> bool + Send + Sync {
-    with_script(move |response| {
-        let mut script = Script::parse(response.body()).unwrap();
-        let mut is_changed = false;
-        for command in &mut script.commands {
-            if let Command::Apdu(apdu) = command
-                && let Some(changed) = change(apdu)
-            {
-                *apdu = changed;
-                is_changed = true;
+    move |message| match message {
+        Message::ToCard(octets) => resealed(octets, |_, data| {
+            let Ok(mut script) = Script::parse(data) else { return false };
+            let mut is_changed = false;
+            for command in &mut script.commands {
+                if let Command::Apdu(apdu) = command
+                    && let Some(changed) = change(apdu)
+                {
+                    *apdu = changed;
+                    is_changed = true;
+                }
             }
-        }
-        *response.body_mut() = script.to_bytes().into();
-        is_changed
-    })
+            *data = script.to_bytes();
+            is_changed
+        }),
+        _ => false,
+    }
 }
 
 /// Appends octets to the data of a C-APDU with a short length.
@@ -363,7 +369,7 @@ fn the_card_accepts_an_unknown_element_in_each_command_to_the_isd_r() {
         let detail = if group == 0x08 { what } else { "data group" };
         check(
             what,
-            Bearer::Https,
+            Bearer::Sms,
             "card",
             unknown(detail),
             with_apdus(move |apdu| {
@@ -375,19 +381,12 @@ fn the_card_accepts_an_unknown_element_in_each_command_to_the_isd_r() {
     for (what, ins) in [("GET STATUS", 0xF2), ("DELETE", 0xE4)] {
         check(
             what,
-            Bearer::Https,
+            Bearer::Sms,
             "card",
             unknown(what),
             with_apdus(move |apdu| (apdu[1] == ins).then(|| appended(apdu, &UNKNOWN))),
         );
     }
-    check(
-        "CreateISDP",
-        Bearer::Https,
-        "card",
-        (Kind::TrailingOctets, ""),
-        with_apdus(|apdu| (apdu[1] == 0xE6 && apdu[2] == 0x0C).then(|| appended(apdu, &[0]))),
-    );
     check(
         "a reserved bit of STORE DATA",
         Bearer::Https,
@@ -464,56 +463,44 @@ fn the_servers_accept_deviations_in_the_responses_of_a_card() {
             true
         }),
     );
-    // An unknown element in the response to each command.
-    for (what, party, tag) in
-        [("GetStatusResponse", "SM-SR", 0xE3), ("RandomChallenge", "SM-DP", 0x85), ("Receipt", "SM-DP", 0x86)]
-    {
-        let detail = (Kind::UnknownElement, what);
-        check(
-            what,
-            Bearer::Https,
-            party,
-            detail,
-            with_result(move |it| {
-                let mut response = ScriptResponse::parse(it.body()).unwrap();
-                let mut is_changed = false;
-                for answer in &mut response.answers {
-                    if let Answer::Apdu(apdu) = answer
-                        && tlv::each(&apdu.data).is_ok_and(|all| {
-                            all.last()
-                                .and_then(|it| tlv::split(it))
-                                .is_some_and(|(found, _)| found == Tag(tag))
-                        })
-                    {
-                        apdu.data.extend(UNKNOWN);
-                        is_changed = true;
-                    }
-                }
-                *it.body_mut() = response.to_bytes().into();
-                is_changed
-            }),
-        );
+    // An unknown element in the responses to the commands of a key establishment.
+    for (what, tag) in [("RandomChallenge", 0x85), ("Receipt", 0x86)] {
+        let change = move |it: &mut Request<Bytes>| {
+            let (octets, is_changed) = with_unknown_after(it.body(), tag);
+            *it.body_mut() = octets.into();
+            is_changed
+        };
+        check(what, Bearer::Https, "SM-DP", (Kind::UnknownElement, what), with_result(change));
     }
-}
-
-/// Changes a notification in the URI of a request.
-#[test]
-fn the_sm_sr_accepts_an_unknown_element_in_a_notification_over_https() {
-    check("notification", Bearer::Https, "SM-SR", (Kind::UnknownElement, "DefaultNotification"), |message| {
-        match message {
-            Message::Request(request) if request.uri().to_string().contains("msg=") => {
-                let uri = request.uri().to_string();
-                let (before, octets) = uri.split_once("msg=").unwrap();
-                let changed = with_unknown_in_notification(&hex::decode(octets).unwrap());
-                *request.uri_mut() = format!("{before}msg={}", hex::encode_upper(changed)).parse().unwrap();
-                true
-            }
-            _ => false,
-        }
+    let (status, unknown) = ("GetStatusResponse", (Kind::UnknownElement, "GetStatusResponse"));
+    check(status, Bearer::Sms, "SM-SR", unknown, |message| match message {
+        Message::FromCard(octets) => resealed(octets, |_, data| {
+            let (octets, is_changed) = with_unknown_after(data, 0xE3);
+            *data = octets;
+            is_changed
+        }),
+        _ => false,
     });
 }
 
-fn with_unknown_in_notification(octets: &[u8]) -> Vec<u8> {
+/// Adds an unknown element to each response whose data end with the element `tag`. Returns true if
+/// there is one.
+fn with_unknown_after(response: &[u8], tag: u32) -> (Vec<u8>, bool) {
+    let Ok(mut response) = ScriptResponse::parse(response) else { return (response.to_vec(), false) };
+    let mut is_changed = false;
+    for answer in &mut response.answers {
+        let Answer::Apdu(apdu) = answer else { continue };
+        let last = tlv::each(&apdu.data).ok().and_then(|all| tlv::split(all.last()?));
+        if last.is_some_and(|(found, _)| found == Tag(tag)) {
+            apdu.data.extend(UNKNOWN);
+            is_changed = true;
+        }
+    }
+    (response.to_bytes(), is_changed)
+}
+
+/// Adds an unknown element at the end of a TLV.
+fn with_unknown_element(octets: &[u8]) -> Vec<u8> {
     let (tag, contents) = tlv::split(octets).unwrap();
     tlv_bytes(tag, &[contents, &UNKNOWN].concat())
 }
@@ -598,7 +585,7 @@ fn secured_packets_may_have_reserved_bits_and_unknown_elements() {
             Message::FromCard(octets) => resealed(octets, |_, data| {
                 let is_notification = data.first() == Some(&0xE1);
                 if is_notification {
-                    *data = with_unknown_in_notification(data);
+                    *data = with_unknown_element(data);
                 }
                 is_notification
             }),
@@ -610,7 +597,7 @@ fn secured_packets_may_have_reserved_bits_and_unknown_elements() {
             Message::FromCard(octets) => resealed(octets, |_, data| {
                 let is_response = data.first() == Some(&0xAB);
                 if is_response {
-                    *data = with_unknown_in_notification(data);
+                    *data = with_unknown_element(data);
                 }
                 is_response
             }),
