@@ -389,7 +389,7 @@ fn the_card_accepts_an_unknown_element_in_each_command_to_the_isd_r() {
     }
     check(
         "a reserved bit of STORE DATA",
-        Bearer::Https,
+        Bearer::Sms,
         "card",
         (Kind::ReservedBit, "P1"),
         with_apdus(|apdu| (apdu[1] == 0xE2).then(|| [&apdu[..2], &[apdu[2] | 0x02], &apdu[3..]].concat())),
