@@ -54,27 +54,33 @@ impl M2mEcasd {
     }
 
     /// Verifies a certificate against the CI's key, its validity period and the kind of its owner.
-    /// Returns the certified key.
-    pub(crate) fn check(
+    pub(crate) fn is_valid(
         &self,
         certificate: &CardCertificate,
+        signature: &Signature,
         owner: Owner,
         now: Timestamp,
-    ) -> Option<PublicKey> {
+    ) -> bool {
         let contents = certificate.contents();
-        let today = Day::of(now)?;
-        let is_valid_today =
-            contents.effective.is_none_or(|effective| effective <= today) && today <= contents.expires;
-        let signature = Signature::from_slice(certificate.signature()).ok()?;
-        let is_signed = self.ci.verify(certificate.covered(), &signature).is_ok();
-        let key = on_p256(&contents.point, contents.curve)?;
-        (is_valid_today && contents.owner == Some(owner) && is_signed).then_some(key)
+        let is_valid_on = |today: Day| {
+            contents.effective.is_none_or(|effective| effective <= today) && today <= contents.expires
+        };
+        Day::of(now).is_some_and(is_valid_on)
+            && contents.owner == Some(owner)
+            && self.ci.verify(certificate.covered(), signature).is_ok()
     }
 
     /// Key agreement with the card's static key; `None` if the ephemeral key is on another curve.
     pub(crate) fn agree(&self, ephemeral: &PublicKey) -> Option<SharedSecret> {
         self.key.agree(ephemeral).ok()
     }
+}
+
+/// Returns the key and the signature of a certificate; `None` if the card cannot decode one of them.
+pub(crate) fn key_and_signature(certificate: &CardCertificate) -> Option<(PublicKey, Signature)> {
+    let contents = certificate.contents();
+    let key = on_p256(&contents.point, contents.curve)?;
+    Some((key, Signature::from_slice(certificate.signature()).ok()?))
 }
 
 /// Decodes the contents of 7F49: the point, and the parameter reference of its curve.

@@ -44,9 +44,11 @@ pub(crate) fn certificate(
         }
     };
     let certificate = CardCertificate::parse(contents).map_err(|_| WRONG)?;
+    let (signer, signature) = ecasd::key_and_signature(&certificate).ok_or(WRONG)?;
     // req: SGP.02-4.1.1.8-Certificate
-    let signer =
-        context.factory.ecasd.check(&certificate, owner, context.world.now()).ok_or(VERIFICATION_FAILED)?;
+    if !context.factory.ecasd.is_valid(&certificate, &signature, owner, context.world.now()) {
+        return Err(VERIFICATION_FAILED);
+    }
     let mut challenge = [0; CHALLENGE];
     context.world.random.fill(&mut challenge);
     let establishing = Establishing { signer: signer.to_sec1().into(), challenge: challenge.into() };

@@ -251,8 +251,11 @@ fn valid_certificates_of_the_test_pki_are_accepted_and_defective_ones_refused() 
             let broken = pki.m2m_card_credential_with(defect, owner, "a server").unwrap();
             let status = first(&mut testbed, isd_p, &broken.0);
             let expected = match defect {
-                // A certificate with this defect cannot be decoded.
-                CardDefect::Truncated => StatusWord::INCORRECT_DATA,
+                // Certificates with these defects cannot be parsed.
+                CardDefect::NotAPoint
+                | CardDefect::UnknownCurve
+                | CardDefect::ShortSignature
+                | CardDefect::Truncated => StatusWord::INCORRECT_DATA,
                 _ => StatusWord::SECURITY_STATUS_NOT_SATISFIED,
             };
             assert_eq!(status, expected, "{owner}, {defect:?}");
