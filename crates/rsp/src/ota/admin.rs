@@ -474,8 +474,11 @@ fn without_trailers(mut octets: &[u8]) -> Result<Option<&[u8]>, DecodeError> {
     Ok(None)
 }
 
+/// A line without its end, and the octets after it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
 /// Splits off a line. Returns `None` while it is incomplete.
-fn line(octets: &[u8]) -> Result<Option<(&[u8], &[u8])>, DecodeError> {
+fn line(octets: &[u8]) -> Result<Option<Split<'_>>, DecodeError> {
     let end = find(octets, b"\r\n");
     if end.unwrap_or(octets.len()) > MAX_LINE {
         return Err(bad("a line in a chunked body is too long"));

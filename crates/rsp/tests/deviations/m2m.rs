@@ -67,6 +67,9 @@ struct Sample {
     decode: fn(&[u8]) -> Result<(), DecodeError>,
 }
 
+/// Returns the contents to try instead of those of an element.
+type Change<'a> = &'a dyn Fn(Contents, &[u8]) -> Vec<Vec<u8>>;
+
 impl Sample {
     fn decode(&self, octets: &[u8]) -> Result<Vec<Finding>, DecodeError> {
         let (decoded, findings) = finding::collect(|| (self.decode)(octets));
@@ -74,7 +77,7 @@ impl Sample {
     }
 
     /// Returns the messages in which `change` has replaced the contents of one element.
-    fn changed(&self, change: &dyn Fn(Contents, &[u8]) -> Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    fn changed(&self, change: Change<'_>) -> Vec<Vec<u8>> {
         match self.tag {
             None => changed(&self.octets, self.contents, change),
             Some(tag) => {
@@ -87,11 +90,7 @@ impl Sample {
     }
 }
 
-fn changed(
-    octets: &[u8],
-    contents: Contents,
-    change: &dyn Fn(Contents, &[u8]) -> Vec<Vec<u8>>,
-) -> Vec<Vec<u8>> {
+fn changed(octets: &[u8], contents: Contents, change: Change<'_>) -> Vec<Vec<u8>> {
     let mut all = change(contents, octets);
     let parts = parts(octets, contents);
     for (at, part) in parts.iter().enumerate() {
