@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use certs::{Certificate, Role};
 use http::{Method, Request, Response, StatusCode};
+use rsp::finding;
 use rsp::sgp22::{
     es2plus::{self, HandleDownloadProgressInfoRequest},
     json,
@@ -12,12 +13,16 @@ use world::{Fault, Link, LinkFault, PeerCertificate, link_from};
 
 use testbed::operator::PROTOCOL;
 
-use crate::output::print;
+use crate::output::{print, remark};
 
 /// Returns a server that prints each report on one line.
 pub fn listener(json: bool) -> Link {
     link_from(tower::service_fn(move |request: Request<Bytes>| async move {
-        let answer = match parse_report(&request) {
+        let (report, findings) = finding::collect(|| parse_report(&request));
+        for finding in findings {
+            remark(&format!("accepted a deviation: {finding}"));
+        }
+        let answer = match report {
             Ok(report) => match print_report(&report, json) {
                 Ok(()) => json::no_content(PROTOCOL),
                 // The report could not be printed, so it is not acknowledged.
@@ -39,7 +44,7 @@ fn parse_report(request: &Request<Bytes>) -> Result<HandleDownloadProgressInfoRe
     let sender = request.extensions().get::<PeerCertificate>().and_then(sm_dp_oid);
     let sender = sender.ok_or(StatusCode::FORBIDDEN)?;
     let report: HandleDownloadProgressInfoRequest =
-        serde_json::from_slice(request.body()).map_err(|_| StatusCode::BAD_REQUEST)?;
+        json::read(request.body()).map_err(|_| StatusCode::BAD_REQUEST)?;
     if report.header.function_requester_identifier != sender {
         return Err(StatusCode::FORBIDDEN);
     }
@@ -110,6 +115,8 @@ mod tests {
         };
         let own = body(&sm_dp.certificate.registered_ids()[0].to_string());
         assert_eq!(ask(&path, Some(&sm_dp), &own).await, StatusCode::NO_CONTENT);
+        let later = own.replacen("{", "{\"later\":{\"a\":1},", 1);
+        assert_eq!(ask(&path, Some(&sm_dp), &later).await, StatusCode::NO_CONTENT);
         assert_eq!(ask(&path, None, &own).await, StatusCode::FORBIDDEN);
         for other in [Role::DsTls, Role::SmSrTls, Role::OperatorTls] {
             let other = pki.credential(other, Curve::P256).unwrap();

@@ -12,7 +12,7 @@ use std::fmt::{self, Write as _};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
-pub use collect::{MAX_FINDINGS, collect, report};
+pub use collect::{MAX_FINDINGS, collect, collect_from, report};
 
 /// Defines the kinds of findings, each with its name, the party that has the deviation, its clause
 /// and its description.
@@ -80,19 +80,19 @@ kinds! {
     ApplicationNotRun = "application-not-run", "operator", "TCA profile package 8.7, PE-Application",
         "the profile has an application; the card stores it with the profile and does not run it, so that it cannot be selected; a card without `javacard` in `uicc_capability` refuses such a profile";
     /// A message has an element that is not defined.
-    UnknownElement = "unknown-element", "any", "SGP.22 Annex H, SGP.02 Annex B",
-        "the message has an element, a JSON member or an XML element that the supported versions do not define; it is ignored";
+    UnknownElement = "unknown-element", "any", "SGP.22 Annex H, SGP.02 4.1, Annex B",
+        "the message has an element, a JSON member, an XML element or a header that the supported versions do not define; it is ignored";
     /// A BIT STRING has a bit that is not defined.
-    ReservedBit = "reserved-bit", "any", "SGP.22 Annex H",
+    ReservedBit = "reserved-bit", "any", "SGP.22 Annex H, TS 102 225 5.1.1, TS 23.040 9.2.3.27",
         "a bit is set that the supported versions do not define; it is ignored";
     /// An INTEGER has a value that is not defined.
-    UnknownValue = "unknown-value", "any", "SGP.22 Annex H",
+    UnknownValue = "unknown-value", "any", "SGP.22 Annex H, SGP.02 4.1",
         "the value of an enumeration is not defined by the supported versions; it is kept unchanged, and is equal to none of the defined values";
     /// The length of an OCTET STRING or of a text is not the usual one.
-    LongValue = "long-value", "any", "SGP.22 Annex H",
+    LongValue = "long-value", "any", "SGP.22 Annex H, SGP.02 4.1",
         "a value is longer than the standard intends, or an AID is shorter; its length has no effect, so it is used unchanged";
     /// An element has an encoding that BER allows and DER does not.
-    NotDer = "not-der", "any", "SGP.22 2.4.5, X.690 10 and 11",
+    NotDer = "not-der", "any", "SGP.22 2.4.5, X.690 10 and 11, TS 101 220 7.1.2",
         "a length, BOOLEAN, INTEGER, NULL or BIT STRING is not in the form of DER; it is decoded as BER, and signatures are verified over the received octets";
     /// An element has a tag of an earlier version of the standard, or of another reading of it.
     OtherTag = "other-tag", "any", "SGP.32 Annex C",
@@ -110,8 +110,8 @@ kinds! {
     ResultUnknown = "result-unknown", "eUICC", "SGP.32 3.3.1",
         "a signed result belongs to no order of the eIM; it is acknowledged, so that the eUICC can remove it, and is ignored otherwise";
     /// Octets follow the message.
-    TrailingOctets = "trailing-octets", "any", "SGP.22 Annex H",
-        "octets follow the complete ASN.1 value; they are ignored";
+    TrailingOctets = "trailing-octets", "any", "SGP.22 Annex H, SGP.02 4.1",
+        "octets follow the complete ASN.1 value, TLV, script or short message; they are ignored";
     /// A text is not UTF-8.
     TextNotUtf8 = "text-not-utf8", "any", "SGP.22 Annex H, UTF8String",
         "a text has octets that are not UTF-8; each of them is replaced by U+FFFD";
@@ -137,11 +137,14 @@ kinds! {
     HttpStatus = "http-status", "server", "SGP.22 6.3",
         "the HTTP status is a 2xx status other than the required one, or a response with status 204 has a body; the response is processed as usual";
     /// A response has a content type other than the required one.
-    ContentType = "content-type", "server", "SGP.22 6.3, 6.5.1",
-        "the Content-Type of a response is not the required one; the response is accepted if its body is valid";
+    ContentType = "content-type", "any", "SGP.22 6.3, 6.5.1, SGP.02 Annex B",
+        "the Content-Type of a response, of a message of SGP.02 or of remote administration is not the required one; the message is accepted if its body is valid";
     /// An XML message does not have the form of the schema.
     XmlForm = "xml-form", "server", "SGP.02 Annex B",
         "an XML message has two elements in the reverse order, or elements without a namespace, as some systems send them; it is decoded";
+    /// A header of remote administration does not have the required form.
+    AdminHeader = "admin-header", "any", "GPC Amendment B 3",
+        "a header of a remote administration session has another minor version, other capital letters or further parts, or a response has trailer fields; the parts that are not defined are ignored";
     /// The metadata of a profile have an icon that cannot be shown.
     IconUnreadable = "icon-unreadable", "SM-DP+", "SGP.22 4.4",
         "the icon of a profile is not a JPEG or PNG image of the type in iconType; it is stored unchanged";
@@ -249,6 +252,17 @@ The standard requires the refusal of these deviations, or they make the message 
 | metadata in the package that differ from the metadata in AuthenticateClient | SGP.22 3.1.3 | CancelSession with metadataMismatch |
 | an indefinite length, or a tag that is not in the shortest form | SGP.22 Annex H, X.690 8.1 | the refusal of an invalid element |
 | an XML message with elements out of order or twice, or with text between elements | SGP.02 Annex B | SOAP fault |
+| an XML value that is not of its type in the schema: identifiers, numbers, enumerations | SGP.02 Annex B | SOAP fault |
+| an unknown SOAP header with mustUnderstand, or an element after the Body | SOAP 1.2 5.2.3 and 5.1 | SOAP fault |
+| an unknown tag in a command script, or a chaining value that is not defined | TS 102 226 5.2.2 | the card's Bad format TLV; 1.3.1/2.1 of ES3.SendData |
+| the reserved condition for a proof of receipt in SPI | TS 102 225 5.1.1 | 6A80 by the card; the SM-SR ignores the packet |
+| a secured packet whose lengths do not match its octets | TS 102 225 5 | 6A80 by the card; the SM-SR ignores the packet |
+| an element of a template of SGP.02 that occurs twice | SGP.02 4.1 | 6A80 by the card |
+| a value of the wrong size whose octets have a meaning: EID, sequence number, challenge, AID in a command | SGP.02 4.1 | 6A80 by the card |
+| octets after a data group in STORE DATA, which another card could execute as another data group | SGP.02 4.1 | 6A80 by the card; 8.3.1/1.2 by the SM-SR |
+| reserved bits of STORE DATA to the ISD-R that an SM-DP sends, because another card could give them a meaning | SGP.02 4.1.3.1 | 8.3.1/1.2 by the SM-SR |
+| an SCP03t segment of more than 1024 octets | SGP.02 4.1.3.3 | 9F46 with 01 |
+| a message of remote administration with another media type, or without its mandatory headers | GPC Amendment B 3 | HTTP 400; the card ends the session |
 ";
 
 const INTRODUCTION: &str = "# Findings

@@ -17,17 +17,18 @@ mod servers;
 mod testbed;
 mod web;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use certs::Pki;
 use euicc_sim::CardDescription;
 use network::smsc::Account;
 use network::{Networks, Smsc, SmscSettings};
+use rsp::finding::Finding;
 use rsp::ids::{Eid, Iccid, Imsi, Oid};
 use rsp::sgp02::common::SubscriptionAddress;
 use rsp::sgp02::eis::Eis;
-use rsp::sgp02::{Function, Namespace, es1, es2, es4};
+use rsp::sgp02::{BaseResponse, Function, Namespace, es1, es2, es4};
 use sm_dp::{ProfileOptions, SmDp, SmDpPlus};
 use sm_sr::SmSr;
 use tokio::sync::mpsc::Receiver;
@@ -43,6 +44,7 @@ use crate::time::Simulation;
 use crate::transport::InProcess;
 use faults::FaultInjector;
 
+use device::CardFindings;
 use factory::FirstProfile;
 use operator::{Operator, ReceivedNotification, blank};
 use recording::Recording;
@@ -70,12 +72,14 @@ pub struct Setup {
     pub namespace: Namespace,
     /// The recording of all messages, if they are to be recorded.
     pub recording: Option<Recording>,
+    /// True if there is a second SM-SR, to which the card can be handed over.
+    pub has_second_sm_sr: bool,
 }
 
 impl Setup {
     /// Messages in the newest namespace, which are not recorded.
     pub fn new(pki: Arc<Pki>, bearer: Bearer) -> Self {
-        Self { pki, bearer, namespace: Namespace::V3, recording: None }
+        Self { pki, bearer, namespace: Namespace::V3, recording: None, has_second_sm_sr: false }
     }
 }
 
@@ -93,6 +97,7 @@ pub struct Start {
     card: Cells,
     sm_dp: MemoryRecords,
     sm_sr: MemoryRecords,
+    second_sm_sr: MemoryRecords,
     homes: StoredHomes,
 }
 
@@ -106,6 +111,8 @@ pub struct M2m {
     pub sm_dp: Host<SmDp>,
     /// The SM-SR.
     pub sm_sr: Host<SmSr>,
+    /// The SM-SR to which the card can be handed over.
+    pub second_sm_sr: Option<Host<SmSr>>,
     /// The operator of both profiles.
     pub operator: Operator,
     /// The notifications that the operator receives.
@@ -117,8 +124,10 @@ pub struct M2m {
     /// The SM-DP+ that shares its stock with the SM-DP.
     pub stock: SmDpPlus,
     card: RamMemory,
+    findings: CardFindings,
     sm_dp_records: MemoryRecords,
     sm_sr_records: MemoryRecords,
+    second_sm_sr_records: MemoryRecords,
     homes: Homes,
     ids: Ids,
     clock: world::TokioClock,
@@ -149,6 +158,7 @@ impl Start {
             card: Cells::new(),
             sm_dp: MemoryRecords::default(),
             sm_sr: MemoryRecords::default(),
+            second_sm_sr: MemoryRecords::default(),
             homes,
         };
         let run = M2m::begin(simulation, setup, &empty)?;
@@ -157,15 +167,10 @@ impl Start {
         }
         let [bootstrap_number, local_number] = numbers;
         let (sm_dp, sm_sr) = (run.sm_dp()?, run.sm_sr()?);
-        servers::introduce(
-            &sm_dp,
-            &[(&FIRST, sm_sr)],
-            run.operator.id(),
-            run.eum.id(),
-            &run.ids,
-            setup.namespace,
-        )
-        .await?;
+        let mut sm_srs = vec![(&FIRST, sm_sr)];
+        sm_srs.extend(run.second_sm_sr.as_ref().and_then(Host::party).map(|sm_sr| (&SECOND, sm_sr)));
+        servers::introduce(&sm_dp, &sm_srs, run.operator.id(), run.eum.id(), &run.ids, setup.namespace)
+            .await?;
         run.stock.add_profile(&local.package, &ProfileOptions::default()).await?;
         let address = SubscriptionAddress { imsi: None, msisdn: local_number.digits().parse().ok() };
         sm_dp.set_subscription_address(second.iccid, &address).await?;
@@ -183,6 +188,7 @@ impl Start {
             card: run.card.load()?,
             sm_dp: run.sm_dp_records.copied(),
             sm_sr: run.sm_sr_records.copied(),
+            second_sm_sr: run.second_sm_sr_records.copied(),
             homes: run.homes.stored()?,
             ..empty
         })
@@ -214,8 +220,15 @@ impl M2m {
         let (sm_dp_records, sm_sr_records) = (start.sm_dp.copied(), start.sm_sr.copied());
         let (sm_dp, sm_dp_works) = parts.sm_dp(&sm_dp_records)?;
         let (sm_sr, sm_sr_works) = parts.sm_sr(&FIRST, &sm_sr_records, &smsc, &hosts)?;
+        let second_sm_sr_records = start.second_sm_sr.copied();
+        let second = match setup.has_second_sm_sr {
+            true => Some(parts.sm_sr(&SECOND, &second_sm_sr_records, &smsc, &hosts)?),
+            false => None,
+        };
+        let (second_sm_sr, second_works) = second.unzip();
         let (operator, notifications, operator_works) = parts.operator()?;
         let card = RamMemory::of(start.card.clone());
+        let findings = CardFindings::default();
         let device = device::Parts {
             simulation: simulation.clone(),
             events: events.clone(),
@@ -225,6 +238,7 @@ impl M2m {
             description: start.description.clone(),
             memory: card.clone(),
             visible: swap::visible()?,
+            findings: Arc::clone(&findings),
         };
         let works: [BoxFuture<'static, ()>; 5] =
             [Box::pin(smsc.run()), sm_dp_works, sm_sr_works, operator_works, Box::pin(device.live())];
@@ -235,19 +249,27 @@ impl M2m {
             clock: simulation.clock(),
             start: start.clone(),
             _web: web,
-            _running: works.into_iter().collect(),
+            _running: works.into_iter().chain(second_works).collect(),
             events,
             faults,
             sm_dp,
             sm_sr,
+            second_sm_sr,
             operator,
             notifications,
             networks,
             card,
+            findings,
             sm_dp_records,
             sm_sr_records,
+            second_sm_sr_records,
             homes,
         })
+    }
+
+    /// Returns the deviations that the card has accepted in this run.
+    pub fn card_findings(&self) -> Vec<Finding> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Calls ES2.DownloadProfile for the local profile, optionally with its activation.
@@ -303,6 +325,23 @@ impl M2m {
         answer.eis.ok_or_else(|| {
             Fault::new("the card was not audited", status.to_string(), "look at the events of the run")
         })
+    }
+
+    /// Calls ES4.PrepareSMSRChange and ES4.SMSRChange: hands the card over to the second SM-SR. Returns
+    /// the first unsuccessful answer, or the last one.
+    ///
+    /// # Errors
+    /// There is no answer within the validity period.
+    pub async fn change_sm_sr(&self, validity: Duration) -> Result<BaseResponse, Fault> {
+        let Ids { sm_sr: first, second_sm_sr: second, .. } = &self.ids;
+        let eid = self.start.eid;
+        let prepare = es4::PrepareSmsrChangeRequest { base: blank(), eid, current_smsr_id: first.clone() };
+        let prepared = self.operator.call::<es4::PrepareSmsrChange>(second, prepare, validity).await?;
+        if !prepared.base.is_done() {
+            return Ok(prepared.base);
+        }
+        let change = es4::SmsrChangeRequest { base: blank(), eid, target_smsr_id: second.clone() };
+        Ok(self.operator.call::<es4::SmsrChange>(first, change, validity).await?.base)
     }
 
     async fn ask_sm_dp<F: Function>(

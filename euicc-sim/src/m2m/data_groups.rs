@@ -2,6 +2,8 @@
 
 use std::mem;
 
+use rsp::finding::{self, FindingKind};
+
 use crate::StatusWord;
 use crate::apdu::Command;
 
@@ -26,6 +28,9 @@ const ANSWERS: u8 = 0x01;
 
 const DATA_GROUPS: u8 = 0x08;
 
+/// Bits of P1 that are reserved.
+const RESERVED: u8 = 0x06;
+
 impl Blocks {
     /// The state after blocks whose data have all been processed.
     pub(crate) fn resumed(next: u8) -> Self {
@@ -39,8 +44,11 @@ impl Blocks {
         command: &Command<'_>,
         ends_last: impl Fn(u16) -> bool,
     ) -> Result<Option<Group>, StatusWord> {
-        if command.p1 & !(LAST | ANSWERS) != DATA_GROUPS {
+        if command.p1 & !(LAST | ANSWERS | RESERVED) != DATA_GROUPS {
             return Err(StatusWord::INCORRECT_P1_P2);
+        }
+        if command.p1 & RESERVED != 0 {
+            finding::report(FindingKind::ReservedBit, || format!("P1 of STORE DATA: {:02X}", command.p1));
         }
         if command.p2 == 0 {
             *self = Self::default();

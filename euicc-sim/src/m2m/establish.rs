@@ -6,11 +6,13 @@
 //! server and card derive the same key set. A challenge is valid for one attempt.
 
 use crypto::{AesKey, Curve, PublicKey, Signature, x963};
-use rsp::der::{Tag, tlv, tlv_bytes};
+use rsp::der::{DecodeError, Elements, Reader, Tag, tlv_bytes};
+use rsp::finding::{self, FindingKind};
 use rsp::ids::Aid;
+use rsp::sgp02::certificate::{CardCertificate, Owner};
 use rsp::sgp02::keys::{KeySetUse, KeyVersion};
 
-use super::ecasd::{self, Owner};
+use super::ecasd;
 use super::keys::{AES_KEY, KeySet, replace};
 use crate::StatusWord;
 use crate::m2m::context::M2mContext;
@@ -41,10 +43,12 @@ pub(crate) fn certificate(
             Owner::SmDp
         }
     };
-    let certificate = ecasd::ServerCertificate::read(contents).ok_or(WRONG)?;
+    let certificate = CardCertificate::parse(contents).map_err(|_| WRONG)?;
+    let (signer, signature) = ecasd::key_and_signature(&certificate).ok_or(WRONG)?;
     // req: SGP.02-4.1.1.8-Certificate
-    let signer =
-        context.factory.ecasd.check(&certificate, owner, context.world.now()).ok_or(VERIFICATION_FAILED)?;
+    if !context.factory.ecasd.is_valid(&certificate, &signature, owner, context.world.now()) {
+        return Err(VERIFICATION_FAILED);
+    }
     let mut challenge = [0; CHALLENGE];
     context.world.random.fill(&mut challenge);
     let establishing = Establishing { signer: signer.to_sec1().into(), challenge: challenge.into() };
@@ -74,23 +78,17 @@ pub(crate) fn key_set(
     crt: &[u8],
     after: &[u8],
 ) -> Result<Vec<u8>, StatusWord> {
-    let elements = tlv::each(after).map_err(|_| WRONG)?;
-    let [ephemeral, signature] = elements.as_slice() else { return Err(WRONG) };
-    let (Some((Tag(0x7F49), key)), Some((Tag(0x5F37), signature_octets))) =
-        (tlv::split(ephemeral), tlv::split(signature))
-    else {
-        return Err(WRONG);
-    };
-    let template = Template::read(crt).ok_or(WRONG)?;
-    let ephemeral = ephemeral_key(key).ok_or(WRONG)?;
+    let parts = Parts::read(after).map_err(|_| WRONG)?;
+    let template = Template::read(crt).map_err(|_| WRONG)?.ok_or(WRONG)?;
+    let ephemeral = ephemeral_key(parts.key).ok_or(WRONG)?;
     let before_signature =
-        whole.len().checked_sub(signature.len()).and_then(|at| whole.get(..at)).ok_or(WRONG)?;
+        whole.len().checked_sub(parts.not_signed).and_then(|at| whole.get(..at)).ok_or(WRONG)?;
     let length = u8::try_from(establishing.challenge.len()).map_err(|_| WRONG)?;
     // The challenge is signed as if it were in a data group of its own.
     let covered = [before_signature, &[0x00, 0x85, length], &establishing.challenge].concat();
     PublicKey::from_sec1(Curve::P256, &establishing.signer)
         .ok()
-        .zip(Signature::from_slice(signature_octets).ok())
+        .zip(Signature::from_slice(parts.signature).ok())
         .filter(|(signer, signature)| signer.verify(&covered, signature).is_ok())
         .ok_or(VERIFICATION_FAILED)?;
     // req: SGP.02-4.1.1.8-Template
@@ -121,6 +119,30 @@ pub(crate) fn key_set(
     };
     replace(sets, set);
     Ok(answer)
+}
+
+/// The data after the template.
+struct Parts<'a> {
+    key: &'a [u8],
+    signature: &'a [u8],
+    /// The number of octets from the signature to the end, which the signature does not cover.
+    not_signed: usize,
+}
+
+impl<'a> Parts<'a> {
+    fn read(after: &'a [u8]) -> Result<Self, DecodeError> {
+        const NAME: &str = "key establishment";
+        let known = [Tag(0x7F49), Tag(0x5F37)];
+        let mut reader = Reader::new(after);
+        reader.skip_up_to(NAME, &known)?;
+        let key = reader.contents(Tag(0x7F49))?;
+        reader.skip_up_to(NAME, &known)?;
+        let not_signed = reader.rest().len();
+        let signature = reader.contents(Tag(0x5F37))?;
+        reader.skip_up_to(NAME, &known)?;
+        reader.finish()?;
+        Ok(Self { key, signature, not_signed })
+    }
 }
 
 /// Derives the key of the receipt, and the key set: three keys, or one base key used for all three.
@@ -169,43 +191,39 @@ impl<'a> Template<'a> {
     /// One base key.
     const ONE_KEY: u8 = 0x5C;
 
-    fn read(crt: &'a [u8]) -> Option<Self> {
-        let Some((Tag(0xA6), contents)) = tlv::split(crt) else { return None };
-        let elements = tlv::each(contents).ok()?;
-        let mut elements = elements.into_iter().map(tlv::split).peekable();
-        let mut optional = |tag: u32, is_mandatory: bool| -> Option<Option<&'a [u8]>> {
-            match elements.next_if(|element| matches!(element, Some((found, _)) if found.0 == tag)) {
-                Some(element) => element.map(|(_, contents)| Some(contents)),
-                None if is_mandatory => None,
-                None => Some(None),
-            }
-        };
-        let [0x03, parameters] = optional(0x90, true)?? else { return None };
-        let [usage] = optional(0x95, true)?? else { return None };
+    /// Returns `None` if a value is not supported.
+    fn read(crt: &'a [u8]) -> Result<Option<Self>, DecodeError> {
+        let mut elements = Elements::within("KeyAgreement", Tag(0xA6), crt)?;
+        let mut octet = |tag| elements.array(Tag(tag), "one octet").map(|[octet]: [u8; 1]| octet);
+        let usage = octet(0x95)?;
+        // The key type, the key length, and the identifier of the first key.
+        let properties = [octet(0x80)?, octet(0x81)?, octet(0x82)?];
+        let version = octet(0x83)?;
+        let [scenario, parameters] = elements.array(Tag(0x90), "two octets")?;
         // Key access is ignored: every holder of the keys may use them.
-        let _ = optional(0x96, false)?;
-        let [0x88] = optional(0x80, true)?? else { return None };
-        let [0x10] = optional(0x81, true)?? else { return None };
-        // The identifier of the first key.
-        let [0x01] = optional(0x82, true)?? else { return None };
-        let [version] = optional(0x83, true)?? else { return None };
-        let counter = optional(0x91, false)?.unwrap_or_default();
-        let sdin = optional(0x45, false)?;
-        let host_id = optional(0x84, false)?;
-        let known = Self::DELETES | Self::DERIVATION_RANDOM | Self::IDENTITIES | Self::CERTIFICATE;
+        elements.take(&[Tag(0x96)])?;
+        let counter = elements.take(&[Tag(0x91)])?.map(|it| it.rest()).unwrap_or_default();
+        let sdin = elements.take(&[Tag(0x45)])?;
+        let host_id = elements.take(&[Tag(0x84)])?.map(|it| it.rest());
+        elements.finish();
+        let reserved =
+            parameters & !(Self::DELETES | Self::DERIVATION_RANDOM | Self::IDENTITIES | Self::CERTIFICATE);
+        if reserved != 0 {
+            finding::report(FindingKind::ReservedBit, || {
+                format!("KeyAgreement.parameters: {parameters:02X}")
+            });
+        }
         let with_identities = parameters & Self::IDENTITIES != 0;
-        let is_valid = parameters & !known == 0
+        let is_supported = scenario == 0x03
+            && properties == [0x88, 0x10, 0x01]
             && parameters & Self::CERTIFICATE != 0
-            && matches!(*usage, Self::THREE_KEYS | Self::ONE_KEY)
+            && matches!(usage, Self::THREE_KEYS | Self::ONE_KEY)
             && matches!(counter.len(), 0 | 2 | 3 | 5 | 8)
             && with_identities == host_id.is_some()
             && (with_identities || sdin.is_none())
             && host_id.is_none_or(|host_id| (1..=16).contains(&host_id.len()));
-        if !is_valid || elements.next().is_some() {
-            return None;
-        }
         let counter = counter.iter().fold(0, |counter: u64, octet| counter << 8 | u64::from(*octet));
-        Some(Self { parameters: *parameters, usage: *usage, version: *version, counter, host_id })
+        Ok(is_supported.then_some(Self { parameters, usage, version, counter, host_id }))
     }
 
     fn has(&self, parameter: u8) -> bool {

@@ -44,6 +44,7 @@ impl Context<'_, '_> {
             self.ignore(message.from.to_string(), "no card has the number of the sender");
             return Ok(());
         };
+        self.outbound.card = Some(eid);
         let user_data = match UserData::parse(&message.user_data, message.has_header) {
             Ok(user_data) => user_data,
             Err(error) => {

@@ -31,6 +31,8 @@ pub(super) struct Context<'a, 'r> {
 pub(super) struct Outbound {
     pub(super) packets: Vec<(Packet, Vec<Submission>)>,
     pub(super) events: Vec<Event>,
+    /// The card whose message is handled.
+    pub(super) card: Option<Eid>,
 }
 
 /// Reason for ignoring a message of a card, or giving up a job, after a handover.

@@ -6,10 +6,15 @@ use std::{
 };
 
 use crypto::Secret;
-use rsp::{ids::Eid, sgp02::keys::PskIdentity, time::Timestamp};
+use rsp::{
+    finding::{self, Finding},
+    ids::Eid,
+    sgp02::keys::PskIdentity,
+    time::Timestamp,
+};
 use rsp_server::due::{Due, WorkQueue};
 use world::{
-    BoxFuture, Events, Fault, IncomingDelivery, MessageId, Records, ShortMessageSink, ShortMessages,
+    BoxFuture, Event, Events, Fault, IncomingDelivery, MessageId, Records, ShortMessageSink, ShortMessages,
     Submission, SubmitFault, Tx, World,
 };
 
@@ -219,7 +224,7 @@ impl Engine {
     async fn decide(&self, engine_event: &EngineEvent) -> Result<(Option<Offer>, Outbound), Fault> {
         let inner = &*self.0;
         let now = inner.world.now();
-        world::transact(&*inner.records, |tx| {
+        let transaction = world::transact(&*inner.records, |tx| {
             Box::pin(async move {
                 let mut context = Context {
                     tx,
@@ -231,8 +236,18 @@ impl Engine {
                 let offer = context.dispatch(engine_event).await?;
                 Ok((offer, context.outbound))
             })
-        })
-        .await
+        });
+        let (decided, findings) = finding::collect_from(transaction).await;
+        let (offer, mut outbound) = decided?;
+        if !findings.is_empty() {
+            let peer = outbound.card.map(|eid| eid.to_string()).unwrap_or_default();
+            outbound.events.push(
+                Event::new(now, "SM-SR", "message of card")
+                    .with_peer("ES5", peer.clone())
+                    .with_findings(log_findings(&peer, findings)),
+            );
+        }
+        Ok((offer, outbound))
     }
 
     /// Submits the parts of a packet one after the other until one is rejected, because the other
@@ -252,6 +267,14 @@ impl Engine {
         }
         results
     }
+}
+
+/// Logs the deviations of a card's message, and returns them.
+pub(super) fn log_findings(eid: &str, findings: Vec<Finding>) -> Vec<Finding> {
+    for finding in &findings {
+        tracing::info!(server = "SM-SR", eid, %finding, "accepted a deviation");
+    }
+    findings
 }
 
 impl ShortMessageSink for Engine {

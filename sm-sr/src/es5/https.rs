@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use rsp::{
+    finding::{self, Finding},
     ids::Aid,
     ota::{
         admin::{AgentId, Post, Reply, ScriptStatus},
@@ -15,7 +16,7 @@ use world::{Event, Outcome, PskIdentity};
 
 use super::{
     Engine,
-    engine::EngineEvent,
+    engine::{EngineEvent, log_findings},
     sessions::{Call, Content, Offer, ScriptResult},
 };
 
@@ -31,11 +32,13 @@ impl Engine {
     /// [`PskIdentity`] to it.
     pub async fn https(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
-        let mut call = match self.call(&request) {
+        let (call, findings) = finding::collect(|| self.call(&request));
+        let mut call = match call {
             Ok(call) => call,
             Err(invalid) => {
                 let peer = request.extensions().get::<PskIdentity>().map(|identity| identity.0.clone());
-                self.report_call(peer.unwrap_or_default(), received, 0, Outcome::Refused(invalid.why));
+                let (peer, outcome) = (peer.unwrap_or_default(), Outcome::Refused(invalid.why));
+                self.report_call(peer, received, 0, outcome, findings);
                 return answer(&Reply::Refused(invalid.status.as_u16()));
             }
         };
@@ -46,7 +49,13 @@ impl Engine {
                 Ok(offer) => offer.unwrap_or(Offer::End),
                 Err(fault) => {
                     tracing::error!(%fault, "cannot answer a card because of an internal fault");
-                    self.report_call(eid.to_string(), received, 0, Outcome::Failed(fault.to_string()));
+                    self.report_call(
+                        eid.to_string(),
+                        received,
+                        0,
+                        Outcome::Failed(fault.to_string()),
+                        findings,
+                    );
                     return answer(&Reply::Refused(StatusCode::INTERNAL_SERVER_ERROR.as_u16()));
                 }
             };
@@ -55,11 +64,12 @@ impl Engine {
             match offer {
                 Offer::Script { number, target, script } => {
                     let response = answer(&self.script_reply(number, target, script));
-                    self.report_call(eid.to_string(), received, response.body().len(), Outcome::Done);
+                    let sent = response.body().len();
+                    self.report_call(eid.to_string(), received, sent, Outcome::Done, findings);
                     return response;
                 }
                 Offer::End => {
-                    self.report_call(eid.to_string(), received, 0, Outcome::Done);
+                    self.report_call(eid.to_string(), received, 0, Outcome::Done, findings);
                     return answer(&Reply::End);
                 }
                 Offer::Hold(until) => {
@@ -70,8 +80,17 @@ impl Engine {
         }
     }
 
-    fn report_call(&self, peer: String, received: usize, sent: usize, outcome: Outcome) {
-        let event = Event::new(self.0.world.now(), "SM-SR", "session").with_peer("ES5", peer);
+    fn report_call(
+        &self,
+        peer: String,
+        received: usize,
+        sent: usize,
+        outcome: Outcome,
+        findings: Vec<Finding>,
+    ) {
+        let findings = log_findings(&peer, findings);
+        let event =
+            Event::new(self.0.world.now(), "SM-SR", "session").with_peer("ES5", peer).with_findings(findings);
         self.0.events.emit(event.with_bytes(sent, received).with_outcome(outcome));
     }
 

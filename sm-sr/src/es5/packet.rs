@@ -100,7 +100,7 @@ pub(super) fn open_command(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<Ca
     if spi.integrity != Integrity::CryptographicChecksum {
         return Err(PacketError::NotAuthenticated);
     }
-    let header = packet.header.to_bytes();
+    let header = packet.clear;
     let protection = Protection { checksum: true, ciphered: spi.ciphered };
     let open = |keys: &Scp80KeySet| {
         let reference = KeyReference::aes(keys.kvn);

@@ -86,6 +86,7 @@ impl Context<'_, '_> {
     /// Handles a request of a card and returns the reply.
     pub(super) async fn handle_call(&mut self, call: &Call) -> Result<Offer, Fault> {
         let eid = call.eid;
+        self.outbound.card = Some(eid);
         if self.managed(eid).await?.is_none() {
             return Ok(Offer::End);
         }

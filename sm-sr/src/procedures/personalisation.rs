@@ -4,7 +4,7 @@
 //! and thereby control of the card.
 
 use rsp::{
-    der::{Tag, tlv},
+    der::{DecodeError, Elements, Reader, Tag},
     ids::Aid,
     ota::script::{Chaining, Command, Script},
     sgp02::es5,
@@ -131,12 +131,16 @@ fn split(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 /// Returns true for the template A6 of an SCP03 key set, followed by an ephemeral key and a
 /// signature.
 fn is_establishment(template: &[u8], rest: &[u8]) -> bool {
-    let Some((Tag(0xA6), contents)) = tlv::split(template) else { return false };
-    let version = tlv::find(contents, Tag(0x83)).ok().flatten().and_then(tlv::split);
-    let is_scp03 = matches!(version, Some((_, [version])) if SCP03_VERSIONS.contains(version));
-    let elements = tlv::each(rest).unwrap_or_default();
-    let tags: Vec<Tag> = elements.into_iter().filter_map(tlv::split).map(|(tag, _)| tag).collect();
-    is_scp03 && tags == [Tag(0x7F49), Tag(0x5F37)]
+    let read = || {
+        let mut elements = Elements::within("KeyAgreement", Tag(0xA6), template)?;
+        let [version] = elements.array(Tag(0x83), "one octet")?;
+        let mut after = Elements::of("KeyEstablishment", Reader::new(rest))?;
+        after.require(Tag(0x7F49))?;
+        after.require(Tag(0x5F37))?;
+        after.finish();
+        Ok::<_, DecodeError>(version)
+    };
+    read().is_ok_and(|version| SCP03_VERSIONS.contains(&version))
 }
 
 #[cfg(test)]

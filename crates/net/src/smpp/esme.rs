@@ -370,7 +370,7 @@ impl Session<'_> {
                 return Ok(true);
             }
             CommandId::DeliverSm => {
-                match Sm::parse(&frame.body).and_then(|sm| translate::arrived(&sm, self.clock.now())) {
+                match Sm::receive(&frame.body).and_then(|sm| translate::arrived(&sm, self.clock.now())) {
                     Ok(arrived) if self.incoming.len() < MAX_INCOMING => {
                         self.incoming.push_back((frame, arrived));
                         return Ok(true);

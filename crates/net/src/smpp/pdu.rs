@@ -4,6 +4,7 @@
 //! body can be answered: with its sequence number, and with the status for the invalid field.
 
 use bytes::{Buf, BytesMut};
+use rsp::finding::{self, FindingKind};
 use rusmpp::decode::{DecodeError, DecodeWithLength};
 use rusmpp::encode::Encode;
 use rusmpp::fields::SmppField;
@@ -145,7 +146,19 @@ impl Sm {
         body
     }
 
-    /// Decodes the body.
+    /// Decodes the body of a received request, and logs the deviations that are accepted.
+    ///
+    /// # Errors
+    /// The status with which the request must be answered.
+    pub fn receive(body: &[u8]) -> Result<Self, CommandStatus> {
+        let (sm, findings) = finding::collect(|| Self::parse(body));
+        for finding in findings {
+            tracing::info!(interface = "SMPP", %finding, "accepted a deviation");
+        }
+        sm
+    }
+
+    /// Decodes the body. An optional parameter that SMPP 5.0 does not define is a finding.
     ///
     /// # Errors
     /// The status with which the request must be answered.
@@ -159,6 +172,9 @@ impl Sm {
             let (tag, length) = (rest.get_u16(), usize::from(rest.get_u16()));
             if rest.len() < length {
                 return Err(CommandStatus::EsmeRinvtlvlen);
+            }
+            if let TlvTag::Other(tag) = TlvTag::from(tag) {
+                finding::report(FindingKind::UnknownElement, || format!("optional parameter {tag:04X}"));
             }
             parameters.push((TlvTag::from(tag), rest.split_to(length).to_vec()));
         }

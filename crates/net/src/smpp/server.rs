@@ -343,7 +343,7 @@ impl Session<'_> {
             return Frame::answer(frame, CommandStatus::EsmeRthrottled, vec![]);
         }
         let now = self.server.settings.clock.now();
-        let submission = Sm::parse(&frame.body).and_then(|sm| translate::submission(&sm, now));
+        let submission = Sm::receive(&frame.body).and_then(|sm| translate::submission(&sm, now));
         let taken = match submission {
             Ok(submission) => {
                 let submitted = self.server.centre.submit(&account, submission).await;

@@ -348,6 +348,8 @@ fn long_time(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use rsp::finding::{self, Finding, FindingKind};
+
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_795_000_000_000);
@@ -367,6 +369,18 @@ mod tests {
         assert_eq!(sm.fields.validity_period.as_str(), "000000010101000R");
         assert_eq!(Sm::parse(&sm.to_bytes()).unwrap(), sm);
         assert_eq!(submission(&sm, NOW).unwrap(), sent);
+        // Optional parameters that are not defined, and one that is longer than in SMPP 5.0.
+        let mut with_unknown = sm.clone();
+        let unknown = [(TlvTag::Other(0x0999), vec![1]), (TlvTag::Other(0x1401), vec![])];
+        with_unknown.parameters.extend(unknown);
+        with_unknown.parameters.push((TlvTag::UserMessageReference, vec![0; 40]));
+        let (found, findings) = finding::collect(|| Sm::parse(&with_unknown.to_bytes()).unwrap());
+        assert_eq!(submission(&found, NOW).unwrap(), sent);
+        assert_eq!(
+            findings,
+            ["optional parameter 0999", "optional parameter 1401"]
+                .map(|detail| Finding::new(FindingKind::UnknownElement, detail))
+        );
         // The same message with its text in the parameter message_payload.
         let mut elsewhere = sm.clone();
         elsewhere.parameters = vec![(TlvTag::MessagePayload, sm.fields.short_message().to_vec())];

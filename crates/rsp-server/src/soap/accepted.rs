@@ -14,13 +14,24 @@ impl Accepted {
     /// again, its deviations are kept once.
     pub(super) fn collect<T>(&self, decode: impl FnOnce() -> T) -> T {
         let (result, found) = finding::collect(decode);
+        self.keep(found);
+        result
+    }
+
+    /// Runs a task and keeps the deviations that its decoders accept.
+    pub(super) async fn collect_from<T>(&self, task: impl Future<Output = T>) -> T {
+        let (result, found) = finding::collect_from(task).await;
+        self.keep(found);
+        result
+    }
+
+    fn keep(&self, found: Vec<Finding>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for finding in found {
             if all.len() < finding::MAX_FINDINGS && !all.contains(&finding) {
                 all.push(finding);
             }
         }
-        result
     }
 
     /// Returns the deviations found so far.

@@ -85,8 +85,9 @@ impl Call {
         if request.method() != Method::POST {
             return Err(invalid(StatusCode::METHOD_NOT_ALLOWED, "messages must be sent by POST"));
         }
+        let accepted = Accepted::default();
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if !content_type.is_some_and(soap::is_content_type) {
+        if !accepted.collect(|| content_type.is_some_and(soap::is_content_type)) {
             let reason = "the Content-Type must be application/soap+xml";
             return Err(invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
         }
@@ -98,7 +99,7 @@ impl Call {
         };
         let text = soap::text(request.body())?;
         let document = xml::parse(text)?;
-        let envelope = Envelope::read(&document)?;
+        let envelope = accepted.collect(|| Envelope::read(&document))?;
         let ids = certificate.registered_ids();
         let caller = match &envelope.header.from.entity_id {
             Some(named) if ids.contains(named) => named.clone(),
@@ -140,7 +141,7 @@ impl Call {
             digest: hex::encode(Sha256::digest(envelope.canonical())),
             reply_to: String::new(),
             text: text.to_owned(),
-            accepted: Accepted::default(),
+            accepted,
             header: envelope.header,
         })
     }

@@ -29,7 +29,9 @@ impl Soap {
         let response = self.0.send(&peer.endpoint, &header.action, text).await;
         let response = response.map_err(|fault| CallFailure::Unreachable(fault.to_string()))?;
         let accepted = Accepted::default();
-        let answer = match read_response(&response, Some(F::Response::ELEMENT), Some(&unique)) {
+        let message =
+            accepted.collect(|| read_response(&response, Some(F::Response::ELEMENT), Some(&unique)));
+        let answer = match message {
             Some(message) => accepted
                 .collect(|| message.map(|message| F::Response::from_xml(&message)))?
                 .map(|(_, response)| response)

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use rsp::{
+    finding::Finding,
     ids::Oid,
     sgp02::{Function, Message, soap::SoapFault},
     time::Timestamp,
@@ -88,6 +89,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// Returns the deviations of the response that were accepted when it was decoded.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.accepted.all()
+    }
+
     /// Returns the response, which may report that the function failed.
     ///
     /// # Errors

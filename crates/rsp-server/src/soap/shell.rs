@@ -126,14 +126,14 @@ impl Soap {
     /// Lets the party decide on a call, commits, and returns the response.
     pub async fn execute(&self, call: Call) -> Response<Bytes> {
         let inner = &*self.0;
-        let decided = world::transact(&*inner.records, |tx| {
+        let transaction = world::transact(&*inner.records, |tx| {
             let call = call.clone();
             Box::pin(async move {
                 let reply = inner.decide(tx, call).await?;
                 Ok((reply, !tx.written_keys(&OUTBOX).is_empty()))
             })
-        })
-        .await;
+        });
+        let decided = call.accepted.collect_from(transaction).await;
         if matches!(decided, Ok((_, true))) {
             self.wake();
         }
@@ -377,7 +377,7 @@ impl Inner {
             outcome,
             accepted: Accepted::default(),
         };
-        let resumed = self.party.resumed(tx, now, &ended).await;
+        let resumed = ended.accepted.collect_from(self.party.resumed(tx, now, &ended)).await;
         self.report_response(now, &ended.function, &ended.peer, &ended.accepted);
         resumed
     }

@@ -5,6 +5,7 @@ use super::{BitString, Reader, Tag};
 use crate::{
     finding::{FindingKind, report},
     ids::SubjectKeyIdentifier,
+    sgp02::Octets,
 };
 
 /// Returns the tag of the next element: one of `others` if the element has that tag, otherwise `own`.
@@ -50,6 +51,12 @@ impl Length for Vec<u8> {
 impl Length for String {
     fn octets(&self) -> usize {
         self.len()
+    }
+}
+
+impl Length for Octets {
+    fn octets(&self) -> usize {
+        self.0.len()
     }
 }
 

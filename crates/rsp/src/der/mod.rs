@@ -14,6 +14,7 @@
 //! `docs/decisions/0002-der-codec.md` explains why the types are not derived with a published
 //! codec.
 
+mod elements;
 mod error;
 mod expected;
 mod list;
@@ -25,6 +26,7 @@ mod shape;
 mod tag;
 pub mod tlv;
 
+pub use elements::Elements;
 pub use error::{DecodeError, Problem};
 pub use expected::{Length, known_bits, tag_in_use, usually};
 pub use list::{List, Opaque};

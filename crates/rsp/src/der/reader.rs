@@ -137,6 +137,17 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Skips elements of the type `of` up to the next one whose tag is among `known`.
+    ///
+    /// # Errors
+    /// The octets up to that element are not a sequence of TLVs.
+    pub fn skip_up_to(&mut self, of: &str, known: &[Tag]) -> Result<(), DecodeError> {
+        while let Some(tag) = self.peek()?.filter(|tag| !known.contains(tag)) {
+            self.skip(of, tag)?;
+        }
+        Ok(())
+    }
+
     /// Skips unknown elements of the type `of` before its element number `next`, if one of its
     /// further elements follows them. `known` recognises the elements.
     pub fn skip_unknown_before(&mut self, of: &str, next: usize, known: &[fn(Tag) -> bool]) {

@@ -3,9 +3,10 @@
 //! Deviations are found deep inside decoders, below serde and below the DER codec, whose results
 //! have no place for them. A decoder therefore reports each deviation to the collection of its
 //! thread, and the party that received the message takes the collection. Decoders never await, so a
-//! collection contains the findings of one message only.
+//! collection contains the findings of one message only. A transaction awaits its records, so its
+//! collection is installed each time it is polled.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, future::poll_fn, mem, pin::pin};
 
 use super::{Finding, FindingKind};
 use crate::status::cut;
@@ -28,6 +29,21 @@ pub fn collect<T>(decode: impl FnOnce() -> T) -> (T, Vec<Finding>) {
     (result, findings)
 }
 
+/// Runs a task, and returns its result with the deviations that the decoders in it accepted, unless
+/// another collection has taken them.
+pub async fn collect_from<T>(task: impl Future<Output = T>) -> (T, Vec<Finding>) {
+    let mut task = pin!(task);
+    let mut found = Vec::new();
+    let result = poll_fn(|context| {
+        let outer = COLLECTION.replace(Some(mem::take(&mut found)));
+        let polled = task.as_mut().poll(context);
+        found = COLLECTION.replace(outer).unwrap_or_default();
+        polled
+    })
+    .await;
+    (result, found)
+}
+
 /// Reports a deviation that a decoder accepts. Has no effect outside [`collect`]. `detail` contains
 /// the value that deviates.
 pub fn report(kind: FindingKind, detail: impl FnOnce() -> String) {
@@ -44,6 +60,8 @@ pub fn report(kind: FindingKind, detail: impl FnOnce() -> String) {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
 
     #[test]
@@ -64,5 +82,32 @@ mod tests {
         assert_eq!(details(&outer), ["outer", "outer, after the inner one"]);
         let ((), many) = collect(|| (0..100).for_each(|number| found(&number.to_string())));
         assert_eq!(many.len(), MAX_FINDINGS);
+    }
+
+    #[test]
+    fn tasks_that_run_by_turns_have_their_own_findings() {
+        let task = |name: &'static str| {
+            collect_from(async move {
+                for step in 0..3 {
+                    report(FindingKind::NotDer, || format!("{name} {step}"));
+                    let mut is_ready = false;
+                    poll_fn(
+                        |_| if mem::replace(&mut is_ready, true) { Poll::Ready(()) } else { Poll::Pending },
+                    )
+                    .await;
+                }
+            })
+        };
+        let (mut one, mut other) = (pin!(task("one")), pin!(task("other")));
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            assert!(one.as_mut().poll(&mut context).is_pending());
+            assert!(other.as_mut().poll(&mut context).is_pending());
+        }
+        for (mut task, name) in [(one, "one"), (other, "other")] {
+            let Poll::Ready(((), findings)) = task.as_mut().poll(&mut context) else { panic!("{name}") };
+            let details: Vec<_> = findings.into_iter().map(|finding| finding.detail).collect();
+            assert_eq!(details, [0, 1, 2].map(|step| format!("{name} {step}")));
+        }
     }
 }

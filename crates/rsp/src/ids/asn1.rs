@@ -37,7 +37,16 @@ impl Asn1 for SubjectKeyIdentifier {
     }
 }
 
-/// An AID of fewer than 5 or more than 16 octets is a finding.
+impl Aid {
+    /// Takes the AID from a message. An AID of fewer than 5 or more than 16 octets is a finding.
+    pub fn of_peer(octets: &[u8]) -> Self {
+        if !(5..=16).contains(&octets.len()) {
+            report(FindingKind::LongValue, || format!("AID: {} octets, usually 5 to 16", octets.len()));
+        }
+        Self(octets.to_vec())
+    }
+}
+
 impl Asn1 for Aid {
     const TAG: Tag = Tag::OCTET_STRING;
 
@@ -46,11 +55,7 @@ impl Asn1 for Aid {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let aid = Vec::decode_as(tag, reader).map(Self)?;
-        if !(5..=16).contains(&aid.0.len()) {
-            report(FindingKind::LongValue, || format!("AID: {} octets, usually 5 to 16", aid.0.len()));
-        }
-        Ok(aid)
+        Vec::decode_as(tag, reader).map(|octets: Vec<u8>| Self::of_peer(&octets))
     }
 
     fn shape() -> Shape {

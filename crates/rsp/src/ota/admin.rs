@@ -14,6 +14,7 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::der::{DecodeError, Problem};
+use crate::finding::{FindingKind, report};
 use crate::ids::{Aid, Eid, InvalidId};
 
 /// The value of X-Admin-Protocol.
@@ -59,14 +60,18 @@ impl FromStr for AgentId {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let bad =
             || InvalidId::new(text, "an administration agent such as //se-id/eid/8904...;//aa-id/aid/...");
-        let (eid, agent) =
+        let (eid, rest) =
             text.strip_prefix(AGENT_OF_EID).and_then(|rest| rest.split_once(';')).ok_or_else(bad)?;
+        let (agent, further) = rest.split_once(';').map_or((rest, None), |(agent, more)| (agent, Some(more)));
         let is_isd_r =
             AGENT_IS_ISD_R.strip_prefix(';').is_some_and(|isd_r| agent.eq_ignore_ascii_case(isd_r));
         if !is_isd_r {
             return Err(bad());
         }
-        eid.parse().map(|eid| Self { eid }).map_err(|_| bad())
+        if let Some(further) = further {
+            report(FindingKind::AdminHeader, || format!("X-Admin-From: further part {further}"));
+        }
+        Eid::from_peer_text(eid).map(|eid| Self { eid }).map_err(|_| bad())
     }
 }
 
@@ -100,6 +105,8 @@ pub enum ScriptStatus {
     NotASecurityDomain,
     /// The security is insufficient.
     SecurityError,
+    /// A status that is not defined. The script was not processed.
+    Unknown,
 }
 
 impl ScriptStatus {
@@ -113,20 +120,24 @@ impl ScriptStatus {
 
 impl fmt::Display for ScriptStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = Self::ALL.iter().find(|(status, _)| status == self).map_or("", |(_, text)| text);
+        let text = Self::ALL.iter().find(|(status, _)| status == self).map_or("unknown", |(_, text)| text);
         f.write_str(text)
     }
 }
 
-impl FromStr for ScriptStatus {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Self::ALL
-            .into_iter()
-            .find(|(_, each)| *each == text)
-            .map(|(status, _)| status)
-            .ok_or_else(|| InvalidId::new(text, "a script status such as ok"))
+impl ScriptStatus {
+    /// Returns the status with this name. Other capital letters and a name that is not defined are
+    /// findings.
+    fn of(text: &str) -> Self {
+        let Some((status, name)) = Self::ALL.into_iter().find(|(_, each)| each.eq_ignore_ascii_case(text))
+        else {
+            report(FindingKind::UnknownValue, || format!("X-Admin-Script-Status: {text}"));
+            return Self::Unknown;
+        };
+        if name != text {
+            report(FindingKind::AdminHeader, || format!("X-Admin-Script-Status: {text}"));
+        }
+        status
     }
 }
 
@@ -179,17 +190,14 @@ impl Post {
         check_protocol(headers)?;
         let agent =
             header(headers, X_FROM)?.ok_or_else(|| bad("the header is missing").within("X-Admin-From"))?;
-        let status = header(headers, X_SCRIPT_STATUS)?
-            .map(|text| {
-                text.parse().map_err(|_| bad("unknown script status").within("X-Admin-Script-Status"))
-            })
-            .transpose()?;
+        let status = header(headers, X_SCRIPT_STATUS)?.map(ScriptStatus::of);
         if status.is_some() && !request.body().is_empty() {
             check_content_type(headers, RESPONSES)?;
         }
         if status.is_none() && !request.body().is_empty() {
             return Err(bad("a request with a body requires a script status").within("X-Admin-Script-Status"));
         }
+        report_unknown(headers);
         Ok(Self {
             uri: request.uri().path_and_query().map_or("/", |each| each.as_str()).to_owned(),
             host: header(headers, HOST.as_str())?.unwrap_or_default().to_owned(),
@@ -245,8 +253,12 @@ impl Reply {
     fn of(status: u16, headers: &HeaderMap, body: Vec<u8>) -> Result<Self, DecodeError> {
         match status {
             204 => Ok(Self::End),
-            200 => {
+            200..=299 => {
+                if status != 200 {
+                    report(FindingKind::HttpStatus, || status.to_string());
+                }
                 check_protocol(headers)?;
+                report_unknown(headers);
                 check_content_type(headers, COMMANDS)?;
                 let target = header(headers, X_TARGETED_APPLICATION)?
                     .map(|path| {
@@ -273,22 +285,41 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Dec
         .transpose()
 }
 
-fn check_protocol(headers: &HeaderMap) -> Result<(), DecodeError> {
-    match header(headers, X_PROTOCOL)? {
-        Some(PROTOCOL) => Ok(()),
-        _ => Err(bad("the protocol is not globalplatform-remote-admin/1.0").within("X-Admin-Protocol")),
+/// Reports headers of remote administration that are not defined.
+fn report_unknown(headers: &HeaderMap) {
+    let known = [X_PROTOCOL, X_FROM, X_RESUME, X_SCRIPT_STATUS, X_NEXT_URI, X_TARGETED_APPLICATION];
+    let names = headers.keys().map(http::HeaderName::as_str);
+    for name in names.filter(|name| name.starts_with("x-admin-") && !known.contains(name)) {
+        report(FindingKind::UnknownElement, || format!("header {name}"));
     }
 }
 
-/// Checks the content type without spaces, because some peers insert one after the semicolon.
-fn check_content_type(headers: &HeaderMap, expected: &str) -> Result<(), DecodeError> {
-    let found = header(headers, CONTENT_TYPE.as_str())?.unwrap_or_default().replace(' ', "");
-    if found.eq_ignore_ascii_case(expected) {
-        Ok(())
-    } else {
-        // req: GPC-B-3-ContentType
-        Err(bad("the content type is not that of remote administration").within("Content-Type"))
+/// Checks the protocol. Another minor version and other capital letters are findings.
+fn check_protocol(headers: &HeaderMap) -> Result<(), DecodeError> {
+    let found = header(headers, X_PROTOCOL)?.unwrap_or_default();
+    let is_protocol = found.to_ascii_lowercase().starts_with(PROTOCOL.trim_end_matches('0'));
+    if !is_protocol {
+        return Err(bad("the protocol is not globalplatform-remote-admin/1.0").within("X-Admin-Protocol"));
     }
+    if found != PROTOCOL {
+        report(FindingKind::AdminHeader, || format!("X-Admin-Protocol: {found}"));
+    }
+    Ok(())
+}
+
+/// Checks the content type. Other parameters are a finding, except for spaces, because some peers
+/// insert one after the semicolon.
+fn check_content_type(headers: &HeaderMap, expected: &str) -> Result<(), DecodeError> {
+    let found = header(headers, CONTENT_TYPE.as_str())?.unwrap_or_default();
+    let media_type = |text: &str| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if media_type(found) != media_type(expected) {
+        // req: GPC-B-3-ContentType
+        return Err(bad("the content type is not that of remote administration").within("Content-Type"));
+    }
+    if !found.replace(' ', "").eq_ignore_ascii_case(expected) {
+        report(FindingKind::ContentType, || found.to_owned());
+    }
+    Ok(())
 }
 
 /// Encodes the body as one chunk and the end marker: RFC 9112 section 7.1.
@@ -392,40 +423,68 @@ fn length(status: u16, headers: &HeaderMap) -> Result<Length, DecodeError> {
     }
 }
 
+/// The maximum length of a chunk size with its extensions, or of a trailer field.
+const MAX_LINE: usize = 256;
+
 /// Decodes a chunked body. Returns the contents and the number of octets of the body, or `None`
-/// while it is incomplete.
+/// while it is incomplete. Chunk extensions are ignored.
 fn unchunked(mut octets: &[u8]) -> Result<Option<(Vec<u8>, usize)>, DecodeError> {
     let all = octets.len();
     let mut contents = Vec::new();
     loop {
-        let Some(end) = find(octets, b"\r\n") else {
-            // A size has at most 8 digits. Chunk extensions are not supported.
-            return if octets.len() > 64 { Err(bad("invalid chunk size")) } else { Ok(None) };
-        };
-        let (line, rest) = octets.split_at_checked(end).unwrap_or_default();
+        let Some((line, rest)) = line(octets)? else { return Ok(None) };
         let size = std::str::from_utf8(line)
             .ok()
             .and_then(|line| line.split(';').next())
             .and_then(|digits| usize::from_str_radix(digits.trim(), 16).ok())
             .filter(|size| *size <= MAX_BODY)
             .ok_or_else(|| bad("the chunk size is invalid or too large"))?;
-        let Some(chunk) = rest.get(2..size.saturating_add(2)) else { return Ok(None) };
-        let Some(after) = rest.get(size.saturating_add(2)..) else { return Ok(None) };
+        if size == 0 {
+            let rest = without_trailers(rest)?;
+            return Ok(rest.map(|rest| (contents, all.saturating_sub(rest.len()))));
+        }
+        let Some((chunk, after)) = rest.split_at_checked(size) else { return Ok(None) };
         match after {
             [b'\r', b'\n', next @ ..] => octets = next,
-            // Trailers are not supported.
-            [_, _, ..] if size > 0 => return Err(bad("a chunk does not end with a line break")),
-            [_, _, ..] => return Err(bad("trailers are not supported")),
+            [_, _, ..] => return Err(bad("a chunk does not end with a line break")),
             _ => return Ok(None),
-        }
-        if size == 0 {
-            return Ok(Some((contents, all.saturating_sub(octets.len()))));
         }
         contents.extend_from_slice(chunk);
         if contents.len() > MAX_BODY {
             return Err(bad("the response body is too long"));
         }
     }
+}
+
+/// Returns the octets after the trailer fields and the empty line that follows them, or `None` while
+/// they are incomplete. Trailer fields are ignored: RFC 9112 section 7.1.2.
+fn without_trailers(mut octets: &[u8]) -> Result<Option<&[u8]>, DecodeError> {
+    let mut length = 0_usize;
+    while let Some((field, rest)) = line(octets)? {
+        if field.is_empty() {
+            return Ok(Some(rest));
+        }
+        length = length.saturating_add(field.len());
+        if length > MAX_HEAD {
+            return Err(bad("the trailer fields are too long"));
+        }
+        report(FindingKind::AdminHeader, || format!("trailer field {}", String::from_utf8_lossy(field)));
+        octets = rest;
+    }
+    Ok(None)
+}
+
+/// A line without its end, and the octets after it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// Splits off a line. Returns `None` while it is incomplete.
+fn line(octets: &[u8]) -> Result<Option<Split<'_>>, DecodeError> {
+    let end = find(octets, b"\r\n");
+    if end.unwrap_or(octets.len()) > MAX_LINE {
+        return Err(bad("a line in a chunked body is too long"));
+    }
+    let split = end.and_then(|end| octets.split_at_checked(end));
+    Ok(split.map(|(line, rest)| (line, rest.get(2..).unwrap_or_default())))
 }
 
 #[cfg(test)]

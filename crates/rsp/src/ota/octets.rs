@@ -1,7 +1,8 @@
 //! A reader of octets that are not DER: packets of fixed fields, lengths of one octet,
 //! COMPREHENSION-TLVs, DGIs.
 
-use crate::der::{DecodeError, Problem};
+use crate::der::{DecodeError, Problem, Reader};
+use crate::finding::{FindingKind, report};
 
 /// A position in an octet string. Every error contains the offset.
 #[derive(Clone, Copy, Debug)]
@@ -96,20 +97,25 @@ impl<'a> Octets<'a> {
     }
 
     /// Reads a length in the encoding of TS 102 223 and GlobalPlatform: one octet up to 7F,
-    /// otherwise 81, 82 or 83 followed by as many octets.
+    /// otherwise 81, 82 or 83 followed by as many octets. A form that is not the shortest is a finding.
     ///
     /// # Errors
-    /// The input ends too early, or the length is not in its shortest form.
+    /// The input ends too early, or the length has no or more than three octets.
     pub fn ber_length(&mut self) -> Result<usize, DecodeError> {
-        let not_shortest = self.error(Problem::NotShortest);
+        let start = self.offset;
         let octets = match self.octet()? {
             short @ 0..=0x7F => return Ok(usize::from(short)),
             long @ 0x81..=0x83 => self.take(usize::from(long & 0x7F))?,
-            _ => return Err(not_shortest),
+            _ => return Err(DecodeError::new(start, Problem::NotShortest)),
         };
         let length = octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
         let shortest = if octets.len() == 1 { length >= 0x80 } else { octets.first() != Some(&0) };
-        if shortest { Ok(length) } else { Err(not_shortest) }
+        if !shortest {
+            report(FindingKind::NotDer, || {
+                format!("the length {length} has {} octets at octet {start}", octets.len())
+            });
+        }
+        Ok(length)
     }
 
     /// Checks that everything has been read.
@@ -123,6 +129,13 @@ impl<'a> Octets<'a> {
         }
     }
 
+    /// Reports the octets that have not been read as a finding.
+    pub fn report_trailing(&self) {
+        if !self.rest.is_empty() {
+            report(FindingKind::TrailingOctets, || format!("{} octets", self.rest.len()));
+        }
+    }
+
     /// Creates an error at the current position.
     pub fn error(&self, problem: Problem) -> DecodeError {
         DecodeError::new(self.offset, problem)
@@ -131,6 +144,13 @@ impl<'a> Octets<'a> {
     /// Creates a [`Problem::BadValue`] error at the current position.
     pub fn bad(&self, what: &'static str) -> DecodeError {
         self.error(Problem::BadValue(what))
+    }
+}
+
+/// The octets that a reader of TLVs has not read yet, which are not TLVs.
+impl<'a> From<Reader<'a>> for Octets<'a> {
+    fn from(reader: Reader<'a>) -> Self {
+        Self { rest: reader.rest(), offset: reader.offset() }
     }
 }
 
@@ -158,15 +178,21 @@ pub mod hex_text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::collect;
 
     #[test]
-    fn only_the_shortest_length_encoding_is_accepted() {
+    fn a_length_in_another_form_is_a_finding() {
         for (octets, length) in
             [(&[0x7F][..], 0x7F), (&[0x81, 0x80], 0x80), (&[0x82, 1, 0], 0x100), (&[0x83, 1, 0, 0], 0x1_0000)]
         {
             assert_eq!(Octets::new(octets).ber_length(), Ok(length));
         }
-        for octets in [&[0x81, 0x7F][..], &[0x82, 0, 0x80], &[0x80], &[0x84, 1, 0, 0, 0], &[0xFF]] {
+        for (octets, length) in [(&[0x81, 0x7F][..], 0x7F), (&[0x82, 0, 0x80], 0x80)] {
+            let (found, findings) = collect(|| Octets::new(octets).ber_length());
+            assert_eq!(found, Ok(length));
+            assert_eq!(findings.iter().map(|it| it.kind).collect::<Vec<_>>(), [FindingKind::NotDer]);
+        }
+        for octets in [&[0x80][..], &[0x84, 1, 0, 0, 0], &[0xFF]] {
             assert_eq!(
                 Octets::at(octets, 7).ber_length().map_err(|e| (e.offset, e.problem)),
                 Err((7, Problem::NotShortest))

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::octets::{Octets, hex_text};
 use crate::StatusWord;
-use crate::der::{DecodeError, Problem, Reader, Tag, tlv_bytes, write_tlv};
+use crate::der::{DecodeError, Problem, Reader, Tag, tlv_bytes, usually, write_tlv};
+use crate::finding::{FindingKind, report};
 
 /// The encoding of a script template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -205,9 +206,32 @@ pub enum BadFormat {
     WrongLength,
     /// 03: the length is missing.
     LengthNotFound,
+    /// A reserved value.
+    Reserved(u8),
 }
 
 impl BadFormat {
+    const fn code(self) -> u8 {
+        match self {
+            Self::UnknownTag => 0x01,
+            Self::WrongLength => 0x02,
+            Self::LengthNotFound => 0x03,
+            Self::Reserved(code) => code,
+        }
+    }
+
+    fn read(code: u8) -> Self {
+        match code {
+            0x01 => Self::UnknownTag,
+            0x02 => Self::WrongLength,
+            0x03 => Self::LengthNotFound,
+            reserved => {
+                report(FindingKind::UnknownValue, || format!("ScriptResponse.bad_format: {reserved:02X}"));
+                Self::Reserved(reserved)
+            }
+        }
+    }
+
     /// Returns the card's response to a script that cannot be decoded.
     pub fn of(error: &DecodeError) -> Self {
         match error.problem {
@@ -228,6 +252,31 @@ pub enum ChainingFailure {
     NotSupported,
     /// 03: there is not enough memory to keep the state for the next script.
     UnableToProcess,
+    /// A reserved value.
+    Reserved(u8),
+}
+
+impl ChainingFailure {
+    const fn code(self) -> u8 {
+        match self {
+            Self::NoPreviousScript => 0x01,
+            Self::NotSupported => 0x02,
+            Self::UnableToProcess => 0x03,
+            Self::Reserved(code) => code,
+        }
+    }
+
+    fn read(code: u8) -> Self {
+        match code {
+            0x01 => Self::NoPreviousScript,
+            0x02 => Self::NotSupported,
+            0x03 => Self::UnableToProcess,
+            reserved => {
+                report(FindingKind::UnknownValue, || format!("ScriptResponse.chaining: {reserved:02X}"));
+                Self::Reserved(reserved)
+            }
+        }
+    }
 }
 
 /// A response script.
@@ -290,10 +339,10 @@ impl ScriptResponse {
             }
         }
         if let Some(bad) = self.bad_format {
-            write_tlv(BAD_FORMAT, &[bad as u8 + 1], &mut contents);
+            write_tlv(BAD_FORMAT, &[bad.code()], &mut contents);
         }
         if let Some(failure) = self.chaining {
-            write_tlv(CHAINING, &[failure as u8 + 1], &mut contents);
+            write_tlv(CHAINING, &[failure.code()], &mut contents);
         }
         templated(self.form, RESPONSES, RESPONSES_INDEFINITE, contents)
     }
@@ -315,11 +364,9 @@ impl ScriptResponse {
             let value = crate::der::tlv::split(whole).map_or(&[][..], |(_, value)| value);
             match tag {
                 EXECUTED => {
-                    response.executed = Some(match value {
-                        [count] => u16::from(*count),
-                        [high, low] => u16::from_be_bytes([*high, *low]),
-                        _ => return Err(bad("the number of executed commands has one octet or two")),
-                    });
+                    response.executed = Some(executed(value).ok_or_else(|| {
+                        bad("the number of executed commands has at least one octet, and is at most FFFF")
+                    })?)
                 }
                 R_APDU => match value.split_last_chunk() {
                     Some((data, status)) => response.answers.push(Answer::Apdu(ResponseApdu {
@@ -333,26 +380,27 @@ impl ScriptResponse {
                     response.answers.push(Answer::SecureChannel(whole.to_vec()));
                 }
                 BAD_FORMAT => {
-                    response.bad_format = Some(match value {
-                        [1] => BadFormat::UnknownTag,
-                        [2] => BadFormat::WrongLength,
-                        [3] => BadFormat::LengthNotFound,
-                        _ => return Err(bad("a bad format must be 01, 02 or 03")),
-                    });
+                    let [code] = value else { return Err(bad("a bad format has one octet")) };
+                    response.bad_format = Some(BadFormat::read(*code));
                 }
                 CHAINING => {
-                    response.chaining = Some(match value {
-                        [1] => ChainingFailure::NoPreviousScript,
-                        [2] => ChainingFailure::NotSupported,
-                        [3] => ChainingFailure::UnableToProcess,
-                        _ => return Err(bad("a chaining failure must be 01, 02 or 03")),
-                    });
+                    let [code] = value else { return Err(bad("a chaining failure has one octet")) };
+                    response.chaining = Some(ChainingFailure::read(*code));
                 }
-                found => return Err(error(Problem::NoSuchAlternative { found })),
+                found => report(FindingKind::UnknownElement, || {
+                    format!("ScriptResponse: element {found} at octet {}", at.offset())
+                }),
             }
         }
         Ok(response)
     }
+}
+
+/// Decodes the number of executed commands.
+fn executed(octets: &[u8]) -> Option<u16> {
+    usually(&octets.to_vec(), 2, "ScriptResponse.executed");
+    let number = |number: u16, octet: &u8| Some(number.checked_mul(0x100)? | u16::from(*octet));
+    octets.first().and(octets.iter().try_fold(0, number))
 }
 
 fn templated(form: Form, definite: Tag, indefinite: u8, contents: Vec<u8>) -> Vec<u8> {
@@ -364,19 +412,25 @@ fn templated(form: Form, definite: Tag, indefinite: u8, contents: Vec<u8>) -> Ve
 }
 
 /// Returns the encoding and the contents of a template. The contents keep their offset in `octets`.
+/// Octets after the template are a finding.
 fn contents(octets: &[u8], definite: Tag, indefinite: u8) -> Result<(Form, Octets<'_>), DecodeError> {
     match octets {
         [first, INDEFINITE, rest @ ..] if *first == indefinite => {
-            let end = DecodeError::new(octets.len(), Problem::Truncated);
-            // The end marker follows the last TLV. No TLV has the tag 00.
-            let contents = rest.strip_suffix(&END).ok_or(end)?;
+            let mut reader = Reader::new(rest);
+            // No TLV has the tag 00.
+            while !reader.rest().starts_with(&END) {
+                reader.whole_tlv().map_err(|e| shifted(e, 2))?;
+            }
+            let (contents, after) = rest.split_at_checked(reader.offset()).unwrap_or_default();
+            Octets::new(after.get(END.len()..).unwrap_or_default()).report_trailing();
             Ok((Form::Indefinite, Octets::at(contents, 2)))
         }
         [first, ..] if u32::from(*first) == definite.0 => {
             let mut reader = Reader::new(octets);
             let contents = reader.contents(definite)?;
-            reader.finish()?;
-            Ok((Form::Definite, Octets::at(contents, octets.len().saturating_sub(contents.len()))))
+            reader.report_trailing();
+            let start = reader.offset().saturating_sub(contents.len());
+            Ok((Form::Definite, Octets::at(contents, start)))
         }
         [] => Err(DecodeError::new(0, Problem::Missing { expected: definite })),
         _ => Ok((Form::Bare, Octets::new(octets))),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::octets::Octets;
 use crate::der::{DecodeError, Problem};
+use crate::finding::{FindingKind, report};
 
 /// Toolkit application reference: the addressed application of the card (TS 101 220).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
@@ -176,11 +177,9 @@ impl Spi {
         [first, second]
     }
 
-    /// Decodes the two octets. Returns `None` if they contain a reserved bit or value.
+    /// Decodes the two octets. Reserved bits are ignored, as section 5.1.1 requires. Returns `None` if
+    /// the condition for a proof of receipt has its reserved value.
     pub const fn from_bytes([first, second]: [u8; 2]) -> Option<Self> {
-        if first & 0xE0 != 0 || second & 0xC0 != 0 {
-            return None;
-        }
         Some(Self {
             integrity: Integrity::of(first),
             ciphered: first & 0x04 != 0,
@@ -291,6 +290,8 @@ const COUNTERS: usize = 6;
 pub struct CommandPacket<'a> {
     /// The clear header.
     pub header: CommandHeader,
+    /// SPI, KIc, KID and TAR as received, which the checksum covers.
+    pub clear: [u8; 7],
     /// The length of RC, CC or DS in octets according to CHL.
     pub check_length: usize,
     /// The whole packet.
@@ -303,22 +304,22 @@ impl<'a> CommandPacket<'a> {
     /// Decodes the clear header without opening the packet.
     ///
     /// # Errors
-    /// The lengths are inconsistent, or SPI has reserved values.
+    /// The lengths are inconsistent, or SPI has a reserved value.
     pub fn parse(octets: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Octets::new(octets);
         let check_length = lengths(&mut reader, COMMAND_HEADER).map_err(|e| e.within("CHL"))?;
         let reserved = reader.bad("SPI has a reserved value").within("SPI");
-        let spi = Spi::from_bytes(reader.array()?).ok_or(reserved)?;
-        let header = CommandHeader {
-            spi,
-            kic: KeyReference(reader.octet()?),
-            kid: KeyReference(reader.octet()?),
-            tar: Tar(reader.array()?),
-        };
+        let clear: [u8; 7] = reader.array()?;
+        let [first, second, kic, kid, tar @ ..] = clear;
+        let spi = Spi::from_bytes([first, second]).ok_or(reserved)?;
+        if spi.to_bytes() != [first, second] {
+            report(FindingKind::ReservedBit, || format!("SPI: {first:02X}{second:02X}"));
+        }
+        let header = CommandHeader { spi, kic: KeyReference(kic), kid: KeyReference(kid), tar: Tar(tar) };
         if reader.rest().len() < check_length.saturating_add(COUNTERS) {
             return Err(reader.error(Problem::Truncated).within("CNTR"));
         }
-        Ok(Self { header, check_length, octets, body: reader.rest() })
+        Ok(Self { header, clear, check_length, octets, body: reader.rest() })
     }
 }
 
@@ -424,9 +425,12 @@ impl ResponseStatus {
         }
     }
 
-    /// Returns the status with this code.
+    /// Returns the status with this code. A reserved code is a finding.
     pub fn of(code: u8) -> Self {
-        Self::NAMED.get(usize::from(code)).copied().unwrap_or(Self::Reserved(code))
+        Self::NAMED.get(usize::from(code)).copied().unwrap_or_else(|| {
+            report(FindingKind::UnknownValue, || format!("response status: {code:02X}"));
+            Self::Reserved(code)
+        })
     }
 }
 
@@ -470,10 +474,9 @@ mod tests {
     fn every_pair_of_spi_octets_round_trips_or_is_refused() {
         for octets in 0..=u16::MAX {
             let [first, second] = octets.to_be_bytes();
-            let reserved = first & 0xE0 != 0 || second & 0xC0 != 0 || second & 3 == 3;
             match Spi::from_bytes([first, second]) {
-                Some(spi) => assert_eq!(spi.to_bytes(), [first, second]),
-                None => assert!(reserved, "{octets:04X}"),
+                Some(spi) => assert_eq!(spi.to_bytes(), [first & 0x1F, second & 0x3F]),
+                None => assert_eq!(second & 3, 3, "{octets:04X}"),
             }
         }
     }

@@ -5,6 +5,8 @@ mod address;
 pub mod alphabet;
 mod segments;
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 pub use address::Address;
@@ -12,6 +14,7 @@ pub use segments::{Accepted, MAX_PARTIAL, PacketKind, Partial, Reassembler, Refe
 
 use super::octets::{Octets, hex_text};
 use crate::der::{DecodeError, Problem};
+use crate::finding::{FindingKind, report};
 
 /// The maximum length of TP-User-Data in octets.
 pub const MAX_USER_DATA: usize = 140;
@@ -30,6 +33,9 @@ pub struct InformationElement {
     #[serde(with = "hex_text")]
     pub data: Vec<u8>,
 }
+
+/// The identifiers of information elements that TS 23.040 reserves. A receiver ignores the elements.
+const RESERVED_ELEMENTS: [RangeInclusive<u8>; 3] = [0x26..=0x6F, 0xA0..=0xBF, 0xE0..=0xFF];
 
 /// TP-User-Data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,6 +88,9 @@ impl UserData {
             while !elements.is_empty() {
                 let identifier = elements.octet()?;
                 let data = elements.field().map_err(|e| e.within("TP-UDH"))?.rest().to_vec();
+                if RESERVED_ELEMENTS.iter().any(|reserved| reserved.contains(&identifier)) {
+                    report(FindingKind::UnknownElement, || format!("TP-UDH: element {identifier:02X}"));
+                }
                 header.push(InformationElement { identifier, data });
             }
         }
@@ -113,7 +122,7 @@ impl UserData {
         }
         let offset = reader.offset();
         let data = reader.take(octets).map_err(|e| e.within("TP-UD"))?;
-        reader.finish()?;
+        reader.report_trailing();
         Ok(Self { septets, ..Self::read(&mut Octets::at(data, offset), has_header)? })
     }
 }
@@ -348,6 +357,9 @@ pub struct SmsDeliverReport {
     pub user_data: Option<UserData>,
 }
 
+/// The bit of TP-PI that indicates a further octet of TP-PI.
+const EXTENDED: u8 = 0x80;
+
 /// TP-FCS: (U)SIM data download error, section 9.2.3.22.
 pub const FAILURE_DATA_DOWNLOAD: u8 = 0xD5;
 /// TP-FCS: the (U)SIM toolkit is busy.
@@ -402,10 +414,15 @@ impl SmsDeliverReport {
             }
             _ => None,
         };
-        let reserved = reader.bad("an extension or a reserved parameter is indicated").within("TP-PI");
         let indicator = reader.octet()?;
+        // Section 9.2.3.27: further octets of TP-PI and reserved parameters are ignored. The octets of
+        // such parameters follow TP-UD.
         if indicator & 0xF8 != 0 {
-            return Err(reserved);
+            report(FindingKind::ReservedBit, || format!("TP-PI: {indicator:02X}"));
+        }
+        let mut extended = indicator;
+        while extended & EXTENDED != 0 {
+            extended = reader.octet()?;
         }
         let mut when = |bit: u8| if indicator & bit == 0 { Ok(None) } else { reader.octet().map(Some) };
         let (pid, dcs) = (when(0x01)?, when(0x02)?);
@@ -414,7 +431,9 @@ impl SmsDeliverReport {
             // Section 9.2.3.10: an absent TP-DCS means 00.
             _ => Some(UserData::read_with_length(&mut reader, first & HAS_HEADER != 0, dcs.unwrap_or(0))?),
         };
-        reader.finish()?;
+        if user_data.is_none() {
+            reader.report_trailing();
+        }
         Ok(Self { failure_cause, pid, dcs, user_data })
     }
 }

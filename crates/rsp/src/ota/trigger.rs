@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cat::{ChannelParameters, TimerValue};
 use super::octets::{Octets, hex_text};
-use crate::der::{DecodeError, Problem, Reader, Tag, write_tlv};
+use crate::der::{DecodeError, Elements, Problem, Reader, Tag, write_tlv};
+use crate::finding::{FindingKind, report};
 
 const TRIGGER: Tag = Tag(0x81);
 const SESSION: Tag = Tag(0x83);
@@ -113,56 +114,19 @@ impl SessionTrigger {
         octets.first().is_some_and(|first| u32::from(*first) == TRIGGER.0)
     }
 
-    /// Decodes a trigger. Unknown elements are ignored.
+    /// Decodes a trigger.
     ///
     /// # Errors
     /// The octets are not a trigger, or an element occurs twice.
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
-        let mut outer = Reader::new(octets);
-        let mut elements = Elements::of(outer.enter(TRIGGER)?)?;
-        outer.finish()?;
-        Ok(Self {
-            session: elements.take(SESSION, SessionParameters::read)?,
-            dns: elements.take(DNS, DnsResolution::read)?,
-        })
+        let mut elements = Elements::within("SessionTrigger", TRIGGER, octets)?;
+        let trigger = Self {
+            session: elements.optional(SESSION, SessionParameters::read)?,
+            dns: elements.optional(DNS, DnsResolution::read)?,
+        };
+        elements.finish();
+        Ok(trigger)
     }
-}
-
-/// TLVs that are identified by their tags only, in any order.
-struct Elements<'a>(Vec<(Tag, Reader<'a>)>);
-
-impl<'a> Elements<'a> {
-    fn of(mut reader: Reader<'a>) -> Result<Self, DecodeError> {
-        let mut elements = Vec::new();
-        while let Some(tag) = reader.peek()? {
-            elements.push((tag, reader.enter(tag)?));
-        }
-        Ok(Self(elements))
-    }
-
-    /// Removes and returns all elements with this tag.
-    fn all(&mut self, tag: Tag) -> impl Iterator<Item = Reader<'a>> {
-        self.0.extract_if(.., move |(found, _)| *found == tag).map(|(_, reader)| reader)
-    }
-
-    /// Removes and decodes the element with this tag, if there is one.
-    fn take<T>(
-        &mut self,
-        tag: Tag,
-        read: impl FnOnce(Reader<'a>) -> Result<T, DecodeError>,
-    ) -> Result<Option<T>, DecodeError> {
-        let mut found = self.all(tag);
-        let Some(reader) = found.next() else { return Ok(None) };
-        if let Some(second) = found.next() {
-            return Err(second.error(Problem::BadValue("this element occurs twice")));
-        }
-        read(reader).map(Some).map_err(|e| e.within(&tag.to_string()))
-    }
-}
-
-/// Returns the contents of the reader as fields that are not TLVs.
-fn fields(reader: Reader<'_>) -> Octets<'_> {
-    Octets::at(reader.rest(), reader.offset())
 }
 
 impl SessionParameters {
@@ -205,13 +169,15 @@ impl SessionParameters {
     }
 
     fn read(reader: Reader<'_>) -> Result<Self, DecodeError> {
-        let mut elements = Elements::of(reader)?;
-        Ok(Self {
-            connection: elements.take(CONNECTION, |it| ChannelParameters::parse(fields(it)))?,
-            security: elements.take(SECURITY, |it| SecurityParameters::read(fields(it)))?,
-            retry: elements.take(RETRY, |it| RetryPolicy::read(fields(it)))?,
-            http: elements.take(HTTP, HttpParameters::read)?,
-        })
+        let mut elements = Elements::of("SessionParameters", reader)?;
+        let parameters = Self {
+            connection: elements.optional(CONNECTION, |it| ChannelParameters::parse(it.into()))?,
+            security: elements.optional(SECURITY, |it| SecurityParameters::read(it.into()))?,
+            retry: elements.optional(RETRY, |it| RetryPolicy::read(it.into()))?,
+            http: elements.optional(HTTP, HttpParameters::read)?,
+        };
+        elements.finish();
+        Ok(parameters)
     }
 
     /// Returns these parameters with absent ones taken from `stored`.
@@ -237,14 +203,13 @@ impl SessionParameters {
 impl SecurityParameters {
     fn read(mut reader: Octets<'_>) -> Result<Self, DecodeError> {
         let psk_identity = reader.field()?.rest().to_vec();
-        let bad =
-            reader.bad("the PSK identity must be followed by only 2 or 3 octets, which identify the key");
         let mut key = reader.field()?;
         let [key_version, key_identifier] = key.array()?;
         // A third octet may indicate the hash of an extended identity. Only one such hash is
         // defined.
-        if key.rest().len() > 1 || !reader.is_empty() {
-            return Err(bad);
+        let more = key.take_rest().len().saturating_sub(1).saturating_add(reader.take_rest().len());
+        if more > 0 {
+            report(FindingKind::LongValue, || format!("SecurityParameters: {more} octets after the key"));
         }
         Ok(Self { psk_identity, key_version, key_identifier })
     }
@@ -272,18 +237,20 @@ fn plain([hours, minutes, seconds]: [u8; 3]) -> Option<TimerValue> {
 
 impl HttpParameters {
     fn read(reader: Reader<'_>) -> Result<Self, DecodeError> {
-        let mut elements = Elements::of(reader)?;
+        let mut elements = Elements::of("HttpParameters", reader)?;
         // These texts become parts of an HTTP request, so they must not contain control characters
         // or spaces.
         let visible = |it: Reader<'_>| match std::str::from_utf8(it.rest()) {
             Ok(text) if text.bytes().all(|b| b.is_ascii_graphic()) => Ok(text.to_owned()),
             _ => Err(it.error(Problem::BadValue("the text does not consist of visible ASCII characters"))),
         };
-        Ok(Self {
-            host: elements.take(HOST, visible)?,
-            agent_id: elements.take(AGENT_ID, visible)?,
-            uri: elements.take(URI, visible)?,
-        })
+        let parameters = Self {
+            host: elements.optional(HOST, visible)?,
+            agent_id: elements.optional(AGENT_ID, visible)?,
+            uri: elements.optional(URI, visible)?,
+        };
+        elements.finish();
+        Ok(parameters)
     }
 }
 
@@ -301,14 +268,16 @@ impl DnsResolution {
 
     fn read(reader: Reader<'_>) -> Result<Self, DecodeError> {
         let missing = reader.error(Problem::Missing { expected: DNS_NAME });
-        let mut elements = Elements::of(reader)?;
+        let mut elements = Elements::of("DnsResolution", reader)?;
         let host_name = |it: Reader<'_>| {
             let bad = |_| it.error(Problem::BadValue("the host name is not UTF-8"));
             std::str::from_utf8(it.rest()).map(str::to_owned).map_err(bad)
         };
-        let name = elements.take(DNS_NAME, host_name)?.ok_or(missing)?;
-        let servers = elements.all(DNS_SERVER).map(|it| ChannelParameters::parse(fields(it)));
-        Ok(Self { name, servers: servers.collect::<Result<_, _>>()? })
+        let name = elements.optional(DNS_NAME, host_name)?.ok_or(missing)?;
+        let servers = elements.all(DNS_SERVER).map(|it| ChannelParameters::parse(it.into()));
+        let servers = servers.collect::<Result<_, _>>()?;
+        elements.finish();
+        Ok(Self { name, servers })
     }
 }
 
@@ -436,10 +405,8 @@ mod tests {
             assert!(SessionTrigger::parse(&octets[..cut]).is_err(), "{cut}");
         }
         for octets in [
-            "8100 00",
             "8302 8400",
             "8108 8306 8504 04DEADBE",
-            "8108 8306 8504 00 02 40 01 00",
             "810B 8309 8607 0003 A503 60003C",
             "810A 8308 8906 8A04 41 0D 0A 42",
             "8106 8304 8602 0000",

@@ -12,7 +12,11 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use serde::{Deserialize, Serialize};
 
 use super::xml::{Prefix, Problem, Text, Writer, XmlError, text_of, tolerated};
-use crate::{ids::Oid, time::Timestamp};
+use crate::{
+    finding::{FindingKind, report},
+    ids::Oid,
+    time::Timestamp,
+};
 
 /// The ReplyTo address for a response in the HTTP response.
 const ANONYMOUS: &str = "http://www.w3.org/2005/08/addressing/anonymous";
@@ -196,6 +200,7 @@ impl Header {
     /// Reads the headers from the SOAP header.
     pub(super) fn read(header: roxmltree::Node<'_, '_>) -> Result<Self, XmlError> {
         let blocks = Blocks { header };
+        blocks.report_unknown();
         let from = blocks.mandatory("From")?;
         let to = blocks.mandatory("To")?;
         let message_id = blocks.mandatory("MessageID")?;
@@ -220,7 +225,23 @@ struct Blocks<'a, 'i> {
     header: roxmltree::Node<'a, 'i>,
 }
 
+/// The header blocks of WS-Addressing. FaultTo is ignored, because faults are in the HTTP response.
+const BLOCKS: [&str; 7] = ["From", "To", "MessageID", "Action", "RelatesTo", "ReplyTo", "FaultTo"];
+
 impl<'a, 'i> Blocks<'a, 'i> {
+    /// Reports the header blocks that are not defined.
+    fn report_unknown(&self) {
+        for block in self.header.children().filter(roxmltree::Node::is_element) {
+            let name = block.tag_name();
+            if !tolerated::is_addressing(name.namespace()) || !BLOCKS.contains(&name.name()) {
+                let namespace = name.namespace().unwrap_or_default();
+                report(FindingKind::UnknownElement, || {
+                    format!("header {} in namespace {namespace}", name.name())
+                });
+            }
+        }
+    }
+
     fn optional(&self, name: &str) -> Result<Option<roxmltree::Node<'a, 'i>>, XmlError> {
         let mut found = self.header.children().filter(|node| {
             node.is_element()
@@ -252,12 +273,15 @@ fn trimmed(node: roxmltree::Node<'_, '_>) -> Result<String, XmlError> {
 }
 
 fn address_of(reference: roxmltree::Node<'_, '_>) -> Result<String, XmlError> {
-    let address = reference.children().find(|node| {
-        node.is_element()
-            && node.tag_name().name() == "Address"
-            && tolerated::is_addressing(node.tag_name().namespace())
-    });
+    let is_address = |node: &roxmltree::Node<'_, '_>| {
+        node.tag_name().name() == "Address" && tolerated::is_addressing(node.tag_name().namespace())
+    };
+    let mut elements = reference.children().filter(roxmltree::Node::is_element);
+    let address = elements.clone().find(is_address);
     let name = reference.tag_name().name();
+    if let Some(other) = elements.find(|node| !is_address(node)) {
+        report(FindingKind::UnknownElement, || format!("{} in the header {name}", other.tag_name().name()));
+    }
     let missing = || XmlError::at(reference, Problem::Missing(format!("the Address in the header {name}")));
     trimmed(address.ok_or_else(missing)?).map_err(|e| e.within(name))
 }

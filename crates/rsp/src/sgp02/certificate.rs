@@ -12,7 +12,7 @@ use std::ops::Range;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
-    der::{DecodeError, Problem, Reader, Tag, tlv, tlv_bytes, write_tlv},
+    der::{DecodeError, Elements, Problem, Reader, Tag, tlv_bytes, usually, write_tlv},
     ids::Oid,
     time::Timestamp,
 };
@@ -31,6 +31,13 @@ const CURVE: Tag = Tag(0xF0);
 const SIGNATURE: Tag = Tag(0x5F37);
 const OWNER: Tag = Tag(0xC8);
 const AUTHORITY_KEY: Tag = Tag(0xC9);
+
+/// The elements of a certificate, each of which occurs at most once, in this order.
+const ELEMENTS: [Tag; 9] =
+    [SERIAL_NUMBER, AUTHORITY, SUBJECT, KEY_USAGE, EFFECTIVE, EXPIRES, DISCRETIONARY, PUBLIC_KEY, SIGNATURE];
+
+/// The name of the type in findings.
+const NAME: &str = "CardCertificate";
 
 /// The key usage in a server's certificate, as both servers observed in the field encode it.
 /// Readers ignore it.
@@ -186,21 +193,25 @@ impl CardCertificate {
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut outer = Reader::new(octets);
         let mut reader = outer.enter(CERTIFICATE)?;
-        outer.finish()?;
+        outer.report_trailing();
         let begin = reader.offset();
         let serial_number = identifier(&mut reader, SERIAL_NUMBER)?;
         let authority = identifier(&mut reader, AUTHORITY)?;
         let subject = identifier(&mut reader, SUBJECT)?;
-        let key_usage = reader.contents(KEY_USAGE)?.to_vec();
+        let key_usage = element(&mut reader, KEY_USAGE)?.rest().to_vec();
+        usually(&key_usage, USAGE_OF_ECASDS.len(), "CardCertificate.key_usage");
+        reader.skip_up_to(NAME, &ELEMENTS)?;
         let effective = match reader.peek()? {
             Some(EFFECTIVE) => Some(day(&mut reader, EFFECTIVE)?),
             _ => None,
         };
         let expires = day(&mut reader, EXPIRES)?;
-        let (owner, authority_key) = discretionary(&mut reader).map_err(|e| e.within("73"))?;
-        let (point, curve) = public_key(&mut reader).map_err(|e| e.within("7F49"))?;
+        let (owner, authority_key) = discretionary(element(&mut reader, DISCRETIONARY)?)?;
+        let (point, curve) = public_key(element(&mut reader, PUBLIC_KEY)?)?;
+        reader.skip_up_to(NAME, &ELEMENTS)?;
         let covered = begin..reader.offset();
         let signature = reader.contents(SIGNATURE)?.to_vec();
+        reader.skip_up_to(NAME, &ELEMENTS)?;
         reader.finish()?;
         let contents = Contents {
             serial_number,
@@ -214,7 +225,8 @@ impl CardCertificate {
             point,
             curve,
         };
-        Ok(Self { octets: octets.to_vec(), covered, contents, signature })
+        let octets = octets.get(..outer.offset()).unwrap_or_default().to_vec();
+        Ok(Self { octets, covered, contents, signature })
     }
 
     /// Returns the octets as received.
@@ -262,37 +274,42 @@ impl<'de> Deserialize<'de> for CardCertificate {
     }
 }
 
+/// Returns the next element that is not unknown, which must have this tag.
+fn element<'a>(reader: &mut Reader<'a>, tag: Tag) -> Result<Reader<'a>, DecodeError> {
+    reader.skip_up_to(NAME, &ELEMENTS)?;
+    reader.enter(tag)
+}
+
 fn identifier(reader: &mut Reader<'_>, tag: Tag) -> Result<Vec<u8>, DecodeError> {
     let bad = reader.error(Problem::BadValue("an identifier in a certificate has 1 to 16 octets"));
-    let octets = reader.contents(tag)?;
+    let octets = element(reader, tag)?.rest();
     if (1..=16).contains(&octets.len()) { Ok(octets.to_vec()) } else { Err(bad) }
 }
 
 fn day(reader: &mut Reader<'_>, tag: Tag) -> Result<Day, DecodeError> {
     let bad = reader.error(Problem::BadValue("a date must be eight decimal digits in four octets"));
-    Day::read(reader.contents(tag)?).ok_or(bad)
+    Day::read(element(reader, tag)?.rest()).ok_or(bad)
 }
 
-fn discretionary(reader: &mut Reader<'_>) -> Result<(Option<Owner>, Option<Vec<u8>>), DecodeError> {
-    let bad = reader.error(Problem::BadValue("the kind of server must be 01 (SM-DP) or 02 (SM-SR)"));
-    let contents = reader.contents(DISCRETIONARY)?;
-    let found = |tag| tlv::find(contents, tag).map(|found| found.and_then(tlv::split));
-    let owner = match found(OWNER)? {
-        None => None,
-        Some((_, [0x01])) => Some(Owner::SmDp),
-        Some((_, [0x02])) => Some(Owner::SmSr),
-        Some(_) => return Err(bad),
-    };
-    Ok((owner, found(AUTHORITY_KEY)?.map(|(_, key)| key.to_vec())))
+fn discretionary(contents: Reader<'_>) -> Result<(Option<Owner>, Option<Vec<u8>>), DecodeError> {
+    let mut elements = Elements::of("CardCertificate.discretionary", contents)?;
+    let owner = elements.optional(OWNER, |it| match it.rest() {
+        [0x01] => Ok(Owner::SmDp),
+        [0x02] => Ok(Owner::SmSr),
+        _ => Err(it.error(Problem::BadValue("the kind of server must be 01 (SM-DP) or 02 (SM-SR)"))),
+    })?;
+    let authority_key = elements.take(&[AUTHORITY_KEY])?.map(|key| key.rest().to_vec());
+    usually(&authority_key, 20, "CardCertificate.authority_key");
+    elements.finish();
+    Ok((owner, authority_key))
 }
 
-fn public_key(reader: &mut Reader<'_>) -> Result<(Vec<u8>, CurveReference), DecodeError> {
-    let mut inner = reader.enter(PUBLIC_KEY)?;
-    let point = inner.contents(POINT)?.to_vec();
-    let bad = inner.error(Problem::BadValue("the parameter reference has one octet"));
-    let [curve] = inner.contents(CURVE)? else { return Err(bad) };
-    inner.finish()?;
-    Ok((point, CurveReference(*curve)))
+fn public_key(contents: Reader<'_>) -> Result<(Vec<u8>, CurveReference), DecodeError> {
+    let mut elements = Elements::of("CardCertificate.public_key", contents)?;
+    let point = elements.contents(POINT)?.to_vec();
+    let [curve] = elements.array(CURVE, "the parameter reference has one octet")?;
+    elements.finish();
+    Ok((point, CurveReference(curve)))
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ structure! {
         /// manufacturer.
         smdp_id: Option<Oid> = "smdpId" / "Smdp-id",
         /// The profile type, at most 100 characters.
-        profile_type: Option<String> = "profileType" / "ProfileType",
+        profile_type: Option<String> = "profileType" / "ProfileType" usually 100,
         /// The allocated memory in octets.
         allocated_memory: u32 = "allocatedMemory" / "AllocatedMemory",
         /// The free memory in octets.
@@ -177,8 +177,8 @@ structure! {
             = "operationExecutionStatus" / "OperationExecutionStatus",
         isd_p_aid: Option<Aid> = "isdpAid" / "Isd-p-aid",
         iccid: Option<Iccid> = "iccid" / "Iccid",
-        imei: Option<Octets> = "imei" / "Imei",
-        meid: Option<Octets> = "meId" / "Meid",
+        imei: Option<Octets> = "imei" / "Imei" usually 8,
+        meid: Option<Octets> = "meId" / "Meid" usually 8,
     }
 }
 

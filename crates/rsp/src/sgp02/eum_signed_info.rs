@@ -23,7 +23,7 @@ structure! {
         eum_id: Oid = "eumId" / "Eum-id",
         production_date: Timestamp = "productionDate" / "ProductionDate",
         /// The platform type, at most 100 characters.
-        platform_type: String = "platformType" / "PlatformType",
+        platform_type: String = "platformType" / "PlatformType" usually 100,
         platform_version: Version = "platformVersion" / "PlatformVersion",
         isd_p_loadfile_aid: Aid = "isdpLoadFileAid" / "Isd-p-loadfile-aid",
         isd_p_module_aid: Aid = "isdpModuleAid" / "Isd-p-module-aid",
@@ -53,9 +53,9 @@ structure! {
         /// The TARs; empty if the TAR is contained in octets 13 to 15 of the AID.
         tar: Vec<Tar> = "tar" / "Tar",
         /// The SIN, at most 16 octets.
-        sin: Octets = "sin" / "Sin",
+        sin: Octets = "sin" / "Sin" usually 16,
         /// The SDIN, at most 16 octets.
-        sdin: Octets = "sdin" / "Sdin",
+        sdin: Octets = "sdin" / "Sdin" usually 16,
         role: SdRole = "role" / "Role",
         keyset: Vec<Keyset> = "keyset" / "Keyset",
     }

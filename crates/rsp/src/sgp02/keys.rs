@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
-    der::{Tag, tlv, tlv_bytes},
+    der::{DecodeError, Elements, Reader, Tag, tlv_bytes},
     ids::{Aid, Eid, InvalidId},
 };
 
@@ -95,17 +95,18 @@ impl FromStr for PskIdentity {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let bad = || InvalidId::new(text, "the PSK identity of an ISD-R (90 hexadecimal digits)");
         let octets = hex::decode(text).map_err(|_| bad())?;
-        let elements: Vec<_> =
-            tlv::each(&octets).map_err(|_| bad())?.into_iter().filter_map(tlv::split).collect();
-        match elements.as_slice() {
-            [(VERSION, version), (EID, eid), (AID, aid), (KEY_IDENTIFIER, [key]), (KEY_VERSION, [set])]
-                if *version == IDENTITY_VERSION && *aid == Aid::ISD_R =>
-            {
-                let eid = <[u8; 16]>::try_from(*eid).map_err(|_| bad())?;
-                Ok(Self { eid: Eid(eid), key_version: KeyVersion(*set), key_identifier: *key })
-            }
-            _ => Err(bad()),
-        }
+        let read = || {
+            let mut elements = Elements::of("PskIdentity", Reader::new(&octets))?;
+            let version: [u8; 1] = elements.array(VERSION, "one octet")?;
+            let aid = elements.contents(AID)?;
+            let eid = Eid(elements.array(EID, "an EID has 16 octets")?);
+            let [key_identifier] = elements.array(KEY_IDENTIFIER, "one octet")?;
+            let [key_version] = elements.array(KEY_VERSION, "one octet")?;
+            elements.finish();
+            let identity = Self { eid, key_version: KeyVersion(key_version), key_identifier };
+            Ok((version == IDENTITY_VERSION && *aid == Aid::ISD_R).then_some(identity))
+        };
+        read().map_err(|_: DecodeError| bad())?.ok_or_else(bad)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Macros that define an element or an enumeration and generate both directions of the codec, for
 //! both namespaces.
 
-/// Defines a complex type: a sequence of elements, each with its names in namespaces 1 and 3.
+/// Defines a complex type: a sequence of elements, each with its names in namespaces 1 and 3. A value
+/// of more octets than `usually` says is a finding.
 macro_rules! structure {
     (
         $(#[$meta:meta])*
         pub struct $name:ident {
-            $( $(#[$field_meta:meta])* $field:ident : $type:ty = $v1:literal / $v3:literal ),* $(,)?
+            $( $(#[$field_meta:meta])* $field:ident : $type:ty = $v1:literal / $v3:literal $(usually $maximum:literal)? ),*
+            $(,)?
         }
     ) => {
         $(#[$meta])*
@@ -29,10 +31,14 @@ macro_rules! structure {
             fn read_parts(
                 from: &mut $crate::sgp02::xml::Children<'_, '_>,
             ) -> Result<Self, $crate::sgp02::xml::XmlError> {
-                Ok(Self {
+                let read = Self {
                     $( $field: $crate::sgp02::xml::Element::read_as(
                         $crate::sgp02::xml::Name { v1: $v1, v3: $v3 }, from)?, )*
-                })
+                };
+                $( $(
+                    $crate::der::usually(&read.$field, $maximum, concat!(stringify!($name), ".", $v3));
+                )? )*
+                Ok(read)
             }
         }
 

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Octets;
 use crate::{
-    der::{DecodeError, Problem, Reader, Tag, tlv, tlv_bytes},
+    der::{DecodeError, Elements, Tag, tlv_bytes, usually},
+    finding::{FindingKind, report},
     ids::{Aid, Eid},
 };
 
@@ -27,6 +28,9 @@ const IMEI_TAGS: [Tag; 2] = [IMEI, Tag(0x94)];
 /// ED is a constructed tag in DER but not in TS 102 223. Its contents are therefore not decoded as
 /// TLVs.
 const MEID_TAGS: [Tag; 2] = [MEID, Tag(0xED)];
+
+/// The usual maximum length of an IMEI or MEID in octets.
+const MAX_DEVICE_ID: usize = 8;
 
 /// The reason for a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -100,40 +104,38 @@ impl DefaultNotification {
         tlv_bytes(NOTIFICATION, &contents)
     }
 
-    /// Decodes the TLV `E1`. Unknown elements are ignored.
+    /// Decodes the TLV `E1`.
     ///
     /// # Errors
-    /// The octets are another TLV, or a mandatory element is missing.
+    /// The octets are another TLV, or a mandatory element is missing or has another size.
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(octets);
-        let contents = reader.contents(NOTIFICATION)?;
-        reader.finish()?;
-        let elements: Vec<(Tag, &[u8])> = tlv::each(contents)?.into_iter().filter_map(tlv::split).collect();
-        let find =
-            |tags: &[Tag]| elements.iter().find(|(tag, _)| tags.contains(tag)).map(|(_, value)| *value);
-        let mandatory = |tags: &[Tag], expected| {
-            find(tags).ok_or(DecodeError::new(octets.len(), Problem::Missing { expected }))
+        let mut elements = Elements::within("DefaultNotification", NOTIFICATION, octets)?;
+        let eid = Eid(elements.array(EID, "an EID has 16 octets")?);
+        let [kind] = elements.array(TYPE, "the type of a notification must be one octet")?;
+        let sequence_number =
+            elements.array(SEQUENCE_NUMBER, "the sequence number of a notification must have two octets")?;
+        let isd_p = Aid::of_peer(elements.contents_of(&AID_TAGS)?);
+        let mut device = |tags, field| -> Result<Option<Octets>, DecodeError> {
+            let value = elements.take(tags)?.map(|reader| reader.rest().to_vec());
+            usually(&value, MAX_DEVICE_ID, field);
+            Ok(value.map(Octets))
         };
-        let bad = |what| DecodeError::new(0, Problem::BadValue(what));
-        let eid = mandatory(&[EID], EID)?.try_into().map_err(|_| bad("an EID has 16 octets"))?;
-        let [kind] = mandatory(&[TYPE], TYPE)? else {
-            return Err(bad("the type of a notification must be one octet"));
-        };
-        let sequence_number = mandatory(&[SEQUENCE_NUMBER], SEQUENCE_NUMBER)?;
-        let sequence_number = sequence_number
-            .try_into()
-            .map_err(|_| bad("the sequence number of a notification must have two octets"))?;
-        let isd_p = mandatory(&AID_TAGS, AID)?;
-        if !(5..=16).contains(&isd_p.len()) {
-            return Err(bad("an AID has 5 to 16 octets"));
+        let imei = device(&IMEI_TAGS, "DefaultNotification.imei")?;
+        let meid = device(&MEID_TAGS, "DefaultNotification.meid")?;
+        elements.finish();
+        if eid.to_string().parse() != Ok(eid) {
+            report(FindingKind::EidCoding, || eid.to_string());
+        }
+        if NotificationType::of(kind) == NotificationType::Other(kind) {
+            report(FindingKind::UnknownValue, || format!("DefaultNotification.kind: {kind:02X}"));
         }
         Ok(Self {
-            eid: Eid(eid),
-            kind: NotificationType::of(*kind),
+            eid,
+            kind: NotificationType::of(kind),
             sequence_number: u16::from_be_bytes(sequence_number),
-            isd_p: Aid(isd_p.to_vec()),
-            imei: find(&IMEI_TAGS).map(Octets::from),
-            meid: find(&MEID_TAGS).map(Octets::from),
+            isd_p,
+            imei,
+            meid,
         })
     }
 }

@@ -2,6 +2,8 @@
 
 use roxmltree::{Document, Node};
 
+use crate::finding::{self, FindingKind};
+
 use super::{
     addressing::Header,
     common::{BaseRequest, BaseResponse, Message},
@@ -23,10 +25,15 @@ pub fn content_type(action: &str) -> String {
 }
 
 /// True if the Content-Type is acceptable for a message: that of SOAP 1.2 or plain XML, which some
-/// peers send.
+/// peers send. Plain XML is a finding.
 pub fn is_content_type(value: &str) -> bool {
     let media_type = value.split(';').next().unwrap_or_default().trim();
-    [MEDIA_TYPE, "text/xml", "application/xml"].iter().any(|known| known.eq_ignore_ascii_case(media_type))
+    let is_soap = MEDIA_TYPE.eq_ignore_ascii_case(media_type);
+    let is_xml = ["text/xml", "application/xml"].iter().any(|known| known.eq_ignore_ascii_case(media_type));
+    if is_xml {
+        finding::report(FindingKind::ContentType, || media_type.to_owned());
+    }
+    is_soap || is_xml
 }
 
 /// Decodes the octets of a body to text.
@@ -258,9 +265,7 @@ impl<'a, 'i> Envelope<'a, 'i> {
     /// # Errors
     /// The message is not a request.
     pub fn base_request(&self) -> Result<BaseRequest, XmlError> {
-        Children::of(self.body, self.namespace)
-            .and_then(BaseRequest::read_all)
-            .map_err(|e| e.within(self.body.tag_name().name()))
+        self.common_part()
     }
 
     /// Decodes only the common part of all responses.
@@ -268,9 +273,14 @@ impl<'a, 'i> Envelope<'a, 'i> {
     /// # Errors
     /// The message is not a response.
     pub fn base_response(&self) -> Result<BaseResponse, XmlError> {
-        Children::of(self.body, self.namespace)
-            .and_then(BaseResponse::read_all)
-            .map_err(|e| e.within(self.body.tag_name().name()))
+        self.common_part()
+    }
+
+    /// Decodes the elements of `P`. The other elements are those of the function, so they are not
+    /// findings.
+    fn common_part<P: Parts>(&self) -> Result<P, XmlError> {
+        let (read, _) = finding::collect(|| Children::of(self.body, self.namespace).and_then(P::read_all));
+        read.map_err(|e| e.within(self.body.tag_name().name()))
     }
 
     /// Decodes the message as one of type `M`. The caller must have checked the name of the

@@ -118,8 +118,9 @@ impl Operator {
             reply_addresses: AllowedAddresses::default(),
         };
         let shell = Arc::clone(&inbox) as Arc<dyn Party>;
-        let deliveries = Arc::new(Deliveries::default());
-        // The operator reports its events itself. The SOAP layer only records failed deliveries.
+        let deliveries = Arc::new(Deliveries::new(events));
+        // The operator reports its events itself. The SOAP layer only records failed deliveries and
+        // reports findings.
         let tried = Arc::clone(&deliveries) as Arc<dyn Events>;
         let soap = Soap::new(sender, Arc::clone(&records), tried, shell, party);
         (Self { soap, inbox, deliveries, records, world, remark: |_| {} }, received)
@@ -192,6 +193,7 @@ impl Operator {
             )
         })?;
         let begun = self.world.now();
+        let mut findings = Vec::new();
         let answer = match F::PATTERN {
             Pattern::Synchronous => timeout(validity, self.soap.call::<F>(&known, request))
                 .await
@@ -200,10 +202,12 @@ impl Operator {
                 request.base_mut().validity_period = Some(validity.as_secs().max(1));
                 let until = begun.plus(validity).plus(GRACE);
                 let ended = self.ask_later::<F>(&known, request, until).await?;
-                ended.response::<F>().map_err(|no| match (no, self.deliveries.last(peer)) {
+                let answer = ended.response::<F>().map_err(|no| match (no, self.deliveries.last(peer)) {
                     (CallFailure::Expired, Some(why)) => CallFailure::Unreachable(why),
                     (no, _) => no,
-                })
+                });
+                findings = ended.findings();
+                answer
             }
         };
         let (outcome, note) = match &answer {
@@ -221,7 +225,8 @@ impl Operator {
             Event::new(self.world.now(), self.inbox.party, function)
                 .with_peer(interface, peer.to_string())
                 .with_outcome(outcome)
-                .with_note(note),
+                .with_note(note)
+                .with_findings(findings),
         );
         answer.map_err(|no| unanswered(F::NAME, peer, &no))
     }

@@ -1,7 +1,8 @@
 //! SCP03 APDUs to an ISD-P: ES8.UpdateConnectivityParameters (SGP.02 section 4.1.3.4), and
 //! personalisation with the identity of the owner, which is used in tokens.
 
-use rsp::der::{Tag, tlv};
+use rsp::der::{DecodeError, Elements, Reader, Tag, tlv};
+use rsp::finding::{self, FindingKind};
 use rsp::ids::Aid;
 use rsp::sgp02::keys::KeySetUse;
 
@@ -146,24 +147,27 @@ fn isd_p_mut<'a>(context: &'a mut M2mContext<'_>, isd_p: &Aid) -> Result<&'a mut
 
 /// Data group 0070: replaces one or more of the three identifiers.
 fn personalise(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    let wrong = |_: DecodeError| StatusWord::INCORRECT_DATA;
     let mut identity = isd_p.identity.clone();
-    let elements = tlv::each(contents).map_err(|_| StatusWord::INCORRECT_DATA)?;
-    for element in &elements {
-        let place = match tlv::split(element) {
-            Some((Tag(0x42), value)) => (&mut identity.sin, value),
-            Some((Tag(0x45), value)) => (&mut identity.sdin, value),
-            Some((Tag(0x5F20), value)) => (&mut identity.provider, value),
-            _ => return Err(StatusWord::INCORRECT_DATA),
-        };
-        let (place, value) = place;
-        if !(1..=16).contains(&value.len()) {
-            return Err(StatusWord::INCORRECT_DATA);
+    let mut elements = Elements::of("data group 0070", Reader::new(contents)).map_err(wrong)?;
+    let mut is_empty = true;
+    for (tag, place) in [
+        (Tag(0x42), &mut identity.sin),
+        (Tag(0x45), &mut identity.sdin),
+        (Tag(0x5F20), &mut identity.provider),
+    ] {
+        if let Some(value) = elements.take(&[tag]).map_err(wrong)? {
+            if !(1..=16).contains(&value.rest().len()) {
+                return Err(StatusWord::INCORRECT_DATA);
+            }
+            *place = value.rest().into();
+            is_empty = false;
         }
-        *place = value.into();
     }
-    if elements.is_empty() {
+    if is_empty {
         return Err(StatusWord::INCORRECT_DATA);
     }
+    elements.finish();
     isd_p.identity = identity;
     Ok(Vec::new())
 }
@@ -174,11 +178,20 @@ fn update_connectivity(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, Sta
     /// SMS, HTTPS, CAT_TP.
     const BEARERS: std::ops::RangeInclusive<u32> = 0xA0..=0xA2;
     let wrong = |_| StatusWord::INCORRECT_DATA;
-    let new = tlv::each(contents).map_err(wrong)?;
-    let is_bearer = |element: &&[u8]| {
-        tlv::split(element).is_some_and(|(tag, within)| BEARERS.contains(&tag.0) && tlv::each(within).is_ok())
-    };
-    if new.is_empty() || !new.iter().all(is_bearer) {
+    let mut new = tlv::each(contents).map_err(wrong)?;
+    let mut is_readable = true;
+    new.retain(|element| match tlv::split(element) {
+        Some((tag, within)) if BEARERS.contains(&tag.0) => {
+            is_readable &= tlv::each(within).is_ok();
+            true
+        }
+        other => {
+            let tag = other.map(|(tag, _)| tag.to_string()).unwrap_or_default();
+            finding::report(FindingKind::UnknownElement, || format!("ConnectivityParameters: element {tag}"));
+            false
+        }
+    });
+    if new.is_empty() || !is_readable {
         return Err(StatusWord::INCORRECT_DATA);
     }
     let tag = |element: &&[u8]| tlv::split(element).map(|(tag, _)| tag);

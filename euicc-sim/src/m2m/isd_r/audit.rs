@@ -1,7 +1,7 @@
 //! ES5.eUICCCapabilityAudit: SGP.02 section 4.1.1.5; GET STATUS and GET DATA, GlobalPlatform
 //! sections 11.3 and 11.4.
 
-use rsp::der::{Asn1, Tag, tlv, tlv_bytes};
+use rsp::der::{Asn1, Elements, Reader, Tag, tlv_bytes, usually};
 use rsp::ids::{Aid, Oid};
 
 use super::Answer;
@@ -60,15 +60,15 @@ pub(super) fn get_status(
 
 /// Parses the search criteria: an AID prefix and the requested tags.
 fn criteria(data: &[u8]) -> Option<(&[u8], Vec<Tag>)> {
-    let elements = tlv::each(data).ok()?;
-    let mut elements = elements.into_iter().map(tlv::split);
-    let (Tag(0x4F), aid) = elements.next()?? else { return None };
-    let tags = match elements.next() {
+    let mut elements = Elements::of("GET STATUS", Reader::new(data)).ok()?;
+    let aid = elements.contents(Tag(0x4F)).ok()?;
+    usually(&aid.to_vec(), 16, "GET STATUS AID");
+    let tags = match elements.take(&[Tag(0x5C)]).ok()? {
         None => DEFAULT_TAGS.to_vec(),
-        Some(Some((Tag(0x5C), list))) => tags(list)?,
-        Some(_) => return None,
+        Some(list) => tags(list.rest())?,
     };
-    (aid.len() <= 16 && elements.next().is_none()).then_some((aid, tags))
+    elements.finish();
+    Some((aid, tags))
 }
 
 /// The requested data of an ISD-P. Unknown tags are ignored.
@@ -110,8 +110,13 @@ pub(crate) fn get_data(context: &M2mContext<'_>, command: &Command<'_>) -> Resul
 /// Returns the forwarded CASD data (tag BF30): the certificate of the ECASD, or the card
 /// recognition data.
 fn forwarded(context: &M2mContext<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
-    let Some((Tag(0x5C), list)) = tlv::split(data) else { return Err(StatusWord::INCORRECT_DATA) };
-    let found = match tags(list).ok_or(StatusWord::INCORRECT_DATA)?.as_slice() {
+    let list = || {
+        let mut elements = Elements::of("GET DATA", Reader::new(data)).ok()?;
+        let list = elements.contents(Tag(0x5C)).ok()?;
+        elements.finish();
+        tags(list)
+    };
+    let found = match list().ok_or(StatusWord::INCORRECT_DATA)?.as_slice() {
         [Tag(0x7F21)] => context.factory.ecasd.certificate().to_vec(),
         [Tag(0x66)] => recognition_data(),
         _ => return Err(StatusWord::REFERENCED_DATA_NOT_FOUND),

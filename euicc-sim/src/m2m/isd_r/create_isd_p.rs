@@ -1,7 +1,8 @@
 //! ES5.CreateISDP: SGP.02 section 4.1.1.1; INSTALL, GlobalPlatform section 11.5.
 
-use rsp::der::{Tag, tlv};
+use rsp::der::{Elements, Reader, Tag};
 use rsp::ids::Aid;
+use rsp::ota::octets::Octets;
 
 use super::EMPTY_RESPONSE;
 use crate::StatusWord;
@@ -23,6 +24,8 @@ pub(super) const MAX_ISD_PS: usize = 128;
 
 /// Security domain, in the first octet of the privileges.
 const SECURITY_DOMAIN: u8 = 0x80;
+
+const SECURITY_PARAMETERS: Tag = Tag(0xC9);
 
 /// C9: SCP03 with i = 70, the only option of SGP.02.
 const SCP03: [u8; 4] = [0x81, 0x02, 0x03, 0x70];
@@ -82,13 +85,13 @@ pub(super) fn for_personalization(
 
 /// Parses six length-prefixed fields.
 fn fields(data: &[u8]) -> Option<[&[u8]; 6]> {
-    let mut rest = data;
+    let mut reader = Octets::new(data);
     let mut fields: [&[u8]; 6] = [&[]; 6];
     for field in &mut fields {
-        let (length, after) = rest.split_first()?;
-        (*field, rest) = after.split_at_checked(usize::from(*length))?;
+        *field = reader.field().ok()?.rest();
     }
-    rest.is_empty().then_some(fields)
+    reader.report_trailing();
+    Some(fields)
 }
 
 /// `A0000005591010FFFFFFFF89 tttttt 00`.
@@ -108,21 +111,22 @@ struct Parameters {
 }
 
 impl Parameters {
-    /// Unknown elements are ignored, as GlobalPlatform requires.
     fn read(parameters: &[u8]) -> Option<Self> {
-        let mut granted = None;
-        for element in tlv::each(parameters).ok()? {
-            match tlv::split(element)? {
-                (Tag(0xC9), contents) if !contents.is_empty() && contents != SCP03 => return None,
-                (SYSTEM_PARAMETERS, contents) => {
-                    if let Some(whole) = tlv::find(contents, GRANTED_MEMORY).ok()? {
-                        // Zero means that no memory is reserved.
-                        granted = Some(number(tlv::split(whole)?.1)?).filter(|granted| *granted > 0);
-                    }
-                }
-                _ => {}
-            }
+        let mut elements = Elements::of("install parameters", Reader::new(parameters)).ok()?;
+        let security = elements.take(&[SECURITY_PARAMETERS]).ok()?;
+        if security.is_some_and(|security| !security.is_empty() && security.rest() != SCP03) {
+            return None;
         }
+        let mut granted = None;
+        if let Some(system) = elements.take(&[SYSTEM_PARAMETERS]).ok()? {
+            let mut system = Elements::of("system parameters", system).ok()?;
+            if let Some(memory) = system.take(&[GRANTED_MEMORY]).ok()? {
+                // Zero means that no memory is reserved.
+                granted = Some(number(memory.rest())?).filter(|granted| *granted > 0);
+            }
+            system.finish();
+        }
+        elements.finish();
         Some(Self { granted })
     }
 }

@@ -2,7 +2,7 @@
 //! GlobalPlatform section 11.2.
 
 use crypto::{AesKey, is_equal};
-use rsp::der::{Tag, tlv};
+use rsp::der::{DecodeError, Elements, Problem, Reader, Tag};
 use rsp::ids::Aid;
 
 use super::EMPTY_RESPONSE;
@@ -19,6 +19,9 @@ const OBJECT_AND_RELATED: [u8; 2] = [0x00, 0x40];
 /// Version and identifier of the token key.
 const TOKEN_KEY: (u8, u8) = (0x70, 0x01);
 
+/// The name of the command in findings.
+const NAME: &str = "DELETE";
+
 const ISD_P: Tag = Tag(0x4F);
 const SIGNATURE_TEMPLATE: Tag = Tag(0xB6);
 const TOKEN: Tag = Tag(0x9E);
@@ -26,7 +29,7 @@ const TOKEN: Tag = Tag(0x9E);
 /// DELETE of an ISD-P and its profile; a master delete if there is a token.
 pub(super) fn delete(context: &mut M2mContext<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     // req: SGP.02-4.1.1.4-Data
-    let request = DeleteRequest::read(data).ok_or(StatusWord::INCORRECT_DATA)?;
+    let request = DeleteRequest::read(data).map_err(|_| StatusWord::INCORRECT_DATA)?;
     let state = context.life_cycle(&request.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
     let is_fallback = context.state.fallback.as_ref() == Some(&request.isd_p);
     // A profile that may be needed for a roll-back or is about to be enabled is kept.
@@ -72,36 +75,47 @@ struct Token<'a> {
 }
 
 impl<'a> DeleteRequest<'a> {
-    fn read(data: &'a [u8]) -> Option<Self> {
-        let mut elements = tlv::each(data).ok()?.into_iter().map(tlv::split);
-        let isd_p = match elements.next()?? {
-            (ISD_P, aid) if (5..=16).contains(&aid.len()) => Aid(aid.to_vec()),
-            _ => return None,
-        };
-        let token = match elements.next() {
-            None => None,
-            Some(Some((SIGNATURE_TEMPLATE, template))) => {
-                let (TOKEN, value) = elements.next()?? else { return None };
-                // The token is the last element and has a header of two octets.
-                let covered = data.get(..data.len().checked_sub(value.len())?.checked_sub(2)?)?;
-                Some(Token { owner: owner(template)?, covered, value })
-            }
-            Some(_) => return None,
-        };
-        (elements.next().is_none() && token.as_ref().is_none_or(|token| token.value.len() == 16))
-            .then_some(Self { isd_p, token })
+    fn read(data: &'a [u8]) -> Result<Self, DecodeError> {
+        let known = [ISD_P, SIGNATURE_TEMPLATE, TOKEN];
+        let mut reader = Reader::new(data);
+        reader.skip_up_to(NAME, &known)?;
+        let bad = reader.error(Problem::BadValue("an AID has 5 to 16 octets"));
+        let isd_p = Aid(reader.contents(ISD_P)?.to_vec());
+        if !(5..=16).contains(&isd_p.0.len()) {
+            return Err(bad);
+        }
+        reader.skip_up_to(NAME, &known)?;
+        if reader.is_empty() {
+            return Ok(Self { isd_p, token: None });
+        }
+        let owner = owner(reader.enter(SIGNATURE_TEMPLATE)?)?;
+        reader.skip_up_to(NAME, &known)?;
+        let covered = data.get(..reader.offset()).unwrap_or_default();
+        let bad = reader.error(Problem::BadValue("a token has 16 octets"));
+        let value = reader.contents(TOKEN)?;
+        reader.skip_up_to(NAME, &known)?;
+        reader.finish()?;
+        if value.len() != 16 {
+            return Err(bad);
+        }
+        Ok(Self { isd_p, token: Some(Token { owner, covered, value }) })
     }
 }
 
 /// The owner in a digital signature template. The template must also have a token number.
-fn owner(template: &[u8]) -> Option<Identity> {
-    let find = |tag| tlv::find(template, tag).ok().flatten().and_then(tlv::split).map(|(_, found)| found);
-    find(Tag(0x93)).filter(|number| !number.is_empty())?;
-    Some(Identity {
-        sin: find(Tag(0x42))?.into(),
-        sdin: find(Tag(0x45))?.into(),
-        provider: find(Tag(0x5F20))?.into(),
-    })
+fn owner(template: Reader<'_>) -> Result<Identity, DecodeError> {
+    let mut elements = Elements::of("signature template", template)?;
+    let number = elements.require(Tag(0x93))?;
+    if number.is_empty() {
+        return Err(number.error(Problem::BadValue("a token number has at least one octet")));
+    }
+    let identity = Identity {
+        sin: elements.contents(Tag(0x42))?.into(),
+        sdin: elements.contents(Tag(0x45))?.into(),
+        provider: elements.contents(Tag(0x5F20))?.into(),
+    };
+    elements.finish();
+    Ok(identity)
 }
 
 impl Token<'_> {

@@ -1,7 +1,7 @@
 //! STORE DATA with data groups (GlobalPlatform section 11.11). The identifier of the data group
 //! selects the ES5 function.
 
-use rsp::der::{Tag, tlv, tlv_bytes};
+use rsp::der::{DecodeError, Elements, Reader, Tag, tlv_bytes};
 use rsp::ids::Aid;
 
 use super::profile_state;
@@ -103,11 +103,17 @@ fn data_group(
     }
 }
 
-/// Returns the ISD-P that a function addresses. `contents` must be the TLV 4F and nothing else.
+/// Returns the ISD-P that a function addresses: the TLV 4F.
 fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
-    match tlv::split(contents) {
-        Some((Tag(0x4F), aid)) if (5..=16).contains(&aid.len()) => Ok(Aid(aid.to_vec())),
-        _ => Err(StatusWord::INCORRECT_DATA),
+    let read = || {
+        let mut elements = Elements::of("data group", Reader::new(contents))?;
+        let aid = elements.contents(Tag(0x4F))?;
+        elements.finish();
+        Ok(aid)
+    };
+    match read() {
+        Ok(aid) if (5..=16).contains(&aid.len()) => Ok(Aid(aid.to_vec())),
+        Ok(_) | Err::<_, DecodeError>(_) => Err(StatusWord::INCORRECT_DATA),
     }
 }
 
@@ -116,23 +122,30 @@ fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
 /// managed.
 fn update_addressing(context: &mut M2mContext<'_>, contents: &[u8]) -> Result<(), StatusWord> {
     const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
-    let Some((addressing::PARAMETERS, parameters)) = tlv::split(contents) else { return Err(WRONG) };
+    let wrong = |_: DecodeError| WRONG;
+    let elements = Elements::within("SmsrAddressing", addressing::PARAMETERS, contents);
+    let mut elements = elements.map_err(wrong)?;
     let mut new = context.state.addressing.clone();
-    let elements = tlv::each(parameters).map_err(|_| WRONG)?;
-    if elements.is_empty() {
-        return Err(WRONG);
-    }
-    for element in elements {
-        match tlv::split(element).ok_or(WRONG)? {
-            (addressing::SMS, address) if scp80::is_address(address) => new.sms = Some(address.into()),
-            (addressing::HTTPS, session) if scp81::is_session(session) => new.https = Some(session.into()),
-            (addressing::DNS, resolution) if scp81::is_resolution(resolution) => {
-                new.dns = Some(resolution.into());
-            }
+    let places: [(_, _, fn(&[u8]) -> bool); 3] = [
+        (addressing::SMS, &mut new.sms, scp80::is_address),
+        (addressing::HTTPS, &mut new.https, scp81::is_session),
+        (addressing::DNS, &mut new.dns, scp81::is_resolution),
+    ];
+    let mut is_empty = true;
+    for (tag, place, is_usable) in places {
+        if let Some(value) = elements.take(&[tag]).map_err(wrong)? {
             // req: SGP.02-4.1.1.10-Invalid
-            _ => return Err(WRONG),
+            if !is_usable(value.rest()) {
+                return Err(WRONG);
+            }
+            *place = Some(value.rest().into());
+            is_empty = false;
         }
     }
+    if is_empty {
+        return Err(WRONG);
+    }
+    elements.finish();
     context.state.to_mut().addressing = new;
     Ok(())
 }
@@ -140,8 +153,14 @@ fn update_addressing(context: &mut M2mContext<'_>, contents: &[u8]) -> Result<()
 /// ES5.HandleNotificationConfirmation: SGP.02 section 4.1.1.12. Returns the ISD-Ps deleted because
 /// of POL1.
 fn confirmation(context: &mut M2mContext<'_>, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
-    let Some((Tag(0x4E), [high, low])) = tlv::split(contents) else { return Err(StatusWord::INCORRECT_DATA) };
-    let deleted = notification::confirm(context, u16::from_be_bytes([*high, *low]))?;
+    let read = || {
+        let mut elements = Elements::of("HandleNotificationConfirmation", Reader::new(contents))?;
+        let number = elements.array(Tag(0x4E), "a sequence number has two octets")?;
+        elements.finish();
+        Ok(number)
+    };
+    let number = read().map_err(|_: DecodeError| StatusWord::INCORRECT_DATA)?;
+    let deleted = notification::confirm(context, u16::from_be_bytes(number))?;
     if deleted.is_empty() {
         return Ok(Vec::new());
     }

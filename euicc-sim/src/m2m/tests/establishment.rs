@@ -119,7 +119,7 @@ fn a_certificate_must_be_signed_by_the_ci_be_valid_today_and_have_the_right_role
         (Certificate { expires: "20261121", ..right.clone() }.octets(), "6982"),
         (Certificate { effective: Some("20261123"), ..right.clone() }.octets(), "6982"),
         (Certificate::of(SM_SR).octets(), "6982"),
-        (Certificate::of("C80103").octets(), "6982"),
+        (Certificate::of("C80103").octets(), "6A80"),
         (Certificate::of("C9020102").octets(), "6982"),
         (Certificate { expires: "2026112A", ..right.clone() }.octets(), "6A80"),
     ];
@@ -251,10 +251,9 @@ fn an_unsupported_template_is_refused() {
     let mut testbed = testbed();
     let right = Plan::for_isd_p(NEW);
     for (scenario, usage, version, more) in [
-        // No certificate; unknown bits; HostID or SDIN if the bit for them is not set, and this bit
+        // No certificate; HostID or SDIN if the bit for them is not set, and this bit
         // without HostID.
         (0x01, 0x10, 0x30, "9100"),
-        (0x19, 0x10, 0x30, "9100"),
         (0x09, 0x10, 0x30, "91008401AA"),
         (0x09, 0x10, 0x30, "91004501AA"),
         (0x0D, 0x10, 0x30, "9100"),
@@ -267,8 +266,8 @@ fn an_unsupported_template_is_refused() {
         // A counter that has an invalid length or is too large for SCP03.
         (0x09, 0x10, 0x30, "910101"),
         (0x09, 0x10, 0x30, "91050100000000"),
-        // An additional element.
-        (0x09, 0x10, 0x30, "91009200"),
+        // An element that occurs twice.
+        (0x09, 0x10, 0x30, "91009100"),
     ] {
         let plan = Plan { scenario, usage, version, more: more.to_owned(), ..right.clone() };
         assert_refused(&mut testbed, &plan, 1, "6A80");

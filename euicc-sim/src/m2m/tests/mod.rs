@@ -6,6 +6,7 @@
 
 mod card_interface;
 mod chaining;
+mod deviations;
 mod download;
 mod es5;
 mod establishment;

@@ -88,8 +88,6 @@ fn a_server_decodes_the_requests_of_a_card() {
     assert_eq!(path(unnamed.body(Bytes::new()).unwrap()), "X-Admin-From");
     let untyped = request(&first).header("X-Admin-Script-Status", "ok");
     assert_eq!(path(untyped.body(body()).unwrap()), "Content-Type");
-    let status = request(&first).header("X-Admin-Script-Status", "fine");
-    assert_eq!(path(status.body(Bytes::new()).unwrap()), "X-Admin-Script-Status");
 }
 
 fn octets(response: &http::Response<Bytes>, chunk: usize) -> Vec<u8> {
@@ -165,7 +163,8 @@ fn invalid_responses_are_refused() {
         format!("{ok}Transfer-Encoding: chunked\r\n\r\nxyz\r\n"),
         format!("{ok}Transfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n"),
         format!("{ok}Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n"),
-        format!("{ok}Transfer-Encoding: chunked\r\n\r\n0\r\nTrailer: x\r\n\r\n"),
+        format!("{ok}Transfer-Encoding: chunked\r\n\r\n0\r\nTrailer: {}\r\n\r\n", "x".repeat(MAX_LINE)),
+        format!("{ok}Transfer-Encoding: chunked\r\n\r\n0\r\n{}", "T: x\r\n".repeat(MAX_HEAD)),
         format!("{ok}X: {}\r\n\r\n", "x".repeat(MAX_HEAD)),
         "x".repeat(MAX_HEAD + 1),
     ] {

@@ -95,18 +95,22 @@ impl Envelope {
         let mut reader = crate::der::Reader::new(octets);
         let start = reader.clone();
         let (tag, contents) = reader.tlv()?;
-        reader.finish()?;
+        reader.report_trailing();
         if !(0xD1..=0xDF).contains(&tag.0) {
             return Err(start.error(Problem::NoSuchAlternative { found: tag }));
         }
-        let offset = octets.len().saturating_sub(contents.len());
+        let offset = reader.offset().saturating_sub(contents.len());
         let elements = Elements::parse(Octets::at(contents, offset))?;
         match tag {
-            SMS_PP_DOWNLOAD => Ok(Some(Self::SmsPpDownload {
-                service_centre: elements
-                    .optional(Tag::ADDRESS, |reader| Address::from_value(reader.take_rest()))?,
-                tpdu: elements.mandatory(Tag::SMS_TPDU, |reader| Ok(reader.take_rest().to_vec()))?,
-            })),
+            SMS_PP_DOWNLOAD => {
+                let known = [Tag::DEVICE_IDENTITIES, Tag::ADDRESS, Tag::SMS_TPDU];
+                elements.report_unknown("SMS-PP download", &known);
+                Ok(Some(Self::SmsPpDownload {
+                    service_centre: elements
+                        .optional(Tag::ADDRESS, |reader| Address::from_value(reader.take_rest()))?,
+                    tpdu: elements.mandatory(Tag::SMS_TPDU, |reader| Ok(reader.take_rest().to_vec()))?,
+                }))
+            }
             EVENT_DOWNLOAD => EventDownload::find(&elements).map(Self::EventDownload).map(Some),
             TIMER_EXPIRATION => Ok(Some(Self::TimerExpiration {
                 timer: elements.mandatory(Tag::TIMER_IDENTIFIER, timer_identifier)?,

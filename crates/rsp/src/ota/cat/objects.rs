@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tlv::{Elements, Required, Tag, write};
 use crate::der::DecodeError;
+use crate::finding::{FindingKind, report};
 use crate::ota::octets::{Octets, hex_text};
 
 /// Command details, section 8.6.
@@ -420,6 +421,16 @@ impl TextString {
 }
 
 impl ChannelParameters {
+    /// The objects that contain channel parameters.
+    const OBJECTS: [Tag; 6] = [
+        Tag::BEARER_DESCRIPTION,
+        Tag::BUFFER_SIZE,
+        Tag::NETWORK_ACCESS_NAME,
+        Tag::TEXT_STRING,
+        Tag::TRANSPORT_LEVEL,
+        Tag::OTHER_ADDRESS,
+    ];
+
     /// Writes the objects in the order of OPEN CHANNEL (section 6.6.27).
     pub fn write(&self, out: &mut Vec<u8>) {
         if let Some(bearer) = &self.bearer {
@@ -442,12 +453,14 @@ impl ChannelParameters {
         }
     }
 
-    /// Decodes the parameters in a sequence of objects. Other objects are ignored.
+    /// Decodes the parameters in a sequence of objects. Other objects are ignored, and are findings.
     ///
     /// # Errors
     /// The octets are not a sequence of objects, or a channel parameter is malformed.
     pub fn parse(octets: Octets<'_>) -> Result<Self, DecodeError> {
-        Self::find(&Elements::parse(octets)?)
+        let elements = Elements::parse(octets)?;
+        elements.report_unknown("ChannelParameters", &Self::OBJECTS);
+        Self::find(&elements)
     }
 
     pub(super) fn find(elements: &Elements<'_>) -> Result<Self, DecodeError> {
@@ -481,7 +494,9 @@ fn read_other_address(mut reader: Octets<'_>) -> Result<IpAddr, DecodeError> {
         0x57 => IpAddr::from(reader.array::<16>()?),
         _ => return Err(bad),
     };
-    reader.finish()?;
+    if !reader.is_empty() {
+        report(FindingKind::LongValue, || format!("other address: {} further octets", reader.rest().len()));
+    }
     Ok(address)
 }
 

@@ -1,6 +1,7 @@
 //! COMPREHENSION-TLV data objects: TS 101 220 section 7.1.1, tags from table 7.23.
 
 use crate::der::{DecodeError, Problem};
+use crate::finding::{FindingKind, report};
 use crate::ota::octets::Octets;
 
 /// A tag without its comprehension bit.
@@ -98,9 +99,17 @@ impl<'a> Elements<'a> {
     pub fn parse(mut reader: Octets<'a>) -> Result<Self, DecodeError> {
         let mut elements = Vec::new();
         while !reader.is_empty() {
-            let reserved = reader.bad("the tag is reserved, or has three octets, which is not supported");
+            let reserved = reader.bad("the tag is reserved");
             let tag = match reader.octet()? {
-                0x00 | 0x7F | 0x80 | 0xFF => return Err(reserved),
+                0x00 | 0x80 | 0xFF => return Err(reserved),
+                // A tag of three octets. None is defined for the objects that this module decodes.
+                0x7F => {
+                    let number = reader.number16()?;
+                    report(FindingKind::UnknownElement, || format!("object 7F{number:04X}"));
+                    let length = reader.ber_length()?;
+                    reader.take(length)?;
+                    continue;
+                }
                 octet => Tag(octet & 0x7F),
             };
             let length = reader.ber_length()?;
@@ -129,36 +138,46 @@ impl<'a> Elements<'a> {
         self.find(tag).ok_or(DecodeError::new(self.end, Problem::Missing { expected }))
     }
 
-    /// Decodes the whole object with this tag, if there is one.
+    /// Reports the objects with other tags than `known`. `of` is the name of the message.
+    pub fn report_unknown(&self, of: &str, known: &[Tag]) {
+        for (Tag(tag), _) in self.elements.iter().filter(|(tag, _)| !known.contains(tag)) {
+            report(FindingKind::UnknownElement, || format!("{of}: object {tag:02X}"));
+        }
+    }
+
+    /// Decodes the object with this tag, if there is one. Octets that `read` leaves are a finding.
     ///
     /// # Errors
-    /// `read` fails or leaves octets unread.
+    /// `read` fails.
     pub fn optional<T>(
         &self,
         tag: Tag,
         read: impl FnOnce(&mut Octets<'a>) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, DecodeError> {
-        self.find(tag).map(|value| whole(value, read)).transpose()
+        self.find(tag).map(|value| whole(tag, value, read)).transpose()
     }
 
-    /// Decodes the whole object with this tag.
+    /// Decodes the object with this tag. Octets that `read` leaves are a finding.
     ///
     /// # Errors
-    /// The object is missing, or `read` fails or leaves octets unread.
+    /// The object is missing, or `read` fails.
     pub fn mandatory<T>(
         &self,
         tag: Tag,
         read: impl FnOnce(&mut Octets<'a>) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
-        whole(self.require(tag)?, read)
+        whole(tag, self.require(tag)?, read)
     }
 }
 
 fn whole<'a, T>(
+    Tag(tag): Tag,
     mut value: Octets<'a>,
     read: impl FnOnce(&mut Octets<'a>) -> Result<T, DecodeError>,
 ) -> Result<T, DecodeError> {
     let read = read(&mut value)?;
-    value.finish()?;
+    if !value.is_empty() {
+        report(FindingKind::LongValue, || format!("object {tag:02X}: {} further octets", value.rest().len()));
+    }
     Ok(read)
 }

@@ -76,10 +76,9 @@ fn invalid_scripts_are_refused_with_the_response_of_a_card() {
         ("", BadFormat::LengthNotFound, 0),
         ("AA03 2205 80", BadFormat::WrongLength, 4),
         ("AA02 2200", BadFormat::WrongLength, 2),
-        ("AA06 2204 80E40000 00", BadFormat::WrongLength, 8),
         ("AA07 2204 80E40000", BadFormat::WrongLength, 2),
-        ("AE80 2204 80E40000", BadFormat::WrongLength, 4),
-        ("AE80 2204 80E40000 00", BadFormat::WrongLength, 4),
+        ("AE80 2204 80E40000", BadFormat::WrongLength, 8),
+        ("AE80 2204 80E40000 00", BadFormat::WrongLength, 9),
         ("AA03 990100", BadFormat::UnknownTag, 2),
         ("AA03 870100", BadFormat::UnknownTag, 2),
         ("AA03 830104", BadFormat::WrongLength, 2),
@@ -94,13 +93,20 @@ fn invalid_scripts_are_refused_with_the_response_of_a_card() {
 
 #[test]
 fn error_responses_are_decoded_and_encoded_unchanged() {
-    for octets in
-        ["AB03 900101", "AB06 800100 900102", "AB03 830101", "AB03 900103", "AB03 830103", "AB04 80020100"]
-    {
+    for octets in [
+        "AB03 900101",
+        "AB06 800100 900102",
+        "AB03 830101",
+        "AB03 900103",
+        "AB03 830103",
+        "AB03 900104",
+        "AB03 830100",
+        "AB04 80020100",
+    ] {
         let response = ScriptResponse::parse(&unhex(octets)).unwrap();
         assert_eq!(response.to_bytes(), unhex(octets));
     }
-    for octets in ["AB03 900104", "AB03 230190", "AB02 8000", "AB03 220100", "AB03 830100", "", "AF80"] {
+    for octets in ["AB03 230190", "AB02 8000", "AB05 8003010000", "AB04 90020101", "AB02 8300", "", "AF80"] {
         assert!(ScriptResponse::parse(&unhex(octets)).is_err(), "{octets}");
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LAST_WITH_ANSWER, MORE_WITH_ANSWER, apdu, data_group, group};
 use crate::{
-    der::{DecodeError, Problem, Tag, tlv, tlv_bytes},
+    der::{DecodeError, Elements, Problem, Reader, Tag, tlv, tlv_bytes},
     sgp02::{Octets, keys::KeyVersion},
 };
 
@@ -37,13 +37,14 @@ pub fn is_certificate(octets: &[u8]) -> bool {
 /// Decodes the card's challenge, 16 or 32 octets.
 ///
 /// # Errors
-/// The response has another structure.
+/// There is no challenge, or it has another size.
 pub fn random_challenge(answer: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    match tlv::split(answer) {
-        Some((DERIVATION_RANDOM_TAG, challenge)) if matches!(challenge.len(), 16 | 32) => {
-            Ok(challenge.to_vec())
-        }
-        _ => Err(DecodeError::new(0, Problem::BadValue("a challenge must be a TLV 85 of 16 or 32 octets"))),
+    let mut elements = Elements::of("RandomChallenge", Reader::new(answer))?;
+    let challenge = elements.require(DERIVATION_RANDOM_TAG)?;
+    elements.finish();
+    match challenge.rest() {
+        octets if matches!(octets.len(), 16 | 32) => Ok(octets.to_vec()),
+        _ => Err(challenge.error(Problem::BadValue("a challenge must be a TLV 85 of 16 or 32 octets"))),
     }
 }
 
@@ -175,21 +176,13 @@ impl Receipt {
     /// Decodes the card's response.
     ///
     /// # Errors
-    /// The response has another structure.
+    /// There is no receipt.
     pub fn parse(answer: &[u8]) -> Result<Self, DecodeError> {
-        let bad = || {
-            DecodeError::new(
-                0,
-                Problem::BadValue("a receipt must be a TLV 86, optionally preceded by a TLV 85"),
-            )
-        };
-        let elements: Vec<_> = tlv::each(answer)?.into_iter().filter_map(tlv::split).collect();
-        let (derivation_random, receipt) = match elements.as_slice() {
-            [(DERIVATION_RANDOM_TAG, random), (RECEIPT_TAG, receipt)] => (Some(random.to_vec()), receipt),
-            [(RECEIPT_TAG, receipt)] => (None, receipt),
-            _ => return Err(bad()),
-        };
-        Ok(Self { derivation_random, receipt: receipt.to_vec() })
+        let mut elements = Elements::of("Receipt", Reader::new(answer))?;
+        let derivation_random = elements.take(&[DERIVATION_RANDOM_TAG])?.map(|it| it.rest().to_vec());
+        let receipt = elements.contents(RECEIPT_TAG)?.to_vec();
+        elements.finish();
+        Ok(Self { derivation_random, receipt })
     }
 
     /// Returns the octets that the receipt covers: the template and the derivation random.

@@ -1,10 +1,14 @@
 //! The contents of responses from the ISD-R.
 
 use crate::{
-    der::{DecodeError, Problem, Tag, tlv},
+    der::{DecodeError, Elements, Problem, Reader, Tag, usually},
+    finding::{FindingKind, report},
     ids::Aid,
     sgp02::eis::ProfileState,
 };
+
+const AID: Tag = Tag(0x4F);
+const STATUS: Tag = Tag(0xE3);
 
 /// The life cycle state of an ISD-P in 9F70: GlobalPlatform section 11.1.1 and SGP.02.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,18 @@ impl IsdPState {
             0x3F => Self::Enabled,
             _ => return None,
         })
+    }
+
+    /// Decodes the contents of 9F70. Only the first octet has a meaning.
+    fn read(contents: &[u8]) -> Option<Self> {
+        usually(&contents.to_vec(), 1, "IsdPStatus.state");
+        let state = contents.first().copied().and_then(Self::of);
+        if state.is_none() {
+            report(FindingKind::UnknownValue, || {
+                format!("IsdPStatus.state: {}", hex::encode_upper(contents))
+            });
+        }
+        state
     }
 
     /// Returns the profile state for an EIS.
@@ -62,9 +78,13 @@ impl IsdPStatus {
     /// Decodes every `E3` in the response.
     ///
     /// # Errors
-    /// The response has another structure.
+    /// The response is not a sequence of TLVs, or a status has no AID. Such a status cannot be
+    /// skipped, because an ISD-P that is not listed does not exist.
     pub fn parse_all(answer: &[u8]) -> Result<Vec<Self>, DecodeError> {
-        tlv::each(answer)?.into_iter().map(Self::parse).collect()
+        let mut elements = Elements::of("GetStatusResponse", Reader::new(answer))?;
+        let found = elements.all(STATUS).map(Self::read).collect();
+        elements.finish();
+        found
     }
 
     /// True if the ISD-P contains the enabled profile.
@@ -77,31 +97,16 @@ impl IsdPStatus {
         self.state == Some(IsdPState::Disabled)
     }
 
-    fn parse(status: &[u8]) -> Result<Self, DecodeError> {
-        let bad = |what| DecodeError::new(0, Problem::BadValue(what));
-        let Some((Tag(0xE3), contents)) = tlv::split(status) else {
-            return Err(bad("the status of an application must be a TLV E3"));
+    fn read(status: Reader<'_>) -> Result<Self, DecodeError> {
+        let mut elements = Elements::of("IsdPStatus", status)?;
+        let found = Self {
+            aid: Aid::of_peer(elements.contents(AID)?),
+            state: elements.optional(Tag(0x9F70), |it| Ok(IsdPState::read(it.rest())))?.flatten(),
+            fallback: elements.optional(Tag(0x53), |it| Ok(flag(it.rest())))?,
+            granted_memory: elements.optional(Tag(0x8F), |it| number(&it))?,
+            free_memory: elements.optional(Tag(0x91), |it| number(&it))?,
         };
-        let mut found = Self {
-            aid: Aid(Vec::new()),
-            state: None,
-            fallback: None,
-            granted_memory: None,
-            free_memory: None,
-        };
-        for (tag, value) in tlv::each(contents)?.into_iter().filter_map(tlv::split) {
-            match (tag, value) {
-                (Tag(0x4F), aid) => found.aid = Aid(aid.to_vec()),
-                (Tag(0x9F70), [state, ..]) => found.state = IsdPState::of(*state),
-                (Tag(0x53), [fallback]) => found.fallback = Some(*fallback != 0),
-                (Tag(0x8F), octets) => found.granted_memory = number(octets),
-                (Tag(0x91), octets) => found.free_memory = number(octets),
-                _ => {}
-            }
-        }
-        if !(5..=16).contains(&found.aid.0.len()) {
-            return Err(bad("an AID has 5 to 16 octets"));
-        }
+        elements.finish();
         Ok(found)
     }
 }
@@ -121,19 +126,14 @@ impl CardResources {
     /// Decodes the TLV `FF21`.
     ///
     /// # Errors
-    /// The response has another structure.
+    /// The response is another TLV, or a number is missing.
     pub fn parse(answer: &[u8]) -> Result<Self, DecodeError> {
-        let bad = |what| DecodeError::new(0, Problem::BadValue(what));
-        let Some((Tag(0xFF21), contents)) = tlv::split(answer) else {
-            return Err(bad("the resources of a card must be a TLV FF21"));
-        };
-        let find = |tag| -> Result<u32, DecodeError> {
-            let found = tlv::find(contents, Tag(tag))?.and_then(tlv::split);
-            let expected = DecodeError::new(0, Problem::Missing { expected: Tag(tag) });
-            number(found.ok_or(expected)?.1)
-                .ok_or(bad("a number in a card's resources must have 1 to 4 octets"))
-        };
-        Ok(Self { applications: find(0x81)?, free_non_volatile: find(0x82)?, free_volatile: find(0x83)? })
+        let mut elements = Elements::within("CardResources", Tag(0xFF21), answer)?;
+        let mut find = |tag| elements.require(Tag(tag)).and_then(|it| number(&it));
+        let found =
+            Self { applications: find(0x81)?, free_non_volatile: find(0x82)?, free_volatile: find(0x83)? };
+        elements.finish();
+        Ok(found)
     }
 }
 
@@ -142,25 +142,33 @@ impl CardResources {
 /// list.
 ///
 /// # Errors
-/// The response has another structure.
+/// The response is another TLV.
 pub fn deleted_isd_ps(answer: &[u8]) -> Result<Vec<Aid>, DecodeError> {
-    let bad = |what| DecodeError::new(0, Problem::BadValue(what));
     if answer.is_empty() {
         return Ok(Vec::new());
     }
-    let Some((Tag(0x80), list)) = tlv::split(answer) else {
-        return Err(bad("the deleted ISD-Ps must be a TLV 80"));
-    };
-    tlv::each(list)?
-        .into_iter()
-        .map(|aid| match tlv::split(aid) {
-            Some((Tag(0x4F), aid)) if (5..=16).contains(&aid.len()) => Ok(Aid(aid.to_vec())),
-            _ => Err(bad("a deleted ISD-P must be identified by an AID in tag 4F")),
-        })
-        .collect()
+    let mut elements = Elements::within("DeletedIsdPs", Tag(0x80), answer)?;
+    let deleted = elements.all(AID).map(|aid| Aid::of_peer(aid.rest())).collect();
+    elements.finish();
+    Ok(deleted)
 }
 
-fn number(octets: &[u8]) -> Option<u32> {
-    let fits = (1..=4).contains(&octets.len());
-    fits.then(|| octets.iter().fold(0, |number, octet| number << 8 | u32::from(*octet)))
+/// Decodes a flag, in which any octet other than 0 means true.
+fn flag(octets: &[u8]) -> bool {
+    if octets.len() != 1 {
+        report(FindingKind::LongValue, || format!("IsdPStatus.fallback: {} octets", octets.len()));
+    }
+    octets.iter().any(|octet| *octet != 0)
+}
+
+/// Decodes a number. Numbers of more than four octets are limited to the maximum of `u32`.
+fn number(value: &Reader<'_>) -> Result<u32, DecodeError> {
+    let octets = value.rest();
+    if octets.is_empty() {
+        return Err(value.error(Problem::BadValue("a number in a card's response must have octets")));
+    }
+    usually(&octets.to_vec(), 4, "a number in a card's response");
+    let number =
+        octets.iter().try_fold(0_u32, |number, octet| Some(number.checked_mul(0x100)? | u32::from(*octet)));
+    Ok(number.unwrap_or(u32::MAX))
 }

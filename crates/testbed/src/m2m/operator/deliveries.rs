@@ -1,8 +1,8 @@
-//! Results of the latest deliveries to each peer.
+//! Results of the latest deliveries to each peer. Events with findings are passed on.
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use rsp::ids::Oid;
@@ -11,13 +11,19 @@ use world::{Event, Events, Outcome};
 
 /// The reason why the latest delivery to a peer failed. Peers whose latest delivery succeeded have
 /// no entry.
-#[derive(Default)]
 pub(super) struct Deliveries {
+    /// The events of the operator.
+    events: Arc<dyn Events>,
     failed: Mutex<BTreeMap<String, String>>,
     updated: Notify,
 }
 
 impl Deliveries {
+    /// Creates a record of deliveries that passes events with findings on to `events`.
+    pub(super) fn new(events: Arc<dyn Events>) -> Self {
+        Self { events, failed: Mutex::default(), updated: Notify::new() }
+    }
+
     /// Discards the results of earlier deliveries before a new call.
     pub(super) fn begin(&self, peer: &Oid) {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer.to_string());
@@ -43,6 +49,9 @@ impl Deliveries {
 
 impl Events for Deliveries {
     fn emit(&self, event: Event) {
+        if !event.findings.is_empty() {
+            self.events.emit(event.clone());
+        }
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         match event.outcome {
             Outcome::Failed(why) => drop(failed.insert(event.peer.into_owned(), why)),
