@@ -64,28 +64,26 @@ pub(crate) enum Honest {
 }
 
 /// The end of an honest request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     Answered,
     /// The server closed the connection, or answered that it is busy.
     Refused,
+    /// There was no answer, or a wrong one.
+    Failed(String),
 }
 
 impl Door {
-    /// Runs the honest client with a new connection.
-    ///
-    /// # Panics
-    /// Panics if there is no answer, or a wrong one.
+    /// Runs the honest client with a new connection. Returns its end and its duration.
     pub(crate) async fn serve_honest(&self) -> (Service, Duration) {
         let begun = Instant::now();
-        let request = timeout(10 * ANSWER, self.request()).await;
-        let answer = request.unwrap_or_else(|_| panic!("{}, {}: no answer", self.server, self.name));
-        let took = begun.elapsed();
-        match answer {
-            Ok(Ok(())) => (Service::Answered, took),
-            Ok(Err(wrong)) => panic!("{}, {}: {wrong}", self.server, self.name),
-            Err(_) => (Service::Refused, took),
-        }
+        let service = match timeout(10 * ANSWER, self.request()).await {
+            Err(_) => Service::Failed("no answer".to_owned()),
+            Ok(Ok(Ok(()))) => Service::Answered,
+            Ok(Ok(Err(wrong))) => Service::Failed(wrong),
+            Ok(Err(_)) => Service::Refused,
+        };
+        (service, begun.elapsed())
     }
 
     /// Sends the honest request. An I/O error means that the server refused it. The inner error is

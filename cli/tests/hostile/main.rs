@@ -85,6 +85,7 @@ impl Numbers {
 struct Figures {
     answered: usize,
     refused: usize,
+    failures: Vec<String>,
     slowest: Duration,
 }
 
@@ -95,6 +96,7 @@ impl Figures {
         match service {
             Service::Answered => self.answered += 1,
             Service::Refused => self.refused += 1,
+            Service::Failed(why) => self.failures.push(why),
         }
         self.slowest = self.slowest.max(took);
     }
@@ -109,17 +111,26 @@ impl Figures {
     }
 
     /// Prints the figures, and checks them. `can_refuse` is true if honest clients can be refused.
-    fn check(&self, servers: &Servers, door: &Door, attack: &str, can_refuse: bool) {
-        let Self { answered, refused, slowest } = self;
+    /// Returns what is wrong, so that the run continues.
+    fn check(self, servers: &Servers, door: &Door, attack: &str, can_refuse: bool) -> Vec<String> {
+        let Self { answered, refused, failures, slowest } = self;
         let (server, name) = (door.server, door.name);
         let peak = servers.peak_kib(server) >> 10;
         let slowest_ms = slowest.as_millis();
         println!(
             "{server:<13} {name:<25} {attack:<52} {answered:>8} {refused:>7} {slowest_ms:>7} ms {peak:>4} MiB"
         );
-        assert!(*slowest < ANSWER, "{server}, {name}, {attack}: {slowest:?}");
-        assert!(can_refuse || *refused == 0, "{server}, {name}, {attack}: {refused} honest clients refused");
-        assert!(peak << 10 < servers::MEMORY_KIB, "{server}, {name}, {attack}: {peak} MiB");
+        let mut wrong = failures;
+        if slowest >= ANSWER {
+            wrong.push(format!("an honest client needed {slowest_ms} ms"));
+        }
+        if refused > 0 && !can_refuse {
+            wrong.push(format!("{refused} honest clients were refused"));
+        }
+        if peak << 10 >= servers::MEMORY_KIB {
+            wrong.push(format!("the server used {peak} MiB"));
+        }
+        wrong.into_iter().map(|wrong| format!("{server}, {name}, {attack}: {wrong}")).collect()
     }
 }
 
@@ -137,8 +148,9 @@ async fn honest_clients_are_answered_beside_hostile_ones_at_every_door() {
     let servers = Servers::start();
     let doors: Vec<_> = doors(&servers).into_iter().map(Arc::new).collect();
     print_heading();
+    let mut wrong = Vec::new();
     for door in &doors {
-        Figures::of(door, 3).await.check(&servers, door, "none", false);
+        wrong.extend(Figures::of(door, 3).await.check(&servers, door, "none", false));
         for silence in Silence::kinds(door) {
             let mut open = silence.open(door, numbers.connections).await;
             let mut figures = Figures::default();
@@ -147,20 +159,20 @@ async fn honest_clients_are_answered_beside_hostile_ones_at_every_door() {
                 figures.add(door).await;
             }
             let attack = format!("{} x {}", open.len(), silence.name);
-            figures.check(&servers, door, &attack, silence.takes_turn);
+            wrong.extend(figures.check(&servers, door, &attack, silence.takes_turn));
         }
-        Figures::of(door, 1).await.check(&servers, door, "none, after these", false);
+        wrong.extend(Figures::of(door, 1).await.check(&servers, door, "none, after these", false));
         if let Some(call) = door.http_2() {
             let hostile = bodies(door, call, numbers.body_connections, numbers.streams).await;
             let figures = Figures::of(door, 20).await;
             let attack = format!("{} x {} bodies of 1 MiB", numbers.body_connections, numbers.streams);
-            figures.check(&servers, door, &attack, false);
+            wrong.extend(figures.check(&servers, door, &attack, false));
             drop(hostile);
         }
         if matches!(door.honest, Honest::Smpp(_)) {
             let (checked, refused) = passwords(door, numbers.passwords).await;
             let attack = format!("{checked} passwords checked, {refused} not checked");
-            Figures::of(door, 3).await.check(&servers, door, &attack, false);
+            wrong.extend(Figures::of(door, 3).await.check(&servers, door, &attack, false));
             assert!(refused > 0, "every password was checked");
         }
     }
@@ -171,7 +183,8 @@ async fn honest_clients_are_answered_beside_hostile_ones_at_every_door() {
         let (opened, refused) = sessions(door, call, count).await;
         assert!(opened > 0, "{}: no session was opened", door.name);
         let attack = format!("{opened} sessions opened, {refused} refused");
-        Figures::of(door, 3).await.check(&servers, door, &attack, refused > 0);
+        wrong.extend(Figures::of(door, 3).await.check(&servers, door, &attack, refused > 0));
     }
     servers.check_memory();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
