@@ -67,8 +67,10 @@ fn a_device_without_service_is_told_which_option_or_command_helps() {
     assert!(advice(folder, &register).contains("--visible 724-99"));
     assert!(advice(folder, &visible).contains("landfall network list networks"));
     let other = ["network", "add", "--imsi", "724990000000002", "--home", "724-99", "--network", &at];
-    let keys = ["--k", "00112233445566778899aabbccddeeff", "--opc", "00112233445566778899aabbccddeeff"];
-    succeed(landfall(folder).args(other).args(keys));
+    let keys = folder.join("keys.toml");
+    let key = "00112233445566778899aabbccddeeff";
+    std::fs::write(&keys, format!("k = \"{key}\"\nopc = \"{key}\"\n")).unwrap();
+    succeed(landfall(folder).args(other).arg("--keys").arg(&keys));
     assert!(advice(folder, &visible).contains("landfall network add PACKAGE"));
     let closed = closed();
     let away = ["device", "register", "--visible", "724-99", "--network", &closed];

@@ -62,8 +62,10 @@ fn the_stock_list_has_no_hash_of_a_confirmation_code() {
     let file = file.to_str().unwrap();
     succeed(landfall(folder.path()).args(["profile", "new", file]));
     let iccid = succeed(landfall(folder.path()).args(["sm-dp", "add", file, "--sm-dp", at]));
-    let order = ["operator", "order", iccid.trim(), "--confirmation-code", "1234", "--sm-dp", at];
-    succeed(landfall(folder.path()).args(order));
+    let code = folder.path().join("code");
+    std::fs::write(&code, "1234\n").unwrap();
+    let order = ["operator", "order", iccid.trim(), "--confirmation-code-file", "-", "--sm-dp", at];
+    succeed(landfall(folder.path()).args(order).stdin(fs::File::open(&code).unwrap()));
     server.kill();
     let list = succeed(landfall(folder.path()).args(["--json", "sm-dp", "list"]));
     let list: Value = serde_json::from_str(&list).unwrap();

@@ -73,15 +73,24 @@ fn a_subscriber_is_added_from_imsi_and_keys_which_no_output_contains() {
         assert!(!printed.contains(K) && !printed.contains(OPC), "{printed}");
         serde_json::from_str(&printed).unwrap()
     };
-    let keys = ["--k", K, "--opc", OPC];
+    let keys_file = |name: &str, k: &str, opc: Option<&str>| {
+        let file = folder.join(name);
+        let opc = opc.map(|opc| format!("opc = \"{opc}\"\n")).unwrap_or_default();
+        std::fs::write(&file, format!("k = \"{k}\"\n{opc}")).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let milenage_keys = keys_file("milenage", K, Some(OPC));
+    let keys = ["--keys", &milenage_keys];
     let milenage = ["add", "--imsi", "001010000000001", "--home", "001-01", "--msisdn", "+4915100000001"];
     let added = network(&[&milenage[..], &keys].concat());
     assert_eq!((&added[0]["home"], &added[0]["msisdn"]), (&"001-01".into(), &"+4915100000001".into()));
     // The network is known now, so that --home is not needed.
     let topc = K.repeat(2);
-    let tuak = ["add", "--imsi", "001010000000002", "--algorithm", "tuak", "--k", K, "--opc", &topc];
+    let tuak_keys = keys_file("tuak", K, Some(&topc));
+    let tuak = ["add", "--imsi", "001010000000002", "--algorithm", "tuak", "--keys", &tuak_keys];
     assert_eq!(network(&tuak)[0]["algorithm"], "tuak");
-    let test = ["add", "--imsi", "001010000000003", "--algorithm", "usim-test", "--k", K];
+    let k_only = keys_file("k-only", K, None);
+    let test = ["add", "--imsi", "001010000000003", "--algorithm", "usim-test", "--keys", &k_only];
     assert_eq!(network(&test)[0]["algorithm"], "usim_test");
     assert_eq!(network(&["list"]).as_array().unwrap().len(), 3);
 
@@ -90,9 +99,11 @@ fn a_subscriber_is_added_from_imsi_and_keys_which_no_output_contains() {
         assert!(errors.contains(word) && !errors.contains("465b"), "{word}: {errors}");
     };
     refused(&[&["add", "--imsi", "262010000000001"][..], &keys].concat(), "give the home network");
-    refused(&["add", "--imsi", "001010000000001", "--k", K], "the algorithm needs OPc");
-    refused(&["add", "--imsi", "001010000000001", "--k", "465b5ce8", "--opc", OPC], "wrong length");
-    refused(&["add", "--imsi", "001010000000001", "--k", "465bx"], "hexadecimal digits");
+    refused(&["add", "--imsi", "001010000000001", "--keys", &k_only], "the algorithm needs OPc");
+    for (k, why) in [("465b5ce8", "wrong length"), ("465bx", "hexadecimal digits"), ("465b\"", "line 1")] {
+        let keys = keys_file("invalid", k, Some(OPC));
+        refused(&["add", "--imsi", "001010000000001", "--keys", &keys], why);
+    }
     refused(&["add"], "PACKAGE");
     refused(&["remove", "001010000000009"], "landfall network list");
     networks.kill();

@@ -1,6 +1,6 @@
 //! `landfall device`: procedures of the device around a card, one subcommand each.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use certs::{Pki, Role};
 use clap::{Args, Subcommand};
@@ -28,6 +28,7 @@ use crate::{
     output::{Lines, Table, print, print_json, remark},
     parties,
     readiness::Ready,
+    secret_file::read_secret,
     settings::{Setting, Settings},
     trace::TraceOptions,
 };
@@ -117,14 +118,15 @@ enum Procedure {
 /// Input of the end user for a download.
 #[derive(Debug, Args)]
 struct User {
-    /// Confirmation code from the operator
-    #[arg(long)]
-    confirmation_code: Option<String>,
+    /// File with the confirmation code from the operator, or `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    confirmation_code_file: Option<PathBuf>,
 }
 
 impl User {
-    fn options(&self) -> DownloadOptions {
-        DownloadOptions { confirmation_code: self.confirmation_code.clone(), ..DownloadOptions::default() }
+    fn options(&self) -> Result<DownloadOptions, Fault> {
+        let confirmation_code = self.confirmation_code_file.as_deref().map(read_secret).transpose()?;
+        Ok(DownloadOptions { confirmation_code, ..DownloadOptions::default() })
     }
 }
 
@@ -326,8 +328,8 @@ impl Command {
             }
             Procedure::Download { activation_code, user } => {
                 let installed = match activation_code {
-                    Some(code) => device.lpa.download(code, user.options()).await,
-                    None => device.lpa.download_from_default(user.options()).await,
+                    Some(code) => device.lpa.download(code, user.options()?).await,
+                    None => device.lpa.download_from_default(user.options()?).await,
                 };
                 let installed = installed.map_err(|e| failed(&e, "the profile was not downloaded"))?;
                 show(json, &installed, &format!("installed {}", installed.iccid))?;
@@ -336,7 +338,7 @@ impl Command {
                 }
             }
             Procedure::Discover { address, user } => {
-                let discovered = device.lpa.discover(address.as_ref(), user.options()).await;
+                let discovered = device.lpa.discover(address.as_ref(), user.options()?).await;
                 found(&discovered.map_err(|e| failed(&e, "cannot query the SM-DS"))?, json)?;
             }
             Procedure::DefaultSmDp { address } => {
@@ -349,7 +351,7 @@ impl Command {
                     .register()
                     .await
                     .map_err(|e| failed(&e, "the device cannot register before the move"))?;
-                let report = device.move_to(activation_code, user.options(), None).await;
+                let report = device.move_to(activation_code, user.options()?, None).await;
                 let Ending::Moved(registered) = &report.ending else {
                     return Err(failed(&FailedMove(&report.ending), "the device did not move"));
                 };

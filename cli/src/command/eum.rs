@@ -1,6 +1,9 @@
 //! `landfall eum`: an EUM that made the card of an M2M device.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use certs::m2m::Owner;
 use clap::{Args, Subcommand};
@@ -14,7 +17,6 @@ use world::{Fault, PhoneNumber};
 
 use crate::{
     eum,
-    hidden_value::HiddenValue,
     json_schema::{CommandOutput, document},
     m2m::{
         factory::{self, FirstProfile},
@@ -22,6 +24,7 @@ use crate::{
     },
     output::{Lines, print, print_json, remark},
     parties::{self, sm_sr_peers::TransportKey},
+    secret_file::read_secret,
     settings::{Setting, Settings},
 };
 
@@ -57,9 +60,10 @@ struct Register {
     /// SM-SR: its OID or its name in the PKI, and its address
     #[arg(long, value_name = "[WHO@]HOST:PORT", default_value = "Landfall SM-SR@127.0.0.1:8445")]
     sm_sr: SmSrArgument,
-    /// Transport key that encrypts the keys on their way to the SM-SR: 32 hexadecimal digits
-    #[arg(long, value_name = "HEX", value_parser = HiddenValue(str::parse::<TransportKey>))]
-    transport_key: Option<TransportKey>,
+    /// File with the transport key that encrypts the keys on their way to the SM-SR: 32 hexadecimal
+    /// digits; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    transport_key: Option<PathBuf>,
 }
 
 /// Value of `--sm-sr`.
@@ -103,6 +107,12 @@ impl Command {
     }
 }
 
+fn transport_key(file: &Path) -> Result<TransportKey, Fault> {
+    read_secret(file)?.expose().parse().map_err(|why: String| {
+        Fault::usage(format!("cannot use the transport key in {}", file.display()), why, "correct the file")
+    })
+}
+
 impl Register {
     async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
@@ -142,9 +152,17 @@ impl Register {
                 "give the digits of a telephone number, country code first",
             )
         })?;
-        let transport = self.transport_key.as_ref().map(TransportKey::expose);
+        let transport = self.transport_key.as_deref().map(transport_key).transpose()?;
         let first = FirstProfile { package, operator, msisdn };
-        let eis = factory::eis(&pki, self.eid, &first, &id, transport, Namespace::V3, world.now())?;
+        let eis = factory::eis(
+            &pki,
+            self.eid,
+            &first,
+            &id,
+            transport.as_ref().map(TransportKey::expose),
+            Namespace::V3,
+            world.now(),
+        )?;
         let iccid = eis.profile_info.first().map(|profile| profile.iccid);
         let events = Arc::new(Lines::new(world.now(), json));
         let sm_sr = SoapPeer { id, authority: self.sm_sr.authority };

@@ -2,7 +2,7 @@
 
 mod m2m;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
 use rsp::{
@@ -24,6 +24,7 @@ use crate::{
     output::{print, print_json, remark},
     parties::{self, Running},
     readiness::{Ready, ReadyOptions},
+    secret_file::read_secret,
     settings::{Setting, Settings},
 };
 
@@ -52,9 +53,9 @@ enum Function {
         /// MatchingID chosen by the operator
         #[arg(long)]
         matching_id: Option<String>,
-        /// Confirmation code that the end user must enter
-        #[arg(long)]
-        confirmation_code: Option<String>,
+        /// File with the confirmation code that the end user must enter, or `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        confirmation_code_file: Option<PathBuf>,
         /// SM-DS where the SM-DP+ registers an event for the eUICC
         #[arg(long, value_name = "HOST[:PORT]")]
         sm_ds: Option<String>,
@@ -172,10 +173,11 @@ impl Function {
         match self {
             // Handled by the caller, because it has other peers.
             Self::M2m(_) => {}
-            Self::Order { selector, eid, matching_id, confirmation_code, sm_ds, hold } => {
+            Self::Order { selector, eid, matching_id, confirmation_code_file, sm_ds, hold } => {
+                let confirmation_code = confirmation_code_file.as_deref().map(read_secret).transpose()?;
                 let ProfileSelector { iccid, profile_type } = selector;
                 let iccid = operator.download_order(eid, iccid, profile_type).await?;
-                let code = confirmation_code.clone();
+                let code = confirmation_code.as_ref().map(|code| code.expose().clone());
                 let request = ConfirmOrderRequest {
                     eid,
                     matching_id,

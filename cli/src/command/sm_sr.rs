@@ -329,7 +329,7 @@ impl SmppAccount {
     /// There is no password, or SMPP cannot carry name and password.
     fn settings(&self, password_file: Option<&Path>) -> Result<EsmeSettings, Fault> {
         let password = smsc::password(password_file)?;
-        world::check_account(&self.system_id, &password).map_err(|why| {
+        world::check_account(&self.system_id, password.expose()).map_err(|why| {
             Fault::usage("cannot use the SMPP account", why, "correct --smsc or the password")
         })?;
         let SmppAccount { system_id, address } = self.clone();

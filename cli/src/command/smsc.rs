@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Args;
+use crypto::Secret;
 use net::{
     FileMemory,
     smpp::{CentreSettings, serve_smsc},
@@ -69,7 +70,7 @@ pub(super) const PASSWORD_VARIABLE: &str = "LANDFALL_SMSC_PASSWORD";
 ///
 /// # Errors
 /// The password is missing, or its file cannot be read.
-pub(super) fn password(file: Option<&Path>) -> Result<String, Fault> {
+pub(super) fn password(file: Option<&Path>) -> Result<Secret<String>, Fault> {
     secret(file, PASSWORD_VARIABLE)?.ok_or_else(|| {
         Fault::usage(
             "the SMPP account has no password",

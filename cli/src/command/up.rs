@@ -27,6 +27,7 @@ use crate::{
     peers::{self, AllowAddress, Operators},
     preset::Preset,
     readiness::{Ready, ReadyOptions, ServedCard},
+    secret_file::read_secret,
     settings::{ListenAddress, Setting, Settings},
 };
 
@@ -37,9 +38,9 @@ pub struct Command {
     /// Profile package to order (TCA, DER) [default: a generated package]
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// Confirmation code of the order
-    #[arg(long, value_name = "CODE")]
-    confirmation_code: Option<String>,
+    /// File with the confirmation code of the order, or `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    confirmation_code_file: Option<PathBuf>,
     /// TOML file of profiles and orders to create at start, if missing
     #[arg(long, value_name = "FILE")]
     preset: Option<PathBuf>,
@@ -150,7 +151,8 @@ impl Command {
             let operator =
                 parties::operator(settings, &pki, parties::OPERATOR, &world, Arc::new(NullEvents))?;
             operator.download_order(None, Some(iccid), None).await?;
-            let confirmation_code = self.confirmation_code.clone();
+            let confirmation_code = self.confirmation_code_file.as_deref().map(read_secret).transpose()?;
+            let confirmation_code = confirmation_code.map(|code| code.expose().clone());
             let request = ConfirmOrderRequest { confirmation_code, ..operator.confirmation(iccid) };
             operator.call::<ConfirmOrder>(&request).await?;
             profile = sm_dp.ensure_profile(&in_stock).await?.into_inner();

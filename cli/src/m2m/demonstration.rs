@@ -11,6 +11,7 @@ use std::{
 use ::sm_dp::{ProfileOptions, SmDp, SmDpPlus};
 use ::sm_sr::es5::Es5Config;
 use certs::Pki;
+use crypto::Secret;
 use device::{AlwaysOnHandle, AlwaysOnSettings, EventSource, Modem, Online, Slot};
 use euicc_sim::Card;
 use net::{
@@ -134,7 +135,7 @@ impl Demonstration {
                 smsc: Some(EsmeSettings {
                     address: smsc_address.to_string(),
                     system_id: format!("smsr{number}"),
-                    password: "landfall".to_owned(),
+                    password: Secret::new("landfall".to_owned()),
                     system_type: String::new(),
                 }),
                 records: Arc::new(parties::open_records(
@@ -360,7 +361,7 @@ async fn start_smsc(
     for (number, own) in (1..).zip(SM_SR_NUMBERS) {
         accounts.push(Account {
             name: format!("smsr{number}"),
-            password: "landfall".to_owned(),
+            password: Secret::new("landfall".to_owned()),
             numbers: vec![telephone(own)?],
         });
     }

@@ -45,6 +45,11 @@ const SUITES: &str = "PSK-AES128-GCM-SHA256:PSK-AES128-CBC-SHA256";
 /// OpenSSL 1.1.1 and 3.
 const NO_ENCRYPT_THEN_MAC: u64 = 1 << 19;
 
+/// Maximum number of connections of the port of cards, half of them from one address. OpenSSL takes
+/// 43 KiB for a connection that has begun its handshake (debug build). With as many connections as
+/// other ports have, an SM-SR would need more than 256 MiB for both of its ports.
+pub const MAX_PSK_CONNECTIONS: usize = 1024;
+
 /// Source of pre-shared keys.
 pub trait PskKeys: Send + Sync {
     /// Returns the key of an identity, or `None` if the identity is unknown.
@@ -53,7 +58,8 @@ pub trait PskKeys: Send + Sync {
 
 /// Returns a future that serves requests over TLS-PSK: it passes every request on `listener` to
 /// `service` until `shutdown`. Requests under way are then finished. Clients are authenticated
-/// with the keys of `keys`. The limits and time-outs are those of [`serve`](crate::serve).
+/// with the keys of `keys`. The limits and time-outs are those of [`serve`](crate::serve), except
+/// [`MAX_PSK_CONNECTIONS`].
 ///
 /// The identity is a [`PskIdentity`] extension of the requests. Response bodies are sent chunked,
 /// as cards require.
@@ -79,7 +85,12 @@ where
             server.serve_until(stream, service, activity, stopped).await
         }
     };
-    Ok(serve_each(Limits::default(), listener, each, shutdown))
+    let limits = Limits {
+        connections: MAX_PSK_CONNECTIONS,
+        connections_per_source: MAX_PSK_CONNECTIONS / 2,
+        ..Limits::default()
+    };
+    Ok(serve_each(limits, listener, each, shutdown))
 }
 
 /// A TLS-PSK server for streams that the caller accepts, such as in-memory streams. Clones share

@@ -172,3 +172,15 @@ async fn connections_without_tls_are_closed_while_others_are_served() {
     let key = hex::encode(KEY);
     assert!(s_client(&address, &with_key(IDENTITY, &key), TWO_REQUESTS).await.0);
 }
+
+#[tokio::test]
+async fn a_source_over_its_limit_replaces_its_own_silent_connection() {
+    let (address, _server) = serve().await;
+    let mut silent = Vec::new();
+    for _ in 0..=net::psk::MAX_PSK_CONNECTIONS / 2 {
+        silent.push(TcpStream::connect(&address).await.unwrap());
+    }
+    // The handshake would time out later, and with an error.
+    let closed = tokio::time::timeout(net::http::HANDSHAKE_TIMEOUT / 2, silent[0].read(&mut [0])).await;
+    assert_eq!(closed.expect("the connection is open").unwrap(), 0);
+}

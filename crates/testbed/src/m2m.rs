@@ -410,7 +410,7 @@ impl M2m {
 fn centre(simulation: &Simulation, networks: &Arc<Networks>) -> Result<Arc<Smsc>, Fault> {
     let account = |at: &servers::SmSrAt| {
         let (name, password) = (at.place.to_owned(), "landfall".to_owned());
-        Ok(Account { name, password, numbers: vec![number(at.number)?] })
+        Ok(Account { name, password: password.into(), numbers: vec![number(at.number)?] })
     };
     let accounts = [FIRST, SECOND].iter().map(account).collect::<Result<_, Fault>>()?;
     let settings = SmscSettings::new(number("+447700900000")?, accounts);

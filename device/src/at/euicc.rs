@@ -5,6 +5,7 @@
 //! own choice, because the full text of the section was not available. docs/how-to/modem.md
 //! describes it.
 
+use crypto::Secret;
 use rsp::activation_code::ActivationCode;
 use rsp::ids::{Iccid, SmdpAddress};
 use rsp::sgp22::es10c::{ProfileInfo, reset_options};
@@ -109,7 +110,7 @@ async fn download<D: CardInterface>(lpa: &mut Lpa<D>, verb: &Verb) -> Answer {
     };
     let incorrect = || Refusal::from(CmeError::INCORRECT_PARAMETERS);
     let code: ActivationCode = parameters.text(0).and_then(|code| code.parse().ok()).ok_or_else(incorrect)?;
-    let confirmation_code = parameters.text(1).map(str::to_owned);
+    let confirmation_code = parameters.text(1).map(|code| Secret::new(code.to_owned()));
     let options = DownloadOptions { confirmation_code, ..DownloadOptions::default() };
     match lpa.download(&code, options).await {
         Ok(installed) => Ok(vec![format!("+CEUICCPD: \"{}\"", installed.iccid)]),

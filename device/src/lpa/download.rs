@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crypto::Secret;
 use rsp::activation_code::ActivationCode;
 use rsp::der::{Asn1, Opaque, Raw};
 use rsp::ids::{Aid, Iccid, SmdpAddress, TransactionId};
@@ -40,7 +41,7 @@ use crate::terminal::CardError;
 #[derive(Default)]
 pub struct DownloadOptions {
     /// The confirmation code that the operator gave to the user.
-    pub confirmation_code: Option<String>,
+    pub confirmation_code: Option<Secret<String>>,
     /// Requirements on the profile metadata. A mismatch ends the session.
     pub expected: Expected,
     /// The way to obtain the user's consent before the download.
@@ -351,7 +352,7 @@ impl<D: CardInterface> Lpa<D> {
         }
         Ok(match (confirmation_code_required, &options.confirmation_code) {
             (false, _) => Ok(None),
-            (true, Some(code)) => Ok(Some(crypto::hash_cc(code, &transaction_id.0))),
+            (true, Some(code)) => Ok(Some(crypto::hash_cc(code.expose(), &transaction_id.0))),
             (true, None) => Err(Objection {
                 reason: CancelSessionReason::POSTPONED,
                 why: "the SM-DP+ requires a confirmation code; ask the operator for it".into(),

@@ -145,8 +145,11 @@ fn testbed_in(visible: &[&str]) -> Testbed {
     home.provision(IMSI.parse().unwrap(), subscriber.with_msisdn(CARD.parse().unwrap())).unwrap();
     networks.put_home(Arc::new(home));
     let networks = Arc::new(networks);
-    let account =
-        Account { name: "sm-sr".into(), password: "x".into(), numbers: vec!["1000".parse().unwrap()] };
+    let account = Account {
+        name: "sm-sr".into(),
+        password: "x".to_owned().into(),
+        numbers: vec!["1000".parse().unwrap()],
+    };
     let settings = SmscSettings::new("+491710000000".parse().unwrap(), vec![account]);
     let smsc = Smsc::open(settings, Arc::clone(&networks), RamMemory::default(), world.clone()).unwrap();
     tokio::spawn(Arc::clone(&smsc).run());

@@ -14,7 +14,7 @@ use certs::{Certificate, Role, ServerName};
 use http::{Request, Response, StatusCode, header};
 use rsp::{
     finding,
-    ids::{Eid, Version},
+    ids::{Eid, Oid, Version},
     sgp22::{
         es2plus::{self, HandleDownloadProgressInfoRequest},
         json,
@@ -121,9 +121,8 @@ impl Platform {
             *response.status_mut() = status;
             response
         };
-        let Some(sender) = request.extensions().get::<PeerCertificate>().and_then(sm_dp_names) else {
-            return status(StatusCode::FORBIDDEN);
-        };
+        let sender = request.extensions().get::<PeerCertificate>().and_then(sm_dp);
+        let Some((oid, names)) = sender else { return status(StatusCode::FORBIDDEN) };
         let (report, findings) =
             finding::collect(|| json::read::<HandleDownloadProgressInfoRequest>(request.body()));
         for finding in findings {
@@ -131,7 +130,10 @@ impl Platform {
         }
         match report {
             Err(_) => status(StatusCode::BAD_REQUEST),
-            Ok(report) => match self.process_progress(&sender, &report).await {
+            Ok(report) if report.header.function_requester_identifier != oid.to_string() => {
+                status(StatusCode::FORBIDDEN)
+            }
+            Ok(report) => match self.process_progress(&names, &report).await {
                 Ok(Processed::Accepted) => json::no_content(PROTOCOL),
                 Ok(Processed::WrongSmDp) => status(StatusCode::FORBIDDEN),
                 // The report was not recorded. The SM-DP+ sends it again.
@@ -141,10 +143,14 @@ impl Platform {
     }
 }
 
-/// Returns the names in a verified TLS client certificate, or `None` if it is not a CERT.DP.TLS.
-fn sm_dp_names(certificate: &PeerCertificate) -> Option<Vec<ServerName>> {
+/// Returns the OID and the names in a verified TLS client certificate, or `None` if it is not a
+/// CERT.DP.TLS with one OID.
+fn sm_dp(certificate: &PeerCertificate) -> Option<(Oid, Vec<ServerName>)> {
     let certificate = Certificate::from_der(certificate.0.clone()).ok()?;
-    (certificate.role() == Some(Role::DpTls)).then(|| certificate.server_names().to_vec())
+    match (certificate.role(), certificate.registered_ids()) {
+        (Some(Role::DpTls), [oid]) => Some((oid.clone(), certificate.server_names().to_vec())),
+        _ => None,
+    }
 }
 
 fn progress_path() -> String {

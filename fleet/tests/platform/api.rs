@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use certs::{Pki, PkiOptions, Validity};
+use certs::{Defect, Pki, PkiOptions, Validity};
 use fleet::CHECK_IN;
 use http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
@@ -289,12 +289,12 @@ async fn only_the_sm_dp_of_an_order_can_report_its_progress() {
     });
     let path = rsp::sgp22::es2plus::path("handleDownloadProgressInfo");
     let pki = Pki::from_seed(b"platform", &PkiOptions::default()).unwrap();
-    let named = |name: &str| {
+    let credential_of = |name: &str| {
         let year =
             Validity { from: testbed.now(), to: testbed.now().plus(Duration::from_secs(365 * 86_400)) };
-        let credential = pki.issue_dp_tls(&[name.parse().unwrap()], year).unwrap();
-        PeerCertificate(credential.certificate.der().to_vec())
+        pki.issue_dp_tls(&[name.parse().unwrap()], year).unwrap()
     };
+    let named = |name: &str| PeerCertificate(credential_of(name).certificate.der().to_vec());
     let report = async |shown: Option<PeerCertificate>, body: String| {
         let mut request = Request::post(&path).body(Bytes::from(body)).unwrap();
         if let Some(shown) = shown {
@@ -309,6 +309,10 @@ async fn only_the_sm_dp_of_an_order_can_report_its_progress() {
         assert_eq!(report(not_it, body.to_string()).await, StatusCode::FORBIDDEN);
     }
     let it = || Some(named(SM_DP));
+    let other_oid = body.to_string().replace("2.999.10", "2.999.11");
+    assert_eq!(report(it(), other_oid).await, StatusCode::FORBIDDEN);
+    let without_oid = pki.issue_like(&credential_of(SM_DP), Defect::NoOid).unwrap().der;
+    assert_eq!(report(Some(PeerCertificate(without_oid)), body.to_string()).await, StatusCode::FORBIDDEN);
     assert_eq!(report(it(), "{}".into()).await, StatusCode::BAD_REQUEST);
     assert_eq!(orders().await, before, "none of these senders may report on the order");
     assert_eq!(report(it(), body.to_string()).await, StatusCode::NO_CONTENT);

@@ -18,10 +18,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crypto::Secret;
 use rsp::ids::Imsi;
 use rsp::ota::sms::Address;
 use rsp::time::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tokio::sync::Notify;
 use world::{
     BoxFuture, CentreRefusal, DeliveryTicket, Fault, IncomingDelivery, Memory, MessageCentre, MessageId,
@@ -67,10 +68,15 @@ pub struct Account {
     /// The system_id of SMPP.
     pub name: String,
     /// The password.
-    pub password: String,
+    #[serde(deserialize_with = "secret")]
+    pub password: Secret<String>,
     /// The client's numbers: its permitted sender addresses, and the numbers by which devices reach
     /// it. The first is the default sender address.
     pub numbers: Vec<PhoneNumber>,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret<String>, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
 }
 
 impl fmt::Debug for Account {
@@ -141,7 +147,7 @@ impl Smsc {
             )
         })?;
         for Account { name, password, .. } in &settings.accounts {
-            world::check_account(name, password).map_err(|why| {
+            world::check_account(name, password.expose()).map_err(|why| {
                 Fault::usage(
                     format!("the account {name:?} cannot be used over SMPP"),
                     why,
@@ -277,7 +283,9 @@ impl Smsc {
 impl MessageCentre for Smsc {
     fn admit(&self, account: &str, password: &str) -> Result<(), CentreRefusal> {
         match self.account_named(account) {
-            Some(known) if known.password == password => Ok(()),
+            Some(known) if crypto::is_equal(known.password.expose().as_bytes(), password.as_bytes()) => {
+                Ok(())
+            }
             Some(_) => Err(CentreRefusal::WrongPassword),
             None => Err(CentreRefusal::UnknownAccount),
         }

@@ -71,7 +71,7 @@ fn plmn() -> Plmn {
 fn settings() -> SmscSettings {
     let account = |name: &str, number: &str| Account {
         name: name.into(),
-        password: "secret".into(),
+        password: "secret".to_owned().into(),
         numbers: vec![number.parse().unwrap()],
     };
     let accounts = vec![account("sm-sr", "1000"), account("other", "2000")];

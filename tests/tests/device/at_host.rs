@@ -24,7 +24,7 @@ fn service_centre(testbed: &Testbed) -> Arc<Smsc> {
     let subscriber = home.subscriber(imsi).unwrap().with_msisdn(NUMBER.parse().unwrap());
     home.provision(imsi, subscriber).unwrap();
     let numbers = vec![SENDER.parse().unwrap()];
-    let account = Account { name: "host".into(), password: "secret".into(), numbers };
+    let account = Account { name: "host".into(), password: "secret".to_owned().into(), numbers };
     let settings = SmscSettings::new("+491710000000".parse().unwrap(), vec![account]);
     let world = World::new(testbed.clock.clone(), SeededRandom::from_text("smsc"));
     let smsc = Smsc::open(settings, Arc::clone(&testbed.networks), RamMemory::default(), world).unwrap();

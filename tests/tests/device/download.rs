@@ -9,7 +9,7 @@ use sm_dp::ProfileState;
 use crate::testbed::{BOOTSTRAP, LOCAL, LinkFailure, Testbed, iccid};
 
 fn with_code(code: &str) -> DownloadOptions {
-    DownloadOptions { confirmation_code: Some(code.into()), ..DownloadOptions::default() }
+    DownloadOptions { confirmation_code: Some(code.to_owned().into()), ..DownloadOptions::default() }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::{str::FromStr, time::Duration};
 
+use crypto::Secret;
 use device::{
     AlwaysOnSettings, Device, DownloadOptions, Ending as MoveEnding, MoveReport, NotRegistered, Recovery,
     Rejected, Slot, modem::NoService,
@@ -47,9 +48,9 @@ const NO_SERVICE: &str = "the device has no service";
 /// Name of the entry in the memory of the device.
 const STATE: &str = "state";
 
-/// A check-in token. `Debug` does not show it.
-#[derive(Clone)]
-struct Token(String);
+/// A check-in token.
+#[derive(Clone, Debug)]
+struct Token(Secret<String>);
 
 impl FromStr for Token {
     type Err = String;
@@ -57,15 +58,9 @@ impl FromStr for Token {
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         match !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_graphic()) {
-            true => Ok(Self(text.to_owned())),
+            true => Ok(Self(Secret::new(text.to_owned()))),
             false => Err("expected the token that `landfall fleet token EID` prints".to_owned()),
         }
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(..)")
     }
 }
 
@@ -160,7 +155,7 @@ impl Command {
         let (Some(platform), Some(token)) = (&options.platform, token) else {
             return Err(unusable("there is no token".to_owned()));
         };
-        let token = token.parse::<Token>().map_err(unusable)?;
+        let token = token.expose().parse::<Token>().map_err(unusable)?;
         if self.visible.is_empty() {
             return Err(Fault::usage(
                 "the device cannot move",
@@ -376,7 +371,8 @@ impl Agent {
             ended: self.state.ended.clone(),
             ..CheckIn::new(self.eid, self.world.clock.now())
         };
-        let instruction = send_check_in(&self.link, &self.platform, Some(&self.token.0), &check_in).await?;
+        let instruction =
+            send_check_in(&self.link, &self.platform, Some(self.token.0.expose()), &check_in).await?;
         (self.failures, self.state.ended, self.state.unproven) = (0, None, None);
         self.state.refused.clear();
         let printed = self.store().and_then(|()| self.show(&check_in, &instruction));

@@ -134,7 +134,7 @@ impl Failure for Es9Error {
                 Some(match subject.as_str() {
                     // CI public key, EUM certificate, eUICC certificate.
                     "8.8.2" | "8.1.2" | "8.1.3" => OTHER_PKI.to_owned(),
-                    "8.2.7" => "give the confirmation code of the order with --confirmation-code".to_owned(),
+                    "8.2.7" => "give the confirmation code of the order with --confirmation-code-file".to_owned(),
                     "8.2" | "8.2.5" | "8.2.6" | "8.1.1" => {
                         "`landfall sm-dp list` lists the orders with their MatchingIDs; `landfall operator order` \
                          orders a profile"
@@ -195,7 +195,7 @@ impl Failure for DownloadError {
             Self::Session(error) => error.next(),
             Self::Cancelled(Cancelled { reason: CancelSessionReason::POSTPONED, .. }) => Some(
                 "the order stays usable: delete the profile of the card with `landfall device delete ICCID`, or \
-                 give the confirmation code with --confirmation-code"
+                 give the confirmation code with --confirmation-code-file"
                     .to_owned(),
             ),
             Self::NotPrepared(_) | Self::Cancelled(_) | Self::NotInstalled { .. } => None,

@@ -1,6 +1,6 @@
 //! `landfall eim order`: orders a package at a running eIM.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use eim::NewOrder;
@@ -14,7 +14,7 @@ use super::{
     ApiAddress, Resource,
     operation::{self, Operation},
 };
-use crate::{api_client::ApiClient, output::print_json};
+use crate::{api_client::ApiClient, output::print_json, secret_file::read_secret};
 
 /// The package to order
 #[derive(Args, Debug)]
@@ -26,9 +26,9 @@ pub struct Order {
     /// The eIM keeps the source of a download, and the device downloads through the eIM
     #[arg(long)]
     kept: bool,
-    /// Confirmation code of a download with --kept
-    #[arg(long, value_name = "CODE", requires = "kept")]
-    confirmation_code: Option<String>,
+    /// File with the confirmation code of a download with --kept, or `-` for standard input
+    #[arg(long, value_name = "FILE", requires = "kept")]
+    confirmation_code_file: Option<PathBuf>,
     /// Time in seconds after which the package is not sent any more [default: 90 days]
     #[arg(long, value_name = "SECONDS")]
     lifetime: Option<u64>,
@@ -49,8 +49,9 @@ impl Order {
     /// The API is unreachable or refuses the order, there is no result in time, or the result is a
     /// failure.
     pub(super) async fn run(&self) -> Result<(), Fault> {
+        let confirmation_code = self.confirmation_code_file.as_deref().map(read_secret).transpose()?;
         let order = NewOrder {
-            confirmation_code: self.confirmation_code.clone(),
+            confirmation_code: confirmation_code.map(|code| code.expose().clone()),
             lifetime_seconds: self.lifetime,
             unchecked: self.unchecked,
             ..NewOrder::new(self.eid, operation::package(&self.operations, self.kept)?)

@@ -1,8 +1,12 @@
 //! `landfall network add|list|remove`: the subscribers of running networks, over their API.
 
-use std::{num::NonZeroU8, path::PathBuf};
+use std::{
+    num::NonZeroU8,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand, ValueEnum};
+use crypto::Secret;
 use http::Method;
 use network::{
     Keys,
@@ -12,15 +16,16 @@ use profile::SecretOctets;
 use rsp::ids::{Imsi, Plmn};
 use rsp_server::api::MAX_LIMIT;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use testbed::subscription::Subscription;
 use world::{Fault, PhoneNumber};
 
 use crate::{
     advice::Server,
     api_client::ApiClient,
-    hidden_value::HiddenValue,
+    hidden_value::toml_error,
     output::{Table, print, print_json},
+    secret_file::read_secret,
     settings::{Setting, Settings},
 };
 
@@ -59,14 +64,12 @@ pub(super) struct Add {
     #[arg(value_name = "PACKAGE", required_unless_present = "imsi", conflicts_with = "imsi")]
     packages: Vec<PathBuf>,
     /// IMSI of a subscriber without a package
-    #[arg(long, requires = "k")]
+    #[arg(long, requires = "keys")]
     imsi: Option<Imsi>,
-    /// Key K, in hexadecimal digits
-    #[arg(long, value_name = "HEX", requires = "imsi", value_parser = HiddenValue(secret))]
-    k: Option<SecretOctets>,
-    /// OPc, or TOPc for TUAK, in hexadecimal digits
-    #[arg(long, value_name = "HEX", requires = "imsi", value_parser = HiddenValue(secret))]
-    opc: Option<SecretOctets>,
+    /// TOML file with k, and with opc (for TUAK the TOPc), in hexadecimal digits; `-` for standard
+    /// input
+    #[arg(long, value_name = "FILE", requires = "imsi")]
+    keys: Option<PathBuf>,
     /// Authentication algorithm
     #[arg(long, value_enum, default_value_t, requires = "imsi")]
     algorithm: Algorithm,
@@ -94,10 +97,41 @@ enum Algorithm {
     UsimTest,
 }
 
-fn secret(text: &str) -> Result<SecretOctets, String> {
-    hex::decode(text)
-        .map(SecretOctets::from)
-        .map_err(|_| "expected an even number of hexadecimal digits".to_owned())
+/// Keys of a subscriber, in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeysFile {
+    k: HexSecret,
+    opc: Option<HexSecret>,
+}
+
+/// Secret octets, written in hexadecimal digits.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct HexSecret(SecretOctets);
+
+impl TryFrom<String> for HexSecret {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let text = Secret::new(text);
+        let octets =
+            hex::decode(text.expose()).map_err(|_| "expected an even number of hexadecimal digits")?;
+        Ok(Self(octets.into()))
+    }
+}
+
+impl KeysFile {
+    fn read(file: &Path) -> Result<Self, Fault> {
+        let text = read_secret(file)?;
+        toml::from_str(text.expose()).map_err(|e| {
+            Fault::usage(
+                format!("cannot use the keys in {}", file.display()),
+                toml_error(text.expose(), &e),
+                "write k = \"...\" and opc = \"...\", in hexadecimal digits",
+            )
+        })
+    }
 }
 
 impl Action {
@@ -149,9 +183,12 @@ pub(super) struct Removed {
 
 impl Add {
     fn subscribers(&self) -> Result<Vec<(Imsi, NewSubscriber)>, Fault> {
-        if let Some(imsi) = self.imsi {
+        if let (Some(imsi), Some(keys)) = (self.imsi, &self.keys) {
             let (home, msisdn) = (self.home, self.msisdn.clone());
-            return Ok(vec![(imsi, NewSubscriber { home, msisdn, ..NewSubscriber::of(self.keys()?) })]);
+            return Ok(vec![(
+                imsi,
+                NewSubscriber { home, msisdn, ..NewSubscriber::of(self.keys(KeysFile::read(keys)?)?) },
+            )]);
         }
         let mut all = Vec::new();
         for file in &self.packages {
@@ -165,26 +202,26 @@ impl Add {
         Ok(all)
     }
 
-    fn keys(&self) -> Result<Keys, Fault> {
+    fn keys(&self, KeysFile { k, opc }: KeysFile) -> Result<Keys, Fault> {
         let what = "cannot add the subscriber";
-        let key = |secret: &Option<SecretOctets>, name: &str| {
-            secret.as_ref().map(|secret| secret.expose().to_vec()).ok_or_else(|| {
-                Fault::usage(what, format!("the algorithm needs {name}"), "give it with --k, --opc")
+        let opc = |name: &str| {
+            opc.as_ref().map(|HexSecret(opc)| opc.expose().to_vec()).ok_or_else(|| {
+                Fault::usage(what, format!("the algorithm needs {name}"), "add opc to the file of --keys")
             })
         };
         let sized = |name: &str| {
             let next = "K has 16 octets (TUAK also 32), OPc has 16 octets, TOPc has 32; compare --algorithm";
             Fault::usage(what, format!("{name} has the wrong length"), next)
         };
-        let k = key(&self.k, "K")?;
+        let k = k.0.expose().to_vec();
         let short = |k: Vec<u8>| <[u8; 16]>::try_from(k).map_err(|_| sized("K"));
         Ok(match self.algorithm {
             Algorithm::Milenage => {
-                let opc = key(&self.opc, "OPc")?.try_into().map_err(|_| sized("OPc"))?;
+                let opc = opc("OPc")?.try_into().map_err(|_| sized("OPc"))?;
                 Keys::Milenage { k: short(k)?, opc }
             }
             Algorithm::Tuak => {
-                let topc = key(&self.opc, "TOPc")?.try_into().map_err(|_| sized("TOPc"))?;
+                let topc = opc("TOPc")?.try_into().map_err(|_| sized("TOPc"))?;
                 Keys::Tuak { k, topc, res_length: self.res_length, iterations: self.iterations }
             }
             Algorithm::UsimTest => Keys::UsimTest { k: short(k)?, res_length: self.res_length },

@@ -1,6 +1,6 @@
 //! `landfall sm-dp order`: orders a profile over the admin API.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::PathBuf};
 
 use clap::Args;
 use rsp::ids::{Eid, Iccid};
@@ -12,7 +12,7 @@ use sm_dp::admin::reply_schema;
 use world::Fault;
 
 use super::entries::Scope;
-use crate::{output::print_json, settings::Settings};
+use crate::{output::print_json, secret_file::read_secret, settings::Settings};
 
 /// The path of the function.
 const ORDERS: &str = "/admin/v1/orders";
@@ -37,13 +37,22 @@ pub struct Order {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     matching_id: Option<String>,
-    /// Confirmation code that the end user must enter
-    #[arg(long, value_name = "CODE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    confirmation_code: Option<String>,
+    /// File with the confirmation code that the end user must enter, or `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    confirmation_code_file: Option<PathBuf>,
     #[command(flatten)]
     #[serde(skip)]
     scope: Scope,
+}
+
+/// The request of the admin API.
+#[derive(Serialize)]
+struct NewOrder<'a> {
+    #[serde(flatten)]
+    order: &'a Order,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmation_code: Option<&'a str>,
 }
 
 /// The reply of the admin API to an order.
@@ -70,7 +79,10 @@ impl Order {
     /// # Errors
     /// The admin API is unreachable or refuses the request.
     pub(super) async fn run(&self, settings: &Settings) -> Result<(), Fault> {
-        let placed: Value = super::entries::admin(settings, &self.scope)?.post(ORDERS, self).await?;
+        let code = self.confirmation_code_file.as_deref().map(read_secret).transpose()?;
+        let confirmation_code = code.as_ref().map(|code| code.expose().as_str());
+        let new = NewOrder { order: self, confirmation_code };
+        let placed: Value = super::entries::admin(settings, &self.scope)?.post(ORDERS, &new).await?;
         print_json(&placed)
     }
 }

@@ -8,64 +8,73 @@
 //! | length, command APDU | length, response APDU |
 //! | length 0: reset | length, answer to reset (may be empty) |
 //!
-//! A card that fails closes the connection. At the start of a new connection the card is
-//! reset. The longest extended APDU (65544 bytes) does not fit, but
+//! A card that fails closes the connection. A connection gets the card with its first complete
+//! message, and the card is then reset. The longest extended APDU (65544 bytes) does not fit, but
 //! commands to cards are much shorter.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::timeout;
 use world::{Atr, CardInterface, CardInterfaceFault};
 
-use crate::http::connections::Activity;
+use crate::http::connections::{Activity, Limits};
+use crate::http::server::{BoxError, serve_each};
 
 /// Time-out for an answer. A card can take seconds for a command that generates a key or installs a
 /// profile.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause after a failed accept. Without the pause the loop would use the whole processor.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Maximum number of connections to a card, half of them from one address. One of them has the card.
+/// A further one replaces one that has sent no command, or is closed at once.
+const MAX_CONNECTIONS: usize = 64;
+/// Time for which a device waits for a card that another one uses. Its connection is then closed.
+const MAX_WAIT: Duration = Duration::from_millis(500);
 
-/// Gives one connection at a time access to a card; further connections wait. A connection without
-/// a command for [`IDLE_TIMEOUT`](crate::http::IDLE_TIMEOUT) gives way to a waiting one. The future
-/// runs until it is dropped.
-pub async fn serve_card(listener: TcpListener, mut card: impl CardInterface) {
-    let mut waiting = None;
-    loop {
-        let (stream, peer) = match waiting.take() {
-            Some(device) => device,
-            None => next_device(&listener).await,
-        };
-        let activity = Activity::of_single_connection();
-        // If the present device disconnects first, the waiting device is served next.
-        let silence = async {
-            waiting = Some(next_device(&listener).await);
-            activity.idle().await;
-        };
-        tokio::select! {
-            ended = serve_device(stream, &mut card, &activity) => match ended {
-                Ok(()) => tracing::debug!(%peer, "the device has disconnected from the card"),
-                Err(error) => tracing::warn!(%peer, %error, "the device's connection to the card ended"),
-            },
-            () = silence => {
-                tracing::warn!(%peer, "the device was silent, and another one needs the card");
-            }
-        }
-    }
+/// Gives one connection at a time access to a card. A connection that has sent a command keeps the
+/// card until it ends, or until it is silent for [`IDLE_TIMEOUT`](crate::http::IDLE_TIMEOUT) and
+/// another one needs the card. The future runs until it is dropped.
+pub async fn serve_card(listener: TcpListener, card: impl CardInterface + 'static) {
+    let card = Arc::new(SharedCard { card: Mutex::new(card), wanted: Notify::new() });
+    let limits = Limits {
+        connections: MAX_CONNECTIONS,
+        connections_per_source: MAX_CONNECTIONS / 2,
+        ..Limits::default()
+    };
+    let each = move |stream, place: Arc<Activity>, _| {
+        let card = Arc::clone(&card);
+        async move { serve_device(stream, &card, &place).await }
+    };
+    serve_each(limits, listener, each, std::future::pending()).await;
 }
 
-async fn next_device(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok(device) => return device,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection to the card");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+/// A card that connections use in turn.
+struct SharedCard<C> {
+    card: Mutex<C>,
+    /// Notified when a connection needs the card.
+    wanted: Notify,
+}
+
+impl<C: CardInterface> SharedCard<C> {
+    /// Waits for the card. Returns `None` after [`MAX_WAIT`].
+    async fn take(&self) -> Option<MutexGuard<'_, C>> {
+        if let Ok(card) = self.card.try_lock() {
+            return Some(card);
+        }
+        self.wanted.notify_one();
+        timeout(MAX_WAIT, self.card.lock()).await.ok()
+    }
+
+    /// Completes when the connection that has the card is silent and another one needs the card.
+    async fn is_needed_elsewhere(&self, turn: &Activity) {
+        loop {
+            self.wanted.notified().await;
+            if timeout(MAX_WAIT, turn.idle()).await.is_ok() {
+                return;
             }
         }
     }
@@ -73,19 +82,40 @@ async fn next_device(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 async fn serve_device(
     mut stream: TcpStream,
-    card: &mut impl CardInterface,
-    activity: &Arc<Activity>,
-) -> io::Result<()> {
+    shared: &SharedCard<impl CardInterface>,
+    place: &Arc<Activity>,
+) -> Result<(), BoxError> {
     stream.set_nodelay(true)?;
+    let Some(first) = receive_or_end(&mut stream).await? else { return Ok(()) };
+    let mut card = shared.take().await.ok_or("another device uses the card")?;
+    // The connection that has the card is not evicted.
+    let mut has_card = place.begin();
+    has_card.execute();
+    let turn = Activity::of_single_connection();
+    tokio::select! {
+        ended = converse(stream, first, &mut *card, &turn) => Ok(ended?),
+        () = shared.is_needed_elsewhere(&turn) => Err("it was silent, and another device needs the card".into()),
+    }
+}
+
+/// Resets the card, and answers the first command and all further ones.
+async fn converse(
+    mut stream: TcpStream,
+    first: Vec<u8>,
+    card: &mut impl CardInterface,
+    turn: &Arc<Activity>,
+) -> io::Result<()> {
     card.reset().await.map_err(io::Error::other)?;
-    while let Some(command) = receive_or_end(&mut stream).await? {
-        let _work = activity.begin();
-        let answer = if command.is_empty() {
-            card.reset().await.map(|Atr(atr)| atr)
-        } else {
-            card.transmit(&command).await
+    let mut command = Some(first);
+    while let Some(received) = command {
+        let work = turn.begin();
+        let answer = match received.is_empty() {
+            true => card.reset().await.map(|Atr(atr)| atr),
+            false => card.transmit(&received).await,
         };
         send(&mut stream, &answer.map_err(io::Error::other)?).await?;
+        drop(work);
+        command = receive_or_end(&mut stream).await?;
     }
     Ok(())
 }
@@ -122,6 +152,9 @@ impl TcpCard {
                 self.stream = Some(stream);
                 Ok(answer)
             }
+            Ok(Err(error)) if is_closed(&error) => {
+                Err(self.broken("the connection was closed (another device may be using the card)"))
+            }
             Ok(Err(error)) => Err(self.broken(error)),
             Err(_) => {
                 Err(CardInterfaceFault::Timeout(format!("{} (another device may be using it)", self.address)))
@@ -132,6 +165,11 @@ impl TcpCard {
     fn broken(&self, why: impl std::fmt::Display) -> CardInterfaceFault {
         CardInterfaceFault::Broken(format!("{}: {why}", self.address))
     }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 impl CardInterface for TcpCard {
@@ -299,9 +337,34 @@ mod tests {
             assert_eq!(busy.transmit(&[0, 1]).await.unwrap(), [0, 1, number, 0x90, 0]);
             tokio::time::sleep(pause).await;
         }
+        // The other device is refused at once, and not when the card is free.
+        let begun = tokio::time::Instant::now();
+        let refused = other.transmit(&[0, 1]).await.unwrap_err().to_string();
+        assert!(refused.contains("another device"), "{refused}");
+        assert!(begun.elapsed() <= 2 * MAX_WAIT, "{:?}", begun.elapsed());
+        tokio::time::sleep(Duration::from_secs(1)).await;
         // The card is reset for the other device, and the connection of the silent one is closed.
+        other.reset().await.unwrap();
         assert_eq!(other.transmit(&[0, 1]).await.unwrap(), [0, 1, 1, 0x90, 0]);
         assert!(matches!(busy.transmit(&[0, 1]).await, Err(CardInterfaceFault::Broken(_))));
+    }
+
+    #[tokio::test]
+    async fn connections_without_a_command_do_not_occupy_the_card() {
+        let address = card().await;
+        let mut silent = Vec::new();
+        for first in [&[][..], &[0], &[0, 5, 0, 0xB0]].into_iter().cycle().take(3 * MAX_CONNECTIONS) {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            stream.write_all(first).await.unwrap();
+            silent.push(stream);
+        }
+        let mut card = TcpCard::connect(&address).await.unwrap();
+        assert_eq!(card.transmit(&[0, 1]).await.unwrap(), [0, 1, 1, 0x90, 0]);
+        // Further connections do not replace the one that has the card.
+        for _ in 0..MAX_CONNECTIONS {
+            silent.push(TcpStream::connect(&address).await.unwrap());
+        }
+        assert_eq!(card.transmit(&[0, 1]).await.unwrap(), [0, 1, 2, 0x90, 0]);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 //! A connection is idle here if it has no completely received request: a peer that sends half a
 //! request can be evicted. If no connection is idle, the new one is closed at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
@@ -117,10 +117,21 @@ pub(crate) struct Connections {
     open: Mutex<Open>,
 }
 
+/// The open connections, ordered by the times of their last events. A time can be older than that of
+/// the [`Activity`], which changes without this index. Eviction corrects the times that it reads.
 #[derive(Default)]
 struct Open {
     latest: u64,
-    connections: HashMap<u64, Arc<Activity>>,
+    connections: HashMap<u64, Connection>,
+    by_time: BTreeSet<(Instant, u64)>,
+    by_time_of_source: HashMap<IpAddr, BTreeSet<(Instant, u64)>>,
+}
+
+struct Connection {
+    activity: Arc<Activity>,
+    source: IpAddr,
+    /// Its time in the index.
+    time: Instant,
 }
 
 impl Connections {
@@ -139,20 +150,18 @@ impl Connections {
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
         let source = source_of(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_source = || open.connections.values().filter(|other| other.source == Some(source));
         let share = self.files.share();
         let connections = self.limits.connections.min(share);
         let per_source = self.limits.connections_per_source.min(share / 2);
-        // Counting is needed only if the limit can have been reached.
-        let is_at = |most: usize| open.connections.len() >= most;
-        let crowded_source = is_at(per_source) && of_source().count() >= per_source;
-        if crowded_source || is_at(connections) {
+        let crowded_source =
+            open.by_time_of_source.get(&source).is_some_and(|of_source| of_source.len() >= per_source);
+        if crowded_source || open.connections.len() >= connections {
             open.evict(crowded_source.then_some(source))?;
         }
         open.latest += 1;
         let id = open.latest;
         let activity = Activity::new(Some(source), self.limits, Arc::clone(&self.memory));
-        open.connections.insert(id, Arc::clone(&activity));
+        open.insert(id, Connection { activity: Arc::clone(&activity), source, time: activity.latest() });
         Some(Admitted { id, connections: Arc::clone(self), activity })
     }
 
@@ -170,16 +179,50 @@ impl Drop for Connections {
 }
 
 impl Open {
+    fn insert(&mut self, id: u64, connection: Connection) {
+        let place = (connection.time, id);
+        self.by_time.insert(place);
+        self.by_time_of_source.entry(connection.source).or_default().insert(place);
+        self.connections.insert(id, connection);
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Connection> {
+        let connection = self.connections.remove(&id)?;
+        let place = (connection.time, id);
+        self.by_time.remove(&place);
+        if let Some(of_source) = self.by_time_of_source.get_mut(&connection.source) {
+            of_source.remove(&place);
+            if of_source.is_empty() {
+                self.by_time_of_source.remove(&connection.source);
+            }
+        }
+        Some(connection)
+    }
+
     /// Evicts the connection that has been idle for the longest time: among those of `source`, or
     /// among all if it is `None`. Returns `None` if none is idle.
     fn evict(&mut self, source: Option<IpAddr>) -> Option<()> {
-        let idle = self.connections.iter().filter(|(_, other)| {
-            (source.is_none() || source == other.source) && other.executing.load(Ordering::Relaxed) == 0
-        });
-        let (id, _) = idle.min_by_key(|(id, activity)| (activity.latest(), **id))?;
-        let id = *id;
-        let activity = self.connections.remove(&id)?;
-        activity.evicted.notify_one();
+        let mut busy = Vec::new();
+        let evicted = loop {
+            let by_time = match &source {
+                Some(source) => self.by_time_of_source.get(source),
+                None => Some(&self.by_time),
+            };
+            let Some((_, id)) = by_time.and_then(BTreeSet::first).copied() else { break None };
+            let Some(connection) = self.remove(id) else { break None };
+            let latest = connection.activity.latest();
+            if connection.activity.executing.load(Ordering::Relaxed) > 0 {
+                busy.push((id, Connection { time: Instant::now(), ..connection }));
+            } else if latest > connection.time {
+                self.insert(id, Connection { time: latest, ..connection });
+            } else {
+                break Some(connection);
+            }
+        };
+        for (id, connection) in busy {
+            self.insert(id, connection);
+        }
+        evicted?.activity.evicted.notify_one();
         Some(())
     }
 }
@@ -212,7 +255,7 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         let mut open = self.connections.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.connections.remove(&self.id);
+        open.remove(self.id);
     }
 }
 
@@ -438,6 +481,29 @@ mod tests {
         let second = connections.admit(A).unwrap();
         let _third = connections.admit(A).unwrap();
         assert!(is_evicted(&first) && !is_evicted(&other) && !is_evicted(&second));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_connection_is_idle_from_the_end_of_its_work() {
+        let connections = Connections::new(limits(3, 3));
+        let [first, second, third] = [(); 3].map(|()| connections.admit(A).unwrap());
+        let mut work = first.activity.begin();
+        work.execute();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        drop(third.activity.begin());
+        let fourth = connections.admit(A).unwrap();
+        assert!(is_evicted(&second), "the first one has work");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        drop(work);
+        let fifth = connections.admit(A).unwrap();
+        assert!(is_evicted(&third), "it has been idle for longer than the first one");
+        drop((fourth, fifth));
+        let _others = [(); 2].map(|()| connections.admit(A).unwrap());
+        let _last = connections.admit(A).unwrap();
+        assert!(is_evicted(&first));
+        let open = connections.open.lock().unwrap();
+        let of_source = &open.by_time_of_source[&A];
+        assert_eq!((open.connections.len(), open.by_time.len(), of_source.len()), (3, 3, 3));
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crypto::Secret;
 use rusmpp::pdus::BindTransceiver;
 use rusmpp::values::InterfaceVersion;
 use tokio::net::TcpStream;
@@ -36,7 +37,7 @@ pub struct EsmeSettings {
     /// The account, at most 15 characters.
     pub system_id: String,
     /// Its password, at most 8 characters.
-    pub password: String,
+    pub password: Secret<String>,
     /// The type of ESME, if the SMSC requires it.
     pub system_type: String,
 }
@@ -185,7 +186,7 @@ enum NoSession {
 fn bind_transceiver(settings: &EsmeSettings) -> Option<BindTransceiver> {
     Some(BindTransceiver {
         system_id: settings.system_id.parse().ok()?,
-        password: settings.password.parse().ok()?,
+        password: settings.password.expose().parse().ok()?,
         system_type: settings.system_type.parse().ok()?,
         interface_version: InterfaceVersion::Smpp3_4,
         ..BindTransceiver::default()

@@ -171,7 +171,7 @@ fn esme_at(address: &str, refusals: u32) -> (Esme, mpsc::UnboundedReceiver<Incom
     let settings = EsmeSettings {
         address: address.into(),
         system_id: "sm-sr".into(),
-        password: "secret".into(),
+        password: "secret".to_owned().into(),
         system_type: String::new(),
     };
     let (deliveries, received) = mpsc::unbounded_channel();

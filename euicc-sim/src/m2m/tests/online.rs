@@ -66,8 +66,11 @@ fn environment(subscribers: &[u16]) -> Environment {
     }
     networks.put_home(Arc::new(server));
     let networks = Arc::new(networks);
-    let account =
-        Account { name: "sm-sr".into(), password: "x".into(), numbers: vec![SM_SR.parse().unwrap()] };
+    let account = Account {
+        name: "sm-sr".into(),
+        password: "x".to_owned().into(),
+        numbers: vec![SM_SR.parse().unwrap()],
+    };
     let settings = SmscSettings::new("+491710000000".parse().unwrap(), vec![account]);
     let smsc = Smsc::open(settings, Arc::clone(&networks), RamMemory::default(), world).unwrap();
     tokio::spawn(Arc::clone(&smsc).run());

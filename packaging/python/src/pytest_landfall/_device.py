@@ -69,7 +69,12 @@ class Device:
         code = order.activation_code if isinstance(order, Order) else order
         if code is None:
             raise ValueError("the order has no activation code")
-        given = ["--confirmation-code", confirmation_code] if confirmation_code is not None else []
+        given = []
+        if confirmation_code is not None:
+            file = self.data_dir / "confirmation-code"
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            file.write_text(confirmation_code)
+            given = ["--confirmation-code-file", str(file)]
         result = self.run("download", code, *given)
         return InstalledProfile(
             iccid=result["iccid"],

@@ -64,8 +64,11 @@ impl Environment {
         }
         networks.put_home(Arc::new(home));
         let networks = Arc::new(networks);
-        let account =
-            Account { name: "sm-sr".into(), password: "x".into(), numbers: vec![SM_SR.parse().unwrap()] };
+        let account = Account {
+            name: "sm-sr".into(),
+            password: "x".to_owned().into(),
+            numbers: vec![SM_SR.parse().unwrap()],
+        };
         // The service centre of the profiles' connectivity parameters.
         let settings = SmscSettings::new("+33689924111".parse().unwrap(), vec![account]);
         let smsc = Smsc::open(settings, Arc::clone(&networks), RamMemory::default(), world.clone()).unwrap();
