@@ -8,15 +8,19 @@ use std::time::Duration;
 
 use certs::{Pki, PkiOptions};
 use device::IpaSettings;
-use device::ipa::{CheckIn, ConnectionChange, ResultDelivery, VisitEnd};
-use eim::records::{Download, DownloadSource, Outcome, Package, ProfileOperation};
+use device::ipa::{Binding, CheckIn, ConnectionChange, ResultDelivery, VisitEnd};
+use eim::NewDevice;
+use eim::records::{Download, DownloadSource, EimOperation, Outcome, Package, ProfileOperation};
 use euicc_sim::IotDescription;
-use rsp::der::Asn1;
+use rsp::der::{Asn1, BitString, Raw};
 use rsp::ids::{Iccid, TransactionId};
 use rsp::sgp22::ProfileState;
-use rsp::sgp32::{EuiccPackageResult, EuiccResultData};
+use rsp::sgp32::es10b::{ConfigureImmediateProfileEnablingRequest, EuiccMemoryResetRequest, reset_options};
+use rsp::sgp32::ipa_data::ipa_features;
+use rsp::sgp32::result::EuiccPackageErrorCode;
+use rsp::sgp32::{EuiccPackageResult, EuiccResultData, StateChangeCause};
 use rsp::time::Timestamp;
-use testbed::iot::{Iot, IotSetup};
+use testbed::iot::{FIRST_EIM, Iot, IotSetup, SECOND_EIM};
 use testbed::time::{Simulation, run};
 
 const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
@@ -76,6 +80,8 @@ fn text(result: &EuiccResultData) -> String {
         EuiccResultData::DeleteResult(code) => format!("delete {code}"),
         EuiccResultData::RollbackResult(code) => format!("rollback {code}"),
         EuiccResultData::SetFallbackAttributeResult(code) => format!("fallback {code}"),
+        EuiccResultData::AddEimResult(_) => "addEim".to_owned(),
+        EuiccResultData::DeleteEimResult(code) => format!("deleteEim {code}"),
         other => format!("{other:?}"),
     }
 }
@@ -111,8 +117,6 @@ fn a_device_moves_to_a_local_profile_and_the_former_one_is_deleted() {
         assert_eq!(report.registered.unwrap().plmn.to_string(), "262-42");
         // The SM-DP+ knows every event of both profiles.
         assert_eq!(iot.ipa.es10().list_notification().await.unwrap(), []);
-        let progress = iot.sm_dp.profile(iot.local).await;
-        drop(progress);
         let next = iot.check_in().await.unwrap();
         assert!(next.visits[0].packages.is_empty());
     });
@@ -159,7 +163,7 @@ fn a_device_without_service_falls_back_and_returns() {
             let device = iot.first_eim().device(iot.eid().unwrap()).await.unwrap().unwrap();
             device.state_change.unwrap().cause
         };
-        assert_eq!(cause(&iot).await, Some(rsp::sgp32::StateChangeCause::FALLBACK));
+        assert_eq!(cause(&iot).await, Some(StateChangeCause::FALLBACK));
 
         // The local network is still away after an hour, and back after two. The device remembers its
         // fallback when the power is off.
@@ -176,5 +180,225 @@ fn a_device_without_service_falls_back_and_returns() {
         }
         assert_eq!(enabled(&mut iot).await, Some(iot.local));
         assert_eq!(iot.check_in().await.unwrap().changes, []);
+    });
+}
+
+#[test]
+fn a_device_is_handed_over_to_a_second_eim() {
+    simulate(async |simulation| {
+        let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
+        let eid = iot.eid().unwrap();
+        let second = Box::new(iot.eims[1].configuration());
+        let added = iot.order(0, Package::EimOperations(vec![EimOperation::AddEim(second)])).await.unwrap();
+        let deletion = EimOperation::DeleteEim { eim_id: FIRST_EIM.to_owned() };
+        let deleted = iot.order(0, Package::EimOperations(vec![deletion])).await.unwrap();
+        iot.eims[1].register(&NewDevice::new(eid)).await.unwrap();
+        let code = iot.release(iot.local).await.unwrap();
+        iot.order(1, download(code, false)).await.unwrap();
+        let moved = iot.order(1, operations([enable(iot.local)])).await.unwrap();
+        // The result of the deletion reaches the deleted eIM. The second one is visited at once.
+        let report = iot.check_in().await.unwrap();
+        all_delivered(&report);
+        let visited: Vec<_> = report.visits.iter().map(|visit| visit.eim_id.as_str()).collect();
+        assert_eq!(visited, [FIRST_EIM, SECOND_EIM]);
+        assert_eq!(results(&iot, 0, &added).await, ["addEim"]);
+        assert_eq!(results(&iot, 0, &deleted).await, ["deleteEim ok(0)"]);
+        assert_eq!(results(&iot, 1, &moved).await, ["enable ok(0)"]);
+        assert_eq!(enabled(&mut iot).await, Some(iot.local));
+        let device = iot.eims[1].device(eid).await.unwrap().unwrap();
+        assert_eq!(device.state_change.unwrap().cause, Some(StateChangeCause::OTHER_EIM));
+        let next = iot.check_in().await.unwrap();
+        assert_eq!(next.visits.len(), 1, "{next:?}");
+    });
+}
+
+/// The answer to the result of deleteEim is lost, and the power too: the former eIM still gets the result.
+#[test]
+fn a_deleted_eim_gets_its_last_result_after_a_loss_of_power() {
+    simulate(async |simulation| {
+        let mut setup = setup();
+        setup.ipa.device.request_tries = 1;
+        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+        let second = Box::new(iot.eims[1].configuration());
+        let deletion = EimOperation::DeleteEim { eim_id: FIRST_EIM.to_owned() };
+        let ecos = vec![EimOperation::AddEim(second), deletion];
+        let deleted = iot.order(0, Package::EimOperations(ecos)).await.unwrap();
+        iot.eims[1].register(&NewDevice::new(iot.eid().unwrap())).await.unwrap();
+        iot.faults.install("link/lose-request@ESipa.ProvideEimPackageResult#1".parse().unwrap());
+        iot.check_in().await.unwrap();
+        assert_eq!(iot.outcome(0, &deleted).await.unwrap(), None);
+        iot.power_cycle().unwrap();
+        iot.check_in().await.unwrap();
+        assert_eq!(results(&iot, 0, &deleted).await, ["addEim", "deleteEim ok(0)"]);
+    });
+}
+
+#[test]
+fn a_replayed_package_is_refused_and_not_executed_again() {
+    simulate(async |simulation| {
+        let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
+        let list = iot.order(0, operations([ProfileOperation::ListProfileInfo {}])).await.unwrap();
+        iot.check_in().await.unwrap();
+        let order = iot.found(0, &list).await.unwrap();
+        let package = Raw::from_der(&order.state.delivery().unwrap().package.0).unwrap();
+        let result = iot.ipa.es10().load_euicc_package(&package).await.unwrap();
+        let EuiccPackageResult::EuiccPackageErrorSigned(error) = &*result else { panic!("{result:?}") };
+        let code = error.euicc_package_error_data_signed.euicc_package_error_code;
+        assert_eq!(code, EuiccPackageErrorCode::REPLAY_ERROR);
+        // The eUICC keeps no result of an error.
+        assert!(iot.check_in().await.unwrap().visits[0].packages.is_empty());
+    });
+}
+
+/// The eUICC gets a new association while a package with the former token is on its way.
+#[test]
+fn a_package_with_another_token_is_refused_and_the_eim_learns_the_token() {
+    simulate(async |simulation| {
+        let mut setup = setup();
+        setup.ipa.device.request_tries = 1;
+        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+        let first = iot.order(0, operations([ProfileOperation::ListProfileInfo {}])).await.unwrap();
+        iot.faults.install("link/lose-answer@ESipa.GetEimPackage#1".parse().unwrap());
+        iot.check_in().await.unwrap();
+        let reset_options = BitString::of(&[reset_options::RESET_EIM_CONFIG_DATA]);
+        iot.ipa.es10().iot_memory_reset(&EuiccMemoryResetRequest { reset_options }).await.unwrap();
+        let configuration = iot.eim_configuration(0).unwrap();
+        iot.ipa.add_initial_eim(vec![configuration]).await.unwrap();
+        let second = iot.order(0, operations([ProfileOperation::ListProfileInfo {}])).await.unwrap();
+        let report = iot.check_in().await.unwrap();
+        all_delivered(&report);
+        let Some(Outcome::EuiccPackage(refused)) = iot.outcome(0, &first).await.unwrap() else { panic!() };
+        let refused = EuiccPackageResult::from_der(&refused.0).unwrap();
+        assert!(matches!(refused, EuiccPackageResult::EuiccPackageErrorUnsigned(_)), "{refused:?}");
+        assert_eq!(results(&iot, 0, &second).await.len(), 1);
+    });
+}
+
+#[test]
+fn an_ipa_downloads_through_the_eim_in_both_bindings_and_in_full_and_compact_forms() {
+    use ipa_features as f;
+    let features = vec![f::INDIRECT_RSP_SERVER_COMMUNICATION, f::EIM_DOWNLOAD_DATA_HANDLING];
+    let minimal =
+        [f::EIM_CTX_PARAMS1_GENERATION, f::EIM_PROFILE_METADATA_VERIFICATION, f::MINIMIZE_ESIPA_BYTES];
+    for binding in [Binding::Asn1, Binding::Json] {
+        for more in [&[][..], &minimal] {
+            for kept in [false, true] {
+                let mut setup = setup();
+                setup.ipa.binding = binding;
+                setup.ipa.features = [&features, more].concat();
+                simulate(async |simulation| {
+                    let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+                    let code = iot.release(iot.local).await.unwrap();
+                    let id = iot.order(0, download(code, kept)).await.unwrap();
+                    let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
+                    let report = iot.check_in().await.unwrap();
+                    all_delivered(&report);
+                    let outcome = iot.outcome(0, &id).await.unwrap();
+                    let is_installed =
+                        matches!(outcome, Some(Outcome::Download(_) | Outcome::Installation(_)));
+                    assert!(is_installed, "{binding:?} {more:?} {kept}: {outcome:?} {report:?}");
+                    assert_eq!(results(&iot, 0, &moved).await, ["enable ok(0)"]);
+                    assert_eq!(iot.ipa.es10().list_notification().await.unwrap(), []);
+                    assert_eq!(iot.eims[0].waiting_notifications().await.unwrap(), []);
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_downloaded_profile_is_enabled_immediately_if_the_card_is_configured_for_it() {
+    simulate(async |simulation| {
+        let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
+        // An associated eIM must configure it.
+        let request = ConfigureImmediateProfileEnablingRequest::default();
+        assert!(iot.ipa.configure_immediate_profile_enabling(&request).await.is_err());
+        let configure = ProfileOperation::ConfigureImmediateEnable {
+            allowed: true,
+            smdp_oid: None,
+            smdp_address: Some(testbed::consumer::SM_DP.to_owned()),
+        };
+        iot.order(0, operations([configure])).await.unwrap();
+        let code = iot.release(iot.local).await.unwrap();
+        let id = iot.order(0, download(code, false)).await.unwrap();
+        let report = iot.check_in().await.unwrap();
+        assert_eq!(report.changes, [ConnectionChange::ImmediatelyEnabled]);
+        all_delivered(&report);
+        assert_eq!(enabled(&mut iot).await, Some(iot.local));
+        assert!(matches!(iot.outcome(0, &id).await.unwrap(), Some(Outcome::Download(_))));
+        let device = iot.first_eim().device(iot.eid().unwrap()).await.unwrap().unwrap();
+        assert_eq!(device.state_change.unwrap().cause, Some(StateChangeCause::IMMEDIATE_ENABLE_PROFILE));
+    });
+}
+
+/// Each answer of the eIM is lost once, with and without a loss of power after it.
+#[test]
+fn a_lost_answer_executes_no_package_twice_and_eim_and_card_agree() {
+    // A visit has three packages and four polls.
+    for (place, times) in [("ESipa.GetEimPackage", 4), ("ESipa.ProvideEimPackageResult", 3)] {
+        for (fault, number) in
+            (1..=times).flat_map(|number| ["lose-answer", "lose-request"].map(|it| (it, number)))
+        {
+            for power in [false, true] {
+                let spec = format!("link/{fault}@{place}#{number}");
+                simulate(async |simulation| lost(&simulation, &spec, power).await);
+            }
+        }
+    }
+}
+
+async fn lost(simulation: &Simulation, spec: &str, power: bool) {
+    let mut setup = setup();
+    setup.ipa.device.request_tries = 1;
+    let mut iot = Iot::from_factory(simulation, &setup).await.unwrap();
+    let code = iot.release(iot.local).await.unwrap();
+    let downloaded = iot.order(0, download(code, false)).await.unwrap();
+    let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
+    let deletion = ProfileOperation::Delete { iccid: iot.bootstrap };
+    let deleted = iot.order(0, operations([deletion])).await.unwrap();
+    iot.events.take();
+    iot.faults.install(spec.parse().unwrap());
+    for _ in 0..4 {
+        iot.check_in().await.unwrap();
+        if power {
+            iot.power_cycle().unwrap();
+        }
+    }
+    let context = format!("{spec}, power {power}");
+    assert_eq!(iot.faults.injected_count(), 1, "{context}");
+    assert!(
+        matches!(iot.outcome(0, &downloaded).await.unwrap(), Some(Outcome::Download(_))),
+        "{context}: {:?}",
+        iot.outcome(0, &downloaded).await
+    );
+    assert_eq!(results(&iot, 0, &moved).await, ["enable ok(0)"], "{context}");
+    assert_eq!(results(&iot, 0, &deleted).await, ["delete ok(0)"], "{context}");
+    assert_eq!((held(&mut iot).await, enabled(&mut iot).await), (vec![iot.local], Some(iot.local)));
+    assert_eq!(iot.ipa.es10().list_notification().await.unwrap(), [], "{context}");
+    let loaded = |function: &str| {
+        let events = iot.events.all();
+        let loaded = events.iter().filter(|event| event.function == function);
+        loaded.filter(|event| event.outcome == world::Outcome::Done).count()
+    };
+    assert_eq!((loaded("LoadEuiccPackage"), loaded("LoadBoundProfilePackage")), (2, 1), "{context}");
+}
+
+/// The eIM is out of reach after a change of the profile, although the device has service.
+#[test]
+fn a_result_that_cannot_be_delivered_leads_to_a_rollback() {
+    simulate(async |simulation| {
+        let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
+        let code = iot.release(iot.local).await.unwrap();
+        iot.order(0, download(code, false)).await.unwrap();
+        iot.check_in().await.unwrap();
+        let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
+        let tries = setup().ipa.delivery_tries * setup().ipa.device.request_tries;
+        iot.faults
+            .install(format!("link/lose-request@ESipa.ProvideEimPackageResult#1-{tries}").parse().unwrap());
+        let report = iot.check_in().await.unwrap();
+        assert_eq!(report.changes, [ConnectionChange::RolledBack]);
+        all_delivered(&report);
+        assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
+        assert_eq!(results(&iot, 0, &moved).await, ["rollback ok(0)"]);
     });
 }

@@ -14,7 +14,7 @@ use network::RemoteNetworks;
 use rsp::{ids::Eid, ota::cat::Imei};
 use world::{Fault, FaultKind, PhoneNumber};
 
-use super::Command;
+use super::{Command, iot::IotOptions};
 use crate::{
     faults::ActiveFaults,
     m2m::{
@@ -31,19 +31,19 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct CheckInOptions {
     /// Platform at which the device checks in
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "first_profile")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "first_profile", group = "poller")]
     pub(super) platform: Option<String>,
     /// File with the token that `landfall fleet token EID` prints [default: LANDFALL_TOKEN]
     #[arg(long, value_name = "FILE", requires = "platform")]
     pub(super) token_file: Option<PathBuf>,
-    /// Check in once, execute the instruction, report its result
-    #[arg(long, requires = "platform", conflicts_with = "until_idle")]
+    /// Check in once, execute the instruction, report its result; with --iot, poll once
+    #[arg(long, requires = "poller", conflicts_with = "until_idle")]
     pub(super) once: bool,
     /// End when the platform has no instruction
     #[arg(long, requires = "platform")]
     pub(super) until_idle: bool,
-    /// Maximum interval between check-ins, in seconds
-    #[arg(long, value_name = "SECONDS", requires = "platform")]
+    /// Maximum interval between check-ins, in seconds; with --iot, interval between polls
+    #[arg(long, value_name = "SECONDS", requires = "poller")]
     pub(super) check_in_every: Option<u64>,
 }
 
@@ -75,6 +75,8 @@ pub(super) struct Options {
     pub(super) ready: ReadyOptions,
     #[command(flatten)]
     pub(super) check_in: CheckInOptions,
+    #[command(flatten)]
+    pub(super) iot: IotOptions,
 }
 
 impl Options {

@@ -48,8 +48,9 @@ impl Reachability {
             return true;
         }
         let networks = self.networks.all();
-        self.imsis.iter().filter_map(|imsi| self.networks.place_of(*imsi)).any(|plmn| {
-            networks.iter().any(|network| network.plmn == plmn && network.coverage)
-        })
+        self.imsis
+            .iter()
+            .filter_map(|imsi| self.networks.place_of(*imsi))
+            .any(|plmn| networks.iter().any(|network| network.plmn == plmn && network.coverage))
     }
 }
