@@ -75,6 +75,8 @@ pub struct Iot {
     device_memory: RamMemory,
     _homes: Homes,
     powered: u32,
+    /// The server in place of the first eIM.
+    substitute: Option<Link>,
 }
 
 impl Iot {
@@ -110,6 +112,7 @@ impl Iot {
             sm_dp: &sm_dp,
             sm_ds: &sm_ds,
             eims: &eims,
+            substitute: None,
         };
         let ipa = parts.device(&setup.ipa, &card_memory, &device_memory, 1)?;
         let mut iot = Self {
@@ -129,6 +132,7 @@ impl Iot {
             device_memory,
             _homes: homes,
             powered: 1,
+            substitute: None,
         };
         let configuration = iot.eim_configuration(0)?;
         let added = iot.ipa.add_initial_eim(vec![configuration]).await;
@@ -182,9 +186,19 @@ impl Iot {
             sm_dp: &self.sm_dp,
             sm_ds: &self.sm_ds,
             eims: &self.eims,
+            substitute: self.substitute.as_ref(),
         };
         self.ipa = parts.device(&self.setup.ipa, &self.card_memory, &self.device_memory, self.powered)?;
         Ok(())
+    }
+
+    /// Puts a server in the place of the first eIM, and cuts the power of the device.
+    ///
+    /// # Errors
+    /// Stored data cannot be read.
+    pub fn substitute_first_eim(&mut self, server: Link) -> Result<(), Fault> {
+        self.substitute = Some(server);
+        self.power_cycle()
     }
 
     /// Lets the device check in, and the eIMs deliver their notifications.
@@ -273,6 +287,7 @@ struct Parts<'a> {
     sm_dp: &'a SmDpPlus,
     sm_ds: &'a SmDs,
     eims: &'a [Eim; 2],
+    substitute: Option<&'a Link>,
 }
 
 impl Parts<'_> {
@@ -283,7 +298,18 @@ impl Parts<'_> {
         device_memory: &RamMemory,
         powered: u32,
     ) -> Result<Ipa<Slot<Card>>, Fault> {
-        let Self { simulation, setup, events, faults, networks, reachability, sm_dp, sm_ds, eims } = self;
+        let Self {
+            simulation,
+            setup,
+            events,
+            faults,
+            networks,
+            reachability,
+            sm_dp,
+            sm_ds,
+            eims,
+            substitute,
+        } = self;
         let testbed = testbed(simulation, setup, events);
         let description = description(&testbed, &setup.card)?;
         let world = simulation.world(&format!("card {} {powered}", simulation.clock().now()));
@@ -299,7 +325,8 @@ impl Parts<'_> {
             })
         };
         let [first, second] = eims;
-        let (to_first, to_second) = (link(first.link()), link(second.link()));
+        let first = substitute.cloned().unwrap_or_else(|| first.link());
+        let (to_first, to_second) = (link(first), link(second.link()));
         let to_eims = move |eim: &EimConfigurationData| -> Result<Link, Fault> {
             match eim.eim_fqdn.as_deref() {
                 Some(FIRST_EIM) => Ok(to_first.clone()),

@@ -18,11 +18,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use world::{BoxCardInterface, Clock, Fault, FaultKind, Link};
 
-use super::{
-    Command,
-    failure::{Failure as _, failed},
-    online::Options,
-};
+use super::{Command, failure::failed, online::Options};
 use crate::{
     faults::ActiveFaults,
     files,
