@@ -217,8 +217,8 @@ fn an_iot_device_executes_the_orders_of_its_eim_over_tls() {
     let cellular = ["--network", &network, "--visible", "724-99"];
     let _device = Running::start(landfall(folder).args(device).args(cellular).args(run));
     order(&[&second_code, "--wait", "60s"]);
-    let done =
-        order(&[&format!("enable-with-rollback:{second}"), &format!("delete:{first}"), "--wait", "60s"]);
+    order(&[&format!("enable-with-rollback:{second}"), "--wait", "60s"]);
+    let done = order(&[&format!("delete:{first}"), "--wait", "60s"]);
     let done: Value = serde_json::from_str(&done).unwrap();
     assert_eq!(done["result"]["succeeded"], true, "{done}");
 }

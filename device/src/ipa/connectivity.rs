@@ -79,8 +79,8 @@ impl<D: CardInterface> Ipa<D> {
         self.pause.before(attempt).await;
     }
 
-    /// Performs the REFRESH after the profile was changed, and registers. Returns false if there is no
-    /// service.
+    /// Performs the REFRESH after the profile was changed, and registers. Returns false if no network
+    /// accepts the device.
     pub(super) async fn apply_new_profile(&mut self) -> Result<bool, IpaError> {
         self.refresh().await?;
         Ok(self.register().await.is_ok())
@@ -105,7 +105,8 @@ impl<D: CardInterface> Ipa<D> {
         }
     }
 
-    /// Enables the Fallback Profile. Returns false if there is none, or if it is enabled.
+    /// Enables the Fallback Profile. Returns false if the eUICC has no such profile, or if it is enabled
+    /// already.
     async fn fall_back(&mut self, report: &mut CheckIn) -> Result<bool, IpaError> {
         // Stored first: after a loss of power the IPA must know that it is to return.
         let now = self.events.now();

@@ -258,12 +258,12 @@ impl<D: CardInterface> Ipa<D> {
         self.es10().configure_immediate_profile_enabling(request).await
     }
 
-    /// Connects the device, delivers what is still to be delivered, and polls every eIM until it has no
-    /// package: section 3.1.1.1. Notifications are sent at the end.
+    /// Connects the device, delivers earlier results, and polls every eIM until it has no package:
+    /// section 3.1.1.1. Notifications are sent at the end.
     ///
     /// # Errors
-    /// The device has no connection, or the card or the memory of the device fails. What an eIM or an
-    /// SM-DP+ refuses is in the report.
+    /// The device has no connection, or the card or the memory of the device fails. The report
+    /// contains the refusals of eIMs and SM-DP+s.
     pub async fn check_in(&mut self) -> Result<CheckIn, IpaError> {
         let mut report = CheckIn::default();
         let done = self.check_in_with(&mut report).await;

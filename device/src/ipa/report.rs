@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::lpa::Delivery;
 use crate::modem::Registered;
 
-/// What an IPA did in one check-in.
+/// The report of one check-in.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckIn {

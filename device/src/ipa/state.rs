@@ -1,4 +1,4 @@
-//! What an IPA remembers when the power is off.
+//! The state that an IPA keeps when the power is off.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::{Ipa, IpaError};
 /// The name of the entry in the device's memory.
 const IPA: &str = "ipa";
 
-/// What an IPA remembers when the power is off. The eUICC remembers everything else.
+/// The state that an IPA keeps when the power is off. The eUICC keeps everything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct State {

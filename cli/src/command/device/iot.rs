@@ -63,7 +63,7 @@ enum Binding {
 /// One line of the output with `--json`.
 #[derive(JsonSchema, Serialize)]
 pub(super) struct Polled {
-    /// What the IPA did.
+    /// The report of the poll.
     polled: CheckIn,
 }
 
@@ -249,7 +249,7 @@ fn incomplete(polled: &CheckIn) -> Option<Fault> {
         VisitEnd::Refused(_) => Some((visit, FaultKind::Refused)),
         VisitEnd::Failed(_) | VisitEnd::Interrupted => Some((visit, FaultKind::Unreachable)),
     })?;
-    let next = "check the eIM, and run the command again; the card keeps what was not delivered";
+    let next = "check the eIM, and run the command again; the card keeps undelivered results";
     Some(
         Fault::new(format!("the visit of {} is incomplete", visit.eim_id), visit.end.to_string(), next)
             .of_kind(kind),
