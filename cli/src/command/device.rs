@@ -267,9 +267,8 @@ impl Command {
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let run = async |active_faults: &ActiveFaults| self.run_in(active_faults, settings, json).await;
         let fault_points = match &self.procedure {
-            Procedure::Run(options) if options.check_in.platform.is_none() && !options.iot.iot => {
-                FaultPoints::DEVICE_RUN
-            }
+            Procedure::Run(options) if options.iot.iot => FaultPoints::DEVICE_IOT,
+            Procedure::Run(options) if options.check_in.platform.is_none() => FaultPoints::DEVICE_RUN,
             _ => FaultPoints::DEVICE,
         };
         let fault_points = if self.card.is_some() { fault_points.without_card() } else { fault_points };
