@@ -101,6 +101,13 @@ impl FaultPoints {
     };
     /// Places of `landfall device run`, which has no LPA.
     pub const DEVICE_RUN: Self = Self { command: "device run", memories: &["card"], ..Self::NONE };
+    /// Places of `landfall device run --iot`.
+    pub const DEVICE_IOT: Self = Self {
+        command: "device run --iot",
+        interfaces: &["ESipa", "ES9+", "ES11"],
+        card_interfaces: &["ES10a", "ES10b"],
+        ..Self::DEVICE
+    };
     /// Places of `landfall euicc serve`.
     pub const EUICC: Self = Self { command: "euicc serve", memories: &["card"], ..Self::NONE };
     /// Places of `landfall euicc lpac`.

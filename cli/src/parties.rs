@@ -519,6 +519,23 @@ pub fn card_on(
     Card::open(description, memory, world.clone())
 }
 
+/// Opens an IoT card (SGP.32) as [`card_on`] opens a consumer card.
+///
+/// # Errors
+/// As [`card_of`].
+pub fn iot_card_on(
+    settings: &Settings,
+    pki: &Pki,
+    eid: Eid,
+    memory: impl Memory + 'static,
+    world: &World,
+    strict: bool,
+) -> Result<Card, Fault> {
+    let iot = Some(Box::default());
+    let description = CardDescription { strict, iot, ..described(settings, pki, eid)? };
+    Card::open(description, memory, world.clone())
+}
+
 /// Returns the description of a card with the root SM-DS of the settings.
 ///
 /// # Errors

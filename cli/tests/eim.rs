@@ -39,9 +39,13 @@ struct Eim {
 
 impl Eim {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    fn start_with(folder: &Path, more: &[&str]) -> Self {
         let arguments = ["--json", "eim", "serve", "--device", EID];
         let ports = ["--listen", "127.0.0.1:0", "--listen-api", "127.0.0.1:0"];
-        let process = Running::start(landfall(folder).args(arguments).args(ports));
+        let process = Running::start(landfall(folder).args(arguments).args(ports).args(more));
         let ready = process.out.json();
         let address = |name: &str| ready["addresses"][name].as_str().unwrap().to_owned();
         let root = ready["root_certificate"].as_str().unwrap().into();
@@ -160,6 +164,63 @@ async fn the_configuration_pins_the_key_of_the_tls_certificate() {
     let certificate = tokio::task::spawn_blocking(move || presented(&address)).await.unwrap();
     let key = Certificate::from_der(certificate).unwrap().public_key().clone();
     assert_eq!(hex::encode_upper(certs::subject_public_key_info(&key)), pinned);
+}
+
+/// A server on a free port, and the address that it prints after `heading`.
+fn served(folder: &Path, arguments: &[&str], heading: &str) -> (Running, String) {
+    let running = Running::start(landfall(folder).args(arguments));
+    let address = running.err.word_after(heading);
+    (running, address)
+}
+
+/// The device pins the key of the eIM's TLS certificate.
+#[test]
+fn an_iot_device_executes_the_orders_of_its_eim_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let serve = ["sm-dp", "serve", "--listen", "127.0.0.1:0"];
+    let (_sm_dp_process, sm_dp) = served(folder, &serve, "SM-DP+ at ");
+    let eim = Eim::start_with(folder, &["--sm-dp", &sm_dp]);
+    let configuration = folder.join("eim.json");
+    std::fs::write(&configuration, succeed(&mut eim.command(folder, &["configuration"]))).unwrap();
+    let configuration = configuration.to_str().unwrap();
+    let profile = |number: &str| {
+        let file = folder.join(format!("{number}.der"));
+        let file = file.to_str().unwrap().to_owned();
+        succeed(landfall(folder).args(["profile", "new", &file, "--number", number]));
+        let iccid =
+            succeed(landfall(folder).args(["sm-dp", "add", &file, "--sm-dp", &sm_dp, "--fallback-allowed"]));
+        let iccid = iccid.trim().to_owned();
+        let code = succeed(landfall(folder).args(["operator", "order", &iccid, "--sm-dp", &sm_dp]));
+        (file, iccid, format!("download:{}", code.trim()))
+    };
+    let ((first_file, first, first_code), (second_file, second, second_code)) = (profile("1"), profile("2"));
+    let device = ["--json", "device", "--eid", EID, "--sm-dp", &sm_dp];
+    let order =
+        |arguments: &[&str]| succeed(&mut eim.command(folder, &[&["order", EID], arguments].concat()));
+
+    // Without a visible network the device uses the connection of the host.
+    order(&[&first_code]);
+    order(&[&format!("enable:{first}")]);
+    let once = ["run", "--iot", "--once", "--eim-configuration", configuration];
+    let polled = succeed(landfall(folder).args(device).args(once));
+    let polled: Value = serde_json::from_str(polled.lines().last().unwrap()).unwrap();
+    let packages = &polled["polled"]["visits"][0]["packages"];
+    let results: Vec<_> = (0..3).map(|number| packages[number]["results"][0].as_str().unwrap()).collect();
+    assert_eq!(results, ["data", &format!("installed {first}"), "enable ok(0)"], "{polled}");
+
+    // On a network, with the JSON binding, until it is stopped.
+    let network =
+        ["network", "--listen", "127.0.0.1:0", "--subscriber", &first_file, "--subscriber", &second_file];
+    let (_network_process, network) = served(folder, &network, "networks at ");
+    let run = ["run", "--iot", "--binding", "json", "--check-in-every", "1"];
+    let cellular = ["--network", &network, "--visible", "724-99"];
+    let _device = Running::start(landfall(folder).args(device).args(cellular).args(run));
+    order(&[&second_code, "--wait", "60s"]);
+    order(&[&format!("enable-with-rollback:{second}"), "--wait", "60s"]);
+    let done = order(&[&format!("delete:{first}"), "--wait", "60s"]);
+    let done: Value = serde_json::from_str(&done).unwrap();
+    assert_eq!(done["result"]["succeeded"], true, "{done}");
 }
 
 /// Returns the certificate that a TLS server presents.

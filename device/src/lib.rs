@@ -16,6 +16,7 @@
 //! | [`terminal`] | command APDUs, GET RESPONSE, proactive commands | TS 102 221, TS 102 223 |
 //! | [`slot`](Slot) | a card that several parts of the device share | |
 //! | [`es10`] | the functions of the ISD-R, with typed requests and responses | SGP.22 section 5.7 |
+//! | [`ipa`] | the IPA of an IoT device: packages of eIMs, rollback, fallback | SGP.32 section 3 |
 //! | [`lpa`] | download, local profile management, notifications | SGP.22 sections 3.1 to 3.5 |
 //! | [`usim`] | the files of the enabled profile that a modem reads | TS 31.102 |
 //! | [`modem`] | network selection and registration | TS 23.122, TS 24.301, TS 33.102 |
@@ -33,6 +34,7 @@ mod data_download;
 mod device;
 pub mod es10;
 mod event_source;
+pub mod ipa;
 pub mod lpa;
 pub mod modem;
 mod move_to;
@@ -49,6 +51,7 @@ mod tests;
 pub use device::{Device, DeviceSettings, NoPause, Pause};
 pub use es10::{Es10, Es10Error};
 pub use event_source::EventSource;
+pub use ipa::{EimLinks, Ipa, IpaSettings};
 pub use lpa::{DownloadError, DownloadOptions, Installed, Links, Lpa, LpaSettings};
 pub use modem::{Modem, NotRegistered, Registered, Service};
 pub use move_to::{Ending, MoveReport, Recovery, Rejected};

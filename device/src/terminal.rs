@@ -35,6 +35,12 @@ impl Abilities {
         Self::serving(vec![0x01, 0x00, 0x80])
     }
 
+    /// The capabilities of a device with an IPA (SGP.32 section 3.8.4). The toolkit is that of a device
+    /// with an LPA.
+    pub(crate) fn of_ipa() -> Self {
+        Self { capability: vec![0xA9, 0x03, 0x84, 0x01, 0x01], ..Self::of_lpa() }
+    }
+
     /// The capabilities of a modem: as those of a device with an LPA, and SMS-PP data download (octet
     /// 1).
     pub(crate) fn of_modem() -> Self {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::{Request, Response};
 use rsp::ids::{Eid, SmdpAddress, TransactionId};
+use rsp::sgp32::EimConfigurationData;
 use rsp_server::{
     Core,
     api::{EventLog, Waits, WatchedRecords},
@@ -106,6 +107,11 @@ impl Eim {
     /// addEim.
     pub fn configuration(&self) -> EimConfiguration {
         signing::own_configuration(&self.0.core.config, &self.0.core.credentials)
+    }
+
+    /// Returns [`Eim::configuration`] as an eUICC receives it.
+    pub fn configuration_data(&self) -> EimConfigurationData {
+        signing::configuration_data(&self.configuration())
     }
 
     /// Registers a device with which the eIM is associated. A device that is registered already gets the

@@ -36,6 +36,10 @@ pub struct ProfileOptions {
     pub profile_class: Option<ProfileClass>,
     /// The profile policy rules (PPRs).
     pub profile_policy_rules: Option<BitString>,
+    /// fallbackAllowed of SGP.32: the profile can be the Fallback Profile of an IoT eUICC.
+    pub fallback_allowed: bool,
+    /// ecallIndication of SGP.32: the profile is the Emergency Profile of an IoT eUICC.
+    pub ecall_indication: bool,
     /// The icon that the LPA shows beside the name.
     pub icon: Option<Icon>,
     /// The notification configuration. Default: all notifications go to this server.
@@ -147,6 +151,8 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
         icon: options.icon.clone(),
         notifications: options.notifications.clone(),
         profile_policy_rules: options.profile_policy_rules.clone(),
+        fallback_allowed: options.fallback_allowed,
+        ecall_indication: options.ecall_indication,
     };
     let metadata = store_metadata(&installed, &overrides, own_address)
         .ok_or_else(|| fault("the ICCID of the package is not ten octets of BCD digits".to_owned()))?;

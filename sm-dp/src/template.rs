@@ -110,6 +110,8 @@ pub(crate) fn make(address: &str, template: &Template, number: u64) -> Result<Ma
         profile_name: overrides.profile_name,
         profile_class: overrides.profile_class,
         profile_policy_rules: overrides.profile_policy_rules,
+        fallback_allowed: overrides.fallback_allowed,
+        ecall_indication: overrides.ecall_indication,
         icon: overrides.icon,
         notifications: overrides.notifications,
         ..ProfileOptions::default()

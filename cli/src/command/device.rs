@@ -35,6 +35,7 @@ use crate::{
 
 mod check_in;
 mod failure;
+mod iot;
 mod online;
 
 use failure::{FailedMove, Failure as _, failed};
@@ -257,7 +258,7 @@ pub(crate) const OUTPUTS: &[CommandOutput] = &[
     document::<Vec<Delivery>>("device notifications").readable(),
     document::<Registered>("device register").readable(),
     document::<Registered>("device recover").readable(),
-    lines::<OneOf<Ready, check_in::Exchange<'static>>>("device run"),
+    lines::<OneOf<Ready, OneOf<check_in::Exchange<'static>, iot::Polled>>>("device run"),
 ];
 
 impl Command {
@@ -268,6 +269,7 @@ impl Command {
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let run = async |active_faults: &ActiveFaults| self.run_in(active_faults, settings, json).await;
         let fault_points = match &self.procedure {
+            Procedure::Run(options) if options.iot.iot => FaultPoints::DEVICE_IOT,
             Procedure::Run(options) if options.check_in.platform.is_none() => FaultPoints::DEVICE_RUN,
             _ => FaultPoints::DEVICE,
         };
@@ -284,6 +286,9 @@ impl Command {
         if let Procedure::Run(options) = &self.procedure {
             if options.check_in.platform.is_some() {
                 return self.run_checking_in(options, active_faults, settings, json).await;
+            }
+            if options.iot.iot {
+                return self.run_ipa(options, active_faults, settings, json).await;
             }
             return self.run_online(options, active_faults, settings, json).await;
         }
@@ -468,8 +473,10 @@ impl Command {
                     (None, None) => parties::default_eid(pki)?,
                 };
                 let memory = active_faults.memory("card", parties::card_path(&settings.data_dir, eid))?;
+                let is_iot = matches!(&self.procedure, Procedure::Run(options) if options.iot.iot);
                 let card = match &m2m {
                     Some(m2m) => m2m.card(pki, eid, memory, world, self.strict),
+                    None if is_iot => parties::iot_card_on(settings, pki, eid, memory, world, self.strict),
                     None => parties::card_on(settings, pki, eid, memory, world, self.strict),
                 };
                 let card = card.map_err(|fault| self.of_its_kind(fault, m2m.is_some()))?;
@@ -487,7 +494,7 @@ impl Command {
         let Some(kind) = euicc_sim::mismatched_memory_kind(&fault) else { return fault };
         fault.next = match (&self.procedure, m2m) {
             _ if kind == MemoryKind::Iot => {
-                "this is an IoT card, which has an IPA instead of an LPA: choose another --eid or --data-dir"
+                "this is an IoT card, which has no LPA: `landfall device run --iot` runs its IPA; or choose another --eid or --data-dir"
             }
             (_, true) => "this is a consumer card: omit --first-profile, or choose another --eid or --data-dir",
             (Procedure::Run(_), false) => {

@@ -14,11 +14,12 @@ use super::value::{Time, Value, number};
 use super::when::When;
 
 /// The interfaces that can be named as a place.
-const INTERFACES: [&str; 10] = ["ES1", "ES2", "ES2+", "ES3", "ES4", "ES5", "ES7", "ES9+", "ES11", "ES12"];
+const INTERFACES: [&str; 11] =
+    ["ES1", "ES2", "ES2+", "ES3", "ES4", "ES5", "ES7", "ES9+", "ES11", "ES12", "ESipa"];
 
-/// The functions of SGP.22. A misspelt function name is rejected before a run, instead of never
-/// matching.
-const FUNCTIONS: [(&str, &[&str]); 4] = [
+/// The functions of SGP.22 and SGP.32. A misspelt function name is rejected before a run, instead of
+/// never matching.
+const FUNCTIONS: [(&str, &[&str]); 5] = [
     (
         "ES9+",
         &[
@@ -35,6 +36,18 @@ const FUNCTIONS: [(&str, &[&str]); 4] = [
     ),
     ("ES11", &["InitiateAuthentication", "AuthenticateClient"]),
     ("ES12", &["RegisterEvent", "DeleteEvent"]),
+    (
+        "ESipa",
+        &[
+            "InitiateAuthentication",
+            "AuthenticateClient",
+            "GetBoundProfilePackage",
+            "CancelSession",
+            "HandleNotification",
+            "GetEimPackage",
+            "ProvideEimPackageResult",
+        ],
+    ),
 ];
 
 /// A fault, its place and its conditions. The notation is defined in the [crate

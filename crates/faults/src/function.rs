@@ -4,16 +4,19 @@
 use bytes::Bytes;
 use http::Request;
 /// The paths of SGP.22 section 6.5.1 and their interfaces.
-const PATHS: [(&str, &str); 4] =
-    [("es2plus", "ES2+"), ("es9plus", "ES9+"), ("es11", "ES11"), ("es12", "ES12")];
+const PATHS: [(&str, &str); 5] =
+    [("es2plus", "ES2+"), ("es9plus", "ES9+"), ("es11", "ES11"), ("es12", "ES12"), ("esipa", "ESipa")];
 
-/// The tags of the functions in the ASN.1 binding: SGP.22 section 6.6.
-const TAGS: [(u8, &str); 5] = [
+/// The tags of the functions in the ASN.1 binding: SGP.22 section 6.6 and SGP.32 section 6.3.
+const TAGS: [(u8, &str); 8] = [
     (0x39, "InitiateAuthentication"),
     (0x3A, "GetBoundProfilePackage"),
     (0x3B, "AuthenticateClient"),
     (0x3D, "HandleNotification"),
     (0x41, "CancelSession"),
+    (0x4E, "TransferEimPackage"),
+    (0x4F, "GetEimPackage"),
+    (0x50, "ProvideEimPackageResult"),
 ];
 
 /// Returns the function that a request calls, or `None` if it cannot be determined.
@@ -46,7 +49,9 @@ fn by_path(request: &Request<Bytes>) -> Option<String> {
     if rest == "asn1" {
         let tag = request.body().windows(2).take(8).find(|pair| pair.first() == Some(&0xBF))?.get(1)?;
         let (_, function) = TAGS.iter().find(|(number, _)| number == tag)?;
-        return Some(format!("ES9+.{function}"));
+        // A message of ESipa has no wrapper.
+        let interface = if request.body().first() == Some(&0xBF) { "ESipa" } else { "ES9+" };
+        return Some(format!("{interface}.{function}"));
     }
     let (interface, function) = rest.split_once('/')?;
     let (_, interface) = PATHS.iter().find(|(path, _)| *path == interface)?;
@@ -80,6 +85,8 @@ mod tests {
         assert_eq!(named("/gsma/rsp2/es2plus/downloadOrder", b""), "ES2+.DownloadOrder");
         assert_eq!(named("/gsma/rsp2/es12/registerEvent", b""), "ES12.RegisterEvent");
         assert_eq!(named("/gsma/rsp2/asn1", b"\xA2\x82\x01\x00\xBF\x3B\x81\x10"), "ES9+.AuthenticateClient");
+        assert_eq!(named("/gsma/rsp2/asn1", b"\xBF\x4F\x12\x5A\x10"), "ESipa.GetEimPackage");
+        assert_eq!(named("/gsma/rsp2/esipa/provideEimPackageResult", b""), "ESipa.ProvideEimPackageResult");
         let soap = b"<e:Header><a:Action>http://gsma.com/ES3/ProfileManagement/ES3-GetEISRequest</a:Action>";
         assert_eq!(named("/sgp02", soap), "ES3.GetEIS");
         let soap = b"<Action>http://gsma.com/ES2/ProfileManagementCallBack/ES2-DownloadProfile</Action>";

@@ -18,6 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
@@ -30,7 +31,7 @@ use zeroize::Zeroizing;
 
 use brainpool::ByCurve;
 pub(crate) use checking::refusal;
-use checking::{CheckingClientVerifier, CheckingVerifier};
+use checking::{CheckingClientVerifier, CheckingVerifier, PinningVerifier};
 pub use pkcs8::pkcs8_p256;
 
 const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -189,15 +190,32 @@ impl ClientTls {
         clock: Arc<dyn Clock>,
         check: Arc<CertificateCheck>,
     ) -> Result<Self, Fault> {
-        let fault = |error| cannot_use(error, "use TLS with this certificate");
         let verifier = WebPkiServerVerifier::builder_with_provider(store(roots)?, provider())
             .build()
             .map_err(bad_roots)?;
+        Self::verifying(Arc::new(CheckingVerifier { webpki: verifier, check }), identity, clock)
+    }
+
+    /// Returns a configuration that trusts the server with this public key (SubjectPublicKeyInfo,
+    /// DER) and no other. Names, validity and issuer of its certificate are not checked.
+    ///
+    /// # Errors
+    /// TLS cannot be configured, which is a bug.
+    pub fn pinning(public_key: Vec<u8>, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+        Self::verifying(Arc::new(PinningVerifier { public_key, provider: provider() }), None, clock)
+    }
+
+    fn verifying(
+        verifier: Arc<dyn ServerCertVerifier>,
+        identity: Option<&Identity>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Fault> {
+        let fault = |error| cannot_use(error, "use TLS with this certificate");
         let builder = ClientConfig::builder_with_details(provider(), WorldTime::of(clock))
             .with_protocol_versions(VERSIONS)
             .map_err(fault)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(CheckingVerifier { webpki: verifier, check }));
+            .with_custom_certificate_verifier(verifier);
         let mut config = match identity.map(Identity::parts) {
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(fault)?,
             None => builder.with_no_client_auth(),

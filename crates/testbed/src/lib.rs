@@ -8,6 +8,7 @@
 //! | [`Testbed`] | single parties of SGP.22, for any test |
 //! | [`operator`] | an operator as a client of ES2+ |
 //! | [`consumer`] | the parties of a consumer swap (SGP.22) |
+//! | [`iot`] | the parties of the provisioning of an IoT device (SGP.32) |
 //! | [`m2m`] | the parties of an M2M swap (SGP.02) |
 //! | [`background`] | the background work of a party |
 //! | [`time`] | the virtual-time runner: one thread, one seed; a year takes moments |
@@ -27,6 +28,7 @@ pub mod bearer;
 pub mod consumer;
 pub mod fault_places;
 pub mod host;
+pub mod iot;
 pub mod m2m;
 pub mod move_report;
 pub mod operator;

@@ -69,6 +69,8 @@ macro_rules! named_number {
     )+ };
 }
 
+pub(super) use named_number;
+
 named_number! {
     NotificationSentResponse.delete_notification_status: DeleteNotificationStatus,
     SetDefaultDpAddressResponse.set_default_dp_address_result: SetDefaultDpAddressResult,

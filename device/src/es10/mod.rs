@@ -1,10 +1,12 @@
-//! ES10a, ES10b and ES10c from the device's side: SGP.22 section 5.7.
+//! ES10a, ES10b and ES10c from the device's side: SGP.22 section 5.7. `iot` has the functions of
+//! SGP.32.
 //!
 //! The first function call opens a logical channel and selects the ISD-R on it. Each function is
 //! one chain of STORE DATA. A result code other than "ok" becomes an error, [`Es10Error::Refused`],
 //! so that it cannot be overlooked.
 
 mod answers;
+mod iot;
 
 use crypto::bsp::MAX_TLV;
 use rsp::der::{Asn1, BitString, DecodeError, List, Opaque, Raw};
@@ -36,6 +38,7 @@ use super::event_source::EventSource;
 use super::terminal::{CardError, Command, Terminal, Traffic};
 pub use answers::ResultCode;
 use answers::Verdict;
+pub use iot::RetrievedList;
 
 /// The maximum length of one STORE DATA block.
 const BLOCK: usize = 255;
@@ -134,7 +137,7 @@ impl<D: CardInterface> Es10<D> {
     }
 
     /// ES10b.GetEUICCInfo, EUICCInfo2: section 5.7.8.
-    pub async fn get_euicc_info2(&mut self) -> Result<EuiccInfo2, Es10Error> {
+    pub async fn get_euicc_info2(&mut self) -> Result<Raw<EuiccInfo2>, Es10Error> {
         self.call(ES10B, "GetEUICCInfo2", &GetEuiccInfo2Request {}).await
     }
 

@@ -235,7 +235,7 @@ fn check_initiate_authentication(
 }
 
 /// Checks that the transaction ID of a response is the transaction ID of the session.
-pub(super) fn check_transaction_id(
+pub(crate) fn check_transaction_id(
     function: &'static str,
     expected: &TransactionId,
     found: &TransactionId,

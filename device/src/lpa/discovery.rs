@@ -42,16 +42,16 @@ impl<D: CardInterface> Lpa<D> {
         sm_ds: Option<&SmdpAddress>,
         mut options: DownloadOptions,
     ) -> Result<Vec<Discovered>, DownloadError> {
-        let sm_ds = match sm_ds {
-            Some(address) => address.clone(),
-            None => parse(&self.configured_addresses().await?.root_ds_address, "root SM-DS")?,
-        };
-        let waiting = match self.fetch(&any_profile_at(sm_ds.clone()), &mut options).await? {
+        let code = self.sm_ds_activation_code(sm_ds).await?;
+        let waiting = match self.fetch(&code, &mut options).await? {
             Fetched::Events(events) => events,
             // The server is an SM-DP+ and had a profile for this eUICC.
-            Fetched::Profile(installed) => {
-                let event = EventEntries { event_id: String::new(), rsp_server_address: sm_ds.to_string() };
-                return Ok(vec![Discovered { event, outcome: Ok(*installed) }]);
+            Fetched::Package(loaded) => {
+                let event = EventEntries {
+                    event_id: String::new(),
+                    rsp_server_address: code.smdp_address.to_string(),
+                };
+                return Ok(vec![Discovered { event, outcome: self.conclude(*loaded).await }]);
             }
         };
         let mut discovered = Vec::new();
@@ -60,8 +60,8 @@ impl<D: CardInterface> Lpa<D> {
             let Some(event) = agenda.next() else { break };
             match self.retrieve(&event, &mut options).await {
                 Ok(Fetched::Events(events)) => agenda.to_follow.extend(events),
-                Ok(Fetched::Profile(installed)) => {
-                    discovered.push(Discovered { event, outcome: Ok(*installed) });
+                Ok(Fetched::Package(loaded)) => {
+                    discovered.push(Discovered { event, outcome: self.conclude(*loaded).await });
                 }
                 // req: SGP.22-3.6.2-Independent
                 Err(error) => discovered.push(Discovered { event, outcome: Err(error) }),
@@ -86,6 +86,12 @@ impl<D: CardInterface> Lpa<D> {
         &mut self,
         options: DownloadOptions,
     ) -> Result<Installed, DownloadError> {
+        let code = self.default_activation_code().await?;
+        self.download(&code, options).await
+    }
+
+    /// Returns an activation code for any profile at the default SM-DP+ of the eUICC.
+    pub(crate) async fn default_activation_code(&mut self) -> Result<ActivationCode, SessionError> {
         let address = self.configured_addresses().await?.default_dp_address.filter(|text| !text.is_empty());
         let address = address.ok_or_else(|| {
             Fault::usage(
@@ -94,10 +100,22 @@ impl<D: CardInterface> Lpa<D> {
                 "set one, or use an activation code",
             )
         })?;
-        self.download(&any_profile_at(parse(&address, "default SM-DP+")?), options).await
+        Ok(any_profile_at(parse(&address, "default SM-DP+")?))
     }
 
-    async fn retrieve(
+    /// Returns an activation code for any event at an SM-DS; without an address, at the root SM-DS of
+    /// the eUICC.
+    pub(crate) async fn sm_ds_activation_code(
+        &mut self,
+        sm_ds: Option<&SmdpAddress>,
+    ) -> Result<ActivationCode, SessionError> {
+        Ok(any_profile_at(match sm_ds {
+            Some(address) => address.clone(),
+            None => parse(&self.configured_addresses().await?.root_ds_address, "root SM-DS")?,
+        }))
+    }
+
+    pub(crate) async fn retrieve(
         &mut self,
         event: &EventEntries,
         options: &mut DownloadOptions,

@@ -157,11 +157,19 @@ impl DownloadError {
 }
 
 /// The response of a server to a request for a download.
-pub(super) enum Fetched {
-    /// A profile, which was installed.
-    Profile(Box<Installed>),
+pub(crate) enum Fetched {
+    /// A package, which was loaded. The eUICC installed it or refused it.
+    Package(Box<Loaded>),
     /// Events at other servers.
     Events(Vec<EventEntries>),
+}
+
+/// A package that was loaded. The server does not know the result yet.
+pub(crate) struct Loaded {
+    /// The metadata sent by the SM-DP+.
+    pub(crate) metadata: StoreMetadataRequest,
+    /// The result, as the eUICC signed it.
+    pub(crate) result: Raw<ProfileInstallationResult>,
 }
 
 /// A session that was cancelled before the package was loaded.
@@ -186,9 +194,9 @@ impl fmt::Display for Cancelled {
 }
 
 /// A reason to cancel a session.
-struct Objection {
-    reason: CancelSessionReason,
-    why: String,
+pub(crate) struct Objection {
+    pub(crate) reason: CancelSessionReason,
+    pub(crate) why: String,
 }
 
 impl<D: CardInterface> Lpa<D> {
@@ -208,15 +216,15 @@ impl<D: CardInterface> Lpa<D> {
             self.events.emit(event.with_peer("", code.smdp_address.to_string()));
         }
         match self.fetch(code, &mut options).await? {
-            Fetched::Profile(installed) => Ok(*installed),
+            Fetched::Package(loaded) => self.conclude(*loaded).await,
             // req: SGP.22-3.6.2-NoEventsForCode
             Fetched::Events(_) => Err(ServerFlaw::SmDs.into()),
         }
     }
 
-    /// Performs [`download`](Self::download) from a server that may be an SM-DS. An interrupted
-    /// session is repeated.
-    pub(super) async fn fetch(
+    /// Loads the package of an activation code, whose server may be an SM-DS. An interrupted session
+    /// is repeated.
+    pub(crate) async fn fetch(
         &mut self,
         code: &ActivationCode,
         options: &mut DownloadOptions,
@@ -247,19 +255,19 @@ impl<D: CardInterface> Lpa<D> {
             }
             ServerResponse::Profile(offered) => {
                 let session = Session { address: &code.smdp_address, transaction_id: &transaction_id };
-                let installed = self.install_offered(session, *offered, options).await?;
-                Ok(Fetched::Profile(Box::new(installed)))
+                let loaded = self.load_offered(session, *offered, options).await?;
+                Ok(Fetched::Package(Box::new(loaded)))
             }
         }
     }
 
     /// Performs the download from the offered profile to the installation result: section 3.1.3.
-    async fn install_offered(
+    async fn load_offered(
         &mut self,
         session: Session<'_>,
         offered: AuthenticateClientOk,
         options: &mut DownloadOptions,
-    ) -> Result<Installed, DownloadError> {
+    ) -> Result<Loaded, DownloadError> {
         let Session { address, transaction_id } = session;
         // req: SGP.22-3.0.2-TransactionId
         for found in [&offered.transaction_id, &offered.smdp_signed2.transaction_id] {
@@ -304,7 +312,7 @@ impl<D: CardInterface> Lpa<D> {
         }
 
         match self.es10.load_bound_profile_package(&answer.bound_profile_package.0).await {
-            Ok(result) => self.conclude(metadata, result).await,
+            Ok(result) => Ok(Loaded { metadata, result }),
             Err(error) => {
                 let objection = Objection {
                     // req: SGP.22-3.0.2-LoadError
@@ -334,12 +342,8 @@ impl<D: CardInterface> Lpa<D> {
         if let Some(objection) = mismatch(metadata, &options.expected) {
             return Ok(Err(objection));
         }
-        if !self.es10.get_profiles_info(Some(metadata.iccid)).await?.is_empty() {
-            // The order stays usable. The profile on the card can be deleted, or it may be the
-            // result of an earlier attempt with this order.
-            let why =
-                format!("profile {} is on the card already; delete it to download it again", metadata.iccid);
-            return Ok(Err(Objection { reason: CancelSessionReason::POSTPONED, why }));
+        if let Some(objection) = self.is_on_card(metadata.iccid).await? {
+            return Ok(Err(objection));
         }
         let policy_rules_need_consent = match self.policy_rules(metadata).await? {
             Ok(need_consent) => need_consent,
@@ -360,14 +364,24 @@ impl<D: CardInterface> Lpa<D> {
         })
     }
 
+    /// Returns an objection if the profile is on the card already. The order stays usable: the profile
+    /// on the card can be deleted, or it may be the result of an earlier attempt with this order.
+    pub(crate) async fn is_on_card(&mut self, iccid: Iccid) -> Result<Option<Objection>, Es10Error> {
+        if self.es10.get_profiles_info(Some(iccid)).await?.is_empty() {
+            return Ok(None);
+        }
+        let why = format!("profile {iccid} is on the card already; delete it to download it again");
+        Ok(Some(Objection { reason: CancelSessionReason::POSTPONED, why }))
+    }
+
     /// Checks the profile's policy rules against the Rules Authorisation Table, and returns true if
     /// the user must consent to them: section 2.9.2.4. For each rule the first matching entry of
     /// the table applies. A profile that cannot be disabled must be the only operational one:
     /// section 3.1.3.
-    async fn policy_rules(
+    pub(crate) async fn policy_rules(
         &mut self,
         metadata: &StoreMetadataRequest,
-    ) -> Result<Result<bool, Objection>, DownloadError> {
+    ) -> Result<Result<bool, Objection>, Es10Error> {
         const CONSENT_REQUIRED: usize = 0;
         let rules = metadata.profile_policy_rules.as_ref().map(|rules| rules.ones()).unwrap_or_default();
         let rules: Vec<_> = rules.into_iter().filter(|rule| *rule != ppr::UPDATE_CONTROL).collect();
@@ -434,11 +448,8 @@ impl<D: CardInterface> Lpa<D> {
 
     /// Sends the eUICC's installation result to the SM-DP+, and returns the outcome of the
     /// download.
-    async fn conclude(
-        &mut self,
-        metadata: StoreMetadataRequest,
-        result: Raw<ProfileInstallationResult>,
-    ) -> Result<Installed, DownloadError> {
+    pub(super) async fn conclude(&mut self, loaded: Loaded) -> Result<Installed, DownloadError> {
+        let Loaded { metadata, result } = loaded;
         let data = &result.profile_installation_result_data;
         let about = data.notification_metadata.clone();
         let pending = Opaque::new(result.bytes().to_vec());
@@ -510,7 +521,10 @@ fn mismatch(metadata: &StoreMetadataRequest, expected: &Expected) -> Option<Obje
 /// eUICC installs the metadata of the package: section 3.1.3. A package with undecodable metadata
 /// is refused by the eUICC itself.
 // req: SGP.22-3.1.3-Metadata
-fn differs_from_offer(offered: &StoreMetadataRequest, package: &BoundProfilePackageDer) -> Option<Objection> {
+pub(crate) fn differs_from_offer(
+    offered: &StoreMetadataRequest,
+    package: &BoundProfilePackageDer,
+) -> Option<Objection> {
     let bound = BoundProfilePackage::from_der(&package.0).ok()?.open_metadata().ok()?;
     if bound == *offered {
         return None;

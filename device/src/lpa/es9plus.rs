@@ -14,13 +14,14 @@ use super::requests::HandleNotificationRequest;
 use crate::EventSource;
 
 /// The User-Agent of an LPA in the device: SGP.22 section 6.2.
-const LPAD: HeaderValue = HeaderValue::from_static("gsma-rsp-lpad");
+pub const USER_AGENT_LPAD: &str = "gsma-rsp-lpad";
 
 /// A client of one SM-DP+ or SM-DS, over one link.
 pub(super) struct Es9Plus<'a> {
     pub(super) link: Link,
     pub(super) address: String,
     pub(super) version: Version,
+    pub(super) user_agent: &'static str,
     /// Maximum attempts for a request that gets no response.
     pub(super) tries: u32,
     pub(super) events: &'a EventSource,
@@ -114,11 +115,9 @@ impl Es9Plus<'_> {
         loop {
             tries_left = tries_left.saturating_sub(1);
             let mut http = json::request(&F::path(), self.version, request);
-            http.headers_mut().insert(USER_AGENT, LPAD);
+            http.headers_mut().insert(USER_AGENT, HeaderValue::from_static(self.user_agent));
             let call = Call::send(&self.link, http).await.read(&read);
-            self.traffic.requests = self.traffic.requests.saturating_add(1);
-            self.traffic.sent = self.traffic.sent.saturating_add(octets(call.sent));
-            self.traffic.received = self.traffic.received.saturating_add(octets(call.received));
+            self.traffic.count(call.sent, call.received);
             let event = self.events.event(F::title()).with_peer("ES9+", self.address.clone());
             let event = event.with_bytes(call.sent, call.received).with_outcome(call.outcome());
             self.events.emit(event.with_findings(call.findings));
@@ -127,6 +126,15 @@ impl Es9Plus<'_> {
                 result => return result.map_err(|error| Es9Error::new(F::NAME, error)),
             }
         }
+    }
+}
+
+impl HttpTraffic {
+    /// Counts a request with the octets of both bodies.
+    pub(crate) fn count(&mut self, sent: usize, received: usize) {
+        self.requests = self.requests.saturating_add(1);
+        self.sent = self.sent.saturating_add(octets(sent));
+        self.received = self.received.saturating_add(octets(received));
     }
 }
 
@@ -175,6 +183,18 @@ fn advice(refusal: &StatusCodeData) -> &'static str {
 
 fn octets(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+impl std::ops::Add for HttpTraffic {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            sent: self.sent.saturating_add(other.sent),
+            received: self.received.saturating_add(other.received),
+        }
+    }
 }
 
 impl std::ops::Sub for HttpTraffic {

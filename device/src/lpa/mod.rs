@@ -24,13 +24,16 @@ use rsp::sgp22::es10c::{EnableResult, ProfileInfo};
 use rsp::sgp22::{DeviceCapabilities, DeviceInfo, EuiccInfo1, EuiccInfo2, ProfileState};
 use world::{CardInterface, Fault, Link};
 
+pub(crate) use authenticate::check_transaction_id;
 pub use authenticate::{ServerFlaw, SessionError};
 pub use discovery::{Discovered, MAX_EVENTS};
 pub use download::{
     Cancelled, Consent, Decision, DownloadError, DownloadOptions, Expected, Installed, Offer,
 };
+pub(crate) use download::{Fetched, Loaded, Objection, differs_from_offer};
 use es9plus::Es9Plus;
-pub use es9plus::{Es9Error, HttpTraffic};
+pub use es9plus::{Es9Error, HttpTraffic, USER_AGENT_LPAD};
+pub(crate) use notifications::delivery;
 pub use notifications::{Delivery, Handled};
 
 use super::es10::{Es10, Es10Error};
@@ -63,6 +66,8 @@ pub struct LpaSettings {
     pub device_info: DeviceInfo,
     /// The version of SGP.22 in `X-Admin-Protocol`.
     pub version: Version,
+    /// `User-Agent` in requests to servers.
+    pub user_agent: &'static str,
     /// Maximum attempts for a request that gets no response.
     pub request_tries: u32,
     /// Maximum sessions for a download that is interrupted by a loss of the server. The eUICC keeps
@@ -83,6 +88,7 @@ impl Default for LpaSettings {
                 imei: None,
             },
             version: Version([2, 6, 0]),
+            user_agent: USER_AGENT_LPAD,
             request_tries: 3,
             download_tries: 2,
         }
@@ -154,7 +160,8 @@ impl<D: CardInterface> Lpa<D> {
 
     /// Returns EUICCInfo1 and EUICCInfo2.
     pub async fn chip_info(&mut self) -> Result<(EuiccInfo1, EuiccInfo2), Es10Error> {
-        Ok((self.es10.get_euicc_info1().await?.into_value(), self.es10.get_euicc_info2().await?))
+        let info1 = self.es10.get_euicc_info1().await?.into_value();
+        Ok((info1, self.es10.get_euicc_info2().await?.into_value()))
     }
 
     /// Returns all profiles on the card: section 3.2.4.
@@ -265,6 +272,7 @@ impl<D: CardInterface> Lpa<D> {
             link: self.links.link(address)?,
             address: address.to_string(),
             version: self.settings.version,
+            user_agent: self.settings.user_agent,
             tries: self.settings.request_tries,
             events: &self.events,
             traffic: &mut self.http,

@@ -123,7 +123,7 @@ impl<D: CardInterface> Lpa<D> {
 }
 
 /// Creates the report of a delivery.
-pub(super) fn delivery(metadata: NotificationMetadata, handled: Handled) -> Delivery {
+pub(crate) fn delivery(metadata: NotificationMetadata, handled: Handled) -> Delivery {
     let operation = &metadata.profile_management_operation;
     let names = [
         (notification_event::INSTALL, "install"),

@@ -38,6 +38,12 @@ pub struct NewProfile {
     profile_class: Option<Class>,
     /// The profile policy rules. Default: none.
     profile_policy_rules: Option<Vec<Rule>>,
+    /// fallbackAllowed of SGP.32: the profile can be the Fallback Profile of an IoT eUICC. Default: false.
+    #[serde(default)]
+    fallback_allowed: bool,
+    /// ecallIndication of SGP.32: the profile is the Emergency Profile of an IoT eUICC. Default: false.
+    #[serde(default)]
+    ecall_indication: bool,
     /// The icon, 64 by 64 pixels and at most 1024 octets.
     #[schemars(with = "Option<Base64Text>")]
     icon: Option<Octets>,
@@ -233,6 +239,8 @@ impl NewProfile {
             profile_name: None,
             profile_class: None,
             profile_policy_rules: None,
+            fallback_allowed: false,
+            ecall_indication: false,
             icon: None,
             icon_type: None,
             notification_address: None,
@@ -277,6 +285,8 @@ impl NewProfile {
                 });
                 BitString::of(&bits.collect::<Vec<_>>())
             }),
+            fallback_allowed: self.fallback_allowed,
+            ecall_indication: self.ecall_indication,
             icon: self.icon()?,
             notifications: self.notification_address.as_ref().map(|addresses| {
                 let configuration = |address: &String| NotificationConfigurationInformation {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use device::{AlwaysOnSettings, EventSource, Modem, Online};
 use euicc_sim::Card;
 use net::{Client, TcpDial};
@@ -31,20 +31,48 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct CheckInOptions {
     /// Platform at which the device checks in
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "first_profile")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "first_profile", group = "poller")]
     pub(super) platform: Option<String>,
     /// File with the token that `landfall fleet token EID` prints [default: LANDFALL_TOKEN]
     #[arg(long, value_name = "FILE", requires = "platform")]
     pub(super) token_file: Option<PathBuf>,
-    /// Check in once, execute the instruction, report its result
-    #[arg(long, requires = "platform", conflicts_with = "until_idle")]
+    /// Check in once, execute the instruction, report its result; with --iot, poll once
+    #[arg(long, requires = "poller", conflicts_with = "until_idle")]
     pub(super) once: bool,
     /// End when the platform has no instruction
     #[arg(long, requires = "platform")]
     pub(super) until_idle: bool,
-    /// Maximum interval between check-ins, in seconds
-    #[arg(long, value_name = "SECONDS", requires = "platform")]
+    /// Maximum interval between check-ins, in seconds; with --iot, interval between polls
+    #[arg(long, value_name = "SECONDS", requires = "poller")]
     pub(super) check_in_every: Option<u64>,
+}
+
+/// Options of an IoT device.
+#[derive(Args, Debug)]
+pub(super) struct IotOptions {
+    /// Run the IPA of an IoT card, which polls the eIMs of the card. Without --visible the device
+    /// uses the connection of this host
+    #[arg(long, group = "poller", conflicts_with_all = ["first_profile", "platform"])]
+    pub(super) iot: bool,
+    /// Output of `landfall eim configuration`, to associate a card that has no eIM
+    #[arg(long, value_name = "FILE", requires = "iot")]
+    pub(super) eim_configuration: Option<PathBuf>,
+    /// Address of the eIMs, instead of that in the configuration of the card
+    #[arg(long, value_name = "HOST:PORT", requires = "iot")]
+    pub(super) eim: Option<String>,
+    /// Binding of ESipa
+    #[arg(long, value_name = "BINDING", requires = "iot", default_value = "asn1")]
+    pub(super) binding: Binding,
+    /// Download only through the eIM
+    #[arg(long, requires = "iot")]
+    pub(super) indirect: bool,
+}
+
+/// A binding of ESipa.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Binding {
+    Asn1,
+    Json,
 }
 
 /// Options of a running device.
@@ -75,6 +103,8 @@ pub(super) struct Options {
     pub(super) ready: ReadyOptions,
     #[command(flatten)]
     pub(super) check_in: CheckInOptions,
+    #[command(flatten)]
+    pub(super) iot: IotOptions,
 }
 
 impl Options {

@@ -247,6 +247,8 @@ fn options(description: &Description) -> ProfileOptions {
         profile_name: said.profile_name,
         profile_class: said.profile_class,
         profile_policy_rules: said.profile_policy_rules,
+        fallback_allowed: said.fallback_allowed,
+        ecall_indication: said.ecall_indication,
         icon: said.icon,
         notifications: said.notifications,
         ..ProfileOptions::default()

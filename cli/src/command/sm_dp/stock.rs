@@ -28,6 +28,12 @@ pub struct Add {
     /// Use the file as a template for new profiles, in all namespaces
     #[arg(long, conflicts_with = "namespace")]
     template: bool,
+    /// The profile can be the Fallback Profile of an IoT eUICC (SGP.32)
+    #[arg(long, conflicts_with = "template")]
+    fallback_allowed: bool,
+    /// The profile is the Emergency Profile of an IoT eUICC (SGP.32)
+    #[arg(long, conflicts_with = "template")]
+    ecall_indication: bool,
     #[command(flatten)]
     numbers: Numbers,
     #[command(flatten)]
@@ -76,7 +82,12 @@ impl Add {
             false => {
                 let package = files::read(&self.file)?;
                 let namespace = self.scope.namespace.clone();
-                let options = ProfileOptions { namespace, ..ProfileOptions::default() };
+                let options = ProfileOptions {
+                    namespace,
+                    fallback_allowed: self.fallback_allowed,
+                    ecall_indication: self.ecall_indication,
+                    ..ProfileOptions::default()
+                };
                 Added::Iccid(sm_dp.add_profile(&package, &options).await?)
             }
         };

@@ -30,6 +30,12 @@ pub struct Metadata {
     /// Profile policy rules.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policy_rules: Vec<PolicyRule>,
+    /// fallbackAllowed of SGP.32: the profile can be the Fallback Profile of an IoT eUICC.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fallback_allowed: bool,
+    /// ecallIndication of SGP.32: the profile is the Emergency Profile of an IoT eUICC.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ecall_indication: bool,
 }
 
 /// ProfileClass.
@@ -121,6 +127,10 @@ pub struct MetadataOverrides {
     pub notifications: Option<Vec<NotificationConfigurationInformation>>,
     /// PprIds.
     pub profile_policy_rules: Option<BitString>,
+    /// fallbackAllowed of SGP.32.
+    pub fallback_allowed: bool,
+    /// ecallIndication of SGP.32.
+    pub ecall_indication: bool,
 }
 
 impl Metadata {
@@ -152,6 +162,8 @@ impl Metadata {
             icon: self.icon.as_ref().and_then(|icon| Icon::of(icon)),
             notifications: self.notification_receivers(),
             profile_policy_rules: self.rules(),
+            fallback_allowed: self.fallback_allowed,
+            ecall_indication: self.ecall_indication,
         }
     }
 
@@ -229,8 +241,8 @@ pub fn store_metadata(
         notification_configuration_info: Some(overrides.notifications.clone().unwrap_or_else(everything)),
         profile_owner: usim.and_then(owner),
         profile_policy_rules: overrides.profile_policy_rules.clone(),
-        ecall_indication: None,
-        fallback_allowed: None,
+        ecall_indication: overrides.ecall_indication.then_some(true),
+        fallback_allowed: overrides.fallback_allowed.then_some(true),
     })
 }
 

@@ -248,7 +248,8 @@ fn an_invalid_element_is_reported_with_its_place_and_reason() {
 #[test]
 fn metadata_are_derived_from_the_files() {
     let text = format!(
-        "{TEN_LINES}[metadata]\nprofile-name = 'Name'\npolicy-rules = ['delete-not-allowed']\nclass = 'test'\n"
+        "{TEN_LINES}[metadata]\nprofile-name = 'Name'\npolicy-rules = ['delete-not-allowed']\nclass = 'test'\n\
+         fallback-allowed = true\n"
     );
     let description = Description::parse(&text).unwrap();
     let installed = InstalledProfile::of(&description.build().unwrap(), &Capabilities::default()).unwrap();
@@ -258,6 +259,7 @@ fn metadata_are_derived_from_the_files() {
     assert_eq!(metadata.profile_name, "Name");
     assert_eq!(metadata.profile_owner.unwrap().mcc_mnc, [0x27, 0xF4, 0x99]);
     assert!(metadata.profile_policy_rules.is_some());
+    assert_eq!((metadata.fallback_allowed, metadata.ecall_indication), (Some(true), None));
 }
 
 #[test]

@@ -1,0 +1,384 @@
+//! A testbed with the parties of SGP.32 in one process: an IoT device with its card, eIMs, an SM-DP+
+//! with its operator, an SM-DS, and the networks of two countries. Faults can be injected into the
+//! device's links, and the device can lose its power at any time.
+//!
+//! The device reaches servers only while it is registered: the link to each server fails otherwise.
+
+mod reachability;
+
+use std::sync::Arc;
+
+use certs::Pki;
+use device::ipa::{CheckIn, Connection, IpaError};
+use device::{EventSource, Ipa, IpaSettings, Lpa, Modem, Slot};
+use eim::records::{Order, OrderState, Outcome, Package};
+use eim::{Eim, NewDevice, NewOrder};
+use euicc_sim::{Card, CardDescription, IotDescription};
+use faults::FaultInjector;
+use network::Networks;
+use rsp::ids::{Eid, Iccid, Imsi, SmdpAddress, TransactionId};
+use rsp::sgp32::EimConfigurationData;
+use sm_dp::{ProfileOptions, SmDpPlus};
+use sm_ds::SmDs;
+use world::{Clock, Fault, Link, MemoryEvents, MemoryRecords, RamMemory};
+
+use crate::assembly::{Testbed, bad_pki};
+use crate::consumer::{SM_DP, Waits, nowhere};
+use crate::swap::{self, Homes, Surroundings, SwapProfile, unexpected};
+use crate::time::Simulation;
+use reachability::Reachability;
+
+pub use crate::swap::{BOOTSTRAP, LOCAL, VISITED};
+
+/// Address of the SM-DS.
+pub const SM_DS: &str = "smds.landfall.example";
+/// Identifier and address of the first eIM, with which the card is associated at first.
+pub const FIRST_EIM: &str = "eim-1.landfall.example";
+/// Identifier and address of the second eIM.
+pub const SECOND_EIM: &str = "eim-2.landfall.example";
+
+/// The configuration of a run.
+#[derive(Clone)]
+pub struct IotSetup {
+    /// Certificates and keys of all parties.
+    pub pki: Arc<Pki>,
+    /// The settings of the IPA.
+    pub ipa: IpaSettings,
+    /// The settings of the card.
+    pub card: IotDescription,
+}
+
+/// A device of SGP.32 and everything around it.
+pub struct Iot {
+    /// All events of the run.
+    pub events: MemoryEvents,
+    /// The fault injector. It is empty at first.
+    pub faults: FaultInjector,
+    /// The networks.
+    pub networks: Arc<Networks>,
+    /// The SM-DP+.
+    pub sm_dp: SmDpPlus,
+    /// The SM-DS.
+    pub sm_ds: SmDs,
+    /// The two eIMs. The card is associated with the first one.
+    pub eims: [Eim; 2],
+    /// The device.
+    pub ipa: Ipa<Slot<Card>>,
+    /// The profile with which the device comes from the factory. It can be the Fallback Profile.
+    pub bootstrap: Iccid,
+    /// The local profile, which is in stock at the SM-DP+. It can be the Fallback Profile.
+    pub local: Iccid,
+    setup: IotSetup,
+    simulation: Simulation,
+    reachability: Reachability,
+    card_memory: RamMemory,
+    device_memory: RamMemory,
+    _homes: Homes,
+    powered: u32,
+    /// The server in place of the first eIM.
+    substitute: Option<Link>,
+}
+
+impl Iot {
+    /// Creates the parties. The card is associated with the first eIM, which knows only its EID.
+    ///
+    /// # Errors
+    /// The PKI lacks a party, or the card refuses the eIM.
+    pub async fn begin(simulation: &Simulation, setup: &IotSetup) -> Result<Self, Fault> {
+        let profiles = swap::profiles()?;
+        let [bootstrap, local] = &profiles;
+        let Surroundings { events, faults, networks, homes } =
+            Surroundings::begin(simulation, &setup.pki, &swap::empty_homes(&profiles))?;
+        let testbed = testbed(simulation, setup, &events);
+        let sm_dp = testbed.sm_dp_plus(SM_DP)?;
+        let sm_ds = testbed.sm_ds(SM_DS)?;
+        let options = ProfileOptions { fallback_allowed: true, ..ProfileOptions::default() };
+        for SwapProfile { package, subscription } in &profiles {
+            sm_dp.add_profile(package, &options).await?;
+            swap::provision(&networks, subscription, None)?;
+        }
+        let eim = |id: &str| eim(&testbed, id, &events, &sm_dp, &sm_ds);
+        let eims = [eim(FIRST_EIM)?, eim(SECOND_EIM)?];
+        let imsis: [Imsi; 2] = [bootstrap.subscription.imsi, local.subscription.imsi];
+        let reachability = Reachability::new(Arc::clone(&networks), &imsis, setup.ipa.connection);
+        let (card_memory, device_memory) = (RamMemory::default(), RamMemory::default());
+        let parts = Parts {
+            simulation,
+            setup,
+            events: &events,
+            faults: &faults,
+            networks: &networks,
+            reachability: &reachability,
+            sm_dp: &sm_dp,
+            sm_ds: &sm_ds,
+            eims: &eims,
+            substitute: None,
+        };
+        let ipa = parts.device(&setup.ipa, &card_memory, &device_memory, 1)?;
+        let mut iot = Self {
+            bootstrap: bootstrap.subscription.iccid,
+            local: local.subscription.iccid,
+            events,
+            faults,
+            networks,
+            sm_dp,
+            sm_ds,
+            eims,
+            ipa,
+            setup: setup.clone(),
+            simulation: simulation.clone(),
+            reachability,
+            card_memory,
+            device_memory,
+            _homes: homes,
+            powered: 1,
+            substitute: None,
+        };
+        let configuration = iot.eim_configuration(0)?;
+        let added = iot.ipa.add_initial_eim(vec![configuration]).await;
+        added.map_err(|error| unexpected(&error.to_string()))?;
+        let eid = iot.eid()?;
+        iot.first_eim().register(&NewDevice::new(eid)).await?;
+        Ok(iot)
+    }
+
+    /// Creates the parties, and a device that left the factory: the first eIM has downloaded and
+    /// enabled the bootstrap profile over another connection. From now on the device is connected by
+    /// its profiles.
+    ///
+    /// # Errors
+    /// The PKI lacks a party, or a step failed.
+    pub async fn from_factory(simulation: &Simulation, setup: &IotSetup) -> Result<Self, Fault> {
+        use eim::records::{Download, DownloadSource, ProfileOperation};
+        let mut at_factory = setup.clone();
+        at_factory.ipa.connection = Connection::Other;
+        let mut iot = Self::begin(simulation, &at_factory).await?;
+        let code = iot.release(iot.bootstrap).await?;
+        let source = DownloadSource::ActivationCode(code);
+        let (kept_by_eim, policy_rules_allowed) = (false, false);
+        let download = Download { source, kept_by_eim, iccid: None, policy_rules_allowed };
+        iot.order(0, Package::Download(download)).await?;
+        let enable = ProfileOperation::Enable { iccid: iot.bootstrap, rollback: false };
+        let id = iot.order(0, Package::ProfileOperations(vec![enable])).await?;
+        iot.check_in().await.map_err(|error| unexpected(&error.to_string()))?;
+        if !matches!(iot.outcome(0, &id).await?, Some(Outcome::EuiccPackage(_))) {
+            return Err(unexpected("the bootstrap profile was not enabled"));
+        }
+        iot.setup = setup.clone();
+        iot.reachability.set_connection(setup.ipa.connection);
+        iot.power_cycle()?;
+        Ok(iot)
+    }
+
+    /// Cuts the power of the device and its card, and restores it. Only stored data survives.
+    ///
+    /// # Errors
+    /// Stored data cannot be read.
+    pub fn power_cycle(&mut self) -> Result<(), Fault> {
+        self.powered = self.powered.saturating_add(1);
+        let parts = Parts {
+            simulation: &self.simulation,
+            setup: &self.setup,
+            events: &self.events,
+            faults: &self.faults,
+            networks: &self.networks,
+            reachability: &self.reachability,
+            sm_dp: &self.sm_dp,
+            sm_ds: &self.sm_ds,
+            eims: &self.eims,
+            substitute: self.substitute.as_ref(),
+        };
+        self.ipa = parts.device(&self.setup.ipa, &self.card_memory, &self.device_memory, self.powered)?;
+        Ok(())
+    }
+
+    /// Puts a server in the place of the first eIM, and cuts the power of the device.
+    ///
+    /// # Errors
+    /// Stored data cannot be read.
+    pub fn substitute_first_eim(&mut self, server: Link) -> Result<(), Fault> {
+        self.substitute = Some(server);
+        self.power_cycle()
+    }
+
+    /// Lets the device check in, and the eIMs deliver their notifications.
+    ///
+    /// # Errors
+    /// The device has no service, or its card fails.
+    pub async fn check_in(&mut self) -> Result<CheckIn, IpaError> {
+        let report = self.ipa.check_in().await;
+        for eim in &self.eims {
+            eim.deliver_due().await.map_err(IpaError::Memory)?;
+        }
+        report
+    }
+
+    /// The first eIM.
+    pub fn first_eim(&self) -> &Eim {
+        let [first, _] = &self.eims;
+        first
+    }
+
+    /// The configuration with which an eUICC is associated with an eIM (0 or 1).
+    ///
+    /// # Errors
+    /// There is no such eIM.
+    pub fn eim_configuration(&self, number: usize) -> Result<EimConfigurationData, Fault> {
+        Ok(self.eim(number)?.configuration_data())
+    }
+
+    /// Releases a profile for this device. Returns its activation code.
+    ///
+    /// # Errors
+    /// The SM-DP+ refuses the order.
+    pub async fn release(&self, iccid: Iccid) -> Result<String, Fault> {
+        let operator = testbed(&self.simulation, &self.setup, &self.events).operator(self.sm_dp.link())?;
+        Ok(operator.order(iccid, None, address(SM_DP)?).await?.to_string())
+    }
+
+    /// Places an order for the device at an eIM. Returns its eimTransactionId.
+    ///
+    /// # Errors
+    /// The eIM refuses the order.
+    pub async fn order(&self, number: usize, package: Package) -> Result<TransactionId, Fault> {
+        self.eim(number)?.order(&NewOrder::new(self.eid()?, package)).await
+    }
+
+    /// The order with this eimTransactionId.
+    ///
+    /// # Errors
+    /// There is no such order, or the records fail.
+    pub async fn found(&self, number: usize, id: &TransactionId) -> Result<Order, Fault> {
+        self.eim(number)?.order_of(id).await?.ok_or_else(|| unexpected("no such order"))
+    }
+
+    /// The result of an order; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// There is no such order, or the records fail.
+    pub async fn outcome(&self, number: usize, id: &TransactionId) -> Result<Option<Outcome>, Fault> {
+        Ok(match self.found(number, id).await?.state {
+            OrderState::Ended { outcome, .. } => Some(outcome),
+            _ => None,
+        })
+    }
+
+    /// The EID of the card.
+    ///
+    /// # Errors
+    /// The PKI has no card.
+    pub fn eid(&self) -> Result<Eid, Fault> {
+        crate::assembly::first_eid(&self.setup.pki)
+    }
+
+    fn eim(&self, number: usize) -> Result<&Eim, Fault> {
+        self.eims.get(number).ok_or_else(|| unexpected("no such eIM"))
+    }
+}
+
+/// The parts of which a device is created after each power-up.
+struct Parts<'a> {
+    simulation: &'a Simulation,
+    setup: &'a IotSetup,
+    events: &'a MemoryEvents,
+    faults: &'a FaultInjector,
+    networks: &'a Arc<Networks>,
+    reachability: &'a Reachability,
+    sm_dp: &'a SmDpPlus,
+    sm_ds: &'a SmDs,
+    eims: &'a [Eim; 2],
+    substitute: Option<&'a Link>,
+}
+
+impl Parts<'_> {
+    fn device(
+        &self,
+        settings: &IpaSettings,
+        card_memory: &RamMemory,
+        device_memory: &RamMemory,
+        powered: u32,
+    ) -> Result<Ipa<Slot<Card>>, Fault> {
+        let Self {
+            simulation,
+            setup,
+            events,
+            faults,
+            networks,
+            reachability,
+            sm_dp,
+            sm_ds,
+            eims,
+            substitute,
+        } = self;
+        let testbed = testbed(simulation, setup, events);
+        let description = description(&testbed, &setup.card)?;
+        let world = simulation.world(&format!("card {} {powered}", simulation.clock().now()));
+        let slot = Slot::new(Card::open(description, card_memory.clone(), world)?);
+        let link = |link: Link| reachability.link(faults.link(link));
+        let to_sm_ds = |link: Link| reachability.link(faults.link_to_sm_ds(link));
+        let (to_sm_dp, to_sm_ds) = (link(sm_dp.link()), to_sm_ds(sm_ds.link()));
+        let servers = move |requested: &SmdpAddress| -> Result<Link, Fault> {
+            Ok(match requested.as_str() {
+                SM_DP => to_sm_dp.clone(),
+                SM_DS => to_sm_ds.clone(),
+                _ => nowhere(requested),
+            })
+        };
+        let [first, second] = eims;
+        let first = substitute.cloned().unwrap_or_else(|| first.link());
+        let (to_first, to_second) = (link(first), link(second.link()));
+        let to_eims = move |eim: &EimConfigurationData| -> Result<Link, Fault> {
+            match eim.eim_fqdn.as_deref() {
+                Some(FIRST_EIM) => Ok(to_first.clone()),
+                Some(SECOND_EIM) => Ok(to_second.clone()),
+                other => Ok(nowhere(&address(other.unwrap_or(&eim.eim_id))?)),
+            }
+        };
+        let source = EventSource::new("device", simulation.clock(), (*events).clone());
+        let lpa = Lpa::new(slot.clone(), servers, settings.device.clone(), source.named("IPA"));
+        let modem = Modem::new(slot, Arc::clone(networks), source.named("modem"));
+        let mut ipa =
+            Ipa::new(lpa, modem, to_eims, settings.clone(), device_memory.clone(), source.named("IPA"))?
+                .with_pause(Waits);
+        ipa.set_visible(swap::visible()?);
+        Ok(ipa)
+    }
+}
+
+fn testbed(simulation: &Simulation, setup: &IotSetup, events: &MemoryEvents) -> Testbed {
+    Testbed::with_pki(Arc::clone(&setup.pki), simulation.seed())
+        .with_clock(simulation.clock())
+        .with_events(events.clone())
+}
+
+fn description(testbed: &Testbed, iot: &IotDescription) -> Result<CardDescription, Fault> {
+    let mut description = testbed.card_description(testbed.eid()?)?;
+    description.iot = Some(Box::new(iot.clone()));
+    Ok(description)
+}
+
+fn eim(
+    testbed: &Testbed,
+    id: &str,
+    events: &MemoryEvents,
+    sm_dp: &SmDpPlus,
+    sm_ds: &SmDs,
+) -> Result<Eim, Fault> {
+    let names = [id.parse().map_err(|_| unexpected(id))?];
+    let credentials = eim::Credentials::from_pki(testbed.pki(), id, &names).map_err(bad_pki)?;
+    let config = eim::Config::new(id, address(id)?);
+    let records = Arc::new(MemoryRecords::default());
+    let eim = Eim::new(config, credentials, records, testbed.world(id), Arc::new(events.clone()));
+    let (sm_dp, sm_ds) = (sm_dp.link(), sm_ds.link());
+    Ok(eim.with_peers(Arc::new(move |requested: &SmdpAddress| -> Result<Link, Fault> {
+        Ok(match requested.as_str() {
+            SM_DP => sm_dp.clone(),
+            SM_DS => sm_ds.clone(),
+            _ => nowhere(requested),
+        })
+    })))
+}
+
+fn address(text: &str) -> Result<SmdpAddress, Fault> {
+    text.parse().map_err(|_| unexpected(text))
+}
