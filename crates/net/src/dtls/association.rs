@@ -25,11 +25,7 @@ pub(crate) enum Carrier {
     /// A socket of this peer only.
     Connected(UdpSocket),
     /// The socket of a server, which passes the datagrams of this peer on.
-    Shared {
-        socket: Arc<UdpSocket>,
-        peer: SocketAddr,
-        arrived: AsyncMutex<mpsc::Receiver<Bytes>>,
-    },
+    Shared { socket: Arc<UdpSocket>, peer: SocketAddr, arrived: AsyncMutex<mpsc::Receiver<Bytes>> },
 }
 
 impl Carrier {

@@ -71,7 +71,8 @@ impl ClientDtls {
         let ip: Option<IpAddr> = host.parse().ok();
         let verification = ssl.param_mut();
         verification.set_time(self.clock.now().0.div_euclid(1000));
-        verification.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS | X509CheckFlags::NEVER_CHECK_SUBJECT);
+        verification
+            .set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS | X509CheckFlags::NEVER_CHECK_SUBJECT);
         match ip {
             Some(ip) => verification.set_ip(ip)?,
             None => {

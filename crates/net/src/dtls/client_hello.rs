@@ -91,3 +91,55 @@ fn record(sequence: &[u8], content: &[u8]) -> Bytes {
     let length = u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes();
     [&[HANDSHAKE][..], &DTLS_1_0, &[0, 0], sequence, &length, content].concat().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ClientHello of OpenSSL 3.0.19, up to its extensions, of which there are none here.
+    fn hello(sequence: u8, number: u8, cookie: &[u8]) -> Vec<u8> {
+        let suites = [0, 4, 0xC0, 0x2B, 0xC0, 0x2C, 1, 0];
+        let length = u8::try_from(cookie.len()).unwrap();
+        let body = [&[0xFE, 0xFD][..], &[0x5A; 32], &[0], &[length], cookie, &suites].concat();
+        let mut message = message(CLIENT_HELLO, &body);
+        message[5] = number;
+        record(&[0, 0, 0, 0, 0, sequence], &message).to_vec()
+    }
+
+    #[test]
+    fn a_client_hello_is_read_and_its_first_message_is_restored() {
+        let first = hello(0, 0, b"");
+        let second = hello(1, 1, b"cookie");
+        let read = ClientHello::read(&second).unwrap();
+        assert_eq!((read.cookie, read.is_second()), (&b"cookie"[..], true));
+        assert_eq!(read.first(), first);
+        assert_eq!(ClientHello::read(&first).unwrap().content(), read.content());
+        assert!(!ClientHello::read(&first).unwrap().is_second());
+        assert!(!ClientHello::read(&hello(0, 1, b"cookie")).unwrap().is_second());
+    }
+
+    /// RFC 6347 section 4.2.1: the reply is smaller than the request, so that it amplifies nothing.
+    #[test]
+    fn a_hello_verify_request_repeats_the_sequence_number() {
+        let hello = hello(7, 0, b"");
+        let reply = ClientHello::read(&hello).unwrap().verify_request(&[1; 32]);
+        assert_eq!(reply[..13], [22, 0xFE, 0xFF, 0, 0, 0, 0, 0, 0, 0, 7, 0, 47]);
+        assert_eq!(reply[13..28], [3, 0, 0, 35, 0, 0, 0, 0, 0, 0, 0, 35, 0xFE, 0xFF, 32]);
+        assert!(reply.len() < hello.len());
+    }
+
+    #[test]
+    fn other_datagrams_are_not_a_client_hello() {
+        let good = hello(1, 1, b"cookie");
+        for length in 0..good.len() {
+            assert_eq!(ClientHello::read(&good[..length]), None, "{length}");
+        }
+        assert_eq!(ClientHello::read(&[&good[..], &[0]].concat()), None);
+        // Another content type, version, epoch, message, fragment, session ID and cookie.
+        for (at, octet) in [(0, 23), (1, 3), (4, 1), (13, 2), (21, 1), (24, 1), (59, 200), (60, 200)] {
+            let mut changed = good.clone();
+            changed[at] = octet;
+            assert_eq!(ClientHello::read(&changed), None, "octet {at}");
+        }
+    }
+}

@@ -139,7 +139,12 @@ impl ServerDtls {
     }
 
     /// Starts a handshake with a client that has returned its cookie.
-    fn accept(&self, cookie: Vec<u8>, hello: &ClientHello<'_>, datagram: Bytes) -> Result<Engine, ErrorStack> {
+    fn accept(
+        &self,
+        cookie: Vec<u8>,
+        hello: &ClientHello<'_>,
+        datagram: Bytes,
+    ) -> Result<Engine, ErrorStack> {
         let mut ssl = Ssl::new(&self.0.context)?;
         ssl.set_ex_data(self.0.cookie, cookie);
         let mut engine = Engine::new(ssl, true)?;
