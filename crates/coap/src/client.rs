@@ -170,6 +170,7 @@ impl Inner {
         let mut body = BytesMut::new();
         let mut payload = first.payload.clone();
         loop {
+            // req: RFC.7959-2.4-Block2
             if block.offset() != body.len() || block.more && payload.len() != block.size.octets() {
                 return Err(fault("a block of the response is not the one that was requested"));
             }

@@ -1,8 +1,9 @@
 //! The mapping between HTTP exchanges and CoAP: RFC 7252 sections 5.10 and 6, with the codes of RFC
 //! 8075 section 7 in both directions.
 //!
-//! CoAP has no headers. `X-Admin-Protocol` and `User-Agent` are therefore absent over CoAP, and the
-//! content type is that of the ASN.1 binding, the only binding of ESipa over CoAP.
+//! CoAP has no headers, so that `X-Admin-Protocol` and `User-Agent` are not sent. The server adds what
+//! the binding implies and a router requires: the content type of the ASN.1 binding, the only one over
+//! CoAP, and a version.
 //!
 //! No content format is registered for messages of remote provisioning. A client sends
 //! application/octet-stream, and a server accepts this format or none.
@@ -13,10 +14,15 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use rsp::ids::Version;
+use rsp::sgp22::headers::{X_ADMIN_PROTOCOL, admin_protocol};
 use rsp::sgp32::esipa::asn1::CONTENT_TYPE;
 
 use crate::message::{Code, Options, option};
 
+/// The version in `X-Admin-Protocol` of the requests that a server passes on: that of the SGP.32 whose
+/// binding this is.
+const PROTOCOL: Version = Version([1, 2, 0]);
 /// The content format application/octet-stream.
 const OCTET_STREAM: u32 = 42;
 /// Maximum length of a segment of a path and of an argument of a query: RFC 7252 section 5.10.
@@ -118,6 +124,9 @@ pub(crate) fn http_request(code: Code, options: &Options, body: Bytes) -> Result
         let host = HeaderValue::from_maybe_shared(host.clone()).map_err(|_| Code::BAD_OPTION)?;
         request.headers_mut().insert(header::HOST, host);
     }
+    if let Ok(protocol) = HeaderValue::from_str(&admin_protocol(PROTOCOL)) {
+        request.headers_mut().insert(X_ADMIN_PROTOCOL, protocol);
+    }
     if !request.body().is_empty() {
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     }
@@ -133,6 +142,7 @@ pub(crate) fn check_options(options: &Options) -> Result<(), Code> {
     if options.iter().any(|(number, _)| is_of_proxy(number)) {
         return Err(Code::PROXYING_NOT_SUPPORTED);
     }
+    // req: RFC.7252-5.4.1-Critical
     if has_unknown_critical(options, &KNOWN_IN_REQUEST) {
         return Err(Code::BAD_OPTION);
     }

@@ -170,6 +170,7 @@ impl Server<'_> {
     async fn receive_request(&mut self, message: Message) -> Result<(), LinkFault> {
         let now = Instant::now();
         self.forget_before(now);
+        // req: RFC.7252-4.5-Deduplication
         if let Some(seen) = self.seen.iter().find(|seen| seen.id == message.id) {
             return match seen.reply.clone() {
                 Some(reply) => self.datagrams.send(reply).await,
@@ -263,6 +264,7 @@ impl Server<'_> {
         if block.number == 0 {
             self.upload = Some(Upload { options: key.clone(), body: BytesMut::new(), at: now });
         }
+        // req: RFC.7959-2.5-Block1
         let upload = self.upload.as_mut();
         let upload = upload.filter(|upload| upload.options == key && upload.body.len() == block.offset());
         let Some(upload) = upload else {
@@ -324,6 +326,7 @@ impl Server<'_> {
             let reply = Message::new(Kind::Acknowledgement, code, running.id, running.token);
             return self.reply(running.id, Message { options, payload, ..reply }).await;
         }
+        // req: RFC.7252-5.2.2-Separate
         let id = self.ids.next();
         let separate = Message::new(Kind::Confirmable, code, id, running.token);
         let datagram = Message { options, payload, ..separate }.encode();

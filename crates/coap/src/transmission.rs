@@ -56,6 +56,7 @@ impl Backoff {
         self.wait
     }
 
+    // req: RFC.7252-4.2-Retransmission
     /// Counts a repetition. False if the sender must give up.
     pub(crate) fn repeat(&mut self) -> bool {
         let may_repeat = self.left > 0;

@@ -10,8 +10,8 @@
 mod common;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -179,6 +179,68 @@ async fn lost_datagrams_are_repeated() {
     let link = link(NAME, address, trusting(&ca.root), clock());
     ask(&link, 1500).await.unwrap();
     assert_eq!(server.executed.load(Ordering::SeqCst), 1);
+}
+
+// req: RFC.6347-4.2.1-Cookie
+#[tokio::test]
+async fn a_cookie_belongs_to_its_address_and_a_client_without_one_takes_no_place() {
+    let ca = Ca::new("root");
+    let limits = DtlsLimits { associations: 1, ..DtlsLimits::default() };
+    let server = Server::within(limits, &ca.leaf(NAME)).await;
+    let proxy = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let link = link(NAME, proxy.local_addr().unwrap(), trusting(&ca.root), clock());
+    let (to, hellos) = (server.address, Arc::new(Mutex::new(Vec::new())));
+    let kept = Arc::clone(&hellos);
+    let _proxy = AbortOnDrop(tokio::spawn(async move {
+        let (mut client, mut buffer) = (None, vec![0; 2048]);
+        loop {
+            let (length, from) = proxy.recv_from(&mut buffer).await.unwrap();
+            // A record of the handshake with the message ClientHello.
+            if from != to && buffer[0] == 22 && buffer[13] == 1 {
+                kept.lock().unwrap().push(buffer[..length].to_vec());
+            }
+            let target = if from == to { client.unwrap() } else { to };
+            client = if from == to { client } else { Some(from) };
+            proxy.send_to(&buffer[..length], target).await.unwrap();
+        }
+    }));
+    ask(&link, 1).await.unwrap();
+    let hellos = hellos.lock().unwrap().clone();
+    assert_eq!(hellos.len(), 2, "without and with the cookie");
+    for _ in 0..10 {
+        let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        for hello in &hellos {
+            other.send_to(hello, server.address).await.unwrap();
+            let mut reply = [0; 2048];
+            let length = other.recv(&mut reply).await.unwrap();
+            assert_eq!((reply[0], reply[13]), (22, 3), "HelloVerifyRequest");
+            assert!(length < hello.len());
+        }
+    }
+    // The association is still there, although there is one place only.
+    ask(&link, 1).await.unwrap();
+}
+
+/// Datagrams that are no records, and records of the handshake that are cut or changed.
+#[tokio::test]
+async fn hostile_datagrams_do_not_disturb_other_clients() {
+    let ca = Ca::new("root");
+    let server = Server::of(&ca.leaf(NAME)).await;
+    let link = server.link(trusting(&ca.root));
+    ask(&link, 1).await.unwrap();
+    let hostile = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let random = SeededRandom::from_text("hostile datagrams");
+    for length in 0..200 {
+        let mut octets = vec![0; length];
+        world::Random::fill(&random, &mut octets);
+        hostile.send_to(&octets, server.address).await.unwrap();
+        for (at, octet) in [22, 0xFE, 0xFD, 0, 0].into_iter().enumerate() {
+            octets.get_mut(at).into_iter().for_each(|there| *there = octet);
+        }
+        hostile.send_to(&octets, server.address).await.unwrap();
+    }
+    ask(&link, 1).await.unwrap();
+    ask(&server.link(trusting(&ca.root)), 1).await.unwrap();
 }
 
 #[tokio::test]

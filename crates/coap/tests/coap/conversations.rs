@@ -96,6 +96,7 @@ async fn an_atomic_post_with_a_response_in_blocks_is_that_of_rfc_7959() {
     assert_eq!(testbed.executed(), 1);
 }
 
+// req: RFC.7959-2.5-Block1
 /// RFC 7959 section 3.2, "Simple Atomic Block-Wise PUT with Negotiation": the server chooses smaller
 /// blocks, and the peer goes on with the number in units of the new size.
 #[tokio::test(start_paused = true)]
@@ -115,6 +116,7 @@ async fn a_server_negotiates_smaller_blocks_as_in_rfc_7959() {
     assert_eq!(testbed.executed(), 1);
 }
 
+// req: RFC.7252-5.2.2-Separate
 /// The separate response of RFC 7252 section 5.2.2 and its figure 5, repeated until the peer
 /// acknowledges it.
 #[tokio::test(start_paused = true)]
@@ -142,6 +144,7 @@ async fn a_separate_response_is_repeated_until_it_is_acknowledged() {
     peer.receives_nothing().await;
 }
 
+// req: RFC.7252-4.5-Deduplication
 #[tokio::test(start_paused = true)]
 async fn a_duplicate_gets_the_same_reply_and_after_247_seconds_its_id_is_free() {
     let testbed = testbed(0);
@@ -166,6 +169,7 @@ async fn a_second_request_during_the_first_is_told_to_wait() {
     assert_eq!(testbed.executed(), 1);
 }
 
+// req: RFC.7252-5.4.1-Critical, RFC.7959-2.5-Block1
 #[tokio::test(start_paused = true)]
 async fn requests_that_break_a_rule_are_refused_with_the_code_of_the_rfc() {
     let testbed = testbed(0);

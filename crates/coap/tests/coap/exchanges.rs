@@ -50,18 +50,21 @@ async fn bodies_of_all_sizes_arrive_whole_in_blocks_of_all_sizes() {
 async fn the_server_sees_the_path_the_host_and_the_content_type() {
     let echo = link_from(tower::service_fn(async |request: Request<Bytes>| {
         let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-        let seen = format!("{} {:?} {:?}", request.uri(), header(header::HOST), header(header::CONTENT_TYPE));
+        let names = [header::HOST, header::CONTENT_TYPE, "x-admin-protocol".parse().unwrap()];
+        let seen = format!("{} {:?}", request.uri(), names.map(header));
         Ok::<_, LinkFault>(Response::new(Bytes::from(seen)))
     }));
     let testbed = Testbed::serving(echo, Arc::default(), Transmission::default(), perfect());
     let link = testbed.client(Transmission::default());
     let answer = world::send(&link, post(body(3))).await.unwrap();
-    let expected = format!("{PATH} Some({HOST:?}) Some({CONTENT_TYPE:?})");
+    let protocol = "gsma/rsp/v1.2.0";
+    let expected = format!("{PATH} [Some({HOST:?}), Some({CONTENT_TYPE:?}), Some({protocol:?})]");
     assert_eq!(answer.body(), &Bytes::from(expected));
     assert_eq!(answer.headers()[header::CONTENT_TYPE], CONTENT_TYPE);
     let odd = Request::post("/a%2Fb//c%3F?x=%26y&z").body(Bytes::new()).unwrap();
     let answer = world::send(&link, odd).await.unwrap();
-    assert_eq!(answer.body(), &Bytes::from(format!("/a%2Fb//c%3F?x%3D%26y&z Some({HOST:?}) None")));
+    let expected = format!("/a%2Fb//c%3F?x%3D%26y&z [Some({HOST:?}), None, Some({protocol:?})]");
+    assert_eq!(answer.body(), &Bytes::from(expected));
     let get = world::send(&link, Request::get(PATH).body(Bytes::new()).unwrap()).await.unwrap_err();
     assert_eq!(get.kind, LinkFaultKind::Protocol);
 }
@@ -147,6 +150,7 @@ async fn a_datagram_that_is_lost_or_arrives_twice_changes_nothing() {
     }
 }
 
+// req: RFC.7252-4.2-Retransmission
 #[tokio::test(start_paused = true)]
 async fn a_client_gives_up_after_the_time_of_the_rfc_and_then_dials_again() {
     let network: Network = Arc::new(|up, number, datagram| match up && number < 5 {
@@ -195,6 +199,7 @@ async fn a_server_that_fails_ends_the_association() {
     assert_eq!(fault.kind, LinkFaultKind::Reset);
 }
 
+// req: RFC.7959-2.4-Block2
 /// A response with changed options, as a server must not send it.
 #[tokio::test(start_paused = true)]
 async fn a_response_that_breaks_the_rules_of_blocks_is_refused() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use coap::Transmission;
+use coap::{Datagrams, Transmission};
 use http::Request;
 use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
@@ -72,7 +72,13 @@ impl Default for DtlsLimits {
 
 /// DTLS configuration of a server. Clones share it.
 #[derive(Clone)]
-pub struct ServerDtls(Arc<Inner>);
+pub struct ServerDtls {
+    inner: Arc<Inner>,
+    layer: Option<Arc<DatagramLayer>>,
+}
+
+/// Wraps the datagrams of an association.
+type DatagramLayer = dyn Fn(Arc<dyn Datagrams>) -> Arc<dyn Datagrams> + Send + Sync;
 
 struct Inner {
     context: SslContext,
@@ -124,12 +130,22 @@ impl ServerDtls {
             ssl.ex_data(cookie).is_some_and(|own| is_same(own, shown))
         });
         let secret = PKey::hmac(&world.random::<32>())?;
-        Ok(Self(Arc::new(Inner { context: builder.build(), secret, cookie })))
+        let inner = Arc::new(Inner { context: builder.build(), secret, cookie });
+        Ok(Self { inner, layer: None })
+    }
+
+    /// Wraps the CoAP messages of each association, such as with faults.
+    #[must_use]
+    pub fn with_layer(
+        self,
+        layer: impl Fn(Arc<dyn Datagrams>) -> Arc<dyn Datagrams> + Send + Sync + 'static,
+    ) -> Self {
+        Self { layer: Some(Arc::new(layer)), ..self }
     }
 
     /// Returns the cookie of a client.
     fn cookie(&self, peer: SocketAddr, hello: &ClientHello<'_>) -> Result<Vec<u8>, ErrorStack> {
-        let mut signer = Signer::new(MessageDigest::sha256(), &self.0.secret)?;
+        let mut signer = Signer::new(MessageDigest::sha256(), &self.inner.secret)?;
         signer.update(peer.to_string().as_bytes())?;
         for part in hello.content() {
             signer.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes())?;
@@ -145,8 +161,8 @@ impl ServerDtls {
         hello: &ClientHello<'_>,
         datagram: Bytes,
     ) -> Result<Engine, ErrorStack> {
-        let mut ssl = Ssl::new(&self.0.context)?;
-        ssl.set_ex_data(self.0.cookie, cookie);
+        let mut ssl = Ssl::new(&self.inner.context)?;
+        ssl.set_ex_data(self.inner.cookie, cookie);
         let mut engine = Engine::new(ssl, true)?;
         engine.put(hello.first());
         // A failure repeats itself when the handshake continues.
@@ -272,6 +288,7 @@ impl Server {
     async fn receive(&mut self, peer: SocketAddr, datagram: Bytes) {
         if let Some(hello) = ClientHello::read(&datagram) {
             let Ok(cookie) = self.dtls.cookie(peer, &hello) else { return };
+            // req: RFC.6347-4.2.1-Cookie
             if !is_same(&cookie, hello.cookie) {
                 // A datagram that cannot be sent is lost.
                 let _ = self.socket.send_to(&hello.verify_request(&cookie), peer).await;
@@ -306,7 +323,8 @@ impl Server {
         let socket = Arc::clone(&self.socket);
         let carrier = Carrier::Shared { socket, peer, arrived: AsyncMutex::new(queue) };
         let service = with_peer_address(self.service.clone(), peer.ip());
-        let serving = serve_client(engine, carrier, peer, service, self.world.clone(), self.limits);
+        let layer = self.dtls.layer.clone();
+        let serving = serve_client(engine, carrier, peer, layer, service, self.world.clone(), self.limits);
         let abort = self.tasks.spawn(serving);
         let task = abort.id();
         let client = Client { arrived, cookie, task, last: Instant::now(), _abort: AbortOnDrop(abort) };
@@ -341,6 +359,7 @@ async fn serve_client(
     engine: Engine,
     carrier: Carrier,
     peer: SocketAddr,
+    layer: Option<Arc<DatagramLayer>>,
     service: Link,
     world: World,
     limits: DtlsLimits,
@@ -348,7 +367,12 @@ async fn serve_client(
     let (handshake, idle) = (limits.handshake_timeout, Some(limits.idle_timeout));
     match Association::establish(engine, carrier, peer.to_string(), handshake, idle).await {
         Ok(association) => {
-            let ended = coap::serve(&association, &service, &world, Transmission::default()).await;
+            let association = Arc::new(association);
+            let mut datagrams: Arc<dyn Datagrams> = association.clone();
+            if let Some(layer) = layer {
+                datagrams = layer(datagrams);
+            }
+            let ended = coap::serve(&*datagrams, &service, &world, Transmission::default()).await;
             association.close().await;
             tracing::debug!(%peer, %ended, "DTLS association ended");
         }
