@@ -181,6 +181,29 @@ async fn lost_datagrams_are_repeated() {
     assert_eq!(server.executed.load(Ordering::SeqCst), 1);
 }
 
+#[tokio::test]
+#[cfg_attr(not(has_openssl), ignore = "needs openssl")]
+async fn openssl_completes_a_handshake_and_verifies_the_server() {
+    let ca = Ca::new("root");
+    let server = Server::of(&ca.leaf_below_intermediate(NAME)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root.pem");
+    std::fs::write(&root, X509::from_der(&ca.root).unwrap().to_pem().unwrap()).unwrap();
+    for (name, expected) in [(NAME, "Verification: OK"), ("other.example.com", "hostname mismatch")] {
+        let output = tokio::process::Command::new("openssl")
+            .args(["s_client", "-dtls1_2", "-connect", &server.address.to_string(), "-CAfile"])
+            .arg(&root)
+            .args(["-attime", "1793491200", "-verify_hostname", name])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains(expected), "{text}");
+        assert!(text.contains("Cipher is ECDHE-ECDSA-AES128-GCM-SHA256"), "{text}");
+    }
+}
+
 // req: RFC.6347-4.2.1-Cookie
 #[tokio::test]
 async fn a_cookie_belongs_to_its_address_and_a_client_without_one_takes_no_place() {
