@@ -111,14 +111,15 @@ async fn every_function_survives_a_bad_network() {
     }
 }
 
-/// DTLS does not let damaged messages through, so that only a faulty peer can send them.
+/// DTLS does not let damaged messages through, so that only a faulty peer can send them. The damage is in
+/// the header, the token or the first options; what a package contains is protected by its signature.
 #[tokio::test(start_paused = true)]
 async fn a_damaged_message_ends_in_a_result_or_an_error_in_bounded_time() {
     let mut failed = 0;
     for fault in faults_that_damage(true) {
         for direction in DIRECTIONS {
-            for number in 1..=6 {
-                let fault = format!("{fault}@{direction}#{number}");
+            for (number, octet) in (1..=6).flat_map(|number| (0..8).map(move |octet| (number, octet))) {
+                let fault = format!("{fault}={octet}@{direction}#{number}");
                 let testbed = Testbed::new();
                 let mut card = testbed.registered().await;
                 let order = testbed.enable(&card).await;
@@ -129,7 +130,8 @@ async fn a_damaged_message_ends_in_a_result_or_an_error_in_bounded_time() {
                     let (started, before) = (Instant::now(), faulty.executed());
                     let done = attempt_package(&faulty.ipa.link, &mut card, &mut result).await;
                     assert!(started.elapsed() < Duration::from_secs(400), "{fault}: {:?}", started.elapsed());
-                    assert!(faulty.executed() - before <= 2, "{fault}: a request was executed twice");
+                    // Two requests, and one that was damaged so that it counts as another message.
+                    assert!(faulty.executed() - before <= 3, "{fault}: {} requests", faulty.executed());
                     match done {
                         true => break,
                         false => failed += 1,
