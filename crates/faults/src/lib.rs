@@ -9,8 +9,9 @@
 //! - [`FaultInjector`] holds the fault specs of a run and decides at every occasion which of them
 //!   happens. Its random decisions follow from the seed of the run.
 //! - The wrappers query the injector and carry out the fault: [`FaultInjector::link`] wraps an HTTP
-//!   link, [`FaultInjector::datagrams`] an association of CoAP, [`FaultyRecords`] a store, [`FaultyRadio`] a radio, and [`FaultyMemory`] the memory of a
-//!   card or a device. A wrapper passes everything on unchanged when no fault happens.
+//!   link, [`FaultInjector::datagrams`] an association of CoAP, [`FaultyRecords`] a store,
+//!   [`FaultyRadio`] a radio, and [`FaultyMemory`] the memory of a card or a device. A wrapper passes
+//!   everything on unchanged when no fault happens.
 //! - The faults of the family `tls` replace the certificate of a server: [`FaultInjector::next_tls_fault`]
 //!   decides at each handshake, and [`TlsSubstitute`] issues the certificates.
 //! - [`ProcessHandle`] and [`Power`] represent a process that can crash and a power supply that can
