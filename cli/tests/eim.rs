@@ -194,6 +194,15 @@ async fn the_configuration_pins_the_key_of_the_tls_certificate() {
 
 const COAP: [&str; 2] = ["--listen-coap", "127.0.0.1:0"];
 
+#[test]
+fn faults_of_coap_need_coap() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = landfall(folder.path());
+    command.args(["eim", "serve", "--listen", "127.0.0.1:0", "--listen-api", "none"]);
+    let error = fail(command.args(["--fault", "coap/lose"]));
+    assert!(error.contains("--listen-coap"), "{error}");
+}
+
 #[tokio::test]
 async fn an_order_is_delivered_over_coap_although_messages_are_lost() {
     let folder = tempfile::tempdir().unwrap();

@@ -279,6 +279,13 @@ impl Serve {
         let (mut listen, mut listen_api) = (self.listen.clone(), self.listen_api.clone());
         let listener = parties::listen_at(&mut listen, "--listen").await?;
         let active_faults = self.faults.put(&FaultPoints::EIM, settings)?;
+        if active_faults.injector().is_some() && self.listen_coap.is_none() {
+            return Err(Fault::usage(
+                "cannot inject faults of CoAP",
+                "the eIM does not serve CoAP",
+                "give its address with --listen-coap HOST:PORT",
+            ));
+        }
         let mut listen_coap = self.listen_coap.clone();
         let coap = match &mut listen_coap {
             Some(address) => Some(parties::listen_udp_at(address, "--listen-coap").await?),

@@ -294,6 +294,18 @@ async fn associations_over_the_limit_replace_the_one_that_was_idle_longest() {
 }
 
 #[tokio::test]
+async fn a_source_with_its_maximum_replaces_its_own_association() {
+    let ca = Ca::new("root");
+    let limits = DtlsLimits { associations_per_source: 1, ..DtlsLimits::default() };
+    let server = Server::within(limits, &ca.leaf(NAME)).await;
+    let links = [(); 2].map(|()| server.link(trusting(&ca.root)));
+    ask(&links[0], 1).await.unwrap();
+    ask(&links[1], 1).await.unwrap();
+    ask(&links[1], 1).await.unwrap();
+    assert_eq!(server.executed.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
 async fn an_idle_association_ends_and_the_client_opens_another() {
     let ca = Ca::new("root");
     let server = Server::of(&ca.leaf(NAME)).await;

@@ -143,7 +143,9 @@ impl Datagrams for Association {
                 let (read, replies) = {
                     let mut engine = self.engine();
                     let read = engine.read();
-                    (read, engine.take())
+                    // No await may come between the content and its return.
+                    let replies = if matches!(read, Ok(Some(_))) { Vec::new() } else { engine.take() };
+                    (read, replies)
                 };
                 // A repeated message of the handshake is answered again.
                 self.send_all(replies).await?;

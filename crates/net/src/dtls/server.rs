@@ -28,10 +28,11 @@ use world::{Fault, Link, PeerAddress, World, link_from};
 use super::association::{Association, Carrier, HandshakeFailure, MAX_DATAGRAM};
 use super::client_hello::ClientHello;
 use super::engine::{self, Engine};
+use crate::http::connections::source_of;
 use crate::tls::Identity;
 
 /// Maximum number of associations. If there are more, the one that was idle for the longest time
-/// ends. An association takes about 50 kB.
+/// ends.
 pub const MAX_ASSOCIATIONS: usize = 2048;
 /// Maximum number of associations of one IP address. It is large, because many devices share the
 /// address of their operator's NAT.
@@ -44,7 +45,7 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// Maximum number of datagrams of one client that wait to be processed. Further ones are lost.
 const MAX_QUEUED: usize = 16;
 /// Minimum time between two log lines about the limits.
-const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(60);
+const LIMIT_LOGGED_EVERY: Duration = Duration::from_secs(60);
 
 /// Limits of a server.
 #[derive(Clone, Copy, Debug)]
@@ -201,7 +202,8 @@ pub async fn listen_udp(address: &str) -> Result<UdpSocket, Fault> {
 }
 
 /// Passes every request that arrives over CoAP and DTLS on `socket` to `service` until `shutdown`.
-/// The limits are those of [`DtlsLimits::default`].
+/// Requests under way are then executed to their end, but not answered. The limits are those of
+/// [`DtlsLimits::default`].
 ///
 /// The address of the client is a [`PeerAddress`] extension of the requests. An error of the service
 /// ends the association.
@@ -312,9 +314,7 @@ impl Server {
 
     fn open(&mut self, peer: SocketAddr, cookie: Vec<u8>, hello: &ClientHello<'_>, datagram: Bytes) {
         self.clients.remove(&peer);
-        if !self.make_room(peer.ip()) {
-            return;
-        }
+        self.make_room(peer);
         let engine = match self.dtls.accept(cookie.clone(), hello, datagram) {
             Ok(engine) => engine,
             Err(error) => return tracing::warn!(%error, "cannot start a DTLS handshake"),
@@ -322,7 +322,7 @@ impl Server {
         let (arrived, queue) = mpsc::channel(MAX_QUEUED);
         let socket = Arc::clone(&self.socket);
         let carrier = Carrier::Shared { socket, peer, arrived: AsyncMutex::new(queue) };
-        let service = with_peer_address(self.service.clone(), peer.ip());
+        let service = with_peer_address(self.service.clone(), source_of(peer.ip()));
         let layer = self.dtls.layer.clone();
         let serving = serve_client(engine, carrier, peer, layer, service, self.world.clone(), self.limits);
         let abort = self.tasks.spawn(serving);
@@ -331,27 +331,23 @@ impl Server {
         self.clients.insert(peer, client);
     }
 
-    /// True if there is room for a client at this address. If all associations are in use, the one
-    /// that was idle for the longest time ends.
-    fn make_room(&mut self, source: IpAddr) -> bool {
-        let of_source = self.clients.keys().filter(|peer| peer.ip() == source).count();
-        if of_source >= self.limits.associations_per_source {
-            self.log_limit(source);
-            return false;
+    /// Makes room for a client at this address. If all associations are in use, the one that was idle
+    /// for the longest time ends: one of the same source, if the source has its maximum.
+    fn make_room(&mut self, peer: SocketAddr) {
+        let source = source_of(peer.ip());
+        let is_same_source = |other: &SocketAddr| source_of(other.ip()) == source;
+        let of_source = self.clients.keys().filter(|other| is_same_source(other)).count();
+        let is_crowded = of_source >= self.limits.associations_per_source;
+        if !is_crowded && self.clients.len() < self.limits.associations {
+            return;
         }
-        if self.clients.len() >= self.limits.associations {
-            self.log_limit(source);
-            let idle = self.clients.iter().min_by_key(|(_, client)| client.last).map(|(peer, _)| *peer);
-            idle.map(|peer| self.clients.remove(&peer));
-        }
-        true
-    }
-
-    fn log_limit(&mut self, peer: IpAddr) {
-        if self.limit_logged.is_none_or(|at| at.elapsed() >= REFUSALS_LOGGED_EVERY) {
+        if self.limit_logged.is_none_or(|at| at.elapsed() >= LIMIT_LOGGED_EVERY) {
             self.limit_logged = Some(Instant::now());
-            tracing::warn!(%peer, limits = ?self.limits, "DTLS associations are refused or ended: all are in use");
+            tracing::warn!(%peer, limits = ?self.limits, "idle DTLS associations are ended: all are in use");
         }
+        let candidates = self.clients.iter().filter(|(other, _)| !is_crowded || is_same_source(other));
+        let idle = candidates.min_by_key(|(_, client)| client.last).map(|(other, _)| *other);
+        idle.map(|idle| self.clients.remove(&idle));
     }
 }
 
