@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, mpsc};
-use world::{BoxFuture, Link, LinkFault, LinkFaultKind, World};
-
-use crate::{server::serve, transmission::Transmission};
+use world::{BoxFuture, LinkFault, LinkFaultKind};
 
 /// Maximum number of datagrams on their way in one direction between two in-memory endpoints.
 /// Further ones are lost.
@@ -74,33 +72,5 @@ impl Datagrams for MemoryDatagrams {
 
     fn receive(&self) -> BoxFuture<'_, Result<Bytes, LinkFault>> {
         Box::pin(async { self.incoming.lock().await.recv().await.ok_or_else(|| self.over()) })
-    }
-}
-
-/// A server in this process that can be reached over in-memory datagrams. Each association is
-/// served by a task of its own.
-pub struct InProcess {
-    name: String,
-    server: Link,
-    world: World,
-    transmission: Transmission,
-}
-
-impl InProcess {
-    /// Makes a server reachable as `name`.
-    pub fn new(name: &str, server: Link, world: World, transmission: Transmission) -> Self {
-        Self { name: name.to_owned(), server, world, transmission }
-    }
-}
-
-impl DialDatagrams for InProcess {
-    fn dial(&self) -> BoxFuture<'_, Result<Arc<dyn Datagrams>, LinkFault>> {
-        let (client, server) = memory_pair(&self.name);
-        let (link, world, transmission) = (self.server.clone(), self.world.clone(), self.transmission);
-        tokio::spawn(async move {
-            let ended = serve(&server, &link, &world, transmission).await;
-            tracing::debug!(%ended, "CoAP association ended");
-        });
-        Box::pin(std::future::ready(Ok(Arc::new(client) as Arc<dyn Datagrams>)))
     }
 }

@@ -25,13 +25,15 @@ pub mod block;
 mod client;
 mod datagrams;
 mod exchange;
+mod in_process;
 pub mod message;
 mod server;
 mod transmission;
 
 pub use block::{Block, BlockSize};
 pub use client::{Client, EXCHANGE_TIMEOUT, MAX_RESPONSE, SEPARATE_RESPONSE_TIMEOUT};
-pub use datagrams::{Datagrams, DialDatagrams, InProcess, MemoryDatagrams, memory_pair};
+pub use datagrams::{Datagrams, DialDatagrams, MemoryDatagrams, memory_pair};
+pub use in_process::InProcess;
 pub use message::{InvalidMessage, Message};
 pub use server::{MAX_REQUEST, serve};
 pub use transmission::{ACK_TIMEOUT, EXCHANGE_LIFETIME, MAX_RETRANSMIT, MAX_TRANSMIT_WAIT, Transmission};

@@ -195,7 +195,7 @@ impl Server<'_> {
                     options,
                     block1,
                     block2,
-                    response: tokio::spawn(async move { world::send(&link, request).await }),
+                    response: tokio::spawn(async move { world::send(&link, *request).await }),
                     acknowledge_at: is_confirmable.then(|| now + PIGGYBACK_WAIT),
                 });
                 Ok(())
@@ -250,7 +250,7 @@ impl Server<'_> {
         if self.running.is_some() {
             return Err(Code::SERVICE_UNAVAILABLE);
         }
-        Ok(Accepted::Execute(request, block1, block2))
+        Ok(Accepted::Execute(Box::new(request), block1, block2))
     }
 
     /// Adds a block to the request: RFC 7959 section 2.5.
@@ -390,7 +390,7 @@ impl Server<'_> {
 
 enum Accepted {
     /// The request is complete. The blocks are those of its last message.
-    Execute(Request<Bytes>, Option<Block>, Option<Block>),
+    Execute(Box<Request<Bytes>>, Option<Block>, Option<Block>),
     Reply(Code, Options, Bytes),
 }
 

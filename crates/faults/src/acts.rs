@@ -68,6 +68,10 @@ pub enum TlsAct {
     ClientOnly,
 }
 
+/// The places of the faults of CoAP messages: the direction of a message.
+pub(crate) const TO_SERVER: &str = "to-server";
+pub(crate) const FROM_SERVER: &str = "from-server";
+
 /// A fault of a CoAP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,13 +8,9 @@ use coap::{Datagrams, DialDatagrams};
 use tokio::time::{Instant, sleep, sleep_until};
 use world::{BoxFuture, LinkFault};
 
-use super::acts::CoapAct;
+use super::acts::{CoapAct, FROM_SERVER, TO_SERVER};
 use super::catalogue::FaultId;
 use super::{FaultInjector, FaultSpec, InjectedFault};
-
-/// The places of the faults: the direction of a message.
-pub(super) const TO_SERVER: &str = "to-server";
-pub(super) const FROM_SERVER: &str = "from-server";
 
 impl FaultInjector {
     /// Wraps the associations of a client with the faults of CoAP messages.

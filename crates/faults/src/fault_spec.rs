@@ -7,10 +7,9 @@ use std::time::Duration;
 use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
 
-use super::acts::RecordsAct;
+use super::acts::{FROM_SERVER, RecordsAct, TO_SERVER};
 use super::card_function::is_card_place;
 use super::catalogue::{self, Entry, Family, FaultId, ParameterKind, Places};
-use super::datagrams::{FROM_SERVER, TO_SERVER};
 use super::value::{Time, Value, number};
 use super::when::When;
 
