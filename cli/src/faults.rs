@@ -13,7 +13,7 @@ use faults::{
     Family, FaultId, FaultInjector, FaultSpec, FaultyCardInterface, FaultyMemory, FaultyRadio, FaultyRecords,
     Power, PoweredCard, ProcessHandle, RadioAct, SwitchedCard, TamperingPeer, catalogue::Places,
 };
-use net::FileMemory;
+use net::{FileMemory, ServerDtls};
 use network::{Networks, Smsc};
 use world::{BoxCardInterface, Fault, Link, Memory, RamMemory, Records, SeededRandom};
 
@@ -34,6 +34,8 @@ pub struct FaultPoints {
     pub command: &'static str,
     /// Interfaces of incoming or outgoing requests.
     pub interfaces: &'static [&'static str],
+    /// True if the command serves CoAP.
+    pub coap: bool,
     /// Servers whose TLS certificate the command presents.
     pub tls: &'static [&'static str],
     /// Interfaces of a card that the command calls.
@@ -50,6 +52,7 @@ impl FaultPoints {
     const NONE: Self = Self {
         command: "",
         interfaces: &[],
+        coap: false,
         tls: &[],
         card_interfaces: &[],
         parties: &[],
@@ -79,9 +82,12 @@ impl FaultPoints {
         parties: &["sm-sr"],
         ..Self::NONE
     };
+    /// Places of `landfall eim serve`.
+    pub const EIM: Self = Self { command: "eim serve", coap: true, ..Self::NONE };
     /// Places of `landfall up`.
     pub const UP: Self = Self {
         command: "up",
+        coap: false,
         interfaces: &["ES9+", "ES2+", "ES11", "ES12"],
         tls: &["sm-dp", "sm-ds"],
         card_interfaces: &[],
@@ -116,10 +122,11 @@ impl FaultPoints {
     pub const PROXY: Self =
         Self { command: "faults serve", interfaces: &["ES9+"], tls: &["sm-dp"], ..Self::NONE };
     /// All commands with places for faults.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SM_DP,
         Self::SM_DS,
         Self::SM_SR,
+        Self::EIM,
         Self::UP,
         Self::NETWORK,
         Self::DEVICE,
@@ -147,6 +154,8 @@ impl FaultPoints {
         }
         match fault.id().family() {
             Family::Link => some(self.interfaces),
+            // CoAP messages have two directions, and both can have faults.
+            Family::Coap => self.coap.then_some(&[]),
             Family::Tls => some(self.tls),
             Family::Tamper => {
                 self.interfaces.iter().any(|one| tampers_at(fault, one)).then_some(self.interfaces)
@@ -331,6 +340,14 @@ impl ActiveFaults {
         match &self.injector {
             Some(injector) => self.power.link(injector.link_to_sm_ds(peer)),
             None => peer,
+        }
+    }
+
+    /// Wraps the CoAP messages of a server of this process.
+    pub fn coap_server(&self, dtls: ServerDtls) -> ServerDtls {
+        match self.injector.clone() {
+            Some(injector) => dtls.with_layer(move |datagrams| injector.datagrams(datagrams, true)),
+            None => dtls,
         }
     }
 

@@ -19,7 +19,7 @@ use rsp_server::AllowedAddresses;
 use sm_dp::{Config, Credentials, PersonalisedHook, Requesters, SmDpPlus};
 use testbed::operator::Operator;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     task::JoinHandle,
@@ -138,9 +138,11 @@ pub async fn stop_signal() {
 /// # Errors
 /// The operating system does not report the address.
 pub fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
-    listener.local_addr().map_err(|e| {
-        Fault::caused_by(e, "cannot determine the local address of the listener", "start the server again")
-    })
+    listener.local_addr().map_err(no_local_address)
+}
+
+fn no_local_address(error: std::io::Error) -> Fault {
+    Fault::caused_by(error, "cannot determine the local address of the listener", "start the server again")
 }
 
 /// Listens at an address of the settings. Port 0 is replaced by the port that was chosen. `flag` is
@@ -157,6 +159,26 @@ pub async fn listen_at(address: &mut String, flag: &str) -> Result<TcpListener, 
         *address = format!("{host}:{}", local_address(&listener)?.port());
     }
     Ok(listener)
+}
+
+/// Opens a UDP socket at this address. `flag` is the flag of this address. Port 0 in the address is
+/// replaced by the chosen port.
+///
+/// # Errors
+/// The address is not available.
+pub async fn listen_udp_at(address: &mut String, flag: &str) -> Result<UdpSocket, Fault> {
+    let socket = net::listen_udp(address).await.map_err(|mut fault| {
+        fault.next.push_str(&format!("; {flag} sets the address"));
+        fault
+    })?;
+    if let Some(host) = address.strip_suffix(":0") {
+        *address = format!("{host}:{}", local_udp_address(&socket)?.port());
+    }
+    Ok(socket)
+}
+
+fn local_udp_address(socket: &UdpSocket) -> Result<SocketAddr, Fault> {
+    socket.local_addr().map_err(no_local_address)
 }
 
 /// Listens at the address of the admin API, if the settings have one. `flag` is the flag of this

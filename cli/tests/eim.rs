@@ -5,14 +5,19 @@
 mod common;
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use certs::Certificate;
+use coap::Transmission;
 use common::{Running, fail, landfall, succeed};
-use net::{Client, ClientTls, OsClock};
+use net::{Client, ClientDtls, ClientTls, OsClock, OsRandom, ServerTrust};
 use rsp::{
     ids::{Eid, Version},
     sgp32::{
@@ -25,13 +30,18 @@ use rsp::{
     },
 };
 use serde_json::Value;
-use world::Link;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UdpSocket},
+};
+use world::{Link, World};
 
 const EID: &str = "89049032000000000000000000000163";
 
 struct Eim {
     process: Running,
     address: String,
+    coap: Option<String>,
     api: String,
     /// The file of the root certificate.
     root: PathBuf,
@@ -49,7 +59,8 @@ impl Eim {
         let ready = process.out.json();
         let address = |name: &str| ready["addresses"][name].as_str().unwrap().to_owned();
         let root = ready["root_certificate"].as_str().unwrap().into();
-        Self { address: address("eim"), api: address("api"), root, process }
+        let coap = ready["addresses"]["eim_coap"].as_str().map(str::to_owned);
+        Self { address: address("eim"), coap, api: address("api"), root, process }
     }
 
     fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
@@ -60,9 +71,24 @@ impl Eim {
 
     /// Returns the link of an IPA that trusts the CI of the PKI.
     fn link(&self) -> Link {
+        self.link_through(&self.address)
+    }
+
+    /// Returns the link of an IPA that connects to `address`.
+    fn link_through(&self, address: &str) -> Link {
         let root = std::fs::read(&self.root).unwrap();
         let tls = ClientTls::new(&[root], None, Arc::new(OsClock)).unwrap();
-        Client::default().link(&self.address, Some(tls)).unwrap()
+        Client::default().with_connect_to("127.0.0.1", address).link(&self.address, Some(tls)).unwrap()
+    }
+
+    /// Returns the link of an IPA over CoAP that connects to `address`.
+    fn coap_link_through(&self, address: &str) -> Link {
+        let anchors = vec![std::fs::read(&self.root).unwrap()];
+        let trust = ServerTrust::Certificates { anchors, check: Arc::new(|_| Ok(())) };
+        let dtls = ClientDtls::new(trust, Arc::new(OsClock)).unwrap();
+        let world = World::new(OsClock, OsRandom::new().unwrap());
+        let client = Client::default().with_connect_to("127.0.0.1", address);
+        client.coap_link(self.coap.as_ref().unwrap(), dtls, world, Transmission::default()).unwrap()
     }
 }
 
@@ -221,6 +247,116 @@ fn an_iot_device_executes_the_orders_of_its_eim_over_tls() {
     let done = order(&[&format!("delete:{first}"), "--wait", "60s"]);
     let done: Value = serde_json::from_str(&done).unwrap();
     assert_eq!(done["result"]["succeeded"], true, "{done}");
+}
+
+const COAP: [&str; 2] = ["--listen-coap", "127.0.0.1:0"];
+
+#[test]
+fn faults_of_coap_need_coap() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = landfall(folder.path());
+    command.args(["eim", "serve", "--listen", "127.0.0.1:0", "--listen-api", "none"]);
+    let error = fail(command.args(["--fault", "coap/lose"]));
+    assert!(error.contains("--listen-coap"), "{error}");
+}
+
+#[tokio::test]
+async fn an_order_is_delivered_over_coap_although_messages_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let faults = ["--fault", "coap/lose@to-server#1", "--fault", "coap/lose@from-server#2"];
+    let eim = Eim::start_with(folder, &[&COAP[..], &faults].concat());
+    let printed: Value =
+        serde_json::from_str(&succeed(&mut eim.command(folder, &["configuration"]))).unwrap();
+    assert_eq!(printed["configuration"]["protocols"], serde_json::json!(["retrieveHttps", "retrieveCoaps"]));
+    let link = eim.coap_link_through(eim.coap.as_ref().unwrap());
+    let package = poll(&link).await;
+    refuse(&link, &package).await;
+    let none = GetEimPackageResponse::EimPackageError(EimPackageError::NO_EIM_PACKAGE_AVAILABLE);
+    assert_eq!(poll(&link).await, none);
+}
+
+/// Octets of the payloads of TCP and UDP in both directions, and of the datagrams.
+#[derive(Default)]
+struct Traffic {
+    octets: AtomicUsize,
+    packets: AtomicUsize,
+}
+
+impl Traffic {
+    fn count(&self, octets: usize) {
+        self.octets.fetch_add(octets, Ordering::SeqCst);
+        self.packets.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn take(&self) -> (usize, usize) {
+        (self.octets.swap(0, Ordering::SeqCst), self.packets.swap(0, Ordering::SeqCst))
+    }
+}
+
+/// Forwards one TCP connection and counts its octets.
+async fn tcp_proxy(to: &str, traffic: &Arc<Traffic>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (to, traffic) = (to.to_owned(), Arc::clone(traffic));
+    tokio::spawn(async move {
+        let (near, _) = listener.accept().await.unwrap();
+        let far = TcpStream::connect(to).await.unwrap();
+        let (near, far) = (near.into_split(), far.into_split());
+        for (mut from, mut to) in [(near.0, far.1), (far.0, near.1)] {
+            let traffic = Arc::clone(&traffic);
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 1 << 14];
+                while let Ok(length @ 1..) = from.read(&mut buffer).await {
+                    traffic.count(length);
+                    to.write_all(&buffer[..length]).await.unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+/// Forwards the datagrams of one client and counts their octets.
+async fn udp_proxy(to: &str, traffic: &Arc<Traffic>) -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    let (to, traffic): (SocketAddr, _) = (to.parse().unwrap(), Arc::clone(traffic));
+    tokio::spawn(async move {
+        let (mut client, mut buffer) = (None, vec![0; 2048]);
+        loop {
+            let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+            traffic.count(length);
+            let target = if from == to { client.unwrap() } else { to };
+            client = if from == to { client } else { Some(from) };
+            socket.send_to(&buffer[..length], target).await.unwrap();
+        }
+    });
+    address
+}
+
+/// The octets of GetEimPackage that docs/eim.md reports. The headers of IP, TCP and UDP and the
+/// acknowledgements of TCP are not counted.
+#[tokio::test]
+async fn a_poll_over_coap_takes_fewer_octets_than_over_https() {
+    let folder = tempfile::tempdir().unwrap();
+    let eim = Eim::start_with(folder.path(), &COAP);
+    let traffic = Arc::<Traffic>::default();
+    let https = eim.link_through(&tcp_proxy(&eim.address, &traffic).await);
+    let coap = eim.coap_link_through(&udp_proxy(eim.coap.as_ref().unwrap(), &traffic).await);
+    let mut counted = Vec::new();
+    for (name, link) in [("HTTPS", &https), ("CoAP", &coap)] {
+        let mut packages = Vec::new();
+        for connection in ["new", "open"] {
+            packages.push(poll(link).await);
+            let (octets, packets) = traffic.take();
+            println!("{name}, {connection} connection: {octets} octets in {packets} reads");
+            counted.push(octets);
+        }
+        assert_eq!(packages[0], packages[1], "a package is repeated octet for octet");
+    }
+    let [https_new, https_open, coap_new, coap_open] = counted[..] else { panic!("{counted:?}") };
+    assert!(coap_new < https_new && coap_open < https_open, "{counted:?}");
 }
 
 /// Returns the certificate that a TLS server presents.

@@ -43,6 +43,8 @@ pub struct Config {
     pub eim_id: String,
     /// The kind of the identifier.
     pub eim_id_type: EimIdType,
+    /// True if IPAs can use CoAP, which is announced to eUICCs.
+    pub serves_coap: bool,
     /// The version of SGP.32 for which replies are encoded.
     pub peer_version: sgp32::Version,
     /// The SM-DP+s and SM-DSs that an IPA may name. Those of orders are always allowed.
@@ -67,6 +69,7 @@ impl Config {
             server,
             eim_id: eim_id.into(),
             eim_id_type: EimIdType::PROPRIETARY,
+            serves_coap: false,
             peer_version: sgp32::Version::default(),
             rsp_servers: AllowedAddresses::default(),
             rsp_version: Version([2, 6, 0]),

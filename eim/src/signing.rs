@@ -204,7 +204,11 @@ pub(crate) fn own_configuration(config: &Config, credentials: &Credentials) -> E
         certificate: None,
         tls_public_key: key(credentials.tls()),
         tls_certificate: None,
-        protocols: Some(vec![Protocol::RetrieveHttps]),
+        protocols: Some(if config.serves_coap {
+            vec![Protocol::RetrieveHttps, Protocol::RetrieveCoaps]
+        } else {
+            vec![Protocol::RetrieveHttps]
+        }),
         indirect_profile_download: true,
     }
 }

@@ -18,6 +18,7 @@ use world::Fault;
 use crate::{
     advice::Server,
     api_client::ApiClient,
+    faults::{FaultOptions, FaultPoints},
     json_schema::{CommandOutput, document, lines},
     output::{Lines, print_json, remark},
     parties::{self, EimSetup, Running},
@@ -86,6 +87,9 @@ pub struct Serve {
     /// Listening address for IPAs
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8450")]
     listen: String,
+    /// Listening address for IPAs over CoAP and DTLS
+    #[arg(long, value_name = "HOST:PORT")]
+    listen_coap: Option<String>,
     /// Address announced to eUICCs [default: the listening address]
     #[arg(long, value_name = "HOST:PORT")]
     announce: Option<SmdpAddress>,
@@ -100,6 +104,8 @@ pub struct Serve {
     devices: Vec<Eid>,
     #[command(flatten)]
     allow_address: AllowAddress,
+    #[command(flatten)]
+    faults: FaultOptions,
     #[command(flatten)]
     ready: ReadyOptions,
 }
@@ -272,6 +278,19 @@ impl Serve {
         let pki = crate::pki::load_or_init(settings)?;
         let (mut listen, mut listen_api) = (self.listen.clone(), self.listen_api.clone());
         let listener = parties::listen_at(&mut listen, "--listen").await?;
+        let active_faults = self.faults.put(&FaultPoints::EIM, settings)?;
+        if active_faults.injector().is_some() && self.listen_coap.is_none() {
+            return Err(Fault::usage(
+                "cannot inject faults of CoAP",
+                "the eIM does not serve CoAP",
+                "give its address with --listen-coap HOST:PORT",
+            ));
+        }
+        let mut listen_coap = self.listen_coap.clone();
+        let coap = match &mut listen_coap {
+            Some(address) => Some(parties::listen_udp_at(address, "--listen-coap").await?),
+            None => None,
+        };
         let api = match listen_api.as_str() {
             "none" => None,
             _ => Some(parties::listen_at(&mut listen_api, "--listen-api").await?),
@@ -284,13 +303,14 @@ impl Serve {
         let setup = EimSetup {
             id: &self.id,
             listener,
+            coap,
             address: address.clone(),
             names: &names,
             rsp_servers: self.allow_address.allowed(),
             records: Arc::new(parties::open_records(settings, records, STORED_FORM)?),
         };
         let events = Arc::new(Lines::new(world.now(), json));
-        let running = parties::start_eim(setup, settings, &pki, &world, events)?;
+        let running = parties::start_eim(setup, settings, &pki, &world, events, &active_faults)?;
         for eid in &self.devices {
             if running.server.device(*eid).await?.is_none() {
                 running.server.register(&NewDevice::new(*eid)).await?;
@@ -302,9 +322,13 @@ impl Serve {
         if let Some(api) = &api {
             remark(&format!("API at http://{} (GET /openapi.json)", api.address));
         }
+        if let Some(coap) = running.coap {
+            remark(&format!("eIM {} at coaps://{coap} (ESipa over CoAP)", self.id));
+        }
         remark(&format!("eIM {} at {address} (ESipa); Ctrl-C stops it", self.id));
         let ready = Ready::of("eim serve", settings)
             .at("eim", &address)
+            .at_optional("eim_coap", running.coap)
             .at_optional("api", api.as_ref().map(|api| api.address));
         startup.announce(&ready, json)?.requested().await;
         running.stop().await;

@@ -1,17 +1,19 @@
 //! Set-up of the eIM.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use certs::{EimCredentials, Pki, Role, ServerName};
 use eim::{Config, Credentials, Eim};
-use net::{ClientTls, ServerTls};
+use net::{ClientTls, ServerDtls, ServerTls, serve_coap};
 use rsp::ids::SmdpAddress;
 use rsp_server::AllowedAddresses;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use world::{Clock, Events, Fault, Records, World};
 
-use super::{Running, client_auth, identity, server_check, tls_roots};
+use super::{Running, client_auth, identity, local_udp_address, server_check, tls_roots};
 use crate::{
+    faults::ActiveFaults,
     peers::{Delivery, TlsPeers},
     settings::Settings,
 };
@@ -20,8 +22,10 @@ use crate::{
 pub struct EimSetup<'a> {
     /// Its identifier, from which its keys are derived.
     pub id: &'a str,
-    /// Listener for IPAs.
+    /// Listener for IPAs over HTTPS.
     pub listener: TcpListener,
+    /// Socket for IPAs over CoAP and DTLS.
+    pub coap: Option<UdpSocket>,
     /// Address announced to IPAs, `host:port`.
     pub address: SmdpAddress,
     /// Host names in its certificate.
@@ -36,7 +40,9 @@ pub struct EimSetup<'a> {
 pub struct RunningEim {
     /// The server.
     pub server: Eim,
-    esipa: Running,
+    /// Address for IPAs over CoAP.
+    pub coap: Option<SocketAddr>,
+    esipa: Vec<Running>,
     _delivery: Delivery,
 }
 
@@ -44,7 +50,9 @@ impl RunningEim {
     /// Waits for open requests, then stops.
     pub async fn stop(self) {
         self.server.end_waits();
-        self.esipa.stop().await;
+        for running in self.esipa {
+            running.stop().await;
+        }
     }
 }
 
@@ -59,6 +67,7 @@ pub fn start_eim(
     pki: &Pki,
     world: &World,
     events: Arc<dyn Events>,
+    active_faults: &ActiveFaults,
 ) -> Result<RunningEim, Fault> {
     let missing = |error| crate::pki::missing_certificate(error, "the eIM has no keys");
     let keys: EimCredentials = pki.eim(setup.id, setup.names).map_err(missing)?;
@@ -70,6 +79,7 @@ pub fn start_eim(
 
     let mut config = Config::new(setup.id, setup.address);
     config.rsp_servers = setup.rsp_servers;
+    config.serves_coap = setup.coap.is_some();
     let credentials = Credentials::new(keys, pki.anchors().map_err(missing)?);
     let peers = TlsPeers::new(super::device_client(settings), client_tls);
     let woken = peers.woken();
@@ -80,6 +90,13 @@ pub fn start_eim(
         let server = running.clone();
         Box::pin(async move { server.due().await })
     });
-    let esipa = Running::serve(setup.listener, Some(server_tls), server.link())?;
-    Ok(RunningEim { server, esipa, _delivery: delivery })
+    let mut esipa = vec![Running::serve(setup.listener, Some(server_tls), server.link())?];
+    if let Some(socket) = setup.coap {
+        let dtls = active_faults.coap_server(ServerDtls::new(&own, world)?);
+        let address = local_udp_address(&socket)?;
+        let (link, world) = (server.link(), world.clone());
+        esipa.push(Running::start(address, |stopped| Ok(serve_coap(socket, dtls, link, world, stopped)))?);
+    }
+    let coap = esipa.get(1).map(|running| running.address);
+    Ok(RunningEim { server, coap, esipa, _delivery: delivery })
 }

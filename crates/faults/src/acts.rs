@@ -68,6 +68,28 @@ pub enum TlsAct {
     ClientOnly,
 }
 
+/// The places of the faults of CoAP messages: the direction of a message.
+pub(crate) const TO_SERVER: &str = "to-server";
+pub(crate) const FROM_SERVER: &str = "from-server";
+
+/// A fault of a CoAP message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CoapAct {
+    /// The message is lost.
+    Lose,
+    /// The message arrives twice.
+    Duplicate,
+    /// The message arrives after the next one of its direction.
+    Reorder,
+    /// The message arrives late.
+    Delay,
+    /// The end of the message is missing.
+    Truncate,
+    /// One bit of the message is flipped.
+    Corrupt,
+}
+
 /// A fault of stored records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

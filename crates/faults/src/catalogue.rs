@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::false_statement::FalseStatement;
-use super::acts::{ApduAct, LinkAct, PowerAct, RadioAct, RecordsAct, TlsAct};
+use super::acts::{ApduAct, CoapAct, LinkAct, PowerAct, RadioAct, RecordsAct, TlsAct};
 use super::value::Value;
 
 /// The interface at which a fault is injected.
@@ -18,6 +18,8 @@ use super::value::Value;
 pub enum Family {
     /// HTTP between two parties.
     Link,
+    /// CoAP messages between two parties.
+    Coap,
     /// The TLS certificate that a server presents.
     Tls,
     /// The durable records of a server.
@@ -34,13 +36,22 @@ pub enum Family {
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 7] =
-        [Self::Link, Self::Tls, Self::Records, Self::Radio, Self::Power, Self::Apdu, Self::Tamper];
+    pub const ALL: [Self; 8] = [
+        Self::Link,
+        Self::Coap,
+        Self::Tls,
+        Self::Records,
+        Self::Radio,
+        Self::Power,
+        Self::Apdu,
+        Self::Tamper,
+    ];
 
     /// The family as it is written in the name of a fault.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Link => "link",
+            Self::Coap => "coap",
             Self::Tls => "tls",
             Self::Records => "records",
             Self::Radio => "radio",
@@ -54,6 +65,7 @@ impl Family {
     pub const fn what(self) -> &'static str {
         match self {
             Self::Link => "an HTTP request or response between two parties",
+            Self::Coap => "a CoAP message between two parties, inside DTLS",
             Self::Tls => "the TLS certificate that a server presents in a handshake",
             Self::Records => "the records of a server and the process that uses them",
             Self::Radio => "the mobile networks around a device, and short messages",
@@ -91,6 +103,8 @@ impl FromStr for Family {
 pub enum FaultId {
     /// A fault of a link.
     Link(LinkAct),
+    /// A fault of a CoAP message.
+    Coap(CoapAct),
     /// A fault of a TLS certificate.
     Tls(TlsAct),
     /// A fault of records.
@@ -110,6 +124,7 @@ impl FaultId {
     pub const fn family(self) -> Family {
         match self {
             Self::Link(_) => Family::Link,
+            Self::Coap(_) => Family::Coap,
             Self::Tls(_) => Family::Tls,
             Self::Records(_) => Family::Records,
             Self::Radio(_) => Family::Radio,
@@ -177,6 +192,8 @@ pub enum Places {
     Network,
     /// `mt` or `mo`.
     Direction,
+    /// `to-server` or `from-server`.
+    Datagram,
     /// `card` or `device`, optionally with a prefix of a cell name.
     Cell,
     /// `ES10a`, `ES10b` or `ES10c`, or one of their functions.
@@ -193,6 +210,7 @@ impl Places {
             Self::Collection => "sm-dp, sm-dp:profiles",
             Self::Network => "262-42",
             Self::Direction => "mt, mo",
+            Self::Datagram => "to-server, from-server",
             Self::Cell => "card, card:profile/, device:intention",
             Self::CardFunction => "ES10b, ES10b.LoadBoundProfilePackage, ES10c.DeleteProfile",
         }
@@ -326,7 +344,7 @@ mod tests {
         let wrong = "tampering".parse::<Family>().unwrap_err();
         assert_eq!(
             wrong,
-            "\"tampering\" is not a fault family. Known families: link, tls, records, radio, power, apdu, tamper"
+            "\"tampering\" is not a fault family. Known families: link, coap, tls, records, radio, power, apdu, tamper"
         );
     }
 }

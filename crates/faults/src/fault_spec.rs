@@ -7,7 +7,7 @@ use std::time::Duration;
 use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
 
-use super::acts::RecordsAct;
+use super::acts::{FROM_SERVER, RecordsAct, TO_SERVER};
 use super::card_function::is_card_place;
 use super::catalogue::{self, Entry, Family, FaultId, ParameterKind, Places};
 use super::value::{Time, Value, number};
@@ -270,6 +270,7 @@ fn is_place(places: &Places, place: &str) -> bool {
             .map_or(is_word(place), |(party, collection)| is_word(party) && is_word(collection)),
         Places::Network => place.parse::<Plmn>().is_ok_and(|plmn| plmn.to_string() == place),
         Places::Direction => ["mt", "mo"].contains(&place),
+        Places::Datagram => [TO_SERVER, FROM_SERVER].contains(&place),
         Places::Cell => {
             let (whose, cell) = place.split_once(':').unwrap_or((place, "any"));
             ["card", "device"].contains(&whose) && is_word(cell)
@@ -290,6 +291,8 @@ mod tests {
             "link/corrupt-answer=12@ES9+.InitiateAuthentication#2-#30%",
             "link/http-503#10s..5m",
             "link/reset@ES3.CreateISDP",
+            "coap/lose@to-server#2-4",
+            "coap/truncate=7@from-server",
             "tls/expired@sm-dp#1-3",
             "apdu/lose-response@ES10b.LoadBoundProfilePackage#4",
             "tamper/dpauth-expired@ES9+.InitiateAuthentication#1",
@@ -326,10 +329,11 @@ mod tests {
             ("link/corrupt-answer=1s", "must be a number: index of the octet"),
             ("link/reset=1", "link/reset takes no value"),
             ("tamper/dpauth-expired@ES9+.CancelSession", "Examples: ES9+.InitiateAuthentication"),
+            ("coap/lose@ESipa", "Examples: to-server, from-server"),
             ("radio/outage@mt", "Examples: 262-42"),
             ("radio/sms-lose@262-42", "Examples: mt, mo"),
             ("power/write-fails@modem", "Examples: card, card:profile/, device:intention"),
-            ("", "there is no fault named \"\"; known families: link/..., tls/..., records/..., "),
+            ("", "there is no fault named \"\"; known families: link/..., coap/..., tls/..., records/..., "),
         ] {
             let error = text.parse::<FaultSpec>().unwrap_err().to_string();
             assert!(

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use network::Smsc;
 use network::smsc::{Direction, SmsFaultKind};
 use tokio::time::Instant;
@@ -86,6 +87,25 @@ impl InjectedFault {
         self.random.fill(&mut octets);
         let limit = u64::try_from(limit).unwrap_or(u64::MAX).max(1);
         usize::try_from(u64::from_be_bytes(octets) % limit).unwrap_or_default()
+    }
+}
+
+impl InjectedFault {
+    /// Returns the octets without their end. The value of the fault is the number that is left.
+    pub(super) fn truncate(&self, octets: &Bytes) -> Bytes {
+        let left = self.number().unwrap_or(octets.len() / 2);
+        octets.slice(..left.min(octets.len()))
+    }
+
+    /// Returns the octets with one bit flipped. The value of the fault is the index of the octet.
+    pub(super) fn corrupt(&self, octets: &Bytes) -> Bytes {
+        let mut octets = octets.to_vec();
+        let at = self.number().unwrap_or_else(|| self.below(octets.len()));
+        let bit = self.below(8);
+        if let Some(octet) = octets.get_mut(at) {
+            *octet ^= 1 << bit;
+        }
+        octets.into()
     }
 }
 

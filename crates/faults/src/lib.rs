@@ -9,8 +9,9 @@
 //! - [`FaultInjector`] holds the fault specs of a run and decides at every occasion which of them
 //!   happens. Its random decisions follow from the seed of the run.
 //! - The wrappers query the injector and carry out the fault: [`FaultInjector::link`] wraps an HTTP
-//!   link, [`FaultyRecords`] a store, [`FaultyRadio`] a radio, and [`FaultyMemory`] the memory of a
-//!   card or a device. A wrapper passes everything on unchanged when no fault happens.
+//!   link, [`FaultInjector::datagrams`] an association of CoAP, [`FaultyRecords`] a store,
+//!   [`FaultyRadio`] a radio, and [`FaultyMemory`] the memory of a card or a device. A wrapper passes
+//!   everything on unchanged when no fault happens.
 //! - The faults of the family `tls` replace the certificate of a server: [`FaultInjector::next_tls_fault`]
 //!   decides at each handshake, and [`TlsSubstitute`] issues the certificates.
 //! - [`ProcessHandle`] and [`Power`] represent a process that can crash and a power supply that can
@@ -29,6 +30,7 @@
 //!          Default: the value in the catalogue.
 //! place  = where the fault happens. Default: everywhere that the injector is installed.
 //!          link, tamper: an interface, or one function of it: ES9+, ES9+.GetBoundProfilePackage, ES3.CreateISDP
+//!          coap:      the direction of a message: to-server, from-server
 //!          tls:       a server: sm-dp, sm-ds
 //!          records:   a party, or one collection of its records: sm-dp, sm-dp:profiles
 //!          radio:     a network: 262-42; for short messages the direction: mt, mo
@@ -44,6 +46,7 @@ mod acts;
 mod apdu;
 mod card_function;
 pub mod catalogue;
+mod datagrams;
 mod false_statement;
 mod fault_spec;
 mod function;
@@ -62,7 +65,7 @@ pub use acts::false_statement::{
     FalseCardStatement, FalseElement, FalseM2mStatement, FalseMetadata, FalsePackage, FalseServerStatement,
     FalseStatement,
 };
-pub use acts::{ApduAct, LinkAct, PowerAct, RadioAct, RecordsAct, TlsAct};
+pub use acts::{ApduAct, CoapAct, LinkAct, PowerAct, RadioAct, RecordsAct, TlsAct};
 pub use apdu::FaultyCardInterface;
 pub use catalogue::{Entry, Family, FaultId};
 pub use fault_spec::{FaultSpec, InvalidFaultSpec};

@@ -119,12 +119,12 @@ async fn inject(
             Err(fault(LinkFaultKind::Timeout))
         }
         LinkAct::TruncateRequest => {
-            let body = truncated(injected, request.body());
+            let body = injected.truncate(request.body());
             *request.body_mut() = body;
             world::send(peer, with_length(request)).await
         }
         LinkAct::CorruptRequest => {
-            let body = corrupted(injected, request.body());
+            let body = injected.corrupt(request.body());
             *request.body_mut() = body;
             world::send(peer, request).await
         }
@@ -140,8 +140,8 @@ async fn inject(
             answer.headers_mut().insert(LOCATION, HeaderValue::from_static("https://elsewhere.example/"));
             Ok(answer)
         }
-        LinkAct::TruncateAnswer => answered(peer, request, |body| truncated(injected, body)).await,
-        LinkAct::CorruptAnswer => answered(peer, request, |body| corrupted(injected, body)).await,
+        LinkAct::TruncateAnswer => answered(peer, request, |body| injected.truncate(body)).await,
+        LinkAct::CorruptAnswer => answered(peer, request, |body| injected.corrupt(body)).await,
         LinkAct::EmptyBody => answered(peer, request, |_| Bytes::new()).await,
         LinkAct::HugeBody => {
             let size = injected.number().unwrap_or_default();
@@ -200,19 +200,4 @@ fn empty(status: StatusCode) -> Response<Bytes> {
     let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = status;
     answer
-}
-
-fn truncated(injected: &InjectedFault, body: &Bytes) -> Bytes {
-    let left = injected.number().unwrap_or(body.len() / 2);
-    body.slice(..left.min(body.len()))
-}
-
-fn corrupted(injected: &InjectedFault, body: &Bytes) -> Bytes {
-    let mut octets = body.to_vec();
-    let at = injected.number().unwrap_or_else(|| injected.below(body.len()));
-    let bit = injected.below(8);
-    if let Some(octet) = octets.get_mut(at) {
-        *octet ^= 1 << bit;
-    }
-    octets.into()
 }

@@ -8,6 +8,7 @@ mod client;
 pub(crate) mod connections;
 pub(crate) mod server;
 
+pub(crate) use client::kind_of;
 pub use client::{Client, MAX_ANSWER};
 pub use connections::{
     BODY_READ_TIMEOUT, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, Limits, MAX_AGE, MAX_CONNECTIONS,

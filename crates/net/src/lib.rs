@@ -2,7 +2,7 @@
 //! randomness, SQLite, files.
 //!
 //! Each module implements a trait of `world` or turns a socket into one of its interfaces. The
-//! crate has no knowledge of protocols above TLS, HTTP and SMPP: other crates interpret the octets.
+//! crate has no knowledge of protocols above TLS, HTTP, CoAP and SMPP: other crates interpret the octets.
 //!
 //! | module | contents |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | [`sqlite`] | durable records in an SQLite file |
 //! | [`file_memory`] | non-volatile memory of a card in a file |
 //! | [`tls`] | TLS for servers and clients, with certificates checked against the clock of the party |
+//! | [`dtls`] | CoAP over DTLS: a server that calls a link, and a client that is a link |
 //! | [`psk`] | TLS with pre-shared keys for cards |
 //! | [`http`] | an HTTP server that calls a service, and a client that is a link |
 //! | [`card_interface`] | access to cards: modem, PC/SC, lpac, TCP |
@@ -19,6 +20,7 @@
 pub mod card_interface;
 mod claim;
 mod commit_mark;
+pub mod dtls;
 pub mod file_memory;
 mod folder;
 pub mod http;
@@ -30,6 +32,7 @@ pub mod stream;
 pub mod tls;
 
 pub use claim::Claim;
+pub use dtls::{ClientDtls, ServerDtls, ServerTrust, listen_udp, serve_coap};
 pub use file_memory::{FileMemory, MemoryCheck};
 pub use http::{Client, listen, serve};
 pub use os::{OsClock, OsRandom, create_private_folder, raise_open_files};

@@ -88,7 +88,7 @@ async fn a_package_is_repeated_octet_for_octet_until_its_result_arrives() {
         assert_eq!(testbed.ipa(binding).package(card.eid).await.bytes(), first.bytes());
     }
     let OrderState::Delivered(delivery) = testbed.state(&id).await else { panic!("not delivered") };
-    assert_eq!((delivery.times, delivery.counter), (3, Some(1)));
+    assert_eq!((delivery.times, delivery.counter), (4, Some(1)));
     let result = card.execute(&first);
     testbed.ipa(Binding::Json).provide_result(card.eid, result).await;
     assert!(matches!(testbed.outcome(&id).await, Outcome::EuiccPackage(_)));

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use certs::{EuiccCredentials, Pki, PkiOptions};
+use coap::{BlockSize, Client, DialDatagrams, InProcess, Transmission};
 use crypto::{Curve, PublicKey};
 use eim::{
     Config, Credentials, Eim, NewDevice, NewOrder,
@@ -58,9 +59,11 @@ pub(crate) fn iccid() -> Iccid {
 pub(crate) enum Binding {
     Asn1,
     Json,
+    /// ASN.1 over CoAP, in small blocks.
+    Coap,
 }
 
-pub(crate) const BINDINGS: [Binding; 2] = [Binding::Asn1, Binding::Json];
+pub(crate) const BINDINGS: [Binding; 3] = [Binding::Asn1, Binding::Json, Binding::Coap];
 
 /// An eIM and an SM-DP+ with their surroundings.
 pub(crate) struct Testbed {
@@ -158,8 +161,26 @@ impl Testbed {
         card
     }
 
-    pub(crate) fn ipa(&self, binding: Binding) -> Ipa<'_> {
-        Ipa { eim: &self.eim, binding }
+    pub(crate) fn ipa(&self, binding: Binding) -> Ipa {
+        let link = match binding {
+            Binding::Asn1 | Binding::Json => self.eim.link(),
+            Binding::Coap => self.coap_link(self.eim.link(), 256, |dial| dial),
+        };
+        Ipa { link, binding }
+    }
+
+    /// Returns a link to `server` over CoAP with blocks of this size. A test can wrap its associations.
+    pub(crate) fn coap_link(
+        &self,
+        server: Link,
+        block_size: usize,
+        wrap: impl FnOnce(Arc<dyn DialDatagrams>) -> Arc<dyn DialDatagrams>,
+    ) -> Link {
+        let world = |name| World::new(self.clock.clone(), self.random.branch(name));
+        let block_size = BlockSize::of(block_size).unwrap();
+        let transmission = Transmission { block_size, ..Transmission::default() };
+        let dial = InProcess::new(EIM_ID, server, world("CoAP server"), transmission);
+        Client::new(wrap(Arc::new(dial)), EIM_ID, world("CoAP client"), transmission).link()
     }
 
     pub(crate) async fn order(&self, card: &Card, package: Package) -> TransactionId {
@@ -216,12 +237,12 @@ impl Testbed {
 }
 
 /// An IPA that forwards what a card signs.
-pub(crate) struct Ipa<'a> {
-    eim: &'a Eim,
-    binding: Binding,
+pub(crate) struct Ipa {
+    pub(crate) link: Link,
+    pub(crate) binding: Binding,
 }
 
-impl Ipa<'_> {
+impl Ipa {
     /// Calls a function in the binding of this IPA.
     pub(crate) async fn call<F>(
         &self,
@@ -235,13 +256,17 @@ impl Ipa<'_> {
         match self.binding {
             Binding::Json => {
                 let http = esipa::json::request::<F>(VERSION, USER_AGENT_IPAD, request);
-                esipa::json::answer(&self.eim.handle(http).await).unwrap()
+                esipa::json::answer(&self.send(http).await).unwrap()
             }
-            Binding::Asn1 => {
+            Binding::Asn1 | Binding::Coap => {
                 let http = esipa::asn1::request(VERSION, version, USER_AGENT_IPAD, &message(request.clone()));
-                esipa::asn1::answer(&self.eim.handle(http).await).unwrap()
+                esipa::asn1::answer(&self.send(http).await).unwrap()
             }
         }
+    }
+
+    async fn send(&self, request: http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> {
+        world::send(&self.link, request).await.unwrap()
     }
 
     /// Polls for a package.
@@ -292,14 +317,14 @@ impl Ipa<'_> {
             Binding::Json => {
                 esipa::json::request::<esipa::HandleNotification>(VERSION, USER_AGENT_IPAD, request)
             }
-            Binding::Asn1 => esipa::asn1::request(
+            Binding::Asn1 | Binding::Coap => esipa::asn1::request(
                 VERSION,
                 sgp32::Version::V1_2,
                 USER_AGENT_IPAD,
                 &MessageFromIpa::HandleNotification(request.clone()),
             ),
         };
-        let response = self.eim.handle(http).await;
+        let response = self.send(http).await;
         assert!(response.body().is_empty(), "the function has no reply");
         response.status().as_u16()
     }

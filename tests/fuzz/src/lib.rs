@@ -6,7 +6,7 @@
 
 mod targets;
 
-use targets::{bpp, csv, der, http, json, psk, scp80, smpp, soap, toml};
+use targets::{bpp, coap, csv, der, http, json, psk, scp80, smpp, soap, toml};
 
 /// A fuzz target.
 pub struct Target {
@@ -28,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "smpp", run: smpp::run, samples: smpp::samples },
     Target { name: "http", run: http::run, samples: http::samples },
     Target { name: "psk", run: psk::run, samples: psk::samples },
+    Target { name: "coap", run: coap::run, samples: coap::samples },
     Target { name: "csv", run: csv::run, samples: csv::samples },
     Target { name: "toml", run: toml::run, samples: toml::samples },
 ];

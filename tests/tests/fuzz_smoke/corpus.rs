@@ -88,6 +88,7 @@ mutated! {
     smpp_mutated: 2000 rounds, cost 1;
     http_mutated: 100 rounds, cost 10;
     psk_mutated: 300 rounds, cost 5;
+    coap_mutated: 300 rounds, cost 5;
     csv_mutated: 500 rounds, cost 2;
     toml_mutated: 500 rounds, cost 2;
 }

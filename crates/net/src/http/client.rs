@@ -64,6 +64,18 @@ impl Client {
         self
     }
 
+    /// Returns the address to connect to for `host`, and the name of the peer in messages.
+    pub(crate) fn route(&self, host: &str, port: u16) -> (String, String) {
+        let own_address = match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        };
+        match self.connect_to.get(&host.to_ascii_lowercase()) {
+            Some(other) if *other != own_address => (other.clone(), format!("{own_address} at {other}")),
+            _ => (own_address.clone(), own_address),
+        }
+    }
+
     /// Returns a link to the server at `address` (`host` or `host:port`): https with `tls`, http
     /// without.
     ///
@@ -78,10 +90,8 @@ impl Client {
         })?;
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let port = authority.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
-        let own_address = match host.contains(':') {
-            true => format!("[{host}]:{port}"),
-            false => format!("{host}:{port}"),
-        };
+        let (connect_to, peer) = self.route(&host, port);
+        let peer: Arc<str> = peer.into();
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let tls = match tls {
             None => None,
@@ -95,11 +105,6 @@ impl Client {
                 })?;
                 Some((TlsConnector::from(tls.0), name))
             }
-        };
-        let connect_to = self.connect_to.get(&host.to_ascii_lowercase()).unwrap_or(&own_address).clone();
-        let peer: Arc<str> = match connect_to == own_address {
-            true => own_address.into(),
-            false => format!("{own_address} at {connect_to}").into(),
         };
         let connector = Connector { connect_to: connect_to.into(), tls, peer: Arc::clone(&peer) };
         let pool = legacy::Client::builder(TokioExecutor::new())
@@ -195,7 +200,7 @@ impl Server {
     }
 }
 
-fn kind_of(error: &io::Error) -> LinkFaultKind {
+pub(crate) fn kind_of(error: &io::Error) -> LinkFaultKind {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => LinkFaultKind::Refused,
         io::ErrorKind::TimedOut => LinkFaultKind::Timeout,

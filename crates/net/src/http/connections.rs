@@ -228,7 +228,7 @@ impl Open {
 }
 
 /// Returns the part of an address that stands for one peer.
-fn source_of(address: IpAddr) -> IpAddr {
+pub(crate) fn source_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let prefix = u128::MAX << (Ipv6Addr::BITS - IPV6_SOURCE_BITS);

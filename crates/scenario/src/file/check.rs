@@ -280,6 +280,9 @@ impl Check<'_> {
                     "its parties use no TLS",
                     "use it with --fault of a server, such as `landfall sm-dp serve`",
                 )),
+                faults::Family::Coap => {
+                    Some(("its parties do not use CoAP", "use it with --fault of `landfall eim serve`"))
+                }
                 faults::Family::Apdu => {
                     Some(("its cards have no such interface", "use it with --fault of `landfall device`"))
                 }

@@ -3,6 +3,7 @@
 #![allow(clippy::panic, clippy::expect_used, reason = "a panic is a finding of the fuzzer")]
 
 pub(crate) mod bpp;
+pub(crate) mod coap;
 pub(crate) mod csv;
 pub(crate) mod der;
 pub(crate) mod http;
