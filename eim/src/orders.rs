@@ -25,6 +25,10 @@ use crate::{
 pub struct NewOrder {
     /// The eUICC.
     pub eid: Eid,
+    /// The identifier of the order, eimTransactionId. A repetition with the same identifier places no
+    /// second order. Default: a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<TransactionId>,
     /// The content.
     pub package: Package,
     /// The confirmation code of a download whose source the eIM keeps.
@@ -41,7 +45,14 @@ pub struct NewOrder {
 impl NewOrder {
     /// Creates an order with the default lifetime.
     pub fn new(eid: Eid, package: Package) -> Self {
-        Self { eid, package, confirmation_code: None, lifetime_seconds: None, unchecked: false }
+        Self {
+            eid,
+            transaction_id: None,
+            package,
+            confirmation_code: None,
+            lifetime_seconds: None,
+            unchecked: false,
+        }
     }
 }
 
@@ -61,6 +72,18 @@ pub(crate) async fn place(
             "register the device first, and associate its eUICC with the eIM",
         )));
     };
+    if let Some(id) = &new.transaction_id
+        && let Some(known) = context.tx.get(&ORDERS, &order_key(id)).await?
+    {
+        return Ok(match (known.eid == new.eid, known.package == new.package) {
+            (true, true) => Ok((id.clone(), known)),
+            _ => Err(Fault::usage(
+                what(),
+                format!("order {id} exists already, with another device or content"),
+                "leave transactionId out, or choose another one",
+            )),
+        });
+    }
     if device.open.len() >= context.config.max_orders_per_device {
         return Ok(Err(Fault::usage(
             what(),
@@ -74,7 +97,13 @@ pub(crate) async fn place(
         expires: context.now.plus(lifetime),
         ..blank(context, new.eid, new.package.clone())
     };
-    let id = add(context, &order).await?;
+    let id = match &new.transaction_id {
+        Some(id) => {
+            context.tx.put(&ORDERS, &order_key(id), &order)?;
+            id.clone()
+        }
+        None => add(context, &order).await?,
+    };
     device.open.push_back(id.clone());
     put_device(context, &mut device)?;
     Ok(Ok((id, order)))

@@ -43,7 +43,11 @@ fn load(
     let number = context.state.next_isd_p;
     let next = number.checked_add(1).ok_or_else(|| factory_fault("the card has no ISD-P number left"))?;
     let isd_p = Aid::isd_p(number);
-    let profile = of_package(isd_p.clone(), iccid, octets, content);
+    let mut profile = of_package(isd_p.clone(), iccid, octets, content);
+    // An IoT card is delivered with a profile that can become the Fallback Profile.
+    if context.state.iot.is_some() {
+        profile.metadata.0.fallback_allowed = Some(true);
+    }
     if profile.memory > context.free_memory() {
         return Err(factory_fault("the card has not enough memory"));
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use localize::{Country, Imei, Orderable};
 use rsp::{
     activation_code::ActivationCode,
-    ids::{Eid, Iccid, Imsi, Plmn},
+    ids::{Eid, Iccid, Imsi, Plmn, TransactionId},
     time::Timestamp,
 };
 use schemars::JsonSchema;
@@ -181,6 +181,13 @@ impl MoveId {
     /// Returns a new ID.
     pub fn drawn(world: &World) -> Self {
         Self(hex::encode(world.random::<8>()).into())
+    }
+
+    /// Returns the identifier of an order at an eIM: the ID, followed by the number of the step.
+    pub(crate) fn transaction_id(&self, step: u8) -> TransactionId {
+        // IDs are drawn as 8 octets in hexadecimal. Of another ID, as many octets as fit are used.
+        let octets = hex::decode(&*self.0).unwrap_or_else(|_| self.0.as_bytes().to_vec());
+        TransactionId(octets.into_iter().take(15).chain([step]).collect())
     }
 }
 

@@ -31,6 +31,7 @@ mod check_in;
 mod client;
 pub mod costs;
 mod device;
+mod eim_agent;
 mod equipment;
 mod evaluated_fleet;
 pub mod files;
@@ -58,6 +59,7 @@ pub use check_in::{
 };
 pub use client::{CheckInError, retry_delay, send_check_in};
 pub use device::{Device, Fleet, Name, Selection, format_list};
+pub use eim_agent::{EimAgent, EimAgentConfig};
 pub use evaluated_fleet::{Conditions, EvaluatedFleet};
 pub use invariants::violations;
 pub use moves::{MOVES, Move, ProfileSource};

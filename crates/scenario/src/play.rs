@@ -21,6 +21,8 @@ mod facts;
 mod firmware;
 mod imei;
 mod internal_fault;
+mod iot;
+mod iot_firmware;
 mod m2m;
 mod notifications;
 mod online_devices;
@@ -104,6 +106,10 @@ async fn run(sim: Arc<SimulatedWorld>, progress: Progress) -> Result<(), Fault> 
         if let Some(party) = party {
             tokio::task::spawn_local(tells.clone().deliver(party.clone(), sim.simulation.clock()));
         }
+    }
+    for eim in sim.parties.iot.iter().flat_map(|iot| &iot.eims) {
+        let delivery = iot::EimParty::deliver(eim.host.clone(), eim.woken(), sim.simulation.clock());
+        tokio::task::spawn_local(delivery);
     }
     let ends = sim.scenario.ends();
     while let Some(next) = sim.queue.next().filter(|next| *next <= ends) {
@@ -226,10 +232,17 @@ impl SimulatedWorld {
 
     async fn look_after_platform(&self) {
         let next = match self.parties.platform.party() {
-            Some(platform) => match timeout(PLATFORM, platform.due()).await {
-                Ok(Ok(next)) => next,
-                Ok(Err(_)) | Err(_) => self.now().plus(Duration::from_secs(60)),
-            },
+            Some(platform) => {
+                let work = async {
+                    let next = platform.due().await?;
+                    let looks = self.look_at_eims(&platform).await?;
+                    Ok::<_, Fault>([Some(next), looks].into_iter().flatten().min().unwrap_or(next))
+                };
+                match timeout(PLATFORM, work).await {
+                    Ok(Ok(next)) => next,
+                    Ok(Err(_)) | Err(_) => self.now().plus(Duration::from_secs(60)),
+                }
+            }
             None => self.now().plus(Duration::from_secs(60)),
         };
         let now = self.now();

@@ -244,3 +244,23 @@ async fn served_operations_match_the_document() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_order_with_a_chosen_identifier_is_placed_once() {
+    let testbed = Testbed::new();
+    let card = testbed.registered().await;
+    let api = Api::of(&testbed).await;
+    let list = json!({ "profileOperations": [{ "listProfileInfo": {} }] });
+    let order = json!({ "eid": card.eid, "transactionId": "0102030405060708A0", "package": list });
+    let first = api.post("/admin/v1/orders", order.clone()).await;
+    assert_eq!(first["transactionId"], "0102030405060708A0");
+    assert_eq!(api.post("/admin/v1/orders", order.clone()).await, first);
+    let orders = api.get("/admin/v1/orders").await;
+    let all = orders.as_array().unwrap().iter();
+    assert_eq!(all.filter(|order| order["transactionId"] == first["transactionId"]).count(), 1);
+
+    let mut other = order;
+    other["package"] = json!({ "profileOperations": [{ "getRat": {} }] });
+    let (status, problem) = api.call(Method::POST, "/admin/v1/orders", Some(other)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{problem}");
+}

@@ -12,6 +12,7 @@ mod api;
 mod campaigns;
 mod check_in;
 mod crash;
+mod eim_agent;
 mod invariants;
 mod lists;
 #[path = "../../../sm-dp/tests/support/openapi.rs"]

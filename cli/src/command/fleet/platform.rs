@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use certs::ServerName;
 use clap::Args;
-use fleet::{Config, Es2Plus, Platform, Setup, Supplier};
+use fleet::{Config, EimAgent, EimAgentConfig, Es2Plus, Platform, Setup, Supplier};
 use hmac::{Hmac, KeyInit, Mac};
 use net::SqliteRecords;
 use rsp::ids::{Eid, Plmn, SmdpAddress};
@@ -43,6 +43,9 @@ pub struct Serve {
     /// itself (SGP.02) (repeatable) [default: that of --sm-dp, for every offer]
     #[arg(long = "supplier", value_name = "NETWORK=HOST:PORT")]
     suppliers: Vec<SupplierArgument>,
+    /// API of an eIM; its devices that are in the fleet are moved through it (SGP.32) (repeatable)
+    #[arg(long = "eim", value_name = "HOST:PORT")]
+    eims: Vec<String>,
     /// Expect download progress reports from the SM-DP+s, whose --operator option names this
     /// platform
     #[arg(long)]
@@ -133,6 +136,17 @@ impl Serve {
             let platform = due.clone();
             Box::pin(async move { Ok(Some(platform.due().await?).into()) })
         });
+        let mut agents = Vec::new();
+        for eim in &self.eims {
+            let link = net::Client::default().link(eim, None)?;
+            let (world, _) = parties::os_world()?;
+            let agent = EimAgent::new(platform.clone(), world, link, eim, EimAgentConfig::default());
+            let woken = Arc::default();
+            agents.push(Delivery::drive("eIM", woken, Arc::clone(&clock), move || {
+                let agent = agent.clone();
+                Box::pin(async move { Ok(Some(agent.due().await?).into()) })
+            }));
+        }
         let names = crate::pki::names_of(&address, &[])?;
         let tls = parties::operator_server_tls(&pki, &names, clock)?;
         let devices = platform.devices_link(move |eid, token| is_token(&secret, eid, token));

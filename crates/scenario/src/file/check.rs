@@ -133,8 +133,9 @@ impl Check<'_> {
             }
             self.identities(operator)?;
             self.word(&operator.sm_dp, "an SM-DP+")?;
-            if operator.sm_dp.get_ref() == "platform" {
-                let what = "this name is reserved for the platform of the owner".to_owned();
+            let reserved = ["platform", fault_places::EIM_PLACE, fault_places::SECOND_EIM_PLACE];
+            if reserved.contains(&operator.sm_dp.get_ref().as_str()) {
+                let what = "this name is reserved for another server".to_owned();
                 return Err(self.source.error(operator.sm_dp.span(), what, "rename the SM-DP+"));
             }
         }
@@ -342,6 +343,14 @@ impl Check<'_> {
                     operator.as_ref().map_or(Ok(()), |operator| self.operator(operator))?;
                 }
                 Action::ChangeSmSr { devices, .. } => self.is_asked(devices)?,
+                Action::ChangeEim { devices, .. } => {
+                    self.devices(devices)?;
+                    if !self.scenario.is_iot() {
+                        let next = "write kind = \"iot\" in [[devices]]";
+                        let what = "only IoT devices have an eIM";
+                        return Err(self.source.error(devices.span(), what, next));
+                    }
+                }
                 Action::Restart { party, .. } => {
                     let operators = self.scenario.operators.iter();
                     let known = operators.map(|operator| operator.sm_dp.get_ref().as_str());
@@ -355,7 +364,14 @@ impl Check<'_> {
                             let count = if self.scenario.has_second_sm_sr() { 3 } else { 2 };
                             of_m2m.into_iter().take(count).collect()
                         }
-                        false => known.collect(),
+                        false => {
+                            let count = match (self.scenario.is_iot(), self.scenario.has_second_eim()) {
+                                (true, true) => 2,
+                                (is_iot, _) => usize::from(is_iot),
+                            };
+                            let eims = [fault_places::EIM_PLACE, fault_places::SECOND_EIM_PLACE];
+                            known.chain(eims.into_iter().take(count)).collect()
+                        }
                     };
                     let known: Vec<&str> = std::iter::once("platform").chain(servers).collect();
                     if !known.contains(&party.get_ref().as_str()) {
@@ -415,6 +431,10 @@ impl Check<'_> {
                             Condition::ManagedBy(_) if !self.scenario.is_m2m() => {
                                 let what = "only M2M devices are managed by an SM-SR";
                                 return Err(here(self.source.error(0..0, what, "remove sm_sr")));
+                            }
+                            Condition::ManagedByEim(_) if !self.scenario.is_iot() => {
+                                let what = "only IoT devices are managed by an eIM";
+                                return Err(here(self.source.error(0..0, what, "remove eim")));
                             }
                             Condition::In(country) => {
                                 self.place(&Place::In(Spanned::new(0..0, *country))).map_err(here)?;

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::error::{InvalidScenario, Text};
 use super::values::{Amount, At, Devices, Length};
-use testbed::fault_places::SmSrPlace;
+use testbed::fault_places::{EimPlace, SmSrPlace};
 
 /// A condition that must hold at a moment.
 #[derive(Clone, Debug)]
@@ -82,6 +82,8 @@ pub enum Condition {
     Agrees(bool),
     /// This SM-SR manages the card.
     ManagedBy(SmSrPlace),
+    /// This eIM manages the card, and no other one.
+    ManagedByEim(EimPlace),
     /// No period without service was longer than this, while the device had power and coverage.
     DarkAtMost(Length),
     /// The device breaks no rule (`true`), or breaks a rule (`false`). The rules are applied to the
@@ -197,6 +199,7 @@ impl fmt::Display for Condition {
             Self::State(state) => f.write_str(state),
             Self::Agrees(is) => write!(f, "card and records {}agree", if *is { "" } else { "do not " }),
             Self::ManagedBy(sm_sr) => write!(f, "managed by {sm_sr}"),
+            Self::ManagedByEim(eim) => write!(f, "managed by {eim}"),
             Self::DarkAtMost(length) => write!(f, "never without service for more than {length}"),
             Self::WithinRules(is) => write!(f, "{}within the rules", not(is)),
             Self::Throttled(is) => write!(f, "{}throttled", not(is)),
@@ -245,6 +248,7 @@ pub(super) struct ExpectEntry {
     state: Option<Spanned<String>>,
     agrees: Option<bool>,
     sm_sr: Option<SmSrPlace>,
+    eim: Option<EimPlace>,
     dark_at_most: Option<Length>,
     within_rules: Option<bool>,
     throttled: Option<bool>,
@@ -326,7 +330,7 @@ impl ExpectEntry {
                 Expected::Fault { name: fault.into_inner() }
             }
             (true, None, None, None) => {
-                let next = "add a condition on devices (on, with, as, holds, in, registered, state, agrees, sm_sr, dark_at_most, within_rules, throttled, heard_within), or count, or campaign and is, or fault";
+                let next = "add a condition on devices (on, with, as, holds, in, registered, state, agrees, sm_sr, eim, dark_at_most, within_rules, throttled, heard_within), or count, or campaign and is, or fault";
                 return bad("this expectation is empty", next);
             }
             _ => {
@@ -349,6 +353,7 @@ impl ExpectEntry {
             self.state.as_ref().map(|state| Condition::State(state.get_ref().clone())),
             self.agrees.map(Condition::Agrees),
             self.sm_sr.map(Condition::ManagedBy),
+            self.eim.map(Condition::ManagedByEim),
             self.dark_at_most.map(Condition::DarkAtMost),
             self.within_rules.map(Condition::WithinRules),
             self.throttled.map(Condition::Throttled),

@@ -28,6 +28,9 @@ pub struct Group {
     /// Operators of further profiles on their cards.
     #[serde(default)]
     pub holds: Vec<Spanned<Plmn>>,
+    /// The operator of the Fallback Profile of IoT devices, which is one of the profiles on their
+    /// cards.
+    pub fallback: Option<Spanned<Plmn>>,
     /// The model of the devices.
     #[serde(default)]
     pub model: String,
@@ -44,7 +47,7 @@ pub struct Group {
     #[serde(default)]
     pub permits: Vec<Permit>,
     /// The check-in interval, unless the platform sets a shorter one. For an M2M device, its
-    /// operator checks in.
+    /// operator checks in. For an IoT device, the interval at which its IPA polls the eIM.
     #[serde(default = "daily")]
     pub check_in: Spanned<Length>,
     /// The operator of the preferred profile, to which a device returns when possible. Without it,
@@ -70,6 +73,9 @@ pub enum Kind {
     /// SGP.02: the device starts nothing by itself. Its operator checks in at the platform for it,
     /// and has an SM-SR install profiles of an SM-DP on its card.
     M2m,
+    /// SGP.32: the IPA of the device polls an eIM, at which the platform orders for it. The device
+    /// downloads profiles from an SM-DP+.
+    Iot,
 }
 
 /// The way in which an SM-SR reaches cards.

@@ -33,7 +33,7 @@ pub use values::{Amount, At, Date, Devices, Length, Part, Partners, Which};
 use error::Text;
 use expect::ExpectEntry;
 use steps::StepEntry;
-use testbed::fault_places::SmSrPlace;
+use testbed::fault_places::{EimPlace, SmSrPlace};
 use testbed::subscription::OwnIdentities;
 
 /// The start date if the file has none.
@@ -170,6 +170,17 @@ impl Scenario {
     /// True if the devices are M2M devices (SGP.02). A scenario has devices of one kind only.
     pub fn is_m2m(&self) -> bool {
         self.groups.iter().any(|group| group.kind == Kind::M2m)
+    }
+
+    /// True if the devices are IoT devices (SGP.32). A scenario has devices of one kind only.
+    pub fn is_iot(&self) -> bool {
+        self.groups.iter().any(|group| group.kind == Kind::Iot)
+    }
+
+    /// True if a second eIM takes over cards.
+    pub fn has_second_eim(&self) -> bool {
+        let gets = |step: &Step| matches!(step.action, Action::ChangeEim { to: EimPlace::Second, .. });
+        self.steps.iter().any(gets)
     }
 
     /// True if cards open HTTPS sessions.

@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::error::{InvalidScenario, Text};
 use super::values::{At, Devices, Length};
 use faults::FaultSpec;
-use testbed::fault_places::SmSrPlace;
+use testbed::fault_places::{EimPlace, SmSrPlace};
 
 /// An injected fault.
 #[derive(Clone, Debug, Deserialize)]
@@ -138,6 +138,13 @@ pub enum Action {
         to: SmSrPlace,
         /// The validity period (ValidityPeriod).
         lasts: Length,
+    },
+    /// The cards of IoT devices are handed over to another eIM.
+    ChangeEim {
+        /// The devices.
+        devices: Spanned<Devices>,
+        /// The new eIM.
+        to: EimPlace,
     },
     /// A person deletes a profile of this operator on the devices.
     DeleteProfile {
@@ -290,6 +297,9 @@ impl fmt::Display for Action {
             Self::ChangeSmSr { devices, to, lasts } => {
                 write!(f, "{}: the cards are handed over to {to} within {lasts}", devices.get_ref())
             }
+            Self::ChangeEim { devices, to } => {
+                write!(f, "{}: the cards are handed over to {to}", devices.get_ref())
+            }
             Self::DeleteProfile { devices, operator } => {
                 write!(f, "a user deletes the profile of {} on {}", operator.get_ref(), devices.get_ref())
             }
@@ -357,6 +367,7 @@ pub(super) struct StepEntry {
     ends: Option<Spanned<Length>>,
     party: Option<Spanned<String>>,
     sm_sr: Option<Spanned<SmSrPlace>>,
+    eim: Option<Spanned<EimPlace>>,
     campaign: Option<Spanned<String>>,
     permit: Option<Spanned<Permit>>,
 }
@@ -378,6 +389,7 @@ enum Do {
     DisableProfile,
     Audit,
     ChangeSmSr,
+    ChangeEim,
     DeleteProfile,
     EnableProfile,
     Restart,
@@ -407,6 +419,7 @@ impl Do {
             Self::CutPower | Self::Audit => &["devices", "lasts"],
             Self::DownloadProfile | Self::DisableProfile => &["devices", "operator", "lasts"],
             Self::ChangeSmSr => &["devices", "sm_sr", "lasts"],
+            Self::ChangeEim => &["devices", "eim"],
             Self::Restart => &["party", "lasts"],
             Self::Pause | Self::Resume | Self::RollBack => &["campaign"],
             Self::RegisterImei => &["devices", "in"],
@@ -431,6 +444,7 @@ impl StepEntry {
             ("ends", self.ends.as_ref().map(Spanned::span)),
             ("party", self.party.as_ref().map(Spanned::span)),
             ("sm_sr", self.sm_sr.as_ref().map(Spanned::span)),
+            ("eim", self.eim.as_ref().map(Spanned::span)),
             ("campaign", self.campaign.as_ref().map(Spanned::span)),
             ("permit", self.permit.as_ref().map(Spanned::span)),
         ];
@@ -514,6 +528,10 @@ impl StepEntry {
             Do::ChangeSmSr => {
                 let to = self.sm_sr.ok_or_else(|| missing("sm_sr", "\"sm-sr-2\""))?.into_inner();
                 Action::ChangeSmSr { devices: devices()?, to, lasts: lasts.unwrap_or(minutes(1440)) }
+            }
+            Do::ChangeEim => {
+                let to = self.eim.ok_or_else(|| missing("eim", "\"eim-2\""))?.into_inner();
+                Action::ChangeEim { devices: devices()?, to }
             }
             Do::DeleteProfile => Action::DeleteProfile { devices: devices()?, operator: whose()? },
             Do::EnableProfile => Action::EnableProfile { devices: devices()?, operator: whose()? },

@@ -7,6 +7,7 @@ use euicc_sim::{Card, CardDescription};
 use fleet::CardProfile;
 use rsp::ids::{Eid, SmdpAddress};
 use rsp::sgp22::ProfileState;
+use rsp::sgp32::EimConfigurationData;
 use world::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Fault, Link, RamMemory, TokioClock};
 
 use super::environment::ThirdPartyCard;
@@ -98,8 +99,17 @@ pub(super) async fn found(
     Ok((eid, on_card.collect()))
 }
 
-/// The description of a simulated card, which is needed each time that the card is opened.
-pub(super) fn describe((pki, strict): (&Pki, bool), eid: Eid) -> Result<CardDescription, Fault> {
+/// The description of a simulated card, which is needed each time that the card is opened. An IoT
+/// card has `eims`, which are associated with a new card.
+pub(super) fn describe(
+    (pki, strict): (&Pki, bool),
+    eid: Eid,
+    eims: Option<&[EimConfigurationData]>,
+) -> Result<CardDescription, Fault> {
     let credentials = [pki.euicc(Curve::P256, eid).map_err(bad_pki)?];
-    Ok(CardDescription { strict, ..CardDescription::default_for(eid, &credentials) })
+    let description = match eims {
+        Some(eims) => CardDescription::iot_for(eid, &credentials, eims),
+        None => CardDescription::default_for(eid, &credentials),
+    };
+    Ok(CardDescription { strict, ..description })
 }

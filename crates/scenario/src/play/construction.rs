@@ -19,6 +19,7 @@ use super::environment::{Environment, ThirdPartySmDp};
 use super::factory::{Factory, GroupMember, all_known, stock};
 use super::imei::imei;
 use super::internal_fault::bug;
+use super::iot::{self, Iot};
 use super::m2m;
 use super::notifications::{EventReporter, PlatformNotifier};
 use super::online_devices::M2m;
@@ -79,6 +80,18 @@ impl SimulatedWorld {
         }
         theirs.iter().try_for_each(|(name, theirs)| all_known(name, theirs, &foreign))?;
         let places = places(&scenario)?;
+        let iot = scenario.is_iot().then(|| {
+            let surroundings = iot::Surroundings {
+                simulation: &simulation,
+                pki: &pki,
+                sm_dps: &sm_dps,
+                transports: &*transports,
+                faults: &servers,
+                reporter: &reporter,
+            };
+            Iot::start(&scenario, &surroundings)
+        });
+        let iot = iot.transpose()?;
         let factory = Factory {
             simulation: &simulation,
             maker: (&pki, strict),
@@ -86,6 +99,7 @@ impl SimulatedWorld {
             networks: &networks,
             scenario: &scenario,
             testbed: testbed.as_ref(),
+            iot: iot.as_ref(),
             theirs: &lent,
         };
         let CreatedDevices { devices, records, cards } = devices(&factory, &places, &mut foreign).await?;
@@ -120,6 +134,7 @@ impl SimulatedWorld {
             radio: Radio { networks, environment: Arc::new(radio_environment), bearers: Arc::new(bearers) },
             parties: Parties {
                 sm_dps,
+                iot,
                 m2m: testbed.map(|testbed| M2m::new(testbed, cards, transports)),
                 foreign,
                 platform,

@@ -9,6 +9,7 @@ use fleet::{CardProfile, MoveEnded, MoveId, RefusedBy};
 use localize::{Country, Day, History, Permit};
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
+use testbed::fault_places::EimPlace;
 use world::RamMemory;
 
 use super::cards::CardAt;
@@ -84,6 +85,8 @@ pub(super) struct DormantDevice {
     /// The number in its group, counted from 1.
     pub(super) number: u32,
     pub(super) card: CardAt,
+    /// The eIM at which orders for the device are placed, if it is an IoT device.
+    pub(super) eim: EimPlace,
     pub(super) memory: RamMemory,
     pub(super) hears: Hears,
     /// The profiles as the card reported them last.

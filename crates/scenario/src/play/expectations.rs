@@ -32,6 +32,8 @@ struct ObservedState {
     m2m: BTreeMap<usize, Option<String>>,
     /// The M2M devices whose SM-SR is the expected one.
     managed: BTreeSet<usize>,
+    /// For IoT devices: the identifiers of the eIMs in the configuration of the card.
+    eims: BTreeMap<usize, Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -154,6 +156,10 @@ impl SimulatedWorld {
                 truth.m2m.insert(*index, m2m.testbed.disagreement(eid, &isd_ps).await?);
             }
         }
+        let is_eim = asks(|condition| matches!(condition, Condition::ManagedByEim(_)));
+        for index in chosen.iter().filter(|_| is_eim) {
+            truth.eims.insert(*index, self.eims_of_card(*index).await?);
+        }
         let managed = conditions.iter().filter_map(|condition| match condition {
             Condition::ManagedBy(sm_sr) => Some(*sm_sr),
             _ => None,
@@ -173,6 +179,23 @@ impl SimulatedWorld {
             }
         }
         Ok(truth)
+    }
+
+    /// Powers up a card and reads the identifiers of its eIMs.
+    async fn eims_of_card(&self, index: usize) -> Result<Vec<String>, Fault> {
+        let Some((eid, memory)) = self
+            .device(index)
+            .map(|device| Ok::<_, Fault>((device.eid, device.card.memory()?.load()?)))
+            .transpose()?
+        else {
+            return Ok(Vec::new());
+        };
+        let at = CardAt::Simulated(RamMemory::of(memory));
+        let card =
+            self.card((eid, at), &format!("card {eid} shows its eIMs at {}", self.now()), |memory| memory)?;
+        let eims = by_hand(card, self.simulation.clock()).es10().get_eim_configuration_data().await;
+        let eims = eims.map_err(|why| Fault::caused_by(why, "a card cannot be queried", "report this"))?;
+        Ok(eims.into_iter().map(|eim| eim.eim_id).collect())
     }
 
     /// Powers up a card and reads its profiles.
@@ -259,6 +282,12 @@ impl SimulatedWorld {
                 Some(why) => (!*wanted, why),
                 None => (*wanted, "agrees".to_owned()),
             },
+            Condition::ManagedByEim(eim) => {
+                let known = truth.eims.get(&index);
+                let id = self.parties.iot.as_ref().and_then(|iot| iot.eim(*eim)).map(|eim| &eim.id);
+                let is_so = known.is_some_and(|known| known.iter().eq(id));
+                (is_so, format!("has {}", known.map_or(String::new(), |known| known.join(", "))))
+            }
             Condition::ManagedBy(_) => (truth.managed.contains(&index), "is not".to_owned()),
             Condition::DarkAtMost(limit) => {
                 let since = device

@@ -21,9 +21,11 @@ use super::dormant_device::{
 };
 use super::environment::{ThirdPartyCard, ThirdPartySmDp};
 use super::internal_fault::bug;
+use super::iot::Iot;
 use super::owner;
 use super::simulated_world::{Foreign, SmDp};
 use crate::file::{self, Group, Scenario};
+use testbed::fault_places::EimPlace;
 use testbed::m2m::M2mTestbed;
 use testbed::subscription::{OwnIdentities, Subscription, own_package_with};
 use testbed::time::Simulation;
@@ -133,6 +135,8 @@ pub(super) struct Factory<'a> {
     pub(super) scenario: &'a Scenario,
     /// The M2M servers, if the devices are M2M devices.
     pub(super) testbed: Option<&'a M2mTestbed>,
+    /// The eIMs, if the devices are IoT devices.
+    pub(super) iot: Option<&'a Iot>,
     pub(super) theirs: &'a [ThirdPartyCard],
 }
 
@@ -167,7 +171,7 @@ impl Factory<'_> {
             |card: &&ThirdPartyCard| card.group == *group.name.get_ref() && card.number == number;
         let Made { eid, card, profiles } = match self.theirs.iter().find(is_of_device) {
             Some(card) => self.third_party_card(card, group, foreign).await?,
-            None => self.simulated_card(serial, group)?,
+            None => self.simulated_card(serial, group).await?,
         };
         let mut held = Vec::new();
         for CardProfile { iccid, enabled, home } in &profiles {
@@ -187,6 +191,7 @@ impl Factory<'_> {
             group: index,
             number,
             card,
+            eim: EimPlace::First,
             memory: RamMemory::default(),
             hears: Arc::clone(hears),
             profiles,
@@ -242,14 +247,18 @@ impl Factory<'_> {
         Ok((dormant, held))
     }
 
-    fn simulated_card(&self, serial: u64, group: &Group) -> Result<Made, Fault> {
+    async fn simulated_card(&self, serial: u64, group: &Group) -> Result<Made, Fault> {
         let eid = self.eid(serial)?;
         let memory = RamMemory::default();
         let world = self.simulation.world(&format!("card {eid} in its factory"));
         // The first profile of an M2M card is part of its description.
         let mut card = match self.testbed {
             Some(_) => None,
-            None => Some(Card::open_among(describe(self.maker, eid)?, memory.clone(), world, self.shared)?),
+            None => {
+                let eims = self.iot.map(|iot| Ok::<_, Fault>([iot.initial_eim()?])).transpose()?;
+                let description = describe(self.maker, eid, eims.as_ref().map(<[_; 1]>::as_slice))?;
+                Some(Card::open_among(description, memory.clone(), world, self.shared)?)
+            }
         };
         let mut profiles = Vec::new();
         for (place, plmn) in homes(group).enumerate() {
@@ -261,6 +270,11 @@ impl Factory<'_> {
                 card.load_in_factory(&package, enabled)?;
             }
             profiles.push(CardProfile { iccid, enabled, home: Some(plmn) });
+        }
+        if let Some(iot) = self.iot {
+            let of = |plmn: &Plmn| profiles.iter().find(|profile| profile.home == Some(*plmn));
+            let fallback = group.fallback.as_ref().and_then(|plmn| of(plmn.get_ref()));
+            iot.register(eid, fallback.map(|profile| profile.iccid)).await?;
         }
         Ok(Made { eid, card: CardAt::Simulated(memory), profiles })
     }

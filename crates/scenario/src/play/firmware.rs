@@ -13,15 +13,15 @@ use device::{
     Recovery, Registered, Slot,
 };
 use fleet::{Action, CardProfile, CheckIn, Ending, Instruction, MoveEnded, RefusedBy, Registration, Target};
-use rsp::ids::SmdpAddress;
+use rsp::ids::{Eid, SmdpAddress};
 use rsp::sgp22::ProfileState;
 use rsp::time::Timestamp;
-use world::{Fault, Link};
+use world::{Fault, Link, RamMemory};
 
 use super::cards::AnyCard;
 use super::check_in::{self, CheckInError, patience};
 use super::data_connections::DataConnections;
-use super::dormant_device::{DormantDevice, Ordered, ServiceState, Unproven};
+use super::dormant_device::{DormantDevice, Hears, Ordered, ServiceState, Unproven};
 use super::imei::{imei, reported_imei, thief, told_imei};
 use super::internal_fault::bug;
 use super::radio_environment::{DeviceRadio, RadioState};
@@ -30,6 +30,7 @@ use crate::report::Kind;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredCard};
 use testbed::consumer::{Waits, nowhere};
 use testbed::move_report;
+use testbed::transport::Transport;
 
 /// Maximum check-ins per wake-up. Further instructions wait for the next one.
 const MAX_CHECK_INS: usize = 6;
@@ -38,7 +39,21 @@ const MAX_FAILED_ATTEMPTS: u32 = 3;
 /// Maximum registration rejects reported in one check-in.
 const MAX_REPORTED_REJECTS: usize = 8;
 
-type OpenDevice = Device<Slot<PoweredCard<AnyCard>>>;
+type OpenDevice = Device<DeviceSlot>;
+/// The slot of a device with its card.
+pub(super) type DeviceSlot = Slot<PoweredCard<AnyCard>>;
+
+/// The parts of a device that is awake.
+pub(super) struct Parts {
+    pub(super) eid: Eid,
+    pub(super) lpa: Lpa<DeviceSlot>,
+    pub(super) modem: Modem<DeviceSlot>,
+    pub(super) memory: FaultyMemory<RamMemory>,
+    pub(super) events: EventSource,
+    pub(super) hears: Hears,
+    /// The time that the device has slept.
+    pub(super) rested: Duration,
+}
 
 /// Wakes a device and lets it run. A device that is already awake runs again afterwards.
 pub(super) async fn wake(sim: Arc<SimulatedWorld>, index: usize) {
@@ -71,9 +86,9 @@ pub(super) async fn wake(sim: Arc<SimulatedWorld>, index: usize) {
 }
 
 /// A device that is awake.
-struct Firmware<'a> {
-    sim: &'a Arc<SimulatedWorld>,
-    index: usize,
+pub(super) struct Firmware<'a> {
+    pub(super) sim: &'a Arc<SimulatedWorld>,
+    pub(super) index: usize,
     radio_state: Arc<Mutex<RadioState>>,
     connections: DataConnections,
     power: Power,
@@ -103,7 +118,7 @@ impl<'a> Firmware<'a> {
     }
 
     /// The stored state of the device. The guard must not be held across an await point.
-    fn device(&self) -> Result<MutexGuard<'a, DormantDevice>, Fault> {
+    pub(super) fn device(&self) -> Result<MutexGuard<'a, DormantDevice>, Fault> {
         self.sim.device(self.index).ok_or_else(|| bug("the device does not exist"))
     }
 
@@ -126,6 +141,9 @@ impl<'a> Firmware<'a> {
         if service_state == ServiceState::Stolen {
             return self.run_stolen().await;
         }
+        if self.sim.parties.iot.is_some() {
+            return self.run_iot().await;
+        }
         self.schedule_home_search().await?;
         if self.device()?.service.registered.is_none() && !self.restore_service().await? {
             return Ok(());
@@ -144,7 +162,7 @@ impl<'a> Firmware<'a> {
         Ok(())
     }
 
-    fn is_due(&self) -> Result<bool, Fault> {
+    pub(super) fn is_due(&self) -> Result<bool, Fault> {
         let device = self.device()?;
         Ok(device.service.registered.is_some()
             && (device.contact.must_check_in || device.contact.check_in_due <= self.sim.now()))
@@ -159,6 +177,20 @@ impl<'a> Firmware<'a> {
     }
 
     fn build(&self) -> Result<OpenDevice, Fault> {
+        let Parts { eid, lpa, modem, memory, events, hears, rested } = self.parts(LpaSettings::default())?;
+        let mut open_device = Device::new(lpa, modem, memory, events).with_pause(Waits);
+        if self.sim.scenario.operators.iter().any(|operator| !operator.identities.is_empty()) {
+            // The toolkit is only needed for cards with several identities, because only these have
+            // an applet that uses proactive commands.
+            open_device = open_device.with_toolkit(told_imei(imei(eid)));
+            open_device.record_idle_time(rested);
+        }
+        open_device.set_visible(hears.to_vec());
+        Ok(open_device)
+    }
+
+    /// The card, LPA, modem and memory of the device.
+    pub(super) fn parts(&self, settings: LpaSettings) -> Result<Parts, Fault> {
         let Self { sim, power, faults, .. } = self;
         let (eid, wakes, card, memory, hears, is_stolen, rested) = {
             let device = self.device()?;
@@ -187,25 +219,21 @@ impl<'a> Firmware<'a> {
         };
         let mut known: Vec<(String, Link)> = Vec::new();
         for sm_dp in sim.parties.sm_dps.values() {
-            let link = power.link(self.connections.to(faults.link(sm_dp.transport.link(None)?)));
-            known.push((sm_dp.address.clone(), link));
+            known.push((sm_dp.address.clone(), self.link_to(&*sm_dp.transport)?));
         }
         let links = move |asked: &SmdpAddress| -> Result<Link, Fault> {
             let known = known.iter().find(|(address, _)| address == asked.as_str());
             Ok(known.map_or_else(|| nowhere(asked), |(_, link)| link.clone()))
         };
         let events = EventSource::silent(sim.simulation.clock());
-        let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), events.clone());
+        let lpa = Lpa::new(slot.clone(), links, settings, events.clone());
         let modem = Modem::new(slot, device_radio, events.clone());
-        let mut open_device = Device::new(lpa, modem, faulty("device", memory), events).with_pause(Waits);
-        if sim.scenario.operators.iter().any(|operator| !operator.identities.is_empty()) {
-            // The toolkit is only needed for cards with several identities, because only these have
-            // an applet that uses proactive commands.
-            open_device = open_device.with_toolkit(told_imei(imei(eid)));
-            open_device.record_idle_time(rested);
-        }
-        open_device.set_visible(hears.to_vec());
-        Ok(open_device)
+        Ok(Parts { eid, lpa, modem, memory: faulty("device", memory), events, hears, rested })
+    }
+
+    /// A link to a server over the bearer of the current network.
+    pub(super) fn link_to(&self, transport: &dyn Transport) -> Result<Link, Fault> {
+        Ok(self.power.link(self.connections.to(self.faults.link(transport.link(None)?))))
     }
 
     /// Registers with the enabled profile, or with any profile that gets service. Returns true on
@@ -506,7 +534,7 @@ impl<'a> Firmware<'a> {
     }
 
     /// Records a registration.
-    fn registered(&self, with: &Registered) -> Result<(), Fault> {
+    pub(super) fn registered(&self, with: &Registered) -> Result<(), Fault> {
         let mut device = self.device()?;
         self.sim.register(self.index, &mut device, with);
         Ok(())

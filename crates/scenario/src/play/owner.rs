@@ -119,7 +119,12 @@ fn setup(
     let longest = scenario.groups.iter().map(|group| group.check_in.get_ref().0).max().unwrap_or(DAY);
     let usual = Config::default();
     let silent_after = owner.silent_after.map_or(usual.silent_after.max(longest * 3), |length| length.0);
-    let config = Config { longest, silent_after, ..usual };
+    // An IoT device executes a move when it wakes up, and reports at the latest the next time.
+    let longest_move = match scenario.is_iot() {
+        true => usual.longest_move.max(longest * 4),
+        false => usual.longest_move,
+    };
+    let config = Config { longest, silent_after, longest_move, ..usual };
     let book = with_notices(scenario)?;
     Ok(Setup { book, owner: Owner { policy, offers }, suppliers, config })
 }

@@ -19,6 +19,7 @@ use super::cards::{AnyCard, CardAt, describe};
 use super::dormant_device::{Attached, DormantDevice, Hears};
 
 use super::imei::imei;
+use super::iot::Iot;
 use super::notifications::{EventReporter, PlatformNotifier};
 use super::online_devices::M2m;
 use super::queue::Queue;
@@ -52,6 +53,8 @@ pub(super) struct SimulatedWorld {
 /// The servers of a run.
 pub(super) struct Parties {
     pub(super) sm_dps: BTreeMap<String, SmDp>,
+    /// The eIMs, if the devices are IoT devices.
+    pub(super) iot: Option<Iot>,
     /// The M2M servers and agent, if the devices are M2M devices.
     pub(super) m2m: Option<M2m>,
     pub(super) foreign: Foreign,
@@ -180,8 +183,10 @@ impl SimulatedWorld {
         Ok(match at {
             CardAt::ThirdParty(card_interface) => AnyCard::behind(card_interface),
             CardAt::Simulated(memory) => {
-                let (description, world) =
-                    (describe((&self.cards.pki, self.cards.strict), eid)?, self.simulation.world(random));
+                // The eIMs in a description are only for a new card.
+                let eims = self.parties.iot.as_ref().map(|_| [].as_slice());
+                let description = describe((&self.cards.pki, self.cards.strict), eid, eims)?;
+                let world = self.simulation.world(random);
                 AnyCard::Simulated(Box::new(Card::open_among(
                     description,
                     wrap(memory),

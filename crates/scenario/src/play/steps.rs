@@ -13,6 +13,7 @@ use super::dormant_device::ServiceState;
 use super::facts::FactChange;
 use super::imei::imei;
 use super::internal_fault::bug;
+use super::iot::EimOrder;
 use super::m2m::Order;
 use super::queue::Due;
 use super::simulated_world::SimulatedWorld;
@@ -134,6 +135,15 @@ impl SimulatedWorld {
             Action::EnableProfile { devices, operator } if self.parties.m2m.is_some() => {
                 self.order(chosen(devices), Order::Enable(*operator.get_ref()), DAY);
             }
+            Action::DeleteProfile { devices, operator } if self.parties.iot.is_some() => {
+                self.order_at_eim(chosen(devices), EimOrder::Delete(*operator.get_ref())).await?;
+            }
+            Action::EnableProfile { devices, operator } if self.parties.iot.is_some() => {
+                self.order_at_eim(chosen(devices), EimOrder::Enable(*operator.get_ref())).await?;
+            }
+            Action::ChangeEim { devices, to } => {
+                self.order_at_eim(chosen(devices), EimOrder::ChangeEim(*to)).await?;
+            }
             Action::DeleteProfile { devices, operator } => {
                 for index in chosen(devices) {
                     self.by_hand(index, *operator.get_ref(), true).await?;
@@ -231,6 +241,9 @@ impl SimulatedWorld {
             report_end();
         } else if let Some(m2m) = &self.parties.m2m {
             m2m.testbed.end_process(party, lasts);
+            report_end();
+        } else if let Some(eim) = self.parties.iot.as_ref().and_then(|iot| iot.eim_at(party)) {
+            eim.host.end(lasts);
             report_end();
         } else if let Some(sm_dp) = self.parties.sm_dps.get(party).and_then(|sm_dp| sm_dp.party.as_ref()) {
             sm_dp.end(lasts);

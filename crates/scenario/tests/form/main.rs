@@ -45,6 +45,8 @@ struct Key {
     default: Option<String>,
     otherwise: Option<String>,
     example: Option<String>,
+    /// The kind of devices to which the key is limited.
+    kind: Option<String>,
     what: String,
 }
 
@@ -55,9 +57,8 @@ struct Step {
     name: String,
     keys: String,
     what: String,
-    /// True if the step is only for M2M devices.
-    #[serde(default)]
-    m2m: bool,
+    /// The kind of devices to which the step is limited.
+    kind: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -132,6 +132,9 @@ fn examples_are_valid_and_defaults_equal_a_missing_key() {
                 if key.key == "hears" {
                     place.remove("in");
                 }
+                if let Some(kind) = &key.kind {
+                    place.insert("kind".into(), kind.as_str().into());
+                }
                 place.insert(key.key.clone(), value(text));
                 parse(&file).unwrap_or_else(|error| panic!("[{}] {} = {text}: {error}", table.name, key.key))
             };
@@ -167,9 +170,9 @@ fn each_step_has_exactly_the_keys_of_keys_toml() {
         };
         let with = |names: &[&str]| {
             let mut file = base();
-            if step.m2m {
+            if let Some(kind) = &step.kind {
                 file.remove("campaign");
-                place(&mut file, "devices").insert("kind".into(), "m2m".into());
+                place(&mut file, "devices").insert("kind".into(), kind.as_str().into());
             }
             let mut table = base_step();
             names.iter().for_each(|name| drop(table.insert((*name).to_owned(), example(name))));
@@ -215,10 +218,10 @@ fn each_key_of_an_expectation_is_accepted() {
         }
         expect.insert(key.key.clone(), value(key.example.as_deref().unwrap()));
         let mut file = base();
-        if key.key == "sm_sr" {
+        if let Some(kind) = &key.kind {
             file.remove("campaign");
             file.remove("step");
-            place(&mut file, "devices").insert("kind".into(), "m2m".into());
+            place(&mut file, "devices").insert("kind".into(), kind.as_str().into());
         }
         file.insert("expect".into(), Value::Array(vec![Value::Table(expect)]));
         parse(&file).unwrap_or_else(|error| panic!("{}: {error}", key.key));
