@@ -229,13 +229,13 @@ impl<D: CardInterface> Ipa<D> {
         let RetrievedList::Notifications(list) = self.es10().retrieve_notifications_list(None).await? else {
             return Ok(None);
         };
-        let results = list.iter().filter_map(|notification| {
+        let mut results = list.iter().filter_map(|notification| {
             let decoded = notification.decode().ok()?;
             let PendingNotification::ProfileInstallationResult(result) = &*decoded else { return None };
             let number = result.profile_installation_result_data.notification_metadata.seq_number;
             (number > last_notification).then(|| Raw::from_der(notification.bytes()).ok())?
         });
-        Ok(results.last())
+        Ok(results.next_back())
     }
 }
 

@@ -1,8 +1,7 @@
 //! `landfall device run --iot`: an IoT device (SGP.32), whose IPA polls the eIMs of its card.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use clap::{Args, ValueEnum};
 use device::{
     EventSource, Ipa, IpaSettings, Lpa, LpaSettings, Modem, Slot,
     ipa::{self, CheckIn, Connection, IpaError, VisitEnd},
@@ -18,7 +17,11 @@ use serde::Serialize;
 use tokio::sync::watch;
 use world::{BoxCardInterface, Clock, Fault, FaultKind, Link};
 
-use super::{Command, failure::failed, online::Options};
+use super::{
+    Command,
+    failure::failed,
+    online::{Binding, Options},
+};
 use crate::{
     faults::ActiveFaults,
     files,
@@ -31,34 +34,6 @@ use crate::{
 
 /// Interval between polls, unless --check-in-every is given.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
-
-/// Options of an IoT device.
-#[derive(Args, Debug)]
-pub(super) struct IotOptions {
-    /// Run the IPA of an IoT card, which polls the eIMs of the card. Without --visible the device
-    /// uses the connection of this host
-    #[arg(long, group = "poller", conflicts_with_all = ["first_profile", "platform"])]
-    pub(super) iot: bool,
-    /// Output of `landfall eim configuration`, to associate a card that has no eIM
-    #[arg(long, value_name = "FILE", requires = "iot")]
-    eim_configuration: Option<PathBuf>,
-    /// Address of the eIMs, instead of that in the configuration of the card
-    #[arg(long, value_name = "HOST:PORT", requires = "iot")]
-    eim: Option<String>,
-    /// Binding of ESipa
-    #[arg(long, value_name = "BINDING", requires = "iot", default_value = "asn1")]
-    binding: Binding,
-    /// Download only through the eIM
-    #[arg(long, requires = "iot")]
-    indirect: bool,
-}
-
-/// A binding of ESipa.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Binding {
-    Asn1,
-    Json,
-}
 
 /// One line of the output with `--json`.
 #[derive(JsonSchema, Serialize)]
@@ -198,7 +173,7 @@ fn tls_of(
 }
 
 /// Associates a card that has no eIM with that of a file.
-async fn associate(ipa: &mut CliIpa, file: &std::path::Path) -> Result<(), Fault> {
+async fn associate(ipa: &mut CliIpa, file: &Path) -> Result<(), Fault> {
     let unread = |e| failed(&e, "cannot read the eIMs of the card");
     if !ipa.es10().get_eim_configuration_data().await.map_err(unread)?.is_empty() {
         return Ok(());

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use device::{AlwaysOnSettings, EventSource, Modem, Online};
 use euicc_sim::Card;
 use net::{Client, TcpDial};
@@ -14,7 +14,7 @@ use network::RemoteNetworks;
 use rsp::{ids::Eid, ota::cat::Imei};
 use world::{Fault, FaultKind, PhoneNumber};
 
-use super::{Command, iot::IotOptions};
+use super::Command;
 use crate::{
     faults::ActiveFaults,
     m2m::{
@@ -45,6 +45,34 @@ pub(super) struct CheckInOptions {
     /// Maximum interval between check-ins, in seconds; with --iot, interval between polls
     #[arg(long, value_name = "SECONDS", requires = "poller")]
     pub(super) check_in_every: Option<u64>,
+}
+
+/// Options of an IoT device.
+#[derive(Args, Debug)]
+pub(super) struct IotOptions {
+    /// Run the IPA of an IoT card, which polls the eIMs of the card. Without --visible the device
+    /// uses the connection of this host
+    #[arg(long, group = "poller", conflicts_with_all = ["first_profile", "platform"])]
+    pub(super) iot: bool,
+    /// Output of `landfall eim configuration`, to associate a card that has no eIM
+    #[arg(long, value_name = "FILE", requires = "iot")]
+    pub(super) eim_configuration: Option<PathBuf>,
+    /// Address of the eIMs, instead of that in the configuration of the card
+    #[arg(long, value_name = "HOST:PORT", requires = "iot")]
+    pub(super) eim: Option<String>,
+    /// Binding of ESipa
+    #[arg(long, value_name = "BINDING", requires = "iot", default_value = "asn1")]
+    pub(super) binding: Binding,
+    /// Download only through the eIM
+    #[arg(long, requires = "iot")]
+    pub(super) indirect: bool,
+}
+
+/// A binding of ESipa.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Binding {
+    Asn1,
+    Json,
 }
 
 /// Options of a running device.
