@@ -166,7 +166,7 @@ fn tls_of(
     match &eim.trusted_public_key_data_tls {
         Some(KeyOrCertificate::PublicKey(key)) => ClientTls::pinning(key.0.clone(), Arc::clone(clock)),
         Some(KeyOrCertificate::Certificate(root)) => {
-            ClientTls::new(&[root.0.clone()], None, Arc::clone(clock))
+            ClientTls::new(std::slice::from_ref(&root.0), None, Arc::clone(clock))
         }
         None => Ok(otherwise.clone()),
     }
