@@ -33,7 +33,7 @@ pub(super) struct CheckInOptions {
     /// Platform at which the device checks in
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "first_profile", group = "poller")]
     pub(super) platform: Option<String>,
-    /// File with the token of `landfall fleet token` [default: LANDFALL_TOKEN]
+    /// File with the check-in token [default: LANDFALL_TOKEN]
     #[arg(long, value_name = "FILE", requires = "platform")]
     pub(super) token_file: Option<PathBuf>,
     /// Check in or poll once, execute, report the result
