@@ -17,7 +17,11 @@ use serde::Serialize;
 use tokio::sync::watch;
 use world::{BoxCardInterface, Clock, Fault, FaultKind, Link};
 
-use super::{Command, failure::failed, online::Options};
+use super::{
+    Command,
+    failure::failed,
+    online::{Binding, Options},
+};
 use crate::{
     faults::ActiveFaults,
     files,
@@ -162,7 +166,7 @@ fn tls_of(
     match &eim.trusted_public_key_data_tls {
         Some(KeyOrCertificate::PublicKey(key)) => ClientTls::pinning(key.0.clone(), Arc::clone(clock)),
         Some(KeyOrCertificate::Certificate(root)) => {
-            ClientTls::new(&[root.0.clone()], None, Arc::clone(clock))
+            ClientTls::new(std::slice::from_ref(&root.0), None, Arc::clone(clock))
         }
         None => Ok(otherwise.clone()),
     }

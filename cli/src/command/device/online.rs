@@ -33,38 +33,37 @@ pub(super) struct CheckInOptions {
     /// Platform at which the device checks in
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "first_profile", group = "poller")]
     pub(super) platform: Option<String>,
-    /// File with the token that `landfall fleet token EID` prints [default: LANDFALL_TOKEN]
+    /// File with the check-in token [default: LANDFALL_TOKEN]
     #[arg(long, value_name = "FILE", requires = "platform")]
     pub(super) token_file: Option<PathBuf>,
-    /// Check in once, execute the instruction, report its result; with --iot, poll once
+    /// Check in or poll once, execute, report the result
     #[arg(long, requires = "poller", conflicts_with = "until_idle")]
     pub(super) once: bool,
     /// End when the platform has no instruction
     #[arg(long, requires = "platform")]
     pub(super) until_idle: bool,
-    /// Maximum interval between check-ins, in seconds; with --iot, interval between polls
+    /// Maximum interval between check-ins or polls, in seconds
     #[arg(long, value_name = "SECONDS", requires = "poller")]
     pub(super) check_in_every: Option<u64>,
 }
 
-/// Options of an IoT device.
+/// Options of an IoT device. The help has no room for all of them; docs/eim.md has the table.
 #[derive(Args, Debug)]
 pub(super) struct IotOptions {
-    /// Run the IPA of an IoT card, which polls the eIMs of the card. Without --visible the device
-    /// uses the connection of this host
+    /// Run the IPA of an IoT card; docs/eim.md has its options
     #[arg(long, group = "poller", conflicts_with_all = ["first_profile", "platform"])]
     pub(super) iot: bool,
     /// Output of `landfall eim configuration`, to associate a card that has no eIM
-    #[arg(long, value_name = "FILE", requires = "iot")]
+    #[arg(long, value_name = "FILE", requires = "iot", hide = true)]
     pub(super) eim_configuration: Option<PathBuf>,
     /// Address of the eIMs, instead of that in the configuration of the card
-    #[arg(long, value_name = "HOST:PORT", requires = "iot")]
+    #[arg(long, value_name = "HOST:PORT", requires = "iot", hide = true)]
     pub(super) eim: Option<String>,
     /// Binding of ESipa
-    #[arg(long, value_name = "BINDING", requires = "iot", default_value = "asn1")]
+    #[arg(long, value_name = "BINDING", requires = "iot", default_value = "asn1", hide = true)]
     pub(super) binding: Binding,
     /// Download only through the eIM
-    #[arg(long, requires = "iot")]
+    #[arg(long, requires = "iot", hide = true)]
     pub(super) indirect: bool,
 }
 
