@@ -5,6 +5,7 @@
 mod admin;
 mod downloads;
 mod notifications;
+mod octets;
 #[path = "../../../sm-dp/tests/support/openapi.rs"]
 mod openapi;
 mod packages;
