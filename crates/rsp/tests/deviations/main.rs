@@ -14,6 +14,7 @@
 )]
 
 mod asn1;
+mod asn1_module;
 mod json;
 mod samples;
 mod tree;
