@@ -1,7 +1,7 @@
 //! Sets a `cfg` for each prerequisite of the tests that is present.
 
-use prerequisites::Prerequisite::EsimXsd;
+use prerequisites::Prerequisite::{EsimXsd, Sgp32Asn};
 
 fn main() -> Result<(), String> {
-    prerequisites::declare(&[EsimXsd])
+    prerequisites::declare(&[EsimXsd, Sgp32Asn])
 }

@@ -1,7 +1,11 @@
 //! The keys of the eIM, and the CIs that it trusts.
 
+use std::sync::Arc;
+
 use certs::{EimCredentials, Pki, PkiError, ServerName, TrustAnchors};
 use crypto::{PublicKey, SecretKey};
+
+use crate::verified_chains::VerifiedChains;
 
 /// The keys of the eIM, and the CIs that it trusts.
 #[derive(Clone, Debug)]
@@ -12,12 +16,19 @@ pub struct Credentials {
     tls: PublicKey,
     /// CIs whose eUICCs the eIM accepts.
     pub(crate) anchors: TrustAnchors,
+    /// Chains that verified against these CIs.
+    pub(crate) chains: Arc<VerifiedChains>,
 }
 
 impl Credentials {
     /// Creates credentials from the keys of an eIM.
     pub fn new(keys: EimCredentials, anchors: TrustAnchors) -> Self {
-        Self { signing: keys.signing, tls: keys.tls.certificate.public_key().clone(), anchors }
+        Self {
+            signing: keys.signing,
+            tls: keys.tls.certificate.public_key().clone(),
+            anchors,
+            chains: Arc::default(),
+        }
     }
 
     /// Takes the keys of the eIM with this name from the test PKI.

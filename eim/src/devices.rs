@@ -1,6 +1,6 @@
 //! Registration of devices.
 
-use certs::{Certificate, EuiccCertificate, Verified, check_euicc};
+use certs::{Certificate, EuiccCertificate, Verified};
 use rsp::{ids::CertificateDer, ids::Eid, time::Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,8 @@ pub(crate) fn verify(
     };
     let euicc = parsed(&certificates.euicc, "CERT.EUICC")?;
     let eum = parsed(&certificates.eum, "CERT.EUM")?;
-    let verified = check_euicc(&credentials.anchors, &euicc, &eum, now).map_err(|error| error.to_string())?;
+    let verified = credentials.chains.verify(&credentials.anchors, &euicc, &eum, now);
+    let verified = verified.map_err(|error| error.to_string())?;
     if verified.eid != eid {
         return Err(format!("CERT.EUICC is that of {}", verified.eid));
     }

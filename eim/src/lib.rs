@@ -8,6 +8,7 @@
 //! | `signing` | packages for eUICCs (section 2.11.1) |
 //! | `results` | results, and their effect on orders and devices (section 2.11.2) |
 //! | `verification` | signatures of eUICCs |
+//! | `verified_chains` | certificate chains that were verified before |
 //! | `notifications` | delivery of notifications to SM-DP+s |
 //! | `admin` | the API of the user |
 //! | [`records`] | everything that is kept between requests |
@@ -31,6 +32,7 @@ mod router;
 pub mod server;
 mod signing;
 mod verification;
+mod verified_chains;
 
 pub use config::Config;
 pub use credentials::Credentials;

@@ -37,6 +37,8 @@ pub enum Prerequisite {
     Python3,
     /// The GSMA's SGP.26 test certificates, in `../shared/data/sgp26` beside the checkout.
     Sgp26,
+    /// The ASN.1 modules of SGP.32, in the folder that `LANDFALL_SGP32_ASN` names, for asn1tools.
+    Sgp32Asn,
     /// A running third-party SMSC, at the address in `LANDFALL_SMSC`.
     Smsc,
     /// strace, with the permission to trace a child process.
@@ -74,6 +76,7 @@ impl Prerequisite {
             Self::Pysim => "pysim",
             Self::Python3 => "python3",
             Self::Sgp26 => "sgp26",
+            Self::Sgp32Asn => "sgp32-asn",
             Self::Smsc => "smsc",
             Self::Strace => "strace",
             Self::Ts48 => "ts48",
@@ -93,6 +96,7 @@ impl Prerequisite {
             Self::Pysim => Source::Variable("LANDFALL_PYSIM"),
             Self::Python3 => Source::Program("python3"),
             Self::Sgp26 => Source::SharedData("sgp26"),
+            Self::Sgp32Asn => Source::Variable("LANDFALL_SGP32_ASN"),
             Self::Smsc => Source::Variable("LANDFALL_SMSC"),
             Self::Strace => Source::Program("strace"),
             Self::Ts48 => Source::SharedData("ts48"),

@@ -36,9 +36,9 @@ use world::{Link, link_from};
 
 use super::support::*;
 
-const EVERY_FEATURE: [usize; 6] = [0, 1, 2, 3, 4, 5];
+pub(crate) const EVERY_FEATURE: [usize; 6] = [0, 1, 2, 3, 4, 5];
 
-fn download(code: &str, kept_by_eim: bool) -> Package {
+pub(crate) fn download(code: &str, kept_by_eim: bool) -> Package {
     Package::Download(Download {
         source: DownloadSource::ActivationCode(code.to_owned()),
         kept_by_eim,
@@ -47,14 +47,14 @@ fn download(code: &str, kept_by_eim: bool) -> Package {
     })
 }
 
-async fn trigger(ipa: &Ipa, card: &Card) -> ProfileDownloadTriggerRequest {
+pub(crate) async fn trigger(ipa: &Ipa, card: &Card) -> ProfileDownloadTriggerRequest {
     match ipa.poll(card.eid).await {
         GetEimPackageResponse::ProfileDownloadTriggerRequest(trigger) => trigger,
         other => panic!("no trigger: {other:?}"),
     }
 }
 
-fn initiation(
+pub(crate) fn initiation(
     euicc: &Euicc,
     address: Option<&str>,
     id: Option<&TransactionId>,
@@ -68,7 +68,7 @@ fn initiation(
     }
 }
 
-async fn initiate(ipa: &Ipa, request: &esipa::InitiateAuthenticationRequest) -> Initiated {
+pub(crate) async fn initiate(ipa: &Ipa, request: &esipa::InitiateAuthenticationRequest) -> Initiated {
     let wrap = MessageFromIpa::InitiateAuthenticationRequest;
     match ipa.call::<esipa::InitiateAuthentication>(request, wrap).await {
         esipa::InitiateAuthenticationResponse::Ok(ok) => Ok(*ok),
@@ -76,9 +76,9 @@ async fn initiate(ipa: &Ipa, request: &esipa::InitiateAuthenticationRequest) -> 
     }
 }
 
-type Initiated = Result<esipa::InitiateAuthenticationOk, esipa::InitiateAuthenticationError>;
+pub(crate) type Initiated = Result<esipa::InitiateAuthenticationOk, esipa::InitiateAuthenticationError>;
 
-async fn authenticate(
+pub(crate) async fn authenticate(
     ipa: &Ipa,
     id: &TransactionId,
     response: AuthenticateServerResponse,
@@ -95,7 +95,7 @@ async fn authenticate(
     }
 }
 
-async fn package(
+pub(crate) async fn package(
     ipa: &Ipa,
     id: &TransactionId,
     response: PrepareDownloadResponse,
@@ -112,7 +112,7 @@ async fn package(
 }
 
 /// Signs the response of the eUICC to the server, with the context parameters of the eIM or its own.
-fn response(
+pub(crate) fn response(
     euicc: &Euicc,
     ok: &esipa::InitiateAuthenticationOk,
     matching_id: &str,
@@ -133,7 +133,7 @@ fn response(
     }
 }
 
-fn prepared(
+pub(crate) fn prepared(
     euicc: &Euicc,
     ok: &esipa::AuthenticateClientOkDp,
     metadata: &rsp::sgp22::es8plus::StoreMetadataRequest,
@@ -152,7 +152,7 @@ fn prepared(
     }
 }
 
-fn installation(euicc: &Euicc, id: &TransactionId) -> ProfileInstallationResult {
+pub(crate) fn installation(euicc: &Euicc, id: &TransactionId) -> ProfileInstallationResult {
     let data = euicc.installed(id, &"2.999.10".parse().unwrap(), SM_DP, iccid());
     match euicc.signed_result(data) {
         Notification::ProfileInstallationResult(result) => result,

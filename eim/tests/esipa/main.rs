@@ -6,6 +6,7 @@ mod admin;
 mod coap_faults;
 mod downloads;
 mod notifications;
+mod octets;
 #[path = "../../../sm-dp/tests/support/openapi.rs"]
 mod openapi;
 mod packages;

@@ -145,6 +145,11 @@ impl Testbed {
 
     /// Registers a card behind an IPA with these features.
     pub(crate) async fn registered_with(&self, features: &[usize]) -> Card {
+        self.registered_in(Binding::Asn1, features).await
+    }
+
+    /// Registers a card behind an IPA with this binding and these features.
+    pub(crate) async fn registered_in(&self, binding: Binding, features: &[usize]) -> Card {
         let card = self.card();
         let mut device = NewDevice::new(card.eid);
         device.association_token = card.token;
@@ -152,7 +157,7 @@ impl Testbed {
         device.eum_certificate = Some(Octets(card.credentials.eum.der().to_vec()));
         self.eim.register(&device).await.unwrap();
         // The first poll requests the data of the device.
-        let ipa = self.ipa(Binding::Asn1);
+        let ipa = self.ipa(binding);
         let GetEimPackageResponse::IpaEuiccDataRequest(request) = ipa.poll(card.eid).await else {
             panic!("the eIM does not request the data of a new device")
         };

@@ -4,9 +4,10 @@
 //! libFuzzer runs the targets with coverage (`tests/fuzz/run`), and the fuzz smoke test runs them
 //! with the corpus and mutations of it. `docs/how-to/fuzz.md` describes both.
 
+pub mod iot;
 mod targets;
 
-use targets::{bpp, coap, csv, der, http, json, psk, scp80, smpp, soap, toml};
+use targets::{bpp, coap, csv, der, esep, esipa, http, json, psk, scp80, smpp, soap, toml};
 
 /// A fuzz target.
 pub struct Target {
@@ -31,6 +32,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "coap", run: coap::run, samples: coap::samples },
     Target { name: "csv", run: csv::run, samples: csv::samples },
     Target { name: "toml", run: toml::run, samples: toml::samples },
+    Target { name: "esep", run: esep::run, samples: esep::samples },
+    Target { name: "esipa", run: esipa::run, samples: esipa::samples },
 ];
 
 /// Returns the target with this name.

@@ -91,4 +91,6 @@ mutated! {
     coap_mutated: 300 rounds, cost 5;
     csv_mutated: 500 rounds, cost 2;
     toml_mutated: 500 rounds, cost 2;
+    esep_mutated: 100 rounds, cost 20;
+    esipa_mutated: 200 rounds, cost 10;
 }

@@ -19,6 +19,8 @@
 
 mod apdus;
 mod corpus;
+mod interference;
+mod iot_sessions;
 mod m2m_sessions;
 mod nodes;
 mod ota;

@@ -65,9 +65,9 @@ pub(crate) fn encode(nodes: &[Node]) -> Vec<u8> {
     out
 }
 
-/// Signs the data objects before a signature. The first argument is the tag of the enclosing data
-/// object. The signature stays as it is if there is no new one.
-type Sign<'a> = &'a dyn Fn(&[u8], &[Node]) -> Option<Vec<u8>>;
+/// Signs the data objects before a signature. The first argument has the tags of the enclosing data
+/// objects, outermost first. The signature stays as it is if there is no new one.
+type Sign<'a> = &'a dyn Fn(&[Vec<u8>], &[Node]) -> Option<Vec<u8>>;
 
 /// A message as a tree of data objects, which can be signed again.
 pub(crate) struct SignedMessage(Vec<Node>);
@@ -90,7 +90,7 @@ impl SignedMessage {
     /// Replaces each signature (tag 5F37).
     pub(crate) fn sign_again(&mut self, sign: Sign<'_>) {
         for node in &mut self.0 {
-            sign_inside(node, sign);
+            sign_inside(node, &mut Vec::new(), sign);
         }
     }
 
@@ -98,7 +98,17 @@ impl SignedMessage {
         encode(&self.0)
     }
 
-    /// Returns the contents of the first data object with this tag.
+    /// True if there is a data object with this tag.
+    pub(crate) fn contains(&self, tag: &[u8]) -> bool {
+        fn search(nodes: &[Node], tag: &[u8]) -> bool {
+            nodes.iter().any(|node| {
+                node.tag == tag || matches!(&node.value, Value::Nodes(nodes) if search(nodes, tag))
+            })
+        }
+        search(&self.0, tag)
+    }
+
+    /// Returns the octets of the first data object without data objects inside that has this tag.
     pub(crate) fn find(&self, tag: &[u8]) -> Option<Vec<u8>> {
         fn search(nodes: &[Node], tag: &[u8]) -> Option<Vec<u8>> {
             nodes.iter().find_map(|node| match &node.value {
@@ -113,17 +123,18 @@ impl SignedMessage {
 
 const SIGNATURE: [u8; 2] = [0x5F, 0x37];
 
-fn sign_inside(node: &mut Node, sign: Sign<'_>) {
-    let tag = node.tag.clone();
+fn sign_inside(node: &mut Node, path: &mut Vec<Vec<u8>>, sign: Sign<'_>) {
     let Value::Nodes(children) = &mut node.value else { return };
-    children.iter_mut().for_each(|child| sign_inside(child, sign));
+    path.push(node.tag.clone());
+    children.iter_mut().for_each(|child| sign_inside(child, path, sign));
     for at in 0..children.len() {
         if children[at].tag == SIGNATURE
-            && let Some(signature) = sign(&tag, &children[..at])
+            && let Some(signature) = sign(path, &children[..at])
         {
             children[at].value = Value::Octets(signature);
         }
     }
+    path.pop();
 }
 
 fn leaf(tag: &[u8], octets: Vec<u8>) -> Node {

@@ -78,8 +78,18 @@ fn oid() -> Oid {
     "2.999.10".parse().unwrap()
 }
 
+/// A certificate without names and extensions.
 fn certificate() -> CertificateDer {
-    CertificateDer(vec![0x30, 3, 2, 1, 1])
+    let key = hex::encode(public_key_info());
+    let validity = hex::encode("\x17\x0D260101000000Z\x17\x0D360101000000Z");
+    let algorithm = "300a06082a8648ce3d040302";
+    let text = format!("3062304f020101{algorithm}3000301e{validity}3000{key}{algorithm}0303000404");
+    CertificateDer(hex::decode(text).unwrap())
+}
+
+/// SubjectPublicKeyInfo of a key on NIST P-256. The key is shortened.
+fn public_key_info() -> Vec<u8> {
+    hex::decode("301a301306072a8648ce3d020106082a8648ce3d0301070303000404").unwrap()
 }
 
 fn key_identifier() -> SubjectKeyIdentifier {

@@ -6,6 +6,8 @@ pub(crate) mod bpp;
 pub(crate) mod coap;
 pub(crate) mod csv;
 pub(crate) mod der;
+pub(crate) mod esep;
+pub(crate) mod esipa;
 pub(crate) mod http;
 pub(crate) mod json;
 pub(crate) mod psk;

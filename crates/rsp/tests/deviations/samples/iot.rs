@@ -50,8 +50,8 @@ use rsp::{
 
 use super::{
     Sample, address, certificate, context, error, iccid, info1, info2, installation_result, key_identifier,
-    metadata, notification_metadata, oid, operator, other_notification, profile_info, sample, samples,
-    server_signed1, signature, smdp_signed2, success, transaction_id,
+    metadata, notification_metadata, oid, operator, other_notification, profile_info, public_key_info,
+    sample, samples, server_signed1, signature, smdp_signed2, success, transaction_id,
 };
 
 fn eid() -> Eid {
@@ -63,7 +63,7 @@ fn vendor() -> Option<Vec<VendorSpecificExtension>> {
 }
 
 fn public_key() -> SubjectPublicKeyInfo {
-    SubjectPublicKeyInfo(vec![0x30, 5, 0x03, 3, 0, 4, 4])
+    SubjectPublicKeyInfo(public_key_info())
 }
 
 pub(super) fn configuration() -> EimConfigurationData {
