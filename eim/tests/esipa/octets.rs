@@ -81,7 +81,7 @@ fn message(event: &Event) -> Message {
     }
 }
 
-async fn direct(testbed: &Testbed, ipa: &Ipa<'_>, card: &Card) {
+async fn direct(testbed: &Testbed, ipa: &Ipa, card: &Card) {
     let sent = trigger(ipa, card).await;
     let installed = installation(&card.sgp22(testbed), &"01".parse().unwrap());
     let result = ProfileDownloadTriggerResult {
@@ -97,7 +97,7 @@ async fn direct(testbed: &Testbed, ipa: &Ipa<'_>, card: &Card) {
     assert_eq!(ipa.notify(&request).await, 204);
 }
 
-async fn indirect(testbed: &Testbed, ipa: &Ipa<'_>, card: &Card, is_compact: bool) {
+async fn indirect(testbed: &Testbed, ipa: &Ipa, card: &Card, is_compact: bool) {
     let euicc = card.sgp22(testbed);
     let sent = trigger(ipa, card).await;
     let request = initiation(&euicc, (!is_compact).then_some(SM_DP), sent.eim_transaction_id.as_ref());

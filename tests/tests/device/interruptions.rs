@@ -43,7 +43,7 @@ impl Source {
         code: &ActivationCode,
     ) -> Result<Installed, DownloadError> {
         let options = |code: Option<&str>| DownloadOptions {
-            confirmation_code: code.map(str::to_owned),
+            confirmation_code: code.map(|code| code.to_owned().into()),
             ..DownloadOptions::default()
         };
         match self {
