@@ -62,6 +62,9 @@ struct Run {
     /// Only the mutants of this crate; repeatable.
     #[arg(short, long = "package", value_name = "CRATE")]
     packages: Vec<String>,
+    /// Also the mutants that no test has killed so far.
+    #[arg(long)]
+    again: bool,
     /// Only so many mutants, drawn at random.
     #[arg(long, value_name = "COUNT")]
     sample: Option<usize>,
@@ -90,8 +93,8 @@ fn main() -> ExitCode {
 fn execute(folder: &Folder, jobs: usize, command: Command) -> Result<(), String> {
     match command {
         Command::Prepare { packages } => prepare::prepare(folder, &packages, jobs),
-        Command::Run(Run { packages, sample, seed, seconds }) => {
-            run::run(folder, &Selection { packages, sample, seed, seconds, jobs })?;
+        Command::Run(Run { packages, again, sample, seed, seconds }) => {
+            run::run(folder, &Selection { packages, again, sample, seed, seconds, jobs })?;
             report::report(folder, false)
         }
         Command::Report { json } => report::report(folder, json),

@@ -1,12 +1,13 @@
 //! The tests of the copy: which exist, how long each takes, and which mutants each reaches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +17,10 @@ use crate::parallel::in_parallel;
 /// The limit of a test while no mutant is active.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 
-#[derive(Serialize, Deserialize)]
+/// The octets of memory that a test may allocate.
+const MEMORY_LIMIT: u64 = 4 << 30;
+
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Suite {
     pub(crate) tests: Vec<Test>,
 }
@@ -25,6 +29,8 @@ pub(crate) struct Suite {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Test {
     binary: PathBuf,
+    /// The time at which the binary was built.
+    built: SystemTime,
     /// The folder of the crate.
     folder: PathBuf,
     /// The crate's name.
@@ -84,9 +90,12 @@ impl Suite {
                 let lines = String::from_utf8_lossy(&listed.stdout).into_owned();
                 Ok(lines.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
             };
+            let built = fs::metadata(binary).and_then(|metadata| metadata.modified());
+            let built = built.map_err(|error| format!("{binary}: {error}"))?;
             let ignored = list(&["--ignored"])?;
             tests.extend(list(&[])?.difference(&ignored).map(|name| Test {
                 binary: binary.into(),
+                built,
                 folder: folder.to_owned(),
                 package: package.clone(),
                 name: name.clone(),
@@ -97,14 +106,20 @@ impl Suite {
         Ok(Self { tests })
     }
 
-    /// Runs each test once without a mutant. Tests that fail are removed: a copy with switches is not
-    /// the repository that a check of sources expects.
-    pub(crate) fn measured(self, folder: &Folder, jobs: usize) -> Result<Self, String> {
+    /// Runs each test once without a mutant, except those of a binary that `before` has measured.
+    /// Tests that fail are removed: a copy with switches is not the repository that a check of sources
+    /// expects.
+    pub(crate) fn measured(mut self, folder: &Folder, before: Self, jobs: usize) -> Result<Self, String> {
+        let key = |test: &Test| (test.binary.clone(), test.built, test.name.clone());
+        let mut tests = before.tests;
+        let listed: HashSet<_> = self.tests.iter().map(key).collect();
+        tests.retain(|test| listed.contains(&key(test)));
+        let measured: HashSet<_> = tests.iter().map(key).collect();
+        self.tests.retain(|test| !measured.contains(&key(test)));
         let count = self.tests.len();
         let reached = folder.0.join("reached");
         fs::create_dir_all(&reached).map_err(|error| format!("{}: {error}", reached.display()))?;
         let numbered: Vec<(usize, Test)> = self.tests.into_iter().enumerate().collect();
-        let mut tests = Vec::new();
         in_parallel(
             jobs,
             numbered,
@@ -163,6 +178,10 @@ impl Test {
             .process_group(0)
             .spawn()
             .map_err(|error| format!("{} was not started: {error}", self.binary.display()))?;
+        let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        // A mutant may allocate memory in an endless loop.
+        let limited = Rlimit { current: Some(MEMORY_LIMIT), maximum: Some(MEMORY_LIMIT) };
+        let _ = prlimit(process, Resource::Data, limited);
         let end = loop {
             match child.try_wait().map_err(|error| error.to_string())? {
                 Some(status) if status.success() => break End::Passed,
@@ -172,8 +191,8 @@ impl Test {
             }
         };
         // A test that was stopped, or that failed, may leave processes behind.
-        if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        if let Some(group) = process {
+            let _ = kill_process_group(group, Signal::KILL);
         }
         child.wait().map_err(|error| error.to_string())?;
         Ok((end, start.elapsed().as_secs_f64()))
