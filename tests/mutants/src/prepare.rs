@@ -40,9 +40,7 @@ pub(crate) fn prepare(folder: &Folder, packages: &[String], jobs: usize) -> Resu
         mutants.active.retain(|number| !broken.contains(number));
     }
     folder.write("mutants.json", &mutants)?;
-    let before = folder.read("tests.json").unwrap_or_default();
-    let suite = Suite::build(folder)?.measured(folder, before, jobs)?;
-    folder.write("tests.json", &suite)
+    Suite::build(folder)?.measure(folder, packages, jobs)
 }
 
 /// Copies the files of the repository, gives each package the switch, and returns the files' names.
@@ -61,10 +59,11 @@ fn copy(folder: &Folder, packages: &[String]) -> Result<Vec<String>, String> {
         let copied = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(name, &to));
         copied.map_err(|error| format!("{name} cannot be copied: {error}"))?;
     }
-    // Switches cause thousands of warnings.
-    let manifest = tree.join("Cargo.toml");
-    let lints = "[workspace.lints.rust]\n";
-    write(&manifest, &read(&manifest)?.replacen(lints, &format!("{lints}warnings = \"allow\"\n"), 1))?;
+    // Switches cause thousands of warnings, and constant operations that a mutant makes overflow.
+    let (manifest, lints) = (tree.join("Cargo.toml"), "[workspace.lints.rust]\n");
+    let allowed = ["warnings", "arithmetic_overflow", "unconditional_panic"];
+    let allowed: String = allowed.iter().map(|lint| format!("{lint} = \"allow\"\n")).collect();
+    write(&manifest, &read(&manifest)?.replacen(lints, &format!("{lints}{allowed}"), 1))?;
     let switch = folder.0.join("switch");
     for name in ["Cargo.toml", "src/lib.rs"] {
         let (text, path) = (read(&Path::new("tests/mutants/switch").join(name))?, switch.join(name));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::folder::{Folder, Mutants};
 use crate::parallel::in_parallel;
-use crate::suite::{End, Suite, Test};
+use crate::suite::{End, Suite, TESTS, Test};
 
 /// The result of a mutant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub(crate) struct Selection {
 /// Runs the selected mutants that have no result yet, or none that killed them, and appends their results.
 pub(crate) fn run(folder: &Folder, selection: &Selection) -> Result<(), String> {
     let mutants: Mutants = folder.read("mutants.json")?;
-    let suite: Suite = folder.read("tests.json")?;
+    let suite: Suite = folder.read(TESTS)?;
     let mut by_mutant: HashMap<u32, Vec<&Test>> = HashMap::new();
     for test in &suite.tests {
         for number in &test.reached {

@@ -17,6 +17,9 @@ use crate::parallel::in_parallel;
 /// The limit of a test while no mutant is active.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 
+/// The file with the measured tests.
+pub(crate) const TESTS: &str = "tests.json";
+
 /// The octets of memory that a test may allocate.
 const MEMORY_LIMIT: u64 = 4 << 30;
 
@@ -106,20 +109,24 @@ impl Suite {
         Ok(Self { tests })
     }
 
-    /// Runs each test once without a mutant, except those of a binary that `before` has measured.
-    /// Tests that fail are removed: a copy with switches is not the repository that a check of sources
-    /// expects.
-    pub(crate) fn measured(mut self, folder: &Folder, before: Self, jobs: usize) -> Result<Self, String> {
+    /// Runs each test once without a mutant, except those of a binary that an earlier call has
+    /// measured, and writes `tests.json`. Tests of `packages` come first, so that their mutants can be
+    /// run before the last test is measured. Tests that fail are removed: a copy with switches is not
+    /// the repository that a check of sources expects.
+    pub(crate) fn measure(mut self, folder: &Folder, packages: &[String], jobs: usize) -> Result<(), String> {
+        let before: Self = folder.read(TESTS).unwrap_or_default();
         let key = |test: &Test| (test.binary.clone(), test.built, test.name.clone());
-        let mut tests = before.tests;
+        let Self { mut tests } = before;
         let listed: HashSet<_> = self.tests.iter().map(key).collect();
         tests.retain(|test| listed.contains(&key(test)));
         let measured: HashSet<_> = tests.iter().map(key).collect();
         self.tests.retain(|test| !measured.contains(&key(test)));
+        self.tests.sort_by_key(|test| !packages.contains(&test.package));
         let count = self.tests.len();
         let reached = folder.0.join("reached");
         fs::create_dir_all(&reached).map_err(|error| format!("{}: {error}", reached.display()))?;
         let numbered: Vec<(usize, Test)> = self.tests.into_iter().enumerate().collect();
+        let mut written = folder.write(TESTS, &Self { tests: tests.clone() });
         in_parallel(
             jobs,
             numbered,
@@ -139,10 +146,12 @@ impl Suite {
                 }
                 if done % 100 == 0 || done == count {
                     eprintln!("{done} of {count} tests measured");
+                    // A prepare that is stopped continues here.
+                    written = folder.write(TESTS, &Self { tests: tests.clone() });
                 }
             },
         )?;
-        Ok(Self { tests })
+        written
     }
 }
 
