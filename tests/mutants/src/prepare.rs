@@ -19,8 +19,13 @@ const SWITCH: &str = "mutant_switch::on(";
 /// Checks of the copy after which a remaining error is reported.
 const MAX_CHECKS: usize = 40;
 
-/// Prepares the mutants of `packages`.
-pub(crate) fn prepare(folder: &Folder, packages: &[String], jobs: usize) -> Result<(), String> {
+/// Prepares the mutants of `packages`. The tests of the crates in `excluded` are not built.
+pub(crate) fn prepare(
+    folder: &Folder,
+    packages: &[String],
+    excluded: &[String],
+    jobs: usize,
+) -> Result<(), String> {
     let names = copy(folder, packages)?;
     let before: Mutants = folder.read("mutants.json").unwrap_or_default();
     let mut mutants = before.renewed(list::list(packages)?);
@@ -40,7 +45,7 @@ pub(crate) fn prepare(folder: &Folder, packages: &[String], jobs: usize) -> Resu
         mutants.active.retain(|number| !broken.contains(number));
     }
     folder.write("mutants.json", &mutants)?;
-    Suite::build(folder)?.measure(folder, packages, jobs)
+    Suite::build(folder, excluded)?.measure(folder, packages, jobs)
 }
 
 /// Copies the files of the repository, gives each package the switch, and returns the files' names.

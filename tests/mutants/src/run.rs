@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::folder::{Folder, Mutants};
+use crate::list::Mutant;
 use crate::parallel::in_parallel;
 use crate::suite::{End, Suite, TESTS, Test};
 
@@ -42,6 +43,8 @@ struct Line {
 pub(crate) struct Selection {
     /// The packages; all if empty.
     pub(crate) packages: Vec<String>,
+    /// Parts of names, of which a mutant has one; all mutants if empty.
+    pub(crate) named: Vec<String>,
     /// Run mutants again that no test has killed.
     pub(crate) again: bool,
     /// A number of mutants that are drawn at random; all if absent.
@@ -110,8 +113,10 @@ pub(crate) fn results(folder: &Folder) -> Result<BTreeMap<String, Outcome>, Stri
 /// Draws the mutants of a selection, in an order that depends on the seed alone.
 fn drawn(mutants: &Mutants, selection: &Selection) -> Vec<u32> {
     let wanted = |number: &u32| {
-        let package = mutants.list.get(number).map(|mutant| &mutant.package);
-        selection.packages.is_empty() || package.is_some_and(|package| selection.packages.contains(package))
+        mutants.list.get(number).is_some_and(|Mutant { package, name, .. }| {
+            (selection.packages.is_empty() || selection.packages.contains(package))
+                && (selection.named.is_empty() || selection.named.iter().any(|part| name.contains(part)))
+        })
     };
     let mut numbers: Vec<u32> = mutants.active.iter().copied().filter(wanted).collect();
     numbers

@@ -53,13 +53,15 @@ pub(crate) enum End {
 }
 
 impl Suite {
-    /// Builds all test binaries of the copy, and lists the tests that are not ignored.
-    pub(crate) fn build(folder: &Folder) -> Result<Self, String> {
+    /// Builds the test binaries of the copy, except those of the crates in `excluded`, and lists the
+    /// tests that are not ignored.
+    pub(crate) fn build(folder: &Folder, excluded: &[String]) -> Result<Self, String> {
         eprintln!("building the tests; cargo prints its progress");
         // Tests start the program.
         for arguments in [&["build", "--workspace", "--bins"][..], &["test", "--workspace", "--no-run"]] {
             let mut cargo = folder.cargo();
             cargo.args(arguments).arg("--message-format=json").stdout(Stdio::piped());
+            cargo.args(excluded.iter().flat_map(|name| ["--exclude", name]));
             let output = cargo.spawn().and_then(std::process::Child::wait_with_output);
             let output = output.map_err(|error| format!("cargo was not started: {error}"))?;
             if !output.status.success() {
