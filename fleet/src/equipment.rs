@@ -27,7 +27,7 @@ impl Equipment {
         let counts = |stay: &Stay| rules.iter().any(|rule| rule.covers(stay));
         let counted: BTreeSet<Imei> = stays
             .clone()
-            .filter(|(_, stay)| stay.imei.is_some() && counts(stay))
+            .filter(|(_, stay)| counts(stay))
             .filter_map(|(_, stay)| stay.imei)
             .collect();
         let mut equipment: BTreeMap<Imei, Vec<(Eid, Stay)>> = BTreeMap::new();
