@@ -248,6 +248,21 @@ mod tests {
             assert!(!line.allows(ppr::UPDATE_CONTROL, &operator));
         }
     }
+
+    #[test]
+    fn a_description_survives_json() {
+        let eid: Eid = "89049032000000000000000000000196".parse().unwrap();
+        let mut card = CardDescription::iot_for(eid, &[], &[]);
+        card.rules_authorisation_table[0].allowed_operators[0].mcc_mnc = [0x62, 0xF2, 0x10];
+        let json = serde_json::to_string(&card).unwrap();
+        assert!(json.contains("\"62F210\""), "{json}");
+        let read: CardDescription = serde_json::from_str(&json).unwrap();
+        let operator = OperatorId { mcc_mnc: [0x62, 0xF2, 0x10], gid1: None, gid2: None };
+        assert!(read.iot.is_some() && read.rules_authorisation_table[0].allows(ppr::PPR1, &operator));
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
+        assert!(serde_json::from_str::<CardDescription>(&json.replace("62F210", "62F21")).is_err());
+    }
+
     #[test]
     fn each_capability_of_the_card_offers_its_service() {
         let services = [

@@ -78,3 +78,15 @@ pub fn retry_delay(failures: u32) -> Duration {
     let place = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
     Duration::from_secs(RETRY_DELAYS.get(place).or(RETRY_DELAYS.last()).copied().unwrap_or(3600))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_increases_with_each_failure_up_to_six_hours() {
+        let minutes = [1, 1, 5, 15, 60, 60, 360, 360].map(|minutes| Duration::from_secs(60 * minutes));
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(retry_delay), minutes);
+        assert_eq!(retry_delay(u32::MAX), Duration::from_secs(6 * 3600));
+    }
+}

@@ -290,12 +290,25 @@ mod tests {
     #[test]
     fn invalid_figures_are_refused_with_line_and_advice() {
         let text = |from: &str, to: &str| BUILT_IN_COSTS.replacen(from, to, 1);
+        let first = Costs::built_in().unwrap();
+        let first = first.moves.first().unwrap();
+        let octets = |now: u64| {
+            text(&format!("octets_down = {}\n", first.octets_down), &format!("octets_down = {now}\n"))
+        };
+        let requests =
+            |now: u64| text(&format!("requests = {}\n", first.requests), &format!("requests = {now}\n"));
+        for largest in [text("per_mb = 0.10", "per_mb = 1000000"), octets(MOST), requests(1_000_000)] {
+            Costs::parse(&largest).unwrap();
+        }
         for (text, words) in [
             (text("per_mb = 0.10", "per_mb = -1"), "a price must be"),
             (text("per_mb = 0.10", "per_kb = 0.10"), "unknown field"),
             (text("id = \"nb-iot\"", "id = \"2g-sms\""), "twice"),
             (text("id = \"DE\"", "id = \"Germany\""), "not a country code"),
             (text("id = \"default\"", "id = \"FR\""), "no visit has the id"),
+            (text("per_mb = 0.10", "per_mb = 1000000.1"), "a price must be"),
+            (octets(MOST + 1), "a number is too large"),
+            (requests(1_000_001), "a number is too large"),
         ] {
             let error = Costs::parse(&text).unwrap_err();
             assert!(error.to_string().contains(words) && error.line.is_some(), "{error}");

@@ -263,3 +263,17 @@ pub fn format_list(all: impl IntoIterator<Item: fmt::Display>) -> Option<String>
     }
     (!all.is_empty()).then(|| all.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_ends_with_the_number_of_further_items() {
+        assert_eq!(format_list([0; 0]), None);
+        assert_eq!(format_list([1, 2]).unwrap(), "1, 2");
+        let list = |count: u32| format_list(0..count).unwrap();
+        assert!(list(20).ends_with("18, 19"), "{}", list(20));
+        assert!(list(21).ends_with("18, 19, and 1 more"), "{}", list(21));
+    }
+}

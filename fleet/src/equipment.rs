@@ -25,11 +25,8 @@ impl Equipment {
         }
         let stays = cards.flat_map(|(eid, history)| history.stays().iter().map(move |stay| (eid, stay)));
         let counts = |stay: &Stay| rules.iter().any(|rule| rule.covers(stay));
-        let counted: BTreeSet<Imei> = stays
-            .clone()
-            .filter(|(_, stay)| stay.imei.is_some() && counts(stay))
-            .filter_map(|(_, stay)| stay.imei)
-            .collect();
+        let counted: BTreeSet<Imei> =
+            stays.clone().filter(|(_, stay)| counts(stay)).filter_map(|(_, stay)| stay.imei).collect();
         let mut equipment: BTreeMap<Imei, Vec<(Eid, Stay)>> = BTreeMap::new();
         for (eid, stay) in stays {
             if let Some(imei) = stay.imei.filter(|imei| counted.contains(imei)) {

@@ -102,3 +102,38 @@ impl Owner {
         Ok(Self { policy, offers })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Owner, DataError> {
+        Owner::parse(text, &mut RuleBook::parse("").unwrap())
+    }
+
+    #[test]
+    fn an_offer_is_a_profile_type_or_an_iccid_of_a_located_network() {
+        let offers = "[[place]]\nnetwork = \"001-01\"\ncountry = \"BR\"\n\
+                      [[offer]]\nnetwork = \"001-01\"\ntype = \"iot\"\n\
+                      [[offer]]\nnetwork = \"001-01\"\niccid = \"8949000000000000043\"\npriority = 2\n";
+        let owner = parsed(offers).unwrap();
+        let [by_type, by_iccid] = owner.offers.as_slice() else { panic!("{:?}", owner.offers) };
+        assert_eq!(by_type.order, Orderable::ProfileType(ProfileType("iot".into())));
+        assert_eq!(by_iccid.order, Orderable::Iccid("8949000000000000043".parse().unwrap()));
+        assert_eq!((by_type.priority, by_iccid.priority), (1, 2));
+        assert_eq!(by_iccid.operator.country, "BR".parse().unwrap());
+    }
+
+    #[test]
+    fn an_invalid_entry_is_refused_with_advice() {
+        let offer = "[[offer]]\nnetwork = \"724-05\"\n";
+        for (text, words) in [
+            ("[[place]]\nnetwork = \"001-01\"\ncountry = \"QQ\"\n".to_owned(), "QQ is not a country"),
+            (offer.to_owned(), "either a profile type or an ICCID"),
+            (format!("{offer}type = \"iot\"\niccid = \"8949000000000000043\"\n"), "either a profile type"),
+        ] {
+            let Err(error) = parsed(&text) else { panic!("accepted: {text}") };
+            assert!(error.to_string().contains(words) && !error.next.is_empty(), "{error}");
+        }
+    }
+}

@@ -147,3 +147,17 @@ impl fmt::Debug for HostId {
         write!(f, "HostId({})", hex::encode(&self.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_id_has_1_to_16_octets() {
+        for length in 0..=HostId::MAX_OCTETS + 1 {
+            let octets: Vec<u8> = (0..length).map(|octet| octet as u8 + 1).collect();
+            let expected = (1..=16).contains(&length).then_some(octets.as_slice());
+            assert_eq!(HostId::new(octets.clone()).as_ref().map(HostId::octets), expected, "{length}");
+        }
+    }
+}

@@ -197,6 +197,12 @@ mod tests {
     }
 
     #[test]
+    fn a_pending_order_can_only_be_fulfilled_or_end() {
+        let pending: Vec<_> = ProfileState::ALL.into_iter().filter(|state| state.is_pending()).collect();
+        assert_eq!(pending, [Is::Allocated, Is::Linked, Is::Confirmed, Is::Released, Is::Downloaded]);
+    }
+
+    #[test]
     fn delivered_profiles_cannot_be_ordered_or_cancelled() {
         for event in [On::Reserved, On::ReservedForEid, On::OrderCancelled, On::OrderCancelledForGood] {
             assert_eq!(Is::Installed.after(event), None);

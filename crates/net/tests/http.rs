@@ -135,6 +135,8 @@ async fn a_busy_port_is_a_fault_that_names_it() {
     assert_eq!(fault.what, format!("cannot listen on {address}"));
     assert_eq!(fault.next, "stop the program that uses it, or choose another port");
     assert!(listen("not an address").await.unwrap_err().next.contains("host:port"));
+    // An address for documentation (RFC 5737).
+    assert!(listen("192.0.2.1:0").await.unwrap_err().next.contains("that this machine has"));
 }
 
 #[tokio::test]

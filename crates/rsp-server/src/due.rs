@@ -229,6 +229,16 @@ mod tests {
         assert_eq!(third.tasks.len(), 1, "the cancelled task freed its slot");
     }
 
+    #[test]
+    fn the_earliest_time_of_two_sets_of_work_is_kept() {
+        let (early, late) = (NOW, NOW.plus(RETRY_DELAY));
+        let mut due = Due::from(Some(late)).and(None.into());
+        assert_eq!(due.next, Some(late));
+        due.later(early);
+        due.later(late);
+        assert_eq!(due.and(Some(late).into()).next, Some(early));
+    }
+
     #[tokio::test]
     async fn failed_work_is_retried_after_a_delay() {
         let slots = WorkQueue::default();

@@ -290,5 +290,11 @@ mod tests {
         // The index of this server still has the former time.
         open.sweep(&records, &SESSIONS, Timestamp(2500)).await.unwrap();
         assert_eq!(records.list(SESSIONS.name(), "").await.unwrap().len(), 1);
+        // A session has expired at the time `expires`, not only after it.
+        open.committed(vec![("0".into(), Some(renewed))], A);
+        for (now, left) in [(2999, 1), (3000, 0)] {
+            open.sweep(&records, &SESSIONS, Timestamp(now)).await.unwrap();
+            assert_eq!(records.list(SESSIONS.name(), "").await.unwrap().len(), left, "at {now}");
+        }
     }
 }

@@ -42,7 +42,7 @@ fn luhn(digits: &str) -> u32 {
         .rev()
         .map(|digit| u32::from(digit.wrapping_sub(b'0')))
         .enumerate()
-        .map(|(at, digit)| if at % 2 == 0 { digit / 5 + digit * 2 % 10 } else { digit })
+        .map(|(at, digit)| if at % 2 == 0 { digit / 5 + digit * 2 } else { digit })
         .sum();
     (10 - sum % 10) % 10
 }

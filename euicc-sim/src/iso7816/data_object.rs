@@ -266,3 +266,17 @@ fn replace(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_field_that_names_an_object_has_nothing_but_the_tag() {
+        assert_eq!(tag_alone(&[0x5A]), Ok(Tag(0x5A)));
+        assert_eq!(tag_alone(&[0x5F, 0x50]), Ok(Tag(0x5F50)));
+        for wrong in [&[][..], &[0x5F], &[0x5A, 0], &[0x5A, 0x81], &[0x5A, 1], &[0x5F, 0x50, 0x81]] {
+            assert_eq!(tag_alone(wrong), Err(StatusWord::INCORRECT_DATA), "{wrong:02x?}");
+        }
+    }
+}

@@ -170,3 +170,47 @@ impl RecoveryRow {
         self.worst = visit.price.times(u64::from(self.moving) + u64::from(self.silent), 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use localize::{Policy, RuleBook};
+    use rsp::time::Timestamp;
+
+    use super::*;
+    use crate::{device::Fleet, evaluated_fleet::Conditions};
+
+    const BAN: &str = "[[rule]]\nid = \"ban\"\nnetworks = [\"724-05\"]\nkind = \"banned\"\n\
+                       effective = \"2026-12-01\"\nsource = \"s\"\nreviewed = \"2026-11-22\"\n\
+                       confidence = \"high\"\n";
+
+    #[test]
+    fn the_cost_of_recovery_equals_a_manual_calculation() {
+        let costs = Costs::built_in().unwrap();
+        let (book, policy) = (RuleBook::parse(BAN).unwrap(), Policy::default());
+        let now: Timestamp = "2026-11-21T08:00:00Z".parse().unwrap();
+        let place = |plmn: &str| book.locate(plmn.parse().unwrap()).unwrap();
+        let device = |number: usize| {
+            let mut device = Device::new(Eid::with_check_digits(&format!("{:030}", 89 + number)).unwrap());
+            let history = &mut device.connection.history;
+            history.observe_with(place("724-05"), place("234-15").into(), Timestamp(now.0 - 60_000)).unwrap();
+            if number < 2 {
+                device.state = State::Unreachable { since: now };
+            }
+            device
+        };
+        let fleet = Fleet::new((0..60).map(device).collect());
+        let counted =
+            EvaluatedFleet::new(&fleet, Conditions { now, book: &book, policy: &policy, offers: &[] });
+        let chances =
+            Chances { came_back_ppm: 100_000, lost_ppm: 50_000, basis: Basis::Record { ended: 100 } };
+        let all = recovery(&counted, &Selection::default(), None, &costs, chances, Money(3_000_000));
+        let [row] = all.rows.as_slice() else { panic!("{:?}", all.rows) };
+        assert_eq!((row.moving, row.without_way_back, row.silent), (58, 58, 2));
+        // A tenth of 58 moves is retried; a twentieth needs a visit, as do both silent devices.
+        assert_eq!((row.retries_milli, row.visits_milli), (5800, 2900 + 2000));
+        let visit = costs.visit(row.country).price;
+        assert_eq!(row.money, Money(3_000_000 * 58 / 10 + visit.0 * 49 / 10));
+        assert_eq!(row.worst, Money(visit.0 * 60));
+        assert_eq!((all.money, all.worst), (row.money, row.worst));
+    }
+}

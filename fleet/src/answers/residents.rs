@@ -121,3 +121,19 @@ impl Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_of_residents_are_sums_median_and_maximum() {
+        let country = |code: &str| NamedCountry { code: code.parse().unwrap(), name: String::new() };
+        let days = |(all, on_one_network, in_a_row)| Days { all, on_one_network, in_a_row };
+        let residents = [(40, 40, 7), (80, 10, 9), (50, 34, 8)].map(days).into();
+        let row = Found { devices: 5, residents }.row(country("BR"), country("DE"));
+        assert_eq!((row.devices, row.resident, row.days), (5, 3, 170));
+        assert_eq!((row.median_days, row.longest_stay_days), (50, 9));
+        assert_eq!(row.same_network_percent, 49, "84 of 170 days");
+    }
+}

@@ -273,3 +273,114 @@ impl Campaign {
         Timestamp(place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::campaign::{CampaignSpec, Canary, Pace, Progress, Retries, Share, Stop};
+
+    const NOW: Timestamp = Timestamp(1000 * HOUR);
+
+    fn running(change: impl FnOnce(&mut CampaignSpec)) -> Campaign {
+        let mut spec = CampaignSpec::decided("c".parse().unwrap());
+        change(&mut spec);
+        Campaign { state: State::Running, ..Campaign::new(spec, NOW) }
+    }
+
+    fn after(hours: i64) -> Timestamp {
+        Timestamp(NOW.0 + hours * HOUR)
+    }
+
+    #[test]
+    fn a_campaign_stops_when_a_limit_is_reached() {
+        let stop = Stop { failed_percent: Some(50), after: 4, lost: Some(3) };
+        for (moved, came_back, lost, stops) in [
+            (2, 2, 0, true),
+            (3, 2, 0, false),
+            (1, 2, 0, false),
+            (4, 0, 0, false),
+            (90, 0, 2, false),
+            (90, 0, 3, true),
+        ] {
+            let mut campaign = running(|spec| spec.stop = stop);
+            campaign.progress = Progress { moved, came_back, lost, ..Progress::default() };
+            let why = campaign.must_stop(stop.after);
+            assert_eq!(why.is_some(), stops, "{moved} {came_back} {lost}: {why:?}");
+        }
+        let mut campaign = running(|spec| spec.stop = Stop { failed_percent: Some(0), after: 0, lost: None });
+        assert_eq!(campaign.must_stop(0), None, "nothing has failed");
+        campaign.progress = Progress { moved: 9, came_back: 1, ..Progress::default() };
+        assert!(campaign.must_stop(0).is_some());
+        campaign.forgive();
+        assert_eq!(campaign.must_stop(0), None, "the attempts before a resumption do not count");
+    }
+
+    #[test]
+    fn retries_are_delayed_twice_as_long_each_time_up_to_a_limit() {
+        let campaign = running(|spec| spec.retries = Retries { times: 9, after_hours: 3, rest_days: 2 });
+        let hours = (1..=10).map(|tries| campaign.retry_after(tries, NOW).map(|at| (at.0 - NOW.0) / HOUR));
+        let expected = [3, 6, 12, 24, 48, 96, 192, 192, 192].map(Some).into_iter().chain([None]);
+        assert_eq!(hours.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_device_begins_as_soon_as_its_delay_has_passed() {
+        let states = [
+            MemberState::Again { after: after(48), why: "".into() },
+            MemberState::PutOff { until: after(48) },
+            MemberState::Failed { at: NOW, why: "".into() },
+        ];
+        for state in states {
+            let mut campaign = running(|spec| spec.retries = Retries { rest_days: 2, ..spec.retries });
+            let mut member = Member { state: state.clone(), ..Member::default() };
+            let early = Timestamp(after(48).0 - 1);
+            assert_eq!(campaign.turn(&mut member, early), Turn::At(after(48)), "{state}");
+            assert_eq!(campaign.turn(&mut member, after(48)), Turn::Now, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_device_without_a_place_gets_the_next_free_one() {
+        // 12 moves follow one another in an hour.
+        let mut campaign = running(|spec| spec.pace = Pace { per_hour: None, at_once: Some(2) });
+        for _ in 0..2 {
+            assert_eq!(campaign.turn(&mut Member::default(), NOW), Turn::Now);
+            campaign.begins(&mut Member::default(), NOW);
+        }
+        for place in [2, 3, 4] {
+            let at = Timestamp(NOW.0 + place * HOUR / 24);
+            assert_eq!(campaign.turn(&mut Member::default(), NOW), Turn::At(at));
+        }
+        let mut campaign = running(|spec| spec.pace = Pace { per_hour: Some(2), at_once: None });
+        for _ in 0..2 {
+            assert_eq!(campaign.turn(&mut Member::default(), NOW), Turn::Now);
+            campaign.begins(&mut Member::default(), NOW);
+        }
+        for half_hours in [2, 3, 4, 5] {
+            let at = Timestamp(NOW.0 + half_hours * HOUR / 2);
+            assert_eq!(campaign.turn(&mut Member::default(), NOW), Turn::At(at));
+        }
+        assert_eq!(campaign.turn(&mut Member::default(), after(1)), Turn::Now);
+    }
+
+    #[test]
+    fn other_devices_wait_until_the_canaries_have_been_watched() {
+        let canary = Canary { devices: Share::Count(1), wait_hours: 2 };
+        let mut campaign = running(|spec| spec.canary = Some(canary));
+        campaign.state = State::Canary;
+        let (mut first, mut second) = (Member::default(), Member::default());
+        assert_eq!(campaign.turn(&mut first, NOW), Turn::Now);
+        campaign.begins(&mut first, NOW);
+        assert!(first.canary);
+        assert_eq!(campaign.turn(&mut second, NOW), Turn::Later);
+        assert_eq!(campaign.next_step(), None);
+        let moved = (AttemptResult::Moved, "".into());
+        assert_eq!(campaign.ends(&mut first, Direction::Forward, moved, NOW), None);
+        assert_eq!(campaign.next_step(), Some(after(2)));
+        assert_eq!(campaign.turn(&mut second, Timestamp(after(2).0 - 1)), Turn::Later);
+        assert_eq!(campaign.turn(&mut second, after(2)), Turn::Now);
+        assert_eq!((campaign.state.clone(), campaign.next_step()), (State::Running, None));
+        campaign.begins(&mut second, after(2));
+        assert!(!second.canary);
+    }
+}

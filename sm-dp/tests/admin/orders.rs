@@ -301,4 +301,7 @@ async fn a_printable_matching_id_is_accepted_and_its_deviation_noted() {
         euicc.try_authenticate(&testbed.server, matching_id).await.done();
         api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
     }
+    let longest = "A".repeat(255);
+    api.post("/admin/v1/orders", json!({ "matchingId": longest })).await;
+    testbed.euicc().try_authenticate(&testbed.server, &longest).await.done();
 }

@@ -146,6 +146,27 @@ async fn a_failed_es2plus_order_must_be_cancelled_before_an_es2_order() {
 }
 
 #[tokio::test]
+async fn the_type_in_a_request_must_be_that_of_its_profile() {
+    let testbed = M2mTestbed::new().await;
+    let typed =
+        |name: &str| es2::DownloadProfileRequest { profile_type: Some(name.to_owned()), ..testbed.request() };
+    testbed.order(OPERATOR, typed("another type")).await;
+    assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.2.5/3.9");
+    testbed.clear_sent();
+    testbed.order(OPERATOR, typed(PROFILE_TYPE)).await;
+    assert_eq!(testbed.last_request().element(), "ES3-CreateISDPRequest");
+}
+
+#[tokio::test]
+async fn a_profile_that_another_operator_has_ordered_is_refused() {
+    let testbed = M2mTestbed::new().await;
+    let order = json!({"iccid": ICCID, "requester": testbed.id(OPERATOR).to_string(), "state": "Allocated"});
+    admin(&testbed, Method::POST, "/admin/v1/orders", Some(order)).await;
+    testbed.order(OTHER_OPERATOR, testbed.request()).await;
+    assert_eq!(testbed.download_status(OTHER_OPERATOR), "FAILED 8.2.1/1.2");
+}
+
+#[tokio::test]
 async fn orders_by_type_choose_profiles_at_random() {
     let testbed = M2mTestbed::new().await;
     for number in 10..18 {

@@ -1,6 +1,6 @@
 //! The folder with everything that the commands leave for each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,23 +13,31 @@ use crate::list::Mutant;
 /// The folder, `target/mutants` unless the command line names another one.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
-/// All mutants, and those that compile.
-#[derive(Serialize, Deserialize)]
+/// All mutants by their number, which starts at 1, and those that compile.
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Mutants {
-    /// A mutant's number is its index plus 1.
-    pub(crate) list: Vec<Mutant>,
+    pub(crate) list: BTreeMap<u32, Mutant>,
     pub(crate) active: BTreeSet<u32>,
 }
 
 impl Mutants {
-    /// Returns a mutant by its number.
-    pub(crate) fn get(&self, number: u32) -> Option<&Mutant> {
-        self.list.get((number as usize).checked_sub(1)?)
-    }
-
-    /// The mutants with their numbers.
-    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u32, &Mutant)> {
-        (1..).zip(&self.list)
+    /// Numbers a new list. A mutant that was listed before keeps its number, and stays inactive if it
+    /// did not compile, so that only changed files are compiled again.
+    pub(crate) fn renewed(self, list: Vec<Mutant>) -> Self {
+        let next = self.list.last_key_value().map_or(1, |(number, _)| number + 1);
+        let known: HashMap<&str, u32> =
+            self.list.iter().map(|(number, mutant)| (mutant.name.as_str(), *number)).collect();
+        let (old, new): (Vec<Mutant>, Vec<Mutant>) =
+            list.into_iter().partition(|mutant| known.contains_key(mutant.name.as_str()));
+        let old = old.into_iter().filter_map(|mutant| Some((*known.get(mutant.name.as_str())?, mutant)));
+        let mut renewed = Self { list: old.collect(), active: BTreeSet::new() };
+        renewed.active =
+            self.active.iter().copied().filter(|number| renewed.list.contains_key(number)).collect();
+        for (number, mutant) in (next..).zip(new) {
+            renewed.list.insert(number, mutant);
+            renewed.active.insert(number);
+        }
+        renewed
     }
 }
 
@@ -39,13 +47,18 @@ impl Folder {
         self.0.join("tree")
     }
 
+    /// The copy that the last `prepare` made.
+    pub(crate) fn previous_tree(&self) -> PathBuf {
+        self.0.join("previous")
+    }
+
     /// A cargo command in the copy.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");
         cargo.current_dir(self.tree());
         cargo.env("CARGO_TARGET_DIR", self.0.join("target"));
-        // Switches cause warnings, and debug information is not read.
-        cargo.env("RUSTFLAGS", "--cap-lints allow").env("CARGO_PROFILE_DEV_DEBUG", "0");
+        // Debug information is not read.
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0");
         cargo
     }
 

@@ -30,7 +30,9 @@ pub(crate) enum Genre {
     MatchArm,
     /// The guard of an arm becomes a constant.
     MatchArmGuard,
-    /// A kind that [`crate::switch`] does not know, such as a field that is removed.
+    /// A field of a structure is removed, and has the value in the structure after `..`.
+    StructField,
+    /// A kind that [`crate::switch`] does not know.
     #[serde(other)]
     Other,
 }
@@ -54,7 +56,7 @@ impl Mutant {
     }
 }
 
-/// Lists the mutants of `packages`. A mutant's number is its index in the list plus 1.
+/// Lists the mutants of `packages`.
 pub(crate) fn list(packages: &[String]) -> Result<Vec<Mutant>, String> {
     let mut command = Command::new("cargo");
     command.args(["mutants", "--list", "--json"]);

@@ -46,6 +46,9 @@ enum Command {
         /// Crate with mutants; repeatable.
         #[arg(short, long = "package", value_name = "CRATE", required = true)]
         packages: Vec<String>,
+        /// Crate whose tests are not built; repeatable.
+        #[arg(long = "exclude", value_name = "CRATE")]
+        excluded: Vec<String>,
     },
     /// Run mutants that have no result yet.
     Run(Run),
@@ -62,6 +65,12 @@ struct Run {
     /// Only the mutants of this crate; repeatable.
     #[arg(short, long = "package", value_name = "CRATE")]
     packages: Vec<String>,
+    /// Only the mutants whose names contain this text, such as "with ()"; repeatable.
+    #[arg(long, value_name = "TEXT")]
+    named: Vec<String>,
+    /// Also the mutants that no test has killed so far.
+    #[arg(long)]
+    again: bool,
     /// Only so many mutants, drawn at random.
     #[arg(long, value_name = "COUNT")]
     sample: Option<usize>,
@@ -89,9 +98,9 @@ fn main() -> ExitCode {
 
 fn execute(folder: &Folder, jobs: usize, command: Command) -> Result<(), String> {
     match command {
-        Command::Prepare { packages } => prepare::prepare(folder, &packages, jobs),
-        Command::Run(Run { packages, sample, seed, seconds }) => {
-            run::run(folder, &Selection { packages, sample, seed, seconds, jobs })?;
+        Command::Prepare { packages, excluded } => prepare::prepare(folder, &packages, &excluded, jobs),
+        Command::Run(Run { packages, named, again, sample, seed, seconds }) => {
+            run::run(folder, &Selection { packages, named, again, sample, seed, seconds, jobs })?;
             report::report(folder, false)
         }
         Command::Report { json } => report::report(folder, json),

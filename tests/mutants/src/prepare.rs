@@ -19,13 +19,24 @@ const SWITCH: &str = "mutant_switch::on(";
 /// Checks of the copy after which a remaining error is reported.
 const MAX_CHECKS: usize = 40;
 
-/// Prepares the mutants of `packages`.
-pub(crate) fn prepare(folder: &Folder, packages: &[String], jobs: usize) -> Result<(), String> {
-    copy(folder, packages)?;
-    let mut mutants = Mutants { list: list::list(packages)?, active: BTreeSet::new() };
-    mutants.active = (1..).take(mutants.list.len()).collect();
+/// Prepares the mutants of `packages`. The tests of the crates in `excluded` are not built.
+pub(crate) fn prepare(
+    folder: &Folder,
+    packages: &[String],
+    excluded: &[String],
+    jobs: usize,
+) -> Result<(), String> {
+    let names = copy(folder, packages)?;
+    let before: Mutants = folder.read("mutants.json").unwrap_or_default();
+    let known = before.active.clone();
+    let mut mutants = before.renewed(list::list(packages)?);
     for check in 1.. {
         mutants.active = put_switches(folder, &mutants)?;
+        keep_times(folder, &names)?;
+        // An earlier `prepare` has found that these compile.
+        if mutants.active.is_subset(&known) {
+            break;
+        }
         eprintln!("check {check}: {} of {} mutants", mutants.active.len(), mutants.list.len());
         let errors = check_copy(folder, packages)?;
         if errors.is_empty() {
@@ -39,26 +50,36 @@ pub(crate) fn prepare(folder: &Folder, packages: &[String], jobs: usize) -> Resu
         mutants.active.retain(|number| !broken.contains(number));
     }
     folder.write("mutants.json", &mutants)?;
-    let suite = Suite::build(folder)?.measured(folder, jobs)?;
-    folder.write("tests.json", &suite)
+    Suite::build(folder, excluded)?.measure(folder, packages, jobs)
 }
 
-/// Copies the files of the repository, and gives each package the switch.
-fn copy(folder: &Folder, packages: &[String]) -> Result<(), String> {
-    let tree = folder.tree();
+/// Copies the files of the repository, gives each package the switch, and returns the files' names.
+fn copy(folder: &Folder, packages: &[String]) -> Result<Vec<String>, String> {
+    let (tree, previous) = (folder.tree(), folder.previous_tree());
     if tree.exists() {
-        fs::remove_dir_all(&tree).map_err(|error| format!("{}: {error}", tree.display()))?;
+        let _ = fs::remove_dir_all(&previous);
+        fs::rename(&tree, &previous).map_err(|error| format!("{}: {error}", tree.display()))?;
     }
     let listed = Command::new("git").args(["ls-files", "-z"]).output();
     let listed = listed.map_err(|error| format!("git was not started: {error}"))?;
-    for name in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
+    let names: Vec<String> =
+        String::from_utf8_lossy(&listed.stdout).split_terminator('\0').map(str::to_owned).collect();
+    for name in &names {
         let to = tree.join(name);
         let copied = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(name, &to));
         copied.map_err(|error| format!("{name} cannot be copied: {error}"))?;
     }
+    // Switches cause thousands of warnings, and constant operations that a mutant makes overflow.
+    let (manifest, lints) = (tree.join("Cargo.toml"), "[workspace.lints.rust]\n");
+    let allowed = ["warnings", "arithmetic_overflow", "unconditional_panic"];
+    let allowed: String = allowed.iter().map(|lint| format!("{lint} = \"allow\"\n")).collect();
+    write(&manifest, &read(&manifest)?.replacen(lints, &format!("{lints}{allowed}"), 1))?;
     let switch = folder.0.join("switch");
     for name in ["Cargo.toml", "src/lib.rs"] {
-        write(&switch.join(name), &read(&Path::new("tests/mutants/switch").join(name))?)?;
+        let (text, path) = (read(&Path::new("tests/mutants/switch").join(name))?, switch.join(name));
+        if read(&path).ok().as_ref() != Some(&text) {
+            write(&path, &text)?;
+        }
     }
     // Some tests use data beside the repository.
     let (shared, link) = (Path::new("../shared"), folder.0.join("shared"));
@@ -78,13 +99,28 @@ fn copy(folder: &Folder, packages: &[String]) -> Result<(), String> {
             write(manifest, &read(manifest)?.replacen("[dependencies]\n", &dependency, 1))?;
         }
     }
+    Ok(names)
+}
+
+/// Gives each file that has the contents of the previous copy the time of that copy, so that cargo
+/// does not compile it again.
+fn keep_times(folder: &Folder, names: &[String]) -> Result<(), String> {
+    for name in names {
+        let (path, previous) = (folder.tree().join(name), folder.previous_tree().join(name));
+        let Ok(contents) = fs::read(&previous) else { continue };
+        if fs::read(&path).ok() == Some(contents) {
+            let time = fs::metadata(&previous).and_then(|metadata| metadata.modified());
+            let set = time.and_then(|time| fs::File::options().append(true).open(&path)?.set_modified(time));
+            set.map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
     Ok(())
 }
 
 /// Writes the active mutants into the sources of the copy, and returns those that were written.
 fn put_switches(folder: &Folder, mutants: &Mutants) -> Result<BTreeSet<u32>, String> {
     let mut files: BTreeMap<&str, Vec<(u32, &Mutant)>> = BTreeMap::new();
-    for (number, mutant) in mutants.numbered() {
+    for (&number, mutant) in &mutants.list {
         let file = files.entry(&mutant.file).or_default();
         if mutants.active.contains(&number) {
             file.push((number, mutant));

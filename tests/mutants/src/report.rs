@@ -44,11 +44,11 @@ pub(crate) fn report(folder: &Folder, json: bool) -> Result<(), String> {
     let mutants: Mutants = folder.read("mutants.json")?;
     let results = results(folder)?;
     let mut report = Report { crates: BTreeMap::new(), alive: Vec::new() };
-    for (number, mutant) in mutants.numbered() {
+    for (number, mutant) in &mutants.list {
         let numbers = report.crates.entry(mutant.package.clone()).or_default();
         numbers.listed += 1;
-        numbers.compile += usize::from(mutants.active.contains(&number));
-        let Some(outcome) = results.get(&number) else { continue };
+        numbers.compile += usize::from(mutants.active.contains(number));
+        let Some(outcome) = results.get(&mutant.name) else { continue };
         numbers.run += 1;
         numbers.killed += usize::from(outcome.is_killed());
         numbers.unreached += usize::from(matches!(outcome, Outcome::Unreached));

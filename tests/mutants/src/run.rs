@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::folder::{Folder, Mutants};
+use crate::list::Mutant;
 use crate::parallel::in_parallel;
-use crate::suite::{End, Suite, Test};
+use crate::suite::{End, Suite, TESTS, Test};
 
 /// The result of a mutant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,7 +34,8 @@ impl Outcome {
 /// One line of the file with the results.
 #[derive(Serialize, Deserialize)]
 struct Line {
-    mutant: u32,
+    /// The mutant's name, which `prepare` does not change as long as the code does not move.
+    mutant: String,
     outcome: Outcome,
 }
 
@@ -41,6 +43,10 @@ struct Line {
 pub(crate) struct Selection {
     /// The packages; all if empty.
     pub(crate) packages: Vec<String>,
+    /// Parts of names, of which a mutant has one; all mutants if empty.
+    pub(crate) named: Vec<String>,
+    /// Run mutants again that no test has killed.
+    pub(crate) again: bool,
     /// A number of mutants that are drawn at random; all if absent.
     pub(crate) sample: Option<usize>,
     pub(crate) seed: u64,
@@ -49,19 +55,23 @@ pub(crate) struct Selection {
     pub(crate) jobs: usize,
 }
 
-/// Runs the selected mutants that have no result yet, and appends their results.
+/// Runs the selected mutants that have no result yet, or none that killed them, and appends their results.
 pub(crate) fn run(folder: &Folder, selection: &Selection) -> Result<(), String> {
     let mutants: Mutants = folder.read("mutants.json")?;
-    let suite: Suite = folder.read("tests.json")?;
+    let suite: Suite = folder.read(TESTS)?;
     let mut by_mutant: HashMap<u32, Vec<&Test>> = HashMap::new();
     for test in &suite.tests {
         for number in &test.reached {
             by_mutant.entry(*number).or_default().push(test);
         }
     }
-    let done = results(folder)?;
-    let numbers: Vec<u32> =
-        drawn(&mutants, selection).into_iter().filter(|number| !done.contains_key(number)).collect();
+    let results = results(folder)?;
+    let pending = |number: &u32| {
+        let result = mutants.list.get(number).and_then(|mutant| results.get(&mutant.name));
+        result.is_none_or(|outcome| selection.again && !outcome.is_killed())
+    };
+    let mut numbers = drawn(&mutants, selection);
+    numbers.retain(pending);
     let (count, mut killed) = (numbers.len(), 0);
     let path = folder.0.join(RESULTS);
     let file = OpenOptions::new().append(true).create(true).open(&path);
@@ -72,8 +82,9 @@ pub(crate) fn run(folder: &Folder, selection: &Selection) -> Result<(), String> 
         numbers,
         |number| {
             let tests = by_mutant.get(&number).map(Vec::as_slice).unwrap_or_default();
-            let package = mutants.get(number).map(|mutant| mutant.package.as_str()).unwrap_or_default();
-            Ok(Line { mutant: number, outcome: outcome(number, package, tests, selection.seconds)? })
+            let mutant = mutants.list.get(&number).ok_or("a mutant without a number")?;
+            let outcome = outcome(number, &mutant.package, tests, selection.seconds)?;
+            Ok(Line { mutant: mutant.name.clone(), outcome })
         },
         |done, line: Line| {
             killed += usize::from(line.outcome.is_killed());
@@ -91,8 +102,8 @@ pub(crate) fn run(folder: &Folder, selection: &Selection) -> Result<(), String> 
 
 const RESULTS: &str = "results.jsonl";
 
-/// Reads the results of all runs.
-pub(crate) fn results(folder: &Folder) -> Result<BTreeMap<u32, Outcome>, String> {
+/// Reads the results of all runs, by the mutant's name. The last one counts.
+pub(crate) fn results(folder: &Folder) -> Result<BTreeMap<String, Outcome>, String> {
     let Ok(text) = std::fs::read_to_string(folder.0.join(RESULTS)) else { return Ok(BTreeMap::new()) };
     // A run that was interrupted may have left a part of a line.
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
@@ -102,8 +113,10 @@ pub(crate) fn results(folder: &Folder) -> Result<BTreeMap<u32, Outcome>, String>
 /// Draws the mutants of a selection, in an order that depends on the seed alone.
 fn drawn(mutants: &Mutants, selection: &Selection) -> Vec<u32> {
     let wanted = |number: &u32| {
-        let package = mutants.get(*number).map(|mutant| &mutant.package);
-        selection.packages.is_empty() || package.is_some_and(|package| selection.packages.contains(package))
+        mutants.list.get(number).is_some_and(|Mutant { package, name, .. }| {
+            (selection.packages.is_empty() || selection.packages.contains(package))
+                && (selection.named.is_empty() || selection.named.iter().any(|part| name.contains(part)))
+        })
     };
     let mut numbers: Vec<u32> = mutants.active.iter().copied().filter(wanted).collect();
     numbers

@@ -1,12 +1,13 @@
 //! The tests of the copy: which exist, how long each takes, and which mutants each reaches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +17,13 @@ use crate::parallel::in_parallel;
 /// The limit of a test while no mutant is active.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 
-#[derive(Serialize, Deserialize)]
+/// The file with the measured tests.
+pub(crate) const TESTS: &str = "tests.json";
+
+/// The octets of memory that a test may allocate.
+const MEMORY_LIMIT: u64 = 4 << 30;
+
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Suite {
     pub(crate) tests: Vec<Test>,
 }
@@ -25,6 +32,8 @@ pub(crate) struct Suite {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Test {
     binary: PathBuf,
+    /// The time at which the binary was built.
+    built: SystemTime,
     /// The folder of the crate.
     folder: PathBuf,
     /// The crate's name.
@@ -44,13 +53,15 @@ pub(crate) enum End {
 }
 
 impl Suite {
-    /// Builds all test binaries of the copy, and lists the tests that are not ignored.
-    pub(crate) fn build(folder: &Folder) -> Result<Self, String> {
+    /// Builds the test binaries of the copy, except those of the crates in `excluded`, and lists the
+    /// tests that are not ignored.
+    pub(crate) fn build(folder: &Folder, excluded: &[String]) -> Result<Self, String> {
         eprintln!("building the tests; cargo prints its progress");
         // Tests start the program.
         for arguments in [&["build", "--workspace", "--bins"][..], &["test", "--workspace", "--no-run"]] {
             let mut cargo = folder.cargo();
             cargo.args(arguments).arg("--message-format=json").stdout(Stdio::piped());
+            cargo.args(excluded.iter().flat_map(|name| ["--exclude", name]));
             let output = cargo.spawn().and_then(std::process::Child::wait_with_output);
             let output = output.map_err(|error| format!("cargo was not started: {error}"))?;
             if !output.status.success() {
@@ -84,9 +95,12 @@ impl Suite {
                 let lines = String::from_utf8_lossy(&listed.stdout).into_owned();
                 Ok(lines.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
             };
+            let built = fs::metadata(binary).and_then(|metadata| metadata.modified());
+            let built = built.map_err(|error| format!("{binary}: {error}"))?;
             let ignored = list(&["--ignored"])?;
             tests.extend(list(&[])?.difference(&ignored).map(|name| Test {
                 binary: binary.into(),
+                built,
                 folder: folder.to_owned(),
                 package: package.clone(),
                 name: name.clone(),
@@ -97,14 +111,24 @@ impl Suite {
         Ok(Self { tests })
     }
 
-    /// Runs each test once without a mutant. Tests that fail are removed: a copy with switches is not
+    /// Runs each test once without a mutant, except those of a binary that an earlier call has
+    /// measured, and writes `tests.json`. Tests of `packages` come first, so that their mutants can be
+    /// run before the last test is measured. Tests that fail are removed: a copy with switches is not
     /// the repository that a check of sources expects.
-    pub(crate) fn measured(self, folder: &Folder, jobs: usize) -> Result<Self, String> {
+    pub(crate) fn measure(mut self, folder: &Folder, packages: &[String], jobs: usize) -> Result<(), String> {
+        let before: Self = folder.read(TESTS).unwrap_or_default();
+        let key = |test: &Test| (test.binary.clone(), test.built, test.name.clone());
+        let Self { mut tests } = before;
+        let listed: HashSet<_> = self.tests.iter().map(key).collect();
+        tests.retain(|test| listed.contains(&key(test)));
+        let measured: HashSet<_> = tests.iter().map(key).collect();
+        self.tests.retain(|test| !measured.contains(&key(test)));
+        self.tests.sort_by_key(|test| !packages.contains(&test.package));
         let count = self.tests.len();
         let reached = folder.0.join("reached");
         fs::create_dir_all(&reached).map_err(|error| format!("{}: {error}", reached.display()))?;
         let numbered: Vec<(usize, Test)> = self.tests.into_iter().enumerate().collect();
-        let mut tests = Vec::new();
+        let mut written = folder.write(TESTS, &Self { tests: tests.clone() });
         in_parallel(
             jobs,
             numbered,
@@ -124,10 +148,12 @@ impl Suite {
                 }
                 if done % 100 == 0 || done == count {
                     eprintln!("{done} of {count} tests measured");
+                    // A prepare that is stopped continues here.
+                    written = folder.write(TESTS, &Self { tests: tests.clone() });
                 }
             },
         )?;
-        Ok(Self { tests })
+        written
     }
 }
 
@@ -163,6 +189,10 @@ impl Test {
             .process_group(0)
             .spawn()
             .map_err(|error| format!("{} was not started: {error}", self.binary.display()))?;
+        let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        // A mutant may allocate memory in an endless loop.
+        let limited = Rlimit { current: Some(MEMORY_LIMIT), maximum: Some(MEMORY_LIMIT) };
+        let _ = prlimit(process, Resource::Data, limited);
         let end = loop {
             match child.try_wait().map_err(|error| error.to_string())? {
                 Some(status) if status.success() => break End::Passed,
@@ -172,8 +202,8 @@ impl Test {
             }
         };
         // A test that was stopped, or that failed, may leave processes behind.
-        if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        if let Some(group) = process {
+            let _ = kill_process_group(group, Signal::KILL);
         }
         child.wait().map_err(|error| error.to_string())?;
         Ok((end, start.elapsed().as_secs_f64()))

@@ -7,7 +7,7 @@ use std::ops::Range;
 use proc_macro2::LineColumn;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Arm, BinOp, Block, Expr, ExprBinary, ExprUnary, ImplItemFn, ItemFn, TraitItemFn};
+use syn::{Arm, BinOp, Block, Expr, ExprBinary, ExprStruct, ExprUnary, ImplItemFn, ItemFn, TraitItemFn};
 
 use crate::list::{Genre, Mutant, Position};
 
@@ -15,7 +15,7 @@ use crate::list::{Genre, Mutant, Position};
 pub(crate) struct Switched {
     pub(crate) source: String,
     /// The numbers of the mutants that the source contains. Some kinds of mutant cannot be
-    /// switched, such as a field that is removed, or a condition with `let`.
+    /// switched, such as a condition with `let`.
     pub(crate) numbers: HashSet<u32>,
 }
 
@@ -166,6 +166,30 @@ impl<'a> Visit<'a> for Switches<'_> {
             self.rewrite(&mutants, self.range(unary), parts);
         }
         visit::visit_expr_unary(self, unary);
+    }
+
+    fn visit_expr_struct(&mut self, structure: &'a ExprStruct) {
+        for field in &structure.fields {
+            let (removed, Some(rest)) = (self.mutants(field, Genre::StructField), &structure.rest) else {
+                continue;
+            };
+            let [(number, _)] = removed.as_slice() else { continue };
+            let (path, name) = (self.range(&structure.path), self.range(&field.member));
+            let parts = vec![
+                (&name).into(),
+                format!(": if {} {{ let rest: ", on(*number)).into(),
+                (&path).into(),
+                " = ".into(),
+                (&self.range(rest.as_ref())).into(),
+                "; rest.".into(),
+                (&name).into(),
+                " } else { ".into(),
+                (&self.range(&field.expr)).into(),
+                " }".into(),
+            ];
+            self.rewrite(&removed, self.range(field), parts);
+        }
+        visit::visit_expr_struct(self, structure);
     }
 
     fn visit_arm(&mut self, arm: &'a Arm) {

@@ -1,3 +1,4 @@
+use crate::folder::Mutants;
 use crate::list::Mutant;
 use crate::parallel::in_parallel;
 use crate::prepare::{block, numbers};
@@ -87,6 +88,16 @@ fn an_arm_disappears_and_a_guard_becomes_constant() {
 }
 
 #[test]
+fn a_field_has_the_value_of_the_rest() {
+    let source = "fn f() -> S {\n    S { a: b(), c, ..d() }\n}";
+    let mutants = [mutant("StructField", 2, 9, ""), mutant("StructField", 2, 17, "")];
+    assert_eq!(
+        with(source, &mutants),
+        "fn f() -> S { S { a: if on(1) { let rest: S = d(); rest.a } else { b() }, c: if on(2) { let rest: S = d(); rest.c } else { c }, ..d() } }"
+    );
+}
+
+#[test]
 fn a_condition_with_let_has_no_switch() {
     let source = "fn f() {\n    if let Some(x) = a && b(x) {}\n}";
     let only = mutant("BinaryOperator", 2, 24, "||");
@@ -105,6 +116,26 @@ fn switches_are_found_in_the_text_of_an_error() {
 fn a_package_id_contains_the_name() {
     assert_eq!(package_name("path+file:///tree/crates/net#0.1.0"), "net");
     assert_eq!(package_name("path+file:///tree/crates/net#other@0.1.0"), "other");
+}
+
+#[test]
+fn a_known_mutant_keeps_its_number_and_does_not_become_active_again() {
+    let named = |name: &str| {
+        let mut named = mutant("FnValue", 1, 1, "0");
+        name.clone_into(&mut named.name);
+        named
+    };
+    let numbers = |mutants: &Mutants| -> Vec<(u32, String)> {
+        mutants.list.iter().map(|(number, mutant)| (*number, mutant.name.clone())).collect()
+    };
+    let mut mutants = Mutants::default().renewed(vec![named("a"), named("b"), named("c")]);
+    assert_eq!(numbers(&mutants), [(1, "a".to_owned()), (2, "b".to_owned()), (3, "c".to_owned())]);
+    assert_eq!(mutants.active, [1, 2, 3].into());
+    // The second one does not compile.
+    mutants.active.remove(&2);
+    let renewed = mutants.renewed(vec![named("d"), named("b"), named("c")]);
+    assert_eq!(numbers(&renewed), [(2, "b".to_owned()), (3, "c".to_owned()), (4, "d".to_owned())]);
+    assert_eq!(renewed.active, [3, 4].into());
 }
 
 #[test]

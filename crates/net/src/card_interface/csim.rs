@@ -119,7 +119,6 @@ async fn exchange(modem: &mut BoxByteStream, command: &str) -> io::Result<Option
                     "OK" => return Ok(Some(lines)),
                     "ERROR" => return Ok(None),
                     refusal if refusal.starts_with("+CME ERROR") => return Ok(None),
-                    "" => {}
                     _ => lines.push(text),
                 }
             }

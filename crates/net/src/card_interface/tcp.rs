@@ -309,6 +309,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_response_has_at_least_a_status_word() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let answers = async {
+            let (mut card, _) = listener.accept().await.unwrap();
+            for answer in [&[0, 2, 0x90, 0][..], &[0, 3, 7, 0x90, 0], &[0, 1, 0x90]] {
+                receive(&mut card).await.unwrap();
+                card.write_all(answer).await.unwrap();
+            }
+        };
+        let commands = async {
+            let mut card = TcpCard::connect(&address).await.unwrap();
+            assert_eq!(card.transmit(&[0, 1]).await.unwrap(), [0x90, 0]);
+            assert_eq!(card.transmit(&[0, 1]).await.unwrap(), [7, 0x90, 0]);
+            assert!(matches!(card.transmit(&[0, 1]).await, Err(CardInterfaceFault::Garbled(_))));
+        };
+        tokio::join!(answers, commands);
+    }
+
+    #[tokio::test]
     async fn a_failed_card_breaks_the_connection_and_a_reset_restores_it() {
         let mut card = TcpCard::connect(&card().await).await.unwrap();
         assert!(matches!(card.transmit(&[0, 0xff]).await, Err(CardInterfaceFault::Broken(_))));

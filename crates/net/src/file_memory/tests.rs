@@ -111,6 +111,20 @@ fn a_wrong_bit_is_damage_unless_it_is_in_the_last_batch() {
 }
 
 #[test]
+fn the_live_octets_are_the_length_of_a_journal_of_one_batch() {
+    for lengths in [vec![], vec![0], vec![1, 7, 300]] {
+        let mut batch = Batch::default();
+        for (number, length) in lengths.into_iter().enumerate() {
+            batch.put("c".repeat(number + 1), vec![7; length]);
+        }
+        let mut cells = Cells::new();
+        let journal = [header(COMPACTED), batch_octets(1, &batch).unwrap()].concat();
+        batch.apply_to(&mut cells);
+        assert_eq!(live_octets(&cells), journal.len(), "{} cells", cells.len());
+    }
+}
+
+#[test]
 fn missing_and_reordered_batches_are_damage() {
     let journal = Journal::new(some_batches(3));
     let whole = journal.octets();

@@ -22,7 +22,7 @@ use world::{
 use super::pdu::{
     CommandId, CommandStatus, Frame, Sm, decode, encode, meaning, message_id, name, read_message_id,
 };
-use super::{CentreSettings, Esme, EsmeSettings, serve_smsc, translate};
+use super::{CentreSettings, Esme, EsmeSettings, RESPONSE_TIMEOUT, serve_smsc, translate};
 
 /// An SMSC that records all submissions. It refuses messages to 666 and throttles those to 429.
 #[derive(Default)]
@@ -352,6 +352,20 @@ async fn a_session_allows_the_operations_of_its_bind_type() {
     let mut raw = bench.raw().await;
     raw.bind(CommandId::BindReceiver).await;
     assert_eq!(raw.status(CommandId::SubmitSm, body()).await, CommandStatus::EsmeRinvbndsts);
+    let named = [message_id("m1"), vec![0, 0, 0]].concat();
+    assert_eq!(raw.status(CommandId::QuerySm, named).await, CommandStatus::EsmeRinvbndsts);
+}
+
+#[tokio::test]
+async fn a_dropped_esme_closes_its_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (esme, _deliveries) = esme_at(&listener.local_addr().unwrap().to_string(), 0);
+    let (mut smsc, _) = listener.accept().await.unwrap();
+    drop(esme);
+    let mut received = Vec::new();
+    // Without the end of its task, the ESME would wait half a minute for the answer to its bind.
+    let end = tokio::time::timeout(RESPONSE_TIMEOUT / 2, smsc.read_to_end(&mut received));
+    end.await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -419,8 +433,9 @@ async fn fast_submissions_are_throttled() {
     // The submissions of more than two windows arrive in far less than a second, so at least one is
     // refused, wherever the second ends.
     let mut refused = 0;
-    for _ in 0..9 {
+    for number in 0..9 {
         let status = raw.status(CommandId::SubmitSm, body.clone()).await;
+        assert!(number > 0 || status == CommandStatus::EsmeRok, "{status:?}");
         refused += u32::from(status == CommandStatus::EsmeRthrottled);
     }
     assert!(refused >= 1);

@@ -440,13 +440,35 @@ mod tests {
     }
 
     #[test]
+    fn the_text_of_a_receipt_counts_delivered_messages() {
+        for (state, _, word) in STATES {
+            let receipt = Receipt {
+                id: MessageId("7".into()),
+                to: number("+491"),
+                from: number("1000"),
+                state,
+                submitted: NOW,
+                ended: NOW,
+                why: "not\u{e9} reached for a long time".into(),
+            };
+            let sm = deliver_sm(&IncomingDelivery::Receipt(receipt));
+            let text = String::from_utf8(sm.fields.short_message().to_vec()).unwrap();
+            let delivered = u8::from(state == MessageState::Delivered);
+            assert!(text.starts_with(&format!("id:7 sub:001 dlvrd:00{delivered} ")), "{text}");
+            assert!(text.ends_with(&format!("stat:{word} err:000 text:not reached for a lo")), "{text}");
+        }
+    }
+
+    #[test]
     fn validity_periods_are_relative_or_absolute() {
         for (text, seconds) in
             [("000000000001000R", 1), ("000001000000000R", 86_400), ("010000000000000R", 31_536_000)]
         {
             assert_eq!(period(text, NOW), Some(Duration::from_secs(seconds)), "{text}");
         }
-        for seconds in [1, 59, 3600, 86_399, 29 * 86_400, 40 * 86_400, 364 * 86_400, 500 * 86_400] {
+        for seconds in
+            [1, 59, 3600, 86_399, 29 * 86_400, 40 * 86_400, 345 * 86_400, 364 * 86_400, 500 * 86_400]
+        {
             let period_of = Duration::from_secs(seconds);
             assert_eq!(period(&relative(period_of), NOW), Some(period_of), "{seconds}");
         }

@@ -296,6 +296,18 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn the_latest_entry_is_found_in_a_collection_of_several_pages() {
+        let last = MAX_LIMIT as u32 + 1;
+        let records = written(0..last + 1).await;
+        let tx = Tx::begin(&records);
+        let only = |wanted: u32| move |_: &str, number: u32| (number == wanted).then_some(number);
+        for wanted in [0, last] {
+            let found = latest(&tx, &NUMBERS, only(wanted)).await.unwrap().unwrap();
+            assert_eq!((found.entry, found.revision), (wanted, u64::from(wanted) + 1));
+        }
+    }
+
     #[test]
     fn the_link_to_the_next_page_keeps_the_filter() {
         let target: Uri = "/v1/things?after=1&name=a%20b&limit=2".parse().unwrap();

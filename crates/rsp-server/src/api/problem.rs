@@ -139,3 +139,22 @@ impl From<Refusal> for Problem {
         Self::conflict("the server refuses", refusal.to_string(), "list the entries to see their states")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_a_problem_determines_the_kind_of_the_fault() {
+        for (status, kind) in [
+            (StatusCode::NOT_FOUND, FaultKind::NotFound),
+            (StatusCode::BAD_REQUEST, FaultKind::Usage),
+            (StatusCode::CONFLICT, FaultKind::Usage),
+            (StatusCode::INTERNAL_SERVER_ERROR, FaultKind::Internal),
+            (StatusCode::SERVICE_UNAVAILABLE, FaultKind::Internal),
+        ] {
+            let fault = Fault::from(Problem::new(status, "cannot list", "it is away", "retry"));
+            assert_eq!((fault.kind, fault.what.as_str()), (kind, "cannot list"), "{status}");
+        }
+    }
+}
