@@ -27,5 +27,5 @@ fn faults_of_all_families_or_of_one_are_listed_as_table_or_json() {
     let flapping = rows.iter().find(|row| row["id"] == "radio/flapping").unwrap();
     assert_eq!(flapping["value"]["default"], "1m");
     let errors = fail(landfall(folder.path()).args(["faults", "--family", "tampering"]));
-    assert!(errors.contains("Known families: link, tls, records, radio, power"), "{errors}");
+    assert!(errors.contains("Known families: link, coap, tls, records, radio, power"), "{errors}");
 }

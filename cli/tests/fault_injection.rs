@@ -320,7 +320,7 @@ fn unknown_and_impossible_faults_are_refused_with_alternatives() {
     let folder = tempfile::tempdir().unwrap();
     for (command, fault, words) in [
         ("sm-dp serve", "link/loose-answer", "known faults of link: lose-request, lose-answer"),
-        ("sm-dp serve", "lnik/lose-answer", "known families: link/..., tls/..., records/..."),
+        ("sm-dp serve", "lnik/lose-answer", "known families: link/..., coap/..., tls/..., records/..."),
         ("sm-dp serve", "link/reset@ES9", "Examples: ES9+, ES9+.GetBoundProfilePackage"),
         ("sm-dp serve", "records/conflict@sm-sr", "places for records faults: sm-dp"),
         ("sm-ds serve", "radio/outage@262-42", "use it with `landfall up`, `landfall network`"),

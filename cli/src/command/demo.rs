@@ -3,16 +3,21 @@
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
+use scenario::{file::Scenario, report::Verdict};
 use schemars::JsonSchema;
 use serde::Serialize;
 use world::{Clock, Event, Events, Fault, FaultKind, MemoryEvents};
 
+use super::run::days;
 use crate::{
     demo::{Case, Demonstration, PATIENCE},
     exit_status::ExitStatus,
     json_schema::{CommandOutput, OneOf, document},
+    live,
     m2m::{self, messages::Messages, names::Names},
     output::{Table, print, print_json, timeline_line},
+    report::print_report,
+    scenario_file::not_a_scenario,
     settings::{Setting, Settings},
 };
 
@@ -34,6 +39,9 @@ pub struct Command {
     /// change
     #[arg(long, conflicts_with = "profile")]
     m2m: bool,
+    /// IoT devices (SGP.32): rollback, fallback and return, and change of the eIM
+    #[arg(long, conflicts_with_all = ["profile", "keep", "m2m"])]
+    iot: bool,
     /// Folder for SOAP messages, one file each
     #[arg(long, value_name = "FOLDER", requires = "m2m")]
     soap: Option<PathBuf>,
@@ -51,7 +59,8 @@ struct Report<S> {
 }
 
 /// JSON output of the commands of this module.
-pub(crate) const OUTPUTS: &[CommandOutput] = &[document::<OneOf<Report<Case>, Report<m2m::Case>>>("demo")];
+pub(crate) const OUTPUTS: &[CommandOutput] =
+    &[document::<OneOf<OneOf<Report<Case>, Report<m2m::Case>>, scenario::report::Report>>("demo")];
 
 impl Command {
     /// Runs the demonstration. The exit status is 0 if all cases ended as expected.
@@ -59,6 +68,9 @@ impl Command {
     /// # Errors
     /// A step outside the cases failed, such as starting a server.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
+        if self.iot {
+            return iot(json).await;
+        }
         let package = self.profile.as_deref().map(crate::files::read).transpose()?;
         let scratch = Scratch::new(settings, self.keep)?;
         let mut settings = settings.clone();
@@ -121,6 +133,31 @@ impl Command {
         }
         Ok(ExitStatus::expected(success))
     }
+}
+
+/// Runs the demonstration with IoT devices, a scenario over sockets.
+async fn iot(json: bool) -> Result<ExitCode, Fault> {
+    const NAME: &str = "iot-three-devices";
+    let text = scenario::library::named(NAME).unwrap_or_default();
+    let scenario = Scenario::parse(NAME, text).map_err(not_a_scenario)?;
+    // A run has its own runtime with virtual time.
+    let played = tokio::task::spawn_blocking(move || {
+        live::play(NAME, &scenario, &scenario.seed, days(&scenario, json))
+    });
+    let report = played.await.map_err(|error| {
+        Fault::caused_by(error, "the demonstration ended early", "report this as a bug")
+    })??;
+    if json {
+        print_json(&report)?;
+    } else {
+        for entry in report.timeline.entries() {
+            let day = entry.at.since(report.begins).as_secs() / 86_400;
+            print(&format!("day {day:<3} {:<9} {}\n", entry.who, entry.what))?;
+        }
+        print("\n")?;
+        print_report(&report)?;
+    }
+    Ok(ExitStatus::expected(report.verdict() == Verdict::Passed))
 }
 
 fn hangs(minutes: &str) -> Fault {

@@ -70,7 +70,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("euicc serve", "landfall euicc serve --modem ./modem --visible 724-99"),
     ("euicc lpac", "landfall euicc lpac profile list"),
     ("operator", "landfall operator order 89724990000000000019"),
-    ("operator order", "landfall operator order 89724990000000000019 --matching-id FIRST --confirmation-code-file code.txt"),
+    ("operator order", "landfall operator order 89724990000000000019 --matching-id FIRST \\\n  --confirmation-code-file code.txt"),
     ("operator release", "landfall operator release 89724990000000000019"),
     ("operator cancel", "landfall operator cancel 89724990000000000019 --for-good"),
     ("operator listen", "landfall operator listen --listen 127.0.0.1:8448"),

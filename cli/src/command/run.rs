@@ -110,7 +110,7 @@ impl Command {
 }
 
 /// Displays the days of a run that are over.
-fn days(scenario: &Scenario, json: bool) -> scenario::play::Progress {
+pub(super) fn days(scenario: &Scenario, json: bool) -> scenario::play::Progress {
     let begins = scenario.begins;
     let days =
         move |until: Timestamp| usize::try_from(until.since(begins).as_secs() / 86_400).unwrap_or_default();

@@ -39,6 +39,7 @@ const FILES: &[(&str, &str)] = files![
     "iot-roll-back",
     "iot-rules-of-two-countries",
     "iot-sm-dp-away",
+    "iot-three-devices",
     "lost-notifications",
     "m2m-cars-over-https",
     "m2m-fleet-changes-its-sm-sr",

@@ -14,6 +14,7 @@ mod check_in;
 mod construction;
 mod data_connections;
 mod dormant_device;
+mod eims;
 mod environment;
 mod expectations;
 mod factory;
@@ -47,6 +48,7 @@ use world::Fault;
 
 use crate::file::{Place, Scenario, Stop, campaign_spec};
 use crate::report::{self, Kind, Report};
+use eims::EimParty;
 pub use environment::{Environment, Progress, StockedProfile, ThirdPartyCard, ThirdPartySmDp};
 use queue::Due;
 use simulated_world::{SimulatedWorld, SmDp};
@@ -108,7 +110,7 @@ async fn run(sim: Arc<SimulatedWorld>, progress: Progress) -> Result<(), Fault> 
         }
     }
     for eim in sim.parties.iot.iter().flat_map(|iot| &iot.eims) {
-        let delivery = iot::EimParty::deliver(eim.host.clone(), eim.woken(), sim.simulation.clock());
+        let delivery = EimParty::deliver(eim.host.clone(), eim.woken(), sim.simulation.clock());
         tokio::task::spawn_local(delivery);
     }
     let ends = sim.scenario.ends();

@@ -392,7 +392,15 @@ impl ScriptResponse {
                 }),
             }
         }
-        Ok(response)
+        let has_any = response.executed.is_some()
+            || !response.answers.is_empty()
+            || response.bad_format.is_some()
+            || response.chaining.is_some();
+        match form {
+            // Without a template, only a known element shows that the octets are a response script.
+            Form::Bare if !has_any => Err(DecodeError::new(0, Problem::Missing { expected: RESPONSES })),
+            _ => Ok(response),
+        }
     }
 }
 

@@ -15,11 +15,11 @@ use sm_dp::SmDpPlus;
 use world::{Fault, MemoryRecords, NullEvents, RamMemory};
 
 use super::dormant_device::{DormantDevice, Hears};
+use super::eims::{Iot, Surroundings};
 use super::environment::{Environment, ThirdPartySmDp};
 use super::factory::{Factory, GroupMember, all_known, stock};
 use super::imei::imei;
 use super::internal_fault::bug;
-use super::iot::{self, Iot};
 use super::m2m;
 use super::notifications::{EventReporter, PlatformNotifier};
 use super::online_devices::M2m;
@@ -81,10 +81,10 @@ impl SimulatedWorld {
         theirs.iter().try_for_each(|(name, theirs)| all_known(name, theirs, &foreign))?;
         let places = places(&scenario)?;
         let iot = scenario.is_iot().then(|| {
-            let surroundings = iot::Surroundings {
+            let surroundings = Surroundings {
                 simulation: &simulation,
                 pki: &pki,
-                sm_dps: &sm_dps,
+                sm_dps: sm_dps.values().map(|it| (it.address.as_str(), &*it.transport)).collect(),
                 transports: &*transports,
                 faults: &servers,
                 reporter: &reporter,

@@ -19,9 +19,9 @@ use super::cards::{self, CardAt, describe};
 use super::dormant_device::{
     Activity, Counts, DormantDevice, Hears, PlatformContact, Service, ServiceState, StayLog,
 };
+use super::eims::Iot;
 use super::environment::{ThirdPartyCard, ThirdPartySmDp};
 use super::internal_fault::bug;
-use super::iot::Iot;
 use super::owner;
 use super::simulated_world::{Foreign, SmDp};
 use crate::file::{self, Group, Scenario};

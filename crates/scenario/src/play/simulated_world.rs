@@ -17,9 +17,9 @@ use world::{Clock, Fault, Memory, MemoryRecords, RamMemory};
 
 use super::cards::{AnyCard, CardAt, describe};
 use super::dormant_device::{Attached, DormantDevice, Hears};
+use super::eims::Iot;
 
 use super::imei::imei;
-use super::iot::Iot;
 use super::notifications::{EventReporter, PlatformNotifier};
 use super::online_devices::M2m;
 use super::queue::Queue;

@@ -396,8 +396,8 @@ fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
         (format!("80F24002124F10{}00", aid(0x77)), "6A88"),
         ("80F24002025C0000".to_owned(), "6A80"),
         ("80F2400200".to_owned(), "6A80"),
-        // An AID has at most 16 octets, and the tag list is the last element.
-        (format!("80F24002134F11{}0000", aid(NEW)), "6A80"),
+        // No application has this AID, and the tag list is the last element.
+        (format!("80F24002134F11{}0000", aid(NEW)), "6A88"),
         (format!("80F24002{}00", lv(&format!("4F10{}5C014F5C014F", aid(NEW)))), "6A80"),
         ("80F28002024F0000".to_owned(), "6A86"),
         ("80F24000024F0000".to_owned(), "6A86"),
