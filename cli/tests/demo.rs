@@ -96,3 +96,24 @@ fn a_truncated_package_is_refused_with_an_explanation() {
 fn shared_data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data")
 }
+
+#[test]
+fn iot_devices_roll_back_fall_back_and_change_their_eim() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = succeed(landfall(folder.path()).args(["demo", "--iot", "--json"]));
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["verdict"], "passed", "{}", report["expectations"]);
+    let entries = report["timeline"]["entries"].as_array().unwrap();
+    for happens in [
+        "meter-1: rolled back to the former profile",
+        "tracker-1: enabled the Fallback Profile",
+        "tracker-1: returned from the Fallback Profile",
+        "station-1: moved, on 724-92 with a profile of 724-92",
+    ] {
+        assert!(entries.iter().any(|entry| entry["what"] == happens), "{happens}");
+    }
+    let printed = succeed(landfall(folder.path()).args(["demo", "--iot"]));
+    assert!(printed.contains("4 of 4 expectations met"), "{printed}");
+    let errors = fail(landfall(folder.path()).args(["demo", "--iot", "--m2m"]));
+    assert!(errors.contains("cannot be used with"), "{errors}");
+}

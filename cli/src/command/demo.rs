@@ -140,11 +140,13 @@ async fn iot(json: bool) -> Result<ExitCode, Fault> {
     const NAME: &str = "iot-three-devices";
     let text = scenario::library::named(NAME).unwrap_or_default();
     let scenario = Scenario::parse(NAME, text).map_err(not_a_scenario)?;
-    // A run has its own runtime with virtual time.
-    let played = tokio::task::spawn_blocking(move || {
-        live::play(NAME, &scenario, &scenario.seed, days(&scenario, json))
+    // A run has a thread of its own, because its time is virtual.
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let played = live::play(NAME, &scenario, &scenario.seed, days(&scenario, json));
+        let _ = sender.send(played);
     });
-    let report = played.await.map_err(|error| {
+    let report = receiver.await.map_err(|error| {
         Fault::caused_by(error, "the demonstration ended early", "report this as a bug")
     })??;
     if json {

@@ -35,10 +35,10 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(args = Setting::flags(&Setting::ALL))]
 pub struct Command {
-    /// Profile package to order (TCA, DER) [default: a generated package]
+    /// Profile package to order (DER) [default: a generated package]
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// File with the confirmation code of the order, or `-` for standard input
+    /// File with its confirmation code, or `-` for standard input
     #[arg(long, value_name = "FILE")]
     confirmation_code_file: Option<PathBuf>,
     /// TOML file of profiles and orders to create at start, if missing
