@@ -52,7 +52,7 @@ pub(crate) struct Door {
 #[derive(Clone)]
 pub(crate) enum Honest {
     /// HTTP over TLS, with a client certificate where the function requires one.
-    Https(HttpCall, Option<Credential>),
+    Https(HttpCall, Option<Box<Credential>>),
     /// HTTP without TLS.
     Http(HttpCall),
     /// HTTP over TLS with a pre-shared key.
@@ -97,7 +97,7 @@ impl Door {
         let to = self.address;
         match &self.honest {
             Honest::Https(call, credential) => {
-                let identity = credential.as_ref().map_or(ClientIdentity::NONE, ClientIdentity::of);
+                let identity = credential.as_deref().map_or(ClientIdentity::NONE, ClientIdentity::of);
                 let stream = tls(&self.root, HONEST, to, identity, HTTP_1).await?;
                 of_http(call.send(stream).await?)
             }
@@ -163,7 +163,7 @@ pub(crate) fn doors(servers: &Servers) -> Vec<Door> {
     .with("X-Admin-Protocol", "globalplatform-remote-admin/1.0")
     .with("X-Admin-From", AgentId { eid: EID.parse().unwrap() }.to_string());
     let authenticated =
-        |call: &AuthenticatedCall| Honest::Https(call.call.clone(), Some(call.honest.clone()));
+        |call: &AuthenticatedCall| Honest::Https(call.call.clone(), Some(Box::new(call.honest.clone())));
     let [.., es4, report, _, notification] = &authenticated_calls(servers);
     vec![
         with_session(

@@ -121,12 +121,13 @@ fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
 /// Unusable parameters are refused, because a card that cannot reach its SM-SR can no longer be
 /// managed.
 fn update_addressing(context: &mut M2mContext<'_>, contents: &[u8]) -> Result<(), StatusWord> {
+    type IsUsable = fn(&[u8]) -> bool;
     const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
     let wrong = |_: DecodeError| WRONG;
     let elements = Elements::within("SmsrAddressing", addressing::PARAMETERS, contents);
     let mut elements = elements.map_err(wrong)?;
     let mut new = context.state.addressing.clone();
-    let places: [(_, _, fn(&[u8]) -> bool); 3] = [
+    let places: [(_, _, IsUsable); 3] = [
         (addressing::SMS, &mut new.sms, scp80::is_address),
         (addressing::HTTPS, &mut new.https, scp81::is_session),
         (addressing::DNS, &mut new.dns, scp81::is_resolution),
