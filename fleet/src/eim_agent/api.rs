@@ -249,7 +249,11 @@ impl EimApi {
             }
             status => {
                 let why = format!("{status}: {}", String::from_utf8_lossy(answer.body()));
-                Err(Fault::new(what(), why, "correct what the answer names").of_kind(FaultKind::Refused))
+                let kind = match status.is_client_error() {
+                    true => FaultKind::Refused,
+                    false => FaultKind::Unreachable,
+                };
+                Err(Fault::new(what(), why, "correct what the answer names").of_kind(kind))
             }
         }
     }

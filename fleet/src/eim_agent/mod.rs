@@ -18,8 +18,7 @@ use rsp::{
     ids::{Eid, Iccid, TransactionId},
     time::Timestamp,
 };
-use rsp_server::api::Problem;
-use world::{Event, Events, Fault, Link, Outcome, Tx, World, transact};
+use world::{Event, Events, Fault, FaultKind, Link, Outcome, Tx, World, transact};
 
 use self::{
     api::{DeviceStatus, EimApi, Order, Package},
@@ -74,15 +73,23 @@ impl EimAgent {
     }
 
     /// Looks at all devices of the eIM that are in the fleet, once. Returns the time of the next look.
+    /// A device for which the eIM or the platform refuses a request is looked at again the next time.
     ///
     /// # Errors
-    /// The eIM is unreachable or refuses a request, or the records fail. Completed work remains done.
+    /// The eIM is unreachable, does not list its devices or fails, or the records fail. Completed work
+    /// remains done.
     pub async fn due(&self) -> Result<Timestamp, Fault> {
         let mut after = None;
         loop {
             let page = self.0.api.devices(after).await?;
             for status in &page {
-                self.look(status).await?;
+                match self.look(status).await {
+                    // What is refused for one device does not concern the others.
+                    Err(fault) if is_refusal(&fault) => {
+                        self.report(status.eid, "Look", Outcome::Refused(fault.to_string()));
+                    }
+                    looked => looked?,
+                }
             }
             after = page.last().map(|last| last.eid);
             if page.len() < api::PAGE {
@@ -206,8 +213,7 @@ impl EimAgent {
             imei: None,
         });
         let report = device.describe(CheckIn { registered, ..CheckIn::new(status.eid, contact) });
-        let instruction = self.0.platform.check_in(&report).await.map_err(|problem| refused(&problem))?;
-        let Instruction { what, next_check_in } = instruction;
+        let Instruction { what, next_check_in } = self.0.platform.check_in(&report).await?;
         device.ended = None;
         device.last = Some(LastCheckIn { at: contact, network: status.r_plmn, next: next_check_in });
         let Action::Move { order, to, .. } = what else { return Ok(false) };
@@ -253,6 +259,7 @@ fn ending(profiles: &[CardProfile], target: Iccid, why: Box<str>) -> Ending {
     }
 }
 
-fn refused(problem: &Problem) -> Fault {
-    Fault::new("the check-in for a device of the eIM failed", problem.to_string(), "it is retried")
+/// True if a request was refused, in contrast to an eIM or to records that fail.
+fn is_refusal(fault: &Fault) -> bool {
+    matches!(fault.kind, FaultKind::Refused | FaultKind::Usage | FaultKind::NotFound)
 }

@@ -9,9 +9,12 @@ use std::{
 use bytes::Bytes;
 use fleet::{Action, DeviceEvent, EimAgent, EimAgentConfig, State};
 use http::{Method, Request, Response, StatusCode};
-use rsp::{ids::Iccid, time::Timestamp};
+use rsp::{
+    ids::{Eid, Iccid},
+    time::Timestamp,
+};
 use serde_json::{Value, json};
-use world::{Link, LinkFault, LinkFaultKind, SeededRandom, World, link_from};
+use world::{Link, LinkFault, LinkFaultKind, Outcome, SeededRandom, World, link_from};
 
 use crate::{
     openapi::OpenApi,
@@ -26,6 +29,10 @@ const AUTHORITY: &str = "eim.example.com:8492";
 #[derive(Default)]
 struct EimState {
     device: Value,
+    /// Further devices.
+    others: Vec<Value>,
+    /// The eIM refuses orders for this device.
+    refuses: Option<Eid>,
     /// The orders by eimTransactionId: the content, and the result if there is one.
     orders: BTreeMap<String, Value>,
     /// The identifiers in the order in which they were placed.
@@ -76,10 +83,15 @@ impl Eim {
         let (status, reply) = match (method.as_str(), path) {
             ("GET", "/admin/v1/devices") => {
                 let is_last_page = target.contains("after=");
-                (StatusCode::OK, if is_last_page { json!([]) } else { json!([state.device]) })
+                let all: Vec<&Value> = std::iter::once(&state.device).chain(&state.others).collect();
+                (StatusCode::OK, if is_last_page { json!([]) } else { json!(all) })
             }
             ("POST", "/admin/v1/orders") => {
                 let body = body.unwrap();
+                if state.refuses.is_some_and(|eid| json!(eid) == body["eid"]) {
+                    let refusal = Response::builder().status(StatusCode::BAD_REQUEST);
+                    return Ok(refusal.body(Bytes::from_static(b"100 orders wait for it already")).unwrap());
+                }
                 let id = body["transactionId"].as_str().unwrap().to_owned();
                 let order = json!({
                     "transactionId": id, "eid": body["eid"], "package": body["package"],
@@ -341,6 +353,25 @@ async fn an_unreachable_eim_changes_nothing() {
     let fault = agent.due().await.unwrap_err();
     assert!(fault.to_string().contains("eim.example.com:8492"), "{fault}");
     assert_eq!(testbed.device(0).await, before);
+}
+
+#[tokio::test]
+async fn a_refusal_for_one_device_does_not_stop_the_others() {
+    let testbed = Testbed::new(2).await;
+    let eim = Eim::new(testbed.now());
+    {
+        let mut state = eim.0.lock().unwrap();
+        let mut other = state.device.clone();
+        other["eid"] = json!(eid(1));
+        state.others.push(other);
+        state.refuses = Some(eid(0));
+    }
+    agent(&testbed, &eim, 0).due().await.unwrap();
+    let placed: Vec<Value> = eim.0.lock().unwrap().orders.values().cloned().collect();
+    assert_eq!(placed.iter().map(|order| &order["eid"]).collect::<Vec<_>>(), [&json!(eid(1))]);
+    let seen = testbed.events.all();
+    let refused = seen.iter().find(|event| event.function == "Look").unwrap();
+    assert!(matches!(&refused.outcome, Outcome::Refused(why) if why.contains("100 orders")), "{refused:?}");
 }
 
 #[tokio::test]
