@@ -28,6 +28,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::runtime::Runtime;
 use world::{Fault, Link, ManualClock, MemoryRecords, NullEvents, SeededRandom, World};
 
+use super::json::stable as stable_json;
 use crate::iot::{EIM_ID, EUICC, TOKEN};
 
 /// Maximum notifications that wait after one input: those that one request can contain.
@@ -230,15 +231,6 @@ fn read_json(octets: &[u8]) -> bool {
         stable_json::<TransferEimPackageRequest>(octets),
     ];
     read.contains(&true)
-}
-
-/// Decodes a value, and checks that its encoding is decoded to the same value.
-fn stable_json<T: Serialize + DeserializeOwned + PartialEq + Debug>(octets: &[u8]) -> bool {
-    let Ok(value) = serde_json::from_slice::<T>(octets) else { return false };
-    let text = serde_json::to_string(&value).expect("a decoded value can be encoded");
-    let again: T = serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why} in {text}"));
-    assert_eq!(again, value, "{text}");
-    true
 }
 
 pub(crate) fn samples() -> Vec<Vec<u8>> {

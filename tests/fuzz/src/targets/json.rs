@@ -29,7 +29,7 @@ pub(crate) fn run(octets: &[u8]) -> bool {
 }
 
 /// Decodes a value, and checks that its encoding is decoded to the same value.
-fn stable<T: Serialize + DeserializeOwned + PartialEq + Debug>(octets: &[u8]) -> bool {
+pub(crate) fn stable<T: Serialize + DeserializeOwned + PartialEq + Debug>(octets: &[u8]) -> bool {
     let Ok(value) = serde_json::from_slice::<T>(octets) else { return false };
     let text = serde_json::to_string(&value).expect("a decoded value can be encoded");
     let again: T = serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why} in {text}"));
