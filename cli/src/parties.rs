@@ -1,7 +1,6 @@
 //! Set-up of the parties: sockets, TLS, records and keys.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,25 +17,21 @@ use rsp::{
 use rsp_server::AllowedAddresses;
 use sm_dp::{Config, Credentials, PersonalisedHook, Requesters, SmDpPlus};
 use testbed::operator::Operator;
-use tokio::{
-    net::{TcpListener, UdpSocket},
-    signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
-    task::JoinHandle,
-};
-use world::{
-    BoxFuture, Clock, Events, Fault, Link, Memory, PhoneNumber, Records, ShiftedClock, StoredForm, World,
-};
+use world::{Clock, Events, Fault, Memory, PhoneNumber, Records, ShiftedClock, StoredForm, World};
 
 use crate::settings::Settings;
 
 pub mod demo_networks;
 mod eim;
+mod listening;
+mod running;
 mod served_tls;
 mod server_check;
 mod sm_ds;
 pub mod sm_sr_peers;
 
+pub use listening::{listen_at, listen_for_admin, listen_udp_at, local_address};
+pub use running::{Running, StopSignals, stop_signal};
 pub use served_tls::{TlsServer, served_tls};
 
 pub use eim::{EimSetup, RunningEim, start_eim};
@@ -49,150 +44,6 @@ pub use sm_ds::{faulty_sm_ds, serve_sm_ds, serve_sm_ds_at, sm_ds, sm_ds_on, sm_d
 pub fn os_world() -> Result<(World, ShiftedClock), Fault> {
     let clock = ShiftedClock::over(Arc::new(OsClock));
     Ok((World::new(clock.clone(), OsRandom::new()?), clock))
-}
-
-/// A party that serves a socket until it is stopped.
-pub struct Running {
-    /// Local address of the listener.
-    pub address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Running {
-    /// Aborts all open requests. Use [`Running::stop`] to complete them first.
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Running {
-    /// Serves `service` on `listener`.
-    ///
-    /// # Errors
-    /// The local address of the listener cannot be determined.
-    pub fn serve(listener: TcpListener, tls: Option<ServerTls>, service: Link) -> Result<Self, Fault> {
-        let address = local_address(&listener)?;
-        Self::start(address, |stopped| Ok(net::serve(listener, tls, service, stopped)))
-    }
-
-    /// Starts a server with this address. `serve` gets a future that ends when the server is to
-    /// complete its open requests and stop.
-    ///
-    /// # Errors
-    /// As `serve`.
-    pub fn start<F: Future<Output = ()> + Send + 'static>(
-        address: SocketAddr,
-        serve: impl FnOnce(BoxFuture<'static, ()>) -> Result<F, Fault>,
-    ) -> Result<Self, Fault> {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let stopped = Box::pin(async {
-            // The server stops when the sender is dropped.
-            let _ = stopped.await;
-        });
-        Ok(Self { address, stop: Some(stop), task: tokio::spawn(serve(stopped)?) })
-    }
-
-    /// Waits for open requests, then stops.
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
-        // A failure means that the task was aborted, so that there is nothing to wait for.
-        let _ = (&mut self.task).await;
-    }
-}
-
-/// Ctrl-C and SIGTERM. From its creation on, neither ends the process.
-#[derive(Debug)]
-pub struct StopSignals {
-    /// `None` if no handler could be installed. The signal then ends the process at once.
-    signals: [Option<Signal>; 2],
-}
-
-impl StopSignals {
-    /// Begins to receive the signals.
-    pub fn receive() -> Self {
-        Self { signals: [SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok()) }
-    }
-
-    /// Waits for the next of them.
-    pub async fn next(&mut self) {
-        let [interrupt, terminate] = &mut self.signals;
-        let received = async |signal: &mut Option<Signal>| match signal {
-            Some(signal) => drop(signal.recv().await),
-            None => std::future::pending().await,
-        };
-        tokio::select! {
-            () = received(interrupt) => {}
-            () = received(terminate) => {}
-        }
-    }
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-pub async fn stop_signal() {
-    StopSignals::receive().next().await;
-}
-
-/// Returns the local address of a listener.
-///
-/// # Errors
-/// The operating system does not report the address.
-pub fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
-    listener.local_addr().map_err(no_local_address)
-}
-
-fn no_local_address(error: std::io::Error) -> Fault {
-    Fault::caused_by(error, "cannot determine the local address of the listener", "start the server again")
-}
-
-/// Listens at an address of the settings. Port 0 is replaced by the port that was chosen. `flag` is
-/// the flag that sets the address.
-///
-/// # Errors
-/// The address is not available.
-pub async fn listen_at(address: &mut String, flag: &str) -> Result<TcpListener, Fault> {
-    let listener = net::listen(address).await.map_err(|mut fault| {
-        fault.next.push_str(&format!("; {flag} sets the address"));
-        fault
-    })?;
-    if let Some(host) = address.strip_suffix(":0") {
-        *address = format!("{host}:{}", local_address(&listener)?.port());
-    }
-    Ok(listener)
-}
-
-/// Opens a UDP socket at this address. `flag` is the flag of this address. Port 0 in the address is
-/// replaced by the chosen port.
-///
-/// # Errors
-/// The address is not available.
-pub async fn listen_udp_at(address: &mut String, flag: &str) -> Result<UdpSocket, Fault> {
-    let socket = net::listen_udp(address).await.map_err(|mut fault| {
-        fault.next.push_str(&format!("; {flag} sets the address"));
-        fault
-    })?;
-    if let Some(host) = address.strip_suffix(":0") {
-        *address = format!("{host}:{}", local_udp_address(&socket)?.port());
-    }
-    Ok(socket)
-}
-
-fn local_udp_address(socket: &UdpSocket) -> Result<SocketAddr, Fault> {
-    socket.local_addr().map_err(no_local_address)
-}
-
-/// Listens at the address of the admin API, if the settings have one. `flag` is the flag of this
-/// address.
-///
-/// # Errors
-/// The address is not available.
-pub async fn listen_for_admin(settings: &mut Settings, flag: &str) -> Result<Option<TcpListener>, Fault> {
-    let Some(address) = &mut settings.admin else { return Ok(None) };
-    let listener = listen_at(address, flag).await.map_err(|mut fault| {
-        fault.next.push_str(&format!("; {flag} none disables the admin API"));
-        fault
-    })?;
-    Ok(Some(listener))
 }
 
 /// Parses a telephone number in international format, with or without the leading plus sign.

@@ -11,7 +11,8 @@ use rsp_server::AllowedAddresses;
 use tokio::net::{TcpListener, UdpSocket};
 use world::{Clock, Events, Fault, Records, World};
 
-use super::{Running, client_auth, identity, local_udp_address, server_check, tls_roots};
+use super::listening::local_udp_address;
+use super::{Running, client_auth, identity, server_check, tls_roots};
 use crate::{
     faults::ActiveFaults,
     peers::{Delivery, TlsPeers},
