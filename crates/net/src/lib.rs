@@ -24,6 +24,7 @@ pub mod dtls;
 pub mod file_memory;
 mod folder;
 pub mod http;
+mod openssl_context;
 pub mod os;
 pub mod psk;
 pub mod smpp;

@@ -25,9 +25,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
-use openssl::ssl::{
-    Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslRef, SslSessionCacheMode, SslVersion,
-};
+use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslRef, SslVersion};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -37,6 +35,7 @@ use world::{BoxFuture, ByteStream, Fault, PskIdentity};
 
 use crate::http::connections::{Activity, Limits, Observed};
 use crate::http::server::{BoxError, MAX_HEAD, answer, close_gracefully, run_until, serve_each};
+use crate::openssl_context::one_version;
 use gate::{Gate, Known};
 
 /// The two suites of SGP.02 in order of preference.
@@ -171,18 +170,8 @@ struct PskTls {
 impl PskTls {
     fn new() -> Result<Self, ErrorStack> {
         let known = Ssl::new_ex_index::<Known>()?;
-        let mut builder = SslContextBuilder::new(SslMethod::tls_server())?;
-        builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
-        builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
-        builder.set_cipher_list(SUITES)?;
-        builder.set_session_cache_mode(SslSessionCacheMode::OFF);
-        builder.set_options(
-            SslOptions::NO_TICKET
-                | SslOptions::NO_COMPRESSION
-                | SslOptions::NO_RENEGOTIATION
-                | SslOptions::CIPHER_SERVER_PREFERENCE
-                | SslOptions::from_bits_retain(NO_ENCRYPT_THEN_MAC),
-        );
+        let mut builder = one_version(SslMethod::tls_server(), SslVersion::TLS1_2, SUITES)?;
+        builder.set_options(SslOptions::from_bits_retain(NO_ENCRYPT_THEN_MAC));
         builder.set_psk_server_callback(move |ssl: &mut SslRef, identity, key| {
             // Without a key, OpenSSL tells the card that its identity is unknown.
             Ok(ssl.ex_data(known).and_then(|known| known.copy_key(identity?, key)).unwrap_or(0))

@@ -5,10 +5,9 @@ use std::io::{self, Read, Write};
 
 use bytes::Bytes;
 use openssl::error::ErrorStack;
-use openssl::ssl::{
-    ErrorCode, Ssl, SslContextBuilder, SslMethod, SslOptions, SslRef, SslSessionCacheMode, SslStream,
-    SslVersion,
-};
+use openssl::ssl::{ErrorCode, Ssl, SslContextBuilder, SslMethod, SslOptions, SslRef, SslStream, SslVersion};
+
+use crate::openssl_context::one_version;
 
 /// The suites in order of preference.
 const SUITES: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384";
@@ -19,18 +18,8 @@ const MAX_CONTENT: usize = 1 << 14;
 
 /// Returns a context with the settings that both ends have.
 pub(crate) fn context(method: SslMethod) -> Result<SslContextBuilder, ErrorStack> {
-    let mut builder = SslContextBuilder::new(method)?;
-    builder.set_min_proto_version(Some(SslVersion::DTLS1_2))?;
-    builder.set_max_proto_version(Some(SslVersion::DTLS1_2))?;
-    builder.set_cipher_list(SUITES)?;
-    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
-    builder.set_options(
-        SslOptions::NO_TICKET
-            | SslOptions::NO_COMPRESSION
-            | SslOptions::NO_RENEGOTIATION
-            | SslOptions::CIPHER_SERVER_PREFERENCE
-            | SslOptions::NO_QUERY_MTU,
-    );
+    let mut builder = one_version(method, SslVersion::DTLS1_2, SUITES)?;
+    builder.set_options(SslOptions::NO_QUERY_MTU);
     Ok(builder)
 }
 
