@@ -24,7 +24,7 @@ use rsp::sgp32::ipa_data::{IpaCapabilities, IpaEuiccData, IpaEuiccDataResponse};
 use rsp::sgp32::notification::PendingNotificationList;
 use rsp::sgp32::{EuiccPackageRequest, EuiccPackageResult, PendingNotification, StateChangeCause};
 use rsp::time::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use tokio::runtime::Runtime;
 use world::{Fault, Link, ManualClock, MemoryRecords, NullEvents, SeededRandom, World};
 
