@@ -17,7 +17,7 @@ use super::internal_fault::bug;
 use crate::report::Kind;
 use testbed::consumer::Waits;
 
-/// The number of visits whose end is reported in full.
+/// Maximum visits of a check-in that are reported.
 const REPORTED: usize = 8;
 
 impl Firmware<'_> {
@@ -119,20 +119,18 @@ impl Firmware<'_> {
 
     /// Counts the move that ended in a check-in, if one did.
     fn count_move(&self, device: &mut DormantDevice, report: &CheckIn, before: Option<Iccid>) {
-        let new: Vec<Iccid> = device.profiles.iter().map(|profile| profile.iccid).collect();
-        device.expected_profiles.extend(
-            new.iter().filter(|iccid| !device.expected_profiles.contains(iccid)).copied().collect::<Vec<_>>(),
-        );
-        let is = |change: ConnectionChange| report.changes.contains(&change);
+        for profile in &device.profiles {
+            if !device.expected_profiles.contains(&profile.iccid) {
+                device.expected_profiles.push(profile.iccid);
+            }
+        }
         let after = enabled(&device.profiles);
-        if is(ConnectionChange::RolledBack) {
+        // Fallback and return are no moves.
+        let is_of_eim = report.changes.iter().all(|change| *change == ConnectionChange::ImmediatelyEnabled);
+        if report.changes.contains(&ConnectionChange::RolledBack) {
             let why = "the IPA could not report over the new profile".into();
             self.sim.move_ended(device, &Ending::CameBack { why });
-        } else if !report.changes.iter().any(|change| *change != ConnectionChange::ImmediatelyEnabled)
-            && before.is_some()
-            && after.is_some()
-            && after != before
-        {
+        } else if is_of_eim && before.is_some() && after.is_some() && after != before {
             self.sim.move_ended(device, &Ending::Moved);
         }
     }
