@@ -33,7 +33,7 @@ pub struct NewOrder {
     pub package: Package,
     /// The confirmation code of a download whose source the eIM keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirmation_code: Option<String>,
+    pub confirmation_code: Option<ConfirmationCode>,
     /// Time in seconds after which the package is not sent any more. Default: 90 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_seconds: Option<u64>,
@@ -93,7 +93,7 @@ pub(crate) async fn place(
     }
     let lifetime = new.lifetime_seconds.map_or(context.config.order_lifetime, Duration::from_secs);
     let order = Order {
-        confirmation_code: new.confirmation_code.clone().map(ConfirmationCode),
+        confirmation_code: new.confirmation_code.clone(),
         expires: context.now.plus(lifetime),
         ..blank(context, new.eid, new.package.clone())
     };

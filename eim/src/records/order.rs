@@ -3,6 +3,7 @@
 use std::fmt;
 
 use rsp::{ids::Eid, ids::SmdpAddress, time::Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Octets, Package};
@@ -122,8 +123,9 @@ pub struct Event {
 }
 
 /// A confirmation code, which is never printed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct ConfirmationCode(pub String);
 
 impl fmt::Debug for ConfirmationCode {

@@ -2,7 +2,7 @@
 
 use eim::{
     NewOrder,
-    records::{Download, DownloadSource, Outcome, Package},
+    records::{ConfirmationCode, Download, DownloadSource, Outcome, Package},
 };
 use rsp::sgp22::{es12, json};
 use rsp::{
@@ -415,9 +415,10 @@ async fn a_confirmation_code_is_never_sent_and_only_with_the_source() {
     let testbed = Testbed::new();
     let card = testbed.registered_with(&[1, 2]).await;
     let with = |kept| NewOrder {
-        confirmation_code: Some("4711".to_owned()),
+        confirmation_code: Some(ConfirmationCode("4711".to_owned())),
         ..NewOrder::new(card.eid, download("1$smdpp.landfall.example$X$$1", kept))
     };
+    assert!(!format!("{:?}", with(true)).contains("4711"));
     assert!(testbed.eim.order(&with(false)).await.is_err());
     let id = testbed.eim.order(&with(true)).await.unwrap();
     assert!(!format!("{:?}", testbed.found(&id).await).contains("4711"));
@@ -514,7 +515,7 @@ async fn the_hash_of_the_confirmation_code_of_the_order_satisfies_the_sm_dp() {
         let (ipa, euicc) = (testbed.ipa(Binding::Json), card.sgp22(&testbed));
         let code = testbed.released_with(Some("4711")).await;
         let order = NewOrder {
-            confirmation_code: Some(entered.to_owned()),
+            confirmation_code: Some(ConfirmationCode(entered.to_owned())),
             ..NewOrder::new(card.eid, download(&code, true))
         };
         let order = testbed.eim.order(&order).await.unwrap();

@@ -37,7 +37,7 @@ use crate::{
 
 /// An order to place, for one profile or for any available profile of a type. If none is available,
 /// a new profile is personalised from the template of the type.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewOrder {
     /// The profile to order. Give this, `profileType`, or neither for any available profile or, if

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use eim::NewOrder;
+use eim::{NewOrder, records::ConfirmationCode};
 use http::Method;
 use rsp::ids::Eid;
 use rsp_server::api::{MAX_TIMEOUT, Timeout};
@@ -51,7 +51,7 @@ impl Order {
     pub(super) async fn run(&self) -> Result<(), Fault> {
         let confirmation_code = self.confirmation_code_file.as_deref().map(read_secret).transpose()?;
         let order = NewOrder {
-            confirmation_code: confirmation_code.map(|code| code.expose().clone()),
+            confirmation_code: confirmation_code.map(|code| ConfirmationCode(code.expose().clone())),
             lifetime_seconds: self.lifetime,
             unchecked: self.unchecked,
             ..NewOrder::new(self.eid, operation::package(&self.operations, self.kept)?)
