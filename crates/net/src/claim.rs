@@ -89,4 +89,15 @@ mod tests {
         let _again = Claim::take(&folder, "sm-dp").unwrap();
         assert!(Claim::take(&folder.join("sm-dp.lock"), "sm-dp").is_err());
     }
+
+    #[test]
+    fn a_claim_ends_although_a_child_process_has_inherited_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("card");
+        let claim = Claim::of(&path).unwrap().unwrap();
+        // An inherited file and a cloned one have the same lock.
+        let _inherited = claim.lock_file().try_clone().unwrap();
+        drop(claim);
+        assert!(Claim::of(&path).unwrap().is_some());
+    }
 }

@@ -78,12 +78,12 @@ impl FileMemory {
         let mark = CommitMark::read(claim.lock_file()).map_err(|error| unusable(&path, error))?;
         let replay = read(&path)?;
         expect_complete(&path, mark, &replay)?;
-        let Replay { cells, length, next, dropped } = replay;
+        let Replay { cells, length, last, dropped } = replay;
         if dropped > 0 {
             tracing::warn!(path = %path.display(), octets = dropped, "dropped the remainder of an interrupted commit");
         }
         let count_at = count_at(live_octets(&cells));
-        Ok(Self { path, claim, length, next, count_at, is_named: false })
+        Ok(Self { path, claim, length, next: last.saturating_add(1), count_at, is_named: false })
     }
 
     /// True if the file begins like a memory.
@@ -121,7 +121,7 @@ impl FileMemory {
         let mark = mark.map_err(|error| unusable(path, error))?;
         let replay = read(path)?;
         expect_complete(path, mark, &replay)?;
-        Ok(MemoryCheck { last_commit: replay.last(), cells: replay.cells.len() })
+        Ok(MemoryCheck { last_commit: replay.last, cells: replay.cells.len() })
     }
 
     /// Accepts the last commit in the file as the last one that was made, although later commits
@@ -131,7 +131,7 @@ impl FileMemory {
     /// Another process uses the file, or the file is unreadable or damaged in another way.
     pub fn accept(path: &Path) -> Result<u64, Fault> {
         let claim = claim(path)?;
-        let number = read(path)?.last();
+        let number = read(path)?.last;
         let lock = claim.lock_file();
         let written = lock
             .set_len(0)
@@ -166,14 +166,12 @@ impl FileMemory {
     /// unchanged.
     fn truncate_to_committed(&self, file: &File) -> io::Result<()> {
         let length = self.length as u64;
-        match file.metadata()?.len() {
-            found if found < length => {
-                let why = format!("it has {found} octets instead of {length}");
-                Err(io::Error::new(io::ErrorKind::UnexpectedEof, why))
-            }
-            found if found > length => file.set_len(length),
-            _ => Ok(()),
+        let found = file.metadata()?.len();
+        if found < length {
+            let why = format!("it has {found} octets instead of {length}");
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
         }
+        file.set_len(length)
     }
 
     /// Removes the remainder of a failed commit. If that fails too, the next commit does it.
@@ -192,7 +190,7 @@ impl FileMemory {
     fn compact(&mut self) -> Result<(), Fault> {
         let cells = read(&self.path)?.cells;
         let live = live_octets(&cells);
-        self.count_at = count_at(live.max(self.length / 2));
+        self.count_at = count_at(live);
         if self.length.saturating_sub(live) <= live {
             return Ok(());
         }
@@ -201,7 +199,7 @@ impl FileMemory {
         let unwritable = |error| unwritable(&self.path, error);
         let octets = [header(COMPACTED), batch_octets(self.next, &batch).map_err(unwritable)?].concat();
         self.replace(&octets).map_err(unwritable)?;
-        (self.length, self.count_at) = (octets.len(), count_at(live));
+        self.length = octets.len();
         self.next = self.next.saturating_add(1);
         // The next commit syncs the name before it returns. Until then the old file has the same
         // content.
@@ -261,8 +259,8 @@ fn claim(path: &Path) -> Result<Claim, Fault> {
 /// Checks that the journal has every batch that was committed.
 fn expect_complete(path: &Path, mark: FoundMark, replay: &Replay) -> Result<(), Fault> {
     let why = match mark {
-        FoundMark::Mark(mark) if mark.number > replay.last() => {
-            let (last, made) = (replay.last(), mark.number);
+        FoundMark::Mark(mark) if mark.number > replay.last => {
+            let (last, made) = (replay.last, mark.number);
             let extent = if replay.length == 0 {
                 "it has no commit".to_owned()
             } else {
@@ -293,7 +291,7 @@ fn count_at(live: usize) -> usize {
 fn read(path: &Path) -> Result<Replay, Fault> {
     match fs::read(path) {
         Ok(octets) => replay(&octets).map_err(|why| damaged(path, &why)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Replay { next: 1, ..Replay::default() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Replay::default()),
         Err(error) => Err(unusable(path, error)),
     }
 }

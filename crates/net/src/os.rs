@@ -1,7 +1,7 @@
 //! Clock, randomness and limits of the operating system.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
 use rsp::time::Timestamp;
@@ -18,11 +18,9 @@ impl Clock for OsClock {
         reason = "the only use of the system clock; all other code takes a `Clock`"
     )]
     fn now(&self) -> Timestamp {
-        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(after) => Timestamp(millis(after)),
-            Err(before) => Timestamp(-millis(before.duration())),
-        }
+        // A clock that shows a time before 1970 has not been set. It counts as 1970.
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
     }
 }
 

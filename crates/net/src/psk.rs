@@ -20,7 +20,7 @@ use bytes::Bytes;
 use crypto::Secret;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Frame};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use openssl::error::ErrorStack;
@@ -84,12 +84,7 @@ where
             server.serve_until(stream, service, activity, stopped).await
         }
     };
-    let limits = Limits {
-        connections: MAX_PSK_CONNECTIONS,
-        connections_per_source: MAX_PSK_CONNECTIONS / 2,
-        ..Limits::default()
-    };
-    Ok(serve_each(limits, listener, each, shutdown))
+    Ok(serve_each(Limits::of(MAX_PSK_CONNECTIONS), listener, each, shutdown))
 }
 
 /// A TLS-PSK server for streams that the caller accepts, such as in-memory streams. Clones share
@@ -228,9 +223,5 @@ impl Body for Chunked {
 
     fn is_end_stream(&self) -> bool {
         self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        if self.0.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
     }
 }

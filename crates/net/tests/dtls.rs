@@ -84,10 +84,15 @@ fn key_of(identity: &Identity) -> Vec<u8> {
 }
 
 async fn ask(link: &Link, length: usize) -> Result<(), LinkFault> {
+    ask_from("127.0.0.1", link, length).await
+}
+
+/// Sends a request that arrives from this address.
+async fn ask_from(source: &str, link: &Link, length: usize) -> Result<(), LinkFault> {
     let body = Bytes::from(vec![0x5A; length]);
     let answer = world::send(link, common::post("/gsma/rsp2/asn1", body.clone())).await?;
     assert_eq!(answer.status(), StatusCode::OK);
-    assert_eq!(*answer.body(), [b"127.0.0.1", &*body].concat());
+    assert_eq!(*answer.body(), [source.as_bytes(), &body].concat());
     Ok(())
 }
 
@@ -132,6 +137,9 @@ async fn a_server_with_a_wrong_certificate_gets_no_request() {
     assert_eq!(refused(&checked).await, "the certificate has the role of another server");
     let pinned = refused(&server.link(ServerTrust::PinnedKey(key_of(&other.leaf(NAME))))).await;
     assert_eq!(pinned, "the server has another key than the pinned one");
+    // RFC 6125 section 7.2: a wildcard is a complete label.
+    let partial = Server::of(&ca.leaf("ei*.example.com")).await;
+    assert_eq!(refused(&partial.link(trusting(&ca.root))).await, "hostname mismatch");
     assert_eq!(server.executed.load(Ordering::SeqCst), 0);
 }
 
@@ -290,7 +298,25 @@ async fn associations_over_the_limit_replace_the_one_that_was_idle_longest() {
     // The first and the third still have their associations.
     ask(&links[0], 1).await.unwrap();
     ask(&links[2], 1).await.unwrap();
+    assert_eq!(ask(&links[1], 1).await.unwrap_err().kind, LinkFaultKind::Reset);
     assert_eq!(server.executed.load(Ordering::SeqCst), 6);
+}
+
+/// Passes datagrams of one client to the server at `to`, from another address of the loopback
+/// interface.
+async fn relay(source: &str, to: SocketAddr) -> (SocketAddr, AbortOnDrop) {
+    let socket = UdpSocket::bind((source, 0)).await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let (mut client, mut buffer) = (to, vec![0; 2048]);
+        loop {
+            let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+            client = if from == to { client } else { from };
+            let target = if from == to { client } else { to };
+            socket.send_to(&buffer[..length], target).await.unwrap();
+        }
+    });
+    (address, AbortOnDrop(task))
 }
 
 #[tokio::test]
@@ -298,11 +324,17 @@ async fn a_source_with_its_maximum_replaces_its_own_association() {
     let ca = Ca::new("root");
     let limits = DtlsLimits { associations_per_source: 1, ..DtlsLimits::default() };
     let server = Server::within(limits, &ca.leaf(NAME)).await;
+    let (address, _relay) = relay("127.0.0.2", server.address).await;
+    let other = link(NAME, address, trusting(&ca.root), clock());
+    ask_from("127.0.0.2", &other, 1).await.unwrap();
     let links = [(); 2].map(|()| server.link(trusting(&ca.root)));
     ask(&links[0], 1).await.unwrap();
     ask(&links[1], 1).await.unwrap();
     ask(&links[1], 1).await.unwrap();
-    assert_eq!(server.executed.load(Ordering::SeqCst), 3);
+    assert_eq!(ask(&links[0], 1).await.unwrap_err().kind, LinkFaultKind::Reset);
+    // The association of another source stays, although it was idle for longer.
+    ask_from("127.0.0.2", &other, 1).await.unwrap();
+    assert_eq!(server.executed.load(Ordering::SeqCst), 5);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{post, serve_mirror};
 use http::{Request, Response, StatusCode};
-use net::http::MAX_REQUEST;
+use net::http::{MAX_ANSWER, MAX_REQUEST};
 use net::{Client, listen, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -125,6 +125,16 @@ async fn a_body_above_the_limit_is_answered_with_413() {
         let words = String::from_utf8(too_large.body().to_vec()).unwrap();
         assert!(words.contains(&MAX_REQUEST.to_string()), "{words}");
     }
+}
+
+#[tokio::test]
+async fn the_longest_response_is_accepted() {
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let long = tower::service_fn(async |_| Ok::<_, LinkFault>(Response::new(vec![7; MAX_ANSWER].into())));
+    let _server = common::AbortOnDrop(tokio::spawn(serve(listener, None, long, std::future::pending())));
+    let link = Client::default().link(&address, None).unwrap();
+    assert_eq!(send(&link, Request::default()).await.unwrap().body().len(), MAX_ANSWER);
 }
 
 #[tokio::test]

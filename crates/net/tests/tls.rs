@@ -117,6 +117,16 @@ async fn a_server_that_requests_no_certificate_gets_none() {
     assert_eq!(answer, "HTTP/2.0 /x 3 nobody");
 }
 
+#[tokio::test]
+async fn a_further_check_can_refuse_a_certificate_and_gives_the_reason() {
+    let ca = Ca::new("root");
+    let (address, _server) = serve_mirror(Some(server_tls(&ca.leaf(NAME), &ClientAuth::None))).await;
+    let check = Arc::new(|_: &[u8]| Err("it has the role of another server".to_owned()));
+    let tls = ClientTls::checking(std::slice::from_ref(&ca.root), None, Arc::new(clock()), check).unwrap();
+    let fault = refused(NAME, &address, &tls).await;
+    assert_eq!(fault.why, "invalid peer certificate: it has the role of another server");
+}
+
 /// webpki does not support certificate policies. The TLS certificates of SGP.22 contain
 /// non-critical ones.
 #[tokio::test]
@@ -214,7 +224,7 @@ async fn the_server_resumes_no_session() {
 
 /// A server of rustls offers to resume sessions.
 #[tokio::test]
-async fn the_client_resumes_no_session() {
+async fn the_client_resumes_no_session_and_closes_each_one() {
     let ca = Ca::new("root");
     let leaf = ca.leaf(NAME);
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
@@ -239,6 +249,8 @@ async fn the_client_resumes_no_session() {
                 assert!(stream.read(&mut [0; 1000]).await.unwrap() > 0);
                 let end = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
                 stream.write_all(end).await.unwrap();
+                // Without the alert close_notify, the end would be an error.
+                assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
                 stream.shutdown().await.unwrap();
             }
             kinds

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 use world::Fault;
@@ -120,38 +121,25 @@ impl SocketPort {
             none => none.insert(self.listener.accept().await?.0),
         };
         let mut octets = vec![0; CHUNK];
-        loop {
-            let read = match connection.readable().await {
-                Ok(()) => connection.try_read(&mut octets),
-                Err(error) => Err(error),
-            };
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // A connection that fails is a port that was closed.
-                Ok(0) | Err(_) => {
-                    self.connection = None;
-                    return Ok(PortEvent::Closed);
-                }
-                Ok(length) => {
-                    octets.truncate(length);
-                    return Ok(PortEvent::Received(octets));
-                }
+        match connection.read(&mut octets).await {
+            // A connection that fails is a port that was closed.
+            Ok(0) | Err(_) => {
+                self.connection = None;
+                Ok(PortEvent::Closed)
+            }
+            Ok(length) => {
+                octets.truncate(length);
+                Ok(PortEvent::Received(octets))
             }
         }
     }
 
     async fn write(&mut self, mut octets: &[u8]) {
-        while let Some(connection) = &self.connection
-            && !octets.is_empty()
-        {
-            let written = match timeout(PATIENCE, connection.writable()).await {
-                Ok(Ok(())) => connection.try_write(octets),
-                Ok(Err(error)) => Err(error),
-                Err(_timeout) => Err(io::ErrorKind::TimedOut.into()),
-            };
-            match written {
+        let Some(connection) = &mut self.connection else { return };
+        while !octets.is_empty() {
+            let written = timeout(PATIENCE, connection.write(octets)).await;
+            match written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(length) => octets = octets.get(length..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
                     // If the connection has ended, the next read reports it.
                     tracing::debug!(path = %self.path.display(), %error, "octets for a program are lost");
@@ -171,8 +159,6 @@ impl Drop for SocketPort {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
     use super::*;
 
     #[tokio::test]
@@ -203,5 +189,28 @@ mod tests {
         assert!(!path.exists());
         ModemPort::open(Some(&PathBuf::from("unix:/missing/folder/modem"))).unwrap_err();
         assert!(matches!(ModemPort::open(None).unwrap(), ModemPort::Pty(_)));
+    }
+
+    /// The octets are more than the buffer of the socket takes.
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_reads_gets_all_octets_and_one_that_does_not_loses_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("modem");
+        let mut port = ModemPort::open(Some(&PathBuf::from(format!("unix:{}", path.display())))).unwrap();
+        let mut program = UnixStream::connect(&path).await.unwrap();
+        program.write_all(b"AT\r").await.unwrap();
+        port.next().await.unwrap();
+        let octets: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
+        let mut received = vec![0; octets.len()];
+        let (written, read) = tokio::join!(port.write(&octets), program.read_exact(&mut received));
+        written.unwrap();
+        read.unwrap();
+        assert!(received == octets);
+        let lost = timeout(10 * PATIENCE, port.write(&octets)).await;
+        lost.expect("the modem does not wait for the program").unwrap();
+        drop(port);
+        received.clear();
+        program.read_to_end(&mut received).await.unwrap();
+        assert!(received.len() < octets.len() && octets.starts_with(&received));
     }
 }

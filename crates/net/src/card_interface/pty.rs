@@ -132,7 +132,7 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd, PathBuf)> {
     rustix::io::ioctl_fionbio(&modem, true)?;
     let name = ptsname(&modem, Vec::new())?;
     let path = PathBuf::from(String::from_utf8_lossy(name.as_bytes()).into_owned());
-    let port = rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+    let port = rustix::fs::open(&path, OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
     let mut raw = tcgetattr(&port)?;
     raw.make_raw();
     tcsetattr(&port, OptionalActions::Now, &raw)?;
@@ -204,6 +204,16 @@ mod tests {
         assert_eq!(read(&mut late, 1000), [b'x'; 1000]);
     }
 
+    /// A child process that has the port would keep it open after its modem.
+    #[tokio::test]
+    async fn child_processes_do_not_inherit_the_port() {
+        use std::os::fd::AsFd;
+        let pty = Pty::open(None).unwrap();
+        for end in [pty._port.as_fd(), pty.from_program.as_fd(), pty.to_program.as_fd()] {
+            assert!(rustix::io::fcntl_getfd(end).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        }
+    }
+
     #[tokio::test]
     async fn a_link_leads_to_the_port_while_it_exists() {
         let folder = tempfile::tempdir().unwrap();
@@ -229,7 +239,8 @@ mod tests {
         assert_eq!(fs::read_link(&link).unwrap(), elsewhere);
         fs::remove_file(&link).unwrap();
         fs::write(&link, "a file of the user").unwrap();
-        Pty::open(Some(&link)).unwrap_err();
+        let fault = Pty::open(Some(&link)).unwrap_err();
+        assert!(fault.next.starts_with("remove the existing file"), "{fault}");
         assert_eq!(fs::read_to_string(&link).unwrap(), "a file of the user");
         let fault = Pty::open(Some(&link.join("below a file"))).unwrap_err();
         assert!(fault.next.contains("folder"), "{fault}");

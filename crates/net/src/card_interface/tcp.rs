@@ -40,16 +40,11 @@ const MAX_WAIT: Duration = Duration::from_millis(500);
 /// another one needs the card. The future runs until it is dropped.
 pub async fn serve_card(listener: TcpListener, card: impl CardInterface + 'static) {
     let card = Arc::new(SharedCard { card: Mutex::new(card), wanted: Notify::new() });
-    let limits = Limits {
-        connections: MAX_CONNECTIONS,
-        connections_per_source: MAX_CONNECTIONS / 2,
-        ..Limits::default()
-    };
     let each = move |stream, place: Arc<Activity>, _| {
         let card = Arc::clone(&card);
         async move { serve_device(stream, &card, &place).await }
     };
-    serve_each(limits, listener, each, std::future::pending()).await;
+    serve_each(Limits::of(MAX_CONNECTIONS), listener, each, std::future::pending()).await;
 }
 
 /// A card that connections use in turn.
@@ -152,10 +147,10 @@ impl TcpCard {
                 self.stream = Some(stream);
                 Ok(answer)
             }
-            Ok(Err(error)) if is_closed(&error) => {
-                Err(self.broken("the connection was closed (another device may be using the card)"))
+            Ok(Err(error)) => {
+                Err(self
+                    .broken(format!("the connection ended: {error} (another device may be using the card)")))
             }
-            Ok(Err(error)) => Err(self.broken(error)),
             Err(_) => {
                 Err(CardInterfaceFault::Timeout(format!("{} (another device may be using it)", self.address)))
             }
@@ -165,11 +160,6 @@ impl TcpCard {
     fn broken(&self, why: impl std::fmt::Display) -> CardInterfaceFault {
         CardInterfaceFault::Broken(format!("{}: {why}", self.address))
     }
-}
-
-fn is_closed(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 impl CardInterface for TcpCard {

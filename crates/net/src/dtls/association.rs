@@ -10,9 +10,10 @@ use coap::Datagrams;
 use tokio::net::UdpSocket;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::time::timeout;
-use world::{BoxFuture, LinkFault, LinkFaultKind};
+use world::{BoxFuture, LinkFault};
 
 use super::engine::{Engine, Handshake};
+use crate::http::kind_of;
 
 /// Maximum size of a datagram.
 pub(crate) const MAX_DATAGRAM: usize = 2048;
@@ -116,12 +117,7 @@ impl Association {
     }
 
     fn fault(&self, error: &io::Error) -> LinkFault {
-        let kind = match error.kind() {
-            io::ErrorKind::ConnectionRefused => LinkFaultKind::Refused,
-            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => LinkFaultKind::Unreachable,
-            _ => LinkFaultKind::Reset,
-        };
-        LinkFault::new(kind, self.peer.as_str(), error.to_string())
+        LinkFault::new(kind_of(error), self.peer.as_str(), error.to_string())
     }
 }
 

@@ -114,6 +114,12 @@ mod tests {
         assert_eq!((read.cookie, read.is_second()), (&b"cookie"[..], true));
         assert_eq!(read.first(), first);
         assert_eq!(ClientHello::read(&first).unwrap().content(), read.content());
+        // The cookie depends on the version, the random value and the suites.
+        for at in [25, 30, second.len() - 4] {
+            let mut other = second.clone();
+            other[at] ^= 1;
+            assert_ne!(ClientHello::read(&other).unwrap().content(), read.content(), "octet {at}");
+        }
         assert!(!ClientHello::read(&first).unwrap().is_second());
         assert!(!ClientHello::read(&hello(0, 1, b"cookie")).unwrap().is_second());
     }

@@ -82,9 +82,6 @@ impl Engine {
                 Ok(Some(content.into()))
             }
             Err(error) if error.code() == ErrorCode::WANT_READ => Ok(None),
-            Err(error) if error.code() == ErrorCode::ZERO_RETURN => {
-                Err(io::Error::new(io::ErrorKind::ConnectionReset, "the peer has closed the association"))
-            }
             Err(error) => Err(io::Error::other(error)),
         }
     }

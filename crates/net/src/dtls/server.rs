@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +27,8 @@ use world::{Fault, Link, PeerAddress, World, link_from};
 use super::association::{Association, Carrier, HandshakeFailure, MAX_DATAGRAM};
 use super::client_hello::ClientHello;
 use super::engine::{self, Engine};
-use crate::http::connections::source_of;
+use crate::http::connections::{LogLimit, source_of};
+use crate::http::server::cannot_listen;
 use crate::tls::Identity;
 
 /// Maximum number of associations. If there are more, the one that was idle for the longest time
@@ -44,8 +44,6 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// Maximum number of datagrams of one client that wait to be processed. Further ones are lost.
 const MAX_QUEUED: usize = 16;
-/// Minimum time between two log lines about the limits.
-const LIMIT_LOGGED_EVERY: Duration = Duration::from_secs(60);
 
 /// Limits of a server.
 #[derive(Clone, Copy, Debug)]
@@ -190,15 +188,7 @@ fn is_same(own: &[u8], shown: &[u8]) -> bool {
 /// # Errors
 /// The address cannot be used.
 pub async fn listen_udp(address: &str) -> Result<UdpSocket, Fault> {
-    UdpSocket::bind(address).await.map_err(|error| {
-        let next = match error.kind() {
-            io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another port",
-            io::ErrorKind::PermissionDenied => "choose a port above 1023",
-            io::ErrorKind::AddrNotAvailable => "choose an address that this machine has, such as 127.0.0.1",
-            _ => "give an address as host:port, such as 127.0.0.1:5684",
-        };
-        Fault::usage_caused_by(error, format!("cannot listen on {address} (UDP)"), next)
-    })
+    UdpSocket::bind(address).await.map_err(|error| cannot_listen(error, &format!("{address} (UDP)")))
 }
 
 /// Passes every request that arrives over CoAP and DTLS on `socket` to `service` until `shutdown`.
@@ -234,7 +224,7 @@ pub async fn serve_coap_within(
         limits,
         clients: HashMap::new(),
         tasks: JoinSet::new(),
-        limit_logged: None,
+        evictions: LogLimit::default(),
     };
     let mut shutdown = std::pin::pin!(shutdown);
     let mut buffer = vec![0; MAX_DATAGRAM];
@@ -265,25 +255,16 @@ struct Server {
     limits: DtlsLimits,
     clients: HashMap<SocketAddr, Client>,
     tasks: JoinSet<()>,
-    limit_logged: Option<Instant>,
+    evictions: LogLimit,
 }
 
 /// A client with an association, or with a handshake under way.
 struct Client {
+    /// The datagrams of the client. The association ends when this is dropped.
     arrived: mpsc::Sender<Bytes>,
     cookie: Vec<u8>,
     task: Id,
     last: Instant,
-    /// Ends the association when it is dropped.
-    _abort: AbortOnDrop,
-}
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Server {
@@ -325,10 +306,8 @@ impl Server {
         let service = with_peer_address(self.service.clone(), source_of(peer.ip()));
         let layer = self.dtls.layer.clone();
         let serving = serve_client(engine, carrier, peer, layer, service, self.world.clone(), self.limits);
-        let abort = self.tasks.spawn(serving);
-        let task = abort.id();
-        let client = Client { arrived, cookie, task, last: Instant::now(), _abort: AbortOnDrop(abort) };
-        self.clients.insert(peer, client);
+        let task = self.tasks.spawn(serving).id();
+        self.clients.insert(peer, Client { arrived, cookie, task, last: Instant::now() });
     }
 
     /// Makes room for a client at this address. If all associations are in use, the one that was idle
@@ -341,8 +320,7 @@ impl Server {
         if !is_crowded && self.clients.len() < self.limits.associations {
             return;
         }
-        if self.limit_logged.is_none_or(|at| at.elapsed() >= LIMIT_LOGGED_EVERY) {
-            self.limit_logged = Some(Instant::now());
+        if self.evictions.allows() {
             tracing::warn!(%peer, limits = ?self.limits, "idle DTLS associations are ended: all are in use");
         }
         let candidates = self.clients.iter().filter(|(other, _)| !is_crowded || is_same_source(other));

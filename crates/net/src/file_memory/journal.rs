@@ -23,17 +23,10 @@ pub(super) struct Replay {
     pub(super) cells: Cells,
     /// Length of the committed part of the file.
     pub(super) length: usize,
-    /// The number of the next batch.
-    pub(super) next: u64,
+    /// The number of the last complete batch, or 0 without one.
+    pub(super) last: u64,
     /// Octets of an incomplete batch at the end.
     pub(super) dropped: usize,
-}
-
-impl Replay {
-    /// The number of the last complete batch, or 0 without one.
-    pub(super) fn last(&self) -> u64 {
-        self.next.saturating_sub(1)
-    }
 }
 
 /// Returns the first line.
@@ -73,7 +66,7 @@ pub(super) fn live_octets(cells: &Cells) -> usize {
 /// The file is not a journal, has another version, or is damaged.
 pub(super) fn replay(file: &[u8]) -> Result<Replay, String> {
     let Some(is_compacted) = first_line(file)? else {
-        return Ok(Replay { next: 1, dropped: file.len(), ..Replay::default() });
+        return Ok(Replay { dropped: file.len(), ..Replay::default() });
     };
     let length = header(if is_compacted { COMPACTED } else { BEGUN }).len();
     let mut replay = Replay { length, ..Replay::default() };
@@ -87,19 +80,19 @@ pub(super) fn replay(file: &[u8]) -> Result<Replay, String> {
             replay.dropped = rest.len();
             break;
         };
-        if !is_first && number != replay.next {
-            let (at, next) = (replay.length, replay.next);
+        let next = replay.last.saturating_add(1);
+        if !is_first && number != next {
+            let at = replay.length;
             return Err(format!("the batch at octet {at} has number {number} instead of {next}"));
         }
         batch.apply_to(&mut replay.cells);
         replay.length = file.len().saturating_sub(after.len());
-        replay.next = number.saturating_add(1);
+        replay.last = number;
         is_first = false;
     }
     if is_first && is_compacted {
         return Err("it ends before its first batch".to_owned());
     }
-    replay.next = replay.next.max(1);
     Ok(replay)
 }
 

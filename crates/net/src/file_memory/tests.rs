@@ -211,6 +211,16 @@ fn a_journal_without_a_mark_is_accepted_and_a_damaged_mark_is_not() {
 }
 
 #[test]
+fn a_mark_that_cannot_be_read_does_not_count_as_missing() {
+    let journal = Journal::new(some_batches(1));
+    let lock = Claim::lock_path(&journal.path);
+    fs::remove_file(&lock).unwrap();
+    // A link to itself cannot be opened.
+    std::os::unix::fs::symlink(&lock, &lock).unwrap();
+    assert!(FileMemory::check(&journal.path).unwrap_err().what.starts_with("cannot use"));
+}
+
+#[test]
 fn small_changes_add_little_and_outdated_octets_are_compacted() {
     let mut large = Batch::of("image", vec![0xAB; 200_000]);
     large.put("gone", vec![0xCD; 100_000]);

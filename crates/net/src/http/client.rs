@@ -322,6 +322,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_peer_is_named_with_the_other_address_that_is_connected_to() {
+        let client =
+            Client::default().with_connect_to("Host", "127.0.0.1:8443").with_connect_to("own", "own:443");
+        for (host, address, peer) in [
+            ("HOST", "127.0.0.1:8443", "HOST:443 at 127.0.0.1:8443"),
+            ("own", "own:443", "own:443"),
+            ("other", "other:443", "other:443"),
+            ("::1", "[::1]:443", "[::1]:443"),
+        ] {
+            assert_eq!(client.route(host, 443), (address.to_owned(), peer.to_owned()));
+        }
+    }
+
+    #[test]
     fn a_failed_exchange_has_the_kind_of_its_cause() {
         use io::ErrorKind;
         for (error, kind) in [

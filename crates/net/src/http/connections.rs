@@ -50,6 +50,9 @@ const IPV6_SOURCE_BITS: u32 = 64;
 /// connections. Of 1024 open files, 900 remain for connections.
 const OTHER_FILES: usize = 124;
 
+/// Minimum time between two log lines about the same limit.
+const LOGGED_EVERY: Duration = Duration::from_secs(60);
+
 /// Limits of a server on one port. The default has the constants of this module.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -81,6 +84,30 @@ impl Default for Limits {
             body_timeout: BODY_READ_TIMEOUT,
             request_memory: MAX_REQUEST_MEMORY,
         }
+    }
+}
+
+impl Limits {
+    /// Returns the default limits with another maximum number of connections, half of them from one
+    /// address.
+    pub(crate) fn of(connections: usize) -> Self {
+        Self { connections, connections_per_source: connections / 2, ..Self::default() }
+    }
+}
+
+/// Limits how often a condition that lasts is logged.
+#[derive(Default)]
+pub(crate) struct LogLimit(Option<Instant>);
+
+impl LogLimit {
+    /// True if a line may be logged: the first one, and one for each [`LOGGED_EVERY`].
+    pub(crate) fn allows(&mut self) -> bool {
+        let now = Instant::now();
+        let allowed = self.0.is_none_or(|latest| now >= latest + LOGGED_EVERY);
+        if allowed {
+            self.0 = Some(now);
+        }
+        allowed
     }
 }
 
@@ -450,6 +477,21 @@ mod tests {
 
     fn limits(connections: usize, connections_per_source: usize) -> Limits {
         Limits { connections, connections_per_source, request_memory: 1 << 20, ..Limits::default() }
+    }
+
+    #[test]
+    fn one_address_has_at_most_half_of_the_connections() {
+        let limits = Limits::of(64);
+        assert_eq!((limits.connections, limits.connections_per_source), (64, 32));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_condition_that_lasts_is_logged_once_a_minute() {
+        let mut limit = LogLimit::default();
+        for (seconds, allowed) in [(0, true), (0, false), (59, false), (1, true), (59, false), (2, true)] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            assert_eq!(limit.allows(), allowed);
+        }
     }
 
     fn is_evicted(admitted: &Admitted) -> bool {

@@ -18,13 +18,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use tower::{Service, ServiceExt};
 use world::{CanSendSlowly, Fault, PeerAddress, PeerCertificate};
 
 use super::body::with_body;
-use super::connections::{Activity, Connections, Limits, Observed, Work};
+use super::connections::{Activity, Connections, Limits, LogLimit, Observed, Work};
 use crate::tls::ServerTls;
 
 /// Maximum size of a request body. Requests of cards and operators are far smaller; larger ones get
@@ -58,20 +58,21 @@ const BACKLOG: u32 = 4096;
 /// Pause after a failed accept, which usually means that no file descriptor is left. Without the
 /// pause the loop would use the whole processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Minimum time between two log lines about refused connections.
-const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(60);
 
 /// Listens on `address` (`host:port`); port 0 selects a free port.
 pub async fn listen(address: &str) -> Result<TcpListener, Fault> {
-    bind(address).await.map_err(|error| {
-        let next = match error.kind() {
-            io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another port",
-            io::ErrorKind::PermissionDenied => "choose a port above 1023",
-            io::ErrorKind::AddrNotAvailable => "choose an address that this machine has, such as 127.0.0.1",
-            _ => "give an address as host:port, such as 127.0.0.1:8443",
-        };
-        Fault::usage_caused_by(error, format!("cannot listen on {address}"), next)
-    })
+    bind(address).await.map_err(|error| cannot_listen(error, address))
+}
+
+/// Returns the fault of a port that cannot be opened.
+pub(crate) fn cannot_listen(error: io::Error, address: &str) -> Fault {
+    let next = match error.kind() {
+        io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another port",
+        io::ErrorKind::PermissionDenied => "choose a port above 1023",
+        io::ErrorKind::AddrNotAvailable => "choose an address that this machine has, such as 127.0.0.1",
+        _ => "give an address as host:port, such as 127.0.0.1:8443",
+    };
+    Fault::usage_caused_by(error, format!("cannot listen on {address}"), next)
 }
 
 /// Binds the first usable address.
@@ -144,7 +145,7 @@ pub(crate) async fn serve_each<E, F>(
     let places = Connections::new(limits);
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
-    let mut refusal_logged: Option<Instant> = None;
+    let mut refusals = LogLimit::default();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -169,8 +170,7 @@ pub(crate) async fn serve_each<E, F>(
                 }
                 None => {
                     drop(stream);
-                    if refusal_logged.is_none_or(|at| at.elapsed() >= REFUSALS_LOGGED_EVERY) {
-                        refusal_logged = Some(Instant::now());
+                    if refusals.allows() {
                         tracing::warn!(%peer, ?limits, "connections are refused: all are in use");
                     }
                 }
@@ -446,4 +446,26 @@ async fn read_to_end(
         }
     }
     refused.map_or_else(|| Ok(kept.freeze()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_cannot_be_opened_has_advice_for_its_cause() {
+        use io::ErrorKind;
+        for (error, next) in [
+            (ErrorKind::AddrInUse, "stop the program"),
+            (ErrorKind::PermissionDenied, "choose a port above 1023"),
+            (ErrorKind::AddrNotAvailable, "choose an address that this machine has"),
+            (ErrorKind::InvalidInput, "give an address as host:port"),
+        ] {
+            let fault = cannot_listen(error.into(), "127.0.0.1:80");
+            assert!(
+                fault.what.contains("127.0.0.1:80") && fault.next.starts_with(next),
+                "{error:?}: {fault}"
+            );
+        }
+    }
 }

@@ -221,6 +221,24 @@ mod tests {
         assert_eq!(identity_in(&record(&[16, 0, 0, 3, 0, 9, 1])), Identity::Never);
     }
 
+    #[tokio::test]
+    async fn written_octets_pass_a_buffer_below_the_gate() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut client, server) = tokio::io::duplex(1024);
+        let keys = Arc::new(Slow(tokio::sync::Semaphore::new(0)));
+        let mut gate = Gate::new(tokio::io::BufWriter::new(server), keys, Known::default());
+        gate.write_all(b"alert").await.unwrap();
+        gate.flush().await.unwrap();
+        let mut received = [0; 5];
+        let mut read = std::pin::pin!(client.read(&mut received));
+        let ready = std::future::poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await;
+        assert!(matches!(ready, Poll::Ready(Ok(5))), "it was not flushed");
+        gate.shutdown().await.unwrap();
+        let mut read = std::pin::pin!(client.read(&mut received));
+        let ready = std::future::poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await;
+        assert!(matches!(ready, Poll::Ready(Ok(0))), "it was not shut down");
+    }
+
     struct Slow(tokio::sync::Semaphore);
 
     impl PskKeys for Slow {

@@ -60,3 +60,18 @@ impl Connection {
         self.sequence
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sequence_numbers_start_again_after_the_last_one() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut connection = Connection::new(stream).unwrap();
+        assert_eq!([(); 3].map(|()| connection.sequence()), [1, 2, 3]);
+        connection.sequence = 0x7FFF_FFFE;
+        assert_eq!([(); 3].map(|()| connection.sequence()), [0x7FFF_FFFF, 1, 2]);
+    }
+}

@@ -27,7 +27,7 @@ const MAX_UNANSWERED: usize = 10;
 /// Maximum number of further submissions, which wait until an earlier one is answered.
 const MAX_WAITING: usize = 256;
 /// Maximum number of deliveries that wait while one is processed.
-const MAX_INCOMING: usize = 64;
+pub(super) const MAX_INCOMING: usize = 64;
 
 /// Address of an SMSC, and the account to use there.
 #[derive(Clone, PartialEq, Eq)]

@@ -21,11 +21,9 @@ use super::pdu::{
 use super::{ENQUIRE_AFTER, RESPONSE_TIMEOUT, translate};
 use crate::http::connections::{Activity, Connections, Limits, Work};
 
-/// Maximum number of sessions. A further connection replaces one that is not bound, or is closed at
-/// once if all are.
+/// Maximum number of sessions, half of them from one address. A gateway has a few for each account.
+/// A further connection replaces one that is not bound, or is closed at once if all are.
 pub(super) const MAX_SESSIONS: usize = 256;
-/// Maximum number of sessions from one address. A gateway has a few for each account.
-const MAX_SESSIONS_PER_SOURCE: usize = MAX_SESSIONS / 2;
 /// Time-out for the bind after a connection: section 7.2, session_init_timer.
 const BIND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept. Without the pause the loop would use the whole processor.
@@ -70,11 +68,7 @@ pub async fn serve_smsc(
         leases: Mutex::default(),
         failed_binds: FailedAttempts::default(),
     });
-    let places = Connections::new(Limits {
-        connections: MAX_SESSIONS,
-        connections_per_source: MAX_SESSIONS_PER_SOURCE,
-        ..Limits::default()
-    });
+    let places = Connections::new(Limits::of(MAX_SESSIONS));
     let (stop, stopped) = watch::channel(false);
     let mut sessions = JoinSet::new();
     let accept = async {

@@ -10,7 +10,7 @@ use rusmpp::pdus::BindTransceiver;
 use rusmpp::tlvs::TlvTag;
 use rusmpp::types::OctetString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use world::{
@@ -172,11 +172,39 @@ fn esme_at(address: &str, refusals: u32) -> (Esme, mpsc::UnboundedReceiver<Incom
         address: address.into(),
         system_id: "sm-sr".into(),
         password: "secret".to_owned().into(),
-        system_type: String::new(),
+        system_type: "EC".into(),
     };
     let (deliveries, received) = mpsc::unbounded_channel();
     let sink = Sink { deliveries, refusals: Mutex::new(refusals) };
     (Esme::start(settings, Arc::new(sink), clock()), received)
+}
+
+/// An SMSC without behaviour of its own.
+struct RawCentre(TcpListener);
+
+impl RawCentre {
+    /// Returns the SMSC, and an ESME that binds to it.
+    async fn with_esme() -> (Self, Esme, mpsc::UnboundedReceiver<IncomingDelivery>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (esme, received) = esme_at(&listener.local_addr().unwrap().to_string(), 0);
+        (Self(listener), esme, received)
+    }
+
+    /// Returns the next connection of the ESME, and its bind.
+    async fn accept(&self) -> (Raw, Frame) {
+        let mut raw = Raw { stream: self.0.accept().await.unwrap().0, buffer: vec![], sequence: 0 };
+        let bind = raw.receive().await.unwrap();
+        assert_eq!(bind.command, CommandId::BindTransceiver);
+        (raw, bind)
+    }
+
+    /// Accepts the next connection of the ESME and its bind.
+    async fn bound(&self, esme: &Esme) -> Raw {
+        let (mut raw, bind) = self.accept().await;
+        raw.answer(&bind, "SMSC").await;
+        esme.bound().await;
+        raw
+    }
 }
 
 /// A peer that sends arbitrary PDUs.
@@ -198,6 +226,11 @@ impl Raw {
 
     async fn status(&mut self, command: CommandId, body: Vec<u8>) -> CommandStatus {
         self.send(command, body).await.status
+    }
+
+    async fn answer(&mut self, request: &Frame, id: &str) {
+        let answer = Frame::answer(request, CommandStatus::EsmeRok, message_id(id));
+        self.stream.write_all(&answer.to_bytes()).await.unwrap();
     }
 
     /// Returns `None` if the peer has closed.
@@ -285,6 +318,15 @@ async fn a_delivery_that_the_esme_refuses_stays_in_the_smsc() {
     raw.bind(CommandId::BindTransceiver).await;
     let again = raw.receive().await.unwrap();
     assert_eq!(again.body, delivery.body);
+    // Neither the answer to another request nor another answer acknowledges the delivery.
+    let other_request = Frame { sequence: again.sequence + 1, ..again.clone() };
+    let other_answer = Frame { command: CommandId::EnquireLink, ..again.clone() };
+    for request in [other_request, other_answer] {
+        let answer = Frame::answer(&request, CommandStatus::EsmeRok, message_id(""));
+        raw.stream.write_all(&answer.to_bytes()).await.unwrap();
+    }
+    assert_eq!(raw.status(CommandId::EnquireLink, vec![]).await, CommandStatus::EsmeRok);
+    assert!(bench.centre.taken.lock().unwrap().is_empty());
     raw.stream
         .write_all(&Frame::answer(&again, CommandStatus::EsmeRok, message_id("")).to_bytes())
         .await
@@ -640,21 +682,91 @@ async fn an_esme_that_acknowledges_no_delivery_or_does_not_bind_is_disconnected(
 
 #[tokio::test]
 async fn an_esme_acknowledges_the_unbind_of_its_smsc_and_binds_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (esme, _hears) = esme_at(&listener.local_addr().unwrap().to_string(), 0);
+    let (centre, esme, _hears) = RawCentre::with_esme().await;
     for _ in 0..2 {
-        let stream = listener.accept().await.unwrap().0;
-        let mut smsc = Raw { stream, buffer: vec![], sequence: 0 };
-        let bind = smsc.receive().await.unwrap();
-        assert_eq!(bind.command, CommandId::BindTransceiver);
-        let bound = Frame::answer(&bind, CommandStatus::EsmeRok, message_id("SMSC"));
-        smsc.stream.write_all(&bound.to_bytes()).await.unwrap();
-        esme.bound().await;
+        let mut smsc = centre.bound(&esme).await;
         let answer = smsc.send(CommandId::Unbind, vec![]).await;
         assert_eq!((answer.command, answer.status), (CommandId::UnbindResp, CommandStatus::EsmeRok));
         assert_eq!(smsc.receive().await, None, "the ESME closes the connection");
         jump(60).await;
     }
+}
+
+#[tokio::test]
+async fn an_esme_is_bound_by_the_answer_to_its_bind_only() {
+    let (centre, esme, _hears) = RawCentre::with_esme().await;
+    let (_, bind) = centre.accept().await;
+    let sent = decode::<BindTransceiver>(&bind.body).unwrap().0;
+    assert_eq!((sent.system_id.as_str(), sent.password.as_str()), ("sm-sr", "secret"));
+    assert_eq!((sent.system_type.as_str(), u8::from(sent.interface_version)), ("EC", 0x34));
+    let answer = Frame::answer(&bind, CommandStatus::EsmeRok, message_id("SMSC"));
+    let of_another = Frame { sequence: bind.sequence + 1, ..answer.clone() };
+    let request = Frame { command: CommandId::EnquireLink, ..answer };
+    for wrong in [of_another, request] {
+        jump(60).await;
+        let (mut smsc, _) = centre.accept().await;
+        smsc.stream.write_all(&wrong.to_bytes()).await.unwrap();
+        assert_eq!(smsc.receive().await, None, "{wrong:?}");
+        assert!(!esme.is_bound());
+    }
+    jump(60).await;
+    centre.bound(&esme).await;
+}
+
+/// A silent SMSC gets one enquire_link, and the session ends if it does not answer. A submission
+/// that is not yet overdue does not end the session.
+#[tokio::test]
+async fn a_silent_smsc_is_enquired_after_half_a_minute_and_then_left() {
+    let (centre, esme, _hears) = RawCentre::with_esme().await;
+    let mut smsc = centre.bound(&esme).await;
+    let answer = smsc.send(CommandId::EnquireLink, vec![]).await;
+    assert_eq!((answer.command, answer.status), (CommandId::EnquireLinkResp, CommandStatus::EsmeRok));
+    jump(20).await;
+    let submit = async {
+        let submitted = smsc.receive().await.unwrap();
+        assert_eq!(submitted.command, CommandId::SubmitSm);
+        jump(10).await;
+        let enquiry = smsc.receive().await.unwrap();
+        assert_eq!(enquiry.command, CommandId::EnquireLink);
+        smsc.answer(&enquiry, "").await;
+        smsc.answer(&submitted, "m1").await;
+    };
+    let (submitted, ()) = tokio::join!(esme.submit(submission("+492")), submit);
+    assert_eq!(submitted.unwrap(), MessageId("m1".into()));
+    jump(30).await;
+    assert_eq!(smsc.receive().await.unwrap().command, CommandId::EnquireLink);
+    jump(30).await;
+    assert_eq!(smsc.receive().await, None, "the session ends without another request");
+}
+
+/// A sink that processes its first delivery for ever.
+struct Busy;
+
+impl ShortMessageSink for Busy {
+    fn take(&self, _: IncomingDelivery) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn an_esme_refuses_deliveries_when_too_many_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = EsmeSettings {
+        address: listener.local_addr().unwrap().to_string(),
+        system_id: "sm-sr".into(),
+        password: "secret".to_owned().into(),
+        system_type: String::new(),
+    };
+    let esme = Esme::start(settings, Arc::new(Busy), clock());
+    let mut smsc = RawCentre(listener).bound(&esme).await;
+    let delivery = translate::deliver_sm(&from_device(&[1])).to_bytes();
+    // One is processed, and the others wait.
+    for _ in 0..=super::esme::MAX_INCOMING {
+        smsc.sequence += 1;
+        let frame = Frame::request(CommandId::DeliverSm, smsc.sequence, delivery.clone());
+        smsc.stream.write_all(&frame.to_bytes()).await.unwrap();
+    }
+    assert_eq!(smsc.status(CommandId::DeliverSm, delivery).await, CommandStatus::EsmeRmsgqful);
 }
 
 /// An SMSC answers enquire_link but no submission. The session ends, and the next session works.
@@ -725,12 +837,17 @@ async fn an_esme_that_guesses_passwords_is_stopped() {
         let wrong = bind("sm-sr", &format!("w{guess}"));
         assert_eq!(raw.status(CommandId::BindTransmitter, wrong).await, CommandStatus::EsmeRinvpaswd);
     }
-    // Neither another session nor the right password helps. Other accounts are not affected.
+    // Neither another session nor the right password helps. Other accounts and other addresses are
+    // not affected.
     let mut raw = bench.raw().await;
     let right = bind("sm-sr", "secret");
     assert_eq!(raw.status(CommandId::BindTransmitter, right).await, CommandStatus::EsmeRthrottled);
     let other = bind("other", "secret");
     assert_eq!(raw.status(CommandId::BindTransmitter, other).await, CommandStatus::EsmeRinvsysid);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let stream = socket.connect(bench.address.parse().unwrap()).await.unwrap();
+    Raw { stream, buffer: vec![], sequence: 0 }.bind(CommandId::BindTransmitter).await;
 }
 
 #[tokio::test]

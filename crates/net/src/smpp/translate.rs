@@ -434,9 +434,13 @@ mod tests {
         // Receipts of SMSCs without optional parameters, or with capitals in their text.
         let mut plain = deliver_sm(&IncomingDelivery::Receipt(receipt.clone()));
         plain.parameters.clear();
-        assert_eq!(arrived(&plain, NOW).unwrap(), IncomingDelivery::Receipt(receipt));
+        assert_eq!(arrived(&plain, NOW).unwrap(), IncomingDelivery::Receipt(receipt.clone()));
         plain.fields.set_short_message(OctetString::from_slice(b"something else").unwrap());
         assert_eq!(arrived(&plain, NOW), Err(CommandStatus::EsmeRmissingtlv));
+        // The optional parameters are sufficient without a text.
+        plain.parameters = deliver_sm(&IncomingDelivery::Receipt(receipt.clone())).parameters;
+        let IncomingDelivery::Receipt(found) = arrived(&plain, NOW).unwrap() else { panic!() };
+        assert_eq!((found.id, found.state), (receipt.id, receipt.state));
     }
 
     #[test]
@@ -472,8 +476,9 @@ mod tests {
             let period_of = Duration::from_secs(seconds);
             assert_eq!(period(&relative(period_of), NOW), Some(period_of), "{seconds}");
         }
+        assert_eq!(relative(Duration::from_millis(1500)), "000000000002000R", "rounded up");
         let hour: Timestamp = "2026-11-22T11:00:00Z".parse().unwrap();
-        for absolute in ["261122120000000+", "261122130000004+", "261122110000004-"] {
+        for absolute in ["261122120000000+", "261122130000004+", "261122110000004-", "261122140000008+"] {
             assert_eq!(period(absolute, hour), Some(Duration::from_secs(3600)), "{absolute}");
         }
         for wrong in [
@@ -482,6 +487,8 @@ mod tests {
             "26112212000000xR",
             "261122100000000+",
             "261322120000000+",
+            // No time zone differs from UTC by 15 hours.
+            "261122120000060-",
             "2611221200000é",
         ] {
             assert_eq!(period(wrong, hour), None, "{wrong}");
@@ -527,6 +534,7 @@ mod tests {
         for (data_coding, count, status) in [
             (0xF6, 141, Some(CommandStatus::EsmeRinvmsglen)),
             (0, 160, None),
+            (0xF2, 160, None),
             (8, 142, Some(CommandStatus::EsmeRinvmsglen)),
         ] {
             let change = |sm: &mut Sm| {

@@ -1,6 +1,6 @@
 //! The header of a store: the single row of the table `header`, which every commit updates.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
@@ -76,16 +76,6 @@ impl Header {
             connection.execute("INSERT INTO header VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", row)?;
         }
         Ok(())
-    }
-
-    /// True if the database has the table.
-    pub(super) fn exists(connection: &Connection) -> rusqlite::Result<bool> {
-        let found = connection.query_row(
-            "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'header'",
-            [],
-            |_| Ok(()),
-        );
-        Ok(found.optional()?.is_some())
     }
 
     /// Returns the mark of the last commit.

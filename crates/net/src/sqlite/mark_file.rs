@@ -65,3 +65,21 @@ impl Drop for MarkFile {
         let _ = self.0.sync_data();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_raised_for_its_own_store_only_and_never_lowered() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("records.db");
+        let mark = |store, number| CommitMark { store: [store; 16], number };
+        create(&database, mark(1, 5)).unwrap();
+        let file = MarkFile::open(&database).unwrap();
+        for (to, expected) in [(mark(1, 3), 5), (mark(1, 7), 7), (mark(2, 9), 7), (mark(2, 3), 7)] {
+            file.raise(to).unwrap();
+            assert_eq!(read(&database).unwrap(), Some(FoundMark::Mark(mark(1, expected))), "{to:?}");
+        }
+    }
+}

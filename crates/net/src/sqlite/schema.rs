@@ -100,10 +100,6 @@ fn create_or_migrate(connection: &Connection, path: &Path, form: StoredForm) -> 
         let header = Header::read(connection).map_err(opening)?;
         return form.check(what(), &header.party, header.form);
     }
-    if Header::exists(connection).map_err(|error| opening(error.into()))? {
-        let why = format!("its schema version is {version}, although it has a header");
-        return Err(Fault::usage(what(), why, RESTORE));
-    }
     let mut header = match version {
         0 => Header::of(form),
         _ => older(connection, version, form).map_err(|error| opening(error.into()))?,
@@ -120,7 +116,7 @@ fn create_or_migrate(connection: &Connection, path: &Path, form: StoredForm) -> 
         0 => connection
             .pragma_update(None, "application_id", APPLICATION_ID)
             .and_then(|()| connection.execute_batch(RECORDS)),
-        _ => add_checksums(connection, version, &mut header),
+        _ => add_checksums(connection, &mut header),
     };
     written
         .and_then(|()| connection.execute_batch(header::TABLE))
@@ -160,7 +156,7 @@ fn older(connection: &Connection, version: i32, form: StoredForm) -> rusqlite::R
 }
 
 /// Migrates the records of schema version 1 or 2.
-fn add_checksums(connection: &Connection, version: i32, header: &mut Header) -> rusqlite::Result<()> {
+fn add_checksums(connection: &Connection, header: &mut Header) -> rusqlite::Result<()> {
     connection.execute_batch("ALTER TABLE records RENAME TO older_records")?;
     connection.execute_batch(RECORDS)?;
     let mut rows = connection.prepare("SELECT collection, key, version, content FROM older_records")?;
@@ -175,8 +171,8 @@ fn add_checksums(connection: &Connection, version: i32, header: &mut Header) -> 
         header.records += 1;
     }
     drop(rows);
-    connection.execute_batch("DROP TABLE older_records; DROP TABLE last_version")?;
-    if version > 1 { connection.execute_batch("DROP TABLE stored_form") } else { Ok(()) }
+    connection
+        .execute_batch("DROP TABLE older_records; DROP TABLE last_version; DROP TABLE IF EXISTS stored_form")
 }
 
 fn new_store_id() -> Result<StoreId, Fault> {

@@ -104,6 +104,19 @@ async fn a_full_disk_is_a_fault_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn reads_continue_after_panics_in_all_readers() {
+    let (_folder, _path, records) = new();
+    assert_eq!(write(&records, "a", "kept").await.unwrap(), Committed::Yes);
+    for _ in 0..READERS {
+        let panic = std::panic::AssertUnwindSafe(|| records.query::<()>(|_| panic!("in a query")));
+        std::panic::catch_unwind(panic).unwrap_err();
+    }
+    for _ in 0..=READERS * READERS {
+        assert_eq!(Tx::begin(&records).get(&NOTES, "a").await.unwrap().unwrap(), "kept");
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_file_is_refused_with_advice() {
     let (_folder, path, records) = new();
     for i in 0..100 {
@@ -115,6 +128,7 @@ async fn a_damaged_file_is_refused_with_advice() {
     torn_page[4096..8192].fill(0x55);
     let cases = [
         ("garbage", b"this is not a database, it only looks long enough to be one".repeat(20)),
+        ("garbage after the first octets", [b"SQLite format 3\0", &[0x55; 8192][..]].concat()),
         ("cut short", whole[..whole.len() / 2].to_vec()),
         ("a torn page", torn_page),
     ];
@@ -122,6 +136,7 @@ async fn a_damaged_file_is_refused_with_advice() {
         std::fs::write(&path, bytes).unwrap();
         let fault = refused(&path);
         assert!(fault.next.contains("restore a copy"), "{name}: {fault}");
+        assert!(!fault.why.contains("key"), "{name}: {fault}");
     }
 }
 

@@ -140,8 +140,8 @@ fn write_group(
         connection.execute_batch("COMMIT")?;
         Ok(committed)
     });
-    if written.is_err() && !connection.is_autocommit() {
-        // If this fails too, the next BEGIN reports it.
+    if written.is_err() {
+        // It fails if SQLite has done it already. Any other failure is reported by the next BEGIN.
         let _ = connection.execute_batch("ROLLBACK");
     }
     written
@@ -228,6 +228,33 @@ fn apply(connection: &Connection, change: &Change, header: &mut Header) -> rusql
         )?
         .execute(params![collection, key, version, content, checksum])
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waiting_commits_share_a_transaction_up_to_the_limit() {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let mut answers = Vec::new();
+        for _ in 0..MAX_GROUP + 2 {
+            let (answer, answered) = oneshot::channel();
+            queue.try_send(Waiting { changes: ChangeSet::default(), answer }).ok().unwrap();
+            answers.push(answered);
+        }
+        drop(queue);
+        let mut groups = Vec::new();
+        let write = |group: &[ChangeSet]| {
+            groups.push(group.len());
+            Ok(vec![Committed::Yes; group.len()])
+        };
+        write_until_closed(waiting, write).await;
+        assert_eq!(groups, [MAX_GROUP, 2]);
+        for answered in answers {
+            assert_eq!(answered.await.unwrap().unwrap(), Committed::Yes);
+        }
+    }
 }
 
 #[cfg(all(test, feature = "interleavings"))]

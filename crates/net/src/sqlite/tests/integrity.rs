@@ -257,12 +257,32 @@ async fn a_mark_that_is_missing_or_damaged_or_of_another_store_is_noticed() {
 fn a_mark_that_cannot_be_read_is_a_fault_and_not_damage() {
     let (_folder, path, records) = new();
     drop(records);
-    fs::remove_file(with(&path, "-commits")).unwrap();
+    let mark = with(&path, "-commits");
+    fs::remove_file(&mark).unwrap();
+    let fault = || {
+        let fault = refused(&path);
+        assert!(fault.what.contains("records.db") && fault.next.contains("-commits"), "{fault}");
+        assert!(SqliteRecords::check(&path, None, 1).is_err());
+    };
     // A folder cannot be read as a file.
-    fs::create_dir(with(&path, "-commits")).unwrap();
-    let fault = refused(&path);
-    assert!(fault.what.contains("records.db") && fault.next.contains("-commits"), "{fault}");
-    assert!(SqliteRecords::check(&path, None, 1).is_err());
+    fs::create_dir(&mark).unwrap();
+    fault();
+    // A link to itself cannot be opened.
+    fs::remove_dir(&mark).unwrap();
+    std::os::unix::fs::symlink(&mark, &mark).unwrap();
+    fault();
+}
+
+/// The mark is written before the transaction that creates the store is durable.
+#[tokio::test]
+async fn an_interrupted_creation_is_repeated() {
+    let (_folder, path) = closed(0).await;
+    fs::write(&path, "").unwrap();
+    for ending in ["-wal", "-shm"] {
+        let _ = fs::remove_file(with(&path, ending));
+    }
+    drop(SqliteRecords::open(&path, FORM).unwrap());
+    assert_eq!(damage(&path), []);
 }
 
 #[test]
@@ -376,6 +396,9 @@ async fn records_of_earlier_schemas_are_migrated() {
         drop(records);
         assert_eq!(damage(&path), []);
         SqliteRecords::open(&path, form).unwrap();
+        let tables = "SELECT group_concat(name, ' ' ORDER BY name) FROM sqlite_schema WHERE type = 'table'";
+        let tables: String = plain(&path).query_row(tables, [], |row| row.get(0)).unwrap();
+        assert_eq!(tables, "header records");
     }
 }
 
