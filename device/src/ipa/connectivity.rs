@@ -2,14 +2,89 @@
 //! (SGP.32 section 3.3.2), fallback (section 3.6), immediate enabling (section 5.9.15), and the
 //! Emergency Profile (sections 5.9.22 and 5.9.23).
 
+use rsp::ids::Plmn;
 use rsp::sgp32::StateChangeCause;
 use rsp::sgp32::es10b::ExecuteFallbackMechanismResult;
 use world::{CardInterface, Outcome};
 
 use super::report::{CheckIn, ConnectionChange};
 use super::{Connection, Ipa, IpaError};
-use crate::es10::{Es10Error, ResultCode};
-use crate::modem::NotRegistered;
+use crate::es10::{Es10, Es10Error, ResultCode};
+use crate::modem::{Modem, NotRegistered, Registered};
+use crate::terminal::CardError;
+
+/// The access of an IPA to networks, and to the power of its card.
+///
+/// The IPA of a device has a [`Modem`]. An IPA inside the card has the terminal, which reports its
+/// location status.
+pub trait Connectivity: Send {
+    /// Returns the registration, if the IPA knows its details.
+    fn registered(&self) -> Option<&Registered>;
+
+    /// Returns the serving network, for rPLMN in ESipa.GetEimPackage.
+    fn network(&self) -> Option<Plmn>;
+
+    /// Marks the registration as uncertain. The next [`register`](Self::register) renews it.
+    fn deregister(&mut self);
+
+    /// Connects with the enabled profile, unless the device is connected.
+    ///
+    /// # Errors
+    /// No network accepts the device.
+    fn register(&mut self) -> impl Future<Output = Result<(), NotRegistered>> + Send;
+
+    /// Performs the REFRESH after the enabled profile was changed.
+    ///
+    /// # Errors
+    /// The card fails.
+    fn refresh<D: CardInterface>(
+        &mut self,
+        es10: &mut Es10<D>,
+    ) -> impl Future<Output = Result<(), CardError>> + Send;
+
+    /// Resets the card.
+    ///
+    /// # Errors
+    /// The card fails.
+    fn reset<D: CardInterface>(
+        &mut self,
+        es10: &mut Es10<D>,
+    ) -> impl Future<Output = Result<(), CardError>> + Send;
+}
+
+impl<M: CardInterface> Connectivity for Modem<M> {
+    fn registered(&self) -> Option<&Registered> {
+        Self::registered(self)
+    }
+
+    fn network(&self) -> Option<Plmn> {
+        Self::registered(self).map(|registered| registered.plmn)
+    }
+
+    fn deregister(&mut self) {
+        Self::deregister(self);
+    }
+
+    async fn register(&mut self) -> Result<(), NotRegistered> {
+        match Self::registered(self) {
+            Some(_) => Ok(()),
+            None => Self::register(self).await.map(drop),
+        }
+    }
+
+    async fn refresh<D: CardInterface>(&mut self, es10: &mut Es10<D>) -> Result<(), CardError> {
+        self.detach().await;
+        es10.refresh().await?;
+        self.was_reset();
+        Ok(())
+    }
+
+    async fn reset<D: CardInterface>(&mut self, es10: &mut Es10<D>) -> Result<(), CardError> {
+        es10.reset().await?;
+        self.was_reset();
+        Ok(())
+    }
+}
 
 /// A change of the enabled profile over ES10b.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +108,7 @@ enum Switched {
 /// The code of catBusy in the responses of all switches.
 const CAT_BUSY: i64 = 5;
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Connects the device. If the enabled profile has no service, the IPA tries the rollback that an
     /// eIM permitted, and then the Fallback Mechanism.
     ///
@@ -59,13 +134,13 @@ impl<D: CardInterface> Ipa<D> {
 
     /// Registers, unless the device is registered or has another connection.
     async fn register(&mut self) -> Result<(), NotRegistered> {
-        if self.settings.connection == Connection::Other || self.modem.registered().is_some() {
+        if self.settings.connection == Connection::Other {
             return Ok(());
         }
         let mut tried = 1;
         loop {
-            match self.modem.register().await {
-                Ok(_) => return Ok(()),
+            match self.connectivity.register().await {
+                Ok(()) => return Ok(()),
                 Err(not) if not.is_settled() || tried >= self.settings.registration_tries => return Err(not),
                 Err(_) => {}
             }
@@ -86,11 +161,13 @@ impl<D: CardInterface> Ipa<D> {
         Ok(self.register().await.is_ok())
     }
 
+    /// Resets the card, whose state is uncertain.
+    pub(super) async fn reset(&mut self) -> Result<(), IpaError> {
+        Ok(self.connectivity.reset(self.lpa.es10()).await?)
+    }
+
     async fn refresh(&mut self) -> Result<(), IpaError> {
-        self.modem.detach().await;
-        self.es10().refresh().await?;
-        self.modem.was_reset();
-        Ok(())
+        Ok(self.connectivity.refresh(self.lpa.es10()).await?)
     }
 
     /// Enables the former profile, if an eIM permitted it and does not have the result. The eUICC keeps
@@ -208,7 +285,7 @@ impl<D: CardInterface> Ipa<D> {
     async fn switch(&mut self, switch: Switch) -> Result<Switched, IpaError> {
         let mut answer = self.request(switch).await;
         if answer.as_ref().is_err_and(|error| error.code() == Some(CAT_BUSY)) {
-            self.es10().reset().await?;
+            self.reset().await?;
             answer = self.request(switch).await;
         }
         match answer {
@@ -219,8 +296,7 @@ impl<D: CardInterface> Ipa<D> {
             Err(Es10Error::Refused { code, .. }) => Ok(Switched::NotPossible(code)),
             Err(error) => {
                 // The state of the profiles is uncertain. After the reset the next check-in reads it.
-                self.es10().reset().await?;
-                self.modem.was_reset();
+                self.reset().await?;
                 Err(error.into())
             }
         }

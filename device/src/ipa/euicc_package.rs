@@ -17,10 +17,10 @@ use rsp::sgp32::{
 use world::{CardInterface, Outcome};
 
 use super::report::{CheckIn, ExecutedPackage, ResultDelivery};
-use super::{Ipa, IpaError};
+use super::{Connectivity, Ipa, IpaError};
 use crate::es10::RetrievedList;
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Executes a package, and delivers its result. If the package permits a rollback and the result
     /// cannot be delivered, the former profile is enabled again, and the result of the rollback is
     /// delivered.
@@ -34,8 +34,7 @@ impl<D: CardInterface> Ipa<D> {
             Ok(result) => result,
             Err(error) => {
                 // If the eUICC executed the package, it has kept the result.
-                self.es10().reset().await?;
-                self.modem.was_reset();
+                self.reset().await?;
                 return Err(error.into());
             }
         };

@@ -10,7 +10,7 @@ use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use world::{Batch, CardInterface, Content, Fault, Memory};
 
-use super::{Ipa, IpaError};
+use super::{Connectivity, Ipa, IpaError};
 
 /// The name of the entry in the device's memory.
 const IPA: &str = "ipa";
@@ -105,7 +105,7 @@ impl Download {
     }
 }
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Changes the state, and stores it if it differs.
     pub(super) fn remember(&mut self, change: impl FnOnce(&mut State)) -> Result<(), IpaError> {
         let mut changed = self.state.clone();
