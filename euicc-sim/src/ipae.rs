@@ -9,7 +9,7 @@
 //! active again.
 
 use rsp::ota::cat::{Command as ProactiveCommand, Duration, Envelope, Event, LocalInformation, Response};
-use rsp::ota::cat::{Proactive, TerminalResponse};
+use rsp::ota::cat::{Proactive, TerminalCapability, TerminalResponse};
 use world::Fault;
 
 use super::apdu::Command;
@@ -17,7 +17,7 @@ use super::context::Context;
 use super::description::IpaeDescription;
 use super::kind::CardKind;
 use super::state::cat::Cat;
-use super::state::cat::facilities::reports_event;
+use super::state::cat::facilities::{reports_event, supports_tcp_channels};
 pub use super::state::cat::ipae::ToolkitEvent;
 use super::state::cat::queue::{Owner, is_done};
 use super::{Card, StatusWord, run};
@@ -48,6 +48,19 @@ impl IpaePort<'_> {
     pub fn is_active(&self) -> bool {
         let description = self.0.description.iot.as_ref();
         description.is_some_and(|iot| iot.ipae.is_some()) && self.0.volatile.ipae_may_run()
+    }
+
+    /// True if the terminal reports the location of the device, at the start or when it changes.
+    pub fn reports_location(&self) -> bool {
+        let terminal = &self.0.volatile.cat.terminal;
+        let has_event = terminal.can(TerminalCapability::SET_UP_EVENT_LIST)
+            && reports_event(terminal, Event::LOCATION_STATUS);
+        has_event || terminal.can(TerminalCapability::LOCATION_AND_IMEI)
+    }
+
+    /// True if the terminal supports TCP channels and reports their events.
+    pub fn supports_channels(&self) -> bool {
+        supports_tcp_channels(&self.0.volatile.cat.terminal)
     }
 
     /// Takes the events since the last call, oldest first.

@@ -150,7 +150,7 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     }
 
     /// Waits before another attempt to deliver a result.
-    pub(super) async fn pause_before(&self, attempt: u32) {
+    pub(super) async fn pause_before(&mut self, attempt: u32) {
         self.pause.before(attempt).await;
     }
 

@@ -54,6 +54,8 @@ use super::event_source::EventSource;
 use super::lpa::{HttpTraffic, Lpa, LpaSettings};
 use super::modem::{Modem, NotRegistered};
 use super::terminal::{Abilities, CardError};
+pub use state::MEMORY_CELL;
+
 use state::State;
 
 /// Maximum packages of one eIM in one check-in. An eIM that sends more is visited again at the next

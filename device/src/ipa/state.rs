@@ -12,8 +12,8 @@ use world::{Batch, CardInterface, Content, Fault, Memory};
 
 use super::{Connectivity, Ipa, IpaError};
 
-/// The name of the entry in the device's memory.
-const IPA: &str = "ipa";
+/// The name of the cell in the memory of an IPA.
+pub const MEMORY_CELL: &str = "ipa";
 
 /// The state that an IPA keeps when the power is off. The eUICC keeps everything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ impl State {
     /// Reads the state. A new device has none.
     pub(super) fn load(memory: &dyn Memory) -> Result<Self, Fault> {
         let cells = memory.load()?;
-        let Some(cell) = cells.get(IPA) else { return Ok(Self::default()) };
+        let Some(cell) = cells.get(MEMORY_CELL) else { return Ok(Self::default()) };
         cell.from_json().map_err(|error| {
             Fault::caused_by(
                 error,
@@ -114,7 +114,7 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
             return Ok(());
         }
         let content = Content::json(&changed).map_err(IpaError::Memory)?;
-        self.memory.commit(Batch::of(IPA, content)).map_err(IpaError::Memory)?;
+        self.memory.commit(Batch::of(MEMORY_CELL, content)).map_err(IpaError::Memory)?;
         self.state = changed;
         Ok(())
     }

@@ -13,6 +13,9 @@ pub struct IpaeDescription {
     /// connects to addresses only (TS 102 223 section 8.58), and the card has no DNS client. A server
     /// whose host name is an IP address needs no entry.
     pub servers: BTreeMap<String, SocketAddr>,
+    /// True if the IPA downloads profiles and sends notifications directly to SM-DP+s. Otherwise its
+    /// eIM relays both.
+    pub direct: bool,
     /// The interval at which the IPA polls its eIMs, at most 24 hours less one second.
     pub poll_seconds: u64,
     /// The interval of STATUS commands that the card requests from the terminal.
@@ -31,6 +34,7 @@ impl Default for IpaeDescription {
     fn default() -> Self {
         Self {
             servers: BTreeMap::new(),
+            direct: false,
             poll_seconds: 3600,
             status_seconds: 30,
             attach_seconds: 180,
