@@ -173,13 +173,9 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Enables the former profile, if an eIM permitted it and does not have the result. The eUICC keeps
     /// the result of the rollback, which the IPA delivers later. Returns false if it is not permitted.
     pub(super) async fn roll_back(&mut self, report: &mut CheckIn) -> Result<bool, IpaError> {
-        match self.switch(Switch::Rollback).await? {
-            Switched::Done => {
-                self.changed(report, ConnectionChange::RolledBack);
-                Ok(true)
-            }
-            Switched::NotPossible(_) => Ok(false),
-        }
+        let switched = self.switch(Switch::Rollback, report).await?;
+        self.remember(|state| state.awaits_delivery = None)?;
+        Ok(matches!(switched, Switched::Done))
     }
 
     /// Enables the Fallback Profile. Returns false if the eUICC has no such profile, or if it is enabled
@@ -188,12 +184,8 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         // Stored first: after a loss of power the IPA must know that it is to return.
         let now = self.events.now();
         self.remember(|state| state.fallback_since = Some(now))?;
-        match self.switch(Switch::Fallback).await? {
-            Switched::Done => {
-                self.changed(report, ConnectionChange::FellBack);
-                self.remember_change(StateChangeCause::FALLBACK, None).await?;
-                Ok(true)
-            }
+        match self.switch(Switch::Fallback, report).await? {
+            Switched::Done => Ok(true),
             Switched::NotPossible(code) => {
                 let is_enabled =
                     code.number == ExecuteFallbackMechanismResult::PROFILE_NOT_IN_DISABLED_STATE.0;
@@ -225,12 +217,8 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
 
     // req: SGP.32-3.6-Return
     async fn return_from_fallback(&mut self, report: &mut CheckIn) -> Result<(), IpaError> {
-        match self.switch(Switch::Return).await? {
-            Switched::Done => {
-                self.changed(report, ConnectionChange::ReturnedFromFallback);
-                self.remember(|state| state.fallback_since = None)?;
-                self.remember_change(StateChangeCause::FALLBACK, None).await
-            }
+        match self.switch(Switch::Return, report).await? {
+            Switched::Done => Ok(()),
             // An eIM enabled another profile or removed the attribute.
             Switched::NotPossible(_) => self.remember(|state| state.fallback_since = None),
         }
@@ -240,14 +228,7 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// it is not.
     // req: SGP.32-5.9.15-Ipa
     pub(super) async fn enable_immediately(&mut self, report: &mut CheckIn) -> Result<bool, IpaError> {
-        match self.switch(Switch::Immediate).await? {
-            Switched::Done => {
-                self.changed(report, ConnectionChange::ImmediatelyEnabled);
-                self.remember_change(StateChangeCause::IMMEDIATE_ENABLE_PROFILE, None).await?;
-                Ok(true)
-            }
-            Switched::NotPossible(_) => Ok(false),
-        }
+        Ok(matches!(self.switch(Switch::Immediate, report).await?, Switched::Done))
     }
 
     /// Enables the Emergency Profile: section 5.9.22. Until [`Ipa::end_emergency`], requests of eIMs
@@ -270,8 +251,8 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     }
 
     async fn emergency(&mut self, switch: Switch) -> Result<(), IpaError> {
-        match self.switch(switch).await? {
-            Switched::Done => self.remember_change(StateChangeCause::EMERGENCY_PROFILE, None).await,
+        match self.switch(switch, &mut CheckIn::default()).await? {
+            Switched::Done => Ok(()),
             Switched::NotPossible(code) => {
                 self.remember(|state| state.emergency = false)?;
                 Err(Es10Error::Refused { function: switch.function(), code }.into())
@@ -282,7 +263,7 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Requests a switch of the profile and performs the REFRESH. If the card is busy with a REFRESH
     /// that the device never fetched, the device resets the card in place of that REFRESH, and requests
     /// the switch again.
-    async fn switch(&mut self, switch: Switch) -> Result<Switched, IpaError> {
+    async fn switch(&mut self, switch: Switch, report: &mut CheckIn) -> Result<Switched, IpaError> {
         let mut answer = self.request(switch).await;
         if answer.as_ref().is_err_and(|error| error.code() == Some(CAT_BUSY)) {
             self.reset().await?;
@@ -290,6 +271,8 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         }
         match answer {
             Ok(()) => {
+                // The REFRESH ends an IPA inside the card, so everything is stored before it.
+                self.switched(switch, report).await?;
                 self.refresh().await?;
                 Ok(Switched::Done)
             }
@@ -315,13 +298,44 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         }
     }
 
-    fn changed(&self, report: &mut CheckIn, change: ConnectionChange) {
-        report.changes.push(change);
-        self.events.emit(self.events.event(change.to_string()).with_outcome(Outcome::Done));
+    /// Reports and remembers a switch.
+    async fn switched(&mut self, switch: Switch, report: &mut CheckIn) -> Result<(), IpaError> {
+        if let Some(change) = switch.change() {
+            report.changes.push(change);
+            self.events.emit(self.events.event(change.to_string()).with_outcome(Outcome::Done));
+        }
+        if switch == Switch::Return {
+            self.remember(|state| state.fallback_since = None)?;
+        }
+        match switch.cause() {
+            Some(cause) => self.remember_change(cause, None).await,
+            None => Ok(()),
+        }
     }
 }
 
 impl Switch {
+    /// The change that is reported.
+    fn change(self) -> Option<ConnectionChange> {
+        match self {
+            Self::Rollback => Some(ConnectionChange::RolledBack),
+            Self::Fallback => Some(ConnectionChange::FellBack),
+            Self::Return => Some(ConnectionChange::ReturnedFromFallback),
+            Self::Immediate => Some(ConnectionChange::ImmediatelyEnabled),
+            Self::Emergency | Self::EmergencyEnd => None,
+        }
+    }
+
+    /// The cause that eIMs get with the next poll. The eIM of a rollback gets its result.
+    fn cause(self) -> Option<StateChangeCause> {
+        match self {
+            Self::Rollback => None,
+            Self::Fallback | Self::Return => Some(StateChangeCause::FALLBACK),
+            Self::Immediate => Some(StateChangeCause::IMMEDIATE_ENABLE_PROFILE),
+            Self::Emergency | Self::EmergencyEnd => Some(StateChangeCause::EMERGENCY_PROFILE),
+        }
+    }
+
     fn function(self) -> &'static str {
         match self {
             Self::Rollback => "ProfileRollback",

@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) fallback_since: Option<Timestamp>,
     /// True while the Emergency Profile is enabled.
     pub(super) emergency: bool,
+    /// The eIM whose package permits a rollback, until it has the result.
+    pub(super) awaits_delivery: Option<String>,
     /// The download whose result the eIM does not have.
     pub(super) download: Option<Download>,
     /// Configurations of eIMs that were deleted while the eUICC had results for them, DER. At most
