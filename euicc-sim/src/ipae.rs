@@ -32,8 +32,8 @@ pub struct IpaePort<'a>(&'a mut Card);
 impl Card {
     /// Returns the access for an IPA inside the card; `None` if the card has none.
     pub fn ipae(&mut self) -> Option<IpaePort<'_>> {
-        self.description.iot.as_ref()?.ipae.as_ref()?;
-        Some(IpaePort(self))
+        let port = IpaePort(self);
+        port.settings().is_some().then_some(port)
     }
 
     /// The status word of a successful command: it announces the next proactive command, if there is
@@ -44,10 +44,14 @@ impl Card {
 }
 
 impl IpaePort<'_> {
+    /// The settings of the IPA.
+    pub fn settings(&self) -> Option<&IpaeDescription> {
+        self.0.description.iot.as_ref()?.ipae.as_ref()
+    }
+
     /// True if the IPA of the card is active.
     pub fn is_active(&self) -> bool {
-        let description = self.0.description.iot.as_ref();
-        description.is_some_and(|iot| iot.ipae.is_some()) && self.0.volatile.ipae_may_run()
+        self.0.volatile.ipae_may_run()
     }
 
     /// True if the terminal reports the location of the device, at the start or when it changes.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use device::EventSource;
-use euicc_sim::{Card, IpaeDescription, ToolkitEvent};
-use world::{Atr, CardInterface, CardInterfaceFault, Clock, Events};
+use euicc_sim::{Card, ToolkitEvent};
+use world::{Atr, CardInterface, CardInterfaceFault, Events};
 
 use crate::program::Program;
 use crate::servers::ServerTls;
@@ -13,7 +13,6 @@ use crate::toolkit::SharedToolkit;
 /// A card with an IPA inside.
 pub struct IpaeCard {
     toolkit: SharedToolkit,
-    settings: IpaeDescription,
     tls: ServerTls,
     events: EventSource,
     /// The running IPA; `None` before TERMINAL PROFILE, or while the IPA of the terminal is active.
@@ -21,17 +20,12 @@ pub struct IpaeCard {
 }
 
 impl IpaeCard {
-    /// Adds the IPA to a card whose description has these settings of an IPA. `tls` has the trusted
+    /// Adds the IPA to a card. A card whose description has no IPA is not changed. `tls` has the trusted
     /// keys of servers. The IPA reports its calls to `events`.
-    pub fn new(
-        card: Card,
-        settings: IpaeDescription,
-        tls: ServerTls,
-        clock: Arc<dyn Clock>,
-        events: Arc<dyn Events>,
-    ) -> Self {
+    pub fn new(card: Card, tls: ServerTls, events: Arc<dyn Events>) -> Self {
         let toolkit = SharedToolkit::new(card);
-        Self { toolkit, settings, tls, events: EventSource::new("IPAe", clock, events), program: None }
+        let events = EventSource::new("IPAe", Arc::clone(&tls.clock), events);
+        Self { toolkit, tls, events, program: None }
     }
 
     /// Processes one command of the terminal, and lets the IPA continue.
@@ -80,14 +74,13 @@ impl IpaeCard {
         self.stop();
         let mut toolkit = self.toolkit.lock();
         toolkit.restart();
-        let can_open_channels = toolkit.can_open_channels();
+        let settings = toolkit.settings();
         drop(toolkit);
-        if !can_open_channels {
+        let Some(settings) = settings else {
             tracing::info!("the IPA of the card cannot run: the terminal does not support TCP channels");
             return;
-        }
-        let program =
-            Program::start(&self.toolkit, self.settings.clone(), self.tls.clone(), self.events.clone());
+        };
+        let program = Program::start(&self.toolkit, settings, self.tls.clone(), self.events.clone());
         match program {
             Ok(program) => self.program = Some(program),
             Err(fault) => tracing::warn!(%fault, "the IPA of the card cannot start"),

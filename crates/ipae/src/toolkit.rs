@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use euicc_sim::{Card, ToolkitEvent};
+use euicc_sim::{Card, IpaeDescription, IpaePort, ToolkitEvent};
 use rsp::ids::Plmn;
 use rsp::ota::cat::{
     Bearer, ChannelParameters, ChannelState, Command, EventDownload, GeneralResult, LocalInformation,
@@ -128,9 +128,9 @@ impl Toolkit {
         self.service = Service { is_normal: !is_reported, network: None };
     }
 
-    /// True if the terminal supports the commands that the IPA needs.
-    pub(crate) fn can_open_channels(&mut self) -> bool {
-        self.card.ipae().is_some_and(|port| port.supports_channels())
+    /// The settings of the IPA, if the terminal supports the commands that it needs.
+    pub(crate) fn settings(&mut self) -> Option<IpaeDescription> {
+        self.card.ipae().filter(IpaePort::supports_channels)?.settings().cloned()
     }
 
     /// Removes the commands that the terminal has not fetched.

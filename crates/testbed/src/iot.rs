@@ -3,7 +3,10 @@
 //! device's links, and the device can lose its power at any time.
 //!
 //! The device reaches servers only while it is registered: the link to each server fails otherwise.
+//! [`Iot::ipae_device`] is another device for the same card: it has no IPA, and the IPA inside the card
+//! reaches the first eIM through TLS over channels of this device.
 
+mod ipae;
 mod reachability;
 
 use std::sync::Arc;
@@ -29,6 +32,7 @@ use crate::time::Simulation;
 use reachability::Reachability;
 
 pub use crate::swap::{BOOTSTRAP, LOCAL, VISITED};
+pub use ipae::{EIM_SOCKET, ServedEim};
 
 /// Address of the SM-DS.
 pub const SM_DS: &str = "smds.landfall.example";
