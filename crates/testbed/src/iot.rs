@@ -72,6 +72,7 @@ pub struct Iot {
     pub bootstrap: Iccid,
     /// The local profile, which is in stock at the SM-DP+. It can be the Fallback Profile.
     pub local: Iccid,
+    local_imsi: Imsi,
     setup: IotSetup,
     simulation: Simulation,
     reachability: Reachability,
@@ -122,6 +123,7 @@ impl Iot {
         let mut iot = Self {
             bootstrap: bootstrap.subscription.iccid,
             local: local.subscription.iccid,
+            local_imsi: local.subscription.imsi,
             events,
             faults,
             networks,
@@ -273,6 +275,11 @@ impl Iot {
     /// The PKI has no card.
     pub fn eid(&self) -> Result<Eid, Fault> {
         crate::assembly::first_eid(&self.setup.pki)
+    }
+
+    /// The subscriber of the local profile.
+    pub fn local_imsi(&self) -> Imsi {
+        self.local_imsi
     }
 
     fn eim(&self, number: usize) -> Result<&Eim, Fault> {

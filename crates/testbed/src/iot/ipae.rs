@@ -9,7 +9,7 @@ use device::{AlwaysOnSettings, EventSource, Modem, Online};
 use euicc_sim::Card;
 use net::{ClientAuth, ClientTls, Identity, ServerTls};
 use tokio::task::JoinSet;
-use world::{CardInterface, Dial, Fault, MemoryHosts};
+use world::{CardInterface, Clock, Dial, Fault, MemoryHosts};
 
 use super::{FIRST_EIM, Iot, description, testbed};
 use crate::assembly::bad_pki;
@@ -32,14 +32,13 @@ impl Iot {
     ///
     /// # Errors
     /// The card has no IPA, or its memory cannot be read.
-    pub fn ipae_card(&mut self) -> Result<IpaeCard, Fault> {
-        self.powered = self.powered.saturating_add(1);
+    pub fn ipae_card(&self) -> Result<IpaeCard, Fault> {
         let testbed = testbed(&self.simulation, &self.setup, &self.events);
         let mut iot = self.setup.card.clone();
         let settings = iot.ipae.as_mut().ok_or_else(|| unexpected("the card has no IPA"))?;
         settings.servers.insert(FIRST_EIM.to_owned(), eim_socket()?);
         let description = description(&testbed, &iot)?;
-        let world = self.simulation.world(&format!("card {}", self.powered));
+        let world = self.simulation.world(&format!("IPAe card {}", self.simulation.clock().now()));
         let clock = Arc::clone(&world.clock);
         let ci = testbed.pki().credential(Role::Ci, testbed.pki().tls_curve()).map_err(bad_pki)?;
         let trusted = ClientTls::new(&[ci.certificate.der().to_vec()], None, Arc::clone(&clock))?;
