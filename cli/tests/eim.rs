@@ -285,7 +285,7 @@ fn a_card_with_an_ipa_executes_the_orders_of_its_eim_over_a_modem() {
     let (first, second) = (stock.profile(folder, "1"), stock.profile(folder, "2"));
     let order =
         |arguments: &[&str]| succeed(&mut eim.command(folder, &[&["order", EID], arguments].concat()));
-    let serve = ["--json", "euicc", "--eid", EID, "serve", "--listen-card", "127.0.0.1:0", "--kind", "iot"];
+    let serve = ["--json", "euicc", "--eid", EID, "serve", "--listen", "127.0.0.1:0", "--kind", "iot"];
     let ipae = ["--ipae", "1", "--eim-configuration", configuration];
     let card = Running::start(landfall(folder).args(serve).args(ipae));
     let card_address = card.out.json()["cards"][0]["address"].as_str().unwrap().to_owned();
