@@ -272,7 +272,7 @@ fn an_iot_device_executes_the_orders_of_its_eim_over_tls() {
 }
 
 /// The device has no IPA: it only serves the proactive commands of its card, which polls the eIM.
-// req: SGP.32-Ipae-Poll, SGP.32-Ipae-Download, SGP.32-Ipae-Refresh
+// req: SGP.32-3.1.1.1-Ipae, SGP.32-3.2.3.2-Ipae, SGP.32-3.3.1-IpaeRefresh
 #[test]
 fn a_card_with_an_ipa_executes_the_orders_of_its_eim_over_a_modem() {
     let folder = tempfile::tempdir().unwrap();

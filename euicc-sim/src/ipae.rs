@@ -116,6 +116,7 @@ impl IpaePort<'_> {
 }
 
 /// The settings of the IPA, if it is active.
+// req: SGP.32-3.8.4-Mode
 fn active<'a>(context: &Context<'a>) -> Option<&'a IpaeDescription> {
     context.description.iot().ipae.as_ref().filter(|_| context.volatile.ipae_may_run())
 }

@@ -72,6 +72,7 @@ impl Connectivity for TerminalService {
 
     /// Waits for the terminal to perform the REFRESH that the card has announced. It does not return:
     /// the REFRESH ends the session of the card, and the IPA starts again after it.
+    // req: SGP.32-3.3.1-IpaeRefresh
     async fn refresh<D: CardInterface>(&mut self, _: &mut Es10<D>) -> Result<(), CardError> {
         pending().await
     }
@@ -86,6 +87,7 @@ impl Connectivity for TerminalService {
 }
 
 /// The part of the card's memory that belongs to the IPA. It has one cell.
+// req: SGP.32-3.3.1-IpaeLoss
 pub(crate) struct OwnMemory(pub(crate) SharedToolkit);
 
 impl Memory for OwnMemory {

@@ -79,6 +79,7 @@ impl Program {
 }
 
 /// Polls the eIMs without end.
+// req: SGP.32-3.1.1.1-Ipae
 async fn poll_eims(
     toolkit: SharedToolkit,
     servers: Servers,
@@ -100,6 +101,7 @@ async fn poll_eims(
 
 fn ipa_settings(settings: &IpaeDescription) -> IpaSettings {
     let defaults = IpaSettings::default();
+    // req: SGP.32-3.2.3.2-Ipae
     let mut features =
         vec![ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION, ipa_features::EIM_DOWNLOAD_DATA_HANDLING];
     if settings.direct {

@@ -32,7 +32,7 @@ use crate::time::Simulation;
 use reachability::Reachability;
 
 pub use crate::swap::{BOOTSTRAP, LOCAL, VISITED};
-pub use ipae::{EIM_SOCKET, ServedEim};
+pub use ipae::{ChannelServers, EIM_SOCKET};
 
 /// Address of the SM-DS.
 pub const SM_DS: &str = "smds.landfall.example";

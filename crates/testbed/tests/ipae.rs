@@ -1,7 +1,13 @@
 //! A card with an IPA inside (IPAe), in a device without an IPA: the card polls its eIM by itself
 //! through channels of the device.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::io;
 use std::pin::Pin;
@@ -43,7 +49,11 @@ fn simulate<T>(simulated: impl AsyncFnOnce(Simulation) -> T) -> T {
 
 /// A card with an IPA that polls once a minute, with the bootstrap profile enabled.
 async fn from_factory(simulation: &Simulation) -> Iot {
-    let ipae = IpaeDescription { poll_seconds: 60, ..IpaeDescription::default() };
+    with_settings(simulation, IpaeDescription::default()).await
+}
+
+async fn with_settings(simulation: &Simulation, settings: IpaeDescription) -> Iot {
+    let ipae = IpaeDescription { poll_seconds: 60, ..settings };
     let card = IotDescription { ipae: Some(ipae), ..IotDescription::default() };
     let setup = IotSetup { pki: Arc::clone(&PKI), ipa: IpaSettings::default(), card };
     Iot::from_factory(simulation, &setup).await.unwrap()
@@ -103,33 +113,50 @@ async fn profiles(iot: &mut Iot) -> (Option<Iccid>, usize) {
     (enabled.and_then(|profile| profile.iccid), profiles.len())
 }
 
-// req: SGP.32-Ipae-Poll
+// req: SGP.32-3.1.1.1-Ipae
 #[test]
 fn a_card_polls_its_eim_and_executes_a_package() {
     simulate(async |simulation| {
         let iot = from_factory(&simulation).await;
-        let eim = iot.serve_first_eim().unwrap();
+        let servers = iot.serve_channels().unwrap();
         let list = Package::ProfileOperations(vec![ProfileOperation::ListProfileInfo {}]);
         let id = iot.order(0, list).await.unwrap();
         let card = iot.ipae_card().unwrap();
-        run_until_ended(&iot, card, eim.hosts.clone(), &id).await;
+        run_until_ended(&iot, card, servers.hosts.clone(), &id).await;
         assert!(matches!(results(&iot, &id).await[..], [EuiccResultData::ListProfileInfoResult(_)]));
         let events = iot.events.all();
         assert!(events.iter().any(|event| event.party == "IPAe" && event.function == "GetEimPackage"));
     });
 }
 
-// req: SGP.32-Ipae-Download, SGP.32-Ipae-Refresh
+// req: SGP.32-3.2.3.2-Ipae, SGP.32-3.3.1-IpaeRefresh
 #[test]
 fn a_card_downloads_through_its_eim_and_enables_the_profile() {
     simulate(async |simulation| {
         let mut iot = from_factory(&simulation).await;
-        let eim = iot.serve_first_eim().unwrap();
+        let servers = iot.serve_channels().unwrap();
         let [downloaded, enabled] = order_move(&iot).await;
         let card = iot.ipae_card().unwrap();
-        run_until_ended(&iot, card, eim.hosts.clone(), &enabled).await;
+        run_until_ended(&iot, card, servers.hosts.clone(), &enabled).await;
         assert!(matches!(iot.outcome(0, &downloaded).await.unwrap(), Some(Outcome::Download(_))));
         assert_moved(&mut iot, &enabled).await;
+    });
+}
+
+// req: SGP.32-3.1.1.1-Ipae
+#[test]
+fn a_card_downloads_from_the_sm_dp_directly() {
+    simulate(async |simulation| {
+        let settings = IpaeDescription { direct: true, ..IpaeDescription::default() };
+        let mut iot = with_settings(&simulation, settings).await;
+        let servers = iot.serve_channels().unwrap();
+        let [_, enabled] = order_move(&iot).await;
+        let card = iot.ipae_card().unwrap();
+        run_until_ended(&iot, card, servers.hosts.clone(), &enabled).await;
+        assert_moved(&mut iot, &enabled).await;
+        let events = iot.events.all();
+        let direct = |event: &&world::Event| event.party == "IPAe" && event.interface == "ES9+";
+        assert!(events.iter().filter(direct).any(|event| event.function == "GetBoundProfilePackage"));
     });
 }
 
@@ -145,17 +172,17 @@ async fn assert_rolled_back(iot: &mut Iot, enabled: &TransactionId) {
     assert_eq!(profiles(iot).await, (Some(iot.bootstrap), 2));
 }
 
-// req: SGP.32-Ipae-Rollback
+// req: SGP.32-3.3.2-Ipae
 #[test]
 fn a_profile_without_service_is_rolled_back() {
     simulate(async |simulation| {
         let mut iot = from_factory(&simulation).await;
         let refusal = Policy::refusing_everybody(EmmCause::PLMN_NOT_ALLOWED);
         assert!(iot.networks.set_policy(LOCAL.parse().unwrap(), refusal));
-        let eim = iot.serve_first_eim().unwrap();
+        let servers = iot.serve_channels().unwrap();
         let [_, enabled] = order_move(&iot).await;
         let card = iot.ipae_card().unwrap();
-        run_until_ended(&iot, card, eim.hosts.clone(), &enabled).await;
+        run_until_ended(&iot, card, servers.hosts.clone(), &enabled).await;
         assert_rolled_back(&mut iot, &enabled).await;
     });
 }
@@ -176,16 +203,16 @@ impl Dial for NotThroughLocal {
     }
 }
 
-// req: SGP.32-Ipae-Rollback
+// req: SGP.32-3.3.2-Ipae
 #[test]
 fn a_profile_over_which_the_result_cannot_be_delivered_is_rolled_back() {
     simulate(async |simulation| {
         let mut iot = from_factory(&simulation).await;
-        let eim = iot.serve_first_eim().unwrap();
+        let servers = iot.serve_channels().unwrap();
         let [_, enabled] = order_move(&iot).await;
         let card = iot.ipae_card().unwrap();
         let dial = NotThroughLocal {
-            hosts: eim.hosts.clone(),
+            hosts: servers.hosts.clone(),
             networks: Arc::clone(&iot.networks),
             local: iot.local_imsi(),
         };
@@ -268,7 +295,7 @@ fn places(last: usize, sample: usize) -> Vec<usize> {
 /// More octets than all connections of a test transport.
 const NEVER: usize = usize::MAX;
 
-// req: SGP.32-Ipae-LostConnection
+// req: SGP.32-3.3.1-IpaeLoss
 #[test]
 fn a_move_succeeds_although_the_connection_breaks() {
     let octets = simulate(async |simulation| moved_with_break(&simulation, NEVER).await);
@@ -283,9 +310,9 @@ fn a_move_succeeds_although_the_connection_breaks() {
 /// Performs a move during which the connection breaks. Returns the number of octets received.
 async fn moved_with_break(simulation: &Simulation, at: usize) -> usize {
     let mut iot = from_factory(simulation).await;
-    let eim = iot.serve_first_eim().unwrap();
+    let servers = iot.serve_channels().unwrap();
     let left = Arc::new(AtomicUsize::new(at));
-    let dial = BreakOnce { hosts: eim.hosts.clone(), left: Arc::clone(&left) };
+    let dial = BreakOnce { hosts: servers.hosts.clone(), left: Arc::clone(&left) };
     let card = iot.ipae_card().unwrap();
     moved_with_failures(&mut iot, card, dial).await;
     at - left.load(Ordering::Relaxed)
@@ -369,7 +396,7 @@ impl CardInterface for CutAtFetch {
     }
 }
 
-// req: SGP.32-Ipae-PowerCut
+// req: SGP.32-3.3.1-IpaeLoss
 #[test]
 fn a_move_succeeds_although_the_power_fails_at_a_proactive_command() {
     let commands = simulate(async |simulation| moved_with_power_cut(&simulation, NEVER).await);
@@ -382,14 +409,14 @@ fn a_move_succeeds_although_the_power_fails_at_a_proactive_command() {
 /// Performs a move during which the power fails once. Returns the number of proactive commands.
 async fn moved_with_power_cut(simulation: &Simulation, at: usize) -> usize {
     let mut iot = from_factory(simulation).await;
-    let eim = iot.serve_first_eim().unwrap();
+    let servers = iot.serve_channels().unwrap();
     let left = Arc::new(AtomicUsize::new(at));
     let running = async {
         for _ in 0..2 {
             let power = Power::default();
             let card = PoweredCard::of_device(iot.ipae_card().unwrap(), power.clone());
             let card = CutAtFetch { card, power: power.clone(), left: Arc::clone(&left) };
-            let mut device = iot.ipae_device(card, eim.hosts.clone()).unwrap();
+            let mut device = iot.ipae_device(card, servers.hosts.clone()).unwrap();
             tokio::select! {
                 biased;
                 stopped = device.run() => panic!("the device stopped: {stopped:?}"),

@@ -103,7 +103,7 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
             if !kept.iter().any(|result| result.eim_id() == eim.eim_id) {
                 continue;
             }
-            // req: SGP.32-3.3.2-Undeliverable
+            // req: SGP.32-3.3.2-Undeliverable, SGP.32-3.3.2-Ipae
             // A loss of power, or the REFRESH of an IPA inside the card, came before the delivery.
             if self.state.awaits_delivery.as_ref() == Some(&eim.eim_id) {
                 let delivery = self.deliver_with_retries(&eim).await?;

@@ -1,28 +1,31 @@
-//! An always-on device whose card has an IPA (IPAe), and the first eIM as a TLS server in memory.
+//! An always-on device whose card has an IPA (IPAe), and the servers of the card with TLS in memory.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ::ipae::{IpaeCard, ServerTls as TrustedServers};
-use certs::Role;
+use certs::{Role, ServerName};
 use device::{AlwaysOnSettings, EventSource, Modem, Online};
 use euicc_sim::Card;
 use net::{ClientAuth, ClientTls, Identity, ServerTls};
 use tokio::task::JoinSet;
-use world::{CardInterface, Clock, Dial, Fault, MemoryHosts};
+use world::{CardInterface, Clock, Dial, Fault, Link, MemoryHosts};
 
-use super::{FIRST_EIM, Iot, description, testbed};
+use super::{FIRST_EIM, Iot, SM_DP, description, testbed};
 use crate::assembly::bad_pki;
 use crate::swap::{self, unexpected};
 
 /// The address of the first eIM for channels.
 pub const EIM_SOCKET: &str = "192.0.2.1:443";
 
-/// The first eIM as a server. It stops when it is dropped.
-pub struct ServedEim {
-    /// The hosts that contain the eIM.
+/// The address of the SM-DP+ for channels.
+const SM_DP_SOCKET: &str = "192.0.2.2:443";
+
+/// The servers that a card reaches over channels. They stop when this is dropped.
+pub struct ChannelServers {
+    /// The hosts that contain the servers.
     pub hosts: MemoryHosts,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Iot {
@@ -36,7 +39,8 @@ impl Iot {
         let testbed = testbed(&self.simulation, &self.setup, &self.events);
         let mut iot = self.setup.card.clone();
         let settings = iot.ipae.as_mut().ok_or_else(|| unexpected("the card has no IPA"))?;
-        settings.servers.insert(FIRST_EIM.to_owned(), eim_socket()?);
+        settings.servers.insert(FIRST_EIM.to_owned(), socket(EIM_SOCKET)?);
+        settings.servers.insert(SM_DP.to_owned(), socket(SM_DP_SOCKET)?);
         let description = description(&testbed, &iot)?;
         let world = self.simulation.world(&format!("IPAe card {}", self.simulation.clock().now()));
         let clock = Arc::clone(&world.clock);
@@ -62,36 +66,50 @@ impl Iot {
         Ok(Online::new(modem, dial, AlwaysOnSettings::default(), source))
     }
 
-    /// Starts the first eIM as a server at [`EIM_SOCKET`].
+    /// Starts the first eIM at [`EIM_SOCKET`], and the SM-DP+ at another address, with TLS.
     ///
     /// # Errors
-    /// The PKI lacks the keys of the eIM.
-    pub fn serve_first_eim(&self) -> Result<ServedEim, Fault> {
-        let name = FIRST_EIM.parse().map_err(|_| unexpected(FIRST_EIM))?;
-        let keys = self.setup.pki.eim(FIRST_EIM, &[name]).map_err(bad_pki)?;
-        let chain = vec![keys.tls.certificate.der().to_vec()];
-        let identity = Identity { chain, key: keys.tls.key_pkcs8().into() };
-        let tls = ServerTls::new(&identity, &ClientAuth::None, Arc::new(self.simulation.clock()))?;
-        let eim = self.first_eim().link();
-        let hosts = MemoryHosts::default();
-        let mut listener = hosts.listen(EIM_SOCKET);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
+    /// The PKI lacks the keys of a server.
+    pub fn serve_channels(&self) -> Result<ChannelServers, Fault> {
+        let pki = &self.setup.pki;
+        let eim = pki.eim(FIRST_EIM, &[server_name(FIRST_EIM)?]).map_err(bad_pki)?.tls;
+        let ci = pki.credential(Role::Ci, pki.tls_curve()).map_err(bad_pki)?;
+        let sm_dp = pki.issue_dp_tls(&[server_name(SM_DP)?], ci.certificate.validity()).map_err(bad_pki)?;
+        let mut servers = ChannelServers { hosts: MemoryHosts::default(), tasks: JoinSet::new() };
+        for (socket, credential, link) in
+            [(EIM_SOCKET, eim, self.first_eim().link()), (SM_DP_SOCKET, sm_dp, self.sm_dp.link())]
+        {
+            let chain = vec![credential.certificate.der().to_vec()];
+            let identity = Identity { chain, key: credential.key_pkcs8().into() };
+            let tls = ServerTls::new(&identity, &ClientAuth::None, Arc::new(self.simulation.clock()))?;
+            servers.serve(socket, tls, link);
+        }
+        Ok(servers)
+    }
+}
+
+impl ChannelServers {
+    fn serve(&mut self, socket: &str, tls: ServerTls, link: Link) {
+        let mut listener = self.hosts.listen(socket);
+        self.tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Some(stream) = listener.accept().await {
                 while connections.try_join_next().is_some() {}
-                let (tls, eim) = (tls.clone(), eim.clone());
+                let (tls, link) = (tls.clone(), link.clone());
                 connections.spawn(async move {
-                    if let Err(error) = net::http::serve_connected(stream, Some(tls), eim).await {
-                        tracing::debug!(error, "a connection to the eIM ended");
+                    if let Err(error) = net::http::serve_connected(stream, Some(tls), link).await {
+                        tracing::debug!(error, "a connection over a channel ended");
                     }
                 });
             }
         });
-        Ok(ServedEim { hosts, _tasks: tasks })
     }
 }
 
-fn eim_socket() -> Result<SocketAddr, Fault> {
-    EIM_SOCKET.parse().map_err(|_| unexpected(EIM_SOCKET))
+fn server_name(name: &str) -> Result<ServerName, Fault> {
+    name.parse().map_err(|_| unexpected(name))
+}
+
+fn socket(address: &str) -> Result<SocketAddr, Fault> {
+    address.parse().map_err(|_| unexpected(address))
 }

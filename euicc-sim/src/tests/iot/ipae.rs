@@ -129,7 +129,7 @@ fn select_announces_the_ipa_of_the_card() {
     assert!(response.ends_with("E10480020780"), "{response}");
 }
 
-// req: SGP.32-Ipae-Poll
+// req: SGP.32-3.1.1.1-Ipae
 #[test]
 fn the_card_requests_polling_events_and_location_as_far_as_the_terminal_can() {
     let mut testbed = card();
