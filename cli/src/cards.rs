@@ -64,8 +64,8 @@ impl CardEntry {
         self.description.insert("strict".to_owned(), toml::Value::Boolean(true));
     }
 
-    /// Gives an IoT card these eIMs and, if there is an interval, an IPA that polls them every so many
-    /// seconds.
+    /// Gives an IoT card these eIMs and, if there is an interval, an IPA that polls them every so
+    /// many seconds.
     pub fn make_iot(&mut self, eims: &[EimConfigurationData], poll_seconds: Option<u32>) {
         let eims = eims.iter().map(|eim| toml::Value::String(hex::encode(eim.to_der()))).collect();
         let mut iot = toml::Table::new();

@@ -291,7 +291,8 @@ fn a_card_with_an_ipa_executes_the_orders_of_its_eim_over_a_modem() {
     let card_address = card.out.json()["cards"][0]["address"].as_str().unwrap().to_owned();
     let device = ["--json", "device", "--card", &card_address, "--sm-dp", &stock.sm_dp];
 
-    // In the factory, the IPA of a device installs the first profile over the connection of the host.
+    // In the factory, the IPA of a device installs the first profile over the connection of the
+    // host.
     order(&[&first.order]);
     order(&[&format!("enable:{}", first.iccid)]);
     let polled = succeed(landfall(folder).args(device).args(["run", "--iot", "--once"]));

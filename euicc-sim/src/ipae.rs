@@ -1,12 +1,12 @@
 //! The place of an IPA inside the card (IPAe): SGP.31, SGP.32 section 3.8.
 //!
-//! This module has no procedures of an IPA. It starts the IPA, reports the events of the toolkit to it,
-//! and gives it access to the ISD-R, to proactive commands and to a part of the memory. The program
-//! that uses this access runs above the card.
+//! This module has no procedures of an IPA. It starts the IPA, reports the events of the toolkit to
+//! it, and gives it access to the ISD-R, to proactive commands and to a part of the memory. The
+//! program that uses this access runs above the card.
 //!
-//! The IPA is active unless the terminal has announced its own IPA (IPAd) in TERMINAL CAPABILITY. Such a
-//! terminal can activate the IPA of the card with IpaeActivation; then only a reset makes the IPAd
-//! active again.
+//! The IPA is active unless the terminal has announced its own IPA (IPAd) in TERMINAL CAPABILITY.
+//! Such a terminal can activate the IPA of the card with IpaeActivation; then only a reset makes
+//! the IPAd active again.
 
 use rsp::ota::cat::{Command as ProactiveCommand, Duration, Envelope, Event, LocalInformation, Response};
 use rsp::ota::cat::{Proactive, TerminalCapability, TerminalResponse};
@@ -36,8 +36,8 @@ impl Card {
         port.settings().is_some().then_some(port)
     }
 
-    /// The status word of a successful command: it announces the next proactive command, if there is
-    /// one.
+    /// The status word of a successful command: it announces the next proactive command, if there
+    /// is one.
     pub fn status(&self) -> StatusWord {
         self.volatile.cat.status()
     }
@@ -88,8 +88,8 @@ impl IpaePort<'_> {
         self.0.volatile.cat.announce_reset();
     }
 
-    /// Processes a command of the IPA to an application of the card, and returns the response including
-    /// the status word.
+    /// Processes a command of the IPA to an application of the card, and returns the response
+    /// including the status word.
     pub fn transmit(&mut self, command: &[u8]) -> Vec<u8> {
         self.0.transmit_from(true, command)
     }
@@ -126,14 +126,15 @@ pub(crate) fn is_active(context: &Context<'_>) -> bool {
     active(context).is_some()
 }
 
-/// True if this command to the ISD-R must be refused: the IPA of the card is active, and the command
-/// comes from the terminal.
+/// True if this command to the ISD-R must be refused: the IPA of the card is active, and the
+/// command comes from the terminal.
 pub(crate) fn excludes_terminal(context: &Context<'_>) -> bool {
     is_active(context) && !context.is_from_ipae
 }
 
-/// Starts the IPA after TERMINAL PROFILE. The card requests STATUS commands, the events of channels and
-/// of the location, and the present location. Returns false if the IPA of the card is not active.
+/// Starts the IPA after TERMINAL PROFILE. The card requests STATUS commands, the events of channels
+/// and of the location, and the present location. Returns false if the IPA of the card is not
+/// active.
 pub(crate) fn begin(context: &mut Context<'_>) -> bool {
     let Some(settings) = active(context) else { return false };
     let interval = std::time::Duration::from_secs(settings.status_seconds);

@@ -268,8 +268,8 @@ impl Volatile {
         }
     }
 
-    /// True if an IPA inside the card may run: the terminal has no IPA, or it has activated that of the
-    /// card.
+    /// True if an IPA inside the card may run: the terminal has no IPA, or it has activated that of
+    /// the card.
     pub(crate) fn ipae_may_run(&self) -> bool {
         !self.has_ipad || self.is_ipae_activated
     }

@@ -20,8 +20,8 @@ pub struct IpaeCard {
 }
 
 impl IpaeCard {
-    /// Adds the IPA to a card. A card whose description has no IPA is not changed. `tls` has the trusted
-    /// keys of servers. The IPA reports its calls to `events`.
+    /// Adds the IPA to a card. A card whose description has no IPA is not changed. `tls` has the
+    /// trusted keys of servers. The IPA reports its calls to `events`.
     pub fn new(card: Card, tls: ServerTls, events: Arc<dyn Events>) -> Self {
         let toolkit = SharedToolkit::new(card);
         let events = EventSource::new("IPAe", Arc::clone(&tls.clock), events);
@@ -33,8 +33,8 @@ impl IpaeCard {
         /// More data are available with GET RESPONSE.
         const MORE: u8 = 0x61;
         let mut response = self.toolkit.lock().card.transmit(command);
-        // The commands of the IPA would discard the rest of the response (TS 102 221 section 12.1.1),
-        // so the IPA continues when the terminal has all of it.
+        // The commands of the IPA would discard the rest of the response (TS 102 221 section
+        // 12.1.1), so the IPA continues when the terminal has all of it.
         if !matches!(response.as_slice(), [.., MORE, _]) && self.is_continued() {
             self.announce(&mut response);
         }

@@ -74,8 +74,8 @@ impl AsyncWrite for ChannelStream {
         }
     }
 
-    /// The bearer independent protocol cannot close one direction, so this only waits for the octets
-    /// that are being sent.
+    /// The bearer independent protocol cannot close one direction, so this only waits for the
+    /// octets that are being sent.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(context)
     }

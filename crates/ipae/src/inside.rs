@@ -1,5 +1,5 @@
-//! The card as seen by the IPA inside: its ISD-R, its memory, its reset, and the network service that
-//! the terminal reports.
+//! The card as seen by the IPA inside: its ISD-R, its memory, its reset, and the network service
+//! that the terminal reports.
 
 use std::future::{pending, poll_fn};
 use std::task::Poll;
@@ -70,8 +70,8 @@ impl Connectivity for TerminalService {
         }
     }
 
-    /// Waits for the terminal to perform the REFRESH that the card has announced. It does not return:
-    /// the REFRESH ends the session of the card, and the IPA starts again after it.
+    /// Waits for the terminal to perform the REFRESH that the card has announced. It does not
+    /// return: the REFRESH ends the session of the card, and the IPA starts again after it.
     // req: SGP.32-3.3.1-IpaeRefresh
     async fn refresh<D: CardInterface>(&mut self, _: &mut Es10<D>) -> Result<(), CardError> {
         pending().await

@@ -5,11 +5,11 @@
 //! through any terminal that supports the bearer independent protocol with TCP (TS 102 223 section
 //! 6.4.27).
 //!
-//! A card acts only while it processes a command. Therefore the IPA is a future that is polled by hand:
-//! after each command, the events of the toolkit are recorded, the future is polled until it waits for
-//! the terminal, and the response announces the next proactive command. A reset or a loss of power
-//! drops the future. Everything that must survive is in the memory of the card, and the IPA starts
-//! again with the next TERMINAL PROFILE.
+//! A card acts only while it processes a command. Therefore the IPA is a future that is polled by
+//! hand: after each command, the events of the toolkit are recorded, the future is polled until it
+//! waits for the terminal, and the response announces the next proactive command. A reset or a loss
+//! of power drops the future. Everything that must survive is in the memory of the card, and the
+//! IPA starts again with the next TERMINAL PROFILE.
 //!
 //! | module | contents |
 //! |---|---|

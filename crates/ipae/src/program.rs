@@ -17,8 +17,8 @@ use crate::servers::{ServerTls, Servers};
 use crate::sleep::{TerminalPause, sleep};
 use crate::toolkit::SharedToolkit;
 
-/// Maximum polls of the future after one command of the terminal. A future that wakes itself more often
-/// continues after the next command.
+/// Maximum polls of the future after one command of the terminal. A future that wakes itself more
+/// often continues after the next command.
 const MAX_POLLS: usize = 10_000;
 
 /// A running IPA.
@@ -57,8 +57,8 @@ impl Program {
         let pause = TerminalPause { toolkit: toolkit.clone(), seconds: settings.retry_seconds };
         let ipa = Ipa::inside_card(lpa, service, servers.clone(), ipa_settings, memory, events)?;
         let polling = poll_eims(toolkit.clone(), servers, ipa.with_pause(pause), settings);
-        // The cooperative budget of tokio belongs to the task of the terminal. Without it the future
-        // would wait for a scheduler that it does not have.
+        // The cooperative budget of tokio belongs to the task of the terminal. Without it the
+        // future would wait for a scheduler that it does not have.
         let future = Box::pin(tokio::task::unconstrained(polling));
         Ok(Self { future, woken: Arc::default() })
     }

@@ -1,7 +1,7 @@
 //! The toolkit of the card as the IPA uses it: channels, timers, and the service of the network.
 //!
-//! Events of the terminal change this state, and the futures of the IPA read it. The program is polled
-//! after every event, so a future that waits for the terminal stores no waker.
+//! Events of the terminal change this state, and the futures of the IPA read it. The program is
+//! polled after every event, so a future that waits for the terminal stores no waker.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -22,8 +22,8 @@ const MAX_CHANNEL_DATA: u8 = 0xED;
 /// The numbers of timers: TS 102 223 section 8.37.
 const TIMERS: std::ops::RangeInclusive<u8> = 1..=8;
 
-/// The toolkit and its card, shared by the card's interface and the futures of the IPA. All of them run
-/// in one thread at a time.
+/// The toolkit and its card, shared by the card's interface and the futures of the IPA. All of them
+/// run in one thread at a time.
 #[derive(Clone)]
 pub(crate) struct SharedToolkit(Arc<Mutex<Toolkit>>);
 
@@ -111,8 +111,8 @@ struct Timer {
 }
 
 impl Toolkit {
-    /// Takes the events of the toolkit, and returns them with true if the IPA is active. Returns `None`
-    /// if the card has no IPA.
+    /// Takes the events of the toolkit, and returns them with true if the IPA is active. Returns
+    /// `None` if the card has no IPA.
     pub(crate) fn take_events(&mut self) -> Option<(bool, Vec<ToolkitEvent>)> {
         let mut port = self.card.ipae()?;
         Some((port.is_active(), port.take_events()))
@@ -326,8 +326,8 @@ impl Toolkit {
         })
     }
 
-    /// Takes up to `limit` octets that a channel has received. Returns `None` if there are none yet, and
-    /// no octets at the end of the stream.
+    /// Takes up to `limit` octets that a channel has received. Returns `None` if there are none
+    /// yet, and no octets at the end of the stream.
     pub(crate) fn receive(&mut self, id: Id, limit: usize) -> Option<Vec<u8>> {
         let Some(open) = self.open_channel(id) else { return Some(Vec::new()) };
         if !open.received.is_empty() {
@@ -348,8 +348,8 @@ impl Toolkit {
         None
     }
 
-    /// Sends the first octets of `data` on a channel. Returns their number, or `None` if the terminal is
-    /// still sending.
+    /// Sends the first octets of `data` on a channel. Returns their number, or `None` if the
+    /// terminal is still sending.
     ///
     /// # Errors
     /// The link was lost.

@@ -1,5 +1,5 @@
-//! A card with an IPA inside, and terminals of which each lacks something or misbehaves. The commands
-//! of the terminal are sent one by one.
+//! A card with an IPA inside, and terminals of which each lacks something or misbehaves. The
+//! commands of the terminal are sent one by one.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -3,8 +3,8 @@
 //! device's links, and the device can lose its power at any time.
 //!
 //! The device reaches servers only while it is registered: the link to each server fails otherwise.
-//! [`Iot::ipae_device`] is another device for the same card: it has no IPA, and the IPA inside the card
-//! reaches the first eIM through TLS over channels of this device.
+//! [`Iot::ipae_device`] is another device for the same card: it has no IPA, and the IPA inside the
+//! card reaches the first eIM through TLS over channels of this device.
 
 mod ipae;
 mod reachability;

@@ -300,8 +300,8 @@ const NEVER: usize = usize::MAX;
 fn a_move_succeeds_although_the_connection_breaks() {
     let octets = simulate(async |simulation| moved_with_break(&simulation, NEVER).await);
     assert!(octets > 5000, "{octets} octets");
-    // The length of a TLS record differs by a few octets from run to run, so a finer sweep would not be
-    // more complete.
+    // The length of a TLS record differs by a few octets from run to run, so a finer sweep would
+    // not be more complete.
     for at in places(octets / 50, 16) {
         simulate(async |simulation| moved_with_break(&simulation, at * 50).await);
     }
@@ -339,8 +339,8 @@ async fn ended(iot: &Iot, id: &TransactionId) -> Outcome {
     }
 }
 
-/// Orders the download until the profile is installed, because a download that is interrupted fails,
-/// and then its enabling.
+/// Orders the download until the profile is installed, because a download that is interrupted
+/// fails, and then its enabling.
 async fn order_until_moved(iot: &Iot) -> TransactionId {
     let code = iot.release(iot.local).await.unwrap();
     loop {
@@ -371,7 +371,8 @@ fn is_installed(outcome: &Outcome) -> bool {
     matches!(installed.profile_installation_result_data.final_result, FinalResult::SuccessResult(_))
 }
 
-/// A card that loses its power, together with its device, when the device fetches a proactive command.
+/// A card that loses its power, together with its device, when the device fetches a proactive
+/// command.
 struct CutAtFetch {
     card: PoweredCard<IpaeCard>,
     power: Power,

@@ -72,8 +72,8 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         Ok(executed)
     }
 
-    /// Rolls back if the result of a package that permits it was not delivered. Returns false if the
-    /// new profile stays.
+    /// Rolls back if the result of a package that permits it was not delivered. Returns false if
+    /// the new profile stays.
     async fn is_rolled_back(
         &mut self,
         delivery: &ResultDelivery,

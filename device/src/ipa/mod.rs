@@ -1,7 +1,7 @@
 //! The IPA: SGP.31, SGP.32 section 3.
 //!
-//! The IPA of a device (IPAd) has the modem of this device. The IPA inside a card (IPAe) runs the same
-//! procedures with another [`Connectivity`].
+//! The IPA of a device (IPAd) has the modem of this device. The IPA inside a card (IPAe) runs the
+//! same procedures with another [`Connectivity`].
 //!
 //! An IPA polls the eIMs of its eUICC, and executes one package after the other. It keeps the device
 //! connected: if a new profile has no service, it rolls back, and if all service is lost, it uses the
@@ -176,8 +176,8 @@ impl From<CardError> for IpaError {
 }
 
 impl<D: CardInterface> Ipa<D> {
-    /// Creates the IPA of a device from these parts. `lpa` and `modem` must access the same card: see
-    /// [`Slot`](super::Slot). `memory` is that of the device.
+    /// Creates the IPA of a device from these parts. `lpa` and `modem` must access the same card:
+    /// see [`Slot`](super::Slot). `memory` is that of the device.
     ///
     /// # Errors
     /// The memory cannot be read.

@@ -5,16 +5,17 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// The settings of an IPA inside the card. The standard leaves them to the manufacturer of the card.
+/// The settings of an IPA inside the card. The standard leaves them to the manufacturer of the
+/// card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IpaeDescription {
     /// The address of each server by host name, without a port. The bearer independent protocol
-    /// connects to addresses only (TS 102 223 section 8.58), and the card has no DNS client. A server
-    /// whose host name is an IP address needs no entry.
+    /// connects to addresses only (TS 102 223 section 8.58), and the card has no DNS client. A
+    /// server whose host name is an IP address needs no entry.
     pub servers: BTreeMap<String, SocketAddr>,
-    /// True if the IPA downloads profiles and sends notifications directly to SM-DP+s. Otherwise its
-    /// eIM relays both.
+    /// True if the IPA downloads profiles and sends notifications directly to SM-DP+s. Otherwise
+    /// its eIM relays both.
     pub direct: bool,
     /// The interval at which the IPA polls its eIMs, at most 24 hours less one second.
     pub poll_seconds: u64,

@@ -175,9 +175,9 @@ fn security_domain(aid: &[u8], in_a5: &[u8], after_a5: &[u8]) -> Vec<u8> {
     tlv_bytes(Tag(0x6F), &[&tlv_bytes(Tag(0x84), aid), &proprietary, after_a5].concat())
 }
 
-/// FCI of the ISD-R with ISDRProprietaryApplicationTemplate (SGP.22 section 5.7.1), and on an IoT card
-/// ISDRProprietaryApplicationTemplateIoT (SGP.32 section 3.8.4). The card has no LPAe. An M2M eUICC has
-/// no template, because it supports neither LPA nor IPA.
+/// FCI of the ISD-R with ISDRProprietaryApplicationTemplate (SGP.22 section 5.7.1), and on an IoT
+/// card ISDRProprietaryApplicationTemplateIoT (SGP.32 section 3.8.4). The card has no LPAe. An M2M
+/// eUICC has no template, because it supports neither LPA nor IPA.
 fn isd_r(context: &CardContext<'_, '_>) -> Vec<u8> {
     let CardContext::Consumer(context) = context else {
         return security_domain(&Aid::ISD_R, &[], &[]);

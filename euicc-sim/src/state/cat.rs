@@ -112,8 +112,8 @@ impl Cat {
         self.queue_numbered(owner, command).is_some()
     }
 
-    /// Queues a proactive command, and returns its command number. Returns `None` if the terminal does
-    /// not support it or if the queue is full.
+    /// Queues a proactive command, and returns its command number. Returns `None` if the terminal
+    /// does not support it or if the queue is full.
     pub(crate) fn queue_numbered(&mut self, owner: Owner, command: toolkit_commands::Command) -> Option<u8> {
         facilities::is_supported(&command, &self.terminal).then(|| self.queue.push(owner, command))?
     }

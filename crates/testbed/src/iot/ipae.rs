@@ -1,4 +1,5 @@
-//! An always-on device whose card has an IPA (IPAe), and the servers of the card with TLS in memory.
+//! An always-on device whose card has an IPA (IPAe), and the servers of the card with TLS in
+//! memory.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,8 +31,8 @@ pub struct ChannelServers {
 
 impl Iot {
     /// Powers the card with an IPA inside. The settings of its IPA are those of the card in
-    /// [`IotSetup`](super::IotSetup). The card is the one of [`Iot::ipa`], which must not be used until
-    /// the next [`Iot::power_cycle`].
+    /// [`IotSetup`](super::IotSetup). The card is the one of [`Iot::ipa`], which must not be used
+    /// until the next [`Iot::power_cycle`].
     ///
     /// # Errors
     /// The card has no IPA, or its memory cannot be read.

@@ -20,8 +20,8 @@ pub enum ToolkitEvent {
     Status(u64),
 }
 
-/// Maximum number of events that wait for the IPA. It takes them after each command, so more exist only
-/// if it does not run.
+/// Maximum number of events that wait for the IPA. It takes them after each command, so more exist
+/// only if it does not run.
 const MAX_EVENTS: usize = 64;
 
 /// The part of an IPA inside the card in the state of the toolkit.
