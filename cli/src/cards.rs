@@ -7,15 +7,20 @@ use std::{
     sync::Arc,
 };
 
-use certs::Pki;
+use certs::{Pki, Role};
 use clap::ValueEnum;
 use device::at;
 use euicc_sim::{Card, CardDescription, Preset, Shared};
-use rsp::ids::{Eid, Plmn};
+use ipae::{IpaeCard, ServerTls};
+use rsp::{
+    der::Asn1,
+    ids::{Eid, Plmn},
+    sgp32::EimConfigurationData,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use world::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Fault, RamMemory, World};
+use world::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Fault, NullEvents, RamMemory, World};
 
 use crate::{
     faults::{ActiveFaults, CardMemory},
@@ -57,6 +62,20 @@ impl CardEntry {
     /// Lets the card refuse deviations that it otherwise accepts with a finding.
     pub fn make_strict(&mut self) {
         self.description.insert("strict".to_owned(), toml::Value::Boolean(true));
+    }
+
+    /// Gives an IoT card these eIMs and, if there is an interval, an IPA that polls them every so
+    /// many seconds.
+    pub fn make_iot(&mut self, eims: &[EimConfigurationData], poll_seconds: Option<u32>) {
+        let eims = eims.iter().map(|eim| toml::Value::String(hex::encode(eim.to_der()))).collect();
+        let mut iot = toml::Table::new();
+        iot.insert("initial_eims".to_owned(), toml::Value::Array(eims));
+        if let Some(seconds) = poll_seconds {
+            let ipae = toml::Table::from_iter([("poll_seconds".to_owned(), toml::Value::from(seconds))]);
+            iot.insert("ipae".to_owned(), toml::Value::Table(ipae));
+        }
+        self.kind = CardKind::Iot;
+        self.description.insert("iot".to_owned(), toml::Value::Table(iot));
     }
 }
 
@@ -261,8 +280,18 @@ impl CardEntry {
         active_faults: &ActiveFaults,
     ) -> Result<BoxCardInterface, Fault> {
         let description = self.described(parties::described(settings, pki, eid)?)?;
+        let clock = Arc::clone(&world.clock);
+        let servers = ServerTls {
+            eims: parties::device_tls(pki, &[], Arc::clone(&clock))?,
+            rsp_servers: parties::device_tls(pki, &[Role::DpTls, Role::DsTls], Arc::clone(&clock))?,
+            clock,
+        };
         let (world, shared) = (world.clone(), Arc::clone(shared));
-        let make = move |memory| Card::open_among(description.clone(), memory, world.clone(), &shared);
+        let make = move |memory| {
+            let card = Card::open_among(description.clone(), memory, world.clone(), &shared)?;
+            // Without an IPA in its description, the card stays as it is.
+            Ok(IpaeCard::new(card, servers.clone(), Arc::new(NullEvents)))
+        };
         let kept = match self.memory {
             MemoryStorage::File => CardMemory::File(parties::card_path(&settings.data_dir, eid)),
             MemoryStorage::Ram => CardMemory::Ram(RamMemory::default()),

@@ -15,7 +15,7 @@ use faults::{
 };
 use net::{FileMemory, ServerDtls};
 use network::{Networks, Smsc};
-use world::{BoxCardInterface, Fault, Link, Memory, RamMemory, Records, SeededRandom};
+use world::{BoxCardInterface, CardInterface, Fault, Link, Memory, RamMemory, Records, SeededRandom};
 
 use crate::{output::remark, settings::Settings};
 
@@ -420,10 +420,10 @@ impl ActiveFaults {
     ///
     /// # Errors
     /// The card cannot be opened.
-    pub fn card(
+    pub fn card<C: CardInterface + 'static>(
         &self,
         kept: CardMemory,
-        make: impl Fn(Box<dyn Memory>) -> Result<Card, Fault> + Send + 'static,
+        make: impl Fn(Box<dyn Memory>) -> Result<C, Fault> + Send + 'static,
     ) -> Result<BoxCardInterface, Fault> {
         if self.injector.is_none() {
             return Ok(BoxCardInterface::new(make(kept.open()?)?));

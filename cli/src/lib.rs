@@ -11,6 +11,7 @@ pub mod check;
 pub mod command;
 pub mod demo;
 pub mod device_check;
+pub mod eim_configuration;
 pub mod eum;
 pub mod exit_status;
 pub mod explain;

@@ -199,52 +199,113 @@ fn served(folder: &Path, arguments: &[&str], heading: &str) -> (Running, String)
     (running, address)
 }
 
+/// A running SM-DP+.
+struct Stock {
+    _process: Running,
+    sm_dp: String,
+}
+
+/// A profile in stock.
+struct Profile {
+    file: String,
+    iccid: String,
+    /// The operation of an eIM that downloads it.
+    order: String,
+}
+
+impl Stock {
+    fn serve(folder: &Path) -> Self {
+        let serve = ["sm-dp", "serve", "--listen", "127.0.0.1:0"];
+        let (process, sm_dp) = served(folder, &serve, "SM-DP+ at ");
+        Self { _process: process, sm_dp }
+    }
+
+    /// Puts a profile into the stock and orders it.
+    fn profile(&self, folder: &Path, number: &str) -> Profile {
+        let file = folder.join(format!("{number}.der")).to_str().unwrap().to_owned();
+        let sm_dp = ["--sm-dp", &self.sm_dp];
+        succeed(landfall(folder).args(["profile", "new", &file, "--number", number]));
+        let add = ["sm-dp", "add", &file, "--fallback-allowed"];
+        let iccid = succeed(landfall(folder).args(add).args(sm_dp)).trim().to_owned();
+        let code = succeed(landfall(folder).args(["operator", "order", &iccid]).args(sm_dp));
+        Profile { file, iccid, order: format!("download:{}", code.trim()) }
+    }
+}
+
 /// The device pins the key of the eIM's TLS certificate.
 #[test]
 fn an_iot_device_executes_the_orders_of_its_eim_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let serve = ["sm-dp", "serve", "--listen", "127.0.0.1:0"];
-    let (_sm_dp_process, sm_dp) = served(folder, &serve, "SM-DP+ at ");
-    let eim = Eim::start_with(folder, &["--sm-dp", &sm_dp]);
+    let stock = Stock::serve(folder);
+    let eim = Eim::start_with(folder, &["--sm-dp", &stock.sm_dp]);
     let configuration = folder.join("eim.json");
     std::fs::write(&configuration, succeed(&mut eim.command(folder, &["configuration"]))).unwrap();
     let configuration = configuration.to_str().unwrap();
-    let profile = |number: &str| {
-        let file = folder.join(format!("{number}.der"));
-        let file = file.to_str().unwrap().to_owned();
-        succeed(landfall(folder).args(["profile", "new", &file, "--number", number]));
-        let iccid =
-            succeed(landfall(folder).args(["sm-dp", "add", &file, "--sm-dp", &sm_dp, "--fallback-allowed"]));
-        let iccid = iccid.trim().to_owned();
-        let code = succeed(landfall(folder).args(["operator", "order", &iccid, "--sm-dp", &sm_dp]));
-        (file, iccid, format!("download:{}", code.trim()))
-    };
-    let ((first_file, first, first_code), (second_file, second, second_code)) = (profile("1"), profile("2"));
-    let device = ["--json", "device", "--eid", EID, "--sm-dp", &sm_dp];
+    let (first, second) = (stock.profile(folder, "1"), stock.profile(folder, "2"));
+    let device = ["--json", "device", "--eid", EID, "--sm-dp", &stock.sm_dp];
     let order =
         |arguments: &[&str]| succeed(&mut eim.command(folder, &[&["order", EID], arguments].concat()));
 
     // Without a visible network the device uses the connection of the host.
-    order(&[&first_code]);
-    order(&[&format!("enable:{first}")]);
+    order(&[&first.order]);
+    order(&[&format!("enable:{}", first.iccid)]);
     let once = ["run", "--iot", "--once", "--eim-configuration", configuration];
     let polled = succeed(landfall(folder).args(device).args(once));
     let polled: Value = serde_json::from_str(polled.lines().last().unwrap()).unwrap();
     let packages = &polled["polled"]["visits"][0]["packages"];
     let results: Vec<_> = (0..3).map(|number| packages[number]["results"][0].as_str().unwrap()).collect();
-    assert_eq!(results, ["data", &format!("installed {first}"), "enable ok(0)"], "{polled}");
+    assert_eq!(results, ["data", &format!("installed {}", first.iccid), "enable ok(0)"], "{polled}");
 
     // On a network, with the JSON binding, until it is stopped.
     let network =
-        ["network", "--listen", "127.0.0.1:0", "--subscriber", &first_file, "--subscriber", &second_file];
+        ["network", "--listen", "127.0.0.1:0", "--subscriber", &first.file, "--subscriber", &second.file];
     let (_network_process, network) = served(folder, &network, "networks at ");
     let run = ["run", "--iot", "--binding", "json", "--check-in-every", "1"];
     let cellular = ["--network", &network, "--visible", "724-99"];
     let _device = Running::start(landfall(folder).args(device).args(cellular).args(run));
-    order(&[&second_code, "--wait", "60s"]);
-    order(&[&format!("enable-with-rollback:{second}"), "--wait", "60s"]);
-    let done = order(&[&format!("delete:{first}"), "--wait", "60s"]);
+    order(&[&second.order, "--wait", "60s"]);
+    order(&[&format!("enable-with-rollback:{}", second.iccid), "--wait", "60s"]);
+    let done = order(&[&format!("delete:{}", first.iccid), "--wait", "60s"]);
+    let done: Value = serde_json::from_str(&done).unwrap();
+    assert_eq!(done["result"]["succeeded"], true, "{done}");
+}
+
+/// The device has no IPA: it only serves the proactive commands of its card, which polls the eIM.
+// req: SGP.32-3.1.1.1-Ipae, SGP.32-3.2.3.2-Ipae, SGP.32-3.3.1-IpaeRefresh
+#[test]
+fn a_card_with_an_ipa_executes_the_orders_of_its_eim_over_a_modem() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let stock = Stock::serve(folder);
+    let eim = Eim::start_with(folder, &["--sm-dp", &stock.sm_dp]);
+    let configuration = folder.join("eim.json");
+    std::fs::write(&configuration, succeed(&mut eim.command(folder, &["configuration"]))).unwrap();
+    let configuration = configuration.to_str().unwrap();
+    let (first, second) = (stock.profile(folder, "1"), stock.profile(folder, "2"));
+    let order =
+        |arguments: &[&str]| succeed(&mut eim.command(folder, &[&["order", EID], arguments].concat()));
+    let serve = ["--json", "euicc", "--eid", EID, "serve", "--listen", "127.0.0.1:0", "--kind", "iot"];
+    let ipae = ["--ipae", "1", "--eim-configuration", configuration];
+    let card = Running::start(landfall(folder).args(serve).args(ipae));
+    let card_address = card.out.json()["cards"][0]["address"].as_str().unwrap().to_owned();
+    let device = ["--json", "device", "--card", &card_address, "--sm-dp", &stock.sm_dp];
+
+    // In the factory, the IPA of a device installs the first profile over the connection of the
+    // host.
+    order(&[&first.order]);
+    order(&[&format!("enable:{}", first.iccid)]);
+    let polled = succeed(landfall(folder).args(device).args(["run", "--iot", "--once"]));
+    assert!(polled.contains("enable ok(0)"), "{polled}");
+
+    let network = ["network", "--listen", "127.0.0.1:0"];
+    let subscribers = ["--subscriber", &first.file, "--subscriber", &second.file];
+    let (_network_process, network) = served(folder, &[&network[..], &subscribers].concat(), "networks at ");
+    let cellular = ["--network", &network, "--visible", "724-99"];
+    let _device = Running::start(landfall(folder).args(device).args(cellular).args(["run"]));
+    order(&[&second.order, "--wait", "60s"]);
+    order(&[&format!("enable-with-rollback:{}", second.iccid), "--wait", "60s"]);
+    let done = order(&[&format!("delete:{}", first.iccid), "--wait", "60s"]);
     let done: Value = serde_json::from_str(&done).unwrap();
     assert_eq!(done["result"]["succeeded"], true, "{done}");
 }

@@ -61,7 +61,8 @@ pub struct Terminal<D> {
     /// The length of the pending proactive command.
     proactive: Option<u8>,
     is_started: bool,
-    abilities: Abilities,
+    /// `None` for a client inside the card, which announces nothing.
+    abilities: Option<Abilities>,
 }
 
 /// The number of APDUs and octets exchanged with the card.
@@ -182,13 +183,18 @@ impl<D: CardInterface> Terminal<D> {
             traffic: Traffic::default(),
             proactive: None,
             is_started: false,
-            abilities: Abilities::of_lpa(),
+            abilities: Some(Abilities::of_lpa()),
         }
     }
 
     /// Sets the capabilities that are announced at the next start.
     pub(crate) fn set_abilities(&mut self, abilities: Abilities) {
-        self.abilities = abilities;
+        self.abilities = Some(abilities);
+    }
+
+    /// Announces no capabilities to the card.
+    pub(crate) fn announce_nothing(&mut self) {
+        self.abilities = None;
     }
 
     /// Returns the traffic so far.
@@ -228,7 +234,7 @@ impl<D: CardInterface> Terminal<D> {
         if self.is_started {
             return Ok(());
         }
-        let Abilities { capability, profile } = self.abilities.clone();
+        let Some(Abilities { capability, profile }) = self.abilities.clone() else { return Ok(()) };
         for (name, ins, data) in [
             ("TERMINAL CAPABILITY", 0xAA, capability.as_slice()),
             ("TERMINAL PROFILE", 0x10, profile.as_slice()),

@@ -20,12 +20,13 @@ use rsp::ota::cat::{RefreshMode, TerminalCapability, TerminalProfile};
 use super::StatusWord;
 use super::apdu::{Command, Le};
 use super::context::Context;
+use super::ipae;
 use super::iso7816::select;
 use super::kind::CardContext;
 use super::m2m::toolkit::{self, ToolkitSettings};
 use super::multi_imsi;
 use super::state::Volatile;
-use super::state::cat::queue::ResponseOutcome;
+use super::state::cat::queue::{Owner, ResponseOutcome};
 use super::state::cat::refresh::{self, Refresh};
 pub(crate) use super::state::cat::{ENVELOPE, TERMINAL_PROFILE, TERMINAL_RESPONSE};
 use super::switch;
@@ -53,7 +54,13 @@ pub(crate) fn terminal_profile(
 fn begin(context: &mut CardContext<'_, '_>, profile: &[u8]) {
     context.volatile.cat.terminal = TerminalProfile(profile.to_vec());
     match context {
-        CardContext::Consumer(context) => multi_imsi::begin(context),
+        CardContext::Consumer(context) => {
+            // The IPA requests the events of the applet too: a second list would replace the first.
+            match ipae::begin(context) {
+                true => multi_imsi::request_location(context),
+                false => multi_imsi::begin(context),
+            }
+        }
         CardContext::M2m(context) => {
             toolkit::begin(context);
             multi_imsi::request_location(context);
@@ -93,7 +100,9 @@ pub(crate) fn status(
     process_deferred(context);
     let answer = select::status(context, command);
     let has_identities = multi_imsi::is_installed(context);
-    if context.channel == 0 && (has_identities || matches!(context, CardContext::M2m(_))) {
+    let has_applications =
+        has_identities || ipae::is_active(context) || matches!(context, CardContext::M2m(_));
+    if context.channel == 0 && has_applications {
         context.volatile.cat.queue.release();
         if mem::take(&mut context.volatile.cat.is_switch_late) {
             context.volatile.cat.announce_switch();
@@ -101,6 +110,7 @@ pub(crate) fn status(
         if let CardContext::M2m(context) = context {
             toolkit::status_received(context);
         }
+        ipae::status_received(context);
         if has_identities {
             multi_imsi::status_received(context);
         }
@@ -127,7 +137,8 @@ pub(crate) fn envelope(
 fn process_envelope(context: &mut CardContext<'_, '_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     match context {
         CardContext::Consumer(context) => {
-            if multi_imsi::envelope(context, data) {
+            let is_for_ipae = ipae::envelope(context, data);
+            if multi_imsi::envelope(context, data) || is_for_ipae {
                 Ok(Vec::new())
             } else {
                 unhandled_envelope(data)
@@ -237,17 +248,21 @@ fn queued_response(context: &mut CardContext<'_, '_>, data: &[u8]) -> Result<Vec
     match context.volatile.cat.queue.answer(data, settings.tries_of_a_command) {
         ResponseOutcome::Unmatched => return Err(StatusWord::INCORRECT_DATA),
         ResponseOutcome::Retry => {}
-        ResponseOutcome::Finished(owner, command, response) => {
+        ResponseOutcome::Finished(owner, proactive, response) => {
+            let is_undecodable = response.is_none();
             match context {
-                // The applet is the only owner of commands on a consumer card.
+                CardContext::Consumer(context) if owner == Owner::Ipae => {
+                    ipae::response_received(context, proactive, response);
+                }
+                // The applet is the only other owner of commands on a consumer card.
                 CardContext::Consumer(context) => {
-                    multi_imsi::response_received(context, &command, response.as_ref());
+                    multi_imsi::response_received(context, &proactive.command, response.as_ref());
                 }
                 CardContext::M2m(context) => {
-                    toolkit::response_received(context, owner, &command, response.as_ref());
+                    toolkit::response_received(context, owner, &proactive.command, response.as_ref());
                 }
             }
-            if response.is_none() {
+            if is_undecodable {
                 return Err(StatusWord::INCORRECT_DATA);
             }
         }

@@ -26,6 +26,8 @@ pub(crate) struct Context<'a> {
     pub(crate) channel: u8,
     /// The status word to return if the command succeeds with a warning.
     pub(crate) warning: Option<StatusWord>,
+    /// True if the command comes from the IPA inside the card.
+    pub(crate) is_from_ipae: bool,
 }
 
 /// The card refuses the octets: they cannot be decoded, or they deviate from the standard and the

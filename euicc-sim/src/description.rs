@@ -2,11 +2,13 @@
 
 mod capabilities;
 mod iot;
+mod ipae;
 
 pub use capabilities::{Capabilities, Preset, V3Elements};
 pub use iot::{
     AfterFailure, IotDescription, IotVersion, SizeError, TerminalCapabilityRule, TokenInUpdateEim,
 };
+pub use ipae::IpaeDescription;
 
 use certs::EuiccCredentials;
 use profile::element::Service;

@@ -18,6 +18,7 @@
 //! | `authenticate` | TS 31.102 section 7.1 |
 //! | `get_identity` | TS 31.102 section 7.5 |
 //! | `cat` | TS 102 221 section 11.2, TS 102 223: REFRESH; all proactive commands of an M2M eUICC |
+//! | `ipae` | SGP.32 section 3.8: the place of an IPA inside the card |
 //! | `isd_r` | SGP.22 sections 5.7.1 to 5.7.22 (ES10a, ES10b, ES10c) |
 //! | `isd_r::iot` | SGP.32 section 5.9 (ES10b of an IoT eUICC) |
 //! | `install` | SGP.22 sections 2.5 and 5.5 (ES8+) |
@@ -45,6 +46,7 @@ mod ecasd;
 mod factory;
 mod get_identity;
 mod install;
+mod ipae;
 mod isd_r;
 mod iso7816;
 mod kind;
@@ -70,8 +72,10 @@ use world::{Atr, CardInterface, CardInterfaceFault, Fault, Memory, World};
 
 pub use description::{
     AfterFailure, AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription,
-    IotDescription, IotVersion, Preset, SizeError, TerminalCapabilityRule, TokenInUpdateEim, V3Elements,
+    IotDescription, IotVersion, IpaeDescription, Preset, SizeError, TerminalCapabilityRule, TokenInUpdateEim,
+    V3Elements,
 };
+pub use ipae::{IpaePort, ToolkitEvent};
 pub use rsp::StatusWord;
 pub use shared::Shared;
 
@@ -213,12 +217,17 @@ impl Card {
     /// Processes one command and returns the response including the status word. Any octet string
     /// gets a response.
     pub fn transmit(&mut self, command: &[u8]) -> Vec<u8> {
+        self.transmit_from(false, command)
+    }
+
+    /// Processes a command of the terminal, or of an IPA inside the card.
+    fn transmit_from(&mut self, is_from_ipae: bool, command: &[u8]) -> Vec<u8> {
         let command = match Command::parse(command) {
             Ok(command) => command,
             Err(status) => return status.to_bytes().to_vec(),
         };
         let before = snapshot(&mut self.volatile);
-        let (committed, findings) = finding::collect(|| self.commit(|context| run(context, command)));
+        let (committed, findings) = finding::collect(|| self.run_from(is_from_ipae, command));
         self.keep(findings);
         match committed {
             Ok(answer) => answer,
@@ -255,6 +264,7 @@ impl Card {
             volatile: &mut self.volatile,
             channel: 0,
             warning: None,
+            is_from_ipae: false,
         };
         let storage =
             Storage { memory: &mut *self.memory, is_stored: &mut self.is_stored, shared: &self.shared };

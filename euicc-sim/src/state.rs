@@ -250,6 +250,8 @@ pub(crate) struct Volatile {
     pub(crate) verified: BTreeSet<(FileIndex, PinKeyReference)>,
     /// True if the terminal announced an IPA in TERMINAL CAPABILITY.
     pub(crate) has_ipad: bool,
+    /// True if the terminal activated the IPA inside the card.
+    pub(crate) is_ipae_activated: bool,
 }
 
 impl Volatile {
@@ -262,7 +264,14 @@ impl Volatile {
             cat: Cat::default(),
             verified: BTreeSet::new(),
             has_ipad: false,
+            is_ipae_activated: false,
         }
+    }
+
+    /// True if an IPA inside the card may run: the terminal has no IPA, or it has activated that of
+    /// the card.
+    pub(crate) fn ipae_may_run(&self) -> bool {
+        !self.has_ipad || self.is_ipae_activated
     }
 }
 

@@ -6,12 +6,16 @@
 mod body;
 mod client;
 pub(crate) mod connections;
+mod peer;
 pub(crate) mod server;
+mod stream_client;
 
-pub(crate) use client::kind_of;
-pub use client::{Client, MAX_ANSWER};
+pub use client::Client;
 pub use connections::{
     BODY_READ_TIMEOUT, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, Limits, MAX_AGE, MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_SOURCE, MAX_REQUEST_MEMORY,
 };
-pub use server::{MAX_REQUEST, listen, serve, serve_within};
+pub use peer::MAX_ANSWER;
+pub(crate) use peer::kind_of;
+pub use server::{MAX_REQUEST, listen, serve, serve_connected, serve_within};
+pub use stream_client::StreamClient;

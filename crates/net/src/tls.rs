@@ -35,7 +35,8 @@ use checking::{CheckingClientVerifier, CheckingVerifier, PinningVerifier};
 pub use pkcs8::pkcs8_p256;
 
 const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
-const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+const HTTP1: &[u8] = b"http/1.1";
+const ALPN: [&[u8]; 2] = [b"h2", HTTP1];
 
 /// A certificate chain and the key of its first certificate.
 #[derive(Clone)]
@@ -194,6 +195,13 @@ impl ClientTls {
             .build()
             .map_err(bad_roots)?;
         Self::verifying(Arc::new(CheckingVerifier { webpki: verifier, check }), identity, clock)
+    }
+
+    /// Returns the configuration for a client that supports only HTTP/1.1.
+    pub(crate) fn http1(&self) -> Arc<ClientConfig> {
+        let mut config = (*self.0).clone();
+        config.alpn_protocols = vec![HTTP1.to_vec()];
+        Arc::new(config)
     }
 
     /// Returns a configuration that trusts the server with this public key (SubjectPublicKeyInfo,

@@ -3,7 +3,10 @@
 //! device's links, and the device can lose its power at any time.
 //!
 //! The device reaches servers only while it is registered: the link to each server fails otherwise.
+//! [`Iot::ipae_device`] is another device for the same card: it has no IPA, and the IPA inside the
+//! card reaches the first eIM through TLS over channels of this device.
 
+mod ipae;
 mod reachability;
 
 use std::sync::Arc;
@@ -29,6 +32,7 @@ use crate::time::Simulation;
 use reachability::Reachability;
 
 pub use crate::swap::{BOOTSTRAP, LOCAL, VISITED};
+pub use ipae::{ChannelServers, EIM_SOCKET};
 
 /// Address of the SM-DS.
 pub const SM_DS: &str = "smds.landfall.example";
@@ -68,6 +72,7 @@ pub struct Iot {
     pub bootstrap: Iccid,
     /// The local profile, which is in stock at the SM-DP+. It can be the Fallback Profile.
     pub local: Iccid,
+    local_imsi: Imsi,
     setup: IotSetup,
     simulation: Simulation,
     reachability: Reachability,
@@ -118,6 +123,7 @@ impl Iot {
         let mut iot = Self {
             bootstrap: bootstrap.subscription.iccid,
             local: local.subscription.iccid,
+            local_imsi: local.subscription.imsi,
             events,
             faults,
             networks,
@@ -269,6 +275,11 @@ impl Iot {
     /// The PKI has no card.
     pub fn eid(&self) -> Result<Eid, Fault> {
         crate::assembly::first_eid(&self.setup.pki)
+    }
+
+    /// The subscriber of the local profile.
+    pub fn local_imsi(&self) -> Imsi {
+        self.local_imsi
     }
 
     fn eim(&self, number: usize) -> Result<&Eim, Fault> {

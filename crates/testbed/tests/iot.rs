@@ -32,7 +32,7 @@ use rsp::sgp32::{EuiccPackageResult, EuiccResultData, StateChangeCause};
 use rsp::time::Timestamp;
 use testbed::iot::{FIRST_EIM, Iot, IotSetup, SECOND_EIM};
 use testbed::time::{Simulation, run};
-use world::{Link, LinkFault, link_from};
+use world::{Link, LinkFault, LinkFaultKind, link_from};
 
 const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
 
@@ -152,6 +152,53 @@ fn a_profile_without_service_is_rolled_back_and_the_eim_gets_the_result() {
         assert_eq!(results(&iot, 0, &moved).await, ["rollback ok(0)"]);
         assert_eq!(iot.ipa.es10().list_notification().await.unwrap(), []);
     });
+}
+
+// req: SGP.32-3.3.2-Undeliverable
+#[test]
+fn a_result_that_cannot_be_delivered_after_a_loss_of_power_is_rolled_back() {
+    simulate(async |simulation| {
+        let mut setup = setup();
+        setup.ipa.device.request_tries = 1;
+        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+        let code = iot.release(iot.local).await.unwrap();
+        iot.order(0, download(code, false)).await.unwrap();
+        iot.check_in().await.unwrap();
+        let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
+        // The power fails while the result of the first attempt is on its way.
+        let real = iot.first_eim().link();
+        iot.substitute_first_eim(losing_results(&real, None)).unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(600), iot.check_in()).await.is_err());
+        // The new profile has service, but the eIM is in reach only after three attempts.
+        iot.substitute_first_eim(losing_results(&real, Some(3))).unwrap();
+        let report = iot.check_in().await.unwrap();
+        assert_eq!(report.changes, [ConnectionChange::RolledBack]);
+        assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
+        assert_eq!(results(&iot, 0, &moved).await, ["rollback ok(0)"]);
+    });
+}
+
+/// An eIM that loses this number of results; without a number, it never answers a result.
+fn losing_results(real: &Link, count: Option<usize>) -> Link {
+    let (real, left) = (real.clone(), Arc::new(Mutex::new(count)));
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let (real, left) = (real.clone(), Arc::clone(&left));
+        async move {
+            if ProvideEimPackageResultRequest::from_der(request.body()).is_err() {
+                return world::send(&real, request).await;
+            }
+            let lost = || LinkFault::new(LinkFaultKind::Timeout, "eIM", "the result was lost");
+            let count = *left.lock().unwrap();
+            match count {
+                None => std::future::pending().await,
+                Some(0) => world::send(&real, request).await,
+                Some(count) => {
+                    *left.lock().unwrap() = Some(count - 1);
+                    Err(lost())
+                }
+            }
+        }
+    }))
 }
 
 // req: SGP.32-3.6-Fallback, SGP.32-3.6-Return

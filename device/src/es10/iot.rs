@@ -40,6 +40,12 @@ impl<D: CardInterface> Es10<D> {
         self.terminal.set_abilities(Abilities::of_ipa());
     }
 
+    /// Announces nothing to the card: the client is inside the card, and the terminal has announced
+    /// itself.
+    pub(crate) fn announce_nothing(&mut self) {
+        self.terminal.announce_nothing();
+    }
+
     /// ES10b.LoadEuiccPackage: section 5.9.1. An error of the eUICC is returned as `Ok`, because it is
     /// forwarded to the eIM.
     pub async fn load_euicc_package(

@@ -2,14 +2,89 @@
 //! (SGP.32 section 3.3.2), fallback (section 3.6), immediate enabling (section 5.9.15), and the
 //! Emergency Profile (sections 5.9.22 and 5.9.23).
 
+use rsp::ids::Plmn;
 use rsp::sgp32::StateChangeCause;
 use rsp::sgp32::es10b::ExecuteFallbackMechanismResult;
 use world::{CardInterface, Outcome};
 
 use super::report::{CheckIn, ConnectionChange};
 use super::{Connection, Ipa, IpaError};
-use crate::es10::{Es10Error, ResultCode};
-use crate::modem::NotRegistered;
+use crate::es10::{Es10, Es10Error, ResultCode};
+use crate::modem::{Modem, NotRegistered, Registered};
+use crate::terminal::CardError;
+
+/// The access of an IPA to networks, and to the power of its card.
+///
+/// The IPA of a device has a [`Modem`]. An IPA inside the card has the terminal, which reports its
+/// location status.
+pub trait Connectivity: Send {
+    /// Returns the registration, if the IPA knows its details.
+    fn registered(&self) -> Option<&Registered>;
+
+    /// Returns the serving network, for rPLMN in ESipa.GetEimPackage.
+    fn network(&self) -> Option<Plmn>;
+
+    /// Marks the registration as uncertain. The next [`register`](Self::register) renews it.
+    fn deregister(&mut self);
+
+    /// Connects with the enabled profile, unless the device is connected.
+    ///
+    /// # Errors
+    /// No network accepts the device.
+    fn register(&mut self) -> impl Future<Output = Result<(), NotRegistered>> + Send;
+
+    /// Performs the REFRESH after the enabled profile was changed.
+    ///
+    /// # Errors
+    /// The card fails.
+    fn refresh<D: CardInterface>(
+        &mut self,
+        es10: &mut Es10<D>,
+    ) -> impl Future<Output = Result<(), CardError>> + Send;
+
+    /// Resets the card.
+    ///
+    /// # Errors
+    /// The card fails.
+    fn reset<D: CardInterface>(
+        &mut self,
+        es10: &mut Es10<D>,
+    ) -> impl Future<Output = Result<(), CardError>> + Send;
+}
+
+impl<M: CardInterface> Connectivity for Modem<M> {
+    fn registered(&self) -> Option<&Registered> {
+        Self::registered(self)
+    }
+
+    fn network(&self) -> Option<Plmn> {
+        Self::registered(self).map(|registered| registered.plmn)
+    }
+
+    fn deregister(&mut self) {
+        Self::deregister(self);
+    }
+
+    async fn register(&mut self) -> Result<(), NotRegistered> {
+        match Self::registered(self) {
+            Some(_) => Ok(()),
+            None => Self::register(self).await.map(drop),
+        }
+    }
+
+    async fn refresh<D: CardInterface>(&mut self, es10: &mut Es10<D>) -> Result<(), CardError> {
+        self.detach().await;
+        es10.refresh().await?;
+        self.was_reset();
+        Ok(())
+    }
+
+    async fn reset<D: CardInterface>(&mut self, es10: &mut Es10<D>) -> Result<(), CardError> {
+        es10.reset().await?;
+        self.was_reset();
+        Ok(())
+    }
+}
 
 /// A change of the enabled profile over ES10b.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +108,7 @@ enum Switched {
 /// The code of catBusy in the responses of all switches.
 const CAT_BUSY: i64 = 5;
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Connects the device. If the enabled profile has no service, the IPA tries the rollback that an
     /// eIM permitted, and then the Fallback Mechanism.
     ///
@@ -59,13 +134,13 @@ impl<D: CardInterface> Ipa<D> {
 
     /// Registers, unless the device is registered or has another connection.
     async fn register(&mut self) -> Result<(), NotRegistered> {
-        if self.settings.connection == Connection::Other || self.modem.registered().is_some() {
+        if self.settings.connection == Connection::Other {
             return Ok(());
         }
         let mut tried = 1;
         loop {
-            match self.modem.register().await {
-                Ok(_) => return Ok(()),
+            match self.connectivity.register().await {
+                Ok(()) => return Ok(()),
                 Err(not) if not.is_settled() || tried >= self.settings.registration_tries => return Err(not),
                 Err(_) => {}
             }
@@ -75,7 +150,7 @@ impl<D: CardInterface> Ipa<D> {
     }
 
     /// Waits before another attempt to deliver a result.
-    pub(super) async fn pause_before(&self, attempt: u32) {
+    pub(super) async fn pause_before(&mut self, attempt: u32) {
         self.pause.before(attempt).await;
     }
 
@@ -86,23 +161,21 @@ impl<D: CardInterface> Ipa<D> {
         Ok(self.register().await.is_ok())
     }
 
+    /// Resets the card, whose state is uncertain.
+    pub(super) async fn reset(&mut self) -> Result<(), IpaError> {
+        Ok(self.connectivity.reset(self.lpa.es10()).await?)
+    }
+
     async fn refresh(&mut self) -> Result<(), IpaError> {
-        self.modem.detach().await;
-        self.es10().refresh().await?;
-        self.modem.was_reset();
-        Ok(())
+        Ok(self.connectivity.refresh(self.lpa.es10()).await?)
     }
 
     /// Enables the former profile, if an eIM permitted it and does not have the result. The eUICC keeps
     /// the result of the rollback, which the IPA delivers later. Returns false if it is not permitted.
     pub(super) async fn roll_back(&mut self, report: &mut CheckIn) -> Result<bool, IpaError> {
-        match self.switch(Switch::Rollback).await? {
-            Switched::Done => {
-                self.changed(report, ConnectionChange::RolledBack);
-                Ok(true)
-            }
-            Switched::NotPossible(_) => Ok(false),
-        }
+        let switched = self.switch(Switch::Rollback, report).await?;
+        self.remember(|state| state.awaits_delivery = None)?;
+        Ok(matches!(switched, Switched::Done))
     }
 
     /// Enables the Fallback Profile. Returns false if the eUICC has no such profile, or if it is enabled
@@ -111,12 +184,8 @@ impl<D: CardInterface> Ipa<D> {
         // Stored first: after a loss of power the IPA must know that it is to return.
         let now = self.events.now();
         self.remember(|state| state.fallback_since = Some(now))?;
-        match self.switch(Switch::Fallback).await? {
-            Switched::Done => {
-                self.changed(report, ConnectionChange::FellBack);
-                self.remember_change(StateChangeCause::FALLBACK, None).await?;
-                Ok(true)
-            }
+        match self.switch(Switch::Fallback, report).await? {
+            Switched::Done => Ok(true),
             Switched::NotPossible(code) => {
                 let is_enabled =
                     code.number == ExecuteFallbackMechanismResult::PROFILE_NOT_IN_DISABLED_STATE.0;
@@ -148,12 +217,8 @@ impl<D: CardInterface> Ipa<D> {
 
     // req: SGP.32-3.6-Return
     async fn return_from_fallback(&mut self, report: &mut CheckIn) -> Result<(), IpaError> {
-        match self.switch(Switch::Return).await? {
-            Switched::Done => {
-                self.changed(report, ConnectionChange::ReturnedFromFallback);
-                self.remember(|state| state.fallback_since = None)?;
-                self.remember_change(StateChangeCause::FALLBACK, None).await
-            }
+        match self.switch(Switch::Return, report).await? {
+            Switched::Done => Ok(()),
             // An eIM enabled another profile or removed the attribute.
             Switched::NotPossible(_) => self.remember(|state| state.fallback_since = None),
         }
@@ -163,14 +228,7 @@ impl<D: CardInterface> Ipa<D> {
     /// it is not.
     // req: SGP.32-5.9.15-Ipa
     pub(super) async fn enable_immediately(&mut self, report: &mut CheckIn) -> Result<bool, IpaError> {
-        match self.switch(Switch::Immediate).await? {
-            Switched::Done => {
-                self.changed(report, ConnectionChange::ImmediatelyEnabled);
-                self.remember_change(StateChangeCause::IMMEDIATE_ENABLE_PROFILE, None).await?;
-                Ok(true)
-            }
-            Switched::NotPossible(_) => Ok(false),
-        }
+        Ok(matches!(self.switch(Switch::Immediate, report).await?, Switched::Done))
     }
 
     /// Enables the Emergency Profile: section 5.9.22. Until [`Ipa::end_emergency`], requests of eIMs
@@ -193,8 +251,8 @@ impl<D: CardInterface> Ipa<D> {
     }
 
     async fn emergency(&mut self, switch: Switch) -> Result<(), IpaError> {
-        match self.switch(switch).await? {
-            Switched::Done => self.remember_change(StateChangeCause::EMERGENCY_PROFILE, None).await,
+        match self.switch(switch, &mut CheckIn::default()).await? {
+            Switched::Done => Ok(()),
             Switched::NotPossible(code) => {
                 self.remember(|state| state.emergency = false)?;
                 Err(Es10Error::Refused { function: switch.function(), code }.into())
@@ -205,22 +263,23 @@ impl<D: CardInterface> Ipa<D> {
     /// Requests a switch of the profile and performs the REFRESH. If the card is busy with a REFRESH
     /// that the device never fetched, the device resets the card in place of that REFRESH, and requests
     /// the switch again.
-    async fn switch(&mut self, switch: Switch) -> Result<Switched, IpaError> {
+    async fn switch(&mut self, switch: Switch, report: &mut CheckIn) -> Result<Switched, IpaError> {
         let mut answer = self.request(switch).await;
         if answer.as_ref().is_err_and(|error| error.code() == Some(CAT_BUSY)) {
-            self.es10().reset().await?;
+            self.reset().await?;
             answer = self.request(switch).await;
         }
         match answer {
             Ok(()) => {
+                // The REFRESH ends an IPA inside the card, so everything is stored before it.
+                self.switched(switch, report).await?;
                 self.refresh().await?;
                 Ok(Switched::Done)
             }
             Err(Es10Error::Refused { code, .. }) => Ok(Switched::NotPossible(code)),
             Err(error) => {
                 // The state of the profiles is uncertain. After the reset the next check-in reads it.
-                self.es10().reset().await?;
-                self.modem.was_reset();
+                self.reset().await?;
                 Err(error.into())
             }
         }
@@ -239,13 +298,44 @@ impl<D: CardInterface> Ipa<D> {
         }
     }
 
-    fn changed(&self, report: &mut CheckIn, change: ConnectionChange) {
-        report.changes.push(change);
-        self.events.emit(self.events.event(change.to_string()).with_outcome(Outcome::Done));
+    /// Reports and remembers a switch.
+    async fn switched(&mut self, switch: Switch, report: &mut CheckIn) -> Result<(), IpaError> {
+        if let Some(change) = switch.change() {
+            report.changes.push(change);
+            self.events.emit(self.events.event(change.to_string()).with_outcome(Outcome::Done));
+        }
+        if switch == Switch::Return {
+            self.remember(|state| state.fallback_since = None)?;
+        }
+        match switch.cause() {
+            Some(cause) => self.remember_change(cause, None).await,
+            None => Ok(()),
+        }
     }
 }
 
 impl Switch {
+    /// The change that is reported.
+    fn change(self) -> Option<ConnectionChange> {
+        match self {
+            Self::Rollback => Some(ConnectionChange::RolledBack),
+            Self::Fallback => Some(ConnectionChange::FellBack),
+            Self::Return => Some(ConnectionChange::ReturnedFromFallback),
+            Self::Immediate => Some(ConnectionChange::ImmediatelyEnabled),
+            Self::Emergency | Self::EmergencyEnd => None,
+        }
+    }
+
+    /// The cause that eIMs get with the next poll. The eIM of a rollback gets its result.
+    fn cause(self) -> Option<StateChangeCause> {
+        match self {
+            Self::Rollback => None,
+            Self::Fallback | Self::Return => Some(StateChangeCause::FALLBACK),
+            Self::Immediate => Some(StateChangeCause::IMMEDIATE_ENABLE_PROFILE),
+            Self::Emergency | Self::EmergencyEnd => Some(StateChangeCause::EMERGENCY_PROFILE),
+        }
+    }
+
     fn function(self) -> &'static str {
         match self {
             Self::Rollback => "ProfileRollback",

@@ -10,13 +10,13 @@ use rsp::sgp32::esipa::{
     EimPackageError, GetBoundProfilePackageRequest, GetBoundProfilePackageResponse, GetEimPackageRequest,
     GetEimPackageResponse, HandleNotificationRequest, InitiateAuthenticationRequest,
     InitiateAuthenticationResponse, MessageFromIpa, ProvideEimPackageResultRequest,
-    ProvideEimPackageResultResponse, Reply, USER_AGENT_IPAD,
+    ProvideEimPackageResultResponse, Reply,
 };
 use rsp::sgp32::{self, EimConfigurationData};
 use serde::Serialize;
 use world::{Call, CallError, CardInterface, Fault, Link, LinkFault, Outcome};
 
-use super::Ipa;
+use super::{Connectivity, Ipa};
 use crate::EventSource;
 use crate::lpa::HttpTraffic;
 
@@ -61,6 +61,7 @@ pub(super) struct Esipa<'a> {
     binding: Binding,
     peer_version: sgp32::Version,
     version: Version,
+    user_agent: &'static str,
     /// Maximum attempts for a request that gets no response.
     tries: u32,
     events: &'a EventSource,
@@ -163,9 +164,9 @@ impl Esipa<'_> {
         F: Function<Request: Serialize>,
     {
         let http = match self.binding {
-            Binding::Json => esipa::json::request::<F>(self.version, USER_AGENT_IPAD, &request),
+            Binding::Json => esipa::json::request::<F>(self.version, self.user_agent, &request),
             Binding::Asn1 => {
-                esipa::asn1::request(self.version, self.peer_version, USER_AGENT_IPAD, &message(request))
+                esipa::asn1::request(self.version, self.peer_version, self.user_agent, &message(request))
             }
         };
         let function = F::NAME;
@@ -195,7 +196,7 @@ impl Esipa<'_> {
     }
 }
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Returns a client of an eIM.
     pub(super) fn esipa(&mut self, eim: &EimConfigurationData) -> Result<Esipa<'_>, EsipaError> {
         let link = self.eims.link(eim).map_err(|fault: Fault| EsipaError::Setup(fault.to_string()))?;
@@ -205,6 +206,7 @@ impl<D: CardInterface> Ipa<D> {
             binding: self.settings.binding,
             peer_version: self.settings.peer_version,
             version: self.settings.device.version,
+            user_agent: self.settings.device.user_agent,
             tries: self.settings.device.request_tries,
             events: &self.events,
             traffic: &mut self.http,

@@ -17,10 +17,10 @@ use rsp::sgp32::{
 use world::{CardInterface, Outcome};
 
 use super::report::{CheckIn, ExecutedPackage, ResultDelivery};
-use super::{Ipa, IpaError};
+use super::{Connectivity, Ipa, IpaError};
 use crate::es10::RetrievedList;
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Executes a package, and delivers its result. If the package permits a rollback and the result
     /// cannot be delivered, the former profile is enabled again, and the result of the rollback is
     /// delivered.
@@ -30,12 +30,15 @@ impl<D: CardInterface> Ipa<D> {
         package: &Raw<EuiccPackageRequest>,
         report: &mut CheckIn,
     ) -> Result<ExecutedPackage, IpaError> {
+        if permits_rollback(package) {
+            // Stored first: after a loss of power the IPA must know that it may have to roll back.
+            self.remember(|state| state.awaits_delivery = Some(eim.eim_id.clone()))?;
+        }
         let result = match self.es10().load_euicc_package(package).await {
             Ok(result) => result,
             Err(error) => {
                 // If the eUICC executed the package, it has kept the result.
-                self.es10().reset().await?;
-                self.modem.was_reset();
+                self.reset().await?;
                 return Err(error.into());
             }
         };
@@ -45,28 +48,46 @@ impl<D: CardInterface> Ipa<D> {
             results: descriptions(&result),
             delivery: ResultDelivery::Delivered,
         };
+        let may_roll_back = permits_rollback(package) && changes_enabled_profile(&result);
+        if !may_roll_back {
+            self.remember(|state| state.awaits_delivery = None)?;
+        }
+        // The REFRESH ends an IPA inside the card, so the effects are stored before it.
+        self.remember_effects(eim, package, &result).await?;
         let is_connected = match changes_enabled_profile(&result) {
             true => self.apply_new_profile().await?,
             false => true,
         };
-        self.remember_effects(eim, package, &result).await?;
         let has_psmo = matches!(package.euicc_package_signed.euicc_package, EuiccPackage::PsmoList(_));
-        let may_roll_back = permits_rollback(package) && changes_enabled_profile(&result);
         executed.delivery = match is_connected {
-            true if may_roll_back => self.provide_result_with_retries(eim, &result).await?,
+            true if may_roll_back => self.deliver_with_retries(eim).await?,
             true => self.provide_result(eim, &result, has_psmo).await?,
             false => ResultDelivery::Failed("the new profile has no service".to_owned()),
         };
         // req: SGP.32-3.3.2-Undeliverable
-        if may_roll_back
-            && matches!(executed.delivery, ResultDelivery::Failed(_))
-            && self.roll_back(report).await?
-        {
+        if may_roll_back && self.is_rolled_back(&executed.delivery, report).await? {
             executed.results.push("rolled back".to_owned());
-            self.connect(report).await?;
             executed.delivery = self.deliver_results_of(eim).await?;
         }
         Ok(executed)
+    }
+
+    /// Rolls back if the result of a package that permits it was not delivered. Returns false if
+    /// the new profile stays.
+    async fn is_rolled_back(
+        &mut self,
+        delivery: &ResultDelivery,
+        report: &mut CheckIn,
+    ) -> Result<bool, IpaError> {
+        if !matches!(delivery, ResultDelivery::Failed(_)) {
+            self.remember(|state| state.awaits_delivery = None)?;
+            return Ok(false);
+        }
+        let is_rolled_back = self.roll_back(report).await?;
+        if is_rolled_back {
+            self.connect(report).await?;
+        }
+        Ok(is_rolled_back)
     }
 
     /// Delivers the results that the eUICC keeps: their delivery or their acknowledgement was lost.
@@ -79,12 +100,35 @@ impl<D: CardInterface> Ipa<D> {
         let mut eims = self.es10().get_eim_configuration_data().await?;
         eims.extend(self.state.former_eims());
         for eim in eims {
-            if kept.iter().any(|result| result.eim_id() == eim.eim_id) {
-                self.deliver_results_of(&eim).await?;
+            if !kept.iter().any(|result| result.eim_id() == eim.eim_id) {
+                continue;
             }
+            // req: SGP.32-3.3.2-Undeliverable, SGP.32-3.3.2-Ipae
+            // A loss of power, or the REFRESH of an IPA inside the card, came before the delivery.
+            if self.state.awaits_delivery.as_ref() == Some(&eim.eim_id) {
+                let delivery = self.deliver_with_retries(&eim).await?;
+                if !self.is_rolled_back(&delivery, report).await? {
+                    continue;
+                }
+            }
+            self.deliver_results_of(&eim).await?;
         }
         // A loss of service during the delivery is found by the next registration.
         self.connect(report).await
+    }
+
+    /// Delivers the results of one eIM, with as many attempts as the settings allow.
+    async fn deliver_with_retries(&mut self, eim: &EimConfigurationData) -> Result<ResultDelivery, IpaError> {
+        let mut tried = 1;
+        loop {
+            let delivery = self.deliver_results_of(eim).await?;
+            match delivery {
+                ResultDelivery::Failed(_) if tried < self.settings.delivery_tries => {}
+                _ => return Ok(delivery),
+            }
+            tried = tried.saturating_add(1);
+            self.pause_before(tried).await;
+        }
     }
 
     /// Delivers the results of one eIM, first to last, until one is not delivered.
@@ -111,24 +155,6 @@ impl<D: CardInterface> Ipa<D> {
             }
             RetrievedList::Notifications(_) => Vec::new(),
         })
-    }
-
-    /// Delivers a result that permits a rollback, with as many attempts as the settings allow.
-    async fn provide_result_with_retries(
-        &mut self,
-        eim: &EimConfigurationData,
-        result: &Raw<EuiccPackageResult>,
-    ) -> Result<ResultDelivery, IpaError> {
-        let mut tried = 1;
-        loop {
-            let delivery = self.provide_result(eim, result, true).await?;
-            match delivery {
-                ResultDelivery::Failed(_) if tried < self.settings.delivery_tries => {}
-                _ => return Ok(delivery),
-            }
-            tried = tried.saturating_add(1);
-            self.pause_before(tried).await;
-        }
     }
 
     /// Delivers a result with the pending notifications, if there are any.

@@ -21,8 +21,8 @@ use rsp::sgp32::esipa::{
 use rsp::sgp32::ipa_data::{ProfileDownloadTriggerRequest, ipa_features};
 use world::{CardInterface, Outcome};
 
-use super::Ipa;
 use super::profile_download::Failure;
+use super::{Connectivity, Ipa};
 use crate::lpa::{Objection, ServerFlaw, check_transaction_id, differs_from_offer};
 
 /// Maximum servers of one download: an SM-DS, and the SM-DP+ of its event.
@@ -53,7 +53,7 @@ fn refused(function: &str, code: impl ToString, response: &impl Asn1) -> Failure
     Failure { why, error_response: Some(response.to_der()) }
 }
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Downloads through the eIM.
     // req: SGP.32-3.2.3.2-Indirect
     pub(super) async fn download_through_eim(

@@ -13,13 +13,13 @@ use rsp::sgp32::notification::PendingNotificationList;
 use world::CardInterface;
 
 use super::report::ExecutedPackage;
-use super::{Ipa, IpaError};
+use super::{Connectivity, Ipa, IpaError};
 use crate::es10::RetrievedList;
 
 /// Tags of v1.0 in tagList, with those of the same elements in later versions.
 const FORMER_TAGS: [(u32, u32); 3] = [(0x80, 0x81), (0x88, 0xA8), (0xBF2B, 0xA0)];
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Answers a request for data.
     pub(super) async fn ipa_euicc_data(
         &mut self,

@@ -1,4 +1,7 @@
-//! The IPA in the device (IPAd): SGP.31, SGP.32 section 3.
+//! The IPA: SGP.31, SGP.32 section 3.
+//!
+//! The IPA of a device (IPAd) has the modem of this device. The IPA inside a card (IPAe) runs the
+//! same procedures with another [`Connectivity`].
 //!
 //! An IPA polls the eIMs of its eUICC, and executes one package after the other. It keeps the device
 //! connected: if a new profile has no service, it rolls back, and if all service is lost, it uses the
@@ -41,6 +44,7 @@ use rsp::sgp32::ipa_data::ipa_features;
 use rsp::sgp32::{self, EimConfigurationData};
 use world::{CardInterface, Fault, Link, Memory};
 
+pub use connectivity::Connectivity;
 pub use esipa::{Binding, EsipaError};
 pub use report::{CheckIn, ConnectionChange, ExecutedPackage, ResultDelivery, Visit, VisitEnd};
 
@@ -50,6 +54,8 @@ use super::event_source::EventSource;
 use super::lpa::{HttpTraffic, Lpa, LpaSettings};
 use super::modem::{Modem, NotRegistered};
 use super::terminal::{Abilities, CardError};
+pub use state::MEMORY_CELL;
+
 use state::State;
 
 /// Maximum packages of one eIM in one check-in. An eIM that sends more is visited again at the next
@@ -134,11 +140,11 @@ impl IpaSettings {
     }
 }
 
-/// An IPA with the card and the modem of its device.
-pub struct Ipa<D> {
+/// An IPA with its card and its connection.
+pub struct Ipa<D, C = Modem<D>> {
     /// Procedures that an IPA has in common with an LPA: the direct download and notifications.
     lpa: Lpa<D>,
-    modem: Modem<D>,
+    connectivity: C,
     eims: Arc<dyn EimLinks>,
     settings: IpaSettings,
     memory: Box<dyn Memory>,
@@ -170,8 +176,8 @@ impl From<CardError> for IpaError {
 }
 
 impl<D: CardInterface> Ipa<D> {
-    /// Creates an IPA from these parts. `lpa` and `modem` must access the same card: see
-    /// [`Slot`](super::Slot). `memory` is that of the device.
+    /// Creates the IPA of a device from these parts. `lpa` and `modem` must access the same card:
+    /// see [`Slot`](super::Slot). `memory` is that of the device.
     ///
     /// # Errors
     /// The memory cannot be read.
@@ -185,11 +191,51 @@ impl<D: CardInterface> Ipa<D> {
     ) -> Result<Self, Fault> {
         lpa.es10().announce_ipa();
         modem.terminal().set_abilities(Abilities::of_ipa());
+        Self::of_parts(lpa, modem, eims, settings, memory, events)
+    }
+
+    /// Sets the networks that are received at the device's location, strongest first.
+    pub fn set_visible(&mut self, visible: Vec<Plmn>) {
+        self.connectivity.set_visible(visible);
+    }
+
+    /// Returns the modem.
+    pub fn modem(&mut self) -> &mut Modem<D> {
+        &mut self.connectivity
+    }
+}
+
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
+    /// Creates an IPA inside the card of `lpa`. The IPA announces nothing to the card, because the
+    /// terminal does this. `memory` is a part of the memory of the card.
+    ///
+    /// # Errors
+    /// The memory cannot be read.
+    pub fn inside_card(
+        mut lpa: Lpa<D>,
+        connectivity: C,
+        eims: impl EimLinks + 'static,
+        settings: IpaSettings,
+        memory: impl Memory + 'static,
+        events: EventSource,
+    ) -> Result<Self, Fault> {
+        lpa.es10().announce_nothing();
+        Self::of_parts(lpa, connectivity, eims, settings, memory, events)
+    }
+
+    fn of_parts(
+        lpa: Lpa<D>,
+        connectivity: C,
+        eims: impl EimLinks + 'static,
+        settings: IpaSettings,
+        memory: impl Memory + 'static,
+        events: EventSource,
+    ) -> Result<Self, Fault> {
         let memory: Box<dyn Memory> = Box::new(memory);
         let state = State::load(&*memory)?;
         Ok(Self {
             lpa,
-            modem,
+            connectivity,
             eims: Arc::new(eims),
             settings,
             memory,
@@ -208,19 +254,9 @@ impl<D: CardInterface> Ipa<D> {
         self
     }
 
-    /// Sets the networks that are received at the device's location, strongest first.
-    pub fn set_visible(&mut self, visible: Vec<Plmn>) {
-        self.modem.set_visible(visible);
-    }
-
     /// Returns the ES10 client.
     pub fn es10(&mut self) -> &mut Es10<D> {
         self.lpa.es10()
-    }
-
-    /// Returns the modem.
-    pub fn modem(&mut self) -> &mut Modem<D> {
-        &mut self.modem
     }
 
     /// Returns the LPA, for the list of profiles and the EID. Its functions of ES10c fail on an IoT
@@ -267,13 +303,13 @@ impl<D: CardInterface> Ipa<D> {
     pub async fn check_in(&mut self) -> Result<CheckIn, IpaError> {
         let mut report = CheckIn::default();
         let done = self.check_in_with(&mut report).await;
-        report.registered = self.modem.registered().cloned();
+        report.registered = self.connectivity.registered().cloned();
         done.map(|()| report)
     }
 
     async fn check_in_with(&mut self, report: &mut CheckIn) -> Result<(), IpaError> {
         // A device that slept does not know whether its network still serves it.
-        self.modem.deregister();
+        self.connectivity.deregister();
         self.connect(report).await?;
         self.return_if_due(report).await?;
         self.conclude_download().await?;

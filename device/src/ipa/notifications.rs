@@ -9,11 +9,11 @@ use rsp::sgp32::ipa_data::ipa_features;
 use rsp::sgp32::{EimConfigurationData, PendingNotification};
 use world::CardInterface;
 
-use super::{Ipa, IpaError};
+use super::{Connectivity, Ipa, IpaError};
 use crate::es10::RetrievedList;
 use crate::lpa::{Delivery, Handled, delivery};
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Sends every pending notification.
     pub(super) async fn send_notifications(&mut self) -> Result<Vec<Delivery>, IpaError> {
         if self.settings.has(ipa_features::DIRECT_RSP_SERVER_COMMUNICATION) {

@@ -19,7 +19,7 @@ use world::CardInterface;
 
 use super::report::{CheckIn, ExecutedPackage, ResultDelivery};
 use super::state::{Download, Octets, Progress};
-use super::{Ipa, IpaError};
+use super::{Connectivity, Ipa, IpaError};
 use crate::es10::RetrievedList;
 use crate::lpa::{DownloadError, DownloadOptions, Es9Error, Fetched, Loaded, ServerFlaw, SessionError};
 
@@ -49,7 +49,7 @@ impl From<DownloadError> for Failure {
     }
 }
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Downloads the profile of a trigger, and delivers the result.
     pub(super) async fn profile_download(
         &mut self,

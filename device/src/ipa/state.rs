@@ -10,10 +10,10 @@ use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use world::{Batch, CardInterface, Content, Fault, Memory};
 
-use super::{Ipa, IpaError};
+use super::{Connectivity, Ipa, IpaError};
 
-/// The name of the entry in the device's memory.
-const IPA: &str = "ipa";
+/// The name of the cell in the memory of an IPA.
+pub const MEMORY_CELL: &str = "ipa";
 
 /// The state that an IPA keeps when the power is off. The eUICC keeps everything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) fallback_since: Option<Timestamp>,
     /// True while the Emergency Profile is enabled.
     pub(super) emergency: bool,
+    /// The eIM whose package permits a rollback, until it has the result.
+    pub(super) awaits_delivery: Option<String>,
     /// The download whose result the eIM does not have.
     pub(super) download: Option<Download>,
     /// Configurations of eIMs that were deleted while the eUICC had results for them, DER. At most
@@ -79,7 +81,7 @@ impl State {
     /// Reads the state. A new device has none.
     pub(super) fn load(memory: &dyn Memory) -> Result<Self, Fault> {
         let cells = memory.load()?;
-        let Some(cell) = cells.get(IPA) else { return Ok(Self::default()) };
+        let Some(cell) = cells.get(MEMORY_CELL) else { return Ok(Self::default()) };
         cell.from_json().map_err(|error| {
             Fault::caused_by(
                 error,
@@ -105,7 +107,7 @@ impl Download {
     }
 }
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Changes the state, and stores it if it differs.
     pub(super) fn remember(&mut self, change: impl FnOnce(&mut State)) -> Result<(), IpaError> {
         let mut changed = self.state.clone();
@@ -114,7 +116,7 @@ impl<D: CardInterface> Ipa<D> {
             return Ok(());
         }
         let content = Content::json(&changed).map_err(IpaError::Memory)?;
-        self.memory.commit(Batch::of(IPA, content)).map_err(IpaError::Memory)?;
+        self.memory.commit(Batch::of(MEMORY_CELL, content)).map_err(IpaError::Memory)?;
         self.state = changed;
         Ok(())
     }

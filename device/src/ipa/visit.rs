@@ -2,7 +2,7 @@
 //! 5.14.5.
 
 use rsp::der::Null;
-use rsp::ids::TransactionId;
+use rsp::ids::{Plmn, TransactionId};
 use rsp::sgp32::EimConfigurationData;
 use rsp::sgp32::esipa::{
     EimPackageError, EimPackageResult, EimPackageResultErrorCode, EimPackageResultResponseError,
@@ -12,9 +12,9 @@ use world::CardInterface;
 
 use super::esipa::EsipaError;
 use super::report::{CheckIn, ExecutedPackage, ResultDelivery, Visit, VisitEnd};
-use super::{Ipa, IpaError, MAX_PACKAGES};
+use super::{Connectivity, Ipa, IpaError, MAX_PACKAGES};
 
-impl<D: CardInterface> Ipa<D> {
+impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     /// Polls an eIM and executes its packages until it has none, or until a result is not delivered.
     pub(super) async fn visit(
         &mut self,
@@ -87,7 +87,7 @@ impl<D: CardInterface> Ipa<D> {
             eid_value: self.eid().await?,
             notify_state_change: cause.map(|_| Null),
             state_change_cause: cause,
-            r_plmn: self.modem.registered().map(|registered| registered.plmn.to_bytes()),
+            r_plmn: self.connectivity.network().map(Plmn::to_bytes),
         };
         let response = match self.esipa(eim) {
             Ok(mut esipa) => esipa.get_eim_package(request).await,

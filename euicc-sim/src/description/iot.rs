@@ -6,6 +6,8 @@ use profile::Octets;
 use rsp::sgp32::Version;
 use serde::{Deserialize, Serialize};
 
+use super::ipae::IpaeDescription;
+
 /// The IoT part of the description of a card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -37,6 +39,8 @@ pub struct IotDescription {
     pub terminal_capability: TerminalCapabilityRule,
     /// True if the template of the ISD-R (E1) is inside A5 in the response to SELECT.
     pub template_in_a5: bool,
+    /// The IPA inside the card (IPAe), if the card has one.
+    pub ipae: Option<IpaeDescription>,
     /// True if ES10b.eUICCMemoryReset can delete the eIM configuration.
     pub eim_reset_supported: bool,
     /// True if ES10b.eUICCMemoryReset can reset the configuration of immediate enabling.
@@ -130,6 +134,7 @@ impl IotDescription {
         token_in_update_eim: TokenInUpdateEim::Ignored,
         terminal_capability: TerminalCapabilityRule::NotRequired,
         template_in_a5: false,
+        ipae: None,
         eim_reset_supported: true,
         immediate_enable_reset_supported: true,
     };

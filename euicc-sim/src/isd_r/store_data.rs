@@ -6,6 +6,7 @@ use crate::StatusWord;
 use crate::apdu::Command;
 use crate::consumer::ConsumerContext;
 use crate::description::TerminalCapabilityRule;
+use crate::ipae;
 use crate::state::channel::{Chain, Selection};
 
 /// Maximum length of a command in octets: 256 blocks of 255 octets. Blocks of extended length do
@@ -20,7 +21,12 @@ pub(crate) fn store_data(
     context: &mut ConsumerContext<'_>,
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
-    check_terminal_capability(context)?;
+    if ipae::excludes_terminal(context) {
+        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+    }
+    if !context.is_from_ipae {
+        check_terminal_capability(context)?;
+    }
     // The blocks received before on this channel. A refused block discards the whole command.
     let chain = match context.channel().map(|channel| &mut channel.selection) {
         Some(Selection::IsdR(chain)) => chain.take(),

@@ -175,9 +175,9 @@ fn security_domain(aid: &[u8], in_a5: &[u8], after_a5: &[u8]) -> Vec<u8> {
     tlv_bytes(Tag(0x6F), &[&tlv_bytes(Tag(0x84), aid), &proprietary, after_a5].concat())
 }
 
-/// FCI of the ISD-R with ISDRProprietaryApplicationTemplate (SGP.22 section 5.7.1), and on an IoT card
-/// ISDRProprietaryApplicationTemplateIoT (SGP.32 section 3.8.4). The card has no LPAe and no IPAe. An
-/// M2M eUICC has no template, because it supports neither LPA nor IPA.
+/// FCI of the ISD-R with ISDRProprietaryApplicationTemplate (SGP.22 section 5.7.1), and on an IoT
+/// card ISDRProprietaryApplicationTemplateIoT (SGP.32 section 3.8.4). The card has no LPAe. An M2M
+/// eUICC has no template, because it supports neither LPA nor IPA.
 fn isd_r(context: &CardContext<'_, '_>) -> Vec<u8> {
     let CardContext::Consumer(context) = context else {
         return security_domain(&Aid::ISD_R, &[], &[]);
@@ -186,10 +186,14 @@ fn isd_r(context: &CardContext<'_, '_>) -> Vec<u8> {
     if !context.is_iot() {
         return security_domain(&Aid::ISD_R, &[], &template);
     }
-    let is_enabled = context.persistent.enabled.is_some();
-    let bits = if is_enabled { &[euicc_configuration::ENABLED_PROFILE][..] } else { &[] };
-    let iot = IsdrProprietaryApplicationTemplateIot { euicc_configuration: BitString::of(bits) }.to_der();
-    match context.description.iot().template_in_a5 {
+    let settings = context.description.iot();
+    let bits = [
+        (euicc_configuration::IPAE_SUPPORTED, settings.ipae.is_some()),
+        (euicc_configuration::ENABLED_PROFILE, context.persistent.enabled.is_some()),
+    ];
+    let bits: Vec<_> = bits.into_iter().filter(|(_, is_set)| *is_set).map(|(bit, _)| bit).collect();
+    let iot = IsdrProprietaryApplicationTemplateIot { euicc_configuration: BitString::of(&bits) }.to_der();
+    match settings.template_in_a5 {
         true => security_domain(&Aid::ISD_R, &iot, &template),
         false => security_domain(&Aid::ISD_R, &[], &[template, iot].concat()),
     }

@@ -148,6 +148,8 @@ pub(crate) fn response_received(
         Owner::Notification => delivery::response_received(context, response),
         Owner::Agent => scp81::response_received(context, command, response, script::run),
         Owner::Identities => multi_imsi::response_received(context, command, response),
+        // An M2M eUICC has no IPA.
+        Owner::Ipae => {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod deferred;
 pub(crate) mod facilities;
+pub(crate) mod ipae;
 pub(crate) mod queue;
 pub(crate) mod refresh;
 
@@ -13,6 +14,7 @@ use super::m2m::toolkit;
 use super::multi_imsi;
 use crate::StatusWord;
 use deferred::DeferredInput;
+use ipae::IpaeEvents;
 use queue::{Owner, Queue};
 use refresh::Refresh;
 
@@ -43,6 +45,8 @@ pub(crate) struct Cat {
     pub(crate) toolkit: toolkit::Toolkit,
     /// The volatile state of the multi-IMSI applet.
     pub(crate) identities: multi_imsi::LocationTracking,
+    /// The events for an IPA inside the card.
+    pub(crate) ipae: IpaeEvents,
 }
 
 impl Cat {
@@ -105,6 +109,12 @@ impl Cat {
     /// Queues a proactive command. Returns `false` if the terminal does not support it or if the
     /// queue is full.
     pub(crate) fn queue_command(&mut self, owner: Owner, command: toolkit_commands::Command) -> bool {
-        facilities::is_supported(&command, &self.terminal) && self.queue.push(owner, command)
+        self.queue_numbered(owner, command).is_some()
+    }
+
+    /// Queues a proactive command, and returns its command number. Returns `None` if the terminal
+    /// does not support it or if the queue is full.
+    pub(crate) fn queue_numbered(&mut self, owner: Owner, command: toolkit_commands::Command) -> Option<u8> {
+        facilities::is_supported(&command, &self.terminal).then(|| self.queue.push(owner, command))?
     }
 }

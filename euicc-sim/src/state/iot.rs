@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use profile::Octets;
 use rsp::der::Raw;
 use rsp::ids::Aid;
 use rsp::sgp32::es10b::ConfigureImmediateProfileEnablingRequest;
@@ -33,6 +34,13 @@ pub(crate) struct IotState {
     pub(crate) before_fallback: Option<Aid>,
     /// Present while the Emergency Profile is active.
     pub(crate) emergency: Option<ActiveEmergency>,
+    /// The data that an IPA inside the card keeps; empty at first.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub(crate) ipae: Octets,
+}
+
+fn is_empty(octets: &Octets) -> bool {
+    octets.is_empty()
 }
 
 /// An eIM that is associated with the card.
@@ -84,6 +92,7 @@ impl IotState {
         fallback: None,
         before_fallback: None,
         emergency: None,
+        ipae: Octets(Vec::new()),
     };
 
     /// The associated eIM with this identifier.

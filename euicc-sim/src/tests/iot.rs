@@ -8,6 +8,7 @@ mod download;
 mod emergency;
 mod fallback;
 mod hostile;
+mod ipae;
 mod kind;
 mod operations;
 mod packages;

@@ -21,6 +21,7 @@ use world::{BoxCardInterface, Fault};
 
 use crate::{
     cards::{self, CardAddress, CardEntry, CardKind, FirstAddresses, Interface, MemoryStorage, OnFirstUse},
+    eim_configuration,
     faults::{FaultOptions, FaultPoints},
     output::{Table, print, remark},
     parties,
@@ -68,6 +69,13 @@ pub(super) struct Serve {
         conflicts_with = "cards"
     )]
     kind: CardKind,
+    /// Give IoT cards an IPA (IPAe) that polls their eIMs every so many seconds [default: 60]; see
+    /// docs/eim.md
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60", conflicts_with = "cards")]
+    ipae: Option<u32>,
+    /// Output of `landfall eim configuration`: the eIM of new IoT cards
+    #[arg(long, value_name = "FILE", conflicts_with = "cards")]
+    eim_configuration: Option<PathBuf>,
     /// Keep the cards in memory only
     #[arg(long, conflicts_with = "cards")]
     ram: bool,
@@ -103,6 +111,12 @@ impl Serve {
             Some(file) => cards::read(file)?,
             None => self.entries(eid),
         };
+        if self.ipae.is_some() || self.eim_configuration.is_some() {
+            self.check_iot()?;
+            let eims = self.eim_configuration.as_deref().map(eim_configuration::read).transpose()?;
+            let eims = eims.unwrap_or_default();
+            entries.iter_mut().for_each(|entry| entry.make_iot(&eims, self.ipae));
+        }
         if strict {
             entries.iter_mut().for_each(CardEntry::make_strict);
         }
@@ -163,6 +177,16 @@ impl Serve {
 
     /// Returns the cards of the command line. [`cards::addresses`] assigns addresses to those
     /// without one.
+    fn check_iot(&self) -> Result<(), Fault> {
+        match self.kind {
+            CardKind::Iot => Ok(()),
+            CardKind::Consumer => {
+                let why = "only IoT cards have an IPA and an eIM";
+                Err(Fault::usage("cannot use --ipae or --eim-configuration", why, "add --kind iot"))
+            }
+        }
+    }
+
     fn entries(&self, eid: Option<Eid>) -> Vec<CardEntry> {
         let memory = if self.ram { MemoryStorage::Ram } else { MemoryStorage::File };
         let interface = match (&self.vpcd, &self.modem) {

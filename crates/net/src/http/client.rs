@@ -1,7 +1,6 @@
 //! HTTP client: a [`Link`] over a socket.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,8 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Body;
+use http_body_util::Full;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -23,10 +21,8 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind, link_from};
 
+use super::peer::{Peer, kind_of};
 use crate::tls::{self, ClientTls};
-
-/// Maximum size of a response: a bound profile package with a margin.
-pub const MAX_ANSWER: usize = 16 << 20;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -91,7 +87,7 @@ impl Client {
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let port = authority.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
         let (connect_to, peer) = self.route(&host, port);
-        let peer: Arc<str> = peer.into();
+        let peer = Peer(peer.into());
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let tls = match tls {
             None => None,
@@ -106,7 +102,7 @@ impl Client {
                 Some((TlsConnector::from(tls.0), name))
             }
         };
-        let connector = Connector { connect_to: connect_to.into(), tls, peer: Arc::clone(&peer) };
+        let connector = Connector { connect_to: connect_to.into(), tls, peer: peer.clone() };
         let pool = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -125,7 +121,7 @@ struct Server {
     pool: legacy::Client<Connector, Full<Bytes>>,
     scheme: Scheme,
     authority: Authority,
-    peer: Arc<str>,
+    peer: Peer,
     answer_timeout: Duration,
 }
 
@@ -135,7 +131,7 @@ impl Server {
             Ok(answer) => answer,
             Err(_) => {
                 let why = format!("no answer within {} s", self.answer_timeout.as_secs_f32());
-                Err(self.fault(LinkFaultKind::Timeout, why))
+                Err(self.peer.fault(LinkFaultKind::Timeout, why))
             }
         }
     }
@@ -147,13 +143,7 @@ impl Server {
         // negotiated one.
         head.version = http::Version::HTTP_11;
         let answer = self.pool.request(Request::from_parts(head, Full::new(body))).await;
-        let (head, body) = answer.map_err(|error| self.explain(&error))?.into_parts();
-        if body.size_hint().lower() > u64::try_from(MAX_ANSWER).unwrap_or(u64::MAX) {
-            return Err(self.too_large());
-        }
-        let body = Limited::new(body, MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| self.explain(&*error))?.to_bytes();
-        Ok(Response::from_parts(head, body))
+        self.peer.read(answer.map_err(|error| self.peer.explain(&error))?).await
     }
 
     fn absolute(&self, uri: &Uri) -> Result<Uri, LinkFault> {
@@ -163,55 +153,7 @@ impl Server {
             .authority(self.authority.clone())
             .path_and_query(path)
             .build()
-            .map_err(|error| self.fault(LinkFaultKind::Protocol, error.to_string()))
-    }
-
-    /// Finds the most specific cause in the error chain.
-    fn explain(&self, error: &(dyn Error + 'static)) -> LinkFault {
-        let mut kind = LinkFaultKind::Protocol;
-        let mut why = error.to_string();
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            why = error.to_string();
-            if let Some(fault) = error.downcast_ref::<LinkFault>() {
-                return fault.clone();
-            }
-            if error.is::<LengthLimitError>() {
-                return self.too_large();
-            }
-            if let Some(error) = error.downcast_ref::<io::Error>() {
-                return self.fault(kind_of(error), error.to_string());
-            }
-            if let Some(error) = error.downcast_ref::<hyper::Error>() {
-                let broken = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
-                kind = if broken { LinkFaultKind::Reset } else { LinkFaultKind::Protocol };
-            }
-            cause = error.source();
-        }
-        self.fault(kind, why)
-    }
-
-    fn too_large(&self) -> LinkFault {
-        self.fault(LinkFaultKind::TooLarge, format!("more than {MAX_ANSWER} bytes"))
-    }
-
-    fn fault(&self, kind: LinkFaultKind, why: impl Into<String>) -> LinkFault {
-        LinkFault::new(kind, &*self.peer, why)
-    }
-}
-
-pub(crate) fn kind_of(error: &io::Error) -> LinkFaultKind {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => LinkFaultKind::Refused,
-        io::ErrorKind::TimedOut => LinkFaultKind::Timeout,
-        io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::AddrNotAvailable => LinkFaultKind::Unreachable,
-        // rustls uses this kind for its errors; sockets do not. Under TLS 1.3, a server checks the
-        // client's certificate after the client has completed its handshake, so a refusal can
-        // arrive with the first read.
-        io::ErrorKind::InvalidData => LinkFaultKind::Tls,
-        _ => LinkFaultKind::Reset,
+            .map_err(|error| self.peer.fault(LinkFaultKind::Protocol, error))
     }
 }
 
@@ -220,37 +162,33 @@ pub(crate) fn kind_of(error: &io::Error) -> LinkFaultKind {
 struct Connector {
     connect_to: Arc<str>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    peer: Arc<str>,
+    peer: Peer,
 }
 
 impl Connector {
     async fn connect(self) -> Result<Stream, LinkFault> {
         match timeout(CONNECT_TIMEOUT, self.clone().open()).await {
             Ok(stream) => stream,
-            Err(_) => Err(self.fault(LinkFaultKind::Timeout, "no connection")),
+            Err(_) => Err(self.peer.fault(LinkFaultKind::Timeout, "no connection")),
         }
     }
 
     async fn open(self) -> Result<Stream, LinkFault> {
         let addresses = tokio::net::lookup_host(&*self.connect_to).await;
-        let addresses = addresses.map_err(|error| self.fault(LinkFaultKind::Unresolved, error))?;
+        let addresses = addresses.map_err(|error| self.peer.fault(LinkFaultKind::Unresolved, error))?;
         let addresses: Vec<_> = addresses.collect();
         let stream = TcpStream::connect(&addresses[..]).await;
-        let stream = stream.map_err(|error| self.fault(kind_of(&error), error))?;
+        let stream = stream.map_err(|error| self.peer.fault(kind_of(&error), error))?;
         // Requests are small and latency matters, so segments are sent without delay.
-        stream.set_nodelay(true).map_err(|error| self.fault(LinkFaultKind::Reset, error))?;
+        stream.set_nodelay(true).map_err(|error| self.peer.fault(LinkFaultKind::Reset, error))?;
         let Some((connector, name)) = &self.tls else {
             return Ok(Stream::Plain(TokioIo::new(stream)));
         };
         match connector.connect(name.clone(), stream).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(TokioIo::new(stream)))),
             // A connection that ends during the handshake is not a TLS refusal.
-            Err(error) => Err(self.fault(kind_of(&error), tls::refusal(&error))),
+            Err(error) => Err(self.peer.fault(kind_of(&error), tls::refusal(&error))),
         }
-    }
-
-    fn fault(&self, kind: LinkFaultKind, why: impl ToString) -> LinkFault {
-        LinkFault::new(kind, &*self.peer, why.to_string())
     }
 }
 
@@ -332,23 +270,6 @@ mod tests {
             ("::1", "[::1]:443", "[::1]:443"),
         ] {
             assert_eq!(client.route(host, 443), (address.to_owned(), peer.to_owned()));
-        }
-    }
-
-    #[test]
-    fn a_failed_exchange_has_the_kind_of_its_cause() {
-        use io::ErrorKind;
-        for (error, kind) in [
-            (ErrorKind::ConnectionRefused, LinkFaultKind::Refused),
-            (ErrorKind::TimedOut, LinkFaultKind::Timeout),
-            (ErrorKind::NetworkUnreachable, LinkFaultKind::Unreachable),
-            (ErrorKind::HostUnreachable, LinkFaultKind::Unreachable),
-            (ErrorKind::AddrNotAvailable, LinkFaultKind::Unreachable),
-            (ErrorKind::InvalidData, LinkFaultKind::Tls),
-            (ErrorKind::ConnectionReset, LinkFaultKind::Reset),
-            (ErrorKind::BrokenPipe, LinkFaultKind::Reset),
-        ] {
-            assert_eq!(kind_of(&error.into()), kind, "{error:?}");
         }
     }
 }

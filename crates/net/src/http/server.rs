@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use tower::{Service, ServiceExt};
-use world::{CanSendSlowly, Fault, PeerAddress, PeerCertificate};
+use world::{ByteStream, CanSendSlowly, Fault, PeerAddress, PeerCertificate};
 
 use super::body::with_body;
 use super::connections::{Activity, Connections, Limits, LogLimit, Observed, Work};
@@ -125,8 +125,14 @@ pub async fn serve_within<S>(
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let each = move |stream, activity, stopped| {
-        serve_stream(stream, tls.clone(), service.clone(), activity, stopped)
+    let each = move |stream: TcpStream, activity, stopped| {
+        // Responses are small and latency matters, so segments are sent without delay.
+        let without_delay = stream.set_nodelay(true);
+        let served = serve_stream(stream, tls.clone(), service.clone(), activity, stopped);
+        async move {
+            without_delay?;
+            served.await
+        }
     };
     serve_each(limits, listener, each, shutdown).await;
 }
@@ -193,8 +199,26 @@ pub(crate) async fn serve_each<E, F>(
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
+/// Serves one connection that is not a socket, such as an in-memory stream, until it ends.
+///
+/// # Errors
+/// The handshake failed, or the peer violated HTTP.
+pub async fn serve_connected<S>(
+    stream: impl ByteStream + 'static,
+    tls: Option<ServerTls>,
+    service: S,
+) -> Result<(), Box<dyn Error + Send + Sync>>
+where
+    S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (_stop, stopped) = watch::channel(false);
+    serve_stream(stream, tls, service, Activity::of_single_connection(), stopped).await
+}
+
 async fn serve_stream<S>(
-    stream: TcpStream,
+    stream: impl ByteStream + 'static,
     tls: Option<ServerTls>,
     service: S,
     activity: Arc<Activity>,
@@ -205,8 +229,6 @@ where
     S::Future: Send,
     S::Error: Into<BoxError>,
 {
-    // Responses are small and latency matters, so segments are sent without delay.
-    stream.set_nodelay(true)?;
     let stream = Observed::new(stream, Arc::clone(&activity));
     // A connection with HTTP needs more memory than one without a handshake, so its future is boxed.
     let Some(tls) = tls else {
@@ -230,10 +252,10 @@ where
 /// Completes a TLS handshake. The configuration is chosen after the ClientHello, so that a connection
 /// without a ClientHello does not count as a handshake for the faults of certificates. An error
 /// contains the stream if it can still be used, to send the alert.
-async fn shake_hands(
-    stream: Observed<TcpStream>,
+async fn shake_hands<T: ByteStream>(
+    stream: Observed<T>,
     tls: &ServerTls,
-) -> Result<TlsStream<Observed<TcpStream>>, (io::Error, Option<Observed<TcpStream>>)> {
+) -> Result<TlsStream<Observed<T>>, (io::Error, Option<Observed<T>>)> {
     let mut hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
     let start = match (&mut hello).await {
         Ok(start) => start,

@@ -6,6 +6,7 @@ use rsp::sgp22::es10b::{GetEuiccInfo1Request, GetEuiccInfo2Request};
 use rsp::sgp22::{EuiccInfo1, EuiccInfo2, IotSpecificInfo, LpaMode, rsp_capability};
 
 use crate::consumer::ConsumerContext;
+use crate::ipae;
 
 pub(crate) fn get_euicc_info1(context: &mut ConsumerContext<'_>, _: GetEuiccInfo1Request) -> EuiccInfo1 {
     EuiccInfo1 {
@@ -46,8 +47,7 @@ pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
             &capabilities.additional_profile_package_versions,
             <[Version]>::to_vec,
         ),
-        // ipaMode of an IoT card: the IPA is in the device.
-        lpa_mode: if context.is_iot() { Some(LpaMode::LPAD) } else { v3.and_then(|v3| v3.lpa_mode) },
+        lpa_mode: if context.is_iot() { Some(ipa_mode(context)) } else { v3.and_then(|v3| v3.lpa_mode) },
         euicc_ci_pk_id_list_for_signing_v3: v3
             .filter(|v3| v3.ci_pk_id_list_for_signing)
             .map(|_| context.ecasd.ids_for_signing()),
@@ -56,6 +56,11 @@ pub(crate) fn euicc_info2(context: &ConsumerContext<'_>) -> EuiccInfo2 {
         iot_specific_info: context.is_iot().then(|| iot_specific_info(context)),
         euicc_minimum_security_level: None,
     }
+}
+
+/// ipaMode of an IoT card, SGP.32 section 5.9.2: the active IPA.
+fn ipa_mode(context: &ConsumerContext<'_>) -> LpaMode {
+    if ipae::is_active(context) { LpaMode::LPAE } else { LpaMode::LPAD }
 }
 
 /// IoTSpecificInfo: SGP.32 section 5.9.2.

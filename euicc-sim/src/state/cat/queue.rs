@@ -19,6 +19,8 @@ pub(crate) enum Owner {
     Agent,
     /// The multi-IMSI applet.
     Identities,
+    /// The IPA inside the card.
+    Ipae,
 }
 
 /// Command numbers. REFRESH has number 1 (TS 102 223 section 8.6: 1 to 254).
@@ -52,7 +54,7 @@ struct Queued {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ResponseOutcome {
     /// The command is finished. The response is `None` if it could not be decoded.
-    Finished(Owner, Box<Command>, Option<TerminalResponse>),
+    Finished(Owner, Box<Proactive>, Option<TerminalResponse>),
     /// The command will be repeated.
     Retry,
     /// The response matches no command.
@@ -60,16 +62,17 @@ pub(crate) enum ResponseOutcome {
 }
 
 impl Queue {
-    pub(crate) fn push(&mut self, owner: Owner, command: Command) -> bool {
+    /// Adds a command, and returns its number. Returns `None` if the queue is full.
+    pub(crate) fn push(&mut self, owner: Owner, command: Command) -> Option<u8> {
         if self.waiting.len() >= MAX_WAITING {
-            return false;
+            return None;
         }
         let number = self.last_number.saturating_add(1);
         self.last_number = if NUMBERS.contains(&number) { number } else { *NUMBERS.start() };
         let proactive = Proactive { number: self.last_number, command };
         let octets = proactive.to_bytes();
         self.waiting.push_back(Queued { owner, proactive, octets, failures: 0 });
-        true
+        Some(self.last_number)
     }
 
     pub(crate) fn has_room(&self, commands: usize) -> bool {
@@ -128,7 +131,7 @@ impl Queue {
             self.is_held = true;
             return ResponseOutcome::Retry;
         }
-        ResponseOutcome::Finished(queued.owner, Box::new(queued.proactive.command), response)
+        ResponseOutcome::Finished(queued.owner, Box::new(queued.proactive), response)
     }
 }
 
@@ -166,8 +169,8 @@ mod tests {
     fn owners_get_their_results_in_order() {
         let mut queue = Queue::default();
         assert_eq!(queue.announced(), None);
-        assert!(queue.push(Owner::Toolkit, poll()));
-        assert!(queue.push(Owner::Agent, poll()));
+        assert_eq!(queue.push(Owner::Toolkit, poll()), Some(2));
+        assert_eq!(queue.push(Owner::Agent, poll()), Some(3));
         let first = queue.fetch().unwrap();
         assert_eq!(first[4], 2);
         // Only one command can be fetched at a time.
