@@ -104,7 +104,7 @@ pub async fn server(
         stranger: Some(unknown_operator),
         admin,
         profile_type: known.profile_type,
-        codes: known.codes,
+        codes: known.codes.into(),
         inbox: inbox(&settings.sm_dp, &pki, &world).await,
         smds_address: known.smds_address,
         version: VERSION,

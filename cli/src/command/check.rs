@@ -162,7 +162,7 @@ impl SmDp {
             own.stop().await;
         }
         if let Some(file) = &command.junit {
-            files::write(file, report.junit())?;
+            files::write(file, report.junit("SGP.23"))?;
         }
         match json {
             true => print_json(&report)?,
