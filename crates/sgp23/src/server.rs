@@ -38,6 +38,11 @@ impl From<Vec<String>> for CodeRotation {
 }
 
 impl CodeRotation {
+    /// True if there is no code.
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
     /// Returns the next code, or `None` if there is none.
     pub fn next(&self) -> Option<&str> {
         let at = self.used.fetch_add(1, Ordering::Relaxed).checked_rem(self.codes.len())?;
