@@ -11,6 +11,8 @@ pub mod check;
 pub mod command;
 pub mod demo;
 pub mod device_check;
+mod eim_check;
+mod eim_configuration;
 pub mod eum;
 pub mod exit_status;
 pub mod explain;

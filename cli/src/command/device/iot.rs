@@ -6,12 +6,9 @@ use device::{
     EventSource, Ipa, IpaSettings, Lpa, LpaSettings, Modem, Slot,
     ipa::{self, CheckIn, Connection, IpaError, VisitEnd},
 };
-use net::{Client, ClientTls};
+use net::Client;
 use network::RemoteNetworks;
-use rsp::{
-    der::Asn1,
-    sgp32::{EimConfigurationData, KeyOrCertificate, es10b::AddInitialEimRequest, ipa_data::ipa_features},
-};
+use rsp::sgp32::{EimConfigurationData, ipa_data::ipa_features};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -23,8 +20,8 @@ use super::{
     online::{Binding, Options},
 };
 use crate::{
+    eim_configuration,
     faults::ActiveFaults,
-    files,
     json_view::readable,
     output::{Lines, print, print_json_line, remark},
     parties,
@@ -122,7 +119,7 @@ impl Command {
         let (faulty, other_address) = (active_faults.clone(), options.iot.eim.clone());
         let eims = move |eim: &EimConfigurationData| -> Result<Link, Fault> {
             let address = other_address.as_ref().or(eim.eim_fqdn.as_ref()).unwrap_or(&eim.eim_id);
-            let tls = tls_of(eim, &eim_tls, &clock)?;
+            let tls = eim_configuration::tls(eim, &eim_tls, &clock)?;
             Ok(faulty.outgoing(client.link(address, Some(tls))?))
         };
         let radio = Client::default().link(&settings.network, None)?;
@@ -157,39 +154,13 @@ fn ipa_settings(options: &Options, has_other_connection: bool) -> IpaSettings {
     settings
 }
 
-/// Returns the TLS configuration for an eIM: its pinned key or certificate, or else the CI of the PKI.
-fn tls_of(
-    eim: &EimConfigurationData,
-    otherwise: &ClientTls,
-    clock: &Arc<dyn Clock>,
-) -> Result<ClientTls, Fault> {
-    match &eim.trusted_public_key_data_tls {
-        Some(KeyOrCertificate::PublicKey(key)) => ClientTls::pinning(key.0.clone(), Arc::clone(clock)),
-        Some(KeyOrCertificate::Certificate(root)) => {
-            ClientTls::new(std::slice::from_ref(&root.0), None, Arc::clone(clock))
-        }
-        None => Ok(otherwise.clone()),
-    }
-}
-
 /// Associates a card that has no eIM with that of a file.
 async fn associate(ipa: &mut CliIpa, file: &Path) -> Result<(), Fault> {
     let unread = |e| failed(&e, "cannot read the eIMs of the card");
     if !ipa.es10().get_eim_configuration_data().await.map_err(unread)?.is_empty() {
         return Ok(());
     }
-    let invalid = |why: String| {
-        let next = "give the output of `landfall eim configuration`";
-        Fault::usage(format!("cannot use {} as the configuration of an eIM", file.display()), why, next)
-    };
-    let text = files::read_text(file)?;
-    let printed: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?;
-    let octets = printed.get("addInitialEim").and_then(serde_json::Value::as_str);
-    let octets = octets.ok_or_else(|| invalid("it has no member addInitialEim".to_owned()))?;
-    let octets = hex::decode(octets).map_err(|error| invalid(error.to_string()))?;
-    let request = AddInitialEimRequest::from_der(&octets).map_err(|error| invalid(error.to_string()))?;
-    let eims = request.eim_configuration_data_list;
+    let eims = eim_configuration::read(file)?;
     let names: Vec<_> = eims.iter().map(|eim| eim.eim_id.clone()).collect();
     ipa.add_initial_eim(eims).await.map_err(|e| failed(&e, "the card refused the eIM"))?;
     remark(&format!("the card is associated with {}", names.join(", ")));

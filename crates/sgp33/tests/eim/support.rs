@@ -1,6 +1,6 @@
 //! An eIM of this project with an SM-DP+, and the tester's view of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use certs::{Pki, PkiOptions};
 use eim::{Config, Credentials, Eim};
@@ -13,11 +13,18 @@ use world::{Fault, Link, ManualClock, MemoryEvents, MemoryRecords, SeededRandom,
 const EIM_ID: &str = "eim.landfall.example";
 const SM_DP: &str = "smdpp.landfall.example";
 
+static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::from_seed(b"sgp33 tests", &PkiOptions::default()).unwrap());
+
+/// The key with which the eIM signs packages.
+pub(crate) fn signing_key() -> crypto::SecretKey {
+    PKI.eim(EIM_ID, &[EIM_ID.parse().unwrap()]).unwrap().signing[0].clone()
+}
+
 /// Creates an eIM and its SM-DP+. The tester reaches ESipa through a link that can change messages.
-pub(crate) async fn under_test(wrap: impl Fn(Link) -> Link) -> EimUnderTest {
+pub(crate) async fn under_test(wrap: fn(Link) -> Link) -> EimUnderTest {
     let clock = ManualClock::at("2026-11-25T08:00:00Z".parse().unwrap());
     let world = |name| World::new(clock.clone(), SeededRandom::from_text(name));
-    let pki = Pki::from_seed(b"sgp33 tests", &PkiOptions::default()).unwrap();
+    let pki = PKI.clone();
     let sm_dp = SmDpPlus::new(
         sm_dp::Config::new(SM_DP.parse().unwrap()),
         sm_dp::Credentials::from_pki(&pki).unwrap(),

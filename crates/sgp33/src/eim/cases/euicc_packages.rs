@@ -187,7 +187,9 @@ fn of_psmo(psmo: &Psmo) -> Result<Operation, Stop> {
         Psmo::ListProfileInfo(_) => Operation::List,
         Psmo::GetRat(_) => Operation::Rat,
         other => {
-            return Err(Stop::failed(format!("the package has an operation that was not ordered: {other:?}")));
+            return Err(Stop::failed(format!(
+                "the package has an operation that was not ordered: {other:?}"
+            )));
         }
     })
 }
