@@ -3,7 +3,7 @@
 use rsp::activation_code::ActivationCode;
 use rsp::der::{Asn1, Raw};
 use rsp::ids::TransactionId;
-use rsp::sgp22::es8plus::ProfileInstallationResult;
+use rsp::sgp22::es8plus::{FinalResult, ProfileInstallationResult};
 use rsp::sgp22::es10b::{AuthenticateServerRequest, PrepareDownloadRequest};
 use rsp::sgp22::{CancelSessionReason, CtxParams1};
 use rsp::sgp32::compact::{
@@ -245,7 +245,15 @@ impl Testbed<'_> {
             }
         };
         let loaded = self.es10().load_bound_profile_package(&package.0).await;
-        loaded.map_err(|error| Stop::failed(format!("the eUICC cannot load the package: {error}")))
+        let result =
+            loaded.map_err(|error| Stop::failed(format!("the eUICC cannot load the package: {error}")))?;
+        match &result.profile_installation_result_data.final_result {
+            FinalResult::SuccessResult(_) => Ok(result),
+            FinalResult::ErrorResult(error) => {
+                let reason = error.error_reason;
+                Err(Stop::failed(format!("the eUICC does not install the package: {reason}")))
+            }
+        }
     }
 
     /// Lets the card cancel a session, and forwards the cancellation.

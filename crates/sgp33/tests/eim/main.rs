@@ -35,8 +35,7 @@ fn name(function: &str, title: &str) -> String {
 
 #[tokio::test]
 async fn an_eim_that_violates_the_standard_fails_the_cases_of_the_violation() {
-    let table = table();
-    let names: Vec<_> = table.iter().map(|case| name(case.function, &case.title)).collect();
+    let names: Vec<_> = table().iter().map(|case| name(case.function, &case.title)).collect();
     let (mut covered, mut wrong) = (BTreeSet::new(), Vec::new());
     for violation in violations::all() {
         let what = violation.what;
@@ -46,16 +45,16 @@ async fn an_eim_that_violates_the_standard_fails_the_cases_of_the_violation() {
             assert!(!expected.is_empty(), "{what}: no case contains {text:?}");
             covered.extend(expected);
         }
+        let mut cases = table();
+        cases.retain(|case| {
+            let name = name(case.function, &case.title);
+            violation.fails.iter().any(|text| name.contains(text))
+        });
         let selection =
             Selection { bindings: vec![Binding::Asn1], curves: vec![Curve::P256], ..Selection::default() };
-        let report = sgp23::run(&eim, &table, &selection, |_, _| {}).await;
-        for entry in report.entries {
-            let name = name(entry.function, &entry.title);
-            let is_expected = violation.fails.iter().any(|text| name.contains(text));
-            let has_failed = matches!(entry.ended, Ended::Failed(_));
-            if is_expected && !has_failed {
-                wrong.push(format!("{what}: this case must fail:\n{}", entry.line()));
-            }
+        let report = sgp23::run(&eim, &cases, &selection, |_, _| {}).await;
+        for entry in report.entries.iter().filter(|entry| !matches!(entry.ended, Ended::Failed(_))) {
+            wrong.push(format!("{what}: this case must fail:\n{}", entry.line()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
