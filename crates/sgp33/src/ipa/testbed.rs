@@ -10,11 +10,12 @@ use http::{Method, Request};
 use rsp::der::Asn1;
 use rsp::ids::{Eid, Iccid, TransactionId};
 use rsp::sgp22::es8plus::{FinalResult, ProfileInstallationResult};
+use rsp::sgp32::esipa::EimPackageResult;
 use rsp::sgp32::ipa_data::{
     IpaEuiccData, IpaEuiccDataResponse, ProfileDownloadTriggerResult, ProfileDownloadTriggerResultData,
 };
 use rsp::sgp32::{EuiccPackageResult, EuiccResultData};
-use sgp23::{During, Stop, Verdict};
+use sgp23::{During, Stop, Verdict, ensure};
 use sm_dp::{ProfileOptions, ProfileState};
 
 use super::subject::IpaUnderTest;
@@ -266,7 +267,34 @@ impl<'a> Testbed<'a> {
         operations: &[ProfileOperation],
     ) -> Result<Vec<EuiccResultData>, Stop> {
         let id = self.order_profiles(operations).await?;
-        results_of(&self.outcome(&id).await?)
+        self.delivered_results(&id).await
+    }
+
+    /// The octets of the results of packages that the IPA delivered, in the order of their delivery.
+    pub(super) fn delivered(&self) -> Vec<Vec<u8>> {
+        let calls = self.calls();
+        let results = calls.iter().filter_map(Call::result).filter_map(|result| match result {
+            EimPackageResult::EuiccPackageResult(result) => Some(result.bytes().to_vec()),
+            EimPackageResult::EprAndNotifications(both) => Some(both.euicc_package_result.bytes().to_vec()),
+            _ => None,
+        });
+        results.collect()
+    }
+
+    /// Lets the IPA poll until an order has a result. The eIM can also get it in the data of the device,
+    /// after it has refused what the IPA delivered, so that the delivery is checked too.
+    ///
+    /// # Errors
+    /// There is no result, or the IPA delivered other octets.
+    pub(super) async fn delivered_results(&self, id: &TransactionId) -> Result<Vec<EuiccResultData>, Stop> {
+        let outcome = self.outcome(id).await?;
+        let results = results_of(&outcome)?;
+        let is_delivered = match &outcome {
+            Outcome::EuiccPackage(octets) => self.delivered().contains(&octets.0),
+            _ => false,
+        };
+        ensure(is_delivered, || "the IPA delivered other octets than those of the eUICC".to_owned())?;
+        Ok(results)
     }
 }
 
