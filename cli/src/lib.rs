@@ -19,6 +19,7 @@ pub mod explain;
 pub mod faults;
 pub mod files;
 mod hidden_value;
+mod ipa_check;
 pub mod json_schema;
 pub mod json_view;
 pub mod listener;

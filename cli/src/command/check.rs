@@ -3,6 +3,7 @@
 mod cases;
 mod device;
 mod eim;
+mod ipa;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -28,6 +29,9 @@ pub enum Command {
     /// eIM cases (SGP.32): ESipa in both bindings, packages and their results, downloads; for the eIM
     /// of `landfall eim serve` or any other eIM
     Eim(eim::Eim),
+    /// IPA cases (SGP.32): packages, results, losses, downloads and rollback; for any IPA whose eUICC is
+    /// associated with the eIM of this command
+    Ipa(ipa::Ipa),
     /// Download a profile with an LPA or a device, once for each fault between it and an SM-DP+
     Device(device::Device),
     /// Download a profile to a card, once for each fault that the card can notice
@@ -65,6 +69,7 @@ pub struct SmDp {
 pub(crate) const OUTPUTS: &[CommandOutput] = &[
     document::<OneOf<sgp23::Report, Vec<sgp23::Row>>>("check sm-dp"),
     document::<OneOf<sgp23::Report, Vec<sgp23::Row>>>("check eim"),
+    document::<OneOf<sgp23::Report, Vec<sgp23::Row>>>("check ipa"),
     document::<OneOf<device_check::Report, Vec<String>>>("check device"),
     document::<OneOf<device_check::Report, Vec<String>>>("check card"),
 ];
@@ -78,6 +83,7 @@ impl Command {
         match self {
             Self::SmDp(command) => command.run(settings, json).await,
             Self::Eim(command) => command.run(settings, json).await,
+            Self::Ipa(command) => command.run(settings, json).await,
             Self::Device(command) => command.run(settings, json).await,
             Self::Card(command) => command.run(settings, json).await,
         }
