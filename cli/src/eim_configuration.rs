@@ -48,6 +48,7 @@ pub(crate) fn tls(
     otherwise: &ClientTls,
     clock: &Arc<dyn Clock>,
 ) -> Result<ClientTls, Fault> {
+    // req: SGP.32-6.1-Key
     match &eim.trusted_public_key_data_tls {
         Some(KeyOrCertificate::PublicKey(key)) => ClientTls::pinning(key.0.clone(), Arc::clone(clock)),
         Some(KeyOrCertificate::Certificate(root)) => {

@@ -79,7 +79,7 @@ fn an_eim_with_an_operator_that_orders_nothing_fails() {
 /// The command of the IPA of this project. Its card is kept in the folder between the runs.
 fn ipa(folder: &Path) -> Vec<String> {
     let words = ["{program}", "--data-dir", "{folder}", "device", "run", "--iot", "--once"];
-    let words = words.into_iter().chain(["--eim-configuration", "{eim_configuration}"]);
+    let words = words.into_iter().chain(["--eim", "{eim}", "--eim-configuration", "{eim_configuration}"]);
     let program = env!("CARGO_BIN_EXE_landfall");
     let folder = folder.display().to_string();
     words.map(|word| word.replace("{program}", program).replace("{folder}", &folder)).collect()

@@ -10,7 +10,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Args, Subcommand};
 use world::{Fault, NullEvents};
 
-use self::cases::CaseOptions;
+use self::cases::{CaseOptions, Variants};
 
 use crate::{
     check::{self, OwnServer, ServerFacts},
@@ -47,6 +47,8 @@ const SUITE: &str = "SGP.23";
 pub struct SmDp {
     #[command(flatten)]
     cases: CaseOptions,
+    #[command(flatten)]
+    variants: Variants,
     /// Start an SM-DP+ of this program and test that
     #[arg(long, conflicts_with_all = ["ca", "profile_type", "codes", "sm_ds"])]
     own: bool,
@@ -96,7 +98,7 @@ impl SmDp {
     /// # Errors
     /// The PKI cannot be used, or no server answers at the address.
     async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
-        let Self { cases, own, ca, profile_type, codes, sm_ds } = self;
+        let Self { cases, variants, own, ca, profile_type, codes, sm_ds } = self;
         let table = sgp23::table();
         if cases.list {
             return cases.print_list(&table, SUITE, json);
@@ -114,7 +116,7 @@ impl SmDp {
             Some(own) => check::server(&own.settings, own.pki.clone(), world, own.known()).await?,
             None => check::server(settings, crate::pki::load(&settings.pki)?, world, known).await?,
         };
-        let report = cases.run(&server, &table, json).await;
+        let report = cases.run(&server, &table, variants.selection(), json).await;
         if let Some(own) = own {
             own.stop().await;
         }

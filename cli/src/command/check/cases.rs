@@ -1,11 +1,10 @@
 //! The options and the output that all tables of cases have in common.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use crypto::Curve;
 use sgp23::{Binding, Case, Ended, Report, Row, Selection, Subject};
-use std::process::ExitCode;
 use world::Fault;
 
 use crate::{
@@ -20,13 +19,7 @@ pub(super) struct CaseOptions {
     /// Text to match in the identifier, clause, function or title of a case
     #[arg(long = "case", value_name = "TEXT", default_value = "")]
     filter: String,
-    /// Binding of the HTTP interface
-    #[arg(long, value_enum, default_value = "both")]
-    binding: Bindings,
-    /// Curve of the eUICC certificate
-    #[arg(long, value_enum, default_value = "both")]
-    curve: Curves,
-    /// Fail cases in which the server deviates from the standard in a way that is otherwise reported
+    /// Fail cases in which the peer deviates from the standard in a way that is otherwise reported
     /// as a finding (docs/findings.md)
     #[arg(long)]
     strict: bool,
@@ -36,6 +29,17 @@ pub(super) struct CaseOptions {
     /// List the cases without running them
     #[arg(long)]
     pub(super) list: bool,
+}
+
+/// Variants in which each case of a server is run.
+#[derive(Debug, Args)]
+pub(super) struct Variants {
+    /// Binding of the HTTP interface
+    #[arg(long, value_enum, default_value = "both")]
+    binding: Bindings,
+    /// Curve of the eUICC certificate
+    #[arg(long, value_enum, default_value = "both")]
+    curve: Curves,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -52,28 +56,37 @@ enum Curves {
     Both,
 }
 
-impl CaseOptions {
-    fn selection(&self) -> Selection {
+impl Variants {
+    /// Returns the selection of all cases in these variants.
+    pub(super) fn selection(&self) -> Selection {
         Selection {
-            filter: self.filter.clone(),
             bindings: match self.binding {
                 Bindings::Json => vec![Binding::Json],
                 Bindings::Asn1 => vec![Binding::Asn1],
                 Bindings::Both => vec![Binding::Json, Binding::Asn1],
             },
-            strict: self.strict,
             curves: match self.curve {
                 Curves::Nist => vec![Curve::P256],
                 Curves::Brainpool => vec![Curve::BrainpoolP256r1],
                 Curves::Both => vec![Curve::P256, Curve::BrainpoolP256r1],
             },
+            ..Selection::default()
         }
     }
+}
 
-    /// Runs the selected cases of a table, and prints each result.
-    pub(super) async fn run<S: Subject>(&self, subject: &S, table: &[Case<S>], json: bool) -> Report {
+impl CaseOptions {
+    /// Runs the selected cases of a table in the variants of `selection`, and prints each result.
+    pub(super) async fn run<S: Subject>(
+        &self,
+        subject: &S,
+        table: &[Case<S>],
+        selection: Selection,
+        json: bool,
+    ) -> Report {
+        let selection = Selection { filter: self.filter.clone(), strict: self.strict, ..selection };
         let mut done = 0;
-        sgp23::run(subject, table, &self.selection(), |entry, all| {
+        sgp23::run(subject, table, &selection, |entry, all| {
             done += 1;
             if !json || matches!(entry.ended, Ended::Failed(_)) {
                 remark(&format!("{done:>3}/{all}  {}", entry.line()));

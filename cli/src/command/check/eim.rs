@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 use world::Fault;
 
-use super::cases::CaseOptions;
+use super::cases::{CaseOptions, Variants};
 use crate::{
     eim_check::{self, EimFacts, OwnEim},
     eim_configuration, parties,
@@ -24,6 +24,8 @@ const API: &str = "127.0.0.1:8492";
 pub struct Eim {
     #[command(flatten)]
     cases: CaseOptions,
+    #[command(flatten)]
+    variants: Variants,
     /// Start an eIM and an SM-DP+ of this program and test that
     #[arg(long, conflicts_with_all = ["eim_configuration", "eim", "api", "operator", "codes"])]
     own: bool,
@@ -66,7 +68,7 @@ impl Eim {
             Some(own) => eim_check::eim(own.pki(), world, own.known()).await?,
             None => eim_check::eim(crate::pki::load(&settings.pki)?, world, self.facts()?).await?,
         };
-        let report = self.cases.run(&eim, &table, json).await;
+        let report = self.cases.run(&eim, &table, self.variants.selection(), json).await;
         if let Some(own) = own {
             own.stop().await;
         }

@@ -3,6 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
+use sgp23::Selection;
 use world::Fault;
 
 use super::cases::CaseOptions;
@@ -66,7 +67,7 @@ impl Ipa {
         )
         .await?;
         remark(&format!("the eIM is at {}; {}", check.address, check.configuration.display()));
-        let report = self.cases.run(&check.ipa, &table, json).await;
+        let report = self.cases.run(&check.ipa, &table, Selection::default(), json).await;
         check.stop().await;
         self.cases.conclude(&report, SUITE, json)
     }

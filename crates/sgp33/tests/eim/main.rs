@@ -13,6 +13,7 @@ use sgp33::eim::table;
 
 use support::under_test;
 
+// req: SGP.32-6.4-Body
 #[tokio::test]
 async fn the_eim_of_this_project_passes_every_case() {
     let eim = under_test(|link| link).await;

@@ -12,6 +12,7 @@ use sgp33::ipa::table;
 
 use support::{Changes, under_test};
 
+// req: SGP.32-6.1-UserAgent
 #[tokio::test]
 async fn the_ipa_of_this_project_passes_every_case() {
     let mut wrong = Vec::new();
