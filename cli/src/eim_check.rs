@@ -103,8 +103,8 @@ fn get(path: &'static str) -> http::Request<bytes::Bytes> {
     request
 }
 
-/// A shell command that acts as the operator of a third-party eIM. The environment variables `ACTION`
-/// (register or order), `EID` and `OPERATIONS` say what it has to do.
+/// A shell command that acts as the operator of a third-party eIM. The environment variables
+/// `ACTION` (register or order), `EID` and `OPERATIONS` say what it has to do.
 struct OperatorCommand(String);
 
 impl Operator for OperatorCommand {
@@ -139,8 +139,8 @@ impl OperatorCommand {
 /// Identifier of the eIM of this program.
 const OWN_ID: &str = "eim.landfall.example";
 
-/// eIM, SM-DP+ and SM-DS of this program, on free ports and with records in memory. The SM-DP+ has an
-/// order that can be used any number of times.
+/// eIM, SM-DP+ and SM-DS of this program, on free ports and with records in memory. The SM-DP+ has
+/// an order that can be used any number of times.
 pub(crate) struct OwnEim {
     servers: OwnServer,
     eim: RunningEim,

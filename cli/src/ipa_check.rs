@@ -57,8 +57,8 @@ pub(crate) struct IpaCheck {
     _claim: net::Claim,
 }
 
-/// Name of the files of the eIM. Its records survive the check, because the counter of its packages has
-/// to increase as long as the eUICC keeps the association.
+/// Name of the files of the eIM. Its records survive the check, because the counter of its packages
+/// has to increase as long as the eUICC keeps the association.
 const NAME: &str = "check-ipa";
 
 /// Home network of the profiles.

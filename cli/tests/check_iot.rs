@@ -1,5 +1,5 @@
-//! `landfall check eim` and `landfall check ipa`, with the eIM and the IPA of this project and with others
-//! that fail in known ways.
+//! `landfall check eim` and `landfall check ipa`, with the eIM and the IPA of this project and with
+//! others that fail in known ways.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 

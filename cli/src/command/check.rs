@@ -26,11 +26,11 @@ pub enum Command {
     /// SM-DP+ cases: ES9+ in both bindings, and ES2+; for the server of `landfall up` or any
     /// other SM-DP+
     SmDp(SmDp),
-    /// eIM cases (SGP.32): ESipa in both bindings, packages and their results, downloads; for the eIM
-    /// of `landfall eim serve` or any other eIM
+    /// eIM cases (SGP.32): ESipa in both bindings, packages and their results, downloads; for the
+    /// eIM of `landfall eim serve` or any other eIM
     Eim(eim::Eim),
-    /// IPA cases (SGP.32): packages, results, losses, downloads and rollback; for any IPA whose eUICC is
-    /// associated with the eIM of this command
+    /// IPA cases (SGP.32): packages, results, losses, downloads and rollback; for any IPA whose
+    /// eUICC is associated with the eIM of this command
     Ipa(ipa::Ipa),
     /// Download a profile with an LPA or a device, once for each fault between it and an SM-DP+
     Device(device::Device),

@@ -108,8 +108,8 @@ impl Entry {
         }
     }
 
-    /// Adds the findings. In a strict run a finding fails a case that passes otherwise, unless it is
-    /// an extension that the standard allows.
+    /// Adds the findings. In a strict run a finding fails a case that passes otherwise, unless it
+    /// is an extension that the standard allows.
     #[must_use]
     pub fn with_findings(mut self, findings: BTreeSet<Finding>, strict: bool) -> Self {
         if let (true, Ended::Passed, Some(finding)) =

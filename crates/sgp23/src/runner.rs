@@ -55,7 +55,8 @@ impl Selection {
     }
 }
 
-/// Runs the selected cases in sequence. Calls `progress` after each one, with the number of all cases.
+/// Runs the selected cases in sequence. Calls `progress` after each one, with the number of all
+/// cases.
 pub async fn run<S: Subject>(
     subject: &S,
     table: &[Case<S>],

@@ -1,5 +1,5 @@
-//! A table of cases for one kind of party, for example an SM-DP+. The crate `sgp33` has the tables of
-//! other parties.
+//! A table of cases for one kind of party, for example an SM-DP+. The crate `sgp33` has the tables
+//! of other parties.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -106,8 +106,8 @@ impl<S: Subject> Case<S> {
         }
     }
 
-    /// Sets the identifier in the test specification: the section and name of a test, and the number of
-    /// its sequence, if it is known.
+    /// Sets the identifier in the test specification: the section and name of a test, and the
+    /// number of its sequence, if it is known.
     #[must_use]
     pub fn id<'a>(self, test: &str, sequence: impl Into<Option<&'a str>>) -> Self {
         Self { id: sequence.into().map(|sequence| format!("{test} #{sequence}")), ..self }

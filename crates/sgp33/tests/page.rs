@@ -21,11 +21,11 @@ fn the_page_matches_the_tables() {
         "# Cases of SGP.33\n\n\
          Generated from the tables of `sgp33`. `cargo test -p sgp33` runs them in one process.\n\n\
          Version 1.2 of SGP.33-3 leaves most cases of an eIM for further study, so that most cases here are\n\
-         derived from the procedures of SGP.32. The identifiers of the others are those that public\n\
-         summaries of SGP.33-3 quote; the document itself was not available.\n\n\
+         derived from the procedures of SGP.32. The identifiers of the others are those that public summaries\n\
+         of SGP.33-3 quote; the document itself was not available.\n\n\
          ## eIM\n\n\
-         `landfall check eim` [runs these cases](how-to/check-eim.md). Cases of functions run in both bindings\n\
-         and on both curves, those of HTTP in both bindings.\n\n",
+         `landfall check eim` [runs these cases](how-to/check-eim.md). Cases of functions run in both\n\
+         bindings and on both curves, those of HTTP in both bindings.\n\n",
     );
     table(&mut fresh, &sgp33::eim::table());
     fresh.push_str("\n## IPA\n\n`landfall check ipa` [runs these cases](how-to/check-ipa.md), each one once.\n\n");

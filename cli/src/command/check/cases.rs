@@ -95,8 +95,8 @@ impl CaseOptions {
         .await
     }
 
-    /// Writes a report. `suite` is the name of the table. The exit status is 6 if a case failed or if
-    /// none ran.
+    /// Writes a report. `suite` is the name of the table. The exit status is 6 if a case failed or
+    /// if none ran.
     ///
     /// # Errors
     /// A file cannot be written.

@@ -29,14 +29,15 @@ pub struct Eim {
     /// Start an eIM and an SM-DP+ of this program and test that
     #[arg(long, conflicts_with_all = ["eim_configuration", "eim", "api", "operator", "codes"])]
     own: bool,
-    /// Configuration of the eIM for eUICCs, as `landfall eim configuration` prints it [default: that of
-    /// the API]
+    /// Configuration of the eIM for eUICCs, as `landfall eim configuration` prints it [default:
+    /// that of the API]
     #[arg(long, value_name = "FILE")]
     eim_configuration: Option<PathBuf>,
     /// Address of the eIM, if it cannot be reached at the one in its configuration
     #[arg(long, value_name = "HOST:PORT")]
     eim: Option<String>,
-    /// Address of the API of the eIM, or `none` [default: 127.0.0.1:8492, unless --operator is given]
+    /// Address of the API of the eIM, or `none` [default: 127.0.0.1:8492, unless --operator is
+    /// given]
     #[arg(long, value_name = "HOST:PORT")]
     api: Option<String>,
     /// Shell command that registers a device or orders a package: ACTION, EID and OPERATIONS are

@@ -37,9 +37,9 @@ pub struct Ipa {
     /// Time after which a run of the command, or the wait for a poll, is stopped, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     timeout: u64,
-    /// Command that lets the IPA poll once; {eim_configuration} (file with the configuration of the eIM),
-    /// {eim} (its address) and {root} (file of the root certificate) are replaced. Without a command, the
-    /// IPA has to poll by itself
+    /// Command that lets the IPA poll once; {eim_configuration} (file with the configuration of the
+    /// eIM), {eim} (its address) and {root} (file of the root certificate) are replaced. Without a
+    /// command, the IPA has to poll by itself
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

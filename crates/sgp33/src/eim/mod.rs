@@ -1,5 +1,5 @@
-//! Cases for an eIM. The tester acts as an IPA with an IoT eUICC, and orders packages over an interface
-//! of the operator of the eIM.
+//! Cases for an eIM. The tester acts as an IPA with an IoT eUICC, and orders packages over an
+//! interface of the operator of the eIM.
 
 mod api;
 mod case;

@@ -14,14 +14,15 @@ use super::operator::Operator;
 pub struct EimUnderTest {
     /// The configuration with which eUICCs are associated with the eIM.
     pub configuration: EimConfigurationData,
-    /// The link for an IPA: TLS without a client certificate that trusts what the configuration says.
+    /// The link for an IPA: TLS without a client certificate that trusts what the configuration
+    /// says.
     pub esipa: Link,
     /// The same link, with TLS 1.2 only.
     pub esipa_tls12: Option<Link>,
     /// The operator of the eIM.
     pub operator: Option<Arc<dyn Operator>>,
-    /// Activation codes of orders at an SM-DP+ that the eIM can reach, used in turn. An order must be
-    /// for any eUICC, and without a confirmation code.
+    /// Activation codes of orders at an SM-DP+ that the eIM can reach, used in turn. An order must
+    /// be for any eUICC, and without a confirmation code.
     pub codes: CodeRotation,
     /// The certificates and keys of the tester, issued by CIs that the eIM and the SM-DP+ trust.
     pub pki: Pki,

@@ -21,8 +21,8 @@ use world::{Fault, Link, MemoryRecords, NullEvents, RamMemory, Random, SeededRan
 use super::operator::{Operation, Operator};
 use super::subject::EimUnderTest;
 
-/// The address of the SM-DP+ from which the profiles of the tester's cards come. Only the tester reaches
-/// it.
+/// The address of the SM-DP+ from which the profiles of the tester's cards come. Only the tester
+/// reaches it.
 const SM_DP: &str = "smdpp.tester.example";
 
 /// The testbed of one case.
@@ -39,8 +39,8 @@ pub struct Testbed<'a> {
     pub(crate) findings: &'a Findings,
     /// True if the eIM has the data of the device.
     pub(super) knows_data: bool,
-    /// The card, and the ES10 client of the IPA. The mutex is never locked: it makes the testbed `Sync`,
-    /// although a card is not.
+    /// The card, and the ES10 client of the IPA. The mutex is never locked: it makes the testbed
+    /// `Sync`, although a card is not.
     lpa: Mutex<Lpa<Card>>,
     /// The SM-DP+ of the profiles of the card, if the PKI has its keys.
     sm_dp: Result<SmDpPlus, Stop>,

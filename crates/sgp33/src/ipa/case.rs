@@ -13,7 +13,8 @@ use super::testbed::Testbed;
 /// A test case of an IPA.
 pub type Case = sgp23::Case<IpaUnderTest>;
 
-/// The implementation of a case. It lets the IPA poll and stops at the first violation of the standard.
+/// The implementation of a case. It lets the IPA poll and stops at the first violation of the
+/// standard.
 pub type Run = Arc<dyn for<'a, 'b> Fn(&'a mut Testbed<'b>) -> BoxFuture<'a, Verdict> + Send + Sync>;
 
 /// A requirement of a case besides a device that polls.

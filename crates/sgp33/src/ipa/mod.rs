@@ -1,7 +1,8 @@
-//! Cases for an IPA. The tester has an eIM and an SM-DP+, orders packages for the device, and lets it poll.
+//! Cases for an IPA. The tester has an eIM and an SM-DP+, orders packages for the device, and lets
+//! it poll.
 //!
-//! The eIM verifies what the eUICC of the device signs. A [`Tap`] in front of it records the calls of the
-//! IPA, and loses or replaces messages.
+//! The eIM verifies what the eUICC of the device signs. A [`Tap`] in front of it records the calls
+//! of the IPA, and loses or replaces messages.
 
 mod case;
 mod cases;

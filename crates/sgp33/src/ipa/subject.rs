@@ -11,15 +11,15 @@ use super::tap::Tap;
 
 /// The device under test.
 pub trait Device: Send + Sync {
-    /// Lets the IPA poll the eIM of the tester, and waits until it has done so. A failure of the device
-    /// is not an error: the cases look at the calls of the IPA.
+    /// Lets the IPA poll the eIM of the tester, and waits until it has done so. A failure of the
+    /// device is not an error: the cases look at the calls of the IPA.
     ///
     /// # Errors
     /// The device cannot be run.
     fn run(&self) -> BoxFuture<'_, Result<(), Fault>>;
 
-    /// Presents a TLS certificate with another key in all connections to the eIM, or the correct one
-    /// again. Returns false if this is not possible.
+    /// Presents a TLS certificate with another key in all connections to the eIM, or the correct
+    /// one again. Returns false if this is not possible.
     fn present_another_key(&self, is_other: bool) -> bool;
 }
 
@@ -27,7 +27,8 @@ pub trait Device: Send + Sync {
 pub struct IpaUnderTest {
     /// The device.
     pub device: Box<dyn Device>,
-    /// The eIM with which the eUICC of the device is associated. The device reaches it through the tap.
+    /// The eIM with which the eUICC of the device is associated. The device reaches it through the
+    /// tap.
     pub eim: Eim,
     /// The tap in front of the eIM.
     pub tap: Tap,

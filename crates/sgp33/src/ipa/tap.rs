@@ -10,8 +10,8 @@ use rsp::sgp32::esipa::{
 };
 use world::{Link, LinkFault, LinkFaultKind, link_from};
 
-/// Maximum number of calls in the record. A device that repeats a call without end must not fill the
-/// memory.
+/// Maximum number of calls in the record. A device that repeats a call without end must not fill
+/// the memory.
 const MAX_CALLS: usize = 1000;
 
 /// A tap. Clones share their state.

@@ -53,7 +53,8 @@ impl<'a> Testbed<'a> {
         Ok(Self { ipa, eid, placed: Vec::new() })
     }
 
-    /// Deletes the orders of the case that have no result, so that they do not disturb the next case.
+    /// Deletes the orders of the case that have no result, so that they do not disturb the next
+    /// case.
     ///
     /// # Errors
     /// The records of the eIM fail.
@@ -270,7 +271,8 @@ impl<'a> Testbed<'a> {
         self.delivered_results(&id).await
     }
 
-    /// The octets of the results of packages that the IPA delivered, in the order of their delivery.
+    /// The octets of the results of packages that the IPA delivered, in the order of their
+    /// delivery.
     pub(super) fn delivered(&self) -> Vec<Vec<u8>> {
         let calls = self.calls();
         let results = calls.iter().filter_map(Call::result).filter_map(|result| match result {
@@ -281,8 +283,8 @@ impl<'a> Testbed<'a> {
         results.collect()
     }
 
-    /// Lets the IPA poll until an order has a result. The eIM can also get it in the data of the device,
-    /// after it has refused what the IPA delivered, so that the delivery is checked too.
+    /// Lets the IPA poll until an order has a result. The eIM can also get it in the data of the
+    /// device, after it has refused what the IPA delivered, so that the delivery is checked too.
     ///
     /// # Errors
     /// There is no result, or the IPA delivered other octets.

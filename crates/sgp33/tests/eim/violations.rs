@@ -1,5 +1,5 @@
-//! eIMs that violate the standard: the eIM of this project behind a link that changes its messages, or
-//! with an operator that does something else. The messages are those of the ASN.1 binding.
+//! eIMs that violate the standard: the eIM of this project behind a link that changes its messages,
+//! or with an operator that does something else. The messages are those of the ASN.1 binding.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,5 +1,5 @@
-//! An IoT device of this project, and the servers of the tester. The device runs in a thread of its own,
-//! because its futures cannot move between threads.
+//! An IoT device of this project, and the servers of the tester. The device runs in a thread of its
+//! own, because its futures cannot move between threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};

@@ -1,5 +1,5 @@
-//! IPAs that violate the standard: the IPA of this project, whose messages are changed on their way. It uses
-//! the ASN.1 binding.
+//! IPAs that violate the standard: the IPA of this project, whose messages are changed on their
+//! way. It uses the ASN.1 binding.
 
 use std::sync::{Arc, Mutex};
 

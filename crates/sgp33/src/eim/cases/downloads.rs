@@ -1,6 +1,6 @@
-//! Cases of downloads: the trigger (SGP.32 section 2.11.1.3), and the download through the eIM (section
-//! 3.2.3.2) with ESipa.InitiateAuthentication, AuthenticateClient, GetBoundProfilePackage and
-//! CancelSession.
+//! Cases of downloads: the trigger (SGP.32 section 2.11.1.3), and the download through the eIM
+//! (section 3.2.3.2) with ESipa.InitiateAuthentication, AuthenticateClient, GetBoundProfilePackage
+//! and CancelSession.
 
 use std::fmt::Display;
 

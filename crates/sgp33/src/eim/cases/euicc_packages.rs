@@ -1,5 +1,5 @@
-//! Cases of ESep, the packages for the eUICC: SGP.32 section 2.11.1.1. The card of the tester verifies
-//! the signature, the EID and the counter.
+//! Cases of ESep, the packages for the eUICC: SGP.32 section 2.11.1.1. The card of the tester
+//! verifies the signature, the EID and the counter.
 
 use rsp::sgp32::result::{DeleteProfileResult, DisableProfileResult, EnableProfileResult};
 use rsp::sgp32::{Eco, EuiccPackage, EuiccPackageRequest, EuiccResultData, Psmo};

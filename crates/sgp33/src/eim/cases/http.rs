@@ -42,8 +42,8 @@ async fn executed(testbed: &Testbed<'_>, request: Request<Bytes>) -> Verdict {
     }
 }
 
-/// Checks that a function was not executed: the response is an HTTP error or, in the JSON binding, a
-/// refusal in the header.
+/// Checks that a function was not executed: the response is an HTTP error or, in the JSON binding,
+/// a refusal in the header.
 async fn not_executed(testbed: &Testbed<'_>, request: Request<Bytes>) -> Verdict {
     let response = testbed.send(request).await?;
     let status = response.status();

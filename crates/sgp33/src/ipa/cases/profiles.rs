@@ -1,5 +1,5 @@
-//! Cases of profile operations, of the notifications that follow, and of the rollback: SGP.32 sections
-//! 3.3.2, 3.4 and 3.7.
+//! Cases of profile operations, of the notifications that follow, and of the rollback: SGP.32
+//! sections 3.3.2, 3.4 and 3.7.
 
 use ::eim::records::ProfileOperation;
 use rsp::sgp32::EuiccResultData;
