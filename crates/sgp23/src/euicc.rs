@@ -107,8 +107,7 @@ impl Euicc {
         Ok(Self { eid: credentials.eid, info2: info2(vec![ci]), credentials, random })
     }
 
-    /// Creates a card with a random EID in the range of the EUM of the PKI, and issues its
-    /// certificate.
+    /// Creates a card with a random EID in the range of the EUM of the PKI, and issues its certificate.
     ///
     /// # Errors
     /// Fails if the PKI has no EUM for this curve, or cannot issue the certificate.
@@ -377,8 +376,8 @@ impl Cancel {
     }
 }
 
-/// Builds an error response to the server's challenge, with the TransactionIDs in the envelope and
-/// in the response.
+/// Builds an error response to the server's challenge, with the TransactionIDs in the envelope and in
+/// the response.
 pub fn authentication_error(outer: &TransactionId, inner: &TransactionId) -> AuthenticateClientRequest {
     AuthenticateClientRequest {
         transaction_id: outer.clone(),

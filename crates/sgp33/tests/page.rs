@@ -11,7 +11,8 @@ fn table<S: Subject>(page: &mut String, cases: &[Case<S>]) {
     page.push_str("| function | SGP.32 | SGP.33-3 | requirement | needs |\n|---|---|---|---|---|\n");
     for row in cases.iter().map(Row::of) {
         let id = row.id.unwrap_or_default();
-        writeln!(page, "| {} | {} | {id} | {} | {} |", row.function, row.clause, row.title, row.needs).unwrap();
+        writeln!(page, "| {} | {} | {id} | {} | {} |", row.function, row.clause, row.title, row.needs)
+            .unwrap();
     }
 }
 
@@ -28,7 +29,9 @@ fn the_page_matches_the_tables() {
          bindings and on both curves, those of HTTP in both bindings.\n\n",
     );
     table(&mut fresh, &sgp33::eim::table());
-    fresh.push_str("\n## IPA\n\n`landfall check ipa` [runs these cases](how-to/check-ipa.md), each one once.\n\n");
+    fresh.push_str(
+        "\n## IPA\n\n`landfall check ipa` [runs these cases](how-to/check-ipa.md), each one once.\n\n",
+    );
     table(&mut fresh, &sgp33::ipa::table());
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/sgp33.md");
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {

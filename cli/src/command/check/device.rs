@@ -16,8 +16,7 @@ use crate::{
 /// Selection of cases, and output.
 #[derive(Debug, Args)]
 struct Common {
-    /// Pattern of the cases, with * for any text, such as tamper/* (repeatable) [default: all
-    /// cases]
+    /// Pattern of the cases, with * for any text, such as tamper/* (repeatable) [default: all cases]
     #[arg(long = "fault", value_name = "GLOB")]
     patterns: Vec<String>,
     /// Maximum number of further runs after a failure
@@ -55,8 +54,8 @@ pub struct Device {
     /// Number of cases that run at the same time
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
-    /// Command that downloads a profile; {activation_code}, {sm_dp}, {matching_id}, {iccid} and
-    /// {root} (file of the root certificate) are replaced
+    /// Command that downloads a profile; {activation_code}, {sm_dp}, {matching_id}, {iccid} and {root}
+    /// (file of the root certificate) are replaced
     #[arg(last = true, required_unless_present = "list", value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -67,8 +66,8 @@ pub struct Device {
 pub struct Card {
     #[command(flatten)]
     common: Common,
-    /// Address of the card: HOST:PORT over TCP, vpcd:HOST:PORT where this program is the PC/SC
-    /// reader of a card, or at:DEVICE behind a modem
+    /// Address of the card: HOST:PORT over TCP, vpcd:HOST:PORT where this program is the PC/SC reader
+    /// of a card, or at:DEVICE behind a modem
     #[arg(long, required_unless_present = "list", value_name = "ADDRESS")]
     card: Option<String>,
 }

@@ -13,5 +13,5 @@ mod testbed;
 pub use case::{Case, Need, Run};
 pub use cases::table;
 pub use subject::{Device, IpaUnderTest};
-pub use tap::{Call, Tap};
+pub use tap::{Call, Function, Tap};
 pub use testbed::Testbed;

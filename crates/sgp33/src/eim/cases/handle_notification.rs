@@ -18,7 +18,10 @@ const CLAUSE: &str = "5.14.7";
 pub(super) fn cases() -> Vec<Case> {
     let case = |title: &str, run| Case::new(FUNCTION, CLAUSE, title, run).need(Need::Operator);
     vec![
-        case("a result is accepted with HTTP 204, and ends the order", result()).id(PROFILE_ENABLE, "02"),
+        case("a result is accepted with HTTP 204, and ends the order", result(false))
+            .id(PROFILE_ENABLE, "02"),
+        case("a result is accepted with HTTP 204, another profile was enabled before", result(true))
+            .id(PROFILE_ENABLE, "04"),
         case("a notification is accepted with HTTP 204", notification(Variant::Whole)),
         case("a compact notification is accepted with HTTP 204", notification(Variant::Compact)),
         case("a notification with an invalid signature is not accepted", notification(Variant::Forged)),
@@ -39,9 +42,16 @@ async fn expect_status(
     ensure(is_met, || format!("HTTP status {status}, expected {expected}"))
 }
 
-fn result() -> Run {
+/// Enables a profile, in place of another one if `is_replacement` is true.
+fn result(is_replacement: bool) -> Run {
     run!(|testbed| {
         testbed.register().await?;
+        if is_replacement {
+            let former = testbed.installed().await?;
+            testbed.order(&[Operation::Enable(former)]).await?;
+            let package = testbed.package().await?;
+            testbed.deliver(&package).await?;
+        }
         let iccid = testbed.installed().await?;
         testbed.order(&[Operation::Enable(iccid)]).await?;
         let package = testbed.package().await?;
