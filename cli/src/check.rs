@@ -13,6 +13,7 @@ use rsp::{
     sgp22::{Function, es2plus::ReleaseProfile},
 };
 use sgp23::{Operator, Server};
+use sm_dp::SmDpPlus;
 use tokio::sync::Notify;
 use world::{Events, Fault, Link, LinkFault, MemoryRecords, World};
 
@@ -104,7 +105,7 @@ pub async fn server(
         stranger: Some(unknown_operator),
         admin,
         profile_type: known.profile_type,
-        codes: known.codes,
+        codes: known.codes.into(),
         inbox: inbox(&settings.sm_dp, &pki, &world).await,
         smds_address: known.smds_address,
         version: VERSION,
@@ -233,6 +234,8 @@ pub struct OwnServer {
     pub settings: Settings,
     /// PKI with the certificates of all parties.
     pub pki: Pki,
+    /// The SM-DP+.
+    pub sm_dp: SmDpPlus,
     running: [Running; 3],
     _delivery: Delivery,
 }
@@ -276,7 +279,7 @@ impl OwnServer {
             Running::serve(sm_ds_listener, Some(sm_ds_tls), sm_ds.link())?,
             Running::serve(admin_listener, None, sm_dp.admin())?,
         ];
-        Ok(Self { settings, pki, running, _delivery: delivery })
+        Ok(Self { settings, pki, sm_dp, running, _delivery: delivery })
     }
 
     /// Facts about the server for the tester.

@@ -9,7 +9,7 @@ mod behaviour;
 mod calls;
 mod card;
 mod cases;
-mod command;
+pub(crate) mod command;
 mod outcome;
 mod report;
 mod server;

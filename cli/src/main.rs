@@ -372,6 +372,7 @@ mod tests {
                 "network",
                 "faults serve",
                 "fleet serve",
+                "check ipa",
                 "check device",
                 "check card",
             ]

@@ -34,7 +34,7 @@ pub use listening::{listen_at, listen_for_admin, listen_udp_at, local_address};
 pub use running::{Running, StopSignals, stop_signal};
 pub use served_tls::{TlsServer, served_tls};
 
-pub use eim::{EimSetup, RunningEim, start_eim};
+pub use eim::{EimServer, EimSetup, RunningEim, eim_server, start_eim};
 pub use sm_ds::{faulty_sm_ds, serve_sm_ds, serve_sm_ds_at, sm_ds, sm_ds_on, sm_ds_tls};
 
 /// Returns the clock and random source of the operating system. The clock can be advanced.

@@ -155,6 +155,11 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("fleet token", "landfall fleet token 89049032000000000000000000000163"),
     ("check", "landfall check sm-dp --own"),
     ("check sm-dp", "landfall check sm-dp --sm-dp smdp.example.com:443 --admin none --matching-id FIRST"),
+    ("check eim", "landfall check eim --eim-configuration eim.json --operator ./order.sh"),
+    (
+        "check ipa",
+        "landfall check ipa -- landfall device run --iot --once --eim-configuration '{eim_configuration}'",
+    ),
     ("check device", "landfall check device --stdio -- lpac profile download -a '{activation_code}'"),
     ("check card", "landfall check card --card 127.0.0.1:8431 --fault 'tamper/*'"),
     ("completions", "landfall completions bash"),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Command,
-    time::Instant,
+    time::{Instant, error::Elapsed},
 };
 use world::{Fault, Link, RamMemory};
 
@@ -47,6 +47,19 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    fn of(
+        start: Instant,
+        ended: Result<Result<Option<i32>, Fault>, Elapsed>,
+        output: &[u8],
+    ) -> Result<Self, Fault> {
+        let seconds = start.elapsed().as_secs_f64();
+        let (exit_status, timed_out) = match ended {
+            Ok(exit_status) => (exit_status?, false),
+            Err(_) => (None, true),
+        };
+        Ok(Self { exit_status, timed_out, seconds, output: end_of(&String::from_utf8_lossy(output)) })
+    }
+
     /// True if the command reported success.
     pub(crate) fn succeeded(&self) -> bool {
         self.exit_status == Some(0)
@@ -54,6 +67,11 @@ impl Run {
 }
 
 impl Values {
+    /// Returns values with these names.
+    pub(crate) fn new(values: Vec<(&'static str, String)>) -> Self {
+        Self(values)
+    }
+
     /// Returns the values for the order of this server.
     pub(crate) fn of(server: &OrderedServer, setup: &Setup) -> Self {
         Self(vec![
@@ -89,23 +107,22 @@ impl DeviceCommand {
         card: Option<&CaseCard>,
         setup: &Setup,
     ) -> Result<Run, Fault> {
-        let command = self.prepared(values);
-        let start = Instant::now();
-        let (mut out, mut errors) = (Tail::default(), Tail::default());
-        let ended = match card {
-            Some(card) => {
-                let card = card.open(setup)?;
-                tokio::time::timeout(self.timeout, run_with_card(command, card, &mut out)).await
-            }
-            None => tokio::time::timeout(self.timeout, run_alone(command, &mut out, &mut errors)).await,
-        };
-        let seconds = start.elapsed().as_secs_f64();
-        let (exit_status, timed_out) = match ended {
-            Ok(exit_status) => (exit_status?, false),
-            Err(_) => (None, true),
-        };
-        let output = [out.0, errors.0].concat();
-        Ok(Run { exit_status, timed_out, seconds, output: end_of(&String::from_utf8_lossy(&output)) })
+        let Some(card) = card else { return self.run_alone(values).await };
+        let (start, mut out) = (Instant::now(), Tail::default());
+        let running = run_with_card(self.prepared(values), card.open(setup)?, &mut out);
+        let ended = tokio::time::timeout(self.timeout, running).await;
+        Run::of(start, ended, &out.0)
+    }
+
+    /// Runs the command once. It brings its own card.
+    ///
+    /// # Errors
+    /// The command cannot be started.
+    pub(crate) async fn run_alone(&self, values: &Values) -> Result<Run, Fault> {
+        let (start, mut out, mut errors) = (Instant::now(), Tail::default(), Tail::default());
+        let running = run_alone(self.prepared(values), &mut out, &mut errors);
+        let ended = tokio::time::timeout(self.timeout, running).await;
+        Run::of(start, ended, &[out.0, errors.0].concat())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use certs::{EimCredentials, Pki, Role, ServerName};
 use eim::{Config, Credentials, Eim};
-use net::{ClientTls, ServerDtls, ServerTls, serve_coap};
+use net::{ClientTls, Identity, ServerDtls, ServerTls, serve_coap};
 use rsp::ids::SmdpAddress;
 use rsp_server::AllowedAddresses;
 use tokio::net::{TcpListener, UdpSocket};
@@ -37,6 +37,18 @@ pub struct EimSetup<'a> {
     pub records: Arc<dyn Records>,
 }
 
+/// An eIM that does not listen yet.
+pub struct EimServer {
+    /// The server.
+    pub server: Eim,
+    /// Its TLS configuration.
+    pub tls: ServerTls,
+    /// The certificate and key of `tls`.
+    pub identity: Identity,
+    /// The delivery of its notifications, which ends when this is dropped.
+    pub delivery: Delivery,
+}
+
 /// A running eIM.
 pub struct RunningEim {
     /// The server.
@@ -57,8 +69,40 @@ impl RunningEim {
     }
 }
 
-/// Starts an eIM on its records. It presents one certificate as server of IPAs and as client of
+/// Creates an eIM on its records. It presents one certificate as server of IPAs and as client of
 /// SM-DP+s and SM-DSs.
+///
+/// # Errors
+/// A certificate is missing.
+pub fn eim_server(
+    (id, names): (&str, &[ServerName]),
+    config: Config,
+    records: Arc<dyn Records>,
+    settings: &Settings,
+    pki: &Pki,
+    world: &World,
+    events: Arc<dyn Events>,
+) -> Result<EimServer, Fault> {
+    let missing = |error| crate::pki::missing_certificate(error, "the eIM has no keys");
+    let keys: EimCredentials = pki.eim(id, names).map_err(missing)?;
+    let identity = identity(&keys.tls);
+    let clock: Arc<dyn Clock> = Arc::clone(&world.clock);
+    let check = server_check::of(pki, &[Role::DpTls, Role::DsTls])?;
+    let client_tls = ClientTls::checking(&tls_roots(pki), Some(&identity), Arc::clone(&clock), check)?;
+    let tls = ServerTls::new(&identity, &client_auth(pki)?, Arc::clone(&clock))?;
+    let credentials = Credentials::new(keys, pki.anchors().map_err(missing)?);
+    let peers = TlsPeers::new(super::device_client(settings), client_tls);
+    let woken = peers.woken();
+    let server = Eim::new(config, credentials, records, world.clone(), events).with_peers(Arc::new(peers));
+    let running = server.clone();
+    let delivery = Delivery::drive("SM-DP+s", woken, clock, move || {
+        let server = running.clone();
+        Box::pin(async move { server.due().await })
+    });
+    Ok(EimServer { server, tls, identity, delivery })
+}
+
+/// Starts an eIM on its records.
 ///
 /// # Errors
 /// A certificate is missing, or the socket fails.
@@ -70,30 +114,15 @@ pub fn start_eim(
     events: Arc<dyn Events>,
     active_faults: &ActiveFaults,
 ) -> Result<RunningEim, Fault> {
-    let missing = |error| crate::pki::missing_certificate(error, "the eIM has no keys");
-    let keys: EimCredentials = pki.eim(setup.id, setup.names).map_err(missing)?;
-    let own = identity(&keys.tls);
-    let clock: Arc<dyn Clock> = Arc::clone(&world.clock);
-    let check = server_check::of(pki, &[Role::DpTls, Role::DsTls])?;
-    let client_tls = ClientTls::checking(&tls_roots(pki), Some(&own), Arc::clone(&clock), check)?;
-    let server_tls = ServerTls::new(&own, &client_auth(pki)?, Arc::clone(&clock))?;
-
     let mut config = Config::new(setup.id, setup.address);
     config.rsp_servers = setup.rsp_servers;
     config.serves_coap = setup.coap.is_some();
-    let credentials = Credentials::new(keys, pki.anchors().map_err(missing)?);
-    let peers = TlsPeers::new(super::device_client(settings), client_tls);
-    let woken = peers.woken();
-    let server =
-        Eim::new(config, credentials, setup.records, world.clone(), events).with_peers(Arc::new(peers));
-    let running = server.clone();
-    let delivery = Delivery::drive("SM-DP+s", woken, clock, move || {
-        let server = running.clone();
-        Box::pin(async move { server.due().await })
-    });
-    let mut esipa = vec![Running::serve(setup.listener, Some(server_tls), server.link())?];
+    let names = (setup.id, setup.names);
+    let EimServer { server, tls, identity, delivery } =
+        eim_server(names, config, setup.records, settings, pki, world, events)?;
+    let mut esipa = vec![Running::serve(setup.listener, Some(tls), server.link())?];
     if let Some(socket) = setup.coap {
-        let dtls = active_faults.coap_server(ServerDtls::new(&own, world)?);
+        let dtls = active_faults.coap_server(ServerDtls::new(&identity, world)?);
         let address = local_udp_address(&socket)?;
         let (link, world) = (server.link(), world.clone());
         esipa.push(Running::start(address, |stopped| Ok(serve_coap(socket, dtls, link, world, stopped)))?);

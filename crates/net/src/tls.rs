@@ -98,7 +98,10 @@ pub type CertificateCheck = dyn Fn(&[u8]) -> Result<(), String> + Send + Sync;
 
 /// TLS configuration of a client. Clones share it.
 #[derive(Clone)]
-pub struct ClientTls(pub(crate) Arc<ClientConfig>);
+pub struct ClientTls {
+    pub(crate) config: Arc<ClientConfig>,
+    verifier: Arc<dyn ServerCertVerifier>,
+}
 
 impl ServerTls {
     /// Returns a configuration with this identity and policy, and with certificates checked against
@@ -199,7 +202,7 @@ impl ClientTls {
 
     /// Returns the configuration for a client that supports only HTTP/1.1.
     pub(crate) fn http1(&self) -> Arc<ClientConfig> {
-        let mut config = (*self.0).clone();
+        let mut config = (*self.config).clone();
         config.alpn_protocols = vec![HTTP1.to_vec()];
         Arc::new(config)
     }
@@ -223,14 +226,33 @@ impl ClientTls {
             .with_protocol_versions(VERSIONS)
             .map_err(fault)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier);
-        let mut config = match identity.map(Identity::parts) {
+            .with_custom_certificate_verifier(Arc::clone(&verifier));
+        let config = match identity.map(Identity::parts) {
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(fault)?,
             None => builder.with_no_client_auth(),
         };
+        Ok(Self::of(config, verifier))
+    }
+
+    /// Returns the same configuration with TLS 1.2 as the only version.
+    ///
+    /// # Errors
+    /// TLS cannot be configured, which is a bug.
+    pub fn tls12_only(&self) -> Result<Self, Fault> {
+        let clock = Arc::clone(&self.config.time_provider);
+        let config = ClientConfig::builder_with_details(provider(), clock)
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .map_err(|error| cannot_use(error, "use TLS 1.2"))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&self.verifier))
+            .with_client_cert_resolver(Arc::clone(&self.config.client_auth_cert_resolver));
+        Ok(Self::of(config, Arc::clone(&self.verifier)))
+    }
+
+    fn of(mut config: ClientConfig, verifier: Arc<dyn ServerCertVerifier>) -> Self {
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
         config.resumption = Resumption::disabled();
-        Ok(Self(Arc::new(config)))
+        Self { config: Arc::new(config), verifier }
     }
 }
 

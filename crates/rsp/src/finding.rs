@@ -276,7 +276,7 @@ does not mention is accepted and reported as a finding. A finding is visible
 - in the event of the function: in the timeline, and as `findings` in the JSON of an event;
 - in the admin API of the SM-DP+: `GET /admin/v1/events?finding=NAME` lists the events with this
   finding;
-- in the reports of `landfall check sm-dp` and `landfall check device`.
+- in the reports of `landfall check sm-dp`, `landfall check eim` and `landfall check device`.
 
 `landfall check --strict` and `landfall euicc --strict` refuse findings, except those that later
 versions of the standard may cause: `capability-reserved`, `unknown-element`, `reserved-bit` and

@@ -14,19 +14,11 @@ use crate::order::{IntendedEuicc, LookupKey, Order, PlacedOrder, ProfileFeatures
 use crate::testbed::Testbed;
 use crate::verdict::{During, Stop};
 
-/// Selects the next configured MatchingID. The configured ones are used in turn.
-#[derive(Debug, Default)]
-pub(crate) struct CodeRotation(std::sync::atomic::AtomicUsize);
-
 /// Places an order at the server.
 ///
 /// # Errors
 /// Fails if the available interfaces cannot create such an order.
-pub(crate) async fn arrange(
-    testbed: &Testbed<'_>,
-    order: &Order,
-    codes: &CodeRotation,
-) -> Result<PlacedOrder, Stop> {
+pub(crate) async fn arrange(testbed: &Testbed<'_>, order: &Order) -> Result<PlacedOrder, Stop> {
     if let Some(admin) = &testbed.server.admin {
         return through_admin(testbed, &Admin(admin), order).await.during("arranging the order");
     }
@@ -43,12 +35,10 @@ pub(crate) async fn arrange(
             }
         };
     }
-    let given = &testbed.server.codes;
-    let next = codes.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed).checked_rem(given.len());
-    match (order.beyond_configured_code(), next.and_then(|next| given.get(next))) {
+    match (order.beyond_configured_code(), testbed.server.codes.next()) {
         (None, Some(matching_id)) => Ok(PlacedOrder {
             iccid: None,
-            matching_id: matching_id.clone(),
+            matching_id: matching_id.to_owned(),
             confirmation_code: None,
             profile_type: None,
             package: None,

@@ -1,29 +1,23 @@
-//! The test cases. [`table`](crate::table) lists them.
+//! The test cases of an SM-DP+. [`table`](crate::table) lists them.
 
+use std::fmt;
 use std::sync::Arc;
 
-use world::BoxFuture;
+use world::{BoxFuture, SeededRandom};
 
+use crate::arrange::arrange;
 use crate::order::Order;
+use crate::server::Server;
+use crate::subject::{self, Subject, Variant};
 use crate::testbed::Testbed;
-use crate::verdict::Verdict;
+use crate::verdict::{Stop, Verdict};
+
+/// A test case of an SM-DP+.
+pub(crate) type Case = subject::Case<Server>;
 
 /// The implementation of a case. It calls the server and stops at the first violation of the
 /// standard.
 pub type Run = Arc<dyn for<'a> Fn(&'a Testbed<'a>) -> BoxFuture<'a, Verdict> + Send + Sync>;
-
-/// The bindings and curves that a case is run with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Both bindings and both curves.
-    Es9Plus,
-    /// The JSON binding, on one curve.
-    Json,
-    /// The ASN.1 binding, on one curve.
-    Asn1,
-    /// One run, because the case tests another interface.
-    Once,
-}
 
 /// A requirement of a case besides access to ES9+.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,73 +34,64 @@ pub enum Need {
     Inbox,
 }
 
-/// A requirement of the standard and its test.
-#[derive(Clone)]
-pub struct Case {
-    /// The section, name and test sequence in SGP.23, if they are known.
-    pub id: Option<String>,
-    /// The clause of SGP.22 with the requirement.
-    pub clause: &'static str,
-    /// The name of the function as the standard spells it.
-    pub function: &'static str,
-    /// The requirement in one sentence.
-    pub title: String,
-    /// The bindings and curves of the case.
-    pub scope: Scope,
-    /// The order that must be placed before the case.
-    pub order: Option<Order>,
-    /// The other needs of the case.
-    pub needs: Vec<Need>,
-    /// The implementation.
-    pub run: Run,
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Operator => "an operator",
+            Self::SecondOperator => "a second operator",
+            Self::UntrustedCertificate => "an untrusted client certificate",
+            Self::Admin => "the admin API",
+            Self::Inbox => "an endpoint for calls from the server",
+        })
+    }
 }
 
-impl Case {
-    /// Creates an ES9+ case without needs.
-    pub fn new(function: &'static str, clause: &'static str, title: impl Into<String>, run: Run) -> Self {
-        Self {
-            id: None,
-            clause,
-            function,
-            title: title.into(),
-            scope: Scope::Es9Plus,
-            order: None,
-            needs: Vec::new(),
-            run,
+impl Subject for Server {
+    type Order = Order;
+    type Need = Need;
+    type Run = Run;
+
+    fn random(&self) -> SeededRandom {
+        SeededRandom::new(self.world.random::<32>())
+    }
+
+    fn execute<'a>(&'a self, case: &'a Case, variant: Variant<'a>) -> BoxFuture<'a, Verdict> {
+        Box::pin(async move {
+            let findings = variant.findings;
+            let verdict = self.meet_and_run(case, variant).await;
+            for operator in [&self.operator, &self.second_operator].into_iter().flatten() {
+                findings.add(operator.take_findings());
+            }
+            verdict
+        })
+    }
+}
+
+impl Server {
+    async fn meet_and_run(&self, case: &Case, variant: Variant<'_>) -> Verdict {
+        for need in &case.needs {
+            self.meet(*need)?;
         }
+        let mut testbed = Testbed::new(self, &variant)?;
+        if let Some(order) = &case.order {
+            testbed.placed_order = Some(arrange(&testbed, order).await?);
+        }
+        (case.run)(&testbed).await
     }
 
-    /// Sets the identifier in SGP.23: the section and name of a test, and the number of its
-    /// sequence, if it is known.
-    #[must_use]
-    pub fn id<'a>(self, test: &str, sequence: impl Into<Option<&'a str>>) -> Self {
-        Self { id: sequence.into().map(|sequence| format!("{test} #{sequence}")), ..self }
-    }
-
-    /// Sets the order that the case needs.
-    #[must_use]
-    pub fn order(self, order: Order) -> Self {
-        Self { order: Some(order), ..self }
-    }
-
-    /// Sets the bindings and curves.
-    #[must_use]
-    pub fn scope(self, scope: Scope) -> Self {
-        Self { scope, ..self }
-    }
-
-    /// Adds a need.
-    #[must_use]
-    pub fn need(mut self, need: Need) -> Self {
-        self.needs.push(need);
-        self
-    }
-
-    /// True if the filter text occurs in the case's identifier, clause, function or title.
-    pub fn matches(&self, filter: &str) -> bool {
-        let filter = filter.to_lowercase();
-        let texts = [self.id.as_deref().unwrap_or_default(), self.clause, self.function, &self.title];
-        texts.iter().any(|text| text.to_lowercase().contains(&filter))
+    fn meet(&self, need: Need) -> Verdict {
+        let (is_there, what) = match need {
+            Need::Operator => (self.operator.is_some(), "an operator with a client certificate"),
+            Need::SecondOperator => {
+                (self.second_operator.is_some(), "a second operator with a client certificate")
+            }
+            Need::UntrustedCertificate => {
+                (self.stranger.is_some(), "a client certificate of a CI that the server does not trust")
+            }
+            Need::Admin => (self.admin.is_some(), "the admin API"),
+            Need::Inbox => (self.inbox.is_some(), "an endpoint at which the server can call the operator"),
+        };
+        if is_there { Ok(()) } else { Err(Stop::needs(what)) }
     }
 }
 

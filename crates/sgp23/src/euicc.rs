@@ -1,7 +1,7 @@
 //! The test eUICC. It follows the standard. Each message is a value that a test can modify before
 //! it is signed. The tests of the SM-DP+ and of the SM-DS use this eUICC too.
 
-use certs::EuiccCredentials;
+use certs::{EuiccCredentials, Pki, numbered_eid};
 use crypto::{Curve, SecretKey, hash_cc};
 use rsp::der::{Asn1, BitString, Raw, Reader, Tag, tlv, tlv_bytes};
 use rsp::ids::{Aid, CertificateDer, Eid, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version};
@@ -105,6 +105,20 @@ impl Euicc {
         let ci = credentials.ci.subject_key_id().cloned();
         let ci = ci.ok_or_else(|| Stop::needs("a CI certificate with a subject key identifier"))?;
         Ok(Self { eid: credentials.eid, info2: info2(vec![ci]), credentials, random })
+    }
+
+    /// Creates a card with a random EID in the range of the EUM of the PKI, and issues its certificate.
+    ///
+    /// # Errors
+    /// Fails if the PKI has no EUM for this curve, or cannot issue the certificate.
+    pub fn random(pki: &Pki, curve: Curve, random: SeededRandom) -> Result<Self, Stop> {
+        let eum = pki.eum(curve)?;
+        let prefix = eum.eid_range().prefixes().next().map(str::to_owned);
+        let mut number = [0; 8];
+        random.fill(&mut number);
+        let eid = numbered_eid(&prefix.unwrap_or_default(), u64::from_be_bytes(number) >> 16)
+            .map_err(|e| Stop::needs(format!("an EUM with a valid EID range: {e}")))?;
+        Self::new(pki.issue_euicc(curve, eid, eum.validity())?, random)
     }
 
     /// Returns the curve of the certificate.

@@ -2,7 +2,9 @@
 //!
 //! [`table`] has a row for every requirement, with its clause, its identifier if it is known, and
 //! its test. [`run`] calls the server over links that the caller supplies, so this crate opens no
-//! sockets. It shares no code with a server except the wire types and the cryptography.
+//! sockets. It shares no code with a server except the wire types and the cryptography. The table,
+//! its runner and its report are generic over the [`Subject`], so that the crate `sgp33` uses them
+//! too.
 //!
 //! A case whose needs are not met is reported as not run, with the reason. It never passes.
 
@@ -18,18 +20,20 @@ mod order;
 mod report;
 mod runner;
 mod server;
+mod subject;
 mod testbed;
 mod verdict;
 
 pub use admin::{Admin, ProfileView};
 pub use arrange::{PROFILE_TYPE, minimal_package, package};
 pub use binding::Binding;
-pub use case::{Case, Need, Run, Scope};
+pub use case::{Need, Run};
 pub use cases::table;
 pub use operator::Operator;
 pub use order::{IntendedEuicc, LookupKey, Order, ProfileFeatures, StockState};
 pub use report::{Ended, Entry, Report, Row};
 pub use runner::{Selection, run};
-pub use server::{Inbox, Server};
+pub use server::{CodeRotation, Inbox, Server};
+pub use subject::{Case, Findings, Scope, Subject, Variant};
 pub use testbed::Testbed;
-pub use verdict::{Stop, Verdict};
+pub use verdict::{During, Stop, Verdict, ensure, equal};

@@ -9,16 +9,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::binding::Binding;
-use crate::case::{Case, Need, Scope};
+use crate::subject::{Case, Scope, Subject};
 use crate::verdict::{Stop, Verdict};
 
 /// The result of a case.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase", tag = "result", content = "why")]
 pub enum Ended {
-    /// The server met the requirement.
+    /// The party met the requirement.
     Passed,
-    /// The server violated the requirement.
+    /// The party violated the requirement.
     Failed(String),
     /// The case was not run.
     NotRun(String),
@@ -27,10 +27,10 @@ pub enum Ended {
 /// The result of a case with one binding and one curve.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Entry {
-    /// The identifier in SGP.23.
+    /// The identifier in the test specification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The clause of SGP.22.
+    /// The clause with the requirement.
     pub clause: &'static str,
     /// The name of the function.
     pub function: &'static str,
@@ -41,7 +41,7 @@ pub struct Entry {
     /// The result.
     #[serde(flatten)]
     pub ended: Ended,
-    /// Deviations of the server that do not fail the case.
+    /// Deviations of the party that do not fail the case.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub findings: BTreeSet<Finding>,
 }
@@ -49,10 +49,10 @@ pub struct Entry {
 /// A row of the documentation.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Row {
-    /// The identifier in SGP.23.
+    /// The identifier in the test specification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The clause of SGP.22.
+    /// The clause with the requirement.
     pub clause: &'static str,
     /// The name of the function.
     pub function: &'static str,
@@ -64,16 +64,9 @@ pub struct Row {
 
 impl Row {
     /// Returns the row of a case.
-    pub fn of(case: &Case) -> Self {
-        let needs = case.needs.iter().map(|need| match need {
-            Need::Operator => "an operator",
-            Need::SecondOperator => "a second operator",
-            Need::UntrustedCertificate => "an untrusted client certificate",
-            Need::Admin => "the admin API",
-            Need::Inbox => "an endpoint for calls from the server",
-        });
-        let order = case.order.map(|order| order.to_string());
-        let needs: Vec<_> = order.into_iter().chain(needs.map(str::to_owned)).collect();
+    pub fn of<S: Subject>(case: &Case<S>) -> Self {
+        let order = case.order.iter().map(ToString::to_string);
+        let needs: Vec<_> = order.chain(case.needs.iter().map(ToString::to_string)).collect();
         Self {
             id: case.id.clone(),
             clause: case.clause,
@@ -93,10 +86,10 @@ pub struct Report {
 
 impl Entry {
     /// Creates the entry of a case.
-    pub fn new(case: &Case, binding: Binding, curve: Curve, verdict: Verdict) -> Self {
+    pub fn new<S: Subject>(case: &Case<S>, binding: Binding, curve: Curve, verdict: Verdict) -> Self {
         let way = match case.scope {
-            Scope::Es9Plus => format!("{binding}, {curve}"),
-            Scope::Json | Scope::Asn1 => binding.to_string(),
+            Scope::Full => format!("{binding}, {curve}"),
+            Scope::Bindings | Scope::Json | Scope::Asn1 => binding.to_string(),
             Scope::Once => String::new(),
         };
         let ended = match verdict {
@@ -115,8 +108,8 @@ impl Entry {
         }
     }
 
-    /// Adds the findings. In a strict run a finding fails a case that passes otherwise, unless it is
-    /// an extension that the standard allows.
+    /// Adds the findings. In a strict run a finding fails a case that passes otherwise, unless it
+    /// is an extension that the standard allows.
     #[must_use]
     pub fn with_findings(mut self, findings: BTreeSet<Finding>, strict: bool) -> Self {
         if let (true, Ended::Passed, Some(finding)) =
@@ -191,10 +184,10 @@ impl Report {
         format!("{passed} passed, {failed} failed, {not_run} not run{findings}")
     }
 
-    /// Returns the report as JUnit XML for CI systems.
-    pub fn junit(&self) -> String {
+    /// Returns the report as JUnit XML for CI systems. `suite` is the name of the table.
+    pub fn junit(&self, suite: &str) -> String {
         let (_, failed, not_run) = self.counts();
-        let xml = Junit { report: self, failed, not_run }.to_string() + "\n";
+        let xml = Junit { suite, report: self, failed, not_run }.to_string() + "\n";
         // XML cannot represent most control characters.
         xml.replace(|c: char| c.is_control() && c != '\n', " ")
     }
@@ -203,6 +196,7 @@ impl Report {
 #[derive(Template)]
 #[template(path = "junit.xml")]
 struct Junit<'a> {
+    suite: &'a str,
     report: &'a Report,
     failed: usize,
     not_run: usize,
@@ -245,7 +239,7 @@ mod tests {
         let report = Report { entries: vec![entry.clone(), entry] };
         assert!(report.is_good());
         assert_eq!(report.summary(), "2 passed, 0 failed, 0 not run, findings: long-segment");
-        assert!(report.junit().contains("long-segment"), "{}", report.junit());
+        assert!(report.junit("SGP.23").contains("long-segment"), "{}", report.junit("SGP.23"));
     }
 
     #[test]
@@ -260,7 +254,7 @@ mod tests {
         assert_eq!(report.counts(), (1, 1, 1));
         assert!(!report.is_good());
         assert_eq!(report.summary(), "1 passed, 1 failed, 1 not run");
-        let xml = report.junit();
+        let xml = report.junit("SGP.23");
         assert!(xml.contains("tests=\"3\" failures=\"1\" skipped=\"1\""), "{xml}");
         assert!(xml.contains("<failure message=\"expected &#60;a&#62;\"/>"), "{xml}");
         assert!(

@@ -1,19 +1,10 @@
-//! Runs the test cases that [`table`](crate::table) lists.
-
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+//! Runs the cases of a table, such as [`table`](crate::table).
 
 use crypto::Curve;
-use rsp::finding::Finding;
-use world::SeededRandom;
 
-use crate::arrange::{CodeRotation, arrange};
 use crate::binding::Binding;
-use crate::case::{Case, Need, Scope};
 use crate::report::{Entry, Report};
-use crate::server::Server;
-use crate::testbed::Testbed;
-use crate::verdict::{Stop, Verdict};
+use crate::subject::{Case, Findings, Scope, Subject, Variant};
 
 /// The cases to run, with their bindings and curves.
 #[derive(Clone, Debug)]
@@ -21,7 +12,7 @@ pub struct Selection {
     /// A text that must occur in the identifier, clause, function or title. Empty selects all
     /// cases.
     pub filter: String,
-    /// Bindings of ES9+.
+    /// Bindings of the HTTP interface.
     pub bindings: Vec<Binding>,
     /// Curves of the eUICC's certificates.
     pub curves: Vec<Curve>,
@@ -48,7 +39,11 @@ impl Selection {
             ways.extend(self.bindings.iter().map(|binding| (*binding, *curve)));
         }
         match scope {
-            Scope::Es9Plus => ways,
+            Scope::Full => ways,
+            Scope::Bindings => {
+                let first = self.curves.first().copied();
+                ways.into_iter().filter(|(_, curve)| Some(*curve) == first).collect()
+            }
             Scope::Json => {
                 ways.into_iter().find(|(binding, _)| *binding == Binding::Json).into_iter().collect()
             }
@@ -60,15 +55,15 @@ impl Selection {
     }
 }
 
-/// Runs the selected cases in sequence. Calls `progress` after each one, with the number of all cases.
-pub async fn run(
-    server: &Server,
-    table: &[Case],
+/// Runs the selected cases in sequence. Calls `progress` after each one, with the number of all
+/// cases.
+pub async fn run<S: Subject>(
+    subject: &S,
+    table: &[Case<S>],
     selection: &Selection,
     mut progress: impl FnMut(&Entry, usize),
 ) -> Report {
-    let codes = CodeRotation::default();
-    let random = SeededRandom::new(server.world.random::<32>());
+    let random = subject.random();
     let mut report = Report::default();
     let chosen = table.iter().filter(|case| selection.filter.is_empty() || case.matches(&selection.filter));
     let runs: Vec<_> = chosen.map(|case| (case, selection.ways(case.scope))).collect();
@@ -76,47 +71,14 @@ pub async fn run(
     for (case, ways) in runs {
         for (binding, curve) in ways {
             let random = random.branch(&format!("{} {} {binding} {curve}", case.function, case.title));
-            let findings = Mutex::default();
-            let verdict = run_one(server, case, (binding, curve), &random, &codes, &findings).await;
-            let mut findings = findings.into_inner().unwrap_or_else(PoisonError::into_inner);
-            for operator in [&server.operator, &server.second_operator].into_iter().flatten() {
-                findings.extend(operator.take_findings());
-            }
-            let entry = Entry::new(case, binding, curve, verdict).with_findings(findings, selection.strict);
+            let findings = Findings::default();
+            let variant = Variant { binding, curve, random, findings: &findings };
+            let verdict = subject.execute(case, variant).await;
+            let entry = Entry::new(case, binding, curve, verdict);
+            let entry = entry.with_findings(findings.into_set(), selection.strict);
             progress(&entry, all);
             report.entries.push(entry);
         }
     }
     report
-}
-
-async fn run_one(
-    server: &Server,
-    case: &Case,
-    (binding, curve): (Binding, Curve),
-    random: &SeededRandom,
-    codes: &CodeRotation,
-    findings: &Mutex<BTreeSet<Finding>>,
-) -> Verdict {
-    for need in &case.needs {
-        let (is_there, what) = match need {
-            Need::Operator => (server.operator.is_some(), "an operator with a client certificate"),
-            Need::SecondOperator => {
-                (server.second_operator.is_some(), "a second operator with a client certificate")
-            }
-            Need::UntrustedCertificate => {
-                (server.stranger.is_some(), "a client certificate of a CI that the server does not trust")
-            }
-            Need::Admin => (server.admin.is_some(), "the admin API"),
-            Need::Inbox => (server.inbox.is_some(), "an endpoint at which the server can call the operator"),
-        };
-        if !is_there {
-            return Err(Stop::needs(what));
-        }
-    }
-    let mut testbed = Testbed::new(server, binding, curve, random, findings)?;
-    if let Some(order) = &case.order {
-        testbed.placed_order = Some(arrange(&testbed, order, codes).await?);
-    }
-    (case.run)(&testbed).await
 }

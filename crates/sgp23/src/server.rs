@@ -1,6 +1,7 @@
 //! The server under test and the links to it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use certs::{Pki, TrustAnchors};
@@ -23,6 +24,32 @@ pub trait Inbox: Send + Sync {
     fn about<'a>(&'a self, text: &'a str, count: usize) -> BoxFuture<'a, Vec<Request<Bytes>>>;
 }
 
+/// Codes of orders that were placed before the run. They are used in turn.
+#[derive(Debug, Default)]
+pub struct CodeRotation {
+    codes: Vec<String>,
+    used: AtomicUsize,
+}
+
+impl From<Vec<String>> for CodeRotation {
+    fn from(codes: Vec<String>) -> Self {
+        Self { codes, used: AtomicUsize::default() }
+    }
+}
+
+impl CodeRotation {
+    /// True if there is no code.
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// Returns the next code, or `None` if there is none.
+    pub fn next(&self) -> Option<&str> {
+        let at = self.used.fetch_add(1, Ordering::Relaxed).checked_rem(self.codes.len())?;
+        self.codes.get(at).map(String::as_str)
+    }
+}
+
 /// An SM-DP+ under test. Cases that need a field that is `None` or empty are not run.
 pub struct Server {
     /// The server address that the LPA uses.
@@ -43,7 +70,7 @@ pub struct Server {
     /// no admin API.
     pub profile_type: Option<String>,
     /// MatchingIDs of existing orders, used in turn.
-    pub codes: Vec<String>,
+    pub codes: CodeRotation,
     /// The endpoint at which the server can call the operator.
     pub inbox: Option<Arc<dyn Inbox>>,
     /// The SM-DS at which the server can register events.

@@ -1,11 +1,8 @@
 //! The testbed of one case: the server, the binding, an eUICC, and all steps of a download with the
 //! checks that the standard requires of each response.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
-
 use bytes::Bytes;
-use certs::{Certificate, Role, ServerCertificate, Verified, check_server, numbered_eid, same_operator};
+use certs::{Certificate, Role, ServerCertificate, Verified, check_server, same_operator};
 use crypto::bsp::MAX_TLV;
 use crypto::{Curve, SecretKey, Signature};
 use http::{Request, Response};
@@ -24,7 +21,7 @@ use rsp::sgp22::es10b::AuthenticateServerResponse;
 use rsp::sgp22::json;
 use rsp::status::Status;
 use serde::{Serialize, de::DeserializeOwned};
-use world::{Link, Random, SeededRandom};
+use world::Link;
 
 use crate::admin::{Admin, ProfileView};
 use crate::binding::{Answer, Binding};
@@ -33,6 +30,7 @@ use crate::euicc::{Cancel, Euicc, Prepare, SIGNATURE};
 use crate::operator::Operator;
 use crate::order::PlacedOrder;
 use crate::server::{Inbox, Server};
+use crate::subject::{Findings, Variant};
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 /// The testbed of one case.
@@ -50,7 +48,7 @@ pub struct Testbed<'a> {
     /// The order that was placed for this case.
     pub placed_order: Option<PlacedOrder>,
     /// Deviations of the server that do not fail the case.
-    pub findings: &'a Mutex<BTreeSet<Finding>>,
+    pub findings: &'a Findings,
 }
 
 /// The verified response of InitiateAuthentication.
@@ -88,27 +86,22 @@ impl<'a> Testbed<'a> {
     ///
     /// # Errors
     /// Fails if the PKI cannot issue their certificates.
-    pub fn new(
-        server: &'a Server,
-        binding: Binding,
-        curve: Curve,
-        random: &SeededRandom,
-        findings: &'a Mutex<BTreeSet<Finding>>,
-    ) -> Result<Self, Stop> {
+    pub fn new(server: &'a Server, variant: &Variant<'a>) -> Result<Self, Stop> {
+        let euicc = |name| Euicc::random(&server.pki, variant.curve, variant.random.branch(name));
         Ok(Self {
             server,
-            binding,
-            curve,
-            euicc: euicc(server, curve, random.branch("eUICC"))?,
-            other_euicc: euicc(server, curve, random.branch("other eUICC"))?,
+            binding: variant.binding,
+            curve: variant.curve,
+            euicc: euicc("eUICC")?,
+            other_euicc: euicc("other eUICC")?,
             placed_order: None,
-            findings,
+            findings: variant.findings,
         })
     }
 
     /// Keeps deviations of the server that do not fail the case.
     fn accept(&self, found: impl IntoIterator<Item = Finding>) {
-        self.findings.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        self.findings.add(found);
     }
 
     /// Returns the order that was placed for this case.
@@ -472,17 +465,6 @@ impl<'a> Testbed<'a> {
         check_server(&self.server.anchors()?, &certificate, &[], role, self.server.world.now())
             .map_err(|e| bad(e.to_string()))
     }
-}
-
-/// Creates an eUICC with a random EID.
-fn euicc(server: &Server, curve: Curve, random: SeededRandom) -> Result<Euicc, Stop> {
-    let eum = server.pki.eum(curve)?;
-    let prefix = eum.eid_range().prefixes().next().map(str::to_owned);
-    let mut number = [0; 8];
-    random.fill(&mut number);
-    let eid = numbered_eid(&prefix.unwrap_or_default(), u64::from_be_bytes(number) >> 16)
-        .map_err(|e| Stop::needs(format!("an EUM with a valid EID range: {e}")))?;
-    Euicc::new(server.pki.issue_euicc(curve, eid, eum.validity())?, random)
 }
 
 fn verify(name: &str, by: &ServerCertificate, signed: &[u8], signature: &[u8]) -> Verdict {

@@ -61,7 +61,7 @@ impl From<certs::PkiError> for Stop {
 ///
 /// # Errors
 /// Fails with the text of `otherwise` if the condition is false.
-pub(crate) fn ensure(is_so: bool, otherwise: impl FnOnce() -> String) -> Verdict {
+pub fn ensure(is_so: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     if is_so { Ok(()) } else { Err(Stop::Failed(otherwise())) }
 }
 
@@ -69,12 +69,12 @@ pub(crate) fn ensure(is_so: bool, otherwise: impl FnOnce() -> String) -> Verdict
 ///
 /// # Errors
 /// Fails if the values differ.
-pub(crate) fn equal<T: PartialEq + Debug>(what: &str, received: &T, expected: &T) -> Verdict {
+pub fn equal<T: PartialEq + Debug>(what: &str, received: &T, expected: &T) -> Verdict {
     ensure(received == expected, || format!("{what} is {received:?}, expected {expected:?}"))
 }
 
 /// Adds the name of a step to its failure.
-pub(crate) trait During<T> {
+pub trait During<T> {
     /// Names the step.
     ///
     /// # Errors

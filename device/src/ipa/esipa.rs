@@ -163,6 +163,7 @@ impl Esipa<'_> {
     where
         F: Function<Request: Serialize>,
     {
+        // req: SGP.32-6.1-UserAgent
         let http = match self.binding {
             Binding::Json => esipa::json::request::<F>(self.version, self.user_agent, &request),
             Binding::Asn1 => {

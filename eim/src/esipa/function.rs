@@ -194,6 +194,7 @@ fn decode<Q: Asn1 + DeserializeOwned>(
     request: &Request<Bytes>,
     encoder: ResponseEncoder,
 ) -> (Result<Q, Refusal>, Vec<Finding>) {
+    // req: SGP.32-6.4-Body
     finding::collect(|| match encoder.binding {
         Binding::Asn1 => Q::from_peer(request.body()).map_err(|error| refusal_of(&error)),
         Binding::Json => {

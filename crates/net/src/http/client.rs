@@ -99,7 +99,7 @@ impl Client {
                         "give a DNS name or an IP address",
                     )
                 })?;
-                Some((TlsConnector::from(tls.0), name))
+                Some((TlsConnector::from(tls.config), name))
             }
         };
         let connector = Connector { connect_to: connect_to.into(), tls, peer: peer.clone() };

@@ -9,9 +9,10 @@ use rsp::status::Status;
 use super::CODE;
 use crate::binding::Answer;
 use crate::bpp::protected_part;
-use crate::case::{Case, Need, Run, Scope, run};
+use crate::case::{Case, Need, Run, run};
 use crate::euicc::Prepare;
 use crate::order::{Order, ProfileFeatures};
+use crate::subject::Scope;
 use crate::testbed::Testbed;
 use crate::verdict::{During, Verdict, ensure, equal};
 
@@ -31,7 +32,7 @@ const PPK: Order = Order { ppk: true, ..PLAIN };
 const PPK_WITH_CODE: Order = Order { ppk: true, ..WITH_CODE };
 
 pub(super) fn cases() -> Vec<Case> {
-    [packages(), retries(), refusals(), confirmation_codes(), sessions()].concat()
+    [packages(), retries(), refusals(), confirmation_codes(), sessions()].into_iter().flatten().collect()
 }
 
 // --- Packages ------------------------------------------------------------------------------------

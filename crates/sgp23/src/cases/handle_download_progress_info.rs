@@ -11,9 +11,10 @@ use rsp::sgp22::json::{self, ExecutionStatus};
 use rsp::status::Status;
 
 use super::CODE;
-use crate::case::{Case, Need, Run, Scope, run};
+use crate::case::{Case, Need, Run, run};
 use crate::euicc::Authenticate;
 use crate::order::{Order, ProfileFeatures};
+use crate::subject::Scope;
 use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 

@@ -26,7 +26,9 @@ pub fn table() -> Vec<Case> {
         cancel_session::cases(),
         http::cases(),
     ]
-    .concat()
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]

@@ -23,7 +23,10 @@ const BY_EID: Order = Order { lookup: LookupKey::ByEid, ..FOR_EID };
 const BY_EVENT: Order = Order { lookup: LookupKey::ByEvent, ..FOR_EID };
 
 pub(super) fn cases() -> Vec<Case> {
-    [nominal::cases(), failed_authentication::cases(), refused_orders::cases(), retries::cases()].concat()
+    [nominal::cases(), failed_authentication::cases(), refused_orders::cases(), retries::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn case(title: &str, order: Order, run: Run) -> Case {

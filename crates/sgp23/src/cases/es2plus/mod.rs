@@ -11,9 +11,10 @@ use rsp::sgp22::es2plus::ConfirmOrderRequest;
 use rsp::status::Status;
 
 use crate::binding::{Answer, Refused};
-use crate::case::{Case, Need, Run, Scope};
+use crate::case::{Case, Need, Run};
 use crate::operator::Operator;
 use crate::order::{Order, PlacedOrder, StockState};
+use crate::subject::Scope;
 use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure};
 
@@ -31,7 +32,9 @@ pub(super) fn cases() -> Vec<Case> {
         release_profile::cases(),
         callers::cases(),
     ]
-    .concat()
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 impl Testbed<'_> {

@@ -1,0 +1,33 @@
+//! The eIM under test and the links to it.
+
+use std::sync::Arc;
+
+use certs::Pki;
+use rsp::ids::Version;
+use rsp::sgp32::EimConfigurationData;
+use sgp23::CodeRotation;
+use world::{Link, World};
+
+use super::operator::Operator;
+
+/// An eIM under test. Cases that need a field that is `None` or empty are not run.
+pub struct EimUnderTest {
+    /// The configuration with which eUICCs are associated with the eIM.
+    pub configuration: EimConfigurationData,
+    /// The link for an IPA: TLS without a client certificate that trusts what the configuration
+    /// says.
+    pub esipa: Link,
+    /// The same link, with TLS 1.2 only.
+    pub esipa_tls12: Option<Link>,
+    /// The operator of the eIM.
+    pub operator: Option<Arc<dyn Operator>>,
+    /// Activation codes of orders at an SM-DP+ that the eIM can reach, used in turn. An order must
+    /// be for any eUICC, and without a confirmation code.
+    pub codes: CodeRotation,
+    /// The certificates and keys of the tester, issued by CIs that the eIM and the SM-DP+ trust.
+    pub pki: Pki,
+    /// The SGP.22 version in X-Admin-Protocol.
+    pub version: Version,
+    /// The clock and randomness of the tester.
+    pub world: World,
+}

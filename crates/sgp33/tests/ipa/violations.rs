@@ -1,0 +1,315 @@
+//! IPAs that violate the standard: the IPA of this project, whose messages are changed on their
+//! way. It uses the ASN.1 binding.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use rsp::der::{Asn1, Raw};
+use rsp::sgp32::EuiccPackageResult;
+use rsp::sgp32::esipa::{
+    EimAcknowledgements, EimPackageResult, MessageFromEim, MessageFromIpa, ProvideEimPackageResultRequest,
+    ProvideEimPackageResultResponse, SequenceNumber, asn1,
+};
+use rsp::sgp32::ipa_data::IpaEuiccDataResponse;
+use world::{Link, LinkFault, LinkFaultKind, link_from};
+
+use crate::support::Changes;
+
+/// A violation, and the cases that must fail because of it.
+pub(crate) struct Violation {
+    pub(crate) what: &'static str,
+    pub(crate) changes: Changes,
+    /// A text that each case contains in its function or title.
+    pub(crate) fails: &'static [&'static str],
+}
+
+fn of_eim(what: &'static str, eim: fn(Link) -> Link, fails: &'static [&'static str]) -> Violation {
+    Violation { what, changes: Changes { eim, ..Changes::default() }, fails }
+}
+
+pub(crate) fn all() -> Vec<Violation> {
+    vec![
+        of_eim(
+            "User-Agent is that of an LPA",
+            |link| with_header(link, "user-agent", Some("gsma-rsp-lpad")),
+            &["User-Agent"],
+        ),
+        of_eim(
+            "X-Admin-Protocol is missing",
+            |link| with_header(link, "x-admin-protocol", None),
+            &["X-Admin-Protocol"],
+        ),
+        of_eim(
+            "Content-Type is text",
+            |link| with_header(link, "content-type", Some("text/plain")),
+            &["Content-Type"],
+        ),
+        Violation {
+            what: "any TLS key is accepted",
+            changes: Changes { checks_key: false, ..Changes::default() },
+            fails: &["another TLS key"],
+        },
+        of_eim(
+            "after a loss nothing is sent again",
+            silent_after_a_loss,
+            &[
+                "the IPA polls again",
+                "a package whose delivery was lost",
+                "a result whose acknowledgement was lost",
+                "a result that did not arrive",
+                "the result of a download is delivered again",
+            ],
+        ),
+        of_eim("data lack euiccInfo2", without_info2, &["a request for data"]),
+        of_eim(
+            "results are changed",
+            with_changed_results,
+            &[
+                "the result arrives as the eUICC signed it",
+                "a profile is enabled",
+                "a profile is disabled",
+                "a profile is deleted",
+            ],
+        ),
+        of_eim(
+            "the IPA polls only until the first package",
+            one_package,
+            &["packages are executed in sequence"],
+        ),
+        of_eim(
+            "a result is delivered once, even if it is not acknowledged",
+            once,
+            &["a result whose acknowledgement was lost"],
+        ),
+        of_eim(
+            "a lost result is treated as acknowledged",
+            forgetful,
+            &["a result that did not arrive", "ES10b.ProfileRollback"],
+        ),
+        of_eim(
+            "acknowledgements are ignored",
+            without_acknowledgements,
+            &["an acknowledged result is removed"],
+        ),
+        of_eim(
+            "packages that cannot be decoded are ignored",
+            without_reports,
+            &["a package that cannot be decoded", "a package of an unknown kind"],
+        ),
+        of_eim(
+            "nothing is downloaded through the eIM",
+            without_indirect_download,
+            &["a profile is downloaded through the eIM"],
+        ),
+        Violation {
+            what: "the SM-DP+ gets no notification",
+            changes: Changes { sm_dp: without_notifications, ..Changes::default() },
+            fails: &["a profile is downloaded from the SM-DP+", "the notification of a change"],
+        },
+    ]
+}
+
+fn lost(why: &str) -> LinkFault {
+    LinkFault::new(LinkFaultKind::Reset, "eIM", why)
+}
+
+fn acknowledgement(numbers: Vec<i64>) -> Response<Bytes> {
+    let numbers = EimAcknowledgements(numbers.into_iter().map(SequenceNumber).collect());
+    let message = MessageFromEim::ProvideEimPackageResultResponse(
+        ProvideEimPackageResultResponse::EimAcknowledgements(numbers),
+    );
+    let mut response = Response::new(Bytes::from(message.to_der()));
+    let content_type = HeaderValue::from_static(asn1::CONTENT_TYPE);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// Returns the result in a request, if it has one.
+fn result_in(request: &Request<Bytes>) -> Option<ProvideEimPackageResultRequest> {
+    match MessageFromIpa::from_der(request.body()).ok()? {
+        MessageFromIpa::ProvideEimPackageResult(request) => Some(request),
+        _ => None,
+    }
+}
+
+/// Returns the sequence number of the result in a request.
+fn number_in(request: &Request<Bytes>) -> Option<i64> {
+    match result_in(request)?.eim_package_result {
+        EimPackageResult::EuiccPackageResult(result) => result.seq_number(),
+        EimPackageResult::EprAndNotifications(both) => both.euicc_package_result.seq_number(),
+        _ => None,
+    }
+}
+
+/// Answers some requests in place of the eIM.
+fn answering(
+    link: Link,
+    answer: impl Fn(&Request<Bytes>) -> Option<Result<Response<Bytes>, LinkFault>> + Clone + Send + Sync + 'static,
+) -> Link {
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let (link, answer) = (link.clone(), answer(&request));
+        async move {
+            match answer {
+                Some(answer) => answer,
+                None => world::send(&link, request).await,
+            }
+        }
+    }))
+}
+
+fn with_header(link: Link, name: &'static str, value: Option<&'static str>) -> Link {
+    link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+        let link = link.clone();
+        let _ = request.headers_mut().remove(name);
+        if let Some(value) = value {
+            request.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        async move { world::send(&link, request).await }
+    }))
+}
+
+fn silent_after_a_loss(link: Link) -> Link {
+    let is_silent = Arc::new(Mutex::new(false));
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let (link, is_silent) = (link.clone(), Arc::clone(&is_silent));
+        async move {
+            if *is_silent.lock().unwrap() {
+                return Err(lost("the IPA is silent"));
+            }
+            let answer = world::send(&link, request).await;
+            *is_silent.lock().unwrap() = answer.is_err();
+            answer
+        }
+    }))
+}
+
+/// Changes the results that are delivered.
+fn with_result(link: Link, change: fn(EimPackageResult) -> EimPackageResult) -> Link {
+    link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+        let link = link.clone();
+        if let Some(mut provided) = result_in(&request) {
+            provided.eim_package_result = change(provided.eim_package_result);
+            let message = MessageFromIpa::ProvideEimPackageResult(provided);
+            *request.body_mut() = message.to_der().into();
+        }
+        async move { world::send(&link, request).await }
+    }))
+}
+
+fn without_info2(link: Link) -> Link {
+    with_result(link, |result| match result {
+        EimPackageResult::IpaEuiccDataResponse(mut response) => {
+            if let IpaEuiccDataResponse::IpaEuiccData(data) = &mut *response {
+                data.euicc_info2 = None;
+            }
+            EimPackageResult::IpaEuiccDataResponse(response)
+        }
+        other => other,
+    })
+}
+
+fn changed(result: Raw<EuiccPackageResult>) -> Raw<EuiccPackageResult> {
+    match result.into_value() {
+        EuiccPackageResult::EuiccPackageResultSigned(mut signed) => {
+            signed.euicc_sign_epr[7] ^= 1;
+            Raw::new(EuiccPackageResult::EuiccPackageResultSigned(signed))
+        }
+        other => Raw::new(other),
+    }
+}
+
+fn with_changed_results(link: Link) -> Link {
+    with_result(link, |result| match result {
+        EimPackageResult::EuiccPackageResult(result) => {
+            EimPackageResult::EuiccPackageResult(Box::new(changed(*result)))
+        }
+        EimPackageResult::EprAndNotifications(mut both) => {
+            both.euicc_package_result = changed(both.euicc_package_result);
+            EimPackageResult::EprAndNotifications(both)
+        }
+        other => other,
+    })
+}
+
+/// Answers the poll after a delivered result in place of the eIM: there is no further package.
+fn one_package(link: Link) -> Link {
+    let has_delivered = Arc::new(Mutex::new(false));
+    answering(link, move |request| {
+        let mut has_delivered = has_delivered.lock().unwrap();
+        match request.body().get(..2) {
+            Some([0xBF, 0x50]) => {
+                *has_delivered = true;
+                None
+            }
+            Some([0xBF, 0x4F]) if *has_delivered => {
+                *has_delivered = false;
+                let mut response = acknowledgement(vec![]);
+                *response.body_mut() = Bytes::from_static(&[0xBF, 0x4F, 3, 2, 1, 1]);
+                Some(Ok(response))
+            }
+            _ => None,
+        }
+    })
+}
+
+fn once(link: Link) -> Link {
+    let delivered = Arc::new(Mutex::new(Vec::new()));
+    answering(link, move |request| {
+        let number = number_in(request)?;
+        let mut delivered = delivered.lock().unwrap();
+        if delivered.contains(&number) {
+            return Some(Ok(acknowledgement(vec![number])));
+        }
+        delivered.push(number);
+        None
+    })
+}
+
+fn forgetful(link: Link) -> Link {
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let link = link.clone();
+        async move {
+            let number = number_in(&request);
+            match (world::send(&link, request).await, number) {
+                (Err(_), Some(number)) => Ok(acknowledgement(vec![number])),
+                (answer, _) => answer,
+            }
+        }
+    }))
+}
+
+fn without_acknowledgements(link: Link) -> Link {
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let link = link.clone();
+        async move {
+            let is_result = number_in(&request).is_some();
+            let mut response = world::send(&link, request).await?;
+            if is_result {
+                *response.body_mut() = Bytes::from_static(&[0xBF, 0x50, 2, 0x30, 0]);
+            }
+            Ok::<_, LinkFault>(response)
+        }
+    }))
+}
+
+fn without_reports(link: Link) -> Link {
+    answering(link, |request| match result_in(request)?.eim_package_result {
+        EimPackageResult::EimPackageResultResponseError(_) | EimPackageResult::EimPackageError(_) => {
+            Some(Ok(acknowledgement(vec![])))
+        }
+        _ => None,
+    })
+}
+
+fn without_indirect_download(link: Link) -> Link {
+    answering(link, |request| {
+        request.body().starts_with(&[0xBF, 0x39]).then(|| Err(lost("the IPA has no indirect download")))
+    })
+}
+
+fn without_notifications(link: Link) -> Link {
+    answering(link, |request| {
+        request.uri().path().ends_with("handleNotification").then(|| Err(lost("no notification")))
+    })
+}
