@@ -11,8 +11,8 @@ use rsp::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Create,
-    Enable,
-    Disable,
+    /// Enables or disables a profile.
+    Switch,
     Delete,
     MasterDelete,
     SetAttribute,
@@ -65,14 +65,12 @@ pub(crate) fn refusal(command: Command, status_word: StatusWord) -> Refusal {
         // req: SGP.02-5.5-Pol1
         (_, StatusWord::POL1_PREVENTS) => Status::Pol1Refused,
         (Command::Create, StatusWord::NOT_ENOUGH_MEMORY) => Status::EuiccInsufficientMemory,
-        (
-            Command::Enable | Command::Disable | Command::Delete | Command::SetAttribute,
-            StatusWord::CONDITIONS_NOT_SATISFIED,
-        ) => Status::IccidInvalidTransition,
-        (
-            Command::Enable | Command::Disable | Command::SetAttribute,
-            StatusWord::REFERENCED_DATA_NOT_FOUND,
-        ) => Status::IsdPUnknown,
+        (Command::Switch | Command::Delete | Command::SetAttribute, StatusWord::CONDITIONS_NOT_SATISFIED) => {
+            Status::IccidInvalidTransition
+        }
+        (Command::Switch | Command::SetAttribute, StatusWord::REFERENCED_DATA_NOT_FOUND) => {
+            Status::IsdPUnknown
+        }
         (
             Command::EstablishKeySet,
             StatusWord::SECURITY_STATUS_NOT_SATISFIED | StatusWord::INCORRECT_DATA,

@@ -47,3 +47,24 @@ pub(crate) fn description_of(set: &KeySet) -> Keyset {
         certificate: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// GlobalPlatform section 11.1.8: a pre-shared key of TLS has another type than a key of AES.
+    #[test]
+    fn a_description_has_the_types_of_the_keys() {
+        let key = || crate::keys::Key::new(vec![7; 16]);
+        let scp80 = Keys::Scp80 { kic: key(), kid: key(), dek: key(), counter: 5 };
+        for (keys, types) in [
+            (scp80, vec![(1, AES), (2, AES), (3, AES)]),
+            (Keys::Scp81 { psk: key(), dek: None }, vec![(1, TLS_PSK)]),
+            (Keys::Scp81 { psk: key(), dek: Some(key()) }, vec![(1, TLS_PSK), (2, AES)]),
+        ] {
+            let described = description_of(&KeySet { version: 1, keys });
+            let found = described.key.iter().map(|key| (key.index, key.key_components[0].r#type));
+            assert_eq!(found.collect::<Vec<_>>(), types);
+        }
+    }
+}

@@ -89,12 +89,8 @@ pub(super) async fn answered(
     let Step::Switching(mut switching) = operation.step.clone() else { return Ok(()) };
     let data = match outcome {
         JobOutcome::Answered(response) => {
-            let command = match operation.function {
-                Function::DisableProfile(_) => Command::Disable,
-                _ => Command::Enable,
-            };
             let data = answer::octets_of(&response);
-            if let Err(refusal) = Answers::of(&response).only(command) {
+            if let Err(refusal) = Answers::of(&response).only(Command::Switch) {
                 return end(context, card, operation, Outcome::refused(refusal).with_data(data)).await;
             }
             data

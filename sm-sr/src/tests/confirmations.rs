@@ -103,8 +103,8 @@ async fn a_response_to_a_repeated_confirmation_is_followed_by_an_audit() {
     assert_eq!(testbed.state(BOOTSTRAP).await, None);
 }
 
-#[tokio::test]
-async fn pol2_applies_after_an_audit_if_the_confirmation_was_not_answered() {
+/// The second profile is enabled, and POL2 deletes it when it is disabled.
+async fn with_auto_delete() -> Testbed {
     let testbed = Testbed::new().await;
     let mut eis = testbed.eis();
     eis.profile_info[0].state = Disabled;
@@ -112,6 +112,12 @@ async fn pol2_applies_after_an_audit_if_the_confirmation_was_not_answered() {
     enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
     eis.profile_info.push(enabled);
     testbed.call::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
+    testbed
+}
+
+#[tokio::test]
+async fn pol2_applies_after_an_audit_if_the_confirmation_was_not_answered() {
+    let testbed = with_auto_delete().await;
     // No function is in progress here.
     testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
     testbed.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
@@ -127,18 +133,30 @@ async fn pol2_applies_after_an_audit_if_the_confirmation_was_not_answered() {
 
 #[tokio::test]
 async fn a_deletion_refused_by_pol1_is_not_retried() {
-    let testbed = Testbed::new().await;
-    let mut eis = testbed.eis();
-    eis.profile_info[0].state = Disabled;
-    let mut enabled = testbed.profile(2, OTHER_OPERATOR, Enabled, false);
-    enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
-    eis.profile_info.push(enabled);
-    testbed.call::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
+    let testbed = with_auto_delete().await;
     testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
     testbed.card_accepts_confirmation(1, &[]).await;
     testbed.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
     testbed.advance(Duration::from_secs(24 * 3600)).await;
     testbed.card_answers(&[(&[], 0x69E1)]).await;
+    testbed.advance(Duration::from_secs(48 * 3600)).await;
+    assert!(testbed.jobs().await.is_empty());
+    assert_eq!(testbed.state(2).await, Some(Disabled));
+}
+
+#[tokio::test]
+async fn a_profile_is_not_deleted_after_a_change_of_its_rules() {
+    let testbed = with_auto_delete().await;
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
+    testbed.card_accepts_confirmation(1, &[]).await;
+    testbed.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
+    let request = es4::UpdatePolicyRulesRequest {
+        base: super::switching::base(),
+        eid: eid(),
+        iccid: iccid(2),
+        pol2: Some(rules(&[(Pol2Action::Delete, Pol2Qualification::NotAllowed)])),
+    };
+    testbed.call::<es4::UpdatePolicyRules>(OTHER_OPERATOR, request).await;
     testbed.advance(Duration::from_secs(48 * 3600)).await;
     assert!(testbed.jobs().await.is_empty());
     assert_eq!(testbed.state(2).await, Some(Disabled));

@@ -1,7 +1,7 @@
 //! Downloads at the SM-SR: SGP.02 sections 3.1 and 5.4, CreateISDP, SendData,
 //! ProfileDownloadCompleted.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use rsp::{
     der::{Tag, tlv_bytes},
@@ -24,6 +24,8 @@ use super::{
 use crate::{
     config::MAX_SCRIPT_OCTETS,
     es5::{CardRefusal, Effect, JobOutcome},
+    records::{Deadline, deadline_key},
+    state::Function,
 };
 use ProfileState::{Created, Disabled};
 
@@ -203,6 +205,21 @@ async fn a_failed_clean_up_is_retried_the_next_day() {
     assert_eq!(testbed.state(2).await, None);
     testbed.advance(Duration::from_secs(10 * 24 * 3600)).await;
     assert!(testbed.jobs().await.is_empty());
+}
+
+#[test]
+fn the_retries_of_functions_do_not_replace_each_other() {
+    let key = |function| {
+        let again = Deadline::Again { eid: eid(), function };
+        deadline_key(rsp::time::Timestamp(0), &again)
+    };
+    let keys = [
+        key(Function::CleanUp(iccid(2))),
+        key(Function::AutoDelete(iccid(2))),
+        key(Function::CleanUp(iccid(3))),
+        key(Function::AuditEis(vec![])),
+    ];
+    assert_eq!(BTreeSet::from(keys).len(), 4);
 }
 
 #[tokio::test]
@@ -454,9 +471,11 @@ async fn a_completed_download_leaves_a_disabled_profile() {
     let mut tx = world::Tx::begin(testbed.records());
     let number = world::PhoneNumber::international("4915199999999").unwrap();
     assert_eq!(testbed.server().procedures().card_at(&mut tx, &number).await.unwrap(), Some(eid()));
-    // The download deadline does not delete it.
+    // The download deadline does not delete it, and no deletion is recorded.
+    let trail = testbed.server().audit_trail(eid()).await.unwrap().len();
     testbed.advance(Duration::from_secs(49 * 3600)).await;
     assert!(testbed.jobs().await.is_empty());
+    assert_eq!(testbed.server().audit_trail(eid()).await.unwrap().len(), trail);
 }
 
 #[tokio::test]

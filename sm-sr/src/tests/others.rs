@@ -436,6 +436,9 @@ async fn an_audit_that_fails_changes_nothing() {
     }
     let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!((eis.available_memory_for_profiles, eis.last_audit_date), (500_000, None));
+    // The operator repeats its audit, if it wishes. The SM-SR does not.
+    testbed.advance(Duration::from_secs(25 * 3600)).await;
+    assert!(testbed.jobs().await.is_empty());
     // The audit names another operator's profile.
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![iccid(2)] };
     testbed.call::<es4::AuditEis>(OPERATOR, request).await;

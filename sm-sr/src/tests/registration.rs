@@ -5,7 +5,7 @@ use rsp::sgp02::{
     BaseRequest, Namespace, Octets, Response as _,
     eis::{AdditionalProperties, Eis, ProfileState, Property},
     es1, es3, es4,
-    signature::Canonical,
+    signature::{Canonical, SignatureError},
 };
 use rsp_server::soap::eum;
 use world::Tx;
@@ -86,7 +86,10 @@ async fn an_eis_without_a_valid_signature_of_the_eum_is_refused() {
     let mut info = testbed.signed_info();
     info.platform_type = "better".to_owned();
     eis.eum_signed_info = Canonical::eum_signed_info(info, testbed.namespace);
-    assert_eq!(codes(&register(&testbed, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
+    let refused = register(&testbed, EUM, eis).await;
+    assert_eq!(codes(&refused), ("8.1.2".into(), "6.1".into()));
+    let reason = refused.base.function_execution_status.to_string();
+    assert!(reason.contains(&SignatureError::Digest.to_string()), "{reason}");
     // A signature with the key and certificate of a party that is not an EUM.
     let mut eis = testbed.eis();
     let other = testbed.credential(OPERATOR);

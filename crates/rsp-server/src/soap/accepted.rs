@@ -39,3 +39,25 @@ impl Accepted {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rsp::finding::{FindingKind, MAX_FINDINGS};
+
+    use super::*;
+
+    #[test]
+    fn the_deviations_of_a_message_are_kept_once_and_limited() {
+        let accepted = Accepted::default();
+        for first in [0, 0, 20, 40] {
+            accepted.collect(|| {
+                for number in first..first + 20 {
+                    finding::report(FindingKind::UnknownElement, || number.to_string());
+                }
+            });
+        }
+        let expected =
+            (0..MAX_FINDINGS).map(|number| Finding::new(FindingKind::UnknownElement, number.to_string()));
+        assert_eq!(accepted.all(), expected.collect::<Vec<_>>());
+    }
+}

@@ -424,8 +424,7 @@ fn classify_response(
             temporary_failure(status, why.to_string())
         }
         Some(Err(why)) => Delivered::Never(why),
-        Some(Ok(text)) if expected.is_some() => Delivered::Answered(text),
-        Some(Ok(_)) => Delivered::Accepted,
+        Some(Ok(text)) => Delivered::Answered(text),
         None if status.is_success() && is_synchronous => {
             Delivered::Never(CallFailure::Malformed(format!("HTTP {status} without a message")))
         }

@@ -169,6 +169,8 @@ pub(crate) enum Wire {
     Rejects(&'static str, StatusCode),
     /// The message arrives, and this body replaces that of its response.
     ReplacesBody(&'static str),
+    /// The message arrives, and the message in its response has this additional last element.
+    ExtendsResponse(&'static str),
 }
 
 pub(crate) struct Network {
@@ -221,6 +223,15 @@ impl Peers for TestPeers {
                     Wire::ReplacesBody(body) => {
                         let answer = world::send(&inner, request).await?;
                         Ok(answer.map(|_| Bytes::from_static(body.as_bytes())))
+                    }
+                    Wire::ExtendsResponse(element) => {
+                        let answer = world::send(&inner, request).await?;
+                        let extended = |body: Bytes| {
+                            let text = String::from_utf8(body.to_vec()).unwrap();
+                            let end = text.find("Response>").and_then(|end| text[..end].rfind("</")).unwrap();
+                            [&text[..end], element, &text[end..]].concat().into()
+                        };
+                        Ok(answer.map(extended))
                     }
                     Wire::AnswersWith(status) => {
                         let mut response = Response::new(Bytes::new());

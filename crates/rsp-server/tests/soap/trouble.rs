@@ -346,6 +346,21 @@ async fn a_soap_fault_of_the_peer_ends_the_call() {
 }
 
 #[tokio::test]
+async fn the_deviations_of_a_response_are_an_event() {
+    for (element, expected) in [("", 0), ("<new xmlns=\"urn:new\"/>", 1)] {
+        let testbed = Testbed::new(Options::default());
+        testbed.set(Wire::ExtendsResponse(element));
+        testbed.call::<es3::GetEis>(get_eis("g1"), 60, "eis").await;
+        testbed.start(&testbed.dp).run_due().await.unwrap();
+        assert_eq!(testbed.ended("eis").await.len(), 1);
+        let events = testbed.dp.events.all();
+        let reported = events.iter().filter(|event| event.function == "response to GetEIS");
+        let findings: Vec<usize> = reported.map(|event| event.findings.len()).collect();
+        assert_eq!(findings, vec![1; expected], "{events:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_body_of_an_http_202_does_not_end_an_asynchronous_call() {
     for body in ["<html>Accepted</html>", "<soap:Envelope/>", "0"] {
         let testbed = Testbed::new(Options::default());
