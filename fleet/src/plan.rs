@@ -104,3 +104,37 @@ fn to_network(now: Timestamp, connection: &Device, network: Plmn, offers: &[Offe
     let fall_back_to = back.map(|held| held.iccid);
     Plan::Move { to, fall_back_to, deadline: None, reasons: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use localize::HeldProfile;
+
+    use super::*;
+
+    #[test]
+    fn a_device_without_an_enabled_profile_falls_back_to_its_bootstrap_profile() {
+        let book = RuleBook::built_in().unwrap();
+        let home = |network: &str| book.locate(network.parse().unwrap()).unwrap();
+        let held = |number: &str, network: &str, role, state| HeldProfile {
+            iccid: Iccid::with_luhn(number).unwrap(),
+            home: home(network),
+            role,
+            state,
+        };
+        let disabled = HeldState::Disabled;
+        let local = held("8955000000000000001", "724-05", Role::Local, disabled);
+        let bootstrap = held("8944000000000000001", "234-15", Role::Bootstrap, disabled);
+        let destination = held("8949000000000000001", "262-01", Role::Local, disabled);
+        let planned = |enabled: Option<usize>| {
+            let mut held = vec![local.clone(), bootstrap.clone(), destination.clone()];
+            enabled.into_iter().for_each(|at| held[at].state = HeldState::Enabled);
+            let device = Device { held, ..Device::default() };
+            to_network(Timestamp(0), &device, destination.home.plmn, &[])
+        };
+        for (enabled, expected) in [(None, &bootstrap), (Some(0), &local)] {
+            let Plan::Move { to, fall_back_to, .. } = planned(enabled) else { panic!("{enabled:?}") };
+            assert_eq!(to, Destination::Held(destination.clone()));
+            assert_eq!(fall_back_to, Some(expected.iccid));
+        }
+    }
+}

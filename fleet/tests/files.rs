@@ -148,6 +148,21 @@ async fn the_present_network_becomes_a_stay_after_the_last_one() {
 }
 
 #[tokio::test]
+async fn a_row_can_begin_earlier_or_in_another_network_on_the_day_of_the_last_stay() {
+    let records = MemoryRecords::default();
+    let row = |network: &str, since: &str| format!("eid,network,home,since\n{E1},{network},GB,{since}\n");
+    import(&records, &row("724-05", "2026-01-01T17:00:00Z"), "").await.unwrap();
+    let rounded = import(&records, &row("724-05", "2026-01-01"), "").await.unwrap();
+    assert_eq!(counts(&rounded), (0, 0, 1));
+    import(&records, &row("724-02", "2026-01-01T20:00:00Z"), "").await.unwrap();
+    let fleet = fleet::load(&records).await.unwrap();
+    let stays = fleet.devices()[0].connection.history.stays();
+    let begun: Vec<_> = stays.iter().map(|stay| (stay.plmn.to_string(), stay.from.to_string())).collect();
+    let expected = [("724-05", "2026-01-01T17:00:00Z"), ("724-02", "2026-01-01T20:00:00Z")];
+    assert_eq!(begun, expected.map(|(network, from)| (network.to_owned(), from.to_owned())));
+}
+
+#[tokio::test]
 async fn a_bad_row_names_line_and_column_and_prevents_the_import() {
     let records = MemoryRecords::default();
     let cases = [

@@ -198,8 +198,8 @@ fn needed_bit(service: Service) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use profile::generic::{Subscription, generic};
-
-    use rsp::sgp22::OperatorId;
+    use rsp::{sgp22::OperatorId, time::Timestamp};
+    use world::{Committed, ManualClock, MemoryRecords, SeededRandom};
 
     use super::*;
 
@@ -242,5 +242,26 @@ mod tests {
         let owner = OperatorId { mcc_mnc: [0x13, 0x00, 0x14], gid1: None, gid2: None };
         assert_eq!(metadata.profile_owner, Some(owner));
         assert_eq!(metadata.service_provider_name, "Landfall");
+    }
+
+    /// The list of available profiles can be older than their records.
+    #[tokio::test]
+    async fn an_available_profile_is_found_behind_many_that_were_taken_in_the_meantime() {
+        let records = MemoryRecords::default();
+        let world = World::new(ManualClock::at(Timestamp(0)), SeededRandom::from_text("stock"));
+        let mut tx = Tx::begin(&records);
+        let namespace = Namespace::default();
+        let (index, prefix) = available_index(&namespace, Some("test"));
+        let iccid = |number: usize| Iccid::with_luhn(&format!("894900000000001{number:04}")).unwrap();
+        for taken in (0..CANDIDATES).map(iccid) {
+            tx.put(&index, &format!("{prefix}{taken}"), &taken).unwrap();
+        }
+        let subscription = Subscription { iccid: iccid(9999).to_profile_header(), ..Subscription::default() };
+        let options = ProfileOptions { profile_type: Some("test".to_owned()), ..ProfileOptions::default() };
+        let added =
+            add(&mut tx, "smdp.example.com", &generic(&subscription).encode(), &options).await.unwrap();
+        assert_eq!(tx.commit().await.unwrap(), Committed::Yes);
+        let found = any_available(&mut Tx::begin(&records), &world, &namespace, Some("test")).await.unwrap();
+        assert_eq!(found.map(|profile| profile.iccid), Some(added));
     }
 }

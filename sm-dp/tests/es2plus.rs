@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use certs::{Certificate, Role};
@@ -81,6 +81,20 @@ async fn an_eid_given_with_the_order_links_the_profile_and_is_returned_by_confir
     operator.download_order(&testbed.server, Some(iccid()), None, Some(eid)).await.done();
     assert_eq!(testbed.state().await, ProfileState::Linked);
     assert_eq!(confirm(&testbed, &operator.confirmation(iccid())).await.done().eid, Some(eid));
+}
+
+/// A MatchingID with fewer different characters is easier to guess.
+#[tokio::test]
+async fn generated_matching_ids_have_all_characters_of_the_alphabet() {
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    let operator = testbed.operator();
+    let mut characters = BTreeSet::new();
+    for _ in 0..50 {
+        characters.extend(testbed.order(|_| {}).await.chars());
+        operator.cancel(&testbed.server, &operator.cancellation(iccid())).await.done();
+    }
+    assert_eq!(characters.len(), 32 + "-".len(), "{characters:?}");
 }
 
 #[tokio::test]

@@ -334,6 +334,23 @@ async fn an_interrupted_registration_is_completed_after_a_restart() {
 }
 
 #[tokio::test]
+async fn an_interrupted_registration_that_cannot_be_completed_restores_the_order() {
+    let (testbed, sm_ds) = testbed().await;
+    crash(&testbed, &sm_ds, &confirmation(&testbed)).await;
+    sm_ds.set(Behaviour::Down);
+    testbed.wait(sm_dp::config::DELIVERY_LIFETIME);
+    testbed.server.deliver_due().await.unwrap();
+    assert_eq!(testbed.state().await, ProfileState::Linked);
+    // The SM-DS may have registered the event before the crash.
+    sm_ds.take_calls();
+    sm_ds.set(Behaviour::Accepts);
+    testbed.wait(Duration::from_secs(3600));
+    assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
+    let calls = sm_ds.take_calls();
+    assert!(matches!(calls[..], [Call::Delete(_)]), "{calls:?}");
+}
+
+#[tokio::test]
 async fn an_interrupted_call_is_completed_when_it_is_repeated() {
     for (behaviour, refused) in
         [(Behaviour::Accepts, None), (Behaviour::Down, Some(Status::SmdsInaccessible))]
@@ -401,30 +418,38 @@ impl SmDs {
 
 #[tokio::test]
 async fn an_order_that_ends_during_its_registration_leaves_no_event() {
-    for behaviour in [Behaviour::Accepts, Behaviour::ResponseLost] {
+    for (behaviour, is_cancelled) in
+        [(Behaviour::Accepts, true), (Behaviour::ResponseLost, true), (Behaviour::Accepts, false)]
+    {
         let (testbed, sm_ds) = testbed().await;
         sm_ds.set(Behaviour::Delayed);
         let request =
             ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
         let concurrently = async {
             sm_ds.wait_for_calls(1).await;
-            let operator = testbed.operator();
-            let mut request = operator.cancellation(iccid());
-            request.eid = Some(testbed.euicc().eid);
-            operator.cancel(&testbed.server, &request).await.done();
+            if is_cancelled {
+                let operator = testbed.operator();
+                let mut request = operator.cancellation(iccid());
+                request.eid = Some(testbed.euicc().eid);
+                operator.cancel(&testbed.server, &request).await.done();
+            } else {
+                testbed.wait(sm_dp::config::ORDER_LIFETIME);
+                let answer = testbed.euicc().try_authenticate(&testbed.server, "EVENT-1").await;
+                assert_eq!(answer.refused(), Status::OrderExpired);
+            }
             // The deletion arrives before the registration is complete.
             sm_ds.take_calls();
             sm_ds.set(Behaviour::Refuses(Status::EventUnknown));
             testbed.server.deliver_due().await.unwrap();
             sm_ds.deleted(testbed.euicc().eid, "EVENT-1");
-            let cancelled = testbed.profile().await;
+            let ended = testbed.profile().await;
             sm_ds.set(behaviour);
             sm_ds.release.notify_one();
-            cancelled
+            ended
         };
-        let (answer, cancelled) = tokio::join!(confirm(&testbed.server, &testbed, &request), concurrently);
-        answer.refused();
-        assert_eq!(testbed.profile().await, cancelled);
+        let (answer, ended) = tokio::join!(confirm(&testbed.server, &testbed, &request), concurrently);
+        assert_eq!(matches!(answer, json::Answer::Refused(_)), is_cancelled);
+        assert_eq!(testbed.profile().await, ended);
         sm_ds.set(Behaviour::Accepts);
         assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
         sm_ds.deleted(testbed.euicc().eid, "EVENT-1");
@@ -432,28 +457,40 @@ async fn an_order_that_ends_during_its_registration_leaves_no_event() {
 }
 
 #[tokio::test]
-async fn a_failed_registration_does_not_overwrite_a_later_order() {
-    let (testbed, sm_ds) = testbed().await;
-    let operator = testbed.operator();
-    let first = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
-    let second = ConfirmOrderRequest { matching_id: Some("EVENT-2".to_owned()), ..confirmation(&testbed) };
-    sm_ds.set(Behaviour::Delayed);
-    let concurrently = async {
-        sm_ds.wait_for_calls(1).await;
-        let eid = Some(testbed.euicc().eid);
-        let mut request = operator.cancellation(iccid());
-        request.eid = eid;
-        operator.cancel(&testbed.server, &request).await.done();
-        operator.download_order(&testbed.server, Some(iccid()), None, eid).await.done();
+async fn a_late_registration_does_not_change_a_later_order() {
+    for behaviour in [Behaviour::Refuses(Status::RequesterNotAllowed), Behaviour::Accepts] {
+        let (testbed, sm_ds) = testbed().await;
+        let operator = testbed.operator();
+        let first = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
+        let second =
+            ConfirmOrderRequest { matching_id: Some("EVENT-2".to_owned()), ..confirmation(&testbed) };
+        sm_ds.set(Behaviour::Delayed);
+        let concurrently = async {
+            sm_ds.wait_for_calls(1).await;
+            let eid = Some(testbed.euicc().eid);
+            let mut request = operator.cancellation(iccid());
+            request.eid = eid;
+            operator.cancel(&testbed.server, &request).await.done();
+            operator.download_order(&testbed.server, Some(iccid()), None, eid).await.done();
+            sm_ds.set(Behaviour::Accepts);
+            confirm(&testbed.server, &testbed, &second).await.done();
+            // The SM-DS does not know the event yet when it receives the deletion.
+            testbed.server.deliver_due().await.unwrap();
+            sm_ds.take_calls();
+            sm_ds.set(behaviour);
+            sm_ds.release.notify_one();
+        };
+        let (answer, ()) = tokio::join!(confirm(&testbed.server, &testbed, &first), concurrently);
+        answer.refused();
+        assert_eq!(testbed.state().await, ProfileState::Released);
+        testbed.euicc().try_authenticate(&testbed.server, "EVENT-2").await.done();
         sm_ds.set(Behaviour::Accepts);
-        confirm(&testbed.server, &testbed, &second).await.done();
-        sm_ds.set(Behaviour::Refuses(Status::RequesterNotAllowed));
-        sm_ds.release.notify_one();
-    };
-    let (answer, ()) = tokio::join!(confirm(&testbed.server, &testbed, &first), concurrently);
-    answer.refused();
-    assert_eq!(testbed.state().await, ProfileState::Released);
-    testbed.euicc().try_authenticate(&testbed.server, "EVENT-2").await.done();
+        assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
+        match behaviour {
+            Behaviour::Accepts => sm_ds.deleted(testbed.euicc().eid, "EVENT-1"),
+            _ => assert_eq!(sm_ds.take_calls(), []),
+        }
+    }
 }
 
 #[tokio::test]

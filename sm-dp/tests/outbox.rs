@@ -15,6 +15,7 @@ use http::{Request, Response, StatusCode};
 use rsp::der::Raw;
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::es2plus::{self, HandleDownloadProgressInfoRequest, NotificationPointId};
+use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, ErrorResult, FinalResult};
 use rsp::sgp22::es9plus::CancelSession;
 use rsp::sgp22::json::{self, ExecutionStatus};
 use rsp::sgp22::{CancelSessionReason, uicc_capability};
@@ -245,6 +246,50 @@ async fn failed_eligibility_checks_and_installations_are_reported() {
         .collect();
     assert_eq!(failed, [Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, Point::BPP_INSTALLATION]);
     assert!(take_reports.last().unwrap().result_data.is_some());
+}
+
+#[tokio::test]
+async fn the_report_of_a_failure_has_the_status_of_its_reason() {
+    let (insufficient, other) = (
+        ErrorReason::INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE,
+        ErrorReason::INSTALL_FAILED_DUE_TO_DATA_MISMATCH,
+    );
+    let cancelled = |reason| (Some(reason), None);
+    for ((cancelled, failed), point, status) in [
+        (
+            cancelled(CancelSessionReason::LOAD_BPP_EXECUTION_ERROR),
+            Point::BPP_INSTALLATION,
+            Status::EuiccExecutionError,
+        ),
+        (cancelled(CancelSessionReason::UNDEFINED_REASON), Point::BPP_DOWNLOAD, Status::EuiccExecutionError),
+        (cancelled(CancelSessionReason::PPR_NOT_ALLOWED), Point::BPP_DOWNLOAD, Status::ProfileRefused),
+        ((None, Some(insufficient)), Point::BPP_INSTALLATION, Status::EuiccInsufficientMemory),
+        ((None, Some(other)), Point::BPP_INSTALLATION, Status::EuiccExecutionError),
+    ] {
+        let (testbed, receivers) = testbed().await;
+        let code = testbed.released(&ProfileOptions::default()).await;
+        let euicc = testbed.euicc();
+        if let Some(reason) = cancelled {
+            let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+            let cancel = euicc.cancel(&ok.transaction_id, reason);
+            call::<CancelSession>(&testbed.server, &cancel.request()).await.done();
+        }
+        if let Some(error_reason) = failed {
+            let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+            let mut data = euicc.result(&transaction, iccid(), false);
+            data.final_result = FinalResult::ErrorResult(ErrorResult {
+                bpp_command_id: BppCommandId::LOAD_PROFILE_ELEMENTS,
+                error_reason,
+                sima_response: None,
+            });
+            notify(&testbed.server, euicc.signed_result(data)).await;
+        }
+        testbed.server.deliver_due().await.unwrap();
+        let reports = receivers.take_reports(OPERATOR_ADDRESS);
+        let last = reports.last().unwrap();
+        let reported = last.notification_point_status.status_code_data.as_ref().unwrap().status();
+        assert_eq!((last.notification_point_id, reported), (point, Some(status)), "{cancelled:?} {failed:?}");
+    }
 }
 
 #[tokio::test]

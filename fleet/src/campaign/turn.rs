@@ -324,6 +324,27 @@ mod tests {
     }
 
     #[test]
+    fn a_rollback_ends_the_attempts_of_devices_that_have_not_begun() {
+        let failed = |why: &str| MemberState::Failed { at: NOW, why: why.into() };
+        let again = || MemberState::Again { after: after(3), why: "no network".into() };
+        for (before, is_moving, expected) in [
+            (MemberState::Waiting, false, MemberState::NothingToDo),
+            (MemberState::PutOff { until: after(2) }, false, MemberState::NothingToDo),
+            (again(), false, failed("no network")),
+            // A move that has begun, a failure and an arrival stay as they are.
+            (MemberState::Waiting, true, MemberState::Waiting),
+            (again(), true, again()),
+            (failed("no offer"), false, failed("no offer")),
+            (MemberState::Moved { at: NOW }, false, MemberState::Moved { at: NOW }),
+        ] {
+            let member = Member { state: before.clone(), ..Member::default() };
+            let mut members = [(member, is_moving)];
+            running(|_| {}).roll_back(&mut members, NOW);
+            assert_eq!(members[0].0.state, expected, "{before}, moving: {is_moving}");
+        }
+    }
+
+    #[test]
     fn a_device_begins_as_soon_as_its_delay_has_passed() {
         let states = [
             MemberState::Again { after: after(48), why: "".into() },

@@ -201,6 +201,12 @@ async fn devices_and_reports_are_available_over_the_api() {
     ] {
         api.get(&format!("/v1/answers/{answer}")).await;
     }
+    let markets = api.get("/v1/answers/markets").await;
+    assert_eq!(
+        (&markets[0]["country"]["code"], &markets[0]["rows"]),
+        (&json!("BR"), &json!({})),
+        "{markets}"
+    );
     let (status, retired) = api.call(Method::DELETE, &path, None).await;
     assert_eq!((status, &retired["state"]["is"]), (StatusCode::OK, &json!("retired")));
     assert_eq!(api.call(Method::DELETE, &path, None).await.0, StatusCode::CONFLICT);

@@ -1,5 +1,7 @@
 //! Tests of check-ins that cause moves.
 
+use std::time::Duration;
+
 use fleet::{Action, CampaignSpec, Destination, DeviceEvent, Ending, MoveEnded, State, Target};
 use localize::{Identity, RuleBook};
 use rsp::ids::Imsi;
@@ -67,6 +69,18 @@ async fn an_unreachable_sm_dp_gets_one_cancellation_per_run() {
     testbed.sm_dp.0.lock().unwrap().unreachable = false;
     testbed.platform.due().await.unwrap();
     assert_eq!(cancelled() - before, 4);
+}
+
+#[tokio::test]
+async fn the_next_run_is_when_a_move_has_taken_too_long() {
+    let testbed = Testbed::new(1).await.decided().await;
+    testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
+    testbed.clock.advance(Duration::from_secs(2 * 24 * 3600 - 1800));
+    assert_eq!(testbed.platform.due().await.unwrap(), at("2026-10-31T08:00:00Z"));
+    assert_eq!(testbed.device(0).await.tally.lost, 0);
+    testbed.clock.advance(Duration::from_secs(1800));
+    testbed.platform.due().await.unwrap();
+    assert_eq!(testbed.device(0).await.tally.lost, 1);
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ async fn devices_decisions_and_moves_are_listed_in_pages() {
         testbed.check_in(&testbed.check_in_of(number, &[bootstrap(number)])).await;
     }
     assert_eq!(eids(&api, "/v1/moves?limit=1").await, all[..3]);
+    assert_eq!(api.get("/v1/moves/latest").await["eid"], all[2]);
     for (query, expected) in [
         (format!("carrier={LOCAL}&country=BR&campaign=c"), 3),
         ("country=DE".to_owned(), 0),

@@ -101,3 +101,18 @@ fn apdus(octets: &[u8], commands: &[&'static str]) -> Result<Vec<ResponseApdu>, 
     }
     Ok(done)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_code_of_a_refused_command_has_a_meaning() {
+        let refused = |code| CardFault::Refused { command: "INITIALIZE UPDATE", code }.to_string();
+        let codes =
+            [(1, "structure"), (2, "security"), (3, "referenced data not found"), (4, "unknown reason")];
+        for (code, why) in codes {
+            assert!(refused(code).contains(why), "{}", refused(code));
+        }
+    }
+}

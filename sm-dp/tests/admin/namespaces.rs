@@ -205,7 +205,10 @@ async fn a_deleted_namespace_leaves_nothing_behind() {
     for job in [&one, &two] {
         let available = job.post(ORDERS, json!({ "profileType": "meters" })).await;
         job.delete(&format!("{ORDERS}/{}", available["iccid"].as_str().unwrap())).await;
-        job.post(ORDERS, json!({ "matchingId": format!("OF-{}", job.namespace) })).await;
+        let matching_id = format!("OF-{}", job.namespace);
+        let requester = testbed.operator().identifier;
+        job.post(ORDERS, json!({ "matchingId": matching_id, "requester": requester })).await;
+        testbed.euicc().try_authenticate(&testbed.server, &matching_id).await.done();
     }
     let before = counts(&two).await;
     let default = Api::of(&testbed).await;
@@ -218,7 +221,8 @@ async fn a_deleted_namespace_leaves_nothing_behind() {
     assert!(tx.peek_list(&AVAILABLE, "").await.unwrap().is_empty());
     let available = tx.peek_list(&AVAILABLE_IN_NAMESPACES, "").await.unwrap();
     assert!(available.iter().all(|(key, _)| key.starts_with("two/")), "{available:?}");
-    assert!(tx.peek_list(&OUTBOX, "").await.unwrap().is_empty());
+    let posted = tx.peek_list(&OUTBOX, "").await.unwrap();
+    assert!(!posted.is_empty() && posted.iter().all(|(_, message)| message.namespace == two.namespace));
     // Its MatchingID is free again, and its ICCIDs are not reused.
     let order = two.post(ORDERS, json!({ "matchingId": "OF-one" })).await;
     assert_eq!(order["subscriber"]["imsi"], "724990000100002");

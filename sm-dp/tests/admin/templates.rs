@@ -10,7 +10,7 @@ use profile::{
     Capabilities, InstalledProfile, Package,
     generic::{Subscription, generic},
 };
-use rsp::{ids::Iccid, status::Status};
+use rsp::{ids::Iccid, sgp22::ProfileClass, status::Status};
 use serde_json::{Value, json};
 use sm_dp::{
     PersonalisedHook, ProfileState,
@@ -65,6 +65,34 @@ async fn an_order_without_an_available_profile_gets_the_next_profile_of_the_temp
     api.delete(&format!("{ORDERS}/{}", iccid("8972499000000000100"))).await;
     let again = api.post(ORDERS, json!({ "profileType": "meters" })).await;
     assert_eq!((&again["iccid"], key(&again)), (&first["iccid"], key(&first)));
+}
+
+#[tokio::test]
+async fn profiles_of_a_template_have_the_metadata_of_its_description() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
+    let metadata = json!({
+        "service-provider-name": "Meters Ltd",
+        "profile-name": "Gas meter",
+        "class": "provisioning",
+        "icon": "89504E47",
+        "policy-rules": ["disable-not-allowed"],
+        "notifications": [{ "address": "notifications.example" }],
+        "fallback-allowed": true,
+    });
+    let template = json!({ "profileType": "meters", "description": { "metadata": metadata } });
+    api.post(TEMPLATES, template).await;
+    let code = api.post(ORDERS, json!({ "profileType": "meters" })).await["matchingId"].clone();
+    let code = code.as_str().unwrap();
+    let metadata = testbed.euicc().try_authenticate(&testbed.server, code).await.done().profile_metadata;
+    assert_eq!(metadata.service_provider_name, "Meters Ltd");
+    assert_eq!(metadata.profile_name, "Gas meter");
+    assert_eq!(metadata.profile_class, Some(ProfileClass::PROVISIONING));
+    assert_eq!(metadata.icon.as_deref(), Some(&hex::decode("89504E47").unwrap()[..]));
+    assert!(metadata.profile_policy_rules.is_some());
+    let addresses = metadata.notification_configuration_info.unwrap();
+    assert_eq!(addresses.first().unwrap().notification_address, "notifications.example");
+    assert_eq!((metadata.fallback_allowed, metadata.ecall_indication), (Some(true), None));
 }
 
 #[tokio::test]
@@ -217,6 +245,9 @@ async fn an_exhausted_series_refuses_the_order_with_the_reason() {
     api.post(ORDERS, json!({})).await;
     let refused = api.refused(post(ORDERS, "{}"), StatusCode::CONFLICT).await;
     assert!(refused.contains("there are not enough numbers"), "{refused}");
+    let refused =
+        testbed.operator().download_order(&testbed.server, None, Some("last"), None).await.refused();
+    assert_eq!(refused, Status::ProfileTypeUnavailable);
 }
 
 #[tokio::test]

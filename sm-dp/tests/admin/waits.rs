@@ -69,6 +69,7 @@ async fn waits_for_a_session_a_notification_and_an_event_end_during_a_download()
         download
     );
     assert_eq!(session["iccid"], ICCID);
+    assert_eq!(api.get("/admin/v1/sessions/latest").await["iccid"], ICCID);
     assert_eq!(notification["told"], "installation result");
     assert_eq!((&event["interface"], &event["outcome"]["result"]), (&json!("ES9+"), &json!("done")));
     assert_eq!(installed["iccid"], ICCID);

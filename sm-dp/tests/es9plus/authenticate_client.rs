@@ -262,6 +262,21 @@ async fn an_order_ends_when_the_download_limit_is_exceeded() {
     }
 }
 
+#[tokio::test]
+async fn an_order_that_the_user_rejected_at_the_last_attempt_has_ended() {
+    let testbed = Testbed::with(|config| config.max_download_attempts = 1);
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+    let request = euicc.cancel(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION).request();
+    call::<CancelSession>(&testbed.server, &request).await.done();
+    testbed.events.take();
+    assert_eq!(euicc.try_authenticate(&testbed.server, &code).await.refused(), Status::MatchingIdRefused);
+    let events = testbed.events.take();
+    let why = &events.last().unwrap().outcome;
+    assert!(matches!(why, Outcome::Refused(why) if why.contains("the order has ended")), "{why:?}");
+}
+
 // req: SGP.22-5.6.3-Installed
 #[tokio::test]
 async fn an_installed_profile_is_not_offered_again() {

@@ -7,7 +7,7 @@ use rsp::{
     StatusWord,
     ids::Iccid,
     ota::script::{Answer, Form, ResponseApdu, ScriptResponse},
-    sgp02::{BaseResponse, es2, es3, status::Status},
+    sgp02::{BaseResponse, SubscriptionAddress, es2, es3, status::Status},
 };
 use sm_dp::ProfileState;
 
@@ -32,9 +32,15 @@ async fn nothing_is_left(testbed: &M2mTestbed) {
 #[tokio::test]
 async fn a_profile_is_downloaded_and_enabled() {
     let testbed = M2mTestbed::new().await;
+    let address = SubscriptionAddress { imsi: None, msisdn: Some("491510000001".parse().unwrap()) };
+    testbed.server().set_subscription_address(ICCID.parse().unwrap(), &address).await.unwrap();
     testbed.advance_to(Step::Enabling).await;
     let [completed] = &testbed.sent::<es3::ProfileDownloadCompletedRequest>(SM_SR)[..] else { panic!() };
     assert_eq!(completed.profile_type.as_deref(), Some(PROFILE_TYPE));
+    assert_eq!(completed.subscription_address.as_ref(), Some(&address));
+    // The secure session with the card ends with the last segments.
+    let more: Vec<_> = testbed.sent::<es3::SendDataRequest>(SM_SR).iter().map(|it| it.more_to_do).collect();
+    assert_eq!(more, [Some(true), Some(true), Some(true), Some(false)]);
     testbed.advance().await;
     let [response] = &testbed.sent::<es2::DownloadProfileResponse>(OPERATOR)[..] else { panic!() };
     assert_eq!(short_status(&response.base.function_execution_status), "EXECUTED_SUCCESS");
@@ -186,10 +192,10 @@ async fn a_deletion_notification_of_the_sm_sr_removes_the_remnant() {
 
 #[tokio::test]
 async fn a_response_after_the_validity_period_ends_the_download() {
-    for at in Step::WITH_ISD_P {
+    for (at, late) in Step::WITH_ISD_P.into_iter().flat_map(|at| [(at, 0), (at, 5)]) {
         let testbed = M2mTestbed::new().await;
         testbed.advance_to(at).await;
-        testbed.advance_time(VALIDITY + Duration::from_secs(5)).await;
+        testbed.advance_time(VALIDITY + Duration::from_secs(late)).await;
         assert_eq!(testbed.download_status(OPERATOR), "EXPIRED 1.6/5.3", "{at:?}");
         assert!(
             testbed.sent::<es3::DeleteIsdpRequest>(SM_SR).is_empty(),

@@ -2,7 +2,7 @@
 
 use http::{Response, StatusCode};
 use rsp::sgp02::{
-    BaseResponse, Function, Message, Octets, Response as _, SubscriptionAddress,
+    BaseResponse, ExecutionStatus, Function, Message, Octets, Response as _, SubscriptionAddress,
     eis::{
         AuditTrail, Eis, Key, KeyComponent, Keyset, KeysetType, Pol2, Pol2Action, Pol2Qualification,
         Pol2Rule, Pol2Subject, SdRole, SecurityDomain,
@@ -99,10 +99,13 @@ async fn only_a_deleted_profile_returns_to_the_stock() {
         let (eid, smsr_id, iccid) = (testbed.eid(), testbed.id(SM_SR), ICCID.parse().unwrap());
         let request = es2::DeleteProfileRequest { base: testbed.request().base, eid, smsr_id, iccid };
         testbed.call::<es2::DeleteProfile>(OPERATOR, request).await;
+        let is_expired = base.function_execution_status.status == ExecutionStatus::Expired;
         testbed.end_with(base).await;
         assert_eq!(testbed.state().await, state);
         let is_there = state == ProfileState::Installed;
         assert_eq!(testbed.server().isd_ps(eid).await.unwrap().len(), usize::from(is_there));
+        let audits = testbed.sent::<es3::AuditEisRequest>(SM_SR).len();
+        assert_eq!(audits, usize::from(is_expired), "only an unknown result needs an audit");
     }
 }
 

@@ -270,6 +270,28 @@ fn a_package_that_is_too_large_is_refused() {
 }
 
 #[test]
+fn a_package_of_the_maximum_size_is_accepted() {
+    let (testbed, mut eim) = card_in_use(|_| {});
+    let size = Raw::new(eim.package(&testbed, harmless())).bytes().len();
+    for (maximum, expected) in [(size, "accepted"), (size - 1, "signed 15")] {
+        let (mut testbed, mut eim) = card_in_use(|iot| {
+            iot.max_package_size = maximum;
+            iot.oversized_package = SizeError::Signed;
+        });
+        let request = eim.package(&testbed, harmless());
+        let outcome = match expected {
+            "accepted" => {
+                let result = testbed_load(&mut testbed, &request);
+                assert_eq!(results(&eim.verified(&testbed, &result)).len(), 1);
+                continue;
+            }
+            _ => error(&mut testbed, &eim, &request),
+        };
+        assert_eq!(outcome, expected);
+    }
+}
+
+#[test]
 fn the_result_is_signed_with_the_key_of_the_ci_that_the_eim_chose() {
     let mut testbed = super::testbed::card(|_| {});
     let mut eim = Eim::new("eim-1");
