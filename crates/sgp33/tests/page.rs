@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use sgp23::{Case, Row, Subject};
 
-fn table<S: Subject>(page: &mut String, cases: &[Case<S>]) {
-    page.push_str("| function | SGP.32 | SGP.33-3 | requirement | needs |\n|---|---|---|---|---|\n");
+fn table<S: Subject>(page: &mut String, suite: &str, cases: &[Case<S>]) {
+    writeln!(page, "| function | SGP.32 | {suite} | requirement | needs |\n|---|---|---|---|---|").unwrap();
     for row in cases.iter().map(Row::of) {
         let id = row.id.unwrap_or_default();
         writeln!(page, "| {} | {} | {id} | {} | {} |", row.function, row.clause, row.title, row.needs)
@@ -28,11 +28,11 @@ fn the_page_matches_the_tables() {
          `landfall check eim` [runs these cases](how-to/check-eim.md). Cases of functions run in both\n\
          bindings and on both curves, those of HTTP in both bindings.\n\n",
     );
-    table(&mut fresh, &sgp33::eim::table());
+    table(&mut fresh, "SGP.33-3", &sgp33::eim::table());
     fresh.push_str(
         "\n## IPA\n\n`landfall check ipa` [runs these cases](how-to/check-ipa.md), each one once.\n\n",
     );
-    table(&mut fresh, &sgp33::ipa::table());
+    table(&mut fresh, "SGP.33-2", &sgp33::ipa::table());
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/sgp33.md");
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {
         std::fs::write(&path, &fresh).unwrap();
