@@ -2,11 +2,12 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use coap::Transmission;
 use device::{
     EventSource, Ipa, IpaSettings, Lpa, LpaSettings, Modem, Slot,
     ipa::{self, CheckIn, Connection, IpaError, VisitEnd},
 };
-use net::{Client, ClientTls};
+use net::{Client, ClientDtls, ClientTls, ServerTrust};
 use network::RemoteNetworks;
 use rsp::{
     der::Asn1,
@@ -118,12 +119,21 @@ impl Command {
         let servers = move |address: &rsp::ids::SmdpAddress| {
             Ok(faulty.outgoing(to_servers.link(address.as_str(), Some(server_tls.clone()))?))
         };
-        let eim_tls = parties::device_tls(&pki, &[], Arc::clone(&clock))?;
+        let by_ci = parties::device_trust(&pki)?;
         let (faulty, other_address) = (active_faults.clone(), options.iot.eim.clone());
-        let eims = move |eim: &EimConfigurationData| -> Result<Link, Fault> {
+        let eims = move |eim: &EimConfigurationData, binding: ipa::Binding| -> Result<Link, Fault> {
             let address = other_address.as_ref().or(eim.eim_fqdn.as_ref()).unwrap_or(&eim.eim_id);
-            let tls = tls_of(eim, &eim_tls, &clock)?;
-            Ok(faulty.outgoing(client.link(address, Some(tls))?))
+            let (trust, clock) = (trust_of(eim, &by_ci), Arc::clone(&clock));
+            let link = match binding {
+                ipa::Binding::Asn1 | ipa::Binding::Json => {
+                    client.link(address, Some(ClientTls::trusting(trust, clock)?))?
+                }
+                ipa::Binding::Coap => {
+                    let dtls = faulty.coap_client(ClientDtls::new(trust, clock)?);
+                    client.coap_link(address, dtls, world.clone(), Transmission::default())?
+                }
+            };
+            Ok(faulty.outgoing(link))
         };
         let radio = Client::default().link(&settings.network, None)?;
         let slot = Slot::new(active_faults.apdus(card_interface));
@@ -140,10 +150,11 @@ impl Command {
 
 fn ipa_settings(options: &Options, has_other_connection: bool) -> IpaSettings {
     let mut settings = IpaSettings {
-        binding: match options.iot.binding {
+        binding: options.iot.binding.map(|binding| match binding {
             Binding::Asn1 => ipa::Binding::Asn1,
             Binding::Json => ipa::Binding::Json,
-        },
+            Binding::Coap => ipa::Binding::Coap,
+        }),
         connection: match has_other_connection {
             true => Connection::Other,
             false => Connection::Cellular,
@@ -153,22 +164,26 @@ fn ipa_settings(options: &Options, has_other_connection: bool) -> IpaSettings {
     if options.iot.indirect {
         settings.features.retain(|feature| *feature != ipa_features::DIRECT_RSP_SERVER_COMMUNICATION);
     }
+    if options.iot.compact {
+        settings.features.extend([
+            ipa_features::EIM_CTX_PARAMS1_GENERATION,
+            ipa_features::EIM_PROFILE_METADATA_VERIFICATION,
+            ipa_features::MINIMIZE_ESIPA_BYTES,
+        ]);
+    }
     settings.device = LpaSettings { request_tries: 2, ..settings.device };
     settings
 }
 
-/// Returns the TLS configuration for an eIM: its pinned key or certificate, or else the CI of the PKI.
-fn tls_of(
-    eim: &EimConfigurationData,
-    otherwise: &ClientTls,
-    clock: &Arc<dyn Clock>,
-) -> Result<ClientTls, Fault> {
+/// Returns how TLS and DTLS recognise an eIM: by its pinned key or certificate, or else by the CI of the
+/// PKI.
+fn trust_of(eim: &EimConfigurationData, by_ci: &ServerTrust) -> ServerTrust {
     match &eim.trusted_public_key_data_tls {
-        Some(KeyOrCertificate::PublicKey(key)) => ClientTls::pinning(key.0.clone(), Arc::clone(clock)),
+        Some(KeyOrCertificate::PublicKey(key)) => ServerTrust::PinnedKey(key.0.clone()),
         Some(KeyOrCertificate::Certificate(root)) => {
-            ClientTls::new(std::slice::from_ref(&root.0), None, Arc::clone(clock))
+            ServerTrust::Certificates { anchors: vec![root.0.clone()], check: Arc::new(|_| Ok(())) }
         }
-        None => Ok(otherwise.clone()),
+        None => by_ci.clone(),
     }
 }
 

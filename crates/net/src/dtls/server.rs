@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tower::ServiceExt as _;
 use world::{Fault, Link, PeerAddress, World, link_from};
 
-use super::association::{Association, Carrier, HandshakeFailure, MAX_DATAGRAM};
+use super::association::{Association, Carrier, DatagramLayer, HandshakeFailure, MAX_DATAGRAM};
 use super::client_hello::ClientHello;
 use super::engine::{self, Engine};
 use crate::http::connections::source_of;
@@ -77,9 +77,6 @@ pub struct ServerDtls {
     inner: Arc<Inner>,
     layer: Option<Arc<DatagramLayer>>,
 }
-
-/// Wraps the datagrams of an association.
-type DatagramLayer = dyn Fn(Arc<dyn Datagrams>) -> Arc<dyn Datagrams> + Send + Sync;
 
 struct Inner {
     context: SslContext,

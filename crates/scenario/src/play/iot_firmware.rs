@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use device::ipa::{CheckIn, ConnectionChange, Ipa, IpaError, IpaSettings, VisitEnd};
+use device::ipa::{Binding, CheckIn, ConnectionChange, Ipa, IpaError, IpaSettings, VisitEnd};
 use fleet::{CardProfile, Ending};
 use rsp::ids::Iccid;
 use rsp::sgp22::ProfileState;
@@ -59,7 +59,7 @@ impl Firmware<'_> {
         for eim in &iot.eims {
             links.insert(eim.id.clone(), self.link_to(&*eim.transport)?);
         }
-        let eims = move |eim: &EimConfigurationData| {
+        let eims = move |eim: &EimConfigurationData, _: Binding| {
             links.get(&eim.eim_id).cloned().ok_or_else(|| bug("the card has an unknown eIM"))
         };
         let mut ipa = Ipa::new(lpa, modem, eims, settings, memory, events)?.with_pause(Waits);
