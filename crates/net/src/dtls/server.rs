@@ -104,6 +104,9 @@ impl ServerDtls {
     fn of(identity: &Identity, world: &World) -> Result<Self, ErrorStack> {
         let mut builder = engine::context(SslMethod::dtls_server())?;
         builder.set_options(SslOptions::COOKIE_EXCHANGE);
+        // A sleeping device resumes its session with fewer octets. Clients have no certificate, so that a
+        // ticket stands for nothing but the keys.
+        builder.clear_options(SslOptions::NO_TICKET);
         let mut chain = identity.chain.iter().map(|certificate| X509::from_der(certificate));
         if let Some(own) = chain.next() {
             builder.set_certificate(&*own?)?;
