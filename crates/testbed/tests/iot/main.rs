@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod coap;
+mod discovery;
+mod interruptions;
 
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
