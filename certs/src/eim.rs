@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::issue;
 use crate::names::ServerName;
-use crate::pki::{Credential, Pki, PkiError};
+use crate::pki::{Credential, Pki, PkiError, file_name, key_pem};
 use crate::role::Role;
 
 /// The arc of the OIDs of eIMs.
@@ -45,6 +45,25 @@ impl Pki {
             signing: signing.collect(),
             tls: self.issue_plain_tls(&format!("eIM {name}"), name, &oid, server_names, validity)?,
         })
+    }
+}
+
+impl EimCredentials {
+    /// Returns the files of the eIM with this name as paths and octets: the certificate and the key for
+    /// TLS, and each signing key with its public key as in eimPublicKeyData (`.spki`).
+    #[must_use]
+    pub fn files(&self, name: &str) -> Vec<(String, Vec<u8>)> {
+        let folder = format!("EIM/{}", file_name(name));
+        let mut files = vec![
+            (format!("{folder}/CERT_TLS_NIST.der"), self.tls.certificate.der().to_vec()),
+            (format!("{folder}/SK_TLS_NIST.pem"), self.tls.key_pem()),
+        ];
+        for (number, key) in (1..).zip(&self.signing) {
+            let public = subject_public_key_info(&key.public_key());
+            files.push((format!("{folder}/PK_SIGN_{number}_NIST.spki"), public));
+            files.push((format!("{folder}/SK_SIGN_{number}_NIST.pem"), key_pem(key)));
+        }
+        files
     }
 }
 

@@ -282,7 +282,7 @@ impl CardEntry {
         let description = self.described(parties::described(settings, pki, eid)?)?;
         let clock = Arc::clone(&world.clock);
         let servers = ServerTls {
-            eims: parties::device_tls(pki, &[], Arc::clone(&clock))?,
+            eims: parties::device_trust(pki)?,
             rsp_servers: parties::device_tls(pki, &[Role::DpTls, Role::DsTls], Arc::clone(&clock))?,
             clock,
         };

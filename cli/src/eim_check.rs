@@ -3,7 +3,7 @@
 use std::{process::Stdio, sync::Arc};
 
 use certs::Pki;
-use net::Client;
+use net::{Client, ClientTls};
 use rsp::{
     ids::{Eid, Version},
     sgp32::EimConfigurationData,
@@ -62,8 +62,8 @@ pub(crate) async fn eim(pki: Pki, world: World, known: EimFacts) -> Result<EimUn
     };
     let address = known.address.as_ref().or(configuration.eim_fqdn.as_ref()).unwrap_or(&configuration.eim_id);
     let clock: Arc<dyn Clock> = Arc::clone(&world.clock);
-    let otherwise = parties::device_tls(&pki, &[], Arc::clone(&clock))?;
-    let tls = ipae::tls_of(&configuration, &otherwise, &clock)?;
+    let trust = ipae::trust_of(&configuration, &parties::device_trust(&pki)?);
+    let tls = ClientTls::trusting(trust, clock)?;
     let client = Client::default();
     let esipa = client.link(address, Some(tls.clone()))?;
     world::send(&esipa, get("/gsma/rsp2/esipa")).await?;
@@ -173,7 +173,7 @@ impl OwnEim {
         })?;
         let setup = EimSetup {
             id: OWN_ID,
-            listener,
+            listener: Some(listener),
             coap: None,
             address,
             names: &crate::pki::names_of(&listen, &[])?,

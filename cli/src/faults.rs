@@ -13,7 +13,7 @@ use faults::{
     Family, FaultId, FaultInjector, FaultSpec, FaultyCardInterface, FaultyMemory, FaultyRadio, FaultyRecords,
     Power, PoweredCard, ProcessHandle, RadioAct, SwitchedCard, TamperingPeer, catalogue::Places,
 };
-use net::{FileMemory, ServerDtls};
+use net::{ClientDtls, FileMemory, ServerDtls};
 use network::{Networks, Smsc};
 use world::{BoxCardInterface, CardInterface, Fault, Link, Memory, RamMemory, Records, SeededRandom};
 
@@ -34,7 +34,7 @@ pub struct FaultPoints {
     pub command: &'static str,
     /// Interfaces of incoming or outgoing requests.
     pub interfaces: &'static [&'static str],
-    /// True if the command serves CoAP.
+    /// True if the command serves or uses CoAP.
     pub coap: bool,
     /// Servers whose TLS certificate the command presents.
     pub tls: &'static [&'static str],
@@ -110,6 +110,7 @@ impl FaultPoints {
     /// Places of `landfall device run --iot`.
     pub const DEVICE_IOT: Self = Self {
         command: "device run --iot",
+        coap: true,
         interfaces: &["ESipa", "ES9+", "ES11"],
         card_interfaces: &["ES10a", "ES10b"],
         ..Self::DEVICE
@@ -347,6 +348,14 @@ impl ActiveFaults {
     pub fn coap_server(&self, dtls: ServerDtls) -> ServerDtls {
         match self.injector.clone() {
             Some(injector) => dtls.with_layer(move |datagrams| injector.datagrams(datagrams, true)),
+            None => dtls,
+        }
+    }
+
+    /// Wraps the CoAP messages of a client of this process.
+    pub fn coap_client(&self, dtls: ClientDtls) -> ClientDtls {
+        match self.injector.clone() {
+            Some(injector) => dtls.with_layer(move |datagrams| injector.datagrams(datagrams, false)),
             None => dtls,
         }
     }

@@ -9,7 +9,10 @@ use std::{
 use certs::{Credential, Pki, PkiError, Role, ServerName, Validity};
 use crypto::Curve;
 use euicc_sim::{Card, CardDescription};
-use net::{Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsRandom, ServerTls, SqliteRecords};
+use net::{
+    Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsRandom, ServerTls, ServerTrust,
+    SqliteRecords,
+};
 use rsp::{
     ids::{Eid, SmdpAddress},
     time::Timestamp,
@@ -279,6 +282,14 @@ fn now_plus(now: Timestamp, more: Duration) -> Timestamp {
 /// The PKI has no CI that TLS supports.
 pub fn device_tls(pki: &Pki, servers: &[Role], clock: Arc<dyn Clock>) -> Result<ClientTls, Fault> {
     ClientTls::checking(&tls_roots(pki), None, clock, server_check::of(pki, servers)?)
+}
+
+/// Returns the trust of a device in an eIM whose certificate leads to the CI of the PKI.
+///
+/// # Errors
+/// A file in the folder of the PKI is not a revocation list.
+pub fn device_trust(pki: &Pki) -> Result<ServerTrust, Fault> {
+    Ok(ServerTrust::Certificates { anchors: tls_roots(pki), check: server_check::of(pki, &[])? })
 }
 
 /// Returns the TLS configuration of an operator, with its client certificate, and the operator's

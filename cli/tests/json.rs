@@ -70,6 +70,12 @@ const CERTIFICATES: &[Case] = &[
     ("certs issue operator", &["--name", "Another Operator", "--pki", "{folder}/another-pki"], Document),
     ("certs issue operator", &["--name", "A", "--pki", "{folder}/missing"], Error("not_found")),
     (
+        "certs issue eim",
+        &["--name", "eim.example.com", "--host", "eim.example.com", "--pki", "{folder}/another-pki"],
+        Document,
+    ),
+    ("certs issue eim", &["--name", "A", "--host", "a", "--pki", "{folder}/missing"], Error("not_found")),
+    (
         "certs issue sm-sr",
         &["--name", "Another SM-SR", "--host", "localhost", "--pki", "{folder}/another-pki"],
         Document,

@@ -8,6 +8,8 @@ use rsp::{
 };
 use rsp_server::{AllowedAddresses, Settings};
 
+use crate::records::Protocol;
+
 /// Maximum time between two steps of a download through the eIM. A device on a slow network needs
 /// minutes for a step.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -43,8 +45,8 @@ pub struct Config {
     pub eim_id: String,
     /// The kind of the identifier.
     pub eim_id_type: EimIdType,
-    /// True if IPAs can use CoAP, which is announced to eUICCs.
-    pub serves_coap: bool,
+    /// The protocols that IPAs can use, which are announced to eUICCs.
+    pub protocols: Vec<Protocol>,
     /// The version of SGP.32 for which replies are encoded.
     pub peer_version: sgp32::Version,
     /// The SM-DP+s and SM-DSs that an IPA may name. Those of orders are always allowed.
@@ -69,7 +71,7 @@ impl Config {
             server,
             eim_id: eim_id.into(),
             eim_id_type: EimIdType::PROPRIETARY,
-            serves_coap: false,
+            protocols: vec![Protocol::RetrieveHttps],
             peer_version: sgp32::Version::default(),
             rsp_servers: AllowedAddresses::default(),
             rsp_version: Version([2, 6, 0]),

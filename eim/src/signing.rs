@@ -25,7 +25,7 @@ use crate::{
     credentials::Credentials,
     records::{
         DataElement, DataRequest, Delivery, Device, Download, DownloadSource, EimConfiguration, EimOperation,
-        Octets, Package, ProfileOperation, Protocol,
+        Octets, Package, ProfileOperation,
     },
 };
 
@@ -204,11 +204,7 @@ pub(crate) fn own_configuration(config: &Config, credentials: &Credentials) -> E
         certificate: None,
         tls_public_key: key(credentials.tls()),
         tls_certificate: None,
-        protocols: Some(if config.serves_coap {
-            vec![Protocol::RetrieveHttps, Protocol::RetrieveCoaps]
-        } else {
-            vec![Protocol::RetrieveHttps]
-        }),
+        protocols: Some(config.protocols.clone()),
         indirect_profile_download: true,
     }
 }

@@ -213,10 +213,10 @@ mod tests {
     fn the_built_in_bearers_are_complete() {
         let bearers = Bearers::built_in().unwrap();
         let ids: Vec<_> = bearers.all().iter().map(|bearer| bearer.id.as_str()).collect();
-        assert_eq!(ids, ["2g-sms", "nb-iot", "lte-m", "lte"]);
+        assert_eq!(ids, ["2g-sms", "nb-iot", "nb-iot-normal", "nb-iot-poor", "lte-m", "lte"]);
         assert!(bearers.all().iter().all(|bearer| !bearer.source.is_empty() && bearer.messages.is_some()));
         let missing = bearers.named("5g").unwrap_err();
-        assert!(missing.next.contains("2g-sms, nb-iot, lte-m, lte"), "{missing}");
+        assert!(missing.next.contains("2g-sms, nb-iot, nb-iot-normal, nb-iot-poor, lte-m, lte"), "{missing}");
     }
 
     #[test]

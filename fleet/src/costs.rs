@@ -269,7 +269,10 @@ mod tests {
     #[test]
     fn the_built_in_costs_are_valid() {
         let costs = Costs::built_in().unwrap();
-        assert_eq!(costs.moves(), ["consumer", "consumer-ts48", "m2m"]);
+        assert_eq!(
+            costs.moves(),
+            ["consumer", "consumer-ts48", "m2m", "iot-json", "iot-asn1", "iot-coap", "iot-coap-compact"]
+        );
         for bearer in Bearers::built_in().unwrap().all() {
             assert!(costs.price(&bearer.id).is_some(), "{}", bearer.id);
         }

@@ -57,10 +57,12 @@ pub enum Issue {
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u64).range(1..))]
         days: u64,
     },
+    /// eIM of IoT devices: its TLS certificate, and the keys that sign packages
+    Eim(NamedServer),
     /// SM-SR for M2M: a TLS certificate and a card certificate (7F21)
-    SmSr(M2mServer),
+    SmSr(NamedServer),
     /// SM-DP for M2M: a TLS certificate and a card certificate (7F21)
-    SmDp(M2mServer),
+    SmDp(NamedServer),
     /// ECASD of an M2M eUICC: certificate (7F21) and key
     Ecasd {
         /// EID, 32 digits
@@ -91,10 +93,10 @@ impl TlsServer {
     }
 }
 
-/// Name and hosts of an M2M server
+/// Name and hosts of an eIM or of an M2M server
 #[derive(Debug, Args)]
-pub struct M2mServer {
-    /// Name of the server; its OID is derived from the name
+pub struct NamedServer {
+    /// Name of the server, or identifier of the eIM; its OID and its keys are derived from it
     #[arg(long)]
     name: String,
     /// Host name or address of the server (repeatable)
@@ -132,6 +134,7 @@ pub(crate) const OUTPUTS: &[CommandOutput] = &[
     document::<Vec<IssuedFile>>("certs issue ds-tls"),
     document::<Vec<IssuedFile>>("certs issue euicc"),
     document::<Vec<IssuedFile>>("certs issue operator"),
+    document::<Vec<IssuedFile>>("certs issue eim"),
     document::<Vec<IssuedFile>>("certs issue sm-sr"),
     document::<Vec<IssuedFile>>("certs issue sm-dp"),
     document::<Vec<IssuedFile>>("certs issue ecasd"),
@@ -184,10 +187,18 @@ impl Issue {
             Fault::usage_caused_by(e, "cannot issue the certificate", "correct the argument named above")
         };
         let credentials: Vec<Credential> = match self {
-            // M2M credentials are derived from the keys of CI and EUM on each call, so that the PKI
-            // does not list them.
-            Self::SmSr(server) => return server.issue(Owner::SmSr, &pki, settings),
-            Self::SmDp(server) => return server.issue(Owner::SmDp, &pki, settings),
+            // The credentials of eIMs and of M2M are derived from the keys of CI and EUM on each call,
+            // so that the PKI does not list them.
+            Self::Eim(server) => {
+                let eim = pki.eim(&server.name, &server.hosts).map_err(cannot)?;
+                let mut written = write_files(eim.files(&server.name), settings)?;
+                if let Some((_, certificate)) = written.first_mut() {
+                    *certificate = Some(eim.tls.certificate);
+                }
+                return Ok(written);
+            }
+            Self::SmSr(server) => return server.issue_for_m2m(Owner::SmSr, &pki, settings),
+            Self::SmDp(server) => return server.issue_for_m2m(Owner::SmDp, &pki, settings),
             Self::Ecasd { eid } => {
                 return write_files(pki.ecasd(eid).map_err(cannot)?.ecasd_files(eid), settings);
             }
@@ -221,8 +232,8 @@ impl Issue {
 /// Files written, each with its certificate if it is X.509.
 type Written = Vec<(String, Option<certs::Certificate>)>;
 
-impl M2mServer {
-    fn issue(self, owner: Owner, pki: &certs::Pki, settings: &Settings) -> Result<Written, Fault> {
+impl NamedServer {
+    fn issue_for_m2m(self, owner: Owner, pki: &certs::Pki, settings: &Settings) -> Result<Written, Fault> {
         let server = pki.m2m_server(owner, &self.name, &self.hosts).map_err(|e| {
             Fault::usage_caused_by(e, "cannot issue the certificates", "correct the argument named above")
         })?;

@@ -472,12 +472,17 @@ impl Command {
                     (None, Some(serial)) => parties::eid_of_serial(pki, serial)?,
                     (None, None) => parties::default_eid(pki)?,
                 };
-                let memory = active_faults.memory("card", parties::card_path(&settings.data_dir, eid))?;
+                let memory = || active_faults.memory("card", parties::card_path(&settings.data_dir, eid));
                 let is_iot = matches!(&self.procedure, Procedure::Run(options) if options.iot.iot);
                 let card = match &m2m {
-                    Some(m2m) => m2m.card(pki, eid, memory, world, self.strict),
-                    None if is_iot => parties::iot_card_on(settings, pki, eid, memory, world, self.strict),
-                    None => parties::card_on(settings, pki, eid, memory, world, self.strict),
+                    Some(m2m) => m2m.card(pki, eid, memory()?, world, self.strict),
+                    None if is_iot => parties::iot_card_on(settings, pki, eid, memory()?, world, self.strict),
+                    None => match parties::card_on(settings, pki, eid, memory()?, world, self.strict) {
+                        Err(fault) if self.is_possible_on_iot_card(&fault) => {
+                            parties::iot_card_on(settings, pki, eid, memory()?, world, self.strict)
+                        }
+                        opened => opened,
+                    },
                 };
                 let card = card.map_err(|fault| self.of_its_kind(fault, m2m.is_some()))?;
                 (
@@ -488,13 +493,27 @@ impl Command {
         })
     }
 
+    /// True if the card is an IoT card, and the procedure uses no function of ES10c, which such a card
+    /// does not have.
+    fn is_possible_on_iot_card(&self, fault: &Fault) -> bool {
+        euicc_sim::mismatched_memory_kind(fault) == Some(MemoryKind::Iot)
+            && matches!(
+                self.procedure,
+                Procedure::Info
+                    | Procedure::List
+                    | Procedure::Download { activation_code: Some(_), .. }
+                    | Procedure::Notifications
+            )
+    }
+
     /// Replaces the advice of a fault that was caused by a card of another kind (consumer, IoT or
     /// M2M).
     fn of_its_kind(&self, mut fault: Fault, m2m: bool) -> Fault {
         let Some(kind) = euicc_sim::mismatched_memory_kind(&fault) else { return fault };
         fault.next = match (&self.procedure, m2m) {
             _ if kind == MemoryKind::Iot => {
-                "this is an IoT card, which has no LPA: `landfall device run --iot` runs its IPA; or choose another --eid or --data-dir"
+                "this is an IoT card, which has no LPA: order it at its eIM with `landfall eim order`, and run its IPA with \
+                 `landfall device run --iot --once`; or choose another --eid or --data-dir"
             }
             (_, true) => "this is a consumer card: omit --first-profile, or choose another --eid or --data-dir",
             (Procedure::Run(_), false) => {

@@ -84,11 +84,11 @@ pub struct Serve {
     /// Identifier of the eIM; its keys and records depend on it
     #[arg(long, default_value = "eim.landfall.example")]
     id: String,
-    /// Listening address for IPAs
+    /// Listening address for IPAs, or `none` to serve only CoAP
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8450")]
     listen: String,
     /// Listening address for IPAs over CoAP and DTLS
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", required_if_eq("listen", "none"))]
     listen_coap: Option<String>,
     /// Address announced to eUICCs [default: the listening address]
     #[arg(long, value_name = "HOST:PORT")]
@@ -277,7 +277,10 @@ impl Serve {
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let (mut listen, mut listen_api) = (self.listen.clone(), self.listen_api.clone());
-        let listener = parties::listen_at(&mut listen, "--listen").await?;
+        let listener = match listen.as_str() {
+            "none" => None,
+            _ => Some(parties::listen_at(&mut listen, "--listen").await?),
+        };
         let active_faults = self.faults.put(&FaultPoints::EIM, settings)?;
         if active_faults.injector().is_some() && self.listen_coap.is_none() {
             return Err(Fault::usage(
@@ -295,6 +298,10 @@ impl Serve {
             "none" => None,
             _ => Some(parties::listen_at(&mut listen_api, "--listen-api").await?),
         };
+        let serves_https = listener.is_some();
+        if !serves_https {
+            listen = listen_coap.unwrap_or(listen);
+        }
         let address = self.announced(&listen)?;
         let further = std::iter::once(parties::host_of(address.as_str()).to_owned());
         let further: Vec<_> = further.chain(self.names.iter().cloned()).collect();
@@ -325,7 +332,8 @@ impl Serve {
         if let Some(coap) = running.coap {
             remark(&format!("eIM {} at coaps://{coap} (ESipa over CoAP)", self.id));
         }
-        remark(&format!("eIM {} at {address} (ESipa); Ctrl-C stops it", self.id));
+        let protocol = if serves_https { "ESipa" } else { "CoAP only" };
+        remark(&format!("eIM {} at {address} ({protocol}); Ctrl-C stops it", self.id));
         let ready = Ready::of("eim serve", settings)
             .at("eim", &address)
             .at_optional("eim_coap", running.coap)

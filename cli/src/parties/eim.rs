@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use certs::{EimCredentials, Pki, Role, ServerName};
-use eim::{Config, Credentials, Eim};
+use eim::{Config, Credentials, Eim, records::Protocol};
 use net::{ClientTls, Identity, ServerDtls, ServerTls, serve_coap};
 use rsp::ids::SmdpAddress;
 use rsp_server::AllowedAddresses;
@@ -24,7 +24,7 @@ pub struct EimSetup<'a> {
     /// Its identifier, from which its keys are derived.
     pub id: &'a str,
     /// Listener for IPAs over HTTPS.
-    pub listener: TcpListener,
+    pub listener: Option<TcpListener>,
     /// Socket for IPAs over CoAP and DTLS.
     pub coap: Option<UdpSocket>,
     /// Address announced to IPAs, `host:port`.
@@ -116,17 +116,23 @@ pub fn start_eim(
 ) -> Result<RunningEim, Fault> {
     let mut config = Config::new(setup.id, setup.address);
     config.rsp_servers = setup.rsp_servers;
-    config.serves_coap = setup.coap.is_some();
+    let https = setup.listener.as_ref().map(|_| Protocol::RetrieveHttps);
+    config.protocols =
+        https.into_iter().chain(setup.coap.as_ref().map(|_| Protocol::RetrieveCoaps)).collect();
     let names = (setup.id, setup.names);
     let EimServer { server, tls, identity, delivery } =
         eim_server(names, config, setup.records, settings, pki, world, events)?;
-    let mut esipa = vec![Running::serve(setup.listener, Some(tls), server.link())?];
+    let mut esipa = Vec::new();
+    if let Some(listener) = setup.listener {
+        esipa.push(Running::serve(listener, Some(tls), server.link())?);
+    }
+    let mut coap = None;
     if let Some(socket) = setup.coap {
         let dtls = active_faults.coap_server(ServerDtls::new(&identity, world)?);
         let address = local_udp_address(&socket)?;
+        coap = Some(address);
         let (link, world) = (server.link(), world.clone());
         esipa.push(Running::start(address, |stopped| Ok(serve_coap(socket, dtls, link, world, stopped)))?);
     }
-    let coap = esipa.get(1).map(|running| running.address);
     Ok(RunningEim { server, coap, esipa, _delivery: delivery })
 }

@@ -101,7 +101,7 @@ The option `--fault FAULT` (repeatable) injects a fault into traffic over socket
 | `landfall sm-sr serve` | `link` of ES1, ES3, ES4, ES7 and ES5 (HTTPS), in both directions; `tamper` at ES3; `records` of `sm-sr` |
 | `landfall up` | incoming `link` of ES9+, ES2+, ES11 and ES12; `tls` and `records` of `sm-dp` and `sm-ds`; `tamper`; `radio`; `power` of its `card` |
 | `landfall network` | `radio` |
-| `landfall device` | `link` of ES9+ and ES11; `tamper`; `power` of its `card` and of the `device`; `apdu`. `landfall device run`: `power` of its `card` only. `landfall device run --iot`: as `landfall device`, and `link` of ESipa |
+| `landfall device` | `link` of ES9+ and ES11; `tamper`; `power` of its `card` and of the `device`; `apdu`. `landfall device run`: `power` of its `card` only. `landfall device run --iot`: as `landfall device`, `link` of ESipa, and `coap` |
 | `landfall eim serve` | `coap` of `--listen-coap` |
 | `landfall euicc serve`, `landfall euicc lpac` | `power` of its `card`; a reset switches the power on again |
 | `landfall faults serve --listen HERE --before SERVER` | `link` of ES9+; `tls` as place `sm-dp`; `tamper`, if the keys of the server are in the Landfall PKI: a proxy in front of a third-party server |

@@ -20,7 +20,7 @@
 //! | `sleep` | delays, measured by the terminal |
 //! | `servers` | links to servers: HTTP over TLS over a channel |
 //! | `inside` | the card as seen by its IPA: the ISD-R, the memory, the reset |
-//! | [`tls_of`] | the TLS configuration for an eIM |
+//! | [`trust_of`] | how TLS recognises an eIM |
 
 mod card;
 mod channel;
@@ -33,4 +33,4 @@ mod toolkit;
 
 pub use card::IpaeCard;
 pub use servers::ServerTls;
-pub use tls::tls_of;
+pub use tls::trust_of;

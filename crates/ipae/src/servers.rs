@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use device::ipa::EimLinks;
+use device::ipa::{Binding, EimLinks};
 use device::lpa::Links;
 use http::uri::Authority;
 use http::{Request, Response};
-use net::ClientTls;
+use net::{ClientTls, ServerTrust};
 use net::http::StreamClient;
 use rsp::ids::SmdpAddress;
 use rsp::sgp32::EimConfigurationData;
@@ -18,7 +18,7 @@ use world::{Clock, Fault, Link, LinkFault, LinkFaultKind, link_from};
 
 use crate::channel::ChannelStream;
 use crate::sleep::sleep;
-use crate::tls::tls_of;
+use crate::tls::trust_of;
 use crate::toolkit::SharedToolkit;
 
 const HTTPS: u16 = 443;
@@ -27,7 +27,7 @@ const HTTPS: u16 = 443;
 #[derive(Clone)]
 pub struct ServerTls {
     /// For eIMs whose configuration has no key and no certificate.
-    pub eims: ClientTls,
+    pub eims: ServerTrust,
     /// For SM-DP+s and SM-DSs.
     pub rsp_servers: ClientTls,
     /// The clock for the validity of certificates.
@@ -144,8 +144,16 @@ impl Servers {
 }
 
 impl EimLinks for Servers {
-    fn link(&self, eim: &EimConfigurationData) -> Result<Link, Fault> {
-        let tls = tls_of(eim, &self.tls.eims, &self.tls.clock)?;
+    fn link(&self, eim: &EimConfigurationData, binding: Binding) -> Result<Link, Fault> {
+        if binding == Binding::Coap {
+            return Err(Fault::new(
+                format!("the IPA in the card cannot reach {}", eim.eim_id),
+                "the eIM supports only CoAP, and this IPA has only HTTPS",
+                "let the eIM listen for HTTPS too, and associate the card with its new configuration",
+            ));
+        }
+        let trust = trust_of(eim, &self.tls.eims);
+        let tls = ClientTls::trusting(trust, Arc::clone(&self.tls.clock))?;
         Self::link(self, eim.eim_fqdn.as_ref().unwrap_or(&eim.eim_id), tls)
     }
 }

@@ -15,7 +15,7 @@ mod client_hello;
 mod engine;
 mod server;
 
-pub use client::{ClientDtls, ServerTrust};
+pub use client::ClientDtls;
 pub use server::{
     DtlsLimits, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, MAX_ASSOCIATIONS, MAX_ASSOCIATIONS_PER_SOURCE, ServerDtls,
     listen_udp, serve_coap, serve_coap_within,

@@ -33,11 +33,11 @@ pub mod stream;
 pub mod tls;
 
 pub use claim::Claim;
-pub use dtls::{ClientDtls, ServerDtls, ServerTrust, listen_udp, serve_coap};
+pub use dtls::{ClientDtls, ServerDtls, listen_udp, serve_coap};
 pub use file_memory::{FileMemory, MemoryCheck};
 pub use http::{Client, listen, serve};
 pub use os::{OsClock, OsRandom, create_private_folder, raise_open_files};
 pub use psk::{PskKeys, PskServer, serve_psk};
 pub use sqlite::{Damage, DamagedPart, RecordsCheck, SqliteRecords, StoreKey};
 pub use stream::TcpDial;
-pub use tls::{CertificateCheck, ClientAuth, ClientTls, Identity, ServerTls};
+pub use tls::{CertificateCheck, ClientAuth, ClientTls, Identity, ServerTls, ServerTrust};

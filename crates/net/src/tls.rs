@@ -96,6 +96,22 @@ type Substitute = dyn Fn() -> Option<ServerTls> + Send + Sync;
 /// verified. Returns the reason of a refusal.
 pub type CertificateCheck = dyn Fn(&[u8]) -> Result<(), String> + Send + Sync;
 
+/// How a client recognises a server: `trustedPublicKeyDataTls` of SGP.32.
+#[derive(Clone)]
+pub enum ServerTrust {
+    /// The certificate leads to one of these certificates (DER), is valid now and has the name of
+    /// the server. Each certificate can be that of a root or of another CA, and in DTLS that of the
+    /// server itself.
+    Certificates {
+        /// The certificates.
+        anchors: Vec<Vec<u8>>,
+        /// Further check of the certificate of the server.
+        check: Arc<CertificateCheck>,
+    },
+    /// The server has this key (SubjectPublicKeyInfo in DER), whatever its certificate contains.
+    PinnedKey(Vec<u8>),
+}
+
 /// TLS configuration of a client. Clones share it.
 #[derive(Clone)]
 pub struct ClientTls {
@@ -205,6 +221,17 @@ impl ClientTls {
         let mut config = (*self.config).clone();
         config.alpn_protocols = vec![HTTP1.to_vec()];
         Arc::new(config)
+    }
+
+    /// Returns a configuration that recognises servers in this way, and has no certificate.
+    ///
+    /// # Errors
+    /// A certificate is unusable.
+    pub fn trusting(trust: ServerTrust, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+        match trust {
+            ServerTrust::Certificates { anchors, check } => Self::checking(&anchors, None, clock, check),
+            ServerTrust::PinnedKey(key) => Self::pinning(key, clock),
+        }
     }
 
     /// Returns a configuration that trusts the server with this public key (SubjectPublicKeyInfo,

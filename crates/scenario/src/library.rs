@@ -28,6 +28,7 @@ const FILES: &[(&str, &str)] = files![
     "india-sold-trackers",
     "iot-both-networks-fail",
     "iot-canary-that-must-stop",
+    "iot-coap-on-nb-iot",
     "iot-eim-away-for-a-day",
     "iot-handover-to-second-eim",
     "iot-lost-answers",

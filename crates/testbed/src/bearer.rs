@@ -4,6 +4,8 @@
 //! adds the delays and losses of the bearer to a link or an SMSC, and counts the traffic. Devices
 //! do not share capacity; the load of a cell is part of the bearer's figures.
 
+mod datagrams;
+
 use std::ops::Sub;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +21,8 @@ use world::{
     Submission, SubmitFault, link_from,
 };
 
+pub use datagrams::ack_timeout;
+
 /// One device's use of one bearer. Clones share random numbers and counters.
 #[derive(Clone)]
 pub struct Carrier(Arc<Inner>);
@@ -33,7 +37,7 @@ struct Inner {
 /// Traffic over a bearer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
-    /// HTTP requests that were started.
+    /// HTTP requests that were started, and CoAP messages from the device.
     pub requests: u64,
     /// TLS handshakes.
     pub handshakes: u64,
@@ -43,7 +47,7 @@ pub struct Usage {
     pub octets_up: u64,
     /// Octets to the device, including retransmissions and overhead.
     pub octets_down: u64,
-    /// Requests, answers and short messages that were lost and retransmitted.
+    /// Requests, answers, CoAP messages and short messages that were lost and retransmitted.
     pub retransmissions: u64,
     /// Exchanges that were abandoned.
     pub given_up: u64,
@@ -261,11 +265,14 @@ impl OverPackets {
 
     async fn send(&self, way: Direction, data: u64) -> Result<(), Lost> {
         let octets = self.packets.octets(data);
-        let airtime = match way {
+        self.carrier.carry(way, octets, self.airtime(way, octets)).await
+    }
+
+    fn airtime(&self, way: Direction, octets: u64) -> Duration {
+        match way {
             Direction::Up => self.packets.up(octets),
             Direction::Down => self.packets.down(octets),
-        };
-        self.carrier.carry(way, octets, airtime).await
+        }
     }
 
     async fn shake_hands(&self) {

@@ -12,7 +12,8 @@ mod reachability;
 use std::sync::Arc;
 
 use certs::Pki;
-use device::ipa::{CheckIn, Connection, IpaError};
+use coap::{InProcess, Transmission};
+use device::ipa::{Binding, CheckIn, Connection, IpaError};
 use device::{EventSource, Ipa, IpaSettings, Lpa, Modem, Slot};
 use eim::records::{Order, OrderState, Outcome, Package};
 use eim::{Eim, NewDevice, NewOrder};
@@ -337,13 +338,27 @@ impl Parts<'_> {
         };
         let [first, second] = eims;
         let first = substitute.cloned().unwrap_or_else(|| first.link());
-        let (to_first, to_second) = (link(first), link(second.link()));
-        let to_eims = move |eim: &EimConfigurationData| -> Result<Link, Fault> {
-            match eim.eim_fqdn.as_deref() {
-                Some(FIRST_EIM) => Ok(to_first.clone()),
-                Some(SECOND_EIM) => Ok(to_second.clone()),
-                other => Ok(nowhere(&address(other.unwrap_or(&eim.eim_id))?)),
+        let second = second.link();
+        let (faults, reachability) = ((*faults).clone(), (*reachability).clone());
+        let coap = {
+            let (faults, world) = (faults.clone(), simulation.world(&format!("CoAP {powered}")));
+            move |host: &str, server: Link| {
+                let dial = InProcess::new(host, server, world.clone(), Transmission::default());
+                let dial = faults.coap_client(Arc::new(dial));
+                coap::Client::new(dial, host, world.clone(), Transmission::default()).link()
             }
+        };
+        let to_eims = move |eim: &EimConfigurationData, binding: Binding| -> Result<Link, Fault> {
+            let server = match eim.eim_fqdn.as_deref() {
+                Some(FIRST_EIM) => first.clone(),
+                Some(SECOND_EIM) => second.clone(),
+                other => return Ok(nowhere(&address(other.unwrap_or(&eim.eim_id))?)),
+            };
+            let server = match binding {
+                Binding::Coap => coap(&eim.eim_id, server),
+                Binding::Asn1 | Binding::Json => server,
+            };
+            Ok(reachability.link(faults.link(server)))
         };
         let source = EventSource::new("device", simulation.clock(), (*events).clone());
         let lpa = Lpa::new(slot.clone(), servers, settings.device.clone(), source.named("IPA"));

@@ -5,6 +5,7 @@ use http::Response;
 use rsp::finding;
 use rsp::ids::Version;
 use rsp::sgp22::Function;
+use rsp::sgp32::eim_configuration::protocols;
 use rsp::sgp32::esipa::{
     self, AuthenticateClientRequest, AuthenticateClientResponse, CancelSessionRequest, CancelSessionResponse,
     EimPackageError, GetBoundProfilePackageRequest, GetBoundProfilePackageResponse, GetEimPackageRequest,
@@ -19,15 +20,38 @@ use world::{Call, CallError, CardInterface, Fault, Link, LinkFault, Outcome};
 use super::{Connectivity, Ipa};
 use crate::EventSource;
 use crate::lpa::HttpTraffic;
+use crate::modem::Registered;
 
 /// A binding of ESipa.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// ASN.1: section 6.3.
-    #[default]
+    /// ASN.1 over HTTPS: section 6.3.
     Asn1,
-    /// JSON: section 6.4.
+    /// JSON over HTTPS: section 6.4.
     Json,
+    /// ASN.1 over CoAP and DTLS: section 6.1.1.
+    Coap,
+}
+
+impl Binding {
+    /// Returns the binding for an eIM: ASN.1, over HTTPS unless the eIM supports only CoAP.
+    // req: SGP.32-2.11.1.1.1-Protocol
+    fn of(eim: &EimConfigurationData) -> Self {
+        let supports =
+            |protocol| eim.eim_supported_protocol.as_ref().is_some_and(|supported| supported.has(protocol));
+        match supports(protocols::RETRIEVE_COAPS) && !supports(protocols::RETRIEVE_HTTPS) {
+            true => Self::Coap,
+            false => Self::Asn1,
+        }
+    }
+
+    /// Returns the protocol of this binding ([`protocols`]).
+    pub(super) fn protocol(self) -> usize {
+        match self {
+            Self::Asn1 | Self::Json => protocols::RETRIEVE_HTTPS,
+            Self::Coap => protocols::RETRIEVE_COAPS,
+        }
+    }
 }
 
 /// The reason why a request to an eIM has no reply, with advice.
@@ -146,7 +170,7 @@ impl Esipa<'_> {
     {
         let binding = self.binding;
         let read = move |response: &Response<Bytes>| match binding {
-            Binding::Asn1 => esipa::asn1::answer(response).map_err(|error| error.to_string()),
+            Binding::Asn1 | Binding::Coap => esipa::asn1::answer(response).map_err(|error| error.to_string()),
             Binding::Json => esipa::json::answer(response).map_err(|error| error.to_string()),
         };
         self.send::<F, _>(request, message, read, refusal).await
@@ -166,7 +190,7 @@ impl Esipa<'_> {
         // req: SGP.32-6.1-UserAgent
         let http = match self.binding {
             Binding::Json => esipa::json::request::<F>(self.version, self.user_agent, &request),
-            Binding::Asn1 => {
+            Binding::Asn1 | Binding::Coap => {
                 esipa::asn1::request(self.version, self.peer_version, self.user_agent, &message(request))
             }
         };
@@ -197,14 +221,34 @@ impl Esipa<'_> {
     }
 }
 
+/// The connection to the eIM that was visited last.
+pub(super) struct Connected {
+    eim: EimConfigurationData,
+    /// The registration over which the connection was opened.
+    registered: Option<Registered>,
+    link: Link,
+}
+
 impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
-    /// Returns a client of an eIM.
+    /// Returns a client of an eIM. A connection is used again until the device registers again.
     pub(super) fn esipa(&mut self, eim: &EimConfigurationData) -> Result<Esipa<'_>, EsipaError> {
-        let link = self.eims.link(eim).map_err(|fault: Fault| EsipaError::Setup(fault.to_string()))?;
+        let binding = self.settings.binding.unwrap_or_else(|| Binding::of(eim));
+        let registered = self.connectivity.registered();
+        let is_open = |open: &&Connected| open.eim == *eim && open.registered.as_ref() == registered;
+        let link = match self.connected.as_ref().filter(is_open) {
+            Some(open) => open.link.clone(),
+            None => {
+                let link = self.eims.link(eim, binding);
+                let link = link.map_err(|fault: Fault| EsipaError::Setup(fault.to_string()))?;
+                let registered = registered.cloned();
+                self.connected = Some(Connected { eim: eim.clone(), registered, link: link.clone() });
+                link
+            }
+        };
         Ok(Esipa {
             link,
             eim_id: eim.eim_id.clone(),
-            binding: self.settings.binding,
+            binding,
             peer_version: self.settings.peer_version,
             version: self.settings.device.version,
             user_agent: self.settings.device.user_agent,

@@ -7,13 +7,13 @@ use rsp::sgp32::es10b::{GetCertsError, NotificationSearch};
 use rsp::sgp32::esipa::EimPackageResult;
 use rsp::sgp32::ipa_data::{
     IpaCapabilities, IpaEuiccData, IpaEuiccDataErrorCode, IpaEuiccDataRequest, IpaEuiccDataResponse,
-    IpaEuiccDataResponseError, PackageResultSearch, protocols,
+    IpaEuiccDataResponseError, PackageResultSearch,
 };
 use rsp::sgp32::notification::PendingNotificationList;
 use world::CardInterface;
 
 use super::report::ExecutedPackage;
-use super::{Connectivity, Ipa, IpaError};
+use super::{Binding, Connectivity, Ipa, IpaError};
 use crate::es10::RetrievedList;
 
 /// Tags of v1.0 in tagList, with those of the same elements in later versions.
@@ -135,9 +135,13 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     }
 
     fn capabilities(&self) -> IpaCapabilities {
+        let supported = match self.settings.binding {
+            Some(binding) => vec![binding.protocol()],
+            None => vec![Binding::Asn1.protocol(), Binding::Coap.protocol()],
+        };
         IpaCapabilities {
             ipa_features: BitString::of(&self.settings.features),
-            ipa_supported_protocols: Some(BitString::of(&[protocols::RETRIEVE_HTTPS])),
+            ipa_supported_protocols: Some(BitString::of(&supported)),
             ..IpaCapabilities::default()
         }
     }

@@ -17,7 +17,7 @@
 //! | `profile_download` | the trigger of a download, and the direct download: section 3.2.3.1 |
 //! | `indirect_download` | the download through the eIM: section 3.2.3.2 |
 //! | `notifications` | notifications to SM-DP+s, direct and through the eIM: section 3.7 |
-//! | `esipa` | the ESipa client, both bindings: sections 5.14 and 6 |
+//! | `esipa` | the ESipa client, all bindings: sections 5.14 and 6 |
 //! | `state` | what the IPA remembers when the power is off |
 //!
 //! The eUICC remembers most of the state: results and notifications until they are acknowledged, and
@@ -64,21 +64,21 @@ pub const MAX_PACKAGES: usize = 100;
 
 /// Resolves the eIM of a configuration to a link.
 pub trait EimLinks: Send + Sync {
-    /// Returns a link to the eIM. `eim` has its host name, and the key or certificate that TLS must
-    /// trust.
+    /// Returns a new connection to the eIM, over the protocol of `binding`. `eim` has its host name,
+    /// and the key or certificate that TLS and DTLS must trust.
     ///
     /// # Errors
     /// No link can be made for this configuration. A server that does not answer is detected only by
     /// a request.
-    fn link(&self, eim: &EimConfigurationData) -> Result<Link, Fault>;
+    fn link(&self, eim: &EimConfigurationData, binding: Binding) -> Result<Link, Fault>;
 }
 
 impl<F> EimLinks for F
 where
-    F: Fn(&EimConfigurationData) -> Result<Link, Fault> + Send + Sync,
+    F: Fn(&EimConfigurationData, Binding) -> Result<Link, Fault> + Send + Sync,
 {
-    fn link(&self, eim: &EimConfigurationData) -> Result<Link, Fault> {
-        self(eim)
+    fn link(&self, eim: &EimConfigurationData, binding: Binding) -> Result<Link, Fault> {
+        self(eim, binding)
     }
 }
 
@@ -88,8 +88,9 @@ pub struct IpaSettings {
     /// The device, and the limits of requests and direct downloads. The Lpa that the IPA uses for
     /// direct downloads has the same.
     pub device: LpaSettings,
-    /// The binding of ESipa.
-    pub binding: Binding,
+    /// The binding of ESipa with all eIMs. `None` chooses it from the configuration of each eIM:
+    /// ASN.1, over HTTPS unless the eIM supports only CoAP.
+    pub binding: Option<Binding>,
     /// The version of SGP.32 that the eIMs understand.
     pub peer_version: sgp32::Version,
     /// The functions of the IPA ([`ipa_features`]). Without
@@ -119,7 +120,7 @@ impl Default for IpaSettings {
     fn default() -> Self {
         Self {
             device: LpaSettings { user_agent: rsp::sgp32::esipa::USER_AGENT_IPAD, ..LpaSettings::default() },
-            binding: Binding::Asn1,
+            binding: None,
             peer_version: sgp32::Version::default(),
             features: vec![
                 ipa_features::DIRECT_RSP_SERVER_COMMUNICATION,
@@ -146,6 +147,7 @@ pub struct Ipa<D, C = Modem<D>> {
     lpa: Lpa<D>,
     connectivity: C,
     eims: Arc<dyn EimLinks>,
+    connected: Option<esipa::Connected>,
     settings: IpaSettings,
     memory: Box<dyn Memory>,
     state: State,
@@ -237,6 +239,7 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
             lpa,
             connectivity,
             eims: Arc::new(eims),
+            connected: None,
             settings,
             memory,
             state,
@@ -308,8 +311,9 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     }
 
     async fn check_in_with(&mut self, report: &mut CheckIn) -> Result<(), IpaError> {
-        // A device that slept does not know whether its network still serves it.
+        // A device that slept does not know whether its network and its eIM still know it.
         self.connectivity.deregister();
+        self.connected = None;
         self.connect(report).await?;
         self.return_if_due(report).await?;
         self.conclude_download().await?;

@@ -2,11 +2,12 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use coap::Transmission;
 use device::{
     EventSource, Ipa, IpaSettings, Lpa, LpaSettings, Modem, Slot,
     ipa::{self, CheckIn, Connection, IpaError, VisitEnd},
 };
-use net::Client;
+use net::{Client, ClientDtls, ClientTls};
 use network::RemoteNetworks;
 use rsp::sgp32::{EimConfigurationData, ipa_data::ipa_features};
 use schemars::JsonSchema;
@@ -115,12 +116,21 @@ impl Command {
         let servers = move |address: &rsp::ids::SmdpAddress| {
             Ok(faulty.outgoing(to_servers.link(address.as_str(), Some(server_tls.clone()))?))
         };
-        let eim_tls = parties::device_tls(&pki, &[], Arc::clone(&clock))?;
+        let by_ci = parties::device_trust(&pki)?;
         let (faulty, other_address) = (active_faults.clone(), options.iot.eim.clone());
-        let eims = move |eim: &EimConfigurationData| -> Result<Link, Fault> {
+        let eims = move |eim: &EimConfigurationData, binding: ipa::Binding| -> Result<Link, Fault> {
             let address = other_address.as_ref().or(eim.eim_fqdn.as_ref()).unwrap_or(&eim.eim_id);
-            let tls = ipae::tls_of(eim, &eim_tls, &clock)?;
-            Ok(faulty.outgoing(client.link(address, Some(tls))?))
+            let (trust, clock) = (ipae::trust_of(eim, &by_ci), Arc::clone(&clock));
+            let link = match binding {
+                ipa::Binding::Asn1 | ipa::Binding::Json => {
+                    client.link(address, Some(ClientTls::trusting(trust, clock)?))?
+                }
+                ipa::Binding::Coap => {
+                    let dtls = faulty.coap_client(ClientDtls::new(trust, clock)?);
+                    client.coap_link(address, dtls, world.clone(), Transmission::default())?
+                }
+            };
+            Ok(faulty.outgoing(link))
         };
         let radio = Client::default().link(&settings.network, None)?;
         let slot = Slot::new(active_faults.apdus(card_interface));
@@ -137,10 +147,11 @@ impl Command {
 
 fn ipa_settings(options: &Options, has_other_connection: bool) -> IpaSettings {
     let mut settings = IpaSettings {
-        binding: match options.iot.binding {
+        binding: options.iot.binding.map(|binding| match binding {
             Binding::Asn1 => ipa::Binding::Asn1,
             Binding::Json => ipa::Binding::Json,
-        },
+            Binding::Coap => ipa::Binding::Coap,
+        }),
         connection: match has_other_connection {
             true => Connection::Other,
             false => Connection::Cellular,
@@ -149,6 +160,13 @@ fn ipa_settings(options: &Options, has_other_connection: bool) -> IpaSettings {
     };
     if options.iot.indirect {
         settings.features.retain(|feature| *feature != ipa_features::DIRECT_RSP_SERVER_COMMUNICATION);
+    }
+    if options.iot.compact {
+        settings.features.extend([
+            ipa_features::EIM_CTX_PARAMS1_GENERATION,
+            ipa_features::EIM_PROFILE_METADATA_VERIFICATION,
+            ipa_features::MINIMIZE_ESIPA_BYTES,
+        ]);
     }
     settings.device = LpaSettings { request_tries: 2, ..settings.device };
     settings

@@ -59,19 +59,26 @@ pub(super) struct IotOptions {
     /// Address of the eIMs, instead of that in the configuration of the card
     #[arg(long, value_name = "HOST:PORT", requires = "iot", hide = true)]
     pub(super) eim: Option<String>,
-    /// Binding of ESipa
-    #[arg(long, value_name = "BINDING", requires = "iot", default_value = "asn1", hide = true)]
-    pub(super) binding: Binding,
+    /// Binding of ESipa [default: ASN.1, over HTTPS unless the eIM supports only CoAP]
+    #[arg(long, value_name = "BINDING", requires = "iot", hide = true)]
+    pub(super) binding: Option<Binding>,
     /// Download only through the eIM
     #[arg(long, requires = "iot", hide = true)]
     pub(super) indirect: bool,
+    /// Leave out of messages to the eIM what it knows (the compact forms)
+    #[arg(long, requires = "indirect", hide = true)]
+    pub(super) compact: bool,
 }
 
 /// A binding of ESipa.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Binding {
+    /// ASN.1 over HTTPS
     Asn1,
+    /// JSON over HTTPS
     Json,
+    /// ASN.1 over CoAP and DTLS
+    Coap,
 }
 
 /// Options of a running device.

@@ -21,6 +21,9 @@ pub(crate) const MAX_DATAGRAM: usize = 2048;
 /// second, then after two, and so on.
 const TICK: Duration = Duration::from_millis(250);
 
+/// Wraps the datagrams of an association.
+pub(crate) type DatagramLayer = dyn Fn(Arc<dyn Datagrams>) -> Arc<dyn Datagrams> + Send + Sync;
+
 /// The datagrams of one peer.
 pub(crate) enum Carrier {
     /// A socket of this peer only.

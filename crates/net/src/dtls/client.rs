@@ -16,30 +16,15 @@ use openssl::x509::{X509, X509VerifyResult};
 use tokio::net::UdpSocket;
 use world::{BoxFuture, Clock, Fault, Link, LinkFault, LinkFaultKind, World};
 
-use super::association::{Association, Carrier, HandshakeFailure};
+use super::association::{Association, Carrier, DatagramLayer, HandshakeFailure};
 use super::engine::{self, Engine};
 use crate::http::Client;
-use crate::tls::CertificateCheck;
+use crate::tls::ServerTrust;
 
 /// The port of CoAP over DTLS: RFC 7252 section 6.2.
 const COAPS: u16 = 5684;
 /// Maximum time of a handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How a client recognises a server: `trustedPublicKeyDataTls` of SGP.32.
-#[derive(Clone)]
-pub enum ServerTrust {
-    /// The certificate leads to one of these certificates (DER), is valid now and has the name of
-    /// the server. Each certificate can be that of a root, of another CA, or of the server itself.
-    Certificates {
-        /// The certificates.
-        anchors: Vec<Vec<u8>>,
-        /// Further check of the certificate of the server.
-        check: Arc<CertificateCheck>,
-    },
-    /// The server has this key (SubjectPublicKeyInfo in DER), whatever its certificate contains.
-    PinnedKey(Vec<u8>),
-}
 
 /// DTLS configuration of a client. Clones share it.
 #[derive(Clone)]
@@ -47,6 +32,7 @@ pub struct ClientDtls {
     context: SslContext,
     trust: ServerTrust,
     clock: Arc<dyn Clock>,
+    layer: Option<Arc<DatagramLayer>>,
 }
 
 impl ClientDtls {
@@ -62,7 +48,16 @@ impl ClientDtls {
                 "give at least one certificate, in DER",
             )
         })?;
-        Ok(Self { context, trust, clock })
+        Ok(Self { context, trust, clock, layer: None })
+    }
+
+    /// Wraps the CoAP messages of each association, such as with faults.
+    #[must_use]
+    pub fn with_layer(
+        self,
+        layer: impl Fn(Arc<dyn Datagrams>) -> Arc<dyn Datagrams> + Send + Sync + 'static,
+    ) -> Self {
+        Self { layer: Some(Arc::new(layer)), ..self }
     }
 
     /// Returns the state of a new association with a server.
@@ -163,7 +158,13 @@ impl DialDatagrams for Dial {
             let addresses = tokio::net::lookup_host(&self.connect_to).await;
             for address in addresses.map_err(|error| self.fault(LinkFaultKind::Unresolved, error))? {
                 match self.connect(address).await {
-                    Ok(association) => return Ok(Arc::new(association) as Arc<dyn Datagrams>),
+                    Ok(association) => {
+                        let association: Arc<dyn Datagrams> = Arc::new(association);
+                        return Ok(match &self.dtls.layer {
+                            Some(layer) => layer(association),
+                            None => association,
+                        });
+                    }
                     Err(fault) => last = fault,
                 }
             }

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tower::ServiceExt as _;
 use world::{Fault, Link, PeerAddress, World, link_from};
 
-use super::association::{Association, Carrier, HandshakeFailure, MAX_DATAGRAM};
+use super::association::{Association, Carrier, DatagramLayer, HandshakeFailure, MAX_DATAGRAM};
 use super::client_hello::ClientHello;
 use super::engine::{self, Engine};
 use crate::http::connections::{LogLimit, source_of};
@@ -76,9 +76,6 @@ pub struct ServerDtls {
     layer: Option<Arc<DatagramLayer>>,
 }
 
-/// Wraps the datagrams of an association.
-type DatagramLayer = dyn Fn(Arc<dyn Datagrams>) -> Arc<dyn Datagrams> + Send + Sync;
-
 struct Inner {
     context: SslContext,
     /// The key of the cookies.
@@ -105,6 +102,9 @@ impl ServerDtls {
     fn of(identity: &Identity, world: &World) -> Result<Self, ErrorStack> {
         let mut builder = engine::context(SslMethod::dtls_server())?;
         builder.set_options(SslOptions::COOKIE_EXCHANGE);
+        // A sleeping device resumes its session with fewer octets. Clients have no certificate, so that a
+        // ticket stands for nothing but the keys.
+        builder.clear_options(SslOptions::NO_TICKET);
         let mut chain = identity.chain.iter().map(|certificate| X509::from_der(certificate));
         if let Some(own) = chain.next() {
             builder.set_certificate(&*own?)?;

@@ -281,8 +281,8 @@ impl Check<'_> {
                     "its parties use no TLS",
                     "use it with --fault of a server, such as `landfall sm-dp serve`",
                 )),
-                faults::Family::Coap => {
-                    Some(("its parties do not use CoAP", "use it with --fault of `landfall eim serve`"))
+                faults::Family::Coap if !self.scenario.has_coap() => {
+                    Some(("no devices use CoAP", "write esipa = \"coap\" in [[devices]]"))
                 }
                 faults::Family::Apdu => {
                     Some(("its cards have no such interface", "use it with --fault of `landfall device`"))

@@ -20,6 +20,9 @@ pub struct Group {
     /// The way in which the SM-SR reaches the cards of M2M devices.
     #[serde(default = "by_messages")]
     pub reached_by: Spanned<ReachedBy>,
+    /// The binding of ESipa, between IoT devices and their eIMs.
+    #[serde(default = "asn1")]
+    pub esipa: Spanned<Esipa>,
     /// The number of devices.
     #[serde(default = "one")]
     pub count: Spanned<u32>,
@@ -86,6 +89,18 @@ pub enum ReachedBy {
     Sms,
     /// Long commands over HTTPS: a short message triggers a session that the card opens.
     Https,
+}
+
+/// A binding of ESipa.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Esipa {
+    /// ASN.1 over HTTPS.
+    Asn1,
+    /// JSON over HTTPS.
+    Json,
+    /// ASN.1 over CoAP.
+    Coap,
 }
 
 /// A stop of a journey.
@@ -230,6 +245,10 @@ fn one() -> Spanned<u32> {
 
 fn by_messages() -> Spanned<ReachedBy> {
     Spanned::new(0..0, ReachedBy::Sms)
+}
+
+fn asn1() -> Spanned<Esipa> {
+    Spanned::new(0..0, Esipa::Asn1)
 }
 
 fn decided() -> Spanned<String> {

@@ -24,7 +24,7 @@ pub(crate) use campaign_spec::campaign_spec;
 pub use error::InvalidScenario;
 pub(crate) use error::nearest;
 pub use expect::{Condition, Counter, Expectation, Expected, Limit};
-pub use fleet::{Campaign, Canary, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
+pub use fleet::{Campaign, Canary, Esipa, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
 pub use parties::{Away, Identity, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
 pub use places::{CardInterfaceAt, CardPlace, Places, ProfilePlace, SmDpPlace};
 pub use steps::{Action, FaultEntry, M2mOperation, Place, Step};
@@ -186,6 +186,11 @@ impl Scenario {
     /// True if cards open HTTPS sessions.
     pub fn has_https(&self) -> bool {
         self.groups.iter().any(|group| *group.reached_by.get_ref() == ReachedBy::Https)
+    }
+
+    /// True if devices use CoAP.
+    pub fn has_coap(&self) -> bool {
+        self.groups.iter().any(|group| *group.esipa.get_ref() == Esipa::Coap)
     }
 
     /// True if a second SM-SR takes over cards.

@@ -112,6 +112,21 @@ fn reached_by_is_only_for_m2m_devices() {
     assert!(over_https("kind = \"m2m\"\n").unwrap().is_m2m());
 }
 
+#[test]
+fn esipa_is_only_for_iot_devices_and_faults_of_coap_need_coap() {
+    let with = |kind: &str, esipa: &str, fault: &str| {
+        let group = format!("count = 20\n{kind}esipa = \"{esipa}\"");
+        let text = EXAMPLE.replacen("count = 20", &group, 1);
+        parse(&format!("{text}\n[[fault]]\nat = \"0d\"\nwhat = \"{fault}\"\n"))
+    };
+    let iot = "kind = \"iot\"\n";
+    let error = with("", "coap", "link/lose-answer").unwrap_err().to_string();
+    assert!(error.contains("esipa is only for IoT devices; remove esipa"), "{error}");
+    let error = with(iot, "json", "coap/lose#10%").unwrap_err().to_string();
+    assert!(error.contains("no devices use CoAP; write esipa = \"coap\""), "{error}");
+    assert!(with(iot, "coap", "coap/lose#10%").unwrap().has_coap());
+}
+
 /// After any part of a valid file is removed or replaced, the parser returns a scenario, or an
 /// error with a line of the file.
 #[test]

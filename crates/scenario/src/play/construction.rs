@@ -88,6 +88,7 @@ impl SimulatedWorld {
                 transports: &*transports,
                 faults: &servers,
                 reporter: &reporter,
+                has_coap: scenario.has_coap(),
             };
             Iot::start(&scenario, &surroundings)
         });

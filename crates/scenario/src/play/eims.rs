@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use certs::Pki;
-use eim::records::{Package, ProfileOperation};
+use eim::records::{Package, ProfileOperation, Protocol};
 use eim::{Config, Credentials, Eim, NewDevice, NewOrder};
 use rsp::ids::{Eid, Iccid, SmdpAddress};
 use rsp::sgp32::EimConfigurationData;
@@ -45,6 +45,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) transports: &'a dyn Transports,
     pub(super) faults: &'a FaultInjector,
     pub(super) reporter: &'a EventReporter,
+    /// True if devices use CoAP.
+    pub(super) has_coap: bool,
 }
 
 impl Iot {
@@ -99,8 +101,11 @@ impl EimParty {
         }
         let woken = Arc::<Notify>::default();
         let peers: Arc<dyn eim::Peers> = Arc::new(SmDpPlusLinks { links, woken: Arc::clone(&woken) });
-        let (simulation, reporter, config) =
-            (simulation.clone(), reporter.clone(), Config::new(&*id, address));
+        let mut config = Config::new(&*id, address);
+        if with.has_coap {
+            config.protocols.push(Protocol::RetrieveCoaps);
+        }
+        let (simulation, reporter) = (simulation.clone(), reporter.clone());
         let clock = simulation.clock();
         let make = move |records: Arc<dyn Records>, starts| {
             let world = simulation.world(&format!("{place} {} {starts}", simulation.clock().now()));

@@ -90,9 +90,9 @@ pub(super) struct Firmware<'a> {
     pub(super) sim: &'a Arc<SimulatedWorld>,
     pub(super) index: usize,
     radio_state: Arc<Mutex<RadioState>>,
-    connections: DataConnections,
-    power: Power,
-    faults: FaultInjector,
+    pub(super) connections: DataConnections,
+    pub(super) power: Power,
+    pub(super) faults: FaultInjector,
     open_device: Option<Box<OpenDevice>>,
 }
 

@@ -1,9 +1,11 @@
 //! The firmware of an IoT device: its IPA keeps it connected and polls its eIM (SGP.32).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use device::ipa::{CheckIn, ConnectionChange, Ipa, IpaError, IpaSettings, VisitEnd};
+use coap::{InProcess, Transmission};
+use device::ipa::{Binding, CheckIn, ConnectionChange, Ipa, IpaError, IpaSettings, VisitEnd};
 use fleet::{CardProfile, Ending};
 use rsp::ids::Iccid;
 use rsp::sgp22::ProfileState;
@@ -14,8 +16,10 @@ use super::check_in::patience;
 use super::dormant_device::DormantDevice;
 use super::firmware::{DeviceSlot, Firmware, Parts};
 use super::internal_fault::bug;
+use crate::file::Esipa;
 use crate::report::Kind;
 use testbed::consumer::Waits;
+use testbed::transport::Transport;
 
 /// Maximum visits of a check-in that are reported.
 const REPORTED: usize = 8;
@@ -52,19 +56,48 @@ impl Firmware<'_> {
 
     /// Creates the IPA with its card and its modem.
     fn ipa(&self) -> Result<Ipa<DeviceSlot>, Fault> {
-        let settings = IpaSettings::default();
+        let binding = self.binding()?;
+        let settings = IpaSettings { binding: Some(binding), ..IpaSettings::default() };
         let Parts { lpa, modem, memory, events, hears, .. } = self.parts(settings.device.clone())?;
         let mut links: BTreeMap<String, Link> = BTreeMap::new();
         let iot = self.sim.parties.iot.as_ref().ok_or_else(|| bug("the devices have no eIM"))?;
         for eim in &iot.eims {
-            links.insert(eim.id.clone(), self.link_to(&*eim.transport)?);
+            let link = match binding {
+                Binding::Asn1 | Binding::Json => self.link_to(&*eim.transport)?,
+                Binding::Coap => self.coap_link_to(&eim.id, &*eim.transport)?,
+            };
+            links.insert(eim.id.clone(), link);
         }
-        let eims = move |eim: &EimConfigurationData| {
+        let eims = move |eim: &EimConfigurationData, _: Binding| {
             links.get(&eim.eim_id).cloned().ok_or_else(|| bug("the card has an unknown eIM"))
         };
         let mut ipa = Ipa::new(lpa, modem, eims, settings, memory, events)?.with_pause(Waits);
         ipa.set_visible(hears.to_vec());
         Ok(ipa)
+    }
+
+    /// A link to a server over CoAP and the bearer of the current network.
+    fn coap_link_to(&self, host: &str, transport: &dyn Transport) -> Result<Link, Fault> {
+        let name = {
+            let device = self.device()?;
+            format!("CoAP {} {}", device.eid, device.activity.wakes)
+        };
+        let world = self.sim.simulation.world(&name);
+        let ack_timeout = self.connections.ack_timeout();
+        let transmission = Transmission { ack_timeout, ..Transmission::default() };
+        let server = InProcess::new(host, transport.link(None)?, world.clone(), transmission);
+        let dial = self.connections.datagrams(self.faults.coap_client(Arc::new(server)));
+        let client = coap::Client::new(dial, host, world, transmission);
+        Ok(self.power.link(self.faults.link(client.link())))
+    }
+
+    fn binding(&self) -> Result<Binding, Fault> {
+        let group = self.sim.group(self.device()?.group);
+        Ok(match group.map(|group| *group.esipa.get_ref()) {
+            None | Some(Esipa::Asn1) => Binding::Asn1,
+            Some(Esipa::Json) => Binding::Json,
+            Some(Esipa::Coap) => Binding::Coap,
+        })
     }
 
     /// Reads the profiles of the card. `None` if the card does not answer.

@@ -146,7 +146,11 @@ fn examples_are_valid_and_defaults_equal_a_missing_key() {
             }
             if let Some(default) = key.default.as_deref().filter(|_| !carries) {
                 let mut file = base();
-                place(&mut file, &table.name).remove(&key.key);
+                let place = place(&mut file, &table.name);
+                place.remove(&key.key);
+                if let Some(kind) = &key.kind {
+                    place.insert("kind".into(), kind.as_str().into());
+                }
                 let same = said(with(default)) == said(parse(&file).unwrap());
                 assert!(same, "[{}] {} = {default} is not the default", table.name, key.key);
             }

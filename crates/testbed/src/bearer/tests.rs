@@ -232,3 +232,48 @@ fn a_bearer_of_short_messages_carries_no_packets() {
         );
     });
 }
+
+/// A CoAP client of the server over a bearer.
+fn coap_client(simulation: &Simulation, carrier: &Carrier) -> (Link, Arc<AtomicU64>) {
+    let (server, requests) = server();
+    let world = simulation.world("CoAP");
+    let ack_timeout = ack_timeout(carrier.bearer());
+    let transmission = coap::Transmission { ack_timeout, ..coap::Transmission::default() };
+    let server = coap::InProcess::new("127.0.0.1", server, world.clone(), transmission);
+    let dial = carrier.datagrams(Arc::new(server)).unwrap();
+    (coap::Client::new(dial, "127.0.0.1", world, transmission).link(), requests)
+}
+
+#[test]
+fn each_coap_message_takes_its_transmission_time() {
+    simulate(async |simulation| {
+        let carrier = Carrier::new(&bearer(), simulation.random("bearer"));
+        let (link, requests) = coap_client(&simulation, &carrier);
+        let (answer, took) = timed(world::send(&link, request())).await;
+        assert_eq!((answer.unwrap().body().len(), requests.load(Ordering::SeqCst)), (1100, 1));
+        let usage = carrier.usage();
+        // The answer has two blocks. The handshake has 200 octets up and 400 down.
+        assert_eq!((usage.handshakes, usage.requests, usage.retransmissions), (1, 2, 0));
+        assert!(usage.octets_up > 200 + 2 * 65 && usage.octets_down > 400 + 1100 + 2 * 65, "{usage:?}");
+        let airtime = u128::from(usage.octets_up + usage.octets_down / 2);
+        // Four delays of the handshake, and two of each exchange.
+        let expected = airtime + 8 * 100;
+        assert!((expected..expected + 3).contains(&took), "{took} ms, {usage:?}");
+    });
+}
+
+#[test]
+fn coap_repeats_what_a_bearer_loses() {
+    simulate(async |simulation| {
+        let lossy = Bearer { loss: 0.1, ..bearer() };
+        let carrier = Carrier::new(&lossy, simulation.random("bearer"));
+        let (link, requests) = coap_client(&simulation, &carrier);
+        for number in 1..=20 {
+            assert_eq!(world::send(&link, request()).await.unwrap().body().len(), 1100);
+            assert_eq!(requests.load(Ordering::SeqCst), number, "a request was executed once");
+        }
+        let usage = carrier.usage();
+        assert!(usage.retransmissions > 3 && usage.requests > 43, "{usage:?}");
+        assert_eq!(usage.handshakes, 1);
+    });
+}

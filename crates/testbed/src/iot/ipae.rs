@@ -8,7 +8,7 @@ use ::ipae::{IpaeCard, ServerTls as TrustedServers};
 use certs::{Role, ServerName};
 use device::{AlwaysOnSettings, EventSource, Modem, Online};
 use euicc_sim::Card;
-use net::{ClientAuth, ClientTls, Identity, ServerTls};
+use net::{ClientAuth, ClientTls, Identity, ServerTls, ServerTrust};
 use tokio::task::JoinSet;
 use world::{CardInterface, Clock, Dial, Fault, Link, MemoryHosts};
 
@@ -46,8 +46,10 @@ impl Iot {
         let world = self.simulation.world(&format!("IPAe card {}", self.simulation.clock().now()));
         let clock = Arc::clone(&world.clock);
         let ci = testbed.pki().credential(Role::Ci, testbed.pki().tls_curve()).map_err(bad_pki)?;
-        let trusted = ClientTls::new(&[ci.certificate.der().to_vec()], None, Arc::clone(&clock))?;
-        let tls = TrustedServers { eims: trusted.clone(), rsp_servers: trusted, clock };
+        let anchors = vec![ci.certificate.der().to_vec()];
+        let eims = ServerTrust::Certificates { anchors, check: Arc::new(|_| Ok(())) };
+        let rsp_servers = ClientTls::trusting(eims.clone(), Arc::clone(&clock))?;
+        let tls = TrustedServers { eims, rsp_servers, clock };
         let card = Card::open(description, self.card_memory.clone(), world)?;
         Ok(IpaeCard::new(card, tls, Arc::new(self.events.clone())))
     }

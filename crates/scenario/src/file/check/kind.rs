@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::{Group, Kind, ReachedBy};
+use super::super::{Esipa, Group, Kind, ReachedBy};
 use super::{Check, Checked};
 
 /// The limit of M2M devices is lower, because they stay on: each keeps a card, a modem and timers
@@ -29,6 +29,10 @@ impl Check<'_> {
         if let Some(fallback) = group.fallback.as_ref().filter(|_| group.kind != Kind::Iot) {
             let next = "remove fallback, or write kind = \"iot\"";
             return no(fallback.span(), "fallback is only for IoT devices", next);
+        }
+        if group.kind != Kind::Iot && *group.esipa.get_ref() != Esipa::Asn1 {
+            let next = "remove esipa, or write kind = \"iot\"";
+            return no(group.esipa.span(), "esipa is only for IoT devices", next);
         }
         let count = groups.iter().map(|group| *group.count.get_ref()).sum::<u32>();
         match group.kind {

@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod coap;
+mod discovery;
+mod interruptions;
+
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -354,16 +358,16 @@ fn a_package_with_another_token_is_refused_and_the_eim_learns_the_token() {
 
 // req: SGP.32-3.2.3.2-Indirect, SGP.32-5.14.2-IpaCompact, SGP.32-5.14.3-IpaCompact
 #[test]
-fn an_ipa_downloads_through_the_eim_in_both_bindings_and_in_full_and_compact_forms() {
+fn an_ipa_downloads_through_the_eim_in_every_binding_and_in_full_and_compact_forms() {
     use ipa_features as f;
     let features = vec![f::INDIRECT_RSP_SERVER_COMMUNICATION, f::EIM_DOWNLOAD_DATA_HANDLING];
     let minimal =
         [f::EIM_CTX_PARAMS1_GENERATION, f::EIM_PROFILE_METADATA_VERIFICATION, f::MINIMIZE_ESIPA_BYTES];
-    for binding in [Binding::Asn1, Binding::Json] {
+    for binding in [Binding::Asn1, Binding::Json, Binding::Coap] {
         for more in [&[][..], &minimal] {
             for kept in [false, true] {
                 let mut setup = setup();
-                setup.ipa.binding = binding;
+                setup.ipa.binding = Some(binding);
                 setup.ipa.features = [&features, more].concat();
                 simulate(async |simulation| {
                     let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();

@@ -1,0 +1,58 @@
+//! The power fails between the installation of a profile and the delivery of the result.
+
+use tokio::sync::Notify;
+
+use super::*;
+
+/// Returns the link to an eIM that never receives a result, and the notification that one is on its way.
+fn without_results(eim: Link) -> (Link, Arc<Notify>) {
+    let sent = Arc::<Notify>::default();
+    let notify = Arc::clone(&sent);
+    let link = link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let (eim, notify) = (eim.clone(), Arc::clone(&notify));
+        async move {
+            if ProvideEimPackageResultRequest::from_der(request.body()).is_ok() {
+                notify.notify_one();
+                std::future::pending::<()>().await;
+            }
+            world::send(&eim, request).await
+        }
+    }));
+    (link, sent)
+}
+
+// req: SGP.32-3.3.1-KeptResults
+#[test]
+fn the_result_of_an_installation_survives_a_loss_of_power_before_its_delivery() {
+    for feature in
+        [ipa_features::DIRECT_RSP_SERVER_COMMUNICATION, ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION]
+    {
+        let mut setup = setup();
+        setup.ipa.features = vec![feature];
+        simulate(async |simulation| {
+            let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+            let eim = iot.first_eim().link();
+            let code = iot.release(iot.local).await.unwrap();
+            let id = iot.order(0, download(code, false)).await.unwrap();
+            iot.events.take();
+            let (link, sent) = without_results(eim.clone());
+            iot.substitute_first_eim(link).unwrap();
+            tokio::select! {
+                report = iot.check_in() => panic!("the power did not fail: {report:?}"),
+                () = sent.notified() => {}
+            }
+            assert!(iot.outcome(0, &id).await.unwrap().is_none());
+            iot.substitute_first_eim(eim).unwrap();
+            assert_eq!(held(&mut iot).await.len(), 2, "the profile is installed");
+            let report = iot.check_in().await.unwrap();
+            all_delivered(&report);
+            let outcome = iot.outcome(0, &id).await.unwrap();
+            assert!(matches!(outcome, Some(Outcome::Download(_) | Outcome::Installation(_))), "{outcome:?}");
+            let events = iot.events.all();
+            let loaded = events.iter().filter(|event| event.function == "LoadBoundProfilePackage");
+            assert_eq!(loaded.count(), 1, "the profile was installed twice");
+            assert_eq!(iot.ipa.es10().list_notification().await.unwrap(), []);
+            assert!(iot.check_in().await.unwrap().visits[0].packages.is_empty());
+        });
+    }
+}
