@@ -158,7 +158,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("check eim", "landfall check eim --eim-configuration eim.json --operator ./order.sh"),
     (
         "check ipa",
-        "landfall check ipa -- landfall device run --iot --once --eim-configuration '{eim_configuration}'",
+        "landfall check ipa -- ./poll-once.sh '{eim}' '{eim_configuration}'",
     ),
     ("check device", "landfall check device --stdio -- lpac profile download -a '{activation_code}'"),
     ("check card", "landfall check card --card 127.0.0.1:8431 --fault 'tamper/*'"),

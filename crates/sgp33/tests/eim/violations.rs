@@ -205,7 +205,7 @@ pub(crate) fn all() -> Vec<Violation> {
         ),
         violation!(
             "each error of a download is undefinedError",
-            |link| undefined(link),
+            undefined,
             [
                 "invalidEimTransactionId",
                 "ESipa.AuthenticateClient: an unknown TransactionID",
