@@ -372,6 +372,14 @@ mod tests {
         assert_eq!(packets(&answer), [(IPCP, other), (IPCP, own)]);
         let answer = link.receive(&request(IPCP, CONFIGURE_REQUEST, 4, &[129, 6, 0, 0, 0, 0]));
         assert_eq!(packets(&answer)[0].1, [CONFIGURE_REJECT, 4, 0, 10, 129, 6, 0, 0, 0, 0]);
+
+        // An acknowledgement of the first request does not acknowledge the second one.
+        let own = [&[3, 6][..], &OWN].concat();
+        assert!(link.receive(&request(IPCP, CONFIGURE_ACK, 3, &own)).is_empty());
+        let right = request(IPCP, CONFIGURE_REQUEST, 5, &[&[3, 6][..], &ASSIGNED].concat());
+        assert_eq!(packets(&link.receive(&right)).len(), 2, "the request of the link is repeated");
+        assert!(link.receive(&request(IPCP, CONFIGURE_ACK, 5, &own)).is_empty());
+        assert_eq!(packets(&link.receive(&right)).len(), 1);
     }
 
     #[test]

@@ -175,7 +175,9 @@ mod tests {
             transaction_id: TransactionId(vec![1]),
             authenticate_error_code: AuthenticateErrorCode::INVALID_SIGNATURE,
         };
-        let refused = AuthenticateServerResponse::AuthenticateResponseError(error).refusal().unwrap();
+        let response = AuthenticateServerResponse::AuthenticateResponseError(error);
+        let refused = response.refusal().unwrap();
         assert_eq!(refused.to_string(), format!("invalid-signature({})", refused.number));
+        assert_eq!(number(&Raw::new(response)), Some(refused.number));
     }
 }

@@ -83,6 +83,17 @@ async fn the_home_network_is_preferred_and_roaming_is_reported() {
     assert_eq!(registered.imsi.to_string(), IMSI);
 }
 
+/// Cards permit a limited number of writes.
+#[tokio::test]
+async fn the_list_of_forbidden_networks_is_not_written_without_a_change() {
+    let (testbed, events) = (testbed(), MemoryEvents::default());
+    let source = EventSource::new("modem", testbed.clock.clone(), events.clone());
+    let mut modem = Modem::new(FakeUsim::new(IMSI), Arc::clone(&testbed.networks), source);
+    modem.set_visible(vec![plmn("001-01")]);
+    modem.register().await.unwrap();
+    assert!(events.all().iter().all(|event| event.function != "UPDATE EF.FPLMN"));
+}
+
 /// TS 23.122 section 4.4.3.3.1. Each device is on 001-02, a partner network in the country of its
 /// home network, after an outage of the home network.
 #[tokio::test]

@@ -465,7 +465,8 @@ async fn timers_expire_and_the_card_is_polled_at_its_interval() {
 #[tokio::test(start_paused = true)]
 async fn the_card_is_informed_of_its_location_and_of_changes() {
     let mut testbed = testbed().await;
-    testbed.subscribe(&[Event::LOCATION_STATUS]).await;
+    // No channel is open, so there are no events about channels.
+    testbed.subscribe(&[Event::LOCATION_STATUS, Event::CHANNEL_STATUS]).await;
     let home =
         match testbed.execute(Command::ProvideLocalInformation(LocalInformation::Location)).await.response {
             Response::Location(location) => location,
@@ -535,6 +536,16 @@ async fn a_permanent_refusal_is_respected_for_a_limited_time() {
         tokio::time::sleep(Duration::from_secs(15 * 60)).await;
         assert_eq!(testbed.networks.place_of(imsi), Some(plmn("262-42")), "{cause}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_temporary_refusal_is_followed_by_another_attempt() {
+    let testbed = testbed_in(&["262-42"]);
+    testbed.networks.set_policy(plmn("262-42"), Policy::refusing_everybody(EmmCause::NETWORK_FAILURE));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    testbed.networks.set_policy(plmn("262-42"), Policy::default());
+    tokio::time::sleep(AlwaysOnSettings::default().search_pause).await;
+    assert_eq!(testbed.networks.place_of(IMSI.parse().unwrap()), Some(plmn("262-42")));
 }
 
 #[tokio::test(start_paused = true)]

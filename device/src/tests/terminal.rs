@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
-use rsp::sgp22::es10c::{DeleteResult, ResetResult, reset_options};
+use rsp::ids::SmdpAddress;
+use rsp::sgp22::es10c::{DeleteResult, EnableResult, ResetResult, reset_options};
 use rsp::time::Timestamp;
-use world::{Atr, CardInterface, CardInterfaceFault, ManualClock, MemoryEvents};
+use world::{Atr, CardInterface, CardInterfaceFault, Fault, Link, ManualClock, MemoryEvents};
 
+use crate::lpa::ChangeError;
 use crate::terminal::{CardError, StatusWord, Terminal};
-use crate::{Es10, Es10Error, EventSource};
+use crate::{Es10, Es10Error, EventSource, Lpa, LpaSettings};
 
 /// A card that checks each command against a script and returns the scripted answer.
 struct Script(VecDeque<(String, String)>);
@@ -115,6 +117,30 @@ async fn refresh_causes_a_reset_and_other_proactive_commands_are_declined() {
     es10.enable_profile("89000123456789012341".parse().unwrap(), true).await.unwrap();
     es10.refresh().await.unwrap();
     assert_eq!(es10.get_euicc_challenge().await.unwrap()[15], 0x0F);
+}
+
+/// A card is busy while a REFRESH is pending that the device has never fetched.
+#[tokio::test]
+async fn a_busy_card_is_reset_and_its_second_answer_is_final() {
+    let enable = "81E2910014 BF3111A00C5A0A980010325476981032148101FF";
+    let list = "81E291001F BF2D1C A00C5A0A98001032547698103214 5C0C5A4F9F7090919295B6B7B899";
+    let enabled = "BF2D14 A012 E310 5A0A98001032547698103214 9F700101 9000";
+    let begin = || BEGIN.into_iter().chain([FCI]);
+    for (second, expected) in
+        [("BF3103 800102 9000", None), ("BF3103 800101 9000", Some(EnableResult::ICCID_OR_AID_NOT_FOUND.0))]
+    {
+        let first = begin().chain([(enable, "BF3103 800105 9000"), ("RESET", "")]);
+        let conversation = first.chain(begin()).chain([(enable, second), (list, enabled)]);
+        let card = Script::new(&conversation.collect::<Vec<_>>());
+        let no_server = |address: &SmdpAddress| -> Result<Link, Fault> { panic!("a link to {address}") };
+        let events = EventSource::silent(ManualClock::at(Timestamp(0)));
+        let mut lpa = Lpa::new(card, no_server, LpaSettings::default(), events);
+        match lpa.enable("89000123456789012341".parse().unwrap()).await {
+            Ok(()) => assert_eq!(expected, None),
+            Err(ChangeError::Es10(refused)) => assert_eq!(refused.code(), expected),
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 #[tokio::test]

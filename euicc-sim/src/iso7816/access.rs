@@ -119,20 +119,14 @@ fn conditions_for(rule: &[u8], operation: Operation, header: [u8; 4]) -> Vec<(Ta
     let mut reader = Reader::new(rule.get(..rule.len().saturating_sub(filling)).unwrap_or_default());
     let mut conditions = Vec::new();
     // Consecutive access modes share the conditions that follow them.
-    let (mut applies, mut after_mode) = (false, false);
+    let mut applies = false;
     while !reader.is_empty() {
         // A malformed rule grants nothing.
         let Ok((tag, contents)) = reader.tlv() else { return Vec::new() };
         match covers(tag, contents, operation, header) {
             Some(_) if !conditions.is_empty() => break,
-            Some(covered) => {
-                applies = covered || (after_mode && applies);
-                after_mode = true;
-            }
-            None => {
-                after_mode = false;
-                conditions.extend(applies.then_some((tag, contents)));
-            }
+            Some(covered) => applies |= covered,
+            None => conditions.extend(applies.then_some((tag, contents))),
         }
     }
     conditions
@@ -243,7 +237,10 @@ mod tests {
             let expected = [(Tag(0xA4), adm.as_slice()), (Tag(0x97), &[][..])];
             assert_eq!(conditions_for(&rule, Operation::Increase, INCREASE), expected, "{modes}");
         }
-        // The conditions after two access modes apply to both.
+        // The conditions after two access modes apply to an operation that either or both cover.
+        let rule = hex::decode("8001018001039000").unwrap();
+        assert_eq!(conditions_for(&rule, Operation::Read, READ), [(Tag(0x90), &[][..])]);
+        assert_eq!(conditions_for(&rule, Operation::Activate, READ), []);
         let rule = hex::decode("8001018401329000").unwrap();
         assert_eq!(conditions_for(&rule, Operation::Read, READ), [(Tag(0x90), &[][..])]);
         assert_eq!(conditions_for(&rule, Operation::Increase, INCREASE), [(Tag(0x90), &[][..])]);

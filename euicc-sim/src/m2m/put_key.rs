@@ -20,9 +20,6 @@ const MAX_KEY_SETS: usize = 16;
 /// Maximum length of a pre-shared key in octets.
 const MAX_PSK: usize = 64;
 
-/// Length of a key check value in octets.
-const CHECK_VALUE: usize = 3;
-
 /// Executes PUT KEY on a copy of the key sets. Returns the new key sets and the response: the
 /// version and the check values.
 pub(crate) fn put_key(
@@ -104,7 +101,7 @@ fn read_keys(mut data: &[u8], first: u8, dek: &[u8; AES_KEY]) -> Option<Vec<(Key
         let expected = AesKey::from_slice(value).ok().map(|key| key.check_value());
         let is_check_value_right =
             check_value.is_empty() || expected.is_some_and(|expected| *check_value == expected);
-        if !is_valid || !is_check_value_right || id == 0 || check_value.len() > CHECK_VALUE {
+        if !is_valid || !is_check_value_right || id == 0 {
             return None;
         }
         keys.push((Key { id, kind, value: value.into() }, check_value.to_vec()));

@@ -107,11 +107,7 @@ fn respond(
     if command.header.spi.por_bearer == PorBearer::Submit {
         if !submit(context, originator, command, &answer) {
             answer.data = shortened(&answer.data);
-            if !submit(context, originator, command, &answer) {
-                tracing::debug!(
-                    "the card cannot send a response packet: the terminal did not announce SEND SHORT MESSAGE"
-                );
-            }
+            submit(context, originator, command, &answer);
         }
         return Vec::new();
     }
@@ -144,8 +140,16 @@ fn shortened(response: &[u8]) -> Vec<u8> {
     response.to_bytes()
 }
 
+/// Sends a response packet. Returns `false` if that is not possible.
 fn submit(context: &mut M2mContext<'_>, to: &Address, command: &CommandPacket<'_>, answer: &Answer) -> bool {
-    send(context, Owner::ResponsePacket, to, &packet::response(command, answer), PacketKind::Response)
+    let packet = packet::response(command, answer);
+    let is_sent = send(context, Owner::ResponsePacket, to, &packet, PacketKind::Response);
+    if !is_sent {
+        tracing::debug!(
+            "the card cannot send a response packet: it is too long, or the terminal did not announce SEND SHORT MESSAGE"
+        );
+    }
+    is_sent
 }
 
 /// Queues all short messages of a packet. Sends nothing and returns `false` if not all of them

@@ -2,6 +2,7 @@
 
 use crypto::{Curve, Signature};
 use rsp::der::{Asn1, BitString, List, Raw, Tag, tlv, tlv_bytes};
+use rsp::finding::FindingKind;
 use rsp::ids::{Aid, Iccid, TransactionId, Version};
 use rsp::sgp22::es10b::{
     AuthenticateServerResponse, CancelSessionError, CancelSessionRequest, CancelSessionResponse,
@@ -87,6 +88,17 @@ fn profiles_are_found_by_iccid_aid_and_class() {
     }
     // The result is an empty list, not an error.
     assert_eq!(testbed.es10_text("BF2D05A003950101"), "BF2D02A000");
+}
+
+/// Later versions of the standard add elements, so that not even a strict card refuses them.
+#[test]
+fn a_strict_card_accepts_unknown_elements() {
+    for strict in [false, true] {
+        let mut testbed = Testbed::with(pki(), |card| card.strict = strict, RamMemory::default());
+        assert!(testbed.es10_text("BF2E03 9F7F00").starts_with("BF2E12"), "strict: {strict}");
+        let findings: Vec<_> = testbed.card.findings().iter().map(|found| found.kind).collect();
+        assert_eq!(findings, [FindingKind::UnknownElement], "strict: {strict}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use profile::element::{
 use profile::generic::Subscription;
 use profile::{EuiccResponse, Fid, Octets, Package, PeStatusCode, ProfileElement, generic};
 use rsp::der::{Asn1, BitString};
+use rsp::finding::{Finding, FindingKind};
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId, ErrorReason, FinalResult, InitialiseSecureChannelRequest,
     StoreMetadataRequest, store_data_segments,
@@ -122,6 +123,26 @@ fn invalid_metadata_are_refused() {
     for (why, change) in cases {
         let outcome = load_modified(|_| {}, |test_package| change(&mut test_package.metadata), |_| {});
         assert_eq!(outcome, Err((BppCommandId::STORE_METADATA, why)));
+    }
+}
+
+#[test]
+fn an_icon_of_another_type_is_a_finding_and_refused_by_a_strict_card() {
+    let jpeg = [0xFF, 0xD8, 0xFF, 0xE0];
+    let incorrect = (BppCommandId::STORE_METADATA, ErrorReason::INCORRECT_INPUT_VALUES);
+    for (icon_type, strict, has_finding, expected) in [
+        (IconType::JPG, true, false, Ok(())),
+        (IconType::PNG, false, true, Ok(())),
+        (IconType::PNG, true, true, Err(incorrect)),
+    ] {
+        let mut testbed = Testbed::with(pki(), |card| card.strict = strict, RamMemory::default());
+        let mut test_package = TestPackage::small(ICCID);
+        test_package.metadata.icon_type = Some(icon_type);
+        test_package.metadata.icon = Some(jpeg.to_vec());
+        let result = Server::new(&testbed, Curve::P256).download(&mut testbed, &test_package);
+        assert_eq!(outcome(&result), expected, "{icon_type}, strict: {strict}");
+        let unreadable = |found: &Finding| found.kind == FindingKind::IconUnreadable;
+        assert_eq!(testbed.card.findings().iter().any(unreadable), has_finding, "{icon_type}");
     }
 }
 

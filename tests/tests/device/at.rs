@@ -119,6 +119,7 @@ async fn the_subscription_is_read_and_registered() {
     port.expect("AT+COPS=1,0,\"Nobody\"", &["+CME ERROR: 30"]).await;
     port.expect("AT+COPS=1,1,\"Nobody\"", &["+CME ERROR: 30"]).await;
     port.expect("AT+COPS=1,1,\"Local\";+COPS?", &["+COPS: 1,1,\"Local\",7", "OK"]).await;
+    port.expect("AT+COPS=1,0,\"Local\";+COPS?", &["+COPS: 1,0,\"Local\",7", "OK"]).await;
     port.expect("AT+COPS=2", &["OK"]).await;
     assert_eq!(port.unasked().await, ["+CREG: 0", "+CEREG: 0"]);
     port.expect("AT+COPS=0", &["OK"]).await;

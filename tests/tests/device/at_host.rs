@@ -113,6 +113,19 @@ async fn a_received_message_is_announced_read_and_deleted_in_both_formats() {
 }
 
 #[tokio::test]
+async fn a_message_for_the_card_is_not_shown_or_stored() {
+    const DATA_DOWNLOAD: u8 = 0x7F;
+    const CLASS_2_OCTETS: u8 = 0xF6;
+    let testbed = Testbed::abroad().await;
+    let smsc = service_centre(&testbed);
+    let mut port = registered(&testbed).await;
+    port.expect("AT+CNMI=2,1", &["OK"]).await;
+    submit(&smsc, CLASS_2_OCTETS, DATA_DOWNLOAD, b"for the card").await;
+    assert_eq!(arrives(&mut port).await, [] as [String; 0]);
+    port.expect("AT+CPMS?", &["+CPMS: \"ME\",0,100,\"ME\",0,100,\"ME\",0,100", "OK"]).await;
+}
+
+#[tokio::test]
 async fn a_full_memory_keeps_the_message_in_the_network() {
     let testbed = Testbed::abroad().await;
     let smsc = service_centre(&testbed);
@@ -228,6 +241,13 @@ async fn a_data_call_reaches_the_loopback_network_and_ends_with_the_registration
     port.expect("AT+CGDATA=\"PPP\",1", &["CONNECT"]).await;
     port.0.hang_up();
     port.expect("AT+CGACT?", &["+CGACT: 1,0", "+CGACT: 3,0", "OK"]).await;
+    // The end of its context ends the call, and the end of another context does not.
+    port.expect("ATD*99***1#", &["CONNECT"]).await;
+    port.expect_raw(b"+++", &["OK"]).await;
+    port.expect("AT+CGACT=0,3", &["OK"]).await;
+    assert_eq!(port.unasked().await, [] as [String; 0]);
+    port.expect("AT+CGACT=0,1", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["NO CARRIER"]);
     // The network is lost: the call ends, and the change is reported after it.
     port.expect("AT+CREG=1", &["OK"]).await;
     port.expect("ATD*99***1#", &["CONNECT"]).await;

@@ -72,3 +72,26 @@ fn the_port_is_removed_from_an_address() {
     assert_eq!(without("[::1]:8443").as_deref(), Some("[::1]"));
     assert_eq!(without("[::1]"), None);
 }
+
+#[test]
+fn a_retry_can_help_unless_a_refusal_is_final() {
+    let refused = |status: Status| -> SessionError {
+        let status = status.because("requested by the test").into();
+        Es9Error::Refused { function: "AuthenticateClient", status }.into()
+    };
+    for (status, is_retryable) in [
+        (Status::TransactionUnknown, true),
+        (Status::ProfileNotReleased, true),
+        (Status::ConfirmationCodeMissing, true),
+        (Status::ConfirmationCodeRefused, true),
+        (Status::MatchingIdRefused, false),
+        (Status::DownloadAttemptsExceeded, false),
+    ] {
+        assert_eq!(refused(status).is_retryable(), is_retryable, "{status:?}");
+    }
+    let fault = world::LinkFault::new(world::LinkFaultKind::Timeout, "server", "no response");
+    let lost = Es9Error::Link { function: "AuthenticateClient", fault };
+    assert!(SessionError::from(lost).is_retryable());
+    let flaw = ServerFlaw::Certificate("expired".to_owned());
+    assert!(!SessionError::from(flaw).is_retryable());
+}

@@ -332,8 +332,19 @@ fn records_over_the_length_limit_are_refused_before_they_are_complete() {
     let refused = Err(TlsError::Refused(Alert::RECORD_OVERFLOW));
     assert_eq!(client().receive(&header((1 << 14) + 2049)), refused);
     // The limit for unprotected records is lower.
-    let length = (1 << 14) + 1;
-    assert_eq!(client().receive(&[header(length), vec![0; usize::from(length)]].concat()), refused);
+    let unprotected = |length: u16| [header(length), vec![0; usize::from(length)]].concat();
+    assert_eq!(client().receive(&unprotected((1 << 14) + 1)), refused);
+    assert_ne!(client().receive(&unprotected(1 << 14)), refused, "no handshake message, but no overflow");
+}
+
+#[test]
+fn handshake_messages_over_the_length_limit_are_refused_before_they_are_complete() {
+    let begun = |length: usize| {
+        let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
+        client().receive(&[22, 3, 3, 0, 4, message::SERVER_HELLO, 0, high, low])
+    };
+    assert_eq!(begun(MAX_HANDSHAKE), Ok(()));
+    assert_eq!(begun(MAX_HANDSHAKE + 1), Err(TlsError::Refused(Alert::DECODE_ERROR)));
 }
 
 /// The P_SHA256 test vector from the mailing list of the TLS working group.

@@ -242,6 +242,21 @@ fn a_session_with_a_refusing_or_silent_server_is_retried() {
     assert_eq!(link(&terminal).requests.len(), 2);
 }
 
+#[test]
+fn a_session_that_the_server_closes_is_resumed_after_the_delay() {
+    let mut terminal = TestTerminal::settled();
+    let mut link_of_terminal = Link::new([audit(Some("/2"))]);
+    link_of_terminal.is_closing = true;
+    terminal.link = Some(link_of_terminal);
+    terminal.packet(Spi::UNANSWERED, &trigger());
+    assert!(!is_over(&terminal));
+    assert_eq!(terminal.expire_timer(), Some(11), "without waiting for an answer");
+    assert!(is_over(&terminal));
+    let resumptions: Vec<_> =
+        link(&terminal).requests.iter().map(|each| each.head.contains("X-Admin-Resume: true")).collect();
+    assert_eq!(resumptions, [false, true, false]);
+}
+
 /// The URIs of the requests, without consecutive repetitions.
 fn distinct_uris(terminal: &TestTerminal) -> Vec<String> {
     let mut uris: Vec<_> = link(terminal).requests.iter().map(|each| each.uri.clone()).collect();

@@ -51,6 +51,8 @@ pub(super) struct Link {
     pub(super) commands_until_loss: Option<usize>,
     /// True if the server does not respond.
     pub(super) is_silent: bool,
+    /// True if the server replies to the next request with close_notify.
+    pub(super) is_closing: bool,
     psk: [u8; 16],
 }
 
@@ -69,6 +71,7 @@ impl Link {
             closed: 0,
             commands_until_loss: None,
             is_silent: false,
+            is_closing: false,
             psk: [0x41; 16],
         }
     }
@@ -102,6 +105,12 @@ impl Link {
         self.inbox.extend(server.exchange(octets));
         self.received.extend(server.take_received());
         while let Some(request) = cut_request(&mut self.received) {
+            if std::mem::take(&mut self.is_closing) {
+                self.requests.push(request);
+                let server = self.server.as_mut().expect("an open channel");
+                self.inbox.extend(server.close());
+                break;
+            }
             let again =
                 request.head.contains("X-Admin-Resume").then(|| self.answered.get(&request.uri)).flatten();
             let reply = again.cloned().or_else(|| self.replies.pop_front()).unwrap_or(Reply::End);
