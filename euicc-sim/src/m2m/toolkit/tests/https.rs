@@ -245,7 +245,9 @@ fn a_session_with_a_refusing_or_silent_server_is_retried() {
 #[test]
 fn a_session_that_the_server_closes_is_resumed_after_the_delay() {
     let mut terminal = TestTerminal::settled();
-    terminal.link = Some(Link { is_closing: true, ..Link::new([audit(Some("/2"))]) });
+    let mut link_of_terminal = Link::new([audit(Some("/2"))]);
+    link_of_terminal.is_closing = true;
+    terminal.link = Some(link_of_terminal);
     terminal.packet(Spi::UNANSWERED, &trigger());
     assert!(!is_over(&terminal));
     assert_eq!(terminal.expire_timer(), Some(11), "without waiting for an answer");
