@@ -326,20 +326,20 @@ impl Iot {
         Ok(operator.order(iccid, None, address(SM_DP)?).await?.to_string())
     }
 
-    /// Releases a profile again if its order has ended without an installation.
+    /// Releases a profile again if its order has ended without an installation. Returns the new
+    /// activation code; `None` if the former one is valid.
     ///
     /// # Errors
     /// The SM-DP+ refuses the order.
-    pub async fn release_again(&self, iccid: Iccid) -> Result<(), Fault> {
+    pub async fn release_again(&self, iccid: Iccid) -> Result<Option<String>, Fault> {
         let orders = self.running_sm_dp()?.orders().await?;
-        if orders.iter().any(|order| order.iccid == iccid && order.state == sm_dp::ProfileState::Error) {
-            let operator =
-                testbed(&self.simulation, &self.setup, &self.events).operator(self.sm_dp.link())?;
-            let request = CancelOrderRequest::new(operator.header(), iccid);
-            operator.call::<CancelOrder>(&request).await?;
-            self.release(iccid).await?;
+        if !orders.iter().any(|order| order.iccid == iccid && order.state == sm_dp::ProfileState::Error) {
+            return Ok(None);
         }
-        Ok(())
+        let operator = testbed(&self.simulation, &self.setup, &self.events).operator(self.sm_dp.link())?;
+        let request = CancelOrderRequest::new(operator.header(), iccid);
+        operator.call::<CancelOrder>(&request).await?;
+        self.release(iccid).await.map(Some)
     }
 
     /// Places an order for the device at an eIM. Returns its eimTransactionId.

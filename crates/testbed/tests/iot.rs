@@ -338,6 +338,23 @@ fn an_ipa_downloads_through_the_eim_in_both_bindings_and_in_full_and_compact_for
     }
 }
 
+/// The eIM has forwarded the result to the SM-DP+, so the card must not keep it.
+#[test]
+fn the_acknowledgement_of_an_installation_through_the_eim_is_repeated() {
+    simulate(async |simulation| {
+        let mut setup = setup();
+        setup.ipa.features = vec![ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION];
+        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+        let code = iot.release(iot.local).await.unwrap();
+        let id = iot.order(0, download(code, false)).await.unwrap();
+        iot.faults.install("link/lose-answer@ESipa.ProvideEimPackageResult#1".parse().unwrap());
+        iot.check_in().await.unwrap();
+        assert_eq!(iot.faults.injected_count(), 1);
+        assert!(matches!(iot.outcome(0, &id).await.unwrap(), Some(Outcome::Installation(_))));
+        assert_eq!(iot.ipa.es10().list_notification().await.unwrap(), []);
+    });
+}
+
 // req: SGP.32-5.9.15-Ipa
 #[test]
 fn a_downloaded_profile_is_enabled_immediately_if_the_card_is_configured_for_it() {

@@ -80,6 +80,11 @@ impl<D: CardInterface> Ipa<D> {
             true => self.download_directly(trigger).await,
             false => self.download_through_eim(eim, trigger).await,
         };
+        // The eUICC may have installed the profile although its response was lost.
+        let loaded = match loaded {
+            Err(failure) => self.installation_after(last_notification).await?.ok_or(failure),
+            loaded => loaded,
+        };
         let (result, description) = match loaded {
             Ok(result) => {
                 let description = described(&result);
