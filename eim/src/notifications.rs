@@ -248,7 +248,12 @@ impl Eim {
         let now = self.0.core.world.now();
         let mut due = Due::default();
         let mut addresses = BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for (_, waiting) in Tx::begin(self.records()).peek_list(&NOTIFICATIONS, "").await? {
+            // The notifications of a recipient are delivered in their order, so the first one decides.
+            if !seen.insert(waiting.address.clone()) {
+                continue;
+            }
             match waiting.next_attempt <= now {
                 true => _ = addresses.insert(waiting.address),
                 false => due.later(waiting.next_attempt),

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod iot_results;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
@@ -120,6 +122,7 @@ fn page(table: &Table) -> String {
         .unwrap();
     }
     write_requirements(&mut page, table);
+    iot_results::write_section(&mut page, &root());
     page
 }
 
@@ -205,4 +208,10 @@ fn every_requirement_is_cited_at_a_check_and_at_a_test() {
     }
     wrong.extend(citations.keys().map(|id| format!("{id}: docs/conformance.toml has no such requirement")));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_result_code_of_sgp_32_has_a_test_or_a_reason() {
+    let wrong = iot_results::wrong(&root());
+    assert!(wrong.is_empty(), "docs/iot-results.toml:\n{}", wrong.join("\n"));
 }

@@ -1,8 +1,8 @@
 //! The functions of ES10 as places of faults.
 
-/// The functions of ES10 with the tags of their commands: SGP.22 section 5.7.2.
+/// The functions of ES10 with the tags of their commands: SGP.22 section 5.7.2, SGP.32 section 5.9.
 /// LoadBoundProfilePackage sends the parts of the package, each with a tag of its own.
-const FUNCTIONS: [(&str, &str, &[u16]); 17] = [
+const FUNCTIONS: [(&str, &str, &[u16]); 29] = [
     ("ES10a", "GetEuiccConfiguredAddresses", &[0xBF3C]),
     ("ES10a", "SetDefaultDpAddress", &[0xBF3F]),
     ("ES10b", "GetEUICCChallenge", &[0xBF2E]),
@@ -14,6 +14,18 @@ const FUNCTIONS: [(&str, &str, &[u16]); 17] = [
     ("ES10b", "ListNotification", &[0xBF28]),
     ("ES10b", "RetrieveNotificationsList", &[0xBF2B]),
     ("ES10b", "RemoveNotificationFromList", &[0xBF30]),
+    ("ES10b", "LoadEuiccPackage", &[0xBF51]),
+    ("ES10b", "GetEimConfigurationData", &[0xBF55]),
+    ("ES10b", "GetCerts", &[0xBF56]),
+    ("ES10b", "AddInitialEim", &[0xBF57]),
+    ("ES10b", "ProfileRollback", &[0xBF58]),
+    ("ES10b", "ConfigureImmediateProfileEnabling", &[0xBF59]),
+    ("ES10b", "ImmediateEnable", &[0xBF5A]),
+    ("ES10b", "EnableEmergencyProfile", &[0xBF5B]),
+    ("ES10b", "DisableEmergencyProfile", &[0xBF5C]),
+    ("ES10b", "ExecuteFallbackMechanism", &[0xBF5D]),
+    ("ES10b", "ReturnFromFallback", &[0xBF5E]),
+    ("ES10b", "GetConnectivityParameters", &[0xBF5F]),
     ("ES10c", "GetProfilesInfo", &[0xBF2D]),
     ("ES10c", "EnableProfile", &[0xBF31]),
     ("ES10c", "DisableProfile", &[0xBF32]),

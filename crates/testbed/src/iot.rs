@@ -1,10 +1,11 @@
 //! A testbed with the parties of SGP.32 in one process: an IoT device with its card, eIMs, an SM-DP+
-//! with its operator, an SM-DS, and the networks of two countries. Faults can be injected into the
-//! device's links, and the device can lose its power at any time.
+//! with its operator, an SM-DS, and the networks of two countries. Faults can be injected into links,
+//! records, memories, the radio and the commands of the card.
 //!
 //! The device reaches servers only while it is registered: the link to each server fails otherwise.
-//! [`Iot::ipae_device`] is another device for the same card: it has no IPA, and the IPA inside the
-//! card reaches the first eIM through TLS over channels of this device.
+//! [`IotStart`] is the state of all parties at one moment, from which any number of [`Iot`] runs can
+//! start. [`Iot::ipae_device`] is another device for the same card: it has no IPA, and the IPA inside
+//! the card reaches the first eIM through TLS over channels of this device.
 
 mod ipae;
 mod reachability;
@@ -18,17 +19,20 @@ use device::{EventSource, Ipa, IpaSettings, Lpa, Modem, Slot};
 use eim::records::{Order, OrderState, Outcome, Package};
 use eim::{Eim, NewDevice, NewOrder};
 use euicc_sim::{Card, CardDescription, IotDescription};
-use faults::FaultInjector;
+use faults::{FaultInjector, FaultyCardInterface, FaultyMemory, FaultyRadio, Power, PoweredCard};
 use network::Networks;
 use rsp::ids::{Eid, Iccid, Imsi, SmdpAddress, TransactionId};
+use rsp::sgp22::es2plus::{CancelOrder, CancelOrderRequest};
 use rsp::sgp32::EimConfigurationData;
 use sm_dp::{ProfileOptions, SmDpPlus};
 use sm_ds::SmDs;
-use world::{Clock, Fault, Link, MemoryEvents, MemoryRecords, RamMemory};
+use world::{Cells, Clock, Fault, Link, Memory, MemoryEvents, MemoryRecords, RamMemory};
 
 use crate::assembly::{Testbed, bad_pki};
-use crate::consumer::{SM_DP, Waits, nowhere};
-use crate::swap::{self, Homes, Surroundings, SwapProfile, unexpected};
+use crate::consumer::{SM_DP, Waits, nowhere, sm_dp_host};
+use crate::fault_places::{EIM_PLACE, SECOND_EIM_PLACE, SM_DP_PLACE};
+use crate::host::Host;
+use crate::swap::{self, Homes, StoredHomes, Surroundings, SwapProfile, unexpected};
 use crate::time::Simulation;
 use reachability::Reachability;
 
@@ -53,6 +57,19 @@ pub struct IotSetup {
     pub card: IotDescription,
 }
 
+/// The stored data of all parties, from which runs start.
+#[derive(Clone, Default)]
+pub struct IotStart {
+    card: Cells,
+    device: Cells,
+    sm_dp: MemoryRecords,
+    eims: [MemoryRecords; 2],
+    homes: StoredHomes,
+}
+
+/// An IPA with its card, on a power supply that can fail.
+pub type PoweredIpa = Ipa<Slot<FaultyCardInterface<PoweredCard<Card>>>>;
+
 /// A device of SGP.32 and everything around it.
 pub struct Iot {
     /// All events of the run.
@@ -62,13 +79,15 @@ pub struct Iot {
     /// The networks.
     pub networks: Arc<Networks>,
     /// The SM-DP+.
-    pub sm_dp: SmDpPlus,
+    pub sm_dp: Host<SmDpPlus>,
     /// The SM-DS.
     pub sm_ds: SmDs,
     /// The two eIMs. The card is associated with the first one.
-    pub eims: [Eim; 2],
+    pub eims: [Host<Eim>; 2],
     /// The device.
-    pub ipa: Ipa<Slot<Card>>,
+    pub ipa: PoweredIpa,
+    /// The power supply of the device and its card.
+    pub power: Power,
     /// The profile with which the device comes from the factory. It can be the Fallback Profile.
     pub bootstrap: Iccid,
     /// The local profile, which is in stock at the SM-DP+. It can be the Fallback Profile.
@@ -79,7 +98,9 @@ pub struct Iot {
     reachability: Reachability,
     card_memory: RamMemory,
     device_memory: RamMemory,
-    _homes: Homes,
+    sm_dp_records: MemoryRecords,
+    eim_records: [MemoryRecords; 2],
+    homes: Homes,
     powered: u32,
     /// The server in place of the first eIM.
     substitute: Option<Link>,
@@ -92,22 +113,48 @@ impl Iot {
     /// The PKI lacks a party, or the card refuses the eIM.
     pub async fn begin(simulation: &Simulation, setup: &IotSetup) -> Result<Self, Fault> {
         let profiles = swap::profiles()?;
-        let [bootstrap, local] = &profiles;
-        let Surroundings { events, faults, networks, homes } =
-            Surroundings::begin(simulation, &setup.pki, &swap::empty_homes(&profiles))?;
-        let testbed = testbed(simulation, setup, &events);
-        let sm_dp = testbed.sm_dp_plus(SM_DP)?;
-        let sm_ds = testbed.sm_ds(SM_DS)?;
+        let start = IotStart { homes: swap::empty_homes(&profiles), ..IotStart::default() };
+        let mut iot = Self::resume(simulation, setup, &start)?;
         let options = ProfileOptions { fallback_allowed: true, ..ProfileOptions::default() };
         for SwapProfile { package, subscription } in &profiles {
-            sm_dp.add_profile(package, &options).await?;
-            swap::provision(&networks, subscription, None)?;
+            iot.running_sm_dp()?.add_profile(package, &options).await?;
+            swap::provision(&iot.networks, subscription, None)?;
         }
-        let eim = |id: &str| eim(&testbed, id, &events, &sm_dp, &sm_ds);
-        let eims = [eim(FIRST_EIM)?, eim(SECOND_EIM)?];
+        let configuration = iot.eim_configuration(0)?;
+        let added = iot.ipa.add_initial_eim(vec![configuration]).await;
+        added.map_err(|error| unexpected(&error.to_string()))?;
+        let eid = iot.eid()?;
+        iot.first_eim()?.register(&NewDevice::new(eid)).await?;
+        Ok(iot)
+    }
+
+    /// Starts a run from this state, with copies of all stored data. The device has power and is not
+    /// registered.
+    ///
+    /// # Errors
+    /// The PKI lacks a party, or stored data cannot be read.
+    pub fn resume(simulation: &Simulation, setup: &IotSetup, start: &IotStart) -> Result<Self, Fault> {
+        let [bootstrap, local] = swap::profiles()?;
+        let Surroundings { events, faults, networks, homes } =
+            Surroundings::begin(simulation, &setup.pki, &start.homes)?;
+        let testbed = testbed(simulation, setup, &events);
+        let sm_dp_records = start.sm_dp.copied();
+        let at = (SM_DP_PLACE, SM_DP.to_owned());
+        let alone = |server, _| server;
+        let sm_dp = sm_dp_host(simulation, &setup.pki, at, events.clone(), &faults, &sm_dp_records, alone)?;
+        let sm_ds = testbed.sm_ds(SM_DS)?;
+        let links = [faults.link(sm_dp.link()), faults.link_to_sm_ds(sm_ds.link())];
+        let eim_records = start.eims.each_ref().map(MemoryRecords::copied);
+        let [first, second] = &eim_records;
+        let eim = |place, id, records: &MemoryRecords| {
+            let parts = (simulation.clone(), events.clone(), faults.clone());
+            eim_host(setup.pki.as_ref(), (place, id), parts, records, links.clone())
+        };
+        let eims = [eim(EIM_PLACE, FIRST_EIM, first)?, eim(SECOND_EIM_PLACE, SECOND_EIM, second)?];
         let imsis: [Imsi; 2] = [bootstrap.subscription.imsi, local.subscription.imsi];
         let reachability = Reachability::new(Arc::clone(&networks), &imsis, setup.ipa.connection);
-        let (card_memory, device_memory) = (RamMemory::default(), RamMemory::default());
+        let (card_memory, device_memory) =
+            (RamMemory::of(start.card.clone()), RamMemory::of(start.device.clone()));
         let parts = Parts {
             simulation,
             setup,
@@ -120,8 +167,8 @@ impl Iot {
             eims: &eims,
             substitute: None,
         };
-        let ipa = parts.device(&setup.ipa, &card_memory, &device_memory, 1)?;
-        let mut iot = Self {
+        let (ipa, power) = parts.device(&setup.ipa, &card_memory, &device_memory, 1)?;
+        Ok(Self {
             bootstrap: bootstrap.subscription.iccid,
             local: local.subscription.iccid,
             local_imsi: local.subscription.imsi,
@@ -132,21 +179,32 @@ impl Iot {
             sm_ds,
             eims,
             ipa,
+            power,
             setup: setup.clone(),
             simulation: simulation.clone(),
             reachability,
             card_memory,
             device_memory,
-            _homes: homes,
+            sm_dp_records,
+            eim_records,
+            homes,
             powered: 1,
             substitute: None,
-        };
-        let configuration = iot.eim_configuration(0)?;
-        let added = iot.ipa.add_initial_eim(vec![configuration]).await;
-        added.map_err(|error| unexpected(&error.to_string()))?;
-        let eid = iot.eid()?;
-        iot.first_eim().register(&NewDevice::new(eid)).await?;
-        Ok(iot)
+        })
+    }
+
+    /// Returns the stored data of all parties.
+    ///
+    /// # Errors
+    /// Stored data cannot be read.
+    pub fn stored(&self) -> Result<IotStart, Fault> {
+        Ok(IotStart {
+            card: self.card_memory.load()?,
+            device: self.device_memory.load()?,
+            sm_dp: self.sm_dp_records.copied(),
+            eims: self.eim_records.each_ref().map(MemoryRecords::copied),
+            homes: self.homes.stored()?,
+        })
     }
 
     /// Creates the parties, and a device that left the factory: the first eIM has downloaded and
@@ -195,7 +253,8 @@ impl Iot {
             eims: &self.eims,
             substitute: self.substitute.as_ref(),
         };
-        self.ipa = parts.device(&self.setup.ipa, &self.card_memory, &self.device_memory, self.powered)?;
+        (self.ipa, self.power) =
+            parts.device(&self.setup.ipa, &self.card_memory, &self.device_memory, self.powered)?;
         Ok(())
     }
 
@@ -208,22 +267,52 @@ impl Iot {
         self.power_cycle()
     }
 
-    /// Lets the device check in, and the eIMs deliver their notifications.
+    /// Lets the device check in, and the eIMs deliver their notifications. A delivery that fails is
+    /// repeated at a later check-in.
     ///
     /// # Errors
-    /// The device has no service, or its card fails.
+    /// The device has no service, its card fails, or its power fails.
     pub async fn check_in(&mut self) -> Result<CheckIn, IpaError> {
-        let report = self.ipa.check_in().await;
-        for eim in &self.eims {
-            eim.deliver_due().await.map_err(IpaError::Memory)?;
+        let power = self.power.clone();
+        let report = tokio::select! {
+            biased;
+            () = power.wait_until_off() => Err(IpaError::Memory(power_failed())),
+            report = self.ipa.check_in() => report,
+        };
+        for eim in self.eims.iter().filter_map(Host::party) {
+            if let Err(fault) = eim.deliver_due().await {
+                tracing::debug!(%fault, "an eIM cannot deliver its notifications");
+            }
         }
-        report
+        match power.is_off() {
+            true => Err(IpaError::Memory(power_failed())),
+            false => report,
+        }
     }
 
     /// The first eIM.
-    pub fn first_eim(&self) -> &Eim {
-        let [first, _] = &self.eims;
-        first
+    ///
+    /// # Errors
+    /// Its process does not run.
+    pub fn first_eim(&self) -> Result<Eim, Fault> {
+        self.eim(0)
+    }
+
+    /// An eIM (0 or 1).
+    ///
+    /// # Errors
+    /// There is no such eIM, or its process does not run.
+    pub fn eim(&self, number: usize) -> Result<Eim, Fault> {
+        let eim = self.eims.get(number).ok_or_else(|| unexpected("no such eIM"))?;
+        eim.party().ok_or_else(|| unexpected("the eIM does not run"))
+    }
+
+    /// The records of an eIM (0 or 1), without injected faults.
+    ///
+    /// # Errors
+    /// There is no such eIM.
+    pub fn eim_records(&self, number: usize) -> Result<&MemoryRecords, Fault> {
+        self.eim_records.get(number).ok_or_else(|| unexpected("no such eIM"))
     }
 
     /// The configuration with which an eUICC is associated with an eIM (0 or 1).
@@ -241,6 +330,22 @@ impl Iot {
     pub async fn release(&self, iccid: Iccid) -> Result<String, Fault> {
         let operator = testbed(&self.simulation, &self.setup, &self.events).operator(self.sm_dp.link())?;
         Ok(operator.order(iccid, None, address(SM_DP)?).await?.to_string())
+    }
+
+    /// Releases a profile again if its order has ended without an installation. Returns the new
+    /// activation code; `None` if the former one is valid.
+    ///
+    /// # Errors
+    /// The SM-DP+ refuses the order.
+    pub async fn release_again(&self, iccid: Iccid) -> Result<Option<String>, Fault> {
+        let orders = self.running_sm_dp()?.orders().await?;
+        if !orders.iter().any(|order| order.iccid == iccid && order.state == sm_dp::ProfileState::Error) {
+            return Ok(None);
+        }
+        let operator = testbed(&self.simulation, &self.setup, &self.events).operator(self.sm_dp.link())?;
+        let request = CancelOrderRequest::new(operator.header(), iccid);
+        operator.call::<CancelOrder>(&request).await?;
+        self.release(iccid).await.map(Some)
     }
 
     /// Places an order for the device at an eIM. Returns its eimTransactionId.
@@ -270,6 +375,11 @@ impl Iot {
         })
     }
 
+    /// The clock of all parties.
+    pub fn clock(&self) -> impl Clock {
+        self.simulation.clock()
+    }
+
     /// The EID of the card.
     ///
     /// # Errors
@@ -283,9 +393,13 @@ impl Iot {
         self.local_imsi
     }
 
-    fn eim(&self, number: usize) -> Result<&Eim, Fault> {
-        self.eims.get(number).ok_or_else(|| unexpected("no such eIM"))
+    fn running_sm_dp(&self) -> Result<SmDpPlus, Fault> {
+        self.sm_dp.party().ok_or_else(|| unexpected("the SM-DP+ does not run"))
     }
+}
+
+fn power_failed() -> Fault {
+    Fault::new("the check-in ended", "the power of the device failed", "restore the power")
 }
 
 /// The parts of which a device is created after each power-up.
@@ -296,9 +410,9 @@ struct Parts<'a> {
     faults: &'a FaultInjector,
     networks: &'a Arc<Networks>,
     reachability: &'a Reachability,
-    sm_dp: &'a SmDpPlus,
+    sm_dp: &'a Host<SmDpPlus>,
     sm_ds: &'a SmDs,
-    eims: &'a [Eim; 2],
+    eims: &'a [Host<Eim>; 2],
     substitute: Option<&'a Link>,
 }
 
@@ -309,7 +423,7 @@ impl Parts<'_> {
         card_memory: &RamMemory,
         device_memory: &RamMemory,
         powered: u32,
-    ) -> Result<Ipa<Slot<Card>>, Fault> {
+    ) -> Result<(PoweredIpa, Power), Fault> {
         let Self {
             simulation,
             setup,
@@ -325,9 +439,15 @@ impl Parts<'_> {
         let testbed = testbed(simulation, setup, events);
         let description = description(&testbed, &setup.card)?;
         let world = simulation.world(&format!("card {} {powered}", simulation.clock().now()));
-        let slot = Slot::new(Card::open(description, card_memory.clone(), world)?);
-        let link = |link: Link| reachability.link(faults.link(link));
-        let to_sm_ds = |link: Link| reachability.link(faults.link_to_sm_ds(link));
+        let power = Power::default();
+        let memory = |whose, memory: &RamMemory| {
+            FaultyMemory::new(whose, memory.clone(), (*faults).clone(), power.clone())
+        };
+        let card = Card::open(description, memory("card", card_memory), world)?;
+        let card = PoweredCard::of_device(card, power.clone());
+        let slot = Slot::new(FaultyCardInterface::new(card, (*faults).clone()));
+        let link = |link: Link| power.link(reachability.link(faults.link(link)));
+        let to_sm_ds = |link: Link| power.link(reachability.link(faults.link_to_sm_ds(link)));
         let (to_sm_dp, to_sm_ds) = (link(sm_dp.link()), to_sm_ds(sm_ds.link()));
         let servers = move |requested: &SmdpAddress| -> Result<Link, Fault> {
             Ok(match requested.as_str() {
@@ -339,9 +459,10 @@ impl Parts<'_> {
         let [first, second] = eims;
         let first = substitute.cloned().unwrap_or_else(|| first.link());
         let second = second.link();
-        let (faults, reachability) = ((*faults).clone(), (*reachability).clone());
+        let (eim_faults, reachability, eim_power) =
+            ((*faults).clone(), (*reachability).clone(), power.clone());
         let coap = {
-            let (faults, world) = (faults.clone(), simulation.world(&format!("CoAP {powered}")));
+            let (faults, world) = ((*faults).clone(), simulation.world(&format!("CoAP {powered}")));
             move |host: &str, server: Link| {
                 let dial = InProcess::new(host, server, world.clone(), Transmission::default());
                 let dial = faults.coap_client(Arc::new(dial));
@@ -358,16 +479,17 @@ impl Parts<'_> {
                 Binding::Coap => coap(&eim.eim_id, server),
                 Binding::Asn1 | Binding::Json => server,
             };
-            Ok(reachability.link(faults.link(server)))
+            Ok(eim_power.link(reachability.link(eim_faults.link(server))))
         };
         let source = EventSource::new("device", simulation.clock(), (*events).clone());
         let lpa = Lpa::new(slot.clone(), servers, settings.device.clone(), source.named("IPA"));
-        let modem = Modem::new(slot, Arc::clone(networks), source.named("modem"));
-        let mut ipa =
-            Ipa::new(lpa, modem, to_eims, settings.clone(), device_memory.clone(), source.named("IPA"))?
-                .with_pause(Waits);
+        let radio = FaultyRadio::new(Arc::clone(networks), (*faults).clone());
+        let modem = Modem::new(slot, radio, source.named("modem"));
+        let device_memory = memory("device", device_memory);
+        let mut ipa = Ipa::new(lpa, modem, to_eims, settings.clone(), device_memory, source.named("IPA"))?
+            .with_pause(Waits);
         ipa.set_visible(swap::visible()?);
-        Ok(ipa)
+        Ok((ipa, power))
     }
 }
 
@@ -383,26 +505,36 @@ fn description(testbed: &Testbed, iot: &IotDescription) -> Result<CardDescriptio
     Ok(description)
 }
 
-fn eim(
-    testbed: &Testbed,
-    id: &str,
-    events: &MemoryEvents,
-    sm_dp: &SmDpPlus,
-    sm_ds: &SmDs,
-) -> Result<Eim, Fault> {
+/// Creates an eIM that uses these records. `place` is its name as a place of faults, and `id` is its
+/// identifier and address. `links` lead to the SM-DP+ and to the SM-DS.
+fn eim_host(
+    pki: &Pki,
+    (place, id): (&str, &str),
+    (simulation, events, faults): (Simulation, MemoryEvents, FaultInjector),
+    records: &MemoryRecords,
+    [sm_dp, sm_ds]: [Link; 2],
+) -> Result<Host<Eim>, Fault> {
     let names = [id.parse().map_err(|_| unexpected(id))?];
-    let credentials = eim::Credentials::from_pki(testbed.pki(), id, &names).map_err(bad_pki)?;
-    let config = eim::Config::new(id, address(id)?);
-    let records = Arc::new(MemoryRecords::default());
-    let eim = Eim::new(config, credentials, records, testbed.world(id), Arc::new(events.clone()));
-    let (sm_dp, sm_ds) = (sm_dp.link(), sm_ds.link());
-    Ok(eim.with_peers(Arc::new(move |requested: &SmdpAddress| -> Result<Link, Fault> {
+    let credentials = eim::Credentials::from_pki(pki, id, &names).map_err(bad_pki)?;
+    let (config, id) = (eim::Config::new(id, address(id)?), id.to_owned());
+    let peers: Arc<dyn eim::Peers> = Arc::new(move |requested: &SmdpAddress| -> Result<Link, Fault> {
         Ok(match requested.as_str() {
             SM_DP => sm_dp.clone(),
             SM_DS => sm_ds.clone(),
             _ => nowhere(requested),
         })
-    })))
+    });
+    let make = move |records, starts| {
+        // A restarted process gets its own random numbers, so that it does not repeat the numbers of
+        // the former process.
+        let world = simulation.world(&format!("{id} {} {starts}", simulation.clock().now()));
+        let events = Arc::new(events.clone());
+        let eim = Eim::new(config.clone(), credentials.clone(), records, world, events);
+        let eim = eim.with_peers(Arc::clone(&peers));
+        let link = eim.link();
+        (eim, link)
+    };
+    Ok(Host::start(place, Arc::new(records.clone()), faults, make))
 }
 
 fn address(text: &str) -> Result<SmdpAddress, Fault> {

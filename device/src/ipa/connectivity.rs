@@ -2,7 +2,7 @@
 //! (SGP.32 section 3.3.2), fallback (section 3.6), immediate enabling (section 5.9.15), and the
 //! Emergency Profile (sections 5.9.22 and 5.9.23).
 
-use rsp::ids::Plmn;
+use rsp::ids::{Iccid, Plmn};
 use rsp::sgp32::StateChangeCause;
 use rsp::sgp32::es10b::ExecuteFallbackMechanismResult;
 use world::{CardInterface, Outcome};
@@ -154,10 +154,14 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         self.pause.before(attempt).await;
     }
 
-    /// Performs the REFRESH after the profile was changed, and registers. Returns false if no network
-    /// accepts the device.
-    pub(super) async fn apply_new_profile(&mut self) -> Result<bool, IpaError> {
+    /// Performs the REFRESH after the profile was changed, and registers. `enabled` is the profile that
+    /// must be enabled then, if it is known. If the eUICC could not complete the change, another reset
+    /// gives it a second opportunity. Returns false if no network accepts the device.
+    pub(super) async fn apply_new_profile(&mut self, enabled: Option<Iccid>) -> Result<bool, IpaError> {
         self.refresh().await?;
+        if enabled.is_some() && self.lpa.enabled().await? != enabled {
+            self.reset().await?;
+        }
         Ok(self.register().await.is_ok())
     }
 

@@ -2,6 +2,7 @@
 //! delivered again at the next check-in, also after a loss of power.
 
 use rsp::der::{Null, Opaque, Raw};
+use rsp::ids::Iccid;
 use rsp::sgp32::es10b::NotificationSearch;
 use rsp::sgp32::esipa::{
     EimAcknowledgements, EimPackageResult, EprAndNotifications, ProvideEimPackageResultRequest,
@@ -55,7 +56,7 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         // The REFRESH ends an IPA inside the card, so the effects are stored before it.
         self.remember_effects(eim, package, &result).await?;
         let is_connected = match changes_enabled_profile(&result) {
-            true => self.apply_new_profile().await?,
+            true => self.apply_new_profile(enabled_by(package, &result)).await?,
             false => true,
         };
         let has_psmo = matches!(package.euicc_package_signed.euicc_package, EuiccPackage::PsmoList(_));
@@ -270,6 +271,15 @@ fn changes_enabled_profile(result: &EuiccPackageResult) -> bool {
             EuiccResultData::EnableResult(EnableProfileResult::OK)
                 | EuiccResultData::DisableResult(DisableProfileResult::OK)
         )
+    })
+}
+
+/// Returns the profile that a package enabled.
+fn enabled_by(package: &EuiccPackageRequest, result: &EuiccPackageResult) -> Option<Iccid> {
+    let EuiccPackage::PsmoList(psmos) = &package.euicc_package_signed.euicc_package else { return None };
+    psmos.iter().zip(operations(result)).find_map(|(psmo, result)| match (&*psmo.decode().ok()?, &*result) {
+        (Psmo::Enable(enable), EuiccResultData::EnableResult(EnableProfileResult::OK)) => Some(enable.iccid),
+        _ => None,
     })
 }
 

@@ -68,6 +68,11 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
             let delivery = self.provide_download_result(eim, result).await?;
             return Ok(executed(PACKAGE, trigger, failure.0.to_owned(), delivery));
         }
+        // An eIM repeats the trigger until it has the result.
+        if let Some(result) = self.undelivered_result(eim, trigger) {
+            let delivery = self.provide_download_result(eim, result).await?;
+            return Ok(executed(PACKAGE, trigger, "the download has ended before".to_owned(), delivery));
+        }
         let last_notification = self.last_notification().await?;
         self.remember(|state| {
             state.download = Some(Download {
@@ -79,6 +84,11 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         let loaded = match self.is_direct(trigger) {
             true => self.download_directly(trigger).await,
             false => self.download_through_eim(eim, trigger).await,
+        };
+        // The eUICC may have installed the profile although its response was lost.
+        let loaded = match loaded {
+            Err(failure) => self.installation_after(last_notification).await?.ok_or(failure),
+            loaded => loaded,
         };
         let (result, description) = match loaded {
             Ok(result) => {
@@ -100,6 +110,17 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         })?;
         let delivery = self.provide_download_result(eim, result).await?;
         Ok(executed(PACKAGE, trigger, description, delivery))
+    }
+
+    /// Returns the result of the download that this trigger started before, if the eIM does not have it.
+    fn undelivered_result(
+        &self,
+        eim: &EimConfigurationData,
+        trigger: &ProfileDownloadTriggerRequest,
+    ) -> Option<ProfileDownloadTriggerResult> {
+        let download = self.state.download.as_ref().filter(|download| download.eim_id == eim.eim_id)?;
+        let is_same = download.eim_transaction_id == trigger.eim_transaction_id;
+        download.result().filter(|_| is_same && trigger.eim_transaction_id.is_some())
     }
 
     /// Completes a download that a loss of power interrupted, or whose result could not be delivered.
@@ -124,14 +145,15 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         }
     }
 
-    /// Delivers the result of a download, and forgets the download if the eIM has answered.
+    /// Delivers the result of a download, and forgets the download if the eIM has the result. An eIM that
+    /// refuses a damaged result repeats the trigger.
     async fn provide_download_result(
         &mut self,
         eim: &EimConfigurationData,
         result: ProfileDownloadTriggerResult,
     ) -> Result<ResultDelivery, IpaError> {
         let delivery = self.provide(eim, EimPackageResult::ProfileDownloadTriggerResult(result)).await?;
-        if !matches!(delivery, ResultDelivery::Failed(_)) {
+        if delivery == ResultDelivery::Delivered {
             self.remember(|state| state.download = None)?;
         }
         Ok(delivery)

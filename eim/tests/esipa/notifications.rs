@@ -89,6 +89,24 @@ async fn a_notification_waits_for_its_recipient_and_is_retried() {
     assert!(testbed.eim.waiting_notifications().await.unwrap().is_empty());
 }
 
+/// The second notification arrives while the first one waits for its next attempt.
+#[tokio::test]
+async fn a_later_notification_waits_behind_the_earlier_one() {
+    let testbed = Testbed::new();
+    let card = testbed.registered().await;
+    let (ipa, euicc) = (testbed.ipa(Binding::Json), card.sgp22(&testbed));
+    for number in [3, 4] {
+        let full = euicc.notification(number, notification_event::DELETE, "away.example", iccid());
+        let full = Raw::new(PendingNotification::OtherSignedNotification(full));
+        let request = HandleNotificationRequest::PendingNotification(Box::new(full));
+        assert_eq!(ipa.notify(&request).await, 204);
+        let next = testbed.eim.deliver_due().await.unwrap().unwrap();
+        assert_eq!(next.since(world::Clock::now(&testbed.clock)), Duration::from_secs(1));
+    }
+    let failures: Vec<_> = testbed.eim.waiting_notifications().await.unwrap();
+    assert_eq!(failures.iter().map(|waiting| waiting.failures).collect::<Vec<_>>(), [1, 0]);
+}
+
 #[tokio::test]
 async fn a_notification_of_an_unknown_or_another_card_is_refused() {
     let testbed = Testbed::new();

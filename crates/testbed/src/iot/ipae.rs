@@ -79,9 +79,8 @@ impl Iot {
         let ci = pki.credential(Role::Ci, pki.tls_curve()).map_err(bad_pki)?;
         let sm_dp = pki.issue_dp_tls(&[server_name(SM_DP)?], ci.certificate.validity()).map_err(bad_pki)?;
         let mut servers = ChannelServers { hosts: MemoryHosts::default(), tasks: JoinSet::new() };
-        for (socket, credential, link) in
-            [(EIM_SOCKET, eim, self.first_eim().link()), (SM_DP_SOCKET, sm_dp, self.sm_dp.link())]
-        {
+        let (to_eim, to_sm_dp) = (self.first_eim()?.link(), self.sm_dp.link());
+        for (socket, credential, link) in [(EIM_SOCKET, eim, to_eim), (SM_DP_SOCKET, sm_dp, to_sm_dp)] {
             let chain = vec![credential.certificate.der().to_vec()];
             let identity = Identity { chain, key: credential.key_pkcs8().into() };
             let tls = ServerTls::new(&identity, &ClientAuth::None, Arc::new(self.simulation.clock()))?;

@@ -31,7 +31,7 @@ fn the_result_of_an_installation_survives_a_loss_of_power_before_its_delivery() 
         setup.ipa.features = vec![feature];
         simulate(async |simulation| {
             let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
-            let eim = iot.first_eim().link();
+            let eim = iot.first_eim().unwrap().link();
             let code = iot.release(iot.local).await.unwrap();
             let id = iot.order(0, download(code, false)).await.unwrap();
             iot.events.take();

@@ -170,7 +170,7 @@ fn a_result_that_cannot_be_delivered_after_a_loss_of_power_is_rolled_back() {
         iot.check_in().await.unwrap();
         let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
         // The power fails while the result of the first attempt is on its way.
-        let real = iot.first_eim().link();
+        let real = iot.first_eim().unwrap().link();
         iot.substitute_first_eim(losing_results(&real, None)).unwrap();
         assert!(tokio::time::timeout(Duration::from_secs(600), iot.check_in()).await.is_err());
         // The new profile has service, but the eIM is in reach only after three attempts.
@@ -242,7 +242,7 @@ async fn fall_back_and_return(simulation: &Simulation, setup: &IotSetup, interfa
     assert_eq!(sent.unwrap().interface, interface);
     assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
     let cause = async |iot: &Iot| {
-        let device = iot.first_eim().device(iot.eid().unwrap()).await.unwrap().unwrap();
+        let device = iot.first_eim().unwrap().device(iot.eid().unwrap()).await.unwrap().unwrap();
         device.state_change.unwrap().cause
     };
     assert_eq!(cause(&iot).await, Some(StateChangeCause::FALLBACK));
@@ -270,11 +270,11 @@ fn a_device_is_handed_over_to_a_second_eim() {
     simulate(async |simulation| {
         let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
         let eid = iot.eid().unwrap();
-        let second = Box::new(iot.eims[1].configuration());
+        let second = Box::new(iot.eim(1).unwrap().configuration());
         let added = iot.order(0, Package::EimOperations(vec![EimOperation::AddEim(second)])).await.unwrap();
         let deletion = EimOperation::DeleteEim { eim_id: FIRST_EIM.to_owned() };
         let deleted = iot.order(0, Package::EimOperations(vec![deletion])).await.unwrap();
-        iot.eims[1].register(&NewDevice::new(eid)).await.unwrap();
+        iot.eim(1).unwrap().register(&NewDevice::new(eid)).await.unwrap();
         let code = iot.release(iot.local).await.unwrap();
         iot.order(1, download(code, false)).await.unwrap();
         let moved = iot.order(1, operations([enable(iot.local)])).await.unwrap();
@@ -287,7 +287,7 @@ fn a_device_is_handed_over_to_a_second_eim() {
         assert_eq!(results(&iot, 0, &deleted).await, ["deleteEim ok(0)"]);
         assert_eq!(results(&iot, 1, &moved).await, ["enable ok(0)"]);
         assert_eq!(enabled(&mut iot).await, Some(iot.local));
-        let device = iot.eims[1].device(eid).await.unwrap().unwrap();
+        let device = iot.eim(1).unwrap().device(eid).await.unwrap().unwrap();
         assert_eq!(device.state_change.unwrap().cause, Some(StateChangeCause::OTHER_EIM));
         let next = iot.check_in().await.unwrap();
         assert_eq!(next.visits.len(), 1, "{next:?}");
@@ -301,11 +301,11 @@ fn a_deleted_eim_gets_its_last_result_after_a_loss_of_power() {
         let mut setup = setup();
         setup.ipa.device.request_tries = 1;
         let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
-        let second = Box::new(iot.eims[1].configuration());
+        let second = Box::new(iot.eim(1).unwrap().configuration());
         let deletion = EimOperation::DeleteEim { eim_id: FIRST_EIM.to_owned() };
         let ecos = vec![EimOperation::AddEim(second), deletion];
         let deleted = iot.order(0, Package::EimOperations(ecos)).await.unwrap();
-        iot.eims[1].register(&NewDevice::new(iot.eid().unwrap())).await.unwrap();
+        iot.eim(1).unwrap().register(&NewDevice::new(iot.eid().unwrap())).await.unwrap();
         iot.faults.install("link/lose-request@ESipa.ProvideEimPackageResult#1".parse().unwrap());
         iot.check_in().await.unwrap();
         assert_eq!(iot.outcome(0, &deleted).await.unwrap(), None);
@@ -382,11 +382,28 @@ fn an_ipa_downloads_through_the_eim_in_every_binding_and_in_full_and_compact_for
                     assert!(is_installed, "{binding:?} {more:?} {kept}: {outcome:?} {report:?}");
                     assert_eq!(results(&iot, 0, &moved).await, ["enable ok(0)"]);
                     assert_eq!(iot.ipa.es10().list_notification().await.unwrap(), []);
-                    assert_eq!(iot.eims[0].waiting_notifications().await.unwrap(), []);
+                    assert_eq!(iot.eim(0).unwrap().waiting_notifications().await.unwrap(), []);
                 });
             }
         }
     }
+}
+
+/// The eIM has forwarded the result to the SM-DP+, so the card must not keep it.
+#[test]
+fn the_acknowledgement_of_an_installation_through_the_eim_is_repeated() {
+    simulate(async |simulation| {
+        let mut setup = setup();
+        setup.ipa.features = vec![ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION];
+        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+        let code = iot.release(iot.local).await.unwrap();
+        let id = iot.order(0, download(code, false)).await.unwrap();
+        iot.faults.install("link/lose-answer@ESipa.ProvideEimPackageResult#1".parse().unwrap());
+        iot.check_in().await.unwrap();
+        assert_eq!(iot.faults.injected_count(), 1);
+        assert!(matches!(iot.outcome(0, &id).await.unwrap(), Some(Outcome::Installation(_))));
+        assert_eq!(iot.ipa.es10().list_notification().await.unwrap(), []);
+    });
 }
 
 // req: SGP.32-5.9.15-Ipa
@@ -410,7 +427,7 @@ fn a_downloaded_profile_is_enabled_immediately_if_the_card_is_configured_for_it(
         all_delivered(&report);
         assert_eq!(enabled(&mut iot).await, Some(iot.local));
         assert!(matches!(iot.outcome(0, &id).await.unwrap(), Some(Outcome::Download(_))));
-        let device = iot.first_eim().device(iot.eid().unwrap()).await.unwrap().unwrap();
+        let device = iot.first_eim().unwrap().device(iot.eid().unwrap()).await.unwrap().unwrap();
         assert_eq!(device.state_change.unwrap().cause, Some(StateChangeCause::IMMEDIATE_ENABLE_PROFILE));
     });
 }
@@ -569,7 +586,7 @@ fn requests_are_refused_while_the_emergency_profile_is_enabled() {
         let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
         let package = testbed::subscription::own_package(testbed::iot::LOCAL, 3, "Emergency").unwrap();
         let options = sm_dp::ProfileOptions { ecall_indication: true, ..sm_dp::ProfileOptions::default() };
-        let emergency = iot.sm_dp.add_profile(&package, &options).await.unwrap();
+        let emergency = iot.sm_dp.party().unwrap().add_profile(&package, &options).await.unwrap();
         let code = iot.release(emergency).await.unwrap();
         iot.order(0, download(code, false)).await.unwrap();
         iot.check_in().await.unwrap();
@@ -595,7 +612,7 @@ fn an_answer_to_another_challenge_ends_a_download_through_the_eim() {
         let mut setup = setup();
         setup.ipa.features = vec![ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION];
         let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
-        let real = iot.first_eim().link();
+        let real = iot.first_eim().unwrap().link();
         // Replaces the challenge of the request wherever the response has it.
         let liar = link_from(tower::service_fn(move |request: Request<Bytes>| {
             let real = real.clone();

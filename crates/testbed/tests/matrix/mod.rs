@@ -62,13 +62,16 @@ pub(crate) fn of(family: Family) -> impl Iterator<Item = &'static Entry> {
     catalogue::all().filter(move |entry| entry.id.family() == family)
 }
 
+/// The faults of a registration. Packets are simulated only in scenarios.
+pub(crate) fn registration_faults() -> impl Iterator<Item = &'static Entry> {
+    of(Family::Radio)
+        .filter(|entry| entry.places == Places::Network && entry.id != FaultId::Radio(RadioAct::NoData))
+}
+
 /// Rejected registrations on the new network, and on the way back to the visited network.
 pub(crate) fn of_registration(local: &str, visited: &str) -> Vec<Case> {
-    // Packets are simulated only in scenarios.
-    let is_of_registration =
-        |entry: &&Entry| entry.places == Places::Network && entry.id != FaultId::Radio(RadioAct::NoData);
     let mut cases = Vec::new();
-    for entry in of(Family::Radio).filter(is_of_registration) {
+    for entry in registration_faults() {
         for when in ["#1", ""] {
             let new = format!("{}@{local}{when}", entry.name);
             cases.push(Case::new("registration on the new network", entry, vec![new]));

@@ -127,9 +127,12 @@ fn parsed(groups: &[Group<'_>], text: &str) -> (BTreeMap<Key, String>, String) {
         let group = groups.iter().find(|group| (group.step, group.fault) == (step, fault));
         let cases = group.map_or(&[][..], |group| &group.cases);
         for run in runs.split(' ') {
-            let (first, last) = run.split_once("..").unwrap_or((run, run));
             let place = |occasion: &str| cases.iter().position(|case| case.occasion() == occasion);
-            let Some((first, last)) = place(first).zip(place(last)) else {
+            // An occasion can contain two dots itself.
+            let one = place(run).map(|place| (place, place));
+            let mut splits = run.match_indices("..").map(|(at, _)| (&run[..at], &run[at + 2..]));
+            let found = one.or_else(|| splits.find_map(|(first, last)| place(first).zip(place(last))));
+            let Some((first, last)) = found else {
                 let _ = writeln!(stale, "{step}: the matrix does not have {fault} {run}");
                 continue;
             };
