@@ -225,6 +225,16 @@ fn tags_of_other_versions_and_cards_are_accepted() {
     assert_eq!(findings, [FindingKind::OtherTag, FindingKind::EntryUnreadable]);
 }
 
+/// onomondo-ipa 1.0 forwards the response of the card, which can have the results of packages in place of
+/// the notifications.
+#[test]
+fn results_in_place_of_notifications_are_no_notifications() {
+    let (data, findings) = read::<IpaEuiccDataResponse>("bf5208a006bf2b03a201ff");
+    let IpaEuiccDataResponse::IpaEuiccData(data) = data else { panic!("{data:?}") };
+    assert!(data.notifications_list_v1_0.unwrap().0.is_empty());
+    assert_eq!(findings, [FindingKind::UnknownElement]);
+}
+
 /// Two lists of requested tags in the tests of osmo-ttcn3-hacks.
 #[test]
 fn a_tag_list_is_a_list_of_tags() {
