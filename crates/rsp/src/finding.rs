@@ -97,9 +97,9 @@ kinds! {
     /// An element has a tag of an earlier version of the standard, or of another reading of it.
     OtherTag = "other-tag", "any", "SGP.32 Annex C",
         "an element has the tag of an earlier version, or a tag that follows from another reading of the ASN.1 module; it is decoded, and sent with the tag of the module";
-    /// A certificate or a public key has its SEQUENCE inside a context tag.
+    /// A certificate, a public key or a list has its SEQUENCE inside a context tag.
     NestedSequence = "nested-sequence", "any", "SGP.32 Annex C, X.680 31.2.7",
-        "a certificate or public key under a context tag has its own SEQUENCE inside the tag, which the tag replaces; it is decoded, and sent without it";
+        "a certificate, public key or list under a context tag has its own SEQUENCE inside the tag, which the tag replaces; it is decoded, and sent without it";
     /// A signature is in the DER form instead of r and s in 64 octets.
     DerSignature = "der-signature", "any", "SGP.22 2.6.7, BSI TR-03111 5.2.1",
         "an ECDSA signature is a SEQUENCE of two INTEGERs instead of 64 octets; it is verified as r and s";
@@ -118,9 +118,9 @@ kinds! {
     /// An ICCID does not consist of decimal digits.
     IccidCoding = "iccid-coding", "any", "SGP.22 Annex H, TS 102 221 13.2",
         "an ICCID does not consist of 18 to 20 decimal digits, swapped and padded with F as in EF.ICCID; it is used unchanged";
-    /// An EID does not consist of decimal digits.
+    /// An EID does not consist of decimal digits, or its check digits are wrong.
     EidCoding = "eid-coding", "eUICC", "SGP.02 2.2.2",
-        "an EID does not consist of 32 decimal digits; it is used unchanged";
+        "an EID does not consist of 32 decimal digits, or its check digits are wrong; it is used unchanged";
     /// A version does not have three octets or three numbers.
     VersionForm = "version-form", "any", "SGP.22 6.2, Annex H, VersionType",
         "a version does not consist of three octets, or of three numbers in `X-Admin-Protocol`; further octets or numbers are ignored, and missing ones are 0";

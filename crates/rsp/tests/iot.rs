@@ -17,6 +17,7 @@ use rsp::{
         NotificationMetadata, ServerSigned1,
         es8plus::{FinalResult, ProfileInstallationResult, ProfileInstallationResultData, SuccessResult},
         es10b::{AuthenticateResponseOk, EuiccSigned2, PrepareDownloadResponseOk, SmdpSigned2},
+        es10c::ProfileInfoListResponse,
     },
     sgp32::{
         Eco, EimConfigurationData, EuiccPackage, EuiccPackageRequest, EuiccPackageResult, KeyOrCertificate,
@@ -128,6 +129,22 @@ fn a_nested_key_or_certificate_is_accepted_and_sent_without_its_sequence() {
     assert_eq!(certs.eum_certificate, CertificateDer(octets(&format!("3006{certificate}"))));
 }
 
+/// The list of profiles of YggdraSIM: its entries are in a SEQUENCE inside the tag that replaces it.
+#[test]
+fn a_nested_list_of_profiles_is_accepted() {
+    let entries = "e3049f700100e3049f700101";
+    let list = accepted::<EuiccResultData>(
+        &format!("bf2d10a00e300c{entries}"),
+        &format!("bf2d0ea00c{entries}"),
+        FindingKind::NestedSequence,
+    );
+    let EuiccResultData::ListProfileInfoResult(ProfileInfoListResponse::ProfileInfoListOk(list)) = list
+    else {
+        panic!("{list:?}")
+    };
+    assert_eq!(list.len(), 2);
+}
+
 /// The response of an IoT card to SELECT of the ISD-R, and the same with the template inside A5.
 #[test]
 fn the_iot_template_is_found_in_the_response_to_select() {
@@ -193,6 +210,12 @@ fn tags_of_other_versions_and_cards_are_accepted() {
     assert_eq!(info.eim_id_type, Some(EimIdType::FQDN));
     let list = EuiccResultData::from_peer(&octets("ab0302017f")).unwrap();
     assert!(matches!(list, EuiccResultData::ListEimResult(ListEimResult::ListEimError(_))));
+    // The lists of eIMs of YggdraSIM and openiotrsp, and an address of openiotrsp.
+    let list = accepted::<EuiccResultData>("ab0730053003800165", "ab07a0053003800165", FindingKind::OtherTag);
+    assert!(
+        matches!(list, EuiccResultData::ListEimResult(ListEimResult::EimIdList(list)) if list.len() == 1)
+    );
+    accepted::<Psmo>("bf65050c0364702e", "bf6505800364702e", FindingKind::OtherTag);
     // The data of v1.0: defaultSmdpAddress has tag 80, and the list of notifications is BF2B at the end.
     let text = "bf5211a00f800364702e840101bf2b04a0023000";
     let (data, findings) = read::<IpaEuiccDataResponse>(text);
@@ -200,6 +223,16 @@ fn tags_of_other_versions_and_cards_are_accepted() {
     assert_eq!(data.default_smdp_address.as_deref(), Some("dp."));
     assert_eq!(data.notifications_list_v1_0.unwrap().0.len(), 1);
     assert_eq!(findings, [FindingKind::OtherTag, FindingKind::EntryUnreadable]);
+}
+
+/// onomondo-ipa 1.0 forwards the response of the card, which can have the results of packages in place of
+/// the notifications.
+#[test]
+fn results_in_place_of_notifications_are_no_notifications() {
+    let (data, findings) = read::<IpaEuiccDataResponse>("bf5208a006bf2b03a201ff");
+    let IpaEuiccDataResponse::IpaEuiccData(data) = data else { panic!("{data:?}") };
+    assert!(data.notifications_list_v1_0.unwrap().0.is_empty());
+    assert_eq!(findings, [FindingKind::UnknownElement]);
 }
 
 /// Two lists of requested tags in the tests of osmo-ttcn3-hacks.

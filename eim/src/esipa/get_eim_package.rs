@@ -3,9 +3,12 @@
 //! Returns the first open order of the device. The package is built, and its counter taken, in the
 //! transaction that is committed before the reply.
 
-use rsp::sgp32::{
-    StateChangeCause,
-    esipa::{EimPackageError, GetEimPackageRequest, GetEimPackageResponse},
+use rsp::{
+    finding::FindingKind,
+    sgp32::{
+        StateChangeCause,
+        esipa::{EimPackageError, GetEimPackageRequest, GetEimPackageResponse},
+    },
 };
 use rsp_server::Decision;
 use world::Fault;
@@ -30,14 +33,15 @@ async fn decide(
     request: &GetEimPackageRequest,
 ) -> Decision<GetEimPackageResponse> {
     let eid = request.eid_value;
-    // req: SGP.32-5.14.5-InvalidEid
-    if !eid.has_valid_check_digits() {
-        return Ok(GetEimPackageResponse::EimPackageError(EimPackageError::INVALID_EID));
-    }
-    // req: SGP.32-5.14.5-EidNotFound
+    let is_valid = eid.has_valid_check_digits();
     let Some(mut device) = context.tx.get(&DEVICES, &eid.to_string()).await? else {
-        return Ok(GetEimPackageResponse::EimPackageError(EimPackageError::EID_NOT_FOUND));
+        // req: SGP.32-5.14.5-InvalidEid, SGP.32-5.14.5-EidNotFound
+        let code = if is_valid { EimPackageError::EID_NOT_FOUND } else { EimPackageError::INVALID_EID };
+        return Ok(GetEimPackageResponse::EimPackageError(code));
     };
+    if !is_valid {
+        context.report(FindingKind::EidCoding, "the check digits of the EID are wrong");
+    }
     device.last_poll = Some(context.now);
     if request.notify_state_change.is_some() || request.state_change_cause.is_some() {
         // req: SGP.32-5.14.5-StateChange

@@ -8,6 +8,7 @@ use eim::{
 };
 use rsp::{
     der::{Asn1, Null},
+    finding::FindingKind,
     sgp32::{
         EuiccPackage, EuiccPackageRequest, Psmo, StateChangeCause,
         esipa::{EimPackageError, GetEimPackageRequest, GetEimPackageResponse},
@@ -33,6 +34,16 @@ async fn a_poll_without_a_package_gets_the_code_of_its_reason() {
         let invalid = format!("{}00", &other.to_string()[..30]).parse().unwrap();
         assert_eq!(ipa.poll(invalid).await, error(EimPackageError::INVALID_EID));
     }
+}
+
+#[tokio::test]
+async fn a_registered_eid_with_wrong_check_digits_is_a_finding() {
+    let testbed = Testbed::new();
+    let eid = "89049032123451234512345678901234".parse().unwrap();
+    testbed.eim.register(&NewDevice::new(eid)).await.unwrap();
+    let package = testbed.ipa(Binding::Asn1).poll(eid).await;
+    assert!(matches!(package, GetEimPackageResponse::IpaEuiccDataRequest(_)), "{package:?}");
+    assert!(testbed.has_finding(FindingKind::EidCoding));
 }
 
 #[tokio::test]

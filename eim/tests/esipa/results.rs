@@ -71,11 +71,7 @@ async fn a_signature_in_der_is_accepted() {
     result.euicc_sign_epr = crypto::Signature::from_slice(&result.euicc_sign_epr).unwrap().to_der();
     let result = EuiccPackageResult::EuiccPackageResultSigned(result);
     assert_eq!(ipa.provide_result(card.eid, result).await, acknowledged(&[1]));
-    assert!(has_finding(&testbed, FindingKind::DerSignature));
-}
-
-fn has_finding(testbed: &Testbed, kind: FindingKind) -> bool {
-    testbed.events.all().iter().any(|event| event.findings.iter().any(|finding| finding.kind == kind))
+    assert!(testbed.has_finding(FindingKind::DerSignature));
 }
 
 // req: SGP.32-5.14.6-Acknowledgements
@@ -129,7 +125,7 @@ async fn a_result_without_a_transaction_id_is_matched_by_eid_and_counter() {
     data.eim_transaction_id = None;
     assert_eq!(ipa.provide_result(card.eid, card.sign(data)).await, acknowledged(&[1]));
     assert!(matches!(testbed.outcome(&id).await, Outcome::EuiccPackage(_)));
-    assert!(has_finding(&testbed, FindingKind::EimTransactionIdMissing));
+    assert!(testbed.has_finding(FindingKind::EimTransactionIdMissing));
 }
 
 // req: SGP.32-3.3.1-UnknownResult
@@ -147,7 +143,7 @@ async fn a_result_of_no_order_is_acknowledged_so_that_the_card_can_remove_it() {
     data.eim_transaction_id = Some("00".parse().unwrap());
     data.seq_number = 77;
     assert_eq!(ipa.provide_result(card.eid, card.sign(data)).await, acknowledged(&[77]));
-    assert!(has_finding(&testbed, FindingKind::ResultUnknown));
+    assert!(testbed.has_finding(FindingKind::ResultUnknown));
 }
 
 // req: SGP.32-3.3.1-EimId, SGP.32-3.3.1-Counter

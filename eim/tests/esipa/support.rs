@@ -13,6 +13,7 @@ use eim::{
 };
 use rsp::{
     der::{Asn1, Raw},
+    finding::FindingKind,
     ids::{CertificateDer, Eid, Iccid, SmdpAddress, TransactionId, Version},
     sgp22::{
         Function,
@@ -121,6 +122,11 @@ impl Testbed {
         };
         let eim = eim.with_peers(Arc::new(peers));
         Self { clock, random, events, pki, eim, sm_dp, sm_ds }
+    }
+
+    /// True if a function of a party reported a finding of this kind.
+    pub(crate) fn has_finding(&self, kind: FindingKind) -> bool {
+        self.events.all().iter().any(|event| event.findings.iter().any(|finding| finding.kind == kind))
     }
 
     /// Returns a card that is associated with the eIM.

@@ -6,7 +6,8 @@ use super::{Asn1, DecodeError, Raw, Reader, Shape, Tag, write_tlv};
 use crate::finding::{FindingKind, report};
 
 /// A SEQUENCE OF whose entries do not depend on each other. An entry that cannot be decoded is a
-/// finding, and the others are used.
+/// finding, and the others are used. A SEQUENCE inside a context tag, which replaces the tag of the
+/// SEQUENCE, is a finding too, unless it can be an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct List<T>(pub Vec<T>);
 
@@ -19,6 +20,11 @@ impl<T: Asn1> Asn1 for List<T> {
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut inner = reader.enter(tag)?;
+        let can_be_entry = T::starts_with(T::TAG, Tag::SEQUENCE);
+        if tag != Tag::SEQUENCE && !can_be_entry && inner.peek() == Ok(Some(Tag::SEQUENCE)) {
+            report(FindingKind::NestedSequence, || format!("tag {tag}"));
+            inner = inner.enter(Tag::SEQUENCE)?;
+        }
         let mut entries = Vec::new();
         let mut number = 0_usize;
         while !inner.is_empty() {

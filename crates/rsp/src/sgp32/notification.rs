@@ -48,9 +48,13 @@ impl Asn1 for PendingNotificationList {
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         if tag == Self::V1_0 {
             let mut inner = reader.enter(tag)?;
-            let list = Vec::decode_as(Self::LIST, &mut inner).map(Self)?;
+            // The response can also have results of packages, which the IPA sends itself, or an error.
+            let list = match inner.peek()? {
+                Some(Self::LIST) => Vec::decode_as(Self::LIST, &mut inner)?,
+                _ => Vec::new(),
+            };
             inner.skip_unknown("RetrieveNotificationsListResponse")?;
-            return Ok(list);
+            return Ok(Self(list));
         }
         Vec::decode_as(tag, reader).map(Self)
     }

@@ -476,7 +476,7 @@ choice! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum ListEimResult = 0 {
         /// The associated eIMs.
-        EimIdList(List<EimIdInfo>) = 0xA0,
+        EimIdList(List<EimIdInfo>) = 0xA0 | 0x30,
         /// The list is not available.
         ListEimError(ListEimError) = 0x81 | 0x02,
     }

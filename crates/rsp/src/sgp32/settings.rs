@@ -21,7 +21,7 @@ sequence! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct SetDefaultDpAddressRequest = 0xBF65 {
         /// The new address; an empty address removes the current one.
-        pub default_dp_address: String = 0x80 usually 255,
+        pub default_dp_address: String = 0x80 | 0x0C usually 255,
     }
 }
 

@@ -15,6 +15,7 @@
 )]
 
 mod asn1;
+mod asn1_encoder;
 mod asn1_module;
 mod json;
 mod m2m;
