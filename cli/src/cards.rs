@@ -15,7 +15,7 @@ use rsp::ids::{Eid, Plmn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use world::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Fault, RamMemory, World};
+use world::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Events, Fault, RamMemory, World};
 
 use crate::{
     faults::{ActiveFaults, CardMemory},
@@ -246,7 +246,7 @@ fn nth_port(address: &str, number: u16) -> Result<String, Fault> {
 
 impl CardEntry {
     /// Opens the card with its memory and its faults. Data common to all cards is stored once,
-    /// in `shared`.
+    /// in `shared`. The card reports accepted deviations to `events`.
     ///
     /// # Errors
     /// The PKI has no keys for the EID, the description is invalid, or the memory cannot be
@@ -256,13 +256,15 @@ impl CardEntry {
         eid: Eid,
         settings: &Settings,
         pki: &Pki,
-        world: &World,
-        shared: &Arc<Shared>,
+        (world, shared, events): (&World, &Arc<Shared>, &Arc<dyn Events>),
         active_faults: &ActiveFaults,
     ) -> Result<BoxCardInterface, Fault> {
         let description = self.described(parties::described(settings, pki, eid)?)?;
-        let (world, shared) = (world.clone(), Arc::clone(shared));
-        let make = move |memory| Card::open_among(description.clone(), memory, world.clone(), &shared);
+        let (world, shared, events) = (world.clone(), Arc::clone(shared), Arc::clone(events));
+        let make = move |memory| {
+            let card = Card::open_among(description.clone(), memory, world.clone(), &shared)?;
+            Ok(card.with_events(Arc::clone(&events)))
+        };
         let kept = match self.memory {
             MemoryStorage::File => CardMemory::File(parties::card_path(&settings.data_dir, eid)),
             MemoryStorage::Ram => CardMemory::Ram(RamMemory::default()),

@@ -274,6 +274,8 @@ does not mention is accepted and reported as a finding. A finding is visible
 
 - in the log, at level `info`;
 - in the event of the function: in the timeline, and as `findings` in the JSON of an event;
+- in an event of the card: a card in the process of `landfall euicc`, `device` or `up` reports the
+  first finding of each kind;
 - in the admin API of the SM-DP+: `GET /admin/v1/events?finding=NAME` lists the events with this
   finding;
 - in the reports of `landfall check sm-dp` and `landfall check device`.
