@@ -234,6 +234,18 @@ fn a_device_shows_that_its_card_does_not_run_an_application() {
     assert_eq!(found(shown.lines()), ["application-not-run"], "{shown}");
 }
 
+#[test]
+fn an_m2m_card_cannot_be_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("first.der");
+    std::fs::write(&package, profile::generic(&Subscription::default()).encode()).unwrap();
+    let mut device = landfall(folder.path());
+    device.args(["device", "--strict", "run", "--sm-sr-number", "+447700910007", "--first-profile"]);
+    let errors = fail(device.arg(&package));
+    assert!(errors.contains("an M2M card cannot be strict"), "{errors}");
+    assert!(errors.contains("omit --strict"), "{errors}");
+}
+
 fn hex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }

@@ -136,6 +136,13 @@ impl Card {
                 "remove one of them",
             ));
         }
+        if description.m2m.is_some() && description.strict {
+            return Err(Fault::usage(
+                format!("cannot open card {}", description.eid),
+                "an M2M card cannot be strict",
+                "omit --strict, or use a consumer card or an IoT eUICC",
+            ));
+        }
         let load = |description: &CardDescription| stored::load(memory.load()?, description.eid, shared);
         let (persistent, kind, is_stored) = match description.m2m.take() {
             None => {

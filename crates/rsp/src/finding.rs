@@ -280,9 +280,13 @@ does not mention is accepted and reported as a finding. A finding is visible
   finding;
 - in the reports of `landfall check sm-dp` and `landfall check device`.
 
-`landfall check --strict` and `landfall euicc --strict` refuse findings, except those that later
-versions of the standard may cause: `capability-reserved`, `unknown-element`, `reserved-bit` and
-`unknown-value`.
+A strict party refuses findings, except those that later versions of the standard may cause:
+`capability-reserved`, `unknown-element`, `reserved-bit` and `unknown-value`.
+
+- `landfall check sm-dp --strict` fails a case with another finding.
+- `landfall euicc --strict`, `landfall device --strict` and `landfall load --strict` have strict
+  cards. A strict card still installs a profile with an application (`application-not-run`); remove
+  `javacard` from its `uicc_capability` to refuse the profile. M2M cards cannot be strict.
 
 | finding | peer | clause | deviation, and what is done |
 |---|---|---|---|
