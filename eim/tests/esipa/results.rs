@@ -74,10 +74,6 @@ async fn a_signature_in_der_is_accepted() {
     assert!(has_finding(&testbed, FindingKind::DerSignature));
 }
 
-fn has_finding(testbed: &Testbed, kind: FindingKind) -> bool {
-    testbed.events.all().iter().any(|event| event.findings.iter().any(|finding| finding.kind == kind))
-}
-
 // req: SGP.32-5.14.6-Acknowledgements
 #[tokio::test]
 async fn a_repeated_result_is_acknowledged_again_and_changes_nothing() {

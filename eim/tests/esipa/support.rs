@@ -13,6 +13,7 @@ use eim::{
 };
 use rsp::{
     der::{Asn1, Raw},
+    finding::FindingKind,
     ids::{CertificateDer, Eid, Iccid, SmdpAddress, TransactionId, Version},
     sgp22::{
         Function,
@@ -493,4 +494,9 @@ fn of_eco(operation: &Eco) -> EuiccResultData {
             EuiccResultData::ListEimResult(ListEimResult::EimIdList(Vec::new().into_iter().collect()))
         }
     }
+}
+
+/// True if an event has a finding of this kind.
+pub(crate) fn has_finding(testbed: &Testbed, kind: FindingKind) -> bool {
+    testbed.events.all().iter().any(|event| event.findings.iter().any(|finding| finding.kind == kind))
 }
