@@ -278,7 +278,7 @@ does not mention is accepted and reported as a finding. A finding is visible
   first finding of each kind;
 - in the admin API of the SM-DP+: `GET /admin/v1/events?finding=NAME` lists the events with this
   finding;
-- in the reports of `landfall check sm-dp` and `landfall check device`.
+- in the reports of `landfall check sm-dp`, `landfall check device` and `landfall check card`.
 
 A strict party refuses findings, except those that later versions of the standard may cause:
 `capability-reserved`, `unknown-element`, `reserved-bit` and `unknown-value`.
