@@ -80,8 +80,8 @@ kinds! {
     ApplicationNotRun = "application-not-run", "operator", "TCA profile package 8.7, PE-Application",
         "the profile has an application; the card stores it with the profile and does not run it, so that it cannot be selected; a card without `javacard` in `uicc_capability` refuses such a profile";
     /// A message has an element that is not defined.
-    UnknownElement = "unknown-element", "any", "SGP.22 Annex H, SGP.02 4.1, Annex B",
-        "the message has an element, a JSON member, an XML element or a header that the supported versions do not define; it is ignored";
+    UnknownElement = "unknown-element", "any", "SGP.22 4.1, Annex H, SGP.02 4.1, Annex B",
+        "the message has an element, a JSON member, an XML element, a header or a part of an activation code that the supported versions do not define; it is ignored";
     /// A BIT STRING has a bit that is not defined.
     ReservedBit = "reserved-bit", "any", "SGP.22 Annex H, TS 102 225 5.1.1, TS 23.040 9.2.3.27",
         "a bit is set that the supported versions do not define; it is ignored";
