@@ -20,7 +20,9 @@ use rsp::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use world::{Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Fault, NullEvents, RamMemory, World};
+use world::{
+    Atr, BoxCardInterface, CardInterface, CardInterfaceFault, Events, Fault, NullEvents, RamMemory, World,
+};
 
 use crate::{
     faults::{ActiveFaults, CardMemory},
@@ -265,7 +267,7 @@ fn nth_port(address: &str, number: u16) -> Result<String, Fault> {
 
 impl CardEntry {
     /// Opens the card with its memory and its faults. Data common to all cards is stored once,
-    /// in `shared`.
+    /// in `shared`. The card reports accepted deviations to `events`.
     ///
     /// # Errors
     /// The PKI has no keys for the EID, the description is invalid, or the memory cannot be
@@ -275,8 +277,7 @@ impl CardEntry {
         eid: Eid,
         settings: &Settings,
         pki: &Pki,
-        world: &World,
-        shared: &Arc<Shared>,
+        (world, shared, events): (&World, &Arc<Shared>, &Arc<dyn Events>),
         active_faults: &ActiveFaults,
     ) -> Result<BoxCardInterface, Fault> {
         let description = self.described(parties::described(settings, pki, eid)?)?;
@@ -286,9 +287,10 @@ impl CardEntry {
             rsp_servers: parties::device_tls(pki, &[Role::DpTls, Role::DsTls], Arc::clone(&clock))?,
             clock,
         };
-        let (world, shared) = (world.clone(), Arc::clone(shared));
+        let (world, shared, events) = (world.clone(), Arc::clone(shared), Arc::clone(events));
         let make = move |memory| {
             let card = Card::open_among(description.clone(), memory, world.clone(), &shared)?;
+            let card = card.with_events(Arc::clone(&events));
             // Without an IPA in its description, the card stays as it is.
             Ok(IpaeCard::new(card, servers.clone(), Arc::new(NullEvents)))
         };

@@ -23,7 +23,7 @@ use tokio::task::{JoinSet, LocalSet};
 use world::{Fault, FaultKind, SeededRandom};
 
 use self::{
-    calls::CallLog,
+    calls::{CallLog, CardFinding},
     card::{CardContent, CardOrder, TestedCard},
     cases::Case,
     command::{CaseCard, DeviceCommand, Values},
@@ -215,6 +215,14 @@ impl CaseRunner {
             Self::Card { card, order, before, .. } => card.conclude(case, order.iccid, before, setup).await,
         }
     }
+
+    /// Takes the deviations of a tested card that were accepted in this case.
+    fn take_findings(&self) -> Vec<CardFinding> {
+        match self {
+            Self::Device { .. } => Vec::new(),
+            Self::Card { card, .. } => card.take_findings(),
+        }
+    }
 }
 
 impl Check {
@@ -299,6 +307,7 @@ impl Check {
             on_card: evidence.on_card,
             runs: evidence.runs,
             calls: evidence.calls,
+            card_findings: evidence.card_findings,
         })
     }
 
@@ -341,7 +350,7 @@ impl Check {
                 if is_over(&evidence) || evidence.is_stuck() || retried >= retries {
                     let case = fault.map_or_else(|| "without fault".to_owned(), ToString::to_string);
                     observed.runner.conclude(&case, &self.setup).await?;
-                    return Ok(evidence);
+                    return Ok(Evidence { card_findings: observed.runner.take_findings(), ..evidence });
                 }
             }
         };
@@ -378,6 +387,7 @@ impl Observed {
             on_card: content.as_ref().map(|(profiles, _)| profiles.contains(&self.iccid)),
             pending_notifications: content.map(|(_, pending)| pending),
             injected,
+            card_findings: Vec::new(),
         })
     }
 }

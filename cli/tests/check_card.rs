@@ -60,6 +60,7 @@ fn our_card_passes_over_tcp_and_is_left_as_it_was() {
     expected.sort_unstable();
     assert_eq!(found, expected);
     assert!(unmet(&report).is_empty(), "{report}");
+    assert!(!report.to_string().contains("card_findings"), "{report}");
     let list = succeed(landfall(folder.path()).args(["--json", "device", "--card", &address, "list"]));
     assert_eq!(serde_json::from_str::<Value>(&list).unwrap(), serde_json::json!([]));
 }
@@ -76,19 +77,19 @@ fn our_card_passes_in_a_pcsc_reader() {
     assert_eq!(outcomes(&report), [EXPECTED[0]]);
 }
 
-#[test]
-fn a_card_that_keeps_its_notifications_is_reported() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_card, address) = serve(folder.path(), &["--listen", "127.0.0.1:0"]);
+/// The tag of a function, and the data of its response.
+type Changed = ([u8; 2], &'static [u8]);
+
+/// Serves a card whose responses are those of `card`, except that the responses to commands with this
+/// tag have these data. Returns its address.
+fn changed(card: String, (tag, data): Changed) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let forgetful = listener.local_addr().unwrap().to_string();
+    let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
-        let (mut lpa, mut card) = (listener.accept().unwrap().0, TcpStream::connect(address).unwrap());
+        let (mut lpa, mut card) = (listener.accept().unwrap().0, TcpStream::connect(card).unwrap());
         while let Some(command) = receive(&mut lpa) {
-            // RemoveNotificationFromList is acknowledged and not executed.
-            let is_removal = command.get(5..7) == Some(&[0xBF, 0x30]);
-            let response = match is_removal {
-                true => vec![0xBF, 0x30, 3, 0x80, 1, 0, 0x90, 0x00],
+            let response = match command.get(5..7) == Some(&tag) {
+                true => [data, &[0x90, 0x00]].concat(),
                 false => {
                     send(&mut card, &command);
                     receive(&mut card).unwrap()
@@ -97,6 +98,33 @@ fn a_card_that_keeps_its_notifications_is_reported() {
             send(&mut lpa, &response);
         }
     });
+    address
+}
+
+#[test]
+fn deviations_of_a_card_are_findings_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (_card, address) = serve(folder, &["--listen", "127.0.0.1:0"]);
+    // The length of the empty list of notifications is not in the form of DER.
+    let deviating = changed(address, ([0xBF, 0x28], &[0xBF, 0x28, 0x81, 0x02, 0xA0, 0x00]));
+    let junit = folder.join("junit.xml");
+    let check = ["--json", "check", "card", "--card", &deviating, "--fault", EXPECTED[5].0, "--junit"];
+    let report = succeed(landfall(folder).args(check).arg(&junit));
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let found = &report["cases"][0]["card_findings"][0];
+    assert_eq!(found["function"], "ES10b.ListNotification", "{report}");
+    assert_eq!(found["finding"]["kind"], "not-der");
+    let junit = std::fs::read_to_string(junit).unwrap();
+    assert!(junit.contains("finding: ES10b.ListNotification: not-der (SGP.22 2.4.5"), "{junit}");
+}
+
+#[test]
+fn a_card_that_keeps_its_notifications_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_card, address) = serve(folder.path(), &["--listen", "127.0.0.1:0"]);
+    // RemoveNotificationFromList is acknowledged and not executed.
+    let forgetful = changed(address, ([0xBF, 0x30], &[0xBF, 0x30, 3, 0x80, 1, 0]));
     let report = check(folder.path(), &forgetful, [EXPECTED[5].0]);
     let unmet = unmet(&report);
     assert_eq!(unmet.len(), 1, "{report}");

@@ -15,6 +15,12 @@ use std::{
 };
 
 use common::{Running, fail, landfall, succeed};
+use profile::{
+    Octets, ProfileElement,
+    element::{Application, PeHeader, Service},
+    generic::Subscription,
+};
+use rsp::ids::Iccid;
 use serde_json::Value;
 
 const ISD_R: &str = "A0000005591010FFFFFFFF8900000100";
@@ -137,6 +143,107 @@ fn a_card_is_inserted_into_a_reader_again_after_a_disconnection() {
         drop(card);
         running.err.up_to(&[&format!("the reader at {address} disappeared")]);
     }
+}
+
+/// ES10c.GetEUICCData with a length that is not in the form of DER.
+const GET_EID_NOT_DER: &str = "80E2910007BF3E81035C015A";
+
+/// Returns the kinds of the findings in the events of a card.
+fn found<'a>(events: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let events = events.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let of_card = events.filter(|event| event["party"] == "card");
+    of_card.map(|event| event["findings"][0]["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_served_card_reports_each_kind_of_deviation_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut running, table) = serve(folder.path(), &["--listen", "127.0.0.1:0"]);
+    let mut card = TcpStream::connect(text(&table[0], "address")).unwrap();
+    assert_eq!(ask(&mut card, &hex(&format!("00A4040010{ISD_R}")))[0], 0x61);
+    for command in [GET_EID_NOT_DER, GET_EID_NOT_DER, "80E2910007BF3E035C015A00"] {
+        assert_eq!(ask(&mut card, &hex(command)), [0x61, 0x15], "{command}");
+    }
+    running.kill();
+    let lines: Vec<_> = running.err.lines().collect();
+    assert_eq!(found(lines.iter().map(String::as_str)), ["not-der", "trailing-octets"], "{lines:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_findings_of_a_card_are_shown_beside_the_output_of_lpac() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("lpac.sh");
+    let requests = [
+        ("connect", String::new()),
+        ("logic_channel_open", ISD_R.to_owned()),
+        ("transmit", format!("81{}", &GET_EID_NOT_DER[2..])),
+    ];
+    let requests = requests.map(|(func, param)| {
+        let payload = serde_json::json!({ "func": func, "param": param });
+        format!("echo '{}'; read _\n", serde_json::json!({ "type": "apdu", "payload": payload }))
+    });
+    std::fs::write(&program, format!("#!/bin/sh\n{}", requests.concat())).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let lpac = |arguments: &[&str]| {
+        let mut command = landfall(folder.path());
+        command.args(arguments).arg("lpac").arg("--lpac").arg(&program).args(["chip", "info"]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let shown = lpac(&["euicc"]);
+    let line = shown.lines().position(|line| line.contains("card") && line.contains("accepted a deviation"));
+    let finding = shown.lines().nth(line.unwrap() + 1).unwrap();
+    assert!(finding.contains("finding: not-der (SGP.22 2.4.5"), "{shown}");
+    assert_eq!(found(lpac(&["--json", "euicc"]).lines()), ["not-der"]);
+    // A strict card refuses the command, and reports why.
+    assert_eq!(found(lpac(&["--json", "euicc", "--strict"]).lines()), ["not-der"]);
+}
+
+/// A package with an application.
+fn package_with_application() -> Vec<u8> {
+    let iccid = "89000123456789012341".parse::<Iccid>().unwrap().to_profile_header();
+    let mut package = profile::generic(&Subscription { iccid, ..Subscription::default() });
+    let Some(ProfileElement::Header(header)) = package.elements.first_mut() else { panic!() };
+    header.mandatory_services.services.push(Service::JAVACARD);
+    let aid = Octets::from_hex("A000000559AA01").unwrap();
+    let application = Application::loading(PeHeader::mandated(200), aid, [1, 2].into());
+    let end = package.elements.len() - 1;
+    package.elements.insert(end, ProfileElement::Application(Box::new(application)));
+    package.encode()
+}
+
+#[test]
+fn a_device_shows_that_its_card_does_not_run_an_application() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let package = folder.join("application.der");
+    std::fs::write(&package, package_with_application()).unwrap();
+    let serve = ["sm-dp", "serve", "--listen", "127.0.0.1:0"];
+    let sm_dp = Running::start(landfall(folder).args(serve));
+    let address = sm_dp.err.word_after("SM-DP+ at ");
+    let to_sm_dp = ["--sm-dp", &*address];
+    let iccid = succeed(landfall(folder).args(["sm-dp", "add"]).arg(&package).args(to_sm_dp));
+    let code = succeed(landfall(folder).args(["operator", "order", iccid.trim()]).args(to_sm_dp));
+    let mut download = landfall(folder);
+    download.args(["--json", "device"]).args(to_sm_dp).args(["download", code.trim()]);
+    let output = download.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let shown = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(found(shown.lines()), ["application-not-run"], "{shown}");
+}
+
+#[test]
+fn an_m2m_card_cannot_be_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("first.der");
+    std::fs::write(&package, profile::generic(&Subscription::default()).encode()).unwrap();
+    let mut device = landfall(folder.path());
+    device.args(["device", "--strict", "run", "--sm-sr-number", "+447700910007", "--first-profile"]);
+    let errors = fail(device.arg(&package));
+    assert!(errors.contains("an M2M card cannot be strict"), "{errors}");
+    assert!(errors.contains("omit --strict"), "{errors}");
 }
 
 fn hex(text: &str) -> Vec<u8> {

@@ -44,7 +44,7 @@ pub struct CardDescription {
     /// Octets of non-volatile memory for profiles.
     pub memory_size: u32,
     /// True if the card refuses deviations of peers that it otherwise accepts with a finding
-    /// (`docs/findings.md`).
+    /// (`docs/findings.md`). An M2M card cannot be strict.
     #[serde(default)]
     pub strict: bool,
     /// The M2M part of the description. If present, the card is an M2M eUICC (SGP.02) instead of a

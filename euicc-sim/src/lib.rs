@@ -68,7 +68,7 @@ use std::{fmt, mem};
 
 use rsp::finding::{self, Finding};
 use rsp::ids::Eid;
-use world::{Atr, CardInterface, CardInterfaceFault, Fault, Memory, World};
+use world::{Atr, CardInterface, CardInterfaceFault, Event, Events, Fault, Memory, NullEvents, World};
 
 pub use description::{
     AfterFailure, AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription,
@@ -104,6 +104,7 @@ pub struct Card {
     kind: CardKind,
     volatile: Volatile,
     findings: Vec<Finding>,
+    events: Box<dyn Events>,
 }
 
 impl Card {
@@ -137,6 +138,13 @@ impl Card {
                 format!("cannot open card {}", description.eid),
                 why,
                 "remove one of them",
+            ));
+        }
+        if description.m2m.is_some() && description.strict {
+            return Err(Fault::usage(
+                format!("cannot open card {}", description.eid),
+                "an M2M card cannot be strict",
+                "omit --strict, or use a consumer card or an IoT eUICC",
             ));
         }
         let load = |description: &CardDescription| stored::load(memory.load()?, description.eid, shared);
@@ -177,11 +185,28 @@ impl Card {
         (description.credentials, description.trusted_cis) = (Vec::new(), Vec::new());
         let volatile = Volatile::after_reset(Channel::fresh(&persistent));
         let (shared, memory) = (Arc::clone(shared), Box::new(memory));
-        let findings = Vec::new();
-        let mut card =
-            Self { description, world, shared, memory, is_stored, persistent, kind, volatile, findings };
+        let (findings, events) = (Vec::new(), Box::new(NullEvents));
+        let mut card = Self {
+            description,
+            world,
+            shared,
+            memory,
+            is_stored,
+            persistent,
+            kind,
+            volatile,
+            findings,
+            events,
+        };
         card.power_on();
         Ok(card)
+    }
+
+    /// Returns the card with a receiver of its events. The card reports the first accepted deviation
+    /// of each kind.
+    #[must_use]
+    pub fn with_events(self, events: impl Events + 'static) -> Self {
+        Self { events: Box::new(events), ..self }
     }
 
     /// The EID of the card.
@@ -248,10 +273,19 @@ impl Card {
 
     fn keep(&mut self, findings: Vec<Finding>) {
         for finding in findings {
-            if self.findings.len() < finding::MAX_FINDINGS && !self.findings.contains(&finding) {
-                tracing::info!(eid = %self.description.eid, %finding, "accepted a deviation");
-                self.findings.push(finding);
+            if self.findings.len() >= finding::MAX_FINDINGS || self.findings.contains(&finding) {
+                continue;
             }
+            tracing::info!(eid = %self.description.eid, %finding, "accepted a deviation");
+            // A card can accept the same kind of deviation in every command.
+            if self.findings.iter().all(|earlier| earlier.kind != finding.kind) {
+                self.events.emit(
+                    Event::new(self.world.now(), "card", "accepted a deviation")
+                        .with_note(self.description.eid.to_string())
+                        .with_findings(vec![finding.clone()]),
+                );
+            }
+            self.findings.push(finding);
         }
     }
 

@@ -9,6 +9,7 @@ mod chains;
 mod commands;
 mod conversations;
 pub(super) mod cut_memory;
+mod deviations;
 mod download;
 mod file_by_file;
 mod files;

@@ -439,6 +439,7 @@ impl Command {
         settings: &Settings,
         pki: &Pki,
         world: &World,
+        json: bool,
     ) -> Result<(BoxCardInterface, String), Fault> {
         let m2m = match &self.procedure {
             Procedure::Run(options) => options.m2m(),
@@ -484,7 +485,9 @@ impl Command {
                         opened => opened,
                     },
                 };
-                let card = card.map_err(|fault| self.of_its_kind(fault, m2m.is_some()))?;
+                let card = card
+                    .map_err(|fault| self.of_its_kind(fault, m2m.is_some()))?
+                    .with_events(Lines::new(world.now(), json));
                 (
                     trace.over(active_faults.card_interface(card), eid.to_string(), &world.clock),
                     eid.to_string(),
@@ -536,7 +539,7 @@ impl Command {
     ) -> Result<Device<Slot<BoxCardInterface>>, Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world).await?;
+        let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world, json).await?;
         let events = EventSource::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
         let clock: Arc<dyn Clock> = Arc::new(clock);
         // An event of an SM-DS, and the card, can name an SM-DS that is unknown here.

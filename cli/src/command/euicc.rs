@@ -60,7 +60,7 @@ impl Command {
             What::Serve(serve) => {
                 serve.run((self.eid, self.strict), &trace, settings, json).await.map(|()| ExitCode::SUCCESS)
             }
-            What::Lpac(lpac) => lpac.run((self.eid, self.strict), &trace, settings).await,
+            What::Lpac(lpac) => lpac.run((self.eid, self.strict), &trace, settings, json).await,
         }
     }
 }

@@ -203,7 +203,10 @@ impl Command {
                 let eid = parties::default_eid(&pki)?;
                 let file = parties::card_path(&settings.data_dir, eid);
                 let (own, authority, random) = (settings.clone(), pki.clone(), world.clone());
-                let make = move |memory| parties::card_on(&own, &authority, eid, memory, &random, false);
+                let make = move |memory| {
+                    let card = parties::card_on(&own, &authority, eid, memory, &random, false)?;
+                    Ok(card.with_events(Arc::clone(&events)))
+                };
                 let card = active_faults.card(CardMemory::File(file), make)?;
                 let at = &settings.card;
                 print(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;

@@ -33,6 +33,14 @@ pub(crate) struct Call {
     pub(crate) findings: Vec<Finding>,
 }
 
+/// A deviation of a card.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub(crate) struct CardFinding {
+    /// The function in whose response it occurred, such as `ES10c.GetProfilesInfo`.
+    pub(crate) function: String,
+    pub(crate) finding: Finding,
+}
+
 /// The reply to a call.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -12,6 +12,7 @@ use faults::{FaultInjector, FaultyCardInterface};
 use net::card_interface::{AtCard, TcpCard, VpcdSlot};
 use rsp::{
     activation_code::ActivationCode,
+    finding::MAX_FINDINGS,
     ids::{Iccid, SmdpAddress},
     sgp22::{ProfileState, es10c::ProfileInfo},
 };
@@ -20,6 +21,7 @@ use world::{BoxCardInterface, CardInterface, Event, Events, Fault, FaultKind, Li
 
 use super::{
     behaviour::Behaviour,
+    calls::CardFinding,
     command::Run,
     server::{OrderedServer, Setup},
 };
@@ -37,6 +39,7 @@ pub(crate) struct TestedCard {
     /// Time after which a run is stopped.
     timeout: Duration,
     observed: RefCell<Observations>,
+    findings: CardFindings,
 }
 
 /// Profiles, pending notifications and free memory of a card.
@@ -105,7 +108,8 @@ impl TestedCard {
             BoxCardInterface::new(TcpCard::connect(address).await.map_err(|why| unusable(address, why))?)
         };
         let slot = Slot::new(card_interface);
-        Ok(Self { address: address.to_owned(), slot, timeout, observed: RefCell::default() })
+        let (observed, findings) = (RefCell::default(), CardFindings::default());
+        Ok(Self { address: address.to_owned(), slot, timeout, observed, findings })
     }
 
     /// Downloads the profile of this server once. The notifications of earlier runs are delivered
@@ -119,7 +123,7 @@ impl TestedCard {
         injector: &FaultInjector,
         setup: &Setup,
     ) -> Result<Run, Fault> {
-        let log = EventLog::default();
+        let log = self.log();
         let mut lpa = self.lpa(Some(injector), setup, log.clone())?;
         let start = Instant::now();
         let work = async {
@@ -148,7 +152,7 @@ impl TestedCard {
     /// # Errors
     /// The card cannot be read.
     pub(crate) async fn content(&self, setup: &Setup) -> Result<CardContent, Fault> {
-        let mut lpa = self.lpa(None, setup, EventLog::default())?;
+        let mut lpa = self.lpa(None, setup, self.log())?;
         self.read(&mut lpa).await.map_err(|why| {
             Fault::new(
                 format!("cannot read the card at {}", self.address),
@@ -203,7 +207,7 @@ impl TestedCard {
         {
             violated(Requirement::State, format!("the profile is {:?}", profile.profile_state));
         }
-        let mut lpa = self.lpa(None, setup, EventLog::default())?;
+        let mut lpa = self.lpa(None, setup, self.log())?;
         if !new.is_empty()
             && let Err(why) = lpa.delete(iccid).await
         {
@@ -244,6 +248,15 @@ impl TestedCard {
             }
         };
         Requirement::ALL.map(behaviour).into()
+    }
+
+    /// Takes the deviations of the card that were accepted since the last call.
+    pub(crate) fn take_findings(&self) -> Vec<CardFinding> {
+        std::mem::take(&mut *self.findings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn log(&self) -> EventLog {
+        EventLog { text: Arc::default(), findings: Arc::clone(&self.findings) }
     }
 
     fn violated(&self, requirement: Requirement, what: String) {
@@ -315,21 +328,38 @@ impl CardOrder {
     }
 }
 
-/// The events of a run, as text. Clones share their state.
-#[derive(Clone, Default)]
-struct EventLog(Arc<Mutex<String>>);
+/// The deviations of a card in the current case, each once, up to [`MAX_FINDINGS`].
+type CardFindings = Arc<Mutex<Vec<CardFinding>>>;
+
+/// The events of a run, as text, and the deviations of the card in them. Clones share their state.
+#[derive(Clone)]
+struct EventLog {
+    text: Arc<Mutex<String>>,
+    findings: CardFindings,
+}
 
 impl EventLog {
     fn text(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Events for EventLog {
     fn emit(&self, event: Event) {
-        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         text.push_str(&event.to_string());
         text.push('\n');
+        // The findings of other events are deviations of the SM-DP+.
+        if !event.interface.starts_with("ES10") {
+            return;
+        }
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        for finding in event.findings {
+            let found = CardFinding { function: format!("{}.{}", event.interface, event.function), finding };
+            if findings.len() < MAX_FINDINGS && !findings.contains(&found) {
+                findings.push(found);
+            }
+        }
     }
 }
 

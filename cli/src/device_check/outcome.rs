@@ -8,7 +8,7 @@ use serde::Serialize;
 use sm_dp::ProfileState;
 
 use super::{
-    calls::{Call, Reply},
+    calls::{Call, CardFinding, Reply},
     cases::{Case, HANDSHAKE},
     command::Run,
 };
@@ -84,6 +84,8 @@ pub(crate) struct Evidence {
     pub(crate) pending_notifications: Option<usize>,
     /// Number of times that the fault occurred.
     pub(crate) injected: u32,
+    /// Deviations of the card that the LPA accepted.
+    pub(crate) card_findings: Vec<CardFinding>,
 }
 
 impl Evidence {
@@ -295,7 +297,8 @@ mod tests {
         let runs = calls.iter().map(|_| run(i32::from(!on_card))).collect();
         let injected = calls.iter().flatten().filter(|call| call.faulty).count();
         let injected = u32::try_from(injected).unwrap();
-        Evidence { runs, calls, state, on_card: Some(on_card), pending_notifications: None, injected }
+        let (on_card, card_findings) = (Some(on_card), Vec::new());
+        Evidence { runs, calls, state, on_card, pending_notifications: None, injected, card_findings }
     }
 
     const OFFER: &str = "tamper/transaction@ES9+.AuthenticateClient#1";

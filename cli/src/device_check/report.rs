@@ -6,7 +6,12 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{behaviour::Behaviour, calls::Call, command::Run, outcome::Outcome};
+use super::{
+    behaviour::Behaviour,
+    calls::{Call, CardFinding},
+    command::Run,
+    outcome::Outcome,
+};
 use crate::output::Table;
 
 /// The results of all cases.
@@ -57,16 +62,21 @@ pub(crate) struct CaseResult {
     pub(crate) runs: Vec<Run>,
     /// The calls of each run.
     pub(crate) calls: Vec<Vec<Call>>,
+    /// Deviations of the card that the LPA accepted. Absent if a device is checked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) card_findings: Vec<CardFinding>,
 }
 
 impl CaseResult {
-    /// The accepted deviations of the device, each with the function in which it occurred.
+    /// The accepted deviations of the device or the card, each with the function in which it occurred.
     pub(crate) fn findings(&self) -> BTreeSet<String> {
         let calls = self.calls.iter().flatten();
         let of = |call: &Call| {
             call.findings.iter().map(|finding| format!("{}: {finding}", call.function)).collect::<Vec<_>>()
         };
-        calls.flat_map(of).collect()
+        let of_card = self.card_findings.iter();
+        let of_card = of_card.map(|CardFinding { function, finding }| format!("{function}: {finding}"));
+        calls.flat_map(of).chain(of_card).collect()
     }
 
     /// The last line that the command printed; `None` if it printed nothing.
@@ -201,6 +211,7 @@ mod tests {
             on_card: None,
             runs: Vec::new(),
             calls: Vec::new(),
+            card_findings: Vec::new(),
         }
     }
 
@@ -225,6 +236,13 @@ mod tests {
         assert!(report.text().contains(finding), "{}", report.text());
         let xml = report.junit();
         assert!(xml.contains(finding), "{xml}");
+        let of_card = Finding::new(FindingKind::NotDer, "length 8103");
+        report.cases[0].card_findings =
+            vec![CardFinding { function: "ES10c.GetEID".to_owned(), finding: of_card }];
+        let of_card = "finding: ES10c.GetEID: not-der (SGP.22 2.4.5";
+        for format in [report.text(), report.junit(), report.page()] {
+            assert!(format.contains(finding) && format.contains(of_card), "{format}");
+        }
         assert!(xml.contains("tests=\"3\" failures=\"1\" skipped=\"1\""), "{xml}");
         assert!(xml.contains("order lost: a &#60;detail&#62; "), "{xml}");
         let page = report.page();

@@ -97,6 +97,10 @@ impl FromStr for ActivationCode {
             // req: SGP.22-4.1-ConfirmationCode
             Some(_) => return Err(bad("the confirmation code flag is neither absent nor 1")),
         };
+        // Version 3 of SGP.22 adds parts. An empty one has no meaning.
+        if let Some(further) = parts.find(|part| !part.is_empty()) {
+            report(FindingKind::UnknownElement, further);
+        }
         Ok(Self { smdp_address, matching_id, smdp_oid, confirmation_code_required, findings })
     }
 }
@@ -127,6 +131,12 @@ mod tests {
     }
 
     #[test]
+    fn the_first_part_that_is_not_defined_is_the_detail_of_the_finding() {
+        let code: ActivationCode = "1$a$B$$1$$665A1433$1".parse().unwrap();
+        assert_eq!(code.findings, [Finding::new(FindingKind::UnknownElement, "665A1433")]);
+    }
+
+    #[test]
     fn codes_as_third_parties_write_them_are_accepted_with_a_finding() {
         use FindingKind::*;
         let found = |code: &str| {
@@ -140,6 +150,8 @@ mod tests {
             (" \tLPA:1$a$B\r\n", "1$a$B", vec![ActivationCodeBlanks]),
             ("LPA:1$a$TS48v1_A.der", "1$a$TS48v1_A.der", vec![MatchingIdCharacters]),
             ("1$my_smdp.example.com$B", "1$my_smdp.example.com$B", vec![HostNameCharacters]),
+            ("1$a$B$$1$665A1433$1", "1$a$B$$1", vec![UnknownElement]),
+            ("1$a$B$$$", "1$a$B", vec![]),
             (
                 " Lpa:1$my_smdp$b",
                 "1$my_smdp$b",

@@ -80,8 +80,8 @@ kinds! {
     ApplicationNotRun = "application-not-run", "operator", "TCA profile package 8.7, PE-Application",
         "the profile has an application; the card stores it with the profile and does not run it, so that it cannot be selected; a card without `javacard` in `uicc_capability` refuses such a profile";
     /// A message has an element that is not defined.
-    UnknownElement = "unknown-element", "any", "SGP.22 Annex H, SGP.02 4.1, Annex B",
-        "the message has an element, a JSON member, an XML element or a header that the supported versions do not define; it is ignored";
+    UnknownElement = "unknown-element", "any", "SGP.22 4.1, Annex H, SGP.02 4.1, Annex B",
+        "the message has an element, a JSON member, an XML element, a header or a part of an activation code that the supported versions do not define; it is ignored";
     /// A BIT STRING has a bit that is not defined.
     ReservedBit = "reserved-bit", "any", "SGP.22 Annex H, TS 102 225 5.1.1, TS 23.040 9.2.3.27",
         "a bit is set that the supported versions do not define; it is ignored";
@@ -274,13 +274,20 @@ does not mention is accepted and reported as a finding. A finding is visible
 
 - in the log, at level `info`;
 - in the event of the function: in the timeline, and as `findings` in the JSON of an event;
+- in an event of the card: a card in the process of `landfall euicc`, `device` or `up` reports the
+  first finding of each kind;
 - in the admin API of the SM-DP+: `GET /admin/v1/events?finding=NAME` lists the events with this
   finding;
-- in the reports of `landfall check sm-dp`, `landfall check eim` and `landfall check device`.
+- in the reports of `landfall check sm-dp`, `landfall check eim`, `landfall check device` and
+  `landfall check card`.
 
-`landfall check --strict` and `landfall euicc --strict` refuse findings, except those that later
-versions of the standard may cause: `capability-reserved`, `unknown-element`, `reserved-bit` and
-`unknown-value`.
+A strict party refuses findings, except those that later versions of the standard may cause:
+`capability-reserved`, `unknown-element`, `reserved-bit` and `unknown-value`.
+
+- `landfall check sm-dp --strict` fails a case with another finding.
+- `landfall euicc --strict`, `landfall device --strict` and `landfall load --strict` have strict
+  cards. A strict card still installs a profile with an application (`application-not-run`); remove
+  `javacard` from its `uicc_capability` to refuse the profile. M2M cards cannot be strict.
 
 | finding | peer | clause | deviation, and what is done |
 |---|---|---|---|

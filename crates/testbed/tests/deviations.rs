@@ -9,6 +9,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod wire;
+
 use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::Bytes;
@@ -19,167 +21,21 @@ use euicc_sim::{Card, V3Elements};
 use http::{Request, Response, StatusCode, header};
 use profile::generic::Subscription;
 use rsp::activation_code::ActivationCode;
-use rsp::der::{Asn1, Raw, Reader, Tag, tlv, tlv_bytes};
+use rsp::der::{Asn1, Raw, tlv, tlv_bytes};
 use rsp::finding::{Finding, FindingKind};
 use rsp::ids::{Iccid, SmdpAddress, Version};
 use rsp::sgp22::ServerSigned1;
 use rsp::sgp22::es2plus::ConfirmOrder;
 use rsp::sgp22::es9plus::{GetBoundProfilePackageOk, InitiateAuthenticationOk};
-use serde_json::{Value, json};
 use sm_dp::ProfileOptions;
-use world::{Atr, CardInterface, CardInterfaceFault, Event, Fault, Link, MemoryEvents, RamMemory, link_from};
+use wire::{Change, Reading, Wire, edit, long_length, unknown_element, unknown_member};
+use world::{Event, Fault, Link, MemoryEvents, RamMemory};
 
 const ADDRESS: &str = "smdpp.landfall.example";
 const ICCID: &str = "89000123456789012341";
 
 static PKI: LazyLock<Arc<Pki>> =
     LazyLock::new(|| Arc::new(Pki::from_seed(b"deviations", &PkiOptions::default()).unwrap()));
-
-/// An element that no version defines.
-const UNKNOWN: [u8; 4] = [0x9F, 0x7F, 0x01, 0x00];
-
-/// A change of one message.
-enum Change {
-    /// A request of the LPA, by its function.
-    Request(&'static str, fn(&mut Request<Bytes>)),
-    /// A response of the SM-DP+, by the function.
-    Response(&'static str, fn(&mut Response<Bytes>)),
-    /// A command of the LPA to the card, by its tag.
-    Command(u32, fn(&[u8]) -> Vec<u8>),
-    /// A response of the card, by its tag.
-    Answer(u32, fn(&[u8]) -> Vec<u8>),
-}
-
-/// The wire between the parties, which changes one message each time it is sent.
-#[derive(Clone)]
-struct Wire {
-    change: Arc<Change>,
-    /// The number of changed messages.
-    changed: Arc<Mutex<usize>>,
-}
-
-impl Wire {
-    fn count(&self) {
-        *self.changed.lock().unwrap() += 1;
-    }
-
-    fn link(&self, server: Link) -> Link {
-        let wire = self.clone();
-        link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-            let (wire, server) = (wire.clone(), server.clone());
-            async move {
-                let path = request.uri().path().to_owned();
-                match &*wire.change {
-                    Change::Request(function, change) if path.ends_with(function) => {
-                        change(&mut request);
-                        wire.count();
-                    }
-                    _ => {}
-                }
-                let mut response = world::send(&server, request).await?;
-                match &*wire.change {
-                    Change::Response(function, change) if path.ends_with(function) => {
-                        change(&mut response);
-                        wire.count();
-                    }
-                    _ => {}
-                }
-                Ok::<_, world::LinkFault>(response)
-            }
-        }))
-    }
-}
-
-/// The reader of a card. It collects each chain of STORE DATA and each response, so that it can
-/// change a whole message.
-struct Reading {
-    wire: Wire,
-    card: Arc<Mutex<Card>>,
-    command: Vec<u8>,
-    /// The rest of a response, with its status word.
-    answer: (Vec<u8>, [u8; 2]),
-}
-
-impl Reading {
-    /// Sends one command to the card, and fetches the whole response.
-    fn exchange(&self, apdu: &[u8]) -> (Vec<u8>, [u8; 2]) {
-        let mut card = self.card.lock().unwrap();
-        let mut answer = card.transmit(apdu);
-        let mut data = Vec::new();
-        loop {
-            let status: [u8; 2] = answer.split_off(answer.len() - 2).try_into().unwrap();
-            data.extend(answer);
-            match status {
-                [0x61, octets] => answer = card.transmit(&[apdu[0] & 0x03, 0xC0, 0, 0, octets]),
-                status => return (data, status),
-            }
-        }
-    }
-
-    fn store_data(&mut self, header: &[u8]) -> (Vec<u8>, [u8; 2]) {
-        let mut command = std::mem::take(&mut self.command);
-        if let Change::Command(tag, change) = &*self.wire.change
-            && starts_with(&command, *tag)
-        {
-            command = change(&command);
-            self.wire.count();
-        }
-        let blocks: Vec<&[u8]> = command.chunks(255).collect();
-        let mut answer = (Vec::new(), [0x90, 0x00]);
-        for (number, block) in blocks.iter().enumerate() {
-            let p1 = if number + 1 == blocks.len() { 0x91 } else { 0x11 };
-            let length = u8::try_from(block.len()).unwrap();
-            let apdu = [&[header[0], 0xE2, p1, u8::try_from(number).unwrap(), length], *block].concat();
-            answer = self.exchange(&apdu);
-        }
-        if let Change::Answer(tag, change) = &*self.wire.change
-            && starts_with(&answer.0, *tag)
-        {
-            answer.0 = change(&answer.0);
-            self.wire.count();
-        }
-        answer
-    }
-
-    /// Returns the next part of the response.
-    fn next(&mut self, octets: usize) -> Vec<u8> {
-        let (rest, status) = &mut self.answer;
-        let mut part: Vec<u8> = rest.drain(..octets.min(rest.len())).collect();
-        match u8::try_from(rest.len()) {
-            Ok(0) => part.extend(*status),
-            length => part.extend([0x61, length.unwrap_or(0)]),
-        }
-        part
-    }
-}
-
-fn starts_with(message: &[u8], tag: u32) -> bool {
-    Reader::new(message).peek() == Ok(Some(Tag(tag)))
-}
-
-impl CardInterface for Reading {
-    async fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
-        Ok(match apdu[1] {
-            0xE2 => {
-                self.command.extend(&apdu[5..5 + usize::from(apdu[4])]);
-                if apdu[2] & 0x80 == 0 {
-                    return Ok(vec![0x90, 0x00]);
-                }
-                self.answer = self.store_data(apdu);
-                self.next(0)
-            }
-            0xC0 if !self.answer.0.is_empty() => {
-                let wanted = apdu.get(4).map_or(256, |le| if *le == 0 { 256 } else { usize::from(*le) });
-                self.next(wanted)
-            }
-            _ => self.card.lock().unwrap().transmit(apdu),
-        })
-    }
-
-    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
-        Ok(self.card.lock().unwrap().reset())
-    }
-}
 
 /// What happened in a download.
 struct Outcome {
@@ -225,13 +81,8 @@ async fn download(change: Change, describe: impl FnOnce(&mut euicc_sim::CardDesc
     describe(&mut description);
     let card = Card::open(description, RamMemory::default(), testbed.world("card")).unwrap();
     let card = Arc::new(Mutex::new(card));
-    let wire = Wire { change: Arc::new(change), changed: Arc::default() };
-    let reading = Reading {
-        wire: wire.clone(),
-        card: Arc::clone(&card),
-        command: Vec::new(),
-        answer: (Vec::new(), [0x90, 0x00]),
-    };
+    let wire = Wire::new(change);
+    let reading = Reading::new(&wire, &card);
     let link = wire.link(server.link());
     let links = move |_: &SmdpAddress| -> Result<Link, Fault> { Ok(link.clone()) };
     let source = EventSource::new("LPA", world::ManualClock::at(rsp::time::Timestamp(0)), events.clone());
@@ -246,18 +97,8 @@ async fn download(change: Change, describe: impl FnOnce(&mut euicc_sim::CardDesc
     assert_eq!(lpa.enabled().await.unwrap(), Some(iccid));
     let orders = server.orders().await.unwrap();
     assert_eq!(orders[0].state, sm_dp::ProfileState::Installed);
-    let changed = *wire.changed.lock().unwrap();
+    let changed = wire.changed();
     Outcome { changed, events: events.all(), card }
-}
-
-fn edit(body: &mut Bytes, change: impl FnOnce(&mut Value)) {
-    let mut value = serde_json::from_slice(body).unwrap();
-    change(&mut value);
-    *body = serde_json::to_vec(&value).unwrap().into();
-}
-
-fn unknown_member(body: &mut Bytes) {
-    edit(body, |value| value["unknownMember"] = json!({"later": 1}));
 }
 
 /// Adds line breaks to base64.
@@ -278,23 +119,6 @@ fn lower_case(body: &mut Bytes) {
     });
 }
 
-/// Adds an unknown element at the end of the outermost element.
-fn unknown_element(message: &[u8]) -> Vec<u8> {
-    let (tag, contents) = tlv::split(message).unwrap();
-    tlv_bytes(tag, &[contents, &UNKNOWN].concat())
-}
-
-/// Writes the outermost length in a longer form.
-fn long_length(message: &[u8]) -> Vec<u8> {
-    let (tag, contents) = tlv::split(message).unwrap();
-    let mut out = Vec::new();
-    tag.write(&mut out);
-    out.push(0x84);
-    out.extend(u32::try_from(contents.len()).unwrap().to_be_bytes());
-    out.extend(contents);
-    out
-}
-
 /// Checks that a changed message is received with a finding of this kind.
 async fn check(what: String, change: Change, party: &str, kind: FindingKind) {
     let outcome = download(change, |_| {}).await;
@@ -304,7 +128,8 @@ async fn check(what: String, change: Change, party: &str, kind: FindingKind) {
 }
 
 /// The functions of a download.
-const FUNCTIONS: [&str; 3] = ["initiateAuthentication", "authenticateClient", "getBoundProfilePackage"];
+const FUNCTIONS: [&str; 3] =
+    ["ES9+.InitiateAuthentication", "ES9+.AuthenticateClient", "ES9+.GetBoundProfilePackage"];
 
 #[tokio::test]
 async fn a_download_without_deviations_has_no_findings() {
@@ -329,7 +154,7 @@ async fn the_sm_dp_plus_accepts_deviations_in_each_request() {
             Kind::VersionForm,
         ),
     ];
-    for function in FUNCTIONS.into_iter().chain(["handleNotification"]) {
+    for function in FUNCTIONS.into_iter().chain(["ES9+.HandleNotification"]) {
         for (change, kind) in deviations {
             check(format!("{function}, {kind}"), Change::Request(function, change), "SM-DP+", kind).await;
         }
@@ -364,8 +189,8 @@ async fn the_lpa_accepts_deviations_in_each_response_of_the_server() {
         *response.status_mut() = StatusCode::OK;
         *response.body_mut() = "accepted".into();
     };
-    let notification = Change::Response("handleNotification", change);
-    check("handleNotification".to_owned(), notification, "LPA", Kind::HttpStatus).await;
+    let notification = Change::Response("ES9+.HandleNotification", change);
+    check("ES9+.HandleNotification".to_owned(), notification, "LPA", Kind::HttpStatus).await;
 }
 
 #[tokio::test]
@@ -432,7 +257,7 @@ async fn signed_data_of_the_server_may_have_unknown_elements() {
         });
     };
     for party in ["LPA", "card"] {
-        let change = Change::Response("initiateAuthentication", change);
+        let change = Change::Response("ES9+.InitiateAuthentication", change);
         check(format!("serverSigned1, {party}"), change, party, FindingKind::UnknownElement).await;
     }
 }
@@ -447,7 +272,7 @@ async fn the_lpa_does_not_send_unknown_elements_of_a_package_to_the_card() {
             value["boundProfilePackage"] = serde_json::to_value(ok).unwrap()["boundProfilePackage"].take();
         });
     };
-    let change = Change::Response("getBoundProfilePackage", change);
+    let change = Change::Response("ES9+.GetBoundProfilePackage", change);
     check("boundProfilePackage".to_owned(), change, "LPA", FindingKind::UnknownElement).await;
 }
 

@@ -1,9 +1,10 @@
 //! HandleNotification and the delivery of notifications to SM-DP+s.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use rsp::{
-    der::{Asn1, Raw},
+    der::{Asn1, Opaque, Raw},
+    finding::FindingKind,
     sgp22::notification_event,
     sgp32::{
         PendingNotification,
@@ -32,18 +33,22 @@ async fn the_notifications_of_a_result_are_acknowledged_and_delivered() {
             PendingNotification::OtherSignedNotification(forged),
             notification(8, notification_event::DISABLE),
         ];
+        let list = list.into_iter().map(|notification| Raw::new(notification).into());
+        let unreadable = Opaque::new(vec![0x30, 0x02, 0x05, 0x00]);
         let id = testbed.enable(&card).await;
         let result = card.execute(&*ipa.package(card.eid).await);
         let both = EimPackageResult::EprAndNotifications(Box::new(EprAndNotifications {
             euicc_package_result: Raw::new(result),
-            notification_list: PendingNotificationList(
-                list.into_iter().map(|notification| Raw::new(notification).into()).collect(),
-            ),
+            notification_list: PendingNotificationList(list.chain([unreadable]).collect()),
         }));
         // The IPA repeats a result whose acknowledgement was lost. Nothing is delivered twice.
         for _ in 0..2 {
             assert_eq!(ipa.provide(card.eid, both.clone()).await, acknowledged(&[1, 7, 8]));
         }
+        let findings = testbed.events.all().into_iter().flat_map(|event| event.findings);
+        let found = findings.filter(|finding| finding.kind == FindingKind::NotificationUnreadable);
+        let found: BTreeSet<_> = found.map(|finding| finding.detail).collect();
+        assert_eq!(found.len(), 2, "the forged one and the unreadable one: {found:?}");
         assert!(testbed.state(&id).await.is_ended());
         assert_eq!(testbed.eim.waiting_notifications().await.unwrap().len(), 2);
         assert_eq!(testbed.eim.deliver_due().await.unwrap(), None);

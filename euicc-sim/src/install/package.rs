@@ -2,6 +2,7 @@
 
 use profile::{Decoder, EuiccResponse, Installer, PeStatus, PeStatusCode, ProfileElement, Refused};
 use rsp::der::DecodeError;
+use rsp::finding::{self, Finding};
 
 use crate::authenticate::algorithm::supports;
 use crate::description::CardDescription;
@@ -71,8 +72,8 @@ impl PackageLoader {
             let refused = Refused { code, identification: None, element: "akaParameter", what };
             return Err(Refusal::of(warnings, &refused));
         }
-        for finding in content.findings() {
-            tracing::info!(%finding, "accepted a deviation");
+        for Finding { kind, detail } in content.findings() {
+            finding::report(kind, || detail);
         }
         // Files can be larger than the octets of the package that create them.
         let octets = self.octets.max(u32::try_from(content.files.memory()).unwrap_or(u32::MAX));

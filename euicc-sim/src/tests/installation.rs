@@ -200,6 +200,9 @@ fn profiles_for_javacard_are_installed_unless_the_card_has_no_javacard() {
             let mut testbed = Testbed::with(pki(), change, RamMemory::default());
             let server = Server::new(&testbed, Curve::P256);
             let outcome = outcome(&server.download(&mut testbed, &test_package));
+            let found = testbed.card.findings().iter().map(|finding| finding.kind);
+            let is_found = with_application && outcome.is_ok();
+            assert!(found.eq(is_found.then_some(FindingKind::ApplicationNotRun)), "{with_application}");
             if outcome.is_ok() {
                 assert_eq!(testbed.enable(test_package.iccid(), false), EnableResult::OK);
                 // The application is not run.

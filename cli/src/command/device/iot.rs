@@ -106,7 +106,7 @@ impl Command {
     ) -> Result<CliIpa, Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world).await?;
+        let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world, json).await?;
         let events = EventSource::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let client = parties::device_client(settings);

@@ -190,7 +190,7 @@ impl Command {
         let startup = options.ready.begin()?;
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world).await?;
+        let (card_interface, eid) = self.card_interface(active_faults, settings, &pki, &world, json).await?;
         let events = EventSource::new("device", clock, Arc::new(Lines::new(world.now(), json)));
         let radio = Client::default().link(&settings.network, None)?;
         let mut modem = Modem::new(card_interface, RemoteNetworks::new(radio), events.clone());

@@ -1,16 +1,16 @@
 //! `landfall euicc lpac`: runs lpac, a third-party LPA, with the software eUICC.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
 use rsp::ids::Eid;
 use tokio::process;
-use world::Fault;
+use world::{Events, Fault};
 
 use crate::{
     exit_status::ExitStatus,
     faults::{CardMemory, FaultOptions, FaultPoints},
-    output::print_document,
+    output::{Lines, print_document},
     parties,
     settings::Settings,
     trace::Trace,
@@ -42,6 +42,7 @@ impl Lpac {
         (eid, strict): (Option<Eid>, bool),
         trace: &Trace,
         settings: &Settings,
+        json: bool,
     ) -> Result<ExitCode, Fault> {
         let (world, _) = parties::os_world()?;
         let fault_points =
@@ -57,7 +58,11 @@ impl Lpac {
                 let eid = eid.map_or_else(|| parties::default_eid(&pki), Ok)?;
                 let file = parties::card_path(&settings.data_dir, eid);
                 let (own, random) = (settings.clone(), world.clone());
-                let make = move |memory| parties::card_on(&own, &pki, eid, memory, &random, strict);
+                let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
+                let make = move |memory| {
+                    let card = parties::card_on(&own, &pki, eid, memory, &random, strict)?;
+                    Ok(card.with_events(Arc::clone(&events)))
+                };
                 trace.over(active_faults.card(CardMemory::File(file), make)?, eid.to_string(), &world.clock)
             }
         };

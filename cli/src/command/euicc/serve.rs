@@ -17,13 +17,13 @@ use tokio::{
     task::{JoinError, JoinSet},
     time::sleep,
 };
-use world::{BoxCardInterface, Fault};
+use world::{BoxCardInterface, Events, Fault};
 
 use crate::{
     cards::{self, CardAddress, CardEntry, CardKind, FirstAddresses, Interface, MemoryStorage, OnFirstUse},
     eim_configuration,
     faults::{FaultOptions, FaultPoints},
-    output::{Table, print, remark},
+    output::{Lines, Table, print, remark},
     parties,
     readiness::{Ready, ReadyOptions, ServedCard},
     settings::{Setting, Settings},
@@ -124,6 +124,7 @@ impl Serve {
         let active_faults = self.faults.put(&FaultPoints::EUICC, settings)?;
         net::raise_open_files();
         let shared = Arc::new(Shared::default());
+        let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
         let mut served = Vec::with_capacity(entries.len());
         let mut tasks = JoinSet::new();
         let cards = entries.iter().zip(cards::eids(&pki, &entries)?).zip(addresses);
@@ -131,7 +132,8 @@ impl Serve {
             let open_card = {
                 let (entry, settings, pki) = (entry.clone(), settings.clone(), Arc::clone(&pki));
                 let (world, shared, faults) = (world.clone(), Arc::clone(&shared), active_faults.clone());
-                move || entry.open(eid, &settings, &pki, &world, &shared, &faults)
+                let events = Arc::clone(&events);
+                move || entry.open(eid, &settings, &pki, (&world, &shared, &events), &faults)
             };
             // The first card shows errors that all cards of --count have in common. The cards of a
             // file differ, so that each is opened now.

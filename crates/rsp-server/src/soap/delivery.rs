@@ -18,6 +18,7 @@ use rsp::{
 use world::{Event, Events as _, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 
 use super::{
+    accepted::Accepted,
     party::CallFailure,
     records::{
         self, ADDRESSEES, ANSWERED, Addressee, CALLS, DUE, OUTBOX, Outgoing, ResponseMessage, SENT_CALLS,
@@ -323,12 +324,14 @@ impl Inner {
             None => None,
         };
         let sent = self.send(&message.endpoint, &message.action, message.text.clone()).await;
+        let accepted = Accepted::default();
         let delivered = match &sent {
             Err(fault) => Delivered::Failed(fault.to_string()),
             Ok(response) => {
                 let expected = sent_call.as_ref().map(|sent_call| format!("{}Response", sent_call.function));
                 let is_synchronous = sent_call.as_ref().is_some_and(|sent_call| sent_call.is_synchronous);
-                classify_response(response, expected.as_deref(), is_synchronous, message.call.as_deref())
+                let unique = message.call.as_deref();
+                accepted.collect(|| classify_response(response, expected.as_deref(), is_synchronous, unique))
             }
         };
         let outcome = match &delivered {
@@ -342,7 +345,8 @@ impl Inner {
             Event::new(self.sender.world.now(), self.name, function.to_owned())
                 .with_peer(interface.to_owned(), message.to.to_string())
                 .with_bytes(message.text.len(), received)
-                .with_outcome(outcome),
+                .with_outcome(outcome)
+                .with_findings(self.log_findings(&accepted, &message.to)),
         );
         Ok(delivered)
     }

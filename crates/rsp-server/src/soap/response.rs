@@ -2,7 +2,8 @@
 //! of all responses ([`BaseResponse`]).
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode, header};
+use rsp::finding::{self, FindingKind};
 use rsp::sgp02::{
     BaseResponse, Namespace,
     addressing::MessageId,
@@ -31,6 +32,7 @@ pub(super) fn read_response(
         match Envelope::receive(&document).map_err(|e| malformed(e.to_string()))? {
             Received::Fault(fault) => Err(CallFailure::Fault(fault)),
             Received::Message(envelope) if envelope.element() == expected => {
+                report_http_deviations(response);
                 let related = envelope.header.relates_to.as_deref().map(MessageId::key);
                 match (related.and_then(|uri| uri.rsplit('/').next()), unique) {
                     (Some(theirs), Some(ours)) if theirs != ours => {
@@ -45,6 +47,19 @@ pub(super) fn read_response(
         }
     };
     Some(read())
+}
+
+/// Reports the deviations of the HTTP header of a response that has the expected message.
+fn report_http_deviations(response: &Response<Bytes>) {
+    let status = response.status();
+    if status.is_success() && status != StatusCode::OK {
+        finding::report(FindingKind::HttpStatus, || status.to_string());
+    }
+    let value = response.headers().get(header::CONTENT_TYPE);
+    let value = value.map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
+    if !soap::is_content_type(&value) {
+        finding::report(FindingKind::ContentType, || value.into_owned());
+    }
 }
 
 /// Returns the response of a function that is known by name only. The response has only the common

@@ -402,7 +402,7 @@ impl Inner {
     }
 
     /// Logs the deviations of a message, and returns them.
-    fn log_findings(&self, accepted: &Accepted, peer: &Oid) -> Vec<Finding> {
+    pub(super) fn log_findings(&self, accepted: &Accepted, peer: &Oid) -> Vec<Finding> {
         let findings = accepted.all();
         for finding in &findings {
             tracing::info!(server = self.name, %peer, %finding, "accepted a deviation");

@@ -1,5 +1,6 @@
 //! The three communication patterns between two well-behaved parties over a reliable network.
 
+use rsp::finding::FindingKind;
 use rsp::sgp02::{
     Namespace,
     addressing::MessageId,
@@ -21,6 +22,21 @@ async fn a_synchronous_function_returns_a_refusal_in_its_response() {
         ["ES3-GetEIS: FAILED 8.1.1/3.9 89001012012341234012345678901224: no such eUICC"]
     );
     assert_eq!((testbed.waiting(&testbed.dp).await, testbed.sr.decided("GetEIS").await), (0, 1));
+}
+
+#[tokio::test]
+async fn deviations_of_a_response_over_http_are_findings() {
+    let testbed = Testbed::new(Options::default());
+    testbed.set(crate::testbed::Wire::ResponseDeviates);
+    testbed.call::<es3::GetEis>(get_eis(""), 60, "eis").await;
+    testbed.run().await;
+    assert!(testbed.ended("eis").await[0].contains("no such eUICC"));
+    let events = testbed.dp.events.all();
+    let event = events.iter().find(|event| event.function == "GetEISRequest").unwrap();
+    let mut found: Vec<_> = event.findings.iter().map(|finding| finding.kind).collect();
+    found.sort_unstable();
+    let expected = [FindingKind::UnknownElement, FindingKind::HttpStatus, FindingKind::ContentType];
+    assert_eq!(found, expected, "{:?}", event.findings);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use certs::{Pki, PkiOptions};
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use rsp::{
     ids::{Eid, Iccid, Oid},
     sgp02::{BaseRequest, ExecutionStatus, Function, Namespace, Response as _, es3, status::Status},
@@ -171,6 +171,9 @@ pub(crate) enum Wire {
     ReplacesBody(&'static str),
     /// The message arrives, and the message in its response has this additional last element.
     ExtendsResponse(&'static str),
+    /// The message arrives. Its response has a header that is not defined, and another status and
+    /// Content-Type.
+    ResponseDeviates,
 }
 
 pub(crate) struct Network {
@@ -233,6 +236,14 @@ impl Peers for TestPeers {
                         };
                         Ok(answer.map(extended))
                     }
+                    Wire::ResponseDeviates => {
+                        let mut response = world::send(&inner, request).await?;
+                        *response.status_mut() = StatusCode::NON_AUTHORITATIVE_INFORMATION;
+                        response
+                            .headers_mut()
+                            .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+                        Ok(response.map(|body| with_unknown_header(&body)))
+                    }
                     Wire::AnswersWith(status) => {
                         let mut response = Response::new(Bytes::new());
                         *response.status_mut() = status;
@@ -242,6 +253,15 @@ impl Peers for TestPeers {
             }
         })))
     }
+}
+
+/// Adds a header to an envelope that no version defines.
+fn with_unknown_header(body: &[u8]) -> Bytes {
+    let mut text = String::from_utf8(body.to_vec()).unwrap();
+    let name = text.rfind("Header>").unwrap();
+    let end_of_header = text[..name].rfind("</").unwrap();
+    text.insert_str(end_of_header, "<x:Trace xmlns:x=\"urn:x\">1</x:Trace>");
+    text.into()
 }
 
 trait CloneFromParts {

@@ -1,5 +1,5 @@
 //! Unknown elements and longer values in every message, and unknown headers: later versions and
-//! vendors add some.
+//! vendors add some. Elements without a namespace, and two elements in the reverse order.
 
 use std::{collections::BTreeSet, fmt::Debug};
 
@@ -82,6 +82,71 @@ fn an_unknown_element_is_accepted_at_every_place_of_every_message() {
         let mut visitor = WithUnknown { namespace, count: 0 };
         samples::visit(&mut visitor, namespace);
         assert!(visitor.count > 2000, "{}", visitor.count);
+    }
+}
+
+/// Elements that some systems send in the reverse order.
+const EITHER_ORDER: [[&str; 2]; 4] =
+    [["iccid", "smsrId"], ["Iccid", "Smsr-id"], ["Iccid", "SmSr-id"], ["key", "certificate"]];
+
+struct InOtherForms {
+    namespace: Namespace,
+    without_namespace: usize,
+    reversed: usize,
+}
+
+impl InOtherForms {
+    fn accepts<M: Message + PartialEq + Debug>(text: &str, message: &M) {
+        let (decoded, findings) = finding::collect(|| M::from_xml(text));
+        let (_, decoded) = decoded.unwrap_or_else(|e| panic!("{e}: {text}"));
+        assert_eq!(decoded, *message, "{text}");
+        assert!(!findings.is_empty(), "{text}");
+        assert!(findings.iter().all(|finding| finding.kind == FindingKind::XmlForm), "{findings:?}");
+    }
+}
+
+/// Exchanges the first two neighbouring elements with these names.
+fn reversed(text: &str, one: &str, other: &str) -> Option<String> {
+    let (start, end) = (format!("<rps:{one}>"), format!("</rps:{one}><rps:{other}>"));
+    let middle = text.find(&end)? + end.len() - other.len() - "<rps:>".len();
+    let from = text[..middle].rfind(&start)?;
+    let end = format!("</rps:{other}>");
+    let to = middle + text[middle..].find(&end)? + end.len();
+    Some([&text[..from], &text[middle..to], &text[from..middle], &text[to..]].concat())
+}
+
+impl Visitor for InOtherForms {
+    fn visit_message<M>(&mut self, _: Schema, message: M)
+    where
+        M: Message + Clone + PartialEq + Debug + Serialize + DeserializeOwned,
+    {
+        let text = message.to_xml(self.namespace);
+        // An EIS has a signature over octets.
+        if text.contains("xmldsig") {
+            return;
+        }
+        for [one, other] in EITHER_ORDER.into_iter().flat_map(|[one, other]| [[one, other], [other, one]]) {
+            if let Some(text) = reversed(&text, one, other) {
+                Self::accepts(&text, &message);
+                self.reversed += 1;
+            }
+        }
+        let (start, end) = (text.find('>').unwrap() + 1, text.rfind("</").unwrap_or(text.len()));
+        if start < end && text[start..end].contains("<rps:") {
+            let contents = text[start..end].replace("<rps:", "<").replace("</rps:", "</");
+            Self::accepts(&[&text[..start], &contents, &text[end..]].concat(), &message);
+            self.without_namespace += 1;
+        }
+    }
+}
+
+#[test]
+fn elements_without_a_namespace_and_in_the_reverse_order_are_accepted() {
+    for namespace in Namespace::ALL {
+        let mut visitor = InOtherForms { namespace, without_namespace: 0, reversed: 0 };
+        samples::visit(&mut visitor, namespace);
+        assert!(visitor.without_namespace > 50, "{}", visitor.without_namespace);
+        assert!(visitor.reversed > 2, "{}", visitor.reversed);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use certs::{Pki, PkiOptions};
 use crypto::Curve;
-use device::ipa::Connection;
+use device::ipa::{Binding, Connection};
 use device::{EventSource, Ipa, IpaSettings, Lpa, LpaSettings, Modem, Slot};
 use eim::{Config, Credentials, Eim};
 use euicc_sim::{Card, CardDescription};

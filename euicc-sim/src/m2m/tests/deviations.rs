@@ -2,14 +2,25 @@
 //! executes the command and reports a finding.
 
 use rsp::finding::{self, FindingKind};
+use rsp::time::Timestamp;
+use world::{ManualClock, RamMemory, SeededRandom, World};
 
 use super::oce::{Certificate, Plan, SM_DP, establish};
 use super::testbed::{
-    BOOTSTRAP, ISD_R, NEW, NO_RULES, Testbed, aid, create_isd_p, isd_p_group, lv, store_data,
+    BOOTSTRAP, ISD_R, NEW, NO_RULES, Testbed, aid, create_isd_p, description, isd_p_group, lv, store_data,
 };
+use crate::{Card, CardDescription};
 
 /// An element that no version defines.
 const UNKNOWN: &str = "9F7F0100";
+
+#[test]
+fn a_card_cannot_be_strict() {
+    let description = CardDescription { strict: true, ..description() };
+    let (clock, random) = (ManualClock::at(Timestamp::default()), SeededRandom::from_text("card"));
+    let fault = Card::open(description, RamMemory::default(), World::new(clock, random)).unwrap_err();
+    assert!(fault.why.contains("cannot be strict"), "{fault:#}");
+}
 
 /// A data group with this identifier.
 fn group(identifier: &str, contents: &str) -> String {
