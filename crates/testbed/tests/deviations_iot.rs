@@ -67,7 +67,7 @@ impl Visited {
 fn visit(change: Change, binding: Binding) -> Visited {
     run("iot deviations", BEGIN, async |simulation| {
         let settings = IpaSettings {
-            binding,
+            binding: Some(binding),
             features: vec![
                 ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION,
                 ipa_features::EIM_DOWNLOAD_DATA_HANDLING,
@@ -85,9 +85,9 @@ fn visit(change: Change, binding: Binding) -> Visited {
         let card = Arc::new(Mutex::new(Card::open(description, RamMemory::default(), world).unwrap()));
         let wire = Wire::new(change);
         let slot = Slot::new(Reading::new(&wire, &card));
-        let (to_sm_dp, to_eim) = (iot.sm_dp.link(), wire.link(iot.first_eim().link()));
+        let (to_sm_dp, to_eim) = (iot.sm_dp.link(), wire.link(iot.first_eim().unwrap().link()));
         let servers = move |_: &SmdpAddress| -> Result<Link, Fault> { Ok(to_sm_dp.clone()) };
-        let eims = move |_: &EimConfigurationData| -> Result<Link, Fault> { Ok(to_eim.clone()) };
+        let eims = move |_: &EimConfigurationData, _: Binding| -> Result<Link, Fault> { Ok(to_eim.clone()) };
         let source = EventSource::new("IPA", simulation.clock(), iot.events.clone());
         let lpa = Lpa::new(slot.clone(), servers, settings.device.clone(), source.clone());
         let modem = Modem::new(slot, Arc::clone(&iot.networks), source.clone());

@@ -147,7 +147,7 @@ fn device(
             ..IpaSettings::default()
         };
         let servers = move |_: &SmdpAddress| -> Result<Link, Fault> { Ok(to_sm_dp.clone()) };
-        let eims = move |_: &EimConfigurationData| -> Result<Link, Fault> { Ok(to_eim.clone()) };
+        let eims = move |_: &EimConfigurationData, _: Binding| -> Result<Link, Fault> { Ok(to_eim.clone()) };
         let lpa = Lpa::new(slot.clone(), servers, settings.device.clone(), events.clone());
         let modem = Modem::new(slot, Arc::new(Networks::new(world)), events.clone());
         let mut ipa = Ipa::new(lpa, modem, eims, settings, RamMemory::default(), events).unwrap();
