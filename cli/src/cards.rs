@@ -281,18 +281,16 @@ impl CardEntry {
         active_faults: &ActiveFaults,
     ) -> Result<BoxCardInterface, Fault> {
         let description = self.described(parties::described(settings, pki, eid)?)?;
-        let clock = Arc::clone(&world.clock);
-        let servers = ServerTls {
-            eims: parties::device_trust(pki)?,
-            rsp_servers: parties::device_tls(pki, &[Role::DpTls, Role::DsTls], Arc::clone(&clock))?,
-            clock,
-        };
+        let has_ipae = description.iot.as_ref().is_some_and(|iot| iot.ipae.is_some());
+        let tls = has_ipae.then(|| server_tls(pki, world)).transpose()?;
         let (world, shared, events) = (world.clone(), Arc::clone(shared), Arc::clone(events));
         let make = move |memory| {
             let card = Card::open_among(description.clone(), memory, world.clone(), &shared)?;
             let card = card.with_events(Arc::clone(&events));
-            // Without an IPA in its description, the card stays as it is.
-            Ok(IpaeCard::new(card, servers.clone(), Arc::new(NullEvents)))
+            Ok(match &tls {
+                Some(tls) => BoxCardInterface::new(IpaeCard::new(card, tls.clone(), Arc::new(NullEvents))),
+                None => BoxCardInterface::new(card),
+            })
         };
         let kept = match self.memory {
             MemoryStorage::File => CardMemory::File(parties::card_path(&settings.data_dir, eid)),
@@ -311,6 +309,16 @@ impl CardEntry {
         }
         changed(description, &self.description)
     }
+}
+
+/// Returns the keys of servers that an IPA inside a card trusts.
+fn server_tls(pki: &Pki, world: &World) -> Result<ServerTls, Fault> {
+    let clock = Arc::clone(&world.clock);
+    Ok(ServerTls {
+        eims: parties::device_trust(pki)?,
+        rsp_servers: parties::device_tls(pki, &[Role::DpTls, Role::DsTls], Arc::clone(&clock))?,
+        clock,
+    })
 }
 
 /// A card that is opened when it is used for the first time. Issuing the certificates of 10,000 cards

@@ -47,6 +47,7 @@ use world::{CardInterface, Fault, Link, Memory};
 pub use connectivity::Connectivity;
 pub use esipa::{Binding, EsipaError};
 pub use report::{CheckIn, ConnectionChange, ExecutedPackage, ResultDelivery, Visit, VisitEnd};
+pub use state::MEMORY_CELL;
 
 use super::device::{NoPause, Pause};
 use super::es10::{Es10, Es10Error};
@@ -54,8 +55,6 @@ use super::event_source::EventSource;
 use super::lpa::{HttpTraffic, Lpa, LpaSettings};
 use super::modem::{Modem, NotRegistered};
 use super::terminal::{Abilities, CardError};
-pub use state::MEMORY_CELL;
-
 use state::State;
 
 /// Maximum packages of one eIM in one check-in. An eIM that sends more is visited again at the next

@@ -69,7 +69,7 @@ pub(super) struct Serve {
         conflicts_with = "cards"
     )]
     kind: CardKind,
-    /// Give IoT cards an IPA (IPAe) that polls their eIMs every so many seconds [default: 60]; see
+    /// Give IoT cards an IPA (IPAe) that polls their eIMs, every 60 seconds without SECONDS; see
     /// docs/eim.md
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60", conflicts_with = "cards")]
     ipae: Option<u32>,
@@ -177,8 +177,7 @@ impl Serve {
         }
     }
 
-    /// Returns the cards of the command line. [`cards::addresses`] assigns addresses to those
-    /// without one.
+    /// Refuses the options of IoT cards for other cards.
     fn check_iot(&self) -> Result<(), Fault> {
         match self.kind {
             CardKind::Iot => Ok(()),
@@ -189,6 +188,8 @@ impl Serve {
         }
     }
 
+    /// Returns the cards of the command line. [`cards::addresses`] assigns addresses to those
+    /// without one.
     fn entries(&self, eid: Option<Eid>) -> Vec<CardEntry> {
         let memory = if self.ram { MemoryStorage::Ram } else { MemoryStorage::File };
         let interface = match (&self.vpcd, &self.modem) {

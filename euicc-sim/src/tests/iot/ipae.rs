@@ -177,7 +177,7 @@ fn the_ipa_gets_the_events_and_the_results_of_its_commands() {
     let command =
         Command::TimerManagement { timer: 1, action: TimerAction::Start(TimerValue::of_seconds(9)) };
     let number = testbed.card.ipae().unwrap().queue(command.clone()).unwrap();
-    assert_eq!(perform(&mut testbed), [command.clone()]);
+    assert_eq!(perform(&mut testbed), std::slice::from_ref(&command));
     let [ToolkitEvent::Response(proactive, Some(response))] = &events(&mut testbed)[..] else { panic!() };
     assert_eq!((proactive.number, &proactive.command), (number, &command));
     assert!(response.result.is_performed());
