@@ -354,7 +354,8 @@ impl Events for EventLog {
             return;
         }
         let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-        for finding in event.findings {
+        // Those of LoadBoundProfilePackage include the deviations of the package.
+        for finding in event.findings.into_iter().filter(|finding| finding.kind.peer() != "SM-DP+") {
             let found = CardFinding { function: format!("{}.{}", event.interface, event.function), finding };
             if findings.len() < MAX_FINDINGS && !findings.contains(&found) {
                 findings.push(found);
@@ -365,7 +366,30 @@ impl Events for EventLog {
 
 #[cfg(test)]
 mod tests {
+    use rsp::{
+        finding::{Finding, FindingKind},
+        time::Timestamp,
+    };
+
     use super::*;
+
+    #[test]
+    fn only_deviations_of_the_card_are_its_findings() {
+        let findings = CardFindings::default();
+        let log = EventLog { text: Arc::default(), findings: Arc::clone(&findings) };
+        let not_der = Finding::new(FindingKind::NotDer, "length 8103");
+        for (interface, finding) in [
+            ("ES9+", not_der.clone()),
+            ("ES10b", Finding::new(FindingKind::LongSegment, "1068 octets")),
+            ("ES10b", not_der.clone()),
+            ("ES10b", not_der.clone()),
+        ] {
+            let event = Event::new(Timestamp::default(), "LPA", "LoadBoundProfilePackage");
+            log.emit(event.with_peer(interface, "").with_findings(vec![finding]));
+        }
+        let function = "ES10b.LoadBoundProfilePackage".to_owned();
+        assert_eq!(*findings.lock().unwrap(), [CardFinding { function, finding: not_der }]);
+    }
 
     #[test]
     fn the_free_memory_is_read_from_the_card_resources() {

@@ -165,7 +165,13 @@ async fn postponed(change: Change) -> Parties {
     parties
 }
 
-const REQUESTS: [(fn(&mut Request<Bytes>), FindingKind); 2] = [
+/// A change of a message, and the finding of its receiver.
+type Deviation<Change> = (Change, FindingKind);
+type OfRequest = Deviation<fn(&mut Request<Bytes>)>;
+type OfOctets = Deviation<fn(&[u8]) -> Vec<u8>>;
+type OfResponse = Deviation<fn(&mut Response<Bytes>)>;
+
+const REQUESTS: [OfRequest; 2] = [
     (|request| unknown_member(request.body_mut()), FindingKind::UnknownElement),
     (
         |request| drop(request.headers_mut().insert("x-admin-protocol", "gsma/rsp/v2.2".parse().unwrap())),
@@ -173,7 +179,7 @@ const REQUESTS: [(fn(&mut Request<Bytes>), FindingKind); 2] = [
     ),
 ];
 
-const RESPONSES: [(fn(&mut Response<Bytes>), FindingKind); 2] = [
+const RESPONSES: [OfResponse; 2] = [
     (|response| unknown_member(response.body_mut()), FindingKind::UnknownElement),
     (|response| *response.status_mut() = StatusCode::CREATED, FindingKind::HttpStatus),
 ];
@@ -253,7 +259,7 @@ async fn a_session_is_cancelled_although_a_message_deviates() {
     for (change, kind) in RESPONSES {
         postponed(Change::Response(FUNCTION, change)).await.check(FUNCTION, "LPA", kind);
     }
-    let octets: [(fn(&[u8]) -> Vec<u8>, FindingKind); 2] =
+    let octets: [OfOctets; 2] =
         [(unknown_element, FindingKind::UnknownElement), (long_length, FindingKind::NotDer)];
     for (change, kind) in octets {
         postponed(Change::Command(TAG, change)).await.check("the command", "card", kind);
@@ -315,7 +321,7 @@ fn in_wrapper(request: &mut Request<Bytes>, change: fn(&[u8]) -> Vec<u8>) {
 
 #[tokio::test]
 async fn the_sm_dp_plus_accepts_deviations_in_each_request_of_the_asn1_binding() {
-    let deviations: [(fn(&mut Request<Bytes>), FindingKind); 3] = [
+    let deviations: [OfRequest; 3] = [
         (|request| in_wrapper(request, unknown_element), FindingKind::UnknownElement),
         (|request| in_wrapper(request, long_length), FindingKind::NotDer),
         (
