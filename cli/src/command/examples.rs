@@ -33,6 +33,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("certs issue", "landfall certs issue operator --name ACME"),
     ("certs issue dp-tls", "landfall certs issue dp-tls --name smdp.example.com"),
     ("certs issue ds-tls", "landfall certs issue ds-tls --name smds.example.com"),
+    ("certs issue eim", "landfall certs issue eim --name eim.example.com --host eim.example.com"),
     ("certs issue euicc", "landfall certs issue euicc 89049032000000000000000000000163"),
     ("certs issue operator", "landfall certs issue operator --name ACME"),
     ("certs issue sm-sr", "landfall certs issue sm-sr --name 'My SM-SR' --host sm-sr.example.com"),
