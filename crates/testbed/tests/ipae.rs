@@ -138,7 +138,8 @@ fn a_card_downloads_through_its_eim_and_enables_the_profile() {
         let [downloaded, enabled] = order_move(&iot).await;
         let card = iot.ipae_card().unwrap();
         run_until_ended(&iot, card, servers.hosts.clone(), &enabled).await;
-        assert!(matches!(iot.outcome(0, &downloaded).await.unwrap(), Some(Outcome::Download(_))));
+        let outcome = iot.outcome(0, &downloaded).await.unwrap();
+        assert!(matches!(outcome, Some(Outcome::Installation(_))), "{outcome:?}");
         assert_moved(&mut iot, &enabled).await;
     });
 }

@@ -54,7 +54,11 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
             self.remember(|state| state.awaits_delivery = None)?;
         }
         // The REFRESH ends an IPA inside the card, so the effects are stored before it.
-        self.remember_effects(eim, package, &result).await?;
+        if let Err(error) = self.remember_effects(eim, package, &result).await {
+            // The reset takes the place of the REFRESH.
+            self.reset().await?;
+            return Err(error);
+        }
         let is_connected = match changes_enabled_profile(&result) {
             true => self.apply_new_profile(enabled_by(package, &result)).await?,
             false => true,
