@@ -21,6 +21,10 @@ pub const ORDER_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Maximum number of orders of a device, including ended ones. The oldest ended ones are deleted.
 pub const MAX_ORDERS_PER_DEVICE: usize = 100;
 
+/// Maximum number of requests for a result that was lost. An IPA of SGP.32 v1.0 cannot answer them, and
+/// would never get its next order.
+pub const MAX_RECOVERY_REQUESTS: u32 = 10;
+
 /// Time for which the delivery of a notification is retried.
 pub const DELIVERY_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 

@@ -193,8 +193,8 @@ async fn package_result(
     }
     // req: SGP.32-3.3.1-LostResult
     if let Some(delivery) = lost_execution(&order, result) {
-        let order =
-            Order { state: OrderState::Recovering { delivery, replay: result.bytes().into() }, ..order };
+        let state = OrderState::Recovering { delivery, replay: result.bytes().into(), requests: 0 };
+        let order = Order { state, ..order };
         context.tx.put(&ORDERS, &order_key(&id), &order)?;
         return Ok(acknowledged);
     }

@@ -15,6 +15,7 @@ use world::Fault;
 
 use super::Call;
 use crate::{
+    config::MAX_RECOVERY_REQUESTS,
     context::Context,
     orders,
     records::{DEVICES, Device, ORDERS, Octets, OrderState, Outcome, StateChange, order_key},
@@ -93,7 +94,16 @@ pub(crate) async fn next_package(
                 delivery.times = delivery.times.saturating_add(1);
                 delivery
             }
-            OrderState::Recovering { .. } => return Ok(Some(signing::recovery_request(&id))),
+            OrderState::Recovering { replay, requests, .. } if requests >= MAX_RECOVERY_REQUESTS => {
+                orders::end(context, device, &id, order, Outcome::EuiccPackage(replay))?;
+                continue;
+            }
+            OrderState::Recovering { delivery, replay, requests } => {
+                order.state =
+                    OrderState::Recovering { delivery, replay, requests: requests.saturating_add(1) };
+                context.tx.put(&ORDERS, &key, &order)?;
+                return Ok(Some(signing::recovery_request(&id)));
+            }
             OrderState::Ended { .. } | OrderState::Expired { .. } => {
                 device.open.pop_front();
                 continue;

@@ -45,6 +45,9 @@ pub enum OrderState {
         delivery: Delivery,
         /// The signed error of the repetition, which is the result if there is no other one.
         replay: Octets,
+        /// The number of requests that were sent.
+        #[serde(default)]
+        requests: u32,
     },
     /// The order has a result.
     Ended {

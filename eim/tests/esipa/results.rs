@@ -1,5 +1,6 @@
 //! ProvideEimPackageResult: verification, acknowledgement and effect of results.
 
+use eim::config::MAX_RECOVERY_REQUESTS;
 use eim::records::{DataElement, DataRequest, EimConfiguration, EimOperation, OrderState, Outcome, Package};
 use rsp::{
     der::{Asn1, Raw},
@@ -256,6 +257,25 @@ async fn the_lost_result_of_a_repeated_package_is_requested_from_the_card() {
         let expected = if kept { lost } else { replay };
         assert_eq!(testbed.outcome(&id).await, Outcome::EuiccPackage(expected.to_der().into()));
     }
+}
+
+// req: SGP.32-3.3.1-LostResult
+#[tokio::test]
+async fn an_ipa_that_cannot_return_a_lost_result_gets_its_next_order() {
+    let testbed = Testbed::new();
+    let mut card = testbed.registered().await;
+    let ipa = testbed.ipa(Binding::Asn1);
+    let [id, next] = [testbed.enable(&card).await, testbed.enable(&card).await];
+    card.execute(&*ipa.package(card.eid).await);
+    let replay = card.execute(&*ipa.package(card.eid).await);
+    ipa.provide_result(card.eid, replay.clone()).await;
+    for _ in 0..MAX_RECOVERY_REQUESTS {
+        assert!(matches!(ipa.poll(card.eid).await, GetEimPackageResponse::IpaEuiccDataRequest(_)));
+    }
+    let result = card.execute(&*ipa.package(card.eid).await);
+    ipa.provide_result(card.eid, result.clone()).await;
+    assert_eq!(testbed.outcome(&id).await, Outcome::EuiccPackage(replay.to_der().into()));
+    assert_eq!(testbed.outcome(&next).await, Outcome::EuiccPackage(result.to_der().into()));
 }
 
 #[tokio::test]
