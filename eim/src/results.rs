@@ -346,27 +346,20 @@ async fn download_result(
     result: &ProfileDownloadTriggerResult,
 ) -> Decision<Vec<SequenceNumber>> {
     let mut acknowledged = Vec::new();
-    let mut installed = None;
     if let ProfileDownloadTriggerResultData::ProfileInstallationResult(installation) =
         &result.profile_download_trigger_result_data
     {
         // req: SGP.32-2.11.2.3-Result
         verification::verify_installation(context, device, installation)?;
         // After a direct download, there is no session, and the IPA delivers the result to the SM-DP+.
-        let installation = (***installation).clone();
-        let number = installation.profile_installation_result_data.notification_metadata.seq_number;
-        installed = Some((Outcome::Installation(Octets(installation.to_der())), SequenceNumber(number)));
-        let whole = PendingNotification::ProfileInstallationResult(installation);
+        let whole = PendingNotification::ProfileInstallationResult((***installation).clone());
         acknowledged.extend(notifications::accept(context, device, &whole).await?);
     }
     let is_meant = |order: &Order| matches!(order.package, Package::Download(_));
     if let Some((id, order)) = order_of(context, device, id, is_meant).await? {
-        match (&order.state, installed) {
-            // The result of a download through the eIM has ended the order, now or before: then its
-            // acknowledgement was lost.
-            (OrderState::Ended { outcome, .. }, Some((same, number))) if *outcome == same => {
-                acknowledged = vec![number];
-            }
+        match &order.state {
+            // The result of a download through the eIM has ended the order, now or before.
+            OrderState::Ended { outcome: Outcome::Installation(_), .. } if !acknowledged.is_empty() => {}
             _ => orders::end(context, device, &id, order, Outcome::Download(Octets(result.to_der())))?,
         }
     }
