@@ -9,6 +9,7 @@ use bytes::Bytes;
 use certs::{Pki, PkiOptions};
 use device::IpaSettings;
 use device::es10::RetrievedList;
+use device::ipa::Binding;
 use eim::NewDevice;
 use eim::records::{
     DataRequest, Download, DownloadSource, EimOperation, Outcome, Package, ProfileOperation, SESSIONS,
@@ -45,6 +46,8 @@ pub(crate) enum Journey {
     Direct,
     /// The IPA downloads through the eIM. The former profile becomes the Fallback Profile.
     Indirect,
+    /// As [`Journey::Direct`], with ESipa over CoAP.
+    Coap,
 }
 
 impl Journey {
@@ -53,7 +56,7 @@ impl Journey {
     pub(crate) fn is_tested(self, function: &str, nth: u32) -> bool {
         let is_of_package =
             ["GetEimPackage", "ProvideEimPackageResult"].iter().any(|it| function.ends_with(it));
-        self == Self::Direct || !is_of_package || (2..=3).contains(&nth)
+        self != Self::Indirect || !is_of_package || (2..=3).contains(&nth)
     }
 }
 
@@ -75,11 +78,15 @@ impl Prepared {
     /// Creates the device, and places the orders.
     pub(crate) fn new(journey: Journey) -> Self {
         let mut ipa = IpaSettings::default();
-        if journey == Journey::Indirect {
-            ipa.features = vec![
-                ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION,
-                ipa_features::EIM_DOWNLOAD_DATA_HANDLING,
-            ];
+        match journey {
+            Journey::Direct => {}
+            Journey::Indirect => {
+                ipa.features = vec![
+                    ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION,
+                    ipa_features::EIM_DOWNLOAD_DATA_HANDLING,
+                ];
+            }
+            Journey::Coap => ipa.binding = Some(Binding::Coap),
         }
         let setup = IotSetup { pki: Arc::clone(&PKI), ipa, card: IotDescription::default() };
         let prepared = run("iot matrix", BEGIN, async |simulation| {
@@ -253,7 +260,7 @@ async fn placed(iot: &mut Iot, package: Package) -> Result<String, String> {
 fn packages(iot: &Iot, journey: Journey, code: &str) -> Vec<(&'static str, Package)> {
     let operations = |operation| Package::ProfileOperations(vec![operation]);
     let former = match journey {
-        Journey::Direct => ("delete", ProfileOperation::Delete { iccid: iot.bootstrap }),
+        Journey::Direct | Journey::Coap => ("delete", ProfileOperation::Delete { iccid: iot.bootstrap }),
         Journey::Indirect => ("fallback", ProfileOperation::SetFallbackAttribute { iccid: iot.bootstrap }),
     };
     let second = Box::new(iot.eim(1).unwrap().configuration());
