@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use faults::catalogue;
-use faults::{FalseStatement, Family, FaultId, RecordsAct};
+use faults::{FalseIotStatement, FalseStatement, Family, FaultId, RecordsAct};
 use iot_journey::{Executed, Journey, Prepared};
 use matrix::{Case, CaseResult, LASTS, of, of_power, of_tampering, registration_faults};
 use testbed::fault_places::{EIM_PLACE, SM_DP_PLACE};
@@ -299,9 +299,14 @@ fn of_commands(occasions: &Occasions) -> Vec<Case> {
     cases
 }
 
-/// True if only a comparison finds an inconsistency, because the store is faulty.
+/// True if only a comparison or the next package finds an inconsistency, because the store is faulty, or
+/// because the device reported another association token.
 fn needs_a_reconciler(case: &Case) -> bool {
-    matches!(case.fault.id, FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite))
+    matches!(
+        case.fault.id,
+        FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite)
+            | FaultId::Tamper(FalseStatement::Iot(FalseIotStatement::DataToken))
+    )
 }
 
 /// Polls until everything agrees, at most `polls` times. Returns the remaining inconsistencies, and
