@@ -636,6 +636,7 @@ async fn the_hash_of_the_confirmation_code_of_the_order_satisfies_the_sm_dp() {
 }
 
 // req: SGP.32-5.14.3-Event
+// req: SGP.32-5.14.3-FurtherEvents
 #[tokio::test]
 async fn the_event_of_an_sm_ds_leads_to_the_download_from_its_sm_dp() {
     for kept in [true, false] {
@@ -644,18 +645,21 @@ async fn the_event_of_an_sm_ds_leads_to_the_download_from_its_sm_dp() {
         let (ipa, euicc) = (testbed.ipa(Binding::Asn1), card.sgp22(&testbed));
         testbed.released().await;
         let certificate = testbed.pki.dp(crypto::Curve::P256).unwrap().tls.certificate;
-        let registration = es12::RegisterEventRequest {
+        let registration = |event_id: &str| es12::RegisterEventRequest {
             header: json::RequestHeader {
                 function_requester_identifier: "2.999.10".to_owned(),
                 function_call_identifier: "1".to_owned(),
             },
             eid: card.eid,
             rsp_server_address: SM_DP.parse().unwrap(),
-            event_id: "CODE-1".to_owned(),
+            event_id: event_id.to_owned(),
             forwarding_indicator: false,
         };
         let sm_dp = world::with_peer_certificate(testbed.sm_ds.link(), certificate.der().to_vec());
-        world::call::<es12::RegisterEvent>(&sm_dp, VERSION, &registration).await.result.unwrap();
+        for event_id in ["CODE-1", "CODE-2", "CODE-3"] {
+            let registration = registration(event_id);
+            world::call::<es12::RegisterEvent>(&sm_dp, VERSION, &registration).await.result.unwrap();
+        }
 
         let package = Package::Download(Download {
             source: DownloadSource::Smds { address: Some(SM_DS.to_owned()) },
@@ -680,8 +684,16 @@ async fn the_event_of_an_sm_ds_leads_to_the_download_from_its_sm_dp() {
             panic!("no event")
         };
         let next = found.profile_download_trigger.unwrap();
-        let code = ProfileDownloadData::ActivationCode(format!("1${SM_DP}$CODE-1"));
-        assert_eq!(next.profile_download_data, (!kept).then_some(code));
+        let code = |event_id: &str| format!("1${SM_DP}${event_id}");
+        let first_code = ProfileDownloadData::ActivationCode(code("CODE-1"));
+        assert_eq!(next.profile_download_data, (!kept).then_some(first_code));
+        let open = testbed.eim.device(card.eid).await.unwrap().unwrap().open;
+        assert_eq!(open[0], order);
+        let mut further = Vec::new();
+        for id in open.iter().skip(1) {
+            further.push(testbed.found(id).await.package);
+        }
+        assert_eq!(further, ["CODE-2", "CODE-3"].map(|event_id| download(&code(event_id), kept)));
         let at_sm_dp = initiation(&euicc, (!kept).then_some(SM_DP), Some(&order));
         let first = initiate(&ipa, &at_sm_dp).await.unwrap();
         assert_eq!(first.server_signed1.server_address, SM_DP);
