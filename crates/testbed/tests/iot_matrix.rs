@@ -18,9 +18,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use faults::catalogue;
-use faults::{FalseIotStatement, FalseStatement, Family, FaultId, RecordsAct};
+use faults::{FalseIotStatement, FalseStatement, Family, FaultId};
 use iot_journey::{Executed, Journey, Prepared};
-use matrix::{Case, CaseResult, LASTS, of, of_power, of_tampering, registration_faults};
+use matrix::{
+    Case, CaseResult, LASTS, Server, has_faulty_store, of, of_power, of_records, of_tampering,
+    registration_faults,
+};
 use testbed::fault_places::{EIM_PLACE, SM_DP_PLACE};
 use testbed::iot::{Iot, LOCAL, VISITED};
 use tokio::time::{Instant, sleep};
@@ -86,9 +89,7 @@ const CARD_FUNCTIONS: [&str; 12] = [
 struct Occasions {
     calls: Vec<u32>,
     commands: Vec<u32>,
-    /// Of the eIM and of the SM-DP+.
-    commits: [u32; 2],
-    reads: [u32; 2],
+    servers: [Server; 2],
     card_writes: u32,
     device_writes: u32,
     /// CoAP messages to the eIM and from it.
@@ -131,8 +132,10 @@ fn occasions(prepared: &Prepared) -> Occasions {
         Occasions {
             calls: calls.to_vec(),
             commands: commands.to_vec(),
-            commits: [eim, sm_dp],
-            reads: [eim_reads, sm_dp_reads],
+            servers: [
+                Server { place: EIM_PLACE, name: "eIM", commits: eim, reads: eim_reads },
+                Server { place: SM_DP_PLACE, name: "SM-DP+", commits: sm_dp, reads: sm_dp_reads },
+            ],
             card_writes,
             device_writes,
             messages: [sent, received],
@@ -158,7 +161,7 @@ fn cases(occasions: &Occasions, journey: Journey) -> Vec<Case> {
         return cases;
     }
     cases.extend(of_links(occasions, journey));
-    cases.extend(of_records(occasions));
+    cases.extend(of_records(&occasions.servers));
     if journey == Journey::Direct {
         cases.extend(of_octets(occasions));
         cases.extend(of_registrations());
@@ -260,31 +263,6 @@ fn of_octets(occasions: &Occasions) -> Vec<Case> {
     cases
 }
 
-fn of_records(occasions: &Occasions) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for entry in of(Family::Records) {
-        let servers = [(EIM_PLACE, "eIM"), (SM_DP_PLACE, "SM-DP+")].into_iter();
-        for ((place, name), (commits, reads)) in
-            servers.zip(occasions.commits.into_iter().zip(occasions.reads))
-        {
-            let (what, times) = match entry.id {
-                FaultId::Records(RecordsAct::ReadFails) => ("reads", reads),
-                _ => ("commits", commits),
-            };
-            for nth in 1..=times {
-                let spec = format!("{}@{place}#{nth}", entry.name);
-                cases.push(Case::new(format!("{name} {what}"), entry, vec![spec]));
-            }
-            // Conflicts without end do not occur in a correct store, so they are not tested.
-            if entry.id != FaultId::Records(RecordsAct::Conflict) {
-                let spec = format!("{}@{place}", entry.name);
-                cases.push(Case::new(format!("{name}, for an hour"), entry, vec![spec]));
-            }
-        }
-    }
-    cases
-}
-
 /// Faults at each command of the device to the card.
 fn of_commands(occasions: &Occasions) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -302,11 +280,8 @@ fn of_commands(occasions: &Occasions) -> Vec<Case> {
 /// True if only a comparison or the next package finds an inconsistency, because the store is faulty, or
 /// because the device reported another association token.
 fn needs_a_reconciler(case: &Case) -> bool {
-    matches!(
-        case.fault.id,
-        FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite)
-            | FaultId::Tamper(FalseStatement::Iot(FalseIotStatement::DataToken))
-    )
+    let is_of_token = case.fault.id == FaultId::Tamper(FalseStatement::Iot(FalseIotStatement::DataToken));
+    is_of_token || has_faulty_store(case)
 }
 
 /// Polls until everything agrees, at most `polls` times. Returns the remaining inconsistencies, and
