@@ -127,9 +127,9 @@ They read the folder when they start.";
 const TAMPER_INTRODUCTION: &str = "False statements that a party makes under its own valid keys. A wrapper around the link reads a message, changes one
 thing, and signs the message again. It needs the PKI of the parties with their keys. It works in the JSON binding of ES9+, on ES3, and in
 the ASN.1 binding of ESipa, over HTTPS and CoAP. The place is a function whose message can be changed, or the interface, which stands for
-all these functions. A package or a result of ESep is signed again after its association token was seen in a response to a request for data. *Answer* is how the tested
-party refuses: a status code where the standard defines one, otherwise the message of this implementation. It is empty if nobody can
-detect the false statement or if it changes nothing.";
+all these functions. A package or a result of ESep is signed again after its association token was seen in a response to a request for
+data. *Answer* is how the tested party refuses: a status code where the standard defines one, otherwise the message of this
+implementation. It is empty if nobody can detect the false statement or if it changes nothing.";
 
 #[cfg(test)]
 mod tests {
